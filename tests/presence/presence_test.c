@@ -296,6 +296,36 @@ static void present_member_is_accepted_at_max_count(void **state) {
   test_host_assert_clean(&w.th);
 }
 
+/* A client that opens and ends a stream under each of many names shuts nobody out. */
+/* capability: K3 */
+static void members_without_a_stream_make_room_before_their_grace_time_is_over(void **state) {
+  (void)state;
+  site w;
+  reported t;
+  wire ada, bob, one;
+  char name[16];
+  site_begin(&w, (vestry_options){0});
+  vestry_presence *presence = create(&w, &t, 86400000, 32);
+  open_at(&w, &ada, presence, BOARD, "ada");
+  for (int i = 0; i < 100; i++) {
+    snprintf(name, sizeof name, "n%d", i);
+    open_at(&w, &one, presence, BOARD, name);
+    assert_int_equal(one.status, 200);
+    close_at(&w, &one);
+    wire_finish(&one);
+  }
+  open_at(&w, &bob, presence, BOARD, "bob");
+  assert_int_equal(bob.status, 200);
+  assert_true(vestry_presence_is(presence, BOARD, "ada"));
+  assert_true(vestry_presence_is(presence, BOARD, "n99")); /* its grace time goes on */
+  assert_false(vestry_presence_is(presence, BOARD, "n0"));
+  vestry_presence_destroy(presence);
+  site_close(&w);
+  wire_finish(&ada);
+  wire_finish(&bob);
+  test_host_assert_clean(&w.th);
+}
+
 /* An open stream has a fixed cost: if member and place exist, it needs one allocation more than without presence. */
 static void open_stream_needs_one_allocation_for_presence(void **state) {
   (void)state;
@@ -489,6 +519,7 @@ int main(void) {
       cmocka_unit_test(invalid_member_or_place_is_refused),
       cmocka_unit_test(stream_is_present_at_16_places_at_most),
       cmocka_unit_test(present_member_is_accepted_at_max_count),
+      cmocka_unit_test(members_without_a_stream_make_room_before_their_grace_time_is_over),
       cmocka_unit_test(open_stream_needs_one_allocation_for_presence),
       cmocka_unit_test(ignored_error_refuses_the_stream),
       cmocka_unit_test(missing_presence_or_arguments_are_refused),

@@ -54,7 +54,8 @@ typedef void (*vestry_presence_fn)(const vestry_presence_change *change, void *c
 typedef struct vestry_presence_options {
   size_t size;                  /**< sizeof(vestry_presence_options), or 0 */
   uint64_t grace_ms;            /**< time from the end of a member's last stream until it leaves; 0: 2,000; at most a
-                                     day */
+                                     day. While the last sixteenth of max_count is in use, each new member ends the
+                                     oldest such time */
   size_t max_count;             /**< maximum number of pairs of member and place; a pair counts until on_change has
                                      received its leaving. 0: 100,000 */
   vestry_presence_fn on_change; /**< NULL: changes are not reported */

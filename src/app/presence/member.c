@@ -122,16 +122,23 @@ void vsi_grace_end_locked(vsi_presence_member *one) {
   vsi_ring_remove(&one->gone);
 }
 
+static void go_locked(vestry_presence *presence, vsi_presence_member *one) {
+  vsi_grace_end_locked(one);
+  vsi_presence_member_own_locked(presence, one, false);
+  if (!one->others) vsi_presence_member_leave_locked(presence, one);
+}
+
+void vsi_grace_shorten_locked(vestry_presence *presence) {
+  vsi_presence_member *first = first_locked(presence);
+  if (first) go_locked(presence, first);
+}
+
 void vsi_grace_fire(vestry_timer *timer, void *ctx) {
   vestry_presence *presence = ctx;
   (void)timer;
   vsi_mutex_lock(&presence->lock);
   uint64_t now = vsi_now_ns(presence->host);
-  for (vsi_presence_member *one; (one = first_locked(presence)) && one->leaves_ns <= now;) {
-    vsi_grace_end_locked(one);
-    vsi_presence_member_own_locked(presence, one, false);
-    if (!one->others) vsi_presence_member_leave_locked(presence, one);
-  }
+  for (vsi_presence_member *one; (one = first_locked(presence)) && one->leaves_ns <= now;) go_locked(presence, one);
   arm_locked(presence);
   vsi_mutex_unlock(&presence->lock);
 }

@@ -93,15 +93,24 @@ static void arrive(vsi_attachment *attachment, vestry_connection *connection) {
  * that is in the tables is accepted even then, also if it has left and its leaving has not been reported. This does not
  * exceed the bound: when the stream begins, either the member is still in the tables, and none is added, or it was
  * removed, and the reservation takes the room that it left. TOO_LARGE: the member cannot be announced to other
- * nodes. */
+ * nodes.
+ *
+ * While the last sixteenth of max_count is in use, each new member ends the oldest grace time. So a client that opens
+ * and ends streams under many names cannot fill the bound with members that have no stream. */
+static bool has_room_locked(vestry_presence *presence, const arrival *one) {
+  const size_t most = presence->max_count;
+  if (presence->members.count + presence->reserved_count < most - most / 16) return true;
+  const vsi_place *at = vsi_place_find_locked(presence, &one->spare_place->packed);
+  if (vsi_presence_member_find_locked(presence, at, one->spare->user)) return true;
+  vsi_grace_shorten_locked(presence);
+  return presence->members.count + presence->reserved_count < most;
+}
+
 static vestry_err reserve(vestry_presence *presence, arrival *one) {
   vsi_mutex_lock(&presence->lock);
   vestry_err error = presence->is_closed ? VESTRY_CLOSED : VESTRY_OK;
   if (!error && !vsi_presence_fits_locked(presence, one->spare_place, one->spare->user)) error = VESTRY_TOO_LARGE;
-  if (!error && presence->members.count + presence->reserved_count >= presence->max_count) {
-    const vsi_place *at = vsi_place_find_locked(presence, &one->spare_place->packed);
-    if (!vsi_presence_member_find_locked(presence, at, one->spare->user)) error = VESTRY_LIMIT;
-  }
+  if (!error && !has_room_locked(presence, one)) error = VESTRY_LIMIT;
   if (!error) {
     vsi_presence_grow_locked(presence);
     presence->reserved_count++;

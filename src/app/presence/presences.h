@@ -154,6 +154,8 @@ void vsi_presence_member_spread_locked(vestry_presence *presence, vsi_presence_m
 void vsi_grace_begin_locked(vestry_presence *presence, vsi_presence_member *one);
 /* End the grace time: the member has returned, or the time is over. */
 void vsi_grace_end_locked(vsi_presence_member *one);
+/* End the grace time that began first, and let its member leave. */
+void vsi_grace_shorten_locked(vestry_presence *presence);
 /* Let members whose grace time is over leave. Called by the presence's timer. */
 void vsi_grace_fire(vestry_timer *timer, void *presence);
 
