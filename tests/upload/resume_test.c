@@ -595,6 +595,31 @@ static void finished_uploads_do_not_count_as_unfinished(void **state) {
   end(&s);
 }
 
+static reply_head finish_from(suite *s, const char *peer) {
+  const reply_head made = create_from(s, peer, NULL, "5");
+  assert_int_equal(made.status, 201);
+  assert_int_equal(patch(s, &made, 0, 5, 0).status, 204);
+  site_pass_ms(&s->on, 1000);
+  return made;
+}
+
+/* A client that lost an answer asks for its upload, and must not send it again because another finished many. */
+/* capability: L1 */
+static void finished_uploads_of_one_client_do_not_evict_those_of_others(void **state) {
+  (void)state;
+  suite s;
+  begin(&s);
+  s.folder->max_unfinished = 20;
+  const reply_head first = finish_from(&s, "192.0.2.1");
+  const reply_head unknown = finish_from(&s, "127.0.0.1");
+  for (int i = 0; i < 40; i++) (void)finish_from(&s, "127.0.0.1");
+  assert_string_equal(head(&s, &first).offset, "5");
+  assert_int_equal(head(&s, &unknown).status, 404);
+  for (int i = 0; i < 40; i++) (void)finish_from(&s, "192.0.2.2");
+  assert_string_equal(head(&s, &first).offset, "5");
+  end(&s);
+}
+
 /* Unidentified clients get half of the uploads, and evict each other: first the upload with the fewest bytes. */
 /* capability: L1 */
 static void unidentified_clients_get_half_of_the_uploads(void **state) {
@@ -784,6 +809,7 @@ int main(void) {
       cmocka_unit_test(unfinished_uploads_are_limited_per_address),
       cmocka_unit_test(unfinished_uploads_are_limited_behind_a_proxy),
       cmocka_unit_test(finished_uploads_do_not_count_as_unfinished),
+      cmocka_unit_test(finished_uploads_of_one_client_do_not_evict_those_of_others),
       cmocka_unit_test(unidentified_clients_get_half_of_the_uploads),
       cmocka_unit_test(upload_is_resumed_after_a_disk_failure),
       cmocka_unit_test(upload_is_resumed_after_a_failed_rename_back),

@@ -380,20 +380,36 @@ void vsi_unfinished_leave(vsi_unfinished *u, uint64_t offset, bool lets_go) {
   vsi_mutex_unlock(&u->folder->lock);
 }
 
+/* Keep the older record. */
+static void take_oldest(vsi_unfinished **oldest, vsi_unfinished *u) {
+  if (!*oldest || u->expires_s < (*oldest)->expires_s) *oldest = u;
+}
+
 /* Find a record to drop, if there are too many records of uploads that are done. A client may still query the result of
- * such an upload, so as many records are kept as there may be unfinished uploads. Returns a reference, or NULL. */
-static vsi_unfinished *find_surplus(vestry_upload_folder *folder) {
-  vsi_unfinished *oldest = NULL;
+ * such an upload, so as many records are kept as there may be unfinished uploads. The oldest record goes: of the person
+ * of the last upload, if the person is unknown or has a sixteenth of the records; otherwise of unknown persons;
+ * otherwise of all. So a client that finishes many uploads does not make others send theirs again. Returns a reference,
+ * or NULL. */
+static vsi_unfinished *find_surplus(vestry_upload_folder *folder, const vsi_unfinished *last) {
+  vsi_unfinished *own = NULL, *unknown = NULL, *any = NULL;
+  uint32_t own_count = 0;
   vsi_mutex_lock(&folder->lock);
   vsi_map_link *at = folder->done_count > folder->max_unfinished ? vsi_map_after(&folder->unfinished, NULL) : NULL;
   for (; at; at = vsi_map_after(&folder->unfinished, at)) {
     vsi_unfinished *u = VSI_MAP_OWNER(at, vsi_unfinished, in);
-    if (u->record.state != VSI_RECORD_DONE || u->holder || u->is_busy) continue;
-    if (!oldest || u->expires_s < oldest->expires_s) oldest = u;
+    if (u->record.state != VSI_RECORD_DONE) continue;
+    const bool is_own = u->person == last->person && u->person != VSI_PERSON_EARLIER;
+    own_count += is_own;
+    if (u->holder || u->is_busy) continue;
+    if (is_own) take_oldest(&own, u);
+    if (!u->person) take_oldest(&unknown, u);
+    take_oldest(&any, u);
   }
-  if (oldest) VSI_REFS_TAKE(&oldest->refs);
+  vsi_unfinished *goes = unknown ? unknown : any;
+  if (own && (!last->person || own_count > folder->max_unfinished / 16)) goes = own;
+  if (goes) VSI_REFS_TAKE(&goes->refs);
   vsi_mutex_unlock(&folder->lock);
-  return oldest;
+  return goes;
 }
 
 void vsi_unfinished_accept(vsi_unfinished *u) {
@@ -407,7 +423,7 @@ void vsi_unfinished_accept(vsi_unfinished *u) {
   u->record.state = VSI_RECORD_DONE;
   folder->done_count++;
   vsi_mutex_unlock(&folder->lock);
-  vsi_unfinished *surplus = find_surplus(folder);
+  vsi_unfinished *surplus = find_surplus(folder, u);
   if (surplus) (void)vsi_unfinished_remove(surplus, VESTRY_LIMIT);
   vsi_unfinished_unref(surplus);
 }
