@@ -9,6 +9,7 @@
 typedef struct vsi_part {
   vestry_slice name;     /* as sent, without quotes: %22 %0D %0A stand for characters that a browser cannot send */
   vestry_slice filename; /* as name; data NULL: a field */
+  bool is_encoded;       /* the file name is percent-encoded UTF-8, and not as a browser sends it */
   vestry_slice type;     /* data NULL: absent */
   vestry_slice value;
 } vsi_part;

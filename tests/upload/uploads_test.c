@@ -324,6 +324,25 @@ static void form_files_and_fields_are_parsed(void **state) {
   }
 }
 
+/* Some clients that are no browsers encode a file's name as in RFC 8187, beside another name or alone. */
+/* capability: L1 */
+static void encoded_file_names_are_read(void **state) {
+  (void)state;
+  static const char body[] = FILE_("one", "=?utf-8?B?w6kucG5n?=\"; filename*=\"utf-8''%C3%A9.png") "first\r\n"
+      "--XyZ\r\nContent-Disposition: form-data; name=two; filename*=UTF-8'en'a%22b%2Fc.png; filename=old\r\n\r\n"
+      "second\r\n--XyZ\r\nContent-Disposition: form-data; name=three; filename*=bare\r\n\r\nthird\r\n--XyZ--";
+  for (size_t piece = 0; piece < 40; piece += 13) {
+    suite s;
+    begin_with(&s, (vestry_uploads_options){.max_files_count = 3});
+    assert_int_equal(post_form(&s, body, piece), 201);
+    assert_int_equal(s.count, 3);
+    assert_string_equal(s.files[0].name, "\xC3\xA9.png");
+    assert_string_equal(s.files[1].name, "c.png");
+    assert_string_equal(s.files[2].name, "bare");
+    end_suite(&s);
+  }
+}
+
 /* capability: L1 */
 static void invalid_form_aborts_all_files(void **state) {
   (void)state;
@@ -652,6 +671,14 @@ static void file_names_and_types_are_sanitized(void **state) {
   for (size_t i = 0; i + 2 <= 400; i += 2) memcpy(text + i, "\xC3\xA9", 3);
   vsi_declared_name((vestry_slice){text, 400}, name);
   assert_int_equal(strlen(name), 254);
+  for (size_t i = 0; i < 765; i += 3) memcpy(text + i, "\xE6\x96\x87", 4); /* 255 characters of NTFS */
+  strcpy(text + 765 - 12, ".pdf");
+  vsi_declared_name((vestry_slice){text, strlen(text)}, name);
+  assert_int_equal(strlen(name), 249 + 4);
+  assert_string_equal(name + 246, "\xE6\x96\x87.pdf");
+  strcpy(text + 753, ".an-ending-that-is-none");
+  vsi_declared_name((vestry_slice){text, strlen(text)}, name);
+  assert_int_equal(strlen(name), 255);
   vsi_declared_encoded_name("%2e%2E", name);
   assert_string_equal(name, "");
   vsi_declared_encoded_name("a%00b%zz%4", name);
@@ -782,6 +809,7 @@ int main(void) {
       cmocka_unit_test(failed_file_is_aborted_once),
       cmocka_unit_test(empty_body_is_a_file),
       cmocka_unit_test(form_files_and_fields_are_parsed),
+      cmocka_unit_test(encoded_file_names_are_read),
       cmocka_unit_test(invalid_form_aborts_all_files),
       cmocka_unit_test(script_gets_a_confirmation_instead_of_a_redirect),
       cmocka_unit_test(failed_end_aborts_only_later_files),

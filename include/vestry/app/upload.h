@@ -46,8 +46,8 @@ typedef struct vestry_incoming {
   size_t size;        /**< sizeof(vestry_incoming), or 0 */
   const char *field;  /**< name of the form's field; "" if the body is the file */
   const char *name;   /**< name on the user's machine, without folders: UTF-8 without control characters (C1 and those
-                            of text direction included) and line separators; at most 255 bytes; "": none. For display
-                            only; never use it as a path */
+                            of text direction included) and line separators; at most 255 bytes, the ending of a
+                            longer name included; "": none. For display only; never use it as a path */
   const char *type;   /**< media type in lower case, without parameters; "application/octet-stream" if it is missing */
   uint64_t max_bytes; /**< maximum size of the file; if the body is the file and has a Content-Length: this length */
 } vestry_incoming;

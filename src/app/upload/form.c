@@ -22,20 +22,36 @@ static size_t cut(const char *text, size_t len, size_t most) {
   return most;
 }
 
+/* Return the length of the ending of a name, with its dot; 0: there is none, or it is too long for one. */
+static size_t ending_len(const char *name, size_t len) {
+  enum { ENDING_MOST = 16 };
+  const char *dot = memrchr(name, '.', len);
+  const size_t ending = dot ? len - (size_t)(dot - name) : 0;
+  return ending <= ENDING_MOST ? ending : 0;
+}
+
+/* Append a text without control characters. Returns the end of the name. */
+static char *put_clean(char *name, const char *text, size_t len) {
+  for (const char *end = text + len; text < end;) {
+    const size_t control = vsi_control_len(text, end);
+    if (!control) *name++ = *text;
+    text += control ? control : 1;
+  }
+  return name;
+}
+
+/* The name of a file has 255 bytes in most systems, but 255 code units in some, which are up to 765 bytes of UTF-8. Of
+ * a name that is too long the ending stays, because programs recognize files by it. */
 void vsi_declared_name(vestry_slice declared, char name[VSI_DECLARED_NAME_BYTES]) {
   const char *from = declared.data, *end = from + declared.len;
   name[0] = '\0';
   for (const char *at = from; at < end; at++)
     if (*at == '/' || *at == '\\') from = at + 1;
-  if (from == end || !vsi_is_utf8(from, (size_t)(end - from))) return;
-  const char *stop = from + cut(from, (size_t)(end - from), VSI_DECLARED_NAME_BYTES - 1);
-  size_t len = 0;
-  while (from < stop) {
-    const size_t control = vsi_control_len(from, stop);
-    if (!control) name[len++] = *from;
-    from += control ? control : 1;
-  }
-  name[len] = '\0';
+  const size_t len = (size_t)(end - from);
+  if (!len || !vsi_is_utf8(from, len)) return;
+  const size_t ending = len < VSI_DECLARED_NAME_BYTES ? 0 : ending_len(from, len);
+  char *to = put_clean(name, from, cut(from, len - ending, VSI_DECLARED_NAME_BYTES - 1 - ending));
+  *put_clean(to, end - ending, ending) = '\0';
   if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) name[0] = '\0';
 }
 

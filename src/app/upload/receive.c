@@ -206,7 +206,13 @@ static vestry_err part_begins(void *ctx, const vsi_part *part) {
   u->is_empty_file = part->filename.data && !part->filename.len;
   if (u->is_empty_file) return VESTRY_OK;
   if (!part->filename.data) return begin_field(u, part);
-  vsi_declared_name((vestry_slice){decoded, vsi_part_decode(part->filename, decoded)}, name);
+  if (part->is_encoded) {
+    memcpy(decoded, part->filename.data, part->filename.len);
+    decoded[part->filename.len] = '\0'; /* there is room, because the head contains more than the name */
+    vsi_declared_encoded_name(decoded, name);
+  } else {
+    vsi_declared_name((vestry_slice){decoded, vsi_part_decode(part->filename, decoded)}, name);
+  }
   vsi_declared_name((vestry_slice){decoded, vsi_part_decode(part->name, decoded)}, field);
   vsi_declared_type(part->type, type);
   return begin_file(u, &(vestry_incoming){.size = sizeof(vestry_incoming),
