@@ -45,6 +45,26 @@ static void invalid_max_head_bytes_is_refused(void **state) {
   vestry_destroy(v);
 }
 
+/* RFC 9112, 3.2.2: a server must accept a target with a host, of any name by which clients reach it. */
+static void targets_with_any_host_are_answered(void **state) {
+  (void)state;
+  static const char *const hosts[] = {"127.0.0.1", "localhost", "web.example"};
+  vestry *v;
+  vestry_server *server = NULL;
+  assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
+  assert_int_equal(vestry_server_create(v, adapter, &defaults, &server), VESTRY_OK);
+  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+    vsi_client c;
+    char target[64];
+    snprintf(target, sizeof target, "http://%s:%u/none", hosts[i], (unsigned)server->port);
+    vsi_client_ask(&c, server->port, "GET", target, NULL);
+    assert_int_equal(vsi_client_status(&c), 404);
+    vsi_client_close(&c);
+  }
+  vestry_server_destroy(server);
+  vestry_destroy(v);
+}
+
 int heads_run(const vestry_server_adapter *of, const vestry_server_options *options) {
   adapter = of;
   defaults = *options;
@@ -54,7 +74,8 @@ int heads_run(const vestry_server_adapter *of, const vestry_server_options *opti
                                         .stop = stop,
                                         .destroy = destroy,
                                         .patience_s = PATIENCE_S};
-  const struct CMUnitTest tests[] = {cmocka_unit_test(invalid_max_head_bytes_is_refused)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(invalid_max_head_bytes_is_refused),
+                                     cmocka_unit_test(targets_with_any_host_are_answered)};
   return (int)vestry_contract_run(&made, "heads") + cmocka_run_group_tests_name("limits", tests, NULL, NULL);
 }
 
