@@ -150,15 +150,6 @@ static void promoted_standby_is_followed(void **state) {
 
 /* -------------------------------------------------------------------------------------------------- servers ------- */
 
-/* Let a socket lead to a server, as a host name leads to another server when its address changes. */
-static void lead_to(const char *folder, const postgres_server *to) {
-  char is[160], link[FOLDER_BYTES + 16];
-  snprintf(is, sizeof is, "%s/.s.PGSQL.%d", to->folder, to->port);
-  snprintf(link, sizeof link, "%s/.s.PGSQL.1", folder);
-  (void)unlink(link);
-  assert_int_equal(symlink(is, link), 0);
-}
-
 static void another_server_than_that_of_the_pool_is_not_followed(void **state) {
   (void)state;
   shown_site s;
@@ -168,15 +159,15 @@ static void another_server_than_that_of_the_pool_is_not_followed(void **state) {
   postgres_server_start(&other, NULL);
   folder_make(folder, "name");
   snprintf(url, sizeof url, "host=%s port=1 user=postgres dbname=postgres", folder);
-  lead_to(folder, shop_server());
+  postgres_server_lead(folder, shop_server());
   open_logged(&s, url, &(vestry_postgres_options){.silence_ms = 1000});
   const size_t eight = shown_watch(&s, eighth, NULL);
   /* The follower comes to the other server, and the pool keeps its connection. */
-  lead_to(folder, &other);
+  postgres_server_lead(folder, &other);
   postgres_server_run(shop_server(), "SELECT pg_terminate_backend(pid) FROM pg_stat_replication");
   UNTIL(others_count > 0);
   assert_false(shown_stats(&s).is_following);
-  lead_to(folder, shop_server());
+  postgres_server_lead(folder, shop_server());
   shown_run(&s, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
   UNTIL(shown_stats(&s).is_following);
   shown_settle_again(&s, eight);
@@ -236,20 +227,20 @@ static void following_resumes_without_connections_to_another_server(void **state
   postgres_server_start(&other, NULL);
   folder_make(folder, "name");
   snprintf(url, sizeof url, "host=%s port=1 user=postgres dbname=postgres", folder);
-  lead_to(folder, shop_server());
+  postgres_server_lead(folder, shop_server());
   open_logged(&s, url, NULL);
   /* A free connection. */
-  lead_to(folder, &other);
+  postgres_server_lead(folder, &other);
   assert_int_equal(port_aside(&s), other.port);
-  lead_to(folder, shop_server());
+  postgres_server_lead(folder, shop_server());
   UNTIL(begins_count == 1 && shown_stats(&s).is_following);
   assert_int_equal(port_aside(&s), shop_server()->port);
   assert_int_equal(others_count, 0);
   /* One that a thread has. */
   borrow_from(&one, s.pool);
-  lead_to(folder, &other);
+  postgres_server_lead(folder, &other);
   borrow_from(&two, s.pool);
-  lead_to(folder, shop_server());
+  postgres_server_lead(folder, shop_server());
   assert_int_equal(two.port, other.port);
   UNTIL(others_count > 0);
   assert_false(shown_stats(&s).is_following);

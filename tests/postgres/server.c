@@ -202,6 +202,14 @@ void postgres_server_finish(postgres_server *server) {
   folder_remove(server->folder);
 }
 
+void postgres_server_lead(const char *folder, const postgres_server *to) {
+  char is[160], link[FOLDER_BYTES + 16];
+  snprintf(is, sizeof is, "%s/.s.PGSQL.%d", to->folder, to->port);
+  snprintf(link, sizeof link, "%s/.s.PGSQL.1", folder);
+  (void)unlink(link);
+  assert_int_equal(symlink(is, link), 0);
+}
+
 PGconn *postgres_server_connect(const postgres_server *server) {
   char url[sizeof server->url + 16];
   snprintf(url, sizeof url, "%s options=''", server->url);

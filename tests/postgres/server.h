@@ -40,6 +40,9 @@ void postgres_server_call(const postgres_server *server, const char *const *argu
 /* Start one of PostgreSQL's programs, or another one by its path, as the server's user. It ends with this process;
  * the caller waits for it. */
 pid_t postgres_server_launch(const postgres_server *server, const char *const *arguments);
+/* Let a socket in a folder (port 1) lead to a server, as a host name leads to another server when its address
+ * changes. */
+void postgres_server_lead(const char *folder, const postgres_server *to);
 /* Kill the server, and remove its folder. */
 void postgres_server_finish(postgres_server *server);
 

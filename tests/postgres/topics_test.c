@@ -2,9 +2,11 @@
 /* Topics that transactions refresh at all nodes of a database. */
 #include "vestry/data/postgres_topics.h"
 
+#include "data/sql/sql.h"
 #include "postgres/pooler.h"
 #include "postgres/relay.h"
 #include "postgres/shop.h"
+#include "support/folder.h"
 #include "support/site.h"
 #include "support/until.h"
 
@@ -222,6 +224,37 @@ static void transaction_mode_pooler_is_detected(void **state) {
   postgres_pooler_finish(&pooler);
 }
 
+/* A new connection of the pool comes to another server, whose topics would not arrive. The receiver begins anew when the
+ * pool has given it up. */
+static void receiver_resumes_without_connections_to_another_server(void **state) {
+  (void)state;
+  static const char port_sql[] = "SELECT current_setting('port')::int",
+                    notify_sql[] = "SELECT pg_notify('vestry', 'room/7')";
+  node n;
+  postgres_server other;
+  int64_t port = 0;
+  char folder[FOLDER_BYTES], url[160];
+  postgres_server_init(&other, 0);
+  postgres_server_start(&other, NULL);
+  folder_make(folder, "name");
+  snprintf(url, sizeof url, "host=%s port=1 user=postgres dbname=postgres", folder);
+  postgres_server_lead(folder, shop_server());
+  begin_at(&n, url, 0);
+  vestry_sql_pool *pool = n.shop.pool;
+  postgres_server_lead(folder, &other);
+  assert_int_equal(pool->ops->run_aside(pool, port_sql, NULL, vestry_sql_row_integer, &port), VESTRY_OK);
+  assert_int_equal(port, other.port);
+  UNTIL(!stats_of(&n).is_listening);
+  postgres_server_lead(folder, shop_server());
+  UNTIL(stats_of(&n).starts_count == 2);
+  check_renders(&n, 1, 1);
+  assert_int_equal(pool->ops->run_aside(pool, notify_sql, NULL, NULL, NULL), VESTRY_OK);
+  check_renders(&n, 1, 0);
+  end(&n);
+  folder_remove(folder);
+  postgres_server_finish(&other);
+}
+
 static bool listens(vestry_postgres_topics *topics) {
   vestry_postgres_topics_stats stats = {0};
   vestry_postgres_topics_stats_get(topics, &stats);
@@ -267,6 +300,7 @@ int main(void) {
       cmocka_unit_test(pages_render_once_after_a_server_restart),
       cmocka_unit_test(silent_server_is_taken_for_dead),
       cmocka_unit_test(transaction_mode_pooler_is_detected),
+      cmocka_unit_test(receiver_resumes_without_connections_to_another_server),
       cmocka_unit_test(listener_starts_while_the_server_is_away),
       cmocka_unit_test(allocation_failure_is_returned),
   };

@@ -71,6 +71,7 @@ struct vestry_postgres {
   vestry_postgres_options options; /* defaults filled in */
   vsi_postgres_index *index;
   vsi_postgres_follower *follower;
+  vsi_postgres_companion companion; /* the follower's connections */
   bool is_observing;
   bool is_going; /* belongs to the follower's thread: it follows */
   /* Relaxed: a render that uses the former value is correct, too. */
@@ -211,13 +212,13 @@ static bool is_there(void *ctx) {
 }
 
 static bool is_same(void *ctx, uint64_t started) {
-  const vestry_postgres *database = ctx;
-  return vsi_postgres_pool_is_at(database->pool, started);
+  vestry_postgres *database = ctx;
+  return vsi_postgres_pool_is_at(database->pool, &database->companion, started);
 }
 
 static bool has_strayed(void *ctx) {
   const vestry_postgres *database = ctx;
-  return atomic_load_explicit(&database->pool->has_strayed, memory_order_relaxed);
+  return vsi_postgres_companion_has_strayed(&database->companion);
 }
 
 /* -------------------------------------------------------------------------------------------------- renders ------- */
@@ -562,6 +563,7 @@ void vestry_postgres_detach(vestry_postgres *database) {
   if (database->is_observing) (void)vestry_pages_unobserve(database->pages, database);
   database->is_observing = false;
   vsi_postgres_follower_stop(database->follower);
+  vsi_postgres_companion_leave(&database->companion, database->pool);
 }
 
 void vestry_postgres_destroy(vestry_postgres *database) {

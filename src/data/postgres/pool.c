@@ -170,10 +170,14 @@ void vsi_postgres_read_limit(vsi_postgres_conn *conn) {
 
 static void note_server(vsi_postgres_conn *conn, const char *started) {
   vsi_postgres_pool *pool = conn->pool;
+  vsi_postgres_companion *at;
   vsi_mutex_lock(&pool->lock);
   conn->started = strtoull(started, NULL, 10);
-  if (pool->followed && pool->followed != conn->started)
-    atomic_store_explicit(&pool->has_strayed, true, memory_order_relaxed);
+  LIST_FOREACH(at, &pool->companions, in) {
+    if (at->server == conn->started) continue;
+    atomic_store_explicit(&at->has_strayed, true, memory_order_relaxed);
+    if (at->thread) vsi_postgres_thread_wake(at->thread);
+  }
   vsi_mutex_unlock(&pool->lock);
 }
 
@@ -465,9 +469,9 @@ void vsi_postgres_release(vsi_postgres_conn *conn) {
 /* --------------------------------------------------------------------------------------------------- servers ------ */
 
 /* A pool may have connections to several servers: the address of a host name has changed, or the URL names several
- * hosts. Commits of only one server are followed, so pages whose renders read another one would stay as they are.
- * Therefore, each connection has the start of its server, and following begins only if all lead to the server that is
- * followed:
+ * hosts. Commits of only one server are followed, and topics of only one server are received, so pages whose renders
+ * read another one would stay as they are. Therefore, each connection has the start of its server, and following (and,
+ * likewise, receiving) begins only if all lead to the server that is followed:
  *
  *     opened ──to the followed server, or nothing is followed──→ same
  *        └──to another one: has_strayed, and following ends──→ stray
@@ -484,15 +488,15 @@ void vsi_postgres_release(vsi_postgres_conn *conn) {
  *                                                    begins inside its transaction are not recorded */
 
 /* Compare the connections, and take the free ones that are stray for this thread.
- *  ret_is_same  a connection leads to the followed server
+ *  ret_is_same  a connection leads to this server
  *  Returns      whether those that are checked out permit to follow */
-static bool compare_locked(vsi_postgres_pool *pool, bool is_as_before, bool *ret_is_same) {
+static bool compare_locked(vsi_postgres_pool *pool, uint64_t server, bool is_as_before, bool *ret_is_same) {
   bool may_follow = true;
   *ret_is_same = false;
   for (size_t i = 0; i < vsi_postgres_conns_count(&pool->options); i++) {
     vsi_postgres_conn *conn = &pool->conns[i];
     if (!conn->db || !conn->started) continue; /* note_server compares one that is being opened */
-    const bool is_stray = conn->started != pool->followed;
+    const bool is_stray = conn->started != server;
     *ret_is_same |= !is_stray;
     if (is_stray && !conn->depth)
       give_locked(conn);
@@ -504,15 +508,17 @@ static bool compare_locked(vsi_postgres_pool *pool, bool is_as_before, bool *ret
   return may_follow;
 }
 
-bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, uint64_t started) {
+bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, vsi_postgres_companion *companion, uint64_t started) {
   vsi_postgres_conn *conn;
   bool is_same;
-  if (!vsi_postgres_check_out(pool, VSI_POSTGRES_OPEN, "follower of commits", &conn)) vsi_postgres_release(conn);
+  if (!vsi_postgres_check_out(pool, VSI_POSTGRES_OPEN, "comparison of servers", &conn)) vsi_postgres_release(conn);
   vsi_mutex_lock(&pool->lock);
-  const bool is_as_before = pool->followed == started;
-  pool->followed = started;
-  atomic_store_explicit(&pool->has_strayed, false, memory_order_relaxed);
-  bool is_at = compare_locked(pool, is_as_before, &is_same);
+  const bool is_as_before = companion->is_in && companion->server == started;
+  if (!companion->is_in) LIST_INSERT_HEAD(&pool->companions, companion, in);
+  companion->is_in = true;
+  companion->server = started;
+  atomic_store_explicit(&companion->has_strayed, false, memory_order_relaxed);
+  bool is_at = compare_locked(pool, started, is_as_before, &is_same);
   vsi_mutex_unlock(&pool->lock);
   while ((conn = (vsi_postgres_conn *)vsi_postgres_own(&pool->is)) != NULL) {
     if (is_same || vsi_postgres_is_lost(conn->db))
@@ -522,6 +528,13 @@ bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, uint64_t started) {
     vsi_postgres_release(conn);
   }
   return is_at;
+}
+
+void vsi_postgres_companion_leave(vsi_postgres_companion *companion, vsi_postgres_pool *pool) {
+  vsi_mutex_lock(&pool->lock);
+  if (companion->is_in) LIST_REMOVE(companion, in);
+  companion->is_in = false;
+  vsi_mutex_unlock(&pool->lock);
 }
 
 void vestry_postgres_pool_stats_get(vestry_sql_pool *of, vestry_postgres_pool_stats *ret_stats) {

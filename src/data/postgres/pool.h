@@ -10,6 +10,7 @@
 
 #include "base/wait.h"
 #include "data/postgres/keys.h"
+#include "data/postgres/link.h"
 #include "data/postgres/statements.h"
 #include "data/sql/sql.h"
 #include "vestry/data/postgres.h"
@@ -43,8 +44,8 @@ typedef struct vsi_postgres_conn {
   /* Set by vestry_postgres_cancel, read by the thread that has it. Relaxed, because the cancelled statement reports it,
    * too. The members from is_lost to is_cancelled are reset when the connection is released. */
   atomic_bool is_cancelled;
-  bool is_stray;   /* it leads to another server than the followed one, and is closed when it is released; guarded by
-                      pool->lock */
+  bool is_stray;   /* it leads to another server than that of a companion, and is closed when it is released; guarded
+                      by pool->lock */
   unsigned depth;  /* how often its thread has begun; guarded by pool->lock; 0: free */
   pthread_t owner; /* guarded by pool->lock, while it is checked out */
 } vsi_postgres_conn;
@@ -58,6 +59,17 @@ typedef struct vsi_postgres_receiver {
   bool is_open, is_listening;
   bool is_notified, is_roused;
 } vsi_postgres_receiver;
+
+/* A connection of the library itself, to a server that must be that of all connections of the pool: that of the follower
+ * of commits, or of the receiver of topics. Initialized with 0; guarded by the pool's lock, except for has_strayed. */
+typedef struct vsi_postgres_companion {
+  LIST_ENTRY(vsi_postgres_companion) in;
+  bool is_in;
+  uint64_t server;         /* its start (VSI_POSTGRES_STARTED) */
+  atomic_bool has_strayed; /* since then a connection of the pool was opened to another server; relaxed, because it is
+                              read again and again */
+  const vsi_postgres_thread *thread; /* woken when has_strayed is set; NULL: none */
+} vsi_postgres_companion;
 
 /* The last connection of a pool is reserved: the application cannot check it out. It is for short statements that must
  * not wait for the application's transactions, for example the renewal of leases. Such a statement uses another
@@ -76,14 +88,12 @@ struct vsi_postgres_pool {
                                          attempt has succeeded */
   bool is_aside_refused;            /* guarded by lock: it was logged that the reserved connection is refused */
   vestry_postgres_pool_stats stats; /* guarded by lock */
-  LIST_HEAD(, vsi_postgres_receiver) receivers; /* guarded by lock: receivers of commits */
-  unsigned followers_count;                     /* guarded by lock: followers that are GOING */
-  atomic_bool has_logged_set;                   /* a setting of a session was logged */
-  atomic_bool has_logged_left;                  /* it was logged that something else was left on a connection */
-  uint64_t followed;         /* guarded by lock: start of the server that a follower follows, or tries to; 0: none */
-  atomic_bool has_strayed;   /* since then a connection was opened to another server; relaxed, because a follower reads
-                                it again and again */
-  vsi_postgres_conn conns[]; /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
+  LIST_HEAD(, vsi_postgres_receiver) receivers;   /* guarded by lock: receivers of commits */
+  unsigned followers_count;                       /* guarded by lock: followers that are GOING */
+  atomic_bool has_logged_set;                     /* a setting of a session was logged */
+  atomic_bool has_logged_left;                    /* it was logged that something else was left on a connection */
+  LIST_HEAD(, vsi_postgres_companion) companions; /* guarded by lock */
+  vsi_postgres_conn conns[];                      /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
 };
 
 static inline size_t vsi_postgres_conns_count(const vestry_postgres_pool_options *options) {
@@ -123,10 +133,15 @@ static inline vsi_postgres_conn *vsi_postgres_conn_of(vestry_sql_transaction *tr
 
 /* Open a connection that this thread has checked out, unless it is open. As vsi_postgres_check_out. */
 vestry_err vsi_postgres_reconnect(vsi_postgres_conn *conn, const char *function);
-/* Return whether each connection of the pool leads to the server with this start (VSI_POSTGRES_STARTED). Free ones that
- * lead to another server are closed, if others lead to this one. From then on has_strayed is set if a connection is
- * opened to another server. */
-bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, uint64_t started);
+/* Return whether each connection of the pool leads to the server with this start (VSI_POSTGRES_STARTED), which is that
+ * of the companion from now on. Free ones that lead to another server are closed, if others lead to this one. From then
+ * on has_strayed is set if a connection is opened to another server. This thread has no connection of the pool. */
+bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, vsi_postgres_companion *companion, uint64_t started);
+static inline bool vsi_postgres_companion_has_strayed(const vsi_postgres_companion *companion) {
+  return atomic_load_explicit(&companion->has_strayed, memory_order_relaxed);
+}
+/* Compare no more. */
+void vsi_postgres_companion_leave(vsi_postgres_companion *companion, vsi_postgres_pool *pool);
 /* Close the connection. */
 void vsi_postgres_hang_up(vsi_postgres_conn *conn);
 /* Run a statement without parameters. Failures are logged, and may close the connection. */

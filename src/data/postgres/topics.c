@@ -7,7 +7,10 @@
  * node sends a unique number to a second channel. When this number arrives, the node has received everything committed
  * before.
  *
- * Notifications before LISTEN are not received. Therefore, every page is refreshed after it. */
+ * Notifications before LISTEN are not received. Therefore, every page is refreshed after it.
+ *
+ * A server delivers its own notifications only, so the receiver's server must be that of all connections of the pool
+ * (pool.c). */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -21,6 +24,9 @@
 enum { SEND_AGAIN_MS = 500, SILENCE_MS = 10000, BACK_OFF_FIRST_MS = 50, BACK_OFF_MOST_MS = 1000, NAME_BYTES = 33 };
 
 static const char lost[] = "the connection was lost";
+static const char elsewhere[] = "the receiver and a connection of the pool have reached two different servers, so "
+                                "topics of some transactions would "
+                                "not arrive; let the host of the URL be the name of one server";
 static const char not_received[] =
     "notifications do not arrive; if a pooler uses transaction mode, connect to the server "
     "itself, or to a pooler in session mode";
@@ -37,6 +43,7 @@ struct vestry_postgres_topics {
   uint32_t silence_ms;
   char name[NAME_BYTES]; /* random: identifies this receiver when it settles */
   vsi_postgres_thread thread;
+  vsi_postgres_companion companion; /* db */
   vsi_mutex lock;
   pthread_cond_t moved;
   /* Guarded by lock. */
@@ -110,12 +117,30 @@ static void set_listening(topics *t, bool is_listening) {
   vsi_mutex_unlock(&t->lock);
 }
 
-/* Wait until its own notification arrives, or the time is over. */
+/* Compare the receiver's server with those of the pool's connections. false: they differ (t->why), or the connection is
+ * lost. */
+static bool is_at_server(topics *t, const vsi_call *call) {
+  PGresult *row = NULL;
+  if (vsi_postgres_ask_own(call, t->db, "SELECT " VSI_POSTGRES_STARTED, 1, &row)) return false;
+  const uint64_t started = strtoull(PQgetvalue(row, 0, 0), NULL, 10);
+  PQclear(row);
+  const bool is_at = vsi_postgres_pool_is_at(t->pool, &t->companion, started);
+  if (!is_at) t->why = elsewhere;
+  return is_at;
+}
+
+static bool has_strayed(topics *t) {
+  const bool has_strayed = vsi_postgres_companion_has_strayed(&t->companion);
+  if (has_strayed) t->why = elsewhere;
+  return has_strayed;
+}
+
+/* Wait until its own notification arrives, or the time is over, or a connection of the pool has strayed. */
 static bool await_own(topics *t, uint64_t until_ns) {
   for (;;) {
     take_all(t);
     const uint64_t now_ns = vsi_monotonic_ns();
-    if (t->has_come || now_ns >= until_ns || t->thread.is_over) return t->has_come;
+    if (t->has_come || now_ns >= until_ns || t->thread.is_over || has_strayed(t)) return t->has_come;
     const uint32_t ms = (uint32_t)((until_ns - now_ns) / 1000000) + 1;
     if (vsi_postgres_thread_wait(&t->thread, PQsocket(t->db), ms) == VSI_POSTGRES_READABLE && !PQconsumeInput(t->db))
       return false;
@@ -130,11 +155,9 @@ static bool is_subscribed(topics *t, const vsi_call *call) {
   t->has_come = false;
   snprintf(text, sizeof text, "%s 0", t->name);
   if (vsi_postgres_ask_own(call, t->db, "SELECT 1", 0, NULL)) return false;
-  if (vsi_postgres_own(&t->pool->is) ||
-      vestry_sql_run_alone(&t->pool->is, settle_sql, VESTRY_LIST((const char *)text), NULL, NULL))
-    return true;
+  if (vestry_sql_run_alone(&t->pool->is, settle_sql, VESTRY_LIST((const char *)text), NULL, NULL)) return true;
   const bool is_received = await_own(t, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS)) || t->thread.is_over;
-  if (!is_received && PQstatus(t->db) != CONNECTION_BAD) t->why = not_received;
+  if (!is_received && !has_strayed(t) && PQstatus(t->db) != CONNECTION_BAD) t->why = not_received;
   return is_received;
 }
 
@@ -150,10 +173,10 @@ static void begin(topics *t) {
       vsi_postgres_connect(&call, t->pool->url, true, NULL, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &t->db);
   const bool was_refused = t->was_refused;
   t->why = lost;
-  t->was_refused = error || vsi_postgres_ask_own(&call, t->db, listen_sql, 0, NULL) || !is_subscribed(t, &call);
+  t->was_refused = error || !is_at_server(t, &call) || vsi_postgres_ask_own(&call, t->db, listen_sql, 0, NULL) ||
+                   !is_subscribed(t, &call);
   if (t->was_refused) {
-    if (t->why == not_received)
-      vsi_log(call.host, VESTRY_LOG_WARN, "%s, %s: %s", call.function, call.name, not_received);
+    if (t->why != lost) vsi_log(call.host, VESTRY_LOG_WARN, "%s, %s: %s", call.function, call.name, t->why);
     if (!error) hang_up(t);
     return;
   }
@@ -170,6 +193,7 @@ static void listen_on(topics *t) {
   t->why = lost;
   while (is_there && !t->thread.is_over) {
     take_all(t); /* also notifications that came with a response */
+    if (has_strayed(t)) break;
     const vsi_postgres_event event = vsi_postgres_thread_wait(&t->thread, PQsocket(t->db), t->silence_ms);
     if (event == VSI_POSTGRES_TIMED_OUT)
       is_there = is_subscribed(t, &call);
@@ -245,7 +269,8 @@ static vestry_err start(topics *t) {
   if (vsi_postgres_thread_init(&t->thread)) return VESTRY_IO;
   if (t->pool->is.host->random(t->pool->is.host->ctx, bytes, sizeof bytes)) return VESTRY_IO;
   vsi_hex_write(t->name, bytes, sizeof bytes);
-  begin(t);
+  t->companion.thread = &t->thread;
+  if (!vsi_postgres_own(&t->pool->is)) begin(t); /* otherwise the thread does it, with another connection */
   return vsi_postgres_thread_start(&t->thread, t->pool->is.host, "vestry-topics", run, t);
 }
 
@@ -279,6 +304,8 @@ vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_sql_pool *o
 
 void vestry_postgres_topics_destroy(topics *t) {
   if (!t) return;
+  vsi_postgres_thread_stop(&t->thread);
+  vsi_postgres_companion_leave(&t->companion, t->pool); /* other threads wake the thread until then */
   vsi_postgres_thread_finish(&t->thread);
   PQfinish(t->db); /* NULL if its thread has run */
   pthread_cond_destroy(&t->moved);
