@@ -127,6 +127,8 @@ static vestry_err insert_row(vestry_jobs *jobs, vestry_sql_transaction *transact
                                    order->delay_ms, order->not_before_ms, order->max_attempts,
                                    vestry_value_bytes(order->payload.data, order->payload.len)),
                        vestry_sql_row_integer, ret_id);
+    if (jobs->pool->ops->dialect == VSI_SQL_OF_SQLITE)
+      return vsi_sql_if_written(jobs->pool, call.function, "vestry_job", error);
     if (error != VESTRY_NOT_FOUND) return error;
     if (tries == IDS_TRIES)
       return vsi_refuse(&call, VESTRY_IO,

@@ -136,7 +136,7 @@ static vsi_sql_texts find_sql = {FIND(SQLITE("$2"), "", ""),
                                  FIND(NOW("$2"), IS_FREE(NOW("$2")), " FOR UPDATE SKIP LOCKED")};
 #define TAKE(now, ms, more)                                                                                            \
   "UPDATE vestry_job SET state = 'running', due = " now " + $3" ms ", fence = $4, attempts = $5, period_at = $6,"      \
-  " progress = 0, said = NULL" more " WHERE id = $1"
+  " progress = 0, said = NULL" more " WHERE id = $1 RETURNING 1"
 static vsi_sql_texts take_sql = {TAKE(SQLITE("$2"), "", ""), TAKE(NOW("$2"), MS, ", is_closed = false")};
 /* Close the jobs that were passed over because orders rely on them: those due before the job ($3, $4). $3 is null: all
  * due jobs. */
@@ -459,10 +459,11 @@ static vestry_err take_of(taking *of, const vsi_jobs_kind *kind, int64_t oldest_
   run->job.kind = kind->name;
   run->job.key = run->key;
   if (!begin(run)) return VESTRY_OK;
-  return vestry_sql_run(of->transaction, text_of(of->jobs, take_sql),
-                        VESTRY_LIST(run->job.id, given_ms, of->jobs->options.lease_ms, run->job.fence, run->job.attempt,
-                                    run->job.period_at_ms),
-                        NULL, NULL);
+  error = vestry_sql_run(of->transaction, text_of(of->jobs, take_sql),
+                         VESTRY_LIST(run->job.id, given_ms, of->jobs->options.lease_ms, run->job.fence,
+                                     run->job.attempt, run->job.period_at_ms),
+                         NULL, NULL);
+  return vsi_sql_if_written(of->jobs->pool, "vestry_jobs", "vestry_job", error);
 }
 
 static void try_kind(const vestry_sql_row *row, void *ctx) {

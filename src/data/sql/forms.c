@@ -430,7 +430,8 @@ static vestry_err look_instead(changing *of, bool *ret_is_there) {
       vestry_value_bytes((of)->state->pairs, (of)->state->len), room, now_ms((of)->in),                                \
       (int64_t)(of)->in->storage.bounds.ttl_ms
 
-/* Store a form if the short UPDATE found no row. EXISTS: the stored state is later. */
+/* Store a form if the short UPDATE found no row. EXISTS: the stored state is later. If there is no state either, it was
+ * deleted meanwhile, or a trigger of others has dropped the row: then the page sends the text again. */
 static vestry_err put_row(vestry_sql_transaction *transaction, void *ctx) {
   changing *of = ctx;
   const int64_t room = room_of(of->key, of->state->len);
@@ -443,7 +444,11 @@ static vestry_err put_row(vestry_sql_transaction *transaction, void *ctx) {
   if (!error) return bound(of, room);
   if (error != VESTRY_NOT_FOUND) return error;
   error = look_instead(of, &is_there);
-  return error ? error : VESTRY_EXISTS;
+  if (error || is_there) return error ? error : VESTRY_EXISTS;
+  const vsi_call call = vsi_sql_call(of->in->pool, "vestry_forms");
+  return vsi_refuse(&call, VESTRY_LIMIT,
+                    "the typed text was not stored now, and the page sends it again; if this message is repeated, look "
+                    "for a trigger or a policy of vestry_form");
 }
 
 static vestry_err put(vestry_forms_storage *storage, const vsi_form_key *key, const vsi_form_state *state,
@@ -495,6 +500,7 @@ static vestry_err clear_row(vestry_sql_transaction *transaction, void *ctx) {
                    VESTRY_LIST(KEY_VALUES(in, of->key), now_ms(in), room, (int64_t)in->storage.bounds.ttl_ms,
                                vestry_value_bytes(NULL, 0), of->key->is_anonymous),
                    vestry_sql_row_integer, &generation);
+  error = vsi_sql_if_written(in->pool, "vestry_forms_clear", "vestry_form", error);
   if (!error && text_of(in, cleared_sql))
     error = change(in, cleared_sql, VESTRY_LIST(number_of(in, of->key->tab, of->key->name), generation), NULL, NULL);
   if (!error && of->notifies) error = notify_after(in, of->key);

@@ -35,7 +35,8 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"session", &steps[0], 
 #define LOAD(user, now) "SELECT " user ", created, used, " now " FROM vestry_session WHERE hash = $1"
 #define INSERT(user, now)                                                                                              \
   "INSERT INTO vestry_session(hash, " user ", created, used) VALUES($1, $2, " now ", " now                             \
-  ") ON CONFLICT(hash) DO UPDATE SET " user " = excluded." user ", created = excluded.created, used = excluded.used"
+  ") ON CONFLICT(hash) DO UPDATE SET " user " = excluded." user ", created = excluded.created, used = excluded.used"   \
+  " RETURNING 1"
 #define USE(now) "UPDATE vestry_session SET used = " now " WHERE hash = $1"
 #define BOUND(user, rest)                                                                                              \
   "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM vestry_session WHERE " user " = $1 AND hash <> $2"       \
@@ -103,6 +104,7 @@ static vestry_err add(vestry_sql_transaction *transaction, void *ctx) {
   const char *user = of->record->user;
   vestry_err error = vestry_sql_run(transaction, vsi_sql_text_of(pool, insert_sql),
                                     VESTRY_LIST(of->hash, user, now_ms(of->sessions)), NULL, NULL);
+  error = vsi_sql_if_written(pool, "vestry_session_login", "vestry_session", error);
   if (!error)
     error = vestry_sql_run(transaction, vsi_sql_text_of(pool, bound_sql),
                            VESTRY_LIST(user, of->hash, of->sessions->options.max_per_user_count - 1), NULL, NULL);

@@ -229,6 +229,18 @@ static inline vestry_err vsi_sql_if_any(vestry_err error) {
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
+/* Return the error of a statement that must write a row of a table of this library, and returns that row. If it has
+ * returned none, a trigger or a rule of others has dropped the row without an error: IO, which is logged. */
+static inline vestry_err vsi_sql_if_written(const vestry_sql_pool *pool, const char *function, const char *table,
+                                            vestry_err error) {
+  const vsi_call call = vsi_sql_call(pool, function);
+  if (error != VESTRY_NOT_FOUND) return error;
+  return vsi_refuse(&call, VESTRY_IO,
+                    "the database has written no row of %s, and reported no error; look for a trigger, a rule or a "
+                    "policy of this table",
+                    table);
+}
+
 static inline vestry_value vsi_sql_text_or_null(const char *text) {
   return text ? vestry_value_string(text) : vestry_value_null();
 }

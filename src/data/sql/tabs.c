@@ -53,7 +53,7 @@ static vsi_sql_texts write_sql = {WRITE(SQLITE("$3"), ""), WRITE(POSTGRES("$3"),
 static const char touch_sql[] = "UPDATE vestry_tab SET expires = $3 WHERE scope = $1 AND tab = $2 AND expires < $3";
 #define PUT(now, seconds)                                                                                              \
   "INSERT INTO vestry_tab(scope, tab, expires, data) VALUES($1, $2, " now " + $5" seconds                              \
-  ", $4) ON CONFLICT(scope, tab) DO UPDATE SET expires = excluded.expires, data = excluded.data"
+  ", $4) ON CONFLICT(scope, tab) DO UPDATE SET expires = excluded.expires, data = excluded.data RETURNING 1"
 static vsi_sql_texts put_sql = {PUT(SQLITE("$3"), ""), PUT(POSTGRES("$3"), "::bigint")};
 static const char remove_sql[] = "DELETE FROM vestry_tab WHERE scope = $1 AND tab = $2";
 #define EVICT(rest)                                                                                                    \
@@ -230,6 +230,7 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
   vestry_err error = vestry_sql_run(
       transaction, text_of(tabs, put_sql),
       VESTRY_LIST(OF(of), now_ms(tabs), vestry_value_bytes(of->data, of->len), of->whose.ttl_s), NULL, NULL);
+  error = vsi_sql_if_written(tabs->pool, "vestry_sql_tab_set", "vestry_tab", error);
   if (!error && of->whose.is_anonymous)
     error = vestry_sql_run(transaction, name_anonymous_sql, VESTRY_LIST(OF(of)), NULL, NULL);
   if (!error && of->whose.scope.len) /* the empty scope is shared by all users */
