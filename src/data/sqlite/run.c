@@ -31,8 +31,10 @@ static int64_t integer(const vestry_sql_row *row, size_t column) {
   return sqlite3_column_int64(statement_of(row), (int)column);
 }
 
+/* The bytes of a text are UTF-8, also if the database has another encoding. */
 static size_t bytes(const vestry_sql_row *row, size_t column, void *buffer, size_t capacity) {
-  const void *from = sqlite3_column_blob(statement_of(row), (int)column);
+  const bool is_text = sqlite3_column_type(statement_of(row), (int)column) == SQLITE_TEXT;
+  const void *from = is_text ? text(row, column) : sqlite3_column_blob(statement_of(row), (int)column);
   const size_t len = (size_t)sqlite3_column_bytes(statement_of(row), (int)column);
   if (from && len <= capacity) memcpy(buffer, from, len);
   return len;

@@ -30,8 +30,10 @@ static int find_column(sqlite3 *db, const char *table, const char *column, bool 
 static int find_object(sqlite3 *db, const vsi_sql_statement *at, bool *ret_is_there) {
   int count = 0;
   if (*at->column) return find_column(db, at->name, at->column, ret_is_there);
+  /* A view instead of a table is not enough: the creation of the table reports it. */
   int result =
-      vsi_sqlite_ask(db, "SELECT count(*) FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE", at->name, &count);
+      vsi_sqlite_ask(db, "SELECT count(*) FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type <> 'view'",
+                     at->name, &count);
   *ret_is_there = count > 0;
   return result;
 }
