@@ -116,6 +116,7 @@ vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
     error = vsi_sqlite_frames_init(&database->frames, database->host, database->db, index);
   if (error) return error;
   database->wal_index = index;
+  vsi_sqlite_files_note(&database->files, database->db);
   if (!database->records) return VESTRY_OK;
   atomic_store_explicit(&database->has_frames, true, memory_order_release);
   refresh_readers(database); /* a current render has read commits of the former mode */
@@ -399,14 +400,14 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
 }
 
 void vsi_sqlite_miss_file(vestry_sqlite *database) {
-  int has_moved = 0;
-  if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved)) return;
-  if (has_moved && !database->has_moved)
-    vsi_log(database->host, VESTRY_LOG_ERROR,
-            "SQLite, %s: the file was removed or replaced, so pools reject transactions, and later writes of other "
-            "connections are lost when this program ends; restart it",
-            database->path);
-  database->has_moved = has_moved;
+  const char *moved = vsi_sqlite_files_find_moved(&database->files, database->db);
+  if (moved && !database->has_moved)
+    vsi_log(
+        database->host, VESTRY_LOG_ERROR,
+        "SQLite, %s: %s was removed or replaced, so commits of other programs are not seen, pools reject "
+        "transactions, and later writes of other connections can be lost; end this program normally, and restart it",
+        database->path, moved);
+  database->has_moved = moved != NULL;
 }
 
 /* Wait until the database is destroyed, the time is over, or, if can_be_roused, this thread is woken. */

@@ -9,9 +9,9 @@
  * Waiting threads form queues (base/wait.h), one for each kind: connections, READ_ASIDE connections, and the turn to
  * write.
  *
- * If an administrator removes or replaces the file while a program has it open, the connections continue with the
- * removed file, and SQLite reports no error in WAL mode. Therefore, each transaction for writing first checks that the
- * path still leads to the file, which is one system call; of the others, one in FILE_CHECKED_EACH does. */
+ * An administrator may remove or replace the file, or the files of its WAL, while a program has them open (files.h).
+ * Therefore, each transaction for writing first checks that the paths still lead to the same files, which is three
+ * system calls; of the others, one in FILE_CHECKED_EACH does. */
 #include "data/sqlite/pool.h"
 
 #include <sys/stat.h>
@@ -254,16 +254,16 @@ static vestry_err refuse(vsi_sqlite_pool *pool, const char *function) {
 vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *function) {
   vsi_sqlite_pool *pool = conn->pool;
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
-  int has_moved = 0;
-  if (sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved)) has_moved = 0; /* unknown */
+  const char *moved = vsi_sqlite_files_find_moved(&pool->files, conn->db);
   vsi_mutex_lock(&pool->lock);
   const bool is_logged = pool->has_moved;
-  pool->has_moved = has_moved;
+  pool->has_moved = moved != NULL;
   vsi_mutex_unlock(&pool->lock);
-  if (!has_moved || is_logged) return has_moved ? VESTRY_IO : VESTRY_OK;
+  if (!moved || is_logged) return moved ? VESTRY_IO : VESTRY_OK;
   return vsi_refuse(&call, VESTRY_IO,
-                    "the file was removed or replaced while this program uses it; nothing is read or written until the "
-                    "program is restarted");
+                    "%s was removed or replaced while this program uses it; nothing is read or written until the "
+                    "program is restarted; end it normally, because its last connection writes the WAL into the file",
+                    moved);
 }
 
 /* Return whether this transaction for reading checks the file. */
@@ -271,7 +271,7 @@ static bool is_checked_locked(const vsi_sqlite_pool *pool) {
   return pool->has_moved || pool->stats.checkouts_count % FILE_CHECKED_EACH == 0;
 }
 
-/* Check out a connection for reading. Checks from time to time that the path still leads to the file. */
+/* Check out a connection for reading. Checks from time to time that the paths still lead to the files. */
 static vestry_err check_out(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_transaction **ret_transaction) {
   const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   const char *function = is_aside ? "vestry_sql_begin (READ_ASIDE)" : "vestry_sql_begin (READ)";
@@ -535,6 +535,8 @@ static vestry_err replace(vsi_sqlite_conn *conn) {
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_end");
   vsi_sqlite_conn made = {.pool = conn->pool};
   vestry_err error = vsi_sqlite_conn_open(&made, &call, false);
+  if (!error && sqlite3_db_readonly(made.db, "main") == 1 && sqlite3_db_readonly(conn->db, "main") == 0)
+    error = vsi_sqlite_fail(&call, NULL, SQLITE_READONLY, "a new connection cannot write"); /* for now */
   if (!error) error = vsi_sqlite_conn_set_up(&made, &call, &conn->left);
   if (!error) error = vsi_sqlite_pool_check_file(conn, call.function);
   if (!error && conn->connection) error = attach(&made, conn->connection->database, &conn->left);

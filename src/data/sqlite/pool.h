@@ -9,6 +9,7 @@
 #include "base/wait.h"
 #include "data/sql/sql.h"
 #include "data/sqlite/fault.h"
+#include "data/sqlite/files.h"
 #include "data/sqlite/statements.h"
 #include "vestry/data/sqlite.h"
 
@@ -59,7 +60,8 @@ struct vsi_sqlite_pool {
   bool is_written;                /* guarded by lock: a thread has the turn to write */
   bool is_held;                   /* guarded by lock: threads without a connection get none now */
   pthread_cond_t returned;        /* a connection was released while threads are held */
-  bool has_moved;                 /* guarded by lock: the path leads to another file; this was logged */
+  vsi_sqlite_files files;         /* of all connections */
+  bool has_moved;                 /* guarded by lock: a path leads to another file; this was logged */
   bool has_logged_left;           /* guarded by lock: it was logged that something was left on a connection */
   uint64_t wal_next_bytes;        /* guarded by lock: size at which to try again to empty the WAL; 0: no failure */
   vestry_sqlite *database;        /* guarded by lock: its pages follow; NULL: none */
@@ -95,7 +97,7 @@ vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call, v
 vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool);
 /* Return whether a connection is free that is not for READ_ASIDE. */
 bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool);
-/* Check that the path still leads to the file of this connection, which belongs to this thread. OK | IO (the file was
+/* Check that the paths still lead to the files of this connection, which belongs to this thread. OK | IO (a file was
  * removed or replaced, so writes would be lost, and reads are outdated; this is logged once) */
 vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *function);
 /* Note that an operation of this pool has failed on this thread. If the thread renders a page that follows, the page

@@ -112,6 +112,7 @@ static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_optio
     if (!error && i == 0) error = see_to_file(pool, &call, conn->db, given);
     if (!error) error = vsi_sqlite_conn_set_up(conn, &call, &conn->left);
   }
+  if (!error) vsi_sqlite_files_note(&pool->files, pool->conns[0].db);
   return error;
 }
 

@@ -20,6 +20,7 @@
 #include "base/siphash.h"
 #include "data/sqlite/changes.h"
 #include "data/sqlite/fault.h"
+#include "data/sqlite/files.h"
 #include "data/sqlite/frames.h"
 #include "data/sqlite/index.h"
 #include "data/sqlite/reader.h"
@@ -83,7 +84,8 @@ struct vestry_sqlite {
   LIST_HEAD(, vestry_sqlite_connection) connections;
   vsi_sqlite_number seen;                     /* all commits up to this one are accounted for */
   bool is_lost;                               /* there was a commit with an unknown number */
-  bool has_moved;                             /* the path leads to another file; this was logged */
+  vsi_sqlite_files files;                     /* of db; noted with wal_index */
+  bool has_moved;                             /* a path leads to another file; this was logged */
   bool is_failing;                            /* the last read of the file failed; this was logged */
   bool is_table_level;                        /* a connection's file pages are unknown; this was logged */
   uint64_t accounted[VSI_SQLITE_WINDOW / 64]; /* of later numbers; bit n % WINDOW */
@@ -158,7 +160,7 @@ void vsi_sqlite_refresh_all(vestry_sqlite *database);
 void vsi_sqlite_begin_anew(vestry_sqlite *database, vsi_sqlite_number last);
 /* Refresh for commits that are not accounted for. OK | BUSY | IO */
 vestry_err vsi_sqlite_look(vestry_sqlite *database);
-/* Log once that the path leads to another file now, or to none. */
+/* Log once that a path of the database's files leads to another file now, or to none. */
 void vsi_sqlite_miss_file(vestry_sqlite *database);
 void *vsi_sqlite_follow(void *database); /* the thread; takes the lock */
 
