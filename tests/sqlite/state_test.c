@@ -100,6 +100,33 @@ static void removed_wal_is_neither_written_nor_read(void **state) {
   }
 }
 
+/* "Emptying" the WAL: the next checkpoint would write zeros into the database. */
+static void cut_wal_is_neither_written_nor_read(void **state) {
+  (void)state;
+  user u;
+  char file[112];
+  begin(&u, "PRAGMA journal_mode = WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1); PRAGMA user_version = 1");
+  snprintf(file, sizeof file, "%s-wal", u.path);
+  assert_int_equal(insert(&u), VESTRY_OK);
+  assert_int_equal(truncate(file, 40), 0);
+  assert_int_equal(insert(&u), VESTRY_IO);
+  assert_int_equal(u.th.log_lines, 1);
+  assert_non_null(strstr(u.th.last_log, "(-wal) was removed, replaced or cut"));
+  vestry_sql_pool_destroy(u.pool);
+  const vestry_sqlite_pool_options options = {.host = &u.th.host, .path = u.path};
+  assert_int_equal(vestry_sqlite_pool_create(&options, &u.pool), VESTRY_OK);
+  assert_int_equal(count(&u), 1); /* the database is whole, and has what was in it before */
+  assert_int_equal(insert(&u), VESTRY_OK);
+  /* Other programs may empty the WAL by SQLite. */
+  change(&u, "PRAGMA wal_checkpoint(TRUNCATE)");
+  for (int i = 0; i < 3; i++) assert_int_equal(insert(&u), VESTRY_OK);
+  change(&u, "INSERT INTO t VALUES(2); PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO t VALUES(2)");
+  assert_int_equal(insert(&u), VESTRY_OK);
+  assert_int_equal(count(&u), 8);
+  assert_int_equal(u.th.log_lines, 1);
+  end(&u);
+}
+
 /* Nothing committed is lost if the program ends normally. */
 static void commits_survive_a_removed_wal(void **state) {
   (void)state;
@@ -162,6 +189,20 @@ static void connection_is_not_replaced_by_one_that_cannot_write(void **state) {
 }
 
 /* ------------------------------------------------------------------------------------------------ objects --------- */
+
+/* The log says what is missing, although the statement was prepared before. */
+static void statement_that_is_not_valid_any_more_is_explained(void **state) {
+  (void)state;
+  user u;
+  begin(&u, NULL);
+  assert_int_equal(insert(&u), VESTRY_OK);
+  change(&u, "ALTER TABLE t RENAME TO other");
+  assert_int_equal(insert(&u), VESTRY_IO);
+  assert_non_null(strstr(u.th.last_log, "no such table: t"));
+  change(&u, "ALTER TABLE other RENAME TO t");
+  assert_int_equal(insert(&u), VESTRY_OK);
+  end(&u);
+}
 
 /* A trigger of another program that drops rows without an error. */
 static void drop_rows(const user *u, const char *what) {
@@ -268,9 +309,11 @@ static void bytes_of_a_text_are_utf8_in_any_encoding(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(removed_wal_is_neither_written_nor_read),
+      cmocka_unit_test(cut_wal_is_neither_written_nor_read),
       cmocka_unit_test(commits_survive_a_removed_wal),
       cmocka_unit_test(followed_database_logs_a_removed_wal),
       cmocka_unit_test(connection_is_not_replaced_by_one_that_cannot_write),
+      cmocka_unit_test(statement_that_is_not_valid_any_more_is_explained),
       cmocka_unit_test(dropped_job_is_an_error),
       cmocka_unit_test(dropped_session_is_an_error),
       cmocka_unit_test(view_in_place_of_a_table_is_rejected),

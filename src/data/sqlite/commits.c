@@ -32,7 +32,6 @@ enum {
   MODE_AT = 18, /* 2: WAL */
   COUNTER_AT = 24,
   INDEX_WORD = 2,
-  INDEX_BYTES = 32768, /* the size that SQLite maps */
   MOMENT_MS = 1
 };
 
@@ -72,16 +71,6 @@ static bool has_frames(const vestry_sqlite *database) {
  * The file is read through the sqlite3_file of an open connection. If the file were opened and closed here, POSIX would
  * drop the locks that SQLite has on it, because they belong to the process. */
 
-static vestry_err map_index(sqlite3_file *file, const _Atomic(uint32_t) **ret_index) {
-  volatile void *head = NULL;
-  if (file->pMethods->iVersion < 2 || !file->pMethods->xShmMap) return VESTRY_IO;
-  const int result = file->pMethods->xShmMap(file, 0, INDEX_BYTES, 0, &head);
-  if (result == SQLITE_NOMEM || result == SQLITE_IOERR_NOMEM) return VESTRY_NO_MEMORY;
-  if (result == SQLITE_BUSY) return VESTRY_BUSY;
-  *ret_index = (const _Atomic(uint32_t) *)(uintptr_t)head;
-  return result == SQLITE_OK && head ? VESTRY_OK : VESTRY_IO;
-}
-
 /* Read the number from the file's header. An empty file has no header yet. */
 static bool read_header(sqlite3_file *file, vsi_sqlite_number *ret_number) {
   unsigned char header[HEADER_BYTES] = {0};
@@ -111,7 +100,7 @@ vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
   if (result) return vsi_sqlite_code(result);
   if (!read_header(database->file, &number)) return VESTRY_IO;
   if (!number.is_wal) return VESTRY_OK;
-  vestry_err error = map_index(database->file, &index);
+  vestry_err error = vsi_sqlite_frames_map(database->file, &index);
   if (!error && database->records)
     error = vsi_sqlite_frames_init(&database->frames, database->host, database->db, index);
   if (error) return error;

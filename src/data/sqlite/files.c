@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "data/sqlite/frames.h"
+
 enum { PATH_BYTES = 4096 };
 
 static bool is_in_wal_mode(sqlite3 *db) {
@@ -45,11 +47,27 @@ static bool has_moved(sqlite3 *db, const char *suffix, dev_t device, ino_t numbe
   return now.st_dev != device || now.st_ino != number;
 }
 
+/* Return whether the WAL is shorter than its index says. While its size is read, another program may commit, or empty
+ * it, which changes the index before the file. */
+static bool is_cut(sqlite3 *db) {
+  const _Atomic(uint32_t) *wal_index;
+  vsi_sqlite_extent before, after;
+  sqlite3_file *file = NULL;
+  struct stat now;
+  char path[PATH_BYTES];
+  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) || !file || !file->pMethods ||
+      vsi_sqlite_frames_map(file, &wal_index) || vsi_sqlite_frames_extent(wal_index, &before) ||
+      stat(path_of(db, "-wal", path), &now) || vsi_sqlite_frames_extent(wal_index, &after))
+    return false;
+  return before.number == after.number && before.bytes == after.bytes && (uint64_t)now.st_size < before.bytes;
+}
+
 const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db) {
   int is_other = 0;
   if (!sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other) return "the file";
   if (has_moved(db, "-wal", files->wal.device, files->wal.number)) return "the file's WAL (-wal)";
   if (has_moved(db, "-shm", files->wal_index.device, files->wal_index.number))
     return "the index of the file's WAL (-shm)";
+  if (files->wal.number && is_cut(db)) return "the file's WAL (-wal)";
   return NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The files of a database, which others may remove or replace while this program has them open. Its connections then
+/* The files of a database, which others may remove, replace or cut while this program has them open. Its connections
  * continue with the removed files, and SQLite reports no error in WAL mode: other programs use the new files, and writes
- * to the removed ones are lost.
+ * to the removed ones are lost. If the WAL was cut, its next checkpoint writes zeros into the database.
  *
  * SQLite compares the database file itself (SQLITE_FCNTL_HAS_MOVED), but not the files of the WAL. A connection that has
  * read in WAL mode keeps them open, and as long as it does, no program that uses SQLite removes them. */
@@ -21,7 +21,8 @@ typedef struct vsi_sqlite_files {
 
 /* Note the files of the WAL that a connection has open, which has read. In other modes nothing is noted. */
 void vsi_sqlite_files_note(vsi_sqlite_files *files, sqlite3 *db);
-/* Return the name, for a message, of a file of this connection that was removed or replaced; NULL: none, or unknown. */
+/* Return the name, for a message, of a file of this connection that was removed, replaced or cut; NULL: none, or
+ * unknown. */
 const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db);
 
 #endif

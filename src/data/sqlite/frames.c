@@ -32,6 +32,7 @@ enum {
   TRIES = 100,
   WAL_HEAD_BYTES = 32,
   FRAME_HEAD_BYTES = 24,
+  INDEX_BYTES = 32768,   /* the size that SQLite maps */
   PAGE_HEAD_BYTES = 100, /* of the first page of the database */
   SCHEMA_AT = 40
 };
@@ -40,6 +41,16 @@ static const uint32_t version = 3007000;
 typedef struct head {
   uint32_t words[HEAD_WORDS];
 } head;
+
+vestry_err vsi_sqlite_frames_map(sqlite3_file *file, const _Atomic(uint32_t) **ret_index) {
+  volatile void *mapped = NULL;
+  if (file->pMethods->iVersion < 2 || !file->pMethods->xShmMap) return VESTRY_IO;
+  const int result = file->pMethods->xShmMap(file, 0, INDEX_BYTES, 0, &mapped);
+  if (result == SQLITE_NOMEM || result == SQLITE_IOERR_NOMEM) return VESTRY_NO_MEMORY;
+  if (result == SQLITE_BUSY) return VESTRY_BUSY;
+  *ret_index = (const _Atomic(uint32_t) *)(uintptr_t)mapped;
+  return result == SQLITE_OK && mapped ? VESTRY_OK : VESTRY_IO;
+}
 
 static void load(const _Atomic(uint32_t) *index, head *ret_head) {
   for (size_t i = 0; i < HEAD_WORDS; i++) ret_head->words[i] = atomic_load_explicit(&index[i], memory_order_relaxed);
@@ -78,6 +89,16 @@ static vestry_err read_head(const _Atomic(uint32_t) *index, head *ret_head) {
     if (is_whole(ret_head) && ret_head->words[WORD_VERSION] == version && is_of_pages(ret_head)) return VESTRY_OK;
   }
   return VESTRY_BUSY;
+}
+
+vestry_err vsi_sqlite_frames_extent(const _Atomic(uint32_t) *index, vsi_sqlite_extent *ret_extent) {
+  head h;
+  vestry_err error = read_head(index, &h);
+  if (error) return error;
+  const uint64_t frames_count = h.words[WORD_LAST_FRAME];
+  *ret_extent = (vsi_sqlite_extent){
+      h.words[WORD_NUMBER], frames_count ? WAL_HEAD_BYTES + frames_count * (page_bytes(&h) + FRAME_HEAD_BYTES) : 0};
+  return VESTRY_OK;
 }
 
 static bool has_salts(const vsi_sqlite_frames *frames, const head *h) {

@@ -37,6 +37,18 @@ typedef struct vsi_sqlite_frames {
   size_t pages_room;
 } vsi_sqlite_frames;
 
+/* Map the header of the WAL's index, through the file of a connection that has read in WAL mode. It is valid as long as
+ * this process has such a connection. OK | BUSY | NO_MEMORY | IO */
+vestry_err vsi_sqlite_frames_map(sqlite3_file *file, const _Atomic(uint32_t) **ret_index);
+
+/* The WAL up to the last commit. */
+typedef struct vsi_sqlite_extent {
+  uint32_t number; /* of that commit */
+  uint64_t bytes;
+} vsi_sqlite_extent;
+/* OK | BUSY (a commit is being written) */
+vestry_err vsi_sqlite_frames_extent(const _Atomic(uint32_t) *index, vsi_sqlite_extent *ret_extent);
+
 /* Begin after the last commit. OK | BUSY (it is being written all the time) | IO */
 vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *host, sqlite3 *db,
                                   const _Atomic(uint32_t) *index);

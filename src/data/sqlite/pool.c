@@ -9,9 +9,8 @@
  * Waiting threads form queues (base/wait.h), one for each kind: connections, READ_ASIDE connections, and the turn to
  * write.
  *
- * An administrator may remove or replace the file, or the files of its WAL, while a program has them open (files.h).
- * Therefore, each transaction for writing first checks that the paths still lead to the same files, which is three
- * system calls; of the others, one in FILE_CHECKED_EACH does. */
+ * An administrator may remove, replace or cut the file, or the files of its WAL, while a program has them open
+ * (files.h). Therefore, each transaction for writing first checks the files, which is four system calls; of the others, one in FILE_CHECKED_EACH does. */
 #include "data/sqlite/pool.h"
 
 #include <sys/stat.h>
@@ -261,7 +260,7 @@ vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *f
   vsi_mutex_unlock(&pool->lock);
   if (!moved || is_logged) return moved ? VESTRY_IO : VESTRY_OK;
   return vsi_refuse(&call, VESTRY_IO,
-                    "%s was removed or replaced while this program uses it; nothing is read or written until the "
+                    "%s was removed, replaced or cut while this program uses it; nothing is read or written until the "
                     "program is restarted; end it normally, because its last connection writes the WAL into the file",
                     moved);
 }

@@ -96,12 +96,22 @@ static vestry_err refuse_several(const vsi_call *call, const char *sql) {
                     shown);
 }
 
+/* Return whether a statement that failed when it ran is not valid any more, because the schema has changed. The message
+ * of the connection then says why. */
+static bool is_outdated(sqlite3 *db, const char *sql) {
+  sqlite3_stmt *statement = NULL;
+  const int result = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+  sqlite3_finalize(statement);
+  return result == SQLITE_ERROR;
+}
+
 /* Log which statement failed, without values, neither of the statement nor in messages of SQLite. Functions called by a
  * statement can cite their arguments, so their messages are omitted. */
 static vestry_err fail(const vsi_call *call, sqlite3 *db, int result, const char *sql, bool has_begun) {
   char shown[SHOWN_BYTES];
   if (!vsi_sqlite_code(result)) return VESTRY_OK;
-  const bool is_own = (result & 0xff) != SQLITE_ERROR || (!has_begun && !vsi_sqlite_text_cites(sqlite3_errmsg(db)));
+  const bool is_own = (result & 0xff) != SQLITE_ERROR ||
+                      ((!has_begun || is_outdated(db, sql)) && !vsi_sqlite_text_cites(sqlite3_errmsg(db)));
   vsi_sql_show(VSI_SQL_SQLITE, sql, shown, sizeof shown);
   return vsi_sqlite_fail_passing(call, is_own && sqlite3_errcode(db) ? db : NULL, result, shown);
 }
