@@ -32,9 +32,28 @@ void vsi_request_init(vestry_request *req, vsi_request *own, vestry *v, const ve
   req->is_datastar = !req->own->is_head && datastar && strcmp(datastar, "true") == 0;
 }
 
+/* Each request has its own object, because a handler may change it, and another request would read the change in a
+ * shared object. An empty object that a request has left unchanged, and to which no code keeps a reference, is stored
+ * for the next request without signals. */
+static json_t *take_no_signals(vestry *v) {
+  /* acquire pairs with the release in give_signals: the former request no longer reads the object */
+  json_t *spare = atomic_exchange_explicit(&v->no_signals, NULL, memory_order_acquire);
+  return spare ? spare : json_object();
+}
+
+static void give_signals(vestry *v, json_t *signals) {
+  json_t *none = NULL;
+  /* acquire pairs with jansson's release when another thread drops a reference that a handler gave it */
+  const bool is_spare =
+      signals && __atomic_load_n(&signals->refcount, __ATOMIC_ACQUIRE) == 1 && !json_object_size(signals);
+  if (!is_spare || !atomic_compare_exchange_strong_explicit(&v->no_signals, &none, signals, memory_order_release,
+                                                            memory_order_relaxed))
+    json_decref(signals);
+}
+
 void vsi_request_finish(vestry_request *req) {
   vsi_free(req->v->host, req->own->body);
-  json_decref(req->signals);
+  give_signals(req->v, req->signals);
   for (size_t i = 0; i < VSI_IN_COUNT; i++)
     if (req->own->values[i].pairs) vsi_free(req->v->host, req->own->values[i].pairs);
   VSI_LIST_FREE(req->v->host, req->own->joined);
@@ -161,8 +180,6 @@ static bool has_signals_in_query(const vestry_request *req) {
   return strcmp(req->method, "GET") == 0 || strcmp(req->method, "DELETE") == 0;
 }
 
-/* Read the signals. Each request has its own object, because a handler may change it, and another request would read
- * the change in a shared object. */
 static vestry_err read_signals(vestry_request *req, vestry_signals_error *why) {
   const vestry_signals_limits *limits = &req->v->signals;
   if (has_signals_in_query(req))
@@ -170,7 +187,7 @@ static vestry_err read_signals(vestry_request *req, vestry_signals_error *why) {
   const bool is_empty = !req->body.len || (req->body.len == 2 && memcmp(req->body.data, "{}", 2) == 0);
   if (!is_empty && !vsi_request_is_form(req))
     return vestry_signals_parse(req->body.data, req->body.len, limits, &req->signals, why);
-  req->signals = json_object();
+  req->signals = take_no_signals(req->v);
   return req->signals ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 

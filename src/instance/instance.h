@@ -50,6 +50,7 @@ struct vestry {
   struct vsi_shares *shares; /* limits the streams of each scope; NULL: no limit */
   json_t *nothing;           /* an empty object: data and state of dispatches without any. Never modified, and
                                 references to it are not counted */
+  _Atomic(json_t *) no_signals; /* an empty object for the next request without signals; NULL: none (http/request.c) */
 
   vestry_scope_fn scope;
   void *scope_ctx;

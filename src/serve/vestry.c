@@ -90,6 +90,7 @@ static void take_apart(vestry *v) {
   vsi_close_listeners_finish(&v->close_listeners);
   if (v->nothing) v->nothing->refcount = 1;
   json_decref(v->nothing);
+  json_decref(atomic_load_explicit(&v->no_signals, memory_order_relaxed)); /* no other thread is left */
   vsi_free(v->host, v);
 }
 

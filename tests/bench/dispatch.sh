@@ -6,7 +6,7 @@ set -eu
 bench=$1
 failed=0
 lines=$("$bench" dispatch --rounds 2 --count 2000)
-for way in direct=2 dispatch=2 format=12 broadcast=1 empty=0; do
+for way in direct=2 dispatch=2 format=12 broadcast=1 post=2 empty=0; do
   number='[0-9]+\.[0-9]'
   pattern="^vestry dispatch way=${way%=*} ns_per_event=$number best=$number p90=$number( cpu_ns=$number)? allocations_per_event="
   allocations=$(echo "$lines" | grep -E "$pattern" | sed 's/.*allocations_per_event=\([0-9.]*\).*/\1/')

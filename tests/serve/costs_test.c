@@ -7,7 +7,7 @@
 #include "serve/wire.h"
 #include "vestry/dispatch.h"
 
-enum { CREATE_MOST = 40, DISPATCH_MOST = 2, ROUNDS = 10 };
+enum { CREATE_MOST = 40, DISPATCH_MOST = 2, POST_MOST = 2, ROUNDS = 10 };
 
 static long json_allocations; /* one thread */
 
@@ -82,6 +82,44 @@ static void dispatch_takes_two_allocations(void **state) {
     wires_end(&w, &r);
     json_set_alloc_funcs(malloc, free);
   }
+}
+
+static vestry_err patch_signals(const vestry_request *req, vestry_reply *reply, void *app) {
+  const int n = 1;
+  (void)req, (void)app;
+  vestry_reply_key(reply, ROOM("a"));
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", n));
+}
+
+static vestry_err patch_elements(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  vestry_reply_key(reply, ROOM("a"));
+  return vestry_reply_patch_elements(reply, "<p id=\"p\">1</p>");
+}
+
+/* One for the event, and one for its delivery to the stream. The first request without signals also makes their empty
+ * object, which the later ones use. */
+static void post_takes_two_allocations(void **state) {
+  (void)state;
+  static const vestry_handler_fn handlers[] = {patch_signals, patch_elements};
+  static const char *const bodies[] = {"{}", ""};
+  site w;
+  wire r = {0};
+  json_set_alloc_funcs(count_json, free);
+  site_begin(&w, (vestry_options){0});
+  wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
+  for (int round = -1; round < ROUNDS; round++) {
+    wire post = {.datastar = true, .method = "POST", .body = bodies[round & 1], .body_len = strlen(bodies[round & 1])};
+    const long before = allocations_of(&w);
+    assert_int_equal(wire_serve(&w, &post, handlers[round / 2 & 1], NULL), VESTRY_OK);
+    if (round >= 0) assert_in_range(allocations_of(&w) - before, 1, POST_MOST);
+    assert_int_equal(post.status, 204);
+    site_settle(&w);
+    wire_finish(&post);
+  }
+  assert_int_equal(wire_count(&r, "event: "), 1 + ROUNDS);
+  wires_end(&w, &r);
+  json_set_alloc_funcs(malloc, free);
 }
 
 /* ---- the bound of memory ----------------------------------------------------------------------------------------- */
@@ -189,6 +227,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(creating_takes_at_most_40_allocations),
       cmocka_unit_test(dispatch_takes_two_allocations),
+      cmocka_unit_test(post_takes_two_allocations),
       cmocka_unit_test(p4_memory_of_stalled_streams_has_a_bound_with_each_policy),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

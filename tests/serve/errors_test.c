@@ -124,6 +124,33 @@ static void changed_signals_do_not_leak_into_other_requests(void **state) {
   site_end(&w);
 }
 
+/* Keep the signals of the request. */
+static vestry_err keep_signals(const vestry_request *req, vestry_reply *reply, void *app) {
+  *(json_t **)app = json_incref(req->signals);
+  return vestry_reply_status(reply, 204);
+}
+
+/* capability: B7 */
+static void kept_signals_are_of_one_request(void **state) {
+  (void)state;
+  enum { REQUESTS = 4 };
+  json_t *kept[REQUESTS];
+  site w;
+  site_begin(&w, (vestry_options){0});
+  for (size_t i = 0; i < REQUESTS; i++) {
+    wire r = {.datastar = true, .method = "POST", .body = "{}", .body_len = 2};
+    wire_request(&w, &r, keep_signals, &kept[i]);
+    assert_int_equal(json_object_size(kept[i]), 0);
+    assert_int_equal(json_object_set_new(kept[i], "secret", json_string("of Ann")), 0);
+    wire_finish(&r);
+  }
+  site_end(&w);
+  for (size_t i = 0; i < REQUESTS; i++) {
+    assert_int_equal(kept[i]->refcount, 1);
+    json_decref(kept[i]);
+  }
+}
+
 static void stream_over_limit_gets_503(void **state) {
   (void)state;
   site w;
@@ -272,6 +299,7 @@ int main(void) {
       cmocka_unit_test(closing_during_the_handler_opens_no_stream),
       cmocka_unit_test(answer_to_a_lost_peer_returns_io),
       cmocka_unit_test(changed_signals_do_not_leak_into_other_requests),
+      cmocka_unit_test(kept_signals_are_of_one_request),
       cmocka_unit_test(hang_up_before_the_head_removes_the_stream),
       cmocka_unit_test(incomplete_request_ops_are_invalid),
       cmocka_unit_test(invalid_key_gets_500_and_runs_no_effect),
