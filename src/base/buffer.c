@@ -87,15 +87,6 @@ char *vsi_buffer_take_trimmed(vsi_buffer *buffer, size_t *ret_len) {
 
 /* ----------------------------------------------------------------------------------------------------- writers ---- */
 
-void vsi_put(vsi_writer *writer, const void *data, size_t len) {
-  if (writer->to && len) memcpy(writer->to + writer->len, data, len);
-  writer->len = vsi_size_add(writer->len, len);
-}
-
-void vsi_put_str(vsi_writer *writer, const char *text) {
-  vsi_put(writer, text, strlen(text));
-}
-
 void vsi_put_uint(vsi_writer *writer, uint64_t number) {
   char digits[20], *first = digits + sizeof digits;
   do *--first = (char)('0' + number % 10);

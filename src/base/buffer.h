@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "vestry/host.h"
 
@@ -42,15 +43,21 @@ typedef struct vsi_writer {
   size_t len; /* number of bytes written; SIZE_MAX if that exceeds a size_t */
 } vsi_writer;
 
-VESTRY_API void vsi_put(vsi_writer *writer, const void *data, size_t len);
-VESTRY_API void vsi_put_str(vsi_writer *writer, const char *text);
-/* Write a number in decimal. */
-void vsi_put_uint(vsi_writer *writer, uint64_t number);
-void vsi_put_int(vsi_writer *writer, int64_t number);
-
 /* Return a sum, at most SIZE_MAX. */
 static inline size_t vsi_size_add(size_t a, size_t b) {
   return a > SIZE_MAX - b ? SIZE_MAX : a + b;
 }
+
+/* Inline, because most texts are constants of a few bytes. */
+static inline void vsi_put(vsi_writer *writer, const void *data, size_t len) {
+  if (writer->to && len) memcpy(writer->to + writer->len, data, len);
+  writer->len = vsi_size_add(writer->len, len);
+}
+static inline void vsi_put_str(vsi_writer *writer, const char *text) {
+  vsi_put(writer, text, strlen(text));
+}
+/* Write a number in decimal. */
+void vsi_put_uint(vsi_writer *writer, uint64_t number);
+void vsi_put_int(vsi_writer *writer, int64_t number);
 
 #endif

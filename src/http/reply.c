@@ -79,7 +79,6 @@ void vsi_reply_finish(vestry_reply *reply) {
   }
   VSI_ARRAY_FREE(reply->host, reply->few_effects, reply->effects);
   vsi_data_destroy(&reply->data);
-  vsi_reply_init(reply, reply->host);
 }
 
 vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why) {

@@ -65,14 +65,16 @@ struct vestry_reply {
   size_t parts_count; /* of parts that keep its stream open: see instance/stream_context.h */
   vestry_connection_options stream;
   bool has_profiles; /* instead of the instance's */
-  vestry_profile profiles[VESTRY_PROFILES_MAX];
   size_t profiles_count;
   vsi_effect_item *effects; /* few_effects, or an allocation */
   size_t effects_count, effects_room;
   bool no_memory;     /* a builder ran out of memory */
   vestry_err refused; /* error of the last builder that rejected its arguments */
+
+  /* The rest is written before it is read, so it is not initialized. */
   vsi_effect_item few_effects[VSI_REPLY_FEW_EFFECTS];
   uint64_t key_room[VSI_REPLY_KEY_WORDS]; /* a common key needs no allocation */
+  vestry_profile profiles[VESTRY_PROFILES_MAX];
 };
 
 VESTRY_API void vsi_reply_init(vestry_reply *reply, const vestry_host *host);
