@@ -152,6 +152,7 @@ static void join_and_leave_check_membership(void **state) {
   assert_int_equal(vestry_leave(w.v, ann, BOARD, b.connection), VESTRY_OK);
   assert_int_equal(channels_of(w.v).live_count, 1);
   assert_int_equal(vestry_join(w.v, ann, BOARD, foreign.connection), VESTRY_INVALID);
+  assert_non_null(strstr(w.th.last_log, "vestry_join: the connection is NULL, or belongs to another instance"));
   assert_int_equal(vestry_join(NULL, ann, BOARD, a.connection), VESTRY_INVALID);
   assert_int_equal(vestry_join(w.v, ann, BOARD, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_leave(w.v, ann, BOARD, NULL), VESTRY_INVALID);

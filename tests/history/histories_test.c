@@ -242,6 +242,7 @@ static void g12_unused_history_ends(void **state) {
   assert_int_equal(channels.live_count, 1);
   assert_int_equal(write_line(&s), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, NULL, NULL, NULL, NULL), VESTRY_INVALID);
+  assert_non_null(strstr(s.on.th.last_log, "vestry_resume: the connection is NULL"));
   site_end(&s.on);
 }
 

@@ -217,6 +217,7 @@ static void refreshf_formats_the_topic_and_checks_its_size(void **state) {
   assert_int_equal(vestry_refreshf(s.on.pages, &second, "%s", name + 1), VESTRY_OK);
   assert_int_equal(second, first + 1);
   assert_int_equal(vestry_refreshf(s.on.pages, NULL, "%s", name), VESTRY_TOO_LARGE);
+  assert_non_null(strstr(s.on.th.last_log, "vestry_refresh: the topic is longer than"));
   assert_int_equal(vestry_refreshf(s.on.pages, NULL, "%s", ""), VESTRY_INVALID);
   assert_int_equal(vestry_refreshf(NULL, NULL, "%s", "room"), VESTRY_INVALID);
   site_end(&s.on);

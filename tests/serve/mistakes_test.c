@@ -146,11 +146,15 @@ static void objects_of_another_instance_are_refused(void **state) {
       &w,
       vestry_store_put(vestry_parts_of(w.v)->store, everybody, VESTRY_KEY("k"), connection, VESTRY_KEEP_MANY, 0, NULL),
       "vestry_store_put", "another instance");
-  assert_int_equal(vestry_join(w.v, everybody, VESTRY_KEY("c"), connection), VESTRY_INVALID);
-  assert_int_equal(vestry_resume(w.v, everybody, VESTRY_KEY("c"), connection, NULL, NULL, NULL), VESTRY_INVALID);
+  must_log(&w, vestry_join(w.v, everybody, VESTRY_KEY("c"), connection), "vestry_join", "another instance");
+  must_log(&w, vestry_resume(w.v, everybody, VESTRY_KEY("c"), connection, NULL, NULL, NULL), "vestry_resume",
+           "another instance");
   const vestry_subscriber subscriber = {.call = ignore_message, .connection = connection};
-  assert_int_equal(vestry_subscribe(w.v, everybody, VESTRY_KEY("t"), &subscriber, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_store_drive(vestry_parts_of(w.v)->store, vestry_parts_of(other.v)->runtime), VESTRY_INVALID);
+  must_log(&w, vestry_subscribe(w.v, everybody, VESTRY_KEY("t"), &subscriber, NULL), "vestry_subscribe",
+           "another instance");
+  must_log(&w, vestry_store_drive(vestry_parts_of(w.v)->store, vestry_parts_of(other.v)->runtime), "vestry_store_drive",
+           "another host");
+  must_log(&w, vestry_publish(w.v, everybody, NULL, "", 0, NULL), "vestry_publish", "the key is NULL");
   assert_int_equal(vestry_page_create(other.pages, &(vestry_page_options){.render = render}, &strange.page), VESTRY_OK);
   assert_int_equal(vestry_presence_create(other.v, NULL, &strange.presence), VESTRY_OK);
   assert_int_equal(status_of(w.v, reply_to_stranger), 500);

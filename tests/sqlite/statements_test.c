@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Statements that stay prepared, while many others are used. */
+/* Statements: those that stay prepared while many others are used, and those that are refused. */
 #include "support/folder.h"
 #include "support/test.h"
 #include "support/test_host.h"
@@ -181,10 +181,32 @@ static void text_of_several_statements_is_not_run(void **state) {
   close_fixture(&d);
 }
 
+static void wrong_arguments_are_logged_with_the_function(void **state) {
+  (void)state;
+  fixture d;
+  open_fixture(&d);
+  assert_int_equal(vestry_sql_begin(d.pool, VESTRY_SQL_READ, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_sql_begin(d.pool, (vestry_sql_kind)0, &d.transaction), VESTRY_INVALID);
+  assert_non_null(strstr(d.th.last_log, "vestry_sql_begin: "));
+  assert_int_equal(vestry_sql_act(d.pool, VESTRY_SQL_WRITE, NULL, NULL), VESTRY_INVALID);
+  assert_non_null(strstr(d.th.last_log, "vestry_sql_act: "));
+  assert_int_equal(vestry_sql_run_alone(d.pool, NULL, NULL, NULL, NULL), VESTRY_INVALID);
+  assert_non_null(strstr(d.th.last_log, "vestry_sql_run_alone: sql is NULL"));
+  assert_int_equal(vestry_sql_read(d.pool, NULL, NULL, NULL, NULL), VESTRY_INVALID);
+  assert_non_null(strstr(d.th.last_log, "vestry_sql_read: sql is NULL"));
+  check_out(&d);
+  assert_int_equal(vestry_sql_run(d.transaction, NULL, NULL, NULL, NULL), VESTRY_INVALID);
+  assert_non_null(strstr(d.th.last_log, "vestry_sql_run: sql is NULL"));
+  assert_int_equal(vestry_sql_end(d.transaction, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(d.th.log_lines, 6);
+  close_fixture(&d);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(prepared_statement_is_valid_until_its_release),
                                      cmocka_unit_test(run_does_not_overwrite_a_prepared_statement),
                                      cmocka_unit_test(text_of_several_statements_is_not_run),
+                                     cmocka_unit_test(wrong_arguments_are_logged_with_the_function),
                                      cmocka_unit_test(statement_nests_300_deep_in_its_rows)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,13 +36,16 @@ static int64_t count(void) {
 }
 
 /* capability: D9 */
-static void tab_get_without_a_request_is_invalid(void **state) {
+static void calls_without_a_request_are_invalid_and_logged(void **state) {
   (void)state;
   ledger s;
   size_t len;
   ledger_open(&s, "wal", NULL);
   tabs_open(&s, NULL);
   assert_int_equal(vestry_sql_tab_get(s.states, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
+  assert_non_null(strstr(s.on.th.last_log, "vestry_sql_tab_get: req"));
+  assert_int_equal(vestry_sql_tab_set(s.states, NULL, "", 0), VESTRY_INVALID);
+  assert_non_null(strstr(s.on.th.last_log, "vestry_sql_tab_set: req"));
   assert_int_equal(vestry_sql_tab_get(NULL, NULL, NULL, NULL, 0, &len), VESTRY_INVALID);
   ledger_close(&s);
 }
@@ -415,7 +418,7 @@ int main(void) {
   level_begin();         /* without file pages, commits of others refresh all tabs */
   ledger_clock(1000000); /* before any database is opened */
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(tab_get_without_a_request_is_invalid),
+      cmocka_unit_test(calls_without_a_request_are_invalid_and_logged),
       cmocka_unit_test(any_write_of_a_state_renders_only_its_tab),
       cmocka_unit_test(write_belongs_to_the_application_transaction),
       cmocka_unit_test(state_written_by_another_process_is_shown),
