@@ -156,7 +156,7 @@ static void bound_bucket(jsCtx *jetstream, const void *is_bounded) {
 }
 
 /* Start a server and a broker for it. */
-static void begin(nats_server *server, test_host *th, vestry_broker *broker) {
+static void begin_for(nats_server *server, test_host *th, vestry_broker *broker, uint64_t reservations_ms) {
   test_host_init(th);
   nats_server_init(server);
   nats_server_start(server, NULL);
@@ -165,11 +165,15 @@ static void begin(nats_server *server, test_host *th, vestry_broker *broker) {
                                                              .servers = servers,
                                                              .servers_count = 1,
                                                              .reservations_bucket = "reservations",
-                                                             .reservations_ms = 5000},
+                                                             .reservations_ms = reservations_ms},
                                       broker),
                    VESTRY_OK);
   assert_int_equal(broker->ops->start(broker->broker, NULL, 0, &(vestry_broker_events){0}), VESTRY_OK);
   UNTIL(broker->ops->state(broker->broker) == VESTRY_BROKER_UP);
+}
+
+static void begin(nats_server *server, test_host *th, vestry_broker *broker) {
+  begin_for(server, th, broker, 5000);
 }
 
 /* The first reservation. On a busy machine, JetStream of a new server may not answer yet. */
@@ -239,10 +243,79 @@ static void refused_reservations_are_logged_with_their_reason(void **state) {
   nats_server_finish(&server);
 }
 
+/* Another program makes a stream with the name of the bucket's, without direct reads. */
+static void replace_bucket(jsCtx *jetstream, const void *subject) {
+  const char *subjects[] = {subject};
+  jsStreamConfig config;
+  jsStreamConfig_Init(&config);
+  config.Name = "KV_reservations";
+  config.Subjects = subjects;
+  config.SubjectsLen = 1;
+  config.MaxMsgsPerSubject = 1;
+  assert_int_equal(js_DeleteStream(jetstream, "KV_reservations", NULL, NULL), NATS_OK);
+  assert_int_equal(js_AddStream(NULL, jetstream, &config, NULL, NULL), NATS_OK);
+}
+
+/* Names that exist could not be read any more, and so not be set. */
+static void replaced_bucket_is_opened_again(void **state) {
+  (void)state;
+  test_host th;
+  nats_server server;
+  vestry_broker broker;
+  uint64_t first = 0, revision = 0;
+  begin(&server, &th, &broker);
+  reserve_first(&broker, &first);
+  administer(server.url, replace_bucket, "$KV.reservations.>");
+  const long lines = th.log_lines;
+  assert_int_equal(reserve(&broker, "new", 0, &first), VESTRY_OK);
+  assert_int_equal(reserve(&broker, "new", 0, &revision), VESTRY_EXISTS);
+  assert_int_equal(revision, first);
+  assert_int_equal(reserve(&broker, "old", first + 100, &revision), VESTRY_EXISTS);
+  assert_int_equal(revision, 0);
+  assert_int_equal(th.log_lines, lines + 1);
+  assert_non_null(strstr(th.last_log, "it was opened again"));
+  broker.ops->destroy(broker.broker);
+  test_host_assert_clean(&th);
+  nats_server_finish(&server);
+}
+
+/* A few lines for many reservations, also if each second one succeeds, or a bucket is opened again and again. */
+static void failing_reservations_do_not_flood_the_log(void **state) {
+  (void)state;
+  test_host th;
+  nats_server server;
+  vestry_broker broker;
+  uint64_t first = 0, revision = 0;
+  begin_for(&server, &th, &broker, 200);
+  reserve_first(&broker, &first);
+  long lines = th.log_lines;
+  administer(server.url, bound_bucket, "");
+  for (int i = 0; i < 20; i++) {
+    assert_int_equal(reserve(&broker, "new", 0, &revision), VESTRY_IO);
+    assert_int_equal(reserve(&broker, "old", first + 100, &revision), VESTRY_EXISTS);
+  }
+  assert_in_range(th.log_lines, lines + 1, lines + 8);
+  broker.ops->destroy(broker.broker);
+  test_host_assert_clean(&th);
+  nats_server_finish(&server);
+  begin_for(&server, &th, &broker, 200);
+  reserve_first(&broker, &first);
+  lines = th.log_lines;
+  administer(server.url, replace_bucket, "other.>");
+  for (int i = 0; i < 3; i++) assert_int_equal(reserve(&broker, "old", first, &revision), VESTRY_IO);
+  assert_int_equal(th.log_lines, lines + 1);
+  assert_non_null(strstr(th.last_log, "it may be no bucket"));
+  broker.ops->destroy(broker.broker);
+  test_host_assert_clean(&th);
+  nats_server_finish(&server);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(key_has_at_most_one_stream_with_threads),
                                      cmocka_unit_test(deaf_node_opens_no_stream_of_a_held_key),
                                      cmocka_unit_test(deleted_bucket_is_created_again),
-                                     cmocka_unit_test(refused_reservations_are_logged_with_their_reason)};
+                                     cmocka_unit_test(refused_reservations_are_logged_with_their_reason),
+                                     cmocka_unit_test(replaced_bucket_is_opened_again),
+                                     cmocka_unit_test(failing_reservations_do_not_flood_the_log)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,9 @@
  * opened or created again, once for each reservation.
  *
  * A reservation that fails refuses a stream. If the cause is the bucket, this goes on at all nodes until an
- * administrator removes it. So the first failure is logged with the server's reason, and the next success, too. */
+ * administrator removes it. So the first failure is logged with the server's reason, and the next success, too. With
+ * some limits of a bucket, for example DiscardNewPerSubject, each second reservation fails. Therefore, a minute has a
+ * maximum of such lines. */
 #include "cluster/nats/reservations.h"
 
 #include <stdio.h>
@@ -18,7 +20,8 @@
 #include "base/log.h"
 #include "base/wait.h"
 
-enum { READY_MS = 20, WHY_BYTES = 160 };
+enum { READY_MS = 20, WHY_BYTES = 160, LOGGED_MOST = 8 };
+static const uint64_t minute_ns = 60 * UINT64_C(1000000000);
 
 void vsi_nats_reservations_init(vsi_nats_reservations *reservations) {
   memset(reservations, 0, sizeof *reservations);
@@ -149,12 +152,12 @@ static void note_text(reservation *r) {
   snprintf(r->why, sizeof r->why, "%s", after ? after + 3 : text ? text : "");
 }
 
-static vestry_err revision_of(kvStore *bucket, const char *name, uint64_t *ret_revision) {
+static natsStatus revision_of(kvStore *bucket, const char *name, uint64_t *ret_revision) {
   kvEntry *entry = NULL;
   natsStatus s = kvStore_Get(&entry, bucket, name);
   *ret_revision = s ? 0 : kvEntry_Revision(entry);
   kvEntry_Destroy(entry);
-  return s == NATS_NOT_FOUND ? VESTRY_OK : vsi_nats_error(s);
+  return s == NATS_NOT_FOUND ? NATS_OK : s;
 }
 
 /* Create a name without libnats's functions for key-value buckets, which lose the text of a refusal. */
@@ -189,7 +192,9 @@ static vestry_err set(opened in, reservation *r) {
   if (r->is_gone) return VESTRY_IO;
   if (s != NATS_ERR) return vsi_nats_error(s); /* a refusal by the server is NATS_ERR */
   uint64_t revision;
-  vestry_err error = revision_of(in.bucket, r->name, &revision);
+  s = revision_of(in.bucket, r->name, &revision);
+  r->is_gone = s == NATS_NO_RESPONDERS || s == NATS_TIMEOUT; /* it may have been replaced by one without AllowDirect */
+  vestry_err error = vsi_nats_error(s);
   if (error) return error == VESTRY_TIMEOUT ? VESTRY_IO : error; /* not TIMEOUT, because the refusal is certain */
   if (revision == r->expected) {                                 /* refused for another reason */
     if (!revision) s = create_plainly(in.jetstream, r);
@@ -220,22 +225,30 @@ static vestry_err set_locked(vsi_nats_reservations *reservations, natsConnection
 static void log_lost(const reservation *r, vestry_err error) {
   const vsi_nats_settings *settings = r->settings;
   if (!error || error == VESTRY_EXISTS)
-    vsi_log(settings->host, VESTRY_LOG_WARN, "nats: the bucket %s of reservations was gone; it was opened again",
+    vsi_log(settings->host, VESTRY_LOG_WARN,
+            "nats: the bucket %s of reservations was gone or replaced; it was opened again",
             settings->reservations_bucket);
   else
-    vsi_log(settings->host, VESTRY_LOG_ERROR,
-            "nats: the bucket %s of reservations is gone, and cannot be opened again: %s; check JetStream of "
-            "nats-server",
-            settings->reservations_bucket, vestry_err_name(error));
+    vsi_log(
+        settings->host, VESTRY_LOG_ERROR,
+        "nats: the bucket %s of reservations is gone, and cannot be used again: %s; check JetStream of nats-server. If "
+        "the stream KV_%s exists, it may be no bucket: delete it, and it is created again",
+        settings->reservations_bucket, *r->why ? r->why : vestry_err_name(error), settings->reservations_bucket);
 }
 
-/* Note whether a reservation has failed. Returns whether this is new. The end of the connection is not a failure of
- * the bucket. */
-static bool note_outcome_locked(vsi_nats_reservations *reservations, vestry_err error) {
-  bool fails = error && error != VESTRY_EXISTS;
-  if (fails == reservations->fails || (fails && !reservations->connection) || error == VESTRY_NO_MEMORY) return false;
+/* Note whether a reservation has failed. Returns whether this is new, or the bucket was dropped and opened again, and may
+ * be logged. The end of the connection is not a failure of the bucket. */
+static bool note_outcome_locked(vsi_nats_reservations *reservations, vestry_err error, bool has_dropped) {
+  const bool fails = error && error != VESTRY_EXISTS;
+  const uint64_t now_ns = vsi_monotonic_ns();
+  if ((fails && !reservations->connection) || error == VESTRY_NO_MEMORY) return false;
+  if (fails == reservations->fails && (fails || !has_dropped)) return false;
   reservations->fails = fails;
-  return true;
+  if (!reservations->logged_since_ns || now_ns - reservations->logged_since_ns > minute_ns) {
+    reservations->logged_since_ns = now_ns;
+    reservations->logged_count = 0;
+  }
+  return reservations->logged_count < LOGGED_MOST && ++reservations->logged_count;
 }
 
 static void log_outcome(const reservation *r, vestry_err error) {
@@ -267,13 +280,13 @@ vestry_err vsi_nats_reservations_set(vsi_nats_reservations *reservations, const 
     has_dropped = lose_bucket_locked(reservations, r.lost_count);
     error = set_locked(reservations, connection, &r);
   }
-  bool is_new_outcome = note_outcome_locked(reservations, error);
+  bool is_logged = note_outcome_locked(reservations, error, has_dropped);
   reservations->users--;
   pthread_cond_broadcast(&reservations->changed);
   vsi_mutex_unlock(&reservations->lock);
-  if (has_dropped)
+  if (is_logged && has_dropped)
     log_lost(&r, error);
-  else if (is_new_outcome)
+  else if (is_logged)
     log_outcome(&r, error);
   if (!error || error == VESTRY_EXISTS) *ret_revision = r.revision;
   return error;

@@ -18,7 +18,9 @@ typedef struct vsi_nats_reservations {
   unsigned setters;           /* those of them that use the bucket */
   bool opening;               /* one of them is opening the bucket */
   uint64_t lost_count;        /* number of buckets that were dropped because they were gone */
-  bool fails;                 /* the last reservation has failed, and it was logged */
+  bool fails;                 /* the last reservation has failed */
+  uint64_t logged_since_ns;   /* begin of a minute with logged outcomes; 0: none */
+  unsigned logged_count;      /* in that minute */
   jsCtx *jetstream;
   kvStore *bucket;
 } vsi_nats_reservations;
