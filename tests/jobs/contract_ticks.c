@@ -239,22 +239,26 @@ static void changed_period_begins_no_earlier_one_after_clock_set_back(void **sta
   crew_close(&c);
 }
 
-/* For example, a script that empties the table. */
+/* For example, a script that empties the table, or marks all jobs as done. */
 /* capability: L7, M3 */
 static void deleted_scheduled_job_is_created_again(void **state) {
   (void)state;
   crew c;
   begin_ticks(&c);
   assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
-  for (int i = 1; i <= 2; i++) {
-    crew_do(&c.nodes[1], "DELETE FROM vestry_job");
+  static const char *const changes[] = {"DELETE FROM vestry_job", "DELETE FROM vestry_job",
+                                        "UPDATE vestry_job SET state = 'done', due = NULL, ended = 1",
+                                        "UPDATE vestry_job SET period = 0"};
+  for (int i = 1; i <= 4; i++) {
+    crew_do(&c.nodes[1], changes[i - 1]);
     crew_pass(CREW_LEASE_MS);
-    UNTIL(crew_number(&c.nodes[1], "SELECT count(*) FROM vestry_job WHERE kind = 'tick'") == 1);
+    UNTIL(crew_number(&c.nodes[1], "SELECT count(*) FROM vestry_job WHERE kind = 'tick' AND due > 0 AND period > 0") ==
+          1);
     crew_pass(10000);
     UNTIL(atomic_load(&c.ends) == i);
   }
   vestry_jobs_stop(c.nodes[0].jobs);
-  assert_int_equal(atomic_load(&c.th.log_lines), 2);
+  assert_int_equal(atomic_load(&c.th.log_lines), 4);
   assert_non_null(strstr(c.th.last_log, "the scheduled job tick was deleted from vestry_job"));
   crew_close(&c);
 }

@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
+#include "base/held_log.h"
 #include "base/memory.h"
 #include "base/mutex.h"
 #include "base/utf8.h"
@@ -53,6 +54,15 @@ typedef struct vsi_jobs_run {
   LIST_ENTRY(vsi_jobs_run) in; /* guarded by jobs->lock */
 } vsi_jobs_run;
 
+/* Steps of the threads that are tried again and again while they fail. */
+typedef enum vsi_jobs_step {
+  VSI_JOBS_STEP_POLL,
+  VSI_JOBS_STEP_TAKE,
+  VSI_JOBS_STEP_END,
+  VSI_JOBS_STEP_RENEW,
+  VSI_JOBS_STEPS
+} vsi_jobs_step;
+
 struct vestry_jobs {
   vestry_sql_pool *pool;
   void *receiver; /* receiver for commits to the table, if the pool has receivers */
@@ -78,7 +88,8 @@ struct vestry_jobs {
   uint64_t rests_until_ns;  /* until then the polling thread waits */
   bool is_left_out;         /* a query was due while no worker waited */
   LIST_HEAD(, vsi_jobs_run) runs;
-  vestry_jobs_stats stats; /* of this process */
+  vestry_jobs_stats stats;                   /* of this process */
+  vsi_repeated_log failures[VSI_JOBS_STEPS]; /* the last failure of each step that was logged */
 };
 
 /* Return the time of the options' clock, or else of this host's clock, limited so that sums with it do not overflow. */

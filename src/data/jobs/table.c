@@ -101,12 +101,13 @@ static vsi_sql_texts now_sql = {SELECT_NOW(SQLITE("$1")), SELECT_NOW(NOW("$1"))}
 #define SCHEDULE(greatest)                                                                                             \
   "INSERT INTO vestry_job AS old(kind, state, due, attempts_most, created, period, shift)"                             \
   " VALUES($1, 'waiting', $2, $3, $4, $5, $6) ON CONFLICT(kind) WHERE period IS NOT NULL"                              \
-  " DO UPDATE SET period = excluded.period, shift = excluded.shift, due = CASE old.state WHEN 'waiting' "              \
-  "THEN " greatest "(excluded.due, coalesce(" PERIOD_AFTER(                                                            \
-      "old.", "excluded.period",                                                                                       \
-      "excluded.shift") ", 0)) ELSE old.due END WHERE old.period <> excluded.period OR old.shift <> excluded.shift"
+  " DO UPDATE SET period = excluded.period, shift = excluded.shift, state = CASE old.state WHEN 'running' THEN "       \
+  "'running' ELSE 'waiting' END, due = CASE old.state WHEN 'running' THEN coalesce(old.due, excluded.due) "            \
+  "ELSE " greatest "(excluded.due, coalesce(" PERIOD_AFTER(                                                            \
+      "old.", "excluded.period", "excluded.shift") ", 0)) END WHERE old.period <> excluded.period OR old.shift <> "    \
+                                                   "excluded.shift OR old.due IS NULL"
 static vsi_sql_texts schedule_sql = {SCHEDULE("max"), SCHEDULE("greatest")};
-static const char has_scheduled_sql[] = "SELECT 1 FROM vestry_job WHERE kind = $1 AND period IS NOT NULL";
+static const char has_scheduled_sql[] = "SELECT 1 FROM vestry_job WHERE kind = $1 AND period > 0 AND due IS NOT NULL";
 /* PostgreSQL: the row is not that of a run with a renewed lease. */
 #define LEASE_OF_ROW "FROM vestry_job_lease AS lease WHERE lease.id = vestry_job.id AND lease.fence = vestry_job.fence"
 #define IS_FREE(now) " AND (state <> 'running' OR NOT EXISTS (SELECT 1 " LEASE_OF_ROW " AND lease.ends > " now "))"
@@ -279,7 +280,9 @@ vestry_err vsi_jobs_table_restore_scheduled(vestry_jobs *jobs) {
     error = vsi_jobs_table_schedule(jobs, true, kind);
     if (!error)
       vsi_log(jobs->host, VESTRY_LOG_WARN,
-              "vestry_jobs, %s: the scheduled job %s was deleted from vestry_job, and was created again",
+              "vestry_jobs, %s: the scheduled job %s was deleted from vestry_job, or had no period or time any more; "
+              "it was "
+              "created again",
               jobs->pool->name, kind->name);
   }
   return error;

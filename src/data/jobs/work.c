@@ -42,6 +42,23 @@ static void rouse(vestry_jobs *jobs) {
   vsi_mutex_unlock(&jobs->lock);
 }
 
+/* ------------------------------------------------------------------------------------------------- logging -------- */
+
+/* End the hold of the line about a step that may have failed, and log it. Threads try such a step again about once a
+ * second as long as another program, for example, has dropped a table, so equal lines are logged once a minute. */
+static void log_step(vestry_jobs *jobs, vsi_jobs_step step, const vsi_held_log *held) {
+  uint64_t left_out = 0;
+  vsi_log_release(held);
+  if (!*held->line) return;
+  vsi_mutex_lock(&jobs->lock);
+  const bool is_due = vsi_log_is_due(&jobs->failures[step], held->line, vsi_monotonic_ns(), &left_out);
+  vsi_mutex_unlock(&jobs->lock);
+  if (is_due && left_out)
+    vsi_log(jobs->host, VESTRY_LOG_ERROR, "%s (and %llu times before)", held->line, (unsigned long long)left_out);
+  else if (is_due)
+    vsi_log(jobs->host, VESTRY_LOG_ERROR, "%s", held->line);
+}
+
 /* ------------------------------------------------------------------------------------------------- looking -------- */
 
 /* A job that is due now is no reason for another query: the worker that takes it makes the next one. */
@@ -66,7 +83,10 @@ static vestry_err poll_table(vestry_jobs *jobs, bool is_aside, bool *ret_is_due)
   vsi_mutex_lock(&jobs->lock);
   jobs->poll_at_ns = NEVER_NS; /* this query covers all earlier reports */
   vsi_mutex_unlock(&jobs->lock);
+  vsi_held_log held;
+  vsi_log_hold(&held);
   const vestry_err error = vsi_jobs_table_poll(jobs, is_aside, &is);
+  log_step(jobs, VSI_JOBS_STEP_POLL, &held);
   poll_at(jobs, next_ns(jobs, error, &is));
   if (!error) *ret_is_due = is.wait_ms == 0;
   return error;
@@ -310,8 +330,12 @@ static vestry_job_outcome end_run(vsi_jobs_run *run, vestry_err error) {
   bool is_finished = false;
   unsigned refused_count = 0;
   vestry_err written;
-  do written = write_end(run, error, &end, &is_finished);
-  while (may_pass(written, &refused_count) && wait_a_moment(run));
+  do {
+    vsi_held_log held;
+    vsi_log_hold(&held);
+    written = write_end(run, error, &end, &is_finished);
+    log_step(run->jobs, VSI_JOBS_STEP_END, &held);
+  } while (may_pass(written, &refused_count) && wait_a_moment(run));
   if (!written) return is_finished ? VESTRY_JOB_ENDED_DONE : outcome;
   vsi_jobs_lose(run);
   return VESTRY_JOB_ENDED_LOST;
@@ -390,7 +414,10 @@ static vestry_err run_one(vestry_jobs *jobs, bool *ret_has_run) {
     if (error || !is_due) break;
     vsi_jobs_run run;
     memset(&run, 0, sizeof run);
+    vsi_held_log held;
+    vsi_log_hold(&held);
     error = vsi_jobs_table_take(jobs, &run);
+    log_step(jobs, VSI_JOBS_STEP_TAKE, &held);
     if (!error && run.is_buried)
       error = bury(&run);
     else if (!error) {
@@ -485,8 +512,11 @@ static vestry_err renew(vestry_jobs *jobs) {
 static void renew_in_time(vestry_jobs *jobs, int64_t *renewed_ms) {
   const int64_t now_ms = vsi_jobs_now_ms(jobs);
   if (now_ms - *renewed_ms < jobs->options.lease_ms / 3 && now_ms >= *renewed_ms) return;
-  if (renew(jobs) || vsi_jobs_table_restore_scheduled(jobs)) return; /* it is repeated after the next wait */
-  *renewed_ms = now_ms;
+  vsi_held_log held;
+  vsi_log_hold(&held);
+  const vestry_err error = renew(jobs), of_scheduled = error ? error : vsi_jobs_table_restore_scheduled(jobs);
+  log_step(jobs, VSI_JOBS_STEP_RENEW, &held);
+  if (!of_scheduled) *renewed_ms = now_ms; /* otherwise it is repeated after the next wait */
 }
 
 static void *look(void *ctx) {
