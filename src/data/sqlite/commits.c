@@ -393,7 +393,7 @@ void vsi_sqlite_miss_file(vestry_sqlite *database) {
   if (moved && !database->has_moved)
     vsi_log(
         database->host, VESTRY_LOG_ERROR,
-        "SQLite, %s: %s was removed or replaced, so commits of other programs are not seen, pools reject "
+        "SQLite, %s: %s was removed, replaced or cut, so commits of other programs are not seen, pools reject "
         "transactions, and later writes of other connections can be lost; end this program normally, and restart it",
         database->path, moved);
   database->has_moved = moved != NULL;

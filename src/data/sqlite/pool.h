@@ -98,7 +98,7 @@ vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool);
 /* Return whether a connection is free that is not for READ_ASIDE. */
 bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool);
 /* Check that the paths still lead to the files of this connection, which belongs to this thread. OK | IO (a file was
- * removed or replaced, so writes would be lost, and reads are outdated; this is logged once) */
+ * removed, replaced or cut, so writes would be lost, and reads are outdated; this is logged once) */
 vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *function);
 /* Note that an operation of this pool has failed on this thread. If the thread renders a page that follows, the page
  * depends on every commit from then on, unless it reads aside; and it renders again later if that may help. */
