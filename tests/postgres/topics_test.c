@@ -224,8 +224,8 @@ static void transaction_mode_pooler_is_detected(void **state) {
   postgres_pooler_finish(&pooler);
 }
 
-/* A new connection of the pool comes to another server, whose topics would not arrive. The receiver begins anew when the
- * pool has given it up. */
+/* A new connection of the pool comes to another server, whose topics would not arrive. The receiver begins anew when
+ * the pool has given it up. */
 static void receiver_resumes_without_connections_to_another_server(void **state) {
   (void)state;
   static const char port_sql[] = "SELECT current_setting('port')::int",

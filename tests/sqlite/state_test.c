@@ -168,7 +168,7 @@ static void followed_database_logs_a_removed_wal(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- rights --------- */
 
-/* The user may not write the file for a while, and SQLite opens a connection only for reading then. It would stay so. */
+/* The user may not write the file for a while. SQLite then opens a connection for reading only, which would stay so. */
 static void connection_is_not_replaced_by_one_that_cannot_write(void **state) {
   (void)state;
   user u;

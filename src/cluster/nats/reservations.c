@@ -236,8 +236,8 @@ static void log_lost(const reservation *r, vestry_err error) {
         settings->reservations_bucket, *r->why ? r->why : vestry_err_name(error), settings->reservations_bucket);
 }
 
-/* Note whether a reservation has failed. Returns whether this is new, or the bucket was dropped and opened again, and may
- * be logged. The end of the connection is not a failure of the bucket. */
+/* Note whether a reservation has failed. Returns whether this is new, or the bucket was dropped and opened again, and
+ * may be logged. The end of the connection is not a failure of the bucket. */
 static bool note_outcome_locked(vsi_nats_reservations *reservations, vestry_err error, bool has_dropped) {
   const bool fails = error && error != VESTRY_EXISTS;
   const uint64_t now_ns = vsi_monotonic_ns();

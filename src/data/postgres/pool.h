@@ -60,8 +60,9 @@ typedef struct vsi_postgres_receiver {
   bool is_notified, is_roused;
 } vsi_postgres_receiver;
 
-/* A connection of the library itself, to a server that must be that of all connections of the pool: that of the follower
- * of commits, or of the receiver of topics. Initialized with 0; guarded by the pool's lock, except for has_strayed. */
+/* A connection of the library itself, to a server that must be that of all connections of the pool: that of the
+ * follower of commits, or of the receiver of topics. Initialized with 0; guarded by the pool's lock, except for
+ * has_strayed. */
 typedef struct vsi_postgres_companion {
   LIST_ENTRY(vsi_postgres_companion) in;
   bool is_in;

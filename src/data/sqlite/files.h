@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The files of a database, which others may remove, replace or cut while this program has them open. Its connections
- * continue with the removed files, and SQLite reports no error in WAL mode: other programs use the new files, and writes
- * to the removed ones are lost. If the WAL was cut, its next checkpoint writes zeros into the database.
+ * continue with the removed files, and SQLite reports no error in WAL mode: other programs use the new files, and
+ * writes to the removed ones are lost. If the WAL was cut, its next checkpoint writes zeros into the database.
  *
- * SQLite compares the database file itself (SQLITE_FCNTL_HAS_MOVED), but not the files of the WAL. A connection that has
- * read in WAL mode keeps them open, and as long as it does, no program that uses SQLite removes them. */
+ * SQLite compares the database file itself (SQLITE_FCNTL_HAS_MOVED), but not the files of the WAL. A connection that
+ * has read in WAL mode keeps them open, and as long as it does, no program that uses SQLite removes them. */
 #ifndef VSI_SQLITE_FILES_H
 #define VSI_SQLITE_FILES_H
 

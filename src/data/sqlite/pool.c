@@ -10,7 +10,8 @@
  * write.
  *
  * An administrator may remove, replace or cut the file, or the files of its WAL, while a program has them open
- * (files.h). Therefore, each transaction for writing first checks the files, which is four system calls; of the others, one in FILE_CHECKED_EACH does. */
+ * (files.h). Therefore, each transaction for writing first checks the files, which is four system calls; of the others,
+ * one in FILE_CHECKED_EACH does. */
 #include "data/sqlite/pool.h"
 
 #include <sys/stat.h>
