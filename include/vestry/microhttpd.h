@@ -60,7 +60,8 @@ typedef struct vestry_microhttpd_options {
   size_t send_buffer_bytes; /**< approximate bytes that the kernel buffers for a client that does not read (SO_SNDBUF);
                                  the rest waits in the stream's queue, under its bounds. It also bounds the bytes in
                                  flight: less than a few times 16 KiB slows distant clients. 0: the system's, some MB
-                                 (net.ipv4.tcp_wmem); from 4,096 to 64 MiB */
+                                 (net.ipv4.tcp_wmem), of which a stream uses only the bytes in flight and 128 KiB; from
+                                 4,096 to 64 MiB */
   const char *tls_key;      /**< text in PEM, not a file name; with key and certificate the server accepts HTTPS only.
                                  Borrowed for create */
   const char *tls_certificate; /**< PEM, followed by its chain if there is one */

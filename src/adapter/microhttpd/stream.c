@@ -42,7 +42,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { WASTE_BYTES = 4096, MOST_WASTE = 16 };
+enum { WASTE_BYTES = 4096, MOST_WASTE = 16, UNSENT_BYTES = 128 << 10 };
 
 /* ------------------------------------------------------------------------------------- the owner of the socket ---- */
 
@@ -368,10 +368,16 @@ static void stream_freed(void *cls) {
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
 /* Set socket options. lost_ms is only for streams, because TCP_USER_TIMEOUT also ends a connection whose client only
- * pauses; on a UNIX socket it has no effect. The acceptor's connections have the other options already. */
+ * pauses. The acceptor's connections have NODELAY and SNDBUF already. On a UNIX socket only SNDBUF has an effect.
+ *
+ * For a client that reads slowly, the kernel would take events until its buffer, which grows to megabytes, is full:
+ * they are then too old when they arrive, and cannot be conflated any more. With NOTSENT_LOWAT, sendmsg takes no more
+ * bytes while UNSENT_BYTES wait to be sent, and epoll reports room when half of them are sent. Bytes in flight do not
+ * count, so it does not slow distant clients. */
 static void tune(const vsi_microhttpd *adapter, int fd) {
-  static const int on = 1;
+  static const int on = 1, unsent_bytes = UNSENT_BYTES;
   const unsigned lost_ms = adapter->lost_ms;
+  setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
   if (lost_ms) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
   if (!vsi_microhttpd_is_attached(adapter)) return;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
