@@ -158,15 +158,36 @@ void vsi_once_record_remove(vsi_once_record *record) {
 
 /* --------------------------------------------------------------------------------------------------- places ------- */
 
-static void count_locked(vsi_once_record *r, int by) {
-  r->places->count += (size_t)by;
-  if (r->person) r->places->of_person[r->person % VSI_ONCE_PERSONS] += (uint32_t)by;
+static vsi_once_person *find_person_locked(const vsi_once_record *r) {
+  return r->person ? (vsi_once_person *)vsi_map_first(&r->places->persons, r->person) : NULL;
 }
 
-/* Return whether the requests of one address have their maximum. Addresses whose hashes are equal modulo
- * VSI_ONCE_PERSONS share it. */
+/* Count a record, and for its person. Without memory, it is not counted for the person. */
+static void count_locked(vsi_once_record *r) {
+  vsi_once_places *places = r->places;
+  const vestry_host *host = r->table->host;
+  places->count++;
+  r->counted = find_person_locked(r);
+  if (r->person && !r->counted && !vsi_map_reserve(&places->persons, host, places->persons.count + 1)) {
+    r->counted = vsi_calloc(host, 1, sizeof *r->counted);
+    if (r->counted) vsi_map_add(&places->persons, &r->counted->in, r->person);
+  }
+  if (r->counted) r->counted->count++;
+}
+
+static void uncount_locked(vsi_once_record *r) {
+  vsi_once_person *counted = r->counted;
+  r->places->count--;
+  r->counted = NULL;
+  if (!counted || --counted->count) return;
+  vsi_map_remove(&r->places->persons, &counted->in);
+  vsi_free(r->table->host, counted);
+}
+
+/* Return whether the requests of one address have their maximum. */
 static bool has_too_many_locked(const vsi_once_record *r) {
-  return r->person && r->places->of_person[r->person % VSI_ONCE_PERSONS] >= r->places->max_per_person;
+  const vsi_once_person *counted = find_person_locked(r);
+  return counted && counted->count >= r->places->max_per_person;
 }
 
 static void leave_line_locked(vsi_once_record *r) {
@@ -181,7 +202,7 @@ static void close_record(void *value, vestry_cause cause) {
   vsi_mutex_lock(&r->table->lock);
   r->has_left = true;
   if (r->in_line) leave_line_locked(r);
-  count_locked(r, -1);
+  uncount_locked(r);
   vsi_mutex_unlock(&r->table->lock);
 }
 
@@ -205,7 +226,7 @@ static bool take_place(vsi_once_record *r) {
     const bool has_too_many = has_too_many_locked(r),
                has_place = !has_too_many && r->places->count < r->places->max_count;
     if (has_place) {
-      count_locked(r, 1);
+      count_locked(r);
     } else if (!has_too_many && (old = TAILQ_FIRST(&r->places->line)) &&
                r->came_ns - old->came_ns >= table->retries_ns) {
       vsi_once_record_ref(old); /* the store holds a reference while it is in the list */
@@ -222,7 +243,7 @@ static bool take_place(vsi_once_record *r) {
 
 static void give_place(vsi_once_record *r) {
   vsi_mutex_lock(&r->table->lock);
-  count_locked(r, -1);
+  uncount_locked(r);
   vsi_mutex_unlock(&r->table->lock);
 }
 
@@ -297,6 +318,8 @@ vestry_err vsi_once_table_init(vsi_once_table *table, vestry *v, const vestry_on
 void vsi_once_table_finish(vsi_once_table *table) {
   (void)vestry_store_drive(table->store, NULL);
   vestry_store_destroy(table->store);
+  vsi_map_free_all(&table->users.persons, table->host, 0);
+  vsi_map_free_all(&table->anonymous.persons, table->host, 0);
   vsi_mutex_finish(&table->lock);
   pthread_cond_destroy(&table->answered);
 }

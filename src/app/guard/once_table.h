@@ -17,6 +17,7 @@
 
 #include "app/guard/proof.h"
 #include "app/session/owed.h"
+#include "base/map.h"
 #include "base/mutex.h"
 #include "base/refs.h"
 #include "http/reply.h"
@@ -102,13 +103,17 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
                                  vestry_once_found *ret_found);
 struct vsi_once_record;
 
-enum { VSI_ONCE_PERSONS = 1024 };
+/* The number of records of one address, by its hash. */
+typedef struct vsi_once_person {
+  vsi_map_link in; /* first member */
+  size_t count;
+} vsi_once_person;
 
 /* The places for records, of users or of anonymous users. */
 typedef struct vsi_once_places {
-  size_t max_count, count; /* count: guarded by table->lock */
-  size_t max_per_person;   /* for anonymous users; of_person, by a hash of their address, is guarded by table->lock */
-  uint32_t of_person[VSI_ONCE_PERSONS];
+  size_t max_count, count;            /* count: guarded by table->lock */
+  size_t max_per_person;              /* for anonymous users */
+  vsi_map persons;                    /* the addresses of anonymous users that have records; guarded by table->lock */
   TAILQ_HEAD(, vsi_once_record) line; /* the oldest first; guarded by table->lock */
   vsi_once_share responses;
 } vsi_once_places;
@@ -138,6 +143,7 @@ typedef struct vsi_once_record {
   vsi_refs refs;
   uint64_t came_ns;
   uint64_t person;                 /* hash of an anonymous user's address; 0: a user, or the address is unknown */
+  vsi_once_person *counted;        /* guarded by table->lock; NULL: the record is not counted for its person */
   TAILQ_ENTRY(vsi_once_record) at; /* guarded by table->lock */
   bool in_line, has_left;          /* guarded by table->lock; has_left: it has left the store */
   vestry_handle handle;            /* used only by the request that runs */
