@@ -192,7 +192,7 @@ static const char id[] = "0123456789abcdef0123456789abcdef", twin[] = "112345678
 static vestry_err use_storage(test_host *th, void *ctx) {
   alone a;
   vsi_form_state now = {.len = 0}, found = {.len = 0}, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
-  const vsi_form_key key = {{"ada", 3}, id, "form", false}, other = {{"ada", 3}, twin, "form", false};
+  const vsi_form_key key = {{"ada", 3}, id, "form", false, {0}}, other = {{"ada", 3}, twin, "form", false, {0}};
   (void)ctx;
   vestry_err error = open_alone(th, &a);
   vestry_forms_storage *in = a.in;
@@ -235,13 +235,13 @@ static void anonymous_forms_are_evicted_before_user_forms(void **state) {
   test_host_init(&th);
   assert_int_equal(open_alone(&th, &a), VESTRY_OK);
   vestry_forms_storage *in = a.in;
-  const vsi_form_key user = {{"ada", 3}, id, "form", false};
+  const vsi_form_key user = {{"ada", 3}, id, "form", false, {0}};
   assert_int_equal(in->ops->put(in, &user, &typed, &now), VESTRY_OK);
   char tab[sizeof id];
   for (int i = 0; i < 100; i++) {
     snprintf(tab, sizeof tab, "%032x", i * 0x1000);
     memmove(tab, tab + 16, 16); /* the shard is derived from the first bytes */
-    const vsi_form_key visitor = {{&i, sizeof i}, tab, "form", true};
+    const vsi_form_key visitor = {{&i, sizeof i}, tab, "form", true, {0}};
     assert_int_equal(in->ops->put(in, &visitor, &typed, &now), VESTRY_OK);
   }
   vestry_forms_stats stats = {0};
@@ -254,7 +254,7 @@ static void anonymous_forms_are_evicted_before_user_forms(void **state) {
   for (int i = 0; i < 100; i++) { /* users evict each other, and anonymous users */
     snprintf(tab, sizeof tab, "%032x", i * 0x1000 + 1);
     memmove(tab, tab + 16, 16);
-    const vsi_form_key other = {{&i, sizeof i}, tab, "form", false};
+    const vsi_form_key other = {{&i, sizeof i}, tab, "form", false, {0}};
     assert_int_equal(in->ops->put(in, &other, &typed, &now), VESTRY_OK);
   }
   in->ops->count(in, &stats);
@@ -278,7 +278,7 @@ static void form_without_scope_evicts_no_other(void **state) {
   assert_int_equal(open_alone(&th, &a), VESTRY_OK);
   for (int i = 0; i < 10; i++) {
     snprintf(tab, sizeof tab, "%08x%024x", i * 0x1001, 0);
-    assert_int_equal(a.in->ops->put(a.in, &(vsi_form_key){{NULL, 0}, tab, "form", false}, &typed, &now), VESTRY_OK);
+    assert_int_equal(a.in->ops->put(a.in, &(vsi_form_key){{NULL, 0}, tab, "form", false, {0}}, &typed, &now), VESTRY_OK);
   }
   vestry_forms_stats stats = {0};
   a.in->ops->count(a.in, &stats);

@@ -79,7 +79,8 @@ typedef struct vestry_forms_options {
   size_t max_bytes;              /**< maximum size of all forms [64 MiB], with the same eviction. Anonymous users
                                       (vestry_session_is_anonymous; with vestry_options.scope: requests in the scope
                                       without an owner) have at most half of it, and their forms are evicted before
-                                      those of logged-in users */
+                                      those of logged-in users. In memory, the forms of one address without a user have
+                                      at most a quarter of that half, or without sessions and scopes of all */
   vestry_forms_storage *storage; /**< a storage for these forms alone, of vestry/data/sql.h. Borrowed until
                                       vestry_forms_destroy [memory] */
 } vestry_forms_options;

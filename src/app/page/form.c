@@ -216,10 +216,12 @@ static vestry_err find_place(vestry_forms *forms, const vestry_request *req, con
   ret->form = find(forms, name);
   if (!ret->form) return VESTRY_NOT_FOUND;
   if (!req) return VESTRY_OK;
-  ret->key = (vsi_form_key){req->scope, ret->tab, name, false};
+  ret->key = (vsi_form_key){.scope = req->scope, .tab = ret->tab, .name = name};
   vestry_err error = vestry_tab_id(req, ret->tab);
   ret->key.scope = req->scope; /* vestry_tab_id looks up the session, which determines the scope */
   ret->key.is_anonymous = vsi_person_is_anonymous(req);
+  const vsi_person person = vsi_person_of(req);
+  if (person.kind == VSI_PERSON_ADDRESS) ret->key.address = person.address;
   return error;
 }
 

@@ -14,8 +14,9 @@
  *
  * A new form evicts the oldest form of its scope if the scope is full, and the oldest of all if memory is full. Forms
  * of anonymous users, which any client can create, have at most half of the memory, and are evicted before those of
- * users. All users share the scope without a name; there the limit applies to each tab. Expired forms are at the
- * beginning of the list by age. */
+ * users. All users share the scope without a name; there the limit applies to each tab. Any client can invent anonymous
+ * users and tabs, so the forms of one address without a user have at most a quarter of this memory. Expired forms are at
+ * the beginning of the list by age. */
 #include "app/page/form_storage.h"
 
 #include <string.h>
@@ -35,10 +36,18 @@ typedef struct owner {
   unsigned char scope[];
 } owner;
 
+/* The forms of one address, by its hash. */
+typedef struct person {
+  vsi_map_link in; /* first member */
+  vsi_ring forms;  /* the form that changed longest ago is first */
+  size_t bytes;
+} person;
+
 typedef struct kept_form {
   vsi_ring of_owner; /* first member; in whose->forms */
-  vsi_ring by_age;
+  vsi_ring by_age, of_person;
   owner *whose;
+  person *sender; /* NULL: a user, or the address is unknown */
   uint64_t generation, number, over_ns; /* over_ns: time when it expires */
   char tab[VESTRY_TAB_ID_BYTES];
   char name[VESTRY_FORM_NAME_MAX_BYTES + 1];
@@ -52,7 +61,7 @@ typedef struct vsi_form_kept {
   vsi_siphash_key secret;
   vsi_mutex lock;
   /* the lock guards all members below */
-  vsi_map owners;
+  vsi_map owners, persons;
   vsi_ring by_age[2]; /* [0]: the forms of users; [1]: the forms of anonymous users. The form that changed longest ago
                          is first */
   size_t bytes[2], count;
@@ -66,8 +75,19 @@ static size_t bytes_of(const kept_form *form) {
   return sizeof *form + form->len + sizeof(owner) + form->whose->scope_len;
 }
 
+static void leave_person(vsi_form_kept *kept, kept_form *form) {
+  person *sender = form->sender;
+  if (!sender) return;
+  vsi_ring_remove(&form->of_person);
+  sender->bytes -= bytes_of(form);
+  if (!vsi_ring_is_empty(&sender->forms)) return;
+  vsi_map_remove(&kept->persons, &sender->in);
+  vsi_free(kept->host, sender);
+}
+
 static void take_out(vsi_form_kept *kept, kept_form *form) {
   owner *whose = form->whose;
+  leave_person(kept, form);
   kept->bytes[whose->is_anonymous] -= bytes_of(form);
   kept->count--;
   vsi_ring_remove(&form->of_owner);
@@ -78,8 +98,13 @@ static void take_out(vsi_form_kept *kept, kept_form *form) {
   vsi_free(kept->host, whose);
 }
 
-static void put_in(vsi_form_kept *kept, owner *whose, kept_form *form) {
+static void put_in(vsi_form_kept *kept, owner *whose, person *sender, kept_form *form) {
   form->whose = whose;
+  form->sender = sender;
+  if (sender) {
+    vsi_ring_add_last(&sender->forms, &form->of_person);
+    sender->bytes += bytes_of(form);
+  }
   vsi_ring_add_last(&whose->forms, &form->of_owner);
   vsi_ring_add_last(&kept->by_age[whose->is_anonymous], &form->by_age);
   whose->count++;
@@ -94,6 +119,7 @@ void vsi_form_kept_destroy(vestry_forms_storage *storage) {
     while (!vsi_ring_is_empty(&kept->by_age[i]))
       take_out(kept, VSI_RING_OWNER(kept->by_age[i].next, kept_form, by_age));
   vsi_map_finish(&kept->owners, kept->host);
+  vsi_map_finish(&kept->persons, kept->host);
   vsi_mutex_finish(&kept->lock);
   vsi_free(kept->host, kept);
 }
@@ -163,24 +189,45 @@ static owner *need_owner(vsi_form_kept *kept, const vsi_form_key *key) {
   return whose;
 }
 
-static void evict(vsi_form_kept *kept, vsi_ring *oldest_of, bool by_age, const kept_form *but) {
-  vsi_ring *at = oldest_of->next;
-  kept_form *oldest = by_age ? VSI_RING_OWNER(at, kept_form, by_age) : VSI_RING_OWNER(at, kept_form, of_owner);
+/* Find or make the record of the client's address. NULL: the address does not count, or there is no memory, and then the
+ * form counts for no address. */
+static person *need_person(vsi_form_kept *kept, const vsi_form_key *key) {
+  if (!key->address.family) return NULL;
+  const uint64_t hash = vsi_siphash_1_3_words(kept->secret, key->address.prefix, key->address.family, 0, 16);
+  person *sender = (person *)vsi_map_first(&kept->persons, hash);
+  if (sender || vsi_map_reserve(&kept->persons, kept->host, kept->persons.count + 1)) return sender;
+  sender = vsi_calloc(kept->host, 1, sizeof *sender);
+  if (!sender) return NULL;
+  vsi_ring_init(&sender->forms);
+  vsi_map_add(&kept->persons, &sender->in, hash);
+  return sender;
+}
+
+static void evict(vsi_form_kept *kept, kept_form *oldest, const kept_form *but) {
   if (oldest == but) return; /* it is the only one */
   take_out(kept, oldest);
   kept->evicted_count++;
 }
 
+static kept_form *oldest_of(const vsi_ring *by_age) {
+  return VSI_RING_OWNER(by_age->next, kept_form, by_age);
+}
+
 /* Evict forms beyond the limits. The new form is the last of each list. */
 static void bound(vsi_form_kept *kept, const kept_form *but) {
   const vestry_forms_options *options = &kept->storage.bounds;
-  if (but->whose->count > options->max_per_scope_count) evict(kept, &but->whose->forms, false, but);
+  const person *sender = but->sender;
+  const size_t most_of_sender = options->max_bytes / (but->whose->is_anonymous ? 2 : 1) / 4;
+  if (but->whose->count > options->max_per_scope_count)
+    evict(kept, VSI_RING_OWNER(but->whose->forms.next, kept_form, of_owner), but);
+  while (sender && sender->bytes > most_of_sender && sender->forms.next != &but->of_person)
+    evict(kept, VSI_RING_OWNER(sender->forms.next, kept_form, of_person), but);
   while (kept->bytes[1] > options->max_bytes / 2 && kept->by_age[1].next != &but->by_age)
-    evict(kept, &kept->by_age[1], true, but);
+    evict(kept, oldest_of(&kept->by_age[1]), but);
   while (kept->bytes[0] + kept->bytes[1] > options->max_bytes) {
     vsi_ring *from = &kept->by_age[!vsi_ring_is_empty(&kept->by_age[1]) && kept->by_age[1].next != &but->by_age];
     if (vsi_ring_is_empty(from) || from->next == &but->by_age) break;
-    evict(kept, from, true, but);
+    evict(kept, oldest_of(from), but);
   }
 }
 
@@ -200,7 +247,7 @@ static kept_form *replace(vsi_form_kept *kept, const vsi_form_key *key, kept_for
   memcpy(form->name, key->name, strlen(key->name));
   form->len = state->len;
   if (state->len) memcpy(form->pairs, state->pairs, state->len);
-  put_in(kept, whose, form);
+  put_in(kept, whose, need_person(kept, key), form);
   if (former) take_out(kept, former);
   bound(kept, form);
   return form;
