@@ -8,12 +8,26 @@
 #include "instance/stream_entries.h"
 #include "store/store.h"
 
+/* Log, once, that an open stream ends because the store is full, whoever filled it: its client only sees a broken stream.
+ * With a limit for each scope, an eviction is usual. */
+static void warn_if_full(vsi_instance_store *from, const vestry_purged *gone) {
+  const vestry_store *store = from->store;
+  if (gone->cause != VESTRY_CAUSE_SIZE || store->max_per_scope_count || !vestry_connection_is_open(gone->value)) return;
+  /* relaxed: it orders nothing */
+  if (atomic_load_explicit(&from->was_full, memory_order_relaxed)) return;
+  if (atomic_exchange_explicit(&from->was_full, true, memory_order_relaxed)) return;
+  vsi_log(from->v->host, VESTRY_LOG_WARN,
+          "store: it is full, so the least recently used stream ends (cause SIZE), and its browser reconnects; set "
+          "vestry_bounds.max_count to the maximum number of streams, times the keys of a stream");
+}
+
 /* A purge hook that waited for the end of the instance would wait for its own thread (vsi_inside). */
 static void purged(const vestry_purged *gone, void *ctx) {
-  const vsi_instance_store *from = ctx;
+  vsi_instance_store *from = ctx;
   vestry *v = from->v;
   vsi_inside inside;
   vsi_inside_begin(&inside, v);
+  warn_if_full(from, gone);
   if (from->purge) from->purge(gone, from->purge_ctx);
   if (gone->cause != VESTRY_CAUSE_DETACHED && vsi_close_listeners_exist(&v->close_listeners))
     vsi_close_listeners_report_removed(&v->close_listeners, gone);

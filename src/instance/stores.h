@@ -4,6 +4,8 @@
 #ifndef VSI_INSTANCE_STORES_H
 #define VSI_INSTANCE_STORES_H
 
+#include <stdatomic.h>
+
 #include "instance/instance.h"
 
 typedef struct vsi_instance_store {
@@ -12,6 +14,7 @@ typedef struct vsi_instance_store {
   vestry_store *store;
   bool is_borrowed;      /* the creator owns it */
   bool is_driven;        /* by the instance's runtime */
+  atomic_bool was_full;  /* the warning about max_count was logged */
   vestry_purge_fn purge; /* of the application; NULL: none */
   void *purge_ctx;
   vestry_scope_fn scope; /* NULL: the scope of the request */

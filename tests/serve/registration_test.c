@@ -195,6 +195,7 @@ static void eviction_and_expiry_close_with_their_cause(void **state) {
   wire_plan(&w, &b, &other);
   assert_int_equal(a.cause, VESTRY_CAUSE_SIZE);
   assert_false(a.clean);
+  assert_non_null(strstr(w.th.last_log, "store: it is full, so the least recently used stream ends"));
   test_host_advance_ms(&w.th, 1100); /* without traffic: the expiry driver removes the stream */
   site_settle(&w);
   assert_int_equal(b.cause, VESTRY_CAUSE_IDLE);
