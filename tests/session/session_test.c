@@ -150,6 +150,15 @@ static void cookies_of_others_do_not_hide_the_session(void **state) {
     members_begin(&w, &options);
     browser b = {.cookie = ""};
     members_log_in(&w, &b, "user=ada");
+    char ended[sizeof b.cookie]; /* looks like a session, and was one */
+    browser former = {.cookie = ""};
+    members_log_in(&w, &former, "user=bob");
+    strcpy(ended, former.cookie);
+    assert_int_equal(members_status(&w, &former, "POST", "/logout", NULL), 200);
+    browser both = {.cookie = ""};
+    assert_true(snprintf(both.cookie, sizeof both.cookie, "%s; %s", ended, b.cookie) > 0);
+    members_assert_is(&w, &both, "ada");
+    assert_string_equal(both.set, "");
     for (size_t i = 0; i < sizeof around / sizeof *around; i++) {
       browser more = {.cookie = ""};
       assert_true(snprintf(more.cookie, sizeof more.cookie, "%s%s%s", around[i][0], b.cookie, around[i][1]) > 0);

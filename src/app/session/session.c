@@ -14,7 +14,7 @@
 #include "http/cookie.h"
 #include "instance/instance.h"
 
-enum { ADMIT_TRIES = 8 };
+enum { ADMIT_TRIES = 8, COOKIES_TRIED = 4 };
 
 typedef vsi_session_user record;
 
@@ -115,10 +115,10 @@ void vsi_session_set_scope(vestry_request *req, vestry_reply *reply) {
   reply->scope = req->scope;
 }
 
-static bool read_cookie(const vsi_sessions *sessions, const vestry_request *req, vsi_token *ret_token) {
-  const char *header = vestry_request_header(req, "Cookie");
+/* Read the next valid cookie of a Cookie header. NULL is accepted. */
+static bool read_cookie(const vsi_sessions *sessions, const char **header, vsi_token *ret_token) {
   vestry_slice value;
-  while (header && vsi_cookie_next(&header, sessions->cookie, &value))
+  while (*header && vsi_cookie_next(header, sessions->cookie, &value))
     if (vsi_token_read(value, sessions->is_signed ? &sessions->secret : NULL,
                        sessions->has_previous ? &sessions->previous : NULL, ret_token))
       return true;
@@ -146,14 +146,31 @@ static vestry_err find(vsi_sessions *sessions, vsi_session *own, const vsi_token
   return VESTRY_OK;
 }
 
+/* Find the session of a request. Of several cookies, the first with a user counts, because a cookie of another program
+ * may look like one of ours; without a user, the first. Returns as find. *ret_has false: there is no valid cookie. */
+static vestry_err find_by_cookies(vsi_sessions *sessions, vsi_session *own, const vestry_request *req,
+                                  vsi_token *ret_token, bool *ret_has) {
+  const char *header = vestry_request_header(req, "Cookie");
+  vsi_token token;
+  vestry_err error = VESTRY_OK;
+  int tries = 0;
+  *ret_token = (vsi_token){.is_anonymous = true};
+  for (; tries < COOKIES_TRIED && !error && !own->user && read_cookie(sessions, &header, &token); tries++) {
+    error = find(sessions, own, &token);
+    if (!tries || own->user) *ret_token = token;
+  }
+  *ret_has = tries > 0;
+  return error;
+}
+
 /* Determine the session of a request. Without a valid cookie the request gets a new id. */
 static vestry_err begin(void *state, vestry_request *req, vestry_reply *reply) {
   vsi_sessions *sessions = state;
   vsi_session *own = vsi_session_of(req);
   vsi_token token;
-  vestry_err error = VESTRY_OK;
-  if (read_cookie(sessions, req, &token)) {
-    error = find(sessions, own, &token);
+  bool has_cookie;
+  vestry_err error = find_by_cookies(sessions, own, req, &token, &has_cookie);
+  if (has_cookie) {
     memcpy(own->id, token.id, sizeof token.id);
     /* The session had a user and has ended: its id is not used again. */
     bool is_over = !token.is_anonymous && !own->user;
