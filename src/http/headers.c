@@ -175,8 +175,7 @@ static const char *joined(vsi_request *own, const vestry_host *host, const char 
   const size_t name_bytes = strlen(name) + 1;
   vsi_joined *made = vsi_alloc(host, sizeof *made + name_bytes + l.len + 1);
   if (!made) return l.separator;
-  l = (lines){
-      .name = memcpy(made->name, name, name_bytes), .separator = l.separator, .to = made->name + name_bytes};
+  l = (lines){.name = memcpy(made->name, name, name_bytes), .separator = l.separator, .to = made->name + name_bytes};
   own->ops->each_header(own->server_request, join, &l);
   made->value = l.to;
   made->next = own->joined;

@@ -3,9 +3,9 @@
  *
  * Values come from the client, and their number is bounded. A form with more values is refused before its handler runs
  * (serve/serve.c), because the handler could take a missing value for a box that is not ticked. If a value in a form is
- * not UTF-8, contains a NUL or has a broken escape, the form has no values at all, for the same reason. In a query, only
- * the name of such a value has none. Others add parameters to links, such as the campaign of a newsletter, and not all
- * encode them as UTF-8, or at all ("rebate=10%"); the page's own parameters keep their meaning.
+ * not UTF-8, contains a NUL or has a broken escape, the form has no values at all, for the same reason. In a query,
+ * only the name of such a value has none. Others add parameters to links, such as the campaign of a newsletter, and not
+ * all encode them as UTF-8, or at all ("rebate=10%"); the page's own parameters keep their meaning.
  *
  * Values are sorted when they are read, because a handler may look each of many up. */
 #include <stdlib.h>

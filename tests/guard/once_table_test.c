@@ -65,6 +65,31 @@ static void waiting_requests_get_the_result_of_the_first(void **state) {
   }
 }
 
+static vestry_err put_of_person(suite *s, uint64_t person, int number) {
+  char nonce[16];
+  vsi_once_record *record = vsi_once_record_create(&s->table, &s->table.anonymous), *there = NULL;
+  assert_non_null(record);
+  record->person = person;
+  snprintf(nonce, sizeof nonce, "%d", number);
+  vestry_err error = vsi_once_table_put(&s->table, (vestry_scope){nonce, strlen(nonce)}, nonce, record, &there);
+  vsi_once_record_unref(record);
+  return error;
+}
+
+/* Hashes of persons are odd. Any number of them is counted, each by itself. */
+static void full_person_shares_its_bound_with_no_other(void **state) {
+  (void)state;
+  suite s;
+  begin(&s, 10000);
+  s.table.anonymous.max_count = 9000;
+  s.table.anonymous.max_per_person = 3;
+  for (int i = 0; i < 5; i++) assert_int_equal(put_of_person(&s, 1, i), i < 3 ? VESTRY_OK : VESTRY_LIMIT);
+  for (int i = 1; i <= 2100; i++) assert_int_equal(put_of_person(&s, (uint64_t)i << 2 | 1, 10 + i), VESTRY_OK);
+  assert_int_equal(put_of_person(&s, 1, 5), VESTRY_LIMIT);
+  assert_int_equal(put_of_person(&s, 0, 6), VESTRY_OK);
+  end(&s);
+}
+
 /* Equal nonces of two scopes are two entries. An entry younger than retries_ms is not evicted. */
 static void full_table_evicts_only_entries_older_than_retries_ms(void **state) {
   (void)state;
@@ -213,6 +238,7 @@ static void storage_that_is_down_is_logged_once(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(full_person_shares_its_bound_with_no_other),
       cmocka_unit_test(waiting_requests_get_the_result_of_the_first),
       cmocka_unit_test(full_table_evicts_only_entries_older_than_retries_ms),
       cmocka_unit_test(submission_with_an_unanswered_begin_runs_when_repeated),

@@ -83,10 +83,20 @@ static void forwarded_address_identifies_a_person_behind_a_proxy(void **state) {
   static const char *const alike[] = {"[2001:db8::2]", "[2001:db8::2]:1", "[2001:db8::2]:65535"};
   for (size_t i = 0; i < sizeof alike / sizeof *alike; i++)
     assert_int_equal(hash_of(&s, "10.0.0.1", "X-Forwarded-For", alike[i]), six);
-  static const char *const odd[] = {"192.0.2.1:",      "192.0.2.1:x",     "192.0.2.1:123456", "[192.0.2.1]:1",
-                                    "[2001:db8::1",    "[2001:db8::1]:",  "[2001:db8::1]1",   "[]",
-                                    "[]:1",            ":1",              "192.0.2.1:1, 192.0.2.2:1",
-                                    "unknown",         "_hidden",         "192.0.2.1:1:1"};
+  static const char *const odd[] = {"192.0.2.1:",
+                                    "192.0.2.1:x",
+                                    "192.0.2.1:123456",
+                                    "[192.0.2.1]:1",
+                                    "[2001:db8::1",
+                                    "[2001:db8::1]:",
+                                    "[2001:db8::1]1",
+                                    "[]",
+                                    "[]:1",
+                                    ":1",
+                                    "192.0.2.1:1, 192.0.2.2:1",
+                                    "unknown",
+                                    "_hidden",
+                                    "192.0.2.1:1:1"};
   for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
     assert_int_equal(kind_of(&s, "10.0.0.1", "X-Forwarded-For", odd[i]), VSI_PERSON_UNKNOWN);
   assert_int_equal(kind_of(&s, "10.0.0.1", NULL, NULL), VSI_PERSON_UNKNOWN);

@@ -278,7 +278,8 @@ static void form_without_scope_evicts_no_other(void **state) {
   assert_int_equal(open_alone(&th, &a), VESTRY_OK);
   for (int i = 0; i < 10; i++) {
     snprintf(tab, sizeof tab, "%08x%024x", i * 0x1001, 0);
-    assert_int_equal(a.in->ops->put(a.in, &(vsi_form_key){{NULL, 0}, tab, "form", false, {0}}, &typed, &now), VESTRY_OK);
+    assert_int_equal(a.in->ops->put(a.in, &(vsi_form_key){{NULL, 0}, tab, "form", false, {0}}, &typed, &now),
+                     VESTRY_OK);
   }
   vestry_forms_stats stats = {0};
   a.in->ops->count(a.in, &stats);

@@ -117,7 +117,8 @@ static void tab_without_scope_evicts_only_its_own_forms(void **state) {
   assert_int_equal(vsi_form_kept_create(&th.host, &options, &kept), VESTRY_OK);
   for (int i = 0; i < 100; i++) {
     snprintf(tab, sizeof tab, "%032x", i);
-    assert_int_equal(kept->ops->put(kept, &(vsi_form_key){{NULL, 0}, tab, "form", false, {0}}, &typed, &now), VESTRY_OK);
+    assert_int_equal(kept->ops->put(kept, &(vsi_form_key){{NULL, 0}, tab, "form", false, {0}}, &typed, &now),
+                     VESTRY_OK);
   }
   vestry_forms_stats stats = {0};
   kept->ops->count(kept, &stats);

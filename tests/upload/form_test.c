@@ -160,11 +160,83 @@ static void head_and_parts_over_the_limit_are_rejected(void **state) {
   assert_int_equal(vsi_form_init(&form, "multipart/form-data", &reported, &s), VESTRY_MALFORMED);
 }
 
+static void file_names_and_types_are_sanitized(void **state) {
+  (void)state;
+  static const struct {
+    const char *given, *name;
+  } names[] = {
+      {"a.txt", "a.txt"},
+      {"../../etc/passwd", "passwd"},
+      {"C:\\x\\b", "b"},
+      {"..", ""},
+      {"a/..", ""},
+      {"a/", ""},
+      {"x\r\ny\x7F", "xy"},
+      {"\xFF", ""},
+      {".x", ".x"},
+      {"a\xC2\x9B"
+       "31mred",
+       "a31mred"},
+      {"a\xC2\x85"
+       "b",
+       "ab"}, /* C1 control characters */
+      {"a\xE2\x80\xAE"
+       "gpj.exe",
+       "agpj.exe"},
+      {"\xE2\x81\xA6"
+       "a\xD8\x9C",
+       "a"}, /* direction controls */
+      {"a\xE2\x80\xA8"
+       "b\xE2\x80\xA9",
+       "ab"},
+      {"\xC2\xA0\xE2\x80\x8D", "\xC2\xA0\xE2\x80\x8D"},
+  };
+  char name[VSI_DECLARED_NAME_BYTES], declared[VSI_DECLARED_TYPE_BYTES], text[2000];
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    vsi_declared_name((vestry_slice){names[i].given, strlen(names[i].given)}, name);
+    assert_string_equal(name, names[i].name);
+  }
+  for (size_t i = 0; i + 2 <= 400; i += 2) memcpy(text + i, "\xC3\xA9", 3);
+  vsi_declared_name((vestry_slice){text, 400}, name);
+  assert_int_equal(strlen(name), 254);
+  for (size_t i = 0; i < 765; i += 3) memcpy(text + i, "\xE6\x96\x87", 4); /* 255 characters of NTFS */
+  strcpy(text + 765 - 12, ".pdf");
+  vsi_declared_name((vestry_slice){text, strlen(text)}, name);
+  assert_int_equal(strlen(name), 249 + 4);
+  assert_string_equal(name + 246, "\xE6\x96\x87.pdf");
+  strcpy(text + 753, ".an-ending-that-is-none");
+  vsi_declared_name((vestry_slice){text, strlen(text)}, name);
+  assert_int_equal(strlen(name), 255);
+  vsi_declared_encoded_name("%2e%2E", name);
+  assert_string_equal(name, "");
+  vsi_declared_encoded_name("a%00b%zz%4", name);
+  assert_string_equal(name, "ab%zz%4");
+  vsi_declared_encoded_name(NULL, name);
+  assert_string_equal(name, "");
+  memset(text, 'x', sizeof text - 1);
+  text[sizeof text - 1] = '\0';
+  vsi_declared_encoded_name(text, name);
+  assert_int_equal(strlen(name), 255);
+  const char *const odd[] = {"", "image", "/", "a/", "/b", "a/b/c", "\"a/b\"", text};
+  for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+    vsi_declared_type((vestry_slice){odd[i], strlen(odd[i])}, declared);
+    assert_string_equal(declared, "application/octet-stream");
+  }
+  assert_true(vsi_declared_type_is_in("image/*,text/plain", "image/png"));
+  assert_true(vsi_declared_type_is_in("image/*, TEXT/plain", "text/plain"));
+  assert_true(vsi_declared_type_is_in("*/*", "text/plain"));
+  assert_false(vsi_declared_type_is_in("image/*,text/plain", "text/plainer"));
+  assert_false(vsi_declared_type_is_in("text/plain", "text/plai"));
+  assert_false(vsi_declared_type_is_in("image/*", "imagex/png"));
+  assert_false(vsi_declared_type_is_in("", "a/b"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(split_form_gives_the_parts_of_the_whole),
       cmocka_unit_test(value_that_resembles_a_boundary_stays_a_value),
       cmocka_unit_test(head_and_parts_over_the_limit_are_rejected),
+      cmocka_unit_test(file_names_and_types_are_sanitized),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

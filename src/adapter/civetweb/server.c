@@ -168,7 +168,7 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
       "connection_queue", threads,
       "listen_backlog", "4096", /* if it is full, a client waits a second */
       "decode_url", "no", /* decoding would lose the path as sent */
-      "enable_auth_domain_check", "no", /* otherwise "GET http://HOST/" of another host than mydomain.com gets no answer */
+      "enable_auth_domain_check", "no", /* otherwise "GET http://HOST/" gets no answer if HOST is not mydomain.com */
       "tcp_nodelay", "1", /* otherwise small patches wait for 40 ms */
       "max_request_size", head,
       "request_timeout_ms", "10000", /* maximum stall of a client */

@@ -15,8 +15,8 @@
  * A new form evicts the oldest form of its scope if the scope is full, and the oldest of all if memory is full. Forms
  * of anonymous users, which any client can create, have at most half of the memory, and are evicted before those of
  * users. All users share the scope without a name; there the limit applies to each tab. Any client can invent anonymous
- * users and tabs, so the forms of one address without a user have at most a quarter of this memory. Expired forms are at
- * the beginning of the list by age. */
+ * users and tabs, so the forms of one address without a user have at most a quarter of this memory. Expired forms are
+ * at the beginning of the list by age. */
 #include "app/page/form_storage.h"
 
 #include <string.h>
@@ -47,7 +47,7 @@ typedef struct kept_form {
   vsi_ring of_owner; /* first member; in whose->forms */
   vsi_ring by_age, of_person;
   owner *whose;
-  person *sender; /* NULL: a user, or the address is unknown */
+  person *sender;                       /* NULL: a user, or the address is unknown */
   uint64_t generation, number, over_ns; /* over_ns: time when it expires */
   char tab[VESTRY_TAB_ID_BYTES];
   char name[VESTRY_FORM_NAME_MAX_BYTES + 1];
@@ -189,7 +189,7 @@ static owner *need_owner(vsi_form_kept *kept, const vsi_form_key *key) {
   return whose;
 }
 
-/* Find or make the record of the client's address. NULL: the address does not count, or there is no memory, and then the
+/* Find or make the record of the client's address. NULL: the address does not count, or there is no memory; then the
  * form counts for no address. */
 static person *need_person(vsi_form_kept *kept, const vsi_form_key *key) {
   if (!key->address.family) return NULL;
