@@ -248,6 +248,28 @@ static void dropped_job_is_an_error(void **state) {
   end(&u);
 }
 
+/* Threads try about once a second, as long as the table is missing. */
+static void equal_failures_of_jobs_are_logged_once(void **state) {
+  (void)state;
+  user u;
+  vestry_jobs *jobs;
+  int runs = 0;
+  bool has_run = false;
+  begin(&u, NULL);
+  assert_int_equal(vestry_jobs_create(u.pool, NULL, &jobs), VESTRY_OK);
+  assert_int_equal(vestry_jobs_on(jobs, "count", count_run, &runs), VESTRY_OK);
+  assert_int_equal(vestry_sql_act(u.pool, VESTRY_SQL_WRITE, order, jobs), VESTRY_OK);
+  change(&u, "ALTER TABLE vestry_job RENAME TO kept");
+  for (int i = 0; i < 5; i++) assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_IO);
+  assert_int_equal(u.th.log_lines, 1);
+  assert_non_null(strstr(u.th.last_log, "no such table: vestry_job"));
+  change(&u, "ALTER TABLE kept RENAME TO vestry_job");
+  assert_int_equal(vestry_jobs_step(jobs, &has_run), VESTRY_OK);
+  assert_int_equal(runs, 1);
+  vestry_jobs_destroy(jobs);
+  end(&u);
+}
+
 static void dropped_session_is_an_error(void **state) {
   (void)state;
   user u;
@@ -315,6 +337,7 @@ int main(void) {
       cmocka_unit_test(connection_is_not_replaced_by_one_that_cannot_write),
       cmocka_unit_test(statement_that_is_not_valid_any_more_is_explained),
       cmocka_unit_test(dropped_job_is_an_error),
+      cmocka_unit_test(equal_failures_of_jobs_are_logged_once),
       cmocka_unit_test(dropped_session_is_an_error),
       cmocka_unit_test(view_in_place_of_a_table_is_rejected),
       cmocka_unit_test(bytes_of_a_text_are_utf8_in_any_encoding),
