@@ -197,8 +197,8 @@ static void forwarded_address_is_limited_behind_a_proxy(void **state) {
   static const char *const none[] = {"",
                                      "unknown",
                                      "192.0.2.1, 192.0.2.9",
-                                     "192.0.2.1:80",
-                                     "[2001:db8::1]",
+                                     "192.0.2.1:x",
+                                     "[2001:db8::1",
                                      " 192.0.2.1",
                                      "1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17.18.19.20.21.22.23.24.25.26.27"};
   suite s;
@@ -207,6 +207,9 @@ static void forwarded_address_is_limited_behind_a_proxy(void **state) {
   assert_int_equal(ask_forwarded(&s, "192.0.2.1"), 204);
   assert_int_equal(ask_forwarded(&s, "192.0.2.2"), 204);
   assert_int_equal(ask_forwarded(&s, "192.0.2.1"), 429);
+  assert_int_equal(ask_forwarded(&s, "192.0.2.1:80"), 429); /* as some proxies write it */
+  assert_int_equal(ask_forwarded(&s, "[2001:db8::1]:80"), 204);
+  assert_int_equal(ask_forwarded(&s, "2001:db8::1"), 429);
   assert_int_equal(s.on.th.log_lines, 0);
   assert_int_equal(ask_from(&s, ""), 204); /* the proxy's own request */
   for (int i = 0; i < 99; i++) assert_int_equal(ask_forwarded(&s, none[i % (sizeof none / sizeof *none)]), 204);
