@@ -87,6 +87,10 @@ char *vsi_buffer_take_trimmed(vsi_buffer *buffer, size_t *ret_len) {
 
 /* ----------------------------------------------------------------------------------------------------- writers ---- */
 
+void vsi_put_str(vsi_writer *writer, const char *text) {
+  vsi_put(writer, text, strlen(text));
+}
+
 void vsi_put_uint(vsi_writer *writer, uint64_t number) {
   char digits[20], *first = digits + sizeof digits;
   do *--first = (char)('0' + number % 10);

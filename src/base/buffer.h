@@ -48,14 +48,12 @@ static inline size_t vsi_size_add(size_t a, size_t b) {
   return a > SIZE_MAX - b ? SIZE_MAX : a + b;
 }
 
-/* Inline, because most texts are constants of a few bytes. */
+/* Inline, because most of its texts are constants of one or two bytes. */
 static inline void vsi_put(vsi_writer *writer, const void *data, size_t len) {
   if (writer->to && len) memcpy(writer->to + writer->len, data, len);
   writer->len = vsi_size_add(writer->len, len);
 }
-static inline void vsi_put_str(vsi_writer *writer, const char *text) {
-  vsi_put(writer, text, strlen(text));
-}
+VESTRY_API void vsi_put_str(vsi_writer *writer, const char *text);
 /* Write a number in decimal. */
 void vsi_put_uint(vsi_writer *writer, uint64_t number);
 void vsi_put_int(vsi_writer *writer, int64_t number);

@@ -47,8 +47,8 @@ struct vestry {
   size_t stores_count;
   struct vsi_channels *channels; /* by key */
   struct vsi_routes *routes;
-  struct vsi_shares *shares; /* limits the streams of each scope; NULL: no limit */
-  json_t *nothing;           /* an empty object: data and state of dispatches without any. Never modified, and
+  struct vsi_shares *shares;    /* limits the streams of each scope; NULL: no limit */
+  json_t *nothing;              /* an empty object: data and state of dispatches without any. Never modified, and
                                 references to it are not counted */
   _Atomic(json_t *) no_signals; /* an empty object for the next request without signals; NULL: none (http/request.c) */
 
