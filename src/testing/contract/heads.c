@@ -337,9 +337,9 @@ static const vsi_case cases[] = {
     VSI_CASE_TLS(large_form_gets_exactly_one_response, VSI_RULE_HEAD_SIZE, "refuses_itself"),
     VSI_CASE_TLS(head_at_the_limit_is_served_and_above_refused, VSI_RULE_HEAD_SIZE, "refuses_itself"),
     VSI_CASE_TLS(head_far_over_the_limit_gets_one_response, VSI_RULE_HEAD_SIZE, "refuses_itself"),
-    VSI_CASE_TLS(many_cookies_or_parameters_get_one_response, VSI_RULE_ONE_ANSWER, "refuses_itself"),
+    VSI_CASE_TLS(many_cookies_or_parameters_get_one_response, VSI_RULE_ONE_RESPONSE, "refuses_itself"),
     VSI_CASE_TLS(invalid_content_length_gets_one_response, VSI_RULE_LENGTH, NULL),
-    VSI_CASE_TLS(response_with_large_head_gets_one_response, VSI_RULE_ONE_ANSWER, NULL),
+    VSI_CASE_TLS(response_with_large_head_gets_one_response, VSI_RULE_ONE_RESPONSE, NULL),
 };
 
 const vsi_suite vsi_heads_suite = VSI_SUITE("heads", cases);

@@ -19,7 +19,7 @@
   "408, "                                                                                                              \
   "closes, and calls `vestry_reject` with DEADLINE"
 #define VSI_RULE_REST_TIME                                                                                             \
-  "after an answer that did not wait for the body, the connection closes when the time of the body is over"
+  "after a response that did not wait for the body, the connection closes when the time of the body is over"
 #define VSI_RULE_CONTINUE "100 Continue is sent when the body is read, so never before a refusal"
 #define VSI_RULE_MEMORY                                                                                                \
   "`vestry_request_bytes_take` counts a body while it arrives; while `vestry_request_bytes_excess` is not 0, the "     \
@@ -43,27 +43,28 @@
   "each request is served with its only valid reading of RFC 9112, header values without spaces and tabs around "      \
   "them, or refused; no byte after a refusal is served"
 #define VSI_RULE_HEAD_SIZE                                                                                             \
-  "a head of `max_head_bytes` is served, by default 16,384; a larger one gets exactly one answer, 431 or 414"
-#define VSI_RULE_ONE_ANSWER "each request gets exactly one complete answer, also if its head or its answer is large"
+  "a head of `max_head_bytes` is served, by default 16,384; a larger one gets exactly one response, 431 or 414"
+#define VSI_RULE_ONE_RESPONSE                                                                                          \
+  "each request gets exactly one complete response, also if its head or its response is large"
 
 /* ---- responses --------------------------------------------------------------------------------------------------- */
 
 #define VSI_RULE_RESPOND     "`respond` and `respond_body` send the status, all headers and the whole body"
-#define VSI_RULE_HEAD_METHOD "HEAD gets the head of the answer to GET with its Content-Length, no body and no stream"
+#define VSI_RULE_HEAD_METHOD "HEAD gets the head of the response to GET with its Content-Length, no body and no stream"
 #define VSI_RULE_METHODS                                                                                               \
   "requests with any method reach vestry, which answers 405; an unread body is skipped, or the connection closes"
 #define VSI_RULE_NO_BODY "204 and 304 have no body; a 304 has the Content-Length that vestry sets, or none"
-#define VSI_RULE_KEEP    "the head announces `Connection: close` exactly if the connection closes after the answer"
+#define VSI_RULE_KEEP    "the head announces `Connection: close` exactly if the connection closes after the response"
 #define VSI_RULE_HTTP10                                                                                                \
   "a stream of HTTP/1.0 is not chunked, announces `Connection: close`, and ends with the connection"
 #define VSI_RULE_FAILURE                                                                                               \
   "if `vestry_serve` or an allocation fails, the request is refused or closed; the server continues"
 #define VSI_RULE_ANSWER_MEMORY                                                                                         \
-  "while `vestry_response_bytes_excess` is not 0, the answers that hold most are closed, and counted by "              \
+  "while `vestry_response_bytes_excess` is not 0, the responses that hold most are closed, and counted by "            \
   "`vestry_response_cut`"
 #define VSI_RULE_FILE                                                                                                  \
   "`respond_body` reads a file piece by piece, and closes the connection if `vestry_body_read` fails"
-#define VSI_RULE_PAUSE "the time-outs of streams do not apply to answers: a client may pause, and then read the rest"
+#define VSI_RULE_PAUSE "the time-outs of streams do not apply to responses: a client may pause, and then read the rest"
 
 /* ---- streams ----------------------------------------------------------------------------------------------------- */
 
@@ -92,10 +93,10 @@
 /* ---- uploads ----------------------------------------------------------------------------------------------------- */
 
 #define VSI_RULE_PIECES      "`read` or `vestry_receive_put` pass a body on while it arrives, and hold little of it"
-#define VSI_RULE_EARLY       "an answer before the end of the body reaches a client that is still sending"
+#define VSI_RULE_EARLY       "a response before the end of the body reaches a client that is still sending"
 #define VSI_RULE_LOST_UPLOAD "a client that is lost in a body ends it once, with IO"
 #define VSI_RULE_UPLOAD_TIME "after `receives`, the time of the body begins again with each VESTRY_RECEIVE_BYTES"
-#define VSI_RULE_WRITER      "a writer that blocks, and clients that do not read their answers, delay no other request"
+#define VSI_RULE_WRITER      "a writer that blocks, and clients that do not read responses, delay no other request"
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
