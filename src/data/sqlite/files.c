@@ -47,7 +47,7 @@ static bool has_moved(sqlite3 *db, const char *suffix, dev_t device, ino_t numbe
   return now.st_dev != device || now.st_ino != number;
 }
 
-/* Return whether the WAL is shorter than its index says. While its size is read, another program may commit, or empty
+/* Return whether the WAL is shorter than its index requires. While its size is read, another program may commit, or empty
  * it, which changes the index before the file. */
 static bool is_cut(sqlite3 *db) {
   const _Atomic(uint32_t) *wal_index;

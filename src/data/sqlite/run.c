@@ -97,7 +97,7 @@ static vestry_err refuse_several(const vsi_call *call, const char *sql) {
 }
 
 /* Return whether a statement that failed when it ran is not valid any more, because the schema has changed. The message
- * of the connection then says why. */
+ * of the connection then has the reason. */
 static bool is_outdated(sqlite3 *db, const char *sql) {
   sqlite3_stmt *statement = NULL;
   const int result = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
