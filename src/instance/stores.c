@@ -8,8 +8,8 @@
 #include "instance/stream_entries.h"
 #include "store/store.h"
 
-/* Log, once, that an open stream ends because the store is full, whoever filled it. Its client only sees a broken
- * stream. With a limit for each scope, an eviction is usual. */
+/* Log, once, that an open stream ends because the store is full. Its client only sees a broken stream. With a limit for
+ * each scope, an eviction is usual. */
 static void warn_if_full(vsi_instance_store *from, const vestry_purged *gone) {
   const vestry_store *store = from->store;
   if (gone->cause != VESTRY_CAUSE_SIZE || store->max_per_scope_count || !vestry_connection_is_open(gone->value)) return;
