@@ -47,15 +47,14 @@ static void rouse(vestry_jobs *jobs) {
 /* End the hold of the line about a step that may have failed, and log it. Threads try such a step again about once a
  * second as long as another program, for example, has dropped a table, so equal lines are logged once a minute. */
 static void log_step(vestry_jobs *jobs, vsi_jobs_step step, const vsi_held_log *held) {
-  uint64_t left_out = 0;
+  uint32_t left_out = 0;
   vsi_log_release(held);
-  if (!*held->line) return;
-  vsi_mutex_lock(&jobs->lock);
-  const bool is_due = vsi_log_is_due(&jobs->failures[step], held->line, vsi_monotonic_ns(), &left_out);
-  vsi_mutex_unlock(&jobs->lock);
-  if (is_due && left_out)
-    vsi_log(jobs->host, VESTRY_LOG_ERROR, "%s (and %llu times before)", held->line, (unsigned long long)left_out);
-  else if (is_due)
+  if (!*held->line ||
+      !vsi_log_is_due(&jobs->failures[step], vsi_log_reason(held->line), vsi_monotonic_ns(), &left_out))
+    return;
+  if (left_out)
+    vsi_log(jobs->host, VESTRY_LOG_ERROR, "%s (and %u times before)", held->line, (unsigned)left_out);
+  else
     vsi_log(jobs->host, VESTRY_LOG_ERROR, "%s", held->line);
 }
 
