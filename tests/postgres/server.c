@@ -104,8 +104,7 @@ static void make_folder(postgres_server *server, unsigned major) {
   *server = (postgres_server){.port = port_reserve(), .major = major};
   find_user(server);
   snprintf(server->programs, sizeof server->programs, "%s/%u/bin", root, server->major);
-  snprintf(server->folder, sizeof server->folder, "/tmp/vestry-postgres-XXXXXX");
-  assert_non_null(mkdtemp(server->folder));
+  folder_make(server->folder, "postgres");
   if (server->user) assert_int_equal(chown(server->folder, server->user, server->group), 0);
   snprintf(server->url, sizeof server->url, "host=%s port=%d user=postgres dbname=postgres", server->folder,
            server->port);
@@ -160,6 +159,19 @@ void postgres_server_init_standby(postgres_server *server, const postgres_server
                                                      "--checkpoint=fast", NULL});
 }
 
+/* Return whether the server accepts connections: its process writes this into its lock file. For each PQping before
+ * that, it forks a process that refuses. */
+static bool is_ready(const postgres_server *server) {
+  char path[128], line[512];
+  snprintf(path, sizeof path, "%s/data/postmaster.pid", server->folder);
+  FILE *file = fopen(path, "r");
+  bool is_its_own = file && fgets(line, sizeof line, file) && strtol(line, NULL, 10) == server->pid, is_ready = false;
+  while (is_its_own && !is_ready && fgets(line, sizeof line, file))
+    is_ready = strncmp(line, "ready", 5) == 0 || strncmp(line, "standby", 7) == 0;
+  if (file) fclose(file);
+  return is_ready;
+}
+
 void postgres_server_start(postgres_server *server, const char *const *settings) {
   char port[16];
   snprintf(port, sizeof port, "%d", server->port);
@@ -173,7 +185,7 @@ void postgres_server_start(postgres_server *server, const char *const *settings)
   }
   server->pid = postgres_server_launch(server, arguments);
   unsigned looks = 0;
-  for (time_t until = time(NULL) + PATIENCE_S; PQping(server->url) != PQPING_OK; until_pause(looks++)) {
+  for (time_t until = time(NULL) + PATIENCE_S; !is_ready(server); until_pause(looks++)) {
     if (waitpid(server->pid, NULL, WNOHANG) == server->pid || time(NULL) > until) {
       server->pid = 0;
       show_log(server);
