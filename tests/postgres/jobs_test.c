@@ -13,8 +13,7 @@
 enum { CONNECTIONS = 4 /* in a node's pool */, HISTORIES = 20 };
 
 static void make(void) {
-  shop_clear();
-  postgres_server_run(shop_server(), "CREATE TABLE t(x integer)");
+  postgres_server_run(shop_server(), SHOP_CLEAR "; CREATE TABLE t(x integer)");
 }
 
 static void remove_all(void) {} /* the next make clears it */

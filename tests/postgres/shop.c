@@ -59,7 +59,7 @@ int shop_close_server(void **state) {
 }
 
 void shop_clear(void) {
-  postgres_server_run(&server, "SET client_min_messages = error; DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+  postgres_server_run(&server, SHOP_CLEAR);
 }
 
 vestry_err shop_open(shop *s, vestry_postgres_pool_options options) {

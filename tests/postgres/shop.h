@@ -20,7 +20,8 @@ postgres_server *shop_server(void);
 int shop_open_server(void **state);
 int shop_close_server(void **state);
 
-/* Drop everything in the schema public. */
+/* Drop everything in the schema public; other statements may follow in the same request. */
+#define SHOP_CLEAR "SET client_min_messages = error; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
 void shop_clear(void);
 /* Open a pool. host is set; url is set unless given. */
 vestry_err shop_open(shop *s, vestry_postgres_pool_options options);
