@@ -2,7 +2,7 @@
 // Streams through Debian's nginx and HAProxy, with clients of the test: events pass at once, plain and encoded, over
 // TCP and over a UNIX socket; streams survive a reload; clients that leave, or are cut off, are detected in time.
 'use strict';
-const { test } = require('node:test');
+const { describe, it: test } = require('node:test');
 const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
@@ -24,7 +24,10 @@ function assertIsAbort(ended, kind, version) {
   else assert.equal(ended, expected, `an abort, through ${kind}, over ${version}`);
 }
 
-for (const kind of KINDS) {
+// Each test has its own program and proxy, and mostly waits.
+const AT_A_TIME = 3;
+
+describe('streams', { concurrency: AT_A_TIME }, () => KINDS.forEach((kind) => {
   for (const [where, plain] of [['tcp', false], ['unix', false], ['unix', true]]) {
     // capability: C18
     test(`c18: ${kind} over ${where}, ${plain ? 'plain' : 'with TLS'}: events pass at once`, async (t) => {
@@ -224,4 +227,4 @@ for (const kind of KINDS) {
       await exited;
     }
   });
-}
+}));
