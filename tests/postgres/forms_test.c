@@ -259,7 +259,7 @@ static void form_expiry_uses_the_servers_clock(void **state) {
   shop s;
   vestry_forms_storage *stored;
   vsi_form_state now, typed = {.generation = 1, .number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
-  const vsi_form_key key = {{"ada", 3}, "0123456789abcdef0123456789abcdef", "form", false};
+  const vsi_form_key key = {{"ada", 3}, "0123456789abcdef0123456789abcdef", "form", false, {0}};
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
   assert_int_equal(vestry_sql_forms_create(s.pool, NULL, &stored), VESTRY_OK);
   stored->host = &s.th.host;
