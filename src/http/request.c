@@ -36,24 +36,20 @@ void vsi_request_init(vestry_request *req, vsi_request *own, vestry *v, const ve
  * shared object. An empty object that a request has left unchanged, and to which no code keeps a reference, is stored
  * for the next request without signals. */
 static json_t *take_no_signals(vestry *v) {
-  /* acquire pairs with the release in give_signals: the former request no longer reads the object */
+  /* acquire pairs with the release in vsi_request_finish: the former request no longer reads the object */
   json_t *spare = atomic_exchange_explicit(&v->no_signals, NULL, memory_order_acquire);
   return spare ? spare : json_object();
 }
 
-static void give_signals(vestry *v, json_t *signals) {
-  json_t *none = NULL;
+void vsi_request_finish(vestry_request *req) {
+  json_t *signals = req->signals, *none = NULL;
   /* acquire pairs with jansson's release when another thread drops a reference that a handler gave it */
   const bool is_spare =
       signals && __atomic_load_n(&signals->refcount, __ATOMIC_ACQUIRE) == 1 && !json_object_size(signals);
-  if (!is_spare || !atomic_compare_exchange_strong_explicit(&v->no_signals, &none, signals, memory_order_release,
+  if (!is_spare || !atomic_compare_exchange_strong_explicit(&req->v->no_signals, &none, signals, memory_order_release,
                                                             memory_order_relaxed))
     json_decref(signals);
-}
-
-void vsi_request_finish(vestry_request *req) {
   vsi_free(req->v->host, req->own->body);
-  give_signals(req->v, req->signals);
   for (size_t i = 0; i < VSI_IN_COUNT; i++)
     if (req->own->values[i].pairs) vsi_free(req->v->host, req->own->values[i].pairs);
   VSI_LIST_FREE(req->v->host, req->own->joined);
