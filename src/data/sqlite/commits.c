@@ -389,7 +389,7 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
 }
 
 void vsi_sqlite_miss_file(vestry_sqlite *database) {
-  const char *moved = vsi_sqlite_files_find_moved(&database->files, database->db);
+  const char *moved = vsi_sqlite_files_find_moved(&database->files, database->db, true);
   if (moved && !database->has_moved)
     vsi_log(
         database->host, VESTRY_LOG_ERROR,

@@ -47,27 +47,29 @@ static bool has_moved(sqlite3 *db, const char *suffix, dev_t device, ino_t numbe
   return now.st_dev != device || now.st_ino != number;
 }
 
-/* Return whether the WAL is shorter than its index requires. While its size is read, another program may commit, or empty
- * it, which changes the index before the file. */
+/* Return whether the WAL is shorter than its index requires. While its size is read, another program may commit, or
+ * empty it, which changes the index before the file. */
 static bool is_cut(sqlite3 *db) {
   const _Atomic(uint32_t) *wal_index;
   vsi_sqlite_extent before, after;
-  sqlite3_file *file = NULL;
-  struct stat now;
-  char path[PATH_BYTES];
+  sqlite3_int64 bytes = 0;
+  sqlite3_file *file = NULL, *wal = NULL;
   if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) || !file || !file->pMethods ||
-      vsi_sqlite_frames_map(file, &wal_index) || vsi_sqlite_frames_extent(wal_index, &before) ||
-      stat(path_of(db, "-wal", path), &now) || vsi_sqlite_frames_extent(wal_index, &after))
+      sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) || !wal || !wal->pMethods)
     return false;
-  return before.number == after.number && before.bytes == after.bytes && (uint64_t)now.st_size < before.bytes;
+  if (vsi_sqlite_frames_map(file, &wal_index) || vsi_sqlite_frames_extent(wal_index, &before) ||
+      wal->pMethods->xFileSize(wal, &bytes) || vsi_sqlite_frames_extent(wal_index, &after))
+    return false;
+  return before.number == after.number && before.bytes == after.bytes && (uint64_t)bytes < before.bytes;
 }
 
-const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db) {
+const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db, bool checks_names) {
   int is_other = 0;
   if (!sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other) return "the file";
+  if (files->wal.number && is_cut(db)) return "the file's WAL (-wal)";
+  if (!checks_names) return NULL;
   if (has_moved(db, "-wal", files->wal.device, files->wal.number)) return "the file's WAL (-wal)";
   if (has_moved(db, "-shm", files->wal_index.device, files->wal_index.number))
     return "the index of the file's WAL (-shm)";
-  if (files->wal.number && is_cut(db)) return "the file's WAL (-wal)";
   return NULL;
 }

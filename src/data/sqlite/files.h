@@ -9,6 +9,7 @@
 #define VSI_SQLITE_FILES_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 
 /* Initialized with 0: the files of the WAL are not known. */
@@ -22,7 +23,8 @@ typedef struct vsi_sqlite_files {
 /* Note the files of the WAL that a connection has open, which has read. In other modes nothing is noted. */
 void vsi_sqlite_files_note(vsi_sqlite_files *files, sqlite3 *db);
 /* Return the name, for a message, of a file of this connection that was removed, replaced or cut; NULL: none, or
- * unknown. */
-const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db);
+ * unknown.
+ *  checks_names  also whether the files of the WAL still have their names, which is two system calls more */
+const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db, bool checks_names);
 
 #endif

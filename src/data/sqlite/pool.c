@@ -10,8 +10,9 @@
  * write.
  *
  * An administrator may remove, replace or cut the file, or the files of its WAL, while a program has them open
- * (files.h). Therefore, each transaction for writing first checks the files, which is four system calls; of the others,
- * one in FILE_CHECKED_EACH does. */
+ * (files.h). Therefore, each transaction for writing first checks the files, which is two system calls; of the others,
+ * one in FILE_CHECKED_EACH does. The names of the files of the WAL are checked every NAMES_CHECKED_MS: commits to files
+ * without a name are not lost if the program ends normally. */
 #include "data/sqlite/pool.h"
 
 #include <sys/stat.h>
@@ -19,7 +20,7 @@
 #include "base/options.h"
 #include "data/sqlite/sqlite.h"
 
-enum { FILE_CHECKED_EACH = 64, SYNCHRONOUS_NORMAL = 1, HOLD_MS = 250 };
+enum { FILE_CHECKED_EACH = 64, NAMES_CHECKED_MS = 10, SYNCHRONOUS_NORMAL = 1, HOLD_MS = 250 };
 
 /* ---------------------------------------------------------------------------------------------- connections ------- */
 
@@ -254,7 +255,12 @@ static vestry_err refuse(vsi_sqlite_pool *pool, const char *function) {
 vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *function) {
   vsi_sqlite_pool *pool = conn->pool;
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
-  const char *moved = vsi_sqlite_files_find_moved(&pool->files, conn->db);
+  const uint64_t now_ns = vsi_monotonic_ns();
+  vsi_mutex_lock(&pool->lock);
+  const bool is_due = pool->has_moved || now_ns - pool->names_checked_ns >= NAMES_CHECKED_MS * UINT64_C(1000000);
+  if (is_due) pool->names_checked_ns = now_ns;
+  vsi_mutex_unlock(&pool->lock);
+  const char *moved = vsi_sqlite_files_find_moved(&pool->files, conn->db, is_due);
   vsi_mutex_lock(&pool->lock);
   const bool is_logged = pool->has_moved;
   pool->has_moved = moved != NULL;

@@ -61,6 +61,7 @@ struct vsi_sqlite_pool {
   bool is_held;                   /* guarded by lock: threads without a connection get none now */
   pthread_cond_t returned;        /* a connection was released while threads are held */
   vsi_sqlite_files files;         /* of all connections */
+  uint64_t names_checked_ns;      /* guarded by lock: when the names of the files of the WAL were checked */
   bool has_moved;                 /* guarded by lock: a path leads to another file; this was logged */
   bool has_logged_left;           /* guarded by lock: it was logged that something was left on a connection */
   uint64_t wal_next_bytes;        /* guarded by lock: size at which to try again to empty the WAL; 0: no failure */
