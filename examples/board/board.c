@@ -69,7 +69,7 @@ struct app {
   "$base = was.base ?? 0; $edit = was.edit ?? 0\" data-on:pagehide__window=\"($text || $notice || $edit) && "          \
   "sessionStorage.setItem('half typed ' + location.pathname + el.dataset.of, JSON.stringify({text: $text, to: $to, "   \
   "notice: $notice, draft: $draft, base: $base, edit: $edit}))\" data-on:datastar-fetch=\"evt.detail.type === "        \
-  "'error' && [401, 403].includes(evt.detail.argsRaw.status) && location.reload()\">"                                  \
+  "'error' && [401, 403].includes(+evt.detail.argsRaw.status) && location.reload()\">"                                 \
   "<header><a href=\"/\">Boards</a><h1>%s</h1><ul id=\"who\" class=\"here\" aria-label=\"Here now\"></ul>" LOGOUT      \
   "</header>"                                                                                                          \
   "<div id=\"notices\" role=\"log\" aria-label=\"Notices\"></div>"                                                     \
