@@ -11,7 +11,8 @@
 
 #define ROOM_BYTES 2e9
 
-/* Ten tests run at a time, and a server of a database takes some hundred megabytes. A container's /dev/shm may have 64. */
+/* Several tests run at a time, and a database's server takes some hundred megabytes. A container's /dev/shm may have
+ * 64. */
 static bool has_room(const char *path) {
   struct statvfs is;
   return access(path, W_OK) == 0 && statvfs(path, &is) == 0 && (double)is.f_bavail * (double)is.f_frsize >= ROOM_BYTES;
