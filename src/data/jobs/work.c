@@ -49,8 +49,7 @@ static void rouse(vestry_jobs *jobs) {
 static void log_step(vestry_jobs *jobs, vsi_jobs_step step, const vsi_held_log *held) {
   uint32_t left_out = 0;
   vsi_log_release(held);
-  if (!*held->line ||
-      !vsi_log_is_due(&jobs->failures[step], vsi_log_reason(held->line), vsi_monotonic_ns(), &left_out))
+  if (!*held->line || !vsi_log_is_due(&jobs->failures[step], vsi_log_reason(held->line), vsi_monotonic_ns(), &left_out))
     return;
   if (left_out)
     vsi_log(jobs->host, VESTRY_LOG_ERROR, "%s (and %u times before)", held->line, (unsigned)left_out);
