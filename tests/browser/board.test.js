@@ -448,7 +448,7 @@ test('board: users without a login see and change nothing', async (t) => {
 });
 
 // capability: D11
-test('board: a request without the token of its session changes nothing', async (t) => {
+test('board: a request without the token of its session changes nothing, and the page reloads with a new one', async (t) => {
   const board = await boardFor(t, [], REFUSED);
   const [ada, bob] = [await personFor(t, board, 'Ada'), await personFor(t, board, 'Bob')];
   const [one, two] = [await ada.open(), await bob.open()];
@@ -464,6 +464,16 @@ test('board: a request without the token of its session changes nothing', async 
     }
   }
   assert.deepEqual(await one.page.locator('article p').allTextContents(), ['a card']);
+  // A page with the token of an earlier session, as after a login in another tab.
+  await one.page.route(/card\/1\?/, (route) =>
+    route.continue({ headers: { ...route.request().headers(), 'x-csrf-token': '0' } }), { times: 1 });
+  await one.page.evaluate(() => (window.isOld = true));
+  await one.page.getByLabel('New card').fill('kept');
+  await one.page.getByRole('button', { name: 'Delete' }).click();
+  await one.until(() => !window.isOld && document.querySelector('article'));
+  assert.equal(await one.page.getByLabel('New card').inputValue(), 'kept');
+  await one.page.getByRole('button', { name: 'Delete' }).click();
+  await one.until(() => !document.querySelector('article'));
 });
 
 for (const [device, viewport] of Object.entries({ phone: { width: 360, height: 740 }, desk: { width: 1280, height: 800 } }))
