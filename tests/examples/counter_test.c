@@ -353,6 +353,7 @@ static void policy_reject_answers_409(void **state) {
 static void lru_store_evicts_the_least_recently_used(void **state) {
   (void)state;
   START("--store", "lru", "--max", "2");
+  counter.warning = "the least recently used stream ends";
   char session[3][COOKIE_LEN + 1];
   struct client streams[3];
   for (int i = 0; i < 3; i++) {

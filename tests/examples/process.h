@@ -10,6 +10,7 @@ struct process {
   pid_t pid;
   int out, err; /* its output; -1 once read to the end */
   unsigned port;
+  const char *warning; /* a text that its log must have, in its only line; NULL: no line */
 };
 
 /* The program under test, set once by main. */
