@@ -9,7 +9,7 @@
 
 #include "vestry/error.h"
 
-enum { VSI_HELD_LOG_BYTES = 1024 };
+enum { VSI_HELD_LOG_BYTES = 640 }; /* a line has room for it, and for what its caller adds */
 
 /* A line that was held back; longer lines are cut. */
 typedef struct vsi_held_log {

@@ -4,7 +4,9 @@
 
 #include <pthread.h>
 
+#include "base/log.h"
 #include "support/test.h"
+#include "support/test_host.h"
 
 #define SECOND UINT64_C(1000000000)
 
@@ -71,11 +73,25 @@ static void one_of_several_threads_logs_a_reason(void **state) {
   for (size_t i = 0; i < MINUTES; i++) assert_int_equal(atomic_load(&shared.due[i]), 1);
 }
 
+/* Arguments may come from a client. */
+static void mistakes_of_a_function_are_bounded(void **state) {
+  (void)state;
+  enum { CALLS = 100, A_MINUTE = 20 };
+  test_host th;
+  test_host_init(&th);
+  for (int i = 0; i < CALLS; i++) assert_int_equal(vsi_mistake(&th.host, "a_function", "an argument"), VESTRY_INVALID);
+  assert_in_range(th.log_lines, A_MINUTE, 2 * A_MINUTE); /* a minute may have ended meanwhile */
+  assert_int_equal(vsi_mistake(&th.host, "another", "its argument"), VESTRY_INVALID);
+  assert_string_equal(th.last_log, "another: its argument");
+  test_host_assert_clean(&th);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_reason_is_due_once_a_minute),
       cmocka_unit_test(new_reason_replaces_one_that_was_not_logged_for_a_minute),
       cmocka_unit_test(one_of_several_threads_logs_a_reason),
+      cmocka_unit_test(mistakes_of_a_function_are_bounded),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
