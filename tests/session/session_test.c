@@ -159,6 +159,12 @@ static void cookies_of_others_do_not_hide_the_session(void **state) {
     assert_true(snprintf(both.cookie, sizeof both.cookie, "%s; %s", ended, b.cookie) > 0);
     members_assert_is(&w, &both, "ada");
     assert_string_equal(both.set, "");
+    browser anonymous = {.cookie = ""}; /* whose id stays, too */
+    members_assert_is(&w, &anonymous, "nobody");
+    both = (browser){.cookie = ""};
+    assert_true(snprintf(both.cookie, sizeof both.cookie, "%s; %s", ended, anonymous.cookie) > 0);
+    members_assert_is(&w, &both, "nobody");
+    assert_string_equal(both.set, "");
     for (size_t i = 0; i < sizeof around / sizeof *around; i++) {
       browser more = {.cookie = ""};
       assert_true(snprintf(more.cookie, sizeof more.cookie, "%s%s%s", around[i][0], b.cookie, around[i][1]) > 0);

@@ -14,7 +14,7 @@
 #include "http/cookie.h"
 #include "instance/instance.h"
 
-enum { ADMIT_TRIES = 8, COOKIES_TRIED = 4 };
+enum { ADMIT_TRIES = 8, COOKIES_TRIED = 2 };
 
 typedef vsi_session_user record;
 
@@ -146,8 +146,10 @@ static vestry_err find(vsi_sessions *sessions, vsi_session *own, const vsi_token
   return VESTRY_OK;
 }
 
-/* Find the session of a request. Of several cookies, the first with a user counts, because a cookie of another program
- * may look like one of ours; without a user, the first. Returns as find. *ret_has false: there is no valid cookie. */
+/* Find the session of a request. Of several cookies, the first that is anonymous or has a user counts. Before it there
+ * may be one of a session that has ended, or of another program, which looks like one of ours. Another program of the
+ * domain can still put its cookie first, unless the name begins with __Host-. Returns as find. *ret_has false: there is
+ * no valid cookie. */
 static vestry_err find_by_cookies(vsi_sessions *sessions, vsi_session *own, const vestry_request *req,
                                   vsi_token *ret_token, bool *ret_has) {
   const char *header = vestry_request_header(req, "Cookie");
@@ -155,9 +157,11 @@ static vestry_err find_by_cookies(vsi_sessions *sessions, vsi_session *own, cons
   vestry_err error = VESTRY_OK;
   int tries = 0;
   *ret_token = (vsi_token){.is_anonymous = true};
-  for (; tries < COOKIES_TRIED && !error && !own->user && read_cookie(sessions, &header, &token); tries++) {
+  for (bool is_found = false; tries < COOKIES_TRIED && !error && !is_found; tries++) {
+    if (!read_cookie(sessions, &header, &token)) break;
     error = find(sessions, own, &token);
-    if (!tries || own->user) *ret_token = token;
+    is_found = own->user || token.is_anonymous;
+    if (!tries || is_found) *ret_token = token;
   }
   *ret_has = tries > 0;
   return error;
