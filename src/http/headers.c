@@ -165,7 +165,7 @@ static void join(void *ctx, const char *name, const char *value) {
 }
 
 /* Return the joined lines of a header, which has at least one; they exist until the request is finished. Without
- * memory, return a value that is no line's. */
+ * memory, return a value that is no line's, or the first line of cookies. */
 static const char *joined(vsi_request *own, const vestry_host *host, const char *name, const char *first) {
   for (const vsi_joined *at = own->joined; at; at = at->next)
     if (vsi_strcasecmp(at->name, name) == 0) return at->value;
@@ -174,7 +174,7 @@ static const char *joined(vsi_request *own, const vestry_host *host, const char 
   if (l.count < 2) return first;
   const size_t name_bytes = strlen(name) + 1;
   vsi_joined *made = vsi_alloc(host, sizeof *made + name_bytes + l.len + 1);
-  if (!made) return l.separator;
+  if (!made) return *l.separator == ';' ? first : l.separator; /* no value is forged by a missing cookie */
   l = (lines){.name = memcpy(made->name, name, name_bytes), .separator = l.separator, .to = made->name + name_bytes};
   own->ops->each_header(own->server_request, join, &l);
   made->value = l.to;

@@ -81,13 +81,14 @@ static vestry_slice trimmed(const char *from, const char *to) {
   return (vestry_slice){from, (size_t)(to - from)};
 }
 
-/* Skip the character set and the language of UTF-8'en'caf%C3%A9.png (RFC 8187). Browsers do not send filename*, but
- * clients of .NET and older ones of Python do. */
+/* Skip the character set and the language of UTF-8'en'caf%C3%A9.png (RFC 8187). A name in another character set is
+ * empty. Browsers do not send filename*, but clients of .NET and older ones of Python do. */
 static vestry_slice skip_charset(vestry_slice value) {
-  const char *at = value.data, *end = at + value.len;
-  at = memchr(at, '\'', value.len);
+  const char *end = (const char *)value.data + value.len, *at = memchr(value.data, '\'', value.len);
+  const vestry_slice charset = {value.data, at ? (size_t)(at - (const char *)value.data) : 0};
   at = at ? memchr(at + 1, '\'', (size_t)(end - at - 1)) : NULL;
-  return at ? (vestry_slice){at + 1, (size_t)(end - at - 1)} : value;
+  if (!at) return value;
+  return (vestry_slice){at + 1, vsi_is_word(charset, "UTF-8") ? (size_t)(end - at - 1) : 0};
 }
 
 /* Read form-data; name="…"; filename="…"; filename*=… */
@@ -97,10 +98,8 @@ static void read_disposition(vestry_slice header, vsi_part *part) {
   if (header.len < 9 || vsi_strncasecmp(at, "form-data", 9) != 0) return;
   for (at += 9; (at = parameter(at, end, &name, &value)) != NULL;) {
     if (vsi_is_word(name, "name")) part->name = value;
-    if (vsi_is_word(name, "filename") && !part->is_encoded) part->filename = value;
-    if (!vsi_is_word(name, "filename*")) continue;
-    part->filename = skip_charset(value);
-    part->is_encoded = true;
+    if (vsi_is_word(name, "filename")) part->filename = value;
+    if (vsi_is_word(name, "filename*")) part->encoded = skip_charset(value);
   }
 }
 

@@ -8,11 +8,16 @@
 /* A part. Its members refer to the body. */
 typedef struct vsi_part {
   vestry_slice name;     /* as sent, without quotes: %22 %0D %0A stand for characters that a browser cannot send */
-  vestry_slice filename; /* as name; data NULL: a field */
-  bool is_encoded;       /* the file name is percent-encoded UTF-8, and not as a browser sends it */
+  vestry_slice filename; /* as name */
+  vestry_slice encoded;  /* the file name as percent-encoded UTF-8, of clients that send that, too */
   vestry_slice type;     /* data NULL: absent */
   vestry_slice value;
 } vsi_part;
+
+/* Return whether a part is a file; otherwise it is a field. */
+static inline bool vsi_part_is_file(const vsi_part *part) {
+  return part->filename.data || part->encoded.data;
+}
 
 /* The delimiter between parts. */
 typedef struct vsi_boundary {

@@ -90,14 +90,14 @@ static vestry_err read_parts(vsi_values *values, const vestry_request *req, cons
   vestry_err error = vsi_parts_init(&parts, type, req->body);
   again = parts;
   while (!error && (error = vsi_parts_next(&parts, &part)) == VESTRY_OK) {
-    if (part.filename.data) continue;
+    if (vsi_part_is_file(&part)) continue;
     count++;
     len += part.name.len + part.value.len + 2;
   }
   char *text;
   if (error == VESTRY_NOT_FOUND) error = make_room(req, values, count, len + 1, &text);
   while (!error && vsi_parts_next(&again, &part) == VESTRY_OK) {
-    if (part.filename.data) continue;
+    if (vsi_part_is_file(&part)) continue;
     const char **pair = values->pairs + 2 * values->count++;
     pair[0] = text;
     size_t name_len = vsi_part_decode(part.name, text);
@@ -299,9 +299,10 @@ vestry_err vestry_request_file(const vestry_request *req, const char *name, vest
   if (!type || !is_multipart(type)) return VESTRY_NOT_FOUND;
   vestry_err error = vsi_parts_init(&parts, type, req->body);
   while (!error && (error = vsi_parts_next(&parts, &part)) == VESTRY_OK) {
-    if (!part.filename.data || part.name.len != strlen(name) || memcmp(part.name.data, name, part.name.len) != 0)
+    if (!vsi_part_is_file(&part) || part.name.len != strlen(name) || memcmp(part.name.data, name, part.name.len) != 0)
       continue;
-    const vestry_upload file = {.name = part.filename, .type = part.type, .bytes = part.value};
+    const vestry_upload file = {
+        .name = part.filename.data ? part.filename : part.encoded, .type = part.type, .bytes = part.value};
     VSI_RESULT_GIVE(vestry_upload, ret_file, file);
     return VESTRY_OK;
   }

@@ -289,8 +289,8 @@ static void see_file(const vestry_request *req) {
 
 static void uploaded_files_point_into_the_body(void **state) {
   (void)state;
-  static const char body[] = "--x\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"..\\a.png\"\r\n"
-                             "Content-Type: image/png\r\n\r\n\0\xff\r\n-\r\n"
+  static const char body[] = "--x\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"..\\a.png\"; "
+                             "filename*=UTF-8''other.png\r\nContent-Type: image/png\r\n\r\n\0\xff\r\n-\r\n"
                              "--x\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nt\r\n--x--\r\n";
   wire r = form("multipart/form-data; boundary=x", "");
   r.body = body;

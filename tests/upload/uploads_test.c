@@ -334,12 +334,16 @@ static void encoded_file_names_are_read(void **state) {
                                                                "--XyZ\r\nContent-Disposition: form-data; name=two; "
                                                                "filename*=UTF-8'en'a%22b%2Fc.png; filename=old\r\n\r\n"
                                                                "second\r\n--XyZ\r\nContent-Disposition: form-data; "
-                                                               "name=three; filename*=bare\r\n\r\nthird\r\n--XyZ--";
+                                                               "name=three; filename*=bare\r\n\r\nthird\r\n"
+                                                               "--XyZ\r\nContent-Disposition: form-data; name=four; "
+                                                               "filename*=ISO-8859-1''caf%E9.png; filename=cafe.png"
+                                                               "\r\n\r\nfourth\r\n--XyZ--";
   for (size_t piece = 0; piece < 40; piece += 13) {
     suite s;
-    begin_with(&s, (vestry_uploads_options){.max_files_count = 3});
+    begin_with(&s, (vestry_uploads_options){.max_files_count = 4});
     assert_int_equal(post_form(&s, body, piece), 201);
-    assert_int_equal(s.count, 3);
+    assert_int_equal(s.count, 4);
+    assert_string_equal(s.files[3].name, "cafe.png"); /* the other name is in another character set */
     assert_string_equal(s.files[0].name, "\xC3\xA9.png");
     assert_string_equal(s.files[1].name, "c.png");
     assert_string_equal(s.files[2].name, "bare");

@@ -60,7 +60,7 @@ static int digit(char c) {
 }
 
 void vsi_declared_encoded_name(const char *declared, char name[VSI_DECLARED_NAME_BYTES]) {
-  char text[4 * VSI_DECLARED_NAME_BYTES];
+  char text[VSI_FORM_HEAD_BYTES];
   size_t len = 0;
   for (const char *at = declared ? declared : ""; *at && len < sizeof text; at++) {
     bool is_escape = at[0] == '%' && digit(at[1]) >= 0 && digit(at[2]) >= 0;

@@ -203,12 +203,12 @@ static vestry_err part_begins(void *ctx, const vsi_part *part) {
   char field[VSI_DECLARED_NAME_BYTES], name[VSI_DECLARED_NAME_BYTES], type[VSI_DECLARED_TYPE_BYTES],
       decoded[VSI_FORM_HEAD_BYTES];
   u->in_file = false;
-  u->is_empty_file = part->filename.data && !part->filename.len;
+  u->is_empty_file = part->filename.data && !part->filename.len && !part->encoded.len;
   if (u->is_empty_file) return VESTRY_OK;
-  if (!part->filename.data) return begin_field(u, part);
-  if (part->is_encoded) {
-    memcpy(decoded, part->filename.data, part->filename.len);
-    decoded[part->filename.len] = '\0'; /* there is room, because the head contains more than the name */
+  if (!vsi_part_is_file(part)) return begin_field(u, part);
+  if (part->encoded.len) {
+    memcpy(decoded, part->encoded.data, part->encoded.len);
+    decoded[part->encoded.len] = '\0'; /* there is room, because the head contains more than the name */
     vsi_declared_encoded_name(decoded, name);
   } else {
     vsi_declared_name((vestry_slice){decoded, vsi_part_decode(part->filename, decoded)}, name);
