@@ -263,9 +263,10 @@ vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *f
   const char *moved = vsi_sqlite_files_find_moved(&pool->files, conn->db, is_due);
   vsi_mutex_lock(&pool->lock);
   const bool is_logged = pool->has_moved;
-  pool->has_moved = moved != NULL;
+  if (is_due || moved) pool->has_moved = moved != NULL; /* another check has not looked at the names */
+  const bool has_moved = pool->has_moved;
   vsi_mutex_unlock(&pool->lock);
-  if (!moved || is_logged) return moved ? VESTRY_IO : VESTRY_OK;
+  if (!moved || is_logged) return has_moved ? VESTRY_IO : VESTRY_OK;
   return vsi_refuse(&call, VESTRY_IO,
                     "%s was removed, replaced or cut while this program uses it; nothing is read or written until the "
                     "program is restarted; end it normally, because its last connection writes the WAL into the file",
