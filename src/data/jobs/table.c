@@ -279,10 +279,13 @@ vestry_err vsi_jobs_table_restore_scheduled(vestry_jobs *jobs) {
     if (error != VESTRY_NOT_FOUND) continue;
     error = vsi_jobs_table_schedule(jobs, true, kind);
     if (!error)
+      error =
+          vsi_sql_if_written(jobs->pool, "vestry_jobs", "vestry_job",
+                             run_as(jobs, true, has_scheduled_sql, VESTRY_LIST((const char *)kind->name), NULL, NULL));
+    if (!error)
       vsi_log(jobs->host, VESTRY_LOG_WARN,
               "vestry_jobs, %s: the scheduled job %s was deleted from vestry_job, or had no period or time any more; "
-              "it was "
-              "created again",
+              "it was created again",
               jobs->pool->name, kind->name);
   }
   return error;
