@@ -102,7 +102,9 @@ static bool has_room_locked(vestry_presence *presence, const arrival *one) {
   if (presence->members.count + presence->reserved_count < most - most / 16) return true;
   const vsi_place *at = vsi_place_find_locked(presence, &one->spare_place->packed);
   if (vsi_presence_member_find_locked(presence, at, one->spare->user)) return true;
-  vsi_grace_shorten_locked(presence);
+  /* If the table is full of members whose leaving is to be reported, one more makes no room. */
+  if (presence->members.count + presence->reserved_count < most || vsi_ring_is_empty(&presence->unreported))
+    vsi_grace_shorten_locked(presence);
   return presence->members.count + presence->reserved_count < most;
 }
 
