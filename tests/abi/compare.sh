@@ -39,11 +39,12 @@ if [ -n "$write" ]; then
     sed -i "s,\( path='\)/[^']*/\(src/[^']*'\),\1\2,; s,\( path='\)/[^']*/\([^/']*'\),\1\2," "$abi"
   done
   cp -r "$include" "$kept/$version/include"
-  # The programs that tests/abi/CMakeLists.txt builds with these headers: old.c, those of tests/install/outside, and the
-  # application that scripts/new writes.
+  # The programs that tests/abi/CMakeLists.txt builds with these headers: old.c, those of tests/install/outside that need
+  # no other file and work with an ordinary build, and the application that scripts/new writes.
   mkdir "$kept/$version/programs"
   for program in "$kept/old.c" "$1"/tests/install/outside/*.c "$1"/scripts/template/app*.[ch]; do
-    [ -e "$program" ] || continue
+    [ -e "$program" ] && [ "${program##*/}" != absent.c ] || continue
+    ! grep -q '^#include [A-Z]' "$program" || continue # a file that is named when it is compiled: parts of the README
     { grep -q SPDX "$program" || echo '/* SPDX-License-Identifier: MIT */'; sed s/APPNAME/app/g "$program"; } \
       >"$kept/$version/programs/${program##*/}"
   done
