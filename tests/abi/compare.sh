@@ -58,6 +58,10 @@ trap 'rm -rf "$folder"' EXIT
 for kind in struct union enum; do
   printf '[suppress_type]\n  type_kind = %s\n  name_not_regexp = ^(vestry_|__anonymous)\n' $kind
 done >"$folder/others"
+# Private symbols have the version of exactly one release, and only its own libraries use them.
+for kind in function variable; do
+  printf '[suppress_%s]\n  symbol_name_regexp = ^vsi_\n' $kind >>"$folder/others"
+done
 printf '[suppress_type]\n  type_kind = struct\n  has_data_member_inserted_at = end\n  has_size_change = yes\n' >"$folder/end"
 # The output of abidiff for a struct that has only additional members. abidiff reports each type separately
 # (--leaf-changes-only); otherwise a type that is reached only through a struct would not be compared.
