@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/** The secret of an instance. It authenticates data that pages receive and send back: tab ids (vestry/app/tab.h), CSRF
+ *  tokens (vestry/app/csrf.h) and nonces (vestry/app/once.h). Such data contains a message authentication code (seal),
+ *  which proves that an instance with this secret made the data for this purpose and this scope. The state tags of
+ *  pages (vestry/app/page.h) use a key derived from it, unless they have another secret. docs/guide/deploying.md has a
+ *  table of all secrets. Without a secret the instance generates a random key. Then data from before a restart, or from
+ *  another process, is invalid.
+ *
+ *      vestry_secret_set(v, &(vestry_secret){.secret = bytes, .secret_len = 32}); */
+#ifndef VESTRY_SECRET_H
+#define VESTRY_SECRET_H
+
+#include "vestry/instance.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A secret and its predecessor. */
+typedef struct vestry_secret {
+  size_t size;          /**< sizeof(vestry_secret), or 0 */
+  const void *secret;   /**< at least 32 random bytes */
+  size_t secret_len;    /**< length of the secret */
+  const void *previous; /**< the previous secret, whose seals are still accepted after a change; NULL: none */
+  size_t previous_len;  /**< length of the previous secret: at least 32 */
+} vestry_secret;
+
+/** Set the secret of an instance, once, before its pages are created and before the first request. If none is set,
+ *  signed sessions (vestry/app/session.h) set their secret as that of the instance.
+ *  secret  copied
+ *  Returns  OK | INVALID (too short; logged) | EXISTS (a secret is set, or a random key was already generated) |
+ *           NO_MEMORY
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_secret_set(vestry *v, const vestry_secret *secret);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/** Sessions: a cookie that clients cannot forge, a user who logs in and out, and streams that end with the session.
+ *
+ *      vestry_sessions_create(v, &(vestry_session_options){.storage = &ops, .storage_ctx = db});
+ *
+ *      if (password_is_right(db, user, password)) {            // the application hashes passwords
+ *        vestry_session_login(req, reply, user);               // a new id; keys set from now on are in the new scope
+ *        return vestry_reply_redirect(reply, 303, "/");
+ *      }
+ *      const char *user = vestry_session_user(req);            // NULL: not logged in
+ *      vestry_session_logout(req, reply);                      // in all tabs, at once
+ *
+ *  Each request has a session, and its scope is that of the session. A request without a cookie gets one with the first
+ *  response that is a page, a redirect or a stream. A session without a user is only a random id: it takes no memory
+ *  and gives no rights. docs/guide/sessions.md has the rules. */
+#ifndef VESTRY_SESSION_H
+#define VESTRY_SESSION_H
+
+#include "vestry/request.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Sessions with a user are kept in one of three ways:
+ *  memory  the default; they end with the process
+ *  stored  the storage keeps them, and memory is its cache; they survive a restart. The storage gets a hash of the id,
+ *          so that a stolen database opens no session
+ *  signed  with a secret, the signed cookie contains the user's name; they survive a restart without a storage. A
+ *          log-out is recorded in memory, for at most max_count sessions, and 10 * max_per_user_count sessions of one
+ *          user. A restart, or that number of later log-outs, deletes the record: a copy of the old cookie is then
+ *          valid again until idle_ms or lifetime_ms is over. If this is not acceptable, use a storage
+ *  The cookie is HttpOnly, Secure and SameSite=Lax, and has the prefix __Host-, so that other sites cannot send forms
+ *  with it, and other hosts of the domain cannot set it. Browsers send it with a GET that another site causes.
+ *  Therefore, the handler of a GET must not change data. */
+
+/** Maximum length of a user's name in bytes. */
+#define VESTRY_SESSION_USER_MAX_BYTES 255
+
+/** The stored data of a session. */
+typedef struct vestry_session_record {
+  size_t size;       /**< sizeof(vestry_session_record), or 0 */
+  int64_t created_s; /**< time of the log-in; seconds since 1970 */
+  int64_t used_s;    /**< time of the last use, with a precision of a tenth of idle_ms */
+  char user[VESTRY_SESSION_USER_MAX_BYTES + 1];
+  /** Set by load. If created_s and used_s are times of the storage's clock, which all nodes share: the present time of
+   *  that clock. 0: they are times of the node's clock, as save received them. */
+  int64_t now_s;
+} vestry_session_record;
+
+/** Functions of a session storage. Called on the thread that serves the request, several at once, no lock held; may
+ *  block. All are mandatory. A failed removal is repeated: before later calls of load, in log-ins, every five seconds
+ *  on a thread of the instance's runtime, and in vestry_destroy. Therefore, the storage must be valid until
+ *  vestry_destroy returns. hash: 32 hexadecimal digits, terminated. */
+typedef struct vestry_session_storage_ops {
+  size_t size; /**< sizeof(vestry_session_storage_ops), or 0 */
+  /** Insert or update a session; used_s is the present time of the node's clock. OK | any error: a log-in fails with
+   *  it; another request that updates the time of the last use continues. */
+  vestry_err (*save)(void *ctx, const char *hash, const vestry_session_record *record);
+  /** Load the record of a session. If idle_ms or lifetime_ms is over, the request has no user, but vestry does not
+   *  remove the record, because the clock of this node may be wrong: the storage must delete old sessions. OK |
+   *  NOT_FOUND | any error, with which the request is answered. */
+  vestry_err (*load)(void *ctx, const char *hash, vestry_session_record *ret_record);
+  /** Remove a session, if it exists. OK | any error, which the log-out returns; the removal is repeated. At most
+   *  max_count failed removals are kept for this; beyond that, the oldest removal of the user with the most is dropped.
+   *  If a removal is dropped, or the process ends before it succeeds, the session may be valid again after a restart.
+   *  The log has one warning when removals begin to fail, and their number when they succeed again. */
+  vestry_err (*remove)(void *ctx, const char *hash);
+  /** Remove all sessions of a user. Returns as remove. After a failure, log-ins of this user at this process fail until
+   *  a repetition succeeds. The repetition also ends sessions that the user has begun at other nodes in between. */
+  vestry_err (*remove_user)(void *ctx, const char *user);
+} vestry_session_storage_ops;
+
+/** Options of an instance's sessions. Zero is the default. */
+typedef struct vestry_session_options {
+  size_t size;                               /**< sizeof(vestry_session_options), or 0 */
+  const char *cookie;                        /**< name of the cookie; NULL: "__Host-session", or "session" if insecure
+                                                  is set. Copied */
+  bool insecure;                             /**< allow plain http, for example on a developer's machine */
+  vestry_same_site same_site;                /**< default LAX */
+  uint64_t idle_ms;                          /**< a session ends when it was not used for this time; 0: 7 days */
+  uint64_t lifetime_ms;                      /**< a session ends this time after its log-in; 0: 30 days */
+  size_t max_count;                          /**< maximum number of sessions in memory; 0: 100,000. Beyond it the least
+                                                  recently used session is evicted, and its streams are aborted. A
+                                                  stored or signed session is loaded again by its next request */
+  const void *secret;                        /**< at least 32 bytes: signed sessions; NULL: not signed. Copied */
+  size_t secret_len;                         /**< length of the secret */
+  const void *previous_secret;               /**< the secret before a change, whose signatures are still accepted; NULL:
+                                                  none. Copied */
+  size_t previous_secret_len;                /**< length of previous_secret */
+  const vestry_session_storage_ops *storage; /**< borrowed; NULL: none. Not together with a secret */
+  void *storage_ctx;                         /**< passed to the functions of storage */
+  int64_t (*now_s)(void *ctx);               /**< returns seconds since 1970; NULL: the system's clock. For tests */
+  void *now_ctx;                             /**< passed to now_s */
+  size_t max_per_user_count;                 /**< maximum number of sessions of one user in memory; 0: 100. A log-in
+                                                  beyond it ends the session of this user that has been in memory
+                                                  longest, with its streams; this applies to memory, stored and signed
+                                                  sessions. Therefore, repeated log-ins of one user cannot end sessions
+                                                  of others. The cost of a log-in is linear in this number */
+} vestry_session_options;
+
+/** Add sessions to an instance: from now on each request has one, and its scope is that of the session. Call it once,
+ *  right after vestry_create, because idempotent actions (vestry/app/once.h), rates by scope (vestry/app/rate.h) and
+ *  pages (their tokens and state tags use the secret of signed sessions) depend on it. Sessions end with the instance.
+ *  options  NULL: the defaults; copied, except borrowed members
+ *  Returns  OK | INVALID (the log gives the reason; vestry_options.scope is set, or a dependent object exists already)
+ *           | EXISTS (it has sessions) | NO_MEMORY | IO
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_sessions_create(struct vestry *v, const vestry_session_options *options);
+
+/** Counters of an instance's sessions, since vestry_sessions_create; all zero without sessions. */
+typedef struct vestry_session_stats {
+  size_t size;         /**< sizeof(vestry_session_stats), or 0 */
+  uint64_t live_count; /**< sessions with a user, in memory */
+  /** Calls of vestry_session_login: logins_count returned OK, and failed_count did not. repeated_count is the part of
+   *  logins_count whose user already had a session in memory; a large number indicates a script, or a password that
+   *  many people know. */
+  uint64_t logins_count, failed_count, repeated_count;
+  uint64_t displaced_count; /**< sessions that ended because of max_per_user_count */
+} vestry_session_stats;
+
+/** Get a snapshot of the counters. Threads any. */
+VESTRY_API void vestry_session_stats_get(struct vestry *v, vestry_session_stats *ret_stats);
+
+/** Get the present user of the request's session, which vestry_session_login and vestry_session_logout change.
+ *  Returns  the user's name, valid during the handler | NULL: no user, or the instance has no sessions
+ *  Threads  the handler's */
+VESTRY_API const char *vestry_session_user(const vestry_request *req);
+
+/** Return whether the instance has sessions and the request's session has no user. Any client can create such a
+ *  session.
+ *  Threads  the handler's */
+VESTRY_API bool vestry_session_is_anonymous(const vestry_request *req);
+
+/** Log in: begin a session of this user. Its id is new, because an attacker may know the previous one (session
+ *  fixation). If the previous session of the request had a user, it ends, with its streams. The request's scope is then
+ *  that of the new session, so call this before you set keys.
+ *  user  UTF-8, 1 to 255 bytes, without line separators and control characters, including C1 and those of text
+ *        direction
+ *  Returns  OK | INVALID (the user; the instance has no sessions; the reply has a key already) | NO_MEMORY | IO (no
+ *           randomness) | CLOSED (vestry_session_end_user ran meanwhile) | an error of the storage. After a failure no
+ *           session of this user has begun, but the previous session may have ended. The request then continues as
+ *           after a log-out: vestry_session_user returns NULL, and the response, a page or a stream, is for an
+ *           anonymous user
+ *  Threads  that of a handler, a guard or an effect, not of an error page; may block in the storage */
+VESTRY_API vestry_err vestry_session_login(const vestry_request *req, vestry_reply *reply, const char *user);
+
+/** Log out: end the session of the request at once, in all tabs. Streams that belong to it, including those that are
+ *  just opening, are closed cleanly, so that their browsers do not reconnect. The request continues in a new session
+ *  without a user.
+ *  Returns  OK, also if the session had no user | INVALID | NO_MEMORY | IO | an error of the storage (the session has
+ *           ended in this process nevertheless)
+ *  Threads  as vestry_session_login */
+VESTRY_API vestry_err vestry_session_logout(const vestry_request *req, vestry_reply *reply);
+
+/** End all sessions of a user, for example after a change of the password. The cost is linear in the number of sessions
+ *  in memory. A concurrent log-in of that user fails with CLOSED. A log-in that begins after this returns stays valid,
+ *  with one exception: a stored or signed session that begins in the same second may end when it is evicted from
+ *  memory.
+ *  Returns  OK | INVALID | NO_MEMORY | an error of the storage (sessions in memory have ended nevertheless)
+ *  Threads  any; may block in the storage */
+VESTRY_API vestry_err vestry_session_end_user(struct vestry *v, const char *user);
+
+/** Check sessions in memory against a storage that several processes share. A session that the storage no longer has
+ *  ends, and its streams are closed cleanly. After a log-out, the application must notify the other processes, for
+ *  example by vestry_cluster_publish, and call this function there; until then the session continues in them. If such a
+ *  message may have been lost (vestry_gap_fn), check all sessions.
+ *  scope  scope of a session, which is vestry_request.scope before the log-out. NULL: all sessions in memory, with one
+ *         call of the storage for each
+ *  Returns  OK, also if the session is not in memory | INVALID (the instance has no sessions, or no storage) |
+ *           NO_MEMORY | the last error of the storage (sessions whose check failed continue)
+ *  Threads  any; may block in the storage; not from a function of the storage */
+VESTRY_API vestry_err vestry_session_check(struct vestry *v, const vestry_scope *scope);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/** Channels: one event to many connections, compressed once.
+ *
+ *  A channel is a set of member connections under a scope and a key (vestry/key.h); a member leaves when its connection
+ *  ends. All members get the published events in the same order, and each member's queue keeps the order with events
+ *  sent to it alone. A channel exists while it has members: the first join makes it, and it ends when the last member
+ *  has left and no call is using it. The application neither creates nor destroys it. A dispatch (vestry/registry.h)
+ *  finds streams by their keys in the store, a broadcast by their channels.
+ *
+ *      static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) { // needs vestry/request.h
+ *        vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0); // the stream stays open; no key: the policy has no effect
+ *        return vestry_reply_join(reply, req->scope, VESTRY_KEY("board", 7)); // until the stream ends
+ *      }
+ *      static vestry_err publish(vestry *v, vestry_scope scope, vestry_event *event) { // on any thread
+ *        return vestry_broadcast(v, scope, VESTRY_KEY("board", 7), event, NULL);
+ *      } */
+#ifndef VESTRY_CHANNEL_H
+#define VESTRY_CHANNEL_H
+
+#include "vestry/instance.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Counters of a channel since the first join.
+ *
+ *  The cost of a channel: for each shared encoding of its members (vestry/profile.h) it has one encoder, whose output
+ *  refers back to earlier events of the current epoch. An epoch is the time from one restart of the encoder to the
+ *  next. A member that has taken every event of the epoch, and nothing else since the epoch began, is in sync, and
+ *  takes the encoder's output. A member is out of sync if it joined later, got an event that was sent to it alone, or
+ *  missed an event because its queue was full. For all such members of an encoding, the event is encoded once as a
+ *  standalone event, without reference to earlier events. The thread that writes to a member decides at the time of the
+ *  write which form the member gets. So a publish encodes the event once for each shared encoding, and once more if a
+ *  member is out of sync. It also costs one queue operation for each member.
+ *
+ *  A new epoch brings all members in sync; its first event is as long as a standalone one. It begins when
+ *  - the number of standalone events written in the current epoch reaches the number of members of that encoding,
+ *    because these events have cost about as much as a new epoch;
+ *  - the current epoch has reached max_epoch_bytes (vestry_bounds);
+ *  - its encoder failed, or was freed because no member of that encoding was left.
+ *  For example, a channel has 100 members with brotli, all in sync. An event is sent to member 7 alone. Then each of
+ *  the next 100 events is encoded twice: once for the other 99 members, and standalone for member 7. After that a new
+ *  epoch begins, and all members are in sync again.
+ *
+ *  A heartbeat that is a comment leaves a member in sync if its profile is brotli, gzip, or another one that has `idle`
+ *  (vestry/profile.h); other profiles encode it like an event. A heartbeat that is an event, as live pages and streams
+ *  of vestry_html_stream (vestry/app/stream.h) get, puts the member out of sync, like any event sent to it alone. An
+ *  event of one channel puts its members out of sync in their other channels. The channels of an instance share
+ *  max_channel_encoders_count encoders (vestry_bounds); a channel without one encodes every event standalone. A channel
+ *  takes 1.3 kB plus the bytes of its name; each member takes 104 bytes. The cost of a lookup does not depend on the
+ *  number of channels. */
+typedef struct vestry_channel_stats {
+  size_t size;               /**< sizeof(vestry_channel_stats), or 0 */
+  size_t members_count;      /**< current members */
+  uint64_t published_count;  /**< events published to this channel */
+  uint64_t accepted_count;   /**< events accepted by the queues of members */
+  uint64_t refused_count;    /**< events that members could not accept: full, too large, out of memory */
+  uint64_t epochs_count;     /**< epochs begun, of all encodings */
+  uint64_t standalone_count; /**< standalone events written to shared streams that were out of sync with an epoch */
+} vestry_channel_stats;
+
+/** Join the stream that this reply opens to a channel until the stream ends. Without effect if the reply opens no
+ *  stream, or gives the stream up for a stored one. Call it once for each channel; a second call for the same one is
+ *  harmless.
+ *
+ *  The stream joins after the handler and before the reply's effects. It gets no event published before that. An event
+ *  published later is queued in order with the effects, and is written when the stream opens. Therefore, read the
+ *  initial state of a page in an effect, so that no change is missed. State read in the handler may have changed before
+ *  the stream joins.
+ *  scope    scope of the channel; req->scope: that of the request
+ *  key      copied
+ *  Returns  OK | INVALID, TOO_LARGE (scope, key) | LIMIT (the stream has reached vestry_bounds.max_per_stream_count; or
+ *           the channel would be new, and exceed vestry_bounds.max_channels_count) | NO_MEMORY (the handler may ignore
+ *           it: vestry answers with the error)
+ *  Threads  the handler's */
+VESTRY_API vestry_err vestry_reply_join(vestry_reply *reply, vestry_scope scope, const vestry_key *key);
+
+/** Join a connection to a channel: it gets all events published from now on, until it leaves or ends.
+ *  scope, key  copied
+ *  Returns  OK | EXISTS (the connection is a member) | CLOSED (the connection has ended) | INVALID (scope, key; a
+ *           connection of another instance) | TOO_LARGE (scope, key) | LIMIT (max_channels_count) | NO_MEMORY
+ *  Threads  any, hooks of connections included; takes locks briefly */
+VESTRY_API vestry_err vestry_join(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection);
+
+/** Remove a connection from a channel. When this returns, no more events are put into its queue; queued ones are still
+ *  written.
+ *  Returns  OK | NOT_FOUND (the connection is not a member) | INVALID, TOO_LARGE (scope, key) | NO_MEMORY (for a long
+ *           key; it remains a member)
+ *  Threads  as vestry_join */
+VESTRY_API vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection);
+
+/** Publish an event to all current members of a channel. A connection that joins or leaves meanwhile may get it.
+ *  If the channel has no members, the only cost is one lookup. In a cluster, members on other nodes get it, too
+ *  (vestry/cluster/cluster.h).
+ *  event            borrowed
+ *  ret_sent_count   members on this node that have accepted it; may be NULL; always set
+ *  Returns  OK: all members accepted it, except those that are closed, or were closed by their policy because they were
+ *           full | NOT_FOUND: no member, and no history that keeps the event (vestry/app/history.h) | FULL, TOO_LARGE,
+ *           NO_MEMORY: at least one member that stays open could not accept it, the others have it | BUSY: none has it
+ *           (see below) | CLOSED (the instance): none has it | INVALID, TOO_LARGE (scope or key), NO_MEMORY (for a long
+ *           key): the channel was not looked up, and none has it
+ *  Threads  any; waits for earlier publishes to the same channel, never for a client or for other channels; no lock is
+ *           held while runners are woken. Runs the members' on_error hooks, the transports' wakes and the profiles'
+ *           functions on this thread. While such a function runs, this thread must not wait for another publish.
+ *           Therefore, a broadcast in such a function returns BUSY if any thread is publishing to the same channel; a
+ *           broadcast to the channel whose publish called the function always does */
+VESTRY_API vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
+                                       size_t *ret_sent_count);
+
+/** Make an event if the channel has members, as vestry_connection_patch_elements and vestry_connection_patch_signals
+ *  do, and publish it. Returns as vestry_broadcast, or the error of making the event. */
+VESTRY_API vestry_err vestry_broadcast_patch_elements(vestry *v, vestry_scope scope, const vestry_key *key,
+                                                      const char *html, size_t len,
+                                                      const vestry_elements_options *options);
+VESTRY_API vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope scope, const vestry_key *key,
+                                                     const vestry_value *signals,
+                                                     const vestry_signals_options *options);
+
+/** Get a snapshot of the counters of an existing channel.
+ *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (scope, key) | NO_MEMORY
+ *  Threads  any; waits for publishes as vestry_broadcast does. Where vestry_broadcast would return BUSY, this does not
+ *           wait, and standalone_count excludes the epochs that have not ended */
+VESTRY_API vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
+                                                 vestry_channel_stats *ret_stats);
+
+/** Counters of all channels since the instance was created. made_count = live_count + ended_count. */
+typedef struct vestry_channels_stats {
+  size_t size; /**< sizeof(vestry_channels_stats), or 0 */
+  uint64_t made_count, live_count, ended_count;
+  uint64_t refused_count; /**< channels not made because of max_channels_count */
+} vestry_channels_stats;
+
+/** Get a snapshot of the counters. Threads any; takes a lock briefly. */
+VESTRY_API void vestry_channels_stats_get(vestry *v, vestry_channels_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/** A broker that uses NATS: nodes of a cluster exchange messages through nats-server. In the library libvestry-nats.
+ *
+ *      vestry_broker broker;
+ *      const char *servers[] = {"nats://10.0.0.1:4222", "nats://10.0.0.2:4222"};
+ *      vestry_nats_create(&(vestry_nats_options){.servers = servers, .servers_count = 2, .name = "web-1"}, &broker);
+ *
+ *  The broker connects to the given addresses only, not to servers that a server announces. It retries without end,
+ *  also if its credentials are rejected, if its user may not subscribe to a subject, or after the server has refused a
+ *  message because its user may not publish it. While it is disconnected, publish fails; messages still in the send
+ *  queue are dropped. A dead server is detected after ping_ms * (pings_out + 1), 3 s by default; until then publish
+ *  returns OK. The state is never MAYBE_LOST: if a function of the events is slow, messages wait in the server, which
+ *  disconnects beyond its bounds (max_pending, write_deadline), and the state is DOWN. docs/guide/cluster.md describes
+ *  the threads. */
+#ifndef VESTRY_NATS_H
+#define VESTRY_NATS_H
+
+#include "vestry/cluster/broker.h"
+#include "vestry/ops/metrics.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Options of a NATS broker. Zero is the default. Times are at most 600,000 ms. All texts are copied. Files are checked
+ *  by vestry_nats_create and read again for each connection, so that they can be renewed.
+ *  stop and destroy wait for a running attempt to connect, which takes at most connect_ms and the time to resolve the
+ *  name. The TLS handshake of libnats 3.4 has no time limit. libnats ignores SIGPIPE for the process, from create
+ *  on. */
+typedef struct vestry_nats_options {
+  size_t size;                /**< sizeof(vestry_nats_options), or 0 */
+  const vestry_host *host;    /**< borrowed, must outlive the broker; NULL: vestry_host_default() */
+  const char *const *servers; /**< "nats://host:port", or "tls://host:port" for TLS; tried in random order */
+  size_t servers_count;       /**< at most 1,000; 0: "nats://127.0.0.1:4222" alone */
+  const char *name;           /**< name of the client in the server's monitoring; NULL: "vestry" */
+
+  /* Log-in of the client: one of the following, or none. */
+  const char *user, *password;
+  const char *token;
+  const char *credentials_file;      /**< a user's JWT and NKey seed, as `nsc` writes them */
+  const char *nkey, *nkey_seed_file; /**< the public key, and the file that contains its seed */
+
+  bool tls;                                        /**< require TLS; a tls:// address implies it */
+  const char *tls_ca_file;                         /**< PEM file of authorities to trust besides the system's; NULL:
+                                                        none. Implies tls */
+  const char *tls_certificate_file, *tls_key_file; /**< PEM files of the client's certificate and key; both or none.
+                                                        Imply tls */
+  const char *tls_host;                            /**< expected name in the server's certificate; NULL: the host of the
+                                                        address. Implies tls */
+
+  uint64_t connect_ms;       /**< timeout of one attempt to connect; 0: 2,000 */
+  uint64_t ping_ms;          /**< interval of pings; 0: 1,000 */
+  uint32_t pings_out;        /**< maximum number of unanswered pings, at most 1,000; 0: 2 */
+  uint64_t write_ms;         /**< a connection whose socket accepts no bytes for this time is closed; 0: 1,000 */
+  uint64_t reconnect_ms;     /**< first pause after all servers were tried; 0: 50. Each pause is extended at random to
+                                  at most twice its length */
+  uint64_t reconnect_max_ms; /**< maximum pause; pauses double up to it; 0: 1,000 */
+
+  size_t max_send_queue_bytes; /**< maximum size of unwritten messages, plus 128 bytes for each; beyond it publish
+                                    returns FULL. 0: 8 MiB */
+
+  const char *reservations_bucket; /**< key-value bucket of JetStream for reservations, created by the first reservation
+                                        if it is missing. 1 to 64 letters, digits, '-' and '_'. NULL: no
+                                        reservations */
+  uint32_t reservations_replicas;  /**< replicas of a bucket that is created, at most 5; 0: 1 */
+  uint64_t reservations_ms;        /**< maximum time that each request of a reservation waits for JetStream; 0: 1,000 */
+} vestry_nats_options;
+
+/** Create a broker. It connects when it is started.
+ *  options     NULL: the defaults
+ *  ret_broker  owned by the caller, which calls its destroy; untouched on failure
+ *  Returns  OK | INVALID (an option) | NO_MEMORY | UNSUPPORTED (this libnats has no TLS) | IO (a file cannot be read or
+ *           used; the host's log names it)
+ *  Threads  any; reads files */
+VESTRY_API vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker *ret_broker);
+
+/** Counters of a NATS broker. */
+typedef struct vestry_nats_stats {
+  size_t size;                /**< sizeof(vestry_nats_stats), or 0 */
+  uint64_t published_count;   /**< accepted by publish = written_count + discarded_count + messages in the send queue */
+  uint64_t written_count;     /**< written to the socket */
+  uint64_t discarded_count;   /**< dropped because the connection ended */
+  uint64_t received_count;    /**< received from the server, for on_message */
+  uint64_t connections_count; /**< successful connections */
+  uint64_t attempts_count;    /**< attempts to connect */
+  size_t send_queue_bytes;    /**< current size of the send queue, as limited by max_send_queue_bytes */
+} vestry_nats_stats;
+
+/** Get a snapshot of the counters of a broker that vestry_nats_create made.
+ *  Threads  any; takes locks briefly */
+VESTRY_API void vestry_nats_stats_get(const vestry_broker *broker, vestry_nats_stats *ret_stats);
+
+/** Add the counters of one broker to metrics, as vestry_nats_…. This is a vestry_metrics_fn; a function of yours can
+ *  also call it (vestry/ops/observe.h).
+ *  broker  a vestry_broker that vestry_nats_create made
+ *  Returns  OK | INVALID | the errors of vestry_metrics_add
+ *  Threads  as vestry_nats_stats_get */
+VESTRY_API vestry_err vestry_nats_metrics(vestry_metrics *metrics, void *broker);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

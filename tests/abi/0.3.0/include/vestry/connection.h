@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/** Connections: open streams to browsers, to which any thread can send events.
+ *
+ *  A connection passes through OPENING → OPEN → CLOSING → CLOSED once, and ends with one cause. Sending never blocks:
+ *  an event goes into the connection's bounded queue. The connection's runner, the only thread that writes to the
+ *  stream at that time, writes all queued events in one write. A reference keeps the object allocated, but not the
+ *  stream open: a send to a closed connection returns VESTRY_CLOSED.
+ *
+ *      vestry_connection_patch_signals(connection, VESTRY_OBJECT("counter", 4), NULL);
+ *      vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);   // ends cleanly, after the events sent before
+ *
+ *  Order: the client receives two events in the order of their sends, if one thread sent both or one send happened
+ *  before the other. Delivery: an accepted event (VESTRY_OK) is written exactly once, unless the connection ends first
+ *  or conflation drops the event (VESTRY_FULL_CONFLATE). */
+#ifndef VESTRY_CONNECTION_H
+#define VESTRY_CONNECTION_H
+
+#include "vestry/cause.h"
+#include "vestry/script.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A stream to one client; reference-counted. */
+typedef struct vestry_connection vestry_connection;
+
+/** State of a connection. It changes only in this order. */
+typedef enum vestry_connection_state {
+  VESTRY_STATE_OPENING, /**< created; the response head is not written yet. Accepts events */
+  VESTRY_STATE_OPEN,    /**< accepts events */
+  VESTRY_STATE_CLOSING, /**< has a cause and accepts no events; before a clean end, the events accepted earlier are
+                             written */
+  VESTRY_STATE_CLOSED   /**< the transport is gone and the close hook has run or is running */
+} vestry_connection_state;
+
+/** Behaviour of a send to a full queue, if no on_error hook decides. The sender gets VESTRY_FULL, unless CONFLATE has
+ *  made enough room. A sender never waits for the client. */
+typedef enum vestry_full_policy {
+  VESTRY_FULL_DEFAULT = 0, /**< the instance's policy, which is CLOSE unless it was set */
+  VESTRY_FULL_CLOSE,       /**< the connection ends with cause FULL: the browser reconnects and starts from fresh
+                                state */
+  VESTRY_FULL_DROP,        /**< the event is dropped and counted; the connection stays */
+  /** Conflate, then CLOSE: before it closes, the connection drops queued events that later ones make superfluous, so
+   *  that a slow page gets the latest state instead of every step. These events are dropped:
+   *  - a morph (an elements event with mode outer, inner or replace) of one element, if a later morph has the same
+   *    mode, namespace and id. The selector is "#id", or is absent and the HTML is one element with an id.
+   *  - a signals patch, if it can be merged into the next one (RFC 7386; both on one line, with at most 4,096 bytes of
+   *    JSON). The result has the place of the later one.
+   *  Conflation never drops an elements event with mode prepend, append, before, after or remove, a script, an event of
+   *  a batch, signals with only_if_missing, or an event with an id or a retry_ms (vestry_event_options). It drops an
+   *  event in favour of a later one only if no fence stands between them. The events that remain keep their order.
+   *  These events are fences:
+   *  - scripts, and batches (the events of one vestry_connection_send_all with several);
+   *  - elements events whose selector is not one id, or whose HTML is not supported by conflation, such as two elements
+   *    in one morph;
+   *  - HTML that may run code: it has event attributes like onclick, embedded documents, custom elements, or Datastar
+   *    attributes other than data-bind, data-text, data-show, data-attr, data-class, data-style, and data-on for click,
+   *    input, change, submit, keydown and keyup.
+   *
+   *  Conflation never loses typed input or signals. It drops a morph that has fields or data-bind, or shows signals,
+   *  only if the page has the same state in the end, and keeps all typed text that it would keep without conflation.
+   *  vestry_connection_stats.kept_count counts the morphs that stay for this reason. docs/guide/connections.md has the
+   *  rules. In short, these conditions must hold:
+   *  - all tags are closed, all fields have ids, and the select elements of both morphs are equal;
+   *  - the later morph binds and shows all signals of the earlier one, which are at most 16 different signals;
+   *  - no event between the two concerns these signals.
+   *
+   *  Ids must be unique in the page, and the target of an event must exist: it must not be an element that an earlier
+   *  event has removed.
+   *
+   *  A sender that finds the queue full conflates it, even while the runner is inside a blocking write. The sender may
+   *  have to wait for another thread that conflates the same queue; this wait is short, because conflation does no
+   *  I/O. */
+  VESTRY_FULL_CONFLATE
+} vestry_full_policy;
+
+/** Called when the stream is open and its head is written. On the connection's runner, no lock held; must not block. */
+typedef void (*vestry_on_open_fn)(vestry_connection *connection, void *ctx);
+/** Called when the stream has ended and nothing more will be written. Exactly once for each connection that was
+ *  created, opened or not, on the connection's runner (on the request's thread if the stream was given up before it
+ *  opened), no lock held; must not block; may use other connections and stores. */
+typedef void (*vestry_on_close_fn)(vestry_connection *connection, vestry_cause cause, void *ctx);
+
+/** Decision about a connection after a failed send. */
+typedef enum vestry_verdict {
+  VESTRY_VERDICT_DEFAULT = 0, /**< as without a hook: after FULL, the connection's vestry_full_policy decides; after
+                                   another error, it stays open */
+  VESTRY_VERDICT_GO_ON,       /**< the connection stays open; the sender knows from the error what was lost */
+  VESTRY_VERDICT_CLOSE        /**< the connection closes, after FULL with cause FULL, otherwise with ERROR: the browser
+                                   reconnects and starts from fresh state */
+} vestry_verdict;
+
+/** Decides whether an open connection continues after a send to it has failed with FULL, TOO_LARGE or NO_MEMORY. This
+ *  includes an event that vestry_connection_patch_elements or a similar function could not make. The sender gets the
+ *  error in any case. Called on the sender's thread, before its send returns, no lock held; possibly before on_open,
+ *  and possibly for several senders at once. It must not block or send to this connection, but may send to others.
+ *  vestry never calls it during or after on_close: if the connection closes during this call, on_close follows after
+ *  the return. */
+typedef vestry_verdict (*vestry_on_error_fn)(vestry_connection *connection, vestry_err error, void *ctx);
+
+/** Hooks of a connection. If a connection and its instance have hooks, all are called, those of the connection first;
+ *  the first verdict that is not DEFAULT counts. */
+typedef struct vestry_connection_hooks {
+  size_t size;                 /**< sizeof(vestry_connection_hooks), or 0 */
+  vestry_on_open_fn on_open;   /**< NULL: none */
+  vestry_on_close_fn on_close; /**< NULL: none */
+  vestry_on_error_fn on_error; /**< NULL: none */
+  void *ctx;                   /**< must remain valid until on_close has returned */
+} vestry_connection_hooks;
+
+/** Bounds and behaviour of a connection. Zero selects the default, which is given in [brackets]. */
+typedef struct vestry_connection_options {
+  size_t size;               /**< sizeof(vestry_connection_options), or 0 */
+  uint32_t max_queued_count; /**< maximum number of events accepted and not yet handed to the transport [1,024]; at most
+                                  1,000,000 */
+  size_t max_queued_bytes;   /**< maximum of their bytes [1 MiB, or half of vestry_bounds.max_queued_bytes if that is
+                                  less]; at most 1 GiB. A single event larger than this is TOO_LARGE */
+  vestry_full_policy full;   /**< [close] */
+  uint64_t heartbeat_ms;     /**< idle time after which a comment is sent [15,000]; VESTRY_NEVER_MS, or more than 49
+                                  days: none. If there is no memory for the comment, it is skipped */
+} vestry_connection_options;
+
+/** Counters of one connection since it was created. */
+typedef struct vestry_connection_stats {
+  size_t size;                               /**< sizeof(vestry_connection_stats), or 0 */
+  uint64_t accepted_count, accepted_bytes;   /**< events accepted from senders */
+  uint64_t written_count, written_bytes;     /**< events handed to the transport as a whole; without heartbeats */
+  uint64_t discarded_count, discarded_bytes; /**< accepted events that were not written, because the connection ended */
+  uint64_t conflated_count, conflated_bytes; /**< accepted events that were dropped in favour of a later one
+                                                  (VESTRY_FULL_CONFLATE) */
+  /** With VESTRY_FULL_CONFLATE: why events were not dropped. If one of the next three counters grows with every event,
+   *  it shows the reason. */
+  uint64_t fences_count;    /**< fences: events across which nothing is conflated */
+  uint64_t kept_count;      /**< morphs that stayed despite a later one of the same target, because dropping them would
+                                lose content, or change the effect of an event in between (a fence, for example) */
+  uint64_t displaced_count; /**< morphs that stayed because the entry of their target in conflation's index, which has
+                                 64 entries, was reused for another target */
+  uint64_t refused_count;   /**< events of sends that returned FULL */
+  uint32_t queued_count;    /**< accepted = written + discarded + conflated + queued; bytes likewise */
+  size_t queued_bytes;
+  uint64_t heartbeats_count;
+  uint64_t writes_count;  /**< calls of the transport's write */
+  uint64_t wire_bytes;    /**< bytes that the transport took: encoded, with heartbeats and the overhead of the encoding.
+                               All other counters of bytes count bytes of events */
+  uint64_t opened_ns;     /**< time of creation, on the host's clock */
+  uint64_t last_write_ns; /**< time when the transport last took bytes of an event, or the head; 0: never */
+  vestry_connection_state state;
+  vestry_cause cause;      /**< NONE until it closes */
+  uint64_t followed_count; /**< events encoded as the difference from the event before (vestry_event_follow) */
+} vestry_connection_stats;
+
+/** Take a reference. Returns its argument. Threads any. */
+VESTRY_API vestry_connection *vestry_connection_ref(vestry_connection *connection);
+/** Drop a reference (NULL accepted). This does not end the stream; vestry_connection_close does. Returns NULL. Threads
+ *  any; does not block. */
+VESTRY_API vestry_connection *vestry_connection_unref(vestry_connection *connection);
+
+/** Snapshot of a connection. The state may have changed when the caller reads it. */
+typedef struct vestry_connection_now {
+  uint64_t id;             /**< unique within the instance, from 1; never reused */
+  const vestry_host *host; /**< the instance's host, for events that are made for this connection */
+  vestry_connection_state state;
+  vestry_cause cause; /**< why it ends or has ended; NONE while it is OPENING or OPEN */
+} vestry_connection_now;
+/** Get a snapshot of a connection. Threads any; lock-free. */
+VESTRY_API vestry_connection_now vestry_connection_look(const vestry_connection *connection);
+/** Return whether a send could be accepted now. Threads any; lock-free. */
+VESTRY_API bool vestry_connection_is_open(const vestry_connection *connection);
+/** Frees the data that was passed to vestry together with this function. */
+typedef void (*vestry_destroy_fn)(void *data);
+/** Get the data of the reply that opened the stream (vestry_reply_data); NULL: none. The pointer is set before the
+ *  first hook and does not change. The data lives as long as the caller's reference, also after the end of the stream.
+ *  If several threads use the data at once, the application must synchronize them. Threads any; lock-free. */
+VESTRY_API void *vestry_connection_data(const vestry_connection *connection);
+
+/** Send several events with nothing in between: all are accepted or none.
+ *  events   count ≥ 1 events, borrowed; references are taken on OK only
+ *  Returns  OK (accepted) | CLOSED | FULL (see vestry_full_policy; also if all queues together are full) | TOO_LARGE
+ *           (they do not fit into this connection's queue, or into vestry_bounds.max_queued_bytes, even if all queues
+ *           are empty) | NO_MEMORY | INVALID (count 0)
+ *  Threads  any; lock-free, except to wake the runner and for a full queue of VESTRY_FULL_CONFLATE; does not block */
+VESTRY_API vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events,
+                                                 size_t count);
+/** Send one event, as vestry_connection_send_all. */
+static inline vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *event) {
+  return vestry_connection_send_all(connection, &event, 1);
+}
+/** Send a new event and drop the reference to it. An error in making it counts as an error in sending: see
+ *  vestry_on_error_fn.
+ *  made     result of the function of event.h or script.h that made the event
+ *  event    a reference, taken in any case; ignored if made is an error
+ *  Returns  made, if it is an error | as vestry_connection_send_all
+ *  Threads  as vestry_connection_send_all */
+VESTRY_API vestry_err vestry_connection_send_made(vestry_connection *connection, vestry_err made, vestry_event *event);
+
+/* ---- make and send ----------------------------------------------------------------------------------------------- */
+
+/** Send elements by a format, which escapes each %s for its context: vestry_event_elementsf, then
+ *  vestry_connection_send_made.
+ *      vestry_connection_patch_elementsf(connection, NULL, "<li id=\"m%d\">%s</li>", 7, "a message");
+ *  Returns  the error of either function
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *connection,
+                                                        const vestry_elements_options *options, const char *format, ...)
+    VESTRY_PRINTF(3, 4);
+
+/* Each function below makes an event, sends it by vestry_connection_send_made, and returns the error of either step.
+ * Threads any; does not block. Events of other kinds are made by their own functions (event.h, script.h). */
+
+/** Send elements: vestry_event_elements. */
+static inline vestry_err vestry_connection_patch_elements(vestry_connection *connection, const char *html, size_t len,
+                                                          const vestry_elements_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_elements(vestry_connection_look(connection).host, html, len, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+/** Remove elements: vestry_event_remove. */
+static inline vestry_err vestry_connection_remove_elements(vestry_connection *connection, const char *selector,
+                                                           const vestry_elements_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_remove(vestry_connection_look(connection).host, selector, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+/** Send signals of C values, such as VESTRY_OBJECT("counter", 4): vestry_event_signals. */
+static inline vestry_err vestry_connection_patch_signals(vestry_connection *connection, const vestry_value *signals,
+                                                         const vestry_signals_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_signals(vestry_connection_look(connection).host, signals, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+/** Send signals of JSON text: vestry_event_signals_text. */
+static inline vestry_err vestry_connection_patch_signals_text(vestry_connection *connection, const char *json,
+                                                              size_t len, const vestry_signals_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_signals_text(vestry_connection_look(connection).host, json, len, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+/** Run a script in the page: vestry_event_script. */
+static inline vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
+                                                          const vestry_script_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_script(vestry_connection_look(connection).host, script, len, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+/** Redirect the page: vestry_event_redirect. */
+static inline vestry_err vestry_connection_redirect(vestry_connection *connection, const char *url,
+                                                    const vestry_script_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_redirect(vestry_connection_look(connection).host, url, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+/** Navigate the page: vestry_event_navigate. */
+static inline vestry_err vestry_connection_navigate(vestry_connection *connection, const char *url,
+                                                    const vestry_script_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_navigate(vestry_connection_look(connection).host, url, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+/** Send an event with a name and data of your own, for pages without Datastar and for other programs:
+ *  vestry_event_plain. vestry_reply_any_client admits such clients. */
+static inline vestry_err vestry_connection_event(vestry_connection *connection, const char *name, const char *data,
+                                                 size_t len, const vestry_plain_options *options) {
+  vestry_event *event = NULL;
+  vestry_err made = vestry_event_plain(vestry_connection_look(connection).host, name, data, len, options, &event);
+  return vestry_connection_send_made(connection, made, event);
+}
+
+/* ---- end --------------------------------------------------------------------------------------------------------- */
+
+/** End a connection with a cause. Only the first cause counts.
+ *  - A clean cause (vestry_cause_is_clean): events accepted before are written, and the stream ends so that the browser
+ *    does not reconnect. If the peer takes no bytes for five seconds, or has not taken all of them after a minute, the
+ *    remaining events are discarded, and the end is an abort.
+ *  - DRAIN: the events accepted before are written, for at most five seconds if the peer is slow. Then the stream is
+ *    aborted, so that the browser reconnects.
+ *  - Any other cause: the queued events are discarded, and the stream is aborted.
+ *  Later calls do nothing, with two exceptions for a connection that is ending cleanly. A call with HANGUP, LOST or
+ *  STALLED discards the queued events at once, because the peer is gone. A call with SHUTDOWN shortens the minute for a
+ *  slow peer to five seconds, counted from the first close.
+ *  Returns  true: this call set the cause; false: the connection was closing already (or the cause is NONE or
+ *           DETACHED)
+ *  Threads  any; does not block; hooks run later, on the runner */
+VESTRY_API bool vestry_connection_close(vestry_connection *connection, vestry_cause cause);
+
+/** Wake the watches of a stream (vestry/app/watch.h), so that the step function of each is called. Without effect on a
+ *  stream that has no watch. The effect wake [] wakes all streams of a dispatch (vestry/registry.h): vestry_dispatch(v,
+ *  scope, key, VESTRY_LIST("wake")).
+ *  Threads  any; lock-free except to wake a thread; does not block */
+VESTRY_API void vestry_connection_wake(vestry_connection *connection);
+
+/** Close *connection cleanly with cause CLOSED, after the events sent before; drop the reference and set it to NULL. A
+ *  NULL is accepted. Threads any; does not block. */
+static inline void vestry_connection_leave(vestry_connection **connection) {
+  if (!*connection) return;
+  vestry_connection_close(*connection, VESTRY_CAUSE_CLOSED);
+  *connection = vestry_connection_unref(*connection);
+}
+
+/** Uses a stream before it is closed. Called on the caller's thread; its error is returned to the caller. */
+typedef vestry_err (*vestry_connection_fn)(vestry_connection *connection, void *ctx);
+
+/** Use a stream and close it, whatever fn returns: call fn, then vestry_connection_leave. If fn closes the stream with
+ *  another cause, that cause counts, because it is the first.
+ *  connection  borrowed; a reference is held meanwhile
+ *  Returns  the result of fn | CLOSED: the stream was not open, and fn was not called
+ *  Threads  any; blocks as fn does */
+static inline vestry_err vestry_connection_with(vestry_connection *connection, vestry_connection_fn fn, void *ctx) {
+  if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
+  vestry_connection *held = vestry_connection_ref(connection); /* fn may drop the caller's reference */
+  vestry_err error = fn(held, ctx);
+  vestry_connection_leave(&held);
+  return error;
+}
+
+#if defined(__GNUC__)
+/** Call vestry_connection_leave when the variable goes out of scope, by return, break, goto or at the end of the block,
+ *  but not by longjmp. Write it in front of a variable that holds a reference. The scope is that of C, not a
+ *  vestry_scope. For gcc and clang.
+ *
+ *      VESTRY_CLOSED_AT_END vestry_connection *stream = vestry_connection_ref(connection); */
+#define VESTRY_CLOSED_AT_END __attribute__((cleanup(vestry_connection_leave)))
+#endif
+
+/** Get a snapshot of the counters. Threads any. */
+VESTRY_API void vestry_connection_stats_get(const vestry_connection *connection, vestry_connection_stats *ret_stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

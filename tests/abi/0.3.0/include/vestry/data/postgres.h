@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/** PostgreSQL (libvestry-postgres): a pool of connections for vestry/data/sql.h, and live pages: a commit of any client
+ *  refreshes the pages that have read the data that it changed, and no others.
+ *
+ *      vestry_postgres_pool_create(&(vestry_postgres_pool_options){.url = "postgresql:///chat"}, &pool);
+ *      vestry_postgres_create(pages, pool, NULL, &database);
+ *
+ *      // In a page's render:
+ *      err = vestry_sql_read(pool, "SELECT id, text FROM message WHERE room = $1 ORDER BY id DESC LIMIT 50",
+ *                            VESTRY_LIST(room), add_row, html);
+ *
+ *  The server needs no extension, no replication slot and no trigger. No SQL is parsed, and a page names no topic. A
+ *  page renders again once the commit is visible, never earlier, and never for a change that was rolled back.
+ *  docs/guide/postgres.md has the rules. */
+#ifndef VESTRY_POSTGRES_H
+#define VESTRY_POSTGRES_H
+
+#include "vestry/app/page.h"
+#include "vestry/data/sql.h"
+#include "vestry/ops/metrics.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A database that pages follow: they render again when a commit changes data that they have read.
+ *  - Reads: a render's transaction is serializable, so the server records its reads as predicate locks, which block no
+ *    other transaction. vestry queries these locks at the end of the render.
+ *  - Writes: one connection for replication reads the WAL, which contains the writes of all commits.
+ *  - While the server is away, pages stay as they are. When the server is back, all pages that have read the database
+ *    render once, even if its commits can no longer be followed.
+ *  - A page that shows content although a read has failed renders again after any commit, and, if the failure may be
+ *    temporary, also after some time (vestry_render_again). A page that calls vestry_sql_read in its own write
+ *    transaction renders again after any commit.
+ *  - Not followed: unlogged and temporary tables, foreign tables, sequences, system tables, large objects, clocks and
+ *    random(). A page that depends on these names a topic (vestry_render_topic). */
+typedef struct vestry_postgres vestry_postgres;
+
+/** How precisely a commit selects the pages that it refreshes.
+ *  - READS: pages that have read rows, or parts of an index, that the commit wrote. An insert into the range that a
+ *    page shows counts, too.
+ *  - TABLES: pages that have read a table that the commit wrote.
+ *  - TOPICS: pages with topics that a transaction names, at all nodes (vestry/data/postgres_topics.h); commits are not
+ *    followed.
+ *  The level is determined by vestry_postgres_create, and again whenever the server comes back; the log has the level,
+ *  the reason, and the settings to change. READS and TABLES need a user with REPLICATION, wal_level replica or higher
+ *  (the default), a free WAL sender, the primary, and PostgreSQL 13 to 18. If the server has no memory for more locks,
+ *  renders are followed at level TABLES for fallback_ms. */
+typedef enum vestry_postgres_level {
+  VESTRY_POSTGRES_DEFAULT, /**< READS if possible, else TOPICS */
+  VESTRY_POSTGRES_TOPICS,
+  VESTRY_POSTGRES_TABLES,
+  VESTRY_POSTGRES_READS
+} vestry_postgres_level;
+
+/** Options of a followed database. Zero selects the default, which is given in [brackets]. */
+typedef struct vestry_postgres_options {
+  size_t size;                   /**< sizeof(vestry_postgres_options), or 0 */
+  vestry_postgres_level level;   /**< highest level to use [READS] */
+  size_t max_bytes;              /**< maximum memory for the reads of renders [64 MiB]; beyond it renders are followed
+                                      at level TABLES */
+  uint32_t max_render_keys;      /**< maximum number of rows and parts of indexes that a render may read [4,096]; beyond
+                                      it the render is followed at level TABLES */
+  uint32_t max_transaction_keys; /**< maximum number of rows and parts of indexes that a transaction may write [16,384];
+                                      beyond it the transaction counts as at level TABLES */
+  uint32_t connect_ms;           /**< maximum time for which vestry_postgres_create waits for the level [5,000] */
+  uint32_t fallback_ms;          /**< time for which renders are followed at level TABLES after the server had no memory
+                                      for locks [10,000] */
+  uint32_t silence_ms;           /**< a server that has sent nothing for this time is sent a request. If it stays silent
+                                      as long again, for example because a network is cut, the connection counts as lost
+                                      [10,000] */
+} vestry_postgres_options;
+
+/** Follow a database.
+ *  pages         borrowed; call vestry_postgres_detach before they are destroyed
+ *  pool          its connections serve the renders; borrowed until vestry_postgres_destroy. Four to eight connections
+ *                are best, because the server holds a lock while vestry queries the reads of a render
+ *  options       copied; NULL: the defaults
+ *  ret_database  owned by the caller; untouched on failure
+ *  Returns  OK, also at level TOPICS, and while the server is away | INVALID | NO_MEMORY | LIMIT (too many observers of
+ *           the pages) | IO (no thread)
+ *  Threads  any; starts a thread. Blocks on the network, at most connect_ms */
+VESTRY_API vestry_err vestry_postgres_create(vestry_pages *pages, vestry_sql_pool *pool,
+                                             const vestry_postgres_options *options, vestry_postgres **ret_database);
+/** Stop following a database: commits no longer refresh the pages. Renders can still read. Call this before
+ *  vestry_pages_destroy. A second call does nothing; NULL is accepted.
+ *  Threads  one at a time, not that of a render; waits for running renders, and for its own thread, which may wait five
+ *           seconds for the network */
+VESTRY_API void vestry_postgres_detach(vestry_postgres *database);
+/** Detach a database if necessary, and free it. No render may use it any more: the pages are destroyed, or read another
+ *  database. If the database was not detached before, the pages must still exist. NULL is accepted.
+ *  Threads  as vestry_postgres_detach */
+VESTRY_API void vestry_postgres_destroy(vestry_postgres *database);
+
+/** Return the current level of renders; never DEFAULT. Threads any; takes a lock briefly. */
+VESTRY_API vestry_postgres_level vestry_postgres_level_get(vestry_postgres *database);
+
+/** Refresh pages for all commits so far, of any client. For tests: call vestry_pages_settle afterwards.
+ *  ret_seq  for vestry_pages_settle; may be NULL
+ *  Returns  OK | TIMEOUT (also: commits are not followed) | the errors of vestry_sql_run_alone
+ *  Threads  any, not that of a render; blocks on the network */
+VESTRY_API vestry_err vestry_postgres_settle(vestry_postgres *database, uint64_t timeout_ms, uint64_t *ret_seq);
+
+/** Counters since the database was created, and the current state. */
+typedef struct vestry_postgres_stats {
+  size_t size;                  /**< sizeof(vestry_postgres_stats), or 0 */
+  vestry_postgres_level level;  /**< now */
+  bool is_following;            /**< now */
+  uint64_t starts_count;        /**< times that following began */
+  uint64_t records_count;       /**< records of the WAL that were read */
+  uint64_t read_bytes;          /**< bytes of the WAL that were read */
+  uint64_t lag_bytes;           /**< bytes of the WAL that have not been read yet */
+  uint64_t lag_ms;              /**< time for which there have been such bytes */
+  uint64_t commits_count;       /**< commits that wrote data that a render can read */
+  uint64_t recorded_count;      /**< renders whose reads were recorded */
+  uint64_t table_level_count;   /**< of recorded_count: at level TABLES, because they read too much, wrote, had
+                                     conflicts, or there was no memory */
+  uint64_t promoted_count;      /**< of recorded_count: the render locked too many rows, so the server locked a whole
+                                     table, and every update of that table counts */
+  uint64_t again_count;         /**< renders that ran again because the server had no memory for locks, or because of a
+                                     conflict */
+  uint64_t fallbacks_count;     /**< times that all renders were followed at level TABLES because the server had no
+                                     memory for locks */
+  uint64_t refreshed_count;     /**< renders that a commit requested: the sum of the next six */
+  uint64_t refreshed_by_row;    /**< because of a row that was changed or deleted */
+  uint64_t refreshed_by_leaf;   /**< because of an entry of an index */
+  uint64_t refreshed_by_table;  /**< because of a table or index that was read completely */
+  uint64_t refreshed_by_schema; /**< because of a changed definition of a table or index that was read */
+  uint64_t refreshed_by_all;    /**< because any data may have changed */
+  uint64_t overtaken_count;     /**< because a commit changed its data during the render */
+  size_t sets_count;            /**< read sets, now */
+  size_t sets_bytes;            /**< memory of read sets, now */
+  size_t ring_count;            /**< commits kept for running renders, now */
+} vestry_postgres_stats;
+
+/** Get a snapshot of the counters. Threads any; takes locks briefly. */
+VESTRY_API void vestry_postgres_stats_get(vestry_postgres *database, vestry_postgres_stats *ret_stats);
+
+/** Add the counters to metrics, as vestry_postgres_…. This is a vestry_metrics_fn; a function of yours can also call it
+ *  (vestry/ops/observe.h). Only for one database of a process.
+ *  database  a vestry_postgres
+ *  Returns   OK | INVALID | the errors of vestry_metrics_add
+ *  Threads   as vestry_postgres_stats_get */
+VESTRY_API vestry_err vestry_postgres_metrics(vestry_metrics *metrics, void *database);
+
+/* ------------------------------------------------------------------------------------------------ a pool --------- */
+
+/** Options of a pool. Zero selects the default, which is given in [brackets]. */
+typedef struct vestry_postgres_pool_options {
+  size_t size;             /**< sizeof(vestry_postgres_pool_options), or 0 */
+  const vestry_host *host; /**< memory, randomness and the log. Borrowed; NULL: vestry_host_default() */
+  const char *url;   /**< for libpq: "postgresql://user@host/database?sslmode=verify-full", or keywords and values.
+                          libpq's defaults apply to the rest, including its environment and password file. Copied */
+  const char *setup; /**< SQL for each new connection, for example "SET search_path = shop" [none]. Copied. Settings on
+                          which vestry depends are set afterwards: see docs/guide/postgres.md */
+  uint32_t connections_count; /**< maximum number of connections [8]; at most 1,024. The first is opened at once, others
+                                   when needed. Threads of vestry/data/jobs.h open one more connection to renew leases,
+                                   because renewals must not wait for other transactions. If the server refuses some of
+                                   them, the pool works with the others */
+  uint32_t statements_count;  /**< prepared statements kept for each connection; beyond it the least recently used one
+                                   is dropped [64] */
+  uint32_t wait_ms;           /**< maximum time to wait for a connection [5,000] */
+  uint32_t connect_ms;        /**< maximum time to open a connection [5,000] */
+  uint32_t statement_ms;      /**< maximum time for a statement, after which the server cancels it [10,000] */
+  uint32_t retry_ms;    /**< maximum interval between connection attempts after a failure; the interval begins with 50
+                             ms and doubles [1,000]. Between attempts the functions return LIMIT at once; if the pool
+                             has an open connection, they wait for it, at most wait_ms */
+  uint32_t tries_count; /**< maximum number of attempts of vestry_sql_act, after which it returns BUSY [10] */
+} vestry_postgres_pool_options;
+
+/** Create a pool, and open its first connection.
+ *  ret_pool  owned by the caller (vestry_sql_pool_destroy); untouched on failure
+ *  Returns  OK | INVALID (no url, or one that libpq cannot parse; too many connections) | NO_MEMORY | LIMIT (the server
+ *           cannot be reached, or rejects this user; a pooler is too busy to determine its mode) | UNSUPPORTED (a
+ *           pooler in transaction mode) | IO (options.setup fails). The log has the reason
+ *  Threads  any; blocks on the network */
+VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *options,
+                                                  vestry_sql_pool **ret_pool);
+/** Errors of PostgreSQL in addition to those of vestry/data/sql.h. The log also has the SQLSTATE; "..." replaces
+ *  quotations of the server that are not names in the statement. A conflict after which vestry_sql_act begins again is
+ *  counted, but not logged.
+ *  - TIMEOUT: a statement took longer than statement_ms
+ *  - CLOSED: vestry_postgres_cancel was called
+ *  - EXISTS: a unique value exists already (23505). In a serializable transaction another transaction may have added it
+ *    meanwhile: vestry_sql_act therefore begins again once, as after BUSY
+ *  - UNSUPPORTED: the connection leads through a pooler that gives each transaction another backend of the server */
+struct pg_conn; /* libpq's PGconn */
+/** Get a transaction's connection, for functions of libpq. NULL: it was lost, or the transaction is not one of
+ *  PostgreSQL. Call vestry_postgres_replace if statements that libpq runs leave something on the connection. Threads as
+ *  vestry_sql_run, also for the next function. */
+VESTRY_API struct pg_conn *vestry_postgres_handle(vestry_sql_transaction *transaction);
+/** Let the pool replace a transaction's connection when it is released, so that the next thread gets another one.
+ *  The pool does so by itself if a statement of vestry_sql_run changes settings of the session, or leaves a temporary
+ *  object, LISTEN, PREPARE, a cursor WITH HOLD or an advisory lock. It does not notice what libpq leaves, or a function
+ *  of the server that a statement calls, except for settings whose changes the server reports (TimeZone, DateStyle,
+ *  session_authorization and others; search_path from PostgreSQL 18 on). Call this after such statements, or let
+ *  functions undo their changes: pg_advisory_xact_lock, ON COMMIT DROP, set_config with true, CREATE FUNCTION … SET.
+ *  transaction  may be NULL, or one of another database: then nothing happens
+ *  Threads      that of the transaction */
+VESTRY_API void vestry_postgres_replace(vestry_sql_transaction *transaction);
+/** Return the SQLSTATE of the last statement that failed in this transaction. "": none failed, or the server sent none.
+ *  Valid until the transaction ends. */
+VESTRY_API const char *vestry_postgres_sqlstate(vestry_sql_transaction *transaction);
+/** Cancel the statement that runs in a transaction, for example because its page is gone. This statement and all later
+ *  ones of the transaction return CLOSED, and the transaction is rolled back.
+ *  transaction  must not be ended by its thread until this function returns
+ *  Threads  any; blocks on the network */
+VESTRY_API void vestry_postgres_cancel(vestry_sql_transaction *transaction);
+
+/** Counters since the pool was created, and the current state. */
+typedef struct vestry_postgres_pool_stats {
+  size_t size;                /**< sizeof(vestry_postgres_pool_stats), or 0 */
+  uint64_t checkouts_count;   /**< transactions that were begun */
+  uint64_t waits_count;       /**< of checkouts_count: after a wait for a connection */
+  uint64_t refused_count;     /**< LIMIT: no connection was released in time */
+  uint64_t prepared_count;    /**< statements that were prepared; should stop growing */
+  uint64_t committed_count;   /**< committed transactions */
+  uint64_t rolled_back_count; /**< transactions that were rolled back; those of renders, too */
+  uint64_t conflicts_count;   /**< of rolled_back_count: because another transaction conflicted */
+  uint64_t connects_count;    /**< connections that were opened */
+  uint64_t failed_count;      /**< connections that could not be opened */
+  size_t checked_out_count;   /**< connections in use, now */
+  size_t connected_count;     /**< connections not known to be lost, now */
+} vestry_postgres_pool_stats;
+
+/** Get a snapshot of the counters. Threads any; takes a lock briefly. */
+VESTRY_API void vestry_postgres_pool_stats_get(vestry_sql_pool *pool, vestry_postgres_pool_stats *ret_stats);
+
+/** Add the counters to metrics, as vestry_postgres_pool_…, like vestry_postgres_metrics. Only for one pool of a
+ *  process.
+ *  pool     a vestry_sql_pool of PostgreSQL
+ *  Returns  OK | INVALID | the errors of vestry_metrics_add
+ *  Threads  as vestry_postgres_pool_stats_get */
+VESTRY_API vestry_err vestry_postgres_pool_metrics(vestry_metrics *metrics, void *pool);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

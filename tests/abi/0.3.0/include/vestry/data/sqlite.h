@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/** SQLite (libvestry-sqlite): a pool of connections for vestry/data/sql.h, and live pages: a write to the database
+ *  refreshes the pages that show the written data.
+ *
+ *      vestry_sqlite_record_pages();                          // exact refresh; before any other use of SQLite
+ *      vestry_sqlite_pool_create(
+ *          &(vestry_sqlite_pool_options){.path = "chat.db", .schema = schema, .schema_version = 1}, &pool);
+ *      vestry_sqlite_create(pages, &(vestry_sqlite_options){.path = "chat.db"}, &database);
+ *      vestry_sqlite_pool_follow(pool, database);             // or vestry_sqlite_attach, for connections of your own
+ *
+ *  A handler then inserts a row and returns. The pages that read it render again once every connection can see the
+ *  commit, never earlier, and never for a change that was rolled back. The reads of a page are recorded while it
+ *  renders, so it names no topic. Commits of other processes, for example of the sqlite3 shell, are seen within
+ *  poll_ms. */
+#ifndef VESTRY_SQLITE_H
+#define VESTRY_SQLITE_H
+
+#include <sqlite3.h>
+
+#include "vestry/app/page.h"
+#include "vestry/data/sql.h"
+#include "vestry/ops/metrics.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A database that pages follow: they render again when a commit changes data that they have read.
+ *  - Schema: a change of the schema, VACUUM, and a commit that cannot be followed refresh at least every page that has
+ *    read the database.
+ *  - Not recorded: a render's reads from clocks, random(), application functions that have state, virtual tables over
+ *    other data, tables of TEMP and of files attached by SQL, blobs opened in a render (sqlite3_blob_open), and
+ *    statements begun before the render. A page that depends on such data names a topic (vestry_render_topic).
+ *  - Topics are refreshed by commits of attached connections. Other commits refresh the pages that have read the
+ *    changed data; at level TOPICS, and without WAL mode, they refresh every page.
+ *  - Writes of a render refresh nothing, because a page that refreshes itself would never stop rendering. */
+typedef struct vestry_sqlite vestry_sqlite;
+/** An attached connection. */
+typedef struct vestry_sqlite_connection vestry_sqlite_connection;
+
+/** How precisely a commit selects the pages that it refreshes. TABLES and FILE_PAGES miss no page that has read changed
+ *  data; TOPICS misses no page that names the topics of all data that it reads. The later levels refresh fewer pages.
+ *  - TOPICS: changed rows become topics, by the function `topics` or as "table/NAME", and pages name the topics on
+ *    which they depend.
+ *  - TABLES: the same, and pages that have read a table and columns that the commit changed. If a statement looks rows
+ *    up by an integer key (of the rowid, or of the first column of an index), only a change of rows with that key
+ *    counts.
+ *  - FILE_PAGES: of the pages that level TABLES selects, only those that have read a file page (a block of the database
+ *    file) that the commit wrote. An insert writes the file page where its row belongs, so reads of ranges, and of rows
+ *    that do not exist yet, are covered, too.
+ *  FILE_PAGES needs vestry_sqlite_record_pages before SQLite is first used, and a database in WAL mode; otherwise the
+ *  level is TABLES. TABLES also applies if this SQLite lacks the necessary functions, to a connection that shares its
+ *  cache (the log reports both once), and to a render that reads more than max_file_pages. */
+typedef enum vestry_sqlite_level {
+  VESTRY_SQLITE_DEFAULT, /**< FILE_PAGES if possible, else TABLES */
+  VESTRY_SQLITE_TOPICS,
+  VESTRY_SQLITE_TABLES,
+  VESTRY_SQLITE_FILE_PAGES
+} vestry_sqlite_level;
+
+/** Receives the topics of a changed row. Use it on the thread that calls vestry_sqlite_topics_fn, during that call. */
+typedef struct vestry_sqlite_change vestry_sqlite_change;
+/** Names the topics that a changed row refreshes, by calling vestry_sqlite_topic. Called while the row is being
+ *  changed, on the thread that changes it, so it must not use the connection. For a table without rowid, rowid is 0.
+ *  For a virtual table it is called with the tables in which the virtual table stores its data. Independently of this
+ *  function, a written state of a tab (vestry_sql_tab_set) refreshes that tab.
+ *  Threads  any */
+typedef void (*vestry_sqlite_topics_fn)(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app);
+/** Refresh a topic when the transaction is committed. Naming a topic again, for example for each of a thousand rows,
+ *  has no further effect. If there is no memory for a topic, or a transaction has more than 4,096 topics or 256 KiB of
+ *  names, its commit refreshes every page.
+ *  topic  1 to VESTRY_PAGE_TOPIC_MAX_BYTES bytes, copied; other topics are ignored */
+VESTRY_API void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic);
+/** A version of a changed row: before or after the change. */
+typedef enum vestry_sqlite_side { VESTRY_SQLITE_OLD, VESTRY_SQLITE_NEW } vestry_sqlite_side;
+/** Get the value of a column of the changed row. Both versions are useful: for example, a message that moves to another
+ *  room changes both rooms.
+ *  column   counts from 0
+ *  Returns  valid until vestry_sqlite_topics_fn returns. NULL: a new row has no old values, and a deleted row no new
+ *           ones; there is no such column; or no memory */
+VESTRY_API sqlite3_value *vestry_sqlite_change_value(const vestry_sqlite_change *change, vestry_sqlite_side side,
+                                                     int column);
+
+/** Options of a followed database. Zero selects the default, which is given in [brackets]. */
+typedef struct vestry_sqlite_options {
+  size_t size;                    /**< sizeof(vestry_sqlite_options), or 0 */
+  const char *path;               /**< the database's file; created if it does not exist. Copied */
+  vestry_sqlite_level level;      /**< [FILE_PAGES if possible, else TABLES] */
+  vestry_sqlite_topics_fn topics; /**< ["table/NAME"] */
+  void *app;                      /**< passed to topics; must live as long as an attached connection */
+  uint32_t poll_ms;               /**< maximum time until commits of other connections are seen [50]; at most 60,000 */
+  uint32_t max_file_pages;        /**< maximum number of file pages that a render may read at level FILE_PAGES
+                                       [2,048]; beyond it the render is followed at level TABLES */
+  size_t max_bytes;               /**< maximum memory for all recorded reads [16 MiB]; beyond it renders are followed at
+                                       level TABLES */
+} vestry_sqlite_options;
+
+/** Let SQLite record which file pages a render reads, for level FILE_PAGES. This is a setting of the whole process
+ *  (sqlite3_config), and costs all connections one function call for each file page.
+ *  Returns  OK, also when it was set before | BUSY (SQLite is in use already) | UNSUPPORTED (the page cache of this
+ *           SQLite cannot be replaced; level DEFAULT is then TABLES, and vestry_sqlite_create logs a warning)
+ *  Threads  before any other use of SQLite */
+VESTRY_API vestry_err vestry_sqlite_record_pages(void);
+
+/** Follow a database.
+ *  pages         borrowed; must not be destroyed before the database. A database can be followed for one `pages` at a
+ *                time
+ *  options       copied
+ *  ret_database  owned by the caller; untouched on failure
+ *  Returns  OK, also if the database was left by a killed program or is in use by others | INVALID (also: a database in
+ *           memory) | NO_MEMORY | UNSUPPORTED (level FILE_PAGES without vestry_sqlite_record_pages or WAL mode; or this
+ *           SQLite has no preupdate hook, or no threads) | BUSY (another program has been writing for five seconds) |
+ *           LIMIT (the disk is full; or too many observers of the pages) | IO (it cannot be opened; it cannot be
+ *           written although vestry's tables must be created; it is not a database; its vestry tables are of a later
+ *           version, and nothing was changed; or there is no randomness). The log has the reason and a remedy
+ *  Threads  any; starts a thread. Blocks on the disk */
+VESTRY_API vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *options,
+                                           vestry_sqlite **ret_database);
+/** Stop following a database, and free it. All its connections must be detached. NULL is accepted.
+ *  Threads  not that of a render or of a hook of SQLite; waits for its own thread */
+VESTRY_API void vestry_sqlite_destroy(vestry_sqlite *database);
+
+/** Attach a connection of the application, so that its commits refresh pages, and reads through it in renders are
+ *  recorded.
+ *  - vestry uses the connection's hooks for preupdate, commit, rollback and trace, and from level TABLES on its
+ *    authorizer. The application must not set these.
+ *  - Level FILE_PAGES, and a SQLite that reads file pages past its cache (3.45 and later): until the file is closed,
+ *    the methods of the connection's file (sqlite3_io_methods) are replaced by a copy that also reports reads, for any
+ *    VFS. A VFS that inspects them must accept the replacement.
+ *  - Otherwise, and below level FILE_PAGES, the connection gets mmap_size 0, and from level TABLES on a later PRAGMA
+ *    mmap_size has no effect. If its file is mapped nevertheless, renders are followed at level TABLES.
+ *  - A connection that shares its cache (SQLITE_OPEN_SHAREDCACHE) must be attached together with all connections that
+ *    share it. Its renders are followed at level TABLES, and the log reports this once.
+ *  db              of the same file, outside of a transaction; in use by one thread at a time. Borrowed
+ *  ret_connection  owned by the caller, who detaches it before sqlite3_close. Untouched on failure
+ *  Returns  OK | INVALID (of another file, or the file has been replaced since) | NO_MEMORY | BUSY (in a transaction) |
+ *           EXISTS (attached already) | IO. The log has the reason and a remedy
+ *  Threads  that of the connection; blocks on the disk */
+VESTRY_API vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db,
+                                           vestry_sqlite_connection **ret_connection);
+/** Detach a connection: remove its hooks and finalize vestry's statements. NULL is accepted.
+ *  Threads  that of the connection, outside of a transaction */
+VESTRY_API void vestry_sqlite_detach(vestry_sqlite_connection *connection);
+
+/** Refresh pages for all commits so far, of any process. For tests: call vestry_pages_settle afterwards.
+ *  ret_seq  for vestry_pages_settle; may be NULL
+ *  Returns  OK | IO | BUSY (never in WAL mode: for five seconds another connection has been writing, or one connection
+ *           with locking_mode EXCLUSIVE has held the file without stepping its last statement to the end)
+ *  Threads  any, not that of a render; blocks on the disk */
+VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq);
+
+/** Counters since the database was created, and current sizes. */
+typedef struct vestry_sqlite_stats {
+  size_t size;                   /**< sizeof(vestry_sqlite_stats), or 0 */
+  uint64_t commits_count;        /**< commits of attached connections */
+  uint64_t other_commits_count;  /**< commits of other connections, as far as they could be distinguished */
+  uint64_t refreshed_count;      /**< renders requested because of data that they had read */
+  uint64_t whole_count;          /**< times that everything was refreshed: schema, VACUUM, commits that could not be
+                                      followed */
+  uint64_t recorded_count;       /**< renders whose reads were recorded */
+  uint64_t table_level_count;    /**< of recorded_count: followed at level TABLES because of a bound */
+  size_t recorded_bytes;         /**< memory for recorded reads, now */
+  size_t connections_count;      /**< attached connections, now */
+  uint64_t refreshed_sets_count; /**< read sets of the renders in refreshed_count, which may be fewer, because renders
+                                      with equal reads share a set */
+} vestry_sqlite_stats;
+
+/** Get a snapshot of the counters. Threads any; takes a lock briefly. */
+VESTRY_API void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats);
+
+/** Add the counters to metrics, as vestry_sqlite_…. This is a vestry_metrics_fn; a function of yours can also call it
+ *  (vestry/ops/observe.h). Only for one database of a process.
+ *  database  a vestry_sqlite
+ *  Returns   OK | INVALID | the errors of vestry_metrics_add
+ *  Threads   as vestry_sqlite_stats_get */
+VESTRY_API vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database);
+
+/* ------------------------------------------------------------------------------------------------ a pool --------- */
+
+/** Options of a pool. Zero selects the default, which is given in [brackets]. */
+typedef struct vestry_sqlite_pool_options {
+  size_t size;             /**< sizeof(vestry_sqlite_pool_options), or 0 */
+  const vestry_host *host; /**< memory, time and the log. Borrowed; NULL: vestry_host_default() */
+  const char *path;        /**< the file; created in WAL mode if it does not exist. Copied */
+  uint32_t file_mode;      /**< mode of a file that is created [0600, because it contains sessions and secrets of this
+                                user] */
+  const char *schema; /**< SQL that creates the tables of this version, from an empty file or from any earlier version.
+                           It runs in one transaction if the file has an earlier version. Borrowed for the call; NULL:
+                           the pool creates no tables */
+  int schema_version; /**< the file's `user_version` with these tables; at least 1. A file of a later version is not
+                           opened, and not changed */
+  const char *setup;  /**< SQL for each new connection, also for one that replaces another later, for example "PRAGMA
+                           synchronous = FULL" [none]. Copied */
+  uint32_t connections_count; /**< connections for reading and writing [8]; at most 1,024 */
+  uint32_t aside_count;       /**< connections for VESTRY_SQL_READ_ASIDE [1]; at most 1,024 */
+  uint32_t statements_count;  /**< prepared statements kept for each connection; beyond it the least recently used one
+                                   is finalized [64] */
+  uint32_t wait_ms;           /**< maximum time to wait for a connection, or for the end of another thread's write
+                                   [5,000] */
+  uint32_t busy_ms;           /**< time for which SQLite waits for other processes [5,000] */
+  uint64_t max_wal_bytes;     /**< if the file's WAL exceeds this size after a commit, the thread that has committed
+                                   empties it [16 MiB]. For this it waits at most 250 ms until all other connections
+                                   are released; meanwhile a thread without a connection gets none. If a reader takes
+                                   longer, or belongs to another program, the log reports it, and the WAL grows */
+} vestry_sqlite_pool_options;
+
+/** Open all connections, and bring the tables to their version.
+ *  ret_pool  owned by the caller (vestry_sql_pool_destroy); untouched on failure
+ *  Returns  OK | INVALID (no path, or a path without a file such as ":memory:"; a schema without a version; too many
+ *           connections) | NO_MEMORY | BUSY | LIMIT (the disk is full) | IO (the file cannot be opened or written, is
+ *           not a database, or has tables of a later version). On failure the file is unchanged. The log has the reason
+ *           and a remedy
+ *  Threads  any; blocks on the disk */
+VESTRY_API vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *options, vestry_sql_pool **ret_pool);
+/** Let pages follow all connections of a pool except those for READ_ASIDE: vestry_sqlite_attach for each.
+ *  database  borrowed; of the same file. NULL: stop following; call this before vestry_sqlite_destroy. It waits until
+ *            all connections are released, for example by a render that has not ended
+ *  Returns  OK | INVALID (another file, or a database follows the pool already) | BUSY (a connection is in use; with
+ *           NULL: by this thread) | NO_MEMORY | IO
+ *  Threads  any, one at a time; blocks on the disk */
+VESTRY_API vestry_err vestry_sqlite_pool_follow(vestry_sql_pool *pool, vestry_sqlite *database);
+
+/** Called after a transaction was committed by vestry_sql_end, or by a function that calls it, on the thread that
+ *  commits. The connection has been released, and no lock is held, so it may begin a transaction. */
+typedef void (*vestry_sqlite_commit_fn)(void *ctx);
+/** Set a function to call after each commit of this pool, for example to notify other processes. NULL: none; a call
+ *  that has begun may still run when this returns. Threads any. */
+VESTRY_API void vestry_sqlite_pool_on_commit(vestry_sql_pool *pool, vestry_sqlite_commit_fn fn, void *ctx);
+
+/** Get a transaction's connection, for functions of SQLite. NULL: the transaction is not one of SQLite. Statements that
+ *  cannot run in a transaction, VACUUM and some pragmas, need sqlite3_exec and the connection of a transaction for
+ *  reading. If your call of sqlite3_step fails in a transaction for writing, SQLite may have rolled the transaction
+ *  back, and would commit your next statement by itself: end the transaction if sqlite3_get_autocommit returns
+ *  non-zero. This also holds for statements of vestry_sqlite_prepare. The pool uses the connection's authorizer, and
+ *  replaces the connection after a transaction that has changed its settings, attached a file or created an object of
+ *  TEMP. Threads as vestry_sql_run. */
+VESTRY_API sqlite3 *vestry_sqlite_handle(vestry_sql_transaction *transaction);
+/** Get a statement that is kept prepared, for functions of SQLite, for example to bind a blob. The statement is reset
+ *  and has no bindings; the end of the transaction resets it again. Until then no other function uses it, however many
+ *  statements the transaction runs. The same text returns the same statement, unless that is running. Do not finalize
+ *  it.
+ *  Returns  OK | the errors of vestry/data/sql.h
+ *  Threads  as vestry_sql_run */
+VESTRY_API vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction, const char *sql,
+                                            sqlite3_stmt **ret_statement);
+
+/** Counters since the pool was created, and the current state. */
+typedef struct vestry_sqlite_pool_stats {
+  size_t size;                /**< sizeof(vestry_sqlite_pool_stats), or 0 */
+  uint64_t checkouts_count;   /**< times that a connection was checked out */
+  uint64_t waits_count;       /**< of checkouts_count: after a wait */
+  uint64_t refused_count;     /**< LIMIT: no connection was released in time */
+  uint64_t prepared_count;    /**< statements that were prepared; should stop growing */
+  uint64_t committed_count;   /**< committed transactions */
+  uint64_t rolled_back_count; /**< transactions rolled back because of an error */
+  size_t checked_out_count;   /**< connections in use, now */
+  uint64_t wal_bytes;         /**< size of the WAL after the last commit by vestry_sql_end */
+  uint64_t wal_holds_count;   /**< times that threads were held up so that the WAL could be emptied */
+  uint64_t wal_stuck_count;   /**< of wal_holds_count: the WAL could not be emptied because a reader was active */
+} vestry_sqlite_pool_stats;
+
+/** Get a snapshot of the counters. Threads any; takes a lock briefly. */
+VESTRY_API void vestry_sqlite_pool_stats_get(vestry_sql_pool *pool, vestry_sqlite_pool_stats *ret_stats);
+
+/** Add the counters to metrics, as vestry_sqlite_pool_…, like vestry_sqlite_metrics. Only for one pool of a process.
+ *  pool     a vestry_sql_pool of SQLite
+ *  Returns  OK | INVALID | the errors of vestry_metrics_add
+ *  Threads  as vestry_sqlite_pool_stats_get */
+VESTRY_API vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/** Transports: how a connection's bytes reach its peer. For authors of adapters.
+ *
+ *  A transport takes bytes until its end. It decides which thread runs its connection. If `wake` is NULL, threads of
+ *  the runtime's pool write to it, and `write` must not block. If `wake` is set, the adapter has a thread for each
+ *  stream, which calls vestry_connection_run after each `wake`, and may block in `write`.
+ *
+ *      static const vestry_transport_ops ops = {.open = head, .write = send_all, .end = end, .release = release}; */
+#ifndef VESTRY_TRANSPORT_H
+#define VESTRY_TRANSPORT_H
+
+#include "vestry/connection.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Result of a write. */
+typedef enum vestry_io {
+  VESTRY_IO_OK,          /**< all bytes were taken */
+  VESTRY_IO_WOULD_BLOCK, /**< *ret_written bytes were taken. When the transport can take more, the adapter calls
+                              vestry_connection_writable, even if the write has not returned yet */
+  VESTRY_IO_HANGUP,      /**< the peer is gone: the connection ends with cause HANGUP */
+  VESTRY_IO_STALLED,     /**< the peer did not read for too long: it ends with cause STALLED */
+  VESTRY_IO_ERROR        /**< any other error, also out of memory: it ends with cause ERROR */
+} vestry_io;
+
+/** Functions of a transport. They are called by the connection's runner only, one at a time, no lock held, unless
+ *  stated otherwise. The first four are mandatory. */
+typedef struct vestry_transport_ops {
+  size_t size; /**< sizeof(vestry_transport_ops), or 0 */
+  /** Write the head of the response and flush it. Called once, first, unless the connection ends before. May block only
+   *  on a dedicated thread. WOULD_BLOCK counts as ERROR. */
+  vestry_io (*open)(void *transport);
+  /** Write bytes in order, as one flushed write where the protocol can. slices: 1 to 64. May block only on a dedicated
+   *  thread. *ret_written is set on WOULD_BLOCK only. */
+  vestry_io (*write)(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written);
+  /** End the stream cleanly, or abort it: the last I/O, always exactly once. Not clean if open was never called or
+   *  failed. The transport must not use objects of the server after it. */
+  void (*end)(void *transport, bool clean, vestry_cause cause);
+  /** Free the transport: the very last call, exactly once, after end. Called when the last reference to the connection
+   *  is dropped, on any thread, possibly long after end. */
+  void (*release)(void *transport);
+  /** Cause a call of vestry_connection_run soon, for transports with a dedicated thread. Called on any thread, no lock
+   *  held, must not block; may be called until release, and does nothing after end. NULL: the pool runs the
+   *  connection. */
+  void (*wake)(void *transport);
+  /** Name of the adapter for display: "memory". Static; NULL: none is shown. */
+  const char *name;
+  /** Return how many bytes the peer's machine has not acknowledged yet, for display; below 0: unknown, or the stream
+   *  has ended. Called on any thread, until release; must not block. NULL: always unknown. */
+  int64_t (*unacknowledged)(void *transport);
+} vestry_transport_ops;
+
+/** Run a connection once on its dedicated thread: open it if it is new, write queued events, end it if it is to end.
+ *  Returns  its state; after VESTRY_STATE_CLOSED the transport has ended and must not be used
+ *  Threads  the dedicated one; blocks in the transport's functions; runs the hooks. Does nothing if the connection was
+ *           not woken */
+VESTRY_API vestry_connection_state vestry_connection_run(vestry_connection *connection);
+
+/** Report that a transport can take more bytes after WOULD_BLOCK. Call it when there is room already, because the next
+ *  write may come at once. Threads any, while a reference is held; does not block. */
+VESTRY_API void vestry_connection_writable(vestry_connection *connection);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

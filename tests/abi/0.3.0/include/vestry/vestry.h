@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/** The core of vestry: keyed connections, and the events that are sent to them. Headers in reading order:
+ *  - instance.h: an instance has a store of connections by key (store.h, key.h). A connection is an open stream
+ *    (connection.h), to which a thread sends events (event.h, script.h, selector.h), alone or in a batch (batch.h).
+ *  - routes.h, request.h: handlers of requests, and their replies. server.h: servers, and adapter.h, transport.h to
+ *    write one.
+ *  - html.h: HTML; backend_action.h: requests that a page sends; signals.h: their signals; value.h: values of C.
+ *  - registry.h, effects.h, dispatch.h: effects by name. channel.h, profile.h: one event to many streams; compression.
+ *  - drain.h: closing all streams. runtime.h, host.h: threads, memory and time. trace.h: traces. error.h, cause.h,
+ *    refusal.h: failures. version.h: the version.
+ *
+ *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", 4)));
+ *
+ *  A program also includes the header of its adapter (vestry/civetweb.h, vestry/microhttpd.h), and those of the
+ *  extensions that it uses: vestry/app/ (sessions, guards, files, presence, pages, forms, …), vestry/data/ (SQLite and
+ *  PostgreSQL, jobs), vestry/cluster/ (several machines), vestry/ops/ (metrics), vestry/testing/ (tests). */
+#ifndef VESTRY_VESTRY_H
+#define VESTRY_VESTRY_H
+
+/* Structs grow from version to version, and programs compiled with an earlier version continue to work. The first
+ * member is `size`, sizeof the struct; 0 stands for the struct of version 0.3.0. Set it to use a later member.
+ * - Inputs (options, hooks, tables of functions): zero is the default, so name the members that you set. Members beyond
+ *   the end of a shorter struct have the default; a longer struct must have zeroes there, otherwise INVALID. Targets of
+ *   pointers are read during the call and copied, unless the member is documented as borrowed. (In C a compound literal
+ *   exists until the end of the enclosing block: do not write it inside an `if` that ends before the call.)
+ * - Outputs (stats, results): begin with = {0}, or set size. You get the members that fit.
+ * Structs that the library passes to a callback may grow at their end; their `size`, if they have one, is set by the
+ * library. These never change, because programs allocate them without a size, or get them by value: vestry_slice,
+ * vestry_key, vestry_value, vestry_into, vestry_scope, vestry_header, vestry_attribute, vestry_event_options,
+ * vestry_profile, vestry_field, vestry_message, vestry_mounted, vestry_file, vestry_store_type, vestry_list_cursor,
+ * vestry_stream_cursor, vestry_scoped_key, vestry_connection_now, vestry_html, vestry_trace, vestry_broker,
+ * vestry_window, vestry_window_axis, vestry_memory_seen, and the records of errors: vestry_signals_error,
+ * vestry_field_error, vestry_dispatch_error. */
+
+#include "vestry/backend_action.h"
+#include "vestry/batch.h"
+#include "vestry/cause.h"
+#include "vestry/channel.h"
+#include "vestry/connection.h"
+#include "vestry/dispatch.h"
+#include "vestry/drain.h"
+#include "vestry/effects.h"
+#include "vestry/error.h"
+#include "vestry/event.h"
+#include "vestry/host.h"
+#include "vestry/html.h"
+#include "vestry/instance.h"
+#include "vestry/key.h"
+#include "vestry/profile.h"
+#include "vestry/refusal.h"
+#include "vestry/registry.h"
+#include "vestry/request.h"
+#include "vestry/routes.h"
+#include "vestry/runtime.h"
+#include "vestry/script.h"
+#include "vestry/selector.h"
+#include "vestry/server.h"
+#include "vestry/signals.h"
+#include "vestry/store.h"
+#include "vestry/trace.h"
+#include "vestry/value.h"
+#include "vestry/version.h"
+
+#endif
