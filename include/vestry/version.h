@@ -11,9 +11,9 @@ extern "C" {
 
 /** The version of the headers, in numbers and as text. */
 #define VESTRY_VERSION_MAJOR 0
-#define VESTRY_VERSION_MINOR 3
+#define VESTRY_VERSION_MINOR 4
 #define VESTRY_VERSION_PATCH 0
-#define VESTRY_VERSION       "0.3.0"
+#define VESTRY_VERSION       "0.4.0"
 
 /** Get the version of the running library, which may differ from VESTRY_VERSION of the headers.
  *  Returns  a static string "major.minor.patch"
