@@ -158,8 +158,15 @@ describe('streams', { concurrency: AT_A_TIME }, () => KINDS.forEach((kind) => {
       const old = await patient.reload();
       const [after, late] = await persist(async () => {
         const next = await connect(t, patient); // an old worker may accept it, and then send GOAWAY
-        const opened = await next.open();
-        await next.say(1);
+        let opened;
+        try {
+          opened = await next.open();
+          await next.say(1);
+        } catch (error) { // the old worker would not end before this stream does
+          opened?.request.destroy();
+          next.session?.destroy();
+          throw error;
+        }
         return [next, opened];
       });
       await stream.until('{"n":1}');
