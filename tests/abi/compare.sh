@@ -30,14 +30,20 @@ if [ -n "$write" ]; then
     exit 1
   }
   mkdir "$kept/$version"
+  # Private symbols have the version of exactly one release, and only its own libraries use them.
+  private=$(mktemp)
+  for kind in function variable; do
+    printf '[suppress_%s]\n  symbol_name_regexp = ^vsi_\n  drop = yes\n' $kind >>"$private"
+  done
   for library in "$lib"/libvestry*.so; do
     abi=$kept/$version/$(basename "$library" .so).abi
-    abidw --no-corpus-path --no-comp-dir-path --short-locs --drop-private-types --headers-dir "$include" "$library" \
+    abidw --no-corpus-path --no-comp-dir-path --short-locs --drop-private-types --headers-dir "$include" --suppressions "$private" "$library" \
       --out-file "$abi"
     # Sources are named by their path in the repository, and other files by their name. abidiff recognises public types
     # by the names of headers. The file then contains no path of the machine that wrote it.
     sed -i "s,\( path='\)/[^']*/\(src/[^']*'\),\1\2,; s,\( path='\)/[^']*/\([^/']*'\),\1\2," "$abi"
   done
+  rm "$private"
   cp -r "$include" "$kept/$version/include"
   # The programs that tests/abi/CMakeLists.txt builds with these headers: old.c, those of tests/install/outside that need
   # no other file and work with an ordinary build, and the application that scripts/new writes.
@@ -58,10 +64,6 @@ trap 'rm -rf "$folder"' EXIT
 for kind in struct union enum; do
   printf '[suppress_type]\n  type_kind = %s\n  name_not_regexp = ^(vestry_|__anonymous)\n' $kind
 done >"$folder/others"
-# Private symbols have the version of exactly one release, and only its own libraries use them.
-for kind in function variable; do
-  printf '[suppress_%s]\n  symbol_name_regexp = ^vsi_\n' $kind >>"$folder/others"
-done
 printf '[suppress_type]\n  type_kind = struct\n  has_data_member_inserted_at = end\n  has_size_change = yes\n' >"$folder/end"
 # The output of abidiff for a struct that has only additional members. abidiff reports each type separately
 # (--leaf-changes-only); otherwise a type that is reached only through a struct would not be compared.
