@@ -431,7 +431,7 @@ static vestry_err render_part(vestry_pages *pages, bool is_stream, const vestry_
 void vsi_render_log(vestry_page *page, const char *what, const char *which, const vestry_html *html, vestry_err error,
                     const char *held) {
   const vestry_host *host = page->pages->host;
-  char why[VSI_HTML_EXPLAINED], line[2 * VSI_HELD_LOG_BYTES], before[64] = "";
+  char why[VSI_HTML_EXPLAINED], line[VSI_HELD_LOG_BYTES], before[64] = "";
   uint32_t left_out;
   const bool is_of_html = vestry_html_error(html, NULL, NULL) == error;
   const char *of_html = is_of_html ? vsi_html_explain(html, error, why) : "";
