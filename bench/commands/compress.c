@@ -115,7 +115,7 @@ static void stream_release(void *transport) {
 static vestry_err peer_open(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                             void **ret_transport) {
   static const vestry_transport_ops ops = {
-      sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, NULL, NULL, NULL};
+      .open = stream_open, .write = stream_write, .end = stream_end, .release = stream_release};
   (void)head;
   *ret_ops = &ops;
   *ret_transport = request;

@@ -388,15 +388,28 @@ const vestry_profile_ops *bench_profile(const char *encoding) {
   return NULL;
 }
 
+/* Read how streams write. Prints a message and returns false if the name is unknown. */
+static bool bench_io(const char *name, vestry_runtime_io *ret_io) {
+  static const char *const names[] = {"automatic", "batched", "plain"}; /* in the order of the enum */
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (!strcmp(names[i], name)) {
+      *ret_io = (vestry_runtime_io)i;
+      return true;
+    }
+  fprintf(stderr, "vestry-bench: --io: '%s' is not automatic, batched or plain\n", name);
+  return false;
+}
+
 int bench_serve(int argc, char **argv) {
   uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, pages_too = 0,
            queue_bytes = 0, budget_bytes = 0, request_bytes = 0, request_ms = 0, per_address = 0, response_bytes = 0,
            members_count = 0;
   const char *adapter = "civetweb", *encoding = "identity", *tls_key = NULL, *tls_certificate = NULL,
-             *cluster_url = NULL, *node = NULL;
+             *cluster_url = NULL, *node = NULL, *io = "automatic";
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
                                   {"--encoding", &encoding, NULL, 0, 0},
                                   {"--adapter", &adapter, NULL, 0, 0},
+                                  {"--io", &io, NULL, 0, 0},
                                   {"--threads", NULL, &threads, 1, 20000},
                                   {"--streams", NULL, &streams, 1, 1000000},
                                   {"--tls-key", &tls_key, NULL, 0, 0},
@@ -435,12 +448,15 @@ int bench_serve(int argc, char **argv) {
       .profiles = &profile,
       .profiles_count = profile.ops != &vestry_profile_identity};
   if (counts_memory) instance.host = bench_counting_host();
+  vestry_runtime_options running = {.host = instance.host};
+  if (!bench_io(io, &running.io)) return 2;
   const vestry_session_options sessions = bench_members_sessions(members_count);
   bench_members members = {0};
   vestry *v = NULL;
   bench_pages *pages = NULL;
   bench_cluster *cluster = NULL;
-  vestry_err error = vestry_create(&instance, &v);
+  vestry_err error = vestry_runtime_create(&running, &instance.runtime);
+  if (!error) error = vestry_create(&instance, &v);
   if (!error && members_count) error = vestry_sessions_create(v, &sessions);
   if (!error && pages_too) error = bench_pages_create(v, &pages);
   if (!error && members_count) error = bench_members_mount(&members, v, members_count);
@@ -451,6 +467,7 @@ int bench_serve(int argc, char **argv) {
     bench_members_finish(&members);
     bench_pages_destroy(pages);
     vestry_destroy(v);
+    vestry_runtime_destroy(instance.runtime);
     return 1;
   }
   status = serve(&(served){.v = v, .pages = pages, .cluster = cluster},
@@ -467,5 +484,6 @@ int bench_serve(int argc, char **argv) {
   bench_cluster_destroy(cluster);
   bench_pages_destroy(pages);
   vestry_destroy(v);
+  vestry_runtime_destroy(instance.runtime);
   return status;
 }

@@ -33,6 +33,17 @@ typedef struct vestry_timer vestry_timer;
 /** For threads_count: no threads; the caller runs everything with vestry_runtime_step. */
 #define VESTRY_THREADS_NONE UINT32_MAX
 
+/** How the streams of a runtime write. */
+typedef enum vestry_runtime_io {
+  VESTRY_RUNTIME_IO_AUTOMATIC, /**< batched if the runtime has threads and the kernel has io_uring; otherwise plain */
+  VESTRY_RUNTIME_IO_BATCHED,   /**< each thread collects up to 256 small writes (2 KiB) of streams whose transport has
+                                    `compose`, and passes them to the kernel together (io_uring), when it has nothing
+                                    else to do and after a millisecond at the latest. Needs about 170 KiB a thread. If
+                                    the kernel refuses, the log has a line, and the runtime is plain. A stepped runtime
+                                    sends its batch in a step that finds nothing else to do */
+  VESTRY_RUNTIME_IO_PLAIN      /**< each write is a system call */
+} vestry_runtime_io;
+
 /** Options of a runtime. Zero is the default. */
 typedef struct vestry_runtime_options {
   size_t size;             /**< sizeof(vestry_runtime_options), or 0 */
@@ -42,11 +53,12 @@ typedef struct vestry_runtime_options {
                                 runtimes only */
   uint32_t threads_count;  /**< 0: one for each processor that the process may use; at most 256; or
                                 VESTRY_THREADS_NONE */
+  vestry_runtime_io io;    /**< how streams write */
 } vestry_runtime_options;
 
 /** The defaults. */
 #define VESTRY_RUNTIME_OPTIONS_INIT                                                                                    \
-  { sizeof(vestry_runtime_options), NULL, 0 }
+  { sizeof(vestry_runtime_options), NULL, 0, VESTRY_RUNTIME_IO_AUTOMATIC }
 
 /** Create a runtime and start its threads. They are named vestry-0, vestry-1 … and vestry-timer, and block all signals.
  *  options      NULL: the defaults

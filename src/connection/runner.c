@@ -43,6 +43,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/options.h"
 #include "base/probe.h"
 #include "base/trace.h"
 #include "connection/backlog.h"
@@ -50,6 +51,7 @@
 #include "connection/tail.h"
 #include "event/extras.h"
 #include "runtime/runtime.h"
+#include "runtime/sends.h"
 
 /* How long the end of a stream waits for a peer that does not take all bytes:
  *
@@ -253,9 +255,14 @@ static void open_stream(vestry_connection *connection) {
   if (connection->hooks->on_open) connection->hooks->on_open(connection, vsi_connection_context(connection));
 }
 
-/* Write the taken deliveries with one call. */
-static void write_taken(vestry_connection *connection) {
+/* The bytes of one write: those of the taken deliveries. */
+typedef struct write_offer {
+  size_t count, wanted; /* wanted: all bytes */
+  bool has_event;
   vestry_slice slices[SLICES_A_WRITE];
+} write_offer;
+
+static void get_offer(const vestry_connection *connection, write_offer *ret_offer) {
   size_t count = 0, wanted = 0;
   bool has_event = false;
   for (const vsi_delivery *at = connection->taken_last; count < connection->taken_count && count < SLICES_A_WRITE;) {
@@ -266,33 +273,62 @@ static void write_taken(vestry_connection *connection) {
       slice.data = (const char *)slice.data + connection->offset;
       slice.len -= connection->offset;
     }
-    slices[count++] = slice;
+    ret_offer->slices[count++] = slice;
     wanted += slice.len;
   }
-  if (!wanted) { /* do not call the transport without bytes: an empty chunk ends a stream */
-    while (count--) drop_first(connection, true);
+  ret_offer->count = count;
+  ret_offer->wanted = wanted;
+  ret_offer->has_event = has_event;
+}
+
+/* Settle what a write has taken. */
+static void settle_write(vestry_connection *connection, const write_offer *offer, vestry_io io, size_t written) {
+  vsi_connection_count(&connection->writes_count, 1);
+  if (!survived(connection, io)) return;
+  if (io == VESTRY_IO_OK || written > offer->wanted) written = offer->wanted;
+  vsi_connection_count(&connection->wire_bytes, written);
+  VSI_PROBE2(write, connection->id, written);
+  if (written && offer->has_event)
+    atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
+  for (size_t i = 0; i < offer->count && written >= offer->slices[i].len; i++) {
+    written -= offer->slices[i].len;
+    drop_first(connection, true);
+  }
+  connection->offset += (uint32_t)written; /* a part of one event, which has at most 1 GiB (VSI_QUEUE_MAX_BYTES) */
+  connection->blocked = io == VESTRY_IO_WOULD_BLOCK;
+  if (connection->blocked) VSI_PROBE2(stall, connection->id, offer->wanted);
+}
+
+/* Queue a small write in the batch of this thread (runtime/sends.h); `sent` continues the run. false: write it
+ * directly. */
+static bool queue_write(vestry_connection *connection, const write_offer *offer) {
+  const vestry_transport_ops *ops = connection->ops;
+  if (!VSI_OPS_HAVE(ops, vestry_transport_ops, sent) || offer->wanted > VSI_SEND_ROOM) return false;
+  vsi_sends *sends = vsi_sends_here(connection->actor.pool);
+  if (!sends) return false;
+  int descriptor = -1;
+  const size_t len = ops->compose(connection->transport, offer->slices, offer->count, vsi_sends_room(sends),
+                                  VSI_SEND_ROOM, &descriptor);
+  if (len) vsi_sends_add(sends, &connection->actor, descriptor, len);
+  return len;
+}
+
+/* Write the taken deliveries with one call. may_batch: in a run, the write may be queued instead; then
+ * actor.is_sending is set. */
+static void write_taken(vestry_connection *connection, bool may_batch) {
+  write_offer offer;
+  get_offer(connection, &offer);
+  if (!offer.wanted) { /* do not call the transport without bytes: an empty chunk ends a stream */
+    while (offer.count--) drop_first(connection, true);
     return;
   }
   /* Cleared before the write, so that room that comes during the write is not lost. */
   atomic_store_explicit(&connection->writable, false, memory_order_relaxed);
   atomic_thread_fence(memory_order_seq_cst); /* [C] */
+  if (may_batch && queue_write(connection, &offer)) return;
   size_t written = 0;
-  vestry_io io = connection->ops->write(connection->transport, slices, count, &written);
-  vsi_connection_count(&connection->writes_count, 1);
-  if (!survived(connection, io)) return;
-  if (io == VESTRY_IO_OK) written = wanted;
-  if (written > wanted) written = wanted;
-  vsi_connection_count(&connection->wire_bytes, written);
-  VSI_PROBE2(write, connection->id, written);
-  if (written && has_event)
-    atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
-  for (size_t i = 0; i < count && written >= slices[i].len; i++) {
-    written -= slices[i].len;
-    drop_first(connection, true);
-  }
-  connection->offset += (uint32_t)written; /* a part of one event, which has at most 1 GiB (VSI_QUEUE_MAX_BYTES) */
-  connection->blocked = io == VESTRY_IO_WOULD_BLOCK;
-  if (connection->blocked) VSI_PROBE2(stall, connection->id, wanted);
+  vestry_io io = connection->ops->write(connection->transport, offer.slices, offer.count, &written);
+  settle_write(connection, &offer, io, written);
 }
 
 /* Append a heartbeat to the taken deliveries. No event waits to be written, so the heartbeat takes no event's place.
@@ -330,7 +366,7 @@ static void keep_heartbeat(vestry_connection *connection) {
 }
 
 /* Write until no event or no room is left, or until other connections must have the thread. */
-static void write_waiting(vestry_connection *connection) {
+static void write_waiting(vestry_connection *connection, bool may_batch) {
   vsi_connection_conflate(connection); /* also if the transport has no room, because events pile up then */
   for (int writes = 0;; writes++) {
     if (connection->blocked) {
@@ -344,8 +380,8 @@ static void write_waiting(vestry_connection *connection) {
       vsi_actor_notify(&connection->actor);
       return;
     }
-    write_taken(connection);
-    if (is_over(connection)) return;
+    write_taken(connection, may_batch);
+    if (connection->actor.is_sending || is_over(connection)) return;
   }
 }
 
@@ -358,7 +394,7 @@ static void write_end(vestry_connection *connection) {
     break_off(connection);
   else
     append_coded(connection, segment);
-  write_waiting(connection);
+  write_waiting(connection, true);
 }
 
 /* Return the time at which an end stops waiting for its peer. */
@@ -391,7 +427,8 @@ static void run(vsi_actor *actor) {
   if (!is_over(connection) && state == VESTRY_STATE_OPENING) open_stream(connection);
   if (!is_over(connection)) {
     if (vsi_connection_is_open(connection)) keep_heartbeat(connection);
-    write_waiting(connection);
+    write_waiting(connection, true);
+    if (connection->actor.is_sending) return;
   }
   if (vsi_connection_is_open(connection)) {
     tell_written(connection);
@@ -401,6 +438,7 @@ static void run(vsi_actor *actor) {
   vsi_queue_shut(&connection->queue); /* a close sets the cause first, so this run may come before its shut */
   bool clean = vestry_cause_is_clean(vsi_connection_cause(connection)); /* the cause no longer changes */
   if (clean && !is_over(connection)) write_end(connection);
+  if (connection->actor.is_sending) return;
   bool complete = !is_over(connection);
   bool has_rest = connection->taken_last || vsi_queue_count(&connection->queue);
   if (complete && connection->blocked && has_rest) { /* without a rest, the last write took everything */
@@ -420,6 +458,21 @@ static void run(vsi_actor *actor) {
   finish(connection, clean && complete);
 }
 
+/* Continue a run whose write was queued. Its other parts are left to another run, if they have something to do. */
+static void sent(vsi_actor *actor, int result) {
+  vestry_connection *connection = connection_of(actor);
+  write_offer offer;
+  get_offer(connection, &offer);
+  size_t written = 0;
+  vestry_io io = connection->ops->sent(connection->transport, result, &written);
+  settle_write(connection, &offer, io, written);
+  const bool has_more = connection->taken_last || vsi_queue_count(&connection->queue);
+  /* relaxed: as in tell_written. A blocked stream waits for a notify of its adapter. */
+  if ((has_more && !connection->blocked) || is_over(connection) || !vsi_connection_is_open(connection) ||
+      atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))
+    vsi_actor_notify(actor);
+}
+
 /* Write waiting events, but do nothing else that a run does. A thread that needs more, such as one that closes the
  * connection, also notifies, and then a run follows. But if a worker waits until the events are written (is_awaited), a
  * run is needed after each visit, because only a run calls on_written. */
@@ -427,7 +480,7 @@ void vsi_connection_visit(vestry_connection *connection) {
   /* relaxed: only the runner writes the state */
   bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN;
   bool is_well = has_begun && vsi_connection_is_open(connection) && !is_over(connection);
-  if (is_well) write_waiting(connection);
+  if (is_well) write_waiting(connection, false);
   if (!is_well || atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))
     vsi_actor_notify(&connection->actor);
 }
@@ -453,7 +506,7 @@ static void wake_dedicated(vsi_actor *actor) {
     connection->ops->wake(connection->transport);
 }
 
-const vsi_actor_class vsi_connection_pooled = {.run = run, .ref = hold, .unref = let_go};
+const vsi_actor_class vsi_connection_pooled = {.run = run, .ref = hold, .unref = let_go, .sent = sent};
 const vsi_actor_class vsi_connection_dedicated = {.run = run, .ref = hold, .unref = let_go, .wake = wake_dedicated};
 
 vestry_connection_state vestry_connection_run(vestry_connection *connection) {

@@ -21,7 +21,8 @@
  *
  * An actor that is created held begins as RUNNING, with its creating thread inside; release is the end of that run. A
  * thread that enters makes the same transition from IDLE to RUNNING without a run. Notifies that arrive meanwhile get a
- * run afterwards.
+ * run afterwards. A run that has queued a send (sends.c) returns while the actor stays RUNNING; vsi_actor_sent, on the
+ * same thread, is the end of that run.
  *
  * - Exclusion: only READY → RUNNING and IDLE → RUNNING admit a thread, by a compare-and-swap, which one thread wins.
  *   Exactly one transition at a time leads to READY, and its thread schedules the actor exactly once. So an actor is in
@@ -44,6 +45,7 @@ void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *po
   actor->class = class;
   actor->pool = pool;
   atomic_init(&actor->state, IDLE);
+  actor->is_sending = false;
 }
 
 void vsi_actor_init_held(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool) {
@@ -119,9 +121,17 @@ bool vsi_actor_enter(vsi_actor *actor) {
 bool vsi_actor_run_job(vsi_job *job) {
   vsi_actor *actor = (vsi_actor *)job;
   uint32_t state = READY;
+  if (!actor->class->sent && !actor->class->wake) (void)vsi_pool_flush(actor->pool);
   if (!atomic_compare_exchange_strong_explicit(&actor->state, &state, RUNNING, memory_order_acquire, /* [B] */
                                                memory_order_relaxed))
     return false;
   actor->class->run(actor);
-  return end_run(actor, true);
+  return !actor->is_sending && end_run(actor, true);
+}
+
+void vsi_actor_sent(vsi_actor *actor, int result) {
+  VSI_ASSERT(actor->is_sending);
+  actor->is_sending = false;
+  actor->class->sent(actor, result);
+  (void)end_run(actor, false);
 }

@@ -23,6 +23,10 @@ typedef struct vsi_actor_class {
   /* NULL: the pool runs the actor. Otherwise, wakes the thread that will call vsi_actor_run. Any thread, no lock held,
    * must not block. */
   void (*wake)(vsi_actor *actor);
+  /* Called on the run's thread when a send that a run has queued (sends.h) has its result: that of send(2), or the
+   * negative errno. The run ends afterwards. NULL: its runs queue no sends; they may take long, so the sends that wait
+   * are sent before each. */
+  void (*sent)(vsi_actor *actor, int result);
 } vsi_actor_class;
 
 struct vsi_actor {
@@ -30,6 +34,7 @@ struct vsi_actor {
   const vsi_actor_class *class;
   vsi_pool *pool;
   _Atomic(uint32_t) state; /* IDLE, READY, RUNNING, RUNNING_NOTIFIED: see actor.c */
+  bool is_sending;         /* the run continues until `sent` was called; used inside a run only */
 };
 
 VESTRY_API void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
@@ -51,6 +56,9 @@ VESTRY_API void vsi_actor_notify(vsi_actor *actor);
 bool vsi_actor_enter(vsi_actor *actor);
 /* Enter an actor if this is possible; does nothing if it returns false. */
 bool vsi_actor_try_enter(vsi_actor *actor);
+
+/* Continue and end a run that has queued a send; called by sends.c. */
+void vsi_actor_sent(vsi_actor *actor, int result);
 
 /* Run a READY actor once, on this thread. Returns true if it was notified meanwhile and is READY again (an actor of the
  * pool was queued again, another one was woken again); false if it is IDLE or was not READY. */

@@ -137,14 +137,31 @@ static void *work(void *argument) {
   vsi_pool_worker *worker = argument;
   this_worker = worker;
   do {
-    for (vsi_job *job; (job = take(worker)) != NULL;) run_one(worker->pool, job);
+    vsi_job *job;
+    while ((job = take(worker)) != NULL || vsi_pool_flush(worker->pool))
+      if (job) run_one(worker->pool, job);
   } while (park(worker));
+  vsi_sends_destroy(worker->sends);
   this_worker = NULL;
   return NULL;
 }
 
 bool vsi_pool_is_mine(const vsi_pool *pool) {
   return this_worker && this_worker->pool == pool;
+}
+
+vsi_sends **vsi_pool_sends(vsi_pool *pool) {
+  if (!pool->workers_count) return &pool->sends;
+  return vsi_pool_is_mine(pool) ? &this_worker->sends : NULL;
+}
+
+bool vsi_pool_flush(vsi_pool *pool) {
+  vsi_sends **at = vsi_pool_sends(pool);
+  return at && *at && vsi_sends_flush(*at);
+}
+
+void vsi_pool_batch(vsi_pool *pool) {
+  atomic_store_explicit(&pool->batches, true, memory_order_relaxed); /* relaxed: a worker that misses it writes */
 }
 
 static void queue(vsi_pool *pool, vsi_job *job) {
@@ -166,8 +183,9 @@ void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job) {
 
 bool vsi_pool_run_one(vsi_pool *pool) {
   vsi_job *job = vsi_job_queue_pop(&pool->outside);
-  if (job) run_one(pool, job);
-  return job != NULL;
+  if (!job) return vsi_pool_flush(pool);
+  run_one(pool, job);
+  return true;
 }
 
 void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake) {
@@ -235,6 +253,7 @@ void vsi_pool_stop(vsi_pool *pool) {
 }
 
 void vsi_pool_finish(vsi_pool *pool) {
+  vsi_sends_destroy(pool->sends);
   for (uint32_t i = 0; i < pool->workers_count; i++) {
     vsi_mutex_finish(&pool->workers[i].queue.lock);
     pthread_cond_destroy(&pool->workers[i].woken);

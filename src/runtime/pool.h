@@ -68,11 +68,14 @@ static inline vsi_job *vsi_job_queue_pop(vsi_job_queue *queue) {
   return job;
 }
 
+typedef struct vsi_sends vsi_sends; /* sends.h */
+
 typedef struct vsi_pool_worker {
   struct vsi_pool *pool;
   pthread_t thread;
   uint32_t index;
-  uint32_t turn; /* used by the worker only */
+  uint32_t turn;    /* used by the worker only, like the next member */
+  vsi_sends *sends; /* its batch; NULL: none yet */
   vsi_job_queue queue;
   pthread_cond_t woken;                   /* only this worker waits for it */
   bool is_woken;                          /* guarded by park_lock: a wake-up granted and not yet used */
@@ -87,6 +90,9 @@ typedef struct vsi_pool {
   vsi_pool_worker *workers; /* NULL: stepped */
   uint32_t workers_count;
   vsi_job_queue outside; /* jobs submitted by threads that are no workers */
+  vsi_sends *sends;      /* of a stepped pool: the batch of the thread that steps; NULL: none yet */
+  _Atomic(bool) batches; /* whether streams may batch their sends; relaxed, becomes false once */
+  _Atomic(uint64_t) batches_count, batched_count; /* batches, and sends in them; relaxed */
 
   vsi_mutex park_lock;                          /* innermost */
   SLIST_HEAD(, vsi_pool_worker) parked_workers; /* guarded by park_lock: they sleep and were not woken yet */
@@ -128,6 +134,15 @@ void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job);
 
 /* Begin or end observing the pool. While it is observed, some jobs are timed. Any thread. */
 VESTRY_API void vsi_pool_observe(vsi_pool *pool, bool observes);
+
+/* Let the streams of the pool batch their sends (sends.h). Before the first job. */
+void vsi_pool_batch(vsi_pool *pool);
+/* Return where the batch of this thread is stored; NULL: the thread has none. */
+vsi_sends **vsi_pool_sends(vsi_pool *pool);
+/* Send the batch of this thread. Returns false if there was nothing to send. */
+bool vsi_pool_flush(vsi_pool *pool);
+bool vsi_sends_flush(vsi_sends *sends);
+void vsi_sends_destroy(vsi_sends *sends);
 
 /* Return whether this thread is one of the pool's workers. */
 bool vsi_pool_is_mine(const vsi_pool *pool);

@@ -45,9 +45,10 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
   const vestry_host *host = vsi_host(own.host);
   bool threaded = own.threads_count != VESTRY_THREADS_NONE;
   if (!ret_runtime || !host->reallocate || !host->now_ns || !host->random ||
-      (threaded && own.threads_count > THREADS_MAX))
+      (threaded && own.threads_count > THREADS_MAX) || (unsigned)own.io > VESTRY_RUNTIME_IO_PLAIN)
     return vsi_mistake(host, "vestry_runtime_create",
-                       "ret_runtime is NULL, the host lacks a function, or threads_count is more than 256");
+                       "ret_runtime is NULL, the host lacks a function, threads_count is more than 256, or io is no "
+                       "vestry_runtime_io");
   uint32_t workers_count = !threaded ? 0 : own.threads_count ? own.threads_count : processors();
 
   vestry_runtime *runtime = vsi_calloc(host, 1, sizeof *runtime);
@@ -56,6 +57,8 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
   vsi_home *home = create_home();
   vestry_err error =
       home ? vsi_pool_init(&runtime->pool, host, home, workers_count, vsi_actor_run_job) : VESTRY_NO_MEMORY;
+  if (!error && (own.io == VESTRY_RUNTIME_IO_BATCHED || (threaded && own.io == VESTRY_RUNTIME_IO_AUTOMATIC)))
+    vsi_pool_batch(&runtime->pool);
   if (!error && (error = vsi_ticker_init(&runtime->ticker, host, threaded)) != VESTRY_OK) {
     vsi_pool_stop(&runtime->pool);
     vsi_pool_finish(&runtime->pool);

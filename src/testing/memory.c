@@ -25,6 +25,8 @@ struct vestry_memory_exchange {
   const vestry_memory_call *call;
   size_t body_read;
 
+  vestry_slice composed; /* of the stream's runner: bytes that wait in a batch */
+
   /* Set before the exchange is returned, then constant. */
   vestry_connection *connection; /* a reference; NULL: no stream was opened */
 
@@ -198,6 +200,27 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
   return io;
 }
 
+/* A composed write is kept in the exchange until the batch is sent. */
+static size_t stream_compose(void *transport, const vestry_slice *slices, size_t count, void *buffer, size_t room,
+                             int *ret_descriptor) {
+  (void)ret_descriptor; /* none: `sent` takes the bytes */
+  vestry_memory_exchange *exchange = transport;
+  size_t len = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (slices[i].len > room - len) return 0;
+    memcpy((char *)buffer + len, slices[i].data, slices[i].len);
+    len += slices[i].len;
+  }
+  exchange->composed = (vestry_slice){buffer, len};
+  return len;
+}
+
+static vestry_io stream_sent(void *transport, int result, size_t *ret_written) {
+  vestry_memory_exchange *exchange = transport;
+  (void)result; /* all bytes: there is no socket */
+  return stream_write(transport, &exchange->composed, 1, ret_written);
+}
+
 static void stream_end(void *transport, bool clean, vestry_cause cause) {
   (void)cause;
   vestry_memory_exchange *exchange = transport;
@@ -219,6 +242,8 @@ static const vestry_transport_ops stream_ops = {
     .release = stream_release,
     .wake = NULL, /* writes never block, so the pool runs the connection */
     .name = "memory",
+    .compose = stream_compose,
+    .sent = stream_sent,
 };
 
 static vestry_err request_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,

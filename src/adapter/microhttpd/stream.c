@@ -267,6 +267,18 @@ static vestry_io stream_open(void *transport) {
   return VESTRY_IO_OK;
 }
 
+/* Act on the result of a write, and return it. */
+static vestry_io after_write(vsi_microhttpd_stream *stream, vestry_io io) {
+  if (io == VESTRY_IO_WOULD_BLOCK && !stream->asked_room) {
+    stream->asked_room = true;
+    vsi_microhttpd_watch_room(&stream->adapter->watch, stream->key);
+  }
+  /* The watch may not have found the reason yet; the first cause counts. */
+  if (io == VESTRY_IO_HANGUP)
+    vestry_connection_close(stream->connection, vsi_microhttpd_verdict(stream->wire.fd, stream->wire.error));
+  return io;
+}
+
 static vestry_io stream_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
   vsi_microhttpd_stream *stream = transport;
   /* acquire: pairs with leave_head */
@@ -276,14 +288,24 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
     return VESTRY_IO_WOULD_BLOCK; /* the takeover reports room */
   }
   if (state != VSI_MICROHTTPD_OURS) return VESTRY_IO_HANGUP;
-  vestry_io io = vsi_microhttpd_wire_write(&stream->wire, slices, count, ret_written);
-  if (io == VESTRY_IO_WOULD_BLOCK && !stream->asked_room) {
-    stream->asked_room = true;
-    vsi_microhttpd_watch_room(&stream->adapter->watch, stream->key);
-  }
-  /* The watch may not have found the reason yet; the first cause counts. */
-  if (io == VESTRY_IO_HANGUP)
-    vestry_connection_close(stream->connection, vsi_microhttpd_verdict(stream->wire.fd, stream->wire.error));
+  return after_write(stream, vsi_microhttpd_wire_write(&stream->wire, slices, count, ret_written));
+}
+
+/* The socket stays open until the result is taken: only stream_end closes it. */
+static size_t stream_compose(void *transport, const vestry_slice *slices, size_t count, void *buffer, size_t room,
+                             int *ret_descriptor) {
+  vsi_microhttpd_stream *stream = transport;
+  /* acquire: pairs with leave_head */
+  if (atomic_load_explicit(&stream->state, memory_order_acquire) != VSI_MICROHTTPD_OURS) return 0;
+  *ret_descriptor = stream->wire.fd;
+  return vsi_microhttpd_wire_compose(&stream->wire, slices, count, buffer, room);
+}
+
+static vestry_io stream_sent(void *transport, int result, size_t *ret_written) {
+  vsi_microhttpd_stream *stream = transport;
+  vestry_io io = after_write(stream, vsi_microhttpd_wire_sent(&stream->wire, result, ret_written));
+  /* After a part, there may be room for more: the next write finds out. */
+  if (io == VESTRY_IO_WOULD_BLOCK && result > 0) vestry_connection_writable(stream->connection);
   return io;
 }
 
@@ -329,6 +351,8 @@ static const vestry_transport_ops stream_ops = {
     .wake = NULL, /* writes never block: the pool runs the connection */
     .name = "microhttpd",
     .unacknowledged = stream_unacknowledged,
+    .compose = stream_compose,
+    .sent = stream_sent,
 };
 
 /* ------------------------------------------------------------------------- functions on libmicrohttpd's thread ---- */

@@ -101,9 +101,17 @@ static size_t gather(const parts *from, char *to, size_t room) {
 }
 
 /* Note the errno. lacks_memory: the peer may still be there. */
-static vestry_io fail(vsi_microhttpd_wire *wire, bool lacks_memory) {
-  wire->error = (int16_t)errno;
+static vestry_io fail(vsi_microhttpd_wire *wire, int error, bool lacks_memory) {
+  wire->error = (int16_t)error;
   return lacks_memory ? VESTRY_IO_ERROR : VESTRY_IO_HANGUP;
+}
+
+/* Take the result of a send: the number of bytes, or the negative errno. */
+static vestry_io take_result(vsi_microhttpd_wire *wire, ssize_t result) {
+  if (result == -EAGAIN || result == -EWOULDBLOCK) return VESTRY_IO_WOULD_BLOCK;
+  if (result < 0) return fail(wire, (int)-result, result == -ENOMEM || result == -ENOBUFS);
+  wire->chunk_done += (uint32_t)result;
+  return VESTRY_IO_OK;
 }
 
 /* Short parts are copied, because that is faster than passing them to the kernel one by one. */
@@ -116,10 +124,7 @@ static vestry_io send_plain(vsi_microhttpd_wire *wire, parts *rest) {
     sent = len ? send(wire->fd, little, len, MSG_NOSIGNAL | MSG_DONTWAIT)
                : sendmsg(wire->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   while (sent < 0 && errno == EINTR);
-  if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return VESTRY_IO_WOULD_BLOCK;
-  if (sent < 0) return fail(wire, errno == ENOMEM || errno == ENOBUFS);
-  wire->chunk_done += (uint32_t)sent;
-  return VESTRY_IO_OK;
+  return take_result(wire, sent < 0 ? -errno : sent);
 }
 
 /* Send a record, or the pending one, which gnutls holds (rest: NULL). gnutls passes the socket's errno on, unless it
@@ -133,7 +138,7 @@ static vestry_io send_tls(vsi_microhttpd_wire *wire, const parts *rest) {
   if (sent > 0) wire->chunk_done += (uint32_t)sent;
   if (sent > 0 || blocks) wire->pending = blocks ? (uint16_t)len : 0;
   if (blocks) return VESTRY_IO_WOULD_BLOCK;
-  return sent > 0 ? VESTRY_IO_OK : fail(wire, sent == GNUTLS_E_MEMORY_ERROR);
+  return sent > 0 ? VESTRY_IO_OK : fail(wire, errno, sent == GNUTLS_E_MEMORY_ERROR);
 }
 
 /* Try to send once: the pending record, or as much of the chunk as the socket takes. offer: the caller's bytes that
@@ -172,6 +177,31 @@ vestry_io vsi_microhttpd_wire_write(vsi_microhttpd_wire *wire, const vestry_slic
   while (offer.len && io == VESTRY_IO_OK) io = send_once(wire, &offer); /* until nothing is left, or no room */
   if (io == VESTRY_IO_WOULD_BLOCK) *ret_written = offered - offer.len;
   return io;
+}
+
+size_t vsi_microhttpd_wire_compose(vsi_microhttpd_wire *wire, const vestry_slice *slices, size_t count, void *buffer,
+                                   size_t room) {
+  parts offer = {.count = 0}, whole;
+  if (wire->tls || wire->chunk_len || count > SLICES_MAX) return 0;
+  for (size_t i = 0; i < count; i++) add(&offer, slices[i].data, slices[i].len);
+  if (offer.len > room) return 0;
+  wire->chunk_len = (uint32_t)offer.len;
+  wire->chunk_done = 0;
+  const chunk c = chunk_of(wire);
+  if (c.whole > room) {
+    wire->chunk_len = 0;
+    return 0;
+  }
+  get_rest(&c, &offer, 0, 0, &whole);
+  return gather(&whole, buffer, room);
+}
+
+vestry_io vsi_microhttpd_wire_sent(vsi_microhttpd_wire *wire, int result, size_t *ret_written) {
+  const chunk c = chunk_of(wire);
+  vestry_io io = take_result(wire, result);
+  *ret_written = data_told(&c, wire->chunk_done);
+  if (wire->chunk_done == c.whole || !wire->chunk_done) wire->chunk_len = 0;
+  return io == VESTRY_IO_OK && wire->chunk_len ? VESTRY_IO_WOULD_BLOCK : io;
 }
 
 /* ----------------------------------------------------------------------------------------------------- the end ---- */

@@ -23,6 +23,12 @@ typedef struct vsi_microhttpd_wire {
 vestry_io vsi_microhttpd_wire_write(vsi_microhttpd_wire *wire, const vestry_slice *slices, size_t count,
                                     size_t *ret_written);
 
+/* Compose slices as a chunk of at most `room` bytes, for one send on the plain socket. Returns its length; 0: not
+ * possible with TLS, or while a chunk is sent in part. Then take the send's result, as vestry_transport_ops.sent does. */
+size_t vsi_microhttpd_wire_compose(vsi_microhttpd_wire *wire, const vestry_slice *slices, size_t count, void *buffer,
+                                   size_t room);
+vestry_io vsi_microhttpd_wire_sent(vsi_microhttpd_wire *wire, int result, size_t *ret_written);
+
 /* End the body: only its final chunk, if it has one, remains to be sent. Plain wires only, as for the next function. */
 void vsi_microhttpd_wire_finish(vsi_microhttpd_wire *wire);
 /* Send as much of the final chunk as there is room for. Returns whether all is sent, or nothing more can be. */

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a write whose outcome is known later */
+/* Batched sends.
+ *
+ * A system call costs about as much as what the kernel then does with 100 bytes. A worker that delivers a broadcast has
+ * hundreds of small writes at hand. It collects them, and submits up to SENDS_MOST of them with one system call, by
+ * io_uring. All of them have MSG_DONTWAIT, so the kernel completes each one during that call, with the result that
+ * send(2) would have returned.
+ *
+ *   run of a stream ──> vsi_sends_room, vsi_sends_add ──> (further runs) ──> flush ──> class->sent, end of the run
+ *
+ * Between add and sent, no thread is inside the stream, but its actor is RUNNING: no other thread can write to it, end
+ * it, or close its socket. A notify meanwhile leads to a run afterwards.
+ *
+ * When a batch is sent. A worker sends its batch when it has no other job, before a job that may take long (any that is
+ * not a stream's), when the batch is full, and when its first send has waited for AGE_NS. So a send waits only while
+ * other streams are being run, and at most about a millisecond.
+ *
+ * Without io_uring. The kernel may not have it, or refuse it (the sysctl kernel.io_uring_disabled, seccomp profiles of
+ * containers), or fail later. Then the log gets one line, and all streams of the runtime write directly. The sends of a
+ * batch whose ring fails are performed by send(2), those that the kernel has not taken.
+ *
+ * Threads. A batch belongs to one thread: a worker, or whichever thread steps a stepped runtime. */
+#include "runtime/sends.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#ifndef VSI_WITHOUT_URING
+#include <liburing.h>
+#endif
+
+/* SENDS_MOST: maximum number of sends of a batch. RING_LEAST: smaller batches are not worth a submission. AGE_NS: how
+ * long a send may wait; looked at with every AGE_TURNS-th send. NOT_SENT: a result that no send has. */
+#define AGE_NS UINT64_C(500000)
+enum { SENDS_MOST = 256, BYTES_MOST = 128 << 10, RING_LEAST = 3, AGE_TURNS = 16, NOT_SENT = INT32_MIN };
+
+typedef struct waiting {
+  vsi_actor *actor;
+  uint32_t at, len; /* in bytes */
+  int descriptor;
+  int result; /* of send(2), or the negative errno */
+} waiting;
+
+struct vsi_sends {
+  vsi_pool *pool;
+  uint32_t count, used;
+  bool is_flushing, has_ring;
+  uint64_t since_ns; /* when the first send was added */
+#ifndef VSI_WITHOUT_URING
+  struct io_uring ring;
+#endif
+  waiting all[SENDS_MOST];
+  char bytes[BYTES_MOST];
+};
+
+/* Make the runtime write directly from now on. The first call logs the reason. */
+static void give_up(vsi_pool *pool, vestry_log_level level, const char *what, int error) {
+  if (atomic_exchange_explicit(&pool->batches, false, memory_order_relaxed))
+    vsi_log(pool->host, level,
+            "runtime: sends are not batched any more: %s: %s. Streams are written one by one, which costs more "
+            "processor time (vestry_runtime_options.io)",
+            what, strerror(error));
+}
+
+/* ---- the ring ---------------------------------------------------------------------------------------------------- */
+
+#ifdef VSI_WITHOUT_URING
+static bool ring_init(vsi_sends *sends) {
+  (void)sends;
+  return false;
+}
+static void ring_finish(vsi_sends *sends) {
+  (void)sends;
+}
+static void ring_send(vsi_sends *sends) {
+  (void)sends;
+}
+#else
+/* With SINGLE_ISSUER and DEFER_TASKRUN (Linux 6.1) a completion costs less; a thread that steps may be another one each
+ * time. IORING_SETUP_… of liburing: io_uring_setup(2). */
+static bool ring_init(vsi_sends *sends) {
+  const unsigned wanted = sends->pool->workers_count ? IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN : 0;
+  struct io_uring_params params = {.flags = wanted};
+  int error = io_uring_queue_init_params(SENDS_MOST, &sends->ring, &params);
+  if (error == -EINVAL && wanted) {
+    params = (struct io_uring_params){.flags = 0};
+    error = io_uring_queue_init_params(SENDS_MOST, &sends->ring, &params);
+  }
+  if (error) {
+    give_up(sends->pool, VESTRY_LOG_INFO, "io_uring_setup", -error);
+    return false;
+  }
+  (void)io_uring_ring_dontfork(&sends->ring);
+  return true;
+}
+
+static void ring_finish(vsi_sends *sends) {
+  if (sends->has_ring) io_uring_queue_exit(&sends->ring);
+  sends->has_ring = false;
+}
+
+/* Take the results that the kernel has. Returns their number. */
+static uint32_t take_results(vsi_sends *sends) {
+  struct io_uring_cqe *at;
+  unsigned head;
+  uint32_t count = 0;
+  io_uring_for_each_cqe(&sends->ring, head, at) {
+    sends->all[at->user_data].result = at->res;
+    count++;
+  }
+  io_uring_cq_advance(&sends->ring, count);
+  return count;
+}
+
+/* Submit the batch and wait for all results. If the ring fails, the sends that the kernel has not taken stay NOT_SENT,
+ * and the ring is destroyed, so that it cannot take them later. */
+static void ring_send(vsi_sends *sends) {
+  uint32_t queued[SENDS_MOST], queued_count = 0, taken = 0, done = 0;
+  for (uint32_t i = 0; i < sends->count; i++) {
+    const waiting *at = &sends->all[i];
+    if (at->descriptor < 0) continue;
+    struct io_uring_sqe *entry = io_uring_get_sqe(&sends->ring);
+    if (!entry) break; /* not reached: the ring has SENDS_MOST entries, all free */
+    io_uring_prep_send(entry, at->descriptor, sends->bytes + at->at, at->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    entry->user_data = i;
+    queued[queued_count++] = i;
+  }
+  while (done < queued_count) {
+    const int got = io_uring_submit_and_wait(&sends->ring, queued_count - done);
+    if (got > 0) taken += (uint32_t)got;
+    done += take_results(sends);
+    if (got >= 0 || got == -EINTR) continue;
+    /* The results of sends that the kernel has taken are there, because none of them waits. */
+    for (uint32_t i = 0; i < taken; i++)
+      if (sends->all[queued[i]].result == NOT_SENT) sends->all[queued[i]].result = -EIO;
+    ring_finish(sends);
+    give_up(sends->pool, VESTRY_LOG_WARN, "io_uring_enter", -got);
+    return;
+  }
+}
+#endif
+
+/* ---- the batch --------------------------------------------------------------------------------------------------- */
+
+static vsi_sends *create(vsi_pool *pool) {
+  vsi_sends *sends = vsi_alloc(pool->host, sizeof *sends);
+  if (!sends) {
+    give_up(pool, VESTRY_LOG_WARN, "memory for a batch", ENOMEM);
+    return NULL;
+  }
+  sends->pool = pool;
+  sends->count = sends->used = 0;
+  sends->is_flushing = false;
+  sends->has_ring = ring_init(sends);
+  if (sends->has_ring || !pool->workers_count) return sends; /* a stepped runtime was told to batch */
+  vsi_free(pool->host, sends);
+  return NULL;
+}
+
+void vsi_sends_destroy(vsi_sends *sends) {
+  if (!sends) return;
+  VSI_ASSERT(!sends->count); /* a worker sends its batch before it leaves */
+  ring_finish(sends);
+  vsi_free(sends->pool->host, sends);
+}
+
+vsi_sends *vsi_sends_here(vsi_pool *pool) {
+  if (!atomic_load_explicit(&pool->batches, memory_order_relaxed)) return NULL;
+  vsi_sends **at = vsi_pool_sends(pool);
+  if (!at) return NULL;
+  if (!*at) *at = create(pool);
+  return *at && !(*at)->is_flushing ? *at : NULL;
+}
+
+static void send_directly(waiting *at, const char *bytes) {
+  ssize_t sent;
+  do sent = send(at->descriptor, bytes + at->at, at->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (sent < 0 && errno == EINTR);
+  at->result = sent < 0 ? -errno : (int)sent;
+}
+
+bool vsi_sends_flush(vsi_sends *sends) {
+  if (!sends->count || sends->is_flushing) return false;
+  sends->is_flushing = true;
+  if (sends->has_ring && sends->count >= RING_LEAST) ring_send(sends);
+  atomic_fetch_add_explicit(&sends->pool->batches_count, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&sends->pool->batched_count, sends->count, memory_order_relaxed);
+  for (uint32_t i = 0; i < sends->count; i++) {
+    waiting *at = &sends->all[i];
+    if (at->descriptor < 0)
+      at->result = (int)at->len;
+    else if (at->result == NOT_SENT)
+      send_directly(at, sends->bytes);
+    vsi_actor_sent(at->actor, at->result);
+  }
+  sends->count = sends->used = 0;
+  sends->is_flushing = false;
+  return true;
+}
+
+void *vsi_sends_room(vsi_sends *sends) {
+  bool is_full = sends->count == SENDS_MOST || sends->used > BYTES_MOST - VSI_SEND_ROOM;
+  if (!is_full && sends->count && sends->count % AGE_TURNS == 0)
+    is_full = vsi_now_ns(sends->pool->host) - sends->since_ns > AGE_NS;
+  if (is_full) (void)vsi_sends_flush(sends);
+  return sends->bytes + sends->used;
+}
+
+void vsi_sends_add(vsi_sends *sends, vsi_actor *actor, int descriptor, size_t len) {
+  VSI_ASSERT(sends->count < SENDS_MOST && len <= VSI_SEND_ROOM);
+  if (!sends->count) sends->since_ns = vsi_now_ns(sends->pool->host);
+  sends->all[sends->count++] = (waiting){actor, sends->used, (uint32_t)len, descriptor, NOT_SENT};
+  sends->used += (uint32_t)len;
+  actor->is_sending = true;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Batched sends: the writes of a thread's streams, which the kernel gets together (io_uring). */
+#ifndef VSI_RUNTIME_SENDS_H
+#define VSI_RUNTIME_SENDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "runtime/actor.h"
+
+/* VSI_SEND_ROOM: maximum number of bytes of a send. Larger ones gain little: they are written directly. */
+enum { VSI_SEND_ROOM = 2048 };
+
+/* Return the batch of this thread, which a job of the pool runs on; NULL: the job must write directly. */
+vsi_sends *vsi_sends_here(vsi_pool *pool);
+
+/* Get VSI_SEND_ROOM bytes for the next send. If the batch is full, it is sent first. */
+void *vsi_sends_room(vsi_sends *sends);
+/* Queue the send of the bytes that were put there. The actor's run continues, with no thread inside, until the batch is
+ * sent; then its class's `sent` is called, and the run ends. descriptor: a socket that stays open until then; below 0:
+ * nothing is sent, and the result is `len`. */
+void vsi_sends_add(vsi_sends *sends, vsi_actor *actor, int descriptor, size_t len);
+
+#endif
