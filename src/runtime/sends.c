@@ -159,7 +159,7 @@ static vsi_sends *create(vsi_pool *pool) {
   sends->count = sends->used = 0;
   sends->is_flushing = false;
   sends->has_ring = ring_init(sends);
-  if (sends->has_ring || !pool->workers_count) return sends; /* a stepped runtime was told to batch */
+  if (sends->has_ring) return sends;
   vsi_free(pool->host, sends);
   return NULL;
 }

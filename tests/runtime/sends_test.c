@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+/* Batched sends: bytes, order and results are those of send(2), whatever the kernel refuses. */
+#include "runtime/sends.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/runtime.h"
+#include "support/test.h"
+#include "support/test_host.h"
+#include "support/until.h"
+#include "vestry/runtime.h"
+
+/* A stream of the tests: it sends numbers, one in each run, through the batch if there is one. */
+typedef struct stream {
+  vsi_actor actor; /* first */
+  int ours, theirs;
+  _Atomic(unsigned) sent_count; /* numbers */
+  unsigned batched_count, wanted_count;
+  int last_result;
+} stream;
+
+static void stream_sent(vsi_actor *actor, int result) {
+  stream *s = (stream *)actor;
+  s->last_result = result;
+  if (result != (int)sizeof(unsigned)) return;
+  if (atomic_fetch_add(&s->sent_count, 1) + 1 < s->wanted_count) vsi_actor_notify(actor);
+}
+
+static void stream_run(vsi_actor *actor) {
+  stream *s = (stream *)actor;
+  const unsigned number = atomic_load(&s->sent_count);
+  if (number == s->wanted_count) return;
+  vsi_sends *sends = vsi_sends_here(actor->pool);
+  if (sends) {
+    memcpy(vsi_sends_room(sends), &number, sizeof number);
+    vsi_sends_add(sends, actor, s->ours, sizeof number);
+    s->batched_count++;
+    return;
+  }
+  const ssize_t n = send(s->ours, &number, sizeof number, MSG_NOSIGNAL | MSG_DONTWAIT);
+  stream_sent(actor, n < 0 ? -errno : (int)n);
+}
+
+static void hold(vsi_actor *actor) {
+  (void)actor;
+}
+
+static const vsi_actor_class stream_class = {.run = stream_run, .ref = hold, .unref = hold, .sent = stream_sent};
+
+static void stream_init(stream *s, vestry_runtime *runtime, unsigned wanted_count) {
+  int pair[2];
+  assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  *s = (stream){.ours = pair[0], .theirs = pair[1], .wanted_count = wanted_count};
+  vsi_actor_init(&s->actor, &stream_class, &runtime->pool);
+}
+
+static void stream_finish(stream *s) {
+  close(s->ours);
+  close(s->theirs);
+}
+
+/* Read the numbers that have arrived; each must follow the one before. Returns the next one. */
+static unsigned read_numbers(const stream *s, unsigned next) {
+  for (unsigned number; recv(s->theirs, &number, sizeof number, MSG_DONTWAIT) == (ssize_t)sizeof number; next++)
+    assert_int_equal(number, next);
+  return next;
+}
+
+static vestry_runtime *runtime_of(test_host *th, uint32_t threads_count) {
+  vestry_runtime *runtime = NULL;
+  const vestry_runtime_options options = {
+      .host = &th->host, .threads_count = threads_count, .io = VESTRY_RUNTIME_IO_BATCHED};
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_OK);
+  return runtime;
+}
+
+static void settle(vestry_runtime *runtime) {
+  while (vestry_runtime_step(runtime)) continue;
+}
+
+static bool batches(const vestry_runtime *runtime) {
+  return atomic_load(&runtime->pool.batches);
+}
+
+enum { MANY = 700, ROUNDS = 20 };
+
+/* More streams than fit into a batch, on two workers. */
+static void numbers_of_many_streams_arrive_in_order(void **state) {
+  (void)state;
+  static stream streams[MANY];
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, 2);
+  for (unsigned i = 0; i < MANY; i++) stream_init(&streams[i], runtime, ROUNDS);
+  for (unsigned i = 0; i < MANY; i++) vsi_actor_notify(&streams[i].actor);
+  for (unsigned i = 0; i < MANY; i++) UNTIL(atomic_load(&streams[i].sent_count) == ROUNDS);
+  const bool had_ring = batches(runtime);
+  vestry_runtime_destroy(runtime);
+  unsigned batched_count = 0;
+  for (unsigned i = 0; i < MANY; i++) {
+    assert_int_equal(read_numbers(&streams[i], 0), ROUNDS);
+    batched_count += streams[i].batched_count;
+    stream_finish(&streams[i]);
+  }
+  if (had_ring) assert_int_equal(batched_count, MANY * ROUNDS);
+  test_host_assert_clean(&th);
+}
+
+/* Until the batch is sent, nothing has arrived. It is sent when nothing else is to do, and when it is full. */
+static void a_step_without_work_sends_the_batch(void **state) {
+  (void)state;
+  static stream streams[MANY];
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  for (unsigned i = 0; i < MANY; i++) stream_init(&streams[i], runtime, 1);
+  vsi_actor_notify(&streams[0].actor);
+  assert_true(vestry_runtime_step(runtime));
+  assert_int_equal(read_numbers(&streams[0], 0), 0);
+  assert_true(vestry_runtime_step(runtime));
+  assert_int_equal(read_numbers(&streams[0], 0), 1);
+  assert_false(vestry_runtime_step(runtime));
+
+  for (unsigned i = 1; i < MANY; i++) vsi_actor_notify(&streams[i].actor);
+  for (unsigned i = 1; i < MANY; i++) assert_true(vestry_runtime_step(runtime));
+  assert_int_equal(atomic_load(&runtime->pool.batches_count), 1 + (MANY - 1) / 256);
+  assert_int_equal(read_numbers(&streams[1], 0), 1);
+  assert_int_equal(read_numbers(&streams[MANY - 1], 0), 0);
+  settle(runtime);
+  assert_int_equal(atomic_load(&runtime->pool.batched_count), MANY);
+  for (unsigned i = 2; i < MANY; i++) assert_int_equal(read_numbers(&streams[i], 0), 1);
+  for (unsigned i = 0; i < MANY; i++) stream_finish(&streams[i]);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+typedef struct looker {
+  vsi_actor actor; /* first */
+  const stream *at;
+  unsigned seen;
+} looker;
+
+static void look(vsi_actor *actor) {
+  looker *l = (looker *)actor;
+  l->seen = read_numbers(l->at, 0);
+}
+
+/* A job that is no stream's may take long: the sends that wait are sent before it. */
+static void a_job_of_another_kind_comes_after_the_batch(void **state) {
+  (void)state;
+  static const vsi_actor_class looker_class = {.run = look, .ref = hold, .unref = hold};
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  stream s;
+  stream_init(&s, runtime, 1);
+  looker l = {.at = &s};
+  vsi_actor_init(&l.actor, &looker_class, &runtime->pool);
+  vsi_actor_notify(&s.actor);
+  vsi_actor_notify(&l.actor);
+  settle(runtime);
+  assert_int_equal(l.seen, 1);
+  stream_finish(&s);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+/* A notify while the send waits leads to a run after its result, not before. */
+static void a_notify_while_a_send_waits_runs_afterwards(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  stream s;
+  stream_init(&s, runtime, 1);
+  vsi_actor_notify(&s.actor);
+  assert_true(vestry_runtime_step(runtime));
+  s.wanted_count = 2;
+  vsi_actor_notify(&s.actor);
+  assert_false(vsi_actor_try_enter(&s.actor));
+  settle(runtime);
+  assert_int_equal(s.batched_count, 2);
+  assert_int_equal(read_numbers(&s, 0), 2);
+  stream_finish(&s);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+/* The results of a full socket, of one whose peer is gone, and of one that takes all, in one batch. */
+static void results_are_those_of_send(void **state) {
+  (void)state;
+  enum { STREAMS = 6 };
+  static stream streams[STREAMS];
+  static const char filler[4096];
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  for (unsigned i = 0; i < STREAMS; i++) stream_init(&streams[i], runtime, 1);
+  while (send(streams[1].ours, filler, sizeof filler, MSG_DONTWAIT) > 0) continue;
+  while (send(streams[1].ours, filler, 1, MSG_DONTWAIT) > 0) continue;
+  close(streams[3].theirs);
+  streams[3].theirs = -1;
+  for (unsigned i = 0; i < STREAMS; i++) vsi_actor_notify(&streams[i].actor);
+  settle(runtime);
+  for (unsigned i = 0; i < STREAMS; i++)
+    assert_int_equal(streams[i].last_result, i == 1 ? -EAGAIN : i == 3 ? -EPIPE : (int)sizeof(unsigned));
+  for (unsigned i = 0; i < STREAMS; i++) {
+    if (i != 1 && i != 3) assert_int_equal(read_numbers(&streams[i], 0), 1);
+    stream_finish(&streams[i]);
+  }
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+/* ---- a kernel that refuses --------------------------------------------------------------------------------------- */
+
+/* Let a system call fail with EPERM in this process from now on, as profiles of containers do. */
+static void refuse(unsigned call) {
+  struct sock_filter steps[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const struct sock_fprog filter = {sizeof steps / sizeof *steps, steps};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) _exit(2);
+}
+
+/* In a child: send two rounds of numbers while the kernel refuses a call, from the first or from the second round on.
+ * All numbers must arrive, once and in order, and the log must have one line. */
+static void send_while_refused(unsigned call, unsigned from_round) {
+  enum { STREAMS = 20 };
+  static stream streams[STREAMS];
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  for (unsigned i = 0; i < STREAMS; i++) stream_init(&streams[i], runtime, 0);
+  for (unsigned round = 0; round < 3; round++) {
+    if (round == from_round) refuse(call);
+    for (unsigned i = 0; i < STREAMS; i++) {
+      streams[i].wanted_count = round + 1;
+      vsi_actor_notify(&streams[i].actor);
+    }
+    settle(runtime);
+    for (unsigned i = 0; i < STREAMS; i++)
+      if (read_numbers(&streams[i], round) != round + 1) _exit(3);
+  }
+  if (batches(runtime)) _exit(4);
+  const int warnings_count = call == SYS_io_uring_setup ? 0 : 1; /* usual in a container: information */
+  if (th.log_lines != warnings_count || !strstr(th.last_log, "not batched") || !strstr(th.last_log, "Operation not permitted"))
+    _exit(5);
+  for (unsigned i = 0; i < STREAMS; i++) stream_finish(&streams[i]);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+  _exit(0);
+}
+
+static void assert_arrives_while_refused(unsigned call, unsigned from_round) {
+  const pid_t child = fork();
+  assert_true(child >= 0);
+  if (!child) send_while_refused(call, from_round);
+  int status = 0;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_kernel_that_refuses_io_uring_gets_plain_sends(void **state) {
+  (void)state;
+  assert_arrives_while_refused(SYS_io_uring_setup, 0);
+}
+
+static void a_ring_that_fails_later_loses_and_repeats_nothing(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  stream s;
+  stream_init(&s, runtime, 1);
+  vsi_actor_notify(&s.actor);
+  settle(runtime);
+  const bool has_ring = batches(runtime);
+  stream_finish(&s);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+  if (!has_ring) {
+    print_message("skipped: the kernel has no io_uring here\n");
+    skip();
+  }
+  assert_arrives_while_refused(SYS_io_uring_enter, 0);
+  assert_arrives_while_refused(SYS_io_uring_enter, 1);
+}
+
+/* Without memory for a batch, streams write directly. */
+static void without_memory_sends_are_plain(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  stream s;
+  stream_init(&s, runtime, 1);
+  test_host_fail_in(&th, 0);
+  vsi_actor_notify(&s.actor);
+  settle(runtime);
+  assert_true(test_host_has_failed(&th));
+  test_host_fail_no_more(&th);
+  assert_int_equal(read_numbers(&s, 0), 1);
+  assert_false(batches(runtime));
+  assert_int_equal(th.log_lines, 1);
+  stream_finish(&s);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(numbers_of_many_streams_arrive_in_order),
+      cmocka_unit_test(a_step_without_work_sends_the_batch),
+      cmocka_unit_test(a_job_of_another_kind_comes_after_the_batch),
+      cmocka_unit_test(a_notify_while_a_send_waits_runs_afterwards),
+      cmocka_unit_test(results_are_those_of_send),
+      cmocka_unit_test(a_kernel_that_refuses_io_uring_gets_plain_sends),
+      cmocka_unit_test(a_ring_that_fails_later_loses_and_repeats_nothing),
+      cmocka_unit_test(without_memory_sends_are_plain),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
