@@ -11,7 +11,8 @@ static const struct {
   const char *help;
 } subcommands[] = {
     {"serve", bench_serve,
-     "serve [--port 8090] [--adapter civetweb|microhttpd] [--io automatic|batched|plain] [--threads 256|2] [--streams 10000] [--heartbeat-ms 15000]\n"
+     "serve [--port 8090] [--adapter civetweb|microhttpd] [--io automatic|batched|plain] [--threads 256|2] [--streams "
+     "10000] [--heartbeat-ms 15000]\n"
      "      [--encoding identity|gzip|br] [--queue-bytes N] [--budget-bytes N] [--count-memory]\n"
      "      [--request-bytes N] [--request-ms N] [--per-address N] [--tls-key FILE --tls-certificate FILE] [--pages]\n"
      "      a server for measurements: GET /sub[?key=K], POST /pub[?key=K], POST /html, POST /drain?ms=N,\n"

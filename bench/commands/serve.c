@@ -448,7 +448,7 @@ int bench_serve(int argc, char **argv) {
       .profiles = &profile,
       .profiles_count = profile.ops != &vestry_profile_identity};
   if (counts_memory) instance.host = bench_counting_host();
-  vestry_runtime_options running = {.host = instance.host};
+  vestry_runtime_options running = {.size = sizeof running, .host = instance.host};
   if (!bench_io(io, &running.io)) return 2;
   const vestry_session_options sessions = bench_members_sessions(members_count);
   bench_members members = {0};

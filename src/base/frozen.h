@@ -76,7 +76,7 @@
 #define VSI_LAST_OF_vestry_rate_stats                filling_count
 #define VSI_LAST_OF_vestry_render_observer           settle
 #define VSI_LAST_OF_vestry_request_ops               each_header
-#define VSI_LAST_OF_vestry_runtime_options           io
+#define VSI_LAST_OF_vestry_runtime_options           threads_count
 #define VSI_LAST_OF_vestry_script_options            attributes_count
 #define VSI_LAST_OF_vestry_secret                    previous_len
 #define VSI_LAST_OF_vestry_server_adapter            room
@@ -104,7 +104,7 @@
 #define VSI_LAST_OF_vestry_stream_options            profiles_count
 #define VSI_LAST_OF_vestry_stream_query              from
 #define VSI_LAST_OF_vestry_subscriber                connection
-#define VSI_LAST_OF_vestry_transport_ops             sent
+#define VSI_LAST_OF_vestry_transport_ops             unacknowledged
 #define VSI_LAST_OF_vestry_upload                    bytes
 #define VSI_LAST_OF_vestry_upload_folder_options     unfinished_ms
 #define VSI_LAST_OF_vestry_upload_folder_stats       failed_count

@@ -79,7 +79,7 @@ static unsigned read_numbers(const stream *s, unsigned next) {
 static vestry_runtime *runtime_of(test_host *th, uint32_t threads_count) {
   vestry_runtime *runtime = NULL;
   const vestry_runtime_options options = {
-      .host = &th->host, .threads_count = threads_count, .io = VESTRY_RUNTIME_IO_BATCHED};
+      .size = sizeof options, .host = &th->host, .threads_count = threads_count, .io = VESTRY_RUNTIME_IO_BATCHED};
   assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_OK);
   return runtime;
 }
@@ -257,7 +257,8 @@ static void send_while_refused(unsigned call, unsigned from_round) {
   }
   if (batches(runtime)) _exit(4);
   const int warnings_count = call == SYS_io_uring_setup ? 0 : 1; /* usual in a container: information */
-  if (th.log_lines != warnings_count || !strstr(th.last_log, "not batched") || !strstr(th.last_log, "Operation not permitted"))
+  if (th.log_lines != warnings_count || !strstr(th.last_log, "not batched") ||
+      !strstr(th.last_log, "Operation not permitted"))
     _exit(5);
   for (unsigned i = 0; i < STREAMS; i++) stream_finish(&streams[i]);
   vestry_runtime_destroy(runtime);
