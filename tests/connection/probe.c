@@ -64,9 +64,17 @@ static void probe_wake(void *transport) {
 }
 
 const vestry_transport_ops probe_pooled = {
-    sizeof(vestry_transport_ops), probe_open, probe_write, probe_end, probe_release, NULL, "probe", NULL};
-const vestry_transport_ops probe_dedicated = {
-    sizeof(vestry_transport_ops), probe_open, probe_write, probe_end, probe_release, probe_wake, "probe", NULL};
+    sizeof(vestry_transport_ops), probe_open, probe_write, probe_end, probe_release, NULL, "probe", NULL, NULL, NULL};
+const vestry_transport_ops probe_dedicated = {sizeof(vestry_transport_ops),
+                                              probe_open,
+                                              probe_write,
+                                              probe_end,
+                                              probe_release,
+                                              probe_wake,
+                                              "probe",
+                                              NULL,
+                                              NULL,
+                                              NULL};
 
 static void opened(vestry_connection *connection, void *ctx) {
   assert_int_not_equal(vestry_connection_look(connection).state, VESTRY_STATE_OPENING);
