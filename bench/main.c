@@ -11,8 +11,8 @@ static const struct {
   const char *help;
 } subcommands[] = {
     {"serve", bench_serve,
-     "serve [--port 8090] [--adapter civetweb|microhttpd] [--io automatic|batched|plain] [--threads 256|2] [--streams "
-     "10000] [--heartbeat-ms 15000]\n"
+     "serve [--port 8090] [--adapter civetweb|microhttpd] [--threads 256|2] [--streams 10000] [--heartbeat-ms 15000]\n"
+     "      [--io automatic|batched|plain] [--workers PROCESSORS]\n"
      "      [--encoding identity|gzip|br] [--queue-bytes N] [--budget-bytes N] [--count-memory]\n"
      "      [--request-bytes N] [--request-ms N] [--per-address N] [--tls-key FILE --tls-certificate FILE] [--pages]\n"
      "      a server for measurements: GET /sub[?key=K], POST /pub[?key=K], POST /html, POST /drain?ms=N,\n"
@@ -53,8 +53,9 @@ static const struct {
      "      [--drain-ms 0] [--observed PAIRS [--console]]\n"
      "      streams that check their events: losses, order, latency; fails on a lost or misordered event"},
     {"floor", bench_floor,
-     "floor [--port 8090] [--streams 10000]\n"
-     "      the minimum work of a server: one thread, one write(2) per stream"},
+     "floor [--port 8090] [--streams 10000] [--batched]\n"
+     "      the minimum work of a server: one thread, one write(2) per stream, or with --batched "
+     "one io_uring_enter(2) for 256 streams"},
     {"churn", bench_churn,
      "churn --port P [--clients 1000] [--seconds 60] [--seed 1] [--pid SERVER]\n"
      "      clients that connect, subscribe and are killed at random; fails unless the server ends up empty"},

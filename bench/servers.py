@@ -20,11 +20,12 @@ class Server:
         self.directory = directory
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.port = port
+        self.said = ""  # the line that it has printed
         if port is None:
-            said = self.process.stdout.readline()
-            found = re.search(r"http://127\.0\.0\.1:(\d+)", said)
+            self.said = self.process.stdout.readline()
+            found = re.search(r"http://127\.0\.0\.1:(\d+)", self.said)
             if not found:
-                self.fail(f"did not start: {said}")
+                self.fail(f"did not start: {self.said}")
             self.port = int(found.group(1))
         self.wait_until_it_listens()
 

@@ -402,14 +402,15 @@ static bool bench_io(const char *name, vestry_runtime_io *ret_io) {
 
 int bench_serve(int argc, char **argv) {
   uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, pages_too = 0,
-           queue_bytes = 0, budget_bytes = 0, request_bytes = 0, request_ms = 0, per_address = 0, response_bytes = 0,
-           members_count = 0;
+           queue_bytes = 0, budget_bytes = 0, workers = 0, request_bytes = 0, request_ms = 0, per_address = 0,
+           response_bytes = 0, members_count = 0;
   const char *adapter = "civetweb", *encoding = "identity", *tls_key = NULL, *tls_certificate = NULL,
              *cluster_url = NULL, *node = NULL, *io = "automatic";
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
                                   {"--encoding", &encoding, NULL, 0, 0},
                                   {"--adapter", &adapter, NULL, 0, 0},
                                   {"--io", &io, NULL, 0, 0},
+                                  {"--workers", NULL, &workers, 1, 256},
                                   {"--threads", NULL, &threads, 1, 20000},
                                   {"--streams", NULL, &streams, 1, 1000000},
                                   {"--tls-key", &tls_key, NULL, 0, 0},
@@ -448,7 +449,7 @@ int bench_serve(int argc, char **argv) {
       .profiles = &profile,
       .profiles_count = profile.ops != &vestry_profile_identity};
   if (counts_memory) instance.host = bench_counting_host();
-  vestry_runtime_options running = {.size = sizeof running, .host = instance.host};
+  vestry_runtime_options running = {.size = sizeof running, .host = instance.host, .threads_count = (uint32_t)workers};
   if (!bench_io(io, &running.io)) return 2;
   const vestry_session_options sessions = bench_members_sessions(members_count);
   bench_members members = {0};

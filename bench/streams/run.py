@@ -44,15 +44,15 @@ def few(contest):
 
 def contests(streams):
     """Return all contests, with at most this number of streams."""
-    servers = ["floor", "microhttpd", "nchan", "node"]
+    servers = ["floor", "floor-batched", "microhttpd", "microhttpd-plain", "nchan", "node"]
     both = [
-        Contest("broadcast", streams, max(20, 200000 // streams), ["--warm", "3"], servers),
+        Contest("broadcast", streams, max(20, 200000 // streams), ["--warm", "3"], servers + ["microhttpd-one"]),
         Contest("keyed", streams, KEYED_ROUNDS, ["--keyed", "--warm", "200"], servers),
     ]
     if streams > FEW:
         both = [each for contest in both for each in (contest, few(contest))]
     return both + [
-        Contest("page", streams, 20, PAGE, ["microhttpd-br", "microhttpd-gzip", "microhttpd"]),
+        Contest("page", streams, 20, PAGE, ["microhttpd-br", "microhttpd-br-plain", "microhttpd-gzip", "microhttpd", "microhttpd-plain"]),
         Contest("readers", min(FEW, streams), 300, STALL, ["microhttpd", "microhttpd-stalled"]),
         Contest("own", streams, 1, ["--keyed"], ["microhttpd", "microhttpd-br"]),
         Contest("drain", streams, 1, [], ["microhttpd"]),
@@ -79,8 +79,9 @@ def nginx():
 
 def start(build, contender, contest, descriptors):
     bench = os.path.join(build, "bin", "vestry-bench")
-    if contender == "floor":
-        return Server([bench, "floor", "--port", "0", "--streams", str(contest.streams)])
+    if contender.startswith("floor"):
+        batched = ["--batched"] if contender == "floor-batched" else []
+        return Server([bench, "floor", "--port", "0", "--streams", str(contest.streams), *batched])
     if contender == "nchan":
         return start_nchan(descriptors)
     if contender == "node":
@@ -90,9 +91,11 @@ def start(build, contender, contest, descriptors):
         command += ["--adapter", "civetweb", "--threads", str(contest.streams + 64)]
     else:
         command += ["--adapter", "microhttpd", "--threads", "2"]
-    for encoding in ("br", "gzip"):
-        if contender.endswith("-" + encoding):
-            command += ["--encoding", encoding]
+    if contender.endswith("-plain"):
+        command += ["--io", "plain"]
+    if contender.endswith("-one"):
+        command += ["--workers", "1"]
+    command += encoding_of(contender)
     if contest.name == "own":
         command += ["--count-memory"]
     if contest.name == "readers":
@@ -100,11 +103,15 @@ def start(build, contender, contest, descriptors):
     return Server(command)
 
 
+def encoding_of(contender):
+    """Return the options of a contender's encoding."""
+    return [option for encoding in ("br", "gzip") if encoding in contender.split("-")
+            for option in ("--encoding", encoding)]
+
+
 def load_options(contender, contest):
     options, streams = list(contest.load), contest.streams
-    for encoding in ("br", "gzip"):
-        if contender.endswith("-" + encoding):
-            options += ["--encoding", encoding]
+    options += encoding_of(contender)
     if contender.endswith("-stalled"):
         options += ["--stalled", str(streams // 100)]
         streams -= streams // 100
@@ -132,7 +139,7 @@ def run(build, contest, contender, descriptors):
         closed = closed_for(server.port, "full", "budget") if contender.startswith("microhttpd") else {}
     if done.returncode:
         sys.exit(f"{contender}: {' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
-    return {**parse(done.stdout), **closed, "contender": contender, "contest": contest.name, "requested_streams": contest.streams}
+    return {**parse(server.said), **parse(done.stdout), **closed, "contender": contender, "contest": contest.name, "requested_streams": contest.streams}
 
 
 def can_run(build, contender):

@@ -303,7 +303,7 @@ static void settle_write(vestry_connection *connection, const write_offer *offer
  * directly. */
 static bool queue_write(vestry_connection *connection, const write_offer *offer) {
   const vestry_transport_ops *ops = connection->ops;
-  if (!VSI_OPS_HAVE(ops, vestry_transport_ops, sent) || offer->wanted > VSI_SEND_ROOM) return false;
+  if (!VSI_OPS_HAVE(ops, vestry_transport_ops, sent) || !ops->compose || offer->wanted > VSI_SEND_ROOM) return false;
   vsi_sends *sends = vsi_sends_here(connection->actor.pool);
   if (!sends) return false;
   int descriptor = -1;

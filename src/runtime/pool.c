@@ -141,7 +141,7 @@ static void *work(void *argument) {
     while ((job = take(worker)) != NULL || vsi_pool_flush(worker->pool))
       if (job) run_one(worker->pool, job);
   } while (park(worker));
-  vsi_sends_destroy(worker->sends);
+  if (worker->deferred) worker->deferred->destroy(worker->deferred);
   this_worker = NULL;
   return NULL;
 }
@@ -150,14 +150,14 @@ bool vsi_pool_is_mine(const vsi_pool *pool) {
   return this_worker && this_worker->pool == pool;
 }
 
-vsi_sends **vsi_pool_sends(vsi_pool *pool) {
-  if (!pool->workers_count) return &pool->sends;
-  return vsi_pool_is_mine(pool) ? &this_worker->sends : NULL;
+vsi_deferred **vsi_pool_deferred(vsi_pool *pool) {
+  if (!pool->workers_count) return &pool->deferred;
+  return vsi_pool_is_mine(pool) ? &this_worker->deferred : NULL;
 }
 
 bool vsi_pool_flush(vsi_pool *pool) {
-  vsi_sends **at = vsi_pool_sends(pool);
-  return at && *at && vsi_sends_flush(*at);
+  vsi_deferred **at = vsi_pool_deferred(pool);
+  return at && *at && (*at)->flush(*at);
 }
 
 void vsi_pool_batch(vsi_pool *pool) {
@@ -253,7 +253,7 @@ void vsi_pool_stop(vsi_pool *pool) {
 }
 
 void vsi_pool_finish(vsi_pool *pool) {
-  vsi_sends_destroy(pool->sends);
+  if (pool->deferred) pool->deferred->destroy(pool->deferred);
   for (uint32_t i = 0; i < pool->workers_count; i++) {
     vsi_mutex_finish(&pool->workers[i].queue.lock);
     pthread_cond_destroy(&pool->workers[i].woken);

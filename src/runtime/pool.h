@@ -68,14 +68,19 @@ static inline vsi_job *vsi_job_queue_pop(vsi_job_queue *queue) {
   return job;
 }
 
-typedef struct vsi_sends vsi_sends; /* sends.h */
+/* Work that a thread has collected, and that it finishes when it has nothing else to do: a batch of sends (sends.c). The
+ * pool calls it by pointers, so that programs that use only stores are not linked with io_uring. */
+typedef struct vsi_deferred {
+  bool (*flush)(struct vsi_deferred *deferred); /* returns false if there was nothing to do */
+  void (*destroy)(struct vsi_deferred *deferred);
+} vsi_deferred;
 
 typedef struct vsi_pool_worker {
   struct vsi_pool *pool;
   pthread_t thread;
   uint32_t index;
-  uint32_t turn;    /* used by the worker only, like the next member */
-  vsi_sends *sends; /* its batch; NULL: none yet */
+  uint32_t turn;          /* used by the worker only, like the next member */
+  vsi_deferred *deferred; /* NULL: none yet */
   vsi_job_queue queue;
   pthread_cond_t woken;                   /* only this worker waits for it */
   bool is_woken;                          /* guarded by park_lock: a wake-up granted and not yet used */
@@ -89,9 +94,9 @@ typedef struct vsi_pool {
   bool (*run)(vsi_job *job);
   vsi_pool_worker *workers; /* NULL: stepped */
   uint32_t workers_count;
-  vsi_job_queue outside; /* jobs submitted by threads that are no workers */
-  vsi_sends *sends;      /* of a stepped pool: the batch of the thread that steps; NULL: none yet */
-  _Atomic(bool) batches; /* whether streams may batch their sends; relaxed, becomes false once */
+  vsi_job_queue outside;  /* jobs submitted by threads that are no workers */
+  vsi_deferred *deferred; /* of a stepped pool, for the thread that steps; NULL: none yet */
+  _Atomic(bool) batches;  /* whether streams may batch their sends; relaxed, becomes false once */
   _Atomic(uint64_t) batches_count, batched_count; /* batches, and sends in them; relaxed */
 
   vsi_mutex park_lock;                          /* innermost */
@@ -137,12 +142,11 @@ VESTRY_API void vsi_pool_observe(vsi_pool *pool, bool observes);
 
 /* Let the streams of the pool batch their sends (sends.h). Before the first job. */
 void vsi_pool_batch(vsi_pool *pool);
-/* Return where the batch of this thread is stored; NULL: the thread has none. */
-vsi_sends **vsi_pool_sends(vsi_pool *pool);
-/* Send the batch of this thread. Returns false if there was nothing to send. */
+/* Return where the batch of this thread is stored, which is NULL at first, and which the pool destroys; NULL: this thread
+ * runs no jobs of the pool. */
+vsi_deferred **vsi_pool_deferred(vsi_pool *pool);
+/* Flush the batch of this thread. Returns false if there was nothing to do. */
 bool vsi_pool_flush(vsi_pool *pool);
-bool vsi_sends_flush(vsi_sends *sends);
-void vsi_sends_destroy(vsi_sends *sends);
 
 /* Return whether this thread is one of the pool's workers. */
 bool vsi_pool_is_mine(const vsi_pool *pool);

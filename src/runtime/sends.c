@@ -49,6 +49,7 @@ typedef struct waiting {
 } waiting;
 
 struct vsi_sends {
+  vsi_deferred base; /* first */
   vsi_pool *pool;
   uint32_t count, used;
   bool is_flushing, has_ring;
@@ -149,34 +150,11 @@ static void ring_send(vsi_sends *sends) {
 
 /* ---- the batch --------------------------------------------------------------------------------------------------- */
 
-static vsi_sends *create(vsi_pool *pool) {
-  vsi_sends *sends = vsi_alloc(pool->host, sizeof *sends);
-  if (!sends) {
-    give_up(pool, VESTRY_LOG_WARN, "memory for a batch", ENOMEM);
-    return NULL;
-  }
-  sends->pool = pool;
-  sends->count = sends->used = 0;
-  sends->is_flushing = false;
-  sends->has_ring = ring_init(sends);
-  if (sends->has_ring) return sends;
-  vsi_free(pool->host, sends);
-  return NULL;
-}
-
-void vsi_sends_destroy(vsi_sends *sends) {
-  if (!sends) return;
+static void destroy(vsi_deferred *batch) {
+  vsi_sends *sends = (vsi_sends *)batch;
   VSI_ASSERT(!sends->count); /* a worker sends its batch before it leaves */
   ring_finish(sends);
   vsi_free(sends->pool->host, sends);
-}
-
-vsi_sends *vsi_sends_here(vsi_pool *pool) {
-  if (!atomic_load_explicit(&pool->batches, memory_order_relaxed)) return NULL;
-  vsi_sends **at = vsi_pool_sends(pool);
-  if (!at) return NULL;
-  if (!*at) *at = create(pool);
-  return *at && !(*at)->is_flushing ? *at : NULL;
 }
 
 static void send_directly(waiting *at, const char *bytes) {
@@ -186,7 +164,8 @@ static void send_directly(waiting *at, const char *bytes) {
   at->result = sent < 0 ? -errno : (int)sent;
 }
 
-bool vsi_sends_flush(vsi_sends *sends) {
+static bool flush(vsi_deferred *batch) {
+  vsi_sends *sends = (vsi_sends *)batch;
   if (!sends->count || sends->is_flushing) return false;
   sends->is_flushing = true;
   if (sends->has_ring && sends->count >= RING_LEAST) ring_send(sends);
@@ -205,11 +184,33 @@ bool vsi_sends_flush(vsi_sends *sends) {
   return true;
 }
 
+static vsi_sends *create(vsi_pool *pool) {
+  vsi_sends *sends = vsi_alloc(pool->host, sizeof *sends);
+  if (!sends) return NULL; /* this write is direct; the next one tries again */
+  sends->base = (vsi_deferred){flush, destroy};
+  sends->pool = pool;
+  sends->count = sends->used = 0;
+  sends->is_flushing = false;
+  sends->has_ring = ring_init(sends);
+  if (sends->has_ring) return sends;
+  vsi_free(pool->host, sends);
+  return NULL;
+}
+
+vsi_sends *vsi_sends_here(vsi_pool *pool) {
+  if (!atomic_load_explicit(&pool->batches, memory_order_relaxed)) return NULL;
+  vsi_deferred **at = vsi_pool_deferred(pool);
+  if (!at) return NULL;
+  if (!*at) *at = (vsi_deferred *)create(pool);
+  vsi_sends *sends = (vsi_sends *)*at;
+  return sends && !sends->is_flushing ? sends : NULL;
+}
+
 void *vsi_sends_room(vsi_sends *sends) {
   bool is_full = sends->count == SENDS_MOST || sends->used > BYTES_MOST - VSI_SEND_ROOM;
   if (!is_full && sends->count && sends->count % AGE_TURNS == 0)
     is_full = vsi_now_ns(sends->pool->host) - sends->since_ns > AGE_NS;
-  if (is_full) (void)vsi_sends_flush(sends);
+  if (is_full) (void)flush(&sends->base);
   return sends->bytes + sends->used;
 }
 

@@ -8,6 +8,8 @@
 
 #include "runtime/actor.h"
 
+typedef struct vsi_sends vsi_sends;
+
 /* VSI_SEND_ROOM: maximum number of bytes of a send. Larger ones gain little: they are written directly. */
 enum { VSI_SEND_ROOM = 2048 };
 

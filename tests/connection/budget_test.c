@@ -120,6 +120,13 @@ static vestry_err send_text(crowd *c, vestry_connection *connection, size_t len)
   return error;
 }
 
+/* Write one event, so that the thread's batch exists; its memory is that of a thread, not of events. */
+static void crowd_write_once(crowd *c) {
+  assert_int_equal(send_text(c, c->connections[0], TEXT), VESTRY_OK);
+  crowd_run(c);
+  c->probes[0].got.len = 0;
+}
+
 /* Send one event to each stream; the readers must accept it. */
 static void send_round(crowd *c) {
   for (int i = 0; i < STREAMS; i++) {
@@ -136,7 +143,7 @@ static void f4_only_stalled_streams_are_closed(void **state) {
   enum { ROUNDS = 400 };
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
-  crowd_run(c);
+  crowd_write_once(c);
   size_t idle = atomic_load(&c->meter.now), evicted = 0;
   for (int round = 0; round < ROUNDS; round++) {
     send_round(c);
@@ -186,7 +193,7 @@ static void f4_conflation_index_counts_against_the_budget(void **state) {
   for (size_t kind = 0; kind < 2; kind++) {
     crowd *c = malloc(sizeof *c);
     crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CONFLATE);
-    crowd_run(c);
+    crowd_write_once(c);
     size_t idle = atomic_load(&c->meter.now);
     for (int round = 0; round < ROUNDS; round++) {
       for (int i = READERS; i < STREAMS; i++) {

@@ -63,18 +63,46 @@ static void probe_wake(void *transport) {
   pthread_mutex_unlock(&p->lock);
 }
 
+/* The bytes wait in the batch of the thread. */
+static size_t probe_compose(void *transport, const vestry_slice *slices, size_t count, void *buffer, size_t room,
+                            int *ret_descriptor) {
+  probe *p = transport;
+  size_t len = 0;
+  *ret_descriptor = -1; /* probe_sent takes the bytes */
+  for (size_t i = 0; i < count; i++) {
+    if (slices[i].len > room - len) return 0;
+    memcpy((char *)buffer + len, slices[i].data, slices[i].len);
+    len += slices[i].len;
+  }
+  p->composed = (vestry_slice){buffer, len};
+  return len;
+}
+
+static vestry_io probe_sent(void *transport, int result, size_t *ret_written) {
+  probe *p = transport;
+  assert_int_equal(result, (int)p->composed.len);
+  return probe_write(transport, &p->composed, 1, ret_written);
+}
+
 const vestry_transport_ops probe_pooled = {
-    sizeof(vestry_transport_ops), probe_open, probe_write, probe_end, probe_release, NULL, "probe", NULL, NULL, NULL};
-const vestry_transport_ops probe_dedicated = {sizeof(vestry_transport_ops),
-                                              probe_open,
-                                              probe_write,
-                                              probe_end,
-                                              probe_release,
-                                              probe_wake,
-                                              "probe",
-                                              NULL,
-                                              NULL,
-                                              NULL};
+    .size = sizeof(vestry_transport_ops),
+    .open = probe_open,
+    .write = probe_write,
+    .end = probe_end,
+    .release = probe_release,
+    .name = "probe",
+    .compose = probe_compose,
+    .sent = probe_sent,
+};
+const vestry_transport_ops probe_dedicated = {
+    .size = sizeof(vestry_transport_ops),
+    .open = probe_open,
+    .write = probe_write,
+    .end = probe_end,
+    .release = probe_release,
+    .wake = probe_wake,
+    .name = "probe",
+};
 
 static void opened(vestry_connection *connection, void *ctx) {
   assert_int_not_equal(vestry_connection_look(connection).state, VESTRY_STATE_OPENING);

@@ -17,6 +17,7 @@ typedef struct probe {
   bool wake;
   vsi_buffer got;
   size_t writes, opens, ends, releases;
+  vestry_slice composed; /* bytes that wait in a batch */
   bool clean;
   vestry_cause end_cause;
   vestry_io open_answer;  /* what open returns; OK */

@@ -173,7 +173,7 @@ static void *open_doors(void *argument) {
 static void writable_during_a_write_is_not_lost(void **state) {
   (void)state;
   static const vestry_transport_ops ops = {
-      sizeof(vestry_transport_ops), door_open, door_write, door_end, door_release, NULL, NULL, NULL};
+      .open = door_open, .write = door_write, .end = door_end, .release = door_release};
   static door d;
   bench_init(&d.b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
   assert_int_equal(vsi_group_connect(d.b.group, &ops, &d, NULL, NULL, NULL, &d.connection), VESTRY_OK);

@@ -46,7 +46,7 @@ if [ -z "$projects" ]; then
     fi
   done
   [ "$(needs vestry-store | sed 's/libck *//')" = "" ]
-  [ "$(needs vestry-lean | sed 's/libck *//')" = "libjansson " ]
+  [ "$(needs vestry-lean | sed 's/libck *//')" = "libjansson liburing " ]
   [ "$(stat -c %s "$scratch/vestry-store-static")" -lt 130000 ]
 
   "$here/outside.sh" cmake "$scratch" "$compiler" -G "$generator" -DCMAKE_PREFIX_PATH="$prefix"

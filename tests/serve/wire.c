@@ -120,9 +120,13 @@ static void stream_wake(void *transport) {
 }
 
 static const vestry_transport_ops pooled_ops = {
-    sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, NULL, "wire", NULL};
-static const vestry_transport_ops dedicated_ops = {
-    sizeof(vestry_transport_ops), stream_open, stream_write, stream_end, stream_release, stream_wake, "wire", NULL};
+    .open = stream_open, .write = stream_write, .end = stream_end, .release = stream_release, .name = "wire"};
+static const vestry_transport_ops dedicated_ops = {.open = stream_open,
+                                                   .write = stream_write,
+                                                   .end = stream_end,
+                                                   .release = stream_release,
+                                                   .wake = stream_wake,
+                                                   .name = "wire"};
 
 static vestry_err wire_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                             void **ret_transport) {

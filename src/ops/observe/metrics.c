@@ -129,6 +129,13 @@ static void put_runtime(vestry_metrics *m, const vestry *v) {
   vsi_histogram_get(&v->runtime->pool.lag, &vsi_moments, &lag);
   put_times(m, "vestry_runtime_lag_seconds", "Time for which ready work waits for a thread; one at a time is timed.",
             &lag);
+  const vsi_pool *pool = &v->runtime->pool;
+  gauge(m, "vestry_runtime_batching", "1: small writes of streams are sent in batches; 0: each is a system call.",
+        atomic_load_explicit(&pool->batches, memory_order_relaxed));
+  count(m, "vestry_runtime_batches", "Batches of writes that were sent.",
+        atomic_load_explicit(&pool->batches_count, memory_order_relaxed));
+  count(m, "vestry_runtime_batched_writes", "Writes of streams that were sent in a batch.",
+        atomic_load_explicit(&pool->batched_count, memory_order_relaxed));
 }
 
 static void put_requests(vestry_metrics *m, const vestry_stats *stats) {

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* A second way of each suite that steps its runtime: with TEST_IO=batched, all runtimes batch the writes of streams. The
+ * linker replaces vestry_runtime_create (--wrap). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vestry/runtime.h"
+
+vestry_err __wrap_vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime);
+/* Weak, because some programs of tests have no runtime. */
+__attribute__((weak)) vestry_err __real_vestry_runtime_create(const vestry_runtime_options *options,
+                                                              vestry_runtime **ret_runtime);
+
+vestry_err __wrap_vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime) {
+  const char *io = getenv("TEST_IO");
+  if (!io || strcmp(io, "batched") != 0 || (options && options->size))
+    return __real_vestry_runtime_create(options, ret_runtime); /* a given size may be that of an older struct */
+  vestry_runtime_options own = {.size = sizeof own};
+  if (options) own = (vestry_runtime_options){sizeof own, options->host, options->threads_count, own.io};
+  own.io = VESTRY_RUNTIME_IO_BATCHED;
+  return __real_vestry_runtime_create(&own, ret_runtime);
+}
