@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* vestry-bench floor: the minimal work of a server, with one thread, an epoll, and one write(2) for each stream, or
- * with --batched one io_uring_enter(2) for 256 streams. It has no bounds, no order between threads, and no slow clients:
- * it drops a stream whose socket does not accept an event at once.
+ * with --batched one io_uring_enter(2) for 256 streams. It has no bounds, no order between threads, and no slow
+ * clients: it drops a stream whose socket does not accept an event at once.
  *
  *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all
  *   GET /sub?key=kN   is stored under N              POST /pub?key=kN  {"v": BODY} to stream N */

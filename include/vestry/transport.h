@@ -50,17 +50,17 @@ typedef struct vestry_transport_ops {
   /** Return how many bytes the peer's machine has not acknowledged yet, for display; below 0: unknown, or the stream
    *  has ended. Called on any thread, until release; must not block. NULL: always unknown. */
   int64_t (*unacknowledged)(void *transport);
-  /** Compose a small write, which a thread of the pool sends later, together with those of other streams, if the runtime
-   *  batches sends (vestry_runtime_options.io). The slices have at most `room` bytes. With framing, put at most `room`
-   *  bytes into buffer, and the socket into *ret_descriptor. The socket must stay open, and no other function of the
-   *  transport is called, until `sent` was called on the same thread. A descriptor below 0 means that vestry sends
-   *  nothing, and that `sent` takes the bytes. Must not block. NULL: each write is a call of `write`.
+  /** Compose a small write, which a thread of the pool sends later, together with those of other streams, if the
+   *  runtime batches writes (vestry_runtime_options.io). Put the slices and their framing into buffer, at most `room`
+   *  bytes, and the socket into *ret_descriptor; it must stay open, and no other function of the transport is called,
+   *  until `sent` was called on the same thread. A descriptor below 0 means that vestry sends nothing, and that `sent`
+   *  takes the bytes. Must not block. NULL: each write is a call of `write`.
    *  Returns  the number of bytes to send; 0: not possible now, and `write` is called instead */
   size_t (*compose)(void *transport, const vestry_slice *slices, size_t count, void *buffer, size_t room,
                     int *ret_descriptor);
   /** Take the result of a composed write: the number of sent bytes, at least 1, or the negative errno, as send(2) sets
-   *  it for a socket that does not block. Returns the same as `write`; *ret_written counts bytes of the slices. Must not
-   *  block. NULL only if compose is NULL. */
+   *  it for a socket that does not block. Returns the same as `write`; *ret_written counts bytes of the slices. Must
+   *  not block. NULL only if compose is NULL. */
   vestry_io (*sent)(void *transport, int result, size_t *ret_written);
 } vestry_transport_ops;
 

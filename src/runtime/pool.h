@@ -68,8 +68,8 @@ static inline vsi_job *vsi_job_queue_pop(vsi_job_queue *queue) {
   return job;
 }
 
-/* Work that a thread has collected, and that it finishes when it has nothing else to do: a batch of sends (sends.c). The
- * pool calls it by pointers, so that programs that use only stores are not linked with io_uring. */
+/* Work that a thread has collected, and finishes when it has nothing else to do: a batch of sends (sends.c). The pool
+ * calls it by pointers, so that programs that use only stores are not linked with io_uring. */
 typedef struct vsi_deferred {
   bool (*flush)(struct vsi_deferred *deferred); /* returns false if there was nothing to do */
   void (*destroy)(struct vsi_deferred *deferred);
@@ -142,8 +142,8 @@ VESTRY_API void vsi_pool_observe(vsi_pool *pool, bool observes);
 
 /* Let the streams of the pool batch their sends (sends.h). Before the first job. */
 void vsi_pool_batch(vsi_pool *pool);
-/* Return where the batch of this thread is stored, which is NULL at first, and which the pool destroys; NULL: this thread
- * runs no jobs of the pool. */
+/* Return where the batch of this thread is stored: NULL at first; the pool destroys it. NULL: this thread runs no jobs
+ * of the pool. */
 vsi_deferred **vsi_pool_deferred(vsi_pool *pool);
 /* Flush the batch of this thread. Returns false if there was nothing to do. */
 bool vsi_pool_flush(vsi_pool *pool);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A second way of each suite that steps its runtime: with TEST_IO=batched, all runtimes batch the writes of streams. The
- * linker replaces vestry_runtime_create (--wrap). */
+/* Suites of streams run twice: with TEST_IO=batched, all runtimes batch the writes of streams. The linker replaces
+ * vestry_runtime_create (--wrap). */
 #include <stdlib.h>
 #include <string.h>
 

@@ -24,7 +24,8 @@ vestry_io vsi_microhttpd_wire_write(vsi_microhttpd_wire *wire, const vestry_slic
                                     size_t *ret_written);
 
 /* Compose slices as a chunk of at most `room` bytes, for one send on the plain socket. Returns its length; 0: not
- * possible with TLS, or while a chunk is sent in part. Then take the send's result, as vestry_transport_ops.sent does. */
+ * possible with TLS, or while a chunk is sent in part. The other function takes the send's result, as
+ * vestry_transport_ops.sent does. */
 size_t vsi_microhttpd_wire_compose(vsi_microhttpd_wire *wire, const vestry_slice *slices, size_t count, void *buffer,
                                    size_t room);
 vestry_io vsi_microhttpd_wire_sent(vsi_microhttpd_wire *wire, int result, size_t *ret_written);
