@@ -37,15 +37,15 @@ static void without_watch_heartbeats_detect_lost_peers(void **state) {
 
 static void stalled_reader_is_not_lost(void **state) {
   (void)state;
-  /* longer than the kernel's first waits for a segment that the full peer dropped: 200 ms, then 400 ms */
-  server_settings settings = {.watch_ms = 10, .lost_ms = 1000};
+  /* longer than the kernel's first waits for a segment that the full peer dropped: 200 ms, 400 ms, 800 ms */
+  server_settings settings = {.watch_ms = 10, .lost_ms = 3000};
   settings.options.connection =
       &(vestry_connection_options){.max_queued_bytes = VSI_STALLING_QUEUE_BYTES, .heartbeat_ms = 100};
   server_start(&s, &settings);
   vsi_client stalled, beats;
   vestry_connection *connection = vsi_server_open_stalled(&s, &stalled);
   vsi_server_open(&s, &beats);
-  lost_peers_wait_heartbeats(&beats, 60); /* 6 s: by then, probes are further apart than the limit for a lost peer */
+  lost_peers_wait_heartbeats(&beats, 120); /* 12 s: by then, probes are further apart than the limit for a lost peer */
   assert_int_equal(vestry_connection_look(connection).cause, VESTRY_CAUSE_NONE);
   vsi_client_close(&stalled); /* unread bytes: a reset. The worker is in its write all the time */
   assert_int_equal(vsi_server_cause(&s, connection), VESTRY_CAUSE_HANGUP);

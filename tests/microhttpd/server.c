@@ -13,11 +13,16 @@
 #include "testing/contract/client.h"
 #include "web/network.h"
 
+/* Without the rings of the runtime's threads, which a thread opens when it first batches writes. */
 unsigned server_descriptors(void) {
   unsigned count = 0;
   DIR *all = opendir("/proc/self/fd");
   assert_non_null(all);
-  while (readdir(all)) count++;
+  for (const struct dirent *at; (at = readdir(all)) != NULL;) {
+    char target[64] = "";
+    (void)!readlinkat(dirfd(all), at->d_name, target, sizeof target - 1);
+    if (!strstr(target, "[io_uring]")) count++;
+  }
   closedir(all);
   return count;
 }
