@@ -302,6 +302,10 @@ static void settle_write(vestry_connection *connection, const write_offer *offer
 /* Queue a small write in the batch of this thread (runtime/sends.h); `sent` continues the run. false: write it
  * directly. */
 static bool queue_write(vestry_connection *connection, const write_offer *offer) {
+#ifdef VSI_WITHOUT_URING
+  (void)connection, (void)offer;
+  return false;
+#else
   const vestry_transport_ops *ops = connection->ops;
   if (!VSI_OPS_HAVE(ops, vestry_transport_ops, sent) || !ops->compose || offer->wanted > VSI_SEND_ROOM) return false;
   vsi_sends *sends = vsi_sends_here(connection->actor.pool);
@@ -311,6 +315,7 @@ static bool queue_write(vestry_connection *connection, const write_offer *offer)
                                   VSI_SEND_ROOM, &descriptor);
   if (len) vsi_sends_add(sends, &connection->actor, descriptor, len);
   return len;
+#endif
 }
 
 /* Write the taken deliveries with one call. may_batch: in a run, the write may be queued instead; then
@@ -458,6 +463,7 @@ static void run(vsi_actor *actor) {
   finish(connection, clean && complete);
 }
 
+#ifndef VSI_WITHOUT_URING
 /* Continue a run whose write was queued. Its other parts are left to another run, if they have something to do. */
 static void sent(vsi_actor *actor, int result) {
   vestry_connection *connection = connection_of(actor);
@@ -472,6 +478,7 @@ static void sent(vsi_actor *actor, int result) {
       atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))
     vsi_actor_notify(actor);
 }
+#endif
 
 /* Write waiting events, but do nothing else that a run does. A thread that needs more, such as one that closes the
  * connection, also notifies, and then a run follows. But if a worker waits until the events are written (is_awaited), a
@@ -506,7 +513,14 @@ static void wake_dedicated(vsi_actor *actor) {
     connection->ops->wake(connection->transport);
 }
 
-const vsi_actor_class vsi_connection_pooled = {.run = run, .ref = hold, .unref = let_go, .sent = sent};
+const vsi_actor_class vsi_connection_pooled = {
+    .run = run,
+    .ref = hold,
+    .unref = let_go,
+#ifndef VSI_WITHOUT_URING
+    .sent = sent,
+#endif
+};
 const vsi_actor_class vsi_connection_dedicated = {.run = run, .ref = hold, .unref = let_go, .wake = wake_dedicated};
 
 vestry_connection_state vestry_connection_run(vestry_connection *connection) {

@@ -23,7 +23,9 @@
  * Threads. A batch belongs to one thread: a worker, or whichever thread steps a stepped runtime. */
 #include "runtime/sends.h"
 
+#ifndef VSI_WITHOUT_URING
 #include <errno.h>
+#include <liburing.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -31,10 +33,6 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/memory.h"
-
-#ifndef VSI_WITHOUT_URING
-#include <liburing.h>
-#endif
 
 /* SENDS_MOST: maximum number of sends of a batch. RING_LEAST: smaller batches are not worth a submission. AGE_NS: how
  * long a send may wait; looked at with every AGE_TURNS-th send. NOT_SENT: a result that no send has. */
@@ -54,9 +52,7 @@ struct vsi_sends {
   uint32_t count, used;
   bool is_flushing, has_ring;
   uint64_t since_ns; /* when the first send was added */
-#ifndef VSI_WITHOUT_URING
   struct io_uring ring;
-#endif
   waiting all[SENDS_MOST];
   char bytes[BYTES_MOST];
 };
@@ -72,18 +68,6 @@ static void give_up(vsi_pool *pool, vestry_log_level level, const char *what, in
 
 /* ---- the ring ---------------------------------------------------------------------------------------------------- */
 
-#ifdef VSI_WITHOUT_URING
-static bool ring_init(vsi_sends *sends) {
-  (void)sends;
-  return false;
-}
-static void ring_finish(vsi_sends *sends) {
-  (void)sends;
-}
-static void ring_send(vsi_sends *sends) {
-  (void)sends;
-}
-#else
 /* With SINGLE_ISSUER and DEFER_TASKRUN (Linux 6.1) a completion costs less; a thread that steps may be another one each
  * time. IORING_SETUP_… of liburing: io_uring_setup(2). */
 static bool ring_init(vsi_sends *sends) {
@@ -146,7 +130,6 @@ static void ring_send(vsi_sends *sends) {
     return;
   }
 }
-#endif
 
 /* ---- the batch --------------------------------------------------------------------------------------------------- */
 
@@ -221,3 +204,4 @@ void vsi_sends_add(vsi_sends *sends, vsi_actor *actor, int descriptor, size_t le
   sends->used += (uint32_t)len;
   actor->is_sending = true;
 }
+#endif
