@@ -141,9 +141,13 @@ const twice = async (tab, label, text, name, requests, isShown) => {
     return texts;
   }
 };
+// The submissions to an address, by their numbers: a client on a busy machine may send one again.
 const posts = (page, end) => {
   const all = [];
-  page.on('request', (request) => request.method() === 'POST' && request.url().endsWith(end) && all.push(request.url()));
+  page.on('request', (request) => {
+    const nonce = request.headers()['x-once'];
+    if (request.method() === 'POST' && request.url().endsWith(end) && !(nonce && all.includes(nonce))) all.push(nonce);
+  });
   return all;
 };
 

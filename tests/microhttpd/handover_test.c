@@ -108,9 +108,11 @@ static void idle_stream_holds_no_memory_of_the_library(void **state) {
   (void)state;
   if (!mallinfo2().uordblks) TEST_SKIP("the allocator is a sanitizer's, which counts no bytes");
   mallopt(M_ARENA_MAX, 1); /* mallinfo2 reports one arena only */
-  server_start(&s, &(server_settings){.adapter.memory_bytes = MEMORY_BYTES});
+  server_start(&s, &(server_settings){.adapter.memory_bytes = MEMORY_BYTES, .options.threads_count = 1});
   static vsi_client clients[2][IDLE_STREAMS];
-  for (int i = 0; i < IDLE_STREAMS; i++) vsi_server_open(&s, &clients[0][i]); /* tables grow with the first ones */
+  /* tables grow with the first ones, and the thread gets its batch of writes */
+  for (int i = 0; i < IDLE_STREAMS; i++) vsi_server_patch(vsi_server_open(&s, &clients[0][i]), "{}");
+  for (int i = 0; i < IDLE_STREAMS; i++) vsi_client_expect(&clients[0][i], "data: signals {}");
   size_t before = allocated_bytes(), held = 0;
   for (int i = 0; i < IDLE_STREAMS; i++) {
     vsi_server_patch(vsi_server_open(&s, &clients[1][i]), "{}"); /* written when vestry owns the socket */
