@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "vestry/error.h"
+#include "vestry/host.h"
 
 enum { VSI_HELD_LOG_BYTES = 640 }; /* a line has room for it, and for what its caller adds */
 
@@ -25,7 +26,7 @@ VESTRY_API void vsi_log_release(const vsi_held_log *held);
 
 /* The reasons of something that fails again and again, for which a line was logged in the last minute. Zero: none. Any
  * thread; lock-free. */
-enum { VSI_REPEATED_REASONS = 8 };
+enum { VSI_REPEATED_REASONS = 16 };
 typedef struct vsi_repeated_log {
   struct vsi_repeated_reason {
     _Atomic(uint64_t) last;     /* high half: the reason; low half: when it was logged (log.c). 0: unused */
@@ -39,5 +40,13 @@ VESTRY_API uint32_t vsi_log_reason(const char *line);
  * VSI_REPEATED_REASONS reasons in a minute.
  * ret_left_out  for true: how many lines about it were left out since the last one; NULL: not needed */
 VESTRY_API bool vsi_log_is_due(vsi_repeated_log *log, uint32_t reason, uint64_t now_ns, uint32_t *ret_left_out);
+/* Log a line whose cause can repeat without bound, for example for each request or row, if it is due. It ends with the
+ * number of lines about its reason that were left out, " (and 7 times before)". If this thread holds back the line
+ * (vsi_log_hold), it counts as due, because the code that holds it logs it.
+ * log     NULL: each line is due
+ * reason  must not depend on text that clients choose, because they could use up the reasons; 0: the text of the line
+ * Returns whether it was due */
+VESTRY_API bool vsi_log_repeated(const vestry_host *host, vsi_repeated_log *log, uint32_t reason,
+                                 vestry_log_level level, const char *format, ...) VESTRY_PRINTF(5, 6);
 
 #endif

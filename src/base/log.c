@@ -13,14 +13,15 @@
 /* The innermost hold of this thread; NULL: none. */
 static _Thread_local vsi_held_log *holding;
 
-void vsi_log(const vestry_host *host, vestry_log_level level, const char *format, ...) {
-  if (!host->log) return;
-  char line[1024];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(line, sizeof line, format, arguments);
-  va_end(arguments);
-  /* Text from clients must not forge, reorder or hide lines. */
+enum { LINE_BYTES = 1024, COUNT_BYTES = 40 };
+
+/* Return whether a line of this level is held back. */
+static bool is_held(vestry_log_level level) {
+  return holding && level == VESTRY_LOG_ERROR && !*holding->line;
+}
+
+/* Hold or log a line. Text from clients must not forge, reorder or hide lines, so it is changed. */
+static void put_line(const vestry_host *host, vestry_log_level level, char line[LINE_BYTES]) {
   char *to = line;
   for (const char *at = line, *end = line + strlen(line); at < end;) {
     const size_t control = vsi_control_len(at, end);
@@ -28,7 +29,7 @@ void vsi_log(const vestry_host *host, vestry_log_level level, const char *format
     at += control ? control : 1;
   }
   *to = '\0';
-  if (holding && level == VESTRY_LOG_ERROR && !*holding->line) {
+  if (is_held(level)) {
     const size_t len = strnlen(line, sizeof holding->line - 1);
     memcpy(holding->line, line, len);
     holding->line[len] = '\0';
@@ -37,12 +38,22 @@ void vsi_log(const vestry_host *host, vestry_log_level level, const char *format
   }
 }
 
-/* Count a line about a function. Returns its number in this minute, from 1. Functions whose hashes agree are counted
+void vsi_log(const vestry_host *host, vestry_log_level level, const char *format, ...) {
+  if (!host->log) return;
+  char line[LINE_BYTES];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  put_line(host, level, line);
+}
+
+/* Count a line about a mistake. Returns its number in this minute, from 1. Mistakes whose hashes agree are counted
  * together. Relaxed: the words order nothing. */
-static uint32_t count_mistake(const char *function) {
+static uint32_t count_mistake(uint32_t hash) {
   enum { SLOTS = 128 };
   static _Atomic(uint64_t) counts[SLOTS]; /* high half: the minute; low half: lines in it */
-  _Atomic(uint64_t) *at = &counts[vsi_log_reason(function) % SLOTS];
+  _Atomic(uint64_t) *at = &counts[hash % SLOTS];
   const uint64_t minute = vsi_monotonic_ns() / UINT64_C(60000000000) << 32;
   uint64_t was = atomic_load_explicit(at, memory_order_relaxed), now;
   do now = was >> 32 == minute >> 32 ? was + ((uint32_t)was < UINT32_MAX) : minute + 1;
@@ -52,10 +63,11 @@ static uint32_t count_mistake(const char *function) {
 
 void vsi_log_mistake(const vestry_host *host, const char *function, const char *why) {
   enum { LINES_A_MINUTE = 20 };
-  const uint32_t number = host->log ? count_mistake(function) : 1;
+  const uint32_t hash = vsi_log_reason(function) ^ vsi_log_reason(why);
+  const uint32_t number = host->log && !is_held(VESTRY_LOG_ERROR) ? count_mistake(hash) : 1;
   if (number <= LINES_A_MINUTE)
     vsi_log(host, VESTRY_LOG_ERROR, "%s: %s%s", function, why,
-            number == LINES_A_MINUTE ? " (further lines about this function are left out for a minute)" : "");
+            number == LINES_A_MINUTE ? " (further such lines are left out for a minute)" : "");
 }
 
 vestry_err vsi_option_ranges_check(const vestry_host *host, const char *function, const vsi_option_range *options,
@@ -121,4 +133,21 @@ bool vsi_log_is_due(vsi_repeated_log *log, uint32_t reason, uint64_t now_ns, uin
     if (ret_left_out) *ret_left_out = is_same ? left_out : 0;
     return true;
   }
+}
+
+bool vsi_log_repeated(const vestry_host *host, vsi_repeated_log *log, uint32_t reason, vestry_log_level level,
+                      const char *format, ...) {
+  if (!host->log) return false;
+  char line[LINE_BYTES];
+  uint32_t left_out = 0;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(line, sizeof line - COUNT_BYTES, format, arguments);
+  va_end(arguments);
+  if (log && !is_held(level) &&
+      !vsi_log_is_due(log, reason ? reason : vsi_log_reason(line), host->now_ns(host->ctx), &left_out))
+    return false;
+  if (left_out) snprintf(line + strlen(line), COUNT_BYTES, " (and %" PRIu32 " times before)", left_out);
+  put_line(host, level, line);
+  return true;
 }

@@ -40,8 +40,8 @@ static inline bool vsi_has_control(const char *text, size_t len) {
  * logger. */
 VESTRY_API void vsi_log(const vestry_host *host, vestry_log_level level, const char *format, ...) VESTRY_PRINTF(3, 4);
 
-/* Log that a function was called with invalid arguments. An argument may come from a client, so at most 20 lines about
- * a function are logged in a minute; the last one announces the gap. */
+/* Log that a function was called with invalid arguments. An argument may come from a client, so at most 20 lines with
+ * this reason are logged in a minute; the last one announces the gap. */
 VESTRY_API void vsi_log_mistake(const vestry_host *host, const char *function, const char *why);
 /* Do the same, and return INVALID. */
 static inline vestry_err vsi_mistake(const vestry_host *host, const char *function, const char *why) {

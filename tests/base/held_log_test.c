@@ -73,6 +73,55 @@ static void one_of_several_threads_logs_a_reason(void **state) {
   for (size_t i = 0; i < MINUTES; i++) assert_int_equal(atomic_load(&shared.due[i]), 1);
 }
 
+static void line_has_the_number_of_those_that_were_left_out(void **state) {
+  (void)state;
+  char text[2000];
+  vsi_repeated_log log = {0};
+  test_host th;
+  test_host_init(&th);
+  for (int i = 0; i < 3; i++)
+    assert_int_equal(vsi_log_repeated(&th.host, &log, 7, VESTRY_LOG_WARN, "row %d is dropped", i), i == 0);
+  assert_int_equal(th.log_lines, 1);
+  assert_string_equal(th.last_log, "row 0 is dropped");
+  test_host_advance_ms(&th, 60000);
+  assert_true(vsi_log_repeated(&th.host, &log, 7, VESTRY_LOG_WARN, "row 3 is dropped"));
+  assert_string_equal(th.last_log, "row 3 is dropped (and 2 times before)");
+  memset(text, 'x', sizeof text - 1);
+  text[sizeof text - 1] = '\0';
+  for (int i = 0; i < 3; i++) { /* without a reason, the text is the reason; the number has room */
+    assert_int_equal(vsi_log_repeated(&th.host, &log, 0, VESTRY_LOG_ERROR, "%s", text), i != 1);
+    if (i) test_host_advance_ms(&th, 60000);
+  }
+  assert_non_null(strstr(th.last_log, "xxx (and 1 times before)"));
+  const long lines = th.log_lines;
+  for (int i = 0; i < 3; i++) assert_true(vsi_log_repeated(&th.host, NULL, 7, VESTRY_LOG_WARN, "once"));
+  assert_int_equal(th.log_lines, lines + 3);
+  th.host.log = NULL;
+  assert_false(vsi_log_repeated(&th.host, NULL, 7, VESTRY_LOG_WARN, "once"));
+  test_host_assert_clean(&th);
+}
+
+/* The code that holds a line back decides how often it logs it, and needs it each time. */
+static void line_that_is_held_back_is_always_due(void **state) {
+  (void)state;
+  enum { CALLS = 100 };
+  vsi_repeated_log log = {0};
+  test_host th;
+  test_host_init(&th);
+  for (int i = 0; i < CALLS; i++) {
+    vsi_held_log held;
+    vsi_log_hold(&held);
+    if (i % 2)
+      assert_true(vsi_log_repeated(&th.host, &log, 7, VESTRY_LOG_ERROR, "the cause"));
+    else
+      assert_int_equal(vsi_mistake(&th.host, "the", "cause"), VESTRY_INVALID);
+    vsi_log_release(&held);
+    assert_string_equal(held.line, i % 2 ? "the cause" : "the: cause");
+  }
+  assert_int_equal(th.log_lines, 0);
+  test_host_assert_clean(&th);
+}
+
 /* Arguments may come from a client. */
 static void mistakes_of_a_function_are_bounded(void **state) {
   (void)state;
@@ -91,6 +140,8 @@ int main(void) {
       cmocka_unit_test(each_reason_is_due_once_a_minute),
       cmocka_unit_test(new_reason_replaces_one_that_was_not_logged_for_a_minute),
       cmocka_unit_test(one_of_several_threads_logs_a_reason),
+      cmocka_unit_test(line_has_the_number_of_those_that_were_left_out),
+      cmocka_unit_test(line_that_is_held_back_is_always_due),
       cmocka_unit_test(mistakes_of_a_function_are_bounded),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

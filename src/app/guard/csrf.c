@@ -194,9 +194,9 @@ static void log_refusal(vestry_csrf *csrf, const vestry_request *req, refusal wh
       "there is no token (field csrf, header X-CSRF-Token, signal csrf)",
       "there is a token, but not its cookie; over plain http, set vestry_csrf_options.insecure",
       "the token is of another session, or from before a restart without vestry_secret_set"};
-  if (!vsi_log_is_due(&csrf->refusals, (uint32_t)why + 1, vsi_now_ns(csrf->v->host), NULL)) return;
-  vsi_log(csrf->v->host, why == OUT_OF_DATE ? VESTRY_LOG_INFO : VESTRY_LOG_WARN, "csrf: %.16s %.200s: %s", req->method,
-          req->path, reasons[why]);
+  vsi_log_repeated(csrf->v->host, &csrf->refusals, (uint32_t)why + 1,
+                   why == OUT_OF_DATE ? VESTRY_LOG_INFO : VESTRY_LOG_WARN, "csrf: %.16s %.200s: %s", req->method,
+                   req->path, reasons[why]);
 }
 
 vestry_err vestry_csrf_guard(const vestry_request *req, vestry_reply *reply, void *app) {

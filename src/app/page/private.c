@@ -168,7 +168,7 @@ static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *
   if (!error) {
     c->hash = hash.high;
     error = vsi_run_format_part(r->pages, part->id, part->share, inside, c->hash, &c->inside);
-    if (error) vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the part #%s: %s", part->id, vestry_strerror(error));
+    if (error) vsi_render_log(&r->pages->parts, "part #", part->id, &html, error, vestry_strerror(error));
   }
   vestry_html_finish(&html);
   return error;

@@ -234,7 +234,7 @@ static void hash_content(vsi_render *render) {
 /* Record an error, so that the render fails even if the page ignores it. */
 static vestry_err stick(vsi_render *render, vestry_err error, const char *why) {
   if (!render->error) render->error = error;
-  if (*why) vsi_log(render->pages->host, VESTRY_LOG_ERROR, "page: %s", why);
+  if (*why) vsi_log_mistake(render->pages->host, "page", why);
   return error;
 }
 
@@ -264,8 +264,9 @@ bool vsi_render_find(vsi_render *render) {
   if (!reply->has_body || !is_html(reply->body_type) || vsi_reply_load(reply) || !reply->body) return false;
   vsi_content_fault fault = vsi_content_find(reply->body, reply->body_len, page->id, &found);
   if (fault) {
-    vsi_log(render->pages->host, VESTRY_LOG_ERROR, "page: element #%s: %s, at byte %zu: %s", page->id,
-            vsi_content_fault_name(fault), found.at, found.why);
+    vsi_log_repeated(render->pages->host, &render->page->failures, vsi_log_reason(vsi_content_fault_name(fault)),
+                     VESTRY_LOG_ERROR, "page: element #%s: %s, at byte %zu: %s", page->id,
+                     vsi_content_fault_name(fault), found.at, found.why);
     return false;
   }
   render->begin = found.begin;
@@ -431,8 +432,7 @@ static vestry_err render_part(vestry_pages *pages, bool is_stream, const vestry_
 void vsi_render_log(vestry_page *page, const char *what, const char *which, const vestry_html *html, vestry_err error,
                     const char *held) {
   const vestry_host *host = page->pages->host;
-  char why[VSI_HTML_EXPLAINED], line[VSI_HELD_LOG_BYTES], before[64] = "";
-  uint32_t left_out;
+  char why[VSI_HTML_EXPLAINED], line[VSI_HELD_LOG_BYTES];
   const bool is_of_html = vestry_html_error(html, NULL, NULL) == error;
   const char *of_html = is_of_html ? vsi_html_explain(html, error, why) : "";
   if (is_of_html && *held && !strstr(held, of_html)) /* it may be the cause of the failure of the HTML */
@@ -443,9 +443,8 @@ void vsi_render_log(vestry_page *page, const char *what, const char *which, cons
     snprintf(line, sizeof line, "%s", held);
   else
     snprintf(line, sizeof line, "the render returned %s, %s", vestry_err_name(error), vestry_strerror(error));
-  if (!vsi_log_is_due(&page->failures, vsi_log_reason(line), vsi_now_ns(host), &left_out)) return;
-  if (left_out) snprintf(before, sizeof before, " (and %" PRIu32 " times before)", left_out);
-  vsi_log(host, VESTRY_LOG_ERROR, "the %s%.300s: %s%s", what, which, line, before);
+  vsi_log_repeated(host, &page->failures, vsi_log_reason(line), VESTRY_LOG_ERROR, "the %s%.300s: %s", what, which,
+                   line);
 }
 
 vestry_err vsi_part_make(vestry_pages *pages, const vestry_page_part *part, vestry_html *html, vsi_buffer *names,
@@ -459,7 +458,7 @@ vestry_err vsi_part_make(vestry_pages *pages, const vestry_page_part *part, vest
   if (error)
     vsi_render_log(&pages->parts, "part #", part->id, html, error, held.line);
   else if (*held.line)
-    vsi_log(pages->host, VESTRY_LOG_ERROR, "%s", held.line);
+    vsi_log_repeated(pages->host, &pages->parts.failures, 0, VESTRY_LOG_ERROR, "%s", held.line);
   return error;
 }
 

@@ -68,8 +68,8 @@ static vsi_outcome classify(vsi_run *r, vestry_err error) {
   if (render->is_ended || (render->page->handler && vsi_render_find(&r->render))) return VSI_MADE_CONTENT;
   if (status >= 400) return VSI_MADE_RELOAD;
   if (render->page->handler) return VSI_MADE_FAILED;
-  vsi_log(r->pages->host, VESTRY_LOG_ERROR, "the page at %s: the render did not begin and end the content",
-          r->fragment->request->path);
+  vsi_log_repeated(r->pages->host, &r->fragment->page->failures, vsi_log_reason("no content"), VESTRY_LOG_ERROR,
+                   "the page at %.300s: the render did not begin and end the content", r->fragment->request->path);
   return VSI_MADE_FAILED;
 }
 
@@ -115,7 +115,7 @@ static vsi_outcome make_page(vsi_run *r) {
   if (made == VSI_MADE_FAILED && error)
     vsi_render_log(fragment->page, "page at ", fragment->request->path, r->html, error, held.line);
   else if (*held.line)
-    vsi_log(r->pages->host, VESTRY_LOG_ERROR, "%s", held.line);
+    vsi_log_repeated(r->pages->host, &fragment->page->failures, 0, VESTRY_LOG_ERROR, "%s", held.line);
   return made;
 }
 
@@ -219,9 +219,9 @@ void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connecti
   } else if (vsi_is_web_address(location->value)) {
     leave(connection, VESTRY_OBJECT("go", location->value));
   } else {
-    vsi_log(r->pages->host, VESTRY_LOG_ERROR,
-            "the page at %s: rejected a redirect to an address that is not relative, http or https",
-            r->fragment->request->path);
+    vsi_log_repeated(r->pages->host, &r->fragment->page->failures, vsi_log_reason("redirect"), VESTRY_LOG_ERROR,
+                     "the page at %.300s: rejected a redirect to an address that is not relative, http or https",
+                     r->fragment->request->path);
     vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
   }
 }

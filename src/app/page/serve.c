@@ -26,8 +26,9 @@ static vestry_err answer(vsi_render *render, vestry_html *html, vestry_reply *re
   if (error) return error;
   bool has_status = reply->status >= 300 || reply->status == 204;
   if (!render->is_ended && !has_status)
-    vsi_log(render->pages->host, VESTRY_LOG_WARN,
-            "the page at %s: the document has no content, and therefore no stream", render->is.request->path);
+    vsi_log_repeated(render->pages->host, &render->page->failures, vsi_log_reason("no content"), VESTRY_LOG_WARN,
+                     "the page at %.300s: the document has no content, and therefore no stream",
+                     render->is.request->path);
   vestry_slice made;
   error = vestry_html_result(html, &made);
   if (error || (has_status && !made.len)) return error;
@@ -81,10 +82,8 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
   }
   render.is.request = req;
   if (!error) error = page->render ? answer(&render, &html, reply) : complete(&render, reply);
-  if (error && error == vestry_html_error(&html, NULL, NULL)) {
-    char why[VSI_HTML_EXPLAINED];
-    vsi_log(page->pages->host, VESTRY_LOG_ERROR, "the page at %s: %s", req->path, vsi_html_explain(&html, error, why));
-  }
+  if (error && error == vestry_html_error(&html, NULL, NULL))
+    vsi_render_log(page, "page at ", req->path, &html, error, "");
   vsi_render_finish(&render);
   vestry_html_finish(&html);
   vsi_pages_lock(page->pages);

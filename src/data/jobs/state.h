@@ -90,6 +90,7 @@ struct vestry_jobs {
   LIST_HEAD(, vsi_jobs_run) runs;
   vestry_jobs_stats stats;                   /* of this process */
   vsi_repeated_log failures[VSI_JOBS_STEPS]; /* the last failure of each step that was logged */
+  vsi_repeated_log dead, repaired;           /* the same of jobs by kind; and of rows that others have changed */
 };
 
 /* Return the time of the options' clock, or else of this host's clock, limited so that sums with it do not overflow. */

@@ -249,8 +249,8 @@ vestry_err vsi_jobs_table_raise_ids(vestry_jobs *jobs, vestry_sql_transaction *t
   vestry_err error = transaction ? vestry_sql_run(transaction, sql, NULL, NULL, NULL)
                                  : later(jobs->pool->ops->run_aside(jobs->pool, sql, NULL, NULL, NULL));
   if (!error)
-    vsi_log(
-        jobs->host, VESTRY_LOG_WARN,
+    vsi_log_repeated(
+        jobs->host, &jobs->repaired, 0, VESTRY_LOG_WARN,
         "vestry_jobs, %s: the sequence of vestry_job.id was behind the rows of vestry_job, and was set beyond them; "
         "after a restore, or a change to a logical replica, set the sequences of all tables",
         jobs->pool->name);
@@ -283,10 +283,11 @@ vestry_err vsi_jobs_table_restore_scheduled(vestry_jobs *jobs) {
           vsi_sql_if_written(jobs->pool, "vestry_jobs", "vestry_job",
                              run_as(jobs, true, has_scheduled_sql, VESTRY_LIST((const char *)kind->name), NULL, NULL));
     if (!error)
-      vsi_log(jobs->host, VESTRY_LOG_WARN,
-              "vestry_jobs, %s: the scheduled job %s was deleted from vestry_job, or had no period or time any more; "
-              "it was created again",
-              jobs->pool->name, kind->name);
+      vsi_log_repeated(
+          jobs->host, &jobs->repaired, 0, VESTRY_LOG_WARN,
+          "vestry_jobs, %s: the scheduled job %s was deleted from vestry_job, or had no period or time any more; "
+          "it was created again",
+          jobs->pool->name, kind->name);
   }
   return error;
 }

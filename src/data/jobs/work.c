@@ -47,14 +47,8 @@ static void rouse(vestry_jobs *jobs) {
 /* End the hold of the line about a step that may have failed, and log it. Threads try such a step again about once a
  * second as long as another program, for example, has dropped a table, so equal lines are logged once a minute. */
 static void log_step(vestry_jobs *jobs, vsi_jobs_step step, const vsi_held_log *held) {
-  uint32_t left_out = 0;
   vsi_log_release(held);
-  if (!*held->line || !vsi_log_is_due(&jobs->failures[step], vsi_log_reason(held->line), vsi_monotonic_ns(), &left_out))
-    return;
-  if (left_out)
-    vsi_log(jobs->host, VESTRY_LOG_ERROR, "%s (and %u times before)", held->line, (unsigned)left_out);
-  else
-    vsi_log(jobs->host, VESTRY_LOG_ERROR, "%s", held->line);
+  if (*held->line) vsi_log_repeated(jobs->host, &jobs->failures[step], 0, VESTRY_LOG_ERROR, "%s", held->line);
 }
 
 /* ------------------------------------------------------------------------------------------------- looking -------- */
@@ -352,9 +346,9 @@ static void count_end(vestry_jobs_stats *stats, vestry_job_outcome outcome) {
 static void report(vsi_jobs_run *run, vestry_job_outcome outcome, vestry_err error) {
   const vestry_jobs_options *options = &run->jobs->options;
   if (outcome == VESTRY_JOB_ENDED_DEAD)
-    vsi_log(run->jobs->host, VESTRY_LOG_WARN, "job %lld (%s) failed after %u attempts, and is not repeated: %s",
-            (long long)run->job.id, run->job.kind, (unsigned)run->job.attempt,
-            *run->why ? run->why : vestry_strerror(error));
+    vsi_log_repeated(run->jobs->host, &run->jobs->dead, vsi_log_reason(run->job.kind), VESTRY_LOG_WARN,
+                     "job %lld (%s) failed after %u attempts, and is not repeated: %s", (long long)run->job.id,
+                     run->job.kind, (unsigned)run->job.attempt, *run->why ? run->why : vestry_strerror(error));
   if (options->on_end) options->on_end(&run->job, outcome, error, options->app);
 }
 
