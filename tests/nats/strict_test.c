@@ -205,6 +205,7 @@ static void deleted_bucket_is_created_again(void **state) {
       assert_non_null(done);
     }
     assert_int_equal(th.log_lines, lines + 1);
+    test_host_advance_ms(&th, 60000);
   }
   assert_int_equal(reserve(&broker, "old", revision + 100, &revision), VESTRY_EXISTS);
   assert_int_equal(revision, 0); /* it was in the deleted bucket */
@@ -235,7 +236,18 @@ static void refused_reservations_are_logged_with_their_reason(void **state) {
     assert_int_equal(reserve(&broker, name, 0, &revision), VESTRY_OK);
     assert_int_equal(th.log_lines, lines + 1);
     assert_string_equal(th.last_log, "nats: reservations in the bucket reservations succeed again");
+    if (!i) test_host_advance_ms(&th, 60000);
   }
+  /* They fail again within the minute, and still fail after it. */
+  const long lines = th.log_lines;
+  administer(server.url, bound_bucket, "");
+  for (int i = 0; i < 5; i++) assert_int_equal(reserve(&broker, "another", 0, &revision), VESTRY_IO);
+  assert_int_equal(th.log_lines, lines);
+  test_host_advance_ms(&th, 60000);
+  for (int i = 0; i < 5; i++) assert_int_equal(reserve(&broker, "another", 0, &revision), VESTRY_IO);
+  assert_int_equal(th.log_lines, lines + 1);
+  assert_non_null(strstr(th.last_log, "(and 5 times before)"));
+  administer(server.url, bound_bucket, NULL);
   assert_int_equal(reserve(&broker, "old", first + 100, &revision), VESTRY_EXISTS);
   assert_int_equal(revision, first);
   broker.ops->destroy(broker.broker);

@@ -33,6 +33,8 @@ typedef struct vsi_nats_broker {
   _Atomic(uint64_t) received_count; /* received messages */
   _Atomic(uint64_t) reads_count;
   _Atomic(uint64_t) checks_count; /* number of checks whether the server responds */
+  vsi_repeated_log states;        /* lines about connections */
+  vsi_repeated_log complaints;    /* lines about errors that the server reports; it chooses their text */
 
   /* Of the receiver's thread. */
   bool has_more;                         /* another message is passed on right after this one */

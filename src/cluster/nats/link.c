@@ -25,7 +25,7 @@
 #include "base/wait.h"
 #include "cluster/nats/broker.h"
 
-enum { LAST_MESSAGES_MS = 1000, ANSWER_MS = 250, COMPLAINTS_MAX = 8 };
+enum { LAST_MESSAGES_MS = 1000, ANSWER_MS = 250, DOWN = 1, UNREACHABLE };
 
 /* Argument of the callbacks of one connection. */
 typedef struct wire {
@@ -35,9 +35,8 @@ typedef struct wire {
   bool is_closed;
   bool is_refused; /* the server has refused or removed a subscription, or has refused a message */
 
-  bool is_quiet;             /* attempts before this one have failed, and it was logged */
-  unsigned complaints_count; /* logged errors; belongs to on_error's thread, like the next member */
-  bool was_message_refused;  /* the server has refused a message */
+  bool is_quiet;            /* attempts before this one have failed, and it was logged */
+  bool was_message_refused; /* the server has refused a message; belongs to on_error's thread */
 } wire;
 
 /* State of the link's thread. */
@@ -105,10 +104,10 @@ static void note_refusal(wire *w, refusal is, const char *subject) {
 static void log_refusal(wire *w, refusal is, const char *text) {
   const bool is_message = is == REFUSAL_MESSAGE, is_known = w->is_quiet || (is_message && w->was_message_refused);
   w->was_message_refused = w->was_message_refused || is_message;
-  if (is_known || w->complaints_count++ >= COMPLAINTS_MAX) return;
-  vsi_log(w->broker->host, VESTRY_LOG_WARN,
-          "nats: the server refuses a %s: %s; allow this user to %s it (permissions of nats-server)",
-          is_message ? "message" : "subscription", text, is_message ? "publish" : "subscribe to");
+  if (is_known) return;
+  vsi_log_repeated(w->broker->host, &w->broker->complaints, 0, VESTRY_LOG_WARN,
+                   "nats: the server refuses a %s: %s; allow this user to %s it (permissions of nats-server)",
+                   is_message ? "message" : "subscription", text, is_message ? "publish" : "subscribe to");
 }
 
 /* Called on the same thread. */
@@ -121,9 +120,9 @@ static void on_error(natsConnection *connection, natsSubscription *sub, natsStat
   if (is) {
     note_refusal(w, is, subject);
     log_refusal(w, is, text);
-  } else if (w->complaints_count++ < COMPLAINTS_MAX) {
-    vsi_log(w->broker->host, VESTRY_LOG_WARN, "nats: the server or libnats reports an error: %s",
-            natsStatus_GetText(status));
+  } else {
+    vsi_log_repeated(w->broker->host, &w->broker->complaints, 0, VESTRY_LOG_WARN,
+                     "nats: the server or libnats reports an error: %s", natsStatus_GetText(status));
   }
 }
 
@@ -131,9 +130,9 @@ static void on_error(natsConnection *connection, natsSubscription *sub, natsStat
 
 static void complain(linking *l, natsStatus status) {
   if (l->has_complained) return;
-  l->has_complained = true;
-  vsi_log(l->broker->host, VESTRY_LOG_WARN, "nats: cannot connect to any of %zu servers: %s; retrying",
-          l->broker->settings.options.servers_count, natsStatus_GetText(status));
+  l->has_complained = vsi_log_repeated(l->broker->host, &l->broker->states, UNREACHABLE, VESTRY_LOG_WARN,
+                                       "nats: cannot connect to any of %zu servers: %s; retrying",
+                                       l->broker->settings.options.servers_count, natsStatus_GetText(status));
 }
 
 /* Connect to a server. libnats gets a reference to the `wire`, which on_closed returns. */
@@ -410,9 +409,12 @@ static void wait_until_reported(vsi_nats_broker *broker) {
   vsi_mutex_unlock(&broker->lock);
 }
 
-/* Connect again and again, with pauses that double up to reconnect_max_ms, until the broker stops. */
+/* Connect again and again, with pauses that double up to reconnect_max_ms, until the broker stops. A server may end
+ * each connection at once. Then an end that is left out of the log takes the line about the next connection with it, so
+ * that the last line is true. */
 static void live(linking *l) {
   vsi_nats_broker *broker = l->broker;
+  bool is_down_silent = false;
   const vestry_nats_options *options = &broker->settings.options;
   for (uint64_t ms = options->reconnect_ms; !is_stopping(broker);) {
     if (!come_up(l)) {
@@ -422,15 +424,15 @@ static void live(linking *l) {
       continue;
     }
     ms = options->reconnect_ms;
+    if (l->has_complained || !is_down_silent) vsi_log(broker->host, VESTRY_LOG_INFO, "nats: up");
     l->has_complained = false;
-    vsi_log(broker->host, VESTRY_LOG_INFO, "nats: up");
     vsi_nats_reservations_attach(&broker->reservations, l->connection);
     request_report(broker, &broker->up_waits);
     serve(l);
     disconnect(l);
     request_report(broker, &broker->down_waits);
     if (is_stopping(broker)) break;
-    vsi_log(broker->host, VESTRY_LOG_WARN, "nats: down");
+    is_down_silent = !vsi_log_repeated(broker->host, &broker->states, DOWN, VESTRY_LOG_WARN, "nats: down");
     wait_until_reported(broker);
     pause_ms(broker, 1); /* so that not all nodes reconnect at the same time */
   }

@@ -223,8 +223,8 @@ static void serve_socket(vsi_nats_broker *broker, short ready) {
     count = collect(broker, batch);
     vsi_mutex_unlock(&broker->io);
     if (has_new_max)
-      vsi_log(broker->host, VESTRY_LOG_INFO, "nats: max_payload of the server is %zu bytes now",
-              atomic_load(&broker->max_payload));
+      vsi_log_repeated(broker->host, &broker->complaints, vsi_log_reason("max_payload"), VESTRY_LOG_INFO,
+                       "nats: max_payload of the server is %zu bytes now", atomic_load(&broker->max_payload));
     vsi_nats_receiver_write(broker);
     atomic_store(&broker->is_reporting, true);
     for (size_t i = 0; i < count; i++) pass_message(broker, batch[i], i + 1 < count);

@@ -10,8 +10,9 @@
  *
  * A reservation that fails refuses a stream. If the cause is the bucket, this goes on at all nodes until an
  * administrator removes it. So the first failure is logged with the server's reason, and the next success, too. With
- * some limits of a bucket, for example DiscardNewPerSubject, each second reservation fails. Therefore, a minute has a
- * maximum of such lines. */
+ * some limits of a bucket, for example DiscardNewPerSubject, each second reservation fails. Therefore, each line
+ * is logged once a minute. An outcome that was not logged does not count as known, so the outcome that lasts is logged
+ * when the minute is over. */
 #include "cluster/nats/reservations.h"
 
 #include <stdio.h>
@@ -20,8 +21,10 @@
 #include "base/log.h"
 #include "base/wait.h"
 
-enum { READY_MS = 20, WHY_BYTES = 160, LOGGED_MOST = 8 };
-static const uint64_t minute_ns = 60 * UINT64_C(1000000000);
+enum { READY_MS = 20, WHY_BYTES = 160 };
+
+/* Reasons of lines. */
+enum { REOPENED = 1, GONE, SUCCEEDING, FAILING };
 
 void vsi_nats_reservations_init(vsi_nats_reservations *reservations) {
   memset(reservations, 0, sizeof *reservations);
@@ -222,45 +225,52 @@ static vestry_err set_locked(vsi_nats_reservations *reservations, natsConnection
   return error;
 }
 
-static void log_lost(const reservation *r, vestry_err error) {
-  const vsi_nats_settings *settings = r->settings;
-  if (!error || error == VESTRY_EXISTS)
-    vsi_log(settings->host, VESTRY_LOG_WARN,
-            "nats: the bucket %s of reservations was gone or replaced; it was opened again",
-            settings->reservations_bucket);
-  else
-    vsi_log(
-        settings->host, VESTRY_LOG_ERROR,
-        "nats: the bucket %s of reservations is gone, and cannot be used again: %s; check JetStream of nats-server. If "
-        "the stream KV_%s exists, it may be no bucket: delete it, and it is created again",
-        settings->reservations_bucket, *r->why ? r->why : vestry_err_name(error), settings->reservations_bucket);
+static bool is_failure(vestry_err error) {
+  return error && error != VESTRY_EXISTS;
 }
 
-/* Note whether a reservation has failed. Returns whether this is new, or the bucket was dropped and opened again, and
- * may be logged. The end of the connection is not a failure of the bucket. */
-static bool note_outcome_locked(vsi_nats_reservations *reservations, vestry_err error, bool has_dropped) {
-  const bool fails = error && error != VESTRY_EXISTS;
-  const uint64_t now_ns = vsi_monotonic_ns();
+static bool log_lost(vsi_repeated_log *log, const reservation *r, vestry_err error) {
+  const vestry_host *host = r->settings->host;
+  const char *bucket = r->settings->reservations_bucket;
+  if (!is_failure(error))
+    return vsi_log_repeated(host, log, REOPENED, VESTRY_LOG_WARN,
+                            "nats: the bucket %s of reservations was gone or replaced; it was opened again", bucket);
+  return vsi_log_repeated(
+      host, log, GONE, VESTRY_LOG_ERROR,
+      "nats: the bucket %s of reservations is gone, and cannot be used again: %s; check JetStream of nats-server. If "
+      "the stream KV_%s exists, it may be no bucket: delete it, and it is created again",
+      bucket, *r->why ? r->why : vestry_err_name(error), bucket);
+}
+
+/* Return whether an outcome differs from the last one that was logged, or the bucket was dropped and opened again. The
+ * end of the connection is not a failure of the bucket. */
+static bool is_new_locked(const vsi_nats_reservations *reservations, vestry_err error, bool has_dropped) {
+  const bool fails = is_failure(error);
   if ((fails && !reservations->connection) || error == VESTRY_NO_MEMORY) return false;
-  if (fails == reservations->fails && (fails || !has_dropped)) return false;
-  reservations->fails = fails;
-  if (!reservations->logged_since_ns || now_ns - reservations->logged_since_ns > minute_ns) {
-    reservations->logged_since_ns = now_ns;
-    reservations->logged_count = 0;
-  }
-  return reservations->logged_count < LOGGED_MOST && ++reservations->logged_count;
+  return fails != reservations->fails || (!fails && has_dropped);
 }
 
-static void log_outcome(const reservation *r, vestry_err error) {
-  const vsi_nats_settings *settings = r->settings;
-  const char *bucket = settings->reservations_bucket;
-  if (!error || error == VESTRY_EXISTS)
-    vsi_log(settings->host, VESTRY_LOG_INFO, "nats: reservations in the bucket %s succeed again", bucket);
-  else
-    vsi_log(settings->host, VESTRY_LOG_WARN,
-            "nats: reservations in the bucket %s fail: %s; until they succeed, no stream of a strict key opens; check "
-            "the bucket, the limits of JetStream, and this user's permissions ($JS.API.>, $KV.%s.>, _INBOX.>)",
-            bucket, *r->why ? r->why : vestry_err_name(error), bucket);
+static bool log_outcome(vsi_repeated_log *log, const reservation *r, vestry_err error) {
+  const vestry_host *host = r->settings->host;
+  const char *bucket = r->settings->reservations_bucket;
+  if (!is_failure(error))
+    return vsi_log_repeated(host, log, SUCCEEDING, VESTRY_LOG_INFO, "nats: reservations in the bucket %s succeed again",
+                            bucket);
+  return vsi_log_repeated(
+      host, log, FAILING, VESTRY_LOG_WARN,
+      "nats: reservations in the bucket %s fail: %s; until they succeed, no stream of a strict key opens; check the "
+      "bucket, the limits of JetStream, and this user's permissions ($JS.API.>, $KV.%s.>, _INBOX.>)",
+      bucket, *r->why ? r->why : vestry_err_name(error), bucket);
+}
+
+/* Log an outcome, without the lock. One that was logged is the last one that is known. */
+static void note_outcome(vsi_nats_reservations *reservations, const reservation *r, vestry_err error,
+                         bool has_dropped) {
+  vsi_repeated_log *log = &reservations->outcomes;
+  if (!(has_dropped ? log_lost(log, r, error) : log_outcome(log, r, error))) return;
+  vsi_mutex_lock(&reservations->lock);
+  reservations->fails = is_failure(error);
+  vsi_mutex_unlock(&reservations->lock);
 }
 
 vestry_err vsi_nats_reservations_set(vsi_nats_reservations *reservations, const vsi_nats_settings *settings,
@@ -280,14 +290,11 @@ vestry_err vsi_nats_reservations_set(vsi_nats_reservations *reservations, const 
     has_dropped = lose_bucket_locked(reservations, r.lost_count);
     error = set_locked(reservations, connection, &r);
   }
-  bool is_logged = note_outcome_locked(reservations, error, has_dropped);
+  const bool is_new = is_new_locked(reservations, error, has_dropped);
   reservations->users--;
   pthread_cond_broadcast(&reservations->changed);
   vsi_mutex_unlock(&reservations->lock);
-  if (is_logged && has_dropped)
-    log_lost(&r, error);
-  else if (is_logged)
-    log_outcome(&r, error);
+  if (is_new) note_outcome(reservations, &r, error, has_dropped);
   if (!error || error == VESTRY_EXISTS) *ret_revision = r.revision;
   return error;
 }

@@ -6,6 +6,7 @@
 #include <nats/nats.h>
 #include <pthread.h>
 
+#include "base/held_log.h"
 #include "base/mutex.h"
 #include "cluster/nats/settings.h"
 
@@ -18,11 +19,10 @@ typedef struct vsi_nats_reservations {
   unsigned setters;           /* those of them that use the bucket */
   bool opening;               /* one of them is opening the bucket */
   uint64_t lost_count;        /* number of buckets that were dropped because they were gone */
-  bool fails;                 /* the last reservation has failed */
-  uint64_t logged_since_ns;   /* begin of a minute with logged outcomes; 0: none */
-  unsigned logged_count;      /* in that minute */
+  bool fails;                 /* the last outcome that was logged is a failure */
   jsCtx *jetstream;
   kvStore *bucket;
+  vsi_repeated_log outcomes; /* needs no lock */
 } vsi_nats_reservations;
 
 void vsi_nats_reservations_init(vsi_nats_reservations *reservations);
