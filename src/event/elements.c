@@ -138,7 +138,7 @@ vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, 
 vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html) {
   char why[VSI_HTML_EXPLAINED];
   if (vestry_html_error(html, NULL, NULL) == VESTRY_INVALID)
-    vsi_log(vsi_html_of(html)->host, VESTRY_LOG_ERROR, "html: %s", vsi_html_explain(html, VESTRY_INVALID, why));
+    vsi_log_mistake(vsi_html_of(html)->host, "html", vsi_html_explain(html, VESTRY_INVALID, why));
   return vestry_html_result(html, ret_html);
 }
 

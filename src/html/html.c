@@ -124,7 +124,7 @@ vestry_value vestry_value_html(vestry_html *builder) {
   char why[VSI_HTML_EXPLAINED];
   vestry_err error = builder ? vestry_html_result(builder, &built) : VESTRY_OK;
   if (error) /* NULL is refused where the value is used, and the reason is unknown there */
-    vsi_log(vsi_html_of(builder)->host, VESTRY_LOG_ERROR, "html: %s", vsi_html_explain(builder, error, why));
+    vsi_log_mistake(vsi_html_of(builder)->host, "html", vsi_html_explain(builder, error, why));
   return vestry_value_string(built.data);
 }
 

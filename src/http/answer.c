@@ -99,8 +99,9 @@ static int note_error(const vestry_request *req, vestry_err error) {
   /* relaxed: only a count. Counted once, even if its error page is rejected, too */
   if (status == 503 && req->error != 503) atomic_fetch_add_explicit(&req->v->rejected, 1, memory_order_relaxed);
   if (status == 500)
-    vsi_log(req->v->host, VESTRY_LOG_ERROR, "request: %.16s %.200s: answered 500: %s, %s", req->method, req->path,
-            vestry_err_name(error), vestry_strerror(error));
+    vsi_log_repeated(req->v->host, &req->v->repeated, vsi_log_reason("500") + (uint32_t)error, VESTRY_LOG_ERROR,
+                     "request: %.16s %.200s: answered 500: %s, %s", req->method, req->path, vestry_err_name(error),
+                     vestry_strerror(error));
   return status;
 }
 
@@ -174,11 +175,12 @@ static void warn_of_script(const vestry_request *req, const vestry_reply *reply,
   const vestry_header *given = vsi_reply_header_find(reply, "Content-Type");
   const char *type = given ? given->value : reply->body_type;
   if (!req->is_datastar || status != 200 || !type || vsi_strncasecmp(type, "text/javascript", 15) != 0) return;
-  vsi_log(req->v->host, VESTRY_LOG_WARN,
-          "request: %.16s %.200s: answered the Datastar client with text/javascript, an inline script: a policy "
-          "without 'unsafe-inline' blocks it, and the client's action never finishes; use effects, patches or "
-          "vestry_reply_redirect",
-          req->method, req->path);
+  vsi_log_repeated(
+      req->v->host, &req->v->repeated, vsi_log_reason("text/javascript"), VESTRY_LOG_WARN,
+      "request: %.16s %.200s: answered the Datastar client with text/javascript, an inline script: a policy "
+      "without 'unsafe-inline' blocks it, and the client's action never finishes; use effects, patches or "
+      "vestry_reply_redirect",
+      req->method, req->path);
 }
 
 vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {

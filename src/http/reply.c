@@ -83,7 +83,7 @@ void vsi_reply_finish(vestry_reply *reply) {
 
 vestry_err vsi_reply_refuse(vestry_reply *reply, vestry_err error, const char *why) {
   reply->refused = error;
-  vsi_log(reply->host, VESTRY_LOG_ERROR, "reply: %s", why);
+  vsi_log_mistake(reply->host, "reply", why);
   return error;
 }
 

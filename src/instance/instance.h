@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "base/held_log.h"
 #include "connection/group.h"
 #include "instance/close_listener.h"
 #include "instance/extension.h"
@@ -76,6 +77,7 @@ struct vestry {
   _Atomic(uint64_t) response_wanted; /* by the last refused response (http/body.c) */
   _Atomic(uint64_t) responses_cut;
   vsi_trim trim;
+  vsi_repeated_log repeated; /* lines that a request or a stream can cause again and again */
 };
 
 _Static_assert(offsetof(struct vestry, max_body_bytes) == offsetof(vestry_parts, max_body_bytes), "the names of parts");

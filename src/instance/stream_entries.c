@@ -157,11 +157,11 @@ static vestry_err make_room(vestry_connection *connection, vsi_stream_context *s
   return VESTRY_OK;
 }
 
-static vestry_err refuse_entry(const vestry *v) {
-  vsi_log(v->host, VESTRY_LOG_ERROR,
-          "vestry_store_put: a stream can have at most %zu keys in addition to its first; raise "
-          "vestry_bounds.max_per_stream_count",
-          v->max_per_stream_count);
+static vestry_err refuse_entry(vestry *v) {
+  vsi_log_repeated(v->host, &v->repeated, 0, VESTRY_LOG_ERROR,
+                   "vestry_store_put: a stream can have at most %zu keys in addition to its first; raise "
+                   "vestry_bounds.max_per_stream_count",
+                   v->max_per_stream_count);
   return VESTRY_LIMIT;
 }
 

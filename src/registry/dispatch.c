@@ -331,10 +331,11 @@ vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *eff
   const vsi_effect_item first = {.list = json_array_get(effects->list, 0)};
   vestry_dispatch_result *result = context->result;
   if (dispatches > VESTRY_DISPATCH_MAX_NESTING) {
-    vsi_log(context->v->host, VESTRY_LOG_WARN,
-            "a dispatch was refused: dispatches of effects, actions and interceptors are nested deeper than %d; check "
-            "for an effect that dispatches to its own key",
-            VESTRY_DISPATCH_MAX_NESTING);
+    vsi_log_repeated(
+        context->v->host, &context->v->repeated, 0, VESTRY_LOG_WARN,
+        "a dispatch was refused: dispatches of effects, actions and interceptors are nested deeper than %d; check "
+        "for an effect that dispatches to its own key",
+        VESTRY_DISPATCH_MAX_NESTING);
     return VESTRY_LIMIT;
   }
   vsi_span span;
@@ -427,9 +428,9 @@ static bool makes_sense(const vestry_dispatch_options *options) {
          !(options->key && options->connection) && !(options->store && !options->key);
 }
 
-static vestry_err refuse_store_name(const vestry *v, const char *name) {
-  vsi_log(v->host, VESTRY_LOG_ERROR, "dispatch: options.store: the instance has no store %s; see vestry_options.stores",
-          name);
+static vestry_err refuse_store_name(vestry *v, const char *name) {
+  vsi_log_repeated(v->host, &v->repeated, vsi_log_reason("store"), VESTRY_LOG_ERROR,
+                   "dispatch: options.store: the instance has no store %s; see vestry_options.stores", name);
   return VESTRY_INVALID;
 }
 
@@ -534,12 +535,14 @@ void vsi_dispatch_log(vestry *v, const vestry_dispatch_result *result, const cha
     const vestry_dispatch_error *error = &result->errors[i];
     /* A stream that has closed meanwhile is a normal case. */
     vestry_log_level level = error->error == VESTRY_CLOSED ? VESTRY_LOG_DEBUG : VESTRY_LOG_WARN;
-    vsi_log(v->host, level, "dispatch for %s: %s%s %s%s%s: %s%s%s", whose, phases[error->phase],
-            error->is_after ? " (after)" : "", error->name, error->what[0] ? " in " : "", error->what,
-            vestry_err_name(error->error), error->detail[0] ? ": " : "", error->detail);
+    vsi_log_repeated(v->host, &v->repeated, vsi_log_reason(error->name) + (uint32_t)error->error, level,
+                     "dispatch for %s: %s%s %s%s%s: %s%s%s", whose, phases[error->phase],
+                     error->is_after ? " (after)" : "", error->name, error->what[0] ? " in " : "", error->what,
+                     vestry_err_name(error->error), error->detail[0] ? ": " : "", error->detail);
   }
   if (result->errors_count > room)
-    vsi_log(v->host, VESTRY_LOG_WARN, "dispatch for %s: and %zu more failures", whose, result->errors_count - room);
+    vsi_log_repeated(v->host, &v->repeated, vsi_log_reason("more"), VESTRY_LOG_WARN,
+                     "dispatch for %s: and %zu more failures", whose, result->errors_count - room);
 }
 
 /* --------------------------------------------------------------------------------------------- lists as JSON ---- */

@@ -27,8 +27,9 @@ static void announce(vestry_dispatch_context *context, const char *name, vestry_
   if (effects)
     vsi_dispatch(context, &(vsi_effects){.list = effects});
   else
-    vsi_log(v->host, VESTRY_LOG_ERROR, "the effect %s of connection %llu was not dispatched: out of memory", name,
-            (unsigned long long)id);
+    vsi_log_repeated(v->host, &v->repeated, vsi_log_reason(name), VESTRY_LOG_ERROR,
+                     "the effect %s of connection %llu was not dispatched: out of memory", name,
+                     (unsigned long long)id);
   json_decref(effects);
 }
 

@@ -57,10 +57,10 @@ static const vestry_scoped_key *key_at(const vestry_reply *reply, size_t i) {
 }
 
 static bool refuse_keys(const vestry_dispatch_context *context, const char *option, size_t most) {
-  vsi_log(context->v->host, VESTRY_LOG_ERROR,
-          "reply: its stream has more keys than %s of the store, %zu, which limits entries; each key "
-          "is an entry. To limit the streams of a user, use max_streams_per_scope_count",
-          option, most);
+  vsi_log_repeated(context->v->host, &context->v->repeated, 0, VESTRY_LOG_ERROR,
+                   "reply: its stream has more keys than %s of the store, %zu, which limits entries; each key "
+                   "is an entry. To limit the streams of a user, use max_streams_per_scope_count",
+                   option, most);
   return false;
 }
 

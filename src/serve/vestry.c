@@ -267,10 +267,9 @@ void vestry_close(vestry *v) {
  * and a callback that freed the instance would return into freed memory. OK | BUSY */
 static vestry_err may_wait(const vestry *v, const char *function) {
   if (!vsi_instance_is_inside(v)) return VESTRY_OK;
-  vsi_log(v->host, VESTRY_LOG_ERROR,
-          "%s: ignored, because it was called in a callback of the instance or on a thread of its runtime; call "
-          "vestry_close there, and this function on another thread",
-          function);
+  vsi_log_mistake(v->host, function,
+                  "ignored, because it was called in a callback of the instance or on a thread of its runtime; call "
+                  "vestry_close there, and this function on another thread");
   return VESTRY_BUSY;
 }
 

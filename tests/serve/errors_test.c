@@ -69,6 +69,31 @@ static void mistakes_of_the_program_get_500_and_are_logged(void **state) {
   }
 }
 
+/* A client can repeat a request that fails. Paths, which it chooses, do not change the number of lines. */
+static void failing_requests_are_logged_once_a_minute(void **state) {
+  (void)state;
+  enum { REQUESTS = 100 };
+  static const plan plans[] = {
+      {.error = VESTRY_FAILED}, {.error = VESTRY_IO}, {.effects = "[[\"no-effect\"]]"}}; /* its dispatch is logged */
+  site w;
+  site_begin(&w, (vestry_options){0});
+  for (size_t minute = 0; minute < 2; minute++) {
+    const long lines = w.th.log_lines;
+    for (size_t i = 0; i < REQUESTS; i++) {
+      char path[32];
+      plan p = plans[i % 3];
+      snprintf(path, sizeof path, "/%zu", i);
+      wire r = {.path = path, .datastar = true};
+      wire_plan(&w, &r, &p);
+      wire_finish(&r);
+    }
+    assert_in_range(w.th.log_lines - lines, 3, 4);
+    test_host_advance_ms(&w.th, 60000);
+  }
+  assert_non_null(strstr(w.th.last_log, " times before)"));
+  site_end(&w);
+}
+
 static void errors_of_handlers_map_to_statuses(void **state) {
   (void)state;
   static const struct {
@@ -293,6 +318,7 @@ static void ignored_allocation_failure_gets_500(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(mistakes_of_the_program_get_500_and_are_logged),
+      cmocka_unit_test(failing_requests_are_logged_once_a_minute),
       cmocka_unit_test(errors_of_handlers_map_to_statuses),
       cmocka_unit_test(stream_over_limit_gets_503),
       cmocka_unit_test(a_closing_instance_answers_503),

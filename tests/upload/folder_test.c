@@ -420,6 +420,30 @@ static void failing_disk_leaves_no_partial_file(void **state) {
   end(&s);
 }
 
+/* Each upload of a client fails, and the log stays short. */
+static void full_disk_is_logged_once_a_minute(void **state) {
+  (void)state;
+  enum { UPLOADS = 10 };
+  suite s;
+  vsi_disk failing = vsi_disk_of_system;
+  failing.make = make_file;
+  begin(&s, 0);
+  s.folder->disk = &failing;
+  disk.fails_at = 0;
+  disk.error = ENOSPC;
+  for (int minute = 0; minute < 2; minute++) {
+    for (int i = 0; i < UPLOADS; i++) {
+      disk.calls = 0;
+      assert_int_equal(post_form(&s, form), 507);
+    }
+    assert_int_equal(s.on.th.log_lines, minute + 1);
+    assert_non_null(strstr(s.on.th.last_log, "No space left on device"));
+    test_host_advance_ms(&s.on.th, 60000);
+  }
+  assert_non_null(strstr(s.on.th.last_log, " (and 9 times before)"));
+  end(&s);
+}
+
 static void allocation_failure_leaves_no_partial_file(void **state) {
   (void)state;
   suite s;
@@ -585,6 +609,7 @@ int main(void) {
       cmocka_unit_test(upload_over_max_bytes_gets_507),
       cmocka_unit_test(unfinished_files_of_a_crash_are_removed),
       cmocka_unit_test(failing_disk_leaves_no_partial_file),
+      cmocka_unit_test(full_disk_is_logged_once_a_minute),
       cmocka_unit_test(allocation_failure_leaves_no_partial_file),
       cmocka_unit_test(step_of_the_system_clock_removes_no_upload),
       cmocka_unit_test(person_at_the_limit_replaces_an_idle_upload),

@@ -15,6 +15,7 @@
 
 #include "adapter/civetweb/adapter.h"
 #include "adapter/web/policy.h"
+#include "base/held_log.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/thread.h"
@@ -113,6 +114,7 @@ typedef struct own_server {
   vestry_server *inside; /* NULL: its creation failed */
   vestry_err error;      /* of the adapter's creation */
   atomic_bool started, complained;
+  vsi_repeated_log repeated; /* lines of civetweb, which clients can cause */
 } own_server;
 
 /* Return the error number in a message of civetweb: "cannot bind to 127.0.0.1:80: 13 (Permission denied)". */
@@ -129,7 +131,7 @@ static int log_message(const struct mg_connection *conn, const char *message) {
   if (!is_first && !is_up) return 1;
   const char *helps = strncmp(message, "cannot ", 7) == 0 ? vsi_web_listen_advice(errno_in(message)) : "";
   if (is_up)
-    vsi_log(own->host, VESTRY_LOG_WARN, "civetweb: %s", message);
+    vsi_log_repeated(own->host, &own->repeated, 0, VESTRY_LOG_WARN, "civetweb: %s", message);
   else
     vsi_log(own->host, VESTRY_LOG_ERROR, "vestry_server_civetweb: %s%s%s", message, *helps ? "; " : "", helps);
   return 1;

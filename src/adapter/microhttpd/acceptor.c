@@ -92,8 +92,8 @@ static void *keep_acceptor(void *argument) {
     vestry_err error = let_in(acceptor);
     if (error == VESTRY_LIMIT && !in_want) {
       vestry_reject(acceptor->v, VESTRY_REFUSAL_DESCRIPTORS);
-      vsi_log(
-          acceptor->host, VESTRY_LOG_WARN,
+      vsi_log_repeated(
+          acceptor->host, &acceptor->repeated, 0, VESTRY_LOG_WARN,
           "libmicrohttpd: no descriptors are left; new connections wait; raise the limit of descriptors (ulimit -n)");
     }
     in_want = error == VESTRY_LIMIT || (in_want && error == VESTRY_NOT_FOUND);

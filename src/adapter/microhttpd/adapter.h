@@ -17,6 +17,7 @@
 #include "adapter/microhttpd/watch.h"
 #include "adapter/web/gate.h"
 #include "adapter/web/policy.h"
+#include "base/held_log.h"
 #include "base/log.h"
 #include "base/refs.h"
 #include "vestry/microhttpd.h"
@@ -56,6 +57,7 @@ typedef struct vsi_microhttpd_acceptor {
   bool is_open;
   bool is_tls;            /* constant */
   atomic_bool is_closing; /* set, then signalled by `stop` */
+  vsi_repeated_log repeated;
 } vsi_microhttpd_acceptor;
 
 /* Listen at the address, or the UNIX path, of the options, but accept no client yet.
@@ -151,6 +153,7 @@ typedef struct vsi_microhttpd {
   vsi_microhttpd_writer_pool writer_pool;
   vsi_microhttpd_sendings *sendings; /* a reference; NULL: none yet */
   vsi_microhttpd_attached attached;
+  vsi_repeated_log repeated;
 } vsi_microhttpd;
 
 /* Return whether the daemon belongs to the application. */

@@ -163,9 +163,10 @@ static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *
   if (!error && MHD_queue_response(request->conn, (unsigned)response->status, made) == MHD_NO) error = VESTRY_IO;
   MHD_destroy_response(made); /* libmicrohttpd holds a reference while it sends */
   if (error == VESTRY_INVALID)
-    vsi_log(request->adapter->host, VESTRY_LOG_ERROR,
-            "%.16s %.200s: libmicrohttpd rejects a header of the answer, and closes the connection without an answer",
-            request->method, request->path);
+    vsi_log_repeated(
+        request->adapter->host, &request->adapter->repeated, vsi_log_reason("header"), VESTRY_LOG_ERROR,
+        "%.16s %.200s: libmicrohttpd rejects a header of the answer, and closes the connection without an answer",
+        request->method, request->path);
   return error;
 }
 

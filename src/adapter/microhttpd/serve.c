@@ -151,7 +151,8 @@ static void log_line(void *cls, const char *format, va_list arguments) {
   size_t prefix = (size_t)snprintf(line, sizeof line, "%slibmicrohttpd: ", started ? "" : "vestry_microhttpd_create: ");
   vsnprintf(line + prefix, sizeof line - prefix, format, arguments);
   line[strcspn(line, "\n")] = '\0';
-  vsi_log(adapter->host, started ? VESTRY_LOG_DEBUG : VESTRY_LOG_ERROR, "%s", line);
+  vsi_log_repeated(adapter->host, started ? &adapter->repeated : NULL, vsi_log_reason(format),
+                   started ? VESTRY_LOG_DEBUG : VESTRY_LOG_ERROR, "%s", line);
 }
 
 vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vestry_microhttpd_options *options) {

@@ -88,12 +88,13 @@ static bool pause_until(uint64_t until_ns, unsigned tries) {
   return true;
 }
 
-static vestry_err refuse_response(const vsi_once_storage *storage, const char *why) {
-  vsi_log(storage->host, VESTRY_LOG_ERROR, "vestry_once_guard: cannot repeat a stored response: %s", why);
+static vestry_err refuse_response(vsi_once_storage *storage, const char *why) {
+  vsi_log_repeated(storage->host, &storage->failures, 0, VESTRY_LOG_ERROR,
+                   "vestry_once_guard: cannot repeat a stored response: %s", why);
   return VESTRY_FAILED;
 }
 
-static vestry_err read_response(const vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
+static vestry_err read_response(vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
                                 unsigned char *bytes, size_t len, unsigned char digest[VSI_ONCE_DIGEST_BYTES],
                                 vsi_once_response *stored) {
   if (!vsi_once_open(sealed, bytes, len) || len < RESPONSE_AT)
@@ -104,7 +105,7 @@ static vestry_err read_response(const vsi_once_storage *storage, const vsi_once_
   return VESTRY_OK;
 }
 
-vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
+vestry_err vsi_once_stored_begin(vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
                                  unsigned char digest[VSI_ONCE_DIGEST_BYTES], vsi_once_response *stored,
                                  vestry_once_found *ret_found) {
   const size_t capacity =
@@ -135,7 +136,7 @@ vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once
   return error;
 }
 
-static vestry_err finish(const vsi_once_storage *storage, const vsi_once_record *record) {
+static vestry_err finish(vsi_once_storage *storage, const vsi_once_record *record) {
   const vestry_once_submission submission = submission_of(record->sealed);
   const size_t len = RESPONSE_AT + vsi_once_response_packed_len(&record->response);
   unsigned char *bytes = vsi_alloc(storage->host, len);
@@ -146,10 +147,11 @@ static vestry_err finish(const vsi_once_storage *storage, const vsi_once_record 
   vestry_err error = storage->ops->finish(storage->ctx, &submission, bytes, len);
   vsi_free(storage->host, bytes);
   if (error == VESTRY_NOT_FOUND)
-    vsi_log(storage->host, VESTRY_LOG_WARN,
-            "vestry_once_guard: a response was not stored, because the action took longer than the storage holds a "
-            "submission, and its submission was deleted or runs again; raise the lease and the lifetime of the "
-            "storage");
+    vsi_log_repeated(
+        storage->host, &storage->failures, 0, VESTRY_LOG_WARN,
+        "vestry_once_guard: a response was not stored, because the action took longer than the storage holds a "
+        "submission, and its submission was deleted or runs again; raise the lease and the lifetime of the "
+        "storage");
   return error;
 }
 

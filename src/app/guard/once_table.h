@@ -87,6 +87,7 @@ typedef struct vsi_once_storage {
   uint64_t wait_ms;          /* maximum wait for a run on another node */
   size_t max_response_bytes; /* for one response */
   vsi_owed owed;             /* ends of runs that the storage has not received */
+  vsi_repeated_log failures;
 } vsi_once_storage;
 
 /* Initialize the list of pending ends, the members before it being set. Call vsi_owed_finish after a failure, too.
@@ -98,7 +99,7 @@ vestry_err vsi_once_storage_init(vsi_once_storage *storage, vestry_runtime *runt
  *  ret_found       set also on an error: NEW, if the storage may have stored the submission for this run
  *  Returns  OK | NO_MEMORY | LIMIT (another node is running it for longer than wait_ms) | FAILED (it is done, but its
  *           response cannot be read; logged) | the storage's error */
-vestry_err vsi_once_stored_begin(const vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
+vestry_err vsi_once_stored_begin(vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
                                  unsigned char digest[VSI_ONCE_DIGEST_BYTES], vsi_once_response *stored,
                                  vestry_once_found *ret_found);
 struct vsi_once_record;

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 
 enum { AT_ONCE = 16, RETRY_MS = 5000, LAST_FAILURES = 3 };
+enum { FAILED = 1, DROPPED }; /* reasons of lines */
 
 static size_t count_of(const vsi_owed *owed) {
   return atomic_load_explicit(&owed->count, memory_order_relaxed);
@@ -61,13 +62,16 @@ void vsi_owed_add(vsi_owed *owed, vsi_owed_call *call, vestry_err why) {
   if (call) enter_locked(owed, call);
   const bool is_first_loss = (!call || dropped) && !owed->dropped++;
   vsi_mutex_unlock(&owed->lock);
-  if (is_first)
-    vsi_log(owed->host, VESTRY_LOG_WARN,
-            "%s: %s failed in the storage: %s. It is tried again; the number of failures follows when it works",
-            ops->who, ops->what, vestry_err_name(why));
+  if (is_first || atomic_load_explicit(&owed->is_silent, memory_order_relaxed)) {
+    const bool is_logged = vsi_log_repeated(
+        owed->host, &owed->failures, FAILED, VESTRY_LOG_WARN,
+        "%s: %s failed in the storage: %s. It is tried again; the number of failures follows when it works", ops->who,
+        ops->what, vestry_err_name(why));
+    atomic_store_explicit(&owed->is_silent, !is_logged, memory_order_relaxed);
+  }
   if (is_first_loss)
-    vsi_log(owed->host, VESTRY_LOG_WARN, "%s: %s failed too often, so calls are dropped; %s", ops->who, ops->what,
-            ops->lost);
+    vsi_log_repeated(owed->host, &owed->failures, DROPPED, VESTRY_LOG_WARN,
+                     "%s: %s failed too often, so calls are dropped; %s", ops->who, ops->what, ops->lost);
   if (call && !before) (void)vestry_timer_set(owed->timer, RETRY_MS, 0);
   if (dropped) ops->drop(owed->ctx, dropped);
 }
@@ -82,7 +86,7 @@ void vsi_owed_worked(vsi_owed *owed) {
     atomic_store_explicit(&owed->failed, 0, memory_order_relaxed);
   }
   vsi_mutex_unlock(&owed->lock);
-  if (failed)
+  if (failed && !atomic_exchange_explicit(&owed->is_silent, false, memory_order_relaxed))
     vsi_log(owed->host, dropped ? VESTRY_LOG_WARN : VESTRY_LOG_INFO,
             "%s: %s works again in the storage: of %zu failed calls, %zu were made again and %zu dropped",
             owed->ops->who, owed->ops->what, failed, failed - dropped, dropped);

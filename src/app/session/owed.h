@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "base/held_log.h"
 #include "base/mutex.h"
 #include "vestry/host.h"
 #include "vestry/runtime.h"
@@ -63,6 +64,10 @@ typedef struct vsi_owed {
   size_t dropped;           /* calls given up since the storage first failed */
   _Atomic(size_t) count;    /* changed under lock, as is failed; relaxed where it only avoids the lock */
   _Atomic(size_t) failed;   /* calls that failed since the storage worked; 0: it works */
+  /* A storage can fail and work again with each call. Then a failure that is left out of the log takes the line about
+   * its end with it. Relaxed. */
+  _Atomic(bool) is_silent;
+  vsi_repeated_log failures;
 } vsi_owed;
 
 /* Initialize a list. Call vsi_owed_finish after a failure, too.

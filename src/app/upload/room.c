@@ -132,7 +132,8 @@ vestry_err vsi_upload_folder_failed(vestry_upload_folder *folder, const char *wh
                                     vestry_reply *reply) {
   const int error = errno;
   const bool is_full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  vsi_log(folder->v->host, VESTRY_LOG_ERROR, "upload to %s: %s: %s", folder->path, what, strerror(error));
+  vsi_log_repeated(folder->v->host, &folder->failures, 0, VESTRY_LOG_ERROR, "upload to %s: %s: %s", folder->path, what,
+                   strerror(error));
   if (is_full) return vsi_upload_folder_full(folder, req, reply);
   vsi_mutex_lock(&folder->lock);
   folder->stats.failed_count++;

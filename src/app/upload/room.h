@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/held_log.h"
 #include "base/map.h"
 #include "base/mutex.h"
 #include "vestry/app/upload.h"
@@ -65,6 +66,7 @@ struct vestry_upload_folder {
   size_t max_unfinished;     /* maximum number of unfinished uploads, and also of records of kept files; constant,
                                 except in tests */
   vestry_upload_folder_stats stats;
+  vsi_repeated_log failures; /* of the disk; needs no lock */
   char path[];
 };
 

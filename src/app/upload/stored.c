@@ -245,8 +245,9 @@ static void drop_all(vsi_stored *const *all, size_t count) {
   const bool is_marked = are_named && count > 1 && mark_group(&group);
   for (size_t i = 0; i < count; i++) are_left |= is_left(all[i]);
   if (are_left && !is_marked && !mark_group(&group))
-    vsi_log(group.folder->v->host, VESTRY_LOG_ERROR,
-            "upload to %s: cannot remove the refused file %s; remove it manually", group.folder->path, all[0]->id);
+    vsi_log_repeated(group.folder->v->host, &all[0]->folder->failures, vsi_log_reason("refused"), VESTRY_LOG_ERROR,
+                     "upload to %s: cannot remove the refused file %s; remove it manually", group.folder->path,
+                     all[0]->id);
   /* If this fails, the next start finds no files to remove. */
   if (!are_left && count > 1) (void)unmark_group(&group);
 }

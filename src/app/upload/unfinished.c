@@ -415,10 +415,11 @@ static vsi_unfinished *find_surplus(vestry_upload_folder *folder, const vsi_unfi
 void vsi_unfinished_accept(vsi_unfinished *u) {
   vestry_upload_folder *folder = u->folder;
   if (vsi_unfinished_note(u, u->record.length, VSI_RECORD_DONE) && !vsi_unfinished_drop_record(u))
-    vsi_log(folder->v->host, VESTRY_LOG_ERROR,
-            "upload to %s: %s is stored, but its record can be neither written nor removed: %s. After a restart the "
-            "client may continue the upload, and done is called again",
-            folder->path, u->id, strerror(errno));
+    vsi_log_repeated(
+        folder->v->host, &folder->failures, vsi_log_reason("record"), VESTRY_LOG_ERROR,
+        "upload to %s: %s is stored, but its record can be neither written nor removed: %s. After a restart the "
+        "client may continue the upload, and done is called again",
+        folder->path, u->id, strerror(errno));
   vsi_mutex_lock(&folder->lock);
   u->record.state = VSI_RECORD_DONE;
   folder->done_count++;

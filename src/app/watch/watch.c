@@ -122,9 +122,10 @@ static uint64_t next_deadline(const vestry_watcher *watcher) {
 static void fail(vestry_watcher *watcher, vestry_err error) {
   if (!vestry_connection_close(watcher->connection, VESTRY_CAUSE_ERROR)) return; /* it was closing already */
   atomic_fetch_add_explicit(&watcher->of->errors, 1, memory_order_relaxed);
-  vsi_log(watcher->of->v->host, VESTRY_LOG_ERROR,
-          "watch of connection %llu: its step failed, so the stream is closed: %s",
-          (unsigned long long)vsi_connection_id(watcher->connection), vestry_strerror(error));
+  /* Browsers reconnect, and their watchers may fail again. */
+  vsi_log_repeated(watcher->of->v->host, &watcher->of->v->repeated, vsi_log_reason("watch") + (uint32_t)error,
+                   VESTRY_LOG_ERROR, "watch of connection %llu: its step failed, so the stream is closed: %s",
+                   (unsigned long long)vsi_connection_id(watcher->connection), vestry_strerror(error));
 }
 
 /* Call the step function, and compute the time of the next step. */

@@ -138,9 +138,10 @@ static void report_changes(vestry_cluster *cluster, const changes *n) {
             "ignore each other; run the same version of vestry on all nodes",
             n->other_version, cluster->name, VSI_WIRE_VERSION);
   if (n->placeless[0])
-    vsi_log(cluster->host, VESTRY_LOG_WARN,
-            "cluster: no slot for node %s, because a cluster has at most %zu nodes; the youngest node is refused",
-            n->placeless, VESTRY_CLUSTER_MAX_COUNT);
+    vsi_log_repeated(
+        cluster->host, &cluster->repeated, VSI_CLUSTER_PLACELESS, VESTRY_LOG_WARN,
+        "cluster: no slot for node %s, because a cluster has at most %zu nodes; the youngest node is refused",
+        n->placeless, VESTRY_CLUSTER_MAX_COUNT);
   if (n->has_state && n->state == VESTRY_MEMBER_REFUSED && n->is_one_too_many)
     vsi_log(cluster->host, VESTRY_LOG_ERROR,
             "cluster: this node, %s, was refused, because the cluster already has %zu nodes, the maximum; stop a node, "
