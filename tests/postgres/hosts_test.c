@@ -46,7 +46,7 @@ static void hosts_are_found_in_urls(void **state) {
 static test_host th;
 
 static vestry_err connect_to(const char *url, uint64_t ms, PGconn **ret_db) {
-  const vsi_call call = {&th.host, "connect_to", "postgres"};
+  const vsi_call call = {&th.host, "connect_to", "postgres", NULL};
   return vsi_postgres_connect(&call, url, false, NULL, vsi_monotonic_in_ms(ms), ret_db);
 }
 

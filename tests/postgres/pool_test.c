@@ -170,7 +170,7 @@ static void deferred_constraint_of_a_single_statement_is_reported(void **state) 
   assert_int_equal(alone(&s, "INSERT INTO t VALUES(1)", NULL), VESTRY_EXISTS);
   assert_int_equal(s.pool->ops->run_again(s.pool, insert, VESTRY_LIST(1), NULL, NULL), VESTRY_EXISTS);
   assert_int_equal(alone(&s, insert, VESTRY_LIST(2)), VESTRY_OK);
-  assert_int_equal(s.th.log_lines, 4);
+  assert_int_equal(s.th.log_lines, 2); /* a statement's failure is logged once a minute */
   assert_int_equal(shop_stats(&s).connects_count, 1);
   assert_int_equal(shop_number(&s, "SELECT count(*) FROM t"), 2);
   shop_end(&s);
@@ -198,7 +198,7 @@ static void wrong_values_are_logged_without_their_content(void **state) {
   assert_int_equal(alone(&s, "INSERT INTO t VALUES($1, $2)", VESTRY_LIST(2, "hunter2")), VESTRY_EXISTS);
   assert_logged(&s, "vestry_sql_run", "(23505)");
   assert_null(strstr(s.th.last_log, "hunter2"));
-  assert_int_equal(s.th.log_lines, 7);
+  assert_int_equal(s.th.log_lines, 5); /* equal lines are logged once a minute */
   assert_int_equal(vestry_sql_run(NULL, two, NULL, NULL, NULL), VESTRY_INVALID);
   assert_int_equal(alone(&s, NULL, NULL), VESTRY_INVALID);
   shop_end(&s);

@@ -143,6 +143,7 @@ static void role_without_create_cannot_replace_a_table(void **state) {
     vestry_jobs *jobs = NULL;
     as_owner(drops[i]);
     s.th.log_lines = 0;
+    test_host_advance_ms(&s.th, 60000); /* equal lines are logged once a minute */
     assert_int_equal(vestry_jobs_create(s.pool, NULL, &jobs), VESTRY_IO);
     assert_null(jobs);
     assert_int_equal(s.th.log_lines, 1);

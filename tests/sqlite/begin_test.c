@@ -668,7 +668,7 @@ static void each_part_is_upgraded_separately(void **state) {
     if (is_old) run_sql(released);
     assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
     assert_int_equal(sqlite3_open(file, &other), SQLITE_OK);
-    const vsi_call call = {&th.host, "vestry_sqlite_test", file};
+    const vsi_call call = {&th.host, "vestry_sqlite_test", file, NULL};
     assert_int_equal(vsi_sqlite_schema_bring(&call, db, &first), VESTRY_OK);
     assert_int_equal(ledger_number(db, "SELECT count(*) FROM pragma_table_info('a')"), 1);
     assert_int_equal(vsi_sqlite_schema_bring(&call, other, &second), VESTRY_OK);

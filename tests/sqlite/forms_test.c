@@ -222,6 +222,30 @@ static void locked_or_full_database_keeps_the_form(void **state) {
   form_end(&s);
 }
 
+/* For each message and each submit, a trigger of another program causes a line. */
+static void row_that_a_trigger_drops_is_logged_once_a_minute(void **state) {
+  (void)state;
+  enum { TRIES = 10 };
+  form_suite s;
+  form_tab t = {.cookie = ""};
+  form_begin_submit(&s);
+  form_load(&s, &t);
+  write_from_outside("CREATE TRIGGER drops BEFORE INSERT ON vestry_form BEGIN SELECT RAISE(IGNORE); END");
+  for (int minute = 0; minute < 3; minute++) {
+    const long lines = atomic_load(&s.on.th.log_lines);
+    const char *before = minute ? "(and 9 times before)" : "vestry_form";
+    for (int i = 0; i < TRIES; i++) assert_int_equal(form_send(&s, &t, 1, "v.title=typed"), 503);
+    assert_int_equal(atomic_load(&s.on.th.log_lines), lines + 1);
+    assert_non_null(strstr(s.on.th.last_log, "the typed text was not stored now"));
+    assert_non_null(strstr(s.on.th.last_log, before));
+    for (int i = 0; i < TRIES; i++) assert_int_equal(form_send(&s, &t, 1, "clear=1"), 500);
+    assert_int_equal(atomic_load(&s.on.th.log_lines), lines + 3); /* the second line is about the response */
+    assert_non_null(strstr(s.on.th.last_log, minute ? before : "answered 500"));
+    test_host_advance_ms(&s.on.th, 60000);
+  }
+  form_end(&s);
+}
+
 /* capability: L4 */
 static void old_file_is_upgraded_and_later_version_is_rejected(void **state) {
   (void)state;
@@ -433,6 +457,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(killed_process_has_either_submitted_or_kept_the_form),
       cmocka_unit_test(locked_or_full_database_keeps_the_form),
+      cmocka_unit_test(row_that_a_trigger_drops_is_logged_once_a_minute),
       cmocka_unit_test(old_file_is_upgraded_and_later_version_is_rejected),
       cmocka_unit_test(version_is_written_again_after_vestry_schema_was_emptied),
       cmocka_unit_test(dropped_tables_are_created_again),

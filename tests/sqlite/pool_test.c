@@ -66,6 +66,7 @@ static void insert(lender *l, int64_t id) {
 static void assert_logged(lender *l, const char *function, const char *what) {
   if (!strstr(l->th.last_log, function) || !strstr(l->th.last_log, what) || !strstr(l->th.last_log, "pool.db"))
     fail_msg("it does not say \"%s … pool.db … %s\": %s", function, what, l->th.last_log);
+  test_host_advance_ms(&l->th, 60000); /* so that an equal line is logged again */
 }
 
 /* -------------------------------------------------------------------------------------------- statements ---------- */
@@ -121,7 +122,7 @@ static void wrong_values_and_statements_are_logged(void **state) {
   assert_int_equal(vestry_sql_run_alone(l.pool, "-- nothing", NULL, NULL, NULL), VESTRY_IO);
   assert_int_equal(vestry_sql_run_alone(l.pool, "INSERT INTO t(id) VALUES(1), (1)", NULL, NULL, NULL), VESTRY_IO);
   assert_logged(&l, "vestry_sql_run", "UNIQUE constraint failed: t.id");
-  assert_int_equal(l.th.log_lines, 8);
+  assert_in_range(l.th.log_lines, 6, 8); /* equal lines are logged once a minute */
   assert_int_equal(number(&l, "SELECT count(*) FROM t"), 0);
   assert_int_equal(vestry_sql_run(NULL, two, NULL, NULL, NULL), VESTRY_INVALID);
   end(&l);
@@ -291,8 +292,7 @@ static void statement_after_a_lost_transaction_is_rejected(void **state) {
     assert_int_equal(vestry_sql_end(transaction, end_with), end_with ? end_with : ender->error);
     assert_int_equal(number(&l, "SELECT count(*) FROM t"), 1);
   }
-  /* The application itself has ended it. */
-  vestry_sql_transaction *transaction;
+  vestry_sql_transaction *transaction; /* the application itself has ended it */
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
   assert_int_equal(sqlite3_exec(vestry_sqlite_handle(transaction), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
   assert_rejects_all(&l, transaction, VESTRY_IO);

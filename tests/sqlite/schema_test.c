@@ -38,7 +38,7 @@ static void dropped_objects_are_created_again(void **state) {
   snprintf(file, sizeof file, "%s/site.db", folder);
   assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
   assert_int_equal(sqlite3_open(file, &other), SQLITE_OK);
-  const vsi_call call = {&th.host, "vestry_sqlite_test", file};
+  const vsi_call call = {&th.host, "vestry_sqlite_test", file, NULL};
   expect_bring(&call, db, &earlier, NULL);
   ledger_run(other, "DROP TABLE c");
   expect_bring(&call, db, &objects, "although vestry_schema has its version");

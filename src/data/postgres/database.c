@@ -72,6 +72,7 @@ struct vestry_postgres {
   vsi_postgres_index *index;
   vsi_postgres_follower *follower;
   vsi_postgres_companion companion; /* the follower's connections */
+  vsi_repeated_log repeated;        /* changes of the state, which the server can cause again and again */
   bool is_observing;
   bool is_going; /* belongs to the follower's thread: it follows */
   /* Relaxed: a render that uses the former value is correct, too. */
@@ -145,7 +146,8 @@ static bool is_fallen_back(vestry_postgres *database) {
   if (!until_ns || vsi_monotonic_ns() < until_ns) return until_ns;
   if (atomic_compare_exchange_strong_explicit(&database->fallback_until_ns, &until_ns, 0, memory_order_relaxed,
                                               memory_order_relaxed))
-    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: the level is READS again", database->pool->is.name);
+    vsi_log_repeated(database->host, &database->repeated, 0, VESTRY_LOG_INFO,
+                     "vestry_postgres, %s: the level is READS again", database->pool->is.name);
   return false;
 }
 
@@ -166,10 +168,11 @@ static void fall_back(vestry_postgres *database) {
       &database->fallback_until_ns, vsi_monotonic_in_ms(database->options.fallback_ms), memory_order_relaxed);
   if (until_ns) return; /* one was active: it is extended */
   atomic_fetch_add_explicit(&database->fallbacks, 1, memory_order_relaxed);
-  vsi_log(database->host, VESTRY_LOG_WARN,
-          "vestry_postgres, %s: the level is TABLES for %u ms, because the server has no room for more locks (53200); "
-          "raise max_pred_locks_per_transaction there, or look for a transaction that stays open",
-          database->pool->is.name, database->options.fallback_ms);
+  vsi_log_repeated(
+      database->host, &database->repeated, 0, VESTRY_LOG_WARN,
+      "vestry_postgres, %s: the level is TABLES for %u ms, because the server has no room for more locks (53200); "
+      "raise max_pred_locks_per_transaction there, or look for a transaction that stays open",
+      database->pool->is.name, database->options.fallback_ms);
 }
 
 static void log_level(const vestry_postgres *database, vestry_postgres_level level, unsigned major) {
@@ -201,8 +204,9 @@ static void changed(void *ctx, vsi_postgres_following is, unsigned major) {
   if (former != level)
     log_level(database, level, major);
   else
-    vsi_log(database->host, VESTRY_LOG_INFO, "vestry_postgres, %s: commits are followed again, with PostgreSQL %u",
-            database->pool->is.name, major);
+    vsi_log_repeated(database->host, &database->repeated, 0, VESTRY_LOG_INFO,
+                     "vestry_postgres, %s: commits are followed again, with PostgreSQL %u", database->pool->is.name,
+                     major);
 }
 
 /* Return whether other connections succeed, because the follower gets none. */

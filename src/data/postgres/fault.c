@@ -159,8 +159,10 @@ vestry_err vsi_postgres_fail(const vsi_call *call, PGconn *db, const PGresult *r
   if (!state) state = "";
   if (!why || !*why) why = "the connection was lost";
   const char *helps = advice(state);
-  vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %.*s: %.*s%s%s%s%s%s", call->function, call->name, line_of(shown),
-          shown, line_of(why), why, *state ? " (" : "", state, *state ? ")" : "", helps ? "; " : "",
-          helps ? helps : "");
+  /* Without the server's message, whose text a function of the application can choose. */
+  const uint32_t reason = vsi_log_reason(call->function) ^ vsi_log_reason(shown) ^ vsi_log_reason(state);
+  vsi_log_repeated(call->host, call->repeated, reason, VESTRY_LOG_ERROR, "%s, %s: %.*s: %.*s%s%s%s%s%s", call->function,
+                   call->name, line_of(shown), shown, line_of(why), why, *state ? " (" : "", state, *state ? ")" : "",
+                   helps ? "; " : "", helps ? helps : "");
   return vsi_postgres_code(state);
 }

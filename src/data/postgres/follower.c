@@ -89,12 +89,14 @@ struct vsi_postgres_follower {
   uint32_t look_ms;
   bool was_refused;     /* the last start failed, and the reason was logged */
   unsigned alone_count; /* failed attempts in a row while other connections succeeded */
+  vsi_repeated_log failures;
 };
 
 typedef vsi_postgres_follower follower;
 
 static vsi_call call_of(const follower *f) {
-  return (vsi_call){f->was_refused ? &f->quiet : f->is.host, "follower of commits", f->is.name};
+  const vestry_host *host = f->was_refused ? &f->quiet : f->is.host;
+  return (vsi_call){host, "follower of commits", f->is.name, (vsi_repeated_log *)(uintptr_t)&f->failures};
 }
 
 /* Set the state. The owner is notified first, so that it knows the state when waiting threads continue. Other threads
@@ -524,13 +526,15 @@ static vestry_err follow(follower *f) {
   return error;
 }
 
-static void log_end(const follower *f, vestry_err error) {
+/* The server, or a role of it, can end the connection again and again. */
+static void log_end(follower *f, vestry_err error) {
   const char *why = error == VESTRY_CLOSED      ? PQerrorMessage(f->stream.db)
                     : *f->stream.wal.reason     ? f->stream.wal.reason
                     : error == VESTRY_NOT_FOUND ? "system tables were rewritten"
                                                 : vestry_strerror(error);
-  vsi_log(f->is.host, VESTRY_LOG_WARN, "follower of commits, %s: restarting, and then all pages are rendered again: %s",
-          f->is.name, *why ? why : "the connection was lost");
+  vsi_log_repeated(f->is.host, &f->failures, (uint32_t)error + 1, VESTRY_LOG_WARN,
+                   "follower of commits, %s: restarting, and then all pages are rendered again: %s", f->is.name,
+                   *why ? why : "the connection was lost");
 }
 
 /* Follow after a successful start. Returns why it ended; OK: is_over. */

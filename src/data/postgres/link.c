@@ -108,7 +108,7 @@ static vestry_err check_backend(const vsi_call *call, const char *const *words, 
   PGconn *second = NULL;
   vestry_host quiet = *call->host;
   quiet.log = NULL;
-  const vsi_call of = {&quiet, call->function, call->name};
+  const vsi_call of = {&quiet, call->function, call->name, NULL};
   const int pid = find_backend(db, until_ns);
   if (!pid) return vsi_postgres_fail(call, db, NULL, "the server does not report which process serves this connection");
   if (pid == PQbackendPID(db)) return VESTRY_OK;
@@ -224,7 +224,7 @@ static vestry_err connect_to_each(const vsi_call *call, const vsi_postgres_hosts
   vestry_host quiet = *call->host;
   quiet.log = NULL;
   for (size_t i = 0, left; (left = hosts->count - i) && error == VESTRY_LIMIT; i++) {
-    const vsi_call of = {left > 1 ? &quiet : call->host, call->function, call->name};
+    const vsi_call of = {left > 1 ? &quiet : call->host, call->function, call->name, call->repeated};
     const uint64_t now_ns = vsi_monotonic_ns(), left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
     vsi_postgres_hosts_choose(hosts, i, words + count, values + count);
     error = connect_once(&of, words, values, is_own, now_ns + left_ns / left, ret_db);

@@ -122,10 +122,11 @@ static vestry_err keep_path(vsi_postgres_conn *conn, const char *function, const
     return pool->search_path ? VESTRY_OK : VESTRY_NO_MEMORY;
   }
   if (strcmp(pool->search_path, path) == 0) return VESTRY_OK;
-  vsi_log(pool->is.host, VESTRY_LOG_WARN,
-          "%s, %s: a new connection has the search_path %s, but the pool keeps its own, %s; to use the new one, create "
-          "a new pool or restart",
-          call.function, call.name, path, pool->search_path);
+  vsi_log_repeated(
+      pool->is.host, call.repeated, vsi_log_reason("search_path"), VESTRY_LOG_WARN,
+      "%s, %s: a new connection has the search_path %s, but the pool keeps its own, %s; to use the new one, create "
+      "a new pool or restart",
+      call.function, call.name, path, pool->search_path);
   const char *const values[] = {pool->search_path};
   PGresult *result = NULL;
   if (PQsendQueryParams(conn->db, "SELECT pg_catalog.set_config('search_path', $1, false)", 1, NULL, values, NULL, NULL,
@@ -223,7 +224,7 @@ static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is
   vsi_postgres_pool *pool = conn->pool;
   vestry_host quiet = *pool->is.host;
   quiet.log = NULL;
-  const vsi_call call = {is_logged ? &quiet : pool->is.host, function, pool->is.name};
+  const vsi_call call = {is_logged ? &quiet : pool->is.host, function, pool->is.name, &pool->is.failures};
   PGconn *db = NULL;
   vestry_err error =
       vsi_postgres_connect(&call, pool->url, false, NULL, vsi_monotonic_in_ms(pool->options.connect_ms), &db);

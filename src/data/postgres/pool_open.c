@@ -43,14 +43,14 @@ static bool name_it(const char *url, char *name, size_t len) {
 }
 
 static vestry_err refuse_options(const vestry_host *host, const char *why) {
-  const vsi_call call = {host, "vestry_postgres_pool_create", "PostgreSQL"};
+  const vsi_call call = {host, "vestry_postgres_pool_create", "PostgreSQL", NULL};
   return vsi_refuse(&call, VESTRY_INVALID, "%s", why);
 }
 
 static vsi_postgres_pool *allocate(const vestry_host *host, const vestry_postgres_pool_options *options) {
   vsi_postgres_pool *pool = vsi_calloc(host, 1, sizeof *pool + vsi_postgres_conns_count(options) * sizeof *pool->conns);
   if (!pool) return NULL;
-  pool->is = (vestry_sql_pool){&vsi_postgres_ops, host, pool->name};
+  pool->is = (vestry_sql_pool){.ops = &vsi_postgres_ops, .host = host, .name = pool->name};
   pool->options = *options;
   vsi_mutex_init(&pool->lock, VSI_LOCK_POSTGRES_POOL);
   pool->url = vsi_strdup(host, options->url, strlen(options->url));

@@ -530,11 +530,12 @@ static void note_aside(vsi_postgres_pool *pool, bool is_refused) {
   if (!is_refused || is_new) pool->is_aside_refused = is_refused;
   vsi_mutex_unlock(&pool->lock);
   if (is_new)
-    vsi_log(pool->is.host, VESTRY_LOG_WARN,
-            "vestry_jobs, %s: the server refuses the connection that is reserved for leases; jobs whose functions use "
-            "all other connections for longer than their lease run twice; let the role and the server accept one "
-            "connection more than options.connections_count (%u)",
-            pool->is.name, pool->options.connections_count);
+    vsi_log_repeated(
+        pool->is.host, &pool->is.failures, 0, VESTRY_LOG_WARN,
+        "vestry_jobs, %s: the server refuses the connection that is reserved for leases; jobs whose functions use "
+        "all other connections for longer than their lease run twice; let the role and the server accept one "
+        "connection more than options.connections_count (%u)",
+        pool->is.name, pool->options.connections_count);
 }
 
 /* If the server refuses the reserved connection, the statement runs on another one that is open. */

@@ -55,6 +55,7 @@ struct vestry_postgres_topics {
   bool has_come;   /* its own notification, sent as a check, has arrived */
   const char *why; /* reason why it stopped receiving */
   bool was_refused;
+  vsi_repeated_log failures;
 };
 
 /* ---------------------------------------------------------------------------------------------- sending ----------- */
@@ -168,7 +169,8 @@ static void hang_up(topics *t) {
 }
 
 static void begin(topics *t) {
-  const vsi_call call = {t->was_refused ? &t->quiet : t->pool->is.host, "receiver of topics", t->pool->is.name};
+  const vsi_call call = {t->was_refused ? &t->quiet : t->pool->is.host, "receiver of topics", t->pool->is.name,
+                         &t->failures};
   const vestry_err error =
       vsi_postgres_connect(&call, t->pool->url, true, NULL, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS), &t->db);
   const bool was_refused = t->was_refused;
@@ -176,19 +178,21 @@ static void begin(topics *t) {
   t->was_refused = error || !is_at_server(t, &call) || vsi_postgres_ask_own(&call, t->db, listen_sql, 0, NULL) ||
                    !is_subscribed(t, &call);
   if (t->was_refused) {
-    if (t->why != lost) vsi_log(call.host, VESTRY_LOG_WARN, "%s, %s: %s", call.function, call.name, t->why);
+    if (t->why != lost)
+      vsi_log_repeated(call.host, call.repeated, 0, VESTRY_LOG_WARN, "%s, %s: %s", call.function, call.name, t->why);
     if (!error) hang_up(t);
     return;
   }
   set_listening(t, true);
   if (was_refused)
-    vsi_log(t->pool->is.host, VESTRY_LOG_INFO, "%s, %s: notifications arrive again", call.function, call.name);
+    vsi_log_repeated(t->pool->is.host, call.repeated, 0, VESTRY_LOG_INFO, "%s, %s: notifications arrive again",
+                     call.function, call.name);
   refresh(t, NULL, false);
 }
 
 /* Receive until the connection is lost, or the receiver is destroyed. */
 static void listen_on(topics *t) {
-  const vsi_call call = {t->pool->is.host, "receiver of topics", t->pool->is.name};
+  const vsi_call call = {t->pool->is.host, "receiver of topics", t->pool->is.name, &t->failures};
   bool is_there = true;
   t->why = lost;
   while (is_there && !t->thread.is_over) {
@@ -201,8 +205,8 @@ static void listen_on(topics *t) {
       is_there = PQconsumeInput(t->db);
   }
   if (!t->thread.is_over)
-    vsi_log(t->pool->is.host, VESTRY_LOG_WARN, "%s, %s: %s; every page is rendered again after reconnecting",
-            call.function, call.name, t->why);
+    vsi_log_repeated(t->pool->is.host, call.repeated, 0, VESTRY_LOG_WARN,
+                     "%s, %s: %s; every page is rendered again after reconnecting", call.function, call.name, t->why);
   hang_up(t);
 }
 

@@ -146,7 +146,8 @@ typedef struct vsi_sql_ops {
 struct vestry_sql_pool {
   const vsi_sql_ops *ops;
   const vestry_host *host;
-  const char *name; /* for the log */
+  const char *name;          /* for the log */
+  vsi_repeated_log failures; /* of statements, and of other calls that a request or a row can repeat */
 };
 
 /* Functions that are called after a transaction: a list whose members embed a vsi_after as their first member. Used
@@ -188,7 +189,7 @@ struct vestry_sql_row {
 
 /* Return the call for a log message. */
 static inline vsi_call vsi_sql_call(const vestry_sql_pool *pool, const char *function) {
-  return (vsi_call){pool->host, function, pool->name};
+  return (vsi_call){pool->host, function, pool->name, (vsi_repeated_log *)(uintptr_t)&pool->failures};
 }
 
 /* Return the text for this pool's database. */

@@ -361,7 +361,7 @@ static bool has_new(const vestry_sqlite *database, vsi_sqlite_number last) {
 
 /* Read the number in a transaction, while no connection writes. */
 static vestry_err read_quietly(vestry_sqlite *database, vsi_sqlite_number *ret_last) {
-  const vsi_call call = {database->host, "SQLite", database->path};
+  const vsi_call call = {database->host, "SQLite", database->path, &database->failures};
   int result = sqlite3_exec(database->db, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
   bool is_read = !result && vsi_sqlite_counter(database, database->file, ret_last);
   vestry_err error = vsi_sqlite_code(result);
@@ -381,8 +381,9 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
   if (!error) error = follow_wal(database, last.value);
   bool is_failing = error && error != VESTRY_BUSY;
   if (is_failing && !database->is_failing)
-    vsi_log(database->host, VESTRY_LOG_ERROR, "SQLite, %s: cannot follow commits of other connections: %s",
-            database->path, vestry_strerror(error));
+    vsi_log_repeated(database->host, &database->failures, 0, VESTRY_LOG_ERROR,
+                     "SQLite, %s: cannot follow commits of other connections: %s", database->path,
+                     vestry_strerror(error));
   if (is_failing) database->is_lost = true; /* the next check that succeeds refreshes everything */
   database->is_failing = is_failing;
   return error;
@@ -391,8 +392,8 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
 void vsi_sqlite_miss_file(vestry_sqlite *database) {
   const char *moved = vsi_sqlite_files_find_moved(&database->files, database->db, true);
   if (moved && !database->has_moved)
-    vsi_log(
-        database->host, VESTRY_LOG_ERROR,
+    vsi_log_repeated(
+        database->host, &database->failures, 0, VESTRY_LOG_ERROR,
         "SQLite, %s: %s was removed, replaced or cut, so commits of other programs are not seen, pools reject "
         "transactions, and later writes of other connections can be lost; end this program normally, and restart it",
         database->path, moved);

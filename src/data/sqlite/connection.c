@@ -408,7 +408,7 @@ static bool is_same_file(const vestry_sqlite *database, sqlite3 *db) {
 
 vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
   if (!database) return VESTRY_INVALID;
-  const vsi_call call = {database->host, "vestry_sqlite_attach", database->path};
+  const vsi_call call = {database->host, "vestry_sqlite_attach", database->path, &database->failures};
   if (!db || !ret_connection || db == database->db || db == database->writer_db)
     return vsi_refuse(&call, VESTRY_INVALID, "db or ret_connection is NULL, or db is a connection of the library");
   if (!sqlite3_get_autocommit(db) || sqlite3_txn_state(db, NULL) != SQLITE_TXN_NONE)

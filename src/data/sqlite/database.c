@@ -24,7 +24,7 @@ static void set_defaults(vestry_sqlite_options *options) {
 }
 
 static vsi_call call_of(const vestry_sqlite *database) {
-  return (vsi_call){database->host, "vestry_sqlite_create", database->path};
+  return (vsi_call){database->host, "vestry_sqlite_create", database->path, NULL};
 }
 
 static vestry_err open_one(vestry_sqlite *database, sqlite3 **ret_db) {
@@ -167,7 +167,7 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   const vestry_host *host = vestry_parts_of(vestry_pages_instance(pages))->host;
   const char *mistake = find_mistake(given, &options);
   if (!mistake && !ret_database) mistake = "ret_database is NULL";
-  const vsi_call call = {host, "vestry_sqlite_create", mistake ? "no database" : options.path};
+  const vsi_call call = {host, "vestry_sqlite_create", mistake ? "no database" : options.path, NULL};
   if (mistake) return vsi_refuse(&call, VESTRY_INVALID, "%s", mistake);
   if (!sqlite3_preupdate_hook || !sqlite3_threadsafe())
     return vsi_refuse(

@@ -48,8 +48,11 @@ vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const 
   if ((extended & 0xff) == kind) result = extended;
   const int system = db && (kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR) ? sqlite3_system_errno(db) : 0;
   const char *why = db ? sqlite3_errmsg(db) : sqlite3_errstr(result), *helps = advice(result, system);
-  vsi_log(call->host, VESTRY_LOG_ERROR, "%s, %s: %s: %s (%d)%s%s%s%s", call->function, call->name, doing, why, result,
-          system ? ", " : "", system ? strerror(system) : "", helps ? "; " : "", helps ? helps : "");
+  /* Without SQLite's message, which can cite values. */
+  const uint32_t reason = vsi_log_reason(call->function) ^ vsi_log_reason(doing) ^ (uint32_t)result;
+  vsi_log_repeated(call->host, call->repeated, reason, VESTRY_LOG_ERROR, "%s, %s: %s: %s (%d)%s%s%s%s", call->function,
+                   call->name, doing, why, result, system ? ", " : "", system ? strerror(system) : "",
+                   helps ? "; " : "", helps ? helps : "");
   return error;
 }
 

@@ -475,8 +475,8 @@ static void note_wal(vsi_sqlite_pool *pool, uint64_t bytes, bool is_stuck) {
   pool->stats.wal_stuck_count += is_stuck;
   vsi_mutex_unlock(&pool->lock);
   if (is_new)
-    vsi_log(
-        pool->is.host, VESTRY_LOG_WARN,
+    vsi_log_repeated(
+        pool->is.host, &pool->is.failures, vsi_log_reason("WAL"), VESTRY_LOG_WARN,
         "vestry_sql_end, %s: the WAL has %llu bytes, more than options.max_wal_bytes, and cannot be emptied, because a "
         "connection has been reading for long; look for a handler or another program that keeps a statement open",
         pool->path, (unsigned long long)bytes);

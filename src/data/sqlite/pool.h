@@ -106,6 +106,6 @@ vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *f
 void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error);
 /* Return the call for a log message. */
 static inline vsi_call vsi_sqlite_pool_call(const vsi_sqlite_pool *pool, const char *function) {
-  return (vsi_call){pool->is.host, function, pool->path};
+  return vsi_sql_call(&pool->is, function);
 }
 #endif

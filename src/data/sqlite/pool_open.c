@@ -129,7 +129,7 @@ static void set_defaults(vestry_sqlite_pool_options *options) {
 }
 
 static vestry_err refuse_options(const vestry_host *host, const char *path, const char *why) {
-  const vsi_call call = {host, "vestry_sqlite_pool_create", path};
+  const vsi_call call = {host, "vestry_sqlite_pool_create", path, NULL};
   return vsi_refuse(&call, VESTRY_INVALID, "%s", why);
 }
 
@@ -144,7 +144,7 @@ static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_po
     vsi_free(host, setup);
     return NULL;
   }
-  pool->is = (vestry_sql_pool){vsi_sqlite_pool_ops(), host, path};
+  pool->is = (vestry_sql_pool){.ops = vsi_sqlite_pool_ops(), .host = host, .name = path};
   pool->path = path;
   pool->setup = setup;
   pool->options = *options;

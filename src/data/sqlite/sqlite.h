@@ -87,6 +87,7 @@ struct vestry_sqlite {
   vsi_sqlite_files files;                     /* of db; noted with wal_index */
   bool has_moved;                             /* a path leads to another file; this was logged */
   bool is_failing;                            /* the last read of the file failed; this was logged */
+  vsi_repeated_log failures;                  /* what follows commits, or attaches connections, has logged */
   bool is_table_level;                        /* a connection's file pages are unknown; this was logged */
   uint64_t accounted[VSI_SQLITE_WINDOW / 64]; /* of later numbers; bit n % WINDOW */
   uint64_t seq;                               /* of the last refresh */
