@@ -192,7 +192,7 @@ static const char id[] = "0123456789abcdef0123456789abcdef", twin[] = "112345678
 static vestry_err use_storage(test_host *th, void *ctx) {
   alone a;
   vsi_form_state now = {.len = 0}, found = {.len = 0}, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
-  const vsi_form_key key = {{"ada", 3}, id, "form", false, {0}}, other = {{"ada", 3}, twin, "form", false, {0}};
+  const vsi_form_key key = {{"ada", 3}, id, "form", false, 0}, other = {{"ada", 3}, twin, "form", false, 0};
   (void)ctx;
   vestry_err error = open_alone(th, &a);
   vestry_forms_storage *in = a.in;
@@ -235,13 +235,13 @@ static void anonymous_forms_are_evicted_before_user_forms(void **state) {
   test_host_init(&th);
   assert_int_equal(open_alone(&th, &a), VESTRY_OK);
   vestry_forms_storage *in = a.in;
-  const vsi_form_key user = {{"ada", 3}, id, "form", false, {0}};
+  const vsi_form_key user = {{"ada", 3}, id, "form", false, 0};
   assert_int_equal(in->ops->put(in, &user, &typed, &now), VESTRY_OK);
   char tab[sizeof id];
   for (int i = 0; i < 100; i++) {
     snprintf(tab, sizeof tab, "%032x", i * 0x1000);
     memmove(tab, tab + 16, 16); /* the shard is derived from the first bytes */
-    const vsi_form_key visitor = {{&i, sizeof i}, tab, "form", true, {0}};
+    const vsi_form_key visitor = {{&i, sizeof i}, tab, "form", true, 0};
     assert_int_equal(in->ops->put(in, &visitor, &typed, &now), VESTRY_OK);
   }
   vestry_forms_stats stats = {0};
@@ -254,7 +254,7 @@ static void anonymous_forms_are_evicted_before_user_forms(void **state) {
   for (int i = 0; i < 100; i++) { /* users evict each other, and anonymous users */
     snprintf(tab, sizeof tab, "%032x", i * 0x1000 + 1);
     memmove(tab, tab + 16, 16);
-    const vsi_form_key other = {{&i, sizeof i}, tab, "form", false, {0}};
+    const vsi_form_key other = {{&i, sizeof i}, tab, "form", false, 0};
     assert_int_equal(in->ops->put(in, &other, &typed, &now), VESTRY_OK);
   }
   in->ops->count(in, &stats);
@@ -263,6 +263,43 @@ static void anonymous_forms_are_evicted_before_user_forms(void **state) {
   database->close_alone(a.world, in);
   test_host_assert_clean(&th);
   database->remove();
+}
+
+/* A client that invents anonymous users, or tabs of the scope without a name, evicts only forms of its own address. */
+/* capability: L4 */
+static void forms_of_one_address_do_not_evict_those_of_others(void **state) {
+  (void)state;
+  enum { MANY = 200, HONEST = 1, HOSTILE = 3 };
+  for (int has_sessions = 0; has_sessions < 2; has_sessions++) {
+    test_host th;
+    alone a;
+    char tab[sizeof id];
+    vsi_form_state now, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
+    vestry_forms_stats stats = {0};
+    database->make();
+    test_host_init(&th);
+    assert_int_equal(open_alone(&th, &a), VESTRY_OK);
+    vestry_forms_storage *in = a.in;
+    const vestry_scope honest = {has_sessions ? "honest" : NULL, has_sessions ? 6 : 0};
+    const vsi_form_key key = {honest, id, "form", has_sessions, HONEST};
+    assert_int_equal(in->ops->put(in, &key, &typed, &now), VESTRY_OK);
+    for (int i = 0; i < MANY; i++) {
+      snprintf(tab, sizeof tab, "%08x%024x", i * 0x1001, 0);
+      const vestry_scope invented = {has_sessions ? tab : NULL, has_sessions ? 32 : 0};
+      const vsi_form_key other = {invented, tab, "form", has_sessions, HOSTILE};
+      assert_int_equal(i % 2 ? in->ops->clear(in, &other, false, &now) : in->ops->put(in, &other, &typed, &now),
+                       VESTRY_OK);
+    }
+    assert_int_equal(in->ops->find(in, &key, &now), VESTRY_OK);
+    assert_int_equal(now.len, 4);
+    vsi_free(&th.host, now.pairs);
+    in->ops->count(in, &stats);
+    assert_in_range(stats.bytes, 0, has_sessions ? 10752 : 20992);
+    assert_int_equal(stats.forms_count + stats.evicted_count, MANY + 1);
+    database->close_alone(a.world, in);
+    test_host_assert_clean(&th);
+    database->remove();
+  }
 }
 
 /* The scope without a name is shared by all: its forms are evicted only for lack of memory. */
@@ -278,8 +315,7 @@ static void form_without_scope_evicts_no_other(void **state) {
   assert_int_equal(open_alone(&th, &a), VESTRY_OK);
   for (int i = 0; i < 10; i++) {
     snprintf(tab, sizeof tab, "%08x%024x", i * 0x1001, 0);
-    assert_int_equal(a.in->ops->put(a.in, &(vsi_form_key){{NULL, 0}, tab, "form", false, {0}}, &typed, &now),
-                     VESTRY_OK);
+    assert_int_equal(a.in->ops->put(a.in, &(vsi_form_key){{NULL, 0}, tab, "form", false, 0}, &typed, &now), VESTRY_OK);
   }
   vestry_forms_stats stats = {0};
   a.in->ops->count(a.in, &stats);
@@ -492,6 +528,7 @@ int form_database_run(const char *name, const form_database *given) {
       cmocka_unit_test(concurrent_messages_and_submits_are_consistent),
       cmocka_unit_test(failed_allocation_loses_no_form),
       cmocka_unit_test(anonymous_forms_are_evicted_before_user_forms),
+      cmocka_unit_test(forms_of_one_address_do_not_evict_those_of_others),
       cmocka_unit_test(form_without_scope_evicts_no_other),
       cmocka_unit_test(form_expires_after_its_last_change),
       cmocka_unit_test(pages_of_all_processes_follow_submits_and_no_typing),

@@ -239,7 +239,14 @@ static void tables_of_a_later_version_are_rejected(void **state) {
     assert_int_equal(vestry_sql_forms_create(s.pool, NULL, &stored), VESTRY_OK);
     vestry_sql_forms_destroy(stored);
   }
-  assert_int_equal(shop_number(&s, "SELECT version FROM vestry_schema WHERE part = 'form'"), 1);
+  assert_int_equal(shop_number(&s, "SELECT version FROM vestry_schema WHERE part = 'form'"), 2);
+  /* the tables of vestry 0.3.0 */
+  shop_do(&s, "ALTER TABLE vestry_form DROP COLUMN person");
+  shop_do(&s, "UPDATE vestry_schema SET version = 1 WHERE part = 'form'");
+  assert_int_equal(vestry_sql_forms_create(s.pool, NULL, &stored), VESTRY_OK);
+  vestry_sql_forms_destroy(stored);
+  assert_int_equal(shop_number(&s, "SELECT version FROM vestry_schema WHERE part = 'form'"), 2);
+  assert_int_equal(shop_number(&s, "SELECT count(person) FROM vestry_form"), 0);
   shop_do(&s, "UPDATE vestry_schema SET version = 9 WHERE part = 'form'");
   stored = NULL;
   assert_int_equal(vestry_sql_forms_create(s.pool, NULL, &stored), VESTRY_IO);
@@ -259,7 +266,7 @@ static void form_expiry_uses_the_servers_clock(void **state) {
   shop s;
   vestry_forms_storage *stored;
   vsi_form_state now, typed = {.generation = 1, .number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
-  const vsi_form_key key = {{"ada", 3}, "0123456789abcdef0123456789abcdef", "form", false, {0}};
+  const vsi_form_key key = {{"ada", 3}, "0123456789abcdef0123456789abcdef", "form", false, 0};
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
   assert_int_equal(vestry_sql_forms_create(s.pool, NULL, &stored), VESTRY_OK);
   stored->host = &s.th.host;

@@ -262,8 +262,15 @@ static void old_file_is_upgraded_and_later_version_is_rejected(void **state) {
   vestry_sql_forms_destroy(stored);
   assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_OK); /* again, with the table present */
   vestry_sql_forms_destroy(stored);
-  assert_int_equal(ledger_number(db, "SELECT version FROM vestry_schema WHERE part = 'form'"), 1);
+  assert_int_equal(ledger_number(db, "SELECT version FROM vestry_schema WHERE part = 'form'"), 2);
   assert_int_equal(ledger_number(db, "SELECT version FROM vestry_schema WHERE part = 'tab'"), 1);
+  /* the tables of vestry 0.3.0 */
+  ledger_run(db,
+             "ALTER TABLE vestry_form DROP COLUMN person; UPDATE vestry_schema SET version = 1 WHERE part = 'form'");
+  assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_OK);
+  vestry_sql_forms_destroy(stored);
+  assert_int_equal(ledger_number(db, "SELECT version FROM vestry_schema WHERE part = 'form'"), 2);
+  assert_int_equal(ledger_number(db, "SELECT count(*) FROM pragma_table_info('vestry_form') WHERE name = 'person'"), 1);
   ledger_run(db, "UPDATE vestry_schema SET version = 9 WHERE part = 'form'");
   stored = NULL;
   assert_int_equal(vestry_sql_forms_create(pool, NULL, &stored), VESTRY_IO);
@@ -294,7 +301,7 @@ static void version_is_written_again_after_vestry_schema_was_emptied(void **stat
     form_begin_submit(&s);
     assert_int_equal(atomic_load(&s.on.th.log_lines), !i);
     if (!i) assert_non_null(strstr(s.on.th.last_log, "vestry_schema had no version of vestry's tables (form)"));
-    assert_int_equal(number_of(&s, "SELECT version FROM vestry_schema WHERE part = 'form'"), 1);
+    assert_int_equal(number_of(&s, "SELECT version FROM vestry_schema WHERE part = 'form'"), 2);
     form_shows(&s, &t, "value=\"typed\"");
     check_totals(&s);
     form_end(&s);
@@ -351,7 +358,7 @@ static void bounds_hold_after_others_changed_the_tables(void **state) {
       "CREATE TABLE restored AS SELECT * FROM vestry_form; DROP TABLE vestry_form; CREATE TABLE vestry_form(id INTEGER"
       " PRIMARY KEY, scope BLOB NOT NULL, tab TEXT NOT NULL, name TEXT NOT NULL, is_visitor INTEGER NOT NULL,"
       " generation INTEGER NOT NULL, number INTEGER NOT NULL, expires INTEGER NOT NULL, room INTEGER NOT NULL,"
-      " pairs BLOB NOT NULL) STRICT; INSERT INTO vestry_form SELECT * FROM restored"};
+      " pairs BLOB NOT NULL, person INTEGER NOT NULL) STRICT; INSERT INTO vestry_form SELECT * FROM restored"};
   for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
     form_suite s;
     form_begin(&s, &(vestry_forms_options){.max_form_bytes = 1000, .max_bytes = MOST});

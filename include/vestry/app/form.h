@@ -80,7 +80,9 @@ typedef struct vestry_forms_options {
                                       (vestry_session_is_anonymous; with vestry_options.scope: requests in the scope
                                       without an owner) have at most half of it, and their forms are evicted before
                                       those of logged-in users. In memory, the forms of one address without a user have
-                                      at most a quarter of that half, or without sessions and scopes of all */
+                                      at most a quarter of that half, or without sessions and scopes of all. In a
+                                      database they can have more until there is no room; then they are evicted
+                                      first */
   vestry_forms_storage *storage; /**< a storage for these forms alone, of vestry/data/sql.h. Borrowed until
                                       vestry_forms_destroy [memory] */
 } vestry_forms_options;

@@ -283,8 +283,9 @@ VESTRY_API vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_
  *    refreshes all pages with forms.
  *  - Bounds: those of vestry_forms_options, for all nodes together. PostgreSQL: if more than eight nodes store forms at
  *    once, max_bytes may be exceeded slightly until the next form is stored. When max_bytes is reached, 1/32 of it is
- *    freed. The age of a form has a precision of a tenth of ttl_ms. Expired forms are no longer found; they are deleted
- *    in batches when other forms are stored.
+ *    freed, first of addresses without a user that have more than a quarter. An address is stored as a hash with a key
+ *    from the secret of vestry_secret_set, or else a random key of each node. The age of a form has a precision of a
+ *    tenth of ttl_ms. Expired forms are no longer found; they are deleted in batches when other forms are stored.
  *  - Failure: while the server is away, or the database is locked or full, typed text is rejected with 503, and the
  *    page sends it again after about five seconds, then at growing intervals of up to half a minute. Values stored
  *    before stay. */

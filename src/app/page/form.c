@@ -38,6 +38,7 @@ struct vestry_forms {
   declared *all;
   size_t count, room;
   vestry_forms_storage *storage; /* owned by the application, or the memory storage, owned by the forms */
+  vsi_siphash_key key;           /* of hashes of addresses: of the secret, so that all nodes have the same */
   atomic_uint_fast64_t letters, kept_count, late, refused, cleared; /* counters, which need no memory order */
 };
 
@@ -100,6 +101,14 @@ static const char *mistake_of(const vestry_forms_options *o) {
   return NULL;
 }
 
+static vestry_err make_key(vestry_forms *forms) {
+  unsigned char derived[32];
+  if (!vsi_seals_derive(forms->v, "vestry form addresses", derived))
+    return vsi_siphash_key_random(forms->v->host, &forms->key);
+  memcpy(&forms->key, derived, sizeof forms->key);
+  return VESTRY_OK;
+}
+
 vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *given, vestry_forms **ret_forms) {
   vestry_forms_options options;
   if (!v) return VESTRY_INVALID;
@@ -119,7 +128,7 @@ vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *given, ves
   forms->options = options;
   forms->path = vsi_strdup(v->host, options.path, strlen(options.path));
   forms->storage = options.storage;
-  vestry_err error = forms->path ? VESTRY_OK : VESTRY_NO_MEMORY;
+  vestry_err error = forms->path ? make_key(forms) : VESTRY_NO_MEMORY;
   if (!error && !forms->storage) error = vsi_form_kept_create(v->host, &options, &forms->storage);
   if (error) {
     vestry_forms_destroy(forms);
@@ -221,7 +230,7 @@ static vestry_err find_place(vestry_forms *forms, const vestry_request *req, con
   ret->key.scope = req->scope; /* vestry_tab_id looks up the session, which determines the scope */
   ret->key.is_anonymous = vsi_person_is_anonymous(req);
   const vsi_person person = vsi_person_of(req);
-  if (person.kind == VSI_PERSON_ADDRESS) ret->key.address = person.address;
+  if (person.kind == VSI_PERSON_ADDRESS) ret->key.person = vsi_person_hash(forms->key, &person);
   return error;
 }
 

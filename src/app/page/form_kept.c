@@ -192,14 +192,13 @@ static owner *need_owner(vsi_form_kept *kept, const vsi_form_key *key) {
 /* Find or make the record of the client's address. NULL: the address does not count, or there is no memory; then the
  * form counts for no address. */
 static person *need_person(vsi_form_kept *kept, const vsi_form_key *key) {
-  if (!key->address.family) return NULL;
-  const uint64_t hash = vsi_siphash_1_3_words(kept->secret, key->address.prefix, key->address.family, 0, 16);
-  person *sender = (person *)vsi_map_first(&kept->persons, hash);
+  if (!key->person) return NULL;
+  person *sender = (person *)vsi_map_first(&kept->persons, key->person);
   if (sender || vsi_map_reserve(&kept->persons, kept->host, kept->persons.count + 1)) return sender;
   sender = vsi_calloc(kept->host, 1, sizeof *sender);
   if (!sender) return NULL;
   vsi_ring_init(&sender->forms);
-  vsi_map_add(&kept->persons, &sender->in, hash);
+  vsi_map_add(&kept->persons, &sender->in, key->person);
   return sender;
 }
 

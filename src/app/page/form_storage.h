@@ -4,7 +4,6 @@
 #ifndef VSI_PAGE_FORM_STORAGE_H
 #define VSI_PAGE_FORM_STORAGE_H
 
-#include "http/address.h"
 #include "vestry/app/form.h"
 #include "vestry/app/tab.h"
 #include "vestry/html.h"
@@ -15,7 +14,7 @@ typedef struct vsi_form_key {
   const char *tab;  /* VESTRY_TAB_ID_BYTES - 1 digits */
   const char *name; /* terminated */
   bool is_anonymous;
-  vsi_address address; /* family 0: the client has a user or scope, or its address is unknown */
+  uint64_t person; /* hash of the client's address, of all nodes; 0: it has a user or scope, or no known address */
 } vsi_form_key;
 
 /* The stored values of a form: pairs of a field and a value, both terminated, one after the other. */

@@ -4,10 +4,11 @@
  * generation, and each message with typed text has the generation of its form and a number.
  *
  * Each form is a row. Its `pairs` are its fields and their values (form_storage.h). is_visitor means that it belongs to
- * an anonymous user. A message that changes the form is one UPDATE of columns that are in no index. If it finds no row,
- * because there is none, or because the row needs more room or a later expiry, put_row does the full work. (`room` is
- * the size of a row, rounded up, so that typing a little more does not change it.) The statement that writes compares
- * generation and number, so the later of two messages stays, whichever nodes received them.
+ * an anonymous user, and person is the hash of the address that has sent it (form_storage.h). A message that changes
+ * the form is one UPDATE of columns that are in no index. If it finds no row, because there is none, or because the row
+ * needs more room or a later expiry, put_row does the full work. (`room` is the size of a row, rounded up, so that
+ * typing a little more does not change it.) The statement that writes compares generation and number, so the later of
+ * two messages stays, whichever nodes received them.
  *
  * A page must be rendered again when its form was cleared, but not when text is typed. Therefore a render reads a
  * second table, vestry_form_cleared, in which each clearing changes one row. This read is recorded: it is a part of the
@@ -27,7 +28,11 @@
  * the table together with its triggers. Therefore a process counts the rows when it has added as much as was free at
  * its last count, and before it evicts forms because of the totals. With PostgreSQL, storing takes several statements,
  * and each is a separate transaction. A node counts all rows again when it has added an eighth of the room that was
- * free at the last count, so eight nodes together cannot exceed the bound. */
+ * free at the last count, so eight nodes together cannot exceed the bound.
+ *
+ * Any client can invent anonymous users and tabs. In memory, an address without a user has at most a quarter of their
+ * bytes. Here it may have more until they are needed, so that no statement has to count the bytes of each address. Then
+ * addresses that have more than a quarter lose their oldest text, before any other text is evicted. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,15 +61,17 @@ static const char *const of_sqlite[] = {
     " UPDATE vestry_form_total SET bytes = bytes + new.room - old.room WHERE is_visitor = new.is_visitor; END;"
     "CREATE TRIGGER vestry_form_goes AFTER DELETE ON vestry_form BEGIN UPDATE vestry_form_total"
     " SET forms = forms - 1, bytes = bytes - old.room WHERE is_visitor = old.is_visitor;"
-    " DELETE FROM vestry_form_cleared WHERE id = old.id; END"};
+    " DELETE FROM vestry_form_cleared WHERE id = old.id; END",
+    "ALTER TABLE vestry_form ADD COLUMN person INTEGER NOT NULL DEFAULT 0"};
 static const char *const of_postgres[] = {
     "CREATE TABLE vestry_form(scope bytea NOT NULL, tab text NOT NULL, name text NOT NULL, generation bigint NOT NULL,"
     " number bigint NOT NULL, pairs bytea NOT NULL, room bigint NOT NULL, expires bigint NOT NULL,"
     " is_visitor boolean NOT NULL, PRIMARY KEY(scope, tab, name)) WITH (fillfactor = 70);"
     "CREATE INDEX vestry_form_expires ON vestry_form(expires);"
     "CREATE TABLE vestry_form_cleared(slot integer PRIMARY KEY, changes bigint NOT NULL) WITH (fillfactor = 50);"
-    "INSERT INTO vestry_form_cleared(slot, changes) SELECT slot, 0 FROM generate_series(0, 4095) AS slot"};
-static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 1}, {"form", of_postgres, 1}};
+    "INSERT INTO vestry_form_cleared(slot, changes) SELECT slot, 0 FROM generate_series(0, 4095) AS slot",
+    "ALTER TABLE vestry_form ADD COLUMN person bigint NOT NULL DEFAULT 0"};
+static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"form", of_sqlite, 2}, {"form", of_postgres, 2}};
 
 #define SQLITE   VSI_SQL_SQLITE_NOW
 #define POSTGRES VSI_SQL_POSTGRES_NOW
@@ -101,24 +108,24 @@ static vsi_sql_texts find_sql = {FIND(SQLITE_KEY("f."), SQLITE("$5"), ""),
   " / 10 AND expires <= " now " + $10" ms " RETURNING 1"
 static vsi_sql_texts type_sql = {TYPE(SQLITE_KEY(""), SQLITE("$9"), ""), TYPE(POSTGRES_KEY(""), POSTGRES("$9"), MS)};
 #define INSERT_INTO(id)                                                                                                \
-  "INSERT INTO vestry_form AS old(scope, tab, name, generation, number, pairs, room, expires, is_visitor" id ")"
+  "INSERT INTO vestry_form AS old(scope, tab, name, generation, number, pairs, room, expires, is_visitor, person" id ")"
 #define PUT(id, values, keys, now, ms)                                                                                 \
   INSERT_INTO(id)                                                                                                      \
   " VALUES($1, $2, $3, $5, $6, $7, $8, " now " + $10" ms ", " values ") ON CONFLICT(" keys                             \
   ") DO UPDATE SET generation = excluded.generation, number = excluded.number, pairs = excluded.pairs,"                \
-  " room = excluded.room, expires = excluded.expires WHERE old.expires <= " now                                        \
+  " room = excluded.room, expires = excluded.expires, person = excluded.person WHERE old.expires <= " now              \
   " OR (old.generation, old.number) < (excluded.generation, excluded.number) RETURNING 1"
-static vsi_sql_texts put_sql = {PUT(", id", "$11, $4", SQLITE_KEYS, SQLITE("$9"), ""),
-                                PUT("", "$11 AND " KNOWN, POSTGRES_KEYS, POSTGRES("$9"), MS)};
+static vsi_sql_texts put_sql = {PUT(", id", "$11, $12, $4", SQLITE_KEYS, SQLITE("$9"), ""),
+                                PUT("", "$11 AND " KNOWN ", $12", POSTGRES_KEYS, POSTGRES("$9"), MS)};
 #define CLEAR(id, values, keys, now, moment, ms, greatest)                                                             \
   INSERT_INTO(id)                                                                                                      \
   " VALUES($1, $2, $3, " moment ", 0, $8, $6, " now " + $7" ms ", " values ") ON CONFLICT(" keys                       \
   ") DO UPDATE SET number = 0, pairs = excluded.pairs, generation = " greatest                                         \
   "(old.generation + 1, excluded.generation), room = excluded.room, expires = excluded.expires RETURNING generation"
 static vsi_sql_texts clear_sql = {
-    CLEAR(", id", "$9, $4", SQLITE_KEYS, SQLITE("$5"), SQLITE("$5"), "", "max"),
+    CLEAR(", id", "$9, $10, $4", SQLITE_KEYS, SQLITE("$5"), SQLITE("$5"), "", "max"),
     "WITH followed AS (INSERT INTO vestry_form_cleared AS old(slot, changes) VALUES($4, 1) ON CONFLICT(slot)"
-    " DO UPDATE SET changes = old.changes + 1) " CLEAR("", "$9", POSTGRES_KEYS, POSTGRES("$5"), MOMENT("$5"), MS,
+    " DO UPDATE SET changes = old.changes + 1) " CLEAR("", "$9, $10", POSTGRES_KEYS, POSTGRES("$5"), MOMENT("$5"), MS,
                                                        "greatest")};
 static vsi_sql_texts cleared_sql = {"INSERT INTO vestry_form_cleared(id, generation) VALUES($1, $2)"
                                     " ON CONFLICT DO UPDATE SET generation = excluded.generation",
@@ -127,7 +134,7 @@ static vsi_sql_texts cleared_sql = {"INSERT INTO vestry_form_cleared(id, generat
 #define COPY(id, values, key, keys, now, moment, ms, greatest)                                                         \
   INSERT_INTO(id)                                                                                                      \
   " SELECT " values ", " greatest "(f.generation + 1, " moment "), 0, f.pairs, f.room, " now " + $8" ms                \
-  ", f.is_visitor" key " AND f.tab = $5 AND f.name = $3 AND length(f.pairs) > 0 AND f.expires > " now                  \
+  ", f.is_visitor, f.person" key " AND f.tab = $5 AND f.name = $3 AND length(f.pairs) > 0 AND f.expires > " now        \
   " ON CONFLICT(" keys ") DO UPDATE SET number = 0, pairs = excluded.pairs, generation = " greatest                    \
   "(old.generation + 1, excluded.generation), room = excluded.room, expires = excluded.expires WHERE old.expires "     \
   "<= " now " RETURNING generation, length(pairs), room"
@@ -157,14 +164,19 @@ static vsi_sql_texts bound_sql = {
     " ORDER BY expires DESC, tab, name LIMIT -1 OFFSET $5) RETURNING 1",
     "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT scope, tab, name FROM vestry_form WHERE scope = $1"
     " AND (tab, name) <> ($2, $3) AND " KNOWN " ORDER BY expires DESC, tab, name OFFSET $5" LOCKED ") RETURNING 1"};
-/* The oldest forms, which together have at least this number of bytes. */
+/* The oldest forms, which together have at least this number of bytes, $6. First those of addresses that have more than
+ * $7 bytes: all but the youngest forms of such an address, which have no more. */
 static vsi_sql_texts evict_sql = {
-    "DELETE FROM vestry_form WHERE id IN (SELECT id FROM (SELECT id, sum(room) OVER (ORDER BY expires, id) - room AS"
-    " earlier FROM vestry_form WHERE is_visitor = $5 AND id <> $4) WHERE earlier < $6) RETURNING room",
+    "DELETE FROM vestry_form WHERE id IN (SELECT id FROM (SELECT id, sum(room) OVER (ORDER BY is_beyond DESC, expires,"
+    " id) - room AS earlier FROM (SELECT id, room, expires, person <> 0 AND sum(room) OVER (PARTITION BY person ORDER"
+    " BY expires DESC, id DESC) > $7 AS is_beyond FROM vestry_form WHERE is_visitor = $5 AND id <> $4)) WHERE earlier"
+    " < $6) RETURNING room",
     "DELETE FROM vestry_form WHERE (scope, tab, name) IN (SELECT f.scope, f.tab, f.name FROM vestry_form AS f JOIN"
-    " (SELECT scope, tab, name, (sum(room) OVER (ORDER BY expires, tab, name, scope))::bigint - room AS earlier"
-    " FROM vestry_form WHERE is_visitor = $5 AND (scope, tab, name) <> ($1, $2, $3) AND " KNOWN
-    ") AS o USING (scope, tab, name) WHERE o.earlier < $6::bigint FOR UPDATE OF f SKIP LOCKED) RETURNING room"};
+    " (SELECT scope, tab, name, (sum(room) OVER (ORDER BY is_beyond DESC, expires, tab, name, scope))::bigint - room AS"
+    " earlier FROM (SELECT scope, tab, name, room, expires, person <> 0::bigint AND (sum(room) OVER (PARTITION BY"
+    " person ORDER BY expires DESC, tab, name, scope))::bigint > $7::bigint AS is_beyond FROM vestry_form"
+    " WHERE is_visitor = $5 AND (scope, tab, name) <> ($1, $2, $3) AND " KNOWN ") AS one) AS o USING (scope, tab, name)"
+    " WHERE o.earlier < $6::bigint FOR UPDATE OF f SKIP LOCKED) RETURNING room"};
 static vsi_sql_texts total_sql = {
     "SELECT sum(forms), sum(bytes), sum(bytes) FILTER (WHERE is_visitor = 1) FROM vestry_form_total",
     "SELECT count(*), coalesce(sum(room), 0), coalesce(sum(room) FILTER (WHERE is_visitor), 0) FROM vestry_form"};
@@ -334,13 +346,15 @@ static void add_gone(const vestry_sql_row *row, void *ctx) {
   gone->bytes += vestry_sql_integer(row, 0);
 }
 
-/* Remove the oldest forms, which together have at least this number of bytes. Adds the size of the removed forms to
- * gone_bytes. */
+/* Remove forms that together have at least this number of bytes: the oldest ones, first those of addresses that have
+ * more than a quarter. Adds the size of the removed forms to gone_bytes. */
 static vestry_err evict(changing *of, bool of_anonymous, int64_t bytes, int64_t *gone_bytes) {
   totals gone = {0, 0, 0};
+  const int64_t most_of_address = (int64_t)of->in->storage.bounds.max_bytes / (of_anonymous ? 2 : 1) / 4;
   if (bytes <= 0) return VESTRY_OK;
   vestry_err error = vsi_sql_if_any(
-      change(of->in, evict_sql, VESTRY_LIST(KEY_VALUES(of->in, of->key), of_anonymous, bytes), add_gone, &gone));
+      change(of->in, evict_sql, VESTRY_LIST(KEY_VALUES(of->in, of->key), of_anonymous, bytes, most_of_address),
+             add_gone, &gone));
   of->evicted += gone.forms;
   *gone_bytes += gone.bytes;
   return error;
@@ -440,7 +454,9 @@ static vestry_err put_row(vestry_sql_transaction *transaction, void *ctx) {
   vestry_err error = expire(of);
   if (!error)
     error = change(of->in, put_sql,
-                   VESTRY_LIST(KEY_VALUES(of->in, of->key), STATE_VALUES(of, room), of->key->is_anonymous), NULL, NULL);
+                   VESTRY_LIST(KEY_VALUES(of->in, of->key), STATE_VALUES(of, room), of->key->is_anonymous,
+                               (int64_t)of->key->person),
+                   NULL, NULL);
   if (!error) return bound(of, room);
   if (error != VESTRY_NOT_FOUND) return error;
   error = look_instead(of, &is_there);
@@ -498,7 +514,7 @@ static vestry_err clear_row(vestry_sql_transaction *transaction, void *ctx) {
   if (!error)
     error = change(in, clear_sql,
                    VESTRY_LIST(KEY_VALUES(in, of->key), now_ms(in), room, (int64_t)in->storage.bounds.ttl_ms,
-                               vestry_value_bytes(NULL, 0), of->key->is_anonymous),
+                               vestry_value_bytes(NULL, 0), of->key->is_anonymous, (int64_t)of->key->person),
                    vestry_sql_row_integer, &generation);
   error = vsi_sql_if_written(in->pool, "vestry_forms_clear", "vestry_form", error);
   if (!error && text_of(in, cleared_sql))
