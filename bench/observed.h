@@ -16,6 +16,8 @@ typedef struct observed {
   void *ctx;
   double plain_ns, observed_ns;        /* CPU of a turn, medians */
   double ratio, ratio_low, ratio_high; /* ratio of a pair: median and quartiles */
+  double own_ns;                       /* CPU of the observation itself in a second (onlooker_weigh) */
+  double own_ratio;                    /* the same, compared with the CPU of the load in a second without observation */
 } observed;
 
 /* Run all pairs, and set the results. At the end the server is not observed. false: one line on stderr has the

@@ -10,7 +10,7 @@
 #include "bench.h"
 #include "client.h"
 
-enum { BEAT_MS = 1000, STEP_MS = 20, PATIENCE_MS = 20000 };
+enum { BEAT_MS = 1000, STEP_MS = 20, PATIENCE_MS = 20000, BEATS = 100, QUIET_BEATS = 3 };
 
 static bool complain(const char *what) {
   fprintf(stderr, "vestry-bench: %s\n", what);
@@ -71,4 +71,29 @@ bool onlooker_end(onlooker *looker) {
   const bool is_well = atomic_load(&looker->asked) > 0;
   if (!is_well) complain("the observer got no response");
   return onlooker_switch(looker, false) && is_well;
+}
+
+/* Return the CPU that the server takes without requests, per beat. */
+static double idle_ns(const onlooker *looker) {
+  const uint64_t before_ns = bench_cpu_ns(looker->pid);
+  bench_sleep_ms(QUIET_BEATS * BEAT_MS);
+  return (double)(bench_cpu_ns(looker->pid) - before_ns) / QUIET_BEATS;
+}
+
+bool onlooker_weigh(onlooker *looker, double *ret_ns) {
+  const double unobserved_ns = idle_ns(looker);
+  if (!onlooker_switch(looker, true)) return false;
+  atomic_store(&looker->asked, 0);
+  const int console = open_console(looker);
+  if (looker->has_console && console < 0) return complain("the server did not accept the console");
+  const double stream_ns = idle_ns(looker) - unobserved_ns;
+  const uint64_t before_ns = bench_cpu_ns(looker->pid);
+  for (int i = 0; i < BEATS; i++) {
+    ask(looker, "/metrics");
+    if (looker->has_console) ask(looker, "/streams?sort=bytes");
+  }
+  *ret_ns = (double)(bench_cpu_ns(looker->pid) - before_ns) / BEATS + (stream_ns > 0 ? stream_ns : 0);
+  if (console >= 0) close(console);
+  if (atomic_load(&looker->asked) < 0) return complain("the observer got no response");
+  return onlooker_switch(looker, false);
 }

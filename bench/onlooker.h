@@ -19,6 +19,10 @@ typedef struct onlooker {
 /* Begin or end the observation. false: one line on stderr has the reason. */
 bool onlooker_begin(onlooker *looker);
 bool onlooker_end(onlooker *looker);
+/* Measure the CPU that the observation takes by itself in a second, while the server has no load: of the requests, many
+ * of which follow each other, and of the console's stream. At the end the server is not observed. false: one line on
+ * stderr has the reason. */
+bool onlooker_weigh(onlooker *looker, double *ret_ns);
 /* Switch the observation of the server on or off, and wait for the change. false: one line on stderr has the reason. */
 bool onlooker_switch(const onlooker *looker, bool is_observed);
 

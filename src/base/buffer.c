@@ -51,15 +51,22 @@ void vsi_buffer_printf(vsi_buffer *buffer, const char *format, ...) {
   va_list arguments, again;
   va_start(arguments, format);
   va_copy(again, arguments);
-  int len = vsnprintf(NULL, 0, format, again);
+  /* First into the room that there is, which is usually enough. */
+  const size_t room = buffer->error ? 0 : buffer->capacity - buffer->len;
+  int len = vsnprintf(room ? buffer->data + buffer->len : NULL, room, format, again);
   va_end(again);
   char *at = len < 0 ? NULL : vsi_buffer_reserve(buffer, (size_t)len + 1);
   if (len < 0) buffer->error = VESTRY_NO_MEMORY;
-  if (at) {
-    vsnprintf(at, (size_t)len + 1, format, arguments);
-    buffer->len += (size_t)len;
-  }
+  if (at && (size_t)len >= room) vsnprintf(at, (size_t)len + 1, format, arguments);
+  if (at) buffer->len += (size_t)len;
   va_end(arguments);
+}
+
+void vsi_buffer_append_uint(vsi_buffer *buffer, uint64_t number) {
+  vsi_writer writer = {.to = vsi_buffer_reserve(buffer, VSI_UINT_MAX_LEN)};
+  if (!writer.to) return;
+  vsi_put_uint(&writer, number);
+  buffer->len += writer.len;
 }
 
 const char *vsi_buffer_terminate(vsi_buffer *buffer) {

@@ -30,8 +30,10 @@ static void put_escaped(vsi_buffer *text, const char *from) {
 
 static void put_value(vsi_buffer *text, double value) {
   char number[VSI_REAL_BYTES];
-  (void)vsi_real_write(value, number);
-  vsi_buffer_printf(text, " %s\n", number);
+  const size_t len = vsi_real_write(value, number);
+  vsi_buffer_append_char(text, ' ');
+  vsi_buffer_append(text, number, len);
+  vsi_buffer_append_char(text, '\n');
 }
 
 static void put_name(vsi_buffer *text, const vestry_metric *metric, const char *end) {
@@ -40,7 +42,8 @@ static void put_name(vsi_buffer *text, const vestry_metric *metric, const char *
 }
 
 static void put_label(vsi_buffer *text, const vestry_metric *metric) {
-  vsi_buffer_printf(text, "%s=\"", metric->label);
+  vsi_buffer_append_str(text, metric->label);
+  vsi_buffer_append(text, "=\"", 2);
   put_escaped(text, metric->label_value ? metric->label_value : "");
   vsi_buffer_append_char(text, '"');
 }
