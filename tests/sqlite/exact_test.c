@@ -257,22 +257,46 @@ static void commit_followed_right_after_a_render_is_not_missed(void **state) {
   }
 }
 
-/* Other renders end meanwhile, so many that unused sets are dropped. */
-static void enter_many(shown_site *s, vestry_render *render) {
-  enum { MANY = 200, TABLES_FROM = 1000 };
+/* Other renders end meanwhile, each with a set of its own, of this number of tables. */
+static void enter(shown_site *s, vestry_render *render, uint32_t count, uint32_t tables_count) {
+  enum { TABLES_FROM = 1000 };
   vestry_sqlite *database = s->database;
-  for (uint32_t i = 0; i < MANY; i++) {
+  for (uint32_t i = 0; i < count; i++) {
     vsi_sqlite_recording recording;
     uint64_t begun = vsi_sqlite_index_begin(database->index);
     vsi_sqlite_reads_begin(&recording, database->host, database, render, 0);
     recording.begun = begun;
     recording.has_read = true;
-    const vsi_sqlite_use use = {.columns = 1, .table = TABLES_FROM + i, .column = VSI_SQLITE_ANY_ROW};
-    assert_int_equal(vsi_sqlite_uses_add(database->host, &recording.uses, &use), VESTRY_OK);
+    for (uint32_t j = 0; j < tables_count; j++) {
+      const vsi_sqlite_use use = {
+          .columns = 1, .table = TABLES_FROM + i * tables_count + j, .column = VSI_SQLITE_ANY_ROW};
+      assert_int_equal(vsi_sqlite_uses_add(database->host, &recording.uses, &use), VESTRY_OK);
+    }
     vsi_sqlite_reads_end(&recording);
     vsi_sqlite_index_enter(database->index, &recording);
     vsi_sqlite_reads_finish(&recording);
   }
+}
+
+/* So many that unused sets are dropped. */
+static void enter_many(shown_site *s, vestry_render *render) {
+  enter(s, render, 200, 1);
+}
+
+/* So many tables that the reserve for sets without keys has no room for them. */
+static void enter_large(shown_site *s, vestry_render *render) {
+  enter(s, render, 1, 2000);
+}
+
+static void render_without_room_in_the_reserve_is_counted(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open_with(&s, "WAL", channels, (vestry_sqlite_options){.max_bytes = 1});
+  s.behind = enter_large;
+  (void)shown_watch(&s, eighth);
+  assert_int_equal(shown_stats(&s).everything_count, 1);
+  assert_int_equal(shown_stats(&s).table_level_count, 1);
+  shown_close(&s);
 }
 
 /* capability: D21 */
@@ -393,13 +417,65 @@ static void reads_over_the_limits_are_followed_by_tables(void **state) {
     assert_true(shown_stats(&s).table_level_count >= 1);
     shown_run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
     assert_int_equal(shown_renders(&s, one), 1);
-    assert_int_equal(shown_renders(&s, name),
-                     i < 2 ? 0 : 1); /* without memory for sets, each commit renders each page */
+    assert_int_equal(shown_renders(&s, name), 0);
     shown_run(s.other, "INSERT INTO message VALUES(1, 1000, 'x', 0)");
     assert_int_equal(shown_renders(&s, one), 1);
     assert_string_equal(s.all[one].text, "401 1000 ");
     shown_close(&s);
   }
+}
+
+/* capability: D21 */
+static void pages_over_max_bytes_are_followed_by_their_tables(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open_with(&s, "WAL", channels, (vestry_sqlite_options){.max_bytes = 1});
+  size_t eight = shown_watch(&s, eighth), one = shown_watch(&s, "SELECT text FROM name WHERE id = 1"),
+         two = shown_watch(&s, "SELECT text FROM name WHERE id = 2");
+  assert_int_equal(shown_stats(&s).table_level_count, 3);
+  shown_run(s.writer, "INSERT INTO other VALUES(1)");
+  shown_run(s.writer, "UPDATE message SET likes = 1 WHERE channel = 8 AND id = 399");
+  for (size_t i = 0; i < s.count; i++) assert_int_equal(shown_renders(&s, i), 0);
+  shown_run(s.writer, "INSERT INTO message VALUES(1, 1000, 'x', 0)"); /* another key */
+  assert_int_equal(shown_renders(&s, eight), 1);
+  assert_int_equal(shown_renders(&s, one), 0);
+  shown_run(s.writer, "INSERT INTO name VALUES(2, 'x')");
+  assert_int_equal(shown_renders(&s, eight), 0);
+  assert_int_equal(shown_renders(&s, one), 1);
+  assert_int_equal(shown_renders(&s, two), 1);
+  assert_string_equal(s.all[two].text, "x ");
+  assert_int_equal(shown_stats(&s).everything_count, 0);
+  shown_close(&s);
+}
+
+/* Open pages, each with a set of its own, until the log has this number of lines. */
+static void watch_until_logged(shown_site *s, long lines) {
+  static const char *const names[] = {"SELECT text FROM name WHERE id = 1", "SELECT text FROM name WHERE id = 2",
+                                      "SELECT text FROM name WHERE id = 3", "SELECT text FROM name WHERE id = 4",
+                                      "SELECT text FROM name WHERE id = 5", "SELECT text FROM name WHERE id = 6",
+                                      "SELECT text FROM name WHERE id = 7", "SELECT text FROM name WHERE id = 8"};
+  size_t i = 0;
+  for (; i < sizeof names / sizeof *names && s->on.th.log_lines < lines; i++) (void)shown_watch(s, names[i]);
+  assert_true(i > 1); /* the first had room */
+  assert_int_equal(s->on.th.log_lines, lines);
+}
+
+static void max_bytes_are_logged_once_until_there_is_room_again(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open_with(&s, "WAL", channels, (vestry_sqlite_options){.max_bytes = 600});
+  watch_until_logged(&s, 1);
+  assert_non_null(strstr(s.on.th.last_log, "max_bytes"));
+  (void)shown_watch(&s, first);
+  (void)shown_watch(&s, eighth);
+  assert_int_equal(s.on.th.log_lines, 1);
+  for (size_t i = 0; i < s.count; i++) vestry_memory_destroy(s.all[i].stream);
+  site_settle(&s.on);
+  s.count = 0;
+  shown_run(s.writer, "CREATE TABLE more(x)"); /* removes the sets of closed pages */
+  shown_settle(&s);
+  watch_until_logged(&s, 2);
+  shown_close(&s);
 }
 
 static void sets_of_closed_pages_are_freed(void **state) {
@@ -621,10 +697,13 @@ int main(void) {
       cmocka_unit_test(writes_of_a_render_cause_no_render),
       cmocka_unit_test(commit_followed_right_after_a_render_is_not_missed),
       cmocka_unit_test(reads_are_kept_until_the_page_depends_on_them),
+      cmocka_unit_test(render_without_room_in_the_reserve_is_counted),
       cmocka_unit_test(schema_change_refreshes_all_readers),
       cmocka_unit_test(virtual_tables_and_pragmas_are_followed),
       cmocka_unit_test(temporary_view_hides_the_table_of_its_name),
       cmocka_unit_test(reads_over_the_limits_are_followed_by_tables),
+      cmocka_unit_test(pages_over_max_bytes_are_followed_by_their_tables),
+      cmocka_unit_test(max_bytes_are_logged_once_until_there_is_room_again),
       cmocka_unit_test(sets_of_closed_pages_are_freed),
       cmocka_unit_test(commit_with_lost_wal_frames_refreshes_all),
       cmocka_unit_test(rollback_journal_is_followed_by_tables),

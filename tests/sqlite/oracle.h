@@ -92,6 +92,7 @@ typedef struct oracle_world {
   bool has_virtual;
   bool has_process;
   bool has_failures; /* reads fail at random, and the pages' clock steps; with a separate generator */
+  bool is_bounded;   /* the bounds of the memory for reads and changes are so small that they are reached */
   bool without_rowid[ORACLE_TABLES];
   int indexes;
   vestry *v;
@@ -116,7 +117,7 @@ unsigned oracle_chance(unsigned below);
 unsigned oracle_chance_inside(unsigned below);
 oracle_kind oracle_kind_of(uint64_t seed);
 /* Open a world that the seed determines. */
-void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker);
+void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker, bool is_bounded);
 /* Returns how many commits refreshed all readers. */
 uint64_t oracle_world_close(oracle_world *w);
 /* Render all pages that are due. */

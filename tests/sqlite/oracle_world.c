@@ -215,12 +215,13 @@ static void attach(oracle_world *w) {
 static void follow(oracle_world *w) {
   const vestry_options own = {.host = &w->th.host, .threads_count = VESTRY_THREADS_NONE};
   const vestry_render_observer observer = {.begin = begin, .end = end, .ctx = w};
-  const vestry_sqlite_options options = {.path = w->path,
-                                         .level = w->level,
-                                         .poll_ms = 60000,
-                                         .max_file_pages = chance(4) ? 0 : 1 + chance(30),
-                                         .max_bytes = chance(6) ? 0 : 1 + chance(20000)};
+  vestry_sqlite_options options = {.path = w->path,
+                                   .level = w->level,
+                                   .poll_ms = 60000,
+                                   .max_file_pages = chance(4) ? 0 : 1 + chance(30),
+                                   .max_bytes = chance(6) ? 0 : 1 + chance(20000)};
   vestry_page *made;
+  if (w->is_bounded) options.max_bytes = 1 + oracle_chance_inside(200);
   assert_int_equal(vestry_create(&own, &w->v), VESTRY_OK);
   assert_int_equal(vestry_pages_create(w->v, NULL, &w->pages), VESTRY_OK);
   assert_int_equal(vestry_page_create(w->pages, &(vestry_page_options){.render = render, .app = w}, &made), VESTRY_OK);
@@ -243,7 +244,7 @@ static void open_pages(oracle_world *w) {
   }
 }
 
-void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker) {
+void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker, bool is_bounded) {
   memset(w, 0, sizeof *w);
   state_of_chance = seed * 1000003;
   state_inside = seed * 1000003 + 500009;
@@ -261,6 +262,7 @@ void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker) {
   w->has_virtual = chance(6) == 0;
   w->is_long = seed % 3 == 2;
   w->has_failures = seed % 3 == 1;
+  w->is_bounded = is_bounded;
   w->has_process = chance(2) && !w->is_alone;
   open_files(w);
   follow(w);
@@ -276,10 +278,11 @@ void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker) {
 }
 
 uint64_t oracle_world_close(oracle_world *w) {
-  vestry_sqlite_stats stats = {0};
+  vestry_sqlite_stats stats = {.size = sizeof stats};
   atomic_store(&w->is_over, true);
   if (w->has_looker) assert_int_equal(pthread_join(w->looker, NULL), 0);
   vestry_sqlite_stats_get(w->database, &stats);
+  if (w->is_bounded) assert_true(stats.table_level_count > 0);
   for (int i = 0; i < w->pages_count; i++) {
     vestry_memory_destroy(w->all[i].stream);
     for (int j = 0; j < ORACLE_QUERIES_MOST; j++) {

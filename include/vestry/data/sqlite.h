@@ -91,8 +91,11 @@ typedef struct vestry_sqlite_options {
   uint32_t poll_ms;               /**< maximum time until commits of other connections are seen [50]; at most 60,000 */
   uint32_t max_file_pages;        /**< maximum number of file pages that a render may read at level FILE_PAGES
                                        [2,048]; beyond it the render is followed at level TABLES */
-  size_t max_bytes;               /**< maximum memory for all recorded reads [16 MiB]; beyond it renders are followed at
-                                       level TABLES */
+  size_t max_bytes;               /**< maximum memory for all recorded reads [256 MiB, about 1.7 million pages that
+                                       read one row each]. Beyond it a further render is followed at level TABLES
+                                       without its keys, so that renders of the same tables share a record, for which
+                                       another 64 KiB are reserved. The log reports it once, and again after an eighth
+                                       was free */
 } vestry_sqlite_options;
 
 /** Let SQLite record which file pages a render reads, for level FILE_PAGES. This is a setting of the whole process
@@ -158,11 +161,14 @@ typedef struct vestry_sqlite_stats {
   uint64_t whole_count;          /**< times that everything was refreshed: schema, VACUUM, commits that could not be
                                       followed */
   uint64_t recorded_count;       /**< renders whose reads were recorded */
-  uint64_t table_level_count;    /**< of recorded_count: followed at level TABLES because of a bound */
+  uint64_t table_level_count;    /**< of recorded_count: followed at level TABLES because of max_file_pages or
+                                      max_bytes */
   size_t recorded_bytes;         /**< memory for recorded reads, now */
   size_t connections_count;      /**< attached connections, now */
   uint64_t refreshed_sets_count; /**< read sets of the renders in refreshed_count, which may be fewer, because renders
                                       with equal reads share a set */
+  uint64_t everything_count;     /**< of recorded_count: they render at every commit, because there was no memory, not
+                                      even in the reserve, or because a read has failed */
 } vestry_sqlite_stats;
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */

@@ -11,7 +11,7 @@ enum {
   POLL_MS = 50,
   POLL_MOST_MS = 60000,
   MAX_PAGES = 2048,
-  MAX_BYTES = 16 << 20,
+  MAX_BYTES = 256 << 20,
   OPEN_WAITS_MS = 5000 /* also for other processes that create the tables */
 };
 
@@ -143,7 +143,7 @@ static vestry_err observe(vestry_sqlite *database) {
   database->records_pages = (level == VESTRY_SQLITE_FILE_PAGES || level == VESTRY_SQLITE_DEFAULT) && is_recorded;
   if (level == VESTRY_SQLITE_FILE_PAGES && !is_recorded) return VESTRY_UNSUPPORTED;
   vestry_err error = vsi_sqlite_index_create(database->pages, &database->tables, database->secret,
-                                             database->options.max_bytes, &database->index);
+                                             database->options.max_bytes, database->path, &database->index);
   if (!error) error = vestry_pages_observe(database->pages, &observer);
   database->is_observing = !error;
   return error;

@@ -32,6 +32,7 @@
  *     verdict      the effect of a commit on a plan
  *     exact        set that is found by its file pages
  *     table-level  set without file pages, which is found by its tables; invalidated sets are table-level
+ *     wide         plan without keys: any row of each of its tables. Many renders share the set of a wide plan
  *     untracked    set that depends on data that cannot be tracked, so every commit concerns it
  *     whole        commit that concerns every render that has read the database
  *
@@ -44,8 +45,15 @@
 
 #include "base/array.h"
 #include "base/hash.h"
+#include "base/log.h"
 
-enum { RECENT_MAX = 1024, RECENT_BYTES = 1 << 20, SWEEP_FROM = 64, TOPIC_BYTES = 48 };
+enum {
+  RECENT_MAX = 1024,
+  RECENT_BYTES = 1 << 20,
+  SWEEP_FROM = 64,
+  TOPIC_BYTES = 48,
+  WIDE_BYTES = 64 << 10 /* beyond max_bytes, for sets of wide plans */
+};
 static const uint32_t of_pages = UINT32_MAX; /* as the table of a key: the key is a file page */
 
 typedef struct set set;
@@ -79,10 +87,11 @@ typedef struct table {
 
 /* The content of a set, existing or new. Its arrays are borrowed. */
 typedef struct plan {
-  const vsi_sqlite_use *uses;
+  vsi_sqlite_use *uses;
   const uint32_t *pages;
   uint32_t uses_count, pages_count;
   bool is_exact; /* it depends on its file pages */
+  bool is_wide;
   /* is_untracked: it also read untracked data; is_all: it depends on everything. In both cases every commit matches. */
   bool is_untracked, is_all;
   uint64_t hash;
@@ -107,10 +116,12 @@ struct vsi_sqlite_index {
   vestry_pages *topics;
   const vestry_host *host;
   vsi_sqlite_tables *names; /* of the tables */
+  const char *path;         /* of the database, for the log; borrowed */
   vsi_siphash_key secret;   /* for hashes of keys */
   vsi_mutex lock;
   /* All below is guarded by it. */
   size_t max_bytes, bytes;                             /* of the sets */
+  bool is_full;                                        /* a set had no room; until an eighth of max_bytes is free */
   set_list all_sets, table_level_sets, untracked_sets; /* untracked: every commit concerns them */
   set *everything; /* depends on everything; used when there is no room for a more precise set */
   size_t sets_count;
@@ -125,7 +136,7 @@ struct vsi_sqlite_index {
   vsi_sqlite_commit_list recent; /* commits that running renders may have missed */
   size_t recent_count, recent_bytes;
   uint64_t forgotten; /* the last commit that is no longer in recent */
-  uint64_t refreshed_count, refreshed_sets_count, recorded_count, table_level_count;
+  uint64_t refreshed_count, refreshed_sets_count, recorded_count, table_level_count, everything_count;
 };
 
 /* -------------------------------------------------------------------------------------------------- entries ------- */
@@ -218,6 +229,21 @@ static bool grow_tables(vsi_sqlite_index *index, uint32_t count) {
 static void drop_pages(plan *p) {
   p->is_exact = false;
   p->pages_count = 0;
+}
+
+/* Make a plan wide. */
+static void drop_keys(plan *p) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < p->uses_count; i++) { /* they are sorted */
+    vsi_sqlite_use *last = count ? &p->uses[count - 1] : NULL;
+    if (last && last->table == p->uses[i].table)
+      last->columns |= p->uses[i].columns;
+    else
+      p->uses[count++] =
+          (vsi_sqlite_use){.columns = p->uses[i].columns, .table = p->uses[i].table, .column = VSI_SQLITE_ANY_ROW};
+  }
+  p->uses_count = count;
+  p->is_wide = true;
 }
 
 /* Take a set out of the lists of its file pages, or of its uses. */
@@ -326,7 +352,10 @@ static set *create_set(vsi_sqlite_index *index, const plan *p) {
   const size_t bytes = sizeof(set) + places_count * sizeof(place) + uses_bytes + pages_bytes;
   const uint32_t tables = p->uses_count ? p->uses[p->uses_count - 1].table + 1 : 0;
   const size_t entries_bytes = places_count * bytes_of_entry(p->pages_count ? of_pages : 0);
-  if (index->bytes + bytes + entries_bytes > index->max_bytes && !p->is_all) return NULL;
+  if (index->bytes + bytes + entries_bytes > index->max_bytes + (p->is_wide ? WIDE_BYTES : 0) && !p->is_all) {
+    index->is_full = true;
+    return NULL;
+  }
   if (vsi_map_reserve(&index->findable, index->host, index->sets_count + 1) || !grow_tables(index, tables)) return NULL;
   set *s = vsi_calloc(index->host, 1, bytes);
   if (!s) return NULL;
@@ -356,21 +385,24 @@ static set *create_set(vsi_sqlite_index *index, const plan *p) {
   return s;
 }
 
-/* Find or create the set for a plan, or for a less precise one. */
+/* Find or create the set for a plan. If it has no room, for a less precise plan: without file pages, then without keys,
+ * so that all renders that have read the same tables share a set, then for one that depends on everything. */
 static set *place_plan(vsi_sqlite_index *index, plan *p) {
-  set *s;
-  for (int i = 0; i < 2; i++) {
+  for (;;) {
     hash_plan(index, p);
-    s = find_set(index, p);
+    set *s = find_set(index, p);
     if (!s) {
       index->entered_count++;
       sweep(index);
       s = create_set(index, p);
     }
-    if (s || !p->is_exact) break;
-    drop_pages(p);
+    if (s) return s;
+    if (p->is_wide) return index->everything;
+    if (p->is_exact)
+      drop_pages(p);
+    else
+      drop_keys(p);
   }
-  return s ? s : index->everything;
 }
 
 /* ------------------------------------------------------------------------------------------------- verdicts ------- */
@@ -655,8 +687,28 @@ void vsi_sqlite_index_end(vsi_sqlite_index *index) {
 
 void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render) {
   char topic[TOPIC_BYTES];
+  vsi_mutex_lock(&index->lock);
+  index->recorded_count++;
+  index->everything_count++;
+  vsi_mutex_unlock(&index->lock);
   topic_of(index, index->everything, topic);
   (void)vestry_render_topic(render, topic); /* an error stays in the render */
+}
+
+/* Count the precision with which a render is followed. was_exact: of its plan, before a bound, or the verdict of a
+ * commit, made it less precise. */
+static void count_entered(vsi_sqlite_index *index, const set *s, const plan *p, bool was_exact, verdict is) {
+  index->recorded_count++;
+  if (s == index->everything)
+    index->everything_count++;
+  else if (p->is_wide || (was_exact && !p->is_exact && is != INVALIDATE))
+    index->table_level_count++;
+}
+
+/* Return whether the sets have just become full. They stay full until an eighth of max_bytes is free. */
+static bool becomes_full(vsi_sqlite_index *index, bool was_full) {
+  if (was_full && index->bytes < index->max_bytes - index->max_bytes / 8) index->is_full = was_full = false;
+  return index->is_full && !was_full;
 }
 
 void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording) {
@@ -665,18 +717,25 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
     return;
   }
   plan p = plan_for(recording);
-  const bool was_exact = p.is_exact;
+  const bool was_exact = p.is_exact || recording->max_file_pages;
   char topic[TOPIC_BYTES];
   vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
   vsi_mutex_lock(&index->lock);
+  const bool was_full = index->is_full;
   const verdict is = judge_recent(index, &p, recording->begun, &change);
   set *s = place_plan(index, &p);
+  const bool becomes = becomes_full(index, was_full);
   s->pins++;
-  index->recorded_count++;
-  if (was_exact ? !p.is_exact && is != INVALIDATE : recording->max_file_pages != 0) index->table_level_count++;
+  count_entered(index, s, &p, was_exact, is);
   topic_of(index, s, topic);
   end_locked(index);
   vsi_mutex_unlock(&index->lock);
+  if (becomes)
+    vsi_log(
+        index->host, VESTRY_LOG_WARN,
+        "vestry_sqlite_create, %s: the recorded reads have reached options.max_bytes, %zu, so commits render further "
+        "pages also for other rows of their tables; set a larger max_bytes",
+        index->path, index->max_bytes);
   (void)vestry_render_topic(recording->render, topic); /* an error stays in the render */
   if (is == REFRESH) (void)vestry_refresh_for(index->topics, topic, &change, NULL);
   vsi_mutex_lock(&index->lock);
@@ -687,7 +746,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
 /* ----------------------------------------------------------------------------------------------------- life ------- */
 
 vestry_err vsi_sqlite_index_create(vestry_pages *pages, vsi_sqlite_tables *tables, vsi_siphash_key secret,
-                                   size_t max_bytes, vsi_sqlite_index **ret_index) {
+                                   size_t max_bytes, const char *path, vsi_sqlite_index **ret_index) {
   plan all = {.is_all = true};
   vsi_sqlite_index *index = vsi_calloc(tables->host, 1, sizeof *index);
   if (!index) return VESTRY_NO_MEMORY;
@@ -696,6 +755,7 @@ vestry_err vsi_sqlite_index_create(vestry_pages *pages, vsi_sqlite_tables *table
   index->names = tables;
   index->secret = secret;
   index->max_bytes = max_bytes;
+  index->path = path;
   TAILQ_INIT(&index->recent);
   vsi_mutex_init(&index->lock, VSI_LOCK_SQLITE_INDEX);
   hash_plan(index, &all);
@@ -726,6 +786,7 @@ void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vestry_sqlite_stats *st
   stats->refreshed_sets_count = index->refreshed_sets_count;
   stats->recorded_count = index->recorded_count;
   stats->table_level_count = index->table_level_count;
+  stats->everything_count = index->everything_count;
   stats->recorded_bytes = index->bytes;
   vsi_mutex_unlock(&index->lock);
 }

@@ -41,9 +41,9 @@ vsi_sqlite_commit *vsi_sqlite_commit_copy(const vestry_host *host, const vsi_sql
 typedef struct vsi_sqlite_index vsi_sqlite_index;
 
 /* Create an index. tables: borrowed, for their names. secret: random, for hashes. max_bytes: limit of the memory for
- * sets. OK | NO_MEMORY */
+ * sets. path: of the database, for the log; borrowed. OK | NO_MEMORY */
 vestry_err vsi_sqlite_index_create(vestry_pages *pages, vsi_sqlite_tables *tables, vsi_siphash_key secret,
-                                   size_t max_bytes, vsi_sqlite_index **ret_index);
+                                   size_t max_bytes, const char *path, vsi_sqlite_index **ret_index);
 void vsi_sqlite_index_destroy(vsi_sqlite_index *index);
 /* Begin a render: commits from now on are kept until it ends. Returns the number of commits that were followed
  * before. */

@@ -4,7 +4,7 @@
 #include "vestry/data/sqlite.h"
 
 vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
-  vestry_sqlite_stats stats = {0};
+  vestry_sqlite_stats stats = {.size = sizeof stats};
   if (!metrics || !database) return VESTRY_INVALID;
   vestry_sqlite_stats_get(database, &stats);
   static const char commits[] = "vestry_sqlite_commits";
@@ -17,8 +17,9 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
        NULL, NULL, 0, stats.refreshed_sets_count},
       {"vestry_sqlite_refreshed_whole", "Refreshes of all pages.", NULL, NULL, 0, stats.whole_count},
       {records, "Renders with a recorded read set, by level.", "level", "exact", 0,
-       stats.recorded_count - stats.table_level_count},
+       stats.recorded_count - stats.table_level_count - stats.everything_count},
       {records, NULL, "level", "tables", 0, stats.table_level_count},
+      {records, NULL, "level", "everything", 0, stats.everything_count},
       {"vestry_sqlite_recorded_bytes", "Bytes of the recorded read sets.", NULL, NULL, VESTRY_METRIC_GAUGE,
        stats.recorded_bytes},
       {"vestry_sqlite_connections", "Attached connections.", NULL, NULL, VESTRY_METRIC_GAUGE, stats.connections_count}};
