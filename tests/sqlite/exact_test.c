@@ -478,6 +478,43 @@ static void max_bytes_are_logged_once_until_there_is_room_again(void **state) {
   shown_close(&s);
 }
 
+/* capability: D21 */
+static void transaction_of_many_rows_is_followed_by_their_keys(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, "CREATE TABLE name(id INTEGER PRIMARY KEY, owner INT, text); CREATE INDEX by_owner ON name(owner)",
+             VESTRY_SQLITE_DEFAULT);
+  size_t one = shown_watch(&s, "SELECT text FROM name WHERE id = 1"),
+         last = shown_watch(&s, "SELECT text FROM name WHERE id = 9000"),
+         owner = shown_watch(&s, "SELECT count(*) FROM name WHERE owner = 7");
+  shown_run(s.writer, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "
+                      "INSERT INTO name SELECT i, 10 * i, '' FROM n"); /* one run of ids, and 2,999 owners */
+  assert_int_equal(shown_renders(&s, one), 0);
+  assert_int_equal(shown_renders(&s, owner), 0);
+  s.database->tables.max_changes_count = 1;
+  shown_run(s.writer, "DROP INDEX by_owner"); /* owners are keys no more */
+  s.all[owner].sql = "SELECT 1";
+  (void)shown_renders(&s, owner);
+  (void)shown_renders(&s, one);
+  (void)shown_renders(&s, last);
+  shown_run(s.writer, "WITH RECURSIVE n(i) AS (SELECT 8000 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) "
+                      "INSERT INTO name(id, text) SELECT i, 'x' FROM n");
+  assert_int_equal(shown_renders(&s, one), 0);
+  assert_int_equal(shown_renders(&s, last), 1);
+  assert_string_equal(s.all[last].text, "x ");
+  assert_int_equal(shown_stats(&s).large_commits_count, 0);
+  shown_run(s.writer, "DELETE FROM name WHERE id IN (8000, 8500, 9000)"); /* three runs */
+  assert_int_equal(shown_renders(&s, last), 1);
+  assert_string_equal(s.all[last].text, "");
+  assert_int_equal(shown_stats(&s).large_commits_count, 1);
+  assert_int_equal(s.on.th.log_lines, 1);
+  shown_run(s.writer, "UPDATE name SET text = '' WHERE id IN (8001, 8501)");
+  (void)shown_renders(&s, one);
+  assert_int_equal(shown_stats(&s).large_commits_count, 2);
+  assert_int_equal(s.on.th.log_lines, 1);
+  shown_close(&s);
+}
+
 static void sets_of_closed_pages_are_freed(void **state) {
   (void)state;
   shown_site s;
@@ -704,6 +741,7 @@ int main(void) {
       cmocka_unit_test(reads_over_the_limits_are_followed_by_tables),
       cmocka_unit_test(pages_over_max_bytes_are_followed_by_their_tables),
       cmocka_unit_test(max_bytes_are_logged_once_until_there_is_room_again),
+      cmocka_unit_test(transaction_of_many_rows_is_followed_by_their_keys),
       cmocka_unit_test(sets_of_closed_pages_are_freed),
       cmocka_unit_test(commit_with_lost_wal_frames_refreshes_all),
       cmocka_unit_test(rollback_journal_is_followed_by_tables),

@@ -228,6 +228,7 @@ static void follow(oracle_world *w) {
   assert_int_equal(vestry_route(w->v, "GET", "/page", vestry_page_handler, made), VESTRY_OK);
   assert_int_equal(vestry_pages_observe(w->pages, &observer), VESTRY_OK);
   assert_int_equal(vestry_sqlite_create(w->pages, &options, &w->database), VESTRY_OK);
+  if (w->is_bounded) w->database->tables.max_changes_count = 1 + oracle_chance_inside(6);
 }
 
 static void open_pages(oracle_world *w) {

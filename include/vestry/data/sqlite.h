@@ -169,6 +169,9 @@ typedef struct vestry_sqlite_stats {
                                       with equal reads share a set */
   uint64_t everything_count;     /**< of recorded_count: they render at every commit, because there was no memory, not
                                       even in the reserve, or because a read has failed */
+  uint64_t large_commits_count;  /**< of commits_count: changed more than 65,536 keys of rows (consecutive ones count as
+                                      one), or updated more than 65,536 rows, so they also render pages that show other
+                                      rows or columns. The log reports the first one */
 } vestry_sqlite_stats;
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */

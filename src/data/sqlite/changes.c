@@ -2,12 +2,13 @@
 /* essay: changed columns, as far as a statement reads them */
 /* An inserted or deleted row changes all columns. An update changes the columns whose values differ. Because comparing
  * costs time, only columns that some statement reads are compared; all others count as changed. Therefore, a statement
- * that begins to read one of them meanwhile misses nothing. After COMPARED_MOST rows of a transaction, no more rows are
- * compared.
+ * that begins to read one of them meanwhile misses nothing. After VSI_SQLITE_CHANGES_MAX rows of a transaction, no more
+ * rows are compared.
  *
  * For the rowid, and for columns by which statements look rows up, all values before and after a change are noted, so
  * that lookups of other values are not refreshed. A lookup that begins meanwhile by a column without noted values is
- * refreshed.
+ * refreshed. Values that follow each other become one key, so a transaction that inserts rows, or changes all rows in
+ * their order, has a single key. After VSI_SQLITE_CHANGES_MAX keys of a transaction, the values are unknown.
  *
  * The known columns of a table belong to one generation of the schema. If that has passed, all columns count as
  * changed; and if the schema changes before the commit, everything is refreshed anyway. */
@@ -16,8 +17,7 @@
 #include "base/array.h"
 
 enum {
-  COMPARED_MOST = 1024,
-  KEYS_MOST = 1024,
+  KEPT_KEYS = 1024,                    /* keys whose memory is kept */
   TOPICS_MOST = 4096,                  /* of one transaction; more become "all topics" */
   TOPICS_BYTES_MOST = 262144,          /* size of their names; the same */
   KEPT_MOST = 1 << VSI_MAP_FIRST_BITS, /* topics whose memory is kept; they need no more buckets */
@@ -85,45 +85,63 @@ static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_
   return true;
 }
 
-static bool add_key(const vestry_host *host, vsi_sqlite_changes *changes, int32_t column, int64_t key) {
-  const vsi_sqlite_key added = {key, changes->uses.uses[changes->use].table, column};
-  for (uint32_t i = changes->keys_count; i-- && changes->keys_count - i <= 4;) {
-    const vsi_sqlite_key *at = &changes->keys[i];
-    if (at->key == key && at->table == added.table && at->column == column) return true;
+/* Add a value to a run that contains it, or that it extends. */
+static bool extend(vsi_sqlite_key *run, const vsi_sqlite_key *added) {
+  if (run->table != added->table || run->column != added->column) return false;
+  if (run->last < INT64_MAX && run->last + 1 == added->key)
+    run->last++;
+  else if (added->key < INT64_MAX && added->key + 1 == run->key)
+    run->key--;
+  return run->key <= added->key && added->key <= run->last;
+}
+
+static bool add_key(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, int32_t column, int64_t key) {
+  const vsi_sqlite_key added = {key, key, changes->uses.uses[changes->use].table, column};
+  vsi_sqlite_key *last = changes->keys_count ? &changes->keys[changes->keys_count - 1] : NULL;
+  for (size_t i = changes->keys_count; i-- && changes->keys_count - i <= 4;) {
+    vsi_sqlite_key *at = &changes->keys[i], former;
+    if (!extend(at, &added)) continue;
+    former = *last; /* it becomes the last one, so that it is found again after values of other columns */
+    *last = *at;
+    *at = former;
+    return true;
   }
-  if (changes->keys_count == KEYS_MOST) return false;
-  if (VSI_ARRAY_RESERVE(host, changes->keys, changes->keys_count, changes->keys_room, 1)) return false;
+  if (changes->keys_count >= tables->max_changes_count) {
+    changes->are_many = true;
+    return false;
+  }
+  if (VSI_ARRAY_RESERVE(tables->host, changes->keys, changes->keys_count, changes->keys_room, 1)) return false;
   changes->keys[changes->keys_count++] = added;
   return true;
 }
 
 /* Note a value by which rows are looked up. Returns false if that is not possible: a value that is neither an integer
  * nor NULL may compare as equal to an integer, and a NULL may be an unreported default. */
-static bool note_value(const vestry_host *host, vsi_sqlite_changes *changes, sqlite3_value *value, uint32_t column) {
+static bool note_value(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, sqlite3_value *value, uint32_t column) {
   int type = sqlite3_value_type(value);
-  if (type == SQLITE_INTEGER) return add_key(host, changes, (int32_t)column, sqlite3_value_int64(value));
+  if (type == SQLITE_INTEGER) return add_key(tables, changes, (int32_t)column, sqlite3_value_int64(value));
   return type == SQLITE_NULL && !(changes->known.filled & vsi_sqlite_column(column));
 }
 
-static bool note_column(const vestry_host *host, vsi_sqlite_changes *changes, sqlite3 *db, int operation,
+static bool note_column(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, sqlite3 *db, int operation,
                         uint32_t column) {
   sqlite3_value *value;
   if (operation != SQLITE_INSERT &&
-      (sqlite3_preupdate_old(db, (int)column, &value) || !note_value(host, changes, value, column)))
+      (sqlite3_preupdate_old(db, (int)column, &value) || !note_value(tables, changes, value, column)))
     return false;
   return operation == SQLITE_DELETE ||
-         (!sqlite3_preupdate_new(db, (int)column, &value) && note_value(host, changes, value, column));
+         (!sqlite3_preupdate_new(db, (int)column, &value) && note_value(tables, changes, value, column));
 }
 
-static void note_keys(const vestry_host *host, vsi_sqlite_changes *changes, const vsi_sqlite_row *row) {
+static void note_keys(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, const vsi_sqlite_row *row) {
   vsi_sqlite_use *use = &changes->uses.uses[changes->use];
   uint64_t wanted = use->known_columns & ~VSI_SQLITE_ROWS;
   if (use->known_columns & VSI_SQLITE_ROWS &&
-      ((row->operation != SQLITE_INSERT && !add_key(host, changes, VSI_SQLITE_ROWID, row->old_rowid)) ||
-       (row->operation != SQLITE_DELETE && !add_key(host, changes, VSI_SQLITE_ROWID, row->new_rowid))))
+      ((row->operation != SQLITE_INSERT && !add_key(tables, changes, VSI_SQLITE_ROWID, row->old_rowid)) ||
+       (row->operation != SQLITE_DELETE && !add_key(tables, changes, VSI_SQLITE_ROWID, row->new_rowid))))
     use->known_columns &= ~VSI_SQLITE_ROWS;
   for (uint32_t i = 0; wanted; i++, wanted >>= 1)
-    if (wanted & 1 && !note_column(host, changes, row->db, row->operation, i))
+    if (wanted & 1 && !note_column(tables, changes, row->db, row->operation, i))
       use->known_columns &= ~vsi_sqlite_column(i);
 }
 
@@ -137,19 +155,27 @@ void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tabl
   }
   vsi_sqlite_use *use = &changes->uses.uses[changes->use];
   const vsi_sqlite_known *known = &changes->known;
-  if (use->known_columns) note_keys(tables->host, changes, row);
+  if (use->known_columns) note_keys(tables, changes, row);
   if (use->columns == VSI_SQLITE_ALL_COLUMNS) return;
-  bool is_compared = row->operation == SQLITE_UPDATE && row->old_rowid == row->new_rowid && known->read &&
-                     changes->compared_count++ < COMPARED_MOST;
+  bool is_compared = row->operation == SQLITE_UPDATE && row->old_rowid == row->new_rowid && known->read;
+  if (is_compared && changes->compared_count++ >= tables->max_changes_count) {
+    changes->are_many = true;
+    is_compared = false;
+  }
   uint64_t columns = known->read & ~VSI_SQLITE_ROWS;
   uint64_t changed = is_compared ? compare(row->db, columns & ~use->columns, known->filled, known->columns_count) : 0;
   uint64_t unchanged = is_compared ? (columns & ~changed) | VSI_SQLITE_ROWS : 0;
   use->columns |= ~unchanged;
 }
 
-void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes) {
+void vsi_sqlite_changes_clear(const vestry_host *host, vsi_sqlite_changes *changes) {
+  if (changes->keys_room > KEPT_KEYS) {
+    vsi_free(host, changes->keys);
+    changes->keys = NULL;
+    changes->keys_room = 0;
+  }
   changes->uses.count = changes->keys_count = 0;
-  changes->are_unknown = false;
+  changes->are_unknown = changes->are_many = false;
   changes->name[0] = '\0';
   changes->compared_count = 0;
 }

@@ -17,6 +17,7 @@ typedef struct vsi_sqlite_changes {
   vsi_sqlite_key *keys;
   size_t keys_count, keys_room;
   bool are_unknown; /* there was no memory for all of them */
+  bool are_many;    /* more than max_changes_count of the tables: some keys or compared columns are missing */
   /* The table that was changed last, because most changes concern the same table. */
   char name[VSI_SQLITE_NAME_MOST + 1]; /* empty: none */
   uint32_t use, generation;
@@ -37,8 +38,8 @@ void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tabl
 /* Return whether a column of the row has another value than before, and the former value is known. Called in the
  * hook. */
 bool vsi_sqlite_change_is_known(sqlite3 *db, int column);
-/* Remove all changes. */
-void vsi_sqlite_changes_clear(vsi_sqlite_changes *changes);
+/* Remove all changes. The memory of a few keys is kept. */
+void vsi_sqlite_changes_clear(const vestry_host *host, vsi_sqlite_changes *changes);
 void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes);
 
 /* The topics of a transaction: a set that grows while rows are changed, and is emptied when they are published or

@@ -156,7 +156,7 @@ void vsi_sqlite_begin_anew(vestry_sqlite *database, vsi_sqlite_number last) {
 
 static void clear(vestry_sqlite_connection *connection) {
   vsi_sqlite_topics_clear(&connection->topics);
-  vsi_sqlite_changes_clear(&connection->changes);
+  vsi_sqlite_changes_clear(connection->database->host, &connection->changes);
   connection->changer = 0;
   connection->has_changes = connection->is_seen = connection->changes_tabs = false;
   connection->is_sure = connection->is_mixed = connection->has_deleted = connection->has_others = false;
@@ -185,7 +185,7 @@ static vsi_sqlite_commit commit_of(vestry_sqlite_connection *connection, bool is
       !is_doubtful && !changes->are_unknown && changes->uses.count &&
       changes->generation == atomic_load_explicit(&database->tables.generation, memory_order_relaxed);
   vsi_sqlite_uses_sort(&changes->uses);
-  vsi_sqlite_keys_sort(changes->keys, changes->keys_count);
+  changes->keys_count = vsi_sqlite_keys_sort(changes->keys, changes->keys_count);
   return (vsi_sqlite_commit){.is_whole = connection->is_seen,
                              .is_of_render = !is_doubtful && (connection == database->writer || connection->changer),
                              .knows_tables = knows_tables,
@@ -223,11 +223,22 @@ static void add(vestry_sqlite_connection *connection, bool is_doubtful) {
   rouse(database);
 }
 
+/* Count a commit that has changed too much to be followed exactly, and log the first one. */
+static void note_large(vestry_sqlite *database) {
+  if (!database->stats.large_commits_count++)
+    vsi_log(database->host, VESTRY_LOG_WARN,
+            "SQLite, %s: a transaction has changed more than %u rows, so its commit also renders pages that show other "
+            "rows of the same tables and file pages; divide such transactions. Later ones are only counted "
+            "(large_commits_count)",
+            database->path, (unsigned)database->tables.max_changes_count);
+}
+
 void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_topics *topics = &connection->topics;
   if (!connection->has_changes) topics->are_all = true; /* no hook was called for a row: it is the schema */
   if (topics->are_all) database->stats.whole_count++;
+  if (connection->changes.are_many && database->records) note_large(database);
   const vestry_trace committed_in = connection->trace, *former = vestry_trace_enter(&committed_in);
   if (vsi_sqlite_topics_refresh(topics, database->pages, &database->seq)) /* a name that cannot be a topic */
     (void)vestry_refresh(database->pages, NULL, &database->seq);

@@ -49,7 +49,7 @@
 
 enum {
   RECENT_MAX = 1024,
-  RECENT_BYTES = 1 << 20,
+  RECENT_BYTES = 4 << 20,
   SWEEP_FROM = 64,
   TOPIC_BYTES = 48,
   WIDE_BYTES = 64 << 10 /* beyond max_bytes, for sets of wide plans */
@@ -153,11 +153,11 @@ static void take_out(place *where) {
 }
 
 static vsi_sqlite_key key_of_page(uint32_t page) {
-  return (vsi_sqlite_key){page, of_pages, 0};
+  return (vsi_sqlite_key){page, page, of_pages, 0};
 }
 
 static vsi_sqlite_key key_of(const vsi_sqlite_use *use) {
-  return (vsi_sqlite_key){use->key, use->table, use->column};
+  return (vsi_sqlite_key){use->key, use->key, use->table, use->column};
 }
 
 /* Hash a key. Users may choose the values by which rows are looked up, but not the file pages. */
@@ -569,22 +569,35 @@ static void follow_keys(refreshes *r, table *of) {
   }
 }
 
+/* Judge the sets that look up one of some values. */
+static void follow_run(refreshes *r, vsi_sqlite_key key) {
+  const int64_t last = key.last;
+  for (;; key.key++) {
+    const entry *found = find_entry(r->index, key);
+    if (found) follow_places(r, &found->places);
+    if (key.key == last) return;
+  }
+}
+
 /* Judge the table-level sets that a change of a table may concern: sets that have read any row, and sets that look up a
- * key of a changed row. If some keys of the changed rows are unknown, all sets that look up a key count. */
+ * key of a changed row. If some keys of the changed rows are unknown, or more than there are entries, all sets that look
+ * up a key are judged. */
 static void follow_table(refreshes *r, const vsi_sqlite_use *changed) {
   const vsi_sqlite_commit *commit = r->commit;
   if (changed->table >= r->index->tables_count) return;
   table *of = &r->index->tables[changed->table];
   follow_places(r, &of->places);
-  if (of->keyed & ~changed->known_columns) {
+  const size_t begin = vsi_sqlite_keys_begin(commit->keys, commit->keys_count, changed->table);
+  size_t end = begin;
+  uint64_t values = 0;
+  for (; end < commit->keys_count && commit->keys[end].table == changed->table; end++) {
+    const uint64_t more = (uint64_t)commit->keys[end].last - (uint64_t)commit->keys[end].key;
+    values = more < UINT32_MAX ? values + more + 1 : UINT32_MAX;
+  }
+  if (of->keyed & ~changed->known_columns || values > r->index->entries.count)
     follow_keys(r, of);
-    return;
-  }
-  for (size_t i = vsi_sqlite_keys_begin(commit->keys, commit->keys_count, changed->table);
-       of->keyed && i < commit->keys_count && commit->keys[i].table == changed->table; i++) {
-    const entry *found = find_entry(r->index, commit->keys[i]);
-    if (found) follow_places(r, &found->places);
-  }
+  else
+    for (size_t i = begin; of->keyed && i < end; i++) follow_run(r, commit->keys[i]);
 }
 
 static void follow_list(refreshes *r, const set_list *list) {

@@ -12,6 +12,8 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
   const vsi_metric_row rows[] = {
       {commits, "Commits, by connection: attached, or others.", "by", "attached", 0, stats.commits_count},
       {commits, NULL, "by", "others", 0, stats.other_commits_count},
+      {"vestry_sqlite_commits_large", "Commits that changed too many rows to be followed by row.", NULL, NULL, 0,
+       stats.large_commits_count},
       {"vestry_sqlite_refreshed", "Renders caused by commits.", NULL, NULL, 0, stats.refreshed_count},
       {"vestry_sqlite_refreshed_sets", "Read sets that commits concerned; renders with the same reads share one set.",
        NULL, NULL, 0, stats.refreshed_sets_count},

@@ -74,8 +74,18 @@ static int compare_keys(const void *a, const void *b) {
   return (first->key > second->key) - (first->key < second->key);
 }
 
-void vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count) {
+size_t vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count) {
+  size_t left = 0;
   if (count > 1) qsort(keys, count, sizeof *keys, compare_keys);
+  for (size_t i = 0; i < count; i++) {
+    vsi_sqlite_key *before = left ? &keys[left - 1] : NULL;
+    if (!before || before->table != keys[i].table || before->column != keys[i].column ||
+        (before->last < INT64_MAX && before->last + 1 < keys[i].key))
+      keys[left++] = keys[i];
+    else if (keys[i].last > before->last)
+      before->last = keys[i].last;
+  }
+  return left;
 }
 
 size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t table) {
@@ -90,13 +100,25 @@ size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t 
   return low;
 }
 
+static bool contain(const vsi_sqlite_key *keys, size_t count, const vsi_sqlite_key *wanted) {
+  size_t low = 0, high = count; /* before high, all keys begin at the wanted one or before it */
+  while (low < high) {
+    const size_t middle = (low + high) / 2;
+    if (compare_keys(&keys[middle], wanted) <= 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  const vsi_sqlite_key *at = low ? &keys[low - 1] : NULL;
+  return at && at->table == wanted->table && at->column == wanted->column && at->last >= wanted->key;
+}
+
 /* Return whether a row that is read may be a row that is changed. */
 static bool matches_rows(const vsi_sqlite_use *read, const vsi_sqlite_use *changed, const vsi_sqlite_key *keys,
                          size_t keys_count) {
   if (read->column == VSI_SQLITE_ANY_ROW) return true;
-  const vsi_sqlite_key wanted = {read->key, read->table, read->column};
-  if (!(changed->known_columns & vsi_sqlite_key_column(read->column))) return true;
-  return keys_count && bsearch(&wanted, keys, keys_count, sizeof *keys, compare_keys);
+  const vsi_sqlite_key wanted = {read->key, read->key, read->table, read->column};
+  return !(changed->known_columns & vsi_sqlite_key_column(read->column)) || contain(keys, keys_count, &wanted);
 }
 
 bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const vsi_sqlite_use *changed,
@@ -119,6 +141,7 @@ bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const v
 void vsi_sqlite_tables_init(vsi_sqlite_tables *tables, const vestry_host *host) {
   memset(tables, 0, sizeof *tables);
   tables->host = host;
+  tables->max_changes_count = VSI_SQLITE_CHANGES_MAX;
   vsi_mutex_init(&tables->lock, VSI_LOCK_SQLITE_TABLES);
 }
 

@@ -44,9 +44,9 @@ static inline uint64_t vsi_sqlite_key_column(int32_t column) {
   return column == VSI_SQLITE_ROWID ? VSI_SQLITE_ROWS : vsi_sqlite_column((size_t)column);
 }
 
-/* A value in a changed row, before or after. */
+/* A value in a changed row, before or after; or a run of such values, without gaps. */
 typedef struct vsi_sqlite_key {
-  int64_t key;
+  int64_t key, last; /* equal: a value */
   uint32_t table;
   int32_t column;
 } vsi_sqlite_key;
@@ -56,7 +56,8 @@ vestry_err vsi_sqlite_uses_add(const vestry_host *host, vsi_sqlite_uses *uses, c
 void vsi_sqlite_uses_sort(vsi_sqlite_uses *uses);
 void vsi_sqlite_uses_finish(const vestry_host *host, vsi_sqlite_uses *uses);
 bool vsi_sqlite_uses_are_equal(const vsi_sqlite_use *one, const vsi_sqlite_use *other);
-void vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count);
+/* Sort keys, and unite those that overlap or touch. Returns the number of keys that are left. */
+size_t vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count);
 /* Return where the keys of a table begin among sorted keys. */
 size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t table);
 /* Return whether a change concerns a read. All arrays are sorted. */
@@ -82,10 +83,14 @@ typedef struct vsi_sqlite_table {
   char name[];
 } vsi_sqlite_table;
 
-enum { VSI_SQLITE_TABLES_MAX = 65536 };
+enum {
+  VSI_SQLITE_TABLES_MAX = 65536,
+  VSI_SQLITE_CHANGES_MAX = 65536 /* of one transaction: keys, and rows whose columns are compared */
+};
 
 typedef struct vsi_sqlite_tables {
   const vestry_host *host;
+  uint32_t max_changes_count;   /* CHANGES_MAX; less in tests. Set before any connection is attached */
   _Atomic(uint32_t) generation; /* of the schema */
   vsi_mutex lock;               /* guards all below */
   vsi_sqlite_table **tables;    /* by number */
