@@ -172,6 +172,8 @@ typedef struct vestry_sqlite_stats {
   uint64_t large_commits_count;  /**< of commits_count: changed more than 65,536 keys of rows (consecutive ones count as
                                       one), or updated more than 65,536 rows, so they also render pages that show other
                                       rows or columns. The log reports the first one */
+  uint64_t promoted_count;       /**< of recorded_count: the render looked up more than 64 keys of a table, so it is
+                                      followed as one that has read any row of it */
 } vestry_sqlite_stats;
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */

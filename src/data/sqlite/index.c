@@ -136,7 +136,7 @@ struct vsi_sqlite_index {
   vsi_sqlite_commit_list recent; /* commits that running renders may have missed */
   size_t recent_count, recent_bytes;
   uint64_t forgotten; /* the last commit that is no longer in recent */
-  uint64_t refreshed_count, refreshed_sets_count, recorded_count, table_level_count, everything_count;
+  uint64_t refreshed_count, refreshed_sets_count, recorded_count, table_level_count, everything_count, promoted_count;
 };
 
 /* -------------------------------------------------------------------------------------------------- entries ------- */
@@ -538,7 +538,7 @@ static void refresh(refreshes *r, set *s) {
     return;
   }
   index->refreshed_count += views;
-  index->refreshed_sets_count++;
+  index->refreshed_sets_count += views > 0; /* a render is about to name the topic, or none has */
   refresh_topic(r, &s->plan, topic);
 }
 
@@ -740,6 +740,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   const bool becomes = becomes_full(index, was_full);
   s->pins++;
   count_entered(index, s, &p, was_exact, is);
+  index->promoted_count += recording->uses.are_promoted;
   topic_of(index, s, topic);
   end_locked(index);
   vsi_mutex_unlock(&index->lock);
@@ -800,6 +801,7 @@ void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vestry_sqlite_stats *st
   stats->recorded_count = index->recorded_count;
   stats->table_level_count = index->table_level_count;
   stats->everything_count = index->everything_count;
+  stats->promoted_count = index->promoted_count;
   stats->recorded_bytes = index->bytes;
   vsi_mutex_unlock(&index->lock);
 }

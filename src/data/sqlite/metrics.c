@@ -22,6 +22,8 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
        stats.recorded_count - stats.table_level_count - stats.everything_count},
       {records, NULL, "level", "tables", 0, stats.table_level_count},
       {records, NULL, "level", "everything", 0, stats.everything_count},
+      {"vestry_sqlite_renders_promoted", "Recorded renders whose keys of a table became any row of it.", NULL, NULL, 0,
+       stats.promoted_count},
       {"vestry_sqlite_recorded_bytes", "Bytes of the recorded read sets.", NULL, NULL, VESTRY_METRIC_GAUGE,
        stats.recorded_bytes},
       {"vestry_sqlite_connections", "Attached connections.", NULL, NULL, VESTRY_METRIC_GAUGE, stats.connections_count}};

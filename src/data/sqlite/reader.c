@@ -461,7 +461,7 @@ static known_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t
 /* Analyse a statement that is not kept, and keep it. NULL: its reads cannot be determined */
 static known_statement *learn(vsi_sqlite_reader *reader, const char *text, size_t len, uint64_t hash,
                               uint32_t generation) {
-  vsi_sqlite_uses uses = {NULL, 0, 0};
+  vsi_sqlite_uses uses = {.uses = NULL};
   analysis a = {.program = {.host = reader->host}};
   const bool was_own = vsi_sqlite_reader_pause(reader, true);
   vestry_err error = analyse(reader, text, generation, &uses, &a);

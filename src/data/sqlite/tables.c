@@ -24,6 +24,7 @@ static void unite(vsi_sqlite_uses *uses, vsi_sqlite_use *ret_use) {
       uses->uses[count++] = uses->uses[i];
   }
   uses->count = count;
+  uses->are_promoted = true;
   ret_use->column = VSI_SQLITE_ANY_ROW;
   ret_use->parameter = 0;
   ret_use->key = 0;
@@ -60,7 +61,7 @@ void vsi_sqlite_uses_sort(vsi_sqlite_uses *uses) {
 
 void vsi_sqlite_uses_finish(const vestry_host *host, vsi_sqlite_uses *uses) {
   vsi_free(host, uses->uses);
-  *uses = (vsi_sqlite_uses){NULL, 0, 0};
+  *uses = (vsi_sqlite_uses){.uses = NULL};
 }
 
 bool vsi_sqlite_uses_are_equal(const vsi_sqlite_use *one, const vsi_sqlite_use *other) {

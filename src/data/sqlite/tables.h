@@ -37,6 +37,7 @@ typedef struct vsi_sqlite_use {
 typedef struct vsi_sqlite_uses {
   vsi_sqlite_use *uses;
   size_t count, room;
+  bool are_promoted; /* more than KEYS_MAX keys of a table became any row of it */
 } vsi_sqlite_uses;
 
 /* Return the bit of a key's column in `known_columns` and `keyed`. */
