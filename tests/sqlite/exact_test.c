@@ -290,6 +290,70 @@ static void enter(shown_site *s, vestry_render *render, uint32_t count, uint32_t
   }
 }
 
+enum { FIRST_ENTERED = 1000, ENTERED = 3000 };
+
+/* The page depends on further sets, each of a row of its own. */
+static void enter_rows(shown_site *s, vestry_render *render) {
+  vestry_sqlite *database = s->database;
+  vsi_sqlite_use use = {.columns = VSI_SQLITE_ALL_COLUMNS, .column = VSI_SQLITE_ROWID};
+  assert_int_equal(vsi_sqlite_tables_find(&database->tables, "name", &use.table), VESTRY_OK);
+  for (use.key = FIRST_ENTERED; use.key < FIRST_ENTERED + ENTERED; use.key++) {
+    vsi_sqlite_recording recording;
+    const uint64_t begun = vsi_sqlite_index_begin(database->index);
+    vsi_sqlite_reads_begin(&recording, database->host, database, render, 0);
+    recording.begun = begun;
+    recording.has_read = true;
+    assert_int_equal(vsi_sqlite_uses_add(database->host, &recording.uses, &use), VESTRY_OK);
+    vsi_sqlite_reads_end(&recording);
+    vsi_sqlite_index_enter(database->index, &recording);
+    vsi_sqlite_reads_finish(&recording);
+  }
+}
+
+/* The tables by which sets are found grow step by step; the sets stay the same from render to render. */
+/* capability: D21 */
+static void each_of_many_sets_is_found(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, channels, VESTRY_SQLITE_TABLES);
+  s.ahead = enter_rows;
+  size_t one = shown_watch(&s, "SELECT text FROM name WHERE id = 1");
+  const vestry_sqlite_stats before = shown_stats(&s);
+  for (int id = FIRST_ENTERED - 1; id <= FIRST_ENTERED + ENTERED; id += id < FIRST_ENTERED || id > 3900 ? 1 : 97) {
+    char sql[100];
+    snprintf(sql, sizeof sql, "INSERT INTO name VALUES(%d, 'x')", id);
+    shown_run(s.writer, sql);
+    assert_int_equal(shown_renders(&s, one), id >= FIRST_ENTERED && id < FIRST_ENTERED + ENTERED);
+  }
+  assert_int_equal(shown_stats(&s).recorded_bytes, before.recorded_bytes);
+  const uint64_t sets = shown_stats(&s).refreshed_sets_count;
+  shown_run(s.writer, "UPDATE name SET text = 'y'"); /* scattered rows */
+  shown_run(s.writer, "WITH RECURSIVE n(i) AS (SELECT 5000 UNION ALL SELECT i + 1 FROM n WHERE i < 30000) "
+                      "INSERT INTO name(id) SELECT i FROM n"); /* more rows than sets, which are compared then */
+  assert_int_equal(shown_renders(&s, one), 1);
+  assert_in_range(shown_stats(&s).refreshed_sets_count - sets, 100, 200);
+  s.ahead = NULL;
+  shown_close(&s);
+}
+
+/* Beside the pages of the file, which many sets share. */
+static void set_of_one_row_takes_at_most_160_bytes(void **state) {
+  (void)state;
+  static const char *const rows[] = {
+      "SELECT body FROM message WHERE channel = 1", "SELECT text FROM name WHERE id = 1",
+      "SELECT text FROM name WHERE id = 2",         "SELECT text FROM name WHERE id = 3",
+      "SELECT text FROM name WHERE id = 4",         "SELECT text FROM name WHERE id = 5"};
+  enum { FIRST = 2, COUNT = sizeof rows / sizeof *rows };
+  shown_site s;
+  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
+  for (size_t i = 0; i < FIRST; i++) (void)shown_watch(&s, rows[i]);
+  const size_t before = shown_stats(&s).recorded_bytes;
+  for (size_t i = FIRST; i < COUNT; i++) (void)shown_watch(&s, rows[i]);
+  assert_in_range(shown_stats(&s).recorded_bytes - before, COUNT - FIRST, (COUNT - FIRST) * 160);
+  assert_int_equal(shown_stats(&s).table_level_count, 0);
+  shown_close(&s);
+}
+
 /* So many that unused sets are dropped. */
 static void enter_many(shown_site *s, vestry_render *render) {
   enter(s, render, 200, 1);
@@ -747,6 +811,8 @@ int main(void) {
       cmocka_unit_test(commit_followed_right_after_a_render_is_not_missed),
       cmocka_unit_test(reads_are_kept_until_the_page_depends_on_them),
       cmocka_unit_test(render_without_room_in_the_reserve_is_counted),
+      cmocka_unit_test(each_of_many_sets_is_found),
+      cmocka_unit_test(set_of_one_row_takes_at_most_160_bytes),
       cmocka_unit_test(schema_change_refreshes_all_readers),
       cmocka_unit_test(virtual_tables_and_pragmas_are_followed),
       cmocka_unit_test(temporary_view_hides_the_table_of_its_name),

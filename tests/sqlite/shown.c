@@ -42,7 +42,8 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
 
 /* An observer registered before the database's is called last, after the reads are recorded. */
 static void begin(vestry_render *render, void *ctx) {
-  (void)render, (void)ctx;
+  shown_site *s = ctx;
+  if (s->ahead) s->ahead(s, render);
 }
 
 static void end(vestry_render *render, void *ctx) {

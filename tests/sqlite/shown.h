@@ -28,6 +28,7 @@ typedef struct shown_site {
   shown all[SHOWN_MOST];
   size_t count;
   const char *committed; /* committed by another connection within the next render, after its reads */
+  void (*ahead)(struct shown_site *, vestry_render *); /* called before each render */
   void (*behind)(struct shown_site *,
                  vestry_render *); /* called after the next render, before its page depends on its reads */
 } shown_site;

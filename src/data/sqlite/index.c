@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: why a render misses no change of the data that it has read */
-/* Sets of reads, found by file pages, and by tables and keys. Renders with the same reads share a set. Each set has a
+/* Sets of reads (sets.h), found by file pages, and by tables and keys. Renders with the same reads share a set. Each set has a
  * topic (vestry/app/page.h), on which its renders depend: a refresh of the topic runs them again. So a web page that a
  * thousand tabs show identically costs one set and one refresh.
  *
@@ -12,13 +12,23 @@
  * look rows up by a key (program.c), only rows with this key count. Both conditions are necessary. Therefore, a commit
  * with known file pages and known tables refreshes only the sets that meet both conditions.
  *
- * However, a commit may then write file pages of a set without refreshing it, because the commit concerns other tables.
- * The commit may have moved the data of the set to other file pages, so that the next change of the data writes those.
- * Therefore, such a set is invalidated: it loses its file pages. From then on, every commit that matches its tables
- * refreshes it, and so does every commit whose tables are unknown, until its renders run again and enter a new set. The
- * same happens if a render itself writes file pages of a set, because a render's writes refresh nothing. A file page
- * can contain rows of thousands of renders, so thousands of sets may be invalidated; those that look rows up by a key
- * are found by the key, without examining the others.
+ * However, a commit may then write file pages of a set without refreshing it, because the commit concerns other tables
+ * or rows. The commit may have moved the data of the set to other file pages, so that the next change of the data writes
+ * those. Therefore, such a set is void: from then on, every commit that matches its tables refreshes it, and so does
+ * every commit whose tables are unknown, until its renders run again and enter a new set. The same happens if a render
+ * itself writes file pages of a set, because a render's writes refresh nothing.
+ *
+ * A file page can contain rows of thousands of renders. Therefore, the cost of a commit does not depend on the number of
+ * sets with the file pages that it writes, if all reads of the sets look rows up by a key. Such a set is only in the
+ * lists of its keys. A file page holds the number of the last commit that wrote it, and a set the number of the commit as
+ * of which it is current: it is void, or concerned by the commit that is followed, if one of its file pages was written
+ * later. This is compared only if a commit changes one of its keys.
+ *
+ * Other sets are ranged. As long as they depend on their file pages, they are in the lists of their pages, and a commit
+ * that writes a file page compares all sets in its list; a void one is in the lists of its keys and tables instead.
+ *
+ * To follow a commit that concerns many sets, the lock is given up after each AT_ONCE of them. A render that ends
+ * meanwhile compares its reads with this commit, or has begun after it, and its set is current as of this commit.
  *
  * A commit that arrives while a render runs is kept until the render ends, and is then compared with its reads, so the
  * order of the two does not matter. If there are too many such commits, the render runs again.
@@ -29,9 +39,9 @@
  * Words:
  *
  *     plan         the content of a set
- *     verdict      the effect of a commit on a plan
- *     exact        set that is found by its file pages
- *     table-level  set without file pages, which is found by its tables; invalidated sets are table-level
+ *     verdict      the effect of a commit on a plan or a set
+ *     exact        set that depends on its file pages
+ *     ranged       set with a read that looks up no key
  *     wide         plan without keys: any row of each of its tables. Many renders share the set of a wide plan
  *     untracked    set that depends on data that cannot be tracked, so every commit concerns it
  *     whole        commit that concerns every render that has read the database
@@ -40,98 +50,39 @@
 #include "data/sqlite/index.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/array.h"
-#include "base/hash.h"
 #include "base/log.h"
+#include "data/sqlite/sets.h"
 
 enum {
   RECENT_MAX = 1024,
   RECENT_BYTES = 4 << 20,
-  SWEEP_FROM = 64,
-  TOPIC_BYTES = 48,
-  WIDE_BYTES = 64 << 10 /* beyond max_bytes, for sets of wide plans */
-};
-static const uint32_t of_pages = UINT32_MAX; /* as the table of a key: the key is a file page */
-
-typedef struct set set;
-
-/* A set's link in the list of an entry, or of a table. */
-typedef struct place {
-  LIST_ENTRY(place) in; /* le_prev NULL: in no list */
-  set *of;
-} place;
-
-typedef LIST_HEAD(places, place) places;
-
-/* A file page that an exact set contains; or the rows of a table with a key that a table-level set looks up. */
-typedef struct entry {
-  vsi_map_link in; /* first */
-  vsi_sqlite_key key;
-  places places;              /* each of another set */
-  LIST_ENTRY(entry) in_table; /* a file page has no memory for it */
-} entry;
-
-static size_t bytes_of_entry(uint32_t table) {
-  return table == of_pages ? offsetof(entry, in_table) : sizeof(entry);
-}
-
-/* A table that table-level sets have read. */
-typedef struct table {
-  places places; /* sets that have read any row; each of another set */
-  LIST_HEAD(, entry) keys;
-  uint64_t keyed; /* columns of the keys, as in vsi_sqlite_use */
-} table;
-
-/* The content of a set, existing or new. Its arrays are borrowed. */
-typedef struct plan {
-  vsi_sqlite_use *uses;
-  const uint32_t *pages;
-  uint32_t uses_count, pages_count;
-  bool is_exact; /* it depends on its file pages */
-  bool is_wide;
-  /* is_untracked: it also read untracked data; is_all: it depends on everything. In both cases every commit matches. */
-  bool is_untracked, is_all;
-  uint64_t hash;
-} plan;
-
-struct set {
-  vsi_map_link in; /* first; in the map while is_findable */
-  LIST_ENTRY(set) in_all;
-  LIST_ENTRY(set) in_table_level; /* in table_level_sets or untracked_sets */
-  uint64_t number;
-  uint64_t hit; /* the last commit that refreshed it */
-  size_t bytes;
-  uint32_t pins;    /* number of renders that are about to name its topic */
-  bool is_findable; /* later renders may share it */
-  plan plan;        /* its arrays follow the places */
-  place *places;    /* of its file pages; of its uses once it is table-level */
+#ifdef VSI_NO_SLACK
+  AT_ONCE = 1
+#else
+  AT_ONCE = 256
+#endif
 };
 
-typedef LIST_HEAD(set_list, set) set_list;
+typedef vsi_sqlite_link member;
+typedef vsi_sqlite_links list;
+typedef vsi_sqlite_place place;
+typedef vsi_sqlite_page page;
+typedef vsi_sqlite_plan plan;
+typedef vsi_sqlite_set set;
 
 struct vsi_sqlite_index {
-  vestry_pages *topics;
-  const vestry_host *host;
   vsi_sqlite_tables *names; /* of the tables */
   const char *path;         /* of the database, for the log; borrowed */
-  vsi_siphash_key secret;   /* for hashes of keys */
   vsi_mutex lock;
   /* All below is guarded by it. */
-  size_t max_bytes, bytes;                             /* of the sets */
-  bool is_full;                                        /* a set had no room; until an eighth of max_bytes is free */
-  set_list all_sets, table_level_sets, untracked_sets; /* untracked: every commit concerns them */
-  set *everything; /* depends on everything; used when there is no room for a more precise set */
-  size_t sets_count;
-  size_t entered_count; /* since the last sweep */
-  uint64_t numbers;     /* of sets */
-  vsi_map findable, entries;
-  table *tables; /* by number */
-  size_t tables_count;
-  bool is_walking;               /* through the keys of a table; unused keys stay until it ends */
-  uint64_t commits;              /* number of commits followed */
+  vsi_sqlite_sets sets;
+  vsi_sqlite_read mark;          /* in the list that is followed */
+  uint64_t marked;               /* the last commit that wrote a file page of a set */
+  uint64_t walked;               /* the last commit that refreshed all void sets */
   size_t running;                /* number of running renders */
   vsi_sqlite_commit_list recent; /* commits that running renders may have missed */
   size_t recent_count, recent_bytes;
@@ -139,285 +90,34 @@ struct vsi_sqlite_index {
   uint64_t refreshed_count, refreshed_sets_count, recorded_count, table_level_count, everything_count, promoted_count;
 };
 
-/* -------------------------------------------------------------------------------------------------- entries ------- */
-
-static void insert(place *where, places *list, set *of) {
-  where->of = of;
-  LIST_INSERT_HEAD(list, where, in);
-}
-
-static void take_out(place *where) {
-  if (!where->in.le_prev) return;
-  LIST_REMOVE(where, in);
-  where->in.le_prev = NULL;
-}
-
-static vsi_sqlite_key key_of_page(uint32_t page) {
-  return (vsi_sqlite_key){page, page, of_pages, 0};
-}
-
-static vsi_sqlite_key key_of(const vsi_sqlite_use *use) {
-  return (vsi_sqlite_key){use->key, use->key, use->table, use->column};
-}
-
-/* Hash a key. Users may choose the values by which rows are looked up, but not the file pages. */
-static uint64_t hash_key(const vsi_sqlite_index *index, const vsi_sqlite_key *key) {
-  const uint64_t of = (uint64_t)key->table << 32 | (uint32_t)key->column;
-  return key->table == of_pages ? vsi_hash_mix(of, (uint64_t)key->key)
-                                : vsi_siphash_1_3_words(index->secret, (uint64_t)key->key, of, 0, 16);
-}
-
-static entry *find_entry(const vsi_sqlite_index *index, vsi_sqlite_key key) {
-  vsi_map_link *at = vsi_map_first(&index->entries, hash_key(index, &key));
-  for (; at; at = vsi_map_further(at)) {
-    const vsi_sqlite_key *is = &((entry *)at)->key;
-    if (is->key == key.key && is->table == key.table && is->column == key.column) break;
-  }
-  return (entry *)at;
-}
-
-/* Find or create an entry. NULL: no memory. */
-static entry *make_entry(vsi_sqlite_index *index, vsi_sqlite_key key) {
-  entry *made = find_entry(index, key);
-  if (made) return made;
-  if (vsi_map_reserve(&index->entries, index->host, index->entries.count + 1)) return NULL;
-  made = vsi_calloc(index->host, 1, bytes_of_entry(key.table));
-  if (!made) return NULL;
-  made->key = key;
-  vsi_map_add(&index->entries, &made->in, hash_key(index, &key));
-  index->bytes += bytes_of_entry(key.table);
-  if (key.table == of_pages) return made;
-  LIST_INSERT_HEAD(&index->tables[key.table].keys, made, in_table);
-  index->tables[key.table].keyed |= vsi_sqlite_key_column(key.column);
-  return made;
-}
-
-static void free_if_unused(vsi_sqlite_index *index, entry *unused) {
-  if (!unused || !LIST_EMPTY(&unused->places) || index->is_walking) return;
-  vsi_map_remove(&index->entries, &unused->in);
-  if (unused->key.table != of_pages) {
-    table *of = &index->tables[unused->key.table];
-    LIST_REMOVE(unused, in_table);
-    if (LIST_EMPTY(&of->keys)) of->keyed = 0;
-  }
-  index->bytes -= bytes_of_entry(unused->key.table);
-  vsi_free(index->host, unused);
-}
-
-/* Correct the back link after the head of a list has moved. */
-#define MOVED(list, in)                                                                                                \
-  do {                                                                                                                 \
-    if (!LIST_EMPTY(list)) LIST_FIRST(list)->in.le_prev = &LIST_FIRST(list);                                           \
-  } while (0)
-
-static bool grow_tables(vsi_sqlite_index *index, uint32_t count) {
-  const size_t had = index->tables_count;
-  if (count <= had) return true;
-  if (VSI_ARRAY_RESERVE(index->host, index->tables, had, index->tables_count, count - had)) return false;
-  for (size_t i = 0; i < index->tables_count; i++) {
-    table *of = &index->tables[i];
-    if (i >= had) *of = (table){.keyed = 0};
-    MOVED(&of->places, in);
-    MOVED(&of->keys, in_table);
-  }
-  return true;
-}
-
-/* ----------------------------------------------------------------------------------------------------- sets ------- */
-
-/* Let a plan be followed by tables. */
-static void drop_pages(plan *p) {
-  p->is_exact = false;
-  p->pages_count = 0;
-}
-
-/* Make a plan wide. */
-static void drop_keys(plan *p) {
-  uint32_t count = 0;
-  for (uint32_t i = 0; i < p->uses_count; i++) { /* they are sorted */
-    vsi_sqlite_use *last = count ? &p->uses[count - 1] : NULL;
-    if (last && last->table == p->uses[i].table)
-      last->columns |= p->uses[i].columns;
-    else
-      p->uses[count++] =
-          (vsi_sqlite_use){.columns = p->uses[i].columns, .table = p->uses[i].table, .column = VSI_SQLITE_ANY_ROW};
-  }
-  p->uses_count = count;
-  p->is_wide = true;
-}
-
-/* Take a set out of the lists of its file pages, or of its uses. */
-static void leave(vsi_sqlite_index *index, set *s) {
-  const plan *p = &s->plan;
-  for (uint32_t i = 0; i < (p->is_exact ? p->pages_count : p->uses_count); i++) {
-    take_out(&s->places[i]);
-    free_if_unused(index, find_entry(index, p->is_exact ? key_of_page(p->pages[i]) : key_of(&p->uses[i])));
-  }
-}
-
-/* Let a set be followed by tables. There is room for the tables already. If there is no memory for a key, the set
- * counts as one that has read any row. */
-static void make_table_level(vsi_sqlite_index *index, set *s) {
-  drop_pages(&s->plan);
-  LIST_INSERT_HEAD(s->plan.is_untracked || s->plan.is_all ? &index->untracked_sets : &index->table_level_sets, s,
-                   in_table_level);
-  for (uint32_t i = 0; i < s->plan.uses_count; i++) {
-    const vsi_sqlite_use *use = &s->plan.uses[i];
-    entry *made = use->column == VSI_SQLITE_ANY_ROW ? NULL : make_entry(index, key_of(use));
-    places *list = made ? &made->places : &index->tables[use->table].places;
-    if (LIST_EMPTY(list) || LIST_FIRST(list)->of != s) insert(&s->places[i], list, s); /* once in each list */
-  }
-}
-
-/* Prevent later renders from sharing a set. */
-static void hide(vsi_sqlite_index *index, set *s) {
-  if (!s->is_findable) return;
-  vsi_map_remove(&index->findable, &s->in);
-  s->is_findable = false;
-}
-
-/* Invalidate a set: later renders do not share it, and it is followed by tables. */
-static void invalidate(vsi_sqlite_index *index, set *s) {
-  hide(index, s);
-  leave(index, s);
-  make_table_level(index, s);
-}
-
-static void remove_set(vsi_sqlite_index *index, set *s) {
-  hide(index, s);
-  leave(index, s);
-  if (!s->plan.is_exact) LIST_REMOVE(s, in_table_level);
-  LIST_REMOVE(s, in_all);
-  index->sets_count--;
-  index->bytes -= s->bytes;
-  vsi_free(index->host, s);
-}
-
-/* Write the topic that a set's renders name. */
-static void topic_of(const vsi_sqlite_index *index, const set *s, char topic[TOPIC_BYTES]) {
-  snprintf(topic, TOPIC_BYTES, "sqlite/%llx/%llx", (unsigned long long)(uintptr_t)index, (unsigned long long)s->number);
-}
-
-/* Return whether a page depends on a set, or is about to; its topic, and the number of rendered fragments that do. */
-static bool is_used(const vsi_sqlite_index *index, const set *s, char topic[TOPIC_BYTES], size_t *ret_views) {
-  bool has_topic;
-  topic_of(index, s, topic);
-  *ret_views = vestry_topic_fragments(index->topics, topic, &has_topic);
-  return has_topic || s->pins || s == index->everything;
-}
-
-/* Remove the sets on which no page depends, or is about to depend: a new set is pinned until its render has named its
- * topic, and from then on the topic is used. A sweep runs after a number of new sets that keeps its cost per set
- * constant. */
-static void sweep(vsi_sqlite_index *index) {
-  char topic[TOPIC_BYTES];
-  size_t views;
-  if (index->entered_count < SWEEP_FROM + index->sets_count / 2) return;
-  index->entered_count = 0;
-  for (set *next, *s = LIST_FIRST(&index->all_sets); s; s = next) {
-    next = LIST_NEXT(s, in_all);
-    if (!is_used(index, s, topic, &views)) remove_set(index, s);
-  }
-}
-
-static void hash_plan(const vsi_sqlite_index *index, plan *p) {
-  uint64_t hash = (uint64_t)p->is_exact | (uint64_t)p->is_untracked << 1 | (uint64_t)p->is_all << 2;
-  for (uint32_t i = 0; i < p->uses_count; i++) {
-    const vsi_sqlite_key key = key_of(&p->uses[i]);
-    hash = vsi_hash_mix(vsi_hash_mix(hash, p->uses[i].columns), hash_key(index, &key));
-  }
-  for (uint32_t i = 0; i < p->pages_count; i++) hash = vsi_hash_mix(hash, p->pages[i]);
-  p->hash = vsi_hash_mix(hash, p->pages_count);
-}
-
-static bool are_equal(const plan *p, const plan *q) {
-  if (q->is_exact != p->is_exact || q->is_untracked != p->is_untracked || q->is_all != p->is_all ||
-      q->uses_count != p->uses_count || q->pages_count != p->pages_count)
-    return false;
-  for (uint32_t i = 0; i < p->uses_count; i++)
-    if (!vsi_sqlite_uses_are_equal(&q->uses[i], &p->uses[i])) return false;
-  return !p->pages_count || memcmp(q->pages, p->pages, p->pages_count * sizeof *p->pages) == 0;
-}
-
-static set *find_set(const vsi_sqlite_index *index, const plan *p) {
-  vsi_map_link *at = vsi_map_first(&index->findable, p->hash);
-  while (at && !are_equal(p, &((set *)at)->plan)) at = vsi_map_further(at);
-  return (set *)at;
-}
-
-/* Create a set. NULL: no memory, or no room below max_bytes. */
-static set *create_set(vsi_sqlite_index *index, const plan *p) {
-  const size_t uses_bytes = p->uses_count * sizeof *p->uses, pages_bytes = p->pages_count * sizeof *p->pages;
-  const uint32_t places_count = p->pages_count > p->uses_count ? p->pages_count : p->uses_count;
-  const size_t bytes = sizeof(set) + places_count * sizeof(place) + uses_bytes + pages_bytes;
-  const uint32_t tables = p->uses_count ? p->uses[p->uses_count - 1].table + 1 : 0;
-  const size_t entries_bytes = places_count * bytes_of_entry(p->pages_count ? of_pages : 0);
-  if (index->bytes + bytes + entries_bytes > index->max_bytes + (p->is_wide ? WIDE_BYTES : 0) && !p->is_all) {
-    index->is_full = true;
-    return NULL;
-  }
-  if (vsi_map_reserve(&index->findable, index->host, index->sets_count + 1) || !grow_tables(index, tables)) return NULL;
-  set *s = vsi_calloc(index->host, 1, bytes);
-  if (!s) return NULL;
-  s->bytes = bytes;
-  s->places = (place *)(s + 1);
-  s->plan = *p;
-  void *uses = s->places + places_count, *pages = (char *)uses + uses_bytes;
-  if (uses_bytes) s->plan.uses = memcpy(uses, p->uses, uses_bytes);
-  if (pages_bytes) s->plan.pages = memcpy(pages, p->pages, pages_bytes);
-  for (uint32_t i = 0; i < p->pages_count; i++) {
-    entry *of = make_entry(index, key_of_page(p->pages[i]));
-    if (of) {
-      insert(&s->places[i], &of->places, s);
-      continue;
-    }
-    leave(index, s);
-    vsi_free(index->host, s);
-    return NULL;
-  }
-  if (!p->is_exact) make_table_level(index, s);
-  s->number = ++index->numbers;
-  LIST_INSERT_HEAD(&index->all_sets, s, in_all);
-  index->sets_count++;
-  index->bytes += bytes;
-  s->is_findable = true;
-  vsi_map_add(&index->findable, &s->in, p->hash);
-  return s;
-}
-
-/* Find or create the set for a plan. If it has no room, for a less precise plan: without file pages, then without keys,
- * so that all renders that have read the same tables share a set, then for one that depends on everything. */
-static set *place_plan(vsi_sqlite_index *index, plan *p) {
-  for (;;) {
-    hash_plan(index, p);
-    set *s = find_set(index, p);
-    if (!s) {
-      index->entered_count++;
-      sweep(index);
-      s = create_set(index, p);
-    }
-    if (s) return s;
-    if (p->is_wide) return index->everything;
-    if (p->is_exact)
-      drop_pages(p);
-    else
-      drop_keys(p);
-  }
-}
-
 /* ------------------------------------------------------------------------------------------------- verdicts ------- */
 
 /* The effect of a commit on a set:
  * NOTHING     the commit does not concern the set
  * INVALIDATE  the commit refreshes nothing, but has written file pages of the set, so data of the set may be on other
- *             file pages now: from then on, the set is followed by tables
+ *             file pages now
  * REFRESH     the set's renders run again */
 typedef enum verdict { NOTHING, INVALIDATE, REFRESH } verdict;
 
-/* Return whether a commit concerns a set, considering only tables. */
-static bool matches_tables(const vsi_sqlite_commit *commit, const plan *p) {
-  return !commit->knows_tables || p->is_all || p->is_untracked ||
-         vsi_sqlite_uses_meet(p->uses, p->uses_count, commit->uses, commit->uses_count, commit->keys,
+/* The uses of a plan or a set. */
+typedef struct reads {
+  const vsi_sqlite_use *uses;
+  size_t stride, count;
+  bool are_all; /* every commit matches */
+} reads;
+
+static reads reads_of_plan(const plan *p) {
+  return (reads){p->uses, sizeof *p->uses, p->uses_count, p->is_all || p->is_untracked};
+}
+
+static reads reads_of_set(const set *s) {
+  return (reads){&s->reads->is, sizeof *s->reads, s->uses_count, s->is_all || s->is_untracked};
+}
+
+/* Return whether a commit concerns reads, considering only tables. */
+static bool matches_tables(const vsi_sqlite_commit *commit, const reads *r) {
+  return !commit->knows_tables || r->are_all ||
+         vsi_sqlite_uses_meet(r->uses, r->stride, r->count, commit->uses, commit->uses_count, commit->keys,
                               commit->keys_count);
 }
 
@@ -427,22 +127,30 @@ static bool matches_pages(const vsi_sqlite_commit *commit, const plan *p) {
   return false;
 }
 
-/* Return the effect of a commit on a plan. is_of_page: the commit wrote a file page of it.
- *
- * A commit of a render refreshes nothing. If it has written file pages of an exact set, the set is invalidated. */
-static verdict judge(const vsi_sqlite_commit *commit, const plan *p, bool is_of_page) {
+/* Return the effect of a commit on a plan. A commit of a render refreshes nothing. If it has written file pages of an
+ * exact plan, the plan is invalidated. */
+static verdict judge_plan(const vsi_sqlite_commit *commit, const plan *p) {
+  const reads of = reads_of_plan(p);
   if (commit->is_whole) return REFRESH;
-  if (p->is_exact && commit->knows_pages && !is_of_page && !matches_pages(commit, p)) return NOTHING;
-  if (!commit->is_of_render && matches_tables(commit, p)) return REFRESH;
+  if (p->is_exact && commit->knows_pages && !matches_pages(commit, p)) return NOTHING;
+  if (!commit->is_of_render && matches_tables(commit, &of)) return REFRESH;
   return p->is_exact ? INVALIDATE : NOTHING;
 }
 
-/* Return the changed table for which a set's renders are refreshed. If no table of the set matches (every commit
- * concerns it, because not all its reads are tracked), it is the first table that the commit changed. NULL: no table is
- * known. */
-static const vsi_sqlite_use *matched_use(const vsi_sqlite_commit *commit, const plan *p) {
+/* Do the same for a set, whose file pages the commit has marked. A set that is not ranged need not be invalidated. */
+static verdict judge_set(const vsi_sqlite_sets *sets, const vsi_sqlite_commit *commit, const set *s) {
+  const reads of = reads_of_set(s);
+  if (commit->is_whole) return REFRESH;
+  if (s->is_exact && sets->all_written <= s->since && !vsi_sqlite_set_written(s, s->since)) return NOTHING;
+  if (!commit->is_of_render && matches_tables(commit, &of)) return REFRESH;
+  return s->is_exact && s->is_ranged ? INVALIDATE : NOTHING;
+}
+
+/* Return the changed table for which renders are refreshed. If none of their tables matches (every commit concerns them,
+ * because not all their reads are tracked), it is the first table that the commit changed. NULL: no table is known. */
+static const vsi_sqlite_use *matched_use(const vsi_sqlite_commit *commit, const reads *r) {
   for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++)
-    if (vsi_sqlite_uses_meet(p->uses, p->uses_count, &commit->uses[i], 1, commit->keys, commit->keys_count))
+    if (vsi_sqlite_uses_meet(r->uses, r->stride, r->count, &commit->uses[i], 1, commit->keys, commit->keys_count))
       return &commit->uses[i];
   return commit->knows_tables && commit->uses_count ? commit->uses : NULL;
 }
@@ -473,7 +181,7 @@ static void drop_recent(vsi_sqlite_index *index) {
   TAILQ_REMOVE(&index->recent, first, in);
   index->recent_count--;
   index->recent_bytes -= bytes_of(first);
-  vsi_free(index->host, first);
+  vsi_free(index->sets.host, first);
 }
 
 static void drop_all_recent(vsi_sqlite_index *index) {
@@ -484,14 +192,14 @@ static void drop_all_recent(vsi_sqlite_index *index) {
 static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
   const size_t bytes = bytes_of(commit);
   vsi_sqlite_commit *made =
-      index->running && bytes <= RECENT_BYTES ? vsi_sqlite_commit_copy(index->host, commit) : NULL;
+      index->running && bytes <= RECENT_BYTES ? vsi_sqlite_commit_copy(index->sets.host, commit) : NULL;
   if (!made) { /* no render runs, or there is no room: running renders run again */
     drop_all_recent(index);
-    index->forgotten = index->commits;
+    index->forgotten = index->sets.commits;
     return;
   }
   while (index->recent_count == RECENT_MAX || index->recent_bytes + bytes > RECENT_BYTES) drop_recent(index);
-  made->order = index->commits;
+  made->order = index->sets.commits;
   TAILQ_INSERT_TAIL(&index->recent, made, in);
   index->recent_count++;
   index->recent_bytes += bytes;
@@ -502,15 +210,18 @@ typedef struct refreshes {
   vsi_sqlite_index *index;
   const vsi_sqlite_commit *commit;
   uint64_t *ret_seq;
-  uint32_t page;    /* that is followed; 0: none */
+  uint64_t order;   /* of the commit */
+  unsigned done;    /* since the lock was taken */
   uint32_t named;   /* the table whose name it is */
   const char *name; /* NULL: none yet */
 } refreshes;
 
-/* Refresh a topic, and name the reason: a table that the commit changed; if none is known, the file page that is
- * followed. */
-static void refresh_topic(refreshes *r, const plan *p, const char *topic) {
-  const vsi_sqlite_use *use = matched_use(r->commit, p);
+/* Refresh the topic of a set, and name the reason: a table that the commit changed; if none is known, a file page that it
+ * wrote. */
+static void refresh_topic(refreshes *r, const set *s, const char *topic) {
+  const reads of = reads_of_set(s);
+  const vsi_sqlite_use *use = matched_use(r->commit, &of);
+  const page *written = use ? NULL : vsi_sqlite_set_written(s, r->order - 1);
   char number[12];
   if (use && (!r->name || r->named != use->table)) {
     r->name = vsi_sqlite_tables_name(r->index->names, use->table);
@@ -520,124 +231,162 @@ static void refresh_topic(refreshes *r, const plan *p, const char *topic) {
   if (use) {
     is.kind = VESTRY_REFRESH_TABLE;
     is.name = r->name;
-  } else if (r->page) {
-    snprintf(number, sizeof number, "%" PRIu32, r->page);
+  } else if (written) {
+    snprintf(number, sizeof number, "%" PRIu32, written->number);
     is.kind = VESTRY_REFRESH_DATABASE_PAGE;
     is.name = number;
   }
-  (void)vestry_refresh_for(r->index->topics, topic, &is, r->ret_seq);
+  (void)vestry_refresh_for(r->index->sets.topics, topic, &is, r->ret_seq);
 }
 
 static void refresh(refreshes *r, set *s) {
   vsi_sqlite_index *index = r->index;
-  char topic[TOPIC_BYTES];
+  char topic[VSI_SQLITE_TOPIC_BYTES];
   size_t views;
-  s->hit = index->commits;
-  if (!is_used(index, s, topic, &views)) {
-    remove_set(index, s);
+  s->since = r->order;
+  if (!vsi_sqlite_set_is_used(&index->sets, s, topic, &views)) {
+    if (s != index->sets.everything) vsi_sqlite_sets_remove(&index->sets, s);
     return;
   }
   index->refreshed_count += views;
   index->refreshed_sets_count += views > 0; /* a render is about to name the topic, or none has */
-  refresh_topic(r, &s->plan, topic);
+  refresh_topic(r, s, topic);
 }
 
-static void judge_set(refreshes *r, set *s) {
-  if (s->hit == r->index->commits) return;
-  const verdict is = judge(r->commit, &s->plan, r->page);
-  if (is == INVALIDATE) invalidate(r->index, s);
+/* Judge a set, which may be removed from all lists meanwhile; no other set is. */
+static void follow_set(refreshes *r, set *s) {
+  if (s->since == r->order) return; /* it was refreshed, or its render has begun later */
+  const verdict is = judge_set(&r->index->sets, r->commit, s);
+  if (is == INVALIDATE) vsi_sqlite_sets_invalidate(&r->index->sets, s);
   if (is == REFRESH) refresh(r, s);
 }
 
-/* Judge the sets of a list. A set may be removed from all lists meanwhile, and no other set. */
-static void follow_places(refreshes *r, const places *list) {
-  for (place *next, *at = LIST_FIRST(list); at; at = next) {
-    next = LIST_NEXT(at, in); /* of another set; the list may be freed after its last set left */
-    judge_set(r, at->of);
-  }
+/* Let other threads have the lock after each AT_ONCE sets, keys or file pages. */
+static void rest(refreshes *r) {
+  if (++r->done < AT_ONCE) return;
+  r->done = 0;
+  vsi_mutex_unlock(&r->index->lock);
+  (void)sched_yield();
+  vsi_mutex_lock(&r->index->lock);
 }
 
-/* Judge all sets that look up a key of a table. */
-static void follow_keys(refreshes *r, table *of) {
-  entry *next, *at;
-  r->index->is_walking = true;
-  LIST_FOREACH(at, &of->keys, in_table) follow_places(r, &at->places);
-  r->index->is_walking = false;
-  for (at = LIST_FIRST(&of->keys); at; at = next) {
-    next = LIST_NEXT(at, in_table);
-    free_if_unused(r->index, at);
+static bool has_key(const member *at, const vsi_sqlite_use *key) {
+  const vsi_sqlite_use *is = &((const vsi_sqlite_read *)at)->is;
+  return is->key == key->key && is->table == key->table && is->column == key->column;
+}
+
+/* Judge the sets of a list of places, as far as they have a key; NULL: all. The mark keeps the place in the list while
+ * sets are removed. */
+static void follow_places(refreshes *r, const list *of, const vsi_sqlite_use *key) {
+  vsi_sqlite_read *mark = &r->index->mark;
+  for (member *next, *at = LIST_FIRST(of); at; at = next) {
+    next = LIST_NEXT(at, in);
+    if (key && !has_key(at, key)) continue;
+    if (key) mark->is = *key;
+    LIST_INSERT_AFTER(at, &mark->at.in, in);
+    follow_set(r, ((place *)at)->of);
+    rest(r);
+    next = LIST_NEXT(&mark->at.in, in);
+    LIST_REMOVE(&mark->at.in, in);
   }
 }
 
 /* Judge the sets that look up one of some values. */
-static void follow_run(refreshes *r, vsi_sqlite_key key) {
-  const int64_t last = key.last;
+static void follow_run(refreshes *r, const vsi_sqlite_key *run) {
+  vsi_sqlite_use key = {.table = run->table, .column = (int16_t)run->column, .key = run->key};
   for (;; key.key++) {
-    const entry *found = find_entry(r->index, key);
-    if (found) follow_places(r, &found->places);
-    if (key.key == last) return;
+    const list *found = vsi_sqlite_sets_of_key(&r->index->sets, &key);
+    if (found) follow_places(r, found, &key);
+    rest(r);
+    if (key.key == run->last) return;
   }
 }
 
-/* Judge the table-level sets that a change of a table may concern: sets that have read any row, and sets that look up a
- * key of a changed row. If some keys of the changed rows are unknown, or more than there are entries, all sets that look
- * up a key are judged. */
+/* Judge the sets that are found by a table, and to which a change of it may match: sets that have read any row, and sets
+ * that look up a key of a changed row. */
 static void follow_table(refreshes *r, const vsi_sqlite_use *changed) {
   const vsi_sqlite_commit *commit = r->commit;
-  if (changed->table >= r->index->tables_count) return;
-  table *of = &r->index->tables[changed->table];
-  follow_places(r, &of->places);
-  const size_t begin = vsi_sqlite_keys_begin(commit->keys, commit->keys_count, changed->table);
-  size_t end = begin;
-  uint64_t values = 0;
-  for (; end < commit->keys_count && commit->keys[end].table == changed->table; end++) {
-    const uint64_t more = (uint64_t)commit->keys[end].last - (uint64_t)commit->keys[end].key;
-    values = more < UINT32_MAX ? values + more + 1 : UINT32_MAX;
-  }
-  if (of->keyed & ~changed->known_columns || values > r->index->entries.count)
-    follow_keys(r, of);
-  else
-    for (size_t i = begin; of->keyed && i < end; i++) follow_run(r, commit->keys[i]);
+  const vsi_sqlite_sets *sets = &r->index->sets;
+  if (changed->table >= sets->tables_count) return;
+  follow_places(r, &sets->tables[changed->table].any, NULL);
+  for (size_t i = vsi_sqlite_keys_begin(commit->keys, commit->keys_count, changed->table);
+       i < commit->keys_count && commit->keys[i].table == changed->table; i++)
+    if (sets->tables[changed->table].keyed & vsi_sqlite_key_column(commit->keys[i].column))
+      follow_run(r, &commit->keys[i]);
 }
 
-static void follow_list(refreshes *r, const set_list *list) {
-  for (set *next, *s = LIST_FIRST(list); s; s = next) {
-    next = LIST_NEXT(s, in_table_level);
-    judge_set(r, s);
+/* Return whether the keys of a changed table, by which sets look rows up, are not all known, or more than there are
+ * reads. */
+static bool exceeds_keys(const refreshes *r, const vsi_sqlite_use *changed) {
+  const vsi_sqlite_commit *commit = r->commit;
+  const vsi_sqlite_sets *sets = &r->index->sets;
+  const vsi_sqlite_table_reads *table = changed->table < sets->tables_count ? &sets->tables[changed->table] : NULL;
+  if (!table || !table->keyed_count) return false;
+  uint64_t values = 0;
+  for (size_t i = vsi_sqlite_keys_begin(commit->keys, commit->keys_count, changed->table);
+       i < commit->keys_count && commit->keys[i].table == changed->table; i++) {
+    const uint64_t more = (uint64_t)commit->keys[i].last - (uint64_t)commit->keys[i].key;
+    values += more < UINT32_MAX ? more + 1 : UINT32_MAX;
   }
+  return table->keyed & ~changed->known_columns || values > AT_ONCE + sets->by_key.count;
 }
 
 static void follow_all(refreshes *r) {
-  for (set *next, *s = LIST_FIRST(&r->index->all_sets); s; s = next) {
-    next = LIST_NEXT(s, in_all);
-    judge_set(r, s);
+  uint64_t at = 0;
+  r->index->sets.is_walked = true;
+  do {
+    const list *of = vsi_sqlite_sets_next(&r->index->sets, &at);
+    for (member *next, *it = LIST_FIRST(of); it; it = next, r->done++) {
+      next = LIST_NEXT(it, in);
+      follow_set(r, (set *)it);
+    }
+    rest(r);
+  } while (at);
+  r->index->sets.is_walked = false;
+}
+
+/* Mark the written file pages, and judge the ranged sets that have read them. */
+static void follow_pages(refreshes *r) {
+  vsi_sqlite_sets *sets = &r->index->sets;
+  for (size_t i = 0; i < r->commit->pages_count; i++) {
+    page *found = vsi_sqlite_sets_page(sets, r->commit->pages[i]);
+    if (found && found->written != r->order) {
+      r->index->marked = found->written = r->order;
+      found->refs++;
+      follow_places(r, &found->sets, NULL);
+      vsi_sqlite_page_release(sets, found);
+    }
+    rest(r);
   }
 }
 
-/* Judge the sets that have read a written file page. */
-static void follow_pages(refreshes *r) {
-  for (size_t i = 0; i < r->commit->pages_count; i++) {
-    r->page = r->commit->pages[i];
-    const entry *found = find_entry(r->index, key_of_page(r->page));
-    if (found) follow_places(r, &found->places);
+/* Judge the sets that are found by tables. If the tables or keys of the commit are unknown, these are all sets, except if
+ * no set can be void. */
+static void follow_tables(refreshes *r) {
+  vsi_sqlite_index *index = r->index;
+  const vsi_sqlite_commit *commit = r->commit;
+  bool needs_all = !commit->knows_tables && (index->sets.coarse_count || index->marked > index->walked);
+  for (size_t i = 0; i < commit->uses_count && commit->knows_tables && !needs_all; i++)
+    needs_all = exceeds_keys(r, &commit->uses[i]);
+  if (needs_all) {
+    follow_all(r);
+    if (!commit->knows_tables) index->walked = r->order;
+    return;
   }
-  r->page = 0;
+  for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++) follow_table(r, &commit->uses[i]);
+  follow_places(r, &index->sets.untracked, NULL); /* which every commit concerns */
 }
 
 void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t *ret_seq) {
-  refreshes r = {.index = index, .commit = commit, .ret_seq = ret_seq};
   vsi_mutex_lock(&index->lock);
-  index->commits++;
+  refreshes r = {.index = index, .commit = commit, .ret_seq = ret_seq, .order = ++index->sets.commits};
   remember(index, commit);
-  if (commit->is_whole || !commit->knows_pages) {
+  if (!commit->knows_pages) index->sets.all_written = r.order;
+  if (commit->is_whole || (!commit->knows_pages && index->sets.ranged_count)) {
     follow_all(&r);
   } else {
     follow_pages(&r);
-    if (!commit->is_of_render) {
-      for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++) follow_table(&r, &commit->uses[i]);
-      follow_list(&r, &index->untracked_sets); /* which every commit concerns */
-      if (!commit->knows_tables) follow_list(&r, &index->table_level_sets);
-    }
+    if (!commit->is_of_render) follow_tables(&r);
   }
   vsi_mutex_unlock(&index->lock);
 }
@@ -647,7 +396,7 @@ void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *c
 uint64_t vsi_sqlite_index_begin(vsi_sqlite_index *index) {
   vsi_mutex_lock(&index->lock);
   index->running++;
-  uint64_t commits = index->commits;
+  uint64_t commits = index->sets.commits;
   vsi_mutex_unlock(&index->lock);
   return commits;
 }
@@ -671,14 +420,15 @@ static plan plan_for(vsi_sqlite_recording *recording) {
  * and later commits are compared with its tables only. */
 static verdict judge_recent(const vsi_sqlite_index *index, plan *p, uint64_t begun, vestry_change *change) {
   verdict worst = begun < index->forgotten ? REFRESH : NOTHING;
-  const vsi_sqlite_commit *at;
-  TAILQ_FOREACH(at, &index->recent, in) {
-    if (worst == REFRESH) break;
-    const verdict is = at->order > begun ? judge(at, p, false) : NOTHING;
+  const vsi_sqlite_commit *at = NULL, *before = TAILQ_LAST(&index->recent, vsi_sqlite_commit_list);
+  for (; before && before->order > begun; before = TAILQ_PREV(before, vsi_sqlite_commit_list, in)) at = before;
+  for (; at && worst != REFRESH; at = TAILQ_NEXT(at, in)) {
+    const verdict is = judge_plan(at, p);
     if (is > worst) worst = is;
-    if (is == INVALIDATE) drop_pages(p);
+    if (is == INVALIDATE) vsi_sqlite_plan_drop_pages(p);
     if (is != REFRESH) continue;
-    const vsi_sqlite_use *use = matched_use(at, p);
+    const reads of = reads_of_plan(p);
+    const vsi_sqlite_use *use = matched_use(at, &of);
     change->at_ns = at->at_ns;
     if (use) {
       change->kind = VESTRY_REFRESH_TABLE;
@@ -699,12 +449,12 @@ void vsi_sqlite_index_end(vsi_sqlite_index *index) {
 }
 
 void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render) {
-  char topic[TOPIC_BYTES];
+  char topic[VSI_SQLITE_TOPIC_BYTES];
   vsi_mutex_lock(&index->lock);
   index->recorded_count++;
   index->everything_count++;
   vsi_mutex_unlock(&index->lock);
-  topic_of(index, index->everything, topic);
+  vsi_sqlite_set_topic(&index->sets, index->sets.everything, topic);
   (void)vestry_render_topic(render, topic); /* an error stays in the render */
 }
 
@@ -712,7 +462,7 @@ void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render) 
  * commit, made it less precise. */
 static void count_entered(vsi_sqlite_index *index, const set *s, const plan *p, bool was_exact, verdict is) {
   index->recorded_count++;
-  if (s == index->everything)
+  if (s == index->sets.everything)
     index->everything_count++;
   else if (p->is_wide || (was_exact && !p->is_exact && is != INVALIDATE))
     index->table_level_count++;
@@ -720,8 +470,9 @@ static void count_entered(vsi_sqlite_index *index, const set *s, const plan *p, 
 
 /* Return whether the sets have just become full. They stay full until an eighth of max_bytes is free. */
 static bool becomes_full(vsi_sqlite_index *index, bool was_full) {
-  if (was_full && index->bytes < index->max_bytes - index->max_bytes / 8) index->is_full = was_full = false;
-  return index->is_full && !was_full;
+  if (was_full && index->sets.bytes < index->sets.max_bytes - index->sets.max_bytes / 8)
+    index->sets.is_full = was_full = false;
+  return index->sets.is_full && !was_full;
 }
 
 void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording) {
@@ -731,27 +482,27 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   }
   plan p = plan_for(recording);
   const bool was_exact = p.is_exact || recording->max_file_pages;
-  char topic[TOPIC_BYTES];
+  char topic[VSI_SQLITE_TOPIC_BYTES];
   vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
   vsi_mutex_lock(&index->lock);
-  const bool was_full = index->is_full;
+  const bool was_full = index->sets.is_full;
   const verdict is = judge_recent(index, &p, recording->begun, &change);
-  set *s = place_plan(index, &p);
+  set *s = vsi_sqlite_sets_place(&index->sets, &p);
   const bool becomes = becomes_full(index, was_full);
   s->pins++;
   count_entered(index, s, &p, was_exact, is);
   index->promoted_count += recording->uses.are_promoted;
-  topic_of(index, s, topic);
+  vsi_sqlite_set_topic(&index->sets, s, topic);
   end_locked(index);
   vsi_mutex_unlock(&index->lock);
   if (becomes)
     vsi_log(
-        index->host, VESTRY_LOG_WARN,
+        index->sets.host, VESTRY_LOG_WARN,
         "vestry_sqlite_create, %s: the recorded reads have reached options.max_bytes, %zu, so commits render further "
         "pages also for other rows of their tables; set a larger max_bytes",
-        index->path, index->max_bytes);
+        index->path, index->sets.max_bytes);
   (void)vestry_render_topic(recording->render, topic); /* an error stays in the render */
-  if (is == REFRESH) (void)vestry_refresh_for(index->topics, topic, &change, NULL);
+  if (is == REFRESH) (void)vestry_refresh_for(index->sets.topics, topic, &change, NULL);
   vsi_mutex_lock(&index->lock);
   s->pins--;
   vsi_mutex_unlock(&index->lock);
@@ -761,20 +512,17 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
 
 vestry_err vsi_sqlite_index_create(vestry_pages *pages, vsi_sqlite_tables *tables, vsi_siphash_key secret,
                                    size_t max_bytes, const char *path, vsi_sqlite_index **ret_index) {
-  plan all = {.is_all = true};
   vsi_sqlite_index *index = vsi_calloc(tables->host, 1, sizeof *index);
   if (!index) return VESTRY_NO_MEMORY;
-  index->topics = pages;
-  index->host = tables->host;
   index->names = tables;
-  index->secret = secret;
-  index->max_bytes = max_bytes;
   index->path = path;
+  index->sets.topics = pages;
+  index->sets.host = tables->host;
+  index->sets.secret = secret;
+  index->sets.max_bytes = max_bytes;
   TAILQ_INIT(&index->recent);
   vsi_mutex_init(&index->lock, VSI_LOCK_SQLITE_INDEX);
-  hash_plan(index, &all);
-  index->everything = create_set(index, &all);
-  if (!index->everything) {
+  if (vsi_sqlite_sets_init(&index->sets)) {
     vsi_sqlite_index_destroy(index);
     return VESTRY_NO_MEMORY;
   }
@@ -784,12 +532,9 @@ vestry_err vsi_sqlite_index_create(vestry_pages *pages, vsi_sqlite_tables *table
 
 void vsi_sqlite_index_destroy(vsi_sqlite_index *index) {
   if (!index) return;
-  const vestry_host *host = index->host;
+  const vestry_host *host = index->sets.host;
   drop_all_recent(index);
-  while (!LIST_EMPTY(&index->all_sets)) remove_set(index, LIST_FIRST(&index->all_sets));
-  vsi_map_finish(&index->findable, host);
-  vsi_map_finish(&index->entries, host);
-  vsi_free(host, index->tables);
+  vsi_sqlite_sets_finish(&index->sets);
   vsi_mutex_finish(&index->lock);
   vsi_free(host, index);
 }
@@ -802,6 +547,6 @@ void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vestry_sqlite_stats *st
   stats->table_level_count = index->table_level_count;
   stats->everything_count = index->everything_count;
   stats->promoted_count = index->promoted_count;
-  stats->recorded_bytes = index->bytes;
+  stats->recorded_bytes = index->sets.bytes;
   vsi_mutex_unlock(&index->lock);
 }

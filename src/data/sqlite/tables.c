@@ -122,7 +122,7 @@ static bool matches_rows(const vsi_sqlite_use *read, const vsi_sqlite_use *chang
   return !(changed->known_columns & vsi_sqlite_key_column(read->column)) || contain(keys, keys_count, &wanted);
 }
 
-bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const vsi_sqlite_use *changed,
+bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t stride, size_t read_count, const vsi_sqlite_use *changed,
                           size_t changed_count, const vsi_sqlite_key *keys, size_t keys_count) {
   while (read_count && changed_count) {
     if (read->table > changed->table) {
@@ -132,7 +132,7 @@ bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const v
     if (read->table == changed->table && read->columns & changed->columns &&
         matches_rows(read, changed, keys, keys_count))
       return true;
-    read++, read_count--;
+    read = (const vsi_sqlite_use *)((const char *)read + stride), read_count--;
   }
   return false;
 }

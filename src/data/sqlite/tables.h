@@ -61,8 +61,8 @@ bool vsi_sqlite_uses_are_equal(const vsi_sqlite_use *one, const vsi_sqlite_use *
 size_t vsi_sqlite_keys_sort(vsi_sqlite_key *keys, size_t count);
 /* Return where the keys of a table begin among sorted keys. */
 size_t vsi_sqlite_keys_begin(const vsi_sqlite_key *keys, size_t count, uint32_t table);
-/* Return whether a change concerns a read. All arrays are sorted. */
-bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t read_count, const vsi_sqlite_use *changed,
+/* Return whether a change concerns a read. All arrays are sorted. stride: bytes from one read to the next. */
+bool vsi_sqlite_uses_meet(const vsi_sqlite_use *read, size_t stride, size_t read_count, const vsi_sqlite_use *changed,
                           size_t changed_count, const vsi_sqlite_key *keys, size_t keys_count);
 
 /* The columns of a table. */
