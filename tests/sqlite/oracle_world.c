@@ -38,6 +38,8 @@ static void look(oracle_world *w) {
   vsi_mutex_lock(&w->database->lock);
   (void)vsi_sqlite_look(w->database);
   vsi_mutex_unlock(&w->database->lock);
+  uint64_t seq = 0;
+  vsi_sqlite_index_follow(w->database->index, &seq);
 }
 
 static void *follow_continuously(void *ctx) {

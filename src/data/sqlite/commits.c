@@ -35,13 +35,20 @@ enum {
   MOMENT_MS = 1
 };
 
+/* Wake the thread that follows commits. Waking it costs a committing thread as much as a commit, so once is enough. */
+static void rouse(vestry_sqlite *database) {
+  if (database->is_roused) return;
+  database->is_roused = true;
+  pthread_cond_signal(&database->end);
+}
+
 /* Refresh everything that was read, because anything may have changed. */
 static void refresh_readers(vestry_sqlite *database) {
   const vsi_sqlite_commit all = {.is_whole = true};
   const vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
   if (!database->records) return;
   atomic_fetch_add_explicit(&database->tables.generation, 1, memory_order_acq_rel); /* before the commit counts */
-  vsi_sqlite_index_commit(database->index, &all, &database->seq);
+  vsi_sqlite_index_commit(database->index, &all);
   (void)vestry_refresh_for(database->pages, VSI_SQLITE_TABS_TOPIC, &change, &database->seq);
 }
 
@@ -165,15 +172,11 @@ static void clear(vestry_sqlite_connection *connection) {
 }
 
 void vsi_sqlite_forget(vestry_sqlite_connection *connection) {
-  if (connection->is_seen) refresh_readers(connection->database);
+  if (connection->is_seen) {
+    refresh_readers(connection->database);
+    rouse(connection->database);
+  }
   clear(connection);
-}
-
-/* Wake the thread that follows commits. Waking it costs a committing thread as much as a commit, so once is enough. */
-static void rouse(vestry_sqlite *database) {
-  if (database->is_roused) return;
-  database->is_roused = true;
-  pthread_cond_signal(&database->end);
 }
 
 /* Return the changes of a commit. Its tables are known unless there was no memory for them. The meaning of column
@@ -204,7 +207,10 @@ static vsi_sqlite_commit commit_of(vestry_sqlite_connection *connection, bool is
 static void add(vestry_sqlite_connection *connection, bool is_doubtful) {
   vestry_sqlite *database = connection->database;
   if (!database->records || (is_doubtful && !has_frames(database))) {
-    if (connection->is_seen) refresh_readers(database);
+    if (connection->is_seen) {
+      refresh_readers(database);
+      rouse(database);
+    }
     return;
   }
   const vsi_sqlite_commit commit = commit_of(connection, is_doubtful);
@@ -212,7 +218,8 @@ static void add(vestry_sqlite_connection *connection, bool is_doubtful) {
     if (connection->topics.are_all)
       refresh_readers(database);
     else
-      vsi_sqlite_index_commit(database->index, &commit, &database->seq);
+      vsi_sqlite_index_commit(database->index, &commit);
+    vsi_sqlite_index_follow(database->index, &database->seq);
     return;
   }
   vsi_sqlite_commit *made = vsi_sqlite_commit_copy(database->host, &commit);
@@ -327,7 +334,7 @@ static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
     refresh_readers(database);
     database->stats.whole_count++;
   } else {
-    vsi_sqlite_index_commit(database->index, &commit, &database->seq);
+    vsi_sqlite_index_commit(database->index, &commit);
   }
   (void)vestry_trace_enter(former);
   vsi_free(database->host, made);
@@ -418,6 +425,15 @@ static void wait(vestry_sqlite *database, uint32_t ms, bool can_be_roused) {
     if (!vsi_wait_until(&database->end, &database->lock, due_ns)) break;
 }
 
+/* Look for commits, and follow them without the lock, because that may take long. */
+static void look_and_follow(vestry_sqlite *database) {
+  uint64_t seq = 0;
+  (void)vsi_sqlite_look(database);
+  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_index_follow(database->index, &seq);
+  vsi_mutex_lock(&database->lock);
+}
+
 /* Follow commits until the database is destroyed. Waking this thread costs a committing thread as much as a commit.
  * Therefore, after a check for which it was woken, the thread waits for a moment and checks again; during that moment
  * no committing thread needs to wake it. */
@@ -428,11 +444,11 @@ void *vsi_sqlite_follow(void *ctx) {
     wait(database, database->options.poll_ms, true);
     if (database->is_over) break;
     vsi_sqlite_miss_file(database);
-    (void)vsi_sqlite_look(database);
+    look_and_follow(database);
     if (database->is_roused) {
       wait(database, MOMENT_MS, false);
       database->is_roused = false;
-      (void)vsi_sqlite_look(database);
+      look_and_follow(database);
     }
     vsi_mutex_unlock(&database->lock);
     vsi_sqlite_tab_touch_all(database);

@@ -131,6 +131,8 @@ static bool look(void *ctx) {
   vsi_mutex_lock(&database->lock);
   bool is_done = database->is_open && !database->is_over && !vsi_sqlite_look(database);
   vsi_mutex_unlock(&database->lock);
+  uint64_t seq = 0;
+  vsi_sqlite_index_follow(database->index, &seq);
   return is_done;
 }
 
@@ -208,6 +210,7 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
             call.function, options.path);
   vsi_mutex_lock(&database->lock);
   database->is_open = true;
+  vsi_sqlite_index_follow(database->index, &database->seq); /* its mode may have become known */
   vsi_mutex_unlock(&database->lock);
   *ret_database = database;
   return VESTRY_OK;
@@ -245,8 +248,10 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
     vsi_mutex_lock(&database->lock);
     vsi_sqlite_miss_file(database);
     error = vsi_sqlite_look(database);
-    if (!error && ret_seq) *ret_seq = database->seq;
+    uint64_t seq = database->seq;
     vsi_mutex_unlock(&database->lock);
+    vsi_sqlite_index_follow(database->index, &seq);
+    if (!error && ret_seq) *ret_seq = seq;
     if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) return error;
     wait_a_moment(); /* another connection writes; never in WAL mode */
   }

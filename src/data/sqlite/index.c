@@ -27,8 +27,10 @@
  * Other sets are ranged. As long as they depend on their file pages, they are in the lists of their pages, and a commit
  * that writes a file page compares all sets in its list; a void one is in the lists of its keys and tables instead.
  *
- * To follow a commit that concerns many sets, the lock is given up after each AT_ONCE of them. A render that ends
- * meanwhile compares its reads with this commit, or has begun after it, and its set is current as of this commit.
+ * A commit that concerns many sets takes long. Therefore, commits are queued, and one thread at a time follows them
+ * without the lock of the database, which committing threads need. It gives up the lock of the index after each AT_ONCE
+ * sets. A render that ends meanwhile compares its reads with the commit that is being followed, or has begun after it,
+ * and its set is current as of this commit. Commits behind it in the queue will concern that set.
  *
  * A commit that arrives while a render runs is kept until the render ends, and is then compared with its reads, so the
  * order of the two does not matter. If there are too many such commits, the render runs again.
@@ -80,6 +82,12 @@ struct vsi_sqlite_index {
   vsi_mutex lock;
   /* All below is guarded by it. */
   vsi_sqlite_sets sets;
+  vsi_sqlite_commit_list queue;  /* commits that are not followed yet */
+  uint64_t queued, finished;     /* number of the last commit that was queued; that was followed to its end */
+  bool is_following;             /* a thread follows a commit; it gives up the lock meanwhile */
+  pthread_cond_t idle;           /* it has ended */
+  unsigned done;                 /* by this thread since it has the lock */
+  uint64_t seq;                  /* of the last refresh */
   vsi_sqlite_read mark;          /* in the list that is followed */
   uint64_t marked;               /* the last commit that wrote a file page of a set */
   uint64_t walked;               /* the last commit that refreshed all void sets */
@@ -209,9 +217,7 @@ static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
 typedef struct refreshes {
   vsi_sqlite_index *index;
   const vsi_sqlite_commit *commit;
-  uint64_t *ret_seq;
   uint64_t order;   /* of the commit */
-  unsigned done;    /* since the lock was taken */
   uint32_t named;   /* the table whose name it is */
   const char *name; /* NULL: none yet */
 } refreshes;
@@ -236,7 +242,7 @@ static void refresh_topic(refreshes *r, const set *s, const char *topic) {
     is.kind = VESTRY_REFRESH_DATABASE_PAGE;
     is.name = number;
   }
-  (void)vestry_refresh_for(r->index->sets.topics, topic, &is, r->ret_seq);
+  (void)vestry_refresh_for(r->index->sets.topics, topic, &is, &r->index->seq);
 }
 
 static void refresh(refreshes *r, set *s) {
@@ -262,12 +268,12 @@ static void follow_set(refreshes *r, set *s) {
 }
 
 /* Let other threads have the lock after each AT_ONCE sets, keys or file pages. */
-static void rest(refreshes *r) {
-  if (++r->done < AT_ONCE) return;
-  r->done = 0;
-  vsi_mutex_unlock(&r->index->lock);
+static void rest(vsi_sqlite_index *index) {
+  if (++index->done < AT_ONCE) return;
+  index->done = 0;
+  vsi_mutex_unlock(&index->lock);
   (void)sched_yield();
-  vsi_mutex_lock(&r->index->lock);
+  vsi_mutex_lock(&index->lock);
 }
 
 static bool has_key(const member *at, const vsi_sqlite_use *key) {
@@ -285,7 +291,7 @@ static void follow_places(refreshes *r, const list *of, const vsi_sqlite_use *ke
     if (key) mark->is = *key;
     LIST_INSERT_AFTER(at, &mark->at.in, in);
     follow_set(r, ((place *)at)->of);
-    rest(r);
+    rest(r->index);
     next = LIST_NEXT(&mark->at.in, in);
     LIST_REMOVE(&mark->at.in, in);
   }
@@ -297,7 +303,7 @@ static void follow_run(refreshes *r, const vsi_sqlite_key *run) {
   for (;; key.key++) {
     const list *found = vsi_sqlite_sets_of_key(&r->index->sets, &key);
     if (found) follow_places(r, found, &key);
-    rest(r);
+    rest(r->index);
     if (key.key == run->last) return;
   }
 }
@@ -336,11 +342,11 @@ static void follow_all(refreshes *r) {
   r->index->sets.is_walked = true;
   do {
     const list *of = vsi_sqlite_sets_next(&r->index->sets, &at);
-    for (member *next, *it = LIST_FIRST(of); it; it = next, r->done++) {
+    for (member *next, *it = LIST_FIRST(of); it; it = next, r->index->done++) {
       next = LIST_NEXT(it, in);
       follow_set(r, (set *)it);
     }
-    rest(r);
+    rest(r->index);
   } while (at);
   r->index->sets.is_walked = false;
 }
@@ -356,7 +362,7 @@ static void follow_pages(refreshes *r) {
       follow_places(r, &found->sets, NULL);
       vsi_sqlite_page_release(sets, found);
     }
-    rest(r);
+    rest(r->index);
   }
 }
 
@@ -377,9 +383,10 @@ static void follow_tables(refreshes *r) {
   follow_places(r, &index->sets.untracked, NULL); /* which every commit concerns */
 }
 
-void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t *ret_seq) {
-  vsi_mutex_lock(&index->lock);
-  refreshes r = {.index = index, .commit = commit, .ret_seq = ret_seq, .order = ++index->sets.commits};
+static void follow_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
+  refreshes r = {.index = index, .commit = commit, .order = ++index->sets.commits};
+  const vestry_trace *former = vestry_trace_enter(commit->trace.is_sampled ? &commit->trace : NULL);
+  index->is_following = true;
   remember(index, commit);
   if (!commit->knows_pages) index->sets.all_written = r.order;
   if (commit->is_whole || (!commit->knows_pages && index->sets.ranged_count)) {
@@ -388,6 +395,45 @@ void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *c
     follow_pages(&r);
     if (!commit->is_of_render) follow_tables(&r);
   }
+  index->finished++;
+  index->is_following = false;
+  (void)vestry_trace_enter(former);
+  pthread_cond_broadcast(&index->idle);
+  rest(index);
+}
+
+/* Follow the queue up to a commit. */
+static void follow_queue(vsi_sqlite_index *index, uint64_t last) {
+  while (index->finished < last) {
+    if (index->is_following) {
+      vsi_mutex_wait(&index->lock, &index->idle);
+      continue;
+    }
+    vsi_sqlite_commit *first = TAILQ_FIRST(&index->queue);
+    TAILQ_REMOVE(&index->queue, first, in);
+    follow_commit(index, first);
+    vsi_free(index->sets.host, first);
+  }
+}
+
+void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
+  vsi_sqlite_commit *made = vsi_sqlite_commit_copy(index->sets.host, commit);
+  vsi_mutex_lock(&index->lock);
+  if (made) {
+    TAILQ_INSERT_TAIL(&index->queue, made, in);
+    index->queued++;
+  } else {
+    follow_queue(index, index->queued);
+    index->queued++;
+    follow_commit(index, commit);
+  }
+  vsi_mutex_unlock(&index->lock);
+}
+
+void vsi_sqlite_index_follow(vsi_sqlite_index *index, uint64_t *ret_seq) {
+  vsi_mutex_lock(&index->lock);
+  follow_queue(index, index->queued);
+  if (index->seq > *ret_seq) *ret_seq = index->seq;
   vsi_mutex_unlock(&index->lock);
 }
 
@@ -521,6 +567,8 @@ vestry_err vsi_sqlite_index_create(vestry_pages *pages, vsi_sqlite_tables *table
   index->sets.secret = secret;
   index->sets.max_bytes = max_bytes;
   TAILQ_INIT(&index->recent);
+  TAILQ_INIT(&index->queue);
+  pthread_cond_init(&index->idle, NULL);
   vsi_mutex_init(&index->lock, VSI_LOCK_SQLITE_INDEX);
   if (vsi_sqlite_sets_init(&index->sets)) {
     vsi_sqlite_index_destroy(index);
@@ -534,6 +582,9 @@ void vsi_sqlite_index_destroy(vsi_sqlite_index *index) {
   if (!index) return;
   const vestry_host *host = index->sets.host;
   drop_all_recent(index);
+  for (vsi_sqlite_commit *left; (left = TAILQ_FIRST(&index->queue)) != NULL; vsi_free(host, left))
+    TAILQ_REMOVE(&index->queue, left, in);
+  pthread_cond_destroy(&index->idle);
   vsi_sqlite_sets_finish(&index->sets);
   vsi_mutex_finish(&index->lock);
   vsi_free(host, index);

@@ -53,9 +53,12 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
 /* End a render that depends on nothing; and make a running render depend on everything. */
 void vsi_sqlite_index_end(vsi_sqlite_index *index);
 void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render);
-/* Refresh the renders that a commit concerns, which every connection can see now. Commits must come in their order.
- *  ret_seq  of the last refresh; untouched if there was none */
-void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit, uint64_t *ret_seq);
+/* Queue a copy of a commit, which every connection can see now. Commits must come in their order. Does not block; only
+ * without memory for the copy, it is followed at once. */
+void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit);
+/* Follow all queued commits: refresh the renders that they concern. Waits while another thread follows them.
+ *  ret_seq  becomes that of the last refresh, if it is later */
+void vsi_sqlite_index_follow(vsi_sqlite_index *index, uint64_t *ret_seq);
 /* Set the counters that the index keeps. */
 void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vestry_sqlite_stats *stats);
 

@@ -7,8 +7,8 @@
  * when the commit is visible. A number that was not announced belongs to a commit of another connection. A number that
  * was announced, and whose connection has not yet determined whether it has committed, may belong to either.
  *
- * One lock guards the announcements and the accounted numbers. Pages are refreshed under it. No SQL runs under it
- * except that of the database's own connection, which does not wait.
+ * One lock guards the announcements and the accounted numbers. Topics are refreshed under it; the index follows commits
+ * without it. No SQL runs under it except that of the database's own connection, which does not wait.
  *
  * A hook notes changes, and publishes commits; it runs no SQL and renders nothing. */
 #ifndef VSI_SQLITE_SQLITE_H
@@ -159,7 +159,8 @@ void vsi_sqlite_forget(vestry_sqlite_connection *connection);
 void vsi_sqlite_refresh_all(vestry_sqlite *database);
 /* The same, and account for all commits up to this one. */
 void vsi_sqlite_begin_anew(vestry_sqlite *database, vsi_sqlite_number last);
-/* Refresh for commits that are not accounted for. OK | BUSY | IO */
+/* Refresh for commits that are not accounted for, and queue them in the index, to be followed without the lock. OK |
+ * BUSY | IO */
 vestry_err vsi_sqlite_look(vestry_sqlite *database);
 /* Log once that a path of the database's files leads to another file now, or to none. */
 void vsi_sqlite_miss_file(vestry_sqlite *database);
