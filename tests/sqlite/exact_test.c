@@ -161,6 +161,30 @@ static void page_whose_rows_moved_is_still_followed(void **state) {
   }
 }
 
+/* A commit of another row of the same file page leaves the set of a page void; a tab that is opened later gets another
+ * one. */
+/* capability: D21 */
+static void page_after_a_void_set_is_exact(void **state) {
+  (void)state;
+  static const char row[] = "SELECT text FROM name WHERE id = 1";
+  shown_site s;
+  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
+  size_t before = shown_watch(&s, row);
+  shown_run(s.writer, "INSERT INTO name VALUES(2, 'x')");
+  size_t after = shown_watch(&s, row);
+  assert_int_equal(shown_renders(&s, before), 0);
+  shown_run(s.other, "INSERT INTO other VALUES(1)"); /* the row of the void set could be on its file pages by now */
+  (void)shown_renders(&s, before);
+  assert_int_equal(shown_renders(&s, after), 0);
+  shown_run(s.other, "INSERT INTO name VALUES(1, 'y')");
+  assert_int_equal(shown_renders(&s, before), 1);
+  assert_int_equal(shown_renders(&s, after), 1);
+  shown_run(s.other, "INSERT INTO other VALUES(1)");
+  assert_int_equal(shown_renders(&s, before), 0);
+  assert_int_equal(shown_renders(&s, after), 0);
+  shown_close(&s);
+}
+
 /* SQLite's authorizer does not report these columns as read. */
 /* capability: D21 */
 static void join_columns_count_as_read(void **state) {
@@ -804,6 +828,7 @@ int main(void) {
       cmocka_unit_test(commit_of_another_program_renders_affected_pages),
       cmocka_unit_test(change_of_an_unread_column_renders_nothing),
       cmocka_unit_test(page_whose_rows_moved_is_still_followed),
+      cmocka_unit_test(page_after_a_void_set_is_exact),
       cmocka_unit_test(join_columns_count_as_read),
       cmocka_unit_test(rolled_back_changes_render_nothing),
       cmocka_unit_test(render_of_uncommitted_rows_is_repeated),

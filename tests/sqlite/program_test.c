@@ -127,6 +127,21 @@ static void too_many_keys_match_every_row(void **state) {
   shown_close(&s);
 }
 
+/* A run of keys contains another key of the transaction, which was noted when the run was not among the last ones. */
+static void overlapping_keys_are_found(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, lots, VESTRY_SQLITE_TABLES);
+  size_t eight = shown_watch(&s, "SELECT price FROM lot WHERE id = 8");
+  size_t twelve = shown_watch(&s, "SELECT price FROM lot WHERE id = 12");
+  shown_run(s.writer, "BEGIN; UPDATE lot SET price = price + 1 WHERE id BETWEEN 1 AND 10;"
+                      "INSERT INTO lot(id) VALUES(101), (103), (105), (107), (109);"
+                      "UPDATE lot SET price = price + 1 WHERE id = 3; COMMIT");
+  assert_int_equal(shown_renders(&s, eight), 1);
+  assert_int_equal(shown_renders(&s, twelve), 0);
+  shown_close(&s);
+}
+
 /* Sets are found by their keys, or all sets of a table if no keys are recorded. Some sets share keys; sets of closed
  * pages are removed during the search. */
 static void commit_finds_pages_by_their_keys(void **state) {
@@ -244,6 +259,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(changed_row_renders_only_lookups_of_its_key),
                                      cmocka_unit_test(only_foreign_commits_render_rows_on_the_same_page),
                                      cmocka_unit_test(too_many_keys_match_every_row),
+                                     cmocka_unit_test(overlapping_keys_are_found),
                                      cmocka_unit_test(commit_finds_pages_by_their_keys),
                                      cmocka_unit_test(bound_integers_are_found_in_the_expanded_text)};
   return cmocka_run_group_tests(tests, NULL, NULL);
