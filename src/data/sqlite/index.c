@@ -91,6 +91,7 @@ struct vsi_sqlite_index {
   vsi_sqlite_read mark;          /* in the list that is followed */
   uint64_t marked;               /* the last commit that wrote a file page of a set */
   uint64_t walked;               /* the last commit that refreshed all void sets */
+  bool is_full;                  /* there is no room for sets; this was logged */
   size_t running;                /* number of running renders */
   vsi_sqlite_commit_list recent; /* commits that running renders may have missed */
   size_t recent_count, recent_bytes;
@@ -514,11 +515,12 @@ static void count_entered(vsi_sqlite_index *index, const set *s, const plan *p, 
     index->table_level_count++;
 }
 
-/* Return whether the sets have just become full. They stay full until an eighth of max_bytes is free. */
-static bool becomes_full(vsi_sqlite_index *index, bool was_full) {
-  if (was_full && index->sets.bytes < index->sets.max_bytes - index->sets.max_bytes / 8)
-    index->sets.is_full = was_full = false;
-  return index->sets.is_full && !was_full;
+/* Return whether the sets have just become full. They stay full until a set has room, and an eighth of max_bytes is
+ * free. was_refused: the new set had no room. */
+static bool becomes_full(vsi_sqlite_index *index, bool was_refused) {
+  const bool was_full = index->is_full;
+  index->is_full = was_refused || (was_full && index->sets.bytes >= index->sets.max_bytes - index->sets.max_bytes / 8);
+  return index->is_full && !was_full;
 }
 
 void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording) {
@@ -531,10 +533,10 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   char topic[VSI_SQLITE_TOPIC_BYTES];
   vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
   vsi_mutex_lock(&index->lock);
-  const bool was_full = index->sets.is_full;
+  const uint64_t refused = index->sets.refused_count;
   const verdict is = judge_recent(index, &p, recording->begun, &change);
   set *s = vsi_sqlite_sets_place(&index->sets, &p);
-  const bool becomes = becomes_full(index, was_full);
+  const bool becomes = becomes_full(index, index->sets.refused_count != refused);
   s->pins++;
   count_entered(index, s, &p, was_exact, is);
   index->promoted_count += recording->uses.are_promoted;

@@ -389,7 +389,7 @@ static bool has_room(sets *s, const plan *p) {
 static set *create_set(sets *s, const plan *p) {
   if (!has_room(s, p)) sweep(s, SWEPT_FOR_ROOM);
   if (!has_room(s, p)) {
-    s->is_full = true;
+    s->refused_count++;
     return NULL;
   }
   if (!reserve_all(s, p)) return NULL;

@@ -87,7 +87,7 @@ typedef struct vsi_sqlite_sets {
   const vestry_host *host;
   vsi_siphash_key secret; /* for hashes of keys */
   size_t max_bytes, bytes;
-  bool is_full;                                /* a set had no room; until an eighth of max_bytes is free */
+  uint64_t refused_count;                      /* how often a plan had no room below max_bytes */
   uint64_t commits;                            /* number of commits followed */
   uint64_t all_written;                        /* the last commit whose file pages are unknown */
   vsi_sqlite_buckets by_plan, by_key, by_page; /* sets, reads, file pages */
