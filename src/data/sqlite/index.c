@@ -62,6 +62,7 @@
 enum {
   RECENT_MAX = 1024,
   RECENT_BYTES = 4 << 20,
+  PATIENCE = 64,
 #ifdef VSI_NO_SLACK
   AT_ONCE = 1
 #else
@@ -77,8 +78,9 @@ typedef vsi_sqlite_plan plan;
 typedef vsi_sqlite_set set;
 
 struct vsi_sqlite_index {
-  vsi_sqlite_tables *names; /* of the tables */
-  const char *path;         /* of the database, for the log; borrowed */
+  vsi_sqlite_tables *names;        /* of the tables */
+  const char *path;                /* of the database, for the log; borrowed */
+  _Atomic(uint32_t) waiting_count; /* threads that wait for the lock; relaxed */
   vsi_mutex lock;
   /* All below is guarded by it. */
   vsi_sqlite_sets sets;
@@ -162,6 +164,14 @@ static const vsi_sqlite_use *matched_use(const vsi_sqlite_commit *commit, const 
     if (vsi_sqlite_uses_meet(r->uses, r->stride, r->count, &commit->uses[i], 1, commit->keys, commit->keys_count))
       return &commit->uses[i];
   return commit->knows_tables && commit->uses_count ? commit->uses : NULL;
+}
+
+/* Take the lock, before which a thread that follows a commit yields. */
+static void lock(vsi_sqlite_index *index) {
+  if (vsi_mutex_try(&index->lock)) return;
+  atomic_fetch_add_explicit(&index->waiting_count, 1, memory_order_relaxed); /* relaxed: only a hint */
+  vsi_mutex_lock(&index->lock);
+  atomic_fetch_sub_explicit(&index->waiting_count, 1, memory_order_relaxed);
 }
 
 /* -------------------------------------------------------------------------------------------------- commits ------- */
@@ -268,12 +278,13 @@ static void follow_set(refreshes *r, set *s) {
   if (is == REFRESH) refresh(r, s);
 }
 
-/* Let other threads have the lock after each AT_ONCE sets, keys or file pages. */
+/* Let other threads have the lock after each AT_ONCE sets, keys or file pages. Without yielding, this thread would nearly
+ * always be the first to take it again. */
 static void rest(vsi_sqlite_index *index) {
   if (++index->done < AT_ONCE) return;
   index->done = 0;
   vsi_mutex_unlock(&index->lock);
-  (void)sched_yield();
+  for (int i = 0; i < PATIENCE && atomic_load_explicit(&index->waiting_count, memory_order_relaxed); i++) sched_yield();
   vsi_mutex_lock(&index->lock);
 }
 
@@ -419,7 +430,7 @@ static void follow_queue(vsi_sqlite_index *index, uint64_t last) {
 
 void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
   vsi_sqlite_commit *made = vsi_sqlite_commit_copy(index->sets.host, commit);
-  vsi_mutex_lock(&index->lock);
+  lock(index);
   if (made) {
     TAILQ_INSERT_TAIL(&index->queue, made, in);
     index->queued++;
@@ -441,7 +452,7 @@ void vsi_sqlite_index_follow(vsi_sqlite_index *index, uint64_t *ret_seq) {
 /* -------------------------------------------------------------------------------------------------- renders ------- */
 
 uint64_t vsi_sqlite_index_begin(vsi_sqlite_index *index) {
-  vsi_mutex_lock(&index->lock);
+  lock(index);
   index->running++;
   uint64_t commits = index->sets.commits;
   vsi_mutex_unlock(&index->lock);
@@ -490,14 +501,14 @@ static void end_locked(vsi_sqlite_index *index) {
 }
 
 void vsi_sqlite_index_end(vsi_sqlite_index *index) {
-  vsi_mutex_lock(&index->lock);
+  lock(index);
   end_locked(index);
   vsi_mutex_unlock(&index->lock);
 }
 
 void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render) {
   char topic[VSI_SQLITE_TOPIC_BYTES];
-  vsi_mutex_lock(&index->lock);
+  lock(index);
   index->recorded_count++;
   index->everything_count++;
   vsi_mutex_unlock(&index->lock);
@@ -532,7 +543,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   const bool was_exact = p.is_exact || recording->max_file_pages;
   char topic[VSI_SQLITE_TOPIC_BYTES];
   vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
-  vsi_mutex_lock(&index->lock);
+  lock(index);
   const uint64_t refused = index->sets.refused_count;
   const verdict is = judge_recent(index, &p, recording->begun, &change);
   set *s = vsi_sqlite_sets_place(&index->sets, &p);
@@ -551,7 +562,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
         index->path, index->sets.max_bytes);
   (void)vestry_render_topic(recording->render, topic); /* an error stays in the render */
   if (is == REFRESH) (void)vestry_refresh_for(index->sets.topics, topic, &change, NULL);
-  vsi_mutex_lock(&index->lock);
+  lock(index);
   s->pins--;
   vsi_mutex_unlock(&index->lock);
 }
@@ -593,7 +604,7 @@ void vsi_sqlite_index_destroy(vsi_sqlite_index *index) {
 }
 
 void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vestry_sqlite_stats *stats) {
-  vsi_mutex_lock(&index->lock);
+  lock(index);
   stats->refreshed_count = index->refreshed_count;
   stats->refreshed_sets_count = index->refreshed_sets_count;
   stats->recorded_count = index->recorded_count;

@@ -15,7 +15,7 @@ enum {
   MOVED_AT_ONCE = 8, /* lists, for each addition to a table that grows */
 #endif
   SWEPT_AT_ONCE = 3,    /* sets, for each new one, so about half as many sets are unused as are used */
-  SWEPT_FOR_ROOM = 16,  /* the same if there is no room */
+  SWEPT_FOR_ROOM = 8,   /* the same if there is no room */
   WIDE_BYTES = 64 << 10 /* beyond max_bytes, for sets of wide plans */
 };
 
@@ -387,7 +387,6 @@ static bool has_room(sets *s, const plan *p) {
 
 /* Create a set. NULL: no memory, or no room. */
 static set *create_set(sets *s, const plan *p) {
-  if (!has_room(s, p)) sweep(s, SWEPT_FOR_ROOM);
   if (!has_room(s, p)) {
     s->refused_count++;
     return NULL;
@@ -423,13 +422,11 @@ static set *create_set(sets *s, const plan *p) {
 }
 
 set *vsi_sqlite_sets_place(sets *s, plan *p) {
-  for (;;) {
+  for (bool is_swept = false;; is_swept = true) {
     hash_plan(s, p);
     set *found = find_set(s, p);
-    if (!found) {
-      sweep(s, SWEPT_AT_ONCE);
-      found = create_set(s, p);
-    }
+    if (!found && !is_swept) sweep(s, has_room(s, p) ? SWEPT_AT_ONCE : SWEPT_FOR_ROOM);
+    if (!found) found = create_set(s, p);
     if (found) return found;
     if (p->is_wide) return s->everything;
     if (p->is_exact)
