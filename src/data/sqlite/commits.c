@@ -436,14 +436,19 @@ static void look_and_follow(vestry_sqlite *database) {
 
 /* Follow commits until the database is destroyed. Waking this thread costs a committing thread as much as a commit.
  * Therefore, after a check for which it was woken, the thread waits for a moment and checks again; during that moment
- * no committing thread needs to wake it. */
+ * no committing thread needs to wake it. The paths of the files are checked every poll_ms, because that costs a fifth of
+ * the CPU time that a commit costs this thread. */
 void *vsi_sqlite_follow(void *ctx) {
   vestry_sqlite *database = ctx;
+  uint64_t check_ns = 0;
   vsi_mutex_lock(&database->lock);
   while (!database->is_over) {
     wait(database, database->options.poll_ms, true);
     if (database->is_over) break;
-    vsi_sqlite_miss_file(database);
+    if (vsi_monotonic_ns() >= check_ns) {
+      vsi_sqlite_miss_file(database);
+      check_ns = vsi_monotonic_in_ms(database->options.poll_ms);
+    }
     look_and_follow(database);
     if (database->is_roused) {
       wait(database, MOMENT_MS, false);
