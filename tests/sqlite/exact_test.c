@@ -361,24 +361,6 @@ static void each_of_many_sets_is_found(void **state) {
   shown_close(&s);
 }
 
-/* Beside the pages of the file, which many sets share. */
-static void set_of_one_row_takes_at_most_160_bytes(void **state) {
-  (void)state;
-  static const char *const rows[] = {
-      "SELECT body FROM message WHERE channel = 1", "SELECT text FROM name WHERE id = 1",
-      "SELECT text FROM name WHERE id = 2",         "SELECT text FROM name WHERE id = 3",
-      "SELECT text FROM name WHERE id = 4",         "SELECT text FROM name WHERE id = 5"};
-  enum { FIRST = 2, COUNT = sizeof rows / sizeof *rows };
-  shown_site s;
-  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
-  for (size_t i = 0; i < FIRST; i++) (void)shown_watch(&s, rows[i]);
-  const size_t before = shown_stats(&s).recorded_bytes;
-  for (size_t i = FIRST; i < COUNT; i++) (void)shown_watch(&s, rows[i]);
-  assert_in_range(shown_stats(&s).recorded_bytes - before, COUNT - FIRST, (COUNT - FIRST) * 160);
-  assert_int_equal(shown_stats(&s).table_level_count, 0);
-  shown_close(&s);
-}
-
 /* So many that unused sets are dropped. */
 static void enter_many(shown_site *s, vestry_render *render) {
   enter(s, render, 200, 1);
@@ -504,117 +486,7 @@ static void temporary_view_hides_the_table_of_its_name(void **state) {
   shown_close(&s);
 }
 
-/* --------------------------------------------------------------------------------------------------- limits ------- */
-
-/* capability: D21 */
-static void reads_over_the_limits_are_followed_by_tables(void **state) {
-  (void)state;
-  const vestry_sqlite_options bounds[] = {{.max_file_pages = 3}, {.max_bytes = 700}, {.max_bytes = 1}};
-  for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
-    shown_site s;
-    shown_open_with(&s, "WAL", channels, bounds[i]);
-    size_t one = shown_watch(&s, "SELECT count(*), max(id) FROM message WHERE channel > 0 AND channel < 2"),
-           name = shown_watch(&s, "SELECT * FROM name");
-    assert_true(shown_stats(&s).table_level_count >= 1);
-    shown_run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
-    assert_int_equal(shown_renders(&s, one), 1);
-    assert_int_equal(shown_renders(&s, name), 0);
-    shown_run(s.other, "INSERT INTO message VALUES(1, 1000, 'x', 0)");
-    assert_int_equal(shown_renders(&s, one), 1);
-    assert_string_equal(s.all[one].text, "401 1000 ");
-    shown_close(&s);
-  }
-}
-
-/* capability: D21 */
-static void pages_over_max_bytes_are_followed_by_their_tables(void **state) {
-  (void)state;
-  shown_site s;
-  shown_open_with(&s, "WAL", channels, (vestry_sqlite_options){.max_bytes = 1});
-  size_t eight = shown_watch(&s, eighth), one = shown_watch(&s, "SELECT text FROM name WHERE id = 1"),
-         two = shown_watch(&s, "SELECT text FROM name WHERE id = 2");
-  assert_int_equal(shown_stats(&s).table_level_count, 3);
-  shown_run(s.writer, "INSERT INTO other VALUES(1)");
-  shown_run(s.writer, "UPDATE message SET likes = 1 WHERE channel = 8 AND id = 399");
-  for (size_t i = 0; i < s.count; i++) assert_int_equal(shown_renders(&s, i), 0);
-  shown_run(s.writer, "INSERT INTO message VALUES(1, 1000, 'x', 0)"); /* another key */
-  assert_int_equal(shown_renders(&s, eight), 1);
-  assert_int_equal(shown_renders(&s, one), 0);
-  shown_run(s.writer, "INSERT INTO name VALUES(2, 'x')");
-  assert_int_equal(shown_renders(&s, eight), 0);
-  assert_int_equal(shown_renders(&s, one), 1);
-  assert_int_equal(shown_renders(&s, two), 1);
-  assert_string_equal(s.all[two].text, "x ");
-  assert_int_equal(shown_stats(&s).everything_count, 0);
-  shown_close(&s);
-}
-
-/* Open pages, each with a set of its own, until the log has this number of lines. */
-static void watch_until_logged(shown_site *s, long lines) {
-  static const char *const names[] = {"SELECT text FROM name WHERE id = 1", "SELECT text FROM name WHERE id = 2",
-                                      "SELECT text FROM name WHERE id = 3", "SELECT text FROM name WHERE id = 4",
-                                      "SELECT text FROM name WHERE id = 5", "SELECT text FROM name WHERE id = 6",
-                                      "SELECT text FROM name WHERE id = 7", "SELECT text FROM name WHERE id = 8"};
-  size_t i = 0;
-  for (; i < sizeof names / sizeof *names && s->on.th.log_lines < lines; i++) (void)shown_watch(s, names[i]);
-  assert_true(i > 1); /* the first had room */
-  assert_int_equal(s->on.th.log_lines, lines);
-}
-
-static void max_bytes_are_logged_once_until_there_is_room_again(void **state) {
-  (void)state;
-  shown_site s;
-  shown_open_with(&s, "WAL", channels, (vestry_sqlite_options){.max_bytes = 600});
-  watch_until_logged(&s, 1);
-  assert_non_null(strstr(s.on.th.last_log, "max_bytes"));
-  (void)shown_watch(&s, first);
-  (void)shown_watch(&s, eighth);
-  assert_int_equal(s.on.th.log_lines, 1);
-  for (size_t i = 0; i < s.count; i++) vestry_memory_destroy(s.all[i].stream);
-  site_settle(&s.on);
-  s.count = 0;
-  shown_run(s.writer, "CREATE TABLE more(x)"); /* removes the sets of closed pages */
-  shown_settle(&s);
-  watch_until_logged(&s, 2);
-  shown_close(&s);
-}
-
-/* capability: D21 */
-static void transaction_of_many_rows_is_followed_by_their_keys(void **state) {
-  (void)state;
-  shown_site s;
-  shown_open(&s, "CREATE TABLE name(id INTEGER PRIMARY KEY, owner INT, text); CREATE INDEX by_owner ON name(owner)",
-             VESTRY_SQLITE_DEFAULT);
-  size_t one = shown_watch(&s, "SELECT text FROM name WHERE id = 1"),
-         last = shown_watch(&s, "SELECT text FROM name WHERE id = 9000"),
-         owner = shown_watch(&s, "SELECT count(*) FROM name WHERE owner = 7");
-  shown_run(s.writer, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) "
-                      "INSERT INTO name SELECT i, 10 * i, '' FROM n"); /* one run of ids, and 2,999 owners */
-  assert_int_equal(shown_renders(&s, one), 0);
-  assert_int_equal(shown_renders(&s, owner), 0);
-  s.database->tables.max_changes_count = 1;
-  shown_run(s.writer, "DROP INDEX by_owner"); /* owners are keys no more */
-  s.all[owner].sql = "SELECT 1";
-  (void)shown_renders(&s, owner);
-  (void)shown_renders(&s, one);
-  (void)shown_renders(&s, last);
-  shown_run(s.writer, "WITH RECURSIVE n(i) AS (SELECT 8000 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) "
-                      "INSERT INTO name(id, text) SELECT i, 'x' FROM n");
-  assert_int_equal(shown_renders(&s, one), 0);
-  assert_int_equal(shown_renders(&s, last), 1);
-  assert_string_equal(s.all[last].text, "x ");
-  assert_int_equal(shown_stats(&s).large_commits_count, 0);
-  shown_run(s.writer, "DELETE FROM name WHERE id IN (8000, 8500, 9000)"); /* three runs */
-  assert_int_equal(shown_renders(&s, last), 1);
-  assert_string_equal(s.all[last].text, "");
-  assert_int_equal(shown_stats(&s).large_commits_count, 1);
-  assert_int_equal(s.on.th.log_lines, 1);
-  shown_run(s.writer, "UPDATE name SET text = '' WHERE id IN (8001, 8501)");
-  (void)shown_renders(&s, one);
-  assert_int_equal(shown_stats(&s).large_commits_count, 2);
-  assert_int_equal(s.on.th.log_lines, 1);
-  shown_close(&s);
-}
+/* ------------------------------------------------------------------------------------------- memory and WAL ------ */
 
 static void sets_of_closed_pages_are_freed(void **state) {
   (void)state;
@@ -838,14 +710,9 @@ int main(void) {
       cmocka_unit_test(reads_are_kept_until_the_page_depends_on_them),
       cmocka_unit_test(render_without_room_in_the_reserve_is_counted),
       cmocka_unit_test(each_of_many_sets_is_found),
-      cmocka_unit_test(set_of_one_row_takes_at_most_160_bytes),
       cmocka_unit_test(schema_change_refreshes_all_readers),
       cmocka_unit_test(virtual_tables_and_pragmas_are_followed),
       cmocka_unit_test(temporary_view_hides_the_table_of_its_name),
-      cmocka_unit_test(reads_over_the_limits_are_followed_by_tables),
-      cmocka_unit_test(pages_over_max_bytes_are_followed_by_their_tables),
-      cmocka_unit_test(max_bytes_are_logged_once_until_there_is_room_again),
-      cmocka_unit_test(transaction_of_many_rows_is_followed_by_their_keys),
       cmocka_unit_test(sets_of_closed_pages_are_freed),
       cmocka_unit_test(commit_with_lost_wal_frames_refreshes_all),
       cmocka_unit_test(rollback_journal_is_followed_by_tables),

@@ -436,8 +436,8 @@ static void look_and_follow(vestry_sqlite *database) {
 
 /* Follow commits until the database is destroyed. Waking this thread costs a committing thread as much as a commit.
  * Therefore, after a check for which it was woken, the thread waits for a moment and checks again; during that moment
- * no committing thread needs to wake it. The paths of the files are checked every poll_ms, because that costs a fifth of
- * the CPU time that a commit costs this thread. */
+ * no committing thread needs to wake it. The paths of the files are checked every poll_ms, because that costs a fifth
+ * of the CPU time that a commit costs this thread. */
 void *vsi_sqlite_follow(void *ctx) {
   vestry_sqlite *database = ctx;
   uint64_t check_ns = 0;

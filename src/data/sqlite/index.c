@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: why a render misses no change of the data that it has read */
-/* Sets of reads (sets.h), found by file pages, and by tables and keys. Renders with the same reads share a set. Each set has a
- * topic (vestry/app/page.h), on which its renders depend: a refresh of the topic runs them again. So a web page that a
- * thousand tabs show identically costs one set and one refresh.
+/* Sets of reads (sets.h), found by file pages, and by tables and keys. Renders with the same reads share a set. Each
+ * set has a topic (vestry/app/page.h), on which its renders depend: a refresh of the topic runs them again. So a web
+ * page that a thousand tabs show identically costs one set and one refresh.
  *
  * Why no change is missed. A render depends on the file pages that it has read, and on nothing else, except for data
  * that must be named as a topic (see the guide). While none of the file pages that it has read is written, another
@@ -13,16 +13,16 @@
  * with known file pages and known tables refreshes only the sets that meet both conditions.
  *
  * However, a commit may then write file pages of a set without refreshing it, because the commit concerns other tables
- * or rows. The commit may have moved the data of the set to other file pages, so that the next change of the data writes
- * those. Therefore, such a set is void: from then on, every commit that matches its tables refreshes it, and so does
- * every commit whose tables are unknown, until its renders run again and enter a new set. The same happens if a render
- * itself writes file pages of a set, because a render's writes refresh nothing.
+ * or rows. The commit may have moved the data of the set to other file pages, so that the next change of the data
+ * writes those. Therefore, such a set is void: from then on, every commit that matches its tables refreshes it, and so
+ * does every commit whose tables are unknown, until its renders run again and enter a new set. The same happens if a
+ * render itself writes file pages of a set, because a render's writes refresh nothing.
  *
- * A file page can contain rows of thousands of renders. Therefore, the cost of a commit does not depend on the number of
- * sets with the file pages that it writes, if all reads of the sets look rows up by a key. Such a set is only in the
- * lists of its keys. A file page holds the number of the last commit that wrote it, and a set the number of the commit as
- * of which it is current: it is void, or concerned by the commit that is followed, if one of its file pages was written
- * later. This is compared only if a commit changes one of its keys.
+ * A file page can contain rows of thousands of renders. Therefore, the cost of a commit does not depend on the number
+ * of sets with the file pages that it writes, if all reads of the sets look rows up by a key. Such a set is only in the
+ * lists of its keys. A file page holds the number of the last commit that wrote it, and a set the number of the commit
+ * as of which it is current: it is void, or concerned by the commit that is followed, if one of its file pages was
+ * written later. This is compared only if a commit changes one of its keys.
  *
  * Other sets are ranged. As long as they depend on their file pages, they are in the lists of their pages, and a commit
  * that writes a file page compares all sets in its list; a void one is in the lists of its keys and tables instead.
@@ -157,8 +157,9 @@ static verdict judge_set(const vsi_sqlite_sets *sets, const vsi_sqlite_commit *c
   return s->is_exact && s->is_ranged ? INVALIDATE : NOTHING;
 }
 
-/* Return the changed table for which renders are refreshed. If none of their tables matches (every commit concerns them,
- * because not all their reads are tracked), it is the first table that the commit changed. NULL: no table is known. */
+/* Return the changed table for which renders are refreshed. If none of their tables matches (every commit concerns
+ * them, because not all their reads are tracked), it is the first table that the commit changed. NULL: no table is
+ * known. */
 static const vsi_sqlite_use *matched_use(const vsi_sqlite_commit *commit, const reads *r) {
   for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++)
     if (vsi_sqlite_uses_meet(r->uses, r->stride, r->count, &commit->uses[i], 1, commit->keys, commit->keys_count))
@@ -233,8 +234,8 @@ typedef struct refreshes {
   const char *name; /* NULL: none yet */
 } refreshes;
 
-/* Refresh the topic of a set, and name the reason: a table that the commit changed; if none is known, a file page that it
- * wrote. */
+/* Refresh the topic of a set, and name the reason: a table that the commit changed; if none is known, a file page that
+ * it wrote. */
 static void refresh_topic(refreshes *r, const set *s, const char *topic) {
   const reads of = reads_of_set(s);
   const vsi_sqlite_use *use = matched_use(r->commit, &of);
@@ -278,8 +279,8 @@ static void follow_set(refreshes *r, set *s) {
   if (is == REFRESH) refresh(r, s);
 }
 
-/* Let other threads have the lock after each AT_ONCE sets, keys or file pages. Without yielding, this thread would nearly
- * always be the first to take it again. */
+/* Let other threads have the lock after each AT_ONCE sets, keys or file pages. Without yielding, this thread would
+ * nearly always be the first to take it again. */
 static void rest(vsi_sqlite_index *index) {
   if (++index->done < AT_ONCE) return;
   index->done = 0;
@@ -320,8 +321,8 @@ static void follow_run(refreshes *r, const vsi_sqlite_key *run) {
   }
 }
 
-/* Judge the sets that are found by a table, and to which a change of it may match: sets that have read any row, and sets
- * that look up a key of a changed row. */
+/* Judge the sets that are found by a table, and to which a change of it may match: sets that have read any row, and
+ * sets that look up a key of a changed row. */
 static void follow_table(refreshes *r, const vsi_sqlite_use *changed) {
   const vsi_sqlite_commit *commit = r->commit;
   const vsi_sqlite_sets *sets = &r->index->sets;
@@ -378,8 +379,8 @@ static void follow_pages(refreshes *r) {
   }
 }
 
-/* Judge the sets that are found by tables. If the tables or keys of the commit are unknown, these are all sets, except if
- * no set can be void. */
+/* Judge the sets that are found by tables. If the tables or keys of the commit are unknown, these are all sets, except
+ * if no set can be void. */
 static void follow_tables(refreshes *r) {
   vsi_sqlite_index *index = r->index;
   const vsi_sqlite_commit *commit = r->commit;
