@@ -57,16 +57,8 @@ void shown_settle(shown_site *s) {
   site_settle_pages(&s->on);
 }
 
-void shown_open_with(shown_site *s, const char *mode, const char *schema, vestry_sqlite_options options) {
-  char sql[100];
-  if (options.level == VESTRY_SQLITE_FILE_PAGES) level_needs_pages();
-  memset(s, 0, sizeof *s);
-  folder_make(s->folder, "shown");
-  snprintf(s->path, sizeof s->path, "%s/shown.db", s->folder);
-  snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s; PRAGMA synchronous = OFF", mode);
-  assert_int_equal(sqlite3_open(s->path, &s->writer), SQLITE_OK);
-  shown_run(s->writer, sql);
-  shown_run(s->writer, schema);
+/* Open the site's database, which exists. */
+static void open_database(shown_site *s, vestry_sqlite_options options) {
   assert_int_equal(sqlite3_open(s->path, &s->reader), SQLITE_OK);
   assert_int_equal(sqlite3_open(s->path, &s->other), SQLITE_OK);
   site_begin_pages(&s->on, (vestry_options){0}, NULL);
@@ -83,6 +75,27 @@ void shown_open_with(shown_site *s, const char *mode, const char *schema, vestry
   assert_int_equal(vestry_sqlite_attach(s->database, s->reader, &s->attached[1]), VESTRY_OK);
 }
 
+void shown_open_with(shown_site *s, const char *mode, const char *schema, vestry_sqlite_options options) {
+  char sql[100];
+  if (options.level == VESTRY_SQLITE_FILE_PAGES) level_needs_pages();
+  memset(s, 0, sizeof *s);
+  folder_make(s->folder, "shown");
+  snprintf(s->path, sizeof s->path, "%s/shown.db", s->folder);
+  snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s; PRAGMA synchronous = OFF", mode);
+  assert_int_equal(sqlite3_open(s->path, &s->writer), SQLITE_OK);
+  shown_run(s->writer, sql);
+  shown_run(s->writer, schema);
+  open_database(s, options);
+}
+
+void shown_join(shown_site *s, const shown_site *first, vestry_sqlite_level level) {
+  memset(s, 0, sizeof *s);
+  snprintf(s->path, sizeof s->path, "%s", first->path);
+  assert_int_equal(sqlite3_open(s->path, &s->writer), SQLITE_OK);
+  shown_run(s->writer, "PRAGMA synchronous = OFF");
+  open_database(s, (vestry_sqlite_options){.level = level});
+}
+
 void shown_open(shown_site *s, const char *schema, vestry_sqlite_level level) {
   shown_open_with(s, "WAL", schema, (vestry_sqlite_options){.level = level});
 }
@@ -97,7 +110,7 @@ void shown_close(shown_site *s) {
   assert_int_equal(sqlite3_close(s->reader), SQLITE_OK);
   assert_int_equal(sqlite3_close(s->other), SQLITE_OK);
   test_host_assert_clean(&s->on.th);
-  folder_remove(s->folder);
+  if (*s->folder) folder_remove(s->folder);
 }
 
 void shown_tab(shown_site *s, size_t at) {

@@ -21,7 +21,7 @@ typedef struct shown {
 
 typedef struct shown_site {
   site on;
-  char folder[FOLDER_BYTES], path[96];
+  char folder[FOLDER_BYTES], path[96]; /* folder: empty: of another site */
   vestry_sqlite *database;
   sqlite3 *writer, *reader, *other;
   vestry_sqlite_connection *attached[2];
@@ -40,6 +40,8 @@ void shown_text(sqlite3 *db, const char *sql, char text[SHOWN_TEXT_BYTES]);
  * options. */
 void shown_open_with(shown_site *s, const char *mode, const char *schema, vestry_sqlite_options options);
 void shown_open(shown_site *s, const char *schema, vestry_sqlite_level level);
+/* Open another site over the database of the first one, as another process does. It is closed before the first. */
+void shown_join(shown_site *s, const shown_site *first, vestry_sqlite_level level);
 void shown_close(shown_site *s);
 void shown_settle(shown_site *s);
 /* Open a page, and a tab that shows it. */

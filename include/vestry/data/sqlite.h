@@ -174,6 +174,15 @@ typedef struct vestry_sqlite_stats {
                                       rows or columns. The log reports the first one */
   uint64_t promoted_count;       /**< of recorded_count: the render looked up more than 64 keys of a table, so it is
                                       followed as one that has read any row of it */
+  size_t peers_count;            /**< other processes that follow the file, now (0 without WAL mode) */
+  uint64_t peer_commits_count;   /**< of other_commits_count: commits of attached connections in other processes whose
+                                      changed rows are known. The next four count commits whose rows are not known, so
+                                      that they are followed like those of a connection that is attached nowhere */
+  uint64_t peer_late_count;      /**< a process had announced the commit, and did not write its rows within a second */
+  uint64_t peer_lost_count;      /**< times that rows of several commits were overwritten before they were read */
+  uint64_t peer_rejected_count;  /**< the rows were damaged, or exceeded a bound */
+  uint64_t peer_unwritten_count; /**< commits of this process whose rows could not be written for others: no memory,
+                                      the disk is full, or more than 512 KiB of table names */
 } vestry_sqlite_stats;
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */

@@ -32,7 +32,8 @@ enum {
   MODE_AT = 18, /* 2: WAL */
   COUNTER_AT = 24,
   INDEX_WORD = 2,
-  MOMENT_MS = 1
+  MOMENT_MS = 1,
+  YIELD_MS = 50
 };
 
 /* Wake the thread that follows commits. Waking it costs a committing thread as much as a commit, so once is enough. */
@@ -110,6 +111,9 @@ vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
   vestry_err error = vsi_sqlite_frames_map(database->file, &index);
   if (!error && database->records)
     error = vsi_sqlite_frames_init(&database->frames, database->host, database->db, index);
+  if (!error && database->records && !database->peers)
+    error = vsi_sqlite_peers_create(database->host, database->db, &database->tables, database->frames.number,
+                                    &database->peers);
   if (error) return error;
   database->wal_index = index;
   vsi_sqlite_files_note(&database->files, database->db);
@@ -167,22 +171,27 @@ static void clear(vestry_sqlite_connection *connection) {
   connection->changer = 0;
   connection->has_changes = connection->is_seen = connection->changes_tabs = false;
   connection->is_sure = connection->is_mixed = connection->has_deleted = connection->has_others = false;
+  connection->has_removed = false;
   connection->trace.is_sampled = false;
   atomic_store_explicit(&connection->is_announced, false, memory_order_release); /* pairs with vsi_sqlite_settle */
 }
 
 void vsi_sqlite_forget(vestry_sqlite_connection *connection) {
+  vestry_sqlite *database = connection->database;
   if (connection->is_seen) {
-    refresh_readers(connection->database);
-    rouse(connection->database);
+    refresh_readers(database);
+    rouse(database);
   }
+  if (atomic_load_explicit(&connection->is_announced, memory_order_relaxed))
+    vsi_sqlite_peers_withdraw(database->peers, connection->announced.value);
   clear(connection);
 }
 
 /* Return the changes of a commit. Its tables are known unless there was no memory for them. The meaning of column
  * numbers depends on the generation of the schema; if that has passed, they are unknown. */
-static vsi_sqlite_commit commit_of(vestry_sqlite_connection *connection, bool is_doubtful) {
+static vsi_sqlite_commit commit_of(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence) {
   const vestry_sqlite *database = connection->database;
+  const bool is_doubtful = evidence == VSI_SQLITE_REACHED;
   vsi_sqlite_changes *changes = &connection->changes;
   const bool knows_tables =
       !is_doubtful && !changes->are_unknown && changes->uses.count &&
@@ -197,15 +206,20 @@ static vsi_sqlite_commit commit_of(vestry_sqlite_connection *connection, bool is
                              .keys = changes->keys,
                              .keys_count = changes->keys_count,
                              .at_ns = vestry_change_now_ns(database->pages),
+                             .has_removed = connection->has_removed,
+                             .is_rough = connection->topics.are_all,
                              .number = connection->announced.value,
                              .changes_tabs = connection->changes_tabs,
                              .is_doubtful = is_doubtful,
+                             .is_proven = evidence == VSI_SQLITE_COMMITTED,
+                             .is_touch = connection == database->writer,
                              .trace = connection->trace};
 }
 
 /* Follow a commit, or keep its changes until the thread has read it in the WAL, which is more precise about them. */
-static void add(vestry_sqlite_connection *connection, bool is_doubtful) {
+static void add(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence) {
   vestry_sqlite *database = connection->database;
+  const bool is_doubtful = evidence == VSI_SQLITE_REACHED;
   if (!database->records || (is_doubtful && !has_frames(database))) {
     if (connection->is_seen) {
       refresh_readers(database);
@@ -213,7 +227,7 @@ static void add(vestry_sqlite_connection *connection, bool is_doubtful) {
     }
     return;
   }
-  const vsi_sqlite_commit commit = commit_of(connection, is_doubtful);
+  const vsi_sqlite_commit commit = commit_of(connection, evidence);
   if (!has_frames(database)) {
     if (connection->topics.are_all)
       refresh_readers(database);
@@ -249,9 +263,9 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidenc
   const vestry_trace committed_in = connection->trace, *former = vestry_trace_enter(&committed_in);
   if (vsi_sqlite_topics_refresh(topics, database->pages, &database->seq)) /* a name that cannot be a topic */
     (void)vestry_refresh(database->pages, NULL, &database->seq);
-  add(connection, evidence == VSI_SQLITE_REACHED);
+  add(connection, evidence);
   (void)vestry_trace_enter(former);
-  if (evidence == VSI_SQLITE_COMMITTED) account(database, connection->announced);
+  if (evidence <= VSI_SQLITE_FOUND) account(database, connection->announced);
   if (evidence != VSI_SQLITE_REACHED) database->stats.commits_count++;
   clear(connection);
 }
@@ -272,7 +286,7 @@ static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, v
 static void publish_announced(vestry_sqlite *database, vsi_sqlite_number number) {
   vestry_sqlite_connection *connection = find_announced(database, number, true);
   if (connection) {
-    vsi_sqlite_publish(connection, VSI_SQLITE_COMMITTED);
+    vsi_sqlite_publish(connection, VSI_SQLITE_FOUND);
     return; /* other connections that announced it have committed nothing, and will find out */
   }
   while ((connection = find_announced(database, number, false))) vsi_sqlite_publish(connection, VSI_SQLITE_REACHED);
@@ -301,35 +315,53 @@ static vsi_sqlite_commit *take_made(vestry_sqlite *database, uint32_t number) {
   return found;
 }
 
-/* Refresh the states of tabs. If this process writes, the file pages to which states move are known; if another one
- * writes, only the written file pages are known. */
-static void follow_tabs(vestry_sqlite *database, const vsi_sqlite_commit *made, const vsi_sqlite_written *written) {
-  if (made) {
-    for (size_t i = 0; made->changes_tabs && i < written->pages_count; i++)
-      (void)vsi_sqlite_tab_pages_add(&database->tab_pages, written->pages[i]);
-    if (!made->is_doubtful) return;
-  }
+/* Refresh the states of tabs. If this process writes, or a peer, the file pages to which states move are known; if
+ * another one writes, only the written file pages are known.
+ *  is_own  this process wrote, perhaps; its states were refreshed as topics */
+static void follow_tabs(vestry_sqlite *database, const vsi_sqlite_commit *made, bool is_own) {
+  if (made->changes_tabs && !made->knows_pages)
+    atomic_store_explicit(&database->tabs_are_anywhere, true, memory_order_seq_cst);
+  for (size_t i = 0; made->changes_tabs && i < made->pages_count; i++)
+    (void)vsi_sqlite_tab_pages_add(&database->tab_pages, made->pages[i]);
+  if (is_own ? !made->is_doubtful : made->knows_tables && (!made->changes_tabs || made->is_touch)) return;
   atomic_fetch_add_explicit(&database->others, 1, memory_order_seq_cst);
   bool has_tab_page = atomic_load_explicit(&database->tabs_are_anywhere, memory_order_seq_cst);
-  for (size_t i = 0; !has_tab_page && i < written->pages_count; i++)
-    has_tab_page = vsi_sqlite_tab_pages_have(&database->tab_pages, written->pages[i]);
+  for (size_t i = 0; !has_tab_page && i < made->pages_count; i++)
+    has_tab_page = vsi_sqlite_tab_pages_have(&database->tab_pages, made->pages[i]);
   if (!has_tab_page) return;
   const vestry_change change = {
       .kind = VESTRY_REFRESH_TABLE, .name = VSI_SQLITE_TAB_TABLE, .at_ns = database->looked_ns};
   (void)vestry_refresh_for(database->pages, VSI_SQLITE_TABS_TOPIC, &change, &database->seq);
 }
 
-/* Follow a commit that was read in the WAL, with the changes that its connection has announced, if it is attached. */
-static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
-  vestry_sqlite *database = ctx;
-  publish_announced(database, (vsi_sqlite_number){written->number, true});
+/* Return the changes that a connection of this process has certainly committed under a number. NULL: none */
+static const vsi_sqlite_commit *find_made(const vestry_sqlite *database, uint32_t number) {
+  const vsi_sqlite_commit *at;
+  TAILQ_FOREACH(at, &database->made, in) {
+    if (at->number == number && !at->is_doubtful) return at;
+  }
+  return NULL;
+}
+
+/* Follow a commit that was read in the WAL, with the changes that its connection has announced, if it is attached, here
+ * or in a peer. OK | BUSY (a peer has not written the changes yet) */
+static vestry_err follow_commit(vestry_sqlite *database, const vsi_sqlite_written *written) {
+  vsi_sqlite_commit of_peer = {.at_ns = database->looked_ns};
+  const vestry_err error = find_made(database, written->number)
+                               ? VESTRY_NOT_FOUND
+                               : vsi_sqlite_peers_find(database->peers, written, &of_peer);
+  if (error == VESTRY_BUSY) return error;
   vsi_sqlite_commit *made = take_made(database, written->number);
-  vsi_sqlite_commit commit = made ? *made : (vsi_sqlite_commit){.at_ns = database->looked_ns};
-  const vestry_trace *former = vestry_trace_enter(made ? &made->trace : NULL);
-  follow_tabs(database, made, written);
+  const bool is_own = made && error; /* a doubtful commit that a peer has made is not this process's */
+  vsi_sqlite_commit commit = is_own ? *made : of_peer;
+  commit.is_whole |= made && made->is_whole;
+  const vestry_trace *former = vestry_trace_enter(is_own ? &made->trace : NULL);
   commit.knows_pages = true;
+  commit.has_inner = written->has_inner;
+  commit.is_rough |= written->moves_pages;
   commit.pages = written->pages;
   commit.pages_count = written->pages_count;
+  follow_tabs(database, &commit, is_own);
   if (written->has_schema || commit.is_whole) {
     refresh_readers(database);
     database->stats.whole_count++;
@@ -338,17 +370,107 @@ static void follow_commit(const vsi_sqlite_written *written, void *ctx) {
   }
   (void)vestry_trace_enter(former);
   vsi_free(database->host, made);
+  return VESTRY_OK;
+}
+
+/* Follow a commit that was overwritten before it was read, if a peer made it; otherwise refresh everything, which
+ * includes the lost commits after it. OK | BUSY (a peer has not written the changes yet) */
+static vestry_err follow_lost(vestry_sqlite *database, const vsi_sqlite_written *lost) {
+  vsi_sqlite_frames *frames = &database->frames;
+  vsi_sqlite_written found = *lost;
+  vsi_sqlite_commit commit = {.at_ns = database->looked_ns, .is_rough = frames->moves_pages};
+  const vestry_err error = find_made(database, lost->number)
+                               ? VESTRY_NOT_FOUND
+                               : vsi_sqlite_peers_find_lost(database->peers, &found, &commit);
+  if (error == VESTRY_BUSY) return error;
+  if (!error) {
+    vsi_sqlite_frames_found(frames, &found);
+    follow_tabs(database, &commit, false);
+    vsi_sqlite_index_commit(database->index, &commit);
+    return VESTRY_OK;
+  }
+  for (const vsi_sqlite_written *next; (next = vsi_sqlite_frames_at(frames, 1)) && next->is_lost;) {
+    vsi_sqlite_frames_remove(frames);
+    database->shared_count -= database->shared_count > 1; /* that one may not be shared yet */
+  }
+  refresh_readers(database);
+  database->stats.whole_count++;
+  return VESTRY_OK;
+}
+
+/* Load the columns of tables that this process has changed and never read, so that peers learn the rows next time. */
+static void know_tables(vestry_sqlite *database, const vsi_sqlite_commit *made) {
+  const uint32_t generation = atomic_load_explicit(&database->tables.generation, memory_order_relaxed);
+  vsi_sqlite_known known;
+  for (size_t i = 0; i < made->uses_count && made->knows_tables; i++)
+    if (!vsi_sqlite_tables_ask(&database->tables, made->uses[i].table, generation, &known))
+      (void)vsi_sqlite_reader_load(database->db, &database->tables, made->uses[i].table, generation);
+}
+
+/* Return whether to leave a commit to the thread of its connection, which will publish it in a moment: only then can
+ * its rows be shared with peers. A statement that was reset before its end is waited for in vain, for YIELD_MS. */
+static bool yields(vestry_sqlite *database, vsi_sqlite_number last) {
+  const vestry_sqlite_connection *at;
+  bool is_one_due = false;
+  if (!vsi_sqlite_peers_are_there(database->peers)) return false;
+  LIST_FOREACH(at, &database->connections, in) {
+    is_one_due |= atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->is_sure && at->has_changes &&
+                  (int32_t)(last.value - at->announced.value) >= 0;
+  }
+  if (!is_one_due) {
+    database->yielded_ns = 0;
+    return false;
+  }
+  const uint64_t now_ns = vsi_monotonic_ns();
+  if (!database->yielded_ns) database->yielded_ns = now_ns;
+  return now_ns - database->yielded_ns <= YIELD_MS * VSI_NS_PER_MS;
+}
+
+/* Write the changes of this process's commits, among those that were read, for peers. All of them are written before
+ * the first is followed, so that no process waits for another one that waits. */
+static vestry_err share_changes(vestry_sqlite *database) {
+  const vsi_sqlite_written *written;
+  for (; (written = vsi_sqlite_frames_at(&database->frames, database->shared_count)); database->shared_count++) {
+    const vsi_sqlite_number number = {written->number, true};
+    if (yields(database, number)) {
+      vsi_sqlite_peers_shared(database->peers, written->number - 1);
+      return VESTRY_BUSY;
+    }
+    publish_announced(database, number);
+    if (!vsi_sqlite_peers_are_there(database->peers)) continue;
+    const vsi_sqlite_commit *made = find_made(database, written->number);
+    if (!made || written->is_lost) continue;
+    if (made->is_proven) vsi_sqlite_peers_share(database->peers, made, written);
+    know_tables(database, made);
+  }
+  vsi_sqlite_peers_shared(database->peers, database->frames.number);
+  return VESTRY_OK;
 }
 
 /* Follow the commits up to the last number. OK | BUSY (try again later) */
 static vestry_err follow_wal(vestry_sqlite *database, uint32_t last) {
-  if (!has_frames(database) || database->frames.number == last) return VESTRY_OK;
-  database->looked_ns = vestry_change_now_ns(database->pages);
-  vestry_err error = vsi_sqlite_frames_read(&database->frames, follow_commit, database);
-  if (error != VESTRY_NOT_FOUND) return error;
-  refresh_readers(database);
-  database->stats.whole_count++;
-  return VESTRY_OK;
+  vestry_err error = VESTRY_OK;
+  if (!has_frames(database)) return VESTRY_OK;
+  if (database->frames.number != last) {
+    database->looked_ns = vestry_change_now_ns(database->pages);
+    error = vsi_sqlite_frames_read(&database->frames);
+  }
+  if (error == VESTRY_NOT_FOUND) {
+    database->shared_count = 0;
+    refresh_readers(database);
+    database->stats.whole_count++;
+    error = VESTRY_OK;
+  }
+  if (error) return error;
+  const vestry_err left = share_changes(database);
+  for (const vsi_sqlite_written *written; database->shared_count;) {
+    written = vsi_sqlite_frames_at(&database->frames, 0);
+    error = written->is_lost ? follow_lost(database, written) : follow_commit(database, written);
+    if (error) return error;
+    vsi_sqlite_frames_remove(&database->frames);
+    database->shared_count--;
+  }
+  return left;
 }
 
 /* ------------------------------------------------------------------------- commits of other connections ----------- */
@@ -392,6 +514,7 @@ static vestry_err read_quietly(vestry_sqlite *database, vsi_sqlite_number *ret_l
 vestry_err vsi_sqlite_look(vestry_sqlite *database) {
   vsi_sqlite_number last;
   vestry_err error = vsi_sqlite_counter(database, database->file, &last) ? VESTRY_OK : VESTRY_IO;
+  if (!error && yields(database, last)) return VESTRY_BUSY;
   if (!error && has_new(database, last)) {
     if (!last.is_wal) error = read_quietly(database, &last);
     if (!error) catch_up(database, last);
@@ -426,12 +549,13 @@ static void wait(vestry_sqlite *database, uint32_t ms, bool can_be_roused) {
 }
 
 /* Look for commits, and follow them without the lock, because that may take long. */
-static void look_and_follow(vestry_sqlite *database) {
+static vestry_err look_and_follow(vestry_sqlite *database) {
   uint64_t seq = 0;
-  (void)vsi_sqlite_look(database);
+  const vestry_err error = vsi_sqlite_look(database);
   vsi_mutex_unlock(&database->lock);
   vsi_sqlite_index_follow(database->index, &seq);
   vsi_mutex_lock(&database->lock);
+  return error;
 }
 
 /* Follow commits until the database is destroyed. Waking this thread costs a committing thread as much as a commit.
@@ -441,19 +565,24 @@ static void look_and_follow(vestry_sqlite *database) {
 void *vsi_sqlite_follow(void *ctx) {
   vestry_sqlite *database = ctx;
   uint64_t check_ns = 0;
+  vestry_err error = VESTRY_OK;
   vsi_mutex_lock(&database->lock);
   while (!database->is_over) {
-    wait(database, database->options.poll_ms, true);
+    if (error == VESTRY_BUSY && has_frames(database)) /* a peer, or a connection, needs a moment */
+      wait(database, MOMENT_MS, false);
+    else
+      wait(database, database->options.poll_ms, true);
     if (database->is_over) break;
     if (vsi_monotonic_ns() >= check_ns) {
       vsi_sqlite_miss_file(database);
+      vsi_sqlite_peers_check(database->peers);
       check_ns = vsi_monotonic_in_ms(database->options.poll_ms);
     }
-    look_and_follow(database);
+    error = look_and_follow(database);
     if (database->is_roused) {
       wait(database, MOMENT_MS, false);
       database->is_roused = false;
-      look_and_follow(database);
+      error = look_and_follow(database);
     }
     vsi_mutex_unlock(&database->lock);
     vsi_sqlite_tab_touch_all(database);

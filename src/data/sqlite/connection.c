@@ -201,6 +201,7 @@ static bool note_row(vestry_sqlite_connection *connection, const vsi_sqlite_row 
   if (connection->changer != changer)
     connection->changer = 0; /* begun in a render, continued outside: not of a render */
   connection->has_changes = true;
+  connection->has_removed |= row->operation != SQLITE_INSERT;
   if (database->records) vsi_sqlite_changes_row(&connection->changes, &database->tables, row);
   return changer;
 }
@@ -245,10 +246,10 @@ static int before_commit(void *ctx) {
   vestry_sqlite *database = connection->database;
   vsi_mutex_lock(&database->lock);
   settle_locked(connection);
-  if (vsi_sqlite_counter(database, connection->file, &connection->announced))
-    connection->announced.value++;
-  else
+  if (!vsi_sqlite_counter(database, connection->file, &connection->announced))
     database->is_lost = true;
+  else if (connection->announced.value++, connection->announced.is_wal)
+    vsi_sqlite_peers_announce(database->peers, connection->announced.value);
   connection->is_sure |= connection->has_deleted && !connection->has_others;
   if (!connection->is_sure) {
     connection->written = count_written(connection);

@@ -227,6 +227,7 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   if (database->is_observing) (void)vestry_pages_unobserve(database->pages, database);
   for (vsi_sqlite_commit *made; (made = TAILQ_FIRST(&database->made)) != NULL; vsi_free(database->host, made))
     TAILQ_REMOVE(&database->made, made, in);
+  vsi_sqlite_peers_destroy(database->peers);
   vsi_sqlite_index_destroy(database->index);
   vsi_sqlite_tables_finish(&database->tables);
   vsi_sqlite_frames_finish(&database->frames);
@@ -247,19 +248,21 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
   for (int waits = 0;; waits++) {
     vsi_mutex_lock(&database->lock);
     vsi_sqlite_miss_file(database);
+    if (!waits) vsi_sqlite_peers_check(database->peers);
     error = vsi_sqlite_look(database);
     uint64_t seq = database->seq;
     vsi_mutex_unlock(&database->lock);
     vsi_sqlite_index_follow(database->index, &seq);
     if (!error && ret_seq) *ret_seq = seq;
     if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) return error;
-    wait_a_moment(); /* another connection writes; never in WAL mode */
+    wait_a_moment(); /* another connection writes; in WAL mode: another process writes its changes */
   }
 }
 
 void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats) {
   vsi_mutex_lock(&database->lock);
   vestry_sqlite_stats stats = database->stats;
+  vsi_sqlite_peers_stats_get(database->peers, &stats);
   vsi_mutex_unlock(&database->lock);
   vsi_sqlite_index_stats_get(database->index, &stats);
   VSI_RESULT_GIVE(vestry_sqlite_stats, ret_stats, stats);

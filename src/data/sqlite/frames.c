@@ -14,8 +14,8 @@
  * Completeness is checked by counting. The index contains a number that increases by one with each commit, so between
  * two reads the frames must contain as many commits. When all of the WAL has been copied into the database, it is
  * restarted with other salts; the frames of the new WAL must then account for all commits since. If they do not, some
- * commits were in frames that were overwritten before they were read: these are lost. Every frame contains the salts of
- * its WAL, so a frame that is overwritten while it is read is detected. */
+ * commits were in frames that were overwritten before they were read: these are lost, and are the first ones. Every
+ * frame contains the salts of its WAL, so a frame that is overwritten while it is read is detected. */
 #include "data/sqlite/frames.h"
 
 #include "base/array.h"
@@ -34,7 +34,10 @@ enum {
   FRAME_HEAD_BYTES = 24,
   INDEX_BYTES = 32768,   /* the size that SQLite maps */
   PAGE_HEAD_BYTES = 100, /* of the first page of the database */
-  SCHEMA_AT = 40
+  SCHEMA_AT = 40,
+  LARGEST_ROOT_AT = 52, /* not 0: auto_vacuum */
+  INNER_OF_INDEX = 2,   /* first byte of such a page */
+  LOST_MOST = 4096
 };
 static const uint32_t version = 3007000;
 
@@ -115,9 +118,10 @@ static void go_to(vsi_sqlite_frames *frames, const head *h) {
  * page 1 shows the difference. OK | BUSY */
 static vestry_err begin_anew(vsi_sqlite_frames *frames) {
   head h;
-  int schema = 0;
+  int schema = 0, moves = 0;
   frames->knows_schema = !vsi_sqlite_ask(frames->db, "PRAGMA main.schema_version", NULL, &schema);
   if (frames->knows_schema) frames->schema = (uint32_t)schema;
+  frames->moves_pages = vsi_sqlite_ask(frames->db, "PRAGMA main.auto_vacuum", NULL, &moves) || moves;
   vestry_err error = read_head(frames->index, &h);
   if (!error) go_to(frames, &h);
   return error;
@@ -130,15 +134,17 @@ vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *
 }
 
 void vsi_sqlite_frames_finish(vsi_sqlite_frames *frames) {
+  vsi_free(frames->host, frames->commits);
   vsi_free(frames->host, frames->pages);
-  frames->pages = NULL;
+  *frames = (vsi_sqlite_frames){.host = frames->host};
 }
 
 /* --------------------------------------------------------------------------------------------------- reading ------ */
 
-static bool put_page(vsi_sqlite_frames *frames, size_t at, uint32_t page) {
-  if (VSI_ARRAY_RESERVE(frames->host, frames->pages, at, frames->pages_room, 1)) return false;
-  frames->pages[at] = page;
+static bool put_page(vsi_sqlite_frames *frames, vsi_sqlite_written *written, uint32_t page) {
+  if (VSI_ARRAY_RESERVE(frames->host, frames->pages, frames->pages_count, frames->pages_room, 1)) return false;
+  frames->pages[frames->pages_count++] = page;
+  written->pages_count++;
   return true;
 }
 
@@ -154,47 +160,78 @@ static bool read_first_page(vsi_sqlite_frames *frames, sqlite3_file *file, sqlit
   written->has_schema |= !frames->knows_schema || schema != frames->schema;
   frames->schema = schema;
   frames->knows_schema = true;
+  frames->moves_pages = vsi_sqlite_big_endian(bytes + LARGEST_ROOT_AT) != 0;
   return true;
 }
 
 /* Read one commit, which begins after frames->frame. */
 static bool read_commit(vsi_sqlite_frames *frames, sqlite3_file *file, const head *h, vsi_sqlite_written *written) {
   const uint32_t page_size = page_bytes(h), last = h->words[WORD_LAST_FRAME];
-  *written = (vsi_sqlite_written){.number = frames->number + 1};
+  *written = (vsi_sqlite_written){.number = frames->number + 1, .pages_from = frames->pages_count};
+  memcpy(written->salts, frames->salts, sizeof written->salts);
   for (bool is_end = false; !is_end; frames->frame++) {
-    unsigned char bytes[FRAME_HEAD_BYTES];
+    unsigned char bytes[FRAME_HEAD_BYTES + 1];
     sqlite3_int64 at = WAL_HEAD_BYTES + (sqlite3_int64)frames->frame * (page_size + FRAME_HEAD_BYTES);
     if (frames->frame == last || file->pMethods->xRead(file, bytes, sizeof bytes, at)) return false;
     if (memcmp(bytes + 8, &h->words[WORD_SALTS], 8) != 0) return false;
     uint32_t page = vsi_sqlite_big_endian(bytes);
     is_end = vsi_sqlite_big_endian(bytes + 4) != 0;
-    if (!page || !put_page(frames, written->pages_count++, page)) return false;
+    if (!page || !put_page(frames, written, page)) return false;
     if (page == 1 && !read_first_page(frames, file, at, written)) return false;
+    written->has_inner |= page > 1 && bytes[FRAME_HEAD_BYTES] == INNER_OF_INDEX;
+    for (int i = 0; i < 2; i++) written->checksum[i] = vsi_sqlite_big_endian(bytes + 16 + 4 * i);
   }
+  written->frame = frames->frame;
+  written->schema = frames->schema;
+  written->knows_schema = frames->knows_schema;
+  written->moves_pages = frames->moves_pages;
   frames->number++;
-  written->pages = frames->pages;
+  return true;
+}
+
+/* Insert the commits that were lost before those from `at` on. before: the commit before the first of them. */
+static bool insert_lost(vsi_sqlite_frames *frames, size_t at, uint32_t count, const vsi_sqlite_written *before) {
+  if (count > LOST_MOST || VSI_ARRAY_RESERVE(frames->host, frames->commits, frames->count, frames->room, count))
+    return false;
+  const size_t pages_from = at < frames->count ? frames->commits[at].pages_from : frames->pages_count;
+  memmove(frames->commits + at + count, frames->commits + at, (frames->count - at) * sizeof *frames->commits);
+  for (uint32_t i = 0; i < count; i++) {
+    frames->commits[at + i] = (vsi_sqlite_written){.is_lost = true};
+    if (!i) frames->commits[at] = *before;
+    frames->commits[at + i].number = before->number + i;
+    frames->commits[at + i].pages_from = pages_from;
+  }
+  frames->count += count;
+  frames->number += count;
+  for (size_t i = at + count; i < frames->count; i++) frames->commits[i].number += count;
   return true;
 }
 
 /* Read all commits up to the last frame of h. false: some are lost, or the WAL cannot be read. */
-static bool read_all(vsi_sqlite_frames *frames, const head *h, vsi_sqlite_written_fn fn, void *ctx) {
+static bool read_all(vsi_sqlite_frames *frames, const head *h) {
   sqlite3_file *file = NULL;
   if (sqlite3_file_control(frames->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) || !file || !file->pMethods)
     return false;
-  if (!has_salts(frames, h)) {
+  const vsi_sqlite_written before = {.number = frames->number + 1,
+                                     .salts = {frames->salts[0], frames->salts[1]},
+                                     .frame = frames->frame,
+                                     .schema = frames->schema,
+                                     .knows_schema = frames->knows_schema,
+                                     .is_lost = true};
+  const bool is_restarted = !has_salts(frames, h);
+  const size_t from = frames->count;
+  if (is_restarted) {
     frames->frame = 0;
     memcpy(frames->salts, &h->words[WORD_SALTS], sizeof frames->salts);
   }
-  /* More commits than remaining frames: some were in frames of the former WAL. In this case fn is not called. */
-  uint32_t commits_count = h->words[WORD_NUMBER] - frames->number;
-  if (frames->frame > h->words[WORD_LAST_FRAME] || commits_count > h->words[WORD_LAST_FRAME] - frames->frame)
-    return false;
-  vsi_sqlite_written written;
+  if (frames->frame > h->words[WORD_LAST_FRAME]) return false;
   while (frames->frame < h->words[WORD_LAST_FRAME]) {
-    if (!read_commit(frames, file, h, &written)) return false;
-    fn(&written, ctx);
+    if (VSI_ARRAY_RESERVE(frames->host, frames->commits, frames->count, frames->room, 1)) return false;
+    if (!read_commit(frames, file, h, &frames->commits[frames->count])) return false;
+    frames->count++;
   }
-  return frames->number == h->words[WORD_NUMBER];
+  const uint32_t lost_count = h->words[WORD_NUMBER] - frames->number;
+  return !lost_count || (is_restarted && insert_lost(frames, from, lost_count, &before));
 }
 
 /* Return whether the WAL was not restarted while it was read. If it was, a frame may have been overwritten during the
@@ -204,13 +241,58 @@ static bool is_still(const vsi_sqlite_frames *frames) {
   return !read_head(frames->index, &h) && has_salts(frames, &h);
 }
 
-vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames, vsi_sqlite_written_fn fn, void *ctx) {
+static void remove_all(vsi_sqlite_frames *frames) {
+  enum { KEPT_ROOM = 1 << 16 };
+  frames->first = frames->count = frames->pages_first = frames->pages_count = 0;
+  if (frames->pages_room + frames->room <= KEPT_ROOM) return;
+  vsi_free(frames->host, frames->commits);
+  vsi_free(frames->host, frames->pages);
+  frames->commits = NULL;
+  frames->pages = NULL;
+  frames->room = frames->pages_room = 0;
+}
+
+/* Move the commits that are not followed yet to the beginning, once these are fewer than the others. */
+static void compact(vsi_sqlite_frames *frames) {
+  if (frames->first <= frames->count / 2) return;
+  frames->count -= frames->first;
+  frames->pages_count -= frames->pages_first;
+  for (size_t i = 0; i < frames->count; i++) frames->commits[frames->first + i].pages_from -= frames->pages_first;
+  memmove(frames->commits, frames->commits + frames->first, frames->count * sizeof *frames->commits);
+  memmove(frames->pages, frames->pages + frames->pages_first, frames->pages_count * sizeof *frames->pages);
+  frames->first = frames->pages_first = 0;
+}
+
+vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames) {
   head h;
   vestry_err error = read_head(frames->index, &h);
   if (error) return error;
+  compact(frames);
   if (has_salts(frames, &h) && frames->frame == h.words[WORD_LAST_FRAME] && frames->number == h.words[WORD_NUMBER])
     return VESTRY_OK;
-  if (read_all(frames, &h, fn, ctx) && is_still(frames)) return VESTRY_OK;
+  if (read_all(frames, &h) && is_still(frames)) return VESTRY_OK;
+  remove_all(frames);
   if (begin_anew(frames)) go_to(frames, &h); /* later commits are read the next time */
   return VESTRY_NOT_FOUND;
+}
+
+const vsi_sqlite_written *vsi_sqlite_frames_at(vsi_sqlite_frames *frames, size_t at) {
+  if (at >= frames->count - frames->first) return NULL;
+  vsi_sqlite_written *written = &frames->commits[frames->first + at];
+  written->pages = frames->pages + written->pages_from; /* they move while more of them are read */
+  return written;
+}
+
+void vsi_sqlite_frames_remove(vsi_sqlite_frames *frames) {
+  frames->pages_first += frames->commits[frames->first++].pages_count;
+  if (frames->first == frames->count) remove_all(frames);
+}
+
+void vsi_sqlite_frames_found(vsi_sqlite_frames *frames, const vsi_sqlite_written *found) {
+  vsi_sqlite_written *next = frames->first + 1 < frames->count ? &frames->commits[frames->first + 1] : NULL;
+  if (!next || !next->is_lost) return;
+  memcpy(next->salts, found->salts, sizeof next->salts);
+  next->frame = found->frame;
+  next->schema = found->schema;
+  next->knows_schema = found->knows_schema;
 }

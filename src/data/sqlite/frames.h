@@ -9,21 +9,28 @@
 #include "base/memory.h"
 #include "vestry/error.h"
 
-/* One commit. */
+/* One commit. salts, frame and checksum identify it among all commits that were ever written to the file: the checksum
+ * covers the WAL up to its last frame. */
 typedef struct vsi_sqlite_written {
-  uint32_t number;       /* by which SQLite counts it */
-  const uint32_t *pages; /* valid during the call; a page may occur several times */
-  size_t pages_count;
-  bool has_schema; /* the schema has changed, or may have */
+  uint32_t number; /* by which SQLite counts it */
+  uint32_t salts[2], frame, checksum[2];
+  uint32_t schema;       /* the schema version after it */
+  const uint32_t *pages; /* until other commits are read; a page may occur several times */
+  size_t pages_from, pages_count;
+  bool knows_schema;
+  bool has_schema;  /* the schema has changed, or may have */
+  bool has_inner;   /* it wrote a file page of an index that is no leaf */
+  bool moves_pages; /* it may have moved file pages of any table (auto_vacuum) */
+  bool is_lost; /* it was overwritten before it was read: salts, frame and schema are of the commit before it; without
+                   knows_schema they are unknown, too */
 } vsi_sqlite_written;
 
 static inline uint32_t vsi_sqlite_big_endian(const unsigned char *at) {
   return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-typedef void (*vsi_sqlite_written_fn)(const vsi_sqlite_written *written, void *ctx);
-
-/* The position up to which the WAL was read. One thread at a time. */
+/* The position up to which the WAL was read, and the commits that were read and are not followed yet. One thread at a
+ * time. */
 typedef struct vsi_sqlite_frames {
   const vestry_host *host;
   sqlite3 *db;                    /* the library's own connection; no other thread uses it meanwhile */
@@ -32,9 +39,11 @@ typedef struct vsi_sqlite_frames {
   uint32_t frame;                 /* the last frame that was read */
   uint32_t salts[2];              /* of the WAL that contains that frame */
   uint32_t schema;                /* the schema version, if it is known */
-  bool knows_schema;
-  uint32_t *pages;
-  size_t pages_room;
+  bool knows_schema, moves_pages;
+  vsi_sqlite_written *commits; /* those before `first` are followed */
+  size_t first, count, room;
+  uint32_t *pages; /* of the commits, one after the other */
+  size_t pages_first, pages_count, pages_room;
 } vsi_sqlite_frames;
 
 /* Map the header of the WAL's index, through the file of a connection that has read in WAL mode. It is valid as long as
@@ -53,9 +62,16 @@ vestry_err vsi_sqlite_frames_extent(const _Atomic(uint32_t) *index, vsi_sqlite_e
 vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *host, sqlite3 *db,
                                   const _Atomic(uint32_t) *index);
 void vsi_sqlite_frames_finish(vsi_sqlite_frames *frames);
-/* Read the commits since the last call, in their order, up to the last one that all connections can see now.
- *  Returns  OK | BUSY (nothing was read, try again) | NOT_FOUND (some commits are lost: reading continues after them,
- *           and the calls of fn during this call are not reliable) */
-vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames, vsi_sqlite_written_fn fn, void *ctx);
+/* Read the commits since the last call, in their order, up to the last one that all connections can see now. If the WAL
+ * was restarted before some commits were read, these are lost.
+ *  Returns  OK | BUSY (nothing was read, try again) | NOT_FOUND (an unknown number of commits is lost: reading
+ *           continues after them, and no commit is left that was read before) */
+vestry_err vsi_sqlite_frames_read(vsi_sqlite_frames *frames);
+/* Return the commit at a position among those that are not followed yet; NULL: there are no more. */
+const vsi_sqlite_written *vsi_sqlite_frames_at(vsi_sqlite_frames *frames, size_t at);
+/* Remove the first commit. */
+void vsi_sqlite_frames_remove(vsi_sqlite_frames *frames);
+/* Note the salts, the frame and the schema of the first commit, which is lost, for the next one if it is lost, too. */
+void vsi_sqlite_frames_found(vsi_sqlite_frames *frames, const vsi_sqlite_written *found);
 
 #endif

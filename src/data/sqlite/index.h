@@ -22,7 +22,10 @@ typedef struct vsi_sqlite_commit {
   size_t keys_count;
   const uint32_t *pages;
   size_t pages_count;
-  uint64_t at_ns; /* when it was seen (vestry_change_now_ns); 0: unknown */
+  bool has_removed; /* rows were removed or updated; meaningful if the tables are known */
+  bool has_inner;   /* it wrote a file page of an index that is no leaf */
+  bool is_rough;    /* it may have written file pages of tables that it did not change */
+  uint64_t at_ns;   /* when it was seen (vestry_change_now_ns); 0: unknown */
   /* Of a copy, in its owner's list. */
   TAILQ_ENTRY(vsi_sqlite_commit) in;
   uint64_t order; /* in the index */
@@ -30,6 +33,8 @@ typedef struct vsi_sqlite_commit {
   uint32_t number;
   bool changes_tabs;
   bool is_doubtful;   /* it may belong to another connection */
+  bool is_proven;     /* its connection's own thread has found that it took place */
+  bool is_touch;      /* it only notes that states of tabs were read */
   vestry_trace trace; /* the trace of the transaction */
 } vsi_sqlite_commit;
 

@@ -9,9 +9,13 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
   vestry_sqlite_stats_get(database, &stats);
   static const char commits[] = "vestry_sqlite_commits";
   static const char records[] = "vestry_sqlite_renders_recorded";
+  static const char unknown[] = "vestry_sqlite_peer_rows_unknown";
   const vsi_metric_row rows[] = {
-      {commits, "Commits, by connection: attached, or others.", "by", "attached", 0, stats.commits_count},
-      {commits, NULL, "by", "others", 0, stats.other_commits_count},
+      {commits,
+       "Commits, by connection: attached, attached in another process whose changed rows are known, or others.", "by",
+       "attached", 0, stats.commits_count},
+      {commits, NULL, "by", "peers", 0, stats.peer_commits_count},
+      {commits, NULL, "by", "others", 0, stats.other_commits_count - stats.peer_commits_count},
       {"vestry_sqlite_commits_large", "Commits that changed too many rows to be followed by row.", NULL, NULL, 0,
        stats.large_commits_count},
       {"vestry_sqlite_refreshed", "Renders caused by commits.", NULL, NULL, 0, stats.refreshed_count},
@@ -26,7 +30,14 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
        stats.promoted_count},
       {"vestry_sqlite_recorded_bytes", "Bytes of the recorded read sets.", NULL, NULL, VESTRY_METRIC_GAUGE,
        stats.recorded_bytes},
-      {"vestry_sqlite_connections", "Attached connections.", NULL, NULL, VESTRY_METRIC_GAUGE, stats.connections_count}};
+      {"vestry_sqlite_connections", "Attached connections.", NULL, NULL, VESTRY_METRIC_GAUGE, stats.connections_count},
+      {"vestry_sqlite_peers", "Other processes that follow the file.", NULL, NULL, VESTRY_METRIC_GAUGE,
+       stats.peers_count},
+      {unknown, "Commits of attached connections whose rows another process did not learn, by reason.", "reason",
+       "late", 0, stats.peer_late_count},
+      {unknown, NULL, "reason", "lost", 0, stats.peer_lost_count},
+      {unknown, NULL, "reason", "rejected", 0, stats.peer_rejected_count},
+      {unknown, NULL, "reason", "unwritten", 0, stats.peer_unwritten_count}};
   return VSI_METRIC_ROWS_ADD(metrics, rows);
 }
 

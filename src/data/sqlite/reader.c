@@ -187,6 +187,8 @@ static bool take_indexed(sqlite3_stmt *row, void *ctx) {
   vsi_sqlite_columns *are = &((columns *)ctx)->are;
   int column = sqlite3_column_int(row, 0);
   bool is_partial = sqlite3_column_int(row, 1);
+  if (!sqlite3_column_int(row, 2) && column >= 0 && column < VSI_SQLITE_KEYED_COLUMNS)
+    are->first |= vsi_sqlite_column((size_t)column);
   if (is_partial || column < -1)
     are->always = VSI_SQLITE_ALL_COLUMNS; /* an expression of any columns */
   else if (column >= 0)
@@ -194,22 +196,22 @@ static bool take_indexed(sqlite3_stmt *row, void *ctx) {
   return true;
 }
 
-/* Load the columns of a table. OK | IO */
-static vestry_err load(vsi_sqlite_reader *reader, const char *table, uint32_t number, uint32_t generation) {
-  columns all = {.host = reader->host};
-  int result = query(reader->db,
-                     "SELECT name, hidden, pk, dflt_value IS NOT NULL FROM pragma_table_xinfo(?1, 'main') ORDER BY cid",
-                     table, take_column, &all);
+vestry_err vsi_sqlite_reader_load(sqlite3 *db, vsi_sqlite_tables *tables, uint32_t number, uint32_t generation) {
+  const char *table = vsi_sqlite_tables_name(tables, number);
+  columns all = {.host = tables->host};
+  int result =
+      query(db, "SELECT name, hidden, pk, dflt_value IS NOT NULL FROM pragma_table_xinfo(?1, 'main') ORDER BY cid",
+            table, take_column, &all);
   if (!result)
-    result = query(reader->db,
-                   "SELECT x.cid, l.partial FROM pragma_index_list(?1, 'main') l, pragma_index_xinfo(l.name, 'main') x "
-                   "WHERE x.key",
+    result = query(db,
+                   "SELECT x.cid, l.partial, x.seqno FROM pragma_index_list(?1, 'main') l, "
+                   "pragma_index_xinfo(l.name, 'main') x WHERE x.key",
                    table, take_indexed, &all);
   if (result || all.has_failed || !all.are.count) {
-    vsi_free(reader->host, all.are.names);
+    vsi_free(tables->host, all.are.names);
     return VESTRY_IO;
   }
-  vsi_sqlite_tables_set(reader->tables, number, generation, &all.are);
+  vsi_sqlite_tables_set(tables, number, generation, &all.are);
   return VESTRY_OK;
 }
 
@@ -397,7 +399,7 @@ static vestry_err take_root(vsi_sqlite_reader *reader, uint32_t root, uint32_t g
   vsi_sqlite_known known;
   vestry_err error = vsi_sqlite_tables_find(reader->tables, of.name, &number);
   if (!error && !vsi_sqlite_tables_ask(reader->tables, number, generation, &known))
-    error = load(reader, of.name, number, generation);
+    error = vsi_sqlite_reader_load(reader->db, reader->tables, number, generation);
   if (error) return error;
   for (const name *n = a->names; n && !a->is_rough; n = n->next)
     if (sqlite3_stricmp(n->table, of.name) == 0)

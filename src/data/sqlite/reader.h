@@ -32,6 +32,8 @@ void vsi_sqlite_reader_finish(vsi_sqlite_reader *reader);
 /* Record that a statement begins (SQLITE_TRACE_STMT). text: as in the trace: a comment if the statement runs inside of
  * another one. */
 void vsi_sqlite_reader_begins(vsi_sqlite_reader *reader, sqlite3_stmt *statement, const char *text);
+/* Load the columns of a table. OK | IO */
+vestry_err vsi_sqlite_reader_load(sqlite3 *db, vsi_sqlite_tables *tables, uint32_t number, uint32_t generation);
 /* The authorizer. */
 int vsi_sqlite_reader_authorize(vsi_sqlite_reader *reader, int action, const char *first, const char *second,
                                 const char *schema);

@@ -23,6 +23,7 @@
 #include "data/sqlite/files.h"
 #include "data/sqlite/frames.h"
 #include "data/sqlite/index.h"
+#include "data/sqlite/peers.h"
 #include "data/sqlite/reader.h"
 #include "data/sqlite/schema.h"
 #include "data/sqlite/statements.h"
@@ -78,8 +79,11 @@ struct vestry_sqlite {
   bool is_over;
   bool is_roused; /* the thread must check, or has just checked and will check again */
   vsi_sqlite_frames frames;
-  vsi_sqlite_commit_list made;        /* commits of attached connections that are not followed yet */
-  uint64_t looked_ns;                 /* start of the last check, as the time of other connections' commits */
+  size_t shared_count;         /* commits of frames whose changes peers can read */
+  vsi_sqlite_peers *peers;     /* NULL: not in WAL mode, or no memory */
+  uint64_t yielded_ns;         /* since when checks leave commits to the threads of their connections; 0: they do not */
+  vsi_sqlite_commit_list made; /* commits of attached connections that are not followed yet */
+  uint64_t looked_ns;          /* start of the last check, as the time of other connections' commits */
   const _Atomic(uint32_t) *wal_index; /* header of the WAL's index; NULL: not in WAL mode, which db then keeps */
   LIST_HEAD(, vestry_sqlite_connection) connections;
   vsi_sqlite_number seen;                     /* all commits up to this one are accounted for */
@@ -112,6 +116,7 @@ struct vestry_sqlite_connection {
   bool is_sure;                /* it certainly changes a byte of the file */
   bool has_deleted;            /* a row was deleted, or reported as deleted */
   bool has_others;             /* a row was inserted or updated, or reported so */
+  bool has_removed;            /* a row was deleted or updated */
   bool is_mixed;               /* it writes another file, too */
   vestry_trace trace;          /* of the commit, for any thread that follows it; not sampled: none */
   _Atomic(bool) is_announced;  /* its commit has begun, and is not published yet */
@@ -147,9 +152,15 @@ vestry_err vsi_sqlite_counter_open(vestry_sqlite *database);
 
 /* How certain it is that an announced commit took place.
  * COMMITTED  it took place, under its number
+ * FOUND      the same, but found by another thread than that of its connection
  * STANDING   it took place, and the number does not change
  * REACHED    its number is reached, by this commit or by that of another connection; both are assumed */
-typedef enum vsi_sqlite_evidence { VSI_SQLITE_COMMITTED, VSI_SQLITE_STANDING, VSI_SQLITE_REACHED } vsi_sqlite_evidence;
+typedef enum vsi_sqlite_evidence {
+  VSI_SQLITE_COMMITTED,
+  VSI_SQLITE_FOUND,
+  VSI_SQLITE_STANDING,
+  VSI_SQLITE_REACHED
+} vsi_sqlite_evidence;
 /* Refresh the topics of an announced commit, and follow its changes, or let the thread follow them. */
 void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence);
 /* Discard a transaction that did not take place, before another one begins. */
@@ -160,7 +171,7 @@ void vsi_sqlite_refresh_all(vestry_sqlite *database);
 /* The same, and account for all commits up to this one. */
 void vsi_sqlite_begin_anew(vestry_sqlite *database, vsi_sqlite_number last);
 /* Refresh for commits that are not accounted for, and queue them in the index, to be followed without the lock. OK |
- * BUSY | IO */
+ * BUSY (try again after a moment) | IO */
 vestry_err vsi_sqlite_look(vestry_sqlite *database);
 /* Log once that a path of the database's files leads to another file now, or to none. */
 void vsi_sqlite_miss_file(vestry_sqlite *database);

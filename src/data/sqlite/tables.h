@@ -71,6 +71,7 @@ typedef struct vsi_sqlite_columns {
   uint32_t count;
   bool is_made;    /* some columns are generated: rows have them at other positions */
   uint64_t always; /* columns by which its rows are sorted somewhere; each reader counts as reading them */
+  uint64_t first;  /* those that come first in a key or an index: rows can be looked up by them */
   uint64_t filled; /* columns with a default: NULL is reported for rows from before the column */
 } vsi_sqlite_columns;
 
@@ -93,6 +94,7 @@ typedef struct vsi_sqlite_tables {
   const vestry_host *host;
   uint32_t max_changes_count;   /* CHANGES_MAX; less in tests. Set before any connection is attached */
   _Atomic(uint32_t) generation; /* of the schema */
+  _Atomic(bool) has_peers;      /* other processes render, and what they have read is unknown here (peers.c) */
   vsi_mutex lock;               /* guards all below */
   vsi_sqlite_table **tables;    /* by number */
   size_t count, room;
@@ -118,7 +120,8 @@ typedef struct vsi_sqlite_known {
   uint64_t read, filled, keyed;
   uint32_t columns_count;
 } vsi_sqlite_known;
-/* Get the data of a table. false: unknown; ret_known then has that meaning. */
+/* Get the data of a table. If there are peers, all its columns are read, and rows are looked up by all columns by which
+ * that is possible. false: unknown; ret_known then has that meaning. */
 bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, vsi_sqlite_known *ret_known);
 
 #endif

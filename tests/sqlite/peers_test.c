@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/* Several processes that follow one file, and exchange the rows of their commits. Two sites in this process stand
+ * for two processes: each has a separate open side file, whose locks are separate, too. The oracle has real processes,
+ * and kills them. */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "data/sqlite/sqlite.h"
+#include "sqlite/level.h"
+#include "sqlite/shown.h"
+
+static const char channels[] = "CREATE TABLE message(channel INT, id INT, body, likes INT DEFAULT 0, "
+                               "PRIMARY KEY(channel, id)) WITHOUT ROWID;"
+                               "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 39) "
+                               "INSERT INTO message SELECT i / 4, i % 4, 'x', 0 FROM n;"
+                               "CREATE TABLE other(x); INSERT INTO other VALUES(0)";
+/* All of them are on one file page. */
+static const char first[] = "SELECT id FROM message WHERE channel = 1 ORDER BY id DESC LIMIT 2";
+static const char eighth[] = "SELECT id FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 2";
+static const char insert[] = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
+
+/* Two sites over one file: here is followed in the tests, there commits. */
+typedef struct pair {
+  shown_site there, here;
+  size_t one, eight;
+  char side[110];
+} pair;
+
+static void open_pair(pair *p, vestry_sqlite_level level) {
+  shown_open(&p->there, channels, level);
+  shown_join(&p->here, &p->there, level);
+  snprintf(p->side, sizeof p->side, "%s-vestry", p->there.path);
+  p->one = shown_watch(&p->here, first);
+  p->eight = shown_watch(&p->here, eighth);
+  shown_settle(&p->there); /* notices the other one */
+}
+
+static void close_pair(pair *p) {
+  shown_close(&p->here);
+  shown_close(&p->there);
+}
+
+/* Commit there, and write the rows. */
+static void commit_there(pair *p, const char *sql) {
+  shown_run(p->there.writer, sql);
+  shown_settle(&p->there);
+}
+
+/* Commit there twice, because the columns of a table are not known before its first change. */
+static void commit_known(pair *p) {
+  commit_there(p, "UPDATE message SET likes = 3 WHERE channel = 5 AND id = 1");
+  (void)shown_renders(&p->here, p->one);
+  (void)shown_renders(&p->here, p->eight);
+}
+
+static void assert_shown(pair *p, unsigned one, unsigned eight) {
+  assert_int_equal(shown_renders(&p->here, p->one), one);
+  assert_int_equal(shown_renders(&p->here, p->eight), eight);
+}
+
+/* capability: D22 */
+static void commit_of_a_peer_renders_only_the_pages_of_its_rows(void **state) {
+  (void)state;
+  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
+    pair p;
+    open_pair(&p, (vestry_sqlite_level)level);
+    commit_known(&p);
+    assert_int_equal(shown_stats(&p.here).peers_count, 1);
+    commit_there(&p, insert);
+    assert_shown(&p, 0, 1);
+    assert_string_equal(p.here.all[p.eight].text, "1000 3 ");
+    commit_there(&p, "UPDATE message SET likes = 4 WHERE channel = 8"); /* a column that nobody has read */
+    assert_shown(&p, 0, 0);
+    commit_there(&p, "DELETE FROM message WHERE channel = 1 AND id = 3");
+    assert_shown(&p, 1, 0);
+    assert_int_equal(shown_stats(&p.here).peer_commits_count, 4);
+    assert_int_equal(shown_stats(&p.here).other_commits_count, 4);
+    assert_int_equal(shown_stats(&p.there).other_commits_count, 0);
+    close_pair(&p);
+  }
+}
+
+/* capability: D22 */
+static void commit_of_a_stranger_between_those_of_peers_is_followed(void **state) {
+  (void)state;
+  pair p;
+  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+  commit_known(&p);
+  shown_run(p.there.writer, "INSERT INTO message VALUES(2, 1000, 'x', 0)");
+  shown_run(p.there.other, insert);
+  shown_run(p.there.writer, "INSERT INTO message VALUES(2, 1001, 'x', 0)");
+  shown_run(p.here.writer, "INSERT INTO message VALUES(3, 1000, 'x', 0)");
+  shown_settle(&p.there);
+  assert_shown(&p, 1, 1); /* the stranger's rows are unknown */
+  assert_string_equal(p.here.all[p.eight].text, "1000 3 ");
+  assert_int_equal(shown_stats(&p.here).peer_commits_count, 3);
+  commit_there(&p, "INSERT INTO message VALUES(2, 1002, 'x', 0)");
+  assert_shown(&p, 0, 0);
+  close_pair(&p);
+}
+
+/* Wait until the database's thread does not look any more for the last commit; the next time it does in a minute. */
+static void wait_for_rest(vestry_sqlite *database) {
+  for (bool is_roused = true; is_roused; sched_yield()) {
+    vsi_mutex_lock(&database->lock);
+    is_roused = database->is_roused;
+    vsi_mutex_unlock(&database->lock);
+  }
+}
+
+/* A peer has announced a commit, and is stopped. */
+static void stopped_peer_delays_once(void **state) {
+  (void)state;
+  pair p;
+  vsi_sqlite_number last;
+  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+  commit_known(&p);
+  wait_for_rest(p.there.database);
+  vsi_mutex_lock(&p.there.database->lock);
+  assert_true(vsi_sqlite_counter(p.there.database, p.there.database->file, &last));
+  vsi_sqlite_peers_announce(p.there.database->peers, last.value + 5);
+  vsi_mutex_unlock(&p.there.database->lock);
+  for (int i = 0; i < 3; i++) {
+    shown_run(p.here.other, i ? "DELETE FROM message WHERE channel = 8 AND id = 1000" : insert);
+    assert_int_equal(shown_renders(&p.here, p.eight), 1);
+    assert_int_equal(shown_stats(&p.here).peer_late_count, 1);
+    if (i == 1) shown_run(p.here.other, insert);
+    if (i == 1) assert_int_equal(shown_renders(&p.here, p.eight), 1);
+  }
+  assert_int_equal(p.here.on.th.log_lines, 1);
+  close_pair(&p);
+}
+
+/* A record of the same number, of a commit that was lost, must not hide another commit. */
+static void record_of_another_commit_is_not_used(void **state) {
+  (void)state;
+  for (int wrong = 0; wrong < 5; wrong++) {
+    pair p;
+    open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+    commit_known(&p);
+    vestry_sqlite *there = p.there.database;
+    wait_for_rest(there);
+    shown_run(p.there.other, insert);
+    vsi_mutex_lock(&there->lock);
+    assert_int_equal(vsi_sqlite_frames_read(&there->frames), VESTRY_OK);
+    vsi_sqlite_written written = *vsi_sqlite_frames_at(&there->frames, 0);
+    if (wrong == 1) written.checksum[1]++;
+    if (wrong == 2) written.salts[0]++;
+    if (wrong == 3) written.frame++;
+    if (wrong == 4) written.schema++;
+    vsi_sqlite_use use = {.columns = VSI_SQLITE_ALL_COLUMNS, .column = VSI_SQLITE_ANY_ROW};
+    assert_int_equal(vsi_sqlite_tables_find(&there->tables, "other", &use.table), VESTRY_OK);
+    const vsi_sqlite_commit lie = {.knows_tables = true, .uses = &use, .uses_count = 1};
+    vsi_sqlite_peers_share(there->peers, &lie, &written);
+    vsi_sqlite_peers_shared(there->peers, written.number);
+    vsi_mutex_unlock(&there->lock);
+    assert_shown(&p, wrong ? 1 : 0, wrong ? 1 : 0); /* the one that is bound to the commit is believed */
+    close_pair(&p);
+  }
+}
+
+static void damage(const char *path, off_t at, size_t len) {
+  char noise[512];
+  memset(noise, 0x5a, sizeof noise);
+  int fd = open(path, O_WRONLY);
+  assert_true(fd >= 0);
+  assert_int_equal(pwrite(fd, noise, len, at), len);
+  close(fd);
+}
+
+static void damaged_records_and_heads_hide_nothing(void **state) {
+  (void)state;
+  enum { HEADS = 64, RING = 4096 };
+  for (int of_head = 0; of_head < 2; of_head++) {
+    pair p;
+    open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+    commit_there(&p, insert);
+    damage(p.side, of_head ? HEADS + 8 : RING + 20, 30);
+    assert_shown(&p, 1, 1);
+    assert_true(shown_stats(&p.here).peer_rejected_count >= 1);
+    assert_int_equal(shown_stats(&p.here).peer_commits_count, 0);
+    assert_int_equal(p.here.on.th.log_lines, 1);
+    commit_known(&p); /* what is written later is read again */
+    commit_there(&p, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
+    assert_shown(&p, 0, 1);
+    close_pair(&p);
+  }
+}
+
+static void cut_side_file_hides_nothing(void **state) {
+  (void)state;
+  for (off_t len = 0; len < 5000; len += 1100) {
+    pair p;
+    open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+    commit_there(&p, insert);
+    assert_int_equal(truncate(p.side, len), 0);
+    assert_shown(&p, 1, 1);
+    assert_string_equal(p.here.all[p.eight].text, "1000 3 ");
+    commit_there(&p, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
+    assert_int_equal(shown_renders(&p.here, p.eight), 1);
+    close_pair(&p);
+  }
+}
+
+static void removed_side_file_is_made_again(void **state) {
+  (void)state;
+  for (int is_replaced = 0; is_replaced < 2; is_replaced++) {
+    pair p;
+    open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+    commit_known(&p);
+    assert_int_equal(unlink(p.side), 0);
+    if (is_replaced) { /* by a file that is none */
+      FILE *file = fopen(p.side, "w");
+      assert_non_null(file);
+      fputs("a text that somebody has written there, longer than the header that is expected", file);
+      fclose(file);
+    }
+    shown_settle(&p.there);
+    shown_settle(&p.here);
+    shown_settle(&p.there);
+    char begins[7] = "";
+    int fd = open(p.side, O_RDONLY);
+    assert_int_equal(read(fd, begins, 6), 6);
+    assert_string_equal(begins, "vestry");
+    close(fd);
+    commit_known(&p);
+    commit_there(&p, insert);
+    assert_shown(&p, 0, 1);
+    close_pair(&p);
+  }
+}
+
+/* Others may write it, who may not write the database. */
+static void side_file_with_more_rights_is_not_used(void **state) {
+  (void)state;
+  shown_site there, here;
+  char side[110];
+  shown_open(&there, channels, VESTRY_SQLITE_FILE_PAGES);
+  snprintf(side, sizeof side, "%s-vestry", there.path);
+  assert_int_equal(chmod(side, 0666), 0);
+  assert_int_equal(chmod(there.path, 0600), 0);
+  shown_join(&here, &there, VESTRY_SQLITE_FILE_PAGES);
+  assert_int_equal(here.on.th.log_lines, 1);
+  assert_non_null(strstr(here.on.th.last_log, "rights"));
+  size_t eight = shown_watch(&here, eighth), one = shown_watch(&here, first);
+  shown_settle(&there);
+  assert_int_equal(shown_stats(&here).peers_count, 0);
+  shown_run(there.writer, insert);
+  assert_int_equal(shown_renders(&here, eight), 1);
+  assert_int_equal(shown_renders(&here, one), 1);
+  assert_int_equal(here.on.th.log_lines, 1);
+  shown_close(&here);
+  shown_close(&there);
+}
+
+static void side_file_has_the_rights_of_the_database(void **state) {
+  (void)state;
+  for (int i = 0; i < 2; i++) {
+    shown_site s;
+    struct stat side, file;
+    char path[110];
+    const mode_t was = umask(i ? 0 : 077);
+    shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
+    umask(was);
+    snprintf(path, sizeof path, "%s-vestry", s.path);
+    assert_int_equal(stat(path, &side), 0);
+    assert_int_equal(stat(s.path, &file), 0);
+    assert_int_equal(side.st_mode & 0777, file.st_mode & 0666);
+    shown_close(&s);
+  }
+}
+
+/* Other processes have all places. */
+static void process_without_a_place_learns_rows(void **state) {
+  (void)state;
+  shown_site there, here;
+  char side[110];
+  shown_open(&there, channels, VESTRY_SQLITE_FILE_PAGES);
+  snprintf(side, sizeof side, "%s-vestry", there.path);
+  int fd = open(side, O_RDWR);
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (1 << 30) + 1, .l_len = 15};
+  assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+  shown_join(&here, &there, VESTRY_SQLITE_FILE_PAGES);
+  assert_non_null(strstr(here.on.th.last_log, "16 places"));
+  size_t eight = shown_watch(&here, eighth), one = shown_watch(&here, first);
+  shown_settle(&there);
+  for (int i = 0; i < 2; i++) { /* the first one makes the table known */
+    shown_run(there.writer, i ? insert : "UPDATE message SET likes = 3 WHERE channel = 5 AND id = 1");
+    shown_settle(&there);
+    unsigned renders = shown_renders(&here, eight), of_one = shown_renders(&here, one);
+    if (i) assert_int_equal(renders, 1);
+    if (i) assert_int_equal(of_one, 0);
+  }
+  shown_run(here.writer, "INSERT INTO message VALUES(8, 1001, 'x', 0)"); /* nobody learns these rows */
+  shown_settle(&here);
+  shown_settle(&there);
+  assert_int_equal(shown_stats(&there).peer_commits_count, 0);
+  close(fd);
+  shown_settle(&here);
+  shown_settle(&there);
+  shown_run(here.writer, "INSERT INTO message VALUES(8, 1002, 'x', 0)");
+  shown_settle(&here);
+  shown_settle(&there);
+  assert_int_equal(shown_stats(&there).peer_commits_count, 1);
+  shown_close(&here);
+  shown_close(&there);
+}
+
+/* The ring of the second place begins behind the limit. */
+static void full_disk_hides_nothing(void **state) {
+  (void)state;
+  pair p;
+  struct rlimit was, little;
+  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+  size_t there = shown_watch(&p.there, eighth);
+  commit_known(&p);
+  shown_settle(&p.here);
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+  little = was;
+  little.rlim_cur = 200 << 10;
+  void (*former)(int) = signal(SIGXFSZ, SIG_IGN);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+  shown_run(p.here.writer, insert);
+  shown_settle(&p.here);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+  (void)signal(SIGXFSZ, former);
+  assert_int_equal(shown_stats(&p.here).peer_unwritten_count, 1);
+  assert_int_equal(p.here.on.th.log_lines, 1);
+  assert_int_equal(shown_renders(&p.there, there), 1);
+  assert_string_equal(p.there.all[there].text, "1000 3 ");
+  close_pair(&p);
+}
+
+/* More was written than a ring has room for, before this process looked. */
+static void overwritten_records_hide_nothing(void **state) {
+  (void)state;
+  pair p;
+  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+  commit_known(&p);
+  commit_there(&p, "UPDATE other SET x = 1"); /* its columns are known from now on */
+  (void)shown_renders(&p.here, p.eight);
+  commit_there(&p, insert);
+  for (int i = 0; i < 60; i++)
+    commit_there(&p, "INSERT INTO other(rowid) WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE "
+                     "i < 999) SELECT (SELECT max(rowid) FROM other) + 2 + 2 * i FROM n");
+  assert_int_equal(shown_renders(&p.here, p.eight), 1);
+  assert_string_equal(p.here.all[p.eight].text, "1000 3 ");
+  assert_true(shown_stats(&p.here).peer_lost_count >= 1);
+  (void)shown_renders(&p.here, p.one);
+  commit_there(&p, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
+  assert_shown(&p, 0, 1);
+  close_pair(&p);
+}
+
+/* The WAL is restarted before this process has read it. */
+/* capability: D22 */
+static void commits_overwritten_in_the_wal_are_followed_by_their_records(void **state) {
+  (void)state;
+  for (int has_stranger = 0; has_stranger < 2; has_stranger++) {
+    pair p;
+    open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+    commit_known(&p);
+    const uint64_t whole_count = shown_stats(&p.here).whole_count;
+    for (int i = 0; i < 3; i++) {
+      if (has_stranger && i == 1) shown_run(p.there.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
+      commit_there(&p, i ? "INSERT INTO other VALUES(1)" : insert);
+      commit_there(&p, "PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+    commit_there(&p, "UPDATE message SET likes = 4 WHERE channel = 5 AND id = 1");
+    assert_shown(&p, has_stranger ? 1 : 0, 1);
+    assert_string_equal(p.here.all[p.eight].text, has_stranger ? "1001 1000 " : "1000 3 ");
+    assert_int_equal(shown_stats(&p.here).whole_count, whole_count + (has_stranger ? 1 : 0));
+    assert_int_equal(shown_stats(&p.here).peer_commits_count, has_stranger ? 3 : 5);
+    commit_there(&p, "DELETE FROM message WHERE channel = 8 AND id = 1000");
+    assert_shown(&p, 0, 1);
+    close_pair(&p);
+  }
+}
+
+/* capability: D22 */
+static void peer_that_joins_later_and_one_that_leaves_are_noticed(void **state) {
+  (void)state;
+  pair p;
+  shown_site third;
+  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+  shown_join(&third, &p.there, VESTRY_SQLITE_FILE_PAGES);
+  shown_settle(&p.there);
+  shown_settle(&p.here);
+  assert_int_equal(shown_stats(&p.here).peers_count, 2);
+  commit_known(&p);
+  for (int i = 0; i < 2; i++) {
+    shown_run(third.writer, i ? insert : "UPDATE message SET likes = 5 WHERE channel = 5 AND id = 1");
+    shown_settle(&third);
+    if (i) assert_shown(&p, 0, 1);
+    (void)shown_renders(&p.here, p.one);
+    (void)shown_renders(&p.here, p.eight);
+  }
+  shown_close(&third);
+  shown_settle(&p.here);
+  assert_int_equal(shown_stats(&p.here).peers_count, 1);
+  commit_there(&p, "DELETE FROM message WHERE channel = 8 AND id = 1000");
+  assert_shown(&p, 0, 1);
+  assert_int_equal(access(p.side, F_OK), 0);
+  char side[110];
+  memcpy(side, p.side, sizeof side);
+  shown_close(&p.here);
+  shown_close(&p.there);
+  assert_int_not_equal(access(side, F_OK), 0); /* the last one removes it */
+}
+
+/* capability: D22 */
+static void schema_of_a_peer_changes_everything_once(void **state) {
+  (void)state;
+  pair p;
+  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+  commit_known(&p);
+  commit_there(&p, "ALTER TABLE message ADD COLUMN more; UPDATE message SET more = 1 WHERE channel = 2");
+  assert_shown(&p, 1, 1);
+  commit_known(&p);
+  commit_there(&p, "INSERT INTO message VALUES(8, 1000, 'x', 0, 1)");
+  assert_shown(&p, 0, 1);
+  close_pair(&p);
+}
+
+static void rollback_journal_has_no_side_file(void **state) {
+  (void)state;
+  shown_site s;
+  char side[110];
+  shown_open_with(&s, "DELETE", channels, (vestry_sqlite_options){.level = VESTRY_SQLITE_DEFAULT});
+  snprintf(side, sizeof side, "%s-vestry", s.path);
+  assert_int_not_equal(access(side, F_OK), 0);
+  assert_int_equal(shown_stats(&s).peers_count, 0);
+  shown_close(&s);
+}
+
+int main(void) {
+  level_begin();
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(commit_of_a_peer_renders_only_the_pages_of_its_rows),
+      cmocka_unit_test(commit_of_a_stranger_between_those_of_peers_is_followed),
+      cmocka_unit_test(stopped_peer_delays_once),
+      cmocka_unit_test(record_of_another_commit_is_not_used),
+      cmocka_unit_test(damaged_records_and_heads_hide_nothing),
+      cmocka_unit_test(cut_side_file_hides_nothing),
+      cmocka_unit_test(removed_side_file_is_made_again),
+      cmocka_unit_test(side_file_with_more_rights_is_not_used),
+      cmocka_unit_test(side_file_has_the_rights_of_the_database),
+      cmocka_unit_test(process_without_a_place_learns_rows),
+      cmocka_unit_test(full_disk_hides_nothing),
+      cmocka_unit_test(overwritten_records_hide_nothing),
+      cmocka_unit_test(commits_overwritten_in_the_wal_are_followed_by_their_records),
+      cmocka_unit_test(peer_that_joins_later_and_one_that_leaves_are_noticed),
+      cmocka_unit_test(schema_of_a_peer_changes_everything_once),
+      cmocka_unit_test(rollback_journal_has_no_side_file),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
