@@ -32,6 +32,22 @@
  * sets. A render that ends meanwhile compares its reads with the commit that is being followed, or has begun after it,
  * and its set is current as of this commit. Commits behind it in the queue will concern that set.
  *
+ * Tables of a commit of a stranger. If the tables of a commit are unknown, it refreshes the sets with a file page that
+ * it wrote, and void sets whose data may be on such a file page. For this, the index knows the owners of each file
+ * page: the tables whose renders have read it, and those whose commits, with known tables, wrote it. The data of a void
+ * set are on file pages that its render has read, or on file pages that later commits of one of its tables wrote,
+ * because SQLite writes each file page to which it moves rows. (A table that shares a bit with another one, and a file
+ * page that shares an entry, only add owners.) So a void set is refreshed if it has read a table that owns a file page
+ * which the commit wrote. There are three exceptions:
+ * - If a row is removed from an inner file page of an index, its place is taken by the row before it. A row that does
+ *   not exist, between the two, would then be found on a leaf that was not written. Therefore, void sets of tables
+ *   with such a removal are also refreshed if the owner of a file page is uncertain: this process has neither read nor
+ *   written it, or a stranger has written it.
+ * - With auto_vacuum, and by a statement that changes something other than rows, a commit moves data of tables that it
+ *   does not change. It makes all tables owners of what it writes.
+ * - Sets whose file pages were never known are refreshed by each commit of a stranger.
+ * A commit of a stranger adds no owner: it refreshes each set whose data it moves.
+ *
  * A commit that arrives while a render runs is kept until the render ends, and is then compared with its reads, so the
  * order of the two does not matter. If there are too many such commits, the render runs again.
  *
@@ -47,6 +63,7 @@
  *     wide         plan without keys: any row of each of its tables. Many renders share the set of a wide plan
  *     untracked    set that depends on data that cannot be tracked, so every commit concerns it
  *     whole        commit that concerns every render that has read the database
+ *     stranger     connection that is attached in no process, so that the tables of its commits are unknown
  *
  * Locks: that of the index is locked before that of the pages. */
 #include "data/sqlite/index.h"
@@ -60,6 +77,7 @@
 #include "data/sqlite/sets.h"
 
 enum {
+  OWNERS = 1 << 14, /* other file pages share an entry */
   RECENT_MAX = 1024,
   RECENT_BYTES = 4 << 20,
   PATIENCE = 64,
@@ -91,8 +109,9 @@ struct vsi_sqlite_index {
   unsigned done;                 /* by this thread since it has the lock */
   uint64_t seq;                  /* of the last refresh */
   vsi_sqlite_read mark;          /* in the list that is followed */
-  uint64_t marked;               /* the last commit that wrote a file page of a set */
-  uint64_t walked;               /* the last commit that refreshed all void sets */
+  uint64_t void_tables;          /* tables of sets that may be void; here and below each table is a bit */
+  uint64_t uprooted_tables;      /* tables whose indexes have lost rows of inner file pages */
+  uint64_t owners[OWNERS];       /* by file page: tables whose renders have read it, or whose commits wrote it */
   bool is_full;                  /* there is no room for sets; this was logged */
   size_t running;                /* number of running renders */
   vsi_sqlite_commit_list recent; /* commits that running renders may have missed */
@@ -125,6 +144,53 @@ static reads reads_of_set(const set *s) {
   return (reads){&s->reads->is, sizeof *s->reads, s->uses_count, s->is_all || s->is_untracked};
 }
 
+/* ------------------------------------------------------------------------------------------------ strangers ------- */
+
+enum { TABLE_BITS = 63 };
+static const uint64_t all_tables = (UINT64_C(1) << TABLE_BITS) - 1, of_stranger = UINT64_C(1) << TABLE_BITS;
+
+static uint64_t bit_of(uint32_t table) {
+  return UINT64_C(1) << table % TABLE_BITS;
+}
+
+/* Return the bits of the tables of reads. */
+static uint64_t bits_of(const reads *r) {
+  uint64_t bits = r->are_all || !r->count ? all_tables : 0;
+  const vsi_sqlite_use *use = r->uses;
+  for (size_t i = 0; i < r->count; i++, use = (const vsi_sqlite_use *)((const char *)use + r->stride))
+    bits |= bit_of(use->table);
+  return bits;
+}
+
+static uint64_t *owners_of(vsi_sqlite_index *index, uint32_t number) {
+  return &index->owners[number % OWNERS];
+}
+
+/* Note that a render has read file pages. */
+static void note_read(vsi_sqlite_index *index, const plan *p) {
+  const reads of = reads_of_plan(p);
+  const uint64_t tables = p->is_exact ? bits_of(&of) : 0;
+  for (uint32_t i = 0; i < p->pages_count; i++) *owners_of(index, p->pages[i]) |= tables;
+}
+
+/* Note that a commit has written file pages. Returns the tables that it may have changed. Page 1 has no rows. */
+static uint64_t note_written(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
+  const bool is_of_stranger = !commit->knows_tables && !commit->is_of_render;
+  bool is_uncertain = false;
+  uint64_t tables = commit->knows_tables || is_of_stranger ? 0 : all_tables;
+  for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++) tables |= bit_of(commit->uses[i].table);
+  if (commit->has_removed && commit->has_inner) index->uprooted_tables |= tables;
+  const uint64_t added = is_of_stranger ? of_stranger : commit->is_rough ? all_tables : tables;
+  for (size_t i = 0; i < commit->pages_count; i++) {
+    uint64_t *owners = owners_of(index, commit->pages[i]);
+    if (commit->pages[i] == 1) continue;
+    is_uncertain |= !*owners || *owners & of_stranger;
+    if (is_of_stranger) tables |= *owners;
+    *owners |= added;
+  }
+  return is_of_stranger && is_uncertain ? tables | index->uprooted_tables : tables;
+}
+
 /* Return whether a commit concerns reads, considering only tables. */
 static bool matches_tables(const vsi_sqlite_commit *commit, const reads *r) {
   return !commit->knows_tables || r->are_all ||
@@ -148,11 +214,16 @@ static verdict judge_plan(const vsi_sqlite_commit *commit, const plan *p) {
   return p->is_exact ? INVALIDATE : NOTHING;
 }
 
-/* Do the same for a set, whose file pages the commit has marked. A set that is not ranged need not be invalidated. */
-static verdict judge_set(const vsi_sqlite_sets *sets, const vsi_sqlite_commit *commit, const set *s) {
+/* Do the same for a set, whose file pages the commit has marked. A set that is not ranged need not be invalidated.
+ *  tables  that the commit may have changed, as far as void sets are concerned */
+static verdict judge_set(const vsi_sqlite_sets *sets, const vsi_sqlite_commit *commit, uint64_t tables, const set *s) {
   const reads of = reads_of_set(s);
   if (commit->is_whole) return REFRESH;
-  if (s->is_exact && sets->all_written <= s->since && !vsi_sqlite_set_written(s, s->since)) return NOTHING;
+  const bool knows_pages = sets->all_written <= s->since;
+  if (s->is_exact && knows_pages && !vsi_sqlite_set_written(s, s->since)) return NOTHING;
+  if (!commit->knows_tables && knows_pages && s->pages_count && !(bits_of(&of) & tables) &&
+      !vsi_sqlite_set_written(s, sets->commits - 1))
+    return NOTHING;
   if (!commit->is_of_render && matches_tables(commit, &of)) return REFRESH;
   return s->is_exact && s->is_ranged ? INVALIDATE : NOTHING;
 }
@@ -230,6 +301,7 @@ typedef struct refreshes {
   vsi_sqlite_index *index;
   const vsi_sqlite_commit *commit;
   uint64_t order;   /* of the commit */
+  uint64_t tables;  /* that it may have changed, as bits */
   uint32_t named;   /* the table whose name it is */
   const char *name; /* NULL: none yet */
 } refreshes;
@@ -274,7 +346,7 @@ static void refresh(refreshes *r, set *s) {
 /* Judge a set, which may be removed from all lists meanwhile; no other set is. */
 static void follow_set(refreshes *r, set *s) {
   if (s->since == r->order) return; /* it was refreshed, or its render has begun later */
-  const verdict is = judge_set(&r->index->sets, r->commit, s);
+  const verdict is = judge_set(&r->index->sets, r->commit, r->tables, s);
   if (is == INVALIDATE) vsi_sqlite_sets_invalidate(&r->index->sets, s);
   if (is == REFRESH) refresh(r, s);
 }
@@ -370,7 +442,8 @@ static void follow_pages(refreshes *r) {
   for (size_t i = 0; i < r->commit->pages_count; i++) {
     page *found = vsi_sqlite_sets_page(sets, r->commit->pages[i]);
     if (found && found->written != r->order) {
-      r->index->marked = found->written = r->order;
+      found->written = r->order;
+      r->index->void_tables |= *owners_of(r->index, found->number);
       found->refs++;
       follow_places(r, &found->sets, NULL);
       vsi_sqlite_page_release(sets, found);
@@ -380,16 +453,16 @@ static void follow_pages(refreshes *r) {
 }
 
 /* Judge the sets that are found by tables. If the tables or keys of the commit are unknown, these are all sets, except
- * if no set can be void. */
+ * if no set of its tables can be void, or has read a file page that it wrote. */
 static void follow_tables(refreshes *r) {
   vsi_sqlite_index *index = r->index;
   const vsi_sqlite_commit *commit = r->commit;
-  bool needs_all = !commit->knows_tables && (index->sets.coarse_count || index->marked > index->walked);
+  bool needs_all = !commit->knows_tables && (index->sets.coarse_count || index->void_tables & r->tables & all_tables);
   for (size_t i = 0; i < commit->uses_count && commit->knows_tables && !needs_all; i++)
     needs_all = exceeds_keys(r, &commit->uses[i]);
   if (needs_all) {
     follow_all(r);
-    if (!commit->knows_tables) index->walked = r->order;
+    if (!commit->knows_tables) index->void_tables &= ~r->tables;
     return;
   }
   for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++) follow_table(r, &commit->uses[i]);
@@ -401,7 +474,11 @@ static void follow_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *comm
   const vestry_trace *former = vestry_trace_enter(commit->trace.is_sampled ? &commit->trace : NULL);
   index->is_following = true;
   remember(index, commit);
-  if (!commit->knows_pages) index->sets.all_written = r.order;
+  r.tables = note_written(index, commit);
+  if (!commit->knows_pages) {
+    index->sets.all_written = r.order;
+    index->void_tables = all_tables;
+  }
   if (commit->is_whole || (!commit->knows_pages && index->sets.ranged_count)) {
     follow_all(&r);
   } else {
@@ -546,6 +623,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
   lock(index);
   const uint64_t refused = index->sets.refused_count;
+  note_read(index, &p);
   const verdict is = judge_recent(index, &p, recording->begun, &change);
   set *s = vsi_sqlite_sets_place(&index->sets, &p);
   const bool becomes = becomes_full(index, index->sets.refused_count != refused);

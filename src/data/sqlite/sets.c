@@ -242,7 +242,7 @@ static void link_reads(sets *s, set *of) {
     }
   }
   if (!of->is_exact && untracked_place(of)) insert(&s->untracked, &untracked_place(of)->in);
-  if (!of->is_exact && of != s->everything) s->coarse_count++;
+  if (!of->is_exact && !of->pages_count && of != s->everything) s->coarse_count++;
 }
 
 static void unlink_reads(sets *s, set *of) {
@@ -257,7 +257,7 @@ static void unlink_reads(sets *s, set *of) {
     }
   }
   if (!of->is_exact && untracked_place(of)) take_out(&untracked_place(of)->in);
-  if (!of->is_exact && of != s->everything) s->coarse_count--;
+  if (!of->is_exact && !of->pages_count && of != s->everything) s->coarse_count--;
 }
 
 static bool is_found_by_pages(const set *s) {

@@ -95,7 +95,7 @@ typedef struct vsi_sqlite_sets {
   size_t tables_count;
   vsi_sqlite_links untracked; /* places of the sets that every commit concerns */
   vsi_sqlite_set *everything; /* depends on everything; used when there is no room for a more precise set */
-  size_t coarse_count;        /* sets that do not depend on file pages, other than `everything` */
+  size_t coarse_count;        /* sets whose file pages were never known, other than `everything` */
   size_t ranged_count;        /* ranged sets that depend on their file pages */
   bool is_walked;             /* vsi_sqlite_sets_next is called for all sets */
   uint64_t numbers;           /* of sets */

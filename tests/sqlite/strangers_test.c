@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* Commits of connections that are attached in no process, after commits that have moved rows of pages to other file
+ * pages without rendering the pages. */
+#include "sqlite/level.h"
+#include "sqlite/shown.h"
+
+static const char channels[] = "CREATE TABLE message(channel INT, id INT, body, likes INT DEFAULT 0, "
+                               "PRIMARY KEY(channel, id)) WITHOUT ROWID;"
+                               "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 3999) "
+                               "INSERT INTO message SELECT i / 400, i % 400, hex(zeroblob(40)), 0 FROM n;"
+                               "CREATE TABLE other(x); CREATE TABLE name(id INTEGER PRIMARY KEY, text)";
+static const char first[] = "SELECT id FROM message WHERE channel = 1 ORDER BY id DESC LIMIT 2";
+static const char eighth[] = "SELECT id FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 2";
+
+/* Rows of other keys were inserted until file pages were split, so rows of each page may have moved. */
+/* capability: D22 */
+static void commit_of_another_program_renders_no_moved_page_of_another_table(void **state) {
+  (void)state;
+  static const char grow[] = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99) "
+                             "INSERT INTO message SELECT 5, 5000 + i, hex(zeroblob(400)), 0 FROM n";
+  for (int of_same = 0; of_same < 2; of_same++) {
+    shown_site s;
+    shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
+    size_t one = shown_watch(&s, first), eight = shown_watch(&s, eighth);
+    shown_run(s.writer, grow);
+    assert_int_equal(shown_renders(&s, one), 0);
+    assert_int_equal(shown_renders(&s, eight), 0);
+    shown_run(s.other, of_same ? "INSERT INTO message VALUES(5, 9000, 'x', 0)" : "INSERT INTO other VALUES(1)");
+    assert_int_equal(shown_renders(&s, one), of_same);
+    assert_int_equal(shown_renders(&s, eight), of_same);
+    shown_run(s.other, "INSERT INTO name VALUES(1, 'x')");
+    assert_int_equal(shown_renders(&s, eight), 0);
+    shown_run(s.other, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+    assert_int_equal(shown_renders(&s, eight), 1);
+    assert_string_equal(s.all[eight].text, "1000 399 ");
+    (void)shown_renders(&s, one);
+    shown_close(&s);
+  }
+}
+
+/* A row is removed from an inner page of the tree, and the one before it takes its place. Rows between the two, which
+ * do not exist yet, then belong on a leaf that was neither read nor written. */
+/* capability: D22 */
+static void place_of_an_absent_row_that_moves_to_an_unread_file_page_is_followed(void **state) {
+  (void)state;
+  enum { PAGES = SHOWN_MOST };
+  char queries[PAGES][80], sql[120];
+  shown_site s;
+  shown_open_with(&s, "DELETE",
+                  "PRAGMA page_size = 512; PRAGMA journal_mode = WAL; CREATE TABLE place(k INTEGER PRIMARY KEY, x) "
+                  "WITHOUT ROWID; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) "
+                  "INSERT INTO place SELECT i * 10, hex(zeroblob(35)) FROM n",
+                  (vestry_sqlite_options){.level = VESTRY_SQLITE_FILE_PAGES});
+  for (int i = 0; i < PAGES; i++) { /* one row in six is on an inner page */
+    const int removed = 1000 + 710 * i, absent = removed - 5;
+    snprintf(queries[i], sizeof queries[i], "SELECT count(*) FROM place WHERE k = %d", absent);
+    size_t page = shown_watch(&s, queries[i]);
+    snprintf(sql, sizeof sql, "DELETE FROM place WHERE k = %d", removed);
+    shown_run(s.writer, sql);
+    assert_int_equal(shown_renders(&s, page), 0);
+    snprintf(sql, sizeof sql, "INSERT INTO place VALUES(%d, 'x')", absent);
+    shown_run(s.other, sql);
+    assert_int_equal(shown_renders(&s, page), 1);
+    assert_string_equal(s.all[page].text, "1 ");
+  }
+  shown_close(&s);
+}
+
+int main(void) {
+  level_begin();
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(commit_of_another_program_renders_no_moved_page_of_another_table),
+      cmocka_unit_test(place_of_an_absent_row_that_moves_to_an_unread_file_page_is_followed),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
