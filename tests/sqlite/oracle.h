@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The oracle's worlds: random schemas, random pages over them, and random commits by several connections, attached
- * and not, and by another process. oracle_test.c judges. A world's seed determines all random choices. Choices
+ * and not, and by other processes. oracle_test.c judges. A world's seed determines all random choices. Choices
  * within renders use a separate generator, so that commits do not depend on renders. */
 #ifndef TESTS_SQLITE_ORACLE_H
 #define TESTS_SQLITE_ORACLE_H
@@ -35,7 +35,7 @@ typedef enum oracle_who {
   ORACLE_OTHER,  /* not attached */
   ORACLE_TRUTH,  /* not attached; never writes */
   ORACLE_CONNECTIONS,
-  ORACLE_PROCESS = ORACLE_CONNECTIONS /* another process */
+  ORACLE_PROCESS = ORACLE_CONNECTIONS /* another process, or one of two */
 } oracle_who;
 
 /* The way in which the database is followed. */
@@ -51,6 +51,7 @@ typedef enum oracle_kind {
 typedef enum oracle_step {
   ORACLE_OF_ATTACHED,
   ORACLE_OF_OTHERS,
+  ORACLE_OF_PEERS, /* processes that follow the database, too */
   ORACLE_OF_SEVERAL,
   ORACLE_OF_SCHEMA, /* and file maintenance: VACUUM, checkpoints, pragmas */
   ORACLE_STEPS
@@ -91,6 +92,7 @@ typedef struct oracle_world {
   bool has_temporary; /* TEMP tables and views, and an attached file */
   bool has_virtual;
   bool has_process;
+  bool has_peers;    /* two processes, which follow the database, are killed, and whose side file is harmed */
   bool has_failures; /* reads fail at random, and the pages' clock steps; with a separate generator */
   bool is_bounded;   /* the bounds of the memory for reads and changes are so small that they are reached */
   bool without_rowid[ORACLE_TABLES];
@@ -138,11 +140,12 @@ uint64_t oracle_ask(sqlite3 *db, const oracle_query *query, sqlite3_stmt **kept)
 /* Record the statement for the report of a missed refresh. */
 void oracle_note(oracle_world *w, const char *sql);
 
-/* ---- oracle_process.c: another process, which runs statements ------- */
+/* ---- oracle_process.c: other processes, which run statements ------- */
 
 void oracle_process_start(void); /* first of all, before SQLite is used */
 void oracle_process_stop(void);
-void oracle_process_open(const char *path);
+/* is_peer: two processes, each of which follows the file, and may be killed by any later call. seed: of such choices */
+void oracle_process_open(const char *path, bool is_peer, uint64_t seed);
 void oracle_process_close(void);
 bool oracle_process_run(const char *sql);
 /* Step the statement once, and reset it. */

@@ -315,7 +315,9 @@ oracle_step oracle_commit(oracle_world *w) {
   unsigned how = chance(100);
   w->last_count = 0;
   oracle_note(w, names[who]);
-  oracle_step is = who < ORACLE_OTHER ? ORACLE_OF_ATTACHED : ORACLE_OF_OTHERS;
+  oracle_step is = who < ORACLE_OTHER                      ? ORACLE_OF_ATTACHED
+                   : who == ORACLE_PROCESS && w->has_peers ? ORACLE_OF_PEERS
+                                                           : ORACLE_OF_OTHERS;
   if (how < 45) {
     oracle_change(w, who);
   } else if (how < 58) {

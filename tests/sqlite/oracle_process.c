@@ -1,17 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* The process is forked before threads and SQLite exist. A message consists of an operation, a length and that many
- * bytes; the answer is one byte. The process ends when the socket is closed. */
+/* Other processes. A process is forked before threads and SQLite exist, and does nothing but fork the process that
+ * serves operations, again and again, because that one may be killed. A message consists of an operation, a length and
+ * that many bytes; the answer is one byte. Both processes end when the socket is closed. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/random.h"
 #include "sqlite/oracle.h"
 
-enum operation { OPEN, CLOSE, RUN, STEP };
+enum operation { OPEN, OPEN_ATTACHED, CLOSE, RUN, STEP, NAME };
+enum { PROCESSES = 2, READY = 2 };
 
-static int socket_fd = -1;
-static pid_t process;
+typedef struct process {
+  int socket_fd;
+  pid_t forker, server; /* server: once it has opened a file */
+} process;
+
+static process all[PROCESSES];
+static unsigned open_count; /* processes of this world */
+static bool are_peers;      /* they follow the database themselves, and are killed */
+static uint64_t state;      /* of random choices */
+static char path_now[96];
+
+/* ------------------------------------------------------------------------------------------- in the processes ----- */
 
 static bool read_all(int from, void *bytes, size_t len) {
   for (size_t at = 0; at < len;) {
@@ -22,6 +39,35 @@ static bool read_all(int from, void *bytes, size_t len) {
   return true;
 }
 
+/* A process that follows the file, as an instance of an application would. It shows nothing. */
+typedef struct follower {
+  sqlite3 *db;
+  vestry *v;
+  vestry_pages *pages;
+  vestry_sqlite *database;
+  vestry_sqlite_connection *attached;
+} follower;
+
+static bool follow(follower *f, const char *path) {
+  static vestry_host quiet;
+  const vestry_sqlite_options options = {.path = path, .poll_ms = 1};
+  quiet = *vestry_host_default();
+  quiet.log = NULL;
+  return !vestry_create(&(vestry_options){.host = &quiet, .threads_count = VESTRY_THREADS_NONE}, &f->v) &&
+         !vestry_pages_create(f->v, NULL, &f->pages) && !vestry_sqlite_create(f->pages, &options, &f->database) &&
+         !vestry_sqlite_attach(f->database, f->db, &f->attached);
+}
+
+static bool end_following(follower *f) {
+  if (f->attached) vestry_sqlite_detach(f->attached);
+  vestry_sqlite_destroy(f->database);
+  vestry_pages_destroy(f->pages);
+  vestry_destroy(f->v);
+  const bool is_closed = !sqlite3_close(f->db);
+  *f = (follower){.db = NULL};
+  return is_closed;
+}
+
 static bool step(sqlite3 *db, const char *sql) {
   sqlite3_stmt *statement = NULL;
   if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL)) return false;
@@ -30,71 +76,159 @@ static bool step(sqlite3 *db, const char *sql) {
   return result == SQLITE_ROW || result == SQLITE_DONE;
 }
 
+static bool operate(follower *f, enum operation operation, const char *text) {
+  bool is_done = false;
+  switch (operation) {
+  case OPEN:
+  case OPEN_ATTACHED:
+    if (operation == OPEN_ATTACHED) (void)vestry_sqlite_record_pages();
+    is_done = !sqlite3_open(text, &f->db);
+    sqlite3_exec(f->db, "PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 100", NULL,
+                 NULL, NULL);
+    return is_done && (operation == OPEN || follow(f, text));
+  case CLOSE: return end_following(f);
+  case RUN:
+    is_done = !sqlite3_exec(f->db, text, NULL, NULL, NULL);
+    if (!sqlite3_get_autocommit(f->db)) sqlite3_exec(f->db, "ROLLBACK", NULL, NULL, NULL);
+    return is_done;
+  case STEP: return step(f->db, text);
+  case NAME: break;
+  }
+  return false;
+}
+
+/* Serve until the socket is closed. */
 static void serve_operations(int to) {
-  sqlite3 *db = NULL;
+  follower f = {.db = NULL};
   struct {
     uint32_t operation, len;
   } head;
-  char text[4096];
-  while (read_all(to, &head, sizeof head) && head.len < sizeof text && read_all(to, text, head.len)) {
+  char text[4096], answer = READY;
+  while (write(to, &answer, 1) == 1 && read_all(to, &head, sizeof head) && head.len < sizeof text &&
+         read_all(to, text, head.len)) {
+    const pid_t is = getpid();
     text[head.len] = '\0';
-    char answer = 0;
-    switch ((enum operation)head.operation) {
-    case OPEN:
-      answer = !sqlite3_open(text, &db);
-      sqlite3_exec(db, "PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 100", NULL,
-                   NULL, NULL);
-      break;
-    case CLOSE:
-      answer = !sqlite3_close(db);
-      db = NULL;
-      break;
-    case RUN:
-      answer = !sqlite3_exec(db, text, NULL, NULL, NULL);
-      if (!sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-      break;
-    case STEP: answer = step(db, text); break;
-    }
-    if (write(to, &answer, 1) != 1) break;
+    if (head.operation == NAME && write(to, &is, sizeof is) != (ssize_t)sizeof is) break;
+    answer = operate(&f, (enum operation)head.operation, text);
   }
   _exit(0);
 }
 
-static bool send_operation(enum operation operation, const char *text) {
-  char bytes[4200], answer;
+static void fork_servers(int to) {
+  int status = 0;
+  do {
+    const pid_t server = fork();
+    if (server == 0) serve_operations(to);
+    if (server < 0 || waitpid(server, &status, 0) != server) break;
+    char unread[256]; /* what the killed process has not received */
+    while (recv(to, unread, sizeof unread, MSG_DONTWAIT) > 0) continue;
+  } while (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  _exit(WIFSIGNALED(status));
+}
+
+/* ------------------------------------------------------------------------------------------------ in the test ----- */
+
+static char answer_of(const process *p) {
+  char answer;
+  assert_true(read_all(p->socket_fd, &answer, 1));
+  return answer;
+}
+
+static void ask(const process *p, enum operation operation, const char *text) {
+  char bytes[4200];
   const uint32_t head[2] = {operation, (uint32_t)strlen(text)};
   assert_true(sizeof head + head[1] <= sizeof bytes);
   memcpy(bytes, head, sizeof head);
   memcpy(bytes + sizeof head, text, head[1]);
-  assert_int_equal(write(socket_fd, bytes, sizeof head + head[1]), sizeof head + head[1]);
-  assert_true(read_all(socket_fd, &answer, 1));
-  return answer;
+  assert_int_equal(write(p->socket_fd, bytes, sizeof head + head[1]), sizeof head + head[1]);
 }
 
 void oracle_process_start(void) {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends)) abort();
-  process = fork();
-  if (process == 0) {
-    close(ends[0]);
-    serve_operations(ends[1]);
+  for (int i = 0; i < PROCESSES; i++) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) abort();
+    all[i].forker = fork();
+    if (all[i].forker == 0) {
+      for (int j = 0; j < i; j++) close(all[j].socket_fd);
+      close(ends[0]);
+      fork_servers(ends[1]);
+    }
+    if (all[i].forker < 0) abort();
+    close(ends[1]);
+    all[i].socket_fd = ends[0];
+    if (read(ends[0], &(char){0}, 1) != 1) abort(); /* it is ready */
   }
-  if (process < 0) abort();
-  close(ends[1]);
-  socket_fd = ends[0];
 }
 
 void oracle_process_stop(void) {
-  close(socket_fd);
-  (void)waitpid(process, NULL, 0);
+  for (int i = 0; i < PROCESSES; i++) close(all[i].socket_fd);
+  for (int i = 0; i < PROCESSES; i++) (void)waitpid(all[i].forker, NULL, 0);
 }
 
-void oracle_process_open(const char *path) {
-  assert_true(send_operation(OPEN, path));
+static void open_file(process *p) {
+  ask(p, NAME, "");
+  assert_true(read_all(p->socket_fd, &p->server, sizeof p->server));
+  assert_int_equal(answer_of(p), 0);
+  ask(p, are_peers ? OPEN_ATTACHED : OPEN, path_now);
+  assert_int_equal(answer_of(p), 1);
+}
+
+void oracle_process_open(const char *path, bool is_peer, uint64_t seed) {
+  snprintf(path_now, sizeof path_now, "%s", path);
+  state = seed;
+  are_peers = is_peer;
+  open_count = is_peer ? PROCESSES : 1;
+  for (unsigned i = 0; i < open_count; i++) open_file(&all[i]);
 }
 
 void oracle_process_close(void) {
-  assert_true(send_operation(CLOSE, ""));
+  for (unsigned i = 0; i < open_count; i++) {
+    ask(&all[i], CLOSE, "");
+    assert_int_equal(answer_of(&all[i]), 1);
+  }
+}
+
+/* Kill a process at any moment of an operation, and let its successor open the file. */
+static bool kill_within(process *p) {
+  for (volatile uint64_t spins = random_below(&state, 2) * random_below(&state, 200000); spins; spins--) continue;
+  assert_int_equal(kill(p->server, SIGKILL), 0);
+  bool is_done = false;
+  for (char answer; (answer = answer_of(p)) != READY;) is_done = answer;
+  open_file(p);
+  return is_done;
+}
+
+/* Do to the side file what others can do. */
+static void harm_side_file(void) {
+  char side[120], noise[600];
+  struct stat is = {.st_size = 0};
+  snprintf(side, sizeof side, "%s-vestry", path_now);
+  int fd = -1;
+  switch (random_below(&state, 7)) {
+  case 0: (void)unlink(side); return;
+  case 1: (void)!truncate(side, (off_t)random_below(&state, 9000)); return;
+  case 2:
+    (void)unlink(side);
+    fd = open(side, O_WRONLY | O_CREAT, 0600);
+    break;
+  case 3: (void)chmod(side, random_below(&state, 2) ? 0600 : 0666); return;
+  default: fd = open(side, O_WRONLY); break;
+  }
+  if (fd < 0) return;
+  for (size_t i = 0; i < sizeof noise; i++) noise[i] = (char)random_below(&state, 256);
+  (void)fstat(fd, &is);
+  const off_t last = is.st_size - (off_t)random_below(&state, sizeof noise); /* about the last record of a process */
+  (void)!pwrite(fd, noise, 1 + random_below(&state, sizeof noise),
+                random_below(&state, 3) && last > 0 ? last : (off_t)random_below(&state, 300));
+  close(fd);
+}
+
+static bool send_operation(enum operation operation, const char *text) {
+  process *p = &all[random_below(&state, open_count)];
+  ask(p, operation, text);
+  const bool is_done = are_peers && !random_below(&state, 25) ? kill_within(p) : answer_of(p) == 1;
+  if (are_peers && !random_below(&state, 30)) harm_side_file();
+  return is_done;
 }
 
 bool oracle_process_run(const char *sql) {

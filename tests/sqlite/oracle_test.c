@@ -20,7 +20,8 @@ typedef enum circumstances { USUAL, LOOKED, BOUNDED } circumstances;
 
 static const char *const kind_names[ORACLE_KINDS] = {"pages", "tables", "tables, rollback journal",
                                                      "tables, exclusive"};
-static const char *const step_names[ORACLE_STEPS] = {"of attached ones", "of others", "of several", "of the schema"};
+static const char *const step_names[ORACLE_STEPS] = {"of attached ones", "of others", "of peers", "of several",
+                                                     "of the schema"};
 
 typedef struct tally {
   uint64_t commits, changed, rendered, missed, refreshed_whole;

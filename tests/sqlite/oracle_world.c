@@ -189,7 +189,7 @@ static void open_files(oracle_world *w) {
     else
       w->db[i] = w->db[0];
   }
-  if (w->has_process) oracle_process_open(w->path);
+  if (w->has_process) oracle_process_open(w->path, w->has_peers, state_of_failures);
   oracle_schema_make(w);
   if (!w->has_temporary) return;
   open_side(w);
@@ -267,6 +267,7 @@ void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker, bool is_
   w->has_failures = seed % 3 == 1;
   w->is_bounded = is_bounded;
   w->has_process = chance(2) && !w->is_alone;
+  w->has_peers = w->has_process && w->is_wal && seed % 4 < 2;
   open_files(w);
   follow(w);
   attach(w);
