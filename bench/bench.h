@@ -34,6 +34,7 @@ int bench_cluster_load(int argc, char **argv); /* if BENCH_NATS is defined */
 int bench_jobs(int argc, char **argv);
 int bench_sqlite(int argc, char **argv);
 int bench_exact(int argc, char **argv);
+int bench_peers(int argc, char **argv);
 int bench_form(int argc, char **argv);
 int bench_postgres(int argc, char **argv); /* if BENCH_POSTGRES is defined */
 

@@ -73,6 +73,9 @@ static const struct {
     {"exact", bench_exact,
      "exact [--level tables|pages] [--channels 200] [--messages 500] [--commits 1000] [--folder /tmp]\n"
      "      pages over SQLite: renders per commit, and the cost of recording their reads"},
+    {"peers", bench_peers,
+     "peers [--pages 1000] [--others 1000] [--commits 1000] [--folder /tmp]\n"
+     "      pages of two processes over one SQLite file: renders per commit of the other process, and for nothing"},
     {"form", bench_form,
      "form [--tabs 1000] [--rounds 20000] [--bytes 500] [--folder /tmp]\n"
      "      storing typed text in memory and in a database: microseconds and pages per letter and per submit"},
