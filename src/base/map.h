@@ -14,6 +14,8 @@
 #ifndef VSI_BASE_MAP_H
 #define VSI_BASE_MAP_H
 
+#include <stdbool.h>
+
 #include "base/assert.h"
 #include "base/memory.h"
 #include "vestry/error.h"
@@ -148,6 +150,57 @@ static inline vestry_err vsi_map_reserve(vsi_map *map, const vestry_host *host, 
   vsi_map_room_take(map, &room);
   vsi_map_room_free(&room, host);
   return map->buckets ? VESTRY_OK : error;
+}
+
+/* ----------------------------------------------------------------------------------------- growing in steps ------- */
+
+/* A map for millions of members. The growth of a vsi_map moves all members at once, which takes 0.1 s for a million;
+ * this one moves two buckets with each member that is added, and has two maps meanwhile. Each hash belongs to one of
+ * them, so a lookup costs the same. Zeroes are an empty map. */
+typedef struct vsi_stepped_map {
+  vsi_map now, before; /* before: with fewer buckets; the first `moved` buckets are empty. NULL: it does not grow */
+  size_t moved;
+} vsi_stepped_map;
+
+enum { VSI_MAP_STEPPED_BITS = 12 }; /* smaller maps grow at once */
+
+/* Return the map that has the members with a hash: to look it up, to add to it after a reservation, to remove. */
+static inline vsi_map *vsi_stepped_map_of(vsi_stepped_map *map, uint64_t hash) {
+  const bool is_before = map->before.buckets && (size_t)(hash >> (64 - map->before.bits)) >= map->moved;
+  return is_before ? &map->before : &map->now;
+}
+
+static inline void vsi_stepped_map_move(vsi_stepped_map *map, const vestry_host *host) {
+  const size_t end = (size_t)1 << map->before.bits;
+  for (int i = 0; i < 2 && map->moved < end; i++) {
+    vsi_map_link *at = map->before.buckets[map->moved];
+    map->before.buckets[map->moved++] = NULL;
+    for (vsi_map_link *next; at; at = next) {
+      next = at->next;
+      map->before.count--;
+      vsi_map_add(&map->now, at, at->hash);
+    }
+  }
+  if (map->moved == end) vsi_map_finish(&map->before, host);
+}
+
+/* Reserve room for one more member. As vsi_map_reserve. */
+static inline vestry_err vsi_stepped_map_reserve(vsi_stepped_map *map, const vestry_host *host) {
+  if (map->before.buckets) vsi_stepped_map_move(map, host);
+  if (map->before.buckets) return VESTRY_OK;
+  if (map->now.bits < VSI_MAP_STEPPED_BITS) return vsi_map_reserve(&map->now, host, map->now.count + 1);
+  vsi_map_room room = {NULL, 0};
+  (void)vsi_map_room_make(&room, host, vsi_map_wanted(&map->now, map->now.count + 1));
+  if (!room.buckets) return VESTRY_OK; /* it has enough, or stays slower without memory */
+  map->before = map->now;
+  map->now = (vsi_map){.buckets = room.buckets, .bits = room.bits};
+  map->moved = 0;
+  return VESTRY_OK;
+}
+
+static inline void vsi_stepped_map_finish(vsi_stepped_map *map, const vestry_host *host) {
+  vsi_map_finish(&map->now, host);
+  vsi_map_finish(&map->before, host);
 }
 
 #endif

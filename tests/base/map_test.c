@@ -182,11 +182,51 @@ static void hash_depends_on_each_byte(void **state) {
   assert_true(vsi_hash_bytes(1, "a", 1) != vsi_hash_bytes(2, "a", 1));
 }
 
+/* While it grows, from 4,096 buckets to 65,536, and shrinks again. */
+static void stepped_map_agrees_with_a_set_of_numbers(void **state) {
+  (void)state;
+  enum { NUMBERS = 40000, STEPS = 400000 };
+  test_host th;
+  test_host_init(&th);
+  vsi_stepped_map map = {.moved = 0};
+  static bool in[NUMBERS];
+  uint64_t random = 1;
+  size_t count = 0, most_buckets = 0, growing = 0;
+  memset(in, 0, sizeof in);
+  for (int step = 0; step < STEPS; step++) {
+    const uint64_t is = random_below(&random, NUMBERS), hash = vsi_hash_number(is);
+    number *found = find(vsi_stepped_map_of(&map, hash), is, vsi_hash_number);
+    assert_int_equal(found != NULL, in[is]);
+    if (found) {
+      drop(vsi_stepped_map_of(&map, hash), &th.host, found);
+    } else {
+      number *made = vsi_alloc(&th.host, sizeof *made);
+      made->is = is;
+      assert_int_equal(vsi_stepped_map_reserve(&map, &th.host), VESTRY_OK);
+      vsi_map_add(vsi_stepped_map_of(&map, hash), &made->in, hash);
+    }
+    in[is] = !in[is];
+    count = in[is] ? count + 1 : count - 1;
+    assert_int_equal(map.now.count + map.before.count, count);
+    growing += map.before.buckets != NULL;
+    if (map.now.bits > most_buckets) most_buckets = map.now.bits;
+  }
+  assert_true(most_buckets > VSI_MAP_STEPPED_BITS + 1 && growing > 0 && growing < STEPS / 2);
+  drop_all(&map.now, &th.host);
+  drop_all(&map.before, &th.host);
+  vsi_stepped_map_finish(&map, &th.host);
+  test_host_assert_clean(&th);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(map_agrees_with_a_set_of_numbers), cmocka_unit_test(lookups_stay_short),
-      cmocka_unit_test(failed_growth_loses_no_entry),     cmocka_unit_test(buckets_can_be_allocated_outside_the_lock),
-      cmocka_unit_test(empty_map_has_no_entries),         cmocka_unit_test(hash_depends_on_each_byte),
+      cmocka_unit_test(map_agrees_with_a_set_of_numbers),
+      cmocka_unit_test(lookups_stay_short),
+      cmocka_unit_test(failed_growth_loses_no_entry),
+      cmocka_unit_test(buckets_can_be_allocated_outside_the_lock),
+      cmocka_unit_test(empty_map_has_no_entries),
+      cmocka_unit_test(hash_depends_on_each_byte),
+      cmocka_unit_test(stepped_map_agrees_with_a_set_of_numbers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
