@@ -106,15 +106,81 @@ static void changed_definitions_render_their_pages(void **state) {
   shown_close(&s);
 }
 
-/* A transaction with more keys than are stored is followed by tables. */
+/* The number of lines with this text. */
+static const char *logged;
+static _Atomic(unsigned) logged_count;
+
+static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
+  (void)ctx, (void)level;
+  if (strstr(line, logged)) logged_count++;
+}
+
+/* A transaction with more keys than are stored is followed by tables. The first one is logged, and each is counted. */
 static void transaction_over_max_keys_is_followed_by_tables(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, channels, &(vestry_postgres_options){.max_transaction_keys = 100});
+  logged = "max_transaction_keys (20)";
+  logged_count = 0;
+  shown_open_with(&s, channels, (vestry_postgres_pool_options){0}, look_at_log,
+                  &(vestry_postgres_options){.max_transaction_keys = 20});
   size_t one = shown_watch(&s, first, NULL), name = shown_watch(&s, "SELECT text FROM name WHERE id = 1", NULL);
-  shown_run(&s, "UPDATE message SET likes = 1 WHERE channel = 9");
+  for (unsigned i = 0; i < 2; i++) {
+    shown_run(&s, "UPDATE message SET likes = 1 WHERE channel = 9");
+    assert_int_equal(shown_renders(&s, one), 1);
+    assert_int_equal(shown_renders(&s, name), 0);
+    assert_int_equal(shown_stats(&s).over_transaction_keys_count, i + 1);
+  }
+  assert_int_equal(logged_count, 1);
+  shown_close(&s);
+}
+
+/* By default, a transaction may change many rows, and the pages of all others stay as they are. */
+static void large_transaction_renders_only_the_pages_it_affects(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open_with(&s,
+                  "CREATE TABLE t(id int PRIMARY KEY, n int DEFAULT 0) WITH (fillfactor = 40);"
+                  "INSERT INTO t SELECT i FROM generate_series(0, 59999) i; ANALYZE",
+                  (vestry_postgres_pool_options){.setup = "SET enable_seqscan = off"}, NULL, NULL);
+  size_t odd = shown_watch(&s, "SELECT n FROM t WHERE id = 30001", NULL),
+         even = shown_watch(&s, "SELECT n FROM t WHERE id = 30002", NULL),
+         absent = shown_watch(&s, "SELECT n FROM t WHERE id = 70000", NULL);
+  shown_run(&s, "UPDATE t SET n = 1 WHERE id % 2 = 0");
+  assert_int_equal(shown_renders(&s, even), 1);
+  assert_string_equal(s.all[even].text, "1 ");
+  assert_int_equal(shown_renders(&s, odd) + shown_renders(&s, absent), 0);
+  assert_int_equal(shown_stats(&s).over_transaction_keys_count, 0);
+  shown_close(&s);
+}
+
+/* An update moves a row to another block, and its new entries render the pages that have read their leaf. */
+static void update_without_room_in_its_block_is_logged_once(void **state) {
+  (void)state;
+  shown_site s;
+  logged = "updates of the table public.t, whose fillfactor is 100,";
+  logged_count = 0;
+  shown_open_with(&s,
+                  "CREATE TABLE t(id int PRIMARY KEY, n int, fill text);"
+                  "INSERT INTO t SELECT i, 0, repeat('x', 40) FROM generate_series(1, 2000) i; ANALYZE",
+                  (vestry_postgres_pool_options){.setup = "SET enable_seqscan = off"}, look_at_log, NULL);
+  size_t one = shown_watch(&s, "SELECT n FROM t WHERE id = 1", NULL),
+         two = shown_watch(&s, "SELECT n FROM t WHERE id = 2", NULL);
+  shown_run(&s, "INSERT INTO t VALUES(0, 0, 'x')"); /* an insert is no reason */
+  assert_int_equal(shown_renders(&s, one) + shown_renders(&s, two), 2);
+  assert_int_equal(shown_stats(&s).displaced_count, 0);
+  for (unsigned i = 0; i < 2; i++) {
+    shown_run(&s, i ? "UPDATE t SET n = 2 WHERE id = 200" : "UPDATE t SET n = 1 WHERE id = 1");
+    assert_int_equal(shown_renders(&s, one), 1);
+    assert_int_equal(shown_renders(&s, two), 1);
+    assert_int_equal(shown_stats(&s).displaced_count, 1 + 2 * i);
+  }
+  assert_int_equal(logged_count, 1);
+  shown_run(&s, "ALTER TABLE t SET (fillfactor = 50)");
+  shown_run(&s, "VACUUM FULL t");
+  (void)(shown_renders(&s, one) + shown_renders(&s, two));
+  shown_run(&s, "UPDATE t SET n = 3 WHERE id = 1");
   assert_int_equal(shown_renders(&s, one), 1);
-  assert_int_equal(shown_renders(&s, name), 0);
+  assert_int_equal(shown_renders(&s, two), 0);
   shown_close(&s);
 }
 
@@ -122,11 +188,39 @@ static void transaction_over_max_keys_is_followed_by_tables(void **state) {
 static void render_over_max_keys_is_followed_by_tables(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, channels, &(vestry_postgres_options){.max_render_keys = 2});
+  logged = "max_render_keys (2)";
+  logged_count = 0;
+  shown_open_with(&s, channels, (vestry_postgres_pool_options){0}, look_at_log,
+                  &(vestry_postgres_options){.max_render_keys = 2});
   size_t eight = shown_watch(&s, "SELECT id FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 20", NULL);
   shown_run(&s, "INSERT INTO message VALUES(1, 1000, 'x', 0)");
   assert_int_equal(shown_renders(&s, eight), 1);
   assert_true(shown_stats(&s).table_level_count > 0);
+  assert_int_equal(shown_stats(&s).over_render_keys_count, shown_stats(&s).table_level_count);
+  assert_int_equal(logged_count, 1);
+  shown_close(&s);
+}
+
+/* If the reads of a page have no room, it is followed by tables, and smaller ones as before. */
+static void reads_over_max_bytes_are_followed_by_tables(void **state) {
+  (void)state;
+  shown_site s;
+  logged = "max_bytes (1000)";
+  logged_count = 0;
+  shown_open_with(&s, channels,
+                  (vestry_postgres_pool_options){.setup = "SET enable_seqscan = off; SET enable_bitmapscan = off"},
+                  look_at_log, &(vestry_postgres_options){.max_bytes = 1000});
+  size_t many =
+             shown_watch(&s, "SELECT likes FROM message WHERE id = 7 AND channel IN (0, 2, 3, 4, 5, 6, 7, 8, 9)", NULL),
+         name = shown_watch(&s, "SELECT text FROM name WHERE id = 1", NULL);
+  for (unsigned i = 0; i < 2; i++) {
+    shown_run(&s, "UPDATE message SET likes = likes + 1 WHERE channel = 1 AND id = 399");
+    assert_int_equal(shown_renders(&s, many), 1);
+    assert_int_equal(shown_renders(&s, name), 0);
+  }
+  assert_int_equal(shown_stats(&s).over_bytes_count, 3);
+  assert_int_equal(shown_stats(&s).table_level_count, 3);
+  assert_int_equal(logged_count, 1);
   shown_close(&s);
 }
 
@@ -309,7 +403,10 @@ int main(void) {
       TEST(commit_within_a_render_is_not_missed),
       TEST(changed_definitions_render_their_pages),
       TEST(transaction_over_max_keys_is_followed_by_tables),
+      TEST(large_transaction_renders_only_the_pages_it_affects),
+      TEST(update_without_room_in_its_block_is_logged_once),
       TEST(render_over_max_keys_is_followed_by_tables),
+      TEST(reads_over_max_bytes_are_followed_by_tables),
       TEST(transaction_open_at_the_start_is_not_missed),
       TEST(newest_transaction_before_the_start_is_not_missed),
       TEST(pages_render_after_detach),

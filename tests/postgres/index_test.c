@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/postgres/index.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include "base/memory.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "support/until.h"
 
 enum { TABLE = 16400, INDEX = 16500 };
 
@@ -11,19 +17,24 @@ static test_host th;
 static vsi_postgres_index *index_;
 static uint64_t hits[64], hits_at_ns[64];
 static size_t hits_count;
-static uint64_t unused;      /* a set that no page needs */
-static bool is_timed = true; /* the time of commits is needed */
+static uint64_t unused;                                               /* a set that no page needs */
+static bool (*uses)(void *ctx, uint64_t number);                      /* instead of comparing with it; NULL: none */
+static void (*hits_with)(void *ctx, uint64_t number, uint64_t at_ns); /* instead of keeping the hits; NULL: none */
+static bool is_timed = true;                                          /* the time of commits is needed */
 
 static void hit(void *ctx, uint64_t number, uint64_t at_ns) {
   assert_ptr_equal(ctx, &th);
+  if (hits_with) {
+    hits_with(ctx, number, at_ns);
+    return;
+  }
   assert_true(hits_count < sizeof hits / sizeof *hits);
   hits_at_ns[hits_count] = at_ns;
   hits[hits_count++] = number;
 }
 
 static bool is_used(void *ctx, uint64_t number) {
-  (void)ctx;
-  return number != unused;
+  return uses ? uses(ctx, number) : unused != UINT64_MAX - 1 && number != unused;
 }
 
 static uint64_t now_ns(void *ctx) {
@@ -124,16 +135,24 @@ static uint64_t render(vsi_postgres_key key, const char *text) {
   return number;
 }
 
+static vsi_postgres_keys written_keys_of(vsi_postgres_key key) {
+  return keys_of(key.kind == VSI_POSTGRES_ROW ? vsi_postgres_written_key(key.relation, key.block, key.offset) : key);
+}
+
 static void commit(uint32_t xid, vsi_postgres_key key) {
-  vsi_postgres_keys keys = keys_of(key);
+  vsi_postgres_keys keys = written_keys_of(key);
   assert_int_equal(vsi_postgres_index_commit(index_, xid, &keys, false), VESTRY_OK);
   assert_int_equal(keys.count, 0);
 }
 
-static size_t ring_count(void) {
+static vestry_postgres_stats stats_of(void) {
   vestry_postgres_stats stats;
   vsi_postgres_index_stats_get(index_, &stats);
-  return stats.ring_count;
+  return stats;
+}
+
+static size_t ring_count(void) {
+  return stats_of().ring_count;
 }
 
 static void set_is_hit_when_its_commit_is_visible(void **state) {
@@ -354,7 +373,6 @@ static void commit_of_a_transaction_open_at_the_start_hits_all(void **state) {
 
 static void unused_sets_are_removed(void **state) {
   (void)state;
-  vestry_postgres_stats stats;
   start();
   unused = render(row_of(1), "101:101:");
   commit(101, row_of(1));
@@ -362,8 +380,261 @@ static void unused_sets_are_removed(void **state) {
   assert_int_equal(hits_count, 0);
   unused = render(row_of(1), "102:102:");
   for (uint32_t i = 0; i < 200; i++) (void)render(row_of(2 + i), "102:102:");
-  vsi_postgres_index_stats_get(index_, &stats);
-  assert_int_equal(stats.sets_count, 200);
+  assert_int_equal(stats_of().sets_count, 200);
+}
+
+/* The keys of a page that has read one row by its key. */
+static vsi_postgres_keys keys_of_page(uint32_t row) {
+  vsi_postgres_keys keys = {.count = 0};
+  const vsi_postgres_key all[] = {{.relation = 20000, .kind = VSI_POSTGRES_DEFINITION},
+                                  {TABLE, row / 60, (uint16_t)(1 + row % 60), VSI_POSTGRES_ROW},
+                                  {.relation = TABLE, .kind = VSI_POSTGRES_FILE},
+                                  {.relation = 20001, .kind = VSI_POSTGRES_DEFINITION},
+                                  {INDEX, row / 366, 0, VSI_POSTGRES_LEAF},
+                                  {.relation = INDEX, .kind = VSI_POSTGRES_FILE}};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    assert_int_equal(vsi_postgres_keys_add(&keys, &th.host, all[i]), VESTRY_OK);
+  return keys;
+}
+
+static uint64_t render_page(uint32_t row, const char *text) {
+  vsi_postgres_ticket ticket;
+  vsi_postgres_keys keys = keys_of_page(row);
+  vsi_postgres_snapshot snapshot = snapshot_of(text);
+  const uint64_t number = vsi_postgres_index_number(index_);
+  vsi_postgres_index_begin(index_, &ticket);
+  assert_int_equal(vsi_postgres_index_enter(index_, &ticket, number, &keys, &snapshot, false), VSI_POSTGRES_ENTERED);
+  return number;
+}
+
+static void commit_file(uint32_t xid) {
+  commit(xid, (vsi_postgres_key){.relation = TABLE, .kind = VSI_POSTGRES_FILE});
+}
+
+/* Pages of one kind have their definitions and files in common. */
+static void set_of_one_row_is_small(void **state) {
+  (void)state;
+  enum { PAGES = 3000 };
+  vsi_postgres_index_destroy(index_);
+  assert_int_equal(open_with(1 << 20, 16), VESTRY_OK);
+  start();
+  for (uint32_t i = 0; i < PAGES; i++) (void)render_page(2 * i, i % 2 ? "101:101:" : "99:101:99");
+  assert_int_equal(stats_of().sets_count, PAGES);
+  assert_true(stats_of().sets_bytes / PAGES <= 200);
+  const uint64_t one = render_page(1, "101:101:");
+  commit(101, (vsi_postgres_key){TABLE, 0, 2, VSI_POSTGRES_ROW});
+  see("102:102:");
+  assert_int_equal(hits_count, 1);
+  assert_int_equal(hits[0], one);
+  unused = UINT64_MAX - 1; /* none of them is used */
+  commit_file(102);
+  see("103:103:");
+  assert_int_equal(stats_of().sets_count, 0);
+  assert_int_equal(stats_of().sets_bytes, 0);
+  assert_int_equal(hits_count, 1);
+}
+
+/* Renders with other definitions, or with fewer, are not hit by a change of these. */
+static void sets_with_other_definitions_are_apart(void **state) {
+  (void)state;
+  start();
+  uint64_t both = render_page(0, "101:101:");
+  uint64_t row = render(row_of(0), "101:101:");
+  uint64_t other = render((vsi_postgres_key){.relation = 20002, .kind = VSI_POSTGRES_DEFINITION}, "101:101:");
+  commit(101, (vsi_postgres_key){.relation = 20001, .kind = VSI_POSTGRES_DEFINITION});
+  see("102:102:");
+  assert_int_equal(hits_count, 1);
+  assert_int_equal(hits[0], both);
+  commit(102, (vsi_postgres_key){.relation = 20002, .kind = VSI_POSTGRES_DEFINITION});
+  see("103:103:");
+  assert_int_equal(hits[1], other);
+  commit(103, row_of(0));
+  see("104:104:");
+  assert_int_equal(hits_count, 3);
+  assert_int_equal(hits[2], row);
+}
+
+/* ------------------------------------------------------------------------------------------------ long walks ------ */
+
+static pthread_t aside;
+static bool is_aside_started;
+static atomic_bool was_aside_in;
+static atomic_int aside_number; /* of the thread, once it is about to want the lock */
+
+/* A render begins and ends. */
+static void *run_aside(void *ctx) {
+  vsi_postgres_ticket ticket;
+  (void)ctx;
+  aside_number = (int)gettid();
+  vsi_postgres_index_begin(index_, &ticket);
+  vsi_postgres_index_leave(index_, &ticket);
+  was_aside_in = true;
+  return NULL;
+}
+
+/* Return whether the other thread sleeps: it waits for the lock, which the caller has. */
+static bool is_aside_waiting(void) {
+  char path[64], state = ' ';
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)aside_number);
+  FILE *file = aside_number ? fopen(path, "r") : NULL;
+  if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = ' ';
+  if (file) fclose(file);
+  return state == 'S';
+}
+
+/* During the first hit of a walk, a render begins to wait for the lock. */
+static bool is_used_while_aside_waits(void *ctx, uint64_t number) {
+  (void)ctx, (void)number;
+  if (is_aside_started) return false;
+  is_aside_started = true;
+  assert_int_equal(pthread_create(&aside, NULL, run_aside, NULL), 0);
+  UNTIL(is_aside_waiting());
+  return false;
+}
+
+/* The last set of the walk: whether the render had the lock before. */
+static bool was_in_at_last;
+
+static bool is_used_and_noted(void *ctx, uint64_t number) {
+  was_in_at_last = was_aside_in;
+  return is_used_while_aside_waits(ctx, number);
+}
+
+/* A commit of a file, a start, and a transaction that may concern everything, each with many sets. */
+static void render_gets_the_lock_during_a_long_walk(void **state) {
+  (void)state;
+  enum { SETS = 4000 };
+  for (int i = 0; i < 3; i++) {
+    vsi_postgres_index_destroy(index_);
+    assert_int_equal(open_with(1 << 20, 16), VESTRY_OK);
+    start();
+    for (uint32_t n = 0; n < SETS; n++) (void)render_page(n, "101:101:");
+    was_aside_in = is_aside_started = was_in_at_last = false;
+    aside_number = 0;
+    uses = is_used_and_noted;
+    if (i == 0) commit_file(101);
+    if (i == 1) vsi_postgres_index_start(index_, 101);
+    if (i == 2) {
+      vsi_postgres_keys none = {.count = 0};
+      assert_int_equal(vsi_postgres_index_commit(index_, 101, &none, true), VESTRY_OK);
+    }
+    if (i != 1) see("102:102:");
+    assert_int_equal(pthread_join(aside, NULL), 0);
+    uses = NULL;
+    assert_true(was_in_at_last);
+    assert_int_equal(stats_of().sets_count, 0);
+  }
+}
+
+/* Sets come and go while a commit is being published. */
+static void *churn(void *ctx) {
+  for (uint32_t i = 0; !atomic_load((atomic_bool *)ctx); i++) {
+    vsi_postgres_ticket ticket;
+    vsi_postgres_keys keys = keys_of_page(i % 64);
+    vsi_postgres_snapshot snapshot = snapshot_of("101:101:");
+    vsi_postgres_index_begin(index_, &ticket);
+    (void)vsi_postgres_index_enter(index_, &ticket, vsi_postgres_index_number(index_), &keys, &snapshot, true);
+  }
+  return NULL;
+}
+
+static bool is_used_by_turns(void *ctx, uint64_t number) {
+  (void)ctx;
+  return number % 3 == 0;
+}
+
+static void ignore_hit(void *ctx, uint64_t number, uint64_t at_ns) {
+  (void)ctx, (void)number, (void)at_ns;
+}
+
+static void sets_come_and_go_during_a_walk(void **state) {
+  (void)state;
+  atomic_bool is_over = false;
+  pthread_t threads[2];
+  vsi_postgres_index_destroy(index_);
+  assert_int_equal(open_with(1 << 24, 16), VESTRY_OK);
+  start();
+  for (uint32_t n = 0; n < 2000; n++) (void)render_page(n, "101:101:");
+  uses = is_used_by_turns;
+  hits_with = ignore_hit;
+  for (size_t i = 0; i < 2; i++) assert_int_equal(pthread_create(&threads[i], NULL, churn, &is_over), 0);
+  for (uint32_t i = 0; i < 400; i++) {
+    char text[40];
+    const uint32_t xid = 101 + i;
+    if (i % 2)
+      commit_file(xid);
+    else
+      commit(xid, (vsi_postgres_key){INDEX, 0, 0, VSI_POSTGRES_LEAF});
+    snprintf(text, sizeof text, "%u:%u:", xid + 1, xid + 1);
+    see(text);
+    if (i % 100 == 0) vsi_postgres_index_start(index_, xid + 1);
+  }
+  is_over = true;
+  for (size_t i = 0; i < 2; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+  vsi_postgres_keys none = {.count = 0};
+  assert_int_equal(vsi_postgres_index_commit(index_, 600, &none, true), VESTRY_OK);
+  see("601:601:");
+  uses = NULL;
+  hits_with = NULL;
+  assert_int_equal(stats_of().sets_count, 0);
+  assert_int_equal(stats_of().sets_bytes, 0);
+  assert_int_equal(ring_count(), 0);
+}
+
+/* ---------------------------------------------------------------------------------------------------- bounds ------ */
+
+/* Only renders that began before the dropped commits run again. */
+static void full_ring_drops_the_oldest_commits(void **state) {
+  (void)state;
+  vsi_postgres_ticket early, late, last;
+  uint64_t number;
+  char text[40];
+  start();
+  uint64_t kept = render(row_of(99), "101:101:");
+  vsi_postgres_index_begin(index_, &early);
+  for (uint32_t i = 0; i < 20; i++) {
+    if (i == 10) vsi_postgres_index_begin(index_, &late);
+    commit(101 + i, row_of(50));
+    snprintf(text, sizeof text, "%u:%u:", 102 + i, 102 + i);
+    vsi_postgres_snapshot snapshot = snapshot_of(text);
+    const vsi_postgres_news news = vsi_postgres_index_see(index_, &snapshot);
+    assert_int_equal(news.is_ring_full, i == 16);
+  }
+  assert_true(stats_of().over_ring_count > 0);
+  assert_int_equal(ring_count(), 10); /* those that the late render needs */
+  assert_int_equal(hits_count, 0);
+  vsi_postgres_index_begin(index_, &last);
+  assert_int_equal(enter(&early, row_of(1), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
+  assert_int_equal(enter(&late, row_of(1), "111:111:", &number), VSI_POSTGRES_ENTERED);
+  assert_int_equal(enter(&last, row_of(50), "121:121:", &number), VSI_POSTGRES_ENTERED);
+  assert_int_equal(ring_count(), 0);
+  commit(121, row_of(99));
+  see("122:122:");
+  assert_int_equal(hits_count, 1);
+  assert_int_equal(hits[0], kept);
+}
+
+/* Each index is reported once. A page that shows the row does not count. */
+static void displaced_rows_are_counted_and_reported(void **state) {
+  (void)state;
+  start();
+  for (uint32_t i = 0; i < 3; i++) {
+    char text[40];
+    const uint32_t xid = 101 + i;
+    snprintf(text, sizeof text, "%u:%u:", xid, xid);
+    for (uint32_t row = 0; row < 10; row++) (void)render_page(row, text);
+    vsi_postgres_keys keys = written_keys_of((vsi_postgres_key){TABLE, 0, 4, VSI_POSTGRES_ROW});
+    const vsi_postgres_key leaf = {INDEX, 0, i < 2, VSI_POSTGRES_LEAF}; /* in the end by an insert */
+    assert_int_equal(vsi_postgres_keys_add(&keys, &th.host, leaf), VESTRY_OK);
+    assert_int_equal(vsi_postgres_index_commit(index_, xid, &keys, false), VESTRY_OK);
+    snprintf(text, sizeof text, "%u:%u:", xid + 1, xid + 1);
+    vsi_postgres_snapshot snapshot = snapshot_of(text);
+    const vsi_postgres_news news = vsi_postgres_index_see(index_, &snapshot);
+    assert_int_equal(news.displaced, i == 0 ? INDEX : 0);
+    assert_int_equal(hits_count, 10 * (i + 1));
+    assert_int_equal(stats_of().displaced_count, i < 2 ? 9 * (i + 1) : 18);
+    assert_int_equal(stats_of().refreshed_by_row, i + 1);
+  }
 }
 
 static void full_ring_hits_more_and_misses_nothing(void **state) {
@@ -416,7 +687,7 @@ static void allocation_failure_misses_no_commit(void **state) {
     assert_int_equal(open_with(1 << 20, 16), VESTRY_OK);
     start();
     vsi_postgres_index_begin(index_, &ticket);
-    vsi_postgres_keys read = keys_of(leaf_of(1)), written = keys_of(leaf_of(2));
+    vsi_postgres_keys read = keys_of_page(366), written = keys_of(leaf_of(2));
     vsi_postgres_snapshot snapshot = snapshot_of("101:101:");
     number = vsi_postgres_index_number(index_);
     test_host_fail_in(&th, n);
@@ -450,6 +721,12 @@ int main(void) {
       TEST(each_transaction_open_at_the_start_is_awaited_separately),
       TEST(commit_of_a_transaction_open_at_the_start_hits_all),
       TEST(unused_sets_are_removed),
+      TEST(set_of_one_row_is_small),
+      TEST(sets_with_other_definitions_are_apart),
+      TEST(render_gets_the_lock_during_a_long_walk),
+      TEST(sets_come_and_go_during_a_walk),
+      TEST(full_ring_drops_the_oldest_commits),
+      TEST(displaced_rows_are_counted_and_reported),
       TEST(full_ring_hits_more_and_misses_nothing),
       TEST(keys_over_max_bytes_share_one_set),
       cmocka_unit_test(allocation_failure_misses_no_commit),

@@ -42,6 +42,9 @@ static void metrics_count_commits_and_renders(void **state) {
   assert_has(text, "\nvestry_postgres_renders_recorded_total 1\n");
   assert_has(text, "\nvestry_postgres_sets 1\n");
   assert_has(text, "\nvestry_postgres_refreshed_total{by=\"row\"} 0\n");
+  assert_has(text, "\nvestry_postgres_refreshed_displaced_total 0\n");
+  assert_has(text, "\nvestry_postgres_over_bound_total{bound=\"max_bytes\"} 0\n");
+  assert_has(text, "\nvestry_postgres_over_bound_total{bound=\"ring\"} 0\n");
   assert_has(text, "\n# TYPE vestry_postgres_lag_bytes gauge\n");
   assert_has(text, "\n# TYPE vestry_postgres_lag_seconds gauge\n");
   assert_has(text, "\nvestry_postgres_pool_checked_out 0\n");
@@ -66,8 +69,22 @@ static void null_metrics_are_rejected(void **state) {
   assert_int_equal(vestry_postgres_pool_metrics(NULL, state), VESTRY_INVALID);
 }
 
+static void metrics_count_what_exceeds_a_bound(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open(&s, schema, &(vestry_postgres_options){.max_transaction_keys = 2, .max_render_keys = 1});
+  (void)shown_watch(&s, "SELECT n FROM t WHERE id = 7", NULL);
+  shown_run(&s, "UPDATE t SET n = 1 WHERE id = 8");
+  shown_settle(&s);
+  const char *text = scrape(&s);
+  assert_has(text, "\nvestry_postgres_over_bound_total{bound=\"max_render_keys\"} 2\n");
+  assert_has(text, "\nvestry_postgres_over_bound_total{bound=\"max_transaction_keys\"} 1\n");
+  shown_close(&s);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(metrics_count_commits_and_renders),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(metrics_count_what_exceeds_a_bound),
+                                     cmocka_unit_test(metrics_count_commits_and_renders),
                                      cmocka_unit_test(null_metrics_are_rejected)};
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);

@@ -12,6 +12,9 @@
  * they do under load. The pace differs between applications. Followed by tables, nearly every commit hits most
  * pages, so there are few pages and few commits between checks.
  *
+ * Bounds: worlds of the third kind are followed by reads with small maximums of keys and bytes, which most renders and
+ * transactions exceed.
+ *
  * Other events: pages read in transactions of each kind, and some catch failures and show them. A page's connection
  * is cut during its render. The follower's connection is cut, or its process is stopped. The server crashes, or
  * returns and cannot be followed. The pages' clock steps. A page that shows a failure must recover by itself. */
@@ -55,6 +58,7 @@ typedef struct oracle_world {
   oracle_page all[ORACLE_PAGES];
   size_t pages_count;
   vestry_postgres_level level;
+  bool is_bounded; /* each application has small bounds, which are reached */
   oracle_writer writers[ORACLE_WRITERS];
   PGconn *truth;
   uint64_t random, names;
@@ -80,7 +84,7 @@ void oracle_writers_again(oracle_world *w);
 void oracle_writers_close(oracle_world *w);
 
 /* oracle_world.c. Some clients' transactions begin before the follower starts. */
-void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level level);
+void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level level, bool is_bounded);
 void oracle_world_close(oracle_world *w);
 /* Settle until every page shows its content without failure. false: that does not happen. */
 bool oracle_world_settle(oracle_world *w);

@@ -97,9 +97,9 @@ static bool run_application(oracle_world *w, tally *t, uint64_t seed, int step) 
   return false;
 }
 
-static bool run_world(uint64_t seed, vestry_postgres_level level, tally *t) {
+static bool run_world(uint64_t seed, vestry_postgres_level level, bool is_bounded, tally *t) {
   static oracle_world w;
-  oracle_world_open(&w, seed, level);
+  oracle_world_open(&w, seed, level, is_bounded);
   bool is_true = run_application(&w, t, seed, 0);
   for (int step = STEPS_AN_APPLICATION; step < STEPS_A_WORLD && is_true; step += STEPS_AN_APPLICATION) {
     oracle_world_restart(&w);
@@ -115,13 +115,13 @@ static uint64_t number_of(const char *name, uint64_t otherwise) {
   return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-static void run_level(vestry_postgres_level level, const char *name) {
+static void run_level(vestry_postgres_level level, bool is_bounded, const char *name) {
   const char *only = getenv("VESTRY_LEVEL");
   if (only && strcmp(only, name) != 0) return;
   tally t = {0};
   uint64_t seed = number_of("VESTRY_SEED", 1), commits = number_of("VESTRY_COMMITS", COMMITS_SHORT);
   bool is_true = true;
-  while (t.commits < commits && is_true) is_true = run_world(seed++, level, &t);
+  while (t.commits < commits && is_true) is_true = run_world(seed++, level, is_bounded, &t);
   print_message("%s: %" PRIu64 " commits, %" PRIu64 " results changed, %" PRIu64 " renders, of these %" PRIu64
                 " for nothing; whole 0; missed %" PRIu64 "; next seed %" PRIu64 "\n",
                 name, t.commits, t.changed, t.rendered, t.too_many, t.missed, seed);
@@ -131,13 +131,19 @@ static void run_level(vestry_postgres_level level, const char *name) {
 /* capability: M1 */
 static void random_commits_by_reads_leave_all_pages_current(void **state) {
   (void)state;
-  run_level(VESTRY_POSTGRES_READS, "reads");
+  run_level(VESTRY_POSTGRES_READS, false, "reads");
 }
 
 /* capability: M2 */
 static void random_commits_by_tables_leave_all_pages_current(void **state) {
   (void)state;
-  run_level(VESTRY_POSTGRES_TABLES, "tables");
+  run_level(VESTRY_POSTGRES_TABLES, false, "tables");
+}
+
+/* capability: M1 */
+static void random_commits_beyond_the_bounds_leave_all_pages_current(void **state) {
+  (void)state;
+  run_level(VESTRY_POSTGRES_READS, true, "bounds");
 }
 
 static int open_server(void **state) {
@@ -151,6 +157,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(random_commits_by_reads_leave_all_pages_current),
       cmocka_unit_test(random_commits_by_tables_leave_all_pages_current),
+      cmocka_unit_test(random_commits_beyond_the_bounds_leave_all_pages_current),
   };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, open_server, shop_close_server);

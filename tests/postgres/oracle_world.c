@@ -232,9 +232,17 @@ static void choose_plans(oracle_world *w) {
   postgres_server_run(shop_server(), "SELECT pg_reload_conf()");
 }
 
+/* Choose small bounds, so that some reads and writes exceed them, and others do not. */
+static void choose_bounds(oracle_world *w, vestry_postgres_options *options) {
+  options->max_bytes = (size_t)1 << (10 + oracle_random(w, 6));
+  options->max_render_keys = 4 + oracle_random(w, 40);
+  options->max_transaction_keys = 4 + oracle_random(w, 40);
+}
+
 static void follow(oracle_world *w) {
   const vestry_postgres_pool_options of_pool = {.host = &w->on.th.host, .url = shop_server()->url};
-  const vestry_postgres_options options = {.level = w->level, .connect_ms = WAIT_MS};
+  vestry_postgres_options options = {.level = w->level, .connect_ms = WAIT_MS};
+  if (w->is_bounded) choose_bounds(w, &options);
   assert_int_equal(vestry_postgres_pool_create(&of_pool, &w->pool), VESTRY_OK);
   assert_int_equal(vestry_postgres_create(w->on.pages, w->pool, &options, &w->database), VESTRY_OK);
   if (vestry_postgres_level_get(w->database) != w->level)
@@ -300,8 +308,9 @@ void oracle_world_restart(oracle_world *w) {
 
 /* ----------------------------------------------------------------------------------------------- open and close --- */
 
-void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level level) {
+void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level level, bool is_bounded) {
   memset(w, 0, sizeof *w);
+  w->is_bounded = is_bounded;
   w->random = seed * 0x9E3779B97F4A7C15ULL + 1;
   w->level = level;
   w->pages_count = level == VESTRY_POSTGRES_READS ? ORACLE_PAGES : ORACLE_PAGES_BY_TABLES;

@@ -57,12 +57,14 @@ typedef enum vestry_postgres_level {
 typedef struct vestry_postgres_options {
   size_t size;                   /**< sizeof(vestry_postgres_options), or 0 */
   vestry_postgres_level level;   /**< highest level to use [READS] */
-  size_t max_bytes;              /**< maximum memory for the reads of renders [64 MiB]; beyond it renders are followed
-                                      at level TABLES */
+  size_t max_bytes;              /**< maximum memory for the reads of renders [256 MiB]; beyond it renders are followed
+                                      at level TABLES. A page that has read one row takes about 200 bytes */
   uint32_t max_render_keys;      /**< maximum number of rows and parts of indexes that a render may read [4,096]; beyond
                                       it the render is followed at level TABLES */
-  uint32_t max_transaction_keys; /**< maximum number of rows and parts of indexes that a transaction may write [16,384];
-                                      beyond it the transaction counts as at level TABLES */
+  uint32_t max_transaction_keys; /**< maximum number of parts of tables and indexes that a transaction may write
+                                      [65,536]; beyond it the transaction counts as at level TABLES. Sixteen
+                                      neighbouring rows are one part; others are one for each row, and one for each
+                                      block */
   uint32_t connect_ms;           /**< maximum time for which vestry_postgres_create waits for the level [5,000] */
   uint32_t fallback_ms;          /**< time for which renders are followed at level TABLES after the server had no memory
                                       for locks [10,000] */
@@ -131,6 +133,16 @@ typedef struct vestry_postgres_stats {
   size_t sets_count;            /**< read sets, now */
   size_t sets_bytes;            /**< memory of read sets, now */
   size_t ring_count;            /**< commits kept for running renders, now */
+  /* Bounds that were reached; the log has a line for the first time of each. */
+  uint64_t over_bytes_count;            /**< of table_level_count: renders whose reads had no room in max_bytes */
+  uint64_t over_render_keys_count;      /**< of table_level_count: renders that read more than max_render_keys */
+  uint64_t over_transaction_keys_count; /**< of commits_count: transactions that wrote more than max_transaction_keys,
+                                             and refresh all pages that have read a table that they wrote */
+  uint64_t over_ring_count; /**< commits that could not be kept for running renders, because more than 4,096 came during
+                                 a render; that render runs again */
+  uint64_t displaced_count; /**< of refreshed_by_leaf: pages that probably show other rows than the updated one. Its new
+                                 version had no room in the row's block, so it got new entries in all indexes. The log
+                                 names each such table; lower its fillfactor (docs/guide/postgres.md) */
 } vestry_postgres_stats;
 
 /** Get a snapshot of the counters. Threads any; takes locks briefly. */

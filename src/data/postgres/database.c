@@ -36,9 +36,9 @@
 #include "vestry/data/postgres.h"
 
 enum {
-  MAX_BYTES = 64 << 20,
+  MAX_BYTES = 256 << 20,
   MAX_RENDER_KEYS = 4096,
-  MAX_TRANSACTION_KEYS = 16384,
+  MAX_TRANSACTION_KEYS = 65536,
   MAX_RING = 4096,
   CONNECT_MS = 5000,
   FALLBACK_MS = 10000,
@@ -83,7 +83,7 @@ struct vestry_postgres {
   _Atomic(uint32_t) uncovered[UNCOVERED_MOST]; /* relations whose writes are not in the WAL, and that were logged for
                                                   this; 0: free. Relaxed: each is independent */
   _Atomic(uint64_t) seq;                       /* of the last refresh; it only grows */
-  _Atomic(uint64_t) recorded, table_level, promoted, again, fallbacks; /* counters */
+  _Atomic(uint64_t) recorded, table_level, promoted, again, fallbacks, over_bytes, over_keys; /* counters */
 };
 
 /* --------------------------------------------------------------------------------------------------- topics ------- */
@@ -354,6 +354,16 @@ static void log_uncovered(vestry_postgres *database, uint32_t oid) {
           database->pool->is.name, oid, at + 1 < UNCOVERED_MOST ? "" : ". Further relations are not logged");
 }
 
+/* Count a render at level TABLES because of a bound, and log the first one for that bound. */
+static void note_over(const vestry_postgres *database, _Atomic(uint64_t) *counter, const char *what, const char *bound,
+                      size_t most) {
+  if (atomic_fetch_add_explicit(counter, 1, memory_order_relaxed)) return;
+  vsi_log(database->host, VESTRY_LOG_WARN,
+          "vestry_postgres, %s: %s than %s (%zu) of vestry_postgres_options, so such renders are followed at level "
+          "TABLES: each commit to a table that they have read renders them; raise %s",
+          database->pool->is.name, what, bound, most, bound);
+}
+
 /* Get the read set of a render's transaction. OK | BUSY: the render must run again | other errors: its reads are
  * unknown */
 static vestry_err find_read_set(recording *is, vsi_postgres_read_set *f) {
@@ -374,6 +384,9 @@ static vestry_err find_read_set(recording *is, vsi_postgres_read_set *f) {
   atomic_fetch_add_explicit(&database->recorded, 1, memory_order_relaxed);
   if (f->by_tables && (!is->by_tables || is->conflicts >= CONFLICTS))
     atomic_fetch_add_explicit(&database->table_level, 1, memory_order_relaxed);
+  if (f->is_over)
+    note_over(database, &database->over_keys, "a render has read more rows and parts of indexes", "max_render_keys",
+              f->max_keys);
   if (f->promoted_count) atomic_fetch_add_explicit(&database->promoted, 1, memory_order_relaxed);
   return VESTRY_OK;
 }
@@ -384,6 +397,8 @@ static vsi_postgres_entry enter(recording *is, vsi_postgres_read_set *f, uint64_
       vsi_postgres_index_enter(database->index, &is->ticket, number, &f->keys, &f->snapshot, f->by_tables);
   if (entry != VSI_POSTGRES_LARGE) return entry;
   atomic_fetch_add_explicit(&database->table_level, 1, memory_order_relaxed);
+  note_over(database, &database->over_bytes, "the reads of renders take more bytes", "max_bytes",
+            database->options.max_bytes);
   return vsi_postgres_index_enter(database->index, &is->ticket, number, &f->tables, &f->snapshot, true);
 }
 
@@ -592,5 +607,7 @@ void vestry_postgres_stats_get(vestry_postgres *database, vestry_postgres_stats 
   stats.promoted_count = load(&database->promoted);
   stats.again_count = load(&database->again);
   stats.fallbacks_count = load(&database->fallbacks);
+  stats.over_bytes_count = load(&database->over_bytes);
+  stats.over_render_keys_count = load(&database->over_keys);
   VSI_RESULT_GIVE(vestry_postgres_stats, ret_stats, stats);
 }

@@ -49,6 +49,7 @@ enum {
   DATA_HEAD = 25,         /* of a message with WAL: its type, position, end, time */
   KEEP_ALIVE = 18,
   SINCE_S = 946684800,     /* seconds from 1970 to 2000 */
+  DISPLACED_MOST = 32,     /* tables that are logged for their fillfactor */
   DEFINITIONS_QUERIED = 64 /* if the definitions of more relations changed, they are not queried, and it is assumed that
                             one is a composite type */
 };
@@ -87,8 +88,10 @@ struct vsi_postgres_follower {
   uint64_t records_reported;          /* records of the stream that are counted in stats */
   uint64_t last_look_ns, last_new_ns; /* new: WAL came */
   uint32_t look_ms;
-  bool was_refused;     /* the last start failed, and the reason was logged */
-  unsigned alone_count; /* failed attempts in a row while other connections succeeded */
+  bool was_refused;                   /* the last start failed, and the reason was logged */
+  bool has_logged_over;               /* a transaction with too many keys was logged */
+  uint32_t displaced[DISPLACED_MOST]; /* oids of tables that were logged for their fillfactor; 0: free */
+  unsigned alone_count;               /* failed attempts in a row while other connections succeeded */
   vsi_repeated_log failures;
 };
 
@@ -223,6 +226,36 @@ static vestry_err query_number(follower *f, uint64_t *ret_number) {
   return *ret_number ? VESTRY_OK : VESTRY_IO;
 }
 
+static uint32_t number_at(const PGresult *rows, int row, int column) {
+  return (uint32_t)strtoul(PQgetvalue(rows, row, column), NULL, 10);
+}
+
+/* Log once for each table that updates make pages render in vain. file: of one of its indexes. */
+static vestry_err log_displaced(follower *f, uint32_t file) {
+  char sql[400];
+  PGresult *rows;
+  size_t at = 0;
+  snprintf(sql, sizeof sql,
+           "SELECT t.oid, t.oid::regclass, coalesce((SELECT option_value FROM pg_options_to_table(t.reloptions) WHERE "
+           "option_name = 'fillfactor'), '100') FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_class "
+           "t ON t.oid = i.indrelid WHERE c.relfilenode = %" PRIu32 " AND c.relkind = 'i'",
+           file);
+  vestry_err error = ask(f, sql, 0, &rows);
+  if (error) return error;
+  const uint32_t table = PQntuples(rows) ? number_at(rows, 0, 0) : 0;
+  while (at < DISPLACED_MOST && f->displaced[at] && f->displaced[at] != table) at++;
+  if (table && at < DISPLACED_MOST && !f->displaced[at]) {
+    f->displaced[at] = table;
+    vsi_log(f->is.host, VESTRY_LOG_INFO,
+            "follower of commits, %s: updates of the table %s, whose fillfactor is %s, render pages that show other "
+            "rows, because the new version of a row has no room in the block of the old one, and so has new entries in "
+            "all indexes; ALTER TABLE … SET (fillfactor = 80) leaves room in blocks that are written from then on",
+            f->is.name, PQgetvalue(rows, 0, 1), PQgetvalue(rows, 0, 2));
+  }
+  PQclear(rows);
+  return VESTRY_OK;
+}
+
 /* Pass a current snapshot to the index. */
 static vestry_err look(follower *f) {
   vsi_postgres_snapshot snapshot;
@@ -232,10 +265,15 @@ static vestry_err look(follower *f) {
   error = vsi_postgres_snapshot_read(&snapshot, f->is.host, PQgetvalue(row, 0, 0));
   PQclear(row);
   if (error) return error;
-  vsi_postgres_index_see(f->is.index, &snapshot);
+  const vsi_postgres_news news = vsi_postgres_index_see(f->is.index, &snapshot);
   vsi_postgres_snapshot_finish(&snapshot, f->is.host);
   f->last_look_ns = vsi_monotonic_ns();
-  return VESTRY_OK;
+  if (news.is_ring_full)
+    vsi_log(f->is.host, VESTRY_LOG_WARN,
+            "follower of commits, %s: renders take so long that not all commits since they began could be kept; such "
+            "renders run again (see over_ring_count of vestry_postgres_stats)",
+            f->is.name);
+  return news.displaced ? log_displaced(f, news.displaced) : VESTRY_OK;
 }
 
 /* ---------------------------------------------------------------------------------------------- beginning --------- */
@@ -258,10 +296,11 @@ static vestry_err take_move(void *ctx, uint32_t relation, uint32_t from, uint32_
  * use a column that has this type. The composite type existed before the commit, so a query finds it now. */
 static vestry_err has_composite(follower *f, const vsi_postgres_keys *keys, bool *ret_has) {
   char sql[160 + DEFINITIONS_QUERIED * 11];
-  size_t len = (size_t)snprintf(sql, sizeof sql, "SELECT FROM pg_class WHERE relkind = 'c' AND oid IN (0"), count = 0;
+  size_t len = 0, count = 0;
   *ret_has = false;
   for (size_t i = 0; i < keys->count && count <= DEFINITIONS_QUERIED; i++) {
     if (keys->keys[i].kind != VSI_POSTGRES_DEFINITION || count++ == DEFINITIONS_QUERIED) continue;
+    if (!len) len = (size_t)snprintf(sql, sizeof sql, "SELECT FROM pg_class WHERE relkind = 'c' AND oid IN (0");
     len += (size_t)snprintf(sql + len, sizeof sql - len, ",%" PRIu32, keys->keys[i].relation);
   }
   if (count > DEFINITIONS_QUERIED) *ret_has = true;
@@ -275,14 +314,26 @@ static vestry_err has_composite(follower *f, const vsi_postgres_keys *keys, bool
   return VESTRY_OK;
 }
 
-static vestry_err take_commit(void *ctx, uint32_t xid, vsi_postgres_keys *keys, bool is_all) {
-  follower *f = ctx;
-  vestry_err error = is_all ? VESTRY_OK : has_composite(f, keys, &is_all);
-  return error ? error : vsi_postgres_index_commit(f->is.index, xid, keys, is_all);
+/* Count transactions with too many keys, and log the first one. */
+static void note_over(follower *f) {
+  if (!f->has_logged_over)
+    vsi_log(f->is.host, VESTRY_LOG_WARN,
+            "follower of commits, %s: a transaction has written more parts of tables and indexes than "
+            "max_transaction_keys (%zu) of vestry_postgres_options, so it renders all pages that have read a table "
+            "that it wrote; write less at once, or raise max_transaction_keys",
+            f->is.name, f->is.max_keys);
+  f->has_logged_over = true;
+  vsi_mutex_lock(&f->lock);
+  f->stats.over_transaction_keys_count += f->transactions.over_count;
+  vsi_mutex_unlock(&f->lock);
+  f->transactions.over_count = 0;
 }
 
-static uint32_t number_at(const PGresult *rows, int row, int column) {
-  return (uint32_t)strtoul(PQgetvalue(rows, row, column), NULL, 10);
+static vestry_err take_commit(void *ctx, uint32_t xid, vsi_postgres_keys *keys, bool is_all) {
+  follower *f = ctx;
+  if (f->transactions.over_count) note_over(f);
+  vestry_err error = is_all ? VESTRY_OK : has_composite(f, keys, &is_all);
+  return error ? error : vsi_postgres_index_commit(f->is.index, xid, keys, is_all);
 }
 
 /* Data of the server. UNSUPPORTED: it cannot be followed in its present state. */
@@ -611,6 +662,7 @@ void vsi_postgres_follower_stats_get(follower *f, vestry_postgres_stats *stats) 
   stats->records_count = f->stats.records_count;
   stats->read_bytes = f->stats.read_bytes;
   stats->lag_bytes = f->stats.lag_bytes;
+  stats->over_transaction_keys_count = f->stats.over_transaction_keys_count;
   stats->lag_ms = f->behind_since_ns ? (vsi_monotonic_ns() - f->behind_since_ns) / 1000000 : 0;
   vsi_mutex_unlock(&f->lock);
 }

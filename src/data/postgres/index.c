@@ -34,52 +34,46 @@
  * follower is the first one that sees such a transaction, every set is hit whose own snapshot does not see it. The
  * transactions are checked one by one, because one of them may run for hours.
  *
- * Bounds. If the ring is full, published commits are dropped, and their time is kept, so that older renders count as
- * hit; commits that are not published count as matching every set. */
+ * Bounds. If the ring is full, published commits are dropped, the oldest first, and their time is kept, so that older
+ * renders count as hit. If that is not enough, commits that are not published count as matching every set.
+ *
+ * The lock. A commit can hit every set, of which there may be a million. Renders that wait for the lock get it after
+ * each STEP of them. A set that is entered meanwhile has been compared with the commit, which is published before the
+ * walk, and stays in the ring until its end. */
 #include "data/postgres/index.h"
 
-#include "base/array.h"
-#include "base/map.h"
-#include "base/wait.h"
+#include <stdatomic.h>
+#include <string.h>
 
-enum { SWEEP_FROM = 64, MOVES_MAX = 1 << 16, RING_BYTES_MAX = 16 << 20 };
+#include "base/array.h"
+#include "base/wait.h"
+#include "data/postgres/sets.h"
+
+enum {
+  STEP = 256,
+  STEP_MS = 100,  /* maximum time for which a walk waits until one of the renders that want the lock has had it */
+  SWEPT_EACH = 2, /* sets that are looked at for each one that is entered */
+  REPORTED_MOST = 32,
+  MOVES_MAX = 1 << 16,
+  RING_BYTES_MAX = 64 << 20
+};
 
 typedef vsi_postgres_key key;
 typedef vsi_postgres_keys keys;
-typedef struct set set;
-
-/* A set's link in the list of one of its keys. */
-typedef struct place {
-  LIST_ENTRY(place) in;
-  struct entry *entry;
-  set *of;
-  struct place *next; /* next link of the set */
-} place;
-
-typedef struct entry {
-  vsi_map_link in; /* first */
-  key key;
-  LIST_HEAD(, place) places;
-} entry;
-
-struct set {
-  LIST_ENTRY(set) in;
-  uint64_t number;
-  vsi_postgres_snapshot snapshot;
-  size_t bytes;
-  place *first; /* the links that were added later, and then those of the array */
-  size_t places_count;
-  place places[];
-};
+typedef vsi_postgres_set set;
 
 typedef struct recent {
-  STAILQ_ENTRY(recent) in;
+  TAILQ_ENTRY(recent) in;
   uint64_t xid;
   uint64_t published; /* time of the index's clock; 0: not visible yet */
   uint64_t at_ns;     /* when its record was read; 0: not needed */
   bool is_all;
+  bool is_awaited; /* it matches a set, or did when it was compared last */
+  bool is_held;    /* it is being published */
   keys keys;
 } recent;
+
+TAILQ_HEAD(ring, recent);
 
 typedef struct move {
   uint64_t at;
@@ -89,17 +83,20 @@ typedef struct move {
 struct vsi_postgres_index {
   vsi_postgres_index_options is;
   vsi_mutex lock;
-  pthread_cond_t ended; /* a render has ended */
-  /* All below is guarded by it. */
-  uint64_t clock, numbers;
-  LIST_HEAD(, vsi_postgres_ticket) tickets;
-  LIST_HEAD(, set) sets;
-  vsi_map entries;
-  size_t entered_count; /* since the last sweep */
-  bool has_whole;       /* a render depends on everything */
-  bool is_matched;      /* a set waits for a commit of the ring that is not visible yet */
-  STAILQ_HEAD(, recent) ring;
-  size_t hidden_count; /* number in the ring that are not visible yet */
+  pthread_cond_t ended;      /* a render has ended, or has had the lock while the follower gave way */
+  _Atomic(uint64_t) numbers; /* relaxed: only unique */
+  _Atomic(unsigned) waiting; /* threads that want the lock while the follower may have it; relaxed: a hint */
+  /* All below is guarded by the lock. */
+  uint64_t clock;
+  TAILQ_HEAD(, vsi_postgres_ticket) tickets; /* the oldest first */
+  vsi_postgres_sets sets;
+  size_t walked;   /* sets and keys that the follower has passed */
+  bool gives_way;  /* the follower waits until a render has had the lock */
+  bool has_whole;  /* a render depends on everything */
+  bool is_matched; /* a set waits for a commit of the ring that is not visible yet */
+  /* The ring: commits that are not visible yet, in the order of the WAL, and visible ones, in that of publication. */
+  struct ring hidden, published;
+  size_t hidden_count;
   size_t ring_bytes;
   uint64_t start_to;   /* transactions before it may have committed unseen */
   uint64_t start_left; /* number of them that had not ended at the last check */
@@ -107,65 +104,32 @@ struct vsi_postgres_index {
   uint64_t near;       /* a recent transaction number */
   move *moves;
   size_t moves_count, moves_room;
+  uint32_t reported[REPORTED_MOST]; /* files of indexes whose displaced rows were reported; 0: free */
+  vsi_postgres_news news;
   vestry_postgres_stats stats; /* those of the index; refreshed_count only counts sets */
 };
 
-/* ----------------------------------------------------------------------------------------------------- sets ------- */
-
-static entry *find_entry(const vsi_postgres_index *index, key of) {
-  vsi_map_link *at = vsi_map_first(&index->entries, vsi_postgres_key_hash(of));
-  while (at && !vsi_postgres_keys_are_equal(((entry *)at)->key, of)) at = vsi_map_further(at);
-  return (entry *)at;
+/* Take the lock, on any thread but the follower's. */
+static void lock_index(vsi_postgres_index *index) {
+  atomic_fetch_add_explicit(&index->waiting, 1, memory_order_relaxed);
+  vsi_mutex_lock(&index->lock);
+  atomic_fetch_sub_explicit(&index->waiting, 1, memory_order_relaxed);
 }
 
-static entry *make_entry(vsi_postgres_index *index, key of) {
-  entry *made = find_entry(index, of);
-  if (made) return made;
-  if (vsi_map_reserve(&index->entries, index->is.host, index->entries.count + 1)) return NULL;
-  made = vsi_calloc(index->is.host, 1, sizeof *made);
-  if (!made) return NULL;
-  made->key = of;
-  vsi_map_add(&index->entries, &made->in, vsi_postgres_key_hash(of));
-  index->stats.sets_bytes += sizeof *made;
-  return made;
+static void unlock_index(vsi_postgres_index *index) {
+  if (index->gives_way) pthread_cond_broadcast(&index->ended);
+  vsi_mutex_unlock(&index->lock);
 }
 
-/* Add a set to the list of a key. OK | NO_MEMORY */
-static vestry_err add_to_key(vsi_postgres_index *index, set *s, place *where, key of) {
-  entry *at = make_entry(index, of);
-  if (!at) return VESTRY_NO_MEMORY;
-  *where = (place){.entry = at, .of = s, .next = s->first};
-  s->first = where;
-  LIST_INSERT_HEAD(&at->places, where, in);
-  return VESTRY_OK;
+/* On the follower's thread, in a long walk: let others have the lock from time to time. */
+static void give_way(vsi_postgres_index *index) {
+  if (++index->walked % STEP || !atomic_load_explicit(&index->waiting, memory_order_relaxed)) return;
+  index->gives_way = true;
+  (void)vsi_wait_until(&index->ended, &index->lock, vsi_monotonic_in_ms(STEP_MS));
+  index->gives_way = false;
 }
 
-static void leave(vsi_postgres_index *index, place *where) {
-  entry *at = where->entry;
-  LIST_REMOVE(where, in);
-  if (!LIST_EMPTY(&at->places)) return;
-  vsi_map_remove(&index->entries, &at->in);
-  vsi_free(index->is.host, at);
-  index->stats.sets_bytes -= sizeof *at;
-}
-
-static void free_set(vsi_postgres_index *index, set *s) {
-  for (place *next, *at = s->first; at; at = next) {
-    const bool is_in_array = (uintptr_t)at - (uintptr_t)s->places < s->places_count * sizeof *at;
-    next = at->next;
-    leave(index, at);
-    if (!is_in_array) vsi_free(index->is.host, at);
-  }
-  vsi_postgres_snapshot_finish(&s->snapshot, index->is.host);
-  vsi_free(index->is.host, s);
-}
-
-static void remove_set(vsi_postgres_index *index, set *s) {
-  LIST_REMOVE(s, in);
-  index->stats.sets_count--;
-  index->stats.sets_bytes -= s->bytes;
-  free_set(index, s);
-}
+/* ----------------------------------------------------------------------------------------------------- hits ------- */
 
 /* Return the counter of sets that a commit hits with a key of this kind; 0: with any. */
 static uint64_t *counter_of(vestry_postgres_stats *stats, unsigned kind) {
@@ -185,11 +149,13 @@ static void report_hit(vsi_postgres_index *index, uint64_t number, unsigned kind
   index->is.hit(index->is.ctx, number, at_ns);
 }
 
-static void hit(vsi_postgres_index *index, set *s, unsigned kind, uint64_t at_ns) {
+/* Returns whether a page needed the set. */
+static bool hit(vsi_postgres_index *index, set *s, unsigned kind, uint64_t at_ns) {
   uint64_t number = s->number;
   bool is_used = index->is.is_used(index->is.ctx, number);
-  remove_set(index, s);
+  vsi_postgres_sets_remove(&index->sets, s);
   if (is_used) report_hit(index, number, kind, at_ns);
+  return is_used;
 }
 
 static void notify_receivers(const vsi_postgres_index *index, const keys *of) {
@@ -206,50 +172,28 @@ static void hit_whole(vsi_postgres_index *index, uint64_t at_ns) {
 /* Hit every set whose snapshot does not see a transaction of the start (see the head of this file) that the snapshot
  * `now` sees. If `now` is NULL, hit all sets. */
 static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *now) {
-  for (set *next, *s = LIST_FIRST(&index->sets); s; s = next) {
-    next = LIST_NEXT(s, in);
-    if (!now || vsi_postgres_snapshot_sees_more(now, &s->snapshot, index->start_to)) hit(index, s, 0, 0);
+  set *s;
+  for (vsi_postgres_sets_walk(&index->sets); (s = vsi_postgres_sets_next(&index->sets)); give_way(index)) {
+    const vsi_postgres_snapshot of = vsi_postgres_set_snapshot(s);
+    if (!now || vsi_postgres_snapshot_sees_more(now, &of, index->start_to)) (void)hit(index, s, 0, 0);
   }
   hit_whole(index, 0);
   notify_receivers(index, NULL);
 }
 
-/* Remove sets that no page needs. A sweep runs when about half as many sets were added as there are now, so that its
- * cost for each added set is constant. */
+/* Remove sets that no page needs: look at some with each set that is entered, so that each sweep ends before there are
+ * twice as many. */
 static void sweep(vsi_postgres_index *index) {
-  if (index->entered_count < SWEEP_FROM + index->stats.sets_count / 2) return;
-  index->entered_count = 0;
-  for (set *next, *s = LIST_FIRST(&index->sets); s; s = next) {
-    next = LIST_NEXT(s, in);
-    if (!index->is.is_used(index->is.ctx, s->number)) remove_set(index, s);
+  for (int i = 0; i < SWEPT_EACH; i++) {
+    set *s = vsi_postgres_sets_sweep(&index->sets);
+    if (s && !index->is.is_used(index->is.ctx, s->number)) vsi_postgres_sets_remove(&index->sets, s);
   }
-}
-
-/* Create a set. NULL: no memory. */
-static set *make_set(vsi_postgres_index *index, uint64_t number, const keys *of, vsi_postgres_snapshot *snapshot) {
-  size_t bytes = sizeof(set) + of->count * sizeof(place) + snapshot->count * sizeof *snapshot->running;
-  set *s = vsi_calloc(index->is.host, 1, bytes);
-  if (!s) return NULL;
-  s->number = number;
-  s->bytes = bytes;
-  for (; s->places_count < of->count; s->places_count++) {
-    if (add_to_key(index, s, &s->places[s->places_count], of->keys[s->places_count])) {
-      free_set(index, s);
-      return NULL;
-    }
-  }
-  s->snapshot = *snapshot;
-  *snapshot = (vsi_postgres_snapshot){.count = 0};
-  LIST_INSERT_HEAD(&index->sets, s, in);
-  index->stats.sets_count++;
-  index->stats.sets_bytes += bytes;
-  return s;
 }
 
 /* ------------------------------------------------------------------------------------------------- the ring ------- */
 
 static void drop(vsi_postgres_index *index, recent *c) {
-  STAILQ_REMOVE(&index->ring, c, recent, in);
+  TAILQ_REMOVE(c->published ? &index->published : &index->hidden, c, in);
   index->stats.ring_count--;
   index->ring_bytes -= vsi_postgres_keys_bytes(&c->keys);
   if (!c->published) index->hidden_count--;
@@ -257,101 +201,139 @@ static void drop(vsi_postgres_index *index, recent *c) {
   vsi_free(index->is.host, c);
 }
 
+/* Return the ticket of the oldest render that may still be current. Those of forgotten commits run again anyway. */
 static uint64_t oldest_ticket(const vsi_postgres_index *index) {
-  uint64_t oldest = UINT64_MAX;
-  const vsi_postgres_ticket *t;
-  LIST_FOREACH(t, &index->tickets, in)
-  if (t->at < oldest) oldest = t->at;
-  return oldest;
+  const vsi_postgres_ticket *t = TAILQ_FIRST(&index->tickets);
+  while (t && t->at <= index->forgotten) t = TAILQ_NEXT(t, in);
+  return t ? t->at : UINT64_MAX;
 }
 
 /* Drop what no running render can need. */
 static void prune(vsi_postgres_index *index) {
   uint64_t oldest = oldest_ticket(index);
-  for (recent *next, *c = STAILQ_FIRST(&index->ring); c; c = next) {
-    next = STAILQ_NEXT(c, in);
-    if (c->published && c->published < oldest) drop(index, c);
-  }
+  for (recent *c; (c = TAILQ_FIRST(&index->published)) && c->published < oldest && !c->is_held;) drop(index, c);
   size_t gone = 0;
   while (gone < index->moves_count && index->moves[gone].at <= oldest) gone++;
   index->moves_count -= gone;
   if (gone) memmove(index->moves, index->moves + gone, index->moves_count * sizeof *index->moves);
 }
 
-/* Empty the ring, for lack of memory or room: published commits are dropped, others count as matching every set. */
-static void shrink(vsi_postgres_index *index) {
-  for (recent *next, *c = STAILQ_FIRST(&index->ring); c; c = next) {
-    next = STAILQ_NEXT(c, in);
-    if (!c->published && c->xid >= index->start_to) index->start_to = c->xid + 1;
-    if (!c->published) index->start_left = UINT64_MAX;
-    drop(index, c);
-  }
-  index->forgotten = index->clock;
+static bool is_full(const vsi_postgres_index *index) {
+  return index->stats.ring_count > index->is.max_ring || index->ring_bytes > RING_BYTES_MAX;
 }
 
-static bool matches(const recent *c, const keys *of, unsigned *ret_kind) {
-  *ret_kind = 0;
-  if (c->is_all) return true;
-  for (size_t i = 0; i < of->count; i++) {
-    if (!vsi_postgres_keys_have(&c->keys, of->keys[i])) continue;
-    *ret_kind = of->keys[i].kind;
-    return true;
+/* Make room in the ring: drop published commits, the oldest first. If the others alone are too many, drop all, which
+ * then count as matching every set. Not while a commit is being published. */
+static void shrink(vsi_postgres_index *index) {
+  const size_t before = index->stats.ring_count;
+  for (recent *c; is_full(index) && (c = TAILQ_FIRST(&index->published));) {
+    if (c->published > index->forgotten) index->forgotten = c->published;
+    drop(index, c);
   }
+  if (is_full(index)) {
+    for (recent *c; (c = TAILQ_FIRST(&index->hidden));) {
+      if (c->xid >= index->start_to) index->start_to = c->xid + 1;
+      index->start_left = UINT64_MAX;
+      drop(index, c);
+    }
+    index->forgotten = index->clock;
+  }
+  if (index->stats.ring_count == before) return;
+  index->news.is_ring_full |= !index->stats.over_ring_count;
+  index->stats.over_ring_count += before - index->stats.ring_count;
+}
+
+static bool matches(const recent *c, const keys *of) {
+  if (c->is_all) return true;
+  for (size_t i = 0; i < of->count; i++)
+    if (vsi_postgres_keys_concern(&c->keys, of->keys[i])) return true;
   return false;
+}
+
+/* Count a render of a page that shows another row of the leaf, and report the first one of each index. */
+static void note_displaced(vsi_postgres_index *index, uint32_t relation) {
+  size_t at = 0;
+  index->stats.displaced_count++;
+  while (at < REPORTED_MOST && index->reported[at] && index->reported[at] != relation) at++;
+  if (at == REPORTED_MOST || index->reported[at] || index->news.displaced) return;
+  index->reported[at] = index->news.displaced = relation;
+}
+
+/* Hit the sets of the walk that has begun. */
+static void hit_walked(vsi_postgres_index *index, const recent *c, key of) {
+  const bool is_displaced = of.kind == VSI_POSTGRES_LEAF && of.offset;
+  for (set *s; (s = vsi_postgres_sets_next(&index->sets)); give_way(index))
+    if (!vsi_postgres_set_sees(s, c->xid) && hit(index, s, of.kind, c->at_ns) && is_displaced)
+      note_displaced(index, of.relation);
+}
+
+static void hit_key(vsi_postgres_index *index, const recent *c, key of) {
+  give_way(index);
+  vsi_postgres_sets_walk_key(&index->sets, of);
+  hit_walked(index, c, of);
 }
 
 /* Publish a commit: it is visible to renders that begin now. */
 static void publish(vsi_postgres_index *index, recent *c) {
+  TAILQ_REMOVE(&index->hidden, c, in);
+  TAILQ_INSERT_TAIL(&index->published, c, in);
   index->hidden_count--;
   c->published = ++index->clock;
+  c->is_held = true;
   if (c->is_all) {
-    for (set *next, *s = LIST_FIRST(&index->sets); s; s = next) {
-      next = LIST_NEXT(s, in);
-      if (!vsi_postgres_snapshot_sees(&s->snapshot, c->xid)) hit(index, s, 0, c->at_ns);
-    }
+    vsi_postgres_sets_walk(&index->sets);
+    hit_walked(index, c, (key){.kind = 0});
   }
   for (size_t i = 0; i < c->keys.count; i++) {
-    entry *at = find_entry(index, c->keys.keys[i]);
-    for (place *next, *where = at ? LIST_FIRST(&at->places) : NULL; where; where = next) {
-      next = LIST_NEXT(where, in); /* of another set; the entry is freed after its last set left */
-      if (!vsi_postgres_snapshot_sees(&where->of->snapshot, c->xid)) hit(index, where->of, at->key.kind, c->at_ns);
-    }
+    const key of = c->keys.keys[i];
+    if (of.kind < VSI_POSTGRES_WRITTEN) hit_key(index, c, of);
+    for (unsigned bits = of.kind < VSI_POSTGRES_WRITTEN ? 0 : of.offset; bits; bits &= bits - 1)
+      hit_key(index, c, vsi_postgres_row_key(of, bits));
   }
   hit_whole(index, c->at_ns);
+  c->is_held = false;
   notify_receivers(index, c->is_all ? NULL : &c->keys);
 }
 
-/* Return whether a commit may match a set, or something else waits for it. */
+/* Return whether a commit may match a set. */
+static bool finds_set(vsi_postgres_index *index, const recent *c) {
+  if (c->is_all) return index->sets.count > 0;
+  for (size_t i = 0; i < c->keys.count; i++, give_way(index)) {
+    const key of = c->keys.keys[i];
+    if (of.kind < VSI_POSTGRES_WRITTEN && vsi_postgres_sets_have(&index->sets, of)) return true;
+    for (unsigned bits = of.kind < VSI_POSTGRES_WRITTEN ? 0 : of.offset; bits; bits &= bits - 1)
+      if (vsi_postgres_sets_have(&index->sets, vsi_postgres_row_key(of, bits))) return true;
+  }
+  return false;
+}
+
+/* Return whether a set or something else waits for a commit. */
 static bool is_awaited(const vsi_postgres_index *index, const recent *c) {
-  if (index->has_whole || (c->is_all && index->stats.sets_count)) return true;
-  for (size_t i = 0; i < c->keys.count; i++)
-    if (find_entry(index, c->keys.keys[i])) return true;
-  return index->is.has_receiver &&
-         index->is.has_receiver(index->is.ctx, c->is_all ? NULL : &c->keys); /* takes a lock */
+  return index->has_whole || c->is_awaited ||
+         (index->is.has_receiver &&
+          index->is.has_receiver(index->is.ctx, c->is_all ? NULL : &c->keys)); /* takes a lock */
 }
 
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, keys *of, bool is_all) {
   const bool is_needed = is_all || of->count;
   const uint64_t at_ns = is_needed ? index->is.now_ns(index->is.ctx) : 0;
-  vsi_mutex_lock(&index->lock);
   recent *c = is_needed ? vsi_calloc(index->is.host, 1, sizeof *c) : NULL;
-  if (!c) {
-    vsi_mutex_unlock(&index->lock);
-    return is_needed ? VESTRY_NO_MEMORY : VESTRY_OK;
-  }
+  if (!c) return is_needed ? VESTRY_NO_MEMORY : VESTRY_OK;
+  vsi_mutex_lock(&index->lock);
   c->xid = vsi_postgres_full_xid(xid, index->near);
   c->at_ns = at_ns;
   c->is_all = is_all;
   c->keys = *of;
   *of = (keys){.count = 0};
-  STAILQ_INSERT_TAIL(&index->ring, c, in);
+  TAILQ_INSERT_TAIL(&index->hidden, c, in);
   index->clock++;
   index->hidden_count++;
   index->stats.commits_count++;
   index->ring_bytes += vsi_postgres_keys_bytes(&c->keys);
   index->stats.ring_count++;
+  if (finds_set(index, c)) c->is_awaited = true; /* a set that was entered meanwhile has set it, too */
   if (!index->is_matched) index->is_matched = is_awaited(index, c);
-  if (index->stats.ring_count > index->is.max_ring || index->ring_bytes > RING_BYTES_MAX) shrink(index);
+  if (is_full(index)) shrink(index);
   vsi_mutex_unlock(&index->lock);
   return VESTRY_OK;
 }
@@ -362,33 +344,9 @@ static key leaf_of(uint32_t relation, uint32_t block) {
   return (key){.relation = relation, .block = block, .kind = VSI_POSTGRES_LEAF};
 }
 
-static bool has_key(const set *s, key of) {
-  for (const place *at = s->first; at; at = at->next)
-    if (vsi_postgres_keys_are_equal(at->entry->key, of)) return true;
-  return false;
-}
-
-static vestry_err move_sets(vsi_postgres_index *index, key from, key to) {
-  const entry *at = find_entry(index, from);
-  place *where;
-  if (!at) return VESTRY_OK;
-  LIST_FOREACH(where, &at->places, in) {
-    if (has_key(where->of, to)) continue;
-    place *more = vsi_calloc(index->is.host, 1, sizeof *more);
-    if (!more) return VESTRY_NO_MEMORY;
-    if (add_to_key(index, where->of, more, to)) {
-      vsi_free(index->is.host, more);
-      return VESTRY_NO_MEMORY;
-    }
-    where->of->bytes += sizeof *more;
-    index->stats.sets_bytes += sizeof *more;
-  }
-  return VESTRY_OK;
-}
-
-static vestry_err move_ring(vsi_postgres_index *index, key from, key to) {
+static vestry_err move_ring(vsi_postgres_index *index, const struct ring *ring, key from, key to) {
   recent *c;
-  STAILQ_FOREACH(c, &index->ring, in) {
+  TAILQ_FOREACH(c, ring, in) {
     if (!vsi_postgres_keys_have(&c->keys, from)) continue;
     index->ring_bytes -= vsi_postgres_keys_bytes(&c->keys);
     vestry_err error = vsi_postgres_keys_add(&c->keys, index->is.host, to);
@@ -400,8 +358,8 @@ static vestry_err move_ring(vsi_postgres_index *index, key from, key to) {
 
 /* Keep a split for running renders. */
 static vestry_err keep_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to) {
-  if (LIST_EMPTY(&index->tickets)) index->moves_count = 0;
-  if (LIST_EMPTY(&index->tickets)) return VESTRY_OK;
+  if (TAILQ_EMPTY(&index->tickets)) index->moves_count = 0;
+  if (TAILQ_EMPTY(&index->tickets)) return VESTRY_OK;
   if (index->moves_count == MOVES_MAX) {
     index->moves_count = 0;
     index->forgotten = index->clock;
@@ -415,9 +373,11 @@ static vestry_err keep_move(vsi_postgres_index *index, uint32_t relation, uint32
 vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to) {
   vsi_mutex_lock(&index->lock);
   index->clock++;
+  const key old = leaf_of(relation, from), new = leaf_of(relation, to);
   vestry_err error = keep_move(index, relation, from, to);
-  if (!error) error = move_ring(index, leaf_of(relation, from), leaf_of(relation, to));
-  if (!error) error = move_sets(index, leaf_of(relation, from), leaf_of(relation, to));
+  if (!error) error = move_ring(index, &index->hidden, old, new);
+  if (!error) error = move_ring(index, &index->published, old, new);
+  if (!error) error = vsi_postgres_sets_move(&index->sets, old, new);
   vsi_mutex_unlock(&index->lock);
   return error;
 }
@@ -436,47 +396,48 @@ static vestry_err follow_moves(const vsi_postgres_index *index, const vsi_postgr
 /* -------------------------------------------------------------------------------------------------- renders ------- */
 
 void vsi_postgres_index_begin(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
-  vsi_mutex_lock(&index->lock);
+  lock_index(index);
   ticket->at = ++index->clock;
-  LIST_INSERT_HEAD(&index->tickets, ticket, in);
-  vsi_mutex_unlock(&index->lock);
+  TAILQ_INSERT_TAIL(&index->tickets, ticket, in);
+  unlock_index(index);
 }
 
 static void end_locked(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
-  LIST_REMOVE(ticket, in);
+  TAILQ_REMOVE(&index->tickets, ticket, in);
   pthread_cond_broadcast(&index->ended);
   prune(index);
 }
 
 void vsi_postgres_index_leave(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
-  vsi_mutex_lock(&index->lock);
+  lock_index(index);
   end_locked(index, ticket);
-  vsi_mutex_unlock(&index->lock);
+  unlock_index(index);
 }
 
 uint64_t vsi_postgres_index_number(vsi_postgres_index *index) {
-  vsi_mutex_lock(&index->lock);
-  uint64_t number = ++index->numbers;
-  vsi_mutex_unlock(&index->lock);
-  return number;
+  return atomic_fetch_add_explicit(&index->numbers, 1, memory_order_relaxed) + 1;
 }
 
-/* Return whether the ring has a commit that the snapshot does not see, and that wrote something with these keys: one
- * that is visible now, which the render has missed, or one that is not, and will hit a set with these keys. */
-static bool has_unseen(const vsi_postgres_index *index, bool is_visible, const keys *of,
-                       const vsi_postgres_snapshot *snapshot) {
-  unsigned kind;
+/* Return whether the render has missed a commit, or may have: one that was published since it began, that its snapshot
+ * does not see, and that wrote something that it has read. */
+static bool is_passed(const vsi_postgres_index *index, const vsi_postgres_ticket *ticket, const keys *of,
+                      const vsi_postgres_snapshot *snapshot) {
   const recent *c;
-  STAILQ_FOREACH(c, &index->ring, in)
-  if (!c->published != is_visible && !vsi_postgres_snapshot_sees(snapshot, c->xid) && matches(c, of, &kind))
-    return true;
+  if (ticket->at <= index->forgotten) return true;
+  TAILQ_FOREACH_REVERSE(c, &index->published, ring, in) {
+    if (c->published <= ticket->at) return false;
+    if (!vsi_postgres_snapshot_sees(snapshot, c->xid) && matches(c, of)) return true;
+  }
   return false;
 }
 
-/* Return whether the render has missed a commit, or may have. */
-static bool is_passed(const vsi_postgres_index *index, const vsi_postgres_ticket *ticket, const keys *of,
-                      const vsi_postgres_snapshot *snapshot) {
-  return ticket->at <= index->forgotten || has_unseen(index, true, of, snapshot);
+/* Note that a set with these keys waits for commits that are not visible yet. */
+static void await(vsi_postgres_index *index, const keys *of, const vsi_postgres_snapshot *snapshot) {
+  recent *c;
+  TAILQ_FOREACH(c, &index->hidden, in) {
+    if (c->is_awaited || vsi_postgres_snapshot_sees(snapshot, c->xid) || !matches(c, of)) continue;
+    c->is_awaited = index->is_matched = true;
+  }
 }
 
 /* Enter a set under the lock. bytes: the memory of all sets with it */
@@ -487,8 +448,8 @@ static vsi_postgres_entry enter_locked(vsi_postgres_index *index, vsi_postgres_t
     is = VSI_POSTGRES_OVERTAKEN;
     index->stats.overtaken_count++;
   } else {
-    if (!index->is_matched) index->is_matched = has_unseen(index, false, of, snapshot);
-    if (bytes / 2 > index->is.max_bytes || !make_set(index, number, of, snapshot)) {
+    await(index, of, snapshot);
+    if (bytes / 2 > index->is.max_bytes || vsi_postgres_sets_add(&index->sets, number, of, snapshot)) {
       is = VSI_POSTGRES_WHOLE;
       index->has_whole = true;
     }
@@ -500,43 +461,45 @@ static vsi_postgres_entry enter_locked(vsi_postgres_index *index, vsi_postgres_t
 vsi_postgres_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_postgres_ticket *ticket, uint64_t number,
                                             keys *of, vsi_postgres_snapshot *snapshot, bool is_least) {
   vsi_postgres_entry is = VSI_POSTGRES_LARGE;
-  vsi_mutex_lock(&index->lock);
-  index->entered_count++;
+  lock_index(index);
   sweep(index);
-  size_t bytes = index->stats.sets_bytes + of->count * (sizeof(place) + sizeof(struct entry));
+  const size_t bytes = index->sets.bytes + vsi_postgres_sets_wanted(of, snapshot);
   if (bytes <= index->is.max_bytes || is_least) is = enter_locked(index, ticket, number, of, snapshot, bytes);
-  vsi_mutex_unlock(&index->lock);
+  unlock_index(index);
   vsi_postgres_keys_clear(of, index->is.host);
   if (is != VSI_POSTGRES_LARGE) vsi_postgres_snapshot_finish(snapshot, index->is.host);
   return is;
 }
 
 void vsi_postgres_index_add_whole(vsi_postgres_index *index) {
-  vsi_mutex_lock(&index->lock);
+  lock_index(index);
   index->has_whole = true;
-  vsi_mutex_unlock(&index->lock);
+  unlock_index(index);
 }
 
 vsi_postgres_entry vsi_postgres_index_enter_whole(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
-  vsi_mutex_lock(&index->lock);
-  bool is_passed = ticket->at <= index->forgotten;
-  const recent *c;
-  STAILQ_FOREACH(c, &index->ring, in)
-  if (c->published > ticket->at) is_passed = true;
+  lock_index(index);
+  const recent *last = TAILQ_LAST(&index->published, ring);
+  const bool is_passed = ticket->at <= index->forgotten || (last && last->published > ticket->at);
   if (is_passed)
     index->stats.overtaken_count++;
   else
     index->has_whole = true;
   end_locked(index, ticket);
-  vsi_mutex_unlock(&index->lock);
+  unlock_index(index);
   return is_passed ? VSI_POSTGRES_OVERTAKEN : VSI_POSTGRES_WHOLE;
 }
 
 /* -------------------------------------------------------------------------------------------------- follower ------ */
 
+static void drop_all(vsi_postgres_index *index) {
+  while (!TAILQ_EMPTY(&index->hidden)) drop(index, TAILQ_FIRST(&index->hidden));
+  while (!TAILQ_EMPTY(&index->published)) drop(index, TAILQ_FIRST(&index->published));
+}
+
 /* Drop everything, because earlier commits are unknown. */
 static void forget_all(vsi_postgres_index *index) {
-  while (!STAILQ_EMPTY(&index->ring)) drop(index, STAILQ_FIRST(&index->ring));
+  drop_all(index);
   index->moves_count = 0;
   index->forgotten = ++index->clock;
   index->is_matched = false;
@@ -545,16 +508,16 @@ static void forget_all(vsi_postgres_index *index) {
 
 void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to) {
   vsi_mutex_lock(&index->lock);
-  forget_all(index);
   index->start_to = index->near = to;
   index->start_left = UINT64_MAX;
+  forget_all(index); /* others may get the lock */
   vsi_mutex_unlock(&index->lock);
 }
 
 void vsi_postgres_index_stop(vsi_postgres_index *index) {
   vsi_mutex_lock(&index->lock);
-  forget_all(index);
   index->start_left = 0;
+  forget_all(index);
   vsi_mutex_unlock(&index->lock);
 }
 
@@ -575,23 +538,24 @@ static void see_start(vsi_postgres_index *index, const vsi_postgres_snapshot *sn
   hit_older(index, snapshot);
 }
 
-void vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot) {
+vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot) {
   vsi_mutex_lock(&index->lock);
   index->clock++;
   index->near = snapshot->to;
   see_start(index, snapshot);
   bool is_matched = false;
-  recent *c;
-  STAILQ_FOREACH(c, &index->ring, in) {
-    if (c->published) continue;
-    if (vsi_postgres_snapshot_sees(snapshot, c->xid))
-      publish(index, c);
-    else if (!is_matched)
-      is_matched = is_awaited(index, c);
+  for (recent *next, *c = TAILQ_FIRST(&index->hidden); c; c = next) {
+    next = TAILQ_NEXT(c, in);
+    if (vsi_postgres_snapshot_sees(snapshot, c->xid)) publish(index, c);
   }
+  const recent *c;
+  TAILQ_FOREACH(c, &index->hidden, in) if (!is_matched) is_matched = is_awaited(index, c);
   index->is_matched = is_matched;
   prune(index);
+  const vsi_postgres_news news = index->news;
+  index->news = (vsi_postgres_news){.displaced = 0};
   vsi_mutex_unlock(&index->lock);
+  return news;
 }
 
 /* ----------------------------------------------------------------------------------------------------- life ------- */
@@ -600,18 +564,20 @@ vestry_err vsi_postgres_index_create(const vsi_postgres_index_options *options, 
   vsi_postgres_index *index = vsi_calloc(options->host, 1, sizeof *index);
   if (!index) return VESTRY_NO_MEMORY;
   index->is = *options;
+  index->sets.host = options->host;
   vsi_mutex_init(&index->lock, VSI_LOCK_POSTGRES_INDEX);
   pthread_cond_init(&index->ended, NULL);
-  STAILQ_INIT(&index->ring);
+  TAILQ_INIT(&index->tickets);
+  TAILQ_INIT(&index->hidden);
+  TAILQ_INIT(&index->published);
   *ret_index = index;
   return VESTRY_OK;
 }
 
 void vsi_postgres_index_destroy(vsi_postgres_index *index) {
   if (!index) return;
-  while (!STAILQ_EMPTY(&index->ring)) drop(index, STAILQ_FIRST(&index->ring));
-  while (!LIST_EMPTY(&index->sets)) remove_set(index, LIST_FIRST(&index->sets));
-  vsi_map_finish(&index->entries, index->is.host);
+  drop_all(index);
+  vsi_postgres_sets_finish(&index->sets);
   vsi_free(index->is.host, index->moves);
   pthread_cond_destroy(&index->ended);
   vsi_mutex_finish(&index->lock);
@@ -619,17 +585,21 @@ void vsi_postgres_index_destroy(vsi_postgres_index *index) {
 }
 
 void vsi_postgres_index_stats_get(vsi_postgres_index *index, vestry_postgres_stats *stats) {
-  vsi_mutex_lock(&index->lock);
+  lock_index(index);
   *stats = index->stats;
-  vsi_mutex_unlock(&index->lock);
+  stats->sets_count = index->sets.count;
+  stats->sets_bytes = index->sets.bytes;
+  unlock_index(index);
   stats->refreshed_count += stats->overtaken_count;
 }
 
 bool vsi_postgres_index_wait(vsi_postgres_index *index, uint64_t until_ns) {
   bool is_in_time = true;
-  vsi_mutex_lock(&index->lock);
+  const vsi_postgres_ticket *oldest;
+  lock_index(index);
   const uint64_t now = ++index->clock;
-  while (is_in_time && oldest_ticket(index) < now) is_in_time = vsi_wait_until(&index->ended, &index->lock, until_ns);
-  vsi_mutex_unlock(&index->lock);
+  while (is_in_time && (oldest = TAILQ_FIRST(&index->tickets)) && oldest->at < now)
+    is_in_time = vsi_wait_until(&index->ended, &index->lock, until_ns);
+  unlock_index(index);
   return is_in_time;
 }

@@ -16,7 +16,8 @@ typedef struct vsi_postgres_index_options {
   size_t max_bytes; /* of sets; beyond it a set is rejected if a smaller set is possible */
   size_t max_ring;  /* number of commits kept for running renders */
   /* A commit matches the set, which has ended; its render must run again. at_ns: when the record of the commit was
-   * read; 0: unknown. Called under the index's lock, as is is_used. */
+   * read; 0: unknown. Called under the index's lock, as is is_used. If a commit matches many sets, renders get the lock
+   * in between. */
   void (*hit)(void *ctx, uint64_t number, uint64_t at_ns);
   bool (*is_used)(void *ctx, uint64_t number); /* whether a page needs the set */
   uint64_t (*now_ns)(void *ctx);               /* time for a commit, without the lock; 0: not needed */
@@ -29,7 +30,7 @@ typedef struct vsi_postgres_index_options {
 
 /* A running render. Its owner provides the memory. */
 typedef struct vsi_postgres_ticket {
-  LIST_ENTRY(vsi_postgres_ticket) in;
+  TAILQ_ENTRY(vsi_postgres_ticket) in;
   uint64_t at;
 } vsi_postgres_ticket;
 
@@ -88,8 +89,14 @@ vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation,
  * matches a set */
 typedef enum vsi_postgres_waits { VSI_POSTGRES_NOTHING, VSI_POSTGRES_SOME, VSI_POSTGRES_MET } vsi_postgres_waits;
 vsi_postgres_waits vsi_postgres_index_waits(vsi_postgres_index *index);
+/* What has happened for the first time, for the log. */
+typedef struct vsi_postgres_news {
+  uint32_t displaced; /* updates made pages render that did not show the row, because its block had no room for the new
+                         version: the file of one of the table's indexes, each once; 0: none */
+  bool is_ring_full;  /* commits were dropped */
+} vsi_postgres_news;
 /* Process a snapshot that was taken just now: commits that it sees are visible to renders that begin. */
-void vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot);
+vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot);
 
 /* Get the counters of commits, refreshes, sets and the ring; the others are 0. */
 void vsi_postgres_index_stats_get(vsi_postgres_index *index, vestry_postgres_stats *stats);

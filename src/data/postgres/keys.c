@@ -17,11 +17,25 @@ static size_t slot_of(const vsi_postgres_keys *set, vsi_postgres_key key) {
   return at;
 }
 
-bool vsi_postgres_keys_have(const vsi_postgres_keys *set, vsi_postgres_key key) {
-  if (set->slots) return set->slots[slot_of(set, key)] != 0;
+static vsi_postgres_key *find(const vsi_postgres_keys *set, vsi_postgres_key key) {
+  if (set->slots) {
+    const uint32_t number = set->slots[slot_of(set, key)];
+    return number ? &set->keys[number - 1] : NULL;
+  }
   for (size_t i = 0; i < set->count; i++)
-    if (vsi_postgres_keys_are_equal(set->keys[i], key)) return true;
-  return false;
+    if (vsi_postgres_keys_are_equal(set->keys[i], key)) return &set->keys[i];
+  return NULL;
+}
+
+bool vsi_postgres_keys_have(const vsi_postgres_keys *set, vsi_postgres_key key) {
+  return find(set, key) != NULL;
+}
+
+bool vsi_postgres_keys_concern(const vsi_postgres_keys *written, vsi_postgres_key read) {
+  if (read.kind != VSI_POSTGRES_ROW) return find(written, read) != NULL;
+  const vsi_postgres_key row = vsi_postgres_written_key(read.relation, read.block, read.offset);
+  const vsi_postgres_key *has = find(written, row);
+  return has && (has->offset & row.offset);
 }
 
 /* Make room for one more key; half of the slots stay free. */
@@ -38,7 +52,11 @@ static vestry_err make_slots(vsi_postgres_keys *set, const vestry_host *host) {
 }
 
 vestry_err vsi_postgres_keys_add(vsi_postgres_keys *set, const vestry_host *host, vsi_postgres_key key) {
-  if (vsi_postgres_keys_have(set, key)) return VESTRY_EXISTS;
+  vsi_postgres_key *has = find(set, key);
+  if (has) {
+    has->offset = key.kind >= VSI_POSTGRES_WRITTEN ? has->offset | key.offset : has->offset & key.offset;
+    return VESTRY_EXISTS;
+  }
   if (VSI_ARRAY_RESERVE(host, set->keys, set->count, set->room, 1) || make_slots(set, host)) return VESTRY_NO_MEMORY;
   if (set->slots) set->slots[slot_of(set, key)] = (uint32_t)set->count + 1;
   set->keys[set->count++] = key;

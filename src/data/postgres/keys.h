@@ -21,25 +21,50 @@ typedef enum vsi_postgres_kind {
   VSI_POSTGRES_LEAF,       /* entries of this block, a leaf of a B-tree */
   VSI_POSTGRES_INDEX,      /* entries of any leaf */
   VSI_POSTGRES_DEFINITION, /* the definition of the relation with this oid, or its file */
-  VSI_POSTGRES_FILE        /* anything in the file; for transactions with too many writes for other keys */
+  VSI_POSTGRES_FILE,       /* anything in the file; for transactions with too many writes for other keys */
+  /* Rows that a commit has written: kind VSI_POSTGRES_WRITTEN + n has the rows 16 n to 16 n + 15 of the block, and
+   * `offset` has a bit for each. So neighbours take one key. A render has keys of the kind ROW, one for each row. */
+  VSI_POSTGRES_WRITTEN
 } vsi_postgres_kind;
 
 typedef struct vsi_postgres_key {
   uint32_t relation;
   uint32_t block;
-  uint16_t offset;
+  uint16_t offset; /* ROW: of the row. WRITTEN: bits. LEAF of a commit: 1 if it was only entered by updates for whose
+                      new versions there was no room in the block of the old ones. Other kinds: 0 */
   uint16_t kind;
 } vsi_postgres_key;
+
+/* The kinds whose keys name a part of a relation. All other keys name a whole relation, and many renders share them. */
+static inline bool vsi_postgres_is_part(unsigned kind) {
+  return kind == VSI_POSTGRES_ROW || kind == VSI_POSTGRES_ROWS || kind == VSI_POSTGRES_LEAF ||
+         kind >= VSI_POSTGRES_WRITTEN;
+}
+/* Return the key of a commit that has written a row. */
+static inline vsi_postgres_key vsi_postgres_written_key(uint32_t relation, uint32_t block, uint16_t row) {
+  return (vsi_postgres_key){.relation = relation,
+                            .block = block,
+                            .offset = (uint16_t)(1u << row % 16),
+                            .kind = (uint16_t)(VSI_POSTGRES_WRITTEN + row / 16)};
+}
+/* Return the row of the lowest bit. bits: some bits of the key. */
+static inline vsi_postgres_key vsi_postgres_row_key(vsi_postgres_key written, unsigned bits) {
+  const unsigned row = (written.kind - VSI_POSTGRES_WRITTEN) * 16u + (unsigned)__builtin_ctz(bits);
+  return (vsi_postgres_key){
+      .relation = written.relation, .block = written.block, .offset = (uint16_t)row, .kind = VSI_POSTGRES_ROW};
+}
 
 /* The key for two kinds of changes: of any view; and of the information which table is a part of which other table. */
 static const vsi_postgres_key vsi_postgres_views_key = {.relation = 0, .kind = VSI_POSTGRES_DEFINITION};
 
+/* Return whether keys name the same thing. A set has only one of them, so bits do not count. */
 static inline bool vsi_postgres_keys_are_equal(vsi_postgres_key a, vsi_postgres_key b) {
-  return a.relation == b.relation && a.block == b.block && a.offset == b.offset && a.kind == b.kind;
+  return a.relation == b.relation && a.block == b.block && a.kind == b.kind &&
+         (a.kind != VSI_POSTGRES_ROW || a.offset == b.offset);
 }
 static inline uint64_t vsi_postgres_key_hash(vsi_postgres_key key) {
-  uint64_t hash = vsi_hash_mix(0, (uint64_t)key.relation << 32 | key.block);
-  return vsi_hash_mix(hash, (uint64_t)key.offset << 16 | key.kind);
+  const uint64_t row = key.kind == VSI_POSTGRES_ROW ? key.offset : 0;
+  return vsi_hash_mix(vsi_hash_mix(0, (uint64_t)key.relation << 32 | key.block), row << 16 | key.kind);
 }
 
 /* A set of keys in the order of their insertion. Zeroes are an empty set. */
@@ -50,9 +75,11 @@ typedef struct vsi_postgres_keys {
   size_t slots_count;
 } vsi_postgres_keys;
 
-/* Add a key. OK | EXISTS (it is there already) | NO_MEMORY (the set is unchanged) */
+/* Add a key. OK | EXISTS (it is there already, and has the bits of both) | NO_MEMORY (the set is unchanged) */
 vestry_err vsi_postgres_keys_add(vsi_postgres_keys *set, const vestry_host *host, vsi_postgres_key key);
 bool vsi_postgres_keys_have(const vsi_postgres_keys *set, vsi_postgres_key key);
+/* Return whether a commit with these keys concerns a render that has this key. */
+bool vsi_postgres_keys_concern(const vsi_postgres_keys *written, vsi_postgres_key read);
 /* Empty a set and free its memory. */
 void vsi_postgres_keys_clear(vsi_postgres_keys *set, const vestry_host *host);
 /* Return the memory that a set uses. */

@@ -32,7 +32,7 @@ static vestry_err add_follower(vestry_metrics *metrics, const vestry_postgres_st
 
 /* Reads of renders, and the renders that commits requested. */
 static vestry_err add_renders(vestry_metrics *metrics, const vestry_postgres_stats *is) {
-  static const char refreshed[] = "vestry_postgres_refreshed";
+  static const char refreshed[] = "vestry_postgres_refreshed", over[] = "vestry_postgres_over_bound";
   const vsi_metric_row rows[] = {
       {"vestry_postgres_renders_recorded", "Renders with a recorded read set.", NULL, NULL, 0, is->recorded_count},
       {"vestry_postgres_renders_table_level",
@@ -52,12 +52,20 @@ static vestry_err add_renders(vestry_metrics *metrics, const vestry_postgres_sta
       {refreshed, NULL, "by", "overtaken", 0, is->overtaken_count},
       {"vestry_postgres_sets", "Stored read sets.", NULL, NULL, gauge, is->sets_count},
       {"vestry_postgres_sets_bytes", "Bytes of the stored read sets.", NULL, NULL, gauge, is->sets_bytes},
-      {"vestry_postgres_ring", "Commits stored for running renders.", NULL, NULL, gauge, is->ring_count}};
+      {"vestry_postgres_ring", "Commits stored for running renders.", NULL, NULL, gauge, is->ring_count},
+      {"vestry_postgres_refreshed_displaced",
+       "Renders caused by an update of a row that the page probably does not show: the table's fillfactor is too high.",
+       NULL, NULL, 0, is->displaced_count},
+      {over, "Renders, transactions or commits beyond a bound, which cause more renders than necessary.", "bound",
+       "max_bytes", 0, is->over_bytes_count},
+      {over, NULL, "bound", "max_render_keys", 0, is->over_render_keys_count},
+      {over, NULL, "bound", "max_transaction_keys", 0, is->over_transaction_keys_count},
+      {over, NULL, "bound", "ring", 0, is->over_ring_count}};
   return VSI_METRIC_ROWS_ADD(metrics, rows);
 }
 
 vestry_err vestry_postgres_metrics(vestry_metrics *metrics, void *database) {
-  vestry_postgres_stats stats = {0};
+  vestry_postgres_stats stats = {.size = sizeof stats};
   if (!metrics || !database) return VESTRY_INVALID;
   vestry_postgres_stats_get(database, &stats);
   vestry_err error = add_follower(metrics, &stats);

@@ -214,7 +214,8 @@ void vsi_postgres_read_set_row(const vestry_sql_row *row, void *ctx) {
 
 vestry_err vsi_postgres_read_set_end(vsi_postgres_read_set *f) {
   if (!f->error && !f->snapshot.to) f->error = VESTRY_MALFORMED;
-  if (f->keys.count > f->max_keys) f->by_tables = true;
+  f->is_over = !f->by_tables && f->keys.count > f->max_keys;
+  f->by_tables |= f->is_over;
   if (f->error || !f->by_tables) return f->error;
   vsi_postgres_keys_clear(&f->keys, f->host);
   for (size_t i = 0; i < f->tables.count && !f->error; i++)

@@ -21,6 +21,7 @@ typedef struct vsi_postgres_read_set {
   size_t max_keys;   /* of a render; beyond it the render is followed at level TABLES */
   vsi_postgres_keys keys, tables;
   vsi_postgres_snapshot snapshot;
+  bool is_over;          /* there were more keys than max_keys */
   bool skips_rows;       /* not all rows found by an index are locked (wal.h) */
   size_t promoted_count; /* tables that are locked as a whole because of many locked rows */
   uint32_t uncovered;    /* oid of a relation whose writes are not in the WAL; 0: none */

@@ -28,7 +28,9 @@ typedef struct transaction {
   vsi_map_link in; /* first */
   uint32_t xid;
   bool is_capped;
-  bool is_all; /* it has written more files than the maximum of keys */
+  bool is_over;      /* it, or a subtransaction, has had more keys than the maximum */
+  bool is_displaced; /* the last row that it wrote is a new version in another block than the old one */
+  bool is_all;       /* it has written more files than the maximum of keys */
   bool has_catalog, has_meaning, has_views;
   vsi_postgres_keys keys;
   uint32_t *assigned; /* the subtransactions of the last record that assigned some */
@@ -111,7 +113,7 @@ static vestry_err cap(const vsi_postgres_transactions *all, transaction *t) {
   }
   vsi_postgres_keys_clear(&t->keys, all->is.host);
   t->keys = files;
-  t->is_capped = true;
+  t->is_capped = t->is_over = true;
   if (files.count > all->is.max_keys) {
     vsi_postgres_keys_clear(&t->keys, all->is.host);
     t->is_all = true;
@@ -137,9 +139,11 @@ static vestry_err note_kinds(const vsi_postgres_transactions *all, transaction *
   vestry_err error = VESTRY_OK;
   for (; *kinds && !error; kinds++) {
     vsi_postgres_key key = {.relation = touched->relation, .kind = *kinds};
-    const bool is_row = *kinds == VSI_POSTGRES_ROW;
-    if (is_row || *kinds == VSI_POSTGRES_ROWS || *kinds == VSI_POSTGRES_LEAF) key.block = touched->block;
-    if (is_row) key.offset = touched->offset;
+    if (*kinds == VSI_POSTGRES_ROW)
+      key = vsi_postgres_written_key(touched->relation, touched->block, touched->offset);
+    else if (vsi_postgres_is_part(*kinds))
+      key.block = touched->block;
+    if (*kinds == VSI_POSTGRES_LEAF) key.offset = t->is_displaced;
     error = note(all, t, key);
   }
   return error;
@@ -166,6 +170,7 @@ static vestry_err take_row(vsi_postgres_transactions *all, uint32_t xid, const v
     t->has_views |= has(views, catalog);
     return VESTRY_OK;
   }
+  t->is_displaced = touched->is_displaced;
   return note_kinds(all, t, touched, touched->touch == VSI_POSTGRES_INSERTED ? inserted : changed);
 }
 
@@ -210,6 +215,7 @@ static vestry_err unite(const vsi_postgres_transactions *all, transaction *t, co
   t->has_meaning |= sub->has_meaning;
   t->has_views |= sub->has_views;
   t->is_all |= sub->is_all;
+  t->is_over |= sub->is_over;
   for (size_t i = 0; i < sub->keys.count && !error && !t->is_all; i++) error = note(all, t, sub->keys.keys[i]);
   return error;
 }
@@ -280,6 +286,7 @@ static vestry_err commit(vsi_postgres_transactions *all, const vsi_postgres_ende
   if (!error && t->has_catalog) error = take_definitions(all, t, ended);
   if (!error && t->has_views && !t->is_all) error = add(all, &t->keys, vsi_postgres_views_key);
   if (error) return error;
+  all->over_count += t->is_over;
   return all->is.commit(all->is.ctx, ended->xid, &t->keys, t->is_all || t->has_meaning);
 }
 
