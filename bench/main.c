@@ -82,11 +82,12 @@ static const struct {
 #endif
 #ifdef BENCH_POSTGRES
     {"postgres", bench_postgres,
-     "postgres --url URL --only renders|delay|record|follower|polling|hold [--channels 200] [--messages 500]\n"
-     "      [--commits 500] [--turns 21] [--seconds 10] [--pages 2000] [--database-pid POSTMASTER]\n"
+     "postgres --url URL --only renders|delay|record|follower|many|polling|hold|drop [--channels 200]\n"
+     "      [--messages 500] [--commits 500] [--turns 21] [--seconds 10] [--pages 2000] [--database-pid POSTMASTER]\n"
      "      pages over PostgreSQL, in new tables of that database: renders per commit, delay until a tab shows it, "
      "the\n"
-     "      cost of recording and following, the same pages polled; hold: the pages are open until stdin ends"},
+     "      cost of recording and following, costs with many pages, the same pages polled; hold: the pages are open\n"
+     "      until stdin ends; drop: the WAL is received and dropped until then"},
 #endif
     {"jobs", bench_jobs,
      "jobs [--url URL | --folder /tmp] [--jobs 5000] [--delays 300] [--poll-ms N]\n"

@@ -9,7 +9,7 @@
 
 #include "bench.h"
 
-enum { SQL_BYTES = 512, SETTLE_MS = 60000, MANY = 1 << 20, POOL_CONNECTIONS = 8 };
+enum { SQL_BYTES = 512, SETTLE_MS = 600000, MANY = 1 << 20, POOL_CONNECTIONS = 8 };
 
 bool channels_complain(const char *what) {
   fprintf(stderr, "vestry-bench: postgres: %s\n", what);
@@ -98,6 +98,19 @@ bool channels_make(const channels_options *options) {
 static const char messages_sql[] = "SELECT id, body FROM message WHERE channel = $1 ORDER BY id DESC LIMIT 50";
 static const char seen_sql[] = "SELECT channel, id FROM seen WHERE person = $1 ORDER BY channel";
 
+static const char item_sql[] = "SELECT n, text FROM item WHERE id = $1";
+
+typedef struct item {
+  vestry_html *html;
+  uint64_t n;
+} item;
+
+static void add_item(const vestry_sql_row *row, void *ctx) {
+  item *of = ctx;
+  of->n = (uint64_t)vestry_sql_integer(row, 0);
+  vestry_html_add(of->html, "<p>%s %s</p>", vestry_sql_text(row, 0), vestry_sql_text(row, 1));
+}
+
 static void add_row(const vestry_sql_row *row, void *html) {
   vestry_html_add(html, "<p id=\"m%s\">%s</p>", vestry_sql_text(row, 0), vestry_sql_text(row, 1));
 }
@@ -122,15 +135,20 @@ static vestry_err show(vestry_render *render, vestry_html *html, void *app) {
   const int64_t person = strtoll(render->request->query, NULL, 10);
   atomic_fetch_add_explicit(&c->renders, 1, memory_order_relaxed);
   vestry_render_begin(render, html);
-  vestry_err error = read_channel(c, person % (int64_t)c->is->channels, person, html);
-  return error && error != VESTRY_NOT_FOUND ? error : vestry_render_end(render, html);
+  item of = {.html = html};
+  vestry_err error = c->way.has_items ? vestry_sql_read(c->pool, item_sql, VESTRY_LIST(2 * person), add_item, &of)
+                                      : read_channel(c, person % (int64_t)c->is->channels, person, html);
+  if (!error || error == VESTRY_NOT_FOUND) error = vestry_render_end(render, html);
+  if (of.n && of.n == atomic_load(&c->awaited)) atomic_store(&c->shown_ns, bench_now_ns());
+  return error;
 }
 
 bool channels_open(channels *c, const channels_options *options, const channels_way *way) {
   const vestry_bounds bounds = {.max_count = MANY};
   const vestry_options of_instance = {
       .store = "hash", .bounds = &bounds, .threads_count = way->threads_count ? 0 : VESTRY_THREADS_NONE};
-  const vestry_pages_options of_pages = {.threads_count = way->threads_count, .interval_ms = 1};
+  const vestry_pages_options of_pages = {
+      .threads_count = way->threads_count, .interval_ms = 1, .max_requests_bytes = (size_t)4 << 30};
   const vestry_postgres_pool_options of_pool = {
       .host = way->host, .url = options->url, .connections_count = POOL_CONNECTIONS};
   vestry_page *page;
@@ -210,8 +228,9 @@ bool channels_hold(const channels_options *options) {
 static const struct {
   const char *name;
   bool (*measure)(const channels_options *options);
-} parts[] = {{"renders", channels_renders},   {"delay", channels_delay},     {"record", channels_record},
-             {"follower", channels_follower}, {"polling", channels_polling}, {"hold", channels_hold}};
+} parts[] = {{"renders", channels_renders},   {"delay", channels_delay}, {"record", channels_record},
+             {"follower", channels_follower}, {"many", channels_many},   {"polling", channels_polling},
+             {"hold", channels_hold},         {"drop", channels_drop}};
 enum { PARTS_COUNT = sizeof parts / sizeof *parts };
 
 int bench_postgres(int argc, char **argv) {
@@ -224,14 +243,15 @@ int bench_postgres(int argc, char **argv) {
                                   {"--commits", NULL, &is.commits, 1, 1000000},
                                   {"--turns", NULL, &is.turns, 1, 1000},
                                   {"--seconds", NULL, &is.seconds, 1, 3600},
-                                  {"--pages", NULL, &is.pages, 1, 100000},
+                                  {"--pages", NULL, &is.pages, 1, 1000000},
                                   {"--database-pid", NULL, &is.database_pid, 1, INT32_MAX}};
   const int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
   size_t part = 0;
   while (part < PARTS_COUNT && (!only || strcmp(only, parts[part].name) != 0)) part++;
   if (!is.url || part == PARTS_COUNT) {
-    channels_complain("--url is required; --only: expected renders, delay, record, follower, polling or hold");
+    channels_complain(
+        "--url is required; --only: expected renders, delay, record, follower, many, polling, hold or drop");
     return 2;
   }
   return !(channels_own_schema(is.url) && channels_make(&is) && parts[part].measure(&is));

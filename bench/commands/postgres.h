@@ -30,6 +30,7 @@ bool channels_own_schema(const char *url);
 typedef struct channels_way {
   uint32_t threads_count;  /* rendering threads; 0: the runtime is stepped */
   bool is_followed;        /* followed by vestry_postgres; otherwise pages read in READ COMMITTED without recording */
+  bool has_items;          /* page N shows one row of the table item instead, whose id is 2 N */
   bool has_seen;           /* a page also shows the read positions of its user: user N on page N */
   const vestry_host *host; /* host for the data of the database; NULL: the default */
 } channels_way;
@@ -46,6 +47,8 @@ typedef struct channels {
   vestry_memory_exchange **tabs;
   uint64_t tabs_count, random, written;
   _Atomic(uint64_t) renders; /* relaxed: only a counter */
+  /* A number that an item gets, and when a page has shown it; shown_ns 0: not yet. */
+  _Atomic(uint64_t) awaited, shown_ns;
 } channels;
 
 /* Create the tables, with their rows. false, here and below: one line on stderr has the reason. */
@@ -72,8 +75,13 @@ bool channels_renders(const channels_options *options);
 bool channels_delay(const channels_options *options);
 bool channels_record(const channels_options *options);
 bool channels_follower(const channels_options *options);
+/* Return the processor time of the follower's thread. */
+uint64_t channels_follower_cpu_ns(void);
+bool channels_many(const channels_options *options);
 bool channels_polling(const channels_options *options);
 /* Keep pages open and followed, from the output "ready" until stdin ends. */
 bool channels_hold(const channels_options *options);
+/* The least that a follower can cost: receive the WAL, and drop it unread, from the output "ready" until stdin ends. */
+bool channels_drop(const channels_options *options);
 
 #endif

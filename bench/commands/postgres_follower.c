@@ -3,9 +3,12 @@
  * sets. */
 #include <dirent.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -24,7 +27,7 @@ static bool read_of(const char *thread, const char *file, char *text, int capaci
   return is_read;
 }
 
-static uint64_t follower_cpu_ns(void) {
+uint64_t channels_follower_cpu_ns(void) {
   static const char name[] = "vestry-postgres\n";
   char text[64];
   uint64_t ns = 0;
@@ -64,11 +67,11 @@ static bool insert_many(channels *c) {
 static bool measure(channels *c, const char *name, bool (*write)(channels *c), uint64_t times) {
   vestry_postgres_stats before = {0}, after = {0};
   vestry_postgres_stats_get(c->database, &before);
-  const uint64_t cpu_ns = follower_cpu_ns();
+  const uint64_t cpu_ns = channels_follower_cpu_ns();
   for (uint64_t i = 0; i < times; i++)
     if (!write(c) || !channels_settle(c)) return false;
   vestry_postgres_stats_get(c->database, &after);
-  const double ms = (double)(follower_cpu_ns() - cpu_ns) / 1e6,
+  const double ms = (double)(channels_follower_cpu_ns() - cpu_ns) / 1e6,
                mb = (double)(after.read_bytes - before.read_bytes) / 1e6;
   printf("follower load=%s mb=%.2f records=%" PRIu64 " cpu_ms=%.2f ms_a_mb=%.2f refreshed=%" PRIu64 "\n", name, mb,
          after.records_count - before.records_count, ms, ms / mb, after.refreshed_count - before.refreshed_count);
@@ -103,6 +106,46 @@ static bool measure_memory(const channels_options *options) {
   }
   channels_close(&c);
   return is_done;
+}
+
+/* --------------------------------------------------------------------------------------------------- the floor ---- */
+
+static PGconn *open_stream(const char *url) {
+  static const char *const words[] = {"dbname", "replication", NULL};
+  const char *values[] = {url, "true", NULL};
+  char sql[96];
+  PGconn *db = PQconnectdbParams(words, values, 1);
+  PGresult *system = PQexec(db, "IDENTIFY_SYSTEM");
+  snprintf(sql, sizeof sql, "START_REPLICATION PHYSICAL %s",
+           PQntuples(system) == 1 ? PQgetvalue(system, 0, 2) : "of no server");
+  PGresult *started = PQexec(db, sql);
+  const bool is_started = PQresultStatus(started) == PGRES_COPY_BOTH;
+  PQclear(system);
+  PQclear(started);
+  if (is_started) return db;
+  (void)channels_complain(PQerrorMessage(db));
+  PQfinish(db);
+  return NULL;
+}
+
+/* It waits between reads as the follower does, so the server sends the same pieces. */
+bool channels_drop(const channels_options *options) {
+  static char bytes[1 << 18];
+  uint64_t sum = 0;
+  PGconn *db = open_stream(options->url);
+  if (!db) return false;
+  struct pollfd at[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = PQsocket(db), .events = POLLIN}};
+  puts("ready");
+  fflush(stdout);
+  while (poll(at, 2, -1) >= 0 && !at[0].revents) {
+    const ssize_t n = recv(at[1].fd, bytes, sizeof bytes, 0);
+    if (n <= 0) break;
+    sum += (uint64_t)n;
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+  }
+  printf("drop read_bytes=%" PRIu64 "\n", sum);
+  PQfinish(db);
+  return true;
 }
 
 bool channels_follower(const channels_options *options) {

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* Costs with many pages, each of which shows one row of a table by its key: memory of a page's reads; a commit for one
+ * page until that is rendered; a commit of a row that no page shows; one transaction that changes many pages. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "bench.h"
+#include "histogram.h"
+#include "postgres.h"
+
+enum { SQL_BYTES = 512, PATIENCE_S = 60, PAUSE_US = 2000, LOOK_US = 20, UPDATED = 10000 };
+
+static void pause_us(long us) {
+  nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
+}
+
+static bool make_items(channels *c, uint64_t pages) {
+  char sql[SQL_BYTES];
+  snprintf(sql, sizeof sql,
+           "SET client_min_messages = error; DROP TABLE IF EXISTS item; CREATE TABLE item(id bigint PRIMARY KEY, n "
+           "bigint, text text) WITH (fillfactor = 80); INSERT INTO item SELECT i, 0, repeat('x', 80) FROM "
+           "generate_series(0, %" PRIu64 ") i",
+           2 * pages - 1);
+  return channels_run(c, sql) && channels_run(c, "VACUUM (ANALYZE) item") && channels_run(c, "CHECKPOINT");
+}
+
+static bool update(channels *c, uint64_t id) {
+  char sql[SQL_BYTES];
+  snprintf(sql, sizeof sql, "UPDATE item SET n = %" PRIu64 " WHERE id = %" PRIu64, ++c->written, id);
+  return channels_run(c, sql);
+}
+
+/* Update the row of one page, and wait until that has shown it. */
+static bool commit_one(channels *c, histogram *delays) {
+  const uint64_t id = 2 * channels_chance(c, c->tabs_count);
+  atomic_store(&c->shown_ns, 0);
+  atomic_store(&c->awaited, c->written + 1);
+  const uint64_t began_ns = bench_now_ns();
+  if (!update(c, id)) return false;
+  uint64_t shown_ns;
+  while (!(shown_ns = atomic_load(&c->shown_ns)) && bench_now_ns() - began_ns < PATIENCE_S * UINT64_C(1000000000))
+    pause_us(LOOK_US);
+  if (!shown_ns) return channels_complain("a page does not show its row");
+  histogram_add(delays, shown_ns - began_ns);
+  pause_us(PAUSE_US);
+  return true;
+}
+
+static bool measure_single(channels *c, bool is_shown) {
+  histogram delays = {.total = 0};
+  const uint64_t commits = c->is->commits, cpu_ns = channels_follower_cpu_ns(), renders = atomic_load(&c->renders);
+  for (uint64_t i = 0; i < commits; i++) {
+    if (is_shown ? !commit_one(c, &delays) : !update(c, 2 * channels_chance(c, c->tabs_count) + 1)) return false;
+    if (!is_shown) pause_us(PAUSE_US);
+  }
+  if (!channels_settle(c)) return false;
+  printf("many change=%s pages=%" PRIu64 " renders_a_commit=%.3f follower_us=%.1f p50_ms=%.2f p99_ms=%.2f "
+         "most_ms=%.2f\n",
+         is_shown ? "one" : "none", c->tabs_count, (double)(atomic_load(&c->renders) - renders) / (double)commits,
+         (double)(channels_follower_cpu_ns() - cpu_ns) / 1e3 / (double)commits,
+         histogram_percentile_ns(&delays, 0.5) / 1e6, histogram_percentile_ns(&delays, 0.99) / 1e6,
+         (double)delays.max_ns / 1e6);
+  fflush(stdout);
+  return true;
+}
+
+/* Rows of distinct pages, in the order of a random number. */
+static bool measure_transaction(channels *c) {
+  char sql[SQL_BYTES];
+  const uint64_t count = c->tabs_count < UPDATED ? c->tabs_count : UPDATED, step = c->tabs_count / count;
+  snprintf(sql, sizeof sql,
+           "UPDATE item SET n = n + 1 WHERE id IN (SELECT 2 * %" PRIu64 " * i FROM generate_series(0, %" PRIu64 ") i)",
+           step, count - 1);
+  const uint64_t cpu_ns = channels_follower_cpu_ns(), renders = atomic_load(&c->renders), began_ns = bench_now_ns();
+  if (!channels_run(c, sql) || !channels_settle(c)) return false;
+  printf("many change=transaction pages=%" PRIu64 " rows=%" PRIu64 " renders=%" PRIu64
+         " follower_ms=%.1f until_shown_ms=%.0f\n",
+         c->tabs_count, count, atomic_load(&c->renders) - renders, (double)(channels_follower_cpu_ns() - cpu_ns) / 1e6,
+         (double)(bench_now_ns() - began_ns) / 1e6);
+  fflush(stdout);
+  return true;
+}
+
+bool channels_many(const channels_options *options) {
+  channels c;
+  bool is_done =
+      channels_open(&c, options, &(channels_way){.threads_count = 2, .is_followed = true, .has_items = true}) &&
+      make_items(&c, options->pages);
+  const uint64_t began_ns = bench_now_ns();
+  is_done = is_done && channels_show(&c, options->pages);
+  if (is_done) {
+    vestry_postgres_stats stats = {0};
+    vestry_postgres_stats_get(c.database, &stats);
+    printf("many change=open pages=%" PRIu64 " seconds=%.1f bytes_a_set=%.0f table_level=%" PRIu64 "\n", c.tabs_count,
+           (double)(bench_now_ns() - began_ns) / 1e9, (double)stats.sets_bytes / (double)stats.sets_count,
+           stats.table_level_count);
+    fflush(stdout);
+  }
+  is_done = is_done && measure_single(&c, true) && measure_single(&c, false) && measure_transaction(&c) &&
+            measure_single(&c, true);
+  channels_close(&c);
+  return is_done;
+}
