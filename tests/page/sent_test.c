@@ -213,14 +213,97 @@ static void failed_render_reports_no_action_as_seen(void **state) {
   tabs_end_one(&s, &ada);
 }
 
+/* Report that the handler of an action has returned. */
+static void publish_done(suite *s, const char *sent) {
+  vestry_bus_message message = {.data = sent, .len = strlen(sent)};
+  vsi_bus *bus;
+  assert_int_equal(vsi_bus_use(s->on.v, &bus), VESTRY_OK);
+  assert_int_equal(vsi_bus_publish(bus, VSI_BUS_DONE, &message, NULL), VESTRY_OK);
+}
+
+/* An observer of renders that finds changes in checks. During the first check, another action is done, whose change the
+ * second check finds. */
+typedef struct checks {
+  suite *s;
+  unsigned count;
+  bool is_unsure, has_late_action, changes_heading;
+} checks;
+
+static bool check_changes(void *ctx) {
+  checks *c = ctx;
+  if (++c->count == 1 && c->has_late_action) publish_done(c->s, ADA ".2");
+  if (c->count == 1 && c->changes_heading) {
+    c->s->heading++;
+    tabs_refresh(c->s, "all");
+  }
+  if (c->count == 2 && c->has_late_action) {
+    c->s->lists[1]++;
+    tabs_refresh(c->s, "list/1");
+  }
+  return !c->is_unsure;
+}
+
+/* Send an action without a change, with checks as in `c`. Returns the events of the tab. */
+static const char *send_checked_action(suite *s, tab *ada, checks *c) {
+  const vestry_render_observer observer = {
+      .begin = observe_nothing, .end = observe_nothing, .settle = check_changes, .ctx = c};
+  c->s = s;
+  assert_int_equal(vestry_pages_observe(s->on.pages, &observer), VESTRY_OK);
+  assert_int_equal(send_action(s, "", ADA ".1"), 204);
+  site_settle_pages(&s->on);
+  assert_int_equal(vestry_pages_unobserve(s->on.pages, c), VESTRY_OK);
+  return tabs_read(ada);
+}
+
+/* An action costs one check, however many parts its page has. */
+/* capability: L5 */
+static void action_is_checked_once_for_all_parts(void **state) {
+  (void)state;
+  suite s;
+  tab ada = {0};
+  checks c = {.count = 0};
+  begin(&s);
+  open_tab(&s, &ada, "/private", ADA);
+  site_settle_pages(&s.on);
+  (void)tabs_read(&ada);
+  assert_non_null(strstr(send_checked_action(&s, &ada, &c), SEEN("1")));
+  assert_int_equal(c.count, 1);
+  c = (checks){.is_unsure = true};
+  s.lists[1] = 50; /* no topic is refreshed */
+  const char *text = send_checked_action(&s, &ada, &c);
+  assert_non_null(strstr(text, "<li>50"));
+  assert_non_null(strstr(strstr(text, "<li>50"), SEEN("1")));
+  tabs_end_one(&s, &ada);
+}
+
+/* capability: L5 */
+static void action_during_a_check_is_checked_after_it(void **state) {
+  (void)state;
+  for (int changes_heading = 0; changes_heading < 2; changes_heading++) {
+    suite s;
+    tab ada = {0};
+    checks c = {.has_late_action = true, .changes_heading = changes_heading};
+    begin(&s);
+    open_tab(&s, &ada, "/private", ADA);
+    site_settle_pages(&s.on);
+    (void)tabs_read(&ada);
+    const char *text = send_checked_action(&s, &ada, &c), *first = strstr(text, SEEN("1"));
+    assert_int_equal(c.count, 2);
+    assert_int_equal(strstr(text, "<h1>101") != NULL, changes_heading);
+    assert_non_null(first);
+    const char *change = strstr(first, "<li>2");
+    assert_non_null(change);
+    assert_non_null(strstr(change, SEEN("2")));
+    assert_int_equal(count_of(text, "\"seen\""), 2);
+    tabs_end_one(&s, &ada);
+  }
+}
+
 static void done_inside(suite *s, vestry_render *render) {
   (void)render;
   s->inside = NULL;
   s->heading++; /* after this render has begun, perhaps after it has read */
-  vestry_bus_message message = {.data = ADA ".1", .len = sizeof ADA ".1" - 1};
-  vsi_bus *bus;
-  assert_int_equal(vsi_bus_use(s->on.v, &bus), VESTRY_OK);
-  assert_int_equal(vsi_bus_publish(bus, VSI_BUS_DONE, &message, NULL), VESTRY_OK);
+  publish_done(s, ADA ".1");
 }
 
 /* capability: L5 */
@@ -394,6 +477,8 @@ int main(void) {
       cmocka_unit_test(action_renders_only_the_changed_fragments),
       cmocka_unit_test(refused_action_is_not_seen),
       cmocka_unit_test(failed_render_reports_no_action_as_seen),
+      cmocka_unit_test(action_is_checked_once_for_all_parts),
+      cmocka_unit_test(action_during_a_check_is_checked_after_it),
       cmocka_unit_test(render_begun_before_an_action_does_not_report_it),
       cmocka_unit_test(stream_of_a_shared_page_sees_only_its_own_actions),
       cmocka_unit_test(new_stream_sees_actions_answered_before),

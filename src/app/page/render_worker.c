@@ -34,9 +34,9 @@ static cause take_cause(vsi_fragment *fragment) {
   return is;
 }
 
-/* Check whether a fragment that was marked by a submission shows all changes until now: refresh the changes that are
- * not refreshed yet, and see whether this marks the fragment. The caller holds the lock; it is released meanwhile. */
-static bool shows_all(vestry_pages *pages, vsi_fragment *fragment, cause *ret_cause) {
+/* Refresh the changes until now that are not refreshed yet, which marks the fragments that show them. Returns whether
+ * these are certainly all. The caller holds the lock; it is released meanwhile. */
+static bool refresh_changes(vestry_pages *pages) {
   vsi_pages_unlock(pages);
   bool is_sure = vsi_observers_settle(pages);
   vsi_pages_lock(pages);
@@ -45,13 +45,31 @@ static bool shows_all(vestry_pages *pages, vsi_fragment *fragment, cause *ret_ca
     vsi_pages_unlock(pages); /* let other threads take the lock */
     vsi_pages_lock(pages);
   }
-  if (fragment->is_over || (is_sure && !is_walking && !fragment->is_dirty)) return true;
+  return is_sure && !is_walking;
+}
+
+/* Before a run: check a fragment that only a submission has marked, and the submissions of its stream (sent.c). Returns
+ * whether the fragment shows all changes until now, so that nothing is rendered. The caller holds the lock; it is
+ * released meanwhile.
+ *
+ * A submission that comes meanwhile is not covered. If it only marks the fragment, the mark stays for the next run. If
+ * its mark is taken together with a refresh, the fragment is marked again, so that the next run checks it. */
+static bool check(vestry_pages *pages, vsi_fragment *fragment, cause *in_out_cause) {
+  const bool is_only_check = in_out_cause->is_to_check && !fragment->is_first;
+  if (!is_only_check && !vsi_sent_unchecked(fragment)) return false;
+  vsi_sent_begin_check(fragment);
+  const bool is_sure = refresh_changes(pages);
+  if (fragment->is_over) return true;
+  vsi_sent_end_check(fragment, is_sure);
+  if (is_only_check && is_sure && (!fragment->is_dirty || fragment->is_to_check)) return true;
   const cause more = take_cause(fragment);
-  if (more.marked_seq && more.marked_seq < ret_cause->marked_seq) {
-    ret_cause->marked_seq = more.marked_seq;
-    ret_cause->is_guessed = more.is_guessed;
+  if (more.marked_seq && more.marked_seq < in_out_cause->marked_seq) {
+    in_out_cause->marked_seq = more.marked_seq;
+    in_out_cause->is_guessed = more.is_guessed;
   }
-  ret_cause->seq = more.seq;
+  in_out_cause->seq = more.seq;
+  const uint64_t later = vsi_sent_unchecked(fragment);
+  if (later) vsi_schedule_check(fragment, later);
   return false;
 }
 
@@ -115,7 +133,7 @@ static void run_fragment(vsi_worker *worker, vsi_fragment *fragment) {
   cause of = take_cause(fragment);
   pages->running_count++;
   vsi_schedule_hand_over(pages);
-  if (of.is_to_check && !fragment->is_first && shows_all(pages, fragment, &of)) {
+  if (check(pages, fragment, &of)) {
     end_run(pages, fragment, VSI_RUN_DONE, &of);
     return;
   }

@@ -8,19 +8,19 @@
  * nothing visible.
  *
  * Therefore the page numbers its submissions. It sends each number together with a number that identifies the page. The
- * request of the page's stream contains the same number. When the handler of a submission has returned, all fragments
- * of the stream are marked: its private fragment and the parts in it, or its shared page. The mark acts as a refresh
- * after all refreshes of the handler.
+ * request of the page's stream contains the same number. When the handler of a submission has returned, the stream's
+ * private fragment, or its shared page, is marked. The mark acts as a refresh after all refreshes of the handler.
  *
- * If nothing else has marked a fragment, it is checked instead of rendered. The worker refreshes all changes until
- * then: those that the handler refreshed, and those that observers of renders find, such as commits. If this does not
- * mark the fragment, it shows all changes, and no render is needed. So a submission renders only the fragments that it
- * has changed. The results of a submission on another node, or before the stream, may not be known here yet; then
- * everything is rendered.
+ * Before a worker runs the marked fragment, it refreshes all changes until then: those that the handler refreshed, and
+ * those that observers of renders find, such as commits. This marks every fragment that shows one of them, the parts of
+ * the page included. If nothing but the submission marks the fragment, it shows all changes, and is not rendered. So a
+ * submission renders only the fragments that it has changed, and costs one check, however many parts the page has. If
+ * an observer is unsure, all parts are marked, too. The results of a submission on another node, or before the stream,
+ * may not be known here yet; then everything is rendered.
  *
  * A fragment shows a submission if it has no mark up to the number of the submission, and is not running. When this
- * holds for all fragments of a stream, the stream is sent the submission's number, after the events of the renders. A
- * failed render shows nothing; a render without a change shows the result.
+ * holds for all fragments of a stream, and the check has been made, the stream is sent the submission's number, after
+ * the events of the renders. A failed render shows nothing; a render without a change shows the result.
  *
  * A new stream reports which submissions were answered while there was none; its first renders show them.
  *
@@ -48,11 +48,15 @@ typedef struct report {
 struct vsi_sent {
   vsi_map_link in; /* first; in pages->sents while the stream is open */
   vsi_viewer *viewer;
-  vsi_fragment *own;          /* private fragment; NULL for a shared page */
-  vsi_ring at;                /* in shared->sents of the fragment for which it waits; otherwise alone */
-  bool is_in;                 /* it is in pages->sents */
-  report of;                  /* number of the page, and the submissions that it does not show yet */
-  uint64_t seqs[SUBMISSIONS]; /* for each, the number of a refresh when its handler had returned; ascending */
+  vsi_fragment *own;     /* private fragment; NULL for a shared page */
+  vsi_ring at;           /* in shared->sents of the fragment for which it waits; otherwise alone */
+  bool is_in;            /* it is in pages->sents */
+  size_t checked_count;  /* submissions, from the first on, whose changes were refreshed, so that the fragments that
+                                 show them are marked. If there are others, the private fragment is marked, or runs */
+  size_t checking_count; /* during a check: the number of submissions that it covers */
+  report of;             /* number of the page, and the submissions that it does not show yet */
+  uint64_t seqs[SUBMISSIONS]; /* for each, the number of a refresh when its handler had returned, or after its check;
+                                 ascending among those that were checked */
 };
 
 static bool read_report(const char *text, size_t len, report *ret) {
@@ -94,10 +98,17 @@ static uint64_t shown_by(const vsi_fragment *fragment, const vsi_fragment *runni
   return fragment->is_dirty ? 0 : UINT64_MAX;
 }
 
+/* Return the number of the first submission that was not checked yet; 0: none. */
+static uint64_t first_unchecked(const vsi_sent *sent) {
+  return sent->checked_count < sent->of.count ? sent->seqs[sent->checked_count] : 0;
+}
+
 /* Return the number up to which the stream shows all refreshes. ret_last: the shared fragment that shows the oldest
  * state; NULL: the stream's private fragment does, or there is none. */
 static uint64_t shown(const vsi_sent *sent, const vsi_fragment *running, uint64_t seq, vsi_shared **ret_last) {
   uint64_t least = sent->own ? shown_by(sent->own, running, seq) : UINT64_MAX;
+  const uint64_t unchecked = first_unchecked(sent);
+  if (unchecked && unchecked <= least) least = unchecked - 1;
   *ret_last = NULL;
   const vsi_subscription *subscription;
   SLIST_FOREACH(subscription, &sent->viewer->subscriptions, of_viewer) {
@@ -126,10 +137,18 @@ static size_t look(vsi_sent *sent, const vsi_fragment *running, uint64_t seq) {
   return seen;
 }
 
-/* Add submissions, which are shown once everything that the stream shows was checked.
- * mark: vsi_schedule_check; or vsi_schedule_mark, if their results may not be known here yet */
-static void add(vsi_sent *sent, const report *what, void (*mark)(vsi_fragment *fragment, uint64_t seq)) {
+static void mark_parts(const vsi_sent *sent, uint64_t seq, void (*mark)(vsi_fragment *fragment, uint64_t seq)) {
+  const vsi_subscription *subscription;
+  SLIST_FOREACH(subscription, &sent->viewer->subscriptions, of_viewer) {
+    mark(&subscription->shared->fragment, seq);
+  }
+}
+
+/* Add submissions, which are shown once everything that the stream shows was checked. is_here: they were performed on
+ * this node, so a check finds their changes; otherwise everything is rendered. */
+static void add(vsi_sent *sent, const report *what, bool is_here) {
   vestry_pages *pages = sent->viewer->pages;
+  const bool are_checked = sent->checked_count == sent->of.count;
   uint64_t seq = ++pages->seq;
   vsi_reasons_add(&pages->reasons, seq, VESTRY_REFRESH_SUBMISSION, "", 0);
   /* submissions without room are reported by the page again */
@@ -137,17 +156,44 @@ static void add(vsi_sent *sent, const report *what, void (*mark)(vsi_fragment *f
     sent->of.submissions[sent->of.count] = what->submissions[i];
     sent->seqs[sent->of.count++] = seq;
   }
+  void (*mark)(vsi_fragment * fragment, uint64_t seq) = is_here ? vsi_schedule_check : vsi_schedule_mark;
   if (sent->own) mark(sent->own, seq);
-  const vsi_subscription *subscription;
-  SLIST_FOREACH(subscription, &sent->viewer->subscriptions, of_viewer) {
-    mark(&subscription->shared->fragment, seq);
-  }
+  const bool needs_check = sent->own && is_here && !SLIST_EMPTY(&sent->viewer->subscriptions);
+  if (!needs_check) mark_parts(sent, seq, mark);
+  if (!needs_check && are_checked) sent->checked_count = sent->of.count;
   (void)look(sent, NULL, 0);
+}
+
+static vsi_sent *sent_of(const vsi_fragment *fragment) {
+  const vsi_private_extra *extra = fragment->is_shared ? NULL : vsi_private_of(fragment)->extra;
+  return extra ? extra->seen : NULL;
+}
+
+uint64_t vsi_sent_unchecked(const vsi_fragment *fragment) {
+  const vsi_sent *sent = sent_of(fragment);
+  return sent ? first_unchecked(sent) : 0;
+}
+
+void vsi_sent_begin_check(const vsi_fragment *fragment) {
+  vsi_sent *sent = sent_of(fragment);
+  if (sent) sent->checking_count = sent->of.count;
+}
+
+/* The marks that the check has made have higher numbers than the submissions had, so the submissions get a number after
+ * these marks. (Submissions that came during the check have a lower one, and hold back those before them until the next
+ * check.) */
+void vsi_sent_end_check(const vsi_fragment *fragment, bool is_sure) {
+  vsi_sent *sent = sent_of(fragment);
+  if (!sent || sent->checked_count == sent->checking_count) return;
+  const uint64_t seq = ++sent->viewer->pages->seq;
+  while (sent->checked_count < sent->checking_count) sent->seqs[sent->checked_count++] = seq;
+  if (!is_sure) mark_parts(sent, seq, vsi_schedule_mark);
 }
 
 static void drop(vsi_sent *sent, size_t count) {
   report *of = &sent->of;
   of->count -= count;
+  sent->checked_count -= count; /* only checked ones are shown */
   memmove(of->submissions, of->submissions + count, of->count * sizeof *of->submissions);
   memmove(sent->seqs, sent->seqs + count, of->count * sizeof *sent->seqs);
 }
@@ -220,10 +266,10 @@ void vsi_sent_settle(vsi_fragment *fragment) {
     vsi_ring_add_first(sents, &here);
     stop_waiting(VSI_RING_OWNER(sents, vsi_sent, at));
   } else {
-    const vsi_private_extra *extra = vsi_private_of(fragment)->extra;
-    if (!extra || !extra->seen) return;
-    stop_waiting(extra->seen);
-    vsi_ring_add_last(&here, &extra->seen->at);
+    vsi_sent *own = sent_of(fragment);
+    if (!own) return;
+    stop_waiting(own);
+    vsi_ring_add_last(&here, &own->at);
   }
   while (!vsi_ring_is_empty(&here)) {
     vsi_sent *sent = VSI_RING_OWNER(here.next, vsi_sent, at);
@@ -260,7 +306,7 @@ void vsi_sent_begin(vsi_sent *sent, vsi_viewer *viewer, vsi_fragment *own) {
   }
   sent->is_in = !vsi_map_reserve(&pages->sents, pages->host, pages->sents.count + 1);
   if (sent->is_in) vsi_map_add(&pages->sents, &sent->in, hash_of(pages, what.number));
-  if (what.count) add(sent, &what, vsi_schedule_mark);
+  if (what.count) add(sent, &what, false);
 }
 
 void vsi_sent_end(vsi_sent *sent) {
@@ -271,9 +317,9 @@ void vsi_sent_end(vsi_sent *sent) {
   vsi_free(pages->host, sent);
 }
 
-static bool add_to(vestry_pages *pages, const report *what, void (*mark)(vsi_fragment *fragment, uint64_t seq)) {
+static bool add_to(vestry_pages *pages, const report *what, bool is_here) {
   vsi_sent *sent = find(pages, what->number);
-  if (sent) add(sent, what, mark);
+  if (sent) add(sent, what, is_here);
   return sent;
 }
 
@@ -283,7 +329,7 @@ void vsi_sent_done(const vestry_bus_message *message, void *ctx) {
   report what;
   if (message->len > sizeof topic - 2 || !read_report(message->data, message->len, &what)) return;
   vsi_pages_lock(pages);
-  vsi_refreshed_fn refreshed = add_to(pages, &what, vsi_schedule_check) ? NULL : pages->refreshed;
+  vsi_refreshed_fn refreshed = add_to(pages, &what, true) ? NULL : pages->refreshed;
   void *refreshed_ctx = pages->refreshed_ctx;
   vsi_pages_unlock(pages);
   if (!refreshed) return;
@@ -295,6 +341,6 @@ void vsi_sent_done_elsewhere(vestry_pages *pages, const char *text, size_t len) 
   report what;
   if (!read_report(text, len, &what)) return;
   vsi_pages_lock(pages);
-  (void)add_to(pages, &what, vsi_schedule_mark);
+  (void)add_to(pages, &what, false);
   vsi_pages_unlock(pages);
 }

@@ -24,6 +24,14 @@ void vsi_sent_done(const vestry_bus_message *message, void *ctx);
 /* Same as vsi_sent_done, for a submission that another node reported. */
 VESTRY_API void vsi_sent_done_elsewhere(vestry_pages *pages, const char *text, size_t len);
 
+/* The check of a stream's submissions, by the worker that runs its private fragment. The caller holds the lock.
+ * vsi_sent_unchecked returns the number of the first submission that was not checked yet; 0: none, or the fragment is
+ * shared. Call vsi_sent_begin_check before all changes until then are refreshed, and vsi_sent_end_check afterwards.
+ * is_sure: these are certainly all; otherwise the stream's parts are marked, too. */
+uint64_t vsi_sent_unchecked(const vsi_fragment *fragment);
+void vsi_sent_begin_check(const vsi_fragment *fragment);
+void vsi_sent_end_check(const vsi_fragment *fragment, bool is_sure);
+
 /* Create the event that reports the submissions that this run of a private page shows; owned by the caller. Returns
  * NULL if there are none, or without memory. *ret_count: their number, to be passed to vsi_sent_drop after the event
  * was sent. */
