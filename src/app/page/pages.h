@@ -45,7 +45,6 @@ enum { VSI_RECENT = 4096 };
 struct vestry_page {
   vestry_page *next; /* in the list of its pages */
   vestry_pages *pages;
-  vsi_tally *tallies; /* guarded by the lock: one for each route pattern at which the page was served */
   vestry_page_fn render;
   vestry_handler_fn handler;
   vestry_page_topics_fn topics;

@@ -140,6 +140,7 @@ void vsi_tallies_init(vsi_tallies *tallies) {
 
 void vsi_tallies_finish(vsi_tallies *tallies, const vestry_host *host) {
   for (size_t i = 1; i < tallies->count; i++) vsi_free(host, tallies->all[i]);
+  vsi_map_finish(&tallies->by_name, host);
 }
 
 /* -------------------------------------------------------------------------------------------------- counting ------ */

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/map.h"
 #include "vestry/app/page.h"
 #include "vestry/connection.h"
 #include "vestry/host.h"
@@ -93,8 +94,8 @@ typedef struct vsi_minute {
 
 /* Counters of a page at one route pattern, or of a part with one id. A tally lives as long as the pages. */
 typedef struct vsi_tally {
-  struct vsi_tally *next;     /* a page: next tally of the same page; a part: next part of the same page */
-  struct vsi_tally *parts;    /* a page: tallies of its parts */
+  vsi_map_link in;            /* first; in vsi_tallies.by_name */
+  const void *owner;          /* of the name: the page; for a part, the tally of the page */
   const struct vsi_tally *of; /* a part: the page where it was rendered first; NULL for a page */
   const char *name;           /* route pattern of a page or id of a part; NULL: the tally of all others */
   uint16_t place;             /* index in vsi_tallies.all */
@@ -111,6 +112,7 @@ typedef struct vsi_tally {
 typedef struct vsi_tallies {
   vsi_tally *all[VSI_TALLIES]; /* index 0: the tally of all others */
   size_t count, pages_count, parts_count;
+  vsi_map by_name; /* a window may have more parts than there are tallies, each of which is looked up when it opens */
   vsi_tally others;
 } vsi_tallies;
 
