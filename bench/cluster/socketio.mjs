@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Socket.IO with its Redis adapter, as an application uses it; one of several processes.
+// Socket.IO, as an application uses it: socketio.mjs PORT [REDIS]. With the port of a Redis server, it is one of several
+// processes that its Redis adapter connects.
 //
 //   ?key=K of a handshake   the socket joins the room K
 //   POST /pub               emits "v" with BODY to all sockets of all nodes
 //   POST /pub?key=K         the same to the room K
 import { createServer } from "node:http";
-import { createAdapter } from "@socket.io/redis-adapter";
-import { createClient } from "redis";
 import { Server } from "socket.io";
 
 const [port, redis] = process.argv.slice(2).map(Number);
@@ -22,11 +21,18 @@ const server = createServer(async (req, res) => {
   res.writeHead(204).end();
 });
 
-const publisher = createClient({ url: `redis://127.0.0.1:${redis}` });
-const subscriber = publisher.duplicate();
-await Promise.all([publisher.connect(), subscriber.connect()]);
+async function redisAdapter() {
+  const { createAdapter } = await import("@socket.io/redis-adapter");
+  const { createClient } = await import("redis");
+  const publisher = createClient({ url: `redis://127.0.0.1:${redis}` });
+  const subscriber = publisher.duplicate();
+  await Promise.all([publisher.connect(), subscriber.connect()]);
+  return createAdapter(publisher, subscriber);
+}
 
-const io = new Server(server, { adapter: createAdapter(publisher, subscriber), serveClient: false, transports: ["websocket"] });
+const options = { serveClient: false, transports: ["websocket"] };
+if (redis) options.adapter = await redisAdapter();
+const io = new Server(server, options);
 io.on("connection", (socket) => {
   const key = socket.handshake.query.key;
   if (key) socket.join(key);

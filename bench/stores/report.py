@@ -14,6 +14,7 @@ LABELS = {
     "vestry": "vestry lru",
     "vestry-hash": "vestry hash",
     "rocksdb": "RocksDB LRUCache, 64 shards",
+    "rocksdb-hyper-clock": "RocksDB HyperClockCache, 64 shards",
     "uthash": "mutex + uthash",
     "tbb": "TBB concurrent_hash_map",
     "tbb-product": "TBB, hash of 3 products",
@@ -229,7 +230,10 @@ collection).
 ## Differences between the contestants
 - **RocksDB** divides its bound among 64 shards. Therefore it holds up to 63 additional entries, and evicts the oldest \
 entry of one shard instead of the oldest of all. In hit its capacity is doubled, because otherwise some keys would be \
-missing. Its pin of an entry serves as the reference.
+missing. Its pin of an entry serves as the reference. This holds for both of its caches. HyperClockCache, its default \
+since 10.7, accepts only keys of 16 bytes. It evicts by a clock instead of the order of use: each access raises a count \
+of at most 3, and an entry leaves when the clock has lowered its count to 0. Debian 12 has it as experimental (7.8), \
+and Debian 13 has a later one (9.10).
 - **uthash** has one lock, and its hash has no seed: keys that are chosen to collide turn it into a list.
 - **TBB** evicts nothing, keeps no order of use, and uses a hash without a seed: the hash of C++ for a sequence of \
 bytes. In the rows "hash of 3 products", and with keys of 16 bytes, it uses one multiplication for two words. vestry \

@@ -23,6 +23,8 @@ LABELS = {
     "civetweb": "vestry, civetweb",
     "nchan": "nchan on nginx, 2 workers",
     "node": "TypeScript SDK on Node, 1 process",
+    "better-sse": "better-sse on Node, 1 process",
+    "socketio": "Socket.IO on Node, 1 process",
 }
 TITLES = {
     "broadcast": "broadcast of 100 bytes",
@@ -32,6 +34,7 @@ TITLES = {
     "own": "memory, counted",
     "drain": "drained",
 }
+PEERS = ("floor", "nchan", "node", "better-sse", "socketio")
 UNTIMED = ("own", "drain")  # contests with a single round
 QUIET_SHARE = 0.05  # maximum share of other processes on a machine that counts as idle
 CPU, RATE, P99, RSS, OWN, OPENED, WIRE, GROWTH = ("server_cpu_us_per_delivery", "deliveries_per_s", "p99_ms",
@@ -171,10 +174,15 @@ and drops a stream that does not accept an event at once. It is not a server, bu
 - **bare batched sends** is the same with io_uring: one system call for 256 streams. How much this saves depends on the \
 cost of a system call, which differs by machine and its mitigations: `getppid(2)` takes {getppid} here.
 - **nchan** receives events as text with their type in a header, and adds an id to each (about 20 bytes). Each of its \
-workers has a separate queue of connections, so that both get half of the streams.
+workers has a separate queue of connections, so that both get half of the streams. It has had no release for two years. \
+The other servers for event streams that Debian has are each missing from one of its releases: Pushpin from Debian 13, \
+and nginx's push-stream module from Debian 12.
 - **The TypeScript SDK** is the official one for Node, with a generator for each stream. It formats each event once \
 for each stream. It is one process, as usual on Node; for a broadcast, a second process would need a connection \
 between the two.
+- **better-sse**, a library for event streams on Node that needs no framework, formats each event once for each stream, \
+and adds an id to each (about 40 bytes). It is one process, too.
+- **Socket.IO** sends the same data over websockets, formatted once for all streams. It is one process, too.
 - **vestry on libmicrohttpd** has two threads that serve requests, and two threads that write, in batches \
 (`vestry_runtime_options.io`). In the rows `--io plain`, each write is a system call.
 - **civetweb** has a thread for each stream, so it is measured with a thousand streams.
@@ -192,7 +200,8 @@ def page(result, runs, few):
     machine = result["machine"]
     versions = [f"{name} {version}" for name, version in machine["packages"].items() if version]
     versions += [f"Node {result['node']}"] * bool(result["node"])
-    versions += [f"datastar-sdk {result['sdk']}"] * bool(result["sdk"])
+    for name, key in (("datastar-sdk", "sdk"), ("better-sse", "better-sse"), ("socket.io", "socketio")):
+        versions += [f"{name} {result[key]}"] * bool(result.get(key))
     runs_text = "one run" if result["repetitions"] == 1 else f"medians of {result['repetitions']} runs"
     getppid = [float(run["getppid_ns"]) for run in result["runs"] if "getppid_ns" in run]
     others, warning = f"{100 * result['others_share']:.0f} %", ""
@@ -222,7 +231,7 @@ def panels(groups):
     for (contest, streams, contender), runs in groups.items():
         if contest in ("broadcast", "keyed", "page"):
             shown.setdefault(title(contest, streams), []).append(
-                (LABELS[contender], median(runs, RATE) / 1000, contender not in ("floor", "nchan", "node")))
+                (LABELS[contender], median(runs, RATE) / 1000, contender not in PEERS))
     return {heading: bars for heading, bars in shown.items() if len(bars) > 1}
 
 

@@ -22,16 +22,18 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import machine  # noqa: E402
-from servers import Server, free_port, node_version, parse, sdk_version  # noqa: E402
+from servers import Server, free_port, node_version, parse, sdk_version, version_of  # noqa: E402
 
 Contest = collections.namedtuple("Contest", "name streams rounds load contenders")
 
-MICROHTTPD = ["microhttpd", "2"]
 PAGE = ["--payload-bytes", "10000", "--change-bytes", "100", "--warm", "5"]
 STALL = ["--payload-bytes", "10000", "--warm", "400"]  # after the warm-up, the sockets of stalled readers are full
 KEYED_ROUNDS = 3000
 FEW = 1000
+# The servers on Node: their programs below the build directory, each beside the packages that it needs.
+ON_NODE = {"node": "datastar-sdk/datastar.mjs", "better-sse": "better-sse/better-sse.mjs", "socketio": "socketio/socketio.mjs"}
 DRAIN_MS = 10000
+NCHAN = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 QUEUE_BYTES = 4 << 20  # bound of a stream; with the default of 1 MiB, stalled streams would be closed
 BUDGET_BYTES = 16 << 20  # bound of all streams together
 
@@ -44,7 +46,7 @@ def few(contest):
 
 def contests(streams):
     """Return all contests, with at most this number of streams."""
-    servers = ["floor", "floor-batched", "microhttpd", "microhttpd-plain", "nchan", "node"]
+    servers = ["floor", "floor-batched", "microhttpd", "microhttpd-plain", "nchan", *ON_NODE]
     both = [
         Contest("broadcast", streams, max(20, 200000 // streams), ["--warm", "3"], servers + ["microhttpd-one"]),
         Contest("keyed", streams, KEYED_ROUNDS, ["--keyed", "--warm", "200"], servers),
@@ -62,7 +64,7 @@ def contests(streams):
 def start_nchan(descriptors):
     directory, port = tempfile.mkdtemp(prefix="vestry-nchan-"), free_port()
     values = {"DIRECTORY": directory, "PORT": str(port), "DESCRIPTORS": str(descriptors),
-              "MODULE": "/usr/lib/nginx/modules/ngx_nchan_module.so",
+              "MODULE": NCHAN,
               "USER": "user root;" if os.getuid() == 0 else ""}
     with open(os.path.join(HERE, "nginx.conf"), encoding="utf-8") as template:
         text = re.sub("@([A-Z]+)@", lambda match: values[match.group(1)], template.read())
@@ -84,8 +86,8 @@ def start(build, contender, contest, descriptors):
         return Server([bench, "floor", "--port", "0", "--streams", str(contest.streams), *batched])
     if contender == "nchan":
         return start_nchan(descriptors)
-    if contender == "node":
-        return Server(["node", os.path.join(build, "datastar-sdk", "datastar.mjs")])
+    if contender in ON_NODE:
+        return Server(["node", os.path.join(build, ON_NODE[contender]), "0"])
     command = [bench, "serve", "--port", "0", "--streams", str(contest.streams)]
     if contender == "civetweb":
         command += ["--adapter", "civetweb", "--threads", str(contest.streams + 64)]
@@ -115,8 +117,8 @@ def load_options(contender, contest):
     if contender.endswith("-stalled"):
         options += ["--stalled", str(streams // 100)]
         streams -= streams // 100
-    if contender == "nchan":
-        options += ["--server", "nchan"]
+    if contender in ("nchan", "socketio"):
+        options += ["--server", contender]
     if contest.name == "own":
         options += ["--own"]
     if contest.name == "drain":
@@ -144,8 +146,8 @@ def run(build, contest, contender, descriptors):
 
 def can_run(build, contender):
     if contender == "nchan":
-        return nginx() is not None
-    return contender != "node" or os.path.isdir(os.path.join(build, "datastar-sdk", "node_modules"))
+        return nginx() is not None and os.path.exists(NCHAN)
+    return contender not in ON_NODE or os.path.isdir(os.path.join(build, os.path.dirname(ON_NODE[contender]), "node_modules"))
 
 
 def repetitions_of(runs):
@@ -193,7 +195,9 @@ def main():
               "requested_streams": args.streams, "descriptors": descriptors,
               "machine": machine.describe(["libmicrohttpd12", "libcivetweb1", "nginx", "libnginx-mod-nchan",
                                            "libbrotli1", "zlib1g"]),
-              "node": node_version(), "sdk": sdk_version(args.build), "runs": runs}
+              "node": node_version(), "sdk": sdk_version(args.build),
+              "better-sse": version_of(args.build, "better-sse/node_modules/better-sse"),
+              "socketio": version_of(args.build, "socketio/node_modules/socket.io"), "runs": runs}
     with open(args.output, "w", encoding="utf-8") as output:
         json.dump(result, output, indent=1)
 
