@@ -31,6 +31,7 @@ static void run_rejected(const wrong *all, size_t count) {
   begin(&s);
   for (size_t i = 0; i < count; i++) {
     const long before = s.th.log_lines;
+    memset((void *)&s.pool->failures, 0, sizeof s.pool->failures); /* statements that look the same are one reason */
     assert_int_not_equal(vestry_sql_run_alone(s.pool, all[i].sql, NULL, NULL, NULL), VESTRY_OK);
     assert_int_equal(s.th.log_lines, before + 1);
     assert_logged(&s, all[i].sql, all[i].expected_log);

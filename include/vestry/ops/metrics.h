@@ -24,7 +24,7 @@ extern "C" {
 typedef struct vestry_metrics vestry_metrics;
 
 /** Maximum number of series in total. A histogram counts as three series, and one more for each bound. */
-#define VESTRY_METRICS_MAX_COUNT 300
+#define VESTRY_METRICS_MAX_COUNT 400
 /** Maximum number of bounds of a histogram. */
 #define VESTRY_METRICS_BOUNDS_MAX_COUNT 32
 
