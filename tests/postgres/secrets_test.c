@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* No value of an application's data is logged. Marks are planted in bound values, literals, rows and messages of
  * functions; no log line contains one. Names of tables and constraints may appear. */
+#include "data/sql/sql.h"
 #include "postgres/shop.h"
 #include "support/test.h"
 
