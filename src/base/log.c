@@ -144,7 +144,7 @@ bool vsi_log_repeated(const vestry_host *host, vsi_repeated_log *log, uint32_t r
   va_start(arguments, format);
   vsnprintf(line, sizeof line - COUNT_BYTES, format, arguments);
   va_end(arguments);
-  if (log && !is_held(level) &&
+  if (log && level != VESTRY_LOG_DEBUG && !is_held(level) &&
       !vsi_log_is_due(log, reason ? reason : vsi_log_reason(line), host->now_ns(host->ctx), &left_out))
     return false;
   if (left_out) snprintf(line + strlen(line), COUNT_BYTES, " (and %" PRIu32 " times before)", left_out);

@@ -101,6 +101,19 @@ static void line_has_the_number_of_those_that_were_left_out(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* Frequent lines at DEBUG leave the reasons to others. */
+static void lines_at_debug_use_up_no_reasons(void **state) {
+  (void)state;
+  vsi_repeated_log log = {0};
+  test_host th;
+  test_host_init(&th);
+  for (uint32_t i = 1; i <= VSI_REPEATED_REASONS; i++)
+    for (int j = 0; j < 2; j++) assert_true(vsi_log_repeated(&th.host, &log, i, VESTRY_LOG_DEBUG, "a stream closed"));
+  assert_true(vsi_log_repeated(&th.host, &log, VSI_REPEATED_REASONS + 1, VESTRY_LOG_ERROR, "the disk is full"));
+  assert_string_equal(th.last_log, "the disk is full");
+  test_host_assert_clean(&th);
+}
+
 /* The code that holds a line back decides how often it logs it, and needs it each time. */
 static void line_that_is_held_back_is_always_due(void **state) {
   (void)state;
@@ -141,6 +154,7 @@ int main(void) {
       cmocka_unit_test(new_reason_replaces_one_that_was_not_logged_for_a_minute),
       cmocka_unit_test(one_of_several_threads_logs_a_reason),
       cmocka_unit_test(line_has_the_number_of_those_that_were_left_out),
+      cmocka_unit_test(lines_at_debug_use_up_no_reasons),
       cmocka_unit_test(line_that_is_held_back_is_always_due),
       cmocka_unit_test(mistakes_of_a_function_are_bounded),
   };
