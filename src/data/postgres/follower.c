@@ -97,9 +97,9 @@ struct vsi_postgres_follower {
 
 typedef vsi_postgres_follower follower;
 
-static vsi_call call_of(const follower *f) {
+static vsi_call call_of(follower *f) {
   const vestry_host *host = f->was_refused ? &f->quiet : f->is.host;
-  return (vsi_call){host, "follower of commits", f->is.name, (vsi_repeated_log *)(uintptr_t)&f->failures};
+  return (vsi_call){host, "follower of commits", f->is.name, &f->failures};
 }
 
 /* Set the state. The owner is notified first, so that it knows the state when waiting threads continue. Other threads

@@ -428,7 +428,7 @@ static vestry_err execute_alone(vsi_postgres_conn *conn, const char *sql, const 
   return error;
 }
 
-static vestry_err refuse(const vsi_postgres_pool *pool, const char *function, vestry_err error, const char *sql,
+static vestry_err refuse(vsi_postgres_pool *pool, const char *function, vestry_err error, const char *sql,
                          const char *why) {
   const vsi_call call = vsi_sql_call(&pool->is, function);
   char shown[SHOWN_BYTES];

@@ -100,7 +100,7 @@ vestry_err vestry_sql_sessions_expire(vestry_sql_sessions *sessions, size_t *ret
 
 static vestry_err add(vestry_sql_transaction *transaction, void *ctx) {
   wanted *of = ctx;
-  const vestry_sql_pool *pool = of->sessions->pool;
+  vestry_sql_pool *pool = of->sessions->pool;
   const char *user = of->record->user;
   vestry_err error = vestry_sql_run(transaction, vsi_sql_text_of(pool, insert_sql),
                                     VESTRY_LIST(of->hash, user, now_ms(of->sessions)), NULL, NULL);

@@ -188,8 +188,8 @@ struct vestry_sql_row {
 };
 
 /* Return the call for a log message. */
-static inline vsi_call vsi_sql_call(const vestry_sql_pool *pool, const char *function) {
-  return (vsi_call){pool->host, function, pool->name, (vsi_repeated_log *)(uintptr_t)&pool->failures};
+static inline vsi_call vsi_sql_call(vestry_sql_pool *pool, const char *function) {
+  return (vsi_call){pool->host, function, pool->name, &pool->failures};
 }
 
 /* Return the text for this pool's database. */
@@ -232,7 +232,7 @@ static inline vestry_err vsi_sql_if_any(vestry_err error) {
 
 /* Return the error of a statement that must write a row of a table of this library, and returns that row. If it has
  * returned none, a trigger or a rule of others has dropped the row without an error: IO, which is logged. */
-static inline vestry_err vsi_sql_if_written(const vestry_sql_pool *pool, const char *function, const char *table,
+static inline vestry_err vsi_sql_if_written(vestry_sql_pool *pool, const char *function, const char *table,
                                             vestry_err error) {
   const vsi_call call = vsi_sql_call(pool, function);
   if (error != VESTRY_NOT_FOUND) return error;

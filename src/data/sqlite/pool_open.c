@@ -60,7 +60,7 @@ static bool is_later(const vestry_sqlite_pool_options *given, int version) {
 
 /* Check the version of the application's tables, set WAL mode, and run options.schema if the version is lower than
  * options.schema_version. A later version is rejected, and its tables are not changed. */
-static vestry_err see_to_tables(const vsi_sqlite_pool *pool, sqlite3 *db, const vestry_sqlite_pool_options *given) {
+static vestry_err see_to_tables(vsi_sqlite_pool *pool, sqlite3 *db, const vestry_sqlite_pool_options *given) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   int version = 0;
   int result = read_version(db, &version);
@@ -89,7 +89,7 @@ static void make_file(const vsi_sqlite_pool *pool) {
 }
 
 /* Check the file that was opened, and see to its tables. */
-static vestry_err see_to_file(const vsi_sqlite_pool *pool, const vsi_call *call, sqlite3 *db,
+static vestry_err see_to_file(vsi_sqlite_pool *pool, const vsi_call *call, sqlite3 *db,
                               const vestry_sqlite_pool_options *given) {
   const char *name = sqlite3_db_filename(db, "main");
   if (!name || !*name)
