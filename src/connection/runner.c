@@ -307,7 +307,8 @@ static bool queue_write(vestry_connection *connection, const write_offer *offer)
   return false;
 #else
   const vestry_transport_ops *ops = connection->ops;
-  if (!VSI_OPS_HAVE(ops, vestry_transport_ops, sent) || !ops->compose || offer->wanted > VSI_SEND_ROOM) return false;
+  const bool has_compose = VSI_OPS_HAVE(ops, vestry_transport_ops, sent) && ops->compose;
+  if (!has_compose || !connection->actor.class->sent || offer->wanted > VSI_SEND_ROOM) return false;
   vsi_sends *sends = vsi_sends_here(connection->actor.pool);
   if (!sends) return false;
   int descriptor = -1;

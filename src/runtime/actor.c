@@ -121,7 +121,7 @@ bool vsi_actor_enter(vsi_actor *actor) {
 bool vsi_actor_run_job(vsi_job *job) {
   vsi_actor *actor = (vsi_actor *)job;
   uint32_t state = READY;
-  if (!actor->class->sent && !actor->class->wake) (void)vsi_pool_flush(actor->pool);
+  if (!actor->class->wake) (void)vsi_pool_flush(actor->pool, actor->class->sent != NULL);
   if (!atomic_compare_exchange_strong_explicit(&actor->state, &state, RUNNING, memory_order_acquire, /* [B] */
                                                memory_order_relaxed))
     return false;

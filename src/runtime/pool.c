@@ -138,7 +138,7 @@ static void *work(void *argument) {
   this_worker = worker;
   do {
     vsi_job *job;
-    while ((job = take(worker)) != NULL || vsi_pool_flush(worker->pool))
+    while ((job = take(worker)) != NULL || vsi_pool_flush(worker->pool, false))
       if (job) run_one(worker->pool, job);
   } while (park(worker));
   if (worker->deferred) worker->deferred->destroy(worker->deferred);
@@ -155,9 +155,9 @@ vsi_deferred **vsi_pool_deferred(vsi_pool *pool) {
   return vsi_pool_is_mine(pool) ? &this_worker->deferred : NULL;
 }
 
-bool vsi_pool_flush(vsi_pool *pool) {
+bool vsi_pool_flush(vsi_pool *pool, bool is_early) {
   vsi_deferred **at = vsi_pool_deferred(pool);
-  return at && *at && (*at)->flush(*at);
+  return at && *at && (*at)->flush(*at, is_early);
 }
 
 void vsi_pool_batch(vsi_pool *pool) {
@@ -183,7 +183,7 @@ void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job) {
 
 bool vsi_pool_run_one(vsi_pool *pool) {
   vsi_job *job = vsi_job_queue_pop(&pool->outside);
-  if (!job) return vsi_pool_flush(pool);
+  if (!job) return vsi_pool_flush(pool, false);
   run_one(pool, job);
   return true;
 }

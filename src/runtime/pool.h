@@ -71,7 +71,8 @@ static inline vsi_job *vsi_job_queue_pop(vsi_job_queue *queue) {
 /* Work that a thread has collected, and finishes when it has nothing else to do: a batch of sends (sends.c). The pool
  * calls it by pointers, so that programs that use only stores are not linked with io_uring. */
 typedef struct vsi_deferred {
-  bool (*flush)(struct vsi_deferred *deferred); /* returns false if there was nothing to do */
+  /* is_early: only if the work has waited for long. Returns false if there was nothing to do. */
+  bool (*flush)(struct vsi_deferred *deferred, bool is_early);
   void (*destroy)(struct vsi_deferred *deferred);
 } vsi_deferred;
 
@@ -145,8 +146,8 @@ void vsi_pool_batch(vsi_pool *pool);
 /* Return where the batch of this thread is stored: NULL at first; the pool destroys it. NULL: this thread runs no jobs
  * of the pool. */
 vsi_deferred **vsi_pool_deferred(vsi_pool *pool);
-/* Flush the batch of this thread. Returns false if there was nothing to do. */
-bool vsi_pool_flush(vsi_pool *pool);
+/* Flush the batch of this thread, as vsi_deferred.flush. */
+bool vsi_pool_flush(vsi_pool *pool, bool is_early);
 
 /* Return whether this thread is one of the pool's workers. */
 bool vsi_pool_is_mine(const vsi_pool *pool);

@@ -13,8 +13,9 @@
  * it, or close its socket. A notify meanwhile leads to a run afterwards.
  *
  * When a batch is sent. A worker sends its batch when it has no other job, before a job that may take long (any that is
- * not a stream's), when the batch is full, and when its first send has waited for AGE_NS. So a send waits only while
- * other streams are being run, and at most about a millisecond.
+ * not a stream's), when the batch is full, and when its first send has waited for AGE_NS. The age is checked before
+ * every AGE_TURNS-th run of a stream, whether or not these runs add sends. So a send waits only while other streams are
+ * run, for AGE_NS and the time of AGE_TURNS runs.
  *
  * Without io_uring. The kernel may not have it, or refuse it (the sysctl kernel.io_uring_disabled, seccomp profiles of
  * containers), or fail later. Then the log gets one line, and all streams of the runtime write directly. The sends of a
@@ -35,7 +36,7 @@
 #include "base/memory.h"
 
 /* SENDS_MOST: maximum number of sends of a batch. RING_LEAST: smaller batches are not worth a submission. AGE_NS: how
- * long a send may wait; looked at with every AGE_TURNS-th send. NOT_SENT: a result that no send has. */
+ * long a send may wait before the next check. NOT_SENT: a result that no send has. */
 #define AGE_NS UINT64_C(500000)
 enum { SENDS_MOST = 256, BYTES_MOST = 128 << 10, RING_LEAST = 3, AGE_TURNS = 16, NOT_SENT = INT32_MIN };
 
@@ -49,7 +50,7 @@ typedef struct waiting {
 struct vsi_sends {
   vsi_deferred base; /* first */
   vsi_pool *pool;
-  uint32_t count, used;
+  uint32_t count, used, turns; /* turns: checks of the age */
   bool is_flushing, has_ring;
   uint64_t since_ns; /* when the first send was added */
   struct io_uring ring;
@@ -147,9 +148,14 @@ static void send_directly(waiting *at, const char *bytes) {
   at->result = sent < 0 ? -errno : (int)sent;
 }
 
-static bool flush(vsi_deferred *batch) {
+/* Return whether the first send has waited for long. */
+static bool is_old(vsi_sends *sends) {
+  return ++sends->turns % AGE_TURNS == 0 && vsi_now_ns(sends->pool->host) - sends->since_ns > AGE_NS;
+}
+
+static bool flush(vsi_deferred *batch, bool is_early) {
   vsi_sends *sends = (vsi_sends *)batch;
-  if (!sends->count || sends->is_flushing) return false;
+  if (!sends->count || sends->is_flushing || (is_early && !is_old(sends))) return false;
   sends->is_flushing = true;
   if (sends->has_ring && sends->count >= RING_LEAST) ring_send(sends);
   atomic_fetch_add_explicit(&sends->pool->batches_count, 1, memory_order_relaxed);
@@ -172,7 +178,7 @@ static vsi_sends *create(vsi_pool *pool) {
   if (!sends) return NULL; /* this write is direct; the next one tries again */
   sends->base = (vsi_deferred){flush, destroy};
   sends->pool = pool;
-  sends->count = sends->used = 0;
+  sends->count = sends->used = sends->turns = 0;
   sends->is_flushing = false;
   sends->has_ring = ring_init(sends);
   if (sends->has_ring) return sends;
@@ -190,10 +196,7 @@ vsi_sends *vsi_sends_here(vsi_pool *pool) {
 }
 
 void *vsi_sends_room(vsi_sends *sends) {
-  bool is_full = sends->count == SENDS_MOST || sends->used > BYTES_MOST - VSI_SEND_ROOM;
-  if (!is_full && sends->count && sends->count % AGE_TURNS == 0)
-    is_full = vsi_now_ns(sends->pool->host) - sends->since_ns > AGE_NS;
-  if (is_full) (void)flush(&sends->base);
+  if (sends->count == SENDS_MOST || sends->used > BYTES_MOST - VSI_SEND_ROOM) (void)flush(&sends->base, false);
   return sends->bytes + sends->used;
 }
 

@@ -102,6 +102,8 @@ const vestry_transport_ops probe_dedicated = {
     .release = probe_release,
     .wake = probe_wake,
     .name = "probe",
+    .compose = probe_compose, /* not called: only threads of the pool batch writes */
+    .sent = probe_sent,
 };
 
 static void opened(vestry_connection *connection, void *ctx) {

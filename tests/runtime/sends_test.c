@@ -144,6 +144,28 @@ static void a_step_without_work_sends_the_batch(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* A send that waits is sent in time while streams are run that send nothing, or write directly. */
+static void an_old_send_does_not_wait_for_further_sends(void **state) {
+  (void)state;
+  enum { STREAMS = 64 };
+  static stream streams[STREAMS];
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  for (unsigned i = 0; i < STREAMS; i++) stream_init(&streams[i], runtime, i == 0);
+  for (unsigned i = 0; i < STREAMS; i++) vsi_actor_notify(&streams[i].actor);
+  assert_true(vestry_runtime_step(runtime));
+  for (unsigned i = 1; i < 32; i++) assert_true(vestry_runtime_step(runtime));
+  assert_int_equal(read_numbers(&streams[0], 0), !batches(runtime)); /* no time has passed */
+  test_host_advance_ms(&th, 1);
+  for (unsigned i = 32; i < 48; i++) assert_true(vestry_runtime_step(runtime));
+  assert_int_equal(atomic_load(&streams[0].sent_count), 1);
+  settle(runtime);
+  for (unsigned i = 0; i < STREAMS; i++) stream_finish(&streams[i]);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
 typedef struct looker {
   vsi_actor actor; /* first */
   const stream *at;
@@ -332,6 +354,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(numbers_of_many_streams_arrive_in_order),
       cmocka_unit_test(a_step_without_work_sends_the_batch),
+      cmocka_unit_test(an_old_send_does_not_wait_for_further_sends),
       cmocka_unit_test(a_job_of_another_kind_comes_after_the_batch),
       cmocka_unit_test(a_notify_while_a_send_waits_runs_afterwards),
       cmocka_unit_test(results_are_those_of_send),
