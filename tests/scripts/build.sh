@@ -2,7 +2,8 @@
 # scripts/build with the options of docs/building.md that leave parts out: each configuration can be built: build.sh
 # REPOSITORY CMAKE
 # CMake configures; then ninja lists the commands of the targets instead of running them. Nothing is written into the
-# repository.
+# repository. The configurations share a folder, in which CMake has examined the compiler once; options of vestry do not
+# stay in it.
 # SPDX-License-Identifier: MIT
 set -eu
 repository=$1
@@ -21,7 +22,7 @@ cp -r "$repository/scripts" .
 printf '#!/bin/sh\n' >scripts/require # installs nothing
 cat >"$scratch/bin/cmake" <<END
 #!/bin/sh
-[ "\$1" = --build ] || exec "$cmake" "\$@"
+[ "\$1" = --build ] || exec "$cmake" -U 'VESTRY_*' -DVESTRY_TESTS=OFF "\$@"
 shift 3 # --build build --target
 exec ninja -C build -t commands "\$@"
 END
@@ -30,7 +31,6 @@ chmod +x "$scratch/bin/cmake"
 builds() { # HAS_EXAMPLES OPTION…
   has_examples=$1
   shift
-  rm -rf build
   if ! PATH="$scratch/bin:$PATH" scripts/build "$@" >"$scratch/said" 2>&1; then
     tail -n 20 "$scratch/said"
     echo "scripts/build $* fails."
