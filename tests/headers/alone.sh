@@ -1,6 +1,7 @@
 #!/bin/sh
-# Compiles each public header alone, included twice, without feature macros: alone.sh c11|cxx INCLUDE_DIRECTORY
-# cxx: each header as C++11, and all headers together as C++20.
+# Compiles each public header alone, included twice, without feature macros, and all headers together with each
+# compiler: alone.sh c11|cxx INCLUDE_DIRECTORY
+# cxx: as C++11, and all headers together as C++20, too.
 # SPDX-License-Identifier: MIT
 set -eu
 include=$2
@@ -21,18 +22,23 @@ compile() { # NAME COMPILER STANDARD < TEXT
   }
   checked=$((checked + 1))
 }
+headers=$(cd "$include" && ls vestry/*.h vestry/*/*.h)
+all=$(for name in $headers; do echo "#include \"$name\""; done)
+alone=$headers
 for compiler in $compilers; do
   command -v "$compiler" >/dev/null || continue
-  for header in "$include"/vestry/*.h "$include"/vestry/*/*.h; do
-    name=${header#"$include"/}
+  for name in $alone; do
     compile "$name, alone" "$compiler" "$standard" <<END
 #include "$name"
 #include "$name"
 END
   done
-  [ -z "$later" ] || compile 'all headers' "$compiler" "$later" <<END
-$(for header in "$include"/vestry/*.h "$include"/vestry/*/*.h; do echo "#include \"${header#"$include"/}\""; done)
+  alone='' # what a header includes does not depend on the compiler
+  for version in $standard $later; do
+    compile "all headers, $compiler" "$compiler" "$version" <<END
+$all
 END
+  done
 done
 echo "$checked compilations, $failed failures"
 [ "$checked" -gt 0 ] && [ "$failed" = 0 ]
