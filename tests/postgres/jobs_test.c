@@ -10,7 +10,7 @@
 
 /* ----------------------------------------------------------------------------- the contract ---------------------- */
 
-enum { CONNECTIONS = 4 /* in a node's pool */, HISTORIES = 20 };
+enum { CONNECTIONS = 4 /* in a node's pool */, HISTORIES = 10 };
 
 static void make(void) {
   postgres_server_run(shop_server(), SHOP_CLEAR "; CREATE TABLE t(x integer)");
