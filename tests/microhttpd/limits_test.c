@@ -422,17 +422,26 @@ static void connections_wait_for_descriptors(void **state) {
       vsi_client_expect(&stream, "ours"); /* written to the second descriptor, */
       server_wait_descriptors(open + 2);  /* and now the first is closed */
     }
-    int count = 0;
-    while (count < TAKEN && (taken[count] = dup(0)) >= 0) count++;
-    assert_true(count > 0 && count < TAKEN);
-    close(taken[--count]); /* for the client */
-    vsi_client_ask(&waiting, s.port, "GET", "/echo", NULL);
-    UNTIL(refused(VESTRY_REFUSAL_DESCRIPTORS) == 1);
-    double cpu = cpu_seconds(), since = vsi_seconds_now();
-    assert_int_equal(poll(&(struct pollfd){.fd = waiting.fd, .events = POLLIN}, 1, 500), 0);
-    assert_true(cpu_seconds() - cpu < (vsi_seconds_now() - since) / 2 + 0.2);
+    int count = 0, tries = 0;
+    bool is_served; /* accept4 holds a descriptor while it looks for clients. If it did when dup failed, one is left. */
+    do {
+      while (count < TAKEN && (taken[count] = dup(0)) >= 0) count++;
+      assert_true(count > 0 && count < TAKEN);
+      close(taken[--count]); /* for the client */
+      vsi_client_ask(&waiting, s.port, "GET", "/echo", NULL);
+      UNTIL(refused(VESTRY_REFUSAL_DESCRIPTORS) == 1);
+      double cpu = cpu_seconds(), since = vsi_seconds_now();
+      is_served = poll(&(struct pollfd){.fd = waiting.fd, .events = POLLIN}, 1, 500) != 0;
+      assert_true(cpu_seconds() - cpu < (vsi_seconds_now() - since) / 2 + 0.2);
+      if (is_served) {
+        vsi_client_close(&waiting);
+        while (count) close(taken[--count]);
+        server_wait_descriptors(with_stream ? open + 2 : open);
+      }
+    } while (is_served && ++tries < 10);
+    assert_false(is_served);
     while (count) close(taken[--count]);
-    since = vsi_seconds_now();
+    double since = vsi_seconds_now();
     assert_int_equal(vsi_client_status(&waiting), 200);
     print_message("served %.0f ms after there were descriptors again\n", (vsi_seconds_now() - since) * 1e3);
     assert_true(vsi_seconds_now() - since < VSI_PROMPT_S);

@@ -80,6 +80,7 @@ static void *keep_acceptor(void *argument) {
   vsi_microhttpd_acceptor *acceptor = argument;
   vsi_microhttpd_arrivals *arrivals = &acceptor->sockets->arrivals;
   bool in_want = false;
+  wait_for(acceptor, acceptor->listener, -1); /* accept4 needs a descriptor even if no client waits */
   while (!atomic_load_explicit(&acceptor->is_closing, memory_order_relaxed)) { /* only a flag */
     if (vsi_microhttpd_sockets_count(acceptor->sockets) >= acceptor->capacity) {
       vsi_microhttpd_arrivals_sweep(arrivals);
