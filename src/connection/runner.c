@@ -299,17 +299,34 @@ static void settle_write(vestry_connection *connection, const write_offer *offer
   if (connection->blocked) VSI_PROBE2(stall, connection->id, offer->wanted);
 }
 
-/* Queue a small write in the batch of this thread (runtime/sends.h); `sent` continues the run. false: write it
- * directly. */
-static bool queue_write(vestry_connection *connection, const write_offer *offer) {
+#ifndef VSI_WITHOUT_URING
+static bool can_batch(const vestry_connection *connection, size_t bytes) {
+  const vestry_transport_ops *ops = connection->ops;
+  const bool has_compose = VSI_OPS_HAVE(ops, vestry_transport_ops, sent) && ops->compose;
+  return has_compose && connection->actor.class->sent && bytes <= VSI_SEND_ROOM;
+}
+#endif
+
+bool vsi_connection_may_batch(const vestry_connection *connection, size_t bytes) {
 #ifdef VSI_WITHOUT_URING
-  (void)connection, (void)offer;
+  (void)connection, (void)bytes;
+  return false;
+#else
+  return !connection->coder && can_batch(connection, bytes) &&
+         atomic_load_explicit(&connection->actor.pool->batches, memory_order_relaxed);
+#endif
+}
+
+/* Queue a small write in the batch of this thread, a worker of the pool `here` (runtime/sends.h); `sent` continues the
+ * run. false: write it directly. */
+static bool queue_write(vestry_connection *connection, const write_offer *offer, vsi_pool *here) {
+#ifdef VSI_WITHOUT_URING
+  (void)connection, (void)offer, (void)here;
   return false;
 #else
   const vestry_transport_ops *ops = connection->ops;
-  const bool has_compose = VSI_OPS_HAVE(ops, vestry_transport_ops, sent) && ops->compose;
-  if (!has_compose || !connection->actor.class->sent || offer->wanted > VSI_SEND_ROOM) return false;
-  vsi_sends *sends = vsi_sends_here(connection->actor.pool);
+  if (!here || !can_batch(connection, offer->wanted)) return false;
+  vsi_sends *sends = vsi_sends_here(here, connection->actor.pool);
   if (!sends) return false;
   int descriptor = -1;
   const size_t len = ops->compose(connection->transport, offer->slices, offer->count, vsi_sends_room(sends),
@@ -319,9 +336,9 @@ static bool queue_write(vestry_connection *connection, const write_offer *offer)
 #endif
 }
 
-/* Write the taken deliveries with one call. may_batch: in a run, the write may be queued instead; then
- * actor.is_sending is set. */
-static void write_taken(vestry_connection *connection, bool may_batch) {
+/* Write the taken deliveries with one call. here: the write may be queued instead, as for queue_write; then
+ * actor.is_sending is set. NULL: it may not. */
+static void write_taken(vestry_connection *connection, vsi_pool *here) {
   write_offer offer;
   get_offer(connection, &offer);
   if (!offer.wanted) { /* do not call the transport without bytes: an empty chunk ends a stream */
@@ -331,7 +348,7 @@ static void write_taken(vestry_connection *connection, bool may_batch) {
   /* Cleared before the write, so that room that comes during the write is not lost. */
   atomic_store_explicit(&connection->writable, false, memory_order_relaxed);
   atomic_thread_fence(memory_order_seq_cst); /* [C] */
-  if (may_batch && queue_write(connection, &offer)) return;
+  if (queue_write(connection, &offer, here)) return;
   size_t written = 0;
   vestry_io io = connection->ops->write(connection->transport, offer.slices, offer.count, &written);
   settle_write(connection, &offer, io, written);
@@ -371,8 +388,9 @@ static void keep_heartbeat(vestry_connection *connection) {
   arm(connection, due);
 }
 
-/* Write until no event or no room is left, or until other connections must have the thread. */
-static void write_waiting(vestry_connection *connection, bool may_batch) {
+/* Write until no event or no room is left, or until other connections must have the thread. here: as for
+ * write_taken. */
+static void write_waiting(vestry_connection *connection, vsi_pool *here) {
   vsi_connection_conflate(connection); /* also if the transport has no room, because events pile up then */
   for (int writes = 0;; writes++) {
     if (connection->blocked) {
@@ -386,7 +404,7 @@ static void write_waiting(vestry_connection *connection, bool may_batch) {
       vsi_actor_notify(&connection->actor);
       return;
     }
-    write_taken(connection, may_batch);
+    write_taken(connection, here);
     if (connection->actor.is_sending || is_over(connection)) return;
   }
 }
@@ -400,7 +418,7 @@ static void write_end(vestry_connection *connection) {
     break_off(connection);
   else
     append_coded(connection, segment);
-  write_waiting(connection, true);
+  write_waiting(connection, connection->actor.pool);
 }
 
 /* Return the time at which an end stops waiting for its peer. */
@@ -433,7 +451,7 @@ static void run(vsi_actor *actor) {
   if (!is_over(connection) && state == VESTRY_STATE_OPENING) open_stream(connection);
   if (!is_over(connection)) {
     if (vsi_connection_is_open(connection)) keep_heartbeat(connection);
-    write_waiting(connection, true);
+    write_waiting(connection, connection->actor.pool);
     if (connection->actor.is_sending) return;
   }
   if (vsi_connection_is_open(connection)) {
@@ -484,13 +502,15 @@ static void sent(vsi_actor *actor, int result) {
 /* Write waiting events, but do nothing else that a run does. A thread that needs more, such as one that closes the
  * connection, also notifies, and then a run follows. But if a worker waits until the events are written (is_awaited), a
  * run is needed after each visit, because only a run calls on_written. */
-void vsi_connection_visit(vestry_connection *connection) {
+void vsi_connection_visit(vestry_connection *connection, vsi_pool *here) {
   /* relaxed: only the runner writes the state */
   bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN;
   bool is_well = has_begun && vsi_connection_is_open(connection) && !is_over(connection);
-  if (is_well) write_waiting(connection, false);
+  if (is_well) write_waiting(connection, here);
+  if (connection->actor.is_sending) return; /* `sent` does the rest */
   if (!is_well || atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))
     vsi_actor_notify(&connection->actor);
+  vsi_actor_release(&connection->actor);
 }
 
 static void hold(vsi_actor *actor) {

@@ -136,19 +136,18 @@ vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_even
   return error;
 }
 
-vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count,
-                                    uint64_t changed_ns) {
-  vestry_err error = vsi_connection_put(connection, events, count, changed_ns);
-  if (error) {
-    vsi_connection_posted(connection, error);
-    return error;
-  }
-  if (vsi_actor_enter(&connection->actor)) {
-    vsi_connection_visit(connection);
-    vsi_actor_release(&connection->actor);
-  }
+void vsi_connection_posted_here(vestry_connection *connection, vsi_pool *here) {
+  if (vsi_actor_enter(&connection->actor)) vsi_connection_visit(connection, here);
   relieve(connection->environment);
-  return VESTRY_OK;
+}
+
+vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *event) {
+  vestry_err error = vsi_connection_put(connection, &event, 1, 0);
+  if (error)
+    vsi_connection_posted(connection, error);
+  else
+    vsi_connection_posted_here(connection, NULL);
+  return error;
 }
 
 vestry_err vestry_connection_send_made(vestry_connection *connection, vestry_err made, vestry_event *event) {

@@ -19,11 +19,12 @@ VESTRY_API vestry_err vsi_connection_put(vestry_connection *connection, vestry_e
                                          uint64_t changed_ns);
 /* Do the second step: wake the runner, or report the refusal to the hooks and apply the policy. No lock held. */
 VESTRY_API void vsi_connection_posted(vestry_connection *connection, vestry_err error);
-/* Send as vestry_connection_send_all, on a thread that may write in the runner's place. If no thread is inside the
- * connection and the transport does not block, the events are encoded and written when this returns, as far as there is
- * room. changed_ns: as above. No lock held; the hooks of an end still run on the runner's threads. */
-VESTRY_API vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *const *events, size_t count,
-                                               uint64_t changed_ns);
+/* Do the second step after OK, on a thread that may write in the runner's place. If no thread is inside the connection
+ * and the transport does not block, the events are encoded and written when this returns, as far as there is room.
+ * here: as for vsi_connection_visit. No lock held; the hooks of an end still run on the runner's threads. */
+VESTRY_API void vsi_connection_posted_here(vestry_connection *connection, vsi_pool *here);
+/* Send one event as vestry_connection_send, with vsi_connection_posted_here as the second step. */
+VESTRY_API vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *event);
 
 /* Send a stream away with a reconnect delay: write the accepted events and the delay, then abort the stream with cause
  * DRAIN. The delay is omitted if there is no memory or no room for it. Returns whether this call set the cause. Any

@@ -201,7 +201,7 @@ vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *e
     for (; at < root->targets.count; at++) {
       vestry_connection *to = root->targets.items[at];
       bool is_quick = writes && !to->coder; /* compressed streams are left to the runner's threads */
-      vestry_err error = is_quick ? vsi_connection_send_here(to, &event, 1, 0) : vestry_connection_send(to, event);
+      vestry_err error = is_quick ? vsi_connection_send_here(to, event) : vestry_connection_send(to, event);
       accepted |= !error;
       if (error && error != VESTRY_CLOSED && !failure) failure = error;
     }

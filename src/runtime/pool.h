@@ -147,7 +147,7 @@ void vsi_pool_batch(vsi_pool *pool);
  * of the pool. */
 vsi_deferred **vsi_pool_deferred(vsi_pool *pool);
 /* Flush the batch of this thread, as vsi_deferred.flush. */
-bool vsi_pool_flush(vsi_pool *pool, bool is_early);
+VESTRY_API bool vsi_pool_flush(vsi_pool *pool, bool is_early);
 
 /* Return whether this thread is one of the pool's workers. */
 bool vsi_pool_is_mine(const vsi_pool *pool);

@@ -17,6 +17,9 @@
  * every AGE_TURNS-th run of a stream, whether or not these runs add sends. So a send waits only while other streams are
  * run, for AGE_NS and the time of AGE_TURNS runs.
  *
+ * Sends of another runtime's actors. A job may write streams of another runtime itself, such as a worker of pages. It
+ * uses the batch of its own thread, and flushes it before it does anything else.
+ *
  * Without io_uring. The kernel may not have it, or refuse it (the sysctl kernel.io_uring_disabled, seccomp profiles of
  * containers), or fail later. Then the log gets one line, and all streams of the runtime write directly. The sends of a
  * batch whose ring fails are performed by send(2), those that the kernel has not taken.
@@ -49,7 +52,8 @@ typedef struct waiting {
 
 struct vsi_sends {
   vsi_deferred base; /* first */
-  vsi_pool *pool;
+  const vestry_host *host;
+  vsi_pool *pool; /* whose actors send: the counters and the mode are its own */
   uint32_t count, used, turns; /* turns: checks of the age */
   bool is_flushing, has_ring;
   uint64_t since_ns; /* when the first send was added */
@@ -138,7 +142,7 @@ static void destroy(vsi_deferred *batch) {
   vsi_sends *sends = (vsi_sends *)batch;
   VSI_ASSERT(!sends->count); /* a worker sends its batch before it leaves */
   ring_finish(sends);
-  vsi_free(sends->pool->host, sends);
+  vsi_free(sends->host, sends);
 }
 
 static void send_directly(waiting *at, const char *bytes) {
@@ -173,26 +177,27 @@ static bool flush(vsi_deferred *batch, bool is_early) {
   return true;
 }
 
-static vsi_sends *create(vsi_pool *pool) {
-  vsi_sends *sends = vsi_alloc(pool->host, sizeof *sends);
+static vsi_sends *create(const vsi_pool *here, vsi_pool *of) {
+  vsi_sends *sends = vsi_alloc(here->host, sizeof *sends);
   if (!sends) return NULL; /* this write is direct; the next one tries again */
   sends->base = (vsi_deferred){flush, destroy};
-  sends->pool = pool;
+  sends->host = here->host;
+  sends->pool = of;
   sends->count = sends->used = sends->turns = 0;
   sends->is_flushing = false;
   sends->has_ring = ring_init(sends);
   if (sends->has_ring) return sends;
-  vsi_free(pool->host, sends);
+  vsi_free(here->host, sends);
   return NULL;
 }
 
-vsi_sends *vsi_sends_here(vsi_pool *pool) {
-  if (!atomic_load_explicit(&pool->batches, memory_order_relaxed)) return NULL;
-  vsi_deferred **at = vsi_pool_deferred(pool);
+vsi_sends *vsi_sends_here(vsi_pool *here, vsi_pool *of) {
+  if (!atomic_load_explicit(&of->batches, memory_order_relaxed)) return NULL;
+  vsi_deferred **at = vsi_pool_deferred(here);
   if (!at) return NULL;
-  if (!*at) *at = (vsi_deferred *)create(pool);
+  if (!*at) *at = (vsi_deferred *)create(here, of);
   vsi_sends *sends = (vsi_sends *)*at;
-  return sends && !sends->is_flushing ? sends : NULL;
+  return sends && sends->pool == of && !sends->is_flushing ? sends : NULL;
 }
 
 void *vsi_sends_room(vsi_sends *sends) {

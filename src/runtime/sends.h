@@ -13,8 +13,10 @@ typedef struct vsi_sends vsi_sends;
 /* VSI_SEND_ROOM: maximum number of bytes of a send. Larger ones gain little: they are written directly. */
 enum { VSI_SEND_ROOM = 2048 };
 
-/* Return the batch of this thread, which a job of the pool runs on; NULL: the job must write directly. */
-vsi_sends *vsi_sends_here(vsi_pool *pool);
+/* Return the batch of this thread, on which a job of the pool `here` runs, for sends of actors of the pool `of`; NULL:
+ * the job must write directly. Both are the same pool, unless the job does the work of another runtime's actors: it
+ * must flush the batch itself then, and `of` outlives `here`. */
+vsi_sends *vsi_sends_here(vsi_pool *here, vsi_pool *of);
 
 /* Get VSI_SEND_ROOM bytes for the next send. If the batch is full, it is sent first. */
 void *vsi_sends_room(vsi_sends *sends);

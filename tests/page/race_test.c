@@ -6,8 +6,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "runtime/runtime.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "support/until.h"
 #include "vestry/app/page.h"
 #include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
@@ -424,8 +426,129 @@ static void destroy_is_clean_with_open_streams_and_changes(void **state) {
   }
 }
 
+/* Private pages that one worker renders, in the order in which they are refreshed. The first one holds the worker, until
+ * the others are refreshed. Those from `slow` on wait for `may_go`. */
+enum { ROW = 12 };
+
+typedef struct row {
+  vestry *v;
+  vestry_pages *pages;
+  vestry_page *page;
+  vestry_memory_exchange *streams[ROW];
+  vestry_connection *connections[ROW];
+  int slow;
+  _Atomic(bool) is_holding, is_held, may_go;
+  _Atomic(unsigned) number;
+} row;
+
+static vestry_err make_one_of_row(vestry_render *render, vestry_html *html, void *app) {
+  row *all = app;
+  int64_t who;
+  char topic[16];
+  vestry_err error = vestry_request_get(render->request, VESTRY_IN_QUERY, "who", vestry_into_between(&who, 0, ROW));
+  if (error) return error;
+  snprintf(topic, sizeof topic, "who/%d", (int)who);
+  vestry_render_topic(render, topic);
+  if (who == 0 && atomic_load(&all->is_holding)) {
+    atomic_store(&all->is_held, true);
+    WAIT_WHILE(atomic_load(&all->is_holding));
+  }
+  if (who >= all->slow) WAIT_WHILE(!atomic_load(&all->may_go));
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "%u", atomic_load(&all->number));
+  return vestry_render_end(render, html);
+}
+
+static uint64_t written(const vestry_connection *connection) {
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(connection, &stats);
+  return stats.written_count;
+}
+
+static void refresh_one_of_row(const row *all, int who) {
+  char topic[16];
+  snprintf(topic, sizeof topic, "who/%d", who);
+  assert_int_equal(vestry_refresh(all->pages, topic, NULL), VESTRY_OK);
+}
+
+/* Let the worker render all pages in a row. */
+static void refresh_row(row *all) {
+  atomic_fetch_add(&all->number, 1);
+  atomic_store(&all->is_held, false);
+  atomic_store(&all->is_holding, true);
+  refresh_one_of_row(all, 0);
+  UNTIL(atomic_load(&all->is_held));
+  for (int i = 1; i < ROW; i++) refresh_one_of_row(all, i);
+  atomic_store(&all->is_holding, false);
+}
+
+static void begin_row(row *all) {
+  const vestry_pages_options options = {.threads_count = 1, .interval_ms = 1};
+  *all = (row){.slow = ROW};
+  assert_int_equal(vestry_create(&(vestry_options){.threads_count = 1}, &all->v), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(all->v, &options, &all->pages), VESTRY_OK);
+  const vestry_page_options page = {.render = make_one_of_row, .app = all};
+  assert_int_equal(vestry_page_create(all->pages, &page, &all->page), VESTRY_OK);
+  assert_int_equal(vestry_route(all->v, "GET", "/", vestry_page_handler, all->page), VESTRY_OK);
+  for (int i = 0; i < ROW; i++) {
+    char query[16];
+    snprintf(query, sizeof query, "who=%d", i);
+    const vestry_memory_call call = {.path = "/", .query = query, .datastar = true};
+    assert_int_equal(vestry_memory_request(all->v, &call, NULL, NULL, &all->streams[i]), VESTRY_OK);
+    all->connections[i] = vestry_memory_look(all->streams[i]).connection;
+  }
+  assert_int_equal(vestry_pages_settle(all->pages, UINT64_MAX, PATIENCE_S * 1000), VESTRY_OK);
+}
+
+static void end_row(row *all) {
+  assert_int_equal(vestry_stop(all->v, VESTRY_NEVER_MS), VESTRY_OK);
+  for (int i = 0; i < ROW; i++) vestry_memory_destroy(all->streams[i]);
+  vestry_pages_destroy(all->pages);
+  vestry_destroy(all->v);
+}
+
+/* A render that is preempted does not count as quick, so that several rounds may be necessary. */
+static void small_pages_rendered_in_a_row_are_written_in_one_batch(void **state) {
+  (void)state;
+  row all;
+  begin_row(&all);
+  const vsi_pool *pool = &vestry_parts_of(all.v)->runtime->pool;
+  uint64_t least = 0;
+  for (uint64_t rounds = 1; least < 3; rounds++) {
+    const uint64_t batches = atomic_load(&pool->batches_count), writes = atomic_load(&pool->batched_count);
+    uint64_t before[ROW];
+    for (int i = 0; i < ROW; i++) before[i] = written(all.connections[i]);
+    refresh_row(&all);
+    for (int i = 0; i < ROW; i++) UNTIL(written(all.connections[i]) == before[i] + 1);
+    if (!atomic_load(&pool->batches)) break; /* the kernel has no io_uring */
+    assert_int_equal(vestry_pages_settle(all.pages, UINT64_MAX, PATIENCE_S * 1000), VESTRY_OK);
+    const uint64_t count = atomic_load(&pool->batches_count) - batches;
+    least = count ? (atomic_load(&pool->batched_count) - writes) / count : 0;
+  }
+  end_row(&all);
+}
+
+static void slow_render_does_not_hold_back_what_was_rendered_before(void **state) {
+  (void)state;
+  row all;
+  begin_row(&all);
+  for (int round = 0; round < 5; round++) {
+    uint64_t before[ROW];
+    for (int i = 0; i < ROW; i++) before[i] = written(all.connections[i]);
+    all.slow = ROW / 2;
+    atomic_store(&all.may_go, false);
+    refresh_row(&all);
+    for (int i = 0; i < ROW / 2; i++) UNTIL(written(all.connections[i]) == before[i] + 1);
+    atomic_store(&all.may_go, true);
+    for (int i = 0; i < ROW; i++) UNTIL(written(all.connections[i]) == before[i] + 1);
+  }
+  end_row(&all);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(small_pages_rendered_in_a_row_are_written_in_one_batch),
+      cmocka_unit_test(slow_render_does_not_hold_back_what_was_rendered_before),
       cmocka_unit_test(no_change_is_missed_in_random_schedules),
       cmocka_unit_test(no_change_is_missed_with_threads),
       cmocka_unit_test(destroy_is_clean_with_open_streams_and_changes),

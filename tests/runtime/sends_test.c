@@ -40,7 +40,7 @@ static void stream_run(vsi_actor *actor) {
   stream *s = (stream *)actor;
   const unsigned number = atomic_load(&s->sent_count);
   if (number == s->wanted_count) return;
-  vsi_sends *sends = vsi_sends_here(actor->pool);
+  vsi_sends *sends = vsi_sends_here(actor->pool, actor->pool);
   if (sends) {
     memcpy(vsi_sends_room(sends), &number, sizeof number);
     vsi_sends_add(sends, actor, s->ours, sizeof number);

@@ -104,6 +104,8 @@ static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options)
     pages->runtime_is_own = !error;
   }
   if (!error) error = vestry_timer_create(pages->runtime, vsi_schedule_fire, pages, &pages->timer);
+  if (!error && pages->runtime_is_own)
+    error = vestry_timer_create(pages->v->runtime, vsi_workers_fire, pages, &pages->late);
   if (!error) error = vsi_workers_create(pages, threads_count);
   if (!error) error = extend(pages->v, &bus);
   if (!error)
@@ -165,6 +167,7 @@ void vestry_pages_destroy(vestry_pages *pages) {
   while (pages->running_count) vsi_mutex_wait(&pages->lock, &pages->quiet);
   vsi_pages_unlock(pages);
   vestry_timer_destroy(pages->timer);
+  vestry_timer_destroy(pages->late);
   vsi_workers_end(pages);
   if (pages->runtime_is_own) vestry_runtime_destroy(pages->runtime);
   vsi_pages_unref(pages);

@@ -89,6 +89,9 @@ struct vestry_pages {
   vsi_siphash_key buckets_secret;
   vestry_timer *timer;
   uint64_t timer_ns;          /* guarded by the lock: the time for which the timer is set; 0: it is not set */
+  vestry_timer *late;         /* on the threads of the instance: writes what a worker leaves unwritten for too long; NULL:
+                                 workers leave nothing */
+  bool late_is_set;           /* guarded by the lock */
   vsi_histogram render_times; /* durations of handler calls, in the buckets vsi_moments */
   size_t workers_count;
   vsi_worker *workers;
@@ -134,7 +137,8 @@ struct vestry_pages {
   bool is_hasty; /* a test waits, so intervals are ignored */
   vsi_ring kept; /* list of vsi_kept, the oldest first */
   vsi_observer observers[VESTRY_RENDER_OBSERVERS_MAX], *observers_in_order[VESTRY_RENDER_OBSERVERS_MAX];
-  size_t observers_count; /* in observers_in_order: in the order in which they were added */
+  _Atomic(size_t) observers_count; /* in observers_in_order: in the order in which they were added; `enter` reads it
+                                      without the lock */
   vestry_pages_stats stats;
 };
 

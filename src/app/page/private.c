@@ -220,19 +220,24 @@ static uint64_t hash_of(const change *c) {
   return subscription->has_hash ? subscription->hash : 0;
 }
 
-/* Fill in the tag of an event id: the state that the tab will have. before: the id comes before the contents of new
+/* Write the tag of an event id: the state that the tab will have. before: the id comes before the contents of new
  * parts. Such an id has no version, because a version would claim that all contents have arrived. */
-static void fill_tag(const vsi_run *r, const change *changes, bool before, vsi_state_tag *ret_tag) {
-  *ret_tag = r->render.tag;
-  ret_tag->has_version &= !before;
-  ret_tag->parts_count = 0;
+static void write_tag(const vsi_run *r, const change *changes, bool before, char text[VSI_STATE_TAG_BYTES]) {
+  if (!r->render.parts_count) {
+    (void)vsi_state_tag_write(&r->render.tag, text);
+    return;
+  }
+  vsi_state_tag tag = r->render.tag;
+  tag.has_version &= !before;
+  tag.parts_count = 0;
   vsi_pages_lock(r->pages);
   for (size_t i = 0; i < r->render.parts_count; i++) {
     const vestry_page_part *part = &r->render.parts[i].part;
     if (before && changes[i].inside) continue;
-    ret_tag->parts[ret_tag->parts_count++] = vsi_secret_claim(r->pages, part->id, part->share, hash_of(&changes[i]));
+    tag.parts[tag.parts_count++] = vsi_secret_claim(r->pages, part->id, part->share, hash_of(&changes[i]));
   }
   vsi_pages_unlock(r->pages);
+  (void)vsi_state_tag_write(&tag, text);
 }
 
 /* Correct the mark after the content was sent. A part may change while the content is sent, and its event may come
@@ -242,10 +247,8 @@ static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, 
                                uint64_t *sent_bytes) {
   char now[VSI_STATE_TAG_BYTES];
   const bool is_read = !is_same && r->fragment->page->layout;
-  for (;;) {
-    vsi_state_tag tag;
-    fill_tag(r, changes, false, &tag);
-    (void)vsi_state_tag_write(&tag, now);
+  while (r->render.parts_count) {
+    write_tag(r, changes, false, now);
     if (strcmp(text, now) == 0) return VESTRY_OK;
     vestry_event *mark = NULL;
     vestry_err error = is_read ? vsi_run_format(r, now) : vsi_event_mark(r->pages->host, now, &mark);
@@ -255,6 +258,7 @@ static vestry_err correct_mark(vsi_run *r, const change *changes, bool is_same, 
     if (error) return error;
     memcpy(text, now, sizeof now);
   }
+  return VESTRY_OK;
 }
 
 /* Send with no event in between: the content, unless the tab has it; the contents of new parts; the id that claims all
@@ -263,15 +267,12 @@ static vestry_err send_content(vsi_run *r, change *changes, bool is_same, uint64
   vestry_event *events[3 + VESTRY_PAGE_PARTS_MAX], *mark = NULL;
   size_t events_count = 0, seen_count;
   char text[VSI_STATE_TAG_BYTES], before[VSI_STATE_TAG_BYTES];
-  vsi_state_tag tag;
   bool has_inside = false;
   for (size_t i = 0; i < r->render.parts_count; i++) has_inside |= changes[i].inside != NULL;
   if (is_same && !has_inside) return VESTRY_OK;
-  fill_tag(r, changes, false, &tag);
-  (void)vsi_state_tag_write(&tag, text);
-  fill_tag(r, changes, has_inside, &tag);
-  (void)vsi_state_tag_write(&tag, before);
-  vestry_err error = is_same ? VESTRY_OK : vsi_run_format(r, before);
+  write_tag(r, changes, false, text);
+  if (has_inside) write_tag(r, changes, true, before);
+  vestry_err error = is_same ? VESTRY_OK : vsi_run_format(r, has_inside ? before : text);
   if (!error && has_inside) error = vsi_event_mark(r->pages->host, text, &mark);
   if (error) return error;
   if (!is_same) {
@@ -284,8 +285,10 @@ static vestry_err send_content(vsi_run *r, change *changes, bool is_same, uint64
   vestry_event *seen = vsi_sent_event(r, &seen_count);
   if (seen) events[events_count++] = seen;
   vsi_run_begin_sending(r);
-  error = vsi_connection_send_here(r->private->viewer.connection, events, events_count, r->changed_ns);
-  for (size_t i = 0; i < events_count && !error; i++) *sent_bytes += vestry_event_bytes(events[i]).len;
+  error = vsi_connection_put(r->private->viewer.connection, events, events_count, r->changed_ns);
+  if (error) vsi_connection_posted(r->private->viewer.connection, error);
+  for (size_t i = 0; i < events_count && !error; i++) r->put_bytes += vestry_event_bytes(events[i]).len;
+  *sent_bytes += r->put_bytes;
   vestry_event_unref(mark);
   vestry_event_unref(seen);
   if (error) return error;

@@ -46,7 +46,11 @@ typedef struct entered {
 
 /* Enter all observers, which keep their places until `leave`. */
 static entered enter(vestry_pages *pages) {
-  entered inside = {.count = 0};
+  entered inside;
+  inside.count = 0;
+  /* relaxed: an observer that was added before a refresh is seen by the renders of this refresh, whose worker has taken
+   * the lock since */
+  if (!atomic_load_explicit(&pages->observers_count, memory_order_relaxed)) return inside;
   vsi_pages_lock(pages);
   for (size_t i = 0; i < pages->observers_count; i++) {
     vsi_observer *observer = pages->observers_in_order[i];

@@ -235,9 +235,9 @@ static vsi_sending *sending_of(vsi_run *r) {
 
 void vsi_run_begin_sending(vsi_run *r) {
   vsi_sending *sending = sending_of(r);
+  if (!sending) return;
   vsi_pages_lock(r->pages);
-  uint64_t from = ++r->pages->sent;
-  if (sending) *sending = (vsi_sending){.from = from, .to = UINT64_MAX};
+  *sending = (vsi_sending){.from = ++r->pages->sent, .to = UINT64_MAX};
   vsi_pages_unlock(r->pages);
 }
 

@@ -42,6 +42,7 @@ typedef struct vsi_run {
   vsi_hash_128 hash;    /* hash of the content */
   vestry_event *event;  /* event of the content; a reference */
   vestry_event *kept;   /* a reference to the last event of the fragment, which may end meanwhile; NULL: none */
+  size_t put_bytes;     /* of a private page: bytes put into the queue of its stream, whose runner was not woken */
 } vsi_run;
 
 /* Render, and link the fragment to the topics that were named. */
@@ -69,6 +70,8 @@ void vsi_run_settle(vsi_run *r, bool is_same, vestry_err error, uint64_t sent_by
 vestry_err vsi_workers_create(vestry_pages *pages, size_t count);
 /* End the workers, now or after their current run. No fragment runs afterwards. */
 void vsi_workers_end(vestry_pages *pages);
+/* The function of the timer pages->late; called without the lock. */
+void vsi_workers_fire(vestry_timer *timer, void *ctx);
 
 /* Run of a private page. */
 

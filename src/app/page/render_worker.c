@@ -5,6 +5,8 @@
  * wakes one (vsi_schedule_wake). */
 #include "app/page/render_run.h"
 
+#include <string.h>
+
 #include "app/page/sent.h"
 #include "app/page/state_tag.h"
 #include "app/page/tally.h"
@@ -12,9 +14,12 @@
 #include "base/memory.h"
 #include "base/probe.h"
 #include "base/trace.h"
+#include "connection/runner.h"
+#include "connection/send.h"
 #include "html/builder.h"
+#include "runtime/runtime.h"
 
-enum { RUNS_IN_A_ROW = 16, WALKS_IN_A_ROW = 16 };
+enum { WALKS_IN_A_ROW = 16 };
 
 static const char *name_of(const vsi_fragment *fragment) {
   return vsi_fragment_is_part(fragment) ? vsi_shared_of(fragment)->id : fragment->request->path;
@@ -106,6 +111,7 @@ static void begin_run(vsi_run *r, vsi_worker *worker, vsi_fragment *fragment, co
   if (is_known) (void)vsi_reasons_find(&pages->reasons, of->marked_seq, &r->reason);
   vsi_pages_unlock(pages);
   r->event = NULL;
+  r->put_bytes = 0;
   r->is_again = false;
   r->render.parts_count = 0;
   r->render.pages = pages;
@@ -127,12 +133,99 @@ static void finish_run(vsi_run *r) {
   vsi_buffer_finish(&r->names);
 }
 
+/* ------------------------------------------------------------------------------------------------ writes ---------- */
+
+/* The write of a private page's event costs about as much as its render, if the page is small, and writes that are
+ * passed to the kernel together cost less (runtime/sends.c). So a worker that renders many private pages in a row puts
+ * the events into the queues of their streams, and writes them together: when no other fragment is due, when it gives
+ * its thread to other actors, before a run that is usually long, and when the first one has waited for WAIT_NS. Only
+ * renders that were quick leave their events.
+ *
+ * The next render may nevertheless be long, because it waits for a database or a lock. Other streams must not wait for
+ * it. So while a worker has unwritten streams and renders, a timer of the instance's runtime is set, whose function
+ * wakes the runners of streams that have waited for LATE_MS. Then the runners write the events. */
+#define QUICK_NS UINT64_C(100000)
+#define WAIT_NS  UINT64_C(500000)
+enum { LATE_MS = 10 };
+
+/* Return whether the write of a run is left until further fragments have run. */
+static bool may_leave(const vsi_run *r) {
+  return r->pages->late && r->ended_ns - r->fragment->at_ns < QUICK_NS &&
+         vsi_connection_may_batch(r->private->viewer.connection, r->put_bytes);
+}
+
+/* Leave the write of a run. The caller holds the lock. */
+static void leave_unwritten(vsi_worker *worker, const vsi_run *r) {
+  if (!worker->unwritten_count) worker->unwritten_ns = r->ended_ns;
+  worker->unwritten[worker->unwritten_count++] = vestry_connection_ref(r->private->viewer.connection);
+}
+
+/* Write what is left. The caller holds the lock; it is released meanwhile. Returns false if nothing was left. */
+static bool write_all(vsi_worker *worker) {
+  vestry_connection *streams[VSI_RUNS_IN_A_ROW];
+  const size_t count = worker->unwritten_count;
+  if (!count) return false;
+  memcpy(streams, worker->unwritten, count * sizeof *streams);
+  worker->unwritten_count = 0;
+  vsi_pages_unlock(worker->pages);
+  vsi_pool *here = &worker->pages->runtime->pool;
+  for (size_t i = 0; i < count; i++) vsi_connection_posted_here(streams[i], count > 1 ? here : NULL);
+  (void)vsi_pool_flush(here, false);
+  for (size_t i = 0; i < count; i++) vestry_connection_unref(streams[i]);
+  vsi_pages_lock(worker->pages);
+  return true;
+}
+
+/* Before a run: write what is left, or set the timer. The caller holds the lock; it may be released meanwhile. */
+static void write_before(vsi_worker *worker, const vsi_fragment *fragment, const cause *of) {
+  vestry_pages *pages = worker->pages;
+  if (!worker->unwritten_count) return;
+  if (fragment->is_shared || of->is_to_check || vsi_now_ns(pages->host) - worker->unwritten_ns > WAIT_NS)
+    (void)write_all(worker);
+  else if (!pages->late_is_set)
+    pages->late_is_set = !vestry_timer_set(pages->late, LATE_MS, 0);
+}
+
+/* Take the streams of a worker that have waited for LATE_MS. ret_is_waiting: set if others wait. The caller holds the
+ * lock. */
+static size_t take_late(vsi_worker *worker, vestry_connection **streams, bool *ret_is_waiting) {
+  const size_t count = worker->unwritten_count;
+  if (!count) return 0;
+  const bool is_late = vsi_now_ns(worker->pages->host) - worker->unwritten_ns >= LATE_MS * VSI_NS_PER_MS;
+  *ret_is_waiting |= !is_late;
+  if (!is_late) return 0;
+  memcpy(streams, worker->unwritten, count * sizeof *streams);
+  worker->unwritten_count = 0;
+  return count;
+}
+
+void vsi_workers_fire(vestry_timer *timer, void *ctx) {
+  vestry_pages *pages = ctx;
+  bool is_waiting = false;
+  for (size_t i = 0; i < pages->workers_count; i++) {
+    vestry_connection *streams[VSI_RUNS_IN_A_ROW];
+    vsi_pages_lock(pages);
+    const size_t count = take_late(&pages->workers[i], streams, &is_waiting);
+    vsi_pages_unlock(pages);
+    for (size_t at = 0; at < count; at++) {
+      vsi_connection_posted(streams[at], VESTRY_OK);
+      vestry_connection_unref(streams[at]);
+    }
+  }
+  vsi_pages_lock(pages);
+  pages->late_is_set = is_waiting && !vestry_timer_set(timer, LATE_MS, 0);
+  vsi_pages_unlock(pages);
+}
+
+/* ------------------------------------------------------------------------------------------------ runs ------------ */
+
 /* Run a fragment. The caller holds the lock; it is released meanwhile. */
 static void run_fragment(vsi_worker *worker, vsi_fragment *fragment) {
   vestry_pages *pages = worker->pages;
   cause of = take_cause(fragment);
   pages->running_count++;
   vsi_schedule_hand_over(pages);
+  write_before(worker, fragment, &of);
   if (check(pages, fragment, &of)) {
     end_run(pages, fragment, VSI_RUN_DONE, &of);
     return;
@@ -146,27 +239,32 @@ static void run_fragment(vsi_worker *worker, vsi_fragment *fragment) {
   VSI_PROBE1(render, name_of(fragment));
   vsi_run_result result = run.shared ? vsi_shared_run(&run, of.is_dirty) : vsi_private_run(&run);
   if (result == VSI_RUN_DONE && run.is_again) result = VSI_RUN_AGAIN;
+  const bool is_left = run.put_bytes && may_leave(&run);
+  if (run.put_bytes && !is_left) vsi_connection_posted_here(run.private->viewer.connection, NULL);
   finish_run(&run);
   VSI_PROBE2(rendered, name_of(fragment), result);
   if (result == VSI_RUN_BLOCKED) span.record.trace.is_sampled = false; /* nothing was rendered */
   vsi_span_end(&span, name_of(fragment), 0, result == VSI_RUN_FAILED ? VESTRY_FAILED : VESTRY_OK);
   vsi_pages_lock(pages);
+  if (is_left) leave_unwritten(worker, &run);
   end_run(pages, fragment, result, &of);
 }
 
-/* Run due fragments, at most RUNS_IN_A_ROW, so that other actors of the runtime get their turn. Without more work, the
+/* Run due fragments, at most VSI_RUNS_IN_A_ROW, so that other actors of the runtime get their turn. Without more work, the
  * worker becomes idle. */
 static void run_worker(vestry_actor *self, void *ctx) {
   vsi_worker *worker = ctx;
   vestry_pages *pages = worker->pages;
   vsi_pages_lock(pages);
   bool is_more = !pages->is_closed;
-  for (size_t i = 0; i < RUNS_IN_A_ROW && is_more; i++) {
+  for (size_t i = 0; i < VSI_RUNS_IN_A_ROW && is_more; i++) {
     bool is_walking = vsi_topics_walk(pages);
     vsi_fragment *fragment = vsi_schedule_next(pages);
     if (fragment) run_fragment(worker, fragment);
-    is_more = (fragment || is_walking) && !pages->is_closed;
+    const bool has_written = !fragment && write_all(worker); /* without the lock, so look again */
+    is_more = (fragment || is_walking || has_written) && !pages->is_closed;
   }
+  is_more |= write_all(worker);
   if (is_more) {
     vestry_actor_notify(self);
   } else if (!worker->is_idle) {

@@ -7,12 +7,19 @@
 #include "vestry/html.h"
 #include "vestry/runtime.h"
 
+enum { VSI_RUNS_IN_A_ROW = 16 };
+
 struct vsi_worker {
   vestry_pages *pages;
   vestry_actor *actor;
+  vestry_html html; /* target of its renders; kept for its memory and its learned formats */
+  /* The lock guards all members below. */
   vsi_worker *next_idle;
   bool is_idle;
-  vestry_html html; /* target of its renders; kept for its memory and its learned formats */
+  /* Streams whose events are in their queues and not written yet; references. */
+  vestry_connection *unwritten[VSI_RUNS_IN_A_ROW];
+  size_t unwritten_count;
+  uint64_t unwritten_ns; /* when the first one was added */
 };
 
 /* The result of a run of a fragment. */
