@@ -23,7 +23,8 @@ extern "C" {
 /** Metrics of one scrape. A library that adds to them, by vestry_metrics_add, does not need libvestry-observe. */
 typedef struct vestry_metrics vestry_metrics;
 
-/** Maximum number of series in total. A histogram counts as three series, and one more for each bound. */
+/** Maximum number of series of a program in a scrape, in addition to those of vestry and its libraries. A histogram
+ *  counts as three series, and one more for each bound. */
 #define VESTRY_METRICS_MAX_COUNT 400
 /** Maximum number of bounds of a histogram. */
 #define VESTRY_METRICS_BOUNDS_MAX_COUNT 32
@@ -62,14 +63,14 @@ typedef struct vestry_metric {
                                 above all bounds. Each observation counts in one bucket only */
   size_t bounds_count;     /**< 1 to VESTRY_METRICS_BOUNDS_MAX_COUNT */
   bool is_library;         /**< the metric belongs to a library of vestry, and its name begins with "vestry" and an
-                                underscore */
+                                underscore; it does not count towards VESTRY_METRICS_MAX_COUNT */
 } vestry_metric;
 
 /** Add a series. The series of one name form a family, and must be added one after the other.
  *  metric  borrowed during the call
  *  Returns  OK | INVALID (a rule of vestry_metric is broken; the host's log names it) | EXISTS (a series of another
  *           name was added after the first ones of this family; or the name is reserved) | LIMIT
- *           (VESTRY_METRICS_MAX_COUNT) | NO_MEMORY
+ *           (VESTRY_METRICS_MAX_COUNT; the first time, the host's log names the metric) | NO_MEMORY
  *  Threads  in a vestry_metrics_fn, on its thread */
 static inline vestry_err vestry_metrics_add(vestry_metrics *metrics, const vestry_metric *metric);
 

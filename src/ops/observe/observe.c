@@ -43,7 +43,7 @@ vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given,
 
 static vestry_err make(vestry_observe *observe, vestry_metrics_format format, vsi_metrics *metrics) {
   const vestry_observe_options *options = &observe->options;
-  vsi_metrics_begin(metrics, observe->v->host, format);
+  vsi_metrics_begin(metrics, observe->v->host, format, &observe->was_full);
   vsi_metrics_put_all(&metrics->to, observe->v, options->pages, options->cluster);
   metrics->is_own = false;
   vestry_err error = metrics->text.error;

@@ -189,6 +189,16 @@ static void put_family(vsi_metrics *metrics, const vestry_metric *metric) {
   vsi_buffer_append_char(text, '\n');
 }
 
+/* Refuse a series, because the program has too many. */
+static vestry_err refuse(const vsi_metrics *metrics, const char *name) {
+  if (!atomic_exchange_explicit(metrics->was_full, true, memory_order_relaxed))
+    vsi_log(metrics->host, VESTRY_LOG_WARN,
+            "metrics: the program has more than %d series (VESTRY_METRICS_MAX_COUNT), so the scrape lacks some of %s; "
+            "usually a label has too many values",
+            VESTRY_METRICS_MAX_COUNT, name);
+  return VESTRY_LIMIT;
+}
+
 static vestry_err add(vestry_metrics *to, const vestry_metric *given) {
   vsi_metrics *metrics = (vsi_metrics *)to;
   vestry_metric metric;
@@ -204,15 +214,18 @@ static vestry_err add(vestry_metrics *to, const vestry_metric *given) {
     if (!metric.is_library && is_of_library(metric.name)) return VESTRY_EXISTS;
     if (!is_more && has_family(metrics, metric.name)) return VESTRY_EXISTS;
   }
-  if (metrics->series_count + series_count(&metric) > VESTRY_METRICS_MAX_COUNT) return VESTRY_LIMIT;
+  if (!metrics->is_own && !metric.is_library) { /* the series of vestry's libraries are bounded by their labels */
+    if (metrics->series_count + series_count(&metric) > VESTRY_METRICS_MAX_COUNT) return refuse(metrics, metric.name);
+    metrics->series_count += series_count(&metric);
+  }
   if (!is_more) put_family(metrics, &metric);
-  metrics->series_count += series_count(&metric);
   vsi_series_put(&metrics->text, metrics->format, &metric);
   return metrics->text.error;
 }
 
-void vsi_metrics_begin(vsi_metrics *metrics, const vestry_host *host, vestry_metrics_format format) {
-  *metrics = (vsi_metrics){.to = {add}, .host = host, .format = format, .is_own = true};
+void vsi_metrics_begin(vsi_metrics *metrics, const vestry_host *host, vestry_metrics_format format,
+                       _Atomic(bool) *was_full) {
+  *metrics = (vsi_metrics){.to = {add}, .host = host, .format = format, .was_full = was_full, .is_own = true};
   vsi_buffer_init(&metrics->text, host);
 }
 

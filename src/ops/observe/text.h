@@ -3,6 +3,8 @@
 #ifndef VSI_OBSERVE_TEXT_H
 #define VSI_OBSERVE_TEXT_H
 
+#include <stdatomic.h>
+
 #include "base/buffer.h"
 #include "vestry/ops/metrics.h"
 #include "vestry/ops/observe.h"
@@ -15,13 +17,15 @@ typedef struct vsi_metrics {
   const vestry_host *host;
   vestry_metrics_format format;
   vsi_buffer text;
-  size_t series_count;
+  size_t series_count; /* of the program */
   size_t family_at, family_len; /* name of the last family, in text */
   vestry_metric_kind family_kind;
-  bool is_own; /* the library's metrics are being written, whose names need no check */
+  _Atomic(bool) *was_full; /* relaxed: the log has the line about too many series */
+  bool is_own;             /* the library's metrics are being written, whose names need no check */
 } vsi_metrics;
 
-void vsi_metrics_begin(vsi_metrics *metrics, const vestry_host *host, vestry_metrics_format format);
+void vsi_metrics_begin(vsi_metrics *metrics, const vestry_host *host, vestry_metrics_format format,
+                       _Atomic(bool) *was_full);
 /* Write the end of the text. OK | NO_MEMORY */
 vestry_err vsi_metrics_end(vsi_metrics *metrics);
 void vsi_metrics_finish(vsi_metrics *metrics); /* frees the text */
