@@ -31,9 +31,10 @@
  *             [S1] and then reads the count [S2]. All four are seq_cst. So in their single order either P1 comes
  *             before S2, and the submitter grants a wake-up, or S1 comes before P2, and the worker does not sleep.
  *
- * A wake-up is granted to a specific worker, under park_lock, so it is not lost if that worker has not begun to wait
- * yet. It goes to the worker that parked last, whose caches are the warmest. Each worker waits for a separate
- * condition, because glibc before 2.41 can lose a signal if several threads wait for one condition (its bug 25847).
+ * A wake-up is granted to a specific worker: the granting thread takes it out of the list, under park_lock, and posts
+ * its semaphore once. So the wake-up is not lost if that worker has not begun to wait yet. It goes to the worker that
+ * parked last, whose caches are the warmest. The worker does not take park_lock again when it wakes up; glibc's
+ * conditions would take the lock as if it were contended, so that its release is a system call.
  *
  * Stopping. A worker leaves if the pool is stopping and it finds all queues empty after it counted itself as parked.
  * Jobs that another worker submits later, from inside its last run, stay in that worker's queue and are run by it. Jobs
@@ -52,39 +53,35 @@ static bool anything_queued(vsi_pool *pool) {
   return false;
 }
 
+/* Take the worker that parked last out of the list. NULL: none is parked. */
+static vsi_pool_worker *unpark_locked(vsi_pool *pool) {
+  vsi_pool_worker *worker = SLIST_FIRST(&pool->parked_workers);
+  if (!worker) return NULL;
+  SLIST_REMOVE_HEAD(&pool->parked_workers, in_parked);
+  atomic_fetch_sub_explicit(&pool->parked, 1, memory_order_relaxed);
+  return worker;
+}
+
 static void wake_one(vsi_pool *pool) {
   vsi_mutex_lock(&pool->park_lock);
-  vsi_pool_worker *worker = SLIST_FIRST(&pool->parked_workers);
-  if (worker) {
-    VSI_ASSERT(!worker->is_woken);
-    SLIST_REMOVE_HEAD(&pool->parked_workers, in_parked);
-    atomic_fetch_sub_explicit(&pool->parked, 1, memory_order_relaxed);
-    worker->is_woken = true;
-  }
+  vsi_pool_worker *worker = unpark_locked(pool);
   vsi_wake *wake = pool->wake;
   vsi_mutex_unlock(&pool->park_lock);
   if (wake) vsi_wake_signal(wake);
-  if (worker) pthread_cond_signal(&worker->woken);
+  if (worker) sem_post(&worker->woken);
 }
 
 /* Sleep until woken. Returns false if the worker must leave. */
 static bool park(vsi_pool_worker *worker) {
   vsi_pool *pool = worker->pool;
-  bool stay = true;
   vsi_mutex_lock(&pool->park_lock);
   SLIST_INSERT_HEAD(&pool->parked_workers, worker, in_parked);
   atomic_fetch_add_explicit(&pool->parked, 1, memory_order_seq_cst); /* [P1] */
-  if (!anything_queued(pool)) {
-    stay = !pool->stopping;
-    while (!worker->is_woken && !pool->stopping) vsi_mutex_wait(&pool->park_lock, &worker->woken);
-  }
-  if (!worker->is_woken) { /* no thread has removed it */
-    SLIST_REMOVE(&pool->parked_workers, worker, vsi_pool_worker, in_parked);
-    atomic_fetch_sub_explicit(&pool->parked, 1, memory_order_relaxed);
-  }
-  worker->is_woken = false;
+  const bool has_work = anything_queued(pool), sleeps = !has_work && !pool->stopping;
+  if (!sleeps) (void)unpark_locked(pool); /* itself: it is the first of the list */
   vsi_mutex_unlock(&pool->park_lock);
-  return stay;
+  while (sleeps && sem_wait(&worker->woken)) continue; /* interrupted by a signal handler */
+  return sleeps || has_work;
 }
 
 static vsi_job *take(vsi_pool_worker *worker) {
@@ -218,7 +215,7 @@ static void join_workers(vsi_pool *pool, uint32_t count) {
   vsi_mutex_lock(&pool->park_lock);
   pool->stopping = true;
   vsi_mutex_unlock(&pool->park_lock);
-  for (uint32_t i = 0; i < count; i++) pthread_cond_signal(&pool->workers[i].woken);
+  for (uint32_t i = 0; i < count; i++) wake_one(pool); /* no worker parks any more */
   for (uint32_t i = 0; i < count; i++) pthread_join(pool->workers[i].thread, NULL);
 }
 
@@ -234,7 +231,7 @@ vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, vsi_home *home
     workers[i].pool = pool;
     workers[i].index = i;
     vsi_job_queue_init(&workers[i].queue);
-    pthread_cond_init(&workers[i].woken, NULL);
+    sem_init(&workers[i].woken, 0, 0); /* cannot fail: the value is small */
   }
   for (uint32_t i = 0; i < workers_count; i++) {
     char name[16];
@@ -256,7 +253,7 @@ void vsi_pool_finish(vsi_pool *pool) {
   if (pool->deferred) pool->deferred->destroy(pool->deferred);
   for (uint32_t i = 0; i < pool->workers_count; i++) {
     vsi_mutex_finish(&pool->workers[i].queue.lock);
-    pthread_cond_destroy(&pool->workers[i].woken);
+    sem_destroy(&pool->workers[i].woken);
   }
   vsi_mutex_finish(&pool->outside.lock);
   vsi_mutex_finish(&pool->park_lock);

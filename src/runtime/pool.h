@@ -4,6 +4,7 @@
 #define VSI_RUNTIME_POOL_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/queue.h>
@@ -83,8 +84,7 @@ typedef struct vsi_pool_worker {
   uint32_t turn;          /* used by the worker only, like the next member */
   vsi_deferred *deferred; /* NULL: none yet */
   vsi_job_queue queue;
-  pthread_cond_t woken;                   /* only this worker waits for it */
-  bool is_woken;                          /* guarded by park_lock: a wake-up granted and not yet used */
+  sem_t woken;                            /* 1: a wake-up granted and not yet used; only this worker waits for it */
   SLIST_ENTRY(vsi_pool_worker) in_parked; /* guarded by park_lock */
   char padding[64];                       /* keeps the queues of two workers on different cache lines */
 } vsi_pool_worker;
