@@ -33,7 +33,8 @@ typedef struct vestry_transport_ops {
    *  on a dedicated thread. WOULD_BLOCK counts as ERROR. */
   vestry_io (*open)(void *transport);
   /** Write bytes in order, as one flushed write where the protocol can. slices: 1 to 64. May block only on a dedicated
-   *  thread. *ret_written is set on WOULD_BLOCK only. */
+   *  thread. If the runtime has threads, it may be called on the thread of a request, inside vestry_serve.
+   *  *ret_written is set on WOULD_BLOCK only. */
   vestry_io (*write)(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written);
   /** End the stream cleanly, or abort it: the last I/O, always exactly once. Not clean if open was never called or
    *  failed. The transport must not use objects of the server after it. */

@@ -388,9 +388,10 @@ static void keep_heartbeat(vestry_connection *connection) {
   arm(connection, due);
 }
 
-/* Write until no event or no room is left, or until other connections must have the thread. here: as for
- * write_taken. */
-static void write_waiting(vestry_connection *connection, vsi_pool *here) {
+/* Write until no event or no room is left, or until other connections must have the thread. most: number of writes; a
+ * visit makes one, and a run further ones: a request that sends an event does not write those that other threads send
+ * meanwhile. here: as for write_taken. */
+static void write_waiting(vestry_connection *connection, int most, vsi_pool *here) {
   vsi_connection_conflate(connection); /* also if the transport has no room, because events pile up then */
   for (int writes = 0;; writes++) {
     if (connection->blocked) {
@@ -400,7 +401,7 @@ static void write_waiting(vestry_connection *connection, vsi_pool *here) {
     }
     take_waiting(connection);
     if (!connection->taken_last || is_over(connection)) return;
-    if (writes == WRITES_A_RUN) {
+    if (writes == most) {
       vsi_actor_notify(&connection->actor);
       return;
     }
@@ -418,7 +419,7 @@ static void write_end(vestry_connection *connection) {
     break_off(connection);
   else
     append_coded(connection, segment);
-  write_waiting(connection, connection->actor.pool);
+  write_waiting(connection, WRITES_A_RUN, connection->actor.pool);
 }
 
 /* Return the time at which an end stops waiting for its peer. */
@@ -451,7 +452,7 @@ static void run(vsi_actor *actor) {
   if (!is_over(connection) && state == VESTRY_STATE_OPENING) open_stream(connection);
   if (!is_over(connection)) {
     if (vsi_connection_is_open(connection)) keep_heartbeat(connection);
-    write_waiting(connection, connection->actor.pool);
+    write_waiting(connection, WRITES_A_RUN, connection->actor.pool);
     if (connection->actor.is_sending) return;
   }
   if (vsi_connection_is_open(connection)) {
@@ -499,14 +500,14 @@ static void sent(vsi_actor *actor, int result) {
 }
 #endif
 
-/* Write waiting events, but do nothing else that a run does. A thread that needs more, such as one that closes the
+/* Write waiting events once, but do nothing else that a run does. A thread that needs more, such as one that closes the
  * connection, also notifies, and then a run follows. But if a worker waits until the events are written (is_awaited), a
  * run is needed after each visit, because only a run calls on_written. */
 void vsi_connection_visit(vestry_connection *connection, vsi_pool *here) {
   /* relaxed: only the runner writes the state */
   bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN;
   bool is_well = has_begun && vsi_connection_is_open(connection) && !is_over(connection);
-  if (is_well) write_waiting(connection, here);
+  if (is_well) write_waiting(connection, 1, here);
   if (connection->actor.is_sending) return; /* `sent` does the rest */
   if (!is_well || atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))
     vsi_actor_notify(&connection->actor);

@@ -9,7 +9,8 @@
 extern const vsi_actor_class vsi_connection_pooled, vsi_connection_dedicated;
 /* The timer's callback. */
 void vsi_connection_timer_fired(vsi_timer *timer);
-/* Write waiting events, on a thread that has entered the actor, and release the actor.
+/* Write waiting events once, on a thread that has entered the actor, and release the actor. Further ones are left to
+ * a run.
  * here: the pool of this thread, in whose batch a small write may be queued (runtime/sends.h); the caller flushes it
  * soon, by vsi_pool_flush. NULL: write directly */
 void vsi_connection_visit(vestry_connection *connection, vsi_pool *here);

@@ -26,12 +26,16 @@ uint32_t vsi_instance_retry_after_s(const vestry *v) {
 static _Thread_local vsi_inside *innermost;
 
 void vsi_inside_begin(vsi_inside *inside, const vestry *v) {
-  *inside = (vsi_inside){v, innermost};
+  *inside = (vsi_inside){v, innermost, 0};
   innermost = inside;
 }
 
 void vsi_inside_end(const vsi_inside *inside) {
   innermost = inside->outer;
+}
+
+vsi_inside *vsi_inside_writer(const vestry *v) {
+  return innermost && innermost->v == v && innermost->writes_left ? innermost : NULL;
 }
 
 bool vsi_instance_is_inside(const vestry *v) {

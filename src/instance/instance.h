@@ -114,9 +114,13 @@ static inline bool vsi_instance_is_draining(const vestry *v) {
 typedef struct vsi_inside {
   const vestry *v;
   struct vsi_inside *outer;
+  unsigned writes_left; /* of a request: to how many streams its thread may still write itself (registry/context.c) */
 } vsi_inside;
 VESTRY_API void vsi_inside_begin(vsi_inside *inside, const vestry *v);
 VESTRY_API void vsi_inside_end(const vsi_inside *inside);
+/* Return the request that this thread serves, if it may still write to streams, and is in no other callback of the
+ * instance inside it. NULL: none. */
+vsi_inside *vsi_inside_writer(const vestry *v);
 /* Return whether this thread is inside a callback, or in a function that the instance's runtime runs. */
 bool vsi_instance_is_inside(const vestry *v);
 

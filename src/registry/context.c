@@ -14,6 +14,9 @@
  * cause is not a race. */
 enum { RECONNECTS_MAX = 4 };
 
+/* Larger events are left to the pool, so that a request does not copy them into the kernel. */
+enum { WRITTEN_HERE_BYTES = 16 << 10 };
+
 void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_request *request, json_t *signals,
                       vestry_scope scope, vestry_dispatch_result *result) {
   memset(context, 0, offsetof(vestry_dispatch_context, info));
@@ -190,6 +193,20 @@ static bool reconnect(vestry_dispatch_context *context, int tries) {
   return true;
 }
 
+/* Return whether this thread writes an event to `count` streams itself, instead of waking a thread of the pool, which
+ * takes longer than a write. A request does so for the event of an effect that it dispatches alone, if the event is
+ * small. All its dispatches write to a few streams only: a handler that sends to many keys leaves them to the pool,
+ * whose threads work side by side. */
+static bool writes_here(const vestry_dispatch_context *context, size_t count, const vestry_event *event) {
+  const vestry_dispatch_context *root = context->root;
+  vsi_inside *request = context->writer; /* NULL in a nested dispatch */
+  if (root->may_write) return count <= VSI_TARGETS_INLINE;
+  if (!request || context->within || count > request->writes_left) return false;
+  if (vestry_event_bytes(event).len > WRITTEN_HERE_BYTES) return false;
+  request->writes_left -= (unsigned)count;
+  return true;
+}
+
 vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *event) {
   vestry_dispatch_context *root = context->root;
   vestry_err failure = VESTRY_OK;
@@ -197,7 +214,7 @@ vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *e
   size_t at = 0;
   int tries = 0;
   do {
-    const bool writes = root->may_write && root->targets.count - at <= VSI_TARGETS_INLINE;
+    const bool writes = writes_here(context, root->targets.count - at, event);
     for (; at < root->targets.count; at++) {
       vestry_connection *to = root->targets.items[at];
       bool is_quick = writes && !to->coder; /* compressed streams are left to the runner's threads */

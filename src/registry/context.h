@@ -24,6 +24,7 @@ struct vestry_dispatch_context {
   bool data_is_own;
   bool fail_fast;
   bool may_write;      /* this thread may write to the streams itself if they are few, because it has no other work */
+  vsi_inside *writer;  /* of an outermost dispatch of one effect: its request, which may write; NULL: none */
   json_t *results;     /* owned by the caller; NULL: not wanted */
   json_t *value;       /* result of the running effect; owned; NULL: none */
   bool in_effect;      /* an effect is running, so value may be set */

@@ -341,6 +341,8 @@ vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *eff
   vsi_span span;
   vsi_span_begin(&span, context->v->host, VESTRY_SPAN_DISPATCH, NULL);
   VSI_PROBE1(dispatch, context->root->targets.count);
+  /* The events of several effects are left to a thread of the pool, which writes them together. */
+  if (effects->count + json_array_size(effects->list) == 1) context->writer = vsi_inside_writer(context->v);
   vsi_inside inside;
   vsi_inside_begin(&inside, context->v);
   dispatches++;

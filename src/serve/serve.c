@@ -10,6 +10,9 @@
 
 typedef vsi_serving serving;
 
+/* To how many streams the thread of a request may write itself: a user's pages. */
+enum { WRITES_MOST = 4 };
+
 static vestry_err refuse_fields(serving *s) {
   char text[80];
   snprintf(text, sizeof text, "the form has more than %zu values", s->v->max_values_count);
@@ -71,6 +74,7 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   serving s;
   vsi_inside inside;
   vsi_inside_begin(&inside, v);
+  inside.writes_left = WRITES_MOST;
   vsi_serving_init(&s, v, ops, server_request);
   vestry_err error;
   if (!vsi_instance_is_closing(v) && is_answered(&s.request))

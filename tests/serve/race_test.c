@@ -9,6 +9,7 @@
 #include "store/store.h"
 #include "support/until.h"
 #include "vestry/registry.h"
+#include "vestry/testing/memory.h"
 
 #define TICK "[\"patch-signals\", {\"n\": 1}]"
 
@@ -312,8 +313,155 @@ static void counters_add_up_if_closed_under_load(void **state) {
   for (uint32_t seed = 11; seed <= 13; seed++) weather_the_storm(seed, true);
 }
 
+/* ---- events that the request's thread writes --------------------------------------------------------------------- */
+
+enum { SIDES = 5 };
+
+static struct { atomic_bool is_inside, may_leave; } blocker;
+
+static void block(vestry_actor *self, void *ctx) {
+  (void)self, (void)ctx;
+  atomic_store(&blocker.is_inside, true);
+  UNTIL(atomic_load(&blocker.may_leave));
+  atomic_store(&blocker.is_inside, false);
+}
+
+/* Keep each stream under the key that its request names. */
+static vestry_err keep_by_path(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  const vestry_err error = vestry_reply_key(reply, VESTRY_KEY(req->path));
+  return error ? error : vestry_reply_keep(reply, VESTRY_KEEP_MANY, SIDES);
+}
+
+/* What a request sends: `dispatches` lists of `effects` effects to the streams under the key; then the reply has an
+ * effect for them, too. */
+typedef struct sending {
+  const char *key;
+  int dispatches, effects;
+  size_t bytes; /* length of an effect's text */
+  bool in_reply;
+} sending;
+
+static json_t *effects_of(const sending *s) {
+  json_t *list = json_array();
+  char *text = calloc(1, s->bytes + 1);
+  assert_non_null(text);
+  memset(text, 'x', s->bytes);
+  for (int i = 0; i < s->effects; i++)
+    json_array_append_new(list,
+                          json_pack("[s, s, {s:s, s:s}]", "patch-elements", text, "selector", "#a", "mode", "inner"));
+  free(text);
+  return list;
+}
+
+/* An action whose list is the effects of a sending. */
+static vestry_err expand(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
+  (void)state, (void)args;
+  *ret_effects = effects_of(ctx);
+  return VESTRY_OK;
+}
+
+/* An effect that dispatches another one: a dispatch nested in the request's. */
+static vestry_err relay(vestry_dispatch_context *context, const json_t *args, void *ctx) {
+  (void)args;
+  json_t *effects = effects_of(ctx);
+  const vestry_err error = vestry_context_dispatch(context, effects, NULL, NULL);
+  json_decref(effects);
+  return error;
+}
+
+static vestry_err send_each(const vestry_request *req, vestry_reply *reply, void *app) {
+  const sending *s = app;
+  for (int i = 0; i < s->dispatches; i++) {
+    json_t *list = s->effects ? effects_of(s) : json_pack("[[s]]", s->bytes ? "expand" : "relay");
+    const vestry_dispatch_options options = {.scope = req->scope, .key = VESTRY_KEY(s->key)};
+    assert_int_equal(vestry_dispatch_with(req->v, list, &options, NULL), VESTRY_OK);
+    json_decref(list);
+  }
+  if (!s->in_reply) return vestry_reply_status(reply, 204);
+  const vestry_err error = vestry_reply_key(reply, VESTRY_KEY(s->key));
+  return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
+}
+
+static size_t events_in(vestry_memory_exchange *const *streams, size_t count) {
+  size_t events = 0;
+  for (size_t i = 0; i < count; i++) {
+    const vestry_slice all = vestry_memory_look(streams[i]).received;
+    const char *at = all.data, *end = at + all.len;
+    for (; at && (at = memmem(at, (size_t)(end - at), "event:", 6)); at++) events++;
+  }
+  return events;
+}
+
+/* While the only thread of the pool is blocked, a request writes the event of a dispatch with one effect itself, to
+ * four streams in all, by one write each. The rest is left to the pool: further events, those of several effects, large ones, and those of a
+ * client that does not read, in which case the request does not wait either. */
+static void request_writes_a_few_events_itself(void **state) {
+  (void)state;
+  static sending two = {.effects = 2, .bytes = 1}, one = {.effects = 1, .bytes = 1};
+  static const struct {
+    sending sends;
+    vestry_memory_mode mode; /* of the stream "/one" */
+    size_t at_once, in_all;
+  } cases[] = {
+      {{"/one", 1, 1, 1, false}, VESTRY_MEMORY_READS, 1, 1},
+      {{"/one", 0, 0, 0, true}, VESTRY_MEMORY_READS, 1, 1},
+      {{"/one", 6, 1, 1, false}, VESTRY_MEMORY_READS, 4, 6},
+      {{"/one", 1, 2, 1, false}, VESTRY_MEMORY_READS, 0, 2},
+      {{"/one", 1, 0, 1, false}, VESTRY_MEMORY_READS, 0, 2},
+      {{"/one", 1, 0, 0, false}, VESTRY_MEMORY_READS, 0, 1},
+      {{"/one", 1, 1, 20 << 10, false}, VESTRY_MEMORY_READS, 0, 1},
+      {{"/one", 1, 1, 1, false}, VESTRY_MEMORY_BLOCKS, 0, 1},
+      {{"/one", 1, 1, 1, false}, VESTRY_MEMORY_TRICKLES, 0, 1},
+      {{"/many", 1, 1, 1, false}, VESTRY_MEMORY_READS, 0, SIDES},
+      {{"/three", 1, 1, 1, false}, VESTRY_MEMORY_READS, 3, 3},
+      {{"/three", 2, 1, 1, false}, VESTRY_MEMORY_READS, 3, 6},
+  };
+  static const char *const paths[] = {"/one",  "/three", "/three", "/three", "/many",
+                                      "/many", "/many",  "/many",  "/many"};
+  enum { STREAMS = sizeof paths / sizeof *paths };
+  vestry *v;
+  vestry_actor *actor;
+  vestry_memory_exchange *streams[STREAMS], *post;
+  assert_int_equal(vestry_create(&(vestry_options){.threads_count = 1}, &v), VESTRY_OK);
+  assert_int_equal(vestry_registry_action(vestry_parts_of(v)->registry, "expand", expand, &two), VESTRY_OK);
+  assert_int_equal(vestry_registry_effect(vestry_parts_of(v)->registry, "relay", relay, &one), VESTRY_OK);
+  assert_int_equal(vestry_actor_create(vestry_parts_of(v)->runtime, &(vestry_actor_options){.run = block}, &actor),
+                   VESTRY_OK);
+  for (size_t i = 0; i < STREAMS; i++) {
+    const vestry_memory_call open = {.path = paths[i], .datastar = true};
+    assert_int_equal(vestry_memory_request(v, &open, keep_by_path, NULL, &streams[i]), VESTRY_OK);
+  }
+  const vestry_memory_call send = {.method = "POST", .path = "/", .datastar = true};
+  for (size_t i = 0, written = 0; i < sizeof cases / sizeof *cases;) {
+    atomic_store(&blocker.may_leave, false);
+    vestry_actor_notify(actor);
+    UNTIL(atomic_load(&blocker.is_inside));
+    vestry_memory_mode_set(streams[0], cases[i].mode);
+    const size_t before = vestry_memory_look(streams[0]).received.len;
+    assert_int_equal(vestry_memory_request(v, &send, send_each, (void *)(uintptr_t)&cases[i].sends, &post), VESTRY_OK);
+    assert_int_equal(vestry_memory_look(post).status, 204);
+    const size_t at_once = events_in(streams, STREAMS) - written;
+    if (cases[i].mode == VESTRY_MEMORY_TRICKLES)
+      assert_in_range(vestry_memory_look(streams[0]).received.len, before, before + 1); /* one byte a write */
+    vestry_memory_mode_set(streams[0], VESTRY_MEMORY_READS);
+    atomic_store(&blocker.may_leave, true);
+    UNTIL(!atomic_load(&blocker.is_inside));
+    written += cases[i].in_all;
+    UNTIL(events_in(streams, STREAMS) == written);
+    vestry_memory_destroy(post);
+    assert_in_range(at_once, 0, cases[i].at_once);
+    if (at_once == cases[i].at_once) i++; /* else a run of a stream waited for the thread; again */
+  }
+  vestry_actor_unref(actor);
+  vestry_stop(v, 0);
+  for (size_t i = 0; i < STREAMS; i++) vestry_memory_destroy(streams[i]);
+  vestry_destroy(v);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(request_writes_a_few_events_itself),
       cmocka_unit_test(racing_reuse_stores_one_stream_for_all),
       cmocka_unit_test(racing_reject_stores_one_stream),
       cmocka_unit_test(stream_is_abandoned_while_its_error_hook_runs),
