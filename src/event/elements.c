@@ -5,7 +5,9 @@
 #include "base/ascii.h"
 #include "base/field.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/options.h"
+#include "event/extras.h"
 #include "event/layout.h"
 #include "event/mark.h"
 #include "html/builder.h"
@@ -81,10 +83,8 @@ typedef struct patch {
   bool has_elements;
 } patch;
 
-static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
-  const patch *p = ctx;
-  vsi_put_head(writer, meaning, VSI_EVENT_ELEMENTS, &p->options.event);
-  if (p->mark) vsi_put_str(writer, "id:\n");
+/* Write the data of a patch, and the empty line that ends it. */
+static void put_patch(vsi_writer *writer, vsi_event_meaning *meaning, const patch *p) {
   meaning->mode = (uint8_t)p->options.mode;
   meaning->ns = (uint8_t)p->options.ns;
   if (is_given(p->options.selector)) {
@@ -105,10 +105,21 @@ static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const v
     vsi_put(writer, "\n", 1);
   }
   vsi_put(writer, "\n", 1);
+}
+
+static void put_mark(vsi_writer *writer, const char *mark) {
+  vsi_put_line(writer, "id: ", mark);
+  vsi_put(writer, "\n", 1);
+}
+
+static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  const patch *p = ctx;
+  vsi_put_head(writer, meaning, VSI_EVENT_ELEMENTS, &p->options.event);
+  if (p->mark) vsi_put_str(writer, "id:\n");
+  put_patch(writer, meaning, p);
   if (!p->mark) return;
   meaning->content_end = (uint32_t)writer->len;
-  vsi_put_line(writer, "id: ", p->mark);
-  vsi_put(writer, "\n", 1);
+  put_mark(writer, p->mark);
 }
 
 static vestry_err build(const vestry_host *host, patch *p, vestry_event **ret_event) {
@@ -131,6 +142,67 @@ vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, 
                                      vestry_event **ret_event) {
   patch p = {.options = *options, .html = html, .len = len, .mark = mark, .is_in_data = is_in_data};
   return build(host, &p, ret_event);
+}
+
+/* ------------------------------------------------------------------------------------------------ patches ---- */
+
+typedef struct patch_list {
+  const vsi_patch *all;
+  size_t count;
+  const char *mark;
+  bool is_in_data;
+} patch_list;
+
+static void patches_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+  static const vestry_event_options none = {.id = NULL};
+  const patch_list *p = ctx;
+  for (size_t i = 0; i < p->count; i++) {
+    const vsi_patch *from = &p->all[i];
+    const patch one = {.options = {.mode = from->mode, .selector = from->selector},
+                       .html = from->html.data,
+                       .len = from->html.len,
+                       .mark = p->mark,
+                       .is_in_data = p->is_in_data && i + 1 == p->count,
+                       .has_elements = from->html.len != 0};
+    vsi_put_head(writer, meaning, VSI_EVENT_ELEMENTS, &none);
+    if (!i) vsi_put_str(writer, "id:\n");
+    put_patch(writer, meaning, &one);
+  }
+  put_mark(writer, p->mark);
+  *meaning = (vsi_event_meaning){.kind = VSI_EVENT_SCRIPT}; /* a fence for conflation: it needs the content before it */
+}
+
+vestry_err vsi_event_marked_patches(const vestry_host *host, const vsi_patch *all, size_t count, const char *mark,
+                                    bool is_in_data, vestry_event **ret_event) {
+  const patch_list p = {.all = all, .count = count, .mark = mark, .is_in_data = is_in_data};
+  return vsi_event_build(host, patches_layout, &p, ret_event);
+}
+
+typedef struct kept_whole {
+  vsi_event_extra extra; /* first member */
+  const vestry_host *host;
+  vestry_event *event; /* a reference */
+} kept_whole;
+
+static void release_whole(vsi_event_extra *extra) {
+  kept_whole *of = (kept_whole *)extra;
+  vestry_event_unref(of->event);
+  vsi_free(of->host, of);
+}
+
+vestry_err vsi_event_set_whole(vestry_event *patches, vestry_event *event) {
+  const vestry_host *host = vsi_event_host(patches);
+  kept_whole *of = vsi_alloc(host, sizeof *of);
+  if (!of) return VESTRY_NO_MEMORY;
+  *of = (kept_whole){.extra = {.release = release_whole}, .host = host, .event = vestry_event_ref(event)};
+  vsi_event_extra_add(patches, &of->extra);
+  return VESTRY_OK;
+}
+
+vestry_event *vsi_event_whole(const vestry_event *patches) {
+  for (vsi_event_extra *extra = vsi_event_extras(patches); extra; extra = extra->next)
+    if (extra->release == release_whole) return ((kept_whole *)extra)->event;
+  return NULL;
 }
 
 /* ------------------------------------------------------------------------------------------------ formats ---- */

@@ -21,6 +21,22 @@
 VESTRY_API vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, size_t len,
                                                 const vestry_elements_options *options, const char *mark,
                                                 bool is_in_data, vestry_event **ret_event);
+/* One of several patches of elements. */
+typedef struct vsi_patch {
+  vestry_patch_mode mode;
+  const char *selector; /* one line */
+  vestry_slice html;    /* len 0: mode is REMOVE */
+} vsi_patch;
+
+/* Make one event of several patches, followed by a block with the id. The client performs the patches in their order,
+ * with no other event in between. The other arguments are as for vsi_event_marked_elements. */
+VESTRY_API vestry_err vsi_event_marked_patches(const vestry_host *host, const vsi_patch *all, size_t count,
+                                               const char *mark, bool is_in_data, vestry_event **ret_event);
+/* Keep with such an event the event of the whole content, of which a reference is taken. A conflating connection with
+ * waiting events sends the whole instead, because it can be conflated. OK | NO_MEMORY */
+VESTRY_API vestry_err vsi_event_set_whole(vestry_event *patches, vestry_event *whole);
+/* Return the event of the whole content, borrowed; NULL: none was set. */
+vestry_event *vsi_event_whole(const vestry_event *patches);
 /* Make an event of the id's block alone, for content that is in several events before it. */
 VESTRY_API vestry_err vsi_event_mark(const vestry_host *host, const char *mark, vestry_event **ret_event);
 

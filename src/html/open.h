@@ -203,10 +203,10 @@ typedef struct vsi_element_rule {
   uint32_t facts;
 } vsi_element_rule;
 
-extern const vsi_element_rule vsi_elements[VSI_ELEMENTS_COUNT];
+extern VESTRY_API const vsi_element_rule vsi_elements[VSI_ELEMENTS_COUNT];
 
 /* Return the element of this name, ignoring case. */
-vsi_element vsi_element_of(vestry_slice name);
+VESTRY_API vsi_element vsi_element_of(vestry_slice name);
 
 /* ------------------------------------------------------------------------------------------ open elements ---- */
 enum { VSI_OPEN_MAX = 256 };
@@ -225,13 +225,13 @@ typedef struct vsi_open {
   uint16_t counts[VSI_ELEMENTS_COUNT];
 } vsi_open;
 
-void vsi_open_init(vsi_open *open, const char *html);
+VESTRY_API void vsi_open_init(vsi_open *open, const char *html);
 
 /* Process a tag; is_self_closing is known. */
-const char *vsi_open_start(vsi_open *open, const vsi_tag *tag, vsi_element element);
-const char *vsi_open_end(vsi_open *open, const vsi_tag *tag, vsi_element element);
+VESTRY_API const char *vsi_open_start(vsi_open *open, const vsi_tag *tag, vsi_element element);
+VESTRY_API const char *vsi_open_end(vsi_open *open, const vsi_tag *tag, vsi_element element);
 /* Process a text that is not only white space. */
-const char *vsi_open_text(vsi_open *open);
+VESTRY_API const char *vsi_open_text(vsi_open *open);
 
 /* Continue after a sentence, tracking loosely. false: it is unknown whether svg or math is open. */
 bool vsi_open_lose(vsi_open *open);

@@ -40,16 +40,16 @@ typedef struct vsi_tag_attribute {
 } vsi_tag_attribute;
 
 /* Begin to read the tag whose '<' is at `at`. false: no tag begins there. */
-bool vsi_tag_begin(vsi_tag *tag, const char *at, const char *end, bool in_event);
+VESTRY_API bool vsi_tag_begin(vsi_tag *tag, const char *at, const char *end, bool in_event);
 /* Read the next attribute. false: there is none; tag->at is after the '>', or NULL if the text ends inside the tag. */
-bool vsi_tag_next(vsi_tag *tag, vsi_tag_attribute *ret_attribute);
+VESTRY_API bool vsi_tag_next(vsi_tag *tag, vsi_tag_attribute *ret_attribute);
 
 /* Return the end of the comment, declaration or instruction whose "<!", "<?" or "</" is at `at`, where no tag begins;
  * `end` if it has no end. A CDATA section is recognized only if reads_cdata: in svg and math. */
-const char *vsi_tag_skip_markup(const char *at, const char *end, bool reads_cdata);
+VESTRY_API const char *vsi_tag_skip_markup(const char *at, const char *end, bool reads_cdata);
 /* Find the end tag that ends the text of an element, of a script with its escapes or of any other; `end`: there is
  * none. */
-const char *vsi_tag_text_end(const char *at, const char *end, vestry_slice name);
+VESTRY_API const char *vsi_tag_text_end(const char *at, const char *end, vestry_slice name);
 
 /* Find the place where an attribute of the html element can be inserted (WHATWG HTML, sections 13.2.6.4.1 and
  * 13.2.6.4.2): after the name of its start tag. If the document begins without that tag, ret_has_tag is false, and a

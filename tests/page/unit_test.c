@@ -1,0 +1,671 @@
+/* SPDX-License-Identifier: MIT */
+/* Contents in units, and patches between contents, against a model of the client's document. */
+#include "app/page/unit.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "documents.h"
+#include "support/test.h"
+#include "support/test_host.h"
+
+static const vsi_siphash_key key = {1, 2};
+
+static vsi_unit_text text_of(const char *html) {
+  return (vsi_unit_text){.content = {html, strlen(html)}};
+}
+
+/* ---------------------------------------------------------------------------------------------------- dividing ---- */
+
+/* Contents, and the expected units, or words of the reason why they are not divided. Units: id, depth, run. */
+static const struct {
+  const char *html, *units, *why;
+} rows[] = {
+    {"<main id=\"c\"></main>", "c00", NULL},
+    {"<MAIN ID=c ></MAIN >", "c00", NULL},
+    {"<main id=c><b id=x>1</b><b id='y'>2</b> <b id=\"z\">3</b></main>", "c00 x10 y10 z11", NULL},
+    {"<main id=c>a<b id=x><i id=y></i></b></main>", "c00 x11 y20", NULL},
+    {"<main id=c><p>a</p><b id=x></b></main>", "c00 x11", NULL},
+    {"<main id=c><input id=x><br id=y>a<img id=z></main>", "c00 x10 y10 z11", NULL},
+    {"<main id=c><textarea id=x><b id=y></textarea><script><b id=x></script></main>", "c00 x10", NULL},
+    {"<main id=c><!-- <b id=x> --><b id=x title='<b id=y>'></b></main>", "c00 x11", NULL},
+    {"<main id=c><b id></b><b id=''></b><b title=x id=x id=y></b></main>", "c00 x11", NULL},
+    {"<main id=c><ul id=x><li id=y>a</li><li id=z>b</li></ul></main>", "c00 x10 y20 z20", NULL},
+    {"<main id=c><table id=x><tbody id=y><tr id=z></tr></tbody></table></main>", "c00 x10 y20 z30", NULL},
+    {"<main id=c><table id=x><tr id=y></tr><tr id=z></tr></table></main>", "c00 x10 y21 z21", NULL},
+    {"<main id=c><table><tbody id=x></tbody><tr id=y></tr></table></main>", "c00 x11 y12", NULL},
+    {"<main id=c><svg id=x><g id=y><path id=z /></g></svg><b id=w></b></main>", "c00 x10 w10", NULL},
+    {"<main id=c><div data-ignore-morph id=x><b id=y></b></div><b id=z></b></main>", "c00 x10 z10", NULL},
+    {"<main id=c><div data-star-Ignore-Morph><b id=y></b></div><b id=z></b></main>", "c00 z11", NULL},
+    {"<main id=c><select id=x><option id=y>a</option></select></main>", "c00 x10", NULL},
+    {"<main id=c><b id=a.b:c-d_9></b></main>", "c00 a.b:c-d_910", NULL},
+    /* what is not divided */
+    {"", NULL, "missing"},
+    {"text", NULL, "missing"},
+    {" <main id=c></main>", NULL, "missing"},
+    {"<main id=c></main> ", NULL, "missing"},
+    {"<main id=c></main><b></b>", NULL, "missing"},
+    {"<main></main>", NULL, "no id"},
+    {"<main id=c>", NULL, "missing"},
+    {"<main id=c><b></main>", NULL, ""},
+    {"<main id=c></i-b></main>", NULL, "missing"},
+    {"<main id=c></b></main>", NULL, ""},
+    {"<main id=c><b id=x></b><b id=x></b></main>", NULL, "twice"},
+    {"<main id=c><b id=c></b></main>", NULL, "twice"},
+    {"<main id=c><b id=x></b><svg><g id=x></g></svg></main>", NULL, "twice"},
+    {"<main id=c><svg><g id=x></g></svg><b id=x></b></main>", NULL, "twice"},
+    {"<main id=c><b id='x y'></b></main>", NULL, "characters"},
+    {"<main id=c><b id='x&amp;'></b></main>", NULL, "characters"},
+    {"<main id=c><b id=\xc3\xbc></b></main>", NULL, "characters"},
+    {"<main id=c><template><b id=x></b></template></main>", NULL, "template"},
+    {"<main id=c><noscript><b id=x></b></noscript></main>", NULL, "template"},
+    {"<main id=c><ul><li id=x>a<li id=y>b</ul></main>", NULL, "missing"},
+    {"<main id=c><p id=x>a<div id=y></div></main>", NULL, "missing"},
+    {"<main id=c><p id=x>a<div id=y></div></p></main>", NULL, "missing"},
+    {"<main id=c><p>a<hr id=x></p></main>", NULL, "missing"},
+    {"<main id=c><a id=x><a id=y></a></a></main>", NULL, ""},
+    {"<main id=c><b id=x><p id=y></b></p></main>", NULL, ""},
+    {"<main id=c><table><b id=x></b></table></main>", NULL, ""},
+    {"<main id=c><table>text<tr id=x></tr></table></main>", NULL, ""},
+    {"<main id=c><table id=x><td id=y></td></table></main>", NULL, "missing"},
+    {"<main id=c><table id=x><tbody id=y><td id=z></td></tbody></table></main>", NULL, "missing"},
+    {"<main id=c><table id=x><col id=y></table></main>", NULL, "missing"},
+    {"<main id=c><table id=x><tr id=y></tr><tbody id=z></tbody></table></main>", NULL, "missing"},
+    {"<main id=c><td id=x></td></main>", NULL, ""},
+    {"<main id=c><svg><p id=x></p></svg></main>", NULL, ""},
+    {"<main id=c><textarea id=x></main>", NULL, "missing"},
+    {"<main id=c><!-- </main>", NULL, "missing"},
+    {"<main id=c><plaintext></main>", NULL, ""},
+    {"<main id=c><body id=x></body></main>", NULL, ""},
+    {"<main id=c><b id=x", NULL, "missing"},
+    {"<main id=c><h1 id=x></h2></h1></main>", NULL, ""},
+};
+
+static void put_units(const vsi_units *units, char *to, size_t room) {
+  size_t len = 0;
+  *to = '\0';
+  for (uint32_t i = 0; i < units->count; i++) {
+    const vestry_slice id = vsi_unit_id(units, i);
+    len += (size_t)snprintf(to + len, room - len, "%s%.*s%u%u", i ? " " : "", (int)id.len, (const char *)id.data,
+                            units->all[i].depth, (unsigned)units->all[i].run);
+  }
+}
+
+/* capability: L14 */
+static void contents_are_divided(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    vsi_units units;
+    const vsi_unit_text text = text_of(rows[i].html);
+    const vestry_err error = vsi_units_divide(&units, vsi_host(NULL), &text, key);
+    char made[256];
+    put_units(&units, made, sizeof made);
+    if (error != (rows[i].why ? VESTRY_UNSUPPORTED : VESTRY_OK) || (!error && strcmp(made, rows[i].units) != 0) ||
+        (error && !strstr(units.why, rows[i].why)))
+      fail_msg("row %zu: %s: %d, %s, %s", i, rows[i].html, error, made, units.why ? units.why : "-");
+    vsi_units_finish(&units);
+  }
+}
+
+/* Return whether two contents of one unit with text have equal hashes of it. */
+static bool are_equal(const vsi_unit_text *one, const vsi_unit_text *other) {
+  vsi_units a, b;
+  assert_int_equal(vsi_units_divide(&a, vsi_host(NULL), one, key), VESTRY_OK);
+  assert_int_equal(vsi_units_divide(&b, vsi_host(NULL), other, key), VESTRY_OK);
+  assert_int_equal(a.count, b.count);
+  bool is_equal = true;
+  for (size_t i = 0; i < a.count; i++) is_equal &= a.all[i].own == b.all[i].own;
+  vsi_units_finish(&a);
+  vsi_units_finish(&b);
+  return is_equal;
+}
+
+static void tokens_and_shares_are_hashed_by_name(void **state) {
+  (void)state;
+  vsi_unit_text one = text_of("<main id=c>a<b title=AAAA>AAAA</b><i id=x>AAAA</i></main>");
+  vsi_unit_text other = text_of("<main id=c>a<b title=BBBB>BBBB</b><i id=x>BBBB</i></main>");
+  assert_false(are_equal(&one, &other));
+  one.token = (vestry_slice){"AAAA", 4};
+  other.token = (vestry_slice){"BBBB", 4};
+  one.token_name = other.token_name = (vestry_slice){"name", 4};
+  assert_true(are_equal(&one, &other));
+  other.token_name.data = "Name";
+  assert_false(are_equal(&one, &other));
+  one = other = text_of("<main id=c><b id=x></b></main>");
+  const size_t at = strlen("<main id=c><b id=x>");
+  const char *shares[] = {"a", "b"};
+  one.inserts_at = other.inserts_at = &at;
+  one.inserts_count = other.inserts_count = 1;
+  one.inserts = other.inserts = &shares[0];
+  assert_true(are_equal(&one, &other));
+  other.inserts = &shares[1];
+  assert_false(are_equal(&one, &other));
+}
+
+static void large_contents_are_not_divided(void **state) {
+  (void)state;
+  vsi_buffer html;
+  vsi_buffer_init(&html, NULL);
+  for (int kind = 0; kind < 2; kind++) {
+    const unsigned most = kind ? VSI_UNIT_DEPTH_MAX : VSI_UNITS_MAX - 1;
+    for (unsigned count = most; count <= most + 1; count++) {
+      vsi_buffer_clear(&html);
+      vsi_buffer_append_str(&html, "<main id=c>");
+      for (unsigned i = 0; i < count; i++) vsi_buffer_printf(&html, "<b id=b%u>%s", i, kind ? "" : "</b>");
+      for (unsigned i = 0; kind && i < count; i++) vsi_buffer_append_str(&html, "</b>");
+      vsi_buffer_append_str(&html, "</main>");
+      vsi_units units;
+      const vsi_unit_text text = text_of(vsi_buffer_terminate(&html));
+      assert_int_equal(vsi_units_divide(&units, vsi_host(NULL), &text, key),
+                       count > most ? VESTRY_UNSUPPORTED : VESTRY_OK);
+      if (count <= most) assert_int_equal(units.count, count + 1);
+      vsi_units_finish(&units);
+    }
+  }
+  vsi_buffer_finish(&html);
+}
+
+/* A list of 1,000 units takes at most 12 bytes for each, whatever their ids are. */
+static void lists_are_small(void **state) {
+  (void)state;
+  static const char *const formats[] = {"<b id=\"player-%u\"></b>", "<b id=\"r%u-name-of-a-player\"></b>",
+                                        "<b id=\"r%u\"><i id=\"r%u-n\"></i></b>", "<b id=\"%032x\"></b>"};
+  vsi_buffer html;
+  vsi_buffer_init(&html, NULL);
+  for (size_t f = 0; f < sizeof formats / sizeof *formats; f++) {
+    vsi_buffer_clear(&html);
+    vsi_buffer_append_str(&html, "<main id=\"content\">");
+    for (unsigned i = 0; i < 1000; i++) {
+      const unsigned number = f == 3 ? i * 2654435761u : i;
+      char text[128];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+      snprintf(text, sizeof text, formats[f], number, number);
+#pragma GCC diagnostic pop
+      vsi_buffer_append_str(&html, text);
+    }
+    vsi_buffer_append_str(&html, "</main>");
+    vsi_units units;
+    const vsi_unit_text text = text_of(vsi_buffer_terminate(&html));
+    assert_int_equal(vsi_units_divide(&units, vsi_host(NULL), &text, key), VESTRY_OK);
+    vsi_unit_list *list = vsi_unit_list_make(&units, 7);
+    assert_true(vsi_unit_list_bytes(list) <= VSI_UNIT_BYTES * units.count + VSI_UNIT_LIST_BYTES);
+    assert_int_equal(vsi_unit_list_of(list), 7);
+    vsi_unit_list_unref(list, vsi_host(NULL));
+    vsi_units_finish(&units);
+  }
+  vsi_buffer_finish(&html);
+}
+
+/* ------------------------------------------------------------------------------------------ the client's document - */
+
+/* A model of the document and of the client's patches, for contents of documents.c. Morphing keeps elements with an id
+ * that are in the old and in the new content; the state of an element stands for all that a user has changed of it. */
+typedef struct node {
+  char name[16]; /* "": a text; "!": a comment */
+  char text[96]; /* of a text or a comment; of an element: its attributes */
+  char id[48];
+  bool is_ignored, is_implied;
+  unsigned state;
+  struct node *first, *next, *parent;
+  struct node *all; /* of the arena */
+} node;
+
+static node *arena;
+
+static node *make_node(const char *name, size_t name_len, const char *text, size_t text_len) {
+  node *made = calloc(1, sizeof *made);
+  assert_true(made && name_len < sizeof made->name && text_len < sizeof made->text);
+  memcpy(made->name, name, name_len);
+  memcpy(made->text, text, text_len);
+  made->all = arena;
+  return arena = made;
+}
+
+static void free_nodes(void) {
+  for (node *next; arena; arena = next) {
+    next = arena->all;
+    free(arena);
+  }
+}
+
+/* Insert a node into a parent before a child; NULL: as the last child. */
+static void put_before(node *parent, node *before, node *child) {
+  node **at = &parent->first;
+  while (*at != before) at = &(*at)->next;
+  child->next = before;
+  child->parent = parent;
+  *at = child;
+}
+
+static void take_out(node *child) {
+  node **at = &child->parent->first;
+  while (*at != child) at = &(*at)->next;
+  *at = child->next;
+  child->parent = child->next = NULL;
+}
+
+static bool is(const node *of, const char *name) {
+  return strcmp(of->name, name) == 0;
+}
+
+/* Read a start tag without its brackets. */
+static node *read_element(const char *tag, size_t len) {
+  const size_t name_len = strcspn(tag, " >");
+  node *made = make_node(tag, name_len, tag + name_len, len - name_len);
+  const char *id = strstr(made->text, " id=\"");
+  if (id) memcpy(made->id, id + 5, strcspn(id + 5, "\""));
+  made->is_ignored = strstr(made->text, " data-ignore-morph");
+  return made;
+}
+
+static bool is_empty_element(const node *of) {
+  return is(of, "input") || is(of, "img");
+}
+
+/* Parse HTML without errors into the children of a node. */
+static node *parse(const char *html) {
+  node *root = make_node("#", 1, "", 0), *open = root;
+  while (*html) {
+    const bool is_tag = *html == '<' && ((html[1] >= 'a' && html[1] <= 'z') || html[1] == '/');
+    if (strncmp(html, "<!--", 4) == 0) {
+      const char *end = strstr(html, "-->") + 3;
+      put_before(open, NULL, make_node("!", 1, html, (size_t)(end - html)));
+      html = end;
+    } else if (!is_tag) {
+      size_t len = 1;
+      while (html[len] && !(html[len] == '<' && (html[len + 1] == '/' || html[len + 1] == '!' ||
+                                                 (html[len + 1] >= 'a' && html[len + 1] <= 'z'))))
+        len++;
+      put_before(open, NULL, make_node("", 0, html, len));
+      html += len;
+    } else if (html[1] == '/') {
+      if (open->is_implied) open = open->parent;
+      assert_int_equal(strncmp(html + 2, open->name, strlen(open->name)), 0);
+      open = open->parent;
+      html = strchr(html, '>') + 1;
+    } else {
+      const char *end = strchr(html, '>');
+      node *made = read_element(html + 1, (size_t)(end - html - 1));
+      if (is(made, "tr") && is(open, "table")) {
+        node *body = make_node("tbody", 5, "", 0);
+        body->is_implied = true;
+        put_before(open, NULL, body);
+        open = body;
+      }
+      put_before(open, NULL, made);
+      if (!is_empty_element(made)) open = made;
+      html = end + 1;
+    }
+  }
+  assert_ptr_equal(open, root);
+  return root;
+}
+
+static node *copy(const node *of) {
+  node *made = make_node("", 0, "", 0), *all = made->all;
+  *made = *of;
+  made->all = all;
+  made->first = made->next = made->parent = NULL;
+  node *last = NULL;
+  for (const node *child = of->first; child; child = child->next) {
+    node *twin = copy(child);
+    twin->parent = made;
+    if (last)
+      last->next = twin;
+    else
+      made->first = twin;
+    last = twin;
+  }
+  return made;
+}
+
+static void write_nodes(const node *of, bool has_states, vsi_buffer *to) {
+  for (const node *at = of->first; at; at = at->next) {
+    if (!*at->name || is(at, "!")) {
+      vsi_buffer_printf(to, "{%s}", at->text);
+      continue;
+    }
+    vsi_buffer_printf(to, "<%s%s", at->name, at->text);
+    if (has_states && *at->id) vsi_buffer_printf(to, " (%u)", at->state);
+    vsi_buffer_append_str(to, ">");
+    write_nodes(at, has_states, to);
+    vsi_buffer_printf(to, "</%s>", at->name);
+  }
+}
+
+static node *next_of(const node *at, const node *root) {
+  if (at->first) return at->first;
+  while (at != root && !at->next) at = at->parent;
+  return at == root ? NULL : at->next;
+}
+
+static node *find(node *root, const char *id, size_t len) {
+  for (node *at = root; at; at = next_of(at, root))
+    if (strlen(at->id) == len && memcmp(at->id, id, len) == 0) return at;
+  return NULL;
+}
+
+/* Change the old element into the fresh one, which takes its place. */
+static void morph(node *old, node *fresh) {
+  if (old->is_ignored && fresh->is_ignored && is(old, fresh->name)) return;
+  for (node *next, *at = fresh; at; at = next) {
+    next = next_of(at, fresh);
+    node *twin = *at->id ? find(old, at->id, strlen(at->id)) : NULL;
+    if (!twin || !is(twin, at->name)) continue;
+    at->state = twin->state;
+    if (!twin->is_ignored || !at->is_ignored) continue;
+    next = at; /* the client keeps it as it is */
+    while (next != fresh && !next->next) next = next->parent;
+    next = next == fresh ? NULL : next->next;
+    memcpy(at->text, twin->text, sizeof at->text);
+    at->first = copy(twin)->first;
+    for (node *child = at->first; child; child = child->next) child->parent = at;
+  }
+  put_before(old->parent, old, fresh);
+  take_out(old);
+}
+
+static void number(node *root) {
+  unsigned state = 0;
+  for (node *at = root; at; at = next_of(at, root)) at->state = ++state;
+}
+
+/* Find the only element that one of a selector's parts names: "#content #x" or "#content [id="x"]". */
+static node *select_one(node *root, const char *selector, size_t len) {
+  assert_true(len >= 8 && memcmp(selector, "#content", 8) == 0);
+  if (len == 8) return root->first;
+  const char *id = selector + 9;
+  size_t id_len = len - 9;
+  assert_int_equal(selector[8], ' ');
+  if (*id == '#') {
+    id++, id_len--;
+  } else {
+    assert_true(memcmp(id, "[id=\"", 5) == 0 && memcmp(id + id_len - 2, "\"]", 2) == 0);
+    id += 5, id_len -= 7;
+  }
+  node *found = find(root->first, id, id_len), *again = found;
+  assert_non_null(found);
+  while ((again = next_of(again, root))) assert_true(strlen(again->id) != id_len || memcmp(again->id, id, id_len) != 0);
+  return found;
+}
+
+static void patch(node *root, const char *selector, const char *mode, const char *html) {
+  if (strcmp(mode, "remove") == 0) {
+    for (size_t len; *selector; selector += len + (selector[len] == ',')) {
+      len = strcspn(selector, ",");
+      take_out(select_one(root, selector, len));
+    }
+    return;
+  }
+  node *target = select_one(root, selector, strlen(selector)), *fresh = parse(html);
+  if (!*mode) {
+    assert_true(fresh->first && !fresh->first->next);
+    node *child = fresh->first;
+    take_out(child);
+    morph(target, child);
+    return;
+  }
+  node *parent = target, *before = NULL;
+  if (strcmp(mode, "prepend") == 0) {
+    before = target->first;
+  } else if (strcmp(mode, "append") != 0) {
+    parent = target->parent;
+    before = strcmp(mode, "before") == 0 ? target : target->next;
+  }
+  for (node *next, *child = fresh->first; child; child = next) {
+    next = child->next;
+    take_out(child);
+    put_before(parent, before, child);
+  }
+}
+
+/* Perform the patches of an event, as the client reads it. */
+static void perform(node *root, vestry_slice event) {
+  char *text = strndup(event.data, event.len), *next;
+  for (char *block = text; *block; block = next) {
+    char *end = strstr(block, "\n\n");
+    assert_non_null(end);
+    *end = '\0';
+    next = end + 2;
+    char selector[4096] = "", mode[16] = "", *html = calloc(1, event.len + 2);
+    bool is_patch = false;
+    for (char *line = strtok(block, "\n"); line; line = strtok(NULL, "\n")) {
+      if (strncmp(line, "data: selector ", 15) == 0) snprintf(selector, sizeof selector, "%s", line + 15);
+      if (strncmp(line, "data: mode ", 11) == 0) snprintf(mode, sizeof mode, "%s", line + 11);
+      if (strcmp(line, "event: datastar-patch-elements") == 0) is_patch = true;
+      if (strncmp(line, "data: elements ", 15) != 0) continue;
+      if (*html) strcat(html, "\n");
+      strcat(html, line + 15);
+    }
+    if (is_patch)
+      patch(root, selector, mode, html);
+    else
+      assert_ptr_equal(next, text + event.len); /* the last block has the id only */
+    free(html);
+  }
+  free(text);
+}
+
+/* ------------------------------------------------------------------------------------------------------- patches -- */
+
+static vestry_err make_event(const vsi_unit_list *had, const vsi_units *units, vestry_event **ret_event) {
+  static vsi_unit_patches patches;
+  vestry_err error = vsi_unit_patches_find(had, units, key, &patches);
+  if (error) return error;
+  error = vsi_event_marked_patches(NULL, patches.patches, patches.count, "mark", false, ret_event);
+  vsi_unit_patches_finish(&patches);
+  return error;
+}
+
+/* Pairs of contents, and the expected patches: mode, selector, text of the patch. */
+static const struct {
+  const char *had, *now, *patches;
+} pairs[] = {
+    {"<b id=x>1</b><b id=y>2</b>", "<b id=x>1</b><b id=y>3</b>", "outer #c #y <b id=y>3</b>"},
+    {"<div id=x>1<b id=y>2</b></div>", "<div id=x>1<b id=y>3</b></div>", "outer #c #y <b id=y>3</b>"},
+    {"<div id=x>1<b id=y>2</b></div>", "<div id=x>2<b id=y>3</b></div>", "outer #c #x <div id=x>2<b id=y>3</b></div>"},
+    {"<b id=x></b><b id=z></b>", "<b id=x></b><b id=y></b><b id=w></b><b id=z></b>",
+     "after #c #x <b id=y></b><b id=w></b>"},
+    {"<b id=z></b>", "<b id=x></b><b id=z></b>", "before #c #z <b id=x></b>"},
+    {"<ul id=u></ul>", "<ul id=u><li id=x></li></ul>", "prepend #c #u <li id=x></li>"},
+    {"<ul id=u>a</ul>", "<ul id=u>a<li id=x></li></ul>", "append #c #u <li id=x></li>"},
+    {"<b id=x></b><b id=y></b><b id=z></b>", "<b id=y></b>", "remove #c #x,#c #z "},
+    {"<b id=x></b>", "<b id=y></b>", "prepend #c <b id=y></b>; remove #c #x "},
+    {"<b id=7></b><b id=y></b>", "<b id=y></b>", "remove #c [id=\"7\"] "},
+    {"<b id=x></b> <b id=y></b>", "<b id=x></b> <b id=y>1</b>", "outer #c #y <b id=y>1</b>"},
+    /* units that move are sent with the unit around their places */
+    {"<div id=u><b id=x></b><b id=y></b></div>", "<div id=u><b id=y></b><b id=x></b></div>",
+     "outer #c #u <div id=u><b id=y></b><b id=x></b></div>"},
+    {"<div id=u><i id=v><b id=x></b></i></div>", "<div id=u><i id=v></i><b id=x></b></div>",
+     "outer #c #u <div id=u><i id=v></i><b id=x></b></div>"},
+    {"<div id=u><i id=v><b id=x></b></i></div>", "<div id=u><b id=x></b></div>",
+     "outer #c #u <div id=u><b id=x></b></div>"},
+    {"<div id=u><b id=x></b></div>", "<div id=u><i id=v><b id=x></b></i></div>",
+     "outer #c #u <div id=u><i id=v><b id=x></b></i></div>"},
+    {"<div id=u><b id=x></b>a<b id=y></b></div>", "<div id=u>a<b id=x></b><b id=y></b></div>",
+     "outer #c #u <div id=u>a<b id=x></b><b id=y></b></div>"},
+    /* a place that no id names */
+    {"<div id=u>a<b id=x></b>b</div>", "<div id=u>a<b id=y></b>b</div>", "outer #c #u <div id=u>a<b id=y></b>b</div>"},
+    {"<table id=t><tr id=x></tr></table>", "<table id=t></table>", "outer #c #t <table id=t></table>"},
+    {"<table id=t><tr id=x></tr></table>", "<table id=t><tr id=y></tr></table>",
+     "outer #c #t <table id=t><tr id=y></tr></table>"},
+    {"<table id=t><tr id=x></tr></table>", "<table id=t><tr id=x></tr><tr id=y></tr></table>",
+     "after #c #x <tr id=y></tr>"},
+    /* nothing but the whole */
+    {"a<b id=x></b>", "b<b id=x></b>", NULL},
+    {"<b id=x></b>a<b id=y></b>", "a<b id=x></b><b id=y></b>", NULL},
+    {"<svg><g id=x></g></svg><b id=y></b>", "<svg><g id=y></g></svg><b id=x></b>", NULL},
+    {"<b id=x></b>", "<b id=x></b>", NULL},
+};
+
+static void put_patches(const vsi_unit_patches *patches, char *to, size_t room) {
+  size_t len = 0;
+  *to = '\0';
+  for (size_t i = 0; i < patches->count; i++) {
+    static const char *const names[] = {
+        [VESTRY_PATCH_OUTER] = "outer",   [VESTRY_PATCH_PREPEND] = "prepend", [VESTRY_PATCH_APPEND] = "append",
+        [VESTRY_PATCH_BEFORE] = "before", [VESTRY_PATCH_AFTER] = "after",     [VESTRY_PATCH_REMOVE] = "remove"};
+    const vsi_patch *patch = &patches->patches[i];
+    len += (size_t)snprintf(to + len, room - len, "%s%s %s %.*s", i ? "; " : "", names[patch->mode], patch->selector,
+                            (int)patch->html.len, (const char *)patch->html.data);
+  }
+}
+
+/* capability: L14 */
+static void changes_are_sent_in_the_smallest_units(void **state) {
+  (void)state;
+  /* so that no change is too large to be sent separately */
+  const char *rest =
+      "<p>0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+      "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+      "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+      "</p><i id=last></i>";
+  for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+    char had[1024], now[1024], made[1024] = "";
+    snprintf(had, sizeof had, "<main id=c>%s%s</main>", pairs[i].had, rest);
+    snprintf(now, sizeof now, "<main id=c>%s%s</main>", pairs[i].now, rest);
+    vsi_units before, after;
+    const vsi_unit_text text = text_of(had), next = text_of(now);
+    assert_int_equal(vsi_units_divide(&before, vsi_host(NULL), &text, key), VESTRY_OK);
+    assert_int_equal(vsi_units_divide(&after, vsi_host(NULL), &next, key), VESTRY_OK);
+    vsi_unit_list *list = vsi_unit_list_make(&before, 0);
+    vsi_unit_patches patches;
+    const vestry_err error = vsi_unit_patches_find(list, &after, key, &patches);
+    if (!error) put_patches(&patches, made, sizeof made);
+    if (error != (pairs[i].patches ? VESTRY_OK : VESTRY_UNSUPPORTED) || (!error && strcmp(made, pairs[i].patches) != 0))
+      fail_msg("%s → %s: %d, %s", pairs[i].had, pairs[i].now, error, made);
+    if (!error) vsi_unit_patches_finish(&patches);
+    vsi_unit_list_unref(list, vsi_host(NULL));
+    vsi_units_finish(&before);
+    vsi_units_finish(&after);
+  }
+}
+
+typedef struct totals {
+  uint64_t steps, patched, divided;
+} totals;
+
+static void compare(node *whole, node *patched, uint64_t seed, const char *had, const char *now, vestry_slice event) {
+  for (int has_states = 0; has_states < 2; has_states++) {
+    vsi_buffer one, other;
+    vsi_buffer_init(&one, NULL);
+    vsi_buffer_init(&other, NULL);
+    write_nodes(whole, has_states, &one);
+    write_nodes(patched, has_states, &other);
+    if (one.len != other.len || memcmp(one.data, other.data, one.len) != 0) {
+      fprintf(stderr, "had %s\nnow %s\n%.*s\nwhole   %s\npatched %s\n", had, now, (int)event.len,
+              (const char *)event.data, vsi_buffer_terminate(&one), vsi_buffer_terminate(&other));
+      fail_msg("seed %llu", (unsigned long long)seed);
+    }
+    vsi_buffer_finish(&one);
+    vsi_buffer_finish(&other);
+  }
+}
+
+/* Change a document in steps, and compare what the client has after the patches with what it has after the whole. */
+static void run_seed(uint64_t seed, totals *sum) {
+  enum { STEPS = 4 };
+  document doc;
+  document_make(&doc, seed, 6 + (unsigned)(seed % 90));
+  vsi_buffer had;
+  vsi_buffer_init(&had, NULL);
+  document_write(&doc, &had);
+  node *dom = parse(vsi_buffer_terminate(&had));
+  vsi_units units;
+  vsi_unit_text text = text_of(had.data);
+  vsi_unit_list *list = vsi_units_divide(&units, vsi_host(NULL), &text, key) ? NULL : vsi_unit_list_make(&units, 0);
+  vsi_units_finish(&units);
+  for (int step = 0; step < STEPS; step++) {
+    document_change(&doc);
+    vsi_buffer now;
+    vsi_buffer_init(&now, NULL);
+    document_write(&doc, &now);
+    number(dom);
+    node *whole = copy(dom), *fresh = parse(vsi_buffer_terminate(&now))->first;
+    take_out(fresh);
+    morph(whole->first, fresh);
+    text = text_of(now.data);
+    const bool is_divided = vsi_units_divide(&units, vsi_host(NULL), &text, key) == VESTRY_OK;
+    vestry_event *event;
+    sum->steps++;
+    sum->divided += is_divided;
+    if (is_divided && list && (now.len != had.len || memcmp(now.data, had.data, now.len) != 0) &&
+        !make_event(list, &units, &event)) {
+      sum->patched++;
+      perform(dom, vestry_event_bytes(event));
+      compare(whole, dom, seed, had.data, now.data, vestry_event_bytes(event));
+      vestry_event_unref(event);
+    }
+    dom = whole;
+    vsi_unit_list_unref(list, vsi_host(NULL));
+    list = is_divided ? vsi_unit_list_make(&units, 0) : NULL;
+    vsi_units_finish(&units);
+    vsi_buffer_finish(&had);
+    had = now;
+  }
+  vsi_unit_list_unref(list, vsi_host(NULL));
+  vsi_buffer_finish(&had);
+  free_nodes();
+}
+
+/* VESTRY_PATCH_SEEDS: number of seeds; VESTRY_SEED: the first one. */
+/* capability: L14 */
+static void patches_equal_the_whole(void **state) {
+  (void)state;
+  enum { SEEDS = 3000 };
+  const char *wanted = getenv("VESTRY_PATCH_SEEDS"), *first = getenv("VESTRY_SEED");
+  const uint64_t count = wanted ? strtoull(wanted, NULL, 10) : TEST_ROUNDS(SEEDS);
+  totals sum = {.steps = 0};
+  for (uint64_t seed = first ? strtoull(first, NULL, 10) : 1, end = seed + count; seed < end; seed++)
+    run_seed(seed, &sum);
+  if (wanted)
+    print_message("%llu steps, %llu divided, %llu patched\n", (unsigned long long)sum.steps,
+                  (unsigned long long)sum.divided, (unsigned long long)sum.patched);
+  if (count < 100) return;
+  assert_true(sum.divided * 10 > sum.steps * 9);
+  assert_true(sum.patched * 3 > sum.steps);
+}
+
+static vestry_err find_without_memory(test_host *th, void *ctx) {
+  (void)ctx;
+  const vsi_unit_text had = text_of(
+      "<main "
+      "id=c><p>0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+      "</p><b id=x>1</b><b id=y>2</b><b id=z>3</b></main>");
+  const vsi_unit_text now = text_of(
+      "<main "
+      "id=c><p>0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+      "</p><b id=x>1</b><b id=y>4</b><b id=z>3</b></main>");
+  vsi_units before, after;
+  vsi_unit_patches patches;
+  vsi_unit_list *list = NULL;
+  vestry_err error = vsi_units_divide(&before, &th->host, &had, key);
+  if (!error && !(list = vsi_unit_list_make(&before, 0))) error = VESTRY_NO_MEMORY;
+  vsi_units_finish(&before);
+  if (error) return error;
+  error = vsi_units_divide(&after, &th->host, &now, key);
+  if (!error) error = vsi_unit_patches_find(list, &after, key, &patches);
+  if (!error) vsi_unit_patches_finish(&patches);
+  vsi_units_finish(&after);
+  vsi_unit_list_unref(list, &th->host);
+  return error;
+}
+
+static void each_allocation_may_fail(void **state) {
+  (void)state;
+  test_host_fail_each(find_without_memory, NULL, false);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(contents_are_divided),
+      cmocka_unit_test(tokens_and_shares_are_hashed_by_name),
+      cmocka_unit_test(large_contents_are_not_divided),
+      cmocka_unit_test(lists_are_small),
+      cmocka_unit_test(changes_are_sent_in_the_smallest_units),
+      cmocka_unit_test(patches_equal_the_whole),
+      cmocka_unit_test(each_allocation_may_fail),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
