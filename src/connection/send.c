@@ -8,6 +8,7 @@
 #include "connection/backlog.h"
 #include "connection/refusal.h"
 #include "connection/runner.h"
+#include "event/mark.h"
 #include "event/target.h"
 
 /* The event's head has 72 bytes. For both allocations the allocator adds 8 bytes and rounds up to 16. */
@@ -42,12 +43,21 @@ static vestry_err reserve(vestry_connection *connection, size_t count, size_t by
   return error;
 }
 
+/* Return the event to send for a delivery. Patches need all content before them, so they cannot be conflated. If other
+ * events wait, the whole content is sent instead. */
+static vestry_event *event_of(const vestry_connection *connection, const vsi_delivery *delivery) {
+  if (!vsi_connection_conflation(connection) || !vsi_queue_count(&connection->queue)) return delivery->event;
+  vestry_event *whole = vsi_event_whole(delivery->event);
+  return whole ? whole : delivery->event;
+}
+
 vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first) {
   if (!vsi_connection_is_open(connection) || vsi_connection_is_forked(connection)) return VESTRY_CLOSED;
   size_t count = 0, bytes = 0;
   vsi_delivery *last = NULL;
+  vestry_event *const event = vsi_delivery_next(first) ? first->event : event_of(connection, first);
   for (vsi_delivery *at = first; at; at = vsi_delivery_next(at)) {
-    size_t len = vestry_event_bytes(at->event).len;
+    size_t len = vestry_event_bytes(at == first ? event : at->event).len;
     if (len > connection->max_queued_bytes - bytes || count == connection->max_queued_count) return VESTRY_TOO_LARGE;
     bytes += len;
     count++;
@@ -55,11 +65,17 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
   }
   size_t target_bytes = 0;
   if (vsi_connection_conflation(connection) && count == 1) {
-    (void)vsi_event_target(first->event); /* computed once for all streams, here instead of on the runner */
-    target_bytes = vsi_event_target_cost(first->event);
+    (void)vsi_event_target(event); /* computed once for all streams, here instead of on the runner */
+    target_bytes = vsi_event_target_cost(event);
   }
   vestry_err error = reserve(connection, count, bytes, target_bytes);
   if (error) return error;
+  if (event != first->event) {
+    vestry_event_ref(event); /* before the patches, which hold it */
+    vsi_delivery_drop_event(first);
+    first->broadcast = NULL;
+    first->event = event;
+  }
   first->counts_target = target_bytes != 0;
   if (target_bytes)
     atomic_fetch_add_explicit(&connection->conflation->targets_bytes, target_bytes, memory_order_relaxed);

@@ -115,6 +115,7 @@ static uint8_t free_id(document *doc) {
 static void clean(document *doc, unsigned at, bool is_inside) {
   document_node *node = &doc->nodes[at];
   if (is_inside) node->id = 0, node->is_ignored = false;
+  if (!doc->ignores) node->is_ignored = false;
   for (unsigned i = 0; i < node->children_count; i++) clean(doc, node->children[i], is_inside || node->is_ignored);
 }
 
@@ -147,7 +148,7 @@ static void grow(document *doc, unsigned parent, unsigned depth) {
 }
 
 void document_make(document *doc, uint64_t seed, unsigned most) {
-  memset(doc, 0, sizeof *doc);
+  *doc = (document){.ignores = doc->ignores};
   doc->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
   for (int i = 0; i < 8; i++) (void)document_chance(doc, 2);
   doc->nodes[0] = (document_node){.tag = ROOT};

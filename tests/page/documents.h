@@ -22,6 +22,7 @@ typedef struct document {
   document_node nodes[DOCUMENT_NODES]; /* index 0: the root */
   size_t count;                        /* including nodes that were removed from the tree */
   uint64_t random;
+  bool ignores; /* elements may have data-ignore-morph */
 } document;
 
 /* Make a document: <main id="content"> with up to `most` elements. */

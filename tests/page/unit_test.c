@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "client_model.h"
 #include "documents.h"
 #include "support/test.h"
 #include "support/test_host.h"
@@ -197,256 +198,6 @@ static void lists_are_small(void **state) {
   vsi_buffer_finish(&html);
 }
 
-/* ------------------------------------------------------------------------------------------ the client's document - */
-
-/* A model of the document and of the client's patches, for contents of documents.c. Morphing keeps elements with an id
- * that are in the old and in the new content; the state of an element stands for all that a user has changed of it. */
-typedef struct node {
-  char name[16]; /* "": a text; "!": a comment */
-  char text[96]; /* of a text or a comment; of an element: its attributes */
-  char id[48];
-  bool is_ignored, is_implied;
-  unsigned state;
-  struct node *first, *next, *parent;
-  struct node *all; /* of the arena */
-} node;
-
-static node *arena;
-
-static node *make_node(const char *name, size_t name_len, const char *text, size_t text_len) {
-  node *made = calloc(1, sizeof *made);
-  assert_true(made && name_len < sizeof made->name && text_len < sizeof made->text);
-  memcpy(made->name, name, name_len);
-  memcpy(made->text, text, text_len);
-  made->all = arena;
-  return arena = made;
-}
-
-static void free_nodes(void) {
-  for (node *next; arena; arena = next) {
-    next = arena->all;
-    free(arena);
-  }
-}
-
-/* Insert a node into a parent before a child; NULL: as the last child. */
-static void put_before(node *parent, node *before, node *child) {
-  node **at = &parent->first;
-  while (*at != before) at = &(*at)->next;
-  child->next = before;
-  child->parent = parent;
-  *at = child;
-}
-
-static void take_out(node *child) {
-  node **at = &child->parent->first;
-  while (*at != child) at = &(*at)->next;
-  *at = child->next;
-  child->parent = child->next = NULL;
-}
-
-static bool is(const node *of, const char *name) {
-  return strcmp(of->name, name) == 0;
-}
-
-/* Read a start tag without its brackets. */
-static node *read_element(const char *tag, size_t len) {
-  const size_t name_len = strcspn(tag, " >");
-  node *made = make_node(tag, name_len, tag + name_len, len - name_len);
-  const char *id = strstr(made->text, " id=\"");
-  if (id) memcpy(made->id, id + 5, strcspn(id + 5, "\""));
-  made->is_ignored = strstr(made->text, " data-ignore-morph");
-  return made;
-}
-
-static bool is_empty_element(const node *of) {
-  return is(of, "input") || is(of, "img");
-}
-
-/* Parse HTML without errors into the children of a node. */
-static node *parse(const char *html) {
-  node *root = make_node("#", 1, "", 0), *open = root;
-  while (*html) {
-    const bool is_tag = *html == '<' && ((html[1] >= 'a' && html[1] <= 'z') || html[1] == '/');
-    if (strncmp(html, "<!--", 4) == 0) {
-      const char *end = strstr(html, "-->") + 3;
-      put_before(open, NULL, make_node("!", 1, html, (size_t)(end - html)));
-      html = end;
-    } else if (!is_tag) {
-      size_t len = 1;
-      while (html[len] && !(html[len] == '<' && (html[len + 1] == '/' || html[len + 1] == '!' ||
-                                                 (html[len + 1] >= 'a' && html[len + 1] <= 'z'))))
-        len++;
-      put_before(open, NULL, make_node("", 0, html, len));
-      html += len;
-    } else if (html[1] == '/') {
-      if (open->is_implied) open = open->parent;
-      assert_int_equal(strncmp(html + 2, open->name, strlen(open->name)), 0);
-      open = open->parent;
-      html = strchr(html, '>') + 1;
-    } else {
-      const char *end = strchr(html, '>');
-      node *made = read_element(html + 1, (size_t)(end - html - 1));
-      if (is(made, "tr") && is(open, "table")) {
-        node *body = make_node("tbody", 5, "", 0);
-        body->is_implied = true;
-        put_before(open, NULL, body);
-        open = body;
-      }
-      put_before(open, NULL, made);
-      if (!is_empty_element(made)) open = made;
-      html = end + 1;
-    }
-  }
-  assert_ptr_equal(open, root);
-  return root;
-}
-
-static node *copy(const node *of) {
-  node *made = make_node("", 0, "", 0), *all = made->all;
-  *made = *of;
-  made->all = all;
-  made->first = made->next = made->parent = NULL;
-  node *last = NULL;
-  for (const node *child = of->first; child; child = child->next) {
-    node *twin = copy(child);
-    twin->parent = made;
-    if (last)
-      last->next = twin;
-    else
-      made->first = twin;
-    last = twin;
-  }
-  return made;
-}
-
-static void write_nodes(const node *of, bool has_states, vsi_buffer *to) {
-  for (const node *at = of->first; at; at = at->next) {
-    if (!*at->name || is(at, "!")) {
-      vsi_buffer_printf(to, "{%s}", at->text);
-      continue;
-    }
-    vsi_buffer_printf(to, "<%s%s", at->name, at->text);
-    if (has_states && *at->id) vsi_buffer_printf(to, " (%u)", at->state);
-    vsi_buffer_append_str(to, ">");
-    write_nodes(at, has_states, to);
-    vsi_buffer_printf(to, "</%s>", at->name);
-  }
-}
-
-static node *next_of(const node *at, const node *root) {
-  if (at->first) return at->first;
-  while (at != root && !at->next) at = at->parent;
-  return at == root ? NULL : at->next;
-}
-
-static node *find(node *root, const char *id, size_t len) {
-  for (node *at = root; at; at = next_of(at, root))
-    if (strlen(at->id) == len && memcmp(at->id, id, len) == 0) return at;
-  return NULL;
-}
-
-/* Change the old element into the fresh one, which takes its place. */
-static void morph(node *old, node *fresh) {
-  if (old->is_ignored && fresh->is_ignored && is(old, fresh->name)) return;
-  for (node *next, *at = fresh; at; at = next) {
-    next = next_of(at, fresh);
-    node *twin = *at->id ? find(old, at->id, strlen(at->id)) : NULL;
-    if (!twin || !is(twin, at->name)) continue;
-    at->state = twin->state;
-    if (!twin->is_ignored || !at->is_ignored) continue;
-    next = at; /* the client keeps it as it is */
-    while (next != fresh && !next->next) next = next->parent;
-    next = next == fresh ? NULL : next->next;
-    memcpy(at->text, twin->text, sizeof at->text);
-    at->first = copy(twin)->first;
-    for (node *child = at->first; child; child = child->next) child->parent = at;
-  }
-  put_before(old->parent, old, fresh);
-  take_out(old);
-}
-
-static void number(node *root) {
-  unsigned state = 0;
-  for (node *at = root; at; at = next_of(at, root)) at->state = ++state;
-}
-
-/* Find the only element that one of a selector's parts names: "#content #x" or "#content [id="x"]". */
-static node *select_one(node *root, const char *selector, size_t len) {
-  assert_true(len >= 8 && memcmp(selector, "#content", 8) == 0);
-  if (len == 8) return root->first;
-  const char *id = selector + 9;
-  size_t id_len = len - 9;
-  assert_int_equal(selector[8], ' ');
-  if (*id == '#') {
-    id++, id_len--;
-  } else {
-    assert_true(memcmp(id, "[id=\"", 5) == 0 && memcmp(id + id_len - 2, "\"]", 2) == 0);
-    id += 5, id_len -= 7;
-  }
-  node *found = find(root->first, id, id_len), *again = found;
-  assert_non_null(found);
-  while ((again = next_of(again, root))) assert_true(strlen(again->id) != id_len || memcmp(again->id, id, id_len) != 0);
-  return found;
-}
-
-static void patch(node *root, const char *selector, const char *mode, const char *html) {
-  if (strcmp(mode, "remove") == 0) {
-    for (size_t len; *selector; selector += len + (selector[len] == ',')) {
-      len = strcspn(selector, ",");
-      take_out(select_one(root, selector, len));
-    }
-    return;
-  }
-  node *target = select_one(root, selector, strlen(selector)), *fresh = parse(html);
-  if (!*mode) {
-    assert_true(fresh->first && !fresh->first->next);
-    node *child = fresh->first;
-    take_out(child);
-    morph(target, child);
-    return;
-  }
-  node *parent = target, *before = NULL;
-  if (strcmp(mode, "prepend") == 0) {
-    before = target->first;
-  } else if (strcmp(mode, "append") != 0) {
-    parent = target->parent;
-    before = strcmp(mode, "before") == 0 ? target : target->next;
-  }
-  for (node *next, *child = fresh->first; child; child = next) {
-    next = child->next;
-    take_out(child);
-    put_before(parent, before, child);
-  }
-}
-
-/* Perform the patches of an event, as the client reads it. */
-static void perform(node *root, vestry_slice event) {
-  char *text = strndup(event.data, event.len), *next;
-  for (char *block = text; *block; block = next) {
-    char *end = strstr(block, "\n\n");
-    assert_non_null(end);
-    *end = '\0';
-    next = end + 2;
-    char selector[4096] = "", mode[16] = "", *html = calloc(1, event.len + 2);
-    bool is_patch = false;
-    for (char *line = strtok(block, "\n"); line; line = strtok(NULL, "\n")) {
-      if (strncmp(line, "data: selector ", 15) == 0) snprintf(selector, sizeof selector, "%s", line + 15);
-      if (strncmp(line, "data: mode ", 11) == 0) snprintf(mode, sizeof mode, "%s", line + 11);
-      if (strcmp(line, "event: datastar-patch-elements") == 0) is_patch = true;
-      if (strncmp(line, "data: elements ", 15) != 0) continue;
-      if (*html) strcat(html, "\n");
-      strcat(html, line + 15);
-    }
-    if (is_patch)
-      patch(root, selector, mode, html);
-    else
-      assert_ptr_equal(next, text + event.len); /* the last block has the id only */
-    free(html);
-  }
-  free(text);
-}
-
 /* ------------------------------------------------------------------------------------------------------- patches -- */
 
 static vestry_err make_event(const vsi_unit_list *had, const vsi_units *units, vestry_event **ret_event) {
@@ -546,13 +297,14 @@ typedef struct totals {
   uint64_t steps, patched, divided;
 } totals;
 
-static void compare(node *whole, node *patched, uint64_t seed, const char *had, const char *now, vestry_slice event) {
+static void compare(client_node *whole, client_node *patched, uint64_t seed, const char *had, const char *now,
+                    vestry_slice event) {
   for (int has_states = 0; has_states < 2; has_states++) {
     vsi_buffer one, other;
     vsi_buffer_init(&one, NULL);
     vsi_buffer_init(&other, NULL);
-    write_nodes(whole, has_states, &one);
-    write_nodes(patched, has_states, &other);
+    client_write(whole, has_states, &one);
+    client_write(patched, has_states, &other);
     if (one.len != other.len || memcmp(one.data, other.data, one.len) != 0) {
       fprintf(stderr, "had %s\nnow %s\n%.*s\nwhole   %s\npatched %s\n", had, now, (int)event.len,
               (const char *)event.data, vsi_buffer_terminate(&one), vsi_buffer_terminate(&other));
@@ -566,12 +318,12 @@ static void compare(node *whole, node *patched, uint64_t seed, const char *had, 
 /* Change a document in steps, and compare what the client has after the patches with what it has after the whole. */
 static void run_seed(uint64_t seed, totals *sum) {
   enum { STEPS = 4 };
-  document doc;
+  document doc = {.ignores = true};
   document_make(&doc, seed, 6 + (unsigned)(seed % 90));
   vsi_buffer had;
   vsi_buffer_init(&had, NULL);
   document_write(&doc, &had);
-  node *dom = parse(vsi_buffer_terminate(&had));
+  client_node *dom = client_parse(vsi_buffer_terminate(&had));
   vsi_units units;
   vsi_unit_text text = text_of(had.data);
   vsi_unit_list *list = vsi_units_divide(&units, vsi_host(NULL), &text, key) ? NULL : vsi_unit_list_make(&units, 0);
@@ -581,10 +333,10 @@ static void run_seed(uint64_t seed, totals *sum) {
     vsi_buffer now;
     vsi_buffer_init(&now, NULL);
     document_write(&doc, &now);
-    number(dom);
-    node *whole = copy(dom), *fresh = parse(vsi_buffer_terminate(&now))->first;
-    take_out(fresh);
-    morph(whole->first, fresh);
+    client_number(dom);
+    client_node *whole = client_copy(dom), *fresh = client_parse(vsi_buffer_terminate(&now))->first;
+    client_take_out(fresh);
+    client_morph(whole->first, fresh);
     text = text_of(now.data);
     const bool is_divided = vsi_units_divide(&units, vsi_host(NULL), &text, key) == VESTRY_OK;
     vestry_event *event;
@@ -593,7 +345,7 @@ static void run_seed(uint64_t seed, totals *sum) {
     if (is_divided && list && (now.len != had.len || memcmp(now.data, had.data, now.len) != 0) &&
         !make_event(list, &units, &event)) {
       sum->patched++;
-      perform(dom, vestry_event_bytes(event));
+      client_perform(dom, vestry_event_bytes(event));
       compare(whole, dom, seed, had.data, now.data, vestry_event_bytes(event));
       vestry_event_unref(event);
     }
@@ -606,7 +358,7 @@ static void run_seed(uint64_t seed, totals *sum) {
   }
   vsi_unit_list_unref(list, vsi_host(NULL));
   vsi_buffer_finish(&had);
-  free_nodes();
+  client_free();
 }
 
 /* VESTRY_PATCH_SEEDS: number of seeds; VESTRY_SEED: the first one. */

@@ -147,6 +147,8 @@ typedef struct vestry_page_options {
                            two pages have the same layout, element and id, a link or form between them that is marked
                            data-navigate replaces only the content (docs/guide/address.md). Other links load a document.
                            Copied */
+  bool sends_whole;   /**< each change sends the whole content [only the elements with an id that have changed
+                           (docs/guide/pages.md)] */
 } vestry_page_options;
 
 /** Create a page.
@@ -400,6 +402,7 @@ typedef struct vestry_pages_stats {
   uint64_t long_polls_count;       /**< long polls among the opened streams (docs/guide/proxies.md) */
   uint64_t long_polls_brief_count; /**< long polls that ended early because 3/4 of the server's streams were in use
                                         (vestry_request_ops.room) */
+  uint64_t patched_count; /**< contents of which only the elements that changed were sent, among changed_count */
 } vestry_pages_stats;
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */

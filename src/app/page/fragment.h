@@ -21,6 +21,7 @@
 #include "app/page/page_script.h"
 #include "app/page/pages.h"
 #include "app/page/state_tag.h"
+#include "app/page/unit.h"
 #include "base/buffer.h"
 #include "connection/close_list.h"
 #include "http/attachment.h"
@@ -208,17 +209,20 @@ void vsi_key_of_page(vsi_buffer *key, const vestry_page *page, vestry_slice targ
                      size_t *ret_share_at);
 void vsi_key_of_part(vsi_buffer *key, const vestry_page_part *part, size_t *ret_share_at);
 
-/* The last contents of fragments, against which the next contents are encoded. The caller holds the lock. */
+/* The last contents of fragments, against which the next contents are encoded and compared. The caller holds the
+ * lock. */
 
 typedef struct vsi_kept {
   vsi_ring by_age;
   vsi_fragment *fragment;
-  vestry_event *event; /* the content that all viewers have; a reference */
+  vestry_event *event;  /* a reference; NULL: none. The event that a private page sent last, or that brings the content
+                          of a shared fragment to a stream that joins */
+  vsi_unit_list *units; /* a reference; NULL: none. The units of the content that all viewers have (unit.h) */
 } vsi_kept;
 
 /* Keep the current content of a fragment, if memory allows. The oldest contents beyond max_kept_bytes are dropped.
- * event: the reference is taken. */
-void vsi_kept_put(vsi_fragment *fragment, vestry_event *event);
+ * event, units: at least one is not NULL; the references are taken. */
+void vsi_kept_put(vsi_fragment *fragment, vestry_event *event, vsi_unit_list *units);
 
 /* Data of a private page that most pages do not need. */
 

@@ -51,6 +51,7 @@ struct vestry_page {
   vestry_page_allow_fn allow;
   void *app;
   vestry_when_hidden when_hidden;
+  bool sends_whole;
   const char *id, *element, *signals; /* in the same allocation */
   vsi_repeated_log failures;          /* of renders for streams */
   const char *layout;                 /* in the same allocation: "LAYOUT/ELEMENT/ID"; NULL: no layout */

@@ -179,7 +179,7 @@ static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *
 static bool take_kept(const vsi_run *r, change *c) {
   const vsi_fragment *fragment = &c->taken->shared->fragment;
   vsi_pages_lock(r->pages);
-  bool is_current = fragment->has_hash && fragment->kept && !fragment->is_dirty;
+  bool is_current = fragment->has_hash && fragment->kept && fragment->kept->event && !fragment->is_dirty;
   if (is_current) {
     c->inside = vestry_event_ref(fragment->kept->event);
     c->hash = fragment->hash.high;
@@ -272,12 +272,15 @@ static vestry_err send_content(vsi_run *r, change *changes, bool is_same, uint64
   if (is_same && !has_inside) return VESTRY_OK;
   write_tag(r, changes, false, text);
   if (has_inside) write_tag(r, changes, true, before);
-  vestry_err error = is_same ? VESTRY_OK : vsi_run_format(r, has_inside ? before : text);
+  const char *tag = has_inside ? before : text;
+  vestry_err error = is_same ? VESTRY_OK : vsi_run_format_patches(r, tag);
+  if (!error && !is_same && !r->patches) error = vsi_run_format(r, tag);
   if (!error && has_inside) error = vsi_event_mark(r->pages->host, text, &mark);
   if (error) return error;
   if (!is_same) {
-    if (r->has_hash) vestry_event_follow(r->event, r->kept);
-    events[events_count++] = r->event;
+    vestry_event *event = r->patches ? r->patches : r->event;
+    if (r->has_hash) vestry_event_follow(event, r->kept);
+    events[events_count++] = event;
   }
   for (size_t i = 0; i < r->render.parts_count; i++)
     if (changes[i].inside) events[events_count++] = changes[i].inside;

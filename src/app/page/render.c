@@ -235,6 +235,23 @@ static void hash_content(vsi_render *render) {
   render->tag.hash = vsi_siphash_128_final(&hash);
 }
 
+vestry_err vsi_render_divide(const vsi_render *render, vsi_units *ret_units) {
+  size_t shares_at[VESTRY_PAGE_PARTS_MAX];
+  const char *shares[VESTRY_PAGE_PARTS_MAX];
+  for (size_t i = 0; i < render->parts_count; i++) {
+    shares_at[i] = render->parts[i].inside_from - render->begin;
+    shares[i] = render->parts[i].part.share;
+  }
+  const bool has_token = *render->token != '\0';
+  const vsi_unit_text text = {.content = vsi_render_content(render),
+                              .token = {render->token, has_token ? VSI_SEAL_LEN : 0},
+                              .token_name = {render->token_name, has_token ? VSI_SEAL_ID_LEN : 0},
+                              .inserts_at = shares_at,
+                              .inserts = shares,
+                              .inserts_count = render->parts_count};
+  return vsi_units_divide(ret_units, render->pages->host, &text, render->pages->own_secret);
+}
+
 /* Record an error, so that the render fails even if the page ignores it. */
 static vestry_err stick(vsi_render *render, vestry_err error, const char *why) {
   if (!render->error) render->error = error;
@@ -522,6 +539,7 @@ vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *gi
   page->allow = options.allow;
   page->app = options.app;
   page->when_hidden = options.when_hidden;
+  page->sends_whole = options.sends_whole;
   page->id = memcpy(texts, id, id_len);
   page->element = memcpy(texts + id_len, element, element_len);
   page->signals = memcpy(texts + id_len + element_len, signals, signals_len);

@@ -5,6 +5,7 @@
 
 #include "app/page/pages.h"
 #include "app/page/state_tag.h"
+#include "app/page/unit.h"
 #include "app/session/seal.h"
 #include "base/buffer.h"
 #include "http/reply.h"
@@ -47,6 +48,8 @@ void vsi_render_finish(vsi_render *render);
 vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, void *app);
 /* Get the rendered content. It includes the elements of parts, which are empty in a stream. */
 vestry_slice vsi_render_content(const vsi_render *render);
+/* Divide the content of a render for a stream into units, as vsi_units_divide. */
+vestry_err vsi_render_divide(const vsi_render *render, vsi_units *ret_units);
 /* Find the content in the response of an ordinary handler, and hash it. Returns false if there is none; the log
  * contains the reason. */
 bool vsi_render_find(vsi_render *render);

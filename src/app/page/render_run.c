@@ -208,6 +208,39 @@ vestry_err vsi_run_format(vsi_run *r, const char *tag) {
                                    r->fragment->page->layout != NULL, &r->event);
 }
 
+/* Find the patches from the content that the streams have, and format them. */
+static vestry_err format_patches(vsi_run *r, const vsi_units *units, const char *tag) {
+  vestry_pages *pages = r->pages;
+  vsi_unit_patches *patches = vsi_alloc(pages->host, sizeof *patches);
+  if (!patches) return VESTRY_NO_MEMORY;
+  vestry_err error = vsi_unit_patches_find(r->units, units, pages->own_secret, patches);
+  if (!error) {
+    error = vsi_event_marked_patches(pages->host, patches->patches, patches->count, tag,
+                                     r->fragment->page->layout != NULL, &r->patches);
+    vsi_unit_patches_finish(patches);
+  }
+  vsi_free(pages->host, patches);
+  return error == VESTRY_UNSUPPORTED || error == VESTRY_TOO_LARGE ? VESTRY_OK : error;
+}
+
+vestry_err vsi_run_format_patches(vsi_run *r, const char *tag) {
+  vestry_page *page = r->fragment->page;
+  if (vsi_fragment_is_part(r->fragment) || page->sends_whole) return VESTRY_OK;
+  if (r->private && r->private->viewer.connection->is_response) return VESTRY_OK; /* it ends after this content */
+  vsi_units units;
+  vestry_err error = vsi_render_divide(&r->render, &units);
+  if (!error) r->next_units = vsi_unit_list_make(&units, r->hash.low);
+  if (!error && !r->next_units) error = VESTRY_NO_MEMORY;
+  if (!error && r->has_hash && r->units && vsi_unit_list_of(r->units) == r->fragment->hash.low)
+    error = format_patches(r, &units, tag);
+  if (error == VESTRY_UNSUPPORTED)
+    vsi_log_repeated(r->pages->host, &page->failures, vsi_log_reason(units.why), VESTRY_LOG_DEBUG,
+                     "the page at %.300s: the content is always sent as a whole: %s", r->fragment->request->path,
+                     units.why);
+  vsi_units_finish(&units);
+  return error == VESTRY_UNSUPPORTED ? VESTRY_OK : error;
+}
+
 /* The rules of vestry_event_redirect apply: a URL that would run code is rejected. */
 void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connection) {
   const vestry_header *location = made == VSI_MADE_REDIRECT ? vsi_reply_header_find(&r->reply, "Location") : NULL;
@@ -246,6 +279,15 @@ static bool is_of_use(const vsi_run *r) {
   return r->shared || vsi_connection_may_encode(r->private->viewer.connection);
 }
 
+/* Keep what the next run needs of a content that was sent. The caller holds the lock. */
+static void keep_content(vsi_run *r) {
+  vestry_event *event = r->event ? r->event : r->patches;
+  if (!event) return; /* the content has not changed */
+  if (!is_of_use(r)) event = NULL;
+  if (event || r->next_units)
+    vsi_kept_put(r->fragment, event ? vestry_event_ref(event) : NULL, vsi_unit_list_ref(r->next_units));
+}
+
 void vsi_run_settle(vsi_run *r, bool is_same, vestry_err error, uint64_t sent_bytes) {
   vestry_pages *pages = r->pages;
   vsi_tally *tally = vsi_tally_of(r->fragment);
@@ -256,11 +298,12 @@ void vsi_run_settle(vsi_run *r, bool is_same, vestry_err error, uint64_t sent_by
     fragment->hash = r->hash;
     vsi_run_set_has_hash(r, true);
     vsi_run_set_version(r, r->render.tag.has_version);
-    if (r->event && is_of_use(r)) vsi_kept_put(fragment, vestry_event_ref(r->event));
+    keep_content(r);
   } else {
     vsi_run_set_has_hash(r, false);
   }
   if (error) pages->stats.unsent_count++;
+  if (r->patches && !error) pages->stats.patched_count++;
   tally->sent_bytes += sent_bytes;
   if (is_same && !error) {
     pages->stats.unchanged_count++;

@@ -37,12 +37,15 @@ typedef struct vsi_run {
   vestry_html *html; /* owned by the worker */
   vestry_reply reply;
   vsi_render render;
-  vsi_state_tag had;    /* used with a version: the state of the fragment */
-  vestry_slice content; /* the rendered content */
-  vsi_hash_128 hash;    /* hash of the content */
-  vestry_event *event;  /* event of the content; a reference */
-  vestry_event *kept;   /* a reference to the last event of the fragment, which may end meanwhile; NULL: none */
-  size_t put_bytes;     /* of a private page: bytes put into the queue of its stream, whose runner was not woken */
+  vsi_state_tag had;         /* used with a version: the state of the fragment */
+  vestry_slice content;      /* the rendered content */
+  vsi_hash_128 hash;         /* hash of the content */
+  vestry_event *event;       /* event of the content; a reference */
+  vestry_event *kept;        /* a reference to the last event of the fragment, which may end meanwhile; NULL: none */
+  vestry_event *patches;     /* event of what changed in the content; a reference; NULL: none */
+  vsi_unit_list *units;      /* likewise, units of the last content; NULL: not known */
+  vsi_unit_list *next_units; /* units of the rendered content; a reference; NULL: it has not changed, or has none */
+  size_t put_bytes;          /* of a private page: bytes put into the queue of its stream, whose runner was not woken */
 } vsi_run;
 
 /* Render, and link the fragment to the topics that were named. */
@@ -57,6 +60,9 @@ vestry_err vsi_run_format_part(vestry_pages *pages, const char *id, const char *
 /* Format the event of the run, followed by its id. tag: the id for the content of a page; NULL for a part. Returns OK |
  * NO_MEMORY | TOO_LARGE. */
 vestry_err vsi_run_format(vsi_run *r, const char *tag);
+/* Format the event of what changed in the content of a page, if that is known and better than the whole: r->patches.
+ * Otherwise r->patches is NULL. tag: as for vsi_run_format. Returns OK | NO_MEMORY. */
+vestry_err vsi_run_format_patches(vsi_run *r, const char *tag);
 /* Redirect, end or reload a stream after a render without content. */
 void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connection);
 void vsi_run_begin_sending(vsi_run *r);

@@ -103,14 +103,16 @@ static void begin_run(vsi_run *r, vsi_worker *worker, vsi_fragment *fragment, co
   r->has_hash = fragment->has_hash;
   r->has_version = fragment->has_version;
   r->failures = fragment->is_poor ? 0 : fragment->failures;
-  r->kept = fragment->kept ? vestry_event_ref(fragment->kept->event) : NULL;
+  r->kept = fragment->kept && fragment->kept->event ? vestry_event_ref(fragment->kept->event) : NULL;
+  r->units = fragment->kept ? vsi_unit_list_ref(fragment->kept->units) : NULL;
   r->started_seq = of->seq;
   r->changed_ns = is_known ? vsi_delays_find(&pages->delays, of->marked_seq) : 0;
   r->reason.kind = fragment->is_first && !of->marked_seq ? VESTRY_REFRESH_FIRST : VESTRY_REFRESH_NONE;
   r->reason.name[0] = '\0';
   if (is_known) (void)vsi_reasons_find(&pages->reasons, of->marked_seq, &r->reason);
   vsi_pages_unlock(pages);
-  r->event = NULL;
+  r->event = r->patches = NULL;
+  r->next_units = NULL;
   r->put_bytes = 0;
   r->is_again = false;
   r->render.parts_count = 0;
@@ -126,7 +128,10 @@ enum { HTML_KEPT_BYTES = 1 << 18 };
 
 static void finish_run(vsi_run *r) {
   vestry_event_unref(r->event);
+  vestry_event_unref(r->patches);
   vestry_event_unref(r->kept);
+  vsi_unit_list_unref(r->units, r->pages->host);
+  vsi_unit_list_unref(r->next_units, r->pages->host);
   vsi_render_finish(&r->render);
   vsi_reply_finish(&r->reply);
   if (vsi_html_of(r->html)->capacity > HTML_KEPT_BYTES) vestry_html_finish(r->html);

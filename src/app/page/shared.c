@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "channel/channel.h"
 #include "connection/send.h"
+#include "event/mark.h"
 #include "http/answer.h"
 
 /* A list of held subscriptions. */
@@ -128,14 +129,15 @@ static void member_refused(vestry_connection *connection, vestry_err error, void
 }
 
 static vestry_err send_to_all(vsi_run *r, uint64_t *ret_sent_bytes) {
+  vestry_event *event = r->patches ? r->patches : r->event;
   vestry_err refused = VESTRY_OK;
   vsi_pages_lock(r->pages);
   vsi_run_set_has_hash(r, false); /* during the send, it is not known which content a member has */
   vsi_pages_unlock(r->pages);
   size_t sent_count = 0;
   vestry_err error =
-      vsi_channel_publish_reporting(r->shared->channel, r->event, r->changed_ns, member_refused, &refused, &sent_count);
-  *ret_sent_bytes = (uint64_t)sent_count * vestry_event_bytes(r->event).len;
+      vsi_channel_publish_reporting(r->shared->channel, event, r->changed_ns, member_refused, &refused, &sent_count);
+  *ret_sent_bytes = (uint64_t)sent_count * vestry_event_bytes(event).len;
   return error ? error : refused;
 }
 
@@ -152,6 +154,8 @@ static vestry_err publish(vsi_run *r) {
     (void)vsi_state_tag_write(&r->render.tag, text);
     error = vsi_run_format(r, text);
   }
+  if (!error && !is_same) error = vsi_run_format_patches(r, text);
+  if (!error && r->patches) error = vsi_event_set_whole(r->patches, r->event);
   if (!error && !is_same) {
     vsi_run_begin_sending(r);
     error = send_to_all(r, &sent_bytes);

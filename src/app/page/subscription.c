@@ -101,12 +101,19 @@ static vestry_err key_fragment(vestry_pages *pages, vestry_page *page, const ves
   return VESTRY_OK;
 }
 
-/* The last contents of fragments, against which the next contents are encoded. The caller holds the lock. */
+/* The last contents of fragments, against which the next contents are encoded and compared. The caller holds the
+ * lock. */
+
+static size_t bytes_of(const vsi_kept *kept) {
+  return sizeof *kept + (kept->event ? vestry_event_bytes(kept->event).len : 0) +
+         (kept->units ? vsi_unit_list_bytes(kept->units) : 0);
+}
 
 static void take_out(vestry_pages *pages, vsi_kept *kept) {
   vsi_ring_remove(&kept->by_age);
-  pages->stats.kept_bytes -= sizeof *kept + vestry_event_bytes(kept->event).len;
+  pages->stats.kept_bytes -= bytes_of(kept);
   vestry_event_unref(kept->event);
+  vsi_unit_list_unref(kept->units, pages->host);
 }
 
 static void kept_drop(vsi_fragment *fragment) {
@@ -128,7 +135,7 @@ static void trim(vestry_pages *pages) {
   }
 }
 
-void vsi_kept_put(vsi_fragment *fragment, vestry_event *event) {
+void vsi_kept_put(vsi_fragment *fragment, vestry_event *event, vsi_unit_list *units) {
   vestry_pages *pages = fragment->page->pages;
   if (fragment->kept)
     take_out(pages, fragment->kept);
@@ -136,12 +143,14 @@ void vsi_kept_put(vsi_fragment *fragment, vestry_event *event) {
     fragment->kept = vsi_alloc(pages->host, sizeof *fragment->kept);
   if (!fragment->kept) {
     vestry_event_unref(event); /* without memory, the next change is sent whole */
+    vsi_unit_list_unref(units, pages->host);
     return;
   }
   fragment->kept->fragment = fragment;
   fragment->kept->event = event;
+  fragment->kept->units = units;
   vsi_ring_add_last(&pages->kept, &fragment->kept->by_age);
-  pages->stats.kept_bytes += sizeof *fragment->kept + vestry_event_bytes(event).len;
+  pages->stats.kept_bytes += bytes_of(fragment->kept);
   trim(pages);
 }
 
