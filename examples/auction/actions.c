@@ -47,16 +47,17 @@ static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx
   return vestry_page_serve(req, reply, ((struct app *)ctx)->lots, NULL);
 }
 
-static void read_text(const vestry_sql_row *row, void *room) {
-  snprintf(room, ROOM, "%s", vestry_sql_text(row, 0));
-}
+struct word {
+  char text[ROOM];
+};
+static const vestry_sql_shape word_shape = VESTRY_ROW(struct word, VESTRY_COLUMN(struct word, text));
 
 /* POST /bid/{lot}: a single statement decides once; a trigger updates the lot in the same transaction. A bid that the
  * same request made before a crash counts as made. */
 static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *who = vestry_session_user(req);
-  char why[ROOM] = "";
+  struct word why = {""};
   int64_t lot, cents;
   if (vestry_request_get(req, VESTRY_IN_PATH, "lot", vestry_into_between(&lot, 1, INT64_MAX))) return VESTRY_NOT_FOUND;
   if (!read_cents(program_text(req, "amount", 12), &cents))
@@ -68,13 +69,13 @@ static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx)
       VESTRY_LIST(lot, who, cents, now_ms(), STEP_CENTS), NULL, NULL);
   if (!err) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_message", "", "amount", ""));
   if (err == VESTRY_NOT_FOUND)
-    err = vestry_sql_run_alone(
+    err = vestry_sql_read_rows(
         app->db,
         "SELECT CASE WHEN is_over OR ends_ms <= ?4 THEN 'Too late: the auction has ended.' WHEN leader = ?2 AND cents "
         "= ?3 "
-        "THEN '' WHEN leader = ?2 THEN 'You already lead.' ELSE 'Too low by now.' END FROM lot WHERE id = ?1",
-        VESTRY_LIST(lot, who, cents, now_ms()), read_text, why);
-  return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("_message", why));
+        "THEN '' WHEN leader = ?2 THEN 'You already lead.' ELSE 'Too low by now.' END AS text FROM lot WHERE id = ?1",
+        VESTRY_LIST(lot, who, cents, now_ms()), VESTRY_ONE_ROW(&word_shape, &why));
+  return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("_message", why.text));
 }
 
 vestry_err actions_end_later(struct app *app, vestry_sql_transaction *transaction, int64_t lot, int64_t ends_ms) {
@@ -130,21 +131,32 @@ static vestry_err offer(const vestry_request *req, vestry_reply *reply, void *ct
 static vestry_err picture(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *name = vestry_request_value(req, VESTRY_IN_PATH, "name");
-  char type[ROOM];
-  vestry_err err = vestry_sql_run_alone(app->db, "SELECT type FROM lot WHERE picture = ? AND picture <> ''",
-                                        VESTRY_LIST(name), read_text, type);
+  struct word type;
+  vestry_err err =
+      vestry_sql_read_rows(app->db, "SELECT type AS text FROM lot WHERE picture = ? AND picture <> '' LIMIT 1",
+                           VESTRY_LIST(name), VESTRY_ONE_ROW(&word_shape, &type));
   if (!err) err = vestry_reply_header(reply, "Cache-Control", "private, max-age=86400, immutable");
   if (!err) err = vestry_reply_file(req, reply, app->files, name);
-  return err ? err : vestry_reply_header(reply, "Content-Type", type);
+  return err ? err : vestry_reply_header(reply, "Content-Type", type.text);
 }
 
+struct line {
+  int number;
+  const char *person, *time;
+  long long cents;
+};
+static const vestry_sql_shape line_shape =
+    VESTRY_ROW(struct line, VESTRY_COLUMN(struct line, number), VESTRY_COLUMN(struct line, person),
+               VESTRY_COLUMN(struct line, cents), VESTRY_COLUMN(struct line, time));
+
 /* A name may begin like a formula, so it is marked as a text for spreadsheets. */
-static void write_row(const vestry_sql_row *row, void *file) {
-  const char *name = vestry_sql_text(row, 1);
-  fprintf(file, "%d,\"%s", (int)vestry_sql_integer(row, 0), *name && strchr("=+-@\t\r", *name) ? "'" : "");
+static vestry_err write_line(void *row, void *file) {
+  const struct line *line = row;
+  const char *name = line->person;
+  fprintf(file, "%d,\"%s", line->number, *name && strchr("=+-@\t\r", *name) ? "'" : "");
   for (; *name; name++) fprintf(file, *name == '"' ? "\"\"" : "%c", *name);
-  fprintf(file, "\",%lld.%02lld,%s\r\n", (long long)vestry_sql_integer(row, 2) / 100,
-          (long long)vestry_sql_integer(row, 2) % 100, vestry_sql_text(row, 3));
+  fprintf(file, "\",%lld.%02lld,%s\r\n", line->cents / 100, line->cents % 100, line->time);
+  return VESTRY_OK;
 }
 
 /* GET /lot/{lot}/bids.csv */
@@ -152,17 +164,17 @@ static vestry_err report(const vestry_request *req, vestry_reply *reply, void *c
   struct app *app = ctx;
   char *text = NULL;
   size_t len = 0;
+  struct line line;
   int64_t lot;
   if (vestry_request_get(req, VESTRY_IN_PATH, "lot", vestry_into_between(&lot, 1, INT64_MAX))) return VESTRY_NOT_FOUND;
   FILE *file = open_memstream(&text, &len);
   if (!file) return VESTRY_NO_MEMORY;
   fprintf(file, "number,person,euros,time\r\n");
-  vestry_err err = vestry_sql_run_alone(app->db,
+  vestry_err err = vestry_sql_read_rows(app->db,
                                         "SELECT number, person, cents, strftime('%Y-%m-%dT%H:%M:%SZ', at_ms / 1000, "
-                                        "'unixepoch') FROM bid WHERE lot = ? ORDER BY number",
-                                        VESTRY_LIST(lot), write_row, file);
+                                        "'unixepoch') AS time FROM bid WHERE lot = ? ORDER BY number",
+                                        VESTRY_LIST(lot), VESTRY_EACH_ROW(&line_shape, &line, write_line, file));
   bool is_whole = fclose(file) == 0;
-  if (err == VESTRY_NOT_FOUND) err = VESTRY_OK;
   if (!err && !is_whole) err = VESTRY_NO_MEMORY;
   if (!err) err = vestry_reply_header(reply, "Content-Disposition", "attachment; filename=\"bids.csv\"");
   if (!err) err = vestry_reply_body(reply, "text/csv; charset=utf-8", text, len);

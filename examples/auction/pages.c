@@ -55,56 +55,62 @@ vestry_err page_login(struct app *app, vestry_reply *reply, const char *name, co
                       NAME_MAX, name ? name : "", complaint);
 }
 
-/* The data of a lot from a row. */
+/* A lot. Its texts are valid while its row is shown. */
 struct lot {
+  long long id, cents, bids, ends_ms, best;
+  const char *title, *about, *seller, *picture, *leader;
+  bool is_over, has_no_bid; /* best: the highest bid of the page's user */
+};
+static const vestry_sql_shape lot_shape = VESTRY_ROW(
+    struct lot, VESTRY_COLUMN(struct lot, id), VESTRY_COLUMN(struct lot, title), VESTRY_COLUMN(struct lot, about),
+    VESTRY_COLUMN(struct lot, seller), VESTRY_COLUMN(struct lot, picture), VESTRY_COLUMN(struct lot, cents),
+    VESTRY_COLUMN(struct lot, bids), VESTRY_COLUMN(struct lot, leader), VESTRY_COLUMN(struct lot, ends_ms),
+    VESTRY_COLUMN(struct lot, is_over), VESTRY_COLUMN_OR_NULL(struct lot, best, has_no_bid));
+#define LOTS                                                                                                           \
+  "SELECT lot.id AS id, title, about, seller, picture, lot.cents AS cents, bids, leader, ends_ms, is_over, "           \
+  "best.cents "                                                                                                        \
+  "AS best FROM lot LEFT JOIN best ON best.lot = lot.id AND best.person = ?1 "
+
+struct shown {
   vestry_html *html;
   const char *who; /* the user of the page */
-  long long id, cents, bids, ends_ms;
-  bool is_over;
+  int count;       /* of lots */
 };
-#define COLUMNS                                                                                                        \
-  "lot.id, title, about, seller, picture, lot.cents, bids, leader, ends_ms, is_over, best.cents FROM lot LEFT JOIN "   \
-  "best ON best.lot = lot.id AND best.person = "
 
-static const char *standing(const vestry_sql_row *row, const char *who, bool is_over, const char **ret_class) {
-  const char *leader = vestry_sql_text(row, 7);
-  bool has_bid = vestry_sql_text(row, 10) != NULL, leads = has_bid && strcmp(leader, who) == 0;
+static const char *standing(const struct lot *lot, const char *who, const char **ret_class) {
+  const bool has_bid = !lot->has_no_bid, leads = has_bid && strcmp(lot->leader, who) == 0;
   *ret_class = leads ? "good" : has_bid ? "bad" : "";
-  if (is_over) return leads ? "You have won." : has_bid ? "Another bidder has won." : "";
+  if (lot->is_over) return leads ? "You have won." : has_bid ? "Another bidder has won." : "";
   return leads ? "You lead." : has_bid ? "You were outbid." : "";
 }
 
-static void put_lot(const vestry_sql_row *row, void *ctx) {
-  struct lot *lot = ctx;
-  const char *class, *picture = vestry_sql_text(row, 4), *leader = vestry_sql_text(row, 7);
-  const char *title = vestry_sql_text(row, 1);
-  lot->id = vestry_sql_integer(row, 0);
-  lot->cents = vestry_sql_integer(row, 5);
-  lot->bids = vestry_sql_integer(row, 6);
-  lot->ends_ms = vestry_sql_integer(row, 8);
-  lot->is_over = vestry_sql_integer(row, 9);
-  const char *says = standing(row, lot->who, lot->is_over, &class);
-  vestry_html_add(lot->html, "<article id=\"lot-%lld\"><a href=\"/lot/%lld\" data-navigate>", lot->id, lot->id);
-  if (*picture)
-    vestry_html_add(lot->html, "<img src=\"/picture/%s\" alt=\"\">", picture);
+static vestry_err put_lot(void *row, void *ctx) {
+  const struct lot *lot = row;
+  struct shown *shown = ctx;
+  const char *class, *says = standing(lot, shown->who, &class);
+  shown->count++;
+  vestry_html_add(shown->html, "<article id=\"lot-%lld\"><a href=\"/lot/%lld\" data-navigate>", lot->id, lot->id);
+  if (*lot->picture)
+    vestry_html_add(shown->html, "<img src=\"/picture/%s\" alt=\"\">", lot->picture);
   else
-    vestry_html_add(lot->html, "<span class=\"none\" aria-hidden=\"true\">%.*s</span>", 1,
-                    title + (strlen(title) > 2 ? 2 : 0));
-  vestry_html_add(lot->html, "<b dir=\"auto\">%s</b></a><p>" EURO ", %-s<bdi>%s</bdi></p>", title, EURO_OF(lot->cents),
-                  *leader ? "bid by " : "no bid yet", leader);
+    vestry_html_add(shown->html, "<span class=\"none\" aria-hidden=\"true\">%.*s</span>", 1,
+                    lot->title + (strlen(lot->title) > 2 ? 2 : 0));
+  vestry_html_add(shown->html, "<b dir=\"auto\">%s</b></a><p>" EURO ", %-s<bdi>%s</bdi></p>", lot->title,
+                  EURO_OF(lot->cents), *lot->leader ? "bid by " : "no bid yet", lot->leader);
   if (lot->is_over)
-    vestry_html_add(lot->html, "<p>%-s</p>", *leader ? "Sold." : "Over.");
+    vestry_html_add(shown->html, "<p>%-s</p>", *lot->leader ? "Sold." : "Over.");
   else
-    vestry_html_add(lot->html, "<time id=\"ends-%lld\" data-ends=\"%lld\" data-ignore-morph></time>", lot->id,
+    vestry_html_add(shown->html, "<time id=\"ends-%lld\" data-ends=\"%lld\" data-ignore-morph></time>", lot->id,
                     lot->ends_ms);
-  vestry_html_add(lot->html, "<p class=\"%-s\" role=\"status\">%-s</p></article>", class, says);
+  return vestry_html_add(shown->html, "<p class=\"%-s\" role=\"status\">%-s</p></article>", class, says);
 }
 
 /* GET /?q=…: the search text is in the address. */
 vestry_err page_lots(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   const char *q = vestry_request_value(render->request, VESTRY_IN_QUERY, "q");
-  struct lot lot = {.html = html, .who = vestry_session_user(render->request)};
+  struct lot lot;
+  struct shown shown = {.html = html, .who = vestry_session_user(render->request)};
   if (!text_fits(q, TITLE_MAX)) q = "";
   vestry_err err = begin(app, render, html, "The auction");
   vestry_html_add(html,
@@ -114,20 +120,26 @@ vestry_err page_lots(vestry_render *render, vestry_html *html, void *ctx) {
                   "</form><section class=\"lots\">",
                   q, TITLE_MAX);
   if (!err)
-    err = vestry_sql_run_alone(app->db,
-                               "SELECT " COLUMNS "?1 WHERE ?2 = '' OR instr(lower(title), lower(?2)) "
-                               "ORDER BY is_over, ends_ms LIMIT ?3",
-                               VESTRY_LIST(lot.who, q, SHOWN_MAX), put_lot, &lot);
-  if (err == VESTRY_NOT_FOUND)
-    err = vestry_html_add(html, "<p role=\"status\">No lot is called “<bdi>%s</bdi>”.</p>", q);
+    err = vestry_sql_read_rows(
+        app->db, LOTS "WHERE ?2 = '' OR instr(lower(title), lower(?2)) ORDER BY is_over, ends_ms LIMIT ?3",
+        VESTRY_LIST(shown.who, q, SHOWN_MAX), VESTRY_EACH_ROW(&lot_shape, &lot, put_lot, &shown));
+  if (!err && !shown.count) err = vestry_html_add(html, "<p role=\"status\">No lot is called “<bdi>%s</bdi>”.</p>", q);
   vestry_html_add(html, "</section>");
   return err ? err : end(render, html);
 }
 
-static void put_bid(const vestry_sql_row *row, void *html) {
-  int number = vestry_sql_integer(row, 0);
-  vestry_html_add(html, "<div id=\"bid-%d\"><span>%d</span><b dir=\"auto\">%s</b><span>" EURO "</span></div>", number,
-                  number, vestry_sql_text(row, 1), EURO_OF(vestry_sql_integer(row, 2)));
+struct bid {
+  int number;
+  const char *person;
+  long long cents;
+};
+static const vestry_sql_shape bid_shape = VESTRY_ROW(
+    struct bid, VESTRY_COLUMN(struct bid, number), VESTRY_COLUMN(struct bid, person), VESTRY_COLUMN(struct bid, cents));
+
+static vestry_err put_bid(void *row, void *html) {
+  const struct bid *bid = row;
+  return vestry_html_add(html, "<div id=\"bid-%d\"><span>%d</span><b dir=\"auto\">%s</b><span>" EURO "</span></div>",
+                         bid->number, bid->number, bid->person, EURO_OF(bid->cents));
 }
 
 /* Append the bids as a window: only the visible rows are read, by their key, whatever the number of bids. */
@@ -137,21 +149,25 @@ static vestry_err put_bids(struct app *app, vestry_render *render, vestry_html *
                                          .is_at_end = true,
                                          .label = "Bids"};
   vestry_window window = {0};
+  struct bid bid;
   vestry_err err = vestry_window_begin(render, html, &options, &window);
   const int64_t first = (int64_t)window.first_row;
   if (!err && window.rows_count)
-    err = vestry_sql_run_alone(
+    err = vestry_sql_read_rows(
         app->db, "SELECT number, person, cents FROM bid WHERE lot = ? AND number > ? AND number <= ? ORDER BY number",
-        VESTRY_LIST((int64_t)lot->id, first, first + (int64_t)window.rows_count), put_bid, html);
+        VESTRY_LIST(lot->id, first, first + (int64_t)window.rows_count),
+        VESTRY_EACH_ROW(&bid_shape, &bid, put_bid, html));
   return err ? err : vestry_window_end(html, &window);
 }
 
-static void put_about(const vestry_sql_row *row, void *ctx) {
-  struct lot *lot = ctx;
-  vestry_html_add(lot->html, "<h1 dir=\"auto\">%s</h1>", vestry_sql_text(row, 1));
+static vestry_err put_about(void *row, void *ctx) {
+  const struct lot *lot = row;
+  struct shown *shown = ctx;
+  vestry_html_add(shown->html, "<h1 dir=\"auto\">%s</h1>", lot->title);
   put_lot(row, ctx);
-  vestry_html_add(lot->html, "<p class=\"about\" dir=\"auto\">%s</p><p class=\"soft\">Offered by <bdi>%s</bdi></p>",
-                  vestry_sql_text(row, 2), vestry_sql_text(row, 3));
+  return vestry_html_add(shown->html,
+                         "<p class=\"about\" dir=\"auto\">%s</p><p class=\"soft\">Offered by <bdi>%s</bdi></p>",
+                         lot->about, lot->seller);
 }
 
 static void put_form(vestry_html *html, const struct lot *lot) {
@@ -171,14 +187,16 @@ static void put_form(vestry_html *html, const struct lot *lot) {
 /* GET /lot/{lot} */
 vestry_err page_lot(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
-  struct lot lot = {.html = html, .who = vestry_session_user(render->request)};
+  struct lot lot;
+  struct shown shown = {.html = html, .who = vestry_session_user(render->request)};
   int64_t id;
   vestry_err err = vestry_request_get(render->request, VESTRY_IN_PATH, "lot", vestry_into_between(&id, 1, INT64_MAX));
   if (err) return VESTRY_NOT_FOUND;
   err = begin(app, render, html, "A lot");
   if (!err)
-    err = vestry_sql_run_alone(app->db, "SELECT " COLUMNS "?1 WHERE lot.id = ?2", VESTRY_LIST(lot.who, id), put_about,
-                               &lot);
+    err = vestry_sql_read_rows(app->db, LOTS "WHERE lot.id = ?2", VESTRY_LIST(shown.who, id),
+                               VESTRY_EACH_ROW(&lot_shape, &lot, put_about, &shown));
+  if (!err && !shown.count) err = VESTRY_NOT_FOUND;
   if (err) return err;
   if (!lot.is_over) put_form(html, &lot);
   vestry_html_add(html, "<h2>%lld %-s</h2>", lot.bids, lot.bids == 1 ? "bid" : "bids");

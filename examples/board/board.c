@@ -122,18 +122,28 @@ static vestry_err login_page(struct app *app, const vestry_request *req, vestry_
   return err ? err : program_page(&app->program, reply, "The board", LOGIN, token, NAME_MAX, name, message);
 }
 
-static void add_board(const vestry_sql_row *row, void *html) {
-  vestry_html_add(html, "<a href=\"/board/%d\">%s</a>", (int)vestry_sql_integer(row, 0), vestry_sql_text(row, 1));
+struct board {
+  int id;
+  char title[TEXT_BYTES(NAME_MAX)];
+};
+static const vestry_sql_shape board_shape =
+    VESTRY_ROW(struct board, VESTRY_COLUMN(struct board, id), VESTRY_COLUMN(struct board, title));
+
+static vestry_err add_board(void *row, void *html) {
+  const struct board *board = row;
+  return vestry_html_add(html, "<a href=\"/board/%d\">%s</a>", board->id, board->title);
 }
 
 static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   vestry_html html;
   vestry_slice boards;
+  struct board board;
   char once[VESTRY_ONCE_NONCE_BYTES], token[VESTRY_CSRF_TOKEN_BYTES];
   if (!vestry_session_user(req)) return login_page(app, req, reply, "", "");
   vestry_html_init(&html, NULL);
-  vestry_err err = vestry_sql_run_alone(app->db, "SELECT id, title FROM board ORDER BY id", NULL, add_board, &html);
+  vestry_err err = vestry_sql_read_rows(app->db, "SELECT id, title FROM board ORDER BY id", NULL,
+                                        VESTRY_EACH_ROW(&board_shape, &board, add_board, &html));
   if (!err) err = vestry_html_result(&html, &boards);
   if (!err) err = vestry_csrf_token(app->csrf, req, reply, token);
   if (!err) err = vestry_once_nonce(req, once);
@@ -214,15 +224,21 @@ static void add_person(const char *user, size_t streams_count, void *html) {
 
 static const char *const stages[STAGES] = {"To do", "Doing", "Done"};
 
-static void add_card(const vestry_sql_row *row, void *html) {
+struct card {
+  int id, board, stage, version;
+  const char *text, *author;
+};
+static const vestry_sql_shape card_shape = VESTRY_ROW(
+    struct card, VESTRY_COLUMN(struct card, id), VESTRY_COLUMN(struct card, board), VESTRY_COLUMN(struct card, stage),
+    VESTRY_COLUMN(struct card, version), VESTRY_COLUMN(struct card, text), VESTRY_COLUMN(struct card, author));
+
+static vestry_err add_card(void *row, void *html) {
   static const char *const moves[STAGES] = {"Back to To do", "To Doing", "To Done"};
-  int id = (int)vestry_sql_integer(row, 0), board = (int)vestry_sql_integer(row, 1),
-      stage = (int)vestry_sql_integer(row, 4);
-  int version = (int)vestry_sql_integer(row, 5);
-  vestry_html_add(html, CARD, id, vestry_sql_text(row, 2), vestry_sql_text(row, 3), version, id);
-  for (int to = stage - 1; to <= stage + 1; to += 2)
-    if (to >= 0 && to < STAGES) vestry_html_add(html, MOVE, board, id, stage, to, moves[to]);
-  vestry_html_add(html, DELETE, board, id, version);
+  const struct card *card = row;
+  vestry_html_add(html, CARD, card->id, card->text, card->author, card->version, card->id);
+  for (int to = card->stage - 1; to <= card->stage + 1; to += 2)
+    if (to >= 0 && to < STAGES) vestry_html_add(html, MOVE, card->board, card->id, card->stage, to, moves[to]);
+  return vestry_html_add(html, DELETE, card->board, card->id, card->version);
 }
 
 /* Send to all pages of a board. Each event sets one element, so a slow page receives the last state of both
@@ -236,6 +252,7 @@ static void show(struct app *app, int64_t board, vestry_html *html) {
 
 static void draw_board(struct app *app, int64_t board) {
   vestry_html html;
+  struct card card;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<ul id=\"who\" class=\"here\" aria-label=\"Here now\">");
   vestry_presence_each(app->presence, VESTRY_KEY("board", board), add_person, &html);
@@ -244,9 +261,9 @@ static void draw_board(struct app *app, int64_t board) {
   vestry_html_add(&html, "<div id=\"cards\">");
   for (int stage = 0; stage < STAGES; stage++) {
     vestry_html_add(&html, "<section><h2>%s</h2>", stages[stage]);
-    (void)vestry_sql_run_alone(
+    (void)vestry_sql_read_rows(
         app->db, "SELECT id, board, text, author, stage, version FROM card WHERE board = ? AND stage = ? ORDER BY id",
-        VESTRY_LIST(board, stage), add_card, &html);
+        VESTRY_LIST(board, stage), VESTRY_EACH_ROW(&card_shape, &card, add_card, &html));
     vestry_html_add(&html, "</section>");
   }
   vestry_html_add(&html, "</div>");
@@ -280,10 +297,6 @@ static vestry_err board_of(const vestry_request *req, int64_t *ret_board) {
   return vestry_request_get(req, VESTRY_IN_PATH, "board", vestry_into_between(ret_board, 1, INT32_MAX));
 }
 
-static void read_title(const vestry_sql_row *row, void *title) {
-  snprintf(title, TEXT_BYTES(NAME_MAX), "%s", vestry_sql_text(row, 0));
-}
-
 /* Write the action of a form, which runs once; an identical submission before the answer is dropped. */
 static vestry_err sending(char *action, size_t size, const char *signals, const char *url) {
   const vestry_backend_action_options options = {
@@ -293,15 +306,16 @@ static vestry_err sending(char *action, size_t size, const char *signals, const 
 
 static vestry_err board_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  char title[TEXT_BYTES(NAME_MAX)], url[40], once[VESTRY_ONCE_ATTRIBUTES_BYTES], add[1024], notice[1024];
+  struct board is;
+  char url[40], once[VESTRY_ONCE_ATTRIBUTES_BYTES], add[1024], notice[1024];
   char token[VESTRY_CSRF_TOKEN_BYTES];
   int64_t board;
   vestry_err err = board_of(req, &board) ? VESTRY_NOT_FOUND : VESTRY_OK;
   if (!err)
-    err = vestry_sql_run_alone(app->db, "SELECT title FROM board WHERE id = ?", VESTRY_LIST(board), read_title, title);
+    err = vestry_sql_read_rows(app->db, "SELECT id, title FROM board WHERE id = ?", VESTRY_LIST(board),
+                               VESTRY_ONE_ROW(&board_shape, &is));
   if (err) return err;
-  int id = (int)board;
-  snprintf(url, sizeof url, "/board/%d/card", id);
+  snprintf(url, sizeof url, "/board/%d/card", is.id);
   err = vestry_csrf_token(app->csrf, req, reply, token);
   if (!err) err = vestry_once_attributes(req, once, sizeof once);
   if (!err) err = sending(add, sizeof add, "^text$", url);
@@ -311,10 +325,10 @@ static vestry_err board_page(const vestry_request *req, vestry_reply *reply, voi
    * end, for example after a logout in another tab: then it gets 401, and the page reloads and shows the login. */
   const vestry_backend_action_options always = {.when_hidden = VESTRY_HIDDEN_OPEN, .retry = VESTRY_RETRY_ALWAYS};
   vestry_html html;
-  program_page_begin(&app->program, reply, &html, title);
-  vestry_html_add(&html, BOARD, once, token, vestry_session_user(req), title, token, add, TEXT_MAX, id, TEXT_MAX,
+  program_page_begin(&app->program, reply, &html, is.title);
+  vestry_html_add(&html, BOARD, once, token, vestry_session_user(req), is.title, token, add, TEXT_MAX, is.id, TEXT_MAX,
                   notice, NAME_MAX, TEXT_MAX);
-  vestry_html_stream(&html, req, NULL, &always, "/board/%d/stream", id);
+  vestry_html_stream(&html, req, NULL, &always, "/board/%d/stream", is.id);
   return program_page_end(reply, &html);
 }
 
@@ -349,7 +363,6 @@ static vestry_err changed(struct app *app, int64_t board, vestry_err err, vestry
 static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *text = program_text(req, "text", TEXT_BYTES(TEXT_MAX)), *once = vestry_request_header(req, "X-Once");
-  char title[TEXT_BYTES(NAME_MAX)];
   int64_t board;
   vestry_err err = board_of(req, &board);
   if (!text_is_good(text, TEXT_MAX)) return complain(reply, "A card needs a text of at most 500 characters.");
@@ -360,7 +373,7 @@ static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *
         "?, ? FROM board WHERE id = ? ON CONFLICT DO NOTHING RETURNING board",
         VESTRY_LIST(once ? once : "", text, vestry_session_user(req), board), NULL, NULL);
   if (err == VESTRY_NOT_FOUND)
-    err = vestry_sql_run_alone(app->db, "SELECT title FROM board WHERE id = ?", VESTRY_LIST(board), read_title, title);
+    err = vestry_sql_run_alone(app->db, "SELECT 1 FROM board WHERE id = ?", VESTRY_LIST(board), NULL, NULL);
   return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
 }
 
@@ -371,23 +384,18 @@ struct found {
   char text[TEXT_BYTES(TEXT_MAX)], edited_by[TEXT_BYTES(NAME_MAX)], moved_by[TEXT_BYTES(NAME_MAX)];
 };
 
-static void read_card(const vestry_sql_row *row, void *ctx) {
-  struct found *card = ctx;
-  card->version = vestry_sql_integer(row, 0);
-  card->stage = vestry_sql_integer(row, 1);
-  snprintf(card->text, sizeof card->text, "%s", vestry_sql_text(row, 2));
-  snprintf(card->edited_by, sizeof card->edited_by, "%s", vestry_sql_text(row, 3));
-  snprintf(card->moved_by, sizeof card->moved_by, "%s", vestry_sql_text(row, 4));
-}
+static const vestry_sql_shape found_shape = VESTRY_ROW(
+    struct found, VESTRY_COLUMN(struct found, version), VESTRY_COLUMN(struct found, stage),
+    VESTRY_COLUMN(struct found, text), VESTRY_COLUMN(struct found, edited_by), VESTRY_COLUMN(struct found, moved_by));
 
 /* Answer a request that changed nothing, because another user has changed the card: report the user, and the current
  * card. */
 static vestry_err say_who(struct app *app, const vestry_request *req, vestry_reply *reply, int64_t board, int64_t id) {
   struct found card;
   char what[2 * TEXT_BYTES(TEXT_MAX)];
-  vestry_err err = vestry_sql_run_alone(
+  vestry_err err = vestry_sql_read_rows(
       app->db, "SELECT version, stage, text, edited_by, moved_by FROM card WHERE id = ? AND board = ?",
-      VESTRY_LIST(id, board), read_card, &card);
+      VESTRY_LIST(id, board), VESTRY_ONE_ROW(&found_shape, &card));
   if (err) return err;
   const bool is_gone = card.stage < 0, is_save = strcmp(req->method, "PUT") == 0;
   if (is_gone && strcmp(req->method, "DELETE") == 0) return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));

@@ -10,13 +10,17 @@
 
 enum { SECRET_BYTES = 32 };
 
-static inline void secret_take(const vestry_sql_row *row, void *secret) {
-  (void)vestry_sql_bytes(row, 0, secret, SECRET_BYTES);
-}
+struct secret {
+  unsigned char bytes[SECRET_BYTES];
+};
+static const vestry_sql_shape secret_shape = VESTRY_ROW(struct secret, VESTRY_COLUMN(struct secret, bytes));
 
-/* Read the secret. Returns as vestry_sql_run_alone. */
-static inline vestry_err secret_read(vestry_sql_pool *pool, unsigned char secret[SECRET_BYTES]) {
-  return vestry_sql_run_alone(pool, "SELECT bytes FROM secret", NULL, secret_take, secret);
+/* Read the secret. Returns as vestry_sql_read_rows. */
+static inline vestry_err secret_read(vestry_sql_pool *pool, unsigned char bytes[SECRET_BYTES]) {
+  struct secret secret;
+  vestry_err err = vestry_sql_read_rows(pool, "SELECT bytes FROM secret", NULL, VESTRY_ONE_ROW(&secret_shape, &secret));
+  if (!err) memcpy(bytes, secret.bytes, SECRET_BYTES);
+  return err;
 }
 
 #endif

@@ -89,7 +89,9 @@
 #define VSI_LAST_OF_vestry_signals_options           only_if_missing
 #define VSI_LAST_OF_vestry_sql_forms_options         now_ctx
 #define VSI_LAST_OF_vestry_sql_once_options          now_ctx
+#define VSI_LAST_OF_vestry_sql_rows                  ctx
 #define VSI_LAST_OF_vestry_sql_sessions_options      now_ctx
+#define VSI_LAST_OF_vestry_sql_shape                 bytes
 #define VSI_LAST_OF_vestry_sql_tabs_options          now_ctx
 #define VSI_LAST_OF_vestry_sql_tabs_stats            evicted_count
 #define VSI_LAST_OF_vestry_sqlite_options            max_bytes

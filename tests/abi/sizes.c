@@ -33,7 +33,6 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 /* ---- structs that are read --------------------------------------------------------------------------------------- */
-
 static void nothing(void *value) {
   (void)value;
 }
@@ -556,6 +555,8 @@ static const struct {
 #ifdef HAS_SQLITE
     {"vestry_jobs_options", sizes_take_jobs, zero, sizeof(vestry_jobs_options)},
     {"vestry_job_order", sizes_take_job_order, &sizes_job_order, sizeof sizes_job_order},
+    {"vestry_sql_rows", sizes_take_rows, &sizes_rows, sizeof sizes_rows},
+    {"vestry_sql_shape", sizes_take_shape, &sizes_shape, sizeof sizes_shape},
 #endif
 };
 
@@ -596,7 +597,6 @@ static void what_goes_in_may_have_another_size(void **state) {
 /* ---- structs that are filled ------------------------------------------------------------------------------------- */
 
 static vestry_connection *connection;
-
 static vestry_pages *pages;
 
 static void fill_pages_stats(void *ret) {

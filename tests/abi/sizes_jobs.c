@@ -45,3 +45,20 @@ void sizes_fill_jobs_stats(void *ret) {
   assert_int_equal(vestry_jobs_stats_get(made, ret), VESTRY_OK);
   vestry_jobs_destroy(made);
 }
+
+typedef struct number {
+  int64_t value;
+} number;
+static number found;
+const vestry_sql_shape sizes_shape = VESTRY_ROW(number, VESTRY_COLUMN(number, value));
+const vestry_sql_rows sizes_rows = {.shape = &sizes_shape, .rows = &found, .row_bytes = sizeof found, .max_count = 1};
+
+vestry_err sizes_take_rows(const void *given) {
+  return vestry_sql_read_rows(pool, "SELECT 1 AS value", NULL, given);
+}
+
+vestry_err sizes_take_shape(const void *given) {
+  vestry_sql_rows rows = sizes_rows;
+  rows.shape = given;
+  return sizes_take_rows(&rows);
+}

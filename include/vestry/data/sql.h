@@ -11,10 +11,12 @@
  *      }
  *      err = vestry_sql_act(pool, VESTRY_SQL_WRITE, post, text); // commits, or rolls back and returns the error
  *
- *  vestry/data/sqlite.h and vestry/data/postgres.h create pools. Parameters of statements are $1, $2 and so on; the
- *  forms ? and ?1 work with SQLite only. */
+ *  vestry_sql_read_rows reads rows into structs. vestry/data/sqlite.h and vestry/data/postgres.h create pools.
+ *  Parameters of statements are $1, $2 and so on; the forms ? and ?1 work with SQLite only. */
 #ifndef VESTRY_SQL_H
 #define VESTRY_SQL_H
+
+#include <stddef.h>
 
 #include "vestry/app/form.h"
 #include "vestry/app/once.h"
@@ -152,6 +154,150 @@ VESTRY_API vestry_err vestry_sql_run_alone(vestry_sql_pool *pool, const char *sq
  *  threads: as vestry_sql_run_alone. */
 VESTRY_API vestry_err vestry_sql_read(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
                                       vestry_sql_row_fn row, void *ctx);
+
+/* ------------------------------------------------------------------------------------------- rows by name -------- */
+
+/** Rows as structs. A struct is described once; a statement's columns are matched with its members by name, and types,
+ *  nulls and lengths are checked:
+ *
+ *      typedef struct message {
+ *        int64_t id;
+ *        char author[41];
+ *        const char *text;             // of any length
+ *        int64_t edited_ms;
+ *        bool is_unedited;             // edited_ms is null
+ *      } message;
+ *      static const vestry_sql_shape message_shape = VESTRY_ROW(      // outside of functions
+ *          message, VESTRY_COLUMN(message, id), VESTRY_COLUMN(message, author), VESTRY_COLUMN(message, text),
+ *          VESTRY_COLUMN_OR_NULL(message, edited_ms, is_unedited));
+ *
+ *      static vestry_err add(void *row, void *html) {
+ *        const message *is = row;
+ *        return vestry_html_add(html, "<li><b>%s</b> %s</li>", is->author, is->text);
+ *      }
+ *      message room;                                                   // for one row at a time
+ *      err = vestry_sql_read_rows(pool, "SELECT id, author, text, edited_ms FROM message WHERE room = $1",
+ *                                 VESTRY_LIST(number), VESTRY_EACH_ROW(&message_shape, &room, add, html));
+ *
+ *  The database's names are compared without regard to the case of ASCII letters. The statement may have further
+ *  columns. If a column has another name than its member, write AS in the statement. A member is one of these:
+ *
+ *  - any signed or unsigned integer, from an integer; PostgreSQL: also from a numeric without a fraction. A value out
+ *    of range: TOO_LARGE
+ *  - bool, from a boolean, or from an integer 0 or 1. Another integer: INVALID
+ *  - double, from any number
+ *  - char[N], from a text, which is copied; PostgreSQL: from all types but integers, floats, boolean and bytea. N bytes
+ *    or more: TOO_LARGE. A text with a zero character: INVALID
+ *  - const char *, the same, borrowed until the function of VESTRY_EACH_ROW returns. Elsewhere: INVALID
+ *  - unsigned char[N], from exactly N bytes of a BLOB or bytea. Another length: INVALID
+ *
+ *  A null is INVALID, unless the member is declared by VESTRY_COLUMN_OR_NULL. Columns are checked with the first row.
+ *  The log names the column and a remedy, without values. */
+
+/** Type of a member: see VESTRY_COLUMN. */
+typedef enum vestry_sql_member {
+  VESTRY_SQL_INTEGER = 1, /**< a signed integer */
+  VESTRY_SQL_UNSIGNED,    /**< an unsigned integer */
+  VESTRY_SQL_BOOLEAN,     /**< a bool */
+  VESTRY_SQL_NUMBER,      /**< a double */
+  VESTRY_SQL_TEXT,        /**< an array of char */
+  VESTRY_SQL_BORROWED,    /**< a const char * */
+  VESTRY_SQL_BYTES        /**< an array of unsigned char */
+} vestry_sql_member;
+
+/** A member of a struct that is read from a column. Made by VESTRY_COLUMN. */
+typedef struct vestry_sql_column {
+  const char *name;         /**< of the column and the member */
+  vestry_sql_member member; /**< its type */
+  uint32_t offset, bytes;   /**< of the member in its struct */
+  uint32_t null_offset;     /**< offset plus 1 of a bool that is set to whether the value is null; 0: it must not be */
+} vestry_sql_column;
+
+/** Maximum number of columns of a shape. */
+#define VESTRY_SQL_SHAPE_MAX 64
+
+/** The description of a struct. Made by VESTRY_ROW. */
+typedef struct vestry_sql_shape {
+  size_t size;                      /**< sizeof(vestry_sql_shape), or 0 */
+  const vestry_sql_column *columns; /**< borrowed */
+  size_t columns_count;             /**< 1 to VESTRY_SQL_SHAPE_MAX */
+  size_t bytes;                     /**< sizeof the struct */
+} vestry_sql_shape;
+
+/** Receives a row that was read into the memory given to VESTRY_EACH_ROW, as vestry_sql_row_fn.
+ *  Returns  OK | any error: it is called for no further row, and the statement returns the error, after it has run to
+ *           its end */
+typedef vestry_err (*vestry_sql_shaped_fn)(void *row, void *ctx);
+
+/** Where rows are stored, and how many there may be. Made by the next four macros. */
+typedef struct vestry_sql_rows {
+  size_t size;                   /**< sizeof(vestry_sql_rows), or 0 */
+  const vestry_sql_shape *shape; /**< borrowed for the call, as all pointers */
+  void *rows;                    /**< memory for max_count structs */
+  size_t row_bytes;              /**< sizeof of one */
+  size_t max_count;              /**< maximum number of rows; ignored with fn */
+  size_t *ret_count;             /**< number of rows, 0 after an error. NULL: not wanted */
+  bool is_optional;              /**< no row is OK. false: NOT_FOUND */
+  vestry_sql_shaped_fn fn;       /**< called for each row, which is read into the first of `rows`; NULL: none */
+  void *ctx;                     /**< passed to fn */
+} vestry_sql_rows;
+
+#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+/* clang-format off */
+/** The type of a member; another type than those listed above does not compile. */
+#define VESTRY_SQL_MEMBER(type, member)                                                                                \
+  _Generic(&((type *)0)->member,                                                                                       \
+           bool *: VESTRY_SQL_BOOLEAN, signed char *: VESTRY_SQL_INTEGER, short *: VESTRY_SQL_INTEGER,                 \
+           int *: VESTRY_SQL_INTEGER, long *: VESTRY_SQL_INTEGER, long long *: VESTRY_SQL_INTEGER,                     \
+           unsigned char *: VESTRY_SQL_UNSIGNED, unsigned short *: VESTRY_SQL_UNSIGNED,                                \
+           unsigned *: VESTRY_SQL_UNSIGNED, unsigned long *: VESTRY_SQL_UNSIGNED,                                      \
+           unsigned long long *: VESTRY_SQL_UNSIGNED, double *: VESTRY_SQL_NUMBER, const char **: VESTRY_SQL_BORROWED, \
+           char (*)[sizeof ((type *)0)->member]: VESTRY_SQL_TEXT,                                                      \
+           unsigned char (*)[sizeof ((type *)0)->member]: VESTRY_SQL_BYTES)
+/** Describe a member whose value is not null; or one that a null sets to zero ("" for a text, NULL for a const char *),
+ *  while the bool member `is_null` is set to whether it was null. */
+#define VESTRY_COLUMN(type, member)                                                                                    \
+  {#member, VESTRY_SQL_MEMBER(type, member), (uint32_t)offsetof(type, member), (uint32_t)sizeof ((type *)0)->member, 0}
+#define VESTRY_COLUMN_OR_NULL(type, member, is_null)                                                                   \
+  {#member, VESTRY_SQL_MEMBER(type, member), (uint32_t)offsetof(type, member), (uint32_t)sizeof ((type *)0)->member,   \
+   (uint32_t)(offsetof(type, is_null) + 1 + 0 * sizeof(char[_Generic(((type *)0)->is_null, bool: 1)]))}
+/** Describe a struct by its VESTRY_COLUMNs: the initializer of a static vestry_sql_shape outside of functions. */
+#define VESTRY_ROW(type, ...)                                                                                          \
+  {sizeof(vestry_sql_shape), (const vestry_sql_column[]){__VA_ARGS__},                                                 \
+   sizeof((const vestry_sql_column[]){__VA_ARGS__}) / sizeof(vestry_sql_column), sizeof(type)}
+/** Exactly one row, into the struct to which `row` points. None: NOT_FOUND; several: INVALID. */
+#define VESTRY_ONE_ROW(shape, row)                                                                                     \
+  (&(const vestry_sql_rows){sizeof(vestry_sql_rows), (shape), (row), sizeof *(row), 1, NULL, false, NULL, NULL})
+/** At most one row: *ret_count, a size_t, is 0 or 1. Several: INVALID. */
+#define VESTRY_ONE_ROW_OR_NONE(shape, row, ret_count)                                                                  \
+  (&(const vestry_sql_rows){sizeof(vestry_sql_rows), (shape), (row), sizeof *(row), 1, (ret_count), true, NULL, NULL})
+/** All rows, into an array; *ret_count, a size_t, is their number, which may be 0. More than the array has elements:
+ *  TOO_LARGE. */
+#define VESTRY_ALL_ROWS(shape, array, ret_count)                                                                       \
+  (&(const vestry_sql_rows){sizeof(vestry_sql_rows), (shape), (array), sizeof *(array),                                \
+                            sizeof(array) / sizeof *(array), (ret_count), true, NULL, NULL})
+/** All rows, one after the other into the struct to which `row` points, for which fn (vestry_sql_shaped_fn) is called.
+ *  No row is OK. */
+#define VESTRY_EACH_ROW(shape, row, fn, ctx)                                                                           \
+  (&(const vestry_sql_rows){sizeof(vestry_sql_rows), (shape), (row), sizeof *(row), 0, NULL, true, (fn), (ctx)})
+/* clang-format on */
+#endif
+
+/** Run a statement as vestry_sql_run, and read its rows into structs. Unlike there, no row is OK if the rows are
+ *  optional.
+ *  rows     made by one of the macros above
+ *  Returns  OK | NOT_FOUND (no row, and not optional) | INVALID (also: a column is missing, or exists twice; a value
+ *           has another type, or is null; several rows instead of one) | TOO_LARGE (also: a value or the number of rows
+ *           exceeds its memory) | an error of fn | as vestry_sql_run. After an error the structs may have been written,
+ *           and the statement may have changed data: end its transaction with the error
+ *  Threads  as vestry_sql_run */
+VESTRY_API vestry_err vestry_sql_run_rows(vestry_sql_transaction *transaction, const char *sql,
+                                          const vestry_value *values, const vestry_sql_rows *rows);
+/** The same as vestry_sql_read: in the render of a page that follows the pool, the page depends on what is read;
+ *  elsewhere the statement may also write. Returns, threads: as vestry_sql_run_rows and vestry_sql_read. If an error is
+ *  found in its rows, what the statement has written outside of a transaction is committed nevertheless. */
+VESTRY_API vestry_err vestry_sql_read_rows(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
+                                           const vestry_sql_rows *rows);
 
 /* ---------------------------------------------------------------------------------------------- sessions --------- */
 

@@ -327,6 +327,39 @@ static size_t bytes_at(const vestry_sql_row *row, size_t column, void *buffer, s
   return len;
 }
 
+static const char *name_of(const vestry_sql_row *row, size_t column) {
+  return PQfname(((const row_of *)row)->result, (int)column);
+}
+
+/* The oids of the types are fixed (pg_type.dat). */
+static vsi_sql_value kind_of(const vestry_sql_row *row, size_t column) {
+  if (!text_at(row, column)) return VSI_SQL_NULL;
+  switch (PQftype(((const row_of *)row)->result, (int)column)) {
+  case 16 /* bool */: return VSI_SQL_BOOLEAN;
+  case BYTEA: return VSI_SQL_BYTES;
+  case 20 /* int8 */:
+  case 21 /* int2 */:
+  case 23 /* int4 */:
+  case 26 /* oid */: return VSI_SQL_INTEGER;
+  case 700 /* float4 */:
+  case 701 /* float8 */: return VSI_SQL_REAL;
+  case 1700 /* numeric */: return VSI_SQL_DECIMAL;
+  default: return VSI_SQL_TEXT;
+  }
+}
+
+/* strtod reads the decimal point of the locale, so it is written with printf. A number with more digits than fit is
+ * beyond a double, or its last digits make no difference. */
+static double real_of(const vestry_sql_row *row, size_t column) {
+  const char *text = text_at(row, column), *dot = text ? strchr(text, '.') : NULL;
+  char point[NUMBER_BYTES], local[FEW_BYTES];
+  if (!text || !dot) return text ? strtod(text, NULL) : 0;
+  snprintf(point, sizeof point, "%.1f", 0.0); /* 0, the point, 0 */
+  point[strlen(point) - 1] = '\0';
+  snprintf(local, sizeof local, "%.*s%s%s", (int)(dot - text), text, point + 1, dot + 1);
+  return strtod(local, NULL);
+}
+
 /* ------------------------------------------------------------------------------------------------- running -------- */
 
 static const char alone[] = "vestry_sql_run_alone";
@@ -635,4 +668,7 @@ const vsi_sql_ops vsi_postgres_ops = {.dialect = VSI_SQL_OF_POSTGRES,
                                       .read_unfollowed = read_unfollowed,
                                       .read_tab = read_tab,
                                       .bring = vsi_postgres_bring,
-                                      .receivers = &vsi_postgres_receiver_ops};
+                                      .receivers = &vsi_postgres_receiver_ops,
+                                      .name = name_of,
+                                      .kind = kind_of,
+                                      .real = real_of};

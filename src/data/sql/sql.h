@@ -73,6 +73,17 @@ VESTRY_API void vsi_sql_log_repaired(const vsi_call *call, const vsi_sql_schema 
 VESTRY_API void vsi_sql_log_missing_indexes(const vsi_call *call, const vsi_sql_schema *schema,
                                             const vsi_sql_found *found, const char *why);
 
+/* The kind of a value, as far as its conversion to a member needs it. */
+typedef enum vsi_sql_value {
+  VSI_SQL_NULL,
+  VSI_SQL_INTEGER, /* ops.integer returns it */
+  VSI_SQL_DECIMAL, /* an exact number; ops.text returns it */
+  VSI_SQL_REAL,
+  VSI_SQL_BOOLEAN,
+  VSI_SQL_TEXT,
+  VSI_SQL_BYTES
+} vsi_sql_value;
+
 /* A receiver is notified that a visible commit may have written to its table, if pages of the pool follow
  * commits. */
 typedef struct vsi_sql_receiver_ops {
@@ -141,6 +152,10 @@ typedef struct vsi_sql_ops {
    * was changed. */
   vestry_err (*bring)(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
   const vsi_sql_receiver_ops *receivers; /* NULL: no receivers */
+  /* A column of a row. name: that of the result. real: the value of a number of any kind. */
+  const char *(*name)(const vestry_sql_row *row, size_t column);
+  vsi_sql_value (*kind)(const vestry_sql_row *row, size_t column);
+  double (*real)(const vestry_sql_row *row, size_t column);
 } vsi_sql_ops;
 
 struct vestry_sql_pool {

@@ -40,6 +40,24 @@ static size_t bytes(const vestry_sql_row *row, size_t column, void *buffer, size
   return len;
 }
 
+static const char *name(const vestry_sql_row *row, size_t column) {
+  return sqlite3_column_name(statement_of(row), (int)column);
+}
+
+static vsi_sql_value kind(const vestry_sql_row *row, size_t column) {
+  switch (sqlite3_column_type(statement_of(row), (int)column)) {
+  case SQLITE_INTEGER: return VSI_SQL_INTEGER;
+  case SQLITE_FLOAT: return VSI_SQL_REAL;
+  case SQLITE_TEXT: return VSI_SQL_TEXT;
+  case SQLITE_BLOB: return VSI_SQL_BYTES;
+  default: return VSI_SQL_NULL;
+  }
+}
+
+static double real(const vestry_sql_row *row, size_t column) {
+  return sqlite3_column_double(statement_of(row), (int)column);
+}
+
 /* -------------------------------------------------------------------------------------------------- values -------- */
 
 /* Bind a value. MISUSE: a parameter cannot have this value. */
@@ -367,7 +385,10 @@ static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_SQLITE,
                                 .read_unfollowed = read_unfollowed,
                                 .read_tab = read_tab,
                                 .touch_tab = touch_tab,
-                                .bring = bring};
+                                .bring = bring,
+                                .name = name,
+                                .kind = kind,
+                                .real = real};
 
 const vsi_sql_ops *vsi_sqlite_pool_ops(void) {
   return &ops;
