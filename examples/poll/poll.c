@@ -185,7 +185,13 @@ static vestry_err one(vestry_render *render, vestry_html *html, void *ctx) {
   }
   vestry_html_add(html, "<p role=\"status\">%-s</p></section>",
                   own ? "You can still change your mind." : "You have not voted yet.");
-  const vestry_page_part part = {.id = "bars", .element = "section", .share = "", .render = bars, .app = question};
+  const vestry_page_part part = {.size = sizeof part,
+                                 .id = "bars",
+                                 .element = "section",
+                                 .share = "",
+                                 .render = bars,
+                                 .app = question,
+                                 .attributes = "aria-label=\"Result\""};
   vestry_render_part(render, html, &part);
   vestry_render_end(render, html);
   return program_live_end(html);

@@ -158,6 +158,56 @@ static void part_is_rendered_once_for_all_pages(void **state) {
   site_end(&s.on);
 }
 
+static vestry_err make_with_attributes(vestry_render *render, vestry_html *html, void *app) {
+  suite *s = app;
+  vestry_page_part part = {.size = sizeof part, .id = "list", .element = "ul", .share = "1", .render = list, .app = s};
+  const bool is_second = vestry_request_value(render->request, VESTRY_IN_QUERY, "second");
+  part.attributes = is_second ? "class=\"second\" data-on:click=\"$n > 1\"" : "class=\"first\"";
+  vestry_render_topic(render, "who");
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<h1>%s</h1>", s->rooms[0].text);
+  vestry_render_part(render, html, &part);
+  return vestry_render_end(render, html);
+}
+
+/* Two pages give one part different attributes; its events have none. */
+/* capability: D15 */
+static void part_has_the_attributes_of_its_page(void **state) {
+  (void)state;
+  suite s;
+  tab ada, bob;
+  vestry_page *page;
+  open_list_site(&s);
+  const vestry_page_options options = {.render = make_with_attributes, .app = &s};
+  assert_int_equal(vestry_page_create(s.on.pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(s.on.v, "GET", "/dressed", vestry_page_handler, page), VESTRY_OK);
+  vestry_memory_exchange *document;
+  rooms_get(&s, "/dressed", "second=1", "ada", NULL, false, &document);
+  assert_non_null(strstr(vestry_memory_look(document).received.data,
+                         "<ul id=\"list\" data-ignore-morph class=\"second\" data-on:click=\"$n > 1\">"
+                         "<li>first</li></ul></main>"));
+  vestry_memory_destroy(document);
+  rooms_open(&s, &ada, "/dressed", NULL, "ada");
+  rooms_open(&s, &bob, "/dressed", "second=1", "bob");
+  site_settle_pages(&s.on);
+  (void)rooms_since(&ada), (void)rooms_since(&bob);
+  const size_t parts = s.parts;
+  rooms_put(&s, 1, "other");
+  site_refresh(&s.on, "list/1");
+  assert_int_equal(s.parts, parts + 1); /* both pages have the same part */
+  static const char event[] = "event: datastar-patch-elements\nid:\ndata: selector #list\ndata: mode inner\n"
+                              "data: elements <li>other</li>\n\nid: ";
+  assert_memory_equal(rooms_since(&ada), event, sizeof event - 1);
+  assert_memory_equal(rooms_since(&bob), event, sizeof event - 1);
+  rooms_put(&s, 0, "2");
+  site_refresh(&s.on, "who");
+  assert_non_null(strstr(rooms_since(&ada), "<ul id=\"list\" data-ignore-morph class=\"first\"></ul>"));
+  assert_non_null(strstr(rooms_since(&bob), "data-ignore-morph class=\"second\" data-on:click"));
+  rooms_close(&ada);
+  rooms_close(&bob);
+  site_end(&s.on);
+}
+
 enum { TABS_MANY = 8 };
 
 static void open_many(suite *s, tab tabs[TABS_MANY]) {
@@ -305,6 +355,7 @@ int main(void) {
       cmocka_unit_test(shared_page_is_rendered_once_for_all_streams),
       cmocka_unit_test(shared_render_has_no_cookie_signals_scope_or_user),
       cmocka_unit_test(part_is_rendered_once_for_all_pages),
+      cmocka_unit_test(part_has_the_attributes_of_its_page),
       cmocka_unit_test(shared_part_is_rendered_before_private_pages),
       cmocka_unit_test(overdue_private_page_is_rendered_before_a_busy_part),
       cmocka_unit_test(replaced_part_comes_with_content_and_old_one_is_silent),

@@ -259,6 +259,11 @@ typedef struct vestry_page_part {
                           other data of a page. "": one part for all pages. Copied; at most 1,024 bytes */
   vestry_page_fn render; /**< appends the content of the element */
   void *app;             /**< passed to render; borrowed until vestry_pages_destroy */
+  /** More attributes of the element, as HTML: inserted into its start tag as by %-s, for example "class=\"log\"
+   *  role=\"log\"" [none]. They belong to the page, not to the part: two pages may give the same part different
+   *  ones. A tab keeps those with which the element came; another id brings others. Borrowed for the call. To set this
+   *  member, set size */
+  const char *attributes;
 } vestry_page_part;
 
 /** Maximum number of parts of a page. */

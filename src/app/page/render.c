@@ -378,6 +378,7 @@ vestry_err vestry_render_end(vestry_render *is, vestry_html *html) {
   if (error) return error;
   render->is_ended = true;
   render->end = vsi_html_of(html)->len;
+  if (render->form) vsi_form_check(render);
   if ((error = check_nonce(render))) return error;
   keep_token(render);
   hash_content(render);
@@ -496,7 +497,10 @@ vestry_err vestry_render_part(vestry_render *is, vestry_html *html, const vestry
     return vsi_render_refuse(render, html,
                              "vestry_render_part: a part's id, element, share or render is missing or invalid");
   if (error) return stick(render, error, "");
-  error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph>", named->part.element, named->part.id);
+  const char *more = named->part.attributes ? named->part.attributes : "";
+  named->part.attributes = NULL; /* borrowed for this call */
+  error = vestry_html_add(html, "<%-s id=\"%s\" data-ignore-morph%-s%-s>", named->part.element, named->part.id,
+                          *more ? " " : "", more);
   named->inside_from = named->inside_to = vsi_html_of(html)->len;
   if (!error && !render->is.is_stream) {
     error = render_part(render->pages, false, &named->part, html, NULL, NULL);
