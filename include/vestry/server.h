@@ -66,6 +66,12 @@ typedef struct vestry_server_options {
   size_t max_head_bytes; /**< maximum size of a request's head, with its target and cookies; a larger one gets 431
                               (libmicrohttpd: 414 if more than half of this size is the target), and the connection
                               closes. 0: 16,384; from 1,024 to 4 MiB. Also for vestry_server_create */
+  bool is_uncompressed;  /**< streams are not compressed. Otherwise an instance whose options name no profiles offers
+                              brotli and gzip (vestry/profile.h), if the library was built with them, to all its streams
+                              as soon as its first server is created. This takes 64 bytes for each compressed stream
+                              beyond those of an uncompressed one, and up to 2.6 MB for the encoders of each of the two,
+                              whatever the number of streams. docs/security.md has the risk of secrets beside text of
+                              clients. Also for vestry_server_create */
 } vestry_server_options;
 
 /** Start a server.

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/thread.h"
+#include "serve/profiles.h"
 #include "vestry/adapter.h"
 #include "vestry/drain.h"
 
@@ -40,7 +41,8 @@ vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
   if (vsi_option_ranges_check(host, "vestry_server_create", &head, 1)) return VESTRY_INVALID;
   if (!options.address && !options.unix_path) options.address = "127.0.0.1";
   vestry_server *server;
-  vestry_err error = adapter->start(v, &options, &server);
+  vestry_err error = options.is_uncompressed ? VESTRY_OK : vsi_profiles_offer(v);
+  if (!error) error = adapter->start(v, &options, &server);
   if (error) return error;
   server->adapter = adapter;
   bool is_six = options.address && strchr(options.address, ':');

@@ -6,6 +6,9 @@
 #define VSI_BASE_FROZEN_H
 
 #define VSI_LAST_OF_vestry_actor_options             ctx
+#define VSI_LAST_OF_vestry_application_database      destroy
+#define VSI_LAST_OF_vestry_application_document      head
+#define VSI_LAST_OF_vestry_application_options       files_path
 #define VSI_LAST_OF_vestry_backend_action_options    sent
 #define VSI_LAST_OF_vestry_bounds                    max_values_count
 #define VSI_LAST_OF_vestry_broker_events             ctx
@@ -62,6 +65,7 @@
 #define VSI_LAST_OF_vestry_pages_options             max_requests_bytes
 #define VSI_LAST_OF_vestry_pages_stats               long_polls_brief_count
 #define VSI_LAST_OF_vestry_plain_options             event
+#define VSI_LAST_OF_vestry_postgres_database         follow
 #define VSI_LAST_OF_vestry_postgres_options          silence_ms
 #define VSI_LAST_OF_vestry_postgres_pool_options     tries_count
 #define VSI_LAST_OF_vestry_postgres_pool_stats       connected_count
@@ -94,6 +98,7 @@
 #define VSI_LAST_OF_vestry_sql_shape                 bytes
 #define VSI_LAST_OF_vestry_sql_tabs_options          now_ctx
 #define VSI_LAST_OF_vestry_sql_tabs_stats            evicted_count
+#define VSI_LAST_OF_vestry_sqlite_database           follow
 #define VSI_LAST_OF_vestry_sqlite_options            max_bytes
 #define VSI_LAST_OF_vestry_sqlite_pool_options       max_wal_bytes
 #define VSI_LAST_OF_vestry_sqlite_pool_stats         wal_stuck_count

@@ -125,7 +125,9 @@ static vestry_err make_coder(vsi_codings *codings, const vestry_profile *profile
 vestry_err vsi_encoding_choose(const vestry_request *req, const vestry_reply *reply, vsi_encoding *ret_encoding) {
   const vestry *v = req->v;
   const vestry_profile *offered = reply->has_profiles ? reply->profiles : v->profiles;
-  size_t count = reply->has_profiles ? reply->profiles_count : v->profiles_count;
+  size_t count = reply->has_profiles
+                     ? reply->profiles_count
+                     : atomic_load_explicit(&v->profiles_count, memory_order_acquire); /* with vsi_profiles_offer */
   vsi_codings *codings = vsi_group_codings(v->group);
   *ret_encoding = (vsi_encoding){.negotiated = count > 0};
   if (!count) return VESTRY_OK;

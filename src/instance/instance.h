@@ -58,9 +58,10 @@ struct vestry {
   vsi_close_listeners close_listeners;
   vestry_connection_hooks hooks;
   vestry_profile profiles[VESTRY_PROFILES_MAX]; /* resolved */
-  size_t profiles_count;
+  _Atomic(size_t) profiles_count; /* set once, after the profiles: by vestry_create, or by the first server */
   bool keep_open, is_behind_proxy;
-  size_t max_per_stream_count; /* maximum number of keys in addition to the first, and of joins */
+  _Atomic(bool) has_offered_profiles; /* exchanged by vsi_profiles_offer only */
+  size_t max_per_stream_count;        /* maximum number of keys in addition to the first, and of joins */
   vestry_signals_limits signals;
   size_t max_values_count; /* of a query or form */
   uint32_t retry_after_s;

@@ -44,7 +44,7 @@ static vestry_err create_profiles(vestry *v, const vestry_options *options) {
     if (!error && v->profiles[i].ops != &vestry_profile_identity)
       error = vsi_coding_find(codings, &options->profiles[i], &coding);
   }
-  v->profiles_count = options->profiles_count;
+  atomic_init(&v->profiles_count, options->profiles_count); /* no other thread has the instance yet */
   return error;
 }
 

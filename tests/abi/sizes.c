@@ -526,6 +526,7 @@ static const struct {
     {"vestry_bus_options", sizes_take_bus, zero, sizeof(vestry_bus_options)},
     {"vestry_session_storage_ops", sizes_take_storage, &storage, sizeof storage},
     {"vestry_presence_options", take_presence, zero, sizeof(vestry_presence_options)},
+    {"vestry_application_options", sizes_take_application, zero, sizeof(vestry_application_options)},
     {"vestry_csp", take_csp, zero, sizeof(vestry_csp)},
     {"vestry_csrf_options", take_csrf, zero, sizeof(vestry_csrf_options)},
     {"vestry_once_options", take_once, zero, sizeof(vestry_once_options)},

@@ -29,6 +29,12 @@ vestry_err sizes_take_secret(const void *given) {
   return error;
 }
 
+vestry_err sizes_take_application(const void *given) {
+  vestry_application *made = NULL;
+  vestry_err error = vestry_application_create(given, &made);
+  return error ? error : vestry_application_destroy(made);
+}
+
 vestry_err sizes_take_bus(const void *given) {
   vestry *v = create();
   vestry_err error = vestry_bus_create(v, given);

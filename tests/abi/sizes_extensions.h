@@ -4,6 +4,7 @@
 #ifndef TESTS_ABI_SIZES_EXTENSIONS_H
 #define TESTS_ABI_SIZES_EXTENSIONS_H
 
+#include "vestry/app/application.h"
 #include "vestry/app/bus.h"
 #include "vestry/app/csp.h"
 #include "vestry/app/csrf.h"
@@ -30,6 +31,7 @@
 vestry_err sizes_take_sessions(const void *given);
 vestry_err sizes_take_storage(const void *given);
 vestry_err sizes_take_secret(const void *given);
+vestry_err sizes_take_application(const void *given);
 vestry_err sizes_take_bus(const void *given);
 vestry_err sizes_take_contract(const void *given); /* to no instance */
 extern const vestry_secret sizes_secret;

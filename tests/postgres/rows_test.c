@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* capability: L14 */
+/* capability: L15 */
 /* Rows by name in PostgreSQL: the contract, and types that only PostgreSQL has. */
 #include "postgres/shop.h"
 #include "sqlite/rows_contract.h"

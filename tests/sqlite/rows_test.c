@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* capability: L14 */
+/* capability: L15 */
 /* Rows by name in SQLite: the contract, and texts that only SQLite stores. */
 #include "sqlite/rows_contract.h"
 #include "support/folder.h"

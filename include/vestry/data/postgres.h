@@ -15,6 +15,7 @@
 #ifndef VESTRY_POSTGRES_H
 #define VESTRY_POSTGRES_H
 
+#include "vestry/app/application.h"
 #include "vestry/app/page.h"
 #include "vestry/data/sql.h"
 #include "vestry/ops/metrics.h"
@@ -244,6 +245,19 @@ VESTRY_API void vestry_postgres_pool_stats_get(vestry_sql_pool *pool, vestry_pos
  *  Returns  OK | INVALID | the errors of vestry_metrics_add
  *  Threads  as vestry_postgres_pool_stats_get */
 VESTRY_API vestry_err vestry_postgres_pool_metrics(vestry_metrics *metrics, void *pool);
+
+/* ----------------------------------------------------------------------------------------- an application --------- */
+
+/** Options of a PostgreSQL database of an application (vestry/app/application.h). */
+typedef struct vestry_postgres_database {
+  size_t size;                              /**< sizeof(vestry_postgres_database), or 0 */
+  const vestry_postgres_pool_options *pool; /**< names the server; mandatory. Borrowed for the call */
+  const vestry_postgres_options *follow;    /**< how pages follow it. Borrowed for the call [the defaults] */
+} vestry_postgres_database;
+
+/** PostgreSQL, for vestry_application_options.database; database_options is a vestry_postgres_database.
+ *  Calls vestry_postgres_pool_create and vestry_postgres_create. The program creates its own tables afterwards. */
+extern VESTRY_API const vestry_application_database vestry_postgres_application;
 
 #ifdef __cplusplus
 }

@@ -17,6 +17,7 @@
 
 #include <sqlite3.h>
 
+#include "vestry/app/application.h"
 #include "vestry/app/page.h"
 #include "vestry/data/sql.h"
 #include "vestry/ops/metrics.h"
@@ -287,6 +288,21 @@ VESTRY_API void vestry_sqlite_pool_stats_get(vestry_sql_pool *pool, vestry_sqlit
  *  Returns  OK | INVALID | the errors of vestry_metrics_add
  *  Threads  as vestry_sqlite_pool_stats_get */
 VESTRY_API vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool);
+
+/* ----------------------------------------------------------------------------------------- an application --------- */
+
+/** Options of a SQLite database of an application (vestry/app/application.h). */
+typedef struct vestry_sqlite_database {
+  size_t size;                            /**< sizeof(vestry_sqlite_database), or 0 */
+  const vestry_sqlite_pool_options *pool; /**< names the file; mandatory. Borrowed for the call */
+  const vestry_sqlite_options *follow;    /**< how pages follow it; its path is that of the pool. Borrowed for the call
+                                               [the defaults] */
+} vestry_sqlite_database;
+
+/** SQLite, for vestry_application_options.database; database_options is a vestry_sqlite_database. Calls
+ *  vestry_sqlite_record_pages, unless another level is set, vestry_sqlite_pool_create, vestry_sqlite_create and
+ *  vestry_sqlite_pool_follow. */
+extern VESTRY_API const vestry_application_database vestry_sqlite_application;
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/** An application: the objects that most programs need, created, run and destroyed in the right order by one call each.
+ *
+ *      int main(void) {
+ *        const vestry_sqlite_pool_options pool = {.path = "shelf.db", .schema = schema, .schema_version = 1};
+ *        const vestry_application_options options = {
+ *            .name = "shelf",
+ *            .database = &vestry_sqlite_application,                 // vestry/data/sqlite.h
+ *            .database_options = &(vestry_sqlite_database){.pool = &pool}};
+ *        const vestry_page_options home = {.render = render_home};
+ *        vestry_application *app = NULL;
+ *        vestry_err error = vestry_application_create(&options, &app);
+ *        if (!error) error = vestry_application_page(app, "/", &home);
+ *        if (!error) error = vestry_route(app->instance, "POST", "/note", add_note, app);
+ *        if (!error) error = vestry_application_run(app, &vestry_server_microhttpd, NULL);
+ *        vestry_application_destroy(app);
+ *        return error ? 1 : 0;
+ *      }
+ *
+ *  The object only calls functions that programs can call, too: whatever it does can be done without it, and each part
+ *  can be made alone. docs/guide/application.md has the order of the calls. */
+#ifndef VESTRY_APPLICATION_H
+#define VESTRY_APPLICATION_H
+
+#include "vestry/app/csrf.h"
+#include "vestry/app/files.h"
+#include "vestry/app/form.h"
+#include "vestry/app/once.h"
+#include "vestry/app/page.h"
+#include "vestry/app/rate.h"
+#include "vestry/app/secret.h"
+#include "vestry/app/session.h"
+#include "vestry/data/jobs.h"
+#include "vestry/data/sql.h"
+#include "vestry/server.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A type of database: vestry_sqlite_application (vestry/data/sqlite.h), vestry_postgres_application
+ *  (vestry/data/postgres.h), or a type that the program implements. Its members are for authors of such types;
+ *  libvestry-app needs no library of a database. vestry_application_create and vestry_application_destroy call the
+ *  functions on their thread, and vestry_application_settle calls `sync`; all may block. All are mandatory. */
+typedef struct vestry_application_database {
+  size_t size;      /**< sizeof(vestry_application_database), or 0 */
+  const char *name; /**< for the log */
+  /** Open the pool. options: vestry_application_options.database_options. host: for the pool, if the options name none.
+   *  OK | any error, after the reason was logged */
+  vestry_err (*open)(const void *options, const vestry_host *host, vestry_sql_pool **ret_pool);
+  /** Let pages follow the pool. *ret_follower may be NULL. OK | any error, after the reason was logged */
+  vestry_err (*follow)(const void *options, vestry_sql_pool *pool, vestry_pages *pages, void **ret_follower);
+  /** Refresh pages for all commits so far, for tests. *ret_seq: for vestry_pages_settle. OK | any error */
+  vestry_err (*sync)(void *follower, uint64_t *ret_seq, uint64_t timeout_ms);
+  /** Stop following; no stream is open, and the pages still exist. */
+  void (*detach)(void *follower);
+  /** Free the follower, after detach and after the pages were destroyed. */
+  void (*destroy)(void *follower);
+} vestry_application_database;
+
+/** An application. Its members are read-only, and do not change as long as it exists; those of parts that it does not
+ *  have are NULL. */
+typedef struct vestry_application {
+  size_t size;           /**< sizeof(vestry_application) of the library */
+  vestry *instance;      /**< for routes, guards, dispatches and timers */
+  vestry_sql_pool *pool; /**< NULL: no database */
+  vestry_pages *pages;
+  vestry_csrf *csrf;   /**< guards all paths; NULL: VESTRY_WITHOUT_CSRF */
+  vestry_once *once;   /**< guards all paths; NULL: VESTRY_WITHOUT_ONCE */
+  vestry_rate *rate;   /**< guards all paths, before the other two */
+  vestry_forms *forms; /**< declare forms with vestry_forms_add */
+  vestry_jobs *jobs;   /**< name kinds of jobs with vestry_jobs_on */
+  vestry_files *files;
+} vestry_application;
+
+/** Parts that an application does not have. */
+typedef enum vestry_application_without {
+  VESTRY_WITHOUT_SESSIONS = 1,
+  VESTRY_WITHOUT_CSRF = 2,
+  VESTRY_WITHOUT_ONCE = 4,
+  VESTRY_WITHOUT_COMPRESSION = 8 /**< streams are not compressed */
+} vestry_application_without;
+
+/** Options of an application. Zero selects the default, which is given in [brackets]. The options of a part are those
+ *  of its create function, which copies them; a pointer in them to another part of the application may be NULL,
+ *  because the application sets it. */
+typedef struct vestry_application_options {
+  size_t size;      /**< sizeof(vestry_application_options), or 0 */
+  const char *name; /**< name of the program, for the log ["application"]. Copied */
+  unsigned without; /**< parts to leave out: VESTRY_WITHOUT_… of vestry_application_without, added [none] */
+  bool insecure;    /**< allow plain http, for example on a developer's machine: sets `insecure` of the
+                                      sessions and of the CSRF protection. Behind a proxy with TLS leave it false */
+  const vestry_options *instance; /**< [the defaults]. Without profiles, streams are compressed by brotli or gzip if the
+                                      client accepts it (vestry_server_options.is_uncompressed has the memory) */
+  const vestry_secret *secret;    /**< of the instance [with a database the one of vestry_sql_secret_set, so that open
+                                      pages stay valid after a restart; without one it is random] */
+  const vestry_application_database *database; /**< borrowed [none] */
+  const void *database_options;                /**< passed to the functions of database; borrowed for the call */
+  const vestry_session_options *sessions;      /**< [the defaults, stored in the database if there is one] */
+  const vestry_csrf_options *csrf;             /**< [the defaults] */
+  const vestry_once_options *once;             /**< [the defaults, stored in the database if there is one] */
+  const vestry_pages_options *pages;           /**< [the defaults] */
+  const vestry_rate_options *rate;             /**< [no rate] */
+  const vestry_forms_options *forms; /**< persistent forms, stored in the database if there is one; their handler has
+                                          the route of forms->path [none] */
+  const vestry_jobs_options *jobs;   /**< jobs in the database; INVALID without a database [none] */
+  const vestry_files_options *files; /**< files below files_path [none] */
+  const char *files_path;            /**< ["/files"] */
+} vestry_application_options;
+
+/** Create an application: its database, its instance with the secret and the sessions, the guards of all paths, the
+ *  pages, which follow the database, and the other parts that the options name. Then add routes, pages, and kinds of
+ *  jobs. If a part cannot be created, the parts before it are destroyed again.
+ *  options  NULL: the defaults
+ *  ret_app  owned by the caller, who destroys it; untouched on failure
+ *  Returns  OK | the errors of the parts. The host's log has the part, the reason and a remedy
+ *  Threads  any; blocks on the database and the file system */
+VESTRY_API vestry_err vestry_application_create(const vestry_application_options *options,
+                                                vestry_application **ret_app);
+/** Stop and free an application: jobs first (waits for running ones), then the streams, then all parts. No server may
+ *  serve its instance any more; vestry_application_run has ended its own. Objects of the program that use the instance,
+ *  such as timers: call vestry_stop(app->instance, …), destroy them, then call this. NULL is accepted.
+ *  Returns  OK (also for NULL) | BUSY, CLOSED (as vestry_destroy: the application continues to work, or the process was
+ *           forked and nothing is freed)
+ *  Threads  as vestry_stop; blocks on the database, and until running jobs have ended */
+VESTRY_API vestry_err vestry_application_destroy(vestry_application *app);
+
+/** Create a page, and serve it to GET at a path: vestry_page_create and vestry_route with vestry_page_handler.
+ *  pattern  as for vestry_route
+ *  options  as for vestry_page_create. app NULL: the page's functions get the application
+ *  Returns  OK | INVALID | the errors of both functions; the log has the reason
+ *  Threads  as vestry_page_create and vestry_route */
+VESTRY_API vestry_err vestry_application_page(vestry_application *app, const char *pattern,
+                                              const vestry_page_options *options);
+
+/** Document around the content of a page. Zero selects the default, which is given in [brackets]. All texts are
+ *  borrowed for the call. */
+typedef struct vestry_application_document {
+  size_t size;          /**< sizeof(vestry_application_document), or 0 */
+  const char *title;    /**< text, escaped by the function ["vestry"] */
+  const char *language; /**< value of the attribute lang ["en"] */
+  const char *client;   /**< URL of the Datastar client [VESTRY_DATASTAR_CDN_URL] */
+  const char *head;     /**< HTML of the program for the head, for example links to style sheets [none] */
+} vestry_application_document;
+
+/** Begin the document of a live page: the head, with the Datastar client and what vestry_render_head adds; and the
+ *  start tag of the body, with the signal `_csrf`, the tab's id (vestry/app/tab.h), and the attributes of vestry_once.
+ *  Continue with HTML that never changes, then vestry_render_begin, the content, vestry_render_end, and
+ *  vestry_application_document_end.
+ *
+ *      vestry_application_document_begin(app, render, html, &(vestry_application_document){.title = "Shelf"});
+ *      vestry_render_begin(render, html);
+ *      …
+ *      vestry_render_end(render, html);
+ *      return vestry_application_document_end(html);
+ *
+ *  A shared page (vestry_page_serve with a share key) gets neither token nor ids, because several users receive it. In
+ *  a render for a stream, only the title is written.
+ *  options  NULL: the defaults
+ *  Returns  OK | INVALID | the errors of vestry_csrf_token, vestry_tab_attributes, vestry_once_attributes and
+ *           vestry_html_add; the log has the reason
+ *  Threads  the render's; does not block */
+VESTRY_API vestry_err vestry_application_document_begin(vestry_application *app, vestry_render *render,
+                                                        vestry_html *html, const vestry_application_document *options);
+/** End the document. Returns as vestry_html_add. Threads the render's; does not block. */
+VESTRY_API vestry_err vestry_application_document_end(vestry_html *html);
+
+/** Run an application: start the threads of its jobs, and serve until SIGINT, SIGTERM or vestry_server_end, as
+ *  vestry_server_run. Jobs continue until vestry_application_destroy.
+ *  options  of the server; NULL: the defaults
+ *  Returns  OK | INVALID (also: vestry_application_settle has run jobs) | the errors of vestry_jobs_start and
+ *           vestry_server_run. The log has the reason and a remedy
+ *  Threads  any, such as main, one at a time; blocks */
+VESTRY_API vestry_err vestry_application_run(vestry_application *app, const vestry_server_adapter *adapter,
+                                             const vestry_server_options *options);
+
+/** For tests: run the jobs that are due, on this thread, unless vestry_application_run has started threads for them;
+ *  then wait until all commits so far have been rendered for each open page, and written.
+ *  Returns  OK | INVALID | TIMEOUT | the errors of vestry_jobs_step and of vestry_sqlite_sync or
+ *           vestry_postgres_settle
+ *  Threads  one at a time, not that of a render, without a transaction; blocks. The time of the jobs does not count */
+VESTRY_API vestry_err vestry_application_settle(vestry_application *app, uint64_t timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of an application, from begin to end.
+ *
+ *     create    database · instance, secret, sessions · guards · pages, follower · forms, jobs, files
+ *     destroy   jobs stop · streams end · follower detaches · forms, pages · follower · guards, jobs, files · instance
+ *               · sessions in the database · database
+ *
+ * The order of the end is not that of the beginning reversed. Jobs use pages and the instance, so they stop first.
+ * Renders use the pool, so the streams end before it is released. Sessions write to their storage until the instance is
+ * destroyed. */
+#include "vestry/app/application.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+#include "serve/profiles.h"
+#include "vestry/app/tab.h"
+
+enum { PATH_BYTES = 256, WITHOUT_MOST = 15 };
+
+typedef struct application {
+  vestry_application is; /* the first member */
+  const vestry_host *host;
+  const vestry_application_database *database;
+  void *follower;
+  bool is_following, has_started; /* has_started: the threads of the jobs */
+  bool is_uncompressed;
+  /* The storages of parts in the database; NULL: memory. */
+  vestry_sql_sessions *sessions;
+  vestry_sql_once *once;
+  vestry_forms_storage *forms;
+  char *name;
+} application;
+
+static application *own_of(vestry_application *app) {
+  return (application *)app;
+}
+
+/* --------------------------------------------------------------------------------------------- beginning --------- */
+
+static bool has(const vestry_application_options *options, vestry_application_without part) {
+  return !(options->without & (unsigned)part);
+}
+
+static vestry_err create_instance(application *a, const vestry_application_options *options) {
+  vestry_err error = vestry_create(options->instance, &a->is.instance);
+  a->is_uncompressed = !has(options, VESTRY_WITHOUT_COMPRESSION);
+  if (!error && !a->is_uncompressed) error = vsi_profiles_offer(a->is.instance);
+  return error;
+}
+
+/* A part whose options point to a storage of the database, unless the program has set one. */
+static vestry_err create_sessions(application *a, const vestry_application_options *options) {
+  vestry_session_options own;
+  if (VSI_OPTIONS_TAKE(vestry_session_options, own, options->sessions))
+    return vsi_mistake_in_options(a->host, "vestry_application_create, sessions");
+  own.size = sizeof own;
+  own.insecure |= options->insecure;
+  const bool is_stored = a->is.pool && !own.storage && !own.secret;
+  const vestry_sql_sessions_options stored = {
+      .idle_ms = own.idle_ms, .lifetime_ms = own.lifetime_ms, .max_per_user_count = (uint32_t)own.max_per_user_count};
+  vestry_err error = is_stored ? vestry_sql_sessions_create(a->is.pool, &stored, &a->sessions) : VESTRY_OK;
+  if (is_stored) own.storage = &vestry_sql_sessions_ops, own.storage_ctx = a->sessions;
+  return error ? error : vestry_sessions_create(a->is.instance, &own);
+}
+
+static vestry_err create_csrf(application *a, const vestry_application_options *options) {
+  vestry_csrf_options own;
+  if (VSI_OPTIONS_TAKE(vestry_csrf_options, own, options->csrf))
+    return vsi_mistake_in_options(a->host, "vestry_application_create, csrf");
+  own.size = sizeof own;
+  own.insecure |= options->insecure;
+  vestry_err error = vestry_csrf_create(a->is.instance, &own, &a->is.csrf);
+  return error ? error : vestry_guard(a->is.instance, "/", vestry_csrf_guard, a->is.csrf);
+}
+
+static vestry_err create_once(application *a, const vestry_application_options *options) {
+  vestry_once_options own;
+  if (VSI_OPTIONS_TAKE(vestry_once_options, own, options->once))
+    return vsi_mistake_in_options(a->host, "vestry_application_create, once");
+  own.size = sizeof own;
+  const bool is_stored = a->is.pool && !own.storage;
+  const vestry_sql_once_options stored = {.lifetime_ms = own.lifetime_ms};
+  vestry_err error = is_stored ? vestry_sql_once_create(a->is.pool, &stored, &a->once) : VESTRY_OK;
+  if (is_stored) own.storage = &vestry_sql_once_ops, own.storage_ctx = a->once;
+  if (!error) error = vestry_once_create(a->is.instance, &own, &a->is.once);
+  return error ? error : vestry_guard(a->is.instance, "/", vestry_once_guard, a->is.once);
+}
+
+static vestry_err create_rate(application *a, const vestry_application_options *options) {
+  vestry_err error = vestry_rate_create(a->is.instance, options->rate, &a->is.rate);
+  return error ? error : vestry_guard(a->is.instance, "/", vestry_rate_guard, a->is.rate);
+}
+
+static vestry_err create_pages(application *a, const vestry_application_options *options) {
+  vestry_err error = vestry_pages_create(a->is.instance, options->pages, &a->is.pages);
+  if (error || !a->database) return error;
+  error = a->database->follow(options->database_options, a->is.pool, a->is.pages, &a->follower);
+  a->is_following = !error;
+  return error;
+}
+
+static vestry_err create_forms(application *a, const vestry_application_options *options) {
+  vestry_forms_options own;
+  if (VSI_OPTIONS_TAKE(vestry_forms_options, own, options->forms))
+    return vsi_mistake_in_options(a->host, "vestry_application_create, forms");
+  own.size = sizeof own;
+  own.pages = a->is.pages;
+  const bool is_stored = a->is.pool && !own.storage;
+  vestry_err error = is_stored ? vestry_sql_forms_create(a->is.pool, NULL, &a->forms) : VESTRY_OK;
+  if (is_stored) own.storage = a->forms;
+  if (!error) error = vestry_forms_create(a->is.instance, &own, &a->is.forms);
+  const char *path = own.path ? own.path : "/kept";
+  return error ? error : vestry_route(a->is.instance, "POST", path, vestry_forms_handler, a->is.forms);
+}
+
+static vestry_err create_jobs(application *a, const vestry_application_options *options) {
+  if (!a->is.pool)
+    return vsi_mistake(a->host, "vestry_application_create", "options.jobs needs a database; set options.database");
+  return vestry_jobs_create(a->is.pool, options->jobs, &a->is.jobs);
+}
+
+static vestry_err create_files(application *a, const vestry_application_options *options) {
+  char pattern[PATH_BYTES];
+  const char *path = options->files_path ? options->files_path : "/files";
+  const int len = snprintf(pattern, sizeof pattern, "%s/{path...}", path);
+  if (len < 0 || (size_t)len >= sizeof pattern)
+    return vsi_mistake(a->host, "vestry_application_create", "options.files_path has more than 200 bytes");
+  vestry_err error = vestry_files_create(options->files, &a->is.files);
+  return error ? error : vestry_route(a->is.instance, "GET", pattern, vestry_files_handler, a->is.files);
+}
+
+/* Create the parts. ret_part: the part that failed, for the log. */
+static vestry_err create_parts(application *a, const vestry_application_options *options, const char **ret_part) {
+  vestry_err error = VESTRY_OK;
+  *ret_part = "its database";
+  if (a->database) error = a->database->open(options->database_options, a->host, &a->is.pool);
+  if (!error) *ret_part = "its instance (options.instance)", error = create_instance(a, options);
+  if (!error) *ret_part = "the secret of its instance";
+  if (!error && options->secret) error = vestry_secret_set(a->is.instance, options->secret);
+  if (!error && !options->secret && a->is.pool) error = vestry_sql_secret_set(a->is.pool, a->is.instance);
+  if (!error && has(options, VESTRY_WITHOUT_SESSIONS)) *ret_part = "its sessions", error = create_sessions(a, options);
+  if (!error && options->rate) *ret_part = "its rate", error = create_rate(a, options);
+  if (!error && has(options, VESTRY_WITHOUT_CSRF)) *ret_part = "its CSRF protection", error = create_csrf(a, options);
+  if (!error && has(options, VESTRY_WITHOUT_ONCE))
+    *ret_part = "the table of actions that run once", error = create_once(a, options);
+  if (!error) *ret_part = "its pages", error = create_pages(a, options);
+  if (!error && options->forms) *ret_part = "its forms", error = create_forms(a, options);
+  if (!error && options->jobs) *ret_part = "its jobs", error = create_jobs(a, options);
+  if (!error && options->files) *ret_part = "its files", error = create_files(a, options);
+  return error;
+}
+
+static const char *advice(vestry_err error) {
+  if (error == VESTRY_NO_MEMORY) return "the process has too little memory";
+  return "the line before has the reason, and what to do";
+}
+
+vestry_err vestry_application_create(const vestry_application_options *given, vestry_application **ret_app) {
+  vestry_application_options options;
+  const vestry_host *host = vestry_host_default();
+  if (VSI_OPTIONS_TAKE(vestry_application_options, options, given))
+    return vsi_mistake_in_options(host, "vestry_application_create");
+  if (options.instance && options.instance->host) host = options.instance->host;
+  if (!ret_app) return vsi_mistake(host, "vestry_application_create", "ret_app is NULL");
+  if (options.database && !VSI_OPS_ARE_KNOWN(vestry_application_database, options.database))
+    return vsi_mistake(host, "vestry_application_create", "options.database is incomplete, or of a later version");
+  if (options.without > WITHOUT_MOST)
+    return vsi_mistake(host, "vestry_application_create", "options.without has a bit that is no VESTRY_WITHOUT_…");
+  application *a = vsi_calloc(host, 1, sizeof *a);
+  if (!a) return VESTRY_NO_MEMORY;
+  const char *name = options.name ? options.name : "application", *part = "its name";
+  a->is.size = sizeof a->is;
+  a->host = host;
+  a->database = options.database;
+  a->name = vsi_strdup(host, name, strlen(name));
+  vestry_err error = a->name ? create_parts(a, &options, &part) : VESTRY_NO_MEMORY;
+  if (!error) {
+    *ret_app = &a->is;
+    return VESTRY_OK;
+  }
+  vsi_log(host, VESTRY_LOG_ERROR, "application %s: cannot create %s (%s): %s", name, part, vestry_err_name(error),
+          advice(error));
+  (void)vestry_application_destroy(&a->is);
+  return error;
+}
+
+/* ----------------------------------------------------------------------------------------------- the end --------- */
+
+/* Free the parts that use the instance. No stream is open, and no request is being served. */
+static void destroy_parts(application *a) {
+  if (a->is_following) a->database->detach(a->follower);
+  vestry_forms_destroy(a->is.forms);
+  vestry_sql_forms_destroy(a->forms);
+  vestry_pages_destroy(a->is.pages);
+  if (a->is_following) a->database->destroy(a->follower);
+  vestry_once_destroy(a->is.once);
+  vestry_sql_once_destroy(a->once);
+  vestry_csrf_destroy(a->is.csrf);
+  vestry_rate_destroy(a->is.rate);
+  vestry_jobs_destroy(a->is.jobs);
+  vestry_files_destroy(a->is.files);
+}
+
+vestry_err vestry_application_destroy(vestry_application *app) {
+  if (!app) return VESTRY_OK;
+  application *a = own_of(app);
+  if (app->instance && vestry_is_forked(app->instance)) return VESTRY_CLOSED;
+  if (app->jobs) vestry_jobs_stop(app->jobs);
+  vestry_err error = app->instance ? vestry_stop(app->instance, VESTRY_NEVER_MS) : VESTRY_OK;
+  if (error) return error;
+  destroy_parts(a);
+  error = vestry_destroy(app->instance);
+  VSI_ASSERT(!error); /* vestry_stop has returned OK on this thread */
+  vestry_sql_sessions_destroy(a->sessions);
+  vestry_sql_pool_destroy(app->pool);
+  vsi_free(a->host, a->name);
+  vsi_free(a->host, a);
+  return error;
+}
+
+/* ----------------------------------------------------------------------------------------- pages, running -------- */
+
+vestry_err vestry_application_page(vestry_application *app, const char *pattern, const vestry_page_options *given) {
+  vestry_page_options options;
+  vestry_page *page;
+  if (!app) return VESTRY_INVALID;
+  if (VSI_OPTIONS_TAKE(vestry_page_options, options, given))
+    return vsi_mistake_in_options(own_of(app)->host, "vestry_application_page");
+  options.size = sizeof options;
+  if (!options.app) options.app = app;
+  vestry_err error = vestry_page_create(app->pages, &options, &page);
+  return error ? error : vestry_route(app->instance, "GET", pattern, vestry_page_handler, page);
+}
+
+/* Write the start tag of the body of a private page, with what identifies its user and its tab. */
+static vestry_err begin_body(vestry_application *app, vestry_render *render, vestry_html *html) {
+  char token[VESTRY_CSRF_TOKEN_BYTES], tab[VESTRY_TAB_ATTRIBUTES_BYTES], once[VESTRY_ONCE_ATTRIBUTES_BYTES] = "";
+  vestry_err error = vestry_tab_attributes(render->request, render->reply, tab, sizeof tab);
+  if (!error && app->once) error = vestry_once_attributes(render->request, once, sizeof once);
+  if (!error) error = vestry_html_add(html, "</head><body %-s %-s", tab, once);
+  if (error || !app->csrf) return error ? error : vestry_html_add(html, ">");
+  error = vestry_csrf_token(app->csrf, render->request, render->reply, token);
+  return error ? error : vestry_html_add(html, " data-signals:_csrf=\"'%s'\">", token);
+}
+
+vestry_err vestry_application_document_begin(vestry_application *app, vestry_render *render, vestry_html *html,
+                                             const vestry_application_document *given) {
+  vestry_application_document options;
+  if (!app) return VESTRY_INVALID;
+  if (!render || !render->request || VSI_OPTIONS_TAKE(vestry_application_document, options, given))
+    return vsi_mistake(own_of(app)->host, "vestry_application_document_begin",
+                       "the render is NULL or that of a part, or the options are of a later version");
+  const char *title = options.title ? options.title : "vestry";
+  if (render->is_stream) return vestry_html_add(html, "<title>%s</title>", title);
+  vestry_html_add(html, "<!doctype html><html lang=\"%s\"><head><meta charset=\"utf-8\">",
+                  options.language ? options.language : "en");
+  vestry_html_add(html, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>%s</title>",
+                  title);
+  vestry_html_add(html, "<script type=\"module\" src=\"%-s\"></script>%-s",
+                  options.client ? options.client : VESTRY_DATASTAR_CDN_URL, options.head ? options.head : "");
+  vestry_err error = vestry_render_head(render, html);
+  if (error) return error;
+  return render->share ? vestry_html_add(html, "</head><body>") : begin_body(app, render, html);
+}
+
+vestry_err vestry_application_document_end(vestry_html *html) {
+  return vestry_html_add(html, "</body></html>");
+}
+
+vestry_err vestry_application_run(vestry_application *app, const vestry_server_adapter *adapter,
+                                  const vestry_server_options *given) {
+  vestry_server_options options;
+  if (!app) return VESTRY_INVALID;
+  application *a = own_of(app);
+  if (VSI_OPTIONS_TAKE(vestry_server_options, options, given))
+    return vsi_mistake_in_options(a->host, "vestry_application_run");
+  options.size = sizeof options;
+  options.is_uncompressed |= a->is_uncompressed;
+  vestry_err error = app->jobs && !a->has_started ? vestry_jobs_start(app->jobs) : VESTRY_OK;
+  if (!error) a->has_started = app->jobs != NULL;
+  if (!error) error = vestry_server_run(app->instance, adapter, &options);
+  if (error)
+    vsi_log(a->host, VESTRY_LOG_ERROR, "application %s: cannot run (%s): %s", a->name, vestry_err_name(error),
+            advice(error));
+  return error;
+}
+
+vestry_err vestry_application_settle(vestry_application *app, uint64_t timeout_ms) {
+  if (!app) return VESTRY_INVALID;
+  application *a = own_of(app);
+  vestry_err error = VESTRY_OK;
+  uint64_t seq = 0;
+  for (bool has_run = app->jobs && !a->has_started; !error && has_run;) error = vestry_jobs_step(app->jobs, &has_run);
+  if (!error && a->is_following) error = a->database->sync(a->follower, &seq, timeout_ms);
+  return error ? error : vestry_pages_settle(app->pages, seq, timeout_ms);
+}

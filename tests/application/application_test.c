@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* An application without a database: its parts, the document of its pages, and the undoing of an incomplete one.
+ * tests/sqlite/application_test.c tests applications with a database. */
+#include "vestry/app/application.h"
+
+#include <stdlib.h>
+
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/testing/browser.h"
+
+static int presses;
+
+static vestry_err home(vestry_render *render, vestry_html *html, void *app) {
+  const vestry_application_document document = {.title = "Tea & <co>", .language = "de", .head = "<meta name=\"x\">"};
+  vestry_render_topic(render, "presses");
+  vestry_err error = vestry_application_document_begin(app, render, html, &document);
+  if (error) return error;
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>%d</p>", presses);
+  vestry_render_end(render, html);
+  return vestry_application_document_end(html);
+}
+
+static vestry_err press(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_application *is = app;
+  (void)req;
+  presses++;
+  vestry_err error = vestry_refresh(is->pages, "presses", NULL);
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
+static vestry_err shared(const vestry_request *req, vestry_reply *reply, void *page) {
+  return vestry_page_serve(req, reply, page, "all");
+}
+
+static const char *const origin = "http://other.example";
+static const vestry_file table[] = {{.path = "a.css", .bytes = "p{}", .len = 3}};
+
+static vestry_err begin(test_host *th, unsigned without, vestry_application **ret_app) {
+  const vestry_options instance = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
+  const vestry_application_options options = {
+      .name = "tea",
+      .without = without,
+      .insecure = true,
+      .instance = &instance,
+      .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32},
+      .csrf = &(vestry_csrf_options){.trusted_origins = &origin, .trusted_origins_count = 1},
+      .rate = &(vestry_rate_options){.count = 100},
+      .forms = &(vestry_forms_options){.path = "/typed"},
+      .files = &(vestry_files_options){.host = &th->host, .embedded = table, .embedded_count = 1},
+      .files_path = "/static",
+  };
+  vestry_err error = vestry_application_create(&options, ret_app);
+  const vestry_page_options page = {.render = home};
+  if (!error) error = vestry_application_page(*ret_app, "/", &page);
+  return error ? error : vestry_route((*ret_app)->instance, "POST", "/press", press, *ret_app);
+}
+
+static int status_of(vestry_browser *browser, const char *method, const char *url, const vestry_value *signals) {
+  vestry_memory_exchange *answer;
+  assert_int_equal(vestry_browser_send(browser, method, url, signals, &answer), VESTRY_OK);
+  const int status = vestry_memory_look(answer).status;
+  vestry_memory_destroy(answer);
+  return status;
+}
+
+/* Return the text between two marks. */
+static void cut(const char *html, const char *before, const char *end, char *ret_text, size_t capacity) {
+  const char *at = strstr(html, before);
+  assert_non_null(at);
+  at += strlen(before);
+  snprintf(ret_text, capacity, "%.*s", (int)(strstr(at, end) - at), at);
+}
+
+/* capability: L16 */
+static void parts_serve_and_guard_a_page(void **state) {
+  (void)state;
+  test_host th;
+  vestry_application *app;
+  vestry_browser *ada;
+  vestry_memory_exchange *document, *tab;
+  char token[VESTRY_CSRF_TOKEN_BYTES];
+  test_host_init(&th);
+  presses = 0;
+  assert_int_equal(begin(&th, 0, &app), VESTRY_OK);
+  assert_int_equal(app->size, sizeof *app);
+  assert_null(app->pool);
+  assert_null(app->jobs);
+  assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
+  assert_int_equal(vestry_browser_get(ada, "/", &document), VESTRY_OK);
+  const char *html = vestry_memory_look(document).received.data;
+  assert_non_null(strstr(html, "<!doctype html><html lang=\"de\">"));
+  assert_non_null(strstr(html, "<title>Tea &amp; &lt;co&gt;</title>"));
+  assert_non_null(strstr(html, "<meta name=\"x\">"));
+  assert_non_null(strstr(html, VESTRY_DATASTAR_CDN_URL));
+  assert_non_null(strstr(html, "data-init__once"));
+  assert_non_null(strstr(html, "tabId"));
+  assert_non_null(strstr(html, "<p>0</p>"));
+  assert_non_null(strstr(html, "</body></html>"));
+  cut(html, "data-signals:_csrf=\"'", "'", token, sizeof token);
+  assert_int_equal(strlen(token), VESTRY_CSRF_TOKEN_BYTES - 1);
+  vestry_memory_destroy(document);
+  assert_non_null(vestry_browser_cookie(ada, "session")); /* plain http */
+  assert_int_equal(vestry_browser_send(ada, "GET", "/", NULL, &tab), VESTRY_OK);
+  assert_int_equal(vestry_application_settle(app, 1000), VESTRY_OK);
+  (void)vestry_memory_since(tab);
+  assert_int_equal(status_of(ada, "POST", "/press", NULL), 403); /* no token */
+  assert_int_equal(status_of(ada, "POST", "/press", VESTRY_OBJECT("csrf", (const char *)token, "once", "x")), 403);
+  assert_int_equal(status_of(ada, "POST", "/press", VESTRY_OBJECT("csrf", (const char *)token)), 204);
+  assert_int_equal(vestry_application_settle(app, 1000), VESTRY_OK);
+  assert_non_null(strstr(vestry_memory_since(tab).data, "<p>1</p>"));
+  assert_int_equal(status_of(ada, "GET", "/static/a.css", NULL), 200);
+  assert_int_equal(status_of(ada, "GET", "/static/b.css", NULL), 404);
+  assert_int_equal(status_of(ada, "POST", "/typed", VESTRY_OBJECT("csrf", (const char *)token)), 400);
+  vestry_rate_stats rate = {0};
+  vestry_rate_stats_get(app->rate, &rate);
+  assert_true(rate.passed_count >= 7); /* before the other guards */
+  vestry_memory_destroy(tab);
+  vestry_browser_destroy(ada);
+  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+  test_host_assert_clean(&th);
+}
+
+/* capability: L16 */
+static void parts_can_be_left_out(void **state) {
+  (void)state;
+  test_host th;
+  vestry_application *app;
+  vestry_browser *ada;
+  vestry_memory_exchange *document;
+  test_host_init(&th);
+  assert_int_equal(begin(&th, VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF | VESTRY_WITHOUT_ONCE, &app), VESTRY_OK);
+  assert_null(app->csrf);
+  assert_null(app->once);
+  assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
+  assert_int_equal(vestry_browser_get(ada, "/", &document), VESTRY_OK);
+  assert_null(strstr(vestry_memory_look(document).received.data, "_csrf"));
+  assert_null(strstr(vestry_memory_look(document).received.data, "__once"));
+  vestry_memory_destroy(document);
+  assert_null(vestry_browser_cookie(ada, "session"));
+  assert_int_equal(status_of(ada, "POST", "/press", NULL), 204);
+  vestry_browser_destroy(ada);
+  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+  test_host_assert_clean(&th);
+}
+
+/* capability: L16 */
+static void shared_page_contains_nothing_of_a_user(void **state) {
+  (void)state;
+  test_host th;
+  vestry_application *app;
+  vestry_browser *ada;
+  vestry_page *page;
+  vestry_memory_exchange *document;
+  test_host_init(&th);
+  assert_int_equal(begin(&th, 0, &app), VESTRY_OK);
+  const vestry_page_options options = {.render = home, .app = app};
+  assert_int_equal(vestry_page_create(app->pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(app->instance, "GET", "/all", shared, page), VESTRY_OK);
+  assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
+  assert_int_equal(vestry_browser_get(ada, "/all", &document), VESTRY_OK);
+  assert_int_equal(vestry_memory_look(document).status, 200);
+  assert_non_null(strstr(vestry_memory_look(document).received.data, "<body>"));
+  assert_null(strstr(vestry_memory_look(document).received.data, "_csrf"));
+  vestry_memory_destroy(document);
+  vestry_browser_destroy(ada);
+  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+  test_host_assert_clean(&th);
+}
+
+static vestry_err begin_and_end(test_host *th, void *ctx) {
+  vestry_application *app;
+  (void)ctx;
+  vestry_err error = begin(th, 0, &app);
+  if (error) return error;
+  return vestry_application_destroy(app);
+}
+
+/* begin leaves nothing if vestry_application_create fails; a route that fails afterwards leaves an application. */
+static vestry_err create_only(test_host *th, void *ctx) {
+  const vestry_options instance = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
+  const vestry_application_options options = {
+      .instance = &instance,
+      .rate = &(vestry_rate_options){.count = 100},
+      .forms = &(vestry_forms_options){.path = "/typed"},
+      .files = &(vestry_files_options){.host = &th->host, .embedded = table, .embedded_count = 1},
+  };
+  vestry_application *app = ctx;
+  vestry_err error = vestry_application_create(&options, &app);
+  if (error) {
+    assert_ptr_equal(app, ctx);        /* untouched */
+    if (atomic_load(&th->fail_at) > 0) /* the first allocation is that of the application itself */
+      assert_non_null(strstr(th->last_log, "application application: cannot create "));
+    return error;
+  }
+  return vestry_application_destroy(app);
+}
+
+/* capability: L16 */
+static void each_failed_allocation_is_undone(void **state) {
+  (void)state;
+  test_host th;
+  test_host_init(&th);
+  assert_int_equal(begin_and_end(&th, NULL), VESTRY_OK);
+  test_host_fail_each(create_only, NULL, true);
+}
+
+static vestry_err no_file(const void *options, const vestry_host *host, vestry_sql_pool **ret_pool) {
+  (void)options, (void)ret_pool;
+  host->log(host->ctx, VESTRY_LOG_ERROR, "the reason");
+  return VESTRY_IO;
+}
+
+/* capability: L16 */
+static void failure_names_the_part_and_what_to_do(void **state) {
+  (void)state;
+  test_host th;
+  static const vestry_application_database broken = {.open = no_file};
+  vestry_application *app = NULL;
+  test_host_init(&th);
+  const vestry_options instance = {.host = &th.host, .threads_count = VESTRY_THREADS_NONE};
+  vestry_application_options options = {.name = "tea", .instance = &instance, .database = &broken};
+  assert_int_equal(vestry_application_create(&options, &app), VESTRY_IO);
+  assert_string_equal(th.last_log, "application tea: cannot create its database (IO): the line before has the reason, "
+                                   "and what to do");
+  options = (vestry_application_options){.name = "tea", .instance = &instance, .jobs = &(vestry_jobs_options){0}};
+  assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
+  assert_non_null(strstr(th.last_log, "its jobs"));
+  options = (vestry_application_options){.instance = &instance, .without = 1U << 4};
+  assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
+  assert_non_null(strstr(th.last_log, "without"));
+  assert_null(app);
+  assert_int_equal(vestry_application_create(NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_application_destroy(NULL), VESTRY_OK);
+  assert_int_equal(vestry_application_page(NULL, "/", NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_application_run(NULL, NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_application_settle(NULL, 0), VESTRY_INVALID);
+  assert_int_equal(vestry_application_document_begin(NULL, NULL, NULL, NULL), VESTRY_INVALID);
+  test_host_assert_clean(&th);
+}
+
+/* The coding that a stream of the page gets, by its Content-Encoding. */
+static void stream_coding(unsigned without, const char *accepted, char coding[16]) {
+  test_host th;
+  vestry_application *app;
+  vestry_memory_exchange *tab;
+  const vestry_header headers[] = {{"Accept-Encoding", accepted}};
+  const vestry_memory_call call = {.datastar = true, .headers = headers, .headers_count = 1};
+  test_host_init(&th);
+  assert_int_equal(begin(&th, without, &app), VESTRY_OK);
+  assert_int_equal(vestry_memory_request(app->instance, &call, NULL, NULL, &tab), VESTRY_OK);
+  assert_int_equal(vestry_application_settle(app, 1000), VESTRY_OK);
+  const char *got = vestry_memory_header(tab, "Content-Encoding", 0);
+  snprintf(coding, 16, "%s", got ? got : "identity");
+  vestry_memory_destroy(tab);
+  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+  test_host_assert_clean(&th);
+}
+
+/* capability: L17 */
+static void streams_are_compressed_if_the_client_accepts_it(void **state) {
+  (void)state;
+  char coding[16];
+  stream_coding(0, "gzip, deflate, br", coding);
+  assert_string_equal(coding, "br");
+  stream_coding(0, "gzip, deflate", coding);
+  assert_string_equal(coding, "gzip");
+  stream_coding(0, "identity", coding);
+  assert_string_equal(coding, "identity");
+  stream_coding(VESTRY_WITHOUT_COMPRESSION, "gzip, deflate, br", coding);
+  assert_string_equal(coding, "identity");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(parts_serve_and_guard_a_page),
+      cmocka_unit_test(parts_can_be_left_out),
+      cmocka_unit_test(shared_page_contains_nothing_of_a_user),
+      cmocka_unit_test(each_failed_allocation_is_undone),
+      cmocka_unit_test(failure_names_the_part_and_what_to_do),
+      cmocka_unit_test(streams_are_compressed_if_the_client_accepts_it),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
