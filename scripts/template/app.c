@@ -1,72 +1,61 @@
-/* A page with all notes, and a form for a new one. Each open tab shows a note as soon as it is committed: the page
- * reads the database, and vestry detects the commits that change the data which the page has read. */
+/* A page with all notes, and a form for a new one. Each open tab shows a note as soon as it is committed, and its number
+ * of words as soon as a job has counted them. The session that wrote a note can remove it. */
 #include "app.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <vestry/app/csrf.h>
-#include <vestry/app/once.h>
-#include <vestry/app/page.h>
-#include <vestry/app/secret.h>
 #include <vestry/data/sqlite.h>
 
-enum { TEXT_MAX = 200 /* in UTF-16 units, as browsers count */, SECRET_BYTES = 32 };
+enum { TEXT_MAX = 200 /* in UTF-16 units, as browsers count */ };
 
 /* Creates the tables, or upgrades those of any earlier version. */
-static const char schema[] = "CREATE TABLE IF NOT EXISTS note(id INTEGER PRIMARY KEY, text TEXT NOT NULL);"
-                             "CREATE TABLE IF NOT EXISTS secret(bytes BLOB NOT NULL);"
-                             "INSERT INTO secret SELECT randomblob(32) WHERE NOT EXISTS(SELECT * FROM secret);";
+static const char schema[] = "CREATE TABLE IF NOT EXISTS note(id INTEGER PRIMARY KEY, text TEXT NOT NULL,"
+                             "  owner BLOB NOT NULL DEFAULT x'', words INTEGER NOT NULL DEFAULT 0);";
+static const vestry_backend_action_options proofs = {.csrf = true, .once = true};
 
-struct app {
-  vestry *v;
-  vestry_csrf *csrf;
-  vestry_once *once;
-  vestry_pages *pages;
-  vestry_sql_pool *pool;   /* a connection for each thread that reads or writes */
-  vestry_sqlite *database; /* records the data that pages have read */
-};
+/* ---- the page ---------------------------------------------------------------------------------------------------- */
 
 static void add_note(const vestry_sql_row *row, void *html) {
-  vestry_html_add(html, "<li dir=\"auto\">%s</li>", vestry_sql_text(row, 0));
+  vestry_html_add(html, "<li dir=\"auto\">%s <small>%d words</small>", vestry_sql_text(row, 0),
+                  (int)vestry_sql_integer(row, 1));
+  if (vestry_sql_integer(row, 2)) {
+    vestry_html_add(html, " <button data-on:click=\"");
+    vestry_html_backend_action(html, VESTRY_METHOD_DELETE, &proofs, "/note/%d", (int)vestry_sql_integer(row, 3));
+    vestry_html_add(html, "\">Remove</button>");
+  }
+  vestry_html_add(html, "</li>");
 }
 
 /* The form is outside of the live content, so events never change the typed text. */
-static vestry_err add_form(vestry_html *html) {
-  const vestry_backend_action_options proofs = {.csrf = true, .once = true};
-  vestry_html_add(html, "<form data-signals=\"{text: '', error: ''}\" data-indicator:_saving data-on:submit=\"");
+static void add_form(vestry_html *html) {
+  vestry_html_add(html, "<h1>APPNAME</h1><form data-signals=\"{text: '', error: ''}\" data-on:submit=\"");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &proofs, "/note");
-  return vestry_html_add(html,
-                         "\"><label>Note <input data-bind:text required maxlength=\"%d\" dir=\"auto\"></label> "
-                         "<button>Add</button> <span role=\"status\" data-show=\"$_saving\">Saving…</span>"
-                         "<p role=\"alert\" data-text=\"$error\"></p></form>",
-                         TEXT_MAX);
+  vestry_html_add(html,
+                  "\"><label>Note <input data-bind:text required maxlength=\"%d\" dir=\"auto\"></label>"
+                  " <button>Add</button><p role=\"alert\" data-text=\"$error\"></p></form>",
+                  TEXT_MAX);
 }
 
 /* GET /: renders the document, and renders it again for each change. */
 static vestry_err notes(vestry_render *render, vestry_html *html, void *ctx) {
-  struct app *app = ctx;
-  const vestry_request *req = render->request;
-  char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_ATTRIBUTES_BYTES];
-  vestry_sql_transaction *transaction;
-  vestry_err error = vestry_csrf_token(app->csrf, req, render->reply, token);
-  if (!error) error = vestry_once_attributes(req, once, sizeof once);
-  if (!error) error = vestry_sql_begin(app->pool, VESTRY_SQL_READ, &transaction);
+  vestry_application *app = ctx;
+  const vestry_value me = vestry_value_bytes(render->request->scope.data, render->request->scope.len);
+  const vestry_application_document document = {.title = "APPNAME"};
+  vestry_err error = vestry_application_document_begin(app, render, html, &document);
   if (error) return error;
-  vestry_html_add(html, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
-                        "<meta name=\"viewport\" content=\"width=device-width\"><title>APPNAME</title>");
-  vestry_html_add(html, "<script type=\"module\" src=\"%-s\"></script>", VESTRY_DATASTAR_CDN_URL);
-  vestry_render_head(render, html);
-  vestry_html_add(html, "</head><body data-signals:_csrf=\"'%s'\" %-s><h1>APPNAME</h1>", token, once);
   add_form(html);
   vestry_render_begin(render, html);
   vestry_html_add(html, "<ul>");
-  error = vestry_sql_run(transaction, "SELECT text FROM note ORDER BY id DESC LIMIT 100", NULL, add_note, html);
-  if (error == VESTRY_NOT_FOUND) error = VESTRY_OK; /* no note yet */
+  error = vestry_sql_read(app->pool, "SELECT text, words, owner = $1, id FROM note ORDER BY id DESC LIMIT 100",
+                          VESTRY_LIST(me), add_note, html);
+  if (error && error != VESTRY_NOT_FOUND) return error; /* NOT_FOUND: no note yet */
   vestry_html_add(html, "</ul>");
-  error = vestry_sql_end(transaction, error);
-  return error ? error : vestry_render_end(render, html);
+  vestry_render_end(render, html);
+  return vestry_application_document_end(html);
 }
+
+/* ---- its actions ------------------------------------------------------------------------------------------------- */
 
 /* Return the length in UTF-16 units, as maxlength counts: a character with four bytes in UTF-8 counts as two. */
 static size_t length_of(const char *text) {
@@ -76,80 +65,72 @@ static size_t length_of(const char *text) {
   return length;
 }
 
+typedef struct draft {
+  vestry_application *app;
+  const vestry_request *req;
+  const char *text;
+} draft;
+
+/* The note and its job are committed together, or neither. */
+static vestry_err insert(vestry_sql_transaction *transaction, void *ctx) {
+  const draft *of = ctx;
+  int64_t id = 0;
+  const vestry_value me = vestry_value_bytes(of->req->scope.data, of->req->scope.len);
+  vestry_err error = vestry_sql_run(transaction, "INSERT INTO note(text, owner) VALUES($1, $2) RETURNING id",
+                                    VESTRY_LIST(of->text, me), vestry_sql_row_integer, &id);
+  const vestry_job_order count = {.kind = "count", .payload = {&id, sizeof id}};
+  return error ? error : vestry_jobs_enqueue(of->app->jobs, transaction, &count, NULL);
+}
+
 /* POST /note: a rejected text stays in the form, with the reason. */
-static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
-  const char *text = json_string_value(json_object_get(req->signals, "text"));
-  vestry_sql_transaction *transaction;
-  if (!text || !*text) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "Write something first."));
-  if (length_of(text) > TEXT_MAX) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "That is too long."));
-  vestry_err error = vestry_sql_begin(app->pool, VESTRY_SQL_WRITE, &transaction);
-  if (error) return error;
-  error = vestry_sql_run(transaction, "INSERT INTO note(text) VALUES(?)", VESTRY_LIST(text), NULL, NULL);
-  error = vestry_sql_end(transaction, error); /* commits, or rolls back */
+static vestry_err add(const vestry_request *req, vestry_reply *reply, void *app) {
+  draft of = {.app = app, .req = req};
+  if (vestry_signals_get(req->signals, "text", VESTRY_INTO(&of.text), NULL) || !*of.text)
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "Write something first."));
+  if (length_of(of.text) > TEXT_MAX)
+    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "That is too long."));
+  vestry_err error = vestry_sql_act(of.app->pool, VESTRY_SQL_WRITE, insert, &of);
   return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("text", "", "error", ""));
 }
 
-/* The secret is the same after a restart, so open pages stay valid. */
-static void take_secret(const vestry_sql_row *row, void *secret) {
-  (void)vestry_sql_bytes(row, 0, secret, SECRET_BYTES);
+/* DELETE /note/{id}: of this session only. */
+static vestry_err take_away(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  vestry_application *app = ctx;
+  int64_t id;
+  const vestry_value me = vestry_value_bytes(req->scope.data, req->scope.len);
+  vestry_err error = vestry_request_get(req, VESTRY_IN_PATH, "id", VESTRY_INTO(&id));
+  if (!error)
+    error = vestry_sql_run_alone(app->pool, "DELETE FROM note WHERE id = $1 AND owner = $2 RETURNING id",
+                                 VESTRY_LIST(id, me), NULL, NULL);
+  return error ? error : vestry_reply_status(reply, 204);
 }
 
-static vestry_err make_instance(struct app *app, uint32_t threads_count) {
-  unsigned char secret[SECRET_BYTES];
-  vestry_err error = vestry_sql_run_alone(app->pool, "SELECT bytes FROM secret", NULL, take_secret, secret);
-  if (!error) error = vestry_create(&(vestry_options){.threads_count = threads_count}, &app->v);
-  if (error) return error;
-  return vestry_secret_set(app->v, &(vestry_secret){.secret = secret, .secret_len = sizeof secret});
+/* A job: may block, and is run again if it fails or if the process dies. */
+static vestry_err count_words(vestry_job *job, void *ctx) {
+  vestry_application *app = ctx;
+  int64_t id;
+  memcpy(&id, job->payload.data, sizeof id);
+  return vestry_sql_run_alone(
+      app->pool, "UPDATE note SET words = 1 + length(trim(text)) - length(replace(trim(text), ' ', '')) WHERE id = $1",
+      VESTRY_LIST(id), NULL, NULL);
 }
 
-static vestry_err mount(struct app *app, const char *file) {
-  vestry_page *page;
-  vestry_err error = vestry_csrf_create(app->v, NULL, &app->csrf);
-  if (!error) error = vestry_once_create(app->v, NULL, &app->once);
-  if (!error) error = vestry_guard(app->v, "/", vestry_csrf_guard, app->csrf);
-  if (!error) error = vestry_guard(app->v, "/", vestry_once_guard, app->once);
-  if (!error) error = vestry_pages_create(app->v, NULL, &app->pages);
-  if (!error) error = vestry_sqlite_create(app->pages, &(vestry_sqlite_options){.path = file}, &app->database);
-  if (!error) error = vestry_sqlite_pool_follow(app->pool, app->database);
-  if (!error) error = vestry_page_create(app->pages, &(vestry_page_options){.render = notes, .app = app}, &page);
-  if (!error) error = vestry_route(app->v, "GET", "/", vestry_page_handler, page);
-  return error ? error : vestry_route(app->v, "POST", "/note", add, app);
-}
-
-vestry_err app_begin(const char *file, uint32_t threads_count, struct app **ret_app) {
+vestry_err app_begin(const char *file, uint32_t threads_count, vestry_application **ret_app) {
   const vestry_sqlite_pool_options pool = {.path = file, .schema = schema, .schema_version = 1};
-  struct app *app = calloc(1, sizeof *app);
-  if (!app) return VESTRY_NO_MEMORY;
-  vestry_err error = vestry_sqlite_pool_create(&pool, &app->pool);
-  if (!error) error = make_instance(app, threads_count);
-  if (!error) error = mount(app, file);
-  if (error)
-    app_end(app);
-  else
-    *ret_app = app;
+  const vestry_application_options options = {
+      .name = "APPNAME",
+      .instance = &(vestry_options){.threads_count = threads_count},
+      .database = &vestry_sqlite_application,
+      .database_options = &(vestry_sqlite_database){.pool = &pool},
+      .jobs = &(vestry_jobs_options){0},
+  };
+  vestry_application *app = NULL;
+  vestry_err error = vestry_application_create(&options, &app);
+  if (!error) error = vestry_application_page(app, "/", &(vestry_page_options){.render = notes});
+  if (!error) error = vestry_route(app->instance, "POST", "/note", add, app);
+  if (!error) error = vestry_route(app->instance, "DELETE", "/note/{id}", take_away, app);
+  if (!error) error = vestry_jobs_on(app->jobs, "count", count_words, app);
+  if (!error) *ret_app = app;
+  if (error) vestry_application_destroy(app);
   return error;
-}
-
-vestry *app_instance(struct app *app) {
-  return app->v;
-}
-
-vestry_err app_settle(struct app *app) {
-  uint64_t seq;
-  vestry_err error = vestry_sqlite_sync(app->database, &seq);
-  return error ? error : vestry_pages_settle(app->pages, seq, 1000);
-}
-
-void app_end(struct app *app) {
-  if (!app) return;
-  if (app->v) vestry_stop(app->v, 1000);
-  if (app->database) vestry_sqlite_pool_follow(app->pool, NULL);
-  vestry_sqlite_destroy(app->database);
-  vestry_pages_destroy(app->pages);
-  vestry_once_destroy(app->once);
-  vestry_csrf_destroy(app->csrf);
-  vestry_destroy(app->v);
-  vestry_sql_pool_destroy(app->pool);
-  free(app);
 }

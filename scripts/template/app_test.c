@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <vestry/app/csrf.h>
 #include <vestry/testing/browser.h>
 
 #include "app.h"
@@ -14,32 +13,41 @@
 static char file[] = "/tmp/APPNAME-XXXXXX";
 
 struct site {
-  struct app *app;
-  vestry_browser *ada;
-  char token[VESTRY_CSRF_TOKEN_BYTES];
+  vestry_application *app;
+  vestry_browser *ada, *bob;
+  char token[VESTRY_CSRF_TOKEN_BYTES]; /* of Ada's page */
 };
 
-static void begin(struct site *site) {
+/* Load the page. ret_token: its token; NULL: not needed. expected: a part of the page; absent: no part of it. */
+static void load(vestry_browser *browser, const char *expected, const char *absent, char *ret_token) {
   static const char before[] = "_csrf=\"'";
   vestry_memory_exchange *page;
-  assert(!app_begin(file, VESTRY_THREADS_NONE, &site->app)); /* this thread does all work */
-  assert(!vestry_browser_create(app_instance(site->app), &site->ada));
-  assert(!vestry_browser_get(site->ada, "/", &page));
-  const char *at = strstr(vestry_memory_look(page).received.data, before);
-  assert(at);
-  snprintf(site->token, sizeof site->token, "%.64s", at + strlen(before));
+  assert(!vestry_browser_get(browser, "/", &page));
+  const char *html = vestry_memory_look(page).received.data, *at = strstr(html, before);
+  assert(at && strstr(html, expected) && !strstr(html, absent));
+  if (ret_token) snprintf(ret_token, VESTRY_CSRF_TOKEN_BYTES, "%s", at + strlen(before));
   vestry_memory_destroy(page);
+}
+
+static void begin(struct site *site) {
+  assert(!app_begin(file, VESTRY_THREADS_NONE, &site->app)); /* this thread does all work */
+  assert(!vestry_browser_create(site->app->instance, &site->ada));
+  assert(!vestry_browser_create(site->app->instance, &site->bob));
+  load(site->ada, "<h1>APPNAME</h1>", "Remove", site->token);
 }
 
 static void end(struct site *site) {
   vestry_browser_destroy(site->ada);
-  app_end(site->app);
+  vestry_browser_destroy(site->bob);
+  assert(!vestry_application_destroy(site->app));
 }
 
-/* Post a note as Ada. expected: a part of the answer. */
-static void post(struct site *site, const char *text, const char *token, int status, const char *expected) {
+/* Send a request of Ada's page. expected: a part of the answer. */
+static void send(struct site *site, const char *method, const char *url, const char *text, int status,
+                 const char *expected) {
   vestry_memory_exchange *answer;
-  assert(!vestry_browser_send(site->ada, "POST", "/note", VESTRY_OBJECT("text", text, "csrf", token), &answer));
+  const vestry_value *signals = VESTRY_OBJECT("text", text, "csrf", (const char *)site->token);
+  assert(!vestry_browser_send(site->ada, method, url, signals, &answer));
   assert(vestry_memory_look(answer).status == status);
   assert(strstr(vestry_memory_look(answer).received.data, expected));
   vestry_memory_destroy(answer);
@@ -49,15 +57,18 @@ static void a_note_shows_in_open_tabs(void) {
   struct site site;
   vestry_memory_exchange *tab;
   begin(&site);
-  assert(!vestry_browser_send(site.ada, "GET", "/", NULL, &tab));
-  assert(!app_settle(site.app));
+  assert(!vestry_browser_send(site.bob, "GET", "/", NULL, &tab));
+  assert(!vestry_application_settle(site.app, 1000));
   (void)vestry_memory_since(tab);
-  post(&site, "Tea <b>at</b> four", site.token, 200, "\"text\":\"\"");
-  assert(!app_settle(site.app));
-  assert(strstr(vestry_memory_since(tab).data, "Tea &lt;b&gt;at&lt;/b&gt; four"));
-  post(&site, "", site.token, 200, "Write something first.");
-  post(&site, "From another site", "", 403, "");
-  assert(!app_settle(site.app));
+  send(&site, "POST", "/note", "Tea <b>at</b> four", 200, "\"text\":\"\"");
+  assert(!vestry_application_settle(site.app, 1000)); /* runs the job, too */
+  assert(strstr(vestry_memory_since(tab).data, "Tea &lt;b&gt;at&lt;/b&gt; four <small>3 words</small></li>"));
+  load(site.ada, "Remove", "nothing", NULL); /* only Ada's session can remove it */
+  load(site.bob, "Tea", "Remove", NULL);
+  send(&site, "POST", "/note", "", 200, "Write something first.");
+  site.token[0] = 'x';
+  send(&site, "POST", "/note", "From another site", 403, "");
+  assert(!vestry_application_settle(site.app, 1000));
   assert(vestry_memory_since(tab).len == 0); /* a rejected note changes nothing */
   vestry_memory_destroy(tab);
   end(&site);
@@ -65,11 +76,8 @@ static void a_note_shows_in_open_tabs(void) {
 
 static void notes_outlive_the_program(void) {
   struct site site;
-  vestry_memory_exchange *page;
   begin(&site);
-  assert(!vestry_browser_get(site.ada, "/", &page));
-  assert(strstr(vestry_memory_look(page).received.data, "Tea &lt;b&gt;at&lt;/b&gt; four"));
-  vestry_memory_destroy(page);
+  load(site.ada, "Tea &lt;b&gt;at&lt;/b&gt; four", "Remove", NULL); /* a new browser has another session */
   end(&site);
 }
 
@@ -79,7 +87,7 @@ int main(void) {
   close(descriptor);
   a_note_shows_in_open_tabs();
   notes_outlive_the_program();
-  static const char *const ends[] = {"", "-wal", "-shm"};
+  static const char *const ends[] = {"", "-wal", "-shm", "-vestry"};
   for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
     char path[64];
     snprintf(path, sizeof path, "%s%s", file, ends[i]);

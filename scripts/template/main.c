@@ -13,18 +13,15 @@ static void say_where(vestry_server *server, void *ctx) {
 }
 
 int main(int argc, char **argv) {
-  char *end = NULL;
+  char none[] = "", *end = none;
   unsigned long port = argc > 1 ? strtoul(argv[1], &end, 10) : 8080;
-  if (argc > 3 || (end && (!*argv[1] || *end)) || port > 65535) {
-    fprintf(stderr, "usage: APPNAME [PORT [FILE]]\n");
-    return 2;
-  }
-  struct app *app = NULL;
-  vestry_err error = app_begin(argc > 2 ? argv[2] : "APPNAME.db", 0, &app);
+  vestry_application *app = NULL;
+  vestry_err error = argc > 3 || *end || port > 65535 ? VESTRY_INVALID : VESTRY_OK;
   const vestry_server_options options = {
       .port = (uint16_t)port, .on_ready = say_where, .drain_ms = 1000, .stop_ms = 5000};
-  if (!error) error = vestry_server_run(app_instance(app), &vestry_server_microhttpd, &options);
+  if (!error) error = app_begin(argc > 2 ? argv[2] : "APPNAME.db", 0, &app);
+  if (!error) error = vestry_application_run(app, &vestry_server_microhttpd, &options);
   if (error) fprintf(stderr, "APPNAME: cannot start (%s); usage: APPNAME [PORT [FILE]]\n", vestry_err_name(error));
-  app_end(app);
+  vestry_application_destroy(app);
   return error ? 1 : 0;
 }
