@@ -11,7 +11,7 @@
 
 /* Return whether the text begins with `lower`, ignoring the case of ASCII letters, as in HTML and in any locale:
  * strncasecmp takes I and i for different letters in a Turkish one. */
-bool vsi_starts_with(const char *text, size_t len, const char *lower);
+VESTRY_API bool vsi_starts_with(const char *text, size_t len, const char *lower);
 /* Return whether the text begins with one of several prefixes, compared as by vsi_starts_with. */
 bool vsi_starts_with_any(vestry_slice text, const char *const *prefixes, size_t count);
 /* The same for an array (not a pointer) of prefixes. */

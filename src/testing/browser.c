@@ -9,6 +9,7 @@
 #include "base/hex.h"
 #include "base/memory.h"
 #include "base/real.h"
+#include "testing/browser_request.h"
 #include "json/load.h"
 
 enum { REDIRECTS_MAX = 10, COOKIES_MAX = 50 };
@@ -30,6 +31,23 @@ vestry_err vestry_browser_create(vestry *v, vestry_browser **ret_browser) {
   browser->host = vestry_parts_of(v)->host;
   *ret_browser = browser;
   return VESTRY_OK;
+}
+
+vestry_err vestry_browser_move(const vestry_browser *browser, vestry *v, vestry_browser **ret_browser) {
+  vestry_browser *made;
+  if (!browser || !ret_browser) return VESTRY_INVALID;
+  vestry_err error = vestry_browser_create(v, &made);
+  for (size_t i = 0; !error && i < COOKIES_MAX; i++) {
+    if (!browser->cookies[i].name) continue;
+    made->cookies[i].name = vsi_strdup(made->host, browser->cookies[i].name, strlen(browser->cookies[i].name));
+    made->cookies[i].value = vsi_strdup(made->host, browser->cookies[i].value, strlen(browser->cookies[i].value));
+    made->cookies[i].until_ns = browser->cookies[i].until_ns;
+    if (made->cookies[i].name && made->cookies[i].value) continue;
+    vestry_browser_destroy(made);
+    error = VESTRY_NO_MEMORY;
+  }
+  if (!error) *ret_browser = made;
+  return error;
 }
 
 /* -------------------------------------------------------------------------------------------------- cookies ------- */
@@ -121,24 +139,26 @@ static bool decode_path(vsi_buffer *to, const char *url) {
   return true;
 }
 
-/* A request to be sent. */
-typedef struct ask {
-  const char *method, *url, *type; /* type: of the body; NULL: none */
-  vsi_buffer path, query, cookies, body;
-  bool datastar;
-} ask;
-
-static void begin(const vestry_browser *browser, ask *a) {
+void vsi_browser_request_init(const vestry_browser *browser, vsi_browser_request *a) {
   vsi_buffer *all[] = {&a->path, &a->query, &a->cookies, &a->body};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) vsi_buffer_init(all[i], browser->host);
 }
 
-static void finish(ask *a) {
+void vsi_browser_request_finish(vsi_browser_request *a) {
   vsi_buffer *all[] = {&a->path, &a->query, &a->cookies, &a->body};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) vsi_buffer_finish(all[i]);
 }
 
-static vestry_err request(vestry_browser *browser, ask *a, vestry_memory_exchange **ret_exchange) {
+const vestry_host *vsi_browser_host(const vestry_browser *browser) {
+  return browser->host;
+}
+
+vestry *vsi_browser_instance(const vestry_browser *browser) {
+  return browser->v;
+}
+
+vestry_err vsi_browser_request_send(vestry_browser *browser, vsi_browser_request *a,
+                                    vestry_memory_exchange **ret_exchange) {
   const char *query = strchr(a->url, '?');
   if (!decode_path(&a->path, a->url)) return VESTRY_INVALID;
   if (query && query[1]) {
@@ -152,11 +172,12 @@ static vestry_err request(vestry_browser *browser, ask *a, vestry_memory_exchang
                              .datastar = a->datastar,
                              .body = a->body.data,
                              .body_len = a->body.len};
-  vestry_header headers[2];
+  vestry_header headers[2 + VSI_BROWSER_HEADERS];
   const char *cookies = vsi_buffer_terminate(&a->cookies);
   if (!call.path || !call.query || !cookies || a->body.error) return VESTRY_NO_MEMORY;
   if (*cookies) headers[call.headers_count++] = (vestry_header){"Cookie", cookies};
   if (a->type) headers[call.headers_count++] = (vestry_header){"Content-Type", a->type};
+  for (size_t i = 0; i < a->more_count; i++) headers[call.headers_count++] = a->more[i];
   call.headers = headers;
   vestry_memory_exchange *made;
   vestry_err error = vestry_memory_request(browser->v, &call, NULL, NULL, &made);
@@ -188,33 +209,37 @@ static vestry_err follow(vestry_browser *browser, vestry_memory_exchange *page, 
       return VESTRY_OK;
     }
     vestry_memory_exchange *before = page;
-    ask a = {.method = "GET", .url = url};
-    begin(browser, &a);
-    error = count < REDIRECTS_MAX ? request(browser, &a, &page) : VESTRY_LIMIT;
-    finish(&a);
+    vsi_browser_request a = {.method = "GET", .url = url};
+    vsi_browser_request_init(browser, &a);
+    error = count < REDIRECTS_MAX ? vsi_browser_request_send(browser, &a, &page) : VESTRY_LIMIT;
+    vsi_browser_request_finish(&a);
     vestry_memory_destroy(before);
   }
   return error;
 }
 
 vestry_err vestry_browser_get(vestry_browser *browser, const char *url, vestry_memory_exchange **ret_page) {
-  ask a = {.method = "GET", .url = url};
+  vsi_browser_request a = {.method = "GET", .url = url};
   if (!browser || !url || !ret_page) return VESTRY_INVALID;
   vestry_memory_exchange *page;
-  begin(browser, &a);
-  vestry_err error = request(browser, &a, &page);
-  finish(&a);
+  vsi_browser_request_init(browser, &a);
+  vestry_err error = vsi_browser_request_send(browser, &a, &page);
+  vsi_browser_request_finish(&a);
   return error ? error : follow(browser, page, ret_page);
+}
+
+void vsi_browser_put_field(vsi_buffer *to, const char *name, const char *value) {
+  if (to->len) vsi_buffer_append_char(to, '&');
+  encode(to, name);
+  vsi_buffer_append_char(to, '=');
+  encode(to, value);
 }
 
 /* Append a form field. false: a form cannot contain such a value. */
 static bool add_field(vsi_buffer *body, const char *name, const json_t *value) {
   if (json_is_false(value)) return true; /* an unchecked box */
   if (!json_is_string(value) && !json_is_number(value) && !json_is_true(value)) return false;
-  if (body->len) vsi_buffer_append_char(body, '&');
-  encode(body, name);
-  vsi_buffer_append_char(body, '=');
-  if (json_is_string(value)) encode(body, json_string_value(value));
+  vsi_browser_put_field(body, name, json_is_string(value) ? json_string_value(value) : "");
   if (json_is_integer(value)) vsi_buffer_printf(body, "%lld", (long long)json_integer_value(value));
   char number[VSI_REAL_BYTES];
   if (json_is_real(value)) vsi_buffer_append(body, number, vsi_real_write(json_real_value(value), number));
@@ -238,14 +263,27 @@ vestry_err vestry_browser_form(vestry_browser *browser, const char *url, const v
   if (!browser || !url || !ret_page) return VESTRY_INVALID;
   vestry_err error = object_of(fields, &object);
   if (error) return error;
-  ask a = {.method = "POST", .url = url, .type = "application/x-www-form-urlencoded"};
+  vsi_browser_request a = {.method = "POST", .url = url, .type = "application/x-www-form-urlencoded"};
   vestry_memory_exchange *page = NULL;
-  begin(browser, &a);
+  vsi_browser_request_init(browser, &a);
   json_object_foreach(object, name, value) if (!add_field(&a.body, name, value)) error = VESTRY_INVALID;
-  if (!error) error = request(browser, &a, &page);
-  finish(&a);
+  if (!error) error = vsi_browser_request_send(browser, &a, &page);
+  vsi_browser_request_finish(&a);
   json_decref(object);
   return error ? error : follow(browser, page, ret_page);
+}
+
+vestry_err vsi_browser_put_signals(vsi_browser_request *a, const json_t *signals) {
+  char *text = vsi_json_dump(signals, JSON_COMPACT);
+  if (!text) return VESTRY_NO_MEMORY;
+  if (strcmp(a->method, "GET") == 0 || strcmp(a->method, "DELETE") == 0) {
+    vsi_browser_put_field(&a->query, "datastar", text);
+  } else {
+    a->type = "application/json";
+    vsi_buffer_append_str(&a->body, text);
+  }
+  free(text);
+  return VESTRY_OK;
 }
 
 vestry_err vestry_browser_send(vestry_browser *browser, const char *method, const char *url,
@@ -254,21 +292,11 @@ vestry_err vestry_browser_send(vestry_browser *browser, const char *method, cons
   if (!browser || !method || !url || !ret_exchange) return VESTRY_INVALID;
   vestry_err error = object_of(signals, &object);
   if (error) return error;
-  bool in_query = strcmp(method, "GET") == 0 || strcmp(method, "DELETE") == 0;
-  ask a = {.method = method, .url = url, .type = in_query ? NULL : "application/json", .datastar = true};
-  begin(browser, &a);
-  char *text = vsi_json_dump(object, JSON_COMPACT);
-  if (!text) {
-    error = VESTRY_NO_MEMORY;
-  } else if (in_query) {
-    vsi_buffer_append_str(&a.query, "datastar=");
-    encode(&a.query, text);
-  } else {
-    vsi_buffer_append_str(&a.body, text);
-  }
-  free(text);
-  if (!error) error = request(browser, &a, ret_exchange);
-  finish(&a);
+  vsi_browser_request a = {.method = method, .url = url, .datastar = true};
+  vsi_browser_request_init(browser, &a);
+  error = vsi_browser_put_signals(&a, object);
+  if (!error) error = vsi_browser_request_send(browser, &a, ret_exchange);
+  vsi_browser_request_finish(&a);
   json_decref(object);
   return error;
 }

@@ -27,7 +27,7 @@ extern "C" {
 typedef struct vestry_browser vestry_browser;
 
 /** Create a browser without cookies.
- *  v            borrowed; must outlive the browser
+ *  v            borrowed for the requests; it may be destroyed before the browser, but its host must outlive the browser
  *  ret_browser  owned by the caller; untouched on failure
  *  Returns  OK | INVALID | NO_MEMORY
  *  Threads  any */
@@ -53,6 +53,61 @@ VESTRY_API vestry_err vestry_browser_send(vestry_browser *browser, const char *m
                                           const vestry_value *signals, vestry_memory_exchange **ret_exchange);
 /** Get the value of a stored cookie; NULL: none. Valid until the browser's next request. */
 VESTRY_API const char *vestry_browser_cookie(const vestry_browser *browser, const char *name);
+
+/* ------------------------------------------------------------------------------------------------ pages ---------- */
+
+/** A page that a browser shows: its document, its signals, and its streams, whose events change both. Tests use it as a
+ *  person does: they read its text, fill fields by their labels, and press buttons and links by their texts.
+ *
+ *      vestry_browser_open(ada, "/", &page);
+ *      vestry_browser_fill(page, "Note", "Tea at four");
+ *      vestry_browser_press(page, "Add");                       // with the page's token and nonce
+ *      assert(vestry_browser_shows(page, "Tea at four"));       // after the stream's event
+ *
+ *  It has no JavaScript. It understands
+ *  - fields: in a label, or named by a label's `for` or by `aria-label`; bound to a signal (data-bind:x,
+ *    data-bind="x"), or with a name in a form;
+ *  - signals: data-signals:x="…" and data-signals="{…}" whose values are literals; data-text="$x";
+ *  - requests: the first \@get('/…'), \@post('/…') and so on of data-on:click, data-on:submit and data-init, also as
+ *    vestry_html_backend_action writes them, with csrf, once and the content of a form; plain forms and links;
+ *  - events: patches of elements by id, and of the body; of signals; redirects and reloads.
+ *  Other expressions are ignored. One thread at a time; its functions run the handlers on this thread. */
+typedef struct vestry_browser_page vestry_browser_page;
+
+/** Load a page, follow redirects, and open its streams (data-init, and the stream of a live page).
+ *  ret_page  owned by the caller (vestry_browser_close); untouched on failure
+ *  Returns  OK, whatever the status | as vestry_browser_get */
+VESTRY_API vestry_err vestry_browser_open(vestry_browser *browser, const char *url, vestry_browser_page **ret_page);
+/** Close a page, and hang up its streams, before its browser is destroyed. NULL is accepted. */
+VESTRY_API void vestry_browser_close(vestry_browser_page *page);
+/** Type a text into the field with this label. A check box: "on", or "off".
+ *  Returns  OK | NOT_FOUND (no such field) | NO_MEMORY */
+VESTRY_API vestry_err vestry_browser_fill(vestry_browser_page *page, const char *label, const char *text);
+/** Press the button with this text, or follow the link: send its request as the client does, with the signals or
+ *  fields, the page's token and a nonce, and apply the answer and the events of the page's streams. Of several buttons
+ *  with the text, the first one is pressed.
+ *  Returns  OK, whatever the status | NOT_FOUND (no such button) | UNSUPPORTED (its expression contains no request that
+ *           this function understands) | as vestry_browser_get */
+VESTRY_API vestry_err vestry_browser_press(vestry_browser_page *page, const char *text);
+/** Get the status of the last response: of the document, or of the last press. */
+VESTRY_API int vestry_browser_status(const vestry_browser_page *page);
+/** Apply the events that have arrived, and compare the page's visible text, in which white space counts as single
+ *  spaces.
+ *  Returns  whether it contains the text */
+VESTRY_API bool vestry_browser_shows(vestry_browser_page *page, const char *text);
+/** Wait until the page shows a text. An instance without threads is stepped meanwhile. The clock of the test does not
+ *  count: after each millisecond of the machine's clock, the page is examined again, at most timeout_ms times.
+ *  Returns  OK | TIMEOUT */
+VESTRY_API vestry_err vestry_browser_wait(vestry_browser_page *page, const char *text, uint64_t timeout_ms);
+/** Get the visible text of the page, after the events that have arrived. Valid until the next call with this page;
+ *  NULL: no memory. */
+VESTRY_API const char *vestry_browser_text(vestry_browser_page *page);
+/** Get a signal of the page as JSON, by its path ("form.title"). NULL: there is none. Borrowed until the next call with
+ *  this page. */
+VESTRY_API const json_t *vestry_browser_signal(vestry_browser_page *page, const char *path);
+/** Create a browser for another instance, with copies of this browser's cookies: the same person after a restart, or at
+ *  another node. As vestry_browser_create. */
+VESTRY_API vestry_err vestry_browser_move(const vestry_browser *browser, vestry *v, vestry_browser **ret_browser);
 
 #ifdef __cplusplus
 }

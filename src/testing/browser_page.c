@@ -1,0 +1,702 @@
+/* SPDX-License-Identifier: MIT */
+/* A page of the browser of tests. Its document is kept as text, and a patch replaces a part of the text; the elements
+ * are read again when they are needed. That is slow, and has no state that could differ from the text. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/memory.h"
+#include "testing/browser_request.h"
+#include "testing/markup.h"
+#include "json/load.h"
+
+enum { STREAMS_MOST = 8, RELOADS_MOST = 10, NAME_BYTES = 128, NUMBER_BYTES = 32 };
+
+struct vestry_browser_page {
+  vestry_browser *browser;
+  const vestry_host *host;
+  char *url;
+  vsi_buffer html, text, value; /* value: of an attribute */
+  vsi_markup markup;            /* of html */
+  json_t *signals, *typed;      /* typed: by the name of a field in a form */
+  vestry_memory_exchange *streams[STREAMS_MOST];
+  size_t streams_count;
+  int status;
+  unsigned long submissions_count;
+  char *leaves_for; /* a redirect that an event has requested; NULL: none */
+  bool reloads;
+};
+
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
+
+/* Convert the rest of an attribute's name, such as tab-id__ifmissing, into that of a signal, such as tabId. */
+static void name_signal(char *name) {
+  char *to = name, *end = strstr(name, "__");
+  if (end && end != name) *end = '\0';
+  for (const char *at = name; *at; at++) {
+    const bool is_upper = *at == '-' && at[1] >= 'a' && at[1] <= 'z';
+    *to++ = is_upper ? (char)(*++at - 'a' + 'A') : *at;
+  }
+  *to = '\0';
+}
+
+static void merge(json_t *into, json_t *from) {
+  const char *name;
+  json_t *value;
+  json_object_foreach(from, name, value) {
+    json_t *old = json_object_get(into, name);
+    if (json_is_null(value))
+      json_object_del(into, name);
+    else if (json_is_object(old) && json_is_object(value))
+      merge(old, value);
+    else
+      json_object_set(into, name, value);
+  }
+}
+
+/* Set a signal by its path. Takes the value. */
+static void set_signal(vestry_browser_page *page, const char *path, json_t *value) {
+  json_t *at = page->signals;
+  char name[NAME_BYTES];
+  for (size_t len; path[len = strcspn(path, ".")]; path += len + 1) {
+    snprintf(name, sizeof name, "%.*s", (int)len, path);
+    json_t *next = json_object_get(at, name);
+    if (!json_is_object(next)) json_object_set_new(at, name, next = json_object());
+    at = next;
+  }
+  json_object_set_new(at, path, value);
+}
+
+static json_t *signal_of(const vestry_browser_page *page, const char *path) {
+  json_t *at = page->signals;
+  char name[NAME_BYTES];
+  for (size_t len; at && path[len = strcspn(path, ".")]; path += len + 1) {
+    snprintf(name, sizeof name, "%.*s", (int)len, path);
+    at = json_object_get(at, name);
+  }
+  return at ? json_object_get(at, path) : NULL;
+}
+
+/* Get the signal to which a field is bound. */
+static bool bound_to(vestry_browser_page *page, size_t element, char name[NAME_BYTES]) {
+  if (vsi_markup_attribute(&page->markup, element, "data-bind:", &page->value, name, NAME_BYTES)) {
+    name_signal(name);
+    return true;
+  }
+  if (!vsi_markup_attribute(&page->markup, element, "data-bind", &page->value, NULL, 0)) return false;
+  snprintf(name, NAME_BYTES, "%s", page->value.data);
+  return true;
+}
+
+static bool is_checkable(vestry_browser_page *page, size_t element) {
+  return vsi_markup_attribute(&page->markup, element, "type", &page->value, NULL, 0) &&
+         strcmp(page->value.data, "checkbox") == 0;
+}
+
+/* Set a signal to the literal of an attribute; without a literal it stays as it is. The default of
+ * data-signals:tab-id="el.stash.take() || '…'" counts, too. */
+static void take_literal(vestry_browser_page *page, char *name, const char *text) {
+  const char *either = strstr(text, "|| '");
+  if (either) text = either + 3;
+  json_t *value = vsi_js_literal(&text);
+  name_signal(name);
+  if (value) set_signal(page, name, value);
+}
+
+/* Set the signal of a field that has none yet, from its value. */
+static void take_bound(vestry_browser_page *page, size_t element) {
+  char name[NAME_BYTES];
+  if (!bound_to(page, element, name) || signal_of(page, name)) return;
+  const bool is_check = is_checkable(page, element);
+  const bool has_value =
+      vsi_markup_attribute(&page->markup, element, is_check ? "checked" : "value", &page->value, NULL, 0);
+  set_signal(page, name, is_check ? json_boolean(has_value) : json_string(has_value ? page->value.data : ""));
+}
+
+/* Set the signals of an element's attributes. It may have several data-signals:x. */
+static void take_signals(vestry_browser_page *page, size_t element) {
+  static const char mark[] = "data-signals:";
+  const vsi_element *of = &page->markup.elements[element];
+  const char *html = page->markup.html, *at = html + of->begin, *end = html + of->inner;
+  while (at < end && (at = memmem(at, (size_t)(end - at), mark, strlen(mark))) != NULL) {
+    char attribute[NAME_BYTES], *name = attribute + strlen(mark);
+    const size_t len = strlen(mark) + strcspn(at + strlen(mark), "= >\t\r\n");
+    snprintf(attribute, sizeof attribute, "%.*s", (int)len, at);
+    at += len;
+    if (vsi_markup_attribute(&page->markup, element, attribute, &page->value, NULL, 0))
+      take_literal(page, name, page->value.data);
+  }
+  if (vsi_markup_attribute(&page->markup, element, "data-signals", &page->value, NULL, 0)) {
+    const char *text = page->value.data;
+    json_t *values = vsi_js_literal(&text);
+    if (json_is_object(values)) merge(page->signals, values);
+    json_decref(values);
+  }
+  take_bound(page, element);
+}
+
+/* Read the elements of the document again. */
+static vestry_err read_again(vestry_browser_page *page) {
+  vsi_markup_finish(&page->markup);
+  if (page->html.error) return VESTRY_NO_MEMORY;
+  return vsi_markup_read(&page->markup, page->host, page->html.data ? page->html.data : "", page->html.len);
+}
+
+/* ---- patches of elements ----------------------------------------------------------------------------------------- */
+
+/* Replace a part of the document. */
+static vestry_err replace(vestry_browser_page *page, size_t begin, size_t end, const char *by, size_t len) {
+  vsi_buffer made;
+  vsi_buffer_init(&made, page->host);
+  vsi_buffer_append(&made, page->html.data, begin);
+  vsi_buffer_append(&made, by, len);
+  vsi_buffer_append(&made, page->html.data + end, page->html.len - end);
+  (void)vsi_buffer_terminate(&made);
+  vsi_buffer_finish(&page->html);
+  page->html = made;
+  vestry_err error = read_again(page);
+  for (size_t i = 0; !error && i < page->markup.count; i++) /* signals of the new elements */
+    if (page->markup.elements[i].begin >= begin && page->markup.elements[i].begin < begin + len) take_signals(page, i);
+  return error;
+}
+
+/* Note a redirect in a patched element: data-init="… location.href = '/x'". */
+static void take_redirect(vestry_browser_page *page, const char *html) {
+  const char *at = strstr(html, "location");
+  vsi_buffer text;
+  if (!at || (strncmp(at, "location.href = ", 16) != 0 && !strstr(at, "location.assign(url), 0, "))) return;
+  vsi_buffer_init(&text, page->host);
+  at = strncmp(at, "location.href = ", 16) == 0 ? at + 16 : strstr(at, "location.assign(url), 0, ") + 25;
+  for (; *at; at++) { /* the attribute's quotes may be references */
+    if (strncmp(at, "&#39;", 5) == 0)
+      vsi_buffer_append_char(&text, '\''), at += 4;
+    else if (strncmp(at, "&amp;", 5) == 0)
+      vsi_buffer_append_char(&text, '&'), at += 4;
+    else
+      vsi_buffer_append_char(&text, *at);
+  }
+  const char *literal = vsi_buffer_terminate(&text);
+  json_t *url = literal ? vsi_js_literal(&literal) : NULL;
+  if (json_is_string(url)) {
+    vsi_free(page->host, page->leaves_for);
+    page->leaves_for = vsi_strdup(page->host, json_string_value(url), json_string_length(url));
+  }
+  json_decref(url);
+  vsi_buffer_finish(&text);
+}
+
+/* Replace each element of the document whose id is that of a top element of the patch. */
+static vestry_err patch_by_ids(vestry_browser_page *page, const char *html, size_t len) {
+  vsi_markup patch;
+  vsi_buffer id;
+  vsi_buffer_init(&id, page->host);
+  vestry_err error = vsi_markup_read(&patch, page->host, html, len);
+  for (size_t i = 0; !error && i < patch.count; i++) {
+    if (patch.elements[i].parent != VSI_NO_ELEMENT) continue;
+    if (!vsi_markup_attribute(&patch, i, "id", &id, NULL, 0)) continue;
+    const size_t at = vsi_markup_by_id(&page->markup, id.data);
+    if (at == VSI_NO_ELEMENT) continue;
+    error = replace(page, page->markup.elements[at].begin, page->markup.elements[at].end,
+                    html + patch.elements[i].begin, patch.elements[i].end - patch.elements[i].begin);
+  }
+  vsi_buffer_finish(&id);
+  vsi_markup_finish(&patch);
+  return error;
+}
+
+static size_t selected(const vestry_browser_page *page, const char *selector) {
+  if (*selector == '#') return vsi_markup_by_id(&page->markup, selector + 1);
+  for (size_t i = 0; i < page->markup.count; i++)
+    if (strcmp(page->markup.elements[i].name, selector) == 0) return i;
+  return VSI_NO_ELEMENT;
+}
+
+static vestry_err patch(vestry_browser_page *page, const char *selector, const char *mode, const char *html,
+                        size_t len) {
+  if (len) take_redirect(page, html);
+  if (!*selector) {
+    const bool is_remove = strcmp(mode, "remove") == 0;
+    return is_remove ? VESTRY_OK : patch_by_ids(page, html, len);
+  }
+  const size_t at = selected(page, selector);
+  if (at == VSI_NO_ELEMENT) return VESTRY_OK;
+  const vsi_element of = page->markup.elements[at];
+  const struct {
+    const char *mode;
+    size_t begin, end;
+  } places[] = {{"inner", of.inner, of.inner_end}, {"append", of.inner_end, of.inner_end},
+                {"prepend", of.inner, of.inner},   {"before", of.begin, of.begin},
+                {"after", of.end, of.end},         {"remove", of.begin, of.end},
+                {"replace", of.begin, of.end},     {"outer", of.begin, of.end}};
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+    if (strcmp(places[i].mode, mode) == 0) return replace(page, places[i].begin, places[i].end, html, len);
+  return VESTRY_OK;
+}
+
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+static void take_vestry_signals(vestry_browser_page *page) {
+  json_t *go = signal_of(page, "_vestry.go"), *reload = signal_of(page, "_vestry.reload");
+  if (json_is_string(go) && json_string_length(go)) {
+    vsi_free(page->host, page->leaves_for);
+    page->leaves_for = vsi_strdup(page->host, json_string_value(go), json_string_length(go));
+  }
+  page->reloads |= json_is_integer(reload) && json_integer_value(reload);
+}
+
+static void take_json(vestry_browser_page *page, const char *text, size_t len, bool only_missing) {
+  json_t *patch = vsi_json_load(text, len, 0, NULL);
+  if (only_missing && json_is_object(patch)) {
+    const char *name;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(patch, next, name, value) {
+      if (json_object_get(page->signals, name)) json_object_del(patch, name);
+    }
+  }
+  if (json_is_object(patch)) merge(page->signals, patch);
+  json_decref(patch);
+  take_vestry_signals(page);
+}
+
+typedef struct event {
+  bool is_elements, is_signals, only_missing;
+  char selector[NAME_BYTES], mode[16];
+  vsi_buffer data;
+} event;
+
+static void take_line(event *e, const char *line, size_t len) {
+  static const char elements[] = "data: elements ", signals[] = "data: signals ";
+  static const char selector[] = "data: selector ", mode[] = "data: mode ";
+  const bool is_data = strncmp(line, elements, strlen(elements)) == 0 || strncmp(line, signals, strlen(signals)) == 0;
+  if (strncmp(line, "event: datastar-patch-elements", 30) == 0) e->is_elements = true;
+  if (strncmp(line, "event: datastar-patch-signals", 29) == 0) e->is_signals = true;
+  if (strncmp(line, "data: onlyIfMissing true", 24) == 0) e->only_missing = true;
+  if (strncmp(line, selector, strlen(selector)) == 0)
+    snprintf(e->selector, sizeof e->selector, "%.*s", (int)(len - strlen(selector)), line + strlen(selector));
+  if (strncmp(line, mode, strlen(mode)) == 0)
+    snprintf(e->mode, sizeof e->mode, "%.*s", (int)(len - strlen(mode)), line + strlen(mode));
+  if (!is_data) return;
+  const size_t skipped = line[6] == 'e' ? strlen(elements) : strlen(signals);
+  if (e->data.len) vsi_buffer_append_char(&e->data, '\n');
+  vsi_buffer_append(&e->data, line + skipped, len - skipped);
+}
+
+static vestry_err take_event(vestry_browser_page *page, const char *at, const char *end) {
+  event e = {.mode = "outer"};
+  vestry_err error = VESTRY_OK;
+  vsi_buffer_init(&e.data, page->host);
+  while (at < end) {
+    const char *next = memchr(at, '\n', (size_t)(end - at));
+    if (!next) next = end;
+    take_line(&e, at, (size_t)(next - at));
+    at = next + (next < end);
+  }
+  const char *data = vsi_buffer_terminate(&e.data);
+  if (!data)
+    error = VESTRY_NO_MEMORY;
+  else if (e.is_elements)
+    error = patch(page, e.selector, e.mode, data, e.data.len);
+  else if (e.is_signals)
+    take_json(page, data, e.data.len, e.only_missing);
+  vsi_buffer_finish(&e.data);
+  return error;
+}
+
+/* Apply the bytes that an exchange has received since the last call: events, or the body of another answer. */
+static vestry_err take_received(vestry_browser_page *page, vestry_memory_exchange *exchange) {
+  const vestry_slice got = vestry_memory_since(exchange);
+  const char *type = vestry_memory_header(exchange, "Content-Type", 0), *at = got.data, *end = at + got.len;
+  if (!got.len || !type) return VESTRY_OK;
+  if (strncmp(type, "application/json", 16) == 0) {
+    take_json(page, at, got.len, false);
+    return VESTRY_OK;
+  }
+  if (strncmp(type, "text/html", 9) == 0) return patch(page, "", "outer", at, got.len);
+  vestry_err error = VESTRY_OK;
+  while (!error && at < end) {
+    const char *next = strstr(at, "\n\n");
+    if (!next || next > end) next = end;
+    error = take_event(page, at, next);
+    at = next + 2;
+  }
+  return error;
+}
+
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
+
+static void hang_up(vestry_browser_page *page) {
+  while (page->streams_count) vestry_memory_destroy(page->streams[--page->streams_count]);
+}
+
+/* Return the signals that the client sends: all except those whose names begin with '_'. */
+static json_t *sent_signals(const json_t *signals) {
+  json_t *made = json_object(), *value;
+  const char *name;
+  json_object_foreach((json_t *)(uintptr_t)signals, name, value) {
+    if (*name != '_') json_object_set_new(made, name, json_is_object(value) ? sent_signals(value) : json_incref(value));
+  }
+  return made;
+}
+
+/* Open the stream that an element's data-init requests. */
+static vestry_err open_stream(vestry_browser_page *page, size_t element) {
+  if (!vsi_markup_attribute(&page->markup, element, "data-init", &page->value, NULL, 0)) return VESTRY_OK;
+  const char *at = strstr(page->value.data, "@get(");
+  if (!at || page->streams_count == STREAMS_MOST) return VESTRY_OK;
+  at += strcspn(at, "'\"");
+  json_t *url = *at ? vsi_js_literal(&at) : NULL, *signals = sent_signals(page->signals);
+  vestry_err error = VESTRY_OK;
+  if (json_is_string(url) && signals) {
+    vsi_browser_request a = {.method = "GET", .url = json_string_value(url), .datastar = true};
+    vsi_browser_request_init(page->browser, &a);
+    error = vsi_browser_put_signals(&a, signals);
+    if (!error) error = vsi_browser_request_send(page->browser, &a, &page->streams[page->streams_count]);
+    if (!error) page->streams_count++;
+    vsi_browser_request_finish(&a);
+  }
+  json_decref(url);
+  json_decref(signals);
+  return error;
+}
+
+/* Show a document, which replaces the former one. Takes the exchange. */
+static vestry_err show(vestry_browser_page *page, const char *url, vestry_memory_exchange *document) {
+  const vestry_memory_seen seen = vestry_memory_look(document);
+  char *copy = vsi_strdup(page->host, url, strlen(url));
+  hang_up(page);
+  page->status = seen.status;
+  json_object_clear(page->signals);
+  json_object_clear(page->typed);
+  vsi_buffer_clear(&page->html);
+  vsi_buffer_append(&page->html, seen.received.data, seen.received.len);
+  (void)vsi_buffer_terminate(&page->html);
+  vestry_memory_destroy(document);
+  vsi_free(page->host, page->url);
+  page->url = copy;
+  page->reloads = false;
+  vestry_err error = copy ? read_again(page) : VESTRY_NO_MEMORY;
+  for (size_t i = 0; !error && i < page->markup.count; i++) take_signals(page, i);
+  for (size_t i = 0; !error && i < page->markup.count; i++) error = open_stream(page, i);
+  return error;
+}
+
+static vestry_err load(vestry_browser_page *page, const char *url) {
+  vestry_memory_exchange *document;
+  vestry_err error = vestry_browser_get(page->browser, url, &document);
+  return error ? error : show(page, url, document);
+}
+
+/* Apply everything that has arrived, and follow redirects and reloads. */
+static vestry_err take_all(vestry_browser_page *page) {
+  vestry_err error = VESTRY_OK;
+  for (int count = 0; count < RELOADS_MOST; count++) {
+    vestry_memory_settle(vsi_browser_instance(page->browser));
+    for (size_t i = 0; !error && i < page->streams_count; i++) error = take_received(page, page->streams[i]);
+    if (error || (!page->leaves_for && !page->reloads)) return error;
+    char *url = page->leaves_for ? page->leaves_for : vsi_strdup(page->host, page->url, strlen(page->url));
+    page->leaves_for = NULL;
+    error = url ? load(page, url) : VESTRY_NO_MEMORY;
+    vsi_free(page->host, url);
+    if (error) return error;
+  }
+  return VESTRY_LIMIT;
+}
+
+vestry_err vestry_browser_open(vestry_browser *browser, const char *url, vestry_browser_page **ret_page) {
+  if (!browser || !url || !ret_page) return VESTRY_INVALID;
+  const vestry_host *host = vsi_browser_host(browser);
+  vestry_browser_page *page = vsi_calloc(host, 1, sizeof *page);
+  if (!page) return VESTRY_NO_MEMORY;
+  page->browser = browser;
+  page->host = host;
+  page->markup.host = host;
+  page->signals = json_object();
+  page->typed = json_object();
+  vsi_buffer *all[] = {&page->html, &page->text, &page->value};
+  for (size_t i = 0; i < 3; i++) vsi_buffer_init(all[i], host);
+  vestry_err error = page->signals && page->typed ? load(page, url) : VESTRY_NO_MEMORY;
+  if (!error) error = take_all(page);
+  if (error)
+    vestry_browser_close(page);
+  else
+    *ret_page = page;
+  return error;
+}
+
+void vestry_browser_close(vestry_browser_page *page) {
+  if (!page) return;
+  hang_up(page);
+  vsi_markup_finish(&page->markup);
+  vsi_buffer *all[] = {&page->html, &page->text, &page->value};
+  for (size_t i = 0; i < 3; i++) vsi_buffer_finish(all[i]);
+  json_decref(page->signals);
+  json_decref(page->typed);
+  vsi_free(page->host, page->url);
+  vsi_free(page->host, page->leaves_for);
+  vsi_free(page->host, page);
+}
+
+/* ---- fields ------------------------------------------------------------------------------------------------------ */
+
+static bool is_field(const vsi_element *of) {
+  return strcmp(of->name, "input") == 0 || strcmp(of->name, "textarea") == 0 || strcmp(of->name, "select") == 0;
+}
+
+/* Return the field of a label: inside it, or the one that its `for` names. */
+static size_t field_of(vestry_browser_page *page, size_t label) {
+  const vsi_element *of = &page->markup.elements[label];
+  if (vsi_markup_attribute(&page->markup, label, "for", &page->value, NULL, 0))
+    return vsi_markup_by_id(&page->markup, page->value.data);
+  for (size_t i = label + 1; i < page->markup.count && page->markup.elements[i].begin < of->inner_end; i++)
+    if (is_field(&page->markup.elements[i])) return i;
+  return VSI_NO_ELEMENT;
+}
+
+static size_t find_field(vestry_browser_page *page, const char *label) {
+  for (size_t i = 0; i < page->markup.count; i++) {
+    const vsi_element *of = &page->markup.elements[i];
+    if (is_field(of) && vsi_markup_attribute(&page->markup, i, "aria-label", &page->value, NULL, 0) &&
+        strcmp(page->value.data, label) == 0)
+      return i;
+    if (strcmp(of->name, "label") != 0) continue;
+    vsi_markup_text(&page->markup, i, NULL, &page->text);
+    const size_t field = page->text.data && strcmp(page->text.data, label) == 0 ? field_of(page, i) : VSI_NO_ELEMENT;
+    if (field != VSI_NO_ELEMENT) return field;
+  }
+  return VSI_NO_ELEMENT;
+}
+
+vestry_err vestry_browser_fill(vestry_browser_page *page, const char *label, const char *text) {
+  char name[NAME_BYTES], *end;
+  if (!page || !label || !text) return VESTRY_INVALID;
+  vestry_err error = take_all(page);
+  const size_t field = error ? VSI_NO_ELEMENT : find_field(page, label);
+  if (field == VSI_NO_ELEMENT) return error ? error : VESTRY_NOT_FOUND;
+  const bool is_check = is_checkable(page, field), is_bound = bound_to(page, field, name);
+  const bool is_number = vsi_markup_attribute(&page->markup, field, "type", &page->value, NULL, 0) &&
+                         (strcmp(page->value.data, "number") == 0 || strcmp(page->value.data, "range") == 0);
+  if (is_bound && is_check)
+    set_signal(page, name, json_boolean(strcmp(text, "on") == 0));
+  else if (is_bound && is_number && *text)
+    set_signal(page, name, json_real(strtod(text, &end)));
+  else if (is_bound)
+    set_signal(page, name, json_string(text));
+  if (vsi_markup_attribute(&page->markup, field, "name", &page->value, NULL, 0))
+    json_object_set_new(page->typed, page->value.data,
+                        is_check && strcmp(text, "on") != 0 ? json_null() : json_string(text));
+  return VESTRY_OK;
+}
+
+/* Append the fields of a form: typed values, or else those of the document. by: the button, whose name counts. */
+static void put_form(vestry_browser_page *page, size_t form, size_t by, vsi_buffer *to) {
+  const vsi_element *of = &page->markup.elements[form];
+  vsi_buffer name;
+  vsi_buffer_init(&name, page->host);
+  for (size_t i = form + 1; i < page->markup.count && page->markup.elements[i].begin < of->inner_end; i++) {
+    if (!is_field(&page->markup.elements[i]) && i != by) continue;
+    if (!vsi_markup_attribute(&page->markup, i, "name", &name, NULL, 0)) continue;
+    const json_t *typed = json_object_get(page->typed, name.data);
+    const bool is_check = is_checkable(page, i);
+    const bool is_on = is_check && vsi_markup_attribute(&page->markup, i, "checked", &page->value, NULL, 0);
+    const bool has_value = vsi_markup_attribute(&page->markup, i, "value", &page->value, NULL, 0);
+    if (json_is_null(typed) || (is_check && !typed && !is_on)) continue;
+    const char *value = json_is_string(typed) && !is_check ? json_string_value(typed)
+                        : has_value                        ? page->value.data
+                        : is_check                         ? "on"
+                                                           : "";
+    vsi_browser_put_field(to, name.data, value);
+  }
+  vsi_buffer_finish(&name);
+}
+
+/* ---- presses ----------------------------------------------------------------------------------------------------- */
+
+static bool can_press(vestry_browser_page *page, size_t element) {
+  const char *name = page->markup.elements[element].name;
+  if (strcmp(name, "button") == 0 || strcmp(name, "a") == 0) return true;
+  if (strcmp(name, "input") == 0)
+    return vsi_markup_attribute(&page->markup, element, "type", &page->value, NULL, 0) &&
+           strcmp(page->value.data, "submit") == 0;
+  return vsi_markup_attribute(&page->markup, element, "data-on:click", &page->value, NULL, 0);
+}
+
+static size_t find_button(vestry_browser_page *page, const char *text) {
+  for (size_t i = 0; i < page->markup.count; i++) {
+    if (!can_press(page, i)) continue;
+    const bool is_input = strcmp(page->markup.elements[i].name, "input") == 0;
+    if (!is_input) vsi_markup_text(&page->markup, i, page->signals, &page->text);
+    const bool has_label =
+        vsi_markup_attribute(&page->markup, i, is_input ? "value" : "aria-label", &page->value, NULL, 0);
+    if ((has_label && strcmp(page->value.data, text) == 0) ||
+        (!is_input && page->text.data && strcmp(page->text.data, text) == 0))
+      return i;
+  }
+  return VSI_NO_ELEMENT;
+}
+
+/* Add a header of an action's expression: 'Name':'value', 'Name':$signal, or 'X-Once':$_once+…. texts: its memory. */
+static void put_header(vestry_browser_page *page, const char *expression, const char *name, bool is_nonce,
+                       vsi_browser_request *a, char text[NAME_BYTES + NUMBER_BYTES]) {
+  const char *at = strstr(expression, name);
+  if (!at || a->more_count == VSI_BROWSER_HEADERS) return;
+  at += strlen(name) + 1;
+  at += strspn(at, ": ");
+  if (*at != '$') return;
+  char signal[NAME_BYTES];
+  snprintf(signal, sizeof signal, "%.*s", (int)strcspn(at + 1, "+,} "), at + 1);
+  const json_t *value = signal_of(page, signal);
+  if (!json_is_string(value)) return;
+  snprintf(text, NAME_BYTES + NUMBER_BYTES, is_nonce ? "%s.%lu" : "%s", json_string_value(value),
+           page->submissions_count);
+  a->more[a->more_count++] = (vestry_header){name, text};
+}
+
+/* Find the request of an expression: \@post('/x'…), or ('/x',{…},(u,o)=>\@post(u,o),el,evt). Returns the method; NULL:
+ * there is none. The caller owns *ret_url. */
+static const char *find_request(const char *expression, json_t **ret_url) {
+  static const char *const names[][2] = {{"@get(", "GET"},     {"@post(", "POST"},     {"@put(", "PUT"},
+                                         {"@patch(", "PATCH"}, {"@delete(", "DELETE"}, {"@query(", "QUERY"}};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const char *at = strstr(expression, names[i][0]);
+    if (!at) continue;
+    at += strlen(names[i][0]);
+    if (*at != '\'' && *at != '"') { /* the page's function for actions that run once has the URL */
+      at = strstr(expression, "('/");
+      if (!at) at = strstr(expression, "(\"/");
+      if (!at) return NULL;
+      at++;
+    }
+    *ret_url = vsi_js_literal(&at);
+    return json_is_string(*ret_url) ? names[i][1] : NULL;
+  }
+  return NULL;
+}
+
+/* Send the request of an expression, and apply its answer. */
+static vestry_err act(vestry_browser_page *page, size_t element, const char *expression) {
+  char token[NAME_BYTES + NUMBER_BYTES], once[NAME_BYTES + NUMBER_BYTES];
+  json_t *url = NULL, *signals = NULL;
+  vestry_memory_exchange *answer = NULL;
+  const char *method = find_request(expression, &url);
+  const bool is_form = strstr(expression, "contentType:'form'") || strstr(expression, "contentType: 'form'");
+  const size_t form = is_form ? vsi_markup_around(&page->markup, element, "form", "form") : VSI_NO_ELEMENT;
+  if (!method || (is_form && form == VSI_NO_ELEMENT)) {
+    json_decref(url);
+    return VESTRY_UNSUPPORTED;
+  }
+  vsi_browser_request a = {.method = method, .url = json_string_value(url), .datastar = true};
+  vsi_browser_request_init(page->browser, &a);
+  page->submissions_count++;
+  put_header(page, expression, "X-CSRF-Token", false, &a, token);
+  put_header(page, expression, "X-Once", true, &a, once);
+  const bool in_query = strcmp(method, "GET") == 0 || strcmp(method, "DELETE") == 0;
+  if (is_form && !in_query) a.type = "application/x-www-form-urlencoded";
+  if (is_form) put_form(page, form, element, in_query ? &a.query : &a.body);
+  signals = is_form ? NULL : sent_signals(page->signals);
+  vestry_err error = signals ? vsi_browser_put_signals(&a, signals) : VESTRY_OK;
+  if (!error) error = vsi_browser_request_send(page->browser, &a, &answer);
+  if (!error) page->status = vestry_memory_look(answer).status;
+  if (!error) error = take_received(page, answer);
+  if (!error && !vestry_memory_look(answer).ended && vestry_memory_look(answer).connection &&
+      page->streams_count < STREAMS_MOST)
+    page->streams[page->streams_count++] = answer, answer = NULL;
+  vestry_memory_destroy(answer);
+  vsi_browser_request_finish(&a);
+  json_decref(signals);
+  json_decref(url);
+  return error ? error : take_all(page);
+}
+
+/* Submit a form without a script, and show the document to which it leads. */
+static vestry_err submit(vestry_browser_page *page, size_t form, size_t by) {
+  vsi_buffer action, fields;
+  vestry_memory_exchange *document;
+  vsi_buffer_init(&action, page->host);
+  vsi_buffer_init(&fields, page->host);
+  if (!vsi_markup_attribute(&page->markup, form, "action", &action, NULL, 0)) vsi_buffer_append_str(&action, page->url);
+  const bool is_post = vsi_markup_attribute(&page->markup, form, "method", &page->value, NULL, 0) &&
+                       (strcmp(page->value.data, "post") == 0 || strcmp(page->value.data, "POST") == 0);
+  put_form(page, form, by, &fields);
+  const char *url = vsi_buffer_terminate(&action);
+  vsi_browser_request a = {.method = is_post ? "POST" : "GET", .url = url};
+  vsi_browser_request_init(page->browser, &a);
+  if (is_post) a.type = "application/x-www-form-urlencoded";
+  vsi_buffer_append(is_post ? &a.body : &a.query, fields.data, fields.len);
+  vestry_err error = url ? vsi_browser_request_send(page->browser, &a, &document) : VESTRY_NO_MEMORY;
+  const int status = error ? 0 : vestry_memory_look(document).status;
+  const char *to = status >= 301 && status <= 303 ? vestry_memory_header(document, "Location", 0) : NULL;
+  char *leads = to ? vsi_strdup(page->host, to, strlen(to)) : NULL;
+  if (!error && leads) {
+    vestry_memory_destroy(document);
+    error = load(page, leads);
+  } else if (!error) {
+    error = show(page, url, document);
+  }
+  vsi_free(page->host, leads);
+  vsi_browser_request_finish(&a);
+  vsi_buffer_finish(&action);
+  vsi_buffer_finish(&fields);
+  return error ? error : take_all(page);
+}
+
+static vestry_err act_by(vestry_browser_page *page, size_t element, const char *attribute) {
+  char *expression = NULL;
+  if (vsi_markup_attribute(&page->markup, element, attribute, &page->value, NULL, 0))
+    expression = vsi_strdup(page->host, page->value.data, page->value.len);
+  vestry_err error = expression ? act(page, element, expression) : VESTRY_NOT_FOUND;
+  vsi_free(page->host, expression);
+  return error;
+}
+
+vestry_err vestry_browser_press(vestry_browser_page *page, const char *text) {
+  if (!page || !text) return VESTRY_INVALID;
+  vestry_err error = take_all(page);
+  const size_t button = error ? VSI_NO_ELEMENT : find_button(page, text);
+  if (button == VSI_NO_ELEMENT) return error ? error : VESTRY_NOT_FOUND;
+  error = act_by(page, button, "data-on:click");
+  if (error != VESTRY_NOT_FOUND) return error;
+  if (strcmp(page->markup.elements[button].name, "a") == 0) {
+    if (!vsi_markup_attribute(&page->markup, button, "href", &page->value, NULL, 0)) return VESTRY_UNSUPPORTED;
+    char *url = vsi_strdup(page->host, page->value.data, page->value.len);
+    error = url ? load(page, url) : VESTRY_NO_MEMORY;
+    vsi_free(page->host, url);
+    return error ? error : take_all(page);
+  }
+  const size_t form = vsi_markup_around(&page->markup, button, "form", "form");
+  if (form == VSI_NO_ELEMENT) return VESTRY_UNSUPPORTED;
+  error = act_by(page, form, "data-on:submit");
+  return error == VESTRY_NOT_FOUND ? submit(page, form, button) : error;
+}
+
+/* ---- visible text ----------------------------------------------------------------------------------------------- */
+
+int vestry_browser_status(const vestry_browser_page *page) {
+  return page->status;
+}
+
+const char *vestry_browser_text(vestry_browser_page *page) {
+  if (take_all(page)) return NULL;
+  size_t body = selected(page, "body");
+  if (body == VSI_NO_ELEMENT) return vsi_buffer_terminate(&page->html); /* not a document */
+  vsi_markup_text(&page->markup, body, page->signals, &page->text);
+  return page->text.error ? NULL : page->text.data;
+}
+
+bool vestry_browser_shows(vestry_browser_page *page, const char *text) {
+  const char *shown = vestry_browser_text(page);
+  return shown && strstr(shown, text);
+}
+
+const json_t *vestry_browser_signal(vestry_browser_page *page, const char *path) {
+  return take_all(page) ? NULL : signal_of(page, path);
+}
+
+vestry_err vestry_browser_wait(vestry_browser_page *page, const char *text, uint64_t timeout_ms) {
+  const struct timespec pause = {.tv_nsec = 1000000};
+  for (uint64_t waited_ms = 0; !vestry_browser_shows(page, text); waited_ms++) {
+    if (waited_ms >= timeout_ms) return VESTRY_TIMEOUT;
+    nanosleep(&pause, NULL); /* the clock of the host may be that of the test, which stands still */
+  }
+  return VESTRY_OK;
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/* A page of the browser of tests is used by its labels and texts, and shows what a person would see. */
+#include <stdlib.h>
+
+#include "support/test.h"
+#include "support/test_host.h"
+#include "testing/markup.h"
+#include "vestry/app/application.h"
+#include "vestry/testing/browser.h"
+
+static char note[200], answer[400];
+static bool is_urgent;
+static double size_of;
+static int runs;
+
+static void action(vestry_html *html, vestry_method method, vestry_action_content content, const char *url) {
+  const vestry_backend_action_options options = {.csrf = true, .once = true, .content = content};
+  vestry_html_backend_action(html, method, &options, "%-s", url);
+}
+
+static vestry_err home(vestry_render *render, vestry_html *html, void *app) {
+  vestry_render_topic(render, "note");
+  vestry_err error = vestry_application_document_begin(app, render, html, NULL);
+  if (error) return error;
+  vestry_html_add(html, "<form data-signals=\"{form: {text: ''}, error: ''}\" data-on:submit=\"");
+  action(html, VESTRY_METHOD_POST, VESTRY_CONTENT_SIGNALS, "/note");
+  vestry_html_add(html, "\"><label>Your  note <input data-bind=\"form.text\"></label>"
+                        "<label for=\"u\">Urgent</label><input type=\"checkbox\" id=\"u\" data-bind:is-urgent>"
+                        "<input type=\"number\" aria-label=\"Size\" data-bind:size>"
+                        "<button>Add &amp; <b>show</b></button><p data-text=\"$error\"></p></form>");
+  vestry_html_add(html, "<form><label>Name <input name=\"name\" value=\"ada\"></label>"
+                        "<label>Stays <input type=\"checkbox\" name=\"stays\"></label>"
+                        "<input type=\"hidden\" name=\"kind\" value=\"x y\"><button type=\"button\" data-on:click=\"");
+  action(html, VESTRY_METHOD_POST, VESTRY_CONTENT_FORM, "/fields");
+  vestry_html_add(html, "\">Send fields</button></form><a href=\"/plain\">Elsewhere</a>"
+                        "<button data-on:click=\"$count++\">Count</button><button data-on:click=\"");
+  action(html, VESTRY_METHOD_DELETE, VESTRY_CONTENT_SIGNALS, "/note");
+  vestry_html_add(html, "\">Remove</button>");
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<p>Note: <b>%s</b></p><script>hidden text</script>", note);
+  vestry_render_end(render, html);
+  return vestry_application_document_end(html);
+}
+
+static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  vestry_application *app = ctx;
+  const char *text;
+  runs++;
+  if (vestry_signals_get(req->signals, "form.text", VESTRY_INTO(&text), NULL)) return VESTRY_INVALID;
+  if (vestry_signals_get(req->signals, "isUrgent", VESTRY_INTO(&is_urgent), NULL)) return VESTRY_INVALID;
+  if (!*text) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "Write something."));
+  size_of = json_number_value(json_object_get(req->signals, "size"));
+  snprintf(note, sizeof note, "%s", text);
+  vestry_refresh(app->pages, "note", NULL);
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", ""));
+}
+
+static vestry_err take_away(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  vestry_application *app = ctx;
+  (void)req;
+  note[0] = '\0';
+  vestry_refresh(app->pages, "note", NULL);
+  return vestry_reply_redirect(reply, 303, "/plain");
+}
+
+static vestry_err fields(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name"), *kind;
+  const char *stays = vestry_request_value(req, VESTRY_IN_FORM, "stays");
+  (void)app;
+  kind = vestry_request_value(req, VESTRY_IN_FORM, "kind");
+  snprintf(answer, sizeof answer, "%s/%s/%s", name ? name : "-", kind ? kind : "-", stays ? stays : "-");
+  return vestry_reply_status(reply, 204);
+}
+
+static vestry_err plain(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_bodyf(reply, "<!doctype html><body><h1>Plain</h1><form method=\"get\" action=\"/found\">"
+                                   "<label>Word<input name=\"q\"></label><input type=\"submit\" value=\"Find\"></form>"
+                                   "<ul><li>one</li><li>two</li></ul></body>");
+}
+
+static vestry_err found(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *word = vestry_request_value(req, VESTRY_IN_QUERY, "q");
+  (void)app;
+  return vestry_reply_bodyf(reply, "<!doctype html><body>Found %s</body>", word ? word : "nothing");
+}
+
+static vestry_err begin(test_host *th, vestry_application **ret_app) {
+  const vestry_options instance = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
+  const vestry_application_options options = {
+      .insecure = true,
+      .instance = &instance,
+      .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32},
+      .once = &(vestry_once_options){.required = true}};
+  static const vestry_mounted routes[] = {{"POST", "/note", add},
+                                          {"DELETE", "/note", take_away},
+                                          {"POST", "/fields", fields},
+                                          {"GET", "/plain", plain},
+                                          {"GET", "/found", found}};
+  vestry_application *app = NULL;
+  vestry_err error = vestry_application_create(&options, &app);
+  if (!error) error = vestry_application_page(app, "/", &(vestry_page_options){.render = home});
+  if (!error) error = vestry_mount(app->instance, "", routes, sizeof routes / sizeof *routes, app);
+  if (error)
+    vestry_application_destroy(app);
+  else
+    *ret_app = app;
+  return error;
+}
+
+typedef struct world {
+  test_host th;
+  vestry_application *app;
+  vestry_browser *ada;
+  vestry_browser_page *page;
+} world;
+
+static void open_world(world *w) {
+  note[0] = answer[0] = '\0';
+  is_urgent = false;
+  runs = 0;
+  test_host_init(&w->th);
+  assert_int_equal(begin(&w->th, &w->app), VESTRY_OK);
+  assert_int_equal(vestry_browser_create(w->app->instance, &w->ada), VESTRY_OK);
+  assert_int_equal(vestry_browser_open(w->ada, "/", &w->page), VESTRY_OK);
+  assert_int_equal(vestry_browser_status(w->page), 200);
+}
+
+static void close_world(world *w) {
+  vestry_browser_close(w->page);
+  vestry_browser_destroy(w->ada);
+  assert_int_equal(vestry_application_destroy(w->app), VESTRY_OK);
+  test_host_assert_clean(&w->th);
+}
+
+/* capability: K11 */
+static void form_is_filled_and_submitted_by_its_labels(void **state) {
+  (void)state;
+  world w;
+  open_world(&w);
+  assert_int_equal(vestry_browser_press(w.page, "Add & show"), VESTRY_OK);
+  assert_true(vestry_browser_shows(w.page, "Write something."));
+  assert_int_equal(vestry_browser_fill(w.page, "Your note", "Tea <at> four"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w.page, "Urgent", "on"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w.page, "Size", "2.5"), VESTRY_OK);
+  assert_false(vestry_browser_shows(w.page, "Tea"));
+  assert_int_equal(vestry_browser_press(w.page, "Add & show"), VESTRY_OK);
+  assert_int_equal(vestry_browser_status(w.page), 200); /* the guards have accepted token and nonce */
+  assert_int_equal(vestry_application_settle(w.app, 1000), VESTRY_OK);
+  assert_true(vestry_browser_shows(w.page, "Note: Tea <at> four"));
+  assert_false(vestry_browser_shows(w.page, "Write something."));
+  assert_false(vestry_browser_shows(w.page, "hidden text"));
+  assert_true(is_urgent);
+  assert_true(size_of == 2.5);
+  assert_int_equal(runs, 2); /* each press has another nonce */
+  assert_string_equal(json_string_value(vestry_browser_signal(w.page, "form.text")), "Tea <at> four");
+  assert_int_equal(vestry_browser_fill(w.page, "Urgent", "off"), VESTRY_OK);
+  assert_true(json_is_false(vestry_browser_signal(w.page, "isUrgent")));
+  assert_null(vestry_browser_signal(w.page, "form.nothing"));
+  close_world(&w);
+}
+
+/* capability: K11 */
+static void fields_links_and_plain_forms_work(void **state) {
+  (void)state;
+  world w;
+  open_world(&w);
+  assert_int_equal(vestry_browser_press(w.page, "Send fields"), VESTRY_OK);
+  assert_int_equal(vestry_browser_status(w.page), 204);
+  assert_string_equal(answer, "ada/x y/-");
+  assert_int_equal(vestry_browser_fill(w.page, "Name", "b&b"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w.page, "Stays", "on"), VESTRY_OK);
+  assert_int_equal(vestry_browser_press(w.page, "Send fields"), VESTRY_OK);
+  assert_string_equal(answer, "b&b/x y/on");
+  assert_int_equal(vestry_browser_press(w.page, "Elsewhere"), VESTRY_OK);
+  assert_string_equal(vestry_browser_text(w.page), "Plain Word one two");
+  assert_int_equal(vestry_browser_fill(w.page, "Word", "a b"), VESTRY_OK);
+  assert_int_equal(vestry_browser_press(w.page, "Find"), VESTRY_OK);
+  assert_string_equal(vestry_browser_text(w.page), "Found a b");
+  close_world(&w);
+}
+
+/* capability: K11 */
+static void redirect_of_an_action_is_followed(void **state) {
+  (void)state;
+  world w;
+  open_world(&w);
+  assert_int_equal(vestry_browser_press(w.page, "Remove"), VESTRY_OK);
+  assert_true(vestry_browser_shows(w.page, "Plain"));
+  close_world(&w);
+}
+
+static void what_is_missing_is_reported(void **state) {
+  (void)state;
+  world w;
+  open_world(&w);
+  assert_int_equal(vestry_browser_press(w.page, "Nowhere"), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_browser_press(w.page, "Count"), VESTRY_UNSUPPORTED);
+  assert_int_equal(vestry_browser_fill(w.page, "Nothing", "x"), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_browser_wait(w.page, "never", 2), VESTRY_TIMEOUT);
+  assert_int_equal(vestry_browser_wait(w.page, "Note:", 2), VESTRY_OK);
+  close_world(&w);
+}
+
+/* capability: K11 */
+static void browser_takes_its_cookies_to_another_instance(void **state) {
+  (void)state;
+  world w;
+  vestry_application *other;
+  vestry_browser *there;
+  vestry_browser_page *page;
+  open_world(&w);
+  assert_int_equal(begin(&w.th, &other), VESTRY_OK);
+  assert_int_equal(vestry_browser_move(w.ada, other->instance, &there), VESTRY_OK);
+  assert_string_equal(vestry_browser_cookie(there, "session"), vestry_browser_cookie(w.ada, "session"));
+  assert_int_equal(vestry_browser_open(there, "/", &page), VESTRY_OK);
+  assert_string_equal(vestry_browser_cookie(there, "session"), vestry_browser_cookie(w.ada, "session"));
+  assert_int_equal(vestry_browser_fill(page, "Your note", "moved"), VESTRY_OK);
+  assert_int_equal(vestry_browser_press(page, "Add & show"), VESTRY_OK);
+  assert_int_equal(vestry_application_settle(other, 1000), VESTRY_OK);
+  assert_int_equal(vestry_browser_wait(page, "Note: moved", 1000), VESTRY_OK);
+  vestry_browser_close(page);
+  vestry_browser_destroy(there);
+  assert_int_equal(vestry_application_destroy(other), VESTRY_OK);
+  close_world(&w);
+}
+
+static vestry_err use(test_host *th, void *ctx) {
+  vestry_application *app = ctx;
+  vestry_browser *ada = NULL;
+  vestry_browser_page *page = NULL;
+  (void)th;
+  vestry_err error = vestry_browser_create(app->instance, &ada);
+  if (!error) error = vestry_browser_open(ada, "/plain", &page);
+  if (!error) error = vestry_browser_fill(page, "Word", "x");
+  if (!error) error = vestry_browser_press(page, "Find");
+  vestry_browser_close(page);
+  vestry_browser_destroy(ada);
+  return error;
+}
+
+/* Each failure is an error, or the page lacks a part; nothing leaks. */
+static void each_allocation_may_fail(void **state) {
+  (void)state;
+  world w;
+  open_world(&w);
+  for (long number = 0;; number++) {
+    const long before = atomic_load(&w.th.live);
+    test_host_fail_in(&w.th, number);
+    (void)use(&w.th, w.app);
+    const bool has_failed = test_host_has_failed(&w.th);
+    assert_true(atomic_load(&w.th.live) <= before + 2); /* the instance may keep some memory */
+    if (!has_failed) break;
+  }
+  close_world(&w);
+}
+
+static void assert_literal(const char *text, const char *wanted) {
+  json_t *made = vsi_js_literal(&text);
+  char *dumped = made ? json_dumps(made, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS) : NULL;
+  if (wanted)
+    assert_string_equal(dumped, wanted);
+  else
+    assert_null(dumped);
+  free(dumped);
+  json_decref(made);
+}
+
+static void literals_of_javascript_are_read(void **state) {
+  (void)state;
+  assert_literal("{a: 1, 'b-c': [true, null, -2.5], d: {e: ''}}",
+                 "{\"a\":1,\"b-c\":[true,null,-2.5],\"d\":{\"e\":\"\"}}");
+  assert_literal("'it\\'s \\x26 \\u00e4\\n'", "\"it's & \xc3\xa4\\n\"");
+  assert_literal("$x + 1", NULL);
+  assert_literal("{a: f()}", NULL);
+  assert_literal("'open", NULL);
+  assert_literal("", NULL);
+}
+
+static void damaged_documents_are_read_to_their_end(void **state) {
+  (void)state;
+  static const char *const texts[] = {
+      "<",        "</",        "<a", "<a href='", "<!--",       "<p>a<b>b</p>c",
+      "</p></p>", "<script>a", "&",  "&#",        "&#x110000;", "<textarea><p></textarea>"};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    vsi_markup markup;
+    vsi_buffer text;
+    vsi_buffer_init(&text, vestry_host_default());
+    assert_int_equal(vsi_markup_read(&markup, vestry_host_default(), texts[i], strlen(texts[i])), VESTRY_OK);
+    for (size_t n = 0; n < markup.count; n++) {
+      assert_true(markup.elements[n].begin < markup.elements[n].inner);
+      assert_true(markup.elements[n].inner <= markup.elements[n].inner_end);
+      assert_true(markup.elements[n].end <= strlen(texts[i]));
+      vsi_markup_text(&markup, n, NULL, &text);
+    }
+    vsi_markup_finish(&markup);
+    vsi_buffer_finish(&text);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(form_is_filled_and_submitted_by_its_labels),
+      cmocka_unit_test(fields_links_and_plain_forms_work),
+      cmocka_unit_test(redirect_of_an_action_is_followed),
+      cmocka_unit_test(what_is_missing_is_reported),
+      cmocka_unit_test(browser_takes_its_cookies_to_another_instance),
+      cmocka_unit_test(each_allocation_may_fail),
+      cmocka_unit_test(literals_of_javascript_are_read),
+      cmocka_unit_test(damaged_documents_are_read_to_their_end),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
