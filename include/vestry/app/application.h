@@ -120,8 +120,8 @@ VESTRY_API vestry_err vestry_application_create(const vestry_application_options
 /** Stop and free an application: jobs first (waits for running ones), then the streams, then all parts. No server may
  *  serve its instance any more; vestry_application_run has ended its own. Objects of the program that use the instance,
  *  such as timers: call vestry_stop(app->instance, …), destroy them, then call this. NULL is accepted.
- *  Returns  OK (also for NULL) | BUSY, CLOSED (as vestry_destroy: the application continues to work, or the process was
- *           forked and nothing is freed)
+ *  Returns  OK (also for NULL) | BUSY (as vestry_destroy: its jobs have ended, and everything else continues to work;
+ *           call it again) | CLOSED (the process was forked: nothing is freed)
  *  Threads  as vestry_stop; blocks on the database, and until running jobs have ended */
 VESTRY_API vestry_err vestry_application_destroy(vestry_application *app);
 
