@@ -170,47 +170,55 @@ static void be_quiet(void) {
   nanosleep(&(struct timespec){0, QUIET_MS * 1000000}, NULL); /* so that all threads sleep */
 }
 
-/* Measure refreshes: the first of a burst finds the workers asleep, the last ones find them awake. Before or after each
- * burst, in turn, measure how long waking a bare thread takes. */
+/* Measure what a refresh that wakes a thread includes, each after a pause: waking a bare thread, and a refresh of a
+ * topic that no page shows, which wakes none. */
+static bool measure_parts(site *s, sleeper *beside, double *ret_bare, double *ret_unshown) {
+  be_quiet();
+  *ret_bare = rouse(beside, 1);
+  be_quiet();
+  const uint64_t began = bench_now_ns();
+  const bool ok = !vestry_refresh(s->pages, "unshown", NULL);
+  *ret_unshown = (double)(bench_now_ns() - began);
+  return ok;
+}
+
+/* Measure refreshes: the first of a burst finds the workers asleep, the last ones find them awake. Its parts are
+ * measured before or after each burst, in turn. */
 static int refresh(uint64_t pages, uint64_t rounds) {
   enum { BURST = 8 };
   site s;
   uint64_t opened = 0, seq = 0;
   vestry_memory_exchange **streams = calloc(pages, sizeof(vestry_memory_exchange *));
   double *asleep = calloc(rounds, sizeof *asleep), *awake = calloc(rounds * BURST, sizeof *awake);
-  double *bare = calloc(rounds, sizeof *bare);
+  double *bare = calloc(rounds, sizeof *bare), *unshown = calloc(rounds, sizeof *unshown);
   sleeper beside = {.word = 0};
-  bool ok = streams && asleep && awake && bare && open_site(&s, 200, false, NULL, false);
+  bool ok = streams && asleep && awake && bare && unshown && open_site(&s, 200, false, NULL, false);
   const bool has_sleeper = ok && !pthread_create(&beside.thread, NULL, sleep_on, &beside);
   ok = has_sleeper;
   for (; ok && opened < pages; opened++) ok = (streams[opened] = open_stream(&s, serve, NULL, NULL)) != NULL;
   ok = ok && settle(&s, 0);
   for (uint64_t round = 0; ok && round < rounds; round++) {
     const bool is_first = round % 2 == 0;
+    if (is_first) ok = measure_parts(&s, &beside, &bare[round], &unshown[round]);
     be_quiet();
-    if (is_first) {
-      bare[round] = rouse(&beside, 1);
-      be_quiet();
-    }
     for (unsigned i = 0; ok && i <= BURST; i++) {
       uint64_t began = bench_now_ns();
       ok = !vestry_refresh(s.pages, "topic", &seq);
       *(i ? &awake[round * BURST + i - 1] : &asleep[round]) = (double)(bench_now_ns() - began);
     }
     ok = ok && settle(&s, seq);
-    if (is_first) continue;
-    be_quiet();
-    bare[round] = rouse(&beside, 1);
+    if (!is_first) ok = ok && measure_parts(&s, &beside, &bare[round], &unshown[round]);
   }
   vestry_pages_stats stats = {0};
   if (ok) vestry_pages_stats_get(s.pages, &stats);
   ok = ok && stats.unchanged_count >= pages * rounds && stats.streams_count == pages;
   if (ok)
     printf("vestry pages alone=refresh pages=%" PRIu64 " rounds=%" PRIu64
-           " awake_ns=%.0f awake_p99_ns=%.0f asleep_ns=%.0f asleep_p99_ns=%.0f futex_ns=%.0f futex_p99_ns=%.0f\n",
+           " awake_ns=%.0f awake_p99_ns=%.0f asleep_ns=%.0f asleep_p99_ns=%.0f futex_ns=%.0f futex_p99_ns=%.0f"
+           " unshown_ns=%.0f unshown_p99_ns=%.0f\n",
            pages, rounds, percentile(awake, rounds * BURST, 0.5), percentile(awake, rounds * BURST, 0.99),
            percentile(asleep, rounds, 0.5), percentile(asleep, rounds, 0.99), percentile(bare, rounds, 0.5),
-           percentile(bare, rounds, 0.99));
+           percentile(bare, rounds, 0.99), percentile(unshown, rounds, 0.5), percentile(unshown, rounds, 0.99));
   for (uint64_t i = 0; streams && i < opened; i++) vestry_memory_destroy(streams[i]);
   close_site(&s);
   if (has_sleeper) {
@@ -221,6 +229,7 @@ static int refresh(uint64_t pages, uint64_t rounds) {
   free(asleep);
   free(awake);
   free(bare);
+  free(unshown);
   return ok ? 0 : wrong("a page was not rendered for a change");
 }
 

@@ -3,12 +3,14 @@
  * changes get heartbeats. The time of a POST, and the time between two heartbeats of a stream, are measured. Rounds
  * with and without the sleeper alternate, on the same server and the same streams. In a round with the sleeper, it
  * sleeps from the first POST to the last. If a busy machine took longer, the round is repeated, and its POSTs do not
- * count. */
+ * count. A round with the sleeper and one without are a pair, whose percentiles are compared: the median of the pairs'
+ * ratios is reported with the smallest and the largest one. */
 #include "page_sleeper.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -26,6 +28,8 @@ typedef struct sleeper_load {
   readers *busy, *quiet, *sleeper;
   bench_client client;
   histogram posts[2];
+  double last_p99[2]; /* of the POSTs of the last round of each kind */
+  double *ratios;     /* of the pairs */
   uint64_t posted;
 } sleeper_load;
 
@@ -97,6 +101,7 @@ static round_end run_round(sleeper_load *l, int lane) {
   readers_lane_set(l->quiet, BETWEEN);
   bool is_whole = lane == AWAKE || is_asleep(l);
   if (is_whole) histogram_merge(&l->posts[lane], &posts);
+  l->last_p99[lane] = histogram_percentile_ns(&posts, 0.99);
   while (lane == ASLEEP && is_asleep(l)) bench_sleep_ms(10);
   bench_sleep_ms(PAUSE_MS);
   return is_whole ? ROUND_DONE : ROUND_TOO_LONG;
@@ -117,6 +122,11 @@ static double ratio(double asleep, double awake) {
   return awake ? asleep / awake : 0;
 }
 
+static int by_size(const void *a, const void *b) {
+  const double left = *(const double *)a, right = *(const double *)b;
+  return left < right ? -1 : left > right;
+}
+
 static int report(sleeper_load *l) {
   const page_sleeper *s = l->options;
   static histogram beats[2];
@@ -127,6 +137,7 @@ static int report(sleeper_load *l) {
   readers_count(l->quiet, &quiet);
   for (unsigned lane = AWAKE; lane <= ASLEEP; lane++) readers_beats(l->quiet, lane, &beats[lane]);
   double post_p99[2], beat_p99[2];
+  qsort(l->ratios, s->rounds, sizeof *l->ratios, by_size);
   for (unsigned lane = AWAKE; lane <= ASLEEP; lane++) {
     post_p99[lane] = histogram_percentile_ns(&l->posts[lane], 0.99) / 1e6;
     beat_p99[lane] = histogram_percentile_ns(&beats[lane], 0.99) / 1e6;
@@ -135,9 +146,11 @@ static int report(sleeper_load *l) {
          " bytes=%" PRIu64 " posts=%" PRIu64 " heartbeats=%" PRIu64 " broken=%" PRIu64,
          s->pages, s->rounds, s->sleep_ms, s->a_second, s->bytes, l->posts[ASLEEP].total, beats[ASLEEP].total,
          busy.broken + quiet.broken);
-  printf(" post_p50_ms=%.3f post_asleep_p50_ms=%.3f post_p99_ms=%.3f post_asleep_p99_ms=%.3f post_ratio=%.3f",
+  printf(" post_p50_ms=%.3f post_asleep_p50_ms=%.3f post_p99_ms=%.3f post_asleep_p99_ms=%.3f post_ratio=%.3f"
+         " post_ratio_least=%.3f post_ratio_most=%.3f",
          histogram_percentile_ns(&l->posts[AWAKE], 0.5) / 1e6, histogram_percentile_ns(&l->posts[ASLEEP], 0.5) / 1e6,
-         post_p99[AWAKE], post_p99[ASLEEP], ratio(post_p99[ASLEEP], post_p99[AWAKE]));
+         post_p99[AWAKE], post_p99[ASLEEP], (l->ratios[(s->rounds - 1) / 2] + l->ratios[s->rounds / 2]) / 2,
+         l->ratios[0], l->ratios[s->rounds - 1]);
   printf(" beat_p99_ms=%.3f beat_asleep_p99_ms=%.3f beat_ratio=%.3f\n", beat_p99[AWAKE], beat_p99[ASLEEP],
          ratio(beat_p99[ASLEEP], beat_p99[AWAKE]));
   if (!busy.broken && !quiet.broken && beats[AWAKE].total && beats[ASLEEP].total) return 0;
@@ -149,16 +162,19 @@ int bench_page_sleeper(const page_sleeper *s) {
   static sleeper_load l;
   l = (sleeper_load){.options = s, .client = {s->port, -1}};
   bench_raise_descriptors();
-  bool ok = open_all(&l);
+  l.ratios = calloc(s->rounds, sizeof *l.ratios);
+  bool ok = l.ratios && open_all(&l);
   if (ok) readers_lane_set(l.quiet, BETWEEN);
   for (uint64_t round = 0; ok && round < 2 * s->rounds; round++) {
     int lane = (int)((round + round / 2) % 2); /* each kind is first in half of the pairs */
     ok = run_until_whole(&l, lane);
+    if (round % 2) l.ratios[round / 2] = ratio(l.last_p99[ASLEEP], l.last_p99[AWAKE]);
   }
   int status = ok ? report(&l) : 1;
   readers_destroy(l.busy);
   readers_destroy(l.quiet);
   readers_destroy(l.sleeper);
   bench_client_finish(&l.client);
+  free(l.ratios);
   return status;
 }

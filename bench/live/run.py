@@ -31,7 +31,7 @@ def contests(quick):
         Contest("private", rate + ["--pages", some], ["microhttpd", "node", "civetweb"]),
         Contest("private-small", rate + ["--pages", some, "--bytes", "1000", "--change-bytes", "50"],
                 ["microhttpd", "node", "civetweb"]),
-        Contest("sleeper", ["--sleeper", "--pages", "50", "--rounds", "1" if quick else "2", "--sleep-ms",
+        Contest("sleeper", ["--sleeper", "--pages", "50", "--rounds", "1" if quick else "3", "--sleep-ms",
                             "500" if quick else "5000"], ["microhttpd", "civetweb"]),
         Contest("refresh", ["--pages", many, "--rounds", "50"], [ALONE]),
         Contest("unchanged", ["--bytes", "10000", "--rounds", "2000"], [ALONE]),
