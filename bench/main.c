@@ -27,9 +27,8 @@ static const struct {
     {"pages", bench_page_load,
      "pages --port P [--pages 1000] [--rounds 100] [--warm 0] [--bytes 10000] [--change-bytes 100] [--private] "
      "[--a-second N]\n"
-     "      [--encoding identity|gzip|br] [--threads 1] [--patience-ms 20000] [--seed 1] [--server vestry|node] [--pid "
-     "SERVER]\n"
-     "      [--observed PAIRS [--console]]\n"
+     "      [--encoding identity|gzip|br] [--threads 1] [--patience-ms 20000] [--seed 1]\n"
+     "      [--server vestry|node|floor] [--pid SERVER] [--observed PAIRS [--console]]\n"
      "pages --port P --sleeper [--pages 200] [--rounds 3] [--a-second 500] [--sleep-ms 5000] [--bytes 10000] [--seed "
      "1]\n"
      "pages --alone refresh|unchanged|message|idle [--pages 1000] [--rounds 100] [--bytes 10000]\n"

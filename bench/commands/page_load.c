@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* vestry-bench pages: N pages of one topic over sockets, and R changes of their data. Every page must show each change
- * in order, byte for byte. At a fixed rate, a page may skip changes, but must end with the last one. */
+ * in order, byte for byte. At a fixed rate, a page may skip changes, but must end with the last one.
+ *
+ * With --server floor, streams of vestry-bench floor receive the text alone, unencoded: the same delivery without pages,
+ * so that its times are those of the generator and of the kernel. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,8 +21,8 @@
 enum { ROW_BYTES = 128, FRAME_BYTES = 256, TEXT_MOST = 1 << 16, PATH_BYTES = 96 };
 
 /* The first server has counters. */
-enum { SERVER_VESTRY, SERVER_NODE, SERVERS };
-static const char *const servers[SERVERS] = {"vestry", "node"};
+enum { SERVER_VESTRY, SERVER_NODE, SERVER_FLOOR, SERVERS };
+static const char *const servers[SERVERS] = {"vestry", "node", "floor"};
 
 typedef struct page_load {
   uint64_t port, pages, rounds, warm, bytes, change_bytes, a_second, threads, patience_ms, seed, random, pid,
@@ -89,8 +92,11 @@ static bool announce(page_load *l, uint64_t round) {
     next->line = line;
     next->capacity = wanted;
   }
-  next->len = (size_t)sprintf(next->line, "data: elements <main id=\"content\"><p>Now: <span id=\"state\">%s%s",
-                              l->text, l->rows);
+  if (l->server == SERVER_FLOOR)
+    next->len = (size_t)sprintf(next->line, "data: signals {\"v\":%s}", l->text);
+  else
+    next->len = (size_t)sprintf(next->line, "data: elements <main id=\"content\"><p>Now: <span id=\"state\">%s%s",
+                                l->text, l->rows);
   next->sent_ns = bench_now_ns();
   readers_publish(l->readers);
   return true;
@@ -98,9 +104,10 @@ static bool announce(page_load *l, uint64_t round) {
 
 static bool change(page_load *l, uint64_t round) {
   if (!announce(l, round)) return false;
-  int status = bench_post(&l->publisher, "/state?topic=t", "", l->text, strlen(l->text));
+  const char *path = l->server == SERVER_FLOOR ? "/pub" : "/state?topic=t";
+  int status = bench_post(&l->publisher, path, "", l->text, strlen(l->text));
   if (status >= 200 && status < 300) return true;
-  fprintf(stderr, "vestry-bench: POST /state got status %d\n", status);
+  fprintf(stderr, "vestry-bench: POST %s got status %d\n", path, status);
   return false;
 }
 
@@ -184,9 +191,10 @@ static int report(const page_load *l, const outcome *o) {
 
 static int run(page_load *l) {
   static outcome o;
-  if (!change(l, 0)) return 1;
+  const bool is_floor = l->server == SERVER_FLOOR; /* its streams have no initial content */
+  if (!is_floor && !change(l, 0)) return 1;
   uint64_t opening = bench_now_ns();
-  if (!readers_open(l->readers)) return 1;
+  if (!readers_open(l->readers) || (is_floor && !change(l, 0))) return 1;
   bool goes_on = readers_wait(l->readers, l->pages, l->patience_ms);
   o.opening_seconds = (double)(bench_now_ns() - opening) / 1e9;
   if (goes_on) goes_on = run_rounds(l, 1, 1 + l->warm);
@@ -213,20 +221,24 @@ static int complain(const char *what) {
 
 static int load(page_load *l) {
   char path[PATH_BYTES];
+  const bool is_floor = l->server == SERVER_FLOOR;
   bench_raise_descriptors();
-  snprintf(path, sizeof path, "/page?topic=t&bytes=%" PRIu64 "%s", l->bytes, l->is_private ? "&private=1" : "");
+  if (is_floor)
+    snprintf(path, sizeof path, "/sub");
+  else
+    snprintf(path, sizeof path, "/page?topic=t&bytes=%" PRIu64 "%s", l->bytes, l->is_private ? "&private=1" : "");
   l->random = l->seed;
   l->publisher = (bench_client){(int)l->port, -1};
   l->readers = readers_create(&(readers_options){.count = l->pages,
                                                  .threads = l->threads,
                                                  .window = l->a_second ? l->warm + l->rounds + 1 : 1,
                                                  .skips = l->a_second > 0,
-                                                 .puts_off = l->encoding && !l->a_second,
-                                                 .other = "data: signals ", /* heartbeats */
+                                                 .puts_off = (l->encoding || is_floor) && !l->a_second,
+                                                 .other = is_floor ? NULL : "data: signals ", /* heartbeats */
                                                  .path = path,
                                                  .encoding = l->encoding,
                                                  .port = (int)l->port});
-  int status = l->readers && make_rows(l) ? run(l) : 1;
+  int status = l->readers && (is_floor || make_rows(l)) ? run(l) : 1;
   readers_destroy(l->readers);
   bench_client_finish(&l->publisher);
   free(l->rows);
@@ -262,8 +274,9 @@ int bench_page_load(int argc, char **argv) {
   l.observed.looker.has_console = has_console;
   if (l.observed.pairs && (!l.pid || l.a_second)) return complain("--observed requires --pid, and excludes --a-second");
   while (l.server < SERVERS && strcmp(servers[l.server], server) != 0) l.server++;
-  if (l.server == SERVERS) return complain("--server: expected vestry or node");
+  if (l.server == SERVERS) return complain("--server: expected vestry, node or floor");
   if (l.encoding && !bench_decoder_knows(l.encoding)) return complain("--encoding: expected identity, gzip or br");
+  if (l.server == SERVER_FLOOR && l.encoding) return complain("--server floor excludes --encoding");
   if (alone && l.port) return complain("--alone excludes --port");
   if (alone) return bench_pages_alone(alone, l.pages, l.rounds, l.bytes);
   if (is_sleeper && l.port)

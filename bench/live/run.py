@@ -17,8 +17,9 @@ from servers import Server, node_version, parse, sdk_version  # noqa: E402
 
 Contest = collections.namedtuple("Contest", "name options contenders")
 
-SOCKETS, ALONE = ("microhttpd", "civetweb", "node"), "alone"
+ALONE, FLOOR = "alone", "floor"
 A_SECOND = 20
+FLOOR_CHANGE_BYTES = 38  # with its frame, an event of floor has as many bytes as one of the shared contest
 
 
 def contests(quick):
@@ -27,7 +28,8 @@ def contests(quick):
     many, some, short = ("300", "100", "60") if quick else ("10000", "2000", "120")
     rate = ["--private", "--a-second", str(A_SECOND), "--warm", "20", "--rounds", short]
     return [
-        Contest("shared", ["--encoding", "br", "--pages", many, "--warm", "5", "--rounds", "30"], ["microhttpd"]),
+        Contest("shared", ["--pages", many, "--warm", "5", "--rounds", "30", "--encoding", "br"],
+                ["microhttpd", FLOOR]),
         Contest("private", rate + ["--pages", some], ["microhttpd", "node", "civetweb"]),
         Contest("private-small", rate + ["--pages", some, "--bytes", "1000", "--change-bytes", "50"],
                 ["microhttpd", "node", "civetweb"]),
@@ -47,6 +49,9 @@ def value_of(options, name):
 def start(build, contender, contest):
     if contender == "node":
         return Server(["node", os.path.join(build, "datastar-sdk", "pages.mjs")])
+    if contender == FLOOR:
+        return Server([os.path.join(build, "bin", "vestry-bench"), "floor", "--batched", "--port", "0", "--streams",
+                       str(value_of(contest.options, "--pages"))])
     is_sleeper = contest.name == "sleeper"
     # With a sleeper: changed pages, unchanged pages, and the sleeper itself.
     pages = value_of(contest.options, "--pages") * (2 if is_sleeper else 1) + is_sleeper
@@ -68,13 +73,16 @@ def perform(command):
 
 
 def run(build, contest, contender):
-    command = [os.path.join(build, "bin", "vestry-bench"), "pages", *contest.options]
+    options = contest.options
+    if contender == FLOOR:
+        options = [*options[:options.index("--encoding")], "--change-bytes", str(FLOOR_CHANGE_BYTES)]
+    command = [os.path.join(build, "bin", "vestry-bench"), "pages", *options]
     if contender == ALONE:
         said = perform([*command, "--alone", contest.name])
     else:
         with start(build, contender, contest) as server:
             said = perform([*command, "--port", str(server.port), "--pid", str(server.process.pid), "--server",
-                            "node" if contender == "node" else "vestry"])
+                            contender if contender in ("node", FLOOR) else "vestry"])
     return {**said, "contest": contest.name, "contender": contender}
 
 

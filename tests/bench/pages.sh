@@ -62,6 +62,12 @@ for adapter in microhttpd civetweb; do
   wants broken 0
   stop
 done
+start "$bench" floor --port 0 --streams 20
+pages 0 --server floor --port "$port" --pages 20 --rounds 8 --change-bytes 38
+wants events 160
+wants wire_bytes_per_event 96.0
+pages 2 --server floor --port "$port" --encoding br
+stop
 if [ "$node" ]; then
   start "$node" "$here/faulty_pages.mjs"
   pages 1 --server node --port "$port" --pages 5 --rounds 6 --patience-ms 2000

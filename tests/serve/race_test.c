@@ -394,8 +394,8 @@ static size_t events_in(vestry_memory_exchange *const *streams, size_t count) {
 }
 
 /* While the only thread of the pool is blocked, a request writes the event of a dispatch with one effect itself, to
- * four streams in all, by one write each. The rest is left to the pool: further events, those of several effects, large ones, and those of a
- * client that does not read, in which case the request does not wait either. */
+ * four streams in all, by one write each. The rest is left to the pool: further events, those of several effects, large
+ * ones, and those of a client that does not read, in which case the request does not wait either. */
 static void request_writes_a_few_events_itself(void **state) {
   (void)state;
   static sending two = {.effects = 2, .bytes = 1}, one = {.effects = 1, .bytes = 1};
