@@ -9,6 +9,7 @@
 #include "../shared/program.h"
 #include "../shared/text.h"
 #include "assets.h"
+#include "vestry/app/press.h"
 #include "vestry/app/session.h"
 
 enum { TEXT_MAX = 120, ANSWERS_MIN = 2, ANSWERS_MAX = 6, QUESTIONS_MAX = 200, VOTERS_MAX = 4096, TOPIC_MAX = 64 };
@@ -175,14 +176,12 @@ static vestry_err one(vestry_render *render, vestry_html *html, void *ctx) {
   const int own = vote ? atomic_load(&vote->answer) : 0;
   program_live_begin(&app->program, render, html, question->title);
   vestry_render_begin(render, html);
-  vestry_html_add(html, "<nav><a href=\"/\">All questions</a></nav><h1>%s</h1><section><h2>Your vote</h2>",
-                  question->title);
-  for (int i = 1; i <= question->answers_count; i++) {
-    vestry_html_add(html, "<button id=\"answer-%d\" aria-pressed=\"%-s\" data-on:click=\"", i,
-                    i == own ? "true" : "false");
-    vestry_html_backend_action(html, VESTRY_METHOD_POST, NULL, "/poll/%d/vote/%d", question->id, i);
-    vestry_html_add(html, "\">%s</button>", question->answers[i - 1]);
-  }
+  vestry_html_add(html, "<nav><a href=\"/\">All questions</a></nav><h1>%s</h1><section ", question->title);
+  vestry_html_presses(html, VESTRY_METHOD_POST, NULL);
+  vestry_html_add(html, "><h2>Your vote</h2>");
+  for (int i = 1; i <= question->answers_count; i++)
+    vestry_html_add(html, "<button id=\"answer-%d\" aria-pressed=\"%-s\" data-press=\"/poll/%d/vote/%d\">%s</button>",
+                    i, i == own ? "true" : "false", question->id, i, question->answers[i - 1]);
   vestry_html_add(html, "<p role=\"status\">%-s</p></section>",
                   own ? "You can still change your mind." : "You have not voted yet.");
   const vestry_page_part part = {.size = sizeof part,

@@ -8,6 +8,7 @@
 
 #include "../../examples/shared/program.h"
 #include "vestry/app/once.h"
+#include "vestry/app/press.h"
 
 struct app {
   struct program program;
@@ -35,6 +36,13 @@ static vestry_err add_button(vestry_html *html, const char *what, bool unordered
   return vestry_html_add(html, "\">%s</button>", what);
 }
 
+static const vestry_backend_action_options pressed = {.once = true,
+                                                      .deduplicate = true,
+                                                      .sent = "_saving",
+                                                      .retry_interval_ms = 20,
+                                                      .retry_max_wait_ms = HOUR_MS,
+                                                      .retry_max_count = 1};
+
 static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   char once[VESTRY_ONCE_ATTRIBUTES_BYTES];
@@ -56,7 +64,12 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
     add_button(html, "bad", false, 20);
     add_button(html, "slow", true, 20);
     add_button(html, "far", false, HOUR_MS);
-    vestry_html_add(html, "</div>");
+    vestry_html_add(html, "<p id=\"many\" ");
+    vestry_html_presses(html, VESTRY_METHOD_POST, &pressed);
+    vestry_html_add(html,
+                    "><button id=\"one\" data-press=\"/add\">1</button><a href=\"/nowhere\" "
+                    "data-press=\"/add?two\"><b id=\"two\">2</b></a><button id=\"no\" aria-disabled=\"true\" "
+                    "data-press=\"/add?no\">3</button><button id=\"worse\" data-press=\"/bad\">4</button></p></div>");
   }
   vestry_render_begin(render, html);
   vestry_html_add(html, "<p id=\"count\">%d</p>", count);

@@ -156,3 +156,35 @@ test('l5: submissions without a server are sent when the stream is back, before 
   assert.equal(await tab.text('failed'), '');
   assert.deepEqual((await tab.page.evaluate(() => window.told)).filter((type) => / finished/.test(type)).slice(-1), ['same finished']);
 });
+
+// capability: L18
+test('l15: one listener sends for many buttons, each once, in order, and with its own state', async (t) => {
+  const tab = await tabFor(t);
+  await tab.ask('hold'); // renders for the stream wait, so nothing is seen yet
+  await tab.press('one');
+  await tab.press('two'); // inside a link, which leads nowhere
+  await tab.press('no'); // disabled
+  await tab.answered('many', 2);
+  assert.equal(await tab.text('saving'), '2');
+  await tab.ask('go');
+  await tab.saving(0);
+  assert.equal(await tab.text('count'), '2');
+  await tab.press('worse');
+  await tab.until(() => document.querySelector('#failed').textContent === '422');
+  assert.equal(await tab.text('saving'), '0');
+  // A double click, whose request is held: one submission, and only its button is busy.
+  let letGo = null;
+  const isLetGo = new Promise((done) => (letGo = done));
+  await tab.page.route('**/add', async (route) => {
+    await isLetGo;
+    await route.continue();
+  });
+  await tab.page.locator('#one').dblclick();
+  await tab.saving(1);
+  assert.deepEqual(await tab.page.evaluate(() => [...document.querySelectorAll('[aria-busy]')].map(({ id }) => id)), ['one']);
+  letGo();
+  await tab.saving(0);
+  assert.equal(await tab.text('count'), '3');
+  await tab.until(() => !document.querySelector('[aria-busy]'));
+  assert.equal(new URL(tab.page.url()).pathname, '/');
+});

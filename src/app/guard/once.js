@@ -67,7 +67,7 @@
 
   // Sends a submission when it is its turn. `stop` is set while the client's request can be replaced: if an event of
   // the page's stream aborts it during the client's wait, the loop sends the submission again.
-  const send = async (url, o, run, el, submission, made) => {
+  const send = async (url, o, run, el, by, submission, made) => {
     let heard, stop, hurries = hurriesMost;
     const first = new Promise((done) => heard = done),
       again = () => { waiting.delete(again); hurries--; stop.abort(); stop = null };
@@ -93,35 +93,36 @@
     first.then(() => {
       submission.over = !submission.failed;
       if (!o.untilAnswered) return;
-      el.removeAttribute('aria-busy');
+      by.removeAttribute('aria-busy');
       if (submission.over)
         setTimeout(() => pressed.get(submission.said) === submission && pressed.delete(submission.said), 1000) });
     return sent };
 
-  const submission = (url, o, run, el, evt) => {
+  // by: the pressed button, if el has the listener of many (guard/press.c)
+  const submission = (url, o, run, el, evt, by = el) => {
     let made, said = o.payload;
     if (o.contentType === 'form') {
-      const form = o.selector ? document.querySelector(o.selector) : el.closest('form');
+      const form = o.selector ? document.querySelector(o.selector) : by.closest('form');
       if (form) {
         if (!form.noValidate && !form.reportValidity()) return;
-        const by = el === form ? evt?.submitter : null,
-          fields = [...(by ? new FormData(form, by) : new FormData(form))];
+        const submitter = el === form ? evt?.submitter : null,
+          fields = [...(submitter ? new FormData(form, submitter) : new FormData(form))];
         made = copy(form, fields); o.selector = '#' + made.id;
         said = fields.map(([name, value]) =>
           [name, value.name ?? value, value.size, value.name && value.lastModified]) } }
     const submission = {said: run + url + JSON.stringify(said), nonce: o.headers['X-Once'], at: Date.now()};
     if (o.untilAnswered) {
-      const same = pressed.get(submission.said), former = last.get(el);
+      const same = pressed.get(submission.said), former = last.get(by);
       const it = clicks > 1 && submission.at - former?.at < 2000 ? former
         : same && !same.failed && !(same.over && submission.at - same.at > 500) ? same : 0;
       if (it) { it.at = submission.at; return it.sent }
       if (same?.failed) submission.nonce = o.headers['X-Once'] = same.nonce;
-      pressed.set(submission.said, submission); last.set(el, submission); el.setAttribute('aria-busy', 'true') }
+      pressed.set(submission.said, submission); last.set(by, submission); by.setAttribute('aria-busy', 'true') }
     if (o.sent) {
       submission.number = ++count; unseen.set(count, {name: o.sent});
       o.headers['Vestry-Sent'] = own + '.' + count;
       $[o.sent + 'Failed'] = ''; leave(o.sent, 1) }
-    return submission.sent = send(url, o, run, el, submission, made) };
+    return submission.sent = send(url, o, run, el, by, submission, made) };
 
   return Object.assign(submission, {
     look: (el) => {

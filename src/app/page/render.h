@@ -38,8 +38,10 @@ typedef struct vsi_render {
   vsi_state_tag tag;        /* tag of this render; version and parts are added as they are named, the hash at the end */
   char token[VSI_SEAL_LEN + 1];         /* CSRF token of the render's request; "": none was made */
   char token_name[VSI_SEAL_ID_LEN + 1]; /* what the hash has in its place */
-  struct vsi_declared_form *form;       /* a form whose fields were not checked yet (vsi_form_check); NULL: none */
-  size_t form_at;                       /* in its start tag */
+  /* A form whose fields were not checked yet (form.c), and an offset in its start tag; NULL: none. */
+  void (*check_form)(struct vsi_render *render);
+  struct vsi_declared_form *form;
+  size_t form_at;
   size_t parts_count;
   vsi_named_part parts[VESTRY_PAGE_PARTS_MAX];
 } vsi_render;
@@ -61,8 +63,6 @@ bool vsi_render_find(vsi_render *render);
  * Returns OK | the error of the render function | the error of the builder. */
 vestry_err vsi_part_make(vestry_pages *pages, const vestry_page_part *part, vestry_html *html, vsi_buffer *names,
                          bool *ret_again, vestry_slice *ret_content, vsi_hash_128 *ret_hash);
-/* Log the declared fields of the render's form that its page will not store because of their autocomplete. */
-void vsi_form_check(vsi_render *render);
 /* Return whether the text is a letter, then letters, digits, - and _. */
 bool vsi_is_element_id(const char *text);
 /* Log why a render for a stream failed, with the reason of the function whose error it returned. The render is repeated
