@@ -665,7 +665,7 @@ static void keys_over_max_bytes_share_one_set(void **state) {
   start();
   for (int is_least = 0; is_least < 2; is_least++) {
     vsi_postgres_keys keys = {.count = 0};
-    for (uint32_t i = 0; i < 200; i++) assert_int_equal(vsi_postgres_keys_add(&keys, &th.host, row_of(i)), VESTRY_OK);
+    for (uint32_t i = 0; i < 300; i++) assert_int_equal(vsi_postgres_keys_add(&keys, &th.host, row_of(i)), VESTRY_OK);
     vsi_postgres_snapshot snapshot = snapshot_of("101:101:");
     if (!is_least) vsi_postgres_index_begin(index_, &ticket);
     assert_int_equal(vsi_postgres_index_enter(index_, &ticket, 1, &keys, &snapshot, is_least),

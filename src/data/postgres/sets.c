@@ -27,37 +27,37 @@ struct vsi_postgres_later {
 
 /* ------------------------------------------------------------------------------------------------------ keys ------ */
 
-/* Return the first place with a key. */
-static place *find(all_sets *sets, key of) {
-  const uint64_t hash = vsi_postgres_key_hash(of);
-  vsi_map_link *at = vsi_map_first(vsi_stepped_map_of(&sets->places, hash), hash);
-  while (at && !vsi_postgres_keys_are_equal(((place *)at)->key, of)) at = vsi_map_further(at);
+static uint64_t hash_place(const void *ctx, const vsi_stepped_link *of) {
+  (void)ctx;
+  return vsi_postgres_key_hash(((const place *)of)->key);
+}
+
+/* Return the first place with a key, and the next one after each. NULL: there are no more */
+static place *find(const all_sets *sets, key of) {
+  vsi_stepped_link *at = vsi_stepped_map_keys(&sets->places, vsi_postgres_key_hash(of));
+  while (at && !vsi_postgres_keys_are_equal(((place *)at)->key, of)) at = at->next;
   return (place *)at;
+}
+static place *further(const place *where) {
+  return (place *)vsi_stepped_further(&where->in);
 }
 
 /* Add a place of a key. OK | NO_MEMORY */
 static vestry_err add_to_key(all_sets *sets, place *where, key of) {
   place *first = find(sets, of);
   where->key = of;
-  where->before = first;
-  where->next = first ? first->next : NULL;
-  if (where->next) where->next->before = where;
-  if (first) first->next = where;
-  if (first) return VESTRY_OK;
-  if (vsi_stepped_map_reserve(&sets->places, sets->host)) return VESTRY_NO_MEMORY;
-  const uint64_t hash = vsi_postgres_key_hash(of);
-  vsi_map_add(vsi_stepped_map_of(&sets->places, hash), &where->in, hash);
+  if (first) {
+    vsi_stepped_map_add_behind(&sets->places, &where->in, &first->in);
+    return VESTRY_OK;
+  }
+  if (vsi_stepped_map_reserve(&sets->places, sets->host, hash_place, NULL)) return VESTRY_NO_MEMORY;
+  vsi_stepped_map_add(&sets->places, &where->in, vsi_postgres_key_hash(of));
   return VESTRY_OK;
 }
 
 static void leave(all_sets *sets, place *where) {
-  if (sets->walk.place == where) sets->walk.place = where->next;
-  if (where->next) where->next->before = where->before;
-  if (where->before) where->before->next = where->next;
-  if (where->before) return;
-  vsi_map *map = vsi_stepped_map_of(&sets->places, where->in.hash);
-  vsi_map_remove(map, &where->in);
-  if (where->next) vsi_map_add(map, &where->next->in, where->in.hash);
+  if (sets->walk.place == where) sets->walk.place = further(where);
+  vsi_stepped_map_remove(&sets->places, &where->in, hash_place, NULL);
 }
 
 /* ------------------------------------------------------------------------------------------------------ sets ------ */
@@ -88,6 +88,8 @@ static void remove_group(all_sets *sets, group *g) {
 
 /* Free a set that is in no group's list. */
 static void free_set(all_sets *sets, set *s) {
+  for (uint32_t i = 0; i < s->places_count; i++)
+    vsi_stepped_map_prefetch(&sets->places, &s->places[i].in, hash_place, NULL);
   for (uint32_t i = 0; i < s->places_count; i++) leave(sets, &s->places[i]);
   for (vsi_postgres_later *next, *at = s->later; at; at = next) {
     next = at->next;
@@ -212,7 +214,7 @@ static bool has_key(const set *s, key of) {
 }
 
 vestry_err vsi_postgres_sets_move(all_sets *sets, key from, key to) {
-  for (const place *where = find(sets, from); where; where = where->next) {
+  for (const place *where = find(sets, from); where; where = further(where)) {
     set *s = where->of.set;
     if (has_key(s, to)) continue;
     vsi_postgres_later *more = vsi_calloc(sets->host, 1, sizeof *more);
@@ -251,7 +253,7 @@ set *vsi_postgres_sets_next(all_sets *sets) {
   while (is->is_all && is->group && !is->next) go_on(is, LIST_NEXT(is->group, in_all));
   while (!is->is_all && !is->next && is->place) {
     const place *where = is->place;
-    is->place = where->next;
+    is->place = further(where);
     if (is->is_part) return where->of.set;
     go_on(is, where->of.group);
   }

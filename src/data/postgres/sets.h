@@ -20,10 +20,9 @@
 typedef struct vsi_postgres_set vsi_postgres_set;
 typedef struct vsi_postgres_group vsi_postgres_group;
 
-/* A key of a set or of a group. Places with the same key are in a list, whose first one is in the map. */
+/* A key of a set or of a group. */
 typedef struct vsi_postgres_place {
-  vsi_map_link in;                          /* first */
-  struct vsi_postgres_place *next, *before; /* before: NULL: the first one */
+  vsi_stepped_link in; /* first */
   vsi_postgres_key key;
   union {
     vsi_postgres_set *set;     /* if the key names a part of a relation */

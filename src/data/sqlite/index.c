@@ -88,7 +88,7 @@ enum {
 #endif
 };
 
-typedef vsi_sqlite_link member;
+typedef vsi_stepped_link member;
 typedef vsi_sqlite_links list;
 typedef vsi_sqlite_place place;
 typedef vsi_sqlite_page page;
@@ -361,24 +361,29 @@ static void rest(vsi_sqlite_index *index) {
   vsi_mutex_lock(&index->lock);
 }
 
-static bool has_key(const member *at, const vsi_sqlite_use *key) {
-  const vsi_sqlite_use *is = &((const vsi_sqlite_read *)at)->is;
-  return is->key == key->key && is->table == key->table && is->column == key->column;
-}
-
-/* Judge the sets of a list of places, as far as they have a key; NULL: all. The mark keeps the place in the list while
- * sets are removed. */
-static void follow_places(refreshes *r, const list *of, const vsi_sqlite_use *key) {
-  vsi_sqlite_read *mark = &r->index->mark;
-  for (member *next, *at = LIST_FIRST(of); at; at = next) {
-    next = LIST_NEXT(at, in);
-    if (key && !has_key(at, key)) continue;
-    if (key) mark->is = *key;
-    LIST_INSERT_AFTER(at, &mark->at.in, in);
+/* Judge the sets of a list of places. The mark keeps the place in the list while sets are removed. */
+static void follow_places(refreshes *r, const list *of) {
+  vsi_sqlite_link *mark = &r->index->mark.at.in;
+  for (vsi_sqlite_link *next, *at = LIST_FIRST(of); at; at = next) {
+    LIST_INSERT_AFTER(at, mark, in);
     follow_set(r, ((place *)at)->of);
     rest(r->index);
-    next = LIST_NEXT(&mark->at.in, in);
-    LIST_REMOVE(&mark->at.in, in);
+    next = LIST_NEXT(mark, in);
+    LIST_REMOVE(mark, in);
+  }
+}
+
+/* The same for those that look up a key. */
+static void follow_key(refreshes *r, const vsi_sqlite_use *key) {
+  vsi_sqlite_sets *sets = &r->index->sets;
+  vsi_sqlite_read *mark = &r->index->mark;
+  mark->is = *key;
+  for (member *next, *at = vsi_sqlite_sets_of_key(sets, key); at; at = next) {
+    vsi_sqlite_mark_add(sets, mark, at);
+    follow_set(r, ((place *)at)->of);
+    rest(r->index);
+    next = vsi_stepped_further(&mark->at.in_keys);
+    vsi_sqlite_mark_remove(sets, mark);
   }
 }
 
@@ -386,8 +391,7 @@ static void follow_places(refreshes *r, const list *of, const vsi_sqlite_use *ke
 static void follow_run(refreshes *r, const vsi_sqlite_key *run) {
   vsi_sqlite_use key = {.table = run->table, .column = (int16_t)run->column, .key = run->key};
   for (;; key.key++) {
-    const list *found = vsi_sqlite_sets_of_key(&r->index->sets, &key);
-    if (found) follow_places(r, found, &key);
+    follow_key(r, &key);
     rest(r->index);
     if (key.key == run->last) return;
   }
@@ -399,7 +403,7 @@ static void follow_table(refreshes *r, const vsi_sqlite_use *changed) {
   const vsi_sqlite_commit *commit = r->commit;
   const vsi_sqlite_sets *sets = &r->index->sets;
   if (changed->table >= sets->tables_count) return;
-  follow_places(r, &sets->tables[changed->table].any, NULL);
+  follow_places(r, &sets->tables[changed->table].any);
   for (size_t i = vsi_sqlite_keys_begin(commit->keys, commit->keys_count, changed->table);
        i < commit->keys_count && commit->keys[i].table == changed->table; i++)
     if (sets->tables[changed->table].keyed & vsi_sqlite_key_column(commit->keys[i].column))
@@ -426,9 +430,8 @@ static void follow_all(refreshes *r) {
   uint64_t at = 0;
   r->index->sets.is_walked = true;
   do {
-    const list *of = vsi_sqlite_sets_next(&r->index->sets, &at);
-    for (member *next, *it = LIST_FIRST(of); it; it = next, r->index->done++) {
-      next = LIST_NEXT(it, in);
+    for (member *next, *it = vsi_stepped_map_part(&r->index->sets.by_plan, &at); it; it = next, r->index->done++) {
+      next = it->next;
       follow_set(r, (set *)it);
     }
     rest(r->index);
@@ -445,7 +448,7 @@ static void follow_pages(refreshes *r) {
       found->written = r->order;
       r->index->void_tables |= *owners_of(r->index, found->number);
       found->refs++;
-      follow_places(r, &found->sets, NULL);
+      follow_places(r, &found->sets);
       vsi_sqlite_page_release(sets, found);
     }
     rest(r->index);
@@ -466,7 +469,7 @@ static void follow_tables(refreshes *r) {
     return;
   }
   for (size_t i = 0; i < commit->uses_count && commit->knows_tables; i++) follow_table(r, &commit->uses[i]);
-  follow_places(r, &index->sets.untracked, NULL); /* which every commit concerns */
+  follow_places(r, &index->sets.untracked); /* which every commit concerns */
 }
 
 static void follow_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {

@@ -7,21 +7,13 @@
 #include "base/hash.h"
 
 enum {
-#ifdef VSI_NO_SLACK
-  FIRST_BITS = 1,
-  MOVED_AT_ONCE = 1,
-#else
-  FIRST_BITS = 4,
-  MOVED_AT_ONCE = 8, /* lists, for each addition to a table that grows */
-#endif
   SWEPT_AT_ONCE = 3,    /* sets, for each new one, so about half as many sets are unused as are used */
   SWEPT_FOR_ROOM = 8,   /* the same if there is no room */
   WIDE_BYTES = 64 << 10 /* beyond max_bytes, for sets of wide plans */
 };
 
-typedef vsi_sqlite_link member;
+typedef vsi_stepped_link member;
 typedef vsi_sqlite_links list;
-typedef vsi_sqlite_buckets buckets;
 typedef vsi_sqlite_place place;
 typedef vsi_sqlite_page page;
 typedef vsi_sqlite_plan plan;
@@ -30,11 +22,11 @@ typedef vsi_sqlite_sets sets;
 
 /* --------------------------------------------------------------------------------------------------- tables ------- */
 
-static void insert(list *into, member *at) {
+static void insert(list *into, vsi_sqlite_link *at) {
   LIST_INSERT_HEAD(into, at, in);
 }
 
-static void take_out(member *at) {
+static void take_out(vsi_sqlite_link *at) {
   if (!at->in.le_prev) return;
   LIST_REMOVE(at, in);
   at->in.le_prev = NULL;
@@ -51,81 +43,40 @@ static uint64_t hash_page(uint32_t number) {
   return vsi_hash_mix(0, number);
 }
 
-static uint64_t hash_member(const sets *s, const buckets *of, const member *at) {
-  if (of == &s->by_plan) return ((const set *)at)->hash;
-  return of == &s->by_key ? hash_key(s, &((const vsi_sqlite_read *)at)->is) : hash_page(((const page *)at)->number);
+static uint64_t hash_set_in(const void *ctx, const member *of) {
+  (void)ctx;
+  return ((const set *)of)->hash;
+}
+static uint64_t hash_read_in(const void *ctx, const member *of) {
+  return hash_key(ctx, &((const vsi_sqlite_read *)of)->is);
+}
+static uint64_t hash_page_in(const void *ctx, const member *of) {
+  (void)ctx;
+  return hash_page(((const page *)of)->number);
 }
 
-/* Return the list of a hash. There are lists. */
-static list *list_of(const buckets *of, uint64_t hash) {
-  const size_t at = (size_t)(hash >> (64 - of->bits));
-  return of->former && at / 2 >= of->moved ? &of->former[at / 2] : &of->lists[at];
+static bool reserve_key(sets *s) {
+  return !vsi_stepped_map_reserve(&s->by_key, s->host, hash_read_in, s);
 }
 
-/* Divide a former list, in its order, between two lists. */
-static void move_one(const sets *s, buckets *of) {
-  list *from = &of->former[of->moved], *into = &of->lists[of->moved * 2];
-  member *last[2] = {NULL, NULL}, *at;
-  while ((at = LIST_FIRST(from)) != NULL) {
-    const unsigned half = (unsigned)(hash_member(s, of, at) >> (64 - of->bits)) & 1;
-    LIST_REMOVE(at, in);
-    if (last[half])
-      LIST_INSERT_AFTER(last[half], at, in);
-    else
-      insert(&into[half], at);
-    last[half] = at;
-  }
-  of->moved++;
+/* Add a read by a key. There is room for it. */
+static void add_read(sets *s, vsi_sqlite_read *at) {
+  member *first = vsi_sqlite_sets_of_key(s, &at->is);
+  if (first)
+    vsi_stepped_map_add_behind(&s->by_key, &at->at.in_keys, first);
+  else
+    vsi_stepped_map_add(&s->by_key, &at->at.in_keys, hash_key(s, &at->is));
 }
 
-/* Reserve room for another member. Without memory the table becomes slower. Returns whether there are lists. */
-static bool reserve(const sets *s, buckets *of) {
-  for (int i = 0; of->former && i < MOVED_AT_ONCE; i++) {
-    move_one(s, of);
-    if (of->moved < (size_t)1 << (of->bits - 1)) continue;
-    vsi_free(s->host, of->former);
-    of->former = NULL;
-  }
-  if (of->lists && (of->former || of->count < (size_t)1 << of->bits)) return true;
-  const unsigned bits = of->lists ? of->bits + 1 : FIRST_BITS;
-  list *made = vsi_calloc(s->host, (size_t)1 << bits, sizeof *made);
-  if (!made) return of->lists;
-  of->former = of->lists;
-  of->lists = made;
-  of->bits = bits;
-  of->moved = 0;
-  return true;
-}
-
-/* Add a member. There is room for it. */
-static void add(const sets *s, buckets *to, member *at) {
-  insert(list_of(to, hash_member(s, to, at)), at);
-  to->count++;
-}
-
-static void drop(buckets *from, member *at) {
-  take_out(at);
-  from->count--;
-}
-
-static void finish(const sets *s, buckets *of) {
-  vsi_free(s->host, of->former);
-  vsi_free(s->host, of->lists);
-}
-
-list *vsi_sqlite_sets_next(const sets *s, uint64_t *at) {
-  if (!s->by_plan.lists) return NULL;
-  list *next = list_of(&s->by_plan, *at);
-  const bool is_former = next != &s->by_plan.lists[*at >> (64 - s->by_plan.bits)];
-  *at += UINT64_C(1) << (64 - s->by_plan.bits + is_former); /* the range of hashes of the list begins at `at` */
-  return next;
+static void drop_read(sets *s, vsi_sqlite_read *at) {
+  vsi_stepped_map_remove(&s->by_key, &at->at.in_keys, hash_read_in, s);
 }
 
 /* ----------------------------------------------------------------------------------------------- file pages ------- */
 
 page *vsi_sqlite_sets_page(const sets *s, uint32_t number) {
-  member *at = s->by_page.lists ? LIST_FIRST(list_of(&s->by_page, hash_page(number))) : NULL;
-  while (at && ((page *)at)->number != number) at = LIST_NEXT(at, in);
+  member *at = vsi_stepped_map_keys(&s->by_page, hash_page(number));
+  while (at && ((page *)at)->number != number) at = at->next;
   return (page *)at;
 }
 
@@ -133,9 +84,10 @@ page *vsi_sqlite_sets_page(const sets *s, uint32_t number) {
 static page *hold_page(sets *s, uint32_t number) {
   page *found = vsi_sqlite_sets_page(s, number);
   if (!found) {
-    if (!reserve(s, &s->by_page) || !(found = vsi_calloc(s->host, 1, sizeof *found))) return NULL;
+    if (vsi_stepped_map_reserve(&s->by_page, s->host, hash_page_in, NULL)) return NULL;
+    if (!(found = vsi_calloc(s->host, 1, sizeof *found))) return NULL;
     found->number = number;
-    add(s, &s->by_page, &found->in);
+    vsi_stepped_map_add(&s->by_page, &found->in, hash_page(number));
     s->bytes += sizeof *found + sizeof(list);
   }
   found->refs++;
@@ -144,7 +96,7 @@ static page *hold_page(sets *s, uint32_t number) {
 
 void vsi_sqlite_page_release(sets *s, page *held) {
   if (--held->refs) return;
-  drop(&s->by_page, &held->in);
+  vsi_stepped_map_remove(&s->by_page, &held->in, hash_page_in, NULL);
   s->bytes -= sizeof *held + sizeof(list);
   vsi_free(s->host, held);
 }
@@ -234,7 +186,7 @@ static void link_reads(sets *s, set *of) {
     vsi_sqlite_read *at = &of->reads[i];
     vsi_sqlite_table_reads *table = &s->tables[at->is.table];
     if (is_keyed(&at->is)) {
-      add(s, &s->by_key, &at->at.in);
+      add_read(s, at);
       table->keyed |= vsi_sqlite_key_column(at->is.column);
       table->keyed_count++;
     } else {
@@ -250,7 +202,7 @@ static void unlink_reads(sets *s, set *of) {
     vsi_sqlite_read *at = &of->reads[i];
     vsi_sqlite_table_reads *table = &s->tables[at->is.table];
     if (is_keyed(&at->is)) {
-      drop(&s->by_key, &at->at.in);
+      drop_read(s, at);
       if (!--table->keyed_count) table->keyed = 0;
     } else {
       take_out(&at->at.in);
@@ -275,16 +227,16 @@ static void hide(sets *s, set *hidden) {
   if (hidden->is_hidden) return;
   hidden->is_hidden = true;
   if (s->is_walked) return;
-  drop(&s->by_plan, &hidden->in);
+  vsi_stepped_map_remove(&s->by_plan, &hidden->in, hash_set_in, NULL);
   hidden->hash = vsi_hash_mix(hidden->hash, hidden->number);
-  add(s, &s->by_plan, &hidden->in);
+  vsi_stepped_map_add(&s->by_plan, &hidden->in, hidden->hash);
 }
 
 void vsi_sqlite_sets_invalidate(sets *s, set *invalid) {
   hide(s, invalid);
   unlink_pages(s, invalid);
   invalid->is_exact = false;
-  for (uint32_t i = 0; i < invalid->uses_count; i++) (void)reserve(s, &s->by_key);
+  for (uint32_t i = 0; i < invalid->uses_count; i++) (void)reserve_key(s);
   link_reads(s, invalid);
 }
 
@@ -295,7 +247,7 @@ static void free_set(sets *s, set *unused, uint32_t pages_count) {
 }
 
 void vsi_sqlite_sets_remove(sets *s, set *removed) {
-  drop(&s->by_plan, &removed->in);
+  vsi_stepped_map_remove(&s->by_plan, &removed->in, hash_set_in, NULL);
   if (is_found_by_pages(removed))
     unlink_pages(s, removed);
   else
@@ -323,9 +275,8 @@ static void sweep(sets *s, size_t count) {
   char topic[VSI_SQLITE_TOPIC_BYTES];
   size_t views, seen = 0;
   for (size_t lists = 0; seen < count && lists < count * 4; lists++) {
-    const list *of = vsi_sqlite_sets_next(s, &s->swept);
-    for (member *next, *at = of ? LIST_FIRST(of) : NULL; at; at = next, seen++) {
-      next = LIST_NEXT(at, in);
+    for (member *next, *at = vsi_stepped_map_part(&s->by_plan, &s->swept); at; at = next, seen++) {
+      next = at->next;
       if ((set *)at != s->everything && !vsi_sqlite_set_is_used(s, (set *)at, topic, &views))
         vsi_sqlite_sets_remove(s, (set *)at);
     }
@@ -362,8 +313,8 @@ static bool has_plan(const set *s, const plan *p) {
 /* Find the set of a plan. If a commit has written its file pages, data may be on others now, so a render from now on
  * needs another set. */
 static set *find_set(sets *s, const plan *p) {
-  member *at = s->by_plan.lists ? LIST_FIRST(list_of(&s->by_plan, p->hash)) : NULL;
-  while (at && !has_plan((set *)at, p)) at = LIST_NEXT(at, in);
+  member *at = vsi_stepped_map_keys(&s->by_plan, p->hash);
+  while (at && !has_plan((set *)at, p)) at = at->next;
   set *found = (set *)at;
   if (!found || !found->is_exact || (s->all_written <= found->since && !vsi_sqlite_set_written(found, found->since)))
     return found;
@@ -374,8 +325,8 @@ static set *find_set(sets *s, const plan *p) {
 /* Reserve room in the tables. Returns whether there is. */
 static bool reserve_all(sets *s, const plan *p) {
   const uint32_t tables = p->uses_count ? p->uses[p->uses_count - 1].table + 1 : 0;
-  bool is_reserved = reserve(s, &s->by_plan) && grow_tables(s, tables);
-  for (uint32_t i = 0; i < p->uses_count && is_reserved; i++) is_reserved = reserve(s, &s->by_key);
+  bool is_reserved = !vsi_stepped_map_reserve(&s->by_plan, s->host, hash_set_in, NULL) && grow_tables(s, tables);
+  for (uint32_t i = 0; i < p->uses_count && is_reserved; i++) is_reserved = reserve_key(s);
   return is_reserved;
 }
 
@@ -416,7 +367,7 @@ static set *create_set(sets *s, const plan *p) {
   } else {
     link_reads(s, made);
   }
-  add(s, &s->by_plan, &made->in);
+  vsi_stepped_map_add(&s->by_plan, &made->in, made->hash);
   s->bytes += counted_bytes_of(made);
   return made;
 }
@@ -436,8 +387,23 @@ set *vsi_sqlite_sets_place(sets *s, plan *p) {
   }
 }
 
-list *vsi_sqlite_sets_of_key(const sets *s, const vsi_sqlite_use *key) {
-  return s->by_key.lists ? list_of(&s->by_key, hash_key(s, key)) : NULL;
+static bool has_key(const member *at, const vsi_sqlite_use *key) {
+  const vsi_sqlite_use *is = &((const vsi_sqlite_read *)at)->is;
+  return is->key == key->key && is->table == key->table && is->column == key->column;
+}
+
+member *vsi_sqlite_sets_of_key(const sets *s, const vsi_sqlite_use *key) {
+  member *at = vsi_stepped_map_keys(&s->by_key, hash_key(s, key));
+  while (at && !has_key(at, key)) at = at->next;
+  return at;
+}
+
+void vsi_sqlite_mark_add(sets *s, vsi_sqlite_read *mark, member *before) {
+  vsi_stepped_map_add_behind(&s->by_key, &mark->at.in_keys, before);
+}
+
+void vsi_sqlite_mark_remove(sets *s, vsi_sqlite_read *mark) {
+  drop_read(s, mark);
 }
 
 /* ----------------------------------------------------------------------------------------------------- life ------- */
@@ -452,13 +418,15 @@ vestry_err vsi_sqlite_sets_init(sets *s) {
 }
 
 void vsi_sqlite_sets_finish(sets *s) {
-  uint64_t at = 0;
+  uint64_t from = 0;
   do {
-    list *next = vsi_sqlite_sets_next(s, &at);
-    while (next && !LIST_EMPTY(next)) vsi_sqlite_sets_remove(s, (set *)LIST_FIRST(next));
-  } while (at);
-  finish(s, &s->by_plan);
-  finish(s, &s->by_key);
-  finish(s, &s->by_page);
+    for (member *next, *at = vsi_stepped_map_part(&s->by_plan, &from); at; at = next) {
+      next = at->next;
+      vsi_sqlite_sets_remove(s, (set *)at);
+    }
+  } while (from);
+  vsi_stepped_map_finish(&s->by_plan, s->host);
+  vsi_stepped_map_finish(&s->by_key, s->host);
+  vsi_stepped_map_finish(&s->by_page, s->host);
   vsi_free(s->host, s->tables);
 }

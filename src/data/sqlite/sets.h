@@ -7,6 +7,7 @@
 
 #include <sys/queue.h>
 
+#include "base/map.h"
 #include "base/siphash.h"
 #include "data/sqlite/tables.h"
 #include "vestry/app/page.h"
@@ -20,9 +21,12 @@ typedef LIST_HEAD(vsi_sqlite_links, vsi_sqlite_link) vsi_sqlite_links;
 
 typedef struct vsi_sqlite_set vsi_sqlite_set;
 
-/* A set's place in a list. */
+/* A set's place in a list, or among the reads of a key. */
 typedef struct vsi_sqlite_place {
-  vsi_sqlite_link in; /* first */
+  union { /* first */
+    vsi_sqlite_link in;
+    vsi_stepped_link in_keys;
+  };
   vsi_sqlite_set *of; /* NULL: it marks how far a walk has come */
 } vsi_sqlite_place;
 
@@ -34,7 +38,7 @@ typedef struct vsi_sqlite_read {
 
 /* A file page that sets contain. */
 typedef struct vsi_sqlite_page {
-  vsi_sqlite_link in;    /* first */
+  vsi_stepped_link in;   /* first */
   uint64_t written;      /* the last commit that wrote it; 0: none */
   vsi_sqlite_links sets; /* places of ranged sets */
   uint32_t number;
@@ -54,9 +58,9 @@ typedef struct vsi_sqlite_plan {
 } vsi_sqlite_plan;
 
 struct vsi_sqlite_set {
-  vsi_sqlite_link in; /* first; among the sets with the same hash */
-  uint64_t hash;      /* of its plan; once it is hidden, any */
-  uint64_t since;     /* only later commits can concern it */
+  vsi_stepped_link in; /* first */
+  uint64_t hash;       /* of its plan; once it is hidden, any */
+  uint64_t since;      /* only later commits can concern it */
   uint64_t number;
   uint32_t uses_count, pages_count;
   uint32_t pins; /* number of renders that are about to name its topic */
@@ -66,14 +70,6 @@ struct vsi_sqlite_set {
    * everything, a place in vsi_sqlite_sets.untracked. */
   vsi_sqlite_read reads[];
 };
-
-/* A hash table whose growth is divided among the additions. */
-typedef struct vsi_sqlite_buckets {
-  vsi_sqlite_links *lists;  /* NULL: none yet */
-  vsi_sqlite_links *former; /* half as many, of which `moved` were moved into lists; NULL: all */
-  size_t count, moved;
-  unsigned bits; /* 2^bits lists */
-} vsi_sqlite_buckets;
 
 /* A table of the database. */
 typedef struct vsi_sqlite_table_reads {
@@ -87,11 +83,11 @@ typedef struct vsi_sqlite_sets {
   const vestry_host *host;
   vsi_siphash_key secret; /* for hashes of keys */
   size_t max_bytes, bytes;
-  uint64_t refused_count;                      /* how often a plan had no room below max_bytes */
-  uint64_t commits;                            /* number of commits followed */
-  uint64_t all_written;                        /* the last commit whose file pages are unknown */
-  vsi_sqlite_buckets by_plan, by_key, by_page; /* sets, reads, file pages */
-  vsi_sqlite_table_reads *tables;              /* by number */
+  uint64_t refused_count;                   /* how often a plan had no room below max_bytes */
+  uint64_t commits;                         /* number of commits followed */
+  uint64_t all_written;                     /* the last commit whose file pages are unknown */
+  vsi_stepped_map by_plan, by_key, by_page; /* sets, reads, file pages */
+  vsi_sqlite_table_reads *tables;           /* by number */
   size_t tables_count;
   vsi_sqlite_links untracked; /* places of the sets that every commit concerns */
   vsi_sqlite_set *everything; /* depends on everything; used when there is no room for a more precise set */
@@ -123,14 +119,13 @@ void vsi_sqlite_set_topic(const vsi_sqlite_sets *sets, const vsi_sqlite_set *set
 bool vsi_sqlite_set_is_used(const vsi_sqlite_sets *sets, const vsi_sqlite_set *set, char topic[VSI_SQLITE_TOPIC_BYTES],
                             size_t *ret_views);
 
-/* Return the list that contains the reads of a key, with others; NULL: none. */
-vsi_sqlite_links *vsi_sqlite_sets_of_key(const vsi_sqlite_sets *sets, const vsi_sqlite_use *key);
+/* Return the first read of a key; NULL: none. */
+vsi_stepped_link *vsi_sqlite_sets_of_key(const vsi_sqlite_sets *sets, const vsi_sqlite_use *key);
+/* Add a mark to the reads of its key, behind one of them, and remove it. */
+void vsi_sqlite_mark_add(vsi_sqlite_sets *sets, vsi_sqlite_read *mark, vsi_stepped_link *before);
+void vsi_sqlite_mark_remove(vsi_sqlite_sets *sets, vsi_sqlite_read *mark);
 /* Return a file page; NULL: no set contains it. */
 vsi_sqlite_page *vsi_sqlite_sets_page(const vsi_sqlite_sets *sets, uint32_t number);
 /* Release a reference to a file page. */
 void vsi_sqlite_page_release(vsi_sqlite_sets *sets, vsi_sqlite_page *page);
-/* Return the next list of sets, beginning with *at == 0, and advance *at; afterwards it is 0 if that was the last list.
- * Sets may be added and removed between the calls. */
-vsi_sqlite_links *vsi_sqlite_sets_next(const vsi_sqlite_sets *sets, uint64_t *at);
-
 #endif
