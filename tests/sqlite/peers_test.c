@@ -102,6 +102,25 @@ static void commit_of_a_stranger_between_those_of_peers_is_followed(void **state
   close_pair(&p);
 }
 
+/* A statement that is reset after its first row commits in the reset, after the last hook of its connection. */
+static void commit_of_a_statement_that_was_reset_shares_its_rows(void **state) {
+  (void)state;
+  pair p;
+  sqlite3_stmt *returning;
+  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+  commit_known(&p);
+  assert_int_equal(sqlite3_prepare_v2(p.there.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0) RETURNING id", -1,
+                                      &returning, NULL),
+                   SQLITE_OK);
+  assert_int_equal(sqlite3_step(returning), SQLITE_ROW);
+  assert_int_equal(sqlite3_reset(returning), SQLITE_OK);
+  shown_settle(&p.there);
+  assert_shown(&p, 0, 1);
+  assert_int_equal(shown_stats(&p.here).peer_commits_count, 2);
+  assert_int_equal(sqlite3_finalize(returning), SQLITE_OK);
+  close_pair(&p);
+}
+
 /* Wait until the database's thread does not look any more for the last commit; the next time it does in a minute. */
 static void wait_for_rest(vestry_sqlite *database) {
   for (bool is_roused = true; is_roused; sched_yield()) {
@@ -441,6 +460,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(commit_of_a_peer_renders_only_the_pages_of_its_rows),
       cmocka_unit_test(commit_of_a_stranger_between_those_of_peers_is_followed),
+      cmocka_unit_test(commit_of_a_statement_that_was_reset_shares_its_rows),
       cmocka_unit_test(stopped_peer_delays_once),
       cmocka_unit_test(record_of_another_commit_is_not_used),
       cmocka_unit_test(damaged_records_and_heads_hide_nothing),

@@ -33,7 +33,8 @@ enum {
   COUNTER_AT = 24,
   INDEX_WORD = 2,
   MOMENT_MS = 1,
-  YIELD_MS = 50
+  YIELD_MS = 500, /* less than a peer waits (peers.c) */
+  YIELD_BLIND_MS = 50
 };
 
 /* Wake the thread that follows commits. Waking it costs a committing thread as much as a commit, so once is enough. */
@@ -408,22 +409,27 @@ static void know_tables(vestry_sqlite *database, const vsi_sqlite_commit *made) 
 }
 
 /* Return whether to leave a commit to the thread of its connection, which will publish it in a moment: only then can
- * its rows be shared with peers. A statement that was reset before its end is waited for in vain, for YIELD_MS. */
+ * its rows be shared with peers. The thread may have lost its processor within the call of SQLite that commits, so it
+ * is waited for, for YIELD_MS. If no call is running, the statement was reset before its end, and the commit is
+ * published here. Of a connection without a mutex this is unknown; it is waited for YIELD_BLIND_MS. */
 static bool yields(vestry_sqlite *database, vsi_sqlite_number last) {
-  const vestry_sqlite_connection *at;
-  bool is_one_due = false;
+  vestry_sqlite_connection *at;
+  uint64_t most_ms = 0;
   if (!vsi_sqlite_peers_are_there(database->peers)) return false;
   LIST_FOREACH(at, &database->connections, in) {
-    is_one_due |= atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->is_sure && at->has_changes &&
-                  (int32_t)(last.value - at->announced.value) >= 0;
+    const bool is_due = atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->is_sure &&
+                        at->has_changes && (int32_t)(last.value - at->announced.value) >= 0;
+    if (!is_due || vsi_sqlite_settle_idle(at)) continue;
+    const uint64_t ms = sqlite3_db_mutex(at->db) ? YIELD_MS : YIELD_BLIND_MS;
+    if (ms > most_ms) most_ms = ms;
   }
-  if (!is_one_due) {
+  if (!most_ms) {
     database->yielded_ns = 0;
     return false;
   }
   const uint64_t now_ns = vsi_monotonic_ns();
   if (!database->yielded_ns) database->yielded_ns = now_ns;
-  return now_ns - database->yielded_ns <= YIELD_MS * VSI_NS_PER_MS;
+  return now_ns - database->yielded_ns <= most_ms * VSI_NS_PER_MS;
 }
 
 /* Write the changes of this process's commits, among those that were read, for peers. All of them are written before

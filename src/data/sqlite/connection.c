@@ -79,7 +79,6 @@ static bool is_reached(vsi_sqlite_number announced, vsi_sqlite_number last) {
 static void settle_locked(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_number last;
-  connection->is_committing = false;
   if (!atomic_load_explicit(&connection->is_announced, memory_order_relaxed)) return; /* published elsewhere */
   int written = connection->is_sure ? connection->written : count_written(connection);
   bool has_written = connection->is_sure || written != connection->written;
@@ -113,6 +112,16 @@ void vsi_sqlite_settle(vestry_sqlite_connection *connection) {
   settle_locked(connection);
   vsi_mutex_unlock(&connection->database->lock);
   sqlite3_mutex_leave(mutex);
+}
+
+/* In WAL mode another connection cannot take the number of a commit that was announced, until the call in which it was
+ * announced has ended, so between calls the commit is proven. Without a mutex, a call may be running. */
+bool vsi_sqlite_settle_idle(vestry_sqlite_connection *connection) {
+  sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
+  if (!mutex || sqlite3_mutex_try(mutex)) return false;
+  settle_locked(connection);
+  sqlite3_mutex_leave(mutex);
+  return true;
 }
 
 /* Find a VACUUM, which commits without a hook. Its number is found like that of another connection's commit, unless no

@@ -140,6 +140,9 @@ struct vestry_sqlite_change {
 vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection);
 /* Publish what a connection has committed. It belongs to this thread. */
 void vsi_sqlite_settle(vestry_sqlite_connection *connection);
+/* The same on another thread, under the database's lock, for a certain commit in WAL mode whose number is reached.
+ * Returns whether no call of SQLite was running on the connection; otherwise nothing was done. */
+bool vsi_sqlite_settle_idle(vestry_sqlite_connection *connection);
 
 /* ------------------------------------------------------------- commits (commits.c), under the database's lock ----- */
 
