@@ -53,7 +53,7 @@ typedef struct waiting {
 struct vsi_sends {
   vsi_deferred base; /* first */
   const vestry_host *host;
-  vsi_pool *pool; /* whose actors send: the counters and the mode are its own */
+  vsi_pool *pool;              /* whose actors send: the counters and the mode are its own */
   uint32_t count, used, turns; /* turns: checks of the age */
   bool is_flushing, has_ring;
   uint64_t since_ns; /* when the first send was added */

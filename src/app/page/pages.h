@@ -89,10 +89,10 @@ struct vestry_pages {
                                                      derived from the secret of the instance, or random */
   vsi_siphash_key buckets_secret;
   vestry_timer *timer;
-  uint64_t timer_ns;          /* guarded by the lock: the time for which the timer is set; 0: it is not set */
-  vestry_timer *late;         /* on the threads of the instance: writes what a worker leaves unwritten for too long; NULL:
+  uint64_t timer_ns;  /* guarded by the lock: the time for which the timer is set; 0: it is not set */
+  vestry_timer *late; /* on the threads of the instance: writes what a worker leaves unwritten for too long; NULL:
                                  workers leave nothing */
-  bool late_is_set;           /* guarded by the lock */
+  bool late_is_set;   /* guarded by the lock */
   vsi_histogram render_times; /* durations of handler calls, in the buckets vsi_moments */
   size_t workers_count;
   vsi_worker *workers;

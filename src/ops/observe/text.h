@@ -17,7 +17,7 @@ typedef struct vsi_metrics {
   const vestry_host *host;
   vestry_metrics_format format;
   vsi_buffer text;
-  size_t series_count; /* of the program */
+  size_t series_count;          /* of the program */
   size_t family_at, family_len; /* name of the last family, in text */
   vestry_metric_kind family_kind;
   _Atomic(bool) *was_full; /* relaxed: the log has the line about too many series */
