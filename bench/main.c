@@ -31,7 +31,7 @@ static const struct {
      "      [--server vestry|node|floor] [--pid SERVER] [--observed PAIRS [--console]]\n"
      "pages --port P --sleeper [--pages 200] [--rounds 3] [--a-second 500] [--sleep-ms 5000] [--bytes 10000] [--seed "
      "1]\n"
-     "pages --alone refresh|unchanged|message|idle [--pages 1000] [--rounds 100] [--bytes 10000]\n"
+     "pages --alone refresh|unchanged|message|row|idle [--pages 1000] [--rounds 100] [--bytes 10000]\n"
      "      live pages that check their content: losses, order, latency, renders; --alone: the cost of a page beyond\n"
      "      its handler"},
     {"chat", bench_chat,

@@ -32,6 +32,7 @@ typedef struct site {
   uint64_t bytes, random, count;
   uint64_t handler_ns; /* time of the handler for its content; one page only */
   bool is_timed;
+  bool sends_whole;      /* set it before open_site */
   vestry_event *opening; /* first event of a stream without a page */
 } site;
 
@@ -88,7 +89,8 @@ static void fill(site *s) {
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static bool open_site(site *s, uint64_t bytes, bool is_stepped, const vestry_profile *profile, bool is_counted) {
-  *s = (site){.bytes = bytes, .random = 1, .text = calloc(1, bytes + 2 * MESSAGE_MOST)};
+  const bool sends_whole = s->sends_whole;
+  *s = (site){.sends_whole = sends_whole, .bytes = bytes, .random = 1, .text = calloc(1, bytes + 2 * MESSAGE_MOST)};
   const vestry_options options = {.host = is_counted ? bench_counting_host() : NULL,
                                   .threads_count = is_stepped ? VESTRY_THREADS_NONE : 0,
                                   .store = "hash",
@@ -96,7 +98,8 @@ static bool open_site(site *s, uint64_t bytes, bool is_stepped, const vestry_pro
                                   .profiles_count = profile != NULL};
   vestry_err error = s->text ? vestry_create(&options, &s->v) : VESTRY_NO_MEMORY;
   if (!error) error = vestry_pages_create(s->v, NULL, &s->pages);
-  if (!error) error = vestry_page_create(s->pages, &(vestry_page_options){.render = make, .app = s}, &s->page);
+  const vestry_page_options page = {.size = sizeof page, .render = make, .app = s, .sends_whole = sends_whole};
+  if (!error) error = vestry_page_create(s->pages, &page, &s->page);
   if (!error) fill(s);
   if (error) fprintf(stderr, "vestry-bench: pages: %s\n", vestry_strerror(error));
   return !error;
@@ -186,7 +189,7 @@ static bool measure_parts(site *s, sleeper *beside, double *ret_bare, double *re
  * measured before or after each burst, in turn. */
 static int refresh(uint64_t pages, uint64_t rounds) {
   enum { BURST = 8 };
-  site s;
+  site s = {.sends_whole = false};
   uint64_t opened = 0, seq = 0;
   vestry_memory_exchange **streams = calloc(pages, sizeof(vestry_memory_exchange *));
   double *asleep = calloc(rounds, sizeof *asleep), *awake = calloc(rounds * BURST, sizeof *awake);
@@ -236,7 +239,7 @@ static int refresh(uint64_t pages, uint64_t rounds) {
 /* ---- a render that makes the same -------------------------------------------------------------------------------- */
 
 static int unchanged(uint64_t rounds, uint64_t bytes) {
-  site s;
+  site s = {.sends_whole = false};
   uint64_t seq = 0;
   double *beyond = calloc(rounds, sizeof *beyond);
   bool ok = beyond && open_site(&s, bytes, true, NULL, false);
@@ -281,21 +284,23 @@ static void append(const char *data, size_t len, void *ctx) {
   t->bytes[t->len] = '\0';
 }
 
-/* Return whether an independent decoder finds the page with its last message, exactly once. */
+/* Return whether an independent decoder finds the last message, exactly once and last. */
 static bool shows(vestry_memory_exchange *stream, const site *s) {
   vestry_slice got = vestry_memory_look(stream).received;
   bench_decoder *decoder = bench_decoder_create("br");
   decoded t = {NULL, 0, 0};
   bool ok = decoder && bench_decoder_feed(decoder, got.data, got.len, append, &t) && t.len;
-  const char *at = ok ? strstr(t.bytes, s->text) : NULL;
-  ok = at && !strstr(at + s->len, "<li") && strncmp(at + s->len, "</main>", 7) == 0;
+  const char *last = s->text;
+  for (const char *next = last; next; next = strstr(next + 1, "<li ")) last = next;
+  const char *at = ok ? strstr(t.bytes, last) : NULL;
+  ok = at && !strstr(at + 1, "<li");
   free(t.bytes);
   bench_decoder_destroy(decoder);
   return ok;
 }
 
 static int message(uint64_t rounds, uint64_t bytes) {
-  site s;
+  site s = {.sends_whole = false};
   uint64_t seq = 0, wire = 0;
   int64_t more = 0;
   double *beyond = calloc(rounds, sizeof *beyond), *plain = calloc(rounds, sizeof *plain);
@@ -333,6 +338,86 @@ static int message(uint64_t rounds, uint64_t bytes) {
   free(beyond);
   free(plain);
   return ok ? 0 : wrong("a sent message did not arrive");
+}
+
+/* ---- one row of many --------------------------------------------------------------------------------------------- */
+
+enum { NUMBER_BYTES = 8, ROW_FEWEST = 80 };
+
+/* Fill the page with rows of the same length, each with an id and a number. Returns the distance of their numbers. */
+static size_t fill_rows(site *s, uint64_t rows, size_t *ret_first) {
+  const size_t each = s->bytes / rows;
+  char *to = s->text;
+  for (uint64_t row = 0; row < rows; row++) {
+    const int len = sprintf(to, "<li id=\"player-%06" PRIu64 "\"><b>%0*d</b><i title=\"", row, NUMBER_BYTES, 0);
+    if (!row) *ret_first = (size_t)len - strlen("</b><i title=\"") - NUMBER_BYTES;
+    const size_t rest = each > (size_t)len + 16 ? each - (size_t)len - 16 : 0;
+    memset(to + len, 'x', rest);
+    to += (size_t)len + rest;
+    to += sprintf(to, "\"></i></li>");
+  }
+  s->len = (size_t)(to - s->text);
+  return s->len / rows;
+}
+
+typedef struct row_costs {
+  site s;
+  vestry_memory_exchange *stream;
+  double *us;
+  size_t sent;
+} row_costs;
+
+static double thread_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+/* Change one row, and measure the processor's time of its render and of its event. */
+static bool change_row(row_costs *c, uint64_t round, uint64_t rows, size_t first, size_t apart) {
+  char number[NUMBER_BYTES + 1];
+  uint64_t seq = 0;
+  snprintf(number, sizeof number, "%0*" PRIu64, NUMBER_BYTES, (round + 1) % 99999999);
+  memcpy(c->s.text + first + round * 7919 % rows * apart, number, NUMBER_BYTES);
+  const size_t before = vestry_memory_look(c->stream).received.len;
+  const double began = thread_us();
+  const bool ok = !vestry_refresh(c->s.pages, "topic", &seq) && settle(&c->s, seq);
+  c->us[round] = thread_us() - began;
+  c->sent += vestry_memory_look(c->stream).received.len - before;
+  const char *text = vestry_memory_look(c->stream).received.data;
+  return ok && strstr(text + before, number);
+}
+
+/* A list of players of which one changes: the whole content, and only what changed, in turns. */
+static int changed(uint64_t rows, uint64_t rounds, uint64_t bytes) {
+  row_costs costs[2] = {{.s = {.sends_whole = true}}, {.s = {.sends_whole = false}}};
+  size_t first = 0, apart = 0;
+  bool ok = true;
+  for (int i = 0; i < 2; i++) {
+    row_costs *c = &costs[i];
+    c->us = calloc(rounds, sizeof *c->us);
+    ok = open_site(&c->s, bytes, true, NULL, false) && c->us && rows && bytes / rows >= ROW_FEWEST && ok;
+    if (ok) apart = fill_rows(&c->s, rows, &first);
+    c->stream = ok ? open_stream(&c->s, serve, NULL, NULL) : NULL;
+    ok = c->stream && settle(&c->s, 0);
+  }
+  for (uint64_t round = 0; ok && round < rounds; round++)
+    for (int i = 0; i < 2; i++) ok = ok && change_row(&costs[i], round, rows, first, apart);
+  vestry_pages_stats stats = {.size = sizeof stats};
+  if (ok) vestry_pages_stats_get(costs[1].s.pages, &stats);
+  ok = ok && stats.patched_count == rounds;
+  if (ok)
+    printf("vestry pages alone=row rows=%" PRIu64 " bytes=%zu rounds=%" PRIu64
+           " us=%.1f whole_us=%.1f sent_bytes=%.1f whole_sent_bytes=%.1f kept_bytes_a_row=%.1f\n",
+           rows, costs[1].s.len, rounds, percentile(costs[1].us, rounds, 0.5), percentile(costs[0].us, rounds, 0.5),
+           (double)costs[1].sent / (double)rounds, (double)costs[0].sent / (double)rounds,
+           (double)stats.kept_bytes / (double)rows);
+  for (int i = 0; i < 2; i++) {
+    vestry_memory_destroy(costs[i].stream);
+    close_site(&costs[i].s);
+    free(costs[i].us);
+  }
+  return ok ? 0 : wrong("a changed row did not arrive alone");
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
@@ -398,7 +483,7 @@ static bool learn(site *s, char tag[TAG_BYTES]) {
 
 /* Measure idle pages. The first streams grow all doubling arrays to their final size, so that they are not counted. */
 static int idle(uint64_t pages, uint64_t bytes) {
-  site s;
+  site s = {.sends_whole = false};
   char tag[TAG_BYTES];
   size_t opening = 0;
   double warm, plain = 0, page = 0, kept = 0;
@@ -433,7 +518,8 @@ int bench_pages_alone(const char *what, uint64_t pages, uint64_t rounds, uint64_
   if (!strcmp(what, "refresh")) return refresh(pages, rounds);
   if (!strcmp(what, "unchanged")) return unchanged(rounds, bytes);
   if (!strcmp(what, "message")) return message(rounds, bytes);
+  if (!strcmp(what, "row")) return changed(pages, rounds, bytes);
   if (!strcmp(what, "idle")) return idle(pages, bytes);
-  fprintf(stderr, "vestry-bench: pages: --alone: expected refresh, unchanged, message or idle\n");
+  fprintf(stderr, "vestry-bench: pages: --alone: expected refresh, unchanged, message, row or idle\n");
   return 2;
 }

@@ -148,7 +148,9 @@ vestry_err bench_pages_create(vestry *v, bench_pages **ret_pages) {
   if (!b) return VESTRY_NO_MEMORY;
   pthread_mutex_init(&b->lock, NULL);
   vestry_err error = vestry_pages_create(v, NULL, &b->pages);
-  if (!error) error = vestry_page_create(b->pages, &(vestry_page_options){.render = make, .app = b}, &b->page);
+  /* the whole, as the peers send it, and so that the load program can check every byte */
+  const vestry_page_options options = {.size = sizeof options, .render = make, .app = b, .sends_whole = true};
+  if (!error) error = vestry_page_create(b->pages, &options, &b->page);
   if (!error) error = vestry_route(v, "GET", "/page", page, b);
   if (!error) error = vestry_route(v, "POST", "/state", post_state, b);
   *ret_pages = b;

@@ -346,7 +346,7 @@ function patchElements({ elements = '', selector, mode = 'outer' }) {
   parsed.innerHTML = asHTML(elements);
   const fresh = [...parsed.content.children].map(alive);
   const target = selector && document.querySelector(selector);
-  if (mode === 'append' || mode === 'prepend') target?.[mode](...fresh);
+  if (['append', 'prepend', 'before', 'after'].includes(mode)) target?.[mode](...fresh);
   else if (mode === 'inner') target && morphInside(target, parsed.content);
   else for (const el of fresh) morph(target ?? document.getElementById(el.id), el);
   for (const el of mode === 'inner' ? [target] : fresh.map((el) => (el.isConnected ? el : target ?? document.getElementById(el.id))))

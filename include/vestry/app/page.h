@@ -61,10 +61,10 @@ typedef struct vestry_pages_options {
   uint32_t interval_ms;   /**< minimum time between the starts of two renders of one page [15]; at most 60,000. After
                                a pause a change is rendered at once. All changes within the interval are rendered
                                together at its end, so the newest content is always sent */
-  size_t max_kept_bytes;  /**< maximum size of kept contents [64 MiB]. vestry keeps the last content of each fragment,
-                               so that a change is compressed as the difference from it. Beyond this size the content
-                               that changed longest ago is dropped, and the next change of that fragment is sent
-                               whole */
+  size_t max_kept_bytes;  /**< maximum size of kept contents [64 MiB]. vestry keeps the last event of each fragment, so
+                               that a change is compressed as the difference from it, and hashes of the elements of its
+                               content. Beyond this size the content that changed longest ago is dropped, and the next
+                               change of that fragment is sent whole */
   const char *build;      /**< version of the application. A tab whose document came from another version reloads its
                                page once, within reload_ms. NULL: tabs do not reload. Copied */
   uint32_t reload_ms;     /**< time over which the reloads for a new build are spread [5,000]; at most 3,600,000 */

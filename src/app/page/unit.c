@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Dividing a content into units, and lists of units (unit.h).
  *
- * The content is read once, tag by tag, while html/open.c tracks the open elements. Each start tag must have its own
+ * The content is read once, tag by tag, while html/open.c tracks the open elements. Each start tag must have an
  * end tag, and the parser must not repair anything: then the bytes of an element, parsed alone by the client, make the
- * same element as in the content. Whatever else occurs makes the whole content unsuitable.
+ * same element as in the content. All other contents are unsuitable.
  *
  * The bytes inside of some elements are never divided: the client does not patch inside of an element with
  * data-ignore-morph, and elements of svg, math and select have a meaning only in their context. Their ids are noted,
@@ -285,7 +285,7 @@ static const char *start_tag(division *d, start *s, const char **at) {
   if ((d->open.depth == depth) != is_alone) return why_repaired;
   const bool opens_body = d->open.depth == depth + 2 && element == VSI_EL_TR;
   if (d->open.depth > depth + 1 && !opens_body) return why_repaired;
-  if (!depth) d->open.in_content = true; /* the root; what is open around it is not known */
+  if (!depth) d->open.in_content = true; /* the root, whose surroundings are not known */
   if (s->id.len) why = was_closed ? note_other(d, s->id) : begin_unit(d, begin, s, opens_body);
   if (why) return why;
   const bool is_unit = s->id.len && !was_closed;

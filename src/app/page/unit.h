@@ -3,11 +3,11 @@
 /* Units: the elements of a content that have an id.
  *
  * A content is compared with the content that the view was sent last, unit by unit, and only the units that differ are
- * sent (unit_patch.c). The earlier content itself is not stored, only a list of its units with the hashes of their own
- * bytes: those of the element without the units inside of it. unit.c divides a content into units and makes that list.
+ * sent (unit_patch.c). The earlier content itself is not stored, only a list of its units with hashes of each
+ * element's own bytes, without the units inside of it. unit.c divides a content into units and makes that list.
  *
  * A run is a sequence of units with nothing between them, not even white space, and thus of siblings in the document.
- * A gap is the text between two runs; it is empty only where the parser opens or closes a tbody without a tag. The own
+ * A gap is the text between two runs; it is empty only beside a tbody without a tag, which the parser inserts. The own
  * bytes of a unit are its start tag, its gaps and its end tag. Hence, if the own bytes of a unit are equal, it has the
  * same gaps, and number k of its runs is at the same place in both contents; only the first run (behind the start tag)
  * and the last one (before the end tag) can be empty. */
@@ -73,7 +73,7 @@ typedef struct vsi_unit_text {
 typedef struct vsi_unit_list vsi_unit_list;
 
 /* Divide a content, which must be borrowed as long as the units. Each unit has the same meaning to the client alone as
- * in the content. The key is secret, so that nobody can choose texts with equal hashes.
+ * in the content. The key is secret, so that no user can choose texts with equal hashes.
  * Returns OK | UNSUPPORTED (`why`: the content must be sent as a whole) | NO_MEMORY. In each case the units must be
  * finished. Linear time. */
 VESTRY_API vestry_err vsi_units_divide(vsi_units *units, const vestry_host *host, const vsi_unit_text *text,
@@ -105,7 +105,7 @@ typedef struct vsi_unit_patches {
   vsi_buffer selectors; /* terminated */
 } vsi_unit_patches;
 
-/* Find the patches that turn the content of the list into the new content. What the client keeps of an element (focus,
+/* Find the patches that turn the content of the list into the new content. The state of an element in the client (focus,
  * open details, scroll position) is kept as with the whole content. In particular, an element that moves is never
  * removed and inserted: the unit around its places is sent.
  * Returns OK | UNSUPPORTED (the whole content is better, or necessary) | NO_MEMORY. After OK the patches must be
