@@ -38,6 +38,7 @@ def contests(quick):
         Contest("refresh", ["--pages", many, "--rounds", "50"], [ALONE]),
         Contest("unchanged", ["--bytes", "10000", "--rounds", "2000"], [ALONE]),
         Contest("message", ["--bytes", "11600", "--rounds", "500"], [ALONE]),
+        Contest("row", ["--pages", "1000", "--bytes", "165000", "--rounds", "200"], [ALONE]),
         Contest("idle", ["--pages", many, "--bytes", "10000"], [ALONE]),
     ]
 
