@@ -44,7 +44,7 @@ by_cmake() {
   cmake -S "$here/outside" -B "$folder/outside" -DCMAKE_C_COMPILER="$compiler" -DWANTED="$version" "$@" \
     >"$folder/log" 2>&1 && cmake --build "$folder/outside" >>"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
   for program in shared static app app_static cluster cluster_static observe observe_static \
-    civetweb civetweb_static microhttpd microhttpd_static sqlite sqlite_static postgres postgres_static nats nats_static testing testing_static; do
+    civetweb civetweb_static microhttpd microhttpd_static h2 h2_static sqlite sqlite_static postgres postgres_static nats nats_static testing testing_static; do
     run "$folder/outside/$program"
   done
 }
@@ -52,7 +52,7 @@ by_cmake() {
 case $way in
 pkg-config)
   for module in vestry vestry-store vestry-lean vestry-app vestry-cluster vestry-observe \
-    vestry-civetweb vestry-microhttpd vestry-sqlite vestry-postgres vestry-nats vestry-testing; do
+    vestry-civetweb vestry-microhttpd vestry-h2 vestry-sqlite vestry-postgres vestry-nats vestry-testing; do
     by_pkg_config "$module"
   done
   ;;

@@ -130,7 +130,7 @@ def install(system):
     for line in lines:
         system.run(line, system.clone)
     found = subprocess.run(["/sbin/ldconfig", "-r", system.root, "-p"], capture_output=True, text=True, check=True).stdout
-    for library in ("", "-app", "-cluster", "-observe", "-civetweb", "-microhttpd", "-sqlite", "-postgres", "-nats", "-testing"):
+    for library in ("", "-app", "-cluster", "-observe", "-civetweb", "-microhttpd", "-h2", "-sqlite", "-postgres", "-nats", "-testing"):
         assert f"libvestry{library}.so." in found, f"ldconfig does not know libvestry{library}:\n{found}"
 
 

@@ -5,12 +5,13 @@
 #include <errno.h>
 #include <gnutls/x509.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include "support/test.h"
 
-enum { PEM_BYTES = 8192, DAY_S = 86400 };
+enum { PEM_BYTES = 8192, DAY_S = 86400, TICKETS_MOST = 4 };
 
 static char key_text[PEM_BYTES], certificate_text[PEM_BYTES];
 static gnutls_certificate_credentials_t trusted; /* only this certificate */
@@ -58,20 +59,28 @@ void tls_key_pair(const char **ret_key, const char **ret_certificate) {
   *ret_certificate = certificate_text;
 }
 
-gnutls_session_t tls_connect(int fd) {
+gnutls_session_t tls_connect_as(int fd, const char *protocol) {
   gnutls_session_t session;
   assert_int_equal(gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL), 0);
   gnutls_set_default_priority(session);
   gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, trusted);
   gnutls_session_set_verify_cert(session, "127.0.0.1", 0);
   gnutls_transport_set_int(session, fd);
+  gnutls_datum_t name = {(unsigned char *)(uintptr_t)protocol, protocol ? (unsigned)strlen(protocol) : 0}, selected;
+  if (protocol) assert_int_equal(gnutls_alpn_set_protocols(session, &name, 1, 0), 0);
   int error;
   do error = gnutls_handshake(session);
   while (error < 0 && !gnutls_error_is_fatal(error));
+  if (!error && protocol && gnutls_alpn_get_selected_protocol(session, &selected))
+    error = GNUTLS_E_NO_APPLICATION_PROTOCOL;
   if (!error) return session;
   print_message("TLS: %s\n", gnutls_strerror(error));
   gnutls_deinit(session);
   return NULL;
+}
+
+gnutls_session_t tls_connect(int fd) {
+  return tls_connect_as(fd, NULL);
 }
 
 /* ---- like send and recv ------------------------------------------------------------------------------------------ */
@@ -97,6 +106,8 @@ static ssize_t receive(struct vsi_client_tls *tls, void *data, size_t len) {
   ssize_t got;
   do got = gnutls_record_recv((gnutls_session_t)tls, data, len);
   while (got == GNUTLS_E_INTERRUPTED || got == GNUTLS_E_REHANDSHAKE);
+  for (int i = 0; got == GNUTLS_E_AGAIN && i < TICKETS_MOST; i++) /* after a session ticket */
+    got = gnutls_record_recv((gnutls_session_t)tls, data, len);
   if (got >= 0) return got;
   errno = got == GNUTLS_E_AGAIN ? EAGAIN : ECONNRESET; /* PREMATURE_TERMINATION, PULL_ERROR */
   return -1;

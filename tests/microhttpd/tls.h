@@ -12,6 +12,8 @@ void tls_key_pair(const char **ret_key, const char **ret_certificate);
 
 /* Create the client's side over a connected socket, with the handshake done. NULL: it failed. */
 gnutls_session_t tls_connect(int fd);
+/* The same, with this protocol as ALPN, which the server must select; NULL: none. */
+gnutls_session_t tls_connect_as(int fd, const char *protocol);
 
 /* For client_tls_ops_used. */
 extern const vsi_client_tls_ops tls_client_ops;

@@ -43,7 +43,7 @@ for library in "$lib"/libvestry.so "$lib"/libvestry-*.so; do
   name=${library##*/libvestry}
   name=${name%.so}
   case $name in
-  '') set -- $(find "$include" -maxdepth 1 -name '*.h' ! -name civetweb.h ! -name microhttpd.h) ;;
+  '') set -- $(find "$include" -maxdepth 1 -name '*.h' ! -name civetweb.h ! -name microhttpd.h ! -name h2.h) ;;
   -app) set -- "$include"/app/*.h "$include"/data/jobs.h "$include"/data/sql.h ;;
   -cluster) set -- "$include"/cluster/cluster.h "$include"/cluster/broker.h ;;
   -observe) set -- "$include"/ops/*.h ;;

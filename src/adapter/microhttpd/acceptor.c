@@ -54,6 +54,30 @@ static bool has_come_in_vain(const vsi_microhttpd_acceptor *acceptor, int fd) {
   return !memmem(head, (size_t)len, "\n\r\n", 3) && !memmem(head, (size_t)len, "\n\n", 2); /* bare LF, too */
 }
 
+/* Give a connection to libmicrohttpd. */
+static void add(vsi_microhttpd_acceptor *acceptor, int fd, const struct sockaddr *address, socklen_t len) {
+  vsi_microhttpd_arrivals *arrivals = &acceptor->sockets->arrivals;
+  if (vsi_microhttpd_arrivals_enter(arrivals, fd))
+    close(fd);
+  else if (MHD_add_connection(acceptor->daemon, fd, address, len) == MHD_NO) /* closes it */
+    vsi_microhttpd_arrivals_leave(arrivals, fd);
+}
+
+/* Count a connection, and give it to the feeder. */
+static void feed(vsi_microhttpd_acceptor *acceptor, int fd, const struct sockaddr *address) {
+  vsi_microhttpd_sockets *sockets = acceptor->sockets;
+  const vestry_err error = vsi_web_addresses_enter(&sockets->addresses, vsi_address_of(address));
+  if (error == VESTRY_LIMIT) vestry_reject(acceptor->v, VESTRY_REFUSAL_ADDRESS);
+  if (error) {
+    close(fd);
+    return;
+  }
+  atomic_fetch_add_explicit(&sockets->count, 1, memory_order_relaxed);
+  if (acceptor->feeder.take(acceptor->feeder.ctx, fd, address)) return;
+  close(fd);
+  vsi_microhttpd_sockets_leave(sockets, vsi_address_of(address));
+}
+
 /* Accept a client. OK | LIMIT: no descriptors | NOT_FOUND: no client waits */
 static vestry_err let_in(vsi_microhttpd_acceptor *acceptor) {
   struct sockaddr_storage address;
@@ -64,12 +88,15 @@ static vestry_err let_in(vsi_microhttpd_acceptor *acceptor) {
     close(fd);
     return VESTRY_OK;
   }
-  vsi_microhttpd_arrivals *arrivals = &acceptor->sockets->arrivals;
-  if (vsi_microhttpd_arrivals_enter(arrivals, fd))
-    close(fd);
-  else if (MHD_add_connection(acceptor->daemon, fd, (struct sockaddr *)&address, len) == MHD_NO) /* closes it */
-    vsi_microhttpd_arrivals_leave(arrivals, fd);
+  if (acceptor->feeder.take)
+    feed(acceptor, fd, (struct sockaddr *)&address);
+  else
+    add(acceptor, fd, (struct sockaddr *)&address, len);
   return VESTRY_OK;
+}
+
+void vsi_microhttpd_give(vsi_microhttpd *adapter, int fd, const struct sockaddr *address, socklen_t len) {
+  add(&adapter->acceptor, fd, address, len);
 }
 
 /* The acceptor's thread. libmicrohttpd allocates everything that a connection needs when it is added, so this thread
@@ -246,8 +273,12 @@ static vestry_err listen_tcp(vsi_microhttpd_acceptor *acceptor, const char *addr
 
 vestry_err vsi_microhttpd_acceptor_make(vsi_microhttpd_acceptor *acceptor, vestry *v,
                                         const vestry_microhttpd_options *options, unsigned silent_ms) {
-  *acceptor = (vsi_microhttpd_acceptor){
-      .v = v, .host = vestry_parts_of(v)->host, .is_tls = options->tls_key != NULL, .listener = -1, .stop = -1};
+  *acceptor = (vsi_microhttpd_acceptor){.v = v,
+                                        .host = vestry_parts_of(v)->host,
+                                        .feeder = acceptor->feeder,
+                                        .is_tls = options->tls_key != NULL,
+                                        .listener = -1,
+                                        .stop = -1};
   const vestry_err error = options->unix_path
                                ? vsi_microhttpd_unix_listen(&acceptor->file, acceptor->host, options->unix_path,
                                                             options->unix_mode, BACKLOG, &acceptor->listener)

@@ -44,12 +44,24 @@ vestry_err vsi_microhttpd_unix_listen(vsi_microhttpd_unix_socket *socket, const 
 /* Remove the file, if it is still the one that was created. A struct that was only zeroed is accepted. */
 void vsi_microhttpd_unix_finish(vsi_microhttpd_unix_socket *socket);
 
+/* Another adapter that uses this one for HTTP/1.1 on its own port (adapter/h2): it gets every accepted connection, and
+ * gives those of HTTP/1.1 back by vsi_microhttpd_give. */
+typedef struct vsi_microhttpd_feeder {
+  /* Take an accepted connection, which is counted until vsi_microhttpd_sockets_leave, and own its descriptor. false:
+   * no memory; the descriptor is still the caller's. Called on the acceptor's thread; must not block. */
+  bool (*take)(void *ctx, int fd, const struct sockaddr *address);
+  /* Set the certificates of a connection with TLS, before its handshake. Called on a thread of libmicrohttpd. */
+  void (*secure)(void *ctx, gnutls_session_t session);
+  void *ctx;
+} vsi_microhttpd_feeder;
+
 /* Zeroed at first. */
 typedef struct vsi_microhttpd_acceptor {
   vestry *v; /* NULL: not created */
   const vestry_host *host;
   struct MHD_Daemon *daemon;
-  uint32_t capacity; /* maximum number of connections; constant */
+  vsi_microhttpd_feeder feeder; /* take NULL: none */
+  uint32_t capacity;            /* maximum number of connections; constant */
   vsi_microhttpd_sockets *sockets;
   int listener, stop;              /* -1: none */
   vsi_microhttpd_unix_socket file; /* of the listener, if it is a UNIX socket */
@@ -71,7 +83,7 @@ vestry_err vsi_microhttpd_acceptor_open(vsi_microhttpd_acceptor *acceptor, struc
 /* Return the port; 0: not created, or a UNIX socket. */
 uint16_t vsi_microhttpd_acceptor_port(const vsi_microhttpd_acceptor *acceptor);
 /* Stop accepting and listening. May be called twice, and for an acceptor that was never created. */
-void vsi_microhttpd_acceptor_close(vsi_microhttpd_acceptor *acceptor);
+VESTRY_API void vsi_microhttpd_acceptor_close(vsi_microhttpd_acceptor *acceptor);
 
 /* --------------------------------------------------------------------------------------------- the writer pool ---- */
 
@@ -99,7 +111,7 @@ void vsi_microhttpd_writer_pool_init(vsi_microhttpd_writer_pool *pool);
 void vsi_microhttpd_writer_pool_finish(vsi_microhttpd_writer_pool *pool);
 
 /* Queue an errand. false: there is no thread for it, and none can be started. Threads any. */
-bool vsi_microhttpd_writer_pool_give(vsi_microhttpd_writer_pool *pool, vsi_microhttpd_errand *errand);
+VESTRY_API bool vsi_microhttpd_writer_pool_give(vsi_microhttpd_writer_pool *pool, vsi_microhttpd_errand *errand);
 
 /* Return whether an errand waits for a thread; then an errand that takes long should give its thread up. Relaxed.
  * Threads any. */
@@ -165,7 +177,7 @@ enum { VSI_MICROHTTPD_DEFAULT_STREAMS = 10000, VSI_MICROHTTPD_MAX_STREAMS = 1000
 enum { VSI_MICROHTTPD_DEFAULT_REQUEST_MS = 30000 };
 
 /* Return TCP_USER_TIMEOUT for an option; 0: the system's. */
-unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms);
+VESTRY_API unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms);
 /* Return the option send_buffer_bytes (SO_SNDBUF) with its range. */
 static inline vsi_option_range vsi_microhttpd_send_buffer_option(size_t bytes) {
   return (vsi_option_range){"send_buffer_bytes", bytes, 4096, 64 << 20};
@@ -176,6 +188,14 @@ vsi_microhttpd *vsi_microhttpd_lifecycle_create(vestry *v, uint32_t streams_coun
 /* Begin to accept streams and to track connections: OK | NO_MEMORY | CLOSED (the runtime) | IO */
 vestry_err vsi_microhttpd_lifecycle_begin(vsi_microhttpd *adapter, const vsi_microhttpd_limits *limits);
 void vsi_microhttpd_lifecycle_destroy(vestry_server *server);
+
+/* Create an adapter as vestry_microhttpd_create does, but with a feeder. max_connections may be less than max_streams,
+ * because other streams share connections; then descriptors limit only the connections. */
+VESTRY_API vestry_err vsi_microhttpd_create_fed(vestry *v, const vestry_microhttpd_options *options,
+                                                const vsi_microhttpd_feeder *feeder, vestry_server **ret_server);
+/* Serve a connection that the feeder took, and that is no longer counted. fd: the callee's, which closes it on failure,
+ * too. Threads any. */
+VESTRY_API void vsi_microhttpd_give(vsi_microhttpd *adapter, int fd, const struct sockaddr *address, socklen_t len);
 
 /* Return its TLS session; NULL: plain. */
 static inline gnutls_session_t vsi_microhttpd_tls_of(struct MHD_Connection *conn) {
@@ -320,13 +340,14 @@ vsi_microhttpd_sendings *vsi_microhttpd_sendings_create(vestry *v);
 /* NULL is accepted. */
 void vsi_microhttpd_sendings_unref(vsi_microhttpd_sendings *all);
 /* Cut the responses that hold most, if all together hold too much. */
-void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all);
+VESTRY_API void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all);
 /* Begin to send a body, on a descriptor that stays open until the end. Takes the body, also on failure. NULL: no
  * memory. */
-vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *all, int fd, vestry_body *body);
+VESTRY_API vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *all, int fd,
+                                                                vestry_body *body);
 /* End a response that is sent, or whose connection will be closed: free it and its body. sending: such a struct; NULL
  * is accepted. */
-void vsi_microhttpd_sending_end(void *sending);
+VESTRY_API void vsi_microhttpd_sending_end(void *sending);
 
 /* Add the headers of a response to a response of libmicrohttpd. OK | NO_MEMORY | INVALID (libmicrohttpd rejects
  * one). */

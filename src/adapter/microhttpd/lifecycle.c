@@ -64,13 +64,14 @@ static const char *find_conflict(const vestry_microhttpd_options *options) {
 
 /* Fill in the defaults and check the bounds: OK | INVALID (logged). Afterwards lost_ms is TCP_USER_TIMEOUT; 0: the
  * system's. */
-static vestry_err resolve(const vestry *v, vestry_microhttpd_options *options) {
+static vestry_err resolve(const vestry *v, vestry_microhttpd_options *options, bool is_fed) {
   const vestry_host *host = vestry_parts_of(v)->host;
   if (!options->max_streams) options->max_streams = VSI_MICROHTTPD_DEFAULT_STREAMS;
   if (!options->threads_count) options->threads_count = processors();
   const uint32_t streams = options->max_streams, more = streams / 4;
   /* Each thread has a share of the connections, and needs at least one. */
-  const uint64_t threads = options->threads_count, least = streams < threads ? threads : (uint64_t)streams + 1;
+  const uint64_t threads = options->threads_count,
+                 least = is_fed || streams < threads ? threads : (uint64_t)streams + 1;
   if (!options->max_connections) {
     options->max_connections = streams + (more > LEAST_MORE_CONNECTIONS ? more : LEAST_MORE_CONNECTIONS);
     if (options->max_connections < threads && threads <= MAX_THREADS) options->max_connections = (uint32_t)threads;
@@ -102,7 +103,7 @@ static vestry_err resolve(const vestry *v, vestry_microhttpd_options *options) {
 
 /* Reduce connections and streams to the number of available descriptors; a reduction is logged. OK | IO (there are
  * hardly any) */
-static vestry_err fit(const vestry_host *host, vestry_microhttpd_options *options) {
+static vestry_err fit(const vestry_host *host, vestry_microhttpd_options *options, bool is_fed) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= 2 * (rlim_t)MAX_CONNECTIONS) return VESTRY_OK;
   unsigned all = (unsigned)limit.rlim_cur, reserve = all / 8;
@@ -118,7 +119,7 @@ static vestry_err fit(const vestry_host *host, vestry_microhttpd_options *option
   unsigned most = all - reserve;
   if (options->max_connections <= most) return VESTRY_OK;
   uint32_t streams = most - (most + 4) / 5;
-  if (streams > options->max_streams) streams = options->max_streams;
+  if (is_fed || streams > options->max_streams) streams = options->max_streams;
   vsi_log(
       host, VESTRY_LOG_WARN,
       "libmicrohttpd: RLIMIT_NOFILE is %u, so at most %u connections and %u streams are accepted instead of %u and %u",
@@ -243,19 +244,21 @@ void vsi_microhttpd_lifecycle_destroy(vestry_server *server) {
   vsi_free(adapter->host, adapter);
 }
 
-vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *given, vestry_server **ret_server) {
+static vestry_err create(vestry *v, const vestry_microhttpd_options *given, const vsi_microhttpd_feeder *feeder,
+                         vestry_server **ret_server) {
   vestry_microhttpd_options own;
   if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
   if (!ret_server) return vsi_mistake(host, "vestry_microhttpd_create", "ret_server is NULL");
   if (VSI_OPTIONS_TAKE(vestry_microhttpd_options, own, given))
     return vsi_mistake_in_options(host, "vestry_microhttpd_create");
-  vestry_err error = resolve(v, &own);
-  if (!error) error = fit(host, &own);
+  vestry_err error = resolve(v, &own, feeder != NULL);
+  if (!error) error = fit(host, &own, feeder != NULL);
   if (error) return error;
   vsi_microhttpd *adapter = vsi_microhttpd_lifecycle_create(v, own.max_streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->is_tls = own.tls_key != NULL;
+  if (feeder) adapter->acceptor.feeder = *feeder;
   adapter->max_head_bytes = own.max_head_bytes;
   adapter->lost_ms = (unsigned)own.lost_ms;
   const vsi_microhttpd_limits limits = {.request_ms = own.request_timeout_ms,
@@ -271,6 +274,15 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
   }
   *ret_server = &adapter->base;
   return VESTRY_OK;
+}
+
+vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *options, vestry_server **ret_server) {
+  return create(v, options, NULL, ret_server);
+}
+
+vestry_err vsi_microhttpd_create_fed(vestry *v, const vestry_microhttpd_options *options,
+                                     const vsi_microhttpd_feeder *feeder, vestry_server **ret_server) {
+  return create(v, options, feeder, ret_server);
 }
 
 /* Implements vestry_server_adapter.start. */

@@ -94,6 +94,8 @@ static void connected(void *cls, struct MHD_Connection *conn, void **socket_cont
     return;
   }
   const int fd = vsi_microhttpd_fd_of(conn);
+  const vsi_microhttpd_feeder *feeder = &adapter->acceptor.feeder;
+  if (feeder->secure && adapter->is_tls) feeder->secure(feeder->ctx, vsi_microhttpd_tls_of(conn));
   if (adapter->send_buffer_bytes) /* a UNIX socket does not inherit it from its listener */
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &adapter->send_buffer_bytes, sizeof adapter->send_buffer_bytes);
   *socket_context = vsi_microhttpd_socket_create(&adapter->sockets, conn);

@@ -144,7 +144,7 @@ void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket);
 /* Give the connection's own bytes back, because its response is a stream, which is counted by its place. */
 void vsi_microhttpd_socket_give_bytes(vsi_microhttpd_socket *socket);
 /* Stop counting a connection whose socket was handed over. address: that of its peer */
-void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_address address);
+VESTRY_API void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_address address);
 /* Note that its response is sent, and another request may come. */
 void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket);
 /* Return the socket of a connection; NULL: it was refused. */

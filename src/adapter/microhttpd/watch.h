@@ -112,6 +112,6 @@ void vsi_microhttpd_watch_shut(vsi_microhttpd_watch *watch, vestry_cause cause);
 /* Return the cause with which a socket's peer is gone. error: the errno with which the socket ended, 0: its end was
  * read.
  * HANGUP; LOST, the peer was silent for TCP_USER_TIMEOUT; STALLED, it took no bytes for that time */
-vestry_cause vsi_microhttpd_verdict(int fd, int error);
+VESTRY_API vestry_cause vsi_microhttpd_verdict(int fd, int error);
 
 #endif

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/* The structs of the HTTP/2 adapter, and the functions that its files share:
+ *
+ *   lifecycle.c   an adapter: its options, its start and end
+ *   tls.c         certificates; which protocol a connection begins with
+ *   loop.c        threads that wait for sockets; deadlines
+ *   session.c     a connection: one thread at a time reads and writes it
+ *   frames.c      nghttp2's callbacks
+ *   request.c     a request: its head, its body, serving it
+ *   body.c        bodies in pieces, whose writers block
+ *   answer.c      responses
+ *   stream.c      streams of events: vestry's transport */
+#ifndef VSI_H2_ADAPTER_H
+#define VSI_H2_ADAPTER_H
+
+#include <gnutls/gnutls.h>
+#include <nghttp2/nghttp2.h>
+#include <sys/queue.h>
+
+#include "adapter/microhttpd/adapter.h"
+#include "vestry/h2.h"
+
+typedef struct vsi_h2 vsi_h2;
+typedef struct vsi_h2_session vsi_h2_session;
+typedef struct vsi_h2_stream vsi_h2_stream;
+
+enum { VSI_H2_RECORD_BYTES = 16384, VSI_H2_WINDOW_BYTES = 65535 };
+
+/* ------------------------------------------------------------------------------------------------------ a loop ---- */
+
+TAILQ_HEAD(vsi_h2_sessions, vsi_h2_session);
+
+/* A thread with the sessions that it reads. */
+typedef struct vsi_h2_loop {
+  vsi_h2 *adapter;
+  int epoll, bell; /* bell: an eventfd that ends the thread, and makes it look at `stops` */
+  pthread_t thread;
+  bool is_started;
+  vsi_mutex loop_lock;             /* innermost */
+  struct vsi_h2_sessions sessions; /* guarded by loop_lock; only the thread removes one */
+} vsi_h2_loop;
+
+struct vsi_h2 {
+  vestry_server base; /* first member */
+  /* Constant. */
+  vestry *v;
+  const vestry_host *host;
+  vsi_microhttpd *inner; /* accepts connections, serves those of HTTP/1.1, and has the gate for both */
+  vestry_server *inner_server;
+  bool is_tls;
+  gnutls_priority_t priority;
+  char **names;                          /* ended by NULL; NULL: all names are served */
+  uint64_t request_ns, idle_ns, lost_ns; /* UINT64_MAX: never */
+  unsigned lost_ms;                      /* TCP_USER_TIMEOUT; 0: the system's */
+  uint64_t look_ns;                      /* interval of looking at deadlines */
+  uint32_t most_streams;                 /* of a session */
+  size_t max_head_bytes;
+  const vestry_request_ops *ops;
+  nghttp2_session_callbacks *callbacks;
+  nghttp2_option *option;
+  vsi_h2_loop *loops;
+  uint32_t loops_count;
+  _Atomic(uint32_t) next_loop; /* relaxed */
+  _Atomic(bool) is_over;       /* the threads end */
+  _Atomic(bool) is_stopping;   /* sessions send GOAWAY */
+
+  vsi_mutex tls_lock;                 /* innermost */
+  struct vsi_h2_certificates *latest; /* guarded by tls_lock, as are the next members; the former ones follow it */
+  gnutls_datum_t ticket_key;
+  uint64_t ticket_ns; /* when it was made */
+};
+
+/* Make the loops, which take sessions; and start their threads. OK | NO_MEMORY | IO (logged) */
+vestry_err vsi_h2_loops_make(vsi_h2 *adapter, uint32_t count);
+vestry_err vsi_h2_loops_start(vsi_h2 *adapter);
+/* End the threads, and all sessions. The acceptor is closed. */
+void vsi_h2_loops_finish(vsi_h2 *adapter);
+/* Implements vsi_microhttpd_feeder.take. */
+bool vsi_h2_loop_take(void *adapter, int fd, const struct sockaddr *address);
+/* Make the threads look at their sessions soon, because the adapter is stopping. */
+void vsi_h2_loops_wake(vsi_h2 *adapter);
+/* Abort all streams of HTTP/2 with a cause. Threads any. */
+void vsi_h2_loops_close_streams(vsi_h2 *adapter, vestry_cause cause);
+
+/* --------------------------------------------------------------------------------------------------------- TLS ---- */
+
+/* pairs: as vestry_h2_options has it. OK | NO_MEMORY | IO (an invalid key or certificate: logged) */
+vestry_err vsi_h2_tls_init(vsi_h2 *adapter, const char *const *pairs);
+/* Replace the certificates, as vestry_h2_renew does. */
+vestry_err vsi_h2_tls_renew(vsi_h2 *adapter, const char *const *pairs);
+void vsi_h2_tls_finish(vsi_h2 *adapter);
+/* Begin the server's side of a session. NULL: no memory. */
+gnutls_session_t vsi_h2_tls_begin(vsi_h2 *adapter, int fd);
+/* Implements vsi_microhttpd_feeder.secure. */
+void vsi_h2_tls_secure(void *adapter, gnutls_session_t session);
+
+typedef enum vsi_h2_hello { VSI_H2_HELLO_PART, VSI_H2_HELLO_H2, VSI_H2_HELLO_H1 } vsi_h2_hello;
+/* Return what the first bytes of a connection begin: HTTP/2, HTTP/1.1, or too few bytes to know. */
+vsi_h2_hello vsi_h2_hello_read(const uint8_t *bytes, size_t len, bool is_tls);
+
+/* --------------------------------------------------------------------------------------------------- a request ---- */
+
+/* A head to send, and a body. */
+typedef struct vsi_h2_answer {
+  int status;
+  bool has_body;                   /* bytes follow the head, or a stream */
+  uint64_t len, at;                /* of the body */
+  char *bytes;                     /* a copy of the body; owned; NULL: none */
+  vsi_microhttpd_sending *sending; /* its body; owned; NULL: none */
+  size_t count;                    /* of the fields */
+  char fields[];                   /* a name, a NUL, a value and a NUL each */
+} vsi_h2_answer;
+
+/* A request until it is answered. */
+typedef struct vsi_h2_request {
+  char *head; /* fields: a name, a NUL, a value and a NUL each; owned */
+  size_t head_len, head_capacity;
+  size_t listed; /* size of the head as SETTINGS_MAX_HEADER_LIST_SIZE counts it */
+  const char *method, *target, *authority, *scheme;
+  char *path; /* decoded; owned */
+  const char *query;
+  int refused;      /* status of the response; 0: serve it */
+  bool is_complete; /* its body has ended */
+  bool is_head;     /* the method is HEAD */
+  bool is_routed;   /* there was a route for it when its head was checked */
+  bool no_memory;
+  int64_t body_length; /* -1: unknown */
+  size_t max_body_bytes;
+  char *body; /* as received; owned */
+  size_t body_len, body_capacity, body_read;
+  uint64_t begun_ns; /* when the head began to arrive, or a part of the body in pieces */
+  bool is_late;      /* its body took too long; of a body in pieces, guarded by the session's lock */
+
+  /* Of a body in pieces (body.c). */
+  vsi_h2_stream *stream;
+  vestry_receiving *receiving;
+  vsi_microhttpd_errand errand;
+  size_t passed;           /* bytes since begun_ns */
+  size_t waiting_capacity; /* guarded by the session's lock, as are `body` and the next members: of `body` */
+  bool is_begun;           /* its writer has begun; used by the errand */
+  bool is_running;         /* an errand is queued, or runs */
+  bool is_ended;           /* the last bytes have arrived */
+  bool is_done;            /* it is answered, or given up */
+} vsi_h2_request;
+
+/* What a body in pieces leaves to do when its stream is closed. */
+typedef enum vsi_h2_left { VSI_H2_LEFT_NOTHING, VSI_H2_LEFT_ERRAND, VSI_H2_LEFT_REQUEST } vsi_h2_left;
+typedef enum vsi_h2_body_event { VSI_H2_BODY_ENDED, VSI_H2_BODY_LATE } vsi_h2_body_event;
+
+/* ---------------------------------------------------------------------------------------------------- a stream ---- */
+
+/* A stream of HTTP/2: a request, and then its response or its stream of events. */
+struct vsi_h2_stream {
+  vsi_refs refs; /* the wire's (until nghttp2 closes it); the transport's; one while it is in a list or an errand */
+  int32_t id;
+  vsi_h2_session *session;          /* a reference */
+  LIST_ENTRY(vsi_h2_stream) in_all; /* guarded by session->lock; of the wire */
+  STAILQ_ENTRY(vsi_h2_stream) in_dirty, in_ready;
+  vsi_h2_request *request;       /* owned; NULL: answered */
+  vsi_h2_answer *answer;         /* owned; guarded by lock until it is submitted, then the turn's */
+  vestry_connection *connection; /* guarded by lock: a reference, from begin to the end; NULL: none */
+  char *out;                     /* guarded by lock, as are all members below: bytes to send; owned */
+  uint32_t out_len, out_at;
+  uint32_t consumed;   /* bytes of the body that were taken: the client may send as many */
+  uint32_t reset_code; /* of NGHTTP2_… */
+  uint32_t since_s;    /* when its unsent bytes began to wait, or moved last; 0: none wait */
+  bool is_dirty;       /* in session->dirty */
+  bool is_gone;        /* nghttp2 has closed it */
+  bool is_answered;    /* a response, or the head of a stream, was given */
+  bool is_submitted;   /* …and passed to nghttp2 (written by the turn's thread) */
+  bool is_stream;      /* a stream of events */
+  bool has_ended;      /* its end follows the bytes */
+  bool resets;         /* it is to be reset */
+  bool waits;          /* the connection waits for room */
+  bool is_begun;       /* vestry_serve has returned its connection */
+  bool is_over;        /* `end` was called */
+  bool goes_away;      /* the connection is to end after this response */
+  bool is_urgent;      /* it is reset without sending its bytes first */
+  uint8_t urgency;     /* that the client requests; constant after the head */
+  bool is_arriving;    /* its request is incomplete; used with the turn */
+  bool is_pieces;      /* its body is in pieces; constant after the head */
+  bool continues;      /* a 100 Continue is to be sent */
+  bool body_is_done;   /* …and its request can be freed */
+};
+
+/* --------------------------------------------------------------------------------------------------- a session ---- */
+
+typedef enum vsi_h2_phase { VSI_H2_BEGINS, VSI_H2_SHAKES, VSI_H2_OPEN, VSI_H2_GIVEN } vsi_h2_phase;
+
+/* A connection. */
+struct vsi_h2_session {
+  vsi_refs refs; /* the loop's, and one of each stream */
+  const vestry_host *host;
+  vsi_h2 *adapter; /* until the session ends */
+  /* Send what the streams have, unless another thread is inside, which then does so. Threads any; no lock is held. */
+  void (*pump)(vsi_h2_session *session);
+  vsi_h2_loop *loop;
+  TAILQ_ENTRY(vsi_h2_session) in; /* guarded by the loop's lock, as is the next member */
+  bool has_left;                  /* it is not in the loop's list any more */
+  int fd;
+  vsi_h2_phase phase; /* used by the loop's thread, as are the next two members */
+  uint64_t since_ns;  /* its accept, or its last activity */
+  bool is_patient;    /* TCP_USER_TIMEOUT is that of a response */
+  vsi_address address;
+  char peer[INET6_ADDRSTRLEN];
+  union {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+  } from;
+
+  /* The turn: the thread inside uses the next members, nghttp2 and the socket (session.c). */
+  vsi_semaphore turn;
+  nghttp2_session *frames; /* NULL: not begun, or ended */
+  gnutls_session_t tls;    /* NULL: plain */
+  char *unsent;            /* bytes that nghttp2 has produced and the socket did not take; owned */
+  size_t unsent_len;
+  int error;                          /* errno of its end */
+  bool is_owed;                       /* a record waits inside GnuTLS */
+  bool is_blocked;                    /* the socket is full */
+  bool is_watched;                    /* for room */
+  bool is_leaving;                    /* its client was sent GOAWAY */
+  bool is_broken;                     /* it can neither be read nor written */
+  STAILQ_HEAD(, vsi_h2_stream) ready; /* requests to serve */
+  uint32_t arriving_count;            /* streams whose request is incomplete */
+  uint32_t tokens;                    /* of control frames that may come */
+  uint64_t tokens_ns;
+
+  vsi_mutex lock;                     /* innermost */
+  LIST_HEAD(, vsi_h2_stream) streams; /* guarded by lock, as are the next members */
+  STAILQ_HEAD(, vsi_h2_stream) dirty; /* streams with something for the turn's thread */
+  uint32_t streams_count;
+  uint32_t waiting_count; /* streams with unsent bytes */
+  uint32_t answers_count; /* …of a response */
+  size_t out_bytes;       /* bytes that all streams hold */
+  bool is_dead;           /* it has ended */
+};
+
+/* Put a stream into the list of streams that have something to send. */
+static inline void vsi_h2_session_mark_locked(vsi_h2_stream *stream) {
+  if (stream->is_dirty || stream->session->is_dead) return;
+  stream->is_dirty = true;
+  VSI_REFS_TAKE(&stream->refs);
+  STAILQ_INSERT_TAIL(&stream->session->dirty, stream, in_dirty);
+}
+
+/* Note that it has unsent bytes that wait (since now), or none. */
+static inline void vsi_h2_stream_wait_locked(vsi_h2_stream *stream, bool waits) {
+  vsi_h2_session *session = stream->session;
+  if (waits == (stream->since_s != 0)) return;
+  stream->since_s = waits ? (uint32_t)(vsi_now_ns(session->host) / UINT64_C(1000000000)) : 0;
+  if (waits && !stream->since_s) stream->since_s = 1;
+  session->waiting_count += waits ? 1 : UINT32_MAX;
+  if (!stream->is_stream) session->answers_count += waits ? 1 : UINT32_MAX;
+}
+
+/* session.c */
+
+/* Create a session for a connection. NULL: no memory. */
+vsi_h2_session *vsi_h2_session_create(vsi_h2 *adapter, int fd, const struct sockaddr *address);
+void vsi_h2_session_unref(vsi_h2_session *session);
+/* Handle an event of the socket, or the time, on the loop's thread. false: the session is over, and the caller ends
+ * it. */
+bool vsi_h2_session_visit(vsi_h2_session *session);
+/* Look at its deadlines, on the loop's thread. false: as above */
+bool vsi_h2_session_look(vsi_h2_session *session, uint64_t now_ns);
+/* End a session: its streams, and its connection unless it was given to HTTP/1.1. Drops the loop's reference. */
+void vsi_h2_session_end(vsi_h2_session *session);
+
+/* frames.c */
+vestry_err vsi_h2_frames_init(vsi_h2 *adapter);
+void vsi_h2_frames_finish(vsi_h2 *adapter);
+/* Begin HTTP/2 in a session. OK | NO_MEMORY */
+vestry_err vsi_h2_frames_begin(vsi_h2_session *session);
+/* Do what a stream wants, with the turn. */
+void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream);
+/* End a stream that nghttp2 has closed, with the turn. Drops the wire's reference. */
+void vsi_h2_frames_close(vsi_h2_stream *stream, vestry_cause cause);
+/* Queue a GOAWAY once, with the turn. Requests that have arrived are still served. */
+void vsi_h2_frames_leave(vsi_h2_session *session);
+
+/* request.c */
+/* Set the functions that vestry calls on requests. */
+void vsi_h2_request_init(vsi_h2 *adapter);
+void vsi_h2_request_free(vsi_h2_stream *stream);
+/* Add a field of the head, with the turn. */
+void vsi_h2_request_field(vsi_h2_stream *stream, const uint8_t *name, size_t name_len, const uint8_t *value,
+                          size_t value_len);
+/* The head is complete. has_body: bytes follow. Returns whether to serve it now. */
+bool vsi_h2_request_begin(vsi_h2_stream *stream, bool has_body);
+/* Return whether the client waits for a 100 Continue. */
+bool vsi_h2_request_expects(vsi_h2_stream *stream);
+/* Take bytes of the body, with the turn. Returns whether to serve it now. */
+bool vsi_h2_request_take(vsi_h2_stream *stream, const uint8_t *data, size_t len);
+/* Answer a request whose body does not arrive in time, with the turn. */
+void vsi_h2_request_late(vsi_h2_stream *stream);
+/* Stop waiting for the rest of a request, with the turn. Returns whether it was incomplete. */
+bool vsi_h2_request_settle(vsi_h2_stream *stream);
+/* Note that a request is complete, or that no more of it is awaited, with the turn. */
+void vsi_h2_request_arrived(vsi_h2_stream *stream);
+/* Serve a request on the loop's thread, without the turn. */
+void vsi_h2_request_serve(vsi_h2_stream *stream);
+/* Take the result of vestry_serve or vestry_receive_end. connection: a reference, which is taken; NULL: none. A request
+ * that got no response is reset. */
+void vsi_h2_request_served(vsi_h2_stream *stream, vestry_connection *connection);
+
+/* body.c */
+/* Begin to receive a body in pieces, with the turn. OK | NOT_FOUND: the route takes none | NO_MEMORY | LIMIT */
+vestry_err vsi_h2_body_begin(vsi_h2_stream *stream);
+/* Take bytes of it, with the turn. */
+void vsi_h2_body_take(vsi_h2_stream *stream, const uint8_t *data, size_t len);
+/* Note that the last bytes have arrived, or that they are late, with the turn. */
+void vsi_h2_body_wake(vsi_h2_stream *stream, vsi_h2_body_event event);
+/* Note that the stream was closed, under the session's lock; then do what is left, with the turn. */
+vsi_h2_left vsi_h2_body_break_locked(vsi_h2_stream *stream);
+void vsi_h2_body_broken(vsi_h2_stream *stream, vsi_h2_left left);
+/* Run the errand on this thread, because no other could be started. */
+void vsi_h2_body_run(vsi_h2_stream *stream);
+/* Free a request that is done. */
+void vsi_h2_body_free(vsi_h2_stream *stream);
+
+/* answer.c */
+vestry_err vsi_h2_respond(void *server_request, const vestry_response *response);
+vestry_err vsi_h2_respond_body(void *server_request, const vestry_response *response, vestry_body *body);
+/* Answer with a status and no body. */
+vestry_err vsi_h2_refuse(vsi_h2_stream *stream, int status);
+/* Make the head of a response. NULL: no memory. */
+vsi_h2_answer *vsi_h2_answer_create(const vsi_h2_stream *stream, const vestry_response *response, bool has_length);
+/* Read bytes of the body for nghttp2, with the turn: their number, or NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE. */
+ssize_t vsi_h2_answer_read(vsi_h2_answer *answer, uint8_t *buffer, size_t capacity);
+void vsi_h2_answer_free(const vestry_host *host, vsi_h2_answer *answer);
+
+/* stream.c */
+/* Create a stream that begins to arrive, with the turn; its wire's reference belongs to the session. NULL: no
+ * memory. */
+vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id);
+/* Take bytes to send from a stream of events, with the turn. ret_is_over: nothing follows. */
+size_t vsi_h2_stream_take(vsi_h2_stream *stream, uint8_t *buffer, size_t capacity, bool *ret_is_over);
+/* Reset a stream. Threads any. */
+void vsi_h2_stream_reset(vsi_h2_stream *stream, uint32_t code);
+/* Free its unsent bytes. */
+void vsi_h2_stream_drop_locked(vsi_h2_stream *stream);
+/* Free the body of a request that was received whole. */
+void vsi_h2_request_forget_body(const vsi_h2 *adapter, vsi_h2_request *request);
+void vsi_h2_stream_unref(vsi_h2_stream *stream);
+vestry_err vsi_h2_stream_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
+                              void **ret_transport);
+/* Note that vestry_serve has opened a stream. connection: a reference, which is taken. */
+void vsi_h2_stream_begin(vsi_h2_stream *stream, vestry_connection *connection);
+
+#endif

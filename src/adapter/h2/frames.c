@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/* nghttp2's sessions: their settings and limits, its callbacks, and what streams want from it. All functions are called
+ * with the turn of the session.
+ *
+ * Limits against hostile clients. nghttp2 itself ends a session that sends more than 8 CONTINUATION frames for a head,
+ * resets streams faster than RESETS_A_SECOND, lets more than ACKS_MOST acknowledgements of its PINGs and SETTINGS wait,
+ * or violates the protocol. Every other frame that costs work and carries nothing takes a token (spend): a session has
+ * TOKENS of them, and gets TOKENS_A_SECOND new ones. */
+#include "adapter/h2/adapter.h"
+
+enum { SESSION_WINDOW_BYTES = 1 << 20, ACKS_MOST = 256, SETTINGS_MOST = 32, RESETS_BURST = 500, RESETS_A_SECOND = 50 };
+enum { TOKENS = 2000, TOKENS_A_SECOND = 100, TOKENS_A_FAULT = 20, FIELDS_MORE = 4 };
+#define S_NS UINT64_C(1000000000)
+
+static vsi_h2_stream *stream_of(nghttp2_session *frames, int32_t id) {
+  return nghttp2_session_get_stream_user_data(frames, id);
+}
+
+/* ------------------------------------------------------------------------------------------------------- heads ---- */
+
+static int on_begin_headers(nghttp2_session *frames, const nghttp2_frame *frame, void *ctx) {
+  vsi_h2_session *session = ctx;
+  if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
+  vsi_h2_stream *stream = vsi_h2_stream_create(session, frame->hd.stream_id);
+  if (!stream) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  nghttp2_session_set_stream_user_data(frames, stream->id, stream);
+  return 0;
+}
+
+static int on_header(nghttp2_session *frames, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
+                     const uint8_t *value, size_t value_len, uint8_t flags, void *ctx) {
+  (void)flags, (void)ctx;
+  vsi_h2_stream *stream = stream_of(frames, frame->hd.stream_id);
+  if (stream && stream->is_arriving && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+    vsi_h2_request_field(stream, name, name_len, value, value_len);
+  return 0;
+}
+
+/* Without this callback nghttp2 would leave an invalid field out, so that a proxy could read another request. */
+static int on_invalid_header(nghttp2_session *frames, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
+                             const uint8_t *value, size_t value_len, uint8_t flags, void *ctx) {
+  const vsi_h2_session *session = ctx;
+  (void)frames, (void)frame, (void)name, (void)name_len, (void)value, (void)value_len, (void)flags;
+  vestry_reject(session->adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
+  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+/* ---------------------------------------------------------------------------------------------- control frames ---- */
+
+/* Take tokens for a frame. A client without tokens ends its session. */
+static void spend(vsi_h2_session *session, uint32_t tokens) {
+  const uint64_t now_ns = vsi_now_ns(session->host);
+  const uint64_t more = (now_ns - session->tokens_ns) * TOKENS_A_SECOND / S_NS;
+  if (more) {
+    session->tokens = more < TOKENS - session->tokens ? session->tokens + (uint32_t)more : TOKENS;
+    session->tokens_ns = now_ns;
+  }
+  if (session->tokens < tokens) {
+    nghttp2_session_terminate_session(session->frames, NGHTTP2_ENHANCE_YOUR_CALM);
+    return;
+  }
+  session->tokens -= tokens;
+}
+
+static bool is_control(const nghttp2_frame_hd *frame) {
+  switch (frame->type) {
+  case NGHTTP2_PING:
+  case NGHTTP2_SETTINGS:
+  case NGHTTP2_PRIORITY:
+  case NGHTTP2_PRIORITY_UPDATE:
+  case NGHTTP2_RST_STREAM: return true;
+  case NGHTTP2_DATA: return !frame->length && !(frame->flags & NGHTTP2_FLAG_END_STREAM);
+  default: return false; /* frames of unknown types only cost their bytes */
+  }
+}
+
+/* Called also for frames that nghttp2 ignores otherwise, such as PRIORITY. */
+static int on_begin_frame(nghttp2_session *frames, const nghttp2_frame_hd *frame, void *ctx) {
+  (void)frames;
+  if (is_control(frame)) spend(ctx, 1);
+  return 0;
+}
+
+static int on_frame(nghttp2_session *frames, const nghttp2_frame *frame, void *ctx) {
+  vsi_h2_stream *stream = stream_of(frames, frame->hd.stream_id);
+  (void)ctx;
+  if (!stream || !stream->is_arriving) return 0;
+  const bool has_ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+  if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+    if (vsi_h2_request_begin(stream, !has_ended)) vsi_h2_request_arrived(stream);
+  } else if (has_ended && (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS)) {
+    vsi_h2_request_arrived(stream);
+  }
+  return 0;
+}
+
+static int on_invalid_frame(nghttp2_session *frames, const nghttp2_frame *frame, int error, void *ctx) {
+  (void)frames, (void)frame, (void)error;
+  spend(ctx, TOKENS_A_FAULT);
+  return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------ bodies ---- */
+
+/* The window of the connection is opened again at once, because the bytes are in memory that is counted. That of the
+ * stream is opened when the bytes of a body in pieces were taken. */
+static int on_data(nghttp2_session *frames, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *ctx) {
+  (void)flags, (void)ctx;
+  vsi_h2_stream *stream = stream_of(frames, id);
+  nghttp2_session_consume_connection(frames, len);
+  if (!stream || !stream->is_arriving) {
+    nghttp2_session_consume_stream(frames, id, len);
+    return 0;
+  }
+  if (stream->is_pieces) {
+    vsi_h2_body_take(stream, data, len);
+    return 0;
+  }
+  nghttp2_session_consume_stream(frames, id, len);
+  if (vsi_h2_request_take(stream, data, len)) vsi_h2_request_arrived(stream);
+  return 0;
+}
+
+void vsi_h2_frames_close(vsi_h2_stream *stream, vestry_cause cause) {
+  vsi_h2_session *session = stream->session;
+  const bool was_arriving = vsi_h2_request_settle(stream);
+  vsi_mutex_lock(&session->lock);
+  stream->is_gone = true;
+  const vsi_h2_left left = vsi_h2_body_break_locked(stream);
+  LIST_REMOVE(stream, in_all);
+  vsi_h2_stream_drop_locked(stream);
+  vestry_connection *connection = stream->connection ? vestry_connection_ref(stream->connection) : NULL;
+  vsi_h2_answer *answer = stream->is_answered ? stream->answer : NULL;
+  if (answer) stream->answer = NULL;
+  vsi_mutex_unlock(&session->lock);
+  vsi_h2_answer_free(session->host, answer);
+  vsi_h2_body_broken(stream, left);
+  if (was_arriving && !stream->is_pieces) vsi_h2_request_free(stream);
+  if (connection) vestry_connection_close(connection, cause);
+  vestry_connection_unref(connection);
+  vsi_h2_stream_unref(stream);
+}
+
+static int on_close(nghttp2_session *frames, int32_t id, uint32_t code, void *ctx) {
+  (void)code, (void)ctx;
+  vsi_h2_stream *stream = stream_of(frames, id);
+  if (stream) vsi_h2_frames_close(stream, VESTRY_CAUSE_HANGUP);
+  return 0;
+}
+
+/* After a response whose request has not ended, the rest of the request is not wanted (RFC 9113, 8.1). */
+static int on_sent(nghttp2_session *frames, const nghttp2_frame *frame, void *ctx) {
+  (void)ctx;
+  const bool ends = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
+  if (ends && frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
+      nghttp2_session_get_stream_remote_close(frames, frame->hd.stream_id) == 0)
+    nghttp2_submit_rst_stream(frames, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+  return 0;
+}
+
+/* ----------------------------------------------------------------------------------------------------- sending ---- */
+
+static ssize_t read_data(nghttp2_session *frames, int32_t id, uint8_t *buffer, size_t capacity, uint32_t *flags,
+                         nghttp2_data_source *source, void *ctx) {
+  (void)frames, (void)id, (void)ctx;
+  vsi_h2_stream *stream = source->ptr;
+  bool is_over = false;
+  ssize_t len;
+  if (stream->is_stream) {
+    len = (ssize_t)vsi_h2_stream_take(stream, buffer, capacity, &is_over);
+  } else {
+    len = vsi_h2_answer_read(stream->answer, buffer, capacity);
+    is_over = len >= 0 && stream->answer->at == stream->answer->len;
+    vsi_mutex_lock(&stream->session->lock);
+    vsi_h2_stream_wait_locked(stream, false);
+    vsi_h2_stream_wait_locked(stream, !is_over);
+    vsi_mutex_unlock(&stream->session->lock);
+  }
+  if (is_over) *flags |= NGHTTP2_DATA_FLAG_EOF;
+  return !len && !is_over ? NGHTTP2_ERR_DEFERRED : len;
+}
+
+/* Events come after responses of the same urgency (RFC 9218: 0 is the most urgent, 7 the least). */
+static void set_priority(vsi_h2_session *session, const vsi_h2_stream *stream) {
+  enum { MOST = 7 };
+  const uint32_t urgency = stream->urgency < MOST ? stream->urgency + 1u : MOST;
+  const nghttp2_extpri priority = {.urgency = urgency, .inc = 1};
+  (void)nghttp2_session_change_extpri_stream_priority(session->frames, stream->id, &priority, 0);
+}
+
+static nghttp2_nv field_of(const char *name, const char *value) {
+  return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name), strlen(value),
+                      NGHTTP2_NV_FLAG_NONE};
+}
+
+/* Pass the head of a response to nghttp2, which copies it. */
+static void submit(vsi_h2_session *session, vsi_h2_stream *stream, const vsi_h2_answer *answer) {
+  const vestry_host *host = session->host;
+  nghttp2_nv *fields = vsi_calloc(host, answer->count + 1, sizeof *fields);
+  char status[16];
+  int error = NGHTTP2_ERR_NOMEM;
+  if (fields) {
+    const char *at = answer->fields;
+    snprintf(status, sizeof status, "%d", answer->status);
+    fields[0] = field_of(":status", status);
+    for (size_t i = 1; i <= answer->count; i++) {
+      const char *value = at + strlen(at) + 1;
+      fields[i] = field_of(at, value);
+      at = value + strlen(value) + 1;
+    }
+    const nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_data};
+    error = nghttp2_submit_response(session->frames, stream->id, fields, answer->count + 1,
+                                    answer->has_body ? &body : NULL);
+  }
+  vsi_free(host, fields);
+  if (error) nghttp2_submit_rst_stream(session->frames, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
+  if (stream->is_stream) set_priority(session, stream);
+}
+
+static void invite(vsi_h2_stream *stream) {
+  const nghttp2_nv status = field_of(":status", "100");
+  (void)nghttp2_submit_headers(stream->session->frames, NGHTTP2_FLAG_NONE, stream->id, NULL, &status, 1, NULL);
+}
+
+void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream) {
+  vsi_mutex_lock(&session->lock);
+  const bool is_gone = stream->is_gone, goes_away = stream->goes_away;
+  const bool resets = stream->resets && (!stream->out_len || stream->is_urgent);
+  const bool submits = stream->is_answered && !stream->is_submitted && !resets;
+  const uint32_t consumed = stream->consumed, code = stream->reset_code;
+  const bool body_is_done = stream->body_is_done && !is_gone;
+  const bool continues = stream->continues && !stream->is_answered;
+  if (body_is_done) stream->body_is_done = false;
+  stream->continues = false;
+  vsi_h2_answer *answer = stream->answer;
+  stream->consumed = 0;
+  stream->is_submitted |= submits;
+  if (submits && stream->is_stream) stream->answer = NULL; /* the head is all that there is */
+  vsi_mutex_unlock(&session->lock);
+  if (is_gone) return;
+  if (body_is_done) {
+    (void)vsi_h2_request_settle(stream);
+    vsi_h2_body_free(stream);
+  }
+  if (continues) invite(stream);
+  if (consumed) nghttp2_session_consume_stream(session->frames, stream->id, consumed);
+  if (resets) {
+    nghttp2_submit_rst_stream(session->frames, NGHTTP2_FLAG_NONE, stream->id, code);
+  } else if (submits) {
+    if (goes_away) vsi_h2_frames_leave(session); /* first, so that the client knows when it has the response */
+    submit(session, stream, answer);
+    if (stream->is_stream) vsi_h2_answer_free(session->host, answer);
+  } else if (stream->is_stream) {
+    (void)nghttp2_session_resume_data(session->frames, stream->id);
+  }
+}
+
+void vsi_h2_frames_leave(vsi_h2_session *session) {
+  const int32_t last = nghttp2_session_get_last_proc_stream_id(session->frames);
+  if (session->is_leaving) return;
+  session->is_leaving = true;
+  (void)nghttp2_submit_goaway(session->frames, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+/* -------------------------------------------------------------------------------------------------------- life ---- */
+
+vestry_err vsi_h2_frames_init(vsi_h2 *adapter) {
+  nghttp2_session_callbacks *to;
+  if (nghttp2_session_callbacks_new(&adapter->callbacks) || nghttp2_option_new(&adapter->option))
+    return VESTRY_NO_MEMORY;
+  to = adapter->callbacks;
+  nghttp2_session_callbacks_set_on_begin_headers_callback(to, on_begin_headers);
+  nghttp2_session_callbacks_set_on_header_callback(to, on_header);
+  nghttp2_session_callbacks_set_on_invalid_header_callback(to, on_invalid_header);
+  nghttp2_session_callbacks_set_on_begin_frame_callback(to, on_begin_frame);
+  nghttp2_session_callbacks_set_on_frame_recv_callback(to, on_frame);
+  nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(to, on_invalid_frame);
+  nghttp2_session_callbacks_set_on_data_chunk_recv_callback(to, on_data);
+  nghttp2_session_callbacks_set_on_stream_close_callback(to, on_close);
+  nghttp2_session_callbacks_set_on_frame_send_callback(to, on_sent);
+  nghttp2_option_set_no_auto_window_update(adapter->option, 1);
+  nghttp2_option_set_no_closed_streams(adapter->option, 1);
+  nghttp2_option_set_max_outbound_ack(adapter->option, ACKS_MOST);
+  nghttp2_option_set_max_settings(adapter->option, SETTINGS_MOST);
+  nghttp2_option_set_max_deflate_dynamic_table_size(adapter->option, 0);
+  nghttp2_option_set_stream_reset_rate_limit(adapter->option, RESETS_BURST, RESETS_A_SECOND);
+  nghttp2_option_set_builtin_recv_extension_type(adapter->option, NGHTTP2_PRIORITY_UPDATE);
+  return VESTRY_OK;
+}
+
+void vsi_h2_frames_finish(vsi_h2 *adapter) {
+  nghttp2_session_callbacks_del(adapter->callbacks);
+  nghttp2_option_del(adapter->option);
+}
+
+/* nghttp2 allocates by malloc, not by the host: when an allocation fails, 1.52 may free an item twice. */
+vestry_err vsi_h2_frames_begin(vsi_h2_session *session) {
+  const vsi_h2 *adapter = session->adapter;
+  const nghttp2_settings_entry settings[] = {
+      {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, 0},
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, adapter->most_streams},
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, VSI_H2_WINDOW_BYTES},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)adapter->max_head_bytes},
+      {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+  };
+  session->tokens = TOKENS;
+  session->tokens_ns = vsi_now_ns(session->host);
+  if (nghttp2_session_server_new2(&session->frames, adapter->callbacks, session, adapter->option)) {
+    session->frames = NULL;
+    return VESTRY_NO_MEMORY;
+  }
+  if (nghttp2_submit_settings(session->frames, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings) ||
+      nghttp2_session_set_local_window_size(session->frames, NGHTTP2_FLAG_NONE, 0, SESSION_WINDOW_BYTES))
+    return VESTRY_NO_MEMORY;
+  return VESTRY_OK;
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* An adapter: its options, its start, and its end. The acceptor, the limits of connections, the gate and HTTP/1.1 are
+ * those of an adapter for libmicrohttpd inside. */
+#include "adapter/h2/adapter.h"
+
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/options.h"
+#include "base/wait.h"
+
+enum { DEFAULT_PER_CONNECTION = 250, MOST_PER_CONNECTION = 10000, DEFAULT_TIMEOUT_S = 30, DEFAULT_HEAD_BYTES = 16384 };
+enum { MAX_HEAD_BYTES = 4 << 20, MAX_THREADS = 256, LEAST_LOOK_MS = 10, LONGEST_LOOK_MS = 250, LOOKS = 8 };
+
+static unsigned processors(void) {
+  const long count = sysconf(_SC_NPROCESSORS_ONLN);
+  return count < 2 ? 2 : count > MAX_THREADS ? MAX_THREADS : (unsigned)count;
+}
+
+/* Fill in the defaults and check the bounds that are not those of vestry_microhttpd_options. */
+static vestry_err resolve(const vestry *v, vestry_h2_options *options) {
+  const vestry_host *host = vestry_parts_of(v)->host;
+  const vsi_option_range ranges[] = {
+      {"max_per_connection", options->max_per_connection, 1, MOST_PER_CONNECTION},
+      {"threads_count", options->threads_count, 1, MAX_THREADS},
+      {"max_head_bytes", options->max_head_bytes, 1, MAX_HEAD_BYTES},
+  };
+  if (vsi_option_ranges_check(host, "vestry_h2_create", ranges, sizeof ranges / sizeof *ranges)) return VESTRY_INVALID;
+  if (!options->tls_key != !options->tls_certificate || (options->tls_key && options->tls_pairs))
+    return vsi_mistake(host, "vestry_h2_create",
+                       "tls_key and tls_certificate must be set together, and not beside tls_pairs");
+  if (!options->max_per_connection) options->max_per_connection = DEFAULT_PER_CONNECTION;
+  if (!options->threads_count) options->threads_count = processors();
+  if (!options->timeout_s) options->timeout_s = DEFAULT_TIMEOUT_S;
+  if (!options->request_timeout_ms) options->request_timeout_ms = VSI_MICROHTTPD_DEFAULT_REQUEST_MS;
+  if (!options->max_head_bytes) options->max_head_bytes = DEFAULT_HEAD_BYTES;
+  return VESTRY_OK;
+}
+
+static void set_times(vsi_h2 *adapter, const vestry_h2_options *options) {
+  const unsigned lost_ms = vsi_microhttpd_lost_ms(adapter->v, options->lost_ms);
+  uint64_t shortest_ms = options->timeout_s * UINT64_C(1000);
+  adapter->request_ns = vsi_ms_to_ns(options->request_timeout_ms);
+  adapter->idle_ns = vsi_ms_to_ns(shortest_ms);
+  adapter->lost_ms = lost_ms;
+  adapter->lost_ns = lost_ms ? vsi_ms_to_ns(lost_ms) : UINT64_MAX;
+  if (options->request_timeout_ms < shortest_ms) shortest_ms = options->request_timeout_ms;
+  if (lost_ms && lost_ms < shortest_ms) shortest_ms = lost_ms;
+  uint64_t look_ms = shortest_ms / LOOKS;
+  if (look_ms < LEAST_LOOK_MS) look_ms = LEAST_LOOK_MS;
+  if (look_ms > LONGEST_LOOK_MS) look_ms = LONGEST_LOOK_MS;
+  adapter->look_ns = vsi_ms_to_ns(look_ms);
+}
+
+/* Copy the names. OK | NO_MEMORY */
+static vestry_err copy_names(vsi_h2 *adapter, const char *const *names) {
+  size_t count = 0;
+  if (!names) return VESTRY_OK;
+  while (names[count]) count++;
+  adapter->names = vsi_calloc(adapter->host, count + 1, sizeof *adapter->names);
+  for (size_t i = 0; adapter->names && i < count; i++)
+    if (!(adapter->names[i] = vsi_strdup(adapter->host, names[i], strlen(names[i])))) return VESTRY_NO_MEMORY;
+  return adapter->names ? VESTRY_OK : VESTRY_NO_MEMORY;
+}
+
+static void forget_names(vsi_h2 *adapter) {
+  for (size_t i = 0; adapter->names && adapter->names[i]; i++) vsi_free(adapter->host, adapter->names[i]);
+  vsi_free(adapter->host, adapter->names);
+}
+
+static vestry_err begin(vsi_h2 *adapter, const vestry_h2_options *options) {
+  const vsi_microhttpd_feeder feeder = {vsi_h2_loop_take, vsi_h2_tls_secure, adapter};
+  const char *const single[] = {options->tls_key, options->tls_certificate, NULL};
+  const char *const *pairs = options->tls_pairs ? options->tls_pairs : single;
+  vestry_err error = vsi_h2_frames_init(adapter);
+  if (!error) error = copy_names(adapter, options->names);
+  if (!error && *pairs) error = vsi_h2_tls_init(adapter, pairs);
+  if (!error) error = vsi_h2_loops_make(adapter, options->threads_count);
+  if (!error)
+    error = vsi_microhttpd_create_fed(adapter->v,
+                                      &(vestry_microhttpd_options){.size = sizeof(vestry_microhttpd_options),
+                                                                   .address = options->address,
+                                                                   .port = options->port,
+                                                                   .unix_path = options->unix_path,
+                                                                   .unix_mode = options->unix_mode,
+                                                                   .threads_count = options->threads_count,
+                                                                   .max_streams = options->max_streams,
+                                                                   .max_connections = options->max_connections,
+                                                                   .max_per_address = options->max_per_address,
+                                                                   .timeout_s = options->timeout_s,
+                                                                   .request_timeout_ms = options->request_timeout_ms,
+                                                                   .lost_ms = options->lost_ms,
+                                                                   .tls_key = pairs[0],
+                                                                   .tls_certificate = pairs[0] ? pairs[1] : NULL,
+                                                                   .max_head_bytes = options->max_head_bytes},
+                                      &feeder, &adapter->inner_server);
+  if (error) return error;
+  adapter->inner = (vsi_microhttpd *)adapter->inner_server;
+  adapter->base.port = adapter->inner_server->port;
+  /* Connections that were accepted meanwhile wait for the threads. */
+  return vsi_h2_loops_start(adapter);
+}
+
+static void room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
+  vestry_server_room(((vsi_h2 *)server)->inner_server, ret_streams, ret_capacity);
+}
+
+static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
+  vsi_h2 *adapter = (vsi_h2 *)server;
+  if (vestry_is_forked(adapter->v)) return VESTRY_CLOSED;
+  const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
+  vsi_web_gate_shut(&adapter->inner->gate);
+  vsi_h2_loops_close_streams(adapter, VESTRY_CAUSE_SHUTDOWN);
+  atomic_store_explicit(&adapter->is_stopping, true, memory_order_relaxed); /* only a flag */
+  vsi_h2_loops_wake(adapter);
+  (void)vestry_server_stop(adapter->inner_server, 0);
+  return vsi_web_gate_wait(&adapter->inner->gate, until_ns);
+}
+
+static void destroy(vestry_server *server) {
+  vsi_h2 *adapter = (vsi_h2 *)server;
+  if (vestry_is_forked(adapter->v)) return;
+  if (adapter->inner) {
+    vsi_microhttpd_acceptor_close(&adapter->inner->acceptor);
+    while (stop(server, VESTRY_NEVER_MS)) continue;
+  }
+  vsi_h2_loops_finish(adapter);
+  vestry_server_destroy(adapter->inner_server); /* which waits for the errands */
+  vsi_h2_tls_finish(adapter);
+  forget_names(adapter);
+  vsi_mutex_finish(&adapter->tls_lock);
+  vsi_h2_frames_finish(adapter);
+  vsi_free(adapter->host, adapter);
+}
+
+vestry_err vestry_h2_create(vestry *v, const vestry_h2_options *given, vestry_server **ret_server) {
+  vestry_h2_options own;
+  if (!v) return VESTRY_INVALID;
+  const vestry_host *host = vestry_parts_of(v)->host;
+  if (!ret_server) return vsi_mistake(host, "vestry_h2_create", "ret_server is NULL");
+  if (VSI_OPTIONS_TAKE(vestry_h2_options, own, given)) return vsi_mistake_in_options(host, "vestry_h2_create");
+  vestry_err error = resolve(v, &own);
+  if (error) return error;
+  vsi_h2 *adapter = vsi_calloc(host, 1, sizeof *adapter);
+  if (!adapter) return VESTRY_NO_MEMORY;
+  adapter->base = (vestry_server){.size = sizeof adapter->base, .adapter = &vestry_server_h2};
+  adapter->v = v;
+  adapter->host = host;
+  vsi_mutex_init(&adapter->tls_lock, VSI_LOCK_H2_TLS);
+  adapter->most_streams = own.max_per_connection;
+  adapter->max_head_bytes = own.max_head_bytes;
+  set_times(adapter, &own);
+  vsi_h2_request_init(adapter);
+  error = begin(adapter, &own);
+  if (error) {
+    destroy(&adapter->base);
+    return error;
+  }
+  *ret_server = &adapter->base;
+  return VESTRY_OK;
+}
+
+/* Implements vestry_server_adapter.start. */
+static vestry_err start(vestry *v, const vestry_server_options *options, vestry_server **ret_server) {
+  return vestry_h2_create(v,
+                          &(vestry_h2_options){
+                              .address = options->address,
+                              .port = options->port,
+                              .unix_path = options->unix_path,
+                              .threads_count = options->threads_count,
+                              .max_streams = options->max_streams,
+                              .max_per_address = options->max_per_address,
+                              .max_head_bytes = options->max_head_bytes,
+                              .tls_key = options->tls_key,
+                              .tls_certificate = options->tls_certificate,
+                          },
+                          ret_server);
+}
+
+const vestry_server_adapter vestry_server_h2 = {
+    .size = sizeof(vestry_server_adapter),
+    .name = "h2",
+    .start = start,
+    .stop = stop,
+    .destroy = destroy,
+    .room = room,
+};
+
+vestry_err vestry_h2_renew(vestry_server *server, const char *const *pairs) {
+  vsi_h2 *adapter = (vsi_h2 *)server;
+  if (!server || server->adapter != &vestry_server_h2)
+    return vsi_mistake(vestry_host_default(), "vestry_h2_renew", "the server is not one of vestry_server_h2");
+  if (!adapter->is_tls || !pairs || !*pairs)
+    return vsi_mistake(adapter->host, "vestry_h2_renew", "the server has no TLS, or there is no pair");
+  return vsi_h2_tls_renew(adapter, pairs);
+}

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: one thread at a time in a session of HTTP/2 */
+/* A session: a connection, and the thread inside it.
+ *
+ * Any thread may write a stream, and many streams share one nghttp2 session, one TLS session and one socket. A lock
+ * around these would make a sender wait while another one encrypts and writes. Therefore a sender only leaves its bytes
+ * with its stream, puts the stream into the list `dirty` (under a lock that is held for some instructions), and tries
+ * to take the turn. The thread that has the turn passes all marked streams to nghttp2, and sends the frames, several
+ * in a TLS record and a system call. A sender that does not get the turn goes on: the other thread sends its bytes.
+ *
+ *   sender  ── bytes into stream->out, stream into dirty ── turn? ──no──> goes on
+ *                                                             │ yes
+ *                                                             └> apply dirty streams, send, give the turn back, look
+ *                                                                at dirty once more
+ *
+ * No bytes are left behind. A sender whose try fails has marked its stream before; the other thread looks at the list
+ * after it has given the turn back. If the sender's mark comes after that look, its try comes after the turn was given
+ * back, and only fails because a third thread has the turn, which looks later.
+ *
+ * The loop's thread waits for the turn, because it must read. It waits for a few writes at most, since none of them
+ * blocks. Handlers run on this thread, without the turn.
+ *
+ * With batched sends (runtime/sends.c), a worker of the runtime marks the streams of a whole batch first, and then
+ * takes the turn once for all of them (stream.c: compose and sent).
+ *
+ * A batch ends at a frame that the socket does not take. A record that is
+ * encrypted waits inside GnuTLS (is_owed); frames that nghttp2 has produced wait in `unsent`. Until the socket has
+ * room, no more frames are taken from nghttp2, so a peer that does not read costs at most one frame and one record. */
+#include "adapter/h2/adapter.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum { PEEKED_BYTES = 16384 + 5, READS = 4, BATCH_BYTES = VSI_H2_RECORD_BYTES + 9, MOST_WASTE = 16 };
+enum { UNSENT_BYTES = 128 << 10 };
+#define S_NS UINT64_C(1000000000)
+
+/* -------------------------------------------------------------------------------------------------------- life ---- */
+
+static void pump(vsi_h2_session *session);
+
+vsi_h2_session *vsi_h2_session_create(vsi_h2 *adapter, int fd, const struct sockaddr *address) {
+  vsi_h2_session *session = vsi_calloc(adapter->host, 1, sizeof *session);
+  if (!session) return NULL;
+  VSI_REFS_INIT(&session->refs, 1);
+  session->host = adapter->host;
+  session->adapter = adapter;
+  session->pump = pump;
+  session->fd = fd;
+  session->since_ns = vsi_now_ns(adapter->host);
+  session->address = vsi_address_of(address);
+  session->from.any.sa_family = address->sa_family;
+  if (address->sa_family == AF_INET) {
+    memcpy(&session->from.in, address, sizeof session->from.in);
+    (void)inet_ntop(AF_INET, &session->from.in.sin_addr, session->peer, sizeof session->peer);
+  } else if (address->sa_family == AF_INET6) {
+    memcpy(&session->from.in6, address, sizeof session->from.in6);
+    (void)inet_ntop(AF_INET6, &session->from.in6.sin6_addr, session->peer, sizeof session->peer);
+  }
+  vsi_semaphore_init(&session->turn);
+  STAILQ_INIT(&session->ready);
+  vsi_mutex_init(&session->lock, VSI_LOCK_H2_SESSION);
+  LIST_INIT(&session->streams);
+  STAILQ_INIT(&session->dirty);
+  return session;
+}
+
+/* ----------------------------------------------------------------------------------------------------- sending ---- */
+
+/* Note that the connection is gone. The loop's thread, which ends the session, is woken by the shutdown. */
+static void break_off(vsi_h2_session *session, int error) {
+  if (session->is_broken) return;
+  session->is_broken = true;
+  session->error = error;
+  shutdown(session->fd, SHUT_RDWR);
+}
+
+/* Pass bytes to the socket, or to GnuTLS. Returns the number that was taken. */
+static size_t put(vsi_h2_session *session, const char *data, size_t len) {
+  size_t at = 0;
+  while (at < len && !session->is_blocked && !session->is_broken) {
+    const size_t part = len - at < VSI_H2_RECORD_BYTES ? len - at : VSI_H2_RECORD_BYTES;
+    errno = 0;
+    const ssize_t sent = session->tls ? gnutls_record_send(session->tls, data + at, part)
+                                      : send(session->fd, data + at, part, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) {
+      at += (size_t)sent;
+    } else if (session->tls ? sent == GNUTLS_E_AGAIN : errno == EAGAIN) {
+      session->is_blocked = true;
+      session->is_owed = session->tls != NULL;
+      if (session->is_owed) at += part;
+    } else if (session->tls ? sent != GNUTLS_E_INTERRUPTED : errno != EINTR) {
+      break_off(session, errno);
+    }
+  }
+  return at;
+}
+
+/* Send what waits from an earlier time. Returns whether nothing waits any more. */
+static bool send_rest(vsi_h2_session *session) {
+  if (session->is_owed && !session->is_blocked) {
+    errno = 0;
+    const ssize_t sent = gnutls_record_send(session->tls, NULL, 0);
+    session->is_blocked = sent == GNUTLS_E_AGAIN || sent == GNUTLS_E_INTERRUPTED;
+    session->is_owed = session->is_blocked;
+    if (sent < 0 && !session->is_blocked) break_off(session, errno);
+  }
+  if (session->unsent && !session->is_blocked) {
+    const size_t taken = put(session, session->unsent, session->unsent_len);
+    session->unsent_len -= taken;
+    memmove(session->unsent, session->unsent + taken, session->unsent_len);
+    if (!session->unsent_len) {
+      vsi_free(session->host, session->unsent);
+      session->unsent = NULL;
+    }
+  }
+  return !session->is_blocked && !session->is_broken;
+}
+
+/* Keep bytes that the socket did not take. */
+static void keep(vsi_h2_session *session, const char *data, size_t len) {
+  if (!len || session->is_broken) return;
+  char *grown = vsi_realloc(session->host, session->unsent, session->unsent_len + len);
+  if (!grown) {
+    break_off(session, ENOMEM);
+    return;
+  }
+  memcpy(grown + session->unsent_len, data, len);
+  session->unsent = grown;
+  session->unsent_len += len;
+}
+
+static void flush(vsi_h2_session *session, const char *data, size_t len) {
+  const size_t taken = put(session, data, len);
+  keep(session, data + taken, len - taken);
+}
+
+/* Send all frames that nghttp2 has, as far as the socket has room. */
+static void send_frames(vsi_h2_session *session) {
+  char batch[BATCH_BYTES];
+  size_t used = 0;
+  if (!session->frames || !send_rest(session)) return;
+  for (;;) {
+    const uint8_t *data;
+    const ssize_t len = nghttp2_session_mem_send(session->frames, &data);
+    if (len < 0) break_off(session, ENOMEM);
+    if (len <= 0) break;
+    if (used + (size_t)len > sizeof batch) {
+      flush(session, batch, used);
+      used = 0;
+    }
+    if ((size_t)len > sizeof batch) {
+      flush(session, (const char *)data, (size_t)len);
+    } else {
+      memcpy(batch + used, data, (size_t)len);
+      used += (size_t)len;
+    }
+    if (session->is_blocked || session->is_broken) break;
+  }
+  if (session->is_blocked)
+    keep(session, batch, used);
+  else
+    flush(session, batch, used);
+}
+
+/* ------------------------------------------------------------------------------------------------------- turns ---- */
+
+static vsi_h2_stream *take_dirty(vsi_h2_session *session) {
+  vsi_mutex_lock(&session->lock);
+  vsi_h2_stream *first = STAILQ_FIRST(&session->dirty);
+  if (first) {
+    STAILQ_REMOVE_HEAD(&session->dirty, in_dirty);
+    first->is_dirty = false;
+  }
+  vsi_mutex_unlock(&session->lock);
+  return first;
+}
+
+static bool is_dirty(vsi_h2_session *session) {
+  vsi_mutex_lock(&session->lock);
+  const bool found = !STAILQ_EMPTY(&session->dirty);
+  vsi_mutex_unlock(&session->lock);
+  return found;
+}
+
+static bool is_finished(const vsi_h2_session *session) {
+  if (session->is_broken) return true;
+  return session->frames && !session->unsent && !session->is_owed && !nghttp2_session_want_read(session->frames) &&
+         !nghttp2_session_want_write(session->frames);
+}
+
+/* Watch the socket from now on for bytes, and for room. */
+static void watch(vsi_h2_session *session, bool wants_room) {
+  struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | (wants_room ? EPOLLOUT : 0), .data.ptr = session};
+  (void)epoll_ctl(session->loop->epoll, EPOLL_CTL_MOD, session->fd, &event);
+}
+
+/* Do the work of a turn. */
+static void work(vsi_h2_session *session) {
+  do {
+    for (vsi_h2_stream *at; (at = take_dirty(session)) != NULL; vsi_h2_stream_unref(at))
+      if (session->frames && !session->is_broken) vsi_h2_frames_apply(session, at);
+    send_frames(session);
+  } while (is_dirty(session));
+  if (session->is_blocked == session->is_watched || !session->frames) return;
+  session->is_watched = session->is_blocked;
+  watch(session, session->is_watched);
+}
+
+static void pump(vsi_h2_session *session) {
+  while (is_dirty(session) && vsi_semaphore_try(&session->turn)) {
+    work(session);
+    /* The loop's thread ends the session. */
+    if (session->frames && !session->is_broken && is_finished(session)) shutdown(session->fd, SHUT_RD);
+    vsi_semaphore_leave(&session->turn);
+  }
+}
+
+/* ----------------------------------------------------------------------------------------------------- reading ---- */
+
+/* Read from the socket and pass the bytes to nghttp2, with the turn. */
+static void read_frames(vsi_h2_session *session) {
+  uint8_t bytes[VSI_H2_RECORD_BYTES];
+  for (int i = 0; i < READS && !session->is_broken; i++) {
+    errno = 0;
+    const ssize_t len = session->tls ? gnutls_record_recv(session->tls, bytes, sizeof bytes)
+                                     : recv(session->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (len > 0) {
+      session->since_ns = vsi_now_ns(session->host);
+      if (nghttp2_session_mem_recv(session->frames, bytes, (size_t)len) < 0) {
+        send_frames(session); /* perhaps a GOAWAY with the reason */
+        break_off(session, 0);
+      }
+    } else if (session->tls ? len == GNUTLS_E_AGAIN : len < 0 && errno == EAGAIN) {
+      return;
+    } else if (session->tls ? len != GNUTLS_E_INTERRUPTED : !len || errno != EINTR) {
+      break_off(session, len ? errno : 0);
+    }
+  }
+}
+
+/* Serve the requests that have arrived. */
+static void serve_ready(vsi_h2_session *session) {
+  for (vsi_h2_stream *at; (at = STAILQ_FIRST(&session->ready)) != NULL; vsi_h2_stream_unref(at)) {
+    STAILQ_REMOVE_HEAD(&session->ready, in_ready);
+    vsi_h2_request_serve(at);
+  }
+}
+
+/* Read and write, then serve. Only this thread changes `ready`, inside its turns. */
+static bool turn_over(vsi_h2_session *session, bool reads) {
+  vsi_semaphore_enter(&session->turn);
+  session->is_blocked = false;
+  if (reads) read_frames(session);
+  work(session);
+  const bool is_over = is_finished(session);
+  vsi_semaphore_leave(&session->turn);
+  pump(session);
+  if (!is_over) serve_ready(session);
+  return !is_over;
+}
+
+/* ----------------------------------------------------------------------------------------------- the beginning ---- */
+
+static bool begin_frames(vsi_h2_session *session) {
+  static const int on = 1, unsent_bytes = UNSENT_BYTES;
+  const unsigned lost_ms = session->adapter->lost_ms;
+  setsockopt(session->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(session->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
+  if (lost_ms) setsockopt(session->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
+  session->phase = VSI_H2_OPEN;
+  return !vsi_h2_frames_begin(session);
+}
+
+/* Look at the first bytes, and decide which protocol they begin. */
+static bool begin(vsi_h2_session *session) {
+  uint8_t bytes[PEEKED_BYTES];
+  const ssize_t len = recv(session->fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+  if (len <= 0) return len < 0 && (errno == EAGAIN || errno == EINTR);
+  const bool is_tls = session->adapter->is_tls;
+  const vsi_h2_hello hello = vsi_h2_hello_read(bytes, (size_t)len, is_tls);
+  if (hello == VSI_H2_HELLO_PART && (size_t)len < sizeof bytes) return true;
+  if (hello != VSI_H2_HELLO_H2) {
+    session->phase = VSI_H2_GIVEN;
+    return false;
+  }
+  watch(session, false);
+  if (!is_tls) return begin_frames(session);
+  session->tls = vsi_h2_tls_begin(session->adapter, session->fd);
+  session->phase = VSI_H2_SHAKES;
+  return session->tls != NULL;
+}
+
+static bool shake(vsi_h2_session *session) {
+  int error;
+  do error = gnutls_handshake(session->tls);
+  while (error == GNUTLS_E_INTERRUPTED || error == GNUTLS_E_WARNING_ALERT_RECEIVED);
+  if (error == GNUTLS_E_AGAIN) return true;
+  return !error && begin_frames(session);
+}
+
+bool vsi_h2_session_visit(vsi_h2_session *session) {
+  if (session->phase == VSI_H2_BEGINS && !begin(session)) return false;
+  if (session->phase == VSI_H2_SHAKES && !shake(session)) return false;
+  return session->phase != VSI_H2_OPEN || turn_over(session, true);
+}
+
+/* --------------------------------------------------------------------------------------------------- deadlines ---- */
+
+/* Return whether a time is over that began at since_ns; most_ns UINT64_MAX: never. */
+static bool is_over(uint64_t since_ns, uint64_t now_ns, uint64_t most_ns) {
+  return now_ns > since_ns && now_ns - since_ns > most_ns;
+}
+
+/* Decide about a stream whose bytes wait. Returns the connection to close as STALLED, with a reference. */
+static vestry_connection *judge_waiting_locked(vsi_h2_stream *stream, uint64_t now_ns) {
+  const vsi_h2 *adapter = stream->session->adapter;
+  const bool runs = stream->connection != NULL;
+  if (!stream->since_s || !is_over(stream->since_s * S_NS, now_ns, runs ? adapter->lost_ns : adapter->idle_ns))
+    return NULL;
+  vsi_h2_stream_wait_locked(stream, false);
+  if (runs) return vestry_connection_ref(stream->connection);
+  stream->resets = stream->is_urgent = true;
+  stream->reset_code = NGHTTP2_CANCEL;
+  vsi_h2_session_mark_locked(stream);
+  return NULL;
+}
+
+/* Look at the streams whose bytes wait for a client that does not read. */
+static void look_at_waiting(vsi_h2_session *session, uint64_t now_ns) {
+  enum { AT_ONCE = 64 };
+  vestry_connection *stalled[AT_ONCE];
+  size_t count = 0;
+  vsi_mutex_lock(&session->lock);
+  if (session->waiting_count)
+    for (vsi_h2_stream *at = LIST_FIRST(&session->streams); at && count < AT_ONCE; at = LIST_NEXT(at, in_all)) {
+      stalled[count] = judge_waiting_locked(at, now_ns);
+      count += stalled[count] != NULL;
+    }
+  vsi_mutex_unlock(&session->lock);
+  for (size_t i = 0; i < count; i++) {
+    vestry_connection_close(stalled[i], VESTRY_CAUSE_STALLED);
+    vestry_connection_unref(stalled[i]);
+  }
+}
+
+/* Look at the requests that have not arrived completely, with the turn. */
+static void look_at_requests(vsi_h2_session *session, uint64_t now_ns) {
+  vsi_h2_stream *next;
+  if (!session->arriving_count) return;
+  /* Only a thread with the turn changes the list. */
+  for (vsi_h2_stream *at = LIST_FIRST(&session->streams); at; at = next) {
+    next = LIST_NEXT(at, in_all);
+    if (!at->is_arriving || !is_over(at->request->begun_ns, now_ns, session->adapter->request_ns)) continue;
+    if (at->request->path)
+      vsi_h2_request_late(at);
+    else
+      nghttp2_session_terminate_session(session->frames, NGHTTP2_ENHANCE_YOUR_CALM);
+  }
+}
+
+/* TCP_USER_TIMEOUT also ends a connection whose client only pauses. So it is lost_ms only while no response is sent. */
+static void set_patience(vsi_h2_session *session) {
+  const vsi_h2 *adapter = session->adapter;
+  vsi_mutex_lock(&session->lock);
+  const bool is_patient = session->answers_count != 0;
+  vsi_mutex_unlock(&session->lock);
+  if (is_patient == session->is_patient || !adapter->lost_ms || adapter->lost_ns >= adapter->idle_ns) return;
+  session->is_patient = is_patient;
+  const uint64_t idle_ms = adapter->idle_ns / VSI_NS_PER_MS;
+  const unsigned most_ms = is_patient ? idle_ms < INT_MAX ? (unsigned)idle_ms : INT_MAX : adapter->lost_ms;
+  setsockopt(session->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &most_ms, sizeof most_ms);
+}
+
+bool vsi_h2_session_look(vsi_h2_session *session, uint64_t now_ns) {
+  vsi_h2 *adapter = session->adapter;
+  if (session->phase != VSI_H2_OPEN) return !is_over(session->since_ns, now_ns, adapter->request_ns);
+  vsi_semaphore_enter(&session->turn);
+  /* relaxed: only a flag */
+  if (atomic_load_explicit(&adapter->is_stopping, memory_order_relaxed)) vsi_h2_frames_leave(session);
+  if (LIST_EMPTY(&session->streams) && is_over(session->since_ns, now_ns, adapter->idle_ns))
+    nghttp2_session_terminate_session(session->frames, NGHTTP2_NO_ERROR);
+  look_at_requests(session, now_ns);
+  vsi_semaphore_leave(&session->turn);
+  look_at_waiting(session, now_ns);
+  set_patience(session);
+  return turn_over(session, false);
+}
+
+/* ----------------------------------------------------------------------------------------------------- its end ---- */
+
+/* Close the socket. If it were closed with unread bytes, the connection would be reset, and the last frames lost. */
+static void put_down(vsi_h2_session *session) {
+  char waste[4096];
+  if (session->tls) {
+    if (!session->is_broken) (void)gnutls_bye(session->tls, GNUTLS_SHUT_WR);
+    gnutls_deinit(session->tls);
+    session->tls = NULL;
+  }
+  shutdown(session->fd, SHUT_WR);
+  for (int i = 0; i < MOST_WASTE && recv(session->fd, waste, sizeof waste, MSG_DONTWAIT) > 0; i++) continue;
+  close(session->fd);
+}
+
+static socklen_t address_len(const vsi_h2_session *session) {
+  const int family = session->from.any.sa_family;
+  return family == AF_INET    ? sizeof session->from.in
+         : family == AF_INET6 ? sizeof session->from.in6
+                              : sizeof(sa_family_t);
+}
+
+void vsi_h2_session_end(vsi_h2_session *session) {
+  vsi_h2 *adapter = session->adapter;
+  const bool is_given = session->phase == VSI_H2_GIVEN;
+  vsi_semaphore_enter(&session->turn);
+  const vestry_cause cause = session->error ? vsi_microhttpd_verdict(session->fd, session->error) : VESTRY_CAUSE_HANGUP;
+  (void)epoll_ctl(session->loop->epoll, EPOLL_CTL_DEL, session->fd, NULL);
+  if (session->frames) nghttp2_session_del(session->frames);
+  session->frames = NULL;
+  vsi_free(session->host, session->unsent);
+  session->unsent = NULL;
+  for (vsi_h2_stream *at; (at = LIST_FIRST(&session->streams)) != NULL;) vsi_h2_frames_close(at, cause);
+  vsi_mutex_lock(&session->lock);
+  session->is_dead = true;
+  vsi_mutex_unlock(&session->lock);
+  work(session); /* which only drops the marks */
+  for (vsi_h2_stream *at; (at = STAILQ_FIRST(&session->ready)) != NULL; vsi_h2_stream_unref(at)) {
+    STAILQ_REMOVE_HEAD(&session->ready, in_ready);
+    vsi_h2_request_serve(at); /* which only frees it, because it is closed */
+  }
+  if (!is_given) put_down(session);
+  vsi_semaphore_leave(&session->turn);
+  vsi_microhttpd_sockets_leave(&adapter->inner->sockets, session->address);
+  if (is_given) vsi_microhttpd_give(adapter->inner, session->fd, &session->from.any, address_len(session));
+  vsi_h2_session_unref(session);
+}

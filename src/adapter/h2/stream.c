@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/* Streams of HTTP/2, and the transport of a stream of events.
+ *
+ * A write copies its bytes into the stream and marks it (session.c). nghttp2 takes them when the windows of the stream
+ * and of the connection, and the socket, have room. Until all of them are taken, the next write gets WOULD_BLOCK, so a
+ * stream that its client does not read holds one write, of at most WRITE_BYTES, and its queue waits. If the streams
+ * of a session hold more than AMPLE_BYTES together, a write has at most SHORT_BYTES, which bounds the memory of a
+ * session whose client reads nothing.
+ *
+ * A clean end is the end of the stream's data, any other end a reset, so that the browser comes back. */
+#include "adapter/h2/adapter.h"
+
+#include "base/ascii.h"
+
+enum { WRITE_BYTES = 16384, SHORT_BYTES = 2048, AMPLE_BYTES = 64 << 10 };
+#define S_NS UINT64_C(1000000000)
+
+/* -------------------------------------------------------------------------------------------------------- life ---- */
+
+vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id) {
+  vsi_h2_stream *stream = vsi_calloc(session->host, 1, sizeof *stream);
+  if (!stream) return NULL;
+  stream->request = vsi_calloc(session->host, 1, sizeof *stream->request);
+  if (!stream->request) {
+    vsi_free(session->host, stream);
+    return NULL;
+  }
+  stream->request->begun_ns = vsi_now_ns(session->host);
+  stream->urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY;
+  VSI_REFS_INIT(&stream->refs, 1);
+  VSI_REFS_TAKE(&session->refs);
+  stream->session = session;
+  stream->id = id;
+  stream->is_arriving = true;
+  session->arriving_count++;
+  vsi_mutex_lock(&session->lock);
+  LIST_INSERT_HEAD(&session->streams, stream, in_all);
+  vsi_mutex_unlock(&session->lock);
+  return stream;
+}
+
+void vsi_h2_request_forget_body(const vsi_h2 *adapter, vsi_h2_request *request) {
+  vsi_free(adapter->host, request->body);
+  vestry_request_bytes_give(adapter->v, request->body_capacity);
+  request->body = NULL;
+  request->body_len = request->body_capacity = request->body_read = 0;
+}
+
+void vsi_h2_request_free(vsi_h2_stream *stream) {
+  const vsi_h2 *adapter = stream->session->adapter;
+  vsi_h2_request *request = stream->request;
+  if (!request) return;
+  vsi_h2_request_forget_body(adapter, request);
+  vsi_free(adapter->host, request->head);
+  vestry_request_bytes_give(adapter->v, request->head_capacity);
+  vsi_free(adapter->host, request->path);
+  vsi_free(adapter->host, request);
+  stream->request = NULL;
+}
+
+bool vsi_h2_request_settle(vsi_h2_stream *stream) {
+  if (!stream->is_arriving) return false;
+  stream->is_arriving = false;
+  stream->session->arriving_count--;
+  return true;
+}
+
+bool vsi_h2_request_expects(vsi_h2_stream *stream) {
+  const char *expect = stream->session->adapter->ops->header(stream, "expect");
+  return expect && vsi_strcasecmp(expect, "100-continue") == 0;
+}
+
+void vsi_h2_session_unref(vsi_h2_session *session) {
+  if (!VSI_REFS_DROP(&session->refs)) return;
+  vsi_semaphore_finish(&session->turn);
+  vsi_mutex_finish(&session->lock);
+  vsi_free(session->host, session);
+}
+
+void vsi_h2_stream_unref(vsi_h2_stream *stream) {
+  if (!VSI_REFS_DROP(&stream->refs)) return;
+  vsi_h2_session *session = stream->session;
+  vsi_h2_answer_free(session->host, stream->answer);
+  vsi_free(session->host, stream->out);
+  vsi_free(session->host, stream);
+  vsi_h2_session_unref(session);
+}
+
+/* Free the unsent bytes. */
+void vsi_h2_stream_drop_locked(vsi_h2_stream *stream) {
+  stream->session->out_bytes -= stream->out_len;
+  vsi_free(stream->session->host, stream->out);
+  stream->out = NULL;
+  stream->out_len = stream->out_at = 0;
+  vsi_h2_stream_wait_locked(stream, false);
+}
+
+static void reset_locked(vsi_h2_stream *stream, uint32_t code) {
+  stream->resets = stream->is_urgent = true;
+  stream->reset_code = code;
+  vsi_h2_session_mark_locked(stream);
+}
+
+void vsi_h2_stream_reset(vsi_h2_stream *stream, uint32_t code) {
+  vsi_h2_session *session = stream->session;
+  vsi_mutex_lock(&session->lock);
+  reset_locked(stream, code);
+  vsi_mutex_unlock(&session->lock);
+  session->pump(session);
+}
+
+/* --------------------------------------------------------------------------------------------------- transport ---- */
+
+static vestry_io transport_open(void *transport) {
+  vsi_h2_stream *stream = transport;
+  vsi_h2_session *session = stream->session;
+  vsi_mutex_lock(&session->lock);
+  const bool is_gone = stream->is_gone;
+  stream->is_answered = !is_gone;
+  if (!is_gone) vsi_h2_session_mark_locked(stream);
+  vsi_mutex_unlock(&session->lock);
+  if (is_gone) return VESTRY_IO_HANGUP;
+  session->pump(session);
+  return VESTRY_IO_OK;
+}
+
+static size_t sum_of(const vestry_slice *slices, size_t count) {
+  size_t sum = 0;
+  for (size_t i = 0; i < count; i++) sum += slices[i].len;
+  return sum;
+}
+
+/* Copy the first bytes of slices into a stream that holds none. OK | ERROR (no memory) */
+static vestry_io hold_locked(vsi_h2_stream *stream, const vestry_slice *slices, size_t len) {
+  char *to = vsi_alloc(stream->session->host, len);
+  if (!to) return VESTRY_IO_ERROR;
+  stream->out = to;
+  stream->out_len = (uint32_t)len;
+  for (size_t left = len; left; slices++) {
+    const size_t part = slices->len < left ? slices->len : left;
+    memcpy(to, slices->data, part);
+    to += part;
+    left -= part;
+  }
+  stream->session->out_bytes += len;
+  vsi_h2_stream_wait_locked(stream, true);
+  vsi_h2_session_mark_locked(stream);
+  return VESTRY_IO_OK;
+}
+
+static vestry_io write_locked(vsi_h2_stream *stream, const vestry_slice *slices, size_t count, size_t *ret_written) {
+  const size_t wanted = sum_of(slices, count);
+  const size_t most = stream->session->out_bytes < AMPLE_BYTES ? WRITE_BYTES : SHORT_BYTES;
+  const size_t len = wanted < most ? wanted : most;
+  if (stream->is_gone) return VESTRY_IO_HANGUP;
+  *ret_written = 0;
+  if (stream->out_len) {
+    stream->waits = true;
+    return VESTRY_IO_WOULD_BLOCK;
+  }
+  const vestry_io io = hold_locked(stream, slices, len);
+  if (io) return io;
+  *ret_written = len;
+  stream->waits = len < wanted;
+  return stream->waits ? VESTRY_IO_WOULD_BLOCK : VESTRY_IO_OK;
+}
+
+static vestry_io transport_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
+  vsi_h2_stream *stream = transport;
+  vsi_h2_session *session = stream->session;
+  vsi_mutex_lock(&session->lock);
+  const vestry_io io = write_locked(stream, slices, count, ret_written);
+  vsi_mutex_unlock(&session->lock);
+  session->pump(session);
+  return io;
+}
+
+/* The bytes are left with the stream, not in the runtime's buffer, and the descriptor below 0 means that the runtime
+ * sends nothing itself. The streams of a session that are in one batch are sent by the first `sent`. */
+static size_t transport_compose(void *transport, const vestry_slice *slices, size_t count, void *buffer, size_t room,
+                                int *ret_descriptor) {
+  vsi_h2_stream *stream = transport;
+  vsi_h2_session *session = stream->session;
+  const size_t len = sum_of(slices, count);
+  (void)buffer;
+  if (len > room) return 0;
+  vsi_mutex_lock(&session->lock);
+  const bool fits = !stream->is_gone && !stream->out_len && hold_locked(stream, slices, len) == VESTRY_IO_OK;
+  vsi_mutex_unlock(&session->lock);
+  *ret_descriptor = -1;
+  return fits ? len : 0;
+}
+
+static vestry_io transport_sent(void *transport, int result, size_t *ret_written) {
+  const vsi_h2_stream *stream = transport;
+  *ret_written = (size_t)result;
+  stream->session->pump(stream->session);
+  return VESTRY_IO_OK;
+}
+
+size_t vsi_h2_stream_take(vsi_h2_stream *stream, uint8_t *buffer, size_t capacity, bool *ret_is_over) {
+  vsi_h2_session *session = stream->session;
+  vestry_connection *connection = NULL;
+  vsi_mutex_lock(&session->lock);
+  const size_t left = stream->out_len - stream->out_at, len = left < capacity ? left : capacity;
+  if (len) memcpy(buffer, stream->out + stream->out_at, len);
+  stream->out_at += (uint32_t)len;
+  if (len) vsi_h2_stream_wait_locked(stream, false); /* it moves */
+  if (len == left) {
+    vsi_h2_stream_drop_locked(stream);
+    if (stream->resets) vsi_h2_session_mark_locked(stream);
+    if (stream->waits && stream->connection) {
+      stream->waits = false;
+      connection = vestry_connection_ref(stream->connection);
+    }
+  } else {
+    vsi_h2_stream_wait_locked(stream, true);
+  }
+  *ret_is_over = stream->has_ended && len == left;
+  vsi_mutex_unlock(&session->lock);
+  if (connection) vestry_connection_writable(connection);
+  vestry_connection_unref(connection);
+  return len;
+}
+
+/* Return whether the bytes that are left are sent before the stream is reset: its client reads. */
+static bool is_worth_waiting(vestry_cause cause) {
+  switch (cause) {
+  case VESTRY_CAUSE_HANGUP:
+  case VESTRY_CAUSE_LOST:
+  case VESTRY_CAUSE_STALLED:
+  case VESTRY_CAUSE_ERROR: return false;
+  default: return true;
+  }
+}
+
+/* The place is given last: a thread that waits at the gate may free the adapter. */
+static void transport_end(void *transport, bool clean, vestry_cause cause) {
+  vsi_h2_stream *stream = transport;
+  vsi_h2_session *session = stream->session;
+  vsi_web_gate *gate = &session->adapter->inner->gate;
+  vsi_mutex_lock(&session->lock);
+  vestry_connection *connection = stream->connection;
+  vsi_h2_answer *unsent = stream->is_answered ? NULL : stream->answer;
+  if (unsent) stream->answer = NULL;
+  stream->connection = NULL;
+  stream->is_over = true;
+  if (stream->is_answered) {
+    stream->has_ended = clean;
+    stream->resets = !clean;
+    stream->is_urgent = !is_worth_waiting(cause);
+    stream->reset_code = NGHTTP2_CANCEL;
+    vsi_h2_session_mark_locked(stream);
+  } else if (stream->is_begun) {
+    reset_locked(stream, NGHTTP2_CANCEL); /* it ended before it was opened */
+  } else {
+    stream->is_stream = false; /* the request gets a response instead, or vsi_h2_stream_begin resets it */
+  }
+  vsi_mutex_unlock(&session->lock);
+  vsi_h2_answer_free(session->host, unsent);
+  session->pump(session);
+  vestry_connection_unref(connection);
+  vsi_web_gate_give_place(gate);
+}
+
+static void transport_release(void *transport) {
+  vsi_h2_stream_unref(transport);
+}
+
+static const vestry_transport_ops transport_ops = {
+    .size = sizeof(vestry_transport_ops),
+    .open = transport_open,
+    .write = transport_write,
+    .end = transport_end,
+    .release = transport_release,
+    .wake = NULL, /* writes never block: the pool runs the connection */
+    .name = "h2",
+    .compose = transport_compose,
+    .sent = transport_sent,
+};
+
+/* ---------------------------------------------------------------------------------------- on the loop's thread ---- */
+
+vestry_err vsi_h2_stream_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
+                              void **ret_transport) {
+  vsi_h2_stream *stream = server_request;
+  vsi_h2_session *session = stream->session;
+  vsi_web_gate *gate = &session->adapter->inner->gate;
+  if (stream->request->is_head) return VESTRY_UNSUPPORTED;
+  if (!vsi_web_gate_take_place(gate)) return VESTRY_LIMIT;
+  vsi_h2_answer *answer = vsi_h2_answer_create(stream, head, false);
+  if (!answer) {
+    vsi_web_gate_give_place(gate);
+    return VESTRY_NO_MEMORY;
+  }
+  answer->has_body = true;
+  VSI_REFS_TAKE(&stream->refs);
+  vsi_mutex_lock(&session->lock);
+  stream->answer = answer;
+  stream->is_stream = true;
+  vsi_mutex_unlock(&session->lock);
+  *ret_ops = &transport_ops;
+  *ret_transport = stream;
+  return VESTRY_OK;
+}
+
+void vsi_h2_stream_begin(vsi_h2_stream *stream, vestry_connection *connection) {
+  vsi_h2_session *session = stream->session;
+  vsi_web_gate *gate = &session->adapter->inner->gate;
+  vsi_mutex_lock(&session->lock);
+  const bool is_gone = stream->is_gone, is_over = stream->is_over;
+  const bool has_room = stream->waits && !stream->out_len;
+  if (has_room) stream->waits = false;
+  if (!is_over) stream->connection = vestry_connection_ref(connection);
+  if (is_over && !stream->is_answered) reset_locked(stream, NGHTTP2_CANCEL);
+  stream->is_begun = true;
+  vsi_mutex_unlock(&session->lock);
+  if (is_over) session->pump(session);
+  if (is_gone) vestry_connection_close(connection, VESTRY_CAUSE_HANGUP);
+  /* If a stop did not find the stream, it has shut the gate before. */
+  if (vsi_web_gate_is_shut(gate)) vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
+  if (has_room) vestry_connection_writable(connection);
+  vestry_connection_unref(connection);
+}
+
+void vsi_h2_request_served(vsi_h2_stream *stream, vestry_connection *connection) {
+  if (connection) {
+    vsi_h2_stream_begin(stream, connection);
+    return;
+  }
+  vsi_mutex_lock(&stream->session->lock);
+  const bool is_answered = stream->is_answered;
+  vsi_mutex_unlock(&stream->session->lock);
+  if (!is_answered) vsi_h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
+}
