@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/* Hostile peers: floods, windows that are too small or too large, heads that could be read in two ways, handshakes that
+ * never end. Other clients are served meanwhile, and a session ends, or only its stream. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "h2/frames.h"
+#include "h2/server.h"
+#include "support/test.h"
+#include "support/until.h"
+#include "testing/contract/client.h"
+#include "vestry/app/upload.h"
+
+enum { MANY = 20000, PROTOCOL_ERROR = 1, ENHANCE_YOUR_CALM = 11, STREAM_WINDOW = 65535 };
+
+static vsi_server s;
+
+/* ---- floods ------------------------------------------------------------------------------------------------------ */
+
+/* Each sends one unit of a flood. */
+static bool send_ping(frames_client *c, uint32_t i) {
+  (void)i;
+  return frames_send(c, FRAME_PING, 0, 0, "12345678", 8);
+}
+static bool send_settings(frames_client *c, uint32_t i) {
+  (void)i;
+  return frames_send(c, FRAME_SETTINGS, 0, 0, NULL, 0);
+}
+static bool send_priority(frames_client *c, uint32_t i) {
+  return frames_send(c, FRAME_PRIORITY, 0, 2 * i + 1, "\0\0\0\0\1", 5);
+}
+static bool send_reset(frames_client *c, uint32_t i) {
+  return frames_get(c, 2 * i + 1, "/echo") && frames_send_number(c, FRAME_RST_STREAM, 2 * i + 1, 8);
+}
+static bool send_empty_data(frames_client *c, uint32_t i) {
+  if (!i) return frames_post(c, 1, "/echo");
+  return frames_send(c, FRAME_DATA, 0, 1, NULL, 0);
+}
+static bool send_continuation(frames_client *c, uint32_t i) {
+  uint8_t bytes[64];
+  const char *const field[] = {"a", "b", NULL};
+  bytes[0] = 0x20;
+  const size_t len = 1 + frames_encode(bytes + 1, sizeof bytes - 1, field);
+  return frames_send(c, i ? FRAME_CONTINUATION : FRAME_HEADERS, 0, 1, bytes + (i != 0), len - (i != 0));
+}
+
+static void floods_end_their_sessions(void **state) {
+  (void)state;
+  static bool (*const floods[])(frames_client * c, uint32_t i) = {send_ping,  send_settings,   send_priority,
+                                                                  send_reset, send_empty_data, send_continuation};
+  server_start(&s, NULL);
+  for (size_t i = 0; i < sizeof floods / sizeof *floods; i++) {
+    frames_client c;
+    frames_connect(&c, s.port, 0);
+    bool goes_on = true;
+    for (uint32_t k = 0; goes_on && k < MANY; k++) goes_on = floods[i](&c, k);
+    vsi_server_assert_serves(&s);
+    if (frames_end(&c) == 0)
+      fail_msg("flood %zu was not noticed", i); /* GOAWAY with an error, or a reset that has overtaken it */
+    frames_close(&c);
+  }
+  vsi_server_stop(&s);
+}
+
+/* ---- windows ----------------------------------------------------------------------------------------------------- */
+
+/* One stream is not read, and its window is used up; the client gives the connection all the window that it needs. */
+static void unread_stream_delays_no_sibling(void **state) {
+  (void)state;
+  enum { BYTES = 300000 };
+  frames_client c;
+  server_start(&s, NULL);
+  frames_connect(&c, s.port, 0);
+  assert_true(frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, 1 << 24));
+  frames_open_stream(&c, 1);
+  assert_int_equal(frames_status(&c, 1), 200);
+  frames_open_stream(&c, 3);
+  assert_int_equal(frames_status(&c, 3), 200);
+  assert_true(vsi_recorder_wait_opened(&s.recorder, 2));
+  char *large = malloc(BYTES);
+  memset(large, 'x', BYTES);
+  assert_int_equal(vestry_connection_patch_elements(vsi_recorder_connection(&s.recorder, 0), large, BYTES, NULL),
+                   VESTRY_OK);
+  free(large);
+  for (size_t got = 0; got < STREAM_WINDOW; got += c.last.len) assert_true(frames_wait(&c, FRAME_DATA, 1));
+  vsi_server_patch(vsi_recorder_connection(&s.recorder, 1), "{\"a\":1}");
+  assert_true(frames_wait(&c, FRAME_DATA, 3));
+  assert_true(memmem(c.last.bytes, c.last.len, "{\"a\":1}", 7));
+  frames_get(&c, 5, "/echo");
+  assert_int_equal(frames_status(&c, 5), 200);
+  /* With a window, the rest comes. */
+  assert_true(frames_send_number(&c, FRAME_WINDOW_UPDATE, 1, BYTES));
+  for (size_t got = STREAM_WINDOW; got < BYTES; got += c.last.len) assert_true(frames_wait(&c, FRAME_DATA, 1));
+  frames_close(&c);
+  assert_int_equal(vsi_server_cause(&s, vsi_recorder_connection(&s.recorder, 0)), VESTRY_CAUSE_HANGUP);
+  vsi_server_stop(&s);
+}
+
+static void unread_stream_ends_as_stalled(void **state) {
+  (void)state;
+  frames_client c;
+  server_start(&s, &(server_settings){.adapter.lost_ms = 100});
+  frames_connect(&c, s.port, 1);
+  frames_open_stream(&c, 1);
+  assert_int_equal(frames_status(&c, 1), 200);
+  assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
+  vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), "{\"a\":1}");
+  assert_int_equal(vsi_server_cause(&s, vsi_recorder_connection(&s.recorder, 0)), VESTRY_CAUSE_STALLED);
+  assert_true(frames_wait(&c, FRAME_RST_STREAM, 1));
+  frames_get(&c, 3, "/stream");
+  assert_int_not_equal(frames_status(&c, 3), -1);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
+/* ---- a writer that blocks ---------------------------------------------------------------------------------------- */
+
+static _Atomic(bool) writer_is_held;
+static _Atomic(uint64_t) written_bytes;
+
+static vestry_err begin_file(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file,
+                             void **ret_file) {
+  (void)app, (void)req, (void)reply, (void)file;
+  *ret_file = &s;
+  return VESTRY_OK;
+}
+
+static vestry_err hold_file(void *file, const vestry_request *req, vestry_reply *reply, const void *bytes, size_t len) {
+  (void)file, (void)req, (void)reply, (void)bytes;
+  for (unsigned looks = 0; atomic_load(&writer_is_held); looks++) until_pause(looks);
+  atomic_fetch_add(&written_bytes, len);
+  return VESTRY_OK;
+}
+
+static vestry_err end_file(void *file, const vestry_request *req, vestry_reply *reply) {
+  (void)file, (void)req, (void)reply;
+  return VESTRY_OK;
+}
+
+static void abort_file(void *file, vestry_err why) {
+  (void)file, (void)why;
+}
+
+static vestry_err is_done(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  return vestry_reply_status(reply, 201);
+}
+
+/* While a writer is held, its stream gets no window beyond the first one; when it goes on, the rest arrives. */
+static void held_writer_stops_its_own_stream(void **state) {
+  (void)state;
+  static const vestry_upload_writer writer = {
+      .begin = begin_file, .write = hold_file, .end = end_file, .abort = abort_file};
+  static const char bytes[FRAME_MOST_BYTES];
+  enum { BYTES = 5 * 65535 };
+  vestry_uploads *uploads;
+  frames_client c;
+  server_start(&s, NULL);
+  assert_int_equal(
+      vestry_uploads_create(s.v, &(vestry_uploads_options){.pattern = "/files", .writer = &writer, .done = is_done},
+                            &uploads),
+      VESTRY_OK);
+  atomic_store(&writer_is_held, true);
+  frames_connect(&c, s.port, 0);
+  frames_post(&c, 1, "/files");
+  size_t sent = 0;
+  for (size_t part; sent < STREAM_WINDOW; sent += part) {
+    part = STREAM_WINDOW - sent < sizeof bytes ? STREAM_WINDOW - sent : sizeof bytes;
+    assert_true(frames_send(&c, FRAME_DATA, 0, 1, bytes, part));
+  }
+  frames_get(&c, 3, "/echo"); /* a sibling is served, and no window of the stream came before */
+  for (bool is_answered = false; !is_answered;) {
+    assert_true(frames_read(&c));
+    assert_false(c.last.type == FRAME_WINDOW_UPDATE && c.last.stream == 1);
+    is_answered = c.last.type == FRAME_HEADERS && c.last.stream == 3;
+  }
+  atomic_store(&writer_is_held, false);
+  size_t window = 0;
+  while (sent < BYTES) {
+    if (!window) {
+      assert_true(frames_wait(&c, FRAME_WINDOW_UPDATE, 1));
+      window = frames_number(c.last.bytes);
+    }
+    size_t part = window < sizeof bytes ? window : sizeof bytes;
+    if (part > BYTES - sent) part = BYTES - sent;
+    sent += part;
+    window -= part;
+    assert_true(frames_send(&c, FRAME_DATA, sent == BYTES ? FLAG_END_STREAM : 0, 1, bytes, part));
+  }
+  assert_int_equal(frames_status(&c, 1), 201);
+  assert_int_equal(atomic_load(&written_bytes), BYTES);
+  frames_close(&c);
+  vsi_server_stop_adapter(&s);
+  vestry_uploads_destroy(uploads);
+  vsi_server_finish(&s);
+}
+
+static void invalid_windows_end_streams_or_sessions(void **state) {
+  (void)state;
+  frames_client c;
+  server_start(&s, NULL);
+  frames_connect(&c, s.port, 0);
+  frames_open_stream(&c, 1);
+  assert_int_equal(frames_status(&c, 1), 200);
+  frames_send_number(&c, FRAME_WINDOW_UPDATE, 1, INT32_MAX); /* more than 2^31 − 1 */
+  assert_true(frames_wait(&c, FRAME_RST_STREAM, 1));
+  frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, INT32_MAX);
+  assert_int_not_equal(frames_end(&c), 0);
+  frames_close(&c);
+  vsi_server_assert_serves(&s);
+  vsi_server_stop(&s);
+}
+
+/* ---- heads ------------------------------------------------------------------------------------------------------- */
+
+static void ambiguous_heads_are_refused(void **state) {
+  (void)state;
+#define COMMON ":method", "GET", ":scheme", "http"
+  static const struct {
+    int status; /* 0: the stream is reset */
+    const char *fields[14];
+  } cases[] = {
+      {200, {COMMON, ":authority", "a", ":path", "/echo", NULL}},
+      {200, {COMMON, ":authority", "a", ":path", "/echo", "host", "a", NULL}},
+      {200, {COMMON, ":path", "/echo", "host", "a", NULL}},
+      {400, {COMMON, ":authority", "a", ":path", "/echo", "host", "b", NULL}},
+      {400, {COMMON, ":authority", "a", ":path", "//echo", NULL}},
+      {400, {COMMON, ":authority", "a", ":path", "/x/../echo", NULL}},
+      {400, {COMMON, ":authority", "a@b", ":path", "/echo", NULL}},
+      {0, {COMMON, ":path", "/echo", NULL}},
+      {0, {COMMON, ":authority", "a", NULL}},
+      {0, {":scheme", "http", ":authority", "a", ":path", "/echo", NULL}},
+      {0, {COMMON, ":authority", "a", ":path", "/echo", ":path", "/other", NULL}},
+      {0, {COMMON, ":authority", "a", ":path", "/echo", "x", "1", ":method", "POST", NULL}},
+      {0, {COMMON, ":authority", "a", ":path", "/echo", ":status", "200", NULL}},
+      {0, {COMMON, ":authority", "a", ":path", "/echo", "Upper", "1", NULL}},
+      {0, {COMMON, ":authority", "a", ":path", "/echo", "transfer-encoding", "chunked", NULL}},
+      {0, {COMMON, ":authority", "a", ":path", "/echo", "connection", "close", NULL}},
+      {0, {COMMON, ":authority", "a", ":path", "/echo", "content-length", "5", NULL}},
+      {0, {COMMON, ":authority", "a", ":path", "/echo", "x", "a\r\nb: c", NULL}},
+      {0, {COMMON, ":authority", "a", ":path", "/echo", "a b", "1", NULL}},
+      {0, {COMMON, ":authority", "a", ":path", "/echo x", NULL}},
+      {400, {":method", "GET", ":scheme", "ftp", ":authority", "a", ":path", "/echo", NULL}},
+  };
+  server_start(&s, NULL);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    frames_client c;
+    frames_connect(&c, s.port, 0);
+    frames_ask(&c, 1, FLAG_END_STREAM, cases[i].fields);
+    const int status = frames_status(&c, 1);
+    if (status != cases[i].status) fail_msg("case %zu: %d instead of %d", i, status, cases[i].status);
+    frames_get(&c, 3, "/echo"); /* the session goes on */
+    assert_int_equal(frames_status(&c, 3), 200);
+    frames_close(&c);
+  }
+  vsi_server_stop(&s);
+}
+
+static void large_heads_get_431(void **state) {
+  (void)state;
+  char large[2000];
+  memset(large, 'a', sizeof large - 1);
+  large[sizeof large - 1] = '\0';
+  const char *const fields[] = {COMMON, ":authority", "a", ":path", "/echo", "x", large, NULL};
+  frames_client c;
+  server_start(&s, &(server_settings){.adapter.max_head_bytes = 1024});
+  frames_connect(&c, s.port, 0);
+  frames_ask(&c, 1, FLAG_END_STREAM, fields);
+  assert_int_equal(frames_status(&c, 1), 431);
+  frames_get(&c, 3, "/echo");
+  assert_int_equal(frames_status(&c, 3), 200);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
+static void more_streams_than_allowed_end_the_session(void **state) {
+  (void)state;
+  frames_client c;
+  server_start(&s, &(server_settings){.adapter.max_per_connection = 2});
+  frames_connect(&c, s.port, 0);
+  for (uint32_t id = 1; id <= 3; id += 2) {
+    frames_open_stream(&c, id);
+    assert_int_equal(frames_status(&c, id), 200);
+  }
+  frames_send_number(&c, FRAME_RST_STREAM, 1, 8);
+  assert_int_equal(vsi_server_cause(&s, vsi_recorder_connection(&s.recorder, 0)), VESTRY_CAUSE_HANGUP);
+  frames_open_stream(&c, 5);
+  assert_int_equal(frames_status(&c, 5), 200);
+  frames_open_stream(&c, 7);
+  assert_int_equal(frames_end(&c), PROTOCOL_ERROR);
+  assert_int_equal(vsi_server_cause(&s, vsi_recorder_connection(&s.recorder, 1)), VESTRY_CAUSE_HANGUP);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
+/* ---- time -------------------------------------------------------------------------------------------------------- */
+
+static void late_bodies_get_408(void **state) {
+  (void)state;
+  frames_client c;
+  server_start(&s, &(server_settings){.adapter.request_timeout_ms = 100});
+  frames_connect(&c, s.port, 0);
+  frames_post(&c, 1, "/echo");
+  frames_send(&c, FRAME_DATA, 0, 1, "abc", 3);
+  assert_int_equal(frames_status(&c, 1), 408);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
+static int connect_raw(void) {
+  const struct sockaddr_in to = {
+      .sin_family = AF_INET, .sin_port = htons(s.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_true(fd >= 0);
+  assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+  return fd;
+}
+
+/* Silent clients, and clients that send a part of a ClientHello, one byte at a time. */
+static void half_open_handshakes_are_closed(void **state) {
+  (void)state;
+  enum { CLIENTS = 200 };
+  int fds[CLIENTS];
+  char byte;
+  server_start(&s, &(server_settings){.adapter.request_timeout_ms = 300, .is_tls = true});
+  for (int i = 0; i < CLIENTS; i++) {
+    fds[i] = connect_raw();
+    if (i % 2) assert_int_equal(send(fds[i], "\x16\x03\x01\x02\x00\x01", i % 7, MSG_NOSIGNAL), i % 7);
+  }
+  for (int i = 0; i < CLIENTS; i++) {
+    assert_true(recv(fds[i], &byte, 1, 0) <= 0);
+    close(fds[i]);
+  }
+  vsi_server_stop(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(floods_end_their_sessions),
+      cmocka_unit_test(unread_stream_delays_no_sibling),
+      cmocka_unit_test(unread_stream_ends_as_stalled),
+      cmocka_unit_test(held_writer_stops_its_own_stream),
+      cmocka_unit_test(invalid_windows_end_streams_or_sessions),
+      cmocka_unit_test(ambiguous_heads_are_refused),
+      cmocka_unit_test(large_heads_get_431),
+      cmocka_unit_test(more_streams_than_allowed_end_the_session),
+      cmocka_unit_test(late_bodies_get_408),
+      cmocka_unit_test(half_open_handshakes_are_closed),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
