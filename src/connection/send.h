@@ -24,7 +24,7 @@ VESTRY_API void vsi_connection_posted(vestry_connection *connection, vestry_err 
  * here: as for vsi_connection_visit. No lock held; the hooks of an end still run on the runner's threads. */
 VESTRY_API void vsi_connection_posted_here(vestry_connection *connection, vsi_pool *here);
 /* Send one event as vestry_connection_send, with vsi_connection_posted_here as the second step. */
-VESTRY_API vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *event);
+vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *event);
 
 /* Send a stream away with a reconnect delay: write the accepted events and the delay, then abort the stream with cause
  * DRAIN. The delay is omitted if there is no memory or no room for it. Returns whether this call set the cause. Any
