@@ -2,8 +2,8 @@
 /* vestry-bench pages: N pages of one topic over sockets, and R changes of their data. Every page must show each change
  * in order, byte for byte. At a fixed rate, a page may skip changes, but must end with the last one.
  *
- * With --server floor, streams of vestry-bench floor receive the text alone, unencoded: the same delivery without pages,
- * so that its times are those of the generator and of the kernel. */
+ * With --server floor, streams of vestry-bench floor receive the text alone, unencoded: the same delivery without
+ * pages, so that its times are those of the generator and of the kernel. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

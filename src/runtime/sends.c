@@ -18,7 +18,7 @@
  * run, for AGE_NS and the time of AGE_TURNS runs.
  *
  * Sends of another runtime's actors. A job may write streams of another runtime itself, such as a worker of pages. It
- * uses the batch of its own thread, and flushes it before it does anything else.
+ * uses the batch of its thread, and flushes it before it does anything else.
  *
  * Without io_uring. The kernel may not have it, or refuse it (the sysctl kernel.io_uring_disabled, seccomp profiles of
  * containers), or fail later. Then the log gets one line, and all streams of the runtime write directly. The sends of a

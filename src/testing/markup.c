@@ -33,14 +33,14 @@ typedef struct reading {
 /* End the open elements down to this depth, which end at `at`. */
 static void close_to(reading *r, size_t depth, size_t at) {
   while (r->depth > depth) {
-    vsi_element *of = &r->markup->elements[r->open[--r->depth]];
+    vsi_markup_element *of = &r->markup->elements[r->open[--r->depth]];
     of->inner_end = of->end = at;
   }
 }
 
 static void end_element(reading *r, const char *name, size_t begin, size_t end) {
   for (size_t i = r->depth; i-- > 0;) {
-    vsi_element *of = &r->markup->elements[r->open[i]];
+    vsi_markup_element *of = &r->markup->elements[r->open[i]];
     if (strcmp(of->name, name) != 0) continue;
     close_to(r, i + 1, begin);
     of->inner_end = begin;
@@ -54,8 +54,8 @@ static vestry_err begin_element(reading *r, const vsi_tag *tag, const char *name
   vsi_markup *m = r->markup;
   vestry_err error = VSI_ARRAY_RESERVE(m->host, m->elements, m->count, m->room, 1);
   if (error) return error;
-  vsi_element *of = &m->elements[m->count];
-  *of = (vsi_element){.begin = begin, .inner = inner, .inner_end = inner, .end = inner};
+  vsi_markup_element *of = &m->elements[m->count];
+  *of = (vsi_markup_element){.begin = begin, .inner = inner, .inner_end = inner, .end = inner};
   of->parent = r->depth ? r->open[r->depth - 1] : VSI_NO_ELEMENT;
   strcpy(of->name, name);
   const bool is_void = is_one_of(name, "area base br col embed hr img input link meta source track wbr");
@@ -176,7 +176,7 @@ static void append_text(vsi_buffer *to, const char *at, const char *end) {
 
 bool vsi_markup_attribute(const vsi_markup *markup, size_t element, const char *name, vsi_buffer *value, char *ret_rest,
                           size_t capacity) {
-  const vsi_element *of = &markup->elements[element];
+  const vsi_markup_element *of = &markup->elements[element];
   const size_t len = strlen(name);
   const bool is_prefix = name[len - 1] == ':' || name[len - 1] == '_';
   vsi_tag tag;
@@ -219,12 +219,12 @@ static void collapse(vsi_buffer *text) {
 }
 
 void vsi_markup_text(const vsi_markup *markup, size_t element, const json_t *signals, vsi_buffer *text) {
-  const vsi_element *root = &markup->elements[element];
+  const vsi_markup_element *root = &markup->elements[element];
   size_t at = root->inner;
   vsi_buffer_clear(text);
   const bool is_signal = append_signal(markup, element, signals, text);
   for (size_t i = element + 1; !is_signal && i < markup->count && markup->elements[i].begin < root->inner_end; i++) {
-    const vsi_element *of = &markup->elements[i];
+    const vsi_markup_element *of = &markup->elements[i];
     if (of->begin < at) continue; /* in an element that was skipped */
     append_text(text, markup->html + at, markup->html + of->begin);
     if (!is_inline(of->name)) vsi_buffer_append_char(text, ' ');

@@ -10,11 +10,11 @@
 #include "base/buffer.h"
 
 /* An element. Offsets into the document, in bytes. */
-typedef struct vsi_element {
+typedef struct vsi_markup_element {
   char name[16];                       /* in lower case; cut if it is longer */
   size_t begin, inner, inner_end, end; /* its start tag; its content; behind its end tag */
   size_t parent;                       /* its number; VSI_NO_ELEMENT: none */
-} vsi_element;
+} vsi_markup_element;
 
 #define VSI_NO_ELEMENT SIZE_MAX
 
@@ -22,7 +22,7 @@ typedef struct vsi_markup {
   const vestry_host *host;
   const char *html; /* borrowed */
   size_t len;
-  vsi_element *elements;
+  vsi_markup_element *elements;
   size_t count, room;
 } vsi_markup;
 

@@ -40,7 +40,7 @@ def libraries(build):
         if not soname:
             continue  # a helper of the tests
         names = subprocess.run(["nm", "-D", "--defined-only", path], check=True, capture_output=True, text=True).stdout
-        package = re.sub(r"\.so\.", "", soname[1])
+        package = re.sub(r"\.so\.", "", re.sub(r"(\d)\.so\.", r"\1-", soname[1]))
         node = f"VESTRY_{soname[1].rpartition('.')[2]}"
         public = [line.split()[2].partition("@")[0] for line in names.splitlines() if line.endswith(node)]
         found[package] = soname[1], node, sorted(public)

@@ -6,9 +6,9 @@
  *      if (!err) err = vestry_observe_mount(o, "/observe");         // GET /observe/metrics, /observe/ready
  *
  *  Metrics are OpenMetrics text (https://prometheus.io/docs/specs/om/open_metrics_spec/), or Prometheus text for
- *  scrapers that do not accept OpenMetrics. Vestry has a fixed number of series, because its labels are causes, reasons
- *  and outcomes, never scopes, keys, ids or addresses; a program adds at most VESTRY_METRICS_MAX_COUNT. All counters of one family are read at the same
- *  moment, so a scrape never shows more closed than opened streams. */
+ *  scrapers that do not accept OpenMetrics. Vestry has a fixed number of series, because its labels are causes,
+ *  reasons and outcomes, never scopes, keys, ids or addresses; a program adds at most VESTRY_METRICS_MAX_COUNT. All
+ *  counters of one family are read at the same moment, so a scrape never shows more closed than opened streams. */
 #ifndef VESTRY_OBSERVE_H
 #define VESTRY_OBSERVE_H
 

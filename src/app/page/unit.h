@@ -76,9 +76,8 @@ typedef struct vsi_unit_list vsi_unit_list;
  * in the content. The key is secret, so that no user can choose texts with equal hashes.
  * Returns OK | UNSUPPORTED (`why`: the content must be sent as a whole) | NO_MEMORY. In each case the units must be
  * finished. Linear time. */
-VESTRY_API vestry_err vsi_units_divide(vsi_units *units, const vestry_host *host, const vsi_unit_text *text,
-                                       vsi_siphash_key key);
-VESTRY_API void vsi_units_finish(vsi_units *units);
+vestry_err vsi_units_divide(vsi_units *units, const vestry_host *host, const vsi_unit_text *text, vsi_siphash_key key);
+void vsi_units_finish(vsi_units *units);
 /* Return the index of the unit with this name, which is the hash of an id; NONE: there is none. */
 uint32_t vsi_units_find(const vsi_units *units, uint64_t name);
 static inline vestry_slice vsi_unit_id(const vsi_units *units, uint32_t i) {
@@ -87,13 +86,13 @@ static inline vestry_slice vsi_unit_id(const vsi_units *units, uint32_t i) {
 
 /* Make a list of units, in one allocation of at most VSI_UNIT_BYTES for each unit and VSI_UNIT_LIST_BYTES. of:
  * identifies the content. NULL: no memory. */
-VESTRY_API vsi_unit_list *vsi_unit_list_make(const vsi_units *units, uint64_t of);
+vsi_unit_list *vsi_unit_list_make(const vsi_units *units, uint64_t of);
 /* Take and drop references, on any thread. NULL is accepted. host: of the units. */
 vsi_unit_list *vsi_unit_list_ref(vsi_unit_list *list);
-VESTRY_API void vsi_unit_list_unref(vsi_unit_list *list, const vestry_host *host);
+void vsi_unit_list_unref(vsi_unit_list *list, const vestry_host *host);
 /* Return the identity of a list's content, and the size of its memory. */
-VESTRY_API uint64_t vsi_unit_list_of(const vsi_unit_list *list);
-VESTRY_API size_t vsi_unit_list_bytes(const vsi_unit_list *list);
+uint64_t vsi_unit_list_of(const vsi_unit_list *list);
+size_t vsi_unit_list_bytes(const vsi_unit_list *list);
 /* Read a list into units without begin and end. Returns OK | NO_MEMORY. In each case the units must be finished. */
 vestry_err vsi_unit_list_read(const vsi_unit_list *list, const vestry_host *host, vsi_siphash_key key,
                               vsi_units *ret_units);
@@ -110,8 +109,8 @@ typedef struct vsi_unit_patches {
  * removed and inserted: the unit around its places is sent.
  * Returns OK | UNSUPPORTED (the whole content is better, or necessary) | NO_MEMORY. After OK the patches must be
  * finished; they refer to the new content. */
-VESTRY_API vestry_err vsi_unit_patches_find(const vsi_unit_list *had, const vsi_units *units, vsi_siphash_key key,
-                                            vsi_unit_patches *ret_patches);
-VESTRY_API void vsi_unit_patches_finish(vsi_unit_patches *patches);
+vestry_err vsi_unit_patches_find(const vsi_unit_list *had, const vsi_units *units, vsi_siphash_key key,
+                                 vsi_unit_patches *ret_patches);
+void vsi_unit_patches_finish(vsi_unit_patches *patches);
 
 #endif

@@ -419,7 +419,7 @@ static bool yields(vestry_sqlite *database, vsi_sqlite_number last) {
   LIST_FOREACH(at, &database->connections, in) {
     const bool is_due = atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->is_sure &&
                         at->has_changes && (int32_t)(last.value - at->announced.value) >= 0;
-    if (!is_due || vsi_sqlite_settle_idle(at)) continue;
+    if (!is_due || at->settle_idle(at)) continue;
     const uint64_t ms = sqlite3_db_mutex(at->db) ? YIELD_MS : YIELD_BLIND_MS;
     if (ms > most_ms) most_ms = ms;
   }

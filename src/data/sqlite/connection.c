@@ -116,7 +116,7 @@ void vsi_sqlite_settle(vestry_sqlite_connection *connection) {
 
 /* In WAL mode another connection cannot take the number of a commit that was announced, until the call in which it was
  * announced has ended, so between calls the commit is proven. Without a mutex, a call may be running. */
-bool vsi_sqlite_settle_idle(vestry_sqlite_connection *connection) {
+static bool settle_idle(vestry_sqlite_connection *connection) {
   sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
   if (!mutex || sqlite3_mutex_try(mutex)) return false;
   settle_locked(connection);
@@ -386,6 +386,7 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   connection->database = database;
   connection->db = db;
   connection->file = file;
+  connection->settle_idle = settle_idle;
   connection->topics.host = database->host;
   connection->topics.secret = database->secret;
   vsi_mutex_lock(&database->lock);

@@ -111,14 +111,18 @@ struct vestry_sqlite_connection {
   vsi_sqlite_changes changes;
   uint64_t changer; /* number of the render that made all changes so far; 0: not a render */
   bool has_changes;
-  bool is_seen;                /* another render has read uncommitted changes */
-  bool changes_tabs;           /* the changes include rows of VSI_SQLITE_TAB_TABLE */
-  bool is_sure;                /* it certainly changes a byte of the file */
-  bool has_deleted;            /* a row was deleted, or reported as deleted */
-  bool has_others;             /* a row was inserted or updated, or reported so */
-  bool has_removed;            /* a row was deleted or updated */
-  bool is_mixed;               /* it writes another file, too */
-  vestry_trace trace;          /* of the commit, for any thread that follows it; not sampled: none */
+  bool is_seen;       /* another render has read uncommitted changes */
+  bool changes_tabs;  /* the changes include rows of VSI_SQLITE_TAB_TABLE */
+  bool is_sure;       /* it certainly changes a byte of the file */
+  bool has_deleted;   /* a row was deleted, or reported as deleted */
+  bool has_others;    /* a row was inserted or updated, or reported so */
+  bool has_removed;   /* a row was deleted or updated */
+  bool is_mixed;      /* it writes another file, too */
+  vestry_trace trace; /* of the commit, for any thread that follows it; not sampled: none */
+  /* Does the same as vsi_sqlite_settle on another thread, under the database's lock, for a certain commit in WAL mode
+   * whose number is reached. Returns whether no call of SQLite was running on the connection; otherwise it does
+   * nothing. */
+  bool (*settle_idle)(vestry_sqlite_connection *connection);
   _Atomic(bool) is_announced;  /* its commit has begun, and is not published yet */
   vsi_sqlite_number announced; /* its number, if it takes place */
   bool is_shared;              /* another connection has the same cache */
@@ -140,9 +144,6 @@ struct vestry_sqlite_change {
 vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection);
 /* Publish what a connection has committed. It belongs to this thread. */
 void vsi_sqlite_settle(vestry_sqlite_connection *connection);
-/* The same on another thread, under the database's lock, for a certain commit in WAL mode whose number is reached.
- * Returns whether no call of SQLite was running on the connection; otherwise nothing was done. */
-bool vsi_sqlite_settle_idle(vestry_sqlite_connection *connection);
 
 /* ------------------------------------------------------------- commits (commits.c), under the database's lock ----- */
 
