@@ -116,7 +116,7 @@ static void take_bound(vestry_browser_page *page, size_t element) {
 /* Set the signals of an element's attributes. It may have several data-signals:x. */
 static void take_signals(vestry_browser_page *page, size_t element) {
   static const char mark[] = "data-signals:";
-  const vsi_element *of = &page->markup.elements[element];
+  const vsi_markup_element *of = &page->markup.elements[element];
   const char *html = page->markup.html, *at = html + of->begin, *end = html + of->inner;
   while (at < end && (at = memmem(at, (size_t)(end - at), mark, strlen(mark))) != NULL) {
     char attribute[NAME_BYTES], *name = attribute + strlen(mark);
@@ -220,7 +220,7 @@ static vestry_err patch(vestry_browser_page *page, const char *selector, const c
   }
   const size_t at = selected(page, selector);
   if (at == VSI_NO_ELEMENT) return VESTRY_OK;
-  const vsi_element of = page->markup.elements[at];
+  const vsi_markup_element of = page->markup.elements[at];
   const struct {
     const char *mode;
     size_t begin, end;
@@ -439,13 +439,13 @@ void vestry_browser_close(vestry_browser_page *page) {
 
 /* ---- fields ------------------------------------------------------------------------------------------------------ */
 
-static bool is_field(const vsi_element *of) {
+static bool is_field(const vsi_markup_element *of) {
   return strcmp(of->name, "input") == 0 || strcmp(of->name, "textarea") == 0 || strcmp(of->name, "select") == 0;
 }
 
 /* Return the field of a label: inside it, or the one that its `for` names. */
 static size_t field_of(vestry_browser_page *page, size_t label) {
-  const vsi_element *of = &page->markup.elements[label];
+  const vsi_markup_element *of = &page->markup.elements[label];
   if (vsi_markup_attribute(&page->markup, label, "for", &page->value, NULL, 0))
     return vsi_markup_by_id(&page->markup, page->value.data);
   for (size_t i = label + 1; i < page->markup.count && page->markup.elements[i].begin < of->inner_end; i++)
@@ -455,7 +455,7 @@ static size_t field_of(vestry_browser_page *page, size_t label) {
 
 static size_t find_field(vestry_browser_page *page, const char *label) {
   for (size_t i = 0; i < page->markup.count; i++) {
-    const vsi_element *of = &page->markup.elements[i];
+    const vsi_markup_element *of = &page->markup.elements[i];
     if (is_field(of) && vsi_markup_attribute(&page->markup, i, "aria-label", &page->value, NULL, 0) &&
         strcmp(page->value.data, label) == 0)
       return i;
@@ -490,7 +490,7 @@ vestry_err vestry_browser_fill(vestry_browser_page *page, const char *label, con
 
 /* Append the fields of a form: typed values, or else those of the document. by: the button, whose name counts. */
 static void put_form(vestry_browser_page *page, size_t form, size_t by, vsi_buffer *to) {
-  const vsi_element *of = &page->markup.elements[form];
+  const vsi_markup_element *of = &page->markup.elements[form];
   vsi_buffer name;
   vsi_buffer_init(&name, page->host);
   for (size_t i = form + 1; i < page->markup.count && page->markup.elements[i].begin < of->inner_end; i++) {

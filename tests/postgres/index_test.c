@@ -500,29 +500,33 @@ static bool is_used_and_noted(void *ctx, uint64_t number) {
   return is_used_while_aside_waits(ctx, number);
 }
 
-/* A commit of a file, a start, and a transaction that may concern everything, each with many sets. */
+/* A commit of a file, a start, and a transaction that may concern everything, each with many sets. The lock is not
+ * handed over: on a busy machine the walk may take it again before the render wakes up, but not each time. */
 static void render_gets_the_lock_during_a_long_walk(void **state) {
   (void)state;
-  enum { SETS = 4000 };
+  enum { SETS = 4000, TRIES = 100 };
   for (int i = 0; i < 3; i++) {
-    vsi_postgres_index_destroy(index_);
-    assert_int_equal(open_with(1 << 20, 16), VESTRY_OK);
-    start();
-    for (uint32_t n = 0; n < SETS; n++) (void)render_page(n, "101:101:");
-    was_aside_in = is_aside_started = was_in_at_last = false;
-    aside_number = 0;
-    uses = is_used_and_noted;
-    if (i == 0) commit_file(101);
-    if (i == 1) vsi_postgres_index_start(index_, 101);
-    if (i == 2) {
-      vsi_postgres_keys none = {.count = 0};
-      assert_int_equal(vsi_postgres_index_commit(index_, 101, &none, true), VESTRY_OK);
+    was_in_at_last = false;
+    for (int tries = 0; !was_in_at_last; tries++) {
+      assert_true(tries < TRIES);
+      vsi_postgres_index_destroy(index_);
+      assert_int_equal(open_with(1 << 20, 16), VESTRY_OK);
+      start();
+      for (uint32_t n = 0; n < SETS; n++) (void)render_page(n, "101:101:");
+      was_aside_in = is_aside_started = false;
+      aside_number = 0;
+      uses = is_used_and_noted;
+      if (i == 0) commit_file(101);
+      if (i == 1) vsi_postgres_index_start(index_, 101);
+      if (i == 2) {
+        vsi_postgres_keys none = {.count = 0};
+        assert_int_equal(vsi_postgres_index_commit(index_, 101, &none, true), VESTRY_OK);
+      }
+      if (i != 1) see("102:102:");
+      assert_int_equal(pthread_join(aside, NULL), 0);
+      uses = NULL;
+      assert_int_equal(stats_of().sets_count, 0);
     }
-    if (i != 1) see("102:102:");
-    assert_int_equal(pthread_join(aside, NULL), 0);
-    uses = NULL;
-    assert_true(was_in_at_last);
-    assert_int_equal(stats_of().sets_count, 0);
   }
 }
 
