@@ -270,10 +270,136 @@ static void flood(receiver *e, int from, int count) {
 }
 
 /* This process buffers only the messages that it has read; the server buffers the rest. */
-/* capability: G1 */ static void slow_receiver_buffers_only_what_it_has_read(void **state) {
+/* capability: G1 */
+static void slow_receiver_buffers_only_what_it_has_read(void **state) {
   (void)state;
   /* PING_MS: a busy machine delays a response, and two that are overdue end the connection. */
   enum { COUNT = 1000, PING_MS = 2000 };
+  static char text[10000];
+  receiver e, sender;
+  set_gate(false);
+  make(&e, (vestry_nats_options){.ping_ms = PING_MS});
+  receiver_subscribe(&e, "flood");
+  e.then = stay;
+  start(&e);
+  start_broker(&sender, (vestry_nats_options){.max_send_queue_bytes = 100000});
+  assert_int_equal(receiver_publish(&sender, "flood", "0"), VESTRY_OK);
+  wait_gate();
+  size_t before = mallinfo2().uordblks; /* including the memory of libnats */
+  memset(text, 'x', sizeof text - 1);
+  for (int i = 1; i < COUNT; i++) {
+    snprintf(text, 8, "%d", i);
+    text[strlen(text)] = ' ';
+    UNTIL(receiver_publish(&sender, "flood", text) == VESTRY_OK);
+  }
+  UNTIL(stats_of(&sender).send_queue_bytes == 0);
+  /* The server responds, and nothing is read meanwhile: it is not taken for dead. */
+  uint64_t asked = atomic_load(&((vsi_nats_broker *)e.broker.broker)->checks_count);
+  UNTIL(atomic_load(&((vsi_nats_broker *)e.broker.broker)->checks_count) > asked + 2);
+  assert_int_equal(stats_of(&e).received_count, 1);
+  assert_true(mallinfo2().uordblks < before + 1000000);
+  set_gate(true);
+  UNTIL(receiver_messages(&e, "flood") == COUNT);
+  for (int i = 0; i < COUNT; i++) assert_int_equal(atoi(receiver_nth(&e, "flood", (size_t)i).data), i);
+  assert_int_equal(receiver_states(&e, VESTRY_BROKER_DOWN), 0);
+  assert_int_equal(stats_of(&e).received_count, COUNT);
+  receiver_finish(&sender);
+  receiver_finish(&e);
+}
+
+/* A handler of other code occupies the thread of libnats. */
+static void block_libnats(natsConnection *connection, natsSubscription *sub, natsMsg *message, void *ctx) {
+  (void)connection, (void)sub, (void)ctx;
+  natsMsg_Destroy(message);
+  pass_gate();
+}
+
+/* capability: G1 */
+static void blocked_libnats_thread_does_not_delay_the_broker(void **state) {
+  (void)state;
+  enum { COUNT = 3000 };
+  set_gate(false);
+  natsOptions *options = NULL;
+  natsConnection *connection = NULL;
+  natsSubscription *sub = NULL;
+  assert_int_equal(natsOptions_Create(&options), NATS_OK);
+  assert_int_equal(natsOptions_SetURL(options, the.server.url), NATS_OK);
+  assert_int_equal(natsOptions_UseGlobalMessageDelivery(options, true), NATS_OK);
+  assert_int_equal(natsConnection_Connect(&connection, options), NATS_OK);
+  assert_int_equal(natsConnection_Subscribe(&sub, connection, "block", block_libnats, NULL), NATS_OK);
+  receiver e, sender;
+  make(&e, (vestry_nats_options){0});
+  receiver_subscribe(&e, "flood");
+  start(&e);
+  start_broker(&sender, (vestry_nats_options){0});
+  assert_int_equal(natsConnection_PublishString(connection, "block", "x"), NATS_OK);
+  assert_int_equal(natsConnection_Flush(connection), NATS_OK);
+  wait_gate(); /* from here on libnats delivers nothing */
+  flood(&sender, 0, COUNT);
+  UNTIL(receiver_messages(&e, "flood") == COUNT);
+  for (int i = 0; i < COUNT; i++) assert_int_equal(atoi(receiver_nth(&e, "flood", (size_t)i).data), i);
+  assert_int_equal(receiver_states(&e, VESTRY_BROKER_MAYBE_LOST), 0);
+  set_gate(true);
+  natsSubscription_Destroy(sub);
+  natsConnection_Destroy(connection);
+  natsOptions_Destroy(options);
+  receiver_finish(&sender);
+  receiver_finish(&e);
+}
+
+static void count_message(natsConnection *connection, natsSubscription *sub, natsMsg *message, void *ctx) {
+  (void)connection, (void)sub;
+  atomic_fetch_add((_Atomic(int) *)ctx, 1);
+  natsMsg_Destroy(message);
+}
+
+/* The cost of a server is per message, so queued messages are joined into few. Data of other publishers counts as
+ * joined only if it is consistent. */
+static void queued_messages_are_joined(void **state) {
+  (void)state;
+  enum { COUNT = 1000, MESSAGES = (COUNT + 254) / 255 };
+  static const unsigned char two[] = {1, 2, 1, 0, 0, 0, 'a', 1, 0, 0, 0, 'b'}, torn[] = {1, 2, 1, 0, 0, 0, 'c', 9};
+  _Atomic(int) messages = 0;
+  natsConnection *connection = NULL;
+  natsSubscription *sub = NULL;
+  assert_int_equal(natsConnection_ConnectTo(&connection, the.server.url), NATS_OK);
+  assert_int_equal(natsConnection_Subscribe(&sub, connection, "many", count_message, (void *)&messages), NATS_OK);
+  assert_int_equal(natsConnection_Flush(connection), NATS_OK);
+  receiver e, sender;
+  make(&e, (vestry_nats_options){0});
+  receiver_subscribe(&e, "many");
+  start(&e);
+  start_broker(&sender, (vestry_nats_options){0});
+  for (int i = 0; i < COUNT; i++) {
+    char text[16];
+    snprintf(text, sizeof text, "%d", i);
+    assert_int_equal(sender.broker.ops->publish(sender.broker.broker, "many", text, strlen(text)), VESTRY_OK);
+  }
+  sender.broker.ops->flush(sender.broker.broker, true);
+  UNTIL(receiver_messages(&e, "many") == COUNT);
+  for (int i = 0; i < COUNT; i++) assert_int_equal(atoi(receiver_nth(&e, "many", (size_t)i).data), i);
+  UNTIL(stats_of(&sender).written_count == COUNT);
+  assert_int_equal(stats_of(&sender).published_count, COUNT);
+  assert_int_equal(stats_of(&e).received_count, COUNT);
+  UNTIL(atomic_load(&messages) >= MESSAGES);
+  receiver_clear(&e);
+  assert_int_equal(natsConnection_Publish(connection, "many", torn, sizeof torn), NATS_OK);
+  assert_int_equal(natsConnection_Publish(connection, "many", two, sizeof two), NATS_OK);
+  UNTIL(receiver_messages(&e, "many") == 3);
+  assert_int_equal(receiver_nth(&e, "many", 0).len, sizeof torn);
+  assert_memory_equal(receiver_nth(&e, "many", 0).data, torn, sizeof torn);
+  assert_string_equal(receiver_nth(&e, "many", 1).data, "a");
+  assert_string_equal(receiver_nth(&e, "many", 2).data, "b");
+  UNTIL(atomic_load(&messages) >= MESSAGES + 2);
+  assert_in_range(atomic_load(&messages), MESSAGES + 2, COUNT / 10); /* more if its thread wakes in between */
+  natsSubscription_Destroy(sub);
+  natsConnection_Destroy(connection);
+  receiver_finish(&sender);
+  receiver_finish(&e);
+}
+
+/* Publish messages of this size that wait together, and return the last result. */
+static vestry_err publish_burst(receiver *e, size_t len, int count) {
   static char text[10000];
   vestry_err error = VESTRY_OK;
   for (int i = 0; i < count; i++) error = e->broker.ops->publish(e->broker.broker, "many", text, len);
