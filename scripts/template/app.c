@@ -1,5 +1,5 @@
-/* A page with all notes, and a form for a new one. Each open tab shows a note as soon as it is committed, and its number
- * of words as soon as a job has counted them. The session that wrote a note can remove it. */
+/* A page with all notes, and a form for a new one. Each open tab shows a note as soon as it is committed, and its
+ * number of words as soon as a job has counted them. The session that wrote a note can remove it. */
 #include "app.h"
 
 #include <stdlib.h>

@@ -14,8 +14,8 @@ void vsi_connection_timer_fired(vsi_timer *timer);
  * here: the pool of this thread, in whose batch a small write may be queued (runtime/sends.h); the caller flushes it
  * soon, by vsi_pool_flush. NULL: write directly */
 void vsi_connection_visit(vestry_connection *connection, vsi_pool *here);
-/* Return whether a visit may queue the write of this number of bytes, without encoding them: the transport and the runtime of
- * the connection batch. */
+/* Return whether a visit may queue the write of this number of bytes, without encoding them: the transport and the
+ * runtime of the connection batch. */
 VESTRY_API bool vsi_connection_may_batch(const vestry_connection *connection, size_t bytes);
 
 /* Drop a connection that was created but must not be opened; called instead of start. The connection counts as opened

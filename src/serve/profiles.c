@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The profiles that servers and applications offer by default. This is a separate file, so that a static program that calls
- * neither contains no encoders. */
+/* The profiles that servers and applications offer by default. This is a separate file, so that a static program that
+ * calls neither contains no encoders. */
 #include "serve/profiles.h"
 
 #include "coding/coding.h"

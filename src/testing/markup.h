@@ -35,8 +35,8 @@ void vsi_markup_finish(vsi_markup *markup);
  * that name, terminated and cut. Returns whether there is one. */
 bool vsi_markup_attribute(const vsi_markup *markup, size_t element, const char *name, vsi_buffer *value, char *ret_rest,
                           size_t capacity);
-/* Get the visible text of an element, with single spaces, into a buffer, which is cleared before. signals: an object for
- * elements with data-text="$name"; NULL: their content counts. */
+/* Get the visible text of an element, with single spaces, into a buffer, which is cleared before. signals: an object
+ * for elements with data-text="$name"; NULL: their content counts. */
 void vsi_markup_text(const vsi_markup *markup, size_t element, const json_t *signals, vsi_buffer *text);
 /* Find the element with this id. */
 size_t vsi_markup_by_id(const vsi_markup *markup, const char *id);

@@ -596,7 +596,6 @@ static void what_goes_in_may_have_another_size(void **state) {
 }
 
 /* ---- structs that are filled ------------------------------------------------------------------------------------- */
-
 static vestry_connection *connection;
 static vestry_pages *pages;
 

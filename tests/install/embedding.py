@@ -54,7 +54,7 @@ def main():
         for kind in ([], ["--static"]):
             flags = words("pkg-config", *kind, "--cflags", "--libs", *modules) + own
             if kind:
-                flags = [re.sub(r"^-l(vestry[a-z-]*)$", r"-l:lib\1.a", flag) for flag in flags]
+                flags = [re.sub(r"^-l(vestry[a-z0-9-]*)$", r"-l:lib\1.a", flag) for flag in flags]
             program = str(folder / f"embedding{number}")
             subprocess.run([compiler, "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", str(file), "-o",
                             program, "-pthread", *flags], check=True)

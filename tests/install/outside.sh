@@ -31,7 +31,7 @@ by_pkg_config() { # MODULE
   step "pkg-config --static $1"
   # shellcheck disable=SC2046
   "$compiler" -std=c11 $(pkg-config --static --cflags "$1") "$source" -o "$folder/$1-static" \
-    $(pkg-config --static --libs "$1" | sed "s|-l\(vestry[a-z-]*\)|-l:lib\1.a|g")
+    $(pkg-config --static --libs "$1" | sed "s|-l\(vestry[a-z0-9-]*\)|-l:lib\1.a|g")
   if readelf -d "$folder/$1-static" | grep 'NEEDED.*vestry'; then
     echo "This was to be static."
     exit 1

@@ -217,7 +217,8 @@ static void patch(client_node *root, const char *selector, const char *mode, con
 
 /* Perform the patches of an event, as the client reads it. */
 void client_perform(client_node *root, vestry_slice event) {
-  char *text = strndup(event.data, event.len), *next;
+  char *text = calloc(1, event.len + 1), *next;
+  memcpy(text, event.data, event.len);
   for (char *block = text; *block; block = next) {
     char *end = strstr(block, "\n\n");
     assert_non_null(end);

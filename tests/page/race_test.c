@@ -426,8 +426,8 @@ static void destroy_is_clean_with_open_streams_and_changes(void **state) {
   }
 }
 
-/* Private pages that one worker renders, in the order in which they are refreshed. The first one holds the worker, until
- * the others are refreshed. Those from `slow` on wait for `may_go`. */
+/* Private pages that one worker renders, in the order in which they are refreshed. The first one holds the worker,
+ * until the others are refreshed. Those from `slow` on wait for `may_go`. */
 enum { ROW = 12 };
 
 typedef struct row {

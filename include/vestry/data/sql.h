@@ -357,11 +357,12 @@ VESTRY_API vestry_err vestry_sql_sessions_expire(vestry_sql_sessions *sessions, 
 /** Set the secret of an instance (vestry/app/secret.h) to the one in the database. If there is none yet, 32 random
  *  bytes become the secret, in the table vestry_secret, which vestry creates. All processes with this database then
  *  have the same secret, also after a restart. A person who reads the database can make tokens and ids of tabs: keep
- *  it as private as the program's other secrets. To use a secret from elsewhere, call vestry_secret_set instead. pool
- *  borrowed for the call v     as for vestry_secret_set: before its pages are created and before the first request
- *  Returns  OK | INVALID | EXISTS (a secret is set) | the errors above (IO also: a later version of vestry has made
- *  the table, or the stored secret is damaged). The log has the reason and a remedy Threads  any, without a
- *  transaction; blocks on the network or the disk */
+ *  it as private as the program's other secrets. To use a secret from elsewhere, call vestry_secret_set instead.
+ *  pool  borrowed for the call
+ *  v     as for vestry_secret_set: before its pages are created and before the first request
+ *  Returns  OK | INVALID | EXISTS (a secret is set) | the errors above (IO also: a later version of vestry has made the
+ *           table, or the stored secret is damaged). The log has the reason and a remedy
+ *  Threads  any, without a transaction; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_sql_secret_set(vestry_sql_pool *pool, vestry *v);
 
 /* -------------------------------------------------------------------------------- actions that run once ---------- */

@@ -26,9 +26,12 @@ extern "C" {
 /** The browser of one user. One thread at a time; its functions run the handlers on this thread. */
 typedef struct vestry_browser vestry_browser;
 
-/** Create a browser without cookies. v            borrowed for the requests; it may be destroyed before the browser,
- *  but its host must outlive the browser ret_browser  owned by the caller; untouched on failure Returns  OK | INVALID
- *  | NO_MEMORY Threads  any */
+/** Create a browser without cookies.
+ *  v            borrowed for the requests; it may be destroyed before the browser, but its host must outlive the
+ *               browser
+ *  ret_browser  owned by the caller; untouched on failure
+ *  Returns  OK | INVALID | NO_MEMORY
+ *  Threads  any */
 VESTRY_API vestry_err vestry_browser_create(vestry *v, vestry_browser **ret_browser);
 /** Destroy a browser. NULL is accepted. */
 VESTRY_API void vestry_browser_destroy(vestry_browser *browser);

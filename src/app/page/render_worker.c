@@ -255,8 +255,8 @@ static void run_fragment(vsi_worker *worker, vsi_fragment *fragment) {
   end_run(pages, fragment, result, &of);
 }
 
-/* Run due fragments, at most VSI_RUNS_IN_A_ROW, so that other actors of the runtime get their turn. Without more work, the
- * worker becomes idle. */
+/* Run due fragments, at most VSI_RUNS_IN_A_ROW, so that other actors of the runtime get their turn. Without more work,
+ * the worker becomes idle. */
 static void run_worker(vestry_actor *self, void *ctx) {
   vsi_worker *worker = ctx;
   vestry_pages *pages = worker->pages;

@@ -104,9 +104,9 @@ typedef struct vsi_unit_patches {
   vsi_buffer selectors; /* terminated */
 } vsi_unit_patches;
 
-/* Find the patches that turn the content of the list into the new content. The state of an element in the client (focus,
- * open details, scroll position) is kept as with the whole content. In particular, an element that moves is never
- * removed and inserted: the unit around its places is sent.
+/* Find the patches that turn the content of the list into the new content. The state of an element in the client
+ * (focus, open details, scroll position) is kept as with the whole content. In particular, an element that moves is
+ * never removed and inserted: the unit around its places is sent.
  * Returns OK | UNSUPPORTED (the whole content is better, or necessary) | NO_MEMORY. After OK the patches must be
  * finished; they refer to the new content. */
 vestry_err vsi_unit_patches_find(const vsi_unit_list *had, const vsi_units *units, vsi_siphash_key key,
