@@ -29,12 +29,13 @@ static void connect_at(vsi_client *c, const struct sockaddr *at, socklen_t len, 
   CHECK(c->fd >= 0);
   const struct timeval patience = {.tv_sec = (time_t)vsi_patience_s};
   const int on = 1, bytes = SMALL_BYTES;
-  setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (small) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
   if (small) setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
   if (connect(c->fd, at, len) != 0) FAIL("connect: %s", strerror(errno));
+  /* Not before: with a time limit, a process that is stopped and continued gets EINTR from connect (signal(7)). */
+  setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   if (vsi_client_tls_ops_used) c->tls = vsi_client_tls_ops_used->begin(c->fd);
 }
 
@@ -59,6 +60,7 @@ void vsi_client_send(vsi_client *c, const void *data, size_t len) {
     ssize_t sent = c->tls ? vsi_client_tls_ops_used->send(c->tls, at, len) : send(c->fd, at, len, MSG_NOSIGNAL);
     c->unsent = sent < 0 && (errno == EPIPE || errno == ECONNRESET); /* the server's response can still be read */
     if (c->unsent) return;
+    if (sent < 0 && errno == EINTR) continue; /* likewise */
     if (sent < 0) FAIL("send: %s", strerror(errno));
     at += sent;
     len -= (size_t)sent;
