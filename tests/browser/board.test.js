@@ -203,13 +203,20 @@ test('board: an editor is not disturbed by changes of others', async (t) => {
 function streamOf(t, board, cookie, options = {}) {
   const { hostname, port } = new URL(board.url);
   const socket = net.connect(port, hostname);
-  let text = '', bytes = 0, ended = false;
+  let text = '', bytes = 0, ended = false, left = options.waits ? 0 : Infinity;
   socket.on('close', () => (ended = true)).on('error', () => (ended = true));
-  if (!options.waits) socket.on('data', (more) => ((text += more), (bytes += more.length)));
+  socket.on('data', (more) => {
+    text += more;
+    bytes += more.length;
+    left -= more.length;
+    if (left <= 0) socket.pause();
+  });
+  if (options.waits) socket.pause();
   socket.write(`GET /board/1/stream HTTP/1.1\r\nHost: ${hostname}\r\nCookie: ${cookie}\r\nDatastar-Request: true\r\n\r\n`);
   t.after(() => socket.destroy());
   return {
-    read: () => socket.on('data', (more) => ((text += more), (bytes += more.length))),
+    // Read at least this number of bytes, as soon as they arrive.
+    read: (least = Infinity) => ((left = least), socket.resume()),
     bytes: () => bytes,
     ended: () => ended,
     count: () => text.split('id="cards"').length - 1,
@@ -241,7 +248,10 @@ test('board: a page that reads slowly shows the last state', async (t) => {
   for (let n = 1; n <= 60; n++) await change('POST', 'card', { text: `${n} `.padEnd(500, 'x') });
   const fast = streamOf(t, board, cookie), slow = streamOf(t, board, cookie, { waits: true });
   await fast.until((text) => text.includes('id="cards"'));
-  for (let n = 0; n < 240; n++) await change('POST', `card/${1 + n % 60}/move`, { from: Math.floor(n / 60) % 2, stage: 1 - Math.floor(n / 60) % 2 });
+  for (let n = 0; n < 240; n++) {
+    await change('POST', `card/${1 + n % 60}/move`, { from: Math.floor(n / 60) % 2, stage: 1 - Math.floor(n / 60) % 2 });
+    if (n % 5 === 0) slow.read(64 * 1024); // a stream that reads nothing for three seconds is ended
+  }
   await change('PUT', 'card', { card: 7, draft: 'the last', base: 1 });
   await fast.until((text) => text.includes('>the last<') && text.endsWith('\n\n\r\n'));
   slow.read();
