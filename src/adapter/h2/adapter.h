@@ -338,6 +338,8 @@ vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id);
 size_t vsi_h2_stream_take(vsi_h2_stream *stream, uint8_t *buffer, size_t capacity, bool *ret_is_over);
 /* Reset a stream. Threads any. */
 void vsi_h2_stream_reset(vsi_h2_stream *stream, uint32_t code);
+/* Mark it to be reset, under the session's lock; a turn resets it. */
+void vsi_h2_stream_reset_locked(vsi_h2_stream *stream, uint32_t code);
 /* Free its unsent bytes. */
 void vsi_h2_stream_drop_locked(vsi_h2_stream *stream);
 /* Free the body of a request that was received whole. */

@@ -10,7 +10,6 @@
 
 enum { SESSION_WINDOW_BYTES = 1 << 20, ACKS_MOST = 256, SETTINGS_MOST = 32, RESETS_BURST = 500, RESETS_A_SECOND = 50 };
 enum { TOKENS = 2000, TOKENS_A_SECOND = 100, TOKENS_A_FAULT = 20, FIELDS_MORE = 4 };
-#define S_NS UINT64_C(1000000000)
 
 static vsi_h2_stream *stream_of(nghttp2_session *frames, int32_t id) {
   return nghttp2_session_get_stream_user_data(frames, id);
@@ -50,7 +49,7 @@ static int on_invalid_header(nghttp2_session *frames, const nghttp2_frame *frame
 /* Take tokens for a frame. A client without tokens ends its session. */
 static void spend(vsi_h2_session *session, uint32_t tokens) {
   const uint64_t now_ns = vsi_now_ns(session->host);
-  const uint64_t more = (now_ns - session->tokens_ns) * TOKENS_A_SECOND / S_NS;
+  const uint64_t more = (now_ns - session->tokens_ns) * TOKENS_A_SECOND / (1000 * VSI_NS_PER_MS);
   if (more) {
     session->tokens = more < TOKENS - session->tokens ? session->tokens + (uint32_t)more : TOKENS;
     session->tokens_ns = now_ns;

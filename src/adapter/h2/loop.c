@@ -13,7 +13,7 @@
 #include "base/thread.h"
 #include "base/wait.h"
 
-enum { EVENTS_AT_ONCE = 64, MS_NS = 1000000 };
+enum { EVENTS_AT_ONCE = 64 };
 
 /* ---------------------------------------------------------------------------------------------------- arrivals ---- */
 
@@ -62,7 +62,7 @@ static void look(vsi_h2_loop *loop) {
 static void *keep_loop(void *argument) {
   vsi_h2_loop *loop = argument;
   vsi_h2 *adapter = loop->adapter;
-  const int wait_ms = (int)(adapter->look_ns / MS_NS);
+  const int wait_ms = (int)(adapter->look_ns / VSI_NS_PER_MS);
   uint64_t looked_ns = vsi_monotonic_ns();
   while (!atomic_load_explicit(&adapter->is_over, memory_order_acquire)) { /* pairs with the store in finish */
     struct epoll_event events[EVENTS_AT_ONCE];

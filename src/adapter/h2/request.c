@@ -69,8 +69,8 @@ static field next_field(const vsi_h2_request *request, const field *after) {
   return (field){at, at + strlen(at) + 1};
 }
 
-/* A client may split its cookies into several fields, which are joined (RFC 9113, 8.2.3). The single ones are hidden by
- * a name that is that of no field. */
+/* A client may split its cookies into several fields, which are joined (RFC 9113, 8.2.3). The single fields stay in the
+ * list, but their names then begin with a colon, as those of pseudo-header fields, so they are not reported. */
 static void join_cookies(const vsi_h2 *adapter, vsi_h2_request *request) {
   size_t count = 0, bytes = sizeof "cookie";
   for (field at = next_field(request, NULL); at.name; at = next_field(request, &at))

@@ -23,9 +23,9 @@
  * With batched sends (runtime/sends.c), a worker of the runtime marks the streams of a whole batch first, and then
  * takes the turn once for all of them (stream.c: compose and sent).
  *
- * A batch ends at a frame that the socket does not take. A record that is
- * encrypted waits inside GnuTLS (is_owed); frames that nghttp2 has produced wait in `unsent`. Until the socket has
- * room, no more frames are taken from nghttp2, so a peer that does not read costs at most one frame and one record. */
+ * If the socket has no room, a record that is already encrypted waits inside GnuTLS (is_owed), and the frames that
+ * nghttp2 has already produced wait in `unsent`. Until the socket has room, no more frames are taken from nghttp2, so a
+ * peer that does not read costs at most one frame and one record. */
 #include "adapter/h2/adapter.h"
 
 #include <errno.h>
@@ -38,7 +38,6 @@
 
 enum { PEEKED_BYTES = 16384 + 5, READS = 4, BATCH_BYTES = VSI_H2_RECORD_BYTES + 9, MOST_WASTE = 16 };
 enum { UNSENT_BYTES = 128 << 10 };
-#define S_NS UINT64_C(1000000000)
 
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
@@ -321,13 +320,12 @@ static bool is_over(uint64_t since_ns, uint64_t now_ns, uint64_t most_ns) {
 static vestry_connection *judge_waiting_locked(vsi_h2_stream *stream, uint64_t now_ns) {
   const vsi_h2 *adapter = stream->session->adapter;
   const bool runs = stream->connection != NULL;
-  if (!stream->since_s || !is_over(stream->since_s * S_NS, now_ns, runs ? adapter->lost_ns : adapter->idle_ns))
+  if (!stream->since_s ||
+      !is_over(stream->since_s * 1000 * VSI_NS_PER_MS, now_ns, runs ? adapter->lost_ns : adapter->idle_ns))
     return NULL;
   vsi_h2_stream_wait_locked(stream, false);
   if (runs) return vestry_connection_ref(stream->connection);
-  stream->resets = stream->is_urgent = true;
-  stream->reset_code = NGHTTP2_CANCEL;
-  vsi_h2_session_mark_locked(stream);
+  vsi_h2_stream_reset_locked(stream, NGHTTP2_CANCEL);
   return NULL;
 }
 

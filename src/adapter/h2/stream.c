@@ -13,7 +13,6 @@
 #include "base/ascii.h"
 
 enum { WRITE_BYTES = 16384, SHORT_BYTES = 2048, AMPLE_BYTES = 64 << 10 };
-#define S_NS UINT64_C(1000000000)
 
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
@@ -95,7 +94,7 @@ void vsi_h2_stream_drop_locked(vsi_h2_stream *stream) {
   vsi_h2_stream_wait_locked(stream, false);
 }
 
-static void reset_locked(vsi_h2_stream *stream, uint32_t code) {
+void vsi_h2_stream_reset_locked(vsi_h2_stream *stream, uint32_t code) {
   stream->resets = stream->is_urgent = true;
   stream->reset_code = code;
   vsi_h2_session_mark_locked(stream);
@@ -104,7 +103,7 @@ static void reset_locked(vsi_h2_stream *stream, uint32_t code) {
 void vsi_h2_stream_reset(vsi_h2_stream *stream, uint32_t code) {
   vsi_h2_session *session = stream->session;
   vsi_mutex_lock(&session->lock);
-  reset_locked(stream, code);
+  vsi_h2_stream_reset_locked(stream, code);
   vsi_mutex_unlock(&session->lock);
   session->pump(session);
 }
@@ -252,7 +251,7 @@ static void transport_end(void *transport, bool clean, vestry_cause cause) {
     stream->reset_code = NGHTTP2_CANCEL;
     vsi_h2_session_mark_locked(stream);
   } else if (stream->is_begun) {
-    reset_locked(stream, NGHTTP2_CANCEL); /* it ended before it was opened */
+    vsi_h2_stream_reset_locked(stream, NGHTTP2_CANCEL); /* it ended before it was opened */
   } else {
     stream->is_stream = false; /* the request gets a response instead, or vsi_h2_stream_begin resets it */
   }
@@ -312,7 +311,7 @@ void vsi_h2_stream_begin(vsi_h2_stream *stream, vestry_connection *connection) {
   const bool has_room = stream->waits && !stream->out_len;
   if (has_room) stream->waits = false;
   if (!is_over) stream->connection = vestry_connection_ref(connection);
-  if (is_over && !stream->is_answered) reset_locked(stream, NGHTTP2_CANCEL);
+  if (is_over && !stream->is_answered) vsi_h2_stream_reset_locked(stream, NGHTTP2_CANCEL);
   stream->is_begun = true;
   vsi_mutex_unlock(&session->lock);
   if (is_over) session->pump(session);
