@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Hostile peers: floods, windows that are too small or too large, heads that could be read in two ways, handshakes that
  * never end. Other clients are served meanwhile, and a session ends, or only its stream. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,15 +310,6 @@ static void late_bodies_get_408(void **state) {
   vsi_server_stop(&s);
 }
 
-static int connect_raw(void) {
-  const struct sockaddr_in to = {
-      .sin_family = AF_INET, .sin_port = htons(s.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  assert_true(fd >= 0);
-  assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
-  return fd;
-}
-
 /* Silent clients, and clients that send a part of a ClientHello, one byte at a time. */
 static void half_open_handshakes_are_closed(void **state) {
   (void)state;
@@ -329,7 +318,7 @@ static void half_open_handshakes_are_closed(void **state) {
   char byte;
   server_start(&s, &(server_settings){.adapter.request_timeout_ms = 300, .is_tls = true});
   for (int i = 0; i < CLIENTS; i++) {
-    fds[i] = connect_raw();
+    fds[i] = server_connect(&s);
     if (i % 2) assert_int_equal(send(fds[i], "\x16\x03\x01\x02\x00\x01", i % 7, MSG_NOSIGNAL), i % 7);
   }
   for (int i = 0; i < CLIENTS; i++) {

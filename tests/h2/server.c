@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "h2/server.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 #include "h2/client.h"
 #include "microhttpd/tls.h"
 #include "support/test.h"
@@ -25,6 +28,15 @@ void server_start(vsi_server *s, const server_settings *settings) {
   vsi_server_begin(s, &settings->options);
   vsi_server_mount(s);
   s->running = launch(s->v, settings, &s->port);
+}
+
+int server_connect(const vsi_server *s) {
+  const struct sockaddr_in to = {
+      .sin_family = AF_INET, .sin_port = htons(s->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_true(fd >= 0);
+  assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+  return fd;
 }
 
 /* ---- its contract ------------------------------------------------------------------------------------------------ */

@@ -17,6 +17,9 @@ typedef struct server_settings {
 /* settings: NULL: the defaults. */
 void server_start(vsi_server *s, const server_settings *settings);
 
+/* Connect a socket. */
+int server_connect(const vsi_server *s);
+
 /* The contract, with clients of HTTP/2. */
 vestry_contract_adapter h2_contract(void);
 

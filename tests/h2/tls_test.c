@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* TLS: HTTP/1.1 and HTTP/2 on one port, old versions, renewed certificates, tickets; and names that are not served. */
-#include <arpa/inet.h>
 #include <gnutls/x509.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "h2/client.h"
@@ -16,22 +13,13 @@
 
 static vsi_server s;
 
-static int connect_raw(void) {
-  const struct sockaddr_in to = {
-      .sin_family = AF_INET, .sin_port = htons(s.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  assert_true(fd >= 0);
-  assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
-  return fd;
-}
-
 /* Shake hands with these priorities, and a session to resume (may be empty). Returns the error; ret_resumed: whether
  * the session was resumed; data: replaced by that of the new session. */
 static int shake(const char *priorities, gnutls_datum_t *data, bool *ret_resumed) {
   gnutls_session_t session;
   gnutls_certificate_credentials_t any;
   const gnutls_datum_t protocol = {(unsigned char *)(uintptr_t) "h2", 2};
-  const int fd = connect_raw();
+  const int fd = server_connect(&s);
   uint8_t byte[64];
   assert_int_equal(gnutls_certificate_allocate_credentials(&any), 0);
   assert_int_equal(gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL), 0);

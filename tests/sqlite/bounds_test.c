@@ -5,21 +5,13 @@
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
 
-static const char channels[] = "CREATE TABLE message(channel INT, id INT, body, likes INT DEFAULT 0, "
-                               "PRIMARY KEY(channel, id)) WITHOUT ROWID;"
-                               "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 3999) "
-                               "INSERT INTO message SELECT i / 400, i % 400, hex(zeroblob(40)), 0 FROM n;"
-                               "CREATE TABLE other(x); CREATE TABLE name(id INTEGER PRIMARY KEY, text)";
-static const char first[] = "SELECT id FROM message WHERE channel = 1 ORDER BY id DESC LIMIT 2";
-static const char eighth[] = "SELECT id FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 2";
-
 /* capability: D21 */
 static void reads_over_the_limits_are_followed_by_tables(void **state) {
   (void)state;
   const vestry_sqlite_options bounds[] = {{.max_file_pages = 3}, {.max_bytes = 700}, {.max_bytes = 1}};
   for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
     shown_site s;
-    shown_open_with(&s, "WAL", channels, bounds[i]);
+    shown_open_with(&s, "WAL", shown_channels, bounds[i]);
     size_t one = shown_watch(&s, "SELECT count(*), max(id) FROM message WHERE channel > 0 AND channel < 2"),
            name = shown_watch(&s, "SELECT * FROM name");
     assert_true(shown_stats(&s).table_level_count >= 1);
@@ -37,8 +29,8 @@ static void reads_over_the_limits_are_followed_by_tables(void **state) {
 static void pages_over_max_bytes_are_followed_by_their_tables(void **state) {
   (void)state;
   shown_site s;
-  shown_open_with(&s, "WAL", channels, (vestry_sqlite_options){.max_bytes = 1});
-  size_t eight = shown_watch(&s, eighth), one = shown_watch(&s, "SELECT text FROM name WHERE id = 1"),
+  shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.max_bytes = 1});
+  size_t eight = shown_watch(&s, shown_eighth), one = shown_watch(&s, "SELECT text FROM name WHERE id = 1"),
          two = shown_watch(&s, "SELECT text FROM name WHERE id = 2");
   assert_int_equal(shown_stats(&s).table_level_count, 3);
   shown_run(s.writer, "INSERT INTO other VALUES(1)");
@@ -71,11 +63,11 @@ static void watch_until_logged(shown_site *s, long lines) {
 static void max_bytes_are_logged_once_until_there_is_room_again(void **state) {
   (void)state;
   shown_site s;
-  shown_open_with(&s, "WAL", channels, (vestry_sqlite_options){.max_bytes = 600});
+  shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.max_bytes = 600});
   watch_until_logged(&s, 1);
   assert_non_null(strstr(s.on.th.last_log, "max_bytes"));
-  (void)shown_watch(&s, first);
-  (void)shown_watch(&s, eighth);
+  (void)shown_watch(&s, shown_first);
+  (void)shown_watch(&s, shown_eighth);
   assert_int_equal(s.on.th.log_lines, 1);
   for (size_t i = 0; i < s.count; i++) vestry_memory_destroy(s.all[i].stream);
   site_settle(&s.on);
@@ -132,7 +124,7 @@ static void set_of_one_row_takes_at_most_160_bytes(void **state) {
       "SELECT text FROM name WHERE id = 4",         "SELECT text FROM name WHERE id = 5"};
   enum { FIRST = 2, COUNT = sizeof rows / sizeof *rows };
   shown_site s;
-  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
+  shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
   for (size_t i = 0; i < FIRST; i++) (void)shown_watch(&s, rows[i]);
   const size_t before = shown_stats(&s).recorded_bytes;
   for (size_t i = FIRST; i < COUNT; i++) (void)shown_watch(&s, rows[i]);

@@ -9,14 +9,7 @@
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
 
-static const char channels[] = "CREATE TABLE message(channel INT, id INT, body, likes INT DEFAULT 0, "
-                               "PRIMARY KEY(channel, id)) WITHOUT ROWID;"
-                               "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 3999) "
-                               "INSERT INTO message SELECT i / 400, i % 400, hex(zeroblob(40)), 0 FROM n;"
-                               "CREATE TABLE other(x); CREATE TABLE name(id INTEGER PRIMARY KEY, text)";
-static const char first[] = "SELECT id FROM message WHERE channel = 1 ORDER BY id DESC LIMIT 2";
 static const char range[] = "SELECT max(id) FROM message WHERE channel > 0 AND channel < 2"; /* not by a key */
-static const char eighth[] = "SELECT id FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 2";
 
 /* ------------------------------------------------------------------------------------------ affected pages -------- */
 
@@ -26,8 +19,9 @@ static void commit_renders_only_the_pages_it_affects(void **state) {
   static const char insert[] = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
-    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
-    size_t one = shown_watch(&s, first), eight = shown_watch(&s, eighth), none = shown_watch(&s, "SELECT 1");
+    shown_open(&s, shown_channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
+    size_t one = shown_watch(&s, shown_first), eight = shown_watch(&s, shown_eighth),
+           none = shown_watch(&s, "SELECT 1");
     size_t absent = shown_watch(&s, "SELECT EXISTS(SELECT 1 FROM message WHERE channel = 8 AND id = 1000)");
     size_t all = shown_watch(&s, "SELECT count(*) FROM message"), between = shown_watch(&s, range);
     shown_run(s.writer, insert);
@@ -69,17 +63,11 @@ static void refreshed_count_counts_each_render(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
-    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
-    static const char *const queries[] = {first,
-                                          first,
-                                          first,
-                                          first,
-                                          eighth,
-                                          eighth,
-                                          eighth,
-                                          "SELECT count(*) FROM message",
-                                          "SELECT x FROM other",
-                                          "SELECT x FROM other"};
+    shown_open(&s, shown_channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
+    static const char *const queries[] = {
+        shown_first,           shown_first,          shown_first,  shown_first,
+        shown_eighth,          shown_eighth,         shown_eighth, "SELECT count(*) FROM message",
+        "SELECT x FROM other", "SELECT x FROM other"};
     for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) shown_watch(&s, queries[i]);
     (void)renders_of_all(&s);
     vestry_sqlite_stats from = shown_stats(&s);
@@ -107,8 +95,8 @@ static void commit_of_another_program_renders_affected_pages(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
-    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
-    size_t one = shown_watch(&s, first), eight = shown_watch(&s, eighth);
+    shown_open(&s, shown_channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
+    size_t one = shown_watch(&s, shown_first), eight = shown_watch(&s, shown_eighth);
     shown_run(s.other, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
     assert_int_equal(shown_renders(&s, eight), 1);
     assert_int_equal(shown_renders(&s, one), by_pages ? 0 : 1);
@@ -123,8 +111,8 @@ static void change_of_an_unread_column_renders_nothing(void **state) {
   (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
-    shown_open(&s, channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
-    size_t eight = shown_watch(&s, eighth);
+    shown_open(&s, shown_channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
+    size_t eight = shown_watch(&s, shown_eighth);
     shown_run(s.writer, "UPDATE message SET likes = likes + 1 WHERE channel = 8 AND id = 399");
     assert_int_equal(shown_renders(&s, eight), 0);
     size_t likes = shown_watch(&s, "SELECT sum(likes) FROM message WHERE channel = 8");
@@ -148,9 +136,9 @@ static void page_whose_rows_moved_is_still_followed(void **state) {
   (void)state;
   for (int is_other = 0; is_other < 2; is_other++) {
     shown_site s;
-    shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
+    shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
     size_t eight = shown_watch(&s, "SELECT id FROM message WHERE channel = 8 AND id = 200"),
-           one = shown_watch(&s, first);
+           one = shown_watch(&s, shown_first);
     shown_run(s.writer, "UPDATE message SET body = hex(zeroblob(800)) WHERE channel = 8 AND id BETWEEN 190 AND 210");
     assert_int_equal(shown_renders(&s, eight), 0);
     shown_run(is_other ? s.other : s.writer, "DELETE FROM message WHERE channel = 8 AND id = 200");
@@ -168,7 +156,7 @@ static void page_after_a_void_set_is_exact(void **state) {
   (void)state;
   static const char row[] = "SELECT text FROM name WHERE id = 1";
   shown_site s;
-  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
+  shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
   size_t before = shown_watch(&s, row);
   shown_run(s.writer, "INSERT INTO name VALUES(2, 'x')");
   size_t after = shown_watch(&s, row);
@@ -194,7 +182,7 @@ static void join_columns_count_as_read(void **state) {
       "SELECT count(*) FROM name NATURAL JOIN (SELECT id, likes AS text FROM message)", "SELECT n FROM joined"};
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
-    shown_open(&s, channels, (vestry_sqlite_level)level);
+    shown_open(&s, shown_channels, (vestry_sqlite_level)level);
     shown_run(s.writer, "CREATE VIEW joined AS SELECT count(*) AS n FROM name n JOIN message m USING(id, body);"
                         "ALTER TABLE name ADD COLUMN body; INSERT INTO name VALUES(1000000, 7, 'y')");
     for (size_t i = 0; i < 3; i++) shown_watch(&s, queries[i]);
@@ -210,8 +198,8 @@ static void join_columns_count_as_read(void **state) {
 static void rolled_back_changes_render_nothing(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
-  size_t eight = shown_watch(&s, eighth);
+  shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
+  size_t eight = shown_watch(&s, shown_eighth);
   shown_run(s.writer, "BEGIN; INSERT INTO message VALUES(8, 1000, 'x', 0); ROLLBACK");
   assert_int_equal(shown_renders(&s, eight), 0);
   shown_run(s.writer, "BEGIN; SAVEPOINT a; INSERT INTO message VALUES(8, 1000, 'x', 0); ROLLBACK TO a; COMMIT");
@@ -228,9 +216,9 @@ static void render_of_uncommitted_rows_is_repeated(void **state) {
   (void)state;
   for (int is_undone = 0; is_undone < 3; is_undone++) {
     shown_site s;
-    shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
+    shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
     shown_run(s.reader, "BEGIN; SAVEPOINT a; INSERT INTO message VALUES(8, 1000, 'x', 0)");
-    size_t eight = shown_watch(&s, eighth);
+    size_t eight = shown_watch(&s, shown_eighth);
     assert_string_equal(s.all[eight].text, "1000 399 ");
     shown_run(s.reader, is_undone == 0 ? "COMMIT" : is_undone == 1 ? "ROLLBACK" : "ROLLBACK TO a; COMMIT");
     assert_int_equal(shown_renders(&s, eight), 1);
@@ -244,7 +232,7 @@ static void writes_of_a_render_cause_no_render(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
-    shown_open(&s, channels, (vestry_sqlite_level)level);
+    shown_open(&s, shown_channels, (vestry_sqlite_level)level);
     shown_run(s.writer, "INSERT INTO other VALUES(0)");
     size_t counts = shown_watch(&s, "UPDATE other SET x = x + 1; SELECT x FROM other"),
            reads = shown_watch(&s, "SELECT x FROM other");
@@ -282,10 +270,10 @@ static void commit_followed_right_after_a_render_is_not_missed(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
-    shown_open(&s, channels, (vestry_sqlite_level)level);
+    shown_open(&s, shown_channels, (vestry_sqlite_level)level);
     s.committed = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
     s.behind = follow;
-    size_t eight = shown_watch(&s, eighth);
+    size_t eight = shown_watch(&s, shown_eighth);
     assert_string_equal(s.all[eight].text, "1000 399 ");
     shown_run(s.other, "INSERT INTO message VALUES(8, 1001, 'x', 0)"); /* later commits are followed too */
     assert_int_equal(shown_renders(&s, eight), 1);
@@ -339,7 +327,7 @@ static void enter_rows(shown_site *s, vestry_render *render) {
 static void each_of_many_sets_is_found(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, channels, VESTRY_SQLITE_TABLES);
+  shown_open(&s, shown_channels, VESTRY_SQLITE_TABLES);
   s.ahead = enter_rows;
   size_t one = shown_watch(&s, "SELECT text FROM name WHERE id = 1");
   const vestry_sqlite_stats before = shown_stats(&s);
@@ -374,9 +362,9 @@ static void enter_large(shown_site *s, vestry_render *render) {
 static void render_without_room_in_the_reserve_is_counted(void **state) {
   (void)state;
   shown_site s;
-  shown_open_with(&s, "WAL", channels, (vestry_sqlite_options){.max_bytes = 1});
+  shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.max_bytes = 1});
   s.behind = enter_large;
-  (void)shown_watch(&s, eighth);
+  (void)shown_watch(&s, shown_eighth);
   assert_int_equal(shown_stats(&s).everything_count, 1);
   assert_int_equal(shown_stats(&s).table_level_count, 1);
   shown_close(&s);
@@ -386,9 +374,9 @@ static void render_without_room_in_the_reserve_is_counted(void **state) {
 static void reads_are_kept_until_the_page_depends_on_them(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
+  shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
   s.behind = enter_many;
-  size_t eight = shown_watch(&s, eighth);
+  size_t eight = shown_watch(&s, shown_eighth);
   shown_run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
   assert_int_equal(shown_renders(&s, eight), 1);
   assert_string_equal(s.all[eight].text, "1000 399 ");
@@ -405,9 +393,9 @@ static void schema_change_refreshes_all_readers(void **state) {
                                         "ALTER TABLE message ADD COLUMN more", "VACUUM"};
   for (int is_other = 0; is_other < 2; is_other++) {
     shown_site s;
-    shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
+    shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
     shown_run(s.writer, "CREATE VIEW v AS SELECT 1 AS x");
-    size_t eight = shown_watch(&s, eighth),
+    size_t eight = shown_watch(&s, shown_eighth),
            view = shown_watch(&s, "SELECT x FROM v, message WHERE channel = 1 AND id = 1");
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
       shown_run(is_other ? s.other : s.writer, changes[i]);
@@ -467,7 +455,7 @@ static void virtual_tables_and_pragmas_are_followed(void **state) {
 static void temporary_view_hides_the_table_of_its_name(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, channels, VESTRY_SQLITE_TABLES);
+  shown_open(&s, shown_channels, VESTRY_SQLITE_TABLES);
   shown_run(s.writer, "INSERT INTO other VALUES(1)");
   size_t page = shown_watch(&s, "SELECT count(*) FROM name");
   shown_run(s.reader, "CREATE TEMP VIEW name AS SELECT * FROM other");
@@ -491,7 +479,7 @@ static void temporary_view_hides_the_table_of_its_name(void **state) {
 static void sets_of_closed_pages_are_freed(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
+  shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
   size_t before = 0;
   for (int i = 0; i < 1000; i++) {
     char sql[100];
@@ -512,8 +500,8 @@ static void sets_of_closed_pages_are_freed(void **state) {
 static void commit_with_lost_wal_frames_refreshes_all(void **state) {
   (void)state;
   shown_site s;
-  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
-  size_t eight = shown_watch(&s, eighth), one = shown_watch(&s, first);
+  shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
+  size_t eight = shown_watch(&s, shown_eighth), one = shown_watch(&s, shown_first);
   uint64_t before = shown_stats(&s).whole_count;
   shown_run(s.other, "INSERT INTO message VALUES(8, 1000, 'x', 0); PRAGMA wal_checkpoint(TRUNCATE);"
                      "INSERT INTO message VALUES(2, 1000, 'x', 0)");
@@ -534,8 +522,9 @@ static void commit_with_lost_wal_frames_refreshes_all(void **state) {
 static void rollback_journal_is_followed_by_tables(void **state) {
   (void)state;
   shown_site s;
-  shown_open_with(&s, "DELETE", channels, (vestry_sqlite_options){.level = VESTRY_SQLITE_DEFAULT});
-  size_t eight = shown_watch(&s, eighth), name = shown_watch(&s, "SELECT * FROM name"), one = shown_watch(&s, range);
+  shown_open_with(&s, "DELETE", shown_channels, (vestry_sqlite_options){.level = VESTRY_SQLITE_DEFAULT});
+  size_t eight = shown_watch(&s, shown_eighth), name = shown_watch(&s, "SELECT * FROM name"),
+         one = shown_watch(&s, range);
   shown_run(s.writer, "INSERT INTO message VALUES(7, 1000, 'x', 0)");
   assert_int_equal(shown_renders(&s, one), 1);
   assert_int_equal(shown_renders(&s, eight), 0); /* excluded by its key */
@@ -557,8 +546,9 @@ static void allocation_failure_hides_no_change(void **state) {
   (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
-    shown_open(&s, channels, (vestry_sqlite_level)level);
-    size_t eight = shown_watch(&s, eighth), one = shown_watch(&s, "SELECT count(*) FROM message WHERE channel = 1");
+    shown_open(&s, shown_channels, (vestry_sqlite_level)level);
+    size_t eight = shown_watch(&s, shown_eighth),
+           one = shown_watch(&s, "SELECT count(*) FROM message WHERE channel = 1");
     int ended = 0;
     for (int i = 0; i < 60; i++) {
       char sql[100], expected[SHOWN_TEXT_BYTES];
@@ -643,7 +633,7 @@ static void pages_are_current_after_concurrent_writes(void **state) {
   vestry_page *page;
   vestry_sqlite *database;
   vestry_sqlite_connection *attached;
-  shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES); /* creates the files */
+  shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES); /* creates the files */
   assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
   assert_int_equal(vestry_pages_create(v, &(vestry_pages_options){.interval_ms = 1}, &pages), VESTRY_OK);
   assert_int_equal(vestry_page_create(pages, &(vestry_page_options){.render = race_render, .app = &r}, &page),

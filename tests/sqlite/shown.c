@@ -5,6 +5,14 @@
 
 #include "sqlite/level.h"
 
+const char shown_channels[] = "CREATE TABLE message(channel INT, id INT, body, likes INT DEFAULT 0, "
+                              "PRIMARY KEY(channel, id)) WITHOUT ROWID;"
+                              "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 3999) "
+                              "INSERT INTO message SELECT i / 400, i % 400, hex(zeroblob(40)), 0 FROM n;"
+                              "CREATE TABLE other(x); CREATE TABLE name(id INTEGER PRIMARY KEY, text)";
+const char shown_first[] = "SELECT id FROM message WHERE channel = 1 ORDER BY id DESC LIMIT 2";
+const char shown_eighth[] = "SELECT id FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 2";
+
 void shown_run(sqlite3 *db, const char *sql) {
   char *message = NULL;
   if (sqlite3_exec(db, sql, NULL, NULL, &message)) fail_msg("%s: %s", sql, message);

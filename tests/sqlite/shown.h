@@ -33,6 +33,9 @@ typedef struct shown_site {
                  vestry_render *); /* called after the next render, before its page depends on its reads */
 } shown_site;
 
+/* A schema with 400 messages in each of ten channels, and two other tables; the latest messages of two channels. */
+extern const char shown_channels[], shown_first[], shown_eighth[];
+
 void shown_run(sqlite3 *db, const char *sql);
 /* Return the rows of all statements as text. */
 void shown_text(sqlite3 *db, const char *sql, char text[SHOWN_TEXT_BYTES]);

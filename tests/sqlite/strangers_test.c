@@ -4,14 +4,6 @@
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
 
-static const char channels[] = "CREATE TABLE message(channel INT, id INT, body, likes INT DEFAULT 0, "
-                               "PRIMARY KEY(channel, id)) WITHOUT ROWID;"
-                               "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 3999) "
-                               "INSERT INTO message SELECT i / 400, i % 400, hex(zeroblob(40)), 0 FROM n;"
-                               "CREATE TABLE other(x); CREATE TABLE name(id INTEGER PRIMARY KEY, text)";
-static const char first[] = "SELECT id FROM message WHERE channel = 1 ORDER BY id DESC LIMIT 2";
-static const char eighth[] = "SELECT id FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 2";
-
 /* Rows of other keys were inserted until file pages were split, so rows of each page may have moved. */
 /* capability: D22 */
 static void commit_of_another_program_renders_no_moved_page_of_another_table(void **state) {
@@ -20,8 +12,8 @@ static void commit_of_another_program_renders_no_moved_page_of_another_table(voi
                              "INSERT INTO message SELECT 5, 5000 + i, hex(zeroblob(400)), 0 FROM n";
   for (int of_same = 0; of_same < 2; of_same++) {
     shown_site s;
-    shown_open(&s, channels, VESTRY_SQLITE_FILE_PAGES);
-    size_t one = shown_watch(&s, first), eight = shown_watch(&s, eighth);
+    shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
+    size_t one = shown_watch(&s, shown_first), eight = shown_watch(&s, shown_eighth);
     shown_run(s.writer, grow);
     assert_int_equal(shown_renders(&s, one), 0);
     assert_int_equal(shown_renders(&s, eight), 0);
