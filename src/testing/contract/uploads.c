@@ -349,11 +349,13 @@ static void form_that_breaks_off_calls_no_guard(void) {
     vsi_client c;
     begin_form(&c, MB);
     vsi_client_send(&c, text, 3);
-    if (i % 4) {
-      vsi_client_close(&c);
-    } else {
-      CHECK_UNTIL(uploads_stats().begun_count == i); /* an earlier reset could discard the head */
+    /* A reset can discard a head that the server has not read. A client that leaves frames unread resets, too. */
+    const bool is_reset = i % 4 == 0;
+    if (is_reset || vsi_client_tls_ops_used) CHECK_UNTIL(uploads_stats().begun_count == i);
+    if (is_reset) {
       vsi_client_abort(&c);
+    } else {
+      vsi_client_close(&c);
     }
     CHECK_UNTIL(uploads_stats().failed_count == i); /* the writer compares the pieces of one file at a time */
   }
