@@ -6,12 +6,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Return the digit of the lowest four bits. */
+static inline char vsi_hex_of(unsigned bits) {
+  return "0123456789abcdef"[bits & 15];
+}
+
 /* Write two digits for each byte, and a NUL. */
 static inline void vsi_hex_write(char *text, const unsigned char *bytes, size_t count) {
-  static const char digits[] = "0123456789abcdef";
   for (size_t i = 0; i < count; i++) {
-    *text++ = digits[bytes[i] >> 4];
-    *text++ = digits[bytes[i] & 15];
+    *text++ = vsi_hex_of(bytes[i] >> 4);
+    *text++ = vsi_hex_of(bytes[i]);
   }
   *text = '\0';
 }
