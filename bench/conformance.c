@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-conformance [--port 7331] [--adapter civetweb|microhttpd]: the server under test for the official Datastar
- * SDK suite.
+/* vestry-conformance [--port 7331] [--adapter civetweb|microhttpd|h2 [--no-tls]]: the server under test for the
+ * official Datastar SDK suite.
  *
  * /test accepts GET, DELETE, POST, PUT and PATCH from any client, with or without the header Datastar-Request. The
  * signals of the request contain the case: the server runs the events of its array in order and then ends the stream.
@@ -94,7 +94,7 @@ static int serve(vestry *v, const bench_server_options *options) {
     error = vestry_route(v, methods[i], "/test", play, NULL);
   if (error) fprintf(stderr, "vestry-conformance: %s\n", vestry_strerror(error));
   if (error || !bench_server_start(&server, v, options, &status)) return status;
-  printf("vestry-conformance: http://127.0.0.1:%u/test\n", server.port);
+  printf("vestry-conformance: %s://127.0.0.1:%u/test\n", server.has_tls ? "https" : "http", server.port);
   fflush(stdout);
   (void)bench_server_wait();
   bench_server_stop(&server);
@@ -102,9 +102,10 @@ static int serve(vestry *v, const bench_server_options *options) {
 }
 
 int main(int argc, char **argv) {
-  uint64_t port = DEFAULT_PORT;
+  uint64_t port = DEFAULT_PORT, is_plain = 0;
   const char *adapter = "civetweb";
-  const bench_option options[] = {{"--port", NULL, &port, 0, 65535}, {"--adapter", &adapter, NULL, 0, 0}};
+  const bench_option options[] = {
+      {"--port", NULL, &port, 0, 65535}, {"--adapter", &adapter, NULL, 0, 0}, {"--no-tls", NULL, &is_plain, 0, 0}};
   int status = bench_options(argc - 1, argv + 1, options, sizeof options / sizeof *options);
   if (status) return status;
   bench_server_block_signals();
@@ -118,6 +119,7 @@ int main(int argc, char **argv) {
                                             .port = (unsigned)port,
                                             .threads = THREADS,
                                             .streams = MAX_STREAMS,
+                                            .is_plain = is_plain,
                                             .memory_bytes = MEMORY_BYTES});
   vestry_destroy(v);
   return status;

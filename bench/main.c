@@ -11,7 +11,8 @@ static const struct {
   const char *help;
 } subcommands[] = {
     {"serve", bench_serve,
-     "serve [--port 8090] [--adapter civetweb|microhttpd] [--threads 256|2] [--streams 10000] [--heartbeat-ms 15000]\n"
+     "serve [--port 8090] [--adapter civetweb|microhttpd|h2 [--no-tls]] [--threads 256|2] [--streams 10000] "
+     "[--heartbeat-ms 15000]\n"
      "      [--io automatic|batched|plain] [--workers PROCESSORS]\n"
      "      [--encoding identity|gzip|br] [--queue-bytes N] [--budget-bytes N] [--count-memory]\n"
      "      [--request-bytes N] [--request-ms N] [--per-address N] [--tls-key FILE --tls-certificate FILE] [--pages]\n"

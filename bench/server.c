@@ -12,6 +12,12 @@
 #include <vestry/civetweb.h>
 #include <vestry/microhttpd.h>
 
+#ifdef BENCH_H2
+#include <vestry/h2.h>
+
+#include "../examples/shared/certificate.h"
+#endif
+
 enum { CIVETWEB_THREADS = 256, MICROHTTPD_THREADS = 2, STOP_MS = 1500, PEM_BYTES = 16384 };
 
 struct bench_adapter {
@@ -93,14 +99,33 @@ static char *read_pem(const char *path) {
   return text;
 }
 
+static bool read_pair(const bench_server_options *options, char **ret_key, char **ret_certificate, int *ret_status) {
+  *ret_key = read_pem(options->tls_key);
+  *ret_certificate = read_pem(options->tls_certificate);
+  if ((!options->tls_key || *ret_key) && (!options->tls_certificate || *ret_certificate)) return true;
+  free(*ret_key);
+  free(*ret_certificate);
+  *ret_status = complain("--tls-key, --tls-certificate: cannot be read", 2);
+  return false;
+}
+
+static bool keep_web(bench_server *server, vestry_server *web) {
+  server->web = web;
+  server->port = web->port;
+  vestry_server_room(web, NULL, &server->streams);
+  return true;
+}
+
+static bool has_failed_to_listen(const bench_server_options *options, vestry_err error, int *ret_status) {
+  char why[128];
+  snprintf(why, sizeof why, "cannot listen on 127.0.0.1:%u: %s", options->port, vestry_strerror(error));
+  if (error) *ret_status = complain(why, 1);
+  return error != VESTRY_OK;
+}
+
 static bool start_microhttpd(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status) {
-  char *key = read_pem(options->tls_key), *certificate = read_pem(options->tls_certificate);
-  if ((options->tls_key && !key) || (options->tls_certificate && !certificate)) {
-    free(key);
-    free(certificate);
-    *ret_status = complain("--tls-key, --tls-certificate: cannot be read", 2);
-    return false;
-  }
+  char *key, *certificate;
+  if (!read_pair(options, &key, &certificate, ret_status)) return false;
   vestry_server *web;
   vestry_err error = vestry_microhttpd_create(
       v,
@@ -116,33 +141,64 @@ static bool start_microhttpd(bench_server *server, vestry *v, const bench_server
       &web);
   free(key);
   free(certificate);
-  if (error) {
-    char why[128];
-    snprintf(why, sizeof why, "cannot listen on 127.0.0.1:%u: %s", options->port, vestry_strerror(error));
-    *ret_status = complain(why, 1);
-    return false;
-  }
-  server->web = web;
-  server->port = web->port;
-  vestry_server_room(web, NULL, &server->streams);
-  return true;
+  server->has_tls = options->tls_key != NULL;
+  return !has_failed_to_listen(options, error, ret_status) && keep_web(server, web);
 }
 
-static void stop_microhttpd(bench_server *server) {
+static void stop_web(bench_server *server) {
   vestry_server_destroy(server->web);
 }
+
+/* ---- HTTP/2 ------------------------------------------------------------------------------------------------------ */
+
+#ifdef BENCH_H2
+static bool start_h2(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status) {
+  static struct certificate made;
+  char *key, *certificate;
+  vestry_server *web;
+  const bool makes_one = !options->is_plain && !options->tls_key && !options->tls_certificate;
+  if (makes_one && !certificate_make(NULL, &made)) {
+    *ret_status = complain("GnuTLS makes no certificate; use --tls-key and --tls-certificate", 1);
+    return false;
+  }
+  if (!read_pair(options, &key, &certificate, ret_status)) return false;
+  const char *text = makes_one ? made.key_and_chain : NULL;
+  const vestry_err error =
+      vestry_h2_create(v,
+                       &(vestry_h2_options){.address = "127.0.0.1",
+                                            .port = (uint16_t)options->port,
+                                            .threads_count = options->threads ? options->threads : MICROHTTPD_THREADS,
+                                            .max_streams = options->streams,
+                                            .max_per_address = options->per_address,
+                                            .request_timeout_ms = options->request_ms,
+                                            .tls_key = options->is_plain ? NULL
+                                                       : makes_one       ? text
+                                                                         : key,
+                                            .tls_certificate = options->is_plain ? NULL
+                                                               : makes_one       ? text
+                                                                                 : certificate},
+                       &web);
+  free(key);
+  free(certificate);
+  server->has_tls = !options->is_plain;
+  return !has_failed_to_listen(options, error, ret_status) && keep_web(server, web);
+}
+#endif
 
 /* ---- whichever --------------------------------------------------------------------------------------------------- */
 
 static const struct bench_adapter adapters[] = {{"civetweb", start_civetweb, stop_civetweb},
-                                                {"microhttpd", start_microhttpd, stop_microhttpd}};
+#ifdef BENCH_H2
+                                                {"h2", start_h2, stop_web},
+#endif
+                                                {"microhttpd", start_microhttpd, stop_web}};
 
 bool bench_server_start(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status) {
   *server = (bench_server){.port = options->port};
   for (size_t i = 0; i < sizeof adapters / sizeof *adapters; i++)
     if (strcmp(adapters[i].name, options->adapter) == 0) server->adapter = &adapters[i];
   if (server->adapter) return server->adapter->start(server, v, options, ret_status);
-  *ret_status = complain("--adapter: expected civetweb or microhttpd", 2);
+  *ret_status = complain("--adapter: expected civetweb, microhttpd or h2", 2);
   return false;
 }
 

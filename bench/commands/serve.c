@@ -355,8 +355,8 @@ static vestry_err wait_for_end(served *all) {
 }
 
 static vestry_err run(served *all, bench_server *server, const bench_server_options *options) {
-  printf("vestry-bench: http://127.0.0.1:%u adapter=%s streams=%" PRIu32 "\n", server->port, options->adapter,
-         server->streams);
+  printf("vestry-bench: %s://127.0.0.1:%u adapter=%s streams=%" PRIu32 "\n", server->has_tls ? "https" : "http",
+         server->port, options->adapter, server->streams);
   fflush(stdout);
   vestry_err error = wait_for_end(all);
   bench_server_stop(server);
@@ -403,7 +403,7 @@ static bool bench_io(const char *name, vestry_runtime_io *ret_io) {
 int bench_serve(int argc, char **argv) {
   uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, pages_too = 0,
            queue_bytes = 0, budget_bytes = 0, workers = 0, request_bytes = 0, request_ms = 0, per_address = 0,
-           response_bytes = 0, members_count = 0;
+           response_bytes = 0, members_count = 0, is_plain = 0;
   const char *adapter = "civetweb", *encoding = "identity", *tls_key = NULL, *tls_certificate = NULL,
              *cluster_url = NULL, *node = NULL, *io = "automatic";
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
@@ -415,6 +415,7 @@ int bench_serve(int argc, char **argv) {
                                   {"--streams", NULL, &streams, 1, 1000000},
                                   {"--tls-key", &tls_key, NULL, 0, 0},
                                   {"--tls-certificate", &tls_certificate, NULL, 0, 0},
+                                  {"--no-tls", NULL, &is_plain, 0, 0},
                                   {"--request-bytes", NULL, &request_bytes, 1, UINT64_C(1) << 40},
                                   {"--answer-bytes", NULL, &response_bytes, 1, UINT64_C(1) << 40},
                                   {"--request-ms", NULL, &request_ms, 10, 86400000},
@@ -478,6 +479,7 @@ int bench_serve(int argc, char **argv) {
                                          .streams = (uint32_t)streams,
                                          .request_ms = request_ms,
                                          .per_address = (uint32_t)per_address,
+                                         .is_plain = is_plain,
                                          .tls_key = tls_key,
                                          .tls_certificate = tls_certificate});
   (void)vestry_stop(v, VESTRY_NEVER_MS);

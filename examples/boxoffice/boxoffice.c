@@ -37,7 +37,7 @@ static int read_option(int option, const char *value, void *ctx) {
 /* Called when the server listens: start the robots, and set the URL for phones. */
 static void ready(unsigned port, void *ctx) {
   struct app *app = ctx;
-  qr_door(app->program.options.address, port, app->door);
+  qr_door(options_scheme(&app->program.options), app->program.options.address, port, app->door);
   app->has_door = *app->door;
   app->robots = robots_start(port, (unsigned)app->robots_count, app->pace_ms, robot_buys, app);
 }

@@ -275,7 +275,8 @@ vestry_err cluster_begin(struct app *app) {
 static void on_ready(unsigned port, void *ctx) {
   struct cluster *cluster = ctx;
   pthread_mutex_lock(&cluster->lock);
-  console_url(cluster->app->program.options.address, port, cluster->console);
+  const struct server_options *options = &cluster->app->program.options;
+  console_url(options_scheme(options), options->address, port, cluster->console);
   pthread_mutex_unlock(&cluster->lock);
   vestry_refresh_here(cluster->app->pages, "cluster", NULL);
 }

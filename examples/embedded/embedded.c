@@ -253,7 +253,7 @@ int main(int argc, char **argv) {
     bound = 0;
   if (bound) {
     printf("embedded: http://127.0.0.1:%u\n", bound), fflush(stdout);
-    if (given.has_console) console_say("embedded", NULL, 0, bound);
+    if (given.has_console) console_say("embedded", "http", NULL, 0, bound);
     sigwait(&ends, &(int){0});
     is_over = true; // first, end the thread that dispatches
     pthread_join(meter, NULL);

@@ -38,15 +38,15 @@ vestry_err console_begin(const char *program, vestry *v, const vestry_observe_op
   return VESTRY_OK;
 }
 
-void console_url(const char *address, unsigned port, char url[CONSOLE_URL_BYTES]) {
+void console_url(const char *scheme, const char *address, unsigned port, char url[CONSOLE_URL_BYTES]) {
   const char *here = address && strncmp(address, "127.", 4) == 0 ? address : "127.0.0.1";
-  snprintf(url, CONSOLE_URL_BYTES, "http://%s:%u" PREFIX "/console", here, port);
+  snprintf(url, CONSOLE_URL_BYTES, "%s://%s:%u" PREFIX "/console", scheme, here, port);
 }
 
-void console_say(const char *program, const char *address, unsigned node, unsigned port) {
+void console_say(const char *program, const char *scheme, const char *address, unsigned node, unsigned port) {
   char which[32] = "", url[CONSOLE_URL_BYTES];
   if (node) snprintf(which, sizeof which, " of node %u", node);
-  console_url(address, port, url);
+  console_url(scheme, address, port, url);
   printf("%s: console%s: %s\n", program, which, url);
   fflush(stdout);
 }

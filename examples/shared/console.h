@@ -24,10 +24,11 @@ void console_metrics_of(struct console_metrics *metrics, vestry_metrics_fn add, 
 vestry_err console_begin(const char *program, vestry *v, const vestry_observe_options *shown,
                          const struct console_metrics *metrics, vestry_observe **ret_console);
 enum { CONSOLE_URL_BYTES = 64 };
-/* Write the URL of the console, for browsers on this machine. address: as in the options; NULL: 127.0.0.1 */
-void console_url(const char *address, unsigned port, char url[CONSOLE_URL_BYTES]);
+/* Write the URL of the console, for browsers on this machine. scheme: http or https. address: as in the options; NULL:
+ * 127.0.0.1 */
+void console_url(const char *scheme, const char *address, unsigned port, char url[CONSOLE_URL_BYTES]);
 /* Print the URL. node: 0: there is only one */
-void console_say(const char *program, const char *address, unsigned node, unsigned port);
+void console_say(const char *program, const char *scheme, const char *address, unsigned node, unsigned port);
 /* Return whether the console may be mounted on a server with this address (NULL: 127.0.0.1) or UNIX socket (NULL:
  * none). It serves requests from this machine only, so such requests must be possible and distinguishable. If not,
  * prints a message and returns false. passes_on: a process of this machine forwards the connections, so that all of

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -46,6 +47,8 @@ struct nodes {
   unsigned count, next, port;
   bool is_ready, is_over, has_failed;
   int listener, signals;
+  char
+      certificate[64]; /* an argument that gives all nodes the same certificate, because browsers ask for each; or "" */
   struct connection *connections[CONNECTIONS_MAX];
   size_t connections_count;
 };
@@ -75,7 +78,7 @@ static uint64_t clock_ms(void) {
 static void start(struct nodes *nodes, unsigned i) {
   extern char **environ;
   struct process *process = &nodes->all[i];
-  char words[QR_DOOR_BYTES + 32], *argv[ARGUMENTS_MAX + 8];
+  char words[QR_DOOR_BYTES + 32], *argv[ARGUMENTS_MAX + 10];
   int said[2], count = 0;
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
@@ -83,7 +86,8 @@ static void start(struct nodes *nodes, unsigned i) {
   snprintf(words, sizeof words, "%u/%u/%s", i + 1, nodes->count, nodes->door);
   for (; nodes->argv[count] && count < ARGUMENTS_MAX; count++) argv[count] = nodes->argv[count];
   static char port[] = "--port=0", listen[] = "--listen=127.0.0.1", node[] = "--node";
-  char *const own[] = {port, listen, node, words, NULL}; /* the last value of an option counts */
+  char *const own[] = {port, listen, node, words, *nodes->certificate ? nodes->certificate : NULL,
+                       NULL}; /* the last value of an option counts */
   memcpy(argv + count, own, sizeof own);
   process->back_ms = clock_ms() + BACK_MS;
   if (pipe2(said, O_CLOEXEC)) return;
@@ -117,14 +121,28 @@ static bool listens(struct nodes *nodes) {
     return false;
   }
   nodes->port = ntohs(at.sin_port);
-  qr_door(address, nodes->port, nodes->door);
+  qr_door(options_scheme(options), address, nodes->port, nodes->door);
+  return true;
+}
+
+/* Write the certificate to a file in memory, which the nodes inherit. */
+static bool share_certificate(struct nodes *nodes) {
+  const char *text = nodes->options->certificate.key_and_chain;
+  if (!nodes->options->has_tls) return true;
+  const int file = memfd_create("certificate", 0);
+  if (file < 0 || write(file, text, strlen(text)) != (ssize_t)strlen(text)) {
+    fprintf(stderr, "%s: no file in memory for the certificate: %s\n", nodes->options->program, strerror(errno));
+    return false;
+  }
+  snprintf(nodes->certificate, sizeof nodes->certificate, "--certificate=/proc/self/fd/%d", file);
   return true;
 }
 
 /* Print the URL of a node's own console, on the node's own port. */
 static void say_console(const struct nodes *nodes, const struct process *process) {
   const struct server_options *options = nodes->options;
-  if (options->has_console) console_say(options->program, NULL, (unsigned)(process - nodes->all) + 1, process->port);
+  if (options->has_console)
+    console_say(options->program, options_scheme(options), NULL, (unsigned)(process - nodes->all) + 1, process->port);
 }
 
 /* Read the output of a node: its URL, and requests to kill a node. */
@@ -149,8 +167,8 @@ static void hear(struct nodes *nodes, struct process *process) {
   if (nodes->is_ready || up < nodes->count) return;
   nodes->is_ready = true;
   const char *address = nodes->options->address;
-  printf("%s: http://%s:%u\n", nodes->options->program, address && strcmp(address, "0.0.0.0") ? address : "127.0.0.1",
-         nodes->port);
+  printf("%s: %s://%s:%u\n", nodes->options->program, options_scheme(nodes->options),
+         address && strcmp(address, "0.0.0.0") ? address : "127.0.0.1", nodes->port);
   fflush(stdout);
   for (unsigned i = 0; i < nodes->count; i++) say_console(nodes, &nodes->all[i]);
   if (nodes->options->on_ready) nodes->options->on_ready(nodes->port, nodes->options->ready_ctx);
@@ -315,7 +333,7 @@ int nodes_run(const struct server_options *options, char **argv, unsigned count,
   sigprocmask(SIG_BLOCK, &heard, NULL);
   nodes.signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
   if (options->has_console && !console_check(options->program, options->address, NULL, true)) return 2;
-  if (nodes.signals < 0 || !listens(&nodes)) return 1;
+  if (nodes.signals < 0 || !share_certificate(&nodes) || !listens(&nodes)) return 1;
   for (unsigned i = 0; i < count; i++) start(&nodes, i);
   while (!nodes.is_over) turn(&nodes, polled);
   close(nodes.listener);

@@ -11,7 +11,34 @@
 #include "vestry/civetweb.h"
 #include "vestry/microhttpd.h"
 
+#ifdef EXAMPLES_H2
+#include "vestry/h2.h"
+#define ADAPTERS "civetweb, microhttpd or h2"
+#else
+#define ADAPTERS "civetweb or microhttpd (this build has no h2)"
+#endif
+
 enum { CLIENT_MAX_BYTES = 4 * 1024 * 1024, MAX_THREADS = 32768, STOP_MS = 1200 };
+
+static const struct adapter {
+  const char *name;
+  const vestry_server_adapter *server;
+} adapters[] = {{"civetweb", &vestry_server_civetweb},
+                {"microhttpd", &vestry_server_microhttpd},
+#ifdef EXAMPLES_H2
+                {"h2", &vestry_server_h2},
+#endif
+                {NULL, NULL}};
+
+static const struct adapter *find_adapter(const char *name) {
+  for (const struct adapter *at = adapters; at->name; at++)
+    if (strcmp(at->name, name) == 0) return at;
+  return NULL;
+}
+
+static bool is_adapter(const struct server_options *options, const char *name) {
+  return strcmp(options->adapter, name) == 0;
+}
 
 int options_refuse(const char *program, const char *option, const char *value, const char *wanted) {
   fprintf(stderr, "%s: --%s %s: %s\n", program, option, value, wanted);
@@ -51,6 +78,21 @@ static int read_client(const char *path, struct server_options *options) {
   options->file = text;
   options->client = text;
   options->client_len = len;
+  return 0;
+}
+
+static int read_certificate(const char *path, struct server_options *options) {
+  char *text = options->certificate.key_and_chain;
+  FILE *file = fopen(path, "rb");
+  if (!file) return options_refuse(options->program, "certificate", path, strerror(errno));
+  const size_t len = fread(text, 1, CERTIFICATE_PEM_BYTES, file);
+  const char *wrong = ferror(file)                   ? strerror(errno)
+                      : len == 0                     ? "the file is empty"
+                      : len == CERTIFICATE_PEM_BYTES ? "the file is larger than 16 KiB"
+                                                     : NULL;
+  fclose(file);
+  if (wrong) return options_refuse(options->program, "certificate", path, wrong);
+  text[len] = '\0';
   return 0;
 }
 
@@ -112,8 +154,7 @@ static int read_option(int option, const char *value, struct server_options *opt
     options->address = value;
     return 0;
   case OPTION_ADAPTER:
-    if (strcmp(value, "civetweb") != 0 && strcmp(value, "microhttpd") != 0)
-      return options_refuse(options->program, "adapter", value, "expected civetweb or microhttpd");
+    if (!find_adapter(value)) return options_refuse(options->program, "adapter", value, "expected " ADAPTERS);
     options->adapter = value;
     return 0;
   case OPTION_THREADS:
@@ -122,6 +163,8 @@ static int read_option(int option, const char *value, struct server_options *opt
     options->threads_count = (unsigned)n;
     return 0;
   case OPTION_UNIX_SOCKET: options->unix_path = value; return 0;
+  case OPTION_CERTIFICATE: return read_certificate(value, options);
+  case OPTION_NO_TLS: options->has_tls = false; return 0;
   case OPTION_DATASTAR_VERSION: return read_version(value, options);
   case OPTION_TRACE: return read_trace(value, options);
   case OPTION_CONSOLE: options->has_console = true; return 0;
@@ -133,17 +176,34 @@ static int read_option(int option, const char *value, struct server_options *opt
 static int check_threads(const struct server_options *options) {
   char value[16];
   snprintf(value, sizeof value, "%u", options->threads_count);
-  bool is_civetweb = strcmp(options->adapter, "civetweb") == 0;
+  const bool is_civetweb = is_adapter(options, "civetweb");
   if (options->threads_count && is_civetweb && options->threads_count < 3)
     return options_refuse(options->program, "threads", value, "civetweb needs a number from 3 to 32768");
   if (!is_civetweb && options->threads_count > 256)
-    return options_refuse(options->program, "threads", value, "microhttpd needs a number from 1 to 256");
+    return options_refuse(options->program, "threads", value, "microhttpd and h2 need a number from 1 to 256");
   return -1;
 }
 
 static int check_unix_socket(const struct server_options *options) {
-  if (!options->unix_path || strcmp(options->adapter, "microhttpd") == 0) return -1;
-  return options_refuse(options->program, "unix-socket", options->unix_path, "requires --adapter microhttpd");
+  if (!options->unix_path || !is_adapter(options, "civetweb")) return -1;
+  return options_refuse(options->program, "unix-socket", options->unix_path, "requires --adapter microhttpd or h2");
+}
+
+/* Only h2 has TLS here, because browsers use HTTP/2 only with TLS. A proxy at a UNIX socket needs none. */
+static int prepare_tls(struct server_options *options) {
+  char *text = options->certificate.key_and_chain;
+  if (*text && !is_adapter(options, "h2")) {
+    fprintf(stderr, "%s: --certificate: requires --adapter h2\n", options->program);
+    return 2;
+  }
+  options->has_tls &= is_adapter(options, "h2") && !options->unix_path;
+#ifdef EXAMPLES_H2
+  if (options->has_tls && !*text && !certificate_make(options->address, &options->certificate)) {
+    fprintf(stderr, "%s: no certificate can be made; name a file: --certificate FILE\n", options->program);
+    return 2;
+  }
+#endif
+  return -1;
 }
 
 static int check_console(const struct server_options *options) {
@@ -173,7 +233,7 @@ int options_parse(int argc, char **argv, const struct option *names, const char 
                   struct server_options *ret_options) {
   const char *program = ret_options->program;
   *ret_options = (struct server_options){
-      .program = program, .port = 8080, .adapter = "civetweb", .client_url = VESTRY_DATASTAR_CDN_URL};
+      .program = program, .port = 8080, .adapter = "civetweb", .has_tls = true, .client_url = VESTRY_DATASTAR_CDN_URL};
   int status = -1;
   while (status < 0) {
     int before = optind;
@@ -194,34 +254,41 @@ int options_parse(int argc, char **argv, const struct option *names, const char 
   if (status < 0) status = check_threads(ret_options);
   if (status < 0) status = check_unix_socket(ret_options);
   if (status < 0) status = check_console(ret_options);
+  if (status < 0) status = prepare_tls(ret_options);
   if (status < 0) choose_client(ret_options);
   if (status >= 0) options_finish(ret_options);
   return status;
+}
+
+const char *options_scheme(const struct server_options *options) {
+  return options->has_tls ? "https" : "http";
 }
 
 static void say_where(vestry_server *server, void *ctx) {
   const struct server_options *options = ctx;
   const bool is_everywhere = options->address && strcmp(options->address, "0.0.0.0") == 0; /* also on this machine */
   if (is_everywhere && server->port)
-    printf("%s: http://127.0.0.1:%u\n", options->program, server->port);
+    printf("%s: %s://127.0.0.1:%u\n", options->program, options_scheme(options), server->port);
   else
     printf("%s: %s\n", options->program, server->url);
   fflush(stdout);
-  if (options->has_console) console_say(options->program, options->address, 0, server->port);
+  if (options->has_console) console_say(options->program, options_scheme(options), options->address, 0, server->port);
   if (options->on_ready) options->on_ready(server->port, options->ready_ctx);
 }
 
 vestry_err options_serve(const struct server_options *options, vestry *v) {
-  bool is_civetweb = strcmp(options->adapter, "civetweb") == 0;
+  const char *certificate = options->has_tls ? options->certificate.key_and_chain : NULL;
   vestry_observe *console = NULL;
   vestry_err err = VESTRY_OK;
   if (options->has_console) err = console_begin(options->program, v, &options->shown, &options->metrics, &console);
   if (err) return err;
-  err = vestry_server_run(v, is_civetweb ? &vestry_server_civetweb : &vestry_server_microhttpd,
+  err = vestry_server_run(v, find_adapter(options->adapter)->server,
                           &(vestry_server_options){.address = options->address,
                                                    .port = options->unix_path ? 0 : (uint16_t)options->port,
                                                    .unix_path = options->unix_path,
                                                    .threads_count = options->threads_count,
+                                                   .tls_key = certificate,
+                                                   .tls_certificate = certificate,
                                                    .stop_ms = STOP_MS,
                                                    .on_ready = say_where,
                                                    .ctx = (void *)(uintptr_t)options});

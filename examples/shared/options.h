@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "certificate.h"
 #include "console.h"
 #include "trace.h"
 #include "vestry/app/files.h"
@@ -16,14 +17,16 @@
 enum { STYLES_MAX = 2 };
 
 struct server_options {
-  const char *program;    /* its name, the prefix of messages */
-  unsigned port;          /* 0: any free one */
-  const char *address;    /* to listen on; NULL: 127.0.0.1 */
-  const char *adapter;    /* civetweb or microhttpd */
-  const char *unix_path;  /* a UNIX socket to listen on, instead of the port; NULL: none */
-  unsigned threads_count; /* 0: the adapter's default */
-  char *file;             /* text of the file that --datastar-file names, to be freed; NULL: not given */
-  const void *client;     /* the served client: that text, or the built-in one; NULL: browsers load it from the CDN */
+  const char *program;            /* its name, the prefix of messages */
+  unsigned port;                  /* 0: any free one */
+  const char *address;            /* to listen on; NULL: 127.0.0.1 */
+  const char *adapter;            /* civetweb, microhttpd or h2 */
+  bool has_tls;                   /* h2: neither --no-tls nor --unix-socket was given */
+  struct certificate certificate; /* for TLS: of --certificate, or made at the start */
+  const char *unix_path;          /* a UNIX socket to listen on, instead of the port; NULL: none */
+  unsigned threads_count;         /* 0: the adapter's default */
+  char *file;                     /* text of the file that --datastar-file names, to be freed; NULL: not given */
+  const void *client; /* the served client: that text, or the built-in one; NULL: browsers load it from the CDN */
   size_t client_len;
   bool has_version;       /* set by --datastar-version */
   bool client_needs_eval; /* the client is older than 1.0.3 */
@@ -47,6 +50,8 @@ enum {
   OPTION_ADAPTER,
   OPTION_THREADS,
   OPTION_UNIX_SOCKET,
+  OPTION_CERTIFICATE,
+  OPTION_NO_TLS,
   OPTION_DATASTAR_FILE,
   OPTION_DATASTAR_VERSION,
   OPTION_TRACE,
@@ -58,6 +63,7 @@ enum {
   {"port", required_argument, NULL, OPTION_PORT}, {"listen", required_argument, NULL, OPTION_LISTEN},                  \
       {"adapter", required_argument, NULL, OPTION_ADAPTER}, {"threads", required_argument, NULL, OPTION_THREADS},      \
       {"unix-socket", required_argument, NULL, OPTION_UNIX_SOCKET},                                                    \
+      {"certificate", required_argument, NULL, OPTION_CERTIFICATE}, {"no-tls", no_argument, NULL, OPTION_NO_TLS},      \
       {"datastar-file", required_argument, NULL, OPTION_DATASTAR_FILE},                                                \
       {"datastar-version", required_argument, NULL, OPTION_DATASTAR_VERSION},                                          \
       {"trace", required_argument, NULL, OPTION_TRACE}, {"console", no_argument, NULL, OPTION_CONSOLE}, {              \
@@ -82,6 +88,9 @@ vestry_err options_files(struct server_options *options, vestry *v, const vestry
 /* Serve until SIGINT or SIGTERM. Prints the URL when the server listens. The process ends slightly more than a second
  * after the signal. OK | errors of vestry_server_run, after a message was printed. */
 vestry_err options_serve(const struct server_options *options, vestry *v);
+
+/* Return "https" if the server has TLS, otherwise "http". */
+const char *options_scheme(const struct server_options *options);
 
 /* Print a message of one line; returns the exit status for bad values. */
 int options_refuse(const char *program, const char *option, const char *value, const char *wanted);

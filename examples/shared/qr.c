@@ -25,12 +25,12 @@ static bool find_address(char text[INET_ADDRSTRLEN]) {
   return is_found;
 }
 
-void qr_door(const char *address, unsigned port, char door[QR_DOOR_BYTES]) {
+void qr_door(const char *scheme, const char *address, unsigned port, char door[QR_DOOR_BYTES]) {
   char found[INET_ADDRSTRLEN];
   *door = '\0';
   if (!address || !port || strncmp(address, "127.", 4) == 0) return;
   if (strcmp(address, "0.0.0.0") == 0 && !find_address(found)) return;
-  snprintf(door, QR_DOOR_BYTES, "http://%s:%u/", strcmp(address, "0.0.0.0") == 0 ? found : address, port);
+  snprintf(door, QR_DOOR_BYTES, "%s://%s:%u/", scheme, strcmp(address, "0.0.0.0") == 0 ? found : address, port);
 }
 
 vestry_err qr_put(vestry_html *html, const char *text) {

@@ -623,6 +623,9 @@ static void invalid_options_are_refused(void **state) {
                                        {"--threads", "100000"},
                                        {"--adapter", "apache"},
                                        {"--adapter", "microhttpd", "--threads", "257"},
+                                       {"--certificate", "/nonexistent/pair.pem"},
+                                       {"--certificate", "/dev/null"},
+                                       {"--certificate", "/proc/self/status"},
                                        {"--policy", "any"},
                                        {"--policy", ""},
                                        {"--datastar-file", "/nonexistent/datastar.js"},
@@ -644,9 +647,9 @@ static void invalid_options_are_refused(void **state) {
   }
   assert_int_equal(process_run((const char *const[]){"--help", NULL}, out, err), 0);
   assert_string_equal(err, "");
-  static const char *const names[] = {"--port",    "--store",   "--max",    "--idle-ms",       "--heartbeat-ms",
-                                      "--adapter", "--threads", "--policy", "--datastar-file", "--datastar-version",
-                                      "--help"};
+  static const char *const names[] = {"--port",    "--store",       "--max",    "--idle-ms",       "--heartbeat-ms",
+                                      "--adapter", "--threads",     "--policy", "--datastar-file", "--datastar-version",
+                                      "--help",    "--certificate", "--no-tls"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_non_null(strstr(out, names[i]));
 }
 

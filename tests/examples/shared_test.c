@@ -69,17 +69,17 @@ static void node_argument_is_parsed(void **state) {
 static void phone_address_is_reachable_or_empty(void **state) {
   (void)state;
   char door[QR_DOOR_BYTES];
-  qr_door(NULL, 8080, door);
+  qr_door("http", NULL, 8080, door);
   assert_string_equal(door, "");
-  qr_door("127.0.0.1", 8080, door);
+  qr_door("http", "127.0.0.1", 8080, door);
   assert_string_equal(door, "");
-  qr_door("127.1.2.3", 8080, door);
+  qr_door("http", "127.1.2.3", 8080, door);
   assert_string_equal(door, "");
-  qr_door("192.0.2.1", 0, door);
+  qr_door("http", "192.0.2.1", 0, door);
   assert_string_equal(door, "");
-  qr_door("192.0.2.1", 65535, door);
+  qr_door("http", "192.0.2.1", 65535, door);
   assert_string_equal(door, "http://192.0.2.1:65535/");
-  qr_door("0.0.0.0", 8080, door); /* an address of this machine, if it has a network */
+  qr_door("http", "0.0.0.0", 8080, door); /* an address of this machine, if it has a network */
   assert_true(!*door || strncmp(door, "http://", 7) == 0);
   assert_null(strstr(door, "0.0.0.0"));
 }

@@ -1,49 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "microhttpd/tls.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <gnutls/x509.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
 
+#include "shared/certificate.h"
 #include "support/test.h"
 
-enum { PEM_BYTES = 8192, DAY_S = 86400, TICKETS_MOST = 4 };
+enum { TICKETS_MOST = 4 };
 
-static char key_text[PEM_BYTES], certificate_text[PEM_BYTES];
+static struct certificate pair;
 static gnutls_certificate_credentials_t trusted; /* only this certificate */
 
 static void make_pair(void) {
-  gnutls_x509_privkey_t key;
-  gnutls_x509_crt_t certificate;
-  const time_t now = time(NULL);
-  struct in_addr loopback = {.s_addr = htonl(INADDR_LOOPBACK)};
-  assert_int_equal(gnutls_x509_privkey_init(&key), 0);
-  assert_int_equal(
-      gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0), 0);
-  assert_int_equal(gnutls_x509_crt_init(&certificate), 0);
-  gnutls_x509_crt_set_version(certificate, 3);
-  gnutls_x509_crt_set_serial(certificate, "\1", 1);
-  gnutls_x509_crt_set_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, "localhost", 9);
-  gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_DNSNAME, "localhost", 9, GNUTLS_FSAN_SET);
-  gnutls_x509_crt_set_subject_alt_name(certificate, GNUTLS_SAN_IPADDRESS, &loopback, sizeof loopback,
-                                       GNUTLS_FSAN_APPEND);
-  gnutls_x509_crt_set_activation_time(certificate, now - DAY_S);
-  gnutls_x509_crt_set_expiration_time(certificate, now + DAY_S);
-  gnutls_x509_crt_set_basic_constraints(certificate, 1, -1);
-  gnutls_x509_crt_set_key(certificate, key);
-  assert_int_equal(gnutls_x509_crt_sign2(certificate, certificate, key, GNUTLS_DIG_SHA256, 0), 0);
-  size_t len = sizeof key_text - 1;
-  assert_int_equal(gnutls_x509_privkey_export(key, GNUTLS_X509_FMT_PEM, key_text, &len), 0);
-  len = sizeof certificate_text - 1;
-  assert_int_equal(gnutls_x509_crt_export(certificate, GNUTLS_X509_FMT_PEM, certificate_text, &len), 0);
+  assert_true(certificate_make(NULL, &pair));
+  const gnutls_datum_t certificate = {(unsigned char *)pair.key_and_chain, (unsigned)strlen(pair.key_and_chain)};
   assert_int_equal(gnutls_certificate_allocate_credentials(&trusted), 0);
-  assert_int_equal(gnutls_certificate_set_x509_trust(trusted, &certificate, 1), 1);
-  gnutls_x509_crt_deinit(certificate);
-  gnutls_x509_privkey_deinit(key);
+  assert_int_equal(gnutls_certificate_set_x509_trust_mem(trusted, &certificate, GNUTLS_X509_FMT_PEM), 1);
 }
 
 static void forget_pair(void) {
@@ -51,12 +25,12 @@ static void forget_pair(void) {
 }
 
 void tls_key_pair(const char **ret_key, const char **ret_certificate) {
-  if (!*key_text) {
+  if (!*pair.key_and_chain) {
     make_pair();
     atexit(forget_pair);
   }
-  *ret_key = key_text;
-  *ret_certificate = certificate_text;
+  *ret_key = pair.key_and_chain;
+  *ret_certificate = pair.key_and_chain;
 }
 
 gnutls_session_t tls_connect_as(int fd, const char *protocol) {
