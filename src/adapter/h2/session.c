@@ -267,9 +267,8 @@ static bool turn_over(vsi_h2_session *session, bool reads) {
 /* ----------------------------------------------------------------------------------------------- the beginning ---- */
 
 static bool begin_frames(vsi_h2_session *session) {
-  static const int on = 1, unsent_bytes = UNSENT_BYTES;
+  static const int unsent_bytes = UNSENT_BYTES;
   const unsigned lost_ms = session->adapter->lost_ms;
-  setsockopt(session->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   setsockopt(session->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
   if (lost_ms) setsockopt(session->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
   session->phase = VSI_H2_OPEN;
@@ -278,6 +277,7 @@ static bool begin_frames(vsi_h2_session *session) {
 
 /* Look at the first bytes, and decide which protocol they begin. */
 static bool begin(vsi_h2_session *session) {
+  static const int on = 1;
   uint8_t bytes[PEEKED_BYTES];
   const ssize_t len = recv(session->fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
   if (len <= 0) return len < 0 && (errno == EAGAIN || errno == EINTR);
@@ -289,6 +289,7 @@ static bool begin(vsi_h2_session *session) {
     return false;
   }
   watch(session, false);
+  setsockopt(session->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* also for the handshake */
   if (!is_tls) return begin_frames(session);
   session->tls = vsi_h2_tls_begin(session->adapter, session->fd);
   session->phase = VSI_H2_SHAKES;
