@@ -131,9 +131,13 @@ int bench_request(int port, const char *method, const char *path, const char *se
 }
 
 int64_t bench_server_stat(int port, const char *path) {
-  char body[4096], name[64];
-  if (bench_request(port, "GET", "/stats", "", 0, body, sizeof body) != 200) return -1;
-  json_t *all = json_loads(body, 0, NULL);
+  char body[4096];
+  return bench_request(port, "GET", "/stats", "", 0, body, sizeof body) == 200 ? bench_stat_of(body, path) : -1;
+}
+
+int64_t bench_stat_of(const char *json, const char *path) {
+  char name[64];
+  json_t *all = json_loads(json, 0, NULL);
   const json_t *at = all;
   for (const char *next = path; next; next = strchr(next, '.') ? strchr(next, '.') + 1 : NULL) {
     snprintf(name, sizeof name, "%.*s", (int)strcspn(next, "."), next);

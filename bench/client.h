@@ -26,7 +26,9 @@ void bench_client_finish(bench_client *client);
  * and terminated; may be NULL. */
 int bench_request(int port, const char *method, const char *path, const char *send, size_t send_len, char *body,
                   size_t body_capacity);
-/* Return a number of the JSON of GET /stats, for example "open" or "store.put"; -1: none. */
+/* Return a number of this JSON, for example "open" or "store.put"; -1: none. */
+int64_t bench_stat_of(const char *json, const char *path);
+/* Return a number of the JSON of GET /stats. */
 int64_t bench_server_stat(int port, const char *path);
 
 #endif

@@ -50,7 +50,7 @@ static const struct {
      "      [--keyed [--here | --elsewhere]] [--channel] [--stalled 0] [--killed 0] [--encoding identity|gzip|br] "
      "[--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
      "      [--patience-ms 10000] [--seed 1] [--server vestry|nchan|socketio] [--pid SERVER,…] [--own]\n"
-     "      [--drain-ms 0] [--observed PAIRS [--console]]\n"
+     "      [--drain-ms 0] [--observed PAIRS [--console]] [--h2 STREAMS_OF_A_CONNECTION [--no-tls]]\n"
      "      streams that check their events: losses, order, latency; fails on a lost or misordered event"},
     {"floor", bench_floor,
      "floor [--port 8090] [--streams 10000] [--batched]\n"

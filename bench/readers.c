@@ -16,6 +16,11 @@
 #include <unistd.h>
 
 #include "bench.h"
+#ifdef BENCH_H2
+#include "h2.h"
+#else
+typedef void bench_h2;
+#endif
 
 enum { PILE_BYTES = 64 << 20 };
 enum { EVENTS_AT_ONCE = 256, RECEIVE_BYTES = 1 << 16, LOOK_MS = 100, QUIET_MS = 2, OPEN_PATIENCE_MS = 10000 };
@@ -43,6 +48,8 @@ struct readers {
   readers_options options;
   reader *readers;
   reading_thread *threads;
+  bench_h2 **connections; /* of HTTP/2; the first streams belong to the first one, and so on */
+  size_t connections_count;
   readers_round *rounds;
   size_t slots; /* places for rounds: one for each concurrent round, and one for the publisher */
   _Atomic(uint64_t) published, opened, deliveries, disorders, broken, ended, hints, skipped, body_bytes;
@@ -136,7 +143,7 @@ static void take_line(bench_stream *stream, const char *line, size_t len, void *
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static void end_reader(reading_thread *thread, reader *r) {
-  epoll_ctl(thread->epoll, EPOLL_CTL_DEL, r->stream.fd, NULL);
+  if (r->stream.fd >= 0) epoll_ctl(thread->epoll, EPOLL_CTL_DEL, r->stream.fd, NULL);
   bench_stream_finish(&r->stream, false);
   r->ended_ns = bench_now_ns();
   bool is_expected = atomic_load_explicit(&thread->all->expects_ends, memory_order_relaxed);
@@ -203,6 +210,80 @@ static void read_stream(reading_thread *thread, reader *r, bool has_end, char *d
   }
 }
 
+#ifdef BENCH_H2
+static void take_h2_head(void *stream, int status, void *ctx) {
+  reading_thread *thread = ctx;
+  reader *r = stream;
+  if (status != 200 || r->stream.at != STREAM_HEAD) return;
+  r->stream.at = STREAM_BODY;
+  add(&thread->all->opened, 1);
+}
+
+static void take_h2_bytes(void *stream, const char *data, size_t len, void *ctx) {
+  reading_thread *thread = ctx;
+  reader *r = stream;
+  if (r->stream.at == STREAM_BODY && r->stream.decoder) take_bytes(thread, r, data, len);
+}
+
+static void take_h2_end(void *stream, bool is_clean, void *ctx) {
+  reading_thread *thread = ctx;
+  reader *r = stream;
+  (void)is_clean;
+  if (r->stream.decoder) end_reader(thread, r);
+}
+
+static const bench_h2_events h2_events = {take_h2_head, take_h2_bytes, take_h2_end};
+
+/* The streams of a connection that has ended are broken. */
+static void read_h2(reading_thread *thread, bench_h2 **connection) {
+  readers *all = thread->all;
+  const size_t first = (size_t)(connection - all->connections) * all->options.h2_streams;
+  thread->now_ns = bench_now_ns();
+  if (!*connection || bench_h2_read(*connection, thread)) return;
+  bench_h2_free(*connection);
+  *connection = NULL;
+  for (size_t i = first; i < all->options.count && i < first + all->options.h2_streams; i++)
+    if (all->readers[i].stream.decoder) end_reader(thread, &all->readers[i]);
+}
+
+static bool open_h2(readers *all, size_t i) {
+  const readers_options *options = &all->options;
+  const size_t first = i * options->h2_streams;
+  const int port = options->ports_count ? options->ports[i % options->ports_count] : options->port;
+  reading_thread *thread = &all->threads[i % options->threads];
+  bench_h2 *h2 = bench_h2_connect(port, (unsigned)(i % READERS_SOURCES), !options->h2_plain, &h2_events);
+  struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = &all->connections[i]};
+  all->connections[i] = h2;
+  for (size_t at = first; h2 && at < options->count && at < first + options->h2_streams; at++) {
+    bench_stream *stream = &all->readers[at].stream;
+    char path[128];
+    snprintf(path, sizeof path, options->keyed ? "%s%ckey=k%zu" : "%s", options->path,
+             strchr(options->path, '?') ? '&' : '?', at);
+    stream->decoder = bench_decoder_create(options->encoding ? options->encoding : "identity");
+    if (!stream->decoder || !bench_h2_subscribe(h2, path, options->encoding, stream)) return false;
+  }
+  const int fd = h2 ? bench_h2_begin(h2) : -1;
+  return fd >= 0 && epoll_ctl(thread->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+#else
+static void read_h2(reading_thread *thread, bench_h2 **connection) {
+  (void)thread, (void)connection;
+}
+
+static bool open_h2(readers *all, size_t i) {
+  (void)all, (void)i;
+  errno = ENOSYS;
+  return false;
+}
+#endif
+
+static void read_ready(reading_thread *thread, const struct epoll_event *event, char *data) {
+  if (thread->all->options.h2_streams)
+    read_h2(thread, event->data.ptr);
+  else
+    read_stream(thread, event->data.ptr, event->events != EPOLLIN, data);
+}
+
 static bool is_over_locked(const readers *all) {
   return look(all->awaited) >= all->target || look(&all->broken) > all->most_broken;
 }
@@ -214,7 +295,7 @@ static void *read_streams(void *argument) {
   while (data && !atomic_load_explicit(&all->stopping, memory_order_acquire)) { /* pairs with destroy */
     struct epoll_event events[EVENTS_AT_ONCE];
     int count = epoll_wait(thread->epoll, events, EVENTS_AT_ONCE, thread->pile_len ? QUIET_MS : LOOK_MS);
-    for (int i = 0; i < count; i++) read_stream(thread, events[i].data.ptr, events[i].events != EPOLLIN, data);
+    for (int i = 0; i < count; i++) read_ready(thread, &events[i], data);
     if (count < 0 || (!count && !thread->pile_len)) continue;
     if (!count || thread->pile_len > PILE_BYTES) take_pile(thread);
     pthread_mutex_lock(&all->lock);
@@ -309,9 +390,14 @@ readers *readers_create(const readers_options *options) {
   all->readers = calloc(options->count, sizeof *all->readers);
   all->threads = calloc(options->threads, sizeof *all->threads);
   all->rounds = calloc(all->slots, sizeof *all->rounds);
+  if (options->h2_streams) {
+    all->connections_count = (options->count + options->h2_streams - 1) / options->h2_streams;
+    all->connections = calloc(all->connections_count, sizeof(bench_h2 *));
+  }
   for (size_t i = 0; all->readers && i < options->count; i++) all->readers[i].stream.fd = -1;
   for (size_t i = 0; all->threads && i < options->threads; i++) all->threads[i].epoll = -1;
-  if (all->readers && all->threads && all->rounds && start_threads(all)) return all;
+  const bool has_all = all->readers && all->threads && all->rounds && (all->connections || !options->h2_streams);
+  if (has_all && start_threads(all)) return all;
   readers_destroy(all);
   return NULL;
 }
@@ -330,6 +416,10 @@ void readers_destroy(readers *all) {
   for (size_t i = 0; all->threads && i < all->options.threads; i++)
     if (all->threads[i].epoll >= 0) close(all->threads[i].epoll);
   for (size_t i = 0; all->readers && i < all->options.count; i++) bench_stream_finish(&all->readers[i].stream, true);
+#ifdef BENCH_H2
+  for (size_t i = 0; all->connections && i < all->connections_count; i++) bench_h2_free(all->connections[i]);
+#endif
+  free(all->connections);
   for (size_t i = 0; all->threads && i < all->options.threads; i++) free(all->threads[i].pile);
   for (size_t i = 0; all->rounds && i < all->slots; i++) free(all->rounds[i].line);
   free(all->rounds);
@@ -342,7 +432,12 @@ void readers_destroy(readers *all) {
 
 bool readers_open(readers *all) {
   const readers_options *options = &all->options;
-  for (size_t i = 0; i < options->count; i++) {
+  for (size_t i = 0; i < all->connections_count; i++)
+    if (!open_h2(all, i)) {
+      fprintf(stderr, "vestry-bench: connection %zu: %s\n", i, strerror(errno));
+      return false;
+    }
+  for (size_t i = 0; i < options->count && !options->h2_streams; i++) {
     char path[128];
     reader *r = &all->readers[i];
     int port = options->ports_count ? options->ports[i % options->ports_count] : options->port;

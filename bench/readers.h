@@ -39,7 +39,9 @@ typedef struct readers_options {
   int port;
   const int *ports; /* instead of port: stream i uses port i modulo their number; borrowed */
   size_t ports_count;
-  bool websockets; /* of Socket.IO (websocket.c) */
+  bool websockets;   /* of Socket.IO (websocket.c) */
+  size_t h2_streams; /* of a connection of HTTP/2; 0: HTTP/1.1 */
+  bool h2_plain;     /* without TLS */
 } readers_options;
 
 typedef struct readers readers;

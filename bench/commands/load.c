@@ -7,13 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "bench.h"
 #include "client.h"
+#include "h2.h"
 #include "observed.h"
 #include "payload.h"
 #include "readers.h"
 
+enum { STREAMS_MOST = 25000 /* as many connections of HTTP/1.1 */ };
 enum { PIDS_MOST = 64, PORTS_MOST = 64, STALLED_BYTES = 2048, KILLED_EACH_ROUND = 10 /* one stream in 10 */ };
 
 /* The known servers; each needs another POST for the same event. */
@@ -25,7 +28,8 @@ static const char *const servers[SERVERS] = {"vestry", "nchan", "socketio"};
 typedef struct load {
   uint64_t port, streams, stalled, killed, rounds, warm, burst, threads, pause_ms, patience_ms, idle_ms, seed, random;
   uint64_t is_keyed, is_elsewhere, is_here, is_channel, is_own, drain_ms;
-  int ports[PORTS_MOST]; /* of the nodes of a cluster; the first receives the POSTs */
+  uint64_t h2_streams, is_plain; /* streams of a connection of HTTP/2; 0: HTTP/1.1 */
+  int ports[PORTS_MOST];         /* of the nodes of a cluster; the first receives the POSTs */
   size_t ports_count;
   payload payload;
   const char *encoding;
@@ -36,7 +40,8 @@ typedef struct load {
   uint64_t next;     /* the next round */
   readers *readers;
   bench_client publisher;
-  bench_stream *others; /* stalled ones, then killed ones */
+  bench_h2 *h2_publisher; /* NULL: HTTP/1.1 */
+  bench_stream *others;   /* stalled ones, then killed ones */
   uint64_t kills;
   char *post; /* body for nchan */
 } load;
@@ -47,8 +52,32 @@ typedef struct usage {
   int64_t own_bytes; /* memory of vestry; -1: not requested */
 } usage;
 
-static usage look(const load *l) {
-  usage all = {.own_bytes = l->is_own ? bench_server_stat((int)l->port, "memory") : -1};
+static int send_request(load *l, const char *method, const char *path, const char *name, const char *value,
+                        const char *body, size_t len, char *answer, size_t capacity) {
+#ifdef BENCH_H2
+  for (int i = 0, status = -1; l->h2_streams && i < 2; i++) { /* the server may have ended a connection that was idle */
+    if (!l->h2_publisher) l->h2_publisher = bench_h2_connect((int)l->port, 0, !l->is_plain, NULL);
+    if (l->h2_publisher)
+      status = bench_h2_request(l->h2_publisher, method, path, name, value, body, len, answer, capacity);
+    if (status > 0 || i) return status;
+    bench_h2_free(l->h2_publisher);
+    l->h2_publisher = NULL;
+  }
+#endif
+  char header[128] = "";
+  if (answer) return bench_request((int)l->port, method, path, body, len, answer, capacity);
+  if (name) snprintf(header, sizeof header, "%s: %s\r\n", name, value);
+  return bench_post(&l->publisher, path, header, body, len);
+}
+
+static int64_t stat(load *l, const char *name) {
+  char answer[4096];
+  return send_request(l, "GET", "/stats", NULL, NULL, "", 0, answer, sizeof answer) == 200 ? bench_stat_of(answer, name)
+                                                                                           : -1;
+}
+
+static usage look(load *l) {
+  usage all = {.own_bytes = l->is_own ? stat(l, "memory") : -1};
   for (size_t i = 0; i < l->pids_count; i++) {
     all.cpu_ns += bench_cpu_ns(l->pids[i]);
     all.memory_bytes += bench_memory_bytes(l->pids[i]);
@@ -57,10 +86,10 @@ static usage look(const load *l) {
 }
 
 /* Wait until previous streams have ended and released their memory, so that it is not counted. */
-static void wait_until_quiet(const load *l) {
+static void wait_until_quiet(load *l) {
   int64_t before = -1;
   for (uint64_t end_ns = bench_now_ns() + l->patience_ms * 1000000; bench_now_ns() < end_ns; bench_sleep_ms(20)) {
-    int64_t now = bench_server_stat((int)l->port, "open") ? -1 : bench_server_stat((int)l->port, "memory");
+    int64_t now = stat(l, "open") ? -1 : stat(l, "memory");
     if (now >= 0 && now == before) return;
     before = now;
   }
@@ -102,14 +131,14 @@ static bool kill_some(load *l) {
 /* ---- rounds ------------------------------------------------------------------------------------------------------ */
 
 static bool post(load *l, const char *path) {
-  const char *headers = "", *body = l->payload.body;
+  const char *name = NULL, *body = l->payload.body;
   size_t len = l->payload.len;
   if (l->server == SERVER_NCHAN) { /* it makes an event of any text; vestry's POST makes one of signals */
-    headers = "X-EventSource-Event: datastar-patch-signals\r\n";
+    name = "x-eventsource-event";
     len = (size_t)sprintf(l->post, "signals {\"v\":%.*s}", (int)len, body);
     body = l->post;
   }
-  int status = bench_post(&l->publisher, path, headers, body, len);
+  int status = send_request(l, "POST", path, name, "datastar-patch-signals", body, len, NULL, 0);
   if (status >= 200 && status < 300) return true;
   fprintf(stderr, "vestry-bench: POST %s got status %d\n", path, status);
   return false;
@@ -178,9 +207,19 @@ static bool run_observed(load *l) {
   return is_well;
 }
 
+/* This process, which is not measured: what a run of this size costs its clients. */
+typedef struct self {
+  uint64_t cpu_ns, memory_bytes;
+} self;
+
+static self look_at_self(void) {
+  return (self){bench_cpu_ns(getpid()), bench_own_memory_bytes()};
+}
+
 /* Usage without connections, with idle streams, and before and after the measured rounds. */
 typedef struct outcome {
   usage empty, idle, before, after;
+  self self_empty, self_idle, self_before, self_after;
   readers_counts counts_before, counts;
   histogram latency;
   double seconds;
@@ -212,6 +251,10 @@ static int report(const load *l, const outcome *o) {
            (double)(o->after.cpu_ns - o->before.cpu_ns) / 1e3 / each,
            ((double)o->idle.memory_bytes - (double)o->empty.memory_bytes) / streams,
            (int64_t)o->peak_rss_bytes - (int64_t)o->idle_rss_bytes);
+  if (l->h2_streams)
+    printf(" h2_streams=%" PRIu64 " tls=%d client_cpu_us_per_delivery=%.3f client_per_stream_bytes=%.0f", l->h2_streams,
+           !l->is_plain, (double)(o->self_after.cpu_ns - o->self_before.cpu_ns) / 1e3 / each,
+           ((double)o->self_idle.memory_bytes - (double)o->self_empty.memory_bytes) / streams);
   if (l->observed.pairs) observed_print(&l->observed);
   printf(" opened_per_s=%.0f", streams / o->opening_seconds);
   if (l->is_own) printf(" own_per_stream_bytes=%.0f", (double)(o->idle.own_bytes - o->empty.own_bytes) / streams);
@@ -235,7 +278,7 @@ static void drain(load *l, outcome *o) {
   snprintf(path, sizeof path, "/drain?ms=%" PRIu64, l->drain_ms);
   readers_expect_ends(l->readers);
   uint64_t began = bench_now_ns();
-  if (bench_post(&l->publisher, path, "", "", 0) == 204)
+  if (send_request(l, "POST", path, NULL, NULL, "", 0, NULL, 0) == 204)
     readers_wait_ends(l->readers, l->patience_ms, &o->busiest_second);
   o->drain_seconds = (double)(bench_now_ns() - began) / 1e9;
 }
@@ -244,17 +287,20 @@ static int run(load *l) {
   static outcome o;
   if (l->is_own) wait_until_quiet(l);
   o.empty = look(l);
+  o.self_empty = look_at_self();
   if (!open_others(l)) return 1;
   uint64_t opening = bench_now_ns();
   if (!readers_open(l->readers)) return 1;
   o.opening_seconds = (double)(bench_now_ns() - opening) / 1e9;
   bench_sleep_ms(l->idle_ms);
   o.idle = look(l);
+  o.self_idle = look_at_self();
   o.idle_rss_bytes = o.peak_rss_bytes = rss_bytes(l);
   bool goes_on = run_rounds(l, 0, l->warm, &o.peak_rss_bytes);
   readers_count(l->readers, &o.counts_before);
   if (goes_on) readers_latency(l->readers, &o.latency); /* drop the latencies of the warm-up */
   o.before = look(l);
+  o.self_before = look_at_self();
   uint64_t began = bench_now_ns();
   if (goes_on && l->observed.pairs)
     goes_on = run_observed(l);
@@ -262,6 +308,7 @@ static int run(load *l) {
     goes_on = run_rounds(l, l->warm, l->warm + l->rounds, &o.peak_rss_bytes);
   o.seconds = (double)(bench_now_ns() - began) / 1e9;
   o.after = look(l);
+  o.self_after = look_at_self();
   if (goes_on && l->drain_ms) drain(l, &o);
   readers_stop(l->readers);
   readers_count(l->readers, &o.counts);
@@ -300,6 +347,12 @@ static int check(load *l, const char *server, const char *pids, const char *port
     return complain("--keyed excludes --burst, --stalled, --killed and --change-bytes");
   if ((l->is_here || l->is_elsewhere) && (!l->is_keyed || l->ports_count < 2 || l->streams < l->ports_count))
     return complain("--here and --elsewhere require --keyed, several ports, and a stream at each");
+#ifndef BENCH_H2
+  if (l->h2_streams) return complain("--h2: this build has no HTTP/2");
+#endif
+  if (l->h2_streams && (l->stalled || l->killed || l->observed.pairs || l->server == SERVER_SOCKETIO))
+    return complain("--h2 excludes --stalled, --killed, --observed and --server socketio");
+  if (l->streams > STREAMS_MOST && !l->h2_streams) return complain("more than 25000 streams require --h2");
   if (l->observed.pairs && l->pids_count != 1) return complain("--observed requires one --pid");
   if (l->server != SERVER_VESTRY && l->payload.change_bytes)
     return complain("--change-bytes is only for servers of vestry");
@@ -318,7 +371,9 @@ int bench_load(int argc, char **argv) {
   uint64_t payload_bytes = 100, change_bytes = 0, has_console = 0;
   const char *server = "vestry", *pids = NULL, *ports = NULL;
   const bench_option options[] = {{"--port", &ports, NULL, 0, 0},
-                                  {"--streams", NULL, &l.streams, 1, 25000},
+                                  {"--streams", NULL, &l.streams, 1, 1000000},
+                                  {"--h2", NULL, &l.h2_streams, 1, 10000},
+                                  {"--no-tls", NULL, &l.is_plain, 0, 0},
                                   {"--rounds", NULL, &l.rounds, 1, 1000000},
                                   {"--warm", NULL, &l.warm, 0, 1000000},
                                   {"--burst", NULL, &l.burst, 1, 1000},
@@ -360,6 +415,8 @@ int bench_load(int argc, char **argv) {
                                                 .encoding = l.encoding,
                                                 .ports = l.ports,
                                                 .ports_count = l.ports_count,
+                                                .h2_streams = l.h2_streams,
+                                                .h2_plain = l.is_plain,
                                                 .websockets = l.server == SERVER_SOCKETIO});
   l.payload.is_socketio = l.server == SERVER_SOCKETIO;
   l.post = malloc(payload_bytes + 256);
@@ -369,6 +426,9 @@ int bench_load(int argc, char **argv) {
   free(l.others);
   readers_destroy(l.readers);
   bench_client_finish(&l.publisher);
+#ifdef BENCH_H2
+  bench_h2_free(l.h2_publisher);
+#endif
   payload_destroy(&l.payload);
   free(l.post);
   return status;

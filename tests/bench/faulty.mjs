@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// A server of streams that makes one mistake, at its third event: node faulty.mjs FAULT
-import { createServer } from "node:http";
+// A server of streams that makes one mistake, at its third event: node faulty.mjs FAULT [h2]; h2: HTTP/2 without TLS.
+import http from "node:http";
+import http2 from "node:http2";
 
-const fault = process.argv[2];
+const [fault, version] = process.argv.slice(2);
 const streams = [];
 let events = 0;
 let held = null; // the event that is sent too late
@@ -29,11 +30,11 @@ function publish(body) {
   });
 }
 
-const server = createServer(async (req, res) => {
+const server = (version ? http2 : http).createServer(async (req, res) => {
   if (req.method === "GET") {
     res.writeHead(fault === "refuse" && streams.length === 1 ? 503 : 200, { "Content-Type": "text/event-stream" });
     res.flushHeaders();
-    res.socket.setNoDelay(true);
+    if (!version) res.socket.setNoDelay(true);
     streams.push(res);
     return;
   }

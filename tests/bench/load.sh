@@ -1,10 +1,11 @@
 #!/bin/sh
-# The load generator against correct servers of every kind, and against a faulty one: load.sh VESTRY_BENCH NODE
+# The load generator against correct servers of every kind, and against a faulty one: load.sh VESTRY_BENCH NODE [h2]
 # SPDX-License-Identifier: MIT
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 bench=$1
 node=$2
+h2=${3-} # the build has HTTP/2
 failed=0
 pid=
 said=$(mktemp)
@@ -76,6 +77,23 @@ for encoding in br gzip; do
   stop
 done
 
+if [ "$h2" ]; then
+  for plain in '' --no-tls; do
+    # shellcheck disable=SC2086 # an option or nothing
+    start "$bench" serve --port 0 --adapter h2 --count-memory $plain
+    load 0 --h2 7 --pid "$pid" $plain
+    wants deliveries 240
+    wants h2_streams 7
+    load 0 --h2 3 --burst 5 --threads 3 --warm 4 $plain
+    wants deliveries 240
+    load 0 --h2 20 --keyed --own $plain
+    wants deliveries 12
+    [ "$(value own_per_stream_bytes)" -gt 100 ] || complain "a stream of h2 costs nothing: $line"
+    load 0 --h2 20 --drain-ms 1000 --rounds 1 $plain
+    wants hints 20
+    stop
+  done
+fi
 start "$bench" serve --port 0 --adapter microhttpd
 load 0 --drain-ms 1000 --rounds 1
 wants hints 20
@@ -103,12 +121,14 @@ pid=$first
 stop
 
 # Every fault is detected, at once or when the time limit ends.
-start "$node" "$here/faulty.mjs" none
-load 0 --burst 4
-stop
-for fault in lose swap twice change end refuse; do
-  start "$node" "$here/faulty.mjs" "$fault"
-  load 1 --burst 4 --patience-ms 2000
+for case in none lose swap twice change end refuse ${h2:+none.h2 lose.h2 swap.h2 twice.h2 change.h2 end.h2 refuse.h2}; do
+  fault=${case%.h2}
+  over=
+  [ "$fault" = "$case" ] || over=h2
+  # shellcheck disable=SC2086 # an argument or nothing
+  start "$node" "$here/faulty.mjs" "$fault" $over
+  # shellcheck disable=SC2086 # options or nothing
+  load "$([ "$fault" = none ] && echo 0 || echo 1)" --burst 4 --patience-ms 2000 ${over:+--h2 20 --no-tls}
   case $fault in
   lose) [ "$(value lost)" -ge 1 ] || [ "$(value disorders)" -ge 1 ] || complain "$fault: $line" ;;
   swap | twice | change) [ "$(value disorders)" -ge 1 ] || complain "$fault: $line" ;;
