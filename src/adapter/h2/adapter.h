@@ -168,6 +168,7 @@ struct vsi_h2_stream {
   bool is_gone;        /* nghttp2 has closed it */
   bool is_answered;    /* a response, or the head of a stream, was given */
   bool is_submitted;   /* …and passed to nghttp2 (written by the turn's thread) */
+  bool is_sending;     /* nghttp2 has a DATA item of the stream of events (used with the turn only) */
   bool is_stream;      /* a stream of events */
   bool has_ended;      /* its end follows the bytes */
   bool resets;         /* it is to be reset */
@@ -186,6 +187,8 @@ struct vsi_h2_stream {
 /* --------------------------------------------------------------------------------------------------- a session ---- */
 
 typedef enum vsi_h2_phase { VSI_H2_BEGINS, VSI_H2_SHAKES, VSI_H2_OPEN, VSI_H2_GIVEN } vsi_h2_phase;
+
+STAILQ_HEAD(vsi_h2_dirty, vsi_h2_stream);
 
 /* A connection. */
 struct vsi_h2_session {
@@ -228,8 +231,9 @@ struct vsi_h2_session {
 
   vsi_mutex lock;                     /* innermost */
   LIST_HEAD(, vsi_h2_stream) streams; /* guarded by lock, as are the next members */
-  STAILQ_HEAD(, vsi_h2_stream) dirty; /* streams with something for the turn's thread */
+  struct vsi_h2_dirty dirty;          /* streams with something for the turn's thread */
   uint32_t streams_count;
+  uint32_t looked_s;      /* time of the last look at the deadlines, at least 1 */
   uint32_t waiting_count; /* streams with unsent bytes */
   uint32_t answers_count; /* …of a response */
   size_t out_bytes;       /* bytes that all streams hold */
@@ -248,8 +252,7 @@ static inline void vsi_h2_session_mark_locked(vsi_h2_stream *stream) {
 static inline void vsi_h2_stream_wait_locked(vsi_h2_stream *stream, bool waits) {
   vsi_h2_session *session = stream->session;
   if (waits == (stream->since_s != 0)) return;
-  stream->since_s = waits ? (uint32_t)(vsi_now_ns(session->host) / UINT64_C(1000000000)) : 0;
-  if (waits && !stream->since_s) stream->since_s = 1;
+  stream->since_s = waits ? session->looked_s : 0;
   session->waiting_count += waits ? 1 : UINT32_MAX;
   if (!stream->is_stream) session->answers_count += waits ? 1 : UINT32_MAX;
 }
@@ -272,7 +275,7 @@ vestry_err vsi_h2_frames_init(vsi_h2 *adapter);
 void vsi_h2_frames_finish(vsi_h2 *adapter);
 /* Begin HTTP/2 in a session. OK | NO_MEMORY */
 vestry_err vsi_h2_frames_begin(vsi_h2_session *session);
-/* Do what a stream wants, with the turn. */
+/* Do what a stream wants, which was taken from the list of marked streams, with the turn. */
 void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream);
 /* End a stream that nghttp2 has closed, with the turn. Drops the wire's reference. */
 void vsi_h2_frames_close(vsi_h2_stream *stream, vestry_cause cause);
@@ -334,8 +337,10 @@ void vsi_h2_answer_free(const vestry_host *host, vsi_h2_answer *answer);
 /* Create a stream that begins to arrive, with the turn; its wire's reference belongs to the session. NULL: no
  * memory. */
 vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id);
-/* Take bytes to send from a stream of events, with the turn. ret_is_over: nothing follows. */
-size_t vsi_h2_stream_take(vsi_h2_stream *stream, uint8_t *buffer, size_t capacity, bool *ret_is_over);
+/* Take bytes to send from a stream of events, with the turn. ret_is_empty: these are all that it holds; ret_is_over:
+ * nothing follows. */
+size_t vsi_h2_stream_take(vsi_h2_stream *stream, uint8_t *buffer, size_t capacity, bool *ret_is_empty,
+                          bool *ret_is_over);
 /* Reset a stream. Threads any. */
 void vsi_h2_stream_reset(vsi_h2_stream *stream, uint32_t code);
 /* Mark it to be reset, under the session's lock; a turn resets it. */

@@ -159,24 +159,39 @@ static int on_sent(nghttp2_session *frames, const nghttp2_frame *frame, void *ct
 
 /* ----------------------------------------------------------------------------------------------------- sending ---- */
 
-static ssize_t read_data(nghttp2_session *frames, int32_t id, uint8_t *buffer, size_t capacity, uint32_t *flags,
-                         nghttp2_data_source *source, void *ctx) {
+static ssize_t read_answer(nghttp2_session *frames, int32_t id, uint8_t *buffer, size_t capacity, uint32_t *flags,
+                           nghttp2_data_source *source, void *ctx) {
   (void)frames, (void)id, (void)ctx;
   vsi_h2_stream *stream = source->ptr;
-  bool is_over = false;
-  ssize_t len;
-  if (stream->is_stream) {
-    len = (ssize_t)vsi_h2_stream_take(stream, buffer, capacity, &is_over);
-  } else {
-    len = vsi_h2_answer_read(stream->answer, buffer, capacity);
-    is_over = len >= 0 && stream->answer->at == stream->answer->len;
-    vsi_mutex_lock(&stream->session->lock);
-    vsi_h2_stream_wait_locked(stream, false);
-    vsi_h2_stream_wait_locked(stream, !is_over);
-    vsi_mutex_unlock(&stream->session->lock);
-  }
+  const ssize_t len = vsi_h2_answer_read(stream->answer, buffer, capacity);
+  const bool is_over = len >= 0 && stream->answer->at == stream->answer->len;
+  vsi_mutex_lock(&stream->session->lock);
+  vsi_h2_stream_wait_locked(stream, false);
+  vsi_h2_stream_wait_locked(stream, !is_over);
+  vsi_mutex_unlock(&stream->session->lock);
   if (is_over) *flags |= NGHTTP2_DATA_FLAG_EOF;
   return !len && !is_over ? NGHTTP2_ERR_DEFERRED : len;
+}
+
+/* The DATA item ends with the bytes at hand, and nghttp2 frees it. An item that waits for more would cost an idle stream
+ * its memory, and each event another call. */
+static ssize_t read_events(nghttp2_session *frames, int32_t id, uint8_t *buffer, size_t capacity, uint32_t *flags,
+                           nghttp2_data_source *source, void *ctx) {
+  (void)frames, (void)id, (void)ctx;
+  vsi_h2_stream *stream = source->ptr;
+  bool is_empty, is_over;
+  const size_t len = vsi_h2_stream_take(stream, buffer, capacity, &is_empty, &is_over);
+  stream->is_sending = !is_empty;
+  if (is_empty) *flags |= is_over ? NGHTTP2_DATA_FLAG_EOF : NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+  return (ssize_t)len;
+}
+
+/* Pass the bytes that a stream of events holds, or its end, to nghttp2. */
+static void submit_events(vsi_h2_session *session, vsi_h2_stream *stream) {
+  const nghttp2_data_provider events = {.source.ptr = stream, .read_callback = read_events};
+  stream->is_sending = !nghttp2_submit_data(session->frames, NGHTTP2_FLAG_END_STREAM, stream->id, &events);
+  if (!stream->is_sending)
+    nghttp2_submit_rst_stream(session->frames, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
 }
 
 /* Events come after responses of the same urgency (RFC 9218: 0 is the most urgent, 7 the least). */
@@ -207,9 +222,13 @@ static void submit(vsi_h2_session *session, vsi_h2_stream *stream, const vsi_h2_
       fields[i] = field_of(at, value);
       at = value + strlen(value) + 1;
     }
-    const nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_data};
-    error = nghttp2_submit_response(session->frames, stream->id, fields, answer->count + 1,
-                                    answer->has_body ? &body : NULL);
+    const nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_answer};
+    if (stream->is_stream)
+      error =
+          nghttp2_submit_headers(session->frames, NGHTTP2_FLAG_NONE, stream->id, NULL, fields, answer->count + 1, NULL);
+    else
+      error = nghttp2_submit_response(session->frames, stream->id, fields, answer->count + 1,
+                                      answer->has_body ? &body : NULL);
   }
   vsi_free(host, fields);
   if (error) nghttp2_submit_rst_stream(session->frames, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
@@ -223,20 +242,26 @@ static void invite(vsi_h2_stream *stream) {
 
 void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream) {
   vsi_mutex_lock(&session->lock);
-  const bool is_gone = stream->is_gone, goes_away = stream->goes_away;
+  stream->is_dirty = false;
+  if (!session->frames || session->is_broken || stream->is_gone) {
+    vsi_mutex_unlock(&session->lock);
+    return;
+  }
+  const bool goes_away = stream->goes_away;
   const bool resets = stream->resets && (!stream->out_len || stream->is_urgent);
   const bool submits = stream->is_answered && !stream->is_submitted && !resets;
   const uint32_t consumed = stream->consumed, code = stream->reset_code;
-  const bool body_is_done = stream->body_is_done && !is_gone;
+  const bool body_is_done = stream->body_is_done;
   const bool continues = stream->continues && !stream->is_answered;
   if (body_is_done) stream->body_is_done = false;
   stream->continues = false;
   vsi_h2_answer *answer = stream->answer;
   stream->consumed = 0;
   stream->is_submitted |= submits;
+  const bool has_events =
+      stream->is_stream && stream->is_submitted && !stream->is_sending && (stream->out_len || stream->has_ended);
   if (submits && stream->is_stream) stream->answer = NULL; /* the head is all that there is */
   vsi_mutex_unlock(&session->lock);
-  if (is_gone) return;
   if (body_is_done) {
     (void)vsi_h2_request_settle(stream);
     vsi_h2_body_free(stream);
@@ -249,9 +274,8 @@ void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream) {
     if (goes_away) vsi_h2_frames_leave(session); /* first, so that the client knows when it has the response */
     submit(session, stream, answer);
     if (stream->is_stream) vsi_h2_answer_free(session->host, answer);
-  } else if (stream->is_stream) {
-    (void)nghttp2_session_resume_data(session->frames, stream->id);
   }
+  if (has_events && !resets) submit_events(session, stream);
 }
 
 void vsi_h2_frames_leave(vsi_h2_session *session) {

@@ -43,6 +43,11 @@ enum { UNSENT_BYTES = 128 << 10 };
 
 static void pump(vsi_h2_session *session);
 
+static uint32_t seconds_of(uint64_t now_ns) {
+  const uint32_t seconds = (uint32_t)(now_ns / (1000 * VSI_NS_PER_MS));
+  return seconds ? seconds : 1;
+}
+
 vsi_h2_session *vsi_h2_session_create(vsi_h2 *adapter, int fd, const struct sockaddr *address) {
   vsi_h2_session *session = vsi_calloc(adapter->host, 1, sizeof *session);
   if (!session) return NULL;
@@ -64,6 +69,7 @@ vsi_h2_session *vsi_h2_session_create(vsi_h2 *adapter, int fd, const struct sock
   vsi_semaphore_init(&session->turn);
   STAILQ_INIT(&session->ready);
   vsi_mutex_init(&session->lock, VSI_LOCK_H2_SESSION);
+  session->looked_s = seconds_of(session->since_ns);
   LIST_INIT(&session->streams);
   STAILQ_INIT(&session->dirty);
   return session;
@@ -169,15 +175,16 @@ static void send_frames(vsi_h2_session *session) {
 
 /* ------------------------------------------------------------------------------------------------------- turns ---- */
 
-static vsi_h2_stream *take_dirty(vsi_h2_session *session) {
+/* Apply all marked streams. A stream stays marked until it is applied, so it is in one list at a time. */
+static void apply_dirty(vsi_h2_session *session) {
+  struct vsi_h2_dirty all = STAILQ_HEAD_INITIALIZER(all);
   vsi_mutex_lock(&session->lock);
-  vsi_h2_stream *first = STAILQ_FIRST(&session->dirty);
-  if (first) {
-    STAILQ_REMOVE_HEAD(&session->dirty, in_dirty);
-    first->is_dirty = false;
-  }
+  STAILQ_CONCAT(&all, &session->dirty);
   vsi_mutex_unlock(&session->lock);
-  return first;
+  for (vsi_h2_stream *at; (at = STAILQ_FIRST(&all)) != NULL; vsi_h2_stream_unref(at)) {
+    STAILQ_REMOVE_HEAD(&all, in_dirty);
+    vsi_h2_frames_apply(session, at);
+  }
 }
 
 static bool is_dirty(vsi_h2_session *session) {
@@ -202,8 +209,7 @@ static void watch(vsi_h2_session *session, bool wants_room) {
 /* Do the work of a turn. */
 static void work(vsi_h2_session *session) {
   do {
-    for (vsi_h2_stream *at; (at = take_dirty(session)) != NULL; vsi_h2_stream_unref(at))
-      if (session->frames && !session->is_broken) vsi_h2_frames_apply(session, at);
+    apply_dirty(session);
     send_frames(session);
   } while (is_dirty(session));
   if (session->is_blocked == session->is_watched || !session->frames) return;
@@ -336,6 +342,7 @@ static void look_at_waiting(vsi_h2_session *session, uint64_t now_ns) {
   vestry_connection *stalled[AT_ONCE];
   size_t count = 0;
   vsi_mutex_lock(&session->lock);
+  session->looked_s = seconds_of(now_ns);
   if (session->waiting_count)
     for (vsi_h2_stream *at = LIST_FIRST(&session->streams); at && count < AT_ONCE; at = LIST_NEXT(at, in_all)) {
       stalled[count] = judge_waiting_locked(at, now_ns);

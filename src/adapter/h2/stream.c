@@ -197,7 +197,8 @@ static vestry_io transport_sent(void *transport, int result, size_t *ret_written
   return VESTRY_IO_OK;
 }
 
-size_t vsi_h2_stream_take(vsi_h2_stream *stream, uint8_t *buffer, size_t capacity, bool *ret_is_over) {
+size_t vsi_h2_stream_take(vsi_h2_stream *stream, uint8_t *buffer, size_t capacity, bool *ret_is_empty,
+                          bool *ret_is_over) {
   vsi_h2_session *session = stream->session;
   vestry_connection *connection = NULL;
   vsi_mutex_lock(&session->lock);
@@ -215,6 +216,7 @@ size_t vsi_h2_stream_take(vsi_h2_stream *stream, uint8_t *buffer, size_t capacit
   } else {
     vsi_h2_stream_wait_locked(stream, true);
   }
+  *ret_is_empty = len == left;
   *ret_is_over = stream->has_ended && len == left;
   vsi_mutex_unlock(&session->lock);
   if (connection) vestry_connection_writable(connection);
