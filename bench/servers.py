@@ -16,24 +16,25 @@ START_S = 10
 class Server:
     """The server of a contender, on a separate port; it runs during the with block."""
 
-    def __init__(self, command, port=None, directory=None):
+    def __init__(self, command, port=None, directory=None, children=0):
+        """directory: removed at the end. children: processes that it starts after it listens, and that count."""
         self.directory = directory
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.port = port
         self.said = ""  # the line that it has printed
         if port is None:
             self.said = self.process.stdout.readline()
-            found = re.search(r"http://127\.0\.0\.1:(\d+)", self.said)
+            found = re.search(r"https?://127\.0\.0\.1:(\d+)", self.said)
             if not found:
                 self.fail(f"did not start: {self.said}")
             self.port = int(found.group(1))
-        self.wait_until_it_listens()
+        self.wait_until_it_listens(children)
 
-    def wait_until_it_listens(self):
+    def wait_until_it_listens(self, children):
         until = time.monotonic() + START_S
         while time.monotonic() < until:
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0 and len(self.pids()) > children:
                     return
             time.sleep(0.02)
         self.fail("does not listen")

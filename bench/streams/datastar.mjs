@@ -4,7 +4,11 @@
 //
 //   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all
 //   GET /sub?key=K    is stored under K              POST /pub?key=K   {"v": BODY} to the stream under K
+//
+// datastar.mjs PORT [CERTIFICATE]; with a file that contains a key and its certificate: HTTP/2 over TLS.
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createSecureServer } from "node:http2";
 import { ServerSentEventGenerator } from "@starfederation/datastar-sdk/node";
 
 const everybody = new Set();
@@ -33,13 +37,17 @@ async function publish(req, res, key) {
   res.writeHead(204).end();
 }
 
-const server = createServer((req, res) => {
+function handle(req, res) {
   const url = new URL(req.url, "http://127.0.0.1");
   const key = url.searchParams.get("key");
   if (url.pathname === "/sub") subscribe(req, res, key);
   else if (url.pathname === "/pub") publish(req, res, key);
   else res.writeHead(404).end();
-});
-server.listen({ port: Number(process.argv[2] ?? 0), host: "127.0.0.1", backlog: 4096 }, () => {
-  console.log(`datastar-sdk: http://127.0.0.1:${server.address().port}`);
+}
+
+const [port, certificate] = process.argv.slice(2);
+const pair = certificate && readFileSync(certificate);
+const server = certificate ? createSecureServer({ key: pair, cert: pair }, handle) : createServer(handle);
+server.listen({ port: Number(port ?? 0), host: "127.0.0.1", backlog: 4096 }, () => {
+  console.log(`datastar-sdk: ${certificate ? "https" : "http"}://127.0.0.1:${server.address().port}`);
 });

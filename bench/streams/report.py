@@ -240,8 +240,13 @@ def main():
     with open(source, encoding="utf-8") as measured:
         result = json.load(measured)
     runs = Runs(result["runs"], result["streams"])
-    with open(os.path.join(directory, "bench-streams.md"), "w", encoding="utf-8") as output:
-        output.write(page(result, runs, Runs(result["runs"], min(FEW, result["streams"]))))
+    path = os.path.join(directory, "bench-streams.md")
+    of_h2 = ""  # the last section, which h2.py writes
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as output:
+            of_h2 = "".join(output.read().partition("\n## HTTP/2 over TLS\n")[1:])
+    with open(path, "w", encoding="utf-8") as output:
+        output.write(page(result, runs, Runs(result["runs"], min(FEW, result["streams"]))) + of_h2)
     with open(os.path.join(directory, "bench-streams.svg"), "w", encoding="utf-8") as output:
         output.write(chart.draw(panels(runs.groups), "Thousand deliveries per second; more is better"))
 

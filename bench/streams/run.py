@@ -61,18 +61,25 @@ def contests(streams):
     ]
 
 
-def start_nchan(descriptors):
-    directory, port = tempfile.mkdtemp(prefix="vestry-nchan-"), free_port()
-    values = {"DIRECTORY": directory, "PORT": str(port), "DESCRIPTORS": str(descriptors),
-              "MODULE": NCHAN,
-              "USER": "user root;" if os.getuid() == 0 else ""}
-    with open(os.path.join(HERE, "nginx.conf"), encoding="utf-8") as template:
+def fill_in(source, directory, values):
+    """Write a configuration with its values into a folder, and return its path."""
+    values = {"DIRECTORY": directory, "USER": "user root;" if os.getuid() == 0 else "", **values}
+    with open(os.path.join(HERE, source), encoding="utf-8") as template:
         text = re.sub("@([A-Z]+)@", lambda match: values[match.group(1)], template.read())
-    path = os.path.join(directory, "nginx.conf")
+    path = os.path.join(directory, source)
     with open(path, "w", encoding="utf-8") as output:
         output.write(text)
+    return path
+
+
+def start_nchan(descriptors, certificate=None):
+    """certificate: a file with a key and its certificate, for HTTP/2 over TLS."""
+    directory, port = tempfile.mkdtemp(prefix="vestry-nchan-"), free_port()
+    tls = f"ssl_certificate {certificate}; ssl_certificate_key {certificate}; ssl_protocols TLSv1.3;" if certificate else ""
+    path = fill_in("nginx.conf", directory, {"PORT": str(port), "DESCRIPTORS": str(descriptors), "MODULE": NCHAN, "TLS": tls,
+                                             "VERSION": "ssl http2" if certificate else ""})
     command = [nginx(), "-p", directory, "-c", path, "-e", os.path.join(directory, "error.log")]
-    return Server(command, port, directory=directory)
+    return Server(command, port, directory=directory, children=2)
 
 
 def nginx():
@@ -202,4 +209,5 @@ def main():
         json.dump(result, output, indent=1)
 
 
-main()
+if __name__ == "__main__":
+    main()
