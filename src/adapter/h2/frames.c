@@ -8,6 +8,8 @@
  * TOKENS of them, and gets TOKENS_A_SECOND new ones. */
 #include "adapter/h2/adapter.h"
 
+#include <sys/mman.h>
+
 enum { SESSION_WINDOW_BYTES = 1 << 20, ACKS_MOST = 256, SETTINGS_MOST = 32, RESETS_BURST = 500, RESETS_A_SECOND = 50 };
 enum { TOKENS = 2000, TOKENS_A_SECOND = 100, TOKENS_A_FAULT = 20, FIELDS_MORE = 4 };
 
@@ -316,7 +318,50 @@ void vsi_h2_frames_finish(vsi_h2 *adapter) {
   nghttp2_option_del(adapter->option);
 }
 
-/* nghttp2 allocates by malloc, not by the host: when an allocation fails, 1.52 may free an item twice. */
+/* nghttp2 allocates by malloc, not by the host: when an allocation fails, 1.52 may free an item twice.
+ *
+ * Its buffer for a frame has 16 KiB, and frames of events fill the first page only. In pages of its own, the others stay
+ * untouched, which malloc does not ensure: 12 KB of a session. */
+static void *map_frame_buffer(vsi_h2_session *session, size_t len) {
+  if (session->frame_buffer || len < VSI_H2_RECORD_BYTES) return NULL;
+  void *mapped = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) return NULL;
+  session->frame_buffer = mapped;
+  session->frame_buffer_len = len;
+  return mapped;
+}
+
+static void *frames_malloc(size_t len, void *ctx) {
+  void *mapped = map_frame_buffer(ctx, len);
+  return mapped ? mapped : malloc(len);
+}
+
+static void frames_free(void *at, void *ctx) {
+  vsi_h2_session *session = ctx;
+  if (!at || at != session->frame_buffer) {
+    free(at);
+    return;
+  }
+  (void)munmap(at, session->frame_buffer_len);
+  session->frame_buffer = NULL;
+}
+
+static void *frames_calloc(size_t count, size_t len, void *ctx) {
+  (void)ctx;
+  return calloc(count, len);
+}
+
+static void *frames_realloc(void *at, size_t len, void *ctx) {
+  const vsi_h2_session *session = ctx;
+  if (!at) return frames_malloc(len, ctx);
+  if (at != session->frame_buffer) return realloc(at, len);
+  void *moved = malloc(len);
+  if (!moved) return NULL;
+  memcpy(moved, at, len < session->frame_buffer_len ? len : session->frame_buffer_len);
+  frames_free(at, ctx);
+  return moved;
+}
+
 vestry_err vsi_h2_frames_begin(vsi_h2_session *session) {
   const vsi_h2 *adapter = session->adapter;
   const nghttp2_settings_entry settings[] = {
@@ -328,7 +373,8 @@ vestry_err vsi_h2_frames_begin(vsi_h2_session *session) {
   };
   session->tokens = TOKENS;
   session->tokens_ns = vsi_now_ns(session->host);
-  if (nghttp2_session_server_new2(&session->frames, adapter->callbacks, session, adapter->option)) {
+  nghttp2_mem memory = {session, frames_malloc, frames_free, frames_calloc, frames_realloc}; /* copied */
+  if (nghttp2_session_server_new3(&session->frames, adapter->callbacks, session, adapter->option, &memory)) {
     session->frames = NULL;
     return VESTRY_NO_MEMORY;
   }
