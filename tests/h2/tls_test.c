@@ -12,6 +12,14 @@
 #include "support/test.h"
 
 static vsi_server s;
+static unsigned hellos_count; /* ClientHellos of the last handshake; two if the server wanted another key share */
+
+static int count_hello(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                       const gnutls_datum_t *message) {
+  (void)session, (void)type, (void)when, (void)message;
+  hellos_count += !incoming;
+  return 0;
+}
 
 /* Shake hands with these priorities, and a session to resume (may be empty). Returns the error; ret_resumed: whether
  * the session was resumed; data: replaced by that of the new session. */
@@ -22,12 +30,14 @@ static int shake(const char *priorities, gnutls_datum_t *data, bool *ret_resumed
   const int fd = server_connect(&s);
   uint8_t byte[64];
   assert_int_equal(gnutls_certificate_allocate_credentials(&any), 0);
-  assert_int_equal(gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL), 0);
+  assert_int_equal(gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL | GNUTLS_KEY_SHARE_TOP), 0);
   assert_int_equal(gnutls_priority_set_direct(session, priorities, NULL), 0);
   gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, any);
   gnutls_alpn_set_protocols(session, &protocol, 1, 0);
   if (data->data) assert_int_equal(gnutls_session_set_data(session, data->data, data->size), 0);
   gnutls_transport_set_int(session, fd);
+  gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_POST, count_hello);
+  hellos_count = 0;
   int error;
   do error = gnutls_handshake(session);
   while (error < 0 && !gnutls_error_is_fatal(error));
@@ -70,6 +80,19 @@ static void versions_before_1_2_are_refused(void **state) {
   data.data = NULL;
   assert_int_equal(shake("NORMAL:-VERS-ALL:+VERS-TLS1.2", &data, &is_resumed), 0);
   assert_int_not_equal(shake("LEGACY:-VERS-ALL:+VERS-TLS1.1:+VERS-TLS1.0", &data, &is_resumed), 0);
+  gnutls_free(data.data);
+  vsi_server_stop(&s);
+}
+
+/* As browsers do: a key share for X25519 only, and P-256 among the groups. */
+static void key_share_of_browsers_is_taken(void **state) {
+  (void)state;
+  gnutls_datum_t data = {NULL, 0};
+  bool is_resumed;
+  server_start(&s, &(server_settings){.is_tls = true});
+  assert_int_equal(shake("NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1", &data, &is_resumed),
+                   0);
+  assert_int_equal(hellos_count, 1);
   gnutls_free(data.data);
   vsi_server_stop(&s);
 }
@@ -138,9 +161,9 @@ static void names_that_are_not_served_get_421(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(one_port_serves_both_versions),     cmocka_unit_test(versions_before_1_2_are_refused),
-      cmocka_unit_test(tickets_resume_sessions),           cmocka_unit_test(certificates_are_renewed),
-      cmocka_unit_test(names_that_are_not_served_get_421),
+      cmocka_unit_test(one_port_serves_both_versions),  cmocka_unit_test(versions_before_1_2_are_refused),
+      cmocka_unit_test(key_share_of_browsers_is_taken), cmocka_unit_test(tickets_resume_sessions),
+      cmocka_unit_test(certificates_are_renewed),       cmocka_unit_test(names_that_are_not_served_get_421),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
