@@ -16,13 +16,13 @@ typedef struct bench_h2_events {
   void (*on_end)(void *stream, bool is_clean, void *ctx);
 } bench_h2_events;
 
-/* Connect to 127.0.0.1:port from 127.0.0.1 + source, and begin HTTP/2. The certificate is not checked. events: borrowed.
- * Blocks. NULL: one line on stderr has the reason. */
+/* Connect to 127.0.0.1:port from 127.0.0.1 + source, and begin HTTP/2. The certificate is not checked. events:
+ * borrowed. Blocks. NULL: one line on stderr has the reason. */
 bench_h2 *bench_h2_connect(int port, unsigned source, bool has_tls, const bench_h2_events *events);
 /* Reset the connection, and free. NULL is accepted. */
 void bench_h2_free(bench_h2 *h2);
 
-/* Request a stream. It is sent now, or after the server's SETTINGS permit it. encoding: NULL: none. false: no memory. */
+/* Request a stream, now or when the server's SETTINGS permit it. encoding: NULL: none. false: no memory. */
 bool bench_h2_subscribe(bench_h2 *h2, const char *path, const char *encoding, void *stream);
 /* Send the requests, and make the socket non-blocking. Returns the socket, for an epoll; -1: the connection failed. */
 int bench_h2_begin(bench_h2 *h2);

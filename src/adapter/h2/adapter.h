@@ -215,7 +215,7 @@ struct vsi_h2_session {
   /* The turn: the thread inside uses the next members, nghttp2 and the socket (session.c). */
   vsi_semaphore turn;
   nghttp2_session *frames; /* NULL: not begun, or ended */
-  void *frame_buffer;      /* nghttp2's, in pages of its own (frames.c); NULL: it has none, or from malloc */
+  void *frame_buffer;      /* nghttp2's, from mmap (frames.c); NULL: none, or from malloc */
   size_t frame_buffer_len;
   gnutls_session_t tls; /* NULL: plain */
   char *unsent;         /* bytes that nghttp2 has produced and the socket did not take; owned */

@@ -175,8 +175,8 @@ static ssize_t read_answer(nghttp2_session *frames, int32_t id, uint8_t *buffer,
   return !len && !is_over ? NGHTTP2_ERR_DEFERRED : len;
 }
 
-/* The DATA item ends with the bytes at hand, and nghttp2 frees it. An item that waits for more would cost an idle stream
- * its memory, and each event another call. */
+/* The DATA item ends with the bytes at hand, and nghttp2 frees it. An item that waits for more would take memory of an
+ * idle stream, and another call for each event. */
 static ssize_t read_events(nghttp2_session *frames, int32_t id, uint8_t *buffer, size_t capacity, uint32_t *flags,
                            nghttp2_data_source *source, void *ctx) {
   (void)frames, (void)id, (void)ctx;
@@ -320,8 +320,8 @@ void vsi_h2_frames_finish(vsi_h2 *adapter) {
 
 /* nghttp2 allocates by malloc, not by the host: when an allocation fails, 1.52 may free an item twice.
  *
- * Its buffer for a frame has 16 KiB, and frames of events fill the first page only. In pages of its own, the others stay
- * untouched, which malloc does not ensure: 12 KB of a session. */
+ * Its buffer for a frame has 16 KiB, and frames of events fill the first page only. If no other memory shares the
+ * pages, the rest stays untouched, which malloc does not ensure: 12 KB of a session. */
 static void *map_frame_buffer(vsi_h2_session *session, size_t len) {
   if (session->frame_buffer || len < VSI_H2_RECORD_BYTES) return NULL;
   void *mapped = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
