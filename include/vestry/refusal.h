@@ -21,7 +21,8 @@ extern "C" {
   X(ADDRESS, "address")         /* the client's address had its maximum of connections */                              \
   X(AMBIGUOUS, "ambiguous")     /* the head or path can be interpreted in two ways */                                  \
   X(DESCRIPTORS, "descriptors") /* the process had no descriptors left */                                              \
-  X(RATE, "rate")               /* the client exceeds a rate limit (vestry/app/rate.h) */
+  X(RATE, "rate")               /* the client exceeds a rate limit (vestry/app/rate.h) */                              \
+  X(MISDIRECTED, "misdirected") /* the server does not serve the requested name (vestry_h2_options.names) */
 
 /** The reason of a refusal. */
 typedef enum vestry_refusal {

@@ -25,6 +25,25 @@ typedef enum vestry_io {
   VESTRY_IO_ERROR        /**< any other error, also out of memory: it ends with cause ERROR */
 } vestry_io;
 
+/** Reason why bytes that a transport has taken are not sent yet. */
+typedef enum vestry_wait {
+  VESTRY_WAIT_NONE,              /**< no bytes wait, or they are sent next */
+  VESTRY_WAIT_STREAM_WINDOW,     /**< the client does not read this stream: its flow-control window is used up */
+  VESTRY_WAIT_CONNECTION_WINDOW, /**< the client reads too little of all streams: the connection's window is used up */
+  VESTRY_WAIT_SOCKET             /**< the socket is full: the network, or the client's machine, takes nothing */
+} vestry_wait;
+
+/** The connection of HTTP/2 that carries a stream, and others beside it. */
+typedef struct vestry_shared_connection {
+  size_t size;                     /**< sizeof(vestry_shared_connection), or 0 */
+  uint64_t id;                     /**< the id (vestry_connection_now.id) of the first stream that it has carried */
+  uint32_t streams_count;          /**< streams and requests that it carries now */
+  uint32_t unsent_bytes;           /**< bytes of this stream that the transport has taken and not sent */
+  int64_t stream_window_bytes;     /**< bytes that the client allows for this stream now */
+  int64_t connection_window_bytes; /**< bytes that the client allows for all of its streams together */
+  vestry_wait waits_for;
+} vestry_shared_connection;
+
 /** Functions of a transport. They are called by the connection's runner only, one at a time, no lock held, unless
  *  stated otherwise. The first four are mandatory. */
 typedef struct vestry_transport_ops {
@@ -63,6 +82,11 @@ typedef struct vestry_transport_ops {
    *  it for a socket that does not block. Returns the same as `write`; *ret_written counts bytes of the slices. Must
    *  not block. NULL only if compose is NULL. */
   vestry_io (*sent)(void *transport, int result, size_t *ret_written);
+  /** Describe the connection that the stream shares with others, for display. Called on any thread, until release;
+   *  may wait for a few writes of the connection. NULL: no connection of this adapter is shared.
+   *  ret_shared  fill in what its size has room for; untouched on failure
+   *  Returns  false: it is not known (any more) */
+  bool (*shared)(void *transport, vestry_shared_connection *ret_shared);
 } vestry_transport_ops;
 
 /** Run a connection once on its dedicated thread: open it if it is new, write queued events, end it if it is to end.

@@ -92,6 +92,7 @@
 #define VSI_LAST_OF_vestry_session_storage_ops       remove_user
 #define VSI_LAST_OF_vestry_signals_limits            max_count
 #define VSI_LAST_OF_vestry_signals_options           only_if_missing
+#define VSI_LAST_OF_vestry_shared_connection         waits_for
 #define VSI_LAST_OF_vestry_sql_forms_options         now_ctx
 #define VSI_LAST_OF_vestry_sql_once_options          now_ctx
 #define VSI_LAST_OF_vestry_sql_rows                  ctx

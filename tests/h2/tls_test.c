@@ -156,6 +156,7 @@ static void names_that_are_not_served_get_421(void **state) {
   assert_int_equal(status_for("[::1]:8443"), 200);
   assert_int_equal(status_for("example.or"), 421);
   assert_int_equal(status_for("www.example.org"), 421);
+  assert_int_equal(vsi_server_stats(&s).refused_by_reason[VESTRY_REFUSAL_MISDIRECTED], 2);
   vsi_server_stop(&s);
 }
 

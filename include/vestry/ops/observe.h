@@ -16,6 +16,7 @@
 #include "vestry/cluster/cluster.h"
 #include "vestry/ops/metrics.h"
 #include "vestry/request.h"
+#include "vestry/transport.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -112,8 +113,9 @@ VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
  *
  *  The following return JSON, with counts as numbers. An invalid parameter gets 400 with a sentence.
  *
- *  GET {prefix}/streams?prefix=&sort=newest|oldest|queued|bytes&limit=&cursor=
- *      as vestry_observe_streams; cursor: the member `next` of the previous page, which is null on the last page
+ *  GET {prefix}/streams?prefix=&sort=newest|oldest|queued|bytes&connection=&limit=&cursor=
+ *      as vestry_observe_streams; connection: a connection_id; cursor: the member `next` of the previous
+ *      page, which is null on the last page
  *  GET {prefix}/streams/{id}
  *      as vestry_observe_stream; for a stream that has ended: its close
  *  GET {prefix}/channels?prefix=&limit=&cursor=
@@ -243,7 +245,8 @@ typedef struct vestry_stream_info {
                                                                          acknowledged; below 0: unknown. For
                                                                          microhttpd.h it is read from the socket; for
                                                                          civetweb.h it is the result of the last check
-                                                                         (its watch_ms) */
+                                                                         (its watch_ms); for h2.h it is that of the
+                                                                         whole connection */
   vestry_err last_error;                                            /**< of the last rejected send: FULL, TOO_LARGE,
                                                                          NO_MEMORY; OK: none */
   bool is_page;                                                     /**< the stream of one of the options' pages; if so,
@@ -252,6 +255,13 @@ typedef struct vestry_stream_info {
   uint32_t topics_count;                                            /**< number of topics that the page and its parts
                                                                          depend on */
   char topics[VESTRY_SHOWN_TOPICS_COUNT][VESTRY_SHOWN_TOPIC_BYTES]; /**< some of them; truncated if they are longer */
+  /** Of the connection of HTTP/2 that carries the stream, as vestry_shared_connection. 0: the stream shares no
+   *  connection, and the following members are not set */
+  uint64_t connection_id;
+  uint32_t connection_streams_count;
+  uint32_t unsent_bytes;
+  int64_t stream_window_bytes, connection_window_bytes;
+  vestry_wait waits_for;
 } vestry_stream_info;
 
 /** Get the state of one stream.
@@ -283,6 +293,7 @@ typedef struct vestry_stream_query {
   vestry_stream_order order;
   size_t limit;              /**< 0: VESTRY_STREAMS_MAX_COUNT, which is the maximum */
   vestry_stream_cursor from; /**< ret_next of the last page, for the same prefix and order */
+  uint64_t connection_id;    /**< only streams with this vestry_stream_info.connection_id; 0: all */
 } vestry_stream_query;
 
 /** Receives one stream of a listing, on the listing thread, no lock held. info is valid during the call. */

@@ -238,6 +238,7 @@ struct vsi_h2_session {
   uint32_t looked_s;      /* time of the last look at the deadlines, at least 1 */
   uint32_t waiting_count; /* streams with unsent bytes */
   uint32_t answers_count; /* …of a response */
+  uint64_t first_id;      /* id of its first stream of events; 0: none yet */
   size_t out_bytes;       /* bytes that all streams hold */
   bool is_dead;           /* it has ended */
 };

@@ -129,6 +129,7 @@ void vsi_h2_frames_close(vsi_h2_stream *stream, vestry_cause cause) {
   stream->is_gone = true;
   const vsi_h2_left left = vsi_h2_body_break_locked(stream);
   LIST_REMOVE(stream, in_all);
+  session->streams_count--;
   vsi_h2_stream_drop_locked(stream);
   vestry_connection *connection = stream->connection ? vestry_connection_ref(stream->connection) : NULL;
   vsi_h2_answer *answer = stream->is_answered ? stream->answer : NULL;

@@ -154,7 +154,9 @@ static int check(vsi_h2_stream *stream, bool has_body) {
   }
   if (has_body && !request->body_length) request->body_length = -1;
   request->is_head = strcmp(request->method, "HEAD") == 0;
-  return is_served(adapter, request->authority) ? 0 : 421;
+  if (is_served(adapter, request->authority)) return 0;
+  vestry_reject(adapter->v, VESTRY_REFUSAL_MISDIRECTED);
+  return 421;
 }
 
 bool vsi_h2_request_begin(vsi_h2_stream *stream, bool has_body) {

@@ -10,7 +10,11 @@
  * A clean end is the end of the stream's data, any other end a reset, so that the browser comes back. */
 #include "adapter/h2/adapter.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include "base/ascii.h"
+#include "base/options.h"
 
 enum { WRITE_BYTES = 16384, SHORT_BYTES = 2048, AMPLE_BYTES = 64 << 10 };
 
@@ -34,6 +38,7 @@ vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id) {
   session->arriving_count++;
   vsi_mutex_lock(&session->lock);
   LIST_INSERT_HEAD(&session->streams, stream, in_all);
+  session->streams_count++;
   vsi_mutex_unlock(&session->lock);
   return stream;
 }
@@ -264,6 +269,58 @@ static void transport_end(void *transport, bool clean, vestry_cause cause) {
   vsi_web_gate_give_place(gate);
 }
 
+/* ------------------------------------------------------------------------------------------------- for display ---- */
+
+/* Enter the turn, which protects nghttp2 and the socket. false: the session has ended. */
+static bool enter(vsi_h2_session *session) {
+  vsi_semaphore_enter(&session->turn);
+  if (session->frames) return true;
+  vsi_semaphore_leave(&session->turn);
+  return false;
+}
+
+/* A sender may have marked its stream during the turn. */
+static void leave(vsi_h2_session *session) {
+  vsi_semaphore_leave(&session->turn);
+  session->pump(session);
+}
+
+/* Of the whole connection: the kernel does not know its streams. */
+static int64_t transport_unacknowledged(void *transport) {
+  vsi_h2_session *session = ((vsi_h2_stream *)transport)->session;
+  int bytes = 0;
+  if (!enter(session)) return -1;
+  const bool is_known = ioctl(session->fd, SIOCOUTQ, &bytes) == 0;
+  leave(session);
+  return is_known ? bytes : -1;
+}
+
+static vestry_wait wait_of(const vsi_h2_session *session, const vestry_shared_connection *shared) {
+  if (!shared->unsent_bytes) return VESTRY_WAIT_NONE;
+  if (shared->stream_window_bytes <= 0) return VESTRY_WAIT_STREAM_WINDOW;
+  if (shared->connection_window_bytes <= 0) return VESTRY_WAIT_CONNECTION_WINDOW;
+  return session->is_blocked ? VESTRY_WAIT_SOCKET : VESTRY_WAIT_NONE;
+}
+
+static bool transport_shared(void *transport, vestry_shared_connection *ret_shared) {
+  const vsi_h2_stream *stream = transport;
+  vsi_h2_session *session = stream->session;
+  vestry_shared_connection found = {.size = sizeof found};
+  if (!enter(session)) return false;
+  found.stream_window_bytes = nghttp2_session_get_stream_remote_window_size(session->frames, stream->id);
+  found.connection_window_bytes = nghttp2_session_get_remote_window_size(session->frames);
+  vsi_mutex_lock(&session->lock);
+  found.id = session->first_id;
+  found.streams_count = session->streams_count;
+  found.unsent_bytes = stream->out_len - stream->out_at;
+  vsi_mutex_unlock(&session->lock);
+  found.waits_for = wait_of(session, &found);
+  leave(session);
+  if (!found.id) return false; /* the stream begins only now */
+  VSI_RESULT_GIVE(vestry_shared_connection, ret_shared, found);
+  return true;
+}
+
 static void transport_release(void *transport) {
   vsi_h2_stream_unref(transport);
 }
@@ -276,8 +333,10 @@ static const vestry_transport_ops transport_ops = {
     .release = transport_release,
     .wake = NULL, /* writes never block: the pool runs the connection */
     .name = "h2",
+    .unacknowledged = transport_unacknowledged,
     .compose = transport_compose,
     .sent = transport_sent,
+    .shared = transport_shared,
 };
 
 /* ---------------------------------------------------------------------------------------- on the loop's thread ---- */
@@ -313,6 +372,7 @@ void vsi_h2_stream_begin(vsi_h2_stream *stream, vestry_connection *connection) {
   const bool has_room = stream->waits && !stream->out_len;
   if (has_room) stream->waits = false;
   if (!is_over) stream->connection = vestry_connection_ref(connection);
+  if (!session->first_id) session->first_id = vestry_connection_look(connection).id;
   if (is_over && !stream->is_answered) vsi_h2_stream_reset_locked(stream, NGHTTP2_CANCEL);
   stream->is_begun = true;
   vsi_mutex_unlock(&session->lock);

@@ -6,7 +6,7 @@
   const $ = id => document.getElementById(id);
   const number = new Intl.NumberFormat('en');
   const views = ['streams', 'channels', 'store', 'pages', 'cluster'];
-  let view = 'streams', chosen = 0, gone = false, tail = null;
+  let view = 'streams', chosen = 0, connection = 0, gone = false, tail = null;
   let asking = false, again = false;
 
   function el(name, text, how) {
@@ -89,7 +89,7 @@
   // A listing by pages: the cursors of all pages up to the current one, and the query of its form.
   const LIMIT = 50;
   function listing(prefix, previous, next) {
-    const self = {cursors: [''], next: null};
+    const self = {cursors: [''], next: null, isPart: () => $(prefix).value};
     self.query = more => {
       const query = new URLSearchParams({...more, limit: LIMIT}), cursor = self.cursors[self.cursors.length - 1];
       if ($(prefix).value) query.set('prefix', $(prefix).value);
@@ -100,7 +100,7 @@
       const first = (self.cursors.length - 1) * LIMIT;
       self.next = to;
       say(count ? `${number.format(first + 1)} to ${number.format(first + count)} of ${
-        $(prefix).value ? 'all matches' : number.format(all)}` : none);
+        self.isPart() ? 'all matches' : number.format(all)}` : none);
       $(previous).disabled = self.cursors.length === 1;
       $(next).disabled = !to;
     };
@@ -132,11 +132,20 @@
     ['sent', s => bytes(s.wire_bytes), 'n'],
     ['events', s => s.written_count, 'n m'],
     ['scope', s => s.scope, 'm'],
-    ['state', s => s.state, 'm'],
+    ['connection', s => s.connection ? `#${s.connection}` : '', 'n m'],
+  ['state', s => s.waits_for ? `${s.state}, waits` : s.state, 'm'],
   ];
   const open = listing('prefix', 'previous', 'next');
+  open.isPart = () => $('prefix').value || connection;
+  // List only the streams of a connection of HTTP/2; 0: all.
+  function share(id) {
+    connection = id;
+    $('shared').hidden = !id;
+    $('shared').textContent = `all streams, not only those of connection #${id}`;
+    open.restart();
+  }
   async function showStreams() {
-    const got = await get(`/streams?${open.query({sort: $('order').value})}`);
+    const got = await get(`/streams?${open.query({sort: $('order').value, ...(connection ? {connection} : {})})}`);
     table(heads($('streams'), 'open streams', columns), got.streams, columns, s => s.id);
     mark();
     open.shown(got.streams.length, got.open_count, got.next, 'no streams');
@@ -177,9 +186,25 @@
       ['last write', s.last_write_ms === null ? 'never' : `${time(s.last_write_ms)} ago`],
       ['not acknowledged', s.unacknowledged_bytes === null ? 'unknown' : bytes(s.unacknowledged_bytes)],
       ['last error', s.last_error || 'none'],
+      ...(s.connection === undefined ? [] : [
+        ['connection', siblings(s)],
+        ['windows', `${bytes(s.stream_window_bytes)} of the stream, ${bytes(s.connection_window_bytes)} of the connection`],
+        ['not sent', `${bytes(s.unsent_bytes)}${s.waits_for ? `: waits for ${reasons[s.waits_for]}` : ''}`]]),
       ...(s.path === undefined ? [] : [['page', s.path], ['topics', `${s.topics.join(', ')}${
         s.topics_count > s.topics.length ? ` and ${s.topics_count - s.topics.length} more` : ''}`]]),
     ]);
+  }
+  // HTTP/2: the connection that carries the stream, and a button that lists all streams of it.
+  const reasons = {
+    'stream window': 'its client to read this stream',
+    'connection window': 'its client to read any of the connection\'s streams',
+    socket: 'the network, or the client\'s machine',
+  };
+  function siblings(s) {
+    const made = el('span'), button = el('button', 'list them', {type: 'button'});
+    button.addEventListener('click', () => share(s.connection));
+    made.append(`#${s.connection}, with ${number.format(s.connection_streams_count)} streams and requests `, button);
+    return made;
   }
   function choose(id) {
     stop();
@@ -351,6 +376,7 @@
     if (document.visibilityState === 'visible') refresh();
   });
 
+  $('shared').addEventListener('click', () => { share(0); $('prefix').focus(); });
   $('order').addEventListener('change', open.restart);
   $('consoles').addEventListener('change', refresh);
   $('watch').addEventListener('click', watch);

@@ -130,6 +130,7 @@ static uint64_t count_at(const vsi_json_member *member, const void *at) {
 }
 
 static void put_member(vsi_json_writer *json, const vsi_json_member *member, const void *at) {
+  static const char *const waits[] = {NULL, "stream window", "connection window", "socket"};
   static const char *const states[] = {"opening", "open", "closing", "closed"};
   const char *name = member->name;
   const uint64_t count = count_at(member, at);
@@ -149,6 +150,7 @@ static void put_member(vsi_json_writer *json, const vsi_json_member *member, con
   case VSI_JSON_CLOSED: vsi_json_str(json, name, states[VESTRY_STATE_CLOSED]); break;
   case VSI_JSON_CAUSE: vsi_json_str(json, name, count ? vestry_cause_name((vestry_cause)count) : NULL); break;
   case VSI_JSON_CAUSES: put_causes(json, name, at); break;
+  case VSI_JSON_WAIT: vsi_json_str(json, name, waits[count]); break;
   case VSI_JSON_ERROR: vsi_json_str(json, name, count ? vestry_strerror((vestry_err)count) : NULL); break;
   }
 }

@@ -43,7 +43,8 @@ typedef enum vsi_json_kind {
   VSI_JSON_CLOSED, /* the name of CLOSED; no member */
   VSI_JSON_CAUSE,  /* its name; NONE: null */
   VSI_JSON_CAUSES, /* counts by cause: an object with those above 0, by name */
-  VSI_JSON_ERROR   /* its text; OK: null */
+  VSI_JSON_ERROR,  /* its text; OK: null */
+  VSI_JSON_WAIT    /* the name of a vestry_wait; NONE: null */
 } vsi_json_kind;
 
 /* A member of a struct, and its name in JSON. */

@@ -106,6 +106,13 @@ static void put_page(vsi_json_writer *json, const vestry_stream_info *info) {
   vsi_json_count(json, "topics_count", info->topics_count);
 }
 
+static void put_connection(vsi_json_writer *json, const vestry_stream_info *info) {
+  if (!info->connection_id) return;
+  VSI_JSON_PUT(json, info, AS("connection", COUNT, stream, connection_id), COUNT(stream, connection_streams_count),
+               COUNT(stream, unsent_bytes), MEMBER(BYTES, stream, stream_window_bytes),
+               MEMBER(BYTES, stream, connection_window_bytes), MEMBER(WAIT, stream, waits_for));
+}
+
 static void put_stream(const vestry_stream_info *info, void *ctx) {
   vsi_json_writer *json = ctx;
   vsi_json_open(json, NULL, '{');
@@ -118,6 +125,7 @@ static void put_stream(const vestry_stream_info *info, void *ctx) {
                COUNT(stream, wire_bytes), MEMBER(AGO, stream, last_write_ms),
                MEMBER(BYTES, stream, unacknowledged_bytes), MEMBER(ERROR, stream, last_error),
                AS("console", FLAG, stream, is_console));
+  put_connection(json, info);
   put_page(json, info);
   vsi_json_close(json, '}');
 }
@@ -132,6 +140,8 @@ vestry_err vsi_list_streams(const vestry_request *req, vestry_reply *reply, void
     return vsi_show_text(reply, 400, "sort: newest, oldest, queued or bytes is expected\n");
   const char *wrong = get_page(req, &query.prefix, &query.limit, &query.from);
   if (wrong) return vsi_show_text(reply, 400, wrong);
+  if (!get_number(req, "connection", INT64_MAX, &query.connection_id))
+    return vsi_show_text(reply, 400, "connection: the number of a connection, from 1, is expected\n");
   query.order = (vestry_stream_order)order;
   vsi_json_writer json;
   vestry_stream_cursor next = {0, 0};

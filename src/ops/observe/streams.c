@@ -19,6 +19,18 @@ static int64_t unacknowledged_of(const vestry_connection *connection) {
   return VSI_OPS_HAVE(ops, vestry_transport_ops, unacknowledged) ? ops->unacknowledged(connection->transport) : -1;
 }
 
+static void put_connection(const vestry_connection *connection, vestry_stream_info *info) {
+  const vestry_transport_ops *ops = connection->ops;
+  vestry_shared_connection shared = {.size = sizeof shared};
+  if (!VSI_OPS_HAVE(ops, vestry_transport_ops, shared) || !ops->shared(connection->transport, &shared)) return;
+  info->connection_id = shared.id;
+  info->connection_streams_count = shared.streams_count;
+  info->unsent_bytes = shared.unsent_bytes;
+  info->stream_window_bytes = shared.stream_window_bytes;
+  info->connection_window_bytes = shared.connection_window_bytes;
+  info->waits_for = shared.waits_for;
+}
+
 static void take_path(const char *path, void *ctx) {
   vestry_stream_info *info = ctx;
   vsi_shown_name(path, strlen(path), info->path, sizeof info->path);
@@ -70,6 +82,7 @@ static void explain(const vestry_observe *observe, vestry_connection *connection
   info->is_console = vsi_tail_is_excluded(connection);
   put_name(observe, connection, info);
   put_counts(connection, info);
+  put_connection(connection, info);
   vestry_pages *pages = observe->options.pages;
   info->is_page = pages && vsi_page_explain(pages, connection, &(vsi_page_sink){take_path, take_topic, info});
 }
@@ -134,12 +147,19 @@ static bool has_prefix(vestry_connection *connection, const char *prefix) {
   return vsi_shown_key_of_stream(connection, &key) && vsi_shown_begins(key.text, prefix);
 }
 
+static bool is_carried_by(const vestry_connection *connection, uint64_t connection_id) {
+  vestry_stream_info info = {.connection_id = 0};
+  if (connection_id) put_connection(connection, &info);
+  return info.connection_id == connection_id;
+}
+
 /* Keep a stream if it is among the best; takes the reference. */
 static void consider(best *all, const vestry_stream_query *query, vestry_connection *connection) {
   const item one = {value_of(connection, query->order), connection->id, connection};
   const vestry_stream_cursor *from = &query->from;
   const bool is_after = !from->id || is_better(from->value, from->id, one.value, one.id);
-  if (is_after && has_place(all, &one) && has_prefix(connection, query->prefix))
+  if (is_after && has_place(all, &one) && has_prefix(connection, query->prefix) &&
+      is_carried_by(connection, query->connection_id))
     insert(all, &one);
   else
     vestry_connection_unref(connection);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* Observing the streams of a connection: which streams share it, its windows, and the reason why bytes wait. */
+#include "vestry/ops/observe.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "h2/frames.h"
+#include "h2/server.h"
+#include "support/test.h"
+#include "support/until.h"
+
+enum { WINDOW = 65535, BYTES = 300000, MUCH = 1 << 20 };
+
+static vsi_server s;
+static vestry_observe *observe;
+
+static void begin(const server_settings *settings) {
+  server_start(&s, settings);
+  assert_int_equal(vestry_observe_create(s.v, NULL, &observe), VESTRY_OK);
+}
+
+static void end(frames_client *c) {
+  frames_close(c);
+  vsi_server_stop_adapter(&s);
+  vestry_observe_destroy(observe);
+  vsi_server_finish(&s);
+}
+
+static vestry_stream_info info_of(uint64_t id) {
+  vestry_stream_info info = {.size = sizeof info};
+  assert_int_equal(vestry_observe_stream(observe, id, &info), VESTRY_OK);
+  return info;
+}
+
+/* Open a stream of events. Returns its id at the instance; number: how many were opened before. */
+static uint64_t open_stream(frames_client *c, uint32_t stream, size_t number) {
+  frames_open_stream(c, stream);
+  assert_int_equal(frames_status(c, stream), 200);
+  assert_true(vsi_recorder_wait_opened(&s.recorder, number + 1));
+  const uint64_t id = vestry_connection_look(vsi_recorder_connection(&s.recorder, number)).id;
+  UNTIL(info_of(id).connection_id);
+  return id;
+}
+
+static void send_much(size_t number) {
+  char *large = malloc(BYTES);
+  memset(large, 'x', BYTES);
+  assert_int_equal(vestry_connection_patch_elements(vsi_recorder_connection(&s.recorder, number), large, BYTES, NULL),
+                   VESTRY_OK);
+  free(large);
+}
+
+static void count_stream(const vestry_stream_info *info, void *ctx) {
+  (void)info;
+  ++*(size_t *)ctx;
+}
+
+/* Return the number of streams of a connection; 0: of all. */
+static size_t streams_of(uint64_t connection_id) {
+  size_t count = 0;
+  const vestry_stream_query query = {.size = sizeof query, .connection_id = connection_id};
+  assert_int_equal(vestry_observe_streams(observe, &query, count_stream, &count, NULL), VESTRY_OK);
+  return count;
+}
+
+/* capability: H1 */
+static void streams_of_a_connection_have_its_number(void **state) {
+  (void)state;
+  frames_client a, b;
+  begin(NULL);
+  frames_connect(&a, s.port, 0);
+  frames_connect(&b, s.port, 0);
+  const uint64_t first = open_stream(&a, 1, 0), second = open_stream(&a, 3, 1), other = open_stream(&b, 1, 2);
+  const vestry_stream_info info = info_of(second);
+  assert_int_equal(info.connection_id, first);
+  assert_int_equal(info.connection_streams_count, 2);
+  assert_int_equal(info.waits_for, VESTRY_WAIT_NONE);
+  assert_int_equal(info.unsent_bytes, 0);
+  assert_int_equal(info.stream_window_bytes, WINDOW);
+  assert_int_equal(info.connection_window_bytes, WINDOW);
+  assert_true(info.unacknowledged_bytes >= 0);
+  assert_int_equal(info_of(other).connection_id, other);
+  assert_int_equal(streams_of(first), 2);
+  assert_int_equal(streams_of(other), 1);
+  assert_int_equal(streams_of(0), 3);
+  frames_send_number(&a, FRAME_RST_STREAM, 1, 8);
+  UNTIL(info_of(second).connection_streams_count == 1);
+  assert_int_equal(info_of(second).connection_id, first); /* also after its end */
+  frames_close(&b);
+  end(&a);
+}
+
+/* capability: H1 */
+static void unread_stream_waits_for_its_window(void **state) {
+  (void)state;
+  frames_client c;
+  begin(NULL);
+  frames_connect(&c, s.port, 0);
+  frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, MUCH);
+  const uint64_t first = open_stream(&c, 1, 0), second = open_stream(&c, 3, 1);
+  send_much(0);
+  UNTIL(info_of(first).waits_for == VESTRY_WAIT_STREAM_WINDOW);
+  assert_int_equal(info_of(first).stream_window_bytes, 0);
+  assert_int_equal(info_of(first).connection_window_bytes, MUCH);
+  assert_true(info_of(first).unsent_bytes > 0);
+  assert_int_equal(info_of(second).waits_for, VESTRY_WAIT_NONE);
+  assert_int_equal(info_of(second).stream_window_bytes, WINDOW);
+  end(&c);
+}
+
+/* capability: H1 */
+static void unread_connection_makes_its_streams_wait(void **state) {
+  (void)state;
+  frames_client c;
+  begin(NULL);
+  frames_connect(&c, s.port, 2 * BYTES);
+  const uint64_t first = open_stream(&c, 1, 0), second = open_stream(&c, 3, 1);
+  send_much(0);
+  UNTIL(info_of(first).waits_for == VESTRY_WAIT_CONNECTION_WINDOW);
+  vsi_server_patch(vsi_recorder_connection(&s.recorder, 1), "{\"a\":1}");
+  UNTIL(info_of(second).waits_for == VESTRY_WAIT_CONNECTION_WINDOW);
+  assert_int_equal(info_of(second).connection_window_bytes, 0);
+  assert_int_equal(info_of(second).stream_window_bytes, 2 * BYTES);
+  end(&c);
+}
+
+/* capability: H1 */
+static void full_socket_makes_streams_wait(void **state) {
+  (void)state;
+  frames_client c;
+  begin(&(server_settings){.options.connection = &(vestry_connection_options){.max_queued_bytes = 64 * MUCH}});
+  frames_connect(&c, s.port, INT32_MAX);
+  frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, INT32_MAX - WINDOW);
+  const uint64_t first = open_stream(&c, 1, 0);
+  /* The buffers of both sockets take several megabytes. */
+  for (int i = 0; info_of(first).waits_for != VESTRY_WAIT_SOCKET; i++) {
+    if (i < 100) send_much(0);
+    sched_yield();
+  }
+  assert_true(info_of(first).unacknowledged_bytes > 0);
+  end(&c);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(streams_of_a_connection_have_its_number),
+      cmocka_unit_test(unread_stream_waits_for_its_window),
+      cmocka_unit_test(unread_connection_makes_its_streams_wait),
+      cmocka_unit_test(full_socket_makes_streams_wait),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
