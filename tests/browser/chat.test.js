@@ -184,7 +184,7 @@ test('chat: hostile names and texts are shown as text', async (t) => {
 });
 
 test('chat: requests without valid tokens are rejected', async (t) => {
-  const chat = await chatFor(t);
+  const chat = await chatFor(t, [], null, / csrf: /);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
   const [script, other] = [await scriptOf(ada), await scriptOf(bob)];
   const url = `${chat.url}channel/1/message`;
