@@ -8,7 +8,8 @@ their order; empty lines are ignored.
 
 The program of a page with ```console blocks is a server. It is started with a port as its argument. Each line of these
 blocks that begins with `$ ` is run by the shell, with this port instead of 8080, and must print the lines below it. The
-commands begin when the server accepts connections. The program must end with success after SIGTERM.
+commands begin when the server accepts connections; those above the program make its files, and run before it. The
+program must end with success after SIGTERM.
 
 An ```nginx or ```haproxy block must equal the file of that name in examples/proxy, which other tests run, without its
 comments; in machines.md, the file for a cluster. A ```nats block must equal examples/nats/nats-server.conf."""
@@ -40,8 +41,8 @@ def differ(what, wanted, got):
 
 
 def read(page):
-    """Return the program of the page, its output, and its commands with their outputs."""
-    source, printed, commands = "", "", []
+    """Return the program of the page, its output, the commands with their outputs, and those before the program."""
+    source, printed, commands, before = "", "", [], []
     text = page.read_text()
     for match in BLOCK.finditer(text):
         block = match["text"]
@@ -52,8 +53,8 @@ def read(page):
         elif match["kind"] == "console":
             for command in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
                 command, _, output = command.partition("\n")
-                commands.append((command, output))
-    return source, printed, commands
+                (commands if source else before).append((command, output))
+    return source, printed, commands, before
 
 
 def shows_another_file(page):
@@ -84,10 +85,16 @@ def listens(port, server):
     return False
 
 
+def runs_badly(command, wanted, folder, port=8080):
+    got = subprocess.run(command.replace("8080", str(port)), shell=True, cwd=folder, capture_output=True, text=True,
+                         timeout=PATIENCE_S, check=False)
+    return differ(f"$ {command}", lines(wanted), lines(got.stdout + got.stderr))
+
+
 def serve(program, folder, commands):
     for _ in range(5):
         port = reserve_port()
-        server = subprocess.Popen([program, str(port)])
+        server = subprocess.Popen([program, str(port)], cwd=folder)
         if listens(port, server):
             break
         server.terminate()
@@ -98,9 +105,7 @@ def serve(program, folder, commands):
     bad = False
     try:
         for command, wanted in commands:
-            got = subprocess.run(command.replace("8080", str(port)), shell=True, cwd=folder, capture_output=True,
-                                 text=True, timeout=PATIENCE_S, check=False)
-            bad |= differ(f"$ {command}", lines(wanted), lines(got.stdout + got.stderr))
+            bad |= runs_badly(command, wanted, folder, port)
         server.terminate()
         status = server.wait(PATIENCE_S)
         if status:
@@ -112,7 +117,7 @@ def serve(program, folder, commands):
 
 def main():
     page, folder, arguments = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
-    source, printed, commands = read(page)
+    source, printed, commands, before = read(page)
     if shows_another_file(page):
         return 1
     if "main(" not in source:
@@ -124,6 +129,8 @@ def main():
     at = arguments.index("--")
     compiler = arguments[:at] + ["-Wall", "-Wextra", "-Werror", "-std=c11", f"-I{Path(__file__).parent}"]
     if subprocess.run(compiler + [file, "-o", program] + arguments[at + 1:], check=False).returncode:
+        return 1
+    if any([runs_badly(command, output, folder) for command, output in before]):
         return 1
     if commands:
         return 1 if serve(program, folder, commands) else 0
