@@ -2,6 +2,7 @@
 // Helpers for tests of the example chat: users in separate browsers, and their actions.
 'use strict';
 const http = require('node:http');
+const https = require('node:https');
 const { startExample, newSession } = require('./harness.js');
 const { databaseFor } = require('./database.js');
 
@@ -120,7 +121,8 @@ async function scriptOf({ context, page }) {
   await (await said).response(); // the message is shown: later messages of the script come after it
   const { tabId } = (await said).postDataJSON();
   const cookie = (await context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
+  const { Agent, request: requestOf } = page.url().startsWith('https:') ? https : http;
+  const agent = new Agent({ keepAlive: true, maxSockets: 8 });
   let count = 0;
   const nonce = () => `${headers['x-once'].split('.')[0]}.${process.pid}-${++count}`;
   const post = (url, signals, once = nonce(), change = {}) =>
@@ -128,7 +130,7 @@ async function scriptOf({ context, page }) {
       const as = { 'Datastar-Request': 'true', 'Content-Type': 'application/json', Cookie: cookie,
         'X-CSRF-Token': headers['x-csrf-token'], 'X-Once': once, ...change };
       for (const name of Object.keys(as)) if (as[name] === undefined) delete as[name];
-      const request = http.request(url, { method: 'POST', agent, headers: as }, (answer) => {
+      const request = requestOf(url, { method: 'POST', agent, headers: as }, (answer) => {
         answer.resume().on('end', () => done(answer.statusCode)).on('error', () => done(0));
       });
       request.on('error', () => done(0));

@@ -70,7 +70,7 @@ int main(int argc, char **argv) {
   vestry_route(program.v, "GET", "/stream", stream, NULL);
   vestry_route(program.v, "POST", "/patch", patch, NULL);
   vestry_route(program.v, "POST", "/said", say, (void *)(uintptr_t) "said");
-  if (strcmp(program.options.adapter, "microhttpd") == 0)
+  if (strcmp(program.options.adapter, "civetweb") != 0)
     vestry_route(program.v, "QUERY", "/ask", say, (void *)(uintptr_t) "answer");
   program_wait(&program);
   return program_finish(&program);

@@ -5,6 +5,7 @@
 const { after, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
 const http = require('node:http');
+const https = require('node:https');
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const readline = require('node:readline');
@@ -92,13 +93,13 @@ async function startSmall(t) {
     assert.deepEqual(await exited, [0, null]);
   });
   const [line] = await Promise.race([once(readline.createInterface({ input: child.stdout }), 'line'), exited]);
-  const [, url] = /^vestry-bench: (http:\/\/127\.0\.0\.1:\d+) /.exec(line) ?? assert.fail(`no server: ${line}`);
+  const [, url] = /^vestry-bench: (https?:\/\/127\.0\.0\.1:\d+) /.exec(line) ?? assert.fail(`no server: ${line}`);
   const page = '/page?topic=news&private=1';
   const poll = (had) => {
     const one = { text: '', hasEnded: false };
     const query = `&datastar=${encodeURIComponent(JSON.stringify({ _vestry: { poll: 25000 } }))}`;
     const headers = { 'Datastar-Request': 'true', ...(had ? { 'Last-Event-ID': had } : {}) };
-    const request = http.get(url + page + query, { agent: false, headers }, (answer) => {
+    const request = (url.startsWith('https:') ? https : http).get(url + page + query, { agent: false, headers }, (answer) => {
       one.status = answer.statusCode;
       answer.on('data', (data) => (one.text += data)).on('error', () => {}).on('end', () => (one.hasEnded = true));
     });

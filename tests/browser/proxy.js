@@ -1,9 +1,27 @@
 // SPDX-License-Identifier: MIT
-// An HTTP proxy between Chromium and a server, which simulates network faults. It requests no encoding from the server,
+// An HTTP proxy between Chromium and a server, which simulates network faults. It speaks HTTP/1.1 with the browser, and
+// HTTP/2 with a server that has TLS. It requests no encoding from the server,
 // so that it can read the data.
 'use strict';
 const http = require('node:http');
+const http2 = require('node:http2');
 const { once } = require('node:events');
+
+// Return a function like http.request that sends all requests over one connection of HTTP/2, as long as that is open.
+function overHttp2(t, server) {
+  const without = new Set(['connection', 'host', 'keep-alive', 'transfer-encoding', 'upgrade']);
+  let session = null;
+  t.after(() => session?.destroy());
+  return ({ method, path, headers }, then) => {
+    if (!session || session.closed || session.destroyed)
+      session = http2.connect(server.url, { rejectUnauthorized: false }).on('error', () => {});
+    const rest = Object.fromEntries(Object.entries(headers).filter(([name]) => !without.has(name)));
+    const up = session.request({ ...rest, ':method': method, ':path': path, ':authority': headers.host });
+    up.on('aborted', () => up.destroy(new Error('reset'))); // also for the code CANCEL, which Node takes for no error
+    return up.on('response', ({ ':status': statusCode, ...fields }) =>
+      then(Object.assign(up, { statusCode, headers: fields })));
+  };
+}
 
 /** Start a proxy in front of a server.
  *  fail        number of next streams that get `failWith`, a status (502)
@@ -20,6 +38,7 @@ const { once } = require('node:events');
 async function startProxy(t, server) {
   const proxy = { fail: 0, failWith: 502, refuse: 0, answers: 0, isSwallowing: false, isHolding: false, cutsMs: 0, isStripping: false, streams: [], failed: 0 };
   const sockets = new Set();
+  const requestOf = server.url.startsWith('https:') ? overHttp2(t, server) : http.request;
   const held = []; // work to do when the network is back
 
   const whenPassing = (then) => (proxy.isSwallowing ? held.push(then) : then());
@@ -58,7 +77,7 @@ async function startProxy(t, server) {
     });
     from.on('error', () => to.destroy());
     stream.timeOut = () => {
-      from.removeAllListeners('error').on('error', () => {});
+      from.removeAllListeners('end').removeAllListeners('error').on('error', () => {});
       to.writeHead(504).end(() => from.destroy());
     };
   }
@@ -105,7 +124,7 @@ async function startProxy(t, server) {
     }
     const headers = strip(request.headers);
     delete headers['accept-encoding'];
-    const up = http.request(
+    const up = requestOf(
       { port: server.port, host: '127.0.0.1', method: request.method, path: request.url, headers, agent: false },
       (from) => {
         whenPassing(() => {
