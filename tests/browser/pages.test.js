@@ -274,7 +274,7 @@ test('d19: back from another page', async (t) => {
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
   });
   t.after(() => browser.close());
-  const page = await browser.newPage();
+  const page = await browser.newPage({ ignoreHTTPSErrors: true });
   await page.route(/cdn\.jsdelivr\.net/, (route) => route.fulfill(client));
   await page.addInitScript(() => {
     window.events = [];

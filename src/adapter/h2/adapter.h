@@ -177,6 +177,7 @@ struct vsi_h2_stream {
   bool is_over;        /* `end` was called */
   bool goes_away;      /* the connection is to end after this response */
   bool is_urgent;      /* it is reset without sending its bytes first */
+  uint8_t lingers;     /* number of looks before it is reset, so that its client has read its last bytes; 0: none */
   uint8_t urgency;     /* that the client requests; constant after the head */
   bool is_arriving;    /* its request is incomplete; used with the turn */
   bool is_pieces;      /* its body is in pieces; constant after the head */
@@ -238,9 +239,10 @@ struct vsi_h2_session {
   uint32_t looked_s;      /* time of the last look at the deadlines, at least 1 */
   uint32_t waiting_count; /* streams with unsent bytes */
   uint32_t answers_count; /* …of a response */
-  uint64_t first_id;      /* id of its first stream of events; 0: none yet */
-  size_t out_bytes;       /* bytes that all streams hold */
-  bool is_dead;           /* it has ended */
+  uint32_t lingering_count;
+  uint64_t first_id; /* id of its first stream of events; 0: none yet */
+  size_t out_bytes;  /* bytes that all streams hold */
+  bool is_dead;      /* it has ended */
 };
 
 /* Put a stream into the list of streams that have something to send. */
@@ -258,6 +260,15 @@ static inline void vsi_h2_stream_wait_locked(vsi_h2_stream *stream, bool waits) 
   stream->since_s = waits ? session->looked_s : 0;
   session->waiting_count += waits ? 1 : UINT32_MAX;
   if (!stream->is_stream) session->answers_count += waits ? 1 : UINT32_MAX;
+}
+
+/* Reset a stream whose bytes are sent, at the second look from now on. Chromium drops received bytes that its page has
+ * not read yet when a reset arrives, and the last ones may be the delay of a drain. */
+static inline void vsi_h2_stream_linger_locked(vsi_h2_stream *stream) {
+  enum { LOOKS = 2 };
+  if (stream->lingers || stream->is_gone) return;
+  stream->lingers = LOOKS;
+  stream->session->lingering_count++;
 }
 
 /* session.c */

@@ -130,6 +130,7 @@ void vsi_h2_frames_close(vsi_h2_stream *stream, vestry_cause cause) {
   const vsi_h2_left left = vsi_h2_body_break_locked(stream);
   LIST_REMOVE(stream, in_all);
   session->streams_count--;
+  if (stream->lingers) session->lingering_count--;
   vsi_h2_stream_drop_locked(stream);
   vestry_connection *connection = stream->connection ? vestry_connection_ref(stream->connection) : NULL;
   vsi_h2_answer *answer = stream->is_answered ? stream->answer : NULL;
@@ -251,7 +252,10 @@ void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream) {
     return;
   }
   const bool goes_away = stream->goes_away;
-  const bool resets = stream->resets && (!stream->out_len || stream->is_urgent);
+  const bool is_stopping = atomic_load_explicit(&session->adapter->is_stopping, memory_order_relaxed); /* only a flag */
+  const bool is_due = stream->resets && (!stream->out_len || stream->is_urgent);
+  const bool resets = is_due && (stream->is_urgent || is_stopping);
+  if (is_due && !resets) vsi_h2_stream_linger_locked(stream);
   const bool submits = stream->is_answered && !stream->is_submitted && !resets;
   const uint32_t consumed = stream->consumed, code = stream->reset_code;
   const bool body_is_done = stream->body_is_done;

@@ -110,8 +110,8 @@ static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
   if (vestry_is_forked(adapter->v)) return VESTRY_CLOSED;
   const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_web_gate_shut(&adapter->inner->gate);
-  vsi_h2_loops_close_streams(adapter, VESTRY_CAUSE_SHUTDOWN);
   atomic_store_explicit(&adapter->is_stopping, true, memory_order_relaxed); /* only a flag */
+  vsi_h2_loops_close_streams(adapter, VESTRY_CAUSE_SHUTDOWN);
   vsi_h2_loops_wake(adapter);
   (void)vestry_server_stop(adapter->inner_server, 0);
   return vsi_web_gate_wait(&adapter->inner->gate, until_ns);

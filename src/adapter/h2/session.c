@@ -355,6 +355,18 @@ static void look_at_waiting(vsi_h2_session *session, uint64_t now_ns) {
   }
 }
 
+/* Look at the streams that are to be reset. */
+static void look_at_lingering(vsi_h2_session *session) {
+  vsi_mutex_lock(&session->lock);
+  if (session->lingering_count)
+    for (vsi_h2_stream *at = LIST_FIRST(&session->streams); at; at = LIST_NEXT(at, in_all)) {
+      if (!at->lingers || --at->lingers) continue;
+      session->lingering_count--;
+      vsi_h2_stream_reset_locked(at, at->reset_code);
+    }
+  vsi_mutex_unlock(&session->lock);
+}
+
 /* Look at the requests that have not arrived completely, with the turn. */
 static void look_at_requests(vsi_h2_session *session, uint64_t now_ns) {
   vsi_h2_stream *next;
@@ -394,6 +406,7 @@ bool vsi_h2_session_look(vsi_h2_session *session, uint64_t now_ns) {
   look_at_requests(session, now_ns);
   vsi_semaphore_leave(&session->turn);
   look_at_waiting(session, now_ns);
+  look_at_lingering(session);
   set_patience(session);
   return turn_over(session, false);
 }

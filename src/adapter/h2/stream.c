@@ -7,7 +7,8 @@
  * of a session hold more than AMPLE_BYTES together, a write has at most SHORT_BYTES, which bounds the memory of a
  * session whose client reads nothing.
  *
- * A clean end is the end of the stream's data, any other end a reset, so that the browser comes back. */
+ * A clean end is the end of the stream's data, any other end a reset, so that the browser comes back. The reset comes
+ * some hundred milliseconds after the last bytes, unless the client is gone or does not read. */
 #include "adapter/h2/adapter.h"
 
 #include <linux/sockios.h>
@@ -213,7 +214,7 @@ size_t vsi_h2_stream_take(vsi_h2_stream *stream, uint8_t *buffer, size_t capacit
   if (len) vsi_h2_stream_wait_locked(stream, false); /* it moves */
   if (len == left) {
     vsi_h2_stream_drop_locked(stream);
-    if (stream->resets) vsi_h2_session_mark_locked(stream);
+    if (stream->resets && !stream->lingers) vsi_h2_session_mark_locked(stream);
     if (stream->waits && stream->connection) {
       stream->waits = false;
       connection = vestry_connection_ref(stream->connection);
