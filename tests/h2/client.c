@@ -316,6 +316,17 @@ static ssize_t give(struct vsi_client_tls *of, const void *data, size_t len) {
   return (ssize_t)len;
 }
 
+/* Give bytes of a body, and take those back that no window lets pass. */
+static size_t offer(struct vsi_client_tls *of, const void *data, size_t len) {
+  client *c = (client *)of;
+  CHECK(!c->is_chunked && give(of, data, len) == (ssize_t)len);
+  const size_t kept = c->body.len - c->body.at;
+  c->body.len -= kept;
+  c->left += kept;
+  c->has_all = !c->left;
+  return len - kept;
+}
+
 static ssize_t receive(struct vsi_client_tls *of, void *data, size_t len) {
   client *c = (client *)of;
   while (c->out.at == c->out.len && !c->is_over) {
@@ -341,5 +352,5 @@ static void end(struct vsi_client_tls *of) {
   free(c);
 }
 
-const vsi_client_tls_ops h2_plain_ops = {begin_plain, give, receive, end};
-const vsi_client_tls_ops h2_tls_ops = {begin_tls, give, receive, end};
+const vsi_client_tls_ops h2_plain_ops = {begin_plain, give, receive, end, offer};
+const vsi_client_tls_ops h2_tls_ops = {begin_tls, give, receive, end, offer};

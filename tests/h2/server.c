@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "h2/client.h"
+#include "microhttpd/library.h"
 #include "microhttpd/tls.h"
 #include "support/test.h"
 
@@ -59,6 +60,11 @@ static vestry_err start(vestry *v, const vestry_contract_settings *settings, voi
   return start_with(v, settings, vsi_client_tls_ops_used == &h2_tls_ops, ret_server, ret_port);
 }
 
+static vestry_err start_http1(vestry *v, const vestry_contract_settings *settings, void **ret_server,
+                              uint16_t *ret_port) {
+  return start_with(v, settings, vsi_client_tls_ops_used != NULL, ret_server, ret_port);
+}
+
 static vestry_err stop(void *server, uint64_t timeout_ms) {
   return vestry_server_stop(server, timeout_ms);
 }
@@ -72,12 +78,6 @@ static void destroy(void *server) {
 }
 
 vestry_contract_adapter h2_contract(void) {
-  static const vestry_contract_exception exceptions[] = {
-      {"uploads/slow_writer_applies_back_pressure",
-       "the case counts the bytes that its socket takes; tests/h2/hostile_test.c checks the windows instead"},
-      {"uploads/stalled_readers_of_responses_hold_no_writer",
-       "the case requires that a stop cuts responses; this one lets them end, until the server is destroyed"},
-      {NULL, NULL}};
   return (vestry_contract_adapter){
       .size = sizeof(vestry_contract_adapter),
       .name = "h2",
@@ -85,12 +85,20 @@ vestry_contract_adapter h2_contract(void) {
       .stop = stop,
       .destroy = destroy,
       .room = room,
-      .exceptions = exceptions,
       .patience_s = PATIENCE_S,
       .always_keeps = true,
       .closes_streams = true, /* the client shows the end of a stream as that of its connection */
       .waits_for_none = true,
       .closes_broken = true,
-      .waits_in_handlers = true,
   };
+}
+
+vestry_contract_adapter h2_http1_contract(void) {
+  vestry_contract_adapter contract = h2_contract();
+  contract.name = "HTTP/1.1 on the port of h2";
+  contract.start = start_http1;
+  contract.refuses_itself = true;
+  contract.refuses_most = server_library_refuses();
+  contract.is_blind_to = server_is_blind_to;
+  return contract;
 }

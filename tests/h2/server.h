@@ -20,7 +20,8 @@ void server_start(vsi_server *s, const server_settings *settings);
 /* Connect a socket. */
 int server_connect(const vsi_server *s);
 
-/* The contract, with clients of HTTP/2. */
+/* The contract, with clients of HTTP/2; and with clients of HTTP/1.1 on the same port. */
 vestry_contract_adapter h2_contract(void);
+vestry_contract_adapter h2_http1_contract(void);
 
 #endif

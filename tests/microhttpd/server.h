@@ -5,6 +5,7 @@
 
 #include <microhttpd.h>
 
+#include "microhttpd/library.h"
 #include "support/patience.h"
 #include "testing/contract/check.h"
 #include "testing/contract/server.h"
@@ -32,10 +33,6 @@ const char *server_free_path(void);
 unsigned server_descriptors(void);
 void server_wait_descriptors(unsigned count);
 
-/* Whether the loaded libmicrohttpd, if strict, refuses ambiguous heads by itself: since 1.0. If it does and is not
- * strict, it redirects spaces in a target. */
-bool server_library_refuses(void);
-
 /* Servers of vestry, with TLS as well: set vsi_client_tls_ops_offered. */
 vestry_contract_adapter microhttpd_contract(void);
 vestry_contract_adapter microhttpd_unix_contract(void);
@@ -61,8 +58,7 @@ extern _Atomic(unsigned) attached_own_count, attached_own_ended;
 /* Run suites in daemons with these settings; bounds of streams and times come from each case. lenient: the daemon is
  * not strict. */
 unsigned attached_contract_run(const char *name, const attached_settings *settings, const char *suites);
-/* is_blind_to, and for a daemon of the program. */
-bool server_is_blind_to(const char *text, size_t len);
+/* is_blind_to for a daemon of the program. */
 bool server_is_blind_to_attached(const char *text, size_t len);
 
 #endif

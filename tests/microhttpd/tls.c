@@ -91,4 +91,4 @@ static void end(struct vsi_client_tls *tls) {
   gnutls_deinit((gnutls_session_t)tls);
 }
 
-const vsi_client_tls_ops tls_client_ops = {begin, give, receive, end};
+const vsi_client_tls_ops tls_client_ops = {.begin = begin, .send = give, .receive = receive, .end = end};

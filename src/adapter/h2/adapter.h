@@ -79,7 +79,7 @@ void vsi_h2_loops_finish(vsi_h2 *adapter);
 bool vsi_h2_loop_take(void *adapter, int fd, const struct sockaddr *address);
 /* Make the threads look at their sessions soon, because the adapter is stopping. */
 void vsi_h2_loops_wake(vsi_h2 *adapter);
-/* Abort all streams of HTTP/2 with a cause. Threads any. */
+/* Abort all streams of HTTP/2 with a cause, and the responses that wait too long. Threads any. */
 void vsi_h2_loops_close_streams(vsi_h2 *adapter, vestry_cause cause);
 
 /* --------------------------------------------------------------------------------------------------------- TLS ---- */
@@ -281,6 +281,9 @@ void vsi_h2_session_unref(vsi_h2_session *session);
 bool vsi_h2_session_visit(vsi_h2_session *session);
 /* Look at its deadlines, on the loop's thread. false: as above */
 bool vsi_h2_session_look(vsi_h2_session *session, uint64_t now_ns);
+/* Close the streams, and reset the responses, whose bytes wait too long for a client that does not read. Threads
+ * any. */
+void vsi_h2_session_look_at_waiting(vsi_h2_session *session, uint64_t now_ns);
 /* End a session: its streams, and its connection unless it was given to HTTP/1.1. Drops the loop's reference. */
 void vsi_h2_session_end(vsi_h2_session *session);
 

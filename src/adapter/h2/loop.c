@@ -173,6 +173,7 @@ void vsi_h2_loops_close_streams(vsi_h2 *adapter, vestry_cause cause) {
       held = next;
       if (!held) break;
       close_streams(held, cause);
+      vsi_h2_session_look_at_waiting(held, vsi_now_ns(adapter->host));
     }
   }
 }

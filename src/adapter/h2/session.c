@@ -39,6 +39,9 @@
 enum { PEEKED_BYTES = 16384 + 5, READS = 4, BATCH_BYTES = VSI_H2_RECORD_BYTES + 9, MOST_WASTE = 16 };
 enum { UNSENT_BYTES = 128 << 10 };
 
+/* Time for which the client of a response may take no bytes of it after a stop. */
+#define STOPPED_NS UINT64_C(5000000000)
+
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
 static void pump(vsi_h2_session *session);
@@ -323,21 +326,26 @@ static bool is_over(uint64_t since_ns, uint64_t now_ns, uint64_t most_ns) {
   return now_ns > since_ns && now_ns - since_ns > most_ns;
 }
 
+/* Return the time for which a stream's client may take none of the bytes that wait for it. */
+static uint64_t patience_ns(const vsi_h2_stream *stream) {
+  const vsi_h2 *adapter = stream->session->adapter;
+  if (stream->connection) return adapter->lost_ns;
+  /* relaxed: only a flag */
+  const bool is_stopping = atomic_load_explicit(&adapter->is_stopping, memory_order_relaxed);
+  return is_stopping && adapter->idle_ns > STOPPED_NS ? STOPPED_NS : adapter->idle_ns;
+}
+
 /* Decide about a stream whose bytes wait. Returns the connection to close as STALLED, with a reference. */
 static vestry_connection *judge_waiting_locked(vsi_h2_stream *stream, uint64_t now_ns) {
-  const vsi_h2 *adapter = stream->session->adapter;
   const bool runs = stream->connection != NULL;
-  if (!stream->since_s ||
-      !is_over(stream->since_s * 1000 * VSI_NS_PER_MS, now_ns, runs ? adapter->lost_ns : adapter->idle_ns))
-    return NULL;
+  if (!stream->since_s || !is_over(stream->since_s * 1000 * VSI_NS_PER_MS, now_ns, patience_ns(stream))) return NULL;
   vsi_h2_stream_wait_locked(stream, false);
   if (runs) return vestry_connection_ref(stream->connection);
   vsi_h2_stream_reset_locked(stream, NGHTTP2_CANCEL);
   return NULL;
 }
 
-/* Look at the streams whose bytes wait for a client that does not read. */
-static void look_at_waiting(vsi_h2_session *session, uint64_t now_ns) {
+void vsi_h2_session_look_at_waiting(vsi_h2_session *session, uint64_t now_ns) {
   enum { AT_ONCE = 64 };
   vestry_connection *stalled[AT_ONCE];
   size_t count = 0;
@@ -353,6 +361,7 @@ static void look_at_waiting(vsi_h2_session *session, uint64_t now_ns) {
     vestry_connection_close(stalled[i], VESTRY_CAUSE_STALLED);
     vestry_connection_unref(stalled[i]);
   }
+  session->pump(session);
 }
 
 /* Look at the streams that are to be reset. */
@@ -405,7 +414,7 @@ bool vsi_h2_session_look(vsi_h2_session *session, uint64_t now_ns) {
     nghttp2_session_terminate_session(session->frames, NGHTTP2_NO_ERROR);
   look_at_requests(session, now_ns);
   vsi_semaphore_leave(&session->turn);
-  look_at_waiting(session, now_ns);
+  vsi_h2_session_look_at_waiting(session, now_ns);
   look_at_lingering(session);
   set_patience(session);
   return turn_over(session, false);

@@ -286,14 +286,16 @@ static void leave(vsi_h2_session *session) {
   session->pump(session);
 }
 
-/* Of the whole connection: the kernel does not know its streams. */
+/* Of the whole connection: the kernel does not know its streams. A session is marked as dead before its socket is
+ * closed. */
 static int64_t transport_unacknowledged(void *transport) {
-  vsi_h2_session *session = ((vsi_h2_stream *)transport)->session;
-  int bytes = 0;
-  if (!enter(session)) return -1;
-  const bool is_known = ioctl(session->fd, SIOCOUTQ, &bytes) == 0;
-  leave(session);
-  return is_known ? bytes : -1;
+  const vsi_h2_stream *stream = transport;
+  vsi_h2_session *session = stream->session;
+  int bytes = -1;
+  vsi_mutex_lock(&session->lock);
+  if (!stream->is_gone && !stream->is_over && !session->is_dead && ioctl(session->fd, SIOCOUTQ, &bytes)) bytes = -1;
+  vsi_mutex_unlock(&session->lock);
+  return bytes;
 }
 
 static vestry_wait wait_of(const vsi_h2_session *session, const vestry_shared_connection *shared) {

@@ -67,6 +67,15 @@ void vsi_client_send(vsi_client *c, const void *data, size_t len) {
   }
 }
 
+size_t vsi_client_offer(vsi_client *c, const void *data, size_t len) {
+  size_t taken = 0;
+  CHECK(!c->tls || vsi_client_tls_ops_used->offer);
+  if (c->tls) return vsi_client_tls_ops_used->offer(c->tls, data, len);
+  for (ssize_t n; taken < len; taken += (size_t)n)
+    if ((n = send(c->fd, (const char *)data + taken, len - taken, MSG_DONTWAIT | MSG_NOSIGNAL)) <= 0) break;
+  return taken;
+}
+
 void vsi_client_sendf(vsi_client *c, const char *format, ...) {
   char text[8192];
   va_list arguments;

@@ -38,6 +38,8 @@ typedef struct vsi_client_tls_ops {
   ssize_t (*send)(struct vsi_client_tls *tls, const void *data, size_t len);
   ssize_t (*receive)(struct vsi_client_tls *tls, void *data, size_t len);
   void (*end)(struct vsi_client_tls *tls);
+  /* Send what the server takes now, and return the number of bytes; NULL: not possible. */
+  size_t (*offer)(struct vsi_client_tls *tls, const void *data, size_t len);
 } vsi_client_tls_ops;
 /* The TLS that the adapter under test can use, so that the cases that differ with it run twice; NULL: none. And the TLS
  * that clients use from now on, and the adapter when it starts; NULL: none. */
@@ -51,6 +53,8 @@ void vsi_client_connect(vsi_client *c, uint16_t port, bool small);
 /* The same to an address. */
 void vsi_client_connect_to(vsi_client *c, const char *address, uint16_t port, bool small);
 void vsi_client_send(vsi_client *c, const void *data, size_t len);
+/* Send what the connection takes without waiting for the server. Returns the number of bytes. */
+size_t vsi_client_offer(vsi_client *c, const void *data, size_t len);
 void vsi_client_sendf(vsi_client *c, const char *format, ...) VESTRY_PRINTF(2, 3);
 /* Connect and send a request, without reading. headers: complete lines. */
 void vsi_client_ask(vsi_client *c, uint16_t port, const char *method, const char *target, const char *headers);

@@ -248,9 +248,7 @@ static void slow_writer_applies_back_pressure(void) {
   begin(&c, line);
   CHECK_UNTIL(begun == 1);
   vestry_stats stats = {.size = sizeof stats};
-  size_t sent = 0;
-  for (ssize_t n; sent < LARGE && (n = send(c.fd, text + sent, LARGE - sent, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0;)
-    sent += (size_t)n;
+  const size_t sent = vsi_client_offer(&c, text, LARGE);
   vestry_stats_get(s.v, &stats);
   CHECK(stats.request_bytes < MB);
   CHECK(sent < LARGE);
