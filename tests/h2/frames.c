@@ -18,7 +18,7 @@ enum { HEAD_BYTES = 9 };
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-static bool put(frames_client *c, const void *data, size_t len) {
+bool frames_put(frames_client *c, const void *data, size_t len) {
   for (const char *at = data; len;) {
     const ssize_t sent = send(c->fd, at, len, MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
@@ -35,7 +35,7 @@ bool frames_send(frames_client *c, uint8_t type, uint8_t flags, uint32_t stream,
       (uint8_t)(stream >> 24), (uint8_t)(stream >> 16), (uint8_t)(stream >> 8), (uint8_t)stream};
   assert_true(len <= FRAME_MOST_BYTES);
   if (len) memcpy(all + HEAD_BYTES, bytes, len);
-  return put(c, all, HEAD_BYTES + len);
+  return frames_put(c, all, HEAD_BYTES + len);
 }
 
 bool frames_send_number(frames_client *c, uint8_t type, uint32_t stream, uint32_t number) {
@@ -94,12 +94,11 @@ bool frames_open_stream(frames_client *c, uint32_t stream) {
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-void frames_connect(frames_client *c, uint16_t port, uint32_t window) {
+void frames_reach(frames_client *c, uint16_t port) {
   const struct sockaddr_in to = {
       .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   const struct timeval patience = {.tv_sec = PATIENCE_S};
   const int on = 1;
-  static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   memset(c, 0, sizeof *c);
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   assert_true(c->fd >= 0);
@@ -107,7 +106,12 @@ void frames_connect(frames_client *c, uint16_t port, uint32_t window) {
   setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   assert_int_equal(connect(c->fd, (const struct sockaddr *)&to, sizeof to), 0);
-  assert_true(put(c, preface, sizeof preface - 1));
+}
+
+void frames_connect(frames_client *c, uint16_t port, uint32_t window) {
+  static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  frames_reach(c, port);
+  assert_true(frames_put(c, preface, sizeof preface - 1));
   const uint8_t settings[] = {0,
                               4, /* INITIAL_WINDOW_SIZE */
                               (uint8_t)(window >> 24),

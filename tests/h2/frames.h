@@ -35,6 +35,10 @@ typedef struct frames_client {
   frame last;     /* the frame that was read last */
 } frames_client;
 
+/* Connect, and send nothing. */
+void frames_reach(frames_client *c, uint16_t port);
+/* Send bytes as they are. false: the server has closed. */
+bool frames_put(frames_client *c, const void *bytes, size_t len);
 /* Connect, and send the preface and SETTINGS. window: the initial window of streams; 0: the default. */
 void frames_connect(frames_client *c, uint16_t port, uint32_t window);
 void frames_close(frames_client *c);

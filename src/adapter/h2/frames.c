@@ -75,10 +75,11 @@ static bool is_control(const nghttp2_frame_hd *frame) {
   }
 }
 
-/* Called also for frames that nghttp2 ignores otherwise, such as PRIORITY. */
+/* Called also for frames that nghttp2 ignores otherwise, such as PRIORITY, whose stream it does not check. */
 static int on_begin_frame(nghttp2_session *frames, const nghttp2_frame_hd *frame, void *ctx) {
-  (void)frames;
   if (is_control(frame)) spend(ctx, 1);
+  if (frame->type == NGHTTP2_PRIORITY && !frame->stream_id)
+    nghttp2_session_terminate_session(frames, NGHTTP2_PROTOCOL_ERROR);
   return 0;
 }
 
