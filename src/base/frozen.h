@@ -20,6 +20,7 @@
 #define VSI_LAST_OF_vestry_channel_stats             standalone_count
 #define VSI_LAST_OF_vestry_channels_stats            refused_count
 #define VSI_LAST_OF_vestry_civetweb_options          answers_all
+#define VSI_LAST_OF_vestry_clock                     url
 #define VSI_LAST_OF_vestry_close_query               no_consoles
 #define VSI_LAST_OF_vestry_cluster_count             is_partial
 #define VSI_LAST_OF_vestry_cluster_options           max_waiting_count

@@ -143,10 +143,10 @@ typedef struct vestry_application_document {
   const char *head;     /**< HTML of the program for the head, for example links to style sheets [none] */
 } vestry_application_document;
 
-/** Begin the document of a live page: the head, with the Datastar client and what vestry_render_head adds; and the
- *  start tag of the body, with the signal `_csrf`, the tab's id (vestry/app/tab.h), and the attributes of vestry_once.
- *  Continue with HTML that never changes, then vestry_render_begin, the content, vestry_render_end, and
- *  vestry_application_document_end.
+/** Begin the document of a live page: the head, with the Datastar client, the script of vestry_html_early
+ *  (vestry/app/early.h), and what vestry_render_head adds; and the start tag of the body, with the signal `_csrf`, the
+ *  tab's id (vestry/app/tab.h), and the attributes of vestry_once. Continue with HTML that never changes, then
+ *  vestry_render_begin, the content, vestry_render_end, and vestry_application_document_end.
  *
  *      vestry_application_document_begin(app, render, html, &(vestry_application_document){.title = "Shelf"});
  *      vestry_render_begin(render, html);

@@ -18,6 +18,8 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "serve/profiles.h"
+#include "vestry/app/csp.h"
+#include "vestry/app/early.h"
 #include "vestry/app/tab.h"
 
 enum { PATH_BYTES = 256, WITHOUT_MOST = 15 };
@@ -261,6 +263,7 @@ vestry_err vestry_application_document_begin(vestry_application *app, vestry_ren
                   options.language ? options.language : "en");
   vestry_html_add(html, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>%s</title>",
                   title);
+  vestry_html_early(html, vestry_reply_nonce(render->reply));
   vestry_html_add(html, "<script type=\"module\" src=\"%-s\"></script>%-s",
                   options.client ? options.client : VESTRY_DATASTAR_CDN_URL, options.head ? options.head : "");
   vestry_err error = vestry_render_head(render, html);

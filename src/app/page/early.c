@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: submissions before the client runs */
+/* On a slow network a page is shown seconds before its client runs. Until then a click on a button with an action does
+ * nothing, and a form with an action is sent by the browser, to a wrong address. The script of this file takes these
+ * events at the window, before any other listener, if an element around their target has an attribute data-on: for
+ * them. It performs them again when the client runs.
+ *
+ * How it knows that the client runs: the client evaluates the data-init of an element that the script has inserted into
+ * the head. The client then still applies the attributes of the body, so the events are performed by the next task.
+ *
+ * A click is dispatched again with all its properties, because the second click of a double click is recognised by them
+ * (app/guard/once.js). A form is submitted once, with the content that it has then: a person who sees no effect presses
+ * again. Input is restored before, because the client sets a bound field to the initial value of its signal. */
+#include "vestry/app/early.h"
+
+extern const char vsi_script_early[]; /* early.js */
+
+vestry_err vestry_html_early(vestry_html *html, const char *nonce) {
+  vestry_html_add(html, "<script");
+  if (nonce && *nonce) vestry_html_add(html, " nonce=\"%s\"", nonce);
+  return vestry_html_add(html, ">%-s</script>", vsi_script_early);
+}
