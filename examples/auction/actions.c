@@ -66,7 +66,7 @@ static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx)
       app->db,
       "INSERT INTO bid SELECT id, bids + 1, ?2, ?3, ?4 FROM lot WHERE id = ?1 AND is_over = 0 AND ends_ms > ?4 AND "
       "leader <> ?2 AND ?3 >= cents + iif(bids, ?5, 0) RETURNING number",
-      VESTRY_LIST(lot, who, cents, now_ms(), STEP_CENTS), NULL, NULL);
+      VESTRY_LIST(lot, who, cents, vestry_clock_ms(NULL), STEP_CENTS), NULL, NULL);
   if (!err) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_message", "", "amount", ""));
   if (err == VESTRY_NOT_FOUND)
     err = vestry_sql_read_rows(
@@ -74,7 +74,7 @@ static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx)
         "SELECT CASE WHEN is_over OR ends_ms <= ?4 THEN 'Too late: the auction has ended.' WHEN leader = ?2 AND cents "
         "= ?3 "
         "THEN '' WHEN leader = ?2 THEN 'You already lead.' ELSE 'Too low by now.' END AS text FROM lot WHERE id = ?1",
-        VESTRY_LIST(lot, who, cents, now_ms()), VESTRY_ONE_ROW(&word_shape, &why));
+        VESTRY_LIST(lot, who, cents, vestry_clock_ms(NULL)), VESTRY_ONE_ROW(&word_shape, &why));
   return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("_message", why.text));
 }
 
@@ -109,7 +109,7 @@ static vestry_err offer(const vestry_request *req, vestry_reply *reply, void *ct
   if (vestry_request_get(req, VESTRY_IN_FORM, "minutes", vestry_into_between(&minutes, 1, MINUTES_MAX)))
     return refuse(reply, "A lot is offered for 1 to 1,380 minutes (23 hours).");
   const bool has_picture = !vestry_uploads_kept(req, 0, &picture);
-  const int64_t ends_ms = now_ms() + minutes * 60000;
+  const int64_t ends_ms = vestry_clock_ms(NULL) + minutes * 60000;
   vestry_err err = vestry_sql_begin(app->db, VESTRY_SQL_WRITE, &transaction);
   if (err) return err;
   err = vestry_sql_run(

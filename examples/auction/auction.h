@@ -8,6 +8,7 @@
 #include "../shared/program.h"
 #include "../shared/secret.h"
 #include "../shared/text.h"
+#include "vestry/app/clock.h"
 #include "vestry/app/files.h"
 #include "vestry/app/once.h"
 #include "vestry/app/rate.h"
@@ -38,8 +39,6 @@ struct app {
   vestry_once *once;
   vestry_rate *rate;
 };
-
-int64_t now_ms(void);
 
 /* Render functions (vestry/app/page.h): the list of lots, one lot, the form for a new lot. */
 vestry_err page_lots(vestry_render *render, vestry_html *html, void *app);

@@ -22,15 +22,12 @@ static vestry_err begin(struct app *app, vestry_render *render, vestry_html *htm
   if (err) return err;
   program_live_begin(&app->program, render, html, title);
   vestry_html_add(html,
-                  "<div class=\"all\" %-s><div %-s data-signals=\"{amount: '', _message: ''}\" data-init=\"el.ahead = "
-                  "%lld - Date.now()\""
-                  " data-on:vestry-navigated__window=\"$amount = $_message = ''\" "
-                  "data-on-interval__duration.1s=\"document.querySelectorAll('[data-ends]')"
-                  ".forEach(time => { const left = time.dataset.ends - Date.now() - el.ahead;"
-                  " time.textContent = left > 0 ? new Date(left).toISOString().slice(11, 19) : 'over' })\">"
-                  "<header><a href=\"/\" data-navigate>Lots</a><a href=\"/offer\" data-navigate>Offer a lot</a>"
-                  "<form method=\"post\" action=\"/logout\"><button>Log out</button></form></header>",
-                  *tab ? tab : nothing, *once ? once : nothing, (long long)now_ms());
+                  "<div class=\"all\" %-s><div %-s data-signals=\"{amount: '', _message: ''}\" "
+                  "data-on:vestry-navigated__window=\"$amount = $_message = ''\" ",
+                  *tab ? tab : nothing, *once ? once : nothing);
+  vestry_html_clock(html, NULL);
+  vestry_html_add(html, "><header><a href=\"/\" data-navigate>Lots</a><a href=\"/offer\" data-navigate>Offer a lot</a>"
+                        "<form method=\"post\" action=\"/logout\"><button>Log out</button></form></header>");
   return vestry_render_begin(render, html);
 }
 
@@ -100,8 +97,10 @@ static vestry_err put_lot(void *row, void *ctx) {
   if (lot->is_over)
     vestry_html_add(shown->html, "<p>%-s</p>", *lot->leader ? "Sold." : "Over.");
   else
-    vestry_html_add(shown->html, "<time id=\"ends-%lld\" data-ends=\"%lld\" data-ignore-morph></time>", lot->id,
-                    lot->ends_ms);
+    vestry_html_add(shown->html,
+                    "<time id=\"ends-%lld\" data-countdown=\"%lld\" data-format=\"{hh}:{mm}:{ss}\" "
+                    "data-over=\"over\"></time>",
+                    lot->id, lot->ends_ms);
   return vestry_html_add(shown->html, "<p class=\"%-s\" role=\"status\">%-s</p></article>", class, says);
 }
 

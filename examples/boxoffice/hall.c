@@ -33,7 +33,7 @@ static void put_seat(const vestry_sql_row *row, void *ctx) {
 /* Render a block. It is read, rendered and compressed once for all pages, and only when its rows have changed. */
 static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
-  struct block block = {.html = html, .now = now_ms(), .letter = *render->share - 'A' + 1};
+  struct block block = {.html = html, .now = vestry_clock_ms(NULL), .letter = *render->share - 'A' + 1};
   const unsigned counts = render->is_stream;
   const unsigned renders = atomic_fetch_add(&app->renders[block.letter - 1], counts) + counts;
   vestry_html_add(html, "<div class=\"seats\" role=\"group\" aria-label=\"Seats of block %s\">", render->share);
@@ -129,10 +129,11 @@ static void put_own(const vestry_sql_row *row, void *ctx) {
     vestry_html_add(basket->html, "<li id=\"basket-%lld\">Block %s, row %d, seat %d%-s", id, block, line, place,
                     is_sold ? ": yours</li>" : "");
   if (!basket->is_for_hall && !is_sold)
-    vestry_html_add(basket->html,
-                    "<time id=\"until-%lld\" data-ends=\"%lld\" data-ignore-morph></time><button class=\"small\" "
-                    "value=\"%lld\" aria-label=\"Let go: block %s, row %d, seat %d\">×</button></li>",
-                    id, until_ms, id, block, line, place);
+    vestry_html_add(
+        basket->html,
+        "<time id=\"until-%lld\" data-countdown=\"%lld\" data-format=\"{s} s\"></time><button class=\"small\" "
+        "value=\"%lld\" aria-label=\"Let go: block %s, row %d, seat %d\">×</button></li>",
+        id, until_ms, id, block, line, place);
 }
 
 static vestry_err put_all_own(struct app *app, vestry_render *render, int64_t buyer, struct basket *basket) {
@@ -206,15 +207,12 @@ static void put_actions(vestry_html *html) {
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &press, "/free/{$_seat}");
   vestry_html_add(html, " } else { ");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &press, "/hold/{$_seat}");
-  vestry_html_add(
-      html,
-      " } }\" data-on:keydown=\"const b = evt.target.closest('.seats button'), to = {ArrowLeft: -1, "
-      "ArrowRight: 1, ArrowUp: -%d, ArrowDown: %d}[evt.key]; if (b && to) { evt.preventDefault(); "
-      "[...b.parentNode.children][[...b.parentNode.children].indexOf(b) + to]?.focus() }\" "
-      "data-init=\"el.ahead = %lld - Date.now()\" data-on-interval__duration.1s=\""
-      "document.querySelectorAll('[data-ends]').forEach(time => { const left = Math.max(0, time.dataset.ends"
-      " - Date.now() - el.ahead); time.textContent = Math.ceil(left / 1000) + ' s' })\"",
-      PLACES, PLACES, (long long)now_ms());
+  vestry_html_add(html,
+                  " } }\" data-on:keydown=\"const b = evt.target.closest('.seats button'), to = {ArrowLeft: -1, "
+                  "ArrowRight: 1, ArrowUp: -%d, ArrowDown: %d}[evt.key]; if (b && to) { evt.preventDefault(); "
+                  "[...b.parentNode.children][[...b.parentNode.children].indexOf(b) + to]?.focus() }\" ",
+                  PLACES, PLACES);
+  vestry_html_clock(html, NULL);
 }
 
 /* GET / */

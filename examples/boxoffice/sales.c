@@ -33,7 +33,7 @@ static vestry_err say(vestry_reply *reply, const char *sentence) {
 /* POST /hold/{seat}, /free/{seat}: sets the wanted state, so that a repetition has no further effect. */
 static vestry_err hold(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  const int64_t buyer = buyer_of(req), now = now_ms();
+  const int64_t buyer = buyer_of(req), now = vestry_clock_ms(NULL);
   int64_t seat;
   vestry_err err = vestry_request_get(req, VESTRY_IN_PATH, "seat", vestry_into_between(&seat, 0, BLOCKS * 1000 + 999));
   if (err || !buyer) return err ? err : VESTRY_INVALID;
@@ -53,7 +53,8 @@ static vestry_err let_go(const vestry_request *req, vestry_reply *reply, void *c
   struct app *app = ctx;
   int64_t seat;
   vestry_err err = vestry_request_get(req, VESTRY_IN_PATH, "seat", vestry_into_between(&seat, 1, BLOCKS * 1000 + 999));
-  if (!err) err = database_run_alone(&app->db, FREE, VESTRY_LIST(seat, buyer_of(req), now_ms()), NULL, NULL);
+  if (!err)
+    err = database_run_alone(&app->db, FREE, VESTRY_LIST(seat, buyer_of(req), vestry_clock_ms(NULL)), NULL, NULL);
   return err && err != VESTRY_NOT_FOUND ? err : say(reply, "");
 }
 
@@ -67,7 +68,7 @@ struct sale {
  * are paid once, even if the request is repeated at another node or after a crash. */
 static vestry_err sell(vestry_sql_transaction *transaction, void *ctx) {
   const struct sale *of = ctx;
-  const int64_t buyer = buyer_of(of->req), now = now_ms();
+  const int64_t buyer = buyer_of(of->req), now = vestry_clock_ms(NULL);
   const char *nonce = vestry_request_header(of->req, "X-Once");
   char own[48]; /* for a submission without a nonce */
   int64_t payment, was;
@@ -137,7 +138,7 @@ static vestry_err sweep(vestry_sql_transaction *transaction, void *ctx) {
 /* Write nothing, and delay no other node, unless there is work. */
 void sales_sweep(vestry_timer *timer, void *ctx) {
   struct app *app = ctx;
-  int64_t now = now_ms();
+  int64_t now = vestry_clock_ms(NULL);
   (void)timer;
   static const char due[] =
       "SELECT 1 WHERE EXISTS (SELECT 1 FROM seat WHERE payment = 0 AND until_ms BETWEEN 1 AND $1) OR NOT EXISTS "

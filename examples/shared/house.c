@@ -2,15 +2,8 @@
 #include "house.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { BEAT_MS = 1000, SILENT_MS = 2500, AWAY_MS = 10000 };
-
-int64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ----------------------------------------------------------------------------------------- measurements ----------- */
 
@@ -30,7 +23,7 @@ static void beat(vestry_timer *timer, void *ctx) {
       "INSERT INTO node VALUES($1, $2, $3, $4, $5, $6) ON CONFLICT(number) DO UPDATE SET beat_ms = "
       "excluded.beat_ms, tabs = excluded.tabs, renders = excluded.renders, commits = "
       "excluded.commits, bytes = excluded.bytes",
-      VESTRY_LIST(house->node.number, now_ms(), (int64_t)of_pages.streams_count,
+      VESTRY_LIST(house->node.number, vestry_clock_ms(NULL), (int64_t)of_pages.streams_count,
                   (int64_t)(of_pages.renders_count - house->renders), (int64_t)(of_db.committed - house->commits),
                   (int64_t)(of.wire_bytes - house->bytes)),
       NULL, NULL);
@@ -45,7 +38,7 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
   int64_t at;
   vestry_err err = vestry_request_get(req, VESTRY_IN_PATH, "at", vestry_into_between(&at, 1, INT64_MAX));
   if (err) return err;
-  const int64_t took = now_ms() - at;
+  const int64_t took = vestry_clock_ms(NULL) - at;
   if (took >= 0 && took < AWAY_MS) /* a longer delay means that the tab was not connected meanwhile */
     house->seen_ms[atomic_fetch_add(&house->seen_count, 1) % HOUSE_SEEN_COUNT] = (unsigned)took + 1;
   return vestry_reply_status(reply, 204);
@@ -106,7 +99,7 @@ static void put_node(const vestry_sql_row *row, void *ctx) {
 
 vestry_err house_part(vestry_render *render, vestry_html *html, void *ctx) {
   struct house *house = ctx;
-  struct shown shown = {.html = html, .own = &house->node, .now = now_ms()};
+  struct shown shown = {.html = html, .own = &house->node, .now = vestry_clock_ms(NULL)};
   vestry_render_topic(render, "house");
   vestry_html_add(html, "<ul>");
   vestry_err err = database_read(house->db, render, "SELECT number, beat_ms, tabs, renders, commits, bytes FROM node",

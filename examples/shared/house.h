@@ -12,6 +12,7 @@
 
 #include "database.h"
 #include "nodes.h"
+#include "vestry/app/clock.h"
 
 enum { HOUSE_SEEN_COUNT = 512 };
 
@@ -25,9 +26,6 @@ struct house {
   atomic_uint seen_ms[HOUSE_SEEN_COUNT], seen_count; /* the last delays, plus 1 */
 };
 
-/* Return the time in milliseconds since 1970. */
-int64_t now_ms(void);
-
 /* Begin to write the node's row, on a timer of clerk, a runtime that may block; and receive the reports of pages at
  * POST /seen/{at}. The members of house are borrowed until house_end. After that, its pages must not be rendered. */
 vestry_err house_begin(struct house *house, vestry_runtime *clerk);
@@ -36,7 +34,7 @@ void house_end(struct house *house);
 /* Render function of a part (vestry/app/page.h); its app is the struct house. */
 vestry_err house_part(vestry_render *render, vestry_html *html, void *house);
 /* Append an element, outside of the content, that reports when a change is visible on the screen, at most once per
- * second. The signal _at is the time (now_ms) of the last write that the page shows. */
+ * second. The signal _at is the time (vestry_clock_ms) of the last write that the page shows. */
 vestry_err house_put_seen(vestry_html *html);
 
 #endif

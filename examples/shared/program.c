@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "program.h"
 #include "vestry/app/csp.h"
+#include "vestry/app/early.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,37 +49,13 @@ static vestry_err put_policy(const struct program *program, vestry_reply *reply)
                            .directives = is_old && program->runs_scripts ? "script-src 'unsafe-inline'" : NULL});
 }
 
-/* Input, clicks, submits and ticks before the client is loaded are neither lost nor processed by the browser itself:
- * they are kept, and replayed in their order when the client is loaded. The client hides .late when it starts, and
- * processes the whole document at that time. */
-#define EARLY                                                                                                          \
-  "let waiting = [], typed = new Map();"                                                                               \
-  "const isHeard = (el, name) => !!el && ([...el.attributes].some(of => of.name.split('__')[0] === name)"              \
-  " || isHeard(el.parentElement, name));"                                                                              \
-  "const hold = event => { if (!waiting || !isHeard(event.target, 'data-on:' + event.type)) return;"                   \
-  " event.preventDefault(); event.stopImmediatePropagation();"                                                         \
-  " waiting.push([event.target, event.type, event.submitter]) };"                                                      \
-  "for (const type of ['click', 'submit', 'change']) document.addEventListener(type, hold, true);"                     \
-  "document.addEventListener('input', ({target}) => typed?.set(target, [target.value, target.checked]), true);"        \
-  "new MutationObserver((_, observer) => {"                                                                            \
-  " if (document.querySelector('.late')?.style.display !== 'none') return;"                                            \
-  " const all = waiting, texts = typed; waiting = typed = null; observer.disconnect();"                                \
-  " for (const [el, [value, checked]] of texts) if (el.isConnected && el.type !== 'file') {"                           \
-  "  el.value = value; el.checked = checked; el.dispatchEvent(new Event('input', {bubbles: true})) }"                  \
-  " for (const [el, type, by] of all)"                                                                                 \
-  "  if (!el.isConnected) continue;"                                                                                   \
-  "  else if (type === 'click') el.click();"                                                                           \
-  "  else if (type === 'submit') el.requestSubmit(by);"                                                                \
-  "  else el.dispatchEvent(new Event(type, {bubbles: true}))"                                                          \
-  "}).observe(document, {subtree: true, attributeFilter: ['style']});"
-
 static void begin(const struct program *program, vestry_reply *reply, vestry_html *html, const char *title) {
   put_policy(program, reply);
   vestry_reply_header(reply, "Cache-Control", "no-store"); /* it shows the current state */
-  vestry_html_add(html,
-                  "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
-                  "%-s<script nonce=\"%s\">{ " EARLY " }</script><script type=\"module\" src=\"%-s\"></script>",
-                  title, PAGE_HEAD, vestry_reply_nonce(reply), program->options.client_url);
+  vestry_html_add(html, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>%-s", title,
+                  PAGE_HEAD);
+  vestry_html_early(html, vestry_reply_nonce(reply));
+  vestry_html_add(html, "<script type=\"module\" src=\"%-s\"></script>", program->options.client_url);
 }
 
 /* Since when the page is out of date: $_stale is that time as text, or empty while the stream is connected. The root

@@ -94,7 +94,7 @@ static uint64_t live(struct robots *robots, struct robot *robot, char *answer) {
 /* Return a robot that is due; otherwise the milliseconds until one is due. */
 static struct robot *next_locked(struct robots *robots, int64_t *ret_wait_ms) {
   struct robot *first = NULL;
-  const int64_t now = now_ms();
+  const int64_t now = vestry_clock_ms(NULL);
   for (unsigned i = 0; i < robots->count; i++)
     if (!robots->all[i].is_busy && (!first || robots->all[i].due_ms < first->due_ms)) first = &robots->all[i];
   *ret_wait_ms = !first ? AGAIN_MS : first->due_ms > now ? first->due_ms - now : 0;
@@ -109,7 +109,7 @@ static void *work(void *ctx) {
     int64_t wait_ms;
     struct robot *robot = next_locked(robots, &wait_ms);
     if (!robot) {
-      const int64_t until = now_ms() + wait_ms;
+      const int64_t until = vestry_clock_ms(NULL) + wait_ms;
       const struct timespec at = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
       pthread_cond_timedwait(&robots->changed, &robots->lock, &at);
       continue;
@@ -119,7 +119,7 @@ static void *work(void *ctx) {
     const uint64_t after_ms = live(robots, robot, answer);
     pthread_mutex_lock(&robots->lock);
     robot->is_busy = false;
-    robot->due_ms = now_ms() + (int64_t)after_ms;
+    robot->due_ms = vestry_clock_ms(NULL) + (int64_t)after_ms;
   }
   pthread_mutex_unlock(&robots->lock);
   free(answer);
@@ -134,7 +134,7 @@ struct robots *robots_start(unsigned port, unsigned count, uint64_t pace_ms, rob
   pthread_cond_init(&robots->changed, NULL);
   for (unsigned i = 0; i < count; i++) {
     robots->all[i].number = i + 1;
-    robots->all[i].due_ms = now_ms() + (int64_t)robot_any(&robots->all[i], pace_ms + 1);
+    robots->all[i].due_ms = vestry_clock_ms(NULL) + (int64_t)robot_any(&robots->all[i], pace_ms + 1);
   }
   while (robots->started < WORKERS && !pthread_create(&robots->threads[robots->started], NULL, work, robots))
     robots->started++;
