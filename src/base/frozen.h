@@ -40,6 +40,7 @@
 #define VSI_LAST_OF_vestry_forms_options             storage
 #define VSI_LAST_OF_vestry_forms_stats               bytes
 #define VSI_LAST_OF_vestry_histories_stats           peak_bytes
+#define VSI_LAST_OF_vestry_guests_options            ctx
 #define VSI_LAST_OF_vestry_h2_options                names
 #define VSI_LAST_OF_vestry_history_options           max_age_ms
 #define VSI_LAST_OF_vestry_history_stats             replayed_bytes

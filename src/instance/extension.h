@@ -53,7 +53,7 @@ typedef struct vsi_extension {
   bool (*written)(void *state, vestry_connection *connection);
 } vsi_extension;
 
-enum { VSI_EXTENSIONS_MAX = 16, VSI_REQUEST_ROOM_BYTES = 384 };
+enum { VSI_EXTENSIONS_MAX = 16, VSI_REQUEST_ROOM_BYTES = 512 };
 
 typedef struct vsi_extended {
   const vsi_extension *kind;

@@ -25,7 +25,7 @@ CONSTRUCTIONS = {
                                  "the number, the time, the thing"),
     "a double genitive": (r"\bof (?:the|an?|one|this|that) (?:[\w-]+ )?[\w-]+'s(?= (?:and|or|that|which|is|are)\b|[.,;:)])",
                           "a timer of the runtime"),
-    "a word that the glossary replaces": (r"\b(?:lookouts?|deeds?|guests?|floors?|outbox(?:es)?|turnstile|keepers?|visitors?|"
+    "a word that the glossary replaces": (r"\b(?:lookouts?|deeds?|floors?|outbox(?:es)?|turnstile|keepers?|visitors?|"
                                           r"turned away|leaves? for [A-Z]{3,}|goes for [A-Z]{3,})\b", "the glossary's term"),
     "a person for a thing": (r"\b(?:whom|whoever|whomever|somebody|someone|nobody)\b", "the thing"),
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /** The secret of an instance. It authenticates data that pages receive and send back: tab ids (vestry/app/tab.h), CSRF
- *  tokens (vestry/app/csrf.h) and nonces (vestry/app/once.h). Such data contains a message authentication code (seal),
- *  which proves that an instance with this secret made the data for this purpose and this scope. The state tags of
- *  pages (vestry/app/page.h) use a key derived from it, unless they have another secret. docs/guide/deploying.md has a
- *  table of all secrets. Without a secret the instance generates a random key. Then data from before a restart, or from
- *  another process, is invalid.
+ *  tokens (vestry/app/csrf.h), nonces (vestry/app/once.h) and guests (vestry/app/guest.h). Such data contains a message
+ *  authentication code (seal), which proves that an instance with this secret made the data for this purpose and this
+ *  scope. The state tags of pages (vestry/app/page.h) use a key derived from it, unless they have another secret.
+ *  docs/guide/deploying.md has a table of all secrets. Without a secret the instance generates a random key. Then data
+ *  from before a restart, or from another process, is invalid.
  *
  *      vestry_secret_set(v, &(vestry_secret){.secret = bytes, .secret_len = 32}); */
 #ifndef VESTRY_SECRET_H

@@ -118,10 +118,10 @@ static const char *why_none(const vestry_request *req, bool has_sessions) {
 /* Use the token that the request has, or make one. After a log-in or log-out it needs another. */
 static vestry_err use_token(const vestry_request *req, vsi_sealed *sealed, const char *more) {
   const vsi_seals *seals = vsi_seals_of(req->v);
-  if (vsi_seal_is_good(seals, VSI_SEAL_CSRF, req->scope, more, sealed->csrf_token, strlen(sealed->csrf_token)))
+  if (vsi_seal_is_good(seals, VSI_SEAL_CSRF, vsi_seal_scope(req), more, sealed->csrf_token, strlen(sealed->csrf_token)))
     return VESTRY_OK;
-  vestry_err error = vsi_seal_make(seals, req->v->host, VSI_SEAL_CSRF, req->scope, more, sealed->csrf_token);
-  if (!error) vsi_seal_name(seals, VSI_SEAL_CSRF, req->scope, more, sealed->csrf_name);
+  vestry_err error = vsi_seal_make(seals, req->v->host, VSI_SEAL_CSRF, vsi_seal_scope(req), more, sealed->csrf_token);
+  if (!error) vsi_seal_name(seals, VSI_SEAL_CSRF, vsi_seal_scope(req), more, sealed->csrf_name);
   return error;
 }
 
@@ -164,7 +164,7 @@ static vestry_err check_token(const vestry_csrf *csrf, const vestry_request *req
   *ret_why = WITHOUT_COOKIE;
   if (!has_sessions && !read_cookie(csrf, req, cookie)) return VESTRY_NOT_FOUND;
   const char *more = has_sessions ? NULL : cookie;
-  bool is_good = vsi_seal_is_good(vsi_seals_of(req->v), VSI_SEAL_CSRF, req->scope, more, token, strlen(token));
+  bool is_good = vsi_seal_is_good(vsi_seals_of(req->v), VSI_SEAL_CSRF, vsi_seal_scope(req), more, token, strlen(token));
   *ret_why = OUT_OF_DATE;
   return is_good ? VESTRY_OK : VESTRY_NOT_FOUND;
 }

@@ -111,6 +111,14 @@ static void over(vsi_watcher *watcher) {
   vsi_once_record_unref(r);
 }
 
+/* Return the scope under which a submission is stored and counted. All sessions of a user are counted together; the
+ * nonce is bound to the session. A user who has been a guest keeps the place of the guest, so that a submission from
+ * before the log-in, repeated after it, is found. */
+static vestry_scope place_of(const vestry_request *req) {
+  const vestry_scope sealed = vsi_seal_scope(req);
+  return sealed.data == req->scope.data ? vsi_person_scope(req) : sealed;
+}
+
 static vestry_err create_record(vestry_once *once, const vestry_request *req, const char *nonce, vsi_proof_place place,
                                 vsi_once_record **ret_record) {
   const bool is_anonymous = vestry_session_is_anonymous(req);
@@ -126,8 +134,7 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, co
   vestry_err error = VESTRY_OK;
   if (once->storage.ops) {
     made->sealed = vsi_alloc(once->v->host, sizeof *made->sealed);
-    error = made->sealed ? vsi_once_sealed_init(made->sealed, once->v->host, vsi_person_scope(req), nonce)
-                         : VESTRY_NO_MEMORY;
+    error = made->sealed ? vsi_once_sealed_init(made->sealed, once->v->host, place_of(req), nonce) : VESTRY_NO_MEMORY;
     if (!error) made->owed.hash = vsi_siphash_1_3(once->key, made->sealed->hash, sizeof made->sealed->hash);
   }
   if (error)
@@ -199,8 +206,7 @@ static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_r
   vestry_err error = create_record(once, req, nonce, place, &made);
   if (error) return error;
   for (;;) {
-    /* All sessions of a user are counted together; the nonce is bound to the session. */
-    error = vsi_once_table_put(&once->table, vsi_person_scope(req), nonce, made, &there);
+    error = vsi_once_table_put(&once->table, place_of(req), nonce, made, &there);
     if (!error && !there) return run(made, req, reply);
     if (error == VESTRY_LIMIT) count(&once->refused);
     if (error) break;
@@ -223,7 +229,7 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
   vestry_err error = vsi_proof_find(req, "X-Once", "once", &nonce, &place);
   if (error == VESTRY_NOT_FOUND && !once->required) return VESTRY_OK;
   if (error && error != VESTRY_NOT_FOUND) return error;
-  if (error || !vsi_nonce_is_good(vsi_seals_of(req->v), req->scope, nonce))
+  if (error || !vsi_nonce_is_good(vsi_seals_of(req->v), vsi_seal_scope(req), nonce))
     return vsi_refuse(req, reply, 403,
                       "This page is out of date, so its request was rejected. Reload it, and try again.");
   /* The cast is safe, because the server created the request, and it is not const. */

@@ -140,7 +140,7 @@ vestry_err vsi_nonce_make(const vestry_request *req, const char *function, char 
     return vsi_mistake(req->v->host, function,
                        "a shared page is rendered for all its users, and a nonce belongs to the session or scope of "
                        "one; serve a private page (vestry_page_handler) with a shared part");
-  return vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_ONCE, req->scope, NULL, text);
+  return vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_ONCE, vsi_seal_scope(req), NULL, text);
 }
 
 static bool is_more(const char *text) {

@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "app/session/seal.h"
+#include "app/session/session.h"
 #include "base/ascii.h"
 #include "html/builder.h"
 #include "http/cookie.h"
@@ -28,7 +28,7 @@
 #define COOKIE "vestry-tab"
 
 static bool is_good(const vestry_request *req, const char *text, size_t len) {
-  return vsi_seal_is_good(vsi_seals_of(req->v), VSI_SEAL_TAB, req->scope, NULL, text, len);
+  return vsi_seal_is_good(vsi_seals_of(req->v), VSI_SEAL_TAB, vsi_seal_scope(req), NULL, text, len);
 }
 
 static bool take(const vestry_request *req, vsi_sealed *own, const char *text, size_t len) {
@@ -60,7 +60,8 @@ static vestry_err find(const vestry_request *req, vsi_sealed *own) {
   if (take_sent(req, own, field, field ? strlen(field) : 0)) return VESTRY_OK;
   if (req->is_datastar || req->own->is_copy) return VESTRY_NOT_FOUND;
   if (take_cookie(req, own)) return VESTRY_OK;
-  vestry_err error = vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_TAB, req->scope, NULL, own->tab);
+  vestry_err error =
+      vsi_seal_make(vsi_seals_of(req->v), req->v->host, VSI_SEAL_TAB, vsi_seal_scope(req), NULL, own->tab);
   if (error) *own->tab = '\0';
   own->tab_is_new = !error;
   return error;
@@ -108,7 +109,7 @@ static const char attributes[] =
 
 vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply, char *buffer, size_t capacity) {
   const vsi_seals *seals = vsi_seals_of(req->v);
-  const vestry_scope scope = req->scope;
+  const vestry_scope scope = vsi_seal_scope(req);
   char text[VESTRY_TAB_ATTRIBUTES_BYTES], own[VSI_SEAL_LEN + 1], tag[VSI_SEAL_TAG_LEN + 1];
   vsi_sealed *sealed;
   vestry_err error = know(req, &sealed);
@@ -150,7 +151,7 @@ vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const c
                          "or begins with a digit");
   const vsi_seals *seals = vsi_seals_of(req->v);
   if (!seals) return VESTRY_NO_MEMORY;
-  vsi_seal_tag(seals, req->scope, tag);
+  vsi_seal_tag(seals, vsi_seal_scope(req), tag);
   return vestry_html_add(
       html,
       "<i hidden data-init__kept=\"el.stash = %-s('vestry-kept', '%-s', () => JSON.stringify("

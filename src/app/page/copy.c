@@ -76,6 +76,9 @@ static void put_request(vsi_buffer *text, const vestry_request *req, vsi_copy_ki
   if (kind == VSI_COPY_SHARED) return;
   vsi_request_mark_private(req);
   ret->headers_count = (uint8_t)(put_headers(text, req, client_headers) + put_headers(text, req, vsi_user_headers));
+  const vsi_session *session = vsi_session_of(req);
+  ret->has_guest = session && *session->guest.name;
+  if (ret->has_guest) put(text, session->guest.name);
   ret->scope_len = (uint32_t)req->scope.len;
   if (req->scope.len) vsi_buffer_append(text, req->scope.data, req->scope.len);
 }
@@ -174,11 +177,15 @@ vestry_err vsi_request_copy_handle(vsi_request_copy *copy, vestry_reply *reply, 
   vsi_request_init(&req, &own, copy->v, &copy_ops, copy);
   const char *scope = headers_of(copy);
   for (size_t i = 0; i < 2u * copy->headers_count; i++) scope = next(scope);
+  vsi_session *session = vsi_session_of(&req);
+  if (copy->has_guest) {
+    memcpy(session->guest.name, scope, sizeof session->guest.name);
+    scope = next(scope);
+  }
   own.is_copy = true;
   own.is_shared = copy->is_shared;
   if (copy->scope_len) memcpy(own.scope, scope, copy->scope_len);
   vsi_request_set_scope(&req, copy->scope_len);
-  vsi_session *session = vsi_session_of(&req);
   /* Borrowed: the copy keeps the reference, and this request is not passed to the `finish` of extensions. */
   if (session) session->user = copy->user;
   reply->v = copy->v;

@@ -18,11 +18,13 @@ typedef struct vsi_request_copy {
                      of all others. Set it before other threads see the copy */
   uint8_t pairs_count, headers_count;
   bool is_shared; /* VSI_COPY_SHARED */
+  bool has_guest;
   vestry *v;
   struct vsi_session_user *user; /* a reference; NULL: no user is logged in */
   const char *signals;           /* a query with the signals only; "": the client sent none */
   /* In this order: path and query (the target); signals; the parameters of the path, each as name and value; headers,
-   * each as name and value; scope. Each is terminated, except the scope. */
+   * each as name and value; the guest's name (app/session/guest.h), if there is one; scope. Each is terminated, except
+   * the scope. */
   char path[];
 } vsi_request_copy;
 

@@ -10,7 +10,7 @@
 #include "app/guard/person.h"
 #include "app/page/form_storage.h"
 #include "app/page/render.h"
-#include "app/session/seal.h"
+#include "app/session/session.h"
 #include "base/array.h"
 #include "base/buffer.h"
 #include "base/log.h"
@@ -365,7 +365,7 @@ static vestry_err write_attributes(const vestry_forms *forms, const place *at, c
   char tag[VSI_SEAL_TAG_LEN + 1];
   vestry_err error = vestry_html_add(html, "id=\"%s-%llu\"", name, (unsigned long long)generation);
   if (error || !*at->tab) return error;
-  vsi_seal_tag(vsi_seals_of(forms->v), req->scope, tag);
+  vsi_seal_tag(vsi_seals_of(forms->v), vsi_seal_scope(req), tag);
   return put_script(forms, at->form, name, tag, html);
 }
 
@@ -492,7 +492,7 @@ static vestry_err keep(const vestry_forms *forms, const vestry_request *req, con
 static vestry_err load_values(const vestry_forms *forms, const vestry_request *req, const place *at,
                               vsi_form_state *ret) {
   const char *from = vestry_request_value(req, VESTRY_IN_FORM, "from");
-  if (from && vsi_seal_is_good(vsi_seals_of(forms->v), VSI_SEAL_TAB, req->scope, NULL, from, strlen(from))) {
+  if (from && vsi_seal_is_good(vsi_seals_of(forms->v), VSI_SEAL_TAB, vsi_seal_scope(req), NULL, from, strlen(from))) {
     char tab[VESTRY_TAB_ID_BYTES];
     vsi_form_state now;
     memcpy(tab, from, sizeof tab - 1);

@@ -20,6 +20,7 @@ typedef vsi_session_under_way under_way;
  * has got remain valid. */
 static void change(vestry_request *req, vestry_reply *reply, const char *id, record *session) {
   vsi_session *own = vsi_session_of(req);
+  vsi_guest_leave(&own->guest, session && !own->user);
   if (own->user) own->former[own->former_count++] = own->user;
   own->user = session;
   own->is_new = own->was_changed = true;
@@ -118,6 +119,8 @@ static vestry_err log_in(vestry_request *req, vestry_reply *reply, const char *u
   }
   if (error) return error;
   error = create_session(sessions, id, user, &made);
+  if (!error && *vsi_session_of(req)->guest.name && sessions->guests.moved)
+    error = sessions->guests.moved(req, vsi_session_of(req)->guest.name, user, sessions->guests.ctx);
   if (!error) error = vsi_session_record_enter(made, reply);
   if (error) {
     uncreate_session(sessions, id);
@@ -148,11 +151,15 @@ vestry_err vestry_session_logout(const vestry_request *given, vestry_reply *repl
   vestry_request *req = (vestry_request *)(uintptr_t)given; /* the request whose session it changes */
   const char *why = why_closed(req, reply);
   if (why) return vsi_reply_refuse(reply, VESTRY_INVALID, why);
-  if (!vsi_session_user_of(req)) return VESTRY_OK;
+  const vsi_session *own = vsi_session_of(req);
+  if (!own->user && !*own->guest.name) return VESTRY_OK;
   char id[VSI_TOKEN_ID_LEN + 1];
   vestry_err error = vsi_token_id(req->v->host, id);
   if (error) return error;
-  return leave_session(req, reply, id);
+  if (own->user) return leave_session(req, reply, id);
+  vsi_guest_close_streams(req->v, &own->guest, VESTRY_CAUSE_CLOSED);
+  change(req, reply, id, NULL);
+  return VESTRY_OK;
 }
 
 typedef struct sweep {

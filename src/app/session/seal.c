@@ -73,9 +73,16 @@ vestry_err vsi_seal_make(const vsi_seals *seals, const vestry_host *host, vsi_se
   unsigned char id[HALF_BYTES];
   vestry_err error = host->random(host->ctx, id, sizeof id);
   if (error) return error;
-  vsi_hex_write(text, id, sizeof id);
-  mac(seals->key, kind, scope, more, text, VSI_SEAL_ID_LEN, text + VSI_SEAL_ID_LEN, HALF_BYTES);
+  char digits[VSI_SEAL_ID_LEN + 1];
+  vsi_hex_write(digits, id, sizeof id);
+  vsi_seal_make_of(seals, kind, scope, more, digits, text);
   return VESTRY_OK;
+}
+
+void vsi_seal_make_of(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more, const char *id,
+                      char text[VSI_SEAL_LEN + 1]) {
+  memcpy(text, id, VSI_SEAL_ID_LEN);
+  mac(seals->key, kind, scope, more, id, VSI_SEAL_ID_LEN, text + VSI_SEAL_ID_LEN, HALF_BYTES);
 }
 
 static bool is_by(const unsigned char key[DIGEST_BYTES], vsi_seal_kind kind, vestry_scope scope, const char *more,

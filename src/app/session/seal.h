@@ -18,7 +18,13 @@ enum {
 };
 
 /* The purpose of a seal. A seal for one purpose is invalid for another. */
-typedef enum vsi_seal_kind { VSI_SEAL_TAB = 1, VSI_SEAL_CSRF, VSI_SEAL_CSRF_COOKIE, VSI_SEAL_ONCE } vsi_seal_kind;
+typedef enum vsi_seal_kind {
+  VSI_SEAL_TAB = 1,
+  VSI_SEAL_CSRF,
+  VSI_SEAL_CSRF_COOKIE,
+  VSI_SEAL_ONCE,
+  VSI_SEAL_GUEST
+} vsi_seal_kind;
 
 /* The keys of an instance. */
 typedef struct vsi_seals {
@@ -64,6 +70,9 @@ vsi_sealed *vsi_sealed_of(const vestry_request *req);
 /* Make a seal. more: a further text to which it is bound; NULL: none. OK | IO | NO_MEMORY */
 vestry_err vsi_seal_make(const vsi_seals *seals, const vestry_host *host, vsi_seal_kind kind, vestry_scope scope,
                          const char *more, char text[VSI_SEAL_LEN + 1]);
+/* Make a seal of an id that has been made before: VSI_SEAL_ID_LEN digits. seals: not NULL. */
+void vsi_seal_make_of(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more, const char *id,
+                      char text[VSI_SEAL_LEN + 1]);
 /* Return whether the seal was made by vsi_seal_make with these arguments and either key. text: any bytes. Takes
  * constant time for a text of VSI_SEAL_LEN digits. */
 bool vsi_seal_is_good(const vsi_seals *seals, vsi_seal_kind kind, vestry_scope scope, const char *more,

@@ -167,6 +167,19 @@ static vestry_err find_by_cookies(vsi_sessions *sessions, vsi_session *own, cons
   return error;
 }
 
+/* Find the guest of a request. If the session has no user, the guest's id becomes that of the session. Returns whether
+ * it does. */
+static bool find_guest(const vsi_sessions *sessions, vsi_session *own, const vestry_request *req) {
+  char hash[VSI_TOKEN_HASH_LEN + 1];
+  if (!sessions->guests.seals) return false;
+  vsi_token_hash(own->id, hash);
+  const vestry_scope bound = own->user ? vsi_session_scope_of(hash) : (vestry_scope){NULL, 0};
+  if (!vsi_guest_find(&sessions->guests, bound, vsi_session_now_s(sessions), req, &own->guest) || own->user)
+    return false;
+  memcpy(own->id, own->guest.id, sizeof own->id);
+  return true;
+}
+
 /* Determine the session of a request. Without a valid cookie the request gets a new id. */
 static vestry_err begin(void *state, vestry_request *req, vestry_reply *reply) {
   vsi_sessions *sessions = state;
@@ -184,6 +197,7 @@ static vestry_err begin(void *state, vestry_request *req, vestry_reply *reply) {
     error = vsi_token_id(sessions->host, own->id);
     own->is_new = true;
   }
+  if (!error && find_guest(sessions, own, req)) own->is_new &= has_cookie;
   if (!error && own->user) error = vsi_session_record_enter(own->user, reply);
   if (!error) vsi_session_set_scope(req, reply);
   return error;
@@ -196,18 +210,20 @@ static bool is_for_browsers(const vestry_reply *reply) {
   return strncmp(content_type, "text/html", 9) == 0 || vsi_reply_is_stream(reply);
 }
 
-/* Add the cookie to the response. After a login or logout every response sets it. A renewed cookie, or the id of an
+/* Add the cookies to the response. After a login or logout every response sets them. A renewed cookie, or the id of an
  * anonymous user, is added only to a document, a redirect or a stream, and not to a document that a cache may give to
  * other users. Otherwise it waits for a later response. A handler that needs the user has called vestry_session_user
  * before, which makes its document personal. */
-static void add_cookie(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
+static void add_cookies(void *state, const vestry_request *req, vestry_reply *reply, bool was_done) {
   const vsi_sessions *sessions = state;
   const vsi_session *own = vsi_session_of(req);
   const record *session = own->user;
   (void)was_done;
-  if (!own->is_new) return;
-  bool waits = !is_for_browsers(reply) || (!req->own->is_personal && vsi_reply_caching(reply) == VSI_CACHING_KEPT);
-  if (waits && !own->was_changed) return;
+  const bool waits =
+      !is_for_browsers(reply) || (!req->own->is_personal && vsi_reply_caching(reply) == VSI_CACHING_KEPT);
+  vsi_guest_add_cookie(&sessions->guests, &own->guest, session ? req->scope : (vestry_scope){NULL, 0},
+                       vsi_session_now_s(sessions), reply, waits);
+  if (!own->is_new || (waits && !own->was_changed)) return;
   vsi_token token = {.is_anonymous = !session, .is_signed = session && sessions->is_signed};
   memcpy(token.id, own->id, sizeof token.id);
   if (token.is_signed) {
@@ -229,6 +245,7 @@ static void add_cookie(void *state, const vestry_request *req, vestry_reply *rep
 static void end(void *state, vestry_request *req) {
   vsi_session *own = vsi_session_of(req);
   (void)state;
+  if (own->guest.change == VSI_GUEST_BECOMES_USER) vsi_guest_close_streams(req->v, &own->guest, VESTRY_CAUSE_EXPIRED);
   vsi_session_record_unref(own->user);
   for (size_t i = 0; i < own->former_count; i++) vsi_session_record_unref(own->former[i]);
   own->user = NULL;
@@ -246,7 +263,7 @@ const vsi_extension vsi_sessions_extension = {.name = "vestry_sessions_create",
                                               .destroy = destroy,
                                               .request_bytes = sizeof(vsi_session),
                                               .find_scope = begin,
-                                              .conclude = add_cookie,
+                                              .conclude = add_cookies,
                                               .finish = end};
 
 static vestry_err create_nothing(vestry *v, void **ret_state) {

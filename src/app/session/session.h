@@ -3,6 +3,7 @@
 #ifndef VSI_SESSION_SESSION_H
 #define VSI_SESSION_SESSION_H
 
+#include "app/session/guest.h"
 #include "app/session/table.h"
 #include "app/session/token.h"
 #include "http/reply.h"
@@ -18,6 +19,7 @@ typedef struct vsi_session {
   vsi_session_user *user;                            /* a reference; NULL: no user */
   vsi_session_user *former[VSI_SESSION_CHANGES_MAX]; /* references, because the handler may still use their names */
   size_t former_count;
+  vsi_guest guest;
 } vsi_session;
 
 extern const vsi_extension vsi_sessions_extension;
@@ -40,6 +42,13 @@ static inline vsi_session *vsi_session_of(const vestry_request *req) {
 static inline vsi_session_user *vsi_session_user_of(const vestry_request *req) {
   const vsi_session *session = vsi_session_of(req);
   return session ? session->user : NULL;
+}
+
+/* Return the scope to which ids of tabs, tokens and nonces of a request are bound: its scope, or the scope of the guest
+ * that its user has been, so that those of pages that were open before the log-in remain valid. */
+static inline vestry_scope vsi_seal_scope(const vestry_request *req) {
+  const vsi_session *session = vsi_session_of(req);
+  return session && *session->guest.name ? vsi_guest_scope(&session->guest) : req->scope;
 }
 
 /* Set the request's scope to the hash of its session's id. */

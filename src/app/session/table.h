@@ -3,6 +3,7 @@
 #ifndef VSI_SESSION_TABLE_H
 #define VSI_SESSION_TABLE_H
 
+#include "app/session/guest.h"
 #include "app/session/owed.h"
 #include "app/session/record.h"
 #include "base/siphash.h"
@@ -33,6 +34,7 @@ struct vsi_sessions {
   vsi_session_under_way *logins, *ends; /* guarded by under_way_lock */
   vsi_owed owed;                        /* removals that the storage has not performed; unused without a storage */
   vsi_siphash_key owed_key;             /* for hashes of users */
+  vsi_guests guests;
   _Atomic(uint64_t) logins_ok, logins_failed, repeated, displaced; /* relaxed: mere counts */
 };
 
