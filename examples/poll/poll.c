@@ -4,11 +4,13 @@
  * them. There is no lock: questions never change after they were asked, and votes are atomic. All data is in memory. */
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../shared/program.h"
 #include "../shared/text.h"
 #include "assets.h"
+#include "vestry/app/guest.h"
 #include "vestry/app/press.h"
 #include "vestry/app/session.h"
 
@@ -39,13 +41,11 @@ struct app {
 
 /* ----------------------------------------------------------------------------------------------- the votes -------- */
 
-/* Return the number of a user, who is a session. Its name is random, so a 64-bit hash (FNV-1a) distinguishes all
- * sessions. */
-static uint64_t person_of(const vestry_request *req) {
-  const vestry_scope scope = req->scope;
-  uint64_t hash = 14695981039346656037U;
-  for (size_t i = 0; i < scope.len; i++) hash = (hash ^ ((const unsigned char *)scope.data)[i]) * 1099511628211U;
-  return hash ? hash : 1;
+/* Return the number of a guest: 64 bits of its name distinguish all guests. 0: the request has none. */
+static uint64_t person_of(const char *guest) {
+  char digits[17] = "";
+  if (guest) snprintf(digits, sizeof digits, "%.16s", guest);
+  return guest ? strtoull(digits, NULL, 16) | 1 : 0;
 }
 
 /* Return the place of a user's vote. NULL: the user has none; with take: no place is free. */
@@ -168,11 +168,12 @@ static vestry_err one(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   const vestry_request *req = render->request;
   struct question *question = question_of(app, req);
+  const uint64_t who = person_of(vestry_guest_id(req));
   char topic[TOPIC_MAX];
   if (!question) return VESTRY_NOT_FOUND;
-  snprintf(topic, sizeof topic, OWN, question->id, (unsigned long long)person_of(req));
+  snprintf(topic, sizeof topic, OWN, question->id, (unsigned long long)who);
   vestry_render_topic(render, topic);
-  struct vote *vote = vote_of(question, person_of(req), false);
+  struct vote *vote = vote_of(question, who, false);
   const int own = vote ? atomic_load(&vote->answer) : 0;
   program_live_begin(&app->program, render, html, question->title);
   vestry_render_begin(render, html);
@@ -205,19 +206,28 @@ static vestry_err serve_list(const vestry_request *req, vestry_reply *reply, voi
   return vestry_page_serve(req, reply, ((struct app *)ctx)->list, "all");
 }
 
+/* GET /poll/{id}, document and stream: the browser becomes a guest, and the page marks the vote of the guest. */
+static vestry_err serve_one(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  const char *guest;
+  vestry_err err = vestry_guest_begin(req, reply, &guest);
+  return err ? err : vestry_page_handler(req, reply, ((struct app *)ctx)->one);
+}
+
 /* POST /poll/{id}/vote/{answer}: changes the data, and names the changed topics. vestry renders the pages. */
 static vestry_err vote(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   struct question *question = question_of(app, req);
   char all[TOPIC_MAX], own[TOPIC_MAX];
+  const char *guest = NULL;
   int64_t answer;
   if (!question) return VESTRY_NOT_FOUND;
   vestry_err err =
       vestry_request_get(req, VESTRY_IN_PATH, "answer", vestry_into_between(&answer, 1, question->answers_count));
-  if (!err) err = put_vote(question, person_of(req), (int)answer);
+  if (!err) err = vestry_guest_begin(req, reply, &guest);
+  if (!err) err = put_vote(question, person_of(guest), (int)answer);
   if (err) return err;
   snprintf(all, sizeof all, BARS, question->id);
-  snprintf(own, sizeof own, OWN, question->id, (unsigned long long)person_of(req));
+  snprintf(own, sizeof own, OWN, question->id, (unsigned long long)person_of(guest));
   vestry_refresh(app->pages, own, NULL);
   vestry_refresh(app->pages, all, NULL);
   vestry_refresh(app->pages, LIST, NULL);
@@ -265,12 +275,13 @@ int main(int argc, char **argv) {
   ask(&app, "What do you drink while you work?", (const char *const[]){"Tea", "Coffee", "Water"}, 3);
   const vestry_page_options all = {.render = list, .app = &app, .id = "questions", .element = "nav"};
   vestry_err err = vestry_sessions_create(v, &(vestry_session_options){.insecure = true}); /* plain HTTP */
+  if (!err) err = vestry_guests_create(v, NULL);
   if (!err) err = vestry_pages_create(v, NULL, &app.pages);
   if (!err) err = vestry_page_create(app.pages, &all, &app.list);
   if (!err) err = vestry_page_create(app.pages, &(vestry_page_options){.render = one, .app = &app}, &app.one);
   if (!err) err = vestry_route(v, "GET", "/", serve_list, &app);
   if (!err) err = vestry_route(v, "POST", "/poll", ask_new, &app);
-  if (!err) err = vestry_route(v, "GET", "/poll/{id}", vestry_page_handler, app.one);
+  if (!err) err = vestry_route(v, "GET", "/poll/{id}", serve_one, &app);
   if (!err) err = vestry_route(v, "POST", "/poll/{id}/vote/{answer}", vote, &app);
   if (!err) err = vestry_error_page(v, 0, error_page, &app.program);
   app.program.options.shown.pages = app.pages;
