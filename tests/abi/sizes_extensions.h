@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Structs of extensions that functions read or fill, and of the extensions that are added to an instance after its
- * creation: sessions, secrets, topics, leases. */
+/* Structs of extensions that functions read or fill. */
 #ifndef TESTS_ABI_SIZES_EXTENSIONS_H
 #define TESTS_ABI_SIZES_EXTENSIONS_H
 
@@ -27,20 +26,29 @@
 #include "vestry/ops/observe.h"
 #include "vestry/testing/contract.h"
 
-/* Each function passes the struct to a new instance. */
-vestry_err sizes_take_sessions(const void *given);
-vestry_err sizes_take_storage(const void *given);
-vestry_err sizes_take_secret(const void *given);
-vestry_err sizes_take_application(const void *given);
-vestry_err sizes_take_bus(const void *given);
-vestry_err sizes_take_contract(const void *given); /* to no instance */
-extern const vestry_secret sizes_secret;
-extern const vestry_contract_adapter sizes_contract;
+/* A struct that a function reads. */
+typedef struct sizes_taken {
+  const char *name;
+  vestry_err (*take)(const void *given);
+  const void *good; /* its first `size` bytes are valid */
+  size_t size;
+} sizes_taken;
 
-void sizes_fill_bus_stats(void *ret);
-void sizes_fill_session_stats(void *ret);
-void sizes_fill_watch_stats(void *ret);
-void sizes_fill_lease_stats(void *ret);
-void sizes_fill_histories_stats(void *ret);
+/* A struct that a function fills. */
+typedef struct sizes_filled {
+  const char *name;
+  void (*fill)(void *ret);
+  size_t size;
+} sizes_filled;
+
+extern const sizes_taken sizes_extensions_taken[];
+extern const size_t sizes_extensions_taken_count;
+extern const sizes_filled sizes_extensions_filled[];
+extern const size_t sizes_extensions_filled_count;
+
+/* Set the instance to which the functions pass their structs, and one of its streams; NULL: none is open. */
+void sizes_use(vestry *of, vestry_connection *with);
+extern char sizes_folder[];                 /* a folder of the test, once mkdtemp has made it */
+extern const unsigned char sizes_zero[512]; /* options that are all default */
 
 #endif
