@@ -28,7 +28,7 @@ void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key) {
   hash->state.v1 ^= 0xee;
 }
 
-void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len) {
+VSI_SIP_INLINE void update(vsi_siphash_128 *hash, const void *data, size_t len, unsigned rounds) {
   if (!len) return;
   const unsigned char *at = data, *end = at + len;
   vsi_sip s = hash->state;
@@ -37,12 +37,30 @@ void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len)
   if (held) {
     for (; held < 8 && at < end; held++) hash->rest |= (uint64_t)*at++ << 8 * held;
     if (held < 8) return;
-    vsi_sip_take(&s, hash->rest, 2);
+    vsi_sip_take(&s, hash->rest, rounds);
     hash->rest = 0;
   }
-  for (; end - at >= 8; at += 8) vsi_sip_take(&s, vsi_hash_word(at, 8), 2);
+  for (; end - at >= 8; at += 8) vsi_sip_take(&s, vsi_hash_word(at, 8), rounds);
   for (held = 0; at < end; held++) hash->rest |= (uint64_t)*at++ << 8 * held;
   hash->state = s;
+}
+
+void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len) {
+  update(hash, data, len, 2);
+}
+
+void vsi_siphash_pieces_init(vsi_siphash_pieces *hash, vsi_siphash_key key) {
+  hash->all = (vsi_siphash_128){.state = vsi_sip_begin(key)};
+}
+
+void vsi_siphash_pieces_update(vsi_siphash_pieces *hash, const void *data, size_t len) {
+  update(&hash->all, data, len, 1);
+}
+
+uint64_t vsi_siphash_pieces_final(const vsi_siphash_pieces *hash) {
+  vsi_sip s = hash->all.state;
+  vsi_sip_take(&s, hash->all.rest | hash->all.len << 56, 1);
+  return vsi_sip_end(&s, 0xff, 3);
 }
 
 vsi_hash_128 vsi_siphash_128_final(const vsi_siphash_128 *hash) {

@@ -82,12 +82,19 @@ static void hash_of_pieces_equals_hash_of_the_whole(void **state) {
   for (size_t first = 0; first <= sizeof text; first++)
     for (size_t second = first; second <= sizeof text; second++) {
       vsi_siphash_128 hasher;
+      vsi_siphash_pieces pieces;
       vsi_siphash_128_init(&hasher, key);
       vsi_siphash_128_update(&hasher, text, first);
       assert_true(vsi_hash_128_equal(vsi_siphash_128_final(&hasher), vsi_siphash_128_of(key, text, first)));
       vsi_siphash_128_update(&hasher, text + first, second - first);
       vsi_siphash_128_update(&hasher, NULL, 0);
       vsi_siphash_128_update(&hasher, text + second, sizeof text - second);
+      vsi_siphash_pieces_init(&pieces, key);
+      vsi_siphash_pieces_update(&pieces, text, first);
+      assert_int_equal(vsi_siphash_pieces_final(&pieces), vsi_siphash_1_3(key, text, first));
+      vsi_siphash_pieces_update(&pieces, text + first, second - first);
+      vsi_siphash_pieces_update(&pieces, text + second, sizeof text - second);
+      assert_int_equal(vsi_siphash_pieces_final(&pieces), vsi_siphash_1_3(key, text, sizeof text));
       assert_true(vsi_hash_128_equal(vsi_siphash_128_final(&hasher), whole));
     }
 }

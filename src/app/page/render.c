@@ -235,7 +235,7 @@ static void hash_content(vsi_render *render) {
   render->tag.hash = vsi_siphash_128_final(&hash);
 }
 
-vestry_err vsi_render_divide(const vsi_render *render, vsi_units *ret_units) {
+vestry_err vsi_render_divide(const vsi_render *render, const vsi_unit_list *had, vsi_units *ret_units) {
   size_t shares_at[VESTRY_PAGE_PARTS_MAX];
   const char *shares[VESTRY_PAGE_PARTS_MAX];
   for (size_t i = 0; i < render->parts_count; i++) {
@@ -249,7 +249,7 @@ vestry_err vsi_render_divide(const vsi_render *render, vsi_units *ret_units) {
                               .inserts_at = shares_at,
                               .inserts = shares,
                               .inserts_count = render->parts_count};
-  return vsi_units_divide(ret_units, render->pages->host, &text, render->pages->own_secret);
+  return vsi_units_divide(ret_units, render->pages->host, &text, render->pages->own_secret, had);
 }
 
 /* Record an error, so that the render fails even if the page ignores it. */

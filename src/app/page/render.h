@@ -53,7 +53,7 @@ vestry_err vsi_render_handle(const vestry_request *req, vestry_reply *reply, voi
 /* Get the rendered content. It includes the elements of parts, which are empty in a stream. */
 vestry_slice vsi_render_content(const vsi_render *render);
 /* Divide the content of a render for a stream into units, as vsi_units_divide. */
-vestry_err vsi_render_divide(const vsi_render *render, vsi_units *ret_units);
+vestry_err vsi_render_divide(const vsi_render *render, const vsi_unit_list *had, vsi_units *ret_units);
 /* Find the content in the response of an ordinary handler, and hash it. Returns false if there is none; the log
  * contains the reason. */
 bool vsi_render_find(vsi_render *render);

@@ -213,7 +213,7 @@ static vestry_err format_patches(vsi_run *r, const vsi_units *units, const char 
   vestry_pages *pages = r->pages;
   vsi_unit_patches *patches = vsi_alloc(pages->host, sizeof *patches);
   if (!patches) return VESTRY_NO_MEMORY;
-  vestry_err error = vsi_unit_patches_find(r->units, units, pages->own_secret, patches);
+  vestry_err error = vsi_unit_patches_find(units, patches);
   if (!error) {
     error = vsi_event_marked_patches(pages->host, patches->patches, patches->count, tag,
                                      r->fragment->page->layout != NULL, &r->patches);
@@ -227,12 +227,12 @@ vestry_err vsi_run_format_patches(vsi_run *r, const char *tag) {
   vestry_page *page = r->fragment->page;
   if (vsi_fragment_is_part(r->fragment) || page->sends_whole) return VESTRY_OK;
   if (r->private && r->private->viewer.connection->is_response) return VESTRY_OK; /* it ends after this content */
+  const bool is_had = r->has_hash && r->units && vsi_unit_list_of(r->units) == r->fragment->hash.low;
   vsi_units units;
-  vestry_err error = vsi_render_divide(&r->render, &units);
+  vestry_err error = vsi_render_divide(&r->render, is_had ? r->units : NULL, &units);
   if (!error) r->next_units = vsi_unit_list_make(&units, r->hash.low);
   if (!error && !r->next_units) error = VESTRY_NO_MEMORY;
-  if (!error && r->has_hash && r->units && vsi_unit_list_of(r->units) == r->fragment->hash.low)
-    error = format_patches(r, &units, tag);
+  if (!error && is_had) error = format_patches(r, &units, tag);
   if (error == VESTRY_UNSUPPORTED)
     vsi_log_repeated(r->pages->host, &page->failures, vsi_log_reason(units.why), VESTRY_LOG_DEBUG,
                      "the page at %.300s: the content is always sent as a whole: %s", r->fragment->request->path,

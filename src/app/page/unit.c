@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Dividing a content into units, and lists of units (unit.h).
+/* Dividing a content into units (unit.h).
  *
- * The content is read once, tag by tag, while html/open.c tracks the open elements. Each start tag must have an
+ * Units that are the same as in the list of the content before are skipped, because reading tags takes most of the
+ * time. The rest is read once, tag by tag, while html/open.c tracks the open elements. Each start tag must have an
  * end tag, and the parser must not repair anything: then the bytes of an element, parsed alone by the client, make the
  * same element as in the content. All other contents are unsuitable.
  *
@@ -15,72 +16,96 @@
 #include "base/array.h"
 #include "base/ascii.h"
 #include "base/memory.h"
-#include "base/refs.h"
 #include "html/content.h"
 #include "html/open.h"
 
-enum { INDEX_BITS = 24, IS_OTHER = (1 << INDEX_BITS) - 1, SLOTS_FEWEST = 64 };
+enum {
+  INDEX_BITS = 24,
+  IS_OTHER = (1 << INDEX_BITS) - 1,
+  SLOTS_FEWEST = 64,
+  TRIES_TIMES = 4,    /* the bytes that are compared with the list, in relation to those of the content */
+  SUBUNITS_MOST = 64, /* units of the list that are compared in one step */
+};
 
 static const char why_repaired[] = "a tag is missing, or a parser repairs the nesting of elements";
 static const char why_id[] = "an id occurs twice";
 
-static uint64_t name_of(vsi_siphash_key key, vestry_slice id, uint64_t *ret_hash) {
-  const uint64_t hash = vsi_siphash_1_3(key, id.data, id.len);
-  if (ret_hash) *ret_hash = hash;
-  return hash >> INDEX_BITS;
+/* ---------------------------------------------------------------------------------------------- tables by name ---- */
+
+static uint64_t *slot_of(const vsi_unit_names *names, uint64_t name) {
+  size_t i = (size_t)name & (names->room - 1);
+  while (names->slots[i] && names->slots[i] >> INDEX_BITS != name) i = (i + 1) & (names->room - 1);
+  return &names->slots[i];
 }
 
-/* ---------------------------------------------------------------------------------------------- table by name ----- */
-
-static uint64_t *slot_of(const vsi_units *units, uint64_t name) {
-  size_t i = (size_t)name & (units->slots_count - 1);
-  while (units->slots[i] && units->slots[i] >> INDEX_BITS != name) i = (i + 1) & (units->slots_count - 1);
-  return &units->slots[i];
-}
-
-static vestry_err grow_slots(vsi_units *units) {
-  uint64_t *const former = units->slots;
-  const size_t former_count = units->slots_count;
-  units->slots_count = former_count ? former_count * 4 : SLOTS_FEWEST;
-  units->slots = vsi_calloc(units->host, units->slots_count, sizeof *units->slots);
-  if (!units->slots) {
-    units->slots = former;
-    units->slots_count = former_count;
+static vestry_err grow_names(vsi_unit_names *names, const vestry_host *host, size_t room) {
+  const vsi_unit_names former = *names;
+  names->room = room;
+  names->slots = vsi_calloc(host, room, sizeof *names->slots);
+  if (!names->slots) {
+    *names = former;
     return VESTRY_NO_MEMORY;
   }
-  for (size_t i = 0; i < former_count; i++)
-    if (former[i]) *slot_of(units, former[i] >> INDEX_BITS) = former[i];
-  vsi_free(units->host, former);
+  for (size_t i = 0; i < former.room; i++)
+    if (former.slots[i]) *slot_of(names, former.slots[i] >> INDEX_BITS) = former.slots[i];
+  vsi_free(host, former.slots);
   return VESTRY_OK;
 }
 
 /* Returns OK | EXISTS | NO_MEMORY. */
-static vestry_err add_name(vsi_units *units, uint64_t name, uint64_t value) {
-  if (units->taken_count * 2 >= units->slots_count && grow_slots(units)) return VESTRY_NO_MEMORY;
-  uint64_t *slot = slot_of(units, name);
+static vestry_err add_name(vsi_unit_names *names, const vestry_host *host, uint64_t name, uint64_t value) {
+  if (names->count * 2 >= names->room && grow_names(names, host, names->room ? names->room * 4 : SLOTS_FEWEST))
+    return VESTRY_NO_MEMORY;
+  uint64_t *slot = slot_of(names, name);
   if (*slot) return VESTRY_EXISTS;
   *slot = name << INDEX_BITS | value;
-  units->taken_count++;
+  names->count++;
   return VESTRY_OK;
 }
 
-uint32_t vsi_units_find(const vsi_units *units, uint64_t name) {
-  if (!units->slots_count) return VSI_UNIT_NONE;
-  const uint64_t value = *slot_of(units, name) & IS_OTHER;
-  return value && value != IS_OTHER ? (uint32_t)value - 1 : VSI_UNIT_NONE;
+static uint64_t name_of_had(const vsi_units *units, vsi_siphash_key key, uint32_t i) {
+  const vsi_unit *had = &units->had[i];
+  return had->id_len ? vsi_unit_name(key, (vestry_slice){had->id, had->id_len}) : had->name;
+}
+
+/* Add all units of the list, once one of them is searched. */
+static vestry_err name_had(vsi_units *units, vsi_siphash_key key) {
+  vsi_unit_names *names = &units->had_names;
+  size_t room = SLOTS_FEWEST;
+  while (room < units->had_count * 2 + 2) room *= 2;
+  vestry_err error = grow_names(names, units->host, room);
+  for (uint32_t i = 0; i < units->had_count && !error; i++) {
+    error = add_name(names, units->host, name_of_had(units, key, i), i + 1);
+    if (error == VESTRY_EXISTS) error = VESTRY_OK; /* two ids with one hash: the second is never found */
+  }
+  return error;
+}
+
+/* Find a unit of the list by the name of an id. ret: its index; NONE: there is none. Returns OK | NO_MEMORY. */
+static vestry_err find_had(vsi_units *units, vsi_siphash_key key, uint64_t name, vestry_slice id, uint32_t *ret) {
+  *ret = VSI_UNIT_NONE;
+  if (!units->had_count) return VESTRY_OK;
+  if (!units->had_names.room && name_had(units, key)) return VESTRY_NO_MEMORY;
+  const uint64_t value = *slot_of(&units->had_names, name) & IS_OTHER;
+  if (!value) return VESTRY_OK;
+  const vsi_unit *had = &units->had[value - 1];
+  if (!had->id_len || (had->id_len == id.len && memcmp(had->id, id.data, id.len) == 0)) *ret = (uint32_t)value - 1;
+  return VESTRY_OK;
 }
 
 static vestry_err add_unit(vsi_units *units, const vsi_unit *unit) {
   vestry_err error = VSI_ARRAY_RESERVE(units->host, units->all, units->count, units->room, 1);
-  if (!error) error = add_name(units, unit->name, units->count + 1);
   if (!error) units->all[units->count++] = *unit;
   return error;
 }
 
 void vsi_units_finish(vsi_units *units) {
   vsi_free(units->host, units->all);
-  vsi_free(units->host, units->slots);
-  vsi_buffer_finish(&units->ids);
+  vsi_free(units->host, units->had);
+  vsi_free(units->host, units->to_now);
+  vsi_free(units->host, units->names.slots);
+  vsi_free(units->host, units->had_names.slots);
+  vsi_free(units->host, units->had_ids);
 }
 
 /* --------------------------------------------------------------------------------------------------- dividing ----- */
@@ -91,13 +116,17 @@ typedef struct level {
   uint16_t own;  /* its index among the open elements of html/open.c */
 } level;
 
-/* The own bytes of an open unit, as far as they are hashed. */
+/* An open unit. */
 typedef struct own_bytes {
   uint32_t unit;
   uint32_t edge;   /* end of its start tag, or of the last unit inside of it */
   uint32_t hashed; /* the bytes before are hashed */
   uint32_t run;
-  uint64_t hash;
+  uint32_t next;     /* unit of the list that is expected next inside of it */
+  uint32_t next_end; /* index in the list after the units that can be expected */
+  uint64_t hash;     /* of its place, and of the parts before `pieces` */
+  uint64_t place;    /* of units that begin here; 0: not known */
+  vsi_siphash_pieces pieces;
 } own_bytes;
 
 typedef struct division {
@@ -107,6 +136,7 @@ typedef struct division {
   vsi_siphash_key key;
   const char *token_at; /* the next token that is not hashed yet; NULL: there is none */
   size_t insert;        /* number of inserts that are hashed */
+  size_t tries_bytes;   /* that may still be hashed in vain */
   vsi_open open;
   level levels[VSI_OPEN_MAX];
   size_t levels_count;
@@ -121,10 +151,20 @@ static const char *run_out(division *d, vestry_err error) {
   return error == VESTRY_EXISTS ? why_id : "out of memory";
 }
 
-enum { OF_START_TAG = 1, OF_GAP, OF_TEXT, OF_TOKEN, OF_INSERT };
+/* ---- hashes of own bytes ---- */
 
-static void hash_more(const division *d, own_bytes *own, unsigned kind, const char *data, size_t len) {
-  own->hash = vsi_siphash_1_3_words(d->key, own->hash, vsi_siphash_1_3(d->key, data, len), kind, 17);
+/* The own bytes are hashed in parts: the start tag with the first gap, each further gap, and a new part after each
+ * token. The last part includes the end tag. */
+enum { OF_GAP = 1, OF_APART, OF_TEXT, OF_TOKEN, OF_INSERT, OF_PLACE, OF_END, OF_OTHER };
+
+static uint64_t mix(vsi_siphash_key key, uint64_t hash, uint64_t with, unsigned kind) {
+  return vsi_siphash_1_3_words(key, hash, with, kind, 17);
+}
+
+/* Begin another part. */
+static void hash_mark(const division *d, own_bytes *own, unsigned kind) {
+  own->hash = mix(d->key, vsi_siphash_pieces_final(&own->pieces), own->hash, kind);
+  vsi_siphash_pieces_init(&own->pieces, d->key);
 }
 
 static void find_token(division *d, const char *from) {
@@ -134,30 +174,160 @@ static void find_token(division *d, const char *from) {
 
 /* Hash bytes of a unit. Pieces are hashed in the order of the text. Returns why they cannot be hashed; NULL: they
  * can. */
-static const char *hash_bytes(division *d, own_bytes *own, unsigned kind, uint32_t from, uint32_t to) {
+static const char *hash_bytes(division *d, own_bytes *own, uint32_t from, uint32_t to) {
   const char *at = d->html + from, *const end = d->html + to;
-  hash_more(d, own, kind, NULL, 0);
+  own->place = 0;
   while (d->token_at && d->token_at < end) {
     if (d->token_at < at || (size_t)(end - d->token_at) < d->text->token.len) return "a token is divided by a tag";
-    hash_more(d, own, OF_TEXT, at, (size_t)(d->token_at - at));
-    hash_more(d, own, OF_TOKEN, d->text->token_name.data, d->text->token_name.len);
+    vsi_siphash_pieces_update(&own->pieces, at, (size_t)(d->token_at - at));
+    hash_mark(d, own, OF_TEXT);
+    vsi_siphash_pieces_update(&own->pieces, d->text->token_name.data, d->text->token_name.len);
+    hash_mark(d, own, OF_TOKEN);
     at = d->token_at + d->text->token.len;
     find_token(d, at);
   }
-  hash_more(d, own, OF_TEXT, at, (size_t)(end - at));
+  vsi_siphash_pieces_update(&own->pieces, at, (size_t)(end - at));
   for (; d->insert < d->text->inserts_count && d->text->inserts_at[d->insert] <= to; d->insert++) {
     const char *insert = d->text->inserts[d->insert];
-    hash_more(d, own, OF_INSERT, insert, strlen(insert));
+    hash_mark(d, own, OF_TEXT);
+    vsi_siphash_pieces_update(&own->pieces, insert, strlen(insert));
+    hash_mark(d, own, OF_INSERT);
   }
   own->hashed = to;
   return NULL;
 }
 
-/* is_certain: there is a gap even without bytes. */
-static const char *hash_gap(division *d, own_bytes *own, uint32_t to, bool is_certain) {
-  if (own->hashed == to && !is_certain) return NULL;
-  d->units->all[own->unit].gaps_count++;
-  return hash_bytes(d, own, OF_GAP, own->hashed, to);
+/* is_apart: there is a gap even without bytes. */
+static const char *hash_gap(division *d, own_bytes *own, uint32_t to, bool is_apart) {
+  vsi_unit *unit = &d->units->all[own->unit];
+  if (own->hashed == to && !is_apart) return NULL;
+  if (unit->gaps_count || is_apart) hash_mark(d, own, is_apart ? OF_APART : OF_GAP);
+  unit->gaps_count++;
+  return hash_bytes(d, own, own->hashed, to);
+}
+
+/* Return whether the bytes up to here are hashed as they are. */
+static bool is_plain(const division *d, uint32_t to) {
+  return (!d->token_at || d->token_at >= d->html + to) &&
+         (d->insert == d->text->inserts_count || d->text->inserts_at[d->insert] > to);
+}
+
+/* Return the place of units that begin here. It depends on the own bytes of all units around it so far: at equal places
+ * the parser has the same open elements. */
+static uint64_t place_of(const division *d, own_bytes *own) {
+  if (!own->place) own->place = mix(d->key, vsi_siphash_pieces_final(&own->pieces), own->hash, OF_PLACE) | 1;
+  return own->place;
+}
+
+/* ---- units that are the same as in the list ---- */
+
+/* A unit of the list that is found again, byte by byte and at an equal place, needs not be read: the hash in the list
+ * includes the place. */
+
+static uint64_t end_hash(const division *d, uint64_t hash, uint64_t text_hash) {
+  return mix(d->key, text_hash, hash, OF_END) >> 16;
+}
+
+/* Return whether the content has these bytes, and whether they may be hashed, perhaps in vain. */
+static bool spend(division *d, uint32_t at, uint32_t bytes) {
+  if (!bytes || bytes > (size_t)(d->end - d->html) - at || bytes > d->tries_bytes) return false;
+  d->tries_bytes -= bytes;
+  return true;
+}
+
+static uint32_t repeat(division *d, uint32_t i, const vsi_unit *at, uint64_t place);
+
+/* Add the units inside of a unit, and hash its own bytes. Returns its end; 0: something differs. */
+static uint32_t repeat_inside(division *d, uint32_t i, uint32_t index, uint64_t place) {
+  const vsi_unit *had = &d->units->had[i];
+  const char *html = d->html;
+  own_bytes own = {.hash = place};
+  uint32_t edge = d->units->all[index].begin + had->len, gaps_count = d->units->had[i + 1].run;
+  const uint8_t depth = (uint8_t)(d->units->all[index].depth + 1);
+  vsi_siphash_pieces_init(&own.pieces, d->key);
+  vsi_siphash_pieces_update(&own.pieces, html + edge - had->len, had->len);
+  for (uint32_t k = i + 1; k < had->after; k = d->units->had[k].after) {
+    const vsi_unit *inside = &d->units->had[k];
+    if (inside->gap) {
+      if (!spend(d, edge, inside->gap)) return 0;
+      if (gaps_count++) hash_mark(d, &own, OF_GAP);
+      vsi_siphash_pieces_update(&own.pieces, html + edge, inside->gap);
+      own.place = 0;
+    }
+    const vsi_unit unit = {
+        .begin = edge + inside->gap, .parent = index, .run = inside->run, .depth = depth, .gap = inside->gap};
+    edge = repeat(d, k, &unit, place_of(d, &own));
+    if (!edge) return 0;
+  }
+  if (!spend(d, edge, had->tail)) return 0;
+  const char *tag = memrchr(html + edge, '<', had->tail);
+  if (tag && tag > html + edge && gaps_count++) hash_mark(d, &own, OF_GAP);
+  vsi_siphash_pieces_update(&own.pieces, html + edge, had->tail);
+  d->units->all[index].gaps_count = gaps_count;
+  return end_hash(d, own.hash, vsi_siphash_pieces_final(&own.pieces)) == had->own ? edge + had->tail : 0;
+}
+
+/* Add a unit of the list, with the units inside of it, if it is at this place. Returns its end; 0: it is not, although
+ * some units may have been added. Recursion is bounded by the number of units. */
+static uint32_t repeat(division *d, uint32_t i, const vsi_unit *at, uint64_t place) { /* NOLINT(misc-no-recursion) */
+  vsi_units *units = d->units;
+  const vsi_unit *had = &units->had[i];
+  const uint32_t index = (uint32_t)units->count;
+  if (had->has_others || units->to_now[i] != VSI_UNIT_NONE || at->depth > VSI_UNIT_DEPTH_MAX ||
+      units->count == VSI_UNITS_MAX || !spend(d, at->begin, had->len))
+    return 0;
+  const bool is_leaf = had->after == i + 1;
+  if (is_leaf && end_hash(d, place, vsi_siphash_1_3(d->key, d->html + at->begin, had->len)) != had->own) return 0;
+  vsi_unit unit = *at;
+  unit.id = had->id;
+  unit.id_len = had->id_len;
+  unit.own = had->own;
+  unit.tail = had->tail;
+  unit.was = i;
+  unit.is_same = true;
+  d->error = add_unit(units, &unit);
+  if (d->error) return 0;
+  const uint32_t end = is_leaf ? at->begin + had->len : repeat_inside(d, i, index, place);
+  units->all[index].end = end;
+  units->all[index].after = (uint32_t)units->count;
+  return end;
+}
+
+/* Skip the next unit of the list if it begins at `begin`. Returns its end; 0: it must be read. */
+static uint32_t skip_same(division *d, uint32_t begin) {
+  vsi_units *units = d->units;
+  own_bytes *around = &d->owns[d->owns_count - 1], tried = *around;
+  vsi_unit *parent = &units->all[around->unit];
+  const uint32_t i = around->next, index = (uint32_t)units->count;
+  /* directly in a table, the parser may open a tbody before it */
+  if (i >= around->next_end || vsi_open_top(&d->open) == VSI_EL_TABLE) return 0;
+  const vsi_unit *had = &units->had[i];
+  const bool is_first = i == had->parent + 1;
+  if (is_first ? begin - parent->begin != units->had[had->parent].len : begin - around->edge != had->gap) return 0;
+  if (had->after - i > SUBUNITS_MOST || !is_plain(d, begin)) return 0;
+  const bool has_gap = tried.hashed != begin;
+  if (has_gap) {
+    if (parent->gaps_count) hash_mark(d, &tried, OF_GAP);
+    vsi_siphash_pieces_update(&tried.pieces, d->html + tried.hashed, begin - tried.hashed);
+    tried.place = 0;
+  }
+  if (around->edge != begin) tried.run++;
+  const vsi_unit at = {.begin = begin,
+                       .parent = around->unit,
+                       .run = tried.run,
+                       .depth = (uint8_t)d->owns_count,
+                       .gap = index == around->unit + 1 ? 0 : begin - around->edge};
+  const uint32_t end = repeat(d, i, &at, place_of(d, &tried));
+  if (!end || !is_plain(d, end)) {
+    units->count = index;
+    return 0;
+  }
+  for (uint32_t k = index; k < units->count; k++) units->to_now[units->all[k].was] = k;
+  if (has_gap) units->all[around->unit].gaps_count++;
+  tried.next = had->after;
+  tried.edge = tried.hashed = end;
+  *around = tried;
+  return end;
 }
 
 /* Letters, digits and - _ . : need no escape in HTML, and none in a quoted selector. */
@@ -175,6 +345,37 @@ typedef struct start {
   bool is_ignored; /* the client keeps it as it is */
 } start;
 
+static bool has_id(const division *d, uint32_t i, vestry_slice id, uint64_t *ret_name) {
+  const vsi_unit *had = &d->units->had[i];
+  if (had->id_len) return had->id_len == id.len && memcmp(had->id, id.data, id.len) == 0;
+  if (!*ret_name) *ret_name = vsi_unit_name(d->key, id);
+  return had->name == *ret_name;
+}
+
+/* Find the unit of the list with the id of a unit that is read, which begins inside of `around`. Returns OK | EXISTS |
+ * NO_MEMORY. */
+static vestry_err match(division *d, own_bytes *around, vsi_unit *unit) {
+  vsi_units *units = d->units;
+  const vestry_slice id = {unit->id, unit->id_len};
+  const uint32_t next = around ? around->next : 0, next_end = around ? around->next_end : (uint32_t)units->had_count;
+  uint64_t name = 0;
+  vestry_err error = VESTRY_OK;
+  if (next < next_end && has_id(d, next, id, &name)) { /* usually */
+    unit->was = next;
+  } else {
+    if (!name) name = vsi_unit_name(d->key, id);
+    error = find_had(units, d->key, name, id, &unit->was);
+    if (!error && unit->was == VSI_UNIT_NONE) return add_name(&units->names, units->host, name, 1);
+  }
+  if (error) return error;
+  if (units->to_now[unit->was] != VSI_UNIT_NONE) return VESTRY_EXISTS;
+  units->to_now[unit->was] = (uint32_t)units->count;
+  /* a unit that is gone, or has moved, is not expected any more */
+  if (around && unit->was >= next && unit->was < next_end && units->had[unit->was].parent == units->had[next].parent)
+    around->next = units->had[unit->was].after;
+  return VESTRY_OK;
+}
+
 /* Begin a unit whose start tag is read. is_apart: the parser opens a tbody before it, so it is no sibling of the unit
  * before it. */
 static const char *begin_unit(division *d, uint32_t begin, const start *s, bool is_apart) {
@@ -184,21 +385,30 @@ static const char *begin_unit(division *d, uint32_t begin, const start *s, bool 
   own_bytes *around = d->owns_count ? &d->owns[d->owns_count - 1] : NULL;
   vsi_unit unit = {.begin = begin,
                    .parent = around ? around->unit : 0,
-                   .id = (uint32_t)((const char *)s->id.data - d->html),
+                   .id = s->id.data,
                    .id_len = (uint8_t)s->id.len,
                    .depth = (uint8_t)d->owns_count,
-                   .name = name_of(d->key, s->id, NULL)};
+                   .was = VSI_UNIT_NONE};
   if (around) {
+    if (units->count > around->unit + 1) unit.gap = begin - around->edge;
     if (around->edge != begin || is_apart) around->run++;
     const char *why = hash_gap(d, around, begin, is_apart);
     if (why) return why;
     unit.run = around->run;
   }
-  const vestry_err error = add_unit(units, &unit);
+  vestry_err error = match(d, around, &unit);
+  if (!error) error = add_unit(units, &unit);
   if (error) return run_out(d, error);
   own_bytes *own = &d->owns[d->owns_count++];
-  *own = (own_bytes){.unit = (uint32_t)(units->count - 1), .edge = (uint32_t)(s->tag.at - d->html)};
-  return hash_bytes(d, own, OF_START_TAG, begin, own->edge);
+  *own = (own_bytes){.unit = (uint32_t)(units->count - 1),
+                     .edge = (uint32_t)(s->tag.at - d->html),
+                     .hash = around ? place_of(d, around) : 0};
+  if (unit.was != VSI_UNIT_NONE) {
+    own->next = unit.was + 1;
+    own->next_end = units->had[unit.was].after;
+  }
+  vsi_siphash_pieces_init(&own->pieces, d->key);
+  return hash_bytes(d, own, begin, own->edge);
 }
 
 /* End the innermost unit. inside_end: where its end tag begins; end: after it. is_apart: its end closes a tbody without
@@ -206,9 +416,11 @@ static const char *begin_unit(division *d, uint32_t begin, const start *s, bool 
 static const char *end_unit(division *d, uint32_t inside_end, uint32_t end, bool is_apart) {
   own_bytes *own = &d->owns[--d->owns_count];
   vsi_unit *unit = &d->units->all[own->unit];
+  unit->tail = end - own->edge;
   const char *why = hash_gap(d, own, inside_end, is_apart);
+  if (!why) why = hash_bytes(d, own, inside_end, end);
   if (why) return why;
-  unit->own = own->hash >> 16;
+  unit->own = end_hash(d, own->hash, vsi_siphash_pieces_final(&own->pieces));
   unit->end = end;
   unit->after = (uint32_t)d->units->count;
   if (d->owns_count) d->owns[d->owns_count - 1].edge = d->owns[d->owns_count - 1].hashed = end;
@@ -221,11 +433,20 @@ static bool is_closed(const division *d) {
 
 /* Note an id that is not the id of a unit, and the unit that it is in: it must not move from one unit to another. */
 static const char *note_other(division *d, vestry_slice id) {
-  uint64_t hash;
-  const uint64_t name = name_of(d->key, id, &hash);
-  const vestry_err error = add_name(d->units, name, IS_OTHER);
-  const uint64_t around = d->units->all[d->owns[d->owns_count - 1].unit].name;
-  d->units->others += vsi_siphash_1_3_words(d->key, hash, around, 0, 16);
+  vsi_units *units = d->units;
+  uint32_t was;
+  const uint64_t name = vsi_unit_name(d->key, id);
+  vsi_unit *around = &units->all[d->owns[d->owns_count - 1].unit];
+  around->has_others = true;
+  units->others += mix(d->key, name, vsi_unit_name(d->key, (vestry_slice){around->id, around->id_len}), OF_OTHER);
+  vestry_err error = find_had(units, d->key, name, id, &was);
+  if (!error && was != VSI_UNIT_NONE) { /* then no unit may have it */
+    if (units->to_now[was] != VSI_UNIT_NONE) error = VESTRY_EXISTS;
+    units->to_now[was] = IS_OTHER;
+    units->is_other_now = true;
+  } else if (!error) {
+    error = add_name(&units->names, units->host, name, IS_OTHER);
+  }
   return error ? run_out(d, error) : NULL;
 }
 
@@ -326,6 +547,14 @@ static const char *text_of(division *d, const char *from, const char *to) {
 static const char *markup(division *d, const char **at) {
   const char *const from = *at, *next = from + 1;
   start s;
+  if (d->owns_count && !is_closed(d) && next < d->end && *next != '/') {
+    const uint32_t end = skip_same(d, (uint32_t)(from - d->html));
+    if (d->error) return run_out(d, d->error);
+    if (end) {
+      *at = d->html + end;
+      return NULL;
+    }
+  }
   if (!vsi_tag_begin(&s.tag, from, d->end, false)) {
     const bool is_markup = next < d->end && (*next == '!' || *next == '?' || *next == '/');
     *at = is_markup ? vsi_tag_skip_markup(from, d->end, vsi_open_is_foreign(&d->open)) : next;
@@ -351,177 +580,23 @@ static const char *divide(division *d) {
   return at == d->end ? NULL : why_repaired;
 }
 
-vestry_err vsi_units_divide(vsi_units *units, const vestry_host *host, const vsi_unit_text *text, vsi_siphash_key key) {
-  *units = (vsi_units){.host = host, .text = text->content.data};
-  vsi_buffer_init(&units->ids, host);
+vestry_err vsi_units_divide(vsi_units *units, const vestry_host *host, const vsi_unit_text *text, vsi_siphash_key key,
+                            const vsi_unit_list *had) {
+  *units = (vsi_units){.host = host, .text = text->content.data, .key = key, .list = had};
   division *d = vsi_alloc(host, sizeof *d);
-  if (!d) return VESTRY_NO_MEMORY;
+  if (!d || (had && vsi_unit_list_read(units))) {
+    vsi_free(host, d);
+    return VESTRY_NO_MEMORY;
+  }
   *d = (division){.units = units,
                   .text = text,
                   .html = text->content.data,
                   .end = (const char *)text->content.data + text->content.len,
                   .key = key,
+                  .tries_bytes = units->has_lengths ? TRIES_TIMES * text->content.len : 0,
                   .closed = SIZE_MAX};
   units->why = divide(d);
   vestry_err error = !units->why ? VESTRY_OK : d->error == VESTRY_NO_MEMORY ? VESTRY_NO_MEMORY : VESTRY_UNSUPPORTED;
   vsi_free(host, d);
   return error;
-}
-
-/* ------------------------------------------------------------------------------------------------------ lists ----- */
-
-/* The units of a list, one after the other in the order of their start tags:
- *
- * | bytes | content |
- * |---|---|
- * | 1 | number of units that end before this one begins; bit 6: it begins a run; bit 7: the id follows, not its hash |
- * | 6 | hash of the own bytes |
- * | 5 | hash of the id |
- * | or 1 | bytes that the id has in common with the last id that is stored, at most 31; in the upper 3 bits, the number
- *          of the bytes that follow, or 7 |
- * | 0 or 1 | number of the bytes that follow, if it is more than 6 |
- * | 0 to 128 | these bytes |
- *
- * Usually ids are alike ("row-17", "row-18") and take fewer bytes than their hashes. If they would take more than the
- * bytes of a list, all ids are stored as hashes. Such a unit cannot be removed separately, because the client finds an
- * element by its id. */
-enum { OWN_BYTES = 6, NAME_BYTES = 5, ENDED_MASK = 0x3f, BEGINS_RUN = 0x40, HAS_ID = 0x80, SHARED_MOST = 31, LONG = 7 };
-
-struct vsi_unit_list {
-  uint64_t of, others;
-  uint32_t count, bytes_count;
-  vsi_refs references;
-  unsigned char bytes[];
-};
-
-static unsigned char *put_number(unsigned char *to, uint64_t number, size_t bytes) {
-  for (size_t i = 0; i < bytes; i++) *to++ = (unsigned char)(number >> 8 * i);
-  return to;
-}
-
-static const unsigned char *get_number(const unsigned char *at, size_t bytes, uint64_t *ret_number) {
-  uint64_t number = 0;
-  for (size_t i = 0; i < bytes; i++) number |= (uint64_t)*at++ << 8 * i;
-  *ret_number = number;
-  return at;
-}
-
-static size_t shared_len(vestry_slice one, vestry_slice other) {
-  size_t len = 0;
-  while (len < SHARED_MOST && len < one.len && len < other.len &&
-         ((const char *)one.data)[len] == ((const char *)other.data)[len])
-    len++;
-  return len;
-}
-
-/* Return the memory of the units if the ids themselves are stored. */
-static size_t bytes_with_ids(const vsi_units *units) {
-  size_t sum = 0;
-  for (uint32_t i = 0; i < units->count; i++) {
-    const vestry_slice id = vsi_unit_id(units, i), last = i ? vsi_unit_id(units, i - 1) : (vestry_slice){"", 0};
-    const size_t len = id.len - shared_len(id, last);
-    sum += 1 + OWN_BYTES + 1 + (len >= LONG) + len;
-  }
-  return sum;
-}
-
-/* Return whether a unit begins a run: the one before it in its parent is in another one. */
-static bool begins_run(const vsi_units *units, uint32_t i, const uint32_t *runs) {
-  const vsi_unit *unit = &units->all[i];
-  return i && unit->run != runs[unit->depth];
-}
-
-static unsigned char *put_unit(const vsi_units *units, uint32_t i, bool has_ids, uint32_t *runs, unsigned char *to) {
-  const vsi_unit *unit = &units->all[i];
-  const unsigned ended = i ? units->all[i - 1].depth + 1u - unit->depth : 0;
-  *to++ = (unsigned char)(ended | (begins_run(units, i, runs) ? BEGINS_RUN : 0) | (has_ids ? HAS_ID : 0));
-  runs[unit->depth] = unit->run;
-  runs[unit->depth + 1] = 0;
-  to = put_number(to, unit->own, OWN_BYTES);
-  if (!has_ids) return put_number(to, unit->name, NAME_BYTES);
-  const vestry_slice id = vsi_unit_id(units, i), last = i ? vsi_unit_id(units, i - 1) : (vestry_slice){"", 0};
-  const size_t shared = shared_len(id, last), len = id.len - shared;
-  *to++ = (unsigned char)(shared | (len < LONG ? len : LONG) << 5);
-  if (len >= LONG) *to++ = (unsigned char)len;
-  memcpy(to, (const char *)id.data + shared, len);
-  return to + len;
-}
-
-vsi_unit_list *vsi_unit_list_make(const vsi_units *units, uint64_t of) {
-  const size_t with_ids = bytes_with_ids(units), most = units->count * VSI_UNIT_BYTES;
-  const bool has_ids = sizeof(vsi_unit_list) + with_ids <= most + VSI_UNIT_LIST_BYTES;
-  const size_t bytes_count = has_ids ? with_ids : most;
-  vsi_unit_list *list = vsi_alloc(units->host, sizeof *list + bytes_count);
-  if (!list) return NULL;
-  list->of = of;
-  list->others = units->others;
-  list->count = (uint32_t)units->count;
-  list->bytes_count = (uint32_t)bytes_count;
-  VSI_REFS_INIT(&list->references, 1);
-  uint32_t runs[VSI_UNIT_DEPTH_MAX + 2] = {0};
-  unsigned char *to = list->bytes;
-  for (uint32_t i = 0; i < units->count; i++) to = put_unit(units, i, has_ids, runs, to);
-  VSI_ASSERT((size_t)(to - list->bytes) == bytes_count);
-  return list;
-}
-
-vsi_unit_list *vsi_unit_list_ref(vsi_unit_list *list) {
-  if (list) VSI_REFS_TAKE(&list->references);
-  return list;
-}
-
-void vsi_unit_list_unref(vsi_unit_list *list, const vestry_host *host) {
-  if (list && VSI_REFS_DROP(&list->references)) vsi_free(host, list);
-}
-
-uint64_t vsi_unit_list_of(const vsi_unit_list *list) {
-  return list->of;
-}
-
-size_t vsi_unit_list_bytes(const vsi_unit_list *list) {
-  return sizeof *list + list->bytes_count;
-}
-
-/* Read the id of a unit, or its hash. */
-static const unsigned char *get_id(vsi_units *units, vsi_siphash_key key, bool has_id, const unsigned char *at,
-                                   vsi_unit *unit) {
-  if (!has_id) return get_number(at, NAME_BYTES, &unit->name);
-  const vsi_unit *last = units->count ? &units->all[units->count - 1] : NULL;
-  const size_t shared = *at & SHARED_MOST;
-  size_t len = *at++ >> 5;
-  if (len == LONG) len = *at++;
-  char *id = vsi_buffer_reserve(&units->ids, shared + len);
-  if (!id) return NULL;
-  if (shared) memcpy(id, units->ids.data + last->id, shared);
-  memcpy(id + shared, at, len);
-  unit->id = (uint32_t)units->ids.len;
-  unit->id_len = (uint8_t)(shared + len);
-  unit->name = name_of(key, (vestry_slice){id, unit->id_len}, NULL);
-  units->ids.len += unit->id_len;
-  return at + len;
-}
-
-vestry_err vsi_unit_list_read(const vsi_unit_list *list, const vestry_host *host, vsi_siphash_key key,
-                              vsi_units *ret_units) {
-  vsi_units *units = ret_units;
-  *units = (vsi_units){.host = host, .others = list->others};
-  vsi_buffer_init(&units->ids, host);
-  uint32_t open[VSI_UNIT_DEPTH_MAX + 2], runs[VSI_UNIT_DEPTH_MAX + 2] = {0};
-  size_t depth = 0;
-  const unsigned char *at = list->bytes;
-  for (uint32_t i = 0; i < list->count; i++) {
-    const unsigned head = *at++;
-    for (unsigned ended = head & ENDED_MASK; ended; ended--) units->all[open[--depth]].after = i;
-    vsi_unit unit = {.parent = depth ? open[depth - 1] : 0, .depth = (uint8_t)depth};
-    if (head & BEGINS_RUN) runs[depth]++;
-    unit.run = runs[depth];
-    at = get_number(at, OWN_BYTES, &unit.own);
-    at = get_id(units, key, head & HAS_ID, at, &unit);
-    if (!at || add_unit(units, &unit)) return VESTRY_NO_MEMORY;
-    open[depth++] = i;
-    runs[depth] = 0;
-  }
-  while (depth) units->all[open[--depth]].after = list->count;
-  units->text = units->ids.data;
-  return VESTRY_OK;
 }

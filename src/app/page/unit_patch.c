@@ -22,10 +22,8 @@
 enum { PATCH_BYTES = 80, SELECTOR_MOST = 2048 }; /* estimate of a patch without its text; bytes of a selector */
 
 typedef struct search {
-  vsi_units had;
   const vsi_units *now;
-  uint32_t *to_had, *to_now; /* the unit with the same id in the other content; NONE */
-  bool *is_sent;             /* by index in `now`: it must be sent as a whole */
+  bool *is_sent; /* by index in `now`: it must be sent as a whole */
   vsi_unit_patches *ret;
   uint32_t selectors_at[VSI_UNIT_PATCHES_MAX]; /* in ret->selectors */
   size_t bytes, most;                          /* estimated size of the patches; maximum */
@@ -36,22 +34,17 @@ static const vsi_unit *now_at(const search *s, uint32_t i) {
   return &s->now->all[i];
 }
 static const vsi_unit *had_at(const search *s, uint32_t i) {
-  return &s->had.all[i];
+  return &s->now->had[i];
 }
 
 /* ---- matching ---------------------------------------------------------------------------------------------------- */
 
-/* Return false if two ids have the same hash. */
-static bool match(search *s) {
-  for (uint32_t i = 0; i < s->now->count; i++) s->to_had[i] = VSI_UNIT_NONE;
-  for (uint32_t i = 0; i < s->had.count; i++) {
-    const uint32_t k = s->to_now[i] = vsi_units_find(s->now, had_at(s, i)->name);
-    if (k == VSI_UNIT_NONE) continue;
-    const vestry_slice had = vsi_unit_id(&s->had, i), now = vsi_unit_id(s->now, k);
-    if (had.len && (had.len != now.len || memcmp(had.data, now.data, now.len) != 0)) return false;
-    s->to_had[k] = i;
-  }
-  return true;
+/* Return the unit with the same id in the other content; NONE. */
+static uint32_t to_had(const search *s, uint32_t i) {
+  return now_at(s, i)->was;
+}
+static uint32_t to_now(const search *s, uint32_t i) {
+  return s->now->to_now[i];
 }
 
 /* Return the innermost unit that contains both; a unit comes after those around it. */
@@ -67,16 +60,16 @@ static uint32_t common_of(const search *s, uint32_t a, uint32_t b) {
 
 /* Note the unit around both places of a unit that has moved. */
 static void note_move(search *s, uint32_t i) {
-  uint32_t from = had_at(s, s->to_had[i])->parent;
-  while (s->to_now[from] == VSI_UNIT_NONE) from = had_at(s, from)->parent;
-  uint32_t around = common_of(s, now_at(s, i)->parent, s->to_now[from]);
-  while (s->to_had[around] == VSI_UNIT_NONE) around = now_at(s, around)->parent;
+  uint32_t from = had_at(s, to_had(s, i))->parent;
+  while (to_now(s, from) == VSI_UNIT_NONE) from = had_at(s, from)->parent;
+  uint32_t around = common_of(s, now_at(s, i)->parent, to_now(s, from));
+  while (to_had(s, around) == VSI_UNIT_NONE) around = now_at(s, around)->parent;
   s->is_sent[around] = true;
 }
 
 static void note_moves(search *s) {
   for (uint32_t i = 1; i < s->now->count; i++)
-    if (s->to_had[i] != VSI_UNIT_NONE && s->to_had[now_at(s, i)->parent] != had_at(s, s->to_had[i])->parent)
+    if (to_had(s, i) != VSI_UNIT_NONE && to_had(s, now_at(s, i)->parent) != had_at(s, to_had(s, i))->parent)
       note_move(s, i);
 }
 
@@ -92,7 +85,7 @@ typedef struct inserted {
 static bool next_inserted(const search *s, uint32_t unit, uint32_t *at, uint32_t *before, inserted *ret) {
   const uint32_t end = now_at(s, unit)->after;
   for (uint32_t i = *at; i < end; i = now_at(s, i)->after) {
-    if (s->to_had[i] != VSI_UNIT_NONE) {
+    if (to_had(s, i) != VSI_UNIT_NONE) {
       *before = i;
       continue;
     }
@@ -100,9 +93,9 @@ static bool next_inserted(const search *s, uint32_t unit, uint32_t *at, uint32_t
     const bool has_before = *before != VSI_UNIT_NONE && now_at(s, *before)->run == run;
     *ret = (inserted){.first = i, .last = i, .before = has_before ? *before : VSI_UNIT_NONE, .after = VSI_UNIT_NONE};
     uint32_t next = now_at(s, i)->after;
-    for (; next < end && s->to_had[next] == VSI_UNIT_NONE && now_at(s, next)->run == run; next = now_at(s, next)->after)
+    for (; next < end && to_had(s, next) == VSI_UNIT_NONE && now_at(s, next)->run == run; next = now_at(s, next)->after)
       ret->last = next;
-    if (next < end && s->to_had[next] != VSI_UNIT_NONE && now_at(s, next)->run == run) ret->after = next;
+    if (next < end && to_had(s, next) != VSI_UNIT_NONE && now_at(s, next)->run == run) ret->after = next;
     *at = next;
     return true;
   }
@@ -111,16 +104,16 @@ static bool next_inserted(const search *s, uint32_t unit, uint32_t *at, uint32_t
 
 /* Return whether the units directly inside of a unit keep their order and places. */
 static bool keeps_order(const search *s, uint32_t unit) {
-  const uint32_t own = s->to_had[unit];
+  const uint32_t own = to_had(s, unit);
   uint32_t last = own;
   for (uint32_t i = unit + 1; i < now_at(s, unit)->after; i = now_at(s, i)->after) {
-    const uint32_t was = s->to_had[i];
+    const uint32_t was = to_had(s, i);
     if (was == VSI_UNIT_NONE) continue;
     if (had_at(s, was)->parent != own || was <= last || had_at(s, was)->run != now_at(s, i)->run) return false;
     last = was;
   }
   for (uint32_t i = own + 1; i < had_at(s, own)->after; i = had_at(s, i)->after) {
-    const uint32_t is = s->to_now[i];
+    const uint32_t is = to_now(s, i);
     if (is == VSI_UNIT_NONE ? !had_at(s, i)->id_len : now_at(s, is)->parent != unit) return false;
   }
   return true;
@@ -154,11 +147,11 @@ static void put_id(vsi_buffer *to, vestry_slice id) {
   if (!is_simple) vsi_buffer_append_str(to, "\"]");
 }
 
-static void put_selector(search *s, const vsi_units *units, uint32_t i) {
+static void put_selector(search *s, const vsi_unit *unit) {
   put_id(&s->ret->selectors, vsi_unit_id(s->now, 0));
-  if (!i) return;
+  if (!unit->depth) return;
   vsi_buffer_append_char(&s->ret->selectors, ' ');
-  put_id(&s->ret->selectors, vsi_unit_id(units, i));
+  put_id(&s->ret->selectors, (vestry_slice){unit->id, unit->id_len});
 }
 
 /* Begin a patch, whose selector is to be added. */
@@ -175,7 +168,7 @@ static void begin_patch(search *s, vestry_patch_mode mode, const char *html, siz
 static void send_unit(search *s, uint32_t i) {
   const vsi_unit *unit = now_at(s, i);
   begin_patch(s, VESTRY_PATCH_OUTER, s->now->text + unit->begin, unit->end - unit->begin);
-  put_selector(s, s->now, i);
+  put_selector(s, unit);
 }
 
 static void insert_units(search *s, uint32_t unit) {
@@ -188,31 +181,31 @@ static void insert_units(search *s, uint32_t unit) {
                                    : is_first                  ? VESTRY_PATCH_PREPEND
                                                                : VESTRY_PATCH_APPEND;
     begin_patch(s, mode, s->now->text + first->begin, now_at(s, in.last)->end - first->begin);
-    put_selector(s, s->now, in.before != VSI_UNIT_NONE ? in.before : in.after != VSI_UNIT_NONE ? in.after : unit);
+    put_selector(s, now_at(s, in.before != VSI_UNIT_NONE ? in.before : in.after != VSI_UNIT_NONE ? in.after : unit));
   }
 }
 
 static void remove_units(search *s, uint32_t unit) {
-  const uint32_t own = s->to_had[unit];
+  const uint32_t own = to_had(s, unit);
   bool is_begun = false;
   for (uint32_t i = own + 1; i < had_at(s, own)->after && !s->error; i = had_at(s, i)->after) {
-    if (s->to_now[i] != VSI_UNIT_NONE) continue;
+    if (to_now(s, i) != VSI_UNIT_NONE) continue;
     const size_t len = s->ret->selectors.len;
     if (is_begun && len - s->selectors_at[s->ret->count - 1] < SELECTOR_MOST)
       vsi_buffer_append_char(&s->ret->selectors, ',');
     else
       begin_patch(s, VESTRY_PATCH_REMOVE, NULL, 0);
     is_begun = true;
-    put_selector(s, &s->had, i);
+    put_selector(s, had_at(s, i));
     s->bytes += s->ret->selectors.len - len;
   }
 }
 
 static void find_patches(search *s) {
   for (uint32_t i = 0; i < s->now->count && !s->error;) {
-    if (s->to_had[i] == VSI_UNIT_NONE) { /* it was inserted with the unit around it */
+    if (to_had(s, i) == VSI_UNIT_NONE || now_at(s, i)->is_same) { /* it was inserted with the unit around it */
       i = now_at(s, i)->after;
-    } else if (s->is_sent[i] || now_at(s, i)->own != had_at(s, s->to_had[i])->own || !keeps_order(s, i) ||
+    } else if (s->is_sent[i] || now_at(s, i)->own != had_at(s, to_had(s, i))->own || !keeps_order(s, i) ||
                !has_places(s, i)) {
       if (!i) s->error = VESTRY_UNSUPPORTED;
       send_unit(s, i);
@@ -234,7 +227,9 @@ static void set_selectors(search *s) {
 }
 
 static vestry_err find(search *s) {
-  if (s->had.others != s->now->others || !match(s) || s->to_had[0] || s->to_now[0]) return VESTRY_UNSUPPORTED;
+  if (!s->now->had_count || vsi_unit_list_others(s->now->list) != s->now->others || s->now->is_other_now)
+    return VESTRY_UNSUPPORTED;
+  if (to_had(s, 0) || to_now(s, 0)) return VESTRY_UNSUPPORTED;
   note_moves(s);
   find_patches(s);
   if (!s->error) set_selectors(s);
@@ -246,23 +241,13 @@ void vsi_unit_patches_finish(vsi_unit_patches *patches) {
   vsi_buffer_finish(&patches->selectors);
 }
 
-vestry_err vsi_unit_patches_find(const vsi_unit_list *list, const vsi_units *units, vsi_siphash_key key,
-                                 vsi_unit_patches *ret_patches) {
-  const vestry_host *host = units->host;
-  search s = {.now = units, .ret = ret_patches};
-  vestry_err error = vsi_unit_list_read(list, host, key, &s.had);
+vestry_err vsi_unit_patches_find(const vsi_units *units, vsi_unit_patches *ret_patches) {
+  search s = {.now = units, .ret = ret_patches, .most = (units->all[0].end - units->all[0].begin) / 4 * 3};
   ret_patches->count = 0;
-  vsi_buffer_init(&ret_patches->selectors, host);
-  s.most = (units->all[0].end - units->all[0].begin) / 4 * 3;
-  s.to_had = vsi_alloc(host, units->count * sizeof *s.to_had);
-  s.to_now = vsi_alloc(host, s.had.count * sizeof *s.to_now);
-  s.is_sent = vsi_calloc(host, units->count, sizeof *s.is_sent);
-  if (!error && (!s.to_had || !s.to_now || !s.is_sent)) error = VESTRY_NO_MEMORY;
-  if (!error) error = find(&s);
-  vsi_free(host, s.to_had);
-  vsi_free(host, s.to_now);
-  vsi_free(host, s.is_sent);
-  vsi_units_finish(&s.had);
+  vsi_buffer_init(&ret_patches->selectors, units->host);
+  s.is_sent = vsi_calloc(units->host, units->count, sizeof *s.is_sent);
+  const vestry_err error = s.is_sent ? find(&s) : VESTRY_NO_MEMORY;
+  vsi_free(units->host, s.is_sent);
   if (error) vsi_unit_patches_finish(ret_patches);
   return error;
 }
