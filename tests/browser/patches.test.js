@@ -63,7 +63,7 @@ async function check(all) {
     random = seed;
     document.body.innerHTML = had;
     const content = document.getElementById('content'), elements = [content, ...content.querySelectorAll('*')];
-    const state = { elements, focused: null };
+    const state = { elements, ids: elements.map((el) => el.id), focused: null };
     for (const el of elements) {
       if (el.matches('details') && chance(2)) el.open = true;
       if (el.matches(fields) && chance(2)) el.value = `typed ${chance(100)}`;
@@ -99,7 +99,7 @@ async function check(all) {
         const ends = [el.selectionStart, el.selectionEnd], len = el.value.length;
         if (ends[0] === Math.min(1, len) && ends[1] === Math.min(3, len)) kept.push('selection');
       }
-      return { id: state.elements[i].id, i, kept };
+      return { id: state.ids[i], kept }; // the client may give an id to an element without one
     });
     const text = content.cloneNode(true);
     for (const el of text.querySelectorAll('details')) el.removeAttribute('open');
