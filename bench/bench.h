@@ -60,6 +60,8 @@ uint64_t bench_cpu_ns(int pid);
 uint64_t bench_rss_bytes(int pid);
 /* Return the CPU time of a process and of its living children. */
 uint64_t bench_family_cpu_ns(int pid);
+/* Return the CPU time of the living threads of this process with this name. */
+uint64_t bench_threads_cpu_ns(const char *name);
 /* Return memory as bench_rss_bytes, but exact to a page, with shared memory divided among the processes. */
 uint64_t bench_memory_bytes(int pid);
 /* Return the resident memory of this process, exact to a page; bench_rss_bytes can be wrong by some dozens of pages. */

@@ -72,7 +72,10 @@ static const struct {
      "      a commit with hooks, and the state of a tab, compared to the same statements without vestry: microseconds"},
     {"exact", bench_exact,
      "exact [--level tables|pages] [--channels 200] [--messages 500] [--commits 1000] [--folder /tmp]\n"
-     "      pages over SQLite: renders per commit, and the cost of recording their reads"},
+     "      pages over SQLite: renders per commit, and the cost of recording their reads\n"
+     "exact --pages N [--level tables|pages] [--commits 1000] [--folder /tmp]\n"
+     "      N pages of one row each: CPU of a commit and of following it, and its time, beside the same statement\n"
+     "      without vestry that wakes a thread"},
     {"peers", bench_peers,
      "peers [--pages 1000] [--others 1000] [--commits 1000] [--folder /tmp]\n"
      "      pages of two processes over one SQLite file: renders per commit of the other process, and for nothing"},

@@ -59,6 +59,29 @@ uint64_t bench_family_cpu_ns(int pid) {
   return ns;
 }
 
+/* Read the first line of a file of a thread of this process. */
+static bool read_of_thread(const char *thread, const char *file, char *text, int capacity) {
+  char path[300];
+  snprintf(path, sizeof path, "/proc/self/task/%s/%s", thread, file);
+  FILE *from = fopen(path, "r");
+  const bool is_read = from && fgets(text, capacity, from);
+  if (from) fclose(from);
+  return is_read;
+}
+
+uint64_t bench_threads_cpu_ns(const char *name) {
+  char text[64];
+  uint64_t ns = 0;
+  DIR *threads = opendir("/proc/self/task");
+  if (!threads) return 0;
+  for (const struct dirent *thread; (thread = readdir(threads));)
+    if (read_of_thread(thread->d_name, "comm", text, sizeof text) && strlen(text) == strlen(name) + 1 &&
+        memcmp(text, name, strlen(name)) == 0 && read_of_thread(thread->d_name, "schedstat", text, sizeof text))
+      ns += strtoull(text, NULL, 10);
+  closedir(threads);
+  return ns;
+}
+
 uint64_t bench_rss_bytes(int pid) {
   FILE *statm = open_proc(pid, "statm");
   if (!statm) return 0;

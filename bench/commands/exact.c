@@ -3,7 +3,7 @@
  * messages, and an open page for each channel, which shows its last fifty messages and the list of channels. Messages
  * are inserted one at a time into random channels, and after each all pages are updated. An exact refresh would be one
  * render per commit. Then all pages are rendered repeatedly, alternately with and without recording. The last part is
- * an auction (auction.c). */
+ * an auction (auction.c). --pages measures many pages of one row each instead (exact_many.c). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +17,7 @@
 
 #include "auction.h"
 #include "bench.h"
+#include "exact_many.h"
 
 enum { PATH_MOST = 300, CHANNELS_MOST = 1000, TURNS = 21 };
 
@@ -218,12 +219,13 @@ static void close_all(bench *b) {
 int bench_exact(int argc, char **argv) {
   const char *folder = "/tmp", *name = "pages";
   static bench b;
-  uint64_t channels = 200, messages = 500, commits = 1000;
+  uint64_t channels = 200, messages = 500, commits = 1000, pages = 0;
   const bench_option options[] = {{"--folder", &folder, NULL, 0, 0},
                                   {"--level", &name, NULL, 0, 0},
                                   {"--channels", NULL, &channels, 1, CHANNELS_MOST},
                                   {"--messages", NULL, &messages, 1, 10000},
-                                  {"--commits", NULL, &commits, 1, 1000000}};
+                                  {"--commits", NULL, &commits, 1, 1000000},
+                                  {"--pages", NULL, &pages, 1, 1000000}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
   vestry_sqlite_level level = strcmp(name, "pages") == 0    ? VESTRY_SQLITE_FILE_PAGES
@@ -237,6 +239,7 @@ int bench_exact(int argc, char **argv) {
     fprintf(stderr, "vestry-bench: exact: SQLite %s does not support level FILE_PAGES\n", sqlite3_libversion());
     return 77;
   }
+  if (pages) return !exact_many_measure(folder, level, pages, commits);
   for (int is_clustered = 0; is_clustered < 2 && !b.failed; is_clustered++) {
     b = (bench){.channels_count = channels, .messages_count = messages, .commits = commits, .seed = 7};
     snprintf(b.path, sizeof b.path, "%s/vestry-bench-%d-exact.db", folder, (int)getpid());

@@ -12,7 +12,8 @@
 #include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
 
-enum { CHANNELS_SEEN = 20 }; /* rows with read positions, for each user */
+enum { CHANNELS_SEEN = 20 };                /* rows with read positions, for each user */
+#define POSTGRES_FOLLOWER "vestry-postgres" /* name of the follower's thread */
 
 /* Options of the command. */
 typedef struct channels_options {
@@ -75,8 +76,6 @@ bool channels_renders(const channels_options *options);
 bool channels_delay(const channels_options *options);
 bool channels_record(const channels_options *options);
 bool channels_follower(const channels_options *options);
-/* Return the processor time of the follower's thread. */
-uint64_t channels_follower_cpu_ns(void);
 bool channels_many(const channels_options *options);
 bool channels_polling(const channels_options *options);
 /* Keep pages open and followed, from the output "ready" until stdin ends. */

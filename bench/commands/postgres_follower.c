@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The cost of the follower of commits: processor time of its thread for each MB of WAL, and memory with many read
  * sets. */
-#include <dirent.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -16,30 +14,6 @@
 #include "postgres.h"
 
 enum { EACH = 100 };
-
-/* Read a file of /proc of a thread of this process. */
-static bool read_of(const char *thread, const char *file, char *text, int capacity) {
-  char path[300];
-  snprintf(path, sizeof path, "/proc/self/task/%s/%s", thread, file);
-  FILE *from = fopen(path, "r");
-  const bool is_read = from && fgets(text, capacity, from);
-  if (from) fclose(from);
-  return is_read;
-}
-
-uint64_t channels_follower_cpu_ns(void) {
-  static const char name[] = "vestry-postgres\n";
-  char text[64];
-  uint64_t ns = 0;
-  DIR *threads = opendir("/proc/self/task");
-  if (!threads) return 0;
-  for (const struct dirent *thread; (thread = readdir(threads));)
-    if (read_of(thread->d_name, "comm", text, sizeof text) && strcmp(text, name) == 0 &&
-        read_of(thread->d_name, "schedstat", text, sizeof text))
-      ns += strtoull(text, NULL, 10);
-  closedir(threads);
-  return ns;
-}
 
 /* Insert rows in separate transactions, which do not wait for the disk. */
 static bool insert_aside(channels *c) {
@@ -67,11 +41,11 @@ static bool insert_many(channels *c) {
 static bool measure(channels *c, const char *name, bool (*write)(channels *c), uint64_t times) {
   vestry_postgres_stats before = {0}, after = {0};
   vestry_postgres_stats_get(c->database, &before);
-  const uint64_t cpu_ns = channels_follower_cpu_ns();
+  const uint64_t cpu_ns = bench_threads_cpu_ns(POSTGRES_FOLLOWER);
   for (uint64_t i = 0; i < times; i++)
     if (!write(c) || !channels_settle(c)) return false;
   vestry_postgres_stats_get(c->database, &after);
-  const double ms = (double)(channels_follower_cpu_ns() - cpu_ns) / 1e6,
+  const double ms = (double)(bench_threads_cpu_ns(POSTGRES_FOLLOWER) - cpu_ns) / 1e6,
                mb = (double)(after.read_bytes - before.read_bytes) / 1e6;
   printf("follower load=%s mb=%.2f records=%" PRIu64 " cpu_ms=%.2f ms_a_mb=%.2f refreshed=%" PRIu64 "\n", name, mb,
          after.records_count - before.records_count, ms, ms / mb, after.refreshed_count - before.refreshed_count);

@@ -49,7 +49,8 @@ static bool commit_one(channels *c, histogram *delays) {
 
 static bool measure_single(channels *c, bool is_shown) {
   histogram delays = {.total = 0};
-  const uint64_t commits = c->is->commits, cpu_ns = channels_follower_cpu_ns(), renders = atomic_load(&c->renders);
+  const uint64_t commits = c->is->commits, cpu_ns = bench_threads_cpu_ns(POSTGRES_FOLLOWER),
+                 renders = atomic_load(&c->renders);
   for (uint64_t i = 0; i < commits; i++) {
     if (is_shown ? !commit_one(c, &delays) : !update(c, 2 * channels_chance(c, c->tabs_count) + 1)) return false;
     if (!is_shown) pause_us(PAUSE_US);
@@ -58,7 +59,7 @@ static bool measure_single(channels *c, bool is_shown) {
   printf("many change=%s pages=%" PRIu64 " renders_a_commit=%.3f follower_us=%.1f p50_ms=%.2f p99_ms=%.2f "
          "most_ms=%.2f\n",
          is_shown ? "one" : "none", c->tabs_count, (double)(atomic_load(&c->renders) - renders) / (double)commits,
-         (double)(channels_follower_cpu_ns() - cpu_ns) / 1e3 / (double)commits,
+         (double)(bench_threads_cpu_ns(POSTGRES_FOLLOWER) - cpu_ns) / 1e3 / (double)commits,
          histogram_percentile_ns(&delays, 0.5) / 1e6, histogram_percentile_ns(&delays, 0.99) / 1e6,
          (double)delays.max_ns / 1e6);
   fflush(stdout);
@@ -72,12 +73,13 @@ static bool measure_transaction(channels *c) {
   snprintf(sql, sizeof sql,
            "UPDATE item SET n = n + 1 WHERE id IN (SELECT 2 * %" PRIu64 " * i FROM generate_series(0, %" PRIu64 ") i)",
            step, count - 1);
-  const uint64_t cpu_ns = channels_follower_cpu_ns(), renders = atomic_load(&c->renders), began_ns = bench_now_ns();
+  const uint64_t cpu_ns = bench_threads_cpu_ns(POSTGRES_FOLLOWER), renders = atomic_load(&c->renders),
+                 began_ns = bench_now_ns();
   if (!channels_run(c, sql) || !channels_settle(c)) return false;
   printf("many change=transaction pages=%" PRIu64 " rows=%" PRIu64 " renders=%" PRIu64
          " follower_ms=%.1f until_shown_ms=%.0f\n",
-         c->tabs_count, count, atomic_load(&c->renders) - renders, (double)(channels_follower_cpu_ns() - cpu_ns) / 1e6,
-         (double)(bench_now_ns() - began_ns) / 1e6);
+         c->tabs_count, count, atomic_load(&c->renders) - renders,
+         (double)(bench_threads_cpu_ns(POSTGRES_FOLLOWER) - cpu_ns) / 1e6, (double)(bench_now_ns() - began_ns) / 1e6);
   fflush(stdout);
   return true;
 }

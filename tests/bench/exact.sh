@@ -1,6 +1,7 @@
 #!/bin/sh
 # The pages that a commit renders: exact.sh VESTRY_BENCH. If rows are looked up by keys, only the concerned pages
-# render, at both levels; in the auction, at most five times as many. Durations are not checked.
+# render, at both levels; in the auction, at most five times as many. Of many pages with one row each, exactly those whose
+# row is changed render. Durations are not checked.
 # SPDX-License-Identifier: MIT
 set -eu
 bench=$1
@@ -27,6 +28,16 @@ for level in tables pages; do
         if (value["auction", kind, "missed"] != 0) exit 1
       }
     }' "$folder/said" || { echo "unexpected result"; exit 1; }
+  "$bench" exact --level $level --pages 300 --commits 60 --folder "$folder" >"$folder/said"
+  cat "$folder/said"
+  awk '
+    { for (i = 2; i <= NF; i++) { split($i, pair, "="); value[$2, pair[1]] = pair[2] } }
+    END {
+      if (value["change=one", "renders_a_commit"] != 1 || !(value["change=one", "floor_both_us"] > 0)) exit 1
+      if (value["change=none", "renders_a_commit"] != 0 || value["change=aside", "renders_a_commit"] != 0) exit 1
+      if (value["change=update", "renders"] != value["change=update", "rows"]) exit 1
+      if (value["change=insert", "rows"] != 300 || value["change=insert", "renders"] != 0) exit 1
+    }' "$folder/said" || { echo "unexpected result of many pages"; exit 1; }
   rm "$folder/said"
 done
 [ -z "$(ls "$folder")" ] || { echo "it leaves something behind"; exit 1; }
