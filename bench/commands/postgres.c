@@ -65,10 +65,11 @@ uint64_t channels_chance(channels *c, uint64_t below) {
 
 bool channels_insert(channels *c) {
   char sql[SQL_BYTES];
+  c->channel = channels_chance(c, c->is->channels);
   snprintf(
       sql, sizeof sql,
       "INSERT INTO message(channel, body) VALUES(%u, 'message %llu, as people write them in a chat of an afternoon')",
-      (unsigned)channels_chance(c, c->is->channels), (unsigned long long)++c->written);
+      (unsigned)c->channel, (unsigned long long)++c->written);
   return run(c->writer, sql);
 }
 
@@ -135,6 +136,7 @@ static vestry_err show(vestry_render *render, vestry_html *html, void *app) {
   const int64_t person = strtoll(render->request->query, NULL, 10);
   atomic_fetch_add_explicit(&c->renders, 1, memory_order_relaxed);
   vestry_render_begin(render, html);
+  if (c->way.has_topics) (void)vestry_render_topicf(render, "channel/%d", (int)(person % (int64_t)c->is->channels));
   item of = {.html = html};
   vestry_err error = c->way.has_items ? vestry_sql_read(c->pool, item_sql, VESTRY_LIST(2 * person), add_item, &of)
                                       : read_channel(c, person % (int64_t)c->is->channels, person, html);

@@ -31,6 +31,7 @@ bool channels_own_schema(const char *url);
 typedef struct channels_way {
   uint32_t threads_count;  /* rendering threads; 0: the runtime is stepped */
   bool is_followed;        /* followed by vestry_postgres; otherwise pages read in READ COMMITTED without recording */
+  bool has_topics;         /* pages name the topic of their channel, which is refreshed after each message */
   bool has_items;          /* page N shows one row of the table item instead, whose id is 2 N */
   bool has_seen;           /* a page also shows the read positions of its user: user N on page N */
   const vestry_host *host; /* host for the data of the database; NULL: the default */
@@ -47,6 +48,7 @@ typedef struct channels {
   vestry_postgres *database; /* NULL: not followed */
   vestry_memory_exchange **tabs;
   uint64_t tabs_count, random, written;
+  uint64_t channel;          /* of the last message */
   _Atomic(uint64_t) renders; /* relaxed: only a counter */
   /* A number that an item gets, and when a page has shown it; shown_ns 0: not yet. */
   _Atomic(uint64_t) awaited, shown_ns;

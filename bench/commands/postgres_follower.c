@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The cost of the follower of commits: processor time of its thread for each MB of WAL, and memory with many read
- * sets. */
+/* The cost of the follower of commits: processor time of its thread for each MB of WAL, compared with a thread that
+ * receives the WAL and drops it; and memory with many read sets. */
 #include <inttypes.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 #include "postgres.h"
 
 enum { EACH = 100 };
+#define DROPPER "bench-drop"
 
 /* Insert rows in separate transactions, which do not wait for the disk. */
 static bool insert_aside(channels *c) {
@@ -122,6 +124,51 @@ bool channels_drop(const channels_options *options) {
   return true;
 }
 
+/* A thread that does the same. */
+typedef struct dropper {
+  PGconn *db;
+  atomic_bool is_over;
+  _Atomic(uint64_t) bytes;
+} dropper;
+
+static void *drop(void *ctx) {
+  static char bytes[1 << 18];
+  dropper *is = ctx;
+  struct pollfd at = {.fd = PQsocket(is->db), .events = POLLIN};
+  pthread_setname_np(pthread_self(), DROPPER);
+  while (!atomic_load(&is->is_over)) {
+    if (poll(&at, 1, 100) <= 0) continue;
+    const ssize_t n = recv(at.fd, bytes, sizeof bytes, 0);
+    if (n <= 0) break;
+    is->bytes += (uint64_t)n;
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+  }
+  return NULL;
+}
+
+/* The floor of rows that pages show: the same rows are inserted, and their WAL is dropped. */
+static bool measure_floor(const channels_options *options) {
+  channels c;
+  pthread_t thread;
+  dropper is = {.db = open_stream(options->url)};
+  bool is_done = is.db && channels_open(&c, options, &(channels_way){.is_followed = false});
+  if (is_done && channels_run(&c, "SET synchronous_commit = off") && !pthread_create(&thread, NULL, drop, &is)) {
+    bench_sleep_ms(200); /* WAL of before */
+    const uint64_t cpu_ns = bench_threads_cpu_ns(DROPPER), bytes = is.bytes;
+    for (uint64_t i = 0; i < options->commits && is_done; i += EACH) is_done = insert_each(&c);
+    bench_sleep_ms(200);
+    const double ms = (double)(bench_threads_cpu_ns(DROPPER) - cpu_ns) / 1e6, mb = (double)(is.bytes - bytes) / 1e6;
+    atomic_store(&is.is_over, true);
+    pthread_join(thread, NULL);
+    printf("follower load=dropped mb=%.2f cpu_ms=%.2f ms_a_mb=%.2f\n", mb, ms, ms / mb);
+  } else {
+    is_done = false;
+  }
+  if (is.db) channels_close(&c);
+  PQfinish(is.db);
+  return is_done;
+}
+
 bool channels_follower(const channels_options *options) {
-  return measure_cpu(options) && measure_memory(options);
+  return measure_cpu(options) && measure_floor(options) && measure_memory(options);
 }
