@@ -22,19 +22,21 @@ static bool (*uses)(void *ctx, uint64_t number);                      /* instead
 static void (*hits_with)(void *ctx, uint64_t number, uint64_t at_ns); /* instead of keeping the hits; NULL: none */
 static bool is_timed = true;                                          /* the time of commits is needed */
 
-static void hit(void *ctx, uint64_t number, uint64_t at_ns) {
+static bool is_used(void *ctx, uint64_t number) {
+  return uses ? uses(ctx, number) : unused != UINT64_MAX - 1 && number != unused;
+}
+
+static bool hit(void *ctx, uint64_t number, uint64_t at_ns) {
   assert_ptr_equal(ctx, &th);
+  if (number != VSI_POSTGRES_EVERYTHING && !is_used(ctx, number)) return false;
   if (hits_with) {
     hits_with(ctx, number, at_ns);
-    return;
+    return true;
   }
   assert_true(hits_count < sizeof hits / sizeof *hits);
   hits_at_ns[hits_count] = at_ns;
   hits[hits_count++] = number;
-}
-
-static bool is_used(void *ctx, uint64_t number) {
-  return uses ? uses(ctx, number) : unused != UINT64_MAX - 1 && number != unused;
+  return true;
 }
 
 static uint64_t now_ns(void *ctx) {
@@ -411,6 +413,15 @@ static void commit_file(uint32_t xid) {
   commit(xid, (vsi_postgres_key){.relation = TABLE, .kind = VSI_POSTGRES_FILE});
 }
 
+/* Renders that end free the sets that have ended. */
+static void free_ended(uint32_t count) {
+  vsi_postgres_ticket ticket;
+  for (uint32_t i = 0; i < count; i++) {
+    vsi_postgres_index_begin(index_, &ticket);
+    vsi_postgres_index_leave(index_, &ticket);
+  }
+}
+
 /* Pages of one kind have their definitions and files in common. */
 static void set_of_one_row_is_small(void **state) {
   (void)state;
@@ -430,8 +441,32 @@ static void set_of_one_row_is_small(void **state) {
   commit_file(102);
   see("103:103:");
   assert_int_equal(stats_of().sets_count, 0);
+  free_ended(1);
   assert_int_equal(stats_of().sets_bytes, 0);
   assert_int_equal(hits_count, 1);
+}
+
+/* The set of a page that will render is freed later, and no commit finds it again. */
+static void set_that_was_hit_is_freed_when_a_render_ends(void **state) {
+  (void)state;
+  enum { PAGES = 4 };
+  start();
+  for (uint32_t i = 0; i < PAGES; i++) (void)render_page(0, "101:101:");
+  commit(101, (vsi_postgres_key){TABLE, 0, 1, VSI_POSTGRES_ROW});
+  see("102:102:");
+  assert_int_equal(hits_count, PAGES);
+  assert_int_equal(stats_of().sets_count, 0);
+  const size_t bytes = stats_of().sets_bytes;
+  assert_true(bytes > 0);
+  commit(102, (vsi_postgres_key){TABLE, 0, 1, VSI_POSTGRES_ROW});
+  see("103:103:");
+  assert_int_equal(vsi_postgres_index_move(index_, INDEX, 0, 1), VESTRY_OK);
+  assert_int_equal(hits_count, PAGES);
+  assert_int_equal(stats_of().sets_bytes, bytes);
+  free_ended(1);
+  assert_true(stats_of().sets_bytes < bytes);
+  free_ended(PAGES);
+  assert_int_equal(stats_of().sets_bytes, 0);
 }
 
 /* Renders with other definitions, or with fewer, are not hit by a change of these. */
@@ -581,6 +616,7 @@ static void sets_come_and_go_during_a_walk(void **state) {
   uses = NULL;
   hits_with = NULL;
   assert_int_equal(stats_of().sets_count, 0);
+  free_ended(2000);
   assert_int_equal(stats_of().sets_bytes, 0);
   assert_int_equal(ring_count(), 0);
 }
@@ -726,6 +762,7 @@ int main(void) {
       TEST(commit_of_a_transaction_open_at_the_start_hits_all),
       TEST(unused_sets_are_removed),
       TEST(set_of_one_row_is_small),
+      TEST(set_that_was_hit_is_freed_when_a_render_ends),
       TEST(sets_with_other_definitions_are_apart),
       TEST(render_gets_the_lock_during_a_long_walk),
       TEST(sets_come_and_go_during_a_walk),

@@ -205,22 +205,17 @@ void vsi_topics_forget(vsi_fragment *fragment) {
 
 /* -------------------------------------------------------------------------------------------------- refresh ------- */
 
-/* Refresh a topic; returns whether a fragment depends on it. */
-static bool refresh_topic(vestry_pages *pages, const char *name, size_t len) {
-  uint64_t hash = hash_of(pages, name, len);
-  pages->recent[hash % VSI_RECENT] = pages->seq;
-  vsi_page_topic *topic = find(pages, hash, name, len);
-  if (!topic) return false;
+/* Refresh a topic, on which fragments depend. */
+static void refresh_topic(vestry_pages *pages, vsi_page_topic *topic) {
   topic->seq = pages->seq;
   if (topic->is_dirty) {
     /* The walk under way may have passed some fragments already; a second walk finds them. */
     if (topic->is_walked && !topic->again_seq) topic->again_seq = pages->seq;
-    return true;
+    return;
   }
   topic->is_dirty = true;
   topic->dirty_seq = pages->seq;
   STAILQ_INSERT_TAIL(&pages->dirty, topic, in_dirty);
-  return true;
 }
 
 static void begin_walk(vestry_pages *pages, uint64_t seq) {
@@ -247,6 +242,36 @@ typedef struct why {
   uint64_t at_ns; /* 0: now */
 } why;
 
+/* What a refresh concerns. */
+typedef struct target {
+  bool is_all;
+  uint64_t hash;         /* of the topic */
+  vsi_page_topic *topic; /* NULL: no fragment depends on it */
+} target;
+
+static target find_target(const vestry_pages *pages, uint64_t hash, const char *name, size_t len) {
+  return (target){false, hash, find(pages, hash, name, len)};
+}
+
+/* Returns the number of the refresh. */
+static uint64_t refresh_locked(vestry_pages *pages, target is, why of, const vestry_trace *trace) {
+  const uint64_t seq = ++pages->seq;
+  pages->stats.refreshes_count++;
+  if (trace) pages->traced[seq % VSI_TRACED] = (vsi_traced){seq, *trace};
+  if (is.is_all)
+    refresh_all(pages);
+  else
+    pages->recent[is.hash % VSI_RECENT] = seq;
+  if (is.topic) refresh_topic(pages, is.topic);
+  if (is.is_all || is.topic) {
+    vsi_reasons_add(&pages->reasons, seq, of.kind, of.name, of.len);
+    if (vsi_group_is_observed(pages->v->group))
+      vsi_delays_add(&pages->delays, seq, of.at_ns ? of.at_ns : vsi_now_ns(pages->host));
+  }
+  if (!STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked) vsi_schedule_wake(pages);
+  return seq;
+}
+
 /* Refresh a topic; NULL: every page. is_forwarded: forward the refresh to other nodes. */
 static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bool is_forwarded, why of,
                           uint64_t *ret_seq) {
@@ -257,17 +282,10 @@ static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bo
     return VESTRY_TOO_LARGE;
   }
   const vestry_trace *trace = vsi_trace_carried(pages->host);
+  const uint64_t hash = topic ? hash_of(pages, topic, len) : 0;
   vsi_pages_lock(pages);
-  uint64_t seq = ++pages->seq;
-  pages->stats.refreshes_count++;
-  if (trace) pages->traced[seq % VSI_TRACED] = (vsi_traced){seq, *trace};
-  if (!topic) refresh_all(pages);
-  if (!topic || refresh_topic(pages, topic, len)) {
-    vsi_reasons_add(&pages->reasons, seq, of.kind, of.name, of.len);
-    if (vsi_group_is_observed(pages->v->group))
-      vsi_delays_add(&pages->delays, seq, of.at_ns ? of.at_ns : vsi_now_ns(pages->host));
-  }
-  if (!STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked) vsi_schedule_wake(pages);
+  const target is = topic ? find_target(pages, hash, topic, len) : (target){.is_all = true};
+  const uint64_t seq = refresh_locked(pages, is, of, trace);
   vsi_refreshed_fn refreshed = is_forwarded ? pages->refreshed : NULL;
   void *ctx = pages->refreshed_ctx;
   vsi_pages_unlock(pages);
@@ -300,6 +318,27 @@ vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vest
   return refresh(pages, topic, topic ? strlen(topic) : 0, false, of, ret_seq);
 }
 
+static size_t fragments_of(const vestry_pages *pages, target is, bool *ret_is_used) {
+  const size_t count = is.topic ? is.topic->fragments_count : 0;
+  *ret_is_used = count || atomic_load_explicit(&pages->naming[is.hash % VSI_RECENT], memory_order_relaxed);
+  return count;
+}
+
+bool vsi_pages_refresh_used(vestry_pages *pages, const char *name, size_t len, const vestry_change *change,
+                            size_t *ret_fragments_count, uint64_t *ret_seq) {
+  const why of = {change->kind, change->name ? change->name : "", change->name ? strlen(change->name) : 0,
+                  change->at_ns};
+  const vestry_trace *trace = vsi_trace_carried(pages->host);
+  const uint64_t hash = hash_of(pages, name, len);
+  bool is_used;
+  vsi_pages_lock(pages);
+  const target is = find_target(pages, hash, name, len);
+  *ret_fragments_count = fragments_of(pages, is, &is_used);
+  if (is_used) *ret_seq = refresh_locked(pages, is, of, trace);
+  vsi_pages_unlock(pages);
+  return is_used;
+}
+
 uint64_t vestry_change_now_ns(const vestry_pages *pages) {
   return pages && vsi_group_is_observed(pages->v->group) ? vsi_now_ns(pages->host) : 0;
 }
@@ -318,11 +357,10 @@ void vsi_pages_set_refreshed(vestry_pages *pages, vsi_refreshed_fn refreshed, vo
 
 size_t vestry_topic_fragments(vestry_pages *pages, const char *name, bool *ret_is_used) {
   size_t len = name ? strlen(name) : 0;
-  uint64_t hash = hash_of(pages, name, len);
+  const uint64_t hash = hash_of(pages, name, len);
+  bool is_used;
   vsi_pages_lock(pages);
-  const vsi_page_topic *topic = find(pages, hash, name, len);
-  size_t count = topic ? topic->fragments_count : 0;
-  bool is_used = count || atomic_load_explicit(&pages->naming[hash % VSI_RECENT], memory_order_relaxed);
+  const size_t count = fragments_of(pages, find_target(pages, hash, name, len), &is_used);
   vsi_pages_unlock(pages);
   if (ret_is_used) *ret_is_used = is_used;
   return count;

@@ -24,8 +24,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app/page/topic.h"
 #include "base/ascii.h"
 #include "base/hash.h"
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/wait.h"
@@ -88,23 +90,30 @@ struct vestry_postgres {
 
 /* --------------------------------------------------------------------------------------------------- topics ------- */
 
-static void write_topic(const vestry_postgres *database, uint64_t number, char topic[TOPIC_BYTES]) {
-  snprintf(topic, TOPIC_BYTES, "postgres/%llx/%llx", (unsigned long long)(uintptr_t)database,
-           (unsigned long long)number);
+/* Returns the length of the topic. */
+static size_t write_topic(const vestry_postgres *database, uint64_t number, char topic[TOPIC_BYTES]) {
+  static const char prefix[] = "postgres/";
+  size_t len = sizeof prefix - 1;
+  memcpy(topic, prefix, len);
+  len += vsi_hex_number(topic + len, (uintptr_t)database);
+  topic[len++] = '/';
+  return len + vsi_hex_number(topic + len, number);
 }
 
-/* at_ns: when the commit was seen; 0: no known commit. */
-static void refresh(void *ctx, uint64_t number, uint64_t at_ns) {
+/* at_ns: when the commit was seen; 0: no known commit. Returns whether a page needs it. */
+static bool refresh(void *ctx, uint64_t number, uint64_t at_ns) {
   vestry_postgres *database = ctx;
   const vestry_change change = {.kind = VESTRY_REFRESH_DATABASE, .at_ns = at_ns};
   char topic[TOPIC_BYTES];
   uint64_t seq = 0;
-  write_topic(database, number, topic);
-  (void)vestry_refresh_for(database->pages, topic, &change, &seq); /* cannot fail: its name is valid */
+  size_t fragments_count;
+  const size_t len = write_topic(database, number, topic);
+  const bool is_used = vsi_pages_refresh_used(database->pages, topic, len, &change, &fragments_count, &seq);
   uint64_t last = atomic_load_explicit(&database->seq, memory_order_relaxed);
   while (last < seq && !atomic_compare_exchange_weak_explicit(&database->seq, &last, seq, memory_order_relaxed,
                                                               memory_order_relaxed)) {
   }
+  return is_used;
 }
 
 static void seen(void *ctx, const vsi_postgres_keys *keys) {

@@ -53,6 +53,12 @@ enum {
   STEP = 256,
   STEP_MS = 100,  /* maximum time for which a walk waits until one of the renders that want the lock has had it */
   SWEPT_EACH = 2, /* sets that are looked at for each one that is entered */
+  FREED_EACH = 2, /* sets that are freed with each render that ends */
+#ifdef VSI_NO_SLACK
+  ENDED_MOST = 1,
+#else
+  ENDED_MOST = 1024, /* sets that a commit has matched and that are not freed yet; each costs a kilobyte or so */
+#endif
   REPORTED_MOST = 32,
   MOVES_MAX = 1 << 16,
   RING_BYTES_MAX = 64 << 20
@@ -143,19 +149,22 @@ static uint64_t *counter_of(vestry_postgres_stats *stats, unsigned kind) {
   }
 }
 
-static void report_hit(vsi_postgres_index *index, uint64_t number, unsigned kind, uint64_t at_ns) {
+static bool report_hit(vsi_postgres_index *index, uint64_t number, unsigned kind, uint64_t at_ns) {
+  if (!index->is.hit(index->is.ctx, number, at_ns)) return false;
   index->stats.refreshed_count++;
   ++*counter_of(&index->stats, kind);
-  index->is.hit(index->is.ctx, number, at_ns);
+  return true;
 }
 
-/* Returns whether a page needed the set. */
+/* Returns whether a page needed the set. Its next render frees the set. */
 static bool hit(vsi_postgres_index *index, set *s, unsigned kind, uint64_t at_ns) {
-  uint64_t number = s->number;
-  bool is_used = index->is.is_used(index->is.ctx, number);
-  vsi_postgres_sets_remove(&index->sets, s);
-  if (is_used) report_hit(index, number, kind, at_ns);
-  return is_used;
+  if (!report_hit(index, s->number, kind, at_ns)) {
+    vsi_postgres_sets_remove(&index->sets, s);
+    return false;
+  }
+  vsi_postgres_sets_end(&index->sets, s);
+  if (index->sets.ended_count > ENDED_MOST) vsi_postgres_sets_free_ended(&index->sets, 1);
+  return true;
 }
 
 static void notify_receivers(const vsi_postgres_index *index, const keys *of) {
@@ -166,7 +175,7 @@ static void notify_receivers(const vsi_postgres_index *index, const keys *of) {
 static void hit_whole(vsi_postgres_index *index, uint64_t at_ns) {
   if (!index->has_whole) return;
   index->has_whole = false;
-  report_hit(index, VSI_POSTGRES_EVERYTHING, 0, at_ns);
+  (void)report_hit(index, VSI_POSTGRES_EVERYTHING, 0, at_ns);
 }
 
 /* Hit every set whose snapshot does not see a transaction of the start (see the head of this file) that the snapshot
@@ -404,6 +413,7 @@ void vsi_postgres_index_begin(vsi_postgres_index *index, vsi_postgres_ticket *ti
 
 static void end_locked(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
   TAILQ_REMOVE(&index->tickets, ticket, in);
+  vsi_postgres_sets_free_ended(&index->sets, FREED_EACH);
   pthread_cond_broadcast(&index->ended);
   prune(index);
 }
@@ -463,7 +473,9 @@ vsi_postgres_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_postg
   vsi_postgres_entry is = VSI_POSTGRES_LARGE;
   lock_index(index);
   sweep(index);
-  const size_t bytes = index->sets.bytes + vsi_postgres_sets_wanted(of, snapshot);
+  const size_t wanted = vsi_postgres_sets_wanted(of, snapshot);
+  if (index->sets.bytes + wanted > index->is.max_bytes) vsi_postgres_sets_free_ended(&index->sets, SIZE_MAX);
+  const size_t bytes = index->sets.bytes + wanted;
   if (bytes <= index->is.max_bytes || is_least) is = enter_locked(index, ticket, number, of, snapshot, bytes);
   unlock_index(index);
   vsi_postgres_keys_clear(of, index->is.host);

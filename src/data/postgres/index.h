@@ -16,9 +16,9 @@ typedef struct vsi_postgres_index_options {
   size_t max_bytes; /* of sets; beyond it a set is rejected if a smaller set is possible */
   size_t max_ring;  /* number of commits kept for running renders */
   /* A commit matches the set, which has ended; its render must run again. at_ns: when the record of the commit was
-   * read; 0: unknown. Called under the index's lock, as is is_used. If a commit matches many sets, renders get the lock
-   * in between. */
-  void (*hit)(void *ctx, uint64_t number, uint64_t at_ns);
+   * read; 0: unknown. Returns whether a page needs the set. Called under the index's lock, as is is_used. If a commit
+   * matches many sets, renders get the lock in between. */
+  bool (*hit)(void *ctx, uint64_t number, uint64_t at_ns);
   bool (*is_used)(void *ctx, uint64_t number); /* whether a page needs the set */
   uint64_t (*now_ns)(void *ctx);               /* time for a commit, without the lock; 0: not needed */
   /* Notify the receivers that a commit is visible from now on; return whether a receiver waits for a commit. Called

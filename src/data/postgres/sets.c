@@ -42,6 +42,10 @@ static place *further(const place *where) {
   return (place *)vsi_stepped_further(&where->in);
 }
 
+static bool has_ended(const place *of) {
+  return vsi_postgres_is_part(of->key.kind) && !of->of.set->group;
+}
+
 /* Add a place of a key. OK | NO_MEMORY */
 static vestry_err add_to_key(all_sets *sets, place *where, key of) {
   place *first = find(sets, of);
@@ -101,18 +105,38 @@ static void free_set(all_sets *sets, set *s) {
   vsi_free(sets->host, s);
 }
 
-void vsi_postgres_sets_remove(all_sets *sets, set *s) {
+static void leave_group(all_sets *sets, set *s) {
   group *g = s->group;
   vsi_postgres_walk *const walks[] = {&sets->sweep, &sets->walk};
   for (size_t i = 0; i < 2; i++)
     if (walks[i]->next == s) walks[i]->next = LIST_NEXT(s, in);
   LIST_REMOVE(s, in);
   sets->count--;
-  free_set(sets, s);
   if (LIST_EMPTY(&g->sets)) remove_group(sets, g);
 }
 
+void vsi_postgres_sets_remove(all_sets *sets, set *s) {
+  leave_group(sets, s);
+  free_set(sets, s);
+}
+
+void vsi_postgres_sets_end(all_sets *sets, set *s) {
+  leave_group(sets, s);
+  s->group = NULL;
+  LIST_INSERT_HEAD(&sets->ended, s, in);
+  sets->ended_count++;
+}
+
+void vsi_postgres_sets_free_ended(all_sets *sets, size_t count) {
+  for (set *s; count && (s = LIST_FIRST(&sets->ended)); count--) {
+    LIST_REMOVE(s, in);
+    sets->ended_count--;
+    free_set(sets, s);
+  }
+}
+
 void vsi_postgres_sets_finish(all_sets *sets) {
+  vsi_postgres_sets_free_ended(sets, sets->ended_count);
   while (!LIST_EMPTY(&sets->all)) vsi_postgres_sets_remove(sets, LIST_FIRST(&LIST_FIRST(&sets->all)->sets));
   vsi_stepped_map_finish(&sets->places, sets->host);
   vsi_map_finish(&sets->groups, sets->host);
@@ -202,7 +226,9 @@ vestry_err vsi_postgres_sets_add(all_sets *sets, uint64_t number, const keys *of
 }
 
 bool vsi_postgres_sets_have(all_sets *sets, key of) {
-  return find(sets, of) != NULL;
+  const place *at = find(sets, of);
+  while (at && has_ended(at)) at = further(at);
+  return at != NULL;
 }
 
 static bool has_key(const set *s, key of) {
@@ -216,7 +242,7 @@ static bool has_key(const set *s, key of) {
 vestry_err vsi_postgres_sets_move(all_sets *sets, key from, key to) {
   for (const place *where = find(sets, from); where; where = further(where)) {
     set *s = where->of.set;
-    if (has_key(s, to)) continue;
+    if (has_ended(where) || has_key(s, to)) continue;
     vsi_postgres_later *more = vsi_calloc(sets->host, 1, sizeof *more);
     if (!more) return VESTRY_NO_MEMORY;
     more->place.of.set = s;
@@ -254,6 +280,7 @@ set *vsi_postgres_sets_next(all_sets *sets) {
   while (!is->is_all && !is->next && is->place) {
     const place *where = is->place;
     is->place = further(where);
+    if (has_ended(where)) continue;
     if (is->is_part) return where->of.set;
     go_on(is, where->of.group);
   }

@@ -6,6 +6,10 @@
  *
  *     key of a row, a leaf ──→ sets                key of a table, a definition ──→ groups ──→ sets
  *
+ * A set has a place for each row that its render has read, so freeing it takes longer than finding it. Therefore, a set
+ * that a commit has matched only ends: no walk returns it, and it is freed later, on another thread than that of the
+ * commits.
+ *
  * There may be a million sets, so a walk over them takes long, and its owner may let others add and remove sets
  * meanwhile: the next place of each walk is kept here, and moves on if it is removed. A set that is added meanwhile may
  * be left out. */
@@ -34,7 +38,7 @@ typedef struct vsi_postgres_later vsi_postgres_later; /* a place that a set got 
 
 struct vsi_postgres_set {
   LIST_ENTRY(vsi_postgres_set) in; /* of its group */
-  vsi_postgres_group *group;
+  vsi_postgres_group *group;       /* NULL: it has ended */
   uint64_t number;
   uint64_t from, to; /* its snapshot; the numbers of running transactions are behind the places */
   uint32_t running_count, places_count;
@@ -57,7 +61,9 @@ typedef struct vsi_postgres_sets {
   vsi_map groups;
   LIST_HEAD(, vsi_postgres_group) all;
   vsi_postgres_walk walk, sweep; /* sweep: over all, again and again */
-  size_t count, bytes;           /* bytes: without the buckets of the maps */
+  LIST_HEAD(, vsi_postgres_set) ended;
+  size_t ended_count;
+  size_t count, bytes; /* count: without ended ones; bytes: with them, without the buckets of the maps */
 } vsi_postgres_sets;
 
 /* Free all sets. */
@@ -68,6 +74,10 @@ size_t vsi_postgres_sets_wanted(const vsi_postgres_keys *keys, const vsi_postgre
 vestry_err vsi_postgres_sets_add(vsi_postgres_sets *sets, uint64_t number, const vsi_postgres_keys *keys,
                                  const vsi_postgres_snapshot *snapshot);
 void vsi_postgres_sets_remove(vsi_postgres_sets *sets, vsi_postgres_set *set);
+/* End a set, in constant time. */
+void vsi_postgres_sets_end(vsi_postgres_sets *sets, vsi_postgres_set *set);
+/* Free at most this number of sets that have ended. */
+void vsi_postgres_sets_free_ended(vsi_postgres_sets *sets, size_t count);
 /* Return whether a set has a key. */
 bool vsi_postgres_sets_have(vsi_postgres_sets *sets, vsi_postgres_key key);
 /* Add the key `to` to each set that has the key `from`; both are leaves. OK | NO_MEMORY */

@@ -73,6 +73,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app/page/topic.h"
 #include "base/log.h"
 #include "data/sqlite/sets.h"
 
@@ -306,13 +307,12 @@ typedef struct refreshes {
   const char *name; /* NULL: none yet */
 } refreshes;
 
-/* Refresh the topic of a set, and name the reason: a table that the commit changed; if none is known, a file page that
- * it wrote. */
-static void refresh_topic(refreshes *r, const set *s, const char *topic) {
+/* Return the reason of a refresh: a table that the commit changed; if none is known, a file page that it wrote.
+ * number: receives the name in this case. */
+static vestry_change change_of(refreshes *r, const set *s, char number[12]) {
   const reads of = reads_of_set(s);
   const vsi_sqlite_use *use = matched_use(r->commit, &of);
   const page *written = use ? NULL : vsi_sqlite_set_written(s, r->order - 1);
-  char number[12];
   if (use && (!r->name || r->named != use->table)) {
     r->name = vsi_sqlite_tables_name(r->index->names, use->table);
     r->named = use->table;
@@ -322,25 +322,29 @@ static void refresh_topic(refreshes *r, const set *s, const char *topic) {
     is.kind = VESTRY_REFRESH_TABLE;
     is.name = r->name;
   } else if (written) {
-    snprintf(number, sizeof number, "%" PRIu32, written->number);
+    snprintf(number, 12, "%" PRIu32, written->number);
     is.kind = VESTRY_REFRESH_DATABASE_PAGE;
     is.name = number;
   }
-  (void)vestry_refresh_for(r->index->sets.topics, topic, &is, &r->index->seq);
+  return is;
 }
 
 static void refresh(refreshes *r, set *s) {
   vsi_sqlite_index *index = r->index;
-  char topic[VSI_SQLITE_TOPIC_BYTES];
+  char topic[VSI_SQLITE_TOPIC_BYTES], number[12];
   size_t views;
+  const vestry_change is = change_of(r, s, number);
+  const size_t len = vsi_sqlite_set_topic(&index->sets, s, topic);
   s->since = r->order;
-  if (!vsi_sqlite_set_is_used(&index->sets, s, topic, &views)) {
-    if (s != index->sets.everything) vsi_sqlite_sets_remove(&index->sets, s);
+  if (!vsi_pages_refresh_used(index->sets.topics, topic, len, &is, &views, &index->seq)) {
+    if (s->pins) /* a render is about to name the topic */
+      (void)vestry_refresh_for(index->sets.topics, topic, &is, &index->seq);
+    else if (s != index->sets.everything)
+      vsi_sqlite_sets_remove(&index->sets, s);
     return;
   }
   index->refreshed_count += views;
   index->refreshed_sets_count += views > 0; /* a render is about to name the topic, or none has */
-  refresh_topic(r, s, topic);
 }
 
 /* Judge a set, which may be removed from all lists meanwhile; no other set is. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/sqlite/sets.h"
 
-#include <stdio.h>
+#include <string.h>
 
 #include "base/array.h"
 #include "base/hash.h"
+#include "base/hex.h"
 
 enum {
   SWEPT_AT_ONCE = 3,    /* sets, for each new one, so about half as many sets are unused as are used */
@@ -256,9 +257,13 @@ void vsi_sqlite_sets_remove(sets *s, set *removed) {
   free_set(s, removed, removed->pages_count);
 }
 
-void vsi_sqlite_set_topic(const sets *s, const set *of, char topic[VSI_SQLITE_TOPIC_BYTES]) {
-  snprintf(topic, VSI_SQLITE_TOPIC_BYTES, "sqlite/%llx/%llx", (unsigned long long)(uintptr_t)s,
-           (unsigned long long)of->number);
+size_t vsi_sqlite_set_topic(const sets *s, const set *of, char topic[VSI_SQLITE_TOPIC_BYTES]) {
+  static const char prefix[] = "sqlite/";
+  size_t len = sizeof prefix - 1;
+  memcpy(topic, prefix, len);
+  len += vsi_hex_number(topic + len, (uintptr_t)s);
+  topic[len++] = '/';
+  return len + vsi_hex_number(topic + len, of->number);
 }
 
 bool vsi_sqlite_set_is_used(const sets *s, const set *of, char topic[VSI_SQLITE_TOPIC_BYTES], size_t *ret_views) {

@@ -113,8 +113,8 @@ void vsi_sqlite_sets_remove(vsi_sqlite_sets *sets, vsi_sqlite_set *set);
 /* Return a file page of a set that was written after this commit; NULL: none. */
 const vsi_sqlite_page *vsi_sqlite_set_written(const vsi_sqlite_set *set, uint64_t since);
 
-/* Write the topic that a set's renders name. */
-void vsi_sqlite_set_topic(const vsi_sqlite_sets *sets, const vsi_sqlite_set *set, char topic[VSI_SQLITE_TOPIC_BYTES]);
+/* Write the topic that a set's renders name. Returns its length. */
+size_t vsi_sqlite_set_topic(const vsi_sqlite_sets *sets, const vsi_sqlite_set *set, char topic[VSI_SQLITE_TOPIC_BYTES]);
 /* Return whether a page depends on a set, or is about to; its topic, and the number of rendered fragments that do. */
 bool vsi_sqlite_set_is_used(const vsi_sqlite_sets *sets, const vsi_sqlite_set *set, char topic[VSI_SQLITE_TOPIC_BYTES],
                             size_t *ret_views);
