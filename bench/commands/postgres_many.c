@@ -31,13 +31,14 @@ static bool update(channels *c, uint64_t id) {
   return channels_run(c, sql);
 }
 
-/* Update the row of one page, and wait until that has shown it. */
-static bool commit_one(channels *c, histogram *delays) {
+/* Update the row of one page, and wait until that has shown it. commits: receives the time until the server answers. */
+static bool commit_one(channels *c, histogram *commits, histogram *delays) {
   const uint64_t id = 2 * channels_chance(c, c->tabs_count);
   atomic_store(&c->shown_ns, 0);
   atomic_store(&c->awaited, c->written + 1);
   const uint64_t began_ns = bench_now_ns();
   if (!update(c, id)) return false;
+  histogram_add(commits, bench_now_ns() - began_ns);
   uint64_t shown_ns;
   while (!(shown_ns = atomic_load(&c->shown_ns)) && bench_now_ns() - began_ns < PATIENCE_S * UINT64_C(1000000000))
     pause_us(LOOK_US);
@@ -48,20 +49,22 @@ static bool commit_one(channels *c, histogram *delays) {
 }
 
 static bool measure_single(channels *c, bool is_shown) {
-  histogram delays = {.total = 0};
+  histogram delays = {.total = 0}, answers = {.total = 0};
   const uint64_t commits = c->is->commits, cpu_ns = bench_threads_cpu_ns(POSTGRES_FOLLOWER),
                  renders = atomic_load(&c->renders);
   for (uint64_t i = 0; i < commits; i++) {
-    if (is_shown ? !commit_one(c, &delays) : !update(c, 2 * channels_chance(c, c->tabs_count) + 1)) return false;
+    if (is_shown ? !commit_one(c, &answers, &delays) : !update(c, 2 * channels_chance(c, c->tabs_count) + 1))
+      return false;
     if (!is_shown) pause_us(PAUSE_US);
   }
   if (!channels_settle(c)) return false;
   printf("many change=%s pages=%" PRIu64 " renders_a_commit=%.3f follower_us=%.1f p50_ms=%.2f p99_ms=%.2f "
-         "most_ms=%.2f\n",
+         "most_ms=%.2f commit_p50_ms=%.2f commit_p99_ms=%.2f\n",
          is_shown ? "one" : "none", c->tabs_count, (double)(atomic_load(&c->renders) - renders) / (double)commits,
          (double)(bench_threads_cpu_ns(POSTGRES_FOLLOWER) - cpu_ns) / 1e3 / (double)commits,
          histogram_percentile_ns(&delays, 0.5) / 1e6, histogram_percentile_ns(&delays, 0.99) / 1e6,
-         (double)delays.max_ns / 1e6);
+         (double)delays.max_ns / 1e6, histogram_percentile_ns(&answers, 0.5) / 1e6,
+         histogram_percentile_ns(&answers, 0.99) / 1e6);
   fflush(stdout);
   return true;
 }
