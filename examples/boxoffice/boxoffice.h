@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The box office: a hall of 2,000 seats, people and robots that buy them, and nodes that may be killed meanwhile. Pages
- * show the content of the database, and only its commits cause renders. hall.c renders the pages, sales.c handles the
- * actions, robots.c contains the robots, boxoffice.c the start and end of the program. */
+ * show the content of the database, and only its commits cause renders.
+ *
+ *    hall.c       the pages
+ *    sales.c      the actions
+ *    house.c      statistics of all nodes
+ *    nodes.c      the nodes, and the port in front of them; qr.c: access for phones
+ *    robots.c     robots that use a page over HTTP; buyers.c: robots that buy seats
+ *    boxoffice.c  start and end of the program */
 #ifndef BOXOFFICE_H
 #define BOXOFFICE_H
 
@@ -9,9 +15,9 @@
 #include <stdio.h>
 
 #include "../shared/database.h"
-#include "../shared/house.h"
+#include "house.h"
 #include "../shared/program.h"
-#include "../shared/robots.h"
+#include "robots.h"
 #include "vestry/app/once.h"
 
 enum { BLOCKS = 10, ROWS = 20, PLACES = 10, NAME_MAX_CHARS = 40, EUROS = 25 };

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The shared parts of the examples: texts from users, numbers on the command line, the arguments of a node, addresses
- * for phones, spans as lines, and robots. */
+/* The shared parts of the examples: texts from users, numbers on the command line, spans as lines; and of the box
+ * office: the arguments of a node, addresses for phones, and robots. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "../../examples/shared/nodes.h"
+#include "../../examples/boxoffice/nodes.h"
+#include "../../examples/boxoffice/qr.h"
+#include "../../examples/boxoffice/robots.h"
 #include "../../examples/shared/options.h"
-#include "../../examples/shared/qr.h"
-#include "../../examples/shared/robots.h"
 #include "../../examples/shared/text.h"
 #include "support/test.h"
 

@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#include "database.h"
+#include "../shared/database.h"
 #include "nodes.h"
 #include "vestry/app/clock.h"
 

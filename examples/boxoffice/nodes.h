@@ -5,7 +5,7 @@
 #ifndef EXAMPLES_NODES_H
 #define EXAMPLES_NODES_H
 
-#include "options.h"
+#include "../shared/options.h"
 #include "qr.h"
 
 enum { NODES_MAX = 9 };
