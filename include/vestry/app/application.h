@@ -41,7 +41,7 @@ extern "C" {
 /** A type of database: vestry_sqlite_application (vestry/data/sqlite.h), vestry_postgres_application
  *  (vestry/data/postgres.h), or a type that the program implements. Its members are for authors of such types;
  *  libvestry-app needs no library of a database. vestry_application_create and vestry_application_destroy call the
- *  functions on their thread, and vestry_application_settle calls `sync`; all may block. All are mandatory. */
+ *  functions on their thread, and vestry_application_settle calls `sync`; all may block. All but the last one are mandatory. */
 typedef struct vestry_application_database {
   size_t size;      /**< sizeof(vestry_application_database), or 0 */
   const char *name; /**< for the log */
@@ -56,6 +56,9 @@ typedef struct vestry_application_database {
   void (*detach)(void *follower);
   /** Free the follower, after detach and after the pages were destroyed. */
   void (*destroy)(void *follower);
+  /** Get the object of the library that the follower contains, for vestry_application.database. Optional; without it,
+   *  that is the follower. */
+  void *(*followed)(void *follower);
 } vestry_application_database;
 
 /** An application. Its members are read-only, and do not change as long as it exists; those of parts that it does not
@@ -71,6 +74,8 @@ typedef struct vestry_application {
   vestry_forms *forms; /**< declare forms with vestry_forms_add */
   vestry_jobs *jobs;   /**< name kinds of jobs with vestry_jobs_on */
   vestry_files *files;
+  void *database; /**< what the pages follow, a vestry_sqlite or a vestry_postgres, for its counters and metrics; NULL: no
+                       database */
 } vestry_application;
 
 /** Parts that an application does not have. */

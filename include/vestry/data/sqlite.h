@@ -184,6 +184,8 @@ typedef struct vestry_sqlite_stats {
   uint64_t peer_rejected_count;  /**< the rows were damaged, or exceeded a bound */
   uint64_t peer_unwritten_count; /**< commits of this process whose rows could not be written for others: no memory,
                                       the disk is full, or more than 512 KiB of table names */
+  vestry_sqlite_level level;     /**< level of renders, never DEFAULT. Single renders and connections can have a lower
+                                      one: see vestry_sqlite_level */
 } vestry_sqlite_stats;
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */

@@ -103,7 +103,10 @@ static vestry_err create_pages(application *a, const vestry_application_options 
   if (error || !a->database) return error;
   error = a->database->follow(options->database_options, a->is.pool, a->is.pages, &a->follower);
   a->is_following = !error;
-  return error;
+  if (error) return error;
+  const bool has_followed = VSI_OPS_HAVE(a->database, vestry_application_database, followed);
+  a->is.database = has_followed ? a->database->followed(a->follower) : a->follower;
+  return VESTRY_OK;
 }
 
 static vestry_err create_forms(application *a, const vestry_application_options *options) {

@@ -72,6 +72,10 @@ static void destroy(void *ctx) {
   vsi_free(of->pool->host, of);
 }
 
+static void *followed(void *ctx) {
+  return ((follower *)ctx)->database;
+}
+
 const vestry_application_database vestry_sqlite_application = {
     .size = sizeof vestry_sqlite_application,
     .name = "SQLite",
@@ -80,4 +84,5 @@ const vestry_application_database vestry_sqlite_application = {
     .sync = sync_pages,
     .detach = detach,
     .destroy = destroy,
+    .followed = followed,
 };

@@ -262,6 +262,9 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
 void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats) {
   vsi_mutex_lock(&database->lock);
   vestry_sqlite_stats stats = database->stats;
+  stats.level = database->records_pages ? VESTRY_SQLITE_FILE_PAGES
+                : database->records     ? VESTRY_SQLITE_TABLES
+                                        : VESTRY_SQLITE_TOPICS;
   vsi_sqlite_peers_stats_get(database->peers, &stats);
   vsi_mutex_unlock(&database->lock);
   vsi_sqlite_index_stats_get(database->index, &stats);
