@@ -15,10 +15,9 @@
 #include <stdio.h>
 
 #include "../shared/database.h"
-#include "house.h"
 #include "../shared/program.h"
+#include "house.h"
 #include "robots.h"
-#include "vestry/app/once.h"
 
 enum { BLOCKS = 10, ROWS = 20, PLACES = 10, NAME_MAX_CHARS = 40, EUROS = 25 };
 enum { HELD_MAX = 6, HOLD_MS = 60000, SWEEP_MS = 400, PAUSE_MS = 10000 };
@@ -28,18 +27,14 @@ struct app {
   uint64_t robots_count, pace_ms, nodes_count;
   FILE *receipts; /* file for payments that were confirmed to robots; NULL: none */
   char **argv;
-  char door[QR_DOOR_BYTES];     /* URL of the page for phones */
-  atomic_bool has_door;         /* door is set */
-  struct database_options kept; /* the database and its tables */
+  char door[QR_DOOR_BYTES]; /* URL of the page for phones */
+  atomic_bool has_door;     /* door is set */
   struct database db;
-  vestry_pages *pages;
-  vestry_forms *forms;
-  vestry_once *once;
+  vestry_forms *forms;   /* of the application */
   vestry_runtime *clerk; /* a thread for periodic writes */
   vestry_timer *sweeper;
   struct house house; /* contains the node */
   struct robots *robots;
-  unsigned char secret[SECRET_BYTES];
   atomic_uint renders[BLOCKS]; /* renders of each block by this process */
 };
 

@@ -13,21 +13,26 @@ struct block {
   int letter, free_count;
 };
 
-/* SELECT row, place, kept, payment, until_ms, at_ms */
-static void put_seat(const vestry_sql_row *row, void *ctx) {
+struct seat {
+  int row, place;
+  bool kept;
+  int64_t payment, until_ms, at_ms;
+};
+static const vestry_sql_shape seat_shape = VESTRY_ROW(
+    struct seat, VESTRY_COLUMN(struct seat, row), VESTRY_COLUMN(struct seat, place), VESTRY_COLUMN(struct seat, kept),
+    VESTRY_COLUMN(struct seat, payment), VESTRY_COLUMN(struct seat, until_ms), VESTRY_COLUMN(struct seat, at_ms));
+
+static vestry_err put_seat(void *row, void *ctx) {
+  const struct seat *seat = row;
   struct block *block = ctx;
-  const int line = (int)vestry_sql_integer(row, 0), place = (int)vestry_sql_integer(row, 1);
-  const char *is = vestry_sql_integer(row, 3)                ? "sold"
-                   : (int)vestry_sql_integer(row, 2)         ? "kept"
-                   : vestry_sql_integer(row, 4) > block->now ? "held"
-                                                             : "free";
-  const int64_t at_ms = vestry_sql_integer(row, 5);
-  if (at_ms > block->newest_ms) block->newest_ms = at_ms;
+  const char *is = seat->payment ? "sold" : seat->kept ? "kept" : seat->until_ms > block->now ? "held" : "free";
+  if (seat->at_ms > block->newest_ms) block->newest_ms = seat->at_ms;
   block->free_count += *is == 'f';
-  vestry_html_add(block->html,
-                  "<button class=\"%-s\" value=\"%d\" tabindex=\"%d\" aria-label=\"Row %d, seat %d: %-s\"%-s></button>",
-                  is, block->letter * 1000 + (line - 1) * PLACES + place - 1, line == 1 && place == 1 ? 0 : -1, line,
-                  place, is, *is == 'f' ? "" : " aria-disabled=\"true\"");
+  return vestry_html_add(
+      block->html,
+      "<button class=\"%-s\" value=\"%d\" tabindex=\"%d\" aria-label=\"Row %d, seat %d: %-s\"%-s></button>", is,
+      block->letter * 1000 + (seat->row - 1) * PLACES + seat->place - 1, seat->row == 1 && seat->place == 1 ? 0 : -1,
+      seat->row, seat->place, is, *is == 'f' ? "" : " aria-disabled=\"true\"");
 }
 
 /* Render a block. It is read, rendered and compressed once for all pages, and only when its rows have changed. */
@@ -37,10 +42,13 @@ static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx)
   const unsigned counts = render->is_stream;
   const unsigned renders = atomic_fetch_add(&app->renders[block.letter - 1], counts) + counts;
   vestry_html_add(html, "<div class=\"seats\" role=\"group\" aria-label=\"Seats of block %s\">", render->share);
-  vestry_err err = database_read(
-      &app->db, render,
-      "SELECT row, place, kept, payment, until_ms, at_ms FROM seat WHERE id BETWEEN $1 AND $2 ORDER BY id",
-      VESTRY_LIST(block.letter * 1000, block.letter * 1000 + ROWS * PLACES - 1), put_seat, &block);
+  vestry_err err = database_follow(&app->db, render);
+  if (!err)
+    err = vestry_sql_read_rows(
+        app->db.pool,
+        "SELECT row, place, kept, payment, until_ms, at_ms FROM seat WHERE id BETWEEN $1 AND $2 ORDER BY id",
+        VESTRY_LIST(block.letter * 1000, block.letter * 1000 + ROWS * PLACES - 1),
+        VESTRY_EACH_ROW(&seat_shape, &(struct seat){0}, put_seat, &block));
   vestry_html_add(
       html,
       "</div><p><span><b>%d</b> free</span><span class=\"renders\" title=\"renders of this block, by this node\">"
@@ -51,49 +59,56 @@ static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx)
   return err;
 }
 
-static void put_sale(const vestry_sql_row *row, void *html) {
-  vestry_html_add(html, "<li><bdi>%s</bdi> × %d</li>", vestry_sql_text(row, 0), (int)vestry_sql_integer(row, 1));
+struct sale {
+  const char *name;
+  int seats;
+};
+static const vestry_sql_shape sale_shape =
+    VESTRY_ROW(struct sale, VESTRY_COLUMN(struct sale, name), VESTRY_COLUMN(struct sale, seats));
+
+static vestry_err put_sale(void *row, void *html) {
+  const struct sale *sale = row;
+  return vestry_html_add(html, "<li><bdi>%s</bdi> × %d</li>", sale->name, sale->seats);
 }
 
 struct audit {
-  long long show, sold, paid, twice, lost, next_ms;
+  int64_t show, sold, paid, twice, lost, next_ms;
 };
+static const vestry_sql_shape audit_shape =
+    VESTRY_ROW(struct audit, VESTRY_COLUMN(struct audit, show), VESTRY_COLUMN(struct audit, sold),
+               VESTRY_COLUMN(struct audit, paid), VESTRY_COLUMN(struct audit, twice), VESTRY_COLUMN(struct audit, lost),
+               VESTRY_COLUMN(struct audit, next_ms));
 
 /* Count the seats with a ticket; the paid seats; further tickets for the same seat; and losses: paid seats without a
  * ticket, tickets without a payment, and seats that disagree with the tickets. */
-#define AUDIT                                                                                                          \
-  "WITH now(show) AS (SELECT max(number) FROM show) SELECT show, (SELECT count(*) FROM ticket t WHERE t.show = "       \
-  "now.show), (SELECT coalesce(sum(seats), 0) FROM payment p WHERE p.show = now.show), (SELECT count(*) - "            \
-  "count(DISTINCT seat) FROM ticket t WHERE t.show = now.show), (SELECT count(*) FROM payment p WHERE p.show = "       \
-  "now.show AND seats <> (SELECT count(*) FROM ticket t WHERE t.payment = p.id)) + (SELECT count(*) FROM ticket t "    \
-  "LEFT JOIN seat ON seat.id = t.seat WHERE t.show = now.show AND coalesce(seat.payment, 0) <> t.payment), (SELECT "   \
-  "next_ms "                                                                                                           \
-  "FROM show WHERE number = now.show) FROM now"
-static void read_audit(const vestry_sql_row *row, void *ctx) {
-  struct audit *audit = ctx;
-  long long *const into[] = {&audit->show, &audit->sold, &audit->paid, &audit->twice, &audit->lost, &audit->next_ms};
-  for (int i = 0; i < 6; i++) *into[i] = vestry_sql_integer(row, i);
-}
+static const char audit_sql[] =
+    "WITH now(show) AS (SELECT max(number) FROM show) SELECT show, (SELECT count(*) FROM ticket t WHERE t.show = "
+    "now.show) AS sold, (SELECT coalesce(sum(seats), 0) FROM payment p WHERE p.show = now.show) AS paid, (SELECT "
+    "count(*) - count(DISTINCT seat) FROM ticket t WHERE t.show = now.show) AS twice, (SELECT count(*) FROM payment p "
+    "WHERE p.show = now.show AND seats <> (SELECT count(*) FROM ticket t WHERE t.payment = p.id)) + (SELECT count(*) "
+    "FROM ticket t LEFT JOIN seat ON seat.id = t.seat WHERE t.show = now.show AND coalesce(seat.payment, 0) <> "
+    "t.payment) AS lost, (SELECT next_ms FROM show WHERE number = now.show) AS next_ms FROM now";
 
 /* Render the ticker: an audit of the database after each payment. */
 static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct audit audit = {0};
-  vestry_err err = database_read(&app->db, render, AUDIT, NULL, read_audit, &audit);
+  vestry_err err = database_follow(&app->db, render);
+  if (!err) err = vestry_sql_read_rows(app->db.pool, audit_sql, NULL, VESTRY_ONE_ROW(&audit_shape, &audit));
   vestry_html_add(html,
                   "<dl class=\"%-s\"><div><dt>sold</dt><dd>%lld</dd></div><div><dt>paid</dt><dd>%lld</dd></div>"
                   "<div><dt>twice</dt><dd>%lld</dd></div><div><dt>lost</dt><dd>%lld</dd></div></dl>",
-                  audit.sold != audit.paid || audit.twice || audit.lost ? "wrong" : "right", audit.sold, audit.paid,
-                  audit.twice, audit.lost);
+                  audit.sold != audit.paid || audit.twice || audit.lost ? "wrong" : "right", (long long)audit.sold,
+                  (long long)audit.paid, (long long)audit.twice, (long long)audit.lost);
   vestry_html_add(html, "<progress max=\"%d\" value=\"%lld\" aria-label=\"sold\"></progress><p>Evening %lld%-s</p>",
-                  BLOCKS * ROWS * PLACES, audit.sold, audit.show,
+                  BLOCKS * ROWS * PLACES, (long long)audit.sold, (long long)audit.show,
                   audit.next_ms ? ": sold out. The next one is on sale in a moment." : "");
   vestry_html_add(html, "<ul>");
   if (!err)
-    err = database_read(&app->db, render, "SELECT name, seats FROM payment ORDER BY id DESC LIMIT 4", NULL, put_sale,
-                        html);
+    err = vestry_sql_read_rows(app->db.pool, "SELECT name, seats FROM payment ORDER BY id DESC LIMIT 4", NULL,
+                               VESTRY_EACH_ROW(&sale_shape, &(struct sale){0}, put_sale, html));
   vestry_html_add(html, "</ul>");
-  return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
+  return err;
 }
 
 /* -------------------------------------------------------------------------------------- private content ----------- */
@@ -109,40 +124,46 @@ struct basket {
   char block; /* the block whose seats are drawn over the hall; 0: the seats of the basket */
 };
 
-/* SELECT id, block, row, place, payment, until_ms */
-static void put_own(const vestry_sql_row *row, void *ctx) {
+struct own {
+  int64_t id, payment, until_ms;
+  char block[2];
+  int row, place;
+};
+static const vestry_sql_shape own_shape = VESTRY_ROW(
+    struct own, VESTRY_COLUMN(struct own, id), VESTRY_COLUMN(struct own, block), VESTRY_COLUMN(struct own, row),
+    VESTRY_COLUMN(struct own, place), VESTRY_COLUMN(struct own, payment), VESTRY_COLUMN(struct own, until_ms));
+
+static vestry_err put_own(void *row, void *ctx) {
   struct basket *basket = ctx;
-  const long long id = vestry_sql_integer(row, 0), until_ms = vestry_sql_integer(row, 5);
-  const char *block = vestry_sql_text(row, 1);
-  const int line = (int)vestry_sql_integer(row, 2), place = (int)vestry_sql_integer(row, 3);
-  const bool is_sold = vestry_sql_integer(row, 4) > 0;
-  if (basket->is_for_hall && *block != basket->block) return;
+  const struct own *own = row;
+  const long long id = own->id;
+  const bool is_sold = own->payment > 0;
+  if (basket->is_for_hall && *own->block != basket->block) return VESTRY_OK;
   basket->held += !is_sold;
   basket->sold += is_sold;
   if (basket->is_for_hall)
-    vestry_html_add(basket->html,
-                    "<button id=\"own-%lld\" class=\"r%d p%d %-s\" value=\"%lld\" aria-label=\"Row %d, seat %d: %-s\">"
-                    "</button>",
-                    id, line, place, is_sold ? "bought" : "mine", is_sold ? 0 : id, line, place,
-                    is_sold ? "bought by you" : "held for you; let it go");
-  else
-    vestry_html_add(basket->html, "<li id=\"basket-%lld\">Block %s, row %d, seat %d%-s", id, block, line, place,
-                    is_sold ? ": yours</li>" : "");
-  if (!basket->is_for_hall && !is_sold)
-    vestry_html_add(
+    return vestry_html_add(
         basket->html,
-        "<time id=\"until-%lld\" data-countdown=\"%lld\" data-format=\"{s} s\"></time><button class=\"small\" "
-        "value=\"%lld\" aria-label=\"Let go: block %s, row %d, seat %d\">×</button></li>",
-        id, until_ms, id, block, line, place);
+        "<button id=\"own-%lld\" class=\"r%d p%d %-s\" value=\"%lld\" aria-label=\"Row %d, seat %d: %-s\"></button>",
+        id, own->row, own->place, is_sold ? "bought" : "mine", is_sold ? 0 : id, own->row, own->place,
+        is_sold ? "bought by you" : "held for you; let it go");
+  vestry_html_add(basket->html, "<li id=\"basket-%lld\">Block %s, row %d, seat %d%-s", id, own->block, own->row,
+                  own->place, is_sold ? ": yours</li>" : "");
+  if (is_sold) return VESTRY_OK;
+  return vestry_html_add(
+      basket->html,
+      "<time id=\"until-%lld\" data-countdown=\"%lld\" data-format=\"{s} s\"></time><button class=\"small\" "
+      "value=\"%lld\" aria-label=\"Let go: block %s, row %d, seat %d\">×</button></li>",
+      id, (long long)own->until_ms, id, own->block, own->row, own->place);
 }
 
 static vestry_err put_all_own(struct app *app, vestry_render *render, int64_t buyer, struct basket *basket) {
-  vestry_err err =
-      database_read(&app->db, render,
-                    "SELECT id, block, row, place, payment, until_ms FROM seat WHERE holder = $1 AND (payment > "
-                    "0 OR until_ms > 0) ORDER BY id",
-                    VESTRY_LIST(buyer), put_own, basket);
-  return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
+  vestry_err err = database_follow(&app->db, render);
+  if (err) return err;
+  return vestry_sql_read_rows(app->db.pool,
+                              "SELECT id, block, row, place, payment, until_ms FROM seat WHERE holder = $1 AND "
+                              "(payment > 0 OR until_ms > 0) ORDER BY id",
+                              VESTRY_LIST(buyer), VESTRY_EACH_ROW(&own_shape, &(struct own){0}, put_own, basket));
 }
 
 static vestry_err put_basket(struct app *app, vestry_render *render, vestry_html *html, int64_t buyer) {
@@ -221,7 +242,7 @@ vestry_err hall_page(vestry_render *render, vestry_html *html, void *ctx) {
   static char nothing[1];
   char once[VESTRY_ONCE_ATTRIBUTES_BYTES] = "", tab[VESTRY_TAB_ATTRIBUTES_BYTES] = "";
   const int64_t buyer = buyer_of(render->request);
-  const bool is_file = !app->kept.postgres_url;
+  const bool is_file = !database_is_postgres(&app->db);
   vestry_err err = VESTRY_OK;
   if (!render->is_stream) err = vestry_once_attributes(render->request, once, sizeof once);
   if (!err && !render->is_stream) err = vestry_tab_attributes(render->request, render->reply, tab, sizeof tab);
@@ -269,7 +290,7 @@ vestry_err hall_page(vestry_render *render, vestry_html *html, void *ctx) {
       html,
       "<p>Or in a terminal: <code>%-s%s &quot;UPDATE seat SET kept = 1 WHERE block = 'A' AND row "
       "= 2&quot;</code> repaints block A; the small numbers of the other blocks do not change.</p></div></footer>",
-      is_file ? "sqlite3 " : "psql -c", is_file ? app->db.options.file : "");
+      is_file ? "sqlite3 " : "psql -c", is_file ? app->db.file : "");
   vestry_render_end(render, html);
   vestry_html_add(html, "</div></div>");
   return err ? err : program_live_end(html);

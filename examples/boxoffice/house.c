@@ -77,24 +77,33 @@ struct shown {
   int64_t now, alive, tabs, renders, commits, bytes;
 };
 
-/* SELECT number, beat_ms, tabs, renders, commits, bytes */
-static void put_node(const vestry_sql_row *row, void *ctx) {
+struct beat {
+  unsigned number;
+  int64_t beat_ms, tabs, renders, commits, bytes;
+};
+static const vestry_sql_shape beat_shape =
+    VESTRY_ROW(struct beat, VESTRY_COLUMN(struct beat, number), VESTRY_COLUMN(struct beat, beat_ms),
+               VESTRY_COLUMN(struct beat, tabs), VESTRY_COLUMN(struct beat, renders),
+               VESTRY_COLUMN(struct beat, commits), VESTRY_COLUMN(struct beat, bytes));
+
+static vestry_err put_node(void *row, void *ctx) {
   struct shown *shown = ctx;
-  const unsigned number = (unsigned)vestry_sql_integer(row, 0);
-  const bool is_alive = shown->now - vestry_sql_integer(row, 1) < SILENT_MS, is_own = number == shown->own->number;
-  if (number > shown->own->count || !number != !shown->own->number) return; /* a row of an earlier start */
-  if (number)
+  const struct beat *of = row;
+  const bool is_alive = shown->now - of->beat_ms < SILENT_MS, is_own = of->number == shown->own->number;
+  if (of->number > shown->own->count || !of->number != !shown->own->number) return VESTRY_OK; /* of an earlier start */
+  if (of->number)
     vestry_html_add(shown->html, "<li class=\"%-s\"%-s>Node %u%-s</li>", is_alive ? "up" : "down",
-                    is_own ? " aria-current=\"true\"" : "", number,
+                    is_own ? " aria-current=\"true\"" : "", of->number,
                     !is_alive ? ": unplugged"
                     : is_own  ? ": you are here"
                               : "");
-  if (!is_alive) return;
+  if (!is_alive) return VESTRY_OK;
   shown->alive++;
-  shown->tabs += vestry_sql_integer(row, 2);
-  shown->renders += vestry_sql_integer(row, 3);
-  shown->commits += vestry_sql_integer(row, 4);
-  shown->bytes += vestry_sql_integer(row, 5);
+  shown->tabs += of->tabs;
+  shown->renders += of->renders;
+  shown->commits += of->commits;
+  shown->bytes += of->bytes;
+  return VESTRY_OK;
 }
 
 vestry_err house_part(vestry_render *render, vestry_html *html, void *ctx) {
@@ -102,8 +111,10 @@ vestry_err house_part(vestry_render *render, vestry_html *html, void *ctx) {
   struct shown shown = {.html = html, .own = &house->node, .now = vestry_clock_ms(NULL)};
   vestry_render_topic(render, "house");
   vestry_html_add(html, "<ul>");
-  vestry_err err = database_read(house->db, render, "SELECT number, beat_ms, tabs, renders, commits, bytes FROM node",
-                                 NULL, put_node, &shown);
+  vestry_err err = database_follow(house->db, render);
+  if (!err)
+    err = vestry_sql_read_rows(house->db->pool, "SELECT number, beat_ms, tabs, renders, commits, bytes FROM node", NULL,
+                               VESTRY_EACH_ROW(&beat_shape, &(struct beat){0}, put_node, &shown));
   const int64_t commits = shown.commits ? shown.commits : 1, tabs = shown.tabs ? shown.tabs : 1;
   vestry_html_add(html,
                   "</ul><dl><div><dt>tabs</dt><dd>%lld</dd></div><div><dt>renders per commit</dt><dd>%lld.%lld</dd>"
@@ -114,7 +125,7 @@ vestry_err house_part(vestry_render *render, vestry_html *html, void *ctx) {
   if (most >= 0)
     vestry_html_add(html, "<div><dt>ms from commit to screen: median, 99 %%</dt><dd>%d, %d</dd></div>", half, most);
   vestry_html_add(html, "</dl>");
-  return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
+  return err;
 }
 
 vestry_err house_put_seen(vestry_html *html) {

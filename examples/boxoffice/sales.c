@@ -40,9 +40,9 @@ static vestry_err hold(const vestry_request *req, vestry_reply *reply, void *ctx
   err = database_run_alone(&app->db, HOLD, VESTRY_LIST(seat, buyer, now + HOLD_MS, now, HELD_MAX), NULL, NULL);
   if (err != VESTRY_NOT_FOUND) return err ? err : say(reply, "");
   int64_t held = 0;
-  err = database_read(&app->db, NULL,
-                      "SELECT count(*) FROM seat WHERE holder = $1 AND payment = 0 AND until_ms > $2 AND id <> $3",
-                      VESTRY_LIST(buyer, now, seat), vestry_sql_row_integer, &held);
+  err = vestry_sql_read(app->db.pool,
+                        "SELECT count(*) FROM seat WHERE holder = $1 AND payment = 0 AND until_ms > $2 AND id <> $3",
+                        VESTRY_LIST(buyer, now, seat), vestry_sql_row_integer, &held);
   if (err) return err;
   return say(reply, held >= HELD_MAX ? "At most six seats at a time: pay for these first, or let one go."
                     : seat           ? "Another buyer was faster: this seat is taken."
@@ -144,7 +144,7 @@ void sales_sweep(vestry_timer *timer, void *ctx) {
       "SELECT 1 WHERE EXISTS (SELECT 1 FROM seat WHERE payment = 0 AND until_ms BETWEEN 1 AND $1) OR NOT EXISTS "
       "(SELECT 1 FROM seat WHERE row > 0 AND payment = 0 AND kept = 0) AND (SELECT next_ms = 0 OR next_ms <= $1 FROM "
       "show ORDER BY number DESC LIMIT 1)";
-  if (!database_read(&app->db, NULL, due, VESTRY_LIST(now), NULL, NULL)) (void)database_act(&app->db, sweep, &now);
+  if (!vestry_sql_read(app->db.pool, due, VESTRY_LIST(now), NULL, NULL)) (void)database_act(&app->db, sweep, &now);
 }
 
 vestry_err sales_mount(struct app *app) {
@@ -152,7 +152,5 @@ vestry_err sales_mount(struct app *app) {
                                           {"POST", "/free/{seat}", let_go},
                                           {"POST", "/pay", pay},
                                           {"POST", "/plug/{node}", plug}};
-  vestry_err err = vestry_mount(app->program.v, "", routes, sizeof routes / sizeof *routes, app);
-  if (!err) err = vestry_route(app->program.v, "POST", "/kept", vestry_forms_handler, app->forms);
-  return err ? err : vestry_guard(app->program.v, "/", vestry_once_guard, app->once);
+  return vestry_mount(app->program.v, "", routes, sizeof routes / sizeof *routes, app);
 }

@@ -17,7 +17,5 @@ CREATE INDEX ticket_of ON ticket(payment);
 -- Evenings: when one is sold out, the next begins at next_ms.
 CREATE TABLE show(number INTEGER PRIMARY KEY, next_ms INTEGER NOT NULL DEFAULT 0);
 INSERT INTO show(number) VALUES(1);
--- Statistics of each node, once per second (examples/shared/house.h).
+-- Statistics of each node, once per second (house.h).
 CREATE TABLE node(number INTEGER PRIMARY KEY, beat_ms INTEGER, tabs INTEGER, renders INTEGER, commits INTEGER, bytes INTEGER);
-CREATE TABLE secret(bytes BLOB);
-INSERT INTO secret VALUES(randomblob(32));

@@ -27,7 +27,4 @@ BEGIN
   CREATE TABLE show(number integer PRIMARY KEY, next_ms bigint NOT NULL DEFAULT 0);
   INSERT INTO show(number) VALUES(1);
   CREATE TABLE node(number integer PRIMARY KEY, beat_ms bigint, tabs bigint, renders bigint, commits bigint, bytes bigint);
-  CREATE TABLE IF NOT EXISTS secret(bytes bytea NOT NULL);
-  INSERT INTO secret SELECT decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex')
-    WHERE NOT EXISTS (SELECT FROM secret);
 END $office$;

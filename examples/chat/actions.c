@@ -109,7 +109,7 @@ struct entering {
 static vestry_err see(vestry_sql_transaction *transaction, void *ctx) {
   const struct entering *of = ctx;
   const char *user = vestry_session_user(of->req);
-  json_t *state = database_tab(&of->app->db, of->req, NULL);
+  json_t *state = tabs_get(of->app, of->req, NULL);
   if (!state) return VESTRY_LIMIT;
   const int before = (int)json_integer_value(json_object_get(state, "channel"));
   json_decref(state);
@@ -160,7 +160,7 @@ static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) 
   struct app *app = ctx;
   struct entering of = {.app = app, .req = req};
   vestry_err err = channel_of(req, &of.channel);
-  if (!err) err = database_change(&app->db, req, see, arrive, &of);
+  if (!err) err = tabs_change(app, req, see, arrive, &of);
   return err ? err : vestry_reply_status(reply, 204);
 }
 
@@ -268,8 +268,8 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
   else if (!is_good(text, TEXT_MAX))
     wrong = "A message has at most 2,000 characters.";
   else
-    err = database_change(&app->db, req, add_message, forget_draft,
-                          &(struct saying){.app = app, .req = req, .channel = channel, .draft = draft, .text = text});
+    err = tabs_change(app, req, add_message, forget_draft,
+                      &(struct saying){.app = app, .req = req, .channel = channel, .draft = draft, .text = text});
   if (err == VESTRY_FULL) wrong = "Too many messages in a short time: wait a few seconds.";
   if (wrong) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", wrong, (const char *)draft, text));
   if (err || !vestry_request_value(req, VESTRY_IN_QUERY, "then")) return err ? err : vestry_reply_status(reply, 204);
@@ -287,7 +287,7 @@ static vestry_err save_draft(const vestry_request *req, vestry_reply *reply, voi
   if (!err) err = page_draft(req, channel, draft);
   if (err) return err;
   const char *text = program_text(req, draft, TEXT_MAX * 4);
-  if (text) err = database_change(&app->db, req, NULL, keep_draft, &(struct saying){.draft = draft, .text = text});
+  if (text) err = tabs_change(app, req, NULL, keep_draft, &(struct saying){.draft = draft, .text = text});
   return err ? err : vestry_reply_status(reply, 204);
 }
 
@@ -301,7 +301,7 @@ static vestry_err add_older(json_t *state, void *ctx) {
 /* POST /channel/{channel}/older */
 static vestry_err show_older(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  vestry_err err = database_change(&app->db, req, NULL, add_older, NULL);
+  vestry_err err = tabs_change(app, req, NULL, add_older, NULL);
   return err ? err : vestry_reply_status(reply, 204);
 }
 
@@ -351,7 +351,7 @@ static vestry_err delete_message(const vestry_request *req, vestry_reply *reply,
 
 /* ------------------------------------------------------------------------------------------ routes ------------ */
 static vestry_err serve_script(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  return vestry_reply_file(req, reply, ((struct app *)ctx)->files, "chat.js");
+  return vestry_reply_file(req, reply, ((struct app *)ctx)->program.app->files, "chat.js");
 }
 
 /* GET /counters: the level at which the pages follow the database, and its counters. */
@@ -393,9 +393,7 @@ vestry_err actions_mount(struct app *app) {
                                           {"PUT", "/channel/{channel}/message", edit},
                                           {"DELETE", "/channel/{channel}/message", delete_message}};
   vestry *v = app->program.v;
-  vestry_err err = vestry_guard(v, "/", vestry_csrf_guard, app->csrf);
-  if (!err) err = vestry_guard(v, "/", vestry_once_guard, app->once);
-  if (!err) err = vestry_guard(v, "/channel", for_members_but_pages, app);
+  vestry_err err = vestry_guard(v, "/channel", for_members_but_pages, app);
   if (!err) err = vestry_guard(v, "/counters", for_members, app);
   if (!err) err = vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
   return err ? err : vestry_error_page(v, 0, error_page, &app->program);

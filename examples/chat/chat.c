@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Start and end of the program. The database is opened first, because it has the secret of the instance; then come the
- * instance, its pages, and the objects that pages depend on. */
+/* Start and end of the program. */
 #include "chat.h"
-#include "vestry/app/secret.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* Each message changes the tally of its channel, which all tabs show, and each deleted message reduces the unread
  * count. Therefore a separate thread updates the tallies periodically: two thousand tabs get an update at most twice
@@ -26,19 +25,12 @@ static vestry_err bring_up_to_date(vestry_sql_transaction *transaction, void *ct
 static void count(vestry_timer *timer, void *ctx) {
   struct app *app = ctx;
   (void)timer;
-  vestry_err err = database_read(
-      &app->db, NULL,
+  vestry_err err = vestry_sql_read(
+      app->db.pool,
       "SELECT 1 FROM channel c LEFT JOIN tally t ON t.channel = c.id WHERE coalesce(t.last, -1) <> coalesce("
       "(SELECT max(m.id) FROM message m WHERE m.channel = c.id), 0) UNION ALL SELECT 1 FROM dropped LIMIT 1",
       NULL, NULL, NULL);
   if (!err) (void)database_act(&app->db, bring_up_to_date, &app->db);
-}
-
-/* Delete expired sessions, whose browsers may never come back, and other expired data. */
-static void sweep(vestry_timer *timer, void *ctx) {
-  struct app *app = ctx;
-  (void)timer;
-  database_expire(&app->db);
 }
 
 /* Add a first conversation, if there is no message yet. */
@@ -79,8 +71,8 @@ static bool is_node(const char *name) {
 
 static int read_option(int option, const char *value, void *ctx) {
   struct app *app = ctx;
-  if (option == OPTION_DB) app->kept.file = value;
-  if (option == OPTION_POSTGRES) app->kept.postgres_url = value;
+  if (option == OPTION_DB) app->db.file = value;
+  if (option == OPTION_POSTGRES) app->db.postgres_url = value;
   if (option == OPTION_WELCOME) app->welcomes = true;
   if (option == OPTION_CLUSTER) app->cluster_url = value;
   if (option == OPTION_NODE) app->node = value;
@@ -91,64 +83,44 @@ static int read_option(int option, const char *value, void *ctx) {
   return is_bad ? options_refuse("chat", "rate", value, "expected a number from 1 to 1000000") : 0;
 }
 
-/* Open the database before the instance is created, because it stores the instance's secret. */
-static bool prepare(void *ctx) {
-  struct app *app = ctx;
+static void create(struct app *app) {
+  app->script = (vestry_file){.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
+  const vestry_application_options options = {
+      .without = VESTRY_WITHOUT_ONCE, /* database.h has it */
+      .pages = &(vestry_pages_options){.interval_ms = INTERVAL_MS},
+      .files = &(vestry_files_options){.embedded = &app->script, .embedded_count = 1},
+  };
   if (!app->cluster_url != !app->node) {
     fprintf(stderr, "chat: --cluster and --node must be set together\n");
-    return false;
+    exit(1);
   }
-  if (database_open(&app->db, &app->kept) || database_secret(&app->db, app->secret) ||
-      (app->welcomes && database_act(&app->db, welcome, NULL))) {
-    database_close(&app->db);
-    return false;
-  }
-  app->sessions =
-      (vestry_session_options){.insecure = true, .storage = &vestry_sql_sessions_ops, .storage_ctx = app->db.sessions};
-  return true;
+  database_create(&app->db, &app->program, &options);
+  app->pages = app->program.app->pages;
 }
 
 static vestry_err begin(struct app *app) {
-  vestry *v = app->program.v;
-  const vestry_pages_options pages = {
-      .secret = app->secret, .secret_len = sizeof app->secret, .interval_ms = INTERVAL_MS};
   const vestry_page_options page = {.render = page_render, .allow = page_may_see, .layout = "chat", .app = app};
   const vestry_presence_options presence = {.name = "chat", .on_change = page_on_presence, .ctx = app};
-  const vestry_once_options once = {.storage = app->db.once ? &vestry_sql_once_ops : NULL, .storage_ctx = app->db.once};
-  app->script = (vestry_file){.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
-  const vestry_secret secret = {.secret = app->secret, .secret_len = sizeof app->secret};
-  vestry_err err = vestry_secret_set(v, &secret);
-  if (!err) err = vestry_sessions_create(v, &app->sessions);
-  if (!err)
-    err = vestry_files_create(&(vestry_files_options){.embedded = &app->script, .embedded_count = 1}, &app->files);
-  if (!err) err = vestry_csrf_create(v, NULL, &app->csrf);
-  if (!err) err = vestry_once_create(v, &once, &app->once);
-  if (!err) err = vestry_pages_create(v, &pages, &app->pages);
+  vestry_err err = app->welcomes ? database_act(&app->db, welcome, NULL) : VESTRY_OK;
+  if (!err) err = tabs_begin(app);
   if (!err) err = vestry_page_create(app->pages, &page, &app->page);
-  if (!err) err = vestry_presence_create(v, &presence, &app->presence);
-  if (!err) err = database_attach(&app->db, app->pages);
+  if (!err) err = vestry_presence_create(app->program.v, &presence, &app->presence);
   if (!err) err = cluster_begin(app);
   if (!err) err = vestry_runtime_create(&(vestry_runtime_options){.threads_count = 1}, &app->clerk);
   if (!err) err = vestry_timer_create(app->clerk, count, app, &app->timer);
   if (!err) err = vestry_timer_set(app->timer, 0, TALLY_MS);
-  if (!err) err = vestry_timer_create(app->clerk, sweep, app, &app->sweeper);
-  if (!err) err = vestry_timer_set(app->sweeper, SWEEP_MS, SWEEP_MS);
   return err ? err : actions_mount(app);
 }
 
-/* Destroy all objects, each before the objects that it depends on. */
+/* Destroy all objects that use the application. */
 static void end(struct app *app) {
   vestry_stop(app->program.v, VESTRY_NEVER_MS);
-  vestry_timer_destroy(app->sweeper);
   vestry_timer_destroy(app->timer);
   vestry_runtime_destroy(app->clerk);
   cluster_leave(app);
   vestry_presence_destroy(app->presence);
-  database_detach(&app->db);
-  vestry_pages_destroy(app->pages);
-  vestry_once_destroy(app->once);
-  vestry_csrf_destroy(app->csrf);
-  vestry_files_destroy(app->files);
+  tabs_end(app);
+  database_end(&app->db);
 }
 
 int main(int argc, char **argv) {
@@ -161,21 +133,17 @@ int main(int argc, char **argv) {
                                         {"node", required_argument, NULL, OPTION_NODE},
                                         {"secret-file", required_argument, NULL, OPTION_SECRET_FILE},
                                         {0}};
-  static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
   static struct app app = {.rate = 1000,
-                           .kept = {.program = "chat",
-                                    .default_file = "chat.db",
-                                    .sqlite_schema = (const char *)schema_sql,
-                                    .sqlite_version = 2,
-                                    .sqlite_topics = say_topics,
-                                    .postgres_schema = (const char *)schema_postgres_sql,
-                                    .has_sessions = true,
-                                    .has_tabs = true}};
+                           .db = {.default_file = "chat.db",
+                                  .sqlite_schema = (const char *)schema_sql,
+                                  .sqlite_version = 3,
+                                  .sqlite_topics = say_topics,
+                                  .postgres_schema = (const char *)schema_postgres_sql,
+                                  .kind = VESTRY_SQL_WRITE}};
   app.program =
       (struct program){.names = names,
                        .read_own = read_option,
                        .own = &app,
-                       .prepare = prepare,
                        .style = chat_css,
                        .style_len = chat_css_len,
                        .own_help = "  --db FILE             database file [chat.db]\n"
@@ -187,11 +155,9 @@ int main(int argc, char **argv) {
                                    "                        processes on one database [none]\n"
                                    "  --node NAME           name of this process in the cluster\n"
                                    "  --secret-file FILE    file with the secret of the cluster, at least 32 bytes\n"};
-  const vestry_options options = {.profiles = offered, .profiles_count = 2};
-  program_start(&app.program, argc, argv, "chat", "Channels in which people write messages", &options);
+  program_read(&app.program, argc, argv, "chat", "Channels in which people write messages");
+  create(&app);
   vestry_err err = begin(&app);
-  app.program.options.shown.pages = app.pages;
-  database_metrics(&app.db, &app.program.options.metrics);
   cluster_show(&app);
   if (!err)
     program_wait(&app.program);
@@ -200,6 +166,5 @@ int main(int argc, char **argv) {
   end(&app);
   int status = program_finish(&app.program);
   cluster_end(&app);
-  database_close(&app.db);
   return err ? 1 : status;
 }

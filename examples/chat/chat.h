@@ -4,6 +4,7 @@
  *
  *    page.c     the content of a tab: a private page, with parts that many tabs share
  *    actions.c  actions: log in and out, change the channel, send, edit and delete messages
+ *    tabs.c     the state of a tab: its channel, its drafts
  *    topics.c   with SQLite: the topics of pages that read from a table with rows of all users
  *    cluster.c  several processes on one database, which notify each other of commits
  *    chat.c     start and end of the program
@@ -14,11 +15,7 @@
 
 #include "../shared/database.h"
 #include "../shared/program.h"
-#include "vestry/app/csrf.h"
-#include "vestry/app/files.h"
-#include "vestry/app/once.h"
 #include "vestry/app/presence.h"
-#include "vestry/app/session.h"
 
 enum {
   NAME_MAX = 40,   /* characters in names of people and channels */
@@ -33,30 +30,25 @@ enum {
   DRAFT_BYTES = 32,          /* of a draft's name */
   SLOT_S = 10,               /* interval in which the messages of a person are counted */
   INTERVAL_MS = 50,          /* between two renders of a fragment */
-  SWEEP_MS = 60000,          /* interval in which expired sessions are deleted */
   TALLY_MS = 500,            /* interval in which the tallies of channels are checked */
   QUEUED_MAX_BYTES = 8 << 20 /* for each tab: SHOWN_MAX escaped messages of TEXT_MAX characters */
 };
 
 struct app {
   struct program program;
-  struct database_options kept;                 /* the database and its tables */
   const char *cluster_url, *node, *secret_file; /* of several processes; NULL: there is only one */
   struct cluster *cluster;                      /* of several processes; NULL: there is only one */
   bool welcomes;                                /* add a first conversation */
   uint64_t rate;                                /* maximum number of messages of a person within SLOT_S */
   struct database db;
-  unsigned char secret[SECRET_BYTES];
-  vestry_pages *pages;
+  vestry_pages *pages; /* of the application */
   vestry_page *page;
   vestry_presence *presence;
-  vestry_csrf *csrf;
-  vestry_once *once;
-  vestry_file script; /* an entry of files */
-  vestry_files *files;
-  vestry_runtime *clerk; /* a thread for tallies and sweeps */
-  vestry_timer *timer, *sweeper;
-  vestry_session_options sessions;
+  vestry_sql_tabs *tabs;
+  vestry_sql_pool *tabs_pool; /* NULL: SQLite */
+  vestry_file script;         /* a file of the application */
+  vestry_runtime *clerk;      /* a thread for tallies */
+  vestry_timer *timer;
 };
 
 /* Render the page of the path / (a vestry_page_fn); ctx is the struct app. */
@@ -72,6 +64,19 @@ void page_on_presence(const vestry_presence_change *change, void *ctx);
 
 /* Return whether a request may see the page (a vestry_page_allow_fn): users who have logged in. */
 vestry_err page_may_see(const vestry_request *req, void *ctx);
+
+/* Begin to store states of tabs; end it after the streams have ended, before the application is destroyed. */
+vestry_err tabs_begin(struct app *app);
+void tabs_end(struct app *app);
+/* Get the state of a request's tab: an empty object if it has none. render: the render that reads it, which is repeated
+ * when the state is written; NULL: none. The caller owns the result (json_decref). NULL: no memory, or not possible
+ * now. */
+json_t *tabs_get(struct app *app, const vestry_request *req, vestry_render *render);
+/* Changes the state of a tab. OK | any error: the state is not changed. */
+typedef vestry_err (*tabs_fn)(json_t *state, void *ctx);
+/* Run a transaction by fn (NULL: none), and change the state of the tab by tab. No other request of the tab can change
+ * the state meanwhile. With SQLite both are one transaction; with PostgreSQL the state is written afterwards. */
+vestry_err tabs_change(struct app *app, const vestry_request *req, vestry_sql_act_fn fn, tabs_fn tab, void *ctx);
 
 /* Join the cluster, if the options name one. Call it before the server starts, while the pages follow the database. */
 vestry_err cluster_begin(struct app *app);

@@ -64,11 +64,16 @@ static void on_member(const char *node, vestry_member_state state, void *ctx) {
   vestry_refresh_here(cluster->app->pages, "cluster", NULL);
 }
 
+/* Check for commits of other processes now. With PostgreSQL each process detects them at once. */
+static void look_at_database(struct cluster *cluster) {
+  if (!database_is_postgres(&cluster->app->db)) (void)vestry_sqlite_sync(cluster->app->db.followed, NULL);
+}
+
 /* After a gap, check the database for missed commits, and check all sessions again. */
 static void on_gap(const vestry_gap *gap, void *ctx) {
   struct cluster *cluster = ctx;
   (void)gap;
-  database_look(&cluster->app->db);
+  look_at_database(cluster);
   (void)vestry_session_check(cluster->app->program.v, NULL);
   vestry_refresh_here(cluster->app->pages, "cluster", NULL);
 }
@@ -78,7 +83,7 @@ static void on_gap(const vestry_gap *gap, void *ctx) {
 static void hear_commit(const vestry_bus_message *message, void *ctx) {
   struct cluster *cluster = ctx;
   bool is_own = message->len == strlen(cluster->app->node) && !memcmp(message->data, cluster->app->node, message->len);
-  if (!is_own) database_look(&cluster->app->db);
+  if (!is_own) look_at_database(cluster);
 }
 
 static void hear_session(const vestry_bus_message *message, void *ctx) {
@@ -266,7 +271,7 @@ vestry_err cluster_begin(struct app *app) {
   if (!err) err = vestry_route(v, "GET", "/cluster", serve, cluster);
   if (!err) err = vestry_timer_create(vestry_parts_of(v)->runtime, beat, cluster, &cluster->timer);
   if (!err) err = vestry_timer_set(cluster->timer, 0, BEAT_MS);
-  if (!err) database_on_commit(&app->db, on_commit, cluster);
+  if (!err) vestry_sqlite_pool_on_commit(app->db.pool, on_commit, cluster); /* PostgreSQL: no effect */
   return err;
 }
 
@@ -297,7 +302,7 @@ void cluster_show(struct app *app) {
 void cluster_leave(struct app *app) {
   struct cluster *cluster = app->cluster;
   if (!cluster) return;
-  database_on_commit(&app->db, NULL, NULL);
+  vestry_sqlite_pool_on_commit(app->db.pool, NULL, NULL);
   vestry_timer_destroy(cluster->timer);
   pthread_mutex_lock(&cluster->lock); /* a page may still be rendering */
   vestry_cluster *of = cluster->of;

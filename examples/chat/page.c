@@ -3,7 +3,7 @@
  * positions. Shared content is in parts, which are rendered once for all tabs: the messages of a channel, the tallies
  * of all channels, the users who are present. A page depends on the data that it has read. It names topics for other
  * data: for the users who are present, which are in no database, and for the user's read positions, which are read
- * aside (database.h). */
+ * aside (VESTRY_SQL_READ_ASIDE). */
 #include "chat.h"
 #include "vestry/app/csp.h"
 #include "vestry/app/tab.h"
@@ -86,16 +86,28 @@ static void put_older(struct list *list, int id) {
   vestry_html_add(html, "\">Show older</button>");
 }
 
-static void put_message(const vestry_sql_row *row, void *ctx) {
+struct message {
+  int id;
+  int64_t sent, total;
+  const char *author, *text;
+  bool edited;
+};
+static const vestry_sql_shape message_shape =
+    VESTRY_ROW(struct message, VESTRY_COLUMN(struct message, id), VESTRY_COLUMN(struct message, author),
+               VESTRY_COLUMN(struct message, text), VESTRY_COLUMN(struct message, sent),
+               VESTRY_COLUMN(struct message, edited), VESTRY_COLUMN(struct message, total));
+
+static vestry_err put_message(void *row, void *ctx) {
   struct list *list = ctx;
   vestry_html *html = list->html;
-  const int id = (int)vestry_sql_integer(row, 0);
-  const char *author = vestry_sql_text(row, 1), *text = vestry_sql_text(row, 2);
-  const time_t sent = (time_t)vestry_sql_integer(row, 3);
+  const struct message *message = row;
+  const char *author = message->author;
+  const int id = message->id;
+  const time_t sent = (time_t)message->sent;
   /* the additional message, which proves that there are older ones */
-  if (!list->count++ && vestry_sql_integer(row, 5) > list->shown) {
+  if (!list->count++ && message->total > list->shown) {
     put_older(list, id);
-    return;
+    return VESTRY_OK;
   }
   struct tm now;
   char day[32], minute[8];
@@ -113,8 +125,8 @@ static void put_message(const vestry_sql_row *row, void *ctx) {
                   goes_on ? " class=\"on\"" : "");
   put_avatar(html, author);
   vestry_html_add(html, "<header><b>%s</b> <time>%s</time>%-s</header><p>%s</p>", author, minute,
-                  vestry_sql_integer(row, 4) ? " <small>edited</small>" : "", text);
-  vestry_html_add(
+                  message->edited ? " <small>edited</small>" : "", message->text);
+  return vestry_html_add(
       html,
       "<menu data-preserve-attr=\"style\" data-show=\"$_me == '%s'\"><button name=\"edit\" value=\"%d\">Edit</button>"
       "<button name=\"drop\" value=\"%d\">Delete</button></menu></article>",
@@ -126,17 +138,21 @@ static void put_message(const vestry_sql_row *row, void *ctx) {
 static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct list list = {.html = html};
+  struct message message;
   int64_t newest = 0;
   if (sscanf(render->share, "%d %d %lld", &list.channel, &list.shown, &list.until) != 3) return VESTRY_INVALID;
-  vestry_err err = database_read(
-      &app->db, render,
-      "SELECT id, author, text, sent, edited, count(*) OVER () FROM (SELECT * FROM message WHERE channel = $1 AND "
-      "id <= $3 AND text IS NOT NULL ORDER BY id DESC LIMIT $2 + 1) m ORDER BY id",
-      VESTRY_LIST(list.channel, list.shown, list.until ? (int64_t)list.until : INT32_MAX), put_message, &list);
-  if (err == VESTRY_NOT_FOUND) err = vestry_html_add(html, "<p>There are no messages yet.</p>");
+  vestry_err err = database_follow(&app->db, render);
+  if (!err)
+    err = vestry_sql_read_rows(
+        app->db.pool,
+        "SELECT id, author, text, sent, edited, count(*) OVER () AS total FROM (SELECT * FROM message WHERE channel = "
+        "$1 AND id <= $3 AND text IS NOT NULL ORDER BY id DESC LIMIT $2 + 1) m ORDER BY id",
+        VESTRY_LIST(list.channel, list.shown, list.until ? (int64_t)list.until : INT32_MAX),
+        VESTRY_EACH_ROW(&message_shape, &message, put_message, &list));
+  if (!err && !list.count) err = vestry_html_add(html, "<p>There are no messages yet.</p>");
   if (!err && list.until)
-    err = database_read(&app->db, render, "SELECT last FROM tally WHERE channel = $1", VESTRY_LIST(list.channel),
-                        vestry_sql_row_integer, &newest);
+    err = vestry_sql_read(app->db.pool, "SELECT last FROM tally WHERE channel = $1", VESTRY_LIST(list.channel),
+                          vestry_sql_row_integer, &newest);
   if (err || newest <= list.until) return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
   vestry_html_add(html, "<div id=\"newer\">");
   if (newest - list.until > SHOWN_MAX / 2)
@@ -145,10 +161,20 @@ static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) 
                          list.channel, (long long)(newest - list.until));
 }
 
-static void put_last(const vestry_sql_row *row, void *last) {
+/* A channel, with its last message, or the user's read position in it. */
+struct position {
+  int channel;
+  int64_t id;
+};
+static const vestry_sql_shape position_shape =
+    VESTRY_ROW(struct position, VESTRY_COLUMN(struct position, channel), VESTRY_COLUMN(struct position, id));
+
+/* Append a position to a JSON object: {"c7": 41}. */
+static vestry_err put_position(void *row, void *object) {
+  const struct position *position = row;
   char name[16];
-  snprintf(name, sizeof name, "c%d", (int)vestry_sql_integer(row, 0));
-  json_object_set_new(last, name, json_integer(vestry_sql_integer(row, 1)));
+  snprintf(name, sizeof name, "c%d", position->channel);
+  return json_object_set_new(object, name, json_integer(position->id)) ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
 /* Render the tallies of all channels. The tab computes the number of unread messages, so that the part is the same for
@@ -156,13 +182,16 @@ static void put_last(const vestry_sql_row *row, void *last) {
 static vestry_err tally(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   json_t *last = json_object();
-  vestry_err err =
-      database_read(&app->db, render, "SELECT channel, last FROM tally ORDER BY channel", NULL, put_last, last);
+  struct position position;
+  vestry_err err = last ? database_follow(&app->db, render) : VESTRY_NO_MEMORY;
+  if (!err)
+    err = vestry_sql_read_rows(app->db.pool, "SELECT channel, last AS id FROM tally ORDER BY channel", NULL,
+                               VESTRY_EACH_ROW(&position_shape, &position, put_position, last));
   vestry_html_add(html, "<i data-signals:_last=\"");
   vestry_html_json(html, VESTRY_VALUES(last));
   json_decref(last);
   vestry_html_add(html, "\"></i>");
-  return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
+  return err;
 }
 
 static void put_person(const char *user, size_t streams_count, void *ctx) {
@@ -221,17 +250,18 @@ struct view {
   char draft[DRAFT_BYTES];     /* name of its draft */
 };
 
-static void take_seen(const vestry_sql_row *row, void *ctx) {
-  char name[16];
-  snprintf(name, sizeof name, "c%d", (int)vestry_sql_integer(row, 0));
-  json_object_set_new(((struct view *)ctx)->seen, name, json_integer(vestry_sql_integer(row, 1)));
-}
+struct channel {
+  int id;
+  const char *name;
+};
+static const vestry_sql_shape channel_shape =
+    VESTRY_ROW(struct channel, VESTRY_COLUMN(struct channel, id), VESTRY_COLUMN(struct channel, name));
 
-static void put_link(const vestry_sql_row *row, void *ctx) {
+static vestry_err put_link(void *row, void *ctx) {
   struct view *view = ctx;
   vestry_html *html = &view->links;
-  const int id = (int)vestry_sql_integer(row, 0);
-  const char *name = vestry_sql_text(row, 1);
+  const int id = ((struct channel *)row)->id;
+  const char *name = ((struct channel *)row)->name;
   char seen[16];
   snprintf(seen, sizeof seen, "c%d", id);
   if (!json_object_get(view->seen, seen)) json_object_set_new(view->seen, seen, json_integer(0));
@@ -244,7 +274,7 @@ static void put_link(const vestry_sql_row *row, void *ctx) {
     vestry_html_add(
         html, "<b title=\"Unread\" data-show=\"$_last.c%d > $_seen.c%d\" data-text=\"$_last.c%d - $_seen.c%d\"></b>",
         id, id, id, id);
-  vestry_html_add(html, "</li>");
+  return vestry_html_add(html, "</li>");
 }
 
 /* Return the channel of the address. At /, a tab shows its last channel (put_arrival). */
@@ -254,17 +284,22 @@ static int address_of(const vestry_request *req) {
   return (int)id;
 }
 
-/* Read the user's read positions. */
+/* Read the user's read positions, aside: only the topics refresh the page. */
 static vestry_err look_aside(struct app *app, vestry_render *render, struct view *view) {
+  vestry_sql_transaction *transaction;
+  struct position position;
   vestry_err err = vestry_render_topicf(render, "seen/%s", view->user);
   if (!err) err = vestry_render_topic(render, "gone");
-  if (!err)
-    err = database_read_aside(
-        &app->db, render,
-        "SELECT c.id, coalesce(s.id, 0) + (SELECT count(*) FROM (SELECT 1 FROM gone g WHERE g.channel = c.id AND "
-        "g.id > coalesce(s.id, 0) LIMIT $2) n) FROM channel c LEFT JOIN seen s ON s.\"user\" = $1 AND s.channel = c.id",
-        VESTRY_LIST(view->user, (int)GONE_MAX), take_seen, view);
-  return err == VESTRY_NOT_FOUND ? VESTRY_OK : err;
+  if (!err) err = database_follow(&app->db, render);
+  if (!err) err = vestry_sql_begin(app->db.pool, VESTRY_SQL_READ_ASIDE, &transaction);
+  if (err) return err;
+  err = vestry_sql_run_rows(
+      transaction,
+      "SELECT c.id AS channel, coalesce(s.id, 0) + (SELECT count(*) FROM (SELECT 1 FROM gone g WHERE g.channel = c.id "
+      "AND g.id > coalesce(s.id, 0) LIMIT $2) n) AS id FROM channel c LEFT JOIN seen s ON s.\"user\" = $1 AND "
+      "s.channel = c.id",
+      VESTRY_LIST(view->user, (int)GONE_MAX), VESTRY_EACH_ROW(&position_shape, &position, put_position, view->seen));
+  return vestry_sql_end(transaction, err);
 }
 
 static vestry_err look(struct app *app, vestry_render *render, struct view *view) {
@@ -275,7 +310,7 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   view->seen = json_object();
   vestry_err err = !view->user ? VESTRY_NOT_FOUND : view->seen ? look_aside(app, render, view) : VESTRY_NO_MEMORY;
   if (err) return err;
-  view->state = database_tab(&app->db, req, render);
+  view->state = tabs_get(app, req, render);
   view->channel = (int)json_integer_value(json_object_get(view->state, "channel"));
   view->address = address_of(req);
   const bool is_entered = !view->address || view->address == view->channel;
@@ -284,7 +319,9 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   view->shown = view->until ? SHOWN_MAX
                             : SHOWN + (is_entered ? (int)json_integer_value(json_object_get(view->state, "older")) : 0);
   err = view->state ? VESTRY_OK : VESTRY_NO_MEMORY;
-  if (!err) err = database_read(&app->db, render, "SELECT id, name FROM channel ORDER BY id", NULL, put_link, view);
+  if (!err)
+    err = vestry_sql_read_rows(app->db.pool, "SELECT id, name FROM channel ORDER BY id", NULL,
+                               VESTRY_EACH_ROW(&channel_shape, &(struct channel){0}, put_link, view));
   char seen[16];
   snprintf(seen, sizeof seen, "c%d", view->channel);
   view->from = json_integer_value(json_object_get(view->seen, seen));
@@ -468,7 +505,7 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
   vestry_reply *reply = render->reply;
   char tab[VESTRY_TAB_ATTRIBUTES_BYTES], token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_ATTRIBUTES_BYTES];
   vestry_err err = vestry_tab_attributes(req, reply, tab, sizeof tab);
-  if (!err) err = vestry_csrf_token(app->csrf, req, reply, token);
+  if (!err) err = vestry_csrf_token(app->program.app->csrf, req, reply, token);
   if (!err) err = vestry_once_attributes(req, once, sizeof once);
   if (err) return err;
   program_live_begin(&app->program, render, html, "Chat");
@@ -516,6 +553,6 @@ vestry_err page_render(vestry_render *render, vestry_html *html, void *ctx) {
 vestry_err page_login(struct app *app, const vestry_request *req, vestry_reply *reply, int channel, const char *name,
                       const char *error) {
   char token[VESTRY_CSRF_TOKEN_BYTES];
-  vestry_err err = vestry_csrf_token(app->csrf, req, reply, token);
+  vestry_err err = vestry_csrf_token(app->program.app->csrf, req, reply, token);
   return err ? err : program_page(&app->program, reply, "Chat", LOGIN, token, channel, name ? name : "", error);
 }

@@ -1,7 +1,7 @@
 -- Statements that create the tables, or upgrade a file of any earlier version; chat.c contains the version number.
-CREATE TABLE IF NOT EXISTS secret(bytes BLOB NOT NULL);
--- Version 2: sessions are in the table of vestry/data/sql.h, and users have to log in again.
+-- Version 2: sessions are in the table of vestry/data/sql.h, and users have to log in again. Version 3: the secret, too.
 DROP TABLE IF EXISTS session;
+DROP TABLE IF EXISTS secret;
 CREATE TABLE IF NOT EXISTS channel(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 -- The messages of a channel are adjacent and numbered from 1: a page that shows the last ones reads few pages of this
 -- file, and only writes to them affect it. A deleted message has no text, and its number is not reused.
@@ -24,5 +24,4 @@ INSERT INTO dropped SELECT channel, id FROM message WHERE text IS NULL AND NOT E
 INSERT OR IGNORE INTO gone VALUES(0, 0);
 -- The number of messages of each user within the current ten seconds.
 CREATE TABLE IF NOT EXISTS pace(user TEXT PRIMARY KEY, slot INTEGER NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO secret SELECT randomblob(32) WHERE NOT EXISTS (SELECT 1 FROM secret);
 INSERT INTO channel(name) SELECT value FROM json_each('["general", "random"]') WHERE NOT EXISTS (SELECT 1 FROM channel);

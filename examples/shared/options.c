@@ -282,16 +282,17 @@ vestry_err options_serve(const struct server_options *options, vestry *v) {
   vestry_err err = VESTRY_OK;
   if (options->has_console) err = console_begin(options->program, v, &options->shown, &options->metrics, &console);
   if (err) return err;
-  err = vestry_server_run(v, find_adapter(options->adapter)->server,
-                          &(vestry_server_options){.address = options->address,
-                                                   .port = options->unix_path ? 0 : (uint16_t)options->port,
-                                                   .unix_path = options->unix_path,
-                                                   .threads_count = options->threads_count,
-                                                   .tls_key = certificate,
-                                                   .tls_certificate = certificate,
-                                                   .stop_ms = STOP_MS,
-                                                   .on_ready = say_where,
-                                                   .ctx = (void *)(uintptr_t)options});
+  const vestry_server_adapter *adapter = find_adapter(options->adapter)->server;
+  const vestry_server_options served = {.address = options->address,
+                                        .port = options->unix_path ? 0 : (uint16_t)options->port,
+                                        .unix_path = options->unix_path,
+                                        .threads_count = options->threads_count,
+                                        .tls_key = certificate,
+                                        .tls_certificate = certificate,
+                                        .stop_ms = STOP_MS,
+                                        .on_ready = say_where,
+                                        .ctx = (void *)(uintptr_t)options};
+  err = options->app ? vestry_application_run(options->app, adapter, &served) : vestry_server_run(v, adapter, &served);
   vestry_observe_destroy(console);
   if (err)
     fprintf(stderr, "%s: cannot start (%s)%s\n", options->program, vestry_err_name(err),

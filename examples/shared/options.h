@@ -11,7 +11,7 @@
 #include "certificate.h"
 #include "console.h"
 #include "trace.h"
-#include "vestry/app/files.h"
+#include "vestry/app/application.h"
 #include "vestry/vestry.h"
 
 enum { STYLES_MAX = 2 };
@@ -34,6 +34,7 @@ struct server_options {
   /* Called when the server listens on this port; 0: on a UNIX socket. NULL: none. */
   void (*on_ready)(unsigned port, void *ctx);
   void *ready_ctx;
+  vestry_application *app;           /* set by program_create; NULL: there is none */
   const vestry_host *host;           /* of the instance; NULL: the default one */
   struct trace trace;                /* tracer of the host, with --trace */
   bool has_console;                  /* set by --console, which exists while options_serve serves */

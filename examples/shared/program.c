@@ -125,8 +125,7 @@ const char *program_text(const vestry_request *req, const char *path, size_t max
 
 /* ------------------------------------------------------------------------------------ from start to end ----------- */
 
-void program_start(struct program *program, int argc, char **argv, const char *name, const char *about,
-                   const vestry_options *options) {
+void program_read(struct program *program, int argc, char **argv, const char *name, const char *about) {
   static const struct option names[] = {OPTIONS_OF_ALL, {NULL, 0, NULL, 0}};
   char text[4096];
   snprintf(text, sizeof text, "Usage: %s [OPTION…]\n%s, on http://127.0.0.1:8080. End it with Ctrl-C.\n\n%s%s", name,
@@ -136,22 +135,50 @@ void program_start(struct program *program, int argc, char **argv, const char *n
   int status = options_parse(argc, argv, program->names ? program->names : names, text, program->read_own, program->own,
                              &program->options);
   if (status >= 0) exit(status);
+}
+
+/* Return the options of an instance with the host of the command line, and default bounds. */
+static vestry_options bounded(const struct program *program, const vestry_options *options) {
   static const vestry_signals_limits limits = {.max_bytes = MAX_REQUEST_BYTES};
   static const vestry_bounds bounds = {.max_body_bytes = MAX_REQUEST_BYTES};
-  vestry_options bounded = *options;
-  bounded.host = program->options.host;
-  if (!bounded.bounds) bounded.bounds = &bounds;
   static const vestry_connection_options connection = {.heartbeat_ms = HEARTBEAT_MS};
-  if (!bounded.connection) bounded.connection = &connection;
-  if (!bounded.signals) bounded.signals = &limits;
-  if (program->prepare && !program->prepare(program->own)) exit(program_finish(program));
-  vestry_err err = vestry_create(&bounded, &program->v);
+  vestry_options own = {0};
+  if (options) own = *options;
+  own.host = program->options.host;
+  if (!own.bounds) own.bounds = &bounds;
+  if (!own.connection) own.connection = &connection;
+  if (!own.signals) own.signals = &limits;
+  return own;
+}
+
+/* Serve the style sheets and the client, or end the process because of an error. */
+static void add_files(struct program *program, vestry_err err) {
   const vestry_file styles[] = {{.path = "style.css", .bytes = style_css, .len = style_css_len},
                                 {.path = "own.css", .bytes = program->style, .len = program->style_len}};
   if (!err) err = options_files(&program->options, program->v, styles, sizeof styles / sizeof *styles);
   if (!err) return;
-  fprintf(stderr, "%s: cannot start (%s)\n", name, vestry_err_name(err));
+  fprintf(stderr, "%s: cannot start (%s)\n", program->options.program, vestry_err_name(err));
   exit(program_finish(program));
+}
+
+void program_start(struct program *program, int argc, char **argv, const char *name, const char *about,
+                   const vestry_options *options) {
+  program_read(program, argc, argv, name, about);
+  if (program->prepare && !program->prepare(program->own)) exit(program_finish(program));
+  const vestry_options own = bounded(program, options);
+  add_files(program, vestry_create(&own, &program->v));
+}
+
+void program_create(struct program *program, const vestry_application_options *options) {
+  vestry_application_options own = *options;
+  const vestry_options instance = bounded(program, options->instance);
+  own.name = program->options.program;
+  own.insecure = true;
+  own.instance = &instance;
+  vestry_err err = vestry_application_create(&own, &program->app);
+  if (!err) program->v = program->app->instance;
+  if (!err) program->options.app = program->app, program->options.shown.pages = program->app->pages;
+  add_files(program, err);
 }
 
 void program_wait(struct program *program) {
@@ -159,7 +186,10 @@ void program_wait(struct program *program) {
 }
 
 int program_finish(struct program *program) {
-  vestry_destroy(program->v);
+  if (program->app)
+    vestry_application_destroy(program->app);
+  else
+    vestry_destroy(program->v);
   options_finish(&program->options);
   return program->served ? 0 : 1;
 }

@@ -33,6 +33,7 @@ struct program {
   bool (*prepare)(void *own);
 
   vestry *v;
+  vestry_application *app; /* made by program_create; NULL: by program_start */
   struct server_options options;
   bool served; /* the server was started */
 };
@@ -41,10 +42,14 @@ struct program {
  * --help. options: of the instance; bounds of requests that are 0 get defaults */
 void program_start(struct program *program, int argc, char **argv, const char *name, const char *about,
                    const vestry_options *options);
+/* In two steps, for an application (vestry/app/application.h): read the command line, then create the application, whose
+ * options need no name and no bounds. Both end the process after an error. */
+void program_read(struct program *program, int argc, char **argv, const char *name, const char *about);
+void program_create(struct program *program, const vestry_application_options *options);
 /* Start the server, serve until SIGINT or SIGTERM, then stop it: no handler runs any more, and streams are aborted, so
  * that the browsers reconnect. */
 void program_wait(struct program *program);
-/* Destroy the instance. Returns the status of the process. */
+/* Destroy the application, or the instance. Returns the status of the process. */
 int program_finish(struct program *program);
 
 /* Answer with a page: a body from a format of vestry/html.h, within the common frame. */
