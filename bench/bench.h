@@ -17,6 +17,7 @@ int bench_chat(int argc, char **argv);
 int bench_cells(int argc, char **argv);
 int bench_floor(int argc, char **argv);
 int bench_load(int argc, char **argv);
+int bench_users(int argc, char **argv);
 int bench_churn(int argc, char **argv);
 int bench_store(int argc, char **argv);
 int bench_compress(int argc, char **argv);

@@ -39,6 +39,16 @@ static const struct {
      "chat --port P [--tabs 2000] [--channels 20] [--people 2000] [--a-second 20] [--seconds 30] [--warm 5]\n"
      "      [--encoding identity|gzip|br] [--pid SERVER] [--database-pid POSTMASTER]\n"
      "      tabs of the example chat on a separate database: losses, order, latency, CPU"},
+    {"users", bench_users,
+     "users --port P --script FILE [--users 200] [--threads 8] [--ramp-ms 2000] [--patience-ms 10000] [--set N=V,…]\n"
+     "      [--seed 1]\n"
+     "      users of any vestry server, each with a browser, who do what FILE says, one step a line: open \"/path\",\n"
+     "      type \"label\" \"text\", press \"button or link\", expect \"text\" [MS], gone \"text\" [MS], think MS "
+     "[MS],\n"
+     "      repeat N … end. {user}, {round} and {N} of --set are replaced in texts. Reports latencies, and each "
+     "failure "
+     "with\n"
+     "      its line and what the page shows; fails if a user does not finish"},
     {"cells", bench_cells,
      "cells --port P [--viewers 2000] [--writes 200] [--seconds 30] [--warm 10] [--scroll-ms 10000] [--together]\n"
      "      [--encoding identity|gzip|br] [--patience-ms 20000] [--seed 1] [--pid SERVER]\n"

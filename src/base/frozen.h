@@ -13,6 +13,7 @@
 #define VSI_LAST_OF_vestry_bounds                    max_values_count
 #define VSI_LAST_OF_vestry_broker_events             ctx
 #define VSI_LAST_OF_vestry_broker_ops                has_more
+#define VSI_LAST_OF_vestry_browser_server            host
 #define VSI_LAST_OF_vestry_bus_options               max_subscriptions_count
 #define VSI_LAST_OF_vestry_bus_stats                 called_count
 #define VSI_LAST_OF_vestry_change                    at_ns

@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #include "vestry/testing/browser.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/ascii.h"
 #include "base/buffer.h"
 #include "base/hex.h"
 #include "base/memory.h"
+#include "base/options.h"
 #include "base/real.h"
 #include "testing/browser_request.h"
+#include "testing/exchange.h"
 #include "json/load.h"
 
-enum { REDIRECTS_MAX = 10, COOKIES_MAX = 50 };
+enum { REDIRECTS_MAX = 10, COOKIES_MAX = 50, TIMEOUT_MS = 10000 };
 
 struct vestry_browser {
-  vestry *v;
+  vestry *v; /* NULL: it uses a server through the network */
   const vestry_host *host;
+  struct sockaddr_in server;
+  uint64_t timeout_ms;
+  int kept; /* a connection to the server for the next request; -1: none */
   struct {
     char *name, *value; /* owned; name NULL: unused */
     uint64_t until_ns;  /* UINT64_MAX: as long as the browser exists */
@@ -29,6 +36,24 @@ vestry_err vestry_browser_create(vestry *v, vestry_browser **ret_browser) {
   if (!browser) return VESTRY_NO_MEMORY;
   browser->v = v;
   browser->host = vestry_parts_of(v)->host;
+  browser->kept = -1;
+  *ret_browser = browser;
+  return VESTRY_OK;
+}
+
+vestry_err vestry_browser_connect(const vestry_browser_server *server, vestry_browser **ret_browser) {
+  vestry_browser_server own;
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  if (!ret_browser || VSI_OPTIONS_TAKE(vestry_browser_server, own, server) || !own.port) return VESTRY_INVALID;
+  if (inet_pton(AF_INET, own.address ? own.address : "127.0.0.1", &address.sin_addr) != 1) return VESTRY_INVALID;
+  const vestry_host *host = own.host ? own.host : vestry_host_default();
+  vestry_browser *browser = vsi_calloc(host, 1, sizeof *browser);
+  if (!browser) return VESTRY_NO_MEMORY;
+  address.sin_port = htons(own.port);
+  browser->host = host;
+  browser->server = address;
+  browser->timeout_ms = own.timeout_ms ? own.timeout_ms : TIMEOUT_MS;
+  browser->kept = -1;
   *ret_browser = browser;
   return VESTRY_OK;
 }
@@ -61,6 +86,7 @@ static void forget(vestry_browser *browser, size_t at) {
 void vestry_browser_destroy(vestry_browser *browser) {
   if (!browser) return;
   for (size_t i = 0; i < COOKIES_MAX; i++) forget(browser, i);
+  if (browser->kept >= 0) close(browser->kept);
   vsi_free(browser->host, browser);
 }
 
@@ -153,8 +179,12 @@ const vestry_host *vsi_browser_host(const vestry_browser *browser) {
   return browser->host;
 }
 
-vestry *vsi_browser_instance(const vestry_browser *browser) {
-  return browser->v;
+void vsi_browser_settle(const vestry_browser *browser) {
+  if (browser->v) vestry_memory_settle(browser->v);
+}
+
+bool vsi_browser_is_remote(const vestry_browser *browser) {
+  return !browser->v;
 }
 
 vestry_err vsi_browser_request_send(vestry_browser *browser, vsi_browser_request *a,
@@ -180,9 +210,11 @@ vestry_err vsi_browser_request_send(vestry_browser *browser, vsi_browser_request
   for (size_t i = 0; i < a->more_count; i++) headers[call.headers_count++] = a->more[i];
   call.headers = headers;
   vestry_memory_exchange *made;
-  vestry_err error = vestry_memory_request(browser->v, &call, NULL, NULL, &made);
+  vestry_err error = browser->v ? vestry_memory_request(browser->v, &call, NULL, NULL, &made)
+                                : vsi_remote_request(browser->host, &browser->server, browser->timeout_ms,
+                                                     &browser->kept, &call, &made);
   if (error) return error;
-  vestry_memory_settle(browser->v);
+  vsi_browser_settle(browser);
   const char *set;
   for (size_t i = 0; !error && (set = vestry_memory_header(made, "Set-Cookie", i)) != NULL; i++)
     error = keep_cookie(browser, set);

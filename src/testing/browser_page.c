@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* A page of the browser of tests. Its document is kept as text, and a patch replaces a part of the text; the elements
- * are read again when they are needed. That is slow, and has no state that could differ from the text. */
+/* A page of the browser of tests. Its document is kept as text with an index of its elements; a patch replaces a part of
+ * both. Attributes and texts are read when they are needed, so there is no other state that could differ. */
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/memory.h"
 #include "testing/browser_request.h"
+#include "testing/exchange.h"
 #include "testing/markup.h"
 #include "json/load.h"
 
-enum { STREAMS_MOST = 8, RELOADS_MOST = 10, NAME_BYTES = 128, NUMBER_BYTES = 32 };
+enum { AGAIN_MS = 500, STREAMS_MOST = 8, RELOADS_MOST = 10, NAME_BYTES = 128, NUMBER_BYTES = 32 };
 
 struct vestry_browser_page {
   vestry_browser *browser;
@@ -19,8 +22,12 @@ struct vestry_browser_page {
   vsi_buffer html, text, value; /* value: of an attribute */
   vsi_markup markup;            /* of html */
   json_t *signals, *typed;      /* typed: by the name of a field in a form */
-  vestry_memory_exchange *streams[STREAMS_MOST];
+  struct {
+    vestry_memory_exchange *exchange;
+    bool is_of_page; /* opened by a data-init: opened again if a server ends it */
+  } streams[STREAMS_MOST];
   size_t streams_count;
+  uint64_t again_ns; /* when streams that a server has ended are opened again; 0: none has ended */
   int status;
   unsigned long submissions_count;
   char *leaves_for; /* a redirect that an event has requested; NULL: none */
@@ -118,6 +125,7 @@ static void take_signals(vestry_browser_page *page, size_t element) {
   static const char mark[] = "data-signals:";
   const vsi_markup_element *of = &page->markup.elements[element];
   const char *html = page->markup.html, *at = html + of->begin, *end = html + of->inner;
+  if (!memmem(at, (size_t)(end - at), "data-", 5)) return;
   while (at < end && (at = memmem(at, (size_t)(end - at), mark, strlen(mark))) != NULL) {
     char attribute[NAME_BYTES], *name = attribute + strlen(mark);
     const size_t len = strlen(mark) + strcspn(at + strlen(mark), "= >\t\r\n");
@@ -146,17 +154,15 @@ static vestry_err read_again(vestry_browser_page *page) {
 
 /* Replace a part of the document. */
 static vestry_err replace(vestry_browser_page *page, size_t begin, size_t end, const char *by, size_t len) {
-  vsi_buffer made;
-  vsi_buffer_init(&made, page->host);
-  vsi_buffer_append(&made, page->html.data, begin);
-  vsi_buffer_append(&made, by, len);
-  vsi_buffer_append(&made, page->html.data + end, page->html.len - end);
-  (void)vsi_buffer_terminate(&made);
-  vsi_buffer_finish(&page->html);
-  page->html = made;
-  vestry_err error = read_again(page);
-  for (size_t i = 0; !error && i < page->markup.count; i++) /* signals of the new elements */
-    if (page->markup.elements[i].begin >= begin && page->markup.elements[i].begin < begin + len) take_signals(page, i);
+  vsi_buffer *html = &page->html;
+  size_t first, count;
+  if (!vsi_buffer_reserve(html, len + 1)) return VESTRY_NO_MEMORY;
+  memmove(html->data + begin + len, html->data + end, html->len - end);
+  if (len) memcpy(html->data + begin, by, len);
+  html->len = html->len - (end - begin) + len;
+  (void)vsi_buffer_terminate(html);
+  vestry_err error = vsi_markup_replace(&page->markup, html->data, begin, end, len, &first, &count);
+  for (size_t i = 0; !error && i < count; i++) take_signals(page, first + i);
   return error;
 }
 
@@ -326,7 +332,7 @@ static vestry_err take_received(vestry_browser_page *page, vestry_memory_exchang
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
 
 static void hang_up(vestry_browser_page *page) {
-  while (page->streams_count) vestry_memory_destroy(page->streams[--page->streams_count]);
+  while (page->streams_count) vestry_memory_destroy(page->streams[--page->streams_count].exchange);
 }
 
 /* Return the signals that the client sends: all except those whose names begin with '_'. */
@@ -351,8 +357,8 @@ static vestry_err open_stream(vestry_browser_page *page, size_t element) {
     vsi_browser_request a = {.method = "GET", .url = json_string_value(url), .datastar = true};
     vsi_browser_request_init(page->browser, &a);
     error = vsi_browser_put_signals(&a, signals);
-    if (!error) error = vsi_browser_request_send(page->browser, &a, &page->streams[page->streams_count]);
-    if (!error) page->streams_count++;
+    if (!error) error = vsi_browser_request_send(page->browser, &a, &page->streams[page->streams_count].exchange);
+    if (!error) page->streams[page->streams_count++].is_of_page = true;
     vsi_browser_request_finish(&a);
   }
   json_decref(url);
@@ -375,6 +381,7 @@ static vestry_err show(vestry_browser_page *page, const char *url, vestry_memory
   vsi_free(page->host, page->url);
   page->url = copy;
   page->reloads = false;
+  page->again_ns = 0;
   vestry_err error = copy ? read_again(page) : VESTRY_NO_MEMORY;
   for (size_t i = 0; !error && i < page->markup.count; i++) take_signals(page, i);
   for (size_t i = 0; !error && i < page->markup.count; i++) error = open_stream(page, i);
@@ -387,12 +394,37 @@ static vestry_err load(vestry_browser_page *page, const char *url) {
   return error ? error : show(page, url, document);
 }
 
+/* Remove the streams that a server has ended. */
+static void drop_ended(vestry_browser_page *page) {
+  size_t kept = 0;
+  for (size_t i = 0; i < page->streams_count; i++) {
+    if (!vestry_memory_look(page->streams[i].exchange).ended) {
+      page->streams[kept++] = page->streams[i];
+      continue;
+    }
+    if (page->streams[i].is_of_page) page->again_ns = vsi_now_ns(page->host) + vsi_ms_to_ns(AGAIN_MS);
+    vestry_memory_destroy(page->streams[i].exchange);
+  }
+  page->streams_count = kept;
+}
+
+/* Open the page's streams again, as the client does, until the server accepts them. */
+static void open_again(vestry_browser_page *page) {
+  vestry_err error = VESTRY_OK;
+  if (!page->again_ns || vsi_now_ns(page->host) < page->again_ns) return;
+  hang_up(page);
+  page->again_ns = 0;
+  for (size_t i = 0; !error && i < page->markup.count; i++) error = open_stream(page, i);
+  if (error) page->again_ns = vsi_now_ns(page->host) + vsi_ms_to_ns(AGAIN_MS);
+}
+
 /* Apply everything that has arrived, and follow redirects and reloads. */
 static vestry_err take_all(vestry_browser_page *page) {
   vestry_err error = VESTRY_OK;
   for (int count = 0; count < RELOADS_MOST; count++) {
-    vestry_memory_settle(vsi_browser_instance(page->browser));
-    for (size_t i = 0; !error && i < page->streams_count; i++) error = take_received(page, page->streams[i]);
+    vsi_browser_settle(page->browser);
+    for (size_t i = 0; !error && i < page->streams_count; i++) error = take_received(page, page->streams[i].exchange);
+    if (!error && vsi_browser_is_remote(page->browser)) drop_ended(page), open_again(page);
     if (error || (!page->leaves_for && !page->reloads)) return error;
     char *url = page->leaves_for ? page->leaves_for : vsi_strdup(page->host, page->url, strlen(page->url));
     page->leaves_for = NULL;
@@ -439,6 +471,10 @@ void vestry_browser_close(vestry_browser_page *page) {
 
 /* ---- fields ------------------------------------------------------------------------------------------------------ */
 
+static bool is_disabled(vestry_browser_page *page, size_t element) {
+  return vsi_markup_attribute(&page->markup, element, "disabled", &page->value, NULL, 0);
+}
+
 static bool is_field(const vsi_markup_element *of) {
   return strcmp(of->name, "input") == 0 || strcmp(of->name, "textarea") == 0 || strcmp(of->name, "select") == 0;
 }
@@ -457,12 +493,12 @@ static size_t find_field(vestry_browser_page *page, const char *label) {
   for (size_t i = 0; i < page->markup.count; i++) {
     const vsi_markup_element *of = &page->markup.elements[i];
     if (is_field(of) && vsi_markup_attribute(&page->markup, i, "aria-label", &page->value, NULL, 0) &&
-        strcmp(page->value.data, label) == 0)
+        strcmp(page->value.data, label) == 0 && !is_disabled(page, i))
       return i;
     if (strcmp(of->name, "label") != 0) continue;
     vsi_markup_text(&page->markup, i, NULL, &page->text);
     const size_t field = page->text.data && strcmp(page->text.data, label) == 0 ? field_of(page, i) : VSI_NO_ELEMENT;
-    if (field != VSI_NO_ELEMENT) return field;
+    if (field != VSI_NO_ELEMENT && !is_disabled(page, field)) return field;
   }
   return VSI_NO_ELEMENT;
 }
@@ -523,7 +559,7 @@ static bool can_press(vestry_browser_page *page, size_t element) {
 
 static size_t find_button(vestry_browser_page *page, const char *text) {
   for (size_t i = 0; i < page->markup.count; i++) {
-    if (!can_press(page, i)) continue;
+    if (!can_press(page, i) || is_disabled(page, i)) continue;
     const bool is_input = strcmp(page->markup.elements[i].name, "input") == 0;
     if (!is_input) vsi_markup_text(&page->markup, i, page->signals, &page->text);
     const bool has_label =
@@ -573,6 +609,26 @@ static const char *find_request(const char *expression, json_t **ret_url) {
   return NULL;
 }
 
+/* Run the statements `$a = $b;` and `$a = 'literal';` before the request of an expression. */
+static void assign(vestry_browser_page *page, const char *expression, const char *request) {
+  for (const char *at = expression; at < request; at = strchr(at, ';') ? strchr(at, ';') + 1 : request) {
+    char name[NAME_BYTES], other[NAME_BYTES];
+    int len = 0;
+    at += strspn(at, " ");
+    if (sscanf(at, "$%127[A-Za-z0-9_.] = %n", name, &len) != 1 || !len) continue;
+    const char *value = at + len;
+    json_t *is = NULL;
+    if (sscanf(value, "$%127[A-Za-z0-9_.]%n", other, &len) == 1)
+      is = json_incref(signal_of(page, other)), value += len;
+    else
+      is = vsi_js_literal(&value);
+    if (is && *value == ';')
+      set_signal(page, name, is);
+    else
+      json_decref(is);
+  }
+}
+
 /* Send the request of an expression, and apply its answer. */
 static vestry_err act(vestry_browser_page *page, size_t element, const char *expression) {
   char token[NAME_BYTES + NUMBER_BYTES], once[NAME_BYTES + NUMBER_BYTES];
@@ -585,6 +641,8 @@ static vestry_err act(vestry_browser_page *page, size_t element, const char *exp
     json_decref(url);
     return VESTRY_UNSUPPORTED;
   }
+  const char *request = strchr(expression, '@');
+  if (request) assign(page, expression, request);
   vsi_browser_request a = {.method = method, .url = json_string_value(url), .datastar = true};
   vsi_browser_request_init(page->browser, &a);
   page->submissions_count++;
@@ -598,9 +656,12 @@ static vestry_err act(vestry_browser_page *page, size_t element, const char *exp
   if (!error) error = vsi_browser_request_send(page->browser, &a, &answer);
   if (!error) page->status = vestry_memory_look(answer).status;
   if (!error) error = take_received(page, answer);
-  if (!error && !vestry_memory_look(answer).ended && vestry_memory_look(answer).connection &&
-      page->streams_count < STREAMS_MOST)
-    page->streams[page->streams_count++] = answer, answer = NULL;
+  const bool is_open = !error && !vestry_memory_look(answer).ended &&
+                       (vestry_memory_look(answer).connection || vsi_browser_is_remote(page->browser));
+  if (is_open && page->streams_count < STREAMS_MOST) {
+    page->streams[page->streams_count].exchange = answer, answer = NULL;
+    page->streams[page->streams_count++].is_of_page = false;
+  }
   vestry_memory_destroy(answer);
   vsi_browser_request_finish(&a);
   json_decref(signals);
@@ -698,5 +759,29 @@ vestry_err vestry_browser_wait(vestry_browser_page *page, const char *text, uint
     if (waited_ms >= timeout_ms) return VESTRY_TIMEOUT;
     nanosleep(&pause, NULL); /* the clock of the host may be that of the test, which stands still */
   }
+  return VESTRY_OK;
+}
+
+vestry_err vestry_browser_poll(vestry_browser_page *const *pages, size_t count, uint64_t timeout_ms,
+                               bool *ret_arrived) {
+  if (!count || !pages || !ret_arrived) return VESTRY_INVALID;
+  const vestry_host *host = pages[0]->host;
+  struct pollfd *polled = vsi_calloc(host, count * STREAMS_MOST, sizeof *polled);
+  if (!polled) return VESTRY_NO_MEMORY;
+  size_t used = 0, at = 0;
+  const uint64_t now_ns = vsi_now_ns(host);
+  for (size_t i = 0; i < count; i++) {
+    for (size_t j = 0; j < pages[i]->streams_count; j++)
+      polled[used++] = (struct pollfd){.fd = vsi_remote_socket(pages[i]->streams[j].exchange), .events = POLLIN};
+    if (!pages[i]->again_ns) continue;
+    const uint64_t left_ms = pages[i]->again_ns > now_ns ? (pages[i]->again_ns - now_ns) / 1000000 + 1 : 0;
+    if (left_ms < timeout_ms) timeout_ms = left_ms;
+  }
+  (void)poll(polled, used, timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms);
+  for (size_t i = 0; i < count; i++) {
+    ret_arrived[i] = pages[i]->again_ns && pages[i]->again_ns <= vsi_now_ns(host);
+    for (size_t j = 0; j < pages[i]->streams_count; j++) ret_arrived[i] |= polled[at++].revents != 0;
+  }
+  vsi_free(host, polled);
   return VESTRY_OK;
 }

@@ -26,8 +26,11 @@ vestry_err vsi_browser_request_send(vestry_browser *browser, vsi_browser_request
 void vsi_browser_put_field(vsi_buffer *to, const char *name, const char *value);
 /* Append signals as the client does: to the query with GET and DELETE, else as the body. OK | NO_MEMORY */
 vestry_err vsi_browser_put_signals(vsi_browser_request *request, const json_t *signals);
-/* Return the host of a browser, and its instance. */
+/* Return the host of a browser. */
 const vestry_host *vsi_browser_host(const vestry_browser *browser);
-vestry *vsi_browser_instance(const vestry_browser *browser);
+/* Let the instance run all ready work; a server runs by itself. */
+void vsi_browser_settle(const vestry_browser *browser);
+/* Return whether the browser uses a server through the network, which may end streams. */
+bool vsi_browser_is_remote(const vestry_browser *browser);
 
 #endif

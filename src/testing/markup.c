@@ -105,6 +105,63 @@ void vsi_markup_finish(vsi_markup *markup) {
   *markup = (vsi_markup){.host = markup->host};
 }
 
+/* Return the number of elements that begin before `at`. */
+static size_t count_before(const vsi_markup *m, size_t at) {
+  size_t low = 0, high = m->count;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if (m->elements[middle].begin < at)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+static void shift(vsi_markup_element *of, size_t by) {
+  of->begin += by, of->inner += by, of->inner_end += by, of->end += by;
+}
+
+vestry_err vsi_markup_replace(vsi_markup *m, const char *html, size_t begin, size_t end, size_t len, size_t *ret_first,
+                              size_t *ret_count) {
+  vsi_markup part;
+  const size_t first = count_before(m, begin), last = count_before(m, end);
+  const size_t by = len - (end - begin); /* may wrap around, as may the next difference */
+  size_t around = VSI_NO_ELEMENT;
+  vestry_err error = vsi_markup_read(&part, m->host, html + begin, len);
+  if (!error) error = VSI_ARRAY_RESERVE(m->host, m->elements, m->count, m->room, part.count);
+  if (error) {
+    vsi_markup_finish(&part);
+    return error;
+  }
+  const size_t more = part.count - (last - first);
+  for (size_t i = 0; i < first; i++) {
+    vsi_markup_element *of = &m->elements[i];
+    if (of->inner > begin || of->inner_end < end || of->end == of->inner) continue; /* before it, or void */
+    of->inner_end += by, of->end += by;
+    around = i;
+  }
+  memmove(m->elements + first + part.count, m->elements + last, (m->count - last) * sizeof *m->elements);
+  m->count += more;
+  for (size_t i = 0; i < part.count; i++) {
+    vsi_markup_element *of = &m->elements[first + i];
+    *of = part.elements[i];
+    shift(of, begin);
+    of->parent = of->parent == VSI_NO_ELEMENT ? around : of->parent + first;
+  }
+  for (size_t i = first + part.count; i < m->count; i++) {
+    vsi_markup_element *of = &m->elements[i];
+    shift(of, by);
+    if (of->parent != VSI_NO_ELEMENT && of->parent >= first) of->parent += more;
+  }
+  m->html = html;
+  m->len += by;
+  *ret_first = first;
+  *ret_count = part.count;
+  vsi_markup_finish(&part);
+  return VESTRY_OK;
+}
+
 /* ---- texts ------------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -241,7 +298,18 @@ size_t vsi_markup_by_id(const vsi_markup *markup, const char *id) {
   vsi_buffer value;
   size_t found = VSI_NO_ELEMENT;
   vsi_buffer_init(&value, markup->host);
-  for (size_t i = 0; i < markup->count && found == VSI_NO_ELEMENT; i++)
+  /* First the elements whose start tags contain this text, because reading all of them is slow. */
+  const char *end = markup->html + markup->len;
+  const size_t len = strlen(id);
+  for (const char *at = markup->html; len && found == VSI_NO_ELEMENT && at < end; at += len) {
+    at = memmem(at, (size_t)(end - at), id, len);
+    if (!at) break;
+    const size_t before = count_before(markup, (size_t)(at - markup->html)), i = before - 1;
+    if (before && (size_t)(at - markup->html) < markup->elements[i].inner &&
+        vsi_markup_attribute(markup, i, "id", &value, NULL, 0) && strcmp(value.data, id) == 0)
+      found = i;
+  }
+  for (size_t i = 0; i < markup->count && found == VSI_NO_ELEMENT && strpbrk(id, "&<>\"'"); i++)
     if (vsi_markup_attribute(markup, i, "id", &value, NULL, 0) && strcmp(value.data, id) == 0) found = i;
   vsi_buffer_finish(&value);
   return found;

@@ -29,6 +29,10 @@ typedef struct vsi_markup {
 /* Read a document, which is borrowed until vsi_markup_finish. OK | NO_MEMORY; finish it in both cases. */
 vestry_err vsi_markup_read(vsi_markup *markup, const vestry_host *host, const char *html, size_t len);
 void vsi_markup_finish(vsi_markup *markup);
+/* Take over a change of the document: the bytes from begin to end, whole elements and texts, were replaced by len other
+ * bytes. html: the new document. ret_first, ret_count: the elements of these bytes. OK | NO_MEMORY (only finish it) */
+vestry_err vsi_markup_replace(vsi_markup *markup, const char *html, size_t begin, size_t end, size_t len,
+                              size_t *ret_first, size_t *ret_count);
 
 /* Get an attribute of an element, decoded, into a buffer, which is cleared before. name: in lower case. If it ends with
  * ':' or "__", the first attribute whose name begins with it counts, and ret_rest (may be NULL) receives the rest of

@@ -11,36 +11,9 @@
 #include <string.h>
 
 #include "base/ascii.h"
-#include "base/buffer.h"
 #include "base/memory.h"
-#include "base/mutex.h"
 #include "base/options.h"
-#include "base/refs.h"
-
-struct vestry_memory_exchange {
-  const vestry_host *host;
-  vsi_refs refs;
-
-  /* Of the serving thread, while vestry_serve runs. */
-  const vestry_memory_call *call;
-  size_t body_read;
-
-  vestry_slice composed; /* of the stream's runner: bytes that wait in a batch */
-
-  /* Set before the exchange is returned, then constant. */
-  vestry_connection *connection; /* a reference; NULL: no stream was opened */
-
-  vsi_mutex lock;
-  /* Guarded by lock. */
-  vestry_memory_mode mode;
-  int status;          /* received by the client; 0: nothing yet */
-  int head_status;     /* of the stream that was prepared */
-  vsi_buffer headers;  /* name NUL value NUL …: of the response, or of the prepared stream */
-  vsi_buffer received; /* has room for a terminator */
-  size_t writes_count;
-  size_t asked_len; /* length of the part that vestry_memory_since has returned */
-  bool ended, ended_clean;
-};
+#include "testing/exchange.h"
 
 static vestry_memory_exchange *hold(vestry_memory_exchange *exchange) {
   VSI_REFS_TAKE(&exchange->refs);
@@ -49,6 +22,7 @@ static vestry_memory_exchange *hold(vestry_memory_exchange *exchange) {
 
 static void let_go(vestry_memory_exchange *exchange) {
   if (!VSI_REFS_DROP(&exchange->refs)) return;
+  vsi_remote_destroy(exchange->remote, exchange->host);
   vsi_buffer_finish(&exchange->headers);
   vsi_buffer_finish(&exchange->received);
   vsi_mutex_finish(&exchange->lock);
@@ -282,19 +256,24 @@ static const vestry_request_ops request_ops = {
 
 /* ---- public functions -------------------------------------------------------------------------------------------- */
 
+vestry_memory_exchange *vsi_exchange_create(const vestry_host *host) {
+  vestry_memory_exchange *exchange = vsi_calloc(host, 1, sizeof *exchange);
+  if (!exchange) return NULL;
+  exchange->host = host;
+  VSI_REFS_INIT(&exchange->refs, 1);
+  vsi_mutex_init(&exchange->lock, VSI_LOCK_EXCHANGE);
+  vsi_buffer_init(&exchange->headers, host);
+  vsi_buffer_init(&exchange->received, host);
+  return exchange;
+}
+
 vestry_err vestry_memory_request(vestry *v, const vestry_memory_call *call, vestry_handler_fn handler, void *app,
                                  vestry_memory_exchange **ret_exchange) {
   vestry_memory_call own;
   if (VSI_OPTIONS_TAKE(vestry_memory_call, own, call)) return VESTRY_INVALID;
-  const vestry_host *host = vestry_parts_of(v)->host;
-  vestry_memory_exchange *exchange = vsi_calloc(host, 1, sizeof *exchange);
+  vestry_memory_exchange *exchange = vsi_exchange_create(vestry_parts_of(v)->host);
   if (!exchange) return VESTRY_NO_MEMORY;
-  exchange->host = host;
-  VSI_REFS_INIT(&exchange->refs, 1);
   exchange->call = &own;
-  vsi_mutex_init(&exchange->lock, VSI_LOCK_EXCHANGE);
-  vsi_buffer_init(&exchange->headers, host);
-  vsi_buffer_init(&exchange->received, host);
   vestry_err error = vestry_serve(v, &request_ops, exchange, handler, app, &exchange->connection);
   exchange->call = NULL;
   if (error) {
@@ -334,11 +313,12 @@ const char *vestry_memory_header(vestry_memory_exchange *exchange, const char *n
 
 vestry_memory_seen vestry_memory_look(vestry_memory_exchange *exchange) {
   vsi_mutex_lock(&exchange->lock);
+  if (exchange->remote) vsi_remote_receive(exchange);
   vestry_memory_seen seen = {.status = exchange->status,
                              .received = {"", 0},
                              .writes_count = exchange->writes_count,
                              .connection = exchange->connection,
-                             .ended = exchange->connection && exchange->ended};
+                             .ended = (exchange->connection || exchange->remote) && exchange->ended};
   seen.clean = seen.ended && exchange->ended_clean;
   if (exchange->received.len) {
     vsi_buffer_terminate(&exchange->received); /* cannot fail: make_room_locked has reserved room */
@@ -351,7 +331,7 @@ vestry_memory_seen vestry_memory_look(vestry_memory_exchange *exchange) {
 vestry_slice vestry_memory_since(vestry_memory_exchange *exchange) {
   vestry_slice all = vestry_memory_look(exchange).received;
   vsi_mutex_lock(&exchange->lock);
-  size_t before = exchange->asked_len;
+  size_t before = exchange->asked_len; /* vestry_memory_look sets it to 0 with bytes that it frees */
   exchange->asked_len = all.len;
   vsi_mutex_unlock(&exchange->lock);
   return (vestry_slice){(const char *)all.data + before, all.len - before};

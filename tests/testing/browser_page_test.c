@@ -298,6 +298,120 @@ static void damaged_documents_are_read_to_their_end(void **state) {
   }
 }
 
+static unsigned any(unsigned *seed, unsigned below) {
+  *seed = *seed * 1103515245u + 12345u;
+  return (*seed >> 16) % below;
+}
+
+/* Append random elements and texts, all of which are closed. */
+static void put_random(vsi_buffer *to, unsigned *seed, int depth) {
+  static const char *const names[] = {"div", "p", "b", "ul", "textarea"};
+  for (unsigned i = any(seed, 4); i-- > 0;) {
+    const unsigned kind = any(seed, 7);
+    if (kind == 5) vsi_buffer_printf(to, "<br id=\"%u\">", any(seed, 20));
+    if (kind >= 5) vsi_buffer_append_str(to, "text <!-- <p> --> ");
+    if (kind >= 5) continue;
+    vsi_buffer_printf(to, "<%s id=\"%u\" data-x='<p id=\"3\">'>", names[kind], any(seed, 20));
+    if (depth && kind < 4) put_random(to, seed, depth - 1);
+    vsi_buffer_printf(to, "</%s>", names[kind]);
+  }
+}
+
+/* After each of many patches, the index of elements is that of the whole document. */
+static void patched_index_is_that_of_the_document(void **state) {
+  (void)state;
+  const vestry_host *host = vestry_host_default();
+  for (unsigned seed = 1; seed <= 2000; seed++) {
+    vsi_buffer html, part;
+    vsi_markup index, whole;
+    unsigned random = seed;
+    vsi_buffer_init(&html, host);
+    vsi_buffer_init(&part, host);
+    vsi_buffer_append_str(&html, "<body>");
+    put_random(&html, &random, 4);
+    vsi_buffer_append_str(&html, "</body>");
+    assert_non_null(vsi_buffer_terminate(&html));
+    assert_int_equal(vsi_markup_read(&index, host, html.data, html.len), VESTRY_OK);
+    for (int i = 0; i < 8; i++) {
+      const vsi_markup_element of = index.elements[any(&random, (unsigned)index.count)];
+      const size_t places[][2] = {{of.begin, of.end}, {of.inner, of.inner_end}, {of.begin, of.begin},
+                                  {of.end, of.end},   {of.inner, of.inner},     {of.inner_end, of.inner_end}};
+      const bool is_body = of.begin == 0, has_inner = of.end != of.inner && strcmp(of.name, "textarea") != 0;
+      const unsigned which = is_body ? 1 : any(&random, has_inner ? 6 : 4);
+      if (!has_inner && which == 1) continue;
+      const size_t begin = places[which][0], end = places[which][1];
+      size_t first, count;
+      vsi_buffer made;
+      vsi_buffer_init(&made, host);
+      vsi_buffer_clear(&part);
+      put_random(&part, &random, 2);
+      vsi_buffer_append(&made, html.data, begin);
+      vsi_buffer_append(&made, part.data, part.len);
+      vsi_buffer_append(&made, html.data + end, html.len - end);
+      assert_non_null(vsi_buffer_terminate(&made));
+      vsi_buffer_finish(&html);
+      html = made;
+      assert_int_equal(vsi_markup_replace(&index, html.data, begin, end, part.len, &first, &count), VESTRY_OK);
+      assert_int_equal(vsi_markup_read(&whole, host, html.data, html.len), VESTRY_OK);
+      if (index.count != whole.count ||
+          memcmp(index.elements, whole.elements, whole.count * sizeof *whole.elements) != 0)
+        fail_msg("seed %u, patch %d: %s", seed, i, html.data);
+      for (size_t j = 0; j < whole.count; j++)
+        assert_true((j >= first && j < first + count) ==
+                    (whole.elements[j].begin >= begin && whole.elements[j].begin < begin + part.len));
+      vsi_markup_finish(&whole);
+    }
+    vsi_markup_finish(&index);
+    vsi_buffer_finish(&html);
+    vsi_buffer_finish(&part);
+  }
+}
+
+static vestry_err composer(vestry_render *render, vestry_html *html, void *app) {
+  vestry_err error = vestry_application_document_begin(app, render, html, NULL);
+  if (error) return error;
+  vestry_html_add(html,
+                  "<label>Text <input data-bind:draft disabled></label><label>Text <input data-bind:draft></label>"
+                  "<button disabled>Send</button><button data-on:click=\"if (!$draft) return; $form = {text: ''}; "
+                  "$form.text = $draft; $isUrgent = true; $draft = ''; $count = $count + 1; ");
+  action(html, VESTRY_METHOD_POST, VESTRY_CONTENT_SIGNALS, "/note");
+  vestry_html_add(html, "\">Send</button>");
+  vestry_render_begin(render, html);
+  vestry_render_end(render, html);
+  return vestry_application_document_end(html);
+}
+
+/* capability: K11 */
+static void signals_are_assigned_before_the_request(void **state) {
+  (void)state;
+  world w;
+  vestry_browser_page *page;
+  open_world(&w);
+  const vestry_page_options options = {.render = composer, .id = "composer"};
+  assert_int_equal(vestry_application_page(w.app, "/composer", &options), VESTRY_OK);
+  assert_int_equal(vestry_browser_open(w.ada, "/composer", &page), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(page, "Text", "from a draft"), VESTRY_OK);
+  assert_int_equal(vestry_browser_press(page, "Send"), VESTRY_OK); /* the button that is not disabled */
+  assert_string_equal(note, "from a draft");
+  assert_true(is_urgent);
+  assert_string_equal(json_string_value(vestry_browser_signal(page, "draft")), "");
+  assert_null(vestry_browser_signal(page, "count"));
+  vestry_browser_close(page);
+  close_world(&w);
+}
+
+static void arguments_of_a_network_are_checked(void **state) {
+  (void)state;
+  vestry_browser *browser = NULL;
+  bool arrived;
+  assert_int_equal(vestry_browser_connect(NULL, &browser), VESTRY_INVALID);
+  assert_int_equal(vestry_browser_connect(&(vestry_browser_server){.address = "localhost", .port = 1}, &browser),
+                   VESTRY_INVALID);
+  assert_int_equal(vestry_browser_connect(&(vestry_browser_server){.port = 1}, NULL), VESTRY_INVALID);
+  assert_null(browser);
+  assert_int_equal(vestry_browser_poll(NULL, 0, 0, &arrived), VESTRY_INVALID);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(form_is_filled_and_submitted_by_its_labels),
@@ -308,6 +422,9 @@ int main(void) {
       cmocka_unit_test(each_allocation_may_fail),
       cmocka_unit_test(literals_of_javascript_are_read),
       cmocka_unit_test(damaged_documents_are_read_to_their_end),
+      cmocka_unit_test(patched_index_is_that_of_the_document),
+      cmocka_unit_test(signals_are_assigned_before_the_request),
+      cmocka_unit_test(arguments_of_a_network_are_checked),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

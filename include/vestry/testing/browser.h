@@ -33,6 +33,22 @@ typedef struct vestry_browser vestry_browser;
  *  Returns  OK | INVALID | NO_MEMORY
  *  Threads  any */
 VESTRY_API vestry_err vestry_browser_create(vestry *v, vestry_browser **ret_browser);
+/** A server that a browser uses through the network. Zero selects the default, which is given in [brackets]. */
+typedef struct vestry_browser_server {
+  size_t size;             /**< sizeof(vestry_browser_server), or 0 */
+  const char *address;     /**< numeric IPv4 address ["127.0.0.1"] */
+  uint16_t port;           /**< mandatory */
+  uint64_t timeout_ms;     /**< longest wait for a connection, and for the next bytes of a response [10,000] */
+  const vestry_host *host; /**< memory and time; borrowed [vestry_host_default] */
+} vestry_browser_server;
+
+/** Create a browser without cookies for a running server, with or without vestry, over HTTP/1.1 and without TLS. All
+ *  functions of browsers and pages work with it, and block on the network. A stream that the server ends is opened again
+ *  half a second later, by the function that reads the page next. Streams are not compressed.
+ *  Returns  OK | INVALID (the address, or port 0) | NO_MEMORY. The first request connects: its function also returns IO
+ *           (no connection, or it ended within the response), TIMEOUT or TOO_LARGE (a head of more than 64 KiB)
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_browser_connect(const vestry_browser_server *server, vestry_browser **ret_browser);
 /** Destroy a browser. NULL is accepted. */
 VESTRY_API void vestry_browser_destroy(vestry_browser *browser);
 
@@ -69,6 +85,8 @@ VESTRY_API const char *vestry_browser_cookie(const vestry_browser *browser, cons
  *  - fields: in a label, or named by a label's `for` or by `aria-label`; bound to a signal (data-bind:x,
  *    data-bind="x"), or with a name in a form;
  *  - signals: data-signals:x="…" and data-signals="{…}" whose values are literals; data-text="$x";
+ *  - statements before a request that set a signal: `$a = $b;` and `$a = 'literal';`;
+ *  - disabled fields and buttons, which cannot be used;
  *  - requests: the first \@get('/…'), \@post('/…') and so on of data-on:click, data-on:submit and data-init, also as
  *    vestry_html_backend_action writes them, with csrf, once and the content of a form; plain forms and links;
  *  - events: patches of elements by id, and of the body; of signals; redirects and reloads.
@@ -100,6 +118,13 @@ VESTRY_API bool vestry_browser_shows(vestry_browser_page *page, const char *text
  *  count: after each millisecond of the machine's clock, the page is examined again, at most timeout_ms times.
  *  Returns  OK | TIMEOUT */
 VESTRY_API vestry_err vestry_browser_wait(vestry_browser_page *page, const char *text, uint64_t timeout_ms);
+/** Wait until the streams of pages have received something, or must be opened again. For many users on one thread.
+ *  pages        of browsers made by vestry_browser_connect
+ *  ret_arrived  an array of count: whether to read the page again, for example by vestry_browser_shows
+ *  Returns      OK, also after timeout_ms without any | INVALID (no page) | NO_MEMORY
+ *  Threads      that of the pages; blocks for timeout_ms at most */
+VESTRY_API vestry_err vestry_browser_poll(vestry_browser_page *const *pages, size_t count, uint64_t timeout_ms,
+                                          bool *ret_arrived);
 /** Get the visible text of the page, after the events that have arrived. Valid until the next call with this page;
  *  NULL: no memory. */
 VESTRY_API const char *vestry_browser_text(vestry_browser_page *page);
