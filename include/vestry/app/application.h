@@ -41,7 +41,8 @@ extern "C" {
 /** A type of database: vestry_sqlite_application (vestry/data/sqlite.h), vestry_postgres_application
  *  (vestry/data/postgres.h), or a type that the program implements. Its members are for authors of such types;
  *  libvestry-app needs no library of a database. vestry_application_create and vestry_application_destroy call the
- *  functions on their thread, and vestry_application_settle calls `sync`; all may block. All but the last one are mandatory. */
+ *  functions on their thread, and vestry_application_settle calls `sync`; all may block. All but `followed` are
+ *  mandatory. */
 typedef struct vestry_application_database {
   size_t size;      /**< sizeof(vestry_application_database), or 0 */
   const char *name; /**< for the log */
@@ -74,8 +75,8 @@ typedef struct vestry_application {
   vestry_forms *forms; /**< declare forms with vestry_forms_add */
   vestry_jobs *jobs;   /**< name kinds of jobs with vestry_jobs_on */
   vestry_files *files;
-  void *database; /**< what the pages follow, a vestry_sqlite or a vestry_postgres, for its counters and metrics; NULL: no
-                       database */
+  /** What the pages follow, for its counters and metrics: a vestry_sqlite or a vestry_postgres. NULL: no database */
+  void *database;
 } vestry_application;
 
 /** Parts that an application does not have. */
