@@ -209,11 +209,16 @@ vestry_err vsi_browser_request_send(vestry_browser *browser, vsi_browser_request
   if (a->type) headers[call.headers_count++] = (vestry_header){"Content-Type", a->type};
   for (size_t i = 0; i < a->more_count; i++) headers[call.headers_count++] = a->more[i];
   call.headers = headers;
-  vestry_memory_exchange *made;
+  vestry_memory_exchange *made = NULL;
   vestry_err error = browser->v ? vestry_memory_request(browser->v, &call, NULL, NULL, &made)
-                                : vsi_remote_request(browser->host, &browser->server, browser->timeout_ms,
-                                                     &browser->kept, &call, &made);
-  if (error) return error;
+                     : (made = vsi_exchange_create(browser->host)) ? VESTRY_OK
+                                                                   : VESTRY_NO_MEMORY;
+  if (!error && !browser->v)
+    error = vsi_remote_request(made, &browser->server, browser->timeout_ms, &browser->kept, &call);
+  if (error) {
+    if (!browser->v) vestry_memory_destroy(made);
+    return error;
+  }
   vsi_browser_settle(browser);
   const char *set;
   for (size_t i = 0; !error && (set = vestry_memory_header(made, "Set-Cookie", i)) != NULL; i++)

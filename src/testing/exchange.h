@@ -41,10 +41,10 @@ struct vestry_memory_exchange {
 vestry_memory_exchange *vsi_exchange_create(const vestry_host *host);
 
 /* Send a request to a server, and wait for the head of its response; unless that is a stream of events, for all of it.
- * kept: a connection to the server that is used again, -1: none; replaced by one that can be used again.
+ * exchange: new. kept: a connection to the server that is used again, -1: none; replaced by one that can be used again.
  * OK | NO_MEMORY | IO (no connection, or it ended) | TIMEOUT | TOO_LARGE (its head) */
-vestry_err vsi_remote_request(const vestry_host *host, const struct sockaddr_in *server, uint64_t timeout_ms, int *kept,
-                              const vestry_memory_call *call, vestry_memory_exchange **ret_exchange);
+vestry_err vsi_remote_request(vestry_memory_exchange *exchange, const struct sockaddr_in *server, uint64_t timeout_ms,
+                              int *kept, const vestry_memory_call *call);
 /* Append what has arrived to `received`, without blocking. */
 void vsi_remote_receive(vestry_memory_exchange *exchange);
 /* Return the socket of an exchange whose response may continue; -1: none. */

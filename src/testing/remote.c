@@ -224,7 +224,7 @@ static vestry_err await(vestry_memory_exchange *exchange, uint64_t timeout_ms) {
 /* Send the request on a connection, which the exchange takes. */
 static vestry_err try_on(vestry_memory_exchange *exchange, int socket, const vsi_buffer *text, uint64_t timeout_ms) {
   vsi_remote *remote = exchange->remote;
-  if (remote->socket >= 0) close(remote->socket);
+  if (remote->socket >= 0 && remote->socket != socket) close(remote->socket);
   remote->socket = socket;
   remote->at = IN_HEAD;
   exchange->ended = false;
@@ -232,37 +232,26 @@ static vestry_err try_on(vestry_memory_exchange *exchange, int socket, const vsi
   return error ? error : await(exchange, timeout_ms);
 }
 
-vestry_err vsi_remote_request(const vestry_host *host, const struct sockaddr_in *server, uint64_t timeout_ms, int *kept,
-                              const vestry_memory_call *call, vestry_memory_exchange **ret_exchange) {
-  vestry_memory_exchange *made = vsi_exchange_create(host);
+vestry_err vsi_remote_request(vestry_memory_exchange *exchange, const struct sockaddr_in *server, uint64_t timeout_ms,
+                              int *kept, const vestry_memory_call *call) {
   vsi_buffer text;
   int socket = *kept;
-  if (!made) return VESTRY_NO_MEMORY;
-  made->remote = vsi_calloc(host, 1, sizeof *made->remote);
-  if (!made->remote) {
-    vestry_memory_destroy(made);
-    return VESTRY_NO_MEMORY;
-  }
-  made->remote->socket = -1;
-  made->remote->is_head_request = strcmp(call->method, "HEAD") == 0;
-  vsi_buffer_init(&made->remote->raw, host);
-  vsi_buffer_init(&text, host);
-  write_request(&text, server, call);
+  vsi_remote *remote = exchange->remote = vsi_calloc(exchange->host, 1, sizeof *remote);
+  if (!remote) return VESTRY_NO_MEMORY;
+  remote->socket = socket;
+  remote->is_head_request = strcmp(call->method, "HEAD") == 0;
   *kept = -1;
+  vsi_buffer_init(&remote->raw, exchange->host);
+  vsi_buffer_init(&text, exchange->host);
+  write_request(&text, server, call);
   vestry_err error = text.error ? VESTRY_NO_MEMORY : VESTRY_IO;
-  if (!text.error && socket >= 0) error = try_on(made, socket, &text, timeout_ms);
+  if (!text.error && socket >= 0) error = try_on(exchange, socket, &text, timeout_ms);
   /* A server may end a connection that was kept while the request is on its way; then it has not read it. */
-  if (error == VESTRY_IO && !made->remote->has_received) {
+  if (error == VESTRY_IO && !remote->has_received) {
     error = connect_to(server, timeout_ms, &socket);
-    if (!error) error = try_on(made, socket, &text, timeout_ms);
-  } else if (text.error && socket >= 0) {
-    close(socket);
+    if (!error) error = try_on(exchange, socket, &text, timeout_ms);
   }
   vsi_buffer_finish(&text);
-  if (!error && made->ended && !made->remote->closes) *kept = made->remote->socket, made->remote->socket = -1;
-  if (error)
-    vestry_memory_destroy(made);
-  else
-    *ret_exchange = made;
+  if (!error && exchange->ended && !remote->closes) *kept = remote->socket, remote->socket = -1;
   return error;
 }

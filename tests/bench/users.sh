@@ -27,6 +27,7 @@ reports() { # PATTERN
 }
 
 for adapter in microhttpd civetweb; do
+  : >"$folder/said"
   "$board" --port 0 --adapter "$adapter" --db "$folder/$adapter.db" >"$folder/said" &
   pid=$!
   until grep -q 'http:' "$folder/said"; do kill -0 "$pid" || exit 1; done
