@@ -7,44 +7,41 @@
 #include <string.h>
 
 #include "../shared/program.h"
-#include "../shared/secret.h"
 #include "assets.h"
-#include "vestry/app/once.h"
-#include "vestry/app/rate.h"
-#include "vestry/app/secret.h"
 #include "vestry/app/window.h"
+#include "vestry/data/sqlite.h"
 
 enum { SIDE = 1000, PART = 10, PARTS = SIDE / PART, PART_PX = 400, SEEN = 4 };
 
 struct app {
   struct program program;
   const char *file;
-  vestry_sql_pool *db;
-  vestry_sqlite *database;
-  vestry_pages *pages;
+  vestry_sql_pool *db; /* of the application */
   vestry_once *once;
   vestry_rate *rate;
-  unsigned char secret[SECRET_BYTES];
 };
 
 #define LABEL "A million check boxes: Enter leads in, arrows walk, Escape leads out"
 
 /* ------------------------------------------------------------------------------------------------ the pages ------- */
 
-static void read_box(const vestry_sql_row *row, void *ctx) {
-  bool *is_ticked = ctx;
-  int box = vestry_sql_integer(row, 0);
-  if (box >= 0 && box < PART * PART) is_ticked[box] = true;
-}
+struct tick {
+  int box;
+};
+static const vestry_sql_shape tick_shape = VESTRY_ROW(struct tick, VESTRY_COLUMN(struct tick, box));
 
 /* Render the content of a part: ten by ten boxes. Its share contains their position. */
 static vestry_err put_part(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
+  struct tick ticks[PART * PART];
   bool is_ticked[PART * PART] = {false};
+  size_t count = 0;
   int number = atoi(render->share), down = number / PARTS, across = number % PARTS;
   vestry_err err =
-      vestry_sql_run_alone(app->db, "SELECT box FROM tick WHERE part = ?", VESTRY_LIST(number), read_box, is_ticked);
-  if (err && err != VESTRY_NOT_FOUND) return err;
+      vestry_sql_read_rows(app->db, "SELECT box FROM tick WHERE part = ? AND box BETWEEN 0 AND ?",
+                           VESTRY_LIST(number, PART * PART - 1), VESTRY_ALL_ROWS(&tick_shape, ticks, &count));
+  if (err) return err;
+  for (size_t i = 0; i < count; i++) is_ticked[ticks[i].box] = true;
   for (int box = 0; box < PART * PART; box++) {
     int row = down * PART + box / PART, column = across * PART + box % PART;
     vestry_html_add(html, "<input type=\"checkbox\" tabindex=\"-1\" value=\"%d\" aria-label=\"%d, %d\"%-s>",
@@ -131,7 +128,7 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_pages_stats of = {0};
   char json[128];
   (void)req;
-  vestry_pages_stats_get(app->pages, &of);
+  vestry_pages_stats_get(app->program.app->pages, &of);
   int len = snprintf(json, sizeof json, "{\"streams\": %zu, \"renders\": %llu, \"changed\": %llu}\n", of.streams_count,
                      (unsigned long long)of.renders_count, (unsigned long long)of.changed_count);
   return vestry_reply_body(reply, "application/json", json, (size_t)len);
@@ -146,34 +143,31 @@ static int read_option(int option, const char *value, void *ctx) {
   return 0;
 }
 
-/* The secret survives a restart, so clicks that a tab made meanwhile stay valid. */
-static bool prepare(void *ctx) {
-  struct app *app = ctx;
+static void create(struct app *app) {
   const vestry_sqlite_pool_options file = {
       .path = app->file,
-      .schema = "CREATE TABLE tick(part INT, box INT, PRIMARY KEY(part, box)) WITHOUT ROWID;"
-                "CREATE TABLE secret(bytes BLOB); INSERT INTO secret VALUES(randomblob(32))",
+      .schema = "CREATE TABLE tick(part INT, box INT, PRIMARY KEY(part, box)) WITHOUT ROWID",
       .schema_version = 1,
       .setup = "PRAGMA synchronous = FULL"};
-  if (vestry_sqlite_pool_create(&file, &app->db)) return false;
-  return !secret_read(app->db, app->secret);
+  program_create(&app->program, &(vestry_application_options){
+                                    .without = VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF | VESTRY_WITHOUT_ONCE,
+                                    .database = &vestry_sqlite_application,
+                                    .database_options = &(vestry_sqlite_database){.pool = &file}});
+  app->db = app->program.app->pool;
+  console_metrics_of(&app->program.options.metrics, vestry_sqlite_metrics, app->program.app->database);
+  console_metrics_of(&app->program.options.metrics, vestry_sqlite_pool_metrics, app->db);
 }
 
+/* Clicks are deduplicated in memory: one that is repeated after a restart sets the same state again. */
 static vestry_err begin(struct app *app) {
   vestry *v = app->program.v;
   const vestry_page_options one = {.render = page, .layout = "cells", .app = app};
   const vestry_rate_options rate = {.count = 20, .burst_count = 100};
-  vestry_page *served;
-  vestry_err err = vestry_secret_set(v, &(vestry_secret){.secret = app->secret, .secret_len = sizeof app->secret});
-  if (!err) err = vestry_pages_create(v, NULL, &app->pages);
-  if (!err) err = vestry_sqlite_create(app->pages, &(vestry_sqlite_options){.path = app->file}, &app->database);
-  if (!err) err = vestry_sqlite_pool_follow(app->db, app->database);
-  if (!err) err = vestry_page_create(app->pages, &one, &served);
+  vestry_err err = vestry_application_page(app->program.app, "/", &one);
   if (!err) err = vestry_once_create(v, NULL, &app->once);
   if (!err) err = vestry_rate_create(v, &rate, &app->rate);
   if (!err) err = vestry_guard(v, "/box", vestry_rate_guard, app->rate);
   if (!err) err = vestry_guard(v, "/box", vestry_once_guard, app->once);
-  if (!err) err = vestry_route(v, "GET", "/", vestry_page_handler, served);
   if (!err) err = vestry_route(v, "GET", "/stats", stats, app);
   return err ? err : vestry_route(v, "POST", "/box/{box}/{to}", tick, app);
 }
@@ -184,26 +178,16 @@ int main(int argc, char **argv) {
   app.program = (struct program){.names = names,
                                  .read_own = read_option,
                                  .own = &app,
-                                 .prepare = prepare,
                                  .style = cells_css,
                                  .style_len = cells_css_len,
                                  .own_help = "  --db FILE             database file [cells.db]\n"};
-  vestry_sqlite_record_pages();
-  static const vestry_profile offered[] = {{.ops = &vestry_profile_brotli}, {.ops = &vestry_profile_gzip}};
-  const vestry_options options = {.profiles = offered, .profiles_count = 2};
-  program_start(&app.program, argc, argv, "cells", "A million check boxes, shared by all users", &options);
+  program_read(&app.program, argc, argv, "cells", "A million check boxes, shared by all users");
+  create(&app);
   vestry_err err = begin(&app);
-  app.program.options.shown.pages = app.pages;
-  console_metrics_of(&app.program.options.metrics, vestry_sqlite_metrics, app.database);
-  console_metrics_of(&app.program.options.metrics, vestry_sqlite_pool_metrics, app.db);
   if (!err) program_wait(&app.program);
   vestry_stop(app.program.v, VESTRY_NEVER_MS);
   vestry_once_destroy(app.once);
   vestry_rate_destroy(app.rate);
-  vestry_sqlite_pool_follow(app.db, NULL);
-  vestry_sqlite_destroy(app.database);
-  vestry_pages_destroy(app.pages);
   int status = program_finish(&app.program);
-  vestry_sql_pool_destroy(app.db);
   return err ? 1 : status;
 }
