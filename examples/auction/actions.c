@@ -205,10 +205,8 @@ vestry_err actions_mount(struct app *app) {
   if (!err) err = vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
   if (!err) err = vestry_route(v, "GET", "/lot/{lot}", vestry_page_handler, pages[0]);
   if (!err) err = vestry_route(v, "GET", "/offer", vestry_page_handler, pages[1]);
-  if (!err) err = vestry_route(v, "POST", "/kept", vestry_forms_handler, app->forms);
   if (!err) err = vestry_uploads_create(v, &pictures, &app->uploads);
   for (size_t i = 0; i < sizeof inside / sizeof *inside && !err; i++)
     err = vestry_guard(v, inside[i], for_members, app);
-  if (!err) err = vestry_guard(v, "/bid", vestry_rate_guard, app->rate);
-  return err ? err : vestry_guard(v, "/", vestry_once_guard, app->once);
+  return err ? err : vestry_guard(v, "/bid", vestry_rate_guard, app->rate);
 }

@@ -6,15 +6,10 @@
 #define AUCTION_H
 
 #include "../shared/program.h"
-#include "../shared/secret.h"
 #include "../shared/text.h"
 #include "vestry/app/clock.h"
-#include "vestry/app/files.h"
-#include "vestry/app/once.h"
-#include "vestry/app/rate.h"
 #include "vestry/app/upload.h"
-#include "vestry/data/jobs.h"
-#include "vestry/data/sql.h"
+#include "vestry/data/sqlite.h"
 
 enum { NAME_MAX = 40, TITLE_MAX = 80, ABOUT_MAX = 1000, MINUTES_MAX = 1380, CENTS_MAX = 100000000 };
 enum { STEP_CENTS = 50, FIRST_LOTS = 3, ROOM = 64 };
@@ -23,20 +18,14 @@ struct app {
   struct program program;
   const char *file;    /* the database */
   char pictures[4096]; /* folder of the pictures */
-  vestry_sql_pool *db;
-  vestry_sql_sessions *stored;
-  vestry_session_options sessions;
-  unsigned char secret[SECRET_BYTES];
+  vestry_sql_pool *db; /* this, and pages, jobs and forms: of the application */
   vestry_pages *pages;
   vestry_page *lots;
-  vestry_sqlite *followed;
   vestry_jobs *jobs;
-  vestry_forms_storage *typed;
   vestry_forms *forms;
+  vestry_files *files; /* files of the folder */
   vestry_upload_folder *folder;
   vestry_uploads *uploads;
-  vestry_files *files; /* files of the folder */
-  vestry_once *once;
   vestry_rate *rate;
 };
 

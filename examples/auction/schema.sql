@@ -5,8 +5,6 @@ CREATE TABLE lot(id INTEGER PRIMARY KEY, title TEXT NOT NULL, about TEXT NOT NUL
 CREATE TABLE bid(lot INTEGER, number INTEGER, person TEXT NOT NULL, cents INTEGER NOT NULL, at_ms INTEGER NOT NULL,
   PRIMARY KEY(lot, number)) WITHOUT ROWID;
 CREATE TABLE best(lot INTEGER, person TEXT, cents INTEGER NOT NULL, PRIMARY KEY(lot, person)) WITHOUT ROWID;
-CREATE TABLE secret(bytes BLOB);
-INSERT INTO secret VALUES(randomblob(32));
 -- Initial lots; the ship has many bids.
 INSERT INTO lot(title, about, seller, picture, type, cents, ends_ms) SELECT title, about, 'Grace', '', '', cents,
   (strftime('%s', 'now') + minutes * 60) * 1000 FROM (
