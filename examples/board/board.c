@@ -7,28 +7,19 @@
 #include <string.h>
 
 #include "../shared/program.h"
-#include "../shared/secret.h"
 #include "../shared/text.h"
 #include "assets.h"
-#include "vestry/app/csrf.h"
-#include "vestry/app/once.h"
 #include "vestry/app/presence.h"
-#include "vestry/app/secret.h"
 #include "vestry/app/stream.h"
 #include "vestry/data/sqlite.h"
 
-enum { NAME_MAX = 40, TEXT_MAX = 500, STAGES = 3, VERSION = 4 };
+enum { NAME_MAX = 40, TEXT_MAX = 500, STAGES = 3, VERSION = 5 };
 
 struct app {
   struct program program;
-  vestry_sql_pool *db; /* boards, cards, and vestry's sessions */
-  vestry_sql_sessions *stored;
-  vestry_session_options sessions;
+  vestry_sql_pool *db; /* of the application: boards, cards */
   vestry_presence *presence;
   vestry_actor *painter;
-  vestry_csrf *csrf;
-  vestry_once *once;
-  unsigned char secret[SECRET_BYTES];
   const char *file;
   uint64_t grace_ms;
 };
@@ -118,7 +109,7 @@ static vestry_err error_page(const vestry_request *req, vestry_reply *reply, voi
 static vestry_err login_page(struct app *app, const vestry_request *req, vestry_reply *reply, const char *name,
                              const char *message) {
   char token[VESTRY_CSRF_TOKEN_BYTES];
-  vestry_err err = vestry_csrf_token(app->csrf, req, reply, token);
+  vestry_err err = vestry_csrf_token(app->program.app->csrf, req, reply, token);
   return err ? err : program_page(&app->program, reply, "The board", LOGIN, token, NAME_MAX, name, message);
 }
 
@@ -145,7 +136,7 @@ static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx
   vestry_err err = vestry_sql_read_rows(app->db, "SELECT id, title FROM board ORDER BY id", NULL,
                                         VESTRY_EACH_ROW(&board_shape, &board, add_board, &html));
   if (!err) err = vestry_html_result(&html, &boards);
-  if (!err) err = vestry_csrf_token(app->csrf, req, reply, token);
+  if (!err) err = vestry_csrf_token(app->program.app->csrf, req, reply, token);
   if (!err) err = vestry_once_nonce(req, once);
   if (!err)
     err = program_page(&app->program, reply, "Boards", HOME, token, (const char *)boards.data, token, once, NAME_MAX);
@@ -316,7 +307,7 @@ static vestry_err board_page(const vestry_request *req, vestry_reply *reply, voi
                                VESTRY_ONE_ROW(&board_shape, &is));
   if (err) return err;
   snprintf(url, sizeof url, "/board/%d/card", is.id);
-  err = vestry_csrf_token(app->csrf, req, reply, token);
+  err = vestry_csrf_token(app->program.app->csrf, req, reply, token);
   if (!err) err = vestry_once_attributes(req, once, sizeof once);
   if (!err) err = sending(add, sizeof add, "^text$", url);
   if (!err) err = sending(notice, sizeof notice, "^(to|notice)$", "/notice");
@@ -489,22 +480,17 @@ static int read_option(int option, const char *value, void *ctx) {
   return is_bad ? options_refuse("board", "grace", value, "expected a number of milliseconds up to 60000") : 0;
 }
 
-/* Open the database before the instance is created, because it stores the sessions and the instance's secret. */
-static bool prepare(void *ctx) {
-  struct app *app = ctx;
+static void create(struct app *app) {
   const vestry_sqlite_pool_options file = {.path = app->file,
                                            .schema = (const char *)schema_sql,
                                            .schema_version = VERSION,
                                            .setup = "PRAGMA synchronous = NORMAL"};
-  if (vestry_sqlite_pool_create(&file, &app->db)) return false;
-  if (vestry_sql_sessions_create(app->db, NULL, &app->stored) || secret_read(app->db, app->secret)) {
-    vestry_sql_sessions_destroy(app->stored);
-    vestry_sql_pool_destroy(app->db);
-    return false;
-  }
-  app->sessions =
-      (vestry_session_options){.insecure = true, .storage = &vestry_sql_sessions_ops, .storage_ctx = app->stored};
-  return true;
+  program_create(&app->program,
+                 &(vestry_application_options){.database = &vestry_sqlite_application,
+                                               .database_options = &(vestry_sqlite_database){.pool = &file}});
+  app->db = app->program.app->pool;
+  console_metrics_of(&app->program.options.metrics, vestry_sqlite_metrics, app->program.app->database);
+  console_metrics_of(&app->program.options.metrics, vestry_sqlite_pool_metrics, app->db);
 }
 
 static vestry_err begin(struct app *app) {
@@ -522,17 +508,10 @@ static vestry_err begin(struct app *app) {
   vestry *v = app->program.v;
   const vestry_actor_options painter = {.run = paint, .drop = drop, .ctx = app};
   const vestry_presence_options presence = {.grace_ms = app->grace_ms, .on_change = on_presence, .ctx = app};
-  vestry_err err = vestry_secret_set(v, &(vestry_secret){.secret = app->secret, .secret_len = sizeof app->secret});
-  if (!err) err = vestry_sessions_create(v, &app->sessions);
-  if (!err) err = vestry_leases_create(v, 0);
-  if (!err) err = vestry_actor_create(vestry_parts_of(v)->runtime, &painter, &app->painter);
+  vestry_err err = vestry_actor_create(vestry_parts_of(v)->runtime, &painter, &app->painter);
   if (!err) err = vestry_presence_create(v, &presence, &app->presence);
-  if (!err) err = vestry_csrf_create(v, NULL, &app->csrf);
-  if (!err) err = vestry_once_create(v, NULL, &app->once);
   if (!err) err = vestry_registry_effect(vestry_parts_of(v)->registry, "draw", effect_draw, app);
   if (!err) err = vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
-  if (!err) err = vestry_guard(v, "/", vestry_csrf_guard, app->csrf);
-  if (!err) err = vestry_guard(v, "/", vestry_once_guard, app->once);
   if (!err) err = vestry_guard(v, "/board", for_members, app);
   if (!err) err = vestry_guard(v, "/notice", for_members, app);
   return err ? err : vestry_error_page(v, 0, error_page, &app->program);
@@ -547,23 +526,21 @@ int main(int argc, char **argv) {
   app.program = (struct program){.names = names,
                                  .read_own = read_option,
                                  .own = &app,
-                                 .prepare = prepare,
                                  .style = board_css,
                                  .style_len = board_css_len,
                                  .own_help = "  --db FILE             database file [board.db]\n"
                                              "  --grace MS            longest duration of a reload [2000]\n"};
-  program_start(&app.program, argc, argv, "board", "Boards of cards for many people", &(vestry_options){0});
+  program_read(&app.program, argc, argv, "board", "Boards of cards for many people");
+  create(&app);
   vestry_err err = begin(&app);
-  console_metrics_of(&app.program.options.metrics, vestry_sqlite_pool_metrics, app.db);
-  if (!err) program_wait(&app.program);
+  if (!err)
+    program_wait(&app.program);
+  else
+    fprintf(stderr, "board: cannot start (%s)\n", vestry_err_name(err));
   vestry_stop(app.program.v, VESTRY_NEVER_MS);
   vestry_runtime_stop(vestry_parts_of(app.program.v)->runtime); /* the actor has processed its messages */
   vestry_presence_destroy(app.presence);
-  vestry_once_destroy(app.once);
-  vestry_csrf_destroy(app.csrf);
   vestry_actor_unref(app.painter);
   int status = program_finish(&app.program);
-  vestry_sql_sessions_destroy(app.stored);
-  vestry_sql_pool_destroy(app.db);
   return err ? 1 : status;
 }

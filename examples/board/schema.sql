@@ -19,7 +19,6 @@ CREATE TRIGGER IF NOT EXISTS asked_is_done AFTER INSERT ON asked BEGIN
   INSERT INTO card(board, stage, text, author) VALUES(new.board, 0, new.text, new.author);
   DELETE FROM asked WHERE at < unixepoch() - 3600;
 END;
--- The secret that seals the nonces of open pages; it is stored so that they stay valid after a restart.
-CREATE TABLE IF NOT EXISTS secret(bytes BLOB NOT NULL);
-INSERT INTO secret SELECT randomblob(32) WHERE NOT EXISTS (SELECT 1 FROM secret);
+-- Version 5: the secret is in the table of vestry/data/sql.h.
+DROP TABLE IF EXISTS secret;
 INSERT INTO board(title) SELECT 'First board' WHERE NOT EXISTS (SELECT 1 FROM board);

@@ -13,7 +13,7 @@ import urllib.request
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from first_day import ADAPTER, EXAMPLES, PATIENCE_S, PROGRAMS, Program, ask, reserve_port  # noqa: E402
 
-WITH_PAGES = ('search', 'auction', 'boxoffice', 'cells', 'chat', 'dashboard', 'poll')
+WITH_PAGES = ('search', 'auction', 'board', 'boxoffice', 'cells', 'chat', 'dashboard', 'poll')
 WITH_DATABASES = ('auction', 'board', 'boxoffice', 'cells', 'chat')
 FOREIGN = ({'Host': 'example.org'}, {'Host': '127.0.0.1.example.org'}, {'X-Forwarded-For': '127.0.0.1'}, {'Forwarded': 'for=127.0.0.1'})
 
