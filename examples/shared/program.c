@@ -164,7 +164,6 @@ static void add_files(struct program *program, vestry_err err) {
 void program_start(struct program *program, int argc, char **argv, const char *name, const char *about,
                    const vestry_options *options) {
   program_read(program, argc, argv, name, about);
-  if (program->prepare && !program->prepare(program->own)) exit(program_finish(program));
   const vestry_options own = bounded(program, options);
   add_files(program, vestry_create(&own, &program->v));
 }

@@ -28,9 +28,6 @@ struct program {
   const unsigned char *style; /* its style sheet, after the common one; NULL: small.css */
   size_t style_len;
   bool runs_scripts; /* it sends script elements: the policy for a client before 1.0.3 allows them */
-  /* Called between reading the options and creating the instance; opens resources. false: this failed, and a message
-   * was printed. */
-  bool (*prepare)(void *own);
 
   vestry *v;
   vestry_application *app; /* made by program_create; NULL: by program_start */
