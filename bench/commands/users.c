@@ -395,7 +395,7 @@ static int report(const struct users *all, const run *runs, double seconds) {
 }
 
 static bool create_users(struct users *all) {
-  const vestry_browser_server server = {.port = (uint16_t)all->port, .timeout_ms = all->patience_ms};
+  const vestry_browser_server server = {.port = (uint16_t)all->port, .patience_ms = all->patience_ms};
   const uint64_t now_ns = bench_now_ns();
   all->user = calloc(all->users, sizeof *all->user);
   for (unsigned i = 0; all->user && i < all->users; i++) {

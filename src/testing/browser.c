@@ -52,7 +52,7 @@ vestry_err vestry_browser_connect(const vestry_browser_server *server, vestry_br
   address.sin_port = htons(own.port);
   browser->host = host;
   browser->server = address;
-  browser->timeout_ms = own.timeout_ms ? own.timeout_ms : TIMEOUT_MS;
+  browser->timeout_ms = own.patience_ms ? own.patience_ms : TIMEOUT_MS;
   browser->kept = -1;
   *ret_browser = browser;
   return VESTRY_OK;

@@ -45,7 +45,7 @@ vestry_memory_exchange *vsi_exchange_create(const vestry_host *host);
  * OK | NO_MEMORY | IO (no connection, or it ended) | TIMEOUT | TOO_LARGE (its head) */
 vestry_err vsi_remote_request(vestry_memory_exchange *exchange, const struct sockaddr_in *server, uint64_t timeout_ms,
                               int *kept, const vestry_memory_call *call);
-/* Append what has arrived to `received`, without blocking. */
+/* Append the bytes that have arrived to `received`, without blocking. */
 void vsi_remote_receive(vestry_memory_exchange *exchange);
 /* Return the socket of an exchange whose response may continue; -1: none. */
 int vsi_remote_socket(const vestry_memory_exchange *exchange);

@@ -131,7 +131,7 @@ static void interpret(vestry_memory_exchange *exchange, vsi_remote *remote) {
 
 void vsi_remote_receive(vestry_memory_exchange *exchange) {
   vsi_remote *remote = exchange->remote;
-  if (exchange->asked_len && exchange->asked_len == exchange->received.len) { /* nobody needs these bytes again */
+  if (exchange->asked_len && exchange->asked_len == exchange->received.len) { /* these bytes were read */
     vsi_buffer_clear(&exchange->received);
     exchange->asked_len = 0;
   }

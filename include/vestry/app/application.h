@@ -75,7 +75,7 @@ typedef struct vestry_application {
   vestry_forms *forms; /**< declare forms with vestry_forms_add */
   vestry_jobs *jobs;   /**< name kinds of jobs with vestry_jobs_on */
   vestry_files *files;
-  /** What the pages follow, for its counters and metrics: a vestry_sqlite or a vestry_postgres. NULL: no database */
+  /** The vestry_sqlite or vestry_postgres that the pages follow, for counters and metrics. NULL: no database */
   void *database;
 } vestry_application;
 

@@ -38,7 +38,7 @@ typedef struct vestry_browser_server {
   size_t size;             /**< sizeof(vestry_browser_server), or 0 */
   const char *address;     /**< numeric IPv4 address ["127.0.0.1"] */
   uint16_t port;           /**< mandatory */
-  uint64_t timeout_ms;     /**< longest wait for a connection, and for the next bytes of a response [10,000] */
+  uint64_t patience_ms;    /**< longest wait for a connection, and for the next bytes of a response [10,000] */
   const vestry_host *host; /**< memory and time; borrowed [vestry_host_default] */
 } vestry_browser_server;
 
