@@ -30,7 +30,7 @@ typedef struct vsi_markup {
 vestry_err vsi_markup_read(vsi_markup *markup, const vestry_host *host, const char *html, size_t len);
 void vsi_markup_finish(vsi_markup *markup);
 /* Take over a change of the document: the bytes from begin to end, whole elements and texts, were replaced by len other
- * bytes. html: the new document. ret_first, ret_count: the elements of these bytes. OK | NO_MEMORY (only finish it) */
+ * bytes. html: the new document. ret_first, ret_count: the new elements. OK | NO_MEMORY (only finish it) */
 vestry_err vsi_markup_replace(vsi_markup *markup, const char *html, size_t begin, size_t end, size_t len,
                               size_t *ret_first, size_t *ret_count);
 
