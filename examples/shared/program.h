@@ -39,8 +39,8 @@ struct program {
  * --help. options: of the instance; bounds of requests that are 0 get defaults */
 void program_start(struct program *program, int argc, char **argv, const char *name, const char *about,
                    const vestry_options *options);
-/* In two steps, for an application (vestry/app/application.h): read the command line, then create the application, whose
- * options need no name and no bounds. Both end the process after an error. */
+/* In two steps, for an application (vestry/app/application.h): read the command line, then create the application,
+ * whose options need no name and no bounds. Both end the process after an error. */
 void program_read(struct program *program, int argc, char **argv, const char *name, const char *about);
 void program_create(struct program *program, const vestry_application_options *options);
 /* Start the server, serve until SIGINT or SIGTERM, then stop it: no handler runs any more, and streams are aborted, so

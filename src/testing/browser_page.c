@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A page of the browser of tests. Its document is kept as text with an index of its elements; a patch replaces a part of
- * both. Attributes and texts are read when they are needed, so there is no other state that could differ. */
+/* A page of the browser of tests. Its document is kept as text with an index of its elements; a patch replaces a part
+ * of both. Attributes and texts are read when they are needed, so there is no other state that could differ. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
