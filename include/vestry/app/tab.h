@@ -6,7 +6,7 @@
  *      vestry_html_add(&html, "<body %-s>…", attributes);
  *
  *      vestry_tab_id(req, id);                                           // in any handler: a key for data of the tab
- *      vestry_reply_key(reply, VESTRY_KEY("tab", (const char *)id));
+ *      vestry_reply_key(reply, VESTRY_KEY("tab", id));
  *
  *  The server generates an id from 128 random bits, and authenticates it for the request's scope: an id from another
  *  source or scope is invalid. The server stores nothing for ids. After a log-in a tab has another id.
