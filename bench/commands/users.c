@@ -63,7 +63,8 @@ static bool complain(const char *path, int line, const char *what, const char *w
   return false;
 }
 
-/* Split a line into words; a word in quotes may contain blanks, \" and \\. Returns their number; -1: a quote is open. */
+/* Split a line into words; a word in quotes may contain blanks, \" and \\. Returns their number; -1: a quote
+ * is open. */
 static int split(char *line, char *words[WORDS_MAX + 1]) {
   int count = 0;
   for (char *at = line;;) {
