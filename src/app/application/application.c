@@ -289,10 +289,7 @@ vestry_err vestry_application_run(vestry_application *app, const vestry_server_a
   options.is_uncompressed |= a->is_uncompressed;
   vestry_err error = app->jobs && !a->has_started ? vestry_jobs_start(app->jobs) : VESTRY_OK;
   if (!error) a->has_started = app->jobs != NULL;
-  if (!error) error = vestry_server_run(app->instance, adapter, &options);
-  if (error)
-    vsi_log(a->host, VESTRY_LOG_ERROR, "application %s: cannot run (%s): %s", a->name, vestry_err_name(error),
-            advice(error));
+  if (!error) error = vestry_server_run(app->instance, adapter, &options); /* it logs why it cannot */
   return error;
 }
 
