@@ -10,8 +10,9 @@ const { startExample, newSession, send, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
-async function start(t) {
-  const server = await startExample('test_browser_guards');
+// Lines of its log that match `expected` are no error.
+async function start(t, expected = undefined) {
+  const server = await startExample('test_browser_guards', [], 0, expected);
   t.after(() => server.stop());
   const seen = async () => JSON.parse((await send('GET', `${server.url}seen`)).text);
   return { ...server, seen, session: await newSession(t) };
@@ -126,7 +127,7 @@ test('tab: the id is in the storage only while no page is shown', async (t) => {
 });
 
 test('csrf: actions of the client have the token; requests without it are rejected', async (t) => {
-  const { url, seen, session } = await start(t);
+  const { url, seen, session } = await start(t, /^vestry: warning: csrf: POST \/act: there is no token/);
   const asked = [];
   session.context.on('request', (request) => asked.push(request.url()));
   const { page, until } = await session.tab(url);
@@ -148,7 +149,7 @@ test('csrf: actions of the client have the token; requests without it are reject
 
 // capability: D11
 test('csrf: a forged form of another port is rejected, even with the token', async (t) => {
-  const { url, seen, session } = await start(t);
+  const { url, seen, session } = await start(t, /^vestry: warning: csrf: POST /);
   const { page } = await session.tab(url);
   await tabOf(page);
   const token = await page.inputValue('input[name=csrf]');
