@@ -174,10 +174,11 @@ void program_create(struct program *program, const vestry_application_options *o
   own.name = program->options.program;
   own.insecure = true;
   own.instance = &instance;
-  vestry_err err = vestry_application_create(&own, &program->app);
-  if (!err) program->v = program->app->instance;
-  if (!err) program->options.app = program->app, program->options.shown.pages = program->app->pages;
-  add_files(program, err);
+  if (vestry_application_create(&own, &program->app)) exit(program_finish(program)); /* it has logged why */
+  program->v = program->app->instance;
+  program->options.app = program->app;
+  program->options.shown.pages = program->app->pages;
+  add_files(program, VESTRY_OK);
 }
 
 void program_wait(struct program *program) {
