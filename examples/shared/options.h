@@ -70,6 +70,17 @@ enum {
       {"trace", required_argument, NULL, OPTION_TRACE}, {"console", no_argument, NULL, OPTION_CONSOLE}, {              \
     "help", no_argument, NULL, OPTION_HELP                                                                             \
   }
+/* Lines of the help that describe some of these options. */
+#define HELP_OF_ADAPTER                                                                                                \
+  "  --adapter civetweb|microhttpd|h2\n"                                                                               \
+  "                        server: one thread per stream, one thread for many streams, or the same with HTTP/2 over\n" \
+  "                        TLS, which browsers open any number of tabs with [civetweb]\n"                              \
+  "  --certificate FILE    h2: file with a key and its certificate, in PEM [one is made at each start, of which\n"     \
+  "                        browsers warn]\n"                                                                           \
+  "  --no-tls              h2: HTTP without TLS, for a proxy on this machine [TLS]\n"
+#define HELP_OF_UNIX_SOCKET                                                                                            \
+  "  --unix-socket PATH    UNIX socket to listen on instead of the port, for a proxy; with h2,\n"                      \
+  "                        without TLS [none; not with civetweb]\n"
 
 /* Reads the value of an option of the program. Returns 0, or the result of options_refuse. */
 typedef int (*options_own_fn)(int option, const char *value, void *ctx);

@@ -14,16 +14,9 @@ enum { HEARTBEAT_MS = 3000 };
 
 static const char help[] =
     "  --port N              port to listen on; 0: a free one, which is printed [8080]\n"
-    "  --listen ADDRESS      address to listen on; 0.0.0.0 also admits your network, such as a phone [127.0.0.1]\n"
-    "  --adapter civetweb|microhttpd|h2\n"
-    "                        server: one thread per stream, one thread for many streams, or the same with HTTP/2 over\n"
-    "                        TLS, which browsers open any number of tabs with [civetweb]\n"
-    "  --certificate FILE    h2: file with a key and its certificate, in PEM [one is made at each start, of which\n"
-    "                        browsers warn]\n"
-    "  --no-tls              h2: HTTP without TLS, for a proxy on this machine [TLS]\n"
-    "  --threads N           threads of the server [civetweb: 128; others: one per processor]\n"
-    "  --unix-socket PATH    UNIX socket to listen on instead of the port, for a proxy; with h2,\n"
-    "                        without TLS [none; not with civetweb]\n"
+    "  --listen ADDRESS      address to listen on; 0.0.0.0 also admits your network, such as a phone "
+    "[127.0.0.1]\n" HELP_OF_ADAPTER
+    "  --threads N           threads of the server [civetweb: 128; others: one per processor]\n" HELP_OF_UNIX_SOCKET
     "  --datastar-file FILE  serve the Datastar client from this file [the file set in the build by\n"
     "                        VESTRY_DATASTAR_FILE; without it, browsers fetch the client from\n"
     "                        " VESTRY_DATASTAR_CDN_URL "]\n"
