@@ -196,6 +196,7 @@ static void give_back(vsi_sqlite_conn *conn) {
   vsi_sqlite_pool *pool = conn->pool;
   const bool was_writing = vsi_sql_is_writing(&conn->is);
   conn->is.kind = (vestry_sql_kind)0;
+  conn->is_alone = false;
   conn->ended_by = VESTRY_OK;
   vsi_mutex_lock(&pool->lock);
   conn->depth = 0;
@@ -353,8 +354,8 @@ static void flush_no_more(vsi_sqlite_conn *conn) {
   conn->was_normal = false;
 }
 
-/* Check out a connection with the turn to write, and begin a transaction. */
-static vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed,
+/* Check out a connection with the turn to write, and begin a transaction, unless its statement is one by itself. */
+static vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed, bool is_alone,
                                      vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_conn *conn;
   vestry_err error = take_turn(pool, &conn);
@@ -362,9 +363,10 @@ static vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind
   if (error) return error;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
   conn->is.kind = kind;
+  conn->is_alone = is_alone;
   error = vsi_sqlite_pool_check_file(conn, call.function);
   if (!error && is_flushed) error = flush_next(conn, &call);
-  if (!error)
+  if (!error && !is_alone)
     error = vsi_sqlite_fail_passing(&call, conn->db, control(conn, VSI_SQLITE_BEGIN), "cannot begin a transaction");
   vsi_sqlite_pool_note(pool, false, error);
   if (!error) {
@@ -379,12 +381,13 @@ static vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind
 
 vestry_err vsi_sqlite_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
-  if (kind > VESTRY_SQL_READ_ASIDE) return check_out_to_write(pool, kind, false, ret_transaction);
+  if (kind > VESTRY_SQL_READ_ASIDE) return check_out_to_write(pool, kind, false, false, ret_transaction);
   return check_out(pool, kind == VESTRY_SQL_READ_ASIDE, ret_transaction);
 }
 
-vestry_err vsi_sqlite_begin_flushed(vestry_sql_pool *is, vestry_sql_transaction **ret_transaction) {
-  return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_WRITE, true, ret_transaction);
+vestry_err vsi_sqlite_begin_one(vestry_sql_pool *is, bool is_flushed, bool is_alone,
+                                vestry_sql_transaction **ret_transaction) {
+  return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_WRITE, is_flushed, is_alone, ret_transaction);
 }
 
 vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *is) {
@@ -589,13 +592,14 @@ static bool is_last(vsi_sqlite_conn *conn) {
 static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
   vsi_sqlite_pool *pool = conn->pool;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_end");
-  /* A failure may have rolled back the transaction already; then there is nothing to commit. */
-  bool was_lost = sqlite3_get_autocommit(conn->db);
+  /* A failure may have rolled back the transaction already; then there is nothing to commit. A statement that is a
+   * transaction by itself has committed, unless a statement that its rows ran has begun another one. */
+  bool was_lost = sqlite3_get_autocommit(conn->db) != conn->is_alone;
   if (!error && was_lost)
     error = vsi_refuse(
         &call, conn->ended_by ? conn->ended_by : VESTRY_IO,
         "the writes were rolled back, because a failure or a statement has ended the transaction before its commit");
-  if (!error) {
+  if (!error && !conn->is_alone) {
     error = vsi_sqlite_fail_passing(&call, conn->db, control(conn, VSI_SQLITE_COMMIT), "cannot commit the transaction");
     vsi_sqlite_pool_note(pool, false, error);
   }

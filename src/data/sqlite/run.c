@@ -151,7 +151,8 @@ static int step_all(const vsi_sqlite_conn *conn, sqlite3_stmt *statement, vestry
 static vestry_err refuse_ended(const vsi_sqlite_conn *conn, const char *function, const char *sql) {
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, function);
   char shown[SHOWN_BYTES];
-  const bool has_ended = conn->ended_by || (vsi_sql_is_writing(&conn->is) && sqlite3_get_autocommit(conn->db));
+  const bool is_inside = vsi_sql_is_writing(&conn->is) && !conn->is_alone;
+  const bool has_ended = conn->ended_by || (is_inside && sqlite3_get_autocommit(conn->db));
   if (!has_ended) return VESTRY_OK;
   vsi_sql_show(VSI_SQL_SQLITE, sql, shown, sizeof shown);
   return vsi_refuse(&call, conn->ended_by ? conn->ended_by : VESTRY_IO,
@@ -244,28 +245,43 @@ static vestry_err find_kind(vestry_sql_transaction *transaction, const char *sql
   return error;
 }
 
+/* Return whether a text begins with a statement that changes rows, and that may be a transaction by itself. */
+static bool changes_rows(const char *sql) {
+  static const char *const words[] = {"INSERT", "UPDATE", "DELETE", "REPLACE"};
+  const char *begin = vsi_sqlite_text_rest(sql);
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    const size_t len = strlen(words[i]);
+    if (sqlite3_strnicmp(begin, words[i], (int)len) == 0) return true;
+  }
+  return false;
+}
+
+static vestry_err run_one(vestry_sql_pool *pool, bool is_flushed, bool is_alone, const char *sql,
+                          const vestry_value *values, vestry_sql_row_fn row, void *ctx) {
+  vestry_sql_transaction *is;
+  vestry_err error = vsi_sqlite_begin_one(pool, is_flushed, is_alone, &is);
+  return error ? error : run_and_end(is, sql, values, row, ctx);
+}
+
 static vestry_err run_alone(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                             void *ctx) {
   vestry_sql_transaction *is;
   bool writes = false;
+  if (changes_rows(sql) && !vsi_sqlite_pool_own(pool)) return run_one(pool, false, true, sql, values, row, ctx);
   vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is);
   if (error) return error;
   bool is_inside = ((const vsi_sqlite_conn *)is)->depth > 1; /* this thread's own, so no other changes it */
   if (!is_inside) error = find_kind(is, sql, &writes);
   if (error) return vsi_sqlite_end(is, error);
-  if (writes) {
-    (void)vsi_sqlite_end(is, VESTRY_OK);
-    error = vsi_sqlite_begin(pool, VESTRY_SQL_WRITE, &is);
-  }
-  return error ? error : run_and_end(is, sql, values, row, ctx);
+  if (!writes) return run_and_end(is, sql, values, row, ctx);
+  (void)vsi_sqlite_end(is, VESTRY_OK);
+  return run_one(pool, false, false, sql, values, row, ctx);
 }
 
 static vestry_err run_flushed(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                               void *ctx) {
-  vestry_sql_transaction *is;
   if (vsi_sqlite_pool_own(pool)) return run_alone(pool, sql, values, row, ctx);
-  vestry_err error = vsi_sqlite_begin_flushed(pool, &is);
-  return error ? error : run_and_end(is, sql, values, row, ctx);
+  return run_one(pool, true, changes_rows(sql), sql, values, row, ctx);
 }
 
 /* Run a statement in a transaction for writing. If it fails, it is rolled back when the connection is released. */
