@@ -21,7 +21,7 @@ static void make_keyed(oracle_query *query, const char *one, const char *two) {
   query->is_ordered = true;
   value(query, 0, types[chance(10)], k);
   value(query, 1, types[chance(10)], chance(25));
-  switch (chance(14)) {
+  switch (chance(16)) {
   case 0:
   case 1:
   case 2:
@@ -50,6 +50,10 @@ static void make_keyed(oracle_query *query, const char *one, const char *two) {
     break;
   case 11: snprintf(sql, SQL_BYTES, "SELECT a FROM %s WHERE k = ?1 OR id = ?2 ORDER BY a", one); break;
   case 12: snprintf(sql, SQL_BYTES, "SELECT a, u FROM %s WHERE k IN (?1, ?2) ORDER BY a, u", one); break;
+  case 13: snprintf(sql, SQL_BYTES, "SELECT a, u FROM %s WHERE k = ?1 AND a < ?2 ORDER BY 1, 2", one); break;
+  case 14:
+    snprintf(sql, SQL_BYTES, "SELECT a, u FROM %s WHERE k = ?1 AND a BETWEEN 3 AND ?2 ORDER BY a DESC, u LIMIT 5", one);
+    break;
   default:
     snprintf(sql, SQL_BYTES, "SELECT id, a FROM %s WHERE k = ?1 AND id < 200 ORDER BY id DESC, a LIMIT 4", one);
     break;

@@ -3,9 +3,9 @@
 /* A page of the file contains about forty rows, but a lookup of one row by its key depends on that row only. The
  * program of a statement shows this. A cursor on a table is moved only by SeekRowid with a register. A cursor on an
  * index is moved only to the first entry of a key, and on to the next ones. Each of these is compared with the same key
- * before it is read. If the register with the key is loaded once, from a parameter or with a constant, the statement
- * can see only rows with that key, whatever else it does with them. A row with another key that is inserted, deleted or
- * changed makes no difference.
+ * before it is read. Further columns may have a range: they only make the part of these rows smaller. If the register
+ * with the key is loaded once, from a parameter or with a constant, the statement can see only rows with that key,
+ * whatever else it does with them. A row with another key that is inserted, deleted or changed makes no difference.
  *
  * SQLite may use another plan on another connection. This does not matter, because the result depends on the statement
  * and not on its plan. One plan suffices to prove that the result depends on these rows alone.
@@ -57,17 +57,20 @@ typedef struct kind {
   const char *names;
 } kind;
 
-/* Operations that load a register with a value known to find_source. */
-enum { IS_VARIABLE, IS_INTEGER, IS_INT64 };
+/* Operations that load a register with a value known to find_source, and those that follow the load of the end of a
+ * range: an end that is NULL leaves the loop. */
+enum { IS_VARIABLE, IS_INTEGER, IS_INT64, IS_AFFINITY, IS_NULL };
 
 /* MustBeInt: the converted register compares as before. */
 static const kind kinds[] = {
     [IS_VARIABLE] = {P2, NOT, "Variable"},
     [IS_INTEGER] = {P2, NOT, "Integer"},
     [IS_INT64] = {P2, NOT, "Int64"},
+    [IS_AFFINITY] = {NONE, NOT, "Affinity"},
+    [IS_NULL] = {NONE, NOT, "IsNull"},
     {NONE, NOT,
      "Init Goto Halt HaltIfNull Transaction TableLock Noop Explain Expire ReleaseReg Jump Compare Permutation Once "
-     "If IfNot IsNull NotNull Eq Ne Lt Le Gt Ge ElseEq ResultRow Return MustBeInt Affinity RealAffinity Filter"},
+     "If IfNot NotNull Eq Ne Lt Le Gt Ge ElseEq ResultRow Return MustBeInt RealAffinity Filter"},
     {P1, NOT,
      "CollSeq Gosub InitCoroutine EndCoroutine Yield SoftNull AddImm Cast AggFinal IfPos IfNotZero DecrJumpZero "
      "MemMax FilterAdd RowSetAdd RowSetTest"},
@@ -183,6 +186,24 @@ static bool is_end(const vsi_sqlite_program *program, int64_t at, int cursor, mo
   return moves_of(is) == how && is->p1 == cursor && is->p3 == key && is->p4 >= 1;
 }
 
+/* Return whether no operation from that place on uses the cursor. */
+static bool is_left(const vsi_sqlite_program *program, int64_t at, int cursor) {
+  if (at < 0) return false;
+  for (; at < program->count; at++)
+    if (moves_of(&program->operations[at]) != NOT && program->operations[at].p1 == cursor) return false;
+  return true;
+}
+
+/* Skip the operations from that place on that load the end of a range, and do not use the cursor. */
+static int64_t skip_loads(const vsi_sqlite_program *program, int64_t at, int cursor) {
+  for (; at < program->count; at++) {
+    const vsi_sqlite_operation *is = &program->operations[at];
+    const bool loads = is->kind <= IS_AFFINITY || kinds[is->kind].writes & IS_COPY;
+    if (is->kind == IS_NULL ? !is_left(program, is->p2, cursor) : !loads) break;
+  }
+  return at;
+}
+
 static bool add(const vsi_sqlite_program *program, int at, bool is_rowid, vsi_sqlite_source *sources, int *count) {
   vsi_sqlite_source source;
   if (!find_source(program, at, &source)) return false;
@@ -217,7 +238,7 @@ static bool follow(const vsi_sqlite_program *program, int cursor, vsi_sqlite_sou
     case DOWN:
       ends = how == UP ? ENDS_UP : ENDS_DOWN;
       key = is->p3;
-      if (is->p4 < 1 || !is_end(program, (int64_t)i + 1, cursor, ends, key) ||
+      if (is->p4 < 1 || !is_end(program, skip_loads(program, (int64_t)i + 1, cursor), cursor, ends, key) ||
           !add(program, key, false, sources, count))
         return false;
       break;
