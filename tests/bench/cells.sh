@@ -44,6 +44,14 @@ for adapter in microhttpd civetweb; do
   wants changes 40
   stop
 done
+# A change renders its part once, for all viewers, and no other part.
+start "$cells" --adapter microhttpd --port 0 --db "$folder/rest.db"
+run 0 --viewers 20 --scroll-ms 0
+echo "$line" | grep -Eq ' renders_per_change=(1\.000|0\.[0-9]*) ' || {
+  echo "more than one part is rendered for a change: $line"
+  exit 1
+}
+stop
 start "$cells" --adapter microhttpd --port 0 --db "$folder/together.db"
 run 0 --viewers 10 --together --encoding identity
 wants scrolls 0
