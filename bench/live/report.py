@@ -78,8 +78,9 @@ def pairs_of(runs, contender):
     if not runs.has("sleeper", contender):
         return ""
     group = runs.groups["sleeper", contender]
-    least, most = min(run["post_ratio_least"] for run in group), max(run["post_ratio_most"] for run in group)
-    return f"; {int(sum(run['rounds'] for run in group))} pairs from {least:.2f} to {most:.2f}"
+    least = min(float(run["post_ratio_least"]) for run in group)
+    most = max(float(run["post_ratio_most"]) for run in group)
+    return f"; {sum(int(float(run['rounds'])) for run in group)} pairs from {least:.2f} to {most:.2f}"
 
 
 def last_byte(runs):
