@@ -2,6 +2,7 @@
 /* Creation and destruction of pages, their options, and the wait for renders in tests. */
 #include "app/page/pages.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include "app/bus/bus.h"
@@ -166,6 +167,8 @@ void vestry_pages_destroy(vestry_pages *pages) {
   pages->is_closed = true;
   while (pages->running_count) vsi_mutex_wait(&pages->lock, &pages->quiet);
   vsi_pages_unlock(pages);
+  /* acquire pairs with vsi_schedule_unlock: from now on no thread wakes a worker */
+  while (atomic_load_explicit(&pages->notifying_count, memory_order_acquire)) sched_yield();
   vestry_timer_destroy(pages->timer);
   vestry_timer_destroy(pages->late);
   vsi_workers_end(pages);

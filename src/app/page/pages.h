@@ -99,6 +99,7 @@ struct vestry_pages {
   struct vestry_subscription *done;     /* subscription to VSI_BUS_DONE */
   _Atomic(uint32_t) naming[VSI_RECENT]; /* by the hash of a topic: how many topics with this slot the running renders
                                            have named */
+  _Atomic(uint32_t) notifying_count;    /* threads that notify workers after they have released the lock */
   vsi_mutex lock;
   pthread_cond_t quiet; /* signalled when a run ends, and when a render leaves an observer that is being removed */
   /* The lock guards all members below. */
@@ -107,7 +108,8 @@ struct vestry_pages {
   size_t refs; /* references: of the owner, of the actor of each worker, of each viewer */
   bool is_closed;
   vestry_page *pages_list;
-  vsi_worker *idle;
+  vsi_worker *idle, *woken; /* woken: to be notified when the lock is released */
+  bool is_looked_after; /* the thread with the lock is a worker that takes the next due fragment itself */
   size_t running_count;
   uint64_t seq;                /* number of the last refresh */
   uint64_t recent[VSI_RECENT]; /* by the hash of a topic: number of the last refresh of any topic in this slot */
@@ -146,8 +148,13 @@ struct vestry_pages {
 static inline void vsi_pages_lock(vestry_pages *pages) {
   vsi_mutex_lock(&pages->lock);
 }
+/* Release the lock, and notify the woken workers. */
+void vsi_schedule_unlock(vestry_pages *pages);
 static inline void vsi_pages_unlock(vestry_pages *pages) {
-  vsi_mutex_unlock(&pages->lock);
+  if (pages->woken)
+    vsi_schedule_unlock(pages);
+  else
+    vsi_mutex_unlock(&pages->lock);
 }
 /* Reserve memory for a copied request. The caller holds the lock. To return the bytes, subtract them from
  * requests_bytes. Returns OK | LIMIT, which is counted. */

@@ -263,7 +263,9 @@ static void run_worker(vestry_actor *self, void *ctx) {
   vsi_pages_lock(pages);
   bool is_more = !pages->is_closed;
   for (size_t i = 0; i < VSI_RUNS_IN_A_ROW && is_more; i++) {
+    pages->is_looked_after = true; /* before the run of the first fragment, another worker is woken for the others */
     bool is_walking = vsi_topics_walk(pages);
+    pages->is_looked_after = false;
     vsi_fragment *fragment = vsi_schedule_next(pages);
     if (fragment) run_fragment(worker, fragment);
     const bool has_written = !fragment && write_all(worker); /* without the lock, so look again */

@@ -219,10 +219,25 @@ static void begin_run(vsi_fragment *fragment) {
 
 void vsi_schedule_wake(vestry_pages *pages) {
   vsi_worker *worker = pages->idle;
-  if (!worker || pages->is_closed) return;
+  if (!worker || pages->is_closed || pages->is_looked_after) return;
   pages->idle = worker->next_idle;
   worker->is_idle = false;
-  vestry_actor_notify(worker->actor);
+  worker->next_idle = NULL;
+  vsi_worker **at = &pages->woken;
+  while (*at) at = &(*at)->next_idle;
+  *at = worker;
+}
+
+void vsi_schedule_unlock(vestry_pages *pages) {
+  vsi_worker *next, *woken = pages->woken;
+  pages->woken = NULL;
+  atomic_fetch_add_explicit(&pages->notifying_count, 1, memory_order_relaxed); /* under the lock */
+  vsi_mutex_unlock(&pages->lock);
+  for (; woken; woken = next) {
+    next = woken->next_idle; /* a worker that runs may become idle again */
+    vestry_actor_notify(woken->actor);
+  }
+  atomic_fetch_sub_explicit(&pages->notifying_count, 1, memory_order_release); /* pairs with vestry_pages_destroy */
 }
 
 /* Return the waiting fragment that runs first, due or not; NULL: none waits. ret_due_ns: the earliest time when one is

@@ -47,7 +47,8 @@ void vsi_schedule_check(vsi_fragment *fragment, uint64_t seq);
 void vsi_schedule_at(vsi_fragment *fragment, uint64_t due_ns);
 /* Unblock a fragment whose stream is written. */
 void vsi_schedule_unblock(vsi_fragment *fragment);
-/* Wake an idle worker, which runs the fragments that are due. */
+/* Wake an idle worker, which runs the fragments that are due, when the lock is released: then it need not wait for the
+ * lock, nor the other threads that need the lock for the system call. */
 void vsi_schedule_wake(vestry_pages *pages);
 /* The function of the timer; called without the lock. */
 void vsi_schedule_fire(vestry_timer *timer, void *ctx);

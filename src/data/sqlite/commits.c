@@ -33,15 +33,23 @@ enum {
   COUNTER_AT = 24,
   INDEX_WORD = 2,
   MOMENT_MS = 1,
+  LULLS = 4,
   YIELD_MS = 500, /* less than a peer waits (peers.c) */
   YIELD_BLIND_MS = 50
 };
 
-/* Wake the thread that follows commits. Waking it costs a committing thread as much as a commit, so once is enough. */
+/* Wake the thread that follows commits, when the lock is released. Waking it costs a committing thread as much as a
+ * commit, so once is enough. */
 static void rouse(vestry_sqlite *database) {
   if (database->is_roused) return;
-  database->is_roused = true;
-  pthread_cond_signal(&database->end);
+  database->is_roused = database->is_signal_due = true;
+}
+
+void vsi_sqlite_unlock(vestry_sqlite *database) {
+  const bool is_signal_due = database->is_signal_due;
+  database->is_signal_due = false;
+  vsi_mutex_unlock(&database->lock);
+  if (is_signal_due) pthread_cond_signal(&database->end);
 }
 
 /* Refresh everything that was read, because anything may have changed. */
@@ -550,6 +558,7 @@ void vsi_sqlite_miss_file(vestry_sqlite *database) {
 /* Wait until the database is destroyed, the time is over, or, if can_be_roused, this thread is woken. */
 static void wait(vestry_sqlite *database, uint32_t ms, bool can_be_roused) {
   uint64_t due_ns = vsi_monotonic_in_ms(ms);
+  database->is_signal_due = false; /* this thread has set it */
   while (!database->is_over && !(can_be_roused && database->is_roused))
     if (!vsi_wait_until(&database->end, &database->lock, due_ns)) break;
 }
@@ -558,19 +567,36 @@ static void wait(vestry_sqlite *database, uint32_t ms, bool can_be_roused) {
 static vestry_err look_and_follow(vestry_sqlite *database) {
   uint64_t seq = 0;
   const vestry_err error = vsi_sqlite_look(database);
-  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_unlock(database);
   vsi_sqlite_index_follow(database->index, &seq);
   vsi_mutex_lock(&database->lock);
   return error;
 }
 
-/* Follow commits until the database is destroyed. Waking this thread costs a committing thread as much as a commit.
- * Therefore, after a check for which it was woken, the thread waits for a moment and checks again; during that moment
- * no committing thread needs to wake it. The paths of the files are checked every poll_ms, because that costs a fifth
- * of the CPU time that a commit costs this thread. */
+/* Look, after a pause without commits or for a commit after which the thread was woken. If one wakes it, wait for a
+ * moment, and look again; during that moment no committing thread needs to wake it.
+ *  in_out_lulls  how many such moments in a row have brought no commit. After LULLS of them, the thread sleeps at once,
+ *                because a moment costs the thread as much as being woken; until a commit comes within a moment. */
+static vestry_err look_for_a_moment(vestry_sqlite *database, unsigned *in_out_lulls) {
+  const bool is_lull = *in_out_lulls >= LULLS;
+  if (is_lull) database->is_roused = false;
+  vestry_err error = look_and_follow(database);
+  if (!database->is_roused) return error;
+  const uint32_t seen = database->seen.value;
+  wait(database, MOMENT_MS, false);
+  database->is_roused = false;
+  error = look_and_follow(database);
+  *in_out_lulls = is_lull || database->seen.value != seen ? 0 : *in_out_lulls + 1;
+  return error;
+}
+
+/* Follow commits until the database is destroyed. Waking this thread costs a committing thread as much as a commit. The
+ * paths of the files are checked every poll_ms, because that costs a fifth of the CPU time that a commit costs this
+ * thread. */
 void *vsi_sqlite_follow(void *ctx) {
   vestry_sqlite *database = ctx;
-  uint64_t check_ns = 0;
+  uint64_t check_ns = 0, moment_ns = 0;
+  unsigned lulls = 0;
   vestry_err error = VESTRY_OK;
   vsi_mutex_lock(&database->lock);
   while (!database->is_over) {
@@ -579,21 +605,19 @@ void *vsi_sqlite_follow(void *ctx) {
     else
       wait(database, database->options.poll_ms, true);
     if (database->is_over) break;
-    if (vsi_monotonic_ns() >= check_ns) {
+    const uint64_t now_ns = vsi_monotonic_ns();
+    if (now_ns >= check_ns) {
       vsi_sqlite_miss_file(database);
       vsi_sqlite_peers_check(database->peers);
       check_ns = vsi_monotonic_in_ms(database->options.poll_ms);
     }
-    error = look_and_follow(database);
-    if (database->is_roused) {
-      wait(database, MOMENT_MS, false);
-      database->is_roused = false;
-      error = look_and_follow(database);
-    }
-    vsi_mutex_unlock(&database->lock);
+    if (now_ns < moment_ns) lulls = 0;
+    error = look_for_a_moment(database, &lulls);
+    moment_ns = vsi_monotonic_in_ms(MOMENT_MS);
+    vsi_sqlite_unlock(database);
     vsi_sqlite_tab_touch_all(database);
     vsi_mutex_lock(&database->lock);
   }
-  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_unlock(database);
   return NULL;
 }

@@ -110,7 +110,7 @@ void vsi_sqlite_settle(vestry_sqlite_connection *connection) {
   sqlite3_mutex_enter(mutex);
   vsi_mutex_lock(&connection->database->lock);
   settle_locked(connection);
-  vsi_mutex_unlock(&connection->database->lock);
+  vsi_sqlite_unlock(connection->database);
   sqlite3_mutex_leave(mutex);
 }
 
@@ -135,7 +135,7 @@ static void settle_unannounced(vestry_sqlite_connection *connection) {
   vsi_mutex_lock(&database->lock);
   if (vsi_sqlite_counter(database, connection->file, &last) && !last.is_wal && is_exclusive(connection))
     vsi_sqlite_begin_anew(database, last);
-  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_unlock(database);
 }
 
 /* ----------------------------------------------------------------------------------------------------- hooks ------ */
@@ -268,7 +268,7 @@ static int before_commit(void *ctx) {
   if (here) connection->trace = *here;
   connection->is_committing = true;
   atomic_store_explicit(&connection->is_announced, true, memory_order_release);
-  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_unlock(database);
   return 0;
 }
 
@@ -280,7 +280,7 @@ static void after_rollback(void *ctx) {
     vsi_sqlite_refresh_all(database);
   connection->is_committing = false;
   vsi_sqlite_forget(connection);
-  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_unlock(database);
 }
 
 /* Return whether a statement changes only rows, or nothing, according to its first word. */
@@ -324,7 +324,7 @@ static int at_statement(unsigned what, void *ctx, void *statement, void *took) {
     vsi_mutex_lock(&connection->database->lock);
     if (is_of_schema) connection->topics.are_all = true;
     settle_locked(connection);
-    vsi_mutex_unlock(&connection->database->lock);
+    vsi_sqlite_unlock(connection->database);
   } else if (is_of_schema && sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
     connection->topics.are_all = true;
   } else if (is_of_schema) {
@@ -391,7 +391,7 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   connection->topics.secret = database->secret;
   vsi_mutex_lock(&database->lock);
   const bool is_new = add_locked(database, connection);
-  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_unlock(database);
   if (!is_new) {
     vsi_free(database->host, connection);
     return VESTRY_EXISTS;
@@ -441,7 +441,7 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
   database->stats.connections_count++;
   bool is_new_reason = is_table_level && !database->is_table_level;
   database->is_table_level |= is_table_level;
-  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_unlock(database);
   if (is_new_reason)
     vsi_log(database->host, VESTRY_LOG_WARN,
             "%s, %s: the pages that a connection reads are unknown, so its renders are followed by tables; it shares "
@@ -461,7 +461,7 @@ void vestry_sqlite_detach(vestry_sqlite_connection *connection) {
   vsi_mutex_lock(&database->lock);
   LIST_REMOVE(connection, in);
   if (connection != database->writer) database->stats.connections_count--;
-  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_unlock(database);
   vsi_sqlite_reader_finish(&connection->reader);
   vsi_sqlite_changes_finish(database->host, &connection->changes);
   vsi_sqlite_topics_finish(&connection->topics);

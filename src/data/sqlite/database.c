@@ -130,7 +130,7 @@ static bool look(void *ctx) {
   vestry_sqlite *database = ctx;
   vsi_mutex_lock(&database->lock);
   bool is_done = database->is_open && !database->is_over && !vsi_sqlite_look(database);
-  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_unlock(database);
   uint64_t seq = 0;
   vsi_sqlite_index_follow(database->index, &seq);
   return is_done;
@@ -211,7 +211,7 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   vsi_mutex_lock(&database->lock);
   database->is_open = true;
   vsi_sqlite_index_follow(database->index, &database->seq); /* its mode may have become known */
-  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_unlock(database);
   *ret_database = database;
   return VESTRY_OK;
 }
@@ -221,7 +221,7 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   vsi_mutex_lock(&database->lock);
   database->is_over = true;
   pthread_cond_signal(&database->end);
-  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_unlock(database);
   if (database->has_thread) pthread_join(database->thread, NULL);
   vestry_sqlite_detach(database->writer);
   if (database->is_observing) (void)vestry_pages_unobserve(database->pages, database);
@@ -251,7 +251,7 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
     if (!waits) vsi_sqlite_peers_check(database->peers);
     error = vsi_sqlite_look(database);
     uint64_t seq = database->seq;
-    vsi_mutex_unlock(&database->lock);
+    vsi_sqlite_unlock(database);
     vsi_sqlite_index_follow(database->index, &seq);
     if (!error && ret_seq) *ret_seq = seq;
     if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) return error;
@@ -266,7 +266,7 @@ void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_s
                 : database->records     ? VESTRY_SQLITE_TABLES
                                         : VESTRY_SQLITE_TOPICS;
   vsi_sqlite_peers_stats_get(database->peers, &stats);
-  vsi_mutex_unlock(&database->lock);
+  vsi_sqlite_unlock(database);
   vsi_sqlite_index_stats_get(database->index, &stats);
   VSI_RESULT_GIVE(vestry_sqlite_stats, ret_stats, stats);
 }

@@ -77,7 +77,8 @@ struct vestry_sqlite {
   pthread_cond_t end;
   bool is_open; /* it can be read */
   bool is_over;
-  bool is_roused; /* the thread must check, or has just checked and will check again */
+  bool is_roused;     /* the thread must check, or has just checked and will check again */
+  bool is_signal_due; /* the release of the lock signals `end` */
   vsi_sqlite_frames frames;
   size_t shared_count;         /* commits of frames whose changes peers can read */
   vsi_sqlite_peers *peers;     /* NULL: not in WAL mode, or no memory */
@@ -153,6 +154,9 @@ void vsi_sqlite_settle(vestry_sqlite_connection *connection);
 bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number);
 /* Find the WAL's index, if it exists by now, and read the WAL from now on. OK | BUSY | NO_MEMORY | IO */
 vestry_err vsi_sqlite_counter_open(vestry_sqlite *database);
+
+/* Release the lock, and wake the thread if that is due: after the release, so that it does not wait for the lock. */
+void vsi_sqlite_unlock(vestry_sqlite *database);
 
 /* How certain it is that an announced commit took place.
  * COMMITTED  it took place, under its number
