@@ -357,8 +357,7 @@ bool exact_many_measure(const char *folder, vestry_sqlite_level level, uint64_t 
       .pages_count = pages, .seed = 7, .woken = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER}};
   b.woken.has_thread = must(&b, !pthread_create(&b.woken.thread, NULL, be_woken, &b.woken), "starting a thread");
   bool is_done = b.woken.has_thread && open_side(&b, &b.bare, folder, "bare") &&
-                 open_side(&b, &b.followed, folder, "many") && follow(&b, level) && open_pages(&b) &&
-                 warm_both(&b);
+                 open_side(&b, &b.followed, folder, "many") && follow(&b, level) && open_pages(&b) && warm_both(&b);
   for (change what = SHOWN; what <= ASIDE && is_done; what++) is_done = measure_single(&b, what, commits);
   is_done = is_done && measure_transaction(&b, false) && measure_transaction(&b, true);
   close_all(&b);

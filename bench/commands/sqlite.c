@@ -3,7 +3,9 @@
  * WAL, and synchronous NORMAL. vestry follows one of them, with an attached connection, and not the other. Both execute
  * the same operations alternately, so that both have the same conditions; each line is an operation, with medians. The
  * time runs from the values to the result of a program. The id of a request's tab is verified once for each request,
- * which is not included. */
+ * which is not included. A third database has the hooks of an attached connection, which do nothing: what SQLite takes
+ * to call them is the floor of an insert that commits. */
+#define SQLITE_ENABLE_PREUPDATE_HOOK /* for its declaration */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +32,7 @@ typedef struct side {
 } side;
 
 typedef struct bench {
-  side bare, followed;
+  side bare, followed, hooked;
   vestry *v;
   vestry_pages *pages;
   vestry_sqlite *database;
@@ -132,17 +134,20 @@ static double percentile_us(side *s, double share) {
 }
 
 static void measure(bench *b, const char *name, what w, const vestry_request *req) {
-  side *sides[] = {&b->bare, &b->followed};
+  side *sides[] = {&b->bare, &b->followed, &b->hooked};
+  const size_t sides_count = w == INSERT ? 3 : 2;
   for (int is_warm = 0; is_warm < 2; is_warm++) {
-    b->bare.count = b->followed.count = 0;
+    b->bare.count = b->followed.count = b->hooked.count = 0;
     for (uint64_t turn = 0; b->followed.count < (is_warm ? b->rounds : TURN) && !b->failed; turn++)
-      for (size_t i = 0; i < 2; i++) /* the order alternates, too */
-        for (int j = 0; j < TURN; j++) act(b, w, sides[(i + turn) % 2], req);
+      for (size_t i = 0; i < sides_count; i++) /* the order alternates, too */
+        for (int j = 0; j < TURN; j++) act(b, w, sides[(i + turn) % sides_count], req);
   }
   if (b->failed) return;
   double bare = percentile_us(&b->bare, 0.5), followed = percentile_us(&b->followed, 0.5);
-  printf("%s bare_us=%.2f us=%.2f ratio=%.3f bare_p90=%.2f p90=%.2f rounds=%" PRIu64 "\n", name, bare, followed,
+  printf("%s bare_us=%.2f us=%.2f ratio=%.3f bare_p90=%.2f p90=%.2f rounds=%" PRIu64, name, bare, followed,
          followed / bare, percentile_us(&b->bare, 0.9), percentile_us(&b->followed, 0.9), b->followed.count);
+  if (w == INSERT) printf(" hooks_ratio=%.3f", percentile_us(&b->hooked, 0.5) / bare);
+  puts("");
 }
 
 /* Measure the time until commits of a connection that is not attached are detected, at any time between two checks. */
@@ -203,6 +208,30 @@ static bool open_side(bench *b, side *s, const char *folder, const char *name) {
              "CREATE INDEX message_channel ON message(channel, id)");
 }
 
+/* Hooks that do nothing, as many as an attached connection has. */
+static void on_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
+                      sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
+  (void)ctx, (void)db, (void)operation, (void)schema, (void)table, (void)old_rowid, (void)new_rowid;
+}
+static int on_commit(void *ctx) {
+  (void)ctx;
+  return 0;
+}
+static void on_rollback(void *ctx) {
+  (void)ctx;
+}
+static int on_statement(unsigned kind, void *ctx, void *statement, void *more) {
+  (void)kind, (void)ctx, (void)statement, (void)more;
+  return 0;
+}
+
+static bool set_hooks(sqlite3 *db) {
+  sqlite3_preupdate_hook(db, on_change, NULL);
+  sqlite3_commit_hook(db, on_commit, NULL);
+  sqlite3_rollback_hook(db, on_rollback, NULL);
+  return !sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE | SQLITE_TRACE_STMT, on_statement, NULL);
+}
+
 static void close_side(side *s) {
   char path[PATH_MOST + 8];
   sqlite3_finalize(s->insert);
@@ -256,9 +285,9 @@ static vestry_err be_tab(const vestry_request *req, vestry_reply *reply, void *a
   return vestry_reply_status(reply, 204);
 }
 
-/* Create vestry's tables on the side that is not followed. */
-static bool copy_schema(bench *b) {
-  return run(b, b->bare.db,
+/* Create vestry's tables on a side that is not followed. */
+static bool copy_schema(bench *b, sqlite3 *db) {
+  return run(b, db,
              "CREATE TABLE vestry_tab(scope BLOB NOT NULL, tab BLOB NOT NULL, data BLOB NOT NULL, expires INTEGER NOT "
              "NULL, PRIMARY KEY(scope, tab)) STRICT, WITHOUT ROWID;"
              "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)");
@@ -300,8 +329,9 @@ int bench_sqlite(int argc, char **argv) {
     return 77;
   }
   bool ok = open_side(&b, &b.bare, folder, "bare") && open_side(&b, &b.followed, folder, "followed") &&
-            open_followed(&b) && copy_schema(&b) && fill_side(&b, &b.bare) && fill_side(&b, &b.followed) &&
-            measure_all(&b);
+            open_side(&b, &b.hooked, folder, "hooked") && open_followed(&b) && set_hooks(b.hooked.db) &&
+            copy_schema(&b, b.bare.db) && copy_schema(&b, b.hooked.db) && fill_side(&b, &b.bare) &&
+            fill_side(&b, &b.followed) && fill_side(&b, &b.hooked) && measure_all(&b);
   vestry_sql_tabs_destroy(b.states);
   vestry_sqlite_pool_follow(b.pool, NULL);
   vestry_sql_pool_destroy(b.pool);
@@ -312,5 +342,6 @@ int bench_sqlite(int argc, char **argv) {
   vestry_destroy(b.v);
   close_side(&b.bare);
   close_side(&b.followed);
+  close_side(&b.hooked);
   return !ok;
 }

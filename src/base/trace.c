@@ -98,7 +98,7 @@ void vsi_trace_report(const vestry_host *host, vestry_span *span) {
 }
 
 const vestry_trace *vsi_trace_carried(const vestry_host *host) {
-  return here && here->is_sampled && vsi_tracer_of(host) ? here : NULL;
+  return vsi_tracer_of(host) && here && here->is_sampled ? here : NULL;
 }
 
 void vsi_span_begin_followed(vsi_span *span, const vestry_host *host, vestry_span_kind kind,

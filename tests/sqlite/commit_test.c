@@ -429,8 +429,8 @@ static void memory_of_few_topics_is_kept(void **state) {
       vsi_sqlite_topics_add(&topics, name, (size_t)len);
     }
     assert_false(topics.are_all);
-    assert_int_equal(topics.names.count, has_many ? MANY : FEW);
-    if (round % 3 == 1) assert_int_equal(th.allocations - before, VSI_MAP_MOVES_BITS ? FEW : 0); /* of buckets */
+    assert_int_equal(topics.names.count + 1, has_many ? MANY : FEW); /* the first one is not in the map */
+    if (round % 3 == 1) assert_int_equal(th.allocations - before, VSI_MAP_MOVES_BITS ? FEW - 1 : 0); /* of buckets */
     const long live = th.live;
     vsi_sqlite_topics_clear(&topics);
     assert_int_equal(topics.names.count, 0);
@@ -456,7 +456,7 @@ static void chosen_topics_share_no_bucket(void **state) {
     count++;
   }
   assert_false(topics.are_all);
-  assert_int_equal(topics.names.count, COUNT);
+  assert_int_equal(topics.names.count + 1, COUNT); /* the first one is not in the map */
   for (size_t i = 0; i < (size_t)1 << topics.names.bits; i++) {
     size_t chain = 0;
     for (const vsi_map_link *at = topics.names.buckets[i]; at; at = at->next) chain++;

@@ -109,7 +109,7 @@ struct vestry_pages {
   bool is_closed;
   vestry_page *pages_list;
   vsi_worker *idle, *woken; /* woken: to be notified when the lock is released */
-  bool is_looked_after; /* the thread with the lock is a worker that takes the next due fragment itself */
+  bool is_looked_after;     /* the thread with the lock is a worker that takes the next due fragment itself */
   size_t running_count;
   uint64_t seq;                /* number of the last refresh */
   uint64_t recent[VSI_RECENT]; /* by the hash of a topic: number of the last refresh of any topic in this slot */

@@ -68,9 +68,13 @@ static uint64_t compare(sqlite3 *db, uint64_t columns, uint64_t filled, uint32_t
 /* Find the entry of a table. For rows changed earlier, values of columns without lookups were not noted. */
 static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, const char *name) {
   vsi_sqlite_use use = {.column = VSI_SQLITE_ANY_ROW};
-  size_t len = strlen(name);
-  changes->name[0] = '\0';
-  if (vsi_sqlite_tables_find(tables, name, &use.table)) return false;
+  if (!*changes->name || strcmp(changes->name, name) != 0) {
+    const size_t len = strlen(name);
+    changes->name[0] = '\0';
+    if (vsi_sqlite_tables_find(tables, name, &changes->table)) return false;
+    if (len <= VSI_SQLITE_NAME_MOST) memcpy(changes->name, name, len + 1);
+  }
+  use.table = changes->table;
   (void)vsi_sqlite_tables_ask(tables, use.table, generation, &changes->known);
   for (changes->use = 0; changes->use < changes->uses.count; changes->use++)
     if (changes->uses.uses[changes->use].table == use.table) break;
@@ -81,7 +85,7 @@ static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_
     changes->uses.uses[changes->use].known_columns &= use.known_columns;
   }
   changes->generation = generation;
-  if (len <= VSI_SQLITE_NAME_MOST) memcpy(changes->name, name, len + 1);
+  changes->is_used = *changes->name;
   return true;
 }
 
@@ -149,7 +153,7 @@ void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tabl
   const uint32_t generation = atomic_load_explicit(&tables->generation, memory_order_acquire);
   if (changes->uses.count && changes->generation != generation) changes->are_unknown = true;
   if (changes->are_unknown) return;
-  if ((!*changes->name || strcmp(changes->name, row->table) != 0) && !find(changes, tables, generation, row->table)) {
+  if ((!changes->is_used || strcmp(changes->name, row->table) != 0) && !find(changes, tables, generation, row->table)) {
     changes->are_unknown = true;
     return;
   }
@@ -175,8 +179,7 @@ void vsi_sqlite_changes_clear(const vestry_host *host, vsi_sqlite_changes *chang
     changes->keys_room = 0;
   }
   changes->uses.count = changes->keys_count = 0;
-  changes->are_unknown = changes->are_many = false;
-  changes->name[0] = '\0';
+  changes->are_unknown = changes->are_many = changes->is_used = false;
   changes->compared_count = 0;
 }
 
@@ -231,11 +234,18 @@ static const topic *find_topic(vsi_sqlite_topics *topics, const char *name, size
 
 void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *name, size_t len) {
   if (topics->are_all || (topics->last && is_name_of(topics->last, name, len))) return;
+  if (topics->first_len == len && memcmp(topics->first, name, len) == 0) return;
+  if (!topics->first_len && !topics->names.count && len < sizeof topics->first) {
+    memcpy(topics->first, name, len);
+    topics->first[len] = '\0';
+    topics->first_len = len;
+    return;
+  }
   topics->last = find_topic(topics, name, len);
   topics->are_all = !topics->last;
 }
 
-void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics) {
+static void clear_names(vsi_sqlite_topics *topics) {
   for (vsi_map_link *next, *at = vsi_map_after(&topics->names, NULL); at; at = next) {
     next = vsi_map_after(&topics->names, at);
     if (((topic *)at)->room != KEPT_ROOM || topics->kept_count == KEPT_MOST) {
@@ -248,9 +258,14 @@ void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics) {
   }
   if (topics->names.bits > VSI_MAP_FIRST_BITS)
     vsi_map_finish(&topics->names, topics->host);
-  else if (topics->names.count)
+  else
     memset(topics->names.buckets, 0, ((size_t)1 << topics->names.bits) * sizeof *topics->names.buckets);
   topics->names.count = topics->bytes = 0;
+}
+
+void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics) {
+  if (topics->names.count) clear_names(topics);
+  topics->first_len = 0;
   topics->last = NULL;
   topics->are_all = false;
 }
@@ -266,6 +281,10 @@ void vsi_sqlite_topics_finish(vsi_sqlite_topics *topics) {
 
 vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages, uint64_t *ret_seq) {
   if (topics->are_all) return vestry_refresh(pages, NULL, ret_seq);
+  if (topics->first_len) {
+    const vestry_err error = vestry_refresh(pages, topics->first, ret_seq);
+    if (error || !topics->names.count) return error;
+  }
   for (const vsi_map_link *at = NULL; (at = vsi_map_after(&topics->names, at)) != NULL;) {
     vestry_err error = vestry_refresh(pages, ((const topic *)at)->name, ret_seq);
     if (error) return error;

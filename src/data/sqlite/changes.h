@@ -18,8 +18,11 @@ typedef struct vsi_sqlite_changes {
   size_t keys_count, keys_room;
   bool are_unknown; /* there was no memory for all of them */
   bool are_many;    /* more than max_changes_count of the tables: some keys or compared columns are missing */
-  /* The table that was changed last, because most changes concern the same table. */
+  /* The table that was changed last, because most changes concern the same table, also those of the next
+   * transaction. */
   char name[VSI_SQLITE_NAME_MOST + 1]; /* empty: none */
+  uint32_t table;
+  bool is_used; /* it is in uses, at `use` */
   uint32_t use, generation;
   vsi_sqlite_known known;
   uint32_t compared_count; /* rows of this transaction whose columns were compared */
@@ -49,8 +52,10 @@ void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *chan
 typedef struct vsi_sqlite_topics {
   const vestry_host *host;
   vsi_siphash_key secret; /* of the database */
-  vsi_map names;
-  size_t bytes;                        /* of the names, each with a NUL */
+  size_t first_len;       /* 0: none */
+  char first[64];         /* the first topic, with a NUL, unless it is longer; most transactions have only this one */
+  vsi_map names;          /* the others */
+  size_t bytes;           /* of their names, each with a NUL */
   const struct vsi_sqlite_topic *last; /* added last, because most changes repeat it; NULL: none */
   bool are_all;                        /* all topics, whatever the set contains */
   vsi_map_link *kept;                  /* a list of topics that are not in the set */

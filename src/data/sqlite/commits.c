@@ -24,6 +24,7 @@
  * file pages are moved (auto_vacuum), a commit writes file pages of tables that it does not change; sets with these
  * file pages are invalidated, as index.c explains. */
 #include "base/log.h"
+#include "base/trace.h"
 #include "base/wait.h"
 #include "data/sqlite/sqlite.h"
 
@@ -34,6 +35,8 @@ enum {
   INDEX_WORD = 2,
   MOMENT_MS = 1,
   LULLS = 4,
+  SPARE_BYTES = 512, /* of a commit whose memory is used again */
+  SPARE_MOST = 64,
   YIELD_MS = 500, /* less than a peer waits (peers.c) */
   YIELD_BLIND_MS = 50
 };
@@ -225,6 +228,34 @@ static vsi_sqlite_commit commit_of(vestry_sqlite_connection *connection, vsi_sql
                              .trace = connection->trace};
 }
 
+/* Keep the changes of a commit in memory that another one has left, because a thread that commits frees none: its
+ * allocations would be the slow ones. NULL: no memory. */
+static vsi_sqlite_commit *keep(vestry_sqlite *database, const vsi_sqlite_commit *commit) {
+  const size_t bytes = vsi_sqlite_commit_bytes(commit);
+  vsi_sqlite_commit *spare = bytes <= SPARE_BYTES ? TAILQ_FIRST(&database->spare) : NULL;
+  if (spare) {
+    TAILQ_REMOVE(&database->spare, spare, in);
+    database->spare_count--;
+  } else {
+    spare = vsi_alloc(database->host, bytes > SPARE_BYTES ? bytes : SPARE_BYTES);
+  }
+  return spare ? vsi_sqlite_commit_put(commit, spare) : NULL;
+}
+
+void vsi_sqlite_prepare_to_keep(const vestry_sqlite *database) {
+  const char *spare = (const char *)TAILQ_FIRST(&database->spare);
+  for (size_t i = 0; spare && i < SPARE_BYTES; i += 64) __builtin_prefetch(spare + i, 1);
+}
+
+static void discard(vestry_sqlite *database, vsi_sqlite_commit *kept) {
+  if (!kept || database->spare_count == SPARE_MOST || vsi_sqlite_commit_bytes(kept) > SPARE_BYTES) {
+    vsi_free(database->host, kept);
+    return;
+  }
+  TAILQ_INSERT_HEAD(&database->spare, kept, in);
+  database->spare_count++;
+}
+
 /* Follow a commit, or keep its changes until the thread has read it in the WAL, which is more precise about them. */
 static void add(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence) {
   vestry_sqlite *database = connection->database;
@@ -245,7 +276,7 @@ static void add(vestry_sqlite_connection *connection, vsi_sqlite_evidence eviden
     vsi_sqlite_index_follow(database->index, &database->seq);
     return;
   }
-  vsi_sqlite_commit *made = vsi_sqlite_commit_copy(database->host, &commit);
+  vsi_sqlite_commit *made = keep(database, &commit);
   if (made)
     TAILQ_INSERT_TAIL(&database->made, made, in);
   else if (commit.changes_tabs) /* it is treated as another connection's */
@@ -269,11 +300,12 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidenc
   if (!connection->has_changes) topics->are_all = true; /* no hook was called for a row: it is the schema */
   if (topics->are_all) database->stats.whole_count++;
   if (connection->changes.are_many && database->records) note_large(database);
-  const vestry_trace committed_in = connection->trace, *former = vestry_trace_enter(&committed_in);
+  const bool is_traced = vsi_tracer_of(database->host);
+  const vestry_trace committed_in = connection->trace, *former = is_traced ? vestry_trace_enter(&committed_in) : NULL;
   if (vsi_sqlite_topics_refresh(topics, database->pages, &database->seq)) /* a name that cannot be a topic */
     (void)vestry_refresh(database->pages, NULL, &database->seq);
   add(connection, evidence);
-  (void)vestry_trace_enter(former);
+  if (is_traced) (void)vestry_trace_enter(former);
   if (evidence <= VSI_SQLITE_FOUND) account(database, connection->announced);
   if (evidence != VSI_SQLITE_REACHED) database->stats.commits_count++;
   clear(connection);
@@ -319,7 +351,7 @@ static vsi_sqlite_commit *take_made(vestry_sqlite *database, uint32_t number) {
       found->changes_tabs |= made->changes_tabs;
       found->is_whole |= made->is_whole;
     }
-    vsi_free(database->host, made);
+    discard(database, made);
   }
   return found;
 }
@@ -378,7 +410,7 @@ static vestry_err follow_commit(vestry_sqlite *database, const vsi_sqlite_writte
     vsi_sqlite_index_commit(database->index, &commit);
   }
   (void)vestry_trace_enter(former);
-  vsi_free(database->host, made);
+  discard(database, made);
   return VESTRY_OK;
 }
 

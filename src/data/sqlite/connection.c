@@ -42,6 +42,7 @@
 
 #include "base/log.h"
 #include "base/sql.h"
+#include "base/trace.h"
 #include "data/sqlite/sqlite.h"
 
 #pragma weak sqlite3_preupdate_hook
@@ -104,9 +105,9 @@ static void settle_locked(vestry_sqlite_connection *connection) {
 /* Decide about the announced commit, if there is one. Code that runs on the connection after a commit hook runs after
  * that commit. In a hook the connection's mutex is held already; everywhere it is locked before the database's lock. */
 void vsi_sqlite_settle(vestry_sqlite_connection *connection) {
-  sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
   connection->is_committing = false;
   if (!atomic_load_explicit(&connection->is_announced, memory_order_acquire)) return;
+  sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
   sqlite3_mutex_enter(mutex);
   vsi_mutex_lock(&connection->database->lock);
   settle_locked(connection);
@@ -264,9 +265,10 @@ static int before_commit(void *ctx) {
     connection->written = count_written(connection);
     connection->is_mixed = is_mixed(connection->db);
   }
-  const vestry_trace *here = vestry_trace_here();
+  const vestry_trace *here = vsi_tracer_of(database->host) ? vestry_trace_here() : NULL;
   if (here) connection->trace = *here;
   connection->is_committing = true;
+  vsi_sqlite_prepare_to_keep(database);
   atomic_store_explicit(&connection->is_announced, true, memory_order_release);
   vsi_sqlite_unlock(database);
   return 0;
@@ -283,14 +285,20 @@ static void after_rollback(void *ctx) {
   vsi_sqlite_unlock(database);
 }
 
-/* Return whether a statement changes only rows, or nothing, according to its first word. */
+/* Return whether a statement changes only rows, or nothing, according to its first word. Statements that insert are
+ * recognised first and fastest. */
 static bool is_of_rows(const char *sql) {
-  static const char *const words[] = {"INSERT", "UPDATE", "DELETE",   "REPLACE", "WITH",    "SELECT",   "VALUES",
-                                      "BEGIN",  "COMMIT", "ROLLBACK", "END",     "RELEASE", "SAVEPOINT"};
+  static const struct {
+    char word[10];
+    unsigned char len;
+  } words[] = {{"INSERT", 6}, {"UPDATE", 6},  {"DELETE", 6},   {"REPLACE", 7}, {"WITH", 4},
+               {"SELECT", 6}, {"VALUES", 6},  {"BEGIN", 5},    {"COMMIT", 6},  {"ROLLBACK", 8},
+               {"END", 3},    {"RELEASE", 7}, {"SAVEPOINT", 9}};
   sql = vsi_sqlite_text_rest(sql);
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-    size_t len = strlen(words[i]);
-    if (sqlite3_strnicmp(sql, words[i], (int)len) == 0 && !vsi_sql_is_word(sql[len])) return true;
+    size_t at = 0;
+    while (at < words[i].len && (sql[at] & ~0x20) == words[i].word[at]) at++;
+    if (at == words[i].len && !vsi_sql_is_word(sql[at])) return true;
   }
   return false;
 }

@@ -249,14 +249,13 @@ static void lock(vsi_sqlite_index *index) {
 
 /* -------------------------------------------------------------------------------------------------- commits ------- */
 
-static size_t bytes_of(const vsi_sqlite_commit *commit) {
+size_t vsi_sqlite_commit_bytes(const vsi_sqlite_commit *commit) {
   return sizeof *commit + commit->uses_count * sizeof *commit->uses + commit->keys_count * sizeof *commit->keys +
          commit->pages_count * sizeof *commit->pages;
 }
 
-vsi_sqlite_commit *vsi_sqlite_commit_copy(const vestry_host *host, const vsi_sqlite_commit *commit) {
-  vsi_sqlite_commit *made = vsi_alloc(host, bytes_of(commit));
-  if (!made) return NULL;
+vsi_sqlite_commit *vsi_sqlite_commit_put(const vsi_sqlite_commit *commit, void *into) {
+  vsi_sqlite_commit *made = into;
   *made = *commit;
   vsi_sqlite_use *uses = (vsi_sqlite_use *)(made + 1);
   vsi_sqlite_key *keys = (vsi_sqlite_key *)(uses + commit->uses_count);
@@ -267,12 +266,17 @@ vsi_sqlite_commit *vsi_sqlite_commit_copy(const vestry_host *host, const vsi_sql
   return made;
 }
 
+vsi_sqlite_commit *vsi_sqlite_commit_copy(const vestry_host *host, const vsi_sqlite_commit *commit) {
+  void *made = vsi_alloc(host, vsi_sqlite_commit_bytes(commit));
+  return made ? vsi_sqlite_commit_put(commit, made) : NULL;
+}
+
 static void drop_recent(vsi_sqlite_index *index) {
   vsi_sqlite_commit *first = TAILQ_FIRST(&index->recent);
   index->forgotten = first->order;
   TAILQ_REMOVE(&index->recent, first, in);
   index->recent_count--;
-  index->recent_bytes -= bytes_of(first);
+  index->recent_bytes -= vsi_sqlite_commit_bytes(first);
   vsi_free(index->sets.host, first);
 }
 
@@ -282,7 +286,7 @@ static void drop_all_recent(vsi_sqlite_index *index) {
 
 /* Keep a commit for the running renders. */
 static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
-  const size_t bytes = bytes_of(commit);
+  const size_t bytes = vsi_sqlite_commit_bytes(commit);
   vsi_sqlite_commit *made =
       index->running && bytes <= RECENT_BYTES ? vsi_sqlite_commit_copy(index->sets.host, commit) : NULL;
   if (!made) { /* no render runs, or there is no room: running renders run again */

@@ -84,7 +84,9 @@ struct vestry_sqlite {
   vsi_sqlite_peers *peers;     /* NULL: not in WAL mode, or no memory */
   uint64_t yielded_ns;         /* since when checks leave commits to the threads of their connections; 0: they do not */
   vsi_sqlite_commit_list made; /* commits of attached connections that are not followed yet */
-  uint64_t looked_ns;          /* start of the last check, as the time of other connections' commits */
+  vsi_sqlite_commit_list spare; /* memory of such commits, to be used again */
+  unsigned spare_count;
+  uint64_t looked_ns;                 /* start of the last check, as the time of other connections' commits */
   const _Atomic(uint32_t) *wal_index; /* header of the WAL's index; NULL: not in WAL mode, which db then keeps */
   LIST_HEAD(, vestry_sqlite_connection) connections;
   vsi_sqlite_number seen;                     /* all commits up to this one are accounted for */
@@ -169,6 +171,8 @@ typedef enum vsi_sqlite_evidence {
   VSI_SQLITE_STANDING,
   VSI_SQLITE_REACHED
 } vsi_sqlite_evidence;
+/* Fetch the memory in which vsi_sqlite_publish will keep the changes: the thread has used it on another processor. */
+void vsi_sqlite_prepare_to_keep(const vestry_sqlite *database);
 /* Refresh the topics of an announced commit, and follow its changes, or let the thread follow them. */
 void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence);
 /* Discard a transaction that did not take place, before another one begins. */
