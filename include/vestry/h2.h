@@ -49,13 +49,16 @@ typedef struct vestry_h2_options {
                                     no bytes of a stream is STALLED; 0: a heartbeat of the instance, but at least 2,000
                                     (30,000 if there are no heartbeats); VESTRY_NEVER_MS: the system's limit */
   size_t max_head_bytes; /**< of a request's head: the sum of its names and values, and 32 for each field; a larger
-                                    one gets 431. 0: 16,384; at most 4 MiB */
+                                    one gets 431, and so does one of HTTP/2 over TLS that is sent in more than 64 KiB.
+                                    0: 16,384; at most 4 MiB */
   const char *tls_key;   /**< text in PEM, not a file name; with key and certificate the server accepts TLS only.
                                     Borrowed for create */
   const char *tls_certificate;  /**< PEM, followed by its chain if there is one */
   const char *const *tls_pairs; /**< instead of tls_key and tls_certificate: keys and certificates alternate, ended by
                                      NULL. A client gets the first pair whose certificate is for the name that it
                                      requests (SNI), or else the first. NULL: none */
+  const char *const *tls_files; /**< instead of the members above: names of files in PEM, of keys and certificates in
+                                     the order of tls_pairs, which vestry_h2_renew reads again. NULL: none */
   const char *const *names; /**< names that the server serves, such as "example.org", ended by NULL, in lower case and
                                     without a port. A request of HTTP/2 for another one gets 421: browsers send requests
                                     for each name of a certificate over one connection, also if another server serves
@@ -102,12 +105,14 @@ extern VESTRY_API const vestry_server_adapter vestry_server_h2;
 VESTRY_API vestry_err vestry_h2_create(vestry *v, const vestry_h2_options *options, vestry_server **ret_server);
 
 /** Replace the certificates of a running server, for example after their renewal. Connections that exist keep theirs.
- *  Former certificates stay in memory, some kilobytes, until the server is destroyed.
+ *  Former certificates stay in memory, some kilobytes, until the server is destroyed. If one pair cannot be used, all
+ *  former pairs stay. A certificate that has expired, or is not valid yet, cannot be used if the former one of its
+ *  place is valid; otherwise the log has a warning.
  *  server    of vestry_h2_create, or vestry_server_create with vestry_server_h2
- *  pairs     as vestry_h2_options.tls_pairs; borrowed for the call
- *  Returns   OK | INVALID (another server, one without TLS, no pair) | NO_MEMORY | IO (a pair cannot be used: the
- *            host's log has the reason, and the former certificates stay)
- *  Threads   any, not after vestry_server_destroy has begun; blocks for some milliseconds */
+ *  pairs     as vestry_h2_options.tls_pairs; borrowed for the call. NULL: read vestry_h2_options.tls_files again
+ *  Returns   OK | INVALID (another server, one without TLS, no pair; NULL without tls_files) | NO_MEMORY | IO (a file
+ *            cannot be read, or a pair cannot be used: the host's log names it and the reason)
+ *  Threads   any, not after vestry_server_destroy has begun; reads files, and blocks for some milliseconds */
 VESTRY_API vestry_err vestry_h2_renew(vestry_server *server, const char *const *pairs);
 
 #ifdef __cplusplus

@@ -20,8 +20,8 @@ enum { HEAD_BYTES = 9 };
 
 bool frames_put(frames_client *c, const void *data, size_t len) {
   for (const char *at = data; len;) {
-    const ssize_t sent = send(c->fd, at, len, MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
+    const ssize_t sent = c->tls ? gnutls_record_send(c->tls, at, len) : send(c->fd, at, len, MSG_NOSIGNAL);
+    if (c->tls ? sent == GNUTLS_E_AGAIN || sent == GNUTLS_E_INTERRUPTED : sent < 0 && errno == EINTR) continue;
     if (sent <= 0) return false;
     at += sent;
     len -= (size_t)sent;
@@ -41,6 +41,17 @@ bool frames_send(frames_client *c, uint8_t type, uint8_t flags, uint32_t stream,
 bool frames_send_number(frames_client *c, uint8_t type, uint32_t stream, uint32_t number) {
   const uint32_t bytes = htonl(number);
   return frames_send(c, type, 0, stream, &bytes, sizeof bytes);
+}
+
+bool frames_send_head(frames_client *c, uint32_t stream, uint8_t flags, const uint8_t *bytes, size_t len) {
+  bool goes_on = true;
+  for (size_t at = 0, part; goes_on && (!at || at < len); at += part) {
+    part = len - at < FRAME_MOST_BYTES ? len - at : FRAME_MOST_BYTES;
+    const uint8_t last = at + part == len ? FLAG_END_HEADERS : 0;
+    goes_on = frames_send(c, at ? FRAME_CONTINUATION : FRAME_HEADERS, (uint8_t)(last | (at ? 0 : flags)), stream,
+                          bytes + at, part);
+  }
+  return goes_on;
 }
 
 static size_t encode_text(uint8_t *to, const char *text) {
@@ -77,18 +88,21 @@ bool frames_ask(frames_client *c, uint32_t stream, uint8_t flags, const char *co
 }
 
 bool frames_get(frames_client *c, uint32_t stream, const char *path) {
-  const char *const fields[] = {":method", "GET", ":scheme", "http", ":authority", "localhost", ":path", path, NULL};
+  const char *const fields[] = {":method", "GET", ":scheme", c->tls ? "https" : "http", ":authority", "localhost",
+                                ":path",   path,  NULL};
   return frames_ask(c, stream, FLAG_END_STREAM, fields);
 }
 
 bool frames_post(frames_client *c, uint32_t stream, const char *path) {
-  const char *const fields[] = {":method", "POST", ":scheme", "http", ":authority", "localhost", ":path", path, NULL};
+  const char *const fields[] = {":method", "POST", ":scheme", c->tls ? "https" : "http", ":authority", "localhost",
+                                ":path",   path,   NULL};
   return frames_ask(c, stream, 0, fields);
 }
 
 bool frames_open_stream(frames_client *c, uint32_t stream) {
-  const char *const fields[] = {":method", "GET",     ":scheme",          "http", ":authority", "localhost",
-                                ":path",   "/stream", "datastar-request", "true", NULL};
+  const char *const fields[] = {":method",          "GET",       ":scheme", c->tls ? "https" : "http",
+                                ":authority",       "localhost", ":path",   "/stream",
+                                "datastar-request", "true",      NULL};
   return frames_ask(c, stream, FLAG_END_STREAM, fields);
 }
 
@@ -108,8 +122,9 @@ void frames_reach(frames_client *c, uint16_t port) {
   assert_int_equal(connect(c->fd, (const struct sockaddr *)&to, sizeof to), 0);
 }
 
+static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 void frames_connect(frames_client *c, uint16_t port, uint32_t window) {
-  static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   frames_reach(c, port);
   assert_true(frames_put(c, preface, sizeof preface - 1));
   const uint8_t settings[] = {0,
@@ -121,17 +136,63 @@ void frames_connect(frames_client *c, uint16_t port, uint32_t window) {
   assert_true(frames_send(c, FRAME_SETTINGS, 0, 0, settings, window ? sizeof settings : 0));
 }
 
+static gnutls_certificate_credentials_t any;
+
+static void forget_any(void) {
+  gnutls_certificate_free_credentials(any);
+}
+
+int frames_reach_tls(frames_client *c, uint16_t port, const frames_tls *how) {
+  enum { PROTOCOLS_MOST = 4 };
+  gnutls_datum_t protocols[PROTOCOLS_MOST];
+  unsigned count = 0;
+  frames_reach(c, port);
+  if (!any) {
+    assert_int_equal(gnutls_certificate_allocate_credentials(&any), 0);
+    atexit(forget_any);
+  }
+  assert_int_equal(gnutls_init(&c->tls, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL | GNUTLS_KEY_SHARE_TOP), 0);
+  assert_int_equal(gnutls_priority_set_direct(c->tls, how->priorities ? how->priorities : "NORMAL", NULL), 0);
+  gnutls_credentials_set(c->tls, GNUTLS_CRD_CERTIFICATE, any);
+  if (how->name) gnutls_server_name_set(c->tls, GNUTLS_NAME_DNS, how->name, strlen(how->name));
+  for (; how->protocols && how->protocols[count]; count++)
+    protocols[count] =
+        (gnutls_datum_t){(unsigned char *)(uintptr_t)how->protocols[count], (unsigned)strlen(how->protocols[count])};
+  if (count) gnutls_alpn_set_protocols(c->tls, protocols, count, 0);
+  if (how->ticket && how->ticket->data)
+    assert_int_equal(gnutls_session_set_data(c->tls, how->ticket->data, how->ticket->size), 0);
+  if (how->hello)
+    gnutls_handshake_set_hook_function(c->tls, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_POST, how->hello);
+  gnutls_transport_set_int(c->tls, c->fd);
+  int error;
+  do error = gnutls_handshake(c->tls);
+  while (error < 0 && !gnutls_error_is_fatal(error));
+  return error;
+}
+
+void frames_connect_tls(frames_client *c, uint16_t port, const char *name) {
+  static const char *const protocols[] = {"h2", NULL};
+  assert_int_equal(frames_reach_tls(c, port, &(frames_tls){.name = name, .protocols = protocols}), 0);
+  assert_true(frames_put(c, preface, sizeof preface - 1));
+  assert_true(frames_send(c, FRAME_SETTINGS, 0, 0, NULL, 0));
+  assert_true(frames_wait(c, FRAME_SETTINGS, 0));
+}
+
 void frames_close(frames_client *c) {
+  if (c->tls) gnutls_deinit(c->tls);
   close(c->fd);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static bool get(frames_client *c, void *to, size_t len) {
+  enum { TICKETS_MOST = 8 }; /* GnuTLS returns after each */
+  int again = 0;
   for (char *at = to; len && !c->has_ended;) {
-    const ssize_t got = recv(c->fd, at, len, 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && errno == EAGAIN) fail_msg("no frame arrived");
+    const ssize_t got = c->tls ? gnutls_record_recv(c->tls, at, len) : recv(c->fd, at, len, 0);
+    if (c->tls ? got == GNUTLS_E_INTERRUPTED : got < 0 && errno == EINTR) continue;
+    if (c->tls && got == GNUTLS_E_AGAIN && again++ < TICKETS_MOST) continue;
+    if (c->tls ? got == GNUTLS_E_AGAIN : got < 0 && errno == EAGAIN) fail_msg("no frame arrived");
     c->has_ended = got <= 0;
     at += got > 0 ? got : 0;
     len -= got > 0 ? (size_t)got : 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A client that sends frames of HTTP/2 one by one, also invalid ones, without TLS. A wait without result fails. */
+/* A client that sends frames of HTTP/2 one by one, also invalid ones. A wait without result fails. */
 #ifndef TESTS_H2_FRAMES_H
 #define TESTS_H2_FRAMES_H
 
+#include <gnutls/gnutls.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,8 +32,9 @@ typedef struct frame {
 
 typedef struct frames_client {
   int fd;
-  bool has_ended; /* the server has closed */
-  frame last;     /* the frame that was read last */
+  gnutls_session_t tls; /* NULL: plain */
+  bool has_ended;       /* the server has closed */
+  frame last;           /* the frame that was read last */
 } frames_client;
 
 /* Connect, and send nothing. */
@@ -41,13 +43,30 @@ void frames_reach(frames_client *c, uint16_t port);
 bool frames_put(frames_client *c, const void *bytes, size_t len);
 /* Connect, and send the preface and SETTINGS. window: the initial window of streams; 0: the default. */
 void frames_connect(frames_client *c, uint16_t port, uint32_t window);
+/* Close, without a farewell of TLS. */
 void frames_close(frames_client *c);
+
+/* TLS of a client that trusts every certificate. All members may be NULL. */
+typedef struct frames_tls {
+  const char *name;                 /* that it requests (SNI) */
+  const char *const *protocols;     /* of its ALPN, ended by NULL */
+  const char *priorities;           /* of GnuTLS */
+  gnutls_handshake_hook_func hello; /* called for each ClientHello */
+  const gnutls_datum_t *ticket;     /* of a session to resume (gnutls_session_get_data2); data NULL: none */
+} frames_tls;
+
+/* Connect and shake hands. Returns 0, or the error of GnuTLS. c: to be closed in both cases */
+int frames_reach_tls(frames_client *c, uint16_t port, const frames_tls *how);
+/* The same with h2, and send the preface and SETTINGS, and wait for the server's. name: SNI; NULL: none */
+void frames_connect_tls(frames_client *c, uint16_t port, const char *name);
 /* Send a frame. false: the server has closed. */
 bool frames_send(frames_client *c, uint8_t type, uint8_t flags, uint32_t stream, const void *bytes, size_t len);
 /* Send a frame whose payload is a number of 32 bits. */
 bool frames_send_number(frames_client *c, uint8_t type, uint32_t stream, uint32_t number);
 /* Send HEADERS. fields: a name and a value each, ended by NULL. */
 bool frames_ask(frames_client *c, uint32_t stream, uint8_t flags, const char *const *fields);
+/* Send a head in as many frames as it needs. */
+bool frames_send_head(frames_client *c, uint32_t stream, uint8_t flags, const uint8_t *bytes, size_t len);
 /* Encode fields without an index. Returns the length. */
 size_t frames_encode(uint8_t *to, size_t capacity, const char *const *fields);
 /* GET or POST of a path. */

@@ -14,7 +14,8 @@ static vestry_server *launch(vestry *v, const server_settings *settings, uint16_
   vestry_server *web = NULL;
   if (!options.address && !options.unix_path) options.address = "127.0.0.1";
   if (!options.threads_count) options.threads_count = 2;
-  if (settings->is_tls && !options.tls_pairs) tls_key_pair(&options.tls_key, &options.tls_certificate);
+  if (settings->is_tls && !options.tls_pairs && !options.tls_files)
+    tls_key_pair(&options.tls_key, &options.tls_certificate);
   assert_int_equal(vestry_h2_create(v, &options, &web), VESTRY_OK);
   *ret_port = web->port;
   return web;

@@ -50,6 +50,7 @@ struct vsi_h2 {
   bool is_tls;
   gnutls_priority_t priority;
   char **names;                          /* ended by NULL; NULL: all names are served */
+  char **files;                          /* keys and certificates alternate, ended by NULL; NULL: none */
   uint64_t request_ns, idle_ns, lost_ns; /* UINT64_MAX: never */
   unsigned lost_ms;                      /* TCP_USER_TIMEOUT; 0: the system's */
   uint64_t look_ns;                      /* interval of looking at deadlines */
@@ -84,10 +85,14 @@ void vsi_h2_loops_close_streams(vsi_h2 *adapter, vestry_cause cause);
 
 /* --------------------------------------------------------------------------------------------------------- TLS ---- */
 
-/* pairs: as vestry_h2_options has it. OK | NO_MEMORY | IO (an invalid key or certificate: logged) */
+/* Read adapter->files: OK | NO_MEMORY | IO (a file cannot be read: logged). ret_texts: for vsi_h2_tls_forget. */
+vestry_err vsi_h2_tls_read(const vsi_h2 *adapter, bool is_renewal, char ***ret_texts);
+/* Overwrite texts, and free them. NULL is accepted. */
+void vsi_h2_tls_forget(const vestry_host *host, char **texts);
+/* pairs: as vestry_h2_options.tls_pairs. OK | NO_MEMORY | IO (an invalid key or certificate: logged) */
 vestry_err vsi_h2_tls_init(vsi_h2 *adapter, const char *const *pairs);
-/* Replace the certificates, as vestry_h2_renew does. */
-vestry_err vsi_h2_tls_renew(vsi_h2 *adapter, const char *const *pairs);
+/* Replace the certificates, as vestry_h2_renew does. is_from_files: the texts of adapter->files. */
+vestry_err vsi_h2_tls_renew(vsi_h2 *adapter, const char *const *pairs, bool is_from_files);
 void vsi_h2_tls_finish(vsi_h2 *adapter);
 /* Begin the server's side of a session. NULL: no memory. */
 gnutls_session_t vsi_h2_tls_begin(vsi_h2 *adapter, int fd);

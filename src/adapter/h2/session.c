@@ -310,7 +310,10 @@ static bool shake(vsi_h2_session *session) {
   do error = gnutls_handshake(session->tls);
   while (error == GNUTLS_E_INTERRUPTED || error == GNUTLS_E_WARNING_ALERT_RECEIVED);
   if (error == GNUTLS_E_AGAIN) return true;
-  return !error && begin_frames(session);
+  if (!error) return begin_frames(session);
+  (void)gnutls_alert_send_appropriate(session->tls, error); /* for the client's log */
+  session->is_broken = true;
+  return false;
 }
 
 bool vsi_h2_session_visit(vsi_h2_session *session) {
