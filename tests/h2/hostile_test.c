@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Hostile peers: floods, windows that are too small or too large, more streams than allowed, handshakes that never end.
  * Other clients are served meanwhile, and a session ends, or only its stream. */
+#include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,7 @@
 
 #include "h2/frames.h"
 #include "h2/server.h"
+#include "support/descriptors.h"
 #include "support/test.h"
 #include "support/until.h"
 #include "testing/contract/client.h"
@@ -268,6 +271,110 @@ static void half_open_handshakes_are_closed(void **state) {
   vsi_server_stop(&s);
 }
 
+/* ---- handshakes -------------------------------------------------------------------------------------------------- */
+
+/* A ClientHello, as a client of this protocol sends it. */
+typedef struct hello {
+  uint8_t bytes[4096];
+  size_t len;
+} hello;
+
+static ssize_t keep_hello(gnutls_transport_ptr_t to, const void *bytes, size_t len) {
+  hello *made = to;
+  assert_true(made->len + len <= sizeof made->bytes);
+  memcpy(made->bytes + made->len, bytes, len);
+  made->len += len;
+  return (ssize_t)len;
+}
+
+static ssize_t receive_nothing(gnutls_transport_ptr_t from, void *bytes, size_t len) {
+  (void)from, (void)bytes, (void)len;
+  errno = EAGAIN;
+  return -1;
+}
+
+static void make_hello(hello *made, const char *protocol) {
+  gnutls_session_t session;
+  gnutls_certificate_credentials_t any;
+  const gnutls_datum_t name = {(unsigned char *)(uintptr_t)protocol, (unsigned)strlen(protocol)};
+  made->len = 0;
+  assert_int_equal(gnutls_certificate_allocate_credentials(&any), 0);
+  assert_int_equal(gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NONBLOCK), 0);
+  assert_int_equal(gnutls_set_default_priority(session), 0);
+  gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, any);
+  gnutls_alpn_set_protocols(session, &name, 1, 0);
+  gnutls_transport_set_ptr(session, made);
+  gnutls_transport_set_push_function(session, keep_hello);
+  gnutls_transport_set_pull_function(session, receive_nothing);
+  assert_int_equal(gnutls_handshake(session), GNUTLS_E_AGAIN);
+  gnutls_deinit(session);
+  gnutls_certificate_free_credentials(any);
+}
+
+/* A thousand clients do not go on after a complete ClientHello, one of HTTP/1.1, a part of one, or nothing. Others are
+ * served meanwhile, a client costs some kilobytes, and all are closed in time, and counted. */
+static void slow_handshakes_disturb_nobody(void **state) {
+  (void)state;
+  enum { CLIENTS = 1000, KINDS = 4, MOST_BYTES_EACH = 40 << 10, LOOKS = 20 };
+  static int fds[CLIENTS];
+  static hello hello2, hello1;
+  char byte;
+  make_hello(&hello2, "h2");
+  make_hello(&hello1, "http/1.1");
+  const struct {
+    const uint8_t *bytes;
+    size_t len;
+  } kinds[KINDS] = {{hello2.bytes, hello2.len}, {hello1.bytes, hello1.len}, {hello2.bytes, hello2.len / 2}, {NULL, 0}};
+  server_start(&s, &(server_settings){.adapter.request_timeout_ms = 4000, .is_tls = true});
+  vsi_server_assert_serves(&s);
+  const size_t before = mallinfo2().uordblks;
+  for (int i = 0; i < CLIENTS; i++) {
+    fds[i] = server_connect(&s);
+    const size_t len = kinds[i % KINDS].len;
+    assert_int_equal(send(fds[i], kinds[i % KINDS].bytes, len, MSG_NOSIGNAL), len);
+  }
+  for (int i = 0; i < CLIENTS; i += KINDS) assert_int_equal(recv(fds[i], &byte, 1, 0), 1); /* its ServerHello */
+  for (int i = 0; i < LOOKS; i++) vsi_server_assert_serves(&s);
+  const size_t after = mallinfo2().uordblks;
+  print_message("%zu bytes for each\n", (after - before) / CLIENTS);
+  assert_true(after <= before + (size_t)CLIENTS * MOST_BYTES_EACH);
+  for (int i = 0; i < CLIENTS; i++) {
+    while (recv(fds[i], &byte, 1, 0) > 0) continue;
+    close(fds[i]);
+  }
+  vsi_server_assert_serves(&s);
+  assert_int_equal(vsi_server_stats(&s).refused_by_reason[VESTRY_REFUSAL_DEADLINE], CLIENTS);
+  vsi_server_stop(&s);
+}
+
+/* During the handshake, and later: no farewell of TLS comes. */
+static void connections_cut_without_a_farewell_end(void **state) {
+  (void)state;
+  enum { CLIENTS = 100 };
+  static hello made;
+  frames_client c;
+  make_hello(&made, "h2");
+  server_start(&s, &(server_settings){.is_tls = true});
+  vsi_server_assert_serves(&s);
+  const int lowest = descriptors_lowest_free();
+  for (int i = 0; i < CLIENTS; i++) {
+    const int fd = server_connect(&s);
+    assert_int_equal(send(fd, made.bytes, made.len, MSG_NOSIGNAL), made.len);
+    close(fd);
+  }
+  for (int i = 0; i < CLIENTS; i++) {
+    frames_connect_tls(&c, s.port, NULL);
+    frames_open_stream(&c, 1);
+    assert_int_equal(frames_status(&c, 1), 200);
+    frames_close(&c);
+    assert_true(vsi_recorder_wait_opened(&s.recorder, (size_t)i + 1));
+    assert_int_equal(vsi_server_cause(&s, vsi_recorder_connection(&s.recorder, (size_t)i)), VESTRY_CAUSE_HANGUP);
+  }
+  vsi_server_assert_serves(&s);
+  UNTIL(descriptors_lowest_free() <= lowest);
+  vsi_server_stop(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(floods_end_their_sessions),
@@ -278,6 +385,8 @@ int main(void) {
       cmocka_unit_test(more_streams_than_allowed_end_the_session),
       cmocka_unit_test(late_bodies_get_408),
       cmocka_unit_test(half_open_handshakes_are_closed),
+      cmocka_unit_test(slow_handshakes_disturb_nobody),
+      cmocka_unit_test(connections_cut_without_a_farewell_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
  *   tls.c         certificates; which protocol a connection begins with
  *   loop.c        threads that wait for sockets; deadlines
  *   session.c     a connection: one thread at a time reads and writes it
+ *   heads.c       heads in several frames, before nghttp2 reads them
  *   frames.c      nghttp2's callbacks
  *   request.c     a request: its head, its body, serving it
  *   body.c        bodies in pieces, whose writers block
@@ -192,6 +193,25 @@ struct vsi_h2_stream {
 
 /* --------------------------------------------------------------------------------------------------- a session ---- */
 
+enum { VSI_H2_FRAME_HEAD_BYTES = 9 };
+
+/* Progress in the current frame, and in a head in several frames (heads.c); zeroed at first. */
+typedef struct vsi_h2_heads {
+  uint32_t preface;                       /* bytes of it that were read */
+  uint32_t left;                          /* bytes of the frame that were not read */
+  uint32_t frames;                        /* number of frames of the head */
+  int32_t id;                             /* its stream */
+  uint8_t frame[VSI_H2_FRAME_HEAD_BYTES]; /* the frame's own head, as far as it was read */
+  uint8_t frame_len;                      /* …of it */
+  uint8_t flags;                          /* of the first frame of the head */
+  bool is_held;                           /* a head is incomplete, and nghttp2 has not got it */
+  bool is_last;                           /* the current frame is its last one */
+  int refused;                            /* status for it, and its frames are dropped; 0: keep them */
+  char *bytes;                            /* its frames; owned */
+  size_t len, capacity;
+  uint64_t begun_ns;
+} vsi_h2_heads;
+
 typedef enum vsi_h2_phase { VSI_H2_BEGINS, VSI_H2_SHAKES, VSI_H2_OPEN, VSI_H2_GIVEN } vsi_h2_phase;
 
 STAILQ_HEAD(vsi_h2_dirty, vsi_h2_stream);
@@ -233,8 +253,9 @@ struct vsi_h2_session {
   bool is_leaving;                    /* its client was sent GOAWAY */
   bool is_broken;                     /* it can neither be read nor written */
   STAILQ_HEAD(, vsi_h2_stream) ready; /* requests to serve */
-  uint32_t arriving_count;            /* streams whose request is incomplete */
-  uint32_t tokens;                    /* of control frames that may come */
+  vsi_h2_heads heads;
+  uint32_t arriving_count; /* streams whose request is incomplete */
+  uint32_t tokens;         /* of control frames that may come */
   uint64_t tokens_ns;
 
   vsi_mutex lock;                     /* innermost */
@@ -291,6 +312,12 @@ bool vsi_h2_session_look(vsi_h2_session *session, uint64_t now_ns);
 void vsi_h2_session_look_at_waiting(vsi_h2_session *session, uint64_t now_ns);
 /* End a session: its streams, and its connection unless it was given to HTTP/1.1. Drops the loop's reference. */
 void vsi_h2_session_end(vsi_h2_session *session);
+
+/* heads.c */
+/* Pass bytes of the client to nghttp2, with the turn. false: the session is over. */
+bool vsi_h2_heads_take(vsi_h2_session *session, const uint8_t *bytes, size_t len);
+/* Free what is held. */
+void vsi_h2_heads_finish(vsi_h2_session *session);
 
 /* frames.c */
 vestry_err vsi_h2_frames_init(vsi_h2 *adapter);

@@ -162,7 +162,8 @@ static int check(vsi_h2_stream *stream, bool has_body) {
 bool vsi_h2_request_begin(vsi_h2_stream *stream, bool has_body) {
   const vsi_h2 *adapter = stream->session->adapter;
   vsi_h2_request *request = stream->request;
-  request->refused = check(stream, has_body);
+  const int dropped = stream->session->heads.refused; /* of a head whose place this one takes (heads.c) */
+  request->refused = dropped ? dropped : check(stream, has_body);
   if (request->refused || !has_body) return true;
   request->is_routed = vestry_route_status(adapter->v, request->method, request->path) == 200;
   request->max_body_bytes = vestry_max_body_bytes_at(adapter->v, request->path);

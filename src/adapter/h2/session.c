@@ -240,7 +240,7 @@ static void read_frames(vsi_h2_session *session) {
                                      : recv(session->fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (len > 0) {
       session->since_ns = vsi_now_ns(session->host);
-      if (nghttp2_session_mem_recv(session->frames, bytes, (size_t)len) < 0) {
+      if (!vsi_h2_heads_take(session, bytes, (size_t)len)) {
         send_frames(session); /* perhaps a GOAWAY with the reason */
         break_off(session, 0);
       }
@@ -379,9 +379,17 @@ static void look_at_lingering(vsi_h2_session *session) {
   vsi_mutex_unlock(&session->lock);
 }
 
+/* End the session of a client whose head does not arrive in time. */
+static void give_up(vsi_h2_session *session) {
+  vestry_reject(session->adapter->v, VESTRY_REFUSAL_DEADLINE);
+  nghttp2_session_terminate_session(session->frames, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 /* Look at the requests that have not arrived completely, with the turn. */
 static void look_at_requests(vsi_h2_session *session, uint64_t now_ns) {
   vsi_h2_stream *next;
+  if (session->heads.is_held && is_over(session->heads.begun_ns, now_ns, session->adapter->request_ns))
+    give_up(session);
   if (!session->arriving_count) return;
   /* Only a thread with the turn changes the list. */
   for (vsi_h2_stream *at = LIST_FIRST(&session->streams); at; at = next) {
@@ -390,7 +398,7 @@ static void look_at_requests(vsi_h2_session *session, uint64_t now_ns) {
     if (at->request->path)
       vsi_h2_request_late(at);
     else
-      nghttp2_session_terminate_session(session->frames, NGHTTP2_ENHANCE_YOUR_CALM);
+      give_up(session);
   }
 }
 
@@ -409,7 +417,11 @@ static void set_patience(vsi_h2_session *session) {
 
 bool vsi_h2_session_look(vsi_h2_session *session, uint64_t now_ns) {
   vsi_h2 *adapter = session->adapter;
-  if (session->phase != VSI_H2_OPEN) return !is_over(session->since_ns, now_ns, adapter->request_ns);
+  if (session->phase != VSI_H2_OPEN) {
+    if (!is_over(session->since_ns, now_ns, adapter->request_ns)) return true;
+    vestry_reject(adapter->v, VESTRY_REFUSAL_DEADLINE);
+    return false;
+  }
   vsi_semaphore_enter(&session->turn);
   /* relaxed: only a flag */
   if (atomic_load_explicit(&adapter->is_stopping, memory_order_relaxed)) vsi_h2_frames_leave(session);
@@ -453,6 +465,7 @@ void vsi_h2_session_end(vsi_h2_session *session) {
   (void)epoll_ctl(session->loop->epoll, EPOLL_CTL_DEL, session->fd, NULL);
   if (session->frames) nghttp2_session_del(session->frames);
   session->frames = NULL;
+  vsi_h2_heads_finish(session);
   vsi_free(session->host, session->unsent);
   session->unsent = NULL;
   for (vsi_h2_stream *at; (at = LIST_FIRST(&session->streams)) != NULL;) vsi_h2_frames_close(at, cause);

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/* The size of heads: at the limit of the server, and so far above it that nghttp2 alone would end the session. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "h2/frames.h"
+#include "h2/server.h"
+#include "support/test.h"
+
+enum {
+  MOST = 16384,
+  MOST_BYTES = 4 << 20,
+  FIELD_MORE = 32,
+  PIECE_BYTES = 4000,
+  PROTOCOL_ERROR = 1,
+  ENHANCE_YOUR_CALM = 11,
+  RESET = 0
+};
+
+static vsi_server s;
+static uint8_t encoded[MOST_BYTES];
+static char value[MOST_BYTES];
+
+typedef enum filler { PATH, FIELD, FIELDS, COOKIES, FILLERS } filler;
+
+static size_t encode(size_t at, const char *name, const char *text) {
+  const char *const field[] = {name, text, NULL};
+  return at + frames_encode(encoded + at, sizeof encoded - at, field);
+}
+
+/* Encode a head whose fields sum up to `listed`, as SETTINGS_MAX_HEADER_LIST_SIZE counts them. Returns its length. */
+static size_t make_head(const frames_client *c, filler by, size_t listed) {
+  const char *scheme = c->tls ? "https" : "http", *name = by == COOKIES ? "cookie" : "x";
+  size_t len = 1, left = listed - 4 * FIELD_MORE -
+                         strlen(":method"
+                                "GET"
+                                ":scheme"
+                                ":authority"
+                                "a"
+                                ":path"
+                                "/echo") -
+                         strlen(scheme);
+  const size_t most = by == FIELDS || by == COOKIES ? PIECE_BYTES : MOST_BYTES;
+  *encoded = 0x20; /* the size of the table */
+  len = encode(len, ":method", "GET");
+  len = encode(len, ":scheme", scheme);
+  len = encode(len, ":authority", "a");
+  memset(value, 'a', listed);
+  memcpy(value, "/echo?", 6);
+  value[by == PATH ? strlen("/echo") + left : strlen("/echo")] = '\0';
+  len = encode(len, ":path", value);
+  while (by != PATH && left) {
+    const size_t field = FIELD_MORE + strlen(name);
+    size_t part = left < most ? left : most;
+    if (left - part < field + 1) part = left; /* so that another field fits, or none is left */
+    memset(value, 'a', part);
+    value[part - field] = '\0';
+    len = encode(len, name, value);
+    left -= part;
+  }
+  return len;
+}
+
+static int status_of(frames_client *c, uint32_t id, filler by, size_t listed) {
+  const size_t len = make_head(c, by, listed);
+  assert_true(frames_send_head(c, id, FLAG_END_STREAM, encoded, len));
+  return frames_status(c, id);
+}
+
+static void connect_to(frames_client *c, bool is_tls) {
+  if (is_tls)
+    frames_connect_tls(c, s.port, NULL);
+  else
+    frames_connect(c, s.port, 0);
+}
+
+static void assert_serves(frames_client *c, uint32_t id) {
+  frames_get(c, id, "/echo");
+  assert_int_equal(frames_status(c, id), 200);
+}
+
+/* ---- at the limit ------------------------------------------------------------------------------------------------ */
+
+static void check_limit(size_t max_head_bytes, bool is_tls) {
+  const size_t most = max_head_bytes ? max_head_bytes : MOST;
+  frames_client c;
+  uint32_t id = 1;
+  server_start(&s, &(server_settings){.adapter.max_head_bytes = max_head_bytes, .is_tls = is_tls});
+  connect_to(&c, is_tls);
+  for (filler by = 0; by < FILLERS; by++, id += 6) {
+    assert_int_equal(status_of(&c, id, by, most - 1), 200);
+    assert_int_equal(status_of(&c, id + 2, by, most), 200);
+    assert_int_equal(status_of(&c, id + 4, by, most + 1), 431);
+  }
+  assert_serves(&c, id);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
+static void head_at_the_limit_is_served_and_above_refused(void **state) {
+  (void)state;
+  static const size_t bounds[] = {0, 1024, 2048, 5000, 40000, 60000};
+  for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+    check_limit(bounds[i], false);
+    check_limit(bounds[i], true);
+  }
+}
+
+/* ---- far above it ------------------------------------------------------------------------------------------------ */
+
+/* Whatever the head, only its request is refused: a stream of the connection goes on. */
+static void head_far_above_the_limit_ends_no_session(void **state) {
+  (void)state;
+  static const size_t sizes[] = {MOST + 1, 33000, 65000, 70000, 100000, 150000, 300000, 1 << 20, 2000000};
+  static const size_t limits[] = {0, 1 << 20};
+  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+    frames_client c;
+    uint32_t id = 3;
+    server_start(&s, &(server_settings){.adapter.max_head_bytes = limits[i], .is_tls = true});
+    frames_connect_tls(&c, s.port, NULL);
+    frames_open_stream(&c, 1);
+    assert_int_equal(frames_status(&c, 1), 200);
+    assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+      for (filler by = 0; by < FILLERS; by++, id += 2) {
+        const bool fits = limits[i] && sizes[k] <= 65000; /* and 64 KiB is the limit of a head in several frames */
+        if (status_of(&c, id, by, sizes[k]) != (fits ? 200 : 431)) fail_msg("%zu bytes by %d", sizes[k], (int)by);
+      }
+    assert_serves(&c, id);
+    vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), "{\"a\":1}");
+    assert_true(frames_wait(&c, FRAME_DATA, 1));
+    frames_close(&c);
+    vsi_server_stop(&s);
+  }
+}
+
+/* The rest of a refused request is not wanted; large trailers cost their stream. */
+static void large_head_with_a_body_and_large_trailers_end_no_session(void **state) {
+  (void)state;
+  frames_client c;
+  server_start(&s, &(server_settings){.is_tls = true});
+  frames_connect_tls(&c, s.port, NULL);
+  size_t len = make_head(&c, FIELD, 100000);
+  assert_true(frames_send_head(&c, 1, 0, encoded, len));
+  assert_true(frames_send(&c, FRAME_DATA, FLAG_END_STREAM, 1, "body", 4));
+  assert_int_equal(frames_status(&c, 1), 431);
+  frames_post(&c, 3, "/echo");
+  memset(value, 'a', 100000);
+  value[100000] = '\0';
+  len = encode(0, "x", value);
+  assert_true(frames_send_head(&c, 3, FLAG_END_STREAM, encoded, len));
+  assert_int_equal(frames_status(&c, 3), RESET);
+  assert_serves(&c, 5);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
+/* Each byte in a record of its own. */
+static void head_in_pieces_is_served(void **state) {
+  (void)state;
+  frames_client c;
+  uint8_t bytes[512];
+  server_start(&s, &(server_settings){.is_tls = true});
+  frames_connect_tls(&c, s.port, NULL);
+  const size_t len = make_head(&c, FIELD, 300), first = len / 2;
+  const uint8_t heads[2][9] = {{0, 0, (uint8_t)first, FRAME_HEADERS, FLAG_END_STREAM, 0, 0, 0, 1},
+                               {0, 0, (uint8_t)(len - first), FRAME_CONTINUATION, FLAG_END_HEADERS, 0, 0, 0, 1}};
+  assert_true(len + 18 < sizeof bytes && len < 256);
+  memcpy(bytes, heads[0], 9);
+  memcpy(bytes + 9, encoded, first);
+  memcpy(bytes + 9 + first, heads[1], 9);
+  memcpy(bytes + 18 + first, encoded + first, len - first);
+  for (size_t i = 0; i < len + 18; i++) assert_true(frames_put(&c, bytes + i, 1));
+  assert_int_equal(frames_status(&c, 1), 200);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
+/* ---- heads without an end ---------------------------------------------------------------------------------------- */
+
+static void unfinished_head_ends_its_session_in_time(void **state) {
+  (void)state;
+  frames_client c;
+  server_start(&s, &(server_settings){.adapter.request_timeout_ms = 200, .is_tls = true});
+  frames_connect_tls(&c, s.port, NULL);
+  const size_t len = make_head(&c, FIELD, 300);
+  assert_true(frames_send(&c, FRAME_HEADERS, FLAG_END_STREAM, 1, encoded, len));
+  assert_int_equal(frames_end(&c), ENHANCE_YOUR_CALM);
+  assert_int_equal(vsi_server_stats(&s).refused_by_reason[VESTRY_REFUSAL_DEADLINE], 1);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
+/* Frames that no end follows: `each` bytes in each. */
+static void assert_flood_ends(size_t each) {
+  enum { FRAMES = 20000 };
+  frames_client c;
+  frames_connect_tls(&c, s.port, NULL);
+  memset(encoded, 0, sizeof encoded); /* fields with an empty name, which nghttp2 never gets */
+  bool goes_on = frames_send(&c, FRAME_HEADERS, 0, 1, encoded, each);
+  for (int i = 0; goes_on && i < FRAMES; i++) goes_on = frames_send(&c, FRAME_CONTINUATION, 0, 1, encoded, each);
+  assert_int_not_equal(frames_end(&c), 0);
+  frames_close(&c);
+}
+
+static void head_without_end_or_with_other_frames_ends_its_session(void **state) {
+  (void)state;
+  static const uint8_t others[] = {FRAME_PING, FRAME_HEADERS, FRAME_CONTINUATION, FRAME_DATA, 0x16};
+  server_start(&s, &(server_settings){.is_tls = true});
+  assert_flood_ends(0);
+  assert_flood_ends(1);
+  assert_flood_ends(FRAME_MOST_BYTES);
+  for (size_t i = 0; i < sizeof others; i++)
+    for (size_t size = 300; size < 200000; size += 99000) { /* held, and dropped */
+      frames_client c;
+      frames_connect_tls(&c, s.port, NULL);
+      const size_t len = make_head(&c, FIELDS, size), part = len < FRAME_MOST_BYTES ? len : FRAME_MOST_BYTES;
+      assert_true(frames_send(&c, FRAME_HEADERS, FLAG_END_STREAM, 1, encoded, part));
+      for (size_t at = part; at + FRAME_MOST_BYTES < len; at += FRAME_MOST_BYTES)
+        assert_true(frames_send(&c, FRAME_CONTINUATION, 0, 1, encoded + at, FRAME_MOST_BYTES));
+      (void)frames_send(&c, others[i], 0, others[i] == FRAME_PING ? 0 : 3, "12345678", 8);
+      const int64_t code = frames_end(&c);
+      if (code != PROTOCOL_ERROR) fail_msg("frame %u in a head of %zu bytes: %d", others[i], size, (int)code);
+      frames_close(&c);
+    }
+  vsi_server_assert_serves(&s);
+  vsi_server_stop(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(head_at_the_limit_is_served_and_above_refused),
+      cmocka_unit_test(head_far_above_the_limit_ends_no_session),
+      cmocka_unit_test(large_head_with_a_body_and_large_trailers_end_no_session),
+      cmocka_unit_test(head_in_pieces_is_served),
+      cmocka_unit_test(unfinished_head_ends_its_session_in_time),
+      cmocka_unit_test(head_without_end_or_with_other_frames_ends_its_session),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
