@@ -85,6 +85,7 @@
   INNERMOST(CLOSES, "vsi_closes.lock", "ops/observe/closes.c: lock")                                                   \
   INNERMOST(MICROHTTPD_ASKING, "vsi_microhttpd_stream.asking", "adapter/microhttpd/watch.h: asking")                   \
   INNERMOST(OWED, "vsi_owed.lock", "app/session/owed.h: lock")                                                         \
+  INNERMOST(H2_LOADS, "vsi_h2.loads_lock", "adapter/h2/adapter.h: loads_lock")                                         \
   INNERMOST(RECORDER, "vsi_recorder.lock", "testing/contract/recorder.h: lock")
 
 #define VSI_LOCK_ENUMERATOR(name, title, declared) VSI_LOCK_##name,

@@ -271,6 +271,41 @@ static void half_open_handshakes_are_closed(void **state) {
   vsi_server_stop(&s);
 }
 
+/* ---- memory of requests ------------------------------------------------------------------------------------------ */
+
+/* One connection fills the memory for requests with bodies that do not end. It is cut, because it holds most; a request
+ * of another connection, which began before, is completed, and new ones are served. */
+static void connection_whose_requests_hold_most_is_cut(void **state) {
+  (void)state;
+  enum { BUDGET = 4 << 20, MANY_STREAMS = 240, PARTS = 4, PART = FRAME_MOST_BYTES - 1, ROUNDS = 5 };
+  static const char bytes[PART];
+  static const vestry_bounds bounds = {.size = sizeof bounds, .max_request_bytes = BUDGET};
+  frames_client honest;
+  server_start(&s, &(server_settings){.options.bounds = &bounds});
+  frames_connect(&honest, s.port, 0);
+  frames_post(&honest, 1, "/echo");
+  assert_true(frames_send(&honest, FRAME_DATA, 0, 1, bytes, PART));
+  for (int round = 0; round < ROUNDS; round++) {
+    frames_client c;
+    frames_connect(&c, s.port, 0);
+    bool goes_on = true;
+    for (uint32_t id = 1; goes_on && id < 2 * MANY_STREAMS; id += 2) {
+      goes_on = frames_post(&c, id, "/echo");
+      for (int i = 0; goes_on && i < PARTS; i++) goes_on = frames_send(&c, FRAME_DATA, 0, id, bytes, PART);
+    }
+    assert_int_equal(frames_end(&c), -1); /* it was cut without a GOAWAY */
+    frames_close(&c);
+    vsi_server_assert_serves(&s);
+  }
+  assert_true(frames_send(&honest, FRAME_DATA, FLAG_END_STREAM, 1, "1", 1));
+  assert_int_equal(frames_status(&honest, 1), 200);
+  frames_close(&honest);
+  const vestry_stats stats = vsi_server_stats(&s);
+  assert_int_equal(stats.refused_by_reason[VESTRY_REFUSAL_BUDGET], ROUNDS);
+  assert_true(stats.request_peak_bytes <= BUDGET);
+  vsi_server_stop(&s);
+}
+
 /* ---- handshakes -------------------------------------------------------------------------------------------------- */
 
 /* A ClientHello, as a client of this protocol sends it. */
@@ -384,6 +419,7 @@ int main(void) {
       cmocka_unit_test(invalid_windows_end_streams_or_sessions),
       cmocka_unit_test(more_streams_than_allowed_end_the_session),
       cmocka_unit_test(late_bodies_get_408),
+      cmocka_unit_test(connection_whose_requests_hold_most_is_cut),
       cmocka_unit_test(half_open_handshakes_are_closed),
       cmocka_unit_test(slow_handshakes_disturb_nobody),
       cmocka_unit_test(connections_cut_without_a_farewell_end),

@@ -19,6 +19,7 @@
 #include <sys/queue.h>
 
 #include "adapter/microhttpd/adapter.h"
+#include "base/load.h"
 #include "vestry/h2.h"
 
 typedef struct vsi_h2 vsi_h2;
@@ -70,6 +71,10 @@ struct vsi_h2 {
   struct vsi_h2_certificates *latest; /* guarded by tls_lock, as are the next members; the former ones follow it */
   gnutls_datum_t ticket_key;
   uint64_t ticket_ns; /* when it was made */
+
+  vsi_mutex loads_lock; /* innermost */
+  vsi_loads loads;      /* guarded by loads_lock, as is the next member: sessions by the bytes of their requests */
+  uint64_t going;       /* bytes of sessions that were cut and have not ended */
 };
 
 /* Make the loops, which take sessions; and start their threads. OK | NO_MEMORY | IO (logged) */
@@ -231,6 +236,11 @@ struct vsi_h2_session {
   uint64_t since_ns;  /* its accept, or its last activity */
   bool is_patient;    /* TCP_USER_TIMEOUT is that of a response */
   vsi_address address;
+  _Atomic(size_t) held_bytes; /* of its requests, as counted by the instance; relaxed */
+  vsi_load load;              /* guarded by the adapter's loads_lock, as are the next members */
+  vsi_load_place place;
+  uint64_t going;       /* its bytes when it was cut */
+  _Atomic(bool) is_cut; /* it was cut, or has ended; relaxed: the socket is shut down, too */
   char peer[INET6_ADDRSTRLEN];
   union {
     struct sockaddr any;
@@ -383,6 +393,13 @@ ssize_t vsi_h2_answer_read(vsi_h2_answer *answer, uint8_t *buffer, size_t capaci
 void vsi_h2_answer_free(const vestry_host *host, vsi_h2_answer *answer);
 
 /* stream.c */
+/* Reserve memory for requests of a session. If all requests together hold too much, cut the sessions whose requests
+ * hold most. false: the bound is reached, which is counted. Threads any. */
+bool vsi_h2_request_bytes_take(vsi_h2_session *session, size_t bytes);
+/* Give it back, also after the session has ended. Threads any. */
+void vsi_h2_request_bytes_give(vsi_h2_session *session, size_t bytes);
+/* The session ends: do not cut it any more. */
+void vsi_h2_request_bytes_settle(vsi_h2_session *session);
 /* Create a stream that begins to arrive, with the turn; its wire's reference belongs to the session. NULL: no
  * memory. */
 vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id);
@@ -397,7 +414,7 @@ void vsi_h2_stream_reset_locked(vsi_h2_stream *stream, uint32_t code);
 /* Free its unsent bytes. */
 void vsi_h2_stream_drop_locked(vsi_h2_stream *stream);
 /* Free the body of a request that was received whole. */
-void vsi_h2_request_forget_body(const vsi_h2 *adapter, vsi_h2_request *request);
+void vsi_h2_request_forget_body(vsi_h2_session *session, vsi_h2_request *request);
 void vsi_h2_stream_unref(vsi_h2_stream *stream);
 vestry_err vsi_h2_stream_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                               void **ret_transport);

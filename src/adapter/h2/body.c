@@ -156,13 +156,10 @@ static void run(vsi_microhttpd_errand *errand) {
 vestry_err vsi_h2_body_begin(vsi_h2_stream *stream) {
   const vsi_h2 *adapter = stream->session->adapter;
   vsi_h2_request *request = stream->request;
-  if (!vestry_request_bytes_take(adapter->v, VSI_H2_WINDOW_BYTES)) {
-    vestry_reject(adapter->v, VESTRY_REFUSAL_BUDGET);
-    return VESTRY_LIMIT;
-  }
+  if (!vsi_h2_request_bytes_take(stream->session, VSI_H2_WINDOW_BYTES)) return VESTRY_LIMIT;
   const vestry_err error = vestry_receive_begin(adapter->v, adapter->ops, stream, &request->receiving);
   if (error) {
-    vestry_request_bytes_give(adapter->v, VSI_H2_WINDOW_BYTES);
+    vsi_h2_request_bytes_give(stream->session, VSI_H2_WINDOW_BYTES);
     return error;
   }
   request->stream = stream;
@@ -231,6 +228,6 @@ void vsi_h2_body_run(vsi_h2_stream *stream) {
 }
 
 void vsi_h2_body_free(vsi_h2_stream *stream) {
-  vestry_request_bytes_give(stream->session->adapter->v, VSI_H2_WINDOW_BYTES);
+  vsi_h2_request_bytes_give(stream->session, VSI_H2_WINDOW_BYTES);
   vsi_h2_request_free(stream);
 }

@@ -19,7 +19,7 @@ enum { HELD_BYTES = 64 << 10, LEAST_BYTES = 2 * (VSI_H2_RECORD_BYTES + VSI_H2_FR
 static void forget(vsi_h2_session *session) {
   vsi_h2_heads *heads = &session->heads;
   vsi_free(session->host, heads->bytes);
-  vestry_request_bytes_give(session->adapter->v, heads->capacity);
+  vsi_h2_request_bytes_give(session, heads->capacity);
   heads->bytes = NULL;
   heads->len = heads->capacity = 0;
 }
@@ -35,13 +35,10 @@ static bool make_room(vsi_h2_session *session, size_t wanted) {
   size_t grown = heads->capacity ? heads->capacity : LEAST_BYTES;
   while (grown < wanted) grown *= 2;
   if (grown == heads->capacity) return true;
-  if (!vestry_request_bytes_take(session->adapter->v, grown - heads->capacity)) {
-    vestry_reject(session->adapter->v, VESTRY_REFUSAL_BUDGET);
-    return false;
-  }
+  if (!vsi_h2_request_bytes_take(session, grown - heads->capacity)) return false;
   char *made = vsi_realloc(session->host, heads->bytes, grown);
   if (!made) {
-    vestry_request_bytes_give(session->adapter->v, grown - heads->capacity);
+    vsi_h2_request_bytes_give(session, grown - heads->capacity);
     return false;
   }
   heads->bytes = made;

@@ -149,6 +149,7 @@ static void destroy(vestry_server *server) {
   forget_texts(adapter->host, adapter->names);
   forget_texts(adapter->host, adapter->files);
   vsi_mutex_finish(&adapter->tls_lock);
+  vsi_mutex_finish(&adapter->loads_lock);
   vsi_h2_frames_finish(adapter);
   vsi_free(adapter->host, adapter);
 }
@@ -167,6 +168,8 @@ vestry_err vestry_h2_create(vestry *v, const vestry_h2_options *given, vestry_se
   adapter->v = v;
   adapter->host = host;
   vsi_mutex_init(&adapter->tls_lock, VSI_LOCK_H2_TLS);
+  vsi_mutex_init(&adapter->loads_lock, VSI_LOCK_H2_LOADS);
+  vsi_loads_init(&adapter->loads);
   adapter->most_streams = own.max_per_connection;
   adapter->max_head_bytes = own.max_head_bytes;
   set_times(adapter, &own);

@@ -13,17 +13,14 @@ enum { LEAST_HEAD_BYTES = 512, LEAST_BODY_BYTES = 1024, FIELD_MORE = 32 };
 /* ------------------------------------------------------------------------------------------------------ memory ---- */
 
 /* Grow a buffer that is counted as a part of the instance's memory for requests. Returns 0, or a status. */
-static int grow(const vsi_h2 *adapter, char **memory, size_t *capacity, size_t wanted, size_t least, size_t most) {
+static int grow(vsi_h2_session *session, char **memory, size_t *capacity, size_t wanted, size_t least, size_t most) {
   size_t grown = *capacity ? *capacity : least;
   while (grown < wanted) grown *= 2;
   if (grown > most) grown = most;
-  if (!vestry_request_bytes_take(adapter->v, grown - *capacity)) {
-    vestry_reject(adapter->v, VESTRY_REFUSAL_BUDGET);
-    return 503;
-  }
-  char *made = vsi_realloc(adapter->host, *memory, grown);
+  if (!vsi_h2_request_bytes_take(session, grown - *capacity)) return 503;
+  char *made = vsi_realloc(session->host, *memory, grown);
   if (!made) {
-    vestry_request_bytes_give(adapter->v, grown - *capacity);
+    vsi_h2_request_bytes_give(session, grown - *capacity);
     return 500;
   }
   *memory = made;
@@ -40,10 +37,10 @@ static void add_text(vsi_h2_request *request, const void *text, size_t len) {
   request->head[request->head_len++] = '\0';
 }
 
-static bool make_room(const vsi_h2 *adapter, vsi_h2_request *request, size_t bytes) {
+static bool make_room(vsi_h2_session *session, vsi_h2_request *request, size_t bytes) {
   const size_t wanted = request->head_len + bytes;
   if (!request->refused && wanted > request->head_capacity)
-    request->refused = grow(adapter, &request->head, &request->head_capacity, wanted, LEAST_HEAD_BYTES, SIZE_MAX);
+    request->refused = grow(session, &request->head, &request->head_capacity, wanted, LEAST_HEAD_BYTES, SIZE_MAX);
   return !request->refused;
 }
 
@@ -53,7 +50,7 @@ void vsi_h2_request_field(vsi_h2_stream *stream, const uint8_t *name, size_t nam
   vsi_h2_request *request = stream->request;
   request->listed += name_len + value_len + FIELD_MORE;
   if (!request->refused && request->listed > adapter->max_head_bytes) request->refused = 431;
-  if (!make_room(adapter, request, name_len + value_len + 2)) return;
+  if (!make_room(stream->session, request, name_len + value_len + 2)) return;
   add_text(request, name, name_len);
   add_text(request, value, value_len);
 }
@@ -71,11 +68,11 @@ static field next_field(const vsi_h2_request *request, const field *after) {
 
 /* A client may split its cookies into several fields, which are joined (RFC 9113, 8.2.3). The single fields stay in the
  * list, but their names then begin with a colon, as those of pseudo-header fields, so they are not reported. */
-static void join_cookies(const vsi_h2 *adapter, vsi_h2_request *request) {
+static void join_cookies(vsi_h2_session *session, vsi_h2_request *request) {
   size_t count = 0, bytes = sizeof "cookie";
   for (field at = next_field(request, NULL); at.name; at = next_field(request, &at))
     if (strcmp(at.name, "cookie") == 0) count++, bytes += strlen(at.value) + 2;
-  if (count < 2 || !make_room(adapter, request, bytes)) return;
+  if (count < 2 || !make_room(session, request, bytes)) return;
   const size_t before = request->head_len;
   add_text(request, "cookie", sizeof "cookie" - 1);
   char *to = request->head + request->head_len;
@@ -142,7 +139,7 @@ static bool is_served(const vsi_h2 *adapter, const char *authority) {
 static int check(vsi_h2_stream *stream, bool has_body) {
   const vsi_h2 *adapter = stream->session->adapter;
   vsi_h2_request *request = stream->request;
-  join_cookies(adapter, request);
+  join_cookies(stream->session, request);
   const bool is_clear = !request->refused && find_parts(stream) && request->target && has_scheme(stream);
   if (request->refused) return request->refused;
   request->path = request->target ? vsi_alloc(adapter->host, strlen(request->target) + 2) : NULL;
@@ -182,17 +179,16 @@ bool vsi_h2_request_begin(vsi_h2_stream *stream, bool has_body) {
 /* ---------------------------------------------------------------------------------------------------- the body ---- */
 
 bool vsi_h2_request_take(vsi_h2_stream *stream, const uint8_t *data, size_t len) {
-  const vsi_h2 *adapter = stream->session->adapter;
   vsi_h2_request *request = stream->request;
   /* One byte more than the limit shows that the body is too large. */
   const size_t room = request->max_body_bytes + 1 - request->body_len, part = len < room ? len : room;
   const size_t most = request->body_length > 0 ? (size_t)request->body_length : request->max_body_bytes + 1;
   if (request->body_len + part > request->body_capacity) {
-    const int failed =
-        grow(adapter, &request->body, &request->body_capacity, request->body_len + part, LEAST_BODY_BYTES, most);
+    const int failed = grow(stream->session, &request->body, &request->body_capacity, request->body_len + part,
+                            LEAST_BODY_BYTES, most);
     if (failed) {
       request->refused = failed;
-      vsi_h2_request_forget_body(adapter, request);
+      vsi_h2_request_forget_body(stream->session, request);
       return true;
     }
   }
@@ -278,7 +274,7 @@ static vestry_err request_read(void *server_request, void *buffer, size_t capaci
   if (len) memcpy(buffer, request->body + request->body_read, len);
   request->body_read += len;
   if (request->body && request->body_read == request->body_len)
-    vsi_h2_request_forget_body(stream->session->adapter, request); /* the reader has a copy */
+    vsi_h2_request_forget_body(stream->session, request); /* the reader has a copy */
   *ret_len = len;
   return VESTRY_OK;
 }

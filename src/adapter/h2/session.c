@@ -236,6 +236,11 @@ static void read_frames(vsi_h2_session *session) {
   uint8_t bytes[VSI_H2_RECORD_BYTES];
   for (int i = 0; i < READS && !session->is_broken; i++) {
     errno = 0;
+    /* Bytes that arrived before the socket was shut down could still be read. */
+    if (atomic_load_explicit(&session->is_cut, memory_order_relaxed)) {
+      break_off(session, 0);
+      return;
+    }
     const ssize_t len = session->tls ? gnutls_record_recv(session->tls, bytes, sizeof bytes)
                                      : recv(session->fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (len > 0) {
@@ -466,6 +471,7 @@ void vsi_h2_session_end(vsi_h2_session *session) {
   if (session->frames) nghttp2_session_del(session->frames);
   session->frames = NULL;
   vsi_h2_heads_finish(session);
+  vsi_h2_request_bytes_settle(session);
   vsi_free(session->host, session->unsent);
   session->unsent = NULL;
   for (vsi_h2_stream *at; (at = LIST_FIRST(&session->streams)) != NULL;) vsi_h2_frames_close(at, cause);

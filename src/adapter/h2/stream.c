@@ -13,11 +13,75 @@
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "base/ascii.h"
 #include "base/options.h"
 
-enum { WRITE_BYTES = 16384, SHORT_BYTES = 2048, AMPLE_BYTES = 64 << 10 };
+/* A session whose requests hold less than LEAST_CUT_BYTES is not cut for others. */
+enum { WRITE_BYTES = 16384, SHORT_BYTES = 2048, AMPLE_BYTES = 64 << 10, LEAST_CUT_BYTES = 32 << 10 };
+
+/* ------------------------------------------------------------------------------------------ memory of requests ---- */
+
+/* File a session by the bytes of its requests, unless these are few. */
+static void file_locked(vsi_h2_session *session, size_t held) {
+  const bool may_be_cut = held >= LEAST_CUT_BYTES && !atomic_load_explicit(&session->is_cut, memory_order_relaxed);
+  vsi_loads_file(&session->adapter->loads, &session->load, &session->place, may_be_cut ? vsi_load_rank(held) : 0);
+}
+
+/* Note the bytes that it holds now. Most requests hold so few that this takes no lock. */
+static void note(vsi_h2_session *session, size_t before, size_t now) {
+  if (before < LEAST_CUT_BYTES && now < LEAST_CUT_BYTES) return;
+  vsi_mutex_lock(&session->adapter->loads_lock);
+  file_locked(session, atomic_load_explicit(&session->held_bytes, memory_order_relaxed)); /* only a sum */
+  vsi_mutex_unlock(&session->adapter->loads_lock);
+}
+
+/* The largest are cut, so that new requests get room. The loop's thread ends a session whose socket is shut down. */
+static void relieve(vsi_h2 *adapter) {
+  if (!vestry_request_bytes_excess(adapter->v)) return;
+  vsi_mutex_lock(&adapter->loads_lock);
+  for (vsi_load *at;
+       vestry_request_bytes_excess(adapter->v) > adapter->going && (at = vsi_loads_largest(&adapter->loads)) != NULL;) {
+    vsi_h2_session *largest = VSI_LOAD_OWNER(at, vsi_h2_session, load);
+    atomic_store_explicit(&largest->is_cut, true, memory_order_relaxed);
+    adapter->going += largest->going = atomic_load_explicit(&largest->held_bytes, memory_order_relaxed);
+    file_locked(largest, 0);
+    vestry_reject(adapter->v, VESTRY_REFUSAL_BUDGET);
+    shutdown(largest->fd, SHUT_RDWR);
+  }
+  vsi_mutex_unlock(&adapter->loads_lock);
+}
+
+bool vsi_h2_request_bytes_take(vsi_h2_session *session, size_t bytes) {
+  vsi_h2 *adapter = session->adapter;
+  const bool is_taken = vestry_request_bytes_take(adapter->v, bytes);
+  if (is_taken) {
+    const size_t before = atomic_fetch_add_explicit(&session->held_bytes, bytes, memory_order_relaxed);
+    note(session, before, before + bytes);
+  } else {
+    vestry_reject(adapter->v, VESTRY_REFUSAL_BUDGET);
+  }
+  relieve(adapter);
+  return is_taken;
+}
+
+void vsi_h2_request_bytes_give(vsi_h2_session *session, size_t bytes) {
+  if (!bytes) return;
+  const size_t before = atomic_fetch_sub_explicit(&session->held_bytes, bytes, memory_order_relaxed);
+  vestry_request_bytes_give(session->adapter->v, bytes);
+  note(session, before, before - bytes);
+}
+
+void vsi_h2_request_bytes_settle(vsi_h2_session *session) {
+  vsi_h2 *adapter = session->adapter;
+  vsi_mutex_lock(&adapter->loads_lock);
+  atomic_store_explicit(&session->is_cut, true, memory_order_relaxed);
+  adapter->going -= session->going;
+  session->going = 0;
+  file_locked(session, 0);
+  vsi_mutex_unlock(&adapter->loads_lock);
+}
 
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
@@ -44,22 +108,22 @@ vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id) {
   return stream;
 }
 
-void vsi_h2_request_forget_body(const vsi_h2 *adapter, vsi_h2_request *request) {
-  vsi_free(adapter->host, request->body);
-  vestry_request_bytes_give(adapter->v, request->body_capacity);
+void vsi_h2_request_forget_body(vsi_h2_session *session, vsi_h2_request *request) {
+  vsi_free(session->host, request->body);
+  vsi_h2_request_bytes_give(session, request->body_capacity);
   request->body = NULL;
   request->body_len = request->body_capacity = request->body_read = 0;
 }
 
 void vsi_h2_request_free(vsi_h2_stream *stream) {
-  const vsi_h2 *adapter = stream->session->adapter;
+  vsi_h2_session *session = stream->session;
   vsi_h2_request *request = stream->request;
   if (!request) return;
-  vsi_h2_request_forget_body(adapter, request);
-  vsi_free(adapter->host, request->head);
-  vestry_request_bytes_give(adapter->v, request->head_capacity);
-  vsi_free(adapter->host, request->path);
-  vsi_free(adapter->host, request);
+  vsi_h2_request_forget_body(session, request);
+  vsi_free(session->host, request->head);
+  vsi_h2_request_bytes_give(session, request->head_capacity);
+  vsi_free(session->host, request->path);
+  vsi_free(session->host, request);
   stream->request = NULL;
 }
 
