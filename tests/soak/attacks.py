@@ -16,6 +16,7 @@ def attack(name, sources=("many",), idle=False, tls_only=False, descriptors=None
     sources      "one" address, "many"; each is a run
     idle         the attackers send almost nothing: the server must use almost no processor time
     descriptors  the server's RLIMIT_NOFILE
+    adapters     only servers with these; None: all but h2, whose HTTP/1.1 is that of microhttpd
     peak_mb      maximum growth of the server meanwhile
     denies       servers that have a slot for each of "many" only until all are taken: new connections may wait
                  meanwhile, but open ones must not notice
@@ -141,7 +142,7 @@ def deep_json(field):
 # ---- connections -----------------------------------------------------------------------------------------------------
 
 
-@attack("half-handshake", sources=("one", "many"), idle=True, tls_only=True)
+@attack("half-handshake", sources=("one", "many"), idle=True, tls_only=True, adapters=("microhttpd", "h2"))
 def half_handshake(field):
     """Send a ClientHello, complete or half, and then nothing."""
     sent, back = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Run all hostile clients against vestry-bench serve, beside honest clients; print a table and a verdict.
 
-soak.py BENCH [--server civetweb|microhttpd|tls]… [--only ATTACK]… [--seconds N] [--mixed N] [--short] [--seed N]
+soak.py BENCH [--server civetweb|microhttpd|tls|h2]… [--only ATTACK]… [--seconds N] [--mixed N] [--short] [--seed N]
 
 Each attack has a separate server, and these phases: honest clients alone (quiet); the same attackers against another
 server of the same kind, on the same processors, which measures the cost of sharing the machine (beside); the attack;
@@ -21,6 +21,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import attacks  # noqa: E402
+import attacks_h2  # noqa: E402,F401
 import examples  # noqa: E402
 import field  # noqa: E402
 import honest  # noqa: E402
@@ -50,6 +51,7 @@ SERVERS = {
     "civetweb": ("civetweb", ["--threads", "128", *BOUNDS], False),
     "microhttpd": ("microhttpd", ["--threads", "2", *BOUNDS], False),
     "tls": ("microhttpd", ["--threads", "2", *BOUNDS], True),
+    "h2": ("h2", ["--threads", "2", *BOUNDS], True),
 }
 
 REPLAY = "replayed-broker-messages"
@@ -332,11 +334,11 @@ def assault_again(*arguments):
 
 def rows(options, server_name, tls):
     adapter, _, secure = SERVERS[server_name]
-    for row in probe(options, server_name, tls) if not options.no_probes else ():
+    for row in probe(options, server_name, tls) if not options.no_probes and adapter != "h2" else ():
         if wanted(options, row.attack):
             yield row
     fitting = [one for one in attacks.TABLE
-               if (secure or not one.tls_only) and (not one.adapters or adapter in one.adapters)]
+               if (secure or not one.tls_only) and (adapter in one.adapters if one.adapters else adapter != "h2")]
     for one in fitting:
         for sources in one.sources:
             if wanted(options, one.name):

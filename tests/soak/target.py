@@ -11,6 +11,8 @@ import ssl
 import subprocess
 import time
 
+import frames
+
 START_S = 20
 STOP_S = 30
 REST_BYTES = 64 << 10  # of current requests, when the request for the counters is the only one
@@ -54,6 +56,8 @@ class Target:
         try:
             plain.bind((source, 0))
             plain.connect(("127.0.0.1", self.port))
+            if self.adapter == "h2":
+                return frames.Wire(frames.context().wrap_socket(plain))
             return client_context().wrap_socket(plain) if self.tls else plain
         except OSError:
             plain.close()
