@@ -122,14 +122,14 @@ const configure = {
     return ['nginx', '-p', folder, '-e', `${folder}/error.log`, '-c', file,
       '-g', `daemon off; pid ${folder}/pid; error_log ${folder}/error.log; ${user}`];
   },
-  haproxy: ({ folder, listen, upstream, pem, linger, lost, plain }) => {
+  haproxy: ({ folder, listen, upstream, pem, linger, lost, plain, h2c }) => {
     const text = configuration('haproxy.cfg', [
       ['maxconn 40000', 'maxconn 400'],
       ['hard-stop-after 10m', `hard-stop-after ${linger}`],
       ['bind :443', `bind ${listen}`],
       ['ssl crt /etc/ssl/web.pem alpn h2,http/1.1', plain ? '' : `ssl crt ${pem} alpn h2,http/1.1`],
       ['tcp-ut 30s', `tcp-ut ${lost}`],
-      ['unix@/run/web/web.sock', `${upstream.startsWith('/') ? 'unix@' : ''}${upstream}`],
+      ['unix@/run/web/web.sock', `${upstream.startsWith('/') ? 'unix@' : ''}${upstream}${h2c ? ' proto h2' : ''}`],
     ]);
     const file = path.join(folder, 'haproxy.cfg');
     fs.writeFileSync(file, text);
@@ -153,8 +153,8 @@ const listens = (address, port) => new Promise((done) => {
   socket.on('connect', () => socket.destroy());
 });
 
-// plain: without TLS.
-async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '10m', lost = '30s', plain = false, prefix = [], cache = '' } = {}) {
+// plain: without TLS. h2c: HTTP/2 to the program (haproxy).
+async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '10m', lost = '30s', plain = false, h2c = false, prefix = [], cache = '' } = {}) {
   const folder = folderFor(t);
   fs.chmodSync(folder, 0o755);
   const pem = path.join(folder, 'web.pem');
@@ -166,7 +166,7 @@ async function startProxy(t, kind, upstream, { address = '127.0.0.1', linger = '
   fs.appendFileSync(pem, ca);
   for (let tries = 0; ; tries++) {
     const port = prefix.length ? 8443 : await reservePort();
-    const [name, ...options] = configure[kind]({ folder, listen: `${address}:${port}`, upstream, pem, linger, lost, plain, cache });
+    const [name, ...options] = configure[kind]({ folder, listen: `${address}:${port}`, upstream, pem, linger, lost, plain, h2c, cache });
     const [command, ...all] = [...prefix, program(name), ...options];
     const child = spawn(command, all, { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
