@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/ascii.h"
@@ -16,7 +17,7 @@
 #include "testing/exchange.h"
 #include "json/load.h"
 
-enum { REDIRECTS_MAX = 10, COOKIES_MAX = 50, TIMEOUT_MS = 10000 };
+enum { REDIRECTS_MAX = 10, COOKIES_MAX = 50, TIMEOUT_MS = 10000, AGAIN_MS = 100 };
 
 struct vestry_browser {
   vestry *v; /* NULL: it uses a server through the network */
@@ -187,6 +188,23 @@ bool vsi_browser_is_remote(const vestry_browser *browser) {
   return !browser->v;
 }
 
+/* Send a request to the server, and if it is repeated, again like the client until a server responds to it or the
+ * patience has ended: a server that is started again misses no action. */
+static vestry_err send_to_server(vestry_browser *browser, const vestry_memory_call *call, bool is_repeated,
+                                 vestry_memory_exchange **ret_exchange) {
+  const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000L};
+  for (uint64_t waited_ms = 0;; waited_ms += AGAIN_MS) {
+    vestry_memory_exchange *made = vsi_exchange_create(browser->host);
+    if (!made) return VESTRY_NO_MEMORY;
+    vestry_err error = vsi_remote_request(made, &browser->server, browser->timeout_ms, &browser->kept, call);
+    if (!error) *ret_exchange = made;
+    if (!error) return VESTRY_OK;
+    vestry_memory_destroy(made);
+    if (error != VESTRY_IO || !is_repeated || waited_ms >= browser->timeout_ms) return error;
+    nanosleep(&pause, NULL);
+  }
+}
+
 vestry_err vsi_browser_request_send(vestry_browser *browser, vsi_browser_request *a,
                                     vestry_memory_exchange **ret_exchange) {
   const char *query = strchr(a->url, '?');
@@ -211,14 +229,8 @@ vestry_err vsi_browser_request_send(vestry_browser *browser, vsi_browser_request
   call.headers = headers;
   vestry_memory_exchange *made = NULL;
   vestry_err error = browser->v ? vestry_memory_request(browser->v, &call, NULL, NULL, &made)
-                     : (made = vsi_exchange_create(browser->host)) ? VESTRY_OK
-                                                                   : VESTRY_NO_MEMORY;
-  if (!error && !browser->v)
-    error = vsi_remote_request(made, &browser->server, browser->timeout_ms, &browser->kept, &call);
-  if (error) {
-    if (!browser->v) vestry_memory_destroy(made);
-    return error;
-  }
+                                : send_to_server(browser, &call, a->is_repeated, &made);
+  if (error) return error;
   vsi_browser_settle(browser);
   const char *set;
   for (size_t i = 0; !error && (set = vestry_memory_header(made, "Set-Cookie", i)) != NULL; i++)

@@ -13,7 +13,7 @@
 #include "testing/markup.h"
 #include "json/load.h"
 
-enum { AGAIN_MS = 500, STREAMS_MOST = 8, RELOADS_MOST = 10, NAME_BYTES = 128, NUMBER_BYTES = 32 };
+enum { AGAIN_MS = 500, STREAMS_MOST = 8, RELOADS_MOST = 10, NAME_BYTES = 128, ID_BYTES = 160, NUMBER_BYTES = 32 };
 
 struct vestry_browser_page {
   vestry_browser *browser;
@@ -153,16 +153,17 @@ static vestry_err read_again(vestry_browser_page *page) {
 /* ---- patches of elements ----------------------------------------------------------------------------------------- */
 
 /* Replace a part of the document. */
-static vestry_err replace(vestry_browser_page *page, size_t begin, size_t end, const char *by, size_t len) {
+static vestry_err replace(vestry_browser_page *page, size_t begin, size_t end, const vsi_markup_part *by) {
   vsi_buffer *html = &page->html;
-  size_t first, count;
+  const size_t len = by->end - by->begin;
   if (!vsi_buffer_reserve(html, len + 1)) return VESTRY_NO_MEMORY;
   memmove(html->data + begin + len, html->data + end, html->len - end);
-  if (len) memcpy(html->data + begin, by, len);
+  if (len) memcpy(html->data + begin, by->of->html + by->begin, len);
   html->len = html->len - (end - begin) + len;
   (void)vsi_buffer_terminate(html);
-  vestry_err error = vsi_markup_replace(&page->markup, html->data, begin, end, len, &first, &count);
-  for (size_t i = 0; !error && i < count; i++) take_signals(page, first + i);
+  size_t first;
+  vestry_err error = vsi_markup_replace(&page->markup, html->data, begin, end, by, &first);
+  for (size_t i = 0; !error && i < by->count; i++) take_signals(page, first + i);
   return error;
 }
 
@@ -192,51 +193,74 @@ static void take_redirect(vestry_browser_page *page, const char *html) {
 }
 
 /* Replace each element of the document whose id is that of a top element of the patch. */
-static vestry_err patch_by_ids(vestry_browser_page *page, const char *html, size_t len) {
-  vsi_markup patch;
+static vestry_err patch_by_ids(vestry_browser_page *page, const vsi_markup *patch) {
   vsi_buffer id;
   vsi_buffer_init(&id, page->host);
-  vestry_err error = vsi_markup_read(&patch, page->host, html, len);
-  for (size_t i = 0; !error && i < patch.count; i++) {
-    if (patch.elements[i].parent != VSI_NO_ELEMENT) continue;
-    if (!vsi_markup_attribute(&patch, i, "id", &id, NULL, 0)) continue;
-    const size_t at = vsi_markup_by_id(&page->markup, id.data);
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0, next; !error && i < patch->count; i = next) {
+    const vsi_markup_element *top = &patch->elements[i];
+    for (next = i + 1; next < patch->count && patch->elements[next].parent != VSI_NO_ELEMENT;) next++;
+    if (!vsi_markup_attribute(patch, i, "id", &id, NULL, 0)) continue;
+    const size_t at = vsi_markup_by_id(&page->markup, VSI_NO_ELEMENT, id.data);
     if (at == VSI_NO_ELEMENT) continue;
-    error = replace(page, page->markup.elements[at].begin, page->markup.elements[at].end,
-                    html + patch.elements[i].begin, patch.elements[i].end - patch.elements[i].begin);
+    const vsi_markup_part by = {.of = patch, .begin = top->begin, .end = top->end, .first = i, .count = next - i};
+    error = replace(page, page->markup.elements[at].begin, page->markup.elements[at].end, &by);
   }
   vsi_buffer_finish(&id);
-  vsi_markup_finish(&patch);
   return error;
 }
 
+/* Find the element of a selector as vestry writes them: the name of an element, or ids inside of each other, such as
+ * #content [id="a:b"]. */
 static size_t selected(const vestry_browser_page *page, const char *selector) {
-  if (*selector == '#') return vsi_markup_by_id(&page->markup, selector + 1);
-  for (size_t i = 0; i < page->markup.count; i++)
+  size_t found = VSI_NO_ELEMENT;
+  char id[ID_BYTES];
+  for (size_t i = 0; *selector != '#' && *selector != '[' && i < page->markup.count; i++)
     if (strcmp(page->markup.elements[i].name, selector) == 0) return i;
-  return VSI_NO_ELEMENT;
+  for (size_t len; *selector == '#' || *selector == '['; selector += len + (selector[len] == ' ')) {
+    const size_t quote = *selector == '[' ? strlen("[id=\"") : 1;
+    len = strcspn(selector, quote == 1 ? " " : "]");
+    snprintf(id, sizeof id, "%.*s", (int)(len - quote - (quote > 1)), selector + quote);
+    len += quote > 1;
+    found = vsi_markup_by_id(&page->markup, found, id);
+    if (found == VSI_NO_ELEMENT) break;
+  }
+  return found;
 }
 
-static vestry_err patch(vestry_browser_page *page, const char *selector, const char *mode, const char *html,
-                        size_t len) {
-  if (len) take_redirect(page, html);
-  if (!*selector) {
-    const bool is_remove = strcmp(mode, "remove") == 0;
-    return is_remove ? VESTRY_OK : patch_by_ids(page, html, len);
+/* Patch the element of each selector of a list; several of them only remove elements. */
+static vestry_err patch_selected(vestry_browser_page *page, char *selectors, const char *mode,
+                                 const vsi_markup *patch) {
+  const vsi_markup_part by = {.of = patch, .end = patch->len, .count = patch->count};
+  vestry_err error = VESTRY_OK;
+  for (char *selector = selectors, *next; selector && !error; selector = next) {
+    if ((next = strchr(selector, ',')) != NULL) *next++ = '\0';
+    const size_t at = selected(page, selector);
+    if (at == VSI_NO_ELEMENT) continue;
+    const vsi_markup_element of = page->markup.elements[at];
+    const struct {
+      const char *mode;
+      size_t begin, end;
+    } places[] = {{"inner", of.inner, of.inner_end}, {"append", of.inner_end, of.inner_end},
+                  {"prepend", of.inner, of.inner},   {"before", of.begin, of.begin},
+                  {"after", of.end, of.end},         {"remove", of.begin, of.end},
+                  {"replace", of.begin, of.end},     {"outer", of.begin, of.end}};
+    for (size_t i = 0; i < sizeof places / sizeof *places && !error; i++)
+      if (strcmp(places[i].mode, mode) == 0) error = replace(page, places[i].begin, places[i].end, &by);
   }
-  const size_t at = selected(page, selector);
-  if (at == VSI_NO_ELEMENT) return VESTRY_OK;
-  const vsi_markup_element of = page->markup.elements[at];
-  const struct {
-    const char *mode;
-    size_t begin, end;
-  } places[] = {{"inner", of.inner, of.inner_end}, {"append", of.inner_end, of.inner_end},
-                {"prepend", of.inner, of.inner},   {"before", of.begin, of.begin},
-                {"after", of.end, of.end},         {"remove", of.begin, of.end},
-                {"replace", of.begin, of.end},     {"outer", of.begin, of.end}};
-  for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-    if (strcmp(places[i].mode, mode) == 0) return replace(page, places[i].begin, places[i].end, html, len);
-  return VESTRY_OK;
+  return error;
+}
+
+static vestry_err patch(vestry_browser_page *page, char *selector, const char *mode, const char *html, size_t len) {
+  vsi_markup read;
+  if (len) take_redirect(page, html);
+  vestry_err error = vsi_markup_read(&read, page->host, html, len);
+  if (!error && *selector)
+    error = patch_selected(page, selector, mode, &read);
+  else if (!error && strcmp(mode, "remove") != 0)
+    error = patch_by_ids(page, &read);
+  vsi_markup_finish(&read);
+  return error;
 }
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
@@ -267,8 +291,8 @@ static void take_json(vestry_browser_page *page, const char *text, size_t len, b
 
 typedef struct event {
   bool is_elements, is_signals, only_missing;
-  char selector[NAME_BYTES], mode[16];
-  vsi_buffer data;
+  char mode[16];
+  vsi_buffer selector, data;
 } event;
 
 static void take_line(event *e, const char *line, size_t len) {
@@ -279,7 +303,7 @@ static void take_line(event *e, const char *line, size_t len) {
   if (strncmp(line, "event: datastar-patch-signals", 29) == 0) e->is_signals = true;
   if (strncmp(line, "data: onlyIfMissing true", 24) == 0) e->only_missing = true;
   if (strncmp(line, selector, strlen(selector)) == 0)
-    snprintf(e->selector, sizeof e->selector, "%.*s", (int)(len - strlen(selector)), line + strlen(selector));
+    vsi_buffer_append(&e->selector, line + strlen(selector), len - strlen(selector));
   if (strncmp(line, mode, strlen(mode)) == 0)
     snprintf(e->mode, sizeof e->mode, "%.*s", (int)(len - strlen(mode)), line + strlen(mode));
   if (!is_data) return;
@@ -292,6 +316,7 @@ static vestry_err take_event(vestry_browser_page *page, const char *at, const ch
   event e = {.mode = "outer"};
   vestry_err error = VESTRY_OK;
   vsi_buffer_init(&e.data, page->host);
+  vsi_buffer_init(&e.selector, page->host);
   while (at < end) {
     const char *next = memchr(at, '\n', (size_t)(end - at));
     if (!next) next = end;
@@ -299,13 +324,14 @@ static vestry_err take_event(vestry_browser_page *page, const char *at, const ch
     at = next + (next < end);
   }
   const char *data = vsi_buffer_terminate(&e.data);
-  if (!data)
+  if (!data || !vsi_buffer_terminate(&e.selector))
     error = VESTRY_NO_MEMORY;
   else if (e.is_elements)
-    error = patch(page, e.selector, e.mode, data, e.data.len);
+    error = patch(page, e.selector.data, e.mode, data, e.data.len);
   else if (e.is_signals)
     take_json(page, data, e.data.len, e.only_missing);
   vsi_buffer_finish(&e.data);
+  vsi_buffer_finish(&e.selector);
   return error;
 }
 
@@ -318,14 +344,11 @@ static vestry_err take_received(vestry_browser_page *page, vestry_memory_exchang
     take_json(page, at, got.len, false);
     return VESTRY_OK;
   }
-  if (strncmp(type, "text/html", 9) == 0) return patch(page, "", "outer", at, got.len);
+  if (strncmp(type, "text/html", 9) == 0) return patch(page, (char[]){""}, "outer", at, got.len);
   vestry_err error = VESTRY_OK;
-  while (!error && at < end) {
-    const char *next = strstr(at, "\n\n");
-    if (!next || next > end) next = end;
+  for (const char *next; !error && (next = memmem(at, (size_t)(end - at), "\n\n", 2)) != NULL; at = next + 2)
     error = take_event(page, at, next);
-    at = next + 2;
-  }
+  vsi_exchange_unread(exchange, (size_t)(end - at)); /* the rest of an event has not arrived yet */
   return error;
 }
 
@@ -394,18 +417,23 @@ static vestry_err load(vestry_browser_page *page, const char *url) {
   return error ? error : show(page, url, document);
 }
 
-/* Remove the streams that a server has ended. */
-static void drop_ended(vestry_browser_page *page) {
+/* Apply what the streams have received, and remove those that a server has ended. */
+static vestry_err take_streams(vestry_browser_page *page) {
+  vestry_err error = VESTRY_OK;
   size_t kept = 0;
   for (size_t i = 0; i < page->streams_count; i++) {
-    if (!vestry_memory_look(page->streams[i].exchange).ended) {
+    vestry_memory_exchange *stream = page->streams[i].exchange;
+    const bool has_ended = vsi_browser_is_remote(page->browser) && vestry_memory_look(stream).ended; /* before reading */
+    if (!error) error = take_received(page, stream);
+    if (!has_ended) {
       page->streams[kept++] = page->streams[i];
       continue;
     }
     if (page->streams[i].is_of_page) page->again_ns = vsi_now_ns(page->host) + vsi_ms_to_ns(AGAIN_MS);
-    vestry_memory_destroy(page->streams[i].exchange);
+    vestry_memory_destroy(stream);
   }
   page->streams_count = kept;
+  return error;
 }
 
 /* Open the page's streams again, as the client does, until the server accepts them. */
@@ -423,8 +451,8 @@ static vestry_err take_all(vestry_browser_page *page) {
   vestry_err error = VESTRY_OK;
   for (int count = 0; count < RELOADS_MOST; count++) {
     vsi_browser_settle(page->browser);
-    for (size_t i = 0; !error && i < page->streams_count; i++) error = take_received(page, page->streams[i].exchange);
-    if (!error && vsi_browser_is_remote(page->browser)) drop_ended(page), open_again(page);
+    error = take_streams(page);
+    if (!error) open_again(page);
     if (error || (!page->leaves_for && !page->reloads)) return error;
     char *url = page->leaves_for ? page->leaves_for : vsi_strdup(page->host, page->url, strlen(page->url));
     page->leaves_for = NULL;
@@ -483,7 +511,7 @@ static bool is_field(const vsi_markup_element *of) {
 static size_t field_of(vestry_browser_page *page, size_t label) {
   const vsi_markup_element *of = &page->markup.elements[label];
   if (vsi_markup_attribute(&page->markup, label, "for", &page->value, NULL, 0))
-    return vsi_markup_by_id(&page->markup, page->value.data);
+    return vsi_markup_by_id(&page->markup, VSI_NO_ELEMENT, page->value.data);
   for (size_t i = label + 1; i < page->markup.count && page->markup.elements[i].begin < of->inner_end; i++)
     if (is_field(&page->markup.elements[i])) return i;
   return VSI_NO_ELEMENT;
@@ -643,7 +671,7 @@ static vestry_err act(vestry_browser_page *page, size_t element, const char *exp
   }
   const char *request = strchr(expression, '@');
   if (request) assign(page, expression, request);
-  vsi_browser_request a = {.method = method, .url = json_string_value(url), .datastar = true};
+  vsi_browser_request a = {.method = method, .url = json_string_value(url), .datastar = true, .is_repeated = true};
   vsi_browser_request_init(page->browser, &a);
   page->submissions_count++;
   put_header(page, expression, "X-CSRF-Token", false, &a, token);

@@ -37,6 +37,9 @@ struct vestry_memory_exchange {
   bool ended, ended_clean;
 };
 
+/* Let vestry_memory_since return the last bytes that it has returned again: an event that is not complete yet. */
+void vsi_exchange_unread(vestry_memory_exchange *exchange, size_t bytes);
+
 /* Create an exchange with one reference, which vestry_memory_destroy drops. NULL: no memory. */
 vestry_memory_exchange *vsi_exchange_create(const vestry_host *host);
 
@@ -45,7 +48,8 @@ vestry_memory_exchange *vsi_exchange_create(const vestry_host *host);
  * OK | NO_MEMORY | IO (no connection, or it ended) | TIMEOUT | TOO_LARGE (its head) */
 vestry_err vsi_remote_request(vestry_memory_exchange *exchange, const struct sockaddr_in *server, uint64_t timeout_ms,
                               int *kept, const vestry_memory_call *call);
-/* Append the bytes that have arrived to `received`, without blocking. */
+/* Append the bytes that have arrived to `received`, without blocking. Bytes that vestry_memory_since has returned are
+ * removed. */
 void vsi_remote_receive(vestry_memory_exchange *exchange);
 /* Return the socket of an exchange whose response may continue; -1: none. */
 int vsi_remote_socket(const vestry_memory_exchange *exchange);

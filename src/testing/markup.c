@@ -122,43 +122,36 @@ static void shift(vsi_markup_element *of, size_t by) {
   of->begin += by, of->inner += by, of->inner_end += by, of->end += by;
 }
 
-vestry_err vsi_markup_replace(vsi_markup *m, const char *html, size_t begin, size_t end, size_t len, size_t *ret_first,
-                              size_t *ret_count) {
-  vsi_markup part;
+vestry_err vsi_markup_replace(vsi_markup *m, const char *html, size_t begin, size_t end, const vsi_markup_part *by,
+                              size_t *ret_first) {
   const size_t first = count_before(m, begin), last = count_before(m, end);
-  const size_t by = len - (end - begin); /* may wrap around, as may the next difference */
+  const size_t longer = by->end - by->begin - (end - begin); /* may wrap around, as may the next difference */
+  const size_t more = by->count - (last - first);
   size_t around = VSI_NO_ELEMENT;
-  vestry_err error = vsi_markup_read(&part, m->host, html + begin, len);
-  if (!error) error = VSI_ARRAY_RESERVE(m->host, m->elements, m->count, m->room, part.count);
-  if (error) {
-    vsi_markup_finish(&part);
-    return error;
-  }
-  const size_t more = part.count - (last - first);
+  vestry_err error = VSI_ARRAY_RESERVE(m->host, m->elements, m->count, m->room, by->count);
+  if (error) return error;
   for (size_t i = 0; i < first; i++) {
     vsi_markup_element *of = &m->elements[i];
     if (of->inner > begin || of->inner_end < end || of->end == of->inner) continue; /* before it, or void */
-    of->inner_end += by, of->end += by;
+    of->inner_end += longer, of->end += longer;
     around = i;
   }
-  memmove(m->elements + first + part.count, m->elements + last, (m->count - last) * sizeof *m->elements);
+  memmove(m->elements + first + by->count, m->elements + last, (m->count - last) * sizeof *m->elements);
   m->count += more;
-  for (size_t i = 0; i < part.count; i++) {
+  for (size_t i = 0; i < by->count; i++) {
     vsi_markup_element *of = &m->elements[first + i];
-    *of = part.elements[i];
-    shift(of, begin);
-    of->parent = of->parent == VSI_NO_ELEMENT ? around : of->parent + first;
+    *of = by->of->elements[by->first + i];
+    shift(of, begin - by->begin);
+    of->parent = of->parent == VSI_NO_ELEMENT ? around : of->parent - by->first + first;
   }
-  for (size_t i = first + part.count; i < m->count; i++) {
+  for (size_t i = first + by->count; i < m->count; i++) {
     vsi_markup_element *of = &m->elements[i];
-    shift(of, by);
+    shift(of, longer);
     if (of->parent != VSI_NO_ELEMENT && of->parent >= first) of->parent += more;
   }
   m->html = html;
-  m->len += by;
+  m->len += longer;
   *ret_first = first;
-  *ret_count = part.count;
-  vsi_markup_finish(&part);
   return VESTRY_OK;
 }
 
@@ -294,23 +287,29 @@ void vsi_markup_text(const vsi_markup *markup, size_t element, const json_t *sig
   (void)vsi_buffer_terminate(text);
 }
 
-size_t vsi_markup_by_id(const vsi_markup *markup, const char *id) {
+static bool has_id(const vsi_markup *markup, size_t element, const char *id, vsi_buffer *value) {
+  return vsi_markup_attribute(markup, element, "id", value, NULL, 0) && strcmp(value->data, id) == 0;
+}
+
+size_t vsi_markup_by_id(const vsi_markup *markup, size_t within, const char *id) {
   vsi_buffer value;
   size_t found = VSI_NO_ELEMENT;
   vsi_buffer_init(&value, markup->host);
   /* First the elements whose start tags contain this text, because reading all of them is slow. */
-  const char *end = markup->html + markup->len;
-  const size_t len = strlen(id);
-  for (const char *at = markup->html; len && found == VSI_NO_ELEMENT && at < end; at += len) {
+  const bool is_in_all = within == VSI_NO_ELEMENT;
+  const char *at = markup->html + (is_in_all ? 0 : markup->elements[within].inner);
+  const char *end = markup->html + (is_in_all ? markup->len : markup->elements[within].inner_end);
+  const size_t len = strlen(id), first = is_in_all ? 0 : within + 1;
+  for (; len && found == VSI_NO_ELEMENT && at < end; at += len) {
     at = memmem(at, (size_t)(end - at), id, len);
     if (!at) break;
     const size_t before = count_before(markup, (size_t)(at - markup->html)), i = before - 1;
-    if (before && (size_t)(at - markup->html) < markup->elements[i].inner &&
-        vsi_markup_attribute(markup, i, "id", &value, NULL, 0) && strcmp(value.data, id) == 0)
-      found = i;
+    if (before && (size_t)(at - markup->html) < markup->elements[i].inner && has_id(markup, i, id, &value)) found = i;
   }
-  for (size_t i = 0; i < markup->count && found == VSI_NO_ELEMENT && strpbrk(id, "&<>\"'"); i++)
-    if (vsi_markup_attribute(markup, i, "id", &value, NULL, 0) && strcmp(value.data, id) == 0) found = i;
+  for (size_t i = first; i < markup->count && found == VSI_NO_ELEMENT && strpbrk(id, "&<>\"'"); i++) {
+    if (markup->html + markup->elements[i].begin >= end) break;
+    if (has_id(markup, i, id, &value)) found = i;
+  }
   vsi_buffer_finish(&value);
   return found;
 }

@@ -29,10 +29,17 @@ typedef struct vsi_markup {
 /* Read a document, which is borrowed until vsi_markup_finish. OK | NO_MEMORY; finish it in both cases. */
 vestry_err vsi_markup_read(vsi_markup *markup, const vestry_host *host, const char *html, size_t len);
 void vsi_markup_finish(vsi_markup *markup);
-/* Take over a change of the document: the bytes from begin to end, whole elements and texts, were replaced by len other
- * bytes. html: the new document. ret_first, ret_count: the new elements. OK | NO_MEMORY (only finish it) */
-vestry_err vsi_markup_replace(vsi_markup *markup, const char *html, size_t begin, size_t end, size_t len,
-                              size_t *ret_first, size_t *ret_count);
+/* Whole elements and texts of another document. */
+typedef struct vsi_markup_part {
+  const vsi_markup *of;
+  size_t begin, end;   /* its bytes */
+  size_t first, count; /* its elements */
+} vsi_markup_part;
+
+/* Take over a change of the document: the bytes from begin to end, whole elements and texts, were replaced by a part
+ * of another one. html: the new document. ret_first: the new elements. OK | NO_MEMORY (only finish it) */
+vestry_err vsi_markup_replace(vsi_markup *markup, const char *html, size_t begin, size_t end,
+                              const vsi_markup_part *by, size_t *ret_first);
 
 /* Get an attribute of an element, decoded, into a buffer, which is cleared before. name: in lower case. If it ends with
  * ':' or "__", the first attribute whose name begins with it counts, and ret_rest (may be NULL) receives the rest of
@@ -42,8 +49,8 @@ bool vsi_markup_attribute(const vsi_markup *markup, size_t element, const char *
 /* Get the visible text of an element, with single spaces, into a buffer, which is cleared before. signals: an object
  * for elements with data-text="$name"; NULL: their content counts. */
 void vsi_markup_text(const vsi_markup *markup, size_t element, const json_t *signals, vsi_buffer *text);
-/* Find the element with this id. */
-size_t vsi_markup_by_id(const vsi_markup *markup, const char *id);
+/* Find the element with this id inside of another one; within: VSI_NO_ELEMENT: in the document. */
+size_t vsi_markup_by_id(const vsi_markup *markup, size_t within, const char *id);
 /* Return the nearest ancestor, or the element itself, with one of two names; VSI_NO_ELEMENT: none. */
 size_t vsi_markup_around(const vsi_markup *markup, size_t element, const char *name, const char *or_name);
 

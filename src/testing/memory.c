@@ -337,6 +337,12 @@ vestry_slice vestry_memory_since(vestry_memory_exchange *exchange) {
   return (vestry_slice){(const char *)all.data + before, all.len - before};
 }
 
+void vsi_exchange_unread(vestry_memory_exchange *exchange, size_t bytes) {
+  vsi_mutex_lock(&exchange->lock);
+  exchange->asked_len -= bytes;
+  vsi_mutex_unlock(&exchange->lock);
+}
+
 void vestry_memory_mode_set(vestry_memory_exchange *exchange, vestry_memory_mode mode) {
   vsi_mutex_lock(&exchange->lock);
   bool blocked = exchange->mode == VESTRY_MEMORY_BLOCKS && mode != VESTRY_MEMORY_BLOCKS;

@@ -131,8 +131,10 @@ static void interpret(vestry_memory_exchange *exchange, vsi_remote *remote) {
 
 void vsi_remote_receive(vestry_memory_exchange *exchange) {
   vsi_remote *remote = exchange->remote;
-  if (exchange->asked_len && exchange->asked_len == exchange->received.len) { /* these bytes were read */
-    vsi_buffer_clear(&exchange->received);
+  vsi_buffer *received = &exchange->received;
+  if (exchange->asked_len && received->data) { /* these bytes were read */
+    received->len -= exchange->asked_len;
+    memmove(received->data, received->data + exchange->asked_len, received->len);
     exchange->asked_len = 0;
   }
   while (!exchange->ended) {
@@ -142,7 +144,7 @@ void vsi_remote_receive(vestry_memory_exchange *exchange) {
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
     if (got > 0) remote->raw.len += (size_t)got, remote->has_received = true;
     if (got > 0) interpret(exchange, remote);
-    if (got > 0 && !remote->raw.error && !exchange->received.error) continue;
+    if (got > 0 && !remote->raw.error && !received->error) continue;
     exchange->ended = true; /* the connection has ended, or there is no memory */
     exchange->ended_clean |= got == 0 && remote->at == IN_BODY && remote->left == UINT64_MAX;
     remote->closes = true;
