@@ -15,6 +15,8 @@
 
 enum { AGAIN_MS = 500, STREAMS_MOST = 8, RELOADS_MOST = 10, NAME_BYTES = 128, ID_BYTES = 160, NUMBER_BYTES = 32 };
 
+static const char ignore[] = "data-ignore-morph";
+
 struct vestry_browser_page {
   vestry_browser *browser;
   const vestry_host *host;
@@ -100,13 +102,15 @@ static bool is_checkable(vestry_browser_page *page, size_t element) {
          strcmp(page->value.data, "checkbox") == 0;
 }
 
-/* Set a signal to the literal of an attribute; without a literal it stays as it is. The default of
- * data-signals:tab-id="el.stash.take() || '…'" counts, too. */
+/* Set a signal to the literal of an attribute; without a literal it stays as it is, and so does a signal that exists if
+ * the name has the modifier __ifmissing. The default of data-signals:tab-id="el.stash.take() || '…'" counts, too. */
 static void take_literal(vestry_browser_page *page, char *name, const char *text) {
   const char *either = strstr(text, "|| '");
+  const bool only_missing = strstr(name, "__ifmissing") != NULL;
+  name_signal(name);
+  if (only_missing && signal_of(page, name)) return;
   if (either) text = either + 3;
   json_t *value = vsi_js_literal(&text);
-  name_signal(name);
   if (value) set_signal(page, name, value);
 }
 
@@ -251,15 +255,45 @@ static vestry_err patch_selected(vestry_browser_page *page, char *selectors, con
   return error;
 }
 
+/* Replace each element of a patch with data-ignore-morph by the one of the document that has it, too, because the
+ * client does not change it: usually it is the place of a part. Appends the text of the patch. */
+static vestry_err keep_ignored(vestry_browser_page *page, const vsi_markup *patch, vsi_buffer *to) {
+  vsi_buffer id;
+  size_t done = 0;
+  vsi_buffer_init(&id, page->host);
+  for (size_t i = 0; i < patch->count; i++) {
+    const vsi_markup_element *of = &patch->elements[i];
+    if (of->begin < done || !vsi_markup_attribute(patch, i, ignore, &page->value, NULL, 0)) continue;
+    if (!vsi_markup_attribute(patch, i, "id", &id, NULL, 0)) continue;
+    const size_t at = vsi_markup_by_id(&page->markup, VSI_NO_ELEMENT, id.data);
+    if (at == VSI_NO_ELEMENT || !vsi_markup_attribute(&page->markup, at, ignore, &page->value, NULL, 0)) continue;
+    const vsi_markup_element *had = &page->markup.elements[at];
+    vsi_buffer_append(to, patch->html + done, of->begin - done);
+    vsi_buffer_append(to, page->html.data + had->begin, had->end - had->begin);
+    done = of->end;
+  }
+  vsi_buffer_append(to, patch->html + done, patch->len - done);
+  vsi_buffer_finish(&id);
+  return to->error;
+}
+
 static vestry_err patch(vestry_browser_page *page, char *selector, const char *mode, const char *html, size_t len) {
   vsi_markup read;
+  vsi_buffer text;
+  vsi_buffer_init(&text, page->host);
   if (len) take_redirect(page, html);
   vestry_err error = vsi_markup_read(&read, page->host, html, len);
+  if (!error && memmem(html, len, ignore, strlen(ignore))) {
+    error = keep_ignored(page, &read, &text);
+    vsi_markup_finish(&read);
+    if (!error) error = vsi_markup_read(&read, page->host, text.data, text.len);
+  }
   if (!error && *selector)
     error = patch_selected(page, selector, mode, &read);
   else if (!error && strcmp(mode, "remove") != 0)
     error = patch_by_ids(page, &read);
   vsi_markup_finish(&read);
+  vsi_buffer_finish(&text);
   return error;
 }
 
@@ -423,7 +457,8 @@ static vestry_err take_streams(vestry_browser_page *page) {
   size_t kept = 0;
   for (size_t i = 0; i < page->streams_count; i++) {
     vestry_memory_exchange *stream = page->streams[i].exchange;
-    const bool has_ended = vsi_browser_is_remote(page->browser) && vestry_memory_look(stream).ended; /* before reading */
+    const bool has_ended =
+        vsi_browser_is_remote(page->browser) && vestry_memory_look(stream).ended; /* before reading */
     if (!error) error = take_received(page, stream);
     if (!has_ended) {
       page->streams[kept++] = page->streams[i];
@@ -436,14 +471,15 @@ static vestry_err take_streams(vestry_browser_page *page) {
   return error;
 }
 
-/* Open the page's streams again, as the client does, until the server accepts them. */
-static void open_again(vestry_browser_page *page) {
+/* Open the page's streams again, as the client does, until the server accepts them. Returns whether it has. */
+static bool open_again(vestry_browser_page *page) {
   vestry_err error = VESTRY_OK;
-  if (!page->again_ns || vsi_now_ns(page->host) < page->again_ns) return;
+  if (!page->again_ns || vsi_now_ns(page->host) < page->again_ns) return false;
   hang_up(page);
   page->again_ns = 0;
   for (size_t i = 0; !error && i < page->markup.count; i++) error = open_stream(page, i);
   if (error) page->again_ns = vsi_now_ns(page->host) + vsi_ms_to_ns(AGAIN_MS);
+  return !error;
 }
 
 /* Apply everything that has arrived, and follow redirects and reloads. */
@@ -452,7 +488,7 @@ static vestry_err take_all(vestry_browser_page *page) {
   for (int count = 0; count < RELOADS_MOST; count++) {
     vsi_browser_settle(page->browser);
     error = take_streams(page);
-    if (!error) open_again(page);
+    if (!error && open_again(page)) error = take_streams(page); /* their first bytes may be there already */
     if (error || (!page->leaves_for && !page->reloads)) return error;
     char *url = page->leaves_for ? page->leaves_for : vsi_strdup(page->host, page->url, strlen(page->url));
     page->leaves_for = NULL;
