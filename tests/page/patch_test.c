@@ -172,6 +172,105 @@ static void slow_tab_of_a_shared_page_receives_the_newest_content(void **state) 
   site_end(&s.on);
 }
 
+/* ------------------------------------------------------------------------------------------- a quiz's host -------- */
+
+/* The host's page of a live quiz, with no part: 200 players enter, and each of them answers five questions. Each change
+ * is rendered, which is the most that a page can be: usually several answers are in one render. */
+enum { PLAYERS = 200, QUESTIONS = 5, GAME_BYTES_MAX = 1500000 };
+
+typedef struct quiz {
+  site on;
+  const char *phase;
+  int question, players_count, answered_count;
+  bool has_answered[PLAYERS];
+  int scores[PLAYERS];
+} quiz;
+
+static vestry_err put_quiz(vestry_render *render, vestry_html *html, void *app) {
+  quiz *q = app;
+  const vestry_backend_action_options kick = {.csrf = true, .once = true};
+  vestry_render_topic(render, "quiz");
+  vestry_render_begin(render, html);
+  vestry_html_add(html, "<section id=\"question\"><h1>%s</h1><p>Question %d</p></section>", q->phase, q->question);
+  vestry_html_add(html, "<p id=\"answered\">%d of %d have answered</p><ul id=\"players\">", q->answered_count,
+                  q->players_count);
+  for (int i = 0; i < q->players_count; i++) {
+    vestry_html_add(html,
+                    "<li id=\"player-%d\"><b>Player %d</b> <i id=\"mark-%d\">%-s</i> <span id=\"score-%d\">%d</span> ",
+                    i, i, i, q->has_answered[i] ? "answered" : "", i, q->scores[i]);
+    vestry_html_add(html, "<button data-on:click=\"");
+    vestry_html_backend_action(html, VESTRY_METHOD_POST, &kick, "/kick/%d", i);
+    vestry_html_add(html, "\">Kick</button></li>");
+  }
+  vestry_html_add(html, "</ul>");
+  return vestry_render_end(render, html);
+}
+
+/* Show a change to the host. Returns the bytes that it receives. */
+static uint64_t show_change(quiz *q, vestry_memory_exchange *host) {
+  site_refresh(&q->on, "quiz");
+  return vestry_memory_since(host).len;
+}
+
+static uint64_t show_phase(quiz *q, vestry_memory_exchange *host, const char *phase) {
+  q->phase = phase;
+  q->answered_count = 0;
+  memset(q->has_answered, 0, sizeof q->has_answered);
+  return show_change(q, host);
+}
+
+static uint64_t play_question(quiz *q, vestry_memory_exchange *host) {
+  q->question++;
+  uint64_t bytes = show_phase(q, host, "Ask");
+  for (int i = 0; i < PLAYERS; i++) {
+    q->has_answered[i * 67 % PLAYERS] = true;
+    q->answered_count++;
+    bytes += show_change(q, host);
+  }
+  bytes += show_phase(q, host, "Reveal");
+  for (int i = 0; i < PLAYERS; i++) q->scores[i] += (i * q->question % 4) * 250;
+  return bytes + show_phase(q, host, "Board");
+}
+
+static uint64_t play_game(const char *path, vestry_pages_stats *ret_stats) {
+  static quiz q;
+  q = (quiz){.phase = "Lobby"};
+  vestry_page *page, *whole;
+  site_begin_pages(&q.on, (vestry_options){0}, NULL);
+  const vestry_page_options all = {.size = sizeof all, .render = put_quiz, .app = &q, .sends_whole = true};
+  assert_int_equal(vestry_page_create(q.on.pages, &(vestry_page_options){.render = put_quiz, .app = &q}, &page),
+                   VESTRY_OK);
+  assert_int_equal(vestry_page_create(q.on.pages, &all, &whole), VESTRY_OK);
+  assert_int_equal(vestry_route(q.on.v, "GET", "/host", vestry_page_handler, page), VESTRY_OK);
+  assert_int_equal(vestry_route(q.on.v, "GET", "/whole", vestry_page_handler, whole), VESTRY_OK);
+  vestry_memory_exchange *host =
+      site_request(&q.on, &(vestry_memory_call){.method = "GET", .path = path, .datastar = true});
+  site_pass_ms(&q.on, 100);
+  uint64_t bytes = vestry_memory_since(host).len;
+  while (q.players_count < PLAYERS) {
+    q.players_count++;
+    bytes += show_change(&q, host);
+  }
+  while (q.question < QUESTIONS) bytes += play_question(&q, host);
+  *ret_stats = (vestry_pages_stats){.size = sizeof *ret_stats};
+  vestry_pages_stats_get(q.on.pages, ret_stats);
+  vestry_memory_destroy(host);
+  site_end(&q.on);
+  return bytes;
+}
+
+/* capability: L14 */
+static void host_of_a_quiz_receives_few_bytes(void **state) {
+  (void)state;
+  vestry_pages_stats stats;
+  const uint64_t whole = play_game("/whole", &stats), bytes = play_game("/host", &stats);
+  printf("the host receives %llu kB instead of %llu kB; %llu of %llu contents are sent as changes\n",
+         (unsigned long long)bytes / 1000, (unsigned long long)whole / 1000, (unsigned long long)stats.patched_count,
+         (unsigned long long)stats.changed_count);
+  assert_true(whole > 100 * GAME_BYTES_MAX);
+  assert_true(bytes <= GAME_BYTES_MAX);
+}
+
 /* ------------------------------------------------------------------------------------------- random contents ------ */
 
 typedef struct tab {
@@ -258,6 +357,7 @@ int main(void) {
       cmocka_unit_test(page_can_send_the_whole),
       cmocka_unit_test(private_page_keeps_few_bytes),
       cmocka_unit_test(slow_tab_of_a_shared_page_receives_the_newest_content),
+      cmocka_unit_test(host_of_a_quiz_receives_few_bytes),
       cmocka_unit_test(each_tab_shows_the_content),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
