@@ -293,7 +293,37 @@ static uint32_t repeat(division *d, uint32_t i, const vsi_unit *at, uint64_t pla
   return end;
 }
 
-/* Skip the next unit of the list if it begins at `begin`. Returns its end; 0: it must be read. */
+/* Skip the units of the list that begin at `at` and are expected inside of `around`, as long as nothing is inside of
+ * them and between them: the rows of a list. Returns the end of the last one, or `at`. */
+static uint32_t skip_leaves(division *d, own_bytes *around, uint32_t at) {
+  vsi_units *units = d->units;
+  const uint64_t place = place_of(d, around);
+  vsi_unit unit = {.parent = around->unit, .run = around->run, .depth = (uint8_t)d->owns_count, .is_same = true};
+  uint32_t i = around->next;
+  for (; i < around->next_end; i++) {
+    const vsi_unit *had = &units->had[i];
+    const uint32_t begin = at;
+    if (had->after != i + 1 || had->gap || had->has_others || units->to_now[i] != VSI_UNIT_NONE) break;
+    if (units->count == VSI_UNITS_MAX || !spend(d, begin, had->len) || !is_plain(d, begin + had->len)) break;
+    if (end_hash(d, place, vsi_siphash_1_3(d->key, d->html + begin, had->len)) != had->own) break;
+    unit.begin = begin;
+    unit.end = at = begin + had->len;
+    unit.after = (uint32_t)units->count + 1;
+    unit.was = i;
+    unit.id = had->id;
+    unit.id_len = had->id_len;
+    unit.own = had->own;
+    d->error = add_unit(units, &unit);
+    if (d->error) break;
+    units->to_now[i] = (uint32_t)units->count - 1;
+  }
+  around->next = i;
+  around->edge = around->hashed = at;
+  return at;
+}
+
+/* Skip the next unit of the list if it begins at `begin`, and those that follow at once. Returns the end of the last
+ * one; 0: the unit must be read. */
 static uint32_t skip_same(division *d, uint32_t begin) {
   vsi_units *units = d->units;
   own_bytes *around = &d->owns[d->owns_count - 1], tried = *around;
@@ -327,7 +357,7 @@ static uint32_t skip_same(division *d, uint32_t begin) {
   tried.next = had->after;
   tried.edge = tried.hashed = end;
   *around = tried;
-  return end;
+  return skip_leaves(d, around, end);
 }
 
 /* Letters, digits and - _ . : need no escape in HTML, and none in a quoted selector. */

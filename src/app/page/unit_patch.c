@@ -24,6 +24,8 @@ enum { PATCH_BYTES = 80, SELECTOR_MOST = 2048 }; /* estimate of a patch without 
 typedef struct search {
   const vsi_units *now;
   bool *is_sent; /* by index in `now`: it must be sent as a whole */
+  uint32_t new_count;
+  bool has_moved, has_removed; /* a unit has moved to another one, or is gone */
   vsi_unit_patches *ret;
   uint32_t selectors_at[VSI_UNIT_PATCHES_MAX]; /* in ret->selectors */
   size_t bytes, most;                          /* estimated size of the patches; maximum */
@@ -60,6 +62,7 @@ static uint32_t common_of(const search *s, uint32_t a, uint32_t b) {
 
 /* Note the unit around both places of a unit that has moved. */
 static void note_move(search *s, uint32_t i) {
+  s->has_moved = true;
   uint32_t from = had_at(s, to_had(s, i))->parent;
   while (to_now(s, from) == VSI_UNIT_NONE) from = had_at(s, from)->parent;
   uint32_t around = common_of(s, now_at(s, i)->parent, to_now(s, from));
@@ -68,9 +71,13 @@ static void note_move(search *s, uint32_t i) {
 }
 
 static void note_moves(search *s) {
-  for (uint32_t i = 1; i < s->now->count; i++)
-    if (to_had(s, i) != VSI_UNIT_NONE && to_had(s, now_at(s, i)->parent) != had_at(s, to_had(s, i))->parent)
+  for (uint32_t i = 1; i < s->now->count; i++) {
+    if (to_had(s, i) == VSI_UNIT_NONE)
+      s->new_count++;
+    else if (to_had(s, now_at(s, i)->parent) != had_at(s, to_had(s, i))->parent)
       note_move(s, i);
+  }
+  s->has_removed = s->now->had_count > s->now->count - s->new_count;
 }
 
 /* ---- units inside of a unit -------------------------------------------------------------------------------------- */
@@ -112,7 +119,8 @@ static bool keeps_order(const search *s, uint32_t unit) {
     if (had_at(s, was)->parent != own || was <= last || had_at(s, was)->run != now_at(s, i)->run) return false;
     last = was;
   }
-  for (uint32_t i = own + 1; i < had_at(s, own)->after; i = had_at(s, i)->after) {
+  const bool has_all = !s->has_moved && !s->has_removed;
+  for (uint32_t i = own + 1; !has_all && i < had_at(s, own)->after; i = had_at(s, i)->after) {
     const uint32_t is = to_now(s, i);
     if (is == VSI_UNIT_NONE ? !had_at(s, i)->id_len : now_at(s, is)->parent != unit) return false;
   }
@@ -122,7 +130,7 @@ static bool keeps_order(const search *s, uint32_t unit) {
 /* Return whether each new unit has a place that a patch can name. */
 static bool has_places(const search *s, uint32_t unit) {
   inserted in;
-  for (uint32_t at = unit + 1, before = VSI_UNIT_NONE; next_inserted(s, unit, &at, &before, &in);) {
+  for (uint32_t at = unit + 1, before = VSI_UNIT_NONE; s->new_count && next_inserted(s, unit, &at, &before, &in);) {
     const uint32_t run = now_at(s, in.first)->run;
     if (in.before == VSI_UNIT_NONE && in.after == VSI_UNIT_NONE && run && run != now_at(s, unit)->gaps_count)
       return false;
@@ -173,7 +181,7 @@ static void send_unit(search *s, uint32_t i) {
 
 static void insert_units(search *s, uint32_t unit) {
   inserted in;
-  for (uint32_t at = unit + 1, before = VSI_UNIT_NONE; next_inserted(s, unit, &at, &before, &in);) {
+  for (uint32_t at = unit + 1, before = VSI_UNIT_NONE; s->new_count && next_inserted(s, unit, &at, &before, &in);) {
     const vsi_unit *first = now_at(s, in.first);
     const bool is_first = !first->run;
     const vestry_patch_mode mode = in.before != VSI_UNIT_NONE  ? VESTRY_PATCH_AFTER
@@ -188,7 +196,7 @@ static void insert_units(search *s, uint32_t unit) {
 static void remove_units(search *s, uint32_t unit) {
   const uint32_t own = to_had(s, unit);
   bool is_begun = false;
-  for (uint32_t i = own + 1; i < had_at(s, own)->after && !s->error; i = had_at(s, i)->after) {
+  for (uint32_t i = own + 1; s->has_removed && i < had_at(s, own)->after && !s->error; i = had_at(s, i)->after) {
     if (to_now(s, i) != VSI_UNIT_NONE) continue;
     const size_t len = s->ret->selectors.len;
     if (is_begun && len - s->selectors_at[s->ret->count - 1] < SELECTOR_MOST)
