@@ -140,9 +140,12 @@ const clientWith = (retries) => ({
 });
 const client = clientWith('rebuilt');
 
+// At the end of a file. Node runs no other hook of a test after one that has failed, so a server or a socket may still be
+// open, which the process would wait for.
 async function closeChrome() {
   running.forEach((child) => waitFor(child, false));
   await closeBrowser();
+  for (const handle of process._getActiveHandles()) handle.unref?.();
 }
 
 // Return whether the client compiles by a nonce, like those since 1.0.3: it removes the attribute, and others do not.
