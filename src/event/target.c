@@ -113,13 +113,15 @@ static bool may_be_id(vestry_slice text) {
 }
 
 /* Look at an attribute of Datastar, after "data-". The attributes in `shows` only show signals, and the attributes in
- * `waits` act only when the user does something. */
+ * `waits` act only when the user does something. Those in `read` are read by a listener of the page (app/guard/press.c,
+ * app/page/navigate.js) or by its clock, and do nothing themselves. */
 static void look_at_data(html_look *look, vestry_slice rest) {
   static const char *const shows[] = {"text=", "show=", "attr:", "class:", "style:"};
   static const char *const waits[] = {"on:click", "on:input", "on:change", "on:submit", "on:keydown", "on:keyup"};
+  static const char *const read[] = {"press=", "payload=", "navigate", "countdown=", "elapsed=", "format=", "over="};
   if (is_bind(rest) || VSI_STARTS_WITH_ANY(rest, shows))
     look->has_state = true;
-  else if (!VSI_STARTS_WITH_ANY(rest, waits))
+  else if (!VSI_STARTS_WITH_ANY(rest, waits) && !VSI_STARTS_WITH_ANY(rest, read))
     look->runs = true;
 }
 

@@ -164,6 +164,10 @@ static void f3_active_content_has_no_target(void **state) {
   static const char *const shows[] = {"<b data-text=\"$a\"></b>",
                                       "<b data-show='$a' data-attr:title='$b' data-class:c='$d' data-style:e='$f'></b>",
                                       "<button data-on:click=\"f()\">once on=1</button>",
+                                      "<button data-press=\"/kick/7\" data-payload='{\"to\":1}'>press</button>",
+                                      "<a href=\"/x\" data-navigate>there</a>",
+                                      "<time data-countdown=\"17\" data-format=\"{s}\" data-over=\"over\"></time>",
+                                      "<time data-elapsed=\"17\"></time>",
                                       "<b title=\"on\">only\none</b>",
                                       "a &lt;script> 1 < 2",
                                       "<b>1-2</b><a href=\"x-y\">this is it</a>"};
