@@ -178,7 +178,6 @@ static void put_pattern(object *o, const char *pattern) {
  * them. Groups are filtered recursively, and omitted if nothing remains. The code contains no semicolon and no slash,
  * because the client's parser splits there. */
 static void put_snapshot(object *o, const vestry_backend_action_options *options) {
-  put_word(o, "payload", "");
   put_code(o->html,
            "@peek(()=>(f=>JSON.parse(JSON.stringify(f(f,$,''))||'{}'))((f,o,p)=>Object.entries(o).reduce((r,[k,v])=>"
            "(v&&Object.getPrototypeOf(v)==Object.prototype?v=f(f,v,p+k+'.'):",
@@ -192,20 +191,28 @@ static void put_snapshot(object *o, const vestry_backend_action_options *options
   put_code(o->html, ")?{...r,[k]:v}:r,void 0)))", o->quote);
 }
 
+/* Write the content of the request, unless it is a form or what the client sends by default. */
+static void put_payload(object *o, const vestry_backend_action_options *options, bool is_carried, bool is_of_pressed) {
+  if (options->content == VESTRY_CONTENT_FORM && !options->payload) return;
+  if (!options->payload && !is_carried && !is_of_pressed) return;
+  put_word(o, "payload", is_of_pressed ? "b.dataset.payload?JSON.parse(b.dataset.payload):" : "");
+  if (options->payload)
+    vsi_html_put_json(o->html, options->payload, "&quot;");
+  else if (is_carried)
+    put_snapshot(o, options);
+  else
+    vsi_html_put_str(o->html, "void 0");
+}
+
 /* Write the action's options. cancel: JavaScript; NULL: as the options specify. */
 static void put_options(vsi_html *html, const vestry_backend_action_options *options, const char *cancel,
-                        const char *quote, bool is_carried) {
+                        const char *quote, bool is_carried, bool is_of_pressed) {
   object o = {.html = html, .quote = quote, .opening = ",{"};
   put_text(&o, "contentType", options->content == VESTRY_CONTENT_FORM ? "form" : NULL);
   put_text(&o, "selector", options->selector);
   put_headers(&o, options);
   if (!is_carried) put_filter(&o, options);
-  if (options->payload) {
-    put_word(&o, "payload", "");
-    vsi_html_put_json(html, options->payload, "&quot;");
-  } else if (is_carried && options->content == VESTRY_CONTENT_SIGNALS) {
-    put_snapshot(&o, options);
-  }
+  put_payload(&o, options, is_carried, is_of_pressed);
   if (options->when_hidden)
     put_word(&o, "openWhenHidden", options->when_hidden == VESTRY_HIDDEN_OPEN ? "true" : "false");
   put_text(&o, "retry", retries[options->retry]);
@@ -251,9 +258,9 @@ static void put_call(vsi_html *html, vestry_method method) {
   vsi_html_put_str(html, actions[method]);
 }
 
-vestry_err vsi_html_cancelled_action(vestry_html *builder, vestry_method method,
-                                     const vestry_backend_action_options *given, const char *cancel, const char *url,
-                                     va_list arguments) {
+/* Write an action. cancel: as for vsi_html_cancelled_action. url: NULL: that of the pressed element. */
+static vestry_err put_action(vestry_html *builder, vestry_method method, const vestry_backend_action_options *given,
+                             const char *cancel, const char *url, va_list *arguments) {
   static const vsi_format_sink in_url = {put_url, vsi_html_escape_component, vsi_html_escape_js};
   vsi_html *html = vsi_html_of(builder);
   vestry_backend_action_options options = {.size = 0};
@@ -273,20 +280,35 @@ vestry_err vsi_html_cancelled_action(vestry_html *builder, vestry_method method,
   else
     put_call(html, method);
   vsi_html_put_str(html, "(");
-  vsi_html_put_str(html, quote);
+  vsi_html_put_str(html, url ? quote : "b.dataset.press");
   size_t before = html->len;
-  vsi_html_format(html, &in_url, url, arguments);
-  if (html->len == before) vsi_html_fail(html, VESTRY_INVALID, "an action's URL is empty");
-  vsi_html_put_str(html, quote);
-  put_options(html, &options, cancel, quote, is_carried);
+  if (url) vsi_html_format(html, &in_url, url, *arguments);
+  if (url && html->len == before) vsi_html_fail(html, VESTRY_INVALID, "an action's URL is empty");
+  if (url) vsi_html_put_str(html, quote);
+  put_options(html, &options, cancel, quote, is_carried, !url);
   if (is_carried) {
     put_code(html, ",(u,o)=>", quote);
     put_call(html, method);
-    vsi_html_put_str(html, "(u,o),el,evt");
+    vsi_html_put_str(html, url ? "(u,o),el,evt" : "(u,o),el,evt,b");
   }
   vsi_html_put_str(html, ")");
   vsi_html_code_end(html);
   return html->error;
+}
+
+vestry_err vsi_html_cancelled_action(vestry_html *html, vestry_method method,
+                                     const vestry_backend_action_options *options, const char *cancel, const char *url,
+                                     va_list arguments) {
+  va_list copy; /* its address can be passed; that of a parameter has another type on some machines */
+  va_copy(copy, arguments);
+  vestry_err error = put_action(html, method, options, cancel, url ? url : "", &copy);
+  va_end(copy);
+  return error;
+}
+
+vestry_err vsi_html_action_of_pressed(vestry_html *html, vestry_method method,
+                                      const vestry_backend_action_options *options) {
+  return put_action(html, method, options, NULL, NULL, NULL);
 }
 
 vestry_err vestry_html_backend_action(vestry_html *builder, vestry_method method,

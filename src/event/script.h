@@ -22,5 +22,9 @@ VESTRY_API bool vsi_is_web_address(const char *url);
 VESTRY_API vestry_err vsi_html_cancelled_action(vestry_html *html, vestry_method method,
                                                 const vestry_backend_action_options *options, const char *cancel,
                                                 const char *url, va_list arguments) VESTRY_PRINTF(5, 0);
+/* As vestry_html_backend_action, for the element in the variable b of the expression: its attribute data-press is the
+ * URL, and its attribute data-payload, if there is one, is sent instead of the signals or of options.payload. */
+VESTRY_API vestry_err vsi_html_action_of_pressed(vestry_html *html, vestry_method method,
+                                                 const vestry_backend_action_options *options);
 
 #endif

@@ -653,14 +653,18 @@ static void put_header(vestry_browser_page *page, const char *expression, const 
 }
 
 /* Find the request of an expression: \@post('/x'…), or ('/x',{…},(u,o)=>\@post(u,o),el,evt). Returns the method; NULL:
- * there is none. The caller owns *ret_url. */
-static const char *find_request(const char *expression, json_t **ret_url) {
+ * there is none. The caller owns *ret_url. press: URL of a pressed button; NULL: the expression has the URL. */
+static const char *find_request(const char *expression, const char *press, json_t **ret_url) {
   static const char *const names[][2] = {{"@get(", "GET"},     {"@post(", "POST"},     {"@put(", "PUT"},
                                          {"@patch(", "PATCH"}, {"@delete(", "DELETE"}, {"@query(", "QUERY"}};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const char *at = strstr(expression, names[i][0]);
     if (!at) continue;
     at += strlen(names[i][0]);
+    if (press) {
+      *ret_url = json_string(press);
+      return json_is_string(*ret_url) ? names[i][1] : NULL;
+    }
     if (*at != '\'' && *at != '"') { /* the page's function for actions that run once has the URL */
       at = strstr(expression, "('/");
       if (!at) at = strstr(expression, "(\"/");
@@ -693,12 +697,13 @@ static void assign(vestry_browser_page *page, const char *expression, const char
   }
 }
 
-/* Send the request of an expression, and apply its answer. */
-static vestry_err act(vestry_browser_page *page, size_t element, const char *expression) {
+/* Send the request of an expression, and apply its answer. press, payload: of a pressed button; may be NULL. */
+static vestry_err act(vestry_browser_page *page, size_t element, const char *expression, const char *press,
+                      const char *payload) {
   char token[NAME_BYTES + NUMBER_BYTES], once[NAME_BYTES + NUMBER_BYTES];
   json_t *url = NULL, *signals = NULL;
   vestry_memory_exchange *answer = NULL;
-  const char *method = find_request(expression, &url);
+  const char *method = find_request(expression, press, &url);
   const bool is_form = strstr(expression, "contentType:'form'") || strstr(expression, "contentType: 'form'");
   const size_t form = is_form ? vsi_markup_around(&page->markup, element, "form", "form") : VSI_NO_ELEMENT;
   if (!method || (is_form && form == VSI_NO_ELEMENT)) {
@@ -715,8 +720,8 @@ static vestry_err act(vestry_browser_page *page, size_t element, const char *exp
   const bool in_query = strcmp(method, "GET") == 0 || strcmp(method, "DELETE") == 0;
   if (is_form && !in_query) a.type = "application/x-www-form-urlencoded";
   if (is_form) put_form(page, form, element, in_query ? &a.query : &a.body);
-  signals = is_form ? NULL : sent_signals(page->signals);
-  vestry_err error = signals ? vsi_browser_put_signals(&a, signals) : VESTRY_OK;
+  if (!is_form) signals = payload ? json_loads(payload, 0, NULL) : sent_signals(page->signals);
+  vestry_err error = signals ? vsi_browser_put_signals(&a, signals) : payload ? VESTRY_UNSUPPORTED : VESTRY_OK;
   if (!error) error = vsi_browser_request_send(page->browser, &a, &answer);
   if (!error) page->status = vestry_memory_look(answer).status;
   if (!error) error = take_received(page, answer);
@@ -765,11 +770,15 @@ static vestry_err submit(vestry_browser_page *page, size_t form, size_t by) {
   return error ? error : take_all(page);
 }
 
+/* Act by an attribute, or by the listener of many buttons around the element (press.h). NOT_FOUND: neither */
 static vestry_err act_by(vestry_browser_page *page, size_t element, const char *attribute) {
-  char *expression = NULL;
-  if (vsi_markup_attribute(&page->markup, element, attribute, &page->value, NULL, 0))
-    expression = vsi_strdup(page->host, page->value.data, page->value.len);
-  vestry_err error = expression ? act(page, element, expression) : VESTRY_NOT_FOUND;
+  char *expression = vsi_markup_copy(&page->markup, element, attribute);
+  char *press = expression ? NULL : vsi_markup_copy(&page->markup, element, "data-press"),
+       *payload = press ? vsi_markup_copy(&page->markup, element, "data-payload") : NULL;
+  if (press) expression = vsi_markup_listener(&page->markup, element);
+  vestry_err error = expression ? act(page, element, expression, press, payload) : VESTRY_NOT_FOUND;
+  vsi_free(page->host, press);
+  vsi_free(page->host, payload);
   vsi_free(page->host, expression);
   return error;
 }
@@ -782,9 +791,8 @@ vestry_err vestry_browser_press(vestry_browser_page *page, const char *text) {
   error = act_by(page, button, "data-on:click");
   if (error != VESTRY_NOT_FOUND) return error;
   if (strcmp(page->markup.elements[button].name, "a") == 0) {
-    if (!vsi_markup_attribute(&page->markup, button, "href", &page->value, NULL, 0)) return VESTRY_UNSUPPORTED;
-    char *url = vsi_strdup(page->host, page->value.data, page->value.len);
-    error = url ? load(page, url) : VESTRY_NO_MEMORY;
+    char *url = vsi_markup_copy(&page->markup, button, "href");
+    error = url ? load(page, url) : VESTRY_UNSUPPORTED;
     vsi_free(page->host, url);
     return error ? error : take_all(page);
   }

@@ -244,13 +244,18 @@ bool vsi_markup_attribute(const vsi_markup *markup, size_t element, const char *
   return false;
 }
 
-/* Append the value of data-text="$name". Returns whether the element has such an attribute. */
+/* Append the value of data-text="$name" or "$name.part". Returns whether the element has such an attribute. */
 static bool append_signal(const vsi_markup *markup, size_t element, const json_t *signals, vsi_buffer *text) {
   vsi_buffer value;
   vsi_buffer_init(&value, markup->host);
   const bool has = signals && vsi_markup_attribute(markup, element, "data-text", &value, NULL, 0) &&
-                   value.data[0] == '$' && !value.data[1 + strcspn(value.data + 1, " .+-*/?:&|()[]{}!=<>")];
-  const json_t *is = has ? json_object_get(signals, value.data + 1) : NULL;
+                   value.data[0] == '$' && !value.data[1 + strcspn(value.data + 1, " +-*/?:&|()[]{}!=<>")];
+  const json_t *is = has ? signals : NULL;
+  for (char *name = has ? value.data + 1 : NULL, *rest; is && name; name = rest) {
+    rest = strchr(name, '.');
+    if (rest) *rest++ = '\0';
+    is = json_object_get(is, name);
+  }
   if (json_is_string(is)) vsi_buffer_append_str(text, json_string_value(is));
   if (json_is_integer(is)) vsi_buffer_printf(text, "%lld", (long long)json_integer_value(is));
   vsi_buffer_finish(&value);
@@ -319,6 +324,25 @@ size_t vsi_markup_around(const vsi_markup *markup, size_t element, const char *n
          strcmp(markup->elements[element].name, or_name) != 0)
     element = markup->elements[element].parent;
   return element;
+}
+
+char *vsi_markup_copy(const vsi_markup *markup, size_t element, const char *name) {
+  vsi_buffer value;
+  vsi_buffer_init(&value, markup->host);
+  const bool has = vsi_markup_attribute(markup, element, name, &value, NULL, 0);
+  const char *text = has ? vsi_buffer_terminate(&value) : NULL;
+  char *copy = text ? vsi_strdup(markup->host, text, strlen(text)) : NULL;
+  vsi_buffer_finish(&value);
+  return copy;
+}
+
+char *vsi_markup_listener(const vsi_markup *markup, size_t element) {
+  for (size_t at = markup->elements[element].parent; at != VSI_NO_ELEMENT; at = markup->elements[at].parent) {
+    char *expression = vsi_markup_copy(markup, at, "data-on:click");
+    if (expression && strstr(expression, "b.dataset.press")) return expression;
+    vsi_free(markup->host, expression);
+  }
+  return NULL;
 }
 
 /* ---- literals of JavaScript -------------------------------------------------------------------------------------- */

@@ -46,6 +46,11 @@ vestry_err vsi_markup_replace(vsi_markup *markup, const char *html, size_t begin
  * that name, terminated and cut. Returns whether there is one. */
 bool vsi_markup_attribute(const vsi_markup *markup, size_t element, const char *name, vsi_buffer *value, char *ret_rest,
                           size_t capacity);
+/* Return a copy of an attribute, as it is read by vsi_markup_attribute; NULL: there is none, or no memory. */
+char *vsi_markup_copy(const vsi_markup *markup, size_t element, const char *name);
+/* Return a copy of the expression of the listener for pressed buttons (vestry/app/press.h) that is nearest around an
+ * element; NULL: there is none, or no memory. */
+char *vsi_markup_listener(const vsi_markup *markup, size_t element);
 /* Get the visible text of an element, with single spaces, into a buffer, which is cleared before. signals: an object
  * for elements with data-text="$name"; NULL: their content counts. */
 void vsi_markup_text(const vsi_markup *markup, size_t element, const json_t *signals, vsi_buffer *text);

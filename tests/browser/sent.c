@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for sent.test.js: a page that counts, and reports how many submissions it does not show yet.
  *   GET /       the page; its renders for streams wait from POST /hold until POST /go
+ *   POST /more  adds the number that its button sends
  *   POST /add   counts; so do /slow and /far, whose client tries again after an hour; /same changes nothing; /bad is
  *               rejected */
 #include <pthread.h>
@@ -66,10 +67,10 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
     add_button(html, "far", false, HOUR_MS);
     vestry_html_add(html, "<p id=\"many\" ");
     vestry_html_presses(html, VESTRY_METHOD_POST, &pressed);
-    vestry_html_add(html,
-                    "><button id=\"one\" data-press=\"/add\">1</button><a href=\"/nowhere\" "
-                    "data-press=\"/add?two\"><b id=\"two\">2</b></a><button id=\"no\" aria-disabled=\"true\" "
-                    "data-press=\"/add?no\">3</button><button id=\"worse\" data-press=\"/bad\">4</button></p></div>");
+    vestry_html_add(html, "><button id=\"one\" data-press=\"/add\">1</button><a href=\"/nowhere\" "
+                          "data-press=\"/add?two\"><b id=\"two\">2</b></a><button id=\"no\" aria-disabled=\"true\" "
+                          "data-press=\"/add?no\">3</button><button id=\"worse\" data-press=\"/bad\">4</button>"
+                          "<button id=\"five\" data-press=\"/more\" data-payload='{\"by\":5}'>5</button></p></div>");
   }
   vestry_render_begin(render, html);
   vestry_html_add(html, "<p id=\"count\">%d</p>", count);
@@ -84,6 +85,19 @@ static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx)
   app->count++;
   pthread_mutex_unlock(&app->lock);
   vestry_err err = vestry_refresh(app->pages, "count", NULL);
+  return err ? err : vestry_reply_status(reply, 204);
+}
+
+/* The signal `by` is only in the payload of a button. */
+static vestry_err more(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  struct app *app = ctx;
+  int64_t by;
+  vestry_err err = vestry_signals_get(req->signals, "by", VESTRY_INTO(&by), NULL);
+  if (err) return err;
+  pthread_mutex_lock(&app->lock);
+  app->count += (int)by;
+  pthread_mutex_unlock(&app->lock);
+  err = vestry_refresh(app->pages, "count", NULL);
   return err ? err : vestry_reply_status(reply, 204);
 }
 
@@ -127,6 +141,7 @@ int main(int argc, char **argv) {
   vestry_guard(v, "/", vestry_once_guard, app.once);
   vestry_route(v, "GET", "/", vestry_page_handler, app.page);
   vestry_route(v, "POST", "/add", add, &app);
+  vestry_route(v, "POST", "/more", more, &app);
   vestry_route(v, "POST", "/same", same, &app);
   vestry_route(v, "POST", "/bad", bad, &app);
   vestry_route(v, "POST", "/slow", add, &app);

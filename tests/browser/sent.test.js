@@ -158,7 +158,7 @@ test('l5: submissions without a server are sent when the stream is back, before 
 });
 
 // capability: L18
-test('l15: one listener sends for many buttons, each once, in order, and with its own state', async (t) => {
+test('l18: one listener sends for many buttons, each once, in order, and with its own state', async (t) => {
   const tab = await tabFor(t);
   await tab.ask('hold'); // renders for the stream wait, so nothing is seen yet
   await tab.press('one');
@@ -185,6 +185,9 @@ test('l15: one listener sends for many buttons, each once, in order, and with it
   letGo();
   await tab.saving(0);
   assert.equal(await tab.text('count'), '3');
+  await tab.press('five'); // the payload of the button
+  await tab.saving(0);
+  assert.equal(await tab.text('count'), '8');
   await tab.until(() => !document.querySelector('[aria-busy]'));
   assert.equal(new URL(tab.page.url()).pathname, '/');
 });

@@ -6,6 +6,7 @@
 #include "support/test_host.h"
 #include "testing/markup.h"
 #include "vestry/app/application.h"
+#include "vestry/app/press.h"
 #include "vestry/testing/browser.h"
 
 static char note[200], answer[400];
@@ -35,7 +36,12 @@ static vestry_err home(vestry_render *render, vestry_html *html, void *app) {
   vestry_html_add(html, "\">Send fields</button></form><a href=\"/plain\">Elsewhere</a>"
                         "<button data-on:click=\"$count++\">Count</button><button data-on:click=\"");
   action(html, VESTRY_METHOD_DELETE, VESTRY_CONTENT_SIGNALS, "/note");
-  vestry_html_add(html, "\">Remove</button>");
+  vestry_html_add(html, "\">Remove</button><ul ");
+  vestry_html_presses(html, VESTRY_METHOD_POST, &(vestry_backend_action_options){.csrf = true, .once = true});
+  vestry_html_add(html, "><li><button data-press=\"/move/7\" data-payload='{\"to\":3}'>Move</button></li>"
+                        "<button data-press=\"/move/8\">Stay</button>"
+                        "<button data-press=\"/move/9\" data-payload=\"no JSON\">Fail</button></ul>"
+                        "<button data-press=\"/move/9\">Alone</button>");
   vestry_render_begin(render, html);
   vestry_html_add(html, "<p>Note: <b>%s</b></p><script>hidden text</script>", note);
   vestry_render_end(render, html);
@@ -61,6 +67,15 @@ static vestry_err take_away(const vestry_request *req, vestry_reply *reply, void
   note[0] = '\0';
   vestry_refresh(app->pages, "note", NULL);
   return vestry_reply_redirect(reply, 303, "/plain");
+}
+
+static vestry_err move(const vestry_request *req, vestry_reply *reply, void *app) {
+  int64_t to = 0;
+  (void)app;
+  if (vestry_signals_get(req->signals, "to", VESTRY_INTO(&to), NULL)) to = 0;
+  snprintf(answer, sizeof answer, "%s to %d, once %d", vestry_request_value(req, VESTRY_IN_PATH, "card"), (int)to,
+           vestry_request_header(req, "X-Once") != NULL);
+  return vestry_reply_status(reply, 204);
 }
 
 static vestry_err fields(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -92,11 +107,9 @@ static vestry_err begin(test_host *th, vestry_application **ret_app) {
       .instance = &instance,
       .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32},
       .once = &(vestry_once_options){.required = true}};
-  static const vestry_mounted routes[] = {{"POST", "/note", add},
-                                          {"DELETE", "/note", take_away},
-                                          {"POST", "/fields", fields},
-                                          {"GET", "/plain", plain},
-                                          {"GET", "/found", found}};
+  static const vestry_mounted routes[] = {{"POST", "/note", add},      {"DELETE", "/note", take_away},
+                                          {"POST", "/fields", fields}, {"POST", "/move/{card}", move},
+                                          {"GET", "/plain", plain},    {"GET", "/found", found}};
   vestry_application *app = NULL;
   vestry_err error = vestry_application_create(&options, &app);
   if (!error) error = vestry_application_page(app, "/", &(vestry_page_options){.render = home});
@@ -181,6 +194,20 @@ static void fields_links_and_plain_forms_work(void **state) {
 }
 
 /* capability: K11 */
+static void delegated_action_is_that_of_the_pressed_button(void **state) {
+  (void)state;
+  world w;
+  open_world(&w);
+  assert_int_equal(vestry_browser_press(w.page, "Move"), VESTRY_OK);
+  assert_string_equal(answer, "7 to 3, once 1");
+  assert_int_equal(vestry_browser_press(w.page, "Stay"), VESTRY_OK);
+  assert_int_equal(vestry_browser_status(w.page), 204);
+  assert_string_equal(answer, "8 to 0, once 1");
+  assert_int_equal(vestry_browser_press(w.page, "Fail"), VESTRY_UNSUPPORTED);
+  assert_int_equal(vestry_browser_press(w.page, "Alone"), VESTRY_UNSUPPORTED); /* no listener is around it */
+  close_world(&w);
+}
+
 static void redirect_of_an_action_is_followed(void **state) {
   (void)state;
   world w;
@@ -419,6 +446,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(form_is_filled_and_submitted_by_its_labels),
       cmocka_unit_test(fields_links_and_plain_forms_work),
+      cmocka_unit_test(delegated_action_is_that_of_the_pressed_button),
       cmocka_unit_test(redirect_of_an_action_is_followed),
       cmocka_unit_test(what_is_missing_is_reported),
       cmocka_unit_test(browser_takes_its_cookies_to_another_instance),

@@ -9,7 +9,10 @@
  *      for (size_t i = 0; i < count; i++)
  *        vestry_html_add(html, "<li>%s <button data-press=\"/kick/%d\">Kick</button></li>", all[i].name, all[i].id);
  *
- *  A button with a separate action takes about 590 bytes with csrf, once and sent; with data-press less than 60. */
+ *  A button with a separate action takes about 590 bytes with csrf, once and sent; with data-press less than 60. A
+ *  button that sends values besides its URL has them in the attribute data-payload, as an object in JSON:
+ *
+ *      vestry_html_add(html, "<button data-press=\"/card/%d\" data-payload='{\"to\":%d}'>Done</button>", id, to); */
 #ifndef VESTRY_PRESS_H
 #define VESTRY_PRESS_H
 
@@ -24,6 +27,8 @@ extern "C" {
  *  - The options hold as for an action of each button: with `once` each press runs once and in order, `deduplicate`
  *    compares the presses of the same URL, and `aria-busy` is set on the pressed button. With CONTENT_FORM the form is
  *    the one around the button. The signals of the request are those of the moment of the press.
+ *  - With the attribute `data-payload` its JSON is sent instead of the signals, and of options.payload; the handler
+ *    reads it with vestry_signals_get. With CONTENT_FORM it is ignored.
  *  - A button with aria-disabled="true", or with disabled, sends nothing. A pressed button submits no form, and a
  *    pressed link leads nowhere.
  *  - The client reports the requests (the event datastar-fetch, indicators) for the element that has the listener.
@@ -33,7 +38,7 @@ extern "C" {
  *    text of a user into it only percent-encoded.
  *  method   also in the options: as for vestry_html_backend_action
  *  options  NULL: the defaults. The default of cancellation is DISABLED, because the buttons share an element
- *  Returns  as vestry_html_backend_action; TOO_LARGE (an action of more than 4,000 bytes)
+ *  Returns  as vestry_html_backend_action
  *  Threads  that of html; does not block */
 VESTRY_API vestry_err vestry_html_presses(vestry_html *html, vestry_method method,
                                           const vestry_backend_action_options *options);

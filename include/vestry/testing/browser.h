@@ -87,11 +87,12 @@ VESTRY_API const char *vestry_browser_cookie(const vestry_browser *browser, cons
  *  It has no JavaScript. It understands
  *  - fields: in a label, or named by a label's `for` or by `aria-label`; bound to a signal (data-bind:x,
  *    data-bind="x"), or with a name in a form;
- *  - signals: data-signals:x="…" and data-signals="{…}" whose values are literals; data-text="$x";
+ *  - signals: data-signals:x="…" and data-signals="{…}" whose values are literals; data-text="$x" and "$x.y";
  *  - statements before a request that set a signal: `$a = $b;` and `$a = 'literal';`;
  *  - disabled fields and buttons, which cannot be used;
  *  - requests: the first \@get('/…'), \@post('/…') and so on of data-on:click, data-on:submit and data-init, also as
- *    vestry_html_backend_action writes them, with csrf, once and the content of a form; plain forms and links;
+ *    vestry_html_backend_action and vestry_html_presses write them, with csrf, once and the content of a form; plain
+ *    forms and links;
  *  - events: patches of elements by id, and of the body; of signals; redirects and reloads.
  *  Other expressions are ignored. One thread at a time; its functions run the handlers on this thread. */
 typedef struct vestry_browser_page vestry_browser_page;
