@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "boxoffice.h"
+#include "vestry/app/press.h"
 #include "vestry/app/tab.h"
 
 /* ------------------------------------------------------------------------------------------ shared parts ---------- */
@@ -30,9 +31,10 @@ static vestry_err put_seat(void *row, void *ctx) {
   block->free_count += *is == 'f';
   return vestry_html_add(
       block->html,
-      "<button class=\"%-s\" value=\"%d\" tabindex=\"%d\" aria-label=\"Row %d, seat %d: %-s\"%-s></button>", is,
-      block->letter * 1000 + (seat->row - 1) * PLACES + seat->place - 1, seat->row == 1 && seat->place == 1 ? 0 : -1,
-      seat->row, seat->place, is, *is == 'f' ? "" : " aria-disabled=\"true\"");
+      "<button class=\"%-s\" data-press=\"/hold/%d\" tabindex=\"%d\" aria-label=\"Row %d, seat %d: %-s\"%-s></button>",
+      is, block->letter * 1000 + (seat->row - 1) * PLACES + seat->place - 1,
+      seat->row == 1 && seat->place == 1 ? 0 : -1, seat->row, seat->place, is,
+      *is == 'f' ? "" : " aria-disabled=\"true\"");
 }
 
 /* Render a block. It is read, rendered and compressed once for all pages, and only when its rows have changed. */
@@ -142,18 +144,20 @@ static vestry_err put_own(void *row, void *ctx) {
   basket->held += !is_sold;
   basket->sold += is_sold;
   if (basket->is_for_hall)
-    return vestry_html_add(
-        basket->html,
-        "<button id=\"own-%lld\" class=\"r%d p%d %-s\" value=\"%lld\" aria-label=\"Row %d, seat %d: %-s\"></button>",
-        id, own->row, own->place, is_sold ? "bought" : "mine", is_sold ? 0 : id, own->row, own->place,
-        is_sold ? "bought by you" : "held for you; let it go");
+    return vestry_html_add(basket->html,
+                           "<button id=\"own-%lld\" class=\"r%d p%d %-s\" %-sdata-press=\"/free/%lld\" "
+                           "aria-label=\"Row %d, seat %d: %-s\">"
+                           "</button>",
+                           id, own->row, own->place, is_sold ? "bought" : "mine",
+                           is_sold ? "aria-disabled=\"true\" " : "", id, own->row, own->place,
+                           is_sold ? "bought by you" : "held for you; let it go");
   vestry_html_add(basket->html, "<li id=\"basket-%lld\">Block %s, row %d, seat %d%-s", id, own->block, own->row,
                   own->place, is_sold ? ": yours</li>" : "");
   if (is_sold) return VESTRY_OK;
   return vestry_html_add(
       basket->html,
       "<time id=\"until-%lld\" data-countdown=\"%lld\" data-format=\"{s} s\"></time><button class=\"small\" "
-      "value=\"%lld\" aria-label=\"Let go: block %s, row %d, seat %d\">×</button></li>",
+      "data-press=\"/free/%lld\" aria-label=\"Let go: block %s, row %d, seat %d\">×</button></li>",
       id, (long long)own->until_ms, id, own->block, own->row, own->place);
 }
 
@@ -179,8 +183,8 @@ static vestry_err put_basket(struct app *app, vestry_render *render, vestry_html
   if (!basket.held)
     vestry_html_add(html, "<p class=\"soft\">%-s Press a free seat before the robots do. It is held for a minute.</p>",
                     basket.sold ? "Another one?" : "None yet.");
-  vestry_html_add(
-      html, "<button class=\"any\" value=\"any\">Any free seat</button><form data-indicator:_busy data-on:submit=\"");
+  vestry_html_add(html, "<button class=\"any\" data-press=\"/hold/0\">Any free seat</button><form data-indicator:_busy "
+                        "data-on:submit=\"");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &once, "/pay");
   vestry_html_add(html, "\" ");
   if (!err) err = vestry_form_open(app->forms, render->request, render, html, "buyer", &form);
@@ -215,21 +219,15 @@ static void put_hall(struct app *app, vestry_render *render, vestry_html *html, 
   vestry_html_add(html, "</div>");
 }
 
-/* Append the actions of the page: for a seat, for a seat of the basket, or for any seat. Arrow keys move between
- * seats. */
+/* Append the actions of the page: buttons hold a seat, or let it go. Arrow keys move between seats. */
 static void put_actions(vestry_html *html) {
   vestry_backend_action_options press = pressed;
   press.filter_include = "^tabId$";
   press.sent = "_holding";
-  vestry_html_add(html, "data-signals=\"{_message: '', _seat: 0, _busy: false, _at: 0}\" data-indicator:_busy "
-                        "data-on:click=\"const b = evt.target.closest("
-                        "'button[value]'); if (b && !b.ariaDisabled && b.value !== '0') { $_message = ''; $_seat = "
-                        "b.value === 'any' ? 0 : +b.value; if (b.matches('.own *, #basket li *')) { ");
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, &press, "/free/{$_seat}");
-  vestry_html_add(html, " } else { ");
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, &press, "/hold/{$_seat}");
+  vestry_html_add(html, "data-signals=\"{_message: '', _busy: false, _at: 0}\" data-indicator:_busy ");
+  vestry_html_presses(html, VESTRY_METHOD_POST, &press);
   vestry_html_add(html,
-                  " } }\" data-on:keydown=\"const b = evt.target.closest('.seats button'), to = {ArrowLeft: -1, "
+                  " data-on:keydown=\"const b = evt.target.closest('.seats button'), to = {ArrowLeft: -1, "
                   "ArrowRight: 1, ArrowUp: -%d, ArrowDown: %d}[evt.key]; if (b && to) { evt.preventDefault(); "
                   "[...b.parentNode.children][[...b.parentNode.children].indexOf(b) + to]?.focus() }\" ",
                   PLACES, PLACES);

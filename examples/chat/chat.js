@@ -71,7 +71,7 @@ function follow(room) {
   keep();
   room.addEventListener('scroll', look, true);
   room.addEventListener('click', ({ target }) => {
-    if (target.name === 'drop') {
+    if (target.dataset.press) { // the button deletes its message
       const { id } = target.closest('article'), ids = Array.from(room.querySelectorAll('article'), (article) => article.id);
       dropped = { id, near: [ids[ids.indexOf(id) + 1], ids[ids.indexOf(id) - 1]] };
     }

@@ -6,6 +6,7 @@
  * aside (VESTRY_SQL_READ_ASIDE). */
 #include "chat.h"
 #include "vestry/app/csp.h"
+#include "vestry/app/press.h"
 #include "vestry/app/tab.h"
 
 #include <stdio.h>
@@ -129,8 +130,8 @@ static vestry_err put_message(void *row, void *ctx) {
   return vestry_html_add(
       html,
       "<menu data-preserve-attr=\"style\" data-show=\"$_me == '%s'\"><button name=\"edit\" value=\"%d\">Edit</button>"
-      "<button name=\"drop\" value=\"%d\">Delete</button></menu></article>",
-      author, id, id);
+      "<button data-press=\"/channel/%d/message\" data-payload='{\"drop\":%d}'>Delete</button></menu></article>",
+      author, id, list->channel, id);
 }
 
 /* Render messages of a channel: the last ones, or those up to a message. The share contains channel, number and last
@@ -459,13 +460,11 @@ static void put_room(struct app *app, vestry_render *render, vestry_html *html, 
       html,
       "<section id=\"room\" data-channel=\"%d\" data-from=\"%lld\" data-init=\"follow(el)\" data-on:click=\""
       "evt.target.name == 'edit' && ($edit = Number(evt.target.value), $edited = "
-      "evt.target.closest('article').querySelector('p').textContent); "
-      "evt.target.name == 'drop' && ($drop = Number(evt.target.value), ",
+      "evt.target.closest('article').querySelector('p').textContent)",
       view->channel, (long long)view->from);
-  vestry_html_backend_action(html, VESTRY_METHOD_DELETE, WITH("^(tabId|drop)$"), "/channel/%d/message", view->channel);
   vestry_html_add(html,
                   /* the messages were seen */
-                  ")\" data-on:visibilitychange__document=\"document.hidden && ($shown = shown(), ");
+                  "\" data-on:visibilitychange__document=\"document.hidden && ($shown = shown(), ");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, LOOKED, "/channel/%d", view->channel);
   vestry_html_add(html, ")\">");
   static const char drawer[] =
@@ -478,7 +477,9 @@ static void put_room(struct app *app, vestry_render *render, vestry_html *html, 
                     "titleOf('%s', %d, $_last, $_seen)\">%-s<h1>%s</h1><b title=\"Unread in other channels\" "
                     "data-text=\"unreadOf(%d, $_last, $_seen) || ''\"></b></header>",
                     view->name, view->channel, drawer, view->name, view->channel);
-    vestry_html_add(html, "<div id=\"messages\" role=\"log\" aria-label=\"Conversation\">");
+    vestry_html_add(html, "<div id=\"messages\" role=\"log\" aria-label=\"Conversation\" ");
+    vestry_html_presses(html, VESTRY_METHOD_DELETE, WITH("^$"));
+    vestry_html_add(html, ">");
     put_part(render, html, id, "div", share, messages, app);
     vestry_html_add(html,
                     "<ul id=\"sending-%d\" class=\"sending\" aria-label=\"Not sent yet\" aria-live=\"off\" "
@@ -513,7 +514,7 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
       html,
       "<script src=\"/chat.js\" nonce=\"%s\"></script><div id=\"chat\" %-s %-s data-signals:_csrf=\"'%s'\" "
       "data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
-      "drop: 0, edited: '', error: '', shown: {}, _sending: 0, _last: {}, _seen: {}}\" "
+      "edited: '', error: '', shown: {}, _sending: 0, _last: {}, _seen: {}}\" "
       "data-on:vestry-navigated__window=\"$edit = 0; $error = ''\" "
       "data-on:datastar-fetch=\"evt.detail.type == 'error' && "
       "evt.detail.el.closest('main') && (evt.detail.el.id != 'composer' || evt.detail.argsRaw.status != 503) "

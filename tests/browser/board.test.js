@@ -445,7 +445,7 @@ const REFUSED = /^vestry: (warning|info): csrf: /;
 test('board: users without a login see and change nothing', async (t) => {
   const board = await boardFor(t, [], REFUSED);
   const as = { 'Datastar-Request': 'true', 'Content-Type': 'application/json' };
-  for (const [method, where] of [['GET', 'board/1/stream'], ['POST', 'board/1/card'], ['PUT', 'board/1/card'], ['DELETE', 'board/1/card/1'], ['POST', 'notice'], ['POST', 'board']]) {
+  for (const [method, where] of [['GET', 'board/1/stream'], ['POST', 'board/1/card'], ['PUT', 'board/1/card'], ['POST', 'board/1/card/1/delete'], ['POST', 'notice'], ['POST', 'board']]) {
     const { status } = await send(method, board.url + where, method === 'GET' ? undefined : '{"text":"x","draft":"x"}', as);
     assert.ok([303, 401, 403].includes(status), `${method} ${where}: ${status}`);
   }
@@ -468,14 +468,14 @@ test('board: a request without the token of its session changes nothing, and the
   const token = await two.page.getAttribute('main', 'data-signals:_csrf'); // of another session
   for (const given of [{}, { 'X-CSRF-Token': token.slice(1, -1) }]) {
     const as = { 'Datastar-Request': 'true', 'Content-Type': 'application/json', Cookie: cookie, ...given };
-    for (const [method, where] of [['POST', 'board/1/card'], ['PUT', 'board/1/card'], ['DELETE', 'board/1/card/1'], ['POST', 'board/1/card/1/move'], ['POST', 'notice'], ['POST', 'board'], ['POST', 'logout'], ['POST', 'login']]) {
+    for (const [method, where] of [['POST', 'board/1/card'], ['PUT', 'board/1/card'], ['POST', 'board/1/card/1/delete'], ['POST', 'board/1/card/1/move'], ['POST', 'notice'], ['POST', 'board'], ['POST', 'logout'], ['POST', 'login']]) {
       const { status } = await send(method, board.url + where, '{"text":"x","draft":"x","card":1,"base":0,"from":0,"stage":1}', as);
       assert.equal(status, 403, `${method} ${where}`);
     }
   }
   assert.deepEqual(await one.page.locator('article p').allTextContents(), ['a card']);
   // A page with the token of an earlier session, as after a login in another tab.
-  await one.page.route(/card\/1\?/, (route) =>
+  await one.page.route(/card\/1\/delete$/, (route) =>
     route.continue({ headers: { ...route.request().headers(), 'x-csrf-token': '0' } }), { times: 1 });
   await one.page.evaluate(() => (window.isOld = true));
   await one.page.getByLabel('New card').fill('kept');
