@@ -12,13 +12,13 @@
 #include "../shared/client.h"
 #include "../shared/console.h"
 #include "../shared/head.h"
-#include "../shared/trace.h"
 #include "monitor.h"
 #include "vestry/app/csp.h"
 #include "vestry/app/files.h"
 #include "vestry/app/stream.h"
 #include "vestry/civetweb.h"
 #include "vestry/microhttpd.h"
+#include "vestry/ops/trace_file.h"
 #include "vestry/vestry.h"
 
 enum { STREAMS_A_USER = 5, COOL = 20, BEAT_MS = 250, HEARTBEAT_MS = 3000 };
@@ -35,7 +35,7 @@ static struct {
   const char *port, *server, *trace; /* trace: file for all spans; NULL: none */
   bool has_console;
 } given = {"8080", "civetweb", NULL, false};
-static struct trace trace;
+static vestry_trace_file *spans;
 static vestry_observe *console;
 
 /* ---- pages of vestry --------------------------------------------------------------------------------------------- */
@@ -231,13 +231,13 @@ static void read_words(char **words) {
 
 int main(int argc, char **argv) {
   (void)argc, read_words(argv + 1);
-  if (given.trace && trace_begin(&trace, "embedded", given.trace))
-    return fprintf(stderr, "embedded: cannot write %s\n", given.trace), 1;
+  const vestry_trace_file_options file = {.path = given.trace, .service = "embedded"};
+  if (given.trace && vestry_trace_file_create(&file, &spans)) return 1; // the log has the reason
   sigset_t ends;
   sigemptyset(&ends), sigaddset(&ends, SIGINT), sigaddset(&ends, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &ends, NULL); // in all threads; main waits for them
   const vestry_options options = {.size = sizeof options,
-                                  .host = given.trace ? &trace.host : NULL,
+                                  .host = vestry_trace_file_host(spans), // NULL without --trace
                                   .scope = scope_of,
                                   .connection = &(vestry_connection_options){.heartbeat_ms = HEARTBEAT_MS},
                                   .bounds = &(vestry_bounds){.max_streams_per_scope_count = STREAMS_A_USER}};
@@ -267,6 +267,6 @@ int main(int argc, char **argv) {
   vestry_observe_destroy(console);
   vestry_destroy(v);
   vestry_files_destroy(files);
-  if (given.trace) trace_end(&trace);
+  vestry_trace_file_destroy(spans);
   return bound ? 0 : 1;
 }

@@ -126,16 +126,13 @@ static int read_version(const char *version, struct server_options *options) {
   return 0;
 }
 
-static void end_trace(struct server_options *options) {
-  if (options->host) trace_end(&options->trace);
-  options->host = NULL;
-}
-
 static int read_trace(const char *path, struct server_options *options) {
-  end_trace(options);
-  const int error = trace_begin(&options->trace, options->program, path);
-  if (error) return options_refuse(options->program, "trace", path, strerror(error));
-  options->host = &options->trace.host;
+  const vestry_trace_file_options file = {.path = path, .service = options->program};
+  vestry_trace_file_destroy(options->spans); /* of an earlier --trace */
+  options->spans = NULL;
+  if (vestry_trace_file_create(&file, &options->spans))
+    return options_refuse(options->program, "trace", path, "the file cannot be opened");
+  options->host = vestry_trace_file_host(options->spans);
   return 0;
 }
 
@@ -321,7 +318,8 @@ vestry_err options_files(struct server_options *options, vestry *v, const vestry
 
 void options_finish(struct server_options *options) {
   vestry_files_destroy(options->files);
-  end_trace(options);
+  vestry_trace_file_destroy(options->spans);
+  options->spans = NULL;
   free(options->file);
   options->file = NULL;
   options->client = NULL;

@@ -10,8 +10,8 @@
 
 #include "certificate.h"
 #include "console.h"
-#include "trace.h"
 #include "vestry/app/application.h"
+#include "vestry/ops/trace_file.h"
 #include "vestry/vestry.h"
 
 enum { STYLES_MAX = 2 };
@@ -35,8 +35,8 @@ struct server_options {
   void (*on_ready)(unsigned port, void *ctx);
   void *ready_ctx;
   vestry_application *app;           /* set by program_create; NULL: there is none */
-  const vestry_host *host;           /* of the instance; NULL: the default one */
-  struct trace trace;                /* tracer of the host, with --trace */
+  const vestry_host *host;           /* of the instance: that of spans; NULL: the default one */
+  vestry_trace_file *spans;          /* of --trace; NULL: not given */
   bool has_console;                  /* set by --console, which exists while options_serve serves */
   vestry_observe_options shown;      /* objects that the console shows, set before by the program */
   struct console_metrics metrics;    /* metrics that the console shows */

@@ -116,6 +116,7 @@
 #define VSI_LAST_OF_vestry_stream_options            profiles_count
 #define VSI_LAST_OF_vestry_stream_query              from
 #define VSI_LAST_OF_vestry_subscriber                connection
+#define VSI_LAST_OF_vestry_trace_file_options        one_in
 #define VSI_LAST_OF_vestry_transport_ops             unacknowledged
 #define VSI_LAST_OF_vestry_upload                    bytes
 #define VSI_LAST_OF_vestry_upload_folder_options     unfinished_ms

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The shared parts of the examples: texts from users, numbers on the command line, spans as lines; and of the box
+/* The shared parts of the examples: texts from users, numbers on the command line; and of the box
  * office: the arguments of a node, addresses for phones, and robots. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,64 +128,6 @@ static void robots_check_their_arguments(void **state) {
   for (int i = 0; i < 4; i++) assert_true(was[i]);
 }
 
-/* Read the span of a file's only line. */
-static json_t *read_span(const char *path, json_t **ret_line) {
-  FILE *file = fopen(path, "r");
-  char line[4096];
-  assert_non_null(file);
-  assert_non_null(fgets(line, sizeof line, file));
-  assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
-  assert_int_equal(fgetc(file), EOF);
-  fclose(file);
-  *ret_line = json_loads(line, 0, NULL);
-  assert_non_null(*ret_line);
-  json_t *resource = json_array_get(json_object_get(*ret_line, "resourceSpans"), 0);
-  json_t *scope = json_array_get(json_object_get(resource, "scopeSpans"), 0);
-  return json_array_get(json_object_get(scope, "spans"), 0);
-}
-
-/* Check the name of a span in its line. */
-static void assert_span_name(const char *name, const char *wanted) {
-  char path[] = "/tmp/vestry-trace-XXXXXX";
-  struct trace trace;
-  const int file = mkstemp(path);
-  assert_true(file >= 0 && close(file) == 0);
-  assert_int_equal(trace_begin(&trace, "shop", path), 0);
-  const vestry_span span = {.kind = VESTRY_SPAN_RENDER,
-                            .trace = {.trace_id = {1}, .span_id = {2}},
-                            .begun_ns = 1,
-                            .ended_ns = 2,
-                            .name = name,
-                            .error = VESTRY_FAILED};
-  trace.host.tracer->on_span(&span, trace.host.tracer->ctx);
-  trace_end(&trace);
-  json_t *line, *reported = read_span(path, &line);
-  assert_string_equal(json_string_value(json_object_get(reported, "name")), wanted);
-  assert_string_equal(json_string_value(json_object_get(reported, "parentSpanId")), "");
-  const json_t *status = json_object_get(reported, "status");
-  assert_int_equal(json_integer_value(json_object_get(status, "code")), 2);
-  assert_string_equal(json_string_value(json_object_get(status, "message")), "FAILED");
-  json_decref(line);
-  assert_int_equal(unlink(path), 0);
-}
-
-static void span_is_one_line_with_any_name(void **state) {
-  (void)state;
-  char most[200];
-  assert_span_name("", "render");
-  assert_span_name("/\"}]}\n{\\", "render /\"}]}\n{\\");
-  assert_span_name("/\xff", "render"); /* invalid UTF-8 */
-  memset(most, 1, sizeof most);        /* each character is six characters of JSON */
-  most[sizeof most - 1] = '\0';
-  char wanted[8 + 100] = "render ";
-  memset(wanted + 7, 1, 100);
-  assert_span_name(most, wanted);
-  for (size_t i = 0; i < 50; i++) memcpy(most + 3 * i, "€", 4); /* cut between two characters */
-  char euros[8 + 100] = "render ";
-  memcpy(euros + 7, most, 99);
-  assert_span_name(most, euros);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(text_limits_count_characters),
@@ -195,7 +137,6 @@ int main(void) {
       cmocka_unit_test(node_argument_is_parsed),
       cmocka_unit_test(phone_address_is_reachable_or_empty),
       cmocka_unit_test(qr_code_contains_no_markup_of_its_text),
-      cmocka_unit_test(span_is_one_line_with_any_name),
       cmocka_unit_test(robots_check_their_arguments),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
