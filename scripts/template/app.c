@@ -5,37 +5,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vestry/app/press.h>
 #include <vestry/data/sqlite.h>
-
-enum { TEXT_MAX = 200 /* in UTF-16 units, as browsers count */ };
 
 /* Creates the tables, or upgrades those of any earlier version. */
 static const char schema[] = "CREATE TABLE IF NOT EXISTS note(id INTEGER PRIMARY KEY, text TEXT NOT NULL,"
                              "  owner BLOB NOT NULL DEFAULT x'', words INTEGER NOT NULL DEFAULT 0);";
-static const vestry_backend_action_options proofs = {.csrf = true, .once = true};
+
+/* The form of the page. Its rules hold in the browser and in the handler. */
+typedef struct note {
+  char text[VESTRY_TEXT_BYTES(200)];
+} note;
+static const vestry_input inputs[] = {VESTRY_INPUT(note, text, .label = "Note", .min = 1, .max = 200)};
+static const vestry_application_form form = {.action = "/note", .inputs = inputs, .inputs_count = 1, .button = "Add"};
 
 /* ---- the page ---------------------------------------------------------------------------------------------------- */
 
-static void add_note(const vestry_sql_row *row, void *html) {
-  vestry_html_add(html, "<li dir=\"auto\">%s <small>%d words</small>", vestry_sql_text(row, 0),
-                  (int)vestry_sql_integer(row, 1));
-  if (vestry_sql_integer(row, 2)) {
-    vestry_html_add(html, " <button data-on:click=\"");
-    vestry_html_backend_action(html, VESTRY_METHOD_DELETE, &proofs, "/note/%d", (int)vestry_sql_integer(row, 3));
-    vestry_html_add(html, "\">Remove</button>");
-  }
-  vestry_html_add(html, "</li>");
+/* A row of the list, read by the names of its columns. */
+typedef struct shown {
+  int id, words;
+  const char *text;
+  bool is_mine;
+} shown;
+static const vestry_sql_shape shown_shape = VESTRY_ROW(shown, VESTRY_COLUMN(shown, id), VESTRY_COLUMN(shown, words),
+                                                       VESTRY_COLUMN(shown, text), VESTRY_COLUMN(shown, is_mine));
+
+static vestry_err add_note(void *row, void *html) {
+  const shown *note = row;
+  vestry_html_add(html, "<li dir=\"auto\">%s <small>%d words</small>", note->text, note->words);
+  if (note->is_mine) vestry_html_add(html, " <button data-press=\"/note/%d\">Remove</button>", note->id);
+  return vestry_html_add(html, "</li>");
 }
 
-/* The form is outside of the live content, so events never change the typed text. */
-static void add_form(vestry_html *html) {
-  vestry_html_add(html, "<h1>APPNAME</h1><form data-signals=\"{text: '', error: ''}\" data-on:submit=\"");
-  vestry_html_backend_action(html, VESTRY_METHOD_POST, &proofs, "/note");
-  vestry_html_add(html,
-                  "\"><label>Note <input data-bind:text required maxlength=\"%d\" dir=\"auto\"></label>"
-                  " <button>Add</button><p role=\"alert\" data-text=\"$error\"></p></form>",
-                  TEXT_MAX);
-}
+static const vestry_backend_action_options removal = {.csrf = true, .once = true};
 
 /* GET /: renders the document, and renders it again for each change. */
 static vestry_err notes(vestry_render *render, vestry_html *html, void *ctx) {
@@ -44,31 +46,31 @@ static vestry_err notes(vestry_render *render, vestry_html *html, void *ctx) {
   const vestry_application_document document = {.title = "APPNAME"};
   vestry_err error = vestry_application_document_begin(app, render, html, &document);
   if (error) return error;
-  add_form(html);
+  vestry_html_add(html, "<h1>APPNAME</h1>");
+  error = vestry_application_form_add(app, render, html, &form, NULL);
+  if (error) return error;
+  vestry_html_add(html, "<div ");
+  vestry_html_presses(html, VESTRY_METHOD_DELETE, &removal); /* of all buttons with data-press */
+  vestry_html_add(html, ">");
   vestry_render_begin(render, html);
   vestry_html_add(html, "<ul>");
-  error = vestry_sql_read(app->pool, "SELECT text, words, owner = $1, id FROM note ORDER BY id DESC LIMIT 100",
-                          VESTRY_LIST(me), add_note, html);
-  if (error && error != VESTRY_NOT_FOUND) return error; /* NOT_FOUND: no note yet */
+  shown note;
+  error = vestry_sql_read_rows(app->pool,
+                               "SELECT id, words, text, owner = $1 AS is_mine FROM note ORDER BY id DESC LIMIT 100",
+                               VESTRY_LIST(me), VESTRY_EACH_ROW(&shown_shape, &note, add_note, html));
+  if (error) return error;
   vestry_html_add(html, "</ul>");
   vestry_render_end(render, html);
+  vestry_html_add(html, "</div>");
   return vestry_application_document_end(html);
 }
 
 /* ---- its actions ------------------------------------------------------------------------------------------------- */
 
-/* Return the length in UTF-16 units, as maxlength counts: a character with four bytes in UTF-8 counts as two. */
-static size_t length_of(const char *text) {
-  size_t length = 0;
-  for (const unsigned char *at = (const unsigned char *)text; *at; at++)
-    length += (size_t)((*at & 0xc0) != 0x80) + (*at >= 0xf0);
-  return length;
-}
-
 typedef struct draft {
   vestry_application *app;
   const vestry_request *req;
-  const char *text;
+  note note;
 } draft;
 
 /* The note and its job are committed together, or neither. */
@@ -77,7 +79,7 @@ static vestry_err insert(vestry_sql_transaction *transaction, void *ctx) {
   int64_t id = 0;
   const vestry_value me = vestry_value_bytes(of->req->scope.data, of->req->scope.len);
   vestry_err error = vestry_sql_run(transaction, "INSERT INTO note(text, owner) VALUES($1, $2) RETURNING id",
-                                    VESTRY_LIST(of->text, me), vestry_sql_row_integer, &id);
+                                    VESTRY_LIST((const char *)of->note.text, me), vestry_sql_row_integer, &id);
   const vestry_job_order count = {.kind = "count", .payload = {&id, sizeof id}};
   return error ? error : vestry_jobs_enqueue(of->app->jobs, transaction, &count, NULL);
 }
@@ -85,12 +87,9 @@ static vestry_err insert(vestry_sql_transaction *transaction, void *ctx) {
 /* POST /note: a rejected text stays in the form, with the reason. */
 static vestry_err add(const vestry_request *req, vestry_reply *reply, void *app) {
   draft of = {.app = app, .req = req};
-  if (vestry_signals_get(req->signals, "text", VESTRY_INTO(&of.text), NULL) || !*of.text)
-    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "Write something first."));
-  if (length_of(of.text) > TEXT_MAX)
-    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "That is too long."));
-  vestry_err error = vestry_sql_act(of.app->pool, VESTRY_SQL_WRITE, insert, &of);
-  return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("text", "", "error", ""));
+  vestry_err error = vestry_application_form_read(app, req, reply, &form, &of.note);
+  if (!error) error = vestry_sql_act(of.app->pool, VESTRY_SQL_WRITE, insert, &of);
+  return vestry_application_form_end(app, req, reply, &form, error, "/");
 }
 
 /* DELETE /note/{id}: of this session only. */
@@ -127,7 +126,7 @@ vestry_err app_begin(const char *file, uint32_t threads_count, vestry_applicatio
   vestry_application *app = NULL;
   vestry_err error = vestry_application_create(&options, &app);
   if (!error) error = vestry_application_page(app, "/", &(vestry_page_options){.render = notes});
-  if (!error) error = vestry_route(app->instance, "POST", "/note", add, app);
+  if (!error) error = vestry_application_form_route(app, &form, add, app);
   if (!error) error = vestry_route(app->instance, "DELETE", "/note/{id}", take_away, app);
   if (!error) error = vestry_jobs_on(app->jobs, "count", count_words, app);
   if (!error) *ret_app = app;

@@ -19,7 +19,7 @@ static void a_note_shows_in_open_pages_and_outlives_the_program(void) {
   assert(!vestry_browser_create(app->instance, &ada) && !vestry_browser_create(app->instance, &bob));
   assert(!vestry_browser_open(ada, "/", &hers) && !vestry_browser_open(bob, "/", &his));
   assert(!vestry_browser_press(hers, "Add"));
-  assert(vestry_browser_shows(hers, "Write something first."));
+  assert(vestry_browser_shows(hers, "Note: enter something."));
   assert(!vestry_browser_fill(hers, "Note", "Tea <b>at</b> four"));
   assert(!vestry_browser_press(hers, "Add") && vestry_browser_status(hers) == 200);
   assert(!vestry_application_settle(app, 1000)); /* runs the job, and renders the pages */

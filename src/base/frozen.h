@@ -8,6 +8,7 @@
 #define VSI_LAST_OF_vestry_actor_options             ctx
 #define VSI_LAST_OF_vestry_application_database      followed
 #define VSI_LAST_OF_vestry_application_document      head
+#define VSI_LAST_OF_vestry_application_form          document
 #define VSI_LAST_OF_vestry_application_options       files_path
 #define VSI_LAST_OF_vestry_backend_action_options    sent
 #define VSI_LAST_OF_vestry_bounds                    max_values_count
@@ -45,6 +46,7 @@
 #define VSI_LAST_OF_vestry_h2_options                names
 #define VSI_LAST_OF_vestry_history_options           max_age_ms
 #define VSI_LAST_OF_vestry_history_stats             replayed_bytes
+#define VSI_LAST_OF_vestry_inputs_shown              values
 #define VSI_LAST_OF_vestry_interceptor               ctx
 #define VSI_LAST_OF_vestry_job_order                 max_attempts
 #define VSI_LAST_OF_vestry_jobs_options              now_ctx

@@ -25,6 +25,7 @@
 #include "vestry/app/csrf.h"
 #include "vestry/app/files.h"
 #include "vestry/app/form.h"
+#include "vestry/app/input.h"
 #include "vestry/app/once.h"
 #include "vestry/app/page.h"
 #include "vestry/app/rate.h"
@@ -170,6 +171,77 @@ VESTRY_API vestry_err vestry_application_document_begin(vestry_application *app,
                                                         vestry_html *html, const vestry_application_document *options);
 /** End the document. Returns as vestry_html_add. Threads the render's; does not block. */
 VESTRY_API vestry_err vestry_application_document_end(vestry_html *html);
+
+/** A form that works with and without JavaScript, declared once: its page shows it with the token, a nonce, the id of
+ *  the tab, a place for messages, and its fields; its handler reads the fields by the same rules.
+ *
+ *      static const vestry_application_form add = {
+ *          .action = "/note", .name = "note", .inputs = note_inputs, .inputs_count = 3, .button = "Add"};
+ *
+ *      vestry_application_form_route(app, &add, add_note, app);             // between create and run
+ *      vestry_application_form_add(app, render, html, &add, NULL);          // a page, outside of its content
+ *
+ *      note note;                                                           // add_note
+ *      vestry_err error = vestry_application_form_read(app, req, reply, &add, &note);
+ *      if (!error) error = insert(app, &note);     // it may call vestry_application_form_refuse, and return its result
+ *      return vestry_application_form_end(app, req, reply, &add, error, "/");
+ *
+ *  With JavaScript, messages are shown in the form, and an accepted one is emptied. Without it, the response to a
+ *  refused form is a document with the same form and the message (422), and that to an accepted one leads to the URL of
+ *  vestry_application_form_end. Zero selects the default, which is given in [brackets]; texts are borrowed. */
+typedef struct vestry_application_form {
+  size_t size;                /**< sizeof(vestry_application_form), or 0 */
+  const char *action;         /**< path of its handler */
+  const char *name;           /**< of its signals: letters, digits and '_', unique in its page ["form"] */
+  const vestry_input *inputs; /**< vestry/app/input.h */
+  size_t inputs_count;
+  const char *button;     /**< text of its button ["Send"] */
+  const char *attributes; /**< HTML for the start tag of the form, such as "class=\"line\"" [none] */
+  const char *more;       /**< HTML behind the fields [none] */
+  bool is_kept;           /**< store its text while it is typed (vestry/app/form.h); vestry_application_form_end clears
+                               it. Needs options.forms of the application */
+  const char *sending;    /**< shown until the page has its result ["Sending…"] */
+  const char *failed;     /**< shown if it was not accepted for another reason than a message ["This was not sent. Try
+                               again."] */
+  const vestry_application_document *document; /**< of the response to a refused form [the defaults] */
+} vestry_application_form;
+
+/** Serve a form: vestry_route for POST, and vestry_forms_add if it is kept.
+ *  Returns  OK | INVALID (also: its name; kept without options.forms) | the errors of both functions; the log has the
+ *           reason
+ *  Threads  as vestry_route and vestry_forms_add */
+VESTRY_API vestry_err vestry_application_form_route(vestry_application *app, const vestry_application_form *form,
+                                                    vestry_handler_fn handler, void *ctx);
+/** Append a form to the document of a private page, before vestry_render_begin or after vestry_render_end, so that no
+ *  event changes typed text. In a render for a stream nothing is appended.
+ *  values   what it contains first, a struct of its fields; NULL: nothing
+ *  Returns  OK | INVALID (in the content, or in a shared page; logged) | the errors of vestry_csrf_token,
+ *           vestry_once_nonce, vestry_form_open and vestry_html_add
+ *  Threads  the render's; does not block, but as vestry_form_open if it is kept */
+VESTRY_API vestry_err vestry_application_form_add(vestry_application *app, vestry_render *render, vestry_html *html,
+                                                  const vestry_application_form *form, const void *values);
+/** Read a form by the rules of its fields (vestry_inputs_read). If one is broken, the form is refused.
+ *  Returns  OK | FAILED (refused) | INVALID | NO_MEMORY
+ *  Threads  the handler's; does not block */
+VESTRY_API vestry_err vestry_application_form_read(vestry_application *app, const vestry_request *req,
+                                                   vestry_reply *reply, const vestry_application_form *form,
+                                                   void *ret_values);
+/** Refuse a form, with a sentence for its user; the form keeps its text. Also in a function of vestry_sql_act, which
+ *  then changes nothing.
+ *  Returns  FAILED: return it to vestry_application_form_end | NO_MEMORY, and the errors of vestry_reply_html
+ *  Threads  the handler's; does not block */
+VESTRY_API vestry_err vestry_application_form_refuse(vestry_application *app, const vestry_request *req,
+                                                     vestry_reply *reply, const vestry_application_form *form,
+                                                     const char *message);
+/** End the handler of a form.
+ *  error    OK: accepted; FAILED: the reply has the reason; any other error is returned
+ *  url      to which a browser without JavaScript goes after an accepted form; with JavaScript the page stays, and its
+ *           form is emptied. NULL: the reply leads elsewhere already (vestry_reply_redirect)
+ *  Returns  OK | error | the errors of the reply and of vestry_forms_clear: return it from the handler
+ *  Threads  the handler's; does not block, but as vestry_forms_clear if the form is kept */
+VESTRY_API vestry_err vestry_application_form_end(vestry_application *app, const vestry_request *req,
+                                                  vestry_reply *reply, const vestry_application_form *form,
+                                                  vestry_err error, const char *url);
 
 /** Run an application: start the threads of its jobs, and serve until SIGINT, SIGTERM or vestry_server_end, as
  *  vestry_server_run. Jobs continue until vestry_application_destroy.

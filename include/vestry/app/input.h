@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/** Fields of a form, declared once: a page shows them with their rules, and a handler reads them by the same rules.
+ *
+ *      typedef struct note {
+ *        char text[VESTRY_TEXT_BYTES(200)];
+ *        int64_t size;
+ *        bool is_urgent;
+ *      } note;
+ *      static const vestry_input note_inputs[] = {
+ *          VESTRY_INPUT(note, text, .label = "Note", .min = 1, .max = 200),
+ *          VESTRY_INPUT(note, size, .label = "Size", .min = 1, .max = 9),
+ *          VESTRY_INPUT(note, is_urgent, .label = "Urgent")};
+ *
+ *      vestry_inputs_add(html, note_inputs, 3, NULL);                       // a page, inside a form
+ *      error = vestry_inputs_read(req, note_inputs, 3, &note, message);     // its handler
+ *
+ *  A form of vestry/app/application.h has its fields, token, nonce and messages. docs/guide/forms.md has the rules. */
+#ifndef VESTRY_INPUT_H
+#define VESTRY_INPUT_H
+
+#include "vestry/app/form.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Type of a field's member. */
+typedef enum vestry_input_kind {
+  VESTRY_INPUT_TEXT = 1, /**< an array of char */
+  VESTRY_INPUT_INTEGER,  /**< an int64_t */
+  VESTRY_INPUT_CHECK     /**< a bool: a check box */
+} vestry_input_kind;
+
+/** A field and its rules. Made by VESTRY_INPUT; zero selects the default, which is given in [brackets]. Texts are
+ *  borrowed. */
+typedef struct vestry_input {
+  const char *name;       /**< of the member, the input, and the signal */
+  vestry_input_kind kind; /**< type of the member */
+  uint32_t offset, bytes; /**< of the member in its struct */
+  const char *label;      /**< text beside the input, and in messages [the name] */
+  int64_t min, max;       /**< TEXT: number of characters (Unicode code points) without white space at both ends; max 0:
+                               as many as fit into the member, and never more than that. INTEGER: the bounds; both 0:
+                               any */
+  const char *allowed;    /**< TEXT: characters that it may contain, and ranges of them, such as "a-z0-9-"; all ASCII
+                               [all but control characters] */
+  bool has_lines;         /**< TEXT: several lines, as LF */
+  const char *message;    /**< sentence for the user if a rule is broken [made from label and rules, in English] */
+  const char *attributes; /**< HTML for the start tag of the input, such as "autocomplete=\"name\"" [none] */
+} vestry_input;
+
+#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+/* clang-format off */
+/** Describe a field by a member of a struct, followed by further members of vestry_input. A member of another type than
+ *  those of vestry_input_kind does not compile. */
+#define VESTRY_INPUT(type, member, ...)                                                                                \
+  {.name = #member,                                                                                                    \
+   .kind = _Generic(&((type *)0)->member, char (*)[sizeof ((type *)0)->member]: VESTRY_INPUT_TEXT,                     \
+                    int64_t *: VESTRY_INPUT_INTEGER, bool *: VESTRY_INPUT_CHECK),                                      \
+   .offset = (uint32_t)offsetof(type, member), .bytes = (uint32_t)sizeof ((type *)0)->member, __VA_ARGS__}
+/* clang-format on */
+#endif
+
+/** Size of an array for a text of max characters: at most four bytes each, and a NUL. */
+#define VESTRY_TEXT_BYTES(max) (4 * (max) + 1)
+/** Return whether a text, for example of a signal, has at most max characters, and at least min without the white space
+ *  at both ends. NULL: false. Threads any; does not block. */
+VESTRY_API bool vestry_text_has(const char *text, size_t min, size_t max);
+
+/** Sufficient size of a buffer for the message of vestry_inputs_read. */
+#define VESTRY_INPUT_MESSAGE_BYTES 256
+
+/** Read fields into a struct: from the form in the body of a request, or, if that does not contain the field, from its
+ *  signals. White space at both ends of a text is removed, and a line ends with LF only. A field that is missing is
+ *  empty, or a box that is not ticked.
+ *  ret_values  undefined after an error
+ *  message     receives a sentence for the user about the first field that breaks a rule; "" if none does
+ *  Returns  OK | MALFORMED (a field breaks a rule: show the message) | INVALID (an argument is NULL) | NO_MEMORY
+ *  Threads  the handler's; does not block */
+VESTRY_API vestry_err vestry_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count,
+                                         void *ret_values, char message[VESTRY_INPUT_MESSAGE_BYTES]);
+
+/** What fields contain first. Zero: they are empty. The first member that is set counts. */
+typedef struct vestry_inputs_shown {
+  size_t size;               /**< sizeof(vestry_inputs_shown), or 0 */
+  const vestry_request *req; /**< what the user has sent, for a form with an error */
+  const vestry_form *form;   /**< the stored text of the tab (vestry/app/form.h); then each field has
+                                  VESTRY_FORM_FIELD. Where none is stored, that of values */
+  const void *values;        /**< a struct */
+} vestry_inputs_shown;
+
+/** Append fields to a form: each is an input in its label, with attributes by which the browser checks its rules.
+ *  shown  NULL: empty fields
+ *  Returns  as vestry_html_add */
+VESTRY_API vestry_err vestry_inputs_add(vestry_html *html, const vestry_input *fields, size_t count,
+                                        const vestry_inputs_shown *shown);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
