@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "shared/program.h"
-#include "shared/text.h"
 #include "vestry/app/form.h"
+#include "vestry/app/input.h"
 #include "vestry/app/stream.h"
 #include "vestry/app/tab.h"
 
@@ -20,7 +20,7 @@ struct app {
   struct program program;
   vestry_forms *forms; /* half-typed text */
   pthread_mutex_t lock;
-  char name[TEXT_BYTES(NAME_MAX)], email[TEXT_BYTES(EMAIL_MAX)]; /* guarded by lock */
+  char name[VESTRY_TEXT_BYTES(NAME_MAX)], email[VESTRY_TEXT_BYTES(EMAIL_MAX)]; /* guarded by lock */
 };
 
 /* A form contains the version of the card with which it began, so that it never silently overwrites the changes of
@@ -125,14 +125,14 @@ static vestry_err cancel(const vestry_request *req, vestry_reply *reply, void *c
 /* PUT /card. If a lost answer causes a repetition, it has no further effect. */
 static vestry_err save(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  const char *name = program_text(req, "name", TEXT_BYTES(NAME_MAX));
-  const char *email = program_text(req, "email", TEXT_BYTES(EMAIL_MAX));
-  const char *was_name = program_text(req, "was_name", TEXT_BYTES(NAME_MAX));
-  const char *was_email = program_text(req, "was_email", TEXT_BYTES(EMAIL_MAX));
+  const char *name = program_text(req, "name", VESTRY_TEXT_BYTES(NAME_MAX));
+  const char *email = program_text(req, "email", VESTRY_TEXT_BYTES(EMAIL_MAX));
+  const char *was_name = program_text(req, "was_name", VESTRY_TEXT_BYTES(NAME_MAX));
+  const char *was_email = program_text(req, "was_email", VESTRY_TEXT_BYTES(EMAIL_MAX));
   char now_name[sizeof app->name], now_email[sizeof app->email], what[sizeof now_name + sizeof now_email + 200];
-  if (!text_is_good(name, NAME_MAX) || !text_fits(email, EMAIL_MAX))
+  if (!vestry_text_has(name, 1, NAME_MAX) || !vestry_text_has(email, 0, EMAIL_MAX))
     return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "A name is needed, and no field may be too long."));
-  if (*email && !text_is_email(email))
+  if (*email && !program_is_email(email))
     return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", "An address looks like name@example.org."));
   pthread_mutex_lock(&app->lock);
   strcpy(now_name, app->name);

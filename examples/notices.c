@@ -8,16 +8,16 @@
 #include <string.h>
 
 #include "shared/program.h"
-#include "shared/text.h"
 #include "vestry/app/bus.h"
+#include "vestry/app/input.h"
 #include "vestry/app/stream.h"
 
-enum { NAME_MAX = 30, NAME_BYTES = TEXT_BYTES(NAME_MAX), TEXT_MAX = 140 };
+enum { NAME_MAX = 30, NAME_BYTES = VESTRY_TEXT_BYTES(NAME_MAX), TEXT_MAX = 140 };
 enum { KEPT_MAX = 100, DISMISSED_MAX = 1000 };
 
 struct notice {
   unsigned long long number; /* from 1 */
-  char from[NAME_BYTES], to[NAME_BYTES], text[TEXT_BYTES(TEXT_MAX)];
+  char from[NAME_BYTES], to[NAME_BYTES], text[VESTRY_TEXT_BYTES(TEXT_MAX)];
 };
 
 struct app {
@@ -38,7 +38,7 @@ struct app {
 static void read_user(const vestry_request *req, char user[NAME_BYTES]) {
   const char *query = req->query;
   vestry_err err = vestry_query_value(query, strlen(query), "user", user, NAME_BYTES, &(size_t){0});
-  if (err || !text_is_good(user, NAME_MAX)) strcpy(user, "guest");
+  if (err || !vestry_text_has(user, 1, NAME_MAX)) strcpy(user, "guest");
 }
 
 #define PAGE                                                                                                           \
@@ -156,10 +156,10 @@ static vestry_err add_notice(vestry_batch *batch, const struct notice *notice) {
 static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *user = program_text(req, "user", NAME_BYTES), *to = program_text(req, "to", NAME_BYTES);
-  const char *text = program_text(req, "text", TEXT_BYTES(TEXT_MAX));
-  if (!text_fits(user, NAME_MAX) || !text_fits(to, NAME_MAX))
+  const char *text = program_text(req, "text", VESTRY_TEXT_BYTES(TEXT_MAX));
+  if (!vestry_text_has(user, 0, NAME_MAX) || !vestry_text_has(to, 0, NAME_MAX))
     return vestry_reply_patch_signals(reply, VESTRY_OBJECT("message", "A name has at most 30 characters."));
-  if (!text_is_good(text, TEXT_MAX))
+  if (!vestry_text_has(text, 1, TEXT_MAX))
     return vestry_reply_patch_signals(reply,
                                       VESTRY_OBJECT("message", "A notice needs a text, of at most 140 characters."));
   struct notice notice = {0};
@@ -193,7 +193,7 @@ static vestry_err dismiss(const vestry_request *req, vestry_reply *reply, void *
   struct app *app = ctx;
   const char *user = program_text(req, "user", NAME_BYTES);
   const char *number = vestry_request_value(req, VESTRY_IN_QUERY, "number");
-  if (!text_fits(user, NAME_MAX) || !number) return vestry_reply_status(reply, 400);
+  if (!vestry_text_has(user, 0, NAME_MAX) || !number) return vestry_reply_status(reply, 400);
   pthread_mutex_lock(&app->lock);
   const size_t at = app->dismissals_count++ % DISMISSED_MAX;
   app->dismissed[at].number = strtoull(number, NULL, 10);

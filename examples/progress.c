@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "shared/program.h"
-#include "shared/text.h"
+#include "vestry/app/input.h"
 #include "vestry/app/stream.h"
 #include "vestry/app/watch.h"
 
@@ -21,7 +21,7 @@ struct app {
   pthread_cond_t changed;
   enum { IDLE, RUNNING, DONE, CANCELLED, OVER } state; /* guarded by lock, as are the following members */
   int percent;
-  char job[TEXT_BYTES(NAME_MAX)]; /* its name */
+  char job[VESTRY_TEXT_BYTES(NAME_MAX)]; /* its name */
 };
 
 /* The watch of a page: sends the current state of the job. */
@@ -104,10 +104,10 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
 
 /* POST /job, DELETE /job: the answer is an error message or empty; the progress goes to the streams. */
 static vestry_err start(const vestry_request *req, vestry_reply *reply, void *app) {
-  const char *name = program_text(req, "name", TEXT_BYTES(NAME_MAX));
-  if (!text_fits(name, NAME_MAX))
+  const char *name = program_text(req, "name", VESTRY_TEXT_BYTES(NAME_MAX));
+  if (!vestry_text_has(name, 0, NAME_MAX))
     return vestry_reply_patch_signals(reply, VESTRY_OBJECT("message", "A name has at most 40 characters."));
-  change(app, RUNNING, text_is_good(name, NAME_MAX) ? name : "Counting sheep");
+  change(app, RUNNING, vestry_text_has(name, 1, NAME_MAX) ? name : "Counting sheep");
   return vestry_reply_status(reply, 204);
 }
 

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "shared/program.h"
-#include "shared/text.h"
+#include "vestry/app/input.h"
 
-enum { QUERY_MAX = 40, QUERY_BYTES = TEXT_BYTES(QUERY_MAX) };
+enum { QUERY_MAX = 40, QUERY_BYTES = VESTRY_TEXT_BYTES(QUERY_MAX) };
 
 static const char *const birds[] = {"Avocet, Recurvirostra avosetta",
                                     "Barn owl, Tyto alba",
@@ -58,7 +58,7 @@ static void read_query(const vestry_request *req, char query[QUERY_BYTES]) {
   const char *text = vestry_request_value(req, VESTRY_IN_QUERY, "query");
   size_t len = 0;
   query[0] = '\0';
-  if (!text_fits(text, QUERY_MAX)) return;
+  if (!vestry_text_has(text, 0, QUERY_MAX)) return;
   for (; *text; text++) {
     bool is_blank = *text == ' ' || *text == '\t';
     if (is_blank && (len == 0 || query[len - 1] == ' ')) continue;

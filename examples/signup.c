@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "shared/program.h"
-#include "shared/text.h"
 #include "vestry/app/form.h"
+#include "vestry/app/input.h"
 #include "vestry/app/signal_state.h"
 #include "vestry/app/stream.h"
 #include "vestry/app/tab.h"
@@ -19,8 +19,8 @@ enum { SEATS = 12, NAME_MAX = 40, EMAIL_MAX = 80 };
 
 /* Signals that a page sends, and signals that it receives, are separate, so that no answer changes the text that is
  * being typed. */
-static const vestry_field sent_fields[] = {VESTRY_STRING_FIELD("name", "", TEXT_BYTES(NAME_MAX)),
-                                           VESTRY_STRING_FIELD("email", "", TEXT_BYTES(EMAIL_MAX)),
+static const vestry_field sent_fields[] = {VESTRY_STRING_FIELD("name", "", VESTRY_TEXT_BYTES(NAME_MAX)),
+                                           VESTRY_STRING_FIELD("email", "", VESTRY_TEXT_BYTES(EMAIL_MAX)),
                                            VESTRY_INTEGER_FIELD("seats", 1, 1, 4)};
 static const vestry_field told_fields[] = {VESTRY_STRING_FIELD("errors.name", "", 0),
                                            VESTRY_STRING_FIELD("errors.email", "", 0),
@@ -35,7 +35,7 @@ struct app {
   pthread_mutex_t lock;
   int64_t left; /* free seats; guarded by lock, as are the next two members */
   int count;
-  char emails[SEATS][TEXT_BYTES(EMAIL_MAX) + 1];
+  char emails[SEATS][VESTRY_TEXT_BYTES(EMAIL_MAX) + 1];
 };
 
 /* An error is shown when the user leaves the field, and removed while the user types. */
@@ -127,15 +127,16 @@ static vestry_err check(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_signal_state_get(sent, "seats", VESTRY_INTO(&seats));
   pthread_mutex_lock(&app->lock);
   for (int i = 0; i < app->count; i++) is_taken |= strcmp(app->emails[i], email) == 0;
-  const char *wrong_email = !*email                        ? needed
-                            : !text_is_email(email)        ? "An address looks like name@example.org."
-                            : !text_fits(email, EMAIL_MAX) ? "An address has at most 80 characters."
-                            : is_taken                     ? "This address has already signed up."
-                                                           : "";
+  const char *wrong_email = !*email                                 ? needed
+                            : !program_is_email(email)              ? "An address looks like name@example.org."
+                            : !vestry_text_has(email, 0, EMAIL_MAX) ? "An address has at most 80 characters."
+                            : is_taken                              ? "This address has already signed up."
+                                                                    : "";
   const char *wrong_seats = seats > app->left ? "There are not enough seats left." : "";
-  const char *wrong_name = !*name                          ? needed
-                           : !text_is_good(name, NAME_MAX) ? "A name has visible characters, and at most 40 of them."
-                                                           : "";
+  const char *wrong_name = !*name ? needed
+                           : !vestry_text_has(name, 1, NAME_MAX)
+                               ? "A name has visible characters, and at most 40 of them."
+                               : "";
   bool is_done = is_complete && !*wrong_name && *name && !*wrong_email && !*wrong_seats &&
                  !vestry_signal_state_errors(sent, NULL, 0);
   if (is_done) {

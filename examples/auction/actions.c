@@ -19,7 +19,7 @@ static bool read_cents(const char *text, int64_t *ret_cents) {
 /* POST /login. Any name is accepted; a real application would check a password here. */
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
-  if (!text_is_good(name, NAME_MAX)) {
+  if (!vestry_text_has(name, 1, NAME_MAX)) {
     vestry_reply_status(reply, 422);
     return page_login(ctx, reply, name, "Enter a name of at most 40 characters.");
   }
@@ -102,7 +102,7 @@ static vestry_err offer(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_sql_transaction *transaction;
   int64_t cents, minutes, id;
   char url[40];
-  if (!text_is_good(title, TITLE_MAX) || !text_fits(about, ABOUT_MAX))
+  if (!vestry_text_has(title, 1, TITLE_MAX) || !vestry_text_has(about, 0, ABOUT_MAX))
     return refuse(reply, "A lot needs a title, and no field may be longer than the form permits.");
   if (!read_cents(vestry_request_value(req, VESTRY_IN_FORM, "price"), &cents))
     return refuse(reply, "The price is not a valid amount.");

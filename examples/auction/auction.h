@@ -6,8 +6,8 @@
 #define AUCTION_H
 
 #include "../shared/program.h"
-#include "../shared/text.h"
 #include "vestry/app/clock.h"
+#include "vestry/app/input.h"
 #include "vestry/app/upload.h"
 #include "vestry/data/sqlite.h"
 

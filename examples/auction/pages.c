@@ -110,7 +110,7 @@ vestry_err page_lots(vestry_render *render, vestry_html *html, void *ctx) {
   const char *q = vestry_request_value(render->request, VESTRY_IN_QUERY, "q");
   struct lot lot;
   struct shown shown = {.html = html, .who = vestry_session_user(render->request)};
-  if (!text_fits(q, TITLE_MAX)) q = "";
+  if (!vestry_text_has(q, 0, TITLE_MAX)) q = "";
   vestry_err err = begin(app, render, html, "The auction");
   vestry_html_add(html,
                   "<h1>Lots</h1><form role=\"search\" action=\"/\" data-navigate><label for=\"q\">Search</label>"

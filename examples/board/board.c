@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "../shared/program.h"
-#include "../shared/text.h"
 #include "assets.h"
+#include "vestry/app/input.h"
 #include "vestry/app/presence.h"
+#include "vestry/app/press.h"
 #include "vestry/app/stream.h"
 #include "vestry/data/sqlite.h"
 
@@ -43,8 +44,6 @@ struct app {
   "<label for=\"title\">New board</label><span></span>"                                                                \
   "<input id=\"title\" name=\"title\" maxlength=\"%d\" required autocomplete=\"off\">"                                 \
   "<button class=\"first\">Create</button></form></main>"
-/* Actions send the token in a header, from the page's signal: one drawing of the cards is sent to all pages. */
-#define TOKEN "{'X-CSRF-Token': $_csrf}"
 /* The state of a page is in its signals: the typed text, and the card that is being edited, with its version. The
  * signals survive a reload for the same user, also if a logout in another tab forces it: 401 leads to the login. After
  * a login in another tab an action gets 403, because the token belongs to the earlier session. Each card and each
@@ -73,11 +72,14 @@ struct app {
   "<input id=\"text\" data-bind:text maxlength=\"%d\" autocomplete=\"off\"><button "                                   \
   "class=\"first\">Add</button><p class=\"waiting\" role=\"status\" data-show=\"$_waiting.length\" "                   \
   "data-text=\"'Not sent yet: ' + $_waiting.join(' · ')\"></p></form>"                                                \
-  "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p><div id=\"cards\"></div>"                                \
+  "<p class=\"error\" role=\"alert\" data-text=\"$error\"></p><div "
+/* The buttons of the cards act by the listener around them. */
+#define EDITOR                                                                                                         \
+  "><div id=\"cards\"></div></div>"                                                                                    \
   "<dialog aria-label=\"Edit a card\" data-effect=\"$edit ? el.open || el.showModal() : el.close()\" "                 \
   "data-on:close=\"$edit = 0; $clash = ''; $gone = false\">"                                                           \
-  "<form data-on:submit=\"@put('/board/%d/card', {headers: " TOKEN                                                     \
-  ", payload: {card: $edit, draft: $draft, base: $base}})\">"                                                          \
+  "<form data-on:submit=\"@put('/board/%d/card', {headers: {'X-CSRF-Token': $_csrf}, "                                 \
+  "payload: {card: $edit, draft: $draft, base: $base}})\">"                                                            \
   "<label for=\"draft\">Text</label><textarea id=\"draft\" data-bind:draft rows=\"4\" maxlength=\"%d\"></textarea>"    \
   "<p class=\"error\" role=\"alert\" data-text=\"$clash\"></p><button class=\"first\" data-show=\"!$gone\">Save"       \
   "</button><button type=\"button\" class=\"first\" data-show=\"$gone\" "                                              \
@@ -92,12 +94,9 @@ struct app {
   "<article id=\"card-%d\"><p>%s</p><footer><span>%s</span>"                                                           \
   "<button data-on:click=\"$draft = el.closest('article').firstChild.textContent; $base = %d; $clash = ''; "           \
   "$gone = false; $edit = %d\">Edit</button>"
-#define MOVE                                                                                                           \
-  "<button data-on:click=\"@post('/board/%d/card/%d/move', {headers: " TOKEN                                           \
-  ", payload: {from: %d, stage: %d}})\">%s</button>"
+#define MOVE "<button data-press=\"/board/%d/card/%d/move\" data-payload='{\"from\":%d,\"stage\":%d}'>%s</button>"
 #define DELETE                                                                                                         \
-  "<button data-on:click=\"@delete('/board/%d/card/%d', {headers: " TOKEN                                              \
-  ", payload: {base: %d}})\">Delete</button></footer></article>"
+  "<button data-press=\"/board/%d/card/%d/delete\" data-payload='{\"base\":%d}'>Delete</button></footer></article>"
 
 static vestry_err error_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   return program_page(ctx, reply, "The board", "<main class=\"narrow\"><h1>%s</h1><a href=\"/\">Boards</a></main>",
@@ -115,7 +114,7 @@ static vestry_err login_page(struct app *app, const vestry_request *req, vestry_
 
 struct board {
   int id;
-  char title[TEXT_BYTES(NAME_MAX)];
+  char title[VESTRY_TEXT_BYTES(NAME_MAX)];
 };
 static const vestry_sql_shape board_shape =
     VESTRY_ROW(struct board, VESTRY_COLUMN(struct board, id), VESTRY_COLUMN(struct board, title));
@@ -147,7 +146,7 @@ static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx
 /* Return a field of a form; NULL: it is empty or too long. */
 static const char *field(const vestry_request *req, const char *name) {
   const char *text = vestry_request_value(req, VESTRY_IN_FORM, name);
-  return text_is_good(text, NAME_MAX) ? text : NULL;
+  return vestry_text_has(text, 1, NAME_MAX) ? text : NULL;
 }
 
 /* POST /login. Any name is accepted; a real application would check a password here. */
@@ -317,8 +316,9 @@ static vestry_err board_page(const vestry_request *req, vestry_reply *reply, voi
   const vestry_backend_action_options always = {.when_hidden = VESTRY_HIDDEN_OPEN, .retry = VESTRY_RETRY_ALWAYS};
   vestry_html html;
   program_page_begin(&app->program, reply, &html, is.title);
-  vestry_html_add(&html, BOARD, once, token, vestry_session_user(req), is.title, token, add, TEXT_MAX, is.id, TEXT_MAX,
-                  notice, NAME_MAX, TEXT_MAX);
+  vestry_html_add(&html, BOARD, once, token, vestry_session_user(req), is.title, token, add, TEXT_MAX);
+  vestry_html_presses(&html, VESTRY_METHOD_POST, &(vestry_backend_action_options){.csrf = true});
+  vestry_html_add(&html, EDITOR, is.id, TEXT_MAX, notice, NAME_MAX, TEXT_MAX);
   vestry_html_stream(&html, req, NULL, &always, "/board/%d/stream", is.id);
   return program_page_end(reply, &html);
 }
@@ -353,10 +353,11 @@ static vestry_err changed(struct app *app, int64_t board, vestry_err err, vestry
 /* POST /board/{board}/card. A repeated request finds its card in the database, even after a crash. */
 static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  const char *text = program_text(req, "text", TEXT_BYTES(TEXT_MAX)), *once = vestry_request_header(req, "X-Once");
+  const char *text = program_text(req, "text", VESTRY_TEXT_BYTES(TEXT_MAX)),
+             *once = vestry_request_header(req, "X-Once");
   int64_t board;
   vestry_err err = board_of(req, &board);
-  if (!text_is_good(text, TEXT_MAX)) return complain(reply, "A card needs a text of at most 500 characters.");
+  if (!vestry_text_has(text, 1, TEXT_MAX)) return complain(reply, "A card needs a text of at most 500 characters.");
   if (!err)
     err = vestry_sql_run_alone(
         app->db,
@@ -372,28 +373,30 @@ static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *
 struct found {
   int64_t version;
   int stage; /* -1: deleted */
-  char text[TEXT_BYTES(TEXT_MAX)], edited_by[TEXT_BYTES(NAME_MAX)], moved_by[TEXT_BYTES(NAME_MAX)];
+  char text[VESTRY_TEXT_BYTES(TEXT_MAX)], edited_by[VESTRY_TEXT_BYTES(NAME_MAX)], moved_by[VESTRY_TEXT_BYTES(NAME_MAX)];
 };
 
 static const vestry_sql_shape found_shape = VESTRY_ROW(
     struct found, VESTRY_COLUMN(struct found, version), VESTRY_COLUMN(struct found, stage),
     VESTRY_COLUMN(struct found, text), VESTRY_COLUMN(struct found, edited_by), VESTRY_COLUMN(struct found, moved_by));
 
+enum change_of { SAVE, MOVE_TO, DELETION };
+
 /* Answer a request that changed nothing, because another user has changed the card: report the user, and the current
  * card. */
-static vestry_err say_who(struct app *app, const vestry_request *req, vestry_reply *reply, int64_t board, int64_t id) {
+static vestry_err say_who(struct app *app, enum change_of of, vestry_reply *reply, int64_t board, int64_t id) {
   struct found card;
-  char what[2 * TEXT_BYTES(TEXT_MAX)];
+  char what[2 * VESTRY_TEXT_BYTES(TEXT_MAX)];
   vestry_err err = vestry_sql_read_rows(
       app->db, "SELECT version, stage, text, edited_by, moved_by FROM card WHERE id = ? AND board = ?",
       VESTRY_LIST(id, board), VESTRY_ONE_ROW(&found_shape, &card));
   if (err) return err;
-  const bool is_gone = card.stage < 0, is_save = strcmp(req->method, "PUT") == 0;
-  if (is_gone && strcmp(req->method, "DELETE") == 0) return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
+  const bool is_gone = card.stage < 0, is_save = of == SAVE;
+  if (is_gone && of == DELETION) return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
   if (is_gone)
     snprintf(what, sizeof what, "%s deleted this card meanwhile.%s", card.edited_by,
              is_save ? " Your text is still here." : "");
-  else if (strcmp(req->method, "POST") == 0)
+  else if (of == MOVE_TO)
     snprintf(what, sizeof what, "%s moved this card to %s meanwhile.", card.moved_by, stages[card.stage]);
   else
     snprintf(what, sizeof what, "%s changed this card meanwhile: “%s” %s", card.edited_by, card.text,
@@ -407,28 +410,25 @@ static vestry_err say_who(struct app *app, const vestry_request *req, vestry_rep
  * effect. */
 static vestry_err save_card(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  const char *text = program_text(req, "draft", TEXT_BYTES(TEXT_MAX)), *user = vestry_session_user(req);
+  const char *text = program_text(req, "draft", VESTRY_TEXT_BYTES(TEXT_MAX)), *user = vestry_session_user(req);
   int64_t board, id, base;
   vestry_err err = board_of(req, &board);
   if (!err) err = vestry_signals_get(req->signals, "card", vestry_into_between(&id, 1, INT64_MAX), NULL);
   if (!err) err = vestry_signals_get(req->signals, "base", vestry_into_between(&base, 0, INT64_MAX), NULL);
   if (err) return err;
-  if (!text_is_good(text, TEXT_MAX))
+  if (!vestry_text_has(text, 1, TEXT_MAX))
     return vestry_reply_patch_signals(reply, VESTRY_OBJECT("clash", "A card needs a text of at most 500 characters."));
   err = vestry_sql_run_alone(app->db,
                              "UPDATE card SET version = version + (text <> ?1), edited_by = iif(text = ?1, "
                              "edited_by, ?2), text = ?1 WHERE id = ?3 AND board = ?4 AND stage >= 0 AND "
                              "(version = ?5 OR text = ?1) RETURNING id",
                              VESTRY_LIST(text, user, id, board, base), NULL, NULL);
-  if (err == VESTRY_NOT_FOUND) return say_who(app, req, reply, board, id);
+  if (err == VESTRY_NOT_FOUND) return say_who(app, SAVE, reply, board, id);
   return changed(app, board, err, reply, VESTRY_OBJECT("edit", 0, "clash", "", "error", ""));
 }
 
-/* DELETE /board/{board}/card/{card} for version `base`; POST …/move from one stage to another. The number of a deleted
- * card is not reused, so that a page which still shows the card never refers to another one. */
-static vestry_err change_card(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
-  const bool is_move = strcmp(req->method, "POST") == 0;
+static vestry_err change_card(struct app *app, const vestry_request *req, vestry_reply *reply, enum change_of of) {
+  const bool is_move = of == MOVE_TO;
   const char *user = vestry_session_user(req);
   int64_t board, id, stage = -1, base;
   vestry_err err = board_of(req, &board);
@@ -445,17 +445,28 @@ static vestry_err change_card(const vestry_request *req, vestry_reply *reply, vo
               : "UPDATE card SET stage = ?1, text = '', version = version + 1, edited_by = ?2 WHERE id = ?3 AND "
                 "board = ?4 AND stage >= 0 AND version = ?5 RETURNING id",
       VESTRY_LIST(stage, user, id, board, base), NULL, NULL);
-  if (err == VESTRY_NOT_FOUND) return say_who(app, req, reply, board, id);
+  if (err == VESTRY_NOT_FOUND) return say_who(app, of, reply, board, id);
   return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
+}
+
+/* POST /board/{board}/card/{card}/move: from one stage to another. */
+static vestry_err move_card(const vestry_request *req, vestry_reply *reply, void *app) {
+  return change_card(app, req, reply, MOVE_TO);
+}
+
+/* POST /board/{board}/card/{card}/delete: version `base`. The number of a deleted card is not reused, so that a page
+ * which still shows the card never refers to another one. */
+static vestry_err delete_card(const vestry_request *req, vestry_reply *reply, void *app) {
+  return change_card(app, req, reply, DELETION);
 }
 
 /* Send a notice to all pages of one user only. */
 static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  const char *to = program_text(req, "to", TEXT_BYTES(NAME_MAX));
-  const char *notice = program_text(req, "notice", TEXT_BYTES(TEXT_MAX));
+  const char *to = program_text(req, "to", VESTRY_TEXT_BYTES(NAME_MAX));
+  const char *notice = program_text(req, "notice", VESTRY_TEXT_BYTES(TEXT_MAX));
   vestry_html html;
-  if (!text_is_good(to, NAME_MAX) || !text_is_good(notice, TEXT_MAX))
+  if (!vestry_text_has(to, 1, NAME_MAX) || !vestry_text_has(notice, 1, TEXT_MAX))
     return complain(reply, "Enter a recipient and a text.");
   vestry_html_init(&html, NULL);
   vestry_html_add(&html,
@@ -502,8 +513,8 @@ static vestry_err begin(struct app *app) {
                                           {"GET", "/board/{board}/stream", stream},
                                           {"POST", "/board/{board}/card", add_new},
                                           {"PUT", "/board/{board}/card", save_card},
-                                          {"DELETE", "/board/{board}/card/{card}", change_card},
-                                          {"POST", "/board/{board}/card/{card}/move", change_card},
+                                          {"POST", "/board/{board}/card/{card}/delete", delete_card},
+                                          {"POST", "/board/{board}/card/{card}/move", move_card},
                                           {"POST", "/notice", send_notice}};
   vestry *v = app->program.v;
   const vestry_actor_options painter = {.run = paint, .drop = drop, .ctx = app};

@@ -5,7 +5,7 @@
 
 #include "boxoffice.h"
 
-#include "../shared/text.h"
+#include "vestry/app/input.h"
 #include "vestry/app/tab.h"
 
 int64_t buyer_of(const vestry_request *req) {
@@ -101,7 +101,8 @@ static vestry_err pay(const vestry_request *req, vestry_reply *reply, void *ctx)
   struct app *app = ctx;
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
   if (!buyer_of(req)) return VESTRY_INVALID;
-  if (!text_is_good(name, NAME_MAX_CHARS)) return say(reply, "Enter a name of at most 40 characters for the tickets.");
+  if (!vestry_text_has(name, 1, NAME_MAX_CHARS))
+    return say(reply, "Enter a name of at most 40 characters for the tickets.");
   vestry_err err = database_act(&app->db, sell, &(struct sale){.app = app, .req = req, .name = name});
   if (err == VESTRY_NOT_FOUND) return say(reply, "No seat is held for you any more: the minute is over.");
   return err ? err : say(reply, "");

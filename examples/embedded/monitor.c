@@ -10,7 +10,7 @@ pthread_mutex_t monitor_lock = PTHREAD_MUTEX_INITIALIZER;
 int celsius[DEVICES];
 static struct user {
   unsigned long long token; /* 0: free */
-  char name[TEXT_BYTES(NAME_MAX)];
+  char name[VESTRY_TEXT_BYTES(NAME_MAX)];
 } users[USERS_MAX];      /* guarded by monitor_lock */
 static unsigned log_ins; /* guarded by monitor_lock */
 
@@ -25,7 +25,8 @@ static int answer(const char *path, const char *name, char cookie[64], char text
     snprintf(text, 128, "[%d,%d,%d,%d]\n", celsius[0], celsius[1], celsius[2], celsius[3]);
   } else if (strcmp(path, "/login") != 0) {
     status = 404;
-  } else if (!text_is_good(name, NAME_MAX) || getrandom(&user->token, sizeof user->token, 0) != sizeof user->token) {
+  } else if (!vestry_text_has(name, 1, NAME_MAX) ||
+             getrandom(&user->token, sizeof user->token, 0) != sizeof user->token) {
     *location = name && *name ? "/welcome?refused" : "/welcome"; /* the page that requests a name */
   } else {
     log_ins++; /* the hundred-and-first login replaces the oldest */
@@ -37,7 +38,7 @@ static int answer(const char *path, const char *name, char cookie[64], char text
   return status;
 }
 
-size_t monitor_user(const char *cookies, char name[TEXT_BYTES(NAME_MAX)]) {
+size_t monitor_user(const char *cookies, char name[VESTRY_TEXT_BYTES(NAME_MAX)]) {
   const char *text = cookies ? strstr(cookies, "monitor=") : NULL;
   unsigned long long token = text ? strtoull(text + 8, NULL, 16) : 0;
   *name = '\0';

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "../shared/program.h"
-#include "../shared/text.h"
 #include "assets.h"
 #include "vestry/app/guest.h"
+#include "vestry/app/input.h"
 #include "vestry/app/press.h"
 #include "vestry/app/session.h"
 
@@ -25,7 +25,7 @@ struct vote {
 struct question {
   atomic_bool is_asked; /* all texts are complete */
   int id;               /* from 1 */
-  char title[TEXT_BYTES(TEXT_MAX)], answers[ANSWERS_MAX][TEXT_BYTES(TEXT_MAX)];
+  char title[VESTRY_TEXT_BYTES(TEXT_MAX)], answers[ANSWERS_MAX][VESTRY_TEXT_BYTES(TEXT_MAX)];
   int answers_count;
   atomic_int counts[ANSWERS_MAX + 1]; /* votes for each answer; index 0 is not used */
   struct vote votes[VOTERS_MAX];
@@ -246,9 +246,9 @@ static vestry_err ask_new(const vestry_request *req, vestry_reply *reply, void *
   struct app *app = ctx;
   const char *answers[ANSWERS_MAX], *answer, *title = vestry_request_value(req, VESTRY_IN_FORM, "title");
   int count = 0;
-  bool is_good = text_is_good(title, TEXT_MAX);
+  bool is_good = vestry_text_has(title, 1, TEXT_MAX);
   for (size_t i = 0; (answer = vestry_request_value_at(req, VESTRY_IN_FORM, "answer", i)) != NULL; i++) {
-    is_good = is_good && (!*answer || (text_is_good(answer, TEXT_MAX) && count < ANSWERS_MAX));
+    is_good = is_good && (!*answer || (vestry_text_has(answer, 1, TEXT_MAX) && count < ANSWERS_MAX));
     if (*answer && is_good) answers[count++] = answer;
   }
   if (!is_good || count < ANSWERS_MIN)

@@ -116,6 +116,13 @@ const char *program_text(const vestry_request *req, const char *path, size_t max
   return !err && strlen(text) <= max_bytes ? text : NULL;
 }
 
+bool program_is_email(const char *text) {
+  const char *at = strchr(text, '@');
+  if (!at || at == text || strchr(at + 1, '@') || strpbrk(text, " \t\r\n<>,;")) return false;
+  const char *dot = strrchr(at, '.');
+  return dot && dot > at + 1 && dot[1] && at[1] != '.' && !strstr(at, "..");
+}
+
 /* ------------------------------------------------------------------------------------ from start to end ----------- */
 
 void program_read(struct program *program, int argc, char **argv, const char *name, const char *about) {

@@ -62,5 +62,7 @@ vestry_err program_live_end(vestry_html *html);
 
 /* Get a text signal of a request, borrowed from the request; NULL: there is none, or it has more than max_bytes. */
 const char *program_text(const vestry_request *req, const char *path, size_t max_bytes);
+/* Return whether a text has the form name@example.org, without characters that mail servers reject. */
+bool program_is_email(const char *text);
 
 #endif

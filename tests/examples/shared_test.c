@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The shared parts of the examples: texts from users, numbers on the command line; and of the box
+/* The shared parts of the examples: e-mail addresses, numbers on the command line; and of the box
  * office: the arguments of a node, addresses for phones, and robots. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,29 +8,8 @@
 #include "../../examples/boxoffice/nodes.h"
 #include "../../examples/boxoffice/qr.h"
 #include "../../examples/boxoffice/robots.h"
-#include "../../examples/shared/options.h"
-#include "../../examples/shared/text.h"
+#include "../../examples/shared/program.h"
 #include "support/test.h"
-
-static void text_limits_count_characters(void **state) {
-  (void)state;
-  assert_true(text_fits("", 0));
-  assert_true(text_fits("ÄÄÄ", 3));
-  assert_false(text_fits("ÄÄÄÄ", 3));
-  assert_true(text_fits("🦉🦉🦉", 3));
-  assert_false(text_fits("🦉🦉🦉🦉", 3));
-  assert_false(text_fits(NULL, 3));
-}
-
-static void blank_texts_are_refused(void **state) {
-  (void)state;
-  static const char *const blanks[] = {"", " ", "\t\r\n", "\xC2\xA0", " \xC2\xA0 \t"};
-  for (size_t i = 0; i < sizeof blanks / sizeof *blanks; i++) assert_false(text_is_good(blanks[i], 40));
-  assert_false(text_is_good(NULL, 40));
-  assert_true(text_is_good(" a", 2));
-  assert_true(text_is_good("\xC2\xA1", 1)); /* begins like a no-break space */
-  assert_false(text_is_good("abc", 2));
-}
 
 static void only_valid_email_addresses_are_accepted(void **state) {
   (void)state;
@@ -38,8 +17,8 @@ static void only_valid_email_addresses_are_accepted(void **state) {
   static const char *const bad[] = {"",         "ada",          "@example.org", "ada@",     "ada@example",
                                     "ada@.org", "ada@example.", "a@b@c.de",     "a b@c.de", "a@b..de",
                                     "a@b.de\n", "<a@b.de>",     "a,b@c.de"};
-  for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(text_is_email(good[i]));
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(text_is_email(bad[i]));
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(program_is_email(good[i]));
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(program_is_email(bad[i]));
 }
 
 static void number_options_are_checked(void **state) {
@@ -130,8 +109,6 @@ static void robots_check_their_arguments(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(text_limits_count_characters),
-      cmocka_unit_test(blank_texts_are_refused),
       cmocka_unit_test(only_valid_email_addresses_are_accepted),
       cmocka_unit_test(number_options_are_checked),
       cmocka_unit_test(node_argument_is_parsed),
