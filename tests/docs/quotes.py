@@ -23,7 +23,7 @@ def path_breaks(guide):
     pages = re.findall(r"^\d+\. \[[^]]*\]\(([a-z-]+\.md)\)", start, re.MULTILINE)
     if len(pages) != 10:
         yield f"{guide}/README.md: {len(pages)} pages under Start here; ten are promised"
-    for page, following in zip(pages, pages[1:] + ["defaults.md"]):
+    for page, following in zip(pages, pages[1:] + ["deploying.md"]):
         last = (guide / page).read_text().rstrip("\n").rsplit("\n", 1)[1]
         if not re.fullmatch(rf"Next: \[[^]]*\]\({following}\)\.", last):
             yield f"{guide}/{page}: its last line does not name the next page, {following}"
