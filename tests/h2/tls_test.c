@@ -566,6 +566,30 @@ static void names_that_are_not_served_get_421(void **state) {
   vsi_server_stop(&s);
 }
 
+/* HTTP/1.1 is served by another adapter inside, of which the program knows nothing. */
+static void failed_starts_are_logged_by_their_function(void **state) {
+  (void)state;
+  server_start(&s, NULL);
+  const struct {
+    vestry_h2_options options;
+    vestry_err error;
+    const char *why;
+  } rows[] = {
+      {{.address = "127.0.0.1", .port = s.port}, VESTRY_IO, "Address already in use"},
+      {{.address = "localhost"}, VESTRY_INVALID, "is not numeric"},
+      {{.unix_path = "/nonexistent/socket"}, VESTRY_IO, "cannot listen at /nonexistent/socket"},
+      {{.unix_path = "socket", .port = 1}, VESTRY_INVALID, "unix_path excludes address and port"},
+      {{.max_streams = 1000001}, VESTRY_INVALID, "max_streams"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    vestry_server *web = NULL;
+    assert_int_equal(vestry_h2_create(s.v, &rows[i].options, &web), rows[i].error);
+    assert_ptr_equal(strstr(s.th.last_log, "vestry_h2_create: "), s.th.last_log);
+    assert_non_null(strstr(s.th.last_log, rows[i].why));
+  }
+  vsi_server_stop(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_port_serves_both_versions),
@@ -583,6 +607,7 @@ int main(void) {
       cmocka_unit_test(invalid_options_of_tls_are_refused),
       cmocka_unit_test(name_of_the_certificate_that_is_not_served_gets_421),
       cmocka_unit_test(names_that_are_not_served_get_421),
+      cmocka_unit_test(failed_starts_are_logged_by_their_function),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

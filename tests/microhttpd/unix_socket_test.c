@@ -243,7 +243,7 @@ static void peer_of_a_unix_socket_has_no_address(void **state) {
 static vestry_err listen_once(test_host *th, void *ctx) {
   vsi_microhttpd_unix_socket made;
   int fd = -1;
-  vestry_err error = vsi_microhttpd_unix_listen(&made, &th->host, ctx, 0600, 1, &fd);
+  vestry_err error = vsi_microhttpd_unix_listen(&made, &th->host, "test", ctx, 0600, 1, &fd);
   assert_int_equal(is_there(ctx), error == VESTRY_OK);
   vsi_microhttpd_unix_finish(&made);
   if (!error) close(fd);

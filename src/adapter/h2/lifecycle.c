@@ -80,7 +80,7 @@ static void forget_texts(const vestry_host *host, char **texts) {
 
 /* Start the part for HTTP/1.1, which accepts all connections, and the threads. */
 static vestry_err begin_serving(vsi_h2 *adapter, const vestry_h2_options *options, const char *const *pairs) {
-  const vsi_microhttpd_feeder feeder = {vsi_h2_loop_take, vsi_h2_tls_secure, adapter};
+  const vsi_microhttpd_feeder feeder = {"vestry_h2_create", vsi_h2_loop_take, vsi_h2_tls_secure, adapter};
   const vestry_microhttpd_options inner = {.size = sizeof(vestry_microhttpd_options),
                                            .address = options->address,
                                            .port = options->port,

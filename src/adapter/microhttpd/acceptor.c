@@ -208,8 +208,8 @@ static const char *listen_locked(vsi_microhttpd_unix_socket *at, mode_t mode, in
   return why;
 }
 
-vestry_err vsi_microhttpd_unix_listen(vsi_microhttpd_unix_socket *at, const vestry_host *host, const char *path,
-                                      mode_t mode, int backlog, int *ret_fd) {
+vestry_err vsi_microhttpd_unix_listen(vsi_microhttpd_unix_socket *at, const vestry_host *host, const char *function,
+                                      const char *path, mode_t mode, int backlog, int *ret_fd) {
   *at = (vsi_microhttpd_unix_socket){.host = host, .path = vsi_strdup(host, path, strlen(path))};
   if (!at->path) return VESTRY_NO_MEMORY;
   const int folder = lock_folder(path);
@@ -219,9 +219,8 @@ vestry_err vsi_microhttpd_unix_listen(vsi_microhttpd_unix_socket *at, const vest
   if (folder >= 0) close(folder);
   if (!why) return VESTRY_OK;
   vsi_log(host, VESTRY_LOG_ERROR,
-          "vestry_microhttpd_create: cannot listen at %s: %s; choose another path, in a folder in which this user can "
-          "write",
-          path, why);
+          "%s: cannot listen at %s: %s; choose another path, in a folder in which this user can write", function, path,
+          why);
   vsi_free(host, at->path);
   at->path = NULL;
   return VESTRY_IO;
@@ -250,28 +249,27 @@ static vestry_err listen_at(vsi_microhttpd_acceptor *acceptor, const struct addr
                                                                                                       : VESTRY_OK;
 }
 
-static vestry_err listen_tcp(vsi_microhttpd_acceptor *acceptor, const char *address, uint16_t port,
-                             unsigned silent_ms) {
+static vestry_err listen_tcp(vsi_microhttpd_acceptor *acceptor, const char *function, const char *address,
+                             uint16_t port, unsigned silent_ms) {
   char number[8];
   snprintf(number, sizeof number, "%u", port);
   const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
   struct addrinfo *at = NULL;
   if (getaddrinfo(address, number, &hints, &at) != 0) {
     vsi_log(acceptor->host, VESTRY_LOG_ERROR,
-            "vestry_microhttpd_create: the address %.100s is not numeric; use an address such as 127.0.0.1 or ::1",
-            address);
+            "%s: the address %.100s is not numeric; use an address such as 127.0.0.1 or ::1", function, address);
     return VESTRY_INVALID;
   }
   vestry_err error = listen_at(acceptor, at, silent_ms);
   const int why = errno;
   freeaddrinfo(at);
   if (error)
-    vsi_log(acceptor->host, VESTRY_LOG_ERROR, "vestry_microhttpd_create: cannot listen at %s, port %u: %s; %s", address,
-            port, strerror(why), vsi_web_listen_advice(why));
+    vsi_log(acceptor->host, VESTRY_LOG_ERROR, "%s: cannot listen at %s, port %u: %s; %s", function, address, port,
+            strerror(why), vsi_web_listen_advice(why));
   return error;
 }
 
-vestry_err vsi_microhttpd_acceptor_make(vsi_microhttpd_acceptor *acceptor, vestry *v,
+vestry_err vsi_microhttpd_acceptor_make(vsi_microhttpd_acceptor *acceptor, vestry *v, const char *function,
                                         const vestry_microhttpd_options *options, unsigned silent_ms) {
   *acceptor = (vsi_microhttpd_acceptor){.v = v,
                                         .host = vestry_parts_of(v)->host,
@@ -279,15 +277,15 @@ vestry_err vsi_microhttpd_acceptor_make(vsi_microhttpd_acceptor *acceptor, vestr
                                         .is_tls = options->tls_key != NULL,
                                         .listener = -1,
                                         .stop = -1};
-  const vestry_err error = options->unix_path
-                               ? vsi_microhttpd_unix_listen(&acceptor->file, acceptor->host, options->unix_path,
-                                                            options->unix_mode, BACKLOG, &acceptor->listener)
-                               : listen_tcp(acceptor, options->address, options->port, silent_ms);
+  const vestry_err error =
+      options->unix_path ? vsi_microhttpd_unix_listen(&acceptor->file, acceptor->host, function, options->unix_path,
+                                                      options->unix_mode, BACKLOG, &acceptor->listener)
+                         : listen_tcp(acceptor, function, options->address, options->port, silent_ms);
   if (error) return error;
   acceptor->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (acceptor->stop >= 0) return VESTRY_OK;
-  vsi_log(acceptor->host, VESTRY_LOG_ERROR,
-          "vestry_microhttpd_create: no descriptor is left; raise the limit of descriptors (ulimit -n)");
+  vsi_log(acceptor->host, VESTRY_LOG_ERROR, "%s: no descriptor is left; raise the limit of descriptors (ulimit -n)",
+          function);
   return VESTRY_IO;
 }
 

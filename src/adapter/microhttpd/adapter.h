@@ -34,12 +34,13 @@ typedef struct vsi_microhttpd_unix_socket {
 
 /* Listen at a path. A file left by a server that is gone is replaced; a socket with a listening process, and a file
  * that is no socket, are not touched.
+ * function named in the log
  * mode     of the file, independent of the umask; no user can connect before it is set
  * ret_fd   owned by the caller; non-blocking
  * Returns  OK | NO_MEMORY | IO (the reason is logged)
  * Blocks for at most 2 s, while another server starts in the same folder. */
-vestry_err vsi_microhttpd_unix_listen(vsi_microhttpd_unix_socket *socket, const vestry_host *host, const char *path,
-                                      mode_t mode, int backlog, int *ret_fd);
+vestry_err vsi_microhttpd_unix_listen(vsi_microhttpd_unix_socket *socket, const vestry_host *host, const char *function,
+                                      const char *path, mode_t mode, int backlog, int *ret_fd);
 
 /* Remove the file, if it is still the one that was created. A struct that was only zeroed is accepted. */
 void vsi_microhttpd_unix_finish(vsi_microhttpd_unix_socket *socket);
@@ -47,6 +48,7 @@ void vsi_microhttpd_unix_finish(vsi_microhttpd_unix_socket *socket);
 /* Another adapter that uses this one for HTTP/1.1 on its own port (adapter/h2): it gets every accepted connection, and
  * gives those of HTTP/1.1 back by vsi_microhttpd_give. */
 typedef struct vsi_microhttpd_feeder {
+  const char *function; /* of the API that creates the server; the log names it */
   /* Take an accepted connection, which is counted until vsi_microhttpd_sockets_leave, and own its descriptor. false:
    * no memory; the descriptor is still the caller's. Called on the acceptor's thread; must not block. */
   bool (*take)(void *ctx, int fd, const struct sockaddr *address);
@@ -73,9 +75,10 @@ typedef struct vsi_microhttpd_acceptor {
 } vsi_microhttpd_acceptor;
 
 /* Listen at the address, or the UNIX path, of the options, but accept no client yet.
+ * function   named in the log
  * silent_ms  TCP_USER_TIMEOUT of its connections; 0: the system's
  * OK | INVALID (no address) | NO_MEMORY | IO (logged) */
-vestry_err vsi_microhttpd_acceptor_make(vsi_microhttpd_acceptor *acceptor, vestry *v,
+vestry_err vsi_microhttpd_acceptor_make(vsi_microhttpd_acceptor *acceptor, vestry *v, const char *function,
                                         const vestry_microhttpd_options *options, unsigned silent_ms);
 /* Accept connections, at most `capacity` at once. sockets: counts them. OK | IO */
 vestry_err vsi_microhttpd_acceptor_open(vsi_microhttpd_acceptor *acceptor, struct MHD_Daemon *daemon, uint32_t capacity,
@@ -147,6 +150,7 @@ typedef struct vsi_microhttpd {
   /* Constant. */
   vestry *v;
   const vestry_host *host;
+  const char *function;  /* of the API that creates the server; lines about a failed start begin with it */
   int send_buffer_bytes; /* SO_SNDBUF; 0: the system's */
   unsigned lost_ms;      /* TCP_USER_TIMEOUT of streams; 0: the system's */
   size_t max_head_bytes; /* of a request; SIZE_MAX: limited only by the daemon */
@@ -183,8 +187,10 @@ static inline vsi_option_range vsi_microhttpd_send_buffer_option(size_t bytes) {
   return (vsi_option_range){"send_buffer_bytes", bytes, 4096, 64 << 20};
 }
 
-/* Create an adapter that does nothing yet. NULL: no memory. vsi_microhttpd_lifecycle_destroy ends it. */
-vsi_microhttpd *vsi_microhttpd_lifecycle_create(vestry *v, uint32_t streams_count, size_t send_buffer_bytes);
+/* Create an adapter that does nothing yet. NULL: no memory. vsi_microhttpd_lifecycle_destroy ends it. function: see
+ * vsi_microhttpd */
+vsi_microhttpd *vsi_microhttpd_lifecycle_create(vestry *v, const char *function, uint32_t streams_count,
+                                                size_t send_buffer_bytes);
 /* Begin to accept streams and to track connections: OK | NO_MEMORY | CLOSED (the runtime) | IO */
 vestry_err vsi_microhttpd_lifecycle_begin(vsi_microhttpd *adapter, const vsi_microhttpd_limits *limits);
 void vsi_microhttpd_lifecycle_destroy(vestry_server *server);

@@ -148,7 +148,8 @@ vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const 
     return VESTRY_INVALID;
   const uint32_t streams = own.max_streams ? own.max_streams : VSI_MICROHTTPD_DEFAULT_STREAMS;
   const uint32_t requests = own.max_requests ? own.max_requests : DEFAULT_REQUESTS;
-  vsi_microhttpd *adapter = vsi_microhttpd_lifecycle_create(v, streams, own.send_buffer_bytes);
+  vsi_microhttpd *adapter =
+      vsi_microhttpd_lifecycle_create(v, "vestry_microhttpd_attach", streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->lost_ms = vsi_microhttpd_lost_ms(v, own.lost_ms);
   vestry_err error = init_requests(adapter, requests);

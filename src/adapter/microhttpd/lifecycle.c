@@ -64,7 +64,7 @@ static const char *find_conflict(const vestry_microhttpd_options *options) {
 
 /* Fill in the defaults and check the bounds: OK | INVALID (logged). Afterwards lost_ms is TCP_USER_TIMEOUT; 0: the
  * system's. */
-static vestry_err resolve(const vestry *v, vestry_microhttpd_options *options, bool is_fed) {
+static vestry_err resolve(const vestry *v, const char *function, vestry_microhttpd_options *options, bool is_fed) {
   const vestry_host *host = vestry_parts_of(v)->host;
   if (!options->max_streams) options->max_streams = VSI_MICROHTTPD_DEFAULT_STREAMS;
   if (!options->threads_count) options->threads_count = processors();
@@ -86,10 +86,9 @@ static vestry_err resolve(const vestry *v, vestry_microhttpd_options *options, b
        (memory ? memory : MAX_MEMORY_BYTES) / MEMORY_A_HEAD},
       vsi_microhttpd_send_buffer_option(options->send_buffer_bytes),
   };
-  if (vsi_option_ranges_check(host, "vestry_microhttpd_create", ranges, sizeof ranges / sizeof *ranges))
-    return VESTRY_INVALID;
+  if (vsi_option_ranges_check(host, function, ranges, sizeof ranges / sizeof *ranges)) return VESTRY_INVALID;
   const char *conflict = find_conflict(options);
-  if (conflict) return vsi_mistake(host, "vestry_microhttpd_create", conflict);
+  if (conflict) return vsi_mistake(host, function, conflict);
   if (!options->timeout_s) options->timeout_s = DEFAULT_TIMEOUT_S;
   if (!options->request_timeout_ms) options->request_timeout_ms = VSI_MICROHTTPD_DEFAULT_REQUEST_MS;
   if (!options->max_head_bytes)
@@ -103,7 +102,7 @@ static vestry_err resolve(const vestry *v, vestry_microhttpd_options *options, b
 
 /* Reduce connections and streams to the number of available descriptors; a reduction is logged. OK | IO (there are
  * hardly any) */
-static vestry_err fit(const vestry_host *host, vestry_microhttpd_options *options, bool is_fed) {
+static vestry_err fit(const vestry_host *host, const char *function, vestry_microhttpd_options *options, bool is_fed) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= 2 * (rlim_t)MAX_CONNECTIONS) return VESTRY_OK;
   unsigned all = (unsigned)limit.rlim_cur, reserve = all / 8;
@@ -111,9 +110,8 @@ static vestry_err fit(const vestry_host *host, vestry_microhttpd_options *option
   if (reserve > MOST_RESERVE) reserve = MOST_RESERVE;
   reserve += DESCRIPTORS + DESCRIPTORS_A_THREAD * options->threads_count;
   if (all < reserve + options->threads_count + 1) {
-    vsi_log(host, VESTRY_LOG_ERROR,
-            "vestry_microhttpd_create: RLIMIT_NOFILE is %u, but %u threads need %u descriptors; raise it (ulimit -n)",
-            all, options->threads_count, reserve + options->threads_count + 1);
+    vsi_log(host, VESTRY_LOG_ERROR, "%s: RLIMIT_NOFILE is %u, but %u threads need %u descriptors; raise it (ulimit -n)",
+            function, all, options->threads_count, reserve + options->threads_count + 1);
     return VESTRY_IO;
   }
   unsigned most = all - reserve;
@@ -146,12 +144,12 @@ static vestry_err listen_and_start(vsi_microhttpd *adapter, const vestry_microht
   if (MHD_is_feature_supported(MHD_FEATURE_EPOLL) != MHD_YES ||
       (options->tls_key && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)) {
     vsi_log(adapter->host, VESTRY_LOG_ERROR,
-            "vestry_microhttpd_create: this libmicrohttpd was built without epoll or without TLS; use another build");
+            "%s: this libmicrohttpd was built without epoll or without TLS; use another build", adapter->function);
     return VESTRY_UNSUPPORTED;
   }
   vestry_err error = vsi_microhttpd_probe(adapter, true, "use a proxy that refuses them, or version 0.9.75 or 1.0");
   if (error) return error;
-  error = vsi_microhttpd_acceptor_make(&adapter->acceptor, adapter->v, options, silent_ms(options));
+  error = vsi_microhttpd_acceptor_make(&adapter->acceptor, adapter->v, adapter->function, options, silent_ms(options));
   if (error) return error;
   adapter->base.port = vsi_microhttpd_acceptor_port(&adapter->acceptor);
   error = vsi_microhttpd_daemon_start(adapter, options);
@@ -162,13 +160,15 @@ static vestry_err listen_and_start(vsi_microhttpd *adapter, const vestry_microht
 
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
-vsi_microhttpd *vsi_microhttpd_lifecycle_create(vestry *v, uint32_t streams_count, size_t send_buffer_bytes) {
+vsi_microhttpd *vsi_microhttpd_lifecycle_create(vestry *v, const char *function, uint32_t streams_count,
+                                                size_t send_buffer_bytes) {
   const vestry_host *host = vestry_parts_of(v)->host;
   vsi_microhttpd *adapter = vsi_calloc(host, 1, sizeof *adapter);
   if (!adapter) return NULL;
   adapter->base = (vestry_server){.size = sizeof adapter->base, .adapter = &vestry_server_microhttpd};
   adapter->v = v;
   adapter->host = host;
+  adapter->function = function;
   adapter->send_buffer_bytes = (int)send_buffer_bytes;
   adapter->max_head_bytes = SIZE_MAX;
   adapter->placeholder = -1;
@@ -181,13 +181,13 @@ vsi_microhttpd *vsi_microhttpd_lifecycle_create(vestry *v, uint32_t streams_coun
 vestry_err vsi_microhttpd_lifecycle_begin(vsi_microhttpd *adapter, const vsi_microhttpd_limits *limits) {
   adapter->sendings = vsi_microhttpd_sendings_create(adapter->v);
   if (!adapter->sendings) return VESTRY_NO_MEMORY;
-  vestry_err error =
-      vsi_microhttpd_watch_init(&adapter->watch, adapter->v, adapter->gate.capacity, vsi_microhttpd_stream_over);
+  vestry_err error = vsi_microhttpd_watch_init(&adapter->watch, adapter->v, adapter->function, adapter->gate.capacity,
+                                               vsi_microhttpd_stream_over);
   if (error) return error;
   if (!adapter->is_tls) adapter->placeholder = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (!adapter->is_tls && adapter->placeholder < 0) {
-    vsi_log(adapter->host, VESTRY_LOG_ERROR,
-            "vestry_microhttpd_create: no descriptor is left; raise the limit of descriptors (ulimit -n)");
+    vsi_log(adapter->host, VESTRY_LOG_ERROR, "%s: no descriptor is left; raise the limit of descriptors (ulimit -n)",
+            adapter->function);
     return VESTRY_IO;
   }
   return vsi_microhttpd_sockets_begin(&adapter->sockets, adapter->v, limits);
@@ -246,16 +246,16 @@ void vsi_microhttpd_lifecycle_destroy(vestry_server *server) {
 
 static vestry_err create(vestry *v, const vestry_microhttpd_options *given, const vsi_microhttpd_feeder *feeder,
                          vestry_server **ret_server) {
+  const char *function = feeder ? feeder->function : "vestry_microhttpd_create";
   vestry_microhttpd_options own;
   if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
-  if (!ret_server) return vsi_mistake(host, "vestry_microhttpd_create", "ret_server is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_microhttpd_options, own, given))
-    return vsi_mistake_in_options(host, "vestry_microhttpd_create");
-  vestry_err error = resolve(v, &own, feeder != NULL);
-  if (!error) error = fit(host, &own, feeder != NULL);
+  if (!ret_server) return vsi_mistake(host, function, "ret_server is NULL");
+  if (VSI_OPTIONS_TAKE(vestry_microhttpd_options, own, given)) return vsi_mistake_in_options(host, function);
+  vestry_err error = resolve(v, function, &own, feeder != NULL);
+  if (!error) error = fit(host, function, &own, feeder != NULL);
   if (error) return error;
-  vsi_microhttpd *adapter = vsi_microhttpd_lifecycle_create(v, own.max_streams, own.send_buffer_bytes);
+  vsi_microhttpd *adapter = vsi_microhttpd_lifecycle_create(v, function, own.max_streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
   adapter->is_tls = own.tls_key != NULL;
   if (feeder) adapter->acceptor.feeder = *feeder;

@@ -150,7 +150,8 @@ static void log_line(void *cls, const char *format, va_list arguments) {
   bool started = atomic_load_explicit(&adapter->daemon, memory_order_relaxed) != NULL; /* relaxed: only a check */
   if (started) vsi_microhttpd_refused_look(adapter, format, arguments);
   char line[LINE_BYTES];
-  size_t prefix = (size_t)snprintf(line, sizeof line, "%slibmicrohttpd: ", started ? "" : "vestry_microhttpd_create: ");
+  size_t prefix =
+      (size_t)snprintf(line, sizeof line, "%s%slibmicrohttpd: ", started ? "" : adapter->function, started ? "" : ": ");
   vsnprintf(line + prefix, sizeof line - prefix, format, arguments);
   line[strcspn(line, "\n")] = '\0';
   vsi_log_repeated(adapter->host, started ? &adapter->repeated : NULL, vsi_log_reason(format),

@@ -290,7 +290,7 @@ static void look(vestry_timer *timer, void *ctx) {
 
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
-vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, vestry *v, uint32_t capacity,
+vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, vestry *v, const char *function, uint32_t capacity,
                                      vsi_microhttpd_over_fn over) {
   *watch =
       (vsi_microhttpd_watch){.host = vestry_parts_of(v)->host, .over = over, .capacity = capacity, .first_free = NONE};
@@ -298,9 +298,8 @@ vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, vestry *v, uin
   watch->epoll = epoll_create1(EPOLL_CLOEXEC);
   watch->end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (watch->epoll < 0 || watch->end < 0 || !control(watch, EPOLL_CTL_ADD, watch->end, EPOLLIN, END)) {
-    vsi_log(watch->host, VESTRY_LOG_ERROR,
-            "vestry_microhttpd_create: cannot watch streams: %s; raise the limit of descriptors (ulimit -n)",
-            strerror(errno));
+    vsi_log(watch->host, VESTRY_LOG_ERROR, "%s: cannot watch streams: %s; raise the limit of descriptors (ulimit -n)",
+            function, strerror(errno));
     return VESTRY_IO;
   }
   vestry_err error = vestry_timer_create(vestry_parts_of(v)->runtime, look, watch, &watch->timer);

@@ -81,9 +81,9 @@ typedef struct vsi_microhttpd_watch {
   bool is_shut;                  /* guarded by lock: no stream may begin to linger */
 } vsi_microhttpd_watch;
 
-/* Start the watch, for at most `capacity` streams. OK | NO_MEMORY | IO (no thread, no descriptor) |
- * CLOSED (the runtime) */
-vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, vestry *v, uint32_t capacity,
+/* Start the watch, for at most `capacity` streams. function: named in the log. OK | NO_MEMORY | IO (no thread, no
+ * descriptor) | CLOSED (the runtime) */
+vestry_err vsi_microhttpd_watch_init(vsi_microhttpd_watch *watch, vestry *v, const char *function, uint32_t capacity,
                                      vsi_microhttpd_over_fn over);
 /* End the thread. A struct that was only zeroed, or whose init has failed, is accepted. */
 void vsi_microhttpd_watch_finish(vsi_microhttpd_watch *watch);
