@@ -29,7 +29,7 @@ typedef enum vestry_io {
 typedef enum vestry_wait {
   VESTRY_WAIT_NONE,              /**< no bytes wait, or they are sent next */
   VESTRY_WAIT_STREAM_WINDOW,     /**< the client does not read this stream: its flow-control window is used up */
-  VESTRY_WAIT_CONNECTION_WINDOW, /**< the client reads too little of all streams: the connection's window is used up */
+  VESTRY_WAIT_CONNECTION_WINDOW, /**< the stream's share of the connection's window is used up, by unread bytes */
   VESTRY_WAIT_SOCKET             /**< the socket is full: the network, or the client's machine, takes nothing */
 } vestry_wait;
 

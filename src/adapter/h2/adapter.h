@@ -7,6 +7,7 @@
  *   session.c     a connection: one thread at a time reads and writes it
  *   heads.c       heads in several frames, before nghttp2 reads them
  *   frames.c      nghttp2's callbacks
+ *   data.c        DATA frames that the server sends: their order, and the client's windows
  *   request.c     a request: its head, its body, serving it
  *   body.c        bodies in pieces, whose writers block
  *   answer.c      responses
@@ -160,40 +161,54 @@ typedef enum vsi_h2_body_event { VSI_H2_BODY_ENDED, VSI_H2_BODY_LATE } vsi_h2_bo
 
 /* ---------------------------------------------------------------------------------------------------- a stream ---- */
 
+/* Where a stream is that has bytes to send. */
+typedef enum vsi_h2_place { VSI_H2_AWAY, VSI_H2_IN_LINE, VSI_H2_WAITS_WINDOW, VSI_H2_WAITS_SHARE } vsi_h2_place;
+
 /* A stream of HTTP/2: a request, and then its response or its stream of events. */
 struct vsi_h2_stream {
   vsi_refs refs; /* the wire's (until nghttp2 closes it); the transport's; one while it is in a list or an errand */
   int32_t id;
   vsi_h2_session *session;          /* a reference */
   LIST_ENTRY(vsi_h2_stream) in_all; /* guarded by session->lock; of the wire */
-  STAILQ_ENTRY(vsi_h2_stream) in_dirty, in_ready;
+  STAILQ_ENTRY(vsi_h2_stream) in_dirty;
   vsi_h2_request *request;       /* owned; NULL: answered */
   vsi_h2_answer *answer;         /* owned; guarded by lock until it is submitted, then the turn's */
   vestry_connection *connection; /* guarded by lock: a reference, from begin to the end; NULL: none */
-  char *out;                     /* guarded by lock, as are all members below: bytes to send; owned */
-  uint32_t out_len, out_at;
-  uint32_t consumed;   /* bytes of the body that were taken: the client may send as many */
-  uint32_t reset_code; /* of NGHTTP2_… */
-  uint32_t since_s;    /* when its unsent bytes began to wait, or moved last; 0: none wait */
-  bool is_dirty;       /* in session->dirty */
-  bool is_gone;        /* nghttp2 has closed it */
-  bool is_answered;    /* a response, or the head of a stream, was given */
-  bool is_submitted;   /* …and passed to nghttp2 (written by the turn's thread) */
-  bool is_sending;     /* nghttp2 has a DATA item of the stream of events (used with the turn only) */
-  bool is_stream;      /* a stream of events */
-  bool has_ended;      /* its end follows the bytes */
-  bool resets;         /* it is to be reset */
-  bool waits;          /* the connection waits for room */
-  bool is_begun;       /* vestry_serve has returned its connection */
-  bool is_over;        /* `end` was called */
-  bool goes_away;      /* the connection is to end after this response */
-  bool is_urgent;      /* it is reset without sending its bytes first */
-  uint8_t lingers;     /* number of looks before it is reset, so that its client has read its last bytes; 0: none */
-  uint8_t urgency;     /* that the client requests; constant after the head */
-  bool is_arriving;    /* its request is incomplete; used with the turn */
-  bool is_pieces;      /* its body is in pieces; constant after the head */
-  bool continues;      /* a 100 Continue is to be sent */
-  bool body_is_done;   /* …and its request can be freed */
+  char *out;                     /* guarded by lock, as are the next members: bytes to send; owned */
+  uint16_t out_len, out_at;
+  uint32_t consumed;     /* bytes of the body that were taken: the client may send as many */
+  uint32_t since_s;      /* when its unsent bytes began to wait, or moved last; 0: none wait */
+  uint8_t reset_code;    /* of NGHTTP2_… */
+  uint8_t lingers;       /* number of looks before it is reset, so that its client has read its last bytes; 0: none */
+  bool is_dirty : 1;     /* in session->dirty */
+  bool is_gone : 1;      /* nghttp2 has closed it */
+  bool is_answered : 1;  /* a response, or the head of a stream, was given */
+  bool is_submitted : 1; /* …and passed to nghttp2 */
+  bool has_ended : 1;    /* its end follows the bytes */
+  bool resets : 1;       /* it is to be reset */
+  bool waits : 1;        /* the connection waits for room */
+  bool is_begun : 1;     /* vestry_serve has returned its connection */
+  bool is_over : 1;      /* `end` was called */
+  bool goes_away : 1;    /* the connection is to end after this response */
+  bool is_urgent : 1;    /* it is reset without sending its bytes first */
+  bool continues : 1;    /* a 100 Continue is to be sent */
+  bool body_is_done : 1; /* …and its request can be freed */
+
+  bool is_stream;          /* a stream of events; constant when it is answered */
+  bool is_arriving;        /* its request is incomplete; used with the turn */
+  bool is_pieces;          /* its body is in pieces; constant after the head, as is the next member */
+  bool is_action;          /* the method is neither GET nor HEAD */
+  uint8_t place : 3;       /* vsi_h2_place; used with the turn, as are all members below (data.c) */
+  uint8_t line : 5;        /* of session->lines, while it is in one */
+  uint8_t urgency : 3;     /* that the client requests */
+  bool is_incremental : 1; /* …as well: it can use a part of the response */
+  bool is_finished : 1;    /* all of it is sent */
+  int32_t window;          /* bytes that its client lets it send; below 0 after SETTINGS */
+  uint32_t unread;         /* sent bytes that its client has not acknowledged */
+  union {
+    STAILQ_ENTRY(vsi_h2_stream) in_ready; /* until it is answered */
+    TAILQ_ENTRY(vsi_h2_stream) in_line;   /* while it has bytes to send */
+  };
 };
 
 /* --------------------------------------------------------------------------------------------------- a session ---- */
@@ -220,6 +235,23 @@ typedef struct vsi_h2_heads {
 typedef enum vsi_h2_phase { VSI_H2_BEGINS, VSI_H2_SHAKES, VSI_H2_OPEN, VSI_H2_GIVEN } vsi_h2_phase;
 
 STAILQ_HEAD(vsi_h2_dirty, vsi_h2_stream);
+TAILQ_HEAD(vsi_h2_line, vsi_h2_stream);
+enum { VSI_H2_LINES = 16 };
+
+/* The priority that a client requests (RFC 9218). */
+typedef struct vsi_h2_priority {
+  uint8_t urgency; /* from 0, the most urgent, to 7 */
+  bool is_incremental;
+} vsi_h2_priority;
+
+/* What was received of a frame (data.c). */
+typedef struct vsi_h2_input {
+  uint32_t left;     /* bytes of the current frame that have not arrived */
+  uint8_t len;       /* of bytes */
+  uint8_t bytes[13]; /* the beginning of a frame that has arrived in parts */
+  bool has_begun;    /* a frame has come */
+  bool is_in_head;   /* CONTINUATION must follow */
+} vsi_h2_input;
 
 /* A connection. */
 struct vsi_h2_session {
@@ -256,7 +288,19 @@ struct vsi_h2_session {
   gnutls_session_t tls; /* NULL: plain */
   char *unsent;         /* bytes that nghttp2 has produced and the socket did not take; owned */
   size_t unsent_len;
-  int error;                          /* errno of its end */
+  int error;                              /* errno of its end */
+  struct vsi_h2_line lines[VSI_H2_LINES]; /* streams that may send, in their order (data.c) */
+  struct vsi_h2_line sharing;             /* streams that wait for their share of the window */
+  uint32_t lines_used;                    /* a bit for each line: it is not empty */
+  uint32_t urgent_bytes;                  /* that the first line has sent while others waited */
+  uint8_t favoured;                       /* the line that was last let pass */
+  bool share_grows;                       /* the streams in `sharing` may have got room */
+  bool has_control;                       /* nghttp2 has frames to send */
+  vsi_h2_priority early;                  /* of the last PRIORITY_UPDATE of a stream that had not begun */
+  int32_t early_id;                       /* the stream; 0: none */
+  int32_t window, first_window;           /* bytes that the client lets the server send; …at first on a stream */
+  uint32_t unread;                        /* sent bytes that it has not acknowledged */
+  vsi_h2_input input;
   bool is_owed;                       /* a record waits inside GnuTLS */
   bool is_blocked;                    /* the socket is full */
   bool is_watched;                    /* for room */
@@ -341,6 +385,26 @@ void vsi_h2_frames_close(vsi_h2_stream *stream, vestry_cause cause);
 /* Queue a GOAWAY once, with the turn. Requests that have arrived are still served. */
 void vsi_h2_frames_leave(vsi_h2_session *session);
 
+/* data.c */
+void vsi_h2_data_begin(vsi_h2_session *session);
+/* Take received bytes, and pass them to nghttp2. false: the session is over. */
+bool vsi_h2_data_receive(vsi_h2_session *session, const uint8_t *bytes, size_t len);
+/* Note that the client's SETTINGS may have changed the windows of streams. */
+void vsi_h2_data_set_window(vsi_h2_session *session);
+/* Note that a stream whose head is sent has bytes to send, or its end. */
+void vsi_h2_data_put(vsi_h2_stream *stream);
+/* Note that a stream has nothing to send any more. */
+void vsi_h2_data_remove(vsi_h2_stream *stream);
+/* Take the value of a PRIORITY_UPDATE; id: of a stream, which may begin later. */
+void vsi_h2_data_prioritize(vsi_h2_session *session, int32_t id, const char *text, size_t len);
+/* Set the priority of a stream whose head is complete. text: of its Priority field; NULL: none. */
+void vsi_h2_data_settle_priority(vsi_h2_stream *stream, const char *text);
+/* Write DATA frames, if all of nghttp2's frames are sent. capacity: VSI_H2_RECORD_BYTES, or less if some of them are
+ * used. Returns the number of bytes; 0: no frame can be sent, or the next one needs more room. */
+size_t vsi_h2_data_write(vsi_h2_session *session, void *to, size_t capacity);
+/* Return whether a frame of nghttp2 only announces an end that the client knows from a DATA frame. */
+bool vsi_h2_data_has_said(vsi_h2_session *session, const uint8_t *frame);
+
 /* request.c */
 /* Set the functions that vestry calls on requests. */
 void vsi_h2_request_init(vsi_h2 *adapter);
@@ -388,7 +452,7 @@ vestry_err vsi_h2_respond_body(void *server_request, const vestry_response *resp
 vestry_err vsi_h2_refuse(vsi_h2_stream *stream, int status);
 /* Make the head of a response. NULL: no memory. */
 vsi_h2_answer *vsi_h2_answer_create(const vsi_h2_stream *stream, const vestry_response *response, bool has_length);
-/* Read bytes of the body for nghttp2, with the turn: their number, or NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE. */
+/* Read bytes of the body, with the turn: their number, or -1: they cannot be read. */
 ssize_t vsi_h2_answer_read(vsi_h2_answer *answer, uint8_t *buffer, size_t capacity);
 void vsi_h2_answer_free(const vestry_host *host, vsi_h2_answer *answer);
 
@@ -403,12 +467,10 @@ void vsi_h2_request_bytes_settle(vsi_h2_session *session);
 /* Create a stream that begins to arrive, with the turn; its wire's reference belongs to the session. NULL: no
  * memory. */
 vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id);
-/* Take bytes to send from a stream of events, with the turn. ret_is_empty: these are all that it holds; ret_is_over:
- * nothing follows. */
-size_t vsi_h2_stream_take(vsi_h2_stream *stream, uint8_t *buffer, size_t capacity, bool *ret_is_empty,
-                          bool *ret_is_over);
 /* Reset a stream. Threads any. */
 void vsi_h2_stream_reset(vsi_h2_stream *stream, uint32_t code);
+/* Mark it to be sent a 100 Continue, because its client waits for it; a turn sends it. */
+void vsi_h2_stream_invite(vsi_h2_stream *stream);
 /* Mark it to be reset, under the session's lock; a turn resets it. */
 void vsi_h2_stream_reset_locked(vsi_h2_stream *stream, uint32_t code);
 /* Free its unsent bytes. */

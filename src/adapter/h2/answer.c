@@ -67,7 +67,7 @@ ssize_t vsi_h2_answer_read(vsi_h2_answer *answer, uint8_t *buffer, size_t capaci
   if (bytes)
     memcpy(buffer, bytes + answer->at, len);
   else if (vestry_body_read(body, answer->at, buffer, len, &len))
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    return -1;
   answer->at += len;
   return (ssize_t)len;
 }

@@ -122,12 +122,8 @@ static bool go_on(vsi_h2_stream *stream, const found *at) {
   return true;
 }
 
-/* The client waits for an invitation to send its body. */
 static void invite(vsi_h2_stream *stream) {
-  vsi_mutex_lock(&stream->session->lock);
-  stream->continues = true;
-  vsi_h2_session_mark_locked(stream);
-  vsi_mutex_unlock(&stream->session->lock);
+  vsi_h2_stream_invite(stream);
   stream->session->pump(stream->session);
 }
 

@@ -85,7 +85,11 @@ static int on_begin_frame(nghttp2_session *frames, const nghttp2_frame_hd *frame
 
 static int on_frame(nghttp2_session *frames, const nghttp2_frame *frame, void *ctx) {
   vsi_h2_stream *stream = stream_of(frames, frame->hd.stream_id);
-  (void)ctx;
+  if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK)) vsi_h2_data_set_window(ctx);
+  if (frame->hd.type == NGHTTP2_PRIORITY_UPDATE) {
+    const nghttp2_ext_priority_update *update = frame->ext.payload;
+    vsi_h2_data_prioritize(ctx, update->stream_id, (const char *)update->field_value, update->field_value_len);
+  }
   if (!stream || !stream->is_arriving) return 0;
   const bool has_ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
   if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
@@ -126,6 +130,7 @@ static int on_data(nghttp2_session *frames, uint8_t flags, int32_t id, const uin
 void vsi_h2_frames_close(vsi_h2_stream *stream, vestry_cause cause) {
   vsi_h2_session *session = stream->session;
   const bool was_arriving = vsi_h2_request_settle(stream);
+  vsi_h2_data_remove(stream);
   vsi_mutex_lock(&session->lock);
   stream->is_gone = true;
   const vsi_h2_left left = vsi_h2_body_break_locked(stream);
@@ -155,57 +160,13 @@ static int on_close(nghttp2_session *frames, int32_t id, uint32_t code, void *ct
 /* After a response whose request has not ended, the rest of the request is not wanted (RFC 9113, 8.1). */
 static int on_sent(nghttp2_session *frames, const nghttp2_frame *frame, void *ctx) {
   (void)ctx;
-  const bool ends = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
-  if (ends && frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
+  if (frame->hd.type == NGHTTP2_HEADERS && frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
       nghttp2_session_get_stream_remote_close(frames, frame->hd.stream_id) == 0)
     nghttp2_submit_rst_stream(frames, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
   return 0;
 }
 
 /* ----------------------------------------------------------------------------------------------------- sending ---- */
-
-static ssize_t read_answer(nghttp2_session *frames, int32_t id, uint8_t *buffer, size_t capacity, uint32_t *flags,
-                           nghttp2_data_source *source, void *ctx) {
-  (void)frames, (void)id, (void)ctx;
-  vsi_h2_stream *stream = source->ptr;
-  const ssize_t len = vsi_h2_answer_read(stream->answer, buffer, capacity);
-  const bool is_over = len >= 0 && stream->answer->at == stream->answer->len;
-  vsi_mutex_lock(&stream->session->lock);
-  vsi_h2_stream_wait_locked(stream, false);
-  vsi_h2_stream_wait_locked(stream, !is_over);
-  vsi_mutex_unlock(&stream->session->lock);
-  if (is_over) *flags |= NGHTTP2_DATA_FLAG_EOF;
-  return !len && !is_over ? NGHTTP2_ERR_DEFERRED : len;
-}
-
-/* The DATA item ends with the bytes at hand, and nghttp2 frees it. An item that waits for more would take memory of an
- * idle stream, and another call for each event. */
-static ssize_t read_events(nghttp2_session *frames, int32_t id, uint8_t *buffer, size_t capacity, uint32_t *flags,
-                           nghttp2_data_source *source, void *ctx) {
-  (void)frames, (void)id, (void)ctx;
-  vsi_h2_stream *stream = source->ptr;
-  bool is_empty, is_over;
-  const size_t len = vsi_h2_stream_take(stream, buffer, capacity, &is_empty, &is_over);
-  stream->is_sending = !is_empty;
-  if (is_empty) *flags |= is_over ? NGHTTP2_DATA_FLAG_EOF : NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-  return (ssize_t)len;
-}
-
-/* Pass the bytes that a stream of events holds, or its end, to nghttp2. */
-static void submit_events(vsi_h2_session *session, vsi_h2_stream *stream) {
-  const nghttp2_data_provider events = {.source.ptr = stream, .read_callback = read_events};
-  stream->is_sending = !nghttp2_submit_data(session->frames, NGHTTP2_FLAG_END_STREAM, stream->id, &events);
-  if (!stream->is_sending)
-    nghttp2_submit_rst_stream(session->frames, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
-}
-
-/* Events come after responses of the same urgency (RFC 9218: 0 is the most urgent, 7 the least). */
-static void set_priority(vsi_h2_session *session, const vsi_h2_stream *stream) {
-  enum { MOST = 7 };
-  const uint32_t urgency = stream->urgency < MOST ? stream->urgency + 1u : MOST;
-  const nghttp2_extpri priority = {.urgency = urgency, .inc = 1};
-  (void)nghttp2_session_change_extpri_stream_priority(session->frames, stream->id, &priority, 0);
-}
 
 static nghttp2_nv field_of(const char *name, const char *value) {
   return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name), strlen(value),
@@ -227,17 +188,14 @@ static void submit(vsi_h2_session *session, vsi_h2_stream *stream, const vsi_h2_
       fields[i] = field_of(at, value);
       at = value + strlen(value) + 1;
     }
-    const nghttp2_data_provider body = {.source.ptr = stream, .read_callback = read_answer};
-    if (stream->is_stream)
-      error =
-          nghttp2_submit_headers(session->frames, NGHTTP2_FLAG_NONE, stream->id, NULL, fields, answer->count + 1, NULL);
-    else
-      error = nghttp2_submit_response(session->frames, stream->id, fields, answer->count + 1,
-                                      answer->has_body ? &body : NULL);
+    error = nghttp2_submit_headers(session->frames, answer->has_body ? NGHTTP2_FLAG_NONE : NGHTTP2_FLAG_END_STREAM,
+                                   stream->id, NULL, fields, answer->count + 1, NULL);
   }
   vsi_free(host, fields);
-  if (error) nghttp2_submit_rst_stream(session->frames, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
-  if (stream->is_stream) set_priority(session, stream);
+  if (error)
+    nghttp2_submit_rst_stream(session->frames, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_INTERNAL_ERROR);
+  else if (answer->len)
+    vsi_h2_data_put(stream);
 }
 
 static void invite(vsi_h2_stream *stream) {
@@ -266,8 +224,7 @@ void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream) {
   vsi_h2_answer *answer = stream->answer;
   stream->consumed = 0;
   stream->is_submitted |= submits;
-  const bool has_events =
-      stream->is_stream && stream->is_submitted && !stream->is_sending && (stream->out_len || stream->has_ended);
+  const bool has_events = stream->is_stream && stream->is_submitted && (stream->out_len || stream->has_ended);
   if (submits && stream->is_stream) stream->answer = NULL; /* the head is all that there is */
   vsi_mutex_unlock(&session->lock);
   if (body_is_done) {
@@ -283,7 +240,7 @@ void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream) {
     submit(session, stream, answer);
     if (stream->is_stream) vsi_h2_answer_free(session->host, answer);
   }
-  if (has_events && !resets) submit_events(session, stream);
+  if (has_events && !resets) vsi_h2_data_put(stream);
 }
 
 void vsi_h2_frames_leave(vsi_h2_session *session) {
@@ -380,6 +337,7 @@ vestry_err vsi_h2_frames_begin(vsi_h2_session *session) {
   /* HAProxy does not begin its first head with the size of the table, although RFC 9113 (4.3.1) requires this after a
    * reduction, and nghttp2 then ends the connection. So plain connections, which are those of proxies, keep 4,096. */
   const size_t count = sizeof settings / sizeof *settings - (session->tls ? 0 : 1);
+  vsi_h2_data_begin(session);
   session->tokens = TOKENS;
   session->tokens_ns = vsi_now_ns(session->host);
   nghttp2_mem memory = {session, frames_malloc, frames_free, frames_calloc, frames_realloc}; /* copied */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Heads in several frames, before nghttp2 reads them.
+/* Heads in several frames, before nghttp2 reads them; all bytes go to it through data.c.
  *
  * nghttp2 cannot skip a head: it ends the session of a head that has a field above 64 KiB, or more than 8 CONTINUATION
  * frames, because the decoder of later heads needs the table that each head changes. A browser whose page puts too many
@@ -60,7 +60,7 @@ static void hold(vsi_h2_session *session, const uint8_t *bytes, size_t len) {
 }
 
 static bool pass(vsi_h2_session *session, const uint8_t *bytes, size_t len) {
-  return !len || nghttp2_session_mem_recv(session->frames, bytes, len) >= 0;
+  return !len || vsi_h2_data_receive(session, bytes, len);
 }
 
 /* Pass a small head in the place of one that was dropped. */

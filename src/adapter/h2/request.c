@@ -89,31 +89,22 @@ static void join_cookies(vsi_h2_session *session, vsi_h2_request *request) {
   request->head_len = (size_t)(to - 1 - request->head);
 }
 
-/* Return the urgency that the client requests by a Priority field (RFC 9218, 4.1). */
-static uint8_t urgency_of(const char *value) {
-  for (const char *at = value; at && *at; at = strchr(at, ',')) {
-    at += strspn(at, ", \t");
-    if (strncmp(at, "u=", 2) == 0 && at[2] >= '0' && at[2] <= '7' && (!at[3] || strchr(",; \t", at[3])))
-      return (uint8_t)(at[2] - '0');
-  }
-  return NGHTTP2_EXTPRI_DEFAULT_URGENCY;
-}
-
 /* Find the parts of the head. false: the Host differs from the authority. */
 static bool find_parts(vsi_h2_stream *stream) {
   vsi_h2_request *request = stream->request;
-  const char *host = NULL;
+  const char *host = NULL, *priority = NULL;
   bool is_clear = true;
   for (field at = next_field(request, NULL); at.name; at = next_field(request, &at)) {
     if (strcmp(at.name, ":method") == 0) request->method = at.value;
     if (strcmp(at.name, ":path") == 0) request->target = at.value;
     if (strcmp(at.name, ":scheme") == 0) request->scheme = at.value;
     if (strcmp(at.name, ":authority") == 0) request->authority = at.value;
-    if (strcmp(at.name, "priority") == 0) stream->urgency = urgency_of(at.value);
+    if (strcmp(at.name, "priority") == 0) priority = at.value;
     if (strcmp(at.name, "host") != 0) continue;
     is_clear &= !host;
     host = at.value;
   }
+  vsi_h2_data_settle_priority(stream, priority);
   if (host && request->authority) is_clear &= strcmp(host, request->authority) == 0;
   if (!request->authority) request->authority = host;
   return is_clear;
@@ -151,6 +142,7 @@ static int check(vsi_h2_stream *stream, bool has_body) {
   }
   if (has_body && !request->body_length) request->body_length = -1;
   request->is_head = strcmp(request->method, "HEAD") == 0;
+  stream->is_action = !request->is_head && strcmp(request->method, "GET") != 0;
   if (is_served(adapter, request->authority)) return 0;
   vestry_reject(adapter->v, VESTRY_REFUSAL_MISDIRECTED);
   return 421;
@@ -172,7 +164,7 @@ bool vsi_h2_request_begin(vsi_h2_stream *stream, bool has_body) {
       (error && error != VESTRY_NOT_FOUND) ||
       (error && request->body_length > 0 && (uint64_t)request->body_length > request->max_body_bytes);
   if (is_unwanted) return true;
-  if (!stream->is_pieces && vsi_h2_request_expects(stream)) stream->continues = true;
+  if (!stream->is_pieces && vsi_h2_request_expects(stream)) vsi_h2_stream_invite(stream);
   return false;
 }
 

@@ -36,7 +36,7 @@
 
 #include "base/log.h"
 
-enum { PEEKED_BYTES = 16384 + 5, READS = 4, BATCH_BYTES = VSI_H2_RECORD_BYTES + 9, MOST_WASTE = 16 };
+enum { PEEKED_BYTES = 16384 + 5, READS = 4, MOST_WASTE = 16 };
 enum { UNSENT_BYTES = 128 << 10 };
 
 /* Time for which the client of a response may take no bytes of it after a stop. */
@@ -148,32 +148,50 @@ static void flush(vsi_h2_session *session, const char *data, size_t len) {
   keep(session, data + taken, len - taken);
 }
 
-/* Send all frames that nghttp2 has, as far as the socket has room. */
-static void send_frames(vsi_h2_session *session) {
-  char batch[BATCH_BYTES];
-  size_t used = 0;
-  if (!session->frames || !send_rest(session)) return;
-  for (;;) {
-    const uint8_t *data;
-    const ssize_t len = nghttp2_session_mem_send(session->frames, &data);
-    if (len < 0) break_off(session, ENOMEM);
-    if (len <= 0) break;
-    if (used + (size_t)len > sizeof batch) {
-      flush(session, batch, used);
-      used = 0;
-    }
-    if ((size_t)len > sizeof batch) {
+/* Frames that are sent in one record. */
+typedef struct frames_batch {
+  char bytes[VSI_H2_RECORD_BYTES];
+  size_t used;
+} frames_batch;
+
+static void send_batch(vsi_h2_session *session, frames_batch *batch) {
+  flush(session, batch->bytes, batch->used);
+  batch->used = 0;
+}
+
+/* Add all frames that nghttp2 has, as far as the socket has room. */
+static void add_control(vsi_h2_session *session, frames_batch *batch) {
+  const uint8_t *data;
+  ssize_t len = 0;
+  session->has_control = false;
+  while (!session->is_blocked && !session->is_broken && (len = nghttp2_session_mem_send(session->frames, &data)) > 0) {
+    if (vsi_h2_data_has_said(session, data)) continue;
+    if (batch->used + (size_t)len > sizeof batch->bytes) send_batch(session, batch);
+    if ((size_t)len > sizeof batch->bytes) {
       flush(session, (const char *)data, (size_t)len);
     } else {
-      memcpy(batch + used, data, (size_t)len);
-      used += (size_t)len;
+      memcpy(batch->bytes + batch->used, data, (size_t)len);
+      batch->used += (size_t)len;
     }
-    if (session->is_blocked || session->is_broken) break;
   }
-  if (session->is_blocked)
-    keep(session, batch, used);
-  else
-    flush(session, batch, used);
+  if (len < 0) break_off(session, ENOMEM);
+}
+
+/* Send all frames, as far as the socket has room: first those of nghttp2, because the head of a response must precede
+ * its DATA. */
+static void send_frames(vsi_h2_session *session) {
+  frames_batch batch;
+  batch.used = 0;
+  if (!session->frames || !send_rest(session)) return;
+  for (bool is_done = false; !is_done;) {
+    add_control(session, &batch);
+    if (session->is_blocked || session->is_broken) break;
+    const size_t len = vsi_h2_data_write(session, batch.bytes + batch.used, sizeof batch.bytes - batch.used);
+    batch.used += len;
+    is_done = !len && !batch.used && !session->has_control;
+    if (!len) send_batch(session, &batch);
+  }
+  if (batch.used) keep(session, batch.bytes, batch.used);
 }
 
 /* ------------------------------------------------------------------------------------------------------- turns ---- */

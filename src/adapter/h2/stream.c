@@ -99,6 +99,7 @@ vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id) {
   VSI_REFS_TAKE(&session->refs);
   stream->session = session;
   stream->id = id;
+  stream->window = session->first_window;
   stream->is_arriving = true;
   session->arriving_count++;
   vsi_mutex_lock(&session->lock);
@@ -166,8 +167,15 @@ void vsi_h2_stream_drop_locked(vsi_h2_stream *stream) {
 
 void vsi_h2_stream_reset_locked(vsi_h2_stream *stream, uint32_t code) {
   stream->resets = stream->is_urgent = true;
-  stream->reset_code = code;
+  stream->reset_code = (uint8_t)code;
   vsi_h2_session_mark_locked(stream);
+}
+
+void vsi_h2_stream_invite(vsi_h2_stream *stream) {
+  vsi_mutex_lock(&stream->session->lock);
+  stream->continues = true;
+  vsi_h2_session_mark_locked(stream);
+  vsi_mutex_unlock(&stream->session->lock);
 }
 
 void vsi_h2_stream_reset(vsi_h2_stream *stream, uint32_t code) {
@@ -204,7 +212,7 @@ static vestry_io hold_locked(vsi_h2_stream *stream, const vestry_slice *slices, 
   char *to = vsi_alloc(stream->session->host, len);
   if (!to) return VESTRY_IO_ERROR;
   stream->out = to;
-  stream->out_len = (uint32_t)len;
+  stream->out_len = (uint16_t)len; /* at most WRITE_BYTES, or VSI_SEND_ROOM */
   for (size_t left = len; left; slices++) {
     const size_t part = slices->len < left ? slices->len : left;
     memcpy(to, slices->data, part);
@@ -265,33 +273,6 @@ static vestry_io transport_sent(void *transport, int result, size_t *ret_written
   *ret_written = (size_t)result;
   stream->session->pump(stream->session);
   return VESTRY_IO_OK;
-}
-
-size_t vsi_h2_stream_take(vsi_h2_stream *stream, uint8_t *buffer, size_t capacity, bool *ret_is_empty,
-                          bool *ret_is_over) {
-  vsi_h2_session *session = stream->session;
-  vestry_connection *connection = NULL;
-  vsi_mutex_lock(&session->lock);
-  const size_t left = stream->out_len - stream->out_at, len = left < capacity ? left : capacity;
-  if (len) memcpy(buffer, stream->out + stream->out_at, len);
-  stream->out_at += (uint32_t)len;
-  if (len) vsi_h2_stream_wait_locked(stream, false); /* it moves */
-  if (len == left) {
-    vsi_h2_stream_drop_locked(stream);
-    if (stream->resets && !stream->lingers) vsi_h2_session_mark_locked(stream);
-    if (stream->waits && stream->connection) {
-      stream->waits = false;
-      connection = vestry_connection_ref(stream->connection);
-    }
-  } else {
-    vsi_h2_stream_wait_locked(stream, true);
-  }
-  *ret_is_empty = len == left;
-  *ret_is_over = stream->has_ended && len == left;
-  vsi_mutex_unlock(&session->lock);
-  if (connection) vestry_connection_writable(connection);
-  vestry_connection_unref(connection);
-  return len;
 }
 
 /* Return whether the bytes that are left are sent before the stream is reset: its client reads. */
@@ -362,11 +343,14 @@ static int64_t transport_unacknowledged(void *transport) {
   return bytes;
 }
 
-static vestry_wait wait_of(const vsi_h2_session *session, const vestry_shared_connection *shared) {
-  if (!shared->unsent_bytes) return VESTRY_WAIT_NONE;
-  if (shared->stream_window_bytes <= 0) return VESTRY_WAIT_STREAM_WINDOW;
-  if (shared->connection_window_bytes <= 0) return VESTRY_WAIT_CONNECTION_WINDOW;
-  return session->is_blocked ? VESTRY_WAIT_SOCKET : VESTRY_WAIT_NONE;
+static vestry_wait wait_of(const vsi_h2_stream *stream) {
+  switch ((vsi_h2_place)stream->place) {
+  case VSI_H2_WAITS_WINDOW: return VESTRY_WAIT_STREAM_WINDOW;
+  case VSI_H2_WAITS_SHARE: return VESTRY_WAIT_CONNECTION_WINDOW;
+  case VSI_H2_AWAY: return VESTRY_WAIT_NONE;
+  case VSI_H2_IN_LINE: break;
+  }
+  return stream->session->is_blocked ? VESTRY_WAIT_SOCKET : VESTRY_WAIT_NONE;
 }
 
 static bool transport_shared(void *transport, vestry_shared_connection *ret_shared) {
@@ -374,14 +358,14 @@ static bool transport_shared(void *transport, vestry_shared_connection *ret_shar
   vsi_h2_session *session = stream->session;
   vestry_shared_connection found = {.size = sizeof found};
   if (!enter(session)) return false;
-  found.stream_window_bytes = nghttp2_session_get_stream_remote_window_size(session->frames, stream->id);
-  found.connection_window_bytes = nghttp2_session_get_remote_window_size(session->frames);
+  found.stream_window_bytes = stream->window > 0 ? stream->window : 0;
+  found.connection_window_bytes = session->window;
   vsi_mutex_lock(&session->lock);
   found.id = session->first_id;
   found.streams_count = session->streams_count;
   found.unsent_bytes = stream->out_len - stream->out_at;
   vsi_mutex_unlock(&session->lock);
-  found.waits_for = wait_of(session, &found);
+  found.waits_for = found.unsent_bytes ? wait_of(stream) : VESTRY_WAIT_NONE;
   leave(session);
   if (!found.id) return false; /* the stream begins only now */
   VSI_RESULT_GIVE(vestry_shared_connection, ret_shared, found);

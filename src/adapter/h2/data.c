@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: the order of a connection's DATA frames, and the share of its window that one stream may take */
+/* DATA frames of the server: which stream sends next, how much, and the windows of the client.
+ *
+ * nghttp2 reads everything, and writes all other frames. This file writes the DATA frames, for three reasons. An event
+ * of 100 bytes then costs no allocation, no look-up and no queue inside nghttp2. The order of streams is vestry's. And
+ * a stream that is not read gets only a share of the connection's window. So nghttp2 does not know these frames, and
+ * must not see the WINDOW_UPDATE frames that acknowledge them, because its own windows would exceed 2^31 − 1 some day:
+ *
+ *   heads.c ──> vsi_h2_data_receive ──┬─ WINDOW_UPDATE of a known stream, or of the connection ──> counted here
+ *                                    └─ all other bytes, unchanged and in order ──> nghttp2
+ *
+ * The last frame of a stream has END_STREAM. nghttp2 then closes the stream by a RST_STREAM, which is sent only if the
+ * client has not ended its request (RFC 9113, 8.1: the rest of the request is not wanted). Otherwise its bytes are
+ * dropped (vsi_h2_data_has_said).
+ *
+ * Order. A stream with bytes stands in one of 16 lines: 2u for a response of the urgency u of RFC 9218 (0 is the most
+ * urgent), 2u + 1 for a stream of events. A POST is at least as urgent as the default, 3, and begins before the others
+ * of its line; events are at most as urgent as the default. So a client decides about the order on its own connection,
+ * but its streams do not go before its POSTs and documents. Streams of events send a frame each in turn, as responses
+ * do whose client requests it ("i"); others send one after the other. The first line that is not empty sends, but after
+ * URGENT_BYTES the others get LESS_URGENT_BYTES in turn. Otherwise a long download would stop all events of its
+ * connection.
+ *
+ * Share. `unread` of a stream counts the bytes that its client has not acknowledged. A client acknowledges bytes when
+ * its page has read them, mostly when half a window was read, and the connection's window in the same way. A stream
+ * with U unread bytes may send if afterwards
+ *
+ *     U ≤ 3 c² / C       c: the rest of the connection's window; C: all of it
+ *
+ * - One unread stream gets at most 57 % of C, because U = 3 (C − U)² / C at U = 0.566 C. Three leave at least C / 6,
+ *   since the second gets 19 % and the third 8 %; n streams leave about C / 3n, however many these are.
+ * - A client that reads all its streams is never stopped, as long as it acknowledges each half of a window. At most
+ *   C / 2 is then unread, so c ≥ C / 2, and 3 c² / C ≥ 3 C / 4. U is at most what the connection has unread, because a
+ *   stream may have a larger window than its connection.
+ *
+ * All functions are called with the turn of the session. */
+#include "adapter/h2/adapter.h"
+
+enum { HEAD_BYTES = 9, UPDATE_BYTES = 13, PREFACE_BYTES = 24, WRITABLE_AT_ONCE = 64 };
+enum { FRAME_MOST = VSI_H2_RECORD_BYTES - HEAD_BYTES, URGENT_BYTES = 64 << 10, LESS_URGENT_BYTES = 16 << 10 };
+
+/* ------------------------------------------------------------------------------------------------------- lines ---- */
+
+static unsigned line_of(const vsi_h2_stream *stream) {
+  enum { DEFAULT = NGHTTP2_EXTPRI_DEFAULT_URGENCY };
+  const unsigned urgency = stream->urgency;
+  if (stream->is_stream) return 2 * (urgency > DEFAULT ? urgency : DEFAULT) + 1;
+  return 2 * (stream->is_action && urgency > DEFAULT ? DEFAULT : urgency);
+}
+
+static void leave(vsi_h2_stream *stream) {
+  vsi_h2_session *session = stream->session;
+  if (stream->place == VSI_H2_IN_LINE) {
+    struct vsi_h2_line *line = &session->lines[stream->line];
+    TAILQ_REMOVE(line, stream, in_line);
+    if (TAILQ_EMPTY(line)) session->lines_used &= ~(1u << stream->line);
+  } else if (stream->place == VSI_H2_WAITS_SHARE) {
+    TAILQ_REMOVE(&session->sharing, stream, in_line);
+  }
+  stream->place = VSI_H2_AWAY;
+}
+
+/* Stand in line: the response to a POST at the beginning, others at the end. */
+static void enter(vsi_h2_stream *stream) {
+  vsi_h2_session *session = stream->session;
+  const bool is_first = stream->is_action && !stream->is_stream && !stream->answer->at;
+  leave(stream);
+  stream->line = line_of(stream) & (VSI_H2_LINES - 1);
+  stream->place = VSI_H2_IN_LINE;
+  struct vsi_h2_line *line = &session->lines[stream->line];
+  if (is_first)
+    TAILQ_INSERT_HEAD(line, stream, in_line);
+  else
+    TAILQ_INSERT_TAIL(line, stream, in_line);
+  session->lines_used |= 1u << stream->line;
+}
+
+/* Let a stream wait until its window, or its share of the connection's window, grows. */
+static void stand_aside(vsi_h2_stream *stream) {
+  leave(stream);
+  stream->place = stream->window > 0 ? VSI_H2_WAITS_SHARE : VSI_H2_WAITS_WINDOW;
+  if (stream->window > 0) TAILQ_INSERT_TAIL(&stream->session->sharing, stream, in_line);
+}
+
+void vsi_h2_data_put(vsi_h2_stream *stream) {
+  if (stream->place == VSI_H2_AWAY && !stream->is_finished) enter(stream);
+}
+
+void vsi_h2_data_remove(vsi_h2_stream *stream) {
+  leave(stream);
+}
+
+/* Read a priority, a dictionary of which two members are known (RFC 9218, 4): "u=1, i". Invalid members are ignored. */
+static vsi_h2_priority read_priority(const char *text, size_t len) {
+  const char *const end = text + len;
+  vsi_h2_priority priority = {.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY};
+  for (const char *at = text, *comma; at < end; at = comma + 1) {
+    comma = memchr(at, ',', (size_t)(end - at));
+    if (!comma) comma = end;
+    while (at < comma && (*at == ' ' || *at == '\t')) at++;
+    const char *stop = at;
+    while (stop < comma && *stop != ' ' && *stop != '\t' && *stop != ';') stop++;
+    const size_t size = (size_t)(stop - at);
+    if (size == 3 && memcmp(at, "u=", 2) == 0 && at[2] >= '0' && at[2] <= '7')
+      priority.urgency = (uint8_t)(at[2] - '0');
+    if (size == 1 && *at == 'i') priority.is_incremental = true;
+    if (size == 4 && memcmp(at, "i=?", 3) == 0) priority.is_incremental = at[3] == '1';
+  }
+  return priority;
+}
+
+static void set_priority(vsi_h2_stream *stream, vsi_h2_priority priority) {
+  stream->urgency = priority.urgency & 7;
+  stream->is_incremental = priority.is_incremental;
+  if (stream->place == VSI_H2_IN_LINE && stream->line != line_of(stream)) enter(stream);
+}
+
+void vsi_h2_data_prioritize(vsi_h2_session *session, int32_t id, const char *text, size_t len) {
+  vsi_h2_stream *stream = nghttp2_session_get_stream_user_data(session->frames, id);
+  const vsi_h2_priority priority = read_priority(text, len);
+  if (stream) {
+    set_priority(stream, priority);
+  } else {
+    session->early_id = id;
+    session->early = priority;
+  }
+}
+
+void vsi_h2_data_settle_priority(vsi_h2_stream *stream, const char *text) {
+  const vsi_h2_session *session = stream->session;
+  set_priority(stream, session->early_id == stream->id ? session->early
+                                                       : read_priority(text ? text : "", text ? strlen(text) : 0));
+}
+
+/* Choose a line, and the number of bytes that it may send now. Some line is not empty. */
+static unsigned choose(vsi_h2_session *session, size_t *ret_most) {
+  const unsigned used = session->lines_used, others = used & (used - 1), first = (unsigned)__builtin_ctz(used);
+  *ret_most = SIZE_MAX;
+  if (!others) session->urgent_bytes = 0;
+  if (!others) return first;
+  *ret_most = session->urgent_bytes < URGENT_BYTES ? URGENT_BYTES - session->urgent_bytes : LESS_URGENT_BYTES;
+  if (session->urgent_bytes < URGENT_BYTES) return first;
+  const unsigned behind = others & ~((2u << session->favoured) - 1);
+  return (unsigned)__builtin_ctz(behind ? behind : others);
+}
+
+/* Note how many bytes the chosen line has sent. */
+static void note_choice(vsi_h2_session *session, unsigned line, size_t bytes) {
+  if (session->urgent_bytes < URGENT_BYTES) {
+    session->urgent_bytes += (uint32_t)bytes;
+  } else if (bytes) {
+    session->favoured = (uint8_t)line;
+    session->urgent_bytes = 0;
+  }
+}
+
+/* ----------------------------------------------------------------------------------------------------- windows ---- */
+
+/* Return the number of bytes, at most `left`, that a stream may send in a frame. */
+static size_t most_of(const vsi_h2_stream *stream, uint64_t left) {
+  const vsi_h2_session *session = stream->session;
+  const uint64_t window = (uint64_t)session->window, all = window + session->unread;
+  const uint64_t unread = stream->unread < session->unread ? stream->unread : session->unread;
+  uint64_t len = left < FRAME_MOST ? left : FRAME_MOST;
+  if (stream->window <= 0) return 0;
+  if (len > (uint64_t)stream->window) len = (uint64_t)stream->window;
+  if (len > window) len = window;
+  while (len && (unread + len) * all > 3 * (window - len) * (window - len)) len /= 2;
+  return (size_t)len;
+}
+
+/* Count sent bytes. */
+static void count_sent(vsi_h2_stream *stream, size_t len) {
+  vsi_h2_session *session = stream->session;
+  stream->window -= (int32_t)len;
+  stream->unread += (uint32_t)len;
+  session->window -= (int32_t)len;
+  session->unread += (uint32_t)len;
+}
+
+static uint32_t number_at(const uint8_t *bytes) {
+  return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* Grow a window by bytes that the client has acknowledged. false: it would exceed 2^31 − 1. */
+static bool grow(int32_t *window, uint32_t *unread, int32_t bytes) {
+  if (*window > INT32_MAX - bytes) return false;
+  *window += bytes;
+  *unread -= *unread < (uint32_t)bytes ? *unread : (uint32_t)bytes;
+  return true;
+}
+
+/* Take a WINDOW_UPDATE. false: nghttp2 shall take it, because it is invalid, or of a stream that is not open. */
+static bool take_update(vsi_h2_session *session, const uint8_t *frame) {
+  const int32_t id = (int32_t)(number_at(frame + 5) & INT32_MAX),
+                bytes = (int32_t)(number_at(frame + HEAD_BYTES) & INT32_MAX);
+  if (!bytes) return false;
+  if (!id) {
+    session->share_grows = true;
+    if (!grow(&session->window, &session->unread, bytes))
+      nghttp2_session_terminate_session(session->frames, NGHTTP2_FLOW_CONTROL_ERROR);
+    return true;
+  }
+  vsi_h2_stream *stream = nghttp2_session_get_stream_user_data(session->frames, id);
+  if (!stream) return false;
+  if (!grow(&stream->window, &stream->unread, bytes))
+    nghttp2_submit_rst_stream(session->frames, NGHTTP2_FLAG_NONE, id, NGHTTP2_FLOW_CONTROL_ERROR);
+  else if (stream->place == VSI_H2_WAITS_SHARE || (stream->place == VSI_H2_WAITS_WINDOW && stream->window > 0))
+    enter(stream);
+  return true;
+}
+
+void vsi_h2_data_set_window(vsi_h2_session *session) {
+  const uint32_t size = nghttp2_session_get_remote_settings(session->frames, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE);
+  const int64_t more = (int64_t)size - session->first_window;
+  session->first_window = (int32_t)size;
+  if (!more) return;
+  /* Only a thread with the turn changes the list. */
+  for (vsi_h2_stream *at = LIST_FIRST(&session->streams); at; at = LIST_NEXT(at, in_all)) {
+    if (at->window + more > INT32_MAX) {
+      nghttp2_session_terminate_session(session->frames, NGHTTP2_FLOW_CONTROL_ERROR);
+      return;
+    }
+    at->window = (int32_t)(at->window + more);
+    if (at->place == VSI_H2_WAITS_WINDOW && at->window > 0) enter(at);
+  }
+}
+
+/* --------------------------------------------------------------------------------------------------- receiving ---- */
+
+/* Return whether a frame is a WINDOW_UPDATE that may come now. Others are left to nghttp2, which refuses them. */
+static bool is_update(const vsi_h2_input *in, const uint8_t *head) {
+  return head[3] == NGHTTP2_WINDOW_UPDATE && number_at(head) >> 8 == UPDATE_BYTES - HEAD_BYTES && in->has_begun &&
+         !in->is_in_head;
+}
+
+/* Note the beginning of a frame that nghttp2 gets. Returns the length of the rest. */
+static uint32_t note_head(vsi_h2_input *in, const uint8_t *head) {
+  const bool is_head = head[3] == NGHTTP2_HEADERS || head[3] == NGHTTP2_CONTINUATION;
+  if (is_head) in->is_in_head = !(head[4] & NGHTTP2_FLAG_END_HEADERS);
+  in->has_begun = true;
+  return number_at(head) >> 8;
+}
+
+static bool pass_on(vsi_h2_session *session, const uint8_t *bytes, size_t len) {
+  return !len || nghttp2_session_mem_recv(session->frames, bytes, len) >= 0;
+}
+
+/* Collect a frame's beginning that arrived in parts. Returns the number of bytes that were taken; ret_ok: false: the
+ * session is over. */
+static size_t collect(vsi_h2_session *session, const uint8_t *bytes, size_t len, bool *ret_ok) {
+  vsi_h2_input *in = &session->input;
+  const size_t wanted = (in->len < HEAD_BYTES ? HEAD_BYTES : UPDATE_BYTES) - in->len,
+               part = wanted < len ? wanted : len;
+  memcpy(in->bytes + in->len, bytes, part);
+  in->len += (uint8_t)part;
+  *ret_ok = true;
+  if (in->len < HEAD_BYTES || (in->len < UPDATE_BYTES && is_update(in, in->bytes))) return part;
+  if (in->len < UPDATE_BYTES)
+    in->left = note_head(in, in->bytes);
+  else if (take_update(session, in->bytes))
+    in->len = 0;
+  *ret_ok = pass_on(session, in->bytes, in->len);
+  in->len = 0;
+  return part;
+}
+
+bool vsi_h2_data_receive(vsi_h2_session *session, const uint8_t *bytes, size_t len) {
+  vsi_h2_input *in = &session->input;
+  size_t from = 0, at = 0; /* the bytes between them are nghttp2's */
+  bool is_well = true;
+  while (is_well && at < len) {
+    const size_t rest = len - at;
+    if (in->left) {
+      const size_t part = in->left < rest ? in->left : rest;
+      in->left -= (uint32_t)part;
+      at += part;
+    } else if (!in->len && rest >= HEAD_BYTES && !is_update(in, bytes + at)) {
+      in->left = note_head(in, bytes + at);
+      at += HEAD_BYTES;
+    } else {
+      is_well = pass_on(session, bytes + from, at - from);
+      if (is_well && !in->len && rest >= UPDATE_BYTES) { /* a whole update: nghttp2 gets it if it is invalid */
+        from = take_update(session, bytes + at) ? at + UPDATE_BYTES : at;
+        at += UPDATE_BYTES;
+      } else if (is_well) {
+        at += collect(session, bytes + at, rest, &is_well);
+        from = at;
+      }
+    }
+  }
+  return is_well && pass_on(session, bytes + from, at - from);
+}
+
+/* ----------------------------------------------------------------------------------------------------- writing ---- */
+
+static void write_head(uint8_t *to, const vsi_h2_stream *stream, size_t len, bool ends) {
+  const uint32_t id = (uint32_t)stream->id;
+  const uint8_t head[HEAD_BYTES] = {(uint8_t)(len >> 16),
+                                    (uint8_t)(len >> 8),
+                                    (uint8_t)len,
+                                    NGHTTP2_DATA,
+                                    ends ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE,
+                                    (uint8_t)(id >> 24),
+                                    (uint8_t)(id >> 16),
+                                    (uint8_t)(id >> 8),
+                                    (uint8_t)id};
+  memcpy(to, head, sizeof head);
+}
+
+/* Nothing follows on a stream. */
+static void finish(vsi_h2_stream *stream, uint32_t code) {
+  leave(stream);
+  stream->is_finished = true;
+  stream->session->has_control = true;
+  nghttp2_submit_rst_stream(stream->session->frames, NGHTTP2_FLAG_NONE, stream->id, code);
+}
+
+bool vsi_h2_data_has_said(vsi_h2_session *session, const uint8_t *frame) {
+  const int32_t id = (int32_t)number_at(frame + 5);
+  if (frame[3] != NGHTTP2_RST_STREAM || number_at(frame + HEAD_BYTES) != NGHTTP2_NO_ERROR) return false;
+  const vsi_h2_stream *stream = nghttp2_session_get_stream_user_data(session->frames, id);
+  return stream && stream->is_finished && nghttp2_session_get_stream_remote_close(session->frames, id) == 1;
+}
+
+/* Take the first bytes of a stream of events, whose frame has them now. Returns its connection, with a reference, if
+ * that waits for room. */
+static vestry_connection *take_bytes_locked(vsi_h2_stream *stream, size_t len) {
+  stream->out_at = (uint16_t)(stream->out_at + len);
+  vsi_h2_stream_wait_locked(stream, false); /* it moves */
+  if (stream->out_at < stream->out_len) {
+    vsi_h2_stream_wait_locked(stream, true);
+    return NULL;
+  }
+  vsi_h2_stream_drop_locked(stream);
+  if (stream->resets && !stream->lingers) vsi_h2_session_mark_locked(stream);
+  if (!stream->waits || !stream->connection) return NULL;
+  stream->waits = false;
+  return vestry_connection_ref(stream->connection);
+}
+
+/* Write frames of a line of streams of events. */
+static size_t write_events(vsi_h2_session *session, unsigned line, uint8_t *to, size_t capacity, size_t most_bytes) {
+  vestry_connection *writable[WRITABLE_AT_ONCE];
+  size_t used = 0, count = 0;
+  vsi_mutex_lock(&session->lock);
+  for (vsi_h2_stream *at; (at = TAILQ_FIRST(&session->lines[line])) != NULL && used < most_bytes;) {
+    const uint32_t left = at->out_len - at->out_at;
+    const size_t len = left ? most_of(at, left) : 0;
+    const bool ends = at->has_ended && len == left;
+    if (left && !len) {
+      stand_aside(at);
+      continue;
+    }
+    if (HEAD_BYTES + len > capacity - used || count == WRITABLE_AT_ONCE) break;
+    if (len || ends) {
+      write_head(to + used, at, len, ends);
+      if (len) memcpy(to + used + HEAD_BYTES, at->out + at->out_at, len);
+      used += HEAD_BYTES + len;
+      count_sent(at, len);
+    }
+    if (len && (writable[count] = take_bytes_locked(at, len)) != NULL) count++;
+    if (ends)
+      finish(at, NGHTTP2_NO_ERROR);
+    else if (len == left)
+      leave(at);
+    else
+      enter(at);
+  }
+  vsi_mutex_unlock(&session->lock);
+  for (size_t i = 0; i < count; i++) {
+    vestry_connection_writable(writable[i]);
+    vestry_connection_unref(writable[i]);
+  }
+  return used;
+}
+
+/* Write frames of a line of responses. */
+static size_t write_answers(vsi_h2_session *session, unsigned line, uint8_t *to, size_t capacity, size_t most_bytes) {
+  size_t used = 0;
+  for (vsi_h2_stream *at; (at = TAILQ_FIRST(&session->lines[line])) != NULL && used < most_bytes;) {
+    const size_t most = most_of(at, at->answer->len - at->answer->at);
+    if (!most) {
+      stand_aside(at);
+      continue;
+    }
+    if (HEAD_BYTES + most > capacity - used) break;
+    const ssize_t len = vsi_h2_answer_read(at->answer, to + used + HEAD_BYTES, most);
+    if (len < 0) {
+      finish(at, NGHTTP2_INTERNAL_ERROR);
+      continue;
+    }
+    const bool ends = at->answer->at == at->answer->len;
+    write_head(to + used, at, (size_t)len, ends);
+    used += HEAD_BYTES + (size_t)len;
+    count_sent(at, (size_t)len);
+    vsi_mutex_lock(&session->lock);
+    vsi_h2_stream_wait_locked(at, false);
+    vsi_h2_stream_wait_locked(at, !ends);
+    vsi_mutex_unlock(&session->lock);
+    if (ends)
+      finish(at, NGHTTP2_NO_ERROR);
+    else if (at->is_incremental)
+      enter(at);
+  }
+  return used;
+}
+
+size_t vsi_h2_data_write(vsi_h2_session *session, void *to, size_t capacity) {
+  size_t used = 0;
+  if (session->share_grows)
+    for (vsi_h2_stream *at; (at = TAILQ_FIRST(&session->sharing)) != NULL;) enter(at);
+  session->share_grows = false;
+  while (session->lines_used) {
+    size_t most;
+    const unsigned line = choose(session, &most);
+    uint8_t *at = (uint8_t *)to + used;
+    const size_t bytes = line % 2 ? write_events(session, line, at, capacity - used, most)
+                                  : write_answers(session, line, at, capacity - used, most);
+    note_choice(session, line, bytes);
+    used += bytes;
+    if (!bytes && !TAILQ_EMPTY(&session->lines[line])) break; /* its frame does not fit */
+  }
+  return used;
+}
+
+void vsi_h2_data_begin(vsi_h2_session *session) {
+  for (unsigned i = 0; i < VSI_H2_LINES; i++) TAILQ_INIT(&session->lines[i]);
+  TAILQ_INIT(&session->sharing);
+  session->window = session->first_window = NGHTTP2_INITIAL_WINDOW_SIZE;
+  session->input.left = PREFACE_BYTES;
+}
