@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-conformance [--port 7331] [--adapter civetweb|microhttpd|h2 [--no-tls]]: the server under test for the
- * official Datastar SDK suite.
+/* vestry-conformance [--port 7331 | --unix-socket PATH] [--adapter civetweb|microhttpd|h2 [--no-tls]]: the server under
+ * test for the official Datastar SDK suite.
  *
  * /test accepts GET, DELETE, POST, PUT and PATCH from any client, with or without the header Datastar-Request. The
  * signals of the request contain the case: the server runs the events of its array in order and then ends the stream.
@@ -94,7 +94,7 @@ static int serve(vestry *v, const bench_server_options *options) {
     error = vestry_route(v, methods[i], "/test", play, NULL);
   if (error) fprintf(stderr, "vestry-conformance: %s\n", vestry_strerror(error));
   if (error || !bench_server_start(&server, v, options, &status)) return status;
-  printf("vestry-conformance: %s://127.0.0.1:%u/test\n", server.has_tls ? "https" : "http", server.port);
+  printf("vestry-conformance: %s%s\n", server.url, options->unix_path ? "" : "/test");
   fflush(stdout);
   (void)bench_server_wait();
   bench_server_stop(&server);
@@ -103,9 +103,11 @@ static int serve(vestry *v, const bench_server_options *options) {
 
 int main(int argc, char **argv) {
   uint64_t port = DEFAULT_PORT, is_plain = 0;
-  const char *adapter = "civetweb";
-  const bench_option options[] = {
-      {"--port", NULL, &port, 0, 65535}, {"--adapter", &adapter, NULL, 0, 0}, {"--no-tls", NULL, &is_plain, 0, 0}};
+  const char *adapter = "civetweb", *unix_path = NULL;
+  const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
+                                  {"--unix-socket", &unix_path, NULL, 0, 0},
+                                  {"--adapter", &adapter, NULL, 0, 0},
+                                  {"--no-tls", NULL, &is_plain, 0, 0}};
   int status = bench_options(argc - 1, argv + 1, options, sizeof options / sizeof *options);
   if (status) return status;
   bench_server_block_signals();
@@ -117,6 +119,7 @@ int main(int argc, char **argv) {
   }
   status = serve(v, &(bench_server_options){.adapter = adapter,
                                             .port = (unsigned)port,
+                                            .unix_path = unix_path,
                                             .threads = THREADS,
                                             .streams = MAX_STREAMS,
                                             .is_plain = is_plain,

@@ -138,8 +138,9 @@ static int on_data(nghttp2_session *frames, uint8_t flags, int32_t id, const uin
   const bench_h2 *h2 = user;
   void *stream = nghttp2_session_get_stream_user_data(frames, id);
   (void)flags;
-  if (stream) h2->events->on_bytes(stream, (const char *)data, len, h2->ctx);
-  return 0;
+  if (!stream) return 0;
+  h2->events->on_bytes(stream, (const char *)data, len, h2->ctx);
+  return nghttp2_session_consume(frames, id, len) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static int on_close(nghttp2_session *frames, int32_t id, uint32_t code, void *user) {
@@ -154,11 +155,18 @@ static bool begin_frames(bench_h2 *h2) {
   const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES},
                                              {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, 0},
                                              {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}};
+  nghttp2_option *option;
   if (nghttp2_session_callbacks_new(&to)) return false;
+  if (nghttp2_option_new(&option)) {
+    nghttp2_session_callbacks_del(to);
+    return false;
+  }
+  nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_session_callbacks_set_on_header_callback(to, on_header);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(to, on_data);
   nghttp2_session_callbacks_set_on_stream_close_callback(to, on_close);
-  const int error = nghttp2_session_client_new(&h2->frames, to, h2);
+  const int error = nghttp2_session_client_new2(&h2->frames, to, h2, option);
+  nghttp2_option_del(option);
   nghttp2_session_callbacks_del(to);
   return !error && !nghttp2_submit_settings(h2->frames, 0, settings, sizeof settings / sizeof *settings) &&
          !nghttp2_session_set_local_window_size(h2->frames, 0, 0, CONNECTION_WINDOW_BYTES);

@@ -22,7 +22,8 @@ bench_h2 *bench_h2_connect(int port, unsigned source, bool has_tls, const bench_
 /* Reset the connection, and free. NULL is accepted. */
 void bench_h2_free(bench_h2 *h2);
 
-/* Request a stream, now or when the server's SETTINGS permit it. encoding: NULL: none. false: no memory. */
+/* Request a stream, now or when the server's SETTINGS permit it. encoding: NULL: none. stream: for the events; NULL: it
+ * is never read, so its window is not opened again. false: no memory. */
 bool bench_h2_subscribe(bench_h2 *h2, const char *path, const char *encoding, void *stream);
 /* Send the requests, and make the socket non-blocking. Returns the socket, for an epoll; -1: the connection failed. */
 int bench_h2_begin(bench_h2 *h2);

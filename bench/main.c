@@ -11,8 +11,8 @@ static const struct {
   const char *help;
 } subcommands[] = {
     {"serve", bench_serve,
-     "serve [--port 8090] [--adapter civetweb|microhttpd|h2 [--no-tls]] [--threads 256|2] [--streams 10000] "
-     "[--heartbeat-ms 15000]\n"
+     "serve [--port 8090 | --unix-socket PATH] [--adapter civetweb|microhttpd|h2 [--no-tls]] [--threads 256|2]\n"
+     "      [--streams 10000] [--heartbeat-ms 15000]\n"
      "      [--io automatic|batched|plain] [--workers PROCESSORS]\n"
      "      [--encoding identity|gzip|br] [--queue-bytes N] [--budget-bytes N] [--count-memory]\n"
      "      [--request-bytes N] [--request-ms N] [--per-address N] [--tls-key FILE --tls-certificate FILE] [--pages]\n"
@@ -60,7 +60,8 @@ static const struct {
      "      [--keyed [--here | --elsewhere]] [--channel] [--stalled 0] [--killed 0] [--encoding identity|gzip|br] "
      "[--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
      "      [--patience-ms 10000] [--seed 1] [--server vestry|nchan|socketio] [--pid SERVER,…] [--own]\n"
-     "      [--drain-ms 0] [--observed PAIRS [--console]] [--h2 STREAMS_OF_A_CONNECTION [--no-tls]]\n"
+     "      [--drain-ms 0] [--observed PAIRS [--console]] [--h2 STREAMS_OF_A_CONNECTION [--no-tls]\n"
+     "      [--unread 0]]\n"
      "      streams that check their events: losses, order, latency; fails on a lost or misordered event"},
     {"floor", bench_floor,
      "floor [--port 8090] [--streams 10000] [--batched]\n"

@@ -262,6 +262,7 @@ static bool open_h2(readers *all, size_t i) {
     stream->decoder = bench_decoder_create(options->encoding ? options->encoding : "identity");
     if (!stream->decoder || !bench_h2_subscribe(h2, path, options->encoding, stream)) return false;
   }
+  if (h2 && i < options->h2_unread && !bench_h2_subscribe(h2, options->path, options->encoding, NULL)) return false;
   const int fd = h2 ? bench_h2_begin(h2) : -1;
   return fd >= 0 && epoll_ctl(thread->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }

@@ -42,6 +42,7 @@ typedef struct readers_options {
   bool websockets;   /* of Socket.IO (websocket.c) */
   size_t h2_streams; /* of a connection of HTTP/2; 0: HTTP/1.1 */
   bool h2_plain;     /* without TLS */
+  size_t h2_unread;  /* the first connections have a further stream that is never read */
 } readers_options;
 
 typedef struct readers readers;

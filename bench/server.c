@@ -117,10 +117,21 @@ static bool keep_web(bench_server *server, vestry_server *web) {
 }
 
 static bool has_failed_to_listen(const bench_server_options *options, vestry_err error, int *ret_status) {
-  char why[128];
-  snprintf(why, sizeof why, "cannot listen on 127.0.0.1:%u: %s", options->port, vestry_strerror(error));
+  char why[256];
+  if (options->unix_path)
+    snprintf(why, sizeof why, "cannot listen on %s: %s", options->unix_path, vestry_strerror(error));
+  else
+    snprintf(why, sizeof why, "cannot listen on 127.0.0.1:%u: %s", options->port, vestry_strerror(error));
   if (error) *ret_status = complain(why, 1);
   return error != VESTRY_OK;
+}
+
+static const char *address_of(const bench_server_options *options) {
+  return options->unix_path ? NULL : "127.0.0.1";
+}
+
+static uint16_t port_of(const bench_server_options *options) {
+  return options->unix_path ? 0 : (uint16_t)options->port;
 }
 
 static bool start_microhttpd(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status) {
@@ -129,8 +140,9 @@ static bool start_microhttpd(bench_server *server, vestry *v, const bench_server
   vestry_server *web;
   vestry_err error = vestry_microhttpd_create(
       v,
-      &(vestry_microhttpd_options){.address = "127.0.0.1",
-                                   .port = (uint16_t)options->port,
+      &(vestry_microhttpd_options){.address = address_of(options),
+                                   .port = port_of(options),
+                                   .unix_path = options->unix_path,
                                    .threads_count = options->threads ? options->threads : MICROHTTPD_THREADS,
                                    .max_streams = options->streams,
                                    .memory_bytes = options->memory_bytes,
@@ -156,7 +168,8 @@ static bool start_h2(bench_server *server, vestry *v, const bench_server_options
   static struct certificate made;
   char *key, *certificate;
   vestry_server *web;
-  const bool makes_one = !options->is_plain && !options->tls_key && !options->tls_certificate;
+  const bool is_plain = options->is_plain || options->unix_path;
+  const bool makes_one = !is_plain && !options->tls_key && !options->tls_certificate;
   if (makes_one && !certificate_make(NULL, &made)) {
     *ret_status = complain("GnuTLS makes no certificate; use --tls-key and --tls-certificate", 1);
     return false;
@@ -165,22 +178,23 @@ static bool start_h2(bench_server *server, vestry *v, const bench_server_options
   const char *text = makes_one ? made.key_and_chain : NULL;
   const vestry_err error =
       vestry_h2_create(v,
-                       &(vestry_h2_options){.address = "127.0.0.1",
-                                            .port = (uint16_t)options->port,
+                       &(vestry_h2_options){.address = address_of(options),
+                                            .port = port_of(options),
+                                            .unix_path = options->unix_path,
                                             .threads_count = options->threads ? options->threads : MICROHTTPD_THREADS,
                                             .max_streams = options->streams,
                                             .max_per_address = options->per_address,
                                             .request_timeout_ms = options->request_ms,
-                                            .tls_key = options->is_plain ? NULL
-                                                       : makes_one       ? text
-                                                                         : key,
-                                            .tls_certificate = options->is_plain ? NULL
-                                                               : makes_one       ? text
-                                                                                 : certificate},
+                                            .tls_key = is_plain    ? NULL
+                                                       : makes_one ? text
+                                                                   : key,
+                                            .tls_certificate = is_plain    ? NULL
+                                                               : makes_one ? text
+                                                                           : certificate},
                        &web);
   free(key);
   free(certificate);
-  server->has_tls = !options->is_plain;
+  server->has_tls = !is_plain;
   return !has_failed_to_listen(options, error, ret_status) && keep_web(server, web);
 }
 #endif
@@ -197,9 +211,21 @@ bool bench_server_start(bench_server *server, vestry *v, const bench_server_opti
   *server = (bench_server){.port = options->port};
   for (size_t i = 0; i < sizeof adapters / sizeof *adapters; i++)
     if (strcmp(adapters[i].name, options->adapter) == 0) server->adapter = &adapters[i];
-  if (server->adapter) return server->adapter->start(server, v, options, ret_status);
-  *ret_status = complain("--adapter: expected civetweb, microhttpd or h2", 2);
-  return false;
+  if (!server->adapter) {
+    *ret_status = complain("--adapter: expected civetweb, microhttpd or h2", 2);
+    return false;
+  }
+  if (options->unix_path &&
+      (options->tls_key || options->tls_certificate || server->adapter->start == start_civetweb)) {
+    *ret_status = complain("--unix-socket: requires --adapter microhttpd or h2, and excludes --tls-key", 2);
+    return false;
+  }
+  if (!server->adapter->start(server, v, options, ret_status)) return false;
+  if (options->unix_path)
+    snprintf(server->url, sizeof server->url, "unix:%s", options->unix_path);
+  else
+    snprintf(server->url, sizeof server->url, "%s://127.0.0.1:%u", server->has_tls ? "https" : "http", server->port);
+  return true;
 }
 
 void bench_server_stop(bench_server *server) {

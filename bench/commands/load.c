@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* vestry-bench load: N streams, and R rounds of one broadcast each, or of one event to one of them. Every stream must
- * receive all its events in order, byte for byte. Optionally, further streams never read or are killed. */
+ * receive all its events in order, byte for byte. Optionally, further streams never read or are killed; with HTTP/2,
+ * --unread N adds one that is never read to each of the first N connections. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ typedef struct load {
   uint64_t port, streams, stalled, killed, rounds, warm, burst, threads, pause_ms, patience_ms, idle_ms, seed, random;
   uint64_t is_keyed, is_elsewhere, is_here, is_channel, is_own, drain_ms;
   uint64_t h2_streams, is_plain; /* streams of a connection of HTTP/2; 0: HTTP/1.1 */
+  uint64_t unread;               /* further streams, one of a connection of HTTP/2 */
   int ports[PORTS_MOST];         /* of the nodes of a cluster; the first receives the POSTs */
   size_t ports_count;
   payload payload;
@@ -232,7 +234,8 @@ typedef struct outcome {
 static int report(const load *l, const outcome *o) {
   uint64_t wanted = (l->warm + l->rounds) * each_round(l), came = o->counts.deliveries;
   uint64_t lost = wanted > came ? wanted - came : 0, deliveries = came - o->counts_before.deliveries;
-  double each = deliveries ? (double)deliveries : 1, streams = (double)(l->streams + l->stalled + l->killed);
+  double each = deliveries ? (double)deliveries : 1,
+         streams = (double)(l->streams + l->stalled + l->killed + l->unread);
   printf("vestry load server=%s mode=%s encoding=%s streams=%" PRIu64 " stalled=%" PRIu64 " killed=%" PRIu64
          " rounds=%" PRIu64 " warm=%" PRIu64 " burst=%" PRIu64 " payload_bytes=%zu threads=%" PRIu64 " seed=%" PRIu64,
          servers[l->server],
@@ -252,8 +255,9 @@ static int report(const load *l, const outcome *o) {
            ((double)o->idle.memory_bytes - (double)o->empty.memory_bytes) / streams,
            (int64_t)o->peak_rss_bytes - (int64_t)o->idle_rss_bytes);
   if (l->h2_streams)
-    printf(" h2_streams=%" PRIu64 " tls=%d client_cpu_us_per_delivery=%.3f client_per_stream_bytes=%.0f", l->h2_streams,
-           !l->is_plain, (double)(o->self_after.cpu_ns - o->self_before.cpu_ns) / 1e3 / each,
+    printf(" h2_streams=%" PRIu64 " unread=%" PRIu64
+           " tls=%d client_cpu_us_per_delivery=%.3f client_per_stream_bytes=%.0f",
+           l->h2_streams, l->unread, !l->is_plain, (double)(o->self_after.cpu_ns - o->self_before.cpu_ns) / 1e3 / each,
            ((double)o->self_idle.memory_bytes - (double)o->self_empty.memory_bytes) / streams);
   if (l->observed.pairs) observed_print(&l->observed);
   printf(" opened_per_s=%.0f", streams / o->opening_seconds);
@@ -352,6 +356,8 @@ static int check(load *l, const char *server, const char *pids, const char *port
 #endif
   if (l->h2_streams && (l->stalled || l->killed || l->observed.pairs || l->server == SERVER_SOCKETIO))
     return complain("--h2 excludes --stalled, --killed, --observed and --server socketio");
+  if (l->unread && (!l->h2_streams || l->is_keyed || l->unread > l->streams / l->h2_streams))
+    return complain("--unread requires --h2 and as many connections, and excludes --keyed");
   if (l->streams > STREAMS_MOST && !l->h2_streams) return complain("more than 25000 streams require --h2");
   if (l->observed.pairs && l->pids_count != 1) return complain("--observed requires one --pid");
   if (l->server != SERVER_VESTRY && l->payload.change_bytes)
@@ -374,6 +380,7 @@ int bench_load(int argc, char **argv) {
                                   {"--streams", NULL, &l.streams, 1, 1000000},
                                   {"--h2", NULL, &l.h2_streams, 1, 10000},
                                   {"--no-tls", NULL, &l.is_plain, 0, 0},
+                                  {"--unread", NULL, &l.unread, 1, 10000},
                                   {"--rounds", NULL, &l.rounds, 1, 1000000},
                                   {"--warm", NULL, &l.warm, 0, 1000000},
                                   {"--burst", NULL, &l.burst, 1, 1000},
@@ -417,6 +424,7 @@ int bench_load(int argc, char **argv) {
                                                 .ports_count = l.ports_count,
                                                 .h2_streams = l.h2_streams,
                                                 .h2_plain = l.is_plain,
+                                                .h2_unread = l.unread,
                                                 .websockets = l.server == SERVER_SOCKETIO});
   l.payload.is_socketio = l.server == SERVER_SOCKETIO;
   l.post = malloc(payload_bytes + 256);

@@ -355,8 +355,7 @@ static vestry_err wait_for_end(served *all) {
 }
 
 static vestry_err run(served *all, bench_server *server, const bench_server_options *options) {
-  printf("vestry-bench: %s://127.0.0.1:%u adapter=%s streams=%" PRIu32 "\n", server->has_tls ? "https" : "http",
-         server->port, options->adapter, server->streams);
+  printf("vestry-bench: %s adapter=%s streams=%" PRIu32 "\n", server->url, options->adapter, server->streams);
   fflush(stdout);
   vestry_err error = wait_for_end(all);
   bench_server_stop(server);
@@ -405,8 +404,9 @@ int bench_serve(int argc, char **argv) {
            queue_bytes = 0, budget_bytes = 0, workers = 0, request_bytes = 0, request_ms = 0, per_address = 0,
            response_bytes = 0, members_count = 0, is_plain = 0;
   const char *adapter = "civetweb", *encoding = "identity", *tls_key = NULL, *tls_certificate = NULL,
-             *cluster_url = NULL, *node = NULL, *io = "automatic";
+             *cluster_url = NULL, *node = NULL, *io = "automatic", *unix_path = NULL;
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
+                                  {"--unix-socket", &unix_path, NULL, 0, 0},
                                   {"--encoding", &encoding, NULL, 0, 0},
                                   {"--adapter", &adapter, NULL, 0, 0},
                                   {"--io", &io, NULL, 0, 0},
@@ -475,6 +475,7 @@ int bench_serve(int argc, char **argv) {
   status = serve(&(served){.v = v, .pages = pages, .cluster = cluster},
                  &(bench_server_options){.adapter = adapter,
                                          .port = (unsigned)port,
+                                         .unix_path = unix_path,
                                          .threads = (unsigned)threads,
                                          .streams = (uint32_t)streams,
                                          .request_ms = request_ms,

@@ -86,6 +86,9 @@ if [ "$h2" ]; then
     wants h2_streams 7
     load 0 --h2 3 --burst 5 --threads 3 --warm 4 $plain
     wants deliveries 240
+    load 0 --h2 5 --unread 3 --payload-bytes 10000 $plain
+    wants deliveries 240
+    wants unread 3
     load 0 --h2 20 --keyed --own $plain
     wants deliveries 12
     [ "$(value own_per_stream_bytes)" -gt 100 ] || complain "a stream of h2 costs nothing: $line"
@@ -142,6 +145,7 @@ port=1
 load 2 --encoding zstd
 load 2 --keyed --burst 2
 load 2 --server apache
+load 2 --unread 1
 load 2 --pid one
 load 1
 exit "$failed"

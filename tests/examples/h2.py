@@ -112,7 +112,7 @@ def nodes_share_one_certificate(folder):
         assert "<!doctype html>" in curl("--insecure", program.url)
 
 
-def conformance_server_answers():
+def conformance_server_answers(folder):
     case = {"events": [{"type": "patchSignals", "signals": {"a": 1}}, {"type": "patchElements", "elements": "<p id=a></p>"}]}
     text = "event: datastar-patch-signals\ndata: signals {\"a\":1}\n\nevent: datastar-patch-elements\ndata: elements <p id=a></p>\n\n"
     for options in (), ("--no-tls",):
@@ -120,15 +120,23 @@ def conformance_server_answers():
             assert program.url.startswith("http://" if options else "https://"), program.url
             how = ("--http2-prior-knowledge",) if options else ("--insecure",)
             assert curl(*how, "--json", json.dumps(case), program.url) == text
+    path = os.path.join(folder, "conformance.sock")
+    with Program("vestry-conformance", "--unix-socket", path) as program:
+        assert program.url == f"unix:{path}", program.url
+        how = ("--http2-prior-knowledge", "--unix-socket", path)
+        assert curl(*how, "--json", json.dumps(case), "http://localhost/test") == text
 
 
-def bench_server_answers():
-    with subprocess.Popen([os.path.join(PROGRAMS, "vestry-bench"), "serve", "--port", "0", "--adapter", "h2"], text=True,
-                          stdout=subprocess.PIPE) as server:
-        url = re.match(r"vestry-bench: (https://127\.0\.0\.1:\d+) adapter=h2 ", server.stdout.readline()).group(1)
-        assert '"live"' in curl("--insecure", url + "/stats")
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(PATIENCE_S) == 0
+def bench_server_answers(folder):
+    path = os.path.join(folder, "bench.sock")
+    for where, pattern, how in ((("--port", "0"), r"https://127\.0\.0\.1:\d+", ("--insecure",)),
+                                (("--unix-socket", path), f"unix:{path}", ("--http2-prior-knowledge", "--unix-socket", path))):
+        command = [os.path.join(PROGRAMS, "vestry-bench"), "serve", *where, "--adapter", "h2"]
+        with subprocess.Popen(command, text=True, stdout=subprocess.PIPE) as server:
+            url = re.match(f"vestry-bench: ({pattern}) adapter=h2 ", server.stdout.readline()).group(1)
+            assert '"live"' in curl(*how, (url if url.startswith("https:") else "http://localhost") + "/stats")
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(PATIENCE_S) == 0
 
 
 def main():
@@ -140,8 +148,8 @@ def main():
             counter_streams("--insecure", program.url)
         proxies_need_no_tls(folder)
         nodes_share_one_certificate(folder)
-    conformance_server_answers()
-    bench_server_answers()
+        conformance_server_answers(folder)
+        bench_server_answers(folder)
 
 
 main()
