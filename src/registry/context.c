@@ -3,6 +3,7 @@
 #include "registry/context.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/processor.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 enum { RECONNECTS_MAX = 4 };
 
 /* Larger events are left to the pool, so that a request does not copy them into the kernel. */
-enum { WRITTEN_HERE_BYTES = 16 << 10 };
+enum { WRITTEN_HERE_BYTES = 16 << 10, FETCHED_AHEAD = 8 };
 
 void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_request *request, json_t *signals,
                       vestry_scope scope, vestry_dispatch_result *result) {
@@ -207,6 +208,13 @@ static bool writes_here(const vestry_dispatch_context *context, size_t count, co
   return true;
 }
 
+/* Begin to fetch the part of a connection that a send writes. */
+static void fetch(const vestry_connection *connection) {
+  vsi_prefetch_to_write(&connection->actor);
+  vsi_prefetch_to_write(&connection->state);
+  vsi_prefetch_to_write(&connection->accepted_count);
+}
+
 vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *event) {
   vestry_dispatch_context *root = context->root;
   vestry_err failure = VESTRY_OK;
@@ -216,6 +224,7 @@ vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *e
   do {
     const bool writes = writes_here(context, root->targets.count - at, event);
     for (; at < root->targets.count; at++) {
+      if (at + FETCHED_AHEAD < root->targets.count) fetch(root->targets.items[at + FETCHED_AHEAD]);
       vestry_connection *to = root->targets.items[at];
       bool is_quick = writes && !to->coder; /* compressed streams are left to the runner's threads */
       vestry_err error = is_quick ? vsi_connection_send_here(to, event) : vestry_connection_send(to, event);

@@ -11,6 +11,7 @@
 
 #include "base/histogram.h"
 #include "base/mutex.h"
+#include "base/processor.h"
 #include "runtime/wake.h"
 
 /* The process in which a runtime was created. A forked child has a copy of the memory, but none of the threads. So a
@@ -62,6 +63,7 @@ static inline vsi_job *vsi_job_queue_pop(vsi_job_queue *queue) {
   vsi_job *job = STAILQ_FIRST(&queue->jobs);
   if (job) {
     STAILQ_REMOVE_HEAD(&queue->jobs, in);
+    vsi_prefetch_to_write(STAILQ_FIRST(&queue->jobs)); /* the next pop, under the lock, and its run need it */
     size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* the lock is held */
     atomic_store_explicit(&queue->length, length - 1, memory_order_relaxed);    /* too high for a moment does no harm */
   }
