@@ -4,7 +4,9 @@
  * clients: it drops a stream whose socket does not accept an event at once.
  *
  *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all
- *   GET /sub?key=kN   is stored under N              POST /pub?key=kN  {"v": BODY} to stream N */
+ *   GET /sub?key=kN   is stored under N              POST /pub?key=kN  {"v": BODY} to stream N
+ *
+ * With --tls it serves HTTP/2 over TLS (floor_tls.c). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -19,6 +21,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "floor.h"
 
 #ifndef BENCH_WITHOUT_URING
 #include <liburing.h>
@@ -214,9 +217,11 @@ static double system_call_ns(void) {
 }
 
 int bench_floor(int argc, char **argv) {
-  uint64_t port = 8090, streams = 10000, batched = 0;
-  const bench_option options[] = {
-      {"--port", NULL, &port, 0, 65535}, {"--streams", NULL, &streams, 1, 60000}, {"--batched", NULL, &batched, 0, 0}};
+  uint64_t port = 8090, streams = 10000, batched = 0, has_tls = 0;
+  const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
+                                  {"--streams", NULL, &streams, 1, 60000},
+                                  {"--tls", NULL, &has_tls, 0, 0},
+                                  {"--batched", NULL, &batched, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
   static floor_server s;
@@ -231,6 +236,12 @@ int bench_floor(int argc, char **argv) {
     fprintf(stderr, "vestry-bench: floor: %s\n", strerror(errno));
     return 1;
   }
+#ifdef BENCH_H2
+  if (has_tls) return floor_tls_serve(s.epoll, s.listener, bound);
+#else
+  if (has_tls) fprintf(stderr, "vestry-bench: floor: --tls: this build has no HTTP/2\n");
+  if (has_tls) return 2;
+#endif
   for (size_t i = 0; i < streams; i++) s.keyed[i] = NONE;
   printf("vestry-bench: floor http://127.0.0.1:%u streams=%zu getppid_ns=%.0f\n", bound, s.capacity, system_call_ns());
   fflush(stdout);

@@ -78,6 +78,12 @@ for encoding in br gzip; do
 done
 
 if [ "$h2" ]; then
+  start "$bench" floor --tls --port 0
+  load 0 --h2 1 --pid "$pid"
+  wants deliveries 240
+  load 0 --h2 7 --payload-bytes 3000
+  wants deliveries 240
+  stop
   for plain in '' --no-tls; do
     # shellcheck disable=SC2086 # an option or nothing
     start "$bench" serve --port 0 --adapter h2 --count-memory $plain
