@@ -167,7 +167,7 @@ void vestry_pages_destroy(vestry_pages *pages) {
   pages->is_closed = true;
   while (pages->running_count) vsi_mutex_wait(&pages->lock, &pages->quiet);
   vsi_pages_unlock(pages);
-  /* acquire pairs with vsi_schedule_unlock: from now on no thread wakes a worker */
+  /* acquire pairs with vsi_pages_unlock_woken: from now on no thread wakes a worker */
   while (atomic_load_explicit(&pages->notifying_count, memory_order_acquire)) sched_yield();
   vestry_timer_destroy(pages->timer);
   vestry_timer_destroy(pages->late);

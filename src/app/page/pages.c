@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Functions for the state that all pages share: the budget of copied requests, random numbers, and the secrets of
- * tags. */
+/* Functions for the state that all pages share: the budget of copied requests, random numbers, the release of the lock
+ * for woken workers, and the secrets of tags. */
 #include "app/page/pages.h"
 
 #include <string.h>
@@ -20,6 +20,18 @@ uint32_t vsi_pages_chance(const vestry_pages *pages, uint32_t below) {
   uint32_t number = 0;
   (void)pages->host->random(pages->host->ctx, &number, sizeof number);
   return below ? number % below : 0;
+}
+
+void vsi_pages_unlock_woken(vestry_pages *pages) {
+  vsi_woken *next, *woken = pages->woken;
+  pages->woken = NULL;
+  atomic_fetch_add_explicit(&pages->notifying_count, 1, memory_order_relaxed); /* under the lock */
+  vsi_mutex_unlock(&pages->lock);
+  for (; woken; woken = next) {
+    next = woken->next; /* a worker that runs may be woken again */
+    vestry_actor_notify(woken->actor);
+  }
+  atomic_fetch_sub_explicit(&pages->notifying_count, 1, memory_order_release); /* pairs with vestry_pages_destroy */
 }
 
 /* Secrets of pages: keys of the hashes in tags. */

@@ -40,6 +40,12 @@ typedef struct vsi_observer {
   bool is_taken, is_over;
 } vsi_observer;
 
+/* A worker that is woken. */
+typedef struct vsi_woken {
+  vestry_actor *actor;
+  struct vsi_woken *next;
+} vsi_woken;
+
 enum { VSI_RECENT = 4096 };
 
 struct vestry_page {
@@ -108,8 +114,9 @@ struct vestry_pages {
   size_t refs; /* references: of the owner, of the actor of each worker, of each viewer */
   bool is_closed;
   vestry_page *pages_list;
-  vsi_worker *idle, *woken; /* woken: to be notified when the lock is released */
-  bool is_looked_after;     /* the thread with the lock is a worker that takes the next due fragment itself */
+  vsi_worker *idle;
+  vsi_woken *woken;     /* workers to be notified when the lock is released */
+  bool is_looked_after; /* the thread with the lock is a worker that takes the next due fragment itself */
   size_t running_count;
   uint64_t seq;                /* number of the last refresh */
   uint64_t recent[VSI_RECENT]; /* by the hash of a topic: number of the last refresh of any topic in this slot */
@@ -149,10 +156,10 @@ static inline void vsi_pages_lock(vestry_pages *pages) {
   vsi_mutex_lock(&pages->lock);
 }
 /* Release the lock, and notify the woken workers. */
-void vsi_schedule_unlock(vestry_pages *pages);
+void vsi_pages_unlock_woken(vestry_pages *pages);
 static inline void vsi_pages_unlock(vestry_pages *pages) {
   if (pages->woken)
-    vsi_schedule_unlock(pages);
+    vsi_pages_unlock_woken(pages);
   else
     vsi_mutex_unlock(&pages->lock);
 }

@@ -388,6 +388,7 @@ vestry_err vestry_render_end(vestry_render *is, vestry_html *html) {
 }
 
 vestry_err vestry_render_head(vestry_render *is, vestry_html *html) {
+  if (is->is_stream) return vestry_html_error(html, NULL, NULL); /* only the content is sent */
   return vsi_stream_style(nonce_of(is->own), html);
 }
 

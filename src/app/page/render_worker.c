@@ -182,10 +182,10 @@ static bool write_all(vsi_worker *worker) {
 }
 
 /* Before a run: write what is left, or set the timer. The caller holds the lock; it may be released meanwhile. */
-static void write_before(vsi_worker *worker, const vsi_fragment *fragment, const cause *of) {
+static void write_before(vsi_worker *worker, const vsi_fragment *fragment, const cause *of, uint64_t now_ns) {
   vestry_pages *pages = worker->pages;
   if (!worker->unwritten_count) return;
-  if (fragment->is_shared || of->is_to_check || vsi_now_ns(pages->host) - worker->unwritten_ns > WAIT_NS)
+  if (fragment->is_shared || of->is_to_check || now_ns > worker->unwritten_ns + WAIT_NS)
     (void)write_all(worker);
   else if (!pages->late_is_set)
     pages->late_is_set = !vestry_timer_set(pages->late, LATE_MS, 0);
@@ -225,12 +225,12 @@ void vsi_workers_fire(vestry_timer *timer, void *ctx) {
 /* ------------------------------------------------------------------------------------------------ runs ------------ */
 
 /* Run a fragment. The caller holds the lock; it is released meanwhile. */
-static void run_fragment(vsi_worker *worker, vsi_fragment *fragment) {
+static void run_fragment(vsi_worker *worker, vsi_fragment *fragment, uint64_t now_ns) {
   vestry_pages *pages = worker->pages;
   cause of = take_cause(fragment);
   pages->running_count++;
-  vsi_schedule_hand_over(pages);
-  write_before(worker, fragment, &of);
+  vsi_schedule_hand_over(pages, now_ns);
+  write_before(worker, fragment, &of, now_ns);
   if (check(pages, fragment, &of)) {
     end_run(pages, fragment, VSI_RUN_DONE, &of);
     return;
@@ -266,8 +266,9 @@ static void run_worker(vestry_actor *self, void *ctx) {
     pages->is_looked_after = true; /* before the run of the first fragment, another worker is woken for the others */
     bool is_walking = vsi_topics_walk(pages);
     pages->is_looked_after = false;
-    vsi_fragment *fragment = vsi_schedule_next(pages);
-    if (fragment) run_fragment(worker, fragment);
+    const uint64_t now_ns = vsi_now_ns(pages->host);
+    vsi_fragment *fragment = vsi_schedule_next(pages, now_ns);
+    if (fragment) run_fragment(worker, fragment, now_ns);
     const bool has_written = !fragment && write_all(worker); /* without the lock, so look again */
     is_more = (fragment || is_walking || has_written) && !pages->is_closed;
   }

@@ -222,22 +222,10 @@ void vsi_schedule_wake(vestry_pages *pages) {
   if (!worker || pages->is_closed || pages->is_looked_after) return;
   pages->idle = worker->next_idle;
   worker->is_idle = false;
-  worker->next_idle = NULL;
-  vsi_worker **at = &pages->woken;
-  while (*at) at = &(*at)->next_idle;
-  *at = worker;
-}
-
-void vsi_schedule_unlock(vestry_pages *pages) {
-  vsi_worker *next, *woken = pages->woken;
-  pages->woken = NULL;
-  atomic_fetch_add_explicit(&pages->notifying_count, 1, memory_order_relaxed); /* under the lock */
-  vsi_mutex_unlock(&pages->lock);
-  for (; woken; woken = next) {
-    next = woken->next_idle; /* a worker that runs may become idle again */
-    vestry_actor_notify(woken->actor);
-  }
-  atomic_fetch_sub_explicit(&pages->notifying_count, 1, memory_order_release); /* pairs with vestry_pages_destroy */
+  worker->woken = (vsi_woken){.actor = worker->actor};
+  vsi_woken **at = &pages->woken;
+  while (*at) at = &(*at)->next;
+  *at = &worker->woken;
 }
 
 /* Return the waiting fragment that runs first, due or not; NULL: none waits. ret_due_ns: the earliest time when one is
@@ -264,8 +252,8 @@ static void set_timer(vestry_pages *pages, uint64_t due, uint64_t now) {
       vestry_timer_set(pages->timer, ms, 0) ? 0 : due; /* on failure the runtime is closed, and nothing renders */
 }
 
-vsi_fragment *vsi_schedule_next(vestry_pages *pages) {
-  uint64_t now = vsi_now_ns(pages->host), due;
+vsi_fragment *vsi_schedule_next(vestry_pages *pages, uint64_t now) {
+  uint64_t due;
   vsi_fragment *first = pages->is_closed ? NULL : first_waiting(pages, now, &due);
   if (!first) return NULL;
   if (due <= now || pages->is_hasty) {
@@ -276,8 +264,8 @@ vsi_fragment *vsi_schedule_next(vestry_pages *pages) {
   return NULL;
 }
 
-void vsi_schedule_hand_over(vestry_pages *pages) {
-  uint64_t now = vsi_now_ns(pages->host), due;
+void vsi_schedule_hand_over(vestry_pages *pages, uint64_t now) {
+  uint64_t due;
   bool is_waiting = first_waiting(pages, now, &due) != NULL;
   if (!STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked || (is_waiting && due <= now))
     vsi_schedule_wake(pages);
@@ -292,7 +280,7 @@ static uint64_t again_ns(const vsi_fragment *fragment) {
 }
 
 void vsi_schedule_put_back(vsi_fragment *fragment, vsi_run_result result, uint64_t marked_seq, bool is_guessed) {
-  uint64_t now = vsi_now_ns(fragment->page->pages->host);
+  const vestry_host *host = fragment->page->pages->host;
   fragment->state = VSI_FRAGMENT_IDLE;
   const bool is_poor = result == VSI_RUN_AGAIN;
   const bool has_joining = fragment->is_shared && !vsi_ring_is_empty(&vsi_shared_of(fragment)->joining);
@@ -314,11 +302,11 @@ void vsi_schedule_put_back(vsi_fragment *fragment, vsi_run_result result, uint64
     if (!fragment->is_blocked) vsi_schedule_at(fragment, due_after(fragment)); /* it was unblocked meanwhile */
   } else if (result == VSI_RUN_FAILED || (is_poor && !fragment->is_dirty)) {
     fragment->is_dirty = true;
-    vsi_schedule_at(fragment, is_poor && has_joining ? now : now + again_ns(fragment));
+    vsi_schedule_at(fragment, vsi_now_ns(host) + (is_poor && has_joining ? 0 : again_ns(fragment)));
   } else if (fragment->is_dirty) {
     vsi_schedule_at(fragment, due_after(fragment));
   } else if (has_joining) {
-    vsi_schedule_at(fragment, now);
+    vsi_schedule_at(fragment, vsi_now_ns(host));
   }
 }
 

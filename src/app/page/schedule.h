@@ -15,6 +15,7 @@ struct vsi_worker {
   vestry_html html; /* target of its renders; kept for its memory and its learned formats */
   /* The lock guards all members below. */
   vsi_worker *next_idle;
+  vsi_woken woken;
   bool is_idle;
   /* Streams whose events are in their queues and not written yet; references. */
   vestry_connection *unwritten[VSI_RUNS_IN_A_ROW];
@@ -54,9 +55,9 @@ void vsi_schedule_wake(vestry_pages *pages);
 void vsi_schedule_fire(vestry_timer *timer, void *ctx);
 /* Take the next due fragment, which is in the state RUNNING from then on. Returns NULL if none is due; then the timer
  * is set for the next one. */
-vsi_fragment *vsi_schedule_next(vestry_pages *pages);
+vsi_fragment *vsi_schedule_next(vestry_pages *pages, uint64_t now_ns);
 /* Wake another worker for the other due fragments, before this worker begins a run that may be long. */
-void vsi_schedule_hand_over(vestry_pages *pages);
+void vsi_schedule_hand_over(vestry_pages *pages, uint64_t now_ns);
 /* Put a fragment back after a run: idle, or due again. marked_seq, is_guessed: the marks that the run had taken from
  * the fragment, restored if it was not rendered. */
 void vsi_schedule_put_back(vsi_fragment *fragment, vsi_run_result result, uint64_t marked_seq, bool is_guessed);
