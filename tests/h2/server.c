@@ -2,12 +2,15 @@
 #include "h2/server.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "h2/client.h"
 #include "microhttpd/library.h"
 #include "microhttpd/tls.h"
 #include "support/test.h"
+
+enum { LOOK_MS = 50 };
 
 static vestry_server *launch(vestry *v, const server_settings *settings, uint16_t *ret_port) {
   vestry_h2_options options = settings->adapter;
@@ -39,6 +42,14 @@ int server_connect(const vsi_server *s) {
   assert_true(fd >= 0);
   assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
   return fd;
+}
+
+void server_wait_late(int fd, uint64_t deadline_ms) {
+  struct pollfd at = {.fd = fd, .events = POLLIN};
+  for (int looks = 0; poll(&at, 1, LOOK_MS) == 0; looks++) {
+    assert_true(looks < PATIENCE_S * 1000 / LOOK_MS);
+    atomic_fetch_add(&vsi_server_clock_ahead_ns, (deadline_ms + 1) * UINT64_C(1000000));
+  }
 }
 
 /* ---- its contract ------------------------------------------------------------------------------------------------ */

@@ -20,6 +20,9 @@ void server_start(vsi_server *s, const server_settings *settings);
 /* Connect a socket. */
 int server_connect(const vsi_server *s);
 
+/* Advance the server's clock by a deadline, again and again, until the socket has bytes or its end. */
+void server_wait_late(int fd, uint64_t deadline_ms);
+
 /* The contract, with clients of HTTP/2; and with clients of HTTP/1.1 on the same port. */
 vestry_contract_adapter h2_contract(void);
 vestry_contract_adapter h2_http1_contract(void);
