@@ -55,6 +55,21 @@ test('many tabs of a browser are live at once over one connection, and each send
   assert.deepEqual(faults(ada.problems), []); // a lease may expire on a busy machine, and its stream begins again
 });
 
+// A page may put too many signals into the URL of a GET. nghttp2 alone would end the connection, and all its streams.
+test('a head that is far too large gets 431, and the streams of its connection go on', async (t) => {
+  const chat = await chatFor(t, ['--console']);
+  const ada = await personFor(t, chat, 'Ada');
+  const before = await streamsOf(chat);
+  const statuses = await ada.page.evaluate(async () => {
+    const of = async (bytes) => (await fetch(`/?q=${'a'.repeat(bytes)}`)).status;
+    return [await of(20_000), await of(70_000), await of(200_000), await of(1_000_000), await of(1)];
+  });
+  assert.deepEqual(statuses, [431, 431, 431, 431, 200]);
+  assert.deepEqual((await streamsOf(chat)).map(({ id }) => id), before.map(({ id }) => id));
+  // The browser's console reports each response 431 as an error.
+  assert.deepEqual(faults(ada.problems).filter((text) => !/431/.test(text)), []);
+});
+
 // capability: H4
 test('the console shows the streams of one connection', async (t) => {
   const chat = await chatFor(t, ['--console']);
