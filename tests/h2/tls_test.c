@@ -14,6 +14,7 @@
 #include "microhttpd/tls.h"
 #include "support/folder.h"
 #include "support/test.h"
+#include "support/until.h"
 
 enum { PEM_BYTES = 8192, DAY_S = 86400, PATH_BYTES = FOLDER_BYTES + 32 };
 
@@ -518,6 +519,44 @@ static void invalid_options_of_tls_are_refused(void **state) {
   vsi_server_stop(&s);
 }
 
+/* Each allocation fails once, at the start and at a renewal: nothing leaks, and the former certificates stay. */
+static void start_and_renewal_without_memory_fail(void **state) {
+  (void)state;
+  static pair a, b;
+  files at, at_b;
+  vestry_server *server = NULL;
+  make_valid(&a, 1, "a.example");
+  make_valid(&b, 2, "b.example");
+  make_files(&at, &a);
+  make_files(&at_b, &b);
+  const char *const names[] = {at.key, at.chain, at_b.key, at_b.chain, NULL};
+  const vestry_h2_options options = {.address = "127.0.0.1", .threads_count = 1, .tls_files = names, .names = names};
+  vsi_server_begin(&s, NULL);
+  vestry_err error = VESTRY_NO_MEMORY;
+  const long live = atomic_load(&s.th.live);
+  for (long number = 0; error; number++) {
+    atomic_store(&s.th.fail_in, number);
+    error = vestry_h2_create(s.v, &options, &server);
+    atomic_store(&s.th.fail_in, -1);
+    assert_true(!error || error == VESTRY_NO_MEMORY);
+    if (error) UNTIL(atomic_load(&s.th.live) == live);
+  }
+  s.port = server->port;
+  s.running = server;
+  error = VESTRY_NO_MEMORY;
+  for (long number = 0; error; number++) {
+    atomic_store(&s.th.fail_in, number);
+    error = vestry_h2_renew(server, NULL);
+    atomic_store(&s.th.fail_in, -1);
+    assert_true(!error || error == VESTRY_NO_MEMORY);
+    assert_int_equal(served("b.example", h2), 2);
+  }
+  vsi_adapter = h2_contract();
+  vsi_server_stop(&s);
+  folder_remove(at.folder);
+  folder_remove(at_b.folder);
+}
+
 /* ---- names that are not served ----------------------------------------------------------------------------------- */
 
 static int status_on(frames_client *c, uint32_t id, const char *authority) {
@@ -605,6 +644,7 @@ int main(void) {
       cmocka_unit_test(unusable_files_keep_the_former_certificate),
       cmocka_unit_test(expired_certificate_is_used_if_the_former_is_too),
       cmocka_unit_test(invalid_options_of_tls_are_refused),
+      cmocka_unit_test(start_and_renewal_without_memory_fail),
       cmocka_unit_test(name_of_the_certificate_that_is_not_served_gets_421),
       cmocka_unit_test(names_that_are_not_served_get_421),
       cmocka_unit_test(failed_starts_are_logged_by_their_function),
