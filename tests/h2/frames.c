@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <gnutls/gnutls.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -122,10 +123,13 @@ void frames_reach(frames_client *c, uint16_t port) {
   assert_int_equal(connect(c->fd, (const struct sockaddr *)&to, sizeof to), 0);
 }
 
-static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 void frames_connect(frames_client *c, uint16_t port, uint32_t window) {
   frames_reach(c, port);
+  frames_begin(c, window);
+}
+
+void frames_begin(frames_client *c, uint32_t window) {
+  static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   assert_true(frames_put(c, preface, sizeof preface - 1));
   const uint8_t settings[] = {0,
                               4, /* INITIAL_WINDOW_SIZE */
@@ -173,8 +177,7 @@ int frames_reach_tls(frames_client *c, uint16_t port, const frames_tls *how) {
 void frames_connect_tls(frames_client *c, uint16_t port, const char *name) {
   static const char *const protocols[] = {"h2", NULL};
   assert_int_equal(frames_reach_tls(c, port, &(frames_tls){.name = name, .protocols = protocols}), 0);
-  assert_true(frames_put(c, preface, sizeof preface - 1));
-  assert_true(frames_send(c, FRAME_SETTINGS, 0, 0, NULL, 0));
+  frames_begin(c, 0);
   assert_true(frames_wait(c, FRAME_SETTINGS, 0));
 }
 

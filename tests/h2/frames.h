@@ -41,7 +41,9 @@ typedef struct frames_client {
 void frames_reach(frames_client *c, uint16_t port);
 /* Send bytes as they are. false: the server has closed. */
 bool frames_put(frames_client *c, const void *bytes, size_t len);
-/* Connect, and send the preface and SETTINGS. window: the initial window of streams; 0: the default. */
+/* Send the preface and SETTINGS. window: the initial window of streams; 0: the default. */
+void frames_begin(frames_client *c, uint32_t window);
+/* Connect, and do the same. */
 void frames_connect(frames_client *c, uint16_t port, uint32_t window);
 /* Close, without a farewell of TLS. */
 void frames_close(frames_client *c);

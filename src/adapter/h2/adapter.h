@@ -253,13 +253,23 @@ typedef struct vsi_h2_input {
   bool is_in_head;   /* CONTINUATION must follow */
 } vsi_h2_input;
 
+/* Functions of session.c that its streams call. Threads any; no lock is held. */
+typedef struct vsi_h2_session_ops {
+  /* Send what the streams have, unless another thread is inside, which then does so. */
+  void (*pump)(vsi_h2_session *session);
+  /* Write the record of an event for a batch, if nothing else is to be sent on the session. Returns its length, and
+   * keeps the turn until `sent`; 0: not possible. */
+  size_t (*compose)(vsi_h2_stream *stream, const vestry_slice *slices, size_t count, void *record, size_t room);
+  /* Take the result of a send of the batch: a number of bytes, or the negative errno. Then pump. */
+  void (*sent)(vsi_h2_session *session, int result);
+} vsi_h2_session_ops;
+
 /* A connection. */
 struct vsi_h2_session {
   vsi_refs refs; /* the loop's, and one of each stream */
   const vestry_host *host;
   vsi_h2 *adapter; /* until the session ends */
-  /* Send what the streams have, unless another thread is inside, which then does so. Threads any; no lock is held. */
-  void (*pump)(vsi_h2_session *session);
+  const struct vsi_h2_session_ops *ops;
   vsi_h2_loop *loop;
   TAILQ_ENTRY(vsi_h2_session) in; /* guarded by the loop's lock, as is the next member */
   bool has_left;                  /* it is not in the loop's list any more */
@@ -288,6 +298,11 @@ struct vsi_h2_session {
   gnutls_session_t tls; /* NULL: plain */
   char *unsent;         /* bytes that nghttp2 has produced and the socket did not take; owned */
   size_t unsent_len;
+  char *sealed; /* bytes of a record that the socket did not take, to be sent before all others; owned */
+  size_t sealed_len;
+  char *record; /* where the next record goes instead of the socket: a batch of the runtime; NULL: nowhere */
+  size_t record_len, record_room;
+  _Atomic(uintptr_t) holder;              /* the thread that keeps the turn until its batch is sent; 0: none. Relaxed */
   int error;                              /* errno of its end */
   struct vsi_h2_line lines[VSI_H2_LINES]; /* streams that may send, in their order (data.c) */
   struct vsi_h2_line sharing;             /* streams that wait for their share of the window */
@@ -315,15 +330,21 @@ struct vsi_h2_session {
   vsi_mutex lock;                     /* innermost */
   LIST_HEAD(, vsi_h2_stream) streams; /* guarded by lock, as are the next members */
   struct vsi_h2_dirty dirty;          /* streams with something for the turn's thread */
-  uint32_t streams_count;
-  uint32_t looked_s;      /* time of the last look at the deadlines, at least 1 */
-  uint32_t waiting_count; /* streams with unsent bytes */
-  uint32_t answers_count; /* …of a response */
+  _Atomic(uint32_t) streams_count;    /* written under lock; relaxed */
+  uint32_t looked_s;                  /* time of the last look at the deadlines, at least 1 */
+  uint32_t waiting_count;             /* streams with unsent bytes */
+  uint32_t answers_count;             /* …of a response */
   uint32_t lingering_count;
   uint64_t first_id; /* id of its first stream of events; 0: none yet */
   size_t out_bytes;  /* bytes that all streams hold */
   bool is_dead;      /* it has ended */
 };
+
+/* Return whether this thread keeps the turn. */
+static inline bool vsi_h2_session_is_held(const vsi_h2_session *session) {
+  /* relaxed: only this thread stores its own number */
+  return atomic_load_explicit(&session->holder, memory_order_relaxed) == (uintptr_t)pthread_self();
+}
 
 /* Put a stream into the list of streams that have something to send. */
 static inline void vsi_h2_session_mark_locked(vsi_h2_stream *stream) {
@@ -402,6 +423,10 @@ void vsi_h2_data_settle_priority(vsi_h2_stream *stream, const char *text);
 /* Write DATA frames, if all of nghttp2's frames are sent. capacity: VSI_H2_RECORD_BYTES, or less if some of them are
  * used. Returns the number of bytes; 0: no frame can be sent, or the next one needs more room. */
 size_t vsi_h2_data_write(vsi_h2_session *session, void *to, size_t capacity);
+/* Write an event as one frame, if its stream and the session have nothing else to send. Returns the number of bytes; 0:
+ * not possible. */
+size_t vsi_h2_data_compose(vsi_h2_stream *stream, const vestry_slice *slices, size_t count, uint8_t *to,
+                           size_t capacity);
 /* Return whether a frame of nghttp2 only announces an end that the client knows from a DATA frame. */
 bool vsi_h2_data_has_said(vsi_h2_session *session, const uint8_t *frame);
 

@@ -91,7 +91,7 @@ static vestry_err give(vsi_h2_stream *stream, vsi_h2_answer *answer) {
     vsi_h2_answer_free(session->host, answer);
     return VESTRY_IO;
   }
-  session->pump(session);
+  session->ops->pump(session);
   return VESTRY_OK;
 }
 

@@ -71,7 +71,7 @@ static void write_bytes(vsi_h2_stream *stream, const char *bytes, size_t len) {
   stream->consumed += (uint32_t)len;
   vsi_h2_session_mark_locked(stream);
   vsi_mutex_unlock(&session->lock);
-  session->pump(session);
+  session->ops->pump(session);
 }
 
 /* The request is over. */
@@ -88,7 +88,7 @@ static void finish(vsi_h2_stream *stream) {
   if (is_gone)
     vsi_h2_body_free(stream);
   else
-    session->pump(session);
+    session->ops->pump(session);
 }
 
 /* Give a body up. status: of the response; 0: none is possible. */
@@ -124,7 +124,7 @@ static bool go_on(vsi_h2_stream *stream, const found *at) {
 
 static void invite(vsi_h2_stream *stream) {
   vsi_h2_stream_invite(stream);
-  stream->session->pump(stream->session);
+  stream->session->ops->pump(stream->session);
 }
 
 static void run(vsi_microhttpd_errand *errand) {

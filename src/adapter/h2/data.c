@@ -376,6 +376,31 @@ static size_t write_events(vsi_h2_session *session, unsigned line, uint8_t *to, 
   return used;
 }
 
+/* Return whether an event of this length can be written as one frame now. */
+static bool can_compose_locked(const vsi_h2_stream *stream, size_t len) {
+  const vsi_h2_session *session = stream->session;
+  return !session->lines_used && STAILQ_EMPTY(&session->dirty) && !session->is_dead && !stream->is_gone &&
+         stream->is_submitted && !stream->out_len && !stream->has_ended && !stream->resets &&
+         stream->place == VSI_H2_AWAY && len && most_of(stream, len) == len;
+}
+
+size_t vsi_h2_data_compose(vsi_h2_stream *stream, const vestry_slice *slices, size_t count, uint8_t *to,
+                           size_t capacity) {
+  vsi_h2_session *session = stream->session;
+  size_t len = 0;
+  for (size_t i = 0; i < count; i++) len += slices[i].len;
+  if (HEAD_BYTES + len > capacity) return 0;
+  vsi_mutex_lock(&session->lock);
+  const bool can = can_compose_locked(stream, len);
+  vsi_mutex_unlock(&session->lock);
+  if (!can) return 0;
+  write_head(to, stream, len, false);
+  to += HEAD_BYTES;
+  for (size_t i = 0; i < count; to += slices[i++].len) memcpy(to, slices[i].data, slices[i].len);
+  count_sent(stream, len);
+  return HEAD_BYTES + len;
+}
+
 /* Write frames of a line of responses. */
 static size_t write_answers(vsi_h2_session *session, unsigned line, uint8_t *to, size_t capacity, size_t most_bytes) {
   size_t used = 0;

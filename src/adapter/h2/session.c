@@ -21,7 +21,11 @@
  * blocks. Handlers run on this thread, without the turn.
  *
  * With batched sends (runtime/sends.c), a worker of the runtime marks the streams of a whole batch first, and then
- * takes the turn once for all of them (stream.c: compose and sent).
+ * takes the turn once for all of them (stream.c: compose and sent). If a session has only one or two streams, there is
+ * nothing to put together. Then compose takes the turn and writes the record into the batch, and keeps the turn until
+ * the batch is sent, some hundred microseconds later, because the records of a connection must be sent in their order.
+ * So the sends of many connections are one system call. The loop's thread may wait that long; the worker never waits
+ * for a turn meanwhile (vsi_h2_session_is_held).
  *
  * If the socket has no room, a record that is already encrypted waits inside GnuTLS (is_owed), and the frames that
  * nghttp2 has already produced wait in `unsent`. Until the socket has room, no more frames are taken from nghttp2, so a
@@ -45,6 +49,9 @@ enum { UNSENT_BYTES = 128 << 10 };
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
 static void pump(vsi_h2_session *session);
+static size_t compose(vsi_h2_stream *stream, const vestry_slice *slices, size_t count, void *record, size_t room);
+static void take_result(vsi_h2_session *session, int result);
+static const vsi_h2_session_ops ops = {pump, compose, take_result};
 
 static uint32_t seconds_of(uint64_t now_ns) {
   const uint32_t seconds = (uint32_t)(now_ns / (1000 * VSI_NS_PER_MS));
@@ -57,7 +64,7 @@ vsi_h2_session *vsi_h2_session_create(vsi_h2 *adapter, int fd, const struct sock
   VSI_REFS_INIT(&session->refs, 1);
   session->host = adapter->host;
   session->adapter = adapter;
-  session->pump = pump;
+  session->ops = &ops;
   session->fd = fd;
   session->since_ns = vsi_now_ns(adapter->host);
   session->address = vsi_address_of(address);
@@ -109,8 +116,26 @@ static size_t put(vsi_h2_session *session, const char *data, size_t len) {
   return at;
 }
 
+/* Send bytes that are encrypted already. */
+static void send_sealed(vsi_h2_session *session) {
+  while (session->sealed && !session->is_blocked && !session->is_broken) {
+    const ssize_t sent = send(session->fd, session->sealed, session->sealed_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+      session->is_blocked = errno == EAGAIN;
+      if (errno != EAGAIN && errno != EINTR) break_off(session, errno);
+      continue;
+    }
+    session->sealed_len -= (size_t)sent;
+    memmove(session->sealed, session->sealed + sent, session->sealed_len);
+    if (session->sealed_len) continue;
+    vsi_free(session->host, session->sealed);
+    session->sealed = NULL;
+  }
+}
+
 /* Send what waits from an earlier time. Returns whether nothing waits any more. */
 static bool send_rest(vsi_h2_session *session) {
+  send_sealed(session);
   if (session->is_owed && !session->is_blocked) {
     errno = 0;
     const ssize_t sent = gnutls_record_send(session->tls, NULL, 0);
@@ -164,6 +189,7 @@ static void add_control(vsi_h2_session *session, frames_batch *batch) {
   const uint8_t *data;
   ssize_t len = 0;
   session->has_control = false;
+  if (!nghttp2_session_want_write(session->frames)) return;
   while (!session->is_blocked && !session->is_broken && (len = nghttp2_session_mem_send(session->frames, &data)) > 0) {
     if (vsi_h2_data_has_said(session, data)) continue;
     if (batch->used + (size_t)len > sizeof batch->bytes) send_batch(session, batch);
@@ -217,8 +243,8 @@ static bool is_dirty(vsi_h2_session *session) {
 
 static bool is_finished(const vsi_h2_session *session) {
   if (session->is_broken) return true;
-  return session->frames && !session->unsent && !session->is_owed && !nghttp2_session_want_read(session->frames) &&
-         !nghttp2_session_want_write(session->frames);
+  return session->frames && !session->unsent && !session->sealed && !session->is_owed &&
+         !nghttp2_session_want_read(session->frames) && !nghttp2_session_want_write(session->frames);
 }
 
 /* Watch the socket from now on for bytes, and for room. */
@@ -227,15 +253,19 @@ static void watch(vsi_h2_session *session, bool wants_room) {
   (void)epoll_ctl(session->loop->epoll, EPOLL_CTL_MOD, session->fd, &event);
 }
 
+static void watch_room(vsi_h2_session *session) {
+  if (session->is_blocked == session->is_watched || !session->frames) return;
+  session->is_watched = session->is_blocked;
+  watch(session, session->is_watched);
+}
+
 /* Do the work of a turn. */
 static void work(vsi_h2_session *session) {
   do {
     apply_dirty(session);
     send_frames(session);
   } while (is_dirty(session));
-  if (session->is_blocked == session->is_watched || !session->frames) return;
-  session->is_watched = session->is_blocked;
-  watch(session, session->is_watched);
+  watch_room(session);
 }
 
 static void pump(vsi_h2_session *session) {
@@ -245,6 +275,82 @@ static void pump(vsi_h2_session *session) {
     if (session->frames && !session->is_broken && is_finished(session)) shutdown(session->fd, SHUT_RD);
     vsi_semaphore_leave(&session->turn);
   }
+}
+
+/* ----------------------------------------------------------------------------------------------------- batches ---- */
+
+/* Implements gnutls_push_func. */
+static ssize_t push(gnutls_transport_ptr_t of, const void *data, size_t len) {
+  vsi_h2_session *session = of;
+  if (!session->record) return send(session->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (len > session->record_room - session->record_len) {
+    errno = EMSGSIZE;
+    return -1;
+  }
+  memcpy(session->record + session->record_len, data, len);
+  session->record_len += len;
+  return (ssize_t)len;
+}
+
+/* Put a frame into the record. */
+static void seal(vsi_h2_session *session, const uint8_t *frame, size_t len) {
+  if (!session->tls)
+    (void)push(session, frame, len);
+  else if (gnutls_record_send(session->tls, frame, len) != (ssize_t)len)
+    break_off(session, EIO);
+}
+
+static size_t compose(vsi_h2_stream *stream, const vestry_slice *slices, size_t count, void *record, size_t room) {
+  enum { FRAME_BYTES = 2048, SEALED_MORE = 64 /* bytes of a record beside its content, at most */, FEW = 2 };
+  vsi_h2_session *session = stream->session;
+  uint8_t frame[FRAME_BYTES];
+  /* A session with more streams sends the frames of all of them in one record. relaxed: any number will do */
+  if (atomic_load_explicit(&session->streams_count, memory_order_relaxed) > FEW) return 0;
+  if (room <= SEALED_MORE || !vsi_semaphore_try(&session->turn)) return 0;
+  const bool is_quiet = session->frames && !session->is_broken && !session->is_blocked && !session->is_owed &&
+                        !session->unsent && !session->sealed && !nghttp2_session_want_write(session->frames);
+  const size_t most = room - SEALED_MORE < sizeof frame ? room - SEALED_MORE : sizeof frame;
+  const size_t len = is_quiet ? vsi_h2_data_compose(stream, slices, count, frame, most) : 0;
+  session->record = len ? record : NULL;
+  session->record_room = room;
+  session->record_len = 0;
+  if (len) seal(session, frame, len);
+  if (len && !session->is_broken) {
+    atomic_store_explicit(&session->holder, (uintptr_t)pthread_self(), memory_order_relaxed); /* see is_held */
+    return session->record_len;
+  }
+  session->record = NULL;
+  vsi_semaphore_leave(&session->turn);
+  pump(session);
+  return 0;
+}
+
+/* Keep the bytes of the record that the socket did not take. */
+static void keep_sealed(vsi_h2_session *session, size_t taken) {
+  const size_t len = session->record_len - taken;
+  session->sealed = vsi_alloc(session->host, len);
+  if (!session->sealed) {
+    break_off(session, ENOMEM);
+    return;
+  }
+  memcpy(session->sealed, session->record + taken, len);
+  session->sealed_len = len;
+  session->is_blocked = true;
+}
+
+static void take_result(vsi_h2_session *session, int result) {
+  if (vsi_h2_session_is_held(session)) {
+    const size_t taken = result > 0 ? (size_t)result : 0;
+    if (result < 0 && result != -EAGAIN && result != -EINTR)
+      break_off(session, -result);
+    else if (taken < session->record_len)
+      keep_sealed(session, taken);
+    session->record = NULL;
+    watch_room(session);
+    atomic_store_explicit(&session->holder, 0, memory_order_relaxed); /* see is_held */
+    vsi_semaphore_leave(&session->turn);
+  }
+  pump(session);
 }
 
 /* ----------------------------------------------------------------------------------------------------- reading ---- */
@@ -325,7 +431,10 @@ static bool begin(vsi_h2_session *session) {
   if (!is_tls) return begin_frames(session);
   session->tls = vsi_h2_tls_begin(session->adapter, session->fd);
   session->phase = VSI_H2_SHAKES;
-  return session->tls != NULL;
+  if (!session->tls) return false;
+  gnutls_transport_set_ptr2(session->tls, (gnutls_transport_ptr_t)(intptr_t)session->fd, session);
+  gnutls_transport_set_push_function(session->tls, push);
+  return true;
 }
 
 static bool shake(vsi_h2_session *session) {
@@ -387,7 +496,7 @@ void vsi_h2_session_look_at_waiting(vsi_h2_session *session, uint64_t now_ns) {
     vestry_connection_close(stalled[i], VESTRY_CAUSE_STALLED);
     vestry_connection_unref(stalled[i]);
   }
-  session->pump(session);
+  pump(session);
 }
 
 /* Look at the streams that are to be reset. */
@@ -491,7 +600,8 @@ void vsi_h2_session_end(vsi_h2_session *session) {
   vsi_h2_heads_finish(session);
   vsi_h2_request_bytes_settle(session);
   vsi_free(session->host, session->unsent);
-  session->unsent = NULL;
+  vsi_free(session->host, session->sealed);
+  session->unsent = session->sealed = NULL;
   for (vsi_h2_stream *at; (at = LIST_FIRST(&session->streams)) != NULL;) vsi_h2_frames_close(at, cause);
   vsi_mutex_lock(&session->lock);
   session->is_dead = true;

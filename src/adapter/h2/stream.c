@@ -183,7 +183,7 @@ void vsi_h2_stream_reset(vsi_h2_stream *stream, uint32_t code) {
   vsi_mutex_lock(&session->lock);
   vsi_h2_stream_reset_locked(stream, code);
   vsi_mutex_unlock(&session->lock);
-  session->pump(session);
+  session->ops->pump(session);
 }
 
 /* --------------------------------------------------------------------------------------------------- transport ---- */
@@ -197,7 +197,7 @@ static vestry_io transport_open(void *transport) {
   if (!is_gone) vsi_h2_session_mark_locked(stream);
   vsi_mutex_unlock(&session->lock);
   if (is_gone) return VESTRY_IO_HANGUP;
-  session->pump(session);
+  session->ops->pump(session);
   return VESTRY_IO_OK;
 }
 
@@ -248,19 +248,24 @@ static vestry_io transport_write(void *transport, const vestry_slice *slices, si
   vsi_mutex_lock(&session->lock);
   const vestry_io io = write_locked(stream, slices, count, ret_written);
   vsi_mutex_unlock(&session->lock);
-  session->pump(session);
+  session->ops->pump(session);
   return io;
 }
 
-/* The bytes are left with the stream, not in the runtime's buffer, and the descriptor below 0 means that the runtime
- * sends nothing itself. The streams of a session that are in one batch are sent by the first `sent`. */
+/* If the session has few streams, the runtime sends a record. Otherwise the bytes are left with the stream, not in the
+ * runtime's buffer, and the descriptor below 0 means that the runtime sends nothing itself. The streams of a session
+ * that are in one batch are sent by the first `sent`. */
 static size_t transport_compose(void *transport, const vestry_slice *slices, size_t count, void *buffer, size_t room,
                                 int *ret_descriptor) {
   vsi_h2_stream *stream = transport;
   vsi_h2_session *session = stream->session;
   const size_t len = sum_of(slices, count);
-  (void)buffer;
   if (len > room) return 0;
+  const size_t composed = session->ops->compose(stream, slices, count, buffer, room);
+  if (composed) {
+    *ret_descriptor = session->fd;
+    return composed;
+  }
   vsi_mutex_lock(&session->lock);
   const bool fits = !stream->is_gone && !stream->out_len && hold_locked(stream, slices, len) == VESTRY_IO_OK;
   vsi_mutex_unlock(&session->lock);
@@ -270,8 +275,8 @@ static size_t transport_compose(void *transport, const vestry_slice *slices, siz
 
 static vestry_io transport_sent(void *transport, int result, size_t *ret_written) {
   const vsi_h2_stream *stream = transport;
-  *ret_written = (size_t)result;
-  stream->session->pump(stream->session);
+  (void)ret_written; /* all: the session keeps what the socket did not take */
+  stream->session->ops->sent(stream->session, result);
   return VESTRY_IO_OK;
 }
 
@@ -310,7 +315,7 @@ static void transport_end(void *transport, bool clean, vestry_cause cause) {
   }
   vsi_mutex_unlock(&session->lock);
   vsi_h2_answer_free(session->host, unsent);
-  session->pump(session);
+  session->ops->pump(session);
   vestry_connection_unref(connection);
   vsi_web_gate_give_place(gate);
 }
@@ -319,6 +324,7 @@ static void transport_end(void *transport, bool clean, vestry_cause cause) {
 
 /* Enter the turn, which protects nghttp2 and the socket. false: the session has ended. */
 static bool enter(vsi_h2_session *session) {
+  if (vsi_h2_session_is_held(session)) return session->frames;
   vsi_semaphore_enter(&session->turn);
   if (session->frames) return true;
   vsi_semaphore_leave(&session->turn);
@@ -327,8 +333,9 @@ static bool enter(vsi_h2_session *session) {
 
 /* A sender may have marked its stream during the turn. */
 static void leave(vsi_h2_session *session) {
+  if (vsi_h2_session_is_held(session)) return;
   vsi_semaphore_leave(&session->turn);
-  session->pump(session);
+  session->ops->pump(session);
 }
 
 /* Of the whole connection: the kernel does not know its streams. A session is marked as dead before its socket is
@@ -427,7 +434,7 @@ void vsi_h2_stream_begin(vsi_h2_stream *stream, vestry_connection *connection) {
   if (is_over && !stream->is_answered) vsi_h2_stream_reset_locked(stream, NGHTTP2_CANCEL);
   stream->is_begun = true;
   vsi_mutex_unlock(&session->lock);
-  if (is_over) session->pump(session);
+  if (is_over) session->ops->pump(session);
   if (is_gone) vestry_connection_close(connection, VESTRY_CAUSE_HANGUP);
   /* If a stop did not find the stream, it has shut the gate before. */
   if (vsi_web_gate_is_shut(gate)) vestry_connection_close(connection, VESTRY_CAUSE_SHUTDOWN);
