@@ -77,7 +77,8 @@ static void read_until(size_t number, const char *text) {
 static void connect_with(uint32_t connection, uint32_t stream) {
   static const vestry_connection_options queues = {.max_queued_bytes = 4 * MUCH};
   static const vestry_bounds bounds = {.max_queued_bytes = UINT64_C(2) * STREAMS * MUCH};
-  server_start(&s, &(server_settings){.options = {.connection = &queues, .bounds = &bounds}});
+  server_start(&s, &(server_settings){.adapter.lost_ms = VESTRY_NEVER_MS, /* no stream is STALLED */
+                                      .options = {.connection = &queues, .bounds = &bounds}});
   memset(pages, 0, sizeof pages);
   connection_window = connection;
   stream_window = stream;

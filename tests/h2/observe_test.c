@@ -160,7 +160,7 @@ static void batched_events_survive_a_full_socket(void **state) {
     unsigned sent = 0, received = 0;
     size_t kept = 0;
     static char text[2 * FRAME_MOST_BYTES];
-    begin(&(server_settings){.options.connection = &queues, .is_tls = is_tls});
+    begin(&(server_settings){.adapter.lost_ms = VESTRY_NEVER_MS, .options.connection = &queues, .is_tls = is_tls});
     if (is_tls)
       assert_int_equal(frames_reach_tls(&c, s.port, &(frames_tls){.protocols = protocols}), 0);
     else
