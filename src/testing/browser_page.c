@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A page of the browser of tests. Its document is kept as text with an index of its elements; a patch replaces a part
- * of both. Attributes and texts are read when they are needed, so there is no other state that could differ. */
+/* A page of the browser of tests: its document (browser_document.h) is loaded, used and read. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,383 +7,10 @@
 #include <time.h>
 
 #include "base/memory.h"
-#include "testing/browser_request.h"
+#include "testing/browser_document.h"
 #include "testing/exchange.h"
-#include "testing/markup.h"
-#include "json/load.h"
 
-enum { AGAIN_MS = 500, STREAMS_MOST = 8, RELOADS_MOST = 10, NAME_BYTES = 128, ID_BYTES = 160, NUMBER_BYTES = 32 };
-
-static const char ignore[] = "data-ignore-morph";
-
-struct vestry_browser_page {
-  vestry_browser *browser;
-  const vestry_host *host;
-  char *url;
-  vsi_buffer html, text, value; /* value: of an attribute */
-  vsi_markup markup;            /* of html */
-  json_t *signals, *typed;      /* typed: by the name of a field in a form */
-  struct {
-    vestry_memory_exchange *exchange;
-    bool is_of_page; /* opened by a data-init: opened again if a server ends it */
-  } streams[STREAMS_MOST];
-  size_t streams_count;
-  uint64_t again_ns; /* when streams that a server has ended are opened again; 0: none has ended */
-  int status;
-  unsigned long submissions_count;
-  char *leaves_for; /* a redirect that an event has requested; NULL: none */
-  bool reloads;
-};
-
-/* ---- signals ----------------------------------------------------------------------------------------------------- */
-
-/* Convert the rest of an attribute's name, such as tab-id__ifmissing, into that of a signal, such as tabId. */
-static void name_signal(char *name) {
-  char *to = name, *end = strstr(name, "__");
-  if (end && end != name) *end = '\0';
-  for (const char *at = name; *at; at++) {
-    const bool is_upper = *at == '-' && at[1] >= 'a' && at[1] <= 'z';
-    *to++ = is_upper ? (char)(*++at - 'a' + 'A') : *at;
-  }
-  *to = '\0';
-}
-
-static void merge(json_t *into, json_t *from) {
-  const char *name;
-  json_t *value;
-  json_object_foreach(from, name, value) {
-    json_t *old = json_object_get(into, name);
-    if (json_is_null(value))
-      json_object_del(into, name);
-    else if (json_is_object(old) && json_is_object(value))
-      merge(old, value);
-    else
-      json_object_set(into, name, value);
-  }
-}
-
-/* Set a signal by its path. Takes the value. */
-static void set_signal(vestry_browser_page *page, const char *path, json_t *value) {
-  json_t *at = page->signals;
-  char name[NAME_BYTES];
-  for (size_t len; path[len = strcspn(path, ".")]; path += len + 1) {
-    snprintf(name, sizeof name, "%.*s", (int)len, path);
-    json_t *next = json_object_get(at, name);
-    if (!json_is_object(next)) json_object_set_new(at, name, next = json_object());
-    at = next;
-  }
-  json_object_set_new(at, path, value);
-}
-
-static json_t *signal_of(const vestry_browser_page *page, const char *path) {
-  json_t *at = page->signals;
-  char name[NAME_BYTES];
-  for (size_t len; at && path[len = strcspn(path, ".")]; path += len + 1) {
-    snprintf(name, sizeof name, "%.*s", (int)len, path);
-    at = json_object_get(at, name);
-  }
-  return at ? json_object_get(at, path) : NULL;
-}
-
-/* Get the signal to which a field is bound. */
-static bool bound_to(vestry_browser_page *page, size_t element, char name[NAME_BYTES]) {
-  if (vsi_markup_attribute(&page->markup, element, "data-bind:", &page->value, name, NAME_BYTES)) {
-    name_signal(name);
-    return true;
-  }
-  if (!vsi_markup_attribute(&page->markup, element, "data-bind", &page->value, NULL, 0)) return false;
-  snprintf(name, NAME_BYTES, "%s", page->value.data);
-  return true;
-}
-
-static bool is_checkable(vestry_browser_page *page, size_t element) {
-  return vsi_markup_attribute(&page->markup, element, "type", &page->value, NULL, 0) &&
-         strcmp(page->value.data, "checkbox") == 0;
-}
-
-/* Set a signal to the literal of an attribute; without a literal it stays as it is, and so does a signal that exists if
- * the name has the modifier __ifmissing. The default of data-signals:tab-id="el.stash.take() || '…'" counts, too. */
-static void take_literal(vestry_browser_page *page, char *name, const char *text) {
-  const char *either = strstr(text, "|| '");
-  const bool only_missing = strstr(name, "__ifmissing") != NULL;
-  name_signal(name);
-  if (only_missing && signal_of(page, name)) return;
-  if (either) text = either + 3;
-  json_t *value = vsi_js_literal(&text);
-  if (value) set_signal(page, name, value);
-}
-
-/* Set the signal of a field that has none yet, from its value. */
-static void take_bound(vestry_browser_page *page, size_t element) {
-  char name[NAME_BYTES];
-  if (!bound_to(page, element, name) || signal_of(page, name)) return;
-  const bool is_check = is_checkable(page, element);
-  const bool has_value =
-      vsi_markup_attribute(&page->markup, element, is_check ? "checked" : "value", &page->value, NULL, 0);
-  set_signal(page, name, is_check ? json_boolean(has_value) : json_string(has_value ? page->value.data : ""));
-}
-
-/* Set the signals of an element's attributes. It may have several data-signals:x. */
-static void take_signals(vestry_browser_page *page, size_t element) {
-  static const char mark[] = "data-signals:";
-  const vsi_markup_element *of = &page->markup.elements[element];
-  const char *html = page->markup.html, *at = html + of->begin, *end = html + of->inner;
-  if (!memmem(at, (size_t)(end - at), "data-", 5)) return;
-  while (at < end && (at = memmem(at, (size_t)(end - at), mark, strlen(mark))) != NULL) {
-    char attribute[NAME_BYTES], *name = attribute + strlen(mark);
-    const size_t len = strlen(mark) + strcspn(at + strlen(mark), "= >\t\r\n");
-    snprintf(attribute, sizeof attribute, "%.*s", (int)len, at);
-    at += len;
-    if (vsi_markup_attribute(&page->markup, element, attribute, &page->value, NULL, 0))
-      take_literal(page, name, page->value.data);
-  }
-  if (vsi_markup_attribute(&page->markup, element, "data-signals", &page->value, NULL, 0)) {
-    const char *text = page->value.data;
-    json_t *values = vsi_js_literal(&text);
-    if (json_is_object(values)) merge(page->signals, values);
-    json_decref(values);
-  }
-  take_bound(page, element);
-}
-
-/* Read the elements of the document again. */
-static vestry_err read_again(vestry_browser_page *page) {
-  vsi_markup_finish(&page->markup);
-  if (page->html.error) return VESTRY_NO_MEMORY;
-  return vsi_markup_read(&page->markup, page->host, page->html.data ? page->html.data : "", page->html.len);
-}
-
-/* ---- patches of elements ----------------------------------------------------------------------------------------- */
-
-/* Replace a part of the document. */
-static vestry_err replace(vestry_browser_page *page, size_t begin, size_t end, const vsi_markup_part *by) {
-  vsi_buffer *html = &page->html;
-  const size_t len = by->end - by->begin;
-  if (!vsi_buffer_reserve(html, len + 1)) return VESTRY_NO_MEMORY;
-  memmove(html->data + begin + len, html->data + end, html->len - end);
-  if (len) memcpy(html->data + begin, by->of->html + by->begin, len);
-  html->len = html->len - (end - begin) + len;
-  (void)vsi_buffer_terminate(html);
-  size_t first;
-  vestry_err error = vsi_markup_replace(&page->markup, html->data, begin, end, by, &first);
-  for (size_t i = 0; !error && i < by->count; i++) take_signals(page, first + i);
-  return error;
-}
-
-/* Note a redirect in a patched element: data-init="… location.href = '/x'". */
-static void take_redirect(vestry_browser_page *page, const char *html) {
-  const char *at = strstr(html, "location");
-  vsi_buffer text;
-  if (!at || (strncmp(at, "location.href = ", 16) != 0 && !strstr(at, "location.assign(url), 0, "))) return;
-  vsi_buffer_init(&text, page->host);
-  at = strncmp(at, "location.href = ", 16) == 0 ? at + 16 : strstr(at, "location.assign(url), 0, ") + 25;
-  for (; *at; at++) { /* the attribute's quotes may be references */
-    if (strncmp(at, "&#39;", 5) == 0)
-      vsi_buffer_append_char(&text, '\''), at += 4;
-    else if (strncmp(at, "&amp;", 5) == 0)
-      vsi_buffer_append_char(&text, '&'), at += 4;
-    else
-      vsi_buffer_append_char(&text, *at);
-  }
-  const char *literal = vsi_buffer_terminate(&text);
-  json_t *url = literal ? vsi_js_literal(&literal) : NULL;
-  if (json_is_string(url)) {
-    vsi_free(page->host, page->leaves_for);
-    page->leaves_for = vsi_strdup(page->host, json_string_value(url), json_string_length(url));
-  }
-  json_decref(url);
-  vsi_buffer_finish(&text);
-}
-
-/* Replace each element of the document whose id is that of a top element of the patch. */
-static vestry_err patch_by_ids(vestry_browser_page *page, const vsi_markup *patch) {
-  vsi_buffer id;
-  vsi_buffer_init(&id, page->host);
-  vestry_err error = VESTRY_OK;
-  for (size_t i = 0, next; !error && i < patch->count; i = next) {
-    const vsi_markup_element *top = &patch->elements[i];
-    for (next = i + 1; next < patch->count && patch->elements[next].parent != VSI_NO_ELEMENT;) next++;
-    if (!vsi_markup_attribute(patch, i, "id", &id, NULL, 0)) continue;
-    const size_t at = vsi_markup_by_id(&page->markup, VSI_NO_ELEMENT, id.data);
-    if (at == VSI_NO_ELEMENT) continue;
-    const vsi_markup_part by = {.of = patch, .begin = top->begin, .end = top->end, .first = i, .count = next - i};
-    error = replace(page, page->markup.elements[at].begin, page->markup.elements[at].end, &by);
-  }
-  vsi_buffer_finish(&id);
-  return error;
-}
-
-/* Find the element of a selector as vestry writes them: the name of an element, or ids inside of each other, such as
- * #content [id="a:b"]. */
-static size_t selected(const vestry_browser_page *page, const char *selector) {
-  size_t found = VSI_NO_ELEMENT;
-  char id[ID_BYTES];
-  for (size_t i = 0; *selector != '#' && *selector != '[' && i < page->markup.count; i++)
-    if (strcmp(page->markup.elements[i].name, selector) == 0) return i;
-  for (size_t len; *selector == '#' || *selector == '['; selector += len + (selector[len] == ' ')) {
-    const size_t quote = *selector == '[' ? strlen("[id=\"") : 1;
-    len = strcspn(selector, quote == 1 ? " " : "]");
-    snprintf(id, sizeof id, "%.*s", (int)(len - quote - (quote > 1)), selector + quote);
-    len += quote > 1;
-    found = vsi_markup_by_id(&page->markup, found, id);
-    if (found == VSI_NO_ELEMENT) break;
-  }
-  return found;
-}
-
-/* Patch the element of each selector of a list; several of them only remove elements. */
-static vestry_err patch_selected(vestry_browser_page *page, char *selectors, const char *mode,
-                                 const vsi_markup *patch) {
-  const vsi_markup_part by = {.of = patch, .end = patch->len, .count = patch->count};
-  vestry_err error = VESTRY_OK;
-  for (char *selector = selectors, *next; selector && !error; selector = next) {
-    if ((next = strchr(selector, ',')) != NULL) *next++ = '\0';
-    const size_t at = selected(page, selector);
-    if (at == VSI_NO_ELEMENT) continue;
-    const vsi_markup_element of = page->markup.elements[at];
-    const struct {
-      const char *mode;
-      size_t begin, end;
-    } places[] = {{"inner", of.inner, of.inner_end}, {"append", of.inner_end, of.inner_end},
-                  {"prepend", of.inner, of.inner},   {"before", of.begin, of.begin},
-                  {"after", of.end, of.end},         {"remove", of.begin, of.end},
-                  {"replace", of.begin, of.end},     {"outer", of.begin, of.end}};
-    for (size_t i = 0; i < sizeof places / sizeof *places && !error; i++)
-      if (strcmp(places[i].mode, mode) == 0) error = replace(page, places[i].begin, places[i].end, &by);
-  }
-  return error;
-}
-
-/* Replace each element of a patch with data-ignore-morph by the one of the document that has it, too, because the
- * client does not change it: usually it is the place of a part. Appends the text of the patch. */
-static vestry_err keep_ignored(vestry_browser_page *page, const vsi_markup *patch, vsi_buffer *to) {
-  vsi_buffer id;
-  size_t done = 0;
-  vsi_buffer_init(&id, page->host);
-  for (size_t i = 0; i < patch->count; i++) {
-    const vsi_markup_element *of = &patch->elements[i];
-    if (of->begin < done || !vsi_markup_attribute(patch, i, ignore, &page->value, NULL, 0)) continue;
-    if (!vsi_markup_attribute(patch, i, "id", &id, NULL, 0)) continue;
-    const size_t at = vsi_markup_by_id(&page->markup, VSI_NO_ELEMENT, id.data);
-    if (at == VSI_NO_ELEMENT || !vsi_markup_attribute(&page->markup, at, ignore, &page->value, NULL, 0)) continue;
-    const vsi_markup_element *had = &page->markup.elements[at];
-    vsi_buffer_append(to, patch->html + done, of->begin - done);
-    vsi_buffer_append(to, page->html.data + had->begin, had->end - had->begin);
-    done = of->end;
-  }
-  vsi_buffer_append(to, patch->html + done, patch->len - done);
-  vsi_buffer_finish(&id);
-  return to->error;
-}
-
-static vestry_err patch(vestry_browser_page *page, char *selector, const char *mode, const char *html, size_t len) {
-  vsi_markup read;
-  vsi_buffer text;
-  vsi_buffer_init(&text, page->host);
-  if (len) take_redirect(page, html);
-  vestry_err error = vsi_markup_read(&read, page->host, html, len);
-  if (!error && memmem(html, len, ignore, strlen(ignore))) {
-    error = keep_ignored(page, &read, &text);
-    vsi_markup_finish(&read);
-    if (!error) error = vsi_markup_read(&read, page->host, text.data, text.len);
-  }
-  if (!error && *selector)
-    error = patch_selected(page, selector, mode, &read);
-  else if (!error && strcmp(mode, "remove") != 0)
-    error = patch_by_ids(page, &read);
-  vsi_markup_finish(&read);
-  vsi_buffer_finish(&text);
-  return error;
-}
-
-/* ---- events ------------------------------------------------------------------------------------------------------ */
-
-static void take_vestry_signals(vestry_browser_page *page) {
-  json_t *go = signal_of(page, "_vestry.go"), *reload = signal_of(page, "_vestry.reload");
-  if (json_is_string(go) && json_string_length(go)) {
-    vsi_free(page->host, page->leaves_for);
-    page->leaves_for = vsi_strdup(page->host, json_string_value(go), json_string_length(go));
-  }
-  page->reloads |= json_is_integer(reload) && json_integer_value(reload);
-}
-
-static void take_json(vestry_browser_page *page, const char *text, size_t len, bool only_missing) {
-  json_t *patch = vsi_json_load(text, len, 0, NULL);
-  if (only_missing && json_is_object(patch)) {
-    const char *name;
-    json_t *value;
-    void *next;
-    json_object_foreach_safe(patch, next, name, value) {
-      if (json_object_get(page->signals, name)) json_object_del(patch, name);
-    }
-  }
-  if (json_is_object(patch)) merge(page->signals, patch);
-  json_decref(patch);
-  take_vestry_signals(page);
-}
-
-typedef struct event {
-  bool is_elements, is_signals, only_missing;
-  char mode[16];
-  vsi_buffer selector, data;
-} event;
-
-static void take_line(event *e, const char *line, size_t len) {
-  static const char elements[] = "data: elements ", signals[] = "data: signals ";
-  static const char selector[] = "data: selector ", mode[] = "data: mode ";
-  const bool is_data = strncmp(line, elements, strlen(elements)) == 0 || strncmp(line, signals, strlen(signals)) == 0;
-  if (strncmp(line, "event: datastar-patch-elements", 30) == 0) e->is_elements = true;
-  if (strncmp(line, "event: datastar-patch-signals", 29) == 0) e->is_signals = true;
-  if (strncmp(line, "data: onlyIfMissing true", 24) == 0) e->only_missing = true;
-  if (strncmp(line, selector, strlen(selector)) == 0)
-    vsi_buffer_append(&e->selector, line + strlen(selector), len - strlen(selector));
-  if (strncmp(line, mode, strlen(mode)) == 0)
-    snprintf(e->mode, sizeof e->mode, "%.*s", (int)(len - strlen(mode)), line + strlen(mode));
-  if (!is_data) return;
-  const size_t skipped = line[6] == 'e' ? strlen(elements) : strlen(signals);
-  if (e->data.len) vsi_buffer_append_char(&e->data, '\n');
-  vsi_buffer_append(&e->data, line + skipped, len - skipped);
-}
-
-static vestry_err take_event(vestry_browser_page *page, const char *at, const char *end) {
-  event e = {.mode = "outer"};
-  vestry_err error = VESTRY_OK;
-  vsi_buffer_init(&e.data, page->host);
-  vsi_buffer_init(&e.selector, page->host);
-  while (at < end) {
-    const char *next = memchr(at, '\n', (size_t)(end - at));
-    if (!next) next = end;
-    take_line(&e, at, (size_t)(next - at));
-    at = next + (next < end);
-  }
-  const char *data = vsi_buffer_terminate(&e.data);
-  if (!data || !vsi_buffer_terminate(&e.selector))
-    error = VESTRY_NO_MEMORY;
-  else if (e.is_elements)
-    error = patch(page, e.selector.data, e.mode, data, e.data.len);
-  else if (e.is_signals)
-    take_json(page, data, e.data.len, e.only_missing);
-  vsi_buffer_finish(&e.data);
-  vsi_buffer_finish(&e.selector);
-  return error;
-}
-
-/* Apply the bytes that an exchange has received since the last call: events, or the body of another answer. */
-static vestry_err take_received(vestry_browser_page *page, vestry_memory_exchange *exchange) {
-  const vestry_slice got = vestry_memory_since(exchange);
-  const char *type = vestry_memory_header(exchange, "Content-Type", 0), *at = got.data, *end = at + got.len;
-  if (!got.len || !type) return VESTRY_OK;
-  if (strncmp(type, "application/json", 16) == 0) {
-    take_json(page, at, got.len, false);
-    return VESTRY_OK;
-  }
-  if (strncmp(type, "text/html", 9) == 0) return patch(page, (char[]){""}, "outer", at, got.len);
-  vestry_err error = VESTRY_OK;
-  for (const char *next; !error && (next = memmem(at, (size_t)(end - at), "\n\n", 2)) != NULL; at = next + 2)
-    error = take_event(page, at, next);
-  vsi_exchange_unread(exchange, (size_t)(end - at)); /* the rest of an event has not arrived yet */
-  return error;
-}
+enum { AGAIN_MS = 500, RELOADS_MOST = 10, NUMBER_BYTES = 32 };
 
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
 
@@ -406,7 +32,7 @@ static json_t *sent_signals(const json_t *signals) {
 static vestry_err open_stream(vestry_browser_page *page, size_t element) {
   if (!vsi_markup_attribute(&page->markup, element, "data-init", &page->value, NULL, 0)) return VESTRY_OK;
   const char *at = strstr(page->value.data, "@get(");
-  if (!at || page->streams_count == STREAMS_MOST) return VESTRY_OK;
+  if (!at || page->streams_count == VSI_PAGE_STREAMS) return VESTRY_OK;
   at += strcspn(at, "'\"");
   json_t *url = *at ? vsi_js_literal(&at) : NULL, *signals = sent_signals(page->signals);
   vestry_err error = VESTRY_OK;
@@ -439,8 +65,8 @@ static vestry_err show(vestry_browser_page *page, const char *url, vestry_memory
   page->url = copy;
   page->reloads = false;
   page->again_ns = 0;
-  vestry_err error = copy ? read_again(page) : VESTRY_NO_MEMORY;
-  for (size_t i = 0; !error && i < page->markup.count; i++) take_signals(page, i);
+  vestry_err error = copy ? vsi_page_read(page) : VESTRY_NO_MEMORY;
+  for (size_t i = 0; !error && i < page->markup.count; i++) vsi_page_take_signals(page, i);
   for (size_t i = 0; !error && i < page->markup.count; i++) error = open_stream(page, i);
   return error;
 }
@@ -459,7 +85,7 @@ static vestry_err take_streams(vestry_browser_page *page) {
     vestry_memory_exchange *stream = page->streams[i].exchange;
     const bool has_ended =
         vsi_browser_is_remote(page->browser) && vestry_memory_look(stream).ended; /* before reading */
-    if (!error) error = take_received(page, stream);
+    if (!error) error = vsi_page_take_received(page, stream);
     if (!has_ended) {
       page->streams[kept++] = page->streams[i];
       continue;
@@ -568,20 +194,20 @@ static size_t find_field(vestry_browser_page *page, const char *label) {
 }
 
 vestry_err vestry_browser_fill(vestry_browser_page *page, const char *label, const char *text) {
-  char name[NAME_BYTES], *end;
+  char name[VSI_PAGE_NAME_BYTES], *end;
   if (!page || !label || !text) return VESTRY_INVALID;
   vestry_err error = take_all(page);
   const size_t field = error ? VSI_NO_ELEMENT : find_field(page, label);
   if (field == VSI_NO_ELEMENT) return error ? error : VESTRY_NOT_FOUND;
-  const bool is_check = is_checkable(page, field), is_bound = bound_to(page, field, name);
+  const bool is_check = vsi_page_is_checkable(page, field), is_bound = vsi_page_bound_to(page, field, name);
   const bool is_number = vsi_markup_attribute(&page->markup, field, "type", &page->value, NULL, 0) &&
                          (strcmp(page->value.data, "number") == 0 || strcmp(page->value.data, "range") == 0);
   if (is_bound && is_check)
-    set_signal(page, name, json_boolean(strcmp(text, "on") == 0));
+    vsi_page_signal_set(page, name, json_boolean(strcmp(text, "on") == 0));
   else if (is_bound && is_number && *text)
-    set_signal(page, name, json_real(strtod(text, &end)));
+    vsi_page_signal_set(page, name, json_real(strtod(text, &end)));
   else if (is_bound)
-    set_signal(page, name, json_string(text));
+    vsi_page_signal_set(page, name, json_string(text));
   if (vsi_markup_attribute(&page->markup, field, "name", &page->value, NULL, 0))
     json_object_set_new(page->typed, page->value.data,
                         is_check && strcmp(text, "on") != 0 ? json_null() : json_string(text));
@@ -597,7 +223,7 @@ static void put_form(vestry_browser_page *page, size_t form, size_t by, vsi_buff
     if (!is_field(&page->markup.elements[i]) && i != by) continue;
     if (!vsi_markup_attribute(&page->markup, i, "name", &name, NULL, 0)) continue;
     const json_t *typed = json_object_get(page->typed, name.data);
-    const bool is_check = is_checkable(page, i);
+    const bool is_check = vsi_page_is_checkable(page, i);
     const bool is_on = is_check && vsi_markup_attribute(&page->markup, i, "checked", &page->value, NULL, 0);
     const bool has_value = vsi_markup_attribute(&page->markup, i, "value", &page->value, NULL, 0);
     if (json_is_null(typed) || (is_check && !typed && !is_on)) continue;
@@ -637,17 +263,17 @@ static size_t find_button(vestry_browser_page *page, const char *text) {
 
 /* Add a header of an action's expression: 'Name':'value', 'Name':$signal, or 'X-Once':$_once+…. texts: its memory. */
 static void put_header(vestry_browser_page *page, const char *expression, const char *name, bool is_nonce,
-                       vsi_browser_request *a, char text[NAME_BYTES + NUMBER_BYTES]) {
+                       vsi_browser_request *a, char text[VSI_PAGE_NAME_BYTES + NUMBER_BYTES]) {
   const char *at = strstr(expression, name);
   if (!at || a->more_count == VSI_BROWSER_HEADERS) return;
   at += strlen(name) + 1;
   at += strspn(at, ": ");
   if (*at != '$') return;
-  char signal[NAME_BYTES];
+  char signal[VSI_PAGE_NAME_BYTES];
   snprintf(signal, sizeof signal, "%.*s", (int)strcspn(at + 1, "+,} "), at + 1);
-  const json_t *value = signal_of(page, signal);
+  const json_t *value = vsi_page_signal(page, signal);
   if (!json_is_string(value)) return;
-  snprintf(text, NAME_BYTES + NUMBER_BYTES, is_nonce ? "%s.%lu" : "%s", json_string_value(value),
+  snprintf(text, VSI_PAGE_NAME_BYTES + NUMBER_BYTES, is_nonce ? "%s.%lu" : "%s", json_string_value(value),
            page->submissions_count);
   a->more[a->more_count++] = (vestry_header){name, text};
 }
@@ -680,18 +306,18 @@ static const char *find_request(const char *expression, const char *press, json_
 /* Run the statements `$a = $b;` and `$a = 'literal';` before the request of an expression. */
 static void assign(vestry_browser_page *page, const char *expression, const char *request) {
   for (const char *at = expression; at < request; at = strchr(at, ';') ? strchr(at, ';') + 1 : request) {
-    char name[NAME_BYTES], other[NAME_BYTES];
+    char name[VSI_PAGE_NAME_BYTES], other[VSI_PAGE_NAME_BYTES];
     int len = 0;
     at += strspn(at, " ");
     if (sscanf(at, "$%127[A-Za-z0-9_.] = %n", name, &len) != 1 || !len) continue;
     const char *value = at + len;
     json_t *is = NULL;
     if (sscanf(value, "$%127[A-Za-z0-9_.]%n", other, &len) == 1)
-      is = json_incref(signal_of(page, other)), value += len;
+      is = json_incref(vsi_page_signal(page, other)), value += len;
     else
       is = vsi_js_literal(&value);
     if (is && *value == ';')
-      set_signal(page, name, is);
+      vsi_page_signal_set(page, name, is);
     else
       json_decref(is);
   }
@@ -700,7 +326,7 @@ static void assign(vestry_browser_page *page, const char *expression, const char
 /* Send the request of an expression, and apply its answer. press, payload: of a pressed button; may be NULL. */
 static vestry_err act(vestry_browser_page *page, size_t element, const char *expression, const char *press,
                       const char *payload) {
-  char token[NAME_BYTES + NUMBER_BYTES], once[NAME_BYTES + NUMBER_BYTES];
+  char token[VSI_PAGE_NAME_BYTES + NUMBER_BYTES], once[VSI_PAGE_NAME_BYTES + NUMBER_BYTES];
   json_t *url = NULL, *signals = NULL;
   vestry_memory_exchange *answer = NULL;
   const char *method = find_request(expression, press, &url);
@@ -724,10 +350,10 @@ static vestry_err act(vestry_browser_page *page, size_t element, const char *exp
   vestry_err error = signals ? vsi_browser_put_signals(&a, signals) : payload ? VESTRY_UNSUPPORTED : VESTRY_OK;
   if (!error) error = vsi_browser_request_send(page->browser, &a, &answer);
   if (!error) page->status = vestry_memory_look(answer).status;
-  if (!error) error = take_received(page, answer);
+  if (!error) error = vsi_page_take_received(page, answer);
   const bool is_open = !error && !vestry_memory_look(answer).ended &&
                        (vestry_memory_look(answer).connection || vsi_browser_is_remote(page->browser));
-  if (is_open && page->streams_count < STREAMS_MOST) {
+  if (is_open && page->streams_count < VSI_PAGE_STREAMS) {
     page->streams[page->streams_count].exchange = answer, answer = NULL;
     page->streams[page->streams_count++].is_of_page = false;
   }
@@ -810,7 +436,7 @@ int vestry_browser_status(const vestry_browser_page *page) {
 
 const char *vestry_browser_text(vestry_browser_page *page) {
   if (take_all(page)) return NULL;
-  size_t body = selected(page, "body");
+  size_t body = vsi_page_selected(page, "body");
   if (body == VSI_NO_ELEMENT) return vsi_buffer_terminate(&page->html); /* not a document */
   vsi_markup_text(&page->markup, body, page->signals, &page->text);
   return page->text.error ? NULL : page->text.data;
@@ -822,7 +448,7 @@ bool vestry_browser_shows(vestry_browser_page *page, const char *text) {
 }
 
 const json_t *vestry_browser_signal(vestry_browser_page *page, const char *path) {
-  return take_all(page) ? NULL : signal_of(page, path);
+  return take_all(page) ? NULL : vsi_page_signal(page, path);
 }
 
 vestry_err vestry_browser_wait(vestry_browser_page *page, const char *text, uint64_t timeout_ms) {
@@ -838,7 +464,7 @@ vestry_err vestry_browser_poll(vestry_browser_page *const *pages, size_t count, 
                                bool *ret_arrived) {
   if (!count || !pages || !ret_arrived) return VESTRY_INVALID;
   const vestry_host *host = pages[0]->host;
-  struct pollfd *polled = vsi_calloc(host, count * STREAMS_MOST, sizeof *polled);
+  struct pollfd *polled = vsi_calloc(host, count * VSI_PAGE_STREAMS, sizeof *polled);
   if (!polled) return VESTRY_NO_MEMORY;
   size_t used = 0, at = 0;
   const uint64_t now_ns = vsi_now_ns(host);

@@ -38,8 +38,8 @@ typedef struct vsi_markup_part {
 
 /* Take over a change of the document: the bytes from begin to end, whole elements and texts, were replaced by a part
  * of another one. html: the new document. ret_first: the new elements. OK | NO_MEMORY (only finish it) */
-vestry_err vsi_markup_replace(vsi_markup *markup, const char *html, size_t begin, size_t end,
-                              const vsi_markup_part *by, size_t *ret_first);
+vestry_err vsi_markup_replace(vsi_markup *markup, const char *html, size_t begin, size_t end, const vsi_markup_part *by,
+                              size_t *ret_first);
 
 /* Get an attribute of an element, decoded, into a buffer, which is cleared before. name: in lower case. If it ends with
  * ':' or "__", the first attribute whose name begins with it counts, and ret_rest (may be NULL) receives the rest of
