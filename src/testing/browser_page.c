@@ -41,7 +41,11 @@ static vestry_err open_stream(vestry_browser_page *page, size_t element) {
     vsi_browser_request_init(page->browser, &a);
     error = vsi_browser_put_signals(&a, signals);
     if (!error) error = vsi_browser_request_send(page->browser, &a, &page->streams[page->streams_count].exchange);
-    if (!error) page->streams[page->streams_count++].is_of_page = true;
+    if (!error) {
+      const int status = vestry_memory_look(page->streams[page->streams_count].exchange).status;
+      if (status >= 400) page->status = status; /* it ends, and is opened again */
+      page->streams[page->streams_count++].is_of_page = true;
+    }
     vsi_browser_request_finish(&a);
   }
   json_decref(url);
@@ -238,13 +242,18 @@ static void put_form(vestry_browser_page *page, size_t form, size_t by, vsi_buff
 
 /* ---- presses ----------------------------------------------------------------------------------------------------- */
 
+/* In the action of an element with delegated actions (vestry/app/press.h): the URL of the pressed button. */
+static const char url_of[] = "b.dataset.press";
+
 static bool can_press(vestry_browser_page *page, size_t element) {
   const char *name = page->markup.elements[element].name;
   if (strcmp(name, "button") == 0 || strcmp(name, "a") == 0) return true;
   if (strcmp(name, "input") == 0)
     return vsi_markup_attribute(&page->markup, element, "type", &page->value, NULL, 0) &&
            strcmp(page->value.data, "submit") == 0;
-  return vsi_markup_attribute(&page->markup, element, "data-on:click", &page->value, NULL, 0);
+  if (vsi_markup_attribute(&page->markup, element, "data-press", &page->value, NULL, 0)) return true;
+  return vsi_markup_attribute(&page->markup, element, "data-on:click", &page->value, NULL, 0) &&
+         !strstr(page->value.data, url_of);
 }
 
 static size_t find_button(vestry_browser_page *page, const char *text) {
@@ -409,12 +418,37 @@ static vestry_err act_by(vestry_browser_page *page, size_t element, const char *
   return error;
 }
 
+/* Press a button with data-press, whose action is that of an element around it. */
+static vestry_err press_delegated(vestry_browser_page *page, size_t button) {
+  const vsi_markup *markup = &page->markup;
+  vsi_buffer url, action;
+  vestry_err error = VESTRY_NOT_FOUND;
+  vsi_buffer_init(&url, page->host);
+  vsi_buffer_init(&action, page->host);
+  const bool has_url = vsi_markup_attribute(markup, button, "data-press", &url, NULL, 0);
+  for (size_t i = has_url ? markup->elements[button].parent : VSI_NO_ELEMENT; i != VSI_NO_ELEMENT;
+       i = markup->elements[i].parent) {
+    const bool has_action = vsi_markup_attribute(markup, i, "data-on:click", &page->value, NULL, 0);
+    const char *text = page->value.data, *at = has_action ? strstr(text, url_of) : NULL;
+    if (!at) continue;
+    vsi_buffer_append(&action, text, (size_t)(at - text));
+    vsi_buffer_printf(&action, "'%s'%s", url.data, at + strlen(url_of));
+    const char *expression = vsi_buffer_terminate(&action);
+    error = expression ? act(page, button, expression) : VESTRY_NO_MEMORY;
+    break;
+  }
+  vsi_buffer_finish(&url);
+  vsi_buffer_finish(&action);
+  return error;
+}
+
 vestry_err vestry_browser_press(vestry_browser_page *page, const char *text) {
   if (!page || !text) return VESTRY_INVALID;
   vestry_err error = take_all(page);
   const size_t button = error ? VSI_NO_ELEMENT : find_button(page, text);
   if (button == VSI_NO_ELEMENT) return error ? error : VESTRY_NOT_FOUND;
   error = act_by(page, button, "data-on:click");
+  if (error == VESTRY_NOT_FOUND) error = press_delegated(page, button);
   if (error != VESTRY_NOT_FOUND) return error;
   if (strcmp(page->markup.elements[button].name, "a") == 0) {
     char *url = vsi_markup_copy(&page->markup, button, "href");

@@ -42,6 +42,8 @@ class Side:
 
     def start(self):
         command = [CHAT, '--port', str(self.port), '--adapter', ADAPTER, '--db', os.path.join(self.folder, 'chat.db')]
+        if ADAPTER == 'civetweb':
+            command += ['--threads', str(PLAYERS + 50)]  # one for each stream
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
         assert re.fullmatch(r'chat: http://127\.0\.0\.1:\d+\n', line), f'{self.name} does not start: {line}'

@@ -405,7 +405,9 @@ static vestry_err composer(vestry_render *render, vestry_html *html, void *app) 
                   "<button disabled>Send</button><button data-on:click=\"if (!$draft) return; $form = {text: ''}; "
                   "$form.text = $draft; $isUrgent = true; $draft = ''; $count = $count + 1; ");
   action(html, VESTRY_METHOD_POST, VESTRY_CONTENT_SIGNALS, "/note");
-  vestry_html_add(html, "\">Send</button>");
+  vestry_html_add(html, "\">Send</button><section ");
+  vestry_html_presses(html, VESTRY_METHOD_DELETE, &(vestry_backend_action_options){.csrf = true, .once = true});
+  vestry_html_add(html, "><p><b data-press=\"/note\">Take back</b></p></section>");
   vestry_render_begin(render, html);
   vestry_render_end(render, html);
   return vestry_application_document_end(html);
@@ -426,6 +428,9 @@ static void signals_are_assigned_before_the_request(void **state) {
   assert_true(is_urgent);
   assert_string_equal(json_string_value(vestry_browser_signal(page, "draft")), "");
   assert_null(vestry_browser_signal(page, "count"));
+  assert_string_equal(note, "from a draft");
+  assert_int_equal(vestry_browser_press(page, "Take back"), VESTRY_OK); /* a delegated action */
+  assert_string_equal(note, "");
   vestry_browser_close(page);
   close_world(&w);
 }

@@ -31,7 +31,7 @@ static const char document[] =
     "data-on:click=\"@post('/act',{headers:{'X-Once':$_once+'.1'}})\">Act</button>";
 static const char stream_head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
 static const char first_part[] = "event: datastar-patch-elements\ndata: elements <main id=\"content\" "
-                                 "data-signals:text__ifmissing=\"''\"><p id=\"count\">one"
+                                 "data-init=\"@get('/stream')\" data-signals:text__ifmissing=\"''\"><p id=\"count\">one"
                                  "</p><ul id=\"list\">";
 static const char second_part[] = "<li id=\"a:b\">first</li><li id=\"c\">second</li></ul>"
                                   "<div id=\"part\" data-ignore-morph></div></main>\n\n";
@@ -79,6 +79,9 @@ static void *serve(void *ctx) {
   close(sockets[3]);
   is_right &= put(sockets[1], last);
   close(sockets[1]);
+  sockets[0] = take_request(s, s->requests[0], "\r\n\r\n");
+  is_right &= put(sockets[0], "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+  close(sockets[0]);
   s->is_right = is_right;
   return NULL;
 }
@@ -124,6 +127,11 @@ static void divided_event_is_applied_when_it_is_complete(void **state) {
   assert_int_equal(vestry_browser_status(page), 204);
   /* what arrives with the end of the stream counts */
   assert_int_equal(vestry_browser_wait(page, "three third kept Act", WAIT_MS), VESTRY_OK);
+  /* its stream is opened again, and rejected */
+  while (vestry_browser_status(page) != 503) {
+    await_bytes(page);
+    assert_non_null(vestry_browser_text(page));
+  }
   vestry_browser_close(page);
   vestry_browser_destroy(browser);
   assert_int_equal(pthread_join(s.thread, NULL), 0);
