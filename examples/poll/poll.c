@@ -41,13 +41,6 @@ struct app {
 
 /* ----------------------------------------------------------------------------------------------- the votes -------- */
 
-/* Return the number of a guest: 64 bits of its name distinguish all guests. 0: the request has none. */
-static uint64_t person_of(const char *guest) {
-  char digits[17] = "";
-  if (guest) snprintf(digits, sizeof digits, "%.16s", guest);
-  return guest ? strtoull(digits, NULL, 16) | 1 : 0;
-}
-
 /* Return the place of a user's vote. NULL: the user has none; with take: no place is free. */
 static struct vote *vote_of(struct question *question, uint64_t who, bool take) {
   for (size_t i = 0; i < VOTERS_MAX; i++) {
@@ -168,7 +161,7 @@ static vestry_err one(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   const vestry_request *req = render->request;
   struct question *question = question_of(app, req);
-  const uint64_t who = person_of(vestry_guest_id(req));
+  const uint64_t who = (uint64_t)vestry_guest_number(vestry_guest_id(req));
   char topic[TOPIC_MAX];
   if (!question) return VESTRY_NOT_FOUND;
   snprintf(topic, sizeof topic, OWN, question->id, (unsigned long long)who);
@@ -224,10 +217,10 @@ static vestry_err vote(const vestry_request *req, vestry_reply *reply, void *ctx
   vestry_err err =
       vestry_request_get(req, VESTRY_IN_PATH, "answer", vestry_into_between(&answer, 1, question->answers_count));
   if (!err) err = vestry_guest_begin(req, reply, &guest);
-  if (!err) err = put_vote(question, person_of(guest), (int)answer);
+  if (!err) err = put_vote(question, (uint64_t)vestry_guest_number(guest), (int)answer);
   if (err) return err;
   snprintf(all, sizeof all, BARS, question->id);
-  snprintf(own, sizeof own, OWN, question->id, (unsigned long long)person_of(guest));
+  snprintf(own, sizeof own, OWN, question->id, (unsigned long long)(uint64_t)vestry_guest_number(guest));
   vestry_refresh(app->pages, own, NULL);
   vestry_refresh(app->pages, all, NULL);
   vestry_refresh(app->pages, LIST, NULL);

@@ -6,7 +6,7 @@
 #define VSI_BASE_FROZEN_H
 
 #define VSI_LAST_OF_vestry_actor_options             ctx
-#define VSI_LAST_OF_vestry_application_database      followed
+#define VSI_LAST_OF_vestry_application_database      metrics
 #define VSI_LAST_OF_vestry_application_document      head
 #define VSI_LAST_OF_vestry_application_form          document
 #define VSI_LAST_OF_vestry_application_options       files_path

@@ -402,6 +402,17 @@ static void invalid_calls_are_refused(void **state) {
   finish(&w);
 }
 
+static void names_have_numbers(void **state) {
+  (void)state;
+  assert_int_equal(vestry_guest_number("0000000000000011ffffffffffffffff"), 17);
+  assert_int_equal(vestry_guest_number("ffffffffffffffff0000000000000000"), INT64_MAX);
+  assert_int_equal(vestry_guest_number("80000000000000000000000000000000"), 1);
+  assert_int_equal(vestry_guest_number("00000000000000110"), 0);
+  assert_int_equal(vestry_guest_number("000000000000001gffffffffffffffff"), 0);
+  assert_int_equal(vestry_guest_number(""), 0);
+  assert_int_equal(vestry_guest_number(NULL), 0);
+}
+
 static void failing_allocations_leave_no_guests(void **state) {
   (void)state;
   static const vestry_session_options sessions = {.now_s = clock_s};
@@ -428,6 +439,7 @@ int main(void) {
                                      cmocka_unit_test(log_out_ends_guests_and_former_guests),
                                      cmocka_unit_test(streams_of_the_guest_end_so_that_they_open_again_as_the_user),
                                      cmocka_unit_test(invalid_calls_are_refused),
+                                     cmocka_unit_test(names_have_numbers),
                                      cmocka_unit_test(failing_allocations_leave_no_guests)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

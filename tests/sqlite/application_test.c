@@ -10,6 +10,7 @@
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/data/sqlite.h"
+#include "vestry/ops/observe.h"
 #include "vestry/testing/browser.h"
 
 static char folder[FOLDER_BYTES], path[96];
@@ -88,6 +89,18 @@ static void token_of(vestry_memory_exchange *document, char token[VESTRY_CSRF_TO
   snprintf(token, VESTRY_CSRF_TOKEN_BYTES, "%s", at + strlen("_csrf=\"'"));
 }
 
+static void assert_metrics(vestry_application *app) {
+  static char text[200000];
+  const vestry_observe_options options = {.more = vestry_application_metrics, .more_ctx = app};
+  vestry_observe *observe;
+  assert_int_equal(vestry_observe_create(app->instance, &options, &observe), VESTRY_OK);
+  assert_int_equal(vestry_observe_metrics(observe, VESTRY_METRICS_OPEN, text, sizeof text, NULL), VESTRY_OK);
+  assert_non_null(strstr(text, "\nvestry_sqlite_connections "));
+  assert_non_null(strstr(text, "\nvestry_sqlite_pool_checkouts_total "));
+  assert_int_equal(vestry_application_metrics(NULL, NULL), VESTRY_INVALID);
+  vestry_observe_destroy(observe);
+}
+
 /* capability: L16 */
 static void commits_jobs_sessions_and_secret_are_in_one_file(void **state) {
   (void)state;
@@ -102,6 +115,7 @@ static void commits_jobs_sessions_and_secret_are_in_one_file(void **state) {
   vestry_sqlite_stats stats = {.size = sizeof stats};
   vestry_sqlite_stats_get(app->database, &stats);
   assert_int_equal(stats.level, VESTRY_SQLITE_FILE_PAGES);
+  assert_metrics(app);
   assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
   assert_int_equal(vestry_browser_get(ada, "/", &document), VESTRY_OK);
   token_of(document, token);

@@ -39,11 +39,13 @@
 extern "C" {
 #endif
 
+struct vestry_metrics; /* vestry/ops/metrics.h */
+
 /** A type of database: vestry_sqlite_application (vestry/data/sqlite.h), vestry_postgres_application
  *  (vestry/data/postgres.h), or a type that the program implements. Its members are for authors of such types;
  *  libvestry-app needs no library of a database. vestry_application_create and vestry_application_destroy call the
- *  functions on their thread, and vestry_application_settle calls `sync`; all may block. All but `followed` are
- *  mandatory. */
+ *  functions on their thread, and vestry_application_settle calls `sync`; all may block. All but `followed` and
+ *  `metrics` are mandatory. */
 typedef struct vestry_application_database {
   size_t size;      /**< sizeof(vestry_application_database), or 0 */
   const char *name; /**< for the log */
@@ -61,6 +63,9 @@ typedef struct vestry_application_database {
   /** Get the object of the library that the follower contains, for vestry_application.database. Optional; without it,
    *  that is the follower. */
   void *(*followed)(void *follower);
+  /** Add the counters of the database and of its pool to metrics. Optional. OK | NO_MEMORY | any error of a
+   *  vestry_metrics_fn */
+  vestry_err (*metrics)(void *follower, vestry_sql_pool *pool, struct vestry_metrics *to);
 } vestry_application_database;
 
 /** An application. Its members are read-only, and do not change as long as it exists; those of parts that it does not
@@ -251,6 +256,12 @@ VESTRY_API vestry_err vestry_application_form_end(vestry_application *app, const
  *  Threads  any, such as main, one at a time; blocks */
 VESTRY_API vestry_err vestry_application_run(vestry_application *app, const vestry_server_adapter *adapter,
                                              const vestry_server_options *options);
+
+/** Add the counters of an application's database to metrics: a vestry_metrics_fn, for `more` of vestry_observe_options.
+ *  app is the vestry_application. Without a database nothing is added.
+ *  Returns  OK | the errors of the functions of the database, such as vestry_sqlite_metrics
+ *  Threads  as these */
+VESTRY_API vestry_err vestry_application_metrics(struct vestry_metrics *to, void *app);
 
 /** For tests: run the jobs that are due, on this thread, unless vestry_application_run has started threads for them;
  *  then wait until all commits so far have been rendered for each open page, and written.

@@ -12,8 +12,8 @@
  *      vestry_form_close(form);
  *      vestry_forms_clear(forms, req, "report");                                         // when the submit is accepted
  *
- *  The page needs the Datastar client and, above its forms, the attributes of vestry/app/tab.h. docs/guide/kept-forms.md has
- *  the rules. */
+ *  The page needs the Datastar client and, above its forms, the attributes of vestry/app/tab.h.
+ *  docs/guide/kept-forms.md has the rules. */
 #ifndef VESTRY_FORM_H
 #define VESTRY_FORM_H
 

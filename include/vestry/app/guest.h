@@ -64,6 +64,13 @@ VESTRY_API vestry_err vestry_guest_begin(const vestry_request *req, vestry_reply
  *  Threads  the handler's */
 VESTRY_API const char *vestry_guest_id(const vestry_request *req);
 
+/** Return a number for the name of a guest, for the integer key of a row: pages that look rows up by such a key render
+ *  again for a change of that row only. It consists of 63 bits of the name, so that two of a million guests have the
+ *  same number with a probability of one to ten million.
+ *  Returns  1 to INT64_MAX | 0: the name is NULL, or not that of a guest
+ *  Threads  any; does not block */
+VESTRY_API int64_t vestry_guest_number(const char *guest);
+
 #ifdef __cplusplus
 }
 #endif

@@ -302,3 +302,10 @@ vestry_err vestry_application_settle(vestry_application *app, uint64_t timeout_m
   if (!error && a->is_following) error = a->database->sync(a->follower, &seq, timeout_ms);
   return error ? error : vestry_pages_settle(app->pages, seq, timeout_ms);
 }
+
+vestry_err vestry_application_metrics(struct vestry_metrics *to, void *app) {
+  if (!app) return VESTRY_INVALID;
+  application *a = app;
+  const bool has = a->is_following && VSI_OPS_HAVE(a->database, vestry_application_database, metrics);
+  return has ? a->database->metrics(a->follower, a->is.pool, to) : VESTRY_OK;
+}

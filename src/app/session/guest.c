@@ -99,3 +99,15 @@ void vsi_guest_add_cookie(const vsi_guests *guests, const vsi_guest *guest, vest
                                                     .insecure = guests->insecure,
                                                     .remove = is_removed});
 }
+
+int64_t vestry_guest_number(const char *guest) {
+  uint64_t number = 0;
+  if (!guest || strlen(guest) != VESTRY_GUEST_ID_BYTES - 1) return 0;
+  for (size_t i = 0; i < 16; i++) {
+    const char *digits = "0123456789abcdef", *at = strchr(digits, guest[i]);
+    if (!at) return 0;
+    number = number << 4 | (uint64_t)(at - digits);
+  }
+  number &= INT64_MAX;
+  return number ? (int64_t)number : 1;
+}

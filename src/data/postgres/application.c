@@ -43,6 +43,11 @@ static void destroy(void *ctx) {
   vestry_postgres_destroy(ctx);
 }
 
+static vestry_err add_metrics(void *database, vestry_sql_pool *pool, vestry_metrics *to) {
+  vestry_err error = vestry_postgres_metrics(to, database);
+  return error ? error : vestry_postgres_pool_metrics(to, pool);
+}
+
 const vestry_application_database vestry_postgres_application = {
     .size = sizeof vestry_postgres_application,
     .name = "PostgreSQL",
@@ -51,4 +56,5 @@ const vestry_application_database vestry_postgres_application = {
     .sync = sync_pages,
     .detach = detach,
     .destroy = destroy,
+    .metrics = add_metrics,
 };

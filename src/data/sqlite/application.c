@@ -76,6 +76,11 @@ static void *followed(void *ctx) {
   return ((follower *)ctx)->database;
 }
 
+static vestry_err add_metrics(void *ctx, vestry_sql_pool *pool, vestry_metrics *to) {
+  vestry_err error = vestry_sqlite_metrics(to, ((follower *)ctx)->database);
+  return error ? error : vestry_sqlite_pool_metrics(to, pool);
+}
+
 const vestry_application_database vestry_sqlite_application = {
     .size = sizeof vestry_sqlite_application,
     .name = "SQLite",
@@ -85,4 +90,5 @@ const vestry_application_database vestry_sqlite_application = {
     .detach = detach,
     .destroy = destroy,
     .followed = followed,
+    .metrics = add_metrics,
 };
