@@ -15,7 +15,6 @@
 #ifdef BENCH_H2
 #include <vestry/h2.h>
 
-#include "../examples/shared/certificate.h"
 #endif
 
 enum { CIVETWEB_THREADS = 256, MICROHTTPD_THREADS = 2, STOP_MS = 1500, PEM_BYTES = 16384 };
@@ -165,17 +164,17 @@ static void stop_web(bench_server *server) {
 
 #ifdef BENCH_H2
 static bool start_h2(bench_server *server, vestry *v, const bench_server_options *options, int *ret_status) {
-  static struct certificate made;
+  static char made[VESTRY_H2_CERTIFICATE_BYTES];
   char *key, *certificate;
   vestry_server *web;
   const bool is_plain = options->is_plain || options->unix_path;
   const bool makes_one = !is_plain && !options->tls_key && !options->tls_certificate;
-  if (makes_one && !certificate_make(NULL, &made)) {
+  if (makes_one && vestry_h2_certificate(NULL, made)) {
     *ret_status = complain("GnuTLS makes no certificate; use --tls-key and --tls-certificate", 1);
     return false;
   }
   if (!read_pair(options, &key, &certificate, ret_status)) return false;
-  const char *text = makes_one ? made.key_and_chain : NULL;
+  const char *text = makes_one ? made : NULL;
   const vestry_err error =
       vestry_h2_create(v,
                        &(vestry_h2_options){.address = address_of(options),

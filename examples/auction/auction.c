@@ -28,8 +28,6 @@ static void create(struct app *app) {
   app->db = parts->pool, app->pages = parts->pages, app->jobs = parts->jobs, app->forms = parts->forms;
   snprintf(app->pictures, sizeof app->pictures, "%s.pictures", app->file);
   (void)mkdir(app->pictures, 0700); /* vestry_upload_folder_open reports errors */
-  console_metrics_of(&app->program.options.metrics, vestry_sqlite_metrics, parts->database);
-  console_metrics_of(&app->program.options.metrics, vestry_sqlite_pool_metrics, app->db);
 }
 
 /* End a lot. The job runs in one process at a time; a repetition has no further effect. */

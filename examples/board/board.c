@@ -500,8 +500,6 @@ static void create(struct app *app) {
                  &(vestry_application_options){.database = &vestry_sqlite_application,
                                                .database_options = &(vestry_sqlite_database){.pool = &file}});
   app->db = app->program.app->pool;
-  console_metrics_of(&app->program.options.metrics, vestry_sqlite_metrics, app->program.app->database);
-  console_metrics_of(&app->program.options.metrics, vestry_sqlite_pool_metrics, app->db);
 }
 
 static vestry_err begin(struct app *app) {

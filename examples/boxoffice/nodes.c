@@ -127,7 +127,7 @@ static bool listens(struct nodes *nodes) {
 
 /* Write the certificate to a file in memory, which the nodes inherit. */
 static bool share_certificate(struct nodes *nodes) {
-  const char *text = nodes->options->certificate.key_and_chain;
+  const char *text = nodes->options->certificate;
   if (!nodes->options->has_tls) return true;
   const int file = memfd_create("certificate", 0);
   if (file < 0 || write(file, text, strlen(text)) != (ssize_t)strlen(text)) {
@@ -141,8 +141,10 @@ static bool share_certificate(struct nodes *nodes) {
 /* Print the URL of a node's own console, on the node's own port. */
 static void say_console(const struct nodes *nodes, const struct process *process) {
   const struct server_options *options = nodes->options;
+  char url[CONSOLE_URL_BYTES];
+  options_console_url(&(struct server_options){.has_tls = options->has_tls}, process->port, url);
   if (options->has_console)
-    console_say(options->program, options_scheme(options), NULL, (unsigned)(process - nodes->all) + 1, process->port);
+    printf("%s: console of node %u: %s\n", options->program, (unsigned)(process - nodes->all) + 1, url), fflush(stdout);
 }
 
 /* Read the output of a node: its URL, and requests to kill a node. */
@@ -332,7 +334,7 @@ int nodes_run(const struct server_options *options, char **argv, unsigned count,
   sigaddset(&heard, SIGCHLD);
   sigprocmask(SIG_BLOCK, &heard, NULL);
   nodes.signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (options->has_console && !console_check(options->program, options->address, NULL, true)) return 2;
+  if (options->has_console && !options_allow_console(options, true)) return 2;
   if (nodes.signals < 0 || !share_certificate(&nodes) || !listens(&nodes)) return 1;
   for (unsigned i = 0; i < count; i++) start(&nodes, i);
   while (!nodes.is_over) turn(&nodes, polled);

@@ -154,8 +154,6 @@ static void create(struct app *app) {
                                     .database = &vestry_sqlite_application,
                                     .database_options = &(vestry_sqlite_database){.pool = &file}});
   app->db = app->program.app->pool;
-  console_metrics_of(&app->program.options.metrics, vestry_sqlite_metrics, app->program.app->database);
-  console_metrics_of(&app->program.options.metrics, vestry_sqlite_pool_metrics, app->db);
 }
 
 /* Clicks are deduplicated in memory: one that is repeated after a restart sets the same state again. */

@@ -281,10 +281,18 @@ static void on_ready(unsigned port, void *ctx) {
   struct cluster *cluster = ctx;
   pthread_mutex_lock(&cluster->lock);
   const struct server_options *options = &cluster->app->program.options;
-  console_url(options_scheme(options), options->address, port, cluster->console);
+  options_console_url(options, port, cluster->console);
   pthread_mutex_unlock(&cluster->lock);
   vestry_refresh_here(cluster->app->pages, "cluster", NULL);
 }
+
+#ifdef CHAT_NATS
+static vestry_err add_metrics(vestry_metrics *to, void *ctx) {
+  struct cluster *cluster = ctx;
+  vestry_err err = vestry_application_metrics(to, cluster->app->program.app);
+  return err ? err : vestry_nats_metrics(to, &cluster->broker);
+}
+#endif
 
 void cluster_show(struct app *app) {
   if (!app->cluster) return;
@@ -295,7 +303,7 @@ void cluster_show(struct app *app) {
     options->ready_ctx = app->cluster;
   }
 #ifdef CHAT_NATS
-  if (app->cluster->broker.ops) console_metrics_of(&options->metrics, vestry_nats_metrics, &app->cluster->broker);
+  if (app->cluster->broker.ops) options->shown.more = add_metrics, options->shown.more_ctx = app->cluster;
 #endif
 }
 

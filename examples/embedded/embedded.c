@@ -10,7 +10,6 @@
 #include <time.h>
 
 #include "../shared/client.h"
-#include "../shared/console.h"
 #include "../shared/head.h"
 #include "monitor.h"
 #include "vestry/app/csp.h"
@@ -18,6 +17,7 @@
 #include "vestry/app/stream.h"
 #include "vestry/civetweb.h"
 #include "vestry/microhttpd.h"
+#include "vestry/ops/observe.h"
 #include "vestry/ops/trace_file.h"
 #include "vestry/vestry.h"
 
@@ -211,9 +211,9 @@ static vestry_err mount(void) {
   vestry_route(v, "GET", "/welcome", welcome, NULL);
   vestry_route(v, "GET", "/live", live, NULL);
   vestry_route(v, "POST", "/cool/{id}", cool, NULL);
-  static const struct console_metrics none;
   if (!given.has_console) return VESTRY_OK;
-  return console_begin("embedded", v, &(vestry_observe_options){0}, &none, &console);
+  error = vestry_observe_create(v, &(vestry_observe_options){.trusts_loopback = true}, &console);
+  return error ? error : vestry_observe_mount(console, "/observe");
 }
 
 /* --port N, --server civetweb or microhttpd, --datastar-version V, --trace FILE, --console */
@@ -253,7 +253,7 @@ int main(int argc, char **argv) {
     bound = 0;
   if (bound) {
     printf("embedded: http://127.0.0.1:%u\n", bound), fflush(stdout);
-    if (given.has_console) console_say("embedded", "http", NULL, 0, bound);
+    if (given.has_console) printf("embedded: console: http://127.0.0.1:%u/observe/console\n", bound), fflush(stdout);
     sigwait(&ends, &(int){0});
     is_over = true; // first, end the thread that dispatches
     pthread_join(meter, NULL);

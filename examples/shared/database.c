@@ -70,11 +70,6 @@ static void count_server(struct database *db, struct database_counters *ret) {
                                     .refreshed = followed.refreshed_count,
                                     .committed = pool.committed_count};
 }
-
-static void show_server(struct database *db, struct console_metrics *metrics) {
-  console_metrics_of(metrics, vestry_postgres_metrics, db->followed);
-  console_metrics_of(metrics, vestry_postgres_pool_metrics, db->pool);
-}
 #else
 static void create_over_postgres(struct database *db, struct program *program, vestry_application_options *options) {
   (void)db, (void)options;
@@ -88,7 +83,6 @@ static void create_over_postgres(struct database *db, struct program *program, v
 #define tell_server(db, transaction) VESTRY_OK
 #define has_refused(transaction)     true
 #define count_server(db, ret)        (void)0
-#define show_server(db, metrics)     (void)0
 #endif
 
 /* Confirmed writes are on the disk, even if the machine fails (FULL). */
@@ -116,12 +110,6 @@ void database_create(struct database *db, struct program *program, const vestry_
   const vestry_once_options once = {.storage = db->stored ? &vestry_sql_once_ops : NULL, .storage_ctx = db->stored};
   if (!err) err = vestry_once_create(program->v, &once, &db->once);
   if (!err) err = vestry_guard(program->v, "/", vestry_once_guard, db->once);
-  if (database_is_postgres(db)) {
-    show_server(db, &program->options.metrics);
-  } else {
-    console_metrics_of(&program->options.metrics, vestry_sqlite_metrics, db->followed);
-    console_metrics_of(&program->options.metrics, vestry_sqlite_pool_metrics, db->pool);
-  }
   if (!err) return;
   fprintf(stderr, "%s: cannot start (%s)\n", program->options.program, vestry_err_name(err));
   database_end(db);

@@ -18,6 +18,7 @@
 #define ADAPTERS "civetweb or microhttpd (this build has no h2)"
 #endif
 
+#define CONSOLE "/observe"
 enum { CLIENT_MAX_BYTES = 4 * 1024 * 1024, MAX_THREADS = 32768, STOP_MS = 1200 };
 
 static const struct adapter {
@@ -59,41 +60,33 @@ bool options_number(const char *text, uint64_t least, uint64_t most, uint64_t *r
   return true;
 }
 
-static int read_client(const char *path, struct server_options *options) {
+/* Read a file, and add a zero. room: at least one byte more than the file may have. Returns as options_refuse. */
+static int read_file(const char *program, const char *option, const char *path, char *text, size_t room,
+                     size_t *ret_len) {
   FILE *file = fopen(path, "rb");
-  if (!file) return options_refuse(options->program, "datastar-file", path, strerror(errno));
-  char *text = malloc(CLIENT_MAX_BYTES + 1);
-  size_t len = text ? fread(text, 1, CLIENT_MAX_BYTES + 1, file) : 0;
-  const char *wrong = !text                    ? "out of memory"
-                      : ferror(file)           ? strerror(errno) /* for example a directory */
-                      : len == 0               ? "the file is empty"
-                      : len > CLIENT_MAX_BYTES ? "the file is larger than 4 MiB"
-                                               : NULL;
+  if (!file) return options_refuse(program, option, path, strerror(errno));
+  const size_t len = fread(text, 1, room, file);
+  const char *wrong = ferror(file)  ? strerror(errno) /* for example a directory */
+                      : len == 0    ? "the file is empty"
+                      : len == room ? "the file is too large"
+                                    : NULL;
   fclose(file);
-  if (wrong) {
-    free(text);
-    return options_refuse(options->program, "datastar-file", path, wrong);
-  }
-  free(options->file);
-  options->file = text;
-  options->client = text;
-  options->client_len = len;
+  if (wrong) return options_refuse(program, option, path, wrong);
+  text[len] = '\0';
+  *ret_len = len;
   return 0;
 }
 
+static int read_client(const char *path, struct server_options *options) {
+  free(options->file);
+  options->client = options->file = malloc(CLIENT_MAX_BYTES);
+  if (!options->file) return options_refuse(options->program, "datastar-file", path, "out of memory");
+  return read_file(options->program, "datastar-file", path, options->file, CLIENT_MAX_BYTES, &options->client_len);
+}
+
 static int read_certificate(const char *path, struct server_options *options) {
-  char *text = options->certificate.key_and_chain;
-  FILE *file = fopen(path, "rb");
-  if (!file) return options_refuse(options->program, "certificate", path, strerror(errno));
-  const size_t len = fread(text, 1, CERTIFICATE_PEM_BYTES, file);
-  const char *wrong = ferror(file)                   ? strerror(errno)
-                      : len == 0                     ? "the file is empty"
-                      : len == CERTIFICATE_PEM_BYTES ? "the file is larger than 16 KiB"
-                                                     : NULL;
-  fclose(file);
-  if (wrong) return options_refuse(options->program, "certificate", path, wrong);
-  text[len] = '\0';
-  return 0;
+  size_t len;
+  return read_file(options->program, "certificate", path, options->certificate, CERTIFICATE_BYTES, &len);
 }
 
 static bool is_before_nonces(unsigned major, unsigned minor, unsigned patch) {
@@ -130,8 +123,7 @@ static int read_trace(const char *path, struct server_options *options) {
   const vestry_trace_file_options file = {.path = path, .service = options->program};
   vestry_trace_file_destroy(options->spans); /* of an earlier --trace */
   options->spans = NULL;
-  if (vestry_trace_file_create(&file, &options->spans))
-    return options_refuse(options->program, "trace", path, "the file cannot be opened");
+  if (vestry_trace_file_create(&file, &options->spans)) return 2; /* the log has the reason */
   options->host = vestry_trace_file_host(options->spans);
   return 0;
 }
@@ -188,14 +180,14 @@ static int check_unix_socket(const struct server_options *options) {
 
 /* Only h2 has TLS here, because browsers use HTTP/2 only with TLS. A proxy at a UNIX socket needs none. */
 static int prepare_tls(struct server_options *options) {
-  char *text = options->certificate.key_and_chain;
+  char *text = options->certificate;
   if (*text && !is_adapter(options, "h2")) {
     fprintf(stderr, "%s: --certificate: requires --adapter h2\n", options->program);
     return 2;
   }
   options->has_tls &= is_adapter(options, "h2") && !options->unix_path;
 #ifdef EXAMPLES_H2
-  if (options->has_tls && !*text && !certificate_make(options->address, &options->certificate)) {
+  if (options->has_tls && !*text && vestry_h2_certificate(options->address, text)) {
     fprintf(stderr, "%s: no certificate can be made; name a file: --certificate FILE\n", options->program);
     return 2;
   }
@@ -203,9 +195,29 @@ static int prepare_tls(struct server_options *options) {
   return -1;
 }
 
-static int check_console(const struct server_options *options) {
-  if (!options->has_console) return -1;
-  return console_check(options->program, options->address, options->unix_path, false) ? -1 : 2;
+bool options_allow_console(const struct server_options *options, bool passes_on) {
+  const bool is_here = !options->address || strncmp(options->address, "127.", 4) == 0;
+  const char *wrong = options->unix_path                         ? "use a port, not --unix-socket"
+                      : is_here                                  ? NULL
+                      : passes_on                                ? "with several processes, use --listen 127.0.0.1"
+                      : strcmp(options->address, "0.0.0.0") != 0 ? "use --listen 127.0.0.1 or 0.0.0.0"
+                                                                 : NULL;
+  if (wrong) fprintf(stderr, "%s: --console is only for this machine: %s\n", options->program, wrong);
+  return !wrong;
+}
+
+void options_console_url(const struct server_options *options, unsigned port, char url[CONSOLE_URL_BYTES]) {
+  const char *here = options->address && strncmp(options->address, "127.", 4) == 0 ? options->address : "127.0.0.1";
+  snprintf(url, CONSOLE_URL_BYTES, "%s://%s:%u" CONSOLE "/console", options_scheme(options), here, port);
+}
+
+/* Mount the console, before the server starts. */
+static vestry_err begin_console(const struct server_options *options, vestry *v, vestry_observe **ret_console) {
+  vestry_observe_options shown = options->shown;
+  shown.trusts_loopback = true; /* the help of --console states this */
+  if (!shown.more && options->app) shown.more = vestry_application_metrics, shown.more_ctx = options->app;
+  vestry_err err = vestry_observe_create(v, &shown, ret_console);
+  return err ? err : vestry_observe_mount(*ret_console, CONSOLE);
 }
 
 static int usage_error(const char *program, const char *what, const char *argument) {
@@ -250,7 +262,7 @@ int options_parse(int argc, char **argv, const struct option *names, const char 
   if (status < 0 && optind < argc) status = usage_error(program, "unknown argument", argv[optind]);
   if (status < 0) status = check_threads(ret_options);
   if (status < 0) status = check_unix_socket(ret_options);
-  if (status < 0) status = check_console(ret_options);
+  if (status < 0 && ret_options->has_console && !options_allow_console(ret_options, false)) status = 2;
   if (status < 0) status = prepare_tls(ret_options);
   if (status < 0) choose_client(ret_options);
   if (status >= 0) options_finish(ret_options);
@@ -269,16 +281,19 @@ static void say_where(vestry_server *server, void *ctx) {
   else
     printf("%s: %s\n", options->program, server->url);
   fflush(stdout);
-  if (options->has_console) console_say(options->program, options_scheme(options), options->address, 0, server->port);
+  char url[CONSOLE_URL_BYTES];
+  options_console_url(options, server->port, url);
+  if (options->has_console) printf("%s: console: %s\n", options->program, url), fflush(stdout);
   if (options->on_ready) options->on_ready(server->port, options->ready_ctx);
 }
 
 vestry_err options_serve(const struct server_options *options, vestry *v) {
-  const char *certificate = options->has_tls ? options->certificate.key_and_chain : NULL;
+  const char *certificate = options->has_tls ? options->certificate : NULL;
   vestry_observe *console = NULL;
   vestry_err err = VESTRY_OK;
-  if (options->has_console) err = console_begin(options->program, v, &options->shown, &options->metrics, &console);
-  if (err) return err;
+  if (options->has_console) err = begin_console(options, v, &console);
+  if (err)
+    return fprintf(stderr, "%s: --console: cannot be mounted (%s)\n", options->program, vestry_err_name(err)), err;
   const vestry_server_adapter *adapter = find_adapter(options->adapter)->server;
   const vestry_server_options served = {.address = options->address,
                                         .port = options->unix_path ? 0 : (uint16_t)options->port,

@@ -8,24 +8,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "certificate.h"
-#include "console.h"
 #include "vestry/app/application.h"
+#include "vestry/ops/observe.h"
 #include "vestry/ops/trace_file.h"
 #include "vestry/vestry.h"
 
-enum { STYLES_MAX = 2 };
+enum { STYLES_MAX = 2, CERTIFICATE_BYTES = 16384, CONSOLE_URL_BYTES = 64 };
 
 struct server_options {
-  const char *program;            /* its name, the prefix of messages */
-  unsigned port;                  /* 0: any free one */
-  const char *address;            /* to listen on; NULL: 127.0.0.1 */
-  const char *adapter;            /* civetweb, microhttpd or h2 */
-  bool has_tls;                   /* h2: neither --no-tls nor --unix-socket was given */
-  struct certificate certificate; /* for TLS: of --certificate, or made at the start */
-  const char *unix_path;          /* a UNIX socket to listen on, instead of the port; NULL: none */
-  unsigned threads_count;         /* 0: the adapter's default */
-  char *file;                     /* text of the file that --datastar-file names, to be freed; NULL: not given */
+  const char *program;                 /* its name, the prefix of messages */
+  unsigned port;                       /* 0: any free one */
+  const char *address;                 /* to listen on; NULL: 127.0.0.1 */
+  const char *adapter;                 /* civetweb, microhttpd or h2 */
+  bool has_tls;                        /* h2: neither --no-tls nor --unix-socket was given */
+  char certificate[CERTIFICATE_BYTES]; /* with its key, for TLS: of --certificate, or made at the start */
+  const char *unix_path;               /* a UNIX socket to listen on, instead of the port; NULL: none */
+  unsigned threads_count;              /* 0: the adapter's default */
+  char *file;                          /* text of the file that --datastar-file names, to be freed; NULL: not given */
   const void *client; /* the served client: that text, or the built-in one; NULL: browsers load it from the CDN */
   size_t client_len;
   bool has_version;       /* set by --datastar-version */
@@ -39,7 +38,6 @@ struct server_options {
   vestry_trace_file *spans;          /* of --trace; NULL: not given */
   bool has_console;                  /* set by --console, which exists while options_serve serves */
   vestry_observe_options shown;      /* objects that the console shows, set before by the program */
-  struct console_metrics metrics;    /* metrics that the console shows */
   vestry_file table[STYLES_MAX + 1]; /* files of options_files */
   vestry_files *files;
 };
@@ -103,6 +101,13 @@ vestry_err options_serve(const struct server_options *options, vestry *v);
 
 /* Return "https" if the server has TLS, otherwise "http". */
 const char *options_scheme(const struct server_options *options);
+
+/* Return whether the console may be mounted; if not, print a message. It serves requests of this machine only, so these
+ * must be possible and distinguishable. passes_on: a process of this machine forwards the connections, so that all of
+ * them seem to come from this machine */
+bool options_allow_console(const struct server_options *options, bool passes_on);
+/* Write the URL of the console, for browsers on this machine. */
+void options_console_url(const struct server_options *options, unsigned port, char url[CONSOLE_URL_BYTES]);
 
 /* Print a message of one line; returns the exit status for bad values. */
 int options_refuse(const char *program, const char *option, const char *value, const char *wanted);

@@ -107,6 +107,16 @@ extern VESTRY_API const vestry_server_adapter vestry_server_h2;
  *  PRIORITY, empty DATA, resets), faster than a hundred each second. */
 VESTRY_API vestry_err vestry_h2_create(vestry *v, const vestry_h2_options *options, vestry_server **ret_server);
 
+/** Size of a buffer for vestry_h2_certificate. */
+#define VESTRY_H2_CERTIFICATE_BYTES 4096
+/** Make a key and a self-signed certificate, for a server on a developer's machine: for localhost, 127.0.0.1, ::1 and
+ *  one further address, valid for a week. Browsers warn of it once. A server for users needs one of an authority.
+ *  address  numeric, IPv4; NULL, or another text: none
+ *  pem      receives both, as text: pass it as tls_key and as tls_certificate. Undefined after an error
+ *  Returns  OK | INVALID (pem is NULL) | NO_MEMORY | IO (GnuTLS)
+ *  Threads  any; takes some milliseconds */
+VESTRY_API vestry_err vestry_h2_certificate(const char *address, char pem[VESTRY_H2_CERTIFICATE_BYTES]);
+
 /** Replace the certificates of a running server, for example after their renewal. Connections that exist keep theirs.
  *  Former certificates stay in memory, some kilobytes, until the server is destroyed. If one pair cannot be used, all
  *  former pairs stay. A certificate that has expired, or is not valid yet, cannot be used if the former one of its

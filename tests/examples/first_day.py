@@ -425,7 +425,7 @@ class Boxoffice(Cells):
         return [cls.names[name] for name, in db.execute('SELECT name FROM payment ORDER BY id')]
 
     def is_shown(self, text):
-        return re.search(f'class="sold" value="{self.seat(text)}"', self.session.ask('GET', '/')[1])
+        return re.search(f'class="sold" data-press="/hold/{self.seat(text)}"', self.session.ask('GET', '/')[1])
 
 
 EXAMPLES = {'counter': Counter, 'dashboard': Dashboard, 'poll': Poll, 'edit': Edit, 'search': Search, 'progress': Progress,

@@ -137,7 +137,7 @@ def run(folder):
         server.end(signal.SIGINT)
         log.seek(0)
         said = log.read()
-        assert said == 'chat: --trace /dev/full: No space left on device; spans are omitted until there is space\n', said
+        assert said == 'vestry: warning: vestry_trace_file: /dev/full: No space left on device; spans are omitted until there is space\n', said
 
     # The folder does not exist.
     with tempfile.TemporaryFile('w+') as log:
@@ -145,7 +145,7 @@ def run(folder):
         status = subprocess.run([sys.argv[1], '--port', '0', '--db', database, '--trace', os.path.join(folder, 'none/spans')], stderr=log).returncode
         log.seek(0)
         said = log.read()
-        assert status == 2 and re.fullmatch(r'chat: --trace \S+/none/spans: No such file or directory\n', said), (status, said)
+        assert status == 2 and re.fullmatch(r'vestry: error: vestry_trace_file_create: \S+/none/spans: No such file or directory\n', said), (status, said)
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -629,6 +629,23 @@ static void failed_starts_are_logged_by_their_function(void **state) {
   vsi_server_stop(&s);
 }
 
+static void certificates_for_this_machine_are_made(void **state) {
+  (void)state;
+  static char first[VESTRY_H2_CERTIFICATE_BYTES], second[VESTRY_H2_CERTIFICATE_BYTES];
+  static const char *const names[] = {"localhost", "127.0.0.1", "192.0.2.7"};
+  assert_int_equal(vestry_h2_certificate(NULL, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_h2_certificate("no address", first), VESTRY_OK);
+  assert_int_equal(vestry_h2_certificate("192.0.2.7", second), VESTRY_OK);
+  assert_string_not_equal(first, second);
+  gnutls_x509_crt_t made;
+  const gnutls_datum_t text = {(unsigned char *)second, (unsigned)strlen(second)};
+  assert_int_equal(gnutls_x509_crt_init(&made), 0);
+  assert_int_equal(gnutls_x509_crt_import(made, &text, GNUTLS_X509_FMT_PEM), 0);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_true(gnutls_x509_crt_check_hostname(made, names[i]));
+  assert_false(gnutls_x509_crt_check_hostname(made, "192.0.2.8"));
+  gnutls_x509_crt_deinit(made);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_port_serves_both_versions),
@@ -647,6 +664,7 @@ int main(void) {
       cmocka_unit_test(start_and_renewal_without_memory_fail),
       cmocka_unit_test(name_of_the_certificate_that_is_not_served_gets_421),
       cmocka_unit_test(names_that_are_not_served_get_421),
+      cmocka_unit_test(certificates_for_this_machine_are_made),
       cmocka_unit_test(failed_starts_are_logged_by_their_function),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

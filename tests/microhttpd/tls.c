@@ -5,17 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shared/certificate.h"
 #include "support/test.h"
+#include "vestry/h2.h"
 
 enum { TICKETS_MOST = 4 };
 
-static struct certificate pair;
+static char pair[VESTRY_H2_CERTIFICATE_BYTES];
 static gnutls_certificate_credentials_t trusted; /* only this certificate */
 
 static void make_pair(void) {
-  assert_true(certificate_make(NULL, &pair));
-  const gnutls_datum_t certificate = {(unsigned char *)pair.key_and_chain, (unsigned)strlen(pair.key_and_chain)};
+  assert_int_equal(vestry_h2_certificate(NULL, pair), VESTRY_OK);
+  const gnutls_datum_t certificate = {(unsigned char *)pair, (unsigned)strlen(pair)};
   assert_int_equal(gnutls_certificate_allocate_credentials(&trusted), 0);
   assert_int_equal(gnutls_certificate_set_x509_trust_mem(trusted, &certificate, GNUTLS_X509_FMT_PEM), 1);
 }
@@ -25,12 +25,12 @@ static void forget_pair(void) {
 }
 
 void tls_key_pair(const char **ret_key, const char **ret_certificate) {
-  if (!*pair.key_and_chain) {
+  if (!*pair) {
     make_pair();
     atexit(forget_pair);
   }
-  *ret_key = pair.key_and_chain;
-  *ret_certificate = pair.key_and_chain;
+  *ret_key = pair;
+  *ret_certificate = pair;
 }
 
 gnutls_session_t tls_connect_as(int fd, const char *protocol) {

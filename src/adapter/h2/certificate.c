@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "certificate.h"
+/* A self-signed certificate for a server on a developer's machine. */
+#include "vestry/h2.h"
 
 #include <arpa/inet.h>
 #include <gnutls/crypto.h>
@@ -39,19 +40,19 @@ static int sign(gnutls_x509_crt_t made, gnutls_x509_privkey_t key) {
   return error ? error : gnutls_x509_crt_sign2(made, made, key, GNUTLS_DIG_SHA256, 0);
 }
 
-bool certificate_make(const char *address, struct certificate *ret_certificate) {
+vestry_err vestry_h2_certificate(const char *address, char pem[VESTRY_H2_CERTIFICATE_BYTES]) {
   gnutls_x509_privkey_t key = NULL;
   gnutls_x509_crt_t made = NULL;
-  char *text = ret_certificate->key_and_chain;
-  size_t key_len = CERTIFICATE_PEM_BYTES, len;
+  size_t key_len = VESTRY_H2_CERTIFICATE_BYTES, len;
+  if (!pem) return VESTRY_INVALID;
   int error = gnutls_x509_privkey_init(&key);
   if (!error) error = gnutls_x509_crt_init(&made);
   if (!error) error = name(made, address);
   if (!error) error = sign(made, key);
-  if (!error) error = gnutls_x509_privkey_export(key, GNUTLS_X509_FMT_PEM, text, &key_len); /* and a zero */
-  len = CERTIFICATE_PEM_BYTES - key_len;
-  if (!error) error = gnutls_x509_crt_export(made, GNUTLS_X509_FMT_PEM, text + key_len, &len);
+  if (!error) error = gnutls_x509_privkey_export(key, GNUTLS_X509_FMT_PEM, pem, &key_len); /* and a zero */
+  len = error ? 0 : VESTRY_H2_CERTIFICATE_BYTES - key_len;
+  if (!error) error = gnutls_x509_crt_export(made, GNUTLS_X509_FMT_PEM, pem + key_len, &len);
   gnutls_x509_crt_deinit(made);
   gnutls_x509_privkey_deinit(key);
-  return !error;
+  return !error ? VESTRY_OK : error == GNUTLS_E_MEMORY_ERROR ? VESTRY_NO_MEMORY : VESTRY_IO;
 }
