@@ -38,12 +38,7 @@ struct app {
 #define LOGOUT                                                                                                         \
   "<form method=\"post\" action=\"/logout\">" CSRF "<button data-on:click=\"$text = $notice = ''; $edit = 0\">Log out" \
   "</button></form>"
-#define HOME                                                                                                           \
-  "<main class=\"narrow\"><header><h1>Boards</h1>" LOGOUT "</header><nav class=\"boards\">%-s</nav>"                   \
-  "<form class=\"line\" method=\"post\" action=\"/board\">" CSRF "<input type=\"hidden\" name=\"once\" value=\"%s\">"  \
-  "<label for=\"title\">New board</label><span></span>"                                                                \
-  "<input id=\"title\" name=\"title\" maxlength=\"%d\" required autocomplete=\"off\">"                                 \
-  "<button class=\"first\">Create</button></form></main>"
+#define HOME "<main class=\"narrow\"><header><h1>Boards</h1>" LOGOUT "</header><nav class=\"boards\">%-s</main>"
 /* The state of a page is in its signals: the typed text, and the card that is being edited, with its version. The
  * signals survive a reload for the same user, also if a logout in another tab forces it: 401 leads to the login. After
  * a login in another tab an action gets 403, because the token belongs to the earlier session. Each card and each
@@ -119,6 +114,20 @@ struct board {
 static const vestry_sql_shape board_shape =
     VESTRY_ROW(struct board, VESTRY_COLUMN(struct board, id), VESTRY_COLUMN(struct board, title));
 
+/* The form for a board. The browser sends it, so it works without JavaScript, and twice sent makes one board. */
+static const vestry_input board_inputs[] = {VESTRY_INPUT(struct board, title, .label = "New board", .min = 1,
+                                                         .max = NAME_MAX, .attributes = "autocomplete=\"off\"")};
+static const vestry_application_form board_form = {
+    .action = "/board",
+    .name = "board",
+    .inputs = board_inputs,
+    .inputs_count = 1,
+    .button = "Create",
+    .attributes = "class=\"line\"",
+    .document = &(vestry_application_document){.title = "Boards",
+                                               .head = "<link rel=\"stylesheet\" href=\"/style.css\">"
+                                                       "<link rel=\"stylesheet\" href=\"/own.css\">"}};
+
 static vestry_err add_board(void *row, void *html) {
   const struct board *board = row;
   return vestry_html_add(html, "<a href=\"/board/%d\">%s</a>", board->id, board->title);
@@ -127,37 +136,30 @@ static vestry_err add_board(void *row, void *html) {
 static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   vestry_html html;
-  vestry_slice boards;
+  vestry_slice made;
   struct board board;
-  char once[VESTRY_ONCE_NONCE_BYTES], token[VESTRY_CSRF_TOKEN_BYTES];
+  char token[VESTRY_CSRF_TOKEN_BYTES];
   if (!vestry_session_user(req)) return login_page(app, req, reply, "", "");
   vestry_html_init(&html, NULL);
   vestry_err err = vestry_sql_read_rows(app->db, "SELECT id, title FROM board ORDER BY id", NULL,
                                         VESTRY_EACH_ROW(&board_shape, &board, add_board, &html));
-  if (!err) err = vestry_html_result(&html, &boards);
+  vestry_html_add(&html, "</nav>");
+  if (!err) err = vestry_application_form_show(app->program.app, req, reply, &html, &board_form, NULL);
+  if (!err) err = vestry_html_result(&html, &made);
   if (!err) err = vestry_csrf_token(app->program.app->csrf, req, reply, token);
-  if (!err) err = vestry_once_nonce(req, once);
-  if (!err)
-    err = program_page(&app->program, reply, "Boards", HOME, token, (const char *)boards.data, token, once, NAME_MAX);
+  if (!err) err = program_page(&app->program, reply, "Boards", HOME, token, (const char *)made.data);
   vestry_html_finish(&html);
   return err;
 }
 
-/* Return a field of a form; NULL: it is empty or too long. */
-static const char *field(const vestry_request *req, const char *name) {
-  const char *text = vestry_request_value(req, VESTRY_IN_FORM, name);
-  return vestry_text_has(text, 1, NAME_MAX) ? text : NULL;
-}
-
 /* POST /login. Any name is accepted; a real application would check a password here. */
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  const char *name = field(req, "name");
-  vestry_err err = name ? vestry_session_login(req, reply, name) : VESTRY_INVALID;
+  const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
+  vestry_err err = vestry_text_has(name, 1, NAME_MAX) ? vestry_session_login(req, reply, name) : VESTRY_INVALID;
   if (err && err != VESTRY_INVALID) return err;
   if (err) {
-    const char *refused = vestry_request_value(req, VESTRY_IN_FORM, "name");
     vestry_reply_status(reply, 422);
-    return login_page(ctx, req, reply, refused ? refused : "", "Enter a name of at most 40 characters.");
+    return login_page(ctx, req, reply, name ? name : "", "Enter a name of at most 40 characters.");
   }
   return vestry_reply_redirect(reply, 303, "/");
 }
@@ -168,16 +170,18 @@ static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *c
   return err ? err : vestry_reply_redirect(reply, 303, "/");
 }
 
+/* POST /board */
 static vestry_err create_board(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  const char *title = field(req, "title");
-  int64_t id;
+  struct board made;
+  int64_t id = 0;
   char url[40];
-  if (!title) return vestry_reply_redirect(reply, 303, "/");
-  vestry_err err = vestry_sql_run_alone(app->db, "INSERT INTO board(title) VALUES(?) RETURNING id", VESTRY_LIST(title),
-                                        vestry_sql_row_integer, &id);
-  snprintf(url, sizeof url, "/board/%lld", (long long)(err ? 0 : id));
-  return err ? err : vestry_reply_redirect(reply, 303, url);
+  vestry_err err = vestry_application_form_read(app->program.app, req, reply, &board_form, &made);
+  if (!err)
+    err = vestry_sql_run_alone(app->db, "INSERT INTO board(title) VALUES(?) RETURNING id",
+                               VESTRY_LIST((const char *)made.title), vestry_sql_row_integer, &id);
+  snprintf(url, sizeof url, "/board/%lld", (long long)id);
+  return vestry_application_form_end(app->program.app, req, reply, &board_form, err, url);
 }
 
 /* Guard: all routes except the login require a logged-in user. */

@@ -52,6 +52,16 @@ static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx)
   return vestry_application_form_end(app, req, reply, &form, error, "/");
 }
 
+/* GET /plain: an ordinary handler. */
+static vestry_err plain(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_html html;
+  vestry_html_init(&html, NULL);
+  vestry_err error = vestry_application_form_show(app, req, reply, &html, &form, NULL);
+  if (!error) error = vestry_reply_html(reply, &html);
+  vestry_html_finish(&html);
+  return error;
+}
+
 static vestry_err begin(test_host *th, vestry_application **ret_app) {
   const vestry_options instance = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
   const vestry_application_options options = {
@@ -65,6 +75,7 @@ static vestry_err begin(test_host *th, vestry_application **ret_app) {
   is_full = is_inside = false;
   vestry_err error = vestry_application_create(&options, ret_app);
   if (!error) error = vestry_application_page(*ret_app, "/", &(vestry_page_options){.render = home});
+  if (!error) error = vestry_route((*ret_app)->instance, "GET", "/plain", plain, *ret_app);
   return error ? error : vestry_application_form_route(*ret_app, &form, add, *ret_app);
 }
 
@@ -212,6 +223,24 @@ static void form_is_sent_without_javascript(void **state) {
   close_world(&w);
 }
 
+/* capability: L22 */
+static void ordinary_document_has_a_plain_form(void **state) {
+  (void)state;
+  world w;
+  vestry_memory_exchange *document, *accepted;
+  open_world(&w);
+  assert_int_equal(vestry_browser_get(w.ada, "/plain", &document), VESTRY_OK);
+  const char *html = vestry_memory_look(document).received.data;
+  assert_null(strstr(html, "data-on"));
+  assert_null(strstr(html, "data-text"));
+  accepted = send_plain(&w, html, "Tea");
+  assert_int_equal(vestry_memory_look(accepted).status, 200);
+  assert_int_equal(notes, 1);
+  vestry_memory_destroy(document);
+  vestry_memory_destroy(accepted);
+  close_world(&w);
+}
+
 static void form_in_the_content_is_refused(void **state) {
   (void)state;
   world w;
@@ -273,10 +302,14 @@ static void each_allocation_may_fail(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(form_is_sent_by_the_client),     cmocka_unit_test(broken_rule_is_reported_in_the_form),
-      cmocka_unit_test(handler_refuses_with_a_message), cmocka_unit_test(form_is_sent_without_javascript),
-      cmocka_unit_test(form_in_the_content_is_refused), cmocka_unit_test(characters_of_texts_are_counted),
-      cmocka_unit_test(declaration_is_checked),         cmocka_unit_test(each_allocation_may_fail)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(form_is_sent_by_the_client),
+                                     cmocka_unit_test(broken_rule_is_reported_in_the_form),
+                                     cmocka_unit_test(handler_refuses_with_a_message),
+                                     cmocka_unit_test(form_is_sent_without_javascript),
+                                     cmocka_unit_test(ordinary_document_has_a_plain_form),
+                                     cmocka_unit_test(form_in_the_content_is_refused),
+                                     cmocka_unit_test(characters_of_texts_are_counted),
+                                     cmocka_unit_test(declaration_is_checked),
+                                     cmocka_unit_test(each_allocation_may_fail)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

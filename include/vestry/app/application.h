@@ -225,6 +225,11 @@ VESTRY_API vestry_err vestry_application_form_route(vestry_application *app, con
  *  Threads  the render's; does not block, but as vestry_form_open if it is kept */
 VESTRY_API vestry_err vestry_application_form_add(vestry_application *app, vestry_render *render, vestry_html *html,
                                                   const vestry_application_form *form, const void *values);
+/** Append a form to a document of an ordinary handler, such as a log-in. The browser sends it itself, with and without
+ *  JavaScript, and its text is not stored. Arguments, returns, threads: as vestry_application_form_add. */
+VESTRY_API vestry_err vestry_application_form_show(vestry_application *app, const vestry_request *req,
+                                                   vestry_reply *reply, vestry_html *html,
+                                                   const vestry_application_form *form, const void *values);
 /** Read a form by the rules of its fields (vestry_inputs_read). If one is broken, the form is refused.
  *  Returns  OK | FAILED (refused) | INVALID | NO_MEMORY
  *  Threads  the handler's; does not block */

@@ -63,7 +63,7 @@ static vestry_err add_hidden(vestry_application *app, const vestry_request *req,
   if (!error && app->csrf) vestry_html_add(html, hidden, "csrf", token);
   if (!error && app->once) error = vestry_once_nonce(req, nonce);
   if (!error && app->once) vestry_html_add(html, hidden, "once", nonce);
-  return error ? error : vestry_html_add(html, "<input type=\"hidden\" name=\"tabId\" data-attr:value=\"$tabId\">");
+  return error;
 }
 
 static void add_action(vestry_application *app, vestry_html *html, const vestry_application_form *form,
@@ -84,34 +84,48 @@ static void add_action(vestry_application *app, vestry_html *html, const vestry_
 
 /* Append the part of the form behind its fields: messages, and the button. */
 static vestry_err add_end(vestry_application *app, vestry_html *html, const vestry_application_form *form,
-                          const char *signal, const char *message) {
-  vestry_html_add(html, "%-s<p role=\"alert\" data-text=\"$_said.%-s\">%s</p>", form->more, form->name, message);
-  vestry_html_add(html, "<button>%s</button>", form->button);
+                          const char *signal) {
+  vestry_html_add(html, "%-s<p role=\"alert\" data-text=\"$_said.%-s\"></p><button>%s</button>", form->more, form->name,
+                  form->button);
   if (!app->once) return vestry_html_add(html, "</form>");
-  vestry_html_add(html, "<p role=\"status\" data-text=\"$%-s ? '%s' : $%-sFailed ? '%s' : ''\"></p></form>", signal,
-                  form->sending, signal, form->failed);
-  return VESTRY_OK;
+  return vestry_html_add(html, "<p role=\"status\" data-text=\"$%-s ? '%s' : $%-sFailed ? '%s' : ''\"></p></form>",
+                         signal, form->sending, signal, form->failed);
 }
 
-/* Append a form. render: NULL: for the document of a refused form. */
-static vestry_err add(vestry_application *app, const vestry_request *req, vestry_reply *reply, vestry_render *render,
-                      vestry_html *html, const vestry_application_form *form, vestry_inputs_shown shown,
-                      const char *message) {
+static vestry_err begin(vestry_html *html, const vestry_application_form *form) {
+  return vestry_html_add(html, "<form method=\"post\" action=\"%s\" %-s", form->action, form->attributes);
+}
+
+/* Append a form that the client sends. */
+static vestry_err add(vestry_application *app, vestry_render *render, vestry_html *html,
+                      const vestry_application_form *form, const void *values) {
   char signal[SIGNAL_BYTES];
   vestry_form *kept = NULL;
   snprintf(signal, sizeof signal, "_sending_%s", form->name);
-  vestry_html_add(html, "<form method=\"post\" action=\"%s\" %-s", form->action, form->attributes);
+  begin(html, form);
   add_action(app, html, form, signal);
   vestry_err error = VESTRY_OK;
-  if (render && form->is_kept) error = vestry_form_open(app->forms, req, render, html, form->name, &kept);
-  vestry_html_add(html, ">");
-  shown.form = kept;
-  if (!error) error = add_hidden(app, req, reply, html);
+  if (form->is_kept) error = vestry_form_open(app->forms, render->request, render, html, form->name, &kept);
+  vestry_html_add(html, "><input type=\"hidden\" name=\"tabId\" data-attr:value=\"$tabId\">");
+  if (!error) error = add_hidden(app, render->request, render->reply, html);
+  const vestry_inputs_shown shown = {.form = kept, .values = values};
   if (!error) error = vestry_inputs_add(html, form->inputs, form->inputs_count, &shown);
   vestry_form_close(kept);
-  if (!error) error = add_end(app, html, form, signal, message);
-  vestry_slice made;
-  return error ? error : vestry_html_result(html, &made);
+  return error ? error : add_end(app, html, form, signal);
+}
+
+/* Append a form that the browser sends itself. The client, if the document has it, does nothing with it. */
+static vestry_err add_plain(vestry_application *app, const vestry_request *req, vestry_reply *reply, vestry_html *html,
+                            const vestry_application_form *form, const vestry_inputs_shown *shown,
+                            const char *message) {
+  const char *tab = shown->req ? vestry_request_value(req, VESTRY_IN_FORM, "tabId") : NULL;
+  begin(html, form);
+  vestry_html_add(html, ">");
+  if (tab) vestry_html_add(html, "<input type=\"hidden\" name=\"tabId\" value=\"%s\">", tab);
+  vestry_err error = add_hidden(app, req, reply, html);
+  if (!error) error = vestry_inputs_add(html, form->inputs, form->inputs_count, shown);
+  vestry_html_add(html, "%-s<p role=\"alert\">%s</p><button>%s</button></form>", form->more, message, form->button);
+  return error;
 }
 
 vestry_err vestry_application_form_add(vestry_application *app, vestry_render *render, vestry_html *html,
@@ -127,7 +141,17 @@ vestry_err vestry_application_form_add(vestry_application *app, vestry_render *r
     return vsi_mistake(app->instance->host, "vestry_application_form_add",
                        "the form is in the content; put it before vestry_render_begin, or behind vestry_render_end");
   if (render->is_stream) return VESTRY_OK;
-  return add(app, render->request, render->reply, render, html, &form, (vestry_inputs_shown){.values = values}, "");
+  return add(app, render, html, &form, values);
+}
+
+vestry_err vestry_application_form_show(vestry_application *app, const vestry_request *req, vestry_reply *reply,
+                                        vestry_html *html, const vestry_application_form *given, const void *values) {
+  vestry_application_form form;
+  vestry_err error = take(app, given, "vestry_application_form_show", &form);
+  if (error) return error;
+  if (!req || !reply || !html)
+    return vsi_mistake(app->instance->host, "vestry_application_form_show", "an argument is NULL");
+  return add_plain(app, req, reply, html, &form, &(vestry_inputs_shown){.values = values}, "");
 }
 
 vestry_err vestry_application_form_read(vestry_application *app, const vestry_request *req, vestry_reply *reply,
@@ -152,7 +176,7 @@ static vestry_err show_refused(vestry_application *app, const vestry_request *re
   vestry_html_add(&html, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>%s</title>%-s",
                   document.title ? document.title : "vestry", document.head ? document.head : "");
   vestry_html_add(&html, "</head><body><main>");
-  vestry_err error = add(app, req, reply, NULL, &html, form, (vestry_inputs_shown){.req = req}, message);
+  vestry_err error = add_plain(app, req, reply, &html, form, &(vestry_inputs_shown){.req = req}, message);
   vestry_html_add(&html, "</main></body></html>");
   if (!error) error = vestry_reply_html(reply, &html);
   if (!error) error = vestry_reply_status(reply, 422);
