@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// A form that is declared once, sent by the client and by a browser without JavaScript.
+'use strict';
+const { after, test } = require('node:test');
+const assert = require('node:assert/strict');
+const { startExample, newSession, closeChrome } = require('./harness.js');
+
+after(closeChrome);
+
+async function start(t, options) {
+  const server = await startExample('test_browser_declared');
+  t.after(() => server.stop());
+  const session = await newSession(t, options);
+  const tab = await session.tab(server.url);
+  const { page } = tab;
+  const add = async (text) => {
+    await page.getByLabel('Note').fill(text);
+    await page.getByRole('button', { name: 'Add' }).click();
+  };
+  const notes = () => page.locator('li').allTextContents();
+  return { ...tab, ...session, server, add, notes };
+}
+
+// capability: L22
+test('declared: the client sends the form; a refused one stays, an accepted one is emptied', async (t) => {
+  const { page, until, add, notes, problems, tab, server } = await start(t);
+  await add('x');
+  await until(() => document.querySelector('[role=alert]').textContent === 'Note: at least 2 characters.');
+  assert.equal(await page.getByLabel('Note').inputValue(), 'x');
+  await add('full');
+  await until(() => document.querySelector('[role=alert]').textContent === 'There is <no> room.');
+  await page.getByLabel('Urgent').check();
+  await add('  Tea <b>at</b> 4 ');
+  await until(() => document.querySelector('li')?.textContent === 'Tea <b>at</b> 4, 3!');
+  await until(() => document.querySelector('[name=text]').value === '');
+  assert.equal(await page.getByRole('alert').textContent(), '');
+  assert.equal(await page.getByLabel('Size').inputValue(), '3');
+  assert.equal(await page.getByLabel('Urgent').isChecked(), false);
+  await until(() => document.querySelector('[role=status]').textContent === '');
+  // The second click of a double click adds no note, and the same text is accepted later.
+  await page.getByLabel('Note').fill('twice');
+  await page.getByRole('button', { name: 'Add' }).dblclick();
+  await until(() => document.querySelectorAll('li').length === 2 && document.querySelector('[name=text]').value === '');
+  // Typed text is not lost by an event of the page.
+  await page.getByLabel('Note').fill('half a no');
+  const other = await tab(server.url);
+  await other.page.getByLabel('Note').fill('of another tab');
+  await other.page.getByRole('button', { name: 'Add' }).click();
+  await until(() => document.querySelectorAll('li').length === 3);
+  assert.equal(await page.getByLabel('Note').inputValue(), 'half a no');
+  assert.deepEqual(await notes(), ['Tea <b>at</b> 4, 3!', 'twice, 3', 'of another tab, 3']);
+  assert.deepEqual(problems, []);
+});
+
+// capability: L22
+test('declared: its text returns after a reload, until it is accepted', async (t) => {
+  const { page, until, add } = await start(t);
+  const kept = page.waitForResponse((response) => response.url().endsWith('/kept') && /v\.text=half/.test(response.request().postData()));
+  await page.getByLabel('Note').fill('half a note');
+  await kept;
+  await page.reload();
+  await until(() => document.querySelector('[name=text]').value === 'half a note');
+  await add('a whole note');
+  await until(() => document.querySelector('li')?.textContent === 'a whole note, 3' && document.querySelector('[name=text]').value === '');
+  await page.reload();
+  await until(() => document.querySelector('li'));
+  assert.equal(await page.getByLabel('Note').inputValue(), '');
+});
+
+// capability: L22
+test('declared: without JavaScript the response has the message and the text, or leads back', async (t) => {
+  const { page, add, notes } = await start(t, { javaScriptEnabled: false });
+  await add('x');
+  assert.equal(await page.getByRole('alert').textContent(), 'Note: at least 2 characters.');
+  assert.equal(await page.getByLabel('Note').inputValue(), 'x');
+  await add('full');
+  assert.equal(await page.getByRole('alert').textContent(), 'There is <no> room.');
+  await page.getByLabel('Urgent').check();
+  await add('Tea');
+  assert.equal(new URL(page.url()).pathname, '/');
+  assert.deepEqual(await notes(), ['Tea, 3!']);
+  assert.equal(await page.getByLabel('Note').inputValue(), '');
+});
