@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <vestry/app/press.h>
 #include <vestry/data/sqlite.h>
 
 /* Creates the tables, or upgrades those of any earlier version. */
@@ -33,25 +32,23 @@ static const vestry_sql_shape shown_shape = VESTRY_ROW(shown, VESTRY_COLUMN(show
 static vestry_err add_note(void *row, void *html) {
   const shown *note = row;
   vestry_html_add(html, "<li dir=\"auto\">%s <small>%d words</small>", note->text, note->words);
-  if (note->is_mine) vestry_html_add(html, " <button data-press=\"/note/%d\">Remove</button>", note->id);
+  if (note->is_mine) vestry_html_add(html, " <button data-press=\"/note/%d/remove\">Remove</button>", note->id);
   return vestry_html_add(html, "</li>");
 }
 
+/* The action of all buttons with data-press. */
 static const vestry_backend_action_options removal = {.csrf = true, .once = true};
 
 /* GET /: renders the document, and renders it again for each change. */
 static vestry_err notes(vestry_render *render, vestry_html *html, void *ctx) {
   vestry_application *app = ctx;
   const vestry_value me = vestry_value_bytes(render->request->scope.data, render->request->scope.len);
-  const vestry_application_document document = {.title = "APPNAME"};
+  const vestry_application_document document = {.title = "APPNAME", .presses = &removal};
   vestry_err error = vestry_application_document_begin(app, render, html, &document);
   if (error) return error;
   vestry_html_add(html, "<h1>APPNAME</h1>");
   error = vestry_application_form_add(app, render, html, &form, NULL);
   if (error) return error;
-  vestry_html_add(html, "<div ");
-  vestry_html_presses(html, VESTRY_METHOD_DELETE, &removal); /* of all buttons with data-press */
-  vestry_html_add(html, ">");
   vestry_render_begin(render, html);
   vestry_html_add(html, "<ul>");
   shown note;
@@ -61,7 +58,6 @@ static vestry_err notes(vestry_render *render, vestry_html *html, void *ctx) {
   if (error) return error;
   vestry_html_add(html, "</ul>");
   vestry_render_end(render, html);
-  vestry_html_add(html, "</div>");
   return vestry_application_document_end(html);
 }
 
@@ -92,7 +88,7 @@ static vestry_err add(const vestry_request *req, vestry_reply *reply, void *app)
   return vestry_application_form_end(app, req, reply, &form, error, "/");
 }
 
-/* DELETE /note/{id}: of this session only. */
+/* POST /note/{id}/remove: of this session only. */
 static vestry_err take_away(const vestry_request *req, vestry_reply *reply, void *ctx) {
   vestry_application *app = ctx;
   int64_t id;
@@ -127,7 +123,7 @@ vestry_err app_begin(const char *file, uint32_t threads_count, vestry_applicatio
   vestry_err error = vestry_application_create(&options, &app);
   if (!error) error = vestry_application_page(app, "/", &(vestry_page_options){.render = notes});
   if (!error) error = vestry_application_form_route(app, &form, add, app);
-  if (!error) error = vestry_route(app->instance, "DELETE", "/note/{id}", take_away, app);
+  if (!error) error = vestry_route(app->instance, "POST", "/note/{id}/remove", take_away, app);
   if (!error) error = vestry_jobs_on(app->jobs, "count", count_words, app);
   if (!error) *ret_app = app;
   if (error) vestry_application_destroy(app);

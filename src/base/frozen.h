@@ -7,9 +7,9 @@
 
 #define VSI_LAST_OF_vestry_actor_options             ctx
 #define VSI_LAST_OF_vestry_application_database      metrics
-#define VSI_LAST_OF_vestry_application_document      head
+#define VSI_LAST_OF_vestry_application_document      presses
 #define VSI_LAST_OF_vestry_application_form          document
-#define VSI_LAST_OF_vestry_application_options       files_path
+#define VSI_LAST_OF_vestry_application_options       guests
 #define VSI_LAST_OF_vestry_backend_action_options    sent
 #define VSI_LAST_OF_vestry_bounds                    max_values_count
 #define VSI_LAST_OF_vestry_broker_events             ctx

@@ -12,7 +12,14 @@
 static int presses;
 
 static vestry_err home(vestry_render *render, vestry_html *html, void *app) {
-  const vestry_application_document document = {.title = "Tea & <co>", .language = "de", .head = "<meta name=\"x\">"};
+  static const vestry_clock clock = {.url = "/clock"};
+  static const vestry_backend_action_options pressed = {.csrf = true};
+  const vestry_application_document document = {
+      .title = "Tea & <co>",
+      .language = "de",
+      .head = "<meta name=\"x\">",
+      .clock = render->share ? NULL : &clock,
+      .presses = render->share || !((vestry_application *)app)->csrf ? NULL : &pressed};
   vestry_render_topic(render, "presses");
   vestry_err error = vestry_application_document_begin(app, render, html, &document);
   if (error) return error;
@@ -27,6 +34,14 @@ static vestry_err press(const vestry_request *req, vestry_reply *reply, void *ap
   (void)req;
   presses++;
   vestry_err error = vestry_refresh(is->pages, "presses", NULL);
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
+/* POST /guest */
+static vestry_err become_guest(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *guest;
+  (void)app;
+  vestry_err error = vestry_guest_begin(req, reply, &guest);
   return error ? error : vestry_reply_status(reply, 204);
 }
 
@@ -47,6 +62,7 @@ static vestry_err begin(test_host *th, unsigned without, vestry_application **re
       .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32},
       .csrf = &(vestry_csrf_options){.trusted_origins = &origin, .trusted_origins_count = 1},
       .rate = &(vestry_rate_options){.count = 100},
+      .guests = without & VESTRY_WITHOUT_SESSIONS ? NULL : &(vestry_guests_options){0},
       .forms = &(vestry_forms_options){.path = "/typed"},
       .files = &(vestry_files_options){.host = &th->host, .embedded = table, .embedded_count = 1},
       .files_path = "/static",
@@ -54,6 +70,7 @@ static vestry_err begin(test_host *th, unsigned without, vestry_application **re
   vestry_err error = vestry_application_create(&options, ret_app);
   const vestry_page_options page = {.render = home};
   if (!error) error = vestry_application_page(*ret_app, "/", &page);
+  if (!error) error = vestry_route((*ret_app)->instance, "POST", "/guest", become_guest, NULL);
   return error ? error : vestry_route((*ret_app)->instance, "POST", "/press", press, *ret_app);
 }
 
@@ -96,6 +113,8 @@ static void parts_serve_and_guard_a_page(void **state) {
   assert_non_null(strstr(html, VESTRY_DATASTAR_CDN_URL));
   assert_non_null(strstr(html, "<script>{ let held = []")); /* vestry_html_early */
   assert_non_null(strstr(html, "data-init__once"));
+  assert_non_null(strstr(html, "@post(b.dataset.press,{headers:{&#39;X-CSRF-Token&#39;:$_csrf}"));
+  assert_non_null(strstr(html, "/clock"));
   assert_non_null(strstr(html, "tabId"));
   assert_non_null(strstr(html, "<p>0</p>"));
   assert_non_null(strstr(html, "</body></html>"));
@@ -111,6 +130,7 @@ static void parts_serve_and_guard_a_page(void **state) {
   assert_int_equal(status_of(ada, "POST", "/press", VESTRY_OBJECT("csrf", (const char *)token)), 204);
   assert_int_equal(vestry_application_settle(app, 1000), VESTRY_OK);
   assert_non_null(strstr(vestry_memory_since(tab).data, "<p>1</p>"));
+  assert_int_equal(status_of(ada, "POST", "/guest", VESTRY_OBJECT("csrf", (const char *)token)), 204);
   assert_int_equal(status_of(ada, "GET", "/static/a.css", NULL), 200);
   assert_int_equal(status_of(ada, "GET", "/static/b.css", NULL), 404);
   assert_int_equal(status_of(ada, "POST", "/typed", VESTRY_OBJECT("csrf", (const char *)token)), 400);

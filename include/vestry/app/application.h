@@ -22,12 +22,15 @@
 #ifndef VESTRY_APPLICATION_H
 #define VESTRY_APPLICATION_H
 
+#include "vestry/app/clock.h"
 #include "vestry/app/csrf.h"
 #include "vestry/app/files.h"
 #include "vestry/app/form.h"
+#include "vestry/app/guest.h"
 #include "vestry/app/input.h"
 #include "vestry/app/once.h"
 #include "vestry/app/page.h"
+#include "vestry/app/press.h"
 #include "vestry/app/rate.h"
 #include "vestry/app/secret.h"
 #include "vestry/app/session.h"
@@ -113,11 +116,12 @@ typedef struct vestry_application_options {
   const vestry_once_options *once;             /**< [the defaults, stored in the database if there is one] */
   const vestry_pages_options *pages;           /**< [the defaults] */
   const vestry_rate_options *rate;             /**< [no rate] */
-  const vestry_forms_options *forms; /**< persistent forms, stored in the database if there is one; their handler has
+  const vestry_forms_options *forms;   /**< persistent forms, stored in the database if there is one; their handler has
                                           the route of forms->path [none] */
-  const vestry_jobs_options *jobs;   /**< jobs in the database; INVALID without a database [none] */
-  const vestry_files_options *files; /**< files below files_path [none] */
-  const char *files_path;            /**< ["/files"] */
+  const vestry_jobs_options *jobs;     /**< jobs in the database; INVALID without a database [none] */
+  const vestry_files_options *files;   /**< files below files_path [none] */
+  const char *files_path;              /**< ["/files"] */
+  const vestry_guests_options *guests; /**< persons without a password (vestry/app/guest.h) [none] */
 } vestry_application_options;
 
 /** Create an application: its database, its instance with the secret and the sessions, the guards of all paths, the
@@ -148,11 +152,14 @@ VESTRY_API vestry_err vestry_application_page(vestry_application *app, const cha
 /** Document around the content of a page. Zero selects the default, which is given in [brackets]. All texts are
  *  borrowed for the call. */
 typedef struct vestry_application_document {
-  size_t size;          /**< sizeof(vestry_application_document), or 0 */
-  const char *title;    /**< text, escaped by the function ["vestry"] */
-  const char *language; /**< value of the attribute lang ["en"] */
-  const char *client;   /**< URL of the Datastar client [VESTRY_DATASTAR_CDN_URL] */
-  const char *head;     /**< HTML of the program for the head, for example links to style sheets [none] */
+  size_t size;               /**< sizeof(vestry_application_document), or 0 */
+  const char *title;         /**< text, escaped by the function ["vestry"] */
+  const char *language;      /**< value of the attribute lang ["en"] */
+  const char *client;        /**< URL of the Datastar client [VESTRY_DATASTAR_CDN_URL] */
+  const char *head;          /**< HTML of the program for the head, for example links to style sheets [none] */
+  const vestry_clock *clock; /**< the server's clock for the page (vestry/app/clock.h) [none] */
+  /** A button with data-press anywhere in the body sends a POST request with these options (vestry/app/press.h) [none] */
+  const vestry_backend_action_options *presses;
 } vestry_application_document;
 
 /** Begin the document of a live page: the head, with the Datastar client, the script of vestry_html_early

@@ -149,6 +149,8 @@ static vestry_err create_parts(application *a, const vestry_application_options 
   if (!error && options->secret) error = vestry_secret_set(a->is.instance, options->secret);
   if (!error && !options->secret && a->is.pool) error = vestry_sql_secret_set(a->is.pool, a->is.instance);
   if (!error && has(options, VESTRY_WITHOUT_SESSIONS)) *ret_part = "its sessions", error = create_sessions(a, options);
+  if (!error && options->guests)
+    *ret_part = "its guests", error = vestry_guests_create(a->is.instance, options->guests);
   if (!error && options->rate) *ret_part = "its rate", error = create_rate(a, options);
   if (!error && has(options, VESTRY_WITHOUT_CSRF)) *ret_part = "its CSRF protection", error = create_csrf(a, options);
   if (!error && has(options, VESTRY_WITHOUT_ONCE))
@@ -242,15 +244,21 @@ vestry_err vestry_application_page(vestry_application *app, const char *pattern,
   return error ? error : vestry_route(app->instance, "GET", pattern, vestry_page_handler, page);
 }
 
-/* Write the start tag of the body of a private page, with what identifies its user and its tab. */
-static vestry_err begin_body(vestry_application *app, vestry_render *render, vestry_html *html) {
+/* Write the start tag of the body, in a private page with what identifies its user and its tab. */
+static vestry_err begin_body(vestry_application *app, vestry_render *render, vestry_html *html,
+                             const vestry_application_document *document) {
   char token[VESTRY_CSRF_TOKEN_BYTES], tab[VESTRY_TAB_ATTRIBUTES_BYTES], once[VESTRY_ONCE_ATTRIBUTES_BYTES] = "";
-  vestry_err error = vestry_tab_attributes(render->request, render->reply, tab, sizeof tab);
-  if (!error && app->once) error = vestry_once_attributes(render->request, once, sizeof once);
-  if (!error) error = vestry_html_add(html, "</head><body %-s %-s", tab, once);
-  if (error || !app->csrf) return error ? error : vestry_html_add(html, ">");
-  error = vestry_csrf_token(app->csrf, render->request, render->reply, token);
-  return error ? error : vestry_html_add(html, " data-signals:_csrf=\"'%s'\">", token);
+  const bool is_own = !render->share;
+  vestry_err error = VESTRY_OK;
+  vestry_html_add(html, "</head><body");
+  if (is_own) error = vestry_tab_attributes(render->request, render->reply, tab, sizeof tab);
+  if (!error && is_own && app->once) error = vestry_once_attributes(render->request, once, sizeof once);
+  if (!error && is_own) error = vestry_html_add(html, " %-s %-s", tab, once);
+  if (!error && is_own && app->csrf) error = vestry_csrf_token(app->csrf, render->request, render->reply, token);
+  if (!error && is_own && app->csrf) error = vestry_html_add(html, " data-signals:_csrf=\"'%s'\"", token);
+  if (document->clock) vestry_html_add(html, " "), vestry_html_clock(html, document->clock);
+  if (document->presses) vestry_html_add(html, " "), vestry_html_presses(html, VESTRY_METHOD_POST, document->presses);
+  return error ? error : vestry_html_add(html, ">");
 }
 
 vestry_err vestry_application_document_begin(vestry_application *app, vestry_render *render, vestry_html *html,
@@ -271,7 +279,7 @@ vestry_err vestry_application_document_begin(vestry_application *app, vestry_ren
                   options.client ? options.client : VESTRY_DATASTAR_CDN_URL, options.head ? options.head : "");
   vestry_err error = vestry_render_head(render, html);
   if (error) return error;
-  return render->share ? vestry_html_add(html, "</head><body>") : begin_body(app, render, html);
+  return begin_body(app, render, html, &options);
 }
 
 vestry_err vestry_application_document_end(vestry_html *html) {
