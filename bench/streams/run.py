@@ -26,9 +26,11 @@ from servers import Server, free_port, node_version, parse, sdk_version, version
 
 Contest = collections.namedtuple("Contest", "name streams rounds load contenders")
 
+BARE_PAGE = ["--payload-bytes", "113", "--warm", "5"]  # 171 bytes on the wire, as many as the page has in brotli
 PAGE = ["--payload-bytes", "10000", "--change-bytes", "100", "--warm", "5"]
 STALL = ["--payload-bytes", "10000", "--warm", "400"]  # after the warm-up, the sockets of stalled readers are full
 KEYED_ROUNDS = 3000
+OWN_PART = 4  # memory is counted with this part of the streams, too, to separate it from what exists once
 FEW = 1000
 # The servers on Node: their programs below the build directory, each beside the packages that it needs.
 ON_NODE = {"node": "datastar-sdk/datastar.mjs", "better-sse": "better-sse/better-sse.mjs", "socketio": "socketio/socketio.mjs"}
@@ -54,9 +56,9 @@ def contests(streams):
     if streams > FEW:
         both = [each for contest in both for each in (contest, few(contest))]
     return both + [
-        Contest("page", streams, 20, PAGE, ["microhttpd-br", "microhttpd-br-plain", "microhttpd-gzip", "microhttpd", "microhttpd-plain"]),
+        Contest("page", streams, 20, PAGE, ["floor-batched", "microhttpd-br", "microhttpd-br-plain", "microhttpd-gzip", "microhttpd", "microhttpd-plain"]),
         Contest("readers", min(FEW, streams), 300, STALL, ["microhttpd", "microhttpd-stalled"]),
-        Contest("own", streams, 1, ["--keyed"], ["microhttpd", "microhttpd-br"]),
+        *(Contest("own", count, 1, ["--keyed"], ["microhttpd", "microhttpd-br"]) for count in (streams // OWN_PART, streams)),
         Contest("drain", streams, 1, [], ["microhttpd"]),
     ]
 
@@ -119,7 +121,8 @@ def encoding_of(contender):
 
 
 def load_options(contender, contest):
-    options, streams = list(contest.load), contest.streams
+    is_bare_page = contest.name == "page" and contender.startswith("floor")
+    options, streams = list(BARE_PAGE if is_bare_page else contest.load), contest.streams
     options += encoding_of(contender)
     if contender.endswith("-stalled"):
         options += ["--stalled", str(streams // 100)]
