@@ -42,7 +42,6 @@
 
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/refs.h"
@@ -77,7 +76,6 @@ void vsi_channel_unref(vsi_channel *channel) {
   /* acq_rel: the last thread sees the writes of the others */
   bool is_last = channel->name.unref ? channel->name.unref(channel) : VSI_REFS_DROP(&channel->refs);
   if (!is_last) return;
-  vsi_map_finish(&channel->members.by_connection, channel->host);
   vsi_semaphore_finish(&channel->semaphore);
   vsi_mutex_finish(&channel->lock);
   vsi_group *group = channel->group;
@@ -178,25 +176,31 @@ static void member_unref(vsi_member *member) {
   vsi_channel_unref(channel);
 }
 
-/* Each connection has a different hash. */
-static uint64_t hash_of(const vestry_connection *connection) {
-  return vsi_hash_number(vsi_connection_id(connection));
+static void connection_closed(vsi_close_node *node, vestry_connection *connection, vestry_cause cause);
+
+static bool is_in(const vsi_close_node *node, const void *channel) {
+  const vsi_member *member = (const vsi_member *)node;
+  return member->channel == channel && member->in;
 }
 
-static vsi_member *find_locked(const vsi_channel *channel, const vestry_connection *connection) {
-  return VSI_MAP_OWNER(vsi_map_first(&channel->members.by_connection, hash_of(connection)), vsi_member, by_connection);
+/* Find the member of a connection among the connection's close listeners. Their number is that of the channels that the
+ * connection has joined, and of a few other objects. A map for each channel would take 29 bytes more for each member.
+ * The found member exists while the lock is held: connection_closed waits for it, and any other thread must first take
+ * the member out. */
+static vsi_member *find_locked(const vsi_channel *channel, vestry_connection *connection) {
+  return (vsi_member *)vsi_connection_find_at_close(connection, connection_closed, is_in, channel);
 }
 
-/* Number a member and append it. After vsi_channel_reserve this never returns NO_MEMORY: the map has buckets then, and
- * without memory for more of them its lookups only become slower. OK | EXISTS | NO_MEMORY */
+/* Number a member and append it. Its close listener may be called at once, and waits for the lock. OK | EXISTS |
+ * CLOSED */
 static vestry_err add_locked(vsi_channel *channel, vsi_member *member) {
   vsi_members *members = &channel->members;
-  vsi_map *map = &members->by_connection;
   if (find_locked(channel, member->connection)) return VESTRY_EXISTS;
-  if (vsi_map_reserve(map, channel->host, map->count + 1)) return VESTRY_NO_MEMORY;
-  vsi_map_add(map, &member->by_connection, hash_of(member->connection));
+  vestry_err error = vsi_connection_at_close(member->connection, &member->at_close);
+  if (error) return error;
   member->number = ++members->last_number;
   member->in = true;
+  members->count++;
   TAILQ_INSERT_TAIL(&members->list, member, in_order);
   return VESTRY_OK;
 }
@@ -211,7 +215,7 @@ static vsi_lane *lane_of(vsi_channel *channel, const vestry_connection *connecti
  * it. */
 static bool take_out_locked(vsi_channel *channel, vsi_member *member) {
   if (channel->cursor == member) channel->cursor = TAILQ_NEXT(member, in_order);
-  vsi_map_remove(&channel->members.by_connection, &member->by_connection);
+  channel->members.count--;
   TAILQ_REMOVE(&channel->members.list, member, in_order);
   member->in = false;
   vsi_lane *lane = lane_of(channel, member->connection);
@@ -235,28 +239,22 @@ vestry_err vsi_channel_reserve(vsi_channel *channel, vsi_member **ret_member) {
   vsi_close_node_init(&member->at_close, connection_closed);
   VSI_REFS_INIT(&member->refs, 1);
   member->channel = vsi_channel_ref(channel);
-  vsi_mutex_lock(&channel->lock);
-  vestry_err error = vsi_map_reserve(&channel->members.by_connection, channel->host, 1);
-  vsi_mutex_unlock(&channel->lock);
-  if (error)
-    member_unref(member);
-  else
-    *ret_member = member;
-  return error;
+  *ret_member = member;
+  return VESTRY_OK;
 }
 
 void vsi_channel_discard(vsi_member *member) {
   member_unref(member);
 }
 
-bool vsi_channel_has(vsi_channel *channel, const vestry_connection *connection) {
+bool vsi_channel_has(vsi_channel *channel, vestry_connection *connection) {
   vsi_mutex_lock(&channel->lock);
-  bool is_in = find_locked(channel, connection);
+  bool has = find_locked(channel, connection);
   vsi_mutex_unlock(&channel->lock);
-  return is_in;
+  return has;
 }
 
-void vsi_channel_let_claim(vsi_channel *channel, const vestry_connection *connection) {
+void vsi_channel_let_claim(vsi_channel *channel, vestry_connection *connection) {
   vsi_mutex_lock(&channel->lock);
   vsi_member *member = find_locked(channel, connection);
   if (member) member->is_fresh = false;
@@ -280,18 +278,7 @@ vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection) 
     lane->members_count++;
   }
   vsi_mutex_unlock(&channel->lock);
-  if (error) {
-    member_unref(member);
-    member_unref(member);
-    return error;
-  }
-  error = vsi_connection_at_close(connection, &member->at_close);
-  vsi_mutex_lock(&channel->lock);
-  bool left = !member->in, entered = false; /* left: removed before the node was registered */
-  if (error && !left) entered = take_out_locked(channel, member);
-  vsi_mutex_unlock(&channel->lock);
-  if (entered) leave_semaphore(channel);
-  if (error || (left && vsi_connection_cancel_at_close(connection, &member->at_close))) member_unref(member);
+  if (error) member_unref(member);
   member_unref(member);
   return error;
 }
@@ -304,7 +291,7 @@ vestry_err vsi_channel_join(vsi_channel *channel, vestry_connection *connection)
 }
 
 /* Remove the member of a connection; NULL: any member. Returns false if there is none. */
-static bool take_out(vsi_channel *channel, const vestry_connection *connection) {
+static bool take_out(vsi_channel *channel, vestry_connection *connection) {
   bool entered = false;
   vsi_mutex_lock(&channel->lock);
   vsi_member *member = connection ? find_locked(channel, connection) : TAILQ_FIRST(&channel->members.list);
@@ -484,7 +471,7 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
   channel->stats.published_count++;
   channel->cursor = TAILQ_FIRST(&channel->members.list);
   p.last_number = channel->members.last_number;
-  p.left = channel->members.by_connection.count;
+  p.left = channel->members.count;
   p.turn = p.left > VSI_GROUP_TALLY_ONE_IN ? channel->stats.published_count : 0;
   vsi_mutex_unlock(&channel->lock);
   encode(channel, &p);
@@ -505,7 +492,7 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
 void vsi_channel_look(vsi_channel *channel, vestry_channel_stats *ret_stats, vsi_channel_sums *ret_sums) {
   vsi_mutex_lock(&channel->lock);
   *ret_stats = channel->stats;
-  ret_stats->members_count = channel->members.by_connection.count;
+  ret_stats->members_count = channel->members.count;
   *ret_sums = channel->sums;
   vsi_mutex_unlock(&channel->lock);
 }

@@ -20,21 +20,20 @@ typedef struct vsi_channel vsi_channel;
 typedef struct vsi_member {
   vsi_close_node at_close; /* first member: a node is its member */
   vsi_refs refs;
-  bool in;              /* guarded by the channel's lock: in the list and the map */
+  bool in;              /* guarded by the channel's lock: in the list */
   bool is_fresh;        /* likewise: it has yet to receive the state; until then it gets events without their ids */
   vsi_channel *channel; /* a reference */
   vestry_connection *connection; /* a reference */
   uint64_t number;               /* ascending in the order of joining */
   /* guarded by the channel's lock */
   TAILQ_ENTRY(vsi_member) in_order;
-  vsi_map_link by_connection;
 } vsi_member;
 
 /* All guarded by the channel's lock. */
 typedef struct vsi_members {
   TAILQ_HEAD(, vsi_member) list;
   uint64_t last_number;
-  vsi_map by_connection;
+  size_t count;
 } vsi_members;
 
 /* The name by which a channel is found. */
@@ -76,7 +75,7 @@ struct vsi_channel {
   /* NULL: none. Set and used while the semaphore is held; other threads only compare it with NULL. */
   _Atomic(struct vsi_history *) history;
 };
-/* With its name and the first buckets of its members, about the size that vestry/channel.h states. */
+/* With its name, about the size that vestry/channel.h states. */
 _Static_assert(sizeof(struct vsi_channel) <= 1136, "what a channel costs: vestry/channel.h");
 
 /* Maximum number of bytes published in one epoch: the highest allowed value, and the default. */
@@ -134,10 +133,10 @@ static inline bool vsi_channel_keeps(vsi_channel *channel) {
 }
 
 /* Return whether a connection is a member. */
-bool vsi_channel_has(vsi_channel *channel, const vestry_connection *connection);
+bool vsi_channel_has(vsi_channel *channel, vestry_connection *connection);
 
 /* Send events with their ids to a connection from now on, because it has received the state. */
-void vsi_channel_let_claim(vsi_channel *channel, const vestry_connection *connection);
+void vsi_channel_let_claim(vsi_channel *channel, vestry_connection *connection);
 
 /* Take the channel's semaphore, and release it. BUSY: another thread holds it, and this thread must not wait, because
  * it already holds a semaphore. */
