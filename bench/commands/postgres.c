@@ -9,7 +9,7 @@
 
 #include "bench.h"
 
-enum { SQL_BYTES = 512, SETTLE_MS = 600000, MANY = 1 << 20, POOL_CONNECTIONS = 8 };
+enum { SQL_BYTES = 512, SETTLE_MS = 3600000, MANY = 1 << 20, POOL_CONNECTIONS = 8 };
 
 bool channels_complain(const char *what) {
   fprintf(stderr, "vestry-bench: postgres: %s\n", what);

@@ -104,7 +104,11 @@ static PGconn *open_stream(const char *url) {
   return NULL;
 }
 
-/* It waits between reads as the follower does, so the server sends the same pieces. */
+/* It waits between reads as the follower does under constant load, so the server sends the same pieces. */
+static void pause_after(ssize_t bytes) {
+  nanosleep(&(struct timespec){.tv_nsec = bytes < 4096 ? 2000000 : 4000000}, NULL);
+}
+
 bool channels_drop(const channels_options *options) {
   static char bytes[1 << 18];
   uint64_t sum = 0;
@@ -117,7 +121,7 @@ bool channels_drop(const channels_options *options) {
     const ssize_t n = recv(at[1].fd, bytes, sizeof bytes, 0);
     if (n <= 0) break;
     sum += (uint64_t)n;
-    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    pause_after(n);
   }
   printf("drop read_bytes=%" PRIu64 "\n", sum);
   PQfinish(db);
@@ -141,7 +145,7 @@ static void *drop(void *ctx) {
     const ssize_t n = recv(at.fd, bytes, sizeof bytes, 0);
     if (n <= 0) break;
     is->bytes += (uint64_t)n;
-    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    pause_after(n);
   }
   return NULL;
 }

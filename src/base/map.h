@@ -69,6 +69,16 @@ static inline vsi_map_link *vsi_map_further(const vsi_map_link *at) {
   return vsi_map_along(at->next, at->hash);
 }
 
+/* Begin to load the bucket of a hash; later the first member there, whose object has that many bytes. Lookups of
+ * several hashes then wait for the memory together. */
+static inline void vsi_map_prefetch_bucket(const vsi_map *map, uint64_t hash) {
+  if (map->buckets) __builtin_prefetch(vsi_map_bucket(map, hash));
+}
+static inline void vsi_map_prefetch_first(const vsi_map *map, uint64_t hash, size_t bytes) {
+  const char *first = map->buckets ? (const char *)*vsi_map_bucket(map, hash) : NULL;
+  for (size_t at = 0; first && at < bytes; at += 64) __builtin_prefetch(first + at, 1);
+}
+
 /* Iterate over all members in any order: return the member after this one, or the first for NULL; NULL: there are no
  * more. */
 static inline vsi_map_link *vsi_map_after(const vsi_map *map, const vsi_map_link *at) {

@@ -26,17 +26,19 @@ static bool is_used(void *ctx, uint64_t number) {
   return uses ? uses(ctx, number) : unused != UINT64_MAX - 1 && number != unused;
 }
 
-static bool hit(void *ctx, uint64_t number, uint64_t at_ns) {
+static void hit(void *ctx, vsi_postgres_hit *of, size_t count) {
   assert_ptr_equal(ctx, &th);
-  if (number != VSI_POSTGRES_EVERYTHING && !is_used(ctx, number)) return false;
-  if (hits_with) {
-    hits_with(ctx, number, at_ns);
-    return true;
+  for (size_t i = 0; i < count; i++) {
+    of[i].is_used = of[i].number == VSI_POSTGRES_EVERYTHING || is_used(ctx, of[i].number);
+    if (!of[i].is_used) continue;
+    if (hits_with) {
+      hits_with(ctx, of[i].number, of[i].at_ns);
+      continue;
+    }
+    assert_true(hits_count < sizeof hits / sizeof *hits);
+    hits_at_ns[hits_count] = of[i].at_ns;
+    hits[hits_count++] = of[i].number;
   }
-  assert_true(hits_count < sizeof hits / sizeof *hits);
-  hits_at_ns[hits_count] = at_ns;
-  hits[hits_count++] = number;
-  return true;
 }
 
 static uint64_t now_ns(void *ctx) {

@@ -324,19 +324,28 @@ static size_t fragments_of(const vestry_pages *pages, target is, bool *ret_is_us
   return count;
 }
 
-bool vsi_pages_refresh_used(vestry_pages *pages, const char *name, size_t len, const vestry_change *change,
-                            size_t *ret_fragments_count, uint64_t *ret_seq) {
-  const why of = {change->kind, change->name ? change->name : "", change->name ? strlen(change->name) : 0,
-                  change->at_ns};
+static uint64_t refresh_if_used(vestry_pages *pages, vsi_used_topic *of, const vestry_trace *trace) {
+  const char *name = of->change.name ? of->change.name : "";
+  const target is = find_target(pages, of->hash, of->name, of->len);
+  of->fragments_count = fragments_of(pages, is, &of->is_used);
+  if (!of->is_used) return 0;
+  return refresh_locked(pages, is, (why){of->change.kind, name, strlen(name), of->change.at_ns}, trace);
+}
+
+/* The threads that render have just written the topics, so most of their memory is in another processor's cache. */
+uint64_t vsi_pages_refresh_used(vestry_pages *pages, vsi_used_topic *topics, size_t count) {
   const vestry_trace *trace = vsi_trace_carried(pages->host);
-  const uint64_t hash = hash_of(pages, name, len);
-  bool is_used;
+  uint64_t seq = 0;
+  for (size_t i = 0; i < count; i++) topics[i].hash = hash_of(pages, topics[i].name, topics[i].len);
   vsi_pages_lock(pages);
-  const target is = find_target(pages, hash, name, len);
-  *ret_fragments_count = fragments_of(pages, is, &is_used);
-  if (is_used) *ret_seq = refresh_locked(pages, is, of, trace);
+  for (size_t i = 0; i < count; i++) vsi_map_prefetch_bucket(&pages->topics, topics[i].hash);
+  for (size_t i = 0; i < count; i++) vsi_map_prefetch_first(&pages->topics, topics[i].hash, sizeof(vsi_page_topic));
+  for (size_t i = 0; i < count; i++) {
+    const uint64_t one = refresh_if_used(pages, &topics[i], trace);
+    if (one) seq = one;
+  }
   vsi_pages_unlock(pages);
-  return is_used;
+  return seq;
 }
 
 uint64_t vestry_change_now_ns(const vestry_pages *pages) {

@@ -36,13 +36,21 @@ void vsi_topics_free(vestry_pages *pages);
 /* Refresh a topic as vestry_refresh, without forwarding it to other nodes. len: at most VESTRY_PAGE_TOPIC_MAX_BYTES; 0:
  * every page. Called without the lock. */
 VESTRY_API void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len);
-/* Refresh a topic as vestry_refresh_for, if it is used, as vestry_topic_fragments defines this; otherwise do nothing.
- *  topic                not empty, at most VESTRY_PAGE_TOPIC_MAX_BYTES
- *  ret_fragments_count  fragments that depend on the topic
- *  ret_seq              number of the refresh, if the topic is used
- *  Returns              whether it is used. Called without the lock. */
-VESTRY_API bool vsi_pages_refresh_used(vestry_pages *pages, const char *topic, size_t len, const vestry_change *change,
-                                       size_t *ret_fragments_count, uint64_t *ret_seq);
+/* A topic to refresh if it is used. */
+typedef struct vsi_used_topic {
+  const char *name; /* not empty, at most VESTRY_PAGE_TOPIC_MAX_BYTES */
+  size_t len;
+  vestry_change change;
+  /* Set by the call. */
+  uint64_t hash;
+  size_t fragments_count; /* fragments that depend on it */
+  bool is_used;
+} vsi_used_topic;
+
+/* Refresh topics as vestry_refresh_for: those that are used, as vestry_topic_fragments defines this. Many at once take
+ * the lock once, and wait for their memory together. Returns the number of the last refresh; 0: no topic is used.
+ * Called without the lock. */
+VESTRY_API uint64_t vsi_pages_refresh_used(vestry_pages *pages, vsi_used_topic *topics, size_t count);
 /* Set the function that receives each refresh of this process; NULL: none. ctx must outlive calls that are running.
  * Called without the lock. */
 VESTRY_API void vsi_pages_set_refreshed(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx);

@@ -100,20 +100,20 @@ static size_t write_topic(const vestry_postgres *database, uint64_t number, char
   return len + vsi_hex_number(topic + len, number);
 }
 
-/* at_ns: when the commit was seen; 0: no known commit. Returns whether a page needs it. */
-static bool refresh(void *ctx, uint64_t number, uint64_t at_ns) {
+static void refresh(void *ctx, vsi_postgres_hit *hits, size_t count) {
   vestry_postgres *database = ctx;
-  const vestry_change change = {.kind = VESTRY_REFRESH_DATABASE, .at_ns = at_ns};
-  char topic[TOPIC_BYTES];
-  uint64_t seq = 0;
-  size_t fragments_count;
-  const size_t len = write_topic(database, number, topic);
-  const bool is_used = vsi_pages_refresh_used(database->pages, topic, len, &change, &fragments_count, &seq);
+  vsi_used_topic topics[VSI_POSTGRES_HITS_MOST];
+  char names[VSI_POSTGRES_HITS_MOST][TOPIC_BYTES];
+  for (size_t i = 0; i < count; i++)
+    topics[i] = (vsi_used_topic){.name = names[i],
+                                 .len = write_topic(database, hits[i].number, names[i]),
+                                 .change = {.kind = VESTRY_REFRESH_DATABASE, .at_ns = hits[i].at_ns}};
+  const uint64_t seq = vsi_pages_refresh_used(database->pages, topics, count);
+  for (size_t i = 0; i < count; i++) hits[i].is_used = topics[i].is_used;
   uint64_t last = atomic_load_explicit(&database->seq, memory_order_relaxed);
   while (last < seq && !atomic_compare_exchange_weak_explicit(&database->seq, &last, seq, memory_order_relaxed,
                                                               memory_order_relaxed)) {
   }
-  return is_used;
 }
 
 static void seen(void *ctx, const vsi_postgres_keys *keys) {
@@ -431,16 +431,16 @@ static void settle_reads(recording *is, vestry_render *render) {
       atomic_fetch_or_explicit(&database->torn, bit_of(render), memory_order_relaxed); /* see was_torn in begin */
     depend(database, render, number);
     vsi_postgres_index_leave(database->index, &is->ticket);
-    refresh(database, number, 0);
+    refresh(database, &(vsi_postgres_hit){.number = number}, 1);
   } else if (error) {
     depend(database, render, number);
     depend(database, render, VSI_POSTGRES_EVERYTHING);
     entry = vsi_postgres_index_enter_whole(database->index, &is->ticket);
-    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, number, 0);
+    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, &(vsi_postgres_hit){.number = number}, 1);
   } else {
     depend(database, render, number);
     entry = enter(is, &f, number);
-    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, number, 0);
+    if (entry == VSI_POSTGRES_OVERTAKEN) refresh(database, &(vsi_postgres_hit){.number = number}, 1);
     if (entry == VSI_POSTGRES_WHOLE) depend(database, render, VSI_POSTGRES_EVERYTHING);
   }
   vsi_postgres_read_set_finish(&f);

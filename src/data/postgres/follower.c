@@ -39,7 +39,11 @@ enum {
   ALONE = 3, /* number of attempts in a row that must fail while other connections succeed. One is not enough: a server
                 that has just started may refuse the follower and accept the next connection */
   IDLE_MS = 5000,
-  BUSY_MS = 2, /* pause between reads under constant load, because each read wakes two processes */
+  /* Pauses between reads under constant load, because each read, and each query of what is visible, wakes two
+   * processes. The longer one follows a read of much WAL, in which many commits share these costs. */
+  BUSY_MS = 2,
+  MUCH_MS = 4,
+  MUCH_BYTES = 4096,
   /* First interval of the queries if a set of a render matches a commit that is not visible yet; it then doubles. */
   LOOK_MATCHED_MS = 1,
   LOOK_SOME_MS = 50, /* first interval if no set matches such a commit */
@@ -87,6 +91,7 @@ struct vsi_postgres_follower {
   uint64_t from;                      /* position at which following began */
   uint64_t records_reported;          /* records of the stream that are counted in stats */
   uint64_t last_look_ns, last_new_ns; /* new: WAL came */
+  uint32_t paused_ms;                 /* the pause after the last read; 0: none */
   uint32_t look_ms;
   bool was_refused;                   /* the last start failed, and the reason was logged */
   bool has_logged_over;               /* a transaction with too many keys was logged */
@@ -538,17 +543,20 @@ static vestry_err look_in_time(follower *f, bool is_new, bool is_requested, uint
   return VESTRY_OK;
 }
 
-/* Return whether WAL also came just before. */
-static bool is_busy(follower *f) {
+/* Return the pause after a read: 0 unless WAL also came just before. new_bytes: its WAL */
+static uint32_t pause_after(follower *f, uint64_t new_bytes) {
   const uint64_t now_ns = vsi_monotonic_ns(), passed_ns = now_ns - f->last_new_ns;
+  if (!new_bytes) return 0;
   f->last_new_ns = now_ns;
-  return passed_ns < (uint64_t)2 * BUSY_MS * 1000000;
+  if (passed_ns >= (uint64_t)(f->paused_ms + BUSY_MS) * 1000000) return 0;
+  return new_bytes >= MUCH_BYTES ? MUCH_MS : BUSY_MS;
 }
 
 /* Wait until there is work. WAL that comes after a pause is read at once. */
-static void rest(follower *f, bool is_new, uint32_t ms) {
-  if (is_new && is_busy(f))
-    (void)vsi_postgres_thread_wait(&f->thread, -1, ms < BUSY_MS ? ms : BUSY_MS);
+static void rest(follower *f, uint64_t new_bytes, uint32_t ms) {
+  f->paused_ms = pause_after(f, new_bytes);
+  if (f->paused_ms)
+    (void)vsi_postgres_thread_wait(&f->thread, -1, ms < f->paused_ms ? ms : f->paused_ms);
   else
     (void)vsi_postgres_thread_wait(&f->thread, PQsocket(f->stream.db), ms);
 }
@@ -562,17 +570,17 @@ static vestry_err follow(follower *f) {
     uint32_t ms, silent_ms = 0;
     const uint64_t requested = requested_of(f, &is_requested), before = f->stream.wal.at;
     error = read_stream(&f->stream, &more);
-    const bool is_new = f->stream.wal.at != before;
+    const uint64_t new_bytes = f->stream.wal.at - before;
     if (!error && f->is.has_strayed(f->is.ctx)) {
       snprintf(f->stream.wal.reason, sizeof f->stream.wal.reason, "the pool has reached another server");
       error = VESTRY_LIMIT;
     }
-    if (!error) error = look_in_time(f, is_new, is_requested, &ms);
+    if (!error) error = look_in_time(f, new_bytes > 0, is_requested, &ms);
     if (!error && !more) error = check_silence(&f->stream, f->is.silence_ms, &silent_ms);
     if (error) break;
     report_position(f, requested);
     report_in_time(&f->stream);
-    if (!more) rest(f, is_new, ms < silent_ms ? ms : silent_ms);
+    if (!more) rest(f, new_bytes, ms < silent_ms ? ms : silent_ms);
   }
   return error;
 }

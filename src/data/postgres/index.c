@@ -60,6 +60,7 @@ enum {
   ENDED_MOST = 1024, /* sets that a commit has matched and that are not freed yet; each costs a kilobyte or so */
 #endif
   REPORTED_MOST = 32,
+  SPARE_MOST = 256,
   MOVES_MAX = 1 << 16,
   RING_BYTES_MAX = 64 << 20
 };
@@ -102,6 +103,8 @@ struct vsi_postgres_index {
   bool is_matched; /* a set waits for a commit of the ring that is not visible yet */
   /* The ring: commits that are not visible yet, in the order of the WAL, and visible ones, in that of publication. */
   struct ring hidden, published;
+  struct ring spare; /* dropped commits, for the next ones */
+  size_t spare_count;
   size_t hidden_count;
   size_t ring_bytes;
   uint64_t start_to;   /* transactions before it may have committed unseen */
@@ -112,6 +115,8 @@ struct vsi_postgres_index {
   size_t moves_count, moves_room;
   uint32_t reported[REPORTED_MOST]; /* files of indexes whose displaced rows were reported; 0: free */
   vsi_postgres_news news;
+  vsi_postgres_hit hits[VSI_POSTGRES_HITS_MOST]; /* not reported yet; none while others may have the lock */
+  size_t hits_count;
   vestry_postgres_stats stats; /* those of the index; refreshed_count only counts sets */
 };
 
@@ -125,14 +130,6 @@ static void lock_index(vsi_postgres_index *index) {
 static void unlock_index(vsi_postgres_index *index) {
   if (index->gives_way) pthread_cond_broadcast(&index->ended);
   vsi_mutex_unlock(&index->lock);
-}
-
-/* On the follower's thread, in a long walk: let others have the lock from time to time. */
-static void give_way(vsi_postgres_index *index) {
-  if (++index->walked % STEP || !atomic_load_explicit(&index->waiting, memory_order_relaxed)) return;
-  index->gives_way = true;
-  (void)vsi_wait_until(&index->ended, &index->lock, vsi_monotonic_in_ms(STEP_MS));
-  index->gives_way = false;
 }
 
 /* ----------------------------------------------------------------------------------------------------- hits ------- */
@@ -149,22 +146,54 @@ static uint64_t *counter_of(vestry_postgres_stats *stats, unsigned kind) {
   }
 }
 
-static bool report_hit(vsi_postgres_index *index, uint64_t number, unsigned kind, uint64_t at_ns) {
-  if (!index->is.hit(index->is.ctx, number, at_ns)) return false;
-  index->stats.refreshed_count++;
-  ++*counter_of(&index->stats, kind);
-  return true;
+/* Count a render of a page that shows another row of the leaf, and report the first one of each index. */
+static void note_displaced(vsi_postgres_index *index, uint32_t relation) {
+  size_t at = 0;
+  index->stats.displaced_count++;
+  while (at < REPORTED_MOST && index->reported[at] && index->reported[at] != relation) at++;
+  if (at == REPORTED_MOST || index->reported[at] || index->news.displaced) return;
+  index->reported[at] = index->news.displaced = relation;
 }
 
-/* Returns whether a page needed the set. Its next render frees the set. */
-static bool hit(vsi_postgres_index *index, set *s, unsigned kind, uint64_t at_ns) {
-  if (!report_hit(index, s->number, kind, at_ns)) {
-    vsi_postgres_sets_remove(&index->sets, s);
-    return false;
+/* Report the hits. The next render of a page frees an ended set; those that no page needs are freed here. */
+static void report_hits(vsi_postgres_index *index) {
+  const size_t count = index->hits_count;
+  if (!count) return;
+  index->hits_count = 0;
+  index->is.hit(index->is.ctx, index->hits, count);
+  for (size_t i = 0; i < count; i++) {
+    const vsi_postgres_hit *of = &index->hits[i];
+    if (!of->is_used) vsi_postgres_sets_free_ended(&index->sets, of->number != VSI_POSTGRES_EVERYTHING);
+    if (!of->is_used) continue;
+    index->stats.refreshed_count++;
+    ++*counter_of(&index->stats, of->kind);
+    if (of->displaced_from) note_displaced(index, of->displaced_from);
   }
+  if (index->sets.ended_count > ENDED_MOST)
+    vsi_postgres_sets_free_ended(&index->sets, index->sets.ended_count - ENDED_MOST);
+}
+
+static void add_hit(vsi_postgres_index *index, vsi_postgres_hit of) {
+  index->hits[index->hits_count++] = of;
+  if (index->hits_count == VSI_POSTGRES_HITS_MOST) report_hits(index);
+}
+
+/* End a set. of: the key that matches it */
+static void hit(vsi_postgres_index *index, set *s, key of, uint64_t at_ns) {
+  const bool is_displaced = of.kind == VSI_POSTGRES_LEAF && of.offset;
   vsi_postgres_sets_end(&index->sets, s);
-  if (index->sets.ended_count > ENDED_MOST) vsi_postgres_sets_free_ended(&index->sets, 1);
-  return true;
+  add_hit(index,
+          (vsi_postgres_hit){
+              .number = s->number, .at_ns = at_ns, .kind = of.kind, .displaced_from = is_displaced ? of.relation : 0});
+}
+
+/* On the follower's thread, in a long walk: let others have the lock from time to time. */
+static void give_way(vsi_postgres_index *index) {
+  if (++index->walked % STEP || !atomic_load_explicit(&index->waiting, memory_order_relaxed)) return;
+  report_hits(index);
+  index->gives_way = true;
+  (void)vsi_wait_until(&index->ended, &index->lock, vsi_monotonic_in_ms(STEP_MS));
+  index->gives_way = false;
 }
 
 static void notify_receivers(const vsi_postgres_index *index, const keys *of) {
@@ -175,7 +204,7 @@ static void notify_receivers(const vsi_postgres_index *index, const keys *of) {
 static void hit_whole(vsi_postgres_index *index, uint64_t at_ns) {
   if (!index->has_whole) return;
   index->has_whole = false;
-  (void)report_hit(index, VSI_POSTGRES_EVERYTHING, 0, at_ns);
+  add_hit(index, (vsi_postgres_hit){.number = VSI_POSTGRES_EVERYTHING, .at_ns = at_ns});
 }
 
 /* Hit every set whose snapshot does not see a transaction of the start (see the head of this file) that the snapshot
@@ -184,7 +213,7 @@ static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *no
   set *s;
   for (vsi_postgres_sets_walk(&index->sets); (s = vsi_postgres_sets_next(&index->sets)); give_way(index)) {
     const vsi_postgres_snapshot of = vsi_postgres_set_snapshot(s);
-    if (!now || vsi_postgres_snapshot_sees_more(now, &of, index->start_to)) (void)hit(index, s, 0, 0);
+    if (!now || vsi_postgres_snapshot_sees_more(now, &of, index->start_to)) hit(index, s, (key){.kind = 0}, 0);
   }
   hit_whole(index, 0);
   notify_receivers(index, NULL);
@@ -206,8 +235,23 @@ static void drop(vsi_postgres_index *index, recent *c) {
   index->stats.ring_count--;
   index->ring_bytes -= vsi_postgres_keys_bytes(&c->keys);
   if (!c->published) index->hidden_count--;
-  vsi_postgres_keys_clear(&c->keys, index->is.host);
-  vsi_free(index->is.host, c);
+  if (index->spare_count == SPARE_MOST) {
+    vsi_postgres_keys_clear(&c->keys, index->is.host);
+    vsi_free(index->is.host, c);
+    return;
+  }
+  vsi_postgres_keys_empty(&c->keys, index->is.host);
+  *c = (recent){.keys = c->keys};
+  TAILQ_INSERT_HEAD(&index->spare, c, in);
+  index->spare_count++;
+}
+
+static recent *take_spare(vsi_postgres_index *index) {
+  recent *c = TAILQ_FIRST(&index->spare);
+  if (!c) return vsi_calloc(index->is.host, 1, sizeof *c);
+  TAILQ_REMOVE(&index->spare, c, in);
+  index->spare_count--;
+  return c;
 }
 
 /* Return the ticket of the oldest render that may still be current. Those of forgotten commits run again anyway. */
@@ -259,21 +303,10 @@ static bool matches(const recent *c, const keys *of) {
   return false;
 }
 
-/* Count a render of a page that shows another row of the leaf, and report the first one of each index. */
-static void note_displaced(vsi_postgres_index *index, uint32_t relation) {
-  size_t at = 0;
-  index->stats.displaced_count++;
-  while (at < REPORTED_MOST && index->reported[at] && index->reported[at] != relation) at++;
-  if (at == REPORTED_MOST || index->reported[at] || index->news.displaced) return;
-  index->reported[at] = index->news.displaced = relation;
-}
-
 /* Hit the sets of the walk that has begun. */
 static void hit_walked(vsi_postgres_index *index, const recent *c, key of) {
-  const bool is_displaced = of.kind == VSI_POSTGRES_LEAF && of.offset;
   for (set *s; (s = vsi_postgres_sets_next(&index->sets)); give_way(index))
-    if (!vsi_postgres_set_sees(s, c->xid) && hit(index, s, of.kind, c->at_ns) && is_displaced)
-      note_displaced(index, of.relation);
+    if (!vsi_postgres_set_sees(s, c->xid)) hit(index, s, of, c->at_ns);
 }
 
 static void hit_key(vsi_postgres_index *index, const recent *c, key of) {
@@ -324,16 +357,20 @@ static bool is_awaited(const vsi_postgres_index *index, const recent *c) {
 }
 
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, keys *of, bool is_all) {
-  const bool is_needed = is_all || of->count;
-  const uint64_t at_ns = is_needed ? index->is.now_ns(index->is.ctx) : 0;
-  recent *c = is_needed ? vsi_calloc(index->is.host, 1, sizeof *c) : NULL;
-  if (!c) return is_needed ? VESTRY_NO_MEMORY : VESTRY_OK;
+  if (!is_all && !of->count) return VESTRY_OK;
+  const uint64_t at_ns = index->is.now_ns(index->is.ctx);
   vsi_mutex_lock(&index->lock);
+  recent *c = take_spare(index);
+  if (!c) {
+    vsi_mutex_unlock(&index->lock);
+    return VESTRY_NO_MEMORY;
+  }
+  const keys empty = c->keys;
   c->xid = vsi_postgres_full_xid(xid, index->near);
   c->at_ns = at_ns;
   c->is_all = is_all;
   c->keys = *of;
-  *of = (keys){.count = 0};
+  *of = empty;
   TAILQ_INSERT_TAIL(&index->hidden, c, in);
   index->clock++;
   index->hidden_count++;
@@ -516,6 +553,7 @@ static void forget_all(vsi_postgres_index *index) {
   index->forgotten = ++index->clock;
   index->is_matched = false;
   hit_older(index, NULL);
+  report_hits(index);
 }
 
 void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to) {
@@ -560,6 +598,7 @@ vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_po
     next = TAILQ_NEXT(c, in);
     if (vsi_postgres_snapshot_sees(snapshot, c->xid)) publish(index, c);
   }
+  report_hits(index);
   const recent *c;
   TAILQ_FOREACH(c, &index->hidden, in) if (!is_matched) is_matched = is_awaited(index, c);
   index->is_matched = is_matched;
@@ -582,6 +621,7 @@ vestry_err vsi_postgres_index_create(const vsi_postgres_index_options *options, 
   TAILQ_INIT(&index->tickets);
   TAILQ_INIT(&index->hidden);
   TAILQ_INIT(&index->published);
+  TAILQ_INIT(&index->spare);
   *ret_index = index;
   return VESTRY_OK;
 }
@@ -589,6 +629,10 @@ vestry_err vsi_postgres_index_create(const vsi_postgres_index_options *options, 
 void vsi_postgres_index_destroy(vsi_postgres_index *index) {
   if (!index) return;
   drop_all(index);
+  for (recent *c; (c = TAILQ_FIRST(&index->spare)); vsi_free(index->is.host, c)) {
+    TAILQ_REMOVE(&index->spare, c, in);
+    vsi_postgres_keys_clear(&c->keys, index->is.host);
+  }
   vsi_postgres_sets_finish(&index->sets);
   vsi_free(index->is.host, index->moves);
   pthread_cond_destroy(&index->ended);

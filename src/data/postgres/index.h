@@ -11,14 +11,23 @@
 
 typedef struct vsi_postgres_index vsi_postgres_index;
 
+/* A set that a commit matches. It has ended, and its render must run again. */
+typedef struct vsi_postgres_hit {
+  uint64_t number;
+  uint64_t at_ns;          /* when the record of the commit was read; 0: unknown */
+  uint32_t displaced_from; /* for the index itself: file of an index; 0: none */
+  uint16_t kind;           /* for the index itself: of the key */
+  bool is_used;            /* set by the owner: a page needs the set */
+} vsi_postgres_hit;
+enum { VSI_POSTGRES_HITS_MOST = 32 }; /* reported at once */
+
 typedef struct vsi_postgres_index_options {
   const vestry_host *host;
   size_t max_bytes; /* of sets; beyond it a set is rejected if a smaller set is possible */
   size_t max_ring;  /* number of commits kept for running renders */
-  /* A commit matches the set, which has ended; its render must run again. at_ns: when the record of the commit was
-   * read; 0: unknown. Returns whether a page needs the set. Called under the index's lock, as is is_used. If a commit
-   * matches many sets, renders get the lock in between. */
-  bool (*hit)(void *ctx, uint64_t number, uint64_t at_ns);
+  /* Commits match these sets. Called under the index's lock, as is is_used. If a commit matches many sets, renders get
+   * the lock in between. */
+  void (*hit)(void *ctx, vsi_postgres_hit *hits, size_t count);
   bool (*is_used)(void *ctx, uint64_t number); /* whether a page needs the set */
   uint64_t (*now_ns)(void *ctx);               /* time for a commit, without the lock; 0: not needed */
   /* Notify the receivers that a commit is visible from now on; return whether a receiver waits for a commit. Called

@@ -63,6 +63,11 @@ vestry_err vsi_postgres_keys_add(vsi_postgres_keys *set, const vestry_host *host
   return VESTRY_OK;
 }
 
+void vsi_postgres_keys_empty(vsi_postgres_keys *set, const vestry_host *host) {
+  if (set->slots || set->room > FEW) vsi_postgres_keys_clear(set, host);
+  set->count = 0;
+}
+
 void vsi_postgres_keys_clear(vsi_postgres_keys *set, const vestry_host *host) {
   vsi_free(host, set->keys);
   vsi_free(host, set->slots);

@@ -80,6 +80,8 @@ vestry_err vsi_postgres_keys_add(vsi_postgres_keys *set, const vestry_host *host
 bool vsi_postgres_keys_have(const vsi_postgres_keys *set, vsi_postgres_key key);
 /* Return whether a commit with these keys concerns a render that has this key. */
 bool vsi_postgres_keys_concern(const vsi_postgres_keys *written, vsi_postgres_key read);
+/* Empty a set, and keep the memory of a small one for the next keys. */
+void vsi_postgres_keys_empty(vsi_postgres_keys *set, const vestry_host *host);
 /* Empty a set and free its memory. */
 void vsi_postgres_keys_clear(vsi_postgres_keys *set, const vestry_host *host);
 /* Return the memory that a set uses. */

@@ -21,7 +21,8 @@
 #include "data/postgres/record.h"
 
 enum {
-  FIRST_OID = 16384 /* of relations that are not part of the server */
+  FIRST_OID = 16384, /* of relations that are not part of the server */
+  SPARE_MOST = 16
 };
 
 typedef struct transaction {
@@ -61,11 +62,33 @@ static void release(vsi_postgres_transactions *all, transaction *t) {
   vsi_free(all->is.host, t);
 }
 
+/* Keep a transaction that has ended, with the memory of its keys. */
+static void spare(vsi_postgres_transactions *all, transaction *t) {
+  if (all->spare_count == SPARE_MOST) {
+    release(all, t);
+    return;
+  }
+  vsi_postgres_keys_empty(&t->keys, all->is.host);
+  vsi_free(all->is.host, t->assigned);
+  *t = (transaction){.in = {.next = all->spare}, .keys = t->keys};
+  all->spare = &t->in;
+  all->spare_count++;
+}
+
+static transaction *take_spare(vsi_postgres_transactions *all) {
+  transaction *t = (transaction *)all->spare;
+  if (!t) return vsi_calloc(all->is.host, 1, sizeof *t);
+  all->spare = t->in.next;
+  all->spare_count--;
+  return t;
+}
+
 void vsi_postgres_transactions_finish(vsi_postgres_transactions *all) {
   for (vsi_map_link *next, *at = vsi_map_after(&all->by_xid, NULL); at; at = next) {
     next = vsi_map_after(&all->by_xid, at);
     release(all, (transaction *)at);
   }
+  while (all->spare) release(all, take_spare(all));
   vsi_map_finish(&all->by_xid, all->is.host);
   *all = (vsi_postgres_transactions){.is = {.host = NULL}};
 }
@@ -79,7 +102,7 @@ static transaction *make(vsi_postgres_transactions *all, uint32_t xid) {
   transaction *t = find(all, xid);
   if (t) return t;
   if (vsi_map_reserve(&all->by_xid, all->is.host, all->by_xid.count + 1)) return NULL;
-  t = vsi_calloc(all->is.host, 1, sizeof *t);
+  t = take_spare(all);
   if (!t) return NULL;
   t->xid = xid;
   vsi_map_add(&all->by_xid, &t->in, vsi_hash_number(xid));
@@ -90,7 +113,7 @@ static void forget(vsi_postgres_transactions *all, uint32_t xid) {
   transaction *t = find(all, xid);
   if (!t) return;
   vsi_map_remove(&all->by_xid, &t->in);
-  release(all, t);
+  spare(all, t);
 }
 
 /* ----------------------------------------------------------------------------------------------------- keys ------- */

@@ -121,8 +121,7 @@ static bool take_block(vsi_postgres_bytes *bytes, const vsi_postgres_format *for
 
 /* Parse a record: headers of blocks in the order of their ids, header of the main data; then, in the same order, their
  * data. */
-static bool parse(const vsi_postgres_wal *wal, vsi_postgres_record *record) {
-  vsi_postgres_bytes bytes = {wal->record + RECORD_HEAD, wal->record_len - RECORD_HEAD, false};
+static bool parse(const vsi_postgres_wal *wal, vsi_postgres_bytes bytes, vsi_postgres_record *record) {
   const vsi_postgres_block *before = NULL;
   size_t rest = 0;
   while (bytes.len > rest) {
@@ -138,6 +137,7 @@ static bool parse(const vsi_postgres_wal *wal, vsi_postgres_record *record) {
       vsi_postgres_take_u32(&bytes);
     } else {
       if (id >= VSI_POSTGRES_BLOCKS_MAX || id < record->blocks_count) return false;
+      for (uint8_t i = record->blocks_count; i < id; i++) record->blocks[i].is_there = false;
       if (!take_block(&bytes, wal->is.format, before, &record->blocks[id], &rest)) return false;
       before = &record->blocks[id];
       record->blocks_count = id + 1;
@@ -148,12 +148,18 @@ static bool parse(const vsi_postgres_wal *wal, vsi_postgres_record *record) {
   return true;
 }
 
-static vestry_err pass_record(vsi_postgres_wal *wal) {
-  vsi_postgres_record record = {.at = wal->record_at,
-                                .xid = vsi_postgres_load_u32(wal->record + 4),
-                                .info = wal->record[16],
-                                .manager = wal->record[17]};
-  if (!parse(wal, &record))
+/* Of the blocks, only those that the record has are written, and the first two, which readers look at: most records
+ * have one. */
+static vestry_err pass_record(vsi_postgres_wal *wal, const unsigned char *data, size_t len) {
+  vsi_postgres_record record;
+  record.at = wal->record_at;
+  record.xid = vsi_postgres_load_u32(data + 4);
+  record.info = data[16];
+  record.manager = data[17];
+  record.blocks_count = 0;
+  record.main_len = 0;
+  for (size_t i = 0; i < VSI_POSTGRES_BLOCKS_READ; i++) record.blocks[i] = (vsi_postgres_block){.is_there = false};
+  if (!parse(wal, (vsi_postgres_bytes){data + RECORD_HEAD, len - RECORD_HEAD, false}, &record))
     return fail(wal, VESTRY_MALFORMED, "the lengths in the record at " PLACE " are inconsistent",
                 PLACE_OF(wal->record_at));
   return wal->is.on_record(&record, wal->is.ctx);
@@ -165,10 +171,10 @@ static bool is_parsed(uint8_t manager) {
 }
 
 /* Process the complete header of a record. */
-static vestry_err take_head(vsi_postgres_wal *wal) {
-  uint32_t bytes = vsi_postgres_load_u32(wal->record);
-  uint64_t last_at = vsi_postgres_load_u64(wal->record + 8);
-  uint8_t info = wal->record[16], manager = wal->record[17];
+static vestry_err take_head(vsi_postgres_wal *wal, const unsigned char *head) {
+  uint32_t bytes = vsi_postgres_load_u32(head);
+  uint64_t last_at = vsi_postgres_load_u64(head + 8);
+  uint8_t info = head[16], manager = head[17];
   if (bytes < RECORD_HEAD || bytes > RECORD_BYTES_MAX)
     return fail(wal, VESTRY_MALFORMED, "invalid length of %" PRIu32 " bytes of the record at " PLACE, bytes,
                 PLACE_OF(wal->record_at));
@@ -182,24 +188,41 @@ static vestry_err take_head(vsi_postgres_wal *wal) {
   wal->left = bytes - RECORD_HEAD;
   if (manager == LOG_MANAGER && (info & 0xf0) == LOG_SWITCH) {
     uint64_t mask = wal->is.segment_bytes - 1;
-    wal->skip_to = (wal->at + mask) & ~mask;
+    wal->skip_to = (wal->record_at + RECORD_HEAD + mask) & ~mask;
   }
   return VESTRY_OK;
+}
+
+/* Process a complete record, or the end of one whose start was not read: then len is 0. */
+static vestry_err end_record(vsi_postgres_wal *wal, const unsigned char *data, size_t len) {
+  vestry_err error = wal->part == VSI_POSTGRES_BODY ? pass_record(wal, data, len) : VESTRY_OK;
+  if (len) {
+    wal->last_at = wal->record_at;
+    wal->records_count++;
+  }
+  wal->part = VSI_POSTGRES_BETWEEN;
+  wal->left = 0;
+  return error;
 }
 
 /* Process the complete part that was being read. */
 static vestry_err end_part(vsi_postgres_wal *wal) {
   if (wal->part == VSI_POSTGRES_HEAD) {
-    vestry_err error = take_head(wal);
+    vestry_err error = take_head(wal, wal->record);
     if (error || wal->left) return error;
   }
-  vestry_err error = wal->part == VSI_POSTGRES_BODY ? pass_record(wal) : VESTRY_OK;
-  if (wal->record_len) { /* its start was read */
-    wal->last_at = wal->record_at;
-    wal->records_count++;
-  }
-  wal->part = VSI_POSTGRES_BETWEEN;
-  return error;
+  return end_record(wal, wal->record, wal->record_len);
+}
+
+/* Process a record that lies in the data completely, without a copy of it. Most records do. Returns its length; 0: it
+ * does not. */
+static size_t feed_whole(vsi_postgres_wal *wal, const unsigned char *data, size_t len, vestry_err *ret_error) {
+  const size_t bytes = len >= RECORD_HEAD ? vsi_postgres_load_u32(data) : 0;
+  if (bytes < RECORD_HEAD || bytes > len) return 0;
+  wal->record_at = wal->at;
+  *ret_error = take_head(wal, data);
+  if (!*ret_error) *ret_error = end_record(wal, data, bytes);
+  return bytes;
 }
 
 /* ------------------------------------------------------------------------------------------------------ pages ----- */
@@ -275,6 +298,8 @@ static size_t feed_page_head(vsi_postgres_wal *wal, const unsigned char *data, s
 
 static size_t feed_record(vsi_postgres_wal *wal, const unsigned char *data, size_t len, vestry_err *ret_error) {
   if (wal->part == VSI_POSTGRES_BETWEEN) {
+    const size_t whole = feed_whole(wal, data, len, ret_error);
+    if (whole) return whole;
     wal->part = VSI_POSTGRES_HEAD;
     wal->left = RECORD_HEAD;
     wal->record_at = wal->at;

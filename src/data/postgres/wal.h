@@ -42,6 +42,7 @@ typedef enum vsi_postgres_manager {
 
 enum {
   VSI_POSTGRES_BLOCKS_MAX = 33,
+  VSI_POSTGRES_BLOCKS_READ = 2,            /* the first ones, which are always set */
   VSI_POSTGRES_RECORD_BYTES_MAX = 64 << 20 /* maximum size of a record that is passed on */
 };
 
@@ -59,9 +60,9 @@ typedef struct vsi_postgres_record {
   uint32_t xid;
   uint8_t manager;
   uint8_t info;
-  uint8_t blocks_count; /* highest number of a present block + 1 */
-  vsi_postgres_block blocks[VSI_POSTGRES_BLOCKS_MAX];
-  const unsigned char *main; /* valid during the call */
+  uint8_t blocks_count;                               /* highest number of a present block + 1 */
+  vsi_postgres_block blocks[VSI_POSTGRES_BLOCKS_MAX]; /* those after blocks_count and BLOCKS_READ are not set */
+  const unsigned char *main;                          /* valid during the call */
   size_t main_len;
 } vsi_postgres_record;
 
@@ -100,7 +101,7 @@ typedef struct vsi_postgres_wal {
   bool is_first_page;
   vsi_postgres_part part; /* that is being read */
   uint32_t left;          /* bytes of it that are missing */
-  unsigned char *record;  /* the record so far, beginning with its header */
+  unsigned char *record;  /* a record that came in parts so far, beginning with its header */
   size_t record_len;
   size_t record_room;
   vestry_err error;

@@ -336,19 +336,20 @@ static vestry_change change_of(refreshes *r, const set *s, char number[12]) {
 static void refresh(refreshes *r, set *s) {
   vsi_sqlite_index *index = r->index;
   char topic[VSI_SQLITE_TOPIC_BYTES], number[12];
-  size_t views;
-  const vestry_change is = change_of(r, s, number);
-  const size_t len = vsi_sqlite_set_topic(&index->sets, s, topic);
+  vsi_used_topic of = {.name = topic, .change = change_of(r, s, number)};
+  of.len = vsi_sqlite_set_topic(&index->sets, s, topic);
   s->since = r->order;
-  if (!vsi_pages_refresh_used(index->sets.topics, topic, len, &is, &views, &index->seq)) {
+  const uint64_t seq = vsi_pages_refresh_used(index->sets.topics, &of, 1);
+  if (!of.is_used) {
     if (s->pins) /* a render is about to name the topic */
-      (void)vestry_refresh_for(index->sets.topics, topic, &is, &index->seq);
+      (void)vestry_refresh_for(index->sets.topics, topic, &of.change, &index->seq);
     else if (s != index->sets.everything)
       vsi_sqlite_sets_remove(&index->sets, s);
     return;
   }
-  index->refreshed_count += views;
-  index->refreshed_sets_count += views > 0; /* a render is about to name the topic, or none has */
+  index->seq = seq;
+  index->refreshed_count += of.fragments_count;
+  index->refreshed_sets_count += of.fragments_count > 0; /* a render is about to name the topic, or none has */
 }
 
 /* Judge a set, which may be removed from all lists meanwhile; no other set is. */
