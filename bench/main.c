@@ -57,8 +57,8 @@ static const struct {
     {"load", bench_load,
      "load --port P[,P…] [--streams 1000] [--rounds 100] [--warm 0] [--burst 1] [--payload-bytes 100] [--change-bytes "
      "0]\n"
-     "      [--keyed [--here | --elsewhere]] [--channel] [--stalled 0] [--killed 0] [--encoding identity|gzip|br] "
-     "[--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
+     "      [--keyed [--here | --elsewhere]] [--channel] [--apart] [--stalled 0] [--killed 0]\n"
+     "      [--encoding identity|gzip|br] [--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
      "      [--patience-ms 10000] [--seed 1] [--server vestry|nchan|socketio] [--pid SERVER,…] [--own]\n"
      "      [--drain-ms 0] [--observed PAIRS [--console]] [--h2 STREAMS_OF_A_CONNECTION [--no-tls]\n"
      "      [--unread 0]]\n"

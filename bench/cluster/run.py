@@ -24,8 +24,8 @@ from servers import START_S, Server, free_port, node_version, parse, version_of 
 Contest = collections.namedtuple("Contest", "name load contenders")
 
 # The contenders over sockets, and the number of their nodes.
-VESTRY, ONE, SOCKETIO = "vestry", "vestry-one", "socketio"
-NODES = {VESTRY: 3, ONE: 1, SOCKETIO: 3}
+VESTRY, ONE, APART, SOCKETIO = "vestry", "vestry-one", "vestry-apart", "socketio"
+NODES = {VESTRY: 3, ONE: 1, APART: 3, SOCKETIO: 3}
 ALONE = "alone"
 PAGE = ["--payload-bytes", "10000", "--change-bytes", "100", "--encoding", "br"]
 
@@ -37,8 +37,8 @@ def contests(quick):
         Contest("far", ["--rounds", "500" if quick else "5000"], [ALONE]),
         Contest("digests", ["--streams", "2000" if quick else "10000"], [ALONE]),
         Contest("reconnect", ["--turns", "3", "--streams", "500" if quick else "10000"], [ALONE]),
-        Contest("broadcast", ["--channel", "--streams", streams, "--warm", "3", "--rounds", rounds], [VESTRY, ONE, SOCKETIO]),
-        Contest("page", ["--channel", "--streams", streams, "--warm", "5", "--rounds", rounds, *PAGE], [VESTRY, ONE]),
+        Contest("broadcast", ["--channel", "--streams", streams, "--warm", "3", "--rounds", rounds], [VESTRY, ONE, APART, SOCKETIO]),
+        Contest("page", ["--channel", "--streams", streams, "--warm", "5", "--rounds", rounds, *PAGE], [VESTRY, ONE, APART]),
         Contest("keyed", ["--keyed", "--elsewhere", "--streams", keyed, "--warm", "200", "--rounds", keyed_rounds],
                 [VESTRY, SOCKETIO]),
         Contest("keyed-here", ["--keyed", "--here", "--streams", keyed, "--warm", "200", "--rounds", keyed_rounds],
@@ -65,7 +65,9 @@ def start_node(build, contender, contest, broker, number):
         return Server(["node", os.path.join(build, "socketio", "socketio.mjs"), str(free_port()), str(broker.port)])
     streams = int(contest.load[contest.load.index("--streams") + 1])
     command = [os.path.join(build, "bin", "vestry-bench"), "serve", "--port", "0", "--adapter", "microhttpd", "--threads",
-               "2", "--streams", str(streams), "--cluster", f"nats://127.0.0.1:{broker.port}", "--node", f"node-{number}"]
+               "2", "--streams", str(streams)]
+    if contender != APART:
+        command += ["--cluster", f"nats://127.0.0.1:{broker.port}", "--node", f"node-{number}"]
     if "--encoding" in contest.load:
         command += ["--encoding", contest.load[contest.load.index("--encoding") + 1]]
     return Server(command)
@@ -97,7 +99,7 @@ def perform(command):
 def load_of(contender, contest):
     """Return the options of the load. Socket.IO joins rooms in the handshake, so its POST needs no further option."""
     if contender != SOCKETIO:
-        return contest.load
+        return contest.load + ["--apart"] * (contender == APART)
     return [option for option in contest.load if option != "--channel"] + ["--server", "socketio"]
 
 
@@ -107,13 +109,13 @@ def run_sockets(build, contest, contender):
         try:
             for number in range(NODES[contender]):
                 nodes.append(start_node(build, contender, contest, broker, number))
-            if own:
+            if own and contender != APART:
                 wait_until_met(nodes)
             pids = [pid for server in [*nodes, broker] for pid in server.pids()]
             [said] = perform([os.path.join(build, "bin", "vestry-bench"), "load", "--port",
                               ",".join(str(node.port) for node in nodes), "--pid", ",".join(map(str, pids)),
                               "--idle-ms", "500", *load_of(contender, contest)])
-            if own:
+            if own and contender != APART:
                 published = int(said["rounds"]) + int(said["warm"])
                 last = [stats(node) for node in nodes]
                 said["encodes_each"] = max(each["encodes"] for each in last) / published

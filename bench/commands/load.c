@@ -28,10 +28,10 @@ static const char *const servers[SERVERS] = {"vestry", "nchan", "socketio"};
 
 typedef struct load {
   uint64_t port, streams, stalled, killed, rounds, warm, burst, threads, pause_ms, patience_ms, idle_ms, seed, random;
-  uint64_t is_keyed, is_elsewhere, is_here, is_channel, is_own, drain_ms;
+  uint64_t is_keyed, is_elsewhere, is_here, is_channel, is_own, is_apart, drain_ms;
   uint64_t h2_streams, is_plain; /* streams of a connection of HTTP/2; 0: HTTP/1.1 */
   uint64_t unread;               /* further streams, one of a connection of HTTP/2 */
-  int ports[PORTS_MOST];         /* of the nodes of a cluster; the first receives the POSTs */
+  int ports[PORTS_MOST];         /* of the nodes of a cluster; the first receives the POSTs, or each if they are apart */
   size_t ports_count;
   payload payload;
   const char *encoding;
@@ -41,9 +41,9 @@ typedef struct load {
   observed observed; /* pairs: 0: only one turn */
   uint64_t next;     /* the next round */
   readers *readers;
-  bench_client publisher;
-  bench_h2 *h2_publisher; /* NULL: HTTP/1.1 */
-  bench_stream *others;   /* stalled ones, then killed ones */
+  bench_client publisher, others_publishers[PORTS_MOST]; /* the latter: if nodes are apart, of those after the first */
+  bench_h2 *h2_publisher;                                /* NULL: HTTP/1.1 */
+  bench_stream *others;                                  /* stalled ones, then killed ones */
   uint64_t kills;
   char *post; /* body for nchan */
 } load;
@@ -141,6 +141,8 @@ static bool post(load *l, const char *path) {
     body = l->post;
   }
   int status = send_request(l, "POST", path, name, "datastar-patch-signals", body, len, NULL, 0);
+  for (size_t i = 1; l->is_apart && i < l->ports_count && status >= 200 && status < 300; i++)
+    status = bench_post(&l->others_publishers[i], path, "", body, len);
   if (status >= 200 && status < 300) return true;
   fprintf(stderr, "vestry-bench: POST %s got status %d\n", path, status);
   return false;
@@ -351,6 +353,8 @@ static int check(load *l, const char *server, const char *pids, const char *port
     return complain("--keyed excludes --burst, --stalled, --killed and --change-bytes");
   if ((l->is_here || l->is_elsewhere) && (!l->is_keyed || l->ports_count < 2 || l->streams < l->ports_count))
     return complain("--here and --elsewhere require --keyed, several ports, and a stream at each");
+  if (l->is_apart && (l->is_keyed || l->h2_streams || l->server != SERVER_VESTRY))
+    return complain("--apart is only for broadcasts of servers of vestry, without --h2");
 #ifndef BENCH_H2
   if (l->h2_streams) return complain("--h2: this build has no HTTP/2");
 #endif
@@ -390,6 +394,7 @@ int bench_load(int argc, char **argv) {
                                   {"--here", NULL, &l.is_here, 0, 0},
                                   {"--elsewhere", NULL, &l.is_elsewhere, 0, 0},
                                   {"--channel", NULL, &l.is_channel, 0, 0},
+                                  {"--apart", NULL, &l.is_apart, 0, 0},
                                   {"--stalled", NULL, &l.stalled, 0, 10000},
                                   {"--killed", NULL, &l.killed, 0, 10000},
                                   {"--encoding", &l.encoding, NULL, 0, 0},
@@ -412,6 +417,7 @@ int bench_load(int argc, char **argv) {
   if (status) return status;
   bench_raise_descriptors();
   l.publisher.port = (int)l.port;
+  for (size_t i = 0; i < l.ports_count; i++) l.others_publishers[i] = (bench_client){.port = l.ports[i], .fd = -1};
   l.readers = readers_create(&(readers_options){.count = l.streams,
                                                 .threads = l.threads,
                                                 .window = l.burst,
