@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* vestry-bench floor --tls: the minimum work of a server of HTTP/2 over TLS, with one thread and an epoll. nghttp2 reads
- * the requests; the frames of an event are put together here, and each connection gets those of all its streams in as
- * few TLS records as possible. It has no bounds, no flow control and no slow clients: it drops a connection whose socket
- * does not accept a record at once. The routes are those of floor.c, without keys. */
+/* vestry-bench floor --tls: the minimum work of a server of HTTP/2 over TLS, with one thread and an epoll. nghttp2
+ * reads the requests; the frames of an event are put together here, and each connection gets those of all its streams
+ * in as few TLS records as possible. It has no bounds, no flow control and no slow clients: it drops a connection whose
+ * socket does not accept a record at once. The routes are those of floor.c, without keys. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <gnutls/gnutls.h>
@@ -17,7 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../examples/shared/certificate.h"
+#include <vestry/h2.h>
+
 #include "bench.h"
 #include "floor.h"
 
@@ -188,9 +189,9 @@ static void take_in(floor_tls *all) {
 }
 
 static bool prepare(floor_tls *all) {
-  static struct certificate made;
-  if (!certificate_make(NULL, &made) || nghttp2_session_callbacks_new(&all->callbacks)) return false;
-  const gnutls_datum_t pem = {(unsigned char *)made.key_and_chain, (unsigned)strlen(made.key_and_chain)};
+  static char made[VESTRY_H2_CERTIFICATE_BYTES];
+  if (vestry_h2_certificate(NULL, made) || nghttp2_session_callbacks_new(&all->callbacks)) return false;
+  const gnutls_datum_t pem = {(unsigned char *)made, (unsigned)strlen(made)};
   nghttp2_session_callbacks_set_on_header_callback(all->callbacks, on_header);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(all->callbacks, on_data);
   nghttp2_session_callbacks_set_on_frame_recv_callback(all->callbacks, on_frame);

@@ -31,7 +31,7 @@ typedef struct load {
   uint64_t is_keyed, is_elsewhere, is_here, is_channel, is_own, is_apart, drain_ms;
   uint64_t h2_streams, is_plain; /* streams of a connection of HTTP/2; 0: HTTP/1.1 */
   uint64_t unread;               /* further streams, one of a connection of HTTP/2 */
-  int ports[PORTS_MOST];         /* of the nodes of a cluster; the first receives the POSTs, or each if they are apart */
+  int ports[PORTS_MOST];         /* of the nodes; the first receives the POSTs, or each if they are apart */
   size_t ports_count;
   payload payload;
   const char *encoding;

@@ -242,9 +242,6 @@ static void put_form(vestry_browser_page *page, size_t form, size_t by, vsi_buff
 
 /* ---- presses ----------------------------------------------------------------------------------------------------- */
 
-/* In the action of an element with delegated actions (vestry/app/press.h): the URL of the pressed button. */
-static const char url_of[] = "b.dataset.press";
-
 static bool can_press(vestry_browser_page *page, size_t element) {
   const char *name = page->markup.elements[element].name;
   if (strcmp(name, "button") == 0 || strcmp(name, "a") == 0) return true;
@@ -253,7 +250,7 @@ static bool can_press(vestry_browser_page *page, size_t element) {
            strcmp(page->value.data, "submit") == 0;
   if (vsi_markup_attribute(&page->markup, element, "data-press", &page->value, NULL, 0)) return true;
   return vsi_markup_attribute(&page->markup, element, "data-on:click", &page->value, NULL, 0) &&
-         !strstr(page->value.data, url_of);
+         !strstr(page->value.data, VSI_MARKUP_PRESSED);
 }
 
 static size_t find_button(vestry_browser_page *page, const char *text) {
@@ -418,37 +415,12 @@ static vestry_err act_by(vestry_browser_page *page, size_t element, const char *
   return error;
 }
 
-/* Press a button with data-press, whose action is that of an element around it. */
-static vestry_err press_delegated(vestry_browser_page *page, size_t button) {
-  const vsi_markup *markup = &page->markup;
-  vsi_buffer url, action;
-  vestry_err error = VESTRY_NOT_FOUND;
-  vsi_buffer_init(&url, page->host);
-  vsi_buffer_init(&action, page->host);
-  const bool has_url = vsi_markup_attribute(markup, button, "data-press", &url, NULL, 0);
-  for (size_t i = has_url ? markup->elements[button].parent : VSI_NO_ELEMENT; i != VSI_NO_ELEMENT;
-       i = markup->elements[i].parent) {
-    const bool has_action = vsi_markup_attribute(markup, i, "data-on:click", &page->value, NULL, 0);
-    const char *text = page->value.data, *at = has_action ? strstr(text, url_of) : NULL;
-    if (!at) continue;
-    vsi_buffer_append(&action, text, (size_t)(at - text));
-    vsi_buffer_printf(&action, "'%s'%s", url.data, at + strlen(url_of));
-    const char *expression = vsi_buffer_terminate(&action);
-    error = expression ? act(page, button, expression) : VESTRY_NO_MEMORY;
-    break;
-  }
-  vsi_buffer_finish(&url);
-  vsi_buffer_finish(&action);
-  return error;
-}
-
 vestry_err vestry_browser_press(vestry_browser_page *page, const char *text) {
   if (!page || !text) return VESTRY_INVALID;
   vestry_err error = take_all(page);
   const size_t button = error ? VSI_NO_ELEMENT : find_button(page, text);
   if (button == VSI_NO_ELEMENT) return error ? error : VESTRY_NOT_FOUND;
   error = act_by(page, button, "data-on:click");
-  if (error == VESTRY_NOT_FOUND) error = press_delegated(page, button);
   if (error != VESTRY_NOT_FOUND) return error;
   if (strcmp(page->markup.elements[button].name, "a") == 0) {
     char *url = vsi_markup_copy(&page->markup, button, "href");

@@ -339,7 +339,7 @@ char *vsi_markup_copy(const vsi_markup *markup, size_t element, const char *name
 char *vsi_markup_listener(const vsi_markup *markup, size_t element) {
   for (size_t at = markup->elements[element].parent; at != VSI_NO_ELEMENT; at = markup->elements[at].parent) {
     char *expression = vsi_markup_copy(markup, at, "data-on:click");
-    if (expression && strstr(expression, "b.dataset.press")) return expression;
+    if (expression && strstr(expression, VSI_MARKUP_PRESSED)) return expression;
     vsi_free(markup->host, expression);
   }
   return NULL;

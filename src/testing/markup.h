@@ -51,6 +51,8 @@ char *vsi_markup_copy(const vsi_markup *markup, size_t element, const char *name
 /* Return a copy of the expression of the listener for pressed buttons (vestry/app/press.h) that is nearest around an
  * element; NULL: there is none, or no memory. */
 char *vsi_markup_listener(const vsi_markup *markup, size_t element);
+/* In the expression of such a listener: the URL of the pressed button. */
+#define VSI_MARKUP_PRESSED "b.dataset.press"
 /* Get the visible text of an element, with single spaces, into a buffer, which is cleared before. signals: an object
  * for elements with data-text="$name"; NULL: their content counts. */
 void vsi_markup_text(const vsi_markup *markup, size_t element, const json_t *signals, vsi_buffer *text);

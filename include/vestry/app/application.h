@@ -158,7 +158,7 @@ typedef struct vestry_application_document {
   const char *client;        /**< URL of the Datastar client [VESTRY_DATASTAR_CDN_URL] */
   const char *head;          /**< HTML of the program for the head, for example links to style sheets [none] */
   const vestry_clock *clock; /**< the server's clock for the page (vestry/app/clock.h) [none] */
-  /** A button with data-press anywhere in the body sends a POST request with these options (vestry/app/press.h) [none] */
+  /** A button with data-press in the body sends a POST request with these options (vestry/app/press.h) [none] */
   const vestry_backend_action_options *presses;
 } vestry_application_document;
 

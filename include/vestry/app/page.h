@@ -220,8 +220,8 @@ VESTRY_API bool vestry_render_is_current_anywhere(vestry_render *render, uint64_
 
 /** Append the style of the banner, inside the document's head. The page shows the banner while its stream is broken or
  *  its renders fail. Later style sheets can change the class vestry-banner. Without this call the banner appears
- *  unstyled at the end of the content. If vestry_reply_csp was called before, the style has the policy's nonce. A render
- *  for a stream gets no style, because only its content is sent. Returns as vestry_html_add. */
+ *  unstyled at the end of the content. If vestry_reply_csp was called before, the style has the policy's nonce. A
+ *  render for a stream gets no style, because only its content is sent. Returns as vestry_html_add. */
 VESTRY_API vestry_err vestry_render_head(vestry_render *render, vestry_html *html);
 /** Append the start tag of the content's element. In a render for a stream, everything before it is discarded.
  *  Exception: if the page has a layout (vestry_page_options.layout), the text of a title element becomes the document's
