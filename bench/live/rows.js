@@ -6,9 +6,10 @@
 //
 // A click requests an event, and the client reads and performs it. The time is that of the page's scripts by Chromium's
 // own clock (ScriptDuration), from before the click until the client has finished: on a busy machine it is longer. The
-// three kinds of clicks alternate. Garbage is collected before each of them, because a patch would otherwise pay for
-// that of the whole content before it. The run fails if the row does not change. Without DATASTAR_JS the client is the
-// stand-in of the tests.
+// four kinds of clicks alternate; "alone" sends the row for an element beside the list: what the client needs for any
+// event with one element in such a document, which is the minimum for a patch. Garbage is collected before each click:
+// a patch would otherwise pay for that of the whole content before it. The run fails if the row does not change.
+// Without DATASTAR_JS the client is the stand-in of the tests.
 'use strict';
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
@@ -20,7 +21,7 @@ const PATCHES = process.env.PATCHES ?? path.join(__dirname, '../../build/bin/tes
 const ROUNDS = Number(process.argv[2] ?? 60);
 const WARM = 5; // rounds before, which are not counted
 const ORIGIN = 'http://127.0.0.1:9';
-const KINDS = ['empty', 'whole', 'patch'];
+const KINDS = ['empty', 'whole', 'alone', 'patch'];
 
 const median = (all) => all.sort((a, b) => a - b)[all.length >> 1];
 
@@ -38,7 +39,8 @@ async function measure(t, rows, bytes) {
     if (client) return route.fulfill({ contentType: 'text/javascript', body: client });
     if (name === 'empty') return route.fulfill({ status: 204 });
     if (KINDS.includes(name)) return route.fulfill({ contentType: 'text/event-stream', body: next });
-    const body = `<!doctype html><script type="module" src="client.js"></script><body>${buttons}${pairs[0][0]}`;
+    const head = '<!doctype html><script type="module" src="client.js"></script><body>';
+    const body = `${head}${buttons}<ul><li id="row"></ul>${pairs[0][0]}`;
     return name ? route.abort() : route.fulfill({ contentType: 'text/html', body });
   });
   await page.goto(`${ORIGIN}/`);
@@ -65,18 +67,20 @@ async function measure(t, rows, bytes) {
   for (const [round, [had, whole, patch]] of pairs.entries()) {
     for (const kind of KINDS) {
       await page.evaluate((html) => { document.getElementById('content').outerHTML = html; }, had);
-      next = kind === 'whole' ? whole : patch;
+      const alone = patch.replace(/#content #[\w-]+/, '#row').replace(/id="[\w-]+"/, 'id="row"');
+      next = { whole, alone, patch }[kind];
       await devtools.send('HeapProfiler.collectGarbage'); // of the former click and of the content that was set
       const ms = await click(kind);
       const shows = (text) => [...document.querySelectorAll('#list b')].some((one) => one.textContent === text);
       const shown = await page.evaluate(shows, String(90000000 + round));
-      assert.equal(shown, kind !== 'empty', `${kind}, round ${round}`);
+      assert.equal(shown, kind === 'whole' || kind === 'patch', `${kind}, round ${round}`);
       if (round >= WARM) took[kind].push(ms);
     }
   }
   const empty = median(took.empty), beyond = (kind) => (median(took[kind]) - empty).toFixed(2);
   console.log(`rows client=${path.basename(CLIENT)} rows=${rows} bytes=${pairs[0][0].length} rounds=${ROUNDS}`
-    + ` whole_ms=${beyond('whole')} patch_ms=${beyond('patch')} empty_ms=${empty.toFixed(2)}`
+    + ` whole_ms=${beyond('whole')} patch_ms=${beyond('patch')} alone_ms=${beyond('alone')}`
+    + ` empty_ms=${empty.toFixed(2)}`
     + ` whole_bytes=${pairs[0][1].length} patch_bytes=${pairs[0][2].length}`);
 }
 
