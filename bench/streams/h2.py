@@ -30,14 +30,19 @@ ALL = ("h2", "h2c", "nginx", "haproxy", "nchan", "node")
 CONTESTS = {
     "peers": Contest("broadcast, 5,000 streams of 50 connections", 5000, 100, 40, ("--warm", "3"), ALL, False),
     "peers-key": Contest("one of these by key", 5000, 100, 2000, ("--keyed", "--warm", "100"), ALL, False),
-    "single": Contest("broadcast, 5,000 streams of 5,000 connections", 5000, 1, 40, ("--warm", "3"), ("h2", "floor"), False),
+    "single": Contest("broadcast, 5,000 streams of 5,000 connections", 5000, 1, 40, ("--warm", "3"), ("h2", "floor", "floor-tls"), False),
+    "read": Contest("events of 10 kB, 100 streams of a connection", 100, 100, 1000, ("--warm", "20", "--payload-bytes", "10000"),
+                    ("h2",), False),
+    "unread": Contest("the same beside a stream that is not read", 100, 100, 1000,
+                      ("--warm", "20", "--payload-bytes", "10000", "--unread", "1"), ("h2",), False),
     "many": Contest("broadcast, 100,000 streams of 1,000 connections", 100000, 100, 15, ("--warm", "2"), ("h2",), False),
     "many-key": Contest("one of these by key", 100000, 100, 2000, ("--keyed", "--warm", "100"), ("h2",), False),
     "million": Contest("broadcast, a million streams of 10,000 connections", 1000000, 100, 5, ("--warm", "1"), ("h2",), True),
     "million-key": Contest("one of these by key", 1000000, 100, 2000, ("--keyed", "--warm", "100"), ("h2",), True),
 }
 LABELS = {"h2": "vestry, h2", "h2c": "the same without TLS", "nginx": "vestry behind nginx", "haproxy": "vestry behind HAProxy",
-          "nchan": "nchan on nginx, 2 workers", "node": "TypeScript SDK on Node's http2", "floor": "bare write(2) of HTTP/1.1, 1 thread"}
+          "nchan": "nchan on nginx, 2 workers", "node": "TypeScript SDK on Node's http2", "floor": "bare write(2) of HTTP/1.1, 1 thread",
+          "floor-tls": "bare records of HTTP/2 over TLS, 1 thread"}
 PROXIES = ("nginx", "haproxy")
 CPU, MEMORY, P99, LAST = "server_cpu_us_per_delivery", "rss_per_stream_bytes", "p99_ms", "max_ms"
 
@@ -86,15 +91,16 @@ def start(build, contender, contest, certificate, descriptors):
     # nginx 1.22 sends the head of a stream only with its first bytes, here a heartbeat.
     heartbeat_ms = "4000" if contender == "nginx" else "3600000"
     serve = [os.path.join(build, "bin", "vestry-bench"), "serve", "--port", "0", "--threads", "2", "--heartbeat-ms", heartbeat_ms,
-             "--streams", str(contest.streams)]
+             "--streams", str(contest.streams + 1)]
     if contender in PROXIES:
         return start_proxy(contender, Server([*serve, "--adapter", "microhttpd"]), certificate, descriptors)
     if contender == "nchan":
         return start_nchan(descriptors, certificate)
     if contender == "node":
         return Server(["node", os.path.join(build, "datastar-sdk", "datastar.mjs"), "0", certificate])
-    if contender == "floor":
-        return Server([serve[0], "floor", "--port", "0", "--streams", str(contest.streams)])
+    if contender.startswith("floor"):
+        return Server([serve[0], "floor", "--port", "0", "--streams", str(contest.streams),
+                       *(["--tls"] if contender == "floor-tls" else [])])
     return Server([*serve, "--adapter", "h2", *(["--no-tls"] if contender == "h2c" else [])])
 
 
@@ -156,6 +162,8 @@ def targets_rows(groups):
     bar("a million streams: one event by key, p99", value("million-key", "h2", P99), 2, "ms")
     bar("one stream a connection: memory", value("single", "h2", MEMORY), 40000, "bytes")
     compared("one stream a connection: CPU per delivery, compared with bare writes", CPU, "single", "h2", "single", "floor", 1.7)
+    compared("the same, compared with bare TLS records", CPU, "single", "h2", "single", "floor-tls", 1.1)
+    compared("p99 of the siblings of an unread stream, compared with none", P99, "unread", "h2", "read", "h2", 1.1)
     for proxy, name in (("nginx", "nginx"), ("haproxy", "HAProxy")):
         compared(f"CPU per delivery, compared with vestry behind {name}", CPU, "peers", "h2", "peers", proxy, 1)
         compared(f"memory of a stream, compared with vestry behind {name}", MEMORY, "peers", "h2", "peers", proxy, 1)

@@ -185,17 +185,30 @@ static void unread_streams_stop_no_sibling(void **state) {
 }
 
 /* Most clients acknowledge a half of a window at a time. The share must not wait for an acknowledgement that does not
- * come. */
+ * come, also beside one and two unread streams, as in browsers. */
 static void client_that_acknowledges_halves_is_not_stopped(void **state) {
   (void)state;
-  static const uint32_t windows[][2] = {{1, 1}, {3, 1}, {1, 10}}; /* a stream's may be larger than the connection's */
-  for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
-    connect_with(windows[i][0] * FIRST_WINDOW, windows[i][1] * FIRST_WINDOW);
+  /* A stream's window may be larger than the connection's. */
+  static const struct {
+    uint32_t connection, stream;
+    size_t unread_count;
+  } rows[] = {{1, 1, 0}, {3, 1, 0}, {1, 10, 0}, {10, 4, 0}, {10, 4, 1}, {10, 4, 2}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    const size_t first = rows[i].unread_count, count = first + 10;
+    connect_with(rows[i].connection * FIRST_WINDOW, rows[i].stream * FIRST_WINDOW);
+    open_streams(first);
     connection_step = connection_window / 2 + 1;
     stream_step = stream_window / 2 + 1;
-    open_streams(0);
-    for (size_t j = 0; j < 5; j++) send_much(j);
-    for (size_t j = 0; j < 5; j++) read_until(j, "xxxy");
+    for (size_t j = 0; j < first; j++) {
+      send_much(j);
+      (void)wait_for_window(j);
+    }
+    for (unsigned round = 0; round < 3; round++) {
+      for (size_t j = first; j < count; j++) send_much(j);
+      for (size_t j = first; j < count; j++) read_until(j, "xxxy");
+      send_each(first, round);
+      read_each(first, round);
+    }
     end();
   }
 }
