@@ -29,6 +29,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from port import reserve_port  # noqa: E402
 
 PROGRAMS, ADAPTER = os.path.abspath(sys.argv[1]), sys.argv[2]
+# Users of this file speak HTTP/1.1, which h2 also serves.
+SERVER = ('--adapter', ADAPTER, *(['--no-tls'] if ADAPTER == 'h2' else []))
 PATIENCE_S = 240
 CODES = ('argument is outside', 'system or a peer failed', 'could deadlock')  # texts of strerror, no help to a user
 
@@ -44,7 +46,7 @@ class Program:
     def __init__(self, name, *options, port=0, before=(), prepare=quiet_limits, cwd=None):
         self.name = name
         self.errors = tempfile.TemporaryFile('w+')
-        command = [*before, os.path.join(PROGRAMS, name), '--port', str(port or reserve_port()), '--adapter', ADAPTER, *options, *EXAMPLES[name].options]
+        command = [*before, os.path.join(PROGRAMS, name), '--port', str(port or reserve_port()), *SERVER, *options, *EXAMPLES[name].options]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True, preexec_fn=prepare,
                                         restore_signals=False, cwd=cwd)
         atexit.register(lambda: self.process.poll() is None and self.process.kill())  # when a test has failed
