@@ -35,7 +35,8 @@ enum {
   INDEX_WORD = 2,
   MOMENT_MS = 1,
   LULLS = 4,
-  SPARE_BYTES = 512, /* of a commit whose memory is used again */
+  SPARE_BYTES = 512,   /* of a commit whose memory is used again */
+  FETCHED_BYTES = 256, /* of a commit of one table and one key */
   SPARE_MOST = 64,
   YIELD_MS = 500, /* less than a peer waits (peers.c) */
   YIELD_BLIND_MS = 50
@@ -244,7 +245,7 @@ static vsi_sqlite_commit *keep(vestry_sqlite *database, const vsi_sqlite_commit 
 
 void vsi_sqlite_prepare_to_keep(const vestry_sqlite *database) {
   const char *spare = (const char *)TAILQ_FIRST(&database->spare);
-  for (size_t i = 0; spare && i < SPARE_BYTES; i += 64) __builtin_prefetch(spare + i, 1);
+  for (size_t i = 0; spare && i < FETCHED_BYTES; i += 64) __builtin_prefetch(spare + i, 1);
 }
 
 static void discard(vestry_sqlite *database, vsi_sqlite_commit *kept) {
