@@ -2,10 +2,10 @@
 /* essay: which rows a statement can read, by its program */
 /* A page of the file contains about forty rows, but a lookup of one row by its key depends on that row only. The
  * program of a statement shows this. A cursor on a table is moved only by SeekRowid with a register. A cursor on an
- * index is moved only to the first entry of a key, and on to the next ones. Each of these is compared with the same key
- * before it is read. Further columns may have a range: they only make the part of these rows smaller. If the register
- * with the key is loaded once, from a parameter or with a constant, the statement can see only rows with that key,
- * whatever else it does with them. A row with another key that is inserted, deleted or changed makes no difference.
+ * index is moved only to the first entry of a key, and on to the next ones. Each entry is compared with the same key
+ * before it is read. A range of further columns only leaves out some of them. If the register with the key is loaded
+ * once, from a parameter or with a constant, the statement can see only rows with that key, whatever else it does with
+ * them. A row with another key that is inserted, deleted or changed makes no difference.
  *
  * SQLite may use another plan on another connection. This does not matter, because the result depends on the statement
  * and not on its plan. One plan suffices to prove that the result depends on these rows alone.
