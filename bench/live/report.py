@@ -88,7 +88,7 @@ def last_byte(runs):
     if not runs.has("shared", "microhttpd") or not runs.has("shared", "floor"):
         return []
     value, bare = (runs.get("shared", contender, "p99_ms") for contender in ("microhttpd", "floor"))
-    return [bar(f"the same: last byte, p99 (bare sends of these bytes: {bare:,.1f} ms)", value, "{:,.1f} ms",
+    return [bar(f"the same: last byte, p99 (the same bytes by bare sends: {bare:,.1f} ms)", value, "{:,.1f} ms",
                 "≤ 70 ms, or ≤ 1.1 × bare sends", value <= 70 or value <= 1.1 * bare)]
 
 
