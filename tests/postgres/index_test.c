@@ -147,6 +147,7 @@ static void commit(uint32_t xid, vsi_postgres_key key) {
   vsi_postgres_keys keys = written_keys_of(key);
   assert_int_equal(vsi_postgres_index_commit(index_, xid, &keys, false), VESTRY_OK);
   assert_int_equal(keys.count, 0);
+  vsi_postgres_keys_clear(&keys, &th.host);
 }
 
 static vestry_postgres_stats stats_of(void) {
@@ -203,6 +204,7 @@ static void commit_is_reported_when_it_is_visible(void **state) {
   assert_int_equal(seen_blocks[1], 6);
   vsi_postgres_keys none = {.count = 0};
   assert_int_equal(vsi_postgres_index_commit(index_, 103, &none, true), VESTRY_OK);
+  vsi_postgres_keys_clear(&none, &th.host);
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
   see("104:104:");
   assert_int_equal(seen_count, 3);
@@ -558,6 +560,7 @@ static void render_gets_the_lock_during_a_long_walk(void **state) {
       if (i == 2) {
         vsi_postgres_keys none = {.count = 0};
         assert_int_equal(vsi_postgres_index_commit(index_, 101, &none, true), VESTRY_OK);
+        vsi_postgres_keys_clear(&none, &th.host);
       }
       if (i != 1) see("102:102:");
       assert_int_equal(pthread_join(aside, NULL), 0);
@@ -614,6 +617,7 @@ static void sets_come_and_go_during_a_walk(void **state) {
   for (size_t i = 0; i < 2; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
   vsi_postgres_keys none = {.count = 0};
   assert_int_equal(vsi_postgres_index_commit(index_, 600, &none, true), VESTRY_OK);
+  vsi_postgres_keys_clear(&none, &th.host);
   see("601:601:");
   uses = NULL;
   hits_with = NULL;
@@ -669,6 +673,7 @@ static void displaced_rows_are_counted_and_reported(void **state) {
     const vsi_postgres_key leaf = {INDEX, 0, i < 2, VSI_POSTGRES_LEAF}; /* in the end by an insert */
     assert_int_equal(vsi_postgres_keys_add(&keys, &th.host, leaf), VESTRY_OK);
     assert_int_equal(vsi_postgres_index_commit(index_, xid, &keys, false), VESTRY_OK);
+    vsi_postgres_keys_clear(&keys, &th.host);
     snprintf(text, sizeof text, "%u:%u:", xid + 1, xid + 1);
     vsi_postgres_snapshot snapshot = snapshot_of(text);
     const vsi_postgres_news news = vsi_postgres_index_see(index_, &snapshot);

@@ -89,8 +89,9 @@ void vsi_postgres_index_add_whole(vsi_postgres_index *index);
 void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to);
 /* Stop following. All sets are hit, and running renders count as having missed a commit. */
 void vsi_postgres_index_stop(vsi_postgres_index *index);
-/* Add a commit that is in the WAL; it may not be visible yet. keys are taken over. is_all: it matches every set. OK |
- * NO_MEMORY */
+/* Add a commit that is in the WAL; it may not be visible yet. keys are taken over, and replaced by an empty set. It may
+ * have memory for the next keys, which the caller frees. is_all: the commit matches every set. OK | NO_MEMORY (keys are
+ * unchanged) */
 vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, vsi_postgres_keys *keys, bool is_all);
 /* Note that entries of a leaf, or their range, are on another leaf, too. OK | NO_MEMORY */
 vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to);

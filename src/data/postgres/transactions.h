@@ -23,7 +23,7 @@ typedef struct vsi_postgres_transactions_options {
   /* Entries of a leaf, or their range, are from now on also on another leaf. */
   vestry_err (*move)(void *ctx, uint32_t relation, uint32_t from, uint32_t to);
   /* A transaction is committed. No keys: it wrote nothing that is known. The function may take the keys over, and then
-   * leaves none.
+   * leaves an empty set.
    *  is_all  it may have changed the result of any query */
   vestry_err (*commit)(void *ctx, uint32_t xid, vsi_postgres_keys *keys, bool is_all);
   void *ctx;
