@@ -258,57 +258,72 @@ static void put_call(vsi_html *html, vestry_method method) {
   vsi_html_put_str(html, actions[method]);
 }
 
-/* Write an action. cancel: as for vsi_html_cancelled_action. url: NULL: that of the pressed element. */
-static vestry_err put_action(vestry_html *builder, vestry_method method, const vestry_backend_action_options *given,
-                             const char *cancel, const char *url, va_list *arguments) {
-  static const vsi_format_sink in_url = {put_url, vsi_html_escape_component, vsi_html_escape_js};
-  vsi_html *html = vsi_html_of(builder);
-  vestry_backend_action_options options = {.size = 0};
-  if (VSI_OPTIONS_TAKE(vestry_backend_action_options, options, given) || (unsigned)method >= COUNT(actions) ||
-      !are_valid(&options))
-    return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are invalid");
+/* An action that is being written. */
+typedef struct action {
+  vsi_html *html;
+  vestry_method method;
+  vestry_backend_action_options options;
   const char *quote;
+  bool is_carried; /* with a nonce. Safe methods change nothing and show the newest state, so they need no snapshot */
+} action;
+
+/* Write an action up to its URL. */
+static vestry_err begin_action(action *is, vestry_html *builder, vestry_method method,
+                               const vestry_backend_action_options *given) {
+  vsi_html *html = vsi_html_of(builder);
+  *is = (action){.html = html, .method = method};
+  if (VSI_OPTIONS_TAKE(vestry_backend_action_options, is->options, given) || (unsigned)method >= COUNT(actions) ||
+      !are_valid(&is->options))
+    return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are invalid");
   const bool is_safe = method == VESTRY_METHOD_GET || method == VESTRY_METHOD_QUERY;
-  if (options.sent && is_safe)
+  if (is->options.sent && is_safe)
     return vsi_html_fail(html, VESTRY_INVALID,
                          "GET and QUERY requests change nothing, so the option sent has no effect");
-  if (vsi_html_code_begin(html, false, '\'', &quote)) return html->error;
-  bool is_carried = options.once && !is_safe; /* safe methods change nothing and show the newest state, so they need no
-                                                 snapshot */
-  if (is_carried)
-    put_code(html, "(window.vestryOnce||((u,o,f)=>f(u,o)))", quote);
+  if (vsi_html_code_begin(html, false, '\'', &is->quote)) return html->error;
+  is->is_carried = is->options.once && !is_safe;
+  if (is->is_carried)
+    put_code(html, "(window.vestryOnce||((u,o,f)=>f(u,o)))", is->quote);
   else
     put_call(html, method);
   vsi_html_put_str(html, "(");
-  vsi_html_put_str(html, url ? quote : "b.dataset.press");
-  size_t before = html->len;
-  if (url) vsi_html_format(html, &in_url, url, *arguments);
-  if (url && html->len == before) vsi_html_fail(html, VESTRY_INVALID, "an action's URL is empty");
-  if (url) vsi_html_put_str(html, quote);
-  put_options(html, &options, cancel, quote, is_carried, !url);
-  if (is_carried) {
-    put_code(html, ",(u,o)=>", quote);
-    put_call(html, method);
-    vsi_html_put_str(html, url ? "(u,o),el,evt" : "(u,o),el,evt,b");
-  }
-  vsi_html_put_str(html, ")");
-  vsi_html_code_end(html);
   return html->error;
+}
+
+/* Write the rest. cancel: as for vsi_html_cancelled_action */
+static vestry_err end_action(const action *is, const char *cancel, bool is_of_pressed) {
+  put_options(is->html, &is->options, cancel, is->quote, is->is_carried, is_of_pressed);
+  if (is->is_carried) {
+    put_code(is->html, ",(u,o)=>", is->quote);
+    put_call(is->html, is->method);
+    vsi_html_put_str(is->html, is_of_pressed ? "(u,o),el,evt,b" : "(u,o),el,evt");
+  }
+  vsi_html_put_str(is->html, ")");
+  vsi_html_code_end(is->html);
+  return is->html->error;
 }
 
 vestry_err vsi_html_cancelled_action(vestry_html *html, vestry_method method,
                                      const vestry_backend_action_options *options, const char *cancel, const char *url,
                                      va_list arguments) {
-  va_list copy; /* its address can be passed; that of a parameter has another type on some machines */
-  va_copy(copy, arguments);
-  vestry_err error = put_action(html, method, options, cancel, url ? url : "", &copy);
-  va_end(copy);
-  return error;
+  static const vsi_format_sink in_url = {put_url, vsi_html_escape_component, vsi_html_escape_js};
+  action is;
+  vestry_err error = begin_action(&is, html, method, options);
+  if (error) return error;
+  vsi_html_put_str(is.html, is.quote);
+  const size_t before = is.html->len;
+  if (url) vsi_html_format(is.html, &in_url, url, arguments);
+  if (is.html->len == before) vsi_html_fail(is.html, VESTRY_INVALID, "an action's URL is empty");
+  vsi_html_put_str(is.html, is.quote);
+  return end_action(&is, cancel, false);
 }
 
 vestry_err vsi_html_action_of_pressed(vestry_html *html, vestry_method method,
                                       const vestry_backend_action_options *options) {
-  return put_action(html, method, options, NULL, NULL, NULL);
+  action is;
+  vestry_err error = begin_action(&is, html, method, options);
+  if (error) return error;
+  vsi_html_put_str(is.html, "b.dataset.press");
+  return end_action(&is, NULL, true);
 }
 
 vestry_err vestry_html_backend_action(vestry_html *builder, vestry_method method,
