@@ -8,12 +8,12 @@
 #include "h2/server.h"
 #include "support/test.h"
 
-enum { RESET = 0, MOST_FIELDS = 14 };
+enum { RESET = 0, REFUSED = 1, MOST_FIELDS = 14 };
 
 static vsi_server s;
 
 typedef struct head {
-  int status; /* RESET: the stream is reset */
+  int status; /* RESET: the stream is reset; REFUSED: it is reset, or 400, which depends on the version of nghttp2 */
   const char *fields[MOST_FIELDS];
 } head;
 
@@ -77,7 +77,7 @@ static const head heads[] = {
     {RESET, {ECHO, "host", "", NULL}},
     {RESET, {ECHO, "host", "a", "host", "a", NULL}},
     {RESET, {ECHO, "host", "a", "host", "b", NULL}},
-    {400, {AUTHORITY("a@b")}},
+    {REFUSED, {AUTHORITY("a@b")}},
     {400, {AUTHORITY("a,b")}},
     {RESET, {AUTHORITY("a/b")}},
     {RESET, {AUTHORITY("a?b")}},
@@ -153,7 +153,8 @@ static void ambiguous_heads_are_refused(void **state) {
     const int status = frames_status(&c, 1);
     frames_get(&c, 3, "/echo"); /* the session goes on */
     const int next = frames_status(&c, 3);
-    if (status != heads[i].status || next != 200) {
+    const bool is_right = heads[i].status == REFUSED ? status == 400 || status == RESET : status == heads[i].status;
+    if (!is_right || next != 200) {
       for (const char *const *at = heads[i].fields; *at; at += 2) print_error("%s: \"%s\", ", at[0], at[1]);
       print_error("%d instead of %d; next request: %d\n", status, heads[i].status, next);
       wrong++;
