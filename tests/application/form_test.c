@@ -9,19 +9,19 @@
 #include "vestry/testing/browser.h"
 
 typedef struct note {
-  char text[4 * 20 + 1], code[9];
+  char text[4 * 20 + 1], code[9], tag[7];
   int64_t size;
   bool is_urgent;
 } note;
 
-static const vestry_input fields[] = {VESTRY_INPUT(note, text, .label = "Note", .min = 2, .max = 20, .has_lines = true),
-                                      VESTRY_INPUT(note, code, .allowed = "a-z0-9-"),
-                                      VESTRY_INPUT(note, size, .label = "Size", .min = 1, .max = 9),
-                                      VESTRY_INPUT(note, is_urgent, .label = "Urgent")};
+static const vestry_input fields[] = {
+    VESTRY_INPUT(note, text, .label = "Note", .min = 2, .max = 20, .has_lines = true),
+    VESTRY_INPUT(note, code, .allowed = "a-z0-9-"), VESTRY_INPUT(note, size, .label = "Size", .min = 1, .max = 9),
+    VESTRY_INPUT(note, is_urgent, .label = "Urgent"), VESTRY_INPUT(note, tag, .label = "Tag")};
 static const vestry_application_form form = {.action = "/note",
                                              .name = "note",
                                              .inputs = fields,
-                                             .inputs_count = 4,
+                                             .inputs_count = 5,
                                              .button = "Add",
                                              .is_kept = true,
                                              .document = &(vestry_application_document){.title = "Refused"}};
@@ -138,6 +138,8 @@ static void broken_rule_is_reported_in_the_form(void **state) {
       {"Note", "a bell \a", "Note: no control characters."},
       {"code", "Upper", "code: only the characters a-z0-9-."},
       {"code", "too-long-9", "code: at most 8 characters."},
+      {"Tag", "\xC3\xA4\xC3\xA4\xC3\xA4\xC3\xA4",
+       "Tag: at most 6 letters; one with an accent counts as 2, an emoji as 4."},
       {"Size", "10", "Size: a whole number from 1 to 9."},
       {"Size", "", "Size: a whole number from 1 to 9."},
   };
@@ -151,6 +153,7 @@ static void broken_rule_is_reported_in_the_form(void **state) {
     assert_int_equal(notes, 0);
     assert_int_equal(vestry_browser_fill(w.page, "Note", "\xF0\x9F\x8D\xB5\xF0\x9F\x8D\xB5"), VESTRY_OK);
     assert_int_equal(vestry_browser_fill(w.page, "code", "b"), VESTRY_OK);
+    assert_int_equal(vestry_browser_fill(w.page, "Tag", "\xC3\xA4\xC3\xA4\xC3\xA4"), VESTRY_OK);
     assert_int_equal(vestry_browser_fill(w.page, "Size", "9"), VESTRY_OK);
     assert_string_equal(said_after_press(&w), "");
     assert_int_equal(notes, 1);

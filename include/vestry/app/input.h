@@ -39,8 +39,8 @@ typedef struct vestry_input {
   uint32_t offset, bytes; /**< of the member in its struct */
   const char *label;      /**< text beside the input, and in messages [the name] */
   int64_t min, max;       /**< TEXT: number of characters (Unicode code points) without white space at both ends; max 0:
-                               as many as fit into the member, and never more than that. INTEGER: the bounds; both 0:
-                               any */
+                               as many as fit into the member as UTF-8, and never more than that. INTEGER: the bounds;
+                               both 0: any */
   const char *allowed;    /**< TEXT: characters that it may contain, and ranges of them, such as "a-z0-9-"; all ASCII
                                [all but control characters] */
   bool has_lines;         /**< TEXT: several lines, as LF */

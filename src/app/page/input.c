@@ -112,8 +112,13 @@ static vestry_err read_text(const vestry_input *field, const char *text, char *t
              field->allowed);
     return refuse(field, wanted, message);
   }
-  if (count > most_of(field) || (count && !*to)) {
+  if (count > most_of(field)) {
     snprintf(wanted, sizeof wanted, "at most %" PRId64 " character%s", most_of(field), unit);
+    return refuse(field, wanted, message);
+  }
+  if (count && !*to) { /* in UTF-8 */
+    snprintf(wanted, sizeof wanted, "at most %u letters; one with an accent counts as 2, an emoji as 4",
+             field->bytes - 1);
     return refuse(field, wanted, message);
   }
   if (count >= field->min) return VESTRY_OK;
