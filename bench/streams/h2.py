@@ -91,7 +91,7 @@ def start(build, contender, contest, certificate, descriptors):
     # nginx 1.22 sends the head of a stream only with its first bytes, here a heartbeat.
     heartbeat_ms = "4000" if contender == "nginx" else "3600000"
     serve = [os.path.join(build, "bin", "vestry-bench"), "serve", "--port", "0", "--threads", "2", "--heartbeat-ms", heartbeat_ms,
-             "--streams", str(contest.streams + 1)]
+             "--streams", str(contest.streams + ("--unread" in contest.load))]
     if contender in PROXIES:
         return start_proxy(contender, Server([*serve, "--adapter", "microhttpd"]), certificate, descriptors)
     if contender == "nchan":
