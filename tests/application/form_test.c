@@ -276,8 +276,11 @@ static void declaration_is_checked(void **state) {
   (void)state;
   world w;
   open_world(&w);
-  static const vestry_application_form wrong[] = {
-      {.action = "/x", .name = "a-b"}, {.action = "/x", .name = "1"}, {.action = "x"}, {.name = "x"}};
+  static const vestry_application_form wrong[] = {{.action = "/x", .name = "a-b"},
+                                                  {.action = "/x", .name = "1"},
+                                                  {.action = "x"},
+                                                  {.action = "/x/{id}"},
+                                                  {.name = "x"}};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
     assert_int_equal(vestry_application_form_route(w.app, &wrong[i], add, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_application_form_route(w.app, NULL, add, NULL), VESTRY_INVALID);

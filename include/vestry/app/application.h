@@ -203,7 +203,7 @@ VESTRY_API vestry_err vestry_application_document_end(vestry_html *html);
  *  vestry_application_form_end. Zero selects the default, which is given in [brackets]; texts are borrowed. */
 typedef struct vestry_application_form {
   size_t size;                /**< sizeof(vestry_application_form), or 0 */
-  const char *action;         /**< path of its handler */
+  const char *action;         /**< path of its handler, without parameters: a hidden field in `more` has the value */
   const char *name;           /**< of its signals: letters, digits and '_', unique in its page ["form"] */
   const vestry_input *inputs; /**< vestry/app/input.h */
   size_t inputs_count;

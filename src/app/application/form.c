@@ -37,6 +37,9 @@ static vestry_err take(vestry_application *app, const vestry_application_form *g
                        "the name of the form has other characters than letters, digits and '_', or more than 40");
   if (!own->action || *own->action != '/')
     return vsi_mistake(app->instance->host, function, "the form's action is no path");
+  if (strchr(own->action, '{'))
+    return vsi_mistake(app->instance->host, function,
+                       "the form's action has a parameter; give the value as a hidden field in `more` instead");
   if (own->is_kept && !app->forms)
     return vsi_mistake(app->instance->host, function, "the form is kept; set options.forms of the application");
   return VESTRY_OK;
