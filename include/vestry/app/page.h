@@ -407,7 +407,8 @@ typedef struct vestry_pages_stats {
   uint64_t long_polls_count;       /**< long polls among the opened streams (docs/guide/proxies.md) */
   uint64_t long_polls_brief_count; /**< long polls that ended early because 3/4 of the server's streams were in use
                                         (vestry_request_ops.room) */
-  uint64_t patched_count; /**< contents of which only the elements that changed were sent, among changed_count */
+  uint64_t patched_count; /**< contents of which only the elements that changed were sent, among changed_count; only
+                               if size is set */
 } vestry_pages_stats;
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */
