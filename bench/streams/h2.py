@@ -29,16 +29,16 @@ Contest = collections.namedtuple("Contest", "title streams each rounds load cont
 ALL = ("h2", "h2c", "nginx", "haproxy", "nchan", "node")
 CONTESTS = {
     "peers": Contest("broadcast, 5,000 streams of 50 connections", 5000, 100, 40, ("--warm", "3"), ALL, False),
-    "peers-key": Contest("one of these by key", 5000, 100, 2000, ("--keyed", "--warm", "100"), ALL, False),
+    "peers-key": Contest("one of them by key", 5000, 100, 2000, ("--keyed", "--warm", "100"), ALL, False),
     "single": Contest("broadcast, 5,000 streams of 5,000 connections", 5000, 1, 40, ("--warm", "3"), ("h2", "floor", "floor-tls"), False),
     "read": Contest("events of 10 kB, 100 streams of a connection", 100, 100, 1000, ("--warm", "20", "--payload-bytes", "10000"),
                     ("h2",), False),
     "unread": Contest("the same beside a stream that is not read", 100, 100, 1000,
                       ("--warm", "20", "--payload-bytes", "10000", "--unread", "1"), ("h2",), False),
     "many": Contest("broadcast, 100,000 streams of 1,000 connections", 100000, 100, 15, ("--warm", "2"), ("h2",), False),
-    "many-key": Contest("one of these by key", 100000, 100, 2000, ("--keyed", "--warm", "100"), ("h2",), False),
+    "many-key": Contest("one of them by key", 100000, 100, 2000, ("--keyed", "--warm", "100"), ("h2",), False),
     "million": Contest("broadcast, a million streams of 10,000 connections", 1000000, 100, 5, ("--warm", "1"), ("h2",), True),
-    "million-key": Contest("one of these by key", 1000000, 100, 2000, ("--keyed", "--warm", "100"), ("h2",), True),
+    "million-key": Contest("one of them by key", 1000000, 100, 2000, ("--keyed", "--warm", "100"), ("h2",), True),
 }
 LABELS = {"h2": "vestry, h2", "h2c": "the same without TLS", "nginx": "vestry behind nginx", "haproxy": "vestry behind HAProxy",
           "nchan": "nchan on nginx, 2 workers", "node": "TypeScript SDK on Node's http2", "floor": "bare write(2) of HTTP/1.1, 1 thread",
