@@ -215,6 +215,25 @@ struct vsi_h2_stream {
 
 enum { VSI_H2_FRAME_HEAD_BYTES = 9 };
 
+/* Read a number of 32 bits; the length and the stream of a frame (RFC 9113, 4.1), whose own head is there. */
+static inline uint32_t vsi_h2_number_at(const uint8_t *bytes) {
+  return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+static inline uint32_t vsi_h2_length_of(const uint8_t *frame) {
+  return vsi_h2_number_at(frame) >> 8;
+}
+static inline int32_t vsi_h2_id_of(const uint8_t *frame) {
+  return (int32_t)(vsi_h2_number_at(frame + 5) & INT32_MAX);
+}
+/* Write the head of a frame. */
+static inline void vsi_h2_frame_put(uint8_t *to, size_t len, uint8_t type, uint8_t flags, int32_t id) {
+  const uint32_t stream = (uint32_t)id;
+  to[0] = (uint8_t)(len >> 16), to[1] = (uint8_t)(len >> 8), to[2] = (uint8_t)len;
+  to[3] = type, to[4] = flags;
+  to[5] = (uint8_t)(stream >> 24), to[6] = (uint8_t)(stream >> 16), to[7] = (uint8_t)(stream >> 8);
+  to[8] = (uint8_t)stream;
+}
+
 /* Progress in the current frame, and in a head in several frames (heads.c); zeroed at first. */
 typedef struct vsi_h2_heads {
   uint32_t preface;                       /* bytes of it that were read */

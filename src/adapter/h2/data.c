@@ -42,7 +42,7 @@
  * All functions are called with the turn of the session. */
 #include "adapter/h2/adapter.h"
 
-enum { HEAD_BYTES = 9, UPDATE_BYTES = 13, PREFACE_BYTES = 24, WRITABLE_AT_ONCE = 64 };
+enum { HEAD_BYTES = VSI_H2_FRAME_HEAD_BYTES, UPDATE_BYTES = HEAD_BYTES + 4, WRITABLE_AT_ONCE = 64 };
 enum { FRAME_MOST = VSI_H2_RECORD_BYTES - HEAD_BYTES, URGENT_BYTES = 64 << 10, LESS_URGENT_BYTES = 16 << 10 };
 
 /* ------------------------------------------------------------------------------------------------------- lines ---- */
@@ -194,10 +194,6 @@ static void count_sent(vsi_h2_stream *stream, size_t len) {
   session->unread += (uint32_t)len;
 }
 
-static uint32_t number_at(const uint8_t *bytes) {
-  return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
 /* Grow a window by bytes that the client has acknowledged. false: it would exceed 2^31 − 1. */
 static bool grow(int32_t *window, uint32_t *unread, int32_t bytes) {
   if (*window > INT32_MAX - bytes) return false;
@@ -208,8 +204,7 @@ static bool grow(int32_t *window, uint32_t *unread, int32_t bytes) {
 
 /* Take a WINDOW_UPDATE. false: nghttp2 shall take it, because it is invalid, or of a stream that is not open. */
 static bool take_update(vsi_h2_session *session, const uint8_t *frame) {
-  const int32_t id = (int32_t)(number_at(frame + 5) & INT32_MAX),
-                bytes = (int32_t)(number_at(frame + HEAD_BYTES) & INT32_MAX);
+  const int32_t id = vsi_h2_id_of(frame), bytes = (int32_t)(vsi_h2_number_at(frame + HEAD_BYTES) & INT32_MAX);
   if (!bytes) return false;
   if (!id) {
     session->share_grows = true;
@@ -246,7 +241,7 @@ void vsi_h2_data_set_window(vsi_h2_session *session) {
 
 /* Return whether a frame is a WINDOW_UPDATE that may come now. Others are left to nghttp2, which refuses them. */
 static bool is_update(const vsi_h2_input *in, const uint8_t *head) {
-  return head[3] == NGHTTP2_WINDOW_UPDATE && number_at(head) >> 8 == UPDATE_BYTES - HEAD_BYTES && in->has_begun &&
+  return head[3] == NGHTTP2_WINDOW_UPDATE && vsi_h2_length_of(head) == UPDATE_BYTES - HEAD_BYTES && in->has_begun &&
          !in->is_in_head;
 }
 
@@ -255,7 +250,7 @@ static uint32_t note_head(vsi_h2_input *in, const uint8_t *head) {
   const bool is_head = head[3] == NGHTTP2_HEADERS || head[3] == NGHTTP2_CONTINUATION;
   if (is_head) in->is_in_head = !(head[4] & NGHTTP2_FLAG_END_HEADERS);
   in->has_begun = true;
-  return number_at(head) >> 8;
+  return vsi_h2_length_of(head);
 }
 
 static bool pass_on(vsi_h2_session *session, const uint8_t *bytes, size_t len) {
@@ -311,17 +306,7 @@ bool vsi_h2_data_receive(vsi_h2_session *session, const uint8_t *bytes, size_t l
 /* ----------------------------------------------------------------------------------------------------- writing ---- */
 
 static void write_head(uint8_t *to, const vsi_h2_stream *stream, size_t len, bool ends) {
-  const uint32_t id = (uint32_t)stream->id;
-  const uint8_t head[HEAD_BYTES] = {(uint8_t)(len >> 16),
-                                    (uint8_t)(len >> 8),
-                                    (uint8_t)len,
-                                    NGHTTP2_DATA,
-                                    ends ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE,
-                                    (uint8_t)(id >> 24),
-                                    (uint8_t)(id >> 16),
-                                    (uint8_t)(id >> 8),
-                                    (uint8_t)id};
-  memcpy(to, head, sizeof head);
+  vsi_h2_frame_put(to, len, NGHTTP2_DATA, ends ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE, stream->id);
 }
 
 /* Nothing follows on a stream. */
@@ -333,8 +318,8 @@ static void finish(vsi_h2_stream *stream, uint32_t code) {
 }
 
 bool vsi_h2_data_has_said(vsi_h2_session *session, const uint8_t *frame) {
-  const int32_t id = (int32_t)number_at(frame + 5);
-  if (frame[3] != NGHTTP2_RST_STREAM || number_at(frame + HEAD_BYTES) != NGHTTP2_NO_ERROR) return false;
+  const int32_t id = vsi_h2_id_of(frame);
+  if (frame[3] != NGHTTP2_RST_STREAM || vsi_h2_number_at(frame + HEAD_BYTES) != NGHTTP2_NO_ERROR) return false;
   const vsi_h2_stream *stream = nghttp2_session_get_stream_user_data(session->frames, id);
   return stream && stream->is_finished && nghttp2_session_get_stream_remote_close(session->frames, id) == 1;
 }
@@ -469,5 +454,5 @@ void vsi_h2_data_begin(vsi_h2_session *session) {
   for (unsigned i = 0; i < VSI_H2_LINES; i++) TAILQ_INIT(&session->lines[i]);
   TAILQ_INIT(&session->sharing);
   session->window = session->first_window = NGHTTP2_INITIAL_WINDOW_SIZE;
-  session->input.left = PREFACE_BYTES;
+  session->input.left = NGHTTP2_CLIENT_MAGIC_LEN;
 }

@@ -68,17 +68,9 @@ static bool pass_small(vsi_h2_session *session) {
   const vsi_h2_heads *heads = &session->heads;
   /* The size of the table; GET, https, / and * of the static table, the last one as a literal. */
   static const uint8_t fields[] = {0x20, 0x82, 0x87, 0x84, 0x01, 0x01, '*'};
-  const uint32_t id = (uint32_t)heads->id;
   const uint8_t flags = (heads->flags & NGHTTP2_FLAG_END_STREAM) | NGHTTP2_FLAG_END_HEADERS;
-  const uint8_t head[VSI_H2_FRAME_HEAD_BYTES] = {0,
-                                                 0,
-                                                 sizeof fields,
-                                                 NGHTTP2_HEADERS,
-                                                 flags,
-                                                 (uint8_t)(id >> 24),
-                                                 (uint8_t)(id >> 16),
-                                                 (uint8_t)(id >> 8),
-                                                 (uint8_t)id};
+  uint8_t head[VSI_H2_FRAME_HEAD_BYTES];
+  vsi_h2_frame_put(head, sizeof fields, NGHTTP2_HEADERS, flags, heads->id);
   return pass(session, head, sizeof head) && pass(session, fields, sizeof fields);
 }
 
@@ -94,15 +86,6 @@ static bool release(vsi_h2_session *session) {
 
 /* ---------------------------------------------------------------------------------------------------- a frame ---- */
 
-static uint32_t length_of(const uint8_t *frame) {
-  return (uint32_t)frame[0] << 16 | (uint32_t)frame[1] << 8 | frame[2];
-}
-
-static int32_t id_of(const uint8_t *frame) {
-  return (int32_t)(((uint32_t)frame[5] << 24 | (uint32_t)frame[6] << 16 | (uint32_t)frame[7] << 8 | frame[8]) &
-                   INT32_MAX);
-}
-
 static bool has_no_table(const vsi_h2_session *session) {
   return nghttp2_session_get_local_settings(session->frames, NGHTTP2_SETTINGS_HEADER_TABLE_SIZE) == 0;
 }
@@ -114,16 +97,16 @@ static bool is_split_head(const uint8_t *frame) {
 /* Look at a frame's own head. Returns whether the frame belongs to a held head. */
 static bool is_to_hold(vsi_h2_session *session, const uint8_t *frame) {
   vsi_h2_heads *heads = &session->heads;
-  heads->left = length_of(frame);
+  heads->left = vsi_h2_length_of(frame);
   if (heads->left > VSI_H2_RECORD_BYTES) return false;
   if (heads->is_held) {
     heads->is_last = frame[4] & NGHTTP2_FLAG_END_HEADERS;
-    return frame[3] == NGHTTP2_CONTINUATION && id_of(frame) == heads->id && ++heads->frames <= FRAMES_MOST;
+    return frame[3] == NGHTTP2_CONTINUATION && vsi_h2_id_of(frame) == heads->id && ++heads->frames <= FRAMES_MOST;
   }
   if (!is_split_head(frame) || !has_no_table(session)) return false;
   heads->is_held = true;
   heads->frames = 1;
-  heads->id = id_of(frame);
+  heads->id = vsi_h2_id_of(frame);
   heads->flags = frame[4];
   heads->begun_ns = vsi_now_ns(session->host);
   return true;
