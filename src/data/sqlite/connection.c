@@ -288,19 +288,10 @@ static void after_rollback(void *ctx) {
 /* Return whether a statement changes only rows, or nothing, according to its first word. Statements that insert are
  * recognised first and fastest. */
 static bool is_of_rows(const char *sql) {
-  static const struct {
-    char word[10];
-    unsigned char len;
-  } words[] = {{"INSERT", 6}, {"UPDATE", 6},  {"DELETE", 6},   {"REPLACE", 7}, {"WITH", 4},
-               {"SELECT", 6}, {"VALUES", 6},  {"BEGIN", 5},    {"COMMIT", 6},  {"ROLLBACK", 8},
-               {"END", 3},    {"RELEASE", 7}, {"SAVEPOINT", 9}};
-  sql = vsi_sqlite_text_rest(sql);
-  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-    size_t at = 0;
-    while (at < words[i].len && (sql[at] & ~0x20) == words[i].word[at]) at++;
-    if (at == words[i].len && !vsi_sql_is_word(sql[at])) return true;
-  }
-  return false;
+  static const vsi_sqlite_word words[] = {
+      {"INSERT", 6}, {"UPDATE", 6}, {"DELETE", 6},   {"REPLACE", 7}, {"WITH", 4},    {"SELECT", 6},   {"VALUES", 6},
+      {"BEGIN", 5},  {"COMMIT", 6}, {"ROLLBACK", 8}, {"END", 3},     {"RELEASE", 7}, {"SAVEPOINT", 9}};
+  return vsi_sqlite_text_begins(sql, words, sizeof words / sizeof *words);
 }
 
 static int before_statement(void *ctx, int action, const char *first, const char *second, const char *schema,

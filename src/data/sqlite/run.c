@@ -247,13 +247,8 @@ static vestry_err find_kind(vestry_sql_transaction *transaction, const char *sql
 
 /* Return whether a text begins with a statement that changes rows, and that may be a transaction by itself. */
 static bool changes_rows(const char *sql) {
-  static const char *const words[] = {"INSERT", "UPDATE", "DELETE", "REPLACE"};
-  const char *begin = vsi_sqlite_text_rest(sql);
-  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-    const size_t len = strlen(words[i]);
-    if (sqlite3_strnicmp(begin, words[i], (int)len) == 0) return true;
-  }
-  return false;
+  static const vsi_sqlite_word words[] = {{"INSERT", 6}, {"UPDATE", 6}, {"DELETE", 6}, {"REPLACE", 7}};
+  return vsi_sqlite_text_begins(sql, words, sizeof words / sizeof *words);
 }
 
 static vestry_err run_one(vestry_sql_pool *pool, bool is_flushed, bool is_alone, const char *sql,

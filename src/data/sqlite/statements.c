@@ -16,6 +16,16 @@ const char *vsi_sqlite_text_rest(const char *sql) {
   }
 }
 
+bool vsi_sqlite_text_begins(const char *sql, const vsi_sqlite_word *words, size_t count) {
+  sql = vsi_sqlite_text_rest(sql);
+  for (size_t i = 0; i < count; i++) {
+    size_t at = 0;
+    while (at < words[i].len && (sql[at] & ~0x20) == words[i].word[at]) at++;
+    if (at == words[i].len && !vsi_sql_is_word(sql[at])) return true;
+  }
+  return false;
+}
+
 bool vsi_sqlite_is_odd_action(int action, const char *schema) {
   return action == SQLITE_CREATE_TEMP_TABLE || action == SQLITE_CREATE_TEMP_VIEW || action == SQLITE_ATTACH ||
          action == SQLITE_DETACH || (action == SQLITE_CREATE_VTABLE && schema && sqlite3_stricmp(schema, "temp") == 0);
