@@ -68,6 +68,13 @@ typedef struct vestry_microhttpd_options {
   size_t max_head_bytes;       /**< of a request's head, with its target; a larger one gets 431, or 414 if its target
                                     exceeds half of the bound, and the connection closes. The signals of a GET are in
                                     its target. 0: 16,384, or a quarter of memory_bytes if that is set; at most 4 MiB */
+
+  /* The next members are newer than 0.3.0: they are ignored, and the server has no TLS, unless size is set. */
+  const char *const *tls_pairs; /**< instead of tls_key and tls_certificate: keys and certificates alternate, ended by
+                                     NULL. A client gets the first pair whose certificate is for the name that it
+                                     requests (SNI), or else the first. NULL: none */
+  const char *const *tls_files; /**< instead of the members above: names of files in PEM, of keys and certificates in
+                                     the order of tls_pairs, which vestry_microhttpd_renew reads again. NULL: none */
 } vestry_microhttpd_options;
 
 /** A libmicrohttpd server by vestry/server.h. */
@@ -113,6 +120,11 @@ extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
  *  two the library does, and logs a warning if it does neither. Refusals by vestry are counted in
  *  vestry_stats.refused_by_reason, those by libmicrohttpd are not.
  *
+ *  TLS. The server accepts TLS 1.3, and 1.2 with the ciphers that HTTP/2 permits. A client whose ALPN offers neither
+ *  http/1.1 nor http/1.0 is refused. Session tickets resume sessions for six hours; their keys change with time, and
+ *  their secret each day. There are no client certificates, no OCSP stapling and no early data. The daemon uses poll
+ *  instead of epoll, and a stream keeps its connection (above).
+ *
  *  Connections. With "Connection: close" in the head, the connection closes
  *  - after a stream, so that a browser closes it as soon as its tab is closed or shows another page;
  *  - after a chunked body, because its trailers cannot be checked.
@@ -136,6 +148,18 @@ extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
  *  instance may have several adapters. */
 VESTRY_API vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *options,
                                                vestry_server **ret_server);
+
+/** Replace the certificates of a running server, for example after their renewal. Connections that exist keep theirs.
+ *  Former certificates stay in memory, some kilobytes, until the server is destroyed. If one pair cannot be used, all
+ *  former pairs stay. A certificate that has expired, or is not valid yet, cannot be used if the former one of its
+ *  place is valid; otherwise the log has a warning.
+ *  server    of vestry_microhttpd_create, or vestry_server_create with vestry_server_microhttpd
+ *  pairs     as vestry_microhttpd_options.tls_pairs; borrowed for the call. NULL: read tls_files again
+ *  Returns   OK | INVALID (another server, one without TLS, one of vestry_microhttpd_attach, whose daemon has the
+ *            certificates; no pair; NULL without tls_files) | NO_MEMORY | IO (a file cannot be read, or a pair cannot
+ *            be used: the host's log names it and the reason)
+ *  Threads   any, not after vestry_server_destroy has begun; reads files, and blocks for some milliseconds */
+VESTRY_API vestry_err vestry_microhttpd_renew(vestry_server *server, const char *const *pairs);
 
 /** Options of an adapter in a daemon of the application. Zero is the default. */
 typedef struct vestry_microhttpd_attach_options {

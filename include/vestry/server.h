@@ -52,7 +52,7 @@ typedef struct vestry_server_options {
   uint32_t max_per_address; /**< maximum for one client address: with libmicrohttpd of connections, with civetweb of
                                  running requests and streams. 0: no limit. Behind a proxy it must be 0, because all
                                  connections have the proxy's address */
-  const char *tls_key, *tls_certificate; /**< texts in PEM, not file names; both or none. libmicrohttpd only */
+  const char *tls_key, *tls_certificate; /**< texts in PEM, not file names; both or none. Not with civetweb */
 
   /* The next four members are for vestry_server_run only. */
   uint64_t drain_ms; /**< after SIGINT or SIGTERM, streams are closed evenly over this time (vestry/drain.h); 0: all at

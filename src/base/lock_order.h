@@ -74,7 +74,7 @@
   INNERMOST(MICROHTTPD_ARRIVALS, "vsi_microhttpd_arrivals.on_way_lock", "adapter/microhttpd/socket.h: on_way_lock")    \
   INNERMOST(MICROHTTPD_WRITER_POOL, "vsi_microhttpd_writer_pool.pool_lock", "adapter/microhttpd/adapter.h: pool_lock") \
   INNERMOST(H2_LOOP, "vsi_h2_loop.loop_lock", "adapter/h2/adapter.h: loop_lock")                                       \
-  INNERMOST(H2_TLS, "vsi_h2.tls_lock", "adapter/h2/adapter.h: tls_lock")                                               \
+  INNERMOST(TLS, "vsi_tls.tls_lock", "adapter/microhttpd/tls.c: tls_lock")                                             \
   INNERMOST(H2_SESSION, "vsi_h2_session.lock", "adapter/h2/adapter.h: lock")                                           \
   INNERMOST(JOBS, "vestry_jobs.lock", "data/jobs/state.h: lock")                                                       \
   INNERMOST(LEASES, "vsi_leases.lock", "app/stream/lease.c: lock")                                                     \

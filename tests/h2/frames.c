@@ -140,43 +140,14 @@ void frames_begin(frames_client *c, uint32_t window) {
   assert_true(frames_send(c, FRAME_SETTINGS, 0, 0, settings, window ? sizeof settings : 0));
 }
 
-static gnutls_certificate_credentials_t any;
-
-static void forget_any(void) {
-  gnutls_certificate_free_credentials(any);
-}
-
-int frames_reach_tls(frames_client *c, uint16_t port, const frames_tls *how) {
-  enum { PROTOCOLS_MOST = 4 };
-  gnutls_datum_t protocols[PROTOCOLS_MOST];
-  unsigned count = 0;
+int frames_reach_tls(frames_client *c, uint16_t port, const tls_hello *hello) {
   frames_reach(c, port);
-  if (!any) {
-    assert_int_equal(gnutls_certificate_allocate_credentials(&any), 0);
-    atexit(forget_any);
-  }
-  assert_int_equal(gnutls_init(&c->tls, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL | GNUTLS_KEY_SHARE_TOP), 0);
-  assert_int_equal(gnutls_priority_set_direct(c->tls, how->priorities ? how->priorities : "NORMAL", NULL), 0);
-  gnutls_credentials_set(c->tls, GNUTLS_CRD_CERTIFICATE, any);
-  if (how->name) gnutls_server_name_set(c->tls, GNUTLS_NAME_DNS, how->name, strlen(how->name));
-  for (; how->protocols && how->protocols[count]; count++)
-    protocols[count] =
-        (gnutls_datum_t){(unsigned char *)(uintptr_t)how->protocols[count], (unsigned)strlen(how->protocols[count])};
-  if (count) gnutls_alpn_set_protocols(c->tls, protocols, count, 0);
-  if (how->ticket && how->ticket->data)
-    assert_int_equal(gnutls_session_set_data(c->tls, how->ticket->data, how->ticket->size), 0);
-  if (how->hello)
-    gnutls_handshake_set_hook_function(c->tls, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_POST, how->hello);
-  gnutls_transport_set_int(c->tls, c->fd);
-  int error;
-  do error = gnutls_handshake(c->tls);
-  while (error < 0 && !gnutls_error_is_fatal(error));
-  return error;
+  return tls_shake(c->fd, hello, &c->tls);
 }
 
 void frames_connect_tls(frames_client *c, uint16_t port, const char *name) {
   static const char *const protocols[] = {"h2", NULL};
-  assert_int_equal(frames_reach_tls(c, port, &(frames_tls){.name = name, .protocols = protocols}), 0);
+  assert_int_equal(frames_reach_tls(c, port, &(tls_hello){.name = name, .protocols = protocols}), 0);
   frames_begin(c, 0);
   assert_true(frames_wait(c, FRAME_SETTINGS, 0));
 }

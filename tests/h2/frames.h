@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "microhttpd/tls.h"
+
 enum {
   FRAME_DATA,
   FRAME_HEADERS,
@@ -48,17 +50,8 @@ void frames_connect(frames_client *c, uint16_t port, uint32_t window);
 /* Close, without a farewell of TLS. */
 void frames_close(frames_client *c);
 
-/* TLS of a client that trusts every certificate. All members may be NULL. */
-typedef struct frames_tls {
-  const char *name;                 /* that it requests (SNI) */
-  const char *const *protocols;     /* of its ALPN, ended by NULL */
-  const char *priorities;           /* of GnuTLS */
-  gnutls_handshake_hook_func hello; /* called for each ClientHello */
-  const gnutls_datum_t *ticket;     /* of a session to resume (gnutls_session_get_data2); data NULL: none */
-} frames_tls;
-
 /* Connect and shake hands. Returns 0, or the error of GnuTLS. c: to be closed in both cases */
-int frames_reach_tls(frames_client *c, uint16_t port, const frames_tls *how);
+int frames_reach_tls(frames_client *c, uint16_t port, const tls_hello *hello);
 /* The same with h2, and send the preface and SETTINGS, and wait for the server's. name: SNI; NULL: none */
 void frames_connect_tls(frames_client *c, uint16_t port, const char *name);
 /* Send a frame. false: the server has closed. */

@@ -162,7 +162,7 @@ static void batched_events_survive_a_full_socket(void **state) {
     static char text[2 * FRAME_MOST_BYTES];
     begin(&(server_settings){.adapter.lost_ms = VESTRY_NEVER_MS, .options.connection = &queues, .is_tls = is_tls});
     if (is_tls)
-      assert_int_equal(frames_reach_tls(&c, s.port, &(frames_tls){.protocols = protocols}), 0);
+      assert_int_equal(frames_reach_tls(&c, s.port, &(tls_hello){.protocols = protocols}), 0);
     else
       frames_reach(&c, s.port);
     frames_begin(&c, INT32_MAX);

@@ -1,135 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* TLS: HTTP/1.1 and HTTP/2 on one port, old versions, protocols, certificates by name and renewed ones, tickets; and
- * names that are not served. */
+/* TLS: HTTP/1.1 and HTTP/2 on one port, protocols, certificates; and names that are not served. */
 #include <gnutls/x509.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "h2/client.h"
 #include "h2/frames.h"
 #include "h2/server.h"
-#include "microhttpd/tls.h"
-#include "support/folder.h"
+#include "microhttpd/tls_contract.h"
 #include "support/test.h"
-#include "support/until.h"
-
-enum { PEM_BYTES = 8192, DAY_S = 86400, PATH_BYTES = FOLDER_BYTES + 32 };
 
 static vsi_server s;
-static const char *const h2[] = {"h2", NULL}, *const http1[] = {"http/1.1", NULL};
-
-/* ---- certificates ------------------------------------------------------------------------------------------------ */
-
-/* A key, and a certificate whose serial number tells it apart. */
-typedef struct pair {
-  char key[PEM_BYTES], chain[PEM_BYTES];
-} pair;
-
-/* names: ended by NULL. It is valid for some days from now on, which may be below 0. */
-static void make_pair_of(pair *made, gnutls_pk_algorithm_t algorithm, gnutls_ecc_curve_t curve, uint8_t number,
-                         const char *const *names, int from_days, int until_days) {
-  gnutls_x509_privkey_t key;
-  gnutls_x509_crt_t crt;
-  size_t key_len = PEM_BYTES - 1, chain_len = PEM_BYTES - 1;
-  assert_int_equal(gnutls_x509_privkey_init(&key), 0);
-  assert_int_equal(gnutls_x509_privkey_generate(key, algorithm, GNUTLS_CURVE_TO_BITS(curve), 0), 0);
-  assert_int_equal(gnutls_x509_crt_init(&crt), 0);
-  for (size_t i = 0; names[i]; i++)
-    assert_int_equal(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, names[i], (unsigned)strlen(names[i]),
-                                                          i ? GNUTLS_FSAN_APPEND : GNUTLS_FSAN_SET),
-                     0);
-  gnutls_x509_crt_set_version(crt, 3);
-  gnutls_x509_crt_set_serial(crt, &number, 1);
-  gnutls_x509_crt_set_activation_time(crt, time(NULL) + from_days * DAY_S);
-  gnutls_x509_crt_set_expiration_time(crt, time(NULL) + until_days * DAY_S);
-  gnutls_x509_crt_set_key(crt, key);
-  const gnutls_digest_algorithm_t digest = algorithm == GNUTLS_PK_ECDSA ? GNUTLS_DIG_SHA256 : GNUTLS_DIG_SHA512;
-  assert_int_equal(gnutls_x509_crt_sign2(crt, crt, key, digest, 0), 0);
-  assert_int_equal(
-      gnutls_x509_privkey_export_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, made->key, &key_len), 0);
-  assert_int_equal(gnutls_x509_crt_export(crt, GNUTLS_X509_FMT_PEM, made->chain, &chain_len), 0);
-  gnutls_x509_crt_deinit(crt);
-  gnutls_x509_privkey_deinit(key);
-}
-
-static void make_pair(pair *made, uint8_t number, const char *const *names, int from_days, int until_days) {
-  make_pair_of(made, GNUTLS_PK_ECDSA, GNUTLS_ECC_CURVE_SECP256R1, number, names, from_days, until_days);
-}
-
-static void make_valid(pair *made, uint8_t number, const char *name) {
-  const char *const names[] = {name, NULL};
-  make_pair(made, number, names, -1, 30);
-}
-
-static int number_of(gnutls_session_t tls) {
-  unsigned count;
-  uint8_t number = 0;
-  size_t len = 1;
-  gnutls_x509_crt_t crt;
-  const gnutls_datum_t *chain = gnutls_certificate_get_peers(tls, &count);
-  assert_non_null(chain);
-  assert_int_equal(gnutls_x509_crt_init(&crt), 0);
-  assert_int_equal(gnutls_x509_crt_import(crt, chain, GNUTLS_X509_FMT_DER), 0);
-  assert_int_equal(gnutls_x509_crt_get_serial(crt, &number, &len), 0);
-  gnutls_x509_crt_deinit(crt);
-  return number;
-}
-
-/* Return the number of the certificate that a client gets. name: SNI; NULL: none */
-static int served(const char *name, const char *const *protocols) {
-  frames_client c;
-  assert_int_equal(frames_reach_tls(&c, s.port, &(frames_tls){.name = name, .protocols = protocols}), 0);
-  const int number = number_of(c.tls);
-  frames_close(&c);
-  return number;
-}
-
-/* ---- handshakes -------------------------------------------------------------------------------------------------- */
-
-static unsigned hellos_count; /* ClientHellos of the last handshake; two if the server wanted another key share */
-static uint8_t key_name[16];  /* of the last ticket's key: its first bytes */
-
-static int count_hello(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
-                       const gnutls_datum_t *message) {
-  (void)session, (void)type, (void)when, (void)message;
-  hellos_count += !incoming;
-  return 0;
-}
-
-/* RFC 8446, 4.6.1: lifetime (4), age (4), nonce <1>, ticket <2>. */
-static int see_ticket(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
-                      const gnutls_datum_t *message) {
-  (void)session, (void)type, (void)when, (void)incoming;
-  const size_t at = 9 + message->data[8] + 2;
-  if (message->size >= at + sizeof key_name) memcpy(key_name, message->data + at, sizeof key_name);
-  return 0;
-}
-
-/* Shake hands with these priorities, and a session to resume (may be empty). Returns the error; ret_resumed: whether
- * the session was resumed; data: replaced by that of the new session. */
-static int shake(const char *priorities, gnutls_datum_t *data, bool *ret_resumed) {
-  frames_client c;
-  uint8_t byte[64];
-  const int error =
-      frames_reach_tls(&c, s.port, &(frames_tls){.protocols = h2, .priorities = priorities, .ticket = data});
-  if (!error) {
-    *ret_resumed = gnutls_session_is_resumed(c.tls);
-    gnutls_handshake_set_hook_function(c.tls, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET, GNUTLS_HOOK_PRE, see_ticket);
-    (void)gnutls_record_recv(c.tls, byte, sizeof byte); /* the tickets come before the server's SETTINGS */
-    gnutls_free(data->data);
-    data->data = NULL;
-    assert_int_equal(gnutls_session_get_data2(c.tls, data), 0);
-  } else {
-    /* The server's alert is in a record of TLS 1.2, which GnuTLS does not read as a client of an older version. */
-    assert_true(error == GNUTLS_E_UNSUPPORTED_VERSION_PACKET ||
-                (error == GNUTLS_E_FATAL_ALERT_RECEIVED && gnutls_alert_get(c.tls) == GNUTLS_A_PROTOCOL_VERSION));
-  }
-  frames_close(&c);
-  return error;
-}
 
 static void one_port_serves_both_versions(void **state) {
   (void)state;
@@ -145,91 +25,6 @@ static void one_port_serves_both_versions(void **state) {
     assert_int_equal(vsi_server_cause(&s, connection), VESTRY_CAUSE_HANGUP);
   }
   vsi_server_stop(&s);
-}
-
-static void versions_before_1_2_are_refused(void **state) {
-  (void)state;
-  gnutls_datum_t data = {NULL, 0};
-  bool is_resumed;
-  server_start(&s, &(server_settings){.is_tls = true});
-  assert_int_equal(shake("NORMAL:-VERS-ALL:+VERS-TLS1.3", &data, &is_resumed), 0);
-  gnutls_free(data.data);
-  data.data = NULL;
-  assert_int_equal(shake("NORMAL:-VERS-ALL:+VERS-TLS1.2", &data, &is_resumed), 0);
-  assert_int_not_equal(shake("LEGACY:-VERS-ALL:+VERS-TLS1.1:+VERS-TLS1.0", &data, &is_resumed), 0);
-  gnutls_free(data.data);
-  vsi_server_stop(&s);
-}
-
-/* As browsers do: a key share for X25519 only, and P-256 among the groups. */
-static void key_share_of_browsers_is_taken(void **state) {
-  (void)state;
-  frames_client c;
-  server_start(&s, &(server_settings){.is_tls = true});
-  hellos_count = 0;
-  assert_int_equal(
-      frames_reach_tls(
-          &c, s.port,
-          &(frames_tls){.protocols = h2,
-                        .priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1",
-                        .hello = count_hello}),
-      0);
-  assert_int_equal(hellos_count, 1);
-  frames_close(&c);
-  vsi_server_stop(&s);
-}
-
-static bool is_resumed(gnutls_datum_t *ticket) {
-  bool resumed = false;
-  assert_int_equal(shake("NORMAL:-VERS-ALL:+VERS-TLS1.3", ticket, &resumed), 0);
-  return resumed;
-}
-
-static _Atomic(int64_t) ahead_s; /* of GnuTLS's clock */
-
-static time_t shifted(time_t *ret_time) {
-  const time_t now = time(NULL) + (time_t)atomic_load(&ahead_s);
-  if (ret_time) *ret_time = now;
-  return now;
-}
-
-/* GnuTLS changes the key for tickets at fixed times, every third of which a ticket is valid. */
-/* capability: C17 */
-static void tickets_outlive_one_change_of_keys(void **state) {
-  (void)state;
-  enum { CHANGE_S = 3 * 21600, MINUTE_S = 60 };
-  gnutls_datum_t ticket = {NULL, 0};
-  uint8_t former[sizeof key_name];
-  server_start(&s, &(server_settings){.is_tls = true});
-  gnutls_global_set_time_function(shifted);
-  atomic_store(&ahead_s, CHANGE_S - time(NULL) % CHANGE_S - 10 * MINUTE_S);
-  assert_false(is_resumed(&ticket));
-  assert_true(is_resumed(&ticket));
-  memcpy(former, key_name, sizeof former);
-  atomic_fetch_add(&ahead_s, 20 * MINUTE_S); /* beyond the change */
-  assert_true(is_resumed(&ticket));
-  assert_memory_not_equal(key_name, former, sizeof former);
-  atomic_fetch_add(&ahead_s, 2 * CHANGE_S);
-  assert_false(is_resumed(&ticket));
-  assert_true(is_resumed(&ticket));
-  gnutls_global_set_time_function(time);
-  gnutls_free(ticket.data);
-  vsi_server_stop(&s);
-}
-
-/* Each day the secret of all these keys is replaced: a full handshake, once. */
-static void secret_of_tickets_is_replaced_daily(void **state) {
-  (void)state;
-  gnutls_datum_t ticket = {NULL, 0};
-  server_start(&s, &(server_settings){.is_tls = true});
-  assert_false(is_resumed(&ticket));
-  assert_true(is_resumed(&ticket));
-  atomic_fetch_add(&vsi_server_clock_ahead_ns, DAY_S * UINT64_C(1000000000));
-  assert_false(is_resumed(&ticket));
-  assert_true(is_resumed(&ticket));
-  gnutls_free(ticket.data);
-  vsi_server_stop(&s);
-  atomic_store(&vsi_server_clock_ahead_ns, 0);
 }
 
 /* ---- protocols --------------------------------------------------------------------------------------------------- */
@@ -254,7 +49,7 @@ static void alpn_selects_the_protocol_or_refuses(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     frames_client c;
     gnutls_datum_t selected = {NULL, 0};
-    const int error = frames_reach_tls(&c, s.port, &(frames_tls){.protocols = cases[i].protocols});
+    const int error = frames_reach_tls(&c, s.port, &(tls_hello){.protocols = cases[i].protocols});
     assert_int_equal(error == 0, cases[i].selected != NULL);
     (void)gnutls_alpn_get_selected_protocol(c.tls, &selected);
     if (!error) {
@@ -265,296 +60,6 @@ static void alpn_selects_the_protocol_or_refuses(void **state) {
   }
   vsi_server_assert_serves(&s);
   vsi_server_stop(&s);
-}
-
-/* ---- several and renewed certificates ---------------------------------------------------------------------------- */
-
-/* capability: C17 */
-static void name_selects_the_certificate(void **state) {
-  (void)state;
-  static const char *const names_a[] = {"a.example", "www.a.example", NULL};
-  static const struct {
-    const char *name;
-    int number;
-  } cases[] = {{"a.example", 1}, {"www.a.example", 1}, {"b.example", 2},     {"B.Example", 2}, {"x.c.example", 3},
-               {"d.example", 1}, {"c.example", 1},     {"own.c.example", 4}, {NULL, 1}};
-  static pair a, b, c, own;
-  make_pair(&a, 1, names_a, -1, 30);
-  make_valid(&b, 2, "b.example");
-  make_valid(&c, 3, "*.c.example");
-  make_valid(&own, 4, "own.c.example"); /* an exact name is preferred */
-  const char *const pairs[] = {a.key, a.chain, b.key, b.chain, c.key, c.chain, own.key, own.chain, NULL};
-  server_start(&s, &(server_settings){.adapter.tls_pairs = pairs, .is_tls = true});
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    assert_int_equal(served(cases[i].name, h2), cases[i].number);
-    assert_int_equal(served(cases[i].name, http1), cases[i].number);
-    assert_int_equal(served(cases[i].name, NULL), cases[i].number);
-  }
-  vsi_server_stop(&s);
-}
-
-/* Two keys for one name: a client gets the one whose algorithm it has. */
-static void client_gets_the_key_that_it_can_check(void **state) {
-  (void)state;
-  static const char *const names[] = {"*.b.example", NULL};
-  static const char only_eddsa[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:-SIGN-ALL:+SIGN-EDDSA-ED25519";
-  static pair a, ecdsa, eddsa;
-  frames_client c;
-  make_valid(&a, 1, "a.example");
-  make_pair(&ecdsa, 2, names, -1, 30);
-  make_pair_of(&eddsa, GNUTLS_PK_EDDSA_ED25519, GNUTLS_ECC_CURVE_ED25519, 3, names, -1, 30);
-  const char *const pairs[] = {a.key, a.chain, ecdsa.key, ecdsa.chain, eddsa.key, eddsa.chain, NULL};
-  server_start(&s, &(server_settings){.adapter.tls_pairs = pairs, .is_tls = true});
-  assert_int_equal(served("x.b.example", h2), 2);
-  assert_int_equal(
-      frames_reach_tls(&c, s.port, &(frames_tls){.name = "x.b.example", .protocols = h2, .priorities = only_eddsa}), 0);
-  assert_int_equal(number_of(c.tls), 3);
-  frames_close(&c);
-  vsi_server_stop(&s);
-}
-
-/* The clients trust one certificate only. The server begins without it, and gets it while it runs. */
-static void certificates_are_renewed(void **state) {
-  (void)state;
-  const char *key, *certificate;
-  gnutls_x509_privkey_t other;
-  static char other_key[8192];
-  size_t len = sizeof other_key - 1;
-  tls_key_pair(&key, &certificate);
-  assert_int_equal(gnutls_x509_privkey_init(&other), 0);
-  assert_int_equal(
-      gnutls_x509_privkey_generate(other, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0), 0);
-  assert_int_equal(gnutls_x509_privkey_export(other, GNUTLS_X509_FMT_PEM, other_key, &len), 0);
-  gnutls_x509_privkey_deinit(other);
-  const char *const bad[] = {other_key, certificate, NULL}, *const good[] = {key, certificate, NULL};
-  server_start(&s, &(server_settings){.is_tls = true});
-  assert_int_equal(vestry_h2_renew(s.running, bad), VESTRY_IO);
-  assert_non_null(strstr(s.th.last_log, "pair 1"));
-  vsi_server_assert_serves(&s); /* the former certificate stays */
-  assert_int_equal(vestry_h2_renew(s.running, good), VESTRY_OK);
-  vsi_server_assert_serves(&s);
-  vsi_client_tls_ops_used = &tls_client_ops; /* also for HTTP/1.1 */
-  vsi_server_assert_serves(&s);
-  const char *const none[] = {NULL};
-  assert_int_equal(vestry_h2_renew(s.running, none), VESTRY_INVALID);
-  vsi_server_stop(&s);
-}
-
-/* The files of a server, in a folder. */
-typedef struct files {
-  char folder[FOLDER_BYTES], key[PATH_BYTES], chain[PATH_BYTES];
-  const char *names[3];
-} files;
-
-static void put_file(const char *path, const char *text, size_t len) {
-  FILE *file = fopen(path, "w");
-  assert_non_null(file);
-  assert_int_equal(fwrite(text, 1, len, file), len);
-  assert_int_equal(fclose(file), 0);
-}
-
-static void put_pair(const files *to, const pair *from) {
-  put_file(to->key, from->key, strlen(from->key));
-  put_file(to->chain, from->chain, strlen(from->chain));
-}
-
-static void make_files(files *made, const pair *from) {
-  folder_make(made->folder, "h2_tls");
-  snprintf(made->key, sizeof made->key, "%s/key.pem", made->folder);
-  snprintf(made->chain, sizeof made->chain, "%s/chain.pem", made->folder);
-  made->names[0] = made->key;
-  made->names[1] = made->chain;
-  made->names[2] = NULL;
-  put_pair(made, from);
-}
-
-/* A connection and its stream go on with the former certificate; later ones have the new one. */
-/* capability: C17 */
-static void renewed_files_are_for_new_connections(void **state) {
-  (void)state;
-  static pair former, later;
-  files at;
-  frames_client c;
-  make_valid(&former, 1, "a.example");
-  make_valid(&later, 2, "a.example");
-  make_files(&at, &former);
-  server_start(&s, &(server_settings){.adapter.tls_files = at.names, .is_tls = true});
-  frames_connect_tls(&c, s.port, "a.example");
-  assert_int_equal(number_of(c.tls), 1);
-  frames_open_stream(&c, 1);
-  assert_int_equal(frames_status(&c, 1), 200);
-  assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
-  put_pair(&at, &later);
-  assert_int_equal(vestry_h2_renew(s.running, NULL), VESTRY_OK);
-  assert_int_equal(served("a.example", h2), 2);
-  assert_int_equal(served("a.example", http1), 2);
-  vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), "{\"a\":1}");
-  assert_true(frames_wait(&c, FRAME_DATA, 1));
-  frames_get(&c, 3, "/echo");
-  assert_int_equal(frames_status(&c, 3), 200);
-  frames_close(&c);
-  assert_int_equal(vsi_server_cause(&s, vsi_recorder_connection(&s.recorder, 0)), VESTRY_CAUSE_HANGUP);
-  vsi_server_stop(&s);
-  folder_remove(at.folder);
-}
-
-/* Renew with these files; the former certificate stays, and the log has the file and the reason. key, chain NULL: no
- * file */
-static void refuse(const files *at, const char *key, const char *chain, const char *file, const char *reason) {
-  (void)unlink(at->key);
-  (void)unlink(at->chain);
-  if (key) put_file(at->key, key, strlen(key));
-  if (chain) put_file(at->chain, chain, strlen(chain));
-  assert_int_equal(vestry_h2_renew(s.running, NULL), VESTRY_IO);
-  if (!strstr(s.th.last_log, file) || !strstr(s.th.last_log, reason)) fail_msg("%s, not %s", s.th.last_log, reason);
-  assert_non_null(strstr(s.th.last_log, "the former certificates stay"));
-  assert_int_equal(served("a.example", h2), 1);
-  assert_int_equal(served("a.example", http1), 1);
-}
-
-/* capability: C17 */
-static void unusable_files_keep_the_former_certificate(void **state) {
-  (void)state;
-  static const char *const names[] = {"a.example", NULL};
-  static pair former, other, expired, early;
-  static char cut[2 * PEM_BYTES];
-  files at;
-  make_valid(&former, 1, "a.example");
-  make_valid(&other, 2, "a.example");
-  make_pair(&expired, 3, names, -30, -1);
-  make_pair(&early, 4, names, 2, 30);
-  make_files(&at, &former);
-  server_start(&s, &(server_settings){.adapter.tls_files = at.names, .is_tls = true});
-  refuse(&at, NULL, other.chain, at.key, "No such file");
-  refuse(&at, other.key, NULL, at.chain, "No such file");
-  refuse(&at, other.key, former.chain, at.chain, "do not match");
-  refuse(&at, "", other.chain, at.key, "cannot be used");
-  refuse(&at, other.key, "", at.chain, "cannot be used");
-  refuse(&at, "none", other.chain, at.key, "cannot be used");
-  refuse(&at, expired.key, expired.chain, at.chain, "the certificate is valid from");
-  refuse(&at, early.key, early.chain, at.chain, "the certificate is valid from");
-  /* Files that are being written: each beginning of a chain of two. */
-  const size_t leaf = strlen(other.chain);
-  snprintf(cut, sizeof cut, "%s%s", other.chain, former.chain);
-  const size_t lengths[] = {1, leaf / 2, leaf - 3, leaf + 1, leaf + 9, leaf + 20, leaf + 100, strlen(cut) - 3};
-  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-    char part[sizeof cut];
-    snprintf(part, sizeof part, "%.*s", (int)lengths[i], cut);
-    refuse(&at, other.key, part, at.chain, "cannot be used");
-  }
-  snprintf(cut, sizeof cut, "%.*s", (int)strlen(other.key) - 8, other.key);
-  refuse(&at, cut, other.chain, at.key, "being written");
-  (void)unlink(at.key);
-  assert_int_equal(mkdir(at.key, 0700), 0);
-  assert_int_equal(vestry_h2_renew(s.running, NULL), VESTRY_IO);
-  assert_non_null(strstr(s.th.last_log, "Is a directory"));
-  assert_int_equal(rmdir(at.key), 0);
-  char *large = calloc(1, 1 << 20);
-  memset(large, '\n', (1 << 20) - 1);
-  refuse(&at, large, other.chain, at.key, "File too large");
-  free(large);
-  put_pair(&at, &other);
-  assert_int_equal(vestry_h2_renew(s.running, NULL), VESTRY_OK);
-  assert_int_equal(served("a.example", h2), 2);
-  vsi_server_stop(&s);
-  folder_remove(at.folder);
-}
-
-/* A server with an expired certificate starts, and a renewal of its other certificates is not prevented. */
-static void expired_certificate_is_used_if_the_former_is_too(void **state) {
-  (void)state;
-  static const char *const names[] = {"a.example", NULL};
-  static pair expired, former, later;
-  make_pair(&expired, 1, names, -30, -1);
-  make_valid(&former, 2, "b.example");
-  make_valid(&later, 3, "b.example");
-  const char *const first[] = {expired.key, expired.chain, former.key, former.chain, NULL},
-                    *const second[] = {expired.key, expired.chain, later.key, later.chain, NULL},
-                    *const third[] = {expired.key, expired.chain, expired.key, expired.chain, NULL};
-  server_start(&s, &(server_settings){.adapter.tls_pairs = first, .is_tls = true});
-  assert_non_null(strstr(s.th.last_log, "pair 1 are not valid today"));
-  assert_int_equal(served("a.example", h2), 1);
-  assert_int_equal(served("b.example", h2), 2);
-  assert_int_equal(vestry_h2_renew(s.running, second), VESTRY_OK);
-  assert_non_null(strstr(s.th.last_log, "pair 1 are not valid today"));
-  assert_int_equal(served("b.example", h2), 3);
-  assert_int_equal(vestry_h2_renew(s.running, third), VESTRY_IO);
-  assert_non_null(strstr(s.th.last_log, "pair 2"));
-  assert_int_equal(served("b.example", h2), 3);
-  vsi_server_stop(&s);
-}
-
-static void invalid_options_of_tls_are_refused(void **state) {
-  (void)state;
-  static pair one;
-  make_valid(&one, 1, "a.example");
-  const char *const odd[] = {one.key, NULL}, *const both[] = {one.key, one.chain, NULL},
-                    *const missing[] = {"/nowhere/key.pem", "/nowhere/chain.pem", NULL};
-  const struct {
-    vestry_h2_options options;
-    vestry_err error;
-    const char *reason;
-  } cases[] = {
-      {{.tls_pairs = odd}, VESTRY_INVALID, "a key without a certificate"},
-      {{.tls_files = odd}, VESTRY_INVALID, "a key without a certificate"},
-      {{.tls_pairs = both, .tls_files = missing}, VESTRY_INVALID, "not beside"},
-      {{.tls_key = one.key, .tls_certificate = one.chain, .tls_files = missing}, VESTRY_INVALID, "not beside"},
-      {{.tls_key = one.key}, VESTRY_INVALID, "must be set together"},
-      {{.tls_files = missing}, VESTRY_IO, "vestry_h2_create: cannot read /nowhere/key.pem"},
-  };
-  vsi_server_begin(&s, NULL);
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    vestry_server *server = NULL;
-    assert_int_equal(vestry_h2_create(s.v, &cases[i].options, &server), cases[i].error);
-    assert_null(server);
-    if (!strstr(s.th.last_log, cases[i].reason)) fail_msg("%s, not %s", s.th.last_log, cases[i].reason);
-  }
-  vsi_server_finish(&s);
-  server_start(&s, &(server_settings){.is_tls = true});
-  assert_int_equal(vestry_h2_renew(s.running, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_h2_renew(s.running, odd), VESTRY_INVALID);
-  vsi_server_stop(&s);
-  server_start(&s, NULL);
-  assert_int_equal(vestry_h2_renew(s.running, both), VESTRY_INVALID);
-  vsi_server_stop(&s);
-}
-
-/* Each allocation fails once, at the start and at a renewal: nothing leaks, and the former certificates stay. */
-static void start_and_renewal_without_memory_fail(void **state) {
-  (void)state;
-  static pair a, b;
-  files at, at_b;
-  vestry_server *server = NULL;
-  make_valid(&a, 1, "a.example");
-  make_valid(&b, 2, "b.example");
-  make_files(&at, &a);
-  make_files(&at_b, &b);
-  const char *const names[] = {at.key, at.chain, at_b.key, at_b.chain, NULL};
-  const vestry_h2_options options = {.address = "127.0.0.1", .threads_count = 1, .tls_files = names, .names = names};
-  vsi_server_begin(&s, NULL);
-  vestry_err error = VESTRY_NO_MEMORY;
-  const long live = atomic_load(&s.th.live);
-  for (long number = 0; error; number++) {
-    atomic_store(&s.th.fail_in, number);
-    error = vestry_h2_create(s.v, &options, &server);
-    atomic_store(&s.th.fail_in, -1);
-    assert_true(!error || error == VESTRY_NO_MEMORY);
-    if (error) UNTIL(atomic_load(&s.th.live) == live);
-  }
-  s.port = server->port;
-  s.running = server;
-  error = VESTRY_NO_MEMORY;
-  for (long number = 0; error; number++) {
-    atomic_store(&s.th.fail_in, number);
-    error = vestry_h2_renew(server, NULL);
-    atomic_store(&s.th.fail_in, -1);
-    assert_true(!error || error == VESTRY_NO_MEMORY);
-    assert_int_equal(served("b.example", h2), 2);
-  }
-  vsi_adapter = h2_contract();
-  vsi_server_stop(&s);
-  folder_remove(at.folder);
-  folder_remove(at_b.folder);
 }
 
 /* ---- names that are not served ----------------------------------------------------------------------------------- */
@@ -578,9 +83,9 @@ static int status_for(const char *authority) {
 static void name_of_the_certificate_that_is_not_served_gets_421(void **state) {
   (void)state;
   static const char *const names[] = {"a.example", NULL}, *const covered[] = {"a.example", "b.example", NULL};
-  static pair made;
+  static tls_pair made;
   frames_client c;
-  make_pair(&made, 1, covered, -1, 30);
+  tls_pair_make(&made, 1, covered, -1, 30);
   const char *const pairs[] = {made.key, made.chain, NULL};
   server_start(&s, &(server_settings){.adapter = {.tls_pairs = pairs, .names = names}, .is_tls = true});
   frames_connect_tls(&c, s.port, "a.example");
@@ -646,26 +151,29 @@ static void certificates_for_this_machine_are_made(void **state) {
   gnutls_x509_crt_deinit(made);
 }
 
+static vestry_err start(vestry *v, const tls_contract_options *given, vestry_server **ret_server) {
+  return vestry_h2_create(v,
+                          &(vestry_h2_options){.address = "127.0.0.1",
+                                               .threads_count = 1,
+                                               .tls_key = given->key,
+                                               .tls_certificate = given->certificate,
+                                               .tls_pairs = given->pairs,
+                                               .tls_files = given->files},
+                          ret_server);
+}
+
 int main(void) {
+  static const char *const h2[] = {"h2", NULL}, *const http1[] = {"http/1.1", NULL},
+                           *const *const all[] = {h2, http1, NULL};
+  static const tls_contract_adapter adapter = {"vestry_h2_create", h2_contract, start, vestry_h2_renew,
+                                               &h2_tls_ops,        all,         true};
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_port_serves_both_versions),
-      cmocka_unit_test(versions_before_1_2_are_refused),
-      cmocka_unit_test(key_share_of_browsers_is_taken),
-      cmocka_unit_test(tickets_outlive_one_change_of_keys),
-      cmocka_unit_test(secret_of_tickets_is_replaced_daily),
       cmocka_unit_test(alpn_selects_the_protocol_or_refuses),
-      cmocka_unit_test(name_selects_the_certificate),
-      cmocka_unit_test(client_gets_the_key_that_it_can_check),
-      cmocka_unit_test(certificates_are_renewed),
-      cmocka_unit_test(renewed_files_are_for_new_connections),
-      cmocka_unit_test(unusable_files_keep_the_former_certificate),
-      cmocka_unit_test(expired_certificate_is_used_if_the_former_is_too),
-      cmocka_unit_test(invalid_options_of_tls_are_refused),
-      cmocka_unit_test(start_and_renewal_without_memory_fail),
       cmocka_unit_test(name_of_the_certificate_that_is_not_served_gets_421),
       cmocka_unit_test(names_that_are_not_served_get_421),
       cmocka_unit_test(certificates_for_this_machine_are_made),
       cmocka_unit_test(failed_starts_are_logged_by_their_function),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return tls_contract_run(&adapter) + cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "microhttpd/tls.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
 
+#include "support/patience.h"
 #include "support/test.h"
 #include "vestry/h2.h"
 
@@ -55,6 +60,61 @@ gnutls_session_t tls_connect_as(int fd, const char *protocol) {
 
 gnutls_session_t tls_connect(int fd) {
   return tls_connect_as(fd, NULL);
+}
+
+/* ---- a client that trusts every certificate ---------------------------------------------------------------------- */
+
+static gnutls_certificate_credentials_t any;
+
+static void forget_any(void) {
+  gnutls_certificate_free_credentials(any);
+}
+
+int tls_shake(int fd, const tls_hello *hello, gnutls_session_t *ret_session) {
+  enum { PROTOCOLS_MOST = 4 };
+  gnutls_datum_t protocols[PROTOCOLS_MOST];
+  gnutls_session_t session;
+  unsigned count = 0;
+  if (!any) {
+    assert_int_equal(gnutls_certificate_allocate_credentials(&any), 0);
+    atexit(forget_any);
+  }
+  assert_int_equal(gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL | GNUTLS_KEY_SHARE_TOP), 0);
+  assert_int_equal(gnutls_priority_set_direct(session, hello->priorities ? hello->priorities : "NORMAL", NULL), 0);
+  gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, any);
+  if (hello->name) gnutls_server_name_set(session, GNUTLS_NAME_DNS, hello->name, strlen(hello->name));
+  for (; hello->protocols && hello->protocols[count]; count++)
+    protocols[count] = (gnutls_datum_t){(unsigned char *)(uintptr_t)hello->protocols[count],
+                                        (unsigned)strlen(hello->protocols[count])};
+  if (count) gnutls_alpn_set_protocols(session, protocols, count, 0);
+  if (hello->ticket && hello->ticket->data)
+    assert_int_equal(gnutls_session_set_data(session, hello->ticket->data, hello->ticket->size), 0);
+  if (hello->hook)
+    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_POST, hello->hook);
+  gnutls_transport_set_int(session, fd);
+  int error;
+  do error = gnutls_handshake(session);
+  while (error < 0 && !gnutls_error_is_fatal(error));
+  *ret_session = session;
+  return error;
+}
+
+int tls_reach(uint16_t port, const tls_hello *hello, gnutls_session_t *ret_session) {
+  const struct sockaddr_in to = {
+      .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  const struct timeval patience = {.tv_sec = PATIENCE_S};
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_true(fd >= 0);
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+  return tls_shake(fd, hello, ret_session);
+}
+
+void tls_end(gnutls_session_t session) {
+  const int fd = gnutls_transport_get_int(session);
+  gnutls_deinit(session);
+  close(fd);
 }
 
 /* ---- like send and recv ------------------------------------------------------------------------------------------ */

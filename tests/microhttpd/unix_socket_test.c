@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -16,6 +17,8 @@
 #include "support/test.h"
 #include "support/test_host.h"
 #include "testing/contract/client.h"
+
+enum { MOST_DESCRIPTORS = 256 };
 
 static vsi_server s;
 
@@ -167,15 +170,33 @@ static void server_removes_only_its_own_socket_file(void **state) {
   vsi_server_stop(&s);
 }
 
-/* A start that fails later leaves neither a file nor a descriptor. */
+/* A start that fails after it has begun to listen leaves neither a file nor a descriptor. */
 static void failed_start_leaves_no_file_or_descriptor(void **state) {
   (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
   vestry_server *adapter = NULL;
-  vestry_microhttpd_options options = {.unix_path = path, .tls_key = "none", .tls_certificate = "none"};
+  const vestry_microhttpd_options options = {.unix_path = path, .threads_count = 2, .max_streams = 1};
   const int free_before = descriptors_lowest_free();
-  for (int i = 0; i < 3; i++) assert_int_equal(vestry_microhttpd_create(s.v, &options, &adapter), VESTRY_IO);
+  struct rlimit limit;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const struct rlimit low = {.rlim_cur = MOST_DESCRIPTORS, .rlim_max = limit.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+  vestry_err error = VESTRY_IO;
+  bool has_listened = false;
+  for (int left = 0; error; left++) { /* each descriptor of the start fails once */
+    int taken[MOST_DESCRIPTORS], count = 0;
+    while ((taken[count] = dup(0)) >= 0) count++;
+    for (int i = 0; i < left; i++) close(taken[--count]);
+    error = vestry_microhttpd_create(s.v, &options, &adapter);
+    while (count) close(taken[--count]);
+    assert_true(!error || error == VESTRY_IO);
+    assert_int_equal(is_there(path), !error);
+    has_listened |= error && !strstr(s.th.last_log, "cannot listen") && !strstr(s.th.last_log, "cannot probe");
+  }
+  assert_true(has_listened);
+  vestry_server_destroy(adapter);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
   assert_false(is_there(path));
   assert_true(descriptors_lowest_free() <= free_before);
   vsi_server_stop(&s);

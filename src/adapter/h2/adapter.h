@@ -2,7 +2,7 @@
 /* The structs of the HTTP/2 adapter, and the functions that its files share:
  *
  *   lifecycle.c   an adapter: its options, its start and end
- *   tls.c         certificates; which protocol a connection begins with
+ *   tls.c         sessions of TLS; which protocol a connection begins with
  *   loop.c        threads that wait for sockets; deadlines
  *   session.c     a connection: one thread at a time reads and writes it
  *   heads.c       heads in several frames, before nghttp2 reads them
@@ -50,10 +50,8 @@ struct vsi_h2 {
   const vestry_host *host;
   vsi_microhttpd *inner; /* accepts connections, serves those of HTTP/1.1, and has the gate for both */
   vestry_server *inner_server;
-  bool is_tls;
-  gnutls_priority_t priority;
+  vsi_tls *tls;                          /* owned; NULL: plain */
   char **names;                          /* ended by NULL; NULL: all names are served */
-  char **files;                          /* keys and certificates alternate, ended by NULL; NULL: none */
   uint64_t request_ns, idle_ns, lost_ns; /* UINT64_MAX: never */
   unsigned lost_ms;                      /* TCP_USER_TIMEOUT; 0: the system's */
   uint64_t look_ns;                      /* interval of looking at deadlines */
@@ -67,11 +65,6 @@ struct vsi_h2 {
   _Atomic(uint32_t) next_loop; /* relaxed */
   _Atomic(bool) is_over;       /* the threads end */
   _Atomic(bool) is_stopping;   /* sessions send GOAWAY */
-
-  vsi_mutex tls_lock;                 /* innermost */
-  struct vsi_h2_certificates *latest; /* guarded by tls_lock, as are the next members; the former ones follow it */
-  gnutls_datum_t ticket_key;
-  uint64_t ticket_ns; /* when it was made */
 
   vsi_mutex loads_lock; /* innermost */
   vsi_loads loads;      /* guarded by loads_lock, as is the next member: sessions by the bytes of their requests */
@@ -92,19 +85,8 @@ void vsi_h2_loops_close_streams(vsi_h2 *adapter, vestry_cause cause);
 
 /* --------------------------------------------------------------------------------------------------------- TLS ---- */
 
-/* Read adapter->files: OK | NO_MEMORY | IO (a file cannot be read: logged). ret_texts: for vsi_h2_tls_forget. */
-vestry_err vsi_h2_tls_read(const vsi_h2 *adapter, bool is_renewal, char ***ret_texts);
-/* Overwrite texts, and free them. NULL is accepted. */
-void vsi_h2_tls_forget(const vestry_host *host, char **texts);
-/* pairs: as vestry_h2_options.tls_pairs. OK | NO_MEMORY | IO (an invalid key or certificate: logged) */
-vestry_err vsi_h2_tls_init(vsi_h2 *adapter, const char *const *pairs);
-/* Replace the certificates, as vestry_h2_renew does. is_from_files: the texts of adapter->files. */
-vestry_err vsi_h2_tls_renew(vsi_h2 *adapter, const char *const *pairs, bool is_from_files);
-void vsi_h2_tls_finish(vsi_h2 *adapter);
 /* Begin the server's side of a session. NULL: no memory. */
 gnutls_session_t vsi_h2_tls_begin(vsi_h2 *adapter, int fd);
-/* Implements vsi_microhttpd_feeder.secure. */
-void vsi_h2_tls_secure(void *adapter, gnutls_session_t session);
 
 typedef enum vsi_h2_hello { VSI_H2_HELLO_PART, VSI_H2_HELLO_H2, VSI_H2_HELLO_H1 } vsi_h2_hello;
 /* Return what the first bytes of a connection begin: HTTP/2, HTTP/1.1, or too few bytes to know. */

@@ -17,11 +17,8 @@ static unsigned processors(void) {
   return count < 2 ? 2 : count > MAX_THREADS ? MAX_THREADS : (unsigned)count;
 }
 
-/* Return the number of texts before the NULL that ends them. texts NULL: 0 */
-static size_t count_of(const char *const *texts) {
-  size_t count = 0;
-  while (texts && texts[count]) count++;
-  return count;
+static vsi_tls_options tls_options(const vestry_h2_options *options) {
+  return (vsi_tls_options){options->tls_key, options->tls_certificate, options->tls_pairs, options->tls_files};
 }
 
 /* Fill in the defaults and check the bounds that are not those of vestry_microhttpd_options. */
@@ -33,12 +30,9 @@ static vestry_err resolve(const vestry *v, vestry_h2_options *options) {
       {"max_head_bytes", options->max_head_bytes, 1, MAX_HEAD_BYTES},
   };
   if (vsi_option_ranges_check(host, "vestry_h2_create", ranges, sizeof ranges / sizeof *ranges)) return VESTRY_INVALID;
-  if (!options->tls_key != !options->tls_certificate ||
-      !!options->tls_key + !!options->tls_pairs + !!options->tls_files > 1)
-    return vsi_mistake(host, "vestry_h2_create",
-                       "tls_key and tls_certificate must be set together, and not beside tls_pairs or tls_files");
-  if (count_of(options->tls_pairs) % 2 || count_of(options->tls_files) % 2)
-    return vsi_mistake(host, "vestry_h2_create", "tls_pairs or tls_files has a key without a certificate");
+  const vsi_tls_options tls = tls_options(options);
+  const char *conflict = vsi_tls_find_conflict(&tls);
+  if (conflict) return vsi_mistake(host, "vestry_h2_create", conflict);
   if (!options->max_per_connection) options->max_per_connection = DEFAULT_PER_CONNECTION;
   if (!options->threads_count) options->threads_count = processors();
   if (!options->timeout_s) options->timeout_s = DEFAULT_TIMEOUT_S;
@@ -62,25 +56,9 @@ static void set_times(vsi_h2 *adapter, const vestry_h2_options *options) {
   adapter->look_ns = vsi_ms_to_ns(look_ms);
 }
 
-/* Copy texts that NULL ends. texts NULL: none. OK | NO_MEMORY (what was copied is in *ret_copies) */
-static vestry_err copy_texts(const vestry_host *host, const char *const *texts, char ***ret_copies) {
-  const size_t count = count_of(texts);
-  if (!texts) return VESTRY_OK;
-  char **copies = vsi_calloc(host, count + 1, sizeof *copies);
-  *ret_copies = copies;
-  for (size_t i = 0; copies && i < count; i++)
-    if (!(copies[i] = vsi_strdup(host, texts[i], strlen(texts[i])))) return VESTRY_NO_MEMORY;
-  return copies ? VESTRY_OK : VESTRY_NO_MEMORY;
-}
-
-static void forget_texts(const vestry_host *host, char **texts) {
-  for (size_t i = 0; texts && texts[i]; i++) vsi_free(host, texts[i]);
-  vsi_free(host, texts);
-}
-
 /* Start the part for HTTP/1.1, which accepts all connections, and the threads. */
-static vestry_err begin_serving(vsi_h2 *adapter, const vestry_h2_options *options, const char *const *pairs) {
-  const vsi_microhttpd_feeder feeder = {"vestry_h2_create", vsi_h2_loop_take, vsi_h2_tls_secure, adapter};
+static vestry_err begin_serving(vsi_h2 *adapter, const vestry_h2_options *options) {
+  const vsi_microhttpd_feeder feeder = {"vestry_h2_create", vsi_h2_loop_take, adapter->tls, adapter};
   const vestry_microhttpd_options inner = {.size = sizeof(vestry_microhttpd_options),
                                            .address = options->address,
                                            .port = options->port,
@@ -93,8 +71,6 @@ static vestry_err begin_serving(vsi_h2 *adapter, const vestry_h2_options *option
                                            .timeout_s = options->timeout_s,
                                            .request_timeout_ms = options->request_timeout_ms,
                                            .lost_ms = options->lost_ms,
-                                           .tls_key = pairs[0],
-                                           .tls_certificate = pairs[0] ? pairs[1] : NULL,
                                            .max_head_bytes = options->max_head_bytes};
   vestry_err error = vsi_h2_loops_make(adapter, options->threads_count);
   if (!error) error = vsi_microhttpd_create_fed(adapter->v, &inner, &feeder, &adapter->inner_server);
@@ -106,17 +82,11 @@ static vestry_err begin_serving(vsi_h2 *adapter, const vestry_h2_options *option
 }
 
 static vestry_err begin(vsi_h2 *adapter, const vestry_h2_options *options) {
-  const char *const single[] = {options->tls_key, options->tls_certificate, NULL};
-  const char *const *pairs = options->tls_pairs ? options->tls_pairs : single;
-  char **read = NULL;
+  const vsi_tls_options tls = tls_options(options);
   vestry_err error = vsi_h2_frames_init(adapter);
-  if (!error) error = copy_texts(adapter->host, options->names, &adapter->names);
-  if (!error) error = copy_texts(adapter->host, options->tls_files, &adapter->files);
-  if (!error && adapter->files) error = vsi_h2_tls_read(adapter, false, &read);
-  if (read) pairs = (const char *const *)read;
-  if (!error && *pairs) error = vsi_h2_tls_init(adapter, pairs);
-  if (!error) error = begin_serving(adapter, options, pairs);
-  vsi_h2_tls_forget(adapter->host, read);
+  if (!error) error = vsi_texts_copy(adapter->host, options->names, &adapter->names);
+  if (!error) error = vsi_tls_create(adapter->host, "vestry_h2_create", &tls, &adapter->tls);
+  if (!error) error = begin_serving(adapter, options);
   return error;
 }
 
@@ -145,10 +115,8 @@ static void destroy(vestry_server *server) {
   }
   vsi_h2_loops_finish(adapter);
   vestry_server_destroy(adapter->inner_server); /* which waits for the errands */
-  vsi_h2_tls_finish(adapter);
-  forget_texts(adapter->host, adapter->names);
-  forget_texts(adapter->host, adapter->files);
-  vsi_mutex_finish(&adapter->tls_lock);
+  vsi_tls_destroy(adapter->tls);
+  vsi_texts_forget(adapter->host, adapter->names);
   vsi_mutex_finish(&adapter->loads_lock);
   vsi_h2_frames_finish(adapter);
   vsi_free(adapter->host, adapter);
@@ -167,7 +135,6 @@ vestry_err vestry_h2_create(vestry *v, const vestry_h2_options *given, vestry_se
   adapter->base = (vestry_server){.size = sizeof adapter->base, .adapter = &vestry_server_h2};
   adapter->v = v;
   adapter->host = host;
-  vsi_mutex_init(&adapter->tls_lock, VSI_LOCK_H2_TLS);
   vsi_mutex_init(&adapter->loads_lock, VSI_LOCK_H2_LOADS);
   vsi_loads_init(&adapter->loads);
   adapter->most_streams = own.max_per_connection;
@@ -211,15 +178,7 @@ const vestry_server_adapter vestry_server_h2 = {
 
 vestry_err vestry_h2_renew(vestry_server *server, const char *const *pairs) {
   vsi_h2 *adapter = (vsi_h2 *)server;
-  char **read = NULL;
   if (!server || server->adapter != &vestry_server_h2)
     return vsi_mistake(vestry_host_default(), "vestry_h2_renew", "the server is not one of vestry_server_h2");
-  if (!adapter->is_tls || (!pairs && !adapter->files) || (pairs && !*pairs) || count_of(pairs) % 2)
-    return vsi_mistake(adapter->host, "vestry_h2_renew",
-                       "the server has no TLS, or there is no pair, or a key without a certificate");
-  if (pairs) return vsi_h2_tls_renew(adapter, pairs, false);
-  vestry_err error = vsi_h2_tls_read(adapter, true, &read);
-  if (!error) error = vsi_h2_tls_renew(adapter, (const char *const *)read, true);
-  vsi_h2_tls_forget(adapter->host, read);
-  return error;
+  return vsi_tls_renew(adapter->tls, adapter->host, "vestry_h2_renew", pairs);
 }

@@ -419,7 +419,7 @@ static bool begin(vsi_h2_session *session) {
   uint8_t bytes[PEEKED_BYTES];
   const ssize_t len = recv(session->fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
   if (len <= 0) return len < 0 && (errno == EAGAIN || errno == EINTR);
-  const bool is_tls = session->adapter->is_tls;
+  const bool is_tls = session->adapter->tls != NULL;
   const vsi_h2_hello hello = vsi_h2_hello_read(bytes, (size_t)len, is_tls);
   if (hello == VSI_H2_HELLO_PART && (size_t)len < sizeof bytes) return true;
   if (hello != VSI_H2_HELLO_H2) {

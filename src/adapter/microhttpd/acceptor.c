@@ -270,11 +270,11 @@ static vestry_err listen_tcp(vsi_microhttpd_acceptor *acceptor, const char *func
 }
 
 vestry_err vsi_microhttpd_acceptor_make(vsi_microhttpd_acceptor *acceptor, vestry *v, const char *function,
-                                        const vestry_microhttpd_options *options, unsigned silent_ms) {
+                                        const vestry_microhttpd_options *options, bool is_tls, unsigned silent_ms) {
   *acceptor = (vsi_microhttpd_acceptor){.v = v,
                                         .host = vestry_parts_of(v)->host,
                                         .feeder = acceptor->feeder,
-                                        .is_tls = options->tls_key != NULL,
+                                        .is_tls = is_tls,
                                         .listener = -1,
                                         .stop = -1};
   const vestry_err error =

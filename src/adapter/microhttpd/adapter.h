@@ -4,6 +4,7 @@
  *   lifecycle.c, attached.c   an adapter: its options, its start and end; requests in a daemon of the application
  *   capabilities.c            how the installed libmicrohttpd reads heads
  *   acceptor.c, socket.c      accepting connections; their deadlines and memory
+ *   tls.c                     certificates, their renewal, and session tickets
  *   serve.c, request.c        serving, libmicrohttpd's daemon; a request, its head (head.c) and its body
  *   streamed_body.c           bodies that the application takes in pieces, on threads of writer_pool.c
  *   answer.c, direct_read.c   responses that libmicrohttpd sends; bodies and responses that bypass it
@@ -14,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "adapter/microhttpd/socket.h"
+#include "adapter/microhttpd/tls.h"
 #include "adapter/microhttpd/watch.h"
 #include "adapter/web/gate.h"
 #include "adapter/web/policy.h"
@@ -52,8 +54,7 @@ typedef struct vsi_microhttpd_feeder {
   /* Take an accepted connection, which is counted until vsi_microhttpd_sockets_leave, and own its descriptor. false:
    * no memory; the descriptor is still the caller's. Called on the acceptor's thread; must not block. */
   bool (*take)(void *ctx, int fd, const struct sockaddr *address);
-  /* Set the certificates of a connection with TLS, before its handshake. Called on a thread of libmicrohttpd. */
-  void (*secure)(void *ctx, gnutls_session_t session);
+  vsi_tls *tls; /* for connections of HTTP/1.1, too; borrowed; NULL: plain */
   void *ctx;
 } vsi_microhttpd_feeder;
 
@@ -79,7 +80,7 @@ typedef struct vsi_microhttpd_acceptor {
  * silent_ms  TCP_USER_TIMEOUT of its connections; 0: the system's
  * OK | INVALID (no address) | NO_MEMORY | IO (logged) */
 vestry_err vsi_microhttpd_acceptor_make(vsi_microhttpd_acceptor *acceptor, vestry *v, const char *function,
-                                        const vestry_microhttpd_options *options, unsigned silent_ms);
+                                        const vestry_microhttpd_options *options, bool is_tls, unsigned silent_ms);
 /* Accept connections, at most `capacity` at once. sockets: counts them. OK | IO */
 vestry_err vsi_microhttpd_acceptor_open(vsi_microhttpd_acceptor *acceptor, struct MHD_Daemon *daemon, uint32_t capacity,
                                         vsi_microhttpd_sockets *sockets);
@@ -155,6 +156,7 @@ typedef struct vsi_microhttpd {
   unsigned lost_ms;      /* TCP_USER_TIMEOUT of streams; 0: the system's */
   size_t max_head_bytes; /* of a request; SIZE_MAX: limited only by the daemon */
   bool is_tls;
+  vsi_tls *tls;        /* NULL: plain, or the TLS is that of a daemon of the application */
   bool is_strict;      /* a daemon of vestry is strict (MHD_OPTION_STRICT_FOR_CLIENT) */
   bool measures_heads; /* libmicrohttpd accepts malformed heads, but keeps them in memory for a check (head.c) */
   int placeholder;     /* a socket that takes the place of each socket that is handed over to vestry (stream.c); -1:

@@ -53,9 +53,15 @@ static bool path_fits(const char *path) {
   return *path && strlen(path) < sizeof((struct sockaddr_un *)0)->sun_path;
 }
 
+static vsi_tls_options tls_options(const vestry_microhttpd_options *options) {
+  return (vsi_tls_options){options->tls_key, options->tls_certificate, options->tls_pairs, options->tls_files};
+}
+
 /* Return the fault in options that exclude or require each other; NULL: none. */
 static const char *find_conflict(const vestry_microhttpd_options *options) {
-  if (!options->tls_key != !options->tls_certificate) return "tls_key and tls_certificate must be set together";
+  const vsi_tls_options tls = tls_options(options);
+  const char *conflict = vsi_tls_find_conflict(&tls);
+  if (conflict) return conflict;
   if (!options->unix_path) return options->unix_mode ? "unix_mode is set without unix_path" : NULL;
   if (options->address || options->port) return "unix_path excludes address and port";
   if (!path_fits(options->unix_path)) return "unix_path must have from 1 to 107 bytes, as the address of a UNIX socket";
@@ -142,14 +148,17 @@ static unsigned silent_ms(const vestry_microhttpd_options *options) {
  * | NO_MEMORY | IO */
 static vestry_err listen_and_start(vsi_microhttpd *adapter, const vestry_microhttpd_options *options) {
   if (MHD_is_feature_supported(MHD_FEATURE_EPOLL) != MHD_YES ||
-      (options->tls_key && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)) {
+      (adapter->tls && (MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES ||
+                        MHD_is_feature_supported(MHD_FEATURE_HTTPS_CERT_CALLBACK) != MHD_YES))) {
     vsi_log(adapter->host, VESTRY_LOG_ERROR,
-            "%s: this libmicrohttpd was built without epoll or without TLS; use another build", adapter->function);
+            "%s: this libmicrohttpd was built without epoll, TLS or a callback for certificates; use another build",
+            adapter->function);
     return VESTRY_UNSUPPORTED;
   }
   vestry_err error = vsi_microhttpd_probe(adapter, true, "use a proxy that refuses them, or version 0.9.75 or 1.0");
   if (error) return error;
-  error = vsi_microhttpd_acceptor_make(&adapter->acceptor, adapter->v, adapter->function, options, silent_ms(options));
+  error = vsi_microhttpd_acceptor_make(&adapter->acceptor, adapter->v, adapter->function, options, adapter->tls != NULL,
+                                       silent_ms(options));
   if (error) return error;
   adapter->base.port = vsi_microhttpd_acceptor_port(&adapter->acceptor);
   error = vsi_microhttpd_daemon_start(adapter, options);
@@ -226,6 +235,7 @@ void vsi_microhttpd_lifecycle_destroy(vestry_server *server) {
   vsi_microhttpd *adapter = (vsi_microhttpd *)server;
   if (vestry_is_forked(adapter->v)) return;
   struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_relaxed);
+  const bool is_fed = adapter->acceptor.feeder.take != NULL;
   vsi_microhttpd_acceptor_close(&adapter->acceptor);
   /* An attached adapter may still have streams; their daemon belongs to the application. */
   if (daemon || adapter->sockets.host)
@@ -241,6 +251,7 @@ void vsi_microhttpd_lifecycle_destroy(vestry_server *server) {
   vsi_microhttpd_watch_finish(&adapter->watch);
   if (adapter->placeholder >= 0) close(adapter->placeholder);
   vsi_web_gate_finish(&adapter->gate);
+  if (!is_fed) vsi_tls_destroy(adapter->tls);
   vsi_free(adapter->host, adapter);
 }
 
@@ -255,10 +266,14 @@ static vestry_err create(vestry *v, const vestry_microhttpd_options *given, cons
   vestry_err error = resolve(v, function, &own, feeder != NULL);
   if (!error) error = fit(host, function, &own, feeder != NULL);
   if (error) return error;
+  const vsi_tls_options tls = tls_options(&own);
   vsi_microhttpd *adapter = vsi_microhttpd_lifecycle_create(v, function, own.max_streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
-  adapter->is_tls = own.tls_key != NULL;
-  if (feeder) adapter->acceptor.feeder = *feeder;
+  if (feeder)
+    adapter->acceptor.feeder = *feeder, adapter->tls = feeder->tls;
+  else
+    error = vsi_tls_create(host, function, &tls, &adapter->tls);
+  adapter->is_tls = adapter->tls != NULL;
   adapter->max_head_bytes = own.max_head_bytes;
   adapter->lost_ms = (unsigned)own.lost_ms;
   const vsi_microhttpd_limits limits = {.request_ms = own.request_timeout_ms,
@@ -266,7 +281,7 @@ static vestry_err create(vestry *v, const vestry_microhttpd_options *given, cons
                                         .memory_bytes = own.memory_bytes,
                                         .head_bytes = own.max_head_bytes,
                                         .per_address = own.max_per_address};
-  error = vsi_microhttpd_lifecycle_begin(adapter, &limits);
+  if (!error) error = vsi_microhttpd_lifecycle_begin(adapter, &limits);
   if (!error) error = listen_and_start(adapter, &own);
   if (error) {
     vsi_microhttpd_lifecycle_destroy(&adapter->base);
@@ -283,6 +298,14 @@ vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *
 vestry_err vsi_microhttpd_create_fed(vestry *v, const vestry_microhttpd_options *options,
                                      const vsi_microhttpd_feeder *feeder, vestry_server **ret_server) {
   return create(v, options, feeder, ret_server);
+}
+
+vestry_err vestry_microhttpd_renew(vestry_server *server, const char *const *pairs) {
+  static const char function[] = "vestry_microhttpd_renew";
+  const vsi_microhttpd *adapter = (const vsi_microhttpd *)server;
+  if (!server || server->adapter != &vestry_server_microhttpd)
+    return vsi_mistake(vestry_host_default(), function, "the server is not one of vestry_server_microhttpd");
+  return vsi_tls_renew(adapter->tls, adapter->host, function, pairs);
 }
 
 /* Implements vestry_server_adapter.start. */

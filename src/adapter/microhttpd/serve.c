@@ -3,6 +3,7 @@
  * requests. cls is the adapter. */
 #include "adapter/microhttpd/adapter.h"
 
+#include <gnutls/abstract.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -78,9 +79,20 @@ vsi_microhttpd_turn vsi_microhttpd_continue(vsi_microhttpd_request *request, con
 
 /* --------------------------------------------------------------------------------------------------- callbacks ---- */
 
+/* Implements gnutls_certificate_retrieve_function2 for a session that got no certificates (no memory): its handshake
+ * fails. */
+static int refuse(gnutls_session_t session, const gnutls_datum_t *names, int names_count,
+                  const gnutls_pk_algorithm_t *algorithms, int algorithms_count, gnutls_pcert_st **certificate,
+                  unsigned *certificate_len, gnutls_privkey_t *key) {
+  (void)session, (void)names, (void)names_count, (void)algorithms, (void)algorithms_count;
+  (void)certificate, (void)certificate_len, (void)key;
+  return -1;
+}
+
 /* A connection was accepted, or will be closed. */
 static void connected(void *cls, struct MHD_Connection *conn, void **socket_context,
                       enum MHD_ConnectionNotificationCode code) {
+  static const char *const protocols[] = {"http/1.1", "http/1.0", NULL};
   vsi_microhttpd *adapter = cls;
   if (code != MHD_CONNECTION_NOTIFY_STARTED) {
     vsi_microhttpd_socket *socket = *socket_context;
@@ -94,8 +106,7 @@ static void connected(void *cls, struct MHD_Connection *conn, void **socket_cont
     return;
   }
   const int fd = vsi_microhttpd_fd_of(conn);
-  const vsi_microhttpd_feeder *feeder = &adapter->acceptor.feeder;
-  if (feeder->secure && adapter->is_tls) feeder->secure(feeder->ctx, vsi_microhttpd_tls_of(conn));
+  if (adapter->tls) (void)vsi_tls_secure(adapter->tls, vsi_microhttpd_tls_of(conn), protocols); /* else see refuse */
   if (adapter->send_buffer_bytes) /* a UNIX socket does not inherit it from its listener */
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &adapter->send_buffer_bytes, sizeof adapter->send_buffer_bytes);
   *socket_context = vsi_microhttpd_socket_create(&adapter->sockets, conn);
@@ -162,8 +173,8 @@ vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vestry_mic
   /* With TLS, the epoll mode spins during an incomplete handshake. The poll mode looks at every connection of a thread
    * on each event, but not at streams, because these are suspended. */
   unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-  flags |= options->tls_key ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TLS : MHD_USE_EPOLL_INTERNAL_THREAD;
-  struct MHD_OptionItem more[4];
+  flags |= adapter->tls ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TLS : MHD_USE_EPOLL_INTERNAL_THREAD;
+  struct MHD_OptionItem more[3];
   size_t count = 0;
   /* If libmicrohttpd is not strict, 1.0 joins folded lines, and redirects a request whose target contains blanks. If it
    * is strict, 0.9.75 closes the connection because of such a target; vestry itself rejects these targets
@@ -172,10 +183,8 @@ vestry_err vsi_microhttpd_daemon_start(vsi_microhttpd *adapter, const vestry_mic
   /* A pool has at least two threads. */
   if (options->threads_count > 1)
     more[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)options->threads_count, NULL};
-  if (options->tls_key) {
-    more[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)options->tls_key};
-    more[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)options->tls_certificate};
-  }
+  if (adapter->tls) /* a session gets its certificates when its connection begins, but libmicrohttpd wants some now */
+    more[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)refuse};
   more[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
   /* If a thread of 0.9.75 gets more connections than its share of the limit, it never releases a lock (fixed in 1.0).
    * Therefore libmicrohttpd gets a limit of connections that it cannot reach (UINT_MAX); the acceptor enforces the real
