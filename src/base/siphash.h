@@ -105,6 +105,14 @@ VESTRY_API uint64_t vsi_siphash_pieces_final(const vsi_siphash_pieces *hash);
 VESTRY_API void vsi_siphash_128_init(vsi_siphash_128 *hash, vsi_siphash_key key);
 /* Add bytes. data may be NULL if len is 0. */
 VESTRY_API void vsi_siphash_128_update(vsi_siphash_128 *hash, const void *data, size_t len);
+/* Add three words, little-endian. Only words may have been added before. */
+static inline void vsi_siphash_128_update_words(vsi_siphash_128 *hash, uint64_t first, uint64_t second,
+                                                uint64_t third) {
+  vsi_sip_take(&hash->state, first, 2);
+  vsi_sip_take(&hash->state, second, 2);
+  vsi_sip_take(&hash->state, third, 2);
+  hash->len += 24;
+}
 /* Return the hash of all bytes so far; more can be added afterwards. */
 VESTRY_API vsi_hash_128 vsi_siphash_128_final(const vsi_siphash_128 *hash);
 

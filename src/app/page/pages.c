@@ -44,17 +44,20 @@ static vsi_siphash_key derive_key(const void *secret, size_t len, uint64_t purpo
 
 void vsi_pages_share_secret(vestry_pages *pages, const void *secret, size_t len) {
   if (pages->has_secret) return;
-  pages->content_secret = derive_key(secret, len, 1);
+  pages->name_secret = derive_key(secret, len, 1);
   pages->version_secret = derive_key(secret, len, 2);
+  vsi_text_key_derive(&pages->content_key, derive_key(secret, len, 3));
 }
 
 vestry_err vsi_secret_make(vestry_pages *pages, const vestry_pages_options *options) {
-  vsi_siphash_key *const keys[] = {&pages->buckets_secret, &pages->own_secret, &pages->content_secret,
-                                   &pages->version_secret};
+  vsi_siphash_key content;
+  vsi_siphash_key *const keys[] = {&pages->buckets_secret, &pages->own_secret, &pages->name_secret,
+                                   &pages->version_secret, &content};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
     vestry_err error = vsi_siphash_key_random(pages->host, keys[i]);
     if (error) return error;
   }
+  vsi_text_key_derive(&pages->content_key, content);
   unsigned char derived[32];
   if (options->secret)
     vsi_pages_share_secret(pages, options->secret, options->secret_len);
@@ -65,8 +68,8 @@ vestry_err vsi_secret_make(vestry_pages *pages, const vestry_pages_options *opti
 }
 
 vsi_part_claim vsi_secret_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash) {
-  const uint64_t words[2] = {vsi_siphash_1_3(pages->content_secret, id, strlen(id)),
-                             vsi_siphash_1_3(pages->content_secret, share, strlen(share))};
+  const uint64_t words[2] = {vsi_siphash_1_3(pages->name_secret, id, strlen(id)),
+                             vsi_siphash_1_3(pages->name_secret, share, strlen(share))};
   const vsi_hash_128 own = vsi_siphash_128_of(pages->version_secret, words, sizeof words);
   return (vsi_part_claim){.name = (uint32_t)own.low, .content = own.high ^ hash};
 }

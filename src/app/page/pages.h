@@ -21,6 +21,7 @@
 #include "base/mutex.h"
 #include "base/ring.h"
 #include "base/siphash.h"
+#include "base/text_hash.h"
 #include "base/trace.h"
 #include "vestry/app/bus.h"
 #include "vestry/app/page.h"
@@ -83,15 +84,17 @@ struct vestry_pages {
   uint64_t interval_ns;
   size_t max_kept_bytes;
   uint32_t build, reload_ms, retry_ms;
-  char *offline_text, *failing_text;              /* owned */
-  vestry_page parts;                              /* owner of all fragments of parts; has no handler */
-  atomic_bool has_layouts;                        /* some page has a layout, so the data of a part's event contains
+  char *offline_text, *failing_text;           /* owned */
+  vestry_page parts;                           /* owner of all fragments of parts; has no handler */
+  atomic_bool has_layouts;                     /* some page has a layout, so the data of a part's event contains
                                                      its mark */
-  vestry_event *well;                             /* signals for "online, not failing"; every stream begins with it */
-  vsi_siphash_key content_secret, version_secret; /* keys of the hashes in tags; equal on all nodes of a cluster */
-  vsi_siphash_key own_secret;                     /* key of the hashes of versions that are valid in this process
+  vestry_event *well;                          /* signals for "online, not failing"; every stream begins with it */
+  vsi_text_key content_key;                    /* of the hashes of contents in tags; equal on all nodes of a
+                                                     cluster, as are the two keys after it */
+  vsi_siphash_key name_secret, version_secret; /* keys of the hashes of names and versions in tags */
+  vsi_siphash_key own_secret;                  /* key of the hashes of versions that are valid in this process
                                                      only */
-  bool has_secret;                                /* the options had a secret; otherwise both are the cluster's, or
+  bool has_secret;                             /* the options had a secret; otherwise the keys are the cluster's, or
                                                      derived from the secret of the instance, or random */
   vsi_siphash_key buckets_secret;
   vestry_timer *timer;

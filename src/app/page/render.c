@@ -208,31 +208,31 @@ vestry_slice vsi_render_content(const vsi_render *render) {
 }
 
 /* Hash a text, with the token's name in place of the token. */
-static void hash_text(vsi_siphash_128 *hash, const vsi_render *render, const char *text, size_t len) {
+static void hash_text(vsi_text_hash *hash, const vsi_render *render, const char *text, size_t len) {
   const char *end = text + len, *at;
   while (*render->token && (at = memmem(text, (size_t)(end - text), render->token, VSI_SEAL_LEN)) != NULL) {
-    vsi_siphash_128_update(hash, text, (size_t)(at - text));
-    vsi_siphash_128_update(hash, render->token_name, VSI_SEAL_ID_LEN);
+    vsi_text_hash_update(hash, text, (size_t)(at - text));
+    vsi_text_hash_update(hash, render->token_name, VSI_SEAL_ID_LEN);
     text = at + VSI_SEAL_LEN;
   }
-  vsi_siphash_128_update(hash, text, (size_t)(end - text));
+  vsi_text_hash_update(hash, text, (size_t)(end - text));
 }
 
 static void hash_content(vsi_render *render) {
   const char *text = text_of(render);
-  vsi_siphash_128 hash;
-  vsi_siphash_128_init(&hash, render->pages->content_secret);
+  vsi_text_hash hash;
+  vsi_text_hash_init(&hash, &render->pages->content_key);
   if (render->has_memory_form)
-    vsi_siphash_128_update(&hash, &render->pages->own_secret, sizeof render->pages->own_secret);
+    vsi_text_hash_update(&hash, &render->pages->own_secret, sizeof render->pages->own_secret);
   size_t at = render->begin;
   for (size_t i = 0; i < render->parts_count; i++) {
     const vsi_named_part *named = &render->parts[i];
     hash_text(&hash, render, text + at, named->inside_from - at);
-    vsi_siphash_128_update(&hash, named->part.share, strlen(named->part.share) + 1);
+    vsi_text_hash_update(&hash, named->part.share, strlen(named->part.share) + 1);
     at = named->inside_to;
   }
   hash_text(&hash, render, text + at, render->end - at);
-  render->tag.hash = vsi_siphash_128_final(&hash);
+  render->tag.hash = vsi_text_hash_final(&hash);
 }
 
 vestry_err vsi_render_divide(const vsi_render *render, const vsi_unit_list *had, vsi_units *ret_units) {
@@ -477,7 +477,7 @@ vestry_err vsi_part_make(vestry_pages *pages, const vestry_page_part *part, vest
   vestry_err error = render_part(pages, true, part, html, names, ret_again);
   vsi_log_release(&held);
   if (!error) error = vestry_html_result(html, ret_content);
-  if (!error) *ret_hash = vsi_siphash_128_of(pages->content_secret, ret_content->data, ret_content->len);
+  if (!error) *ret_hash = vsi_text_hash_of(&pages->content_key, ret_content->data, ret_content->len);
   if (error)
     vsi_render_log(&pages->parts, "part #", part->id, html, error, held.line);
   else if (*held.line)
@@ -509,7 +509,7 @@ vestry_err vestry_render_part(vestry_render *is, vestry_html *html, const vestry
     if (error) return stick(render, error, "");
     const char *inside = vsi_html_of(html)->data + named->inside_from;
     const vsi_hash_128 hash =
-        vsi_siphash_128_of(render->pages->content_secret, inside, named->inside_to - named->inside_from);
+        vsi_text_hash_of(&render->pages->content_key, inside, named->inside_to - named->inside_from);
     render->tag.parts[render->tag.parts_count++] =
         vsi_secret_claim(render->pages, named->part.id, named->part.share, hash.high);
   }
