@@ -29,6 +29,9 @@ PKG_CONFIG_PATH=$libdir/pkgconfig
 export PKG_CONFIG_PATH
 version=$(pkg-config --modversion vestry)
 
+step "vestry-bench finds its libraries"
+"$prefix/bin/vestry-bench" users --help >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+
 if [ -z "$projects" ]; then
   LD_LIBRARY_PATH=$libdir "$here/outside.sh" pkg-config "$scratch" "$compiler"
 

@@ -132,6 +132,7 @@ def install(system):
     assert any("cmake --install" in line for line in lines), lines
     for line in lines:
         system.run(line, system.clone)
+    assert "users" in system.run("vestry-bench --help", "/"), "vestry-bench is not installed"
     found = subprocess.run(["/sbin/ldconfig", "-r", system.root, "-p"], capture_output=True, text=True, check=True).stdout
     for library in ("", "-app", "-cluster", "-observe", "-civetweb", "-microhttpd", "-h2", "-sqlite", "-postgres", "-nats", "-testing"):
         assert f"libvestry{library}.so." in found, f"ldconfig does not know libvestry{library}:\n{found}"
