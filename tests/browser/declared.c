@@ -26,6 +26,17 @@ static const vestry_application_form form = {.action = "/note",
                                              .attributes = "novalidate",
                                              .is_kept = true};
 
+/* Its fields have the names of properties of forms. */
+typedef struct card {
+  int64_t id;
+  char reset[VESTRY_TEXT_BYTES(TEXT_MAX)], remove[2], append[2];
+} card;
+static const vestry_input of_card[] = {VESTRY_INPUT(card, id, .label = "Number"), VESTRY_INPUT(card, reset, .min = 1),
+                                       VESTRY_INPUT(card, remove, .label = "Remove"),
+                                       VESTRY_INPUT(card, append, .label = "Append")};
+static const vestry_application_form card_form = {
+    .action = "/card", .name = "card", .inputs = of_card, .inputs_count = 4, .button = "Keep", .is_kept = true};
+
 static struct program program;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static note notes[NOTES_MAX]; /* guarded by lock, also the next */
@@ -48,6 +59,22 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   return vestry_application_document_end(html);
 }
 
+static vestry_err render_card(vestry_render *render, vestry_html *html, void *app) {
+  const vestry_application_document document = {.title = "Card", .client = program.options.client_url};
+  vestry_err error = vestry_application_document_begin(app, render, html, &document);
+  if (!error) error = vestry_application_form_add(app, render, html, &card_form, &(card){.id = 7});
+  if (error) return error;
+  vestry_render_begin(render, html);
+  vestry_render_end(render, html);
+  return vestry_application_document_end(html);
+}
+
+static vestry_err add_card(const vestry_request *req, vestry_reply *reply, void *app) {
+  card sent;
+  return vestry_application_form_end(app, req, reply, &card_form,
+                                     vestry_application_form_read(app, req, reply, &card_form, &sent), "/card");
+}
+
 static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx) {
   vestry_application *app = ctx;
   note sent;
@@ -67,6 +94,8 @@ int main(int argc, char **argv) {
   vestry_application *app = program.app;
   vestry_err error = vestry_application_page(app, "/", &(vestry_page_options){.render = render});
   if (!error) error = vestry_application_form_route(app, &form, add, app);
+  if (!error) error = vestry_application_page(app, "/card", &(vestry_page_options){.render = render_card});
+  if (!error) error = vestry_application_form_route(app, &card_form, add_card, app);
   if (!error) program_wait(&program);
   return program_finish(&program);
 }

@@ -81,3 +81,19 @@ test('declared: without JavaScript the response has the message and the text, or
   assert.deepEqual(await notes(), ['Tea, 3!']);
   assert.equal(await page.getByLabel('Note').inputValue(), '');
 });
+
+// capability: L22
+test('declared: fields may have the names of properties of forms', async (t) => {
+  const { page, until, problems, server } = await start(t);
+  await page.goto(new URL('card', server.url).href);
+  const kept = page.waitForResponse((response) => response.url().endsWith('/kept') && /v\.reset=half/.test(response.request().postData()));
+  await page.locator('[name=reset]').fill('half');
+  await kept;
+  await page.reload();
+  await until(() => document.querySelector('[name=reset]').value === 'half');
+  await page.locator('[name=reset]').fill('whole');
+  await page.getByRole('button', { name: 'Keep' }).click();
+  await until(() => document.querySelector('[name=reset]').value === '');
+  assert.equal(await page.locator('[name=id]').inputValue(), '7');
+  assert.deepEqual(problems, []);
+});

@@ -78,7 +78,8 @@ static void add_action(vestry_application *app, vestry_html *html, const vestry_
                                                 .sent = app->once ? signal : NULL,
                                                 .cancellation = VESTRY_CANCEL_DISABLED};
   vestry_html_add(html,
-                  " data-signals=\"{_said: {%-s: ''}, _done: {%-s: ''}}\" data-effect=\"$_done.%-s && el.reset()\"",
+                  " data-signals=\"{_said: {%-s: ''}, _done: {%-s: ''}}\" data-effect=\"$_done.%-s && "
+                  "HTMLFormElement.prototype.reset.call(el)\"",
                   form->name, form->name, form->name);
   vestry_html_add(html, " data-on:submit=\"$_said.%-s = ''; ", form->name);
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &action, "%-s", form->action);

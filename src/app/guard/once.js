@@ -52,18 +52,19 @@
     if (el === page && type.startsWith('datastar-')) for (const again of waiting) again() });
   addEventListener('click', (e) => { clicks = e.detail; setTimeout(() => clicks = 0) }, true);
 
-  // Returns a hidden form with the content that another form had at its submission.
+  // Returns a hidden form with the content that another form had at its submission, and its id. Its fields come last,
+  // and it is used by functions of other elements, because a field may have the name of a property of forms.
   const copy = (form, fields) => {
-    const made = document.createElement('form');
-    made.id = 'vestry-once-' + ++count; made.hidden = made.noValidate = true;
+    const made = document.createElement('form'), id = 'vestry-once-' + ++count;
+    made.id = id; made.hidden = made.noValidate = true;
     made.setAttribute('enctype', form.getAttribute('enctype') ?? '');
-    for (const [name, value] of fields) {
+    made.append(...fields.map(([name, value]) => {
       const field = document.createElement('input'), files = new DataTransfer();
       field.type = typeof value === 'string' ? 'hidden' : 'file'; field.name = name;
       if (field.type === 'hidden') field.value = value;
       else if (value.name || value.size) files.items.add(value), field.files = files.files;
-      made.append(field) }
-    return made };
+      return field }));
+    return [made, id] };
 
   // Sends a submission when it is its turn. `stop` is set while the client's request can be replaced: if an event of
   // the page's stream aborts it during the client's wait, the loop sends the submission again.
@@ -86,7 +87,8 @@
         do { if (isOurs) o.requestCancellation = stop = new AbortController(); await run(url, o) }
         while (isOurs && !stop) }
       finally {
-        waiting.delete(again); document.removeEventListener('datastar-fetch', hear); made?.remove(); heard();
+        waiting.delete(again); document.removeEventListener('datastar-fetch', hear); heard();
+        if (made) Element.prototype.remove.call(made);
         const why = failures.get(el); failures.delete(el);
         if (why) over(submission.number, why); else answered(submission.number) } })();
     if (!o.unordered) line = first;
@@ -100,14 +102,14 @@
 
   // by: the pressed button, if el has the listener of many (guard/press.c)
   const submission = (url, o, run, el, evt, by = el) => {
-    let made, said = o.payload;
+    let made, id, said = o.payload;
     if (o.contentType === 'form') {
       const form = o.selector ? document.querySelector(o.selector) : by.closest('form');
       if (form) {
         if (!form.noValidate && !form.reportValidity()) return;
         const submitter = el === form ? evt?.submitter : null,
           fields = [...(submitter ? new FormData(form, submitter) : new FormData(form))];
-        made = copy(form, fields); o.selector = '#' + made.id;
+        [made, id] = copy(form, fields); o.selector = '#' + id;
         said = fields.map(([name, value]) =>
           [name, value.name ?? value, value.size, value.name && value.lastModified]) } }
     const submission = {said: run + url + JSON.stringify(said), nonce: o.headers['X-Once'], at: Date.now()};

@@ -7,7 +7,7 @@
   const off = ['off', 'one-time-code', 'current-password', 'new-password'],
     never = ['password', 'file', 'hidden', 'submit', 'button', 'image', 'reset'], secret = new WeakSet(),
     touched = new Set();
-  // via the prototype, because a field may have the name `elements`
+  // via the prototype and by attributes, because a field may have the name `elements` or `id`
   const fieldsOf = () => [...Object.getOwnPropertyDescriptor(HTMLFormElement.prototype, 'elements').get.call(el)];
   const autocomplete = (field) =>
     (field.getAttribute('autocomplete') ?? el.getAttribute('autocomplete') ?? '').toLowerCase();
@@ -47,7 +47,7 @@
 
   // Messages, and when they are sent.
   const end = new AbortController(), {signal} = end;
-  let generation = Number(el.id.slice(name.length + 1)), number = 0, timer = 0, loads = 0, fails = 0, isKnown =
+  let generation = Number(el.getAttribute('id').slice(name.length + 1)), number = 0, timer = 0, loads = 0, fails = 0, isKnown =
     false,
     isSending = false, isTyped = false, isQuiet = false, isComposing = false, isClearing = false, isBack = false,
     rejected = '';
@@ -73,7 +73,7 @@
     return why !== 401 };
   const say = () => send(read().map(([field, value]) => ['v.' + field, value])).then((now) => (accept(), now));
   const learn = (now) => { if (now.generation !== generation) generation = now.generation, isTyped = false };
-  const take = (now) => { isKnown = true; generation = now.generation; el.id = name + '-' + generation };
+  const take = (now) => { isKnown = true; generation = now.generation; el.setAttribute('id', name + '-' + generation) };
   const load = async () => {
     const now = await send([['load', 1], ...(from ? [['from', from]] : [])]), left = look(stashed) ?? '',
       [its, last] = left.split(' ').map(Number), isOver = isBack && now.generation > generation;
