@@ -271,6 +271,65 @@ static void half_open_handshakes_are_closed(void **state) {
   vsi_server_stop(&s);
 }
 
+/* ---- memory of responses ----------------------------------------------------------------------------------------- */
+
+enum { RESPONSE_BYTES = 1 << 20, RESPONSES = 12, RESPONSES_BUDGET = 4 << 20 };
+
+static vestry_err respond_large(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  char *large = calloc(1, RESPONSE_BYTES);
+  assert_non_null(large);
+  const vestry_err error = vestry_reply_body(reply, "text/plain", large, RESPONSE_BYTES);
+  free(large);
+  return error;
+}
+
+/* Read until the stream 1 has an event and the request 3 its response, and count resets for the budget. */
+static unsigned read_siblings(frames_client *c) {
+  unsigned resets = 0;
+  for (bool has_event = false, has_echo = false; !has_event || !has_echo;) {
+    assert_true(frames_read(c));
+    const frame *f = &c->last;
+    has_event |= f->type == FRAME_DATA && f->stream == 1 && memmem(f->bytes, f->len, "{\"a\":1}", 7);
+    has_echo |= f->type == FRAME_DATA && f->stream == 3;
+    if (f->type != FRAME_RST_STREAM || f->stream <= 3) continue;
+    assert_int_equal(frames_number(f->bytes), ENHANCE_YOUR_CALM);
+    resets++;
+  }
+  return resets;
+}
+
+/* Responses of one connection are not read, and hold more than all responses may. Some of them are reset, and free
+ * their memory also if the socket is full; a stream and a request of the same connection go on. */
+static void response_over_the_budget_ends_its_stream_alone(void **state) {
+  (void)state;
+  enum { WINDOW = 1 << 30 };
+  static const vestry_bounds bounds = {.size = sizeof bounds, .max_all_responses_bytes = RESPONSES_BUDGET};
+  for (int is_full = 0; is_full < 2; is_full++) {
+    frames_client c;
+    server_start(&s, &(server_settings){.options.bounds = &bounds});
+    assert_int_equal(vestry_route(s.v, "GET", "/large", respond_large, NULL), VESTRY_OK);
+    frames_connect(&c, s.port, is_full ? WINDOW : 0);
+    if (is_full) assert_true(frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, WINDOW));
+    frames_open_stream(&c, 1);
+    assert_int_equal(frames_status(&c, 1), 200);
+    assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
+    frames_post(&c, 3, "/echo");
+    for (uint32_t i = 0; i < RESPONSES; i++) assert_true(frames_get(&c, 5 + 2 * i, "/large"));
+    UNTIL(vsi_server_stats(&s).requests_count > RESPONSES && vsi_server_stats(&s).responses_cut_count > 0);
+    UNTIL(vsi_server_stats(&s).response_bytes < RESPONSES_BUDGET);
+    vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), "{\"a\":1}");
+    frames_send(&c, FRAME_DATA, FLAG_END_STREAM, 3, "1", 1);
+    const unsigned resets = read_siblings(&c);
+    const vestry_stats stats = vsi_server_stats(&s);
+    assert_true(resets > 0 && resets <= stats.responses_cut_count);
+    assert_true(stats.response_peak_bytes <= RESPONSES_BUDGET);
+    frames_close(&c);
+    assert_int_equal(vsi_server_cause(&s, vsi_recorder_connection(&s.recorder, 0)), VESTRY_CAUSE_HANGUP);
+    vsi_server_stop(&s);
+  }
+}
+
 /* ---- memory of requests ------------------------------------------------------------------------------------------ */
 
 /* One connection fills the memory for requests with bodies that do not end. It is cut, because it holds most; a request
@@ -420,6 +479,7 @@ int main(void) {
       cmocka_unit_test(invalid_windows_end_streams_or_sessions),
       cmocka_unit_test(more_streams_than_allowed_end_the_session),
       cmocka_unit_test(late_bodies_get_408),
+      cmocka_unit_test(response_over_the_budget_ends_its_stream_alone),
       cmocka_unit_test(connection_whose_requests_hold_most_is_cut),
       cmocka_unit_test(half_open_handshakes_are_closed),
       cmocka_unit_test(slow_handshakes_disturb_nobody),

@@ -268,12 +268,37 @@ static void large_heads_get_431(void **state) {
   vsi_server_stop(&s);
 }
 
+/* A stream that both sides have ended is closed: a reset would be a frame on a closed stream (RFC 9113, 5.1). */
+static void only_a_request_that_goes_on_is_reset_after_its_response(void **state) {
+  (void)state;
+  frames_client c;
+  bool is_reset[2] = {false, false};
+  server_start(&s, NULL);
+  frames_connect(&c, s.port, 0);
+  frames_get(&c, 1, "/echo");
+  frames_post(&c, 3, "/other");
+  for (unsigned ends = 0; ends < 2; ends += c.last.stream && c.last.flags & FLAG_END_STREAM) {
+    assert_true(frames_read(&c));
+    if (c.last.type == FRAME_RST_STREAM) is_reset[c.last.stream / 2] = true;
+  }
+  frames_send(&c, FRAME_PING, 0, 0, "12345678", 8);
+  while (c.last.type != FRAME_PING) {
+    assert_true(frames_read(&c));
+    if (c.last.type == FRAME_RST_STREAM) is_reset[c.last.stream / 2] = frames_number(c.last.bytes) == 0;
+  }
+  assert_false(is_reset[0]);
+  assert_true(is_reset[1]);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(ambiguous_heads_are_refused),
       cmocka_unit_test(heads_with_nul_are_refused),
       cmocka_unit_test(cookies_are_joined_and_trailers_kept_apart),
       cmocka_unit_test(large_heads_get_431),
+      cmocka_unit_test(only_a_request_that_goes_on_is_reset_after_its_response),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -314,6 +314,7 @@ struct vsi_h2_session {
   bool has_control;                       /* nghttp2 has frames to send */
   vsi_h2_priority early;                  /* of the last PRIORITY_UPDATE of a stream that had not begun */
   int32_t early_id;                       /* the stream; 0: none */
+  int32_t said_id;                        /* a stream whose end both sides have sent; the last closed one, or 0 */
   int32_t window, first_window;           /* bytes that the client lets the server send; …at first on a stream */
   uint32_t unread;                        /* sent bytes that it has not acknowledged */
   vsi_h2_input input;
@@ -428,8 +429,10 @@ size_t vsi_h2_data_write(vsi_h2_session *session, void *to, size_t capacity);
  * not possible. */
 size_t vsi_h2_data_compose(vsi_h2_stream *stream, const vestry_slice *slices, size_t count, uint8_t *to,
                            size_t capacity);
+/* Note that nghttp2 closes a stream. */
+void vsi_h2_data_closes(const vsi_h2_stream *stream);
 /* Return whether a frame of nghttp2 only announces an end that the client knows from a DATA frame. */
-bool vsi_h2_data_has_said(vsi_h2_session *session, const uint8_t *frame);
+bool vsi_h2_data_has_said(const vsi_h2_session *session, const uint8_t *frame);
 
 /* request.c */
 /* Set the functions that vestry calls on requests. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Responses: the fields of their heads, and their bodies, which are copied if vestry only lends them. Bodies count as
- * those of libmicrohttpd do: if all of them hold too much memory, the connections of the largest are cut. */
+ * those of libmicrohttpd do: if all of them hold too much memory, the largest are reset, without their siblings. */
 #include "adapter/h2/adapter.h"
 
 #include <stdio.h>
@@ -112,6 +112,18 @@ vestry_err vsi_h2_respond(void *server_request, const vestry_response *response)
   return give(stream, answer);
 }
 
+/* The body is ended before its stream is freed. */
+static void hold(void *stream) {
+  VSI_REFS_TAKE(&((vsi_h2_stream *)stream)->refs);
+}
+
+static void cut(void *stream) {
+  vsi_h2_stream_reset(stream, NGHTTP2_ENHANCE_YOUR_CALM);
+  vsi_h2_stream_unref(stream);
+}
+
+static const vsi_microhttpd_cut_ops cut_ops = {hold, cut};
+
 vestry_err vsi_h2_respond_body(void *server_request, const vestry_response *response, vestry_body *body) {
   vsi_h2_stream *stream = server_request;
   vsi_microhttpd_sendings *sendings = stream->session->adapter->inner->sendings;
@@ -121,8 +133,7 @@ vestry_err vsi_h2_respond_body(void *server_request, const vestry_response *resp
     vestry_body_destroy(body);
     return give(stream, answer);
   }
-  /* The socket stays open until the session has closed its streams, which ends this. */
-  answer->sending = vsi_microhttpd_sending_begin(sendings, stream->session->fd, body);
+  answer->sending = vsi_microhttpd_sending_begin(sendings, -1, &cut_ops, stream, body);
   if (!answer->sending) {
     vsi_h2_answer_free(stream->session->host, answer);
     return VESTRY_NO_MEMORY;

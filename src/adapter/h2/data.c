@@ -317,11 +317,16 @@ static void finish(vsi_h2_stream *stream, uint32_t code) {
   nghttp2_submit_rst_stream(stream->session->frames, NGHTTP2_FLAG_NONE, stream->id, code);
 }
 
-bool vsi_h2_data_has_said(vsi_h2_session *session, const uint8_t *frame) {
-  const int32_t id = vsi_h2_id_of(frame);
-  if (frame[3] != NGHTTP2_RST_STREAM || vsi_h2_number_at(frame + HEAD_BYTES) != NGHTTP2_NO_ERROR) return false;
-  const vsi_h2_stream *stream = nghttp2_session_get_stream_user_data(session->frames, id);
-  return stream && stream->is_finished && nghttp2_session_get_stream_remote_close(session->frames, id) == 1;
+/* nghttp2 closes a stream before it returns the frame that does so. */
+void vsi_h2_data_closes(const vsi_h2_stream *stream) {
+  vsi_h2_session *session = stream->session;
+  const bool is_complete = nghttp2_session_get_stream_remote_close(session->frames, stream->id) == 1;
+  session->said_id = stream->is_finished && is_complete ? stream->id : 0;
+}
+
+bool vsi_h2_data_has_said(const vsi_h2_session *session, const uint8_t *frame) {
+  return frame[3] == NGHTTP2_RST_STREAM && vsi_h2_number_at(frame + HEAD_BYTES) == NGHTTP2_NO_ERROR &&
+         vsi_h2_id_of(frame) == session->said_id;
 }
 
 /* Take the first bytes of a stream of events, whose frame has them now. Returns its connection, with a reference, if

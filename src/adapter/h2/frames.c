@@ -153,7 +153,9 @@ void vsi_h2_frames_close(vsi_h2_stream *stream, vestry_cause cause) {
 static int on_close(nghttp2_session *frames, int32_t id, uint32_t code, void *ctx) {
   (void)code, (void)ctx;
   vsi_h2_stream *stream = stream_of(frames, id);
-  if (stream) vsi_h2_frames_close(stream, VESTRY_CAUSE_HANGUP);
+  if (!stream) return 0;
+  vsi_h2_data_closes(stream);
+  vsi_h2_frames_close(stream, VESTRY_CAUSE_HANGUP);
   return 0;
 }
 
@@ -222,6 +224,13 @@ void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream) {
   if (body_is_done) stream->body_is_done = false;
   stream->continues = false;
   vsi_h2_answer *answer = stream->answer;
+  /* A reset waits for room in the socket, but memory does not: a client that reads nothing would keep it. */
+  const bool drops = resets && stream->is_answered;
+  if (drops) {
+    stream->answer = NULL;
+    stream->is_finished = true;
+    vsi_h2_stream_drop_locked(stream);
+  }
   stream->consumed = 0;
   stream->is_submitted |= submits;
   const bool has_events = stream->is_stream && stream->is_submitted && (stream->out_len || stream->has_ended);
@@ -233,6 +242,10 @@ void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream) {
   }
   if (continues) invite(stream);
   if (consumed) nghttp2_session_consume_stream(session->frames, stream->id, consumed);
+  if (drops) {
+    vsi_h2_data_remove(stream);
+    vsi_h2_answer_free(session->host, answer);
+  }
   if (resets) {
     nghttp2_submit_rst_stream(session->frames, NGHTTP2_FLAG_NONE, stream->id, code);
   } else if (submits) {

@@ -232,11 +232,19 @@ vestry_err vsi_microhttpd_probe(vsi_microhttpd *adapter, bool is_strict, const c
  * number is discarded before the connection is closed. */
 enum { VSI_MICROHTTPD_PASSED_BYTES = 4 * 1024 * 1024 };
 
+/* How a response ends that holds too much memory, if others use its connection, too (adapter/h2). */
+typedef struct vsi_microhttpd_cut_ops {
+  void (*hold)(void *owner); /* keep it until `cut`; called under loads_lock */
+  void (*cut)(void *owner);  /* end the response; no lock is held */
+} vsi_microhttpd_cut_ops;
+
 /* A body that is being sent. It lasts until libmicrohttpd frees its response, and closes the descriptor afterwards. */
 typedef struct vsi_microhttpd_sending {
   vsi_microhttpd_sendings *all; /* a reference */
   vestry_body *body;            /* owned */
-  int fd;
+  int fd; /* that of its connection; it is shut down if the response is cut, unless there are… */
+  const vsi_microhttpd_cut_ops *ops; /* …of `owner`; NULL: none */
+  void *owner;
   vsi_load load; /* guarded by all->loads_lock, as are the next two members: by the bytes that the body holds; not in
                     the list after it was cut */
   vsi_load_place place;
@@ -349,9 +357,10 @@ vsi_microhttpd_sendings *vsi_microhttpd_sendings_create(vestry *v);
 void vsi_microhttpd_sendings_unref(vsi_microhttpd_sendings *all);
 /* Cut the responses that hold most, if all together hold too much. */
 VESTRY_API void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all);
-/* Begin to send a body, on a descriptor that stays open until the end. Takes the body, also on failure. NULL: no
- * memory. */
+/* Begin to send a body, on a descriptor that stays open until the end; or with functions for its owner, which exists
+ * until the end, and then fd is -1. Takes the body, also on failure. NULL: no memory. */
 VESTRY_API vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *all, int fd,
+                                                                const vsi_microhttpd_cut_ops *ops, void *owner,
                                                                 vestry_body *body);
 /* End a response that is sent, or whose connection will be closed: free it and its body. sending: such a struct; NULL
  * is accepted. */

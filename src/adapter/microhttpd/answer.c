@@ -17,8 +17,8 @@
 
 /* A client that requests large responses and reads nothing holds much memory. As with requests (socket.c), the sockets
  * of the responses that hold most are shut down; of responses of about the same size, the oldest first. libmicrohttpd
- * sees a hang-up, closes the connection, and frees the body. Until it does so, the bytes of this body already count as
- * free (`going`). */
+ * sees a hang-up, closes the connection, and frees the body. A response of HTTP/2 is reset alone. Until the body is
+ * freed, its bytes already count as free (`going`). */
 vsi_microhttpd_sendings *vsi_microhttpd_sendings_create(vestry *v) {
   const vestry_host *host = vestry_parts_of(v)->host;
   vsi_microhttpd_sendings *all = vsi_calloc(host, 1, sizeof *all);
@@ -43,16 +43,27 @@ void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all) {
   for (vsi_load *at;
        vestry_response_bytes_excess(all->v) > all->going && (at = vsi_loads_largest(&all->loads)) != NULL;) {
     vsi_microhttpd_sending *largest = VSI_LOAD_OWNER(at, vsi_microhttpd_sending, load);
+    const vsi_microhttpd_cut_ops *ops = largest->ops;
+    void *owner = largest->owner;
     vsi_loads_file(&all->loads, at, &largest->place, 0);
     largest->is_cut = true;
     all->going += largest->body->held_bytes;
     vestry_response_cut(all->v);
-    shutdown(largest->fd, SHUT_RDWR);
+    if (!ops) {
+      shutdown(largest->fd, SHUT_RDWR);
+      continue;
+    }
+    ops->hold(owner);
+    vsi_mutex_unlock(&all->loads_lock);
+    ops->cut(owner);
+    vsi_mutex_lock(&all->loads_lock);
   }
   vsi_mutex_unlock(&all->loads_lock);
 }
 
-vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *all, int fd, vestry_body *body) {
+vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *all, int fd,
+                                                     const vsi_microhttpd_cut_ops *ops, void *owner,
+                                                     vestry_body *body) {
   vsi_microhttpd_sending *sending = vsi_calloc(all->host, 1, sizeof *sending);
   if (!sending) {
     vestry_body_destroy(body);
@@ -62,6 +73,8 @@ vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *al
   sending->all = all;
   sending->body = body;
   sending->fd = fd;
+  sending->ops = ops;
+  sending->owner = owner;
   vsi_mutex_lock(&all->loads_lock);
   vsi_loads_file(&all->loads, &sending->load, &sending->place, vsi_load_rank(body->held_bytes));
   vsi_mutex_unlock(&all->loads_lock);
@@ -192,7 +205,7 @@ static struct MHD_Response *create_with_body(vsi_microhttpd_sendings *sendings, 
                 : MHD_create_response_from_callback(len, 1, read_nothing, NULL, NULL);
   }
   const void *bytes = body->bytes;
-  vsi_microhttpd_sending *sending = vsi_microhttpd_sending_begin(sendings, fd, body);
+  vsi_microhttpd_sending *sending = vsi_microhttpd_sending_begin(sendings, fd, NULL, NULL, body);
   if (!sending) return NULL;
   struct MHD_Response *made = bytes ? MHD_create_response_from_buffer_with_free_callback_cls(
                                           len, (void *)(uintptr_t)bytes, vsi_microhttpd_sending_end, sending)

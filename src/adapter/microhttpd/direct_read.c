@@ -133,7 +133,7 @@ vestry_err vsi_microhttpd_direct_respond_body(void *server_request, const vestry
   if (!request->is_direct) return vsi_microhttpd_respond_body(request, response, body);
   vsi_microhttpd_sendings *sendings = request->adapter->sendings;
   if (body && has_body(response)) {
-    request->direct.body = vsi_microhttpd_sending_begin(sendings, request->socket->fd, body);
+    request->direct.body = vsi_microhttpd_sending_begin(sendings, request->socket->fd, NULL, NULL, body);
     request->direct.body_len = response->body_len;
     if (!request->direct.body) return VESTRY_NO_MEMORY;
   } else {
