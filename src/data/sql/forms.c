@@ -206,7 +206,7 @@ typedef struct cleared {
 /* -------------------------------------------------------------------------------------------- statements ---------- */
 
 static int64_t now_ms(const stored *in) {
-  return in->options.now_ms ? in->options.now_ms(in->options.now_ctx) : 0;
+  return vsi_sql_now_ms(in->pool, in->options.now_ms ? in->options.now_ms(in->options.now_ctx) : 0);
 }
 
 static bool is_sqlite(const stored *in) {

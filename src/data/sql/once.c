@@ -56,7 +56,7 @@ static const char finish_sql[] = "UPDATE vestry_once SET answer = $3 WHERE hash 
 static const char forget_sql[] = "DELETE FROM vestry_once WHERE hash = $1 AND run = $2 AND answer IS NULL";
 
 static int64_t now_ms(const vestry_sql_once *once) {
-  return once->options.now_ms ? once->options.now_ms(once->options.now_ctx) : 0;
+  return vsi_sql_now_ms(once->pool, once->options.now_ms ? once->options.now_ms(once->options.now_ctx) : 0);
 }
 
 static vestry_err run(const vestry_sql_once *once, const char *sql, const vestry_value *values, vestry_sql_row_fn row,

@@ -62,7 +62,8 @@ static vsi_sql_texts expire_sql = {EXPIRE_SQLITE(SQLITE("$1")), EXPIRE_POSTGRES(
 
 /* Return the time for a statement; 0: the database's clock. */
 static int64_t now_ms(const vestry_sql_sessions *sessions) {
-  return sessions->options.now_s ? sessions->options.now_s(sessions->options.now_ctx) * 1000 : 0;
+  return vsi_sql_now_ms(sessions->pool,
+                        sessions->options.now_s ? sessions->options.now_s(sessions->options.now_ctx) * 1000 : 0);
 }
 
 static int64_t seconds(uint64_t ms) {

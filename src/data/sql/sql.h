@@ -122,6 +122,11 @@ typedef struct vsi_sql_ops {
   /* Same as run_alone, for a statement that is safe to repeat: if the connection is lost meanwhile, it runs again. */
   vestry_err (*run_again)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                           void *ctx);
+  /* Same as run_again, for a statement that changes rows. NOT_FOUND: none. SQLite: it returns no rows. PostgreSQL: it
+   * returns those that it changes. */
+  vestry_err (*change)(vestry_sql_pool *pool, const char *sql, const vestry_value *values);
+  /* Return the time by the database's clock, in milliseconds since 1970. NULL: only statements know it. */
+  int64_t (*now_ms)(vestry_sql_pool *pool);
   /* Same as run_again, for a write whose loss in a crash would bring back something that has ended. Its commit waits
    * for the disk, even if the application has set its database so that commits do not. SQLite: unless `synchronous` is
    * OFF. PostgreSQL: the statement returns VSI_SQL_POSTGRES_FLUSHED. */
@@ -201,6 +206,12 @@ struct vestry_sql_transaction {
 struct vestry_sql_row {
   const vsi_sql_ops *ops;
 };
+
+/* Return the time for a statement: the application's, unless that is 0; otherwise the database's, if it is known here;
+ * otherwise 0, and the statement computes it. */
+static inline int64_t vsi_sql_now_ms(vestry_sql_pool *pool, int64_t own_ms) {
+  return own_ms || !pool->ops->now_ms ? own_ms : pool->ops->now_ms(pool);
+}
 
 /* Return the call for a log message. */
 static inline vsi_call vsi_sql_call(vestry_sql_pool *pool, const char *function) {

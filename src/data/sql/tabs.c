@@ -40,16 +40,15 @@ struct vestry_sql_tabs {
   atomic_uint_fast64_t expired, evicted; /* counters: nothing is ordered by them */
 };
 
-#define SQLITE   VSI_SQL_SQLITE_NOW_S
-#define POSTGRES VSI_SQL_POSTGRES_NOW_S
-#define LOCKED   " FOR UPDATE SKIP LOCKED"
+#define SQLITE(parameter) "(" parameter " / 1000)" /* SQLite's clock is known here */
+#define POSTGRES          VSI_SQL_POSTGRES_NOW_S
+#define LOCKED            " FOR UPDATE SKIP LOCKED"
 
 /* Parameters of one state: the first two are scope and tab, the third is the time. */
-#define READ(now) "SELECT data, expires, " now " FROM vestry_tab WHERE scope = $1 AND tab = $2 AND expires > " now
-static vsi_sql_texts read_sql = {READ(SQLITE("$3")), READ(POSTGRES("$3"))};
-#define WRITE(now, seconds)                                                                                            \
-  "UPDATE vestry_tab SET data = $4 WHERE scope = $1 AND tab = $2 AND expires >= " now " + $5" seconds " RETURNING 1"
-static vsi_sql_texts write_sql = {WRITE(SQLITE("$3"), ""), WRITE(POSTGRES("$3"), "::bigint")};
+#define READ(now) "SELECT data, expires" now " FROM vestry_tab WHERE scope = $1 AND tab = $2"
+static vsi_sql_texts read_sql = {READ(""), READ(", " POSTGRES("$3"))};
+#define WRITE(time) "UPDATE vestry_tab SET data = $3 WHERE scope = $1 AND tab = $2 AND expires >= " time
+static vsi_sql_texts write_sql = {WRITE("$4"), WRITE(POSTGRES("$5") " + $4::bigint RETURNING 1")};
 static const char touch_sql[] = "UPDATE vestry_tab SET expires = $3 WHERE scope = $1 AND tab = $2 AND expires < $3";
 #define PUT(now, seconds)                                                                                              \
   "INSERT INTO vestry_tab(scope, tab, expires, data) VALUES($1, $2, " now " + $5" seconds                              \
@@ -82,7 +81,7 @@ static vsi_sql_texts bound_sql = {BOUND(""), BOUND(LOCKED)};
 static vsi_sql_texts clear_sql = {CLEAR(""), CLEAR(" FOR UPDATE OF v SKIP LOCKED")};
 
 static int64_t now_ms(const vestry_sql_tabs *tabs) {
-  return tabs->options.now_s ? tabs->options.now_s(tabs->options.now_ctx) * 1000 : 0;
+  return vsi_sql_now_ms(tabs->pool, tabs->options.now_s ? tabs->options.now_s(tabs->options.now_ctx) * 1000 : 0);
 }
 
 static const char *text_of(const vestry_sql_tabs *tabs, vsi_sql_texts texts) {
@@ -122,14 +121,14 @@ static vestry_err find(vestry_sql_tabs *tabs, const char *function, const vestry
 typedef struct reading {
   void *buffer;
   size_t capacity, len;
-  int64_t expires_s, now_s;
+  int64_t expires_s, now_s; /* now_s 0: the row has it */
 } reading;
 
 static void read_row(const vestry_sql_row *row, void *ctx) {
   reading *into = ctx;
-  into->len = vestry_sql_bytes(row, 0, into->buffer, into->capacity);
   into->expires_s = vestry_sql_integer(row, 1);
-  into->now_s = vestry_sql_integer(row, 2);
+  if (!into->now_s) into->now_s = vestry_sql_integer(row, 2);
+  if (into->expires_s > into->now_s) into->len = vestry_sql_bytes(row, 0, into->buffer, into->capacity);
 }
 
 /* A touch that waits for the end of a transaction, which cannot write. */
@@ -186,12 +185,19 @@ vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, 
   if (render && render->share) return VESTRY_NOT_FOUND;
   vestry_err error = find(tabs, "vestry_sql_tab_get", req, render, &of);
   if (error) return error;
-  vsi_tab_topic(of.whose.tab, topic);
-  if (render) error = vestry_render_topic(render, topic); /* before the read, so that no later write is missed */
+  if (render) {
+    vsi_tab_topic(of.whose.tab, topic);
+    error = vestry_render_topic(render, topic); /* before the read, so that no later write is missed */
+  }
   if (error) return error;
-  const vestry_value values = *VESTRY_LIST(OF(&of), now_ms(tabs));
+  vestry_value values = *VESTRY_LIST(OF(&of), now_ms(tabs));
+  if (tabs->pool->ops->now_ms) {
+    into.now_s = values.items[2].integer / 1000;
+    values.count = 2;
+  }
   error = tabs->pool->ops->read_tab(tabs->pool, render, topic, text_of(tabs, read_sql), &values, read_row, &into);
-  if (!error && into.expires_s < vsi_tab_owner_soon_s(&of.whose, into.now_s)) touch(&of, into.now_s);
+  if (!error && into.expires_s > into.now_s && into.expires_s < vsi_tab_owner_soon_s(&of.whose, into.now_s))
+    touch(&of, into.now_s);
   error = vsi_sql_if_any(error);
   if (error) return error;
   *ret_len = into.len;
@@ -257,10 +263,10 @@ static vestry_err write_state(state *of) {
   vestry_sql_pool *pool = tabs->pool;
   vestry_sql_transaction *own = pool->ops->own(pool);
   if (!of->len) return pool->ops->run_again(pool, remove_sql, VESTRY_LIST(OF(of)), NULL, NULL);
-  const int64_t soon_s = vsi_tab_owner_soon_s(&of->whose, 0);
-  vestry_err error = pool->ops->run_again(
-      pool, text_of(tabs, write_sql), VESTRY_LIST(OF(of), now_ms(tabs), vestry_value_bytes(of->data, of->len), soon_s),
-      NULL, NULL);
+  const int64_t now = now_ms(tabs), soon_s = vsi_tab_owner_soon_s(&of->whose, pool->ops->now_ms ? now / 1000 : 0);
+  vestry_value values = *VESTRY_LIST(OF(of), vestry_value_bytes(of->data, of->len), soon_s, now);
+  if (pool->ops->now_ms) values.count = 4;
+  vestry_err error = pool->ops->change(pool, text_of(tabs, write_sql), &values);
   if (error != VESTRY_NOT_FOUND) return error;
   error = own ? put_inside(own, of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, put, of);
   if (error) return error;

@@ -47,27 +47,40 @@ static bool has_moved(sqlite3 *db, const char *suffix, dev_t device, ino_t numbe
   return now.st_dev != device || now.st_ino != number;
 }
 
+static bool map(sqlite3 *db, const _Atomic(uint32_t) **ret_index) {
+  sqlite3_file *file = NULL;
+  return !sqlite3_file_control(db, NULL, SQLITE_FCNTL_FILE_POINTER, &file) && file && file->pMethods &&
+         !vsi_sqlite_frames_map(file, ret_index);
+}
+
 /* Return whether the WAL is shorter than its index requires. While its size is read, another program may commit, or
  * empty it, which changes the index before the file. */
-static bool is_cut(sqlite3 *db) {
+static bool is_cut(sqlite3 *db, uint64_t *ret_bytes) {
   const _Atomic(uint32_t) *wal_index;
-  vsi_sqlite_extent before, after;
   sqlite3_int64 bytes = 0;
-  sqlite3_file *file = NULL, *wal = NULL;
-  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) || !file || !file->pMethods ||
-      sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) || !wal || !wal->pMethods)
+  sqlite3_file *wal = NULL;
+  if (!map(db, &wal_index) || sqlite3_file_control(db, NULL, SQLITE_FCNTL_JOURNAL_POINTER, &wal) || !wal ||
+      !wal->pMethods)
     return false;
-  if (vsi_sqlite_frames_map(file, &wal_index) || vsi_sqlite_frames_extent(wal_index, &before) ||
-      wal->pMethods->xFileSize(wal, &bytes) || vsi_sqlite_frames_extent(wal_index, &after))
-    return false;
+  const vsi_sqlite_extent before = vsi_sqlite_frames_extent(wal_index);
+  if (wal->pMethods->xFileSize(wal, &bytes)) return false;
+  const vsi_sqlite_extent after = vsi_sqlite_frames_extent(wal_index);
+  *ret_bytes = (uint64_t)bytes;
   return before.number == after.number && before.bytes == after.bytes && (uint64_t)bytes < before.bytes;
 }
 
-const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db, bool checks_names) {
+uint64_t vsi_sqlite_files_wal_bytes(const vsi_sqlite_files *files, sqlite3 *db) {
+  const _Atomic(uint32_t) *wal_index;
+  return files->wal.number && map(db, &wal_index) ? vsi_sqlite_frames_extent(wal_index).bytes : 0;
+}
+
+const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
+                                        uint64_t *ret_wal_bytes) {
   int is_other = 0;
-  if (!sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other) return "the file";
-  if (files->wal.number && is_cut(db)) return "the file's WAL (-wal)";
+  *ret_wal_bytes = 0;
+  if (files->wal.number && is_cut(db, ret_wal_bytes)) return "the file's WAL (-wal)";
   if (!checks_names) return NULL;
+  if (!sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other) return "the file";
   if (has_moved(db, "-wal", files->wal.device, files->wal.number)) return "the file's WAL (-wal)";
   if (has_moved(db, "-shm", files->wal_index.device, files->wal_index.number))
     return "the index of the file's WAL (-shm)";

@@ -10,6 +10,7 @@
 
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 /* Initialized with 0: the files of the WAL are not known. */
@@ -24,7 +25,12 @@ typedef struct vsi_sqlite_files {
 void vsi_sqlite_files_note(vsi_sqlite_files *files, sqlite3 *db);
 /* Return the name, for a message, of a file of this connection that was removed, replaced or cut; NULL: none, or
  * unknown.
- *  checks_names  also whether the files of the WAL still have their names, which is two system calls more */
-const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db, bool checks_names);
+ *  checks_names   whether the files still have their names, which is three system calls; otherwise only whether the WAL
+ *                 was cut, which is one
+ *  ret_wal_bytes  the size of the WAL; 0: unknown */
+const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
+                                        uint64_t *ret_wal_bytes);
+/* Return the least size that the WAL has after the last commit, by its index; 0: unknown. */
+uint64_t vsi_sqlite_files_wal_bytes(const vsi_sqlite_files *files, sqlite3 *db);
 
 #endif

@@ -70,10 +70,14 @@ static bool is_whole(const head *h) {
   return first == h->words[WORD_CHECKSUM] && second == h->words[WORD_CHECKSUM + 1];
 }
 
-static uint32_t page_bytes(const head *h) {
+static uint32_t page_bytes_of(uint32_t sizes) {
   uint16_t size;
-  memcpy(&size, (const char *)h->words + WORD_SIZES * 4 + 2, sizeof size);
+  memcpy(&size, (const char *)&sizes + 2, sizeof size);
   return size == 1 ? 65536 : size;
+}
+
+static uint32_t page_bytes(const head *h) {
+  return page_bytes_of(h->words[WORD_SIZES]);
 }
 
 /* Return whether the page size is valid. A WAL without frames has none, after a database was closed cleanly. */
@@ -94,14 +98,12 @@ static vestry_err read_head(const _Atomic(uint32_t) *index, head *ret_head) {
   return VESTRY_BUSY;
 }
 
-vestry_err vsi_sqlite_frames_extent(const _Atomic(uint32_t) *index, vsi_sqlite_extent *ret_extent) {
-  head h;
-  vestry_err error = read_head(index, &h);
-  if (error) return error;
-  const uint64_t frames_count = h.words[WORD_LAST_FRAME];
-  *ret_extent = (vsi_sqlite_extent){
-      h.words[WORD_NUMBER], frames_count ? WAL_HEAD_BYTES + frames_count * (page_bytes(&h) + FRAME_HEAD_BYTES) : 0};
-  return VESTRY_OK;
+vsi_sqlite_extent vsi_sqlite_frames_extent(const _Atomic(uint32_t) *index) {
+  const uint32_t number = atomic_load_explicit(&index[WORD_NUMBER], memory_order_acquire),
+                 sizes = atomic_load_explicit(&index[WORD_SIZES], memory_order_acquire);
+  const uint64_t frames_count = atomic_load_explicit(&index[WORD_LAST_FRAME], memory_order_acquire);
+  return (vsi_sqlite_extent){
+      number, frames_count ? WAL_HEAD_BYTES + frames_count * (page_bytes_of(sizes) + FRAME_HEAD_BYTES) : 0};
 }
 
 static bool has_salts(const vsi_sqlite_frames *frames, const head *h) {

@@ -55,8 +55,9 @@ typedef struct vsi_sqlite_extent {
   uint32_t number; /* of that commit */
   uint64_t bytes;
 } vsi_sqlite_extent;
-/* OK | BUSY (a commit is being written) */
-vestry_err vsi_sqlite_frames_extent(const _Atomic(uint32_t) *index, vsi_sqlite_extent *ret_extent);
+/* While a commit is being written, its number and size may be those of before or after it, independently: its frames are
+ * in the WAL by then. */
+vsi_sqlite_extent vsi_sqlite_frames_extent(const _Atomic(uint32_t) *index);
 
 /* Begin after the last commit. OK | BUSY (it is being written all the time) | IO */
 vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *host, sqlite3 *db,

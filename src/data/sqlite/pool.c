@@ -10,9 +10,10 @@
  * write.
  *
  * An administrator may remove, replace or cut the file, or the files of its WAL, while a program has them open
- * (files.h). Therefore, each transaction for writing first checks the files, which is two system calls; of the others,
- * one in FILE_CHECKED_EACH does. The names of the files of the WAL are checked every NAMES_CHECKED_MS: commits to files
- * without a name are not lost if the program ends normally. */
+ * (files.h). Therefore, each transaction for writing first checks whether the WAL was cut, because its checkpoint would
+ * destroy the database; that is one system call. The names of the files are checked every NAMES_CHECKED_MS: writes to a
+ * removed file are lost like all others that it has, and those to a removed WAL are not lost if the program ends
+ * normally. Of the transactions for reading, one in FILE_CHECKED_EACH does the same. */
 #include "data/sqlite/pool.h"
 
 #include <sys/stat.h>
@@ -20,7 +21,7 @@
 #include "base/options.h"
 #include "data/sqlite/sqlite.h"
 
-enum { FILE_CHECKED_EACH = 64, NAMES_CHECKED_MS = 10, SYNCHRONOUS_NORMAL = 1, HOLD_MS = 250 };
+enum { FILE_CHECKED_EACH = 64, NAMES_CHECKED_MS = 10, SYNCHRONOUS_NORMAL = 1, HOLD_MS = 250, WAIT_FROM_NOW = 1 };
 
 /* ---------------------------------------------------------------------------------------------- connections ------- */
 
@@ -91,14 +92,6 @@ void vestry_sqlite_pool_on_commit(vestry_sql_pool *of, vestry_sqlite_commit_fn f
   vsi_mutex_unlock(&pool->lock);
 }
 
-static void report_commit(vsi_sqlite_pool *pool) {
-  vsi_mutex_lock(&pool->lock);
-  vestry_sqlite_commit_fn fn = pool->on_commit;
-  void *ctx = pool->on_commit_ctx;
-  vsi_mutex_unlock(&pool->lock);
-  if (fn) fn(ctx);
-}
-
 /* ------------------------------------------------------------------------------------------------ check-outs ------ */
 
 vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool) {
@@ -160,13 +153,16 @@ static bool is_granted(const void *ctx) {
   return is_there_locked(of->pool, of->what, of->takes_stuck) && !(of->is_held && of->pool->is_held);
 }
 
-/* Wait until it is available; false: the time is over. */
-static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, bool takes_stuck, uint64_t until_ns) {
+/* Wait until it is available; false: the time is over.
+ *  in_out_until_ns  WAIT_FROM_NOW: options.wait_ms from the first time that this thread must wait */
+static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, bool takes_stuck, uint64_t *in_out_until_ns) {
+  const bool is_turn = what == VSI_SQLITE_GIVEN_TURN;
   const bool has_one = own_locked(pool, false) || own_locked(pool, true);
-  const wish of = {pool, what, takes_stuck, what != VSI_SQLITE_GIVEN_TURN && !has_one};
+  const wish of = {pool, what, takes_stuck, !is_turn && !has_one};
   if ((has_one || !pool->lines[what].first) && is_granted(&of)) return true;
+  if (*in_out_until_ns == WAIT_FROM_NOW) *in_out_until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   pool->stats.waits_count++;
-  return vsi_line_wait_locked(&pool->lines[what], &pool->lock, until_ns, NULL, is_granted, &of);
+  return vsi_line_wait_locked(&pool->lines[what], &pool->lock, *in_out_until_ns, NULL, is_granted, &of);
 }
 
 static void give_turn_locked(vsi_sqlite_pool *pool) {
@@ -200,6 +196,7 @@ static void give_back(vsi_sqlite_conn *conn) {
   conn->ended_by = VESTRY_OK;
   vsi_mutex_lock(&pool->lock);
   conn->depth = 0;
+  pool->has_stuck |= conn->is_stuck;
   pool->stats.checked_out_count--;
   if (pool->is_held) pthread_cond_signal(&pool->returned);
   if (was_writing) give_turn_locked(pool);
@@ -219,6 +216,8 @@ static void tidy(vsi_sqlite_conn *conn);
 
 /* Try again to roll back the transactions of stuck connections, and to replace them if necessary. */
 static void unstick_locked(vsi_sqlite_pool *pool) {
+  if (!pool->has_stuck) return;
+  pool->has_stuck = false; /* give_back sets it again */
   for (size_t i = 0; i < pool->conns_count; i++) {
     vsi_sqlite_conn *conn = &pool->conns[i];
     if (conn->depth || !conn->is_stuck) continue;
@@ -232,16 +231,16 @@ static void unstick_locked(vsi_sqlite_pool *pool) {
 }
 
 /* Take a free connection for this thread; NULL: none became free in time. */
-static vsi_sqlite_conn *take_locked(vsi_sqlite_pool *pool, bool is_aside, bool takes_stuck, uint64_t until_ns) {
+static vsi_sqlite_conn *take_locked(vsi_sqlite_pool *pool, bool is_aside, bool takes_stuck, uint64_t *in_out_until_ns) {
   const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
   unstick_locked(pool);
-  const bool is_there = wait_locked(pool, what, takes_stuck, until_ns);
+  const bool is_there = wait_locked(pool, what, takes_stuck, in_out_until_ns);
   vsi_sqlite_conn *conn = is_there ? free_locked(pool, is_aside, takes_stuck) : NULL;
   if (conn) {
     check_out_locked(conn);
     pool->stats.checkouts_count++;
   }
-  if (is_there_locked(pool, what, false)) wake_locked(pool, what);
+  if (pool->lines[what].first && is_there_locked(pool, what, false)) wake_locked(pool, what);
   return conn;
 }
 
@@ -253,43 +252,52 @@ static vestry_err refuse(vsi_sqlite_pool *pool, const char *function) {
                     pool->options.wait_ms, pool->options.connections_count);
 }
 
-vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *function) {
+vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *function) {
   vsi_sqlite_pool *pool = conn->pool;
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   const uint64_t now_ns = vsi_monotonic_ns();
-  vsi_mutex_lock(&pool->lock);
-  const bool is_due = pool->has_moved || now_ns - pool->names_checked_ns >= NAMES_CHECKED_MS * UINT64_C(1000000);
-  if (is_due) pool->names_checked_ns = now_ns;
-  vsi_mutex_unlock(&pool->lock);
-  const char *moved = vsi_sqlite_files_find_moved(&pool->files, conn->db, is_due);
-  vsi_mutex_lock(&pool->lock);
-  const bool is_logged = pool->has_moved;
-  if (is_due || moved) pool->has_moved = moved != NULL; /* another check has not looked at the names */
-  const bool has_moved = pool->has_moved;
-  vsi_mutex_unlock(&pool->lock);
-  if (!moved || is_logged) return has_moved ? VESTRY_IO : VESTRY_OK;
+  const bool is_due =
+      atomic_load_explicit(&pool->has_moved, memory_order_relaxed) ||
+      now_ns - atomic_load_explicit(&pool->names_checked_ns, memory_order_relaxed) >= NAMES_CHECKED_MS * VSI_NS_PER_MS;
+  if (is_due) atomic_store_explicit(&pool->names_checked_ns, now_ns, memory_order_relaxed);
+  const char *moved = vsi_sqlite_files_find_moved(&pool->files, conn->db, is_due, &conn->wal_bytes);
+  if (!moved && !is_due) return VESTRY_OK; /* another check has not looked at the names */
+  const bool is_logged = atomic_exchange_explicit(&pool->has_moved, moved != NULL, memory_order_relaxed);
+  if (!moved || is_logged) return moved ? VESTRY_IO : VESTRY_OK;
   return vsi_refuse(&call, VESTRY_IO,
                     "%s was removed, replaced or cut while this program uses it; nothing is read or written until the "
                     "program is restarted; end it normally, because its last connection writes the WAL into the file",
                     moved);
 }
 
+/* Take a connection that is free at once, if no other thread waits for one; NULL: take_locked. */
+static vsi_sqlite_conn *take_at_once_locked(vsi_sqlite_pool *pool, bool is_aside) {
+  const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
+  if (pool->lines[what].first || pool->is_held || pool->has_stuck) return NULL;
+  vsi_sqlite_conn *conn = free_locked(pool, is_aside, false);
+  if (!conn) return NULL;
+  check_out_locked(conn);
+  pool->stats.checkouts_count++;
+  return conn;
+}
+
 /* Return whether this transaction for reading checks the file. */
 static bool is_checked_locked(const vsi_sqlite_pool *pool) {
-  return pool->has_moved || pool->stats.checkouts_count % FILE_CHECKED_EACH == 0;
+  return atomic_load_explicit(&pool->has_moved, memory_order_relaxed) ||
+         pool->stats.checkouts_count % FILE_CHECKED_EACH == 0;
 }
 
 /* Check out a connection for reading. Checks from time to time that the paths still lead to the files. */
 static vestry_err check_out(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_transaction **ret_transaction) {
-  const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
+  uint64_t until_ns = WAIT_FROM_NOW;
   const char *function = is_aside ? "vestry_sql_begin (READ_ASIDE)" : "vestry_sql_begin (READ)";
   vsi_mutex_lock(&pool->lock);
   vsi_sqlite_conn *conn = own_locked(pool, is_aside);
   const bool is_own = conn != NULL;
   if (is_own)
     conn->depth++;
-  else
-    conn = take_locked(pool, is_aside, false, until_ns);
+  else if (!(conn = take_at_once_locked(pool, is_aside)))
+    conn = take_locked(pool, is_aside, false, &until_ns);
   if (!conn) pool->stats.refused_count++;
   const bool is_checked = conn && !is_own && is_checked_locked(pool);
   vsi_mutex_unlock(&pool->lock);
@@ -306,13 +314,15 @@ static vestry_err check_out(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_tra
 
 /* Take the turn to write, and a connection. */
 static vestry_err take_turn(vsi_sqlite_pool *pool, vsi_sqlite_conn **ret_conn) {
-  const uint64_t until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
+  uint64_t until_ns = WAIT_FROM_NOW;
   vsi_sqlite_conn *conn = NULL;
   vsi_mutex_lock(&pool->lock);
   bool has_one = own_locked(pool, false) != NULL;
-  if (!has_one && wait_locked(pool, VSI_SQLITE_GIVEN_TURN, false, until_ns)) {
+  const bool has_turn = !pool->is_written && !pool->lines[VSI_SQLITE_GIVEN_TURN].first;
+  if (!has_one && (has_turn || wait_locked(pool, VSI_SQLITE_GIVEN_TURN, false, &until_ns))) {
     pool->is_written = true;
-    conn = take_locked(pool, false, false, until_ns);
+    conn = take_at_once_locked(pool, false);
+    if (!conn) conn = take_locked(pool, false, false, &until_ns);
     if (!conn) give_turn_locked(pool);
   } else if (!pool->is_written) {
     wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
@@ -485,17 +495,24 @@ static void note_wal(vsi_sqlite_pool *pool, uint64_t bytes, bool is_stuck) {
         pool->path, (unsigned long long)bytes);
 }
 
-/* If the WAL is too large after a commit, copy it into the database and empty it. The connection is still the pool's
- * writer. Blocks on the disk, and waits for threads that read, at most a quarter of a second. */
+/* Return the size of the WAL after a commit. Its file only grows, until it is emptied: it has the size of before, or it
+ * ends with the commit. */
+static uint64_t bytes_after_commit(const vsi_sqlite_conn *conn) {
+  const uint64_t bytes = conn->wal_bytes ? vsi_sqlite_files_wal_bytes(&conn->pool->files, conn->db) : 0;
+  return !bytes ? bytes_of_wal(conn) : bytes > conn->wal_bytes ? bytes : conn->wal_bytes;
+}
+
+/* Note the size of the WAL after a commit. Returns whether it is due to be emptied. */
+static bool note_size_locked(vsi_sqlite_pool *pool, uint64_t bytes) {
+  pool->stats.wal_bytes = bytes;
+  if (bytes <= pool->options.max_wal_bytes) pool->wal_next_bytes = 0;
+  return bytes > pool->options.max_wal_bytes && bytes >= pool->wal_next_bytes;
+}
+
+/* Copy a WAL that is too large into the database, and empty it. The connection is still the pool's writer. Blocks on the
+ * disk, and waits for threads that read, at most a quarter of a second. */
 static void limit_wal(vsi_sqlite_conn *conn) {
   vsi_sqlite_pool *pool = conn->pool;
-  const uint64_t bytes = bytes_of_wal(conn);
-  vsi_mutex_lock(&pool->lock);
-  pool->stats.wal_bytes = bytes;
-  const bool is_due = bytes > pool->options.max_wal_bytes && bytes >= pool->wal_next_bytes;
-  if (bytes <= pool->options.max_wal_bytes) pool->wal_next_bytes = 0;
-  vsi_mutex_unlock(&pool->lock);
-  if (!is_due) return;
   (void)sqlite3_wal_checkpoint_v2(conn->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
   bool is_empty = false;
   if (hold_others(pool)) {
@@ -581,11 +598,11 @@ static void tidy(vsi_sqlite_conn *conn) {
 
 /* Return whether the connection must be released. false: this thread has begun several times, and keeps it. */
 static bool is_last(vsi_sqlite_conn *conn) {
+  if (conn->depth == 1) return true; /* this thread's own, so no other changes it */
   vsi_mutex_lock(&conn->pool->lock);
-  bool is_last = conn->depth == 1;
-  if (!is_last) conn->depth--;
+  conn->depth--;
   vsi_mutex_unlock(&conn->pool->lock);
-  return is_last;
+  return false;
 }
 
 /* Commit a transaction for writing, or roll it back if error is set. Returns the error of the commit. */
@@ -604,10 +621,24 @@ static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
     vsi_sqlite_pool_note(pool, false, error);
   }
   roll_back(conn);
+  return error;
+}
+
+/* Count a transaction for writing. Returns whether the WAL is due to be emptied after its commit.
+ *  ret_fn, ret_ctx  to call after a commit; untouched after a failure */
+static bool count(vsi_sqlite_conn *conn, vestry_err error, vestry_sqlite_commit_fn *ret_fn, void **ret_ctx) {
+  vsi_sqlite_pool *pool = conn->pool;
+  const uint64_t bytes = error ? 0 : bytes_after_commit(conn);
+  bool is_due = false;
   vsi_mutex_lock(&pool->lock);
   ++*(error ? &pool->stats.rolled_back_count : &pool->stats.committed_count);
+  if (!error) {
+    is_due = note_size_locked(pool, bytes);
+    *ret_fn = pool->on_commit;
+    *ret_ctx = pool->on_commit_ctx;
+  }
   vsi_mutex_unlock(&pool->lock);
-  return error;
+  return is_due;
 }
 
 /* End a transaction begun by SQL, because the next thread would read its snapshot. */
@@ -624,8 +655,10 @@ static void end_reading(vsi_sqlite_conn *conn) {
 vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
   if (!is_last(conn)) return error;
-  vsi_sqlite_pool *pool = conn->pool;
   const bool was_writing = vsi_sql_is_writing(&conn->is);
+  vestry_sqlite_commit_fn on_commit = NULL;
+  void *on_commit_ctx = NULL;
+  bool is_due = false;
   vsi_after *after = vsi_after_take(&conn->is.after);
   vsi_sqlite_statements_reset(&conn->statements);
   if (was_writing)
@@ -633,10 +666,11 @@ vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error)
   else
     end_reading(conn);
   flush_no_more(conn);
-  if (was_writing && !error) limit_wal(conn);
+  if (was_writing) is_due = count(conn, error, &on_commit, &on_commit_ctx);
+  if (is_due) limit_wal(conn);
   tidy(conn);
   give_back(conn);
-  if (was_writing && !error) report_commit(pool);
+  if (on_commit) on_commit(on_commit_ctx);
   vsi_after_run(after, !error);
   return error;
 }
@@ -653,7 +687,7 @@ static void let_go(vsi_sqlite_pool *pool) {
 static bool take_all(vsi_sqlite_pool *pool, bool takes_stuck, uint64_t until_ns) {
   size_t count = 0;
   vsi_mutex_lock(&pool->lock);
-  while (count < pool->options.connections_count && take_locked(pool, false, takes_stuck, until_ns)) count++;
+  while (count < pool->options.connections_count && take_locked(pool, false, takes_stuck, &until_ns)) count++;
   vsi_mutex_unlock(&pool->lock);
   if (count == pool->options.connections_count) return true;
   let_go(pool);

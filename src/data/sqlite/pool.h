@@ -4,6 +4,7 @@
 #define VSI_SQLITE_POOL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/wait.h"
@@ -44,10 +45,11 @@ typedef struct vsi_sqlite_conn {
   bool is_alone;       /* its one statement is a transaction by itself (vsi_sqlite_begin_one) */
   vestry_err ended_by; /* the failure of a statement that ended its transaction early; OK: none that is known */
   bool was_normal;     /* PRAGMA synchronous was NORMAL, and is FULL until the end of this transaction */
-  bool is_stuck;   /* its transaction could not be rolled back, or it could not be replaced, so no thread may use it;
+  bool is_stuck;      /* its transaction could not be rolled back, or it could not be replaced, so no thread may use it;
                           guarded by pool->lock while it is not checked out */
-  unsigned depth;  /* how often its thread has begun; guarded by pool->lock; 0: free */
-  pthread_t owner; /* guarded by pool->lock, while it is checked out */
+  uint64_t wal_bytes; /* size of the WAL before its transaction for writing; 0: unknown */
+  unsigned depth;     /* how often its thread has begun; guarded by pool->lock; 0: free */
+  pthread_t owner;    /* guarded by pool->lock, while it is checked out */
 } vsi_sqlite_conn;
 
 struct vsi_sqlite_pool {
@@ -58,17 +60,20 @@ struct vsi_sqlite_pool {
   vsi_thread_line lines[VSI_SQLITE_GIVEN_COUNT]; /* guarded by lock */
   vestry_sqlite_commit_fn on_commit;             /* guarded by lock; NULL: none */
   void *on_commit_ctx;
-  bool is_written;                /* guarded by lock: a thread has the turn to write */
-  bool is_held;                   /* guarded by lock: threads without a connection get none now */
-  pthread_cond_t returned;        /* a connection was released while threads are held */
-  vsi_sqlite_files files;         /* of all connections */
-  uint64_t names_checked_ns;      /* guarded by lock: when the names of the files of the WAL were checked */
-  bool has_moved;                 /* guarded by lock: a path leads to another file; this was logged */
-  bool has_logged_left;           /* guarded by lock: it was logged that something was left on a connection */
-  uint64_t wal_next_bytes;        /* guarded by lock: size at which to try again to empty the WAL; 0: no failure */
-  vestry_sqlite *database;        /* guarded by lock: its pages follow; NULL: none */
-  vestry_sqlite_pool_stats stats; /* guarded by lock */
-  size_t conns_count;             /* READ_ASIDE connections are last */
+  bool is_written;         /* guarded by lock: a thread has the turn to write */
+  bool is_held;            /* guarded by lock: threads without a connection get none now */
+  bool has_stuck;          /* guarded by lock: a connection that is not checked out may be stuck */
+  pthread_cond_t returned; /* a connection was released while threads are held */
+  vsi_sqlite_files files;  /* of all connections */
+  sqlite3_vfs *vfs;        /* of the file; its clock is that of statements */
+  /* Relaxed: two threads may check at the same time. */
+  _Atomic(uint64_t) names_checked_ns; /* when the names of the files were checked */
+  _Atomic(bool) has_moved;            /* a path leads to another file; this was logged */
+  bool has_logged_left;               /* guarded by lock: it was logged that something was left on a connection */
+  uint64_t wal_next_bytes;            /* guarded by lock: size at which to try again to empty the WAL; 0: no failure */
+  vestry_sqlite *database;            /* guarded by lock: its pages follow; NULL: none */
+  vestry_sqlite_pool_stats stats;     /* guarded by lock */
+  size_t conns_count;                 /* READ_ASIDE connections are last */
   vsi_sqlite_conn conns[];
 };
 
@@ -105,7 +110,7 @@ vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool);
 bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool);
 /* Check that the paths still lead to the files of this connection, which belongs to this thread. OK | IO (a file was
  * removed, replaced or cut, so writes would be lost, and reads are outdated; this is logged once) */
-vestry_err vsi_sqlite_pool_check_file(const vsi_sqlite_conn *conn, const char *function);
+vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *function);
 /* Note that an operation of this pool has failed on this thread. If the thread renders a page that follows, the page
  * depends on every commit from then on, unless it reads aside; and it renders again later if that may help. */
 void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error);

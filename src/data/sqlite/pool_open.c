@@ -112,7 +112,10 @@ static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_optio
     if (!error && i == 0) error = see_to_file(pool, &call, conn->db, given);
     if (!error) error = vsi_sqlite_conn_set_up(conn, &call, &conn->left);
   }
-  if (!error) vsi_sqlite_files_note(&pool->files, pool->conns[0].db);
+  if (error) return error;
+  vsi_sqlite_files_note(&pool->files, pool->conns[0].db);
+  (void)sqlite3_file_control(pool->conns[0].db, "main", SQLITE_FCNTL_VFS_POINTER, &pool->vfs);
+  return VESTRY_OK;
   return error;
 }
 

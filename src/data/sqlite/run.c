@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs one statement on a checked-out connection: values in, rows out; and the table of functions of a pool. */
-#include <stdlib.h>
-
 #include "base/sql.h"
 #include "data/sqlite/pool.h"
 #include "data/sqlite/sqlite.h"
@@ -75,22 +73,14 @@ static int bind_one(sqlite3_stmt *statement, int at, const vestry_value *value) 
   }
 }
 
-/* Return the number of the value for a parameter. SQLite treats $7 as a name, and numbers parameters in the order of
- * their first use. */
-static size_t number_of(sqlite3_stmt *statement, int at) {
-  const char *name = sqlite3_bind_parameter_name(statement, at);
-  return name && *name == '$' ? strtoul(name + 1, NULL, 10) : (size_t)at;
-}
-
-static int bind_all(sqlite3_stmt *statement, const vestry_value *values) {
+static int bind_all(const vsi_sqlite_prepared *is, const vestry_value *values) {
   const size_t count = values ? values->count : 0;
-  const int parameters = sqlite3_bind_parameter_count(statement);
   size_t most = 0;
   int result = values && values->type != VESTRY_VALUE_LIST ? SQLITE_MISUSE : SQLITE_OK;
-  for (int at = 1; at <= parameters && !result; at++) {
-    const size_t number = number_of(statement, at);
+  for (int at = 1; at <= is->parameters_count && !result; at++) {
+    const size_t number = vsi_sqlite_statements_value(is, at);
     if (number > most) most = number;
-    result = number && number <= count ? bind_one(statement, at, &values->items[number - 1]) : SQLITE_RANGE;
+    result = number && number <= count ? bind_one(is->statement, at, &values->items[number - 1]) : SQLITE_RANGE;
   }
   return !result && most != count ? SQLITE_RANGE : result;
 }
@@ -134,14 +124,15 @@ static vestry_err fail(const vsi_call *call, sqlite3 *db, int result, const char
   return vsi_sqlite_fail_passing(call, is_own && sqlite3_errcode(db) ? db : NULL, result, shown);
 }
 
-/* Step through all rows. */
-static int step_all(const vsi_sqlite_conn *conn, sqlite3_stmt *statement, vestry_sql_row_fn row, void *ctx,
-                    bool *ret_found) {
+/* Step through all rows, or the first one. */
+static int step(const vsi_sqlite_conn *conn, sqlite3_stmt *statement, bool only_first, vestry_sql_row_fn row, void *ctx,
+                bool *ret_found) {
   const row_of at = {{conn->is.pool->ops}, statement};
   int result;
   while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
     *ret_found = true;
     if (row) row(&at.is, ctx);
+    if (only_first) return SQLITE_DONE;
   }
   return result;
 }
@@ -161,11 +152,11 @@ static vestry_err refuse_ended(const vsi_sqlite_conn *conn, const char *function
                     shown);
 }
 
-static vestry_err prepare(vsi_sqlite_conn *conn, const char *sql, bool is_given, sqlite3_stmt **ret_statement) {
+static vestry_err prepare(vsi_sqlite_conn *conn, const char *sql, bool is_given,
+                          const vsi_sqlite_prepared **ret_prepared) {
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sqlite_prepare");
   uint64_t before = conn->statements.prepared;
-  sqlite3_stmt *statement;
-  int result = vsi_sqlite_statements_find(&conn->statements, conn->db, sql, is_given, &statement);
+  int result = vsi_sqlite_statements_find(&conn->statements, conn->db, sql, is_given, ret_prepared);
   if (result == VSI_SQLITE_SEVERAL) return refuse_several(&call, sql);
   if (result) return fail(&call, conn->db, result, sql, false);
   if (conn->statements.prepared != before) {
@@ -173,8 +164,6 @@ static vestry_err prepare(vsi_sqlite_conn *conn, const char *sql, bool is_given,
     conn->pool->stats.prepared_count++;
     vsi_mutex_unlock(&conn->pool->lock);
   }
-  sqlite3_clear_bindings(statement);
-  *ret_statement = statement;
   return VESTRY_OK;
 }
 
@@ -189,32 +178,35 @@ vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction, const char
   if (!conn || !sql || !ret_statement)
     return vsi_mistake(transaction->pool->host, "vestry_sqlite_prepare",
                        "the transaction is not of SQLite, or sql or ret_statement is NULL");
+  const vsi_sqlite_prepared *prepared;
   vestry_err error = refuse_ended(conn, "vestry_sqlite_prepare", sql);
-  if (!error) error = prepare(conn, sql, true, ret_statement);
+  if (!error) error = prepare(conn, sql, true, &prepared);
+  if (!error) *ret_statement = prepared->statement;
   vsi_sqlite_pool_note(conn->pool, conn->is_aside, error);
   return error;
 }
 
-/* Run a statement on a connection. ended_by records that SQLite has rolled back its transaction. */
-static vestry_err run_on(vsi_sqlite_conn *conn, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
-                         void *ctx) {
-  sqlite3_stmt *statement;
+/* Run a statement on a connection. ended_by records that SQLite has rolled back its transaction.
+ *  only_first  there is at most one row, so the statement need not look for another one */
+static vestry_err run_on(vsi_sqlite_conn *conn, const char *sql, const vestry_value *values, bool only_first,
+                         vestry_sql_row_fn row, void *ctx) {
+  const vsi_sqlite_prepared *prepared;
   bool is_found = false;
   vestry_err error = refuse_ended(conn, "vestry_sql_run", sql);
-  if (!error) error = prepare(conn, sql, false, &statement);
+  if (!error) error = prepare(conn, sql, false, &prepared);
   if (error) return error;
   const bool was_inside = !sqlite3_get_autocommit(conn->db);
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_run");
-  int result = bind_all(statement, values);
+  sqlite3_stmt *statement = prepared->statement;
+  int result = bind_all(prepared, values);
   if (result == SQLITE_MISUSE || result == SQLITE_RANGE) {
     error = refuse_values(&call, statement, values);
   } else {
-    if (!result) result = step_all(conn, statement, row, ctx, &is_found);
+    if (!result) result = step(conn, statement, only_first, row, ctx, &is_found);
     error = fail(&call, conn->db, result, sql, true);
   }
   bool gives_rows = sqlite3_column_count(statement) > 0;
   sqlite3_reset(statement);
-  sqlite3_clear_bindings(statement);
   if (error && was_inside && sqlite3_get_autocommit(conn->db)) conn->ended_by = error;
   return error ? error : is_found || !gives_rows ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
@@ -222,7 +214,15 @@ static vestry_err run_on(vsi_sqlite_conn *conn, const char *sql, const vestry_va
 static vestry_err run(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
                       vestry_sql_row_fn row, void *ctx) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
-  vestry_err error = run_on(conn, sql, values, row, ctx);
+  vestry_err error = run_on(conn, sql, values, false, row, ctx);
+  vsi_sqlite_pool_note(conn->pool, conn->is_aside, error);
+  return error;
+}
+
+static vestry_err run_for_one(vestry_sql_transaction *transaction, const char *sql, const vestry_value *values,
+                              vestry_sql_row_fn row, void *ctx) {
+  vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
+  vestry_err error = run_on(conn, sql, values, true, row, ctx);
   vsi_sqlite_pool_note(conn->pool, conn->is_aside, error);
   return error;
 }
@@ -238,9 +238,9 @@ static vestry_err run_and_end(vestry_sql_transaction *is, const char *sql, const
 /* Find out whether a statement writes. The connection belongs to this thread. */
 static vestry_err find_kind(vestry_sql_transaction *transaction, const char *sql, bool *ret_writes) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
-  sqlite3_stmt *statement;
-  vestry_err error = prepare(conn, sql, false, &statement);
-  if (!error) *ret_writes = !sqlite3_stmt_readonly(statement);
+  const vsi_sqlite_prepared *prepared;
+  vestry_err error = prepare(conn, sql, false, &prepared);
+  if (!error) *ret_writes = !sqlite3_stmt_readonly(prepared->statement);
   vsi_sqlite_pool_note(conn->pool, conn->is_aside, error);
   return error;
 }
@@ -271,6 +271,18 @@ static vestry_err run_alone(vestry_sql_pool *pool, const char *sql, const vestry
   if (!writes) return run_and_end(is, sql, values, row, ctx);
   (void)vsi_sqlite_end(is, VESTRY_OK);
   return run_one(pool, false, false, sql, values, row, ctx);
+}
+
+/* Run a statement that changes rows, and returns none. NOT_FOUND: it has changed no row */
+static vestry_err change(vestry_sql_pool *pool, const char *sql, const vestry_value *values) {
+  vestry_sql_transaction *is;
+  vestry_err error = vsi_sqlite_pool_own(pool) ? vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is)
+                                               : vsi_sqlite_begin_one(pool, false, true, &is);
+  if (error) return error;
+  error = run(is, sql, values, NULL, NULL);
+  const bool has_changed = sqlite3_changes(((vsi_sqlite_conn *)is)->db) > 0;
+  vestry_err of_end = vsi_sqlite_end(is, error);
+  return error ? error : of_end ? of_end : has_changed ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
 static vestry_err run_flushed(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
@@ -319,6 +331,18 @@ static vestry_err bring(vestry_sql_pool *pool, const char *called, const vsi_sql
   return vsi_sqlite_end(is, error);
 }
 
+/* SQLite's clock counts days, or milliseconds, from a noon 2,440,587.5 days before 1970. */
+static int64_t now_ms(vestry_sql_pool *is) {
+  static const double day_ms = 86400000, days = 2440587.5;
+  sqlite3_vfs *vfs = ((vsi_sqlite_pool *)is)->vfs;
+  sqlite3_int64 now = 0;
+  double now_days = days;
+  if (vfs->iVersion >= 2 && vfs->xCurrentTimeInt64 && !vfs->xCurrentTimeInt64(vfs, &now))
+    return now - (int64_t)(days * day_ms);
+  (void)vfs->xCurrentTime(vfs, &now_days);
+  return (int64_t)((now_days - days) * day_ms);
+}
+
 static bool is_recorded(vestry_sql_pool *is) {
   return vsi_sqlite_pool_database((vsi_sqlite_pool *)is) != NULL;
 }
@@ -347,7 +371,7 @@ static vestry_err read_followed(vestry_sql_transaction *transaction, vestry_rend
   if (error) return error;
   const bool was_paused = vsi_sqlite_reader_pause(reader, true);
   if (depends) vsi_sqlite_tab_begins(database, reader);
-  error = run(transaction, sql, values, row, ctx);
+  error = run_for_one(transaction, sql, values, row, ctx);
   const vestry_change change = {.kind = VESTRY_REFRESH_TABLE, .name = VSI_SQLITE_TAB_TABLE};
   if (depends && vsi_sqlite_tab_ends(database, reader)) (void)vestry_refresh_for(database->pages, topic, &change, NULL);
   vsi_sqlite_reader_pause(reader, was_paused);
@@ -361,7 +385,7 @@ static vestry_err read_tab(vestry_sql_pool *pool, vestry_render *render, const c
   if (error) return error;
   error = ((vsi_sqlite_conn *)transaction)->connection
               ? read_followed(transaction, render, topic, sql, values, row, ctx)
-              : run(transaction, sql, values, row, ctx);
+              : run_for_one(transaction, sql, values, row, ctx);
   return vsi_sqlite_end(transaction, error);
 }
 
@@ -389,6 +413,8 @@ static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_SQLITE,
                                 .integer = integer,
                                 .bytes = bytes,
                                 .run_again = run_alone,
+                                .change = change,
+                                .now_ms = now_ms,
                                 .run_flushed = run_flushed,
                                 .run_aside = run_aside,
                                 .own = vsi_sqlite_pool_own,

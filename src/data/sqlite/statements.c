@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/sqlite/statements.h"
 
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
@@ -72,19 +74,28 @@ static bool is_in_use(const vsi_sqlite_prepared *at) {
 }
 
 /* Return whether a text is that of a statement. SQLite keeps it up to its semicolon. */
-static bool is_text_of(sqlite3_stmt *statement, const char *sql) {
-  const char *own = sqlite3_sql(statement);
-  const size_t len = strlen(own);
-  return strncmp(own, sql, len) == 0 && !sql[len + strspn(sql + len, " \t\r\n;")];
+static bool is_text_of(const vsi_sqlite_prepared *prepared, const char *sql, size_t len) {
+  const size_t own = prepared->len;
+  return len >= own && (len == own || !sql[own + strspn(sql + own, " \t\r\n;")]) &&
+         memcmp(sqlite3_sql(prepared->statement), sql, own) == 0;
+}
+
+/* Exchange a statement with the one before it, so that those that are used most are found first. */
+static vsi_sqlite_prepared *advance(vsi_sqlite_prepared *at) {
+  const vsi_sqlite_prepared found = *at;
+  *at = at[-1];
+  at[-1] = found;
+  return at - 1;
 }
 
 /* Find a kept statement. If it is running, for example in a function that receives its rows, a second one is prepared.
  * The same holds if it was given to the application, and this use of it is the library's own. */
 static vsi_sqlite_prepared *look(vsi_sqlite_statements *statements, const char *sql, bool is_given) {
+  const size_t len = strlen(sql);
   for (size_t i = 0; i < statements->count; i++) {
     vsi_sqlite_prepared *at = &statements->all[i];
-    if (sqlite3_stmt_busy(at->statement) || (at->is_given && !is_given)) continue;
-    if (is_text_of(at->statement, sql)) return at;
+    if (!is_text_of(at, sql, len) || (at->is_given && !is_given)) continue;
+    if (!sqlite3_stmt_busy(at->statement)) return i ? advance(at) : at;
   }
   return NULL;
 }
@@ -111,13 +122,32 @@ static vsi_sqlite_prepared *make_place(vsi_sqlite_statements *statements) {
   return &statements->all[statements->count++];
 }
 
+size_t vsi_sqlite_statements_value(const vsi_sqlite_prepared *prepared, int parameter) {
+  if (parameter <= VSI_SQLITE_VALUES_KNOWN && prepared->values[parameter - 1]) return prepared->values[parameter - 1];
+  const char *name = sqlite3_bind_parameter_name(prepared->statement, parameter);
+  return name && *name == '$' ? strtoul(name + 1, NULL, 10) : (size_t)parameter;
+}
+
+static vsi_sqlite_prepared describe(sqlite3_stmt *statement) {
+  vsi_sqlite_prepared made = {.statement = statement,
+                              .len = strlen(sqlite3_sql(statement)),
+                              .parameters_count = sqlite3_bind_parameter_count(statement)};
+  for (int i = 1; i <= made.parameters_count && i <= VSI_SQLITE_VALUES_KNOWN; i++) {
+    const size_t value = vsi_sqlite_statements_value(&made, i);
+    made.values[i - 1] = (unsigned char)(value <= UCHAR_MAX ? value : 0);
+  }
+  return made;
+}
+
 int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql, bool is_given,
-                               sqlite3_stmt **ret_statement) {
+                               const vsi_sqlite_prepared **ret_prepared) {
   vsi_sqlite_prepared *found = look(statements, sql, is_given);
+  statements->given += is_given;
   if (found) {
+    if (is_given) sqlite3_clear_bindings(found->statement);
     found->is_given = is_given;
     found->used = ++statements->looks;
-    *ret_statement = found->statement;
+    *ret_prepared = found;
     return SQLITE_OK;
   }
   sqlite3_stmt *made = NULL;
@@ -131,18 +161,22 @@ int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, c
     sqlite3_finalize(made);
     return result;
   }
-  *found = (vsi_sqlite_prepared){made, ++statements->looks, is_given};
+  *found = describe(made);
+  found->used = ++statements->looks;
+  found->is_given = is_given;
   statements->prepared++;
-  *ret_statement = made;
+  *ret_prepared = found;
   return SQLITE_OK;
 }
 
 void vsi_sqlite_statements_reset(vsi_sqlite_statements *statements) {
-  for (size_t i = 0; i < statements->count; i++) {
+  for (size_t i = 0; statements->given && i < statements->count; i++) {
+    if (!statements->all[i].is_given) continue;
     if (sqlite3_stmt_busy(statements->all[i].statement)) sqlite3_reset(statements->all[i].statement);
     sqlite3_clear_bindings(statements->all[i].statement);
     statements->all[i].is_given = false;
   }
+  statements->given = 0;
   while (statements->count > statements->most) {
     vsi_sqlite_prepared *oldest = oldest_of(statements);
     sqlite3_finalize(oldest->statement);

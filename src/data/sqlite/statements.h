@@ -8,11 +8,18 @@
 
 #include "base/memory.h"
 
-enum { VSI_SQLITE_SEVERAL = -1 /* not a result of SQLite: the text has several statements */ };
+enum {
+  VSI_SQLITE_SEVERAL = -1, /* not a result of SQLite: the text has several statements */
+  VSI_SQLITE_VALUES_KNOWN = 8
+};
 
 typedef struct vsi_sqlite_prepared {
   sqlite3_stmt *statement;
   uint64_t used; /* number of the lookup that found it last */
+  size_t len;    /* of its text */
+  int parameters_count;
+  unsigned char values[VSI_SQLITE_VALUES_KNOWN]; /* the number of the value for each of the first parameters; 0: it is
+                                                    more than 255, or invalid */
   bool is_given; /* given to the application until the next reset: neither finalized nor used otherwise */
 } vsi_sqlite_prepared;
 
@@ -20,6 +27,7 @@ typedef struct vsi_sqlite_statements {
   const vestry_host *host;
   vsi_sqlite_prepared *all;
   size_t count, room, most;
+  size_t given; /* lookups for the application since the last reset */
   uint64_t looks, prepared;
 } vsi_sqlite_statements;
 
@@ -49,11 +57,16 @@ vestry_err vsi_sqlite_statements_init(vsi_sqlite_statements *statements, const v
 void vsi_sqlite_statements_finish(vsi_sqlite_statements *statements);
 /* Find a statement that is reset and not in use, or prepare it. If there is no room, the least recently used one is
  * finalized; if all are in use or given to the application, there are more for a while.
- *  is_given  give it to the application: it stays unchanged until the next reset
- *  Returns   a result of SQLite | VSI_SQLITE_SEVERAL */
+ *  is_given      give it to the application, without bindings: it stays unchanged until the next reset. Otherwise the
+ *                caller binds all values, and resets it
+ *  ret_prepared  until the next call
+ *  Returns       a result of SQLite | VSI_SQLITE_SEVERAL */
 int vsi_sqlite_statements_find(vsi_sqlite_statements *statements, sqlite3 *db, const char *sql, bool is_given,
-                               sqlite3_stmt **ret_statement);
-/* Reset all statements and their bindings, take back those given to the application, and finalize surplus ones. */
+                               const vsi_sqlite_prepared **ret_prepared);
+/* Reset the statements given to the application, and their bindings, take them back, and finalize surplus ones. */
 void vsi_sqlite_statements_reset(vsi_sqlite_statements *statements);
+/* Return the number of the value for a parameter, from 1; 0: it is invalid. SQLite treats $7 as a name, and numbers
+ * parameters in the order of their first use. */
+size_t vsi_sqlite_statements_value(const vsi_sqlite_prepared *prepared, int parameter);
 
 #endif
