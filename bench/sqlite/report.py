@@ -37,7 +37,7 @@ def main():
         for level in LEVELS:
             these = [run[level, name] for run in runs]
             ratio = median(these, "ratio")
-            floor = f" (hooks that do nothing: {median(these, 'hooks_ratio'):.3f} ×)" if name == "commit" else ""
+            floor = f" (hooks that do nothing: {median(these, 'hooks_ratio'):.3f} ×)"
             wanted.append([f"{what}, level {level}{floor}", f"{ratio:.3f} ×", f"≤ {BARS[name]} ×",
                            verdict(ratio <= BARS[name])])
             rows.append([what, level] + [f"{median(these, field):.2f}" for field in ("bare_us", "us", "bare_p90", "p90")])
@@ -52,8 +52,8 @@ of the processors. {about["cpu"]}, {about["cpus"]} processors, Linux {about["ker
 
 Two databases have the same rows, in WAL mode with `synchronous` NORMAL: 10,000 messages with an index, and 1,000 \
 states of tabs of 300 bytes. vestry follows only one of them. Both execute the same prepared statements alternately, \
-20 times each, in one process and one run; the inserts also a third one, with the hooks of a followed connection, which \
-do nothing: SQLite takes that long to call them. No page is open meanwhile, so the figures show the cost of the hooks \
+20 times each, in one process and one run; and so does a third, bare one, with the hooks of a followed connection, \
+which do nothing: SQLite takes that long to call them. No page is open meanwhile, so the figures show the cost of the hooks \
 without renders.
 
 Compare figures within this page only, because other machines and other days give other numbers.
@@ -63,8 +63,8 @@ Compare figures within this page only, because other machines and other days giv
 ## Microseconds
 {table(["what", "level", "bare, median", "vestry, median", "bare, p90", "vestry, p90"], rows)}
 The states of tabs are in a pool. Beside the bare statement, their read takes a connection from the pool and compares \
-the time with the end of the state; their write also takes the turn to write, checks that the files are still there \
-(two system calls), reads the size of the WAL, and reports whether the row was found. The bare statements do none of this.
+the time with the end of the state; their write also takes the turn to write, checks that the WAL was not cut (one system \
+call), and reports whether the row was found. The bare statements do none of this.
 
 A commit of another process is detected after {median(seen, "p50_ms"):.0f} ms (median); `poll_ms` is 50, its default. \
 The id of a request's tab is verified once for each request, which takes half a microsecond and is not included.
