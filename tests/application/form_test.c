@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/testing/browser.h"
@@ -288,6 +289,99 @@ static void declaration_is_checked(void **state) {
   close_world(&w);
 }
 
+/* Read one text from the form of a request of a browser, by the rules of a field. The message is that of the field. */
+static const vestry_input *read_field;
+static char read_text[64], read_message[VESTRY_INPUT_MESSAGE_BYTES];
+static vestry_err read_error;
+
+static vestry_err read_one(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)app;
+  read_error = vestry_inputs_read(req, read_field, 1, read_text, read_message);
+  return vestry_reply_status(reply, 204);
+}
+
+static void read_as(world *w, const vestry_input *field, const char *text) {
+  vestry_memory_exchange *answer;
+  char csrf[VESTRY_CSRF_TOKEN_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES];
+  vestry_memory_exchange *document;
+  assert_int_equal(vestry_browser_get(w->ada, "/", &document), VESTRY_OK);
+  cut(vestry_memory_look(document).received.data, "name=\"csrf\" value=\"", csrf, sizeof csrf);
+  cut(vestry_memory_look(document).received.data, "name=\"once\" value=\"", nonce, sizeof nonce);
+  vestry_memory_destroy(document);
+  read_field = field;
+  assert_int_equal(
+      vestry_browser_form(w->ada, "/one",
+                          VESTRY_OBJECT("csrf", (const char *)csrf, "once", (const char *)nonce, "x", text), &answer),
+      VESTRY_OK);
+  assert_int_equal(vestry_memory_look(answer).status, 204);
+  vestry_memory_destroy(answer);
+}
+
+/* A long label or message is cut between two characters: half of one could not be sent. */
+static void message_is_a_text(void **state) {
+  (void)state;
+  world w;
+  char text[400];
+  open_world(&w);
+  assert_int_equal(vestry_route(w.app->instance, "POST", "/one", read_one, w.app), VESTRY_OK);
+  for (size_t i = 0; i < 3; i++) {
+    memset(text, 'x', i);
+    for (size_t at = i; at + 3 < sizeof text; at += 3) memcpy(text + at, "\xE2\x82\xAC", 4);
+    read_as(&w, &(vestry_input){.name = "x", .kind = VESTRY_INPUT_TEXT, .bytes = 9, .min = 1, .label = text}, "");
+    assert_int_equal(read_error, VESTRY_MALFORMED);
+    assert_true(vsi_is_utf8(read_message, strlen(read_message)));
+    assert_non_null(strstr(read_message, "\xE2\x82\xAC: enter something."));
+    read_as(&w, &(vestry_input){.name = "x", .kind = VESTRY_INPUT_TEXT, .bytes = 9, .min = 1, .message = text}, "");
+    assert_int_equal(read_error, VESTRY_MALFORMED);
+    assert_true(vsi_is_utf8(read_message, strlen(read_message)) && strlen(read_message) > 250);
+  }
+  close_world(&w);
+}
+
+static void control_characters_are_refused(void **state) {
+  static const char *const texts[] = {"a\x1F"
+                                      "b",
+                                      "a\x7F",
+                                      "a\xC2\x80"
+                                      "b",
+                                      "\xC2\x9B"
+                                      "31m"};
+  static const vestry_input field = {.name = "x", .kind = VESTRY_INPUT_TEXT, .bytes = 20};
+  (void)state;
+  world w;
+  open_world(&w);
+  assert_int_equal(vestry_route(w.app->instance, "POST", "/one", read_one, w.app), VESTRY_OK);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    read_as(&w, &field, texts[i]);
+    assert_int_equal(read_error, VESTRY_MALFORMED);
+    assert_string_equal(read_message, "x: no control characters.");
+  }
+  read_as(&w, &field,
+          "\xC2\xA1"
+          "a\xC3\x80");
+  assert_int_equal(read_error, VESTRY_OK);
+  assert_string_equal(read_text, "\xC2\xA1"
+                                 "a\xC3\x80");
+  close_world(&w);
+}
+
+static void allowed_characters_are_a_pattern(void **state) {
+  static const struct {
+    const char *allowed, *pattern;
+  } cases[] = {{"a-z0-9-", "[a-z0-9\\-]*"}, {"a-z0-9-_", "[a-z0-9\\-_]*"}, {"-a", "[\\-a]*"}, {"+-9]", "[\\+-9\\]]*"}};
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const vestry_input field = {.name = "x", .kind = VESTRY_INPUT_TEXT, .bytes = 20, .allowed = cases[i].allowed};
+    vestry_html html;
+    vestry_html_init(&html, NULL);
+    assert_int_equal(vestry_inputs_add(&html, &field, 1, NULL), VESTRY_OK);
+    vestry_slice made;
+    assert_int_equal(vestry_html_result(&html, &made), VESTRY_OK);
+    assert_non_null(memmem(made.data, made.len, cases[i].pattern, strlen(cases[i].pattern)));
+    vestry_html_finish(&html);
+  }
+}
+
 /* Each failure is an error, or the form is not accepted; nothing leaks. */
 static void each_allocation_may_fail(void **state) {
   (void)state;
@@ -316,6 +410,9 @@ int main(void) {
                                      cmocka_unit_test(form_in_the_content_is_refused),
                                      cmocka_unit_test(characters_of_texts_are_counted),
                                      cmocka_unit_test(declaration_is_checked),
+                                     cmocka_unit_test(message_is_a_text),
+                                     cmocka_unit_test(control_characters_are_refused),
+                                     cmocka_unit_test(allowed_characters_are_a_pattern),
                                      cmocka_unit_test(each_allocation_may_fail)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

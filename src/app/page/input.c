@@ -10,10 +10,12 @@
 
 #include "base/log.h"
 #include "base/options.h"
+#include "base/utf8.h"
 #include "html/builder.h"
 #include "instance/instance.h"
 
-enum { DIGITS_BYTES = 40 }; /* of an integer */
+/* DIGITS_BYTES: of an integer. LABEL_BYTES: of a label in a message */
+enum { DIGITS_BYTES = 40, LABEL_BYTES = 100 };
 
 static const char *label_of(const vestry_input *field) {
   return field->label ? field->label : field->name;
@@ -24,15 +26,15 @@ static const char *label_of(const vestry_input *field) {
 /* Return the length of the white space at this place, in bytes: of ASCII, the no-break space, U+2000 to U+200B, the
  * separators U+2028 and U+2029, U+202F, U+205F, U+3000, and U+FEFF. */
 static size_t blank_at(const char *at) {
+  static const char *const others[] = {"\xE2\x81\x9F", "\xE3\x80\x80", "\xEF\xBB\xBF"};
   const unsigned char *b = (const unsigned char *)at;
   if (*b && strchr(" \t\r\n\v\f", *b)) return 1;
   if (b[0] == 0xC2 && (b[1] == 0xA0 || b[1] == 0x85)) return 2;
   if (b[0] == 0xE2 && b[1] == 0x80 && ((b[2] >= 0x80 && b[2] <= 0x8B) || b[2] == 0xA8 || b[2] == 0xA9 || b[2] == 0xAF))
     return 3;
-  return memcmp(b, "\xE2\x81\x9F", b[0] ? 3 : 1) == 0 || memcmp(b, "\xE3\x80\x80", b[0] ? 3 : 1) == 0 ||
-                 memcmp(b, "\xEF\xBB\xBF", b[0] ? 3 : 1) == 0
-             ? 3
-             : 0;
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (strncmp(at, others[i], 3) == 0) return 3;
+  return 0;
 }
 
 /* Return the text without white space at its ends. */
@@ -59,8 +61,10 @@ bool vestry_text_has(const char *text, size_t min, size_t max) {
   return characters_of(is.data, is.len) >= min;
 }
 
-static bool is_allowed(const vestry_input *field, unsigned char c) {
+/* Return whether a text may have the byte c, followed by `next`. */
+static bool is_allowed(const vestry_input *field, unsigned char c, unsigned char next) {
   const char *at = field->allowed;
+  if (c == 0xC2 && next >= 0x80 && next <= 0x9F) return false; /* U+0080 to U+009F are control characters, too */
   if (c < 0x20 || c == 0x7F) return field->has_lines && (c == '\n' || c == '\t');
   for (; at && *at; at++) {
     const bool is_range = at[1] == '-' && at[2];
@@ -79,7 +83,7 @@ static bool take_text(const vestry_input *field, const char *text, char *to, int
   *ret_count = 0;
   for (size_t i = 0; i < is.len; i++) {
     if (at[i] == '\r' && i + 1 < is.len && at[i + 1] == '\n') continue;
-    if (!is_allowed(field, (unsigned char)at[i])) return false;
+    if (!is_allowed(field, (unsigned char)at[i], (unsigned char)at[i + 1])) return false;
     *ret_count += ((unsigned char)at[i] & 0xC0) != 0x80;
     if (len + 1 < field->bytes) to[len] = at[i];
     len++;
@@ -94,11 +98,15 @@ static int64_t most_of(const vestry_input *field) {
   return field->max && field->max < room ? field->max : room;
 }
 
+/* A long text is cut, and not within a character, because a response must not contain half of one. */
 static vestry_err refuse(const vestry_input *field, const char *wanted, char message[VESTRY_INPUT_MESSAGE_BYTES]) {
+  const char *label = label_of(field);
+  const int label_len = (int)vsi_utf8_trim(label, strnlen(label, LABEL_BYTES));
   if (field->message)
     snprintf(message, VESTRY_INPUT_MESSAGE_BYTES, "%s", field->message);
   else
-    snprintf(message, VESTRY_INPUT_MESSAGE_BYTES, "%.100s: %s.", label_of(field), wanted);
+    snprintf(message, VESTRY_INPUT_MESSAGE_BYTES, "%.*s: %s.", label_len, label, wanted);
+  message[vsi_utf8_trim(message, strlen(message))] = '\0';
   return VESTRY_MALFORMED;
 }
 
@@ -191,12 +199,20 @@ static bool shown_check(const vestry_input *field, const vestry_inputs_shown *sh
   return shown->form ? vestry_form_has(shown->form, field->name, "on", is_checked) : is_checked;
 }
 
-/* Append the allowed characters as a pattern, whose flag v wants escapes for these punctuators and no others. */
+static void add_allowed(vestry_html *html, char c) {
+  vestry_html_add(html, "%-s%.1s", strchr("()[]{}/-\\|^$.*+?&!#%,:;<=>@`~", c) ? "\\" : "", (char[]){c, '\0'});
+}
+
+/* Append the allowed characters as a pattern, whose flag v wants escapes for these punctuators and no others. Ranges
+ * are those of is_allowed. */
 static void add_pattern(vestry_html *html, const char *allowed) {
   vestry_html_add(html, " pattern=\"[");
   for (const char *at = allowed; *at; at++) {
-    const bool is_range = at > allowed && *at == '-' && at[1];
-    vestry_html_add(html, "%-s%.1s", !is_range && strchr("()[]{}/-\\|^$.*+?&!#%,:;<=>@`~", *at) ? "\\" : "", at);
+    add_allowed(html, *at);
+    if (at[1] != '-' || !at[2]) continue;
+    vestry_html_add(html, "-");
+    add_allowed(html, at[2]);
+    at += 2;
   }
   vestry_html_add(html, "]*\"");
 }
