@@ -277,10 +277,13 @@ static void declaration_is_checked(void **state) {
   (void)state;
   world w;
   open_world(&w);
+  static const vestry_input own[] = {{.name = "x", .kind = VESTRY_INPUT_TEXT, .bytes = 9},
+                                     {.name = "once", .kind = VESTRY_INPUT_TEXT, .bytes = 9}};
   static const vestry_application_form wrong[] = {{.action = "/x", .name = "a-b"},
                                                   {.action = "/x", .name = "1"},
                                                   {.action = "x"},
                                                   {.action = "/x/{id}"},
+                                                  {.action = "/x", .inputs = own, .inputs_count = 2},
                                                   {.name = "x"}};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
     assert_int_equal(vestry_application_form_route(w.app, &wrong[i], add, NULL), VESTRY_INVALID);

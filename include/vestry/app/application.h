@@ -219,8 +219,8 @@ typedef struct vestry_application_form {
 } vestry_application_form;
 
 /** Serve a form: vestry_route for POST, and vestry_forms_add if it is kept.
- *  Returns  OK | INVALID (also: its name; kept without options.forms) | the errors of both functions; the log has the
- *           reason
+ *  Returns  OK | INVALID (also: its name; a field `csrf`, `once` or `tabId`; kept without options.forms) | the errors
+ *           of both functions; the log has the reason
  *  Threads  as vestry_route and vestry_forms_add */
 VESTRY_API vestry_err vestry_application_form_route(vestry_application *app, const vestry_application_form *form,
                                                     vestry_handler_fn handler, void *ctx);

@@ -45,11 +45,24 @@ static vestry_err take(vestry_application *app, const vestry_application_form *g
   return VESTRY_OK;
 }
 
+/* Return whether a field has a name that the form itself uses: of two fields with one name the guards read the first,
+ * and reject the request. */
+static bool has_own_name(const vestry_application_form *form) {
+  static const char *const names[] = {"csrf", "once", "tabId"};
+  for (size_t i = 0; i < form->inputs_count; i++)
+    for (size_t j = 0; j < sizeof names / sizeof *names; j++)
+      if (strcmp(form->inputs[i].name, names[j]) == 0) return true;
+  return false;
+}
+
 vestry_err vestry_application_form_route(vestry_application *app, const vestry_application_form *given,
                                          vestry_handler_fn handler, void *ctx) {
   const char *names[VESTRY_FORM_FIELDS_MAX];
   vestry_application_form form;
   vestry_err error = take(app, given, "vestry_application_form_route", &form);
+  if (!error && has_own_name(&form))
+    error = vsi_mistake(app->instance->host, "vestry_application_form_route",
+                        "a field is called csrf, once or tabId, as fields of the form itself; rename it");
   if (!error && form.is_kept && form.inputs_count > VESTRY_FORM_FIELDS_MAX)
     error = vsi_mistake(app->instance->host, "vestry_application_form_route", "a kept form has more than 64 fields");
   for (size_t i = 0; !error && form.is_kept && i < form.inputs_count; i++) names[i] = form.inputs[i].name;
