@@ -283,7 +283,7 @@ struct vsi_h2_session {
   vsi_load load;              /* guarded by the adapter's loads_lock, as are the next members */
   vsi_load_place place;
   uint64_t going;       /* its bytes when it was cut */
-  _Atomic(bool) is_cut; /* it was cut, or has ended; relaxed: the socket is shut down, too */
+  _Atomic(bool) is_cut; /* it is being cut, or has ended; relaxed: `sheds` is under a lock */
   char peer[INET6_ADDRSTRLEN];
   union {
     struct sockaddr any;
@@ -340,6 +340,7 @@ struct vsi_h2_session {
   uint64_t first_id; /* id of its first stream of events; 0: none yet */
   size_t out_bytes;  /* bytes that all streams hold */
   bool is_dead;      /* it has ended */
+  bool sheds;        /* the thread with the turn is to end its incomplete requests */
 };
 
 /* Return whether this thread keeps the turn. */
@@ -393,6 +394,8 @@ void vsi_h2_session_end(vsi_h2_session *session);
 /* heads.c */
 /* Pass bytes of the client to nghttp2, with the turn. false: the session is over. */
 bool vsi_h2_heads_take(vsi_h2_session *session, const uint8_t *bytes, size_t len);
+/* Refuse a head of which a part is held, and free that. Returns whether there is one. */
+bool vsi_h2_heads_shed(vsi_h2_session *session);
 /* Free what is held. */
 void vsi_h2_heads_finish(vsi_h2_session *session);
 
@@ -487,12 +490,12 @@ void vsi_h2_answer_free(const vestry_host *host, vsi_h2_answer *answer);
 
 /* stream.c */
 /* Reserve memory for requests of a session. If all requests together hold too much, cut the sessions whose requests
- * hold most. false: the bound is reached, which is counted. Threads any. */
+ * hold most: their incomplete requests are reset. false: the bound is reached, which is counted. Threads any. */
 bool vsi_h2_request_bytes_take(vsi_h2_session *session, size_t bytes);
 /* Give it back, also after the session has ended. Threads any. */
 void vsi_h2_request_bytes_give(vsi_h2_session *session, size_t bytes);
-/* The session ends: do not cut it any more. */
-void vsi_h2_request_bytes_settle(vsi_h2_session *session);
+/* Note that a session was cut and goes_on, or that it ends and must not be cut any more. */
+void vsi_h2_request_bytes_settle(vsi_h2_session *session, bool goes_on);
 /* Create a stream that begins to arrive, with the turn; its wire's reference belongs to the session. NULL: no
  * memory. */
 vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id);

@@ -185,6 +185,12 @@ bool vsi_h2_heads_take(vsi_h2_session *session, const uint8_t *bytes, size_t len
   return goes_on && pass(session, from, (size_t)(end - from));
 }
 
+bool vsi_h2_heads_shed(vsi_h2_session *session) {
+  const bool is_held = session->heads.is_held && !session->heads.refused;
+  if (is_held) drop(session, 503);
+  return is_held;
+}
+
 void vsi_h2_heads_finish(vsi_h2_session *session) {
   forget(session);
 }

@@ -222,6 +222,42 @@ static void send_frames(vsi_h2_session *session) {
 
 /* ------------------------------------------------------------------------------------------------------- turns ---- */
 
+/* Reset a request that has not arrived completely. Returns whether it is one that was not reset before. Its memory is
+ * freed at once, except that of a body in pieces, whose writer may use it. */
+static bool shed_request(vsi_h2_stream *stream) {
+  if (!stream->is_arriving) return false;
+  vsi_mutex_lock(&stream->session->lock);
+  const bool is_shed = !stream->resets && !stream->is_answered;
+  if (is_shed) vsi_h2_stream_reset_locked(stream, NGHTTP2_ENHANCE_YOUR_CALM);
+  vsi_mutex_unlock(&stream->session->lock);
+  if (!is_shed) return false;
+  vestry_reject(stream->session->adapter->v, VESTRY_REFUSAL_BUDGET);
+  if (stream->is_pieces) return true;
+  (void)vsi_h2_request_settle(stream);
+  vsi_h2_request_free(stream);
+  return true;
+}
+
+/* End the incomplete requests of a session that was cut, because its requests hold most memory. Streams and responses
+ * of the same client go on. If there is no such request, the session ends. */
+static void shed(vsi_h2_session *session) {
+  vsi_mutex_lock(&session->lock);
+  const bool sheds = session->sheds && session->frames && !session->is_broken;
+  session->sheds = false;
+  vsi_mutex_unlock(&session->lock);
+  if (!sheds) return;
+  bool goes_on = vsi_h2_heads_shed(session);
+  if (goes_on) vestry_reject(session->adapter->v, VESTRY_REFUSAL_BUDGET);
+  /* Only a thread with the turn changes the list. */
+  for (vsi_h2_stream *at = LIST_FIRST(&session->streams); at; at = LIST_NEXT(at, in_all)) goes_on |= shed_request(at);
+  if (goes_on) {
+    vsi_h2_request_bytes_settle(session, true);
+    return;
+  }
+  vestry_reject(session->adapter->v, VESTRY_REFUSAL_BUDGET);
+  break_off(session, 0);
+}
+
 /* Apply all marked streams. A stream stays marked until it is applied, so it is in one list at a time. */
 static void apply_dirty(vsi_h2_session *session) {
   struct vsi_h2_dirty all = STAILQ_HEAD_INITIALIZER(all);
@@ -236,7 +272,7 @@ static void apply_dirty(vsi_h2_session *session) {
 
 static bool is_dirty(vsi_h2_session *session) {
   vsi_mutex_lock(&session->lock);
-  const bool found = !STAILQ_EMPTY(&session->dirty);
+  const bool found = !STAILQ_EMPTY(&session->dirty) || session->sheds;
   vsi_mutex_unlock(&session->lock);
   return found;
 }
@@ -262,6 +298,7 @@ static void watch_room(vsi_h2_session *session) {
 /* Do the work of a turn. */
 static void work(vsi_h2_session *session) {
   do {
+    shed(session);
     apply_dirty(session);
     send_frames(session);
   } while (is_dirty(session));
@@ -360,11 +397,7 @@ static void read_frames(vsi_h2_session *session) {
   uint8_t bytes[VSI_H2_RECORD_BYTES];
   for (int i = 0; i < READS && !session->is_broken; i++) {
     errno = 0;
-    /* Bytes that arrived before the socket was shut down could still be read. */
-    if (atomic_load_explicit(&session->is_cut, memory_order_relaxed)) {
-      break_off(session, 0);
-      return;
-    }
+    if (atomic_load_explicit(&session->is_cut, memory_order_relaxed)) return; /* first, its requests are reset */
     const ssize_t len = session->tls ? gnutls_record_recv(session->tls, bytes, sizeof bytes)
                                      : recv(session->fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (len > 0) {
@@ -598,7 +631,7 @@ void vsi_h2_session_end(vsi_h2_session *session) {
   if (session->frames) nghttp2_session_del(session->frames);
   session->frames = NULL;
   vsi_h2_heads_finish(session);
-  vsi_h2_request_bytes_settle(session);
+  vsi_h2_request_bytes_settle(session, false);
   vsi_free(session->host, session->unsent);
   vsi_free(session->host, session->sealed);
   session->unsent = session->sealed = NULL;

@@ -37,7 +37,8 @@ static void note(vsi_h2_session *session, size_t before, size_t now) {
   vsi_mutex_unlock(&session->adapter->loads_lock);
 }
 
-/* The largest are cut, so that new requests get room. The loop's thread ends a session whose socket is shut down. */
+/* The largest are cut, so that new requests get room: a thread with the turn of a session ends its incomplete requests
+ * (session.c). */
 static void relieve(vsi_h2 *adapter) {
   if (!vestry_request_bytes_excess(adapter->v)) return;
   vsi_mutex_lock(&adapter->loads_lock);
@@ -47,8 +48,14 @@ static void relieve(vsi_h2 *adapter) {
     atomic_store_explicit(&largest->is_cut, true, memory_order_relaxed);
     adapter->going += largest->going = atomic_load_explicit(&largest->held_bytes, memory_order_relaxed);
     file_locked(largest, 0);
-    vestry_reject(adapter->v, VESTRY_REFUSAL_BUDGET);
-    shutdown(largest->fd, SHUT_RDWR);
+    VSI_REFS_TAKE(&largest->refs);
+    vsi_mutex_unlock(&adapter->loads_lock);
+    vsi_mutex_lock(&largest->lock);
+    largest->sheds = true;
+    vsi_mutex_unlock(&largest->lock);
+    largest->ops->pump(largest);
+    vsi_h2_session_unref(largest);
+    vsi_mutex_lock(&adapter->loads_lock);
   }
   vsi_mutex_unlock(&adapter->loads_lock);
 }
@@ -73,10 +80,10 @@ void vsi_h2_request_bytes_give(vsi_h2_session *session, size_t bytes) {
   note(session, before, before - bytes);
 }
 
-void vsi_h2_request_bytes_settle(vsi_h2_session *session) {
+void vsi_h2_request_bytes_settle(vsi_h2_session *session, bool goes_on) {
   vsi_h2 *adapter = session->adapter;
   vsi_mutex_lock(&adapter->loads_lock);
-  atomic_store_explicit(&session->is_cut, true, memory_order_relaxed);
+  atomic_store_explicit(&session->is_cut, !goes_on, memory_order_relaxed);
   adapter->going -= session->going;
   session->going = 0;
   file_locked(session, 0);
