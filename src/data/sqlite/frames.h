@@ -55,8 +55,8 @@ typedef struct vsi_sqlite_extent {
   uint32_t number; /* of that commit */
   uint64_t bytes;
 } vsi_sqlite_extent;
-/* While a commit is being written, its number and size may be those of before or after it, independently: its frames are
- * in the WAL by then. */
+/* While a commit is being written, its number and size may be those of before or after it, independently: its frames
+ * are in the WAL by then. */
 vsi_sqlite_extent vsi_sqlite_frames_extent(const _Atomic(uint32_t) *index);
 
 /* Begin after the last commit. OK | BUSY (it is being written all the time) | IO */

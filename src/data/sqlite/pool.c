@@ -509,8 +509,8 @@ static bool note_size_locked(vsi_sqlite_pool *pool, uint64_t bytes) {
   return bytes > pool->options.max_wal_bytes && bytes >= pool->wal_next_bytes;
 }
 
-/* Copy a WAL that is too large into the database, and empty it. The connection is still the pool's writer. Blocks on the
- * disk, and waits for threads that read, at most a quarter of a second. */
+/* Copy a WAL that is too large into the database, and empty it. The connection is still the pool's writer. Blocks on
+ * the disk, and waits for threads that read, at most a quarter of a second. */
 static void limit_wal(vsi_sqlite_conn *conn) {
   vsi_sqlite_pool *pool = conn->pool;
   (void)sqlite3_wal_checkpoint_v2(conn->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
