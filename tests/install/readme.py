@@ -260,7 +260,9 @@ def guide(system):
                 system.run(f"./{name}", folder)
             elif page.stem != "embedding":  # embedding.py runs its commands
                 os.environ.update(system.environment)
-                assert not pages.serve(str(folder / name), folder, pages.read(page)[2]), page
+                _, _, served, before = pages.read(page)
+                assert not any([pages.runs_badly(*command, folder) for command in before]), page
+                assert not pages.serve(str(folder / name), folder, served), page
     assert built >= 6, f"{built} programs: the pages have lost theirs"
 
 
