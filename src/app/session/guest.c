@@ -46,8 +46,11 @@ static bool read_value(const vsi_guests *guests, vestry_slice value, vestry_scop
   const int64_t age_s = now_s - strtoll(issued, NULL, 16); /* the seal covers the time, so write_value has written it */
   if (age_s >= guests->lifetime_s) return false;
   text[VSI_SEAL_ID_LEN] = '\0';
+  /* A time ahead is that of a clock that was wrong then, or is wrong now. It is kept, so that a node whose clock is
+   * behind ends no guest of others. The browser, which keeps the cookie for lifetime_s, gets it again each time. */
+  const bool is_due = age_s >= guests->lifetime_s / 10 || age_s <= -(guests->lifetime_s / 10);
   *ret_guest =
-      (vsi_guest){.change = age_s >= guests->lifetime_s / 10 && !bound.len ? VSI_GUEST_IS_RENEWED : VSI_GUEST_STAYS};
+      (vsi_guest){.change = is_due && !bound.len ? VSI_GUEST_IS_RENEWED : VSI_GUEST_STAYS, .issued_s = now_s - age_s};
   memcpy(ret_guest->id, text, sizeof ret_guest->id);
   vsi_token_hash(ret_guest->id, ret_guest->name);
   return true;
@@ -91,7 +94,7 @@ void vsi_guest_add_cookie(const vsi_guests *guests, const vsi_guest *guest, vest
   char text[VALUE_BYTES] = "";
   if (guest->change == VSI_GUEST_STAYS || (guest->change == VSI_GUEST_IS_RENEWED && waits)) return;
   const bool is_removed = guest->change == VSI_GUEST_LEAVES;
-  if (!is_removed) write_value(guests, bound, now_s, guest->id, text);
+  if (!is_removed) write_value(guests, bound, now_s > guest->issued_s ? now_s : guest->issued_s, guest->id, text);
   (void)vestry_reply_cookie(reply, &(vestry_cookie){.name = guests->cookie,
                                                     .value = text,
                                                     .max_age_s = is_removed ? 0 : guests->lifetime_s,

@@ -34,6 +34,7 @@ typedef struct vsi_guest {
   char id[VSI_TOKEN_ID_LEN + 1];
   char name[VSI_TOKEN_HASH_LEN + 1]; /* the hash of the id, which is the scope of the guest; "": none */
   vsi_guest_change change;
+  int64_t issued_s; /* time in its cookie; 0: it has none yet */
 } vsi_guest;
 
 static inline vestry_scope vsi_guest_scope(const vsi_guest *guest) {
