@@ -28,7 +28,7 @@ def run(*command, wanted=0):
 
 
 def refused():
-    for name in ["", "Trial", "a b", "a\nb", "../trial", "1st", "-x", "x" * 33, "test", "app"]:
+    for name in ["", "Trial", "a b", "a\nb", "../trial", "1st", "-x", "x" * 33, "test", "app", "help", "preinstall"]:
         said = run(NEW, name, wanted=2)
         assert "vestry new: " in said, said
     assert os.listdir() == [], os.listdir()
