@@ -1,6 +1,6 @@
 #!/bin/sh
 # scripts/build with the options of docs/building.md that leave parts out: each configuration can be built: build.sh
-# REPOSITORY CMAKE
+# REPOSITORY CMAKE. A folder that was moved with its build folder is not built, because that names the former place.
 # CMake configures; then ninja lists the commands of the targets instead of running them. Nothing is written into the
 # repository. The configurations share a folder, in which CMake has examined the compiler once; options of vestry do not
 # stay in it.
@@ -55,3 +55,18 @@ builds no -DVESTRY_CIVETWEB=OFF
 builds no $none -DVESTRY_BROTLI=OFF -DVESTRY_GZIP=OFF -DVESTRY_SCRIPTS=OFF -DVESTRY_CONFLATION=OFF -DVESTRY_EXAMPLES=OFF
 builds no -DVESTRY_MINIMAL=ON
 builds no -DVESTRY_MINIMAL=ON -DVESTRY_MICROHTTPD=ON -DVESTRY_SQLITE=ON -DVESTRY_BROTLI=ON
+
+is_refused() { # HOW
+  if PATH="$scratch/bin:$PATH" scripts/build >"$scratch/said" 2>&1 || ! grep -q "remove it: rm -r '" "$scratch/said"; then
+    tail -n 20 "$scratch/said"
+    echo "scripts/build in a folder that was $1: builds the former sources, or names no remedy."
+    exit 1
+  fi
+}
+mv "$scratch/top" "$scratch/moved"
+cd "$scratch/moved"
+is_refused moved
+cp -r "$scratch/moved" "$scratch/top"
+is_refused copied
+cd "$scratch/top"
+builds no -DVESTRY_MINIMAL=ON
