@@ -17,7 +17,6 @@ static vestry_err add(const vestry_host *host, numbers *all, uint32_t number) {
 
 /* Whichever allocation fails, existing items stay. */
 static vestry_err fill(test_host *th, void *ctx) {
-  (void)ctx;
   numbers all = {NULL, 0, 0};
   vestry_err error = VESTRY_OK;
   for (uint32_t i = 0; i < 1000 && !error; i++) error = add(&th->host, &all, i);
@@ -28,7 +27,6 @@ static vestry_err fill(test_host *th, void *ctx) {
 }
 
 static void growing_keeps_existing_items(void **state) {
-  (void)state;
   test_host_fail_each(fill, NULL, false);
 }
 
@@ -36,7 +34,6 @@ static void growing_keeps_existing_items(void **state) {
 /* Each append moves the array, so that a sanitizer finds a pointer kept across it. Reserved room is available, and has
  * the exact size. */
 static void array_moves_at_each_reservation(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   numbers all = {NULL, 0, 0};
@@ -58,7 +55,6 @@ static void array_moves_at_each_reservation(void **state) {
 }
 #else
 static void array_capacity_doubles(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   numbers all = {NULL, 0, 0};
@@ -78,7 +74,6 @@ static void array_capacity_doubles(void **state) {
 
 /* The first items are stored inside their holder, and are moved with the others when there are more. */
 static vestry_err fill_from_few(test_host *th, void *ctx) {
-  (void)ctx;
   uint32_t few[3];
   numbers all = {few, 0, 3};
   vestry_err error = VESTRY_OK;
@@ -95,12 +90,10 @@ static vestry_err fill_from_few(test_host *th, void *ctx) {
 }
 
 static void few_items_need_no_allocation(void **state) {
-  (void)state;
   test_host_fail_each(fill_from_few, NULL, false);
 }
 
 static void sizes_that_overflow_return_no_memory(void **state) {
-  (void)state;
   const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 2, SIZE_MAX / sizeof(uint32_t)};
   test_host th;
   test_host_init(&th);

@@ -37,7 +37,6 @@ static void drop_once_more(void) {
 }
 
 static void false_assertions_end_the_process(void **state) {
-  (void)state;
   const int evaluated = status_of(exit_inside), dropped = status_of(drop_once_more);
   assert_true(WIFEXITED(evaluated));
 #ifdef NDEBUG

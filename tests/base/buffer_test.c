@@ -6,7 +6,6 @@
 #include "support/test_host.h"
 
 static void buffer_appends_and_is_taken(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vsi_buffer buffer;
@@ -28,7 +27,6 @@ static void buffer_appends_and_is_taken(void **state) {
 
 /* A long-lived buffer is trimmed to its size; if it cannot be moved, it stays as it is. */
 static void take_trimmed_shrinks_if_it_can(void **state) {
-  (void)state;
   for (long fails = 0; fails < 2; fails++) {
     test_host th;
     test_host_init(&th);
@@ -51,7 +49,6 @@ static void take_trimmed_shrinks_if_it_can(void **state) {
 }
 
 static vestry_err grow(test_host *th, void *ctx) {
-  (void)ctx;
   vsi_buffer buffer;
   vsi_buffer_init(&buffer, &th->host);
   for (int i = 0; i < 1000; i++) vsi_buffer_append_str(&buffer, "0123456789");
@@ -62,12 +59,10 @@ static vestry_err grow(test_host *th, void *ctx) {
 }
 
 static void failed_append_fails_the_buffer(void **state) {
-  (void)state;
   test_host_fail_each(grow, NULL, false);
 }
 
 static void sizes_that_overflow_are_refused(void **state) {
-  (void)state;
   vsi_buffer buffer;
   vsi_buffer_init(&buffer, NULL);
   vsi_buffer_append_str(&buffer, "x");

@@ -6,7 +6,6 @@
 #include "support/test_host.h"
 
 static void control_characters_are_recognized(void **state) {
-  (void)state;
   static const struct {
     const char *text;
     size_t len;
@@ -42,7 +41,6 @@ static void control_characters_are_recognized(void **state) {
 }
 
 static void log_replaces_control_characters(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vsi_log(&th.host, VESTRY_LOG_WARN, "%s",

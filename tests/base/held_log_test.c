@@ -11,7 +11,6 @@
 #define SECOND UINT64_C(1000000000)
 
 static void each_reason_is_due_once_a_minute(void **state) {
-  (void)state;
   vsi_repeated_log log = {0};
   const uint32_t a = vsi_log_reason("a"), b = vsi_log_reason("b");
   uint32_t left_out = 77;
@@ -27,7 +26,6 @@ static void each_reason_is_due_once_a_minute(void **state) {
 }
 
 static void new_reason_replaces_one_that_was_not_logged_for_a_minute(void **state) {
-  (void)state;
   vsi_repeated_log log = {0};
   uint32_t left_out;
   for (unsigned i = 0; i < VSI_REPEATED_REASONS; i++)
@@ -53,7 +51,6 @@ static struct {
 } shared;
 
 static void *report(void *ctx) {
-  (void)ctx;
   for (unsigned minute = 0; minute < MINUTES; minute++) {
     pthread_barrier_wait(&shared.minute);
     for (unsigned i = 0; i < TRIES; i++)
@@ -64,7 +61,6 @@ static void *report(void *ctx) {
 }
 
 static void one_of_several_threads_logs_a_reason(void **state) {
-  (void)state;
   pthread_t threads[THREADS];
   pthread_barrier_init(&shared.minute, NULL, THREADS);
   for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, report, NULL), 0);
@@ -74,7 +70,6 @@ static void one_of_several_threads_logs_a_reason(void **state) {
 }
 
 static void line_has_the_number_of_those_that_were_left_out(void **state) {
-  (void)state;
   char text[2000];
   vsi_repeated_log log = {0};
   test_host th;
@@ -103,7 +98,6 @@ static void line_has_the_number_of_those_that_were_left_out(void **state) {
 
 /* Frequent lines at DEBUG leave the reasons to others. */
 static void lines_at_debug_use_up_no_reasons(void **state) {
-  (void)state;
   vsi_repeated_log log = {0};
   test_host th;
   test_host_init(&th);
@@ -116,7 +110,6 @@ static void lines_at_debug_use_up_no_reasons(void **state) {
 
 /* The code that holds a line back decides how often it logs it, and needs it each time. */
 static void line_that_is_held_back_is_always_due(void **state) {
-  (void)state;
   enum { CALLS = 100 };
   vsi_repeated_log log = {0};
   test_host th;
@@ -137,7 +130,6 @@ static void line_that_is_held_back_is_always_due(void **state) {
 
 /* Arguments may come from a client. */
 static void mistakes_of_a_function_are_bounded(void **state) {
-  (void)state;
   enum { CALLS = 100, A_MINUTE = 20 };
   test_host th;
   test_host_init(&th);

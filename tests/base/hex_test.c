@@ -4,7 +4,6 @@
 #include "support/test.h"
 
 static void hex_round_trips_each_byte(void **state) {
-  (void)state;
   for (int i = 0; i < 256; i++) {
     const unsigned char bytes[] = {(unsigned char)i, (unsigned char)~i};
     unsigned char again[2];
@@ -20,7 +19,6 @@ static void hex_round_trips_each_byte(void **state) {
 
 static void only_lower_case_hex_digits_are_accepted(void **state) {
   static const char digits[] = "0123456789abcdef";
-  (void)state;
   for (int c = 0; c < 256; c++) {
     const char text[] = {'0', (char)c, '\0'};
     const char *digit = c ? strchr(digits, c) : NULL;

@@ -8,7 +8,6 @@
 enum { BOUNDS = VSI_HISTOGRAM_BOUNDS_COUNT };
 
 static void bounds_rise_up_to_a_week(void **state) {
-  (void)state;
   const vsi_histogram_scale *scales[] = {&vsi_moments, &vsi_ages};
   for (int s = 0; s < 2; s++)
     for (int i = 1; i < BOUNDS; i++) assert_true(scales[s]->bounds[i - 1] < scales[s]->bounds[i]);
@@ -22,7 +21,6 @@ static void bounds_rise_up_to_a_week(void **state) {
 }
 
 static void bound_belongs_to_the_bucket_below(void **state) {
-  (void)state;
   const vsi_histogram_scale *scales[] = {&vsi_moments, &vsi_ages};
   for (int s = 0; s < 2; s++) {
     vsi_histogram histogram = {.sum = 0};
@@ -53,7 +51,6 @@ static void *note(void *of) {
 }
 
 static void concurrent_reads_add_up_and_only_grow(void **state) {
-  (void)state;
   vsi_histogram histogram = {.sum = 0};
   vsi_histogram_counts last = {.count = 0}, now;
   pthread_t threads[2];

@@ -40,7 +40,6 @@ static void end(const capture *c) {
 }
 
 static void warnings_and_errors_go_to_stderr(void **state) {
-  (void)state;
   const vestry_host *host = vestry_host_default();
   char logged[4096];
   capture c;
@@ -56,7 +55,6 @@ static void warnings_and_errors_go_to_stderr(void **state) {
 
 /* A write to such a pipe sends SIGPIPE, which would end this process. */
 static void log_survives_a_closed_stderr(void **state) {
-  (void)state;
   const vestry_host *host = vestry_host_default();
   struct sigaction before;
   sigset_t pipe_only, mask_before, pending;
@@ -88,7 +86,6 @@ static void log_survives_a_closed_stderr(void **state) {
 
 /* Log lines that clients cause must not fill a disk. */
 static void log_rate_is_limited(void **state) {
-  (void)state;
   enum { FLOOD = 100000, BURST = 20 };
   const vestry_host *host = vestry_host_default();
   static char logged[64 * 1024];
@@ -109,7 +106,6 @@ static void log_rate_is_limited(void **state) {
 
 /* Lines that requests cause do not displace a line that is logged only once. */
 static void each_source_has_its_own_rate(void **state) {
-  (void)state;
   static const char *const sources[] = {"nats",   "cluster",           "sessions", "SQLite",
                                         "server", "vestry_once_guard", "100 %"};
   const vestry_host *host = vestry_host_default();

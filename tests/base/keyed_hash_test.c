@@ -28,7 +28,6 @@ static void add_product(uint64_t a, uint64_t b, uint64_t *low, uint64_t *high) {
 }
 
 static void hash_is_nh_and_a_multiply_shift(void **state) {
-  (void)state;
   uint64_t random = 3, words[VSI_KEYED_HASH_WORDS];
   for (size_t round = 0; round < 500; round++) {
     vsi_keyed_hash hash = secret_of(round);
@@ -43,7 +42,6 @@ static void hash_is_nh_and_a_multiply_shift(void **state) {
 }
 
 static void long_keys_use_siphash(void **state) {
-  (void)state;
   enum { COUNT = VSI_KEYED_HASH_WORDS + 2 };
   vsi_keyed_hash hash = secret_of(1);
   uint64_t words[COUNT] = {1, 2, 3};
@@ -66,7 +64,6 @@ static size_t alike(const uint64_t *numbers, size_t count, unsigned bits) {
 /* Keys that users can create: a counter at any position. Of 2^17 keys, two pairs share 32 bits on average, and none all
  * 64. */
 static void counter_keys_do_not_collide(void **state) {
-  (void)state;
   enum { COUNT = 1 << 17, WORDS = 6 };
   uint64_t *hashes = malloc(COUNT * sizeof *hashes);
   for (int word = 0; word <= WORDS; word++)
@@ -86,7 +83,6 @@ static void counter_keys_do_not_collide(void **state) {
 
 /* Pairs that differ in one bit, or in an additional zero word, share the upper bits no more often than documented. */
 static void similar_keys_rarely_share_a_home(void **state) {
-  (void)state;
   enum { SECRETS = 40000, HOME_BITS = 8 };
   for (size_t kind = 0; kind < 8; kind++) {
     size_t alike_count = 0;
@@ -103,7 +99,6 @@ static void similar_keys_rarely_share_a_home(void **state) {
 }
 
 static void secret_is_drawn_from_the_host(void **state) {
-  (void)state;
   test_host host;
   test_host_init(&host);
   vsi_keyed_hash first, second;

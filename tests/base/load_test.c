@@ -16,7 +16,6 @@ typedef struct item {
 } item;
 
 static void ranks_rise_by_a_fourth_at_most(void **state) {
-  (void)state;
   assert_int_equal(vsi_load_rank(0), 0);
   for (uint64_t held = 1; held < UINT64_C(1) << 44; held += 1 + held / 7) {
     uint8_t rank = vsi_load_rank(held);
@@ -30,7 +29,6 @@ static void ranks_rise_by_a_fourth_at_most(void **state) {
 /* The first load found has the highest rank that exists; the walk visits each filed load once, in descending order of
  * ranks. */
 static void largest_loads_are_found_first(void **state) {
-  (void)state;
   static vsi_loads loads;
   static item items[ITEMS];
   uint64_t random = 1;
@@ -55,7 +53,6 @@ static void largest_loads_are_found_first(void **state) {
 
 /* A load that is smaller than its rank is refiled, and visited again at its new rank. */
 static void walk_refiles_loads(void **state) {
-  (void)state;
   static vsi_loads loads;
   static item items[3];
   vsi_loads_init(&loads);

@@ -112,7 +112,6 @@ static void one_that_is_not_held(void) {
 }
 
 static void locks_in_order_are_accepted(void **state) {
-  (void)state;
   char logged[2048];
   int status;
   run(in_order, logged, sizeof logged, &status);
@@ -121,7 +120,6 @@ static void locks_in_order_are_accepted(void **state) {
 }
 
 static void locks_out_of_order_end_the_program(void **state) {
-  (void)state;
   char of_sqlite[24], of_routes[24], of_pages[24], of_shard[24];
   snprintf(of_sqlite, sizeof of_sqlite, "order %d,", VSI_LOCK_SQLITE);
   snprintf(of_routes, sizeof of_routes, "order %d,", VSI_LOCK_ROUTES);
@@ -161,7 +159,6 @@ static void *take_sqlite(void *ctx) {
 }
 
 static void each_thread_has_its_own_lock_order(void **state) {
-  (void)state;
   pthread_t other;
   vsi_mutex_lock(&pages);
   assert_int_equal(pthread_create(&other, NULL, take_sqlite, NULL), 0);

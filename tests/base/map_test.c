@@ -18,7 +18,6 @@ static uint64_t few(uint64_t of) {
   return of % 7 << 61;
 }
 static uint64_t all_one(uint64_t of) {
-  (void)of;
   return 0;
 }
 
@@ -55,7 +54,6 @@ static void drop_all(vsi_map *map, const vestry_host *host) {
 }
 
 static void map_agrees_with_a_set_of_numbers(void **state) {
-  (void)state;
   enum { NUMBERS = 300, STEPS = 5000 };
   hash_fn *const hashes[] = {vsi_hash_number, few, all_one};
   for (size_t h = 0; h < sizeof hashes / sizeof *hashes; h++) {
@@ -89,7 +87,6 @@ static void map_agrees_with_a_set_of_numbers(void **state) {
 }
 
 static void lookups_stay_short(void **state) {
-  (void)state;
   enum { NUMBERS = 20000 };
   const vestry_host *host = vestry_host_default();
   vsi_map map = {NULL, 0, 0};
@@ -105,7 +102,6 @@ static void lookups_stay_short(void **state) {
 
 /* Without memory for more buckets, a map with some buckets still works. */
 static vestry_err fill(test_host *th, void *ctx) {
-  (void)ctx;
   vsi_map map = {NULL, 0, 0};
   vestry_err error = VESTRY_OK;
   uint64_t added = 0;
@@ -118,13 +114,11 @@ static vestry_err fill(test_host *th, void *ctx) {
 }
 
 static void failed_growth_loses_no_entry(void **state) {
-  (void)state;
   test_host_fail_each(fill, NULL, true);
 }
 
 /* For a map whose lock is held only while the new buckets are installed. */
 static void buckets_can_be_allocated_outside_the_lock(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vsi_map map = {NULL, 0, 0};
@@ -152,7 +146,6 @@ static void buckets_can_be_allocated_outside_the_lock(void **state) {
 }
 
 static void empty_map_has_no_entries(void **state) {
-  (void)state;
   const vsi_map map = {NULL, 0, 0};
   assert_null(vsi_map_first(&map, 1));
   assert_null(vsi_map_after(&map, NULL));
@@ -160,7 +153,6 @@ static void empty_map_has_no_entries(void **state) {
 }
 
 static void hash_depends_on_each_byte(void **state) {
-  (void)state;
   static const struct {
     const char *bytes;
     size_t len;
@@ -202,7 +194,6 @@ static vsi_stepped_link *find_key(const vsi_stepped_map *map, uint64_t is, hash_
 
 /* While it grows to NUMBERS / SAME keys, of which each has no member at times. */
 static void stepped_map_agrees_with_a_set_of_numbers(void **state) {
-  (void)state;
   enum { NUMBERS = 3000, STEPS = 60000 };
   hash_fn *const hashes[] = {vsi_hash_number, few};
   for (size_t h = 0; h < sizeof hashes / sizeof *hashes; h++) {

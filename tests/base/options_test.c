@@ -24,7 +24,6 @@ static vestry_err take(known *own, const void *given) {
 }
 
 static void null_options_are_the_defaults(void **state) {
-  (void)state;
   known own = {1, 2, 3};
   assert_int_equal(take(&own, NULL), VESTRY_OK);
   assert_int_equal(own.first, 0);
@@ -32,7 +31,6 @@ static void null_options_are_the_defaults(void **state) {
 }
 
 static void options_of_an_older_caller_are_zero_filled(void **state) {
-  (void)state;
   known own = {1, 2, 3};
   assert_int_equal(take(&own, &(frozen){sizeof(frozen), 7}), VESTRY_OK);
   assert_int_equal(own.first, 7);
@@ -40,7 +38,6 @@ static void options_of_an_older_caller_are_zero_filled(void **state) {
 }
 
 static void size_zero_is_the_frozen_struct(void **state) {
-  (void)state;
   known own;
   assert_int_equal(take(&own, &(known){0, 7, 8}), VESTRY_OK);
   assert_int_equal(own.first, 7);
@@ -48,7 +45,6 @@ static void size_zero_is_the_frozen_struct(void **state) {
 }
 
 static void newer_caller_may_set_known_members_only(void **state) {
-  (void)state;
   known own;
   assert_int_equal(take(&own, &(later){sizeof(later), 7, 8, 0}), VESTRY_OK);
   assert_int_equal(own.first, 7);
@@ -57,7 +53,6 @@ static void newer_caller_may_set_known_members_only(void **state) {
 }
 
 static void invalid_size_is_refused(void **state) {
-  (void)state;
   known own;
   for (size_t size = 1; size < sizeof size; size++) assert_int_equal(take(&own, &(known){size, 7, 8}), VESTRY_INVALID);
 }

@@ -29,7 +29,6 @@ static void *hold(void *ctx) {
 }
 
 static void last_drop_sees_all_writes(void **state) {
-  (void)state;
   pthread_t threads[THREADS];
   VSI_REFS_INIT(&shared.refs, THREADS);
   for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, hold, &shared.written[i]), 0);
@@ -39,7 +38,6 @@ static void last_drop_sees_all_writes(void **state) {
 }
 
 static void references_work_in_any_width(void **state) {
-  (void)state;
   _Atomic(uint8_t) small;
   VSI_REFS_INIT(&small, 2);
   assert_false(VSI_REFS_DROP(&small));

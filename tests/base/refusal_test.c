@@ -4,7 +4,6 @@
 #include "support/test.h"
 
 static void each_refusal_has_its_own_name(void **state) {
-  (void)state;
   for (int i = 0; i < VESTRY_REFUSAL_COUNT; i++) {
     const char *name = vestry_refusal_name((vestry_refusal)i);
     assert_string_not_equal(name, "unknown");

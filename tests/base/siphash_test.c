@@ -17,7 +17,6 @@ static const struct {
 };
 
 static void siphash_agrees_with_openssl(void **state) {
-  (void)state;
   unsigned char bytes[64];
   for (unsigned char i = 0; i < sizeof bytes; i++) bytes[i] = i;
   vsi_siphash_key key = vsi_siphash_key_load(bytes);
@@ -27,7 +26,6 @@ static void siphash_agrees_with_openssl(void **state) {
 }
 
 static void siphash_reads_unaligned_input(void **state) {
-  (void)state;
   unsigned char bytes[40] = {0};
   vsi_siphash_key key = {1, 2};
   for (size_t shift = 0; shift < 8; shift++) {
@@ -38,7 +36,6 @@ static void siphash_reads_unaligned_input(void **state) {
 }
 
 static void siphash_depends_on_key_and_length(void **state) {
-  (void)state;
   static const unsigned char zeros[9] = {0};
   assert_true(vsi_siphash_1_3((vsi_siphash_key){1, 2}, "abc", 3) != vsi_siphash_1_3((vsi_siphash_key){1, 3}, "abc", 3));
   for (size_t len = 0; len + 1 < sizeof zeros; len++)
@@ -62,7 +59,6 @@ static const struct {
 };
 
 static void siphash_128_agrees_with_the_authors_vectors(void **state) {
-  (void)state;
   unsigned char bytes[64];
   for (unsigned char i = 0; i < sizeof bytes; i++) bytes[i] = i;
   for (size_t i = 0; i < sizeof vectors_128 / sizeof *vectors_128; i++) {
@@ -74,7 +70,6 @@ static void siphash_128_agrees_with_the_authors_vectors(void **state) {
 
 /* In three pieces of any length, also empty, with intermediate results. */
 static void hash_of_pieces_equals_hash_of_the_whole(void **state) {
-  (void)state;
   char text[41];
   for (size_t i = 0; i < sizeof text; i++) text[i] = (char)(i * 37);
   vsi_siphash_key key = {3, 4};
@@ -100,7 +95,6 @@ static void hash_of_pieces_equals_hash_of_the_whole(void **state) {
 }
 
 static void each_bit_changes_the_128_bit_hash(void **state) {
-  (void)state;
   unsigned char bytes[64] = {0};
   vsi_siphash_key key = {5, 6};
   vsi_hash_128 before = vsi_siphash_128_of(key, bytes, sizeof bytes);

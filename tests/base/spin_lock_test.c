@@ -27,7 +27,6 @@ static void *count_up(void *ctx) {
 
 /* Far more threads than processors make progress, one at a time. */
 static void spin_lock_excludes_many_threads(void **state) {
-  (void)state;
   pthread_t threads[THREADS];
   size_t wrong[THREADS] = {0};
   for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, count_up, &wrong[i]), 0);

@@ -37,7 +37,6 @@ static const struct {
 };
 
 static void log_omits_values_of_statements(void **state) {
-  (void)state;
   char shown[128];
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     vsi_sql_show(rows[i].of, rows[i].sql, shown, sizeof shown);
@@ -46,7 +45,6 @@ static void log_omits_values_of_statements(void **state) {
 }
 
 static void shown_statement_is_cut_to_its_buffer(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const size_t len = strlen(rows[i].shown);
     for (size_t room = 1; room <= len + 1; room++) {
@@ -61,7 +59,6 @@ static void shown_statement_is_cut_to_its_buffer(void **state) {
 
 /* However a text is cut, no byte after its end is read: a sanitizer checks it. */
 static void truncated_statements_are_not_read_beyond_their_end(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     for (size_t len = 0; len < strlen(rows[i].sql); len++) {
       char shown[128], *sql = strndup(rows[i].sql, len);

@@ -23,7 +23,6 @@ static vestry_err read_text(const char *text, vestry_trace *ret_trace) {
 
 /* capability: L12 */
 static void traces_round_trip(void **state) {
-  (void)state;
   vestry_trace trace;
   char text[VESTRY_TRACE_TEXT_BYTES];
   static const char *const good[] = {TEXT, "00-" TRACE "-" SPAN "-00"};
@@ -42,7 +41,6 @@ static void traces_round_trip(void **state) {
 
 /* capability: L12 */
 static void malformed_traces_are_refused(void **state) {
-  (void)state;
   static const char *const bad[] = {
       "",
       "0",
@@ -78,7 +76,6 @@ static void malformed_traces_are_refused(void **state) {
 }
 
 static void spans_nest(void **state) {
-  (void)state;
   test_host th;
   spans reported;
   vsi_span outer, inner;
@@ -110,7 +107,6 @@ static void spans_nest(void **state) {
 
 /* One in four of the traces that begin here is sampled; a received trace carries its own flag. */
 static void one_in_four_new_traces_is_sampled(void **state) {
-  (void)state;
   enum { ROUNDS = 4000 };
   test_host th;
   spans reported;
@@ -141,7 +137,6 @@ static void one_in_four_new_traces_is_sampled(void **state) {
 
 /* A host of a program that was built without tracers, and a host without one. */
 static void without_tracer_no_span_is_recorded(void **state) {
-  (void)state;
   test_host th;
   spans reported;
   vsi_span span;

@@ -53,7 +53,6 @@ static void check(const unsigned char *bytes, size_t len) {
 }
 
 static void utf8_next_returns_sequences_and_maximal_subparts(void **state) {
-  (void)state;
   unsigned char bytes[4];
   for (size_t a = 0; a < sizeof borders; a++) {
     bytes[0] = borders[a];
@@ -74,7 +73,6 @@ static void utf8_next_returns_sequences_and_maximal_subparts(void **state) {
 }
 
 static void trim_drops_incomplete_sequences_at_the_end(void **state) {
-  (void)state;
   static const struct {
     const char *text;
     size_t len, kept;
@@ -99,7 +97,6 @@ static void trim_drops_incomplete_sequences_at_the_end(void **state) {
 }
 
 static void is_utf8_accepts_only_valid_texts(void **state) {
-  (void)state;
   assert_true(vsi_is_utf8(NULL, 0));
   assert_true(vsi_is_utf8("plain, \xc3\xa4, \xe2\x82\xac, \xf0\x9f\x99\x82", 20));
   static const char *const broken[] = {"\x80", "a\xc3", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82z"};

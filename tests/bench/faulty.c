@@ -57,8 +57,6 @@ static void count(void *self_, contest_counts *counts) {
 
 static bool put(void *self_, const void *key, size_t len, connection *conn) {
   ring *self = self_;
-  (void)key;
-  (void)len;
   bool wrong = self->put == ONCE_AT;
   if (wrong && chosen == REFUSE) {
     chosen = NONE;
@@ -76,17 +74,12 @@ static bool put(void *self_, const void *key, size_t len, connection *conn) {
 
 static bool get(void *self_, const void *key, size_t len, uint64_t *sink) {
   ring *self = self_;
-  (void)key;
-  (void)len;
   if (!self->count) return false;
   *sink += self->slots[0]->id;
   return true;
 }
 
 static bool drop(void *self, const void *key, size_t len) {
-  (void)self;
-  (void)key;
-  (void)len;
   return false;
 }
 

@@ -16,7 +16,6 @@ static const char events[] = "event: a\ndata: 1\n\n: a comment\ndata: 22\r\n\nda
 static const char lines[] = "event: a|data: 1||data: 22||data: 333||";
 
 static void note_line(bench_stream *stream, const char *line, size_t len, void *ctx) {
-  (void)stream;
   char *all = ctx;
   size_t at = strlen(all);
   memcpy(all + at, line, len);
@@ -69,13 +68,11 @@ static void check_everywhere(const char *more, const char *body, size_t len, con
 }
 
 static void lines_are_parsed_wherever_they_are_cut(void **state) {
-  (void)state;
   check_everywhere("", events, sizeof events - 1, NULL);
   check_everywhere("X-Other: \r\n", events, sizeof events - 1, "identity");
 }
 
 static void requested_encodings_are_decoded(void **state) {
-  (void)state;
   unsigned char coded[512];
   size_t len = sizeof coded;
   assert_true(BrotliEncoderCompress(5, 16, BROTLI_MODE_TEXT, sizeof events - 1, (const uint8_t *)events, &len, coded));
@@ -92,7 +89,6 @@ static void requested_encodings_are_decoded(void **state) {
 }
 
 static void invalid_answers_are_refused(void **state) {
-  (void)state;
   static const struct {
     const char *bytes, *encoding;
   } cases[] = {
@@ -117,7 +113,6 @@ static void invalid_answers_are_refused(void **state) {
 /* A long text that is short when encoded, flushed but not ended, is decoded completely: a primer and an event after
  * it. */
 static void flushed_data_is_decoded_completely(void **state) {
-  (void)state;
   enum { LONG = 1 << 16 };
   static char text[LONG + 64], data[4096], seen[64];
   memset(text, ' ', LONG);
@@ -140,13 +135,11 @@ static void flushed_data_is_decoded_completely(void **state) {
 }
 
 static void count_line(bench_stream *stream, const char *line, size_t len, void *ctx) {
-  (void)stream, (void)line;
   *(size_t *)ctx += len;
 }
 
 /* A line of a megabyte is received completely; a comment of this size is not stored. */
 static void long_lines_are_received_and_comments_are_not_stored(void **state) {
-  (void)state;
   enum { LONG = 1 << 20, PART = 1000 };
   for (int comment = 0; comment < 2; comment++) {
     bench_stream stream = {.fd = -1, .decoder = bench_decoder_create("identity")};
@@ -182,7 +175,6 @@ static size_t make_frame(char *to, const char *text, size_t len) {
 /* Socket.IO messages are received completely wherever they are cut, and the client sends the packets that its server
  * expects. */
 static void frames_are_parsed_wherever_they_are_cut(void **state) {
-  (void)state;
   static const char head_101[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
   static const char said[] = {(char)0x81, (char)0x82, 0, 0, 0, 0, '4', '0', (char)0x81, (char)0x81, 0, 0, 0, 0, '3'};
   char data[1024], seen[1024], heard[64];
@@ -209,7 +201,6 @@ static void frames_are_parsed_wherever_they_are_cut(void **state) {
 
 /* Not an upgrade, a binary frame, an empty frame, an invalid message. */
 static void invalid_frames_are_refused(void **state) {
-  (void)state;
   const char *const wrong[] = {"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 101 S\r\n\r\n\x82\x01x",
                                "HTTP/1.1 101 S\r\n\r\n\x81\x01x"};
   char seen[64] = "";

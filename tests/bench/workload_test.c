@@ -23,7 +23,6 @@ static uint64_t checksum_of(const workload *work) {
 }
 
 static void equal_seeds_generate_equal_streams(void **state) {
-  (void)state;
   for (int kind = 0; kind < WORKLOAD_KINDS; kind++) {
     workload work = work_of((workload_kind)kind), other = work;
     other.seed++;
@@ -37,7 +36,6 @@ static void equal_seeds_generate_equal_streams(void **state) {
 
 /* A session key is 32 digits, the terminated name, and a small number; keys with other digits are other sessions. */
 static void session_keys_have_the_documented_layout(void **state) {
-  (void)state;
   workload work = work_of(WORKLOAD_HIT);
   work.keys = WORKLOAD_KEYS_SESSION;
   work.key_bytes = WORKLOAD_SESSION_BYTES;
@@ -59,7 +57,6 @@ static int compare_keys(const void *a, const void *b) {
 
 /* All keys of the filling and of both threads are distinct. */
 static void churn_keys_are_distinct(void **state) {
-  (void)state;
   workload work = work_of(WORKLOAD_CHURN);
   workload_stream streams[THREADS];
   uint64_t checksum;
@@ -83,7 +80,6 @@ static size_t find_fill_key(unsigned char (*fill)[16], const unsigned char *key)
 
 /* Each key of HIT is stored, and used about as often as the others. */
 static void hit_keys_are_stored_and_uniform(void **state) {
-  (void)state;
   workload work = work_of(WORKLOAD_HIT);
   workload_stream streams[THREADS];
   uint64_t checksum;
@@ -104,7 +100,6 @@ static void hit_keys_are_stored_and_uniform(void **state) {
 
 /* The most popular key occurs with its weight: 1 / (the sum of 1/rank^0.99 over 10,000 ranks) = 9.8 %. */
 static void zipf_keys_have_zipf_frequencies(void **state) {
-  (void)state;
   workload work = work_of(WORKLOAD_ZIPF);
   workload_stream streams[THREADS];
   uint64_t checksum;
@@ -124,7 +119,6 @@ static void zipf_keys_have_zipf_frequencies(void **state) {
 }
 
 static void mixed_operations_have_their_shares(void **state) {
-  (void)state;
   workload work = work_of(WORKLOAD_MIXED);
   workload_stream streams[THREADS];
   uint64_t checksum;
@@ -138,7 +132,6 @@ static void mixed_operations_have_their_shares(void **state) {
 }
 
 static void histogram_percentiles_are_accurate(void **state) {
-  (void)state;
   static histogram of, sum;
   assert_true(histogram_percentile_ns(&of, 0.99) == 0);
   for (uint64_t ns = 1; ns <= 100000; ns++) histogram_add(&of, ns);

@@ -172,7 +172,6 @@ static void one_round(uint64_t seed) {
 
 /* capability: E5 */
 static void e5_no_call_follows_the_end_of_a_subscription(void **state) {
-  (void)state;
   for (uint64_t seed = 1; seed <= ROUNDS; seed++) one_round(seed);
 }
 
@@ -203,7 +202,6 @@ static void *publish_two(void *ctx) {
 }
 
 static void callbacks_that_end_each_other_do_not_wait(void **state) {
-  (void)state;
   meeting m = {.overs = 0};
   assert_int_equal(vsi_bus_create(vestry_host_default(), 0, &m.bus), VESTRY_OK);
   pthread_barrier_init(&m.both_inside, NULL, 2);
@@ -227,7 +225,6 @@ typedef struct patient {
 } patient;
 
 static void take_your_time(const vestry_bus_message *message, void *ctx) {
-  (void)message;
   patient *p = ctx;
   pthread_barrier_wait(&p->inside);
   vestry_bus_stats stats = {0};
@@ -244,7 +241,6 @@ static void *publish_one(void *ctx) {
 
 /* capability: E5 */
 static void e5_unsubscribe_waits_for_a_running_call(void **state) {
-  (void)state;
   for (int how = 0; how < 2; how++) { /* by unsubscribing, or by destroying the bus */
     patient p = {.value = 0};
     assert_int_equal(vsi_bus_create(vestry_host_default(), 0, &p.bus), VESTRY_OK);
@@ -269,7 +265,6 @@ static void e5_unsubscribe_waits_for_a_running_call(void **state) {
 }
 
 static void told_after_the_call(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  (void)connection, (void)cause;
   ((patient *)ctx)->value++; /* not atomic: no call is running any more */
 }
 
@@ -282,7 +277,6 @@ static void leave_slowly(const vestry_bus_message *message, void *ctx) {
 }
 
 static void e5_the_close_hook_comes_after_a_running_call(void **state) {
-  (void)state;
   for (int unsubscribed = 0; unsubscribed < 2; unsubscribed++) { /* by the call itself, before the stream ends */
     bench b;
     probe pr;

@@ -94,7 +94,6 @@ static void begin(bench *b, vsi_bus **ret_bus, listener *listeners, int count) {
 
 /* capability: E5 */
 static void e5_subscribers_are_called_in_order(void **state) {
-  (void)state;
   bench b;
   vsi_bus *bus;
   listener l[4];
@@ -139,7 +138,6 @@ static void a_message_is_the_publishers_own(const vestry_bus_message *message, v
 }
 
 static void e5_topic_may_contain_nul_and_message_is_not_copied(void **state) {
-  (void)state;
   bench b;
   vsi_bus *bus;
   listener l[1];
@@ -160,7 +158,6 @@ static void e5_topic_may_contain_nul_and_message_is_not_copied(void **state) {
 }
 
 static void invalid_or_excess_subscription_is_refused(void **state) {
-  (void)state;
   bench b;
   vsi_bus *bus = NULL;
   listener l[1];
@@ -198,7 +195,6 @@ static void invalid_or_excess_subscription_is_refused(void **state) {
 
 /* capability: E5 */
 static void e5_subscriber_removed_during_publish_is_not_called(void **state) {
-  (void)state;
   for (int victim = 0; victim < 3; victim++) /* b ends a, itself or c */
     for (int on_t = 0; on_t < 2; on_t++) {   /* others stay, or the topic becomes empty */
       bench b;
@@ -224,7 +220,6 @@ static void e5_subscriber_removed_during_publish_is_not_called(void **state) {
 }
 
 static void topic_emptied_during_publish_accepts_subscribers(void **state) {
-  (void)state;
   bench b;
   vsi_bus *bus;
   listener l[2];
@@ -245,7 +240,6 @@ static void topic_emptied_during_publish_accepts_subscribers(void **state) {
 }
 
 static void e5_subscriber_added_during_publish_is_not_called_yet(void **state) {
-  (void)state;
   bench b;
   vsi_bus *bus;
   listener l[3];
@@ -264,7 +258,6 @@ static void e5_subscriber_added_during_publish_is_not_called_yet(void **state) {
 
 /* capability: E5 */
 static void e5_publishing_inside_a_callback_works(void **state) {
-  (void)state;
   bench b;
   vsi_bus *bus;
   listener l[3];
@@ -287,14 +280,12 @@ static void e5_publishing_inside_a_callback_works(void **state) {
 /* ----------------------------------------------------------------------------------------- with connections ------- */
 
 static void closed_after_the_bus(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  (void)connection, (void)cause;
   assert_int_equal(((listener *)ctx)->overs, 1); /* the hook may free its data, because no call follows */
   note('h', "-", 1);
 }
 
 /* capability: E5 */
 static void e5_subscriptions_end_with_their_connection(void **state) {
-  (void)state;
   for (int with_handle = 0; with_handle < 2; with_handle++) {
     bench b;
     vsi_bus *bus;
@@ -340,7 +331,6 @@ static void e5_subscriptions_end_with_their_connection(void **state) {
 }
 
 static void e5_unsubscribed_subscription_leaves_its_connection(void **state) {
-  (void)state;
   bench b;
   vsi_bus *bus;
   listener l[3];
@@ -380,13 +370,11 @@ static void close_and_step(const vestry_bus_message *message, void *ctx) {
 }
 
 static void over_x(void *ctx) {
-  (void)ctx;
   note('x', "-", 1);
 }
 
 /* capability: E6 */
 static void e6_callback_of_an_ended_connection_cannot_send(void **state) {
-  (void)state;
   bench b;
   vsi_bus *bus;
   listener l[1];
@@ -526,12 +514,10 @@ static void one_history(uint64_t seed) {
 }
 
 static void random_operations_match_a_model(void **state) {
-  (void)state;
   for (uint64_t seed = 1; seed <= 10; seed++) one_history(seed);
 }
 
 static vestry_err subscribe_many(test_host *th, void *ctx) {
-  (void)ctx;
   vestry_runtime *runtime = NULL;
   vsi_bus *bus = NULL;
   vsi_group *group = NULL;
@@ -583,7 +569,6 @@ static vestry_err subscribe_many(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_leaves_no_subscription(void **state) {
-  (void)state;
   test_host_fail_each(subscribe_many, NULL, true); /* a table that cannot grow is used as it is */
 }
 

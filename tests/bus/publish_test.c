@@ -51,7 +51,6 @@ static void over(void *ctx) {
 
 static void closed(vestry_connection *connection, vestry_cause cause, void *ctx) {
   receiver *e = ctx;
-  (void)connection, (void)cause;
   e->closes++;
   assert_int_equal(e->overs, 1);
 }
@@ -75,7 +74,6 @@ typedef struct visit {
 
 static vestry_err subscribe_and_keep(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
-  (void)req;
   if (v->fails) test_host_fail_in(v->fails, v->fail);
   for (size_t i = 0; v->receivers[i]; i++)
     v->error = vestry_reply_subscribe(reply, v->scope ? *v->scope : req->scope, v->key,
@@ -100,7 +98,6 @@ static vestry_err subscribe_and_keep(const vestry_request *req, vestry_reply *re
 
 /* ["tell", text] */
 static vestry_err effect_tell(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
   (void)publish(vestry_context_info(context)->v, NOWHERE, JOBS, json_string_value(json_array_get(args, 0)));
   return VESTRY_OK;
 }
@@ -121,7 +118,6 @@ static void end(site *w, wire *all[], size_t count) {
 
 /* capability: K12 */
 static void stream_receives_messages_while_it_lives(void **state) {
-  (void)state;
   site w;
   begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
@@ -152,7 +148,6 @@ static void stream_receives_messages_while_it_lives(void **state) {
 /* Never called, and ended once. */
 /* capability: K12 */
 static void request_without_stream_ends_its_subscription(void **state) {
-  (void)state;
   site w;
   begin(&w, (vestry_options){0});
   wire stored = {.datastar = true};
@@ -189,7 +184,6 @@ static void request_without_stream_ends_its_subscription(void **state) {
 
 /* The instance ends between the handler and the stream. */
 static void subscription_ends_if_the_instance_closes_before_open(void **state) {
-  (void)state;
   site w;
   begin(&w, (vestry_options){0});
   wire r = {.datastar = true}, late = {.datastar = true};
@@ -206,7 +200,6 @@ static void subscription_ends_if_the_instance_closes_before_open(void **state) {
 /* --------------------------------------------------------------------------- subscriptions without a stream ------- */
 
 static void code_subscribes_without_a_stream(void **state) {
-  (void)state;
   site w;
   receiver receivers[3] = {{.calls = 0}};
   vestry_subscription *first;
@@ -233,7 +226,6 @@ static void code_subscribes_without_a_stream(void **state) {
 
 /* capability: K12 */
 static void subscriptions_over_limit_are_refused(void **state) {
-  (void)state;
   site w;
   begin(&w, (vestry_options){0});
   assert_int_equal(vestry_bus_create(w.v, &(vestry_bus_options){.max_subscriptions_count = 2}), VESTRY_OK);
@@ -260,7 +252,6 @@ static void subscriptions_over_limit_are_refused(void **state) {
 }
 
 static void reply_subscribes_16_times_at_most(void **state) {
-  (void)state;
   site w;
   begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}});
   wire r = {.datastar = true};
@@ -276,7 +267,6 @@ static void reply_subscribes_16_times_at_most(void **state) {
 }
 
 static void invalid_subscription_is_refused(void **state) {
-  (void)state;
   site w;
   begin(&w, (vestry_options){0});
   wire open = {.datastar = true};
@@ -322,7 +312,6 @@ static void invalid_subscription_is_refused(void **state) {
 /* ------------------------------------------------------------------------------------------------ no memory ------- */
 
 static void ignored_error_refuses_the_stream(void **state) {
-  (void)state;
   site w;
   begin(&w, (vestry_options){0});
   for (long fail = 0;; fail++) {
@@ -344,7 +333,6 @@ static void ignored_error_refuses_the_stream(void **state) {
 static vestry_err run_instance(test_host *th, void *ctx) {
   vestry *v;
   static char text[1000];
-  (void)ctx;
   memset(text, 'k', sizeof text - 1);
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
@@ -375,7 +363,6 @@ static vestry_err run_instance(test_host *th, void *ctx) {
 
 /* capability: K12 */
 static void failed_allocation_is_reported(void **state) {
-  (void)state;
   test_host_fail_each(run_instance, NULL, true);
 }
 

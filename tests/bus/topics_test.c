@@ -37,7 +37,6 @@ static size_t longest_chain(const vsi_topics *topics) {
 }
 
 static void topics_differ_by_every_byte(void **state) {
-  (void)state;
   static const struct {
     const char *bytes;
     size_t len;
@@ -66,7 +65,6 @@ static void topics_differ_by_every_byte(void **state) {
 }
 
 static void random_operations_match_a_set(void **state) {
-  (void)state;
   enum { NUMBERS = 500, STEPS = 20000 };
   for (uint64_t seed = 1; seed <= 5; seed++) {
     test_host th;
@@ -98,7 +96,6 @@ static void random_operations_match_a_set(void **state) {
 
 /* capability: F7 */
 static void chains_stay_short_with_many_topics(void **state) {
-  (void)state;
   enum { NUMBERS = 100000 };
   vsi_topics topics = {.map = {NULL, 0, 0}};
   const vestry_host *host = vestry_host_default();
@@ -113,7 +110,6 @@ static void chains_stay_short_with_many_topics(void **state) {
 }
 
 static void bus_cannot_be_created_without_randomness(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   atomic_store(&th.fail_random, true);

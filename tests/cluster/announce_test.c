@@ -17,7 +17,6 @@ static size_t kept(const node *of) {
 
 /* Only the sender gets an error: neither nodes with members nor nodes that get one soon after get a gap. */
 static void too_large_message_is_an_error_and_no_gap(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, &(vestry_memory_network_options){.max_payload = 20000});
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
@@ -50,7 +49,6 @@ static void too_large_message_is_an_error_and_no_gap(void **state) {
 
 /* The names of refreshed topics fit no message: each page renders, and nothing is lost. */
 static void too_many_refreshed_topics_become_refresh_all(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, &(vestry_memory_network_options){.max_payload = 4000});
   node *a = &n.all[0], *b = &n.all[1];
@@ -97,7 +95,6 @@ static size_t known(const node *of) {
 
 /* One node has more keys than its broker accepts at once: all arrive soon, and so do concurrent changes. */
 static void keys_arrive_although_the_broker_is_full(void **state) {
-  (void)state;
   enum { KEYS = 30000 };
   nodes n;
   bool is_first;

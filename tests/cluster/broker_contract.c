@@ -25,14 +25,12 @@ static vestry_broker_state state_of(receiver *e) {
 }
 
 static int begin(void **state) {
-  (void)state;
   the.world = the.kind->begin();
   for (int i = 0; i < NODES; i++) receiver_init(&the.nodes[i], the.kind->join(the.world));
   return 0;
 }
 
 static int end(void **state) {
-  (void)state;
   for (int i = 0; i < NODES; i++) receiver_finish(&the.nodes[i]);
   the.kind->end(the.world);
   return 0;
@@ -61,7 +59,6 @@ static void fence(void) {
 
 /* capability: G1 */
 static void message_reaches_all_subscribers_and_its_sender(void **state) {
-  (void)state;
   for (int i = 0; i < NODES; i++) receiver_subscribe(&the.nodes[i], "news.1");
   start_all();
   static const char bytes[] = "a\0b\r\nPUB c 1\r\n\xff";
@@ -77,7 +74,6 @@ static void message_reaches_all_subscribers_and_its_sender(void **state) {
 }
 
 static void message_reaches_only_its_exact_subject(void **state) {
-  (void)state;
   receiver_subscribe(&the.nodes[0], "a");
   receiver_subscribe(&the.nodes[1], "a.b");
   start_all();
@@ -90,7 +86,6 @@ static void message_reaches_only_its_exact_subject(void **state) {
 }
 
 static void subject_is_subscribed_once(void **state) {
-  (void)state;
   receiver *e = &the.nodes[0];
   receiver_subscribe(e, "twice");
   receiver_subscribe(e, "other");
@@ -105,7 +100,6 @@ static void subject_is_subscribed_once(void **state) {
 
 /* All messages published before a flush are sent by it, in order, without another flush. */
 static void one_flush_sends_all_queued_messages(void **state) {
-  (void)state;
   enum { COUNT = 300 };
   receiver_subscribe(&the.nodes[1], "many");
   start_all();
@@ -125,7 +119,6 @@ static void one_flush_sends_all_queued_messages(void **state) {
 
 /* capability: G1 */
 static void messages_of_one_sender_to_one_subject_are_in_order(void **state) {
-  (void)state;
   enum { COUNT = 400 };
   receiver_subscribe(&the.nodes[2], "even");
   receiver_subscribe(&the.nodes[2], "odd");
@@ -150,7 +143,6 @@ static void messages_of_one_sender_to_one_subject_are_in_order(void **state) {
 }
 
 static void message_over_max_payload_is_too_large(void **state) {
-  (void)state;
   receiver *e = &the.nodes[0];
   receiver_subscribe(e, "large");
   start_all();
@@ -173,7 +165,6 @@ static const char longest[] = "0123456789abcdefghijklmnopqrstuvwxyz.123456789abc
 
 /* capability: G1 */
 static void invalid_subject_is_refused(void **state) {
-  (void)state;
   static const char *const bad[] = {
       NULL,        "",
       ".",         "a.",
@@ -233,7 +224,6 @@ static void *publish_each(void *ctx) {
 
 /* capability: G1 */
 static void concurrent_publishers_lose_no_message(void **state) {
-  (void)state;
   char subject[16];
   for (int i = 0; i < THREADS; i++) {
     snprintf(subject, sizeof subject, "t.%d", i);
@@ -270,7 +260,6 @@ static void pass_on(receiver *self, const received *what) {
 }
 
 static void event_functions_may_publish(void **state) {
-  (void)state;
   the.nodes[0].then = pass_on;
   for (int i = 1; i <= 20; i++) {
     char subject[16];
@@ -293,7 +282,6 @@ static void *storm(void *ctx) {
 
 /* capability: G1 */
 static void no_event_comes_after_the_stop(void **state) {
-  (void)state;
   receiver *e = &the.nodes[0];
   receiver_subscribe(e, "storm");
   start_all();
@@ -314,7 +302,6 @@ static void no_event_comes_after_the_stop(void **state) {
 
 /* capability: G1 */
 static void message_published_before_the_stop_arrives(void **state) {
-  (void)state;
   receiver_subscribe(&the.nodes[1], "last");
   start_all();
   for (int i = 0; i < 200; i++) assert_int_equal(receiver_publish(&the.nodes[0], "last", "words"), VESTRY_OK);
@@ -326,7 +313,6 @@ static void message_published_before_the_stop_arrives(void **state) {
 /* ---------------------------------------------------------------------------------------------- up and down ------- */
 
 static void broker_is_down_until_it_is_started(void **state) {
-  (void)state;
   receiver *e = &the.nodes[0];
   assert_int_equal(state_of(e), VESTRY_BROKER_DOWN);
   assert_int_equal(receiver_publish(e, "early", "x"), VESTRY_IO);
@@ -346,7 +332,6 @@ static void broker_is_down_until_it_is_started(void **state) {
 
 /* capability: G1 */
 static void reconnected_broker_has_all_subscriptions(void **state) {
-  (void)state;
   enum { SUBJECTS = 300 };
   char subject[32];
   receiver *e = &the.nodes[0];
@@ -380,7 +365,6 @@ static void reconnected_broker_has_all_subscriptions(void **state) {
 
 /* capability: G1 */
 static void broker_may_start_without_its_network(void **state) {
-  (void)state;
   the.kind->bring_down(the.world);
   receiver *e = &the.nodes[0];
   receiver_subscribe(e, "patience");
@@ -403,7 +387,6 @@ static vestry_err reserve(receiver *e, const char *name, uint64_t expected, uint
 
 /* capability: G1 */
 static void name_is_reserved_by_one_node(void **state) {
-  (void)state;
   if (!the.kind->has_reservations) {
     assert_null(the.nodes[0].broker.ops->reserve);
     TEST_SKIP("this broker has no reservations");
@@ -437,7 +420,6 @@ static void *reserve_one(void *ctx) {
 
 /* capability: G1 */
 static void concurrent_reservations_have_one_winner(void **state) {
-  (void)state;
   if (!the.kind->has_reservations) TEST_SKIP("this broker has no reservations");
   start_all();
   pthread_t threads[6];

@@ -12,7 +12,6 @@ static const char hello[] = "[[\"note\"]]";
 
 /* capability: G7 */
 static void nodes_find_each_other(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
   for (size_t i = 0; i < 3; i++) {
@@ -31,7 +30,6 @@ static void nodes_find_each_other(void **state) {
 
 /* capability: G7 */
 static void g7_dead_node_is_detected_within_stated_times(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
@@ -70,7 +68,6 @@ static void g7_dead_node_is_detected_within_stated_times(void **state) {
 
 /* capability: G7 */
 static void second_node_of_one_name_is_refused(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *late = node_start(&n, 2, "b", NULL);
@@ -89,7 +86,6 @@ static void second_node_of_one_name_is_refused(void **state) {
 
 /* capability: G2 */
 static void g2_dispatch_reaches_a_key_on_any_node(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -119,7 +115,6 @@ static void g2_dispatch_reaches_a_key_on_any_node(void **state) {
 
 /* capability: G2 */
 static void dispatch_reaches_all_streams_of_a_key(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
   uint32_t count = 0;
@@ -148,7 +143,6 @@ static size_t holders_of(node *from, vestry_scope scope) {
 /* A stream that gets another scope leaves the directory under its old keys, and is there under the new ones. */
 /* capability: P2 */
 static void directory_follows_the_scope_of_a_stream(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -168,7 +162,6 @@ static void directory_follows_the_scope_of_a_stream(void **state) {
 
 /* capability: G2 */
 static void dispatch_finds_a_key_that_was_not_announced(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
@@ -183,7 +176,6 @@ static void dispatch_finds_a_key_that_was_not_announced(void **state) {
 
 /* capability: G2, G9, G10 */
 static void dispatch_reports_its_result_or_timeout(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -234,7 +226,6 @@ static void dispatch_reports_its_result_or_timeout(void **state) {
 
 /* capability: G2 */
 static void dispatch_inside_a_remote_effect_is_busy(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -251,7 +242,6 @@ static void dispatch_inside_a_remote_effect_is_busy(void **state) {
 
 /* capability: G2 */
 static void stopping_node_ends_waiting_dispatches(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   answer is;
@@ -269,7 +259,6 @@ static void stopping_node_ends_waiting_dispatches(void **state) {
 
 /* capability: G4 */
 static void g4_newest_stream_replaces_all_others(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
   vestry_memory_exchange *first = node_open(&n.all[0], "x", VESTRY_KEEP_REPLACE);
@@ -295,7 +284,6 @@ static void g4_newest_stream_replaces_all_others(void **state) {
 
 /* capability: G4 */
 static void g4_one_stream_remains_after_a_partition(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
   nodes_divide(&n, "aab");
@@ -321,7 +309,6 @@ static void g4_one_stream_remains_after_a_partition(void **state) {
 
 /* capability: G3 */
 static void g3_event_is_sent_to_nodes_with_members(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1], *c = &n.all[2];
@@ -345,7 +332,6 @@ static void g3_event_is_sent_to_nodes_with_members(void **state) {
 
 /* The queue of the slow stream reports this, and its policy applies; no other page has lost an event. */
 static void full_queue_of_a_member_is_no_gap(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -365,7 +351,6 @@ static void full_queue_of_a_member_is_no_gap(void **state) {
 
 /* capability: G6 */
 static void event_before_join_is_announced_is_a_gap(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -389,7 +374,6 @@ static uint64_t refreshes_of(const node *of) {
 
 /* capability: G3 */
 static void g3_refreshes_reach_other_nodes_coalesced(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -437,7 +421,6 @@ static void note_message(const vestry_bus_message *message, void *ctx) {
 
 /* capability: G3 */
 static void publish_reaches_subscribers_of_all_nodes(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
   heard all[3] = {{0}};
@@ -480,7 +463,6 @@ static vestry_err dispatch_here(node *from, const char *key, uint32_t *ret_count
 }
 
 static void only_here_sends_no_remote_request(void **state) {
-  (void)state;
   nodes n;
   uint32_t count;
   nodes_begin(&n, 2, NULL);
@@ -501,7 +483,6 @@ static void only_here_sends_no_remote_request(void **state) {
 /* ----------------------------------------------------------------- remote events are queued like local ones ------- */
 
 static vestry_err join_slowly(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_join(reply, req->scope, VESTRY_KEY("board", "x"));
   vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){
                                                           .full = VESTRY_FULL_CONFLATE, .max_queued_count = 8}});
@@ -529,7 +510,6 @@ static void broadcast_event(node *from, vestry_err made, vestry_event *event) {
 
 /* capability: G3 */
 static void remote_events_conflate_like_local_ones(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   vestry_memory_exchange *near = open_slow(&n.all[0]), *far = open_slow(&n.all[1]);
@@ -568,7 +548,6 @@ static void remote_events_conflate_like_local_ones(void **state) {
 
 /* capability: G7 */
 static void draining_node_is_announced_at_once(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];

@@ -9,7 +9,6 @@ static const char hello[] = "[[\"note\"]]";
 
 /* capability: G6 */
 static void g6_lost_message_is_a_gap_within_a_second(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -38,7 +37,6 @@ static void g6_lost_message_is_a_gap_within_a_second(void **state) {
 
 /* capability: G5 */
 static void g5_duplicate_message_is_processed_once(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, &(vestry_memory_network_options){.seed = 3, .duplicate = 10000, .max_delay_ms = 20});
   vestry_memory_exchange *stream = node_open(&n.all[1], "x", VESTRY_KEEP_REPLACE);
@@ -62,7 +60,6 @@ static void g5_duplicate_message_is_processed_once(void **state) {
 
 /* capability: G9 */
 static void g9_remote_requests_over_limit_get_full(void **state) {
-  (void)state;
   nodes n;
   nodes_prepare(&n, NULL);
   node *a = node_start(&n, 0, "a", NULL);
@@ -106,7 +103,6 @@ static void g9_remote_requests_over_limit_get_full(void **state) {
 
 /* capability: G10 */
 static void g10_node_with_another_secret_is_no_member(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   static const char other[32] = "thirty-two bytes of another one";
@@ -119,7 +115,6 @@ static void g10_node_with_another_secret_is_no_member(void **state) {
 }
 
 static void invalid_options_and_arguments_are_refused(void **state) {
-  (void)state;
   nodes n;
   nodes_prepare(&n, NULL);
   const char *s = nodes_secret;
@@ -167,7 +162,6 @@ static void invalid_options_and_arguments_are_refused(void **state) {
 /* Each allocation of a run fails once: no message is lost without a report, and nothing is leaked. */
 /* capability: G6 */
 static void failed_allocation_is_reported_as_error_or_gap(void **state) {
-  (void)state;
   for (long at = 0;; at++) {
     nodes n;
     nodes_begin(&n, 1, NULL);

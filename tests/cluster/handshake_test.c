@@ -19,7 +19,6 @@ typedef struct eavesdropper {
 } eavesdropper;
 
 static void record_hello(const char *subject, const void *data, size_t len, void *ctx) {
-  (void)subject;
   eavesdropper *e = ctx;
   uint64_t from;
   memcpy(&from, (const unsigned char *)data + 8, sizeof from);
@@ -43,7 +42,6 @@ static void replay(eavesdropper *e, const void *data, size_t len) {
 
 /* capability: G10 */
 static void replayed_hello_ejects_no_node(void **state) {
-  (void)state;
   nodes n;
   eavesdropper e;
   uint32_t count;
@@ -73,7 +71,6 @@ static void replayed_hello_ejects_no_node(void **state) {
 
 /* The first HELLO before a restart is replayed to a node that knows of no earlier run, as if it were new. */
 static void replayed_first_hello_takes_no_name(void **state) {
-  (void)state;
   nodes n;
   eavesdropper e;
   uint32_t count;
@@ -123,7 +120,6 @@ static size_t count_refused(nodes *n, const size_t *places, size_t count) {
 
 /* Both start in one tick, over networks with random delays: exactly one stays, and is a member. */
 static void one_of_two_equal_names_starting_together_stays(void **state) {
-  (void)state;
   size_t later = 0;
   for (uint64_t seed = 1; seed <= 60; seed++) {
     nodes n;
@@ -152,7 +148,6 @@ static void one_of_two_equal_names_starting_together_stays(void **state) {
 }
 
 static void refused_node_does_not_hide_keys_of_the_first(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -170,7 +165,6 @@ static void refused_node_does_not_hide_keys_of_the_first(void **state) {
 }
 
 static void refused_node_has_no_members(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0];
@@ -188,7 +182,6 @@ static void refused_node_has_no_members(void **state) {
 
 /* A node is killed and starts again at once: other nodes use the new one within a second. */
 static void restarted_node_is_a_member_within_a_second(void **state) {
-  (void)state;
   for (uint64_t after_ms = 0; after_ms <= 600; after_ms += 75) {
     nodes n;
     nodes_begin(&n, 2, NULL);
@@ -223,7 +216,6 @@ static size_t write_hello_of_version(const node *to, uint8_t version, unsigned c
 }
 
 static void other_versions_are_logged_once_a_minute_each(void **state) {
-  (void)state;
   nodes n;
   unsigned char message[64];
   nodes_begin(&n, 2, NULL);

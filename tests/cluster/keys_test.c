@@ -106,7 +106,6 @@ static void check(both *b) {
 
 /* capability: G2 */
 static void key_table_matches_a_naive_one(void **state) {
-  (void)state;
   both b;
   begin(&b);
   bool is_first;
@@ -154,7 +153,6 @@ static void key_table_matches_a_naive_one(void **state) {
 }
 
 static void excess_changes_are_announced_as_a_full_list(void **state) {
-  (void)state;
   both b;
   begin(&b);
   bool is_first;
@@ -186,7 +184,6 @@ static vsi_keys_replaced_here receive_key(both *b, uint64_t hash, uint64_t stamp
 
 /* capability: G4 */
 static void later_of_two_replacing_streams_stays(void **state) {
-  (void)state;
   both b;
   begin(&b);
   bool is_first;
@@ -215,7 +212,6 @@ static void later_of_two_replacing_streams_stays(void **state) {
 
 /* The stamp is the time on the cluster's clock. Streams that do not REPLACE are recorded as present. */
 static void replace_is_stamped_with_the_cluster_clock(void **state) {
-  (void)state;
   both b;
   size_t count;
   bool is_first;

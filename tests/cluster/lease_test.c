@@ -10,7 +10,6 @@ enum { LEASE_MS = 25000, DIGITS = 64, WAITS_MS = 250, MANY = 1500 };
 #define FIRST "data: lease "
 
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("stream"));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, UINT32_MAX);
 }
@@ -65,7 +64,6 @@ static uint64_t sent_meanwhile(node *of) {
 
 /* capability: L9 */
 static void renewal_reaches_the_node_of_its_stream(void **state) {
-  (void)state;
   nodes n;
   char lease[DIGITS + 1];
   nodes_begin(&n, 3, NULL);
@@ -88,7 +86,6 @@ static void renewal_reaches_the_node_of_its_stream(void **state) {
 
 /* capability: L9 */
 static void undeliverable_renewal_renews_nothing_and_is_no_gap(void **state) {
-  (void)state;
   nodes n;
   char lease[DIGITS + 1], stray[DIGITS + 1];
   nodes_begin(&n, 2, NULL);
@@ -117,7 +114,6 @@ static void undeliverable_renewal_renews_nothing_and_is_no_gap(void **state) {
 
 /* capability: L9 */
 static void forged_renewal_sends_no_message(void **state) {
-  (void)state;
   nodes n;
   char lease[DIGITS + 1], forged[DIGITS + 1];
   nodes_begin(&n, 2, NULL);
@@ -142,7 +138,6 @@ static void forged_renewal_sends_no_message(void **state) {
 
 /* capability: L9 */
 static void repeated_renewals_send_one_message(void **state) {
-  (void)state;
   nodes n;
   char lease[DIGITS + 1];
   nodes_begin(&n, 2, NULL);
@@ -163,7 +158,6 @@ static void repeated_renewals_send_one_message(void **state) {
 
 /* capability: L9 */
 static void renewals_of_many_streams_share_messages(void **state) {
-  (void)state;
   nodes n;
   static char leases[2][MANY][DIGITS + 1];
   static vestry_memory_exchange *pages[2][MANY];
@@ -186,7 +180,6 @@ static void renewals_of_many_streams_share_messages(void **state) {
 
 /* capability: L9 */
 static void renewal_works_again_after_a_failed_allocation(void **state) {
-  (void)state;
   nodes n;
   char lease[DIGITS + 1];
   nodes_begin(&n, 2, NULL);

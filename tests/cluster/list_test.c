@@ -11,7 +11,6 @@ static vestry_cluster_count count_of(const node *of, const char *key) {
 
 /* capability: G8 */
 static void g8_count_is_the_sum_of_all_nodes(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
   for (int i = 0; i < 6; i++) node_open(&n.all[i % 3 ? 2 : 0], "x", VESTRY_KEEP_MANY);
@@ -33,7 +32,6 @@ static void g8_count_is_the_sum_of_all_nodes(void **state) {
 
 /* capability: G8 */
 static void count_without_an_answer_is_partial(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 3, NULL);
   for (size_t i = 0; i < 3; i++) node_open(&n.all[i], "x", VESTRY_KEEP_MANY);
@@ -96,7 +94,6 @@ typedef struct visit {
 } visit;
 
 static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   const visit *of = app;
   vestry_reply_add_key(reply, of->scope, of->key, 0);
   vestry_reply_auto_close(reply, false);
@@ -111,7 +108,6 @@ static void open_at(node *of, const char *scope, const vestry_key *key) {
 
 /* capability: G8 */
 static void all_keys_are_listed_in_pages(void **state) {
-  (void)state;
   nodes n;
   seen s;
   nodes_begin(&n, 3, NULL);
@@ -141,7 +137,6 @@ static void all_keys_are_listed_in_pages(void **state) {
 /* Large keys: fewer per page. */
 /* capability: G8 */
 static void page_of_large_keys_is_limited_in_bytes(void **state) {
-  (void)state;
   nodes n;
   seen s;
   nodes_begin(&n, 2, NULL);
@@ -159,7 +154,6 @@ static void page_of_large_keys_is_limited_in_bytes(void **state) {
 /* A key that fits in no message of the broker is left out, and the keys after it are listed. */
 /* capability: G8 */
 static void key_larger_than_a_message_is_left_out(void **state) {
-  (void)state;
   enum { SMALL = 20 };
   nodes n;
   seen s;
@@ -185,7 +179,6 @@ static void key_larger_than_a_message_is_left_out(void **state) {
 
 /* capability: G8 */
 static void list_without_a_node_is_partial(void **state) {
-  (void)state;
   nodes n;
   seen s;
   nodes_begin(&n, 3, NULL);
@@ -221,13 +214,11 @@ static void list_without_a_node_is_partial(void **state) {
 }
 
 static vestry_err count_inside(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context, (void)args;
   vestry_cluster_count count = {0};
   return vestry_cluster_count_get(((node *)ctx)->cluster, (vestry_scope){0}, VESTRY_KEY("room", "far"), &count);
 }
 
 static void count_inside_a_remote_effect_is_busy(void **state) {
-  (void)state;
   nodes n;
   static const char *const allow[] = {"count", NULL};
   const vestry_cluster_options options = {.secret = nodes_secret, .secret_len = 32, .node = "a", .allow = allow};
@@ -248,7 +239,6 @@ static void count_inside_a_remote_effect_is_busy(void **state) {
 }
 
 static void failed_allocation_is_reported_or_partial(void **state) {
-  (void)state;
   for (long at = 0;; at++) {
     nodes n;
     seen s = {.in = &n};

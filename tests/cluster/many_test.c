@@ -87,7 +87,6 @@ static int refused_of(crowd *c, int count, int *ret_which) {
 }
 
 static void keep_answer(vestry_err error, uint32_t count, void *ctx) {
-  (void)count;
   *(vestry_err *)ctx = error;
 }
 
@@ -105,7 +104,6 @@ static vestry_err dispatch_to_no_stream(crowd *c) {
 
 /* The last node is refused and logs why. The others stay complete, and report absent keys again once it has gone. */
 static void one_node_too_many_is_refused(void **state) {
-  (void)state;
   int which = 0;
   crowd *c = begin(MOST);
   pass_ms(c, DEAD_MS);
@@ -132,7 +130,6 @@ static void one_node_too_many_is_refused(void **state) {
 
 /* All nodes start at once: each finds the same one to be the youngest. */
 static void one_of_too_many_nodes_starting_at_once_is_refused(void **state) {
-  (void)state;
   int which = 0;
   crowd *c = begin(MOST + 1);
   pass_ms(c, DEAD_MS);
@@ -143,7 +140,6 @@ static void one_of_too_many_nodes_starting_at_once_is_refused(void **state) {
 
 /* A channel without recent events has no gap, however many others have. */
 static void channel_without_recent_events_has_no_gap(void **state) {
-  (void)state;
   enum { SENT = 20000, OTHERS = 10000 };
   test_host th;
   test_host_init(&th);

@@ -38,7 +38,6 @@ static void on_change(const vestry_presence_change *change, void *ctx) {
 
 /* ["note"]: counts; ["note", "FULL"]: fails with this error. */
 static vestry_err note(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context;
   assert_int_equal(((node *)ctx)->in->on_broker, 0);
   ((node *)ctx)->effects++;
   const char *error = json_string_value(json_array_get(args, 0));
@@ -53,7 +52,6 @@ static void on_purge(const vestry_purged *purged, void *ctx) {
 
 /* ["relay"]: dispatches to ("room", "far") and waits, which is forbidden here. */
 static vestry_err relay(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args, (void)ctx;
   return vestry_dispatch(vestry_context_info(context)->v, (vestry_scope){NULL, 0}, VESTRY_KEY("room", "far"),
                          VESTRY_LIST("note"));
 }
@@ -223,7 +221,6 @@ typedef struct visit {
 } visit;
 
 static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   const visit *of = app;
   if (of->kept) vestry_reply_key(reply, VESTRY_KEY("room", of->kept));
   if (of->kept) vestry_reply_keep(reply, of->policy, 0);

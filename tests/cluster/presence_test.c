@@ -33,7 +33,6 @@ static void expect_all(const nodes *n, int place, const char *people) {
 /* The members are the union of the members of all nodes. */
 /* capability: G8 */
 static void g8_count_is_the_sum_of_all_nodes(void **state) {
-  (void)state;
   nodes n;
   begin(&n, 3, NULL);
   for (int user = 0; user < 6; user++) node_present(&n.all[user % 3], user % 2, user);
@@ -57,7 +56,6 @@ static void g8_count_is_the_sum_of_all_nodes(void **state) {
 /* Tabs on two nodes are one member, reported once. */
 /* capability: G8 */
 static void tabs_on_two_nodes_are_one_member(void **state) {
-  (void)state;
   nodes n;
   begin(&n, 3, NULL);
   vestry_memory_exchange *one = node_present(&n.all[0], 0, 1);
@@ -85,7 +83,6 @@ static void tabs_on_two_nodes_are_one_member(void **state) {
 
 /* capability: G8 */
 static void members_of_dead_and_stopped_nodes_leave(void **state) {
-  (void)state;
   nodes n;
   begin(&n, 3, NULL);
   for (int user = 0; user < 3; user++) node_present(&n.all[user], 0, user);
@@ -110,7 +107,6 @@ static void members_of_dead_and_stopped_nodes_leave(void **state) {
 
 /* capability: G8 */
 static void partitions_keep_their_members_and_merge(void **state) {
-  (void)state;
   nodes n;
   begin(&n, 3, NULL);
   for (int user = 0; user < 3; user++) node_present(&n.all[user], 0, user);
@@ -143,7 +139,6 @@ static void partitions_keep_their_members_and_merge(void **state) {
 
 /* capability: G8 */
 static void late_presence_receives_all_members(void **state) {
-  (void)state;
   nodes n;
   begin(&n, 2, NULL);
   node_presence_end(&n.all[1]);
@@ -174,7 +169,6 @@ static void late_presence_receives_all_members(void **state) {
 
 /* Presences with different names are separate, and one without a name is local. */
 static void each_name_is_a_separate_presence(void **state) {
-  (void)state;
   nodes n;
   begin(&n, 2, NULL);
   vestry_presence *alone[2], *other[2], *here[2] = {n.all[0].presence, n.all[1].presence};
@@ -232,7 +226,6 @@ typedef struct at {
 } at;
 
 static vestry_err be_present_at(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   const at *a = app;
   vestry_reply_auto_close(reply, false);
   vestry_err error = vestry_reply_present(reply, a->presence, a->place, a->user);
@@ -240,7 +233,6 @@ static vestry_err be_present_at(const vestry_request *req, vestry_reply *reply, 
 }
 
 static void keys_of_places_arrive_unchanged(void **state) {
-  (void)state;
   nodes n;
   begin(&n, 2, NULL);
   heard h = {0};
@@ -304,7 +296,6 @@ static size_t count_of(vestry_presence *presence) {
 
 /* Two members fit a message each, and are too large for one. */
 static void members_share_only_messages_that_fit(void **state) {
-  (void)state;
   nodes n;
   vestry_memory_exchange *streams[24];
   nodes_begin(&n, 2, &(vestry_memory_network_options){.max_payload = 8192});
@@ -321,7 +312,6 @@ static void members_share_only_messages_that_fit(void **state) {
 
 /* Its reply gets the error, and all other members are announced. */
 static void member_too_large_for_a_message_is_an_error(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, &(vestry_memory_network_options){.max_payload = 4096});
   vestry_presence *from = begin_big(&n.all[0]), *to = begin_big(&n.all[1]), *alone;
@@ -347,7 +337,6 @@ static void member_too_large_for_a_message_is_an_error(void **state) {
 /* The broker accepts smaller messages than when the member joined: only its node knows it from then on, with one line
  * in the log, and all others are announced. */
 static void member_too_large_since_then_harms_no_other(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, &(vestry_memory_network_options){.max_payload = 8192});
   vestry_presence *big[3] = {begin_big(&n.all[0]), begin_big(&n.all[1])};
@@ -387,7 +376,6 @@ static void member_too_large_since_then_harms_no_other(void **state) {
  * they arrive. */
 /* capability: G8 */
 static void members_over_limit_are_refused_and_partial(void **state) {
-  (void)state;
   nodes n;
   nodes_prepare(&n, NULL);
   n.have_presence = true;
@@ -422,7 +410,6 @@ static void members_over_limit_are_refused_and_partial(void **state) {
 /* After any failed allocation, all is correct within two seconds. */
 /* capability: G8 */
 static void presence_recovers_from_failed_allocations(void **state) {
-  (void)state;
   for (long number = 0;; number++) {
     nodes n;
     begin(&n, 2, NULL);
@@ -448,7 +435,6 @@ static void presence_recovers_from_failed_allocations(void **state) {
 
 /* A second cluster of an instance is refused, and the first one continues. */
 static void refused_second_cluster_ends_no_presence(void **state) {
-  (void)state;
   nodes n;
   nodes_prepare(&n, NULL);
   n.have_presence = true;

@@ -36,7 +36,6 @@ typedef struct world {
 static world w;
 
 static vestry_err note(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args;
   size_t count = vestry_context_info(context)->connections_count;
   atomic_fetch_add(&((node *)ctx)->performed, (uint32_t)count);
   return VESTRY_OK;
@@ -52,7 +51,6 @@ typedef struct visit {
 } visit;
 
 static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   const visit *of = app;
   vestry_reply_key(reply, VESTRY_KEY("k", of->key));
   vestry_err error = vestry_reply_present(reply, of->presence, VESTRY_KEY("k", of->key), "somebody");
@@ -91,7 +89,6 @@ static void start(size_t at, const char *name) {
 }
 
 static void take(vestry_err error, uint32_t count, void *ctx) {
-  (void)ctx;
   if (!error || error == VESTRY_NOT_FOUND) atomic_fetch_add(&w.delivered, count);
   atomic_fetch_add(&w.answers, 1);
 }
@@ -149,7 +146,6 @@ static bool have_met(void) {
 
 /* capability: G2 */
 static void concurrent_requests_are_answered_and_counted(void **state) {
-  (void)state;
   pthread_t threads[NODES * (TALKERS + 1)];
   size_t count = 0;
   assert_int_equal(vestry_runtime_create(&(vestry_runtime_options){.threads_count = 2}, &w.runtime), VESTRY_OK);

@@ -10,7 +10,6 @@
 /* ----------------------------- a stream opened at that moment receives the dispatch, or its node gets a gap ------- */
 
 static void stream_opened_before_a_dispatch_gets_it_or_a_gap(void **state) {
-  (void)state;
   for (int wait_ms = 0; wait_ms <= 8; wait_ms++) {
     nodes n;
     uint32_t count;
@@ -31,7 +30,6 @@ static void stream_opened_before_a_dispatch_gets_it_or_a_gap(void **state) {
 
 /* The same if a third node holds the key, and this one does not. */
 static void stream_opened_beside_another_node_gets_a_gap(void **state) {
-  (void)state;
   nodes n;
   uint32_t count;
   nodes_begin(&n, 3, NULL);
@@ -51,7 +49,6 @@ static void stream_opened_beside_another_node_gets_a_gap(void **state) {
 
 /* The same if the announcement of the key was lost. */
 static void dispatch_before_a_late_announcement_is_a_gap(void **state) {
-  (void)state;
   nodes n;
   uint32_t count;
   nodes_begin(&n, 2, NULL);
@@ -81,7 +78,6 @@ static void dispatch_before_a_late_announcement_is_a_gap(void **state) {
 
 /* A stream does not get a gap for a dispatch before it was opened, because nothing was missed. */
 static void stream_opened_after_a_dispatch_has_no_gap(void **state) {
-  (void)state;
   nodes n;
   uint32_t count;
   nodes_begin(&n, 2, NULL);
@@ -109,7 +105,6 @@ static void stream_opened_after_a_dispatch_has_no_gap(void **state) {
 static size_t answers, full;
 
 static void count_answer(vestry_err error, uint32_t count, void *ctx) {
-  (void)count, (void)ctx;
   answers++;
   full += error == VESTRY_FULL;
 }
@@ -149,7 +144,6 @@ static double time_many(size_t count) {
 }
 
 static void waiting_requests_of_one_key_take_linear_time(void **state) {
-  (void)state;
   (void)time_many(1000);
   double few = time_many(8000), many = time_many(64000);
   print_message("8,000 of one key: %.3f s, 64,000: %.3f s\n", few, many);
@@ -157,7 +151,6 @@ static void waiting_requests_of_one_key_take_linear_time(void **state) {
 }
 
 static void waiting_requests_over_limit_get_full(void **state) {
-  (void)state;
   nodes n;
   nodes_prepare(&n, NULL);
   const vestry_cluster_options options = {
@@ -188,7 +181,6 @@ static void waiting_requests_over_limit_get_full(void **state) {
 /* ------------------------------------------------------------------------------------------------ fail_fast ------- */
 
 static void fail_fast_applies_on_other_nodes(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];

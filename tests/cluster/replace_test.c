@@ -4,7 +4,6 @@
 #include "cluster/nodes.h"
 
 static void replace_closes_streams_of_any_policy(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -34,7 +33,6 @@ static void replace_closes_streams_of_any_policy(void **state) {
 
 /* The stream has gone before it was announced. */
 static void stream_that_ended_at_once_replaces_others(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -50,7 +48,6 @@ static void stream_that_ended_at_once_replaces_others(void **state) {
 }
 
 static void newer_stream_stays_after_a_partition(void **state) {
-  (void)state;
   for (int turn = 0; turn < 4; turn++) {
     nodes n;
     nodes_begin(&n, 2, NULL);
@@ -72,7 +69,6 @@ static void newer_stream_stays_after_a_partition(void **state) {
 
 /* Many keys, some of which were stored with both policies: all are found. */
 static void replace_finds_each_of_many_keys(void **state) {
-  (void)state;
   enum { KEYS = STREAMS_MOST - 2 };
   nodes n;
   nodes_begin(&n, 2, NULL);

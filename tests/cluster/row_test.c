@@ -65,7 +65,6 @@ static void pass_on_kept(void) {
 }
 
 static void on_message(const char *subject, const void *data, size_t len, void *ctx) {
-  (void)ctx;
   if (!atomic_load(&w.gathers)) {
     pass_on_kept();
     pass_on(subject, data, len, false);
@@ -80,7 +79,6 @@ static void on_message(const char *subject, const void *data, size_t len, void *
 }
 
 static void on_state(vestry_broker_state state, void *ctx) {
-  (void)ctx;
   w.events.on_state(state, w.events.ctx);
 }
 
@@ -97,7 +95,6 @@ static vestry_err publish_watched(void *broker, const char *subject, const void 
 }
 
 static bool has_more(void *broker) {
-  (void)broker;
   assert_true(is_telling);
   return w.has_more;
 }
@@ -105,24 +102,20 @@ static bool has_more(void *broker) {
 /* ------------------------------------------------------------------------------------------------ the nodes ------- */
 
 static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("k"));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static vestry_err note(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context, (void)args, (void)ctx;
   if (is_telling) atomic_fetch_add(&w.failures, 1); /* application code on the broker's thread */
   return VESTRY_OK;
 }
 
 static vestry_err count_call(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  (void)effect;
   return note(context, NULL, ctx);
 }
 
 static vestry_err replace(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
-  (void)data, (void)args, (void)ctx;
   *ret_value = json_string("x");
   return VESTRY_OK;
 }
@@ -215,7 +208,6 @@ static const char *const own[] = {"patch-signals", NULL};
 
 /* Occasionally the actor is busy with an update of a member, and then performs the request. */
 static void single_request_is_performed_by_the_broker_thread(void **state) {
-  (void)state;
   begin((habits){.allow = own});
   for (uint32_t before = 0; w.number < ROUNDS || !before; before = atomic_load(&w.inside)) dispatch_one();
   assert_true(atomic_load(&w.inside) > 0);
@@ -234,7 +226,6 @@ static void dispatch_to_the_actor(habits has) {
 static void application_code_is_not_called_by_the_broker_thread(void **state) {
   static const char *const with_note[] = {"patch-signals", "note", NULL};
   static const char *const unknown[] = {"patch-signals", "nothing-of-this-name", NULL};
-  (void)state;
   dispatch_to_the_actor((habits){.allow = with_note});
   dispatch_to_the_actor((habits){.allow = unknown});
   dispatch_to_the_actor((habits){.allow = own, .has_interceptor = true});
@@ -242,12 +233,10 @@ static void application_code_is_not_called_by_the_broker_thread(void **state) {
 }
 
 static void request_without_has_more_is_performed_by_the_actor(void **state) {
-  (void)state;
   dispatch_to_the_actor((habits){.allow = own, .is_silent = true});
 }
 
 static void on_answer(vestry_err error, uint32_t count, void *ctx) {
-  (void)ctx;
   if (error || count != 1) atomic_fetch_add(&w.failures, 1);
   atomic_fetch_add(&w.answers, 1);
 }
@@ -255,7 +244,6 @@ static void on_answer(vestry_err error, uint32_t count, void *ctx) {
 /* So that an overloaded node still receives messages, and can answer that it is full. */
 /* capability: G9 */
 static void many_requests_in_a_row_are_performed_by_the_actor(void **state) {
-  (void)state;
   begin((habits){.allow = own});
   atomic_store(&w.gathers, true);
   for (int round = 1; round <= ROUNDS / 10; round++) {

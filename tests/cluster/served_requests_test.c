@@ -36,7 +36,6 @@ static void feed_one(void) {
 
 /* This node publishes only answers: after each answer another request arrives. */
 static vestry_err publish_and_feed(void *broker, const char *subject, const void *data, size_t len) {
-  (void)broker, (void)subject, (void)data, (void)len;
   vsi_peer *peer = &feed.at->cluster->peers[0];
   if (feed.fed == FED_MOST) return VESTRY_OK;
   feed_one();
@@ -52,7 +51,6 @@ static vestry_err publish_and_feed(void *broker, const char *subject, const void
 }
 
 static void gaps_and_members_are_reported_under_endless_load(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   memset(&feed, 0, sizeof feed);
@@ -75,7 +73,6 @@ static void gaps_and_members_are_reported_under_endless_load(void **state) {
 
 /* Closing a stream calls hooks: nodes.c checks that none is called inside of an event of the broker. */
 static void replaced_streams_are_not_closed_on_the_broker_thread(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 2, NULL);
   node *a = &n.all[0], *b = &n.all[1];

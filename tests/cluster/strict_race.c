@@ -22,7 +22,6 @@ static struct {
 } w;
 
 static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   vestry_reply_key(reply, VESTRY_KEY("k", *(const int *)app));
   return vestry_reply_keep(reply, VESTRY_KEEP_REJECT, 0);
 }

@@ -19,7 +19,6 @@ static void begin(nodes *n, vestry_trace *ret_said) {
 
 /* capability: L12 */
 static void trace_of_a_dispatch_continues_on_the_other_node(void **state) {
-  (void)state;
   nodes n;
   vestry_trace parent;
   begin(&n, &parent);
@@ -51,7 +50,6 @@ static void trace_of_a_dispatch_continues_on_the_other_node(void **state) {
 
 /* capability: L12 */
 static void trace_of_refresh_and_event_continues_on_the_other_node(void **state) {
-  (void)state;
   nodes n;
   vestry_trace parent;
   begin(&n, &parent);
@@ -83,7 +81,6 @@ static void trace_of_refresh_and_event_continues_on_the_other_node(void **state)
 
 /* The body is shorter than the trace that it announces. */
 static void message_without_its_announced_trace_is_malformed(void **state) {
-  (void)state;
   static const vsi_siphash_key key = {1, 2};
   const vestry_trace trace = {.trace_id = {1}, .span_id = {2}, .is_sampled = true};
   test_host th;

@@ -18,7 +18,6 @@ static void write_one(vsi_buffer *buffer, const vestry_host *host) {
 }
 
 static void written_message_is_read_back(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vsi_buffer buffer;
@@ -48,7 +47,6 @@ static void written_message_is_read_back(void **state) {
 
 /* capability: G10 */
 static void changed_or_truncated_message_is_malformed(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vsi_buffer buffer;
@@ -68,7 +66,6 @@ static void changed_or_truncated_message_is_malformed(void **state) {
 
 /* capability: G10 */
 static void names_beyond_the_body_are_malformed(void **state) {
-  (void)state;
   static const unsigned char no_key[] = {1, 0, 0, 0, 'x'}, long_scope[] = {1, 4, 1, 0};
   unsigned char body[2000] = {0};
   vsi_wire_reader reader = vsi_wire_read(no_key, sizeof no_key);
@@ -108,7 +105,6 @@ static vestry_err read_meaning(const vsi_event_meaning *meaning, size_t bytes) {
 
 /* Positions in an event must lie within its bytes. */
 static void event_positions_beyond_its_bytes_are_malformed(void **state) {
-  (void)state;
   const vsi_event_meaning good = {VSI_EVENT_ELEMENTS, 3, 2, true, 10, 20, 30, 40};
   assert_int_equal(read_meaning(&good, 40), VESTRY_OK);
   assert_int_equal(read_meaning(&(vsi_event_meaning){.kind = VSI_EVENT_SIGNALS, .content = 38}, 40), VESTRY_OK);

@@ -38,7 +38,6 @@ static void close_all(bench *b, listener *l, int count) {
 
 /* capability: F1 */
 static void event_for_many_streams_is_encoded_once(void **state) {
-  (void)state;
   bench b;
   listener l[9];
   const vestry_profile *const profiles[3] = {&brotli, &gzip, NULL};
@@ -59,7 +58,6 @@ static void event_for_many_streams_is_encoded_once(void **state) {
 }
 
 static void small_event_is_framed(void **state) {
-  (void)state;
   bench b;
   listener l;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -81,7 +79,6 @@ static void small_event_is_framed(void **state) {
 
 /* The head, the primer, the events and the end need no more writes than without encoding. */
 static void queued_encoded_events_are_one_write(void **state) {
-  (void)state;
   bench b;
   listener l;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -99,7 +96,6 @@ static void queued_encoded_events_are_one_write(void **state) {
 }
 
 static void empty_stream_decodes_completely(void **state) {
-  (void)state;
   const vestry_profile *const profiles[] = {&brotli, &gzip, &own, &private_gzip};
   for (int i = 0; i < 4; i++) {
     bench b;
@@ -113,7 +109,6 @@ static void empty_stream_decodes_completely(void **state) {
 }
 
 static void encoded_end_waits_for_room(void **state) {
-  (void)state;
   bench b;
   listener l;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -145,7 +140,6 @@ static void encoded_end_waits_for_room(void **state) {
 }
 
 static void heartbeats_are_encoded(void **state) {
-  (void)state;
   static const struct {
     const vestry_profile *profile;
     size_t len;
@@ -176,7 +170,6 @@ static void heartbeats_are_encoded(void **state) {
 
 /* capability: F2 */
 static void private_encoders_are_limited_and_released(void **state) {
-  (void)state;
   bench b;
   listener l[3];
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -199,7 +192,6 @@ static void private_encoders_are_limited_and_released(void **state) {
 
 /* capability: F2 */
 static void codings_are_shared_and_limited(void **state) {
-  (void)state;
   bench b;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
   vsi_codings *codings = vsi_group_codings(b.group);
@@ -228,12 +220,10 @@ static vestry_err fail_at_third(void *encoder, const void *data, size_t len, ves
   return ++encodes == 3 ? VESTRY_FAILED : test_chain.encode(encoder, data, len, sink);
 }
 static vestry_err no_store(const vestry_profile *profile, const void *data, size_t len, vestry_sink *sink) {
-  (void)profile, (void)data, (void)len, (void)sink;
   return VESTRY_FAILED;
 }
 
 static void failing_profile_aborts_the_stream(void **state) {
-  (void)state;
   for (int private = 0; private < 2; private ++) {
     vestry_profile_ops ops = test_chain;
     ops.encode = fail_at_third;
@@ -264,12 +254,10 @@ static void failing_profile_aborts_the_stream(void **state) {
 
 /* A profile whose output is sometimes empty writes nothing then, because an empty chunk would end a stream. */
 static vestry_err put_nothing(void *encoder, const void *data, size_t len, vestry_sink *sink) {
-  (void)encoder, (void)data, (void)len, (void)sink;
   return VESTRY_OK;
 }
 
 static void empty_output_is_not_written(void **state) {
-  (void)state;
   vestry_profile_ops ops = test_chain;
   ops.encode = put_nothing;
   bench b;
@@ -316,7 +304,6 @@ static void *want(void *argument) {
 }
 
 static void concurrent_threads_encode_an_event_once(void **state) {
-  (void)state;
   vestry_profile_ops ops = test_chain;
   ops.encode = encode_when_all_want;
   bench b;
@@ -379,7 +366,6 @@ static size_t send_next(bench *b, listener *l, vestry_event *event, vestry_event
 
 /* capability: F1 */
 static void changed_page_is_written_as_difference(void **state) {
-  (void)state;
   for (int i = 0; i < 3; i++) {
     bench b;
     listener l;
@@ -417,7 +403,6 @@ static void changed_page_is_written_as_difference(void **state) {
 /* Heartbeats that decode to text: a difference refers across them, up to a limit. */
 /* capability: F1 */
 static void difference_refers_across_heartbeats(void **state) {
-  (void)state;
   for (int i = 0; i < 2; i++) {
     vestry_profile_ops ops = *shared[i].profile->ops;
     ops.idle = NULL;
@@ -450,7 +435,6 @@ static void difference_refers_across_heartbeats(void **state) {
 
 /* capability: F1 */
 static void difference_needs_the_previous_event_written_last(void **state) {
-  (void)state;
   for (int i = 0; i < 3; i++) {
     bench b;
     listener l[2];
@@ -491,7 +475,6 @@ static void difference_needs_the_previous_event_written_last(void **state) {
 
 /* A plain stream, and one with a private encoder, do not use the previous event, and do not hold it. */
 static void plain_and_private_streams_release_the_previous_event(void **state) {
-  (void)state;
   const vestry_profile *const profiles[] = {NULL, &private_gzip, &own, &brotli};
   for (int i = 0; i < 4; i++) {
     bench b;
@@ -521,7 +504,6 @@ static vestry_err follow_at_length(void *encoder, const void *previous, size_t p
 }
 static vestry_err follow_not(void *encoder, const void *previous, size_t previous_len, const void *data, size_t len,
                              vestry_sink *sink) {
-  (void)encoder, (void)previous, (void)previous_len, (void)data, (void)len;
   follows++;
   vestry_err error = vestry_sink_put(sink, "?", 1); /* the output of a failed member is discarded */
   return error ? error : VESTRY_UNSUPPORTED;
@@ -529,7 +511,6 @@ static vestry_err follow_not(void *encoder, const void *previous, size_t previou
 
 /* capability: F1 */
 static void shorter_form_is_written(void **state) {
-  (void)state;
   vestry_profile_ops ops = test_chain_checked;
   for (int i = 0; i < 2; i++) {
     ops.follow = i ? follow_not : follow_at_length;
@@ -560,7 +541,6 @@ static void shorter_form_is_written(void **state) {
 
 /* A conflated event was never written: the event that follows it is sent standalone, and the next one follows that. */
 static void conflated_event_is_not_followed(void **state) {
-  (void)state;
   bench b;
   listener l;
   vestry_connection_options options = {.full = VESTRY_FULL_CONFLATE};
@@ -626,7 +606,6 @@ static bool follow_without_memory(const vestry_profile *profile, long fail_at, b
 
 /* capability: F1 */
 static void allocation_failure_loses_no_following_page(void **state) {
-  (void)state;
   vestry_profile_ops ops = vestry_profile_brotli;
   ops.idle = NULL; /* heartbeats are events */
   const vestry_profile beating = {.ops = &ops}, *const profiles[] = {&brotli, &gzip, &own_whole, &beating};

@@ -87,7 +87,6 @@ static void new_sink(vestry_sink *sink) {
 
 /* capability: C13 */
 static void private_encoder_streams_decode(void **state) {
-  (void)state;
   static char text[EVENT_MOST + 64];
   for (int i = 0; i < PROFILES; i++)
     for (uint64_t seed = 1; seed < 6; seed++) {
@@ -176,7 +175,6 @@ static void splice_pieces(const vestry_profile *p, uint64_t seed) {
 
 /* capability: C13 */
 static void spliced_streams_decode(void **state) {
-  (void)state;
   for (int i = 0; i < PROFILES; i++) {
     vestry_profile p;
     assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
@@ -187,7 +185,6 @@ static void spliced_streams_decode(void **state) {
 /* A stream slightly longer than a window, and an event longer than the largest stored piece. */
 /* capability: C13 */
 static void framed_bytes_of_any_length_decode(void **state) {
-  (void)state;
   static const size_t lengths[] = {
       1, 2, 255, 65535, 65536, 65537, 3 * 65535 + 7, 1 << 20, (1 << 20) + 1, (1 << 24), (1 << 24) + 1};
   size_t count = sizeof lengths / sizeof *lengths - (TEST_UNDER_TSAN ? 2 : 0), most = lengths[count - 1];
@@ -222,7 +219,6 @@ static void framed_bytes_of_any_length_decode(void **state) {
 
 /* Later events of an encoder refer to earlier ones: a page that changes a little needs few bytes. */
 static void repeated_events_are_compressed(void **state) {
-  (void)state;
   static char page[10000];
   uint64_t random = 7;
   for (size_t i = 0; i < sizeof page; i++) page[i] = (char)('a' + random_below(&random, 26));
@@ -247,7 +243,6 @@ static void repeated_events_are_compressed(void **state) {
 
 /* capability: C13 */
 static void profile_settings_are_checked(void **state) {
-  (void)state;
   static const vestry_profile bad[] = {
       {.ops = NULL},
       {.ops = &vestry_profile_identity, .level = 1},
@@ -293,7 +288,6 @@ static void profile_settings_are_checked(void **state) {
 
 /* Each function with output reports a sink that is out of memory. */
 static void failed_sink_is_reported(void **state) {
-  (void)state;
   for (int i = 0; i < PROFILES; i++) {
     vestry_profile p;
     assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
@@ -355,7 +349,6 @@ static vestry_err encode_something(test_host *th, void *ctx) {
 }
 
 static void encoding_survives_every_allocation_failure(void **state) {
-  (void)state;
   for (int i = 0; i < PROFILES; i++)
     test_host_fail_each(encode_something, (void *)&profiles[i], true); /* a segment that cannot be trimmed is kept */
 }
@@ -404,7 +397,6 @@ static int fill_memory(const vestry_profile *profile, size_t more_bytes) {
 
 /* However the library of a coding handles a lack of memory, the process continues. */
 static void encoders_survive_a_full_address_space(void **state) {
-  (void)state;
   if (!OWN_ADDRESSES) TEST_SKIP("sanitizers take terabytes of addresses");
   for (int i = 0; i < PROFILES; i++) {
     if (profiles[i].ops != &vestry_profile_brotli && profiles[i].ops != &vestry_profile_gzip) continue;

@@ -75,7 +75,6 @@ static void create(meter *m, vestry_profile *p, void **ret_encoder) {
 
 /* A heap whose top is released and requested with each page costs more than the page. */
 static void next_page_needs_no_large_allocation(void **state) {
-  (void)state;
   char *page = make_text(PAGE_BYTES);
   for (int follows = 0; follows < 2; follows++) {
     meter m;
@@ -94,7 +93,6 @@ static void next_page_needs_no_large_allocation(void **state) {
 }
 
 static void kept_memory_is_bounded(void **state) {
-  (void)state;
   size_t large = (size_t)4 << 20;
   char *text = make_text(large);
   meter m;
@@ -115,7 +113,6 @@ static void kept_memory_is_bounded(void **state) {
 
 /* An encoder of one stream or of an epoch keeps no memory beyond that of its library. */
 static void unreset_encoder_keeps_no_memory(void **state) {
-  (void)state;
   meter m;
   meter_init(&m);
   vsi_spare spare;
@@ -130,7 +127,6 @@ static void unreset_encoder_keeps_no_memory(void **state) {
 }
 
 static void piece_is_reused_if_it_fits(void **state) {
-  (void)state;
   meter m;
   meter_init(&m);
   vsi_spare spare;
@@ -178,7 +174,6 @@ static vestry_err encode_again(test_host *th, void *ctx) {
 }
 
 static void allocation_failure_frees_all_pieces(void **state) {
-  (void)state;
   char *page = make_text(PAGE_BYTES);
   test_host_fail_each(encode_again, page, false);
   free(page);

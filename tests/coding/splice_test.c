@@ -82,7 +82,6 @@ static void open_slot(splice_world *w, listener *l) {
 }
 
 static void let_flow(splice_world *w, listener *l) {
-  (void)w;
   l->p.write_answer = VESTRY_IO_OK;
   vestry_connection_writable(l->connection);
 }
@@ -243,7 +242,6 @@ static void live(splice_world *w, uint64_t seed) {
 
 /* capability: F1 */
 static void decoders_read_exactly_the_accepted_events(void **state) {
-  (void)state;
   static splice_world w;
   const char *seed = getenv("VESTRY_SEED");
   if (seed) {

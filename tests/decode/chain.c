@@ -108,7 +108,6 @@ static vestry_err chain_resolve(vestry_profile *profile) {
 
 static vestry_err chain_create(const vestry_profile *profile, const vestry_host *host, vestry_encoder_kind kind,
                                void **ret_encoder) {
-  (void)profile;
   chain_encoder *encoder = vsi_calloc(host, 1, sizeof *encoder);
   if (!encoder) return VESTRY_NO_MEMORY;
   encoder->host = host;
@@ -129,18 +128,15 @@ static vestry_err chain_encode(void *ctx, const void *data, size_t len, vestry_s
 
 static vestry_err chain_follow(void *ctx, const void *previous, size_t previous_len, const void *data, size_t len,
                                vestry_sink *sink) {
-  (void)ctx;
   return put_record(CHAINED, data, len, key_of(previous, previous_len), sink);
 }
 
 static vestry_err chain_end(const vestry_profile *profile, uint64_t check, vestry_sink *sink) {
-  (void)profile;
   uint64_t sum = check ? check + 1 : 0;
   return put_record(END, &sum, sizeof sum, 0, sink);
 }
 
 static vestry_err chain_primer(const vestry_profile *profile, const vestry_host *host, vestry_sink *sink) {
-  (void)profile, (void)host;
   return vestry_sink_put(sink, "C", 1);
 }
 
@@ -161,12 +157,10 @@ static bool chain_reset(void *ctx) {
 }
 
 static vestry_err chain_idle(const vestry_profile *profile, vestry_sink *sink) {
-  (void)profile;
   return put_record(PLAIN, "", 0, 0, sink);
 }
 
 static vestry_err chain_store(const vestry_profile *profile, const void *data, size_t len, vestry_sink *sink) {
-  (void)profile;
   return put_record(PLAIN, data, len, 0, sink);
 }
 
@@ -175,7 +169,6 @@ static uint64_t chain_check(const void *data, size_t len) {
 }
 
 static uint64_t chain_combine(uint64_t stream, uint64_t event, size_t len) {
-  (void)len;
   return stream * 3 + event;
 }
 

@@ -16,7 +16,6 @@ static void expect(vestry_method method, const vestry_backend_action_options *op
 
 /* capability: C7 */
 static void action_names_its_method(void **state) {
-  (void)state;
   expect(VESTRY_METHOD_GET, NULL, "@get(" Q "/x" Q ")");
   expect(VESTRY_METHOD_POST, NULL, "@post(" Q "/x" Q ")");
   expect(VESTRY_METHOD_PUT, NULL, "@put(" Q "/x" Q ")");
@@ -27,7 +26,6 @@ static void action_names_its_method(void **state) {
 
 /* capability: C7 */
 static void url_arguments_are_escaped(void **state) {
-  (void)state;
   assert_int_equal(vestry_backend_action_string(made, sizeof made, VESTRY_METHOD_GET, NULL, "/u/%s/%d?q=%s&p=%-s#%%",
                                                 "a/b'?&=\xC3\xA4 .", 7, "%", "x=1&y='2'"),
                    VESTRY_OK);
@@ -49,7 +47,6 @@ static vestry_err url(const char *format) {
 #pragma GCC diagnostic pop
 
 static void url_signals_are_encoded_and_bad_ones_refused(void **state) {
-  (void)state;
 #define SIGNAL(name) Q "+encodeURIComponent($" name ")+" Q
   assert_int_equal(url("/rooms/{$room.id}/%s/%-s?q={$_q1}"), VESTRY_OK);
   assert_string_equal(made, "@post(" Q "/rooms/" SIGNAL("room.id") "/%7B%24x%7D/{\\x24y}?q=" SIGNAL("_q1") Q ")");
@@ -73,7 +70,6 @@ static void url_signals_are_encoded_and_bad_ones_refused(void **state) {
 
 /* capability: C7 */
 static void each_option_is_written_in_the_action(void **state) {
-  (void)state;
   vestry_attribute headers[] = {{"X-A", "b'c"}, {"X-B", ""}};
   json_t *payload = json_pack("{s:s}", "a", "'");
   vestry_backend_action_options options = {
@@ -127,7 +123,6 @@ static void each_option_is_written_in_the_action(void **state) {
 /* A retry sends the signals as they were at the action; tests/browser/retries.test.js runs this code. */
 /* capability: C7 */
 static void action_once_has_key_and_snapshot(void **state) {
-  (void)state;
   vestry_attribute headers[] = {{"X-A", "b'c"}};
   expect(VESTRY_METHOD_POST,
          &(vestry_backend_action_options){.csrf = true, .once = true, .headers = headers, .headers_count = 1},
@@ -157,7 +152,6 @@ static void action_once_has_key_and_snapshot(void **state) {
 
 /* capability: L5 */
 static void sent_names_a_valid_signal_of_an_action_once(void **state) {
-  (void)state;
   static const char *const bad[] = {"", "a.b", "1a", "a b", "a'", "\xC3\xA4", LONGEST "a"};
   vestry_backend_action_options options = {.once = true, .content = VESTRY_CONTENT_FORM, .sent = "_saving"};
   expect(VESTRY_METHOD_POST, &options,
@@ -176,7 +170,6 @@ static void sent_names_a_valid_signal_of_an_action_once(void **state) {
 
 /* capability: C7 */
 static void bad_options_are_refused(void **state) {
-  (void)state;
   static const vestry_attribute bad[] = {{"", "a"},         {"a b", "a"},  {NULL, "a"},   {"a:", "a"},
                                          {"\xC3\xA4", "a"}, {"a", "b\nc"}, {"a", "\x7F"}, {"a", "\r"},
                                          {"a", "\xC3\xA4"}, {"a", NULL}};
@@ -212,7 +205,6 @@ static void bad_options_are_refused(void **state) {
 }
 
 static void buffer_is_filled_to_its_last_byte(void **state) {
-  (void)state;
   static const char whole[] = "@get(" Q "/x" Q ")";
   char buffer[sizeof whole];
   for (size_t capacity = 0; capacity < sizeof whole; capacity++) {
@@ -228,7 +220,6 @@ static void buffer_is_filled_to_its_last_byte(void **state) {
 
 /* capability: C7 */
 static void action_is_added_to_html_in_code_only(void **state) {
-  (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<b data-on:click=\"f(); ");
@@ -262,7 +253,6 @@ static vestry_err build(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_is_reported(void **state) {
-  (void)state;
   vestry_backend_action_options options = {
       .filter_include = "abcdefghijklmnop", .retry_scaler = 3, .retry_interval_ms = 1};
   test_host_fail_each(build, &options, false);

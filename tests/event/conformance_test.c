@@ -123,7 +123,6 @@ static void play(const char *directory) {
 
 /* capability: C1 */
 static void official_sdk_cases_are_formatted_as_expected(void **state) {
-  (void)state;
   const char *root = getenv("VESTRY_CONFORMANCE_DIR");
   if (!root || !*root) {
     print_message("VESTRY_CONFORMANCE_DIR is not set: the official cases are not tested\n");
@@ -156,7 +155,6 @@ static const char *compare(const char *got, const char *expected) {
 
 /* The comparison itself is tested: it must report each difference, and none between equal texts. */
 static void comparison_reports_each_difference(void **state) {
-  (void)state;
   static const char one[] =
       "event: e\nid: 1\nretry: 2\ndata: mode inner\ndata: selector #a\ndata: elements x\ndata: elements y\n\n";
   assert_null(compare(one, one));

@@ -17,7 +17,6 @@ static void refuse(const char *html, const vestry_elements_options *options) {
 
 /* capability: C1 */
 static void default_options_write_no_lines(void **state) {
-  (void)state;
   expect("<b id=\"n\">4</b>", NULL, TYPE "data: elements <b id=\"n\">4</b>\n\n");
   expect("<b id=\"n\">4</b>", &(vestry_elements_options){0}, TYPE "data: elements <b id=\"n\">4</b>\n\n");
   vestry_elements_options options = VESTRY_ELEMENTS_OPTIONS_INIT;
@@ -26,7 +25,6 @@ static void default_options_write_no_lines(void **state) {
 
 /* capability: C1 */
 static void each_option_writes_its_line(void **state) {
-  (void)state;
   vestry_elements_options options = {
       .size = sizeof options,
       .event = {.id = "event1", .retry_ms = 2000},
@@ -50,7 +48,6 @@ static void each_option_writes_its_line(void **state) {
 
 /* capability: C1 */
 static void mode_is_written_and_needs_its_selector(void **state) {
-  (void)state;
 #define EACH(name, wire) {VESTRY_PATCH_##name, wire},
   static const struct {
     vestry_patch_mode mode;
@@ -82,7 +79,6 @@ static void mode_is_written_and_needs_its_selector(void **state) {
 
 /* capability: C1 */
 static void namespace_is_written_unless_html(void **state) {
-  (void)state;
   expect("<p>", &(vestry_elements_options){.ns = VESTRY_NAMESPACE_HTML}, TYPE "data: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.ns = VESTRY_NAMESPACE_SVG},
          TYPE "data: namespace svg\ndata: elements <p>\n\n");
@@ -92,7 +88,6 @@ static void namespace_is_written_unless_html(void **state) {
 
 /* capability: C1 */
 static void view_transition_selector_needs_use_view_transition(void **state) {
-  (void)state;
   expect("<p>", &(vestry_elements_options){.use_view_transition = true},
          TYPE "data: useViewTransition true\ndata: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.use_view_transition = true, .view_transition_selector = ""},
@@ -105,7 +100,6 @@ static void view_transition_selector_needs_use_view_transition(void **state) {
  * event without the field keeps it. */
 /* capability: C1 */
 static void empty_id_is_written_and_null_is_not(void **state) {
-  (void)state;
   expect("<p>", &(vestry_elements_options){.event.id = "7"}, TYPE "id: 7\ndata: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.event.id = " 7 "}, TYPE "id:  7 \ndata: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.event.id = ""}, TYPE "id:\ndata: elements <p>\n\n");
@@ -114,7 +108,6 @@ static void empty_id_is_written_and_null_is_not(void **state) {
 
 /* capability: C1 */
 static void retry_is_written_unless_it_is_the_default(void **state) {
-  (void)state;
   expect("<p>", &(vestry_elements_options){.event.retry_ms = 0}, TYPE "data: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.event.retry_ms = 1}, TYPE "retry: 1\ndata: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.event.retry_ms = 1000}, TYPE "data: elements <p>\n\n");
@@ -123,7 +116,6 @@ static void retry_is_written_unless_it_is_the_default(void **state) {
 }
 
 static void each_line_break_begins_a_data_line(void **state) {
-  (void)state;
   expect("<a>\n<b>\r<c>\r\n<d>", NULL,
          TYPE "data: elements <a>\ndata: elements <b>\ndata: elements <c>\ndata: elements <d>\n\n");
   expect("<a>\n\n<b>", NULL, TYPE "data: elements <a>\ndata: elements \ndata: elements <b>\n\n");
@@ -135,7 +127,6 @@ static void each_line_break_begins_a_data_line(void **state) {
 
 /* capability: C1 */
 static void blank_html_has_no_line(void **state) {
-  (void)state;
   expect(NULL, NULL, TYPE "\n");
   expect("", NULL, TYPE "\n");
   expect(" \t\r\n\f\n", NULL, TYPE "\n");
@@ -145,7 +136,6 @@ static void blank_html_has_no_line(void **state) {
 }
 
 static void nul_and_invalid_utf8_are_written_unchanged(void **state) {
-  (void)state;
   vestry_event *event = expect_untouched;
   assert_int_equal(vestry_event_elements(NULL, "a\0\n\xFF\xC0\x8A", 6, NULL, &event), VESTRY_OK);
   static const char bytes[] = TYPE "data: elements a\0\ndata: elements \xFF\xC0\x8A\n\n";
@@ -159,7 +149,6 @@ static void nul_and_invalid_utf8_are_written_unchanged(void **state) {
 
 /* capability: C1 */
 static void fields_with_line_breaks_are_refused(void **state) {
-  (void)state;
   static const char *const forged[] = {"a\nb", "a\rb", "a\r\n", "\n", "\r"};
   for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
     refuse("<p>", &(vestry_elements_options){.event.id = forged[i]});
@@ -171,7 +160,6 @@ static void fields_with_line_breaks_are_refused(void **state) {
 }
 
 static void bad_arguments_are_refused(void **state) {
-  (void)state;
   refuse("<p>", &(vestry_elements_options){.mode = (vestry_patch_mode)8, .selector = "#a"});
   refuse("<p>", &(vestry_elements_options){.mode = (vestry_patch_mode)-1, .selector = "#a"});
   refuse("<p>", &(vestry_elements_options){.ns = (vestry_namespace)3});
@@ -181,7 +169,6 @@ static void bad_arguments_are_refused(void **state) {
 
 /* Programs that were compiled with other versions of the struct. */
 static void options_of_other_sizes_are_read_or_refused(void **state) {
-  (void)state;
   vestry_elements_options options = {.selector = "#a", .ns = VESTRY_NAMESPACE_SVG};
   options.size = offsetof(vestry_elements_options, mode);
   expect("<p>", &options, TYPE "data: selector #a\ndata: elements <p>\n\n");
@@ -201,7 +188,6 @@ static void options_of_other_sizes_are_read_or_refused(void **state) {
 
 /* capability: C2 */
 static void remove_writes_selector_and_ignores_mode(void **state) {
-  (void)state;
   vestry_event *event = expect_untouched;
   expect_event(vestry_event_remove(NULL, "#a, #b", NULL, &event), &event,
                TYPE "data: selector #a, #b\ndata: mode remove\n\n");
@@ -225,7 +211,6 @@ static void remove_writes_selector_and_ignores_mode(void **state) {
 
 /* capability: C4 */
 static void names_of_modes_and_namespaces_are_found(void **state) {
-  (void)state;
 #define CHECK_MODE(name, wire)                                                                                         \
   {                                                                                                                    \
     vestry_patch_mode mode = (vestry_patch_mode)99;                                                                    \

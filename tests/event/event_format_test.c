@@ -7,7 +7,6 @@
 
 /* capability: C4 */
 static void elements_are_formatted_and_escaped(void **state) {
-  (void)state;
   vestry_event *event = expect_untouched;
   expect_event(vestry_event_elementsf(NULL, NULL, &event, "<p id=\"%s\">%s\n%-s %d</p>", "\"a\"", "<\r>", "<b>", 4),
                &event,
@@ -23,7 +22,6 @@ static void elements_are_formatted_and_escaped(void **state) {
 
 /* capability: C4 */
 static void refused_format_is_logged_with_its_offset(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_event *event = expect_untouched;
@@ -36,7 +34,6 @@ static void refused_format_is_logged_with_its_offset(void **state) {
 
 /* capability: C4 */
 static void signals_are_written_from_values(void **state) {
-  (void)state;
   vestry_event *event = expect_untouched;
   expect_event(vestry_event_signals(NULL, VESTRY_OBJECT("a", 1, "b", "\n\"", "c", vestry_value_null()), NULL, &event),
                &event, "event: datastar-patch-signals\ndata: signals {\"a\":1,\"b\":\"\\n\\\"\",\"c\":null}\n\n");
@@ -57,7 +54,6 @@ static void signals_are_written_from_values(void **state) {
 }
 
 static vestry_err build(test_host *th, void *ctx) {
-  (void)ctx;
   vestry_event *event;
   vestry_err error = vestry_event_elementsf(&th->host, NULL, &event, "<p>%s%500d", "a", 1);
   if (!error) vestry_event_unref(event);
@@ -67,7 +63,6 @@ static vestry_err build(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_is_reported(void **state) {
-  (void)state;
   test_host_fail_each(build, NULL, false);
 }
 

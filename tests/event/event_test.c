@@ -10,7 +10,6 @@
 #include "support/test_host.h"
 
 static void comment_is_written_and_line_breaks_are_refused(void **state) {
-  (void)state;
   vestry_event *event = expect_untouched;
   expect_event(vestry_event_comment(NULL, NULL, &event), &event, ":\n\n");
   expect_event(vestry_event_comment(NULL, "", &event), &event, ":\n\n");
@@ -21,7 +20,6 @@ static void comment_is_written_and_line_breaks_are_refused(void **state) {
 }
 
 static void last_unref_frees_the_event(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_event *event;
@@ -39,7 +37,6 @@ static void last_unref_frees_the_event(void **state) {
 /* An event references its predecessor, and no event before that. */
 /* capability: F1 */
 static void event_keeps_only_its_direct_predecessor(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_event *last = NULL;
@@ -85,7 +82,6 @@ static void event_keeps_only_its_direct_predecessor(void **state) {
 }
 
 static void event_gets_its_number_once(void **state) {
-  (void)state;
   vestry_event *a = NULL, *b = NULL;
   _Atomic(uint64_t) counter = UINT64_MAX, another = 5;
   assert_int_equal(vestry_event_comment(NULL, NULL, &a), VESTRY_OK);
@@ -111,7 +107,6 @@ static void *follow_and_take(void *ctx) {
 }
 
 static void concurrent_follow_and_take_drop_each_reference(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_event *events[3];
@@ -137,7 +132,6 @@ static void *share(void *ctx) {
 }
 
 static void concurrent_references_free_the_event_once(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_event *event;
@@ -156,7 +150,6 @@ static void concurrent_references_free_the_event_once(void **state) {
 }
 
 static vestry_err make_one_of_each(test_host *th, void *ctx) {
-  (void)ctx;
   vestry_event *events[5] = {NULL};
   vestry_err error = vestry_event_elements(&th->host, "<p>\n", 4, NULL, &events[0]);
   if (!error) error = vestry_event_remove(&th->host, "#p", NULL, &events[1]);
@@ -169,13 +162,11 @@ static vestry_err make_one_of_each(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_is_reported(void **state) {
-  (void)state;
   test_host_fail_each(make_one_of_each, NULL, false);
 }
 
 /* The limit counts the bytes of the event, not of the text: 5 MiB of line breaks become more than 64 MiB of lines. */
 static void event_over_size_limit_is_too_large(void **state) {
-  (void)state;
   static const char head[] = "event: datastar-patch-elements\ndata: elements \n\n";
   vestry_event *event = expect_untouched;
   size_t len = VESTRY_EVENT_MAX_BYTES - (sizeof head - 1);
@@ -195,14 +186,12 @@ static void event_over_size_limit_is_too_large(void **state) {
 /* Sizes beyond any memory must not overflow before the limit is checked. The layout only counts. */
 static void endless(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   static const volatile size_t half = SIZE_MAX / 2; /* volatile: otherwise the compiler warns of the short text */
-  (void)meaning, (void)ctx;
   vsi_put(writer, "", half);
   vsi_put(writer, "", half);
   vsi_put(writer, "", half);
 }
 
 static void overflowing_sizes_saturate_and_are_too_large(void **state) {
-  (void)state;
   vsi_writer writer = {.to = NULL};
   endless(&writer, NULL, NULL);
   assert_int_equal(writer.len, SIZE_MAX);
@@ -211,7 +200,6 @@ static void overflowing_sizes_saturate_and_are_too_large(void **state) {
 }
 
 static void unsigned_numbers_are_written_in_decimal(void **state) {
-  (void)state;
   static const struct {
     uint64_t number;
     const char *text;
@@ -233,7 +221,6 @@ static void unsigned_numbers_are_written_in_decimal(void **state) {
 /* Pinned to a version, so that a page keeps the client that it was written for, and fetched over https. */
 /* capability: C8 */
 static void c8_client_url_is_pinned_to_a_version(void **state) {
-  (void)state;
   int major, minor, patch, end = 0;
   assert_int_equal(sscanf(VESTRY_DATASTAR_CDN_URL,
                           "https://cdn.jsdelivr.net/gh/starfederation/datastar@v%d.%d.%d/bundles/datastar.js%n", &major,
@@ -245,7 +232,6 @@ static void c8_client_url_is_pinned_to_a_version(void **state) {
 
 /* capability: F6 */
 static void f6_retry_event_has_the_delay(void **state) {
-  (void)state;
   static const struct {
     uint32_t ms;
     const char *text;

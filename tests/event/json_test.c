@@ -129,7 +129,6 @@ static const struct {
 };
 
 static void well_formed_objects_are_accepted(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof well_formed / sizeof *well_formed; i++) {
     vsi_json_fault fault = {.offset = 0};
     vestry_err error = check(well_formed[i], strlen(well_formed[i]), &wide, &fault);
@@ -140,7 +139,6 @@ static void well_formed_objects_are_accepted(void **state) {
 }
 
 static void malformed_text_is_refused_at_its_offset(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
     vsi_json_fault fault = {.offset = 12345};
     vestry_err error = check(malformed[i].json, strlen(malformed[i].json), &wide, &fault);
@@ -155,7 +153,6 @@ static void malformed_text_is_refused_at_its_offset(void **state) {
 
 /* No prefix of a well-formed object is well-formed, unless only white space is missing. */
 static void prefix_of_an_object_is_refused(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof well_formed / sizeof *well_formed; i++) {
     const char *last = strrchr(well_formed[i], '}');
     for (const char *end = well_formed[i]; end <= last; end++) {
@@ -167,7 +164,6 @@ static void prefix_of_an_object_is_refused(void **state) {
 
 /* A NUL is an ordinary byte: neither white space nor a character of a string. */
 static void nul_is_refused_and_does_not_end_the_text(void **state) {
-  (void)state;
   vsi_json_fault fault;
   assert_int_equal(check("{}\0", 3, &wide, &fault), VESTRY_MALFORMED);
   assert_int_equal(fault.offset, 2);
@@ -181,7 +177,6 @@ static void nul_is_refused_and_does_not_end_the_text(void **state) {
 
 /* Escapes that JSON allows, but C strings or UTF-8 do not. */
 static void for_c_refuses_nul_and_unpaired_surrogates(void **state) {
-  (void)state;
   static const struct {
     const char *json;
     size_t offset;
@@ -204,7 +199,6 @@ static void for_c_refuses_nul_and_unpaired_surrogates(void **state) {
 /* skip_plain tests sixteen bytes at once, then eight, and single ones at the end of the text. A byte that ends the run
  * must do so at each position, and any other byte must not, next to any neighbour. */
 static void string_accepts_the_right_bytes_at_each_position(void **state) {
-  (void)state;
   static const size_t lengths[] = {3, 9, 16, 37};
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
     size_t len = lengths[i];
@@ -225,7 +219,6 @@ static void string_accepts_the_right_bytes_at_each_position(void **state) {
 }
 
 static void values_over_max_count_are_too_large(void **state) {
-  (void)state;
   static const struct {
     const char *json;
     uint32_t count;
@@ -246,7 +239,6 @@ static void values_over_max_count_are_too_large(void **state) {
 }
 
 static void nesting_over_max_depth_is_too_large(void **state) {
-  (void)state;
   for (uint32_t depth = 1; depth <= VSI_JSON_MAX_DEPTH; depth++) {
     /* {"a":[[ … ]]} with objects and arrays in turn, `depth` levels in all */
     char json[8 * VSI_JSON_MAX_DEPTH], *at = json;
@@ -267,7 +259,6 @@ static void nesting_over_max_depth_is_too_large(void **state) {
 }
 
 static void long_fault_message_is_truncated(void **state) {
-  (void)state;
   char longer[300];
   memset(longer, 'x', sizeof longer);
   longer[299] = '\0';
@@ -280,7 +271,6 @@ static void long_fault_message_is_truncated(void **state) {
 
 /* The same grammar, with arrays and other values at the top. */
 static void arrays_and_values_are_checked_at_top_level(void **state) {
-  (void)state;
   static const struct {
     const char *json;
     vestry_err array, value;

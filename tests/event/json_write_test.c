@@ -41,7 +41,6 @@ static void check(json_t *value, const char *expected) {
 }
 
 static void each_json_type_is_written_and_read_back(void **state) {
-  (void)state;
   check(json_null(), "null");
   check(json_true(), "true");
   check(json_false(), "false");
@@ -53,7 +52,6 @@ static void each_json_type_is_written_and_read_back(void **state) {
 }
 
 static void numbers_are_written_exactly(void **state) {
-  (void)state;
   check(json_integer(0), "0");
   check(json_integer(-1), "-1");
   check(json_integer(1234567890), "1234567890");
@@ -71,7 +69,6 @@ static void numbers_are_written_exactly(void **state) {
 }
 
 static void random_numbers_read_back_exactly(void **state) {
-  (void)state;
   uint64_t seed = 7;
   for (int i = 0; i < 20000; i++) {
     seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
@@ -90,7 +87,6 @@ static void random_numbers_read_back_exactly(void **state) {
 
 /* The decimal separator of de_DE has one byte, that of ps_AF two. */
 static void numbers_do_not_depend_on_the_locale(void **state) {
-  (void)state;
   static const char *const names[] = {"de_DE", "ps_AF"};
   bool found = false;
   for (size_t i = 0; i < 2; i++) {
@@ -126,7 +122,6 @@ static void numbers_do_not_depend_on_the_locale(void **state) {
 }
 
 static void strings_are_escaped_where_necessary(void **state) {
-  (void)state;
   check(json_string("a\"b\\c/d"), "\"a\\\"b\\\\c/d\"");
   check(json_string("\b\f\n\r\t"), "\"\\b\\f\\n\\r\\t\"");
   check(json_string("\x01\x1f\x7f"), "\"\\u0001\\u001f\x7f\"");
@@ -145,7 +140,6 @@ static void strings_are_escaped_where_necessary(void **state) {
 }
 
 static void invalid_utf8_is_refused(void **state) {
-  (void)state;
   static const char *const wrong[] = {"\xff",
                                       "a\x80",
                                       "\xc3",
@@ -177,7 +171,6 @@ static json_t *nested(int depth) {
 }
 
 static void value_over_depth_or_length_limit_is_too_large(void **state) {
-  (void)state;
   vestry_err error;
   json_t *deep = nested(256);
   free(text_of(deep, &error));
@@ -199,7 +192,6 @@ static void value_over_depth_or_length_limit_is_too_large(void **state) {
 /* ------------------------------------------------------------------------------------ as an event's signals ------- */
 
 static void signals_from_values_equal_those_from_text(void **state) {
-  (void)state;
   static const char *const texts[] = {"{}", "{\"a\":1}", "{\"a\":{\"b\":[1,null,\"x\\ny\"]},\"c\":1.5}"};
   const vestry_signals_options options[] = {
       {0}, {.only_if_missing = true}, {.event = {.id = "7", .retry_ms = 5}, .only_if_missing = true}};
@@ -220,7 +212,6 @@ static void signals_from_values_equal_those_from_text(void **state) {
 
 /* A value is written as the JSON of vestry_value_to_json, and refused if that function refuses it. */
 static void values_are_written_as_their_json(void **state) {
-  (void)state;
   const vestry_value none = {.type = (vestry_value_type)0},
                      odd = {.type = VESTRY_VALUE_OBJECT, .count = 1, .items = &none};
   json_t *json = json_pack("{s:[i,s]}", "in", 7, "\xc3\xa4");
@@ -264,7 +255,6 @@ static void values_are_written_as_their_json(void **state) {
 }
 
 static void unsendable_signals_are_refused(void **state) {
-  (void)state;
   vestry_event *event = NULL;
   json_t *array = json_array(), *object = json_object(), *bad = json_object(), *deep = nested(257);
   json_object_set_new(bad, "k", json_string_nocheck("\xff"));
@@ -290,7 +280,6 @@ static vestry_err build(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_is_reported(void **state) {
-  (void)state;
   json_t *signals = json_pack("{s:i}", "a", 1);
   test_host_fail_each(build, signals, false);
   json_decref(signals);
@@ -305,7 +294,6 @@ static void *failing_malloc(size_t size) {
 }
 
 static void failed_allocation_yields_no_copy(void **state) {
-  (void)state;
   json_malloc_t old_malloc;
   json_free_t old_free;
   json_get_alloc_funcs(&old_malloc, &old_free);

@@ -51,7 +51,6 @@ static void expect_breaks(const char *text, size_t len, size_t count, size_t byt
 
 /* Every text of up to 7 characters of a, CR and LF: all possible neighbourhoods of line breaks. */
 static void every_short_text_is_split_at_line_breaks(void **state) {
-  (void)state;
   for (size_t len = 0; len <= 7; len++) {
     size_t texts = 1;
     for (size_t i = 0; i < len; i++) texts *= 3;
@@ -66,7 +65,6 @@ static void every_short_text_is_split_at_line_breaks(void **state) {
 
 /* Around the ends of blocks of 64 bytes, with a CRLF or its bytes in the other order at each position. */
 static void line_breaks_across_blocks_are_found(void **state) {
-  (void)state;
   static const char *const breaks[] = {"\r\n", "\n\r", "\r\r", "\n\n", "\rx", "x\n"};
   for (size_t len = 62; len <= 131; len += len == 66 ? 60 : 1) {
     for (size_t at = 0; at + 2 <= len; at++) {
@@ -82,7 +80,6 @@ static void line_breaks_across_blocks_are_found(void **state) {
 
 /* Lines and prefixes of all lengths that are copied by different code. */
 static void lines_and_prefixes_of_each_length_are_copied(void **state) {
-  (void)state;
   char line[100], prefix[100];
   for (size_t i = 0; i < sizeof line; i++) line[i] = (char)(i % 26 + 'a'), prefix[i] = (char)(i % 26 + 'A');
   for (size_t len = 1; len <= 70; len++) {
@@ -99,7 +96,6 @@ static void lines_and_prefixes_of_each_length_are_copied(void **state) {
 
 /* All 256 byte values, at each position of a word and of a vector: only two of them are line ends. */
 static void only_cr_and_lf_are_line_breaks(void **state) {
-  (void)state;
   for (size_t shift = 0; shift < 64; shift++) {
     char text[320];
     memset(text, 'x', sizeof text);
@@ -111,7 +107,6 @@ static void only_cr_and_lf_are_line_breaks(void **state) {
 
 /* Every byte is a line break. */
 static void texts_of_line_breaks_are_counted(void **state) {
-  (void)state;
   enum { LEN = 100000 };
   char *text = test_malloc(LEN);
   memset(text, '\n', LEN);
@@ -126,7 +121,6 @@ static void texts_of_line_breaks_are_counted(void **state) {
 }
 
 static void long_random_text_is_split_at_line_breaks(void **state) {
-  (void)state;
   char text[5000];
   for (unsigned seed = 1; seed <= 20; seed++) {
     srandom(seed);
@@ -140,7 +134,6 @@ static void long_random_text_is_split_at_line_breaks(void **state) {
 
 /* Other line separators of Unicode, and bytes that resemble CR or LF, are text. */
 static void unicode_separators_are_text(void **state) {
-  (void)state;
   static const char text[] = "\xE2\x80\xA8 \xE2\x80\xA9 \xC2\x85 \v \f \x8A \x8D \xC0\x8A \xFF";
   expect_breaks(text, sizeof text, 0, 0);
   check(text, sizeof text, "> ");

@@ -21,7 +21,6 @@ static char *literal(const char *text, size_t len) {
 }
 
 static void literal_is_escaped_for_json_and_scripts(void **state) {
-  (void)state;
   static const char *const rows[][2] = {
       {"", "\"\""},
       {"plain 'text' & more > less", "\"plain 'text' & more > less\""},
@@ -48,7 +47,6 @@ static void literal_is_escaped_for_json_and_scripts(void **state) {
 
 /* All characters of one and two bytes, and some longer ones: another JSON reader reads the literal as the same text. */
 static void literal_reads_back_as_its_text(void **state) {
-  (void)state;
   for (unsigned code = 0; code < 0x800; code++) {
     char text[8] = "x";
     size_t len = 1;
@@ -81,7 +79,6 @@ static vestry_err append(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_is_reported(void **state) {
-  (void)state;
   char text[400];
   memset(text, '\n', sizeof text - 1);
   text[sizeof text - 1] = '\0';

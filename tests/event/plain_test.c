@@ -23,7 +23,6 @@ static void refuse(const char *name, const char *data, size_t len, const char *i
 }
 
 static void name_and_each_data_line_are_written(void **state) {
-  (void)state;
   expect("reading", "{\"t\":21}", "event: reading\ndata: {\"t\":21}\n\n");
   expect(NULL, "a", "data: a\n\n");
   expect("", "a", "data: a\n\n");
@@ -34,7 +33,6 @@ static void name_and_each_data_line_are_written(void **state) {
 }
 
 static void id_and_retry_are_written(void **state) {
-  (void)state;
   expect_len("n", "a", 1, &(vestry_plain_options){.event = {.id = "7", .retry_ms = 1000}},
              "event: n\nid: 7\nretry: 1000\ndata: a\n\n");
   expect_len("n", "a", 1, &(vestry_plain_options){.event = {.id = "", .retry_ms = 5}},
@@ -43,7 +41,6 @@ static void id_and_retry_are_written(void **state) {
 
 /* A name chosen by a user cannot make an event that the Datastar client acts on. */
 static void line_breaks_and_datastar_names_are_refused(void **state) {
-  (void)state;
   refuse("a\nb", "", 0, NULL);
   refuse("a\rb", "", 0, NULL);
   refuse("a", "", 0, "1\n2");
@@ -62,7 +59,6 @@ static void line_breaks_and_datastar_names_are_refused(void **state) {
 
 /* One rule for the texts of all events: only signals, which the client could run as JavaScript, are checked. */
 static void bytes_of_texts_pass_unchanged(void **state) {
-  (void)state;
   static const char *const texts[] = {"\xff", "a\xe2", "\xc0\x80", "\xed\xa0\x80", "NUL:"};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     char bytes[16] = "", json[32];
@@ -87,7 +83,6 @@ static void bytes_of_texts_pass_unchanged(void **state) {
 }
 
 static void plain_event_has_no_meaning_for_conflation(void **state) {
-  (void)state;
   for (size_t of_stream = 0; of_stream < 3; of_stream++) {
     vestry_event *event;
     vestry_plain_options options = {.event = {.id = of_stream == 1 ? "7" : NULL, .retry_ms = of_stream == 2 ? 9 : 0}};

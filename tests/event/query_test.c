@@ -6,7 +6,6 @@
 #include "vestry/signals.h"
 
 static void value_is_found_by_name_and_decoded(void **state) {
-  (void)state;
   static const struct {
     const char *query, *name, *value;
   } rows[] = {
@@ -51,7 +50,6 @@ static void refuse(const char *query, const char *name, size_t capacity, vestry_
 }
 
 static void other_names_are_not_found(void **state) {
-  (void)state;
   refuse("", "a", 64, VESTRY_NOT_FOUND);
   refuse(NULL, "a", 64, VESTRY_NOT_FOUND);
   refuse("b=a", "a", 64, VESTRY_NOT_FOUND);
@@ -64,7 +62,6 @@ static void other_names_are_not_found(void **state) {
 }
 
 static void broken_escapes_are_malformed(void **state) {
-  (void)state;
   refuse("a=%", "a", 64, VESTRY_MALFORMED);
   refuse("a=%4", "a", 64, VESTRY_MALFORMED);
   refuse("a=%4&b", "a", 64, VESTRY_MALFORMED);
@@ -80,7 +77,6 @@ static void broken_escapes_are_malformed(void **state) {
 }
 
 static void value_over_buffer_size_is_too_large(void **state) {
-  (void)state;
   char buffer[5] = {'.', '.', '.', '.', '.'};
   size_t len;
   assert_int_equal(vestry_query_value("a=%41bc", 7, "a", buffer, 4, &len), VESTRY_OK);
@@ -92,7 +88,6 @@ static void value_over_buffer_size_is_too_large(void **state) {
 }
 
 static void value_may_contain_nul(void **state) {
-  (void)state;
   char buffer[8];
   size_t len;
   assert_int_equal(vestry_query_value("a=x%00y", 7, "a", buffer, sizeof buffer, &len), VESTRY_OK);
@@ -102,7 +97,6 @@ static void value_may_contain_nul(void **state) {
 
 /* Every byte, as an escape in both cases and unescaped. */
 static void each_byte_is_decoded_escaped_and_unescaped(void **state) {
-  (void)state;
   for (int c = 0; c < 256; c++) {
     char query[8], buffer[4];
     size_t len;

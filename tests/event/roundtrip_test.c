@@ -69,7 +69,6 @@ enum { ROUNDS = 30000 };
 
 /* capability: C1 */
 static void elements_read_back_as_their_html(void **state) {
-  (void)state;
   generator g = {1};
   for (int round = 0; round < ROUNDS; round++) {
     sse_text html = hostile(&g, 20), id = field(&g), selector = field(&g), transition = field(&g);
@@ -92,7 +91,6 @@ static void elements_read_back_as_their_html(void **state) {
 }
 
 static void scripts_read_back_as_their_text(void **state) {
-  (void)state;
   generator g = {2};
   for (int round = 0; round < ROUNDS; round++) {
     sse_text text = hostile(&g, 20), id = field(&g), value = field(&g);
@@ -105,7 +103,6 @@ static void scripts_read_back_as_their_text(void **state) {
 }
 
 static void comments_read_back_as_their_text(void **state) {
-  (void)state;
   generator g = {3};
   for (int round = 0; round < ROUNDS; round++) {
     sse_text text = field(&g);
@@ -136,7 +133,6 @@ static sse_text hostile_object(generator *g) {
 }
 
 static void signals_read_back_as_their_json(void **state) {
-  (void)state;
   generator g = {4};
   for (int round = 0; round < ROUNDS; round++) {
     sse_text json = hostile_object(&g), id = field(&g), text = hostile(&g, 4);
@@ -155,7 +151,6 @@ static void signals_read_back_as_their_json(void **state) {
 
 /* The parser of the tests is tested: it must report errors. */
 static void sse_parser_reads_fields_and_line_breaks(void **state) {
-  (void)state;
   sse_stream stream;
   static const char text[] =
       ": comment\n\nevent: a\r\ndata: k x\rdata:k y\r\ndata\ndata: other z\nid\nretry: 5\nodd: 1\n\ndata: k\n";
@@ -179,7 +174,6 @@ static void sse_parser_reads_fields_and_line_breaks(void **state) {
 }
 
 static void plain_events_read_back_as_their_data(void **state) {
-  (void)state;
   generator g = {5};
   for (int round = 0; round < ROUNDS; round++) {
     sse_text data = hostile(&g, 20), id = field(&g), name = field(&g);

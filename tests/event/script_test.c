@@ -21,7 +21,6 @@ static void refuse(const vestry_script_options *options) {
 
 /* capability: C3 */
 static void script_removes_itself_by_default(void **state) {
-  (void)state;
   expect("console.log('hello');", NULL, OPEN "console.log('hello');" CLOSE);
   vestry_script_options options = VESTRY_SCRIPT_OPTIONS_INIT;
   expect("", &options, OPEN CLOSE);
@@ -31,7 +30,6 @@ static void script_removes_itself_by_default(void **state) {
 
 /* capability: C3 */
 static void each_option_is_written(void **state) {
-  (void)state;
   vestry_attribute attributes[] = {{"type", "module"}, {"async", NULL}, {"data-x:y.z_1", ""}};
   vestry_script_options options = {
       .event = {.id = "event1", .retry_ms = 2000}, .keep = true, .attributes = attributes, .attributes_count = 3};
@@ -45,7 +43,6 @@ static void each_option_is_written(void **state) {
 }
 
 static void each_line_break_begins_a_data_line(void **state) {
-  (void)state;
   expect("if (true) {\n  f();\r\n\r}\n", NULL,
          OPEN "if (true) {\ndata: elements   f();\ndata: elements \ndata: elements }\ndata: elements " CLOSE);
 }
@@ -53,7 +50,6 @@ static void each_line_break_begins_a_data_line(void **state) {
 /* Rows of a text, and the expected content of the element. */
 /* capability: C3 */
 static void script_text_cannot_end_its_element(void **state) {
-  (void)state;
   static const char *const rows[][2] = {
       {"'</script>'", "'\\u003C/script>'"},
       {"'</SCRIPT >'", "'\\u003C/SCRIPT >'"},
@@ -91,7 +87,6 @@ static void script_text_cannot_end_its_element(void **state) {
 }
 
 static void script_text_may_contain_nul_and_invalid_utf8(void **state) {
-  (void)state;
   vestry_event *event;
   assert_int_equal(vestry_event_script(NULL, "\0</s\0cript>\xFF</script", 20, NULL, &event), VESTRY_OK);
   static const char bytes[] = OPEN "\0</s\0cript>\xFF\\u003C/script" CLOSE;
@@ -104,7 +99,6 @@ static void script_text_may_contain_nul_and_invalid_utf8(void **state) {
 
 /* Only ASCII letters are folded, because in a Turkish locale tolower('I') is not 'i'. */
 static void letters_are_folded_as_in_ascii(void **state) {
-  (void)state;
   for (int c = 0; c < 128; c++) {
     char text[2] = {(char)c, 0};
     assert_int_equal(vsi_starts_with(text, 1, "i"), c == 'i' || c == 'I');
@@ -118,7 +112,6 @@ static void letters_are_folded_as_in_ascii(void **state) {
 
 /* capability: C3 */
 static void attribute_values_are_escaped(void **state) {
-  (void)state;
   vestry_attribute attribute = {"data-x", "a\"b'c&d<e>f\ng\rh\r\n\xC3\xBC\"><script>"};
   vestry_script_options options = {.keep = true, .attributes = &attribute, .attributes_count = 1};
   expect("f()", &options,
@@ -127,7 +120,6 @@ static void attribute_values_are_escaped(void **state) {
 }
 
 static void bad_options_are_refused(void **state) {
-  (void)state;
   static const char *const names[] = {"", "a b", "a=", "a\"", "a>", "a/", "a\n", "\xC3\xBC", "on click", NULL};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     vestry_attribute attribute = {names[i], "x"};
@@ -139,7 +131,6 @@ static void bad_options_are_refused(void **state) {
 }
 
 static void data_effect_attribute_needs_keep(void **state) {
-  (void)state;
   vestry_attribute attribute = {"Data-Effect", "f()"}, longer = {"data-effects", "f()"};
   vestry_script_options options = {.attributes = &attribute, .attributes_count = 1};
   refuse(&options);
@@ -151,7 +142,6 @@ static void data_effect_attribute_needs_keep(void **state) {
 }
 
 static void more_than_64_attributes_are_refused(void **state) {
-  (void)state;
   vestry_attribute attributes[65];
   for (size_t i = 0; i < 65; i++) attributes[i] = (vestry_attribute){"a", NULL};
   vestry_script_options options = {.attributes = attributes, .attributes_count = 65};

@@ -16,7 +16,6 @@ static vestry_event *event;
 
 /* capability: C3 */
 static void c3_console_texts_are_escaped(void **state) {
-  (void)state;
   event = expect_untouched;
   expect_event(vestry_event_console_log(NULL, "hello", 5, NULL, &event), &event, OPEN "console.log('hello')" CLOSE);
   expect_event(vestry_event_console_log(NULL, NULL, 0, NULL, &event), &event, OPEN "console.log('')" CLOSE);
@@ -42,7 +41,6 @@ static void c3_console_texts_are_escaped(void **state) {
 
 /* capability: C3 */
 static void c3_redirect_and_replace_url_escape_the_url(void **state) {
-  (void)state;
   event = expect_untouched;
   expect_event(vestry_event_redirect(NULL, "/cart?a=1&b=\"2\"#x", NULL, &event), &event,
                OPEN "setTimeout(() => window.location.href = '/cart?a=1\\x26b=\\x222\\x22#x')" CLOSE);
@@ -52,7 +50,6 @@ static void c3_redirect_and_replace_url_escape_the_url(void **state) {
 
 /* capability: L3 */
 static void l3_navigate_escapes_the_url(void **state) {
-  (void)state;
   event = expect_untouched;
   expect_event(vestry_event_navigate(NULL, "/list?a=1&b='2'", NULL, &event), &event,
                OPEN "setTimeout((url) => window.vestryNavigate?.(url, 'push') || window.location.assign(url), 0, "
@@ -65,7 +62,6 @@ static void l3_navigate_escapes_the_url(void **state) {
 /* URLs that a browser would run or that have a scheme other than http and https, and URLs that are allowed. */
 /* capability: C3 */
 static void c3_script_urls_are_refused(void **state) {
-  (void)state;
   static const char *const bad[] = {
       NULL,
       "",
@@ -139,7 +135,6 @@ static void expect_custom(const char *name, const char *detail, const vestry_cus
 
 /* capability: C3 */
 static void c3_custom_events_have_target_detail_and_flags(void **state) {
-  (void)state;
   expect_custom("saved", NULL, NULL,
                 "document.dispatchEvent(new CustomEvent('saved', {bubbles: true, cancelable: true, composed: true}))");
   vestry_custom_event_options options = VESTRY_CUSTOM_EVENT_OPTIONS_INIT;
@@ -157,7 +152,6 @@ static void c3_custom_events_have_target_detail_and_flags(void **state) {
 }
 
 static void c3_invalid_custom_events_are_refused(void **state) {
-  (void)state;
   static const char *const bad[] = {" ", "alert(1)", "{", "1 2", "'a'", "undefined", "\"\n\"", "\"\xFF\"", "[1,]"};
   event = expect_untouched;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -185,7 +179,6 @@ static void c3_invalid_custom_events_are_refused(void **state) {
 
 /* capability: C3 */
 static void c3_prefetch_lists_its_urls(void **state) {
-  (void)state;
   static const char *const urls[] = {"/a?\"</script>", "https://example.org/"};
   event = expect_untouched;
   expect_event(vestry_event_prefetch(NULL, urls, 2, NULL, &event), &event,
@@ -216,7 +209,6 @@ static void c3_prefetch_lists_its_urls(void **state) {
 
 /* An event has at most 64 MiB; a text that exceeds this by its escapes is refused. */
 static void c3_event_over_size_limit_is_too_large(void **state) {
-  (void)state;
   size_t len = VESTRY_EVENT_MAX_BYTES / 4;
   char *text = test_malloc(len + 1);
   memset(text, '<', len);
@@ -231,7 +223,6 @@ static void c3_event_over_size_limit_is_too_large(void **state) {
 }
 
 static vestry_err make_each(test_host *th, void *ctx) {
-  (void)ctx;
   static const char *const urls[] = {"/a", "/b"};
   vestry_event *made = NULL;
   vestry_err error = vestry_event_console_log(&th->host, "a", 1, NULL, &made);
@@ -249,7 +240,6 @@ static vestry_err make_each(test_host *th, void *ctx) {
 }
 
 static void c3_failed_allocation_is_reported(void **state) {
-  (void)state;
   test_host_fail_each(make_each, NULL, false);
 }
 

@@ -6,7 +6,6 @@
 /* CSSOM, section 2.1, "serialize an identifier", rule by rule. */
 /* capability: C4 */
 static void ids_are_serialized_as_css_identifiers(void **state) {
-  (void)state;
   static const char *const rows[][2] = {
       {"a", "#a"},
       {"row-1_B", "#row-1_B"},
@@ -33,7 +32,6 @@ static void ids_are_serialized_as_css_identifiers(void **state) {
 }
 
 static void selector_of_any_byte_fits_selector_bytes(void **state) {
-  (void)state;
   for (int c = 1; c < 256; c++) {
     char id[4] = {(char)c, (char)c, (char)c, 0}, selector[VESTRY_SELECTOR_BYTES(3)];
     assert_int_equal(vestry_select_id(id, selector, sizeof selector), VESTRY_OK);
@@ -43,7 +41,6 @@ static void selector_of_any_byte_fits_selector_bytes(void **state) {
 
 /* capability: C4 */
 static void bad_arguments_are_refused(void **state) {
-  (void)state;
   char selector[8] = "before";
   assert_int_equal(vestry_select_id(NULL, selector, 8), VESTRY_INVALID);
   assert_int_equal(vestry_select_id("", selector, 8), VESTRY_INVALID);

@@ -16,7 +16,6 @@ static void refuse(const char *json, const vestry_signals_options *options, vest
 
 /* capability: C2 */
 static void signals_without_options_are_one_line(void **state) {
-  (void)state;
   expect("{\"counter\":4}", NULL, TYPE "data: signals {\"counter\":4}\n\n");
   vestry_signals_options options = VESTRY_SIGNALS_OPTIONS_INIT;
   expect("{}", &options, TYPE "data: signals {}\n\n");
@@ -24,7 +23,6 @@ static void signals_without_options_are_one_line(void **state) {
 
 /* capability: C2 */
 static void each_option_writes_its_line(void **state) {
-  (void)state;
   vestry_signals_options options = {.event = {.id = "event1", .retry_ms = 2000}, .only_if_missing = true};
   expect("{\"one\":1,\n \"two\":2}", &options,
          TYPE "id: event1\n"
@@ -40,7 +38,6 @@ static void each_option_writes_its_line(void **state) {
 /* As the caller wrote it: spaces, duplicates, escapes, and numbers beyond all C types. */
 /* capability: C2 */
 static void json_text_is_sent_unchanged(void **state) {
-  (void)state;
   expect(" {\"a\" : 1e999 , \"a\":123456789012345678901234567890}\r\n", NULL,
          TYPE "data: signals  {\"a\" : 1e999 , \"a\":123456789012345678901234567890}\ndata: signals \n\n");
   expect("{\"a\":\"\\u0000\\ud800\\n\\/\"}", NULL, TYPE "data: signals {\"a\":\"\\u0000\\ud800\\n\\/\"}\n\n");
@@ -50,7 +47,6 @@ static void json_text_is_sent_unchanged(void **state) {
 /* The client would run text that is not JSON as JavaScript. */
 /* capability: C2 */
 static void text_that_is_no_json_object_is_refused(void **state) {
-  (void)state;
   static const char *const bad[] = {
       "",        " ",           "alert(1)",          "[]",          "null",       "\"{}\"",         "{a:1}",
       "{'a':1}", "{\"a\":1,}",  "{\"a\":alert(1)}",  "{} alert(1)", "{}{}",       "{\"a\":\"\n\"}", "{\"a\":\"\xFF\"}",
@@ -63,7 +59,6 @@ static void text_that_is_no_json_object_is_refused(void **state) {
 }
 
 static void nesting_over_256_levels_is_too_large(void **state) {
-  (void)state;
   enum { DEPTH = 256 };
   char json[2 * DEPTH + 8] = "{\"a\":";
   memset(json + 5, '[', DEPTH - 1);
@@ -79,14 +74,12 @@ static void nesting_over_256_levels_is_too_large(void **state) {
 }
 
 static void bad_options_are_refused(void **state) {
-  (void)state;
   refuse("{}", &(vestry_signals_options){.event.id = "a\ndata: b"}, VESTRY_INVALID);
   refuse("{}", &(vestry_signals_options){.event.id = "\r"}, VESTRY_INVALID);
   refuse("{}", &(vestry_signals_options){.size = 1}, VESTRY_INVALID);
 }
 
 static void event_over_size_limit_is_too_large(void **state) {
-  (void)state;
   size_t len = VESTRY_EVENT_MAX_BYTES;
   char *json = test_malloc(len + 1);
   memset(json, ' ', len + 1);

@@ -17,7 +17,6 @@ static size_t count_of(const paths p) {
 
 /* capability: C2 */
 static void c2_paths_become_nulls(void **state) {
-  (void)state;
   static const struct {
     paths paths;
     const char *json;
@@ -48,7 +47,6 @@ static void c2_paths_become_nulls(void **state) {
 }
 
 static void c2_options_are_written_or_refused(void **state) {
-  (void)state;
   static const char *const path = "a";
   vestry_event *event = expect_untouched;
   vestry_signals_options options = {.event = {.id = "7", .retry_ms = 5}};
@@ -65,7 +63,6 @@ static void c2_options_are_written_or_refused(void **state) {
 
 /* capability: C2 */
 static void c2_bad_paths_are_refused(void **state) {
-  (void)state;
   static const char *const bad[] = {"", ".", ".a", "a.", "a..b", "\xFF", "a.\xC0\x80", NULL};
   vestry_event *event = expect_untouched;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -77,7 +74,6 @@ static void c2_bad_paths_are_refused(void **state) {
 }
 
 static void c2_path_over_256_names_is_too_large(void **state) {
-  (void)state;
   char path[2 * 257 + 1] = "";
   for (int i = 0; i < 256; i++) strcat(path, i ? ".a" : "a");
   const char *given = path;
@@ -90,7 +86,6 @@ static void c2_path_over_256_names_is_too_large(void **state) {
 }
 
 static void c2_event_over_size_limit_is_too_large(void **state) {
-  (void)state;
   size_t len = VESTRY_EVENT_MAX_BYTES / 2;
   char *text = test_malloc(len + 1);
   memset(text, '\n', len);
@@ -110,7 +105,6 @@ static vestry_err make(test_host *th, void *ctx) {
 }
 
 static void c2_failed_allocation_is_reported(void **state) {
-  (void)state;
   const char *two[] = {"a long enough path that the buffer has to grow once or twice", "b.c.d.e.f.g.h.i.j.k.l.m.n"};
   test_host_fail_each(make, two, false);
 }

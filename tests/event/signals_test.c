@@ -31,7 +31,6 @@ static size_t refuse(const char *json, size_t len, const vestry_signals_limits *
 
 /* capability: C5 */
 static void signals_are_read_with_their_types(void **state) {
-  (void)state;
   json_t *signals = parse("{\"n\":4,\"r\":0.5,\"s\":\"\\u00e9\\n\",\"t\":true,\"o\":{\"x\":null},\"a\":[1,2]}");
   assert_int_equal(json_integer_value(json_object_get(signals, "n")), 4);
   assert_true(json_real_value(json_object_get(signals, "r")) == 0.5);
@@ -43,7 +42,6 @@ static void signals_are_read_with_their_types(void **state) {
 }
 
 static void empty_text_is_an_empty_object(void **state) {
-  (void)state;
   json_t *signals = parse("");
   assert_int_equal(json_object_size(signals), 0);
   json_decref(signals);
@@ -56,7 +54,6 @@ static void empty_text_is_an_empty_object(void **state) {
 }
 
 static void last_duplicate_member_wins(void **state) {
-  (void)state;
   json_t *signals = parse("{\"a\":1,\"b\":2,\"a\":{\"c\":3}}");
   assert_int_equal(json_object_size(signals), 2);
   assert_int_equal(json_integer_value(json_object_get(json_object_get(signals, "a"), "c")), 3);
@@ -65,7 +62,6 @@ static void last_duplicate_member_wins(void **state) {
 
 /* capability: C5 */
 static void malformed_text_is_refused(void **state) {
-  (void)state;
   static const struct {
     const char *json;
     size_t offset;
@@ -92,7 +88,6 @@ static void malformed_text_is_refused(void **state) {
 
 /* Numbers that are valid JSON but fit no C type. */
 static void numbers_beyond_double_are_malformed(void **state) {
-  (void)state;
   json_t *signals = parse("{\"a\":9223372036854775807,\"b\":-9223372036854775808,\"c\":1e308,\"d\":1e-999}");
   assert_true(json_integer_value(json_object_get(signals, "a")) == INT64_MAX);
   assert_true(json_integer_value(json_object_get(signals, "b")) == INT64_MIN);
@@ -105,7 +100,6 @@ static void numbers_beyond_double_are_malformed(void **state) {
 /* Output of JSON.stringify for a field with 20 digits, and for texts cut inside a surrogate pair. Each request of the
  * tab contains them, so they are accepted, and the handler checks them. */
 static void json_of_browsers_beyond_c_types_is_read(void **state) {
-  (void)state;
   static const struct {
     const char *json;
     double number;
@@ -150,7 +144,6 @@ static void json_of_browsers_beyond_c_types_is_read(void **state) {
 }
 
 static void error_messages_contain_no_input(void **state) {
-  (void)state;
   static const char *const rows[] = {"{\"zqx\":zqx}", "zqx", "{\"a\":\"\\zqx\"}", "{}zqx", "{zqx", "{\"zqx\":1e309}"};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     json_t *signals;
@@ -163,7 +156,6 @@ static void error_messages_contain_no_input(void **state) {
 
 /* capability: C5 */
 static void text_over_size_limit_is_too_large(void **state) {
-  (void)state;
   vestry_signals_limits limits = {.max_bytes = 10};
   json_t *signals;
   assert_int_equal(vestry_signals_parse("{\"a\":1234}", 10, &limits, &signals, NULL), VESTRY_OK);
@@ -203,7 +195,6 @@ static void expect_depth(size_t depth, const vestry_signals_limits *limits, bool
 
 /* capability: C5 */
 static void nesting_over_depth_limit_is_too_large(void **state) {
-  (void)state;
   expect_depth(32, NULL, true);
   expect_depth(33, NULL, false);
   expect_depth(2, &(vestry_signals_limits){.max_depth = 2}, true);
@@ -230,7 +221,6 @@ static void *build_deepest(void *ctx) {
 }
 
 static void deepest_text_is_read_on_a_small_stack(void **state) {
-  (void)state;
   char *json = nested(256);
   pthread_attr_t attributes;
   pthread_t thread;
@@ -246,7 +236,6 @@ static void deepest_text_is_read_on_a_small_stack(void **state) {
 
 /* capability: C5 */
 static void values_over_count_limit_are_too_large(void **state) {
-  (void)state;
   json_t *signals;
   vestry_signals_limits limits = {.max_count = 3};
   assert_int_equal(vestry_signals_parse("{\"a\":[1,2]}", 11, &limits, &signals, NULL), VESTRY_OK);
@@ -267,7 +256,6 @@ static void values_over_count_limit_are_too_large(void **state) {
 
 /* capability: C5 */
 static void signals_are_read_from_the_query(void **state) {
-  (void)state;
   static const struct {
     const char *query;
     const char *json; /* output of json_dumps, sorted and compact */
@@ -304,7 +292,6 @@ static void signals_are_read_from_the_query(void **state) {
 }
 
 static void broken_queries_are_refused(void **state) {
-  (void)state;
   static const struct {
     const char *query;
     vestry_err error;
@@ -343,7 +330,6 @@ static vestry_err parse_query(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_is_reported(void **state) {
-  (void)state;
   test_host_fail_each(parse_query, (void *)(uintptr_t) "datastar=%7B%22a%22%3A1%7D", false);
 }
 
@@ -363,7 +349,6 @@ static void jansson_free(void *memory) {
 }
 
 static void failed_jansson_allocation_is_no_memory(void **state) {
-  (void)state;
   static const char json[] =
       "{\"a\":\"a string that is long enough to make the buffer grow\",\"b\":[1,2.5,{\"c\":null}],"
       "\"d\":\"\\u00e9\",\"e\":{\"f\":true}}";

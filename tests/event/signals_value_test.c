@@ -7,7 +7,6 @@ static json_t nowhere;
 static json_t *signals;
 
 static int setup(void **state) {
-  (void)state;
   static const char json[] = "{\"user\":{\"name\":\"Ann\",\"age\":41,\"height\":1.75,\"admin\":true,\"left\":false,"
                              "\"gone\":null,\"tags\":[\"a\",\"b\",{\"deep\":[7]}]},"
                              "\"n\":-9223372036854775808,\"big\":9223372036854775807,\"real\":1.0,\"text\":\"4\","
@@ -16,7 +15,6 @@ static int setup(void **state) {
 }
 
 static int teardown(void **state) {
-  (void)state;
   json_decref(signals);
   return 0;
 }
@@ -30,7 +28,6 @@ static void expect_error(vestry_err error, vestry_err expected, const vestry_sig
 
 /* capability: C5 */
 static void c5_values_of_each_type_are_read(void **state) {
-  (void)state;
   const char *text = NULL;
   int64_t integer = 0;
   double number = 0;
@@ -66,7 +63,6 @@ static void c5_values_of_each_type_are_read(void **state) {
 }
 
 static void c5_paths_go_into_arrays(void **state) {
-  (void)state;
   const char *text = NULL;
   int64_t integer = 0;
   assert_int_equal(vestry_signals_get(signals, "user.tags.1", VESTRY_INTO(&text), NULL), VESTRY_OK);
@@ -87,7 +83,6 @@ static void c5_paths_go_into_arrays(void **state) {
 }
 
 static void c5_missing_signal_is_reported_by_path(void **state) {
-  (void)state;
   static const struct {
     const char *path;
     size_t offset;
@@ -115,7 +110,6 @@ static void c5_missing_signal_is_reported_by_path(void **state) {
 
 /* capability: C5 */
 static void c5_value_of_wrong_type_is_reported(void **state) {
-  (void)state;
   const char *text = NULL;
   int64_t integer = 5;
   double number = 5;
@@ -162,7 +156,6 @@ static void c5_value_of_wrong_type_is_reported(void **state) {
 
 /* A tree from another parser may contain texts with NUL, which C would cut. */
 static void c5_text_with_nul_is_malformed(void **state) {
-  (void)state;
   json_t *other = json_pack("{s:s%}", "a", "x\0y", (size_t)3);
   assert_non_null(other);
   const char *text = NULL;
@@ -173,7 +166,6 @@ static void c5_text_with_nul_is_malformed(void **state) {
 }
 
 static void c5_bad_paths_are_refused(void **state) {
-  (void)state;
   static const struct {
     const char *path;
     size_t offset;
@@ -189,7 +181,6 @@ static void c5_bad_paths_are_refused(void **state) {
 }
 
 static void c5_path_over_depth_limit_is_invalid(void **state) {
-  (void)state;
   enum { MAX = VESTRY_SIGNALS_PATH_MAX_DEPTH };
   json_t *deep = json_integer(7);
   char path[2 * MAX + 8] = "";
@@ -210,7 +201,6 @@ static void c5_path_over_depth_limit_is_invalid(void **state) {
 
 /* Long paths are truncated at the front, between characters, and no message exceeds its buffer. */
 static void c5_long_paths_are_truncated_in_messages(void **state) {
-  (void)state;
   vestry_signals_error why;
   json_t *value;
   assert_int_equal(vestry_signals_get(signals, "0123456789012345678901234567890123456789x", VESTRY_INTO(&value), &why),

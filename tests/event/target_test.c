@@ -40,7 +40,6 @@ static void outer(const char *html, const char *expected) {
 
 /* capability: F3 */
 static void f3_id_is_read_as_a_browser_reads_it(void **state) {
-  (void)state;
   outer("<div id=\"a\"></div>", "a");
   outer("<DIV ID='a b'></div >", "a b");
   outer("<div class=x id=a>b</div>", "a");
@@ -81,7 +80,6 @@ static void f3_id_is_read_as_a_browser_reads_it(void **state) {
  * locales. */
 /* capability: F3 */
 static void f3_names_are_read_alike_in_any_locale(void **state) {
-  (void)state;
   char folder[FOLDER_BYTES], command[256];
   static const char document[] = "<body><MAIN ID=\"c\"><TITLE></TITLE></MAIN><script>\"<MAIN ID=c>\"</SCRIPT>";
   vsi_content found;
@@ -104,7 +102,6 @@ static void f3_names_are_read_alike_in_any_locale(void **state) {
 }
 
 static void f3_nesting_over_64_levels_has_no_target(void **state) {
-  (void)state;
   for (size_t depth = 63; depth <= 66; depth++) {
     char html[2048] = "<div id=\"a\">";
     for (size_t i = 1; i < depth; i++) strcat(html, "<div>");
@@ -118,7 +115,6 @@ static void f3_nesting_over_64_levels_has_no_target(void **state) {
 /* Within an event, each line begins with its key, which is not part of the page. */
 /* capability: F3 */
 static void f3_data_lines_are_joined_as_by_the_client(void **state) {
-  (void)state;
   outer("<div id=\"a\">\n  <p>1</p>\n</div>", "a");
   outer("\n<div id=\"a\">\n</div>\n", "a");
   outer("<div id=\"a\">\r\n</div>\r\n\r\n", "a");
@@ -134,7 +130,6 @@ static void f3_data_lines_are_joined_as_by_the_client(void **state) {
 
 /* capability: F3 */
 static void f3_active_content_has_no_target(void **state) {
-  (void)state;
   static const char *const active[] = {"<script>f()</script>",
                                        "<SCRIPT src=f></SCRIPT>",
                                        "<img src=x onerror=f()>",
@@ -178,7 +173,6 @@ static void f3_active_content_has_no_target(void **state) {
 }
 
 static void f3_selector_and_mode_determine_the_effect(void **state) {
-  (void)state;
   static const char one[] = "<div id=\"a\"><i id=\"b\"></i></div>";
   expect(one, NULL, VESTRY_PATCH_REPLACE, "brings a");
   expect(one, "#a", VESTRY_PATCH_OUTER, "brings a");
@@ -197,7 +191,6 @@ static void f3_selector_and_mode_determine_the_effect(void **state) {
 }
 
 static void f3_morph_replaces_only_equal_mode_namespace_and_id(void **state) {
-  (void)state;
   static const struct {
     const char *selector;
     vestry_patch_mode mode;
@@ -237,7 +230,6 @@ static void replaces(const char *first, const char *then, bool expected) {
 /* Each signal that the first morph binds is bound by the second, so it exists in the end. */
 /* capability: F3 */
 static void f3_morph_is_replaced_only_if_its_bindings_are_kept(void **state) {
-  (void)state;
 #define DIV(inside) "<div id=\"a\">" inside "</div>"
   replaces(DIV("<input data-bind:x>"), DIV("<input id=\"i\" data-bind:x>"), true);
   replaces(DIV("<input data-bind:x id='1'>"), DIV("<i>1</i><input data-bind:y><input data-bind:x id='2'>"), true);
@@ -288,7 +280,6 @@ static void f3_morph_is_replaced_only_if_its_bindings_are_kept(void **state) {
 /* Cases about parsing, which need no client. For cases with a client, see tests/browser/conflation.json. */
 /* capability: F3 */
 static void f3_signals_fields_and_focus_of_a_morph_are_kept(void **state) {
-  (void)state;
 #define DIV(inside) "<div id=\"a\">" inside "</div>"
   /* signals that are shown, by name */
   replaces(DIV("<i data-text=\"$x\">"
@@ -352,7 +343,6 @@ static void f3_signals_fields_and_focus_of_a_morph_are_kept(void **state) {
 }
 
 static void f3_event_with_id_or_retry_is_not_dropped(void **state) {
-  (void)state;
   const vestry_event_options of_stream[] = {{.id = "1"}, {.id = ""}, {.retry_ms = 2000}, {.retry_ms = 1000}};
   for (size_t i = 0; i < 4; i++) {
     vestry_event *event = elements("<div id=\"a\"></div>", &(vestry_elements_options){.event = of_stream[i]}),
@@ -369,7 +359,6 @@ static void f3_event_with_id_or_retry_is_not_dropped(void **state) {
 }
 
 static void f3_only_single_line_signals_can_be_dropped(void **state) {
-  (void)state;
   static const struct {
     const char *json;
     bool only_if_missing, can_go;
@@ -416,7 +405,6 @@ static void merges(const char *a, const char *b, const char *expected) {
 
 /* capability: F3 */
 static void f3_signal_patches_are_merged_if_equivalent(void **state) {
-  (void)state;
   merges("{\"a\":1}", "{\"b\":2}", "{\"a\":1,\"b\":2}");
   merges("{\"a\":1,\"b\":1}", "{\"a\":null}", "{\"a\":null,\"b\":1}");
   merges("{\"a\":{\"b\":1}}", "{\"a\":{\"c\":null}}", "{\"a\":{\"b\":1,\"c\":null}}");
@@ -434,7 +422,6 @@ static void f3_signal_patches_are_merged_if_equivalent(void **state) {
 }
 
 static void f3_large_signal_patches_are_not_merged(void **state) {
-  (void)state;
   char deep[2][256] = {"", ""}, wide[5000];
   for (int i = 0; i < 20; i++) {
     strcat(deep[0], "{\"a\":");
@@ -455,7 +442,6 @@ static void f3_large_signal_patches_are_not_merged(void **state) {
 }
 
 static vestry_err merge_two(test_host *th, void *ctx) {
-  (void)ctx;
   vestry_event *events[2] = {NULL, NULL}, *merged = NULL;
   const vsi_target *targets[2] = {NULL, NULL};
   static const char *const texts[] = {"{\"a\":{\"b\":1}}", "{\"a\":{\"c\":[1]},\"d\":\"e\"}"};
@@ -473,7 +459,6 @@ static vestry_err merge_two(test_host *th, void *ctx) {
 }
 
 static void f3_failed_allocation_in_a_merge_is_reported(void **state) {
-  (void)state;
   test_host_fail_each(merge_two, NULL, false);
 }
 

@@ -21,30 +21,25 @@ static size_t performed;
 static uint64_t clock_ns, turn;
 
 static void *reallocate(void *ctx, void *memory, size_t size) {
-  (void)ctx;
   if (size) return realloc(memory, size);
   free(memory);
   return NULL;
 }
 static uint64_t now_ns(void *ctx) {
-  (void)ctx;
   return clock_ns;
 }
 static vestry_err random_bytes(void *ctx, void *buffer, size_t len) {
-  (void)ctx;
   memset(buffer, 0x5a, len);
   return VESTRY_OK;
 }
 static const vestry_host host = {.reallocate = reallocate, .now_ns = now_ns, .random = random_bytes};
 
 static vestry_err perform(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context, (void)args, (void)ctx;
   performed++;
   return VESTRY_OK;
 }
 
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   vestry_reply_key(reply, VESTRY_KEY(1));
   vestry_reply_stream(
       reply, &(vestry_stream_options){.connection = &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE}});

@@ -38,13 +38,11 @@ static void check_others(const char *query, const char *copied) {
 }
 
 static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)reply, (void)app;
   require(!has_signals(req->query));
   return VESTRY_OK;
 }
 
 static vestry_err handle(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)reply, (void)app;
   for (vsi_copy_kind kind = VSI_COPY_PRIVATE; kind <= VSI_COPY_SHARED; kind++) {
     vsi_request_copy *copy;
     vestry_reply own;

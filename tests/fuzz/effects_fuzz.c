@@ -19,7 +19,6 @@ static void require(bool condition) {
 
 /* Return the given list; or two actions of the same name, so that only limits end it. */
 static vestry_err act(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
-  (void)ctx;
   require(json_is_object(state));
   json_t *given = json_array_get(args, 0);
   *ret_effects = given ? json_incref(given) : json_pack("[[s],[s]]", "do", "do");
@@ -27,7 +26,6 @@ static vestry_err act(const json_t *state, const json_t *args, json_t **ret_effe
 }
 
 static vestry_err value_of(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
-  (void)ctx;
   require(json_is_object(data));
   const char *name = json_string_value(json_array_get(args, 0));
   *ret_value = name ? json_incref(json_object_get(data, name)) : json_incref((json_t *)args);
@@ -35,7 +33,6 @@ static vestry_err value_of(const json_t *data, const json_t *args, json_t **ret_
 }
 
 static vestry_err nest(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
   json_t *effects = json_array_get(args, 0), *data = json_array_get(args, 1);
   vestry_dispatch_options options = {.data = data};
   vestry_err error = vestry_context_dispatch(context, effects, &options, NULL);
@@ -47,7 +44,6 @@ static vestry_err nest(vestry_dispatch_context *context, const json_t *args, voi
 }
 
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("k"));
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }

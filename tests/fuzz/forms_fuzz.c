@@ -8,7 +8,6 @@
 #include "vestry/vestry.h"
 
 static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)reply, (void)app;
   for (size_t i = 0; i < 3; i++) {
     const char *value = vestry_request_value_at(req, VESTRY_IN_FORM, "a", i);
     if (value && strlen(value) > req->body.len) abort();

@@ -10,20 +10,17 @@
 enum { HAS_TABLE = 1, SHORT = 2, HEAD_BYTES = 4, STREAM_MOST = 63 };
 
 static vestry_err echo(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   return vestry_reply_body(reply, "text/plain", req->body.len ? req->body.data : "-",
                            req->body.len ? req->body.len : 1);
 }
 
 static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   (void)vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("a", 1));
 }
 
 static vestry_err answer_large(const vestry_request *req, vestry_reply *reply, void *app) {
   static const char bytes[100000];
-  (void)req, (void)app;
   return vestry_reply_body(reply, "text/plain", bytes, sizeof bytes);
 }
 

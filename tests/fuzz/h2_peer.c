@@ -19,9 +19,7 @@ void require(bool condition) {
   if (!condition) abort();
 }
 
-static void log_nothing(void *ctx, vestry_log_level level, const char *text) {
-  (void)ctx, (void)level, (void)text;
-}
+static void log_nothing(void *ctx, vestry_log_level level, const char *text) {}
 
 vestry *peer_vestry(void) {
   static vestry_host host;

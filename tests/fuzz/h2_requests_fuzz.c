@@ -119,7 +119,6 @@ static void require_cookies(const vestry_request *req) {
 static vestry_err check(const vestry_request *req, vestry_reply *reply, void *app) {
   char name[VALUE_MOST];
   text first;
-  (void)app;
   calls++;
   require_one_reading();
   (void)count_of(&head, ":method", &first);

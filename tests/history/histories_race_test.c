@@ -44,7 +44,6 @@ static vestry_err show(vestry_connection *connection, const vestry_resumed *resu
 }
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   return vestry_reply_resume(reply, req->scope, LOG, show, app);
 }
@@ -95,7 +94,6 @@ static void *open_and_close(void *ctx) {
 
 /* capability: G12 */
 static void g12_no_line_is_lost_or_repeated_with_threads(void **state) {
-  (void)state;
   static race r;
   pthread_t writers[WRITERS], tabs[TABS];
   memset(&r, 0, sizeof r);
@@ -146,7 +144,6 @@ static void *begin_and_end(void *ctx) {
 
 /* capability: G12 */
 static void g12_histories_begin_and_end_concurrently(void **state) {
-  (void)state;
   static race r;
   pthread_t ids[3];
   memset(&r, 0, sizeof r);
@@ -192,7 +189,6 @@ static void *write_anywhere(void *ctx) {
 /* Each thread drops events of the histories to which the others write. */
 /* capability: G12 */
 static void g12_full_histories_shrink_concurrently(void **state) {
-  (void)state;
   static race r;
   pthread_t ids[3];
   memset(&r, 0, sizeof r);

@@ -42,7 +42,6 @@ static vestry_err show(vestry_connection *connection, const vestry_resumed *resu
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
-  (void)req;
   vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   vestry_reply_stream(reply, &(vestry_stream_options){.connection = &s->stream});
   return vestry_reply_resume(reply, req->scope, LOG, s->has_no_state ? NULL : show, s);
@@ -79,7 +78,6 @@ static void assert_whole(suite *s, log_tab *t) {
 
 /* capability: G12 */
 static void g12_stream_resumes_where_it_broke(void **state) {
-  (void)state;
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
@@ -118,7 +116,6 @@ static void g12_stream_resumes_where_it_broke(void **state) {
 /* A tab that has received the state and no event since then is current. */
 /* capability: G12 */
 static void g12_tab_with_only_the_state_is_current(void **state) {
-  (void)state;
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
@@ -139,7 +136,6 @@ static void g12_tab_with_only_the_state_is_current(void **state) {
 
 /* capability: G12 */
 static void g12_unknown_id_is_a_gap(void **state) {
-  (void)state;
   static const char *const ids[] = {
       "gap", "x", "0123456789abcdef.1", "0123456789abcdef.", "700102dd0e5f676a.99999999999", "4318e255"};
   static char endless[100000];
@@ -163,7 +159,6 @@ static void g12_unknown_id_is_a_gap(void **state) {
 
 /* capability: G12 */
 static void g12_id_of_an_ended_history_is_a_gap(void **state) {
-  (void)state;
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
@@ -194,7 +189,6 @@ static void g12_id_of_an_ended_history_is_a_gap(void **state) {
 
 /* capability: G12 */
 static void g12_expired_events_are_freed_and_are_a_gap(void **state) {
-  (void)state;
   suite s;
   log_tab t = {0}, stays = {0};
   begin(&s, &(vestry_history_options){.max_age_ms = 1000});
@@ -220,7 +214,6 @@ static void g12_expired_events_are_freed_and_are_a_gap(void **state) {
 
 /* capability: G12 */
 static void g12_unused_history_ends(void **state) {
-  (void)state;
   suite s;
   log_tab t = {0};
   vestry_histories_stats all = {0};
@@ -251,7 +244,6 @@ static void g12_unused_history_ends(void **state) {
 /* The state is sent while lines are written before and after it, and the stream is cut at every byte. */
 /* capability: G12 */
 static void g12_gap_is_filled_after_a_cut_at_any_byte(void **state) {
-  (void)state;
   for (size_t cut = 0;; cut++) {
     suite s;
     log_tab t = {0};
@@ -351,7 +343,6 @@ static void run_seed(unsigned seed) {
 
 /* capability: G12 */
 static void g12_no_line_is_lost_in_random_schedules(void **state) {
-  (void)state;
   for (unsigned seed = 1; seed <= 3000; seed++) run_seed(seed);
 }
 
@@ -360,7 +351,6 @@ static void g12_no_line_is_lost_in_random_schedules(void **state) {
 /* A stream that cannot take an event must not stay and cover it by the id of the next one. */
 /* capability: G12 */
 static void g12_full_stream_ends_and_resumes(void **state) {
-  (void)state;
   static const vestry_full_policy policies[] = {VESTRY_FULL_CLOSE, VESTRY_FULL_DROP, VESTRY_FULL_CONFLATE};
   for (size_t i = 0; i < 3; i++) {
     suite s;
@@ -388,7 +378,6 @@ static void g12_full_stream_ends_and_resumes(void **state) {
 
 /* capability: G12 */
 static void g12_replay_over_queue_limit_is_a_gap(void **state) {
-  (void)state;
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
@@ -422,7 +411,6 @@ static void write_others(suite *s, const vestry_key *key, int count) {
 /* One history takes the bytes of all, and falls silent: the others keep their events nevertheless. */
 /* capability: G12 */
 static void g12_full_history_leaves_room_for_others(void **state) {
-  (void)state;
   static const uint64_t ages_ms[] = {0, VESTRY_NEVER_MS};
   const vestry_key *const full = VESTRY_KEY("full");
   for (size_t i = 0; i < 2; i++) {
@@ -463,7 +451,6 @@ static void g12_full_history_leaves_room_for_others(void **state) {
 /* Many histories share the room. None loses an event, and an event that is larger than each of them is stored, too. */
 /* capability: G12 */
 static void g12_event_takes_the_room_of_several_histories(void **state) {
-  (void)state;
   enum { OTHERS = 40 };
   suite s = {.last = 0};
   site_begin(&s.on, (vestry_options){0});
@@ -494,7 +481,6 @@ static void g12_event_takes_the_room_of_several_histories(void **state) {
 /* The state of a gap arrives, but its id does not: kept events must not follow it, even if they fit now. */
 /* capability: G12 */
 static void g12_gap_remains_until_its_id_arrives(void **state) {
-  (void)state;
   for (size_t cut = 0, all = SIZE_MAX; cut <= all; cut++) {
     suite s;
     log_tab t = {0};
@@ -520,7 +506,6 @@ static void g12_gap_remains_until_its_id_arrives(void **state) {
 /* If a later event of another sender replaced it, it would come after an id that covers it. */
 /* capability: G12 */
 static void g12_kept_events_are_not_conflated(void **state) {
-  (void)state;
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
@@ -549,7 +534,6 @@ static void g12_kept_events_are_not_conflated(void **state) {
 /* Each allocation between the break and the end fails in turn: no event is lost without a report. */
 /* capability: G12 */
 static void g12_failed_allocation_loses_no_line(void **state) {
-  (void)state;
   for (long fail = 0;; fail++) {
     suite s;
     log_tab t = {0};
@@ -587,13 +571,11 @@ static void g12_failed_allocation_loses_no_line(void **state) {
 /* --------------------------------------------------------------------------------- resuming without a reply ------- */
 
 static vestry_err without_history(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   assert_int_equal(vestry_reply_resume(reply, req->scope, VESTRY_KEY("none"), NULL, NULL), VESTRY_NOT_FOUND);
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static void g12_resume_works_without_a_reply(void **state) {
-  (void)state;
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
@@ -626,7 +608,6 @@ static void g12_resume_works_without_a_reply(void **state) {
 
 /* Without a state, a gap ends at once: later events are not lost. */
 static void g12_history_without_state_resumes(void **state) {
-  (void)state;
   suite s;
   log_tab t = {0};
   begin(&s, NULL);

@@ -31,7 +31,6 @@ static void assert_chosen(const char *header, const char *expected) {
 
 /* capability: C13 */
 static void coding_is_chosen_by_weight_then_by_offer_order(void **state) {
-  (void)state;
   static const char *const cases[][2] = {
       {"gzip, deflate, br, zstd", "br"}, /* as browsers send it */
       {"gzip, deflate", "gzip"},
@@ -65,7 +64,6 @@ static void coding_is_chosen_by_weight_then_by_offer_order(void **state) {
 }
 
 static void unacceptable_header_chooses_nothing(void **state) {
-  (void)state;
   static const char *const cases[] = {"identity;q=0",          "*;q=0",
                                       "identity;q=0, deflate", "br;q=0, *;q=0",
                                       "compress, *;q=0.0",     "identity;q=0.000, br;q=0"};
@@ -77,7 +75,6 @@ static void unacceptable_header_chooses_nothing(void **state) {
 
 /* capability: C13 */
 static void malformed_header_chooses_identity(void **state) {
-  (void)state;
   static const char *const cases[] = {
       "br;q",
       "br;q=",
@@ -111,7 +108,6 @@ static void malformed_header_chooses_identity(void **state) {
 
 /* capability: C13 */
 static void coding_not_offered_is_not_chosen(void **state) {
-  (void)state;
   static const char *const left[] = {NULL, "gzip", NULL};
   size_t index = 0;
   assert_int_equal(vsi_accept_choose("br, gzip;q=0.1", left, 3, &index), VESTRY_OK);
@@ -127,7 +123,6 @@ static void coding_not_offered_is_not_chosen(void **state) {
 }
 
 static void identity_can_be_offered_before_others(void **state) {
-  (void)state;
   static const char *const plain_first[] = {"identity", "gzip"};
   size_t index = 9;
   assert_int_equal(vsi_accept_choose("gzip, identity", plain_first, 2, &index), VESTRY_OK);

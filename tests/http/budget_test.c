@@ -133,17 +133,14 @@ static vestry_err put(suite *s, vestry_reply *reply, size_t len) {
 }
 
 static vestry_err large(suite *s, const vestry_request *req, vestry_reply *reply) {
-  (void)req;
   return put(s, reply, LARGE);
 }
 
 static vestry_err left(suite *s, const vestry_request *req, vestry_reply *reply) {
-  (void)req;
   return put(s, reply, LEFT);
 }
 
 static vestry_err small(suite *s, const vestry_request *req, vestry_reply *reply) {
-  (void)req;
   return put(s, reply, SMALL);
 }
 
@@ -158,13 +155,11 @@ static vestry_err unmade(suite *s, vestry_reply *reply, vestry_err result, long 
 }
 
 static vestry_err large_body(suite *s, const vestry_request *req, vestry_reply *reply) {
-  (void)req;
   long before = atomic_load(&s->on.th.allocations);
   return unmade(s, reply, put(s, reply, LARGE), before);
 }
 
 static vestry_err large_json(suite *s, const vestry_request *req, vestry_reply *reply) {
-  (void)req;
   json_t *json = json_string(s->bytes);
   assert_non_null(json);
   long before = atomic_load(&s->on.th.allocations);
@@ -175,7 +170,6 @@ static vestry_err large_json(suite *s, const vestry_request *req, vestry_reply *
 
 /* The builder's text belongs to the handler; the reply makes no second copy. */
 static vestry_err large_html(suite *s, const vestry_request *req, vestry_reply *reply) {
-  (void)req;
   vestry_html html;
   vestry_html_init(&html, &s->on.th.host);
   vestry_html_add(&html, "<p>%s</p>", s->bytes);
@@ -187,7 +181,6 @@ static vestry_err large_html(suite *s, const vestry_request *req, vestry_reply *
 }
 
 static vestry_err large_format(suite *s, const vestry_request *req, vestry_reply *reply) {
-  (void)req;
   s->result = vestry_reply_bodyf(reply, "<p>%s</p>", s->bytes);
   assert_int_equal(s->result, VESTRY_LIMIT);
   return s->result;
@@ -245,7 +238,6 @@ static void fill_room(suite *s) {
 static void body_over_the_budget_is_not_built(void **state) {
   static const fill_fn kinds[] = {large_body,     large_json,    large_html,         large_format,    large_file,
                                   large_document, large_blindly, large_or_own_error, small_then_large};
-  (void)state;
   suite s;
   begin(&s, true);
   fill_room(&s);
@@ -274,7 +266,6 @@ static void body_over_the_budget_is_not_built(void **state) {
 }
 
 static vestry_err counted(suite *s, const vestry_request *req, vestry_reply *reply) {
-  (void)req;
   static const size_t lens[] = {LEFT, LARGE, 2 * KB, SMALL, 0, LARGE};
   for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) { /* the last body counts, and is the only one */
     assert_int_equal(put(s, reply, lens[i]), VESTRY_OK);
@@ -286,7 +277,6 @@ static vestry_err counted(suite *s, const vestry_request *req, vestry_reply *rep
 }
 
 static void built_body_counts_against_the_budget(void **state) {
-  (void)state;
   for (int takes = 0; takes < 2; takes++) {
     suite s;
     begin(&s, takes);
@@ -361,7 +351,6 @@ static void each_end_of_a_reply_releases_its_bytes(void **state) {
       {is_missing, 404, "GET", false, false, true},
       {fails, 500, "GET", false, false, true},
   };
-  (void)state;
   for (int takes = 0; takes < 2; takes++) {
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
       suite s;
@@ -385,7 +374,6 @@ static void each_end_of_a_reply_releases_its_bytes(void **state) {
 
 /* An error page over the budget gets the answer of a reply over the budget, and is counted once. */
 static void error_pages_share_the_budget(void **state) {
-  (void)state;
   suite s;
   begin(&s, true);
   fill_room(&s);
@@ -404,7 +392,6 @@ static void error_pages_share_the_budget(void **state) {
 /* The action has run, although the budget had no room for its answer. */
 static vestry_err reply_with_nonce(suite *s, const vestry_request *req, vestry_reply *reply) {
   char nonce[VESTRY_ONCE_NONCE_BYTES];
-  (void)s;
   assert_int_equal(vestry_once_nonce(req, nonce), VESTRY_OK);
   return vestry_reply_bodyf(reply, "%s", nonce);
 }
@@ -418,7 +405,6 @@ static int act(suite *s, const char *nonce) {
 }
 
 static void action_with_answer_over_the_budget_runs_once(void **state) {
-  (void)state;
   suite s;
   vestry_once *once;
   begin(&s, true);
@@ -440,7 +426,6 @@ static void action_with_answer_over_the_budget_runs_once(void **state) {
 /* Each allocation fails once: of a large answer, its policy and its error page. */
 static void failed_allocation_releases_the_answer_bytes(void **state) {
   static const fill_fn kinds[] = {large, counted_twice, has_a_policy, large_document, large_page, is_missing};
-  (void)state;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     suite s;
     begin(&s, true);

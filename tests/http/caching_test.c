@@ -16,25 +16,21 @@ static vestry_csrf *csrf;
 static vestry_once *once;
 
 static int64_t now_s(void *ctx) {
-  (void)ctx;
   return now;
 }
 
 /* ---- the values that handlers read ------------------------------------------------------------------------------- */
 
 static void nobody(const vestry_request *req, vestry_reply *reply) {
-  (void)reply;
   (void)vestry_request_header(req, "Accept-Language");
   (void)vestry_request_value(req, VESTRY_IN_QUERY, "q");
 }
 
 static void user(const vestry_request *req, vestry_reply *reply) {
-  (void)reply;
   (void)vestry_session_user(req);
 }
 
 static void visitor(const vestry_request *req, vestry_reply *reply) {
-  (void)reply;
   (void)vestry_session_is_anonymous(req);
 }
 
@@ -45,13 +41,11 @@ static void token(const vestry_request *req, vestry_reply *reply) {
 
 static void nonce(const vestry_request *req, vestry_reply *reply) {
   char text[VESTRY_ONCE_NONCE_BYTES];
-  (void)reply;
   assert_int_equal(vestry_once_nonce(req, text), VESTRY_OK);
 }
 
 static void tab(const vestry_request *req, vestry_reply *reply) {
   char id[VESTRY_TAB_ID_BYTES];
-  (void)reply;
   assert_int_equal(vestry_tab_id(req, id), VESTRY_OK);
 }
 
@@ -62,28 +56,23 @@ static void attributes(const vestry_request *req, vestry_reply *reply) {
 
 static void cookie(const vestry_request *req, vestry_reply *reply) {
   char value[16];
-  (void)reply;
   (void)vestry_request_cookie(req, "theme", value, sizeof value);
 }
 
 static void credentials(const vestry_request *req, vestry_reply *reply) {
-  (void)reply;
   (void)vestry_request_header(req, "authorization");
 }
 
 static void proxy_header(const vestry_request *req, vestry_reply *reply) {
-  (void)reply;
   (void)vestry_request_header(req, "X-Remote-User");
 }
 
 /* ?name=…: the header that the handler reads. */
 static void header_of_query(const vestry_request *req, vestry_reply *reply) {
-  (void)reply;
   (void)vestry_request_header(req, vestry_request_value(req, VESTRY_IN_QUERY, "name"));
 }
 
 static void cookie_set(const vestry_request *req, vestry_reply *reply) {
-  (void)req;
   assert_int_equal(vestry_reply_cookie(reply, &(vestry_cookie){.name = "theme", .value = "dark"}), VESTRY_OK);
 }
 
@@ -119,20 +108,17 @@ static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *a
 static const reader header_reader = {"header", header_of_query, false, false};
 
 static vestry_err document(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   const char *own = vestry_request_value(req, VESTRY_IN_QUERY, "cc");
   if (own) vestry_reply_header(reply, "Cache-Control", own);
   return vestry_reply_body(reply, NULL, "<p>", 3);
 }
 
 static vestry_err guard(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)reply, (void)app;
   (void)vestry_session_user(req);
   return VESTRY_OK;
 }
 
 static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   vestry_err error = vestry_session_login(req, reply, "ada");
   if (!error) error = vestry_reply_header(reply, "Cache-Control", "max-age=3600");
   return error ? error : vestry_reply_body(reply, "application/json", "{}", 2);
@@ -185,7 +171,6 @@ static void ask(site *w, const char *path, const char *query, const char *sent, 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 static void personal_answers_are_not_cached(void **state) {
-  (void)state;
   for (int has_sessions = 0; has_sessions < 2; has_sessions++) {
     site w;
     begin(&w, has_sessions);
@@ -245,7 +230,6 @@ static void answers_by_a_header_that_names_a_user_are_private(void **state) {
                                       "X-Forwarded-Client-Cert"};
   static const char *const others[] = {"Accept-Language", "Host", "Remote-Addr", "X-Forwarded-For", "X-Request-Id"};
   enum { USERS = sizeof users / sizeof *users, OTHERS = sizeof others / sizeof *others };
-  (void)state;
   for (const char *const *at = vsi_user_headers; at[1]; at++) assert_true(strcasecmp(at[0], at[1]) < 0);
   site w;
   site_begin(&w, (vestry_options){0});
@@ -262,7 +246,6 @@ static void answers_by_a_header_that_names_a_user_are_private(void **state) {
 
 /* A use is recorded after each tenth of idle_ms; the cookie that renews the session is sent only with documents. */
 static void only_documents_renew_a_session(void **state) {
-  (void)state;
   site w;
   char caching[256], set[256], cookie_text[256];
   begin(&w, true);
@@ -294,7 +277,6 @@ static void only_documents_renew_a_session(void **state) {
 /* The application's own login: its scope function runs before the handler reads anything. */
 static vestry_err own_scope(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *len, void *app) {
   char user[16];
-  (void)reply, (void)app;
   *len = 0;
   if (vestry_request_value(req, VESTRY_IN_QUERY, "plain")) return VESTRY_OK; /* no personal value was read */
   if (!vestry_request_cookie(req, "user", user, sizeof user)) *len = (size_t)snprintf(buffer, 16, "%s", user);
@@ -302,7 +284,6 @@ static vestry_err own_scope(const vestry_request *req, vestry_reply *reply, char
 }
 
 static void answer_for_an_applications_scope_is_private(void **state) {
-  (void)state;
   site w;
   char caching[256], set[256];
   site_begin(&w, (vestry_options){.scope = own_scope});

@@ -18,7 +18,6 @@ static void assert_value(const char *header, const char *name, const char *expec
 }
 
 static void cookie_values_are_found(void **state) {
-  (void)state;
   assert_value("a=1", "a", "1");
   assert_value("a=1; b=2; c=3", "b", "2");
   assert_value("a=1;b=2;c=3", "c", "3");
@@ -31,7 +30,6 @@ static void cookie_values_are_found(void **state) {
 }
 
 static void absent_cookies_are_not_found(void **state) {
-  (void)state;
   assert_value("", "a", NULL);
   assert_value("ab=1", "a", NULL);
   assert_value("ba=1", "a", NULL);
@@ -46,7 +44,6 @@ static void absent_cookies_are_not_found(void **state) {
 }
 
 static void malformed_cookie_pairs_are_skipped(void **state) {
-  (void)state;
   assert_value("a=\"x; a=2", "a", "2"); /* a quote does not include the semicolon */
   assert_value("a=\"x; b=1\"; b=2", "b", "2");
   assert_value("a=\"", "a", NULL);
@@ -64,7 +61,6 @@ static void malformed_cookie_pairs_are_skipped(void **state) {
 /* For random bytes, the value must lie inside the header and consist of cookie octets. The header is copied to an
  * allocation of its exact size, so that the address sanitizer detects reads beyond it. */
 static void random_cookie_headers_are_read_safely(void **state) {
-  (void)state;
   static const char alphabet[] = "aab==;;\"\" \t,\\\x80z";
   uint32_t seed = 12345;
   for (int round = 0; round < 200000; round++) {

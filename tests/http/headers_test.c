@@ -53,7 +53,6 @@ static bool is_clear(const char *length, const char *second_length, const char *
 }
 
 static void unambiguous_framing_is_accepted(void **state) {
-  (void)state;
   assert_true(is_clear(NULL, NULL, NULL, NULL, true));
   assert_true(is_clear(NULL, NULL, NULL, NULL, false));
   assert_true(is_clear("0", NULL, NULL, NULL, true));
@@ -63,7 +62,6 @@ static void unambiguous_framing_is_accepted(void **state) {
 }
 
 static void ambiguous_framing_is_refused(void **state) {
-  (void)state;
   static const char *const lengths[] = {"", "-1", "+1", "1a", "0x10", " 5", "5 ", "5, 5", "1234567890123456789"};
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
     assert_false(is_clear(lengths[i], NULL, NULL, NULL, true));
@@ -90,7 +88,6 @@ static bool is_clear_with(const char *name, const char *value, const char *host,
 }
 
 static void invalid_methods_names_and_values_are_refused(void **state) {
-  (void)state;
   static const char *const names[] = {"", "Transfer-Encoding ", " X", "X\t", "X Y", "X(", "X\x01", "X\xc3\xa9", "X/"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     head h = {.method = names[i], .lines = {{"Host", "a"}}};
@@ -104,7 +101,6 @@ static void invalid_methods_names_and_values_are_refused(void **state) {
 }
 
 static void exactly_one_valid_host_is_required(void **state) {
-  (void)state;
   assert_true(is_clear_with("X", "a", "localhost:80", NULL, true));
   assert_true(is_clear_with("X", "a", "[::1]:80", NULL, true));
   assert_true(is_clear_with("X", "a", "", NULL, true));
@@ -117,7 +113,6 @@ static void exactly_one_valid_host_is_required(void **state) {
 }
 
 static void head_check_requires_each_header(void **state) {
-  (void)state;
   head h = {.method = "GET"};
   const vestry_request_ops without = {.size = sizeof without, .method = method_of};
   const vestry_request_ops older = {
@@ -132,7 +127,6 @@ static void head_check_requires_each_header(void **state) {
 
 /* Answers with the values of these headers, twice the first one. */
 static vestry_err say_headers(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   static const char *const names[] = {"x-forwarded-for", "X-Forwarded-For", "Remote-User", "X-Other", "Cookie"};
   char text[512] = "";
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -144,7 +138,6 @@ static vestry_err say_headers(const vestry_request *req, vestry_reply *reply, vo
 
 /* A proxy that adds a line after the client's, instead of replacing it: the first line is the client's own. */
 static void lines_of_a_header_by_which_a_proxy_reports_the_client_are_joined(void **state) {
-  (void)state;
   static const struct {
     vestry_header headers[8];
     const char *seen;
@@ -176,7 +169,6 @@ static vestry_err say_forwarded(const vestry_request *req, vestry_reply *reply, 
 }
 
 static void without_memory_no_line_is_taken_for_the_whole(void **state) {
-  (void)state;
   site w;
   wire r = {.method = "GET", .headers = {{"X-Forwarded-For", "192.0.2.1"}, {"X-Forwarded-For", "198.51.100.7"}}};
   site_begin(&w, (vestry_options){0});

@@ -11,7 +11,6 @@ static vestry_stats stats_of(const site *w) {
 }
 
 static void refusals_are_counted(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   for (int i = 1; i < VESTRY_REFUSAL_COUNT; i++)
@@ -25,7 +24,6 @@ static void refusals_are_counted(void **state) {
 }
 
 static void request_bytes_are_limited(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 1000}});
   assert_true(vestry_request_bytes_take(w.v, 600));
@@ -51,7 +49,6 @@ static void request_bytes_are_limited(void **state) {
 }
 
 static void request_bytes_above_seven_eighths_are_excess(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 1000}});
   assert_int_equal(vestry_request_bytes_excess(w.v), 0);
@@ -74,7 +71,6 @@ typedef struct seen {
 
 static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {
   seen *s = app;
-  (void)req, (void)reply;
   s->calls++;
   s->held = stats_of(s->w).request_bytes;
   if (s->other) {
@@ -86,7 +82,6 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static void held_bodies_are_counted(void **state) {
-  (void)state;
   static char body[50000];
   memset(body, 'x', sizeof body);
   site w;
@@ -104,7 +99,6 @@ static void held_bodies_are_counted(void **state) {
 
 /* Two bodies would fit, because a body has at most 7/16 of the budget. So other requests hold a part of it. */
 static void body_over_the_budget_gets_503(void **state) {
-  (void)state;
   enum { BOUND = 150000, OTHERS = 60000 };
   static char body[50000];
   memset(body, 'x', sizeof body);
@@ -134,7 +128,6 @@ static void body_over_the_budget_gets_503(void **state) {
 }
 
 static void slow_body_gets_408_and_counts_as_deadline(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   seen s = {.w = &w};

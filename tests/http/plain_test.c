@@ -8,7 +8,6 @@
 #include "vestry/dispatch.h"
 
 static vestry_err readings(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   vestry_reply_any_client(reply);
   vestry_reply_key(reply, ROOM("readings"));
   if (app) vestry_reply_stream(reply, &(vestry_stream_options){.connection = app});
@@ -32,7 +31,6 @@ static void broadcast(site *w, const char *name, const char *data) {
 }
 
 static void plain_events_reach_any_client(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r, other;
@@ -54,14 +52,12 @@ static void plain_events_reach_any_client(void **state) {
 
 /* The id that an EventSource sends when it reconnects resumes a history. */
 static vestry_err resumed(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_any_client(reply);
   vestry_err error = vestry_reply_resume(reply, NOWHERE, ROOM("channel"), NULL, NULL);
   return error ? error : vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static void reconnecting_client_resumes_plain_events(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_history_begin(w.v, NOWHERE, ROOM("channel"), NULL), VESTRY_OK);
@@ -86,7 +82,6 @@ static void reconnecting_client_resumes_plain_events(void **state) {
 
 /* A slow reader receives each plain event, in order, even if the queue conflates events of pages. */
 static void plain_events_are_never_conflated(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_connection_options slow = {

@@ -7,7 +7,6 @@
 
 /* capability: B1 */
 static void formatted_bodies_and_elements_are_escaped(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_reply reply;
@@ -38,7 +37,6 @@ static void formatted_bodies_and_elements_are_escaped(void **state) {
 }
 
 static vestry_err build(test_host *th, void *ctx) {
-  (void)ctx;
   vestry_reply reply;
   vsi_reply_init(&reply, &th->host);
   vestry_reply_bodyf(&reply, "<p>%s", "a");
@@ -49,7 +47,6 @@ static vestry_err build(test_host *th, void *ctx) {
 }
 
 static void reply_without_memory_keeps_the_error(void **state) {
-  (void)state;
   test_host_fail_each(build, NULL, false);
 }
 

@@ -11,7 +11,6 @@
 
 /* capability: B1 */
 static void headers_are_checked(void **state) {
-  (void)state;
   static const struct {
     const char *name, *value;
     vestry_err error;
@@ -57,7 +56,6 @@ static void headers_are_checked(void **state) {
 /* In a Turkish locale, I is not the capital of i. */
 /* capability: B1 */
 static void header_names_do_not_depend_on_the_locale(void **state) {
-  (void)state;
   test_locale locale;
   if (!test_locale_begin(&locale, "tr_TR")) TEST_SKIP("the definitions of locales are not installed");
   vestry_reply reply;
@@ -75,7 +73,6 @@ static void header_names_do_not_depend_on_the_locale(void **state) {
 }
 
 static void repeated_headers_are_kept_except_content_type(void **state) {
-  (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   char value[] = "first";
@@ -92,7 +89,6 @@ static void repeated_headers_are_kept_except_content_type(void **state) {
 
 /* capability: B1 */
 static void status_and_body_are_checked(void **state) {
-  (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   static const int bad[] = {-1, 0, 100, 199, 600, 1000};
@@ -116,7 +112,6 @@ static void status_and_body_are_checked(void **state) {
 
 /* capability: B1 */
 static void reply_effects_need_a_name(void **state) {
-  (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   assert_false(vsi_reply_is_stream(&reply));
@@ -155,7 +150,6 @@ static void reply_effects_need_a_name(void **state) {
 }
 
 static void effect_reference_is_taken_on_success_only(void **state) {
-  (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   json_t *good = json_pack("[s]", "a"), *bad = json_pack("[i]", 1);
@@ -170,7 +164,6 @@ static void effect_reference_is_taken_on_success_only(void **state) {
 }
 
 static void key_error_is_kept_until_a_valid_key(void **state) {
-  (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &reply.v), VESTRY_OK);
@@ -199,7 +192,6 @@ static void key_error_is_kept_until_a_valid_key(void **state) {
 
 /* capability: B1 */
 static void keep_and_stream_options_are_checked(void **state) {
-  (void)state;
   vestry_reply reply;
   test_host th;
   test_host_init(&th);
@@ -242,7 +234,6 @@ static void keep_and_stream_options_are_checked(void **state) {
 }
 
 static void html_sets_the_body_or_the_error(void **state) {
-  (void)state;
   vestry_reply reply;
   vestry_html html;
   vsi_reply_init(&reply, vestry_host_default());
@@ -263,7 +254,6 @@ static void html_sets_the_body_or_the_error(void **state) {
 }
 
 static void cookies_are_checked(void **state) {
-  (void)state;
   char at_most[4096 + 1], too_long[4097 + 1], long_path[1026 + 1];
   memset(at_most, 'v', sizeof at_most), memset(too_long, 'v', sizeof too_long),
       memset(long_path, '/', sizeof long_path);
@@ -354,7 +344,6 @@ static vestry_err fill_blindly(test_host *th, void *ctx) {
 }
 
 static void reply_keeps_allocation_errors(void **state) {
-  (void)state;
   vestry *v; /* on its own host: only the reply's allocations shall fail */
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v), VESTRY_OK);
   test_host_fail_each(fill_blindly, v, false);
@@ -362,7 +351,6 @@ static void reply_keeps_allocation_errors(void **state) {
 }
 
 static void values_become_effects_and_signals(void **state) {
-  (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   assert_int_equal(vestry_reply_effect(&reply, NULL), VESTRY_INVALID);
@@ -385,7 +373,6 @@ static void values_become_effects_and_signals(void **state) {
 
 /* capability: K8 */
 static void redirects_check_address_and_status(void **state) {
-  (void)state;
   static const char *const bad[] = {"",    "javascript:alert(1)", " JavaScript:x", "data:text/html,x", "/a\r\nX: y",
                                     "\t/a"};
   for (int is_datastar = 0; is_datastar < 2; is_datastar++) {
@@ -418,7 +405,6 @@ static void redirects_check_address_and_status(void **state) {
 }
 
 static void json_sets_the_body(void **state) {
-  (void)state;
   vestry_reply reply;
   vsi_reply_init(&reply, vestry_host_default());
   json_t *json = json_pack("{s:[i,n,s]}", "a", 1, "é");

@@ -16,7 +16,6 @@ typedef struct seen {
 
 static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {
   seen *s = app;
-  (void)reply;
   s->calls++;
   snprintf(s->method, sizeof s->method, "%s", req->method);
   snprintf(s->path, sizeof s->path, "%s", req->path);
@@ -45,7 +44,6 @@ static int ask(vestry_options options, wire *r, seen *s) {
 }
 
 static void handler_gets_the_parts_of_the_request(void **state) {
-  (void)state;
   seen s = {0};
   wire r = {.method = "POST",
             .path = "/a b",
@@ -71,7 +69,6 @@ static void handler_gets_the_parts_of_the_request(void **state) {
 }
 
 static vestry_err small_buffers(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)reply;
   char buffer[4] = "xyz";
   assert_int_equal(vestry_request_cookie(req, "id", buffer, 4), VESTRY_TOO_LARGE);
   assert_string_equal(buffer, "xyz");
@@ -84,7 +81,6 @@ static vestry_err small_buffers(const vestry_request *req, vestry_reply *reply, 
 }
 
 static void cookie_over_buffer_is_too_large(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   int calls = 0;
@@ -111,7 +107,6 @@ static void assert_signals(wire *r, json_int_t expected) {
 
 /* capability: B7 */
 static void signals_are_read_by_method_from_query_or_body(void **state) {
-  (void)state;
   static const char *const in_query[] = {"GET", "DELETE", "GET"}, *const in_body[] = {"POST", "PUT", "PATCH"};
   for (size_t i = 0; i < 3; i++) {
     wire query = {.method = in_query[i], .query = "datastar=%7B%22n%22%3A5%7D", .body = "{\"n\":9}", .body_len = 7};
@@ -125,7 +120,6 @@ static void signals_are_read_by_method_from_query_or_body(void **state) {
 }
 
 static void forms_have_no_signals(void **state) {
-  (void)state;
   static const char *const types[] = {"application/x-www-form-urlencoded", "Multipart/Form-Data; boundary=x",
                                       "application/x-www-form-urlencoded ;charset=utf-8"};
   for (size_t i = 0; i < 3; i++) {
@@ -138,7 +132,6 @@ static void forms_have_no_signals(void **state) {
 
 /* capability: C6 */
 static void signals_of_plain_requests_are_not_parsed(void **state) {
-  (void)state;
   seen s = {0};
   wire r = {.method = "POST", .body = "{{{", .body_len = 3};
   assert_int_equal(ask((vestry_options){0}, &r, &s), 204);
@@ -151,7 +144,6 @@ static void signals_of_plain_requests_are_not_parsed(void **state) {
 
 /* capability: C6 */
 static void c6_datastar_request_must_be_true(void **state) {
-  (void)state;
   static const struct {
     vestry_header header;
     bool is_datastar;
@@ -173,7 +165,6 @@ static void c6_datastar_request_must_be_true(void **state) {
 
 /* capability: C5 */
 static void malformed_signals_get_400_with_their_offset(void **state) {
-  (void)state;
   static const char *const bodies[] = {"{\"n\":}", "[1]", "7", "{} x", "{\"n\":\"\xff\"}", "nul"};
   for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
     site w;
@@ -194,7 +185,6 @@ static void malformed_signals_get_400_with_their_offset(void **state) {
 
 /* capability: C5 */
 static void signals_over_limits_get_413(void **state) {
-  (void)state;
   seen s = {0};
   wire deep = {.datastar = true, .method = "POST", .body = "{\"a\":{\"a\":{}}}", .body_len = 14};
   assert_int_equal(ask((vestry_options){.signals = &(vestry_signals_limits){.max_depth = 2}}, &deep, &s), 413);
@@ -208,7 +198,6 @@ static void signals_over_limits_get_413(void **state) {
 /* ---------------------------------------------------------------------------------------------------- body -------- */
 
 static void body_over_limit_gets_413_announced_or_not(void **state) {
-  (void)state;
   static const struct {
     size_t len;
     int64_t announced;
@@ -246,7 +235,6 @@ typedef struct parsed {
 
 static vestry_err parse_body(const vestry_request *req, vestry_reply *reply, void *app) {
   parsed *p = app;
-  (void)reply;
   json_t *value = NULL;
   p->error = vestry_request_json(req, p->limits, &value, &p->why);
   assert_int_equal(p->error == VESTRY_OK, value != NULL);
@@ -272,7 +260,6 @@ static void assert_parsed(const char *body, size_t len, const vestry_signals_lim
 }
 
 static void bodies_are_read_as_json(void **state) {
-  (void)state;
   static const vestry_signals_limits tight = {.max_bytes = 8, .max_depth = 2, .max_count = 3};
   static const struct {
     const char *body;
@@ -305,7 +292,6 @@ static void bodies_are_read_as_json(void **state) {
 
 /* As many brackets as fit: no nesting may overflow a stack. */
 static void deeply_nested_body_is_too_large(void **state) {
-  (void)state;
   enum { DEPTH = 1 << 20 };
   static const vestry_signals_limits loose = {.max_bytes = 4 << 20, .max_depth = UINT32_MAX, .max_count = UINT32_MAX};
   char *body = malloc(2 * DEPTH);
@@ -328,7 +314,6 @@ static void *watched_reallocate(void *ctx, void *memory, size_t size_bytes) {
 
 /* An announced length allocates nothing before the bytes have arrived. */
 static void announced_length_is_not_allocated(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   plain_reallocate = w.th.host.reallocate;
@@ -343,7 +328,6 @@ static void announced_length_is_not_allocated(void **state) {
 }
 
 static void truncated_body_gets_400(void **state) {
-  (void)state;
   seen s = {0};
   wire r = {.method = "POST", .body = "x", .body_len = 1, .announced = 10, .read_error = VESTRY_IO};
   assert_int_equal(ask((vestry_options){0}, &r, &s), 400);
@@ -351,7 +335,6 @@ static void truncated_body_gets_400(void **state) {
 }
 
 static void body_limit_defaults_to_one_mebibyte(void **state) {
-  (void)state;
   size_t len = (size_t)1 << 20;
   char *body = malloc(len + 1);
   memset(body, 'x', len + 1);
@@ -367,7 +350,6 @@ static void body_limit_defaults_to_one_mebibyte(void **state) {
 /* --------------------------------------------------------------------------------------------------- scopes ------- */
 
 static vestry_err by_tab(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
-  (void)reply;
   assert_int_equal(*ret_len, 0);
   assert_int_equal(req->scope.len, 0);
   if (*(vestry_err *)ctx) return *(vestry_err *)ctx;
@@ -380,7 +362,6 @@ static vestry_err by_tab(const vestry_request *req, vestry_reply *reply, char *b
 
 /* capability: A8 */
 static void scope_function_reads_the_request(void **state) {
-  (void)state;
   vestry_err error = VESTRY_OK;
   seen s = {0};
   wire r = {.datastar = true, .query = "datastar=%7B%22tab%22%3A%22t1%22%7D"};
@@ -400,8 +381,6 @@ static void scope_function_reads_the_request(void **state) {
 
 static vestry_err claim_too_much(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
                                  void *ctx) {
-  (void)reply;
-  (void)req, (void)ctx;
   memset(buffer, 's', VESTRY_SCOPE_MAX_BYTES);
   *ret_len = *(size_t *)ctx;
   return VESTRY_OK;
@@ -409,7 +388,6 @@ static vestry_err claim_too_much(const vestry_request *req, vestry_reply *reply,
 
 /* capability: A8 */
 static void scope_over_limit_gets_500(void **state) {
-  (void)state;
   size_t len = VESTRY_SCOPE_MAX_BYTES;
   seen s = {0};
   wire full = {0}, over = {0};
@@ -442,7 +420,6 @@ static vestry_err by_session(const vestry_request *req, vestry_reply *reply, cha
 
 /* capability: K8 */
 static void scope_function_may_answer_the_request(void **state) {
-  (void)state;
   static const struct {
     const char *how, *header;
     int status;

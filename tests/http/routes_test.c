@@ -43,7 +43,6 @@ static void assert_logged(const site *w, const char *text) {
 
 /* capability: K4 */
 static void patterns_are_matched_by_segments(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/", "root");
@@ -91,7 +90,6 @@ static void patterns_are_matched_by_segments(void **state) {
 }
 
 static void bad_patterns_are_refused(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   static const struct {
@@ -144,7 +142,6 @@ static void bad_patterns_are_refused(void **state) {
 
 /* capability: K4 */
 static void unsupported_methods_get_405_and_allow(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/a/{id}", "get");
@@ -171,13 +168,11 @@ static void unsupported_methods_get_405_and_allow(void **state) {
 }
 
 static vestry_err stream_for_anybody(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_any_client(reply);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
 static void head_opens_no_stream(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_route(w.v, "GET", "/", stream_for_anybody, NULL), VESTRY_OK);
@@ -191,7 +186,6 @@ static void head_opens_no_stream(void **state) {
 
 /* The body of a request without a route is not read. */
 static void body_without_a_route_is_not_read(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.method = "POST", .path = "/nowhere", .body = "abc", .body_len = 3};
@@ -205,7 +199,6 @@ static void body_without_a_route_is_not_read(void **state) {
 /* ----------------------------------------------------------------------------------------- tables, guards --------- */
 
 static void route_table_is_mounted_whole_or_not_at_all(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   static const vestry_mounted rows[] = {{"GET", "/", tell}, {"GET", "/{id}", tell}, {"POST", "/{id}", tell}};
@@ -241,7 +234,6 @@ static vestry_err stand(const vestry_request *req, vestry_reply *reply, void *ap
 
 /* capability: K4 */
 static void guards_run_from_the_outermost(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/admin", "admin");
@@ -283,7 +275,6 @@ static void guards_run_from_the_outermost(void **state) {
 }
 
 static void guard_may_apply_to_one_path_only(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   static const char *const paths[] = {"/", "/a", "/a/", "/a/b", "/a/{id}/c"};
@@ -317,7 +308,6 @@ static void guard_may_apply_to_one_path_only(void **state) {
 /* The log names the bound that is reached, and the remedy. */
 static void log_names_the_bound_of_a_pattern(void **state) {
   static const char many[] = "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}/{j}/{k}/{l}/{m}/{n}/{o}/{p}/{q}";
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   watch all = {.name = "a"};
@@ -349,7 +339,6 @@ static int post_bytes(site *w, const char *path, size_t len) {
 }
 
 static void body_limits_apply_by_path(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
   static const char *const paths[] = {"/", "/a", "/a/{id}", "/a/{id}/file"};
@@ -382,7 +371,6 @@ static void body_limits_apply_by_path(void **state) {
 
 /* A limit that no body could ever reach is refused. */
 static void body_limits_fit_into_the_bytes_of_all_requests(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_request_bytes = 160000}});
   assert_int_equal(vestry_body_limit(w.v, "/a", 70001), VESTRY_INVALID);
@@ -403,7 +391,6 @@ typedef struct says {
 
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *app) {
   const says *one = app;
-  (void)req;
   if (one->location) vestry_reply_redirect(reply, 303, one->location);
   if (one->status) vestry_reply_status(reply, one->status);
   if (one->header) vestry_reply_header(reply, "X-Why", one->header);
@@ -414,7 +401,6 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *app)
 /* A guard that fails answers with the parts that it has set: body, headers, redirect, status. So does a handler, if its
  * status is an error. Parts that were set for success are discarded. */
 static void failed_guard_or_handler_may_set_the_answer(void **state) {
-  (void)state;
   static const struct {
     says one;
     int of_guard, of_handler;
@@ -452,7 +438,6 @@ static void failed_guard_or_handler_may_set_the_answer(void **state) {
 
 /* XMLHttpRequest would follow the redirect of a guard, and report one to another site as a broken connection. */
 static void script_that_sends_files_sees_the_redirect_of_a_guard(void **state) {
-  (void)state;
   for (int i = 0; i < 4; i++) {
     site w;
     const bool by_guard = i < 2, is_script = i % 2;
@@ -477,7 +462,6 @@ static void script_that_sends_files_sees_the_redirect_of_a_guard(void **state) {
 /* --------------------------------------------------------------------------------------------- error pages -------- */
 
 static vestry_err not_well(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   return *(vestry_err *)app ? *(vestry_err *)app : vestry_reply_body(reply, NULL, "fine", 4);
 }
 
@@ -489,7 +473,6 @@ static vestry_err say_error(const vestry_request *req, vestry_reply *reply, void
 
 /* capability: K4 */
 static void errors_have_pages(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_err error = VESTRY_LIMIT;
@@ -533,7 +516,6 @@ static void fail_from(test_host *th, long count) {
 }
 
 static void failed_mount_changes_nothing(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   mount(&w, "GET", "/a/b", "b");
@@ -557,21 +539,18 @@ static void failed_mount_changes_nothing(void **state) {
 
 static vestry_err end_itself(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry *v = req->v;
-  (void)reply, (void)app;
   assert_int_equal(vestry_unroute(v, "GET", "/self"), VESTRY_INVALID);
   assert_int_equal(vestry_unroute(v, "GET", "/gone"), VESTRY_OK); /* another one may be */
   return VESTRY_OK;
 }
 
 static vestry_err guard_itself(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)reply;
   assert_int_equal(vestry_unguard(req->v, "/self", guard_itself, app), VESTRY_INVALID);
   assert_logged(app, "refused to remove the guard of /self: vestry_unguard was called in the guard");
   return VESTRY_OK;
 }
 
 static void unroute_inside_its_own_handler_is_refused(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_route(w.v, "GET", "/self", end_itself, NULL), VESTRY_OK);
@@ -592,7 +571,6 @@ typedef struct fire {
 } fire;
 
 static vestry_err use(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)reply;
   _Atomic(int) *life = app;
   assert_int_equal(atomic_load(life), 1);
   sched_yield();
@@ -618,7 +596,6 @@ static vestry_err use_as_guard(const vestry_request *req, vestry_reply *reply, v
 
 /* capability: K4 */
 static void routes_can_be_removed_while_they_serve(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   fire f = {.w = &w};
@@ -674,7 +651,6 @@ static void assert_reported(reported *t, const char *text) {
 }
 
 static void followers_are_notified_of_routes(void **state) {
-  (void)state;
   static const vestry_route_follower follower = {.mounts = is_mounted, .unmounted = is_unmounted},
                                      half = {.mounts = is_mounted};
   site w;

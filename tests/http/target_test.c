@@ -26,7 +26,6 @@ static void expect(const char *target, const char *path, const char *query) {
 }
 
 static void targets_are_split_and_decoded_once(void **state) {
-  (void)state;
   expect("/", "/", NULL);
   expect("/?", "/", "");
   expect("/a/b/", "/a/b/", NULL);
@@ -42,7 +41,6 @@ static void targets_are_split_and_decoded_once(void **state) {
 }
 
 static void absolute_and_asterisk_forms_are_read(void **state) {
-  (void)state;
   expect("http://host/a?b", "/a", "b");
   expect("HTTPS://host:443/a%20b", "/a b", NULL);
   expect("http://[::1]:8080/", "/", NULL);
@@ -73,7 +71,6 @@ static void absolute_and_asterisk_forms_are_read(void **state) {
 }
 
 static void ambiguous_paths_are_refused(void **state) {
-  (void)state;
   static const char *const refused[] = {
       "//",         "//a",        "/a//b",         "/a//",      "/.",      "/..",    "/./a",       "/../a",   "/a/..",
       "/a/.",       "/a/../b",    "/%2e",          "/%2E%2e/a", "/.%2e/a", "/a.",    "/a./b",      "/a%2e",   "/a...",
@@ -87,7 +84,6 @@ static void ambiguous_paths_are_refused(void **state) {
 
 /* Each byte, encoded and not, is either preserved or refused. */
 static void each_byte_is_preserved_or_refused(void **state) {
-  (void)state;
   for (int c = 1; c < 256; c++) {
     char raw[] = {'/', 'a', (char)c, 'b', '\0'}, encoded[16];
     snprintf(encoded, sizeof encoded, "/a%%%02xb", c);
@@ -104,7 +100,6 @@ static bool is_unreserved(int c) {
 
 /* Beside other segments, encodings that no client has a reason to send are refused. */
 static void unusual_encodings_in_segments_are_refused(void **state) {
-  (void)state;
   for (int c = 1; c < 128; c++) {
     char raw[] = {'/', 's', '/', 'a', (char)c, 'b', '\0'}, encoded[16];
     snprintf(encoded, sizeof encoded, "/s/a%%%02Xb", c);
@@ -130,7 +125,6 @@ static const char *url_of(const char *format, const char *text) {
 /* A text is never changed: if a proxy could read it as another path, it is refused (vestry/backend_action.h has the
  * list). */
 static void text_in_an_action_url_is_preserved_or_refused(void **state) {
-  (void)state;
   for (int c = 1; c < 128; c++) {
     const char texts[][4] = {{'a', (char)c, 'b'}, {'a', (char)c}, {(char)c}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -145,7 +139,6 @@ static void text_in_an_action_url_is_preserved_or_refused(void **state) {
 }
 
 static void plain_paths_are_recognized(void **state) {
-  (void)state;
   static const char *const plain[] = {"/", "/a", "/a/", "/a b", "/a%2f", "/?", "/#", "/\xc3\xbc"};
   static const char *const other[] = {"",    "*",     "a",    "//",   "/a//b", "/.",    "/..",
                                       "/a.", "/a./b", "/a\\", "/a\n", "/\xc3", "/\x7f", "/a/../b"};
@@ -154,7 +147,6 @@ static void plain_paths_are_recognized(void **state) {
 }
 
 static void missing_arguments_are_invalid(void **state) {
-  (void)state;
   char path[8];
   const char *query;
   assert_int_equal(vestry_target_read(NULL, path, &query), VESTRY_INVALID);

@@ -9,7 +9,6 @@ typedef struct asked {
 
 static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app) {
   asked *a = app;
-  (void)reply;
   a->look(req);
   a->calls++;
   return VESTRY_OK;
@@ -55,7 +54,6 @@ static void see_query(const vestry_request *req) {
 }
 
 static void query_values_are_parsed(void **state) {
-  (void)state;
   with((wire){.query = "a=1&b+c=d%20e%26f&&empty=&bare&a=2&=nameless"}, see_query);
 }
 
@@ -68,7 +66,6 @@ static void see_nothing(const vestry_request *req) {
 }
 
 static void names_with_a_malformed_value_have_none(void **state) {
-  (void)state;
   static const char *const broken[] = {"a=%zz", "b=1&a=%", "a=1&a=%00", "a=%ff&a=1", "a=1&b=2&a=%c3&a=3"};
   for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) with((wire){.query = broken[i]}, see_nothing);
 }
@@ -83,7 +80,6 @@ static void see_own(const vestry_request *req) {
 
 /* The campaign of a newsletter in Latin-1, a percent sign that is no escape. */
 static void malformed_parameters_of_others_leave_the_own_ones(void **state) {
-  (void)state;
   static const char *const broken[] = {"a=1&b=%zz&a=2", "a=1&a=2&b=%",      "a=1&%f&a=2",       "a=1&a=2&b=%00",
                                        "a=1&a=2&b=%ff", "%c3=1&a=1&a=2",    "a=1&c=10%&a=2&%=", "\xe9=\xe9&a=1&a=2",
                                        "%f&a=1&a=2&b",  "=%ff&a=1&=1&a=2&="};
@@ -97,12 +93,9 @@ static void see_too_many(const vestry_request *req) {
                    VESTRY_TOO_LARGE);
 }
 
-static void see_anything(const vestry_request *req) {
-  (void)req;
-}
+static void see_anything(const vestry_request *req) {}
 
 static void values_over_limit_are_too_large(void **state) {
-  (void)state;
   enum { MOST = 10000 };
   static char query[2 * MOST + 8] = "a=1";
   for (int i = 0; i < MOST; i++) strcpy(query + 3 + 2 * i, "&b");
@@ -141,7 +134,6 @@ static size_t write_many(char *body, int count) {
 }
 
 static void form_with_many_values_has_each_of_them(void **state) {
-  (void)state;
   static char body[3 * NAMES_MOST * 24];
   static const int counts[] = {1, 10, 11, 334, NAMES_MOST};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -152,7 +144,6 @@ static void form_with_many_values_has_each_of_them(void **state) {
 
 /* A form of which a handler would see nothing is refused before the handler, and its guards, are called. */
 static void form_over_the_limit_gets_413(void **state) {
-  (void)state;
   static const char parts[] = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"
                               "--b\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\n1\r\n"
                               "--b\r\nContent-Disposition: form-data; name=\"c\"\r\n\r\n1\r\n--b--";
@@ -231,7 +222,6 @@ static void see_types(const vestry_request *req) {
 
 /* capability: K4 */
 static void values_are_converted_to_types(void **state) {
-  (void)state;
   with((wire){.query = "i=42&least=-9223372036854775808&most=9223372036854775807&below=-9223372036854775809&"
                        "above=9223372036854775808&plus=%2b1&space=+1&dash=-&empty=&hex=0x1&n=-1.5e3&t=on&off=off&"
                        "huge=1e999&list=[1]"},
@@ -248,7 +238,6 @@ static void see_form(const vestry_request *req) {
 
 /* capability: K4 */
 static void forms_of_both_encodings_are_parsed(void **state) {
-  (void)state;
   with(form("application/x-www-form-urlencoded; charset=utf-8", "title=a+%26+b&text=one%0d%0atwo"), see_form);
   with(form("multipart/form-data; boundary=--x",
             "----x\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\na & b\r\n"
@@ -266,7 +255,6 @@ static void see_empty_parts(const vestry_request *req) {
 }
 
 static void multipart_parts_may_be_empty(void **state) {
-  (void)state;
   with(form("multipart/form-data; boundary=x",
             "--x\r\nContent-Disposition: form-data; name=\"a%22b\"\r\n\r\n\r\n"
             "--x\r\nContent-Disposition: form-data; name=\"c\"\r\n\r\n\r\n\r\n--x--"),
@@ -288,7 +276,6 @@ static void see_file(const vestry_request *req) {
 }
 
 static void uploaded_files_point_into_the_body(void **state) {
-  (void)state;
   static const char body[] = "--x\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"..\\a.png\"; "
                              "filename*=UTF-8''other.png\r\nContent-Type: image/png\r\n\r\n\0\xff\r\n-\r\n"
                              "--x\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nt\r\n--x--\r\n";
@@ -314,7 +301,6 @@ static void see_quotes(const vestry_request *req) {
 /* A backslash escapes a quote, as programs other than browsers send it; a backslash before the last quote belongs to
  * the name. */
 static void quotes_in_multipart_names_may_be_escaped(void **state) {
-  (void)state;
 #define PART_OF "--x\r\nContent-Disposition: form-data; "
   with(form("multipart/form-data; boundary=x", PART_OF
             "name=\"0\"; filename=\"a\\\"b.png\"\r\n\r\n\r\n" PART_OF
@@ -334,7 +320,6 @@ static void see_no_form(const vestry_request *req) {
 }
 
 static void malformed_forms_have_no_values(void **state) {
-  (void)state;
 #define PART "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n"
   static const struct {
     const char *type, *body;
@@ -361,7 +346,6 @@ static void see_bad_text(const vestry_request *req) {
 }
 
 static void multipart_values_must_be_utf8(void **state) {
-  (void)state;
   with(
       form("multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\xff\r\n--x--"),
       see_bad_text);
@@ -375,7 +359,6 @@ static void fail_from(test_host *th, long count) {
 }
 
 static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)reply;
   test_host *th = app;
   for (vestry_in in = VESTRY_IN_QUERY; in <= VESTRY_IN_FORM; in++) {
     int64_t integer;
@@ -389,7 +372,6 @@ static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app)
 }
 
 static void values_without_memory_return_no_memory(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = form("application/x-www-form-urlencoded", "a=1");

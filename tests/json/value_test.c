@@ -19,7 +19,6 @@ static void assert_json(const vestry_value *value, const char *expected) {
 
 /* capability: K9 */
 static void c_types_become_json_of_the_same_type(void **state) {
-  (void)state;
   const char letter = 'a';
   const unsigned char byte = 255;
   const int64_t large = INT64_MIN;
@@ -42,7 +41,6 @@ static void c_types_become_json_of_the_same_type(void **state) {
 }
 
 static void list_takes_16_values_and_object_8_pairs(void **state) {
-  (void)state;
   assert_json(VESTRY_LIST(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16),
               "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]");
   assert_json(VESTRY_OBJECT("a", 1, "b", 2, "c", 3, "d", 4, "e", 5, "f", 6, "g", 7, "h", 8),
@@ -51,7 +49,6 @@ static void list_takes_16_values_and_object_8_pairs(void **state) {
 
 /* capability: K9 */
 static void values_without_json_form_are_refused(void **state) {
-  (void)state;
   const vestry_value odd[] = {vestry_value_string("a")}, no_name[] = {vestry_value_integer(1), vestry_value_integer(1)};
   const vestry_value bad[] = {
       {.type = (vestry_value_type)0},   {.type = (vestry_value_type)99},
@@ -73,7 +70,6 @@ static void values_without_json_form_are_refused(void **state) {
 }
 
 static void value_nested_too_deep_is_too_large(void **state) {
-  (void)state;
   vestry_value levels[VESTRY_VALUE_MAX_DEPTH + 2] = {vestry_value_integer(1)};
   for (size_t i = 1; i < VESTRY_VALUE_MAX_DEPTH + 2; i++) levels[i] = vestry_value_list(&levels[i - 1], 1);
   json_t *json = NULL;
@@ -92,7 +88,6 @@ static void *failing_malloc(size_t size) {
 }
 
 static void failed_allocation_is_no_memory(void **state) {
-  (void)state;
   json_set_alloc_funcs(failing_malloc, free);
   vestry_err error = VESTRY_NO_MEMORY;
   for (long number = 0; error; number++) {

@@ -46,9 +46,7 @@ static vestry_broker join(void *ctx) {
   return broker;
 }
 
-static void settle(void *ctx) {
-  (void)ctx;
-}
+static void settle(void *ctx) {}
 
 static void bring_down(void *ctx) {
   nats_server_kill(&((world *)ctx)->server);

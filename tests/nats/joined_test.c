@@ -12,13 +12,11 @@ enum { ROOM = 1 << 20 };
 static test_host th;
 
 static int begin(void **state) {
-  (void)state;
   test_host_init(&th);
   return 0;
 }
 
 static int end(void **state) {
-  (void)state;
   test_host_assert_clean(&th);
   return 0;
 }
@@ -58,7 +56,6 @@ static vestry_err add(vsi_nats_send_queue *send_queue, const char *subject, cons
 }
 
 static void messages_to_one_subject_are_joined_in_order(void **state) {
-  (void)state;
   vsi_nats_send_queue send_queue;
   vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
   const char *const said[][2] = {{"v.n.a", "1"},   {"v.n.b", "2"}, {"v.n.a", ""},
@@ -81,7 +78,6 @@ static void messages_to_one_subject_are_joined_in_order(void **state) {
 
 /* Both subjects end alike, so they share a slot. Each is only joined less often. */
 static void subjects_that_share_a_slot_are_not_mixed(void **state) {
-  (void)state;
   vsi_nats_send_queue send_queue;
   vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
   for (int i = 0; i < 6; i++) {
@@ -101,7 +97,6 @@ static void subjects_that_share_a_slot_are_not_mixed(void **state) {
 
 /* A message that begins like a joined one is passed on unchanged. */
 static void message_that_looks_joined_is_passed_on_unchanged(void **state) {
-  (void)state;
   vsi_nats_send_queue send_queue;
   vsi_nats_send_queue_init(&send_queue, &th.host, ROOM);
   static const unsigned char looks[] = {VSI_NATS_JOINED_MARK, 1, 1, 0, 0, 0, 'x'};
@@ -137,7 +132,6 @@ static size_t count_messages(const vsi_nats_send_queue *send_queue, size_t max_l
 
 /* capability: G9 */
 static void joined_messages_are_limited_in_count_and_bytes(void **state) {
-  (void)state;
   enum { LARGE = 20000, SMALL_MESSAGES = 10, ANSWER = 77 };
   static char large[LARGE];
   vsi_nats_send_queue send_queue;
@@ -162,7 +156,6 @@ static void joined_messages_are_limited_in_count_and_bytes(void **state) {
 
 /* Each allocation fails once: a message is refused as a whole, or sent alone, and none is lost or duplicated. */
 static void failed_allocation_loses_no_accepted_message(void **state) {
-  (void)state;
   bool has_failed = true;
   for (long failing = 0; has_failed; failing++) {
     vsi_nats_send_queue send_queue;
@@ -192,7 +185,6 @@ static void failed_allocation_loses_no_accepted_message(void **state) {
 
 /* For any data of other users of the server: it counts as joined only if each byte is consistent. */
 static void inconsistent_data_is_not_taken_for_joined(void **state) {
-  (void)state;
   unsigned char good[64];
   size_t len = vsi_nats_joined_add(good, 0, "one", 3);
   len = vsi_nats_joined_add(good, len, "", 0);

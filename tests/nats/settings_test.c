@@ -20,14 +20,12 @@ static struct scene {
 } the;
 
 static int begin(void **state) {
-  (void)state;
   test_host_init(&the.th);
   nats_server_init(&the.server);
   return 0;
 }
 
 static int end(void **state) {
-  (void)state;
   test_host_assert_clean(&the.th);
   nats_server_finish(&the.server);
   return 0;
@@ -80,7 +78,6 @@ static void assert_refused(vestry_nats_options options) {
 
 /* capability: H2 */
 static void counters_of_the_broker_are_metrics(void **state) {
-  (void)state;
   static char text[65536];
   receiver e;
   vestry *v;
@@ -108,7 +105,6 @@ static void counters_of_the_broker_are_metrics(void **state) {
 
 /* capability: G1 */
 static void user_and_password_are_required(void **state) {
-  (void)state;
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"p\" }");
   assert_accepted((vestry_nats_options){.user = "u", .password = "p"});
   assert_refused((vestry_nats_options){.user = "u", .password = "q"});
@@ -116,7 +112,6 @@ static void user_and_password_are_required(void **state) {
 }
 
 static void token_is_required(void **state) {
-  (void)state;
   nats_server_start(&the.server, "authorization { token: \"tok\" }");
   assert_accepted((vestry_nats_options){.token = "tok"});
   assert_refused((vestry_nats_options){.token = "other"});
@@ -174,7 +169,6 @@ static void make_key(char public[80], const char *seed_name, char ret_seed_path[
 }
 
 static void nkey_needs_its_own_seed(void **state) {
-  (void)state;
   char public[2][80], path[2][128], config[256];
   for (int i = 0; i < 2; i++) make_key(public[i], i ? "seed" : "other", path[i]);
   snprintf(config, sizeof config, "authorization { users: [ { nkey: %s }, { nkey: %s } ] }", public[0], public[1]);
@@ -206,7 +200,6 @@ static void assert_only_own_subjects(vestry_nats_options options) {
 /* libnats keeps the connection, and would never subscribe again. */
 /* capability: G1 */
 static void broker_without_all_its_subscriptions_is_down(void **state) {
-  (void)state;
   receiver e;
   nats_server_start(&the.server, RIGHTS("other.>"));
   const vestry_nats_options options = {.user = "u", .password = "p"};
@@ -232,7 +225,6 @@ static void broker_without_all_its_subscriptions_is_down(void **state) {
 /* libnats keeps the connection, and the server accepts and drops what is published. */
 /* capability: G1 */
 static void broker_whose_messages_are_refused_is_down(void **state) {
-  (void)state;
   receiver e;
   nats_server_start(&the.server, RIGHTS(">"));
   start_with(&e, (vestry_nats_options){.user = "u", .password = "p"});
@@ -268,7 +260,6 @@ static void broker_whose_messages_are_refused_is_down(void **state) {
 /* The requests of libnats to JetStream are not messages of the broker. */
 /* capability: G1 */
 static void broker_without_rights_to_jetstream_stays_up(void **state) {
-  (void)state;
   receiver e;
   nats_server_start(&the.server, RIGHTS_TO("in", ">"));
   start_with(&e, (vestry_nats_options){
@@ -286,7 +277,6 @@ static void broker_without_rights_to_jetstream_stays_up(void **state) {
 
 /* capability: G10 */
 static void credentials_restrict_the_subjects(void **state) {
-  (void)state;
   char command[256], path[128], config[8192];
   snprintf(command, sizeof command, "python3 -B " NATS_CREDENTIALS " %s", the.server.folder);
   FILE *made = popen(command, "r");
@@ -302,7 +292,6 @@ static void credentials_restrict_the_subjects(void **state) {
 /* libnats gives up after two refusals. */
 /* capability: G1 */
 static void refused_broker_retries_until_it_is_accepted(void **state) {
-  (void)state;
   nats_server_start(&the.server, "authorization { user: \"u\", password: \"old\" }");
   receiver e;
   start_with(&e, (vestry_nats_options){.user = "u", .password = "new"});
@@ -322,7 +311,6 @@ static void refused_broker_retries_until_it_is_accepted(void **state) {
 }
 
 static void one_reachable_server_of_several_suffices(void **state) {
-  (void)state;
   nats_server_start(&the.server, NULL);
   const char *servers[] = {"nats://127.0.0.1:1", the.server.url, "nats://127.0.0.1:2"};
   assert_accepted((vestry_nats_options){.servers = servers, .servers_count = 3});
@@ -359,7 +347,6 @@ static void start_tls(bool verifies) {
 
 /* capability: G1, G10 */
 static void server_certificate_must_match_ca_and_host(void **state) {
-  (void)state;
   make_certificates();
   start_tls(false);
   const char *const url = tls_url;
@@ -389,7 +376,6 @@ static void server_certificate_must_match_ca_and_host(void **state) {
 
 /* capability: G1, G10 */
 static void client_certificate_is_required_and_kept(void **state) {
-  (void)state;
   make_certificates();
   start_tls(true);
   const char *const url = tls_url;
@@ -444,7 +430,6 @@ static void start_as_in_the_guide(const char *public) {
 
 /* capability: G10 */
 static void guide_configuration_connects_nodes_and_restricts_them(void **state) {
-  (void)state;
   char public[80], others[80], seed[128], others_seed[128];
   make_certificates();
   make_key(public, "nodes.seed", seed);
@@ -491,7 +476,6 @@ static void guide_configuration_connects_nodes_and_restricts_them(void **state) 
 /* ----------------------------------------------------------------------------------------- invalid settings ------- */
 
 static void invalid_settings_are_refused_and_logged(void **state) {
-  (void)state;
   const char *bad_urls[] = {"http://x", "nats://a b", "nats://a,nats://b", "127.0.0.1:4222", "", NULL};
   const char *good = "nats://127.0.0.1:4222";
   vestry_broker broker = {NULL, NULL};
@@ -550,7 +534,6 @@ static void invalid_settings_are_refused_and_logged(void **state) {
 }
 
 static void every_nats_status_maps_to_an_error(void **state) {
-  (void)state;
   assert_int_equal(vsi_nats_error(NATS_OK), VESTRY_OK);
   assert_int_equal(vsi_nats_error(NATS_NO_MEMORY), VESTRY_NO_MEMORY);
   assert_int_equal(vsi_nats_error(NATS_MAX_PAYLOAD), VESTRY_TOO_LARGE);
@@ -562,7 +545,6 @@ static void every_nats_status_maps_to_an_error(void **state) {
 }
 
 static void reservation_without_jetstream_is_unsupported(void **state) {
-  (void)state;
   nats_server_start(&the.server, "accounts { A { users: [ { user: \"a\", password: \"a\" } ] } }"); /* no JetStream */
   receiver e;
   start_with(&e, (vestry_nats_options){.user = "a", .password = "a", .reservations_bucket = "reservations"});
@@ -582,7 +564,6 @@ static void reservation_without_jetstream_is_unsupported(void **state) {
 
 /* Connect, publish and disconnect, while an allocation fails: the result is an error, or a reported loss. */
 static vestry_err run_broker(test_host *th, void *ctx) {
-  (void)ctx;
   const char *servers[] = {the.server.url};
   vestry_broker broker;
   vestry_err error = vestry_nats_create(&(vestry_nats_options){.host = &th->host,
@@ -610,7 +591,6 @@ static vestry_err run_broker(test_host *th, void *ctx) {
 
 /* capability: G1 */
 static void failed_allocation_is_an_error_or_reported_loss(void **state) {
-  (void)state;
   nats_server_start(&the.server, NULL);
   test_host_fail_each(run_broker, NULL, true);
 }

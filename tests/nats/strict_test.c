@@ -15,7 +15,6 @@
 #include "vestry/vestry.h"
 
 static void key_has_at_most_one_stream_with_threads(void **state) {
-  (void)state;
   nats_server server;
   vestry_broker brokers[STRICT_RACE_NODES];
   nats_server_init(&server);
@@ -33,7 +32,6 @@ static void key_has_at_most_one_stream_with_threads(void **state) {
 }
 
 static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("k", 1));
   return vestry_reply_keep(reply, VESTRY_KEEP_REJECT, 0);
 }
@@ -65,7 +63,6 @@ static int refusal_of(vestry *v) {
 
 /* To a node that the server has made deaf all others seem to be dead, and it can still make reservations. */
 static void deaf_node_opens_no_stream_of_a_held_key(void **state) {
-  (void)state;
   static const char secret[] = "all nodes of this test have the same";
   static const char *const names[] = {"a", "b"};
   nats_server server;
@@ -140,7 +137,6 @@ static void administer(const char *url, void (*fn)(jsCtx *jetstream, const void 
 }
 
 static void delete_bucket(jsCtx *jetstream, const void *ctx) {
-  (void)ctx;
   assert_int_equal(js_DeleteKeyValue(jetstream, "reservations"), NATS_OK);
 }
 
@@ -187,7 +183,6 @@ static void reserve_first(vestry_broker *broker, uint64_t *ret_revision) {
 
 /* The connection stays, so that only a reservation can notice it. */
 static void deleted_bucket_is_created_again(void **state) {
-  (void)state;
   test_host th;
   nats_server server;
   vestry_broker broker;
@@ -215,7 +210,6 @@ static void deleted_bucket_is_created_again(void **state) {
 }
 
 static void refused_reservations_are_logged_with_their_reason(void **state) {
-  (void)state;
   test_host th;
   nats_server server;
   vestry_broker broker;
@@ -270,7 +264,6 @@ static void replace_bucket(jsCtx *jetstream, const void *subject) {
 
 /* Names that exist could not be read any more, and so not be set. */
 static void replaced_bucket_is_opened_again(void **state) {
-  (void)state;
   test_host th;
   nats_server server;
   vestry_broker broker;
@@ -293,7 +286,6 @@ static void replaced_bucket_is_opened_again(void **state) {
 
 /* A few lines for many reservations, also if each second one succeeds, or a bucket is opened again and again. */
 static void failing_reservations_do_not_flood_the_log(void **state) {
-  (void)state;
   test_host th;
   nats_server server;
   vestry_broker broker;

@@ -25,7 +25,6 @@ static double seconds_now(void) {
 }
 
 static int begin(void **state) {
-  (void)state;
   test_host_init(&the.th);
   nats_server_init(&the.server);
   /* By default, the server ends a connection to which it could not write for 10 s. On a busy machine, a receiver that a
@@ -35,7 +34,6 @@ static int begin(void **state) {
 }
 
 static int end(void **state) {
-  (void)state;
   test_host_assert_clean(&the.th);
   nats_server_finish(&the.server);
   return 0;
@@ -83,7 +81,6 @@ static vestry_nats_stats stats_of(receiver *e) {
  * millisecond. */
 /* capability: G1 */
 static void broker_has_two_threads_for_any_number_of_subjects(void **state) {
-  (void)state;
   receiver first, second;
   start_and_receive(&first, "s.first", (vestry_nats_options){0});
   unsigned before = threads_of_process();
@@ -102,7 +99,6 @@ static void broker_has_two_threads_for_any_number_of_subjects(void **state) {
 }
 
 static void default_times_are_as_documented(void **state) {
-  (void)state;
   receiver e;
   make(&e, (vestry_nats_options){0});
   const vestry_nats_options *options = &((vsi_nats_broker *)e.broker.broker)->settings.options;
@@ -116,7 +112,6 @@ static void default_times_are_as_documented(void **state) {
 /* An application may let libnats deliver on several threads. */
 /* capability: G1 */
 static void events_do_not_overlap_with_a_delivery_pool(void **state) {
-  (void)state;
   assert_int_equal(nats_SetMessageDeliveryPoolSize(4), NATS_OK);
   receiver e;
   make(&e, (vestry_nats_options){0});
@@ -145,7 +140,6 @@ static void events_do_not_overlap_with_a_delivery_pool(void **state) {
 /* libnats would buffer 8 MB, and send it minutes later. */
 /* capability: G1 */
 static void queued_messages_are_discarded_on_disconnect(void **state) {
-  (void)state;
   receiver sender, hearer;
   start_broker(&sender, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000});
   start_and_receive(&hearer, "late", (vestry_nats_options){0});
@@ -185,7 +179,6 @@ static void queued_messages_are_discarded_on_disconnect(void **state) {
 /* By default it would take two times two minutes. Publishers do not wait meanwhile. */
 /* capability: G1 */
 static void stopped_server_is_detected_by_pings(void **state) {
-  (void)state;
   receiver e;
   start_broker(&e, (vestry_nats_options){.ping_ms = 50, .pings_out = 2});
   nats_server_freeze(&the.server, true);
@@ -198,7 +191,6 @@ static void stopped_server_is_detected_by_pings(void **state) {
 
 /* capability: G1 */
 static void full_socket_does_not_block_publishers(void **state) {
-  (void)state;
   receiver e;
   start_broker(&e, (vestry_nats_options){.max_send_queue_bytes = 1 << 20, .ping_ms = 60000, .write_ms = 120000});
   nats_server_freeze(&the.server, true);
@@ -257,7 +249,6 @@ static void set_gate(bool is_open) {
 }
 
 static void stay(receiver *self, const received *what) {
-  (void)self;
   if (!what->is_state && strcmp(what->data, "0") == 0) pass_gate();
 }
 
@@ -272,7 +263,6 @@ static void flood(receiver *e, int from, int count) {
 /* This process buffers only the messages that it has read; the server buffers the rest. */
 /* capability: G1 */
 static void slow_receiver_buffers_only_what_it_has_read(void **state) {
-  (void)state;
   /* PING_MS: a busy machine delays a response, and two that are overdue end the connection. */
   enum { COUNT = 1000, PING_MS = 2000 };
   static char text[10000];
@@ -309,14 +299,12 @@ static void slow_receiver_buffers_only_what_it_has_read(void **state) {
 
 /* A handler of other code occupies the thread of libnats. */
 static void block_libnats(natsConnection *connection, natsSubscription *sub, natsMsg *message, void *ctx) {
-  (void)connection, (void)sub, (void)ctx;
   natsMsg_Destroy(message);
   pass_gate();
 }
 
 /* capability: G1 */
 static void blocked_libnats_thread_does_not_delay_the_broker(void **state) {
-  (void)state;
   enum { COUNT = 3000 };
   set_gate(false);
   natsOptions *options = NULL;
@@ -348,7 +336,6 @@ static void blocked_libnats_thread_does_not_delay_the_broker(void **state) {
 }
 
 static void count_message(natsConnection *connection, natsSubscription *sub, natsMsg *message, void *ctx) {
-  (void)connection, (void)sub;
   atomic_fetch_add((_Atomic(int) *)ctx, 1);
   natsMsg_Destroy(message);
 }
@@ -356,7 +343,6 @@ static void count_message(natsConnection *connection, natsSubscription *sub, nat
 /* The cost of a server is per message, so queued messages are joined into few. Data of other publishers counts as
  * joined only if it is consistent. */
 static void queued_messages_are_joined(void **state) {
-  (void)state;
   enum { COUNT = 1000, MESSAGES = (COUNT + 254) / 255 };
   static const unsigned char two[] = {1, 2, 1, 0, 0, 0, 'a', 1, 0, 0, 0, 'b'}, torn[] = {1, 2, 1, 0, 0, 0, 'c', 9};
   _Atomic(int) messages = 0;
@@ -429,7 +415,6 @@ static int64_t max_payload_now(void) {
  * larger messages. */
 /* capability: G1 */
 static void changed_max_payload_loses_no_later_message(void **state) {
-  (void)state;
   enum { SMALL = 200, COUNT = 100, LARGE = 9000 };
   char config[256];
   int route = port_reserve();
@@ -488,13 +473,11 @@ void __wrap_natsMsg_Destroy(natsMsg *message) {
 }
 
 static void note_message(receiver *self, const received *what) {
-  (void)self;
   given_back.reported += !what->is_state;
 }
 
 /* libnats wakes one of its threads for returned messages. */
 static void messages_are_returned_to_libnats_in_batches(void **state) {
-  (void)state;
   enum { COUNT = 256, LARGE_BYTES = 40000 };
   static char large[LARGE_BYTES + 1];
   receiver e;

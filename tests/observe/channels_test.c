@@ -28,7 +28,6 @@ static void end(suite *s) {
 }
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
@@ -101,7 +100,6 @@ static vestry_channel_info channel_of(suite *s, const char *key) {
 
 /* capability: H1 */
 static void channel_has_its_counts_and_encoding_ratio(void **state) {
-  (void)state;
   const vestry_profile profiles[] = {{.ops = &vestry_profile_gzip}};
   suite s;
   begin(&s, (vestry_options){.profiles = profiles, .profiles_count = 1});
@@ -132,7 +130,6 @@ static void channel_has_its_counts_and_encoding_ratio(void **state) {
 
 /* capability: H1 */
 static void history_is_listed_until_it_ends(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, VESTRY_KEY("log"), &(vestry_history_options){.max_count = 3}),
@@ -158,7 +155,6 @@ static void history_is_listed_until_it_ends(void **state) {
 
 /* capability: H1 */
 static void hostile_names_are_shown_as_short_text(void **state) {
-  (void)state;
   suite s;
   static reported t;
   begin(&s, (vestry_options){.scope = NULL});
@@ -191,7 +187,6 @@ static void hostile_names_are_shown_as_short_text(void **state) {
 
 /* Listing allocates nothing: the next allocation would fail. */
 static void each_channel_is_listed_once_at_any_page_size(void **state) {
-  (void)state;
   enum { CHANNELS = 250 };
   suite s;
   static reported t;
@@ -228,7 +223,6 @@ static void each_channel_is_listed_once_at_any_page_size(void **state) {
 
 /* capability: H1 */
 static void channels_are_found_by_key_prefix(void **state) {
-  (void)state;
   enum { CHANNELS = 250 };
   suite s;
   static reported t;
@@ -252,7 +246,6 @@ static void channels_are_found_by_key_prefix(void **state) {
 
 /* Hashes of names have 64 bits. Here the table gets several names with one hash, at both ends of the order too. */
 static void channels_with_equal_hashes_are_all_listed(void **state) {
-  (void)state;
   static const uint64_t hashes[] = {0, 0, 7, 7, 7, UINT64_MAX, UINT64_MAX};
   enum { CHANNELS = sizeof hashes / sizeof *hashes };
   suite s;
@@ -299,7 +292,6 @@ static void *join_and_leave(void *ctx) {
 }
 
 static void staying_channels_are_listed_once_during_churn(void **state) {
-  (void)state;
   enum { STAY = 40, LISTS = 100 };
   suite s;
   static reported t;

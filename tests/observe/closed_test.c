@@ -15,7 +15,6 @@ typedef struct suite {
 } suite;
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("<i>\xE2\x80\xAE"));
   vestry_reply_patch_signals(reply, VESTRY_OBJECT("x", 1));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
@@ -61,7 +60,6 @@ static const char *text(const json_t *of, const char *name) {
 
 /* capability: H1 */
 static void ended_streams_are_listed_with_their_cause(void **state) {
-  (void)state;
   suite s;
   int status;
   begin(&s);
@@ -100,7 +98,6 @@ static void ended_streams_are_listed_with_their_cause(void **state) {
 /* The sum of the last hour includes the closes whose records were overwritten. */
 /* capability: H1 */
 static void last_hour_counts_more_than_the_records(void **state) {
-  (void)state;
   enum { RECORDS = 10, ENDED = 25 };
   suite s = {.observe = NULL};
   int status;
@@ -162,7 +159,6 @@ static json_int_t sum_of(const json_t *counts) {
 
 /* capability: H1, H4 */
 static void streams_of_console_and_tail_are_marked(void **state) {
-  (void)state;
   suite s;
   int status;
   begin(&s);
@@ -192,7 +188,6 @@ static void streams_of_console_and_tail_are_marked(void **state) {
 
 /* capability: H1 */
 static void invalid_parameters_get_400(void **state) {
-  (void)state;
   static const char *const wrong[] = {"cause=",   "cause=none", "cause=unknown", "before=0",  "before=x",
                                       "after=-1", "limit=0",    "limit=101",     "consoles=", "consoles=2"};
   suite s;
@@ -206,7 +201,6 @@ static void invalid_parameters_get_400(void **state) {
 }
 
 static void failed_allocation_gets_an_error_or_whole_answer(void **state) {
-  (void)state;
   static const char *const paths[] = {"/observe/closed", "/observe/streams/1", "/observe/streams/6"};
   suite s;
   begin(&s);

@@ -106,7 +106,6 @@ static void check_last(suite *s, vestry_memory_exchange *stream, vestry_cause ca
 
 /* capability: H1, F9 */
 static void end_by_the_client_has_its_cause(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, 0);
   static const struct {
@@ -132,7 +131,6 @@ static void end_by_the_client_has_its_cause(void **state) {
 
 /* capability: H1 */
 static void end_by_the_server_has_its_cause(void **state) {
-  (void)state;
   suite s;
   begin(&s,
         (vestry_options){.bounds = &(vestry_bounds){.max_count = 2},
@@ -186,7 +184,6 @@ static void end_by_the_server_has_its_cause(void **state) {
 
 /* capability: H1 */
 static void end_of_budget_drain_and_shutdown_has_its_cause(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.bounds = &(vestry_bounds){.max_queued_bytes = 4 << 20}}, 0);
   /* All queues together exceed the limit. */
@@ -223,7 +220,6 @@ static void end_of_budget_drain_and_shutdown_has_its_cause(void **state) {
 
 /* capability: H1 */
 static void record_has_the_first_of_several_keys(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, 0);
   vestry_memory_exchange *a = open_as(&s, (asked){.number = 1, .policy = VESTRY_KEEP_MANY, .has_more = true});
@@ -240,7 +236,6 @@ static void record_has_the_first_of_several_keys(void **state) {
 
 /* capability: H1 */
 static void records_over_limit_are_dropped_and_listed_by_pages(void **state) {
-  (void)state;
   enum { KEPT = 50, CLOSED = 130 };
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, KEPT);
@@ -291,7 +286,6 @@ typedef struct late {
 
 static void end_many(const vestry_purged *purged, void *ctx) {
   late *l = ctx;
-  (void)purged;
   if (l->has_left) return;
   l->has_left = true;
   vestry_connection_close(connection_of(l->stream), VESTRY_CAUSE_LOST);
@@ -305,7 +299,6 @@ static void end_many(const vestry_purged *purged, void *ctx) {
 
 /* capability: H1 */
 static void record_gets_a_key_that_is_removed_late(void **state) {
-  (void)state;
   /* in the first case its record is the oldest, in the second it is gone */
   static const size_t kept[] = {OTHERS + 1, OTHERS};
   for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
@@ -327,7 +320,6 @@ static void record_gets_a_key_that_is_removed_late(void **state) {
 /* ------------------------------------------------------------------------------------------- failing memory ------- */
 
 static vestry_err close_one(test_host *th, void *ctx) {
-  (void)ctx;
   suite s = {.on = {.th = {.live = 0}}};
   vestry *v;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
@@ -354,7 +346,6 @@ static vestry_err close_one(test_host *th, void *ctx) {
 }
 
 static void close_is_counted_after_failed_allocation(void **state) {
-  (void)state;
   test_host_fail_each(close_one, NULL, true);
 }
 
@@ -384,12 +375,10 @@ static void *open_and_end(void *ctx) {
 }
 
 static void no_more(const vestry_stream_info *info, void *ctx) {
-  (void)ctx;
   assert_true(info->written_count + info->discarded_count <= info->accepted_count);
 }
 
 static void check_record(const vestry_close_info *info, void *ctx) {
-  (void)ctx;
   assert_true(info->cause != VESTRY_CAUSE_NONE && info->number && info->id);
 }
 
@@ -418,13 +407,11 @@ static void *observe_counts(void *ctx) {
 }
 
 static void has_key(const vestry_close_info *info, void *ctx) {
-  (void)ctx;
   assert_true(strncmp(info->key, "[\"user\",", 8) == 0 || strncmp(info->key, "[\"also\",", 8) == 0);
 }
 
 /* capability: H1 */
 static void counts_and_keys_are_consistent_during_churn(void **state) {
-  (void)state;
   churn c = {.is_over = false};
   site_begin(&c.s.on, (vestry_options){.threads_count = 2});
   assert_int_equal(vestry_observe_create(c.s.on.v, &(vestry_observe_options){.trusts_loopback = true}, &c.s.observe),

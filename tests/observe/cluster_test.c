@@ -6,7 +6,6 @@
 #include "vestry/ops/observe.h"
 
 static bool all_may(const vestry_request *req, void *ctx) {
-  (void)req, (void)ctx;
   return true;
 }
 
@@ -66,7 +65,6 @@ static void lose(suite *s, int messages) {
 
 /* capability: H4, G6 */
 static void gap_is_counted_for_its_member(void **state) {
-  (void)state;
   suite s;
   begin(&s, 2);
   (void)node_join(&s.n.all[1], "x");
@@ -99,7 +97,6 @@ static void gap_is_counted_for_its_member(void **state) {
 
 /* capability: H4 */
 static void gaps_are_kept_when_a_node_restarts(void **state) {
-  (void)state;
   suite s;
   begin(&s, 2);
   (void)node_join(&s.n.all[1], "x");

@@ -28,7 +28,6 @@ static int request(suite *s, const char *path, const char *peer, wire *ret) {
 
 /* capability: H4 */
 static void console_page_is_small_and_has_only_nonced_code(void **state) {
-  (void)state;
   suite s;
   wire page;
   begin(&s);
@@ -56,7 +55,6 @@ static void console_page_is_small_and_has_only_nonced_code(void **state) {
 
 /* capability: H4 */
 static void console_stream_sends_counters_each_second(void **state) {
-  (void)state;
   suite s;
   wire events, list;
   begin(&s);
@@ -79,7 +77,6 @@ static void console_stream_sends_counters_each_second(void **state) {
 
 /* capability: H4 */
 static void console_without_permission_gets_403(void **state) {
-  (void)state;
   suite s;
   wire r;
   begin(&s);
@@ -97,7 +94,6 @@ static void console_without_permission_gets_403(void **state) {
 
 /* capability: H4 */
 static void console_over_limit_gets_503(void **state) {
-  (void)state;
   enum { MOST = 64 };
   suite s;
   static wire all[MOST], more;
@@ -114,7 +110,6 @@ static void console_over_limit_gets_503(void **state) {
 }
 
 static void failed_allocation_is_survived(void **state) {
-  (void)state;
   static const char *const paths[] = {"/observe/console", "/observe/console/events"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
     for (long at = 0, is_whole = 0; !is_whole; at++) {

@@ -21,7 +21,6 @@ static const char *const keys[STREAMS] = {
     "a", "b\"\\<script>alert(1)</script>", "b\xE2\x80\xAE right to left", "b\n\t\x01", "c", "d", "b{}[]"};
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   const char *key = keys[atoi(vestry_request_value(req, VESTRY_IN_QUERY, "n"))];
   vestry_reply_key(reply, VESTRY_KEY(key));
   vestry_reply_patch_signals(reply, VESTRY_OBJECT("x", 1));
@@ -29,7 +28,6 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static vestry_err evicted(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   vestry_reply_key(reply, VESTRY_KEY((const char *)app));
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
@@ -88,7 +86,6 @@ static json_int_t number(const json_t *of, const char *name) {
 
 /* capability: H1 */
 static void streams_are_listed_in_pages(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   char query[128] = "limit=2&sort=oldest";
@@ -124,7 +121,6 @@ static void streams_are_listed_in_pages(void **state) {
 
 /* capability: H1 */
 static void channels_are_listed_in_pages(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   for (int i = 0; i < STREAMS; i++)
@@ -168,7 +164,6 @@ static void channels_are_listed_in_pages(void **state) {
 
 /* capability: H1 */
 static void lists_have_the_counters_of_the_instance(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   vestry_stats stats = {0};
@@ -193,7 +188,6 @@ static void lists_have_the_counters_of_the_instance(void **state) {
 
 /* capability: H1, H4 */
 static void evictions_are_counted_by_unused_time(void **state) {
-  (void)state;
   enum { ROOM = 32, MOST = 3 * ROOM };
   static vestry_memory_exchange *streams[MOST];
   suite s = {.observe = NULL};
@@ -225,7 +219,6 @@ static void evictions_are_counted_by_unused_time(void **state) {
 
 /* capability: H1 */
 static void invalid_parameters_get_400(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   int status;
@@ -262,7 +255,6 @@ static void invalid_parameters_get_400(void **state) {
 
 /* capability: H1 */
 static void list_without_permission_gets_403(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   static const char *const paths[] = {"/observe/streams",        "/observe/streams/1", "/observe/streams/x",
@@ -277,7 +269,6 @@ static void list_without_permission_gets_403(void **state) {
 }
 
 static void failed_allocation_is_survived(void **state) {
-  (void)state;
   static const char *const paths[] = {"/observe/streams", "/observe/channels", "/observe/store", "/observe/cluster",
                                       "/observe/pages"};
   suite s;

@@ -40,7 +40,6 @@ static int request_metrics(suite *s, const char *peer, const char *host, const c
 /* The requests may come from a proxy on this machine, with or without the Host of its client. */
 /* capability: H2 */
 static void every_request_gets_403_by_default(void **state) {
-  (void)state;
   static const char *const hosts[] = {"localhost", "127.0.0.1:8080", "example.org", NULL};
   static const char *const paths[] = {"console", "console/events", "streams", "streams/1", "streams/1/tail", "channels",
                                       "store",   "pages",          "cluster", "closed",    "live",           "ready"};
@@ -64,7 +63,6 @@ static void every_request_gets_403_by_default(void **state) {
 
 /* capability: H2 */
 static void token_gives_permission(void **state) {
-  (void)state;
   static const char token[] = "Zm9vYmFyYmF6cXV4-._~1";
   suite s;
   begin(&s, (vestry_observe_options){.token = token});
@@ -108,7 +106,6 @@ static void token_gives_permission(void **state) {
 /* The prefix is a pattern. The browser must send the cookie to each address that it matches. */
 /* capability: H2 */
 static void cookie_of_pattern_has_no_path(void **state) {
-  (void)state;
   suite s;
   site_begin(&s.on, (vestry_options){.scope = NULL});
   assert_int_equal(vestry_observe_create(s.on.v, &(vestry_observe_options){.token = "Zm9vYmFyYmF6cXV4"}, &s.observe),
@@ -129,7 +126,6 @@ static void cookie_of_pattern_has_no_path(void **state) {
 
 /* capability: H2 */
 static void trusts_loopback_permits_only_this_machine(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true});
   static const char *const here[] = {"localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:8080"};
@@ -167,7 +163,6 @@ static bool has_word(const vestry_request *req, void *ctx) {
 
 /* capability: H2 */
 static void may_function_gives_permission(void **state) {
-  (void)state;
   static char word[] = "Bearer open";
   suite s;
   begin(&s, (vestry_observe_options){.may = has_word, .may_ctx = word});

@@ -55,7 +55,6 @@ static double sum_of(const char *text, const char *family) {
 }
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page"));
   vestry_reply_patch_signals(reply, VESTRY_OBJECT("x", 1));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
@@ -63,7 +62,6 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
 
 /* capability: H2 */
 static void metrics_equal_the_counters(void **state) {
-  (void)state;
   enum { STREAMS = 5 };
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = NULL});
@@ -107,7 +105,6 @@ static const char *skip_name(const char *at) {
 
 /* capability: H2 */
 static void text_follows_its_format(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = NULL});
   for (int format = VESTRY_METRICS_OPEN; format <= VESTRY_METRICS_TEXT; format++) {
@@ -154,7 +151,6 @@ static void text_follows_its_format(void **state) {
 /* ------------------------------------------------------------------------------- metrics of the application ------- */
 
 static vestry_err add_own(vestry_metrics *metrics, void *ctx) {
-  (void)ctx;
   static const vestry_metric own = {.name = "orders", .help = "Orders \"so far\".\nAll.", .label = "state", .value = 3};
   vestry_metric metric = own;
   metric.label_value = "a\"b\\c\nd";
@@ -191,7 +187,6 @@ static vestry_err add_own(vestry_metrics *metrics, void *ctx) {
 
 /* capability: H2 */
 static void application_adds_metrics_and_bad_ones_are_refused(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = add_own});
   char *text = text_of(s.observe, VESTRY_METRICS_OPEN);
@@ -204,7 +199,6 @@ static void application_adds_metrics_and_bad_ones_are_refused(void **state) {
 }
 
 static vestry_err add_histograms(vestry_metrics *metrics, void *ctx) {
-  (void)ctx;
   static const double bounds[] = {.0025, .1, 1, 2.5};
   static const uint64_t counts[] = {1, 0, 2, 3, 4};
   const vestry_metric good = {.name = "wait_seconds",
@@ -240,7 +234,6 @@ static vestry_err add_histograms(vestry_metrics *metrics, void *ctx) {
 
 /* capability: H2 */
 static void histogram_has_a_bucket_for_each_bound_and_infinity(void **state) {
-  (void)state;
   static const char open[] = "\n# TYPE wait_seconds histogram\n# HELP wait_seconds How long it took.\n"
                              "wait_seconds_bucket{queue=\"a\",le=\"0.0025\"} 1\n"
                              "wait_seconds_bucket{queue=\"a\",le=\"0.1\"} 1\n"
@@ -265,7 +258,6 @@ static void histogram_has_a_bucket_for_each_bound_and_infinity(void **state) {
 }
 
 static vestry_err add_library(vestry_metrics *metrics, void *ctx) {
-  (void)ctx;
   vestry_metric metric = {.name = "vestry_other_things", .help = "Things.", .is_library = true, .value = 1};
   assert_int_equal(vestry_metrics_add(metrics, &metric), VESTRY_OK);
   metric.name = "vestry_streams_open";
@@ -275,7 +267,6 @@ static vestry_err add_library(vestry_metrics *metrics, void *ctx) {
 
 /* capability: H2 */
 static void library_adds_metrics_with_vestry_names(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = add_library});
   char *text = text_of(s.observe, VESTRY_METRICS_OPEN);
@@ -314,13 +305,11 @@ static vestry_err add_many(vestry_metrics *metrics, void *ctx) {
 }
 
 static vestry_err fail_always(vestry_metrics *metrics, void *ctx) {
-  (void)metrics, (void)ctx;
   return VESTRY_FAILED;
 }
 
 /* capability: H2 */
 static void series_over_limit_are_refused(void **state) {
-  (void)state;
   suite s;
   unsigned added = 0;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = add_many, .more_ctx = &added});
@@ -355,7 +344,6 @@ static int request_metrics(suite *s) {
 }
 
 static void routes_are_mounted_once_and_removed_by_destroy(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .more = NULL});
   assert_int_equal(vestry_observe_mount(s.observe, "/other"), VESTRY_EXISTS);
@@ -404,7 +392,6 @@ static void *open_and_close(void *of) {
 
 /* capability: H2 */
 static void metrics_are_consistent_while_streams_come_and_go(void **state) {
-  (void)state;
   enum { THREADS = 3, LOOKS = 300 };
   churn c = {.v = NULL};
   vestry_observe *observe;
@@ -433,7 +420,6 @@ static void metrics_are_consistent_while_streams_come_and_go(void **state) {
 static vestry_err create_and_look(test_host *th, void *ctx) {
   vestry *v;
   vestry_observe *observe = NULL;
-  (void)ctx;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
   static char text[1 << 16];
@@ -446,7 +432,6 @@ static vestry_err create_and_look(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_is_reported(void **state) {
-  (void)state;
   test_host_fail_each(create_and_look, NULL, false);
 }
 

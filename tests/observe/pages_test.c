@@ -120,7 +120,6 @@ static size_t find(const reported *t, const char *path, const char *part) {
 
 /* capability: H8 */
 static void page_rendered_without_change_is_first_of_2000_tabs(void **state) {
-  (void)state;
   static suite s;
   static vestry_memory_exchange *tabs[TABS];
   begin(&s, (vestry_options){.scope = NULL});
@@ -158,7 +157,6 @@ static void page_rendered_without_change_is_first_of_2000_tabs(void **state) {
 
 /* capability: H8 */
 static void slowest_handler_is_listed_first(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *tabs[] = {open_tab(&s, "/birds/owl"), open_tab(&s, "/slow")};
@@ -191,7 +189,6 @@ static void slowest_handler_is_listed_first(void **state) {
 
 /* capability: H8 */
 static void parts_and_shared_pages_have_stream_and_byte_counts(void **state) {
-  (void)state;
   suite s;
   enum { EACH = 5 };
   begin(&s, (vestry_options){.scope = NULL});
@@ -228,7 +225,6 @@ static void parts_and_shared_pages_have_stream_and_byte_counts(void **state) {
 
 /* capability: H8 */
 static void unchanged_count_of_last_minute_expires(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *tab = open_tab(&s, "/birds/owl");
@@ -262,7 +258,6 @@ static vestry_err refresh_for(const suite *s, const char *topic, vestry_refresh_
 
 /* capability: H8 */
 static void page_has_the_reason_of_its_last_refresh(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *tab = open_tab(&s, "/birds/owl");
@@ -289,7 +284,6 @@ static void page_has_the_reason_of_its_last_refresh(void **state) {
 }
 
 static vestry_err hostile(vestry_render *render, vestry_html *html, void *app) {
-  (void)app;
   char id[32];
   const char *number = vestry_request_value(render->request, VESTRY_IN_QUERY, "n");
   vestry_render_topic(render, "<b>\"\x01\n\xFF");
@@ -301,7 +295,6 @@ static vestry_err hostile(vestry_render *render, vestry_html *html, void *app) {
 
 /* capability: H8 */
 static void user_chosen_names_are_limited_and_shown_as_text(void **state) {
-  (void)state;
   enum { NAMES = 300 };
   static suite s;
   static vestry_memory_exchange *tabs[NAMES];
@@ -332,7 +325,6 @@ static void user_chosen_names_are_limited_and_shown_as_text(void **state) {
 
 /* capability: H8 */
 static void failed_render_is_counted_and_retry_keeps_its_reason(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *tab = open_tab(&s, "/slow");
@@ -353,14 +345,12 @@ static void failed_render_is_counted_and_retry_keeps_its_reason(void **state) {
 }
 
 static void ignore(const vestry_page_info *info, void *ctx) {
-  (void)info;
   ++*(size_t *)ctx;
 }
 
 /* Each allocation of the list and of a stream fails in turn: a page without its own tally is counted with the
  * others. */
 static void list_survives_failed_allocations(void **state) {
-  (void)state;
   for (long number = 0;; number++) {
     suite s;
     size_t count = 0;
@@ -393,20 +383,17 @@ static void *refresh_often(void *ctx) {
 }
 
 static void check_sums(const vestry_page_info *info, void *ctx) {
-  (void)ctx;
   assert_int_equal(info->renders_count, info->changed_count + info->unchanged_count + info->current_count +
                                             info->failed_count + info->dropped_count);
 }
 
 /* The outcome of a private page is counted after its render, so a render may be in progress. */
 static void check_under_way(const vestry_page_info *info, void *ctx) {
-  (void)ctx;
   assert_true(info->renders_count >= info->changed_count + info->unchanged_count + info->current_count +
                                          info->failed_count + info->dropped_count);
 }
 
 static void lists_are_consistent_while_threads_render(void **state) {
-  (void)state;
   enum { STREAMS = 20 };
   suite s;
   begin(&s, (vestry_options){.threads_count = 2});
@@ -429,7 +416,6 @@ static void lists_are_consistent_while_threads_render(void **state) {
 }
 
 static void invalid_arguments_are_refused(void **state) {
-  (void)state;
   suite s;
   size_t count = 0;
   begin(&s, (vestry_options){.scope = NULL});

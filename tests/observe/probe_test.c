@@ -46,7 +46,6 @@ static void assert_ready(suite *s, int status, const char *expected) {
 
 /* capability: H3 */
 static void readiness_reports_the_previous_probe(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, 0);
   assert_ready(&s, 200, "ready\n");
@@ -70,7 +69,6 @@ static void readiness_reports_the_previous_probe(void **state) {
 
 /* capability: H3 */
 static void draining_instance_is_not_ready(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL}, 0);
   assert_ready(&s, 200, "ready\n");
@@ -85,7 +83,6 @@ typedef struct place {
 } place;
 
 static void wait_inside(vestry_actor *actor, void *of) {
-  (void)actor;
   place *at = of;
   sem_post(&at->is_inside);
   sem_wait(&at->may_leave);
@@ -93,7 +90,6 @@ static void wait_inside(vestry_actor *actor, void *of) {
 
 /* capability: H3 */
 static void instance_with_blocked_threads_is_not_ready(void **state) {
-  (void)state;
   suite s;
   place at;
   vestry_actor *actor;
@@ -119,7 +115,6 @@ static void instance_with_blocked_threads_is_not_ready(void **state) {
 static vestry_err create_and_look(test_host *th, void *ctx) {
   vestry *v;
   vestry_observe *observe = NULL;
-  (void)ctx;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
   error = vestry_observe_create(v, &(vestry_observe_options){.trusts_loopback = true}, &observe);
@@ -135,7 +130,6 @@ static vestry_err create_and_look(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_is_not_ready(void **state) {
-  (void)state;
   test_host_fail_each(create_and_look, NULL, false);
 }
 

@@ -19,12 +19,10 @@ typedef struct suite {
 static bool is_logged;
 
 static void check_log(void *ctx, vestry_log_level level, const char *line) {
-  (void)ctx, (void)level;
   is_logged |= strstr(line, MARK) != NULL;
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
-  (void)app;
   vestry_render_topic(render, "news");
   vestry_render_begin(render, html);
   vestry_html_add(html, "<p>" MARK "text</p>");
@@ -45,7 +43,6 @@ static void open_page(suite *s) {
 }
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page"));
   vestry_reply_header(reply, "X-Answer", MARK "answer");
   vestry_reply_patch_signals(reply, VESTRY_OBJECT("secret", MARK "sent"));
@@ -53,7 +50,6 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static size_t redact(char *event, size_t len, void *ctx) {
-  (void)ctx;
   for (char *at; (at = strstr(event, MARK)) != NULL;) memset(at, '*', sizeof MARK - 1);
   return len;
 }
@@ -115,7 +111,6 @@ static void assert_none(suite *s) {
 
 /* capability: H1, H2, H4 */
 static void no_answer_contains_a_secret(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   assert_none(&s);
@@ -128,7 +123,6 @@ static void no_answer_contains_a_secret(void **state) {
 
 /* capability: H5 */
 static void redacted_tail_contains_no_secret(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   wire tail = {.path = "/observe/streams/1/tail", .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};

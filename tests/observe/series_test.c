@@ -28,7 +28,6 @@ static const char *text_of(test_host *th, double value) {
 
 /* capability: H2 */
 static void number_has_the_fewest_digits_that_read_back_equal(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   static const struct {
@@ -54,7 +53,6 @@ static void number_has_the_fewest_digits_that_read_back_equal(void **state) {
 /* A scraper rejects a whole text because of one number with another decimal separator. That of ps_AF has two bytes. */
 /* capability: H2 */
 static void number_does_not_depend_on_the_locale(void **state) {
-  (void)state;
   test_host th;
   test_locale locale;
   test_host_init(&th);
@@ -77,7 +75,6 @@ static const char *exact_text(uint64_t ns) {
 
 /* capability: H2 */
 static void sum_of_times_is_exact_to_the_nanosecond(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   uint64_t seed = 11;

@@ -36,7 +36,6 @@ static vestry_stream_info info_of(suite *s, vestry_memory_exchange *exchange) {
 
 /* Store the stream under ["user", number]; app: a pointer to the number. */
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   vestry_reply_key(reply, VESTRY_KEY("user", *(const int *)app));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
 }
@@ -58,7 +57,6 @@ static void send_signal(vestry_memory_exchange *exchange, int value, vestry_err 
 
 /* capability: H1, F9 */
 static void stream_has_key_scope_times_and_counts(void **state) {
-  (void)state;
   suite s;
   begin(&s,
         (vestry_options){.scope = site_by_cookie,
@@ -114,13 +112,11 @@ static void stream_has_key_scope_times_and_counts(void **state) {
 }
 
 static vestry_err live_compressed(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 /* capability: H1 */
 static void stream_has_its_coding_and_ratio(void **state) {
-  (void)state;
   const vestry_profile profiles[] = {{.ops = &vestry_profile_gzip}};
   suite s;
   begin(&s, (vestry_options){.profiles = profiles, .profiles_count = 1});
@@ -151,7 +147,6 @@ static void stream_has_its_coding_and_ratio(void **state) {
 /* --------------------------------------------------------------------------------------------- hostile keys ------- */
 
 static vestry_err live_bytes(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   const vestry_slice *bytes = app;
   const vestry_key parts[] = {{.type = VESTRY_KEY_STRING, .data = bytes->data, .len = bytes->len}};
   const vestry_key key = vestry_key_tuple(parts, 1);
@@ -173,7 +168,6 @@ static vestry_stream_info info_of_key(suite *s, const char *bytes, size_t len) {
 
 /* capability: H1 */
 static void keys_of_any_bytes_are_shown_as_text(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_stream_info info = info_of_key(&s, "a\"b\\\n<script>", 13);
@@ -233,7 +227,6 @@ static void list_all(suite *s, vestry_stream_query query, listed *l) {
 
 /* capability: H1 */
 static void each_order_lists_every_stream_once(void **state) {
-  (void)state;
   suite s;
   listed l;
   begin(&s, (vestry_options){.scope = NULL});
@@ -274,7 +267,6 @@ static size_t count_of(suite *s, const char *prefix) {
 
 /* capability: H1 */
 static void streams_are_found_by_key_prefix(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = NULL});
   vestry_memory_exchange *streams[STREAMS];
@@ -303,7 +295,6 @@ static void streams_are_found_by_key_prefix(void **state) {
 /* ---------------------------------------------------------------------------------------------------- pages ------- */
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
-  (void)app;
   static const char *const topics[] = {"a", "b\n", "c", "vestry_tab/5ec1", "vestry_tab/5ec2", "vestry_tab/5ec3"};
   vestry_render_begin(render, html);
   for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) vestry_render_topic(render, topics[i]);
@@ -329,7 +320,6 @@ static void check_page(suite *s, vestry_memory_exchange *stream, const char *pat
 
 /* capability: H1 */
 static void stream_of_a_page_has_path_and_topics(void **state) {
-  (void)state;
   suite s;
   vestry_page *page;
   begin(&s, (vestry_options){.scope = NULL});

@@ -22,7 +22,6 @@ static void note(const vestry_tail_info *info, void *ctx) {
 }
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("first", 1));
 }
@@ -69,7 +68,6 @@ static void send_event(suite *s, const char *name, const char *text) {
 
 /* capability: H5 */
 static void tail_shows_events_as_text(void **state) {
-  (void)state;
   suite s;
   wire tail;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = NULL});
@@ -100,7 +98,6 @@ static void tail_shows_events_as_text(void **state) {
 
 /* capability: H5 */
 static void tail_ends_after_five_minutes(void **state) {
-  (void)state;
   suite s;
   wire tail;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = NULL});
@@ -116,7 +113,6 @@ static void tail_ends_after_five_minutes(void **state) {
 
 /* capability: H5 */
 static void tail_reports_the_count_of_omitted_events(void **state) {
-  (void)state;
   enum { SENT = 400 };
   suite s;
   wire tail;
@@ -139,7 +135,6 @@ static void tail_reports_the_count_of_omitted_events(void **state) {
 /* As JSON, an event of quotation marks has twice its size, and exceeds the queue of the viewer. */
 /* capability: H5 */
 static void event_too_large_for_the_viewer_is_left_out(void **state) {
-  (void)state;
   enum { QUEUE_BYTES = 65536 };
   suite s;
   wire tail;
@@ -164,7 +159,6 @@ static void event_too_large_for_the_viewer_is_left_out(void **state) {
 
 /* capability: H5 */
 static void slow_viewer_of_large_events_stays(void **state) {
-  (void)state;
   enum { SENT = 100 };
   suite s;
   wire tail;
@@ -191,7 +185,6 @@ static void slow_viewer_of_large_events_stays(void **state) {
 }
 
 static size_t redact(char *event, size_t len, void *ctx) {
-  (void)ctx;
   if (strstr(event, "hidden")) return 0;
   char *at = strstr(event, "secret");
   if (at) memcpy(at, "######", 6);
@@ -200,7 +193,6 @@ static size_t redact(char *event, size_t len, void *ctx) {
 
 /* capability: H5 */
 static void tail_is_redacted(void **state) {
-  (void)state;
   suite s;
   wire tail;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .redact = redact});
@@ -214,13 +206,11 @@ static void tail_is_redacted(void **state) {
 }
 
 static bool always(const vestry_request *req, void *ctx) {
-  (void)req, (void)ctx;
   return true;
 }
 
 /* capability: H5 */
 static void tail_needs_its_own_permission(void **state) {
-  (void)state;
   suite s;
   wire tail, other;
   begin(&s, (vestry_observe_options){.trusts_loopback = true, .may = always});
@@ -243,7 +233,6 @@ static void tail_needs_its_own_permission(void **state) {
 }
 
 static void failed_allocation_ends_the_tail(void **state) {
-  (void)state;
   suite s;
   wire tail;
   int status = 0;

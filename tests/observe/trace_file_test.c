@@ -67,7 +67,6 @@ static void assert_span_name(const char *name, const char *wanted) {
 }
 
 static void span_is_one_line_with_any_name(void **state) {
-  (void)state;
   char most[200];
   assert_span_name("", "render");
   assert_span_name("/\"}]}\n{\\", "render /\"}]}\n{\\");
@@ -90,7 +89,6 @@ static void append(const char *path, const char *text) {
 }
 
 static void file_is_appended_behind_a_torn_line(void **state) {
-  (void)state;
   char path[] = "/tmp/vestry-trace-XXXXXX", text[8192];
   const vestry_span span = {.kind = VESTRY_SPAN_WRITE, .name = "x", .count = 7};
   vestry_trace_file *file;
@@ -121,7 +119,6 @@ static void file_is_appended_behind_a_torn_line(void **state) {
 }
 
 static void failed_writes_are_logged_once(void **state) {
-  (void)state;
   vestry_trace_file *file;
   test_host th;
   const vestry_span span = {.kind = VESTRY_SPAN_RENDER, .name = "x"};
@@ -136,7 +133,6 @@ static void failed_writes_are_logged_once(void **state) {
 }
 
 static void mistakes_are_refused(void **state) {
-  (void)state;
   vestry_trace_file *file = NULL;
   test_host th;
   test_host_init(&th);
@@ -162,7 +158,6 @@ static vestry_err create_and_destroy(test_host *th, void *path) {
 }
 
 static void each_allocation_may_fail(void **state) {
-  (void)state;
   char path[] = "/tmp/vestry-trace-XXXXXX";
   make(path);
   test_host_fail_each(create_and_destroy, path, false);

@@ -19,7 +19,6 @@ typedef struct visit {
 
 static vestry_err be_present(const vestry_request *req, vestry_reply *reply, void *app) {
   const visit *v = app;
-  (void)req;
   vestry_err error = vestry_reply_present(reply, v->presence, v->place, v->user);
   if (error) return error;
   vestry_reply_auto_close(reply, false);
@@ -84,7 +83,6 @@ static void *open_and_close(void *ctx) {
 /* With real time and threads. The grace time is so short that departures and arrivals collide. */
 /* capability: K3, K10 */
 static void counts_are_exact_with_threads(void **state) {
-  (void)state;
   for (unsigned seed = 1; seed <= 3; seed++) {
     belief *b = calloc(1, sizeof *b);
     assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &b->v), VESTRY_OK);
@@ -144,7 +142,6 @@ static void leave(slow *s, const char *user, vestry_memory_exchange *stream) {
 /* While it is slow, at most one change per member is pending, and none for a member whose state is as reported. */
 /* capability: K3 */
 static void slow_on_change_receives_only_remaining_changes(void **state) {
-  (void)state;
   slow s = {.reported = 0};
   assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &s.v), VESTRY_OK);
   const vestry_presence_options options = {.grace_ms = 1, .max_count = 4, .on_change = take_slowly, .ctx = &s};
@@ -179,7 +176,6 @@ static void *hang_up_all(void *ctx) {
 /* The presence ends while streams are open and another thread ends streams. */
 /* capability: K3 */
 static void presence_may_end_while_streams_end(void **state) {
-  (void)state;
   for (unsigned seed = 1; seed <= 20; seed++) {
     belief *b = calloc(1, sizeof *b);
     assert_int_equal(vestry_create(&(vestry_options){.threads_count = 2}, &b->v), VESTRY_OK);

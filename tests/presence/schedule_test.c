@@ -80,7 +80,6 @@ typedef struct visit {
 
 static vestry_err be_present(const vestry_request *req, vestry_reply *reply, void *app) {
   const visit *v = app;
-  (void)req;
   vestry_err error = h.presence ? vestry_reply_present(reply, h.presence, PLACE(v->place), people[v->user]) : VESTRY_OK;
   if (error) return error;
   switch (v->choice % 4) {
@@ -187,7 +186,6 @@ static void one_op(void) {
 
 static void on_change(const vestry_presence_change *change, void *ctx) {
   int place = (int)change->place->parts[1].integer, user = 0;
-  (void)ctx;
   require(h.presence);
   read_members();
   while (strcmp(people[user], change->user) != 0) user++;
@@ -284,7 +282,6 @@ static uint64_t first_seed = 1, seeds_count = USUAL;
 
 /* capability: K3 */
 static void k3_changes_are_exact_under_seeded_schedules(void **state) {
-  (void)state;
   for (uint64_t seed = first_seed; seed < first_seed + seeds_count; seed++) one_schedule(seed);
   left_out_in_all -= reported_in_all;
   print_message("%llu schedules: %zu changes told, %zu left out\n", (unsigned long long)seeds_count, reported_in_all,

@@ -88,7 +88,6 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
 static vestry_err flood(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   char *filler = calloc(1, FLOOD_BYTES + 1);
-  (void)req;
   if (!filler) return VESTRY_NO_MEMORY;
   memset(filler, 'x', FLOOD_BYTES);
   vestry_err err =
@@ -100,14 +99,12 @@ static vestry_err flood(const vestry_request *req, vestry_reply *reply, void *ct
 
 static vestry_err finish(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   vestry_err err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, VESTRY_LIST("close-sse"));
   return err ? err : vestry_reply_status(reply, 204);
 }
 
 static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   vestry_stats stats = {0};
   vestry_stats_get(app->program.v, &stats);
   vestry_lease_stats leases = {0};
@@ -132,13 +129,11 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
 static _Atomic(int) made; /* pages */
 
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)ctx;
   vestry_err err = vestry_session_login(req, reply, vestry_request_value(req, VESTRY_IN_QUERY, "user"));
   return err ? err : vestry_reply_status(reply, 204);
 }
 
 static vestry_err who(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)ctx;
   const char *user = vestry_session_user(req);
   return vestry_reply_bodyf(reply, "<p>%s %d", user ? user : "nobody", ++made);
 }
@@ -151,27 +146,23 @@ static vestry_err token(const vestry_request *req, vestry_reply *reply, void *ct
 
 static vestry_err tab(const vestry_request *req, vestry_reply *reply, void *ctx) {
   char id[VESTRY_TAB_ID_BYTES];
-  (void)ctx;
   vestry_err err = vestry_tab_id(req, id);
   return err ? err : vestry_reply_bodyf(reply, "<p>%s", id);
 }
 
 static vestry_err nonce(const vestry_request *req, vestry_reply *reply, void *ctx) {
   char text[VESTRY_ONCE_NONCE_BYTES];
-  (void)ctx;
   vestry_err err = vestry_once_nonce(req, text);
   return err ? err : vestry_reply_bodyf(reply, "<p>%s", text);
 }
 
 static vestry_err cookie(const vestry_request *req, vestry_reply *reply, void *ctx) {
   char text[64] = "none";
-  (void)ctx;
   (void)vestry_request_cookie(req, "whose", text, sizeof text);
   return vestry_reply_bodyf(reply, "<p>%s %d", text, ++made);
 }
 
 static vestry_err public_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx;
   vestry_reply_header(reply, "Cache-Control", "public, max-age=3600");
   return vestry_reply_bodyf(reply, "<p>%d", ++made);
 }

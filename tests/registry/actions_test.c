@@ -10,7 +10,6 @@ static void begin(site *w, notes *n) {
 
 /* capability: B9 */
 static void b9_actions_are_expanded_depth_first(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -26,7 +25,6 @@ static void b9_actions_are_expanded_depth_first(void **state) {
 
 /* step, n → [["e", state.step + n]] */
 static vestry_err add_step(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
-  (void)ctx;
   assert_true(json_is_object(state));
   json_int_t step = json_integer_value(json_object_get(state, "step"));
   *ret_effects = json_pack("[[s,I]]", "e", step + json_integer_value(json_array_get(args, 0)));
@@ -35,7 +33,6 @@ static vestry_err add_step(const json_t *state, const json_t *args, json_t **ret
 
 /* capability: B7 */
 static void b9_state_is_the_signals_of_the_request(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -47,7 +44,6 @@ static void b9_state_is_the_signals_of_the_request(void **state) {
 }
 
 static void b9_state_without_request_is_the_dispatch_data(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -62,7 +58,6 @@ static void b9_state_without_request_is_the_dispatch_data(void **state) {
 
 /* capability: B9 */
 static void b9_action_may_return_no_effects(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -76,7 +71,6 @@ static void b9_action_may_return_no_effects(void **state) {
 
 /* capability: B9 */
 static void b9_result_that_is_no_effect_list_is_refused(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -98,13 +92,11 @@ static void b9_result_that_is_no_effect_list_is_refused(void **state) {
 }
 
 static vestry_err gives_and_fails(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
-  (void)state, (void)args, (void)ctx;
   *ret_effects = json_of("[[\"e\"]]");
   return VESTRY_EXISTS;
 }
 
 static void b9_b12_errors_name_the_effect_and_its_action(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -124,7 +116,6 @@ static void b9_b12_errors_name_the_effect_and_its_action(void **state) {
 
 /* capability: B11 */
 static void b11_interceptors_wrap_actions(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -147,7 +138,6 @@ static void b11_interceptors_wrap_actions(void **state) {
 
 /* n → n times itself with n - 1, then an effect */
 static vestry_err countdown(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
-  (void)state, (void)ctx;
   json_int_t left = json_integer_value(json_array_get(args, 0));
   *ret_effects = left ? json_pack("[[s,I],[s,I]]", "countdown", left - 1, "e", left) : NULL;
   return VESTRY_OK;
@@ -155,7 +145,6 @@ static vestry_err countdown(const json_t *state, const json_t *args, json_t **re
 
 /* capability: B9 */
 static void b9_action_depth_is_limited(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -176,14 +165,12 @@ static void b9_action_depth_is_limited(void **state) {
 }
 
 static vestry_err doubles(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
-  (void)state, (void)args;
   (*(unsigned *)ctx)++;
   *ret_effects = json_pack("[[s],[s]]", "doubles", "doubles");
   return VESTRY_OK;
 }
 
 static vestry_err count_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context, (void)args;
   (*(unsigned *)ctx)++;
   return VESTRY_OK;
 }
@@ -191,7 +178,6 @@ static vestry_err count_effect(vestry_dispatch_context *context, const json_t *a
 /* Within the depth limit, a tree of actions can have 2^32 leaves. */
 /* capability: B9 */
 static void b9_count_of_resulting_effects_is_limited(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -230,7 +216,6 @@ static void b9_count_of_resulting_effects_is_limited(void **state) {
 }
 
 static void dispatch_does_not_change_its_effects(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -249,14 +234,12 @@ static void dispatch_does_not_change_its_effects(void **state) {
 static json_t *kept_args[3];
 
 static vestry_err keep_args(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context;
   size_t *count = ctx;
   kept_args[(*count)++] = json_incref((json_t *)args);
   return VESTRY_OK;
 }
 
 static void effects_may_keep_their_arguments(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);

@@ -10,7 +10,6 @@ static void begin(site *w, notes *n) {
 
 /* capability: B14 */
 static void b14_dispatch_by_key_by_connection_or_without_target(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -42,7 +41,6 @@ static void b14_dispatch_by_key_by_connection_or_without_target(void **state) {
 }
 
 static void invalid_dispatch_options_are_refused(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -67,7 +65,6 @@ static void invalid_dispatch_options_are_refused(void **state) {
 /* ------------------------------------------------------------------------------------------ results and errors ---- */
 
 static vestry_err gives_twice(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args, (void)ctx;
   assert_int_equal(vestry_context_return(context, json_string("first")), VESTRY_OK);
   assert_int_equal(vestry_context_return(context, NULL), VESTRY_NO_MEMORY);
   assert_null(vestry_context_info(context)->value); /* this is for interceptors */
@@ -76,7 +73,6 @@ static vestry_err gives_twice(vestry_dispatch_context *context, const json_t *ar
 
 /* capability: B12 */
 static void b12_results_are_collected(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -102,7 +98,6 @@ static void b12_results_are_collected(void **state) {
 
 /* capability: B12 */
 static void b12_fail_fast_skips_the_remaining_effects(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -127,7 +122,6 @@ static void b12_fail_fast_skips_the_remaining_effects(void **state) {
 
 /* With fail_fast, an interceptor that fails acts as a gate. */
 static void b11_b12_failing_interceptor_stops_a_fail_fast_dispatch(void **state) {
-  (void)state;
   static const struct {
     vestry_phase phase;
     const char *effects, *slow, *fast;
@@ -154,7 +148,6 @@ static void b11_b12_failing_interceptor_stops_a_fail_fast_dispatch(void **state)
 }
 
 static vestry_err fast_handler(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   vestry_err error = vestry_reply_effect(reply, VESTRY_LIST("fail"));
   if (!error) error = vestry_reply_effect(reply, VESTRY_LIST("e", 1));
   vestry_reply_fail_fast(reply, app != NULL);
@@ -163,7 +156,6 @@ static vestry_err fast_handler(const vestry_request *req, vestry_reply *reply, v
 
 /* capability: B12 */
 static void b12_reply_can_fail_fast(void **state) {
-  (void)state;
   for (int fast = 0; fast < 2; fast++) {
     site w;
     notes n;
@@ -188,7 +180,6 @@ static vestry_err look(vestry_dispatch_context *context, const json_t *effect, v
 
 /* capability: B11 */
 static void b11_b12_interceptors_see_results_and_errors(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);

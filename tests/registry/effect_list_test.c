@@ -7,7 +7,6 @@
 #include "registry/notes.h"
 
 static void effect_lists_print_and_parse(void **state) {
-  (void)state;
   static const char *const lists[] = {
       "[]",
       "[[\"patch-signals\",{\"counter\":4}]]",
@@ -28,7 +27,6 @@ static void effect_lists_print_and_parse(void **state) {
 }
 
 static void print_never_overruns_the_buffer(void **state) {
-  (void)state;
   json_t *effects = json_of("[[\"name\",\"\\u00e9\\u0001\\\"\"]]");
   static const char expected[] = "[[\"name\",\"\xc3\xa9\\u0001\\\"\"]]";
   size_t len = 0;
@@ -48,7 +46,6 @@ static void print_never_overruns_the_buffer(void **state) {
 }
 
 static void print_refuses_invalid_lists(void **state) {
-  (void)state;
   char text[64] = "as it was";
   static const char *const wrong[] = {"{}", "1", "[1]", "[[]]", "[[1]]", "[[\"\"]]", "[[\"a\"],null]", "[{}]"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -66,7 +63,6 @@ static void print_refuses_invalid_lists(void **state) {
 
 /* A value that contains itself, and one whose shared parts add up to more than the memory. */
 static void print_ends_for_cyclic_and_huge_values(void **state) {
-  (void)state;
   json_t *loop = json_array(), *effects = json_pack("[[s,O]]", "a", loop);
   json_array_append(loop, effects);
   assert_int_equal(vestry_effects_print(effects, NULL, 0, NULL), VESTRY_TOO_LARGE);
@@ -83,7 +79,6 @@ static void print_ends_for_cyclic_and_huge_values(void **state) {
 }
 
 static void parse_errors_have_offset_and_message(void **state) {
-  (void)state;
   static const struct {
     const char *text;
     size_t offset;
@@ -120,7 +115,6 @@ static void parse_errors_have_offset_and_message(void **state) {
 }
 
 static void parse_limits_are_enforced(void **state) {
-  (void)state;
   static const char text[] = "[[\"a\",[1,2]]]"; /* 13 bytes, depth 3, 5 values */
   static const struct {
     vestry_signals_limits limits;
@@ -168,7 +162,6 @@ static void parse_limits_are_enforced(void **state) {
 }
 
 static void parsing_survives_every_allocation_failure(void **state) {
-  (void)state;
   static const char text[] = "[[\"name\",{\"k\":[1,2.5,\"t\"]}]]";
   bool failed = true;
   long number = 0;
@@ -184,7 +177,6 @@ static void parsing_survives_every_allocation_failure(void **state) {
 }
 
 static void parsed_list_can_be_dispatched(void **state) {
-  (void)state;
   site w;
   notes n = {""};
   site_begin(&w, (vestry_options){0});

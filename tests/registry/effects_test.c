@@ -39,7 +39,6 @@ static tried try_effect(const char *effect) {
 
 /* capability: B2 */
 static void effects_send_the_bytes_of_the_protocol(void **state) {
-  (void)state;
   static const struct {
     const char *effect, *text;
   } cases[] = {
@@ -83,7 +82,6 @@ static void effects_send_the_bytes_of_the_protocol(void **state) {
 
 /* capability: C2 */
 static void c2_c3_helpers_send_the_bytes_of_the_protocol(void **state) {
-  (void)state;
   static const struct {
     const char *effect, *text;
   } cases[] = {
@@ -139,7 +137,6 @@ static void c2_c3_helpers_send_the_bytes_of_the_protocol(void **state) {
 #define ADDRESS "the address (relative, http or https) or an option is not allowed in an event"
 
 static void c2_c3_helpers_refuse_invalid_arguments_with_detail(void **state) {
-  (void)state;
   static const struct {
     const char *effect, *detail;
   } cases[] = {
@@ -197,7 +194,6 @@ static void c2_c3_helpers_refuse_invalid_arguments_with_detail(void **state) {
 }
 
 static void hostile_text_cannot_inject_events_or_markup(void **state) {
-  (void)state;
   tried t = try_effect("[\"patch-elements\",\"<p>\\n\\nevent: x\\r\\ndata: y</p>\"]");
   assert_string_equal(t.text, "event: datastar-patch-elements\ndata: elements <p>\ndata: elements \n"
                               "data: elements event: x\ndata: elements data: y</p>\n\n");
@@ -209,7 +205,6 @@ static void hostile_text_cannot_inject_events_or_markup(void **state) {
 
 /* capability: B2 */
 static void effects_refuse_invalid_arguments_with_detail(void **state) {
-  (void)state;
   static const struct {
     const char *effect, *detail;
     vestry_err error;
@@ -275,7 +270,6 @@ static void effects_refuse_invalid_arguments_with_detail(void **state) {
 }
 
 static void script_attributes_are_limited(void **state) {
-  (void)state;
   for (int count = 64; count <= 65; count++) {
     char effect[2048];
     size_t len = (size_t)snprintf(effect, sizeof effect, "[\"execute-script\",\"f()\",{\"attributes\":{");
@@ -290,7 +284,6 @@ static void script_attributes_are_limited(void **state) {
 
 /* capability: B2 */
 static void close_sse_ends_cleanly_after_earlier_events(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -307,14 +300,12 @@ static void close_sse_ends_cleanly_after_earlier_events(void **state) {
 }
 
 static vestry_err mine(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context;
   *(json_int_t *)ctx = json_integer_value(json_array_get(args, 0));
   return VESTRY_OK;
 }
 
 /* capability: B2 */
 static void application_can_replace_a_built_in_effect(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   json_int_t got = 0;

@@ -18,7 +18,6 @@ void note_json(notes *n, const json_t *value) {
 }
 
 vestry_err noting_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context;
   note(ctx, "e");
   note_json(ctx, args);
   note(ctx, " ");
@@ -33,20 +32,17 @@ vestry_err failing_effect(vestry_dispatch_context *context, const json_t *args, 
 }
 
 vestry_err giving_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
   json_t *value = json_array_get(args, 0);
   vestry_err error = vestry_context_return(context, json_incref(value));
   return json_is_null(value) ? VESTRY_FAILED : error;
 }
 
 vestry_err listed_action(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
-  (void)state, (void)ctx;
   *ret_effects = json_incref(json_array_get(args, 0));
   return VESTRY_OK;
 }
 
 vestry_err data_placeholder(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
-  (void)ctx;
   *ret_value = json_incref(json_object_get(data, json_string_value(json_array_get(args, 0))));
   return VESTRY_OK;
 }
@@ -59,7 +55,6 @@ vestry_err note_before(vestry_dispatch_context *context, const json_t *effect, v
 }
 
 vestry_err note_after(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  (void)context;
   noter *o = ctx;
   note(o->n, "%s>%s ", o->name, effect ? json_string_value(json_array_get(effect, 0)) : "");
   return o->fails ? VESTRY_NOT_FOUND : VESTRY_OK;

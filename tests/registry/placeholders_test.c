@@ -15,21 +15,18 @@ static vestry_err noting(const json_t *data, const json_t *args, json_t **ret_va
 
 /* Returns [name, …]: a list headed by its argument. */
 static vestry_err names_another(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
-  (void)data, (void)ctx;
   *ret_value = json_pack("[O,i]", json_array_get(args, 0), 5);
   return VESTRY_OK;
 }
 
 /* Returns an equal list. */
 static vestry_err itself(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
-  (void)data, (void)args;
   *ret_value = json_pack("[s]", "itself");
   note(ctx, "i ");
   return VESTRY_OK;
 }
 
 static vestry_err fails(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
-  (void)data, (void)ctx;
   *ret_value = json_integer(json_integer_value(json_array_get(args, 0)));
   return VESTRY_TIMEOUT;
 }
@@ -59,7 +56,6 @@ static void check(const char *effects, const char *expected) {
 
 /* capability: B10 */
 static void b10_a_list_headed_by_the_name_is_replaced(void **state) {
-  (void)state;
   check("[[\"e\",[\"data\",\"x\"]]]", "e[1] ");
   check("[[\"e\",{\"a\":[2,[\"data\",\"x\"]],\"b\":3},\"data\",[\"x\",\"data\"]]]",
         "e[{\"a\":[2,1],\"b\":3},\"data\",[\"x\",\"data\"]] ");
@@ -70,14 +66,12 @@ static void b10_a_list_headed_by_the_name_is_replaced(void **state) {
 
 /* capability: B10 */
 static void b10_innermost_placeholder_is_replaced_first(void **state) {
-  (void)state;
   check("[[\"e\",[\"p\",[\"p\",[\"data\",\"x\"]]],{\"k\":[\"p\",{\"l\":[\"p\",2]}]}]]",
         "p{\"x\":1}[1] p{\"x\":1}[1] p{\"x\":1}[2] p{\"x\":1}[{\"l\":2}] e[1,{\"k\":{\"l\":2}}] ");
 }
 
 /* capability: B10 */
 static void b10_replacement_is_not_expanded_again(void **state) {
-  (void)state;
   check("[[\"e\",[\"name\",\"data\"]]]", "e[[\"data\",5]] ");
   check("[[\"e\",[\"p\",[\"name\",\"data\"]]]]", "p{\"x\":1}[[\"data\",5]] e[[\"data\",5]] ");
   /* A replacement does not become the name of a placeholder either. */
@@ -86,7 +80,6 @@ static void b10_replacement_is_not_expanded_again(void **state) {
 
 /* capability: B10 */
 static void b10_placeholder_without_value_waits(void **state) {
-  (void)state;
   check("[[\"e\",[\"itself\"]]]", "i e[[\"itself\"]] ");
   check("[[\"e\",[\"p\",null]]]", "p{\"x\":1}[null] e[[\"p\",null]] "); /* no value: the same */
   check("[[\"e\",[\"data\",\"y\"]]]", "e[[\"data\",\"y\"]] ");
@@ -97,7 +90,6 @@ static void b10_placeholder_without_value_waits(void **state) {
 /* The placeholders in an action's arguments are replaced before the action runs; those in its result, when each
  * resulting effect runs. */
 static void b10_placeholders_of_actions_are_replaced(void **state) {
-  (void)state;
   check("[[\"do\",[[\"e\",[\"data\",\"x\"]]]]]", "e[1] ");
   check("[[\"do\",[\"vestry/quote\",[[\"e\",[\"p\",2]],[\"e\",[\"p\",3]]]]]]",
         "p{\"x\":1}[2] e[2] p{\"x\":1}[3] e[3] ");
@@ -105,14 +97,12 @@ static void b10_placeholders_of_actions_are_replaced(void **state) {
 }
 
 static void quoted_lists_are_not_expanded(void **state) {
-  (void)state;
   check("[[\"e\",[\"vestry/quote\",[\"p\",[\"fails\"]]]]]", "e[[\"p\",[\"fails\"]]] ");
   check("[[\"e\",[\"p\",[\"vestry/quote\",[\"fails\"]]]]]", "p{\"x\":1}[[\"fails\"]] e[[\"fails\"]] ");
   check("[[\"e\",[\"vestry/quote\",[\"vestry/quote\",1]]]]", "e[[\"vestry/quote\",1]] ");
 }
 
 static void b10_b12_failed_placeholder_stops_its_effect_only(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -135,7 +125,6 @@ static void b10_b12_failed_placeholder_stops_its_effect_only(void **state) {
 }
 
 static void b10_signals_of_the_request_are_the_data(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -147,13 +136,11 @@ static void b10_signals_of_the_request_are_the_data(void **state) {
 
 /* Signals from a client name no placeholders if a handler sends them back. */
 static vestry_err echo(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   return vestry_reply_patch_signals(reply, VESTRY_VALUES(req->signals));
 }
 
 /* capability: B10 */
 static void client_signals_cannot_name_placeholders(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -177,7 +164,6 @@ static json_t *nest(int depth, json_t *inside) {
 }
 
 static void depth_of_arguments_is_limited(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -199,7 +185,6 @@ static void depth_of_arguments_is_limited(void **state) {
 /* ------------------------------------------------------------------------------------------------------ memory ---- */
 
 static void b10_expansion_survives_every_allocation_failure(void **state) {
-  (void)state;
   bool failed = true;
   long number = 0;
   for (; failed; number++) {

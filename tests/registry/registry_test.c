@@ -3,19 +3,16 @@
 #include "registry/notes.h"
 
 static vestry_err says_one(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context, (void)args;
   note(ctx, "one ");
   return VESTRY_OK;
 }
 
 static vestry_err says_two(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context, (void)args;
   note(ctx, "two ");
   return VESTRY_OK;
 }
 
 static vestry_err seven(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
-  (void)data, (void)args, (void)ctx;
   *ret_value = json_integer(7);
   return VESTRY_OK;
 }
@@ -28,7 +25,6 @@ static vestry_registry *registry_of(const vestry_host *host) {
 
 /* capability: B8 */
 static void b8_registry_adds_effects_actions_and_interceptors(void **state) {
-  (void)state;
   site w;
   notes n = {""};
   noter a = {&n, "a", false};
@@ -48,7 +44,6 @@ static void b8_registry_adds_effects_actions_and_interceptors(void **state) {
 
 /* capability: B8 */
 static void b8_later_names_win_and_interceptors_append(void **state) {
-  (void)state;
   site w;
   notes n = {""};
   noter a = {&n, "a", false}, b = {&n, "b", false}, c = {&n, "c", false};
@@ -82,7 +77,6 @@ static void b8_later_names_win_and_interceptors_append(void **state) {
 
 /* capability: B8 */
 static void b8_registries_can_be_nested_and_shared(void **state) {
-  (void)state;
   site one, two;
   notes n = {""};
   noter a = {&n, "a", false};
@@ -114,7 +108,6 @@ static void b8_registries_can_be_nested_and_shared(void **state) {
 }
 
 static void invalid_registrations_are_refused(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_registry *registry = registry_of(NULL);
@@ -146,7 +139,6 @@ static void invalid_registrations_are_refused(void **state) {
 }
 
 static vestry_err build(test_host *th, void *ctx) {
-  (void)ctx;
   notes n = {""};
   noter a = {&n, "a", false};
   vestry_interceptor interceptor = {0, "a", VESTRY_PHASE_ACTION, note_before, NULL, &a};
@@ -165,13 +157,11 @@ static vestry_err build(test_host *th, void *ctx) {
 }
 
 static void building_survives_every_allocation_failure(void **state) {
-  (void)state;
   test_host_fail_each(build, NULL, false);
 }
 
 /* An instance without memory for a registry is unchanged. */
 static void failed_add_leaves_the_registry_unchanged(void **state) {
-  (void)state;
   notes n = {""};
   vestry_registry *registry = registry_of(NULL);
   assert_int_equal(vestry_registry_effect(registry, "e", says_two, &n), VESTRY_OK);

@@ -42,7 +42,6 @@ static void add(site *w, replacer *r, vestry_phase phase) {
 }
 
 static void effect_is_replaced(void **state) {
-  (void)state;
   site w;
   notes n = {""};
   noter a = {&n, "a", false}, c = {&n, "c", false};
@@ -73,7 +72,6 @@ static void effect_is_replaced(void **state) {
 
 /* Interceptors after the one that skips are not called, and the functions after of the others are. */
 static void effect_is_skipped(void **state) {
-  (void)state;
   for (int fail_fast = 0; fail_fast < 2; fail_fast++) {
     site w;
     notes n = {""};
@@ -97,7 +95,6 @@ static void effect_is_skipped(void **state) {
 }
 
 static void action_is_replaced_or_skipped_with_its_effects(void **state) {
-  (void)state;
   static const struct {
     const char *replacement, *text;
     vestry_err expected;
@@ -126,7 +123,6 @@ static void action_is_replaced_or_skipped_with_its_effects(void **state) {
 /* Of two entries, an interceptor drops or replaces the first, and the second is performed: in each phase that has
  * entries, in the dispatched list and within an action, and also if a failure would stop the dispatch. */
 static void one_of_two_is_dropped_or_replaced_in_each_phase(void **state) {
-  (void)state;
   static const struct {
     vestry_phase phase;
     const char *of, *effects, *replacement, *performed;
@@ -161,7 +157,6 @@ static void one_of_two_is_dropped_or_replaced_in_each_phase(void **state) {
 
 /* An effect whose replacement fails is not performed, because it may contain text that was to be removed. */
 static void failed_replacement_skips_the_effect(void **state) {
-  (void)state;
   static const struct {
     const char *replacement;
     vestry_err expected;
@@ -186,7 +181,6 @@ static void failed_replacement_skips_the_effect(void **state) {
 }
 
 static vestry_err replace_twice(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  (void)effect;
   const bool *skips_last = ctx;
   json_t *kept = json_of("[\"e\", 2]");
   assert_int_equal(vestry_context_replace(context, *skips_last ? kept : json_array()), VESTRY_OK);
@@ -195,7 +189,6 @@ static vestry_err replace_twice(vestry_dispatch_context *context, const json_t *
 }
 
 static void last_replacement_of_a_function_counts(void **state) {
-  (void)state;
   for (int skips_last = 0; skips_last < 2; skips_last++) {
     site w;
     notes n = {""};
@@ -213,17 +206,14 @@ static void last_replacement_of_a_function_counts(void **state) {
 }
 
 static vestry_err replacing_effect(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args, (void)ctx;
   return vestry_context_replace(context, json_array());
 }
 
 static vestry_err replace_dispatch(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  (void)effect, (void)ctx;
   return vestry_context_replace(context, json_of("[\"e\", 1]"));
 }
 
 static vestry_err try_replace(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  (void)effect;
   assert_int_equal(vestry_context_replace(context, json_array()), VESTRY_INVALID);
   ++*(int *)ctx;
   return VESTRY_OK;
@@ -231,7 +221,6 @@ static vestry_err try_replace(vestry_dispatch_context *context, const json_t *ef
 
 /* The begin and the end of a stream, and a dispatch, have no entry: nothing is dropped by mistake. */
 static void replacing_in_a_phase_without_entries_is_invalid(void **state) {
-  (void)state;
   static const vestry_phase phases[] = {VESTRY_PHASE_CONNECT, VESTRY_PHASE_DISPATCH, VESTRY_PHASE_CLOSE};
   int calls[3] = {0};
   site w;
@@ -250,7 +239,6 @@ static void replacing_in_a_phase_without_entries_is_invalid(void **state) {
 }
 
 static void replacing_outside_of_an_entry_is_invalid(void **state) {
-  (void)state;
   site w;
   notes n = {""};
   site_begin(&w, (vestry_options){0});
@@ -269,14 +257,12 @@ static void replacing_outside_of_an_entry_is_invalid(void **state) {
 
 /* Also those that the reply would otherwise make into events at once. */
 static vestry_err patch_both(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, ROOM("a"));
   vestry_reply_patch_signals(reply, VESTRY_OBJECT("secret", 1));
   return vestry_reply_patch_elements(reply, "<p id=\"p\">1</p>");
 }
 
 static void effects_of_a_reply_are_replaced(void **state) {
-  (void)state;
   site w;
   notes n = {""};
   replacer b = {&n, "b", "patch-signals", "[\"patch-signals\", {\"shown\": 2}]", VESTRY_OK};
@@ -313,7 +299,6 @@ static bool replace_failing(long number) {
 }
 
 static void replacing_survives_every_allocation_failure(void **state) {
-  (void)state;
   long number = 0;
   while (replace_failing(number)) number++;
   assert_true(number > 3);
@@ -334,7 +319,6 @@ typedef struct pages {
 } pages;
 
 static vestry_err show_board(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_add_key(reply, EVERYBODY, VESTRY_KEY("board"), PAGES);
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, PAGES);
 }
@@ -346,7 +330,6 @@ static bool is_of_user(vestry_connection *connection, void *ctx) {
 }
 
 static bool is_any(vestry_connection *connection, void *ctx) {
-  (void)connection, (void)ctx;
   return true;
 }
 
@@ -373,7 +356,6 @@ static vestry_err only_to_users(vestry_dispatch_context *context, const json_t *
 }
 
 static vestry_err too_late(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  (void)effect;
   assert_int_equal(vestry_context_filter(context, is_of_user, ctx), VESTRY_INVALID);
   return VESTRY_OK;
 }
@@ -414,7 +396,6 @@ static vestry_err tell_board(pages *p, const char *effects, vestry_dispatch_resu
 }
 
 static void effect_goes_only_to_the_connections_that_are_kept(void **state) {
-  (void)state;
   static pages p;
   vestry_dispatch_result result = {0};
   pages_begin(&p);
@@ -448,7 +429,6 @@ static void effect_goes_only_to_the_connections_that_are_kept(void **state) {
 
 /* If no connection is left, or memory runs out, no connection gets the effect, not even its replacement. */
 static void effect_without_a_connection_stays_skipped(void **state) {
-  (void)state;
   for (int fails = 0; fails < 2; fails++) {
     static pages p;
     vestry_dispatch_result result = {0};

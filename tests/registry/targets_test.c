@@ -34,7 +34,6 @@ static vestry_err find(site *w, vsi_targets *targets, size_t *closed_count) {
 }
 
 static void find_returns_all_connections_of_a_key(void **state) {
-  (void)state;
   static const size_t counts[] = {1, 7, 8, 9, 31, 32, 33, MOST};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
     site w;
@@ -55,7 +54,6 @@ static void find_returns_all_connections_of_a_key(void **state) {
 
 /* The usual case, one connection under a key, needs no allocation. */
 static void find_of_one_connection_allocates_nothing(void **state) {
-  (void)state;
   site w;
   wire wires[1];
   fill(&w, wires, 1);
@@ -69,7 +67,6 @@ static void find_of_one_connection_allocates_nothing(void **state) {
 }
 
 static void closed_connections_are_skipped_and_counted(void **state) {
-  (void)state;
   site w;
   wire wires[12];
   fill(&w, wires, 12);
@@ -101,7 +98,6 @@ static void closed_connections_are_skipped_and_counted(void **state) {
 /* An effect may be reading them. */
 /* capability: C12 */
 static void list_that_grows_keeps_its_former_items(void **state) {
-  (void)state;
   site w;
   wire wires[9];
   fill(&w, wires, 9);
@@ -121,7 +117,6 @@ static void list_that_grows_keeps_its_former_items(void **state) {
 }
 
 static void invalid_keys_are_refused(void **state) {
-  (void)state;
   site w;
   wire wires[1];
   fill(&w, wires, 1);
@@ -136,7 +131,6 @@ static void invalid_keys_are_refused(void **state) {
 }
 
 static void failed_find_leaves_the_list_unchanged(void **state) {
-  (void)state;
   for (long number = 0;; number++) {
     site w;
     wire wires[40];

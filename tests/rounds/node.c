@@ -95,12 +95,10 @@ static void find_marks(const far_end *end, const char *text, size_t len) {
 }
 
 static vestry_io stream_open(void *transport) {
-  (void)transport;
   return VESTRY_IO_OK;
 }
 
 static vestry_io stream_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
-  (void)ret_written;
   size_t len = 0, at_byte = 0;
   for (size_t i = 0; i < count; i++) len += slices[i].len;
   char *text = malloc(len + 1);
@@ -115,7 +113,6 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
 }
 
 static void stream_end(void *transport, bool clean, vestry_cause cause) {
-  (void)clean;
   print_line("ended %d %s %llu", ((far_end *)transport)->number, vestry_cause_name(cause), at());
 }
 
@@ -132,37 +129,30 @@ static const vestry_transport_ops stream_ops = {.size = sizeof(vestry_transport_
 /* ------------------------------------------------------------------------------------------------- requests ------- */
 
 static const char *request_method(void *request) {
-  (void)request;
   return "GET";
 }
 
 static const char *request_path(void *request) {
-  (void)request;
   return "/";
 }
 
 static const char *request_query(void *request) {
-  (void)request;
   return NULL;
 }
 
 static const char *request_header(void *request, const char *name) {
-  (void)request;
   return strcasecmp(name, "Datastar-Request") == 0 ? "true" : NULL;
 }
 
 static const char *request_peer(void *request) {
-  (void)request;
   return "";
 }
 
 static int64_t request_body_length(void *request) {
-  (void)request;
   return 0;
 }
 
 static vestry_err request_read(void *request, void *buffer, size_t capacity, size_t *ret_len) {
-  (void)request, (void)buffer, (void)capacity;
   *ret_len = 0;
   return VESTRY_OK;
 }
@@ -174,7 +164,6 @@ static vestry_err request_respond(void *request, const vestry_response *response
 
 static vestry_err request_open(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                                void **ret_transport) {
-  (void)head;
   far_end *end = malloc(sizeof *end);
   if (!end) return VESTRY_NO_MEMORY;
   end->number = ((visit *)request)->number;
@@ -195,7 +184,6 @@ static const vestry_request_ops request_ops = {.size = sizeof(vestry_request_ops
                                                .open = request_open};
 
 static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   const visit *of = app;
   if (of->kind == 'K') {
     vestry_reply_key(reply, VESTRY_KEY("room", of->name));
@@ -234,22 +222,18 @@ static const char *state_name(vestry_member_state state) {
 }
 
 static void on_gap(const vestry_gap *gap, void *ctx) {
-  (void)ctx;
   print_line("gap %s %llu %llu", *gap->node ? gap->node : "?", (unsigned long long)gap->lost_count, at());
 }
 
 static void on_member(const char *node, vestry_member_state state, void *ctx) {
-  (void)ctx;
   print_line("member %s %s %llu", node, state_name(state), at());
 }
 
 static void on_published(const vestry_bus_message *message, void *ctx) {
-  (void)ctx;
   print_line("heard %.*s %llu", (int)message->len, (const char *)message->data, at());
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
-  (void)app;
   static _Atomic(int) count;
   unsigned long long began = at();
   vestry_render_topic(render, "room");
@@ -262,7 +246,6 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
 
 /* ["hold"]: waits until it is released. */
 static vestry_err hold(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context, (void)args, (void)ctx;
   print_line("held %llu", at());
   pthread_mutex_lock(&me.gate_lock);
   while (me.is_shut) pthread_cond_wait(&me.gate_changed, &me.gate_lock);
@@ -279,7 +262,6 @@ static void set_gate(bool is_shut) {
 
 /* Measure how long this process did not run, with a thread that only sleeps. */
 static void *watch_lag(void *ctx) {
-  (void)ctx;
   for (;;) {
     uint64_t before = now_ns();
     const struct timespec step = {0, LAG_STEP_MS * 1000000L};
@@ -292,14 +274,12 @@ static void *watch_lag(void *ctx) {
 }
 
 static void log_line(void *ctx, vestry_log_level level, const char *line) {
-  (void)ctx, (void)level;
   print_line("log %s", line);
 }
 
 /* The world follows the state of the link by its lines, so none may be left out: each is a minute after the last. */
 static uint64_t next_minute_ns(void *ctx) {
   static _Atomic(uint64_t) minutes;
-  (void)ctx;
   return ++minutes * UINT64_C(60000000000);
 }
 

@@ -50,7 +50,6 @@ static int begin(void **state) {
 }
 
 static int end(void **state) {
-  (void)state;
   size_t failures = w.failures, bad = w.bad_subjects_count;
   fflush(w.trace);
   if (failures || getenv("ROWS_STORIES")) fputs(w.story, stderr);
@@ -139,7 +138,6 @@ static void name_key(char *name, size_t room, int i) {
  * because the broker closes connections that it cannot write to. */
 /* capability: G2, G10 */
 static void ten_thousand_keys_are_reached_from_each_node(void **state) {
-  (void)state;
   char name[64];
   for (int i = 0; i < PLACES; i++) world_say(&w, i, "quiet 1");
   for (int i = 0; i < MANY_KEYS; i++) {
@@ -176,7 +174,6 @@ static void ten_thousand_keys_are_reached_from_each_node(void **state) {
 
 /* capability: G2 */
 static void dispatch_reports_its_result_timeout_or_io(void **state) {
-  (void)state;
   int here = world_open(&w, A, "both", false), there = world_open(&w, C, "both", false);
   opened(here), opened(there);
   opened(world_open(&w, C, "far", false));
@@ -206,7 +203,6 @@ static void dispatch_reports_its_result_timeout_or_io(void **state) {
  * answer, which takes longer on a busy machine. */
 /* capability: G2 */
 static void answer_is_correct_if_the_node_is_killed_meanwhile(void **state) {
-  (void)state;
   size_t ok = 0, unknown = 0;
   enum { STEPS = 16, STEPS_MOST = 56, STEP_NS = 100000, LONG_STEP_NS = 5000000 };
   for (int step = 0; step < STEPS || (!(ok && unknown) && step < STEPS_MOST); step++) {
@@ -241,7 +237,6 @@ static void answer_is_correct_if_the_node_is_killed_meanwhile(void **state) {
 /* For minutes, the broker sees a stopped node as an idle one. */
 /* capability: G7 */
 static void stopped_node_is_detected_by_heartbeats(void **state) {
-  (void)state;
   world_pass(&w, 300);
   uint64_t since_ns = clock_ns();
   world_stop(&w, C, true);
@@ -262,7 +257,6 @@ static void stopped_node_is_detected_by_heartbeats(void **state) {
 /* "No responders" comes from the second request on. */
 /* capability: G2 */
 static void first_request_to_a_dead_node_times_out(void **state) {
-  (void)state;
   opened(world_open(&w, C, "far", false));
   equal(1);
   uint64_t since_ns = clock_ns();
@@ -284,7 +278,6 @@ static void first_request_to_a_dead_node_times_out(void **state) {
 
 /* capability: G3 */
 static void event_is_sent_once_to_each_node(void **state) {
-  (void)state;
   enum { MEMBERS = 30, EVENTS = 100 };
   for (int i = 0; i < PLACES * MEMBERS; i++) opened(world_join(&w, i % PLACES, "c"));
   equal(3);
@@ -300,7 +293,6 @@ static void event_is_sent_once_to_each_node(void **state) {
 
 /* capability: G3 */
 static void publish_reaches_all_nodes_unless_it_is_local(void **state) {
-  (void)state;
   world_say(&w, A, "local 0 n0"); /* only its own bus */
   WORLD_AWAIT(&w, 5000, !strcmp(w.players[A].said, "local OK"));
   int number = world_send(&w, A, 'P', "n0");
@@ -313,7 +305,6 @@ static void publish_reaches_all_nodes_unless_it_is_local(void **state) {
 
 /* capability: G3 */
 static void hundred_refreshes_cause_at_most_two_renders(void **state) {
-  (void)state;
   for (int i = 0; i < PLACES; i++) opened(world_show(&w, i));
   for (int again = 0;; again++) {
     assert_true(again < 20); /* the machine is too slow to do it in 10 ms */
@@ -337,7 +328,6 @@ static void hundred_refreshes_cause_at_most_two_renders(void **state) {
 
 /* capability: G4, G7 */
 static void partitions_serve_and_agree_afterwards(void **state) {
-  (void)state;
   int own[PLACES];
   for (int i = 0; i < PLACES; i++) own[i] = world_join(&w, i, "c");
   opened(world_open(&w, A, "r", true));
@@ -365,7 +355,6 @@ static void partitions_serve_and_agree_afterwards(void **state) {
 
 /* capability: G5 */
 static void duplicate_message_is_processed_once(void **state) {
-  (void)state;
   size_t first = w.messages_count;
   for (int i = 0; i < PLACES; i++) {
     opened(world_join(&w, i, "c"));
@@ -394,7 +383,6 @@ static void duplicate_message_is_processed_once(void **state) {
 
 /* capability: G7 */
 static void orderly_shutdown_is_announced(void **state) {
-  (void)state;
   int number = world_open(&w, C, "far", false);
   opened(number);
   equal(1);
@@ -414,7 +402,6 @@ static void orderly_shutdown_is_announced(void **state) {
 
 /* capability: G9 */
 static void overloaded_node_answers_full(void **state) {
-  (void)state;
   opened(world_open(&w, C, "far", false));
   opened(world_join(&w, C, "c"));
   equal(2);

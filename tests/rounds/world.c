@@ -119,7 +119,6 @@ uint64_t world_deadline_ns(const world *w, unsigned places, uint64_t from_ns, ui
 static void take_got(world *w, int number, const char *mark, uint64_t at_ns) {
   char kind;
   int place, life, sent;
-  (void)at_ns;
   assert_int_equal(sscanf(mark, "%c%d.%d.%d", &kind, &place, &life, &sent), 4);
   assert_true(number < (int)w->streams_count && sent < (int)w->messages_count && place < PLACES && life < LIVES_MOST);
   stream *s = &w->streams[number];

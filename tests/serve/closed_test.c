@@ -25,7 +25,6 @@ static void end(site *w, wire *r) {
 
 /* capability: E6 */
 static void e6_effects_after_close_sse_are_refused_without_harm(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++) {
     site w;
     wire r;
@@ -49,7 +48,6 @@ static void e6_effects_after_close_sse_are_refused_without_harm(void **state) {
 }
 
 static vestry_err close_and_send(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args;
   vestry_connection *const *connections = vestry_context_info(context)->connections;
   size_t count = vestry_context_info(context)->connections_count;
   for (size_t i = 0; i < count; i++) vestry_connection_close(connections[i], VESTRY_CAUSE_IDLE);
@@ -62,7 +60,6 @@ static vestry_err close_and_send(vestry_dispatch_context *context, const json_t 
 }
 
 static void e6_context_send_to_closed_connections_is_refused_without_harm(void **state) {
-  (void)state;
   site w;
   wire r;
   vestry_err sent = VESTRY_OK;
@@ -75,7 +72,6 @@ static void e6_context_send_to_closed_connections_is_refused_without_harm(void *
 
 /* capability: E6 */
 static void e6_a_reply_to_a_closed_connection_is_refused_without_harm(void **state) {
-  (void)state;
   site w;
   wire r, late = {0};
   begin(&w, &r);

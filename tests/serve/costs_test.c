@@ -21,7 +21,6 @@ static long allocations_of(const site *w) {
 }
 
 static void creating_takes_at_most_40_allocations(void **state) {
-  (void)state;
   json_set_alloc_funcs(count_json, free);
   const vestry_bounds *const bounds[] = {NULL, VESTRY_BOUNDS_DEVICE};
   for (size_t i = 0; i < 2; i++) {
@@ -40,23 +39,19 @@ static void creating_takes_at_most_40_allocations(void **state) {
 typedef vestry_err (*dispatch_fn)(vestry *v, int n, json_t *list);
 
 static vestry_err dispatch_signals(vestry *v, int n, json_t *list) {
-  (void)list;
   return vestry_dispatch(v, (vestry_scope){0}, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", n)));
 }
 
 static vestry_err dispatch_elements(vestry *v, int n, json_t *list) {
-  (void)n, (void)list;
   return vestry_dispatch(v, (vestry_scope){0}, ROOM("a"), VESTRY_LIST("patch-elements", "<p id=\"p\">1</p>"));
 }
 
 static vestry_err dispatch_list(vestry *v, int n, json_t *list) {
-  (void)n;
   return vestry_dispatch_with(v, list, &(vestry_dispatch_options){.key = ROOM("a")}, NULL);
 }
 
 /* One for the event, and one for its delivery to the stream; also with an interceptor, if the list is made already. */
 static void dispatch_takes_two_allocations(void **state) {
-  (void)state;
   static const struct {
     dispatch_fn dispatch;
     bool is_intercepted;
@@ -86,13 +81,11 @@ static void dispatch_takes_two_allocations(void **state) {
 
 static vestry_err patch_signals(const vestry_request *req, vestry_reply *reply, void *app) {
   const int n = 1;
-  (void)req, (void)app;
   vestry_reply_key(reply, ROOM("a"));
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", n));
 }
 
 static vestry_err patch_elements(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, ROOM("a"));
   return vestry_reply_patch_elements(reply, "<p id=\"p\">1</p>");
 }
@@ -100,7 +93,6 @@ static vestry_err patch_elements(const vestry_request *req, vestry_reply *reply,
 /* One for the event, and one for its delivery to the stream. The first request without signals also makes their empty
  * object, which the later ones use. */
 static void post_takes_two_allocations(void **state) {
-  (void)state;
   static const vestry_handler_fn handlers[] = {patch_signals, patch_elements};
   static const char *const bodies[] = {"{}", ""};
   site w;
@@ -146,7 +138,6 @@ static void dispatch_unlike(site *w, const char *name, unsigned n) {
 }
 
 static vestry_verdict stay_open(vestry_connection *connection, vestry_err error, void *ctx) {
-  (void)connection, (void)error, (void)ctx;
   return VESTRY_VERDICT_GO_ON;
 }
 
@@ -171,7 +162,6 @@ static void end_stalled(site *w, stalled *s) {
  * connect again after their stream was closed. */
 /* capability: P4 */
 static void p4_memory_of_stalled_streams_has_a_bound_with_each_policy(void **state) {
-  (void)state;
   static const struct {
     vestry_full_policy full;
     vestry_on_error_fn on_error;

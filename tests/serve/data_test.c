@@ -24,17 +24,14 @@ static datum *datum_of(vestry_connection *connection) {
 }
 
 static void datum_opened(vestry_connection *connection, void *ctx) {
-  (void)ctx;
   datum_of(connection)->opened++;
 }
 
 static void datum_closed(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  (void)cause, (void)ctx;
   datum_of(connection)->closed++;
 }
 
 static vestry_err datum_dispatched(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args, (void)ctx;
   vestry_connection *const *connections = vestry_context_info(context)->connections;
   size_t count = vestry_context_info(context)->connections_count;
   for (size_t i = 0; i < count; i++) datum_of(connections[i])->dispatched++;
@@ -43,7 +40,6 @@ static vestry_err datum_dispatched(vestry_dispatch_context *context, const json_
 
 /* capability: K1 */
 static void data_lives_until_the_last_reference_to_its_stream(void **state) {
-  (void)state;
   for (int with_hooks = 0; with_hooks < 2; with_hooks++) {
     site w;
     site_begin(&w, (vestry_options){0});
@@ -72,7 +68,6 @@ static void data_lives_until_the_last_reference_to_its_stream(void **state) {
 
 /* capability: K1 */
 static void data_without_a_stream_is_destroyed_with_the_answer(void **state) {
-  (void)state;
   const plan keep = {.key = "a", .keep = true};
   const struct {
     plan reply;
@@ -107,7 +102,6 @@ static void data_without_a_stream_is_destroyed_with_the_answer(void **state) {
 }
 
 static vestry_err two_data(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   datum *data = app;
   vestry_reply_data(reply, &data[0], datum_destroy);
   vestry_reply_data(reply, &data[1], datum_destroy);
@@ -117,7 +111,6 @@ static vestry_err two_data(const vestry_request *req, vestry_reply *reply, void 
 
 /* capability: K1 */
 static void a_stream_keeps_the_last_data_set(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   datum data[2] = {0};
@@ -173,7 +166,6 @@ static bool serve_failing(const memory_case *c, long number) {
 
 /* capability: F8 */
 static void serving_survives_every_allocation_failure(void **state) {
-  (void)state;
   static const char long_key[] =
       "a key that does not fit into the room that stores have on their stack for keys, since it is longer than the two "
       "hundred and fifty-six bytes which they spend on it, so that they must ask for memory to look it up, which can "

@@ -19,7 +19,6 @@ static void item_unref(void *value) {
 }
 
 static void item_close(void *value, vestry_cause cause) {
-  (void)cause;
   ((item *)value)->closes++;
 }
 
@@ -73,7 +72,6 @@ static void end_store(test_host *th, vestry_store *store) {
 /* capability: P7 */
 static void store_keeps_a_value_until_it_is_purged(void **state) {
   static const char *const types[] = {"hash", "lru"};
-  (void)state;
   for (size_t i = 0; i < 2; i++) {
     test_host th;
     item one = {0}, two = {0};
@@ -100,7 +98,6 @@ static void store_keeps_a_value_until_it_is_purged(void **state) {
 
 /* capability: P7 */
 static void store_is_made_by_a_known_type_only(void **state) {
-  (void)state;
   static const char *const wrong[] = {"", "atom", "caffeine"};
   vestry_store *store = NULL;
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
@@ -114,7 +111,6 @@ static void store_is_made_by_a_known_type_only(void **state) {
 /* deacon waits until the size has shrunk; here no put ever returns above the maximum. */
 /* capability: P7 */
 static void maximum_is_exact_after_each_put(void **state) {
-  (void)state;
   test_host th;
   enum { MOST = 5 };
   item items[3 * MOST] = {{0, 0}};
@@ -131,7 +127,6 @@ static void maximum_is_exact_after_each_put(void **state) {
 
 /* capability: P7 */
 static void value_is_gone_at_the_end_of_its_time(void **state) {
-  (void)state;
   const struct {
     vestry_store_options options;
     bool uses_extend;
@@ -209,7 +204,6 @@ static bool holds(registry *r, vestry_scope scope) {
 static const vestry_scope SESSION = {"test-id", 7};
 
 static vestry_err by_session(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
-  (void)req, (void)reply, (void)ctx;
   *ret_len = SESSION.len;
   memcpy(buffer, SESSION.data, SESSION.len);
   return VESTRY_OK;
@@ -222,7 +216,6 @@ static const plan closes = {.key = "test-name", .effects = "[[\"close-sse\"]]"};
 /* default storage, an id-fn, purges at the close, and the hook with the scope and the key */
 /* capability: P7 */
 static void stream_is_stored_and_purged_at_its_close(void **state) {
-  (void)state;
   static const char *const types[] = {"hash", "lru"};
   for (size_t i = 0; i < 4; i++) {
     registry r;
@@ -250,7 +243,6 @@ static void stream_is_stored_and_purged_at_its_close(void **state) {
 /* The same at the other end: deacon hears of it from the server's on-close. */
 /* capability: P7 */
 static void stream_is_purged_when_its_client_hangs_up(void **state) {
-  (void)state;
   registry r;
   wire page = {0};
   registry_begin(&r, "hash", by_session);
@@ -265,7 +257,6 @@ static void stream_is_purged_when_its_client_hangs_up(void **state) {
 /* A reply with a key alone stores nothing: with-open-sse? is the default. */
 /* capability: P7 */
 static void jump_without_a_stream_stores_none(void **state) {
-  (void)state;
   registry r;
   wire jump = {0};
   plan alone = sends;

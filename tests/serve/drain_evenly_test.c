@@ -34,14 +34,12 @@ static void note_end(vestry_connection *connection, vestry_cause cause, void *ct
 }
 
 static vestry_err open_page(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
 /* capability: F6 */
 static void f6_ends_and_reconnects_are_spread_evenly(void **state) {
-  (void)state;
   drained *d = calloc(1, sizeof *d);
   test_host_init(&d->th);
   vestry_options options = {.host = &d->th.host,
@@ -119,7 +117,6 @@ typedef struct crowd {
 } crowd;
 
 static void count_end(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  (void)connection;
   assert_int_equal(cause, VESTRY_CAUSE_DRAIN);
   atomic_fetch_add(&((crowd *)ctx)->closed, 1);
 }
@@ -147,7 +144,6 @@ static void *keep_opening(void *arg) {
 
 /* capability: F6 */
 static void f6_drain_ends_each_accepted_stream_once(void **state) {
-  (void)state;
   for (int round = 0; round < 20; round++) {
     crowd c = {.v = NULL};
     vestry_options options = {.threads_count = 2,

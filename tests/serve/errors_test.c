@@ -23,7 +23,6 @@ static const char *too_large_key(void) {
 /* Each case is a mistake of the program; the client's request is valid. */
 static vestry_err err_itself(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_event *none = NULL;
-  (void)req;
   switch (*(const int *)app) {
   case 0: return vestry_reply_bodyf(reply, "<script src=%s></script>", "x");
   case 1: return vestry_reply_patch_elementsf(reply, "<p %s=1>", "x");
@@ -42,7 +41,6 @@ static vestry_err err_itself(const vestry_request *req, vestry_reply *reply, voi
 #define ANSWERED "request: GET /some/where: answered 500: INVALID"
 
 static void mistakes_of_the_program_get_500_and_are_logged(void **state) {
-  (void)state;
   /* The last two functions have no host whose log they could use. */
   static const char *const reasons[] = {"html: byte", "html: byte", "UTF-8",   "UTF-8",  "an effect must be a",
                                         "header",     "the status", "the key", ANSWERED, ANSWERED};
@@ -71,7 +69,6 @@ static void mistakes_of_the_program_get_500_and_are_logged(void **state) {
 
 /* A client can repeat a request that fails. Paths, which it chooses, do not change the number of lines. */
 static void failing_requests_are_logged_once_a_minute(void **state) {
-  (void)state;
   enum { REQUESTS = 100 };
   static const plan plans[] = {
       {.error = VESTRY_FAILED}, {.error = VESTRY_IO}, {.effects = "[[\"no-effect\"]]"}}; /* its dispatch is logged */
@@ -95,7 +92,6 @@ static void failing_requests_are_logged_once_a_minute(void **state) {
 }
 
 static void errors_of_handlers_map_to_statuses(void **state) {
-  (void)state;
   static const struct {
     vestry_err error;
     int status;
@@ -134,7 +130,6 @@ static vestry_err add_a_signal(const vestry_request *req, vestry_reply *reply, v
 
 /* capability: B7 */
 static void changed_signals_do_not_leak_into_other_requests(void **state) {
-  (void)state;
   static const char *const bodies[] = {"{}", "{}", "", ""};
   site w;
   site_begin(&w, (vestry_options){0});
@@ -157,7 +152,6 @@ static vestry_err keep_signals(const vestry_request *req, vestry_reply *reply, v
 
 /* capability: B7 */
 static void kept_signals_are_of_one_request(void **state) {
-  (void)state;
   enum { REQUESTS = 4 };
   json_t *kept[REQUESTS];
   site w;
@@ -177,7 +171,6 @@ static void kept_signals_are_of_one_request(void **state) {
 }
 
 static void stream_over_limit_gets_503(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.open_error = VESTRY_LIMIT}, broken = {.open_error = VESTRY_UNSUPPORTED};
@@ -194,7 +187,6 @@ static void stream_over_limit_gets_503(void **state) {
 }
 
 static void a_closing_instance_answers_503(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_close(w.v);
@@ -212,7 +204,6 @@ static vestry_err close_instance(const vestry_request *req, vestry_reply *reply,
 }
 
 static void closing_during_the_handler_opens_no_stream(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
@@ -223,7 +214,6 @@ static void closing_during_the_handler_opens_no_stream(void **state) {
 }
 
 static void answer_to_a_lost_peer_returns_io(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.gone = true}, failed = {.gone = true};
@@ -233,7 +223,6 @@ static void answer_to_a_lost_peer_returns_io(void **state) {
 }
 
 static void hang_up_before_the_head_removes_the_stream(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.open_io = VESTRY_IO_HANGUP};
@@ -248,7 +237,6 @@ static void hang_up_before_the_head_removes_the_stream(void **state) {
 }
 
 static void incomplete_request_ops_are_invalid(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -269,7 +257,6 @@ static void incomplete_request_ops_are_invalid(void **state) {
 
 /* A handler that ignores all errors, like those in the introduction. */
 static vestry_err ignore_errors(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   (void)vestry_reply_key(reply, app);
   (void)vestry_reply_header(reply, "X-A", "b");
   (void)vestry_reply_body(reply, NULL, "text", 4);
@@ -278,7 +265,6 @@ static vestry_err ignore_errors(const vestry_request *req, vestry_reply *reply, 
 }
 
 static void invalid_key_gets_500_and_runs_no_effect(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_key bad = vestry_key_string(NULL);
@@ -298,7 +284,6 @@ static void invalid_key_gets_500_and_runs_no_effect(void **state) {
 }
 
 static void ignored_allocation_failure_gets_500(void **state) {
-  (void)state;
   const vestry_key *key = VESTRY_KEY("a");
   long number = 0;
   for (bool failed = true; failed; number++) {

@@ -13,12 +13,9 @@
 
 enum { THREADS = 3, CHILDREN = TEST_ROUNDS(30) };
 
-static void ring(vestry_timer *timer, void *ctx) {
-  (void)timer, (void)ctx;
-}
+static void ring(vestry_timer *timer, void *ctx) {}
 
 static void run(vestry_actor *self, void *ctx) {
-  (void)ctx;
   while (vestry_actor_receive(self)) continue;
 }
 
@@ -135,19 +132,16 @@ static void fork_some(uint32_t threads_count, bool is_busy) {
 }
 
 static void calls_in_a_forked_child_return_closed(void **state) {
-  (void)state;
   fork_some(2, false);
 }
 
 static void child_forked_under_held_locks_returns_closed(void **state) {
-  (void)state;
   if (TEST_UNDER_ASAN || TEST_UNDER_TSAN)
     TEST_SKIP("allocators of sanitizers, unlike glibc's, may be locked in a child");
   fork_some(2, true);
 }
 
 static void child_of_a_stepped_instance_returns_closed(void **state) {
-  (void)state;
   fork_some(VESTRY_THREADS_NONE, false);
 }
 

@@ -27,7 +27,6 @@ static void must_refuse(vestry_options options, vestry_err wanted, const char *s
 
 /* capability: A7 */
 static void options_are_checked(void **state) {
-  (void)state;
   site w;
   test_host_init(&w.th);
   assert_int_equal(vestry_create(NULL, NULL), VESTRY_INVALID);
@@ -75,7 +74,6 @@ static void options_are_checked(void **state) {
 
 /* A larger body would get 503 with Retry-After, without end. */
 static void default_body_limit_fits_into_the_bytes_of_all_requests(void **state) {
-  (void)state;
   static const struct {
     size_t request_bytes, body_bytes;
   } rows[] = {{1600, 700}, {2 << 20, (2 << 20) / 16 * 7}, {3 << 20, 1 << 20}, {0, 1 << 20}, {SIZE_MAX, 1 << 20}};
@@ -99,13 +97,11 @@ static vestry_err create_one(test_host *th, void *ctx) {
 }
 
 static void creation_survives_every_allocation_failure(void **state) {
-  (void)state;
   test_host_fail_each(create_one, &(vestry_options){0}, false);
   test_host_fail_each(create_one, &(vestry_options){.store = "hash"}, false);
 }
 
 static void an_instance_can_share_a_runtime(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime;
@@ -124,7 +120,6 @@ static void an_instance_can_share_a_runtime(void **state) {
 }
 
 static void registration_checks_arguments(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "x", NULL, NULL), VESTRY_INVALID);
@@ -148,17 +143,14 @@ static void own_open(vestry_connection *connection, void *ctx) {
   note(ctx, "own-open ");
 }
 static void own_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  (void)connection;
   note(ctx, "own-close:");
   note(ctx, vestry_cause_name(cause));
   note(ctx, " ");
 }
 static void all_open(vestry_connection *connection, void *ctx) {
-  (void)connection;
   note(ctx, "all-open ");
 }
 static void all_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  (void)connection, (void)cause;
   note(ctx, "all-close ");
 }
 
@@ -184,19 +176,15 @@ static vestry_err closed_effect(vestry_dispatch_context *context, const json_t *
 }
 
 static vestry_err closing(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  (void)context, (void)effect;
   note(ctx, "[ ");
   return VESTRY_OK;
 }
 static vestry_err closed(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  (void)context, (void)effect;
   note(ctx, "] ");
   return VESTRY_OK;
 }
 
 static vestry_err always_ann(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
-  (void)reply;
-  (void)req, (void)ctx;
   memcpy(buffer, "ann", 3);
   *ret_len = 3;
   return VESTRY_OK;
@@ -217,7 +205,6 @@ static void begin_noting(site *w, notes *n) {
 
 /* capability: B2, C9 */
 static void hooks_of_open_and_close_run_in_order(void **state) {
-  (void)state;
   site w;
   notes n = {.text = ""};
   begin_noting(&w, &n);
@@ -233,7 +220,6 @@ static void hooks_of_open_and_close_run_in_order(void **state) {
 
 /* capability: B2 */
 static void close_hooks_run_for_a_stream_that_never_opened(void **state) {
-  (void)state;
   site w;
   notes n = {.text = ""};
   begin_noting(&w, &n);
@@ -244,12 +230,10 @@ static void close_hooks_run_for_a_stream_that_never_opened(void **state) {
 }
 
 static vestry_err refuse(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  (void)effect, (void)ctx;
   return vestry_context_refuse(context, VESTRY_EXISTS);
 }
 
 static void abandoned_stream_runs_hooks_but_no_effects(void **state) {
-  (void)state;
   site w;
   notes n = {.text = ""};
   begin_noting(&w, &n);
@@ -272,7 +256,6 @@ typedef struct verdicts {
 } verdicts;
 
 static vestry_verdict own_error(vestry_connection *connection, vestry_err error, void *ctx) {
-  (void)connection;
   verdicts *v = ctx;
   assert_int_equal(v->all_told, v->own_told++); /* the reply's hook runs first */
   v->last = error;
@@ -280,7 +263,6 @@ static vestry_verdict own_error(vestry_connection *connection, vestry_err error,
 }
 
 static vestry_verdict all_error(vestry_connection *connection, vestry_err error, void *ctx) {
-  (void)connection;
   verdicts *v = ctx;
   v->all_told++;
   assert_int_equal(error, v->last);
@@ -289,7 +271,6 @@ static vestry_verdict all_error(vestry_connection *connection, vestry_err error,
 
 /* capability: C9 */
 static void c9_on_error_of_reply_and_instance(void **state) {
-  (void)state;
   static const struct {
     vestry_verdict own, all;
     bool goes_on;
@@ -321,7 +302,6 @@ static void c9_on_error_of_reply_and_instance(void **state) {
 
 /* A page's close notifies another page: hooks dispatch by key and by connection, also during the stop. */
 static void tell_the_others(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  (void)connection, (void)cause;
   notes *n = ctx;
   vestry_err error = vestry_dispatch(n->v, NOWHERE, ROOM("b"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("left", 1)));
   note(n, vestry_err_name(error));
@@ -330,7 +310,6 @@ static void tell_the_others(vestry_connection *connection, vestry_cause cause, v
 
 /* capability: C9 */
 static void hooks_may_dispatch(void **state) {
-  (void)state;
   site w;
   notes n = {.text = ""};
   site_begin(&w, (vestry_options){.hooks = &(vestry_connection_hooks){.on_close = tell_the_others, .ctx = &n}});
@@ -378,7 +357,6 @@ static void serve_from_purge(const vestry_purged *purged, void *ctx) {
 
 /* capability: A10 */
 static void purge_hook_may_serve_and_dispatch(void **state) {
-  (void)state;
   site w;
   wire a = {0}, b = {0}, next = {0};
   purger p = {&w, &next, 0};
@@ -402,14 +380,12 @@ typedef struct clock_face {
 } clock_face;
 
 static void on_timer(vestry_timer *timer, void *ctx) {
-  (void)timer;
   clock_face *c = ctx;
   c->last = vestry_dispatch(c->v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", ++c->n)));
 }
 
 /* capability: B14 */
 static void timers_dispatch_without_a_request(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   clock_face c = {.v = w.v};
@@ -435,7 +411,6 @@ static void timers_dispatch_without_a_request(void **state) {
 /* -------------------------------------------------------------------------------------------------- the end ------- */
 
 static void close_stop_and_destroy_end_the_instance(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, dedicated = {.dedicated = true};
@@ -466,7 +441,6 @@ static void close_stop_and_destroy_end_the_instance(void **state) {
 
 /* A reference that an application keeps too long delays the release of its memory, not the end of the instance. */
 static void references_outlive_the_instance(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -481,7 +455,6 @@ static void references_outlive_the_instance(void **state) {
 
 /* capability: E2 */
 static void instance_exposes_its_heartbeat(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_parts_of(w.v)->heartbeat_ms, 15000);
@@ -493,7 +466,6 @@ static void instance_exposes_its_heartbeat(void **state) {
 
 /* capability: F4 */
 static void f4_queue_budget_is_enforced_and_counted(void **state) {
-  (void)state;
   site w;
   wire a = {.write_io = VESTRY_IO_WOULD_BLOCK}, b = {0};
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_queued_bytes = 16384},
@@ -524,7 +496,6 @@ static void f4_queue_budget_is_enforced_and_counted(void **state) {
 
 /* Without a bound of its own, a stream gets at most half of what all may queue: it ends by its own bound. */
 static void queue_of_a_stream_is_bounded_by_half_of_all(void **state) {
-  (void)state;
   static const struct {
     size_t all, own;
     vestry_err at_half, beyond;
@@ -560,7 +531,6 @@ static vestry_err step_here(const vestry_request *req, vestry_reply *reply, void
 }
 
 static void stream_of_a_handler_that_steps_opens_after_it(void **state) {
-  (void)state;
   site w;
   wire other = {0}, own = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -576,23 +546,18 @@ static void stream_of_a_handler_that_steps_opens_after_it(void **state) {
 
 static vestry_err start_nothing(vestry *v, const vestry_server_options *options, vestry_server **ret_server) {
   static vestry_server nothing;
-  (void)v, (void)options;
   nothing = (vestry_server){.size = sizeof nothing};
   *ret_server = &nothing;
   return VESTRY_OK;
 }
 
 static vestry_err stop_nothing(vestry_server *server, uint64_t timeout_ms) {
-  (void)server, (void)timeout_ms;
   return VESTRY_OK;
 }
 
-static void destroy_nothing(vestry_server *server) {
-  (void)server;
-}
+static void destroy_nothing(vestry_server *server) {}
 
 static void room_of_nothing(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
-  (void)server;
   *ret_streams = *ret_capacity = 0;
 }
 
@@ -612,7 +577,6 @@ static void *end_again_and_again(void *ctx) {
  * one that was closed last. */
 static void late_end_writes_to_no_other_descriptor(void **state) {
   enum { ENDERS = 4, RUNS = 1000 };
-  (void)state;
   site w;
   pthread_t enders[ENDERS];
   _Atomic(bool) stops = false;
@@ -659,14 +623,12 @@ static void *end_later(void *ctx) {
 
 static void begin_end_later(vestry_server *server, void *ctx) {
   pthread_t thread;
-  (void)server;
   ((run_end *)ctx)->runner = gettid();
   assert_int_equal(pthread_create(&thread, NULL, end_later, ctx), 0);
   pthread_detach(thread);
 }
 
 static void end_before_a_run_does_not_end_it(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   for (int i = 0; i < 3; i++) {
@@ -680,7 +642,6 @@ static void end_before_a_run_does_not_end_it(void **state) {
 }
 
 static void drain_time_of_a_run_is_bounded(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   const vestry_server_options options = {.drain_ms = VESTRY_DRAIN_MAX_MS + 1};

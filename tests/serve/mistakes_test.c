@@ -22,12 +22,10 @@ static void must_log(site *w, vestry_err error, const char *function, const char
 }
 
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
-  (void)render, (void)html, (void)app;
   return VESTRY_OK;
 }
 
 static void invalid_start_arguments_are_logged(void **state) {
-  (void)state;
   site w;
   vestry_pages *pages = NULL;
   vestry_page *page = NULL;
@@ -84,27 +82,20 @@ static struct {
 } strange;
 
 static vestry_err reply_to_stranger(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_connection(reply, strange.connection);
 }
 static vestry_err be_present_elsewhere(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_present(reply, strange.presence, VESTRY_KEY("place"), "ann");
 }
 static vestry_err serve_page_of_stranger(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   return vestry_page_serve(req, reply, strange.page, NULL);
 }
 static vestry_err target_stranger(vestry_dispatch_context *context, const json_t *effect, void *app) {
-  (void)effect, (void)app;
   if (strange.connection) assert_int_equal(vestry_context_target(context, strange.connection), VESTRY_INVALID);
   return VESTRY_OK;
 }
-static void ignore_message(const vestry_bus_message *message, void *app) {
-  (void)message, (void)app;
-}
+static void ignore_message(const vestry_bus_message *message, void *app) {}
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("k"));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
@@ -121,7 +112,6 @@ static int status_of(vestry *v, vestry_handler_fn handler) {
 }
 
 static void objects_of_another_instance_are_refused(void **state) {
-  (void)state;
   const vestry_scope everybody = {0};
   site w, other;
   site_begin_pages(&other, (vestry_options){0}, NULL);
@@ -194,55 +184,44 @@ static void end_here(void) {
 }
 
 static vestry_err end_in_effect(vestry_dispatch_context *context, const json_t *args, void *app) {
-  (void)context, (void)args, (void)app;
   end_here();
   return VESTRY_OK;
 }
 static vestry_err end_in_interceptor(vestry_dispatch_context *context, const json_t *effect, void *app) {
-  (void)context, (void)effect, (void)app;
   end_here();
   return VESTRY_OK;
 }
 static void end_in_open(vestry_connection *connection, void *app) {
-  (void)connection, (void)app;
   end_here();
 }
 static void end_in_close(vestry_connection *connection, vestry_cause cause, void *app) {
-  (void)connection, (void)cause, (void)app;
   end_here();
 }
 static vestry_verdict end_in_error(vestry_connection *connection, vestry_err error, void *app) {
-  (void)connection, (void)error, (void)app;
   end_here();
   return VESTRY_VERDICT_GO_ON;
 }
 static void end_in_timer(vestry_timer *timer, void *app) {
-  (void)timer, (void)app;
   end_here();
 }
 static void end_in_purge(const vestry_purged *purged, void *app) {
-  (void)purged, (void)app;
   end_here();
 }
 static vestry_err end_in_scope(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *len, void *app) {
-  (void)req, (void)reply, (void)buffer, (void)app;
   *len = 0;
   end_here();
   return VESTRY_OK;
 }
 static void end_in_subscriber(const vestry_bus_message *message, void *app) {
-  (void)message, (void)app;
   end_here();
 }
 static vestry_err end_in_handler(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   end_here();
   vestry_reply_key(reply, VESTRY_KEY("k"));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static void stop_and_destroy_in_callbacks_are_refused(void **state) {
-  (void)state;
   const vestry_scope everybody = {0};
   const vestry_connection_hooks hooks = {.on_open = end_in_open, .on_close = end_in_close, .on_error = end_in_error};
   site_begin(&ending, (vestry_options){.purge = end_in_purge,

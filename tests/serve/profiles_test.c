@@ -7,30 +7,23 @@
 static vestry_server idle_server;
 
 static vestry_err start(vestry *v, const vestry_server_options *options, vestry_server **ret_server) {
-  (void)v, (void)options;
   idle_server = (vestry_server){.size = sizeof idle_server, .port = 1};
   *ret_server = &idle_server;
   return VESTRY_OK;
 }
 
 static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
-  (void)server, (void)timeout_ms;
   return VESTRY_OK;
 }
 
-static void destroy(vestry_server *server) {
-  (void)server;
-}
+static void destroy(vestry_server *server) {}
 
-static void room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
-  (void)server, (void)ret_streams, (void)ret_capacity;
-}
+static void room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {}
 
 static const vestry_server_adapter idle = {
     .name = "idle", .start = start, .stop = stop, .destroy = destroy, .room = room};
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
@@ -62,7 +55,6 @@ static void serve(site *s, bool is_uncompressed) {
 
 /* capability: L17 */
 static void server_offers_compression(void **state) {
-  (void)state;
   site s;
   site_begin(&s, (vestry_options){0});
   assert_coding(&s, NULL); /* vestry_create offers identity only */
@@ -74,7 +66,6 @@ static void server_offers_compression(void **state) {
 }
 
 static void server_without_compression_offers_none(void **state) {
-  (void)state;
   site s;
   site_begin(&s, (vestry_options){0});
   serve(&s, true);
@@ -83,7 +74,6 @@ static void server_without_compression_offers_none(void **state) {
 }
 
 static void profiles_of_the_instance_count(void **state) {
-  (void)state;
   site s;
   const vestry_profile gzip = {.ops = &vestry_profile_gzip}, identity = {.ops = &vestry_profile_identity};
   site_begin(&s, (vestry_options){.profiles = &gzip, .profiles_count = 1});
@@ -99,7 +89,6 @@ static void profiles_of_the_instance_count(void **state) {
 static vestry_err create_server(test_host *th, void *ctx) {
   vestry *v;
   vestry_server *server;
-  (void)ctx;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
   error = vestry_server_create(v, &idle, NULL, &server);
@@ -108,7 +97,6 @@ static vestry_err create_server(test_host *th, void *ctx) {
 }
 
 static void each_failed_allocation_is_reported(void **state) {
-  (void)state;
   test_host_fail_each(create_server, NULL, true);
 }
 

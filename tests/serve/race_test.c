@@ -101,7 +101,6 @@ static void race_for_key(const plan *reply, bool with_ghost, int *ret_winners, i
 
 /* capability: A14 */
 static void racing_reuse_stores_one_stream_for_all(void **state) {
-  (void)state;
   static const plan reuse = {.key = "a", .keep = true, .policy = VESTRY_KEEP_REUSE, .effects = "[" TICK "]"};
   for (int i = 0; i < ROUNDS; i++) {
     int winners, reused, rejected;
@@ -112,7 +111,6 @@ static void racing_reuse_stores_one_stream_for_all(void **state) {
 }
 
 static void racing_reject_stores_one_stream(void **state) {
-  (void)state;
   static const plan reject = {.key = "a", .keep = true, .policy = VESTRY_KEEP_REJECT, .effects = "[" TICK "]"};
   for (int i = 0; i < ROUNDS; i++) {
     int winners, reused, rejected;
@@ -135,7 +133,6 @@ typedef struct outsider {
 
 static vestry_verdict count_error(vestry_connection *connection, vestry_err error, void *ctx) {
   outsider *o = ctx;
-  (void)connection, (void)error;
   atomic_fetch_add_explicit(&o->errors_count, 1, memory_order_relaxed);
   return VESTRY_VERDICT_GO_ON;
 }
@@ -150,7 +147,6 @@ static void *fill(void *ctx) {
 
 static vestry_err show_and_refuse(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
   outsider *o = ctx;
-  (void)effect;
   o->connection = vestry_connection_ref(vestry_context_info(context)->opened);
   assert_int_equal(pthread_create(&o->thread, NULL, fill, o), 0);
   WAIT_WHILE(!atomic_load_explicit(&o->reported, memory_order_relaxed));
@@ -158,7 +154,6 @@ static vestry_err show_and_refuse(vestry_dispatch_context *context, const json_t
 }
 
 static void stream_is_abandoned_while_its_error_hook_runs(void **state) {
-  (void)state;
   static site w;
   outsider o = {.result = VESTRY_OK};
   site_begin(&w, (vestry_options){.threads_count = 2});
@@ -202,7 +197,6 @@ static const char *const keys[KEYS] = {"a", "b", "c"};
 /* A hook that dispatches to another key while all other threads continue. */
 static void storm_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
   storm *s = ctx;
-  (void)cause;
   const char *key = keys[vestry_connection_look(connection).id % KEYS];
   (void)vestry_dispatch(s->w.v, NOWHERE, ROOM(key), VESTRY_LIST("patch-signals", VESTRY_OBJECT("left", 1)));
   atomic_fetch_add(&s->closed, 1);
@@ -210,7 +204,6 @@ static void storm_close(vestry_connection *connection, vestry_cause cause, void 
 
 static void storm_open(vestry_connection *connection, void *ctx) {
   storm *s = ctx;
-  (void)connection;
   atomic_fetch_add(&s->opened, 1);
 }
 
@@ -303,13 +296,11 @@ static void weather_the_storm(uint32_t seed, bool stop_early) {
 }
 
 static void counters_add_up_under_concurrent_load(void **state) {
-  (void)state;
   for (uint32_t seed = 1; seed <= 3; seed++) weather_the_storm(seed, false);
 }
 
 /* capability: A13 */
 static void counters_add_up_if_closed_under_load(void **state) {
-  (void)state;
   for (uint32_t seed = 11; seed <= 13; seed++) weather_the_storm(seed, true);
 }
 
@@ -320,7 +311,6 @@ enum { SIDES = 5 };
 static struct { atomic_bool is_inside, may_leave; } blocker;
 
 static void block(vestry_actor *self, void *ctx) {
-  (void)self, (void)ctx;
   atomic_store(&blocker.is_inside, true);
   UNTIL(atomic_load(&blocker.may_leave));
   atomic_store(&blocker.is_inside, false);
@@ -328,7 +318,6 @@ static void block(vestry_actor *self, void *ctx) {
 
 /* Keep each stream under the key that its request names. */
 static vestry_err keep_by_path(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   const vestry_err error = vestry_reply_key(reply, VESTRY_KEY(req->path));
   return error ? error : vestry_reply_keep(reply, VESTRY_KEEP_MANY, SIDES);
 }
@@ -356,14 +345,12 @@ static json_t *effects_of(const sending *s) {
 
 /* An action whose list is the effects of a sending. */
 static vestry_err expand(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
-  (void)state, (void)args;
   *ret_effects = effects_of(ctx);
   return VESTRY_OK;
 }
 
 /* An effect that dispatches another one: a dispatch nested in the request's. */
 static vestry_err relay(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args;
   json_t *effects = effects_of(ctx);
   const vestry_err error = vestry_context_dispatch(context, effects, NULL, NULL);
   json_decref(effects);
@@ -397,7 +384,6 @@ static size_t events_in(vestry_memory_exchange *const *streams, size_t count) {
  * four streams in all, by one write each. The rest is left to the pool: further events, those of several effects, large
  * ones, and those of a client that does not read, in which case the request does not wait either. */
 static void request_writes_a_few_events_itself(void **state) {
-  (void)state;
   static sending two = {.effects = 2, .bytes = 1}, one = {.effects = 1, .bytes = 1};
   static const struct {
     sending sends;

@@ -10,7 +10,6 @@ static const char *const tick = "event: datastar-patch-signals\ndata: signals {\
 
 /* capability: B6 */
 static void plain_request_gets_the_body_and_no_effects(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -23,14 +22,11 @@ static void plain_request_gets_the_body_and_no_effects(void **state) {
 }
 
 static vestry_err tick_for_anybody(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
-  (void)app;
   vestry_reply_any_client(reply);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
 static void any_client_opens_a_stream_for_plain_requests(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -43,15 +39,12 @@ static void any_client_opens_a_stream_for_plain_requests(void **state) {
 }
 
 static vestry_err seven(const json_t *data, const json_t *args, json_t **ret_value, void *ctx) {
-  (void)data, (void)args, (void)ctx;
   *ret_value = json_integer(7);
   return VESTRY_OK;
 }
 
 /* The first and the last may have placeholders. Signals can come from a client, so they are never searched for one. */
 static vestry_err seven_thrice(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
-  (void)app;
   vestry_reply_any_client(reply);
   vestry_err error =
       vestry_reply_effect(reply, VESTRY_LIST("patch-signals", VESTRY_OBJECT("first", VESTRY_LIST("seven"))));
@@ -62,7 +55,6 @@ static vestry_err seven_thrice(const vestry_request *req, vestry_reply *reply, v
 }
 
 static void placeholders_in_reply_signals_are_not_expanded(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_registry_placeholder(vestry_parts_of(w.v)->registry, "seven", seven, NULL), VESTRY_OK);
@@ -76,7 +68,6 @@ static void placeholders_in_reply_signals_are_not_expanded(void **state) {
 
 /* capability: B6 */
 static void headers_of_the_handler_win(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -88,7 +79,6 @@ static void headers_of_the_handler_win(void **state) {
 
 /* capability: B6 */
 static void datastar_request_without_effects_gets_plain_answer(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire nothing = {0}, status = {0}, body = {0}, key_only = {0};
@@ -111,7 +101,6 @@ static void datastar_request_without_effects_gets_plain_answer(void **state) {
 
 /* capability: B1, B3 */
 static void new_stream_gets_head_effects_and_clean_end(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -132,7 +121,6 @@ static void new_stream_gets_head_effects_and_clean_end(void **state) {
 }
 
 static void handler_cannot_override_stream_headers(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   static const char *const names[] = {"content-type", "Cache-Control", "x-accel-buffering", "Content-Encoding"};
@@ -149,7 +137,6 @@ static void handler_cannot_override_stream_headers(void **state) {
 
 /* capability: B5 */
 static void auto_close_of_reply_overrides_keep_and_instance(void **state) {
-  (void)state;
   static const struct {
     bool keep_open, keep;
     int auto_close;
@@ -178,7 +165,6 @@ static void auto_close_of_reply_overrides_keep_and_instance(void **state) {
 
 /* capability: B5 */
 static void auto_close_ends_stream_after_failed_effect(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -192,7 +178,6 @@ static void auto_close_ends_stream_after_failed_effect(void **state) {
 }
 
 static void keep_without_effects_opens_a_stream(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -211,7 +196,6 @@ static void keep_without_effects_opens_a_stream(void **state) {
 }
 
 static void dedicated_stream_is_run_by_its_thread(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.dedicated = true};
@@ -227,7 +211,6 @@ static void dedicated_stream_is_run_by_its_thread(void **state) {
 
 /* capability: B1 */
 static void reply_sets_the_limits_of_its_stream(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.heartbeat_ms = 1000}});
   wire r = {0};
@@ -246,7 +229,6 @@ static void reply_sets_the_limits_of_its_stream(void **state) {
 
 /* capability: A11, B4 */
 static void stored_stream_gets_effects_and_request_gets_204(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
@@ -269,7 +251,6 @@ static void stored_stream_gets_effects_and_request_gets_204(void **state) {
 
 /* capability: B3 */
 static void connection_of_the_reply_overrides_its_key(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0}, later = {0};
@@ -283,7 +264,6 @@ static void connection_of_the_reply_overrides_its_key(void **state) {
 }
 
 static void closed_connection_of_the_reply_gets_410(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0}, later = {0};
@@ -299,7 +279,6 @@ static void closed_connection_of_the_reply_gets_410(void **state) {
 
 /* capability: B3 */
 static void closing_stored_stream_is_skipped(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
@@ -315,7 +294,6 @@ static void closing_stored_stream_is_skipped(void **state) {
 
 /* Closes the given connection: a hang-up between lookup and send. */
 static vestry_err close_it(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args;
   wire *victim = ctx;
   assert_true(vestry_context_info(context)->connections[0] == victim->connection);
   vestry_connection_close(victim->connection, VESTRY_CAUSE_HANGUP);
@@ -323,14 +301,12 @@ static vestry_err close_it(vestry_dispatch_context *context, const json_t *args,
 }
 
 static vestry_err count_it(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context, (void)args;
   ++*(int *)ctx;
   return VESTRY_OK;
 }
 
 /* capability: C12 */
 static void effects_move_to_a_new_stream_if_the_stored_one_closes(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
@@ -359,7 +335,6 @@ enum { CROWD = 16 }; /* a list of so many has no room for another one */
 
 /* Close all connections of the dispatch, and send an event for each. */
 static vestry_err send_for_each(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args;
   const wire *kept = ctx;
   vestry_event *event = NULL;
   assert_int_equal(vestry_event_comment(NULL, "for one", &event), VESTRY_OK);
@@ -378,7 +353,6 @@ static vestry_err send_for_each(vestry_dispatch_context *context, const json_t *
 
 /* capability: C12 */
 static void list_of_connections_stays_while_an_effect_reads_it(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept[CROWD] = {{0}}, later = {0};
@@ -394,7 +368,6 @@ static void list_of_connections_stays_while_an_effect_reads_it(void **state) {
 }
 
 static void accepted_events_are_not_repeated_on_a_new_stream(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
@@ -407,7 +380,6 @@ static void accepted_events_are_not_repeated_on_a_new_stream(void **state) {
 }
 
 static void close_sse_opens_no_new_stream(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
@@ -421,7 +393,6 @@ static void close_sse_opens_no_new_stream(void **state) {
 }
 
 static void stored_stream_closed_and_no_new_stream_gets_503(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {.open_error = VESTRY_LIMIT};
@@ -433,7 +404,6 @@ static void stored_stream_closed_and_no_new_stream_gets_503(void **state) {
 }
 
 static void connection_of_the_reply_closed_by_effects_gets_410(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};

@@ -43,7 +43,6 @@ static vestry_store *make_store(test_host *th, const char *type, vestry_store_op
 }
 
 static vestry_err by_tenant(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
-  (void)reply, (void)ctx;
   const char *tenant = vestry_request_header(req, "X-Tenant");
   if (tenant && strcmp(tenant, "none") == 0) return VESTRY_FAILED;
   if (tenant && strcmp(tenant, "long") == 0) {
@@ -58,7 +57,6 @@ static vestry_err by_tenant(const vestry_request *req, vestry_reply *reply, char
 static char reason[256]; /* the first line that was logged */
 
 static void keep_first_line(void *ctx, vestry_log_level level, const char *message) {
-  (void)ctx, (void)level;
   if (!*reason) snprintf(reason, sizeof reason, "%s", message);
 }
 
@@ -191,7 +189,6 @@ static void policies_apply_in_the_named_store(void **state) {
 
 /* capability: P3 */
 static void named_store_has_its_own_bounds_and_times(void **state) {
-  (void)state;
   site w;
   hook devices = {0};
   test_host_init(&w.th);
@@ -220,7 +217,6 @@ static void named_store_has_its_own_bounds_and_times(void **state) {
 
 /* capability: P3 */
 static void mistakes_in_naming_a_store_are_answered_and_logged(void **state) {
-  (void)state;
   site w;
   test_host_init(&w.th);
   w.th.host.log = keep_first_line;
@@ -279,7 +275,6 @@ static void mistakes_in_naming_a_store_are_answered_and_logged(void **state) {
 /* ------------------------------------------------------------------------------------------ the instance's own ---- */
 
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page"));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
@@ -308,12 +303,8 @@ static void creator_makes_the_store_of_the_instance(void **state) {
   test_host_assert_clean(&w.th);
 }
 
-static void nothing(void *value) {
-  (void)value;
-}
-static void nothing_for(void *value, vestry_cause cause) {
-  (void)value, (void)cause;
-}
+static void nothing(void *value) {}
+static void nothing_for(void *value, vestry_cause cause) {}
 
 static void must_refuse(test_host *th, vestry_options options, const char *why) {
   vestry *v = NULL;
@@ -326,7 +317,6 @@ static void must_refuse(test_host *th, vestry_options options, const char *why) 
 }
 
 static void unusable_stores_are_refused(void **state) {
-  (void)state;
   test_host th, other_th;
   test_host_init(&th);
   test_host_init(&other_th);
@@ -383,7 +373,6 @@ static void unusable_stores_are_refused(void **state) {
 }
 
 static void allocation_failure_gives_the_stores_back(void **state) {
-  (void)state;
   bool has_failed = true;
   for (long number = 0; has_failed; number++) {
     test_host th;

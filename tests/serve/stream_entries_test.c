@@ -172,7 +172,6 @@ static vestry_err put_hastily(void *self, const vestry_scoped_key *key, void *va
 
 /* capability: P2 */
 static void entry_that_leaves_during_its_put_leaves_no_record(void **state) {
-  (void)state;
   vestry_store_ops ops = naive_lru_ops;
   ops.put = put_hastily;
   for (int closes = 0; closes < 2; closes++) {
@@ -199,7 +198,6 @@ static void entry_that_leaves_during_its_put_leaves_no_record(void **state) {
 /* ----------------------------------------------------------------------------------------- a failing allocator ---- */
 
 static void allocation_failure_in_a_put_changes_nothing(void **state) {
-  (void)state;
   bool has_failed = true;
   for (long number = 0; has_failed; number++) {
     site w;
@@ -258,7 +256,6 @@ static void *end_streams(void *ctx) {
 
 /* capability: P2 */
 static void racing_puts_and_ends_leave_no_entry(void **state) {
-  (void)state;
   for (int round = 0; round < ROUNDS; round++) {
     static race all;
     memset(&all, 0, sizeof all);

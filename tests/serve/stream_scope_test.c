@@ -12,7 +12,6 @@
 static const vestry_scope ANON = {"anon-17", 7}, ANN = {"ann", 3};
 
 static vestry_err by_user(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
-  (void)reply, (void)ctx;
   const char *user = vestry_request_header(req, "X-User");
   *ret_len = user ? strlen(user) : 0;
   if (user) memcpy(buffer, user, *ret_len);
@@ -50,7 +49,6 @@ static struct {
 } gone;
 
 static void record_gone(const vestry_purged *purged, void *ctx) {
-  (void)ctx;
   size_t i = gone.count++;
   if (i >= 8) return;
   assert_int_equal(vestry_key_format(purged->key, purged->key_len, gone.keys[i], sizeof gone.keys[i], NULL), VESTRY_OK);
@@ -231,7 +229,6 @@ static void failed_change_leaves_the_stream_as_it_was(void **state) {
                                   .scope = by_user,
                                   .purge = record_gone,
                                   .bounds = &(vestry_bounds){.max_per_scope_count = 3}});
-  (void)state;
   wire ann, r;
   open_as(&w, &ann, "ann", &page);
   open_as(&w, &r, "anon-17", &page);
@@ -251,7 +248,6 @@ static void failed_change_leaves_the_stream_as_it_was(void **state) {
 }
 
 static vestry_err join_board(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   vestry_err error = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0); /* without a key */
   return error ? error : vestry_reply_join(reply, req->scope, VESTRY_KEY("board", 7));
 }
@@ -280,7 +276,6 @@ static void channels_stay(void **state) {
 static char scope_at_end[16];
 
 static vestry_err record_scope(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args, (void)ctx;
   const vestry_scope scope = vestry_context_info(context)->scope;
   snprintf(scope_at_end, sizeof scope_at_end, "%.*s", (int)scope.len, (const char *)scope.data);
   return VESTRY_OK;
@@ -305,12 +300,10 @@ static struct {
 } again;
 
 static void change_again(const vestry_purged *purged, void *ctx) {
-  (void)ctx;
   if (purged->cause == VESTRY_CAUSE_REPLACED) again.result = vestry_connection_scope_set(again.connection, NOWHERE, 0);
 }
 
 static void invalid_changes_are_refused(void **state) {
-  (void)state;
   static const char data[VESTRY_SCOPE_MAX_BYTES + 1];
   site w;
   site_begin(&w, (vestry_options){.scope = by_user, .purge = change_again});
@@ -397,7 +390,6 @@ static void closed_scope_ends_its_streams_whatever_their_keys(void **state) {
 }
 
 static vestry_err open_numbered(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   vestry_reply_key(reply, VESTRY_KEY("page", *(const int *)app, "x"));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
 }
@@ -518,7 +510,6 @@ static void *end_some(void *ctx) {
 
 /* capability: P2 */
 static void racing_changes_leave_each_stream_in_one_scope(void **state) {
-  (void)state;
   for (int round = 0; round < ROUNDS; round++) {
     static race all;
     memset(&all, 0, sizeof all);

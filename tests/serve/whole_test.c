@@ -19,8 +19,6 @@ typedef struct house {
 } house;
 
 static vestry_err by_session(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
-  (void)reply;
-  (void)ctx;
   char session[64];
   vestry_err error = vestry_request_cookie(req, "session", session, sizeof session);
   if (error) return error;
@@ -31,29 +29,24 @@ static vestry_err by_session(const vestry_request *req, vestry_reply *reply, cha
 
 static void tick(vestry_timer *timer, void *ctx) {
   counter *c = ctx;
-  (void)timer;
   c->last = vestry_dispatch(c->v, (vestry_scope){"ann", 3}, VESTRY_KEY("counter", 1),
                             VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", ++c->count)));
 }
 
 static vestry_err start_timer(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context, (void)args;
   return vestry_timer_set(((counter *)ctx)->timer, 1000, 1000);
 }
 
 static vestry_err stop_timer(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context, (void)args;
   vestry_timer_cancel(((counter *)ctx)->timer);
   return VESTRY_OK;
 }
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_body(reply, NULL, "<p data-text=\"$counter\"></p>", 28);
 }
 
 static vestry_err start(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("counter", 1));
   vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
   return vestry_reply_effect(reply, VESTRY_LIST("counter/start"));
@@ -120,7 +113,6 @@ static void assert_received(vestry_memory_exchange *exchange, const char *expect
 
 /* capability: B14, F8 */
 static void counter_streams_until_hang_up(void **state) {
-  (void)state;
   house h;
   house_begin(&h);
   vestry_memory_exchange *plain = ask(&h, (vestry_memory_call){.path = "/"}, page);
@@ -165,12 +157,10 @@ static void counter_streams_until_hang_up(void **state) {
 /* Another connection is found after the stream was opened: the stream is abandoned, and the request is answered. */
 static vestry_err prefer(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
   vestry_connection *preferred = *(vestry_connection **)ctx;
-  (void)effect;
   return preferred && vestry_context_info(context)->opened ? vestry_context_target(context, preferred) : VESTRY_OK;
 }
 
 static void request_of_an_abandoned_stream_gets_204(void **state) {
-  (void)state;
   house h;
   house_begin(&h);
   vestry_connection *preferred = NULL;
@@ -192,7 +182,6 @@ static void request_of_an_abandoned_stream_gets_204(void **state) {
 }
 
 static void adapter_without_room_gets_503(void **state) {
-  (void)state;
   house h;
   house_begin(&h);
   vestry_memory_exchange *stream = ask(&h, (vestry_memory_call){.datastar = true, .no_room = true}, start);

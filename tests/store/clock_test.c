@@ -17,7 +17,6 @@ static vsi_clock clock_of(uint64_t idle_ns, uint64_t lifetime_ns) {
 }
 
 static void tick_conversion_is_exact(void **state) {
-  (void)state;
   static const uint64_t idle_ms[] = {1, 4000, 4001, 600000, 600001, 86400000, UINT64_C(86400000) * 365, 0};
   uint64_t random = 1;
   for (size_t i = 0; i < sizeof idle_ms / sizeof *idle_ms; i++) {
@@ -34,7 +33,6 @@ static void tick_conversion_is_exact(void **state) {
 }
 
 static void tick_ages_wrap(void **state) {
-  (void)state;
   assert_int_equal(vsi_tick_age(7, 7), 0);
   assert_int_equal(vsi_tick_age(9, 7), 2);
   assert_int_equal(vsi_tick_age(7, 9), 0); /* in the future */
@@ -44,7 +42,6 @@ static void tick_ages_wrap(void **state) {
 
 /* A deadline is never before the whole span is over, and at most a tick later. */
 static void deadlines_are_at_most_a_tick_late(void **state) {
-  (void)state;
   uint64_t idle_ns = 100000 * MS;
   vsi_clock clock = clock_of(idle_ns, UINT64_MAX);
   for (uint64_t part = 0; part < 3 * clock.tick_ns; part += clock.tick_ns / 7) {
@@ -60,7 +57,6 @@ static void deadlines_are_at_most_a_tick_late(void **state) {
 }
 
 static void unlimited_spans_have_no_ticks(void **state) {
-  (void)state;
   vsi_clock clock = clock_of(UINT64_MAX, UINT64_MAX);
   assert_false(clock.expires);
   clock = clock_of(UINT64_MAX, 1000 * MS);

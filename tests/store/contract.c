@@ -461,7 +461,6 @@ static void close_removes_all_and_refuses_puts(void **state) {
 
 /* A hook that uses the store, as the header allows. If a lock were held, it would hang or corrupt the store. */
 static void meddle(world *at, const vestry_purged *purged) {
-  (void)purged;
   static _Thread_local unsigned depth;
   if (depth == 3) return; /* the evictions that it causes call it again */
   depth++;
@@ -476,7 +475,6 @@ static void meddle(world *at, const vestry_purged *purged) {
 }
 
 static void close_looks_for_itself(world *at, value *v, vestry_cause cause) {
-  (void)cause;
   assert_false(vestry_store_remove_if(at->store, v->handle_left, VESTRY_CAUSE_HANGUP));
   const vestry_key *key = VESTRY_KEY(v->number % 5);
   vestry_store_remove(at->store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, NULL);

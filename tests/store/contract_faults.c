@@ -13,7 +13,6 @@ static world w;
 /* ------------------------------------------------------------------------------------ a failing allocator (23) ---- */
 
 static void count_listed(const vestry_listed *listed, void *ctx) {
-  (void)listed;
   ++*(size_t *)ctx;
 }
 
@@ -88,7 +87,6 @@ static vestry_err use_everything(void) {
 }
 
 static vestry_err fail_somewhere(test_host *th, void *ctx) {
-  (void)ctx;
   atomic_store(&th->fail_after, failing_after);
   vestry_err error = world_try_open(&w, th, failing_kind, &(vestry_store_options){.max_per_scope_count = 1000});
   if (error) return error;
@@ -136,7 +134,6 @@ static void one_step(uint64_t r) {
 }
 
 static void meddle_at_times(world *at, const vestry_purged *purged) {
-  (void)at;
   static _Thread_local unsigned depth;
   if (depth == 2) return;
   depth++;
@@ -186,7 +183,6 @@ static void meet(_Atomic(size_t) *mine, _Atomic(size_t) *other, size_t at) {
 }
 
 static void *end_values(void *ctx) {
-  (void)ctx;
   for (size_t i = 0; i < w.values_count; i++) {
     value *v = &w.values[i];
     meet(&ending, &putting, i + 1);

@@ -85,7 +85,6 @@ static void remove_number(size_t number) {
 
 /* Keys 0–199 exist all the time; 200–299 are removed and put again during the listing. */
 static void stir(listing *l, size_t number) {
-  (void)number;
   size_t at = 200 + l->total % 100;
   remove_number(at);
   if (l->total % 3) fill(at, at + 1, "s");
@@ -109,13 +108,11 @@ static void list_during_changes_names_each_stable_key_once(void **state) {
 }
 
 static void renew(listing *l, size_t number) {
-  (void)l;
   remove_number(number);
   fill(number, number + 1, "s");
 }
 
 static void put_another(listing *l, size_t number) {
-  (void)number;
   fill(10 + l->total % 500, 11 + l->total % 500, "s");
 }
 

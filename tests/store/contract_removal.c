@@ -179,22 +179,16 @@ static struct {
   bool leaves_at_once; /* entered removes the entry */
 } told;
 
-static void nothing(void *v) {
-  (void)v;
-}
+static void nothing(void *v) {}
 
-static void nothing_for(void *v, vestry_cause cause) {
-  (void)v, (void)cause;
-}
+static void nothing_for(void *v, vestry_cause cause) {}
 
 static vestry_err entering(void *v, vestry_store *store) {
-  (void)v, (void)store;
   if (!told.refusal) told.entering++;
   return told.refusal;
 }
 
 static void entered(void *v, vestry_store *store, vestry_handle handle) {
-  (void)v;
   told.entered++;
   told.none += handle == 0;
   if (handle) told.last_entered = handle;
@@ -202,13 +196,11 @@ static void entered(void *v, vestry_store *store, vestry_handle handle) {
 }
 
 static void left(void *v, vestry_store *store, vestry_handle handle) {
-  (void)v, (void)store;
   told.left++;
   told.last_left = handle;
 }
 
 static void nothing_left(const vestry_purged *purged, void *ctx) {
-  (void)ctx;
   assert_true(told.last_left != purged->handle); /* the hook comes first */
 }
 

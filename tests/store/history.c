@@ -77,7 +77,6 @@ static void assert_held(const linear_value *v) {
 }
 
 static void value_close(void *v, vestry_cause cause) {
-  (void)cause;
   assert_held(v);
   atomic_fetch_add(&((linear_value *)v)->closes, 1);
 }

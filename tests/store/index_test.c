@@ -63,7 +63,6 @@ static void check_all(void) {
 }
 
 static void index_finds_each_entry(void **state) {
-  (void)state;
   uint64_t random = 1;
   for (unsigned shard_bits = 0; shard_bits <= 8; shard_bits += 4) {
     open_index(shard_bits);
@@ -96,7 +95,6 @@ static void index_finds_each_entry(void **state) {
 /* However full the index is, keys from a counter are in their home or near it. */
 /* capability: F7 */
 static void lookups_stay_short(void **state) {
-  (void)state;
   open_index(3);
   for (size_t i = 0; i < COUNT; i++) {
     assert_int_equal(add(i), VESTRY_OK);
@@ -111,7 +109,6 @@ static void lookups_stay_short(void **state) {
 }
 
 static void replace_swaps_an_entry_in_place(void **state) {
-  (void)state;
   open_index(0);
   for (size_t i = 0; i < 200; i++) assert_int_equal(add(i), VESTRY_OK);
   vsi_entry *twin = vsi_entry_create(&th.host, 0, &keys[7].key, &keys[7]);
@@ -125,7 +122,6 @@ static void replace_swaps_an_entry_in_place(void **state) {
 }
 
 static void walk_of_a_home_lists_its_entries(void **state) {
-  (void)state;
   open_index(2);
   for (size_t i = 0; i < COUNT; i++) assert_int_equal(add(i), VESTRY_OK);
   size_t listed = 0;
@@ -141,7 +137,6 @@ static void walk_of_a_home_lists_its_entries(void **state) {
 
 /* Without memory, the index fills up to its last place, stays correct, and then refuses. */
 static void index_without_memory_fills_up_and_refuses(void **state) {
-  (void)state;
   open_index(0);
   atomic_store(&th.fail_after, true);
   test_host_fail_in(&th, 0);
@@ -158,7 +153,6 @@ static void index_without_memory_fills_up_and_refuses(void **state) {
 
 /* With a limit per scope, the upper bits are those of the scope. */
 static void keys_of_a_scope_share_a_shard(void **state) {
-  (void)state;
   open_index(4);
   placing.scope_bits = 4;
   uint64_t upper = 0, differ = 0;

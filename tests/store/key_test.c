@@ -28,7 +28,6 @@ static bool same(const vestry_key *a, const vestry_key *b) {
 }
 
 static void keys_have_the_documented_encoding(void **state) {
-  (void)state;
   unsigned char encoded[32];
   size_t len;
   const vestry_key *key = VESTRY_KEY("ab", -1, 64, vestry_key_bytes("\xff", 1), VESTRY_KEY(0));
@@ -40,7 +39,6 @@ static void keys_have_the_documented_encoding(void **state) {
 
 /* capability: A9 */
 static void encoding_distinguishes_types_and_boundaries(void **state) {
-  (void)state;
   assert_false(same(VESTRY_KEY("a", "bc"), VESTRY_KEY("ab", "c")));
   assert_false(same(VESTRY_KEY(1), VESTRY_KEY("1")));
   assert_false(same((const vestry_key[]){vestry_key_integer(1)}, (const vestry_key[]){vestry_key_string("1")}));
@@ -58,7 +56,6 @@ static void encoding_distinguishes_types_and_boundaries(void **state) {
  * reported as cut. */
 /* capability: A9 */
 static void shown_key_is_reported_as_cut_if_its_last_character_is_missing(void **state) {
-  (void)state;
   unsigned char encoded[32];
   char text[10];
   size_t len;
@@ -72,7 +69,6 @@ static void shown_key_is_reported_as_cut_if_its_last_character_is_missing(void *
 /* The macro with all kinds of arguments, 1 to 8 of them. */
 /* capability: A9 */
 static void macro_creates_tuples(void **state) {
-  (void)state;
   char text[] = "text";
   const char *constant = "constant";
   size_t number = 7;
@@ -87,7 +83,6 @@ static void macro_creates_tuples(void **state) {
 }
 
 static void keys_format_as_json(void **state) {
-  (void)state;
   assert_formats((const vestry_key[]){vestry_key_integer(INT64_MIN)}, "-9223372036854775808");
   assert_formats((const vestry_key[]){vestry_key_integer(INT64_MAX)}, "9223372036854775807");
   assert_formats((const vestry_key[]){vestry_key_integer(0)}, "0");
@@ -102,7 +97,6 @@ static void keys_format_as_json(void **state) {
 }
 
 static void invalid_utf8_strings_format_as_bytes(void **state) {
-  (void)state;
   static const struct {
     const char *text, *expected;
   } cases[] = {
@@ -121,7 +115,6 @@ static void invalid_utf8_strings_format_as_bytes(void **state) {
 }
 
 static void format_never_overruns_the_buffer(void **state) {
-  (void)state;
   const vestry_key *key = VESTRY_KEY("counter", 1);
   static const char expected[] = "[\"counter\",1]";
   unsigned char encoded[32];
@@ -148,7 +141,6 @@ static void format_never_overruns_the_buffer(void **state) {
 
 /* Bytes that no encoder produces are refused; otherwise two byte sequences could be the same key. */
 static void non_canonical_encodings_are_refused(void **state) {
-  (void)state;
 #define CASE(bytes)                                                                                                    \
   { bytes, sizeof bytes - 1 }
   static const struct {
@@ -187,7 +179,6 @@ static void non_canonical_encodings_are_refused(void **state) {
 }
 
 static void invalid_keys_are_refused(void **state) {
-  (void)state;
   unsigned char encoded[64];
   size_t len = 99;
   const vestry_key *null_string = VESTRY_KEY("a", (const char *)NULL), unknown = {.type = (vestry_key_type)9};
@@ -202,7 +193,6 @@ static void invalid_keys_are_refused(void **state) {
 }
 
 static void key_size_is_limited(void **state) {
-  (void)state;
   static unsigned char data[VESTRY_KEY_MAX_BYTES], encoded[VESTRY_KEY_MAX_BYTES + 16];
   size_t len = 99;
   size_t most = VESTRY_KEY_MAX_BYTES - 4; /* after a type and a length of three bytes */
@@ -230,7 +220,6 @@ static void key_size_is_limited(void **state) {
 
 /* capability: A9 */
 static void key_depth_is_limited(void **state) {
-  (void)state;
   vestry_key nested[VESTRY_KEY_MAX_DEPTH + 2];
   nested[0] = vestry_key_integer(1);
   for (size_t i = 1; i < sizeof nested / sizeof *nested; i++) nested[i] = vestry_key_tuple(&nested[i - 1], 1);
@@ -259,7 +248,6 @@ static void key_depth_is_limited(void **state) {
 
 /* capability: P2 */
 static void decoded_key_has_the_parts_of_the_key(void **state) {
-  (void)state;
   unsigned char encoded[64];
   size_t len, count = 0;
   const vestry_key *key = VESTRY_KEY("room", VESTRY_KEY(7, vestry_key_tuple(NULL, 0), VESTRY_KEY("x", -1)), "end");
@@ -345,7 +333,6 @@ static void check_encoding(const vestry_key *key, const unsigned char *encoded, 
 
 /* capability: A9 */
 static void distinct_keys_have_distinct_encodings(void **state) {
-  (void)state;
   enum { KEYS = 1200 };
   static made keys[KEYS];
   static struct {

@@ -58,7 +58,6 @@ static void begin(void) {
 }
 
 static void leaving_entries_run_all_callbacks_in_order(void **state) {
-  (void)state;
   begin();
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);
@@ -72,7 +71,6 @@ static void leaving_entries_run_all_callbacks_in_order(void **state) {
 }
 
 static void leaving_entries_close_without_a_purge_hook(void **state) {
-  (void)state;
   begin();
   vestry_store_exit plain = {.value = way_out.value};
   vsi_leaving leaving;
@@ -85,7 +83,6 @@ static void leaving_entries_close_without_a_purge_hook(void **state) {
 
 /* A value whose entry is reused leaves with its old data, before the others. */
 static void value_of_a_reused_entry_leaves_with_its_old_key(void **state) {
-  (void)state;
   begin();
   vsi_leaving leaving;
   vsi_leaving_init(&leaving);

@@ -29,7 +29,6 @@ static bool possible(const linear_op *ops, size_t count) {
   { LINEAR_LEAVE, false, from, to, v, 0, 0 }
 
 static void checker_accepts_and_refuses_known_histories(void **state) {
-  (void)state;
   assert_true(POSSIBLE(PUT(1, 2, 7, 0), GET(3, 4, 7)));
   assert_false(POSSIBLE(PUT(1, 2, 7, 0), GET(3, 4, 0)));                  /* lost */
   assert_true(POSSIBLE(PUT(1, 4, 7, 0), GET(2, 3, 0)));                   /* not yet */
@@ -54,7 +53,6 @@ static void checker_accepts_and_refuses_known_histories(void **state) {
 }
 
 static void checker_continues_from_the_states_of_a_window(void **state) {
-  (void)state;
   linear_states states = {.values = {0}, .count = 1};
   const linear_op first[] = {PUT(1, 4, 7, 0), REMOVE(2, 3, 0)}, second[] = {GET(5, 6, 7)};
   assert_true(linear_is_possible(first, 2, &states));
@@ -66,7 +64,6 @@ static void checker_continues_from_the_states_of_a_window(void **state) {
 
 /* Most histories of many concurrent operations are possible in very many ways; the checker must not try them all. */
 static void checker_is_fast_on_many_concurrent_operations(void **state) {
-  (void)state;
   linear_op ops[LINEAR_OPS];
   linear_states states = {.values = {0}, .count = 1};
   for (size_t i = 0; i < LINEAR_OPS; i++) ops[i] = (linear_op)GET(1, 1000, 0);
@@ -147,27 +144,22 @@ static void record_and_check(const char *type, vestry_store_options options) {
 
 /* capability: A1 */
 static void hash_store_is_linearizable(void **state) {
-  (void)state;
   record_and_check("hash", (vestry_store_options){0});
 }
 
 static void lru_store_is_linearizable(void **state) {
-  (void)state;
   record_and_check("lru", (vestry_store_options){.max_count = 100});
 }
 
 static void evicting_lru_store_is_linearizable(void **state) {
-  (void)state;
   record_and_check("lru", (vestry_store_options){.max_count = 3});
 }
 
 static void expiring_lru_store_is_linearizable(void **state) {
-  (void)state;
   record_and_check("lru", (vestry_store_options){.max_count = 4, .idle_ms = 5, .lifetime_ms = 9});
 }
 
 static void lru_store_with_scope_limit_is_linearizable(void **state) {
-  (void)state;
   record_and_check("lru", (vestry_store_options){.max_count = 10, .max_per_scope_count = 2});
 }
 

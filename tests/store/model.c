@@ -71,7 +71,6 @@ static vestry_key make_key(size_t number, key_space *space) {
 }
 
 static bool is_key(const model *m, const stay *s, const void *encoded, size_t len) {
-  (void)m;
   key_space space;
   vestry_key key = make_key(s->key, &space);
   unsigned char bytes[2 * KEY_BYTES];

@@ -216,7 +216,6 @@ static void assert_often(uint64_t times) {
 
 /* capability: A2 */
 static void hash_store_agrees_with_the_naive_store(void **state) {
-  (void)state;
   all_rounds(&world_hash, &world_naive_hash);
   assert_often(tally[VESTRY_CAUSE_REPLACED]);
   assert_often(refused[VESTRY_FULL]);
@@ -262,7 +261,6 @@ static void follow_the_model(const store_kind *kind, bool memory_fails) {
 }
 
 static void hash_store_follows_the_model(void **state) {
-  (void)state;
   follow_the_model(&world_hash, false);
   assert_often(model_tallied.left[VESTRY_CAUSE_REPLACED]);
   assert_often(model_tallied.answered[VESTRY_FULL]);
@@ -272,7 +270,6 @@ static void hash_store_follows_the_model(void **state) {
 }
 
 static void lru_store_follows_the_model(void **state) {
-  (void)state;
   follow_the_model(&world_lru, false);
   assert_often(model_tallied.left[VESTRY_CAUSE_REPLACED]);
   assert_often(model_tallied.left[VESTRY_CAUSE_SIZE]);
@@ -284,7 +281,6 @@ static void lru_store_follows_the_model(void **state) {
 }
 
 static void stores_follow_the_model_without_memory(void **state) {
-  (void)state;
   follow_the_model(&world_hash, true);
   assert_often(model_tallied.answered[VESTRY_NO_MEMORY]);
   follow_the_model(&world_lru, true);

@@ -357,13 +357,11 @@ static vestry_err create(const vestry_store_options *options, vestry_store_exit 
 
 static vestry_err create_hash(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx,
                               void **ret_self) {
-  (void)type_ctx;
   return create(options, exit, false, ret_self);
 }
 
 static vestry_err create_lru(const vestry_store_options *options, vestry_store_exit *exit, void *type_ctx,
                              void **ret_self) {
-  (void)type_ctx;
   return create(options, exit, true, ret_self);
 }
 

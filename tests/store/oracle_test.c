@@ -19,7 +19,6 @@ static uint64_t now_ns(void) {
 }
 
 static void judge(world *at, const vestry_purged *purged) {
-  (void)at;
   char text[32];
   if (purged->cause != VESTRY_CAUSE_SIZE) return;
   assert_int_equal(vestry_key_format(purged->key, purged->key_len, text, sizeof text, NULL), VESTRY_OK);
@@ -105,18 +104,15 @@ static void zipf_trace(size_t capacity, size_t steps, uint64_t step_ns) {
 }
 
 static void zipf_trace_in_one_shard_evicts_old_keys(void **state) {
-  (void)state;
   zipf_trace(300, 12000, TICK_NS / 3);
 }
 
 static void zipf_trace_in_several_shards_evicts_old_keys(void **state) {
-  (void)state;
   zipf_trace(2048, 12000, TICK_NS / 40);
 }
 
 /* A repeated scan that is longer than the store runs beside a few keys that are used all the time: these keys stay. */
 static void scan_evicts_no_key_in_use(void **state) {
-  (void)state;
   enum { CAPACITY = 1024, HOT = 100 };
   open_full(CAPACITY);
   for (size_t i = 0; i < 9000; i++) {

@@ -10,12 +10,10 @@
 static vsi_keyed_hash hash;
 
 static int draw_secret(void **state) {
-  (void)state;
   return vsi_keyed_hash_init(&hash, vestry_host_default());
 }
 
 static void scope_and_key_bytes_are_delimited(void **state) {
-  (void)state;
   static const struct {
     const char *scope;
     vestry_key_type type;
@@ -60,7 +58,6 @@ static vestry_key some_leaf(uint64_t *random) {
 }
 
 static void fast_and_slow_path_make_equal_keys(void **state) {
-  (void)state;
   uint64_t random = 11;
   size_t usual = 0;
   for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (unsigned char)random_next(&random);
@@ -92,7 +89,6 @@ static void fast_and_slow_path_make_equal_keys(void **state) {
 }
 
 static void copied_key_can_be_read(void **state) {
-  (void)state;
   vsi_scoped_key scoped;
   const vestry_key *key = VESTRY_KEY("counter", 7);
   vestry_scope scope = {"somebody's", 10};
@@ -110,7 +106,6 @@ static void copied_key_can_be_read(void **state) {
 }
 
 static void long_scoped_keys_are_allocated(void **state) {
-  (void)state;
   static char data[VESTRY_KEY_MAX_BYTES], scope[VESTRY_SCOPE_MAX_BYTES + 1];
   test_host th;
   test_host_init(&th);

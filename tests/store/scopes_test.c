@@ -49,7 +49,6 @@ static void end_scopes(void) {
 }
 
 static void each_scope_counts_its_entries(void **state) {
-  (void)state;
   open_scopes();
   for (size_t i = 0; i < ENTRIES; i++) {
     char scope[8];
@@ -66,7 +65,6 @@ static void each_scope_counts_its_entries(void **state) {
 /* All scopes of a shard have the same upper bits in their hash, because these choose the shard. This must not put them
  * into the same bucket. */
 static void scopes_of_one_shard_use_different_buckets(void **state) {
-  (void)state;
   open_scopes();
   size_t count = 0, longest = 0;
   vsi_scope_share *shares[ENTRIES];
@@ -87,7 +85,6 @@ static void scopes_of_one_shard_use_different_buckets(void **state) {
 
 /* A running put keeps the share although its last entry leaves. */
 static void running_put_keeps_an_empty_share(void **state) {
-  (void)state;
   open_scopes();
   add(0, "a", 1);
   vsi_scope_share *share = enter("a");
@@ -110,13 +107,11 @@ static bool ended(void *value) {
 }
 
 static bool never_ended(void *value) {
-  (void)value;
   return false;
 }
 
 /* capability: A15 */
 static void first_of_scope_is_ended_or_least_recently_used(void **state) {
-  (void)state;
   open_scopes();
   vestry_store_exit exit = {.value = {.has_ended = ended}};
   test_host live = {.now_ns = 0}, gone = {.now_ns = 1};
@@ -142,8 +137,6 @@ static void first_of_scope_is_ended_or_least_recently_used(void **state) {
 }
 
 static vestry_err many_enter(test_host *host, void *ctx) {
-  (void)ctx;
-  (void)host;
   size_t count = 0;
   char scope[24];
   while (count < ENTRIES && snprintf(scope, sizeof scope, "%zu", count) && add(count, scope, 1)) count++;
@@ -158,7 +151,6 @@ static vestry_err many_enter(test_host *host, void *ctx) {
 }
 
 static void failed_growth_loses_no_scope(void **state) {
-  (void)state;
   for (long fails = 0; fails < 80; fails++) {
     open_scopes();
     test_host_fail_in(&th, fails);

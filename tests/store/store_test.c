@@ -6,14 +6,9 @@
 #include "store/naive.h"
 #include "store/world.h"
 
-static void nothing(void *v) {
-  (void)v;
-}
+static void nothing(void *v) {}
 
-static void nothing_for(void *v, vestry_cause cause) {
-  (void)v;
-  (void)cause;
-}
+static void nothing_for(void *v, vestry_cause cause) {}
 
 static vestry_store_options valid(test_host *th) {
   vestry_store_options options = VESTRY_STORE_OPTIONS_INIT;
@@ -25,7 +20,6 @@ static vestry_store_options valid(test_host *th) {
 
 /* capability: A7 */
 static void store_types_are_found_by_name(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_store_options options = valid(&th);
@@ -69,7 +63,6 @@ static vestry_err create_naive(const vestry_store_ops *ops) {
 
 /* capability: A2 */
 static void incomplete_store_types_are_refused(void **state) {
-  (void)state;
   assert_int_equal(create_naive(&naive_lru_ops), VESTRY_OK);
 #define WITHOUT(member)                                                                                                \
   do {                                                                                                                 \
@@ -111,7 +104,6 @@ static vestry_err create_with_ctx(const vestry_store_options *options, vestry_st
 
 /* capability: A2 */
 static void create_gets_context_host_and_value_functions(void **state) {
-  (void)state;
   seen got = {0};
   vestry_store_ops ops = naive_lru_ops;
   ops.create = create_with_ctx;
@@ -127,7 +119,6 @@ static void create_gets_context_host_and_value_functions(void **state) {
 }
 
 static void invalid_store_options_are_refused(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_store *store = NULL;
@@ -162,7 +153,6 @@ static void invalid_store_options_are_refused(void **state) {
 
 /* An implementation that passes a cause out of range must not corrupt the counters. */
 static void unknown_cause_counts_as_error(void **state) {
-  (void)state;
   static world w;
   world_open(&w, &world_naive_hash, NULL);
   value *v = world_value(&w);
@@ -178,7 +168,6 @@ static void unknown_cause_counts_as_error(void **state) {
 }
 
 static void store_without_purge_hook_closes_values(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_store_options options = valid(&th);

@@ -24,7 +24,6 @@ void folder_make(char folder[FOLDER_BYTES], const char *name) {
 }
 
 static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *at) {
-  (void)stat, (void)kind, (void)at;
   return remove(path);
 }
 

@@ -45,7 +45,6 @@ void site_begin_pages(site *s, vestry_options options, const vestry_pages_option
 
 vestry_err site_by_cookie(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
   const char *cookie = vestry_request_header(req, "Cookie");
-  (void)reply, (void)ctx;
   *ret_len = cookie ? strlen(cookie) : 0;
   if (cookie) memcpy(buffer, cookie, *ret_len);
   return VESTRY_OK;

@@ -63,7 +63,6 @@ static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx)
 
 static vestry_err take_away(const vestry_request *req, vestry_reply *reply, void *ctx) {
   vestry_application *app = ctx;
-  (void)req;
   note[0] = '\0';
   vestry_refresh(app->pages, "note", NULL);
   return vestry_reply_redirect(reply, 303, "/plain");
@@ -71,7 +70,6 @@ static vestry_err take_away(const vestry_request *req, vestry_reply *reply, void
 
 static vestry_err move(const vestry_request *req, vestry_reply *reply, void *app) {
   int64_t to = 0;
-  (void)app;
   if (vestry_signals_get(req->signals, "to", VESTRY_INTO(&to), NULL)) to = 0;
   snprintf(answer, sizeof answer, "%s to %d, once %d", vestry_request_value(req, VESTRY_IN_PATH, "card"), (int)to,
            vestry_request_header(req, "X-Once") != NULL);
@@ -81,14 +79,12 @@ static vestry_err move(const vestry_request *req, vestry_reply *reply, void *app
 static vestry_err fields(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name"), *kind;
   const char *stays = vestry_request_value(req, VESTRY_IN_FORM, "stays");
-  (void)app;
   kind = vestry_request_value(req, VESTRY_IN_FORM, "kind");
   snprintf(answer, sizeof answer, "%s/%s/%s", name ? name : "-", kind ? kind : "-", stays ? stays : "-");
   return vestry_reply_status(reply, 204);
 }
 
 static vestry_err plain(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_bodyf(reply, "<!doctype html><body><h1>Plain</h1><form method=\"get\" action=\"/found\">"
                                    "<label>Word<input name=\"q\"></label><input type=\"submit\" value=\"Find\"></form>"
                                    "<ul><li>one</li><li>two</li></ul></body>");
@@ -96,7 +92,6 @@ static vestry_err plain(const vestry_request *req, vestry_reply *reply, void *ap
 
 static vestry_err found(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *word = vestry_request_value(req, VESTRY_IN_QUERY, "q");
-  (void)app;
   return vestry_reply_bodyf(reply, "<!doctype html><body>Found %s</body>", word ? word : "nothing");
 }
 
@@ -148,7 +143,6 @@ static void close_world(world *w) {
 
 /* capability: K11 */
 static void form_is_filled_and_submitted_by_its_labels(void **state) {
-  (void)state;
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_press(w.page, "Add & show"), VESTRY_OK);
@@ -175,7 +169,6 @@ static void form_is_filled_and_submitted_by_its_labels(void **state) {
 
 /* capability: K11 */
 static void fields_links_and_plain_forms_work(void **state) {
-  (void)state;
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_press(w.page, "Send fields"), VESTRY_OK);
@@ -195,7 +188,6 @@ static void fields_links_and_plain_forms_work(void **state) {
 
 /* capability: K11 */
 static void delegated_action_is_that_of_the_pressed_button(void **state) {
-  (void)state;
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_press(w.page, "Move"), VESTRY_OK);
@@ -209,7 +201,6 @@ static void delegated_action_is_that_of_the_pressed_button(void **state) {
 }
 
 static void redirect_of_an_action_is_followed(void **state) {
-  (void)state;
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_press(w.page, "Remove"), VESTRY_OK);
@@ -218,7 +209,6 @@ static void redirect_of_an_action_is_followed(void **state) {
 }
 
 static void what_is_missing_is_reported(void **state) {
-  (void)state;
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_press(w.page, "Nowhere"), VESTRY_NOT_FOUND);
@@ -231,7 +221,6 @@ static void what_is_missing_is_reported(void **state) {
 
 /* capability: K11 */
 static void browser_takes_its_cookies_to_another_instance(void **state) {
-  (void)state;
   world w;
   vestry_application *other;
   vestry_browser *there;
@@ -256,7 +245,6 @@ static vestry_err use(test_host *th, void *ctx) {
   vestry_application *app = ctx;
   vestry_browser *ada = NULL;
   vestry_browser_page *page = NULL;
-  (void)th;
   vestry_err error = vestry_browser_create(app->instance, &ada);
   if (!error) error = vestry_browser_open(ada, "/plain", &page);
   if (!error) error = vestry_browser_fill(page, "Word", "x");
@@ -268,7 +256,6 @@ static vestry_err use(test_host *th, void *ctx) {
 
 /* Each failure is an error, or the page lacks a part; nothing leaks. */
 static void each_allocation_may_fail(void **state) {
-  (void)state;
   world w;
   open_world(&w);
   for (long number = 0;; number++) {
@@ -294,7 +281,6 @@ static void assert_literal(const char *text, const char *wanted) {
 }
 
 static void literals_of_javascript_are_read(void **state) {
-  (void)state;
   assert_literal("{a: 1, 'b-c': [true, null, -2.5], d: {e: ''}}",
                  "{\"a\":1,\"b-c\":[true,null,-2.5],\"d\":{\"e\":\"\"}}");
   assert_literal("'it\\'s \\x26 \\u00e4\\n'", "\"it's & \xc3\xa4\\n\"");
@@ -305,7 +291,6 @@ static void literals_of_javascript_are_read(void **state) {
 }
 
 static void damaged_documents_are_read_to_their_end(void **state) {
-  (void)state;
   static const char *const texts[] = {
       "<",        "</",        "<a", "<a href='", "<!--",       "<p>a<b>b</p>c",
       "</p></p>", "<script>a", "&",  "&#",        "&#x110000;", "<textarea><p></textarea>"};
@@ -346,7 +331,6 @@ static void put_random(vsi_buffer *to, unsigned *seed, int depth) {
 
 /* After each of many patches, the index of elements is that of the whole document. */
 static void patched_index_is_that_of_the_document(void **state) {
-  (void)state;
   const vestry_host *host = vestry_host_default();
   for (unsigned seed = 1; seed <= 2000; seed++) {
     vsi_buffer html, part;
@@ -415,7 +399,6 @@ static vestry_err composer(vestry_render *render, vestry_html *html, void *app) 
 
 /* capability: K11 */
 static void signals_are_assigned_before_the_request(void **state) {
-  (void)state;
   world w;
   vestry_browser_page *page;
   open_world(&w);
@@ -436,7 +419,6 @@ static void signals_are_assigned_before_the_request(void **state) {
 }
 
 static void arguments_of_a_network_are_checked(void **state) {
-  (void)state;
   vestry_browser *browser = NULL;
   bool arrived;
   assert_int_equal(vestry_browser_connect(NULL, &browser), VESTRY_INVALID);

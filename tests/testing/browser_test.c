@@ -11,14 +11,12 @@
 
 static vestry_err who(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *user = vestry_session_user(req), *page = vestry_request_value(req, VESTRY_IN_QUERY, "page");
-  (void)app;
   return vestry_reply_bodyf(reply, "%s %s", user ? user : "nobody", page ? page : "-");
 }
 
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *user = vestry_request_value(req, VESTRY_IN_FORM, "user");
   bool stays = false;
-  (void)app;
   (void)vestry_request_get(req, VESTRY_IN_FORM, "stays", VESTRY_INTO(&stays));
   assert_true(stays);
   assert_null(vestry_request_value(req, VESTRY_IN_FORM, "hurries"));
@@ -27,7 +25,6 @@ static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ap
 }
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page"));
   vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("begins", VESTRY_TRUE));
@@ -35,14 +32,12 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
 
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *text = NULL;
-  (void)app;
   vestry_err error = vestry_signals_get(req->signals, "text", VESTRY_INTO(&text), NULL);
   vestry_reply_key(reply, VESTRY_KEY("page"));
   return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("said", text));
 }
 
 static vestry_err circle(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_redirect(reply, 302, "/circle");
 }
 
@@ -63,7 +58,6 @@ static void assert_text(vestry_slice got, const char *wanted) {
 
 /* capability: K11 */
 static void browser_logs_in_and_receives_events(void **state) {
-  (void)state;
   test_host th;
   vestry *v;
   vestry_browser *ada, *bob;
@@ -108,7 +102,6 @@ static void browser_logs_in_and_receives_events(void **state) {
 
 /* capability: K11 */
 static void bad_urls_redirect_loops_and_forms_are_refused(void **state) {
-  (void)state;
   test_host th;
   vestry *v;
   vestry_browser *one;
@@ -133,7 +126,6 @@ static void bad_urls_redirect_loops_and_forms_are_refused(void **state) {
 
 /* The browser removes deleted and expired cookies. */
 static vestry_err bake(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_cookie(reply, &(vestry_cookie){.name = "old", .value = "1", .max_age_s = 10});
   vestry_reply_cookie(reply, &(vestry_cookie){.name = "new", .value = "2"});
   return vestry_reply_cookie(reply, &(vestry_cookie){.name = "gone", .remove = true});
@@ -141,7 +133,6 @@ static vestry_err bake(const vestry_request *req, vestry_reply *reply, void *app
 
 /* capability: K11 */
 static void cookie_expires_and_is_removed(void **state) {
-  (void)state;
   test_host th;
   vestry *v;
   vestry_browser *one;

@@ -14,23 +14,18 @@ enum { WATCHES = 5 }; /* cases of the suite `watches` */
 
 static vestry_err start_nothing(vestry *v, const vestry_contract_settings *settings, void **ret_server,
                                 uint16_t *ret_port) {
-  (void)v, (void)settings, (void)ret_server, (void)ret_port;
   return VESTRY_UNSUPPORTED;
 }
 
 static vestry_err crash(vestry *v, const vestry_contract_settings *settings, void **ret_server, uint16_t *ret_port) {
-  (void)v, (void)settings, (void)ret_server, (void)ret_port;
   abort();
 }
 
 static vestry_err stop(void *server, uint64_t timeout_ms) {
-  (void)server, (void)timeout_ms;
   return VESTRY_OK;
 }
 
-static void destroy(void *server) {
-  (void)server;
-}
+static void destroy(void *server) {}
 
 static const vestry_contract_adapter broken = {
     .size = sizeof broken, .name = "broken", .start = start_nothing, .stop = stop, .destroy = destroy};
@@ -61,7 +56,6 @@ static unsigned failed_cases(const vestry_contract_adapter *adapter, const char 
 }
 
 static void failed_check_fails_its_case(void **state) {
-  (void)state;
   assert_int_equal(failed_cases(&broken, "watches"), WATCHES);
   assert_non_null(strstr(report, "[  FAILED  ] stop_ends_all_watches"));
   assert_non_null(strstr(report, "server.c:")); /* the place of the check */
@@ -70,7 +64,6 @@ static void failed_check_fails_its_case(void **state) {
 }
 
 static void failed_case_shows_its_rule_and_flags(void **state) {
-  (void)state;
   failed_cases(&broken, "readings");
   assert_non_null(strstr(report, "is VESTRY_UNSUPPORTED, not VESTRY_OK"));
   assert_null(strstr(report, "vsi_")); /* names that no public header has */
@@ -111,7 +104,6 @@ static void guide_lists_the_rule_of_each_case(void **state) {
                                             &vsi_readings_suite, &vsi_lifecycle_suite, &vsi_peers_suite,
                                             &vsi_watches_suite,  &vsi_answers_suite,   &vsi_uploads_suite,
                                             &vsi_resumed_suite,  &vsi_heads_suite};
-  (void)state;
   for (size_t i = 0; i < sizeof suites / sizeof *suites; i++)
     for (size_t j = 0; j < suites[i]->count; j++) {
       const vsi_case *of = &suites[i]->cases[j];
@@ -129,7 +121,6 @@ static void guide_lists_the_rule_of_each_case(void **state) {
 }
 
 static void crash_fails_only_its_case(void **state) {
-  (void)state;
   vestry_contract_adapter crashes = broken;
   crashes.start = crash;
   assert_int_equal(failed_cases(&crashes, "watches"), WATCHES);
@@ -137,7 +128,6 @@ static void crash_fails_only_its_case(void **state) {
 }
 
 static void excepted_cases_are_skipped_with_their_reason(void **state) {
-  (void)state;
   const vestry_contract_exception exceptions[] = {
       {"watches/stop_ends_all_watches", "it has no end"}, {"peers", "it has no peers"}, {NULL, NULL}};
   vestry_contract_adapter excepted = broken;
@@ -148,7 +138,6 @@ static void excepted_cases_are_skipped_with_their_reason(void **state) {
 }
 
 static void unknown_suites_and_incomplete_adapters_fail(void **state) {
-  (void)state;
   assert_int_equal(failed_cases(&broken, "wire ,none"), 2);
   assert_non_null(strstr(report, "there is no suite \"none\""));
   assert_int_equal(failed_cases(NULL, ""), 1);
@@ -164,7 +153,6 @@ static void unknown_suites_and_incomplete_adapters_fail(void **state) {
 }
 
 static void single_case_is_selected_by_the_environment(void **state) {
-  (void)state;
   setenv("VESTRY_CONTRACT_CASE", "watches/none", 1);
   assert_int_equal(failed_cases(&broken, "watches"), 1);
   assert_non_null(strstr(report, "there is no case watches/none"));

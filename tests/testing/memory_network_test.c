@@ -149,7 +149,6 @@ static uint64_t run(uint64_t seed, bool others_talk, uint64_t digests[NODES]) {
 
 /* capability: G1 */
 static void same_seed_gives_the_same_run(void **state) {
-  (void)state;
   uint64_t seen[20];
   for (uint64_t seed = 0; seed < 20; seed++) {
     seen[seed] = run(seed, false, NULL);
@@ -160,7 +159,6 @@ static void same_seed_gives_the_same_run(void **state) {
 
 /* capability: G1 */
 static void messages_to_other_nodes_change_nothing(void **state) {
-  (void)state;
   uint64_t quiet[NODES], loud[NODES];
   run(11, false, quiet);
   run(11, true, loud);
@@ -169,7 +167,6 @@ static void messages_to_other_nodes_change_nothing(void **state) {
 
 /* capability: G1 */
 static void counters_are_consistent_for_10000_seeds(void **state) {
-  (void)state;
   for (uint64_t seed = 0; seed < 10000; seed++) {
     uint64_t chance = seed * UINT64_C(0x9E3779B97F4A7C15);
     const vestry_memory_network_options options = {.seed = seed,
@@ -208,7 +205,6 @@ static void counters_are_consistent_for_10000_seeds(void **state) {
 }
 
 static void each_fault_occurs_at_its_rate(void **state) {
-  (void)state;
   enum { COUNT = 4000 };
   network n;
   begin(&n, &(vestry_memory_network_options){.seed = 3, .drop = 2500, .tell = 5000, .duplicate = 1000}, 1);
@@ -230,7 +226,6 @@ static void each_fault_occurs_at_its_rate(void **state) {
 }
 
 static void delay_keeps_the_order_of_each_sender(void **state) {
-  (void)state;
   network n;
   begin(&n, &(vestry_memory_network_options){.delay = 10000, .max_delay_ms = 50}, 2);
   assert_int_equal(publish_number(&n, 0, "s0", 1), VESTRY_OK);
@@ -256,7 +251,6 @@ static void delay_keeps_the_order_of_each_sender(void **state) {
 
 /* capability: G1 */
 static void partitions_receive_no_messages_of_each_other(void **state) {
-  (void)state;
   network n;
   begin(&n, NULL, 4);
   assert_int_equal(vestry_memory_network_divide(n.network, (uint8_t[]){0, 1, 0, 1}, 4), VESTRY_OK);
@@ -280,7 +274,6 @@ static void partitions_receive_no_messages_of_each_other(void **state) {
 }
 
 static void message_in_transit_between_partitions_is_lost(void **state) {
-  (void)state;
   network n;
   begin(&n, &(vestry_memory_network_options){.delay = 10000}, 2);
   for (long i = 1; i <= 20; i++) assert_int_equal(publish_number(&n, 0, "s0", i), VESTRY_OK);
@@ -294,7 +287,6 @@ static void message_in_transit_between_partitions_is_lost(void **state) {
 }
 
 static void brief_disconnection_is_reported(void **state) {
-  (void)state;
   network n;
   begin(&n, NULL, 2);
   for (int i = 0; i < 3; i++) {
@@ -309,7 +301,6 @@ static void brief_disconnection_is_reported(void **state) {
 }
 
 static void message_of_a_destroyed_node_arrives(void **state) {
-  (void)state;
   network n;
   begin(&n, &(vestry_memory_network_options){.delay = 10000}, 2);
   assert_int_equal(publish_number(&n, 0, "s0", 1), VESTRY_OK);
@@ -325,7 +316,6 @@ static void message_of_a_destroyed_node_arrives(void **state) {
 }
 
 static void invalid_arguments_are_refused(void **state) {
-  (void)state;
   network n;
   begin(&n, NULL, 1);
   vestry_memory_network *made = NULL;
@@ -344,13 +334,10 @@ static void invalid_arguments_are_refused(void **state) {
 
 /* --------------------------------------------------------------------------------------------------- memory ------- */
 
-static void ignore_message(const char *subject, const void *data, size_t len, void *ctx) {
-  (void)subject, (void)data, (void)len, (void)ctx;
-}
+static void ignore_message(const char *subject, const void *data, size_t len, void *ctx) {}
 
 /* Each allocation fails once: a failed call has changed nothing. */
 static vestry_err run_network(test_host *th, void *ctx) {
-  (void)ctx;
   vestry_runtime *runtime = NULL;
   vestry_memory_network *net = NULL;
   vestry_broker nodes[2] = {{NULL, NULL}};
@@ -387,7 +374,6 @@ static vestry_err run_network(test_host *th, void *ctx) {
 
 /* capability: G1 */
 static void failed_allocation_is_reported(void **state) {
-  (void)state;
   test_host_fail_each(run_network, NULL, false);
 }
 

@@ -20,7 +20,6 @@ typedef struct desk {
 } desk;
 
 static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   vestry_connection_hooks hooks = vsi_recorder_hooks(app);
   vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
@@ -59,7 +58,6 @@ static void assert_received(desk *d, const char *text) {
 
 /* capability: C15 */
 static void head_is_written_when_the_runtime_runs(void **state) {
-  (void)state;
   desk d;
   desk_open(&d);
   assert_int_equal(vestry_memory_look(d.exchange).status, 0);
@@ -75,7 +73,6 @@ static void head_is_written_when_the_runtime_runs(void **state) {
 
 /* capability: C15 */
 static void queued_events_are_one_write(void **state) {
-  (void)state;
   desk d;
   desk_open(&d);
   for (int i = 0; i < 5; i++) send(&d, "{\"a\":1}");
@@ -89,7 +86,6 @@ static void queued_events_are_one_write(void **state) {
 
 /* capability: C15 */
 static void blocked_exchange_receives_events_when_it_reads(void **state) {
-  (void)state;
   desk d;
   desk_open(&d);
   vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_BLOCKS);
@@ -115,7 +111,6 @@ static vestry_err open_conflating(const vestry_request *req, vestry_reply *reply
 /* The counts of conflation, of two streams and in the sums of the instance, also after one stream has ended. */
 /* capability: F3 */
 static void f3_instance_counts_conflated_and_kept_events(void **state) {
-  (void)state;
   static const char *const morphs[] = {"<div id=\"a\"><input data-bind:b></div>", "<div id=\"a\">1</div>",
                                        "<div id=\"a\">2</div>", "<div id=\"a\"></div><div id=\"b\"></div>",
                                        "<div id=\"a\">3</div>"};
@@ -157,7 +152,6 @@ static void f3_instance_counts_conflated_and_kept_events(void **state) {
 }
 
 static void trickling_exchange_receives_one_byte_per_write(void **state) {
-  (void)state;
   desk d;
   desk_open(&d);
   vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_TRICKLES);
@@ -192,7 +186,6 @@ static void ends_for(vestry_memory_mode mode, bool opened, vestry_cause cause) {
 
 /* capability: C15 */
 static void stall_and_failure_end_the_stream(void **state) {
-  (void)state;
   ends_for(VESTRY_MEMORY_STALLS, true, VESTRY_CAUSE_STALLED);
   ends_for(VESTRY_MEMORY_STALLS, false, VESTRY_CAUSE_STALLED);
   ends_for(VESTRY_MEMORY_FAILS, true, VESTRY_CAUSE_ERROR);
@@ -201,7 +194,6 @@ static void stall_and_failure_end_the_stream(void **state) {
 
 /* capability: C15 */
 static void hangup_ends_the_stream_before_or_after_open(void **state) {
-  (void)state;
   for (int settled = 0; settled < 2; settled++) {
     desk d;
     desk_open(&d);
@@ -217,7 +209,6 @@ static void hangup_ends_the_stream_before_or_after_open(void **state) {
 }
 
 static void exchange_is_destroyed_before_or_after_the_instance(void **state) {
-  (void)state;
   desk d;
   desk_open(&d);
   vestry_memory_settle(d.v);
@@ -239,13 +230,11 @@ static void exchange_is_destroyed_before_or_after_the_instance(void **state) {
 }
 
 static vestry_err answer(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   vestry_slice body = req->body;
   return vestry_reply_body(reply, "text/plain", body.data, body.len);
 }
 
 static void call_without_options_gets_the_root(void **state) {
-  (void)state;
   desk d;
   desk_open(&d);
   vestry_memory_exchange *plain = NULL;
@@ -260,7 +249,6 @@ static void call_without_options_gets_the_root(void **state) {
 
 /* From creation to destruction: if an allocation fails, the request is answered or fails, and nothing is leaked. */
 static vestry_err live(test_host *th, void *ctx) {
-  (void)ctx;
   vestry_options options = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
   vestry *v = NULL;
   vestry_err error = vestry_create(&options, &v);
@@ -292,13 +280,11 @@ static vestry_err live(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_is_answered_or_reported(void **state) {
-  (void)state;
   test_host_fail_each(live, NULL, false);
 }
 
 /* With pool threads: exchanges are destroyed while the pool runs their streams. */
 static void exchange_is_destroyed_while_the_pool_runs(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vsi_recorder w;
@@ -329,7 +315,6 @@ static void exchange_is_destroyed_while_the_pool_runs(void **state) {
 }
 
 static vestry_err open_narrow(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){
                                                           .full = VESTRY_FULL_CONFLATE, .max_queued_bytes = 4 * 1000}});
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
@@ -337,7 +322,6 @@ static vestry_err open_narrow(const vestry_request *req, vestry_reply *reply, vo
 
 /* A page reads one byte at a time: bytes in transit must not fill the queue. */
 static void trickling_page_receives_the_last_state(void **state) {
-  (void)state;
   enum { LEN = 850, MORPHS = 2000 };
   desk d;
   char html[LEN + 1], last[32];

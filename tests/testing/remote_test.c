@@ -108,7 +108,6 @@ static void await_bytes(vestry_browser_page *page) {
 /* capability: K11 */
 static void divided_event_is_applied_when_it_is_complete(void **state) {
   static server s;
-  (void)state;
   vestry_browser *browser;
   vestry_browser_page *page;
   const vestry_browser_server at = {.port = begin(&s)};

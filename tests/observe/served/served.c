@@ -60,7 +60,6 @@ static vestry_err create(all *a, const char *path, const char *url) {
 }
 
 static void say(vestry_server *server, void *ctx) {
-  (void)ctx;
   printf("http://127.0.0.1:%u\n", (unsigned)server->port);
   fflush(stdout);
 }

@@ -127,7 +127,6 @@ static void one_store(uint64_t seed) {
 
 /* capability: F8 */
 static void histories_are_linearizable_under_schedules(void **state) {
-  (void)state;
   if (only_seed) {
     one_store(only_seed);
     return;
@@ -171,7 +170,6 @@ static size_t one_change(sizes z, uint64_t first, uint64_t second) {
 }
 
 static void lookup_during_resize_finds_a_stable_key(void **state) {
-  (void)state;
   static const sizes changes[] = {{NULL, 18, 24}, {NULL, 28, 32}, {NULL, 32, 3}};
   uint64_t random = 1;
   for (size_t i = 0; i < sizeof changes / sizeof *changes && !only_seed; i++) {
@@ -196,7 +194,6 @@ static void tick_or_use(size_t thread, void *ctx) {
 }
 
 static void use_during_refiling_is_not_lost(void **state) {
-  (void)state;
   for (uint64_t seed = 1; seed <= REFILINGS && !only_seed; seed++) {
     snprintf(failing_text, sizeof failing_text, "refiling, seed %llu\n", (unsigned long long)seed);
     linear *l = linear_open("lru", (vestry_store_options){.max_count = 10, .idle_ms = 10});
