@@ -145,10 +145,6 @@ vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connec
   if (context->phase != VESTRY_PHASE_CONNECT || !connection || !vsi_group_has(context->v->group, connection))
     return vsi_mistake(context->v->host, "vestry_context_target",
                        "call it in phase CONNECT, with a connection of the same instance");
-  return vsi_context_target(context, connection);
-}
-
-vestry_err vsi_context_target(vestry_dispatch_context *context, vestry_connection *connection) {
   if (!vsi_connection_is_open(connection)) return VESTRY_CLOSED;
   vestry_err error = vsi_targets_add(&context->targets, connection);
   if (!error && context->opened) vsi_context_give_up(context);

@@ -96,9 +96,7 @@ typedef struct vsi_failure {
 } vsi_failure;
 void vsi_context_record(vestry_dispatch_context *context, const vsi_failure *failure);
 
-/* Do the same as vestry_context_target and vestry_context_refuse, for vestry itself and in any phase. connection: not
- * NULL; error: not OK. OK | CLOSED | NO_MEMORY. */
-vestry_err vsi_context_target(vestry_dispatch_context *context, vestry_connection *connection);
+/* Do the same as vestry_context_refuse, for vestry itself and in any phase. error: not OK. */
 static inline void vsi_context_refuse(vestry_dispatch_context *context, vestry_err error) {
   if (!context->refusal) context->refusal = error; /* the first one counts */
 }

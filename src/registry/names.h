@@ -39,7 +39,7 @@ typedef struct vsi_name {
   vsi_map_link in; /* first member */
   size_t len;
   bool is_performed, is_replaced;  /* whether the members below are set */
-  vsi_meaning performed, replaced; /* an effect or action; a placeholder or quote */
+  vsi_meaning performed, replaced; /* an effect or action; a placeholder */
   char text[];                     /* terminated */
 } vsi_name;
 
@@ -57,17 +57,6 @@ struct vestry_registry {
   bool has_overridden;   /* an effect's or action's name was given another meaning */
   vsi_interceptors phases[VSI_PHASES];
 };
-
-void vsi_names_init(vestry_registry *names, const vestry_host *host);
-void vsi_names_finish(vestry_registry *names);
-
-/* Set the meaning of a name, replacing its former meaning of the same group. The name is copied. OK | INVALID (no name,
- * or too long) | NO_MEMORY (names unchanged). */
-vestry_err vsi_names_set(vestry_registry *names, const char *name, const vsi_meaning *meaning);
-/* Append an interceptor; its name is copied. OK | INVALID (no name, no such phase, neither side) | NO_MEMORY. */
-vestry_err vsi_names_intercept(vestry_registry *names, const vestry_interceptor *interceptor);
-/* Add all names and interceptors of another registry. OK | NO_MEMORY (names unchanged). */
-vestry_err vsi_names_add(vestry_registry *names, const vestry_registry *more);
 
 /* Return whether a built-in effect can be made into an event as soon as it is named: its name has its original meaning,
  * and no interceptor must see it. */
