@@ -12,14 +12,10 @@
 #include "base/options.h"
 #include "http/reply.h"
 
-/* Return whether a byte is a cookie-octet: visible ASCII except quote, comma, semicolon and backslash. */
-static bool is_octet(unsigned char c) {
-  return c > 0x20 && c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\';
-}
-
-bool vsi_is_cookie_value(const char *value, size_t len) {
-  for (size_t i = 0; i < len; i++)
-    if (!is_octet((unsigned char)value[i])) return false;
+/* Return whether all bytes are cookie-octets: visible ASCII except quote, comma, semicolon and backslash. */
+static bool is_value(const char *value, size_t len) {
+  for (const char *at = value; at < value + len; at++)
+    if (*at <= 0x20 || *at >= 0x7f || strchr("\",;\\", *at)) return false;
   return true;
 }
 
@@ -29,7 +25,7 @@ static bool take_value(const char *begin, const char *end, vestry_slice *ret_val
     begin++;
     end--;
   }
-  if (!vsi_is_cookie_value(begin, (size_t)(end - begin))) return false;
+  if (!is_value(begin, (size_t)(end - begin))) return false;
   *ret_value = (vestry_slice){begin, (size_t)(end - begin)};
   return true;
 }
@@ -96,7 +92,7 @@ static bool begins_with(const char *name, const char *prefix) {
 static const char *fault_of(const vestry_cookie *cookie) {
   const char *value = cookie->value ? cookie->value : "";
   if (!cookie->name || !vsi_is_token(cookie->name)) return "a cookie's name is not a token";
-  if (!vsi_is_cookie_value(value, strlen(value)))
+  if (!is_value(value, strlen(value)))
     return "a cookie's value contains other characters than visible ASCII without \" , ; \\";
   if (strlen(cookie->name) + strlen(value) > PAIR_MAX_BYTES) return "a cookie is longer than browsers accept";
   if (cookie->path && !is_path(cookie->path)) return "a cookie's path does not begin with / or is not well formed";

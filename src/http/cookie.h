@@ -14,7 +14,5 @@
 VESTRY_API bool vsi_cookie_next(const char **header, const char *name, vestry_slice *ret_value);
 /* Find the first cookie of a name. OK | NOT_FOUND. */
 VESTRY_API vestry_err vsi_cookie_find(const char *header, const char *name, vestry_slice *ret_value);
-/* Return whether all bytes may stand in an unquoted value (cookie-octet). */
-bool vsi_is_cookie_value(const char *value, size_t len);
 
 #endif

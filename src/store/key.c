@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 
 /* --------------------------------------------------------------------------------------------------- reading ---- */
 
-const unsigned char *vsi_key_number_read(const unsigned char *at, const unsigned char *end, uint64_t *ret_number) {
+/* Read a number. Returns the address of the byte after it; NULL: malformed. */
+static const unsigned char *read_number(const unsigned char *at, const unsigned char *end, uint64_t *ret_number) {
   uint64_t number = 0;
   for (unsigned shift = 0; at < end && shift < 64; shift += 7) {
     unsigned char byte = *at++;
@@ -45,7 +47,7 @@ static vestry_err read_part(key_reader *reader, vestry_key *ret_part, size_t *re
   if (reader->at == reader->end) return VESTRY_MALFORMED;
   vestry_key part = {.type = (vestry_key_type)*reader->at};
   uint64_t number = 0;
-  const unsigned char *at = vsi_key_number_read(reader->at + 1, reader->end, &number);
+  const unsigned char *at = read_number(reader->at + 1, reader->end, &number);
   if (!at) return VESTRY_MALFORMED;
   if (reader->depth) reader->left[reader->depth - 1]--;
   reader->whole = true;
@@ -116,7 +118,8 @@ static vestry_err write_bytes(writer *w, const void *bytes, size_t len) {
   return VESTRY_OK;
 }
 
-size_t vsi_key_number_write(uint64_t number, unsigned char *at) {
+/* Write a length or count as LEB128 to `at`, at most 10 bytes. Returns the number of bytes written. */
+static size_t write_number(uint64_t number, unsigned char *at) {
   size_t len = 0;
   for (; number >= 0x80; number >>= 7) at[len++] = (unsigned char)(number | 0x80);
   at[len++] = (unsigned char)number;
@@ -130,7 +133,7 @@ static uint64_t zigzag(int64_t integer) {
 
 static vestry_err write_head(writer *w, vestry_key_type type, uint64_t number) {
   unsigned char head[11] = {(unsigned char)type};
-  return write_bytes(w, head, 1 + vsi_key_number_write(number, head + 1));
+  return write_bytes(w, head, 1 + write_number(number, head + 1));
 }
 
 /* Check an encoded key in a tuple. depth: number of enclosing tuples. OK | INVALID | TOO_LARGE */
@@ -214,8 +217,7 @@ static void add_integer(shown *t, int64_t integer) {
 }
 
 static void add_hex(shown *t, const unsigned char *bytes, size_t len) {
-  static const char digits[] = "0123456789abcdef";
-  for (size_t i = 0; i < len; i++) add(t, (const char[]){digits[bytes[i] >> 4], digits[bytes[i] & 15]}, 2);
+  for (size_t i = 0; i < len; i++) add(t, (const char[]){vsi_hex_of(bytes[i] >> 4), vsi_hex_of(bytes[i])}, 2);
 }
 
 static bool is_escaped(unsigned char c) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Encoded keys: measuring them, and reading numbers and texts of them.
+/* Encoded keys: measuring and showing them.
  *
  *   integer   01  zigzag of the value
  *   string    02  length  bytes …
@@ -16,12 +16,6 @@
 
 /* Compute the length of the result of vestry_key_encode. OK | INVALID | TOO_LARGE. */
 vestry_err vsi_key_measure(const vestry_key *key, size_t *ret_len);
-
-/* Write a length or count as LEB128 to `at`, at most 10 bytes. Returns the number of bytes written. */
-size_t vsi_key_number_write(uint64_t number, unsigned char *at);
-
-/* Read a number. Returns the address of the byte after it; NULL: malformed. */
-const unsigned char *vsi_key_number_read(const unsigned char *at, const unsigned char *end, uint64_t *ret_number);
 
 /* Format a key of any length, as vestry_key_format does. If the buffer is full, the text is cut, but not inside a
  * character. capacity: not 0. A malformed part ends the text. Returns whether the text was cut. */

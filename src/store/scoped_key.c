@@ -12,7 +12,7 @@
 /* -------------------------------------------------------------------------------------------- bytes in words ---- */
 
 /* Load at most 8 bytes, the first one lowest, followed by zeroes; reads none beyond. */
-static inline uint64_t vsi_load_bytes(const unsigned char *at, size_t len) {
+static inline uint64_t load_bytes(const unsigned char *at, size_t len) {
   uint64_t word = 0;
   if (len == 8) {
     memcpy(&word, at, 8);
@@ -29,14 +29,14 @@ static inline uint64_t vsi_load_bytes(const unsigned char *at, size_t len) {
 }
 
 /* The destination of packed bytes. Passed by value, so that it stays in registers. */
-typedef struct vsi_packer {
+typedef struct packer {
   uint64_t *at;
   uint64_t word; /* the bytes that do not fill a word yet */
   unsigned bits; /* number of their bits */
-} vsi_packer;
+} packer;
 
 /* Append bytes. len: 1 to 8. */
-static inline vsi_packer vsi_pack(vsi_packer to, uint64_t bytes, unsigned len) {
+static inline packer pack(packer to, uint64_t bytes, unsigned len) {
   to.word |= bytes << to.bits;
   unsigned bits = to.bits + 8 * len;
   if (bits >= 64) {
@@ -48,9 +48,9 @@ static inline vsi_packer vsi_pack(vsi_packer to, uint64_t bytes, unsigned len) {
   return to;
 }
 
-static inline vsi_packer vsi_pack_bytes(vsi_packer to, const unsigned char *at, size_t len) {
-  for (; len >= 8; at += 8, len -= 8) to = vsi_pack(to, vsi_load_bytes(at, 8), 8);
-  return len ? vsi_pack(to, vsi_load_bytes(at, len), (unsigned)len) : to;
+static inline packer pack_bytes(packer to, const unsigned char *at, size_t len) {
+  for (; len >= 8; at += 8, len -= 8) to = pack(to, load_bytes(at, 8), 8);
+  return len ? pack(to, load_bytes(at, len), (unsigned)len) : to;
 }
 
 /* ------------------------------------------------------------------------------------------------- common keys ---- */
@@ -58,24 +58,24 @@ static inline vsi_packer vsi_pack_bytes(vsi_packer to, const unsigned char *at, 
 enum { LEAF_MOST = 127, LEAF_WORDS = 18, SCOPE_MOST = 64 };
 
 /* Pack an integer in the encoding of key.h. */
-static inline vsi_packer pack_integer(vsi_packer to, int64_t integer) {
+static inline packer pack_integer(packer to, int64_t integer) {
   uint64_t number = (uint64_t)integer << 1 ^ (integer < 0 ? UINT64_MAX : 0);
-  if (__builtin_expect(number < 0x80, 1)) return vsi_pack(to, VESTRY_KEY_INTEGER | number << 8, 2);
-  to = vsi_pack(to, VESTRY_KEY_INTEGER, 1);
-  for (; number >= 0x80; number >>= 7) to = vsi_pack(to, (number & 0x7f) | 0x80, 1);
-  return vsi_pack(to, number, 1);
+  if (__builtin_expect(number < 0x80, 1)) return pack(to, VESTRY_KEY_INTEGER | number << 8, 2);
+  to = pack(to, VESTRY_KEY_INTEGER, 1);
+  for (; number >= 0x80; number >>= 7) to = pack(to, (number & 0x7f) | 0x80, 1);
+  return pack(to, number, 1);
 }
 
 /* Pack a key that is an integer, a short string, short bytes, or a tuple of them. false: the key is of another form, or
  * a leaf would begin after `last`. */
-static inline bool pack_flat(vsi_packer *in_out, const uint64_t *last, const vestry_key *key) {
-  vsi_packer to = *in_out;
+static inline bool pack_flat(packer *in_out, const uint64_t *last, const vestry_key *key) {
+  packer to = *in_out;
   const vestry_key *leaf = key, *end = key + 1;
   if (key->type == VESTRY_KEY_TUPLE) {
     if (!key->parts || key->len > LEAF_MOST) return false;
     leaf = key->parts;
     end = leaf + key->len;
-    to = vsi_pack(to, VESTRY_KEY_TUPLE | key->len << 8, 2);
+    to = pack(to, VESTRY_KEY_TUPLE | key->len << 8, 2);
   }
   for (; leaf != end; leaf++) {
     if (to.at > last) return false;
@@ -85,7 +85,7 @@ static inline bool pack_flat(vsi_packer *in_out, const uint64_t *last, const ves
     }
     bool has_bytes = leaf->type == VESTRY_KEY_STRING || leaf->type == VESTRY_KEY_BYTES;
     if (!has_bytes || !leaf->data || leaf->len > LEAF_MOST) return false;
-    to = vsi_pack_bytes(vsi_pack(to, leaf->type | leaf->len << 8, 2), leaf->data, leaf->len);
+    to = pack_bytes(pack(to, leaf->type | leaf->len << 8, 2), leaf->data, leaf->len);
   }
   *in_out = to;
   return true;
@@ -95,8 +95,8 @@ static inline uint64_t *pack_scope(uint64_t *to, vestry_scope scope) {
   const unsigned char *at = scope.data;
   size_t len = scope.len;
   for (; len >= 16; at += 16, to += 2, len -= 16) vsi_words_copy(to, at, 16);
-  for (; len >= 8; at += 8, len -= 8) *to++ = htole64(vsi_load_bytes(at, 8));
-  if (len) *to++ = htole64(vsi_load_bytes(at, len));
+  for (; len >= 8; at += 8, len -= 8) *to++ = htole64(load_bytes(at, 8));
+  if (len) *to++ = htole64(load_bytes(at, len));
   return to;
 }
 
@@ -114,7 +114,7 @@ __attribute__((noinline)) vestry_err vsi_scoped_key_init(vsi_scoped_key *scoped,
   if (__builtin_expect(scope.len > SCOPE_MOST || (!scope.data && scope.len) || !key, 0))
     return vsi_scoped_key_init_any(scoped, hash, host, scope, key);
   uint64_t *words = scoped->words, *key_at = pack_scope(words, scope);
-  vsi_packer to = {key_at, 0, 0};
+  packer to = {key_at, 0, 0};
   if (__builtin_expect(!pack_flat(&to, words + VSI_SCOPED_KEY_STACK_WORDS - LEAF_WORDS - 1, key), 0))
     return vsi_scoped_key_init_any(scoped, hash, host, scope, key);
   scoped->heap = NULL;
