@@ -85,8 +85,11 @@ vestry_err vsi_codings_create(const vestry_host *host, vsi_codings **ret_codings
 }
 
 void vsi_codings_limit(vsi_codings *codings, uint32_t max_private_count, uint32_t max_channel_count) {
-  if (max_private_count) atomic_store(&codings->free[VESTRY_PROFILE_PRIVATE], max_private_count);
-  if (max_channel_count) atomic_store(&codings->free[VESTRY_PROFILE_SHARED], max_channel_count);
+  /* relaxed: nothing is reserved yet */
+  if (max_private_count)
+    atomic_store_explicit(&codings->free[VESTRY_PROFILE_PRIVATE], max_private_count, memory_order_relaxed);
+  if (max_channel_count)
+    atomic_store_explicit(&codings->free[VESTRY_PROFILE_SHARED], max_channel_count, memory_order_relaxed);
 }
 
 static void coding_destroy(vsi_coding *coding) {

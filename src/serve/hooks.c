@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The steps when a stream has opened and when it has ended: its entries in stores, the hooks of the reply and of the
  * instance, and the effects that the application registered for it. */
+#include "serve/hooks.h"
 
 #include <string.h>
 
@@ -9,7 +10,6 @@
 #include "instance/stream_entries.h"
 #include "registry/dispatch.h"
 #include "registry/names.h"
-#include "serve/hooks.h"
 #include "serve/inside.h"
 
 static const vestry_connection_hooks *hooks_of(const vsi_stream_context *stream) {

@@ -20,7 +20,9 @@ static const vestry_profile *const offered[] = {
 
 vestry_err vsi_profiles_offer(vestry *v) {
   size_t count = 0;
-  if (atomic_exchange(&v->has_offered_profiles, true) || atomic_load(&v->profiles_count)) return VESTRY_OK;
+  /* relaxed: the exchange only chooses one thread, and the options have set the count before the instance was shared */
+  if (atomic_exchange_explicit(&v->has_offered_profiles, true, memory_order_relaxed)) return VESTRY_OK;
+  if (atomic_load_explicit(&v->profiles_count, memory_order_relaxed)) return VESTRY_OK;
   for (; offered[count]; count++) {
     vsi_coding *coding;
     vestry_err error = vsi_profile_resolve(offered[count], &v->profiles[count]);
