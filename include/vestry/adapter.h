@@ -4,11 +4,7 @@
  *
  *  An adapter describes a server's request by a vestry_request_ops and passes it to vestry_serve on the server's
  *  thread. vestry_serve calls the application's handler and performs its reply: it answers through `respond`, or opens
- *  a stream through `open`. An opened stream is a transport, which takes bytes until its end.
- *
- *  A transport is a table of functions (vestry_transport_ops). If its `wake` is NULL, threads of the runtime's pool
- *  write to it, and its `write` must not block. If `wake` is set, the adapter has a thread for each stream, which calls
- *  vestry_connection_run after each `wake`, and may block in `write`.
+ *  a stream through `open`. An opened stream is a transport, which takes bytes until its end (vestry/transport.h).
  *
  *      vestry_connection *stream = NULL; // ops: the adapter's vestry_request_ops
  *      vestry_err error = vestry_serve(v, &ops, server_request, NULL, NULL, &stream);

@@ -3,11 +3,7 @@
  *
  *      vestry_err error = vestry_create(NULL, &v);
  *      if (error) fprintf(stderr, "vestry: %s\n", vestry_strerror(error));
- *
- *  Structs of options grow from version to version, by one rule. Their first member is `size`: set it to sizeof the
- *  struct, or leave it 0 as long as you set no member that a later version has added. Members that you do not set are
- *  zero, which is the default. A program may run with an older library: members that the library does not know must be
- *  zero, otherwise the function returns VESTRY_INVALID. */
+ */
 #ifndef VESTRY_ERROR_H
 #define VESTRY_ERROR_H
 

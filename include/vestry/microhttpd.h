@@ -10,9 +10,9 @@
  *      vestry_destroy(v);
  *
  *  An idle stream costs some hundred bytes in vestry and nothing in libmicrohttpd, whose connection is freed when the
- *  head is sent; with TLS it also costs the connection and its session, some ten kilobytes. HTTP/1.1 and 1.0; a proxy
- *  in front provides HTTP/2. vestry_microhttpd_create has the rules of a server, vestry_microhttpd_attach those of an
- *  existing daemon. */
+ *  head is sent; with TLS it also costs the connection and its session, some ten kilobytes. HTTP/1.1 and 1.0; for
+ *  HTTP/2 see vestry/h2.h, or use a proxy in front. vestry_microhttpd_create has the rules of a server,
+ *  vestry_microhttpd_attach those of an existing daemon. */
 #ifndef VESTRY_MICROHTTPD_H
 #define VESTRY_MICROHTTPD_H
 

@@ -21,12 +21,12 @@
 extern "C" {
 #endif
 
-/** Type of a server: vestry_server_microhttpd (vestry/microhttpd.h) or vestry_server_civetweb (vestry/civetweb.h). Its
- *  members are for authors of adapters: see vestry/adapter.h. */
+/** Type of a server: vestry_server_microhttpd (vestry/microhttpd.h), vestry_server_h2 (vestry/h2.h) or
+ *  vestry_server_civetweb (vestry/civetweb.h). Its members are for authors of adapters: see vestry/adapter.h. */
 typedef struct vestry_server_adapter vestry_server_adapter;
 
-/** A server of an instance, made by vestry_server_create, vestry_microhttpd_create, vestry_microhttpd_attach or
- *  vestry_civetweb_create. Its members are read-only and do not change. */
+/** A server of an instance, made by vestry_server_create or by a function of an adapter, such as
+ *  vestry_microhttpd_create. Its members are read-only and do not change. */
 typedef struct vestry_server {
   size_t size;                          /**< sizeof(vestry_server) of the adapter's library */
   const vestry_server_adapter *adapter; /**< the adapter that made it */
@@ -41,17 +41,16 @@ typedef struct vestry_server_options {
   const char *address;      /**< numeric address to listen on; NULL: 127.0.0.1, this machine only. "0.0.0.0": all IPv4
                                  interfaces */
   uint16_t port;            /**< 0: a free port */
-  const char *unix_path;    /**< UNIX socket to listen on, instead of address and port; NULL: none. libmicrohttpd
-                                 only */
-  uint32_t threads_count;   /**< threads of the server. 0: libmicrohttpd has one for each processor; civetweb has as
-                                 many as max_streams requires, or 128 if max_streams is 0 */
-  uint32_t max_streams;     /**< maximum number of open streams; 0: with libmicrohttpd 10,000. With civetweb, a
-                                 threads_count other than 0 overrides this, because each stream occupies a thread.
-                                 civetweb reserves a tenth of its threads (2 to 32) for other requests, so 128 threads
-                                 serve 116 streams. At most 1,000,000; with civetweb 100,000 */
-  uint32_t max_per_address; /**< maximum for one client address: with libmicrohttpd of connections, with civetweb of
-                                 running requests and streams. 0: no limit. Behind a proxy it must be 0, because all
-                                 connections have the proxy's address */
+  const char *unix_path;    /**< UNIX socket to listen on, instead of address and port; NULL: none. Not with civetweb */
+  uint32_t threads_count;   /**< threads of the server. 0: one for each processor, at least 2; civetweb has as many as
+                                 max_streams requires, or 128 if max_streams is 0 */
+  uint32_t max_streams;     /**< maximum number of open streams; 0: 10,000; at most 1,000,000. With civetweb at most
+                                 100,000, and a threads_count other than 0 overrides this, because each stream occupies
+                                 a thread. civetweb reserves a tenth of its threads (2 to 32) for other requests, so
+                                 128 threads serve 116 streams */
+  uint32_t max_per_address; /**< maximum number of connections of one client address; with civetweb of running requests
+                                 and streams. 0: no limit. Behind a proxy it must be 0, because all connections have the
+                                 proxy's address */
   const char *tls_key, *tls_certificate; /**< texts in PEM, not file names; both or none. Not with civetweb */
 
   /* The next four members are for vestry_server_run only. */

@@ -79,8 +79,16 @@ typedef struct vestry_purged {
  *  call the store. A hook may put the value back; a full store then evicts another value. */
 typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
 
-/** Eviction order of an "lru" store.
+/** A store type that the application implements. */
+typedef struct vestry_store_type {
+  const struct vestry_store_ops *ops; /**< with the type's name; borrowed until the last store of the type is
+                                           destroyed */
+  void *ctx;                          /**< passed to create */
+} vestry_store_type;
+
+/** Options of a store. Zero is the default.
  *
+ *  Eviction order of an "lru" store:
  *  - max_count, of the whole store: the least recently used value is evicted. The store records uses in steps of about
  *    min(idle_ms, lifetime_ms) / 4,000, rounded up to whole ms (150 ms if both are "never"). A value last used in an
  *    earlier step is evicted first; within a step the order is exact among values of one key, and approximate among
@@ -93,16 +101,6 @@ typedef void (*vestry_purge_fn)(const vestry_purged *purged, void *ctx);
  *
  *  A put counts as use of its value. A lookup (get, with) counts as use of all values of its key, in the order of their
  *  puts, so the newest becomes the most recently used. */
-
-struct vestry_store_ops;
-/** A store type that the application implements. */
-typedef struct vestry_store_type {
-  const struct vestry_store_ops
-      *ops;  /**< with the type's name; borrowed until the last store of the type is destroyed */
-  void *ctx; /**< passed to create */
-} vestry_store_type;
-
-/** Options of a store. Zero is the default. */
 typedef struct vestry_store_options {
   size_t size;                   /**< sizeof(vestry_store_options), or 0 */
   const vestry_host *host;       /**< borrowed; NULL: default */

@@ -11,9 +11,9 @@
  *
  *      vestry_dispatch(v, scope, VESTRY_KEY("counter", 1), VESTRY_LIST("patch-signals", VESTRY_OBJECT("counter", 4)));
  *
- *  A program also includes the header of its adapter (vestry/civetweb.h, vestry/microhttpd.h), and those of the
- *  extensions that it uses: vestry/app/ (sessions, guards, files, presence, pages, forms, …), vestry/data/ (SQLite and
- *  PostgreSQL, jobs), vestry/cluster/ (several machines), vestry/ops/ (metrics), vestry/testing/ (tests). */
+ *  A program also includes the header of its adapter (vestry/civetweb.h, vestry/microhttpd.h, vestry/h2.h), and those
+ *  of the extensions that it uses: vestry/app/ (sessions, guards, files, presence, pages, forms, …), vestry/data/
+ *  (SQLite, PostgreSQL, jobs), vestry/cluster/ (several machines), vestry/ops/ (metrics), vestry/testing/ (tests). */
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
