@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "memory.h"
 
+#include <jansson.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -45,4 +46,32 @@ int64_t bench_counted_bytes(void) {
 
 int64_t bench_counted_blocks(void) {
   return atomic_load_explicit(&held_blocks, memory_order_relaxed);
+}
+
+static uint64_t allocations;
+
+static void *count_reallocate(void *ctx, void *memory, size_t size_bytes) {
+  (void)ctx;
+  if (size_bytes) {
+    allocations++;
+    return realloc(memory, size_bytes);
+  }
+  free(memory);
+  return NULL;
+}
+
+static void *count_malloc(size_t size_bytes) {
+  allocations++;
+  return malloc(size_bytes);
+}
+
+vestry_host bench_allocating_host(void) {
+  vestry_host host = *vestry_host_default();
+  host.reallocate = count_reallocate;
+  json_set_alloc_funcs(count_malloc, free);
+  return host;
+}
+
+uint64_t bench_allocations(void) {
+  return allocations;
 }

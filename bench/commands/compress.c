@@ -25,6 +25,7 @@
 #include <vestry/vestry.h>
 
 #include "bench.h"
+#include "request.h"
 
 enum { SLICES_MOST = 64, PAGE_MOST = 1 << 20, WARM_ROUNDS = 5 };
 
@@ -35,40 +36,11 @@ typedef struct settings {
 
 /* ------------------------------------------------------------------------------------- the server's side ---------- */
 
-typedef struct peer {
+/* A request of a client, and its socket, which becomes the transport of the stream. */
+typedef struct arrival {
+  bench_request request; /* first member */
   int fd;
-  const char *accept;
-} peer;
-
-static const char *peer_get(void *request) {
-  (void)request;
-  return "GET";
-}
-static const char *peer_root(void *request) {
-  (void)request;
-  return "/";
-}
-static const char *peer_none(void *request) {
-  (void)request;
-  return NULL;
-}
-static const char *peer_header(void *request, const char *name) {
-  return strcmp(name, "Accept-Encoding") == 0 ? ((peer *)request)->accept : NULL;
-}
-static int64_t peer_body_length(void *request) {
-  (void)request;
-  return 0;
-}
-static vestry_err peer_read(void *request, void *buffer, size_t capacity, size_t *ret_len) {
-  (void)request, (void)buffer, (void)capacity;
-  *ret_len = 0;
-  return VESTRY_OK;
-}
-static vestry_err peer_respond(void *request, const vestry_response *response) {
-  (void)request;
-  fprintf(stderr, "vestry-bench: a stream got status %d\n", response->status);
-  return VESTRY_OK;
-}
+} arrival;
 
 static vestry_io stream_open(void *transport) {
   (void)transport;
@@ -78,7 +50,7 @@ static vestry_io stream_open(void *transport) {
 /* Write to a stream. The thread serves only this stream meanwhile, so it may wait for the reader. */
 static vestry_io stream_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
   (void)ret_written;
-  peer *p = transport;
+  const int fd = *(const int *)transport;
   struct iovec parts[SLICES_MOST];
   size_t left = 0;
   for (size_t i = 0; i < count; i++) {
@@ -87,10 +59,10 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
   }
   struct iovec *at = parts;
   while (left) {
-    ssize_t wrote = writev(p->fd, at, (int)(count - (size_t)(at - parts)));
+    ssize_t wrote = writev(fd, at, (int)(count - (size_t)(at - parts)));
     if (wrote < 0 && errno != EAGAIN) return VESTRY_IO_HANGUP;
     if (wrote < 0) {
-      struct pollfd wait = {.fd = p->fd, .events = POLLOUT};
+      struct pollfd wait = {.fd = fd, .events = POLLOUT};
       poll(&wait, 1, -1);
       continue;
     }
@@ -105,35 +77,25 @@ static vestry_io stream_write(void *transport, const vestry_slice *slices, size_
 
 static void stream_end(void *transport, bool clean, vestry_cause cause) {
   (void)clean, (void)cause;
-  close(((peer *)transport)->fd);
+  close(*(const int *)transport);
 }
 
 static void stream_release(void *transport) {
   free(transport);
 }
 
-static vestry_err peer_open(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
-                            void **ret_transport) {
+static vestry_err open_stream(void *request, const vestry_response *head, const vestry_transport_ops **ret_ops,
+                              void **ret_transport) {
   static const vestry_transport_ops ops = {
       .open = stream_open, .write = stream_write, .end = stream_end, .release = stream_release};
+  int *fd = malloc(sizeof *fd);
   (void)head;
+  if (!fd) return VESTRY_NO_MEMORY;
+  *fd = ((const arrival *)request)->fd;
   *ret_ops = &ops;
-  *ret_transport = request;
+  *ret_transport = fd;
   return VESTRY_OK;
 }
-
-static const vestry_request_ops peer_ops = {
-    .size = sizeof(vestry_request_ops),
-    .method = peer_get,
-    .path = peer_root,
-    .query = peer_none,
-    .header = peer_header,
-    .peer = peer_none,
-    .body_length = peer_body_length,
-    .read = peer_read,
-    .respond = peer_respond,
-    .open = peer_open,
-};
 
 static vestry_err stay(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
@@ -224,14 +186,17 @@ static void change_page(char *page, size_t len, size_t change) {
 static const vestry_scope everybody = {NULL, 0};
 
 static bool open_streams(vestry *v, int listener, const settings *s, const char *accept) {
+  vestry_request_ops ops = bench_request_ops;
+  ops.open = open_stream;
   for (uint64_t i = 0; i < s->streams; i++) {
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), on = 1;
-    peer *p = malloc(sizeof *p);
     vestry_connection *connection = NULL;
-    if (fd < 0 || !p) return false;
+    arrival from = {{.method = "GET", .path = "/", .header = "Accept-Encoding", .value = accept}, fd};
+    if (fd < 0) return false;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    *p = (peer){fd, accept};
-    if (vestry_serve(v, &peer_ops, p, stay, NULL, &connection) || !connection) return false;
+    if (vestry_serve(v, &ops, &from, stay, NULL, &connection)) return false;
+    if (!connection) fprintf(stderr, "vestry-bench: a stream got status %d\n", from.request.status);
+    if (!connection) return false;
     if (vestry_join(v, everybody, VESTRY_KEY("all"), connection)) return false;
     vestry_connection_unref(connection);
   }

@@ -174,40 +174,21 @@ static bool print_memory(uint64_t streams) {
 
 /* ---- Allocations ------------------------------------------------------------------------------------------------- */
 
-static uint64_t allocations; /* one thread */
-
-static void *count_reallocate(void *ctx, void *memory, size_t size_bytes) {
-  (void)ctx;
-  if (size_bytes) {
-    allocations++;
-    return realloc(memory, size_bytes);
-  }
-  free(memory);
-  return NULL;
-}
-
-static void *count_malloc(size_t size_bytes) {
-  allocations++;
-  return malloc(size_bytes);
-}
-
 static bool print_allocations(void) {
   enum { COUNT = 1000 };
-  vestry_host host = *vestry_host_default();
-  host.reallocate = count_reallocate;
-  json_set_alloc_funcs(count_malloc, free);
+  const vestry_host host = bench_allocating_host();
   vestry *v = NULL;
   const vestry_options options = {.host = &host, .threads_count = VESTRY_THREADS_NONE};
   bool right = vestry_create(&options, &v) == VESTRY_OK;
-  const uint64_t created = allocations;
+  const uint64_t created = bench_allocations();
   right = right && open_streams(v, 1, (opening){.id = 0});
-  uint64_t before = allocations;
+  uint64_t before = bench_allocations();
   for (int i = 0; right && i < COUNT; i++) {
     right = vestry_dispatch(v, nowhere, VESTRY_KEY("stream", 0), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", i))) ==
             VESTRY_OK;
     while (vestry_runtime_step(vestry_parts_of(v)->runtime)) continue;
   }
-  const uint64_t dispatched = allocations - before;
+  const uint64_t dispatched = bench_allocations() - before;
   if (right)
     printf("vestry costs allocations_per_create=%" PRIu64 " allocations_per_dispatch=%.2f\n", created,
            (double)dispatched / COUNT);

@@ -23,27 +23,9 @@
 #include <vestry/vestry.h>
 
 #include "bench.h"
+#include "memory.h"
 
 enum { MAX_ROUNDS = 10000 };
-
-/* ------------------------------------------------------------------------------------------ counting memory ---- */
-
-static uint64_t allocations; /* used by one thread */
-
-static void *count_reallocate(void *ctx, void *memory, size_t size_bytes) {
-  (void)ctx;
-  if (size_bytes) {
-    allocations++;
-    return realloc(memory, size_bytes);
-  }
-  free(memory);
-  return NULL;
-}
-
-static void *count_malloc(size_t size_bytes) {
-  allocations++;
-  return malloc(size_bytes);
-}
 
 /* ------------------------------------------------------------------------------------------------- the work ---- */
 
@@ -206,14 +188,14 @@ static bool run_round(work *w, const struct way *way, uint64_t count, measured *
   w->connection = vestry_memory_look(exchange).connection;
   vestry_runtime *runtime = vestry_parts_of(w->v)->runtime;
   vestry_err error = vestry_join(w->v, nowhere, VESTRY_KEY("counter", 1), w->connection);
-  uint64_t allocated = allocations, used = bench_cpu_ns(0), began = bench_now_ns();
+  uint64_t allocated = bench_allocations(), used = bench_cpu_ns(0), began = bench_now_ns();
   for (uint64_t i = 0; !error && i < count; i++) {
     error = way->send(w);
     while (vestry_runtime_step(runtime)) continue;
   }
   m->ns[m->rounds_count++] = (double)(bench_now_ns() - began) / (double)count;
   m->cpu_ns += bench_cpu_ns(0) - used;
-  m->allocations += allocations - allocated;
+  m->allocations += bench_allocations() - allocated;
   m->events_count += count;
   bool right = !error && is_right(exchange, way->is_silent ? 0 : count);
   if (!right) fprintf(stderr, "vestry-bench: %s: %s\n", way->name, error ? vestry_strerror(error) : "wrong bytes");
@@ -253,9 +235,7 @@ int bench_dispatch(int argc, char **argv) {
       {"--way", &only, NULL, 0, 0}, {"--rounds", NULL, &rounds, 1, MAX_ROUNDS}, {"--count", NULL, &count, 1, 1000000}};
   int status = bench_options(argc, argv, options, 3);
   if (status) return status;
-  vestry_host host = *vestry_host_default();
-  host.reallocate = count_reallocate;
-  json_set_alloc_funcs(count_malloc, free);
+  const vestry_host host = bench_allocating_host();
   work works[2] = {{0}, {0}}; /* is_alone: the second */
   measured *m = calloc(WAYS, sizeof *m);
   bool right = begin(&works[0], &host, false) && begin(&works[1], &host, true) && m, known = !only;
