@@ -166,8 +166,9 @@ static void commit(side *s, act is) {
     if (is == STRANGER) {
       run(s, s->stranger, "UPDATE aside SET n = n + 1");
     } else if (is == MOVE) { /* hidden rows grow, so that file pages are split */
-      char sql[100];
-      snprintf(sql, sizeof sql, "UPDATE item SET text = text || text || text || text WHERE id = %" PRId64,
+      char sql[120];
+      snprintf(sql, sizeof sql,
+               "UPDATE item SET text = substr(text || text || text || text, 1, 20000) WHERE id = %" PRId64,
                row_of(page, false) + 1);
       run(s, s->writer, sql);
     } else {
