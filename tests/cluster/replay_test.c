@@ -64,7 +64,6 @@ static bool is_new(const unsigned char *data, size_t len) {
 }
 
 static void record(const char *subject, const void *data, size_t len, void *ctx) {
-  (void)ctx;
   if (r.kept_count == KEPT || !is_new(data, len)) return;
   recorded *to = &r.kept[r.kept_count++];
   *to = (recorded){.data = malloc(len), .len = len, .at_ns = r.n.th.now_ns};
@@ -255,16 +254,10 @@ static void run_one(uint64_t seed, size_t steps) {
   for (size_t i = 0; i < r.kept_count; i++) free(r.kept[i].data);
 }
 
-static uint64_t setting(const char *name, uint64_t by_default) {
-  const char *text = getenv(name);
-  return text ? strtoull(text, NULL, 10) : by_default;
-}
-
 /* capability: G10 */
 static void replayed_messages_have_no_effect(void **state) {
-  (void)state;
-  uint64_t seed = setting("REPLAY_SEED", 1), count = setting("REPLAY_SEEDS", 100);
-  size_t steps = (size_t)setting("REPLAY_STEPS", 40);
+  uint64_t seed = random_setting("REPLAY_SEED", 1), count = random_setting("REPLAY_SEEDS", 100);
+  size_t steps = (size_t)random_setting("REPLAY_STEPS", 40);
   for (uint64_t i = 0; i < count; i++) run_one(seed + i, steps);
   print_message("%llu seeds: %zu lives, %zu messages recorded, %zu played back; %zu dispatches\n",
                 (unsigned long long)count, all_lives, all_recorded, all_played, all_dispatches);

@@ -45,7 +45,6 @@ static int request_stream(node *of, const char *key, vestry_keep_policy policy, 
 
 /* capability: G4 */
 static void key_is_held_by_one_stream_of_all_nodes(void **state) {
-  (void)state;
   nodes n;
   vestry_memory_exchange *first, *second;
   begin(&n, NULL);
@@ -75,7 +74,6 @@ static void key_is_held_by_one_stream_of_all_nodes(void **state) {
 
 /* capability: G4 */
 static void reservation_of_a_dead_node_is_free_after_dead_ms(void **state) {
-  (void)state;
   nodes n;
   begin(&n, NULL);
   node *a = &n.all[0], *b = &n.all[1];
@@ -100,7 +98,6 @@ static void reservation_of_a_dead_node_is_free_after_dead_ms(void **state) {
 /* All nodes stand still: no message shows that the others are alive, and none shows that they are dead. */
 /* capability: G4 */
 static void node_that_stood_still_regards_no_other_as_dead(void **state) {
-  (void)state;
   nodes n;
   vestry_cluster_count streams = {0};
   uint32_t count;
@@ -142,7 +139,6 @@ static void node_that_stood_still_regards_no_other_as_dead(void **state) {
 /* The partition without the reservations accepts no stream; the other one only once it regards the first as dead. */
 /* capability: G4 */
 static void reservation_in_the_minor_partition_gets_503(void **state) {
-  (void)state;
   nodes n;
   vestry_memory_exchange *in_b, *in_c;
   begin(&n, NULL);
@@ -189,7 +185,6 @@ static vestry_err reserve_and_interfere(void *broker, const char *name, uint64_t
 
 /* capability: G4 */
 static void concurrent_reservation_has_one_winner(void **state) {
-  (void)state;
   for (size_t at = 1; at <= 2; at++) { /* after it was read; after it was set */
     nodes n;
     vestry_broker probe;
@@ -220,7 +215,6 @@ static vestry_err reserve_and_stand_still(void *broker, const char *name, uint64
 /* The other nodes may regard it as dead meanwhile, and open a stream of the key. */
 /* capability: G4 */
 static void reservation_by_a_node_that_stands_still_does_not_count(void **state) {
-  (void)state;
   nodes n;
   vestry_broker probe;
   nodes_prepare(&n, NULL);
@@ -285,9 +279,7 @@ static void blink(nodes *n, size_t place) {
 
 /* capability: G4 */
 static void key_has_at_most_one_stream_in_random_schedules(void **state) {
-  (void)state;
-  const char *text = getenv("CLUSTER_SEEDS");
-  uint64_t seeds = text ? strtoull(text, NULL, 10) : SEEDS_USUAL;
+  const uint64_t seeds = random_setting("CLUSTER_SEEDS", SEEDS_USUAL);
   for (uint64_t seed = 1; seed <= seeds; seed++) {
     nodes n;
     count[0] = count[1] = 0;
@@ -348,7 +340,6 @@ static void key_has_at_most_one_stream_in_random_schedules(void **state) {
 
 /* capability: G4 */
 static void key_has_at_most_one_stream_with_threads(void **state) {
-  (void)state;
   vestry_runtime *runtime;
   vestry_memory_network *network;
   vestry_broker brokers[STRICT_RACE_NODES];
@@ -362,14 +353,12 @@ static void key_has_at_most_one_stream_with_threads(void **state) {
 }
 
 static vestry_err reject(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("room", "x"));
   vestry_reply_keep(reply, VESTRY_KEEP_REJECT, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
 }
 
 static void failed_allocation_leaves_no_reservation(void **state) {
-  (void)state;
   for (long at = 0;; at++) {
     nodes n;
     begin(&n, NULL);
@@ -392,7 +381,6 @@ static void failed_allocation_leaves_no_reservation(void **state) {
 }
 
 static void strict_needs_a_broker_with_reservations(void **state) {
-  (void)state;
   nodes n;
   nodes_begin(&n, 1, NULL);
   vestry *v;

@@ -391,16 +391,10 @@ static void run_one(uint64_t seed, size_t steps) {
   nodes_end(&r.n);
 }
 
-static uint64_t setting(const char *name, uint64_t by_default) {
-  const char *text = getenv(name);
-  return text ? strtoull(text, NULL, 10) : by_default;
-}
-
 /* capability: G5, G6, G7 */
 static void no_loss_is_unreported_in_random_schedules(void **state) {
-  (void)state;
-  uint64_t seed = setting("CLUSTER_SEED", 1), count = setting("CLUSTER_SEEDS", 60);
-  size_t steps = (size_t)setting("CLUSTER_STEPS", 150);
+  uint64_t seed = random_setting("CLUSTER_SEED", 1), count = random_setting("CLUSTER_SEEDS", 60);
+  size_t steps = (size_t)random_setting("CLUSTER_STEPS", 150);
   for (uint64_t i = 0; i < count; i++) run_one(seed + i, steps);
   print_message("%llu seeds: %zu events, %zu times a member was told of a gap instead; %zu dispatches, %zu OK, %zu "
                 "unknown, %zu times a stream was told of a gap instead; %zu streams ended\n",

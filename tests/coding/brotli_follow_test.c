@@ -66,7 +66,6 @@ static size_t check(unsigned window_bits, manner how, const char *previous, size
 
 /* capability: D16, F1 */
 static void change_in_a_page_is_encoded_briefly(void **state) {
-  (void)state;
   static char page[20000], changed[20000];
   size_t len = 0, changed_len = 0;
   for (int i = 0; i < 100; i++) {
@@ -118,12 +117,10 @@ static size_t make_text(uint64_t *random, char *text, size_t most, const char *o
 
 /* capability: D16, F1 */
 static void differences_of_random_texts_decode(void **state) {
-  (void)state;
   enum { MOST = 200000, ROUNDS = TEST_ROUNDS(3000) };
   char *previous = malloc(MOST), *text = malloc(MOST);
   assert_true(previous && text);
-  const char *seed = getenv("VESTRY_SEED");
-  uint64_t first = seed ? strtoull(seed, NULL, 10) : 1, last = seed ? first : ROUNDS;
+  const uint64_t seed = random_setting("VESTRY_SEED", 0), first = seed ? seed : 1, last = seed ? seed : ROUNDS;
   for (uint64_t at = first; at <= last; at++) {
     uint64_t random = at;
     if (at % 100 == 1) print_message("seeds from %d\n", (int)at);
@@ -139,7 +136,6 @@ static void differences_of_random_texts_decode(void **state) {
 /* With Fibonacci numbers as symbol counts, the code of the rarest symbol would be deeper than the format allows. */
 /* capability: D16, F1 */
 static void too_deep_code_is_limited(void **state) {
-  (void)state;
   static char text[400000];
   size_t len = 0;
   uint64_t random = 7;
@@ -162,7 +158,6 @@ static void too_deep_code_is_limited(void **state) {
 
 /* capability: F1 */
 static void copy_and_insert_lengths_at_each_class_border(void **state) {
-  (void)state;
   static char previous[30000], text[60000];
   uint64_t random = 3;
   for (size_t i = 0; i < sizeof previous; i++) previous[i] = (char)random_below(&random, 256);
@@ -182,7 +177,6 @@ static void copy_and_insert_lengths_at_each_class_border(void **state) {
 }
 
 static void large_differences_decode_up_to_the_limit(void **state) {
-  (void)state;
   size_t most = VSI_BROTLI_FOLLOW_MAX_BYTES;
   char *text = malloc(most + 1);
   assert_non_null(text);
@@ -210,7 +204,6 @@ static vestry_err follow(test_host *th, void *ctx) {
 }
 
 static void encoding_survives_every_allocation_failure(void **state) {
-  (void)state;
   static char text[5000];
   uint64_t random = 9;
   for (size_t i = 0; i < sizeof text; i++) text[i] = (char)random_below(&random, 3);

@@ -29,7 +29,6 @@ static void assert_reads(wire *r, const char *coding, const char *expected) {
 
 /* capability: C13 */
 static void request_decides_the_coding(void **state) {
-  (void)state;
   static const struct {
     const char *accept, *coding;
   } cases[] = {{"gzip, deflate, br", "br"},
@@ -56,7 +55,6 @@ static void request_decides_the_coding(void **state) {
 }
 
 static void without_profiles_streams_are_plain(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.profiles = NULL});
   wire r = {.datastar = true, .headers = {{"Accept-Encoding", "br, *;q=0"}}};
@@ -69,7 +67,6 @@ static void without_profiles_streams_are_plain(void **state) {
 
 /* capability: C13 */
 static void no_acceptable_coding_gets_406(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
   wire r = {.datastar = true, .headers = {{"Accept-Encoding", "deflate, identity;q=0"}}};
@@ -88,7 +85,6 @@ typedef struct reply_plan {
 } reply_plan;
 
 static vestry_err profiled(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   const reply_plan *p = app;
   if (p->vary) assert_int_equal(vestry_reply_header(reply, "Vary", p->vary), VESTRY_OK);
   assert_int_equal(
@@ -99,7 +95,6 @@ static vestry_err profiled(const vestry_request *req, vestry_reply *reply, void 
 
 /* capability: C13 */
 static void reply_overrides_the_profiles(void **state) {
-  (void)state;
   static const vestry_profile own[] = {{.ops = &test_chain}, {.ops = &vestry_profile_gzip}};
   static const vestry_profile plain[] = {{.ops = &vestry_profile_identity}, {.ops = &vestry_profile_gzip}};
   static const struct {
@@ -131,7 +126,6 @@ static void reply_overrides_the_profiles(void **state) {
 }
 
 static void invalid_profiles_are_refused(void **state) {
-  (void)state;
   static const vestry_profile bad = {.ops = &vestry_profile_brotli, .level = 11}, none = {.ops = NULL};
   site w;
   test_host_init(&w.th);
@@ -146,7 +140,6 @@ static void invalid_profiles_are_refused(void **state) {
 
 /* Above the limit, a private stream becomes shared, or gets the next coding if its profile has no segments. */
 static void private_encoders_are_limited(void **state) {
-  (void)state;
   static const vestry_profile privately[] = {{.ops = &test_chain_private, .mode = VESTRY_PROFILE_PRIVATE},
                                              {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE}};
   site w;
@@ -171,8 +164,7 @@ static void private_encoders_are_limited(void **state) {
     site_settle(&w);
     assert_reads(&r[i], codings[i], HELLO);
   }
-  site_close(&w);
-  for (int i = 0; i < 5; i++) wire_finish(&r[i]);
+  wires_end_array(&w, r, 5);
 }
 
 /* Return the number of epochs that three events begin; 0: the default limit. */
@@ -198,7 +190,6 @@ static uint64_t epochs_of(uint64_t max_epoch_bytes) {
 }
 
 static void max_epoch_bytes_limits_epochs(void **state) {
-  (void)state;
   assert_int_equal(epochs_of(0), 1);
   assert_int_equal(epochs_of(1), 3);
   site w;
@@ -209,7 +200,6 @@ static void max_epoch_bytes_limits_epochs(void **state) {
 }
 
 static void channel_events_reach_streams_of_each_coding(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.profiles = offered, .profiles_count = 2});
   const vestry_scope scope = {NULL, 0};
@@ -233,8 +223,7 @@ static void channel_events_reach_streams_of_each_coding(void **state) {
   vestry_stats_get(w.v, &stats);
   assert_int_equal(stats.written_bytes, 3 * strlen(HELLO));
   assert_int_equal(stats.wire_bytes, r[0].text_len + r[1].text_len + r[2].text_len);
-  site_close(&w);
-  for (int i = 0; i < 3; i++) wire_finish(&r[i]);
+  wires_end_array(&w, r, 3);
 }
 
 static bool has_written(site *w) {
@@ -245,7 +234,6 @@ static bool has_written(site *w) {
 
 /* A request for an encoded stream, with allocation N failing: it gets 500, or its stream can be decoded. */
 static void encoded_streams_survive_every_allocation_failure(void **state) {
-  (void)state;
   static const char *const codings[] = {"br", "gzip"};
   for (int i = 0; i < 2; i++)
     for (long number = 0, failed = 1; failed; number++) {
@@ -305,7 +293,6 @@ static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
 
 /* capability: F2 */
 static void f2_idle_stream_holds_no_encoder(void **state) {
-  (void)state;
   static const vestry_profile own = {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE},
                               own_brotli = {.ops = &vestry_profile_brotli, .mode = VESTRY_PROFILE_PRIVATE};
   size_t plain = idle_bytes(&offered[0], "identity");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Jobs run after their commit, when they are due, and again after a failure. */
 #include "jobs/contract.h"
+#include "runtime/random.h"
 
 /* ------------------------------------------------------------------------------------------------ running -------- */
 
@@ -227,7 +228,7 @@ static void counters_add_up_after_random_actions(void **state) {
   (void)state;
   uint64_t lost = 0;
   /* Fewer rounds suffice for the settings of a server (tests/postgres/settings.py). */
-  const uint64_t rounds = getenv("JOBS_ROUNDS") ? strtoull(getenv("JOBS_ROUNDS"), NULL, 10) : 6;
+  const uint64_t rounds = random_setting("JOBS_ROUNDS", 6);
   for (uint64_t round = 0; round < rounds; round++) {
     crew c;
     uint64_t seed = round * 7919 + 1, committed = 0;

@@ -7,9 +7,9 @@
  *
  * JOBS_HISTORIES=100000 JOBS_SEED=1 build/bin/test_sqlite jobs: run only that many histories, from that seed on. */
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "jobs/contract.h"
+#include "runtime/random.h"
 
 enum { NODES = 3, JOBS_MOST = 128, KEYS = 3, ACTIONS = 16, DEPTH_MOST = 4, BACKOFF_MS = 40, ATTEMPTS = 3 };
 enum { PERIOD_MS = 2500, OTHER_PERIOD_MS = 4000, EFFECT = 1000000 };
@@ -529,11 +529,6 @@ static void run_history(uint64_t seed) {
   crew_do(&m.nodes[0].as, "DELETE FROM t");
 }
 
-static uint64_t number_of(const char *name, uint64_t otherwise) {
-  const char *text = getenv(name);
-  return text ? strtoull(text, NULL, 10) : otherwise;
-}
-
 static uint64_t default_histories_count;
 
 /* Twenty histories share one database, so that the scheduled job runs on through them. */
@@ -541,7 +536,8 @@ static uint64_t default_histories_count;
 static void random_histories_match_the_model(void **state) {
   (void)state;
   enum { HISTORIES_A_WORLD = 20 };
-  const uint64_t first = number_of("JOBS_SEED", 1), count = number_of("JOBS_HISTORIES", default_histories_count);
+  const uint64_t first = random_setting("JOBS_SEED", 1),
+                 count = random_setting("JOBS_HISTORIES", default_histories_count);
   for (uint64_t at = 0; at < count; at += HISTORIES_A_WORLD) {
     memset(&m, 0, sizeof m);
     test_host_init(&m.th);

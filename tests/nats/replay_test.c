@@ -66,7 +66,6 @@ static bool is_new(const unsigned char *data, size_t len) {
 }
 
 static void record(const char *subject, const void *data, size_t len, void *ctx) {
-  (void)ctx;
   size_t count = atomic_load(&w.kept_count);
   if (count == KEPT || !is_new(data, len)) return;
   recorded *to = &w.kept[count];
@@ -92,24 +91,20 @@ static void replay(size_t count) {
 /* ------------------------------------------------------------------------------------------------ the nodes ------- */
 
 static vestry_err note(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context, (void)args;
   atomic_fetch_add(&((place *)ctx)->performed, 1);
   return VESTRY_OK;
 }
 
 static void on_gap(const vestry_gap *gap, void *ctx) {
-  (void)gap;
   atomic_fetch_add(&((place *)ctx)->gaps, 1);
 }
 
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   vestry_reply_key(reply, VESTRY_KEY("room", (const char *)app));
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static vestry_err join(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_join(reply, req->scope, VESTRY_KEY("board"));
   vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){
                                                           .max_queued_count = 1 << 20, .max_queued_bytes = 1 << 24}});
@@ -281,11 +276,6 @@ static void run_seed(uint64_t seed) {
   }
 }
 
-static uint64_t setting(const char *name, uint64_t by_default) {
-  const char *text = getenv(name);
-  return text ? strtoull(text, NULL, 10) : by_default;
-}
-
 static void begin(void) {
   nats_server_init(&w.server);
   nats_server_start(&w.server, NULL);
@@ -300,8 +290,7 @@ static void finish(void) {
 
 /* capability: G10 */
 static void replayed_messages_have_no_effect(void **state) {
-  (void)state;
-  uint64_t seed = setting("REPLAY_SEED", 1), count = setting("REPLAY_SEEDS", 200);
+  uint64_t seed = random_setting("REPLAY_SEED", 1), count = random_setting("REPLAY_SEEDS", 200);
   begin();
   for (size_t i = 0; i < PLACES; i++) begin_life(i);
   meet();

@@ -37,9 +37,7 @@ static void begin(suite *s, const vestry_profile *profiles, size_t count) {
 
 static void end(suite *s) {
   vestry_observe_destroy(s->observe);
-  site_close(&s->on);
-  for (size_t i = 0; i < STREAMS; i++) wire_finish(&s->r[i]);
-  test_host_assert_clean(&s->on.th);
+  wires_end_array(&s->on, s->r, STREAMS);
 }
 
 /* Make an event that is long enough to be compressed, and differs from all others in a few places. */
@@ -127,7 +125,6 @@ static void send_some(suite *s) {
 
 /* capability: H2 */
 static void byte_metrics_match_the_streams_of_each_coding(void **state) {
-  (void)state;
   suite s;
   begin(&s, offered, sizeof offered / sizeof *offered);
   for (size_t i = 0; i < STREAMS; i++)
@@ -143,7 +140,6 @@ static void byte_metrics_match_the_streams_of_each_coding(void **state) {
 
 /* capability: H2 */
 static void byte_metrics_include_ended_streams(void **state) {
-  (void)state;
   suite s;
   begin(&s, offered, sizeof offered / sizeof *offered);
   for (size_t i = 0; i < STREAMS; i++)
@@ -168,7 +164,6 @@ static void check_encodes(suite *s, uint64_t alone, uint64_t aligned, uint64_t f
 
 /* capability: H2 */
 static void event_is_encoded_once_for_each_coding(void **state) {
-  (void)state;
   enum { GZIP = 1 << 1 | 1 << 5, BROTLI = 1 << 2 | 1 << 6, ALL = (1 << STREAMS) - 1 };
   suite s;
   begin(&s, offered, sizeof offered / sizeof *offered);
@@ -194,7 +189,6 @@ static void event_is_encoded_once_for_each_coding(void **state) {
 
 /* capability: H2 */
 static void following_event_is_counted_as_followed(void **state) {
-  (void)state;
   enum { ONE_OF_BROTLI = 1 << 2 };
   suite s;
   begin(&s, offered, sizeof offered / sizeof *offered);
@@ -209,7 +203,6 @@ static void following_event_is_counted_as_followed(void **state) {
 
 /* capability: H2 */
 static void private_profile_encodes_for_each_stream(void **state) {
-  (void)state;
   static const vestry_profile own[] = {{.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE},
                                        {.ops = &vestry_profile_brotli, .mode = VESTRY_PROFILE_PRIVATE}};
   enum { ALL = (1 << STREAMS) - 1 };

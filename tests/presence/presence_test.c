@@ -34,7 +34,6 @@ typedef struct visit {
 
 static vestry_err be_present(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
-  (void)req;
   if (v->fails) test_host_fail_in(v->fails, 0);
   v->error = v->presence ? vestry_reply_present(reply, v->presence, v->place, v->user) : VESTRY_OK;
   if (v->fails) test_host_fail_no_more(v->fails);
@@ -47,14 +46,12 @@ static vestry_err be_present(const vestry_request *req, vestry_reply *reply, voi
 
 static vestry_err be_present_without_presence(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
-  (void)req;
   return v->error = vestry_reply_present(reply, NULL, v->place, v->user);
 }
 
 /* Sixteen places, and one more. */
 static vestry_err be_present_everywhere(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
-  (void)req;
   for (int i = 0; i < 16; i++)
     assert_int_equal(vestry_reply_present(reply, v->presence, VESTRY_KEY("p", i), v->user), VESTRY_OK);
   v->error = vestry_reply_present(reply, v->presence, VESTRY_KEY("p", 16), v->user);
@@ -101,7 +98,6 @@ static void assert_here(vestry_presence *presence, const vestry_key *place, cons
 
 /* capability: K3 */
 static void members_arrive_and_leave_after_grace_time(void **state) {
-  (void)state;
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -142,7 +138,6 @@ static void members_arrive_and_leave_after_grace_time(void **state) {
 
 /* capability: K3 */
 static void reload_within_grace_time_is_not_reported(void **state) {
-  (void)state;
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -168,7 +163,6 @@ static void reload_within_grace_time_is_not_reported(void **state) {
 
 /* capability: K3 */
 static void request_without_stream_adds_no_member(void **state) {
-  (void)state;
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -193,7 +187,6 @@ static void request_without_stream_adds_no_member(void **state) {
 }
 
 static void stream_adds_several_members(void **state) {
-  (void)state;
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -211,7 +204,6 @@ static void stream_adds_several_members(void **state) {
 /* --------------------------------------------------------------------------------------------------- limits ------- */
 
 static void invalid_member_or_place_is_refused(void **state) {
-  (void)state;
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -239,15 +231,12 @@ static void invalid_member_or_place_is_refused(void **state) {
   assert_int_equal(vestry_presence_create(NULL, NULL, &presence), VESTRY_INVALID);
   vestry_presence_destroy(presence);
   vestry_presence_destroy(NULL);
-  site_close(&w);
-  for (size_t i = 0; i < 8; i++) wire_finish(&all[i]);
-  test_host_assert_clean(&w.th);
+  wires_end_array(&w, all, 8);
 }
 
 /* This many extensions of a stream are for presence: a session of the stream counts separately. */
 /* capability: K3 */
 static void stream_is_present_at_16_places_at_most(void **state) {
-  (void)state;
   for (int in_session = 0; in_session < 2; in_session++) {
     site w;
     reported t;
@@ -268,7 +257,6 @@ static void stream_is_present_at_16_places_at_most(void **state) {
 /* A member needs no room: a reload, or another tab, is accepted even at the limit. */
 /* capability: K3 */
 static void present_member_is_accepted_at_max_count(void **state) {
-  (void)state;
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -299,7 +287,6 @@ static void present_member_is_accepted_at_max_count(void **state) {
 /* A client that opens and ends a stream under each of many names shuts nobody out. */
 /* capability: K3 */
 static void members_without_a_stream_make_room_before_their_grace_time_is_over(void **state) {
-  (void)state;
   site w;
   reported t;
   wire ada, bob, one;
@@ -328,7 +315,6 @@ static void members_without_a_stream_make_room_before_their_grace_time_is_over(v
 
 /* An open stream has a fixed cost: if member and place exist, it needs one allocation more than without presence. */
 static void open_stream_needs_one_allocation_for_presence(void **state) {
-  (void)state;
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -343,14 +329,11 @@ static void open_stream_needs_one_allocation_for_presence(void **state) {
   assert_int_equal(live[2], live[1] + 1); /* the arrival */
   assert_int_equal(live[3], live[1] + 2); /* and the member's stay */
   vestry_presence_destroy(presence);
-  site_close(&w);
-  for (size_t i = 0; i < 4; i++) wire_finish(&all[i]);
-  test_host_assert_clean(&w.th);
+  wires_end_array(&w, all, 4);
 }
 
 /* A handler may ignore errors of presence, as of other reply functions: no stream opens without its presence. */
 static void ignored_error_refuses_the_stream(void **state) {
-  (void)state;
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -372,7 +355,6 @@ static void ignored_error_refuses_the_stream(void **state) {
 
 /* Functions return defined results for a missing presence and invalid arguments. */
 static void missing_presence_or_arguments_are_refused(void **state) {
-  (void)state;
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});
@@ -399,7 +381,6 @@ static void missing_presence_or_arguments_are_refused(void **state) {
 /* The presence's own runtime may outlive the instance. It then reports nothing, and frees what is left. */
 /* capability: K3 */
 static void own_runtime_may_outlive_the_instance(void **state) {
-  (void)state;
   for (int steps = 0; steps < 3; steps++) { /* how much it has run */
     site w;
     reported t;
@@ -432,7 +413,6 @@ static void own_runtime_may_outlive_the_instance(void **state) {
 static vestry_err one_stay(test_host *th, void *ctx) {
   vestry *v;
   vestry_presence *presence = NULL;
-  (void)ctx;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
   reported t = {.count = 0};
@@ -454,7 +434,6 @@ static vestry_err one_stay(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_is_reported(void **state) {
-  (void)state;
   test_host_fail_each(one_stay, NULL, true);
 }
 
@@ -472,7 +451,6 @@ static void places_come_whole(const vestry_presence_change *change, void *ctx) {
 }
 
 static void key_of_place_is_reported_unchanged(void **state) {
-  (void)state;
   site w;
   int calls = 0;
   vestry_presence *presence;
@@ -492,7 +470,6 @@ static void key_of_place_is_reported_unchanged(void **state) {
 
 /* After the end of a presence nothing is reported, whatever streams do. */
 static void destroyed_presence_reports_nothing(void **state) {
-  (void)state;
   site w;
   reported t;
   site_begin(&w, (vestry_options){0});

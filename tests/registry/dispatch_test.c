@@ -21,7 +21,6 @@ static void begin_with_one(site *w, wire *r) {
 
 /* capability: B11 */
 static void b11_interceptors_run_in_order_and_back(void **state) {
-  (void)state;
   site w;
   notes n = {""};
   noter a = {&n, "A", false}, b = {&n, "B", false}, c = {&n, "c", false}, d = {&n, "d", false};
@@ -45,7 +44,6 @@ static void b11_interceptors_run_in_order_and_back(void **state) {
 
 /* capability: B11, B12 */
 static void b11_b12_failures_are_recorded_and_other_effects_run(void **state) {
-  (void)state;
   site w;
   notes n = {""};
   noter a = {&n, "A", true}, c = {&n, "c", true}, d = {&n, "d", false};
@@ -88,7 +86,6 @@ static void b11_b12_failures_are_recorded_and_other_effects_run(void **state) {
 
 /* capability: B12 */
 static void failures_beyond_the_error_records_are_counted(void **state) {
-  (void)state;
   site w;
   wire r;
   begin_with_one(&w, &r);
@@ -111,7 +108,6 @@ static void failures_beyond_the_error_records_are_counted(void **state) {
 
 /* capability: B14 */
 static void b14_dispatch_by_key_reaches_all_connections(void **state) {
-  (void)state;
   site w;
   wire wires[20];
   site_begin(&w, (vestry_options){0});
@@ -127,12 +123,10 @@ static void b14_dispatch_by_key_reaches_all_connections(void **state) {
   site_settle(&w);
   for (size_t i = 0; i < 20; i++) assert_int_equal(wire_count(&wires[i], "{\"n\":1}"), 1);
   json_decref(effects);
-  site_close(&w);
-  for (size_t i = 0; i < 20; i++) wire_finish(&wires[i]);
+  wires_end_array(&w, wires, 20);
 }
 
 static void dispatch_refuses_invalid_calls(void **state) {
-  (void)state;
   site w;
   wire r;
   begin_with_one(&w, &r);
@@ -195,7 +189,6 @@ static void dispatch_refuses_invalid_calls(void **state) {
 
 /* capability: B14 */
 static void b14_dispatch_to_a_referenced_connection(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -212,7 +205,6 @@ static void b14_dispatch_to_a_referenced_connection(void **state) {
 /* An event that one connection has no room for reaches the others. */
 /* capability: C12 */
 static void full_connection_does_not_stop_the_others(void **state) {
-  (void)state;
   site w;
   wire full = {.dedicated = true}, open = {0};
   site_begin(&w, (vestry_options){0});
@@ -242,7 +234,6 @@ static void full_connection_does_not_stop_the_others(void **state) {
 /* ------------------------------------------------------------------------------------------- inside effects ------- */
 
 static vestry_err dispatch_more(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
   json_int_t depth = json_integer_value(json_array_get(args, 0));
   vestry_connection *connection = vestry_context_info(context)->connections[0];
   json_t *effects = depth ? json_pack("[[s,I]]", "more", depth - 1) : json_pack("[[s,{s:i}]]", "patch-signals", "n", 1);
@@ -253,7 +244,6 @@ static vestry_err dispatch_more(vestry_dispatch_context *context, const json_t *
 }
 
 static void effects_may_dispatch(void **state) {
-  (void)state;
   site w;
   wire r;
   begin_with_one(&w, &r);
@@ -286,15 +276,12 @@ static vestry_err check_context(vestry_dispatch_context *context, const json_t *
 }
 
 static vestry_err always_ann(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
-  (void)reply;
-  (void)req, (void)ctx;
   memcpy(buffer, "ann", 3);
   *ret_len = 3;
   return VESTRY_OK;
 }
 
 static void context_has_request_scope_and_reply(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.scope = always_ann});
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "check", check_context, &w), VESTRY_OK);
@@ -331,7 +318,6 @@ static vestry_err connect_before(vestry_dispatch_context *context, const json_t 
 
 static vestry_err connect_after(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
   connecting *c = ctx;
-  (void)effect;
   c->afters++;
   if (vestry_context_info(context)->opened) c->opened++;
   if (c->instead) return vestry_context_target(context, c->instead);
@@ -355,7 +341,6 @@ static void connect_with(site *w, connecting *c) {
 
 /* capability: B3 */
 static void connect_interceptor_may_select_a_connection(void **state) {
-  (void)state;
   site w;
   connecting c = {0};
   connect_with(&w, &c);
@@ -376,7 +361,6 @@ static void connect_interceptor_may_select_a_connection(void **state) {
 }
 
 static void connect_interceptor_may_refuse(void **state) {
-  (void)state;
   for (int after = 0; after < 2; after++) {
     site w;
     connecting c = {0};
@@ -397,7 +381,6 @@ static void connect_interceptor_may_refuse(void **state) {
 }
 
 static void connect_interceptor_may_abandon_the_new_stream(void **state) {
-  (void)state;
   site w;
   connecting c = {0};
   connect_with(&w, &c);
@@ -454,7 +437,6 @@ static bool dispatch_failing(long number) {
 /* ------------------------------------------------------------------------------------- a reply's shorthands ------ */
 
 static vestry_err patch_both(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, ROOM("a"));
   vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1, "quoted", VESTRY_LIST("data", "x")));
   vestry_reply_effect(reply, VESTRY_LIST("e", "between"));
@@ -480,12 +462,10 @@ static void patch_stored(notes *n, void (*meddle)(site *w, notes *n, noter *o), 
 }
 
 static void watch_effects(site *w, notes *n, noter *o) {
-  (void)n;
   intercept(w, o, VESTRY_PHASE_EFFECT);
 }
 
 static void take_signals(site *w, notes *n, noter *o) {
-  (void)o;
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w->v)->registry, "patch-signals", noting_effect, n),
                    VESTRY_OK);
 }
@@ -494,7 +474,6 @@ static void take_signals(site *w, notes *n, noter *o) {
  * them nevertheless. */
 /* capability: B11 */
 static void b11_interceptors_see_reply_shorthands(void **state) {
-  (void)state;
   notes n = {""};
   noter o = {&n, "o", false};
   patch_stored(&n, NULL, NULL, BOTH);
@@ -510,7 +489,6 @@ static void b11_interceptors_see_reply_shorthands(void **state) {
 
 /* Some values become events without JSON. The stream gets the same text, and the caller the same error. */
 static void values_are_dispatched_like_json(void **state) {
-  (void)state;
   static const char invalid[] = "\xff";
   const vestry_value *const values[] = {
       VESTRY_LIST("patch-signals", VESTRY_OBJECT("a", 1, "b", VESTRY_OBJECT("c", "\"x\"\n", "d", 1.5))),
@@ -553,7 +531,6 @@ static void values_are_dispatched_like_json(void **state) {
 }
 
 static void dispatching_survives_every_allocation_failure(void **state) {
-  (void)state;
   long number = 0;
   while (dispatch_failing(number)) number++;
   assert_true(number > 20);

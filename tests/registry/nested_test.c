@@ -30,7 +30,6 @@ static void begin_nesting(site *w, notes *n) {
 
 /* capability: B13 */
 static void b13_nested_data_is_added_for_that_call_only(void **state) {
-  (void)state;
   site w;
   notes n;
   begin_nesting(&w, &n);
@@ -49,7 +48,6 @@ static void b13_nested_data_is_added_for_that_call_only(void **state) {
 /* The nested dispatch that brings the data replaces a waiting placeholder; existing data stays, or is overridden. */
 /* capability: B10 */
 static void b10_b13_nested_dispatch_replaces_waiting_placeholder(void **state) {
-  (void)state;
   site w;
   notes n;
   begin_nesting(&w, &n);
@@ -62,13 +60,11 @@ static void b10_b13_nested_dispatch_replaces_waiting_placeholder(void **state) {
 }
 
 static vestry_err state_action(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
-  (void)args, (void)ctx;
   *ret_effects = json_pack("[[s,O]]", "e", state);
   return VESTRY_OK;
 }
 
 static vestry_err note_data(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args;
   note_json(ctx, vestry_context_info(context)->data);
   note_json(ctx, vestry_context_info(context)->state);
   note(ctx, " ");
@@ -78,7 +74,6 @@ static vestry_err note_data(vestry_dispatch_context *context, const json_t *args
 /* The state is that of the outermost dispatch; nested data is merged over outer data, level by level. */
 /* capability: B13 */
 static void b13_nested_data_is_merged_and_state_is_unchanged(void **state) {
-  (void)state;
   site w;
   notes n;
   begin_nesting(&w, &n);
@@ -95,7 +90,6 @@ static void b13_nested_data_is_merged_and_state_is_unchanged(void **state) {
 }
 
 static void b13_nested_failures_are_not_counted_outside(void **state) {
-  (void)state;
   site w;
   notes n;
   begin_nesting(&w, &n);
@@ -110,7 +104,6 @@ static void b13_nested_failures_are_not_counted_outside(void **state) {
 }
 
 static vestry_err nests_itself(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args;
   note(ctx, "n ");
   json_t *effects = json_of("[[\"self\"]]");
   vestry_err error = vestry_context_dispatch(context, effects, NULL, NULL);
@@ -120,7 +113,6 @@ static vestry_err nests_itself(vestry_dispatch_context *context, const json_t *a
 
 /* capability: B13 */
 static void b13_nesting_depth_is_limited(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -135,21 +127,18 @@ static void b13_nesting_depth_is_limited(void **state) {
 
 /* The same through a new dispatch by key: both share one depth limit, and one count of actions. */
 static vestry_err dispatches_its_key(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args;
   note(ctx, "k ");
   const vestry_dispatch_info *info = vestry_context_info(context);
   return vestry_dispatch(info->v, info->scope, VESTRY_KEY("own"), VESTRY_LIST("key"));
 }
 
 static vestry_err keeps_own(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("own"));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 /* capability: P5 */
 static void recursive_dispatch_by_key_reaches_the_limit(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -171,7 +160,6 @@ static void recursive_dispatch_by_key_reaches_the_limit(void **state) {
 
 /* Each call dispatches itself four times; the limit counts all of them together. */
 static vestry_err nests_twice(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args;
   ++*(unsigned *)ctx;
   json_t *effects = json_of("[[\"twice\"],[\"twice\"],[\"twice\"],[\"twice\"]]");
   vestry_dispatch_result result = {0};
@@ -181,7 +169,6 @@ static vestry_err nests_twice(vestry_dispatch_context *context, const json_t *ar
 }
 
 static void b13_effect_limit_includes_nested_dispatches(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -196,7 +183,6 @@ static void b13_effect_limit_includes_nested_dispatches(void **state) {
 
 /* A nested dispatch sends to the connections of the reply or, if all have closed, to the stream that is opened. */
 static vestry_err close_then_nest(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
   vestry_connection *const *connections = vestry_context_info(context)->connections;
   size_t count = vestry_context_info(context)->connections_count;
   assert_int_equal(count, 1);
@@ -205,7 +191,6 @@ static vestry_err close_then_nest(vestry_dispatch_context *context, const json_t
 }
 
 static void b13_nested_dispatch_sends_to_the_new_stream(void **state) {
-  (void)state;
   site w;
   notes n;
   begin(&w, &n);
@@ -227,7 +212,6 @@ typedef struct keeper {
 } keeper;
 
 static vestry_err keep(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args;
   return vestry_context_keep(context, &((keeper *)ctx)->handle);
 }
 
@@ -240,15 +224,12 @@ static void later(keeper *k, const char *effects, const char *data, vestry_err e
 }
 
 static vestry_err by_user(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
-  (void)reply;
-  (void)req, (void)ctx;
   memcpy(buffer, "ann", 3);
   *ret_len = 3;
   return VESTRY_OK;
 }
 
 static vestry_err check_late(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args;
   keeper *k = ctx;
   assert_null(vestry_context_info(context)->request); /* the request has ended */
   assert_ptr_equal(vestry_context_info(context)->v, k->w->v);
@@ -261,7 +242,6 @@ static vestry_err check_late(vestry_dispatch_context *context, const json_t *arg
 
 /* capability: B13 */
 static void b13_late_dispatch_has_scope_data_and_state(void **state) {
-  (void)state;
   site w;
   notes n = {""};
   keeper k = {&w, &n, NULL};
@@ -296,7 +276,6 @@ static void b13_late_dispatch_has_scope_data_and_state(void **state) {
 
 /* A handle kept inside a nested dispatch has its data, and those of its connections that are still open. */
 static void b13_late_dispatch_keeps_nested_data(void **state) {
-  (void)state;
   site w;
   notes n;
   keeper k = {&w, &n, NULL};
@@ -319,12 +298,10 @@ static void b13_late_dispatch_keeps_nested_data(void **state) {
   site_settle(&w);
   for (size_t i = 0; i < 3; i++) assert_int_equal(wire_count(&wires[i], "{\"n\":1}"), i == 1 ? 0 : 1);
   vestry_dispatch_handle_unref(k.handle);
-  site_close(&w);
-  for (size_t i = 0; i < 3; i++) wire_finish(&wires[i]);
+  wires_end_array(&w, wires, 3);
 }
 
 static vestry_err misuse_connect(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  (void)effect;
   vestry_dispatch_handle *handle = NULL;
   json_t *effects = json_array();
   assert_int_equal(vestry_context_keep(context, &handle), VESTRY_INVALID);
@@ -340,7 +317,6 @@ static vestry_err misuse(vestry_dispatch_context *context, const json_t *args, v
   json_t *effects = json_array(), *object = json_object();
   const vestry_key *key = ROOM("a");
   vestry_dispatch_handle *handle;
-  (void)args;
   assert_int_equal(vestry_context_keep(context, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_context_keep(context, &handle), VESTRY_OK);
   const vestry_dispatch_options wrong[] = {
@@ -362,7 +338,6 @@ static vestry_err misuse(vestry_dispatch_context *context, const json_t *args, v
 }
 
 static void invalid_nested_and_late_calls_are_refused(void **state) {
-  (void)state;
   site w;
   notes n;
   keeper k = {&w, &n, NULL};
@@ -409,26 +384,22 @@ static bool keeping_fails(long number) {
 }
 
 static void keeping_survives_every_allocation_failure(void **state) {
-  (void)state;
   long number = 0;
   while (keeping_fails(number)) number++;
   assert_true(number >= 3); /* lookup, handle, and the late lookup */
 }
 
 static vestry_err nest_plainly(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
   vestry_dispatch_options options = {.data = json_array_get(args, 0)};
   return vestry_context_dispatch(context, json_array_get(args, 1), &options, NULL);
 }
 
 static vestry_err see_all(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args, (void)ctx;
   return json_object_size(vestry_context_info(context)->data) == 20 ? VESTRY_OK : VESTRY_FAILED;
 }
 
 /* Data that cannot be merged completely is not used in part. */
 static void merging_survives_every_allocation_failure(void **state) {
-  (void)state;
   bool failed = true;
   long number = 0;
   for (; failed; number++) {
@@ -465,14 +436,12 @@ static json_t *deepest; /* with a placeholder at the bottom */
 
 /* n → itself with n - 1; 0: another nested dispatch, and the deepest value possible */
 static vestry_err go_down(const json_t *state, const json_t *args, json_t **ret_effects, void *ctx) {
-  (void)state, (void)ctx;
   json_int_t left = json_integer_value(json_array_get(args, 0));
   *ret_effects = left ? json_pack("[[s,I]]", "down", left - 1) : json_pack("[[s],[s,O]]", "again", "take", deepest);
   return VESTRY_OK;
 }
 
 static vestry_err again(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)args, (void)ctx;
   json_t *effects =
       json_pack("[[s,i]]", "down", VESTRY_ACTIONS_MAX_DEPTH / VESTRY_DISPATCH_MAX_NESTING - 1); /* all that remain */
   vestry_err error = vestry_context_dispatch(context, effects, NULL, NULL);
@@ -501,7 +470,6 @@ static void *dispatch_deepest(void *argument) {
 }
 
 static void b13_deepest_dispatch_fits_a_small_stack(void **state) {
-  (void)state;
   site w;
   notes n;
   int count = 0;
@@ -562,7 +530,6 @@ static void *dispatch_late(void *argument) {
 /* Several threads share one handle and its data while the pool writes, and while the stream ends. */
 /* capability: B13 */
 static void b13_threads_share_a_late_dispatch_handle(void **state) {
-  (void)state;
   for (int ending = 0; ending < 2; ending++) {
     site w;
     keeper k = {&w, NULL, NULL};

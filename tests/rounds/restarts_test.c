@@ -72,9 +72,7 @@ static void restart(size_t number, verdict *v) {
 
 /* capability: G6 */
 static void loss_is_reported_within_a_second_of_broker_restart(void **state) {
-  (void)state;
-  const char *text = getenv("RESTARTS");
-  size_t count = text ? strtoul(text, NULL, 10) : TEST_ROUNDS(RESTARTS);
+  const size_t count = (size_t)random_setting("RESTARTS", TEST_ROUNDS(RESTARTS));
   verdict v = {0};
   world_begin(&w, 1, settings);
   world_start_all(&w);

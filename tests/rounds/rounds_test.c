@@ -368,11 +368,6 @@ static void run_round(uint64_t seed) {
     clean++;
 }
 
-static uint64_t setting(const char *name, uint64_t by_default) {
-  const char *text = getenv(name);
-  return text ? strtoull(text, NULL, 10) : by_default;
-}
-
 static void begin_world(uint64_t seed) {
   world_begin(&w, seed, settings);
   world_start_all(&w);
@@ -390,8 +385,8 @@ static void end_world(void) {
 
 /* capability: G2, G4, G5, G6, G7 */
 static void guarantees_hold_in_random_rounds(void **state) {
-  (void)state;
-  uint64_t seed = setting("ROUNDS_SEED", 1), count = setting("ROUNDS", TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 5 : 18);
+  uint64_t seed = random_setting("ROUNDS_SEED", 1),
+           count = random_setting("ROUNDS", TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 5 : 18);
   size_t in_world = 0;
   for (uint64_t i = 0; i < count; i++) {
     if (in_world == 0) begin_world(seed + i);

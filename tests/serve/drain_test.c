@@ -25,7 +25,6 @@ static vestry_stats stats_of(site *w) {
 
 /* capability: F6 */
 static void f6_drain_ends_streams_one_by_one_with_retry_hints(void **state) {
-  (void)state;
   site w;
   wire r[STREAMS];
   site_begin(&w, (vestry_options){0});
@@ -60,13 +59,11 @@ static void f6_drain_ends_streams_one_by_one_with_retry_hints(void **state) {
   assert_int_equal(store_stats_of(w.v).removed_by_cause[VESTRY_CAUSE_DRAIN], STREAMS);
   /* The timer has nothing to do; the only timer left is the store's expiry. */
   assert_true(vestry_runtime_next_deadline_ns(vestry_parts_of(w.v)->runtime) > atomic_load(&w.th.now_ns) + 1000000000);
-  site_close(&w);
-  finish_streams(r);
+  wires_end_array(&w, r, STREAMS);
 }
 
 /* capability: F6 */
 static void f6_drain_refuses_new_streams_and_serves_other_requests(void **state) {
-  (void)state;
   site w;
   wire r[STREAMS], late = {0}, known = {0}, plain = {0};
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.retry_after_s = 3}});
@@ -103,7 +100,6 @@ static vestry_err draining(const vestry_request *req, vestry_reply *reply, void 
 
 /* capability: F6 */
 static void f6_drain_without_window_ends_all_at_once(void **state) {
-  (void)state;
   site w;
   wire r[STREAMS], late = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -123,7 +119,6 @@ static void f6_drain_without_window_ends_all_at_once(void **state) {
 
 /* capability: F6 */
 static void f6_hang_ups_shorten_the_drain(void **state) {
-  (void)state;
   site w;
   wire r[STREAMS];
   site_begin(&w, (vestry_options){0});
@@ -136,12 +131,10 @@ static void f6_hang_ups_shorten_the_drain(void **state) {
   site_pass_ms(&w, 1000);
   assert_int_equal(stats_of(&w).open_count, 0);
   assert_int_equal(stats_of(&w).drain_sent_count, 2);
-  site_close(&w);
-  finish_streams(r);
+  wires_end_array(&w, r, STREAMS);
 }
 
 static void f6_stop_aborts_the_remaining_streams(void **state) {
-  (void)state;
   site w;
   wire r[STREAMS];
   site_begin(&w, (vestry_options){0});
@@ -152,12 +145,10 @@ static void f6_stop_aborts_the_remaining_streams(void **state) {
   for (int i = 0; i < STREAMS; i++) assert_int_equal(r[i].cause, i ? VESTRY_CAUSE_SHUTDOWN : VESTRY_CAUSE_DRAIN);
   site_pass_ms(&w, 5000);
   assert_int_equal(stats_of(&w).drain_sent_count, 1);
-  site_close(&w);
-  finish_streams(r);
+  wires_end_array(&w, r, STREAMS);
 }
 
 static void f6_drain_refuses_invalid_arguments(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_drain(NULL, 1), VESTRY_INVALID);
@@ -172,7 +163,6 @@ static void f6_drain_refuses_invalid_arguments(void **state) {
 }
 
 static void f6_drain_without_memory_does_not_begin(void **state) {
-  (void)state;
   bool begun = false;
   for (long n = 0; !begun; n++) {
     site w;
@@ -190,8 +180,7 @@ static void f6_drain_without_memory_does_not_begin(void **state) {
     vestry_stats all = {0};
     vestry_stats_get(w.v, &all);
     assert_int_equal(all.open_count, begun ? 0 : STREAMS);
-    site_close(&w);
-    finish_streams(r);
+    wires_end_array(&w, r, STREAMS);
   }
 }
 

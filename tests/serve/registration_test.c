@@ -24,7 +24,6 @@ static uint64_t removed_for(site *w, vestry_cause cause) {
 
 /* capability: A14 */
 static void replace_ends_the_stored_stream(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0};
@@ -41,7 +40,6 @@ static void replace_ends_the_stored_stream(void **state) {
 
 /* capability: A14 */
 static void reuse_sends_to_the_stored_stream(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0};
@@ -55,7 +53,6 @@ static void reuse_sends_to_the_stored_stream(void **state) {
 
 /* capability: A14 */
 static void reject_answers_409(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0}, c = {0};
@@ -72,7 +69,6 @@ static void reject_answers_409(void **state) {
 
 /* capability: A14 */
 static void many_stores_streams_with_separate_effects(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0}, later = {0};
@@ -94,7 +90,6 @@ static void many_stores_streams_with_separate_effects(void **state) {
 
 /* capability: A14 */
 static void many_over_limit_replaces_the_oldest(void **state) {
-  (void)state;
   for (size_t most = 0; most <= 3; most++) {
     size_t limit = most ? most : 8;
     site w;
@@ -108,15 +103,13 @@ static void many_over_limit_replaces_the_oldest(void **state) {
       if (i < 10 - limit) assert_int_equal(wires[i].cause, VESTRY_CAUSE_REPLACED);
     }
     assert_int_equal(live_count(&w), limit);
-    site_close(&w);
-    for (size_t i = 0; i < 10; i++) wire_finish(&wires[i]);
+    wires_end_array(&w, wires, 10);
   }
 }
 
 /* A connection that is closing but still stored does not count against the limit of many, wherever it is in the
  * list. */
 static void closing_streams_do_not_count_against_many(void **state) {
-  (void)state;
   for (size_t closing = 0; closing < 3; closing++) {
     site w;
     site_begin(&w, (vestry_options){0});
@@ -130,15 +123,13 @@ static void closing_streams_do_not_count_against_many(void **state) {
     site_settle(&w);
     for (size_t i = 0; i < 4; i++) assert_int_equal(vestry_connection_is_open(wires[i].connection), i != closing);
     assert_int_equal(live_count(&w), 3);
-    site_close(&w);
-    for (size_t i = 0; i < 4; i++) wire_finish(&wires[i]);
+    wires_end_array(&w, wires, 4);
   }
 }
 
 /* Even if closing streams free places, the oldest open stream must go if the limit is exceeded. With one closing
  * stream, a and b, and a limit of two, storing c leaves b and c. */
 static void many_over_limit_replaces_oldest_open_beside_closing(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire wires[4] = {{0}};
@@ -155,15 +146,13 @@ static void many_over_limit_replaces_oldest_open_beside_closing(void **state) {
   assert_true(vestry_connection_is_open(wires[2].connection));
   assert_true(vestry_connection_is_open(wires[3].connection));
   assert_int_equal(live_count(&w), 2);
-  site_close(&w);
-  for (size_t i = 0; i < 4; i++) wire_finish(&wires[i]);
+  wires_end_array(&w, wires, 4);
 }
 
 /* ------------------------------------------------------------------------------------------------- leaving -------- */
 
 /* capability: A10, A12 */
 static void late_end_removes_only_its_own_entry(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0};
@@ -185,7 +174,6 @@ static void late_end_removes_only_its_own_entry(void **state) {
 
 /* capability: A4, A5 */
 static void eviction_and_expiry_close_with_their_cause(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 1}, .idle_ms = 1000});
   wire a = {0}, b = {0};
@@ -205,7 +193,6 @@ static void eviction_and_expiry_close_with_their_cause(void **state) {
 
 /* No lookup touches the stream, but written events count as use; heartbeats do not. */
 static void a_stream_that_gets_events_is_not_idle(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.idle_ms = 1000, .connection = &(vestry_connection_options){.heartbeat_ms = 300}});
   wire busy = {0}, quiet = {0};
@@ -228,7 +215,6 @@ static void a_stream_that_gets_events_is_not_idle(void **state) {
 }
 
 static void idle_stream_stays_by_default(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0};
@@ -239,7 +225,6 @@ static void idle_stream_stays_by_default(void **state) {
 }
 
 static void removing_a_key_closes_all_its_streams(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire a = {0}, b = {0};
@@ -260,8 +245,6 @@ static void removing_a_key_closes_all_its_streams(void **state) {
 }
 
 static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
-  (void)reply;
-  (void)ctx;
   vestry_err error = vestry_request_cookie(req, "session", buffer, 64);
   if (!error) *ret_len = strlen(buffer);
   return error;
@@ -269,7 +252,6 @@ static vestry_err by_cookie(const vestry_request *req, vestry_reply *reply, char
 
 /* capability: A8 */
 static void equal_keys_of_different_scopes_are_separate(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.scope = by_cookie});
   wire ann = {.headers = {{"Cookie", "session=ann"}}}, bob = {.headers = {{"Cookie", "session=bob"}}};
@@ -293,7 +275,6 @@ static void equal_keys_of_different_scopes_are_separate(void **state) {
 
 /* capability: A15 */
 static void full_scope_evicts_its_own_oldest(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.scope = by_cookie, .bounds = &(vestry_bounds){.max_per_scope_count = 2}});
   wire wires[3] = {{0}}, bob = {.headers = {{"Cookie", "session=bob"}}};
@@ -316,7 +297,6 @@ static void full_scope_evicts_its_own_oldest(void **state) {
 }
 
 static void full_hash_store_gets_503(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.store = "hash", .bounds = &(vestry_bounds){.max_count = 1}});
   wire a = {0}, b = {0};
@@ -370,7 +350,6 @@ static void meddle_with(site *w, meddler *m) {
 
 /* capability: A13 */
 static void stream_ended_before_registration_is_not_stored(void **state) {
-  (void)state;
   const plan *plans[] = {&keep_replace, &keep_reuse, &keep_reject, &keep_many};
   for (size_t i = 0; i < 4; i++) {
     site w;
@@ -397,7 +376,6 @@ static void hang_up_the_new_one(const vestry_purged *purged, void *ctx) {
 
 /* capability: A13 */
 static void stream_ended_during_registration_is_removed(void **state) {
-  (void)state;
   site w;
   meddler m = {0};
   site_begin(&w, (vestry_options){.purge = hang_up_the_new_one, .purge_ctx = &m});
@@ -411,7 +389,6 @@ static void stream_ended_during_registration_is_removed(void **state) {
 }
 
 static void late_reuse_abandons_its_new_stream(void **state) {
-  (void)state;
   for (int dedicated = 0; dedicated < 2; dedicated++) {
     site w;
     site_begin(&w, (vestry_options){0});
@@ -431,7 +408,6 @@ static void late_reuse_abandons_its_new_stream(void **state) {
 }
 
 static vestry_err close_rival(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context, (void)args;
   meddler *m = ctx;
   vestry_connection_close(m->rival->connection, VESTRY_CAUSE_HANGUP);
   return VESTRY_OK;
@@ -440,7 +416,6 @@ static vestry_err close_rival(vestry_dispatch_context *context, const json_t *ar
 /* The new stream is abandoned in favour of the rival, which is closed while the effects run. A request can open only
  * one stream, so its effects are lost and it gets 503. */
 static void a_request_never_opens_two_streams(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire rival = {0}, r = {0};
@@ -457,7 +432,6 @@ static void a_request_never_opens_two_streams(void **state) {
 }
 
 static vestry_err close_found(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  (void)effect;
   vestry_connection *const *connections = vestry_context_info(context)->connections;
   size_t count = vestry_context_info(context)->connections_count;
   for (size_t i = 0; i < count; i++, ++*(int *)ctx) vestry_connection_close(connections[i], VESTRY_CAUSE_HANGUP);
@@ -466,7 +440,6 @@ static vestry_err close_found(vestry_dispatch_context *context, const json_t *ef
 
 /* The stream that was found closes before the decision: a new stream is opened and receives all effects. */
 static void stream_found_closing_is_replaced_by_a_new_one(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   int closed = 0;
@@ -486,7 +459,6 @@ static void stream_found_closing_is_replaced_by_a_new_one(void **state) {
 }
 
 static void late_reject_gets_409(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire rival = {0}, r = {0};
@@ -501,7 +473,6 @@ static void late_reject_gets_409(void **state) {
 }
 
 static void late_replace_wins(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire rival = {0}, r = {0};
@@ -515,7 +486,6 @@ static void late_replace_wins(void **state) {
 
 /* The key is held by a connection that is closing, but still stored. The policies treat the key as free. */
 static void closing_connection_does_not_hold_its_key(void **state) {
-  (void)state;
   const plan *plans[] = {&keep_reuse, &keep_reject};
   for (size_t i = 0; i < 2; i++) {
     site w;
@@ -539,7 +509,6 @@ static void closing_connection_does_not_hold_its_key(void **state) {
 
 /* An effect of the new stream's own reply serves another stream, which evicts the new one before it has written. */
 static vestry_err let_rival_in(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)context, (void)args;
   meddler *m = ctx;
   m->rival->datastar = true;
   assert_int_equal(wire_serve(m->w, m->rival, planned, (void *)m->rival_plan), VESTRY_OK);
@@ -547,7 +516,6 @@ static vestry_err let_rival_in(vestry_dispatch_context *context, const json_t *a
 }
 
 static void new_stream_can_be_evicted_before_its_first_write(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 1}});
   wire r = {0}, rival = {0};

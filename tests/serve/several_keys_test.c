@@ -16,7 +16,6 @@ static vestry_err tell(site *w, vestry_scope scope, const char *key) {
 
 /* capability: K2 */
 static void each_key_reaches_the_stream(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -37,7 +36,6 @@ static void each_key_reaches_the_stream(void **state) {
 
 /* capability: K2 */
 static void removing_one_key_removes_all_keys(void **state) {
-  (void)state;
   static const struct {
     vestry_scope scope;
     const char *key;
@@ -65,7 +63,6 @@ static void removing_one_key_removes_all_keys(void **state) {
 /* The entries of two streams fill the store: a third stream evicts all entries of the first. */
 /* capability: K2 */
 static void evicting_one_entry_removes_all_keys(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_count = 4}});
   wire r[3] = {{0}, {0}, {0}};
@@ -83,14 +80,11 @@ static void evicting_one_entry_removes_all_keys(void **state) {
   assert_int_equal(tell(&w, ANN, "a"), VESTRY_NOT_FOUND);
   assert_int_equal(tell(&w, ANN, "b"), VESTRY_OK);
   assert_int_equal(tell(&w, ANN, "c"), VESTRY_OK);
-  site_close(&w);
-  for (int i = 0; i < 3; i++) wire_finish(&r[i]);
-  test_host_assert_clean(&w.th);
+  wires_end_array(&w, r, 3);
 }
 
 /* capability: K2 */
 static void each_key_has_its_own_limit(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r[3] = {{0}, {0}, {0}};
@@ -102,13 +96,11 @@ static void each_key_has_its_own_limit(void **state) {
   for (int i = 0; i < 3; i++) wire_plan(&w, &r[i], &two);
   assert_int_equal(r[0].cause, VESTRY_CAUSE_REPLACED); /* ann's third page replaces her first */
   assert_int_equal(store_stats_of(w.v).live_count, 6);
-  site_close(&w);
-  for (int i = 0; i < 3; i++) wire_finish(&r[i]);
+  wires_end_array(&w, r, 3);
 }
 
 /* The policy of the first key decides; an abandoned stream is stored under no key. */
 static void first_key_decides_the_policy(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire first = {0}, second = {0}, third = {0};
@@ -126,7 +118,6 @@ static void first_key_decides_the_policy(void **state) {
 }
 
 static void stream_without_first_key_is_stored(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {0};
@@ -138,7 +129,6 @@ static void stream_without_first_key_is_stored(void **state) {
 }
 
 static void refused_key_refuses_the_stream(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.store = "hash", .bounds = &(vestry_bounds){.max_count = 4}});
   wire first = {0}, r = {0}, next = {0};
@@ -156,13 +146,11 @@ static void refused_key_refuses_the_stream(void **state) {
 /* All lines logged so far. */
 static char logged[4096];
 static void say(void *ctx, vestry_log_level level, const char *line) {
-  (void)ctx, (void)level;
   strncat(logged, line, sizeof logged - strlen(logged) - 1);
 }
 
 /* An operator's page shows two hundred devices, each of which has a key and a channel. */
 static vestry_err look_at_devices(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   int count = *(int *)app;
   vestry_reply_key(reply, VESTRY_KEY("operator"));
   for (int i = 0; i < count; i++) {
@@ -175,7 +163,6 @@ static vestry_err look_at_devices(const vestry_request *req, vestry_reply *reply
 
 /* capability: K2 */
 static void a_stream_may_have_many_keys(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 200}});
   w.th.host.log = say;
@@ -203,7 +190,6 @@ static void a_stream_may_have_many_keys(void **state) {
 }
 
 static vestry_err open_many(test_host *th, void *ctx) {
-  (void)ctx;
   site w;
   test_host_init(&w.th);
   assert_int_equal(site_try(&w, (vestry_options){0}, (site_has){.secret = NULL}), VESTRY_OK);
@@ -222,7 +208,6 @@ static vestry_err open_many(test_host *th, void *ctx) {
 
 /* Whichever allocation fails, the stream is under all of its keys or under none. */
 static void failed_allocation_stores_no_key(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   for (long fails = 0;; fails++) {
@@ -233,7 +218,6 @@ static void failed_allocation_stores_no_key(void **state) {
 }
 
 static void too_many_or_invalid_keys_get_500(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire many = {0};
@@ -257,7 +241,6 @@ static void too_many_or_invalid_keys_get_500(void **state) {
 }
 
 static void allocation_failure_leaves_no_entries(void **state) {
-  (void)state;
   bool failed = true;
   for (long number = 0; failed; number++) {
     assert_true(number < 1000);

@@ -13,7 +13,6 @@
 enum { CAP = 5, TABS = 6 };
 
 static vestry_err by_user(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
-  (void)reply, (void)ctx;
   const char *user = vestry_request_header(req, "X-User");
   if (!user) return VESTRY_OK;
   *ret_len = strlen(user);
@@ -113,9 +112,7 @@ static void stream_over_limit_replaces_the_least_active(void **state) {
     open_as(&w, &tab[CAP + i], "ann", &keys[CAP + i]);
     for (int k = 0; k < 3; k++) assert_int_equal(is_open(&tab[goes[k]]), k > i);
   }
-  site_close(&w);
-  for (int i = 0; i < CAP + 3; i++) wire_finish(&tab[i]);
-  test_host_assert_clean(&w.th);
+  wires_end_array(&w, tab, CAP + 3);
 }
 
 /* A closing stream does not count, although its runner has not processed its end yet. */
@@ -129,9 +126,7 @@ static void ending_streams_do_not_count(void **state) {
   open_as(&w, &tab[CAP], "ann", &devices);
   assert_int_equal(outnumbered(&w), 0);
   for (int i = 0; i < TABS; i++) assert_int_equal(is_open(&tab[i]), i != 3);
-  site_close(&w);
-  for (int i = 0; i < TABS; i++) wire_finish(&tab[i]);
-  test_host_assert_clean(&w.th);
+  wires_end_array(&w, tab, TABS);
 }
 
 /* Six tabs with a limit of five lose their streams and reconnect one after the other, as browsers do: an aborted
@@ -198,7 +193,6 @@ static void short_and_abandoned_streams_replace_none(void **state) {
 /* All lines logged so far. */
 static char logged[4096];
 static void say(void *ctx, vestry_log_level level, const char *line) {
-  (void)ctx, (void)level;
   strncat(logged, line, sizeof logged - strlen(logged) - 1);
 }
 
@@ -290,9 +284,7 @@ static void failed_allocation_replaces_no_stream(void **state) {
     assert_int_equal(others, opened ? CAP - 1 : CAP);
     assert_int_equal(outnumbered(&w), opened);
     assert_true(fails < 1000);
-    site_close(&w);
-    for (int i = 0; i < TABS; i++) wire_finish(&tab[i]);
-    test_host_assert_clean(&w.th);
+    wires_end_array(&w, tab, TABS);
   }
 }
 

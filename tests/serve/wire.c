@@ -199,6 +199,12 @@ void wires_end_all(site *s, wire *const *wires, size_t count) {
   test_host_assert_clean(&s->th);
 }
 
+void wires_end_array(site *s, wire *wires, size_t count) {
+  site_close(s);
+  for (size_t i = 0; i < count; i++) wire_finish(&wires[i]);
+  test_host_assert_clean(&s->th);
+}
+
 void wire_hang_up(site *w, wire *r) {
   vestry_connection_close(r->connection, VESTRY_CAUSE_HANGUP);
   site_settle(w);
@@ -242,7 +248,6 @@ bool wire_keep_cookie(const wire *r, char *cookie, size_t room) {
 /* ------------------------------------------------------------------------------------------------ replies --------- */
 
 vestry_err planned(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   const plan *p = app;
   vestry_err error = VESTRY_OK;
   if (p->data) vestry_reply_data(reply, p->data, p->destroy);

@@ -50,6 +50,7 @@ void wire_finish(wire *r);
 /* End the site, finish the given wires (at least one), and check that no memory leaks. */
 #define wires_end(s, ...) wires_end_all(s, (wire *[]){__VA_ARGS__}, sizeof((wire *[]){__VA_ARGS__}) / sizeof(wire *))
 void wires_end_all(site *s, wire *const *wires, size_t count);
+void wires_end_array(site *s, wire *wires, size_t count);
 /* Simulate a hang-up of the client. */
 void wire_hang_up(site *w, wire *r);
 /* Count the occurrences of text in the received bytes. */

@@ -104,7 +104,6 @@ static void values_put_before_the_driver_expire(void **state) {
 }
 
 static void driver_of_a_store_without_expiry_sleeps(void **state) {
-  (void)state;
   open_driven(&world_hash, NULL);
   world_new(&w, VESTRY_KEY(1), NULL);
   assert_sleeps_until(UINT64_MAX);
@@ -112,7 +111,6 @@ static void driver_of_a_store_without_expiry_sleeps(void **state) {
 }
 
 static void second_driver_is_refused(void **state) {
-  (void)state;
   open_driven(&world_lru, &(vestry_store_options){.idle_ms = 100});
   assert_int_equal(vestry_store_drive(w.store, runtime), VESTRY_EXISTS);
   assert_int_equal(vestry_store_drive(NULL, runtime), VESTRY_INVALID);
@@ -131,7 +129,6 @@ static void second_driver_is_refused(void **state) {
 }
 
 static void closed_runtime_expires_nothing(void **state) {
-  (void)state;
   world_open(&w, &world_lru, &(vestry_store_options){.idle_ms = 100});
   runtime = stepped(w.th);
   world_new(&w, VESTRY_KEY(1), NULL);
@@ -147,7 +144,6 @@ static void closed_runtime_expires_nothing(void **state) {
 }
 
 static vestry_err create_and_destroy(test_host *th, void *ctx) {
-  (void)ctx;
   vestry_err error = world_try_open(&w, th, &world_lru, NULL);
   if (error) return error;
   runtime = stepped(th);
@@ -159,7 +155,6 @@ static vestry_err create_and_destroy(test_host *th, void *ctx) {
 }
 
 static void failed_creation_of_a_driver_leaks_nothing(void **state) {
-  (void)state;
   test_host_fail_each(create_and_destroy, NULL, false);
 }
 
@@ -169,78 +164,43 @@ static uint64_t fake_deadline_ns, deadline_after_put_ns;
 static size_t fake_ticks;
 
 static vestry_err fake_create(const vestry_store_options *options, vestry_store_exit *exit, void *ctx, void **ret) {
-  (void)options;
-  (void)exit;
   *ret = ctx;
   return VESTRY_OK;
 }
 static vestry_err fake_put(void *self, const vestry_scoped_key *key, void *v, vestry_keep_policy policy, size_t many,
                            vestry_put_result *ret) {
-  (void)self;
-  (void)key;
-  (void)v;
-  (void)policy;
-  (void)many;
   fake_deadline_ns = deadline_after_put_ns;
   *ret = (vestry_put_result){.handle = 1, .refreshed = true};
   return VESTRY_OK;
 }
 static vestry_err fake_get(void *self, const vestry_scoped_key *key, void **values, size_t *count) {
-  (void)self;
-  (void)key;
-  (void)values;
-  (void)count;
   return VESTRY_NOT_FOUND;
 }
 static size_t fake_remove(void *self, const vestry_scoped_key *key, vestry_cause cause) {
-  (void)self;
-  (void)key;
-  (void)cause;
   return 0;
 }
 static bool fake_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
-  (void)self;
-  (void)handle;
-  (void)cause;
   return false;
 }
-static void fake_clear(void *self, vestry_cause cause) {
-  (void)self;
-  (void)cause;
-}
+static void fake_clear(void *self, vestry_cause cause) {}
 static vestry_err fake_list(void *self, const vestry_scope *scope, size_t page, vestry_list_cursor *cursor,
                             vestry_list_fn fn, void *ctx) {
-  (void)self;
-  (void)scope;
-  (void)page;
-  (void)fn;
-  (void)ctx;
   cursor->done = true;
   return VESTRY_OK;
 }
-static void fake_destroy(void *self) {
-  (void)self;
-}
+static void fake_destroy(void *self) {}
 static void fake_tick(void *self) {
-  (void)self;
   fake_ticks++;
   fake_deadline_ns = UINT64_MAX;
 }
 static uint64_t fake_next_deadline_ns(void *self) {
-  (void)self;
   return fake_deadline_ns;
 }
 
-static void fake_value(void *v) {
-  (void)v;
-}
-static void fake_close(void *v, vestry_cause cause) {
-  (void)v;
-  (void)cause;
-}
+static void fake_value(void *v) {}
+static void fake_close(void *v, vestry_cause cause) {}
 
 static void earlier_deadline_wakes_the_driver_earlier(void **state) {
-  (void)state;
   static const vestry_store_ops ops = {
       .size = sizeof(vestry_store_ops),
       .type = "fake",
@@ -305,7 +265,6 @@ static pthread_cond_t all_left = PTHREAD_COND_INITIALIZER;
 static size_t left_count;
 
 static void count_left(const vestry_purged *purged, void *ctx) {
-  (void)ctx;
   assert_int_equal(purged->cause, VESTRY_CAUSE_IDLE);
   pthread_mutex_lock(&lock);
   if (++left_count % PUTS == 0) pthread_cond_broadcast(&all_left);
@@ -336,7 +295,6 @@ static void *put_some(void *ctx) {
 }
 
 static void driver_expires_values_put_by_threads(void **state) {
-  (void)state;
   vestry_store_options options = {.value =
                                       &(vestry_value_ops){.ref = fake_value, .unref = fake_value, .close = fake_close},
                                   .purge = count_left,
@@ -386,7 +344,6 @@ static void *put_at_each_arrival(void *ctx) {
 }
 
 static void put_during_creation_of_the_driver_expires(void **state) {
-  (void)state;
   static arrival a;
   test_host_init(&w.own_host);
   w.th = &w.own_host;
@@ -419,15 +376,13 @@ static void put_during_creation_of_the_driver_expires(void **state) {
   test_host_assert_clean(w.th);
 }
 
-#define TEST(function, kind) cmocka_unit_test_prestate(function, (void *)&kind)
-
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(driver_expires_values_without_traffic, world_lru),
-      TEST(driver_expires_values_without_traffic, world_naive_lru),
-      TEST(use_postpones_the_idle_deadline, world_lru),
-      TEST(use_postpones_the_idle_deadline, world_naive_lru),
-      TEST(values_put_before_the_driver_expire, world_lru),
+      WORLD_TEST(driver_expires_values_without_traffic, world_lru),
+      WORLD_TEST(driver_expires_values_without_traffic, world_naive_lru),
+      WORLD_TEST(use_postpones_the_idle_deadline, world_lru),
+      WORLD_TEST(use_postpones_the_idle_deadline, world_naive_lru),
+      WORLD_TEST(values_put_before_the_driver_expire, world_lru),
       cmocka_unit_test(driver_of_a_store_without_expiry_sleeps),
       cmocka_unit_test(second_driver_is_refused),
       cmocka_unit_test(closed_runtime_expires_nothing),

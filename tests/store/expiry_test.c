@@ -29,13 +29,6 @@ static void assert_deadline(uint64_t deadline_ns, uint64_t due_ns) {
   assert_in_range(deadline_ns, due_ns, due_ns + LATE_MS * MS);
 }
 
-/* Since the last call exactly this value has left, for this cause. */
-static void assert_left(const value *v, vestry_cause cause) {
-  assert_int_equal(world_left(&w), 1);
-  assert_ptr_equal(w.exits[0].value, v);
-  assert_int_equal(w.exits[0].cause, cause);
-}
-
 /* -------------------------------------------------------------------------------------------- idle expiry (A3) ---- */
 
 /* capability: A3 */
@@ -53,7 +46,7 @@ static void idle_entries_leave_on_time(void **state) {
     assert_int_equal(world_left(&w), 0);
     atomic_store(&w.th->now_ns, deadline);
     assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
-    assert_left(v, VESTRY_CAUSE_IDLE);
+    world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
     world_end(&w);
   }
 }
@@ -70,7 +63,7 @@ static void get_and_put_count_as_use(void **state) {
     assert_int_equal(world_put(&w, "s", VESTRY_KEY("put"), put, VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
     assert_true(result.refreshed);
     vestry_store_tick(w.store);
-    if (i == 1) assert_left(left, VESTRY_CAUSE_IDLE);
+    if (i == 1) world_assert_left(&w, left, VESTRY_CAUSE_IDLE);
   }
   assert_int_equal(world_left(&w), 0);
   world_end(&w);
@@ -92,7 +85,7 @@ static void used_ns_of_a_value_counts_as_use(void **state) {
   outlast_ms(100);
   atomic_store(&v->used_ns, now_ns());
   assert_true(vestry_store_remove_if(w.store, handle, VESTRY_CAUSE_HANGUP));
-  assert_left(v, VESTRY_CAUSE_HANGUP);
+  world_assert_left(&w, v, VESTRY_CAUSE_HANGUP);
   v = world_new(&w, VESTRY_KEY(1), NULL);
   advance_ms(60);
   atomic_store(&v->used_ns, now_ns());
@@ -105,7 +98,7 @@ static void used_ns_of_a_value_counts_as_use(void **state) {
   assert_int_equal(world_left(&w), 0);
   advance_ms(1 + LATE_MS);
   vestry_store_tick(w.store);
-  assert_left(v, VESTRY_CAUSE_IDLE);
+  world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   world_end(&w);
 }
 
@@ -119,7 +112,7 @@ static void use_does_not_extend_the_lifetime(void **state) {
   outlast_ms(50);
   atomic_store(&v->used_ns, now_ns());
   vestry_store_tick(w.store);
-  assert_left(v, VESTRY_CAUSE_EXPIRED);
+  world_assert_left(&w, v, VESTRY_CAUSE_EXPIRED);
   world_end(&w);
 }
 
@@ -145,7 +138,7 @@ static void refused_put_does_not_count_as_use(void **state) {
   assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), world_value(&w), VESTRY_KEEP_REUSE, 0, NULL), VESTRY_EXISTS);
   outlast_ms(40);
   vestry_store_tick(w.store);
-  assert_left(v, VESTRY_CAUSE_IDLE);
+  world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   world_end(&w);
 }
 
@@ -155,32 +148,32 @@ static void expired_entries_are_not_found_without_a_tick(void **state) {
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
   outlast_ms(100);
   assert_null(world_one(&w, VESTRY_KEY(1)));
-  assert_left(v, VESTRY_CAUSE_IDLE);
+  world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   v = world_new(&w, VESTRY_KEY(1), NULL);
   outlast_ms(100);
   const vestry_key *key = VESTRY_KEY(1);
   assert_int_equal(vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL), VESTRY_NOT_FOUND);
-  assert_left(v, VESTRY_CAUSE_IDLE);
+  world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   vestry_handle handle;
   v = world_new(&w, VESTRY_KEY(1), &handle);
   outlast_ms(100);
   assert_false(vestry_store_remove_if(w.store, handle, VESTRY_CAUSE_HANGUP));
-  assert_left(v, VESTRY_CAUSE_IDLE);
+  world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   v = world_new(&w, VESTRY_KEY(1), NULL);
   outlast_ms(100);
   assert_int_equal(world_listed(&w, NULL), 0); /* A6: no expired keys */
   vestry_store_tick(w.store);
-  assert_left(v, VESTRY_CAUSE_IDLE);
+  world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   v = world_new(&w, VESTRY_KEY(1), NULL);
   outlast_ms(100);
   value *after = world_value(&w); /* REJECT finds no entry */
   assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), after, VESTRY_KEEP_REJECT, 0, NULL), VESTRY_OK);
-  assert_left(v, VESTRY_CAUSE_IDLE);
+  world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   outlast_ms(100);
   vestry_put_result again = {0}; /* the same value, but too late to be refreshed */
   assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), after, VESTRY_KEEP_REPLACE, 0, &again), VESTRY_OK);
   assert_false(again.refreshed);
-  assert_left(after, VESTRY_CAUSE_IDLE);
+  world_assert_left(&w, after, VESTRY_CAUSE_IDLE);
   assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), after);
   world_end(&w);
 }
@@ -196,7 +189,7 @@ static void idle_time_defaults_to_ten_minutes(void **state) {
   assert_int_equal(world_left(&w), 0);
   atomic_store(&w.th->now_ns, deadline);
   vestry_store_tick(w.store);
-  assert_left(v, VESTRY_CAUSE_IDLE);
+  world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   world_end(&w);
 }
 
@@ -238,7 +231,7 @@ static void lifetime_counts_from_the_first_put(void **state) {
   }
   outlast_ms(10);
   assert_null(world_one(&w, VESTRY_KEY(1)));
-  assert_left(v, VESTRY_CAUSE_EXPIRED);
+  world_assert_left(&w, v, VESTRY_CAUSE_EXPIRED);
   world_end(&w);
 }
 
@@ -254,7 +247,7 @@ static void new_value_gets_a_new_lifetime(void **state) {
   assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
   outlast_ms(40);
   vestry_store_tick(w.store);
-  assert_left(v, VESTRY_CAUSE_EXPIRED);
+  world_assert_left(&w, v, VESTRY_CAUSE_EXPIRED);
   world_end(&w);
 }
 
@@ -279,7 +272,7 @@ static void earlier_deadline_determines_the_cause(void **state) {
   world_one(&w, VESTRY_KEY("used"));
   outlast_ms(20);
   vestry_store_tick(w.store);
-  assert_left(used, VESTRY_CAUSE_EXPIRED);
+  world_assert_left(&w, used, VESTRY_CAUSE_EXPIRED);
   value *both = world_new(&w, VESTRY_KEY("both"), NULL);
   advance_ms(49);
   world_one(&w, VESTRY_KEY("both"));
@@ -287,7 +280,7 @@ static void earlier_deadline_determines_the_cause(void **state) {
   world_one(&w, VESTRY_KEY("both")); /* idle time and lifetime now end at the same moment */
   advance_ms(1000);
   assert_null(world_one(&w, VESTRY_KEY("both")));
-  assert_left(both, VESTRY_CAUSE_EXPIRED);
+  world_assert_left(&w, both, VESTRY_CAUSE_EXPIRED);
   world_end(&w);
 }
 
@@ -303,7 +296,7 @@ static void values_of_one_key_expire_separately(void **state) {
   assert_int_equal(world_get(&w, "s", VESTRY_KEY(1), found, 3), 2);
   assert_ptr_equal(found[0], v[1]);
   assert_ptr_equal(found[1], v[2]);
-  assert_left(v[0], VESTRY_CAUSE_EXPIRED);
+  world_assert_left(&w, v[0], VESTRY_CAUSE_EXPIRED);
   world_end(&w);
 }
 
@@ -319,7 +312,7 @@ static void full_store_removes_expired_entries_first(void **state) {
   world_one(&w, VESTRY_KEY("old")); /* the most recently used one, but its lifetime ends in 10 ms */
   outlast_ms(10);
   vestry_store_tick(w.store);
-  assert_left(old, VESTRY_CAUSE_EXPIRED);
+  world_assert_left(&w, old, VESTRY_CAUSE_EXPIRED);
   vestry_put_result result = {0};
   value *new = world_value(&w);
   assert_int_equal(world_put(&w, "s", VESTRY_KEY("new"), new, VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
@@ -329,7 +322,7 @@ static void full_store_removes_expired_entries_first(void **state) {
   assert_int_equal(world_put(&w, "s", VESTRY_KEY("newer"), world_value(&w), VESTRY_KEEP_REPLACE, 0, &result),
                    VESTRY_OK);
   assert_int_equal(result.displaced_count, 0);
-  assert_left(unused, VESTRY_CAUSE_EXPIRED);
+  world_assert_left(&w, unused, VESTRY_CAUSE_EXPIRED);
   assert_ptr_equal(world_one(&w, VESTRY_KEY("new")), new);
   world_end(&w);
 }
@@ -351,7 +344,6 @@ static void one_tick_removes_a_long_backlog(void **state) {
 /* A host whose clock jumps back, against its contract: no entry is lost or stays for ever, and expiry is normal again
  * when the clock has caught up. */
 static void clock_that_jumps_back_loses_no_entry(void **state) {
-  (void)state;
   static const uint64_t jumps_ms[] = {1, 50, 4000, 5000, 100000, 3600000};
   for (size_t j = 0; j < sizeof jumps_ms / sizeof *jumps_ms; j++) {
     world_open(&w, &world_lru, &(vestry_store_options){.max_count = 3, .idle_ms = 100, .lifetime_ms = 1000});
@@ -385,7 +377,6 @@ static uint64_t late_clock(void *ctx) {
 }
 
 static void late_record_does_not_overwrite_a_later_use(void **state) {
-  (void)state;
   test_host_init(&w.own_host);
   w.own_host.host.now_ns = late_clock;
   late_reader_ns = 0;
@@ -402,7 +393,7 @@ static void late_record_does_not_overwrite_a_later_use(void **state) {
   assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
   outlast_ms(100);
   vestry_store_tick(w.store);
-  assert_left(v, VESTRY_CAUSE_IDLE);
+  world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   world_end(&w);
 }
 
@@ -413,7 +404,6 @@ static uint64_t coarse_clock(void *ctx) {
 }
 
 static void coarse_clock_removes_no_entry_early(void **state) {
-  (void)state;
   uint64_t tick_ns = 25 * MS, idle_ms = 100000;
   for (uint64_t part = 0; part < 40; part++) {
     test_host_init(&w.own_host);
@@ -434,21 +424,21 @@ static void coarse_clock_removes_no_entry_early(void **state) {
     assert_int_equal(world_left(&w), 0);
     atomic_store(&w.th->now_ns, deadline);
     assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
-    assert_left(v, VESTRY_CAUSE_IDLE);
+    world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
     world_end(&w);
   }
 }
 
-#define TEST(function, kind) cmocka_unit_test_prestate(function, (void *)&kind)
 #define TESTS(kind)                                                                                                    \
-  TEST(idle_entries_leave_on_time, kind), TEST(get_and_put_count_as_use, kind),                                        \
-      TEST(refused_put_does_not_count_as_use, kind), TEST(used_ns_of_a_value_counts_as_use, kind),                     \
-      TEST(use_does_not_extend_the_lifetime, kind), TEST(one_tick_checks_all_entries_used_outside, kind),              \
-      TEST(expired_entries_are_not_found_without_a_tick, kind), TEST(idle_time_defaults_to_ten_minutes, kind),         \
-      TEST(never_disables_expiry, kind), TEST(deadlines_do_not_wrap_at_the_end_of_the_clock, kind),                    \
-      TEST(lifetime_counts_from_the_first_put, kind), TEST(new_value_gets_a_new_lifetime, kind),                       \
-      TEST(earlier_deadline_determines_the_cause, kind), TEST(values_of_one_key_expire_separately, kind),              \
-      TEST(full_store_removes_expired_entries_first, kind), TEST(one_tick_removes_a_long_backlog, kind)
+  WORLD_TEST(idle_entries_leave_on_time, kind), WORLD_TEST(get_and_put_count_as_use, kind),                            \
+      WORLD_TEST(refused_put_does_not_count_as_use, kind), WORLD_TEST(used_ns_of_a_value_counts_as_use, kind),         \
+      WORLD_TEST(use_does_not_extend_the_lifetime, kind), WORLD_TEST(one_tick_checks_all_entries_used_outside, kind),  \
+      WORLD_TEST(expired_entries_are_not_found_without_a_tick, kind),                                                  \
+      WORLD_TEST(idle_time_defaults_to_ten_minutes, kind), WORLD_TEST(never_disables_expiry, kind),                    \
+      WORLD_TEST(deadlines_do_not_wrap_at_the_end_of_the_clock, kind),                                                 \
+      WORLD_TEST(lifetime_counts_from_the_first_put, kind), WORLD_TEST(new_value_gets_a_new_lifetime, kind),           \
+      WORLD_TEST(earlier_deadline_determines_the_cause, kind), WORLD_TEST(values_of_one_key_expire_separately, kind),  \
+      WORLD_TEST(full_store_removes_expired_entries_first, kind), WORLD_TEST(one_tick_removes_a_long_backlog, kind)
 
 int main(void) {
   const struct CMUnitTest tests[] = {TESTS(world_lru), TESTS(world_naive_lru),

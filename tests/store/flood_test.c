@@ -104,9 +104,8 @@ static void similar_keys_do_not_collide(void **state) {
 }
 
 #define TESTS(kind)                                                                                                    \
-  cmocka_unit_test_prestate(keys_colliding_in_another_store_do_not_collide, (void *)&kind),                            \
-      cmocka_unit_test_prestate(keys_colliding_unkeyed_do_not_collide, (void *)&kind),                                 \
-      cmocka_unit_test_prestate(similar_keys_do_not_collide, (void *)&kind)
+  WORLD_TEST(keys_colliding_in_another_store_do_not_collide, kind),                                                    \
+      WORLD_TEST(keys_colliding_unkeyed_do_not_collide, kind), WORLD_TEST(similar_keys_do_not_collide, kind)
 
 int main(void) {
   const struct CMUnitTest tests[] = {TESTS(world_hash), TESTS(world_lru)};

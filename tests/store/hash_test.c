@@ -139,12 +139,9 @@ static void replacing_takes_no_extra_place(void **state) {
 }
 
 #define TESTS(kind)                                                                                                    \
-  cmocka_unit_test_prestate(full_store_refuses_new_entries, (void *)&kind),                                            \
-      cmocka_unit_test_prestate(each_removal_frees_a_place, (void *)&kind),                                            \
-      cmocka_unit_test_prestate(full_scope_refuses_new_entries, (void *)&kind),                                        \
-      cmocka_unit_test_prestate(hash_store_expires_nothing, (void *)&kind),                                            \
-      cmocka_unit_test_prestate(concurrent_puts_never_exceed_the_limit, (void *)&kind),                                \
-      cmocka_unit_test_prestate(replacing_takes_no_extra_place, (void *)&kind)
+  WORLD_TEST(full_store_refuses_new_entries, kind), WORLD_TEST(each_removal_frees_a_place, kind),                      \
+      WORLD_TEST(full_scope_refuses_new_entries, kind), WORLD_TEST(hash_store_expires_nothing, kind),                  \
+      WORLD_TEST(concurrent_puts_never_exceed_the_limit, kind), WORLD_TEST(replacing_takes_no_extra_place, kind)
 
 int main(void) {
   const struct CMUnitTest tests[] = {TESTS(world_hash), TESTS(world_naive_hash)};

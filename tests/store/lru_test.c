@@ -12,13 +12,6 @@ static void advance_ms(uint64_t ms) {
   test_host_advance_ms(w.th, ms);
 }
 
-/* Since the last call exactly this value has left, for this cause. */
-static void assert_left(const value *v, vestry_cause cause) {
-  assert_int_equal(world_left(&w), 1);
-  assert_ptr_equal(w.exits[0].value, v);
-  assert_int_equal(w.exits[0].cause, cause);
-}
-
 /* ---------------------------------------------------------------------------------------------- the bound (A5) ---- */
 
 /* capability: A5 */
@@ -34,15 +27,15 @@ static void full_store_evicts_the_least_recently_used(void **state) {
   v[3] = world_value(&w);
   assert_int_equal(world_put(&w, "s", VESTRY_KEY(3), v[3], VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
   assert_int_equal(result.displaced_count, 1);
-  assert_left(v[2], VESTRY_CAUSE_SIZE);
+  world_assert_left(&w, v[2], VESTRY_CAUSE_SIZE);
   assert_int_equal(atomic_load(&v[2]->closes), 1);
   world_new(&w, VESTRY_KEY(4), NULL);
-  assert_left(v[0], VESTRY_CAUSE_SIZE);
+  world_assert_left(&w, v[0], VESTRY_CAUSE_SIZE);
   advance_ms(TICK_MS);
   world_one(&w, VESTRY_KEY(3));
   world_one(&w, VESTRY_KEY(4));
   world_new(&w, VESTRY_KEY(5), NULL);
-  assert_left(v[1], VESTRY_CAUSE_SIZE);
+  world_assert_left(&w, v[1], VESTRY_CAUSE_SIZE);
   assert_ptr_equal(world_one(&w, VESTRY_KEY(3)), v[3]);
   assert_int_equal(world_stats(&w).live_count, 3);
   world_end(&w);
@@ -73,7 +66,7 @@ static void each_kind_of_use_delays_eviction(void **state) {
   }
   for (size_t k = 0; k < COUNT; k++) {
     world_new(&w, VESTRY_KEY("new", k), NULL);
-    assert_left(&w.values[k * 37 % COUNT], VESTRY_CAUSE_SIZE);
+    world_assert_left(&w, &w.values[k * 37 % COUNT], VESTRY_CAUSE_SIZE);
     advance_ms(TICK_MS);
   }
   world_end(&w);
@@ -84,7 +77,7 @@ static void replacing_in_a_full_store_evicts_none(void **state) {
   world_new(&w, VESTRY_KEY(1), NULL);
   value *replaced = world_new(&w, VESTRY_KEY(2), NULL);
   world_new(&w, VESTRY_KEY(2), NULL);
-  assert_left(replaced, VESTRY_CAUSE_REPLACED);
+  world_assert_left(&w, replaced, VESTRY_CAUSE_REPLACED);
   assert_int_equal(world_stats(&w).live_count, 2);
   world_end(&w);
 }
@@ -98,7 +91,7 @@ static void new_entry_is_never_evicted_by_its_own_put(void **state) {
     value *v = world_value(&w);
     vestry_keep_policy policy = (vestry_keep_policy)(i % 4);
     assert_int_equal(world_put(&w, i % 3 ? "s" : "t", VESTRY_KEY(i), v, policy, 0, &result), VESTRY_OK);
-    if (before) assert_left(before, VESTRY_CAUSE_SIZE);
+    if (before) world_assert_left(&w, before, VESTRY_CAUSE_SIZE);
     value *found;
     assert_int_equal(world_get(&w, i % 3 ? "s" : "t", VESTRY_KEY(i), &found, 1), 1);
     assert_ptr_equal(found, v);
@@ -108,7 +101,6 @@ static void new_entry_is_never_evicted_by_its_own_put(void **state) {
 }
 
 static void one_eviction_in_16_records_the_unused_time(void **state) {
-  (void)state;
   enum { PUTS = 320, ROOM = 10 };
   world_open(&w, &world_lru, &(vestry_store_options){.max_count = ROOM});
   vsi_histogram_counts ages;
@@ -130,7 +122,7 @@ static void evicted_value_may_have_the_same_key(void **state) {
     v[i] = world_value(&w);
     assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), v[i], VESTRY_KEEP_MANY, 8, NULL), VESTRY_OK);
   }
-  assert_left(v[0], VESTRY_CAUSE_SIZE);
+  world_assert_left(&w, v[0], VESTRY_CAUSE_SIZE);
   assert_int_equal(world_get(&w, "s", VESTRY_KEY(1), found, 3), 2);
   assert_ptr_equal(found[1], v[2]);
   world_end(&w);
@@ -148,7 +140,7 @@ static void store_limit_defaults_to_ten_thousand(void **state) {
   assert_int_equal(world_left(&w), 0);
   if (count) {
     assert_int_equal(world_put(&w, "s", VESTRY_KEY(count), v, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
-    assert_left(v, VESTRY_CAUSE_SIZE);
+    world_assert_left(&w, v, VESTRY_CAUSE_SIZE);
     assert_string_equal(w.exits[0].key, "[0]");
     assert_int_equal(world_stats(&w).live_count, 10000);
   }
@@ -179,9 +171,9 @@ static void full_scope_evicts_its_own_entries(void **state) {
   advance_ms(TICK_MS);
   world_one(&w, VESTRY_KEY(0));
   v[2] = world_new(&w, VESTRY_KEY(2), NULL);
-  assert_left(v[1], VESTRY_CAUSE_SIZE); /* not the other scope's entry, which is less recently used */
-  world_new(&w, VESTRY_KEY(2), NULL);   /* replacing needs no room */
-  assert_left(v[2], VESTRY_CAUSE_REPLACED);
+  world_assert_left(&w, v[1], VESTRY_CAUSE_SIZE); /* not the other scope's entry, which is less recently used */
+  world_new(&w, VESTRY_KEY(2), NULL);             /* replacing needs no room */
+  world_assert_left(&w, v[2], VESTRY_CAUSE_REPLACED);
   assert_ptr_equal(world_one(&w, VESTRY_KEY(0)), v[0]);
   world_end(&w);
 }
@@ -199,7 +191,7 @@ static void one_eviction_makes_room_in_scope_and_store(void **state) {
   vestry_put_result result = {0};
   assert_int_equal(world_put(&w, scopes[3], VESTRY_KEY(3), v[3], VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
   assert_int_equal(result.displaced_count, 1);
-  assert_left(v[1], VESTRY_CAUSE_SIZE);
+  world_assert_left(&w, v[1], VESTRY_CAUSE_SIZE);
   world_end(&w);
 }
 
@@ -209,7 +201,7 @@ static void full_scope_never_evicts_the_value_being_put(void **state) {
   value *other = world_new(&w, VESTRY_KEY("other"), NULL), *v = world_value(&w);
   for (size_t i = 0; i < 3; i++)
     assert_int_equal(world_put(&w, "s", VESTRY_KEY(i), v, VESTRY_KEEP_MANY, 8, NULL), VESTRY_OK);
-  assert_left(other, VESTRY_CAUSE_SIZE);
+  world_assert_left(&w, other, VESTRY_CAUSE_SIZE);
   assert_int_equal(world_put(&w, "s", VESTRY_KEY(3), v, VESTRY_KEEP_MANY, 8, NULL), VESTRY_LIMIT);
   assert_int_equal(world_left(&w), 0);
   assert_int_equal(world_put(&w, "t", VESTRY_KEY(3), v, VESTRY_KEEP_MANY, 8, NULL), VESTRY_OK);
@@ -223,11 +215,11 @@ static void full_scope_evicts_ended_values_first(void **state) {
   atomic_store(&v[1]->ended, true);
   atomic_store(&v[2]->ended, true);
   world_new(&w, VESTRY_KEY(3), NULL);
-  assert_left(v[1], VESTRY_CAUSE_SIZE);
+  world_assert_left(&w, v[1], VESTRY_CAUSE_SIZE);
   world_new(&w, VESTRY_KEY(4), NULL);
-  assert_left(v[2], VESTRY_CAUSE_SIZE);
+  world_assert_left(&w, v[2], VESTRY_CAUSE_SIZE);
   world_new(&w, VESTRY_KEY(5), NULL);
-  assert_left(v[0], VESTRY_CAUSE_SIZE);
+  world_assert_left(&w, v[0], VESTRY_CAUSE_SIZE);
   world_end(&w);
 }
 
@@ -249,7 +241,7 @@ static void values_of_a_key_leave_in_put_order(void **state) {
       if (setting & 4) vestry_store_with(w.store, world_scope("s"), key, look_at, &seen);
       v[i] = world_value(&w);
       assert_int_equal(world_put(&w, "s", key, v[i], VESTRY_KEEP_MANY, 100, NULL), VESTRY_OK);
-      if (i >= COUNT) assert_left(v[i - COUNT], VESTRY_CAUSE_SIZE);
+      if (i >= COUNT) world_assert_left(&w, v[i - COUNT], VESTRY_CAUSE_SIZE);
       if (setting & 8) advance_ms(60 * (i % 4));
     }
     world_end(&w);
@@ -272,7 +264,7 @@ static void refreshed_value_leaves_last(void **state) {
     static const size_t order[] = {1, 2, 0};
     for (size_t i = 0; i < 3; i++) {
       assert_int_equal(world_put(&w, "s", key, world_value(&w), VESTRY_KEEP_MANY, 8, NULL), VESTRY_OK);
-      assert_left(v[order[i]], VESTRY_CAUSE_SIZE);
+      world_assert_left(&w, v[order[i]], VESTRY_CAUSE_SIZE);
     }
     world_end(&w);
   }
@@ -295,7 +287,7 @@ static void reconnecting_tabs_evict_broken_streams_first(void **state) {
     tab[i] = world_value(&w);
     assert_int_equal(world_put(&w, "s", key, tab[i], VESTRY_KEEP_MANY, 100, NULL), VESTRY_OK);
     /* no reconnected tab, as long as a broken stream exists */
-    assert_left(i < CAP ? dead[i] : tab[0], VESTRY_CAUSE_SIZE);
+    world_assert_left(&w, i < CAP ? dead[i] : tab[0], VESTRY_CAUSE_SIZE);
   }
   world_end(&w);
 }
@@ -319,16 +311,16 @@ static void hook_may_put_into_a_full_store(void **state) {
   world_end(&w);
 }
 
-#define TEST(function, kind) cmocka_unit_test_prestate(function, (void *)&kind)
 #define TESTS(kind)                                                                                                    \
-  TEST(full_store_evicts_the_least_recently_used, kind), TEST(each_kind_of_use_delays_eviction, kind),                 \
-      TEST(replacing_in_a_full_store_evicts_none, kind), TEST(new_entry_is_never_evicted_by_its_own_put, kind),        \
-      TEST(evicted_value_may_have_the_same_key, kind), TEST(store_limit_defaults_to_ten_thousand, kind),               \
-      TEST(memory_of_evicted_entries_is_reclaimed, kind), TEST(full_scope_evicts_its_own_entries, kind),               \
-      TEST(one_eviction_makes_room_in_scope_and_store, kind), TEST(hook_may_put_into_a_full_store, kind),              \
-      TEST(full_scope_never_evicts_the_value_being_put, kind), TEST(full_scope_evicts_ended_values_first, kind),       \
-      TEST(values_of_a_key_leave_in_put_order, kind), TEST(refreshed_value_leaves_last, kind),                         \
-      TEST(reconnecting_tabs_evict_broken_streams_first, kind)
+  WORLD_TEST(full_store_evicts_the_least_recently_used, kind), WORLD_TEST(each_kind_of_use_delays_eviction, kind),     \
+      WORLD_TEST(replacing_in_a_full_store_evicts_none, kind),                                                         \
+      WORLD_TEST(new_entry_is_never_evicted_by_its_own_put, kind),                                                     \
+      WORLD_TEST(evicted_value_may_have_the_same_key, kind), WORLD_TEST(store_limit_defaults_to_ten_thousand, kind),   \
+      WORLD_TEST(memory_of_evicted_entries_is_reclaimed, kind), WORLD_TEST(full_scope_evicts_its_own_entries, kind),   \
+      WORLD_TEST(one_eviction_makes_room_in_scope_and_store, kind), WORLD_TEST(hook_may_put_into_a_full_store, kind),  \
+      WORLD_TEST(full_scope_never_evicts_the_value_being_put, kind),                                                   \
+      WORLD_TEST(full_scope_evicts_ended_values_first, kind), WORLD_TEST(values_of_a_key_leave_in_put_order, kind),    \
+      WORLD_TEST(refreshed_value_leaves_last, kind), WORLD_TEST(reconnecting_tabs_evict_broken_streams_first, kind)
 
 int main(void) {
   const struct CMUnitTest tests[] = {TESTS(world_lru), TESTS(world_naive_lru),

@@ -27,7 +27,6 @@ static void look(void *v, void *ctx) {
 }
 
 static void nothing(const vestry_listed *listed, void *ctx) {
-  (void)ctx;
   assert_true(listed->values_count > 0 && listed->key_len > 0);
 }
 
@@ -86,7 +85,6 @@ static void one_step(uint64_t r) {
 }
 
 static void meddle(world *at, const vestry_purged *purged) {
-  (void)at;
   static _Thread_local unsigned depth;
   if (depth == 3) return;
   depth++;
@@ -184,9 +182,9 @@ static void invariants_hold_under_concurrent_load(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_prestate(invariants_hold_under_concurrent_load, (void *)&world_hash),
-      cmocka_unit_test_prestate(invariants_hold_under_concurrent_load, (void *)&world_lru),
-      cmocka_unit_test_prestate(invariants_hold_with_a_late_clock, (void *)&world_lru),
+      WORLD_TEST(invariants_hold_under_concurrent_load, world_hash),
+      WORLD_TEST(invariants_hold_under_concurrent_load, world_lru),
+      WORLD_TEST(invariants_hold_with_a_late_clock, world_lru),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,7 +198,6 @@ static void equally_old_victims_come_from_the_own_shard(void **state) {
 
 /* A lookup never misses a key whose value is replaced repeatedly. */
 static void look(void *v, void *ctx) {
-  (void)v;
   ++*(size_t *)ctx;
 }
 
@@ -264,7 +263,6 @@ static void store_may_be_closed_during_puts(void **state) {
 enum { MANY_THREADS = 150, MANY_STEPS = 12 };
 
 static void note_it(void *v, void *ctx) {
-  (void)ctx;
   assert_true(atomic_load(&((value *)v)->refs) > 1);
 }
 
@@ -340,22 +338,21 @@ static void a_full_store_allocates_nothing(void **state) {
   world_end(&w);
 }
 
-#define TEST(function, kind) cmocka_unit_test_prestate(function, (void *)&kind)
-#define BOTH(function)       TEST(function, world_hash), TEST(function, world_lru)
+#define BOTH(function) WORLD_TEST(function, world_hash), WORLD_TEST(function, world_lru)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       BOTH(leaving_value_is_released_at_once),
       BOTH(with_visits_all_values_newest_first),
       BOTH(remove_if_accepts_any_number_as_handle),
-      TEST(hook_may_put_into_the_full_scope_of_its_caller, world_lru),
-      TEST(concurrent_puts_keep_the_store_exactly_full, world_lru),
-      TEST(equally_old_victims_come_from_the_own_shard, world_lru),
+      WORLD_TEST(hook_may_put_into_the_full_scope_of_its_caller, world_lru),
+      WORLD_TEST(concurrent_puts_keep_the_store_exactly_full, world_lru),
+      WORLD_TEST(equally_old_victims_come_from_the_own_shard, world_lru),
       BOTH(key_under_replacement_is_always_found),
       BOTH(store_may_be_closed_during_puts),
-      TEST(many_threads_make_progress, world_lru),
+      WORLD_TEST(many_threads_make_progress, world_lru),
       BOTH(emptied_store_frees_its_index),
-      TEST(a_full_store_allocates_nothing, world_lru),
+      WORLD_TEST(a_full_store_allocates_nothing, world_lru),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

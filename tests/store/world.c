@@ -194,6 +194,12 @@ size_t world_left(world *w) {
   return atomic_exchange(&w->exits_count, 0);
 }
 
+void world_assert_left(world *w, const value *v, vestry_cause cause) {
+  assert_int_equal(world_left(w), 1);
+  assert_ptr_equal(w->exits[0].value, v);
+  assert_int_equal(w->exits[0].cause, cause);
+}
+
 vestry_store_stats world_stats(world *w) {
   vestry_store_stats stats = {0};
   vestry_store_stats_get(w->store, &stats);

@@ -56,6 +56,9 @@ typedef struct store_kind {
 
 extern const store_kind world_hash, world_lru, world_naive_hash, world_naive_lru;
 
+/* A case that gets a kind as its state. */
+#define WORLD_TEST(function, kind) cmocka_unit_test_prestate(function, (void *)&kind)
+
 /* Open a world. Options may be NULL; host, value functions and purge hook are the world's. */
 void world_open(world *w, const store_kind *kind, const vestry_store_options *options);
 /* The same on a host of the test; returns the store's error, and then no world exists. */
@@ -84,6 +87,8 @@ value *world_one(world *w, const vestry_key *key);
 size_t world_listed(world *w, const vestry_scope *only_scope);
 /* Return the number of exits since the last call. */
 size_t world_left(world *w);
+/* Check that since the last call exactly this value has left, for this cause. */
+void world_assert_left(world *w, const value *v, vestry_cause cause);
 vestry_store_stats world_stats(world *w);
 vestry_scope world_scope(const char *text);
 

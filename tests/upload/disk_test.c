@@ -11,6 +11,7 @@
 
 #include "app/upload/room.h"
 #include "app/upload/tus.h"
+#include "runtime/random.h"
 #include "serve/wire.h"
 #include "support/folder.h"
 #include "vestry/app/upload.h"
@@ -428,11 +429,6 @@ static void run(uint64_t seed, failure kind, int fails_at, bool is_boot, int *re
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
 
-static uint64_t setting(const char *name, uint64_t otherwise) {
-  const char *text = getenv(name);
-  return text ? strtoull(text, NULL, 10) : otherwise;
-}
-
 /* Each call of the first seeds fails once, in each way. */
 /* capability: L1 */
 static void each_failing_disk_call_keeps_files_consistent(void **state) {
@@ -447,7 +443,7 @@ static void each_failing_disk_call_keeps_files_consistent(void **state) {
 /* capability: L1 */
 static void random_disk_failures_keep_files_consistent(void **state) {
   (void)state;
-  const uint64_t first = setting("UPLOAD_DISK_SEED", 100), count = setting("UPLOAD_DISK_SEEDS", 150);
+  const uint64_t first = random_setting("UPLOAD_DISK_SEED", 100), count = random_setting("UPLOAD_DISK_SEEDS", 150);
   for (uint64_t seed = first; seed < first + count; seed++) {
     int calls;
     run(seed, FULL, -1, false, &calls);
