@@ -259,7 +259,9 @@ void vsi_table_stats(void *self, vestry_store_stats *ret_stats) {
 /* --------------------------------------------------------------------------------------------------- lookups ---- */
 
 /* Look up a key that has several values, or values that are due: remove the due ones, call fn for each of the others,
- * and unlock. A broadcast visits many values that no cache has, so some are fetched side by side. */
+ * and unlock. A broadcast visits many values that no cache has, so some are fetched side by side. An entry must have
+ * arrived before the next entry is known. So a second walk, from the other end, only fetches: from half way on, the
+ * first walk finds the entries in the cache. */
 static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now,
                                          vestry_with_fn fn, void *ctx) {
   enum { AT_ONCE = 16 };
@@ -269,11 +271,14 @@ static VSI_SELDOM vestry_err look_at_all(vsi_table *table, vsi_shard *shard, vsi
   newest = vsi_visit_drop_due(table, shard, newest, now, &leaving);
   *(newest ? &shard->hits : &shard->misses) += 1;
   if (newest) use_all(table, shard, newest, now);
+  const vsi_entry *fetched = newest;
   for (vsi_entry *entry = newest; entry;) {
     size_t count = 0;
     for (; entry && count < AT_ONCE; entry = entry->older == newest ? NULL : entry->older) {
       vsi_prefetch_to_write((const char *)entry->value + VSI_CACHE_LINE); /* a connection's references and state */
       values[count++] = entry->value;
+      fetched = fetched->newer;
+      vsi_prefetch_to_write((const char *)fetched->value + VSI_CACHE_LINE);
     }
     for (size_t i = 0; i < count; i++) fn(values[i], ctx);
   }
