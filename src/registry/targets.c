@@ -77,43 +77,46 @@ void vsi_targets_prune(vsi_targets *targets) {
 }
 
 typedef struct search {
-  vestry_connection **found; /* the newest first, with a reference each; at most `room` */
-  size_t room, open_count, closed_count;
+  vsi_targets *targets; /* NULL: only count */
+  size_t open_count, closed_count;
+  bool lacks_memory;
 } search;
 
+/* The newest connection is met first. */
 static void meet(void *value, void *ctx) {
   search *s = ctx;
-  if (!vsi_connection_is_open(value)) {
+  if (!vsi_connection_is_open(value))
     s->closed_count++;
-    return;
-  }
-  if (s->open_count < s->room) s->found[s->open_count] = vsi_connection_hold(value);
-  s->open_count++;
+  else if (!s->targets || !vsi_targets_add(s->targets, value))
+    s->open_count++;
+  else
+    s->lacks_memory = true;
 }
 
 vestry_err vsi_targets_count(vestry_store *store, const vestry_scoped_key *key, size_t *ret_closed_count) {
-  search s = {.room = 0};
+  search s = {.targets = NULL};
   vestry_err error = vsi_store_with(store, key, meet, &s);
   if (error && error != VESTRY_NOT_FOUND) return error;
   *ret_closed_count = s.closed_count;
   return s.open_count ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
+/* A key may have ten thousand connections, and each visit fetches their memory: one visit finds them all, and the list
+ * grows meanwhile. */
 vestry_err vsi_targets_find(vsi_targets *targets, vestry_store *store, const vestry_scoped_key *key) {
-  search s;
-  for (;;) {
-    s = (search){.found = targets->items + targets->count, .room = targets->capacity - targets->count};
-    vestry_err error = vsi_store_with(store, key, meet, &s);
-    if (error) return error;
-    if (s.open_count <= s.room) break;
-    for (size_t i = 0; i < s.room; i++) vsi_connection_let_go(s.found[i]);
-    if (vsi_targets_reserve(targets, s.open_count)) return VESTRY_NO_MEMORY;
+  const size_t before_count = targets->count;
+  search s = {.targets = targets};
+  vestry_err error = vsi_store_with(store, key, meet, &s);
+  if (error) return error;
+  if (s.lacks_memory) {
+    while (targets->count > before_count) vsi_connection_let_go(targets->items[--targets->count]);
+    return VESTRY_NO_MEMORY;
   }
+  vestry_connection **found = targets->items + before_count;
   for (size_t i = 0; i < s.open_count / 2; i++) { /* reverse: the oldest first */
-    vestry_connection *other = s.found[s.open_count - 1 - i];
-    s.found[s.open_count - 1 - i] = s.found[i];
-    s.found[i] = other;
+    vestry_connection *other = found[s.open_count - 1 - i];
+    found[s.open_count - 1 - i] = found[i];
+    found[i] = other;
   }
-  targets->count += s.open_count;
   return s.open_count ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
