@@ -53,24 +53,29 @@ static void pass(parts *from, size_t len) {
   }
 }
 
-/* A chunk; without chunks head and tail are empty. */
+/* The lengths of a chunk's parts; without chunks head and tail are empty. */
 typedef struct chunk {
-  char head[HEAD_ROOM];
   size_t head_len, data_len, tail_len, whole;
 } chunk;
 
 static chunk chunk_of(const vsi_microhttpd_wire *wire) {
   chunk c = {.data_len = wire->chunk_len};
   if (wire->is_chunked) {
-    unsigned shift = 0; /* by hand: printf takes a fiftieth of a delivery */
-    while (wire->chunk_len >> shift >> 4) shift += 4;
-    for (unsigned left = shift + 4; left; left -= 4) c.head[c.head_len++] = vsi_hex_of(wire->chunk_len >> (left - 4));
-    c.head[c.head_len++] = '\r';
-    c.head[c.head_len++] = '\n';
+    c.head_len = 1 + sizeof line_end - 1;
+    for (uint32_t rest = wire->chunk_len >> 4; rest; rest >>= 4) c.head_len++;
     c.tail_len = sizeof line_end - 1;
   }
   c.whole = c.head_len + c.data_len + c.tail_len;
   return c;
+}
+
+/* Write the head, by hand: printf takes a fiftieth of a delivery. */
+static void put_head(const chunk *c, char *to) {
+  if (!c->head_len) return;
+  size_t at = c->head_len;
+  to[--at] = '\n';
+  to[--at] = '\r';
+  for (size_t rest = c->data_len; at; rest >>= 4) to[--at] = vsi_hex_of((unsigned)rest);
 }
 
 /* Return the number of data bytes of a chunk that were reported as taken, when `done` of its bytes are sent. */
@@ -80,11 +85,13 @@ static size_t data_told(const chunk *c, size_t done) {
   return done < c->whole ? c->data_len - 1 : c->data_len;
 }
 
-/* Get the rest of a chunk, as far as the caller's bytes contain it; their first is data byte `told`. */
-static void get_rest(const chunk *c, const parts *offer, size_t told, size_t done, parts *rest) {
+/* Get the rest of a chunk, as far as the caller's bytes contain it; their first is data byte `told`. head: for the
+ * chunk's head. */
+static void get_rest(const chunk *c, const parts *offer, size_t told, size_t done, char head[HEAD_ROOM], parts *rest) {
   size_t left = c->data_len - told;
   rest->first = rest->count = rest->len = 0;
-  add(rest, c->head, c->head_len);
+  put_head(c, head);
+  add(rest, head, c->head_len);
   for (size_t i = offer->first; i < offer->count && left; i++) {
     const size_t part = offer->all[i].iov_len < left ? offer->all[i].iov_len : left;
     add(rest, offer->all[i].iov_base, part);
@@ -160,7 +167,8 @@ static vestry_io send_once(vsi_microhttpd_wire *wire, parts *offer) {
     io = send_tls(wire, NULL);
   } else {
     parts rest;
-    get_rest(&c, offer, told, wire->chunk_done, &rest);
+    char head[HEAD_ROOM];
+    get_rest(&c, offer, told, wire->chunk_done, head, &rest);
     io = wire->tls ? send_tls(wire, &rest) : send_plain(wire, &rest);
   }
   pass(offer, data_told(&c, wire->chunk_done) - told);
@@ -186,19 +194,25 @@ vestry_io vsi_microhttpd_wire_write(vsi_microhttpd_wire *wire, const vestry_slic
 
 size_t vsi_microhttpd_wire_compose(vsi_microhttpd_wire *wire, const vestry_slice *slices, size_t count, void *buffer,
                                    size_t room) {
-  parts offer = {.count = 0}, whole;
-  if (wire->tls || wire->chunk_len || count > SLICES_MAX) return 0;
-  for (size_t i = 0; i < count; i++) add(&offer, slices[i].data, slices[i].len);
-  if (offer.len > room) return 0;
-  wire->chunk_len = (uint32_t)offer.len;
+  size_t len = 0;
+  if (wire->tls || wire->chunk_len) return 0;
+  for (size_t i = 0; i < count; i++) {
+    if (slices[i].len > room - len) return 0;
+    len += slices[i].len;
+  }
+  wire->chunk_len = (uint32_t)len;
   wire->chunk_done = 0;
   const chunk c = chunk_of(wire);
   if (c.whole > room) {
     wire->chunk_len = 0;
     return 0;
   }
-  get_rest(&c, &offer, 0, 0, &whole);
-  return gather(&whole, buffer, room);
+  char *to = buffer;
+  put_head(&c, to);
+  to += c.head_len;
+  for (size_t i = 0; i < count; to += slices[i++].len) memcpy(to, slices[i].data, slices[i].len);
+  memcpy(to, line_end, c.tail_len);
+  return c.whole;
 }
 
 vestry_io vsi_microhttpd_wire_sent(vsi_microhttpd_wire *wire, int result, size_t *ret_written) {
