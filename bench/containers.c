@@ -79,7 +79,10 @@ static void jobs_init(void) {
   vsi_job_queue_init(&jobs);
 }
 static void jobs_push(node *n) {
-  vsi_job_queue_push(&jobs, &n->job);
+  vsi_jobs one;
+  STAILQ_INIT(&one);
+  STAILQ_INSERT_TAIL(&one, &n->job, in);
+  vsi_job_queue_push(&jobs, &one, 1);
 }
 static node *jobs_pop(void) {
   vsi_job *job = vsi_job_queue_pop(&jobs);

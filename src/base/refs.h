@@ -18,17 +18,22 @@ typedef _Atomic(uint32_t) vsi_refs;
 
 /* No other thread sees the count yet. */
 #define VSI_REFS_INIT(refs, count) atomic_init(refs, count)
-#define VSI_REFS_TAKE(refs)        vsi_refs_taken(atomic_fetch_add_explicit(refs, 1, memory_order_relaxed))
+#define VSI_REFS_TAKE(refs)        VSI_REFS_TAKE_MANY(refs, 1)
 /* Drop a reference. Returns whether it was the last one. */
-#define VSI_REFS_DROP(refs) vsi_refs_dropped(atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel))
+#define VSI_REFS_DROP(refs) VSI_REFS_DROP_MANY(refs, 1)
+
+/* Take or drop several references at once, at least one. */
+#define VSI_REFS_TAKE_MANY(refs, count) vsi_refs_taken(atomic_fetch_add_explicit(refs, count, memory_order_relaxed))
+#define VSI_REFS_DROP_MANY(refs, count)                                                                                \
+  vsi_refs_dropped(atomic_fetch_sub_explicit(refs, count, memory_order_acq_rel), count)
 
 /* before: the former count. A reference cannot be taken or dropped after the end. */
 static inline void vsi_refs_taken(uint64_t before) {
   VSI_ASSERT(before > 0);
 }
-static inline bool vsi_refs_dropped(uint64_t before) {
-  VSI_ASSERT(before > 0);
-  return before == 1;
+static inline bool vsi_refs_dropped(uint64_t before, uint64_t count) {
+  VSI_ASSERT(before >= count);
+  return before == count;
 }
 
 #endif

@@ -47,10 +47,12 @@
 #include "base/refs.h"
 #include "channel/history.h"
 #include "connection/connection.h"
+#include "connection/refusal.h"
 #include "connection/send.h"
+#include "event/extras.h"
 #include "instance/instance.h"
 
-enum { CHUNK = 64 };
+enum { CHUNK = VSI_BURST_MOST };
 
 /* The state of one publish. */
 typedef struct publishing {
@@ -68,6 +70,8 @@ typedef struct publishing {
   uint64_t turn;              /* selects the streams that are timed */
   vsi_delivery *spare[CHUNK]; /* allocated and not used yet */
   size_t spares;
+  uint32_t held_count; /* references to the broadcast, or else to the event, that are taken and not used yet */
+  vsi_burst burst;
   vestry_connection *roused[CHUNK]; /* references, and the results of their sends */
   vestry_err results[CHUNK];
 } publishing;
@@ -380,30 +384,50 @@ static vsi_delivery_times times_of(const publishing *p, const vsi_member *member
   return is_timed ? p->times : (vsi_delivery_times){.stamp = 0};
 }
 
+/* Take references for the next members at once, because all threads write their count. */
+static void hold_many(publishing *p) {
+  p->held_count = CHUNK;
+  if (p->broadcast)
+    vsi_broadcast_ref(p->broadcast, CHUNK);
+  else
+    vsi_event_ref_many(p->event, CHUNK);
+}
+
+/* Drop the references that are left over. Never the last ones: `p` holds one of the broadcast, and the caller holds one
+ * of the event. */
+static void drop_held(const publishing *p) {
+  if (!p->held_count) return;
+  if (p->broadcast)
+    vsi_broadcast_unref(p->broadcast, p->held_count);
+  else
+    vsi_event_unref_many(p->event, p->held_count);
+}
+
 /* Put the event into one member's queue. */
 static vestry_err post_locked(publishing *p, const vsi_member *member) {
   if (!p->spares) return VESTRY_NO_MEMORY;
   vsi_delivery *delivery = p->spare[p->spares - 1];
-  vestry_event *event = member->is_fresh ? p->plain : p->event;
-  vsi_broadcast *broadcast = event == p->event ? p->broadcast : NULL;
-  /* Take the reference first, because a runner may free the delivery before the post returns. */
-  if (broadcast)
-    *delivery = (vsi_delivery){.event = event, .broadcast = vsi_broadcast_ref(broadcast), .times = times_of(p, member)};
+  const bool is_fresh = member->is_fresh && p->plain != p->event;
+  /* The references are taken first, because a runner may free the delivery before the post returns. */
+  if (is_fresh)
+    *delivery = (vsi_delivery){.event = vestry_event_ref(p->plain), .times = times_of(p, member)};
   else
-    *delivery = (vsi_delivery){.event = vestry_event_ref(event), .times = times_of(p, member)};
-  vestry_err error = vsi_connection_post(member->connection, delivery);
-  if (!error)
+    *delivery = (vsi_delivery){.event = p->event, .broadcast = p->broadcast, .times = times_of(p, member)};
+  if (!is_fresh && !p->held_count) hold_many(p);
+  vestry_err error = vsi_connection_post(member->connection, delivery, &p->burst);
+  if (!error) {
     p->spares--;
-  else if (broadcast)
-    vsi_broadcast_unref(broadcast); /* never the last reference: `p` holds one, and the caller holds one of the event */
-  else
-    vestry_event_unref(event);
+    p->held_count -= !is_fresh;
+  } else if (is_fresh) {
+    vestry_event_unref(p->plain); /* not the last one: the caller holds one */
+  }
   return error;
 }
 
 /* Post to the next members, at most CHUNK. Returns their number. */
 static size_t post_chunk(vsi_channel *channel, publishing *p) {
   size_t count = 0;
+  vsi_burst_begin(&p->burst, p->left < CHUNK ? p->left : CHUNK);
   vsi_mutex_lock(&channel->lock);
   while (count < CHUNK && channel->cursor && channel->cursor->number <= p->last_number) {
     const vsi_member *member = channel->cursor;
@@ -420,11 +444,14 @@ static size_t post_chunk(vsi_channel *channel, publishing *p) {
   return count;
 }
 
-static void rouse_chunk(publishing *p, size_t count) {
+static void rouse_chunk(const vsi_channel *channel, publishing *p, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (!p->results[i]) vsi_notices_add(&p->burst.notices, &p->roused[i]->actor);
+  vsi_burst_end(&p->burst, vsi_group_environment(channel->group));
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = p->roused[i];
     const vestry_err error = p->results[i];
-    vsi_connection_posted(connection, error);
+    if (error) (void)vsi_connection_refused(connection, error);
     if (p->is_kept && error) /* otherwise a later id would claim that this event was received, too */
       vestry_connection_close(connection, error == VESTRY_FULL ? VESTRY_CAUSE_FULL : VESTRY_CAUSE_ERROR);
     const bool stays = error && error != VESTRY_CLOSED && vestry_connection_is_open(connection);
@@ -461,6 +488,7 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
   p.times = vsi_group_tally_change(channel->host, changed_ns);
   p.broadcast = NULL;
   p.sent = p.spares = 0;
+  p.held_count = 0;
   p.error = VESTRY_OK;
   p.refused = refused;
   p.refused_ctx = ctx;
@@ -479,11 +507,12 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
   do {
     fill_spares(channel, &p);
     count = post_chunk(channel, &p);
-    rouse_chunk(&p, count);
+    rouse_chunk(channel, &p, count);
   } while (count);
   vsi_channel_come_out(channel);
   while (p.spares) vsi_free(channel->host, p.spare[--p.spares]);
-  vsi_broadcast_unref(p.broadcast);
+  drop_held(&p);
+  vsi_broadcast_unref(p.broadcast, 1);
   vestry_event_unref(own);
   if (ret_sent_count) *ret_sent_count = p.sent;
   return p.error;

@@ -99,13 +99,12 @@ vsi_broadcast *vsi_broadcast_create(const vestry_host *host, vestry_event *event
   return broadcast;
 }
 
-vsi_broadcast *vsi_broadcast_ref(vsi_broadcast *broadcast) {
-  VSI_REFS_TAKE(&broadcast->refs);
-  return broadcast;
+void vsi_broadcast_ref(vsi_broadcast *broadcast, uint32_t count) {
+  VSI_REFS_TAKE_MANY(&broadcast->refs, count);
 }
 
-void vsi_broadcast_unref(vsi_broadcast *broadcast) {
-  if (!broadcast || !VSI_REFS_DROP(&broadcast->refs)) return;
+void vsi_broadcast_unref(vsi_broadcast *broadcast, uint32_t count) {
+  if (!broadcast || !VSI_REFS_DROP_MANY(&broadcast->refs, count)) return;
   for (uint32_t i = 0; i < broadcast->lanes_count; i++) vsi_lane_bytes_finish(&broadcast->lanes[i]);
   vestry_event_unref(broadcast->event);
   vsi_free(broadcast->host, broadcast);

@@ -59,8 +59,9 @@ typedef struct vsi_broadcast {
 /* Create a broadcast, which on success takes over the epochs and segments of the lanes. NULL: out of memory. */
 vsi_broadcast *vsi_broadcast_create(const vestry_host *host, vestry_event *event, const vsi_lane_bytes *lanes,
                                     uint32_t lanes_count);
-vsi_broadcast *vsi_broadcast_ref(vsi_broadcast *broadcast);
-void vsi_broadcast_unref(vsi_broadcast *broadcast);
+/* Take or drop references, at least one. Drop accepts NULL. */
+void vsi_broadcast_ref(vsi_broadcast *broadcast, uint32_t count);
+void vsi_broadcast_unref(vsi_broadcast *broadcast, uint32_t count);
 
 /* Return the bytes for streams of a coding; NULL: there are none. */
 static inline const vsi_lane_bytes *vsi_broadcast_lane(const vsi_broadcast *broadcast, const vsi_coding *coding) {

@@ -20,23 +20,64 @@
 
 #include "base/memory.h"
 #include "base/probe.h"
+#include "event/extras.h"
+
+static void give_back(vsi_settlement *all) {
+  if (all->cost) vsi_budget_give_back(all->budget, all->cost);
+  all->cost = 0;
+}
+
+static void drop_references(vsi_settlement *all) {
+  if (!all->references_count) return;
+  if (all->broadcast)
+    vsi_broadcast_unref(all->broadcast, all->references_count);
+  else
+    vsi_event_unref_many(all->event, all->references_count);
+  all->references_count = 0;
+}
+
+/* Move the references of a delivery's event to the settlement. */
+static void keep_references(vsi_delivery *delivery, vsi_settlement *all) {
+  vestry_event *event = delivery->broadcast ? NULL : delivery->event;
+  if (all->references_count && (all->event != event || all->broadcast != delivery->broadcast)) drop_references(all);
+  all->event = event;
+  all->broadcast = delivery->broadcast;
+  all->references_count++;
+}
+
+void vsi_connection_free_delivery(const vestry_connection *connection, vsi_delivery *delivery, vsi_settlement *all) {
+  keep_references(delivery, all);
+  vsi_free(connection->environment->host, delivery);
+}
 
 void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery, size_t len, _Atomic(uint64_t) *count,
-                           _Atomic(uint64_t) *bytes) {
+                           _Atomic(uint64_t) *bytes, vsi_settled *settled, vsi_settlement *all) {
   const size_t target_bytes =
       vsi_connection_conflation(connection) && delivery->counts_target ? vsi_event_target_cost(delivery->event) : 0;
+  vsi_budget *budget = connection->environment->budget;
   vsi_connection_count(count, 1);
   vsi_connection_count(bytes, len);
-  vsi_delivery_drop_event(delivery);
-  vsi_free(connection->environment->host, delivery);
-  /* Before the queue's count falls, so that a thread that finds the event settled (vsi_connection_settled) also finds
-   * its bytes free in the budget. */
-  vsi_budget_give_back(connection->environment->budget, vsi_budget_cost(1, len) + target_bytes);
+  vsi_connection_free_delivery(connection, delivery, all);
+  if (all->budget != budget) {
+    give_back(all);
+    all->budget = budget;
+  }
+  all->cost += vsi_budget_cost(1, len) + target_bytes;
   if (target_bytes)
     atomic_fetch_sub_explicit(&connection->conflation->targets_bytes, target_bytes, memory_order_relaxed);
-  if (vsi_queue_settle(&connection->queue, len))
-    atomic_fetch_sub_explicit(&connection->environment->budget->going, vsi_connection_cost(connection, 1, len),
-                              memory_order_relaxed);
+  settled->count++;
+  settled->bytes += len;
+}
+
+void vsi_settlement_finish(vsi_settlement *all) {
+  give_back(all);
+  drop_references(all);
+}
+
+void vsi_connection_release(vestry_connection *connection, const vsi_settled *settled) {
+  if (settled->count && vsi_queue_settle(&connection->queue, settled->count, settled->bytes))
+    atomic_fetch_sub_explicit(&connection->environment->budget->going,
+                              vsi_connection_cost(connection, settled->count, settled->bytes), memory_order_relaxed);
 }
 
 /* Drop an event that a later one supersedes. If `merged` is given, it replaces the later event and has the content of
@@ -53,8 +94,12 @@ static void leave_out(vestry_connection *connection, vsi_delivery *superfluous, 
   }
   vsi_group_tally_fold(&superfluous->times, &later->times);
   VSI_PROBE2(conflate, connection->id, len);
+  vsi_settled settled = {0};
+  vsi_settlement all = {0};
   vsi_connection_settle(connection, superfluous, len, &connection->conflation->conflated_count,
-                        &connection->conflation->conflated_bytes);
+                        &connection->conflation->conflated_bytes, &settled, &all);
+  vsi_settlement_finish(&all);
+  vsi_connection_release(connection, &settled);
 }
 
 /* Move all queued deliveries into the list, whether or not the transport has room. */

@@ -14,14 +14,40 @@ static inline vestry_slice vsi_delivery_wire(const vsi_delivery *delivery) {
 /* Drop the references that a delivery holds to its event. */
 static inline void vsi_delivery_drop_event(vsi_delivery *delivery) {
   if (delivery->broadcast)
-    vsi_broadcast_unref(delivery->broadcast);
+    vsi_broadcast_unref(delivery->broadcast, 1);
   else
     vestry_event_unref(delivery->event);
 }
-/* Settle a delivery: free it and release its room. len: number of bytes to release. count, bytes: counters of the
- * outcome. */
+
+/* Room of settled events that a connection's queue still counts. */
+typedef struct vsi_settled {
+  uint32_t count;
+  size_t bytes;
+} vsi_settled;
+
+/* Room in a budget, and references to events, that settled deliveries of one or several connections have held. They are
+ * released together, because all threads write their counters. Zero: nothing yet. */
+typedef struct vsi_settlement {
+  vsi_budget *budget; /* of cost */
+  uint64_t cost;
+  vestry_event *event; /* held by references_count deliveries, unless `broadcast` is */
+  vsi_broadcast *broadcast;
+  uint32_t references_count;
+  const vestry_host *clock; /* of now_ns, the time of the writes; NULL: not read yet */
+  uint64_t now_ns;
+} vsi_settlement;
+
+/* Settle a delivery: free it, and add its room to `settled`. len: number of bytes of this room. count, bytes: counters
+ * of the outcome. */
 void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery, size_t len, _Atomic(uint64_t) *count,
-                           _Atomic(uint64_t) *bytes);
+                           _Atomic(uint64_t) *bytes, vsi_settled *settled, vsi_settlement *all);
+/* Free a delivery with an event. */
+void vsi_connection_free_delivery(const vestry_connection *connection, vsi_delivery *delivery, vsi_settlement *all);
+/* Release what a settlement contains. */
+void vsi_settlement_finish(vsi_settlement *all);
+/* Release the room of settled events in the queue, after the end of their settlement: a thread that finds an event
+ * settled (vsi_connection_settled) also finds its bytes free in the budget. */
+void vsi_connection_release(vestry_connection *connection, const vsi_settled *settled);
 /* Move the queued deliveries of a conflating connection into its list, where they are conflated. Any thread; waits for
  * another thread that does the same, which takes a bounded number of steps. */
 void vsi_connection_conflate(vestry_connection *connection);

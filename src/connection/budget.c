@@ -4,7 +4,7 @@
  *
  * The bound is hard. A sender takes the cost of its events from the budget before it takes room in the queue, by a
  * compare-and-swap that never exceeds the maximum. The runner returns the cost when the event is freed. So the counter
- * always equals the sum of all queues and never exceeds the maximum. An event that waits in several queues is counted
+ * equals the sum of all queues and never exceeds the maximum. An event that waits in several queues is counted
  * once for each, although its bytes exist once: the counter is an upper bound of the memory.
  *
  * No sender waits. The memory of a closed connection is released by its runner, on another thread, and senders do not
@@ -12,7 +12,10 @@
  * the runners release memory use the last eighth. A send is refused, as by a full queue, only if senders fill this
  * eighth faster than the runners release memory.
  *
- * The cost is one relaxed read-modify-write for each send and for each settlement. */
+ * The cost is one relaxed read-modify-write for each send and for each settlement. A broadcast takes the room of up to
+ * VSI_BURST_MOST sends at once (send.c), and a batch of writes returns the room of up to VSI_SENDS_TOGETHER events at
+ * once, just before they leave their queues (runner.c): otherwise all threads would wait for the counter's cache line.
+ * So the counter may differ from the sum by one such group for each thread; it still never exceeds the maximum. */
 #include "connection/budget.h"
 #include "base/assert.h"
 

@@ -73,7 +73,10 @@ enum { VSI_TAILED_NOT, VSI_TAILED_NOW, VSI_TAILED_NEVER };
 
 /* There are many connections, and most are idle. Their cost is the size of this struct. So it has no holes, and data
  * that few connections need is stored elsewhere: counters of conflated events (conflation.h) and the state of an
- * encoded stream. */
+ * encoded stream.
+ *
+ * A delivery waits for each cache line that it uses, because a broadcast visits more connections than the caches hold.
+ * So the members that every send and every write use stand together, at the beginning (vsi_connection_fetch). */
 struct vestry_connection {
   vsi_actor actor; /* first member: an actor is its connection; held until the start */
   vsi_queue queue;
@@ -110,6 +113,19 @@ struct vestry_connection {
   uint32_t heartbeat_ms; /* UINT32_MAX: none */
   const vestry_transport_ops *ops;
   void *transport;
+  const vsi_environment *environment;
+  vsi_coder *coder;           /* owned; NULL: a plain stream; set before the start. Only the runner uses its content,
+                                 except constants */
+  vsi_conflation *conflation; /* of a conflating connection: where events wait before they are taken; NULL: none */
+  vsi_delivery *taken_last; /* used by the runner only: deliveries taken from the queue, encoded, and not yet completely
+                                 written: a ring, whose last member links to the oldest; NULL: none */
+  /* Counters, here and below: updated by senders (fetch_add) and by the runner (store), and read by any thread.
+   * Relaxed. */
+  _Atomic(uint64_t) accepted_count, accepted_bytes;
+  _Atomic(uint64_t) written_count, written_bytes, writes_count, wire_bytes, last_write_ns;
+
+  /* From here on, members that a delivery seldom uses. */
+  _Atomic(uint64_t) refused_count, discarded_count, discarded_bytes, heartbeats_count;
   uint64_t id;
   const vsi_connection_hooks *hooks;
   vsi_close_list at_close; /* called after the end of the transport, before the hooks */
@@ -118,26 +134,21 @@ struct vestry_connection {
   vsi_load load;                           /* likewise; the bytes that its queue holds, or held when it was last
                                               checked */
 
-  vsi_coder *coder; /* owned; NULL: a plain stream; set before the start. Only the runner uses its content, except
-                       constants */
-
-  /* Only the runner uses the next members. */
-  vsi_delivery *taken_last;   /* deliveries taken from the queue, encoded, and not yet completely written: a ring, whose
-                                 last member links to the oldest; NULL: none */
-  vsi_conflation *conflation; /* of a conflating connection: where events wait before they are taken; NULL: none */
-  uint64_t closing_ns;        /* when the runner first saw the cause; 0: not yet */
+  uint64_t closing_ns; /* when the runner first saw the cause; 0: not yet; used by the runner only */
   uint64_t opened_ns;
   vsi_timer timer; /* heartbeat, then linger. While armed, it holds a reference */
 
-  /* Counters, updated by senders (fetch_add) and by the runner (store), and read by any thread. Relaxed. */
-  _Atomic(uint64_t) accepted_count, accepted_bytes, refused_count;
-  _Atomic(uint64_t) written_count, written_bytes, discarded_count, discarded_bytes;
-  _Atomic(uint64_t) heartbeats_count, writes_count, wire_bytes, last_write_ns;
-
-  const vsi_environment *environment;
   _Alignas(void *) unsigned char context[]; /* of the hooks: the one that they have made, or a pointer */
 };
 _Static_assert(sizeof(struct vestry_connection) <= 344, "an idle stream's own memory: docs/guide/costs.md");
+
+/* Begin to fetch the cache lines of a connection that sends and writes use. */
+static inline void vsi_connection_fetch(const vestry_connection *connection) {
+  vsi_prefetch_to_write(&connection->actor);
+  vsi_prefetch_to_write(&connection->refs);
+  vsi_prefetch_to_write(&connection->coder);
+  vsi_prefetch_to_write(&connection->last_write_ns);
+}
 
 /* Return the context that the hooks get. Any thread. */
 void *vsi_connection_context(vestry_connection *connection);

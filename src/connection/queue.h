@@ -45,11 +45,12 @@ static inline uint32_t vsi_queue_count_of(uint64_t load) {
   return (uint32_t)((load & ~(VSI_QUEUE_SHUT | VSI_QUEUE_GOING)) / VSI_QUEUE_ONE_EVENT);
 }
 
-/* Settle an event that was taken. Runner only. Returns whether the queue is marked as going. */
-static inline bool vsi_queue_settle(vsi_queue *queue, size_t bytes) {
+/* Settle events that were taken. Runner only. Returns whether the queue is marked as going. */
+static inline bool vsi_queue_settle(vsi_queue *queue, uint32_t count, size_t bytes) {
   /* release: pairs with the acquire in reserve and load */
-  const uint64_t load = atomic_fetch_sub_explicit(&queue->load, VSI_QUEUE_ONE_EVENT + bytes, memory_order_release);
-  VSI_ASSERT(vsi_queue_count_of(load) >= 1 && (load & VSI_QUEUE_BYTES_MASK) >= bytes); /* it was reserved */
+  const uint64_t load =
+      atomic_fetch_sub_explicit(&queue->load, count * VSI_QUEUE_ONE_EVENT + bytes, memory_order_release);
+  VSI_ASSERT(vsi_queue_count_of(load) >= count && (load & VSI_QUEUE_BYTES_MASK) >= bytes); /* they were reserved */
   return load & VSI_QUEUE_GOING;
 }
 /* Shut the queue, and mark all that it holds as going: each later settlement returns true. Returns true if it was not

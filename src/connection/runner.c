@@ -122,8 +122,9 @@ static void append_coded(vestry_connection *connection, const vsi_segment *segme
   break_off(connection);
 }
 
-/* Free the oldest taken delivery, which is written completely or discarded. */
-static void drop_first(vestry_connection *connection, bool written) {
+/* Free the oldest taken delivery, which is written completely or discarded, and add what it has held to the other
+ * arguments. */
+static void drop_first(vestry_connection *connection, bool written, vsi_settled *settled, vsi_settlement *all) {
   vsi_delivery *delivery = take_out_first(connection);
   const vestry_host *host = connection->environment->host;
   if (!delivery->event) {
@@ -138,15 +139,14 @@ static void drop_first(vestry_connection *connection, bool written) {
   vsi_coder_settle(delivery);
   if (delivery->is_heartbeat) {
     if (written) vsi_connection_count(&connection->heartbeats_count, 1);
-    vsi_delivery_drop_event(delivery);
-    vsi_free(host, delivery);
+    vsi_connection_free_delivery(connection, delivery, all);
     return;
   }
   if (atomic_load_explicit(&connection->tailed, memory_order_relaxed) == VSI_TAILED_NOW)
     vsi_tail_report(connection, delivery->event, written);
   vsi_connection_settle(connection, delivery, vestry_event_bytes(delivery->event).len,
                         written ? &connection->written_count : &connection->discarded_count,
-                        written ? &connection->written_bytes : &connection->discarded_bytes);
+                        written ? &connection->written_bytes : &connection->discarded_bytes, settled, all);
 }
 
 /* Return whether nothing more may be written, because the transport or the coder failed or because the cause
@@ -171,11 +171,15 @@ static void take_waiting(vestry_connection *connection) {
 }
 
 static void discard_waiting(vestry_connection *connection) {
-  while (connection->taken_last) drop_first(connection, false);
+  vsi_settled settled = {0};
+  vsi_settlement all = {0};
+  while (connection->taken_last) drop_first(connection, false, &settled, &all);
   for (vsi_delivery *delivery; (delivery = vsi_connection_take(connection, true));) {
     append_taken(connection, delivery);
-    drop_first(connection, false);
+    drop_first(connection, false, &settled, &all);
   }
+  vsi_settlement_finish(&all);
+  vsi_connection_release(connection, &settled);
 }
 
 static void arm(vestry_connection *connection, uint64_t due_ns) {
@@ -281,18 +285,33 @@ static void get_offer(const vestry_connection *connection, write_offer *ret_offe
   ret_offer->has_event = has_event;
 }
 
-/* Settle what a write has taken. */
-static void settle_write(vestry_connection *connection, const write_offer *offer, vestry_io io, size_t written) {
+/* Return the time; read once for all writes that are settled together. */
+static uint64_t now_of(vsi_settlement *all, const vestry_host *host) {
+  if (all->clock != host) all->now_ns = vsi_now_ns(host);
+  all->clock = host;
+  return all->now_ns;
+}
+
+/* Begin to fetch the transport, while the events are taken from the queue. */
+static void fetch_transport(const vestry_connection *connection) {
+  vsi_prefetch_to_write(connection->transport);
+  vsi_prefetch_to_write((const char *)connection->transport + VSI_CACHE_LINE);
+}
+
+/* Settle what a write has taken. The caller finishes `all`, and then releases `ret_settled`. */
+static void settle_write(vestry_connection *connection, const write_offer *offer, vestry_io io, size_t written,
+                         vsi_settled *ret_settled, vsi_settlement *all) {
+  *ret_settled = (vsi_settled){0};
   vsi_connection_count(&connection->writes_count, 1);
   if (!survived(connection, io)) return;
   if (io == VESTRY_IO_OK || written > offer->wanted) written = offer->wanted;
   vsi_connection_count(&connection->wire_bytes, written);
   VSI_PROBE2(write, connection->id, written);
   if (written && offer->has_event)
-    atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
+    atomic_store_explicit(&connection->last_write_ns, now_of(all, connection->environment->host), memory_order_relaxed);
   for (size_t i = 0; i < offer->count && written >= offer->slices[i].len; i++) {
     written -= offer->slices[i].len;
-    drop_first(connection, true);
+    drop_first(connection, true, ret_settled, all);
   }
   connection->offset += (uint32_t)written; /* a part of one event, which has at most 1 GiB (VSI_QUEUE_MAX_BYTES) */
   connection->blocked = io == VESTRY_IO_WOULD_BLOCK;
@@ -340,9 +359,13 @@ static bool queue_write(vestry_connection *connection, const write_offer *offer,
  * actor.is_sending is set. NULL: it may not. */
 static void write_taken(vestry_connection *connection, vsi_pool *here) {
   write_offer offer;
+  vsi_settled settled = {0};
+  vsi_settlement all = {0};
   get_offer(connection, &offer);
   if (!offer.wanted) { /* do not call the transport without bytes: an empty chunk ends a stream */
-    while (offer.count--) drop_first(connection, true);
+    while (offer.count--) drop_first(connection, true, &settled, &all);
+    vsi_settlement_finish(&all);
+    vsi_connection_release(connection, &settled);
     return;
   }
   /* Cleared before the write, so that room that comes during the write is not lost. */
@@ -351,7 +374,9 @@ static void write_taken(vestry_connection *connection, vsi_pool *here) {
   if (queue_write(connection, &offer, here)) return;
   size_t written = 0;
   vestry_io io = connection->ops->write(connection->transport, offer.slices, offer.count, &written);
-  settle_write(connection, &offer, io, written);
+  settle_write(connection, &offer, io, written, &settled, &all);
+  vsi_settlement_finish(&all);
+  vsi_connection_release(connection, &settled);
 }
 
 /* Append a heartbeat to the taken deliveries. No event waits to be written, so the heartbeat takes no event's place.
@@ -371,8 +396,10 @@ static void take_heartbeat(vestry_connection *connection) {
  * this function computes the time since the last write. */
 static void keep_heartbeat(vestry_connection *connection) {
   if (connection->heartbeat_ms == UINT32_MAX) return;
-  /* acquire pairs with vsi_connection_timer_fired */
-  bool fired = atomic_exchange_explicit(&connection->timer_fired, false, memory_order_acquire);
+  /* acquire pairs with vsi_connection_timer_fired. The load is cheaper, and a notify follows the store that it may
+   * miss. */
+  bool fired = atomic_load_explicit(&connection->timer_fired, memory_order_relaxed) &&
+               atomic_exchange_explicit(&connection->timer_fired, false, memory_order_acquire);
   if (connection->timer_armed && !fired) return;
   uint64_t now = vsi_now_ns(connection->environment->host);
   uint64_t last = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
@@ -445,6 +472,7 @@ static void tell_written(vestry_connection *connection) {
 
 static void run(vsi_actor *actor) {
   vestry_connection *connection = connection_of(actor);
+  fetch_transport(connection);
   /* relaxed: only the runner writes it */
   vestry_connection_state state =
       (vestry_connection_state)atomic_load_explicit(&connection->state, memory_order_relaxed);
@@ -484,19 +512,35 @@ static void run(vsi_actor *actor) {
 }
 
 #ifndef VSI_WITHOUT_URING
-/* Continue a run whose write was queued. Its other parts are left to another run, if they have something to do. */
-static void sent(vsi_actor *actor, int result) {
-  vestry_connection *connection = connection_of(actor);
+/* Settle a queued write. */
+static void take_result(vestry_connection *connection, int result, vsi_settled *ret_settled, vsi_settlement *all) {
   write_offer offer;
   get_offer(connection, &offer);
   size_t written = 0;
   vestry_io io = connection->ops->sent(connection->transport, result, &written);
-  settle_write(connection, &offer, io, written);
-  const bool has_more = connection->taken_last || vsi_queue_count(&connection->queue);
-  /* relaxed: as in tell_written. A blocked stream waits for a notify of its adapter. */
-  if ((has_more && !connection->blocked) || is_over(connection) || !vsi_connection_is_open(connection) ||
-      atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))
-    vsi_actor_notify(actor);
+  settle_write(connection, &offer, io, written, ret_settled, all);
+}
+
+/* Continue runs whose writes were queued. Their other parts are left to other runs, if they have something to do. */
+static void sent(const vsi_send *all, size_t count) {
+  vsi_settled settled[VSI_SENDS_TOGETHER];
+  vsi_settlement together = {0};
+  for (size_t i = 0; i < count; i++) {
+    vestry_connection *connection = connection_of(all[i].actor);
+    fetch_transport(connection);
+    vsi_prefetch_to_write(connection->taken_last);
+  }
+  for (size_t i = 0; i < count; i++) take_result(connection_of(all[i].actor), all[i].result, &settled[i], &together);
+  vsi_settlement_finish(&together);
+  for (size_t i = 0; i < count; i++) {
+    vestry_connection *connection = connection_of(all[i].actor);
+    vsi_connection_release(connection, &settled[i]);
+    const bool has_more = connection->taken_last || vsi_queue_count(&connection->queue);
+    /* relaxed: as in tell_written. A blocked stream waits for a notify of its adapter. */
+    if ((has_more && !connection->blocked) || is_over(connection) || !vsi_connection_is_open(connection) ||
+        atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))
+      vsi_actor_notify(&connection->actor);
+  }
 }
 #endif
 

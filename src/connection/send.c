@@ -8,6 +8,7 @@
 #include "connection/backlog.h"
 #include "connection/refusal.h"
 #include "connection/runner.h"
+#include "event/extras.h"
 #include "event/mark.h"
 #include "event/target.h"
 
@@ -24,15 +25,41 @@ static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
   }
 }
 
+static void relieve(const vsi_environment *environment) {
+  if (vsi_budget_is_pressed(environment->budget)) environment->relieve(environment);
+}
+
+/* Take room in the budget for one send of a burst. The first send takes the room of all sends that are still to come,
+ * if this is a small part of the budget, because room that is not used in the end must not make the budget seem
+ * full. */
+static bool take_room(vsi_budget *budget, uint64_t cost, vsi_burst *burst) {
+  enum { SMALL_PART = 256 };
+  if (!burst) return vsi_budget_take(budget, cost);
+  if (burst->room < cost && burst->left > 1 && cost <= budget->max / SMALL_PART / burst->left &&
+      vsi_budget_take(budget, cost * burst->left))
+    burst->room += cost * burst->left;
+  if (burst->left) burst->left--;
+  if (burst->room < cost) return vsi_budget_take(budget, cost);
+  burst->room -= cost;
+  return true;
+}
+
+void vsi_burst_end(vsi_burst *burst, const vsi_environment *environment) {
+  vsi_notices_send(&burst->notices);
+  if (burst->room) vsi_budget_give_back(environment->budget, burst->room);
+  relieve(environment);
+}
+
 /* Reserve room in the budget, then in the queue. If there is none, conflate the waiting events and try again. */
-static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes, size_t target_bytes) {
+static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes, size_t target_bytes,
+                          vsi_burst *burst) {
   enum { TRIES = 3 }; /* other senders may take the room first */
   vsi_budget *budget = connection->environment->budget;
   uint64_t cost = vsi_budget_cost(count, bytes) + target_bytes;
   if (cost > budget->max) return VESTRY_TOO_LARGE;
   vestry_err error = VESTRY_FULL;
   for (int i = vsi_connection_conflation(connection) ? TRIES : 0; error == VESTRY_FULL && i >= 0; i--) {
-    if (vsi_budget_take(budget, cost)) {
+    if (take_room(budget, cost, burst)) {
       error = vsi_queue_reserve(&connection->queue, (uint32_t)count, bytes, connection->max_queued_count,
                                 connection->max_queued_bytes);
       if (error) vsi_budget_give_back(budget, cost);
@@ -51,7 +78,7 @@ static vestry_event *event_of(const vestry_connection *connection, const vsi_del
   return whole ? whole : delivery->event;
 }
 
-vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first) {
+vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first, vsi_burst *burst) {
   if (!vsi_connection_is_open(connection) || vsi_connection_is_forked(connection)) return VESTRY_CLOSED;
   size_t count = 0, bytes = 0;
   vsi_delivery *last = NULL;
@@ -68,7 +95,7 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
     (void)vsi_event_target(event); /* computed once for all streams, here instead of on the runner */
     target_bytes = vsi_event_target_cost(event);
   }
-  vestry_err error = reserve(connection, count, bytes, target_bytes);
+  vestry_err error = reserve(connection, count, bytes, target_bytes, burst);
   if (error) return error;
   if (event != first->event) {
     vestry_event_ref(event); /* before the patches, which hold it */
@@ -94,10 +121,6 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
   return VESTRY_OK;
 }
 
-static void relieve(const vsi_environment *environment) {
-  if (vsi_budget_is_pressed(environment->budget)) environment->relieve(environment);
-}
-
 void vsi_connection_posted(vestry_connection *connection, vestry_err error) {
   if (!error)
     vsi_actor_notify(&connection->actor);
@@ -109,7 +132,8 @@ void vsi_connection_posted(vestry_connection *connection, vestry_err error) {
 bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
   const vestry_host *host = connection->environment->host;
   vsi_delivery *delivery = vsi_calloc(host, 1, sizeof *delivery);
-  if (delivery && (vestry_event_retry(host, retry_ms, &delivery->event) || vsi_connection_post(connection, delivery)))
+  if (delivery &&
+      (vestry_event_retry(host, retry_ms, &delivery->event) || vsi_connection_post(connection, delivery, NULL)))
     free_chain(host, delivery);
   bool decided = vestry_connection_close(connection, VESTRY_CAUSE_DRAIN);
   if (!decided) vsi_actor_notify(&connection->actor); /* another thread may have notified before the post */
@@ -137,7 +161,7 @@ vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const
   }
   if (!error) {
     first->times = vsi_group_tally_change(host, changed_ns);
-    error = vsi_connection_post(connection, first);
+    error = vsi_connection_post(connection, first, NULL);
   }
   if (error) free_chain(host, first);
   return error;
@@ -164,6 +188,35 @@ vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event 
   else
     vsi_connection_posted_here(connection, NULL);
   return error;
+}
+
+/* The references to the event are taken, and dropped, at once. The deliveries are posted before a runner is woken or a
+ * hook is called, because either may take long. */
+void vsi_connection_send_each(vestry_connection *const *connections, size_t count, vestry_event *event,
+                              vestry_err *ret_errors) {
+  enum { FETCHED_AHEAD = 8 };
+  const vsi_environment *environment = connections[0]->environment;
+  size_t accepted_count = 0;
+  vsi_burst burst;
+  vsi_burst_begin(&burst, count);
+  vsi_event_ref_many(event, count);
+  for (size_t i = 0; i < count && i < FETCHED_AHEAD; i++) vsi_connection_fetch(connections[i]);
+  for (size_t i = 0; i < count; i++) {
+    if (i + FETCHED_AHEAD < count) vsi_connection_fetch(connections[i + FETCHED_AHEAD]);
+    vsi_delivery *delivery = vsi_alloc(environment->host, sizeof *delivery);
+    ret_errors[i] = VESTRY_NO_MEMORY;
+    if (!delivery) continue;
+    *delivery = (vsi_delivery){.event = event};
+    ret_errors[i] = vsi_connection_post(connections[i], delivery, &burst);
+    accepted_count += !ret_errors[i];
+    if (ret_errors[i]) vsi_free(environment->host, delivery);
+  }
+  for (size_t i = 0; i < count; i++)
+    if (!ret_errors[i]) vsi_notices_add(&burst.notices, &connections[i]->actor);
+  vsi_burst_end(&burst, environment);
+  if (accepted_count < count) vsi_event_unref_many(event, count - accepted_count);
+  for (size_t i = 0; i < count; i++)
+    if (ret_errors[i]) (void)vsi_connection_refused(connections[i], ret_errors[i]);
 }
 
 vestry_err vestry_connection_send_made(vestry_connection *connection, vestry_err made, vestry_event *event) {

@@ -5,14 +5,31 @@
 
 #include "connection/connection.h"
 
+/* The sends of one event to many connections of a group take room in the budget, and notify the runners, for up to this
+ * many at once, because all threads write these counters and queues. */
+enum { VSI_BURST_MOST = 64 };
+typedef struct vsi_burst {
+  size_t left;   /* number of sends that are still to come, at most VSI_BURST_MOST */
+  uint64_t room; /* taken from the budget, and not used yet */
+  vsi_notices notices;
+} vsi_burst;
+static inline void vsi_burst_begin(vsi_burst *burst, size_t count) {
+  *burst = (vsi_burst){.left = count};
+  vsi_notices_init(&burst->notices);
+}
+/* Wake the runners of the connections that were added, and release the room that is left over. environment: of the
+ * connections. No lock held. */
+void vsi_burst_end(vsi_burst *burst, const vsi_environment *environment);
+
 /* Put a chain of deliveries into the queue, all or none, with nothing in between. This is the first of two steps, so
  * that a sender that holds a lock can take the second one without it. The deliveries are counted, but the runner is not
  * woken.
  * first    linked by vsi_delivery_link; the last one links to NULL
+ * burst    of which this send is one; NULL: none
  * Returns  OK: the queue has taken them | CLOSED | FULL (counted) | TOO_LARGE: they still belong to the caller. In each
  *          case vsi_connection_posted must follow
  * Threads  any; lock-free; calls no callback */
-vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first);
+vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first, vsi_burst *burst);
 /* Do the first step with one or more events, and take a reference to each. changed_ns: time of the change that the
  * events result from (connection/tally.h); 0: none. Also returns NO_MEMORY */
 VESTRY_API vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const *events, size_t count,
@@ -25,6 +42,10 @@ VESTRY_API void vsi_connection_posted(vestry_connection *connection, vestry_err 
 VESTRY_API void vsi_connection_posted_here(vestry_connection *connection, vsi_pool *here);
 /* Send one event as vestry_connection_send, with vsi_connection_posted_here as the second step. */
 vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *event);
+/* Send one event to several connections of a group, at most VSI_BURST_MOST, as vestry_connection_send does.
+ * ret_errors: the result of each. */
+void vsi_connection_send_each(vestry_connection *const *connections, size_t count, vestry_event *event,
+                              vestry_err *ret_errors);
 
 /* Send a stream away with a reconnect delay: write the accepted events and the delay, then abort the stream with cause
  * DRAIN. The delay is omitted if there is no memory or no room for it. Returns whether this call set the cause. Any

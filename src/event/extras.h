@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Data that other layers keep with an event for its lifetime: encoded forms of it, made once for all streams. */
+/* Functions for the layers that send events: data that they keep with an event for its lifetime, such as encoded forms
+ * of it, made once for all streams; and references for many streams. */
 #ifndef VSI_EVENT_EXTRAS_H
 #define VSI_EVENT_EXTRAS_H
 
@@ -31,6 +32,10 @@ uint64_t vsi_event_number(vestry_event *event, _Atomic(uint64_t) *counter);
 /* Take the event that this one follows (vestry_event_follow): a reference for the caller; NULL: none, or it was taken
  * before. Any thread, lock-free. */
 vestry_event *vsi_event_take_previous(vestry_event *event);
+
+/* Take or drop several references to an event at once, at least one. */
+void vsi_event_ref_many(vestry_event *event, size_t count);
+void vsi_event_unref_many(vestry_event *event, size_t count);
 
 /* Get the host with which the event was made. */
 const vestry_host *vsi_event_host(const vestry_event *event);

@@ -3,7 +3,6 @@
 #include "registry/context.h"
 #include "base/log.h"
 #include "base/options.h"
-#include "base/processor.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +15,7 @@
 enum { RECONNECTS_MAX = 4 };
 
 /* Larger events are left to the pool, so that a request does not copy them into the kernel. */
-enum { WRITTEN_HERE_BYTES = 16 << 10, FETCHED_AHEAD = 8 };
+enum { WRITTEN_HERE_BYTES = 16 << 10 };
 
 void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_request *request, json_t *signals,
                       vestry_scope scope, vestry_dispatch_result *result) {
@@ -204,11 +203,17 @@ static bool writes_here(const vestry_dispatch_context *context, size_t count, co
   return true;
 }
 
-/* Begin to fetch the part of a connection that a send writes. */
-static void fetch(const vestry_connection *connection) {
-  vsi_prefetch_to_write(&connection->actor);
-  vsi_prefetch_to_write(&connection->state);
-  vsi_prefetch_to_write(&connection->accepted_count);
+/* Send an event to some of the targets, at most VSI_BURST_MOST. writes: this thread writes it itself, if the stream is
+ * not compressed: that is left to the runner's threads. */
+static void send_to(vestry_connection *const *targets, size_t count, vestry_event *event, bool writes,
+                    vestry_err *ret_errors) {
+  if (!writes) {
+    vsi_connection_send_each(targets, count, event, ret_errors);
+    return;
+  }
+  for (size_t i = 0; i < count; i++)
+    ret_errors[i] =
+        targets[i]->coder ? vestry_connection_send(targets[i], event) : vsi_connection_send_here(targets[i], event);
 }
 
 vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *event) {
@@ -219,13 +224,15 @@ vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *e
   int tries = 0;
   do {
     const bool writes = writes_here(context, root->targets.count - at, event);
-    for (; at < root->targets.count; at++) {
-      if (at + FETCHED_AHEAD < root->targets.count) fetch(root->targets.items[at + FETCHED_AHEAD]);
-      vestry_connection *to = root->targets.items[at];
-      bool is_quick = writes && !to->coder; /* compressed streams are left to the runner's threads */
-      vestry_err error = is_quick ? vsi_connection_send_here(to, event) : vestry_connection_send(to, event);
-      accepted |= !error;
-      if (error && error != VESTRY_CLOSED && !failure) failure = error;
+    while (at < root->targets.count) {
+      vestry_err errors[VSI_BURST_MOST];
+      const size_t left = root->targets.count - at, count = left < VSI_BURST_MOST ? left : VSI_BURST_MOST;
+      send_to(root->targets.items + at, count, event, writes, errors);
+      for (size_t i = 0; i < count; i++) {
+        accepted |= !errors[i];
+        if (errors[i] && errors[i] != VESTRY_CLOSED && !failure) failure = errors[i];
+      }
+      at += count;
     }
   } while (!accepted && !failure && reconnect(context, tries++));
   root->accepted |= accepted;

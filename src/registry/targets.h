@@ -46,7 +46,12 @@ static inline void vsi_targets_init(vsi_targets *targets, const vestry_host *hos
 }
 /* Drop the references; after clear, the list can be used again. */
 static inline void vsi_targets_clear(vsi_targets *targets) {
-  while (targets->count) vsi_connection_let_go(targets->items[--targets->count]);
+  enum { FETCHED_AHEAD = 8 };
+  while (targets->count) {
+    if (targets->count > FETCHED_AHEAD)
+      vsi_prefetch_to_write(&targets->items[targets->count - 1 - FETCHED_AHEAD]->refs);
+    vsi_connection_let_go(targets->items[--targets->count]);
+  }
 }
 static inline void vsi_targets_finish(vsi_targets *targets) {
   vsi_targets_clear(targets);

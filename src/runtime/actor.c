@@ -22,7 +22,8 @@
  * An actor that is created held begins as RUNNING, with its creating thread inside; release is the end of that run. A
  * thread that enters makes the same transition from IDLE to RUNNING without a run. Notifies that arrive meanwhile get a
  * run afterwards. A run that has queued a send (sends.c) returns while the actor stays RUNNING; vsi_actor_sent, on the
- * same thread, is the end of that run.
+ * same thread, is the end of that run. A thread that notifies many actors may queue those that become READY later, with
+ * one lock for all (vsi_notices): no other thread queues them meanwhile.
  *
  * - Exclusion: only READY → RUNNING and IDLE → RUNNING admit a thread, by a compare-and-swap, which one thread wins.
  *   Exactly one transition at a time leads to READY, and its thread schedules the actor exactly once. So an actor is in
@@ -54,11 +55,28 @@ void vsi_actor_init_held(vsi_actor *actor, const vsi_actor_class *class, vsi_poo
 }
 
 /* Schedule an actor that has become READY. */
-static void schedule(vsi_actor *actor) {
-  if (actor->class->wake)
+static void schedule(vsi_actor *actor, vsi_notices *notices) {
+  if (actor->class->wake) {
     actor->class->wake(actor);
-  else
-    vsi_pool_submit(actor->pool, &actor->job);
+    return;
+  }
+  if (notices->count && notices->pool != actor->pool) vsi_notices_send(notices);
+  STAILQ_INSERT_TAIL(&notices->jobs, &actor->job, in);
+  notices->pool = actor->pool;
+  notices->count++;
+}
+
+void vsi_notices_send(vsi_notices *notices) {
+  if (notices->count) vsi_pool_submit(notices->pool, &notices->jobs, notices->count);
+  vsi_notices_init(notices);
+}
+
+/* Schedule one actor. */
+static void schedule_one(vsi_actor *actor) {
+  vsi_notices notices;
+  vsi_notices_init(&notices);
+  schedule(actor, &notices);
+  vsi_notices_send(&notices);
 }
 
 /* End a run. is_job: of the pool's job, on the thread that looks for its next job now. Returns whether the actor was
@@ -71,7 +89,7 @@ static bool end_run(vsi_actor *actor, bool is_job) {
   else if (is_job && !actor->class->wake)
     vsi_pool_resubmit(actor->pool, &actor->job);
   else
-    schedule(actor);
+    schedule_one(actor);
   return state == RUNNING_NOTIFIED;
 }
 
@@ -79,7 +97,8 @@ void vsi_actor_release(vsi_actor *actor) {
   (void)end_run(actor, false);
 }
 
-void vsi_actor_notify(vsi_actor *actor) {
+/* Set NOTIFIED. Returns whether the actor was IDLE, so that the caller must schedule it. */
+static bool is_now_ready(vsi_actor *actor) {
   const vsi_actor_class *class = actor->class;
   bool held = false;
   uint32_t state = atomic_load_explicit(&actor->state, memory_order_relaxed);
@@ -93,9 +112,17 @@ void vsi_actor_notify(vsi_actor *actor) {
                                                   memory_order_relaxed));
   if (state != IDLE) {
     if (held) class->unref(actor); /* another thread was faster; not the last reference, because the caller holds one */
-    return;
+    return false;
   }
-  schedule(actor);
+  return true;
+}
+
+void vsi_actor_notify(vsi_actor *actor) {
+  if (is_now_ready(actor)) schedule_one(actor);
+}
+
+void vsi_notices_add(vsi_notices *notices, vsi_actor *actor) {
+  if (is_now_ready(actor)) schedule(actor, notices);
 }
 
 bool vsi_actor_try_enter(vsi_actor *actor) {
@@ -129,9 +156,12 @@ bool vsi_actor_run_job(vsi_job *job) {
   return !actor->is_sending && end_run(actor, true);
 }
 
-void vsi_actor_sent(vsi_actor *actor, int result) {
-  VSI_ASSERT(actor->is_sending);
-  actor->is_sending = false;
-  actor->class->sent(actor, result);
-  (void)end_run(actor, false);
+void vsi_actor_sent(const vsi_send *all, size_t count) {
+  const vsi_actor_class *class = all->actor->class;
+  for (size_t i = 0; i < count; i++) {
+    VSI_ASSERT(all[i].actor->is_sending && all[i].actor->class == class);
+    all[i].actor->is_sending = false;
+  }
+  class->sent(all, count);
+  for (size_t i = 0; i < count; i++) (void)end_run(all[i].actor, false);
 }

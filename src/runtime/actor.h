@@ -13,6 +13,15 @@
 
 typedef struct vsi_actor vsi_actor;
 
+/* A send that a run has queued (sends.h). */
+enum { VSI_SENDS_TOGETHER = 16 };
+typedef struct vsi_send {
+  vsi_actor *actor;
+  int result; /* of send(2), or the negative errno */
+  int descriptor;
+  uint32_t at, len; /* of its bytes, in those of the batch */
+} vsi_send;
+
 typedef struct vsi_actor_class {
   /* Performs one run. Never on two threads at once. */
   void (*run)(vsi_actor *actor);
@@ -23,10 +32,10 @@ typedef struct vsi_actor_class {
   /* NULL: the pool runs the actor. Otherwise, wakes the thread that will call vsi_actor_run. Any thread, no lock held,
    * must not block. */
   void (*wake)(vsi_actor *actor);
-  /* Called on the run's thread when a send that a run has queued (sends.h) has its result: that of send(2), or the
-   * negative errno. The run ends afterwards. NULL: its runs queue no sends; they may take long, so the sends that wait
-   * are sent before each. */
-  void (*sent)(vsi_actor *actor, int result);
+  /* Called on the thread of the runs when sends that they have queued (sends.h) have their results. The runs end
+   * afterwards. count: at most VSI_SENDS_TOGETHER. All actors of a pool that send are of one class. NULL: its runs
+   * queue no sends; they may take long, so the sends that wait are sent before each. */
+  void (*sent)(const vsi_send *all, size_t count);
 } vsi_actor_class;
 
 struct vsi_actor {
@@ -49,6 +58,21 @@ void vsi_actor_release(vsi_actor *actor);
  * the run waits for the destroy. */
 VESTRY_API void vsi_actor_notify(vsi_actor *actor);
 
+/* Actors that are notified together. The members are used by the functions below. */
+typedef struct vsi_notices {
+  vsi_jobs jobs; /* of actors of `pool` that have become READY */
+  size_t count;
+  vsi_pool *pool;
+} vsi_notices;
+static inline void vsi_notices_init(vsi_notices *notices) {
+  STAILQ_INIT(&notices->jobs);
+  notices->count = 0;
+}
+/* Notify an actor, as vsi_actor_notify, at the latest when the notices are sent. Nothing may wait for its run before
+ * that. */
+void vsi_notices_add(vsi_notices *notices, vsi_actor *actor);
+void vsi_notices_send(vsi_notices *notices);
+
 /* Enter an actor to do the work on this thread, or else notify it.
  * Returns  true: the actor was IDLE and is RUNNING, and the caller is inside until it calls vsi_actor_release; notifies
  *          that arrive meanwhile get a run after that. false: the actor will run, as after a notify, because it is
@@ -57,8 +81,8 @@ bool vsi_actor_enter(vsi_actor *actor);
 /* Enter an actor if this is possible; does nothing if it returns false. */
 bool vsi_actor_try_enter(vsi_actor *actor);
 
-/* Continue and end a run that has queued a send; called by sends.c. */
-void vsi_actor_sent(vsi_actor *actor, int result);
+/* Continue and end runs that have queued sends; called by sends.c. */
+void vsi_actor_sent(const vsi_send *all, size_t count);
 
 /* Run a READY actor once, on this thread. Returns true if it was notified meanwhile and is READY again (an actor of the
  * pool was queued again, another one was woken again); false if it is IDLE or was not READY. */

@@ -21,7 +21,7 @@
  *
  * where a worker is looking from its wake-up, or the end of a run, until it has taken a job or parked. Each step keeps
  * the invariant:
- *   submit    queued + 1. It then grants a wake-up, unless no worker is parked.
+ *   submit    queued + n. It then grants n wake-ups, or fewer if no worker is parked any more.
  *   resubmit  queued + 1, and a run has ended: looking + 1. No wake-up is needed, so a single busy job does not wake
  *             the idle workers of the pool.
  *   take      queued - 1, looking - 1. One at a time: a thief that moved several jobs would hide them on the way.
@@ -161,21 +161,25 @@ void vsi_pool_batch(vsi_pool *pool) {
   atomic_store_explicit(&pool->batches, true, memory_order_relaxed); /* relaxed: a worker that misses it writes */
 }
 
-static void queue(vsi_pool *pool, vsi_job *job) {
-  vsi_job_queue_push(vsi_pool_is_mine(pool) ? &this_worker->queue : &pool->outside, job);
+static void queue(vsi_pool *pool, vsi_jobs *jobs, size_t count) {
+  vsi_job_queue_push(vsi_pool_is_mine(pool) ? &this_worker->queue : &pool->outside, jobs, count);
 }
 
-void vsi_pool_submit(vsi_pool *pool, vsi_job *job) {
+void vsi_pool_submit(vsi_pool *pool, vsi_jobs *jobs, size_t count) {
   /* A forked process (vsi_home) has no workers, and another thread of the parent may have held the queue's lock at the
    * fork. */
   if (!vsi_is_at_home(pool->home)) return;
-  if (__builtin_expect(atomic_load_explicit(&pool->observers_count, memory_order_relaxed) != 0, 0)) mark(pool, job);
-  queue(pool, job);
-  if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */
+  if (__builtin_expect(atomic_load_explicit(&pool->observers_count, memory_order_relaxed) != 0, 0))
+    mark(pool, STAILQ_FIRST(jobs));
+  queue(pool, jobs, count);
+  for (; count && atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0; count--) wake_one(pool); /* [S2] */
 }
 
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job) {
-  queue(pool, job);
+  vsi_jobs jobs;
+  STAILQ_INIT(&jobs);
+  STAILQ_INSERT_TAIL(&jobs, job, in);
+  queue(pool, &jobs, 1);
 }
 
 bool vsi_pool_run_one(vsi_pool *pool) {

@@ -30,6 +30,14 @@ typedef struct vsi_job {
   STAILQ_ENTRY(vsi_job) in; /* guarded by the lock of the queue that contains it */
 } vsi_job;
 
+typedef STAILQ_HEAD(vsi_jobs, vsi_job) vsi_jobs;
+
+/* Begin to fetch a job and the object that it belongs to, which in most cases is a stream. Any address is allowed. */
+static inline void vsi_job_fetch(const vsi_job *job) {
+  enum { LINES = 4 };
+  for (size_t i = 0; i < LINES; i++) vsi_prefetch_to_write((const char *)job + i * VSI_CACHE_LINE);
+}
+
 /* A queue of jobs, first in, first out, whose length is read without its lock.
  *
  * Compared with Concurrency Kit (bench-containers, two processors, nanoseconds for each job): with one thread, this
@@ -37,9 +45,9 @@ typedef struct vsi_job {
  * ck_ring 237 and ck_fifo 88. A ring is bounded, but a push must not fail. A fifo needs an entry for each job, which
  * other threads may read when the job is done, so that it could never be freed. */
 typedef struct vsi_job_queue {
-  vsi_mutex lock;              /* innermost */
-  STAILQ_HEAD(, vsi_job) jobs; /* guarded by lock */
-  _Atomic(size_t) length;      /* written under lock, read without it */
+  vsi_mutex lock;         /* innermost */
+  vsi_jobs jobs;          /* guarded by lock */
+  _Atomic(size_t) length; /* written under lock, read without it */
 } vsi_job_queue;
 
 static inline void vsi_job_queue_init(vsi_job_queue *queue) {
@@ -48,11 +56,12 @@ static inline void vsi_job_queue_init(vsi_job_queue *queue) {
   atomic_init(&queue->length, 0);
 }
 
-static inline void vsi_job_queue_push(vsi_job_queue *queue, vsi_job *job) {
+/* Append all jobs of a list. */
+static inline void vsi_job_queue_push(vsi_job_queue *queue, vsi_jobs *jobs, size_t count) {
   vsi_mutex_lock(&queue->lock);
-  STAILQ_INSERT_TAIL(&queue->jobs, job, in);
-  size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* the lock is held */
-  atomic_store_explicit(&queue->length, length + 1, memory_order_seq_cst);    /* [S1] of pool.c */
+  STAILQ_CONCAT(&queue->jobs, jobs);
+  size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed);  /* the lock is held */
+  atomic_store_explicit(&queue->length, length + count, memory_order_seq_cst); /* [S1] of pool.c */
   vsi_mutex_unlock(&queue->lock);
 }
 
@@ -63,7 +72,7 @@ static inline vsi_job *vsi_job_queue_pop(vsi_job_queue *queue) {
   vsi_job *job = STAILQ_FIRST(&queue->jobs);
   if (job) {
     STAILQ_REMOVE_HEAD(&queue->jobs, in);
-    vsi_prefetch_to_write(STAILQ_FIRST(&queue->jobs)); /* the next pop, under the lock, and its run need it */
+    vsi_job_fetch(STAILQ_FIRST(&queue->jobs)); /* the next pop, under the lock, needs it, and then its run */
     size_t length = atomic_load_explicit(&queue->length, memory_order_relaxed); /* the lock is held */
     atomic_store_explicit(&queue->length, length - 1, memory_order_relaxed);    /* too high for a moment does no harm */
   }
@@ -97,7 +106,9 @@ typedef struct vsi_pool {
   bool (*run)(vsi_job *job);
   vsi_pool_worker *workers; /* NULL: stepped */
   uint32_t workers_count;
-  vsi_job_queue outside;  /* jobs submitted by threads that are no workers */
+  char apart[64];        /* all threads write `outside`: no other data may share its cache lines */
+  vsi_job_queue outside; /* jobs submitted by threads that are no workers */
+  char behind[64];
   vsi_deferred *deferred; /* of a stepped pool, for the thread that steps; NULL: none yet */
   _Atomic(bool) batches;  /* whether streams may batch their sends; relaxed, becomes false once */
   _Atomic(uint64_t) batches_count, batched_count; /* batches, and sends in them; relaxed */
@@ -134,8 +145,8 @@ void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake);
 /* Run one job of a stepped pool, or clear its wake if there was none. */
 bool vsi_pool_run_or_clear(vsi_pool *pool);
 
-/* Queue a job. Any thread. */
-void vsi_pool_submit(vsi_pool *pool, vsi_job *job);
+/* Queue jobs, and empty the list. Any thread. */
+void vsi_pool_submit(vsi_pool *pool, vsi_jobs *jobs, size_t count);
 /* Queue a job that this thread has just run, again. This thread looks for its next job at once, so no worker has to be
  * woken. */
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job);

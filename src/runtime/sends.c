@@ -17,6 +17,11 @@
  * every AGE_TURNS-th run of a stream, whether or not these runs add sends. So a send waits only while other streams are
  * run, for AGE_NS and the time of AGE_TURNS runs.
  *
+ * Results. The streams of a batch take their results in groups of VSI_SENDS_TOGETHER, because most of that work is
+ * waiting: for cache lines of the streams, which the kernel's work on the sends has displaced, and for counters that
+ * all threads write. The lines of the next group are fetched meanwhile, and a group changes each common counter once
+ * (runner.c).
+ *
  * Sends of another runtime's actors. A job may write streams of another runtime itself, such as a worker of pages. It
  * uses the batch of its thread, and flushes it before it does anything else.
  *
@@ -43,13 +48,6 @@
 #define AGE_NS UINT64_C(500000)
 enum { SENDS_MOST = 256, BYTES_MOST = 128 << 10, RING_LEAST = 3, AGE_TURNS = 16, NOT_SENT = INT32_MIN };
 
-typedef struct waiting {
-  vsi_actor *actor;
-  uint32_t at, len; /* in bytes */
-  int descriptor;
-  int result; /* of send(2), or the negative errno */
-} waiting;
-
 struct vsi_sends {
   vsi_deferred base; /* first */
   const vestry_host *host;
@@ -58,7 +56,7 @@ struct vsi_sends {
   bool is_flushing, has_ring;
   uint64_t since_ns; /* when the first send was added */
   struct io_uring ring;
-  waiting all[SENDS_MOST];
+  vsi_send all[SENDS_MOST];
   char bytes[BYTES_MOST];
 };
 
@@ -114,7 +112,7 @@ static uint32_t take_results(vsi_sends *sends) {
 static void ring_send(vsi_sends *sends) {
   uint32_t queued[SENDS_MOST], queued_count = 0, taken = 0, done = 0;
   for (uint32_t i = 0; i < sends->count; i++) {
-    const waiting *at = &sends->all[i];
+    const vsi_send *at = &sends->all[i];
     if (at->descriptor < 0) continue;
     struct io_uring_sqe *entry = io_uring_get_sqe(&sends->ring);
     if (!entry) break; /* not reached: the ring has SENDS_MOST entries, all free */
@@ -145,7 +143,7 @@ static void destroy(vsi_deferred *batch) {
   vsi_free(sends->host, sends);
 }
 
-static void send_directly(waiting *at, const char *bytes) {
+static void send_directly(vsi_send *at, const char *bytes) {
   ssize_t sent;
   do sent = send(at->descriptor, bytes + at->at, at->len, MSG_NOSIGNAL | MSG_DONTWAIT);
   while (sent < 0 && errno == EINTR);
@@ -165,12 +163,17 @@ static bool flush(vsi_deferred *batch, bool is_early) {
   atomic_fetch_add_explicit(&sends->pool->batches_count, 1, memory_order_relaxed);
   atomic_fetch_add_explicit(&sends->pool->batched_count, sends->count, memory_order_relaxed);
   for (uint32_t i = 0; i < sends->count; i++) {
-    waiting *at = &sends->all[i];
+    vsi_send *at = &sends->all[i];
     if (at->descriptor < 0)
       at->result = (int)at->len;
     else if (at->result == NOT_SENT)
       send_directly(at, sends->bytes);
-    vsi_actor_sent(at->actor, at->result);
+  }
+  for (uint32_t i = 0; i < sends->count && i < VSI_SENDS_TOGETHER; i++) vsi_job_fetch(&sends->all[i].actor->job);
+  for (uint32_t i = 0; i < sends->count; i += VSI_SENDS_TOGETHER) {
+    for (uint32_t next = i + VSI_SENDS_TOGETHER; next < sends->count && next < i + 2 * VSI_SENDS_TOGETHER; next++)
+      vsi_job_fetch(&sends->all[next].actor->job);
+    vsi_actor_sent(sends->all + i, sends->count - i < VSI_SENDS_TOGETHER ? sends->count - i : VSI_SENDS_TOGETHER);
   }
   sends->count = sends->used = 0;
   sends->is_flushing = false;
@@ -208,7 +211,8 @@ void *vsi_sends_room(vsi_sends *sends) {
 void vsi_sends_add(vsi_sends *sends, vsi_actor *actor, int descriptor, size_t len) {
   VSI_ASSERT(sends->count < SENDS_MOST && len <= VSI_SEND_ROOM);
   if (!sends->count) sends->since_ns = vsi_now_ns(sends->pool->host);
-  sends->all[sends->count++] = (waiting){actor, sends->used, (uint32_t)len, descriptor, NOT_SENT};
+  sends->all[sends->count++] =
+      (vsi_send){.actor = actor, .result = NOT_SENT, .descriptor = descriptor, .at = sends->used, .len = (uint32_t)len};
   sends->used += (uint32_t)len;
   actor->is_sending = true;
 }

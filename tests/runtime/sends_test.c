@@ -29,11 +29,15 @@ typedef struct stream {
   int last_result;
 } stream;
 
-static void stream_sent(vsi_actor *actor, int result) {
-  stream *s = (stream *)actor;
+static void stream_sent(stream *s, int result) {
   s->last_result = result;
   if (result != (int)sizeof(unsigned)) return;
-  if (atomic_fetch_add(&s->sent_count, 1) + 1 < s->wanted_count) vsi_actor_notify(actor);
+  if (atomic_fetch_add(&s->sent_count, 1) + 1 < s->wanted_count) vsi_actor_notify(&s->actor);
+}
+
+static void streams_sent(const vsi_send *all, size_t count) {
+  assert_in_range(count, 1, VSI_SENDS_TOGETHER);
+  for (size_t i = 0; i < count; i++) stream_sent((stream *)all[i].actor, all[i].result);
 }
 
 static void stream_run(vsi_actor *actor) {
@@ -48,14 +52,14 @@ static void stream_run(vsi_actor *actor) {
     return;
   }
   const ssize_t n = send(s->ours, &number, sizeof number, MSG_NOSIGNAL | MSG_DONTWAIT);
-  stream_sent(actor, n < 0 ? -errno : (int)n);
+  stream_sent(s, n < 0 ? -errno : (int)n);
 }
 
 static void hold(vsi_actor *actor) {
   (void)actor;
 }
 
-static const vsi_actor_class stream_class = {.run = stream_run, .ref = hold, .unref = hold, .sent = stream_sent};
+static const vsi_actor_class stream_class = {.run = stream_run, .ref = hold, .unref = hold, .sent = streams_sent};
 
 static void stream_init(stream *s, vestry_runtime *runtime, unsigned wanted_count) {
   int pair[2];
