@@ -133,6 +133,7 @@ struct vestry_pages {
   bool is_all_walked;  /* a walk marks fragments for such a refresh; those in `fragments` from all_at on are left */
   size_t all_at;
   uint64_t all_seq;       /* number of the first refresh that the walk covers */
+  uint64_t all_ns;        /* beginning of the walk */
   uint64_t all_again_seq; /* number of the first refresh that came during the walk and needs another one; 0: none */
   vsi_map topics, shared, sents;
   STAILQ_HEAD(, vsi_page_topic) dirty;

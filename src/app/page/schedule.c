@@ -17,6 +17,9 @@
  * was due more than HEAD_START_NS earlier, so that no private fragment starves. As a rule this costs private fragments
  * little: there are few shared fragments, and each is rendered once per interval for all its tabs.
  *
+ * All fragments that one refresh marks have the same due time, unless their interval has not passed. So if a topic has
+ * thousands of private pages, neither marking them nor taking one of them moves other fragments in the heap.
+ *
  * All fragments are in one array:
  *
  *     0                        waiting_count                      all_at                  fragments_count
@@ -156,40 +159,48 @@ void vsi_schedule_at(vsi_fragment *fragment, uint64_t due_ns) {
 
 /* ------------------------------------------------------------------------------------------------- when ----------- */
 
+static uint64_t now_ns_of(const vsi_fragment *fragment) {
+  return vsi_now_ns(fragment->page->pages->host);
+}
+
 /* Return the time when the fragment may render: now, or an interval after its last render. */
-static uint64_t due_after(const vsi_fragment *fragment) {
-  const vestry_pages *pages = fragment->page->pages;
-  uint64_t now = vsi_now_ns(pages->host), next = fragment->at_ns + pages->interval_ns;
-  return fragment->is_first || next < now ? now : next;
+static uint64_t due_after(const vsi_fragment *fragment, uint64_t now_ns) {
+  const uint64_t next_ns = fragment->at_ns + fragment->page->pages->interval_ns;
+  return fragment->is_first || next_ns < now_ns ? now_ns : next_ns;
 }
 
 /* Run the fragment soon instead of at its retry, because the data that it lacked may be available now. */
-static void hasten(vsi_fragment *fragment) {
-  const uint64_t soon_ns = vsi_now_ns(fragment->page->pages->host) + fragment->page->pages->interval_ns;
+static void hasten(vsi_fragment *fragment, uint64_t now_ns) {
+  const uint64_t soon_ns = now_ns + fragment->page->pages->interval_ns;
   if (fragment->at_ns > soon_ns) vsi_schedule_at(fragment, soon_ns);
 }
 
-static void mark(vsi_fragment *fragment, uint64_t seq) {
+static void mark(vsi_fragment *fragment, uint64_t seq, uint64_t now_ns) {
   fragment->is_dirty = true;
   if (seq && !fragment->marked_seq) fragment->marked_seq = seq;
   if (fragment->state == VSI_FRAGMENT_IDLE && !fragment->is_over && !fragment->is_blocked)
-    vsi_schedule_at(fragment, due_after(fragment));
-  if (fragment->state == VSI_FRAGMENT_WAITING && fragment->is_poor) hasten(fragment);
+    vsi_schedule_at(fragment, due_after(fragment, now_ns));
+  if (fragment->state == VSI_FRAGMENT_WAITING && fragment->is_poor) hasten(fragment, now_ns);
 }
 
 void vsi_schedule_mark(vsi_fragment *fragment, uint64_t seq) {
+  vsi_schedule_mark_at(fragment, seq, now_ns_of(fragment));
+}
+
+void vsi_schedule_mark_at(vsi_fragment *fragment, uint64_t seq, uint64_t now_ns) {
   fragment->is_to_check = false;
-  mark(fragment, seq);
+  mark(fragment, seq, now_ns);
 }
 
 void vsi_schedule_check(vsi_fragment *fragment, uint64_t seq) {
   if (!fragment->is_dirty) fragment->is_to_check = true;
-  mark(fragment, seq);
+  mark(fragment, seq, now_ns_of(fragment));
 }
 
 void vsi_schedule_unblock(vsi_fragment *fragment) {
   fragment->is_blocked = false;
-  if (fragment->state == VSI_FRAGMENT_IDLE && !fragment->is_over) vsi_schedule_at(fragment, due_after(fragment));
+  if (fragment->state == VSI_FRAGMENT_IDLE && !fragment->is_over)
+    vsi_schedule_at(fragment, due_after(fragment, now_ns_of(fragment)));
 }
 
 /* Mark the fragment for a refresh of all pages that came while it waited. */
@@ -299,12 +310,13 @@ void vsi_schedule_put_back(vsi_fragment *fragment, vsi_run_result result, uint64
   if (fragment->is_over) {
     vsi_fragment_bury(fragment);
   } else if (result == VSI_RUN_BLOCKED) {
-    if (!fragment->is_blocked) vsi_schedule_at(fragment, due_after(fragment)); /* it was unblocked meanwhile */
+    if (!fragment->is_blocked)
+      vsi_schedule_at(fragment, due_after(fragment, now_ns_of(fragment))); /* it was unblocked meanwhile */
   } else if (result == VSI_RUN_FAILED || (is_poor && !fragment->is_dirty)) {
     fragment->is_dirty = true;
     vsi_schedule_at(fragment, vsi_now_ns(host) + (is_poor && has_joining ? 0 : again_ns(fragment)));
   } else if (fragment->is_dirty) {
-    vsi_schedule_at(fragment, due_after(fragment));
+    vsi_schedule_at(fragment, due_after(fragment, now_ns_of(fragment)));
   } else if (has_joining) {
     vsi_schedule_at(fragment, vsi_now_ns(host));
   }

@@ -42,6 +42,8 @@ void vsi_schedule_enter(vsi_fragment *fragment);
 void vsi_schedule_leave(vsi_fragment *fragment);
 /* Mark a fragment for rendering because of a refresh; seq 0: because of another event. */
 void vsi_schedule_mark(vsi_fragment *fragment, uint64_t seq);
+/* The same for one of many fragments, with the time of the refresh. */
+void vsi_schedule_mark_at(vsi_fragment *fragment, uint64_t seq, uint64_t now_ns);
 /* Mark a fragment to be checked: it renders only if data on which it depends has changed by then. */
 void vsi_schedule_check(vsi_fragment *fragment, uint64_t seq);
 /* Schedule a run of a fragment at due_ns or later. The fragment must not be running. */

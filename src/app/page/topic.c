@@ -40,6 +40,7 @@ struct vsi_page_topic {
   uint64_t dirty_seq;                    /* number of the first refresh that the walk covers */
   uint64_t again_seq;                    /* number of the first refresh that came during the walk and needs another
                                             one; 0: none */
+  uint64_t walk_ns;                      /* beginning of the walk */
   bool is_dirty, is_walked;
   bool is_linked, is_named; /* while the links of a fragment are updated: the fragment has a link to it; the render
                                has named it */
@@ -222,6 +223,7 @@ static void begin_walk(vestry_pages *pages, uint64_t seq) {
   pages->is_all_walked = true;
   pages->all_at = 0;
   pages->all_seq = seq;
+  pages->all_ns = vsi_now_ns(pages->host);
   pages->all_again_seq = 0;
 }
 
@@ -383,7 +385,7 @@ static void walk_all(vestry_pages *pages, size_t *left) {
       vsi_fragment *fragment = pages->fragments[pages->all_at++];
       if (fragment->all_number == pages->all_number) continue;
       fragment->all_number = pages->all_number;
-      vsi_schedule_mark(fragment, pages->all_seq);
+      vsi_schedule_mark_at(fragment, pages->all_seq, pages->all_ns);
     } else {
       pages->is_all_walked = false;
       pages->all_at = 0;
@@ -392,17 +394,18 @@ static void walk_all(vestry_pages *pages, size_t *left) {
   }
 }
 
-static void walk_topic(vsi_page_topic *topic, size_t *left) {
+static void walk_topic(const vestry_pages *pages, vsi_page_topic *topic, size_t *left) {
   vsi_ring *walk = &topic->walk;
   if (!topic->is_walked) {
     topic->is_walked = true;
+    topic->walk_ns = vsi_now_ns(pages->host);
     vsi_ring_add_first(&topic->links, walk);
   }
   for (; walk->next != &topic->links && *left; --*left) {
     vsi_ring *at = walk->next;
     vsi_ring_remove(walk);
     vsi_ring_add_first(at, walk);
-    vsi_schedule_mark(VSI_RING_OWNER(at, vsi_link, at)->fragment, topic->dirty_seq);
+    vsi_schedule_mark_at(VSI_RING_OWNER(at, vsi_link, at)->fragment, topic->dirty_seq, topic->walk_ns);
   }
 }
 
@@ -411,7 +414,7 @@ bool vsi_topics_walk(vestry_pages *pages) {
   walk_all(pages, &left);
   while (!STAILQ_EMPTY(&pages->dirty) && left) {
     vsi_page_topic *topic = STAILQ_FIRST(&pages->dirty);
-    walk_topic(topic, &left);
+    walk_topic(pages, topic, &left);
     if (topic->walk.next != &topic->links) break;
     vsi_ring_remove(&topic->walk);
     topic->is_walked = false;
