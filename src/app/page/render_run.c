@@ -77,7 +77,7 @@ static vsi_outcome make_part(vsi_run *r) {
   const vsi_shared *shared = r->shared;
   const vestry_page_part part = {
       .id = shared->id, .share = shared->key + shared->share_at, .render = shared->render, .app = shared->app};
-  vestry_err error = vsi_part_make(r->pages, &part, r->html, &r->names, &r->is_again, &r->content, &r->hash);
+  vestry_err error = vsi_part_make(r->pages, &part, r->html, r->names, &r->is_again, &r->content, &r->hash);
   return error ? VSI_MADE_FAILED : VSI_MADE_CONTENT;
 }
 
@@ -97,7 +97,7 @@ static vsi_outcome make_page(vsi_run *r) {
   vsi_fragment *fragment = r->fragment;
   const vsi_shared *shared = r->shared;
   vsi_render_init(&r->render, fragment->page, r->html, shared ? shared->key + shared->share_at : NULL);
-  r->render.names = &r->names;
+  r->render.names = r->names;
   r->render.is.is_stream = true;
   r->render.had = known_state(r);
   vsi_held_log held;
@@ -126,8 +126,8 @@ static vsi_outcome depend(vsi_run *r, vsi_outcome made) {
   vsi_missed missed = {.seq = 0};
   vestry_err error = VESTRY_OK;
   if (!fragment->is_over)
-    error = vsi_topics_name(fragment, &r->names, made == VSI_MADE_CONTENT, r->started_seq, &missed);
-  vsi_topics_noted(r->pages, &r->names);
+    error = vsi_topics_name(fragment, r->names, made == VSI_MADE_CONTENT, r->started_seq, &missed);
+  vsi_topics_noted(r->pages, r->names);
   if (missed.seq) {
     fragment->is_dirty = true;
     fragment->is_to_check = false;

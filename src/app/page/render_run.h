@@ -33,7 +33,7 @@ typedef struct vsi_run {
   uint64_t changed_ns; /* time of the change that the run shows; 0: not known, or nothing observes */
   uint64_t ended_ns;   /* time when the handler returned */
   vsi_reason reason;
-  vsi_buffer names;  /* notes of topics */
+  vsi_buffer *names; /* of the worker: notes of topics */
   vestry_html *html; /* owned by the worker */
   vestry_reply reply;
   vsi_render render;

@@ -118,13 +118,14 @@ static void begin_run(vsi_run *r, vsi_worker *worker, vsi_fragment *fragment, co
   r->render.parts_count = 0;
   r->render.pages = pages;
   r->render.tag = (vsi_state_tag){.build = pages->build};
-  vsi_buffer_init(&r->names, pages->host);
   vsi_reply_init(&r->reply, pages->host);
   r->html = &worker->html;
   vestry_html_clear(r->html);
+  r->names = &worker->names;
+  vsi_buffer_clear(r->names);
 }
 
-enum { HTML_KEPT_BYTES = 1 << 18 };
+enum { HTML_KEPT_BYTES = 1 << 18, NAMES_KEPT_BYTES = 1 << 10 };
 
 static void finish_run(vsi_run *r) {
   vestry_event_unref(r->event);
@@ -135,7 +136,7 @@ static void finish_run(vsi_run *r) {
   vsi_render_finish(&r->render);
   vsi_reply_finish(&r->reply);
   if (vsi_html_of(r->html)->capacity > HTML_KEPT_BYTES) vestry_html_finish(r->html);
-  vsi_buffer_finish(&r->names);
+  if (r->names->capacity > NAMES_KEPT_BYTES) vsi_buffer_finish(r->names);
 }
 
 /* ------------------------------------------------------------------------------------------------ writes ---------- */
@@ -286,6 +287,7 @@ static void run_worker(vestry_actor *self, void *ctx) {
 static void end_worker(void *ctx) {
   vsi_worker *worker = ctx;
   vestry_html_finish(&worker->html);
+  vsi_buffer_finish(&worker->names);
   vsi_pages_unref(worker->pages);
 }
 
@@ -296,6 +298,7 @@ vestry_err vsi_workers_create(vestry_pages *pages, size_t count) {
     vsi_worker *worker = &pages->workers[i];
     worker->pages = pages;
     vestry_html_init(&worker->html, pages->host);
+    vsi_buffer_init(&worker->names, pages->host);
     const vestry_actor_options options = {.run = run_worker, .done = end_worker, .ctx = worker};
     pages->refs++;
     vestry_err error = vestry_actor_create(pages->runtime, &options, &worker->actor);

@@ -13,6 +13,7 @@ struct vsi_worker {
   vestry_pages *pages;
   vestry_actor *actor;
   vestry_html html; /* target of its renders; kept for its memory and its learned formats */
+  vsi_buffer names; /* notes of topics of its renders; kept for its memory */
   /* The lock guards all members below. */
   vsi_worker *next_idle;
   vsi_woken woken;
