@@ -50,6 +50,23 @@ static vestry_err decode(char *text, size_t len) {
   return is_text(text, decoded) ? VESTRY_OK : VESTRY_MALFORMED;
 }
 
+/* Return whether a query has only characters that stand for themselves. */
+static bool is_plain(const char *query, size_t len) {
+  unsigned other = 0;
+  for (size_t i = 0; i < len; i++) {
+    const unsigned char c = (unsigned char)query[i];
+    other |= (unsigned)(c == '%') | (unsigned)(c == '+') | (unsigned)(c == '\0') | (unsigned)(c >= 0x80);
+  }
+  return !other;
+}
+
+/* Terminate a text, and decode it unless it is plain. */
+static vestry_err settle(char *text, size_t len, bool is_plain) {
+  if (!is_plain) return decode(text, len);
+  text[len] = '\0';
+  return VESTRY_OK;
+}
+
 /* Read a query or a form's body.
  *  has_foreign  a pair with a malformed name is left out, and a malformed value is NULL; otherwise MALFORMED */
 static vestry_err read_encoded(vsi_values *values, const vestry_request *req, const char *query, size_t len,
@@ -61,6 +78,7 @@ static vestry_err read_encoded(vsi_values *values, const vestry_request *req, co
   vestry_err error = make_room(req, values, count, len + 1, &text);
   if (error) return error;
   memcpy(text, query, len);
+  const bool plain = is_plain(query, len); /* usually */
   for (char *at = text, *end = text + len; at < end && !error;) {
     char *stop = memchr(at, '&', (size_t)(end - at));
     if (!stop) stop = end;
@@ -69,12 +87,12 @@ static vestry_err read_encoded(vsi_values *values, const vestry_request *req, co
       const char **pair = values->pairs + 2 * values->count++;
       pair[0] = at;
       pair[1] = equals ? equals + 1 : "";
-      error = decode(at, (size_t)((equals ? equals : stop) - at));
+      error = settle(at, (size_t)((equals ? equals : stop) - at), plain);
       if (error && has_foreign) {
         values->count--;
         error = VESTRY_OK;
       } else if (!error && equals) {
-        error = decode(equals + 1, (size_t)(stop - equals - 1));
+        error = settle(equals + 1, (size_t)(stop - equals - 1), plain);
         if (error && has_foreign) pair[1] = NULL, error = VESTRY_OK;
       }
     }
@@ -150,11 +168,25 @@ static int compare(const void *left, const void *right, void *pairs) {
   return by_name ? by_name : a < b ? -1 : a > b;
 }
 
+/* Sort a few values by insertion, which needs no function of the library. */
+enum { FEW = 8 };
+static void sort_few(vsi_values *values) {
+  for (uint32_t i = 1; i < values->count; i++) {
+    uint32_t at = i;
+    for (; at && compare(&values->order[at - 1], &i, (void *)values->pairs) > 0; at--)
+      values->order[at] = values->order[at - 1];
+    values->order[at] = i;
+  }
+}
+
 /* Sort the values. If one of a name is malformed, so are all of that name, because a handler reads them as a list. */
 static void sort(vsi_values *values) {
   const char **pairs = values->pairs;
   for (uint32_t i = 0; i < values->count; i++) values->order[i] = i;
-  if (values->count > 1) qsort_r(values->order, values->count, sizeof *values->order, compare, (void *)pairs);
+  if (values->count <= FEW)
+    sort_few(values);
+  else
+    qsort_r(values->order, values->count, sizeof *values->order, compare, (void *)pairs);
   for (size_t i = 0, next; i < values->count; i = next) {
     const char *name = pairs[2 * values->order[i]];
     bool is_malformed = false;
