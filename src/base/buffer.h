@@ -5,6 +5,7 @@
 #define VSI_BASE_BUFFER_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -42,8 +43,9 @@ char *vsi_buffer_take_trimmed(vsi_buffer *buffer, size_t *ret_len);
 /* Writing text whose length is not known yet. A function that writes text runs twice: first with a writer without a
  * destination, which only counts, and then with memory of exactly this size. */
 typedef struct vsi_writer {
-  char *to;   /* destination of the first byte; NULL: count only */
-  size_t len; /* number of bytes written; SIZE_MAX if that exceeds a size_t */
+  char *to;        /* destination of the first byte; NULL: count only */
+  size_t len;      /* number of bytes written; SIZE_MAX if that exceeds a size_t */
+  bool has_breaks; /* for vsi_put_lines (event/layout.h): some of the texts have line breaks */
 } vsi_writer;
 
 /* Return a sum, at most SIZE_MAX. */

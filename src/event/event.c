@@ -97,7 +97,7 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
   atomic_init(&event->number, 0);
   event->len = counter.len;
   event->meaning = (vsi_event_meaning){.kind = VSI_EVENT_NOTHING};
-  vsi_writer writer = {.to = event->bytes};
+  vsi_writer writer = {.to = event->bytes, .has_breaks = counter.has_breaks};
   layout(&writer, &event->meaning, ctx);
   assert(writer.len == counter.len);
   *ret_event = event;
@@ -207,12 +207,17 @@ _Static_assert(VSI_JSON_MAX_BYTES == VESTRY_EVENT_MAX_BYTES, "JSON is written fo
 
 void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char *prefix) {
   size_t prefix_len = strlen(prefix);
+  if (writer->to && !writer->has_breaks) { /* usually HTML of the builder */
+    vsi_put(writer, text, len);
+    return;
+  }
   if (writer->to) {
     char *from = writer->to + writer->len;
     writer->len += (size_t)(vsi_lines_copy(from, text, len, prefix, prefix_len, false) - from);
     return;
   }
   vsi_line_breaks breaks = vsi_lines_count(text, len, false);
+  writer->has_breaks |= breaks.bytes != 0;
   writer->len = vsi_size_add(writer->len, len - breaks.bytes);
   size_t each = 1 + prefix_len;
   writer->len = vsi_size_add(writer->len, breaks.count > SIZE_MAX / each ? SIZE_MAX : breaks.count * each);

@@ -49,7 +49,7 @@ static void serialize(vsi_writer *s, const char *id, size_t len) {
 vestry_err vestry_select_id(const char *id, char *buffer, size_t capacity) {
   if (!id || !*id || !buffer) return VESTRY_INVALID;
   size_t len = strlen(id);
-  vsi_writer counter = {NULL, 0}, writer = {buffer, 0};
+  vsi_writer counter = {.to = NULL}, writer = {.to = buffer};
   serialize(&counter, id, len);
   if (counter.len >= capacity) return VESTRY_TOO_LARGE;
   serialize(&writer, id, len);
