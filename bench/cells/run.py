@@ -17,6 +17,9 @@ from servers import Server, parse, version_of  # noqa: E402
 
 Contest = collections.namedtuple("Contest", "name options contenders viewers")
 BOTH = ["vestry", "node"]
+FLOOR = "floor"
+ALL = [*BOTH, FLOOR]
+FLOOR_PART_BYTES = {"identity": 7800, "br": 500}  # of an event of a part of the example
 
 
 def contests(quick):
@@ -26,10 +29,10 @@ def contests(quick):
     plain, brotli = ["--encoding", "identity"], ["--encoding", "br"]
     return [
         Contest("most", [*seconds, *brotli], BOTH, most),
-        Contest("scroll", [*seconds, *brotli], BOTH, {name: many for name in BOTH}),
-        Contest("rest", [*seconds, *brotli, "--scroll-ms", "0"], BOTH, {name: many for name in BOTH}),
+        Contest("scroll", [*seconds, *brotli], ALL, {name: many for name in ALL}),
+        Contest("rest", [*seconds, *brotli, "--scroll-ms", "0"], ALL, {name: many for name in ALL}),
         Contest("crowd", [*seconds, *brotli, "--together", "--writes", "10"], BOTH, {name: fewer for name in BOTH}),
-        Contest("plain", [*seconds, *plain], BOTH, {name: many for name in BOTH}),
+        Contest("plain", [*seconds, *plain], ALL, {name: many for name in ALL}),
     ]
 
 
@@ -41,14 +44,23 @@ def can_run(build, contender):
     return contender != "node" or os.path.exists(node(build))
 
 
+def command_of(build, contender, encoding, file):
+    if contender == "node":
+        return [node(build), os.path.join(HERE, "cells.mjs"), file, encoding]
+    if contender == FLOOR:
+        return [os.path.join(build, "bin", "vestry-bench"), "floor", "--batched", "--port", "0", "--cells",
+                str(FLOOR_PART_BYTES[encoding]), "--file", file]
+    return [os.path.join(build, "bin", "cells"), "--adapter", "microhttpd", "--port", "0", "--db", file]
+
+
 def run(build, contest, contender):
-    encoding = contest.options[contest.options.index("--encoding") + 1]
+    at = contest.options.index("--encoding") + 1
+    encoding, options = contest.options[at], contest.options
+    if contender == FLOOR:
+        options = [*options[:at], "identity", *options[at + 1:]]
     with tempfile.TemporaryDirectory() as folder:
-        file = os.path.join(folder, "cells.db")
-        command = [node(build), os.path.join(HERE, "cells.mjs"), file, encoding] if contender == "node" else \
-                  [os.path.join(build, "bin", "cells"), "--adapter", "microhttpd", "--port", "0", "--db", file]
-        with Server(command) as server:
-            load = [os.path.join(build, "bin", "vestry-bench"), "cells", *contest.options, "--viewers",
+        with Server(command_of(build, contender, encoding, os.path.join(folder, "cells.db"))) as server:
+            load = [os.path.join(build, "bin", "vestry-bench"), "cells", *options, "--viewers",
                     contest.viewers[contender], "--port", str(server.port),
                     "--pid", str(server.process.pid)]
             done = subprocess.run(load, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)

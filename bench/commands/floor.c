@@ -6,7 +6,8 @@
  *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all
  *   GET /sub?key=kN   is stored under N              POST /pub?key=kN  {"v": BODY} to stream N
  *
- * With --tls it serves HTTP/2 over TLS (floor_tls.c). */
+ * With --cells it serves the board of vestry-bench cells (floor_cells.c); with --tls it serves HTTP/2 over TLS
+ * (floor_tls.c). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -39,13 +40,14 @@ typedef struct floor_server {
   size_t places[1 << 16];  /* by descriptor: index in streams plus one; 0: none */
   size_t capacity;         /* capacity of streams and keys */
   char event[REQUEST_BYTES + FRAME_BYTES];
-  bool is_batched;
+  bool is_batched, has_cells;
 #ifndef BENCH_WITHOUT_URING
   struct io_uring ring;
 #endif
 } floor_server;
 
 static void drop(floor_server *s, int fd) {
+  if (s->has_cells) floor_cells_drop(fd);
   if (s->places[fd]) { /* the last stream moves to its place */
     size_t at = s->places[fd] - 1;
     s->streams[at] = s->streams[--s->count];
@@ -82,8 +84,8 @@ static bool begin_batches(floor_server *s) {
   errno = ENOSYS;
   return false;
 }
-static void send_batched(floor_server *s, size_t len) {
-  (void)s, (void)len;
+static void send_batched(floor_server *s, const int *streams, size_t count, const char *event, size_t len) {
+  (void)s, (void)streams, (void)count, (void)event, (void)len;
 }
 #else
 static bool begin_batches(floor_server *s) {
@@ -92,15 +94,15 @@ static bool begin_batches(floor_server *s) {
   return !error;
 }
 
-/* Send the event to all streams. From the end, as below; streams that fail are dropped after their batch. */
-static void send_batched(floor_server *s, size_t len) {
-  for (size_t at = s->count; at > 0;) {
+/* From the end, as below; streams that fail are dropped after their batch. */
+static void send_batched(floor_server *s, const int *streams, size_t at, const char *event, size_t len) {
+  while (at > 0) {
     size_t count = at < BATCH_MOST ? at : BATCH_MOST, failed_count = 0;
     int failed[BATCH_MOST];
     for (size_t i = 0; i < count; i++) {
       struct io_uring_sqe *entry = io_uring_get_sqe(&s->ring);
-      io_uring_prep_send(entry, s->streams[--at], s->event, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-      entry->user_data = (uint64_t)s->streams[at];
+      io_uring_prep_send(entry, streams[--at], event, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+      entry->user_data = (uint64_t)streams[at];
     }
     for (size_t done = 0; done < count;) {
       io_uring_submit_and_wait(&s->ring, (unsigned)(count - done));
@@ -118,6 +120,15 @@ static void send_batched(floor_server *s, size_t len) {
 }
 #endif
 
+void floor_send(floor_server *s, const int *streams, size_t count, const char *event, size_t len) {
+  if (s->is_batched) {
+    send_batched(s, streams, count, event, len);
+    return;
+  }
+  while (count-- > 0) /* from the end, because dropping moves the last stream */
+    if (!write_all(streams[count], event, len)) drop(s, streams[count]);
+}
+
 static void publish(floor_server *s, const char *request, const char *body, size_t len) {
   static const char before[] = "event: datastar-patch-signals\ndata: signals {\"v\":", behind[] = "}\n\n";
   int event_len = sprintf(s->event, "%zx\r\n%s%.*s%s\r\n", sizeof before - 1 + len + sizeof behind - 1, before,
@@ -128,17 +139,13 @@ static void publish(floor_server *s, const char *request, const char *body, size
       drop(s, s->keyed[key]);
     return;
   }
-  if (s->is_batched) {
-    send_batched(s, (size_t)event_len);
-    return;
-  }
-  for (size_t i = s->count; i-- > 0;) /* from the end, because dropping moves the last stream */
-    if (!write_all(s->streams[i], s->event, (size_t)event_len)) drop(s, s->streams[i]);
+  floor_send(s, s->streams, s->count, s->event, (size_t)event_len);
 }
 
 /* Process a complete request. false: close the connection. */
 static bool answer(floor_server *s, int fd, const char *request, const char *body, size_t len) {
   static const char done[] = "HTTP/1.1 204 No Content\r\n\r\n", unknown[] = "HTTP/1.1 404 Not Found\r\n\r\n";
+  if (s->has_cells) return floor_cells_answer(s, fd, request);
   if (strncmp(request, "GET /sub", 8) == 0) return subscribe(s, fd, request);
   if (strncmp(request, "POST /pub", 9) != 0) return write_all(fd, unknown, sizeof unknown - 1) && false;
   publish(s, request, body, len);
@@ -217,13 +224,15 @@ static double system_call_ns(void) {
 }
 
 int bench_floor(int argc, char **argv) {
-  uint64_t port = 8090, streams = 10000, batched = 0, has_tls = 0;
-  const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
-                                  {"--streams", NULL, &streams, 1, 60000},
-                                  {"--tls", NULL, &has_tls, 0, 0},
-                                  {"--batched", NULL, &batched, 0, 0}};
+  uint64_t port = 8090, streams = 10000, batched = 0, has_tls = 0, part_bytes = 0;
+  const char *file = NULL;
+  const bench_option options[] = {{"--port", NULL, &port, 0, 65535},        {"--streams", NULL, &streams, 1, 60000},
+                                  {"--tls", NULL, &has_tls, 0, 0},          {"--batched", NULL, &batched, 0, 0},
+                                  {"--cells", NULL, &part_bytes, 1, 16384}, {"--file", &file, NULL, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
+  if (part_bytes && !file) fprintf(stderr, "vestry-bench: floor: --cells requires --file\n");
+  if (part_bytes && !file) return 2;
   static floor_server s;
   unsigned bound;
   bench_raise_descriptors();
@@ -232,7 +241,9 @@ int bench_floor(int argc, char **argv) {
   s.streams = calloc(streams, sizeof *s.streams);
   s.keyed = malloc(streams * sizeof *s.keyed);
   s.is_batched = batched;
-  if (!s.streams || !s.keyed || (batched && !begin_batches(&s)) || !listen_on(&s, port, &bound)) {
+  s.has_cells = part_bytes;
+  if (!s.streams || !s.keyed || (batched && !begin_batches(&s)) ||
+      (s.has_cells && !floor_cells_begin(part_bytes, file)) || !listen_on(&s, port, &bound)) {
     fprintf(stderr, "vestry-bench: floor: %s\n", strerror(errno));
     return 1;
   }
