@@ -158,7 +158,11 @@ bool vsi_pool_flush(vsi_pool *pool, bool is_early) {
 }
 
 void vsi_pool_batch(vsi_pool *pool) {
+#ifdef VSI_WITHOUT_URING
+  (void)pool; /* no stream batches, and vestry_runtime_batching is 0 */
+#else
   atomic_store_explicit(&pool->batches, true, memory_order_relaxed); /* relaxed: a worker that misses it writes */
+#endif
 }
 
 static void queue(vsi_pool *pool, vsi_jobs *jobs, size_t count) {
