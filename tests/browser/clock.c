@@ -96,7 +96,7 @@ static vestry_err early(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_html_presses(&html, VESTRY_METHOD_POST, &options);
   vestry_html_add(&html, "><button id=\"one\" data-press=\"/say/one\">One</button>"
                          "<button id=\"two\" data-press=\"/say/two\">Two</button>"
-                         "<button id=\"four\" data-press=\"/say/four\">Four</button></p>"
+                         "<button id=\"four\" data-press=\"/say/four\">Four</button> <a id=\"away\" href=\"/said\">Said</a></p>"
                          "<button id=\"count\" data-on:click=\"$count++\">Count</button>"
                          "<output id=\"sum\" data-text=\"$count\"></output>"
                          "<input type=\"checkbox\" id=\"tick\" data-on:click=\"$count += 10\">"

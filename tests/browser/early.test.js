@@ -86,3 +86,11 @@ test('early: a form that says so is sent by the browser', async (t) => {
   await said('native');
   load();
 });
+
+// capability: L20
+test('early: a link beside delegated buttons leads away although the client does not come', async (t) => {
+  const { page, load } = await start(t);
+  await page.click('#away', { noWaitAfter: true });
+  await page.waitForURL('**/said', { waitUntil: 'commit', timeout: 10000 });
+  load();
+});

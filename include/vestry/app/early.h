@@ -16,7 +16,8 @@ extern "C" {
 #endif
 
 /** Append a script element, of less than 2 kB, to the head of a document. Until the client runs, it keeps
- *  - clicks on elements with data-on:click, or inside them, also those of delegated actions (vestry/app/press.h);
+ *  - clicks on elements with data-on:click, or inside them; of delegated actions (vestry/app/press.h) those on their
+ *    buttons, so that links beside them lead away;
  *  - submits of forms with data-on:submit: one for each form, which is submitted with the content that it has then;
  *  - changes of elements with data-on:change;
  *  - input: the client gets the present text of each field, not the initial value of its signal.

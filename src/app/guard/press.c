@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One listener for many buttons. The script of actions that run once (once.js) gets the pressed button, too: it is the
  * element that is busy, whose double clicks count, and whose form is sent. The client's events name the element with
- * the listener. */
+ * the listener. app/page/early.js recognises the listener by its selector. */
 #include "vestry/app/press.h"
 
 #include "base/options.h"

@@ -5,11 +5,13 @@
 {
   // typed: the fields that had input, with what they contained.
   let held = [], typed = new Map();
-  const listens = (el, name) => !!el && ([...el.attributes].some((of) => of.name.split('__')[0] === name)
-    || listens(el.parentElement, name));
+  // A listener of many buttons (guard/press.c) often is that of the body, and takes no other click.
+  const listens = (el, name, pressed) => !!el && ([...el.attributes].some((of) => of.name.split('__')[0] === name
+    && (pressed || !of.value.includes('[data-press]'))) || listens(el.parentElement, name, pressed));
   const hold = (event) => {
     const {target, type, submitter} = event;
-    if (!held || !listens(target, 'data-on:' + type) || target.closest('[data-early=native]')) return;
+    if (!held || target.closest('[data-early=native]')
+      || !listens(target, 'data-on:' + type, target.closest('[data-press]'))) return;
     event.preventDefault(); event.stopImmediatePropagation();
     if (type !== 'click' && held.some((one) => one.event.type === type && one.target === target)) return;
     const busy = submitter ?? target.closest('button') ?? target;
