@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/test.h"
@@ -132,6 +133,32 @@ static void failed_writes_are_logged_once(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* A pipe: without a reader there is an error, and a reader that reads nothing holds nobody up. */
+static void pipe_is_not_waited_for(void **state) {
+  (void)state;
+  char folder[] = "/tmp/vestry-trace-XXXXXX", path[64];
+  vestry_trace_file *file;
+  test_host th;
+  const vestry_span span = {.kind = VESTRY_SPAN_RENDER, .name = "x"};
+  test_host_init(&th);
+  assert_non_null(mkdtemp(folder));
+  snprintf(path, sizeof path, "%s/pipe", folder);
+  assert_int_equal(mkfifo(path, 0600), 0);
+  assert_int_equal(create(&th.host, path, &file), VESTRY_IO);
+  assert_non_null(strstr(th.last_log, "no process reads this pipe"));
+  const int reader = open(path, O_RDONLY | O_NONBLOCK);
+  assert_true(reader >= 0);
+  assert_int_equal(create(&th.host, path, &file), VESTRY_OK);
+  for (int i = 0; i < 4096; i++) report(file, &span); /* more than a pipe holds */
+  assert_non_null(strstr(th.last_log, "spans are omitted"));
+  assert_int_equal(th.log_lines, 2);
+  vestry_trace_file_destroy(file);
+  assert_int_equal(close(reader), 0);
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(rmdir(folder), 0);
+  test_host_assert_clean(&th);
+}
+
 static void mistakes_are_refused(void **state) {
   vestry_trace_file *file = NULL;
   test_host th;
@@ -167,7 +194,7 @@ static void each_allocation_may_fail(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(span_is_one_line_with_any_name), cmocka_unit_test(file_is_appended_behind_a_torn_line),
-      cmocka_unit_test(failed_writes_are_logged_once), cmocka_unit_test(mistakes_are_refused),
-      cmocka_unit_test(each_allocation_may_fail)};
+      cmocka_unit_test(failed_writes_are_logged_once),  cmocka_unit_test(pipe_is_not_waited_for),
+      cmocka_unit_test(mistakes_are_refused),           cmocka_unit_test(each_allocation_may_fail)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,11 +160,13 @@ vestry_err vestry_trace_file_create(const vestry_trace_file_options *given, vest
   made->tracer = (vestry_tracer){.on_span = on_span, .ctx = made, .one_in = options.one_in};
   made->host.tracer = &made->tracer;
   vestry_err error = made->service && made->path ? VESTRY_OK : VESTRY_NO_MEMORY;
-  if (!error) made->file = open(options.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  /* O_NONBLOCK: the path may be that of a pipe, whose reader is missing, or reads nothing. */
+  if (!error) made->file = open(options.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600);
   const int reason = errno;
   if (!error && made->file < 0) {
     error = VESTRY_IO;
-    vsi_log(host, VESTRY_LOG_ERROR, "vestry_trace_file_create: %s: %s", options.path, strerror(reason));
+    vsi_log(host, VESTRY_LOG_ERROR, "vestry_trace_file_create: %s: %s", options.path,
+            reason == ENXIO ? "no process reads this pipe; start the reader first" : strerror(reason));
   }
   if (error) {
     vestry_trace_file_destroy(made);
