@@ -68,10 +68,12 @@ static int status_of(frames_client *c, uint32_t id, filler by, size_t listed) {
 }
 
 static void connect_to(frames_client *c, bool is_tls) {
-  if (is_tls)
+  if (is_tls) {
     frames_connect_tls(c, s.port, NULL);
-  else
+  } else {
     frames_connect(c, s.port, 0);
+    assert_true(frames_wait(c, FRAME_SETTINGS, 0)); /* and confirm them */
+  }
 }
 
 static void assert_serves(frames_client *c, uint32_t id) {
@@ -109,29 +111,54 @@ static void head_at_the_limit_is_served_and_above_refused(void **state) {
 /* ---- far above it ------------------------------------------------------------------------------------------------ */
 
 /* Whatever the head, only its request is refused: a stream of the connection goes on. */
+static void check_far_above(size_t max_head_bytes, bool is_tls) {
+  static const size_t sizes[] = {MOST + 1, 33000, 65000, 70000, 100000, 150000, 300000, 1 << 20, 2000000};
+  frames_client c;
+  uint32_t id = 3;
+  server_start(&s, &(server_settings){.adapter.max_head_bytes = max_head_bytes, .is_tls = is_tls});
+  connect_to(&c, is_tls);
+  frames_open_stream(&c, 1);
+  assert_int_equal(frames_status(&c, 1), 200);
+  assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
+  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+    for (filler by = 0; by < FILLERS; by++, id += 2) {
+      const bool fits = max_head_bytes && sizes[k] <= 65000; /* and 64 KiB is the limit of a head in several frames */
+      if (status_of(&c, id, by, sizes[k]) != (fits ? 200 : 431)) fail_msg("%zu bytes by %d", sizes[k], (int)by);
+    }
+  assert_serves(&c, id);
+  vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), "{\"a\":1}");
+  assert_true(frames_wait(&c, FRAME_DATA, 1));
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
 static void head_far_above_the_limit_ends_no_session(void **state) {
   (void)state;
-  static const size_t sizes[] = {MOST + 1, 33000, 65000, 70000, 100000, 150000, 300000, 1 << 20, 2000000};
-  static const size_t limits[] = {0, 1 << 20};
-  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
-    frames_client c;
-    uint32_t id = 3;
-    server_start(&s, &(server_settings){.adapter.max_head_bytes = limits[i], .is_tls = true});
-    frames_connect_tls(&c, s.port, NULL);
-    frames_open_stream(&c, 1);
-    assert_int_equal(frames_status(&c, 1), 200);
-    assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
-    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
-      for (filler by = 0; by < FILLERS; by++, id += 2) {
-        const bool fits = limits[i] && sizes[k] <= 65000; /* and 64 KiB is the limit of a head in several frames */
-        if (status_of(&c, id, by, sizes[k]) != (fits ? 200 : 431)) fail_msg("%zu bytes by %d", sizes[k], (int)by);
-      }
-    assert_serves(&c, id);
-    vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), "{\"a\":1}");
-    assert_true(frames_wait(&c, FRAME_DATA, 1));
-    frames_close(&c);
-    vsi_server_stop(&s);
+  for (int is_tls = 0; is_tls < 2; is_tls++) {
+    check_far_above(0, is_tls);
+    check_far_above(1 << 20, is_tls);
   }
+}
+
+/* HAProxy never uses the table of heads, and does not confirm its new size in its first head. */
+static void first_head_without_the_size_of_the_table_is_read(void **state) {
+  (void)state;
+  static const size_t sizes[] = {300, 15000, 30000};
+  for (int is_tls = 0; is_tls < 2; is_tls++)
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+      frames_client c;
+      server_start(&s, &(server_settings){.is_tls = is_tls});
+      connect_to(&c, is_tls);
+      const size_t len = make_head(&c, FIELDS, sizes[i]);
+      assert_true(frames_send_head(&c, 1, FLAG_END_STREAM, encoded + 1, len - 1));
+      assert_int_equal(frames_status(&c, 1), sizes[i] < MOST ? 200 : 431);
+      assert_true(frames_send_head(&c, 3, 0, encoded + 1, len - 1));
+      assert_true(frames_send(&c, FRAME_DATA, FLAG_END_STREAM, 3, "1", 1));
+      assert_int_equal(frames_status(&c, 3), sizes[i] < MOST ? 200 : 431);
+      assert_serves(&c, 5);
+      frames_close(&c);
+      vsi_server_stop(&s);
+    }
 }
 
 /* The rest of a refused request is not wanted; large trailers cost their stream. */
@@ -236,6 +263,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(head_at_the_limit_is_served_and_above_refused),
       cmocka_unit_test(head_far_above_the_limit_ends_no_session),
+      cmocka_unit_test(first_head_without_the_size_of_the_table_is_read),
       cmocka_unit_test(large_head_with_a_body_and_large_trailers_end_no_session),
       cmocka_unit_test(head_in_pieces_is_served),
       cmocka_unit_test(unfinished_head_ends_its_session_in_time),

@@ -5,7 +5,7 @@
  *   tls.c         sessions of TLS; which protocol a connection begins with
  *   loop.c        threads that wait for sockets; deadlines
  *   session.c     a connection: one thread at a time reads and writes it
- *   heads.c       heads in several frames, before nghttp2 reads them
+ *   input.c       bytes of the client, before nghttp2 reads them
  *   frames.c      nghttp2's callbacks
  *   data.c        DATA frames that the server sends: their order, and the client's windows
  *   request.c     a request: its head, its body, serving it
@@ -58,6 +58,7 @@ struct vsi_h2 {
   uint32_t most_streams;                 /* of a session */
   size_t max_head_bytes;
   const vestry_request_ops *ops;
+  const vsi_microhttpd_cut_ops *cut_ops; /* of responses */
   nghttp2_session_callbacks *callbacks;
   nghttp2_option *option;
   vsi_h2_loop *loops;
@@ -195,7 +196,8 @@ struct vsi_h2_stream {
 
 /* --------------------------------------------------------------------------------------------------- a session ---- */
 
-enum { VSI_H2_FRAME_HEAD_BYTES = 9 };
+/* UPDATE: a whole WINDOW_UPDATE. */
+enum { VSI_H2_FRAME_HEAD_BYTES = 9, VSI_H2_UPDATE_BYTES = VSI_H2_FRAME_HEAD_BYTES + 4 };
 
 /* Read a number of 32 bits; the length and the stream of a frame (RFC 9113, 4.1), whose own head is there. */
 static inline uint32_t vsi_h2_number_at(const uint8_t *bytes) {
@@ -216,22 +218,24 @@ static inline void vsi_h2_frame_put(uint8_t *to, size_t len, uint8_t type, uint8
   to[8] = (uint8_t)stream;
 }
 
-/* Progress in the current frame, and in a head in several frames (heads.c); zeroed at first. */
-typedef struct vsi_h2_heads {
-  uint32_t preface;                       /* bytes of it that were read */
-  uint32_t left;                          /* bytes of the frame that were not read */
-  uint32_t frames;                        /* number of frames of the head */
-  int32_t id;                             /* its stream */
-  uint8_t frame[VSI_H2_FRAME_HEAD_BYTES]; /* the frame's own head, as far as it was read */
-  uint8_t frame_len;                      /* …of it */
-  uint8_t flags;                          /* of the first frame of the head */
-  bool is_held;                           /* a head is incomplete, and nghttp2 has not got it */
-  bool is_last;                           /* the current frame is its last one */
-  int refused;                            /* status for it, and its frames are dropped; 0: keep them */
-  char *bytes;                            /* its frames; owned */
-  size_t len, capacity;
+/* Progress in what the client sends (input.c). */
+typedef struct vsi_h2_input {
+  uint32_t left;                      /* bytes of the current frame that have not arrived */
+  uint8_t start_len;                  /* of start */
+  uint8_t start[VSI_H2_UPDATE_BYTES]; /* the beginning of a frame, as far as it has arrived */
+  bool has_begun : 1;                 /* a frame has come */
+  bool is_in_head : 1;                /* nghttp2 has got a head without its end: CONTINUATION must follow */
+  bool is_sized : 1;                  /* a head has come since the table of heads has the size 0 */
+  bool is_held : 1;                   /* a head in several frames is incomplete, and nghttp2 has not got it */
+  bool is_last : 1;                   /* the current frame is its last one */
+  uint8_t flags;                      /* of the first frame of the head, as are the next members: of the head */
+  uint8_t frames;                     /* their number */
+  int16_t refused;                    /* status for it, and its frames are dropped; 0: keep them */
+  int32_t id;                         /* its stream */
+  char *held;                         /* its frames; owned */
+  size_t held_len, held_capacity;
   uint64_t begun_ns;
-} vsi_h2_heads;
+} vsi_h2_input;
 
 typedef enum vsi_h2_phase { VSI_H2_BEGINS, VSI_H2_SHAKES, VSI_H2_OPEN, VSI_H2_GIVEN } vsi_h2_phase;
 
@@ -244,15 +248,6 @@ typedef struct vsi_h2_priority {
   uint8_t urgency; /* from 0, the most urgent, to 7 */
   bool is_incremental;
 } vsi_h2_priority;
-
-/* What was received of a frame (data.c). */
-typedef struct vsi_h2_input {
-  uint32_t left;     /* bytes of the current frame that have not arrived */
-  uint8_t len;       /* of bytes */
-  uint8_t bytes[13]; /* the beginning of a frame that has arrived in parts */
-  bool has_begun;    /* a frame has come */
-  bool is_in_head;   /* CONTINUATION must follow */
-} vsi_h2_input;
 
 /* Functions of session.c that its streams call. Threads any; no lock is held. */
 typedef struct vsi_h2_session_ops {
@@ -324,9 +319,8 @@ struct vsi_h2_session {
   bool is_leaving;                    /* its client was sent GOAWAY */
   bool is_broken;                     /* it can neither be read nor written */
   STAILQ_HEAD(, vsi_h2_stream) ready; /* requests to serve */
-  vsi_h2_heads heads;
-  uint32_t arriving_count; /* streams whose request is incomplete */
-  uint32_t tokens;         /* of control frames that may come */
+  uint32_t arriving_count;            /* streams whose request is incomplete */
+  uint32_t tokens;                    /* of control frames that may come */
   uint64_t tokens_ns;
 
   vsi_mutex lock;                     /* innermost */
@@ -391,13 +385,13 @@ void vsi_h2_session_look_at_waiting(vsi_h2_session *session, uint64_t now_ns);
 /* End a session: its streams, and its connection unless it was given to HTTP/1.1. Drops the loop's reference. */
 void vsi_h2_session_end(vsi_h2_session *session);
 
-/* heads.c */
-/* Pass bytes of the client to nghttp2, with the turn. false: the session is over. */
-bool vsi_h2_heads_take(vsi_h2_session *session, const uint8_t *bytes, size_t len);
+/* input.c */
+/* Take bytes of the client, with the turn. false: the session is over. */
+bool vsi_h2_input_take(vsi_h2_session *session, const uint8_t *bytes, size_t len);
 /* Refuse a head of which a part is held, and free that. Returns whether there is one. */
-bool vsi_h2_heads_shed(vsi_h2_session *session);
+bool vsi_h2_input_shed(vsi_h2_session *session);
 /* Free what is held. */
-void vsi_h2_heads_finish(vsi_h2_session *session);
+void vsi_h2_input_finish(vsi_h2_session *session);
 
 /* frames.c */
 vestry_err vsi_h2_frames_init(vsi_h2 *adapter);
@@ -413,8 +407,8 @@ void vsi_h2_frames_leave(vsi_h2_session *session);
 
 /* data.c */
 void vsi_h2_data_begin(vsi_h2_session *session);
-/* Take received bytes, and pass them to nghttp2. false: the session is over. */
-bool vsi_h2_data_receive(vsi_h2_session *session, const uint8_t *bytes, size_t len);
+/* Take a WINDOW_UPDATE. false: nghttp2 shall take it, because it is invalid, or of a stream that is not open. */
+bool vsi_h2_data_update(vsi_h2_session *session, const uint8_t *frame);
 /* Note that the client's SETTINGS may have changed the windows of streams. */
 void vsi_h2_data_set_window(vsi_h2_session *session);
 /* Note that a stream whose head is sent has bytes to send, or its end. */
@@ -438,7 +432,7 @@ void vsi_h2_data_closes(const vsi_h2_stream *stream);
 bool vsi_h2_data_has_said(const vsi_h2_session *session, const uint8_t *frame);
 
 /* request.c */
-/* Set the functions that vestry calls on requests. */
+/* Set the functions that vestry calls on requests, and those that end responses. */
 void vsi_h2_request_init(vsi_h2 *adapter);
 void vsi_h2_request_free(vsi_h2_stream *stream);
 /* Add a field of the head, with the turn. */

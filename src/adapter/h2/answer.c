@@ -112,18 +112,6 @@ vestry_err vsi_h2_respond(void *server_request, const vestry_response *response)
   return give(stream, answer);
 }
 
-/* The body is ended before its stream is freed. */
-static void hold(void *stream) {
-  VSI_REFS_TAKE(&((vsi_h2_stream *)stream)->refs);
-}
-
-static void cut(void *stream) {
-  vsi_h2_stream_reset(stream, NGHTTP2_ENHANCE_YOUR_CALM);
-  vsi_h2_stream_unref(stream);
-}
-
-static const vsi_microhttpd_cut_ops cut_ops = {hold, cut};
-
 vestry_err vsi_h2_respond_body(void *server_request, const vestry_response *response, vestry_body *body) {
   vsi_h2_stream *stream = server_request;
   vsi_microhttpd_sendings *sendings = stream->session->adapter->inner->sendings;
@@ -133,7 +121,7 @@ vestry_err vsi_h2_respond_body(void *server_request, const vestry_response *resp
     vestry_body_destroy(body);
     return give(stream, answer);
   }
-  answer->sending = vsi_microhttpd_sending_begin(sendings, -1, &cut_ops, stream, body);
+  answer->sending = vsi_microhttpd_sending_begin(sendings, -1, stream->session->adapter->cut_ops, stream, body);
   if (!answer->sending) {
     vsi_h2_answer_free(stream->session->host, answer);
     return VESTRY_NO_MEMORY;

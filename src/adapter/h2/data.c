@@ -5,10 +5,8 @@
  * nghttp2 reads everything, and writes all other frames. This file writes the DATA frames, for three reasons. An event
  * of 100 bytes then costs no allocation, no look-up and no queue inside nghttp2. The order of streams is vestry's. And
  * a stream that is not read gets only a share of the connection's window. So nghttp2 does not know these frames, and
- * must not see the WINDOW_UPDATE frames that acknowledge them, because its own windows would exceed 2^31 − 1 some day:
- *
- *   heads.c ──> vsi_h2_data_receive ──┬─ WINDOW_UPDATE of a known stream, or of the connection ──> counted here
- *                                    └─ all other bytes, unchanged and in order ──> nghttp2
+ * must not see the WINDOW_UPDATE frames that acknowledge them, because its own windows would exceed 2^31 − 1 some day
+ * (input.c).
  *
  * The last frame of a stream has END_STREAM. nghttp2 then closes the stream by a RST_STREAM, which is sent only if the
  * client has not ended its request (RFC 9113, 8.1: the rest of the request is not wanted). Otherwise its bytes are
@@ -42,7 +40,7 @@
  * All functions are called with the turn of the session. */
 #include "adapter/h2/adapter.h"
 
-enum { HEAD_BYTES = VSI_H2_FRAME_HEAD_BYTES, UPDATE_BYTES = HEAD_BYTES + 4, WRITABLE_AT_ONCE = 64 };
+enum { HEAD_BYTES = VSI_H2_FRAME_HEAD_BYTES, WRITABLE_AT_ONCE = 64 };
 enum { FRAME_MOST = VSI_H2_RECORD_BYTES - HEAD_BYTES, URGENT_BYTES = 64 << 10, LESS_URGENT_BYTES = 16 << 10 };
 
 /* ------------------------------------------------------------------------------------------------------- lines ---- */
@@ -202,8 +200,7 @@ static bool grow(int32_t *window, uint32_t *unread, int32_t bytes) {
   return true;
 }
 
-/* Take a WINDOW_UPDATE. false: nghttp2 shall take it, because it is invalid, or of a stream that is not open. */
-static bool take_update(vsi_h2_session *session, const uint8_t *frame) {
+bool vsi_h2_data_update(vsi_h2_session *session, const uint8_t *frame) {
   const int32_t id = vsi_h2_id_of(frame), bytes = (int32_t)(vsi_h2_number_at(frame + HEAD_BYTES) & INT32_MAX);
   if (!bytes) return false;
   if (!id) {
@@ -235,72 +232,6 @@ void vsi_h2_data_set_window(vsi_h2_session *session) {
     at->window = (int32_t)(at->window + more);
     if (at->place == VSI_H2_WAITS_WINDOW && at->window > 0) enter(at);
   }
-}
-
-/* --------------------------------------------------------------------------------------------------- receiving ---- */
-
-/* Return whether a frame is a WINDOW_UPDATE that may come now. Others are left to nghttp2, which refuses them. */
-static bool is_update(const vsi_h2_input *in, const uint8_t *head) {
-  return head[3] == NGHTTP2_WINDOW_UPDATE && vsi_h2_length_of(head) == UPDATE_BYTES - HEAD_BYTES && in->has_begun &&
-         !in->is_in_head;
-}
-
-/* Note the beginning of a frame that nghttp2 gets. Returns the length of the rest. */
-static uint32_t note_head(vsi_h2_input *in, const uint8_t *head) {
-  const bool is_head = head[3] == NGHTTP2_HEADERS || head[3] == NGHTTP2_CONTINUATION;
-  if (is_head) in->is_in_head = !(head[4] & NGHTTP2_FLAG_END_HEADERS);
-  in->has_begun = true;
-  return vsi_h2_length_of(head);
-}
-
-static bool pass_on(vsi_h2_session *session, const uint8_t *bytes, size_t len) {
-  return !len || nghttp2_session_mem_recv(session->frames, bytes, len) >= 0;
-}
-
-/* Collect a frame's beginning that arrived in parts. Returns the number of bytes that were taken; ret_ok: false: the
- * session is over. */
-static size_t collect(vsi_h2_session *session, const uint8_t *bytes, size_t len, bool *ret_ok) {
-  vsi_h2_input *in = &session->input;
-  const size_t wanted = (in->len < HEAD_BYTES ? HEAD_BYTES : UPDATE_BYTES) - in->len,
-               part = wanted < len ? wanted : len;
-  memcpy(in->bytes + in->len, bytes, part);
-  in->len += (uint8_t)part;
-  *ret_ok = true;
-  if (in->len < HEAD_BYTES || (in->len < UPDATE_BYTES && is_update(in, in->bytes))) return part;
-  if (in->len < UPDATE_BYTES)
-    in->left = note_head(in, in->bytes);
-  else if (take_update(session, in->bytes))
-    in->len = 0;
-  *ret_ok = pass_on(session, in->bytes, in->len);
-  in->len = 0;
-  return part;
-}
-
-bool vsi_h2_data_receive(vsi_h2_session *session, const uint8_t *bytes, size_t len) {
-  vsi_h2_input *in = &session->input;
-  size_t from = 0, at = 0; /* the bytes between them are nghttp2's */
-  bool is_well = true;
-  while (is_well && at < len) {
-    const size_t rest = len - at;
-    if (in->left) {
-      const size_t part = in->left < rest ? in->left : rest;
-      in->left -= (uint32_t)part;
-      at += part;
-    } else if (!in->len && rest >= HEAD_BYTES && !is_update(in, bytes + at)) {
-      in->left = note_head(in, bytes + at);
-      at += HEAD_BYTES;
-    } else {
-      is_well = pass_on(session, bytes + from, at - from);
-      if (is_well && !in->len && rest >= UPDATE_BYTES) { /* a whole update: nghttp2 gets it if it is invalid */
-        from = take_update(session, bytes + at) ? at + UPDATE_BYTES : at;
-        at += UPDATE_BYTES;
-      } else if (is_well) {
-        at += collect(session, bytes + at, rest, &is_well);
-        from = at;
-      }
-    }
-  }
-  return is_well && pass_on(session, bytes + from, at - from);
 }
 
 /* ----------------------------------------------------------------------------------------------------- writing ---- */

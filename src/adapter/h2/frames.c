@@ -345,11 +345,8 @@ vestry_err vsi_h2_frames_begin(vsi_h2_session *session) {
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, VSI_H2_WINDOW_BYTES},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)adapter->max_head_bytes},
       {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
-      {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, 0}, /* saves up to 4 KiB a connection; only with TLS */
+      {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, 0}, /* saves up to 4 KiB a connection; see input.c */
   };
-  /* HAProxy does not begin its first head with the size of the table, although RFC 9113 (4.3.1) requires this after a
-   * reduction, and nghttp2 then ends the connection. So plain connections, which are those of proxies, keep 4,096. */
-  const size_t count = sizeof settings / sizeof *settings - (session->tls ? 0 : 1);
   vsi_h2_data_begin(session);
   session->tokens = TOKENS;
   session->tokens_ns = vsi_now_ns(session->host);
@@ -358,7 +355,7 @@ vestry_err vsi_h2_frames_begin(vsi_h2_session *session) {
     session->frames = NULL;
     return VESTRY_NO_MEMORY;
   }
-  if (nghttp2_submit_settings(session->frames, NGHTTP2_FLAG_NONE, settings, count) ||
+  if (nghttp2_submit_settings(session->frames, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings) ||
       nghttp2_session_set_local_window_size(session->frames, NGHTTP2_FLAG_NONE, 0, SESSION_WINDOW_BYTES))
     return VESTRY_NO_MEMORY;
   return VESTRY_OK;

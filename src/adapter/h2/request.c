@@ -151,7 +151,7 @@ static int check(vsi_h2_stream *stream, bool has_body) {
 bool vsi_h2_request_begin(vsi_h2_stream *stream, bool has_body) {
   const vsi_h2 *adapter = stream->session->adapter;
   vsi_h2_request *request = stream->request;
-  const int dropped = stream->session->heads.refused; /* of a head whose place this one takes (heads.c) */
+  const int dropped = stream->session->input.refused; /* of a head whose place this one takes (input.c) */
   request->refused = dropped ? dropped : check(stream, has_body);
   if (request->refused || !has_body) return true;
   request->is_routed = vestry_route_status(adapter->v, request->method, request->path) == 200;
@@ -314,6 +314,19 @@ void vsi_h2_request_serve(vsi_h2_stream *stream) {
   vsi_h2_request_free(stream);
 }
 
+/* A response that holds too much memory is reset. Its body is ended before its stream is freed. */
+static void hold(void *stream) {
+  VSI_REFS_TAKE(&((vsi_h2_stream *)stream)->refs);
+}
+
+static void cut(void *stream) {
+  vsi_h2_stream_reset(stream, NGHTTP2_ENHANCE_YOUR_CALM);
+  vsi_h2_stream_unref(stream);
+}
+
+static const vsi_microhttpd_cut_ops cut_ops = {hold, cut};
+
 void vsi_h2_request_init(vsi_h2 *adapter) {
   adapter->ops = &ops;
+  adapter->cut_ops = &cut_ops;
 }

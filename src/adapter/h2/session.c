@@ -246,7 +246,7 @@ static void shed(vsi_h2_session *session) {
   session->sheds = false;
   vsi_mutex_unlock(&session->lock);
   if (!sheds) return;
-  bool goes_on = vsi_h2_heads_shed(session);
+  bool goes_on = vsi_h2_input_shed(session);
   if (goes_on) vestry_reject(session->adapter->v, VESTRY_REFUSAL_BUDGET);
   /* Only a thread with the turn changes the list. */
   for (vsi_h2_stream *at = LIST_FIRST(&session->streams); at; at = LIST_NEXT(at, in_all)) goes_on |= shed_request(at);
@@ -402,7 +402,7 @@ static void read_frames(vsi_h2_session *session) {
                                      : recv(session->fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (len > 0) {
       session->since_ns = vsi_now_ns(session->host);
-      if (!vsi_h2_heads_take(session, bytes, (size_t)len)) {
+      if (!vsi_h2_input_take(session, bytes, (size_t)len)) {
         send_frames(session); /* perhaps a GOAWAY with the reason */
         break_off(session, 0);
       }
@@ -553,7 +553,7 @@ static void give_up(vsi_h2_session *session) {
 /* Look at the requests that have not arrived completely, with the turn. */
 static void look_at_requests(vsi_h2_session *session, uint64_t now_ns) {
   vsi_h2_stream *next;
-  if (session->heads.is_held && is_over(session->heads.begun_ns, now_ns, session->adapter->request_ns))
+  if (session->input.is_held && is_over(session->input.begun_ns, now_ns, session->adapter->request_ns))
     give_up(session);
   if (!session->arriving_count) return;
   /* Only a thread with the turn changes the list. */
@@ -630,7 +630,7 @@ void vsi_h2_session_end(vsi_h2_session *session) {
   (void)epoll_ctl(session->loop->epoll, EPOLL_CTL_DEL, session->fd, NULL);
   if (session->frames) nghttp2_session_del(session->frames);
   session->frames = NULL;
-  vsi_h2_heads_finish(session);
+  vsi_h2_input_finish(session);
   vsi_h2_request_bytes_settle(session, false);
   vsi_free(session->host, session->unsent);
   vsi_free(session->host, session->sealed);
