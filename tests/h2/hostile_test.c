@@ -50,10 +50,46 @@ static bool send_continuation(frames_client *c, uint32_t i) {
   return frames_send(c, i ? FRAME_CONTINUATION : FRAME_HEADERS, 0, 1, bytes + (i != 0), len - (i != 0));
 }
 
+/* The server resets these streams. The client waits for that, so it sends no resets, and has one stream at a time. */
+static bool send_overflow(frames_client *c, uint32_t i) {
+  const uint32_t id = 2 * i + 1;
+  return frames_post(c, id, "/echo") && frames_send_number(c, FRAME_WINDOW_UPDATE, id, INT32_MAX) &&
+         frames_wait(c, FRAME_RST_STREAM, id);
+}
+static bool send_no_increment(frames_client *c, uint32_t i) {
+  const uint32_t id = 2 * i + 1;
+  return frames_post(c, id, "/echo") && frames_send_number(c, FRAME_WINDOW_UPDATE, id, 0) &&
+         frames_wait(c, FRAME_RST_STREAM, id);
+}
+static bool send_wrong_body(frames_client *c, uint32_t i, const char *body) {
+  const uint32_t id = 2 * i + 1;
+  const char *const fields[] = {":method", "POST",  ":scheme",        "http", ":authority", "a",
+                                ":path",   "/echo", "content-length", "2",    NULL};
+  return frames_ask(c, id, 0, fields) && frames_send(c, FRAME_DATA, FLAG_END_STREAM, id, body, strlen(body)) &&
+         frames_wait(c, FRAME_RST_STREAM, id);
+}
+static bool send_short_body(frames_client *c, uint32_t i) {
+  return send_wrong_body(c, i, "1");
+}
+static bool send_long_body(frames_client *c, uint32_t i) {
+  return send_wrong_body(c, i, "123");
+}
+
+static bool send_invalid_trailers(frames_client *c, uint32_t i) {
+  const uint32_t id = 2 * i + 1;
+  uint8_t bytes[64] = {0x20};
+  const char *const fields[] = {"A", "upper case", NULL};
+  const size_t len = 1 + frames_encode(bytes + 1, sizeof bytes - 1, fields);
+  return frames_post(c, id, "/echo") &&
+         frames_send(c, FRAME_HEADERS, FLAG_END_STREAM | FLAG_END_HEADERS, id, bytes, len) &&
+         frames_wait(c, FRAME_RST_STREAM, id);
+}
+
 static void floods_end_their_sessions(void **state) {
   (void)state;
-  static bool (*const floods[])(frames_client * c, uint32_t i) = {send_ping,  send_settings,   send_priority,
-                                                                  send_reset, send_empty_data, send_continuation};
+  static bool (*const floods[])(frames_client * c, uint32_t i) = {
+      send_ping,     send_settings,     send_priority,   send_reset,     send_empty_data,      send_continuation,
+      send_overflow, send_no_increment, send_short_body, send_long_body, send_invalid_trailers};
   server_start(&s, NULL);
   for (size_t i = 0; i < sizeof floods / sizeof *floods; i++) {
     frames_client c;
@@ -240,6 +276,19 @@ static void more_streams_than_allowed_end_the_session(void **state) {
 }
 
 /* ---- time -------------------------------------------------------------------------------------------------------- */
+
+/* The largest id of a stream, 2^31 - 1. The stream ends with the server. */
+static void stream_with_the_largest_id_ends_at_a_stop(void **state) {
+  (void)state;
+  frames_client c;
+  server_start(&s, NULL);
+  frames_connect(&c, s.port, 0);
+  frames_open_stream(&c, INT32_MAX);
+  assert_int_equal(frames_status(&c, INT32_MAX), 200);
+  assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
+  vsi_server_stop(&s);
+  frames_close(&c);
+}
 
 static void late_bodies_get_408(void **state) {
   (void)state;
@@ -537,6 +586,7 @@ int main(void) {
       cmocka_unit_test(held_writer_stops_its_own_stream),
       cmocka_unit_test(invalid_windows_end_streams_or_sessions),
       cmocka_unit_test(more_streams_than_allowed_end_the_session),
+      cmocka_unit_test(stream_with_the_largest_id_ends_at_a_stop),
       cmocka_unit_test(late_bodies_get_408),
       cmocka_unit_test(response_over_the_budget_ends_its_stream_alone),
       cmocka_unit_test(requests_over_the_budget_end_without_their_connection),

@@ -4,8 +4,8 @@
  *
  * Limits against hostile clients. nghttp2 itself ends a session that sends more than 8 CONTINUATION frames for a head,
  * resets streams faster than RESETS_A_SECOND, lets more than ACKS_MOST acknowledgements of its PINGs and SETTINGS wait,
- * or violates the protocol. Every other frame that costs work and carries nothing takes a token (spend): a session has
- * TOKENS of them, and gets TOKENS_A_SECOND new ones. */
+ * or violates the protocol. Every other frame that costs work and carries nothing takes a token (spend), and a fault for
+ * which its stream is reset takes TOKENS_A_FAULT: a session has TOKENS of them, and gets TOKENS_A_SECOND new ones. */
 #include "adapter/h2/adapter.h"
 
 #include <sys/mman.h>
@@ -15,6 +15,21 @@ enum { TOKENS = 2000, TOKENS_A_SECOND = 100, TOKENS_A_FAULT = 20, FIELDS_MORE = 
 
 static vsi_h2_stream *stream_of(nghttp2_session *frames, int32_t id) {
   return nghttp2_session_get_stream_user_data(frames, id);
+}
+
+/* Take tokens for a frame. A client without tokens ends its session. */
+static void spend(vsi_h2_session *session, uint32_t tokens) {
+  const uint64_t now_ns = vsi_now_ns(session->host);
+  const uint64_t more = (now_ns - session->tokens_ns) * TOKENS_A_SECOND / (1000 * VSI_NS_PER_MS);
+  if (more) {
+    session->tokens = more < TOKENS - session->tokens ? session->tokens + (uint32_t)more : TOKENS;
+    session->tokens_ns = now_ns;
+  }
+  if (session->tokens < tokens) {
+    nghttp2_session_terminate_session(session->frames, NGHTTP2_ENHANCE_YOUR_CALM);
+    return;
+  }
+  session->tokens -= tokens;
 }
 
 /* ------------------------------------------------------------------------------------------------------- heads ---- */
@@ -40,28 +55,14 @@ static int on_header(nghttp2_session *frames, const nghttp2_frame *frame, const 
 /* Without this callback nghttp2 would leave an invalid field out, so that a proxy could read another request. */
 static int on_invalid_header(nghttp2_session *frames, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
                              const uint8_t *value, size_t value_len, uint8_t flags, void *ctx) {
-  const vsi_h2_session *session = ctx;
-  (void)frames, (void)frame, (void)name, (void)name_len, (void)value, (void)value_len, (void)flags;
+  vsi_h2_session *session = ctx;
+  (void)frames, (void)name, (void)name_len, (void)value, (void)value_len, (void)flags;
+  if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) spend(session, TOKENS_A_FAULT); /* of a request that has begun */
   vestry_reject(session->adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
   return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 /* ---------------------------------------------------------------------------------------------- control frames ---- */
-
-/* Take tokens for a frame. A client without tokens ends its session. */
-static void spend(vsi_h2_session *session, uint32_t tokens) {
-  const uint64_t now_ns = vsi_now_ns(session->host);
-  const uint64_t more = (now_ns - session->tokens_ns) * TOKENS_A_SECOND / (1000 * VSI_NS_PER_MS);
-  if (more) {
-    session->tokens = more < TOKENS - session->tokens ? session->tokens + (uint32_t)more : TOKENS;
-    session->tokens_ns = now_ns;
-  }
-  if (session->tokens < tokens) {
-    nghttp2_session_terminate_session(session->frames, NGHTTP2_ENHANCE_YOUR_CALM);
-    return;
-  }
-  session->tokens -= tokens;
-}
 
 static bool is_control(const nghttp2_frame_hd *frame) {
   switch (frame->type) {
@@ -100,10 +101,16 @@ static int on_frame(nghttp2_session *frames, const nghttp2_frame *frame, void *c
   return 0;
 }
 
-static int on_invalid_frame(nghttp2_session *frames, const nghttp2_frame *frame, int error, void *ctx) {
-  (void)frames, (void)frame, (void)error;
-  spend(ctx, TOKENS_A_FAULT);
-  return 0;
+/* A client can also make the server reset its streams, by windows that are too large, or bodies of the wrong length. So
+ * it has as many requests at a time as it likes, without a reset of its own. */
+static void spend_on_reset(vsi_h2_session *session, uint32_t code) {
+  switch (code) {
+  case NGHTTP2_PROTOCOL_ERROR:
+  case NGHTTP2_FLOW_CONTROL_ERROR:
+  case NGHTTP2_STREAM_CLOSED:
+  case NGHTTP2_FRAME_SIZE_ERROR: spend(session, TOKENS_A_FAULT); break;
+  default: break; /* not the client's fault */
+  }
 }
 
 /* ------------------------------------------------------------------------------------------------------ bodies ---- */
@@ -161,7 +168,7 @@ static int on_close(nghttp2_session *frames, int32_t id, uint32_t code, void *ct
 
 /* After a response whose request has not ended, the rest of the request is not wanted (RFC 9113, 8.1). */
 static int on_sent(nghttp2_session *frames, const nghttp2_frame *frame, void *ctx) {
-  (void)ctx;
+  if (frame->hd.type == NGHTTP2_RST_STREAM) spend_on_reset(ctx, frame->rst_stream.error_code);
   if (frame->hd.type == NGHTTP2_HEADERS && frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
       nghttp2_session_get_stream_remote_close(frames, frame->hd.stream_id) == 0)
     nghttp2_submit_rst_stream(frames, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
@@ -275,7 +282,6 @@ vestry_err vsi_h2_frames_init(vsi_h2 *adapter) {
   nghttp2_session_callbacks_set_on_invalid_header_callback(to, on_invalid_header);
   nghttp2_session_callbacks_set_on_begin_frame_callback(to, on_begin_frame);
   nghttp2_session_callbacks_set_on_frame_recv_callback(to, on_frame);
-  nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(to, on_invalid_frame);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(to, on_data);
   nghttp2_session_callbacks_set_on_stream_close_callback(to, on_close);
   nghttp2_session_callbacks_set_on_frame_send_callback(to, on_sent);

@@ -140,14 +140,14 @@ void vsi_h2_loops_finish(vsi_h2 *adapter) {
 /* The references are taken in pieces, because connections are closed without a lock. */
 static void close_streams(vsi_h2_session *session, vestry_cause cause) {
   enum { AT_ONCE = 64 };
-  int32_t after = INT32_MAX; /* the list is in the order of falling ids */
+  uint32_t after = UINT32_MAX; /* the list is in the order of falling ids */
   for (;;) {
     vestry_connection *found[AT_ONCE];
     size_t count = 0;
     vsi_mutex_lock(&session->lock);
     for (vsi_h2_stream *at = LIST_FIRST(&session->streams); at && count < AT_ONCE; at = LIST_NEXT(at, in_all)) {
-      if (at->id >= after || !at->connection) continue;
-      after = at->id;
+      if ((uint32_t)at->id >= after || !at->connection) continue;
+      after = (uint32_t)at->id;
       found[count++] = vestry_connection_ref(at->connection);
     }
     vsi_mutex_unlock(&session->lock);
