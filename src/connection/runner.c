@@ -368,9 +368,12 @@ static void write_taken(vestry_connection *connection, vsi_pool *here) {
     vsi_connection_release(connection, &settled);
     return;
   }
-  /* Cleared before the write, so that room that comes during the write is not lost. */
-  atomic_store_explicit(&connection->writable, false, memory_order_relaxed);
-  atomic_thread_fence(memory_order_seq_cst); /* [C] */
+  /* Cleared before the write, so that room that comes during the write is not lost. If it is clear, nothing is written
+   * that could overwrite the value of the adapter. */
+  if (atomic_load_explicit(&connection->writable, memory_order_relaxed)) {
+    atomic_store_explicit(&connection->writable, false, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst); /* [C] */
+  }
   if (queue_write(connection, &offer, here)) return;
   size_t written = 0;
   vestry_io io = connection->ops->write(connection->transport, offer.slices, offer.count, &written);

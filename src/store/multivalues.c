@@ -24,6 +24,11 @@ vsi_entry *vsi_multivalues_with_handle(const vsi_multivalues *multivalues, vestr
   return node ? node->entry : NULL;
 }
 
+vsi_entry *vsi_multivalues_middle(const vsi_multivalues *multivalues, vsi_entry *newest) {
+  const vsi_multivalue_node *node = node_of(multivalues, newest->handle);
+  return node ? node->multivalue->middle : newest;
+}
+
 vsi_entry *vsi_multivalues_walk(vsi_entry *newest, vestry_handle handle, const void *value) {
   vsi_entry *entry = newest;
   for (int i = 0; i < VSI_MULTIVALUE_WALK; i++) {
@@ -77,7 +82,7 @@ VSI_SELDOM void vsi_multivalues_add(vsi_multivalues *multivalues, vsi_entry *new
   if (!multivalue && count < VSI_MULTIVALUE_WALK) return; /* other values have left meanwhile */
   if (!multivalue) {
     multivalue = room->multivalue;
-    *multivalue = (vsi_multivalue){.count = count};
+    *multivalue = (vsi_multivalue){.count = count, .middle = newest};
     room->multivalue = NULL;
   }
   room->node = NULL;
@@ -86,6 +91,7 @@ VSI_SELDOM void vsi_multivalues_add(vsi_multivalues *multivalues, vsi_entry *new
   vsi_map_add(&multivalues->by_value, &node->by_value, hash_of_value(multivalue, entry->value));
   multivalue->count++;
   multivalue->nodes_count++;
+  if (multivalue->count % 2 == 0 && multivalue->middle != newest) multivalue->middle = multivalue->middle->newer;
 }
 
 /* Return the newest entry of a key, given an entry of the key without a node. An entry without a node is among the
@@ -102,6 +108,7 @@ VSI_SELDOM void vsi_multivalues_remove_from(vsi_multivalues *multivalues, const 
   vsi_multivalue *multivalue = of_newest->multivalue;
   VSI_ASSERT(multivalue->count > 0);
   multivalue->count--;
+  if (multivalue->middle == entry) multivalue->middle = entry->older; /* itself, if it is the last one */
   if (!node) return;
   vsi_map_remove(&multivalues->by_handle, &node->by_handle);
   vsi_map_remove(&multivalues->by_value, &node->by_value);

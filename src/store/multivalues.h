@@ -16,6 +16,7 @@ enum { VSI_MULTIVALUE_WALK = 16 };
 /* Data shared by the nodes of one key. */
 typedef struct vsi_multivalue {
   size_t count, nodes_count; /* number of values of the key; number of nodes */
+  vsi_entry *middle;         /* about in the middle of the ring, unless many values near one end have left */
 } vsi_multivalue;
 
 typedef struct vsi_multivalue_node {
@@ -48,6 +49,9 @@ static inline vsi_entry *vsi_multivalues_find(const vsi_multivalues *multivalues
   if (__builtin_expect(!newest || newest->value == value, 0)) return newest;
   return __builtin_expect(newest->older == newest, 1) ? NULL : vsi_multivalues_find_in_ring(multivalues, newest, value);
 }
+
+/* Return an entry about in the middle of a ring, at which a second walk may begin. Of a key without nodes, the newest. */
+vsi_entry *vsi_multivalues_middle(const vsi_multivalues *multivalues, vsi_entry *newest);
 
 /* Return the entry with this handle if it has a node; NULL: no entry with a node has this handle. */
 vsi_entry *vsi_multivalues_with_handle(const vsi_multivalues *multivalues, vestry_handle handle);
