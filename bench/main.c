@@ -64,7 +64,7 @@ static const struct {
      "      [--unread 0]]\n"
      "      streams that check their events: losses, order, latency; fails on a lost or misordered event"},
     {"floor", bench_floor,
-     "floor [--port 8090] [--streams 10000] [--batched | --tls]\n"
+     "floor [--port 8090] [--streams 10000] [--batched [--threads 2] | --tls]\n"
      "      the minimum work of a server: one thread, one write(2) per stream, or with --batched "
      "one io_uring_enter(2) for 256 streams;\n"
      "      with --tls HTTP/2 over TLS, one record per connection"},

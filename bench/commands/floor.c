@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* vestry-bench floor: the minimal work of a server, with one thread, an epoll, and one write(2) for each stream, or
  * with --batched one io_uring_enter(2) for 256 streams. It has no bounds, no order between threads, and no slow
- * clients: it drops a stream whose socket does not accept an event at once.
+ * clients: it drops a stream whose socket does not accept an event at once. With --batched --threads 2 a second thread
+ * sends to half of the streams.
  *
  *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all
  *   GET /sub?key=kN   is stored under N              POST /pub?key=kN  {"v": BODY} to stream N
@@ -12,6 +13,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +33,12 @@
 
 enum { EVENTS_AT_ONCE = 256, BATCH_MOST = 256, REQUEST_BYTES = 1 << 16, FRAME_BYTES = 128, NONE = -1, BACKLOG = 4096 };
 
+/* Descriptors of streams whose sends have failed. */
+typedef struct failures {
+  size_t count;
+  int all[1 << 16];
+} failures;
+
 typedef struct floor_server {
   int epoll, listener;
   int *streams; /* descriptors, in the order of their arrival */
@@ -40,9 +49,16 @@ typedef struct floor_server {
   size_t places[1 << 16];  /* by descriptor: index in streams plus one; 0: none */
   size_t capacity;         /* capacity of streams and keys */
   char event[REQUEST_BYTES + FRAME_BYTES];
-  bool is_batched, has_cells;
+  bool is_batched, has_helper, has_cells;
 #ifndef BENCH_WITHOUT_URING
   struct io_uring ring;
+  /* The second thread, which sends an event to half of the streams. */
+  pthread_t helper;
+  sem_t begins, ends;
+  const int *helper_streams;
+  const char *helper_event;
+  size_t helper_count, helper_event_len;
+  failures helper_failures;
 #endif
 } floor_server;
 
@@ -79,8 +95,8 @@ static bool subscribe(floor_server *s, int fd, const char *request) {
 }
 
 #ifdef BENCH_WITHOUT_URING
-static bool begin_batches(floor_server *s) {
-  (void)s;
+static bool begin_batches(floor_server *s, bool has_helper) {
+  (void)s, (void)has_helper;
   errno = ENOSYS;
   return false;
 }
@@ -88,35 +104,81 @@ static void send_batched(floor_server *s, const int *streams, size_t count, cons
   (void)s, (void)streams, (void)count, (void)event, (void)len;
 }
 #else
-static bool begin_batches(floor_server *s) {
-  const int error = io_uring_queue_init(BATCH_MOST, &s->ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
-  errno = -error;
-  return !error;
+static int begin_ring(struct io_uring *ring) {
+  return io_uring_queue_init(BATCH_MOST, ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
 }
 
-/* From the end, as below; streams that fail are dropped after their batch. */
-static void send_batched(floor_server *s, const int *streams, size_t at, const char *event, size_t len) {
-  while (at > 0) {
-    size_t count = at < BATCH_MOST ? at : BATCH_MOST, failed_count = 0;
-    int failed[BATCH_MOST];
-    for (size_t i = 0; i < count; i++) {
-      struct io_uring_sqe *entry = io_uring_get_sqe(&s->ring);
-      io_uring_prep_send(entry, streams[--at], event, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-      entry->user_data = (uint64_t)streams[at];
+/* Send an event to `count` streams, from the end. */
+static void send_part(struct io_uring *ring, const int *streams, size_t count, const char *event, size_t len,
+                      failures *failed) {
+  while (count > 0) {
+    const size_t batch = count < BATCH_MOST ? count : BATCH_MOST;
+    for (size_t i = 0; i < batch; i++) {
+      struct io_uring_sqe *entry = io_uring_get_sqe(ring);
+      io_uring_prep_send(entry, streams[--count], event, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+      entry->user_data = (uint64_t)streams[count];
     }
-    for (size_t done = 0; done < count;) {
-      io_uring_submit_and_wait(&s->ring, (unsigned)(count - done));
+    for (size_t done = 0; done < batch;) {
+      io_uring_submit_and_wait(ring, (unsigned)(batch - done));
       struct io_uring_cqe *result;
       unsigned head, taken = 0;
-      io_uring_for_each_cqe(&s->ring, head, result) {
-        if (result->res != (int)len) failed[failed_count++] = (int)result->user_data;
+      io_uring_for_each_cqe(ring, head, result) {
+        if (result->res != (int)len) failed->all[failed->count++] = (int)result->user_data;
         taken++;
       }
-      io_uring_cq_advance(&s->ring, taken);
+      io_uring_cq_advance(ring, taken);
       done += taken;
     }
-    while (failed_count) drop(s, failed[--failed_count]);
   }
+}
+
+static void *help(void *argument) {
+  floor_server *s = argument;
+  struct io_uring ring;
+  if (begin_ring(&ring)) abort(); /* the first thread has one */
+  for (;;) {
+    while (sem_wait(&s->begins)) continue;
+    send_part(&ring, s->helper_streams, s->helper_count, s->helper_event, s->helper_event_len, &s->helper_failures);
+    sem_post(&s->ends);
+  }
+}
+
+static bool begin_batches(floor_server *s, bool has_helper) {
+  errno = -begin_ring(&s->ring);
+  if (errno) return false;
+  s->has_helper = has_helper;
+  sem_init(&s->begins, 0, 0);
+  sem_init(&s->ends, 0, 0);
+  return !has_helper || !pthread_create(&s->helper, NULL, help, s);
+}
+
+/* Streams that fail are dropped afterwards. */
+static void send_batched(floor_server *s, const int *streams, size_t count, const char *event, size_t len) {
+  static failures failed;
+  const size_t own_count = s->has_helper ? count / 2 : count;
+  s->helper_streams = streams + own_count;
+  s->helper_count = count - own_count;
+  s->helper_event = event;
+  s->helper_event_len = len;
+  if (s->has_helper) sem_post(&s->begins);
+  send_part(&s->ring, streams, own_count, event, len, &failed);
+  while (s->has_helper && sem_wait(&s->ends)) continue;
+  while (failed.count) drop(s, failed.all[--failed.count]);
+  while (s->helper_failures.count) drop(s, s->helper_failures.all[--s->helper_failures.count]);
+}
+}
+for (size_t done = 0; done < count;) {
+  io_uring_submit_and_wait(ring, (unsigned)(count - done));
+  struct io_uring_cqe *result;
+  unsigned head, taken = 0;
+  io_uring_for_each_cqe(ring, head, result) {
+    if (result->res != (int)len) failed->all[failed->count++] = (int)result->user_data;
+    taken++;
+  }
+  io_uring_cq_advance(ring, taken);
+  done += taken;
+}
+}
 }
 #endif
 
@@ -224,11 +286,12 @@ static double system_call_ns(void) {
 }
 
 int bench_floor(int argc, char **argv) {
-  uint64_t port = 8090, streams = 10000, batched = 0, has_tls = 0, part_bytes = 0;
+  uint64_t port = 8090, streams = 10000, batched = 0, has_tls = 0, threads = 1, part_bytes = 0;
   const char *file = NULL;
-  const bench_option options[] = {{"--port", NULL, &port, 0, 65535},        {"--streams", NULL, &streams, 1, 60000},
-                                  {"--tls", NULL, &has_tls, 0, 0},          {"--batched", NULL, &batched, 0, 0},
-                                  {"--cells", NULL, &part_bytes, 1, 16384}, {"--file", &file, NULL, 0, 0}};
+  const bench_option options[] = {{"--port", NULL, &port, 0, 65535},   {"--streams", NULL, &streams, 1, 60000},
+                                  {"--tls", NULL, &has_tls, 0, 0},     {"--threads", NULL, &threads, 1, 2},
+                                  {"--batched", NULL, &batched, 0, 0}, {"--cells", NULL, &part_bytes, 1, 16384},
+                                  {"--file", &file, NULL, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
   if (part_bytes && !file) fprintf(stderr, "vestry-bench: floor: --cells requires --file\n");
@@ -242,7 +305,7 @@ int bench_floor(int argc, char **argv) {
   s.keyed = malloc(streams * sizeof *s.keyed);
   s.is_batched = batched;
   s.has_cells = part_bytes;
-  if (!s.streams || !s.keyed || (batched && !begin_batches(&s)) ||
+  if (!s.streams || !s.keyed || (batched && !begin_batches(&s, threads == 2)) ||
       (s.has_cells && !floor_cells_begin(part_bytes, file)) || !listen_on(&s, port, &bound)) {
     fprintf(stderr, "vestry-bench: floor: %s\n", strerror(errno));
     return 1;

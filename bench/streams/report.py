@@ -13,6 +13,7 @@ from page import median, table, verdict  # noqa: E402
 LABELS = {
     "floor": "bare write(2), 1 thread",
     "floor-batched": "bare batched sends, 1 thread",
+    "floor-batched-two": "the same, 2 threads",
     "microhttpd": "vestry, libmicrohttpd",
     "microhttpd-plain": "the same, --io plain",
     "microhttpd-one": "the same, one thread writes",
@@ -107,6 +108,8 @@ def bars_rows(runs, few, part):
     rows += ratio(runs, "server CPU per delivery, compared with bare batched sends", "broadcast", CPU, own,
                   "floor-batched", 1.1, True)
     rows += ratio(runs, "the same, one thread writes", "broadcast", CPU, own + "-one", "floor-batched", 1.1, True)
+    rows += ratio(runs, "the same, two threads, compared with those of two threads", "broadcast", CPU, own,
+                  "floor-batched-two", 1.1, True)
     rows += ratio(runs, "deliveries per second, compared with bare writes", "broadcast", RATE, own, "floor", 1.35,
                   False)
     rows += ratio(runs, "deliveries per second, compared with bare batched sends", "broadcast", RATE, own,
@@ -189,7 +192,8 @@ these buffers are full. The latency is that of the other clients.
 - **bare write(2)** has one thread, an epoll, and one write for each stream. It has no queues, bounds or heartbeats, \
 and drops a stream that does not accept an event at once. It is not a server, but shows the cost of TCP itself.
 - **bare batched sends** is the same with io_uring: one system call for 256 streams. How much this saves depends on the \
-cost of a system call, which differs by machine and its mitigations: `getppid(2)` takes {getppid} here.
+cost of a system call, which differs by machine and its mitigations: `getppid(2)` takes {getppid} here. With two threads, each sends to half \
+of the streams: then both compete with the load generator for the two processors.
 - **nchan** receives events as text with their type in a header, and adds an id to each (about 20 bytes). Each of its \
 workers has a separate queue of connections, so that both get half of the streams. It has had no release for two years. \
 The other servers for event streams that Debian has are each missing from one of its releases: Pushpin from Debian 13, \

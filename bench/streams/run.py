@@ -50,7 +50,8 @@ def contests(streams):
     """Return all contests, with at most this number of streams."""
     servers = ["floor", "floor-batched", "microhttpd", "microhttpd-plain", "nchan", *ON_NODE]
     both = [
-        Contest("broadcast", streams, max(20, 200000 // streams), ["--warm", "3"], servers + ["microhttpd-one"]),
+        Contest("broadcast", streams, max(20, 200000 // streams), ["--warm", "3"],
+                servers + ["microhttpd-one", "floor-batched-two"]),
         Contest("keyed", streams, KEYED_ROUNDS, ["--keyed", "--warm", "200"], servers),
     ]
     if streams > FEW:
@@ -91,7 +92,8 @@ def nginx():
 def start(build, contender, contest, descriptors):
     bench = os.path.join(build, "bin", "vestry-bench")
     if contender.startswith("floor"):
-        batched = ["--batched"] if contender == "floor-batched" else []
+        batched = ["--batched"] if contender.startswith("floor-batched") else []
+        batched += ["--threads", "2"] if contender.endswith("-two") else []
         return Server([bench, "floor", "--port", "0", "--streams", str(contest.streams), *batched])
     if contender == "nchan":
         return start_nchan(descriptors)
