@@ -424,24 +424,41 @@ static vestry_err post_locked(publishing *p, const vsi_member *member) {
   return error;
 }
 
-/* Post to the next members, at most CHUNK. Returns their number. */
+/* The members of a chunk. */
+typedef struct chunk {
+  const vsi_member *members[CHUNK];
+  size_t count;
+} chunk;
+
+/* Take the next member, and begin to fetch the memory of its connection. */
+static void add_next_locked(vsi_channel *channel, const publishing *p, chunk *to) {
+  const vsi_member *member = channel->cursor;
+  if (to->count == CHUNK || !member || member->number > p->last_number) return;
+  vsi_connection_fetch(member->connection);
+  to->members[to->count++] = member;
+  channel->cursor = TAILQ_NEXT(member, in_order);
+}
+
+/* Post to the next members, at most CHUNK. Returns their number. The members are taken some steps before the post,
+ * because neither they nor their connections are in a cache if there are many. */
 static size_t post_chunk(vsi_channel *channel, publishing *p) {
-  size_t count = 0;
+  enum { AHEAD = 4 };
+  chunk next;
+  next.count = 0;
   vsi_burst_begin(&p->burst, p->left < CHUNK ? p->left : CHUNK);
   vsi_mutex_lock(&channel->lock);
-  while (count < CHUNK && channel->cursor && channel->cursor->number <= p->last_number) {
-    const vsi_member *member = channel->cursor;
-    vestry_connection *connection = member->connection;
-    channel->cursor = TAILQ_NEXT(member, in_order);
-    vestry_err error = post_locked(p, member);
+  for (size_t i = 0; i < AHEAD; i++) add_next_locked(channel, p, &next);
+  for (size_t i = 0; i < next.count; i++) {
+    add_next_locked(channel, p, &next);
+    vestry_err error = post_locked(p, next.members[i]);
     channel->stats.accepted_count += !error;
     channel->stats.refused_count += error && error != VESTRY_CLOSED;
-    p->results[count] = error;
-    p->roused[count++] = vestry_connection_ref(connection);
+    p->results[i] = error;
+    p->roused[i] = vsi_connection_hold(next.members[i]->connection);
   }
-  p->left -= count;
+  p->left -= next.count;
   vsi_mutex_unlock(&channel->lock);
-  return count;
+  return next.count;
 }
 
 static void rouse_chunk(const vsi_channel *channel, publishing *p, size_t count) {
@@ -461,7 +478,7 @@ static void rouse_chunk(const vsi_channel *channel, publishing *p, size_t count)
       p->refused(connection, error, p->refused_ctx);
     else if (stays && !p->error)
       p->error = error;
-    vestry_connection_unref(connection);
+    vsi_connection_let_go(connection);
   }
 }
 

@@ -292,10 +292,11 @@ static uint64_t now_of(vsi_settlement *all, const vestry_host *host) {
   return all->now_ns;
 }
 
-/* Begin to fetch the transport, while the events are taken from the queue. */
+/* Begin to fetch what a write uses beside the connection and its events. */
 static void fetch_transport(const vestry_connection *connection) {
   vsi_prefetch_to_write(connection->transport);
   vsi_prefetch_to_write((const char *)connection->transport + VSI_CACHE_LINE);
+  if (connection->coder) vsi_prefetch_to_write(connection->coder);
 }
 
 /* Settle what a write has taken. The caller finishes `all`, and then releases `ret_settled`. */
