@@ -66,3 +66,17 @@ void vsi_text_hash_update(vsi_text_hash *hash, const void *data, size_t len) {
 vsi_hash_128 vsi_text_hash_final(const vsi_text_hash *hash) {
   return vsi_siphash_128_final(&hash->sums);
 }
+
+uint64_t vsi_text_hash_hidden(const vsi_text_key *key, uint64_t with, const void *data, size_t len) {
+  const unsigned char *at = data;
+  vsi_sip s = vsi_sip_begin(key->sums);
+  vsi_sip_take(&s, with, 1);
+  for (size_t block; len; at += block, len -= block) {
+    block = len < VSI_TEXT_HASH_BLOCK ? len : VSI_TEXT_HASH_BLOCK;
+    const vsi_wide sum = sum_of(key->nh, at, block);
+    vsi_sip_take(&s, (uint64_t)sum, 1);
+    vsi_sip_take(&s, (uint64_t)(sum >> 64), 1);
+    vsi_sip_take(&s, block, 1);
+  }
+  return vsi_sip_end(&s, 0xff, 3);
+}

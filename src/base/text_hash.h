@@ -29,6 +29,9 @@ VESTRY_API void vsi_text_hash_update(vsi_text_hash *hash, const void *data, size
 /* Return the hash of all pieces so far; more can be added afterwards. */
 VESTRY_API vsi_hash_128 vsi_text_hash_final(const vsi_text_hash *hash);
 
+/* Return a hash of a text and a word that no client sees: it has 64 bits, and takes half the time for short texts. */
+VESTRY_API uint64_t vsi_text_hash_hidden(const vsi_text_key *key, uint64_t with, const void *data, size_t len);
+
 /* Return the hash of a text in one piece. */
 static inline vsi_hash_128 vsi_text_hash_of(const vsi_text_key *key, const void *data, size_t len) {
   vsi_text_hash hash;

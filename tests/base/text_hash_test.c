@@ -82,6 +82,27 @@ static void each_bit_and_each_length_change_the_hash(void **state) {
   }
 }
 
+/* The same for the hidden hash, which is SipHash-1-3 of the word and the sums. */
+static void hidden_hash_is_siphash_of_word_and_sums(void **state) {
+  (void)state;
+  static unsigned char text[TEXT_BYTES];
+  unsigned char words[8 + 24 * 4];
+  vsi_text_key key;
+  vsi_text_key_derive(&key, secret);
+  fill(text, sizeof text, 2);
+  for (size_t len = 0; len <= sizeof text; len += len < 70 || len % VSI_TEXT_HASH_BLOCK > 1000 ? 1 : 53) {
+    size_t words_len = 8;
+    put(words, len * 7919);
+    for (size_t at = 0; at < len; at += VSI_TEXT_HASH_BLOCK) {
+      size_t block = len - at < VSI_TEXT_HASH_BLOCK ? len - at : VSI_TEXT_HASH_BLOCK;
+      words_len += put_block(&key, text + at, block, words + words_len);
+    }
+    vsi_sip s = vsi_sip_begin(key.sums);
+    for (size_t at = 0; at < words_len; at += 8) vsi_sip_take(&s, word(words, words_len, at), 1);
+    assert_true(vsi_text_hash_hidden(&key, len * 7919, text, len) == vsi_sip_end(&s, 0xff, 3));
+  }
+}
+
 static void blocks_in_another_order_have_another_hash(void **state) {
   (void)state;
   static unsigned char text[2 * VSI_TEXT_HASH_BLOCK], swapped[2 * VSI_TEXT_HASH_BLOCK];
@@ -156,6 +177,7 @@ static void keys_depend_on_every_bit_of_the_secret(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(hash_is_siphash_of_nh_sums),
+      cmocka_unit_test(hidden_hash_is_siphash_of_word_and_sums),
       cmocka_unit_test(each_bit_and_each_length_change_the_hash),
       cmocka_unit_test(blocks_in_another_order_have_another_hash),
       cmocka_unit_test(equal_pieces_have_equal_hashes),

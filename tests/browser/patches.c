@@ -99,7 +99,10 @@ static vestry_err find_patches(const vsi_buffer *had, const vsi_buffer *now, ves
   const vestry_host *host = vestry_host_default();
   static vsi_unit_patches patches;
   vsi_units before, after;
-  const vsi_unit_text of_had = {.content = {had->data, had->len}}, of_now = {.content = {now->data, now->len}};
+  vsi_text_key texts;
+  vsi_text_key_derive(&texts, key);
+  const vsi_unit_text of_had = {.content = {had->data, had->len}, .key = &texts};
+  const vsi_unit_text of_now = {.content = {now->data, now->len}, .key = &texts};
   vestry_err error = vsi_units_divide(&before, host, &of_had, key, NULL);
   vsi_unit_list *units = error ? NULL : vsi_unit_list_make(&before, 0);
   vsi_units_finish(&before);

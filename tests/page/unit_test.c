@@ -13,7 +13,9 @@
 static const vsi_siphash_key key = {1, 2};
 
 static vsi_unit_text text_of(const char *html) {
-  return (vsi_unit_text){.content = {html, strlen(html)}};
+  static vsi_text_key texts;
+  vsi_text_key_derive(&texts, key);
+  return (vsi_unit_text){.content = {html, strlen(html)}, .key = &texts};
 }
 
 /* ---------------------------------------------------------------------------------------------------- dividing ---- */

@@ -244,6 +244,7 @@ vestry_err vsi_render_divide(const vsi_render *render, const vsi_unit_list *had,
   }
   const bool has_token = *render->token != '\0';
   const vsi_unit_text text = {.content = vsi_render_content(render),
+                              .key = &render->pages->content_key,
                               .token = {render->token, has_token ? VSI_SEAL_LEN : 0},
                               .token_name = {render->token_name, has_token ? VSI_SEAL_ID_LEN : 0},
                               .inserts_at = shares_at,

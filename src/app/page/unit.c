@@ -126,6 +126,7 @@ typedef struct own_bytes {
   uint32_t next_end; /* index in the list after the units that can be expected */
   uint64_t hash;     /* of its place, and of the parts before `pieces` */
   uint64_t place;    /* of units that begin here; 0: not known */
+  bool is_marked;    /* there are parts before `pieces` */
   vsi_siphash_pieces pieces;
 } own_bytes;
 
@@ -140,7 +141,8 @@ typedef struct division {
   vsi_open open;
   level levels[VSI_OPEN_MAX];
   size_t levels_count;
-  size_t closed; /* number of levels from which on nothing is divided; SIZE_MAX: everything is divided */
+  size_t closed;     /* number of levels from which on nothing is divided; SIZE_MAX: everything is divided */
+  vsi_buffer single; /* the own bytes of a unit that is a single part */
   own_bytes owns[VSI_UNIT_DEPTH_MAX + 1];
   size_t owns_count;
   vestry_err error;
@@ -154,7 +156,8 @@ static const char *run_out(division *d, vestry_err error) {
 /* ---- hashes of own bytes ---- */
 
 /* The own bytes are hashed in parts: the start tag with the first gap, each further gap, and a new part after each
- * token. The last part includes the end tag. */
+ * token. The last part includes the end tag. A unit that is a single part, such as a row, has a hash that takes less
+ * time, because the rows of a list that are the same are hashed in each comparison. */
 enum { OF_GAP = 1, OF_APART, OF_TEXT, OF_TOKEN, OF_INSERT, OF_PLACE, OF_END, OF_OTHER };
 
 static uint64_t mix(vsi_siphash_key key, uint64_t hash, uint64_t with, unsigned kind) {
@@ -164,6 +167,7 @@ static uint64_t mix(vsi_siphash_key key, uint64_t hash, uint64_t with, unsigned 
 /* Begin another part. */
 static void hash_mark(const division *d, own_bytes *own, unsigned kind) {
   own->hash = mix(d->key, vsi_siphash_pieces_final(&own->pieces), own->hash, kind);
+  own->is_marked = true;
   vsi_siphash_pieces_init(&own->pieces, d->key);
 }
 
@@ -228,6 +232,25 @@ static uint64_t end_hash(const division *d, uint64_t hash, uint64_t text_hash) {
   return mix(d->key, text_hash, hash, OF_END) >> 16;
 }
 
+/* Return the hash of a unit that is a single part, from its own bytes. */
+static uint64_t part_hash(const division *d, uint64_t place, const char *bytes, size_t len) {
+  return vsi_text_hash_hidden(d->text->key, place, bytes, len) >> 16;
+}
+
+/* Return the hash of a unit whose own bytes have all been hashed. d->error: NO_MEMORY */
+static uint64_t finish_hash(division *d, const own_bytes *own, uint32_t end) {
+  const vsi_unit *all = d->units->all;
+  if (own->is_marked) return end_hash(d, own->hash, vsi_siphash_pieces_final(&own->pieces));
+  vsi_buffer_clear(&d->single);
+  uint32_t at = all[own->unit].begin;
+  if (own->unit + 1 == d->units->count) return part_hash(d, own->hash, d->html + at, end - at);
+  for (uint32_t k = own->unit + 1; k < d->units->count; at = all[k].end, k = all[k].after)
+    vsi_buffer_append(&d->single, d->html + at, all[k].begin - at);
+  vsi_buffer_append(&d->single, d->html + at, end - at);
+  if (d->single.error) d->error = d->single.error;
+  return part_hash(d, own->hash, d->single.data, d->single.len);
+}
+
 /* Return whether the content has these bytes, and whether they may be hashed, perhaps in vain. */
 static bool spend(division *d, uint32_t at, uint32_t bytes) {
   if (!bytes || bytes > (size_t)(d->end - d->html) - at || bytes > d->tries_bytes) return false;
@@ -241,7 +264,7 @@ static uint32_t repeat(division *d, uint32_t i, const vsi_unit *at, uint64_t pla
 static uint32_t repeat_inside(division *d, uint32_t i, uint32_t index, uint64_t place) {
   const vsi_unit *had = &d->units->had[i];
   const char *html = d->html;
-  own_bytes own = {.hash = place};
+  own_bytes own = {.unit = index, .hash = place};
   uint32_t edge = d->units->all[index].begin + had->len, gaps_count = d->units->had[i + 1].run;
   const uint8_t depth = (uint8_t)(d->units->all[index].depth + 1);
   vsi_siphash_pieces_init(&own.pieces, d->key);
@@ -264,7 +287,8 @@ static uint32_t repeat_inside(division *d, uint32_t i, uint32_t index, uint64_t 
   if (tag && tag > html + edge && gaps_count++) hash_mark(d, &own, OF_GAP);
   vsi_siphash_pieces_update(&own.pieces, html + edge, had->tail);
   d->units->all[index].gaps_count = gaps_count;
-  return end_hash(d, own.hash, vsi_siphash_pieces_final(&own.pieces)) == had->own ? edge + had->tail : 0;
+  const uint64_t hash = finish_hash(d, &own, edge + had->tail);
+  return hash == had->own && !d->error ? edge + had->tail : 0;
 }
 
 /* Add a unit of the list, with the units inside of it, if it is at this place. Returns its end; 0: it is not, although
@@ -277,7 +301,7 @@ static uint32_t repeat(division *d, uint32_t i, const vsi_unit *at, uint64_t pla
       units->count == VSI_UNITS_MAX || !spend(d, at->begin, had->len))
     return 0;
   const bool is_leaf = had->after == i + 1;
-  if (is_leaf && end_hash(d, place, vsi_siphash_1_3(d->key, d->html + at->begin, had->len)) != had->own) return 0;
+  if (is_leaf && part_hash(d, place, d->html + at->begin, had->len) != had->own) return 0;
   vsi_unit unit = *at;
   unit.id = had->id;
   unit.id_len = had->id_len;
@@ -305,7 +329,7 @@ static uint32_t skip_leaves(division *d, own_bytes *around, uint32_t at) {
     const uint32_t begin = at;
     if (had->after != i + 1 || had->gap || had->has_others || units->to_now[i] != VSI_UNIT_NONE) break;
     if (units->count == VSI_UNITS_MAX || !spend(d, begin, had->len) || !is_plain(d, begin + had->len)) break;
-    if (end_hash(d, place, vsi_siphash_1_3(d->key, d->html + begin, had->len)) != had->own) break;
+    if (part_hash(d, place, d->html + begin, had->len) != had->own) break;
     unit.begin = begin;
     unit.end = at = begin + had->len;
     unit.after = (uint32_t)units->count + 1;
@@ -450,7 +474,8 @@ static const char *end_unit(division *d, uint32_t inside_end, uint32_t end, bool
   const char *why = hash_gap(d, own, inside_end, is_apart);
   if (!why) why = hash_bytes(d, own, inside_end, end);
   if (why) return why;
-  unit->own = end_hash(d, own->hash, vsi_siphash_pieces_final(&own->pieces));
+  unit->own = finish_hash(d, own, end);
+  if (d->error) return run_out(d, d->error);
   unit->end = end;
   unit->after = (uint32_t)d->units->count;
   if (d->owns_count) d->owns[d->owns_count - 1].edge = d->owns[d->owns_count - 1].hashed = end;
@@ -625,8 +650,10 @@ vestry_err vsi_units_divide(vsi_units *units, const vestry_host *host, const vsi
                   .key = key,
                   .tries_bytes = units->has_lengths ? TRIES_TIMES * text->content.len : 0,
                   .closed = SIZE_MAX};
+  vsi_buffer_init(&d->single, host);
   units->why = divide(d);
   vestry_err error = !units->why ? VESTRY_OK : d->error == VESTRY_NO_MEMORY ? VESTRY_NO_MEMORY : VESTRY_UNSUPPORTED;
+  vsi_buffer_finish(&d->single);
   vsi_free(host, d);
   return error;
 }
