@@ -166,20 +166,6 @@ static void send_batched(floor_server *s, const int *streams, size_t count, cons
   while (failed.count) drop(s, failed.all[--failed.count]);
   while (s->helper_failures.count) drop(s, s->helper_failures.all[--s->helper_failures.count]);
 }
-}
-for (size_t done = 0; done < count;) {
-  io_uring_submit_and_wait(ring, (unsigned)(count - done));
-  struct io_uring_cqe *result;
-  unsigned head, taken = 0;
-  io_uring_for_each_cqe(ring, head, result) {
-    if (result->res != (int)len) failed->all[failed->count++] = (int)result->user_data;
-    taken++;
-  }
-  io_uring_cq_advance(ring, taken);
-  done += taken;
-}
-}
-}
 #endif
 
 void floor_send(floor_server *s, const int *streams, size_t count, const char *event, size_t len) {

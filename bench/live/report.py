@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from page import median, table, verdict  # noqa: E402
 
 LABELS = {"microhttpd": "vestry, libmicrohttpd", "civetweb": "vestry, civetweb",
-          "node": "TypeScript SDK on Node, 1 process", "floor": "bare batched sends of the encoded bytes"}
+          "node": "TypeScript SDK on Node, 1 process", "floor": "bare batched sends of as many bytes"}
 QUIET_SHARE = 0.05  # maximum share of other processes on a machine that counts as idle
 PER_CHANGE, PER_EVENT = "cpu_us_per_page_and_change", "cpu_us_per_event"
 
@@ -54,6 +54,9 @@ def ratio(runs, what, contest, field, wanted):
     if not runs.has(contest, "microhttpd") or not runs.has(contest, "node"):
         return []
     value = runs.get(contest, "microhttpd", field) / runs.get(contest, "node", field)
+    if runs.has(contest, "floor"):
+        bare = runs.get(contest, "floor", field) / runs.get(contest, "node", field)
+        what += f" (bare sends of as many bytes: {bare:.2f} ×)"
     return [bar(what, value, "{:.2f} ×", f"≤ {wanted:g} ×", value <= wanted)]
 
 
