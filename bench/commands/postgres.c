@@ -116,9 +116,27 @@ static void add_row(const vestry_sql_row *row, void *html) {
   vestry_html_add(html, "<p id=\"m%s\">%s</p>", vestry_sql_text(row, 0), vestry_sql_text(row, 1));
 }
 
+static void count_lock(const vestry_sql_row *row, void *ctx) {
+  *(size_t *)ctx += vestry_sql_integer(row, 0) != 0;
+}
+
+/* The least that a recording by locks can cost. Such a transaction is rolled back, or its locks would stay. */
+static vestry_err read_with_locks(const channels *c, int64_t channel, vestry_html *html) {
+  static const char sql[] = "SELECT relation, page, tuple, mode FROM pg_locks WHERE pid = pg_backend_pid()";
+  vestry_sql_transaction *transaction;
+  size_t locks_count = 0;
+  vestry_err error = vestry_sql_begin(c->pool, VESTRY_SQL_SERIALIZABLE, &transaction);
+  if (error) return error;
+  error = vestry_sql_run(transaction, messages_sql, VESTRY_LIST(channel), add_row, html);
+  if (!error) error = vestry_sql_run(transaction, sql, NULL, count_lock, &locks_count);
+  (void)vestry_sql_end(transaction, VESTRY_BUSY);
+  return error ? error : locks_count ? VESTRY_OK : VESTRY_IO;
+}
+
 static vestry_err read_channel(const channels *c, int64_t channel, int64_t person, vestry_html *html) {
   vestry_sql_transaction *transaction;
   vestry_err error = VESTRY_OK;
+  if (c->way.has_locks) return read_with_locks(c, channel, html);
   if (c->database) {
     error = vestry_sql_read(c->pool, messages_sql, VESTRY_LIST(channel), add_row, html);
     if (!error && c->way.has_seen) error = vestry_sql_read(c->pool, seen_sql, VESTRY_LIST(person), add_row, html);

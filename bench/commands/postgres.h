@@ -32,6 +32,7 @@ typedef struct channels_way {
   uint32_t threads_count;  /* rendering threads; 0: the runtime is stepped */
   bool is_followed;        /* followed by vestry_postgres; otherwise pages read in READ COMMITTED without recording */
   bool has_topics;         /* pages name the topic of their channel, which is refreshed after each message */
+  bool has_locks;          /* renders are serializable, and read their locks by the plainest query */
   bool has_items;          /* page N shows one row of the table item instead, whose id is 2 N */
   bool has_seen;           /* a page also shows the read positions of its user: user N on page N */
   const vestry_host *host; /* host for the data of the database; NULL: the default */
