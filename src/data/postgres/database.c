@@ -81,6 +81,10 @@ struct vestry_postgres {
   _Atomic(vestry_postgres_level) level;
   _Atomic(unsigned) major;
   _Atomic(uint64_t) fallback_until_ns;
+  /* Bits of renders for which the brief form of the query for the read set was enough, or was not. After the brief form
+   * the transaction is rolled back in the same round trip if it was enough before. If it is not enough then, the render
+   * runs again; this happens once for each bit. Relaxed: hints. */
+  _Atomic(uint64_t) brief, whole;
   _Atomic(uint64_t) torn; /* bits of renders that begin at level TABLES when they run again; relaxed: a hint */
   _Atomic(uint32_t) uncovered[UNCOVERED_MOST]; /* relations whose writes are not in the WAL, and that were logged for
                                                   this; 0: free. Relaxed: each is independent */
@@ -267,14 +271,15 @@ static const char *choose_begin(recording *is) {
   return is->by_tables ? vsi_postgres_begin_tables : vsi_postgres_begin_reads;
 }
 
-static vestry_err begin_transaction(vsi_postgres_recorder *recorder) {
+static vestry_err begin_transaction(vsi_postgres_recorder *recorder, bool with_first) {
   recording *is = (recording *)recorder;
-  return vsi_postgres_begin(is->database->pool, VESTRY_SQL_READ, choose_begin(is), &is->is.transaction);
+  return vsi_postgres_begin(is->database->pool, VESTRY_SQL_READ, choose_begin(is), with_first, &is->is.transaction);
 }
 
 /* Begin another transaction on the same connection, which the application may also have. */
 static vestry_err begin_again(recording *is) {
   vsi_postgres_conn *conn = (vsi_postgres_conn *)is->is.transaction;
+  conn->around.begin = NULL;
   vestry_err error = vsi_postgres_command(conn, "vestry_sql_read", "ROLLBACK");
   if (!error) error = vsi_postgres_begin_in(conn, "vestry_sql_read", choose_begin(is));
   conn->is_conflict = conn->is_stale = false;
@@ -373,19 +378,36 @@ static void note_over(const vestry_postgres *database, _Atomic(uint64_t) *counte
           database->pool->is.name, what, bound, most, bound);
 }
 
+/* Run the query for the read set, in one of its forms. */
+static vestry_err query_read_set(recording *is, bool is_brief, bool is_last, vsi_postgres_read_set *f) {
+  vsi_postgres_conn *conn = (vsi_postgres_conn *)is->is.transaction;
+  const vestry_postgres *database = is->database;
+  const unsigned major = atomic_load_explicit(&database->major, memory_order_relaxed);
+  vsi_postgres_read_set_finish(f);
+  *f = (vsi_postgres_read_set){.host = database->host,
+                               .by_tables = is->by_tables,
+                               .names_places = is->names_places,
+                               .left_out = is->is.left_out,
+                               .max_keys = database->options.max_render_keys,
+                               .is_brief = is_brief};
+  conn->around.rolls_back = is_last;
+  return vsi_postgres_run(conn, vsi_postgres_read_set_sql(major, is_brief),
+                          VESTRY_LIST(is->by_tables, is->has_savepoint), vsi_postgres_read_set_row, f);
+}
+
 /* Get the read set of a render's transaction. OK | BUSY: the render must run again | other errors: its reads are
  * unknown */
-static vestry_err find_read_set(recording *is, vsi_postgres_read_set *f) {
+static vestry_err find_read_set(recording *is, uint64_t bit, vsi_postgres_read_set *f) {
   vestry_postgres *database = is->database;
-  unsigned major = atomic_load_explicit(&database->major, memory_order_relaxed);
-  f->host = database->host;
-  f->by_tables = is->by_tables;
-  f->names_places = is->names_places;
-  f->left_out = is->is.left_out;
-  f->max_keys = database->options.max_render_keys;
   ((vsi_postgres_conn *)is->is.transaction)->begins_again = true; /* as part of the whole render */
-  vestry_err error = vsi_postgres_run((vsi_postgres_conn *)is->is.transaction, vsi_postgres_read_set_sql(major),
-                                      VESTRY_LIST(is->by_tables, is->has_savepoint), vsi_postgres_read_set_row, f);
+  const bool is_known = atomic_load_explicit(&database->brief, memory_order_relaxed) & bit;
+  const bool is_brief =
+      !is->has_savepoint && !is->is.left_out && !(atomic_load_explicit(&database->whole, memory_order_relaxed) & bit);
+  vestry_err error = query_read_set(is, is_brief, !is_brief || is_known, f);
+  if (!error && is_brief)
+    atomic_fetch_or_explicit(f->is_short ? &database->whole : &database->brief, bit, memory_order_relaxed);
+  if (!error && f->is_short) error = is_known ? VESTRY_BUSY : query_read_set(is, false, true, f);
+  if (error == VESTRY_BUSY && f->is_short) return error;
   if (error) return is_given_up(is) ? VESTRY_BUSY : error;
   error = vsi_postgres_read_set_end(f);
   if (error) return error;
@@ -417,11 +439,11 @@ static vsi_postgres_entry enter(recording *is, vsi_postgres_read_set *f, uint64_
  * - its reads are unknown: let it depend on every commit. */
 static void settle_reads(recording *is, vestry_render *render) {
   vestry_postgres *database = is->database;
-  vsi_postgres_read_set f = {.by_tables = false};
+  vsi_postgres_read_set f = {.host = database->host};
   vsi_postgres_entry entry;
   vestry_err error = is->is_torn          ? VESTRY_OK
                      : is->is.is_unknown  ? VESTRY_UNSUPPORTED
-                     : is->is.transaction ? find_read_set(is, &f)
+                     : is->is.transaction ? find_read_set(is, bit_of(render), &f)
                                           : VESTRY_BUSY;
   end_transaction(is);
   uint64_t number = vsi_postgres_index_number(database->index);

@@ -449,6 +449,7 @@ void vsi_postgres_release(vsi_postgres_conn *conn) {
   conn->is.kind = (vestry_sql_kind)0;
   conn->is_lost = conn->is_conflict = conn->is_stale = conn->is_reset = conn->is_suspect = false;
   conn->begins_again = false;
+  conn->around = (vsi_postgres_around){.begin = NULL};
   conn->has_met = NULL;
   conn->sqlstate[0] = '\0';
   conn->limit_ms = conn->setup_ms;

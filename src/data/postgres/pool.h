@@ -26,6 +26,7 @@ typedef struct vsi_postgres_conn {
   char sqlstate[VSI_POSTGRES_STATE_BYTES]; /* of the last statement that failed; "": none */
   vsi_postgres_pool *pool;
   vsi_postgres_statements statements;
+  vsi_postgres_around around;               /* of its next statement */
   int backend;                              /* through a pooler: the server's process at its setup; otherwise 0 */
   uint64_t reported[VSI_POSTGRES_REPORTED]; /* hashes of settings after the setup */
   uint32_t setup_ms;                        /* the server's time limit for a statement after the setup; 0: none */

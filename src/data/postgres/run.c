@@ -55,7 +55,12 @@ static const char *const begins[] = {[VESTRY_SQL_READ] = "BEGIN ISOLATION LEVEL 
 
 /* Open a transaction on a connection that this thread has checked out for the first time. If the connection was lost
  * while it was idle, the first statement finds this, and is repeated on a new connection. */
-static vestry_err open(vsi_postgres_conn *conn, vestry_sql_kind kind, const char *begin) {
+static vestry_err open(vsi_postgres_conn *conn, vestry_sql_kind kind, const char *begin, bool with_first) {
+  if (with_first && !conn->backend) { /* a pooler's backend is checked first */
+    conn->is.kind = kind;
+    conn->around.begin = begin;
+    return VESTRY_OK;
+  }
   vestry_err error = vsi_postgres_begin_in(conn, "vestry_sql_begin", begin);
   if (conn->is_lost) {
     conn->is_lost = false;
@@ -66,7 +71,7 @@ static vestry_err open(vsi_postgres_conn *conn, vestry_sql_kind kind, const char
   return error;
 }
 
-vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *begin,
+vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *begin, bool with_first,
                               vestry_sql_transaction **ret_transaction) {
   vsi_postgres_conn *conn;
   vestry_err error = vsi_postgres_check_out(pool, VSI_POSTGRES_ANY, "vestry_sql_begin", &conn);
@@ -79,7 +84,7 @@ vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, con
     return vsi_refuse(&call, VESTRY_INVALID,
                       "this thread already has a transaction; end it before beginning another one");
   }
-  if (!is_inside) error = open(conn, kind, begin);
+  if (!is_inside) error = open(conn, kind, begin, with_first);
   recorder_fail(pool, error);
   if (error && !is_inside) vsi_postgres_roll_back(conn, "vestry_sql_begin");
   if (error)
@@ -93,9 +98,9 @@ static vestry_err sql_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sq
   vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
   vsi_postgres_recorder *of = kind <= VESTRY_SQL_READ_ASIDE ? vsi_postgres_recorder_of(pool) : NULL;
   const bool is_first = of && of->is_followed && !of->transaction && !vsi_postgres_own(is);
-  vestry_err error = is_first ? of->begin(of) : VESTRY_OK;
+  vestry_err error = is_first ? of->begin(of, false) : VESTRY_OK;
   if (error) return error;
-  return vsi_postgres_begin(pool, kind, begins[kind], ret_transaction);
+  return vsi_postgres_begin(pool, kind, begins[kind], false, ret_transaction);
 }
 
 /* ---------------------------------------------------------------------------------------------------- end --------- */
@@ -420,12 +425,29 @@ static bool may_leave(PGresult *result, const char *sql) {
          (may_create && vsi_strcasestr(sql, "temp")) || vsi_strcasestr(sql, "advisory_lock");
 }
 
+/* Run a statement, and what is around it. If the connection was lost while it was idle, a statement that begins its
+ * transaction finds this, and is repeated on a new connection. */
+static vestry_err run_around(vsi_postgres_conn *conn, const char *sql, const vsi_postgres_values *values,
+                             vsi_postgres_ran *ret_ran) {
+  const char *begin = conn->around.begin;
+  const uint64_t until_ns = vsi_postgres_until_ns(conn);
+  vestry_err error =
+      vsi_postgres_statements_run(&conn->statements, conn->db, sql, values, &conn->around, until_ns, ret_ran);
+  if (!begin || error || ret_ran->result || vsi_monotonic_ns() >= until_ns) return error;
+  vsi_postgres_hang_up(conn);
+  error = vsi_postgres_reconnect(conn, "vestry_sql_begin");
+  conn->around.begin = begin;
+  conn->is_lost = error;
+  if (error) return error;
+  return vsi_postgres_statements_run(&conn->statements, conn->db, sql, values, &conn->around,
+                                     vsi_postgres_until_ns(conn), ret_ran);
+}
+
 /* Run a statement. again: the caller begins again after BUSY. */
 static vestry_err execute(vsi_postgres_conn *conn, const char *sql, const vsi_postgres_values *values, bool again,
                           PGresult **ret_result) {
   vsi_postgres_ran ran;
-  vestry_err error =
-      vsi_postgres_statements_run(&conn->statements, conn->db, sql, values, vsi_postgres_until_ns(conn), &ran);
+  vestry_err error = run_around(conn, sql, values, &ran);
   if (error) return error;
   *ret_result = ran.result;
   if (ran.result && may_leave(ran.result, sql)) conn->is_suspect = true;
@@ -616,7 +638,7 @@ static vestry_err read_recorded(vestry_sql_pool *pool, const char *sql, const ve
   const bool has_own = of && of->is_followed && !of->transaction && vsi_postgres_own(pool);
   if (has_own) of->is_unknown = true; /* in a transaction of the application */
   if (!of || !of->is_followed || has_own) return run_alone(pool, sql, list, row, ctx);
-  vestry_err error = of->transaction ? VESTRY_OK : of->begin(of);
+  vestry_err error = of->transaction ? VESTRY_OK : of->begin(of, true);
   return error ? error : sql_run(of->transaction, sql, list, row, ctx);
 }
 

@@ -7,6 +7,8 @@
 
 #include "base/hash.h"
 
+enum { PIPELINE_MOST = 16, BEGIN_PART_BYTES = 80 };
+
 /* A row with the number of relations that the statement names, and the witness's text, which is NULL if there can be
  * none. The relations are those that this transaction has locked, as it has after parsing the statement, and whose
  * names the text ($1) contains. Relations of a view are excluded, because their types cannot change while the view
@@ -208,30 +210,63 @@ static bool is_of_definitions(const PGresult *result) {
   return is_state(result, "0A000") || is_state(result, "42") || is_state(result, "26000");
 }
 
-static void run_witnessed(const vsi_postgres_prepared *is, PGconn *db, const vsi_postgres_values *values,
-                          uint64_t until_ns, vsi_postgres_ran *ran) {
+static int send_plain(PGconn *db, const char *sql) {
+  return PQsendQueryParams(db, sql, 0, NULL, NULL, NULL, NULL, 0);
+}
+
+static bool send_begin(PGconn *db, const char *begin, int *count) {
+  char part[BEGIN_PART_BYTES];
+  bool is_sent = true;
+  while (is_sent && begin && *begin) {
+    const size_t len = strcspn(begin, ";");
+    snprintf(part, sizeof part, "%.*s", (int)len, begin);
+    is_sent = send_plain(db, part);
+    ++*count;
+    begin += len + (begin[len] == ';');
+  }
+  return is_sent;
+}
+
+static int send_own(const vsi_postgres_prepared *is, PGconn *db, const vsi_postgres_values *values) {
+  return is->is_kept ? PQsendQueryPrepared(db, is->name, values->count, values->texts, NULL, NULL, 0)
+                     : PQsendQueryParams(db, is->sql, values->count, NULL, values->texts, NULL, NULL, 0);
+}
+
+/* Run a statement with its witness, and the beginning and end of its transaction. The result is that of the first one
+ * that fails; otherwise, the statement's. */
+static void run_in_pipeline(const vsi_postgres_prepared *is, PGconn *db, const vsi_postgres_values *values,
+                            const vsi_postgres_around *around, uint64_t until_ns, vsi_postgres_ran *ran) {
+  PGresult *results[PIPELINE_MOST];
   char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
+  int count = 0, at = 0;
   name_witness(is, name);
-  const bool is_sent = PQenterPipelineMode(db) && PQsendQueryPrepared(db, name, 0, NULL, NULL, NULL, 0) &&
-                       PQsendQueryPrepared(db, is->name, values->count, values->texts, NULL, NULL, 0);
-  bool first_failed = false;
-  ran->result = gather_two(db, is_sent, &first_failed, until_ns);
-  ran->is_stale = first_failed && is_of_definitions(ran->result);
+  bool is_sent = PQenterPipelineMode(db) && send_begin(db, around->begin, &count);
+  const int witness = count, own = witness + is->has_witness;
+  if (is->has_witness) is_sent = is_sent && PQsendQueryPrepared(db, name, 0, NULL, NULL, NULL, 0);
+  is_sent = is_sent && send_own(is, db, values) && (!around->rolls_back || send_plain(db, "ROLLBACK"));
+  count = own + 1 + around->rolls_back;
+  if (!gather(db, is_sent, count, results, until_ns)) return;
+  while (at < own && vsi_postgres_is_done(results[at])) at++;
+  ran->result = results[at];
+  ran->is_stale = at >= witness && at < own && is_of_definitions(results[at]);
+  for (int i = 0; i < count; i++)
+    if (i != at) PQclear(results[i]);
 }
 
 vestry_err vsi_postgres_statements_run(vsi_postgres_statements *statements, PGconn *db, const char *sql,
-                                       const vsi_postgres_values *values, uint64_t until_ns,
-                                       vsi_postgres_ran *ret_ran) {
+                                       const vsi_postgres_values *values, vsi_postgres_around *around,
+                                       uint64_t until_ns, vsi_postgres_ran *ret_ran) {
+  const vsi_postgres_around sent = *around;
   vsi_postgres_prepared *is;
   *ret_ran = (vsi_postgres_ran){.result = NULL};
   vestry_err error = find(statements, db, sql, values->count > 0, until_ns, &is, ret_ran);
   if (error || !is) return error;
   is->used = ++statements->looks;
   ret_ran->result = NULL;
-  if (is->has_witness)
-    run_witnessed(is, db, values, until_ns, ret_ran);
-  else if (is->is_kept ? PQsendQueryPrepared(db, is->name, values->count, values->texts, NULL, NULL, 0)
-                       : PQsendQueryParams(db, is->sql, values->count, NULL, values->texts, NULL, NULL, 0))
+  *around = (vsi_postgres_around){.begin = NULL};
+  if (is->has_witness || sent.begin || sent.rolls_back)
+    run_in_pipeline(is, db, values, &sent, until_ns, ret_ran);
+  else if (send_own(is, db, values))
     ret_ran->result = vsi_postgres_wait(db, until_ns);
   const PGresult *result = ret_ran->result;
   if (vsi_postgres_is_done(result)) return VESTRY_OK;

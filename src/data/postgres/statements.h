@@ -41,6 +41,12 @@ typedef struct vsi_postgres_values {
   const char *const *texts;
 } vsi_postgres_values;
 
+/* What is run in the same round trip as a statement. Initialized with 0: nothing. */
+typedef struct vsi_postgres_around {
+  const char *begin; /* statements that begin the transaction, separated by semicolons; NULL: it has begun */
+  bool rolls_back;   /* the transaction is rolled back after the statement, unless that fails */
+} vsi_postgres_around;
+
 /* The result of running a statement. */
 typedef struct vsi_postgres_ran {
   PGresult *result; /* owned by the caller. NULL: the connection is lost */
@@ -54,9 +60,12 @@ vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, con
 void vsi_postgres_statements_finish(vsi_postgres_statements *statements);
 /* Forget all statements, because there is another connection. */
 void vsi_postgres_statements_forget(vsi_postgres_statements *statements);
-/* Run a statement, and prepare it if necessary. If there is no room, the least recently used one is dropped.
+/* Run a statement, and prepare it if necessary, before the transaction begins. If there is no room, the least recently
+ * used one is dropped.
+ *  around   reset when it was sent
  *  Returns  OK: ret_ran has a result, which may be an error | NO_MEMORY: nothing was run */
 vestry_err vsi_postgres_statements_run(vsi_postgres_statements *statements, PGconn *db, const char *sql,
-                                       const vsi_postgres_values *values, uint64_t until_ns, vsi_postgres_ran *ret_ran);
+                                       const vsi_postgres_values *values, vsi_postgres_around *around,
+                                       uint64_t until_ns, vsi_postgres_ran *ret_ran);
 
 #endif
