@@ -71,6 +71,8 @@ bool channels_settle(channels *c);
 /* Render every page, and wait for it. */
 bool channels_render_all(channels *c);
 uint64_t channels_chance(channels *c, uint64_t below);
+/* Open a connection that receives the WAL from now on, without a slot. NULL: one line on stderr has the reason. */
+PGconn *channels_receive(const char *url);
 /* Print a line on stderr with the failed operation. Returns false. */
 bool channels_complain(const char *what);
 

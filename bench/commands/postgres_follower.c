@@ -86,7 +86,7 @@ static bool measure_memory(const channels_options *options) {
 
 /* --------------------------------------------------------------------------------------------------- the floor ---- */
 
-static PGconn *open_stream(const char *url) {
+PGconn *channels_receive(const char *url) {
   static const char *const words[] = {"dbname", "replication", NULL};
   const char *values[] = {url, "true", NULL};
   char sql[96];
@@ -112,7 +112,7 @@ static void pause_after(ssize_t bytes) {
 bool channels_drop(const channels_options *options) {
   static char bytes[1 << 18];
   uint64_t sum = 0;
-  PGconn *db = open_stream(options->url);
+  PGconn *db = channels_receive(options->url);
   if (!db) return false;
   struct pollfd at[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = PQsocket(db), .events = POLLIN}};
   puts("ready");
@@ -154,7 +154,7 @@ static void *drop(void *ctx) {
 static bool measure_floor(const channels_options *options) {
   channels c;
   pthread_t thread;
-  dropper is = {.db = open_stream(options->url)};
+  dropper is = {.db = channels_receive(options->url)};
   bool is_done = is.db && channels_open(&c, options, &(channels_way){.is_followed = false});
   if (is_done && channels_run(&c, "SET synchronous_commit = off") && !pthread_create(&thread, NULL, drop, &is)) {
     bench_sleep_ms(200); /* WAL of before */

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Costs with many pages, each of which shows one row of a table by its key: memory of a page's reads; a commit for one
- * page until that is rendered; a commit of a row that no page shows; one transaction that changes many pages. */
+ * page until that is rendered; the same until a bare reader of the WAL has it and the row is read, as the floor; a commit
+ * of a row that no page shows; one transaction that changes many pages. */
 #include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "bench.h"
@@ -69,6 +73,77 @@ static bool measure_single(channels *c, bool is_shown) {
   return true;
 }
 
+/* A thread that receives the WAL, and drops it. */
+typedef struct reader {
+  PGconn *db;
+  atomic_bool is_over;
+  _Atomic(uint64_t) end; /* of the WAL that has come */
+} reader;
+
+static uint64_t load(const char *at) {
+  uint64_t value = 0;
+  for (int i = 0; i < 8; i++) value = value << 8 | (unsigned char)at[i];
+  return value;
+}
+
+static void *receive(void *ctx) {
+  enum { HEAD = 25 }; /* of a message with WAL: its type, position, end, time */
+  reader *is = ctx;
+  struct pollfd at = {.fd = PQsocket(is->db), .events = POLLIN};
+  while (!atomic_load(&is->is_over)) {
+    char *message = NULL;
+    int len;
+    if (poll(&at, 1, 100) <= 0) continue;
+    if (!PQconsumeInput(is->db)) break;
+    for (; (len = PQgetCopyData(is->db, &message, 1)) > 0; PQfreemem(message))
+      if (*message == 'w' && len >= HEAD) atomic_store(&is->end, load(message + 1) + (uint64_t)len - HEAD);
+    if (len < 0) break;
+  }
+  return NULL;
+}
+
+/* Return the end of the WAL that contains the last commit of the writer; 0: unknown. */
+static uint64_t find_end(channels *c) {
+  PGresult *row = PQexec(c->writer, "SELECT pg_current_wal_flush_lsn() - '0/0'");
+  const uint64_t end = PQntuples(row) == 1 ? strtoull(PQgetvalue(row, 0, 0), NULL, 10) : 0;
+  PQclear(row);
+  return end;
+}
+
+/* Update a row that no page shows, wait until the reader has the commit, and read the row. */
+static bool commit_bare(channels *c, const reader *is, histogram *delays) {
+  char sql[SQL_BYTES];
+  const uint64_t id = 2 * channels_chance(c, c->tabs_count) + 1, began_ns = bench_now_ns();
+  if (!update(c, id)) return false;
+  const uint64_t answered_ns = bench_now_ns(), end = find_end(c), found_ns = bench_now_ns();
+  while (atomic_load(&is->end) < end && bench_now_ns() - began_ns < PATIENCE_S * UINT64_C(1000000000))
+    pause_us(LOOK_US);
+  if (!end || atomic_load(&is->end) < end) return channels_complain("a reader of the WAL has not received a commit");
+  snprintf(sql, sizeof sql, "SELECT n, text FROM item WHERE id = %" PRIu64, id);
+  if (!channels_run(c, sql)) return false;
+  histogram_add(delays,
+                bench_now_ns() - began_ns - (found_ns - answered_ns)); /* the time to find the end is not needed */
+  pause_us(PAUSE_US);
+  return true;
+}
+
+static bool measure_floor(channels *c) {
+  histogram delays = {0};
+  pthread_t thread;
+  reader is = {.db = channels_receive(c->is->url)};
+  if (!is.db || pthread_create(&thread, NULL, receive, &is)) return false;
+  bool is_done = true;
+  for (uint64_t i = 0; i < c->is->commits && is_done; i++) is_done = commit_bare(c, &is, &delays);
+  atomic_store(&is.is_over, true);
+  pthread_join(thread, NULL);
+  PQfinish(is.db);
+  printf("many change=floor pages=%" PRIu64 " p50_ms=%.2f p99_ms=%.2f most_ms=%.2f\n", c->tabs_count,
+         histogram_percentile_ns(&delays, 0.5) / 1e6, histogram_percentile_ns(&delays, 0.99) / 1e6,
+         (double)delays.max_ns / 1e6);
+  fflush(stdout);
+  return is_done && channels_settle(c);
+}
+
 /* Rows of distinct pages, in the order of a random number. */
 static bool measure_transaction(channels *c) {
   char sql[SQL_BYTES];
@@ -102,8 +177,8 @@ bool channels_many(const channels_options *options) {
            stats.table_level_count);
     fflush(stdout);
   }
-  is_done = is_done && measure_single(&c, true) && measure_single(&c, false) && measure_transaction(&c) &&
-            measure_single(&c, true);
+  is_done = is_done && measure_single(&c, true) && measure_floor(&c) && measure_single(&c, false) &&
+            measure_transaction(&c) && measure_single(&c, true);
   channels_close(&c);
   return is_done;
 }

@@ -200,15 +200,17 @@ def many(bench):
     pages = bench.size["many"]
     with bench.database(RECOMMENDED) as database:
         lines = bench.run(bench.command(database, "many", "--pages", pages, "--commits", bench.size["ones"]))
-    opened, one, none, transaction, _ = (values for _, values in lines)
+    opened, one, bare, none, transaction, _ = (values for _, values in lines)
     command, name = "--only many", f"{int(opened['pages']):,} pages of one row each"
     has = float(opened["bytes_a_set"])
     bench.bar(f"{name}: memory of the reads of a page", f"{has:.0f} bytes", "≤ 250 bytes", has <= 250, command)
-    p99 = float(one["p99_ms"])
+    p99, floor = float(one["p99_ms"]), float(bare["p99_ms"])
     bench.bar(f"{name}: a commit for one, until it is rendered",
               f"p50 {one['p50_ms']} ms, p99 {p99} ms, {float(one['renders_a_commit']):.2f} renders, the follower's CPU "
-              f"{one['follower_us']} µs; until the server answers: p99 {one['commit_p99_ms']} ms",
-              "p99 ≤ 10 ms, 1 render", p99 <= 10 and float(one["renders_a_commit"]) < 1.01, command)
+              f"{one['follower_us']} µs; until the server answers: p99 {one['commit_p99_ms']} ms; until a bare reader of "
+              f"the WAL has it, and the row is read: p50 {bare['p50_ms']} ms, p99 {floor} ms",
+              "p99 ≤ 10 ms, or at most 1.1 × that of the reader; 1 render",
+              p99 <= max(10, 1.1 * floor) and float(one["renders_a_commit"]) < 1.01, command)
     bench.bar(f"{name}: a commit of a row that none shows",
               f"{float(none['renders_a_commit']):.2f} renders, the follower's CPU {none['follower_us']} µs", "0 renders",
               float(none["renders_a_commit"]) == 0, command)
