@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Costs with many pages, each of which shows one row of a table by its key: memory of a page's reads; a commit for one
- * page until that is rendered; the same until a bare reader of the WAL has it and the row is read, as the floor; a commit
- * of a row that no page shows; one transaction that changes many pages. */
+ * page until that is rendered; the same until a bare reader of the WAL has it and the row is read, as the floor; a
+ * commit of a row that no page shows; one transaction that changes many pages. */
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
