@@ -197,6 +197,33 @@ static size_t find_field(vestry_browser_page *page, const char *label) {
   return VSI_NO_ELEMENT;
 }
 
+/* Return whether an element is an input of a type. */
+static bool has_type(vestry_browser_page *page, size_t element, const char *type) {
+  return vsi_markup_attribute(&page->markup, element, "type", &page->value, NULL, 0) &&
+         strcmp(page->value.data, type) == 0;
+}
+
+/* Find the option of a select element with this text; NULL: the one that the document has selected. Its value is in
+ * page->value then, or its text if it has none. Returns false if there is none. */
+static bool find_option(vestry_browser_page *page, size_t select, const char *text) {
+  const vsi_markup *markup = &page->markup;
+  for (size_t i = select + 1; i < markup->count && markup->elements[i].begin < markup->elements[select].inner_end;
+       i++) {
+    if (strcmp(markup->elements[i].name, "option") != 0) continue;
+    vsi_markup_text(markup, i, NULL, &page->text);
+    const bool is_found = text ? page->text.data && strcmp(page->text.data, text) == 0
+                               : vsi_markup_attribute(markup, i, "selected", &page->value, NULL, 0);
+    if (!is_found) continue;
+    if (!vsi_markup_attribute(markup, i, "value", &page->value, NULL, 0)) {
+      vsi_buffer_clear(&page->value);
+      vsi_buffer_append(&page->value, page->text.data ? page->text.data : "",
+                        page->text.data ? strlen(page->text.data) + 1 : 1);
+    }
+    return true;
+  }
+  return false;
+}
+
 vestry_err vestry_browser_fill(vestry_browser_page *page, const char *label, const char *text) {
   char name[VSI_PAGE_NAME_BYTES], *end;
   if (!page || !label || !text) return VESTRY_INVALID;
@@ -204,8 +231,17 @@ vestry_err vestry_browser_fill(vestry_browser_page *page, const char *label, con
   const size_t field = error ? VSI_NO_ELEMENT : find_field(page, label);
   if (field == VSI_NO_ELEMENT) return error ? error : VESTRY_NOT_FOUND;
   const bool is_check = vsi_page_is_checkable(page, field), is_bound = vsi_page_bound_to(page, field, name);
-  const bool is_number = vsi_markup_attribute(&page->markup, field, "type", &page->value, NULL, 0) &&
-                         (strcmp(page->value.data, "number") == 0 || strcmp(page->value.data, "range") == 0);
+  const bool is_number = has_type(page, field, "number") || has_type(page, field, "range");
+  vsi_buffer chosen;
+  vsi_buffer_init(&chosen, page->host);
+  if (strcmp(page->markup.elements[field].name, "select") == 0) {
+    if (!find_option(page, field, text)) return VESTRY_NOT_FOUND;
+    vsi_buffer_append(&chosen, page->value.data, strlen(page->value.data) + 1);
+  } else if (has_type(page, field, "radio") && strcmp(text, "on") == 0 &&
+             vsi_markup_attribute(&page->markup, field, "value", &page->value, NULL, 0)) {
+    vsi_buffer_append(&chosen, page->value.data, strlen(page->value.data) + 1);
+  }
+  if (chosen.len && chosen.data) text = chosen.data;
   if (is_bound && is_check)
     vsi_page_signal_set(page, name, json_boolean(strcmp(text, "on") == 0));
   else if (is_bound && is_number && *text)
@@ -215,6 +251,7 @@ vestry_err vestry_browser_fill(vestry_browser_page *page, const char *label, con
   if (vsi_markup_attribute(&page->markup, field, "name", &page->value, NULL, 0))
     json_object_set_new(page->typed, page->value.data,
                         is_check && strcmp(text, "on") != 0 ? json_null() : json_string(text));
+  vsi_buffer_finish(&chosen);
   return VESTRY_OK;
 }
 
@@ -227,6 +264,18 @@ static void put_form(vestry_browser_page *page, size_t form, size_t by, vsi_buff
     if (!is_field(&page->markup.elements[i]) && i != by) continue;
     if (!vsi_markup_attribute(&page->markup, i, "name", &name, NULL, 0)) continue;
     const json_t *typed = json_object_get(page->typed, name.data);
+    if (has_type(page, i, "radio")) {
+      const bool is_checked = vsi_markup_attribute(&page->markup, i, "checked", &page->value, NULL, 0);
+      const bool has_value = vsi_markup_attribute(&page->markup, i, "value", &page->value, NULL, 0);
+      const char *value = has_value ? page->value.data : "on";
+      if (typed ? json_is_string(typed) && strcmp(json_string_value(typed), value) == 0 : is_checked)
+        vsi_browser_put_field(to, name.data, value);
+      continue;
+    }
+    if (!typed && strcmp(page->markup.elements[i].name, "select") == 0) {
+      if (find_option(page, i, NULL)) vsi_browser_put_field(to, name.data, page->value.data);
+      continue;
+    }
     const bool is_check = vsi_page_is_checkable(page, i);
     const bool is_on = is_check && vsi_markup_attribute(&page->markup, i, "checked", &page->value, NULL, 0);
     const bool has_value = vsi_markup_attribute(&page->markup, i, "value", &page->value, NULL, 0);

@@ -3,12 +3,13 @@
  *
  *      typedef struct note {
  *        char text[VESTRY_TEXT_BYTES(200)];
- *        int64_t size;
+ *        char colour[8];
  *        bool is_urgent;
  *      } note;
+ *      static const vestry_choice colours[] = {{"red", "Red"}, {"green", "Green"}, {0}};
  *      static const vestry_input note_inputs[] = {
  *          VESTRY_INPUT(note, text, .label = "Note", .min = 1, .max = 200),
- *          VESTRY_INPUT(note, size, .label = "Size", .min = 1, .max = 9),
+ *          VESTRY_INPUT(note, colour, .label = "Colour", .min = 1, .choices = colours),
  *          VESTRY_INPUT(note, is_urgent, .label = "Urgent")};
  *
  *      vestry_inputs_add(html, note_inputs, 3, NULL);                       // a page, inside a form
@@ -31,19 +32,30 @@ typedef enum vestry_input_kind {
   VESTRY_INPUT_CHECK     /**< a bool: a check box */
 } vestry_input_kind;
 
+/** A value that a field may have. */
+typedef struct vestry_choice {
+  const char *value; /**< sent by the browser and stored in the member: a text, or the digits of an integer */
+  const char *label; /**< shown to the user [the value] */
+} vestry_choice;
+
 /** A field and its rules. Made by VESTRY_INPUT; zero selects the default, which is given in [brackets]. Texts are
  *  borrowed. */
 typedef struct vestry_input {
   const char *name;       /**< of the member, the input, and the signal */
   vestry_input_kind kind; /**< type of the member */
   uint32_t offset, bytes; /**< of the member in its struct */
+  uint32_t struct_bytes;  /**< sizeof the struct */
   const char *label;      /**< text beside the input, and in messages [the name] */
   int64_t min, max;       /**< TEXT: number of characters (Unicode code points) without white space at both ends; max 0:
-                               as many as fit into the member as UTF-8, and never more than that. INTEGER: the bounds;
-                               both 0: any */
+                               as many as fit into the member as UTF-8, and never more than that. A max that is larger
+                               than the member is refused. INTEGER: the bounds; both 0: any */
   const char *allowed;    /**< TEXT: characters that it may contain, and ranges of them, such as "a-z0-9-"; all ASCII
                                [all but control characters] */
   bool has_lines;         /**< TEXT: several lines, as LF */
+  const vestry_choice *choices; /**< TEXT, INTEGER: the only values that the field may have, ended by a choice of zeros;
+                                     max, allowed and has_lines do not apply. A text with min 0 may also be empty
+                                     [any value] */
+  bool is_list;                 /**< show the choices as a list that opens (`select`) [as radio buttons] */
   const char *message;    /**< sentence for the user if a rule is broken [made from label and rules, in English] */
   const char *attributes; /**< HTML for the start tag of the input, such as "autocomplete=\"name\"" [none] */
 } vestry_input;
@@ -56,7 +68,12 @@ typedef struct vestry_input {
   {.name = #member,                                                                                                    \
    .kind = _Generic(&((type *)0)->member, char (*)[sizeof ((type *)0)->member]: VESTRY_INPUT_TEXT,                     \
                     int64_t *: VESTRY_INPUT_INTEGER, bool *: VESTRY_INPUT_CHECK),                                      \
-   .offset = (uint32_t)offsetof(type, member), .bytes = (uint32_t)sizeof ((type *)0)->member, __VA_ARGS__}
+   .offset = (uint32_t)offsetof(type, member), .bytes = (uint32_t)sizeof ((type *)0)->member,                          \
+   .struct_bytes = (uint32_t)sizeof(type), __VA_ARGS__}
+/** Set inputs and inputs_count of a form: VESTRY_INPUTS(VESTRY_INPUT(…), …), outside of functions. */
+#define VESTRY_INPUTS(...)                                                                                             \
+  .inputs = (const vestry_input[]){__VA_ARGS__},                                                                       \
+  .inputs_count = sizeof((const vestry_input[]){__VA_ARGS__}) / sizeof(vestry_input)
 /* clang-format on */
 #endif
 
@@ -69,12 +86,19 @@ VESTRY_API bool vestry_text_has(const char *text, size_t min, size_t max);
 /** Sufficient size of a buffer for the message of vestry_inputs_read. */
 #define VESTRY_INPUT_MESSAGE_BYTES 256
 
+/** Check the declarations of fields: a text's max and its choices fit into its member, the choices of an integer are
+ *  integers, and min is at most max. vestry_inputs_read and vestry_inputs_add check this, too.
+ *  Returns  OK | INVALID (the host's log names the field, the reason and the remedy)
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_inputs_check(const vestry_host *host, const vestry_input *fields, size_t count);
+
 /** Read fields into a struct: from the form in the body of a request, or, if that does not contain the field, from its
  *  signals. White space at both ends of a text is removed, and a line ends with LF only. A field that is missing is
  *  empty, or a box that is not ticked.
  *  ret_values  undefined after an error
  *  message     receives a sentence for the user about the first field that breaks a rule; "" if none does
- *  Returns  OK | MALFORMED (a field breaks a rule: show the message) | INVALID (an argument is NULL) | NO_MEMORY
+ *  Returns  OK | MALFORMED (a field breaks a rule: show the message) | INVALID (an argument is NULL; as
+ *           vestry_inputs_check) | NO_MEMORY
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count,
                                          void *ret_values, char message[VESTRY_INPUT_MESSAGE_BYTES]);
@@ -88,9 +112,10 @@ typedef struct vestry_inputs_shown {
   const void *values;        /**< a struct */
 } vestry_inputs_shown;
 
-/** Append fields to a form: each is an input in its label, with attributes by which the browser checks its rules.
+/** Append fields to a form: each is an input in its label, with attributes by which the browser checks its rules. Radio
+ *  buttons are in a `fieldset`, whose `legend` is the label.
  *  shown  NULL: empty fields
- *  Returns  as vestry_html_add */
+ *  Returns  as vestry_html_add; INVALID also as vestry_inputs_check */
 VESTRY_API vestry_err vestry_inputs_add(vestry_html *html, const vestry_input *fields, size_t count,
                                         const vestry_inputs_shown *shown);
 

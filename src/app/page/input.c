@@ -4,10 +4,13 @@
  * UTF-16 units, of which a character has one or two, so the browser never admits a text that is too long here. */
 #include "vestry/app/input.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/utf8.h"
@@ -19,6 +22,73 @@ enum { DIGITS_BYTES = 40, LABEL_BYTES = 100 };
 
 static const char *label_of(const vestry_input *field) {
   return field->label ? field->label : field->name;
+}
+
+/* Return the number of characters that a text may have. */
+static int64_t most_of(const vestry_input *field) {
+  const int64_t room = (int64_t)field->bytes - 1;
+  return field->max && field->max < room ? field->max : room;
+}
+
+/* ----------------------------------------------------------------------------------------- declarations ---------- */
+
+/* Read the digits of a whole choice. false: they are no integer */
+static bool read_choice_integer(const char *text, int64_t *ret_value) {
+  char *end = NULL;
+  if (!vsi_is_digit(text[*text == '-'])) return false;
+  errno = 0;
+  *ret_value = strtoll(text, &end, 10);
+  return !errno && !*end;
+}
+
+static vestry_err mistake(const vestry_host *host, const vestry_input *field, const char *format, ...)
+    VESTRY_PRINTF(3, 4);
+static vestry_err mistake(const vestry_host *host, const vestry_input *field, const char *format, ...) {
+  char why[200], line[320];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(why, sizeof why, format, arguments);
+  va_end(arguments);
+  snprintf(line, sizeof line, "field \"%.80s\": %s", field->name, why);
+  return vsi_mistake(host, "vestry_inputs_check", line);
+}
+
+static vestry_err check_choices(const vestry_host *host, const vestry_input *field) {
+  int64_t ignored;
+  if (field->kind == VESTRY_INPUT_CHECK)
+    return mistake(host, field, "a bool has no choices; use an array of char, or an int64_t");
+  if (!field->choices->value) return mistake(host, field, "it has no choice before the one that ends them");
+  for (const vestry_choice *at = field->choices; at->value; at++) {
+    if (field->kind == VESTRY_INPUT_INTEGER && !read_choice_integer(at->value, &ignored))
+      return mistake(host, field, "the choice \"%.40s\" is no integer", at->value);
+    if (field->kind == VESTRY_INPUT_TEXT && (!*at->value || strlen(at->value) >= field->bytes))
+      return mistake(host, field,
+                     "the choice \"%.40s\" is empty, or does not fit into the %" PRIu32 " bytes of its member",
+                     at->value, field->bytes);
+  }
+  return VESTRY_OK;
+}
+
+static vestry_err check(const vestry_host *host, const vestry_input *field) {
+  if (!field->name || field->kind < VESTRY_INPUT_TEXT || field->kind > VESTRY_INPUT_CHECK || !field->bytes)
+    return vsi_mistake(host, "vestry_inputs_check", "a field was not made by VESTRY_INPUT");
+  if (field->choices) return check_choices(host, field);
+  if (field->kind == VESTRY_INPUT_TEXT && field->max >= (int64_t)field->bytes)
+    return mistake(host, field,
+                   "max is %" PRId64 ", but its member has room for %" PRIu32
+                   " bytes; declare it as char[VESTRY_TEXT_BYTES(%" PRId64 ")], or lower max",
+                   field->max, field->bytes - 1, field->max);
+  if ((field->max || field->min > 0) && field->min > (field->kind == VESTRY_INPUT_TEXT ? most_of(field) : field->max))
+    return mistake(host, field, "min, %" PRId64 ", is more than max", field->min);
+  return VESTRY_OK;
+}
+
+vestry_err vestry_inputs_check(const vestry_host *host, const vestry_input *fields, size_t count) {
+  if (!host) host = vestry_host_default();
+  if (!fields && count) return vsi_mistake(host, "vestry_inputs_check", "fields is NULL");
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i < count && !error; i++) error = check(host, &fields[i]);
+  return error;
 }
 
 /* ----------------------------------------------------------------------------------------------- reading --------- */
@@ -92,12 +162,6 @@ static bool take_text(const vestry_input *field, const char *text, char *to, int
   return true;
 }
 
-/* Return the number of characters that a text may have. */
-static int64_t most_of(const vestry_input *field) {
-  const int64_t room = (int64_t)field->bytes - 1;
-  return field->max && field->max < room ? field->max : room;
-}
-
 /* A long text is cut, and not within a character, because a response must not contain half of one. */
 static vestry_err refuse(const vestry_input *field, const char *wanted, char message[VESTRY_INPUT_MESSAGE_BYTES]) {
   const char *label = label_of(field);
@@ -134,13 +198,18 @@ static vestry_err read_text(const vestry_input *field, const char *text, char *t
   return refuse(field, wanted, message);
 }
 
+/* Read the integer of a field, from the form or the signals. */
+static vestry_err sent_integer(const vestry_request *req, const vestry_input *field, vestry_into into) {
+  vestry_err error = vestry_request_get(req, VESTRY_IN_FORM, field->name, into);
+  return error == VESTRY_NOT_FOUND ? vestry_signals_get(req->signals, field->name, into, NULL) : error;
+}
+
 static vestry_err read_integer(const vestry_request *req, const vestry_input *field, int64_t *to,
                                char message[VESTRY_INPUT_MESSAGE_BYTES]) {
   char wanted[120];
   const bool is_any = !field->min && !field->max;
   const vestry_into into = vestry_into_between(to, is_any ? INT64_MIN : field->min, is_any ? INT64_MAX : field->max);
-  vestry_err error = vestry_request_get(req, VESTRY_IN_FORM, field->name, into);
-  if (error == VESTRY_NOT_FOUND) error = vestry_signals_get(req->signals, field->name, into, NULL);
+  vestry_err error = sent_integer(req, field, into);
   if (!error || error == VESTRY_NO_MEMORY) return error;
   snprintf(wanted, sizeof wanted, is_any ? "a whole number" : "a whole number from %" PRId64 " to %" PRId64, field->min,
            field->max);
@@ -160,21 +229,42 @@ static bool sent_check(const vestry_request *req, const vestry_input *field) {
   return !vestry_signals_get(req->signals, field->name, VESTRY_INTO(&is_checked), NULL) && is_checked;
 }
 
+/* Read one of the choices. An integer is compared by its value, so that 07 is 7. */
+static vestry_err read_choice(const vestry_request *req, const vestry_input *field, void *to,
+                              char message[VESTRY_INPUT_MESSAGE_BYTES]) {
+  const bool is_integer = field->kind == VESTRY_INPUT_INTEGER;
+  const char *text = is_integer ? "" : sent_text(req, field);
+  int64_t sent = 0, value = 0;
+  vestry_err error = is_integer ? sent_integer(req, field, VESTRY_INTO(&sent)) : VESTRY_OK;
+  if (error == VESTRY_NO_MEMORY) return error;
+  for (const vestry_choice *at = field->choices; !error && at->value; at++) {
+    if (is_integer ? !read_choice_integer(at->value, &value) || value != sent : strcmp(at->value, text) != 0) continue;
+    memcpy(to, is_integer ? (const void *)&value : at->value, is_integer ? sizeof value : strlen(at->value) + 1);
+    return VESTRY_OK;
+  }
+  *(char *)to = '\0';
+  if (!is_integer && !*text && field->min <= 0) return VESTRY_OK;
+  return refuse(field, "choose one of the options", message);
+}
+
 vestry_err vestry_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count, void *ret_values,
                               char message[VESTRY_INPUT_MESSAGE_BYTES]) {
   if (!req) return VESTRY_INVALID;
   if ((!fields && count) || !ret_values || !message)
     return vsi_mistake(req->v->host, "vestry_inputs_read", "an argument is NULL");
-  vestry_err error = VESTRY_OK;
+  vestry_err error = vestry_inputs_check(req->v->host, fields, count);
   *message = '\0';
   for (size_t i = 0; i < count && !error; i++) {
-    void *to = (char *)ret_values + fields[i].offset;
-    switch (fields[i].kind) {
-    case VESTRY_INPUT_TEXT: error = read_text(&fields[i], sent_text(req, &fields[i]), to, message); break;
-    case VESTRY_INPUT_INTEGER: error = read_integer(req, &fields[i], to, message); break;
-    case VESTRY_INPUT_CHECK: *(bool *)to = sent_check(req, &fields[i]); break;
-    default: error = vsi_mistake(req->v->host, "vestry_inputs_read", "a field was not made by VESTRY_INPUT");
-    }
+    const vestry_input *field = &fields[i];
+    void *to = (char *)ret_values + field->offset;
+    if (field->choices)
+      error = read_choice(req, field, to, message);
+    else if (field->kind == VESTRY_INPUT_TEXT)
+      error = read_text(field, sent_text(req, field), to, message);
+    else if (field->kind == VESTRY_INPUT_INTEGER)
+      error = read_integer(req, field, to, message);
+    else
+      *(bool *)to = sent_check(req, field);
   }
   return error;
 }
@@ -238,23 +328,60 @@ static void add_text(vestry_html *html, const vestry_input *field, const vestry_
     vestry_html_add(html, " value=\"%s\" %-s>", text, more);
 }
 
+/* Return whether a choice is shown as chosen. text: the first value of the field, apart from stored text */
+static bool is_chosen(const vestry_input *field, const vestry_inputs_shown *shown, const char *value,
+                      const char *text) {
+  const bool is_first = strcmp(value, text) == 0;
+  return shown->form && !shown->req ? vestry_form_has(shown->form, field->name, value, is_first) : is_first;
+}
+
+static void add_choices(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *given) {
+  char digits[DIGITS_BYTES];
+  vestry_inputs_shown shown = *given;
+  shown.form = NULL;
+  const char *text = shown_text(field, &shown, digits), *more = field->attributes ? field->attributes : "";
+  const char *kept = given->form ? " " VESTRY_FORM_FIELD : "";
+  const char *required = field->kind == VESTRY_INPUT_INTEGER || field->min > 0 ? " required" : "";
+  if (field->is_list)
+    vestry_html_add(html, "<label>%s <select name=\"%s\"%-s%-s %-s><option value=\"\"></option>", label_of(field),
+                    field->name, required, kept, more);
+  else
+    vestry_html_add(html, "<fieldset><legend>%s</legend>", label_of(field));
+  for (const vestry_choice *at = field->choices; at->value; at++) {
+    const char *label = at->label ? at->label : at->value;
+    const bool is_set = is_chosen(field, given, at->value, text);
+    if (field->is_list)
+      vestry_html_add(html, "<option value=\"%s\"%-s>%s</option>", at->value, is_set ? " selected" : "", label);
+    else
+      vestry_html_add(html, "<label><input type=\"radio\" name=\"%s\" value=\"%s\"%-s%-s%-s %-s> %s</label>",
+                      field->name, at->value, required, kept, is_set ? " checked" : "", more, label);
+  }
+  vestry_html_add(html, field->is_list ? "</select></label>" : "</fieldset>");
+}
+
+static void add_field(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *shown) {
+  if (field->choices) {
+    add_choices(html, field, shown);
+    return;
+  }
+  vestry_html_add(html, "<label>");
+  if (field->kind == VESTRY_INPUT_CHECK)
+    vestry_html_add(html, "<input type=\"checkbox\" name=\"%s\"%-s%-s %-s> %s", field->name,
+                    shown_check(field, shown) ? " checked" : "", shown->form ? " " VESTRY_FORM_FIELD : "",
+                    field->attributes ? field->attributes : "", label_of(field));
+  else
+    add_text(html, field, shown);
+  vestry_html_add(html, "</label>");
+}
+
 vestry_err vestry_inputs_add(vestry_html *html, const vestry_input *fields, size_t count,
                              const vestry_inputs_shown *given) {
   vestry_inputs_shown shown;
   if (!html) return VESTRY_INVALID;
   if ((!fields && count) || VSI_OPTIONS_TAKE(vestry_inputs_shown, shown, given))
     return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, "the fields are NULL, or `shown` is of a later version");
-  vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < count; i++) {
-    const vestry_input *field = &fields[i];
-    vestry_html_add(html, "<label>");
-    if (field->kind == VESTRY_INPUT_CHECK)
-      vestry_html_add(html, "<input type=\"checkbox\" name=\"%s\"%-s%-s %-s> %s", field->name,
-                      shown_check(field, &shown) ? " checked" : "", shown.form ? " " VESTRY_FORM_FIELD : "",
-                      field->attributes ? field->attributes : "", label_of(field));
-    else
-      add_text(html, field, &shown);
-    error = vestry_html_add(html, "</label>");
-  }
-  return error;
+  if (vestry_inputs_check(vsi_html_of(html)->host, fields, count))
+    return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, "a field is declared wrongly; the log names it");
+  for (size_t i = 0; i < count; i++) add_field(html, &fields[i], &shown);
+  return vestry_html_error(html, NULL, NULL);
 }
