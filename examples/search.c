@@ -117,7 +117,7 @@ int main(int argc, char **argv) {
   const vestry_page_options options = {.render = page, .layout = "search", .app = &program};
   if (!err) err = vestry_page_create(pages, &options, &birds_page);
   if (!err) err = vestry_route(program.v, "GET", "/", vestry_page_handler, birds_page);
-  program.options.shown.pages = pages;
+  program.shown.pages = pages;
   if (!err) program_wait(&program);
   vestry_pages_destroy(pages);
   return program_finish(&program);

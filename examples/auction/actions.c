@@ -50,7 +50,7 @@ static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx
 struct word {
   char text[ROOM];
 };
-static const vestry_sql_shape word_shape = VESTRY_ROW(struct word, VESTRY_COLUMN(struct word, text));
+static const vestry_sql_shape word_shape = VESTRY_ROW(struct word, text);
 
 /* POST /bid/{lot}: a single statement decides once; a trigger updates the lot in the same transaction. A bid that the
  * same request made before a crash counts as made. */
@@ -145,9 +145,7 @@ struct line {
   const char *person, *time;
   long long cents;
 };
-static const vestry_sql_shape line_shape =
-    VESTRY_ROW(struct line, VESTRY_COLUMN(struct line, number), VESTRY_COLUMN(struct line, person),
-               VESTRY_COLUMN(struct line, cents), VESTRY_COLUMN(struct line, time));
+static const vestry_sql_shape line_shape = VESTRY_ROW(struct line, number, person, cents, time);
 
 /* A name may begin like a formula, so it is marked as a text for spreadsheets. */
 static vestry_err write_line(void *row, void *file) {

@@ -6,27 +6,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { OPTION_DB = OPTION_OWN };
-
-static int read_option(int option, const char *value, void *ctx) {
-  if (option == OPTION_DB) ((struct app *)ctx)->file = value;
-  return 0;
-}
+#define FILE_NAME "auction.db" /* where --db names no other; the pictures are in FILE.pictures */
 
 static void create(struct app *app) {
-  const vestry_sqlite_pool_options file = {
-      .path = app->file, .schema = (const char *)schema_sql, .schema_version = 1, .setup = "PRAGMA synchronous = FULL"};
-  const vestry_application_options options = {
-      .without = VESTRY_WITHOUT_CSRF,
-      .database = &vestry_sqlite_application,
-      .database_options = &(vestry_sqlite_database){.pool = &file},
-      .forms = &(vestry_forms_options){0},
-      .jobs = &(vestry_jobs_options){0},
-  };
-  program_create(&app->program, &options);
+  const char *file = app->program.is->database ? app->program.is->database : FILE_NAME;
+  program_create(&app->program, app->program.application);
   const vestry_application *parts = app->program.app;
   app->db = parts->pool, app->pages = parts->pages, app->jobs = parts->jobs, app->forms = parts->forms;
-  snprintf(app->pictures, sizeof app->pictures, "%s.pictures", app->file);
+  snprintf(app->pictures, sizeof app->pictures, "%s.pictures", file);
   (void)mkdir(app->pictures, 0700); /* vestry_upload_folder_open reports errors */
 }
 
@@ -74,20 +61,21 @@ static void end(struct app *app) {
 }
 
 int main(int argc, char **argv) {
-  static const struct option names[] = {OPTIONS_OF_ALL, {"db", required_argument, NULL, OPTION_DB}, {0}};
-  static struct app app = {.file = "auction.db"};
-  app.program = (struct program){
-      .names = names,
-      .read_own = read_option,
-      .own = &app,
-      .style = auction_css,
-      .style_len = auction_css_len,
-      .own_help = "  --db FILE             database file; pictures are stored in FILE.pictures [auction.db]\n"};
+  static struct app app;
+  const vestry_sqlite_pool_options file = {
+      .path = FILE_NAME, .schema = (const char *)schema_sql, .schema_version = 1, .setup = "PRAGMA synchronous = FULL"};
+  const vestry_application_options application = {.without = VESTRY_WITHOUT_CSRF,
+                                                  .database = &vestry_sqlite_application,
+                                                  .database_options = &(vestry_sqlite_database){.pool = &file},
+                                                  .forms = &(vestry_forms_options){0},
+                                                  .jobs = &(vestry_jobs_options){0}};
+  app.program = (struct program){.application = &application, .style = auction_css, .style_len = auction_css_len};
   program_read(&app.program, argc, argv, "auction", "Lots with pictures, and bids on them");
   create(&app);
   vestry_err err = begin(&app);
   if (err == VESTRY_BUSY)
-    fprintf(stderr, "auction: another program already serves %s; use another file: --db FILE\n", app.file);
+    fprintf(stderr, "auction: another program already serves %s; use another file: --db FILE\n",
+            app.program.is->database ? app.program.is->database : FILE_NAME);
   if (!err) program_wait(&app.program);
   end(&app);
   int status = program_finish(&app.program);

@@ -16,7 +16,6 @@ enum { STEP_CENTS = 50, FIRST_LOTS = 3, ROOM = 64 };
 
 struct app {
   struct program program;
-  const char *file;    /* the database */
   char pictures[4096]; /* folder of the pictures */
   vestry_sql_pool *db; /* this, and pages, jobs and forms: of the application */
   vestry_pages *pages;

@@ -58,11 +58,8 @@ struct lot {
   const char *title, *about, *seller, *picture, *leader;
   bool is_over, has_no_bid; /* best: the highest bid of the page's user */
 };
-static const vestry_sql_shape lot_shape = VESTRY_ROW(
-    struct lot, VESTRY_COLUMN(struct lot, id), VESTRY_COLUMN(struct lot, title), VESTRY_COLUMN(struct lot, about),
-    VESTRY_COLUMN(struct lot, seller), VESTRY_COLUMN(struct lot, picture), VESTRY_COLUMN(struct lot, cents),
-    VESTRY_COLUMN(struct lot, bids), VESTRY_COLUMN(struct lot, leader), VESTRY_COLUMN(struct lot, ends_ms),
-    VESTRY_COLUMN(struct lot, is_over), VESTRY_COLUMN_OR_NULL(struct lot, best, has_no_bid));
+static const vestry_sql_shape lot_shape = VESTRY_ROW(struct lot, id, title, about, seller, picture, cents, bids, leader,
+                                                     ends_ms, is_over, (best, has_no_bid));
 #define LOTS                                                                                                           \
   "SELECT lot.id AS id, title, about, seller, picture, lot.cents AS cents, bids, leader, ends_ms, is_over, "           \
   "best.cents "                                                                                                        \
@@ -132,8 +129,7 @@ struct bid {
   const char *person;
   long long cents;
 };
-static const vestry_sql_shape bid_shape = VESTRY_ROW(
-    struct bid, VESTRY_COLUMN(struct bid, number), VESTRY_COLUMN(struct bid, person), VESTRY_COLUMN(struct bid, cents));
+static const vestry_sql_shape bid_shape = VESTRY_ROW(struct bid, number, person, cents);
 
 static vestry_err put_bid(void *row, void *html) {
   const struct bid *bid = row;

@@ -21,24 +21,17 @@ struct app {
   vestry_sql_pool *db; /* of the application: boards, cards */
   vestry_presence *presence;
   vestry_actor *painter;
-  const char *file;
-  uint64_t grace_ms;
+  int64_t grace_ms;
 };
 
 /* ---------------------------------------------------------------------------------------------------- pages ------- */
 
 /* A field with the token of the page, without which a page of another site could send the form. */
 #define CSRF "<input type=\"hidden\" name=\"csrf\" value=\"%s\">"
-#define LOGIN                                                                                                          \
-  "<main class=\"narrow\"><h1>The board</h1><form method=\"post\" action=\"/login\">" CSRF                             \
-  "<label for=\"name\">Name</label><input id=\"name\" name=\"name\" maxlength=\"%d\" value=\"%s\" required autofocus " \
-  "autocomplete=\"username\">"                                                                                         \
-  "<p class=\"error\" role=\"alert\">%s</p><button class=\"first\">Enter</button></form></main>"
 /* After a logout, the typed text is removed, so that the next user of the browser does not see it. */
 #define LOGOUT                                                                                                         \
   "<form method=\"post\" action=\"/logout\">" CSRF "<button data-on:click=\"$text = $notice = ''; $edit = 0\">Log out" \
   "</button></form>"
-#define HOME "<main class=\"narrow\"><header><h1>Boards</h1>" LOGOUT "</header><nav class=\"boards\">%-s</main>"
 /* The state of a page is in its signals: the typed text, and the card that is being edited, with its version. The
  * signals survive a reload for the same user, also if a logout in another tab forces it: 401 leads to the login. After
  * a login in another tab an action gets 403, because the token belongs to the earlier session. Each card and each
@@ -93,105 +86,94 @@ struct app {
 #define DELETE                                                                                                         \
   "<button data-press=\"/board/%d/card/%d/delete\" data-payload='{\"base\":%d}'>Delete</button></footer></article>"
 
-static vestry_err error_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  return program_page(ctx, reply, "The board", "<main class=\"narrow\"><h1>%s</h1><a href=\"/\">Boards</a></main>",
-                      req->error == 404   ? "There is no such page"
-                      : req->error == 403 ? "That page was out of date"
-                                          : "That did not work");
-}
-
-static vestry_err login_page(struct app *app, const vestry_request *req, vestry_reply *reply, const char *name,
-                             const char *message) {
-  char token[VESTRY_CSRF_TOKEN_BYTES];
-  vestry_err err = vestry_csrf_token(app->program.app->csrf, req, reply, token);
-  return err ? err : program_page(&app->program, reply, "The board", LOGIN, token, NAME_MAX, name, message);
+static void error_document(vestry_call *call) {
+  const int status = call->req->error;
+  vestry_call_document(call, "The board");
+  vestry_html_add(call->html, "<main class=\"narrow\"><h1>%s</h1><a href=\"/\">Boards</a></main>",
+                  status == 404   ? "There is no such page"
+                  : status == 403 ? "That page was out of date"
+                                  : "That did not work");
 }
 
 struct board {
   int id;
   char title[VESTRY_TEXT_BYTES(NAME_MAX)];
 };
-static const vestry_sql_shape board_shape =
-    VESTRY_ROW(struct board, VESTRY_COLUMN(struct board, id), VESTRY_COLUMN(struct board, title));
+static const vestry_sql_shape board_shape = VESTRY_ROW(struct board, id, title);
 
-/* The form for a board. The browser sends it, so it works without JavaScript, and twice sent makes one board. */
-static const vestry_input board_inputs[] = {VESTRY_INPUT(struct board, title, .label = "New board", .min = 1,
-                                                         .max = NAME_MAX, .attributes = "autocomplete=\"off\"")};
+/* The forms for a board, and for a log-in. The browser sends them, so they work without JavaScript, and twice sent
+ * makes one board. */
 static const vestry_application_form board_form = {
     .action = "/board",
     .name = "board",
-    .inputs = board_inputs,
-    .inputs_count = 1,
     .button = "Create",
     .attributes = "class=\"line\"",
-    .document = &(vestry_application_document){.title = "Boards",
-                                               .head = "<link rel=\"stylesheet\" href=\"/style.css\">"
-                                                       "<link rel=\"stylesheet\" href=\"/own.css\">"}};
+    .title = "Boards",
+    VESTRY_INPUTS(VESTRY_INPUT(struct board, title, .label = "New board", .min = 1, .max = NAME_MAX,
+                               .attributes = "autocomplete=\"off\""))};
+struct person {
+  char name[VESTRY_TEXT_BYTES(NAME_MAX)];
+};
+static const vestry_application_form login_form = {
+    .action = "/login",
+    .name = "login",
+    .button = "Enter",
+    .title = "The board",
+    VESTRY_INPUTS(VESTRY_INPUT(struct person, name, .label = "Name", .min = 1, .max = NAME_MAX,
+                               .message = "Enter a name of at most 40 characters.",
+                               .attributes = "autofocus autocomplete=\"username\""))};
 
-static vestry_err add_board(void *row, void *html) {
-  const struct board *board = row;
-  return vestry_html_add(html, "<a href=\"/board/%d\">%s</a>", board->id, board->title);
-}
-
-static vestry_err home(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
-  vestry_html html;
-  vestry_slice made;
-  struct board board;
-  char token[VESTRY_CSRF_TOKEN_BYTES];
-  if (!vestry_session_user(req)) return login_page(app, req, reply, "", "");
-  vestry_html_init(&html, NULL);
-  vestry_err err = vestry_sql_read_rows(app->db, "SELECT id, title FROM board ORDER BY id", NULL,
-                                        VESTRY_EACH_ROW(&board_shape, &board, add_board, &html));
-  vestry_html_add(&html, "</nav>");
-  if (!err) err = vestry_application_form_show(app->program.app, req, reply, &html, &board_form, NULL);
-  if (!err) err = vestry_html_result(&html, &made);
-  if (!err) err = vestry_csrf_token(app->program.app->csrf, req, reply, token);
-  if (!err) err = program_page(&app->program, reply, "Boards", HOME, token, (const char *)made.data);
-  vestry_html_finish(&html);
-  return err;
+/* GET /: the boards, or the log-in. */
+static void home(vestry_call *call) {
+  vestry_call_document(call, call->user ? "Boards" : "The board");
+  vestry_html_add(call->html, "<main class=\"narrow\"><header><h1>%s</h1>", call->user ? "Boards" : "The board");
+  if (call->user) {
+    char token[VESTRY_CSRF_TOKEN_BYTES] = "";
+    vestry_call_fail(call, vestry_csrf_token(call->app->csrf, call->req, call->reply, token));
+    vestry_rows boards = vestry_call_rows(call, &board_shape, "SELECT id, title FROM board ORDER BY id", NULL);
+    vestry_html_add(call->html, LOGOUT "</header><nav class=\"boards\">", token);
+    for (const struct board *at; (at = vestry_next(&boards));)
+      vestry_html_add(call->html, "<a href=\"/board/%d\">%s</a>", at->id, at->title);
+    vestry_html_add(call->html, "</nav>");
+  } else {
+    vestry_html_add(call->html, "</header>");
+  }
+  vestry_call_form(call, call->user ? &board_form : &login_form, NULL);
+  vestry_html_add(call->html, "</main>");
 }
 
 /* POST /login. Any name is accepted; a real application would check a password here. */
-static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  const char *name = vestry_request_value(req, VESTRY_IN_FORM, "name");
-  vestry_err err = vestry_text_has(name, 1, NAME_MAX) ? vestry_session_login(req, reply, name) : VESTRY_INVALID;
-  if (err && err != VESTRY_INVALID) return err;
-  if (err) {
-    vestry_reply_status(reply, 422);
-    return login_page(ctx, req, reply, name ? name : "", "Enter a name of at most 40 characters.");
-  }
-  return vestry_reply_redirect(reply, 303, "/");
+static void login(vestry_call *call) {
+  const struct person *sent = call->values;
+  vestry_call_fail(call, vestry_session_login(call->req, call->reply, sent->name));
 }
 
-static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)ctx;
-  vestry_err err = vestry_session_logout(req, reply);
-  return err ? err : vestry_reply_redirect(reply, 303, "/");
+static void logout(vestry_call *call) {
+  vestry_call_fail(call, vestry_session_logout(call->req, call->reply));
+  vestry_call_go(call, "/");
 }
 
 /* POST /board */
-static vestry_err create_board(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
-  struct board made;
-  int64_t id = 0;
-  char url[40];
-  vestry_err err = vestry_application_form_read(app->program.app, req, reply, &board_form, &made);
-  if (!err)
-    err = vestry_sql_run_alone(app->db, "INSERT INTO board(title) VALUES(?) RETURNING id",
-                               VESTRY_LIST((const char *)made.title), vestry_sql_row_integer, &id);
-  snprintf(url, sizeof url, "/board/%lld", (long long)id);
-  return vestry_application_form_end(app->program.app, req, reply, &board_form, err, url);
+static void create_board(vestry_call *call) {
+  const struct board *made = call->values;
+  const int64_t id =
+      vestry_call_integer(call, "INSERT INTO board(title) VALUES(?) RETURNING id", VESTRY_LIST(made->title));
+  vestry_call_go(call, "/board/%lld", (long long)id);
 }
 
 /* Guard: all routes except the login require a logged-in user. */
-static vestry_err for_members(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)ctx;
-  if (vestry_session_user(req)) return VESTRY_OK;
-  vestry_reply_redirect(reply, 303, "/");
-  if (req->is_datastar) vestry_reply_status(reply, 401);
-  return VESTRY_FAILED;
+static void for_members(vestry_call *call) {
+  if (!call->user) vestry_call_go(call, "/");
 }
+
+static const vestry_entry entries[] = {VESTRY_DOCUMENT("/", home),
+                                       VESTRY_FORM(&login_form, login, .has_reply = true),
+                                       VESTRY_HANDLER("POST", "/logout", logout),
+                                       VESTRY_FORM(&board_form, create_board),
+                                       VESTRY_GUARD("/board", for_members),
+                                       VESTRY_GUARD("/notice", for_members),
+                                       VESTRY_ERROR_DOCUMENT(error_document),
+                                       {0}};
 
 /* ------------------------------------------------------------------------------------------------ one board ------- */
 
@@ -222,9 +204,7 @@ struct card {
   int id, board, stage, version;
   const char *text, *author;
 };
-static const vestry_sql_shape card_shape = VESTRY_ROW(
-    struct card, VESTRY_COLUMN(struct card, id), VESTRY_COLUMN(struct card, board), VESTRY_COLUMN(struct card, stage),
-    VESTRY_COLUMN(struct card, version), VESTRY_COLUMN(struct card, text), VESTRY_COLUMN(struct card, author));
+static const vestry_sql_shape card_shape = VESTRY_ROW(struct card, id, board, stage, version, text, author);
 
 static vestry_err add_card(void *row, void *html) {
   static const char *const moves[STAGES] = {"Back to To do", "To Doing", "To Done"};
@@ -380,9 +360,7 @@ struct found {
   char text[VESTRY_TEXT_BYTES(TEXT_MAX)], edited_by[VESTRY_TEXT_BYTES(NAME_MAX)], moved_by[VESTRY_TEXT_BYTES(NAME_MAX)];
 };
 
-static const vestry_sql_shape found_shape = VESTRY_ROW(
-    struct found, VESTRY_COLUMN(struct found, version), VESTRY_COLUMN(struct found, stage),
-    VESTRY_COLUMN(struct found, text), VESTRY_COLUMN(struct found, edited_by), VESTRY_COLUMN(struct found, moved_by));
+static const vestry_sql_shape found_shape = VESTRY_ROW(struct found, version, stage, text, edited_by, moved_by);
 
 enum change_of { SAVE, MOVE_TO, DELETION };
 
@@ -486,32 +464,8 @@ static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, vo
 
 /* -------------------------------------------------------------------------------------- from start to end --------- */
 
-enum { OPTION_DB = OPTION_OWN, OPTION_GRACE };
-
-static int read_option(int option, const char *value, void *ctx) {
-  struct app *app = ctx;
-  if (option == OPTION_DB) app->file = value;
-  bool is_bad = option == OPTION_GRACE && !options_number(value, 1, 60000, &app->grace_ms);
-  return is_bad ? options_refuse("board", "grace", value, "expected a number of milliseconds up to 60000") : 0;
-}
-
-static void create(struct app *app) {
-  const vestry_sqlite_pool_options file = {.path = app->file,
-                                           .schema = (const char *)schema_sql,
-                                           .schema_version = VERSION,
-                                           .setup = "PRAGMA synchronous = NORMAL"};
-  program_create(&app->program,
-                 &(vestry_application_options){.database = &vestry_sqlite_application,
-                                               .database_options = &(vestry_sqlite_database){.pool = &file}});
-  app->db = app->program.app->pool;
-}
-
 static vestry_err begin(struct app *app) {
-  static const vestry_mounted routes[] = {{"GET", "/", home},
-                                          {"POST", "/login", login},
-                                          {"POST", "/logout", logout},
-                                          {"POST", "/board", create_board},
-                                          {"GET", "/board/{board}", board_page},
+  static const vestry_mounted routes[] = {{"GET", "/board/{board}", board_page},
                                           {"GET", "/board/{board}/stream", stream},
                                           {"POST", "/board/{board}/card", add_new},
                                           {"PUT", "/board/{board}/card", save_card},
@@ -520,31 +474,30 @@ static vestry_err begin(struct app *app) {
                                           {"POST", "/notice", send_notice}};
   vestry *v = app->program.v;
   const vestry_actor_options painter = {.run = paint, .drop = drop, .ctx = app};
-  const vestry_presence_options presence = {.grace_ms = app->grace_ms, .on_change = on_presence, .ctx = app};
+  const vestry_presence_options presence = {.grace_ms = (uint64_t)app->grace_ms, .on_change = on_presence, .ctx = app};
   vestry_err err = vestry_actor_create(vestry_parts_of(v)->runtime, &painter, &app->painter);
   if (!err) err = vestry_presence_create(v, &presence, &app->presence);
   if (!err) err = vestry_registry_effect(vestry_parts_of(v)->registry, "draw", effect_draw, app);
-  if (!err) err = vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
-  if (!err) err = vestry_guard(v, "/board", for_members, app);
-  if (!err) err = vestry_guard(v, "/notice", for_members, app);
-  return err ? err : vestry_error_page(v, 0, error_page, &app->program);
+  return err ? err : vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
 }
 
 int main(int argc, char **argv) {
-  static const struct option names[] = {OPTIONS_OF_ALL,
-                                        {"db", required_argument, NULL, OPTION_DB},
-                                        {"grace", required_argument, NULL, OPTION_GRACE},
-                                        {0}};
-  static struct app app = {.file = "board.db"};
-  app.program = (struct program){.names = names,
-                                 .read_own = read_option,
-                                 .own = &app,
-                                 .style = board_css,
-                                 .style_len = board_css_len,
-                                 .own_help = "  --db FILE             database file [board.db]\n"
-                                             "  --grace MS            longest duration of a reload [2000]\n"};
+  static struct app app;
+  const vestry_sqlite_pool_options file = {.path = "board.db",
+                                           .schema = (const char *)schema_sql,
+                                           .schema_version = VERSION,
+                                           .setup = "PRAGMA synchronous = NORMAL"};
+  const vestry_application_options application = {.database = &vestry_sqlite_application,
+                                                  .database_options = &(vestry_sqlite_database){.pool = &file},
+                                                  .entries = entries,
+                                                  .own = &app};
+  const vestry_program_option own[] = {
+      {"grace", "MS", "longest duration of a reload [2000]", vestry_into_between(&app.grace_ms, 1, 60000)}, {0}};
+  app.program =
+      (struct program){.own = own, .application = &application, .style = board_css, .style_len = board_css_len};
   program_read(&app.program, argc, argv, "board", "Boards of cards for many people");
-  create(&app);
+  program_create(&app.program, &application);
+  app.db = app.program.app->pool;
   vestry_err err = begin(&app);
   if (!err)
     program_wait(&app.program);

@@ -24,8 +24,9 @@ enum { HELD_MAX = 6, HOLD_MS = 60000, SWEEP_MS = 400, PAUSE_MS = 10000 };
 
 struct app {
   struct program program;
-  uint64_t robots_count, pace_ms, nodes_count;
-  FILE *receipts; /* file for payments that were confirmed to robots; NULL: none */
+  int64_t robots_count, pace_ms, nodes_count;
+  const char *receipts_file, *node; /* of the command line; NULL: not given */
+  FILE *receipts;                   /* file for payments that were confirmed to robots; NULL: none */
   char **argv;
   char door[QR_DOOR_BYTES]; /* URL of the page for phones */
   atomic_bool has_door;     /* door is set */

@@ -27,7 +27,7 @@ static void press_pay(struct robot *robot) {
 uint64_t robot_buys(struct robot *robot, const char *answer, void *ctx) {
   struct app *app = ctx;
   int *const state = robot->state;
-  const uint64_t think_ms = app->pace_ms / 4 + robot_any(robot, app->pace_ms * 3 / 2 + 1);
+  const uint64_t think_ms = (uint64_t)app->pace_ms / 4 + robot_any(robot, (uint64_t)app->pace_ms * 3 / 2 + 1);
   if (answer && state[PAYS]) {
     char nonce[160];
     if (app->receipts && strstr(answer, "\"_message\":\"\"")) fprintf(app->receipts, "%s\n", robot_nonce(robot, nonce));

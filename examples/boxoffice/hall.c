@@ -19,9 +19,7 @@ struct seat {
   bool kept;
   int64_t payment, until_ms, at_ms;
 };
-static const vestry_sql_shape seat_shape = VESTRY_ROW(
-    struct seat, VESTRY_COLUMN(struct seat, row), VESTRY_COLUMN(struct seat, place), VESTRY_COLUMN(struct seat, kept),
-    VESTRY_COLUMN(struct seat, payment), VESTRY_COLUMN(struct seat, until_ms), VESTRY_COLUMN(struct seat, at_ms));
+static const vestry_sql_shape seat_shape = VESTRY_ROW(struct seat, row, place, kept, payment, until_ms, at_ms);
 
 static vestry_err put_seat(void *row, void *ctx) {
   const struct seat *seat = row;
@@ -65,8 +63,7 @@ struct sale {
   const char *name;
   int seats;
 };
-static const vestry_sql_shape sale_shape =
-    VESTRY_ROW(struct sale, VESTRY_COLUMN(struct sale, name), VESTRY_COLUMN(struct sale, seats));
+static const vestry_sql_shape sale_shape = VESTRY_ROW(struct sale, name, seats);
 
 static vestry_err put_sale(void *row, void *html) {
   const struct sale *sale = row;
@@ -76,10 +73,7 @@ static vestry_err put_sale(void *row, void *html) {
 struct audit {
   int64_t show, sold, paid, twice, lost, next_ms;
 };
-static const vestry_sql_shape audit_shape =
-    VESTRY_ROW(struct audit, VESTRY_COLUMN(struct audit, show), VESTRY_COLUMN(struct audit, sold),
-               VESTRY_COLUMN(struct audit, paid), VESTRY_COLUMN(struct audit, twice), VESTRY_COLUMN(struct audit, lost),
-               VESTRY_COLUMN(struct audit, next_ms));
+static const vestry_sql_shape audit_shape = VESTRY_ROW(struct audit, show, sold, paid, twice, lost, next_ms);
 
 /* Count the seats with a ticket; the paid seats; further tickets for the same seat; and losses: paid seats without a
  * ticket, tickets without a payment, and seats that disagree with the tickets. */
@@ -131,9 +125,7 @@ struct own {
   char block[2];
   int row, place;
 };
-static const vestry_sql_shape own_shape = VESTRY_ROW(
-    struct own, VESTRY_COLUMN(struct own, id), VESTRY_COLUMN(struct own, block), VESTRY_COLUMN(struct own, row),
-    VESTRY_COLUMN(struct own, place), VESTRY_COLUMN(struct own, payment), VESTRY_COLUMN(struct own, until_ms));
+static const vestry_sql_shape own_shape = VESTRY_ROW(struct own, id, block, row, place, payment, until_ms);
 
 static vestry_err put_own(void *row, void *ctx) {
   struct basket *basket = ctx;

@@ -81,10 +81,7 @@ struct beat {
   unsigned number;
   int64_t beat_ms, tabs, renders, commits, bytes;
 };
-static const vestry_sql_shape beat_shape =
-    VESTRY_ROW(struct beat, VESTRY_COLUMN(struct beat, number), VESTRY_COLUMN(struct beat, beat_ms),
-               VESTRY_COLUMN(struct beat, tabs), VESTRY_COLUMN(struct beat, renders),
-               VESTRY_COLUMN(struct beat, commits), VESTRY_COLUMN(struct beat, bytes));
+static const vestry_sql_shape beat_shape = VESTRY_ROW(struct beat, number, beat_ms, tabs, renders, commits, bytes);
 
 static vestry_err put_node(void *row, void *ctx) {
   struct shown *shown = ctx;

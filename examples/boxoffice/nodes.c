@@ -40,7 +40,7 @@ struct process {
   uint64_t back_ms; /* time of its restart */
 };
 struct nodes {
-  const struct server_options *options;
+  const struct program *program;
   char **argv;
   char door[QR_DOOR_BYTES];
   struct process all[NODES_MAX];
@@ -106,7 +106,7 @@ static void start(struct nodes *nodes, unsigned i) {
 }
 
 static bool listens(struct nodes *nodes) {
-  const struct server_options *options = nodes->options;
+  const vestry_server_options *options = nodes->program->is->server;
   struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options->port)};
   socklen_t len = sizeof at;
   const int on = 1;
@@ -116,22 +116,22 @@ static bool listens(struct nodes *nodes) {
   (void)setsockopt(nodes->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (nodes->listener < 0 || bind(nodes->listener, (struct sockaddr *)&at, sizeof at) ||
       listen(nodes->listener, SOMAXCONN) || getsockname(nodes->listener, (struct sockaddr *)&at, &len)) {
-    fprintf(stderr, "%s: cannot listen on port %u: %s; choose another port: --port N\n", options->program,
+    fprintf(stderr, "%s: cannot listen on port %u: %s; choose another port: --port N\n", nodes->program->is->name,
             options->port, strerror(errno));
     return false;
   }
   nodes->port = ntohs(at.sin_port);
-  qr_door(options_scheme(options), address, nodes->port, nodes->door);
+  qr_door(program_scheme(nodes->program), address, nodes->port, nodes->door);
   return true;
 }
 
 /* Write the certificate to a file in memory, which the nodes inherit. */
 static bool share_certificate(struct nodes *nodes) {
-  const char *text = nodes->options->certificate;
-  if (!nodes->options->has_tls) return true;
+  const char *text = nodes->program->is->server->tls_certificate;
+  if (!text) return true;
   const int file = memfd_create("certificate", 0);
   if (file < 0 || write(file, text, strlen(text)) != (ssize_t)strlen(text)) {
-    fprintf(stderr, "%s: no file in memory for the certificate: %s\n", nodes->options->program, strerror(errno));
+    fprintf(stderr, "%s: no file in memory for the certificate: %s\n", nodes->program->is->name, strerror(errno));
     return false;
   }
   snprintf(nodes->certificate, sizeof nodes->certificate, "--certificate=/proc/self/fd/%d", file);
@@ -140,11 +140,11 @@ static bool share_certificate(struct nodes *nodes) {
 
 /* Print the URL of a node's own console, on the node's own port. */
 static void say_console(const struct nodes *nodes, const struct process *process) {
-  const struct server_options *options = nodes->options;
   char url[CONSOLE_URL_BYTES];
-  options_console_url(&(struct server_options){.has_tls = options->has_tls}, process->port, url);
-  if (options->has_console)
-    printf("%s: console of node %u: %s\n", options->program, (unsigned)(process - nodes->all) + 1, url), fflush(stdout);
+  program_console_url(nodes->program, NULL, process->port, url);
+  if (nodes->program->has_console)
+    printf("%s: console of node %u: %s\n", nodes->program->is->name, (unsigned)(process - nodes->all) + 1, url),
+        fflush(stdout);
 }
 
 /* Read the output of a node: its URL, and requests to kill a node. */
@@ -168,12 +168,12 @@ static void hear(struct nodes *nodes, struct process *process) {
   if (nodes->is_ready && is_new) say_console(nodes, process);
   if (nodes->is_ready || up < nodes->count) return;
   nodes->is_ready = true;
-  const char *address = nodes->options->address;
-  printf("%s: %s://%s:%u\n", nodes->options->program, options_scheme(nodes->options),
+  const char *address = nodes->program->is->server->address;
+  printf("%s: %s://%s:%u\n", nodes->program->is->name, program_scheme(nodes->program),
          address && strcmp(address, "0.0.0.0") ? address : "127.0.0.1", nodes->port);
   fflush(stdout);
   for (unsigned i = 0; i < nodes->count; i++) say_console(nodes, &nodes->all[i]);
-  if (nodes->options->on_ready) nodes->options->on_ready(nodes->port, nodes->options->ready_ctx);
+  nodes->program->on_ready(&(vestry_server){.port = (uint16_t)nodes->port}, nodes->program->application->own);
 }
 
 /* If a node ends before all nodes have listened once, it could not start, and has printed the reason. */
@@ -322,11 +322,11 @@ static void stop_all(struct nodes *nodes) {
   }
 }
 
-int nodes_run(const struct server_options *options, char **argv, unsigned count, void (*on_end)(void *ctx)) {
+int nodes_run(const struct program *program, char **argv, unsigned count, void (*on_end)(void *ctx)) {
   static struct nodes nodes;
   static struct pollfd polled[2 + NODES_MAX + 2 * CONNECTIONS_MAX];
   sigset_t heard;
-  nodes = (struct nodes){.options = options, .argv = argv, .count = count};
+  nodes = (struct nodes){.program = program, .argv = argv, .count = count};
   for (unsigned i = 0; i < count; i++) nodes.all[i].said = -1;
   sigemptyset(&heard);
   sigaddset(&heard, SIGINT);
@@ -334,13 +334,13 @@ int nodes_run(const struct server_options *options, char **argv, unsigned count,
   sigaddset(&heard, SIGCHLD);
   sigprocmask(SIG_BLOCK, &heard, NULL);
   nodes.signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (options->has_console && !options_allow_console(options, true)) return 2;
+  if (program->has_console && !program_allows_console(program, true)) return 2;
   if (nodes.signals < 0 || !share_certificate(&nodes) || !listens(&nodes)) return 1;
   for (unsigned i = 0; i < count; i++) start(&nodes, i);
   while (!nodes.is_over) turn(&nodes, polled);
   close(nodes.listener);
   stop_all(&nodes);
-  if (on_end) on_end(options->ready_ctx);
+  if (on_end) on_end(program->application->own);
   close(nodes.signals);
   return nodes.has_failed ? 1 : 0;
 }

@@ -5,7 +5,7 @@
 #ifndef EXAMPLES_NODES_H
 #define EXAMPLES_NODES_H
 
-#include "../shared/options.h"
+#include "../shared/program.h"
 #include "qr.h"
 
 enum { NODES_MAX = 9 };
@@ -24,6 +24,6 @@ void nodes_pull_the_plug(unsigned number);
 /* In the parent: start this program count times with the same arguments and --node, serve until SIGINT or SIGTERM, and
  * end the nodes. Call it before any thread is started. on_ready of options is called when all nodes listen, on_end when
  * all have ended. Returns the exit status */
-int nodes_run(const struct server_options *options, char **argv, unsigned count, void (*on_end)(void *ctx));
+int nodes_run(const struct program *program, char **argv, unsigned count, void (*on_end)(void *ctx));
 
 #endif

@@ -14,9 +14,6 @@
 enum { SIDE = 1000, PART = 10, PARTS = SIDE / PART, PART_PX = 400, SEEN = 4 };
 
 struct app {
-  struct program program;
-  const char *file;
-  vestry_sql_pool *db; /* of the application */
   vestry_once *once;
   vestry_rate *rate;
 };
@@ -28,56 +25,45 @@ struct app {
 struct tick {
   int box;
 };
-static const vestry_sql_shape tick_shape = VESTRY_ROW(struct tick, VESTRY_COLUMN(struct tick, box));
+static const vestry_sql_shape tick_shape = VESTRY_ROW(struct tick, box);
 
-/* Render the content of a part: ten by ten boxes. Its share contains their position. */
-static vestry_err put_part(vestry_render *render, vestry_html *html, void *ctx) {
-  struct app *app = ctx;
-  struct tick ticks[PART * PART];
+/* Render the content of a part: ten by ten boxes. Its key is their position. */
+static void put_part(vestry_call *call) {
   bool is_ticked[PART * PART] = {false};
-  size_t count = 0;
-  int number = atoi(render->share), down = number / PARTS, across = number % PARTS;
-  vestry_err err =
-      vestry_sql_read_rows(app->db, "SELECT box FROM tick WHERE part = ? AND box BETWEEN 0 AND ?",
-                           VESTRY_LIST(number, PART * PART - 1), VESTRY_ALL_ROWS(&tick_shape, ticks, &count));
-  if (err) return err;
-  for (size_t i = 0; i < count; i++) is_ticked[ticks[i].box] = true;
+  const int down = (int)call->key / PARTS, across = (int)call->key % PARTS;
+  vestry_rows ticks = vestry_call_rows(call, &tick_shape, "SELECT box FROM tick WHERE part = ? AND box BETWEEN 0 AND ?",
+                                       VESTRY_LIST(call->key, PART * PART - 1));
+  for (const struct tick *at; (at = vestry_next(&ticks));) is_ticked[at->box] = true;
   for (int box = 0; box < PART * PART; box++) {
     int row = down * PART + box / PART, column = across * PART + box % PART;
-    vestry_html_add(html, "<input type=\"checkbox\" tabindex=\"-1\" value=\"%d\" aria-label=\"%d, %d\"%-s>",
+    vestry_html_add(call->html, "<input type=\"checkbox\" tabindex=\"-1\" value=\"%d\" aria-label=\"%d, %d\"%-s>",
                     row * SIDE + column, row + 1, column + 1, is_ticked[box] ? " checked" : "");
   }
-  return VESTRY_OK;
 }
 
-static void put_window(struct app *app, vestry_render *render, vestry_html *html) {
+static void put_window(vestry_call *call) {
   const vestry_window_axis axis = {.count = PARTS, .px = PART_PX, .buffer_count = SEEN};
   const vestry_window_options options = {.id = "at", .rows = axis, .columns = axis, .label = LABEL};
   vestry_window window = {0};
-  if (vestry_window_begin(render, html, &options, &window)) return; /* the render reports the error */
+  vestry_call_fail(call, vestry_window_begin(call->render, call->html, &options, &window));
   for (uint64_t down = window.first_row; down < window.first_row + window.rows_count; down++) {
-    vestry_html_add(html, "<div id=\"row-%llu\">", (unsigned long long)down);
-    for (uint64_t across = window.first_column; across < window.first_column + window.columns_count; across++) {
-      char id[20];
-      snprintf(id, sizeof id, "part-%u", (unsigned)(down * PARTS + across));
-      const vestry_page_part part = {.id = id, .share = strchr(id, '-') + 1, .render = put_part, .app = app};
-      vestry_render_part(render, html, &part);
-    }
-    vestry_html_add(html, "</div>");
+    vestry_html_add(call->html, "<div id=\"row-%llu\">", (unsigned long long)down);
+    for (uint64_t across = window.first_column; across < window.first_column + window.columns_count; across++)
+      vestry_call_part(call, "part", (int64_t)(down * PARTS + across));
+    vestry_html_add(call->html, "</div>");
   }
-  vestry_window_end(html, &window);
+  vestry_window_end(call->html, &window);
 }
 
 /* GET /, also with ?at=…, the visible parts. The state of a clicked box is its wanted state, and its attribute is the
  * stored state. Therefore a failed click is reverted. */
-static vestry_err page(vestry_render *render, vestry_html *html, void *ctx) {
-  struct app *app = ctx;
-  char once[VESTRY_ONCE_ATTRIBUTES_BYTES];
-  vestry_err err = render->is_stream ? VESTRY_OK : vestry_once_attributes(render->request, once, sizeof once);
-  if (err) return err;
-  program_live_begin(&app->program, render, html, "A million check boxes");
+static void page(vestry_call *call) {
+  char once[VESTRY_ONCE_ATTRIBUTES_BYTES] = "";
+  vestry_html *html = call->html;
+  if (!call->render->is_stream) vestry_call_fail(call, vestry_once_attributes(call->req, once, sizeof once));
+  vestry_call_document(call, "A million check boxes");
   vestry_html_add(html, "<div class=\"all\" %-s><header><h1>A million check boxes</h1><nav aria-label=\"Places\">",
-                  render->is_stream ? "" : once);
+                  once);
   static const char *const places[][2] = {{"0.0", "First"}, {"49.49", "Middle"}, {"99.99", "Last"}};
   for (size_t i = 0; i < sizeof places / sizeof *places; i++)
     vestry_html_add(html, "<a href=\"/?at=%s\" data-navigate>%s</a> ", places[i][0], places[i][1]);
@@ -98,94 +84,78 @@ static vestry_err page(vestry_render *render, vestry_html *html, void *ctx) {
                   "evt.key === 'Escape' ? at : to && evt.target.matches('#at input') && boxes.find(box => +box.value "
                   "=== +evt.target.value + to); if (next) { evt.preventDefault(); next.focus() }\">",
                   SIDE, SIDE);
-  vestry_render_begin(render, html);
-  put_window(app, render, html);
-  vestry_render_end(render, html);
+  vestry_call_content(call);
+  put_window(call);
+  vestry_call_content_end(call);
   vestry_html_add(html, "</div></div>");
-  return program_live_end(html);
 }
 
 /* ---------------------------------------------------------------------------------------------- the handlers ------ */
 
 /* POST /box/{box}/{to}: the change is durable before the answer. Pages that show the box receive its part. */
-static vestry_err tick(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
-  int64_t box, to;
-  vestry_err err = vestry_request_get(req, VESTRY_IN_PATH, "box", vestry_into_between(&box, 0, SIDE * SIDE - 1));
-  if (!err) err = vestry_request_get(req, VESTRY_IN_PATH, "to", vestry_into_between(&to, 0, 1));
-  if (err) return err;
-  const char *sql = to ? "INSERT INTO tick(part, box) VALUES(?, ?) ON CONFLICT DO NOTHING"
-                       : "DELETE FROM tick WHERE part = ? AND box = ?";
-  int64_t row = box / SIDE, column = box % SIDE;
-  err = vestry_sql_run_alone(
-      app->db, sql, VESTRY_LIST(row / PART * PARTS + column / PART, row % PART * PART + column % PART), NULL, NULL);
-  return err ? err : vestry_reply_status(reply, 204);
+static void tick(vestry_call *call) {
+  int64_t box = 0, to = 0;
+  vestry_call_get(call, VESTRY_IN_PATH, "box", vestry_into_between(&box, 0, SIDE * SIDE - 1));
+  vestry_call_get(call, VESTRY_IN_PATH, "to", vestry_into_between(&to, 0, 1));
+  const int64_t row = box / SIDE, column = box % SIDE;
+  vestry_call_run(call,
+                  to ? "INSERT INTO tick(part, box) VALUES(?, ?) ON CONFLICT DO NOTHING"
+                     : "DELETE FROM tick WHERE part = ? AND box = ?",
+                  VESTRY_LIST(row / PART * PARTS + column / PART, row % PART * PART + column % PART));
 }
 
 /* GET /stats: numbers of renders, parts and streams. */
-static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  const struct app *app = ctx;
+static void stats(vestry_call *call) {
   vestry_pages_stats of = {0};
   char json[128];
-  (void)req;
-  vestry_pages_stats_get(app->program.app->pages, &of);
+  vestry_pages_stats_get(call->app->pages, &of);
   int len = snprintf(json, sizeof json, "{\"streams\": %zu, \"renders\": %llu, \"changed\": %llu}\n", of.streams_count,
                      (unsigned long long)of.renders_count, (unsigned long long)of.changed_count);
-  return vestry_reply_body(reply, "application/json", json, (size_t)len);
+  vestry_reply_body(call->reply, "application/json", json, (size_t)len);
 }
 
 /* ------------------------------------------------------------------------------------- from start to end ---------- */
 
-enum { OPTION_DB = OPTION_OWN };
-
-static int read_option(int option, const char *value, void *ctx) {
-  if (option == OPTION_DB) ((struct app *)ctx)->file = value;
-  return 0;
-}
-
-static void create(struct app *app) {
-  const vestry_sqlite_pool_options file = {
-      .path = app->file,
-      .schema = "CREATE TABLE tick(part INT, box INT, PRIMARY KEY(part, box)) WITHOUT ROWID",
-      .schema_version = 1,
-      .setup = "PRAGMA synchronous = FULL"};
-  program_create(&app->program, &(vestry_application_options){
-                                    .without = VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF | VESTRY_WITHOUT_ONCE,
-                                    .database = &vestry_sqlite_application,
-                                    .database_options = &(vestry_sqlite_database){.pool = &file}});
-  app->db = app->program.app->pool;
-}
+static const vestry_page_options window_page = {.layout = "cells"};
+static const vestry_entry entries[] = {VESTRY_PAGE("/", page, .page = &window_page),
+                                       VESTRY_PART("part", put_part),
+                                       VESTRY_ACT("/box/{box}/{to}", tick),
+                                       VESTRY_HANDLER("GET", "/stats", stats),
+                                       {0}};
 
 /* Clicks are deduplicated in memory: one that is repeated after a restart sets the same state again. */
-static vestry_err begin(struct app *app) {
-  vestry *v = app->program.v;
-  const vestry_page_options one = {.render = page, .layout = "cells", .app = app};
+static vestry_err begin(vestry_application *parts, void *own) {
+  struct app *app = own;
+  vestry *v = parts->instance;
   const vestry_rate_options rate = {.count = 20, .burst_count = 100};
-  vestry_err err = vestry_application_page(app->program.app, "/", &one);
-  if (!err) err = vestry_once_create(v, NULL, &app->once);
+  vestry_err err = vestry_once_create(v, NULL, &app->once);
   if (!err) err = vestry_rate_create(v, &rate, &app->rate);
   if (!err) err = vestry_guard(v, "/box", vestry_rate_guard, app->rate);
-  if (!err) err = vestry_guard(v, "/box", vestry_once_guard, app->once);
-  if (!err) err = vestry_route(v, "GET", "/stats", stats, app);
-  return err ? err : vestry_route(v, "POST", "/box/{box}/{to}", tick, app);
+  return err ? err : vestry_guard(v, "/box", vestry_once_guard, app->once);
+}
+
+static void end(vestry_application *parts, void *own) {
+  struct app *app = own;
+  (void)parts;
+  vestry_once_destroy(app->once);
+  vestry_rate_destroy(app->rate);
 }
 
 int main(int argc, char **argv) {
-  static const struct option names[] = {OPTIONS_OF_ALL, {"db", required_argument, NULL, OPTION_DB}, {0}};
-  static struct app app = {.file = "cells.db"};
-  app.program = (struct program){.names = names,
-                                 .read_own = read_option,
-                                 .own = &app,
-                                 .style = cells_css,
-                                 .style_len = cells_css_len,
-                                 .own_help = "  --db FILE             database file [cells.db]\n"};
-  program_read(&app.program, argc, argv, "cells", "A million check boxes, shared by all users");
-  create(&app);
-  vestry_err err = begin(&app);
-  if (!err) program_wait(&app.program);
-  vestry_stop(app.program.v, VESTRY_NEVER_MS);
-  vestry_once_destroy(app.once);
-  vestry_rate_destroy(app.rate);
-  int status = program_finish(&app.program);
-  return err ? 1 : status;
+  static const vestry_sqlite_pool_options file = {
+      .path = "cells.db",
+      .schema = "CREATE TABLE tick(part INT, box INT, PRIMARY KEY(part, box)) WITHOUT ROWID",
+      .schema_version = 1,
+      .setup = "PRAGMA synchronous = FULL"};
+  struct app app = {0};
+  const vestry_application_options application = {.without = VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF |
+                                                             VESTRY_WITHOUT_ONCE,
+                                                  .database = &vestry_sqlite_application,
+                                                  .database_options = &(vestry_sqlite_database){.pool = &file},
+                                                  .entries = entries,
+                                                  .own = &app,
+                                                  .begin = begin,
+                                                  .end = end};
+  struct program program = {.application = &application, .style = cells_css, .style_len = cells_css_len};
+  return program_main(&program, argc, argv, "cells", "A million check boxes, shared by all users");
 }

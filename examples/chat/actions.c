@@ -205,7 +205,7 @@ static vestry_err keep_pace(vestry_sql_transaction *transaction, const struct ap
                      "pace.slot = excluded.slot THEN pace.count + 1 ELSE 1 END, slot = excluded.slot "
                      "RETURNING count",
                      VESTRY_LIST(user, (int64_t)time(NULL) / SLOT_S), vestry_sql_row_integer, &count);
-  return !err && (uint64_t)count > app->rate ? VESTRY_FULL : err;
+  return !err && count > app->rate ? VESTRY_FULL : err;
 }
 
 /* Store a message with its nonce (vestry/app/once.h), so that a message which is repeated after a crash is found in the

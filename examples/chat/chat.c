@@ -53,48 +53,20 @@ static vestry_err welcome(vestry_sql_transaction *transaction, void *ctx) {
   return err;
 }
 
-enum {
-  OPTION_DB = OPTION_OWN,
-  OPTION_POSTGRES,
-  OPTION_RATE,
-  OPTION_CLUSTER,
-  OPTION_NODE,
-  OPTION_SECRET_FILE,
-  OPTION_WELCOME
-};
-
 /* Return whether a name is valid for a node: it is used in a page and as an element's id. */
 static bool is_node(const char *name) {
   const size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
   return len && len <= NAME_MAX && !name[len];
 }
 
-static int read_option(int option, const char *value, void *ctx) {
-  struct app *app = ctx;
-  if (option == OPTION_DB) app->db.file = value;
-  if (option == OPTION_POSTGRES) app->db.postgres_url = value;
-  if (option == OPTION_WELCOME) app->welcomes = true;
-  if (option == OPTION_CLUSTER) app->cluster_url = value;
-  if (option == OPTION_NODE) app->node = value;
-  if (option == OPTION_SECRET_FILE) app->secret_file = value;
-  if (option == OPTION_NODE && !is_node(value))
-    return options_refuse("chat", "node", value, "expected at most 40 letters, digits and -");
-  bool is_bad = option == OPTION_RATE && !options_number(value, 1, 1000000, &app->rate);
-  return is_bad ? options_refuse("chat", "rate", value, "expected a number from 1 to 1000000") : 0;
-}
-
 static void create(struct app *app) {
-  app->script = (vestry_file){.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
-  const vestry_application_options options = {
-      .without = VESTRY_WITHOUT_ONCE, /* database.h has it */
-      .pages = &(vestry_pages_options){.interval_ms = INTERVAL_MS},
-      .files = &(vestry_files_options){.embedded = &app->script, .embedded_count = 1},
-  };
+  if (app->node && !is_node(app->node))
+    program_refuse("chat", "node", app->node, "expected at most 40 letters, digits and -");
   if (!app->cluster_url != !app->node) {
     fprintf(stderr, "chat: --cluster and --node must be set together\n");
     exit(1);
   }
-  database_create(&app->db, &app->program, &options);
+  database_create(&app->db, &app->program, app->program.application);
   app->pages = app->program.app->pages;
 }
 
@@ -124,37 +96,31 @@ static void end(struct app *app) {
 }
 
 int main(int argc, char **argv) {
-  static const struct option names[] = {OPTIONS_OF_ALL,
-                                        {"db", required_argument, NULL, OPTION_DB},
-                                        {"postgres", required_argument, NULL, OPTION_POSTGRES},
-                                        {"welcome", no_argument, NULL, OPTION_WELCOME},
-                                        {"rate", required_argument, NULL, OPTION_RATE},
-                                        {"cluster", required_argument, NULL, OPTION_CLUSTER},
-                                        {"node", required_argument, NULL, OPTION_NODE},
-                                        {"secret-file", required_argument, NULL, OPTION_SECRET_FILE},
-                                        {0}};
   static struct app app = {.rate = 1000,
                            .db = {.default_file = "chat.db",
                                   .sqlite_schema = (const char *)schema_sql,
                                   .sqlite_version = 3,
                                   .sqlite_topics = say_topics,
-                                  .postgres_schema = (const char *)schema_postgres_sql,
-                                  .kind = VESTRY_SQL_WRITE}};
-  app.program =
-      (struct program){.names = names,
-                       .read_own = read_option,
-                       .own = &app,
-                       .style = chat_css,
-                       .style_len = chat_css_len,
-                       .own_help = "  --db FILE             database file [chat.db]\n"
-                                   "  --postgres URL        use a PostgreSQL database instead, for example\n"
-                                   "                        postgresql://user@host/database\n"
-                                   "  --welcome             begin with a conversation that suggests what to try\n"
-                                   "  --rate N              messages that a person may send within ten seconds [1000]\n"
-                                   "  --cluster URL         NATS server, nats://HOST:PORT, that connects several\n"
-                                   "                        processes on one database [none]\n"
-                                   "  --node NAME           name of this process in the cluster\n"
-                                   "  --secret-file FILE    file with the secret of the cluster, at least 32 bytes\n"};
+                                  .postgres_schema = (const char *)schema_postgres_sql}};
+  const vestry_file script = {.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
+  const vestry_application_options application = {.without = VESTRY_WITHOUT_ONCE, /* database.h has it */
+                                                  .database = &vestry_sqlite_application,
+                                                  .pages = &(vestry_pages_options){.interval_ms = INTERVAL_MS},
+                                                  .files =
+                                                      &(vestry_files_options){.embedded = &script, .embedded_count = 1},
+                                                  .own = &app};
+  const vestry_program_option own[] = {
+      {"postgres", "URL", "use a PostgreSQL database instead, for example\npostgresql://user@host/database",
+       VESTRY_INTO(&app.db.postgres_url)},
+      {"welcome", NULL, "begin with a conversation that suggests what to try", VESTRY_INTO(&app.welcomes)},
+      {"rate", "N", "messages that a person may send within ten seconds [1000]",
+       vestry_into_between(&app.rate, 1, 1000000)},
+      {"cluster", "URL", "NATS server, nats://HOST:PORT, that connects several\nprocesses on one database [none]",
+       VESTRY_INTO(&app.cluster_url)},
+      {"node", "NAME", "name of this process in the cluster", VESTRY_INTO(&app.node)},
+      {"secret-file", "FILE", "file with the secret of the cluster, at least 32 bytes", VESTRY_INTO(&app.secret_file)},
+      {0}};
+  app.program = (struct program){.own = own, .application = &application, .style = chat_css, .style_len = chat_css_len};
   program_read(&app.program, argc, argv, "chat", "Channels in which people write messages");
   create(&app);
   vestry_err err = begin(&app);

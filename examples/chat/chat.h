@@ -39,14 +39,13 @@ struct app {
   const char *cluster_url, *node, *secret_file; /* of several processes; NULL: there is only one */
   struct cluster *cluster;                      /* of several processes; NULL: there is only one */
   bool welcomes;                                /* add a first conversation */
-  uint64_t rate;                                /* maximum number of messages of a person within SLOT_S */
+  int64_t rate;                                 /* maximum number of messages of a person within SLOT_S */
   struct database db;
   vestry_pages *pages; /* of the application */
   vestry_page *page;
   vestry_presence *presence;
   vestry_sql_tabs *tabs;
   vestry_sql_pool *tabs_pool; /* NULL: SQLite */
-  vestry_file script;         /* a file of the application */
   vestry_runtime *clerk;      /* a thread for tallies */
   vestry_timer *timer;
 };

@@ -277,11 +277,11 @@ vestry_err cluster_begin(struct app *app) {
 
 /* Set the URL of the console. It is available only at this process's own port, because requests through the balancer do
  * not count as requests of this machine. */
-static void on_ready(unsigned port, void *ctx) {
-  struct cluster *cluster = ctx;
+static void on_ready(vestry_server *server, void *ctx) {
+  struct cluster *cluster = ((struct app *)ctx)->cluster;
+  const struct program *program = &cluster->app->program;
   pthread_mutex_lock(&cluster->lock);
-  const struct server_options *options = &cluster->app->program.options;
-  options_console_url(options, port, cluster->console);
+  program_console_url(program, program->is->server->address, server->port, cluster->console);
   pthread_mutex_unlock(&cluster->lock);
   vestry_refresh_here(cluster->app->pages, "cluster", NULL);
 }
@@ -296,14 +296,11 @@ static vestry_err add_metrics(vestry_metrics *to, void *ctx) {
 
 void cluster_show(struct app *app) {
   if (!app->cluster) return;
-  struct server_options *options = &app->program.options;
-  options->shown.cluster = app->cluster->of;
-  if (options->has_console) {
-    options->on_ready = on_ready;
-    options->ready_ctx = app->cluster;
-  }
+  struct program *program = &app->program;
+  program->shown.cluster = app->cluster->of;
+  if (program->has_console) program->on_ready = on_ready;
 #ifdef CHAT_NATS
-  if (app->cluster->broker.ops) options->shown.more = add_metrics, options->shown.more_ctx = app->cluster;
+  if (app->cluster->broker.ops) program->shown.more = add_metrics, program->shown.more_ctx = app->cluster;
 #endif
 }
 

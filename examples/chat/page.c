@@ -93,10 +93,7 @@ struct message {
   const char *author, *text;
   bool edited;
 };
-static const vestry_sql_shape message_shape =
-    VESTRY_ROW(struct message, VESTRY_COLUMN(struct message, id), VESTRY_COLUMN(struct message, author),
-               VESTRY_COLUMN(struct message, text), VESTRY_COLUMN(struct message, sent),
-               VESTRY_COLUMN(struct message, edited), VESTRY_COLUMN(struct message, total));
+static const vestry_sql_shape message_shape = VESTRY_ROW(struct message, id, author, text, sent, edited, total);
 
 static vestry_err put_message(void *row, void *ctx) {
   struct list *list = ctx;
@@ -167,8 +164,7 @@ struct position {
   int channel;
   int64_t id;
 };
-static const vestry_sql_shape position_shape =
-    VESTRY_ROW(struct position, VESTRY_COLUMN(struct position, channel), VESTRY_COLUMN(struct position, id));
+static const vestry_sql_shape position_shape = VESTRY_ROW(struct position, channel, id);
 
 /* Append a position to a JSON object: {"c7": 41}. */
 static vestry_err put_position(void *row, void *object) {
@@ -255,8 +251,7 @@ struct channel {
   int id;
   const char *name;
 };
-static const vestry_sql_shape channel_shape =
-    VESTRY_ROW(struct channel, VESTRY_COLUMN(struct channel, id), VESTRY_COLUMN(struct channel, name));
+static const vestry_sql_shape channel_shape = VESTRY_ROW(struct channel, id, name);
 
 static vestry_err put_link(void *row, void *ctx) {
   struct view *view = ctx;

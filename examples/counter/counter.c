@@ -5,9 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../shared/options.h"
+#include "../shared/program.h"
 #include "keys_json.h"
-#include "options.h"
 #include "page.h"
 #include "session.h"
 #include "vestry/app/session.h"
@@ -23,8 +22,11 @@ enum { TABS_MAX = 64 };
 enum { UNHEARD_MAX = 60 };
 
 struct app {
-  struct options options;
+  struct program program;
   vestry *v;
+  const char *store, *policy_name; /* options of the command line, as the next three */
+  int64_t max_count, idle_ms, heartbeat_ms;
+  vestry_keep_policy policy;
   struct sessions sessions;
 };
 
@@ -49,7 +51,7 @@ static vestry_err start(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_err err = from_anybody(req, reply);
   if (err) return err;
   vestry_reply_key(reply, COUNTER);
-  vestry_reply_keep(reply, app->options.policy, TABS_MAX);
+  vestry_reply_keep(reply, app->policy, TABS_MAX);
   return vestry_reply_effect(reply, VESTRY_LIST("counter/start"));
 }
 
@@ -148,8 +150,7 @@ static vestry_err effect_add(vestry_dispatch_context *context, const json_t *arg
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  struct page_state state = {.client = app->options.server.client_url,
-                             .client_needs_eval = app->options.server.client_needs_eval};
+  struct page_state state = {.client = app->program.client.url, .client_needs_eval = app->program.client.needs_eval};
   session_look(&app->sessions, req->scope, &state.counter, &state.running);
   return page_reply(&state, reply);
 }
@@ -163,33 +164,59 @@ static vestry_err keys(const vestry_request *req, vestry_reply *reply, void *ctx
 static vestry_err mount(struct app *app) {
   static const vestry_mounted routes[] = {
       {"GET", "/", page}, {"PUT", "/", start}, {"DELETE", "/", stop}, {"POST", "/jump", jump}, {"GET", "/keys", keys}};
-  vestry_err err = options_files(&app->options.server, app->v, NULL, 0);
-  return err ? err : vestry_mount(app->v, "", routes, sizeof routes / sizeof *routes, app);
+  return vestry_mount(app->v, "", routes, sizeof routes / sizeof *routes, app);
+}
+
+static vestry_keep_policy policy_of(const char *name) {
+  static const char *const names[] = {[VESTRY_KEEP_REPLACE] = "replace",
+                                      [VESTRY_KEEP_REUSE] = "reuse",
+                                      [VESTRY_KEEP_REJECT] = "reject",
+                                      [VESTRY_KEEP_MANY] = "many"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (names[i] && strcmp(name, names[i]) == 0) return (vestry_keep_policy)i;
+  program_refuse("counter", "policy", name, "expected replace, reuse, reject or many");
 }
 
 int main(int argc, char **argv) {
-  struct app app = {0};
-  int status = counter_options_parse(argc, argv, &app.options);
-  if (status >= 0) return status;
-
-  vestry_err err = vestry_create(
-      &(vestry_options){.host = app.options.server.host,
-                        .store = app.options.store,
-                        .bounds = &(vestry_bounds){.max_count = app.options.max_count},
-                        .idle_ms = app.options.idle_ms,
-                        .connection = &(vestry_connection_options){.heartbeat_ms = app.options.heartbeat_ms}},
-      &app.v);
+  static struct app app = {.store = "lru", .policy_name = "many"};
+  const vestry_program_option own[] = {
+      {"store", "hash|lru", "store of the streams: unlimited, or only the most recently used [lru]",
+       VESTRY_INTO(&app.store)},
+      {"max", "N", "maximum number of stored streams [lru: 10000; hash: unlimited]",
+       vestry_into_between(&app.max_count, 1, 1000000)},
+      {"idle-ms", "N", "lru: idle time after which a stream is closed [600000]",
+       vestry_into_between(&app.idle_ms, 1, 86400000)},
+      {"heartbeat-ms", "N", "time without an event after which a comment is sent [15000]",
+       vestry_into_between(&app.heartbeat_ms, 1, 86400000)},
+      {"policy", "replace|reuse|reject|many",
+       "if a session opens a second stream: it replaces the first one; it is not opened, and the\nfirst one serves "
+       "both "
+       "tabs; it is refused; all streams are kept [many]",
+       VESTRY_INTO(&app.policy_name)},
+      {0}};
+  app.program.own = own;
+  program_read(&app.program, argc, argv, "counter",
+               "A page with counters: each session has a counter, and each of its tabs a stream with\nthe key "
+               "(\"counter\", 1). GET /keys shows the stored streams");
+  if (strcmp(app.store, "hash") != 0 && strcmp(app.store, "lru") != 0)
+    program_refuse("counter", "store", app.store, "expected hash or lru");
+  app.policy = policy_of(app.policy_name);
+  program_instance(&app.program, &(vestry_options){.store = app.store,
+                                                   .bounds = &(vestry_bounds){.max_count = (size_t)app.max_count},
+                                                   .signals = &(vestry_signals_limits){0},
+                                                   .idle_ms = (uint64_t)app.idle_ms,
+                                                   .connection = &(vestry_connection_options){
+                                                       .heartbeat_ms = (uint32_t)app.heartbeat_ms}});
+  app.v = app.program.v;
   /* plain HTTP */
   const vestry_session_options sessions = {.cookie = "vestry_session", .insecure = true};
-  if (!err) err = vestry_sessions_create(app.v, &sessions);
+  vestry_err err = vestry_sessions_create(app.v, &sessions);
   if (!err) err = sessions_init(&app.sessions, app.v, tick);
   if (!err) err = vestry_registry_effect(vestry_parts_of(app.v)->registry, "counter/start", effect_start, &app);
   if (!err) err = vestry_registry_effect(vestry_parts_of(app.v)->registry, "counter/add", effect_add, &app);
   if (!err) err = mount(&app);
-  bool served = !err && !options_serve(&app.options.server, app.v);
   if (err) fprintf(stderr, "counter: cannot start (%s)\n", vestry_err_name(err));
+  if (!err) program_wait(&app.program);
   sessions_finish(&app.sessions);
-  vestry_destroy(app.v);
-  options_finish(&app.options.server);
-  return served ? 0 : 1;
+  return program_finish(&app.program);
 }

@@ -222,7 +222,7 @@ int main(int argc, char **argv) {
   if (!err) err = vestry_route(v, "GET", "/", dashboard, &app);
   if (!err) err = vestry_timer_create(vestry_parts_of(v)->runtime, tick, &app, &app.timer);
   if (!err) err = vestry_timer_set(app.timer, TICK_MS, TICK_MS);
-  app.program.options.shown.pages = app.pages;
+  app.program.shown.pages = app.pages;
   if (!err) program_wait(&app.program);
   vestry_timer_destroy(app.timer);
   vestry_stop(v, VESTRY_NEVER_MS);

@@ -67,8 +67,7 @@ static vestry_err file(const vestry_request *req, vestry_reply *reply, void *ctx
 
 /* Set a policy that allows only the client; a client before 1.0.3 needs a weaker policy. */
 static void set_policy(vestry_reply *reply) {
-  bool is_old =
-      client_version ? strcmp(client_version, "1.0.3") < 0 : options_client_needs_eval(client_js, client_js_len);
+  bool is_old = client_version ? strcmp(client_version, "1.0.3") < 0 : client_needs_eval(client_js, client_js_len);
   vestry_reply_csp(reply, &(vestry_csp){.client = client_url(), .client_needs_eval = is_old, .trusted_types = !is_old});
 }
 

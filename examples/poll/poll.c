@@ -277,7 +277,7 @@ int main(int argc, char **argv) {
   if (!err) err = vestry_route(v, "GET", "/poll/{id}", serve_one, &app);
   if (!err) err = vestry_route(v, "POST", "/poll/{id}/vote/{answer}", vote, &app);
   if (!err) err = vestry_error_page(v, 0, error_page, &app.program);
-  app.program.options.shown.pages = app.pages;
+  app.program.shown.pages = app.pages;
   if (!err) program_wait(&app.program);
   vestry_stop(v, VESTRY_NEVER_MS);
   vestry_pages_destroy(app.pages);

@@ -50,10 +50,6 @@ static vestry_err tell_server(struct database *db, vestry_sql_transaction *trans
   return vestry_postgres_refresh(transaction, DATABASE);
 }
 
-static bool has_refused(vestry_sql_transaction *transaction) {
-  return *vestry_postgres_sqlstate(transaction);
-}
-
 static void count_server(struct database *db, struct database_counters *ret) {
   static const char *const names[] = {[VESTRY_POSTGRES_DEFAULT] = "topics",
                                       [VESTRY_POSTGRES_TOPICS] = "topics",
@@ -72,22 +68,20 @@ static void count_server(struct database *db, struct database_counters *ret) {
 }
 #else
 static void create_over_postgres(struct database *db, struct program *program, vestry_application_options *options) {
-  (void)db, (void)options;
-  fprintf(stderr, "%s: --postgres: this program was built without libpq; install it (Debian: libpq-dev)\n",
-          program->options.program);
-  exit(1);
+  (void)options;
+  program_refuse(program->is->name, "postgres", db->postgres_url,
+                 "this program was built without libpq; install it (Debian: libpq-dev)");
 }
 /* No server can be open. */
 #define begin_server(db, pages)      VESTRY_UNSUPPORTED
 #define end_server(db)               (void)0
 #define tell_server(db, transaction) VESTRY_OK
-#define has_refused(transaction)     true
 #define count_server(db, ret)        (void)0
 #endif
 
 /* Confirmed writes are on the disk, even if the machine fails (FULL). */
 static void create_over_sqlite(struct database *db, struct program *program, vestry_application_options *options) {
-  const vestry_sqlite_pool_options pool = {.path = db->file,
+  const vestry_sqlite_pool_options pool = {.path = db->default_file,
                                            .schema = db->sqlite_schema,
                                            .schema_version = db->sqlite_version,
                                            .setup = "PRAGMA synchronous = FULL",
@@ -100,10 +94,12 @@ static void create_over_sqlite(struct database *db, struct program *program, ves
 
 void database_create(struct database *db, struct program *program, const vestry_application_options *given) {
   vestry_application_options options = *given;
-  if (db->file && db->postgres_url)
-    exit(options_refuse(program->options.program, "db", db->file, "--db and --postgres exclude each other"));
-  if (!db->file) db->file = db->default_file;
+  options.acts_repeat = true;
+  db->file = program->is->database ? program->is->database : db->default_file;
+  if (db->postgres_url && program->is->database)
+    program_refuse(program->is->name, "db", program->is->database, "--db and --postgres exclude each other");
   (database_is_postgres(db) ? create_over_postgres : create_over_sqlite)(db, program, &options);
+  db->app = program->app;
   db->pool = program->app->pool;
   db->followed = program->app->database;
   vestry_err err = database_is_postgres(db) ? begin_server(db, program->app->pages) : VESTRY_OK;
@@ -111,7 +107,7 @@ void database_create(struct database *db, struct program *program, const vestry_
   if (!err) err = vestry_once_create(program->v, &once, &db->once);
   if (!err) err = vestry_guard(program->v, "/", vestry_once_guard, db->once);
   if (!err) return;
-  fprintf(stderr, "%s: cannot start (%s)\n", program->options.program, vestry_err_name(err));
+  fprintf(stderr, "%s: cannot start (%s)\n", program->is->name, vestry_err_name(err));
   database_end(db);
   exit(program_finish(program));
 }
@@ -130,23 +126,16 @@ struct acting {
   struct database *db;
   vestry_sql_act_fn fn;
   void *ctx;
-  bool is_refused; /* the server rejected it, with an error code */
 };
 
 static vestry_err act_once(vestry_sql_transaction *transaction, void *ctx) {
   struct acting *of = ctx;
   vestry_err err = of->fn(transaction, of->ctx);
-  if (!database_is_postgres(of->db)) return err;
-  if (!err) err = tell_server(of->db, transaction);
-  of->is_refused = err && has_refused(transaction);
-  return err;
+  return !err && database_is_postgres(of->db) ? tell_server(of->db, transaction) : err;
 }
 
 vestry_err database_act(struct database *db, vestry_sql_act_fn fn, void *ctx) {
-  struct acting of = {.db = db, .fn = fn, .ctx = ctx};
-  vestry_err err = vestry_sql_act(db->pool, db->kind, act_once, &of);
-  const bool is_over_soon = err == VESTRY_BUSY || err == VESTRY_TIMEOUT || (err == VESTRY_IO && !of.is_refused);
-  return is_over_soon && database_is_postgres(db) ? VESTRY_LIMIT : err;
+  return vestry_application_act(db->app, act_once, &(struct acting){.db = db, .fn = fn, .ctx = ctx});
 }
 
 struct statement {

@@ -9,14 +9,15 @@
 
 struct database {
   /* Set by the program. */
-  const char *file, *postgres_url;             /* --db, and --postgres, an address for libpq: not both */
+  const char *postgres_url;                    /* --postgres, an address for libpq; not with --db */
   const char *default_file;                    /* used if neither is given */
   const char *sqlite_schema, *postgres_schema; /* make missing tables; SQLite: also upgrade a file of any version */
   int sqlite_version;
   vestry_sqlite_topics_fn sqlite_topics; /* for data that pages read aside (VESTRY_SQL_READ_ASIDE) */
-  vestry_sql_kind kind;                  /* of transactions that write */
 
   /* Set by database_create. */
+  vestry_application *app;
+  const char *file;      /* SQLite's */
   vestry_sql_pool *pool; /* of the application */
   void *followed;        /* the vestry_sqlite or vestry_postgres of the application */
   vestry_once *once;     /* guards all paths. SQLite: in memory; PostgreSQL: of all nodes */
@@ -34,9 +35,7 @@ bool database_is_postgres(const struct database *db);
 /* In a render that reads the database, also if PostgreSQL's commits cannot be followed: render again after each commit
  * of a program with this function. */
 vestry_err database_follow(struct database *db, vestry_render *render);
-/* Run a transaction by vestry_sql_act. LIMIT: not possible now, so an action that is repeated (vestry/app/once.h) can
- * run later. If the connection to a server is lost during the commit, its result is unknown, and LIMIT is returned,
- * too: an action that can be repeated has no further effect the second time. */
+/* Run a transaction by vestry_application_act. Actions that can be repeated have no further effect the second time. */
 vestry_err database_act(struct database *db, vestry_sql_act_fn fn, void *ctx);
 /* Run a statement that changes data, and commit it, as database_act. */
 vestry_err database_run_alone(struct database *db, const char *sql, const vestry_value *values, vestry_sql_row_fn row,

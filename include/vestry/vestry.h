@@ -29,7 +29,7 @@
  * vestry_key, vestry_value, vestry_into, vestry_scope, vestry_header, vestry_attribute, vestry_event_options,
  * vestry_profile, vestry_field, vestry_message, vestry_mounted, vestry_file, vestry_store_type, vestry_list_cursor,
  * vestry_stream_cursor, vestry_scoped_key, vestry_connection_now, vestry_html, vestry_trace, vestry_broker,
- * vestry_window, vestry_window_axis, vestry_sql_column, vestry_memory_seen, and the records of errors:
+ * vestry_window, vestry_window_axis, vestry_rows, vestry_sql_column, vestry_memory_seen, and the records of errors:
  * vestry_signals_error, vestry_field_error, vestry_dispatch_error. */
 
 #include "vestry/backend_action.h"

@@ -11,11 +11,20 @@
 
 static char file[] = "/tmp/APPNAME-XXXXXX";
 
-static void a_note_shows_in_open_pages_and_outlives_the_program(void) {
+static vestry_application *begin(void) {
   vestry_application *app;
+  vestry_application_options options = app_options;
+  const vestry_options instance = {.threads_count = VESTRY_THREADS_NONE}; /* this thread does all work */
+  options.database_at = file;
+  options.instance = &instance;
+  assert(!vestry_application_create(&options, &app));
+  return app;
+}
+
+static void a_note_shows_in_open_pages_and_outlives_the_program(void) {
+  vestry_application *app = begin();
   vestry_browser *ada, *bob, *later;
   vestry_browser_page *hers, *his;
-  assert(!app_begin(file, VESTRY_THREADS_NONE, &app)); /* this thread does all work */
   assert(!vestry_browser_create(app->instance, &ada) && !vestry_browser_create(app->instance, &bob));
   assert(!vestry_browser_open(ada, "/", &hers) && !vestry_browser_open(bob, "/", &his));
   assert(!vestry_browser_press(hers, "Add"));
@@ -29,7 +38,7 @@ static void a_note_shows_in_open_pages_and_outlives_the_program(void) {
   vestry_browser_close(his);
   assert(!vestry_application_destroy(app));
 
-  assert(!app_begin(file, VESTRY_THREADS_NONE, &app));
+  app = begin();
   assert(!vestry_browser_move(ada, app->instance, &later)); /* Ada, with her session */
   assert(!vestry_browser_open(later, "/", &hers));
   assert(vestry_browser_shows(hers, "Tea <b>at</b> four 3 words"));

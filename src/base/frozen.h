@@ -7,9 +7,9 @@
 
 #define VSI_LAST_OF_vestry_actor_options             ctx
 #define VSI_LAST_OF_vestry_application_database      metrics
-#define VSI_LAST_OF_vestry_application_document      presses
-#define VSI_LAST_OF_vestry_application_form          document
-#define VSI_LAST_OF_vestry_application_options       guests
+#define VSI_LAST_OF_vestry_application_document      policy
+#define VSI_LAST_OF_vestry_application_form          title
+#define VSI_LAST_OF_vestry_application_options       act_lease_ms
 #define VSI_LAST_OF_vestry_backend_action_options    sent
 #define VSI_LAST_OF_vestry_bounds                    max_values_count
 #define VSI_LAST_OF_vestry_broker_events             ctx
@@ -81,6 +81,7 @@
 #define VSI_LAST_OF_vestry_presence_options          name
 #define VSI_LAST_OF_vestry_presence_stats            is_partial
 #define VSI_LAST_OF_vestry_profile_ops               follow
+#define VSI_LAST_OF_vestry_program_options           ready_own
 #define VSI_LAST_OF_vestry_put_result                refreshed
 #define VSI_LAST_OF_vestry_rate_options              is_behind_proxy
 #define VSI_LAST_OF_vestry_rate_stats                filling_count

@@ -50,7 +50,7 @@ typedef struct number {
   int64_t value;
 } number;
 static number found;
-const vestry_sql_shape sizes_shape = VESTRY_ROW(number, VESTRY_COLUMN(number, value));
+const vestry_sql_shape sizes_shape = VESTRY_ROW(number, value);
 const vestry_sql_rows sizes_rows = {.shape = &sizes_shape, .rows = &found, .row_bytes = sizeof found, .max_count = 1};
 
 vestry_err sizes_take_rows(const void *given) {

@@ -11,30 +11,16 @@
 
 static int presses;
 
-static vestry_err home(vestry_render *render, vestry_html *html, void *app) {
-  static const vestry_clock clock = {.url = "/clock"};
-  static const vestry_backend_action_options pressed = {.csrf = true};
-  const vestry_application_document document = {
-      .title = "Tea & <co>",
-      .language = "de",
-      .head = "<meta name=\"x\">",
-      .clock = render->share ? NULL : &clock,
-      .presses = render->share || !((vestry_application *)app)->csrf ? NULL : &pressed};
-  vestry_render_topic(render, "presses");
-  vestry_err error = vestry_application_document_begin(app, render, html, &document);
-  if (error) return error;
-  vestry_render_begin(render, html);
-  vestry_html_add(html, "<p>%d</p>", presses);
-  vestry_render_end(render, html);
-  return vestry_application_document_end(html);
+static void home(vestry_call *call) {
+  vestry_render_topic(call->render, "presses");
+  vestry_call_document(call, "Tea & <co>");
+  vestry_call_content(call);
+  vestry_html_add(call->html, "<p>%d</p>", presses);
 }
 
-static vestry_err press(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_application *is = app;
-  (void)req;
+static void press(vestry_call *call) {
   presses++;
-  vestry_err error = vestry_refresh(is->pages, "presses", NULL);
-  return error ? error : vestry_reply_status(reply, 204);
+  vestry_call_fail(call, vestry_refresh(call->app->pages, "presses", NULL));
 }
 
 /* POST /guest */
@@ -45,11 +31,11 @@ static vestry_err become_guest(const vestry_request *req, vestry_reply *reply, v
   return error ? error : vestry_reply_status(reply, 204);
 }
 
-static vestry_err shared(const vestry_request *req, vestry_reply *reply, void *page) {
-  return vestry_page_serve(req, reply, page, "all");
-}
-
 static const char *const origin = "http://other.example";
+static const vestry_entry entries[] = {VESTRY_PAGE("/", home), VESTRY_ACT("/press", press), {0}};
+static const vestry_clock clock_of_pages = {.url = "/clock"};
+static const vestry_application_document frame = {
+    .language = "de", .head = "<meta name=\"x\">", .clock = &clock_of_pages, .begin = "<nav></nav>", .end = "<hr>"};
 static const vestry_file table[] = {{.path = "a.css", .bytes = "p{}", .len = 3}};
 
 static vestry_err begin(test_host *th, unsigned without, vestry_application **ret_app) {
@@ -66,12 +52,11 @@ static vestry_err begin(test_host *th, unsigned without, vestry_application **re
       .forms = &(vestry_forms_options){.path = "/typed"},
       .files = &(vestry_files_options){.host = &th->host, .embedded = table, .embedded_count = 1},
       .files_path = "/static",
+      .entries = entries,
+      .document = &frame,
   };
   vestry_err error = vestry_application_create(&options, ret_app);
-  const vestry_page_options page = {.render = home};
-  if (!error) error = vestry_application_page(*ret_app, "/", &page);
-  if (!error) error = vestry_route((*ret_app)->instance, "POST", "/guest", become_guest, NULL);
-  return error ? error : vestry_route((*ret_app)->instance, "POST", "/press", press, *ret_app);
+  return error ? error : vestry_route((*ret_app)->instance, "POST", "/guest", become_guest, NULL);
 }
 
 static int status_of(vestry_browser *browser, const char *method, const char *url, const vestry_value *signals) {
@@ -113,11 +98,12 @@ static void parts_serve_and_guard_a_page(void **state) {
   assert_non_null(strstr(html, VESTRY_DATASTAR_CDN_URL));
   assert_non_null(strstr(html, "<script>{ let held = []")); /* vestry_html_early */
   assert_non_null(strstr(html, "data-init__once"));
-  assert_non_null(strstr(html, "@post(b.dataset.press,{headers:{&#39;X-CSRF-Token&#39;:$_csrf}"));
+  assert_non_null(strstr(html, "b.dataset.press"));
   assert_non_null(strstr(html, "/clock"));
   assert_non_null(strstr(html, "tabId"));
   assert_non_null(strstr(html, "<p>0</p>"));
-  assert_non_null(strstr(html, "</body></html>"));
+  assert_non_null(strstr(html, "><nav></nav><main"));
+  assert_non_null(strstr(html, "<hr></body></html>"));
   cut(html, "data-signals:_csrf=\"'", "'", token, sizeof token);
   assert_int_equal(strlen(token), VESTRY_CSRF_TOKEN_BYTES - 1);
   vestry_memory_destroy(document);
@@ -166,30 +152,6 @@ static void parts_can_be_left_out(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* capability: L16 */
-static void shared_page_contains_nothing_of_a_user(void **state) {
-  (void)state;
-  test_host th;
-  vestry_application *app;
-  vestry_browser *ada;
-  vestry_page *page;
-  vestry_memory_exchange *document;
-  test_host_init(&th);
-  assert_int_equal(begin(&th, 0, &app), VESTRY_OK);
-  const vestry_page_options options = {.render = home, .app = app};
-  assert_int_equal(vestry_page_create(app->pages, &options, &page), VESTRY_OK);
-  assert_int_equal(vestry_route(app->instance, "GET", "/all", shared, page), VESTRY_OK);
-  assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
-  assert_int_equal(vestry_browser_get(ada, "/all", &document), VESTRY_OK);
-  assert_int_equal(vestry_memory_look(document).status, 200);
-  assert_non_null(strstr(vestry_memory_look(document).received.data, "<body>"));
-  assert_null(strstr(vestry_memory_look(document).received.data, "_csrf"));
-  vestry_memory_destroy(document);
-  vestry_browser_destroy(ada);
-  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
-  test_host_assert_clean(&th);
-}
-
 static vestry_err begin_and_end(test_host *th, void *ctx) {
   vestry_application *app;
   (void)ctx;
@@ -206,6 +168,7 @@ static vestry_err create_only(test_host *th, void *ctx) {
       .rate = &(vestry_rate_options){.count = 100},
       .forms = &(vestry_forms_options){.path = "/typed"},
       .files = &(vestry_files_options){.host = &th->host, .embedded = table, .embedded_count = 1},
+      .entries = entries,
   };
   vestry_application *app = ctx;
   vestry_err error = vestry_application_create(&options, &app);
@@ -227,8 +190,8 @@ static void each_failed_allocation_is_undone(void **state) {
   test_host_fail_each(create_only, NULL, true);
 }
 
-static vestry_err no_file(const void *options, const vestry_host *host, vestry_sql_pool **ret_pool) {
-  (void)options, (void)ret_pool;
+static vestry_err no_file(const void *options, const char *place, const vestry_host *host, vestry_sql_pool **ret_pool) {
+  (void)options, (void)place, (void)ret_pool;
   host->log(host->ctx, VESTRY_LOG_ERROR, "the reason");
   return VESTRY_IO;
 }
@@ -254,10 +217,9 @@ static void failure_names_the_part_and_what_to_do(void **state) {
   assert_null(app);
   assert_int_equal(vestry_application_create(NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_application_destroy(NULL), VESTRY_OK);
-  assert_int_equal(vestry_application_page(NULL, "/", NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_application_act(NULL, NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_application_run(NULL, NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_application_settle(NULL, 0), VESTRY_INVALID);
-  assert_int_equal(vestry_application_document_begin(NULL, NULL, NULL, NULL), VESTRY_INVALID);
   test_host_assert_clean(&th);
 }
 
@@ -297,7 +259,6 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(parts_serve_and_guard_a_page),
       cmocka_unit_test(parts_can_be_left_out),
-      cmocka_unit_test(shared_page_contains_nothing_of_a_user),
       cmocka_unit_test(each_failed_allocation_is_undone),
       cmocka_unit_test(failure_names_the_part_and_what_to_do),
       cmocka_unit_test(streams_are_compressed_if_the_client_accepts_it),

@@ -10,58 +10,58 @@
 #include "vestry/testing/browser.h"
 
 typedef struct note {
-  char text[4 * 20 + 1], code[9], tag[7];
-  int64_t size;
+  char text[4 * 20 + 1], code[9], tag[7], colour[6];
+  int64_t size, weight;
   bool is_urgent;
 } note;
 
-static const vestry_input fields[] = {
-    VESTRY_INPUT(note, text, .label = "Note", .min = 2, .max = 20, .has_lines = true),
-    VESTRY_INPUT(note, code, .allowed = "a-z0-9-"), VESTRY_INPUT(note, size, .label = "Size", .min = 1, .max = 9),
-    VESTRY_INPUT(note, is_urgent, .label = "Urgent"), VESTRY_INPUT(note, tag, .label = "Tag")};
-static const vestry_application_form form = {.action = "/note",
-                                             .name = "note",
-                                             .inputs = fields,
-                                             .inputs_count = 5,
-                                             .button = "Add",
-                                             .is_kept = true,
-                                             .document = &(vestry_application_document){.title = "Refused"}};
+static const vestry_choice colours[] = {{"red", "R&d"}, {"green", NULL}, {0}};
+static const vestry_choice weights[] = {{"-1", "light"}, {"20", "heavy"}, {0}};
+
+static const vestry_application_form form = {
+    .action = "/note",
+    .name = "note",
+    .button = "Add",
+    .is_kept = true,
+    .title = "Refused",
+    VESTRY_INPUTS(VESTRY_INPUT(note, text, .label = "Note", .min = 2, .max = 20, .has_lines = true),
+                  VESTRY_INPUT(note, code, .allowed = "a-z0-9-"),
+                  VESTRY_INPUT(note, size, .label = "Size", .min = 1, .max = 9),
+                  VESTRY_INPUT(note, is_urgent, .label = "Urgent"), VESTRY_INPUT(note, tag, .label = "Tag"),
+                  VESTRY_INPUT(note, colour, .label = "Colour", .choices = colours),
+                  VESTRY_INPUT(note, weight, .label = "Weight", .choices = weights, .is_list = true))};
 
 static note last;
 static int notes;
-static bool is_full, is_inside;
+static bool is_full, is_inside, is_leading;
 
-static vestry_err home(vestry_render *render, vestry_html *html, void *app) {
-  const note first = {.text = "", .code = "a-1", .size = 3};
-  vestry_render_topic(render, "notes");
-  vestry_err error = vestry_application_document_begin(app, render, html, NULL);
-  if (!error && !is_inside) error = vestry_application_form_add(app, render, html, &form, &first);
-  vestry_render_begin(render, html);
-  if (!error && is_inside) error = vestry_application_form_add(app, render, html, &form, &first);
-  vestry_html_add(html, "<p>%d notes, last: %s</p>", notes, last.text);
-  vestry_render_end(render, html);
-  return error ? error : vestry_application_document_end(html);
+static void home(vestry_call *call) {
+  const note first = {.text = "", .code = "a-1", .size = 3, .weight = 20, .colour = "green"};
+  vestry_render_topic(call->render, "notes");
+  vestry_call_document(call, NULL);
+  if (!is_inside) vestry_call_form(call, &form, &first);
+  vestry_call_content(call);
+  if (is_inside) vestry_call_form(call, &form, &first);
+  vestry_html_add(call->html, "<p>%d notes, last: %s</p>", notes, last.text);
 }
 
-static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  vestry_application *app = ctx;
-  note sent;
-  vestry_err error = vestry_application_form_read(app, req, reply, &form, &sent);
-  if (!error && is_full) error = vestry_application_form_refuse(app, req, reply, &form, "No <room> is left.");
-  if (!error) last = sent, notes++;
-  if (!error) error = vestry_refresh(app->pages, "notes", NULL);
-  return vestry_application_form_end(app, req, reply, &form, error, "/");
+static void add(vestry_call *call) {
+  if (is_full) vestry_call_refuse(call, "No <%s> is left.", "room");
+  if (call->error) return;
+  last = *(const note *)call->values;
+  notes++;
+  vestry_call_fail(call, vestry_refresh(call->app->pages, "notes", NULL));
+  if (is_leading) vestry_call_go(call, "/plain?%d", notes);
 }
 
-/* GET /plain: an ordinary handler. */
-static vestry_err plain(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_html html;
-  vestry_html_init(&html, NULL);
-  vestry_err error = vestry_application_form_show(app, req, reply, &html, &form, NULL);
-  if (!error) error = vestry_reply_html(reply, &html);
-  vestry_html_finish(&html);
-  return error;
+/* GET /plain: an ordinary document. */
+static void plain(vestry_call *call) {
+  vestry_call_document(call, "Plain");
+  vestry_call_form(call, &form, NULL);
 }
+
+static const vestry_entry entries[] = {
+    VESTRY_PAGE("/", home), VESTRY_DOCUMENT("/plain", plain), VESTRY_FORM(&form, add), {0}};
 
 static vestry_err begin(test_host *th, vestry_application **ret_app) {
   const vestry_options instance = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
@@ -70,14 +70,12 @@ static vestry_err begin(test_host *th, vestry_application **ret_app) {
       .instance = &instance,
       .forms = &(vestry_forms_options){0},
       .once = &(vestry_once_options){.required = true},
+      .entries = entries,
       .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32}};
   memset(&last, 0, sizeof last);
   notes = 0;
-  is_full = is_inside = false;
-  vestry_err error = vestry_application_create(&options, ret_app);
-  if (!error) error = vestry_application_page(*ret_app, "/", &(vestry_page_options){.render = home});
-  if (!error) error = vestry_route((*ret_app)->instance, "GET", "/plain", plain, *ret_app);
-  return error ? error : vestry_application_form_route(*ret_app, &form, add, *ret_app);
+  is_full = is_inside = is_leading = false;
+  return vestry_application_create(&options, ret_app);
 }
 
 typedef struct world {
@@ -190,7 +188,7 @@ static vestry_memory_exchange *send_plain(world *w, const char *html, const char
   cut(html, "name=\"once\" value=\"", once, sizeof once);
   assert_int_equal(vestry_browser_form(w->ada, "/note",
                                        VESTRY_OBJECT("csrf", (const char *)token, "once", (const char *)once, "tabId",
-                                                     "", "text", text, "code", "a", "size", 4),
+                                                     "", "text", text, "code", "a", "size", 4, "weight", "-1"),
                                        &answer),
                    VESTRY_OK);
   return answer;
@@ -235,8 +233,10 @@ static void ordinary_document_has_a_plain_form(void **state) {
   open_world(&w);
   assert_int_equal(vestry_browser_get(w.ada, "/plain", &document), VESTRY_OK);
   const char *html = vestry_memory_look(document).received.data;
-  assert_null(strstr(html, "data-on"));
-  assert_null(strstr(html, "data-text"));
+  const char *shown = strstr(html, "<form");
+  assert_non_null(shown);
+  assert_null(strstr(shown, "data-on"));
+  assert_null(strstr(shown, "data-text"));
   accepted = send_plain(&w, html, "Tea");
   assert_int_equal(vestry_memory_look(accepted).status, 200);
   assert_int_equal(notes, 1);
@@ -273,10 +273,39 @@ static void characters_of_texts_are_counted(void **state) {
   assert_int_equal(VESTRY_TEXT_BYTES(1), 5);
 }
 
-static void declaration_is_checked(void **state) {
+/* capability: L22 */
+static void wrong_declaration_is_refused_by_name(void **state) {
+  static const vestry_choice empty[] = {{"", "none"}, {0}}, letters[] = {{"1a", NULL}, {0}}, none[] = {{0}};
+  static const vestry_input fields[] = {VESTRY_INPUT(note, tag, .max = 7),
+                                        VESTRY_INPUT(note, tag, .min = 7),
+                                        VESTRY_INPUT(note, size, .min = 2, .max = 1),
+                                        VESTRY_INPUT(note, colour, .choices = empty),
+                                        VESTRY_INPUT(note, weight, .choices = letters),
+                                        VESTRY_INPUT(note, is_urgent, .choices = colours),
+                                        VESTRY_INPUT(note, colour, .choices = none)};
+  static const char *const said[] = {
+      "field \"tag\": max is 7, but its member has room for 6 bytes; declare it as char[VESTRY_TEXT_BYTES(7)], or",
+      "field \"tag\": min, 7, is more than max",
+      "field \"size\": min, 2, is more than max",
+      "field \"colour\": the choice \"\" is empty, or does not fit into the 6 bytes of its member",
+      "field \"weight\": the choice \"1a\" is no integer",
+      "field \"is_urgent\": a bool has no choices",
+      "field \"colour\": it has no choice"};
   (void)state;
-  world w;
-  open_world(&w);
+  test_host th;
+  vestry_application *app;
+  test_host_init(&th);
+  const vestry_options instance = {.host = &th.host, .threads_count = VESTRY_THREADS_NONE};
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    const vestry_application_form wrong = {.action = "/x", .inputs = &fields[i], .inputs_count = 1};
+    const vestry_entry table_of[] = {VESTRY_FORM(&wrong, add), {0}};
+    const vestry_application_options options = {.instance = &instance, .entries = table_of};
+    const unsigned before = (unsigned)th.log_lines;
+    assert_int_equal(vestry_inputs_check(&th.host, &fields[i], 1), VESTRY_INVALID);
+    assert_non_null(strstr(th.last_log, said[i]));
+    assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
+    assert_true((unsigned)th.log_lines >= before + 3); /* the field, and the part of the application */
+  }
   static const vestry_input own[] = {{.name = "x", .kind = VESTRY_INPUT_TEXT, .bytes = 9},
                                      {.name = "once", .kind = VESTRY_INPUT_TEXT, .bytes = 9}};
   static const vestry_application_form wrong[] = {{.action = "/x", .name = "a-b"},
@@ -285,10 +314,97 @@ static void declaration_is_checked(void **state) {
                                                   {.action = "/x/{id}"},
                                                   {.action = "/x", .inputs = own, .inputs_count = 2},
                                                   {.name = "x"}};
-  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-    assert_int_equal(vestry_application_form_route(w.app, &wrong[i], add, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_application_form_route(w.app, NULL, add, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_application_form_route(NULL, &form, add, NULL), VESTRY_INVALID);
+  for (size_t i = 0; i <= sizeof wrong / sizeof *wrong; i++) {
+    const vestry_entry table_of[] = {VESTRY_FORM(i ? &wrong[i - 1] : NULL, add), {0}};
+    const vestry_application_options options = {.instance = &instance, .entries = table_of};
+    assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
+  }
+  test_host_assert_clean(&th);
+}
+
+/* Send the form as a browser without JavaScript does, with these choices. */
+static int status_with(world *w, const char *colour, const char *weight) {
+  char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
+  vestry_memory_exchange *document, *answer;
+  assert_int_equal(vestry_browser_get(w->ada, "/plain", &document), VESTRY_OK);
+  cut(vestry_memory_look(document).received.data, "name=\"csrf\" value=\"", token, sizeof token);
+  cut(vestry_memory_look(document).received.data, "name=\"once\" value=\"", once, sizeof once);
+  vestry_memory_destroy(document);
+  assert_int_equal(vestry_browser_form(w->ada, "/note",
+                                       VESTRY_OBJECT("csrf", (const char *)token, "once", (const char *)once, "text",
+                                                     "Tea", "size", 4, "colour", colour, "weight", weight),
+                                       &answer),
+                   VESTRY_OK);
+  const int status = vestry_memory_look(answer).status;
+  if (status == 422) {
+    const char *html = vestry_memory_look(answer).received.data;
+    assert_non_null(strstr(html, "choose one of the options.</p>"));
+    if (strcmp(colour, "red") == 0) /* what the user has chosen stays */
+      assert_non_null(strstr(html, "<input type=\"radio\" name=\"colour\" value=\"red\" checked"));
+  }
+  vestry_memory_destroy(answer);
+  return status;
+}
+
+/* capability: L22 */
+static void choice_is_one_of_its_list(void **state) {
+  (void)state;
+  world w;
+  vestry_memory_exchange *document;
+  open_world(&w);
+  assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
+  const char *html = vestry_memory_look(document).received.data;
+  assert_non_null(strstr(html, "<fieldset><legend>Colour</legend><label><input type=\"radio\" name=\"colour\" "
+                               "value=\"red\" data-ignore-morph > R&amp;d</label>"));
+  assert_non_null(strstr(html, "value=\"green\" data-ignore-morph checked > green</label></fieldset>"));
+  assert_non_null(strstr(html, "<label>Weight <select name=\"weight\" required"));
+  assert_non_null(strstr(html, "<option value=\"-1\">light</option><option value=\"20\" selected>heavy</option>"));
+  vestry_memory_destroy(document);
+  assert_int_equal(status_with(&w, "red", "20"), 200);
+  assert_string_equal(last.colour, "red");
+  assert_int_equal(last.weight, 20);
+  assert_int_equal(status_with(&w, "", "-1"), 200); /* its min is 0 */
+  assert_string_equal(last.colour, "");
+  assert_int_equal(last.weight, -1);
+  assert_int_equal(status_with(&w, "blue", "20"), 422);
+  assert_int_equal(status_with(&w, "red ", "20"), 422);
+  assert_int_equal(status_with(&w, "red", ""), 422);
+  assert_int_equal(status_with(&w, "red", "21"), 422);
+  assert_int_equal(status_with(&w, "red", "20x"), 422);
+  assert_int_equal(notes, 2);
+  close_world(&w);
+}
+
+/* capability: L22 */
+static void user_chooses_by_the_shown_texts(void **state) {
+  (void)state;
+  world w;
+  open_world(&w);
+  assert_int_equal(vestry_browser_fill(w.page, "Note", "Tea"), VESTRY_OK);
+  assert_string_equal(said_after_press(&w), ""); /* the page has chosen green and heavy */
+  assert_string_equal(last.colour, "green");
+  assert_int_equal(last.weight, 20);
+  assert_int_equal(vestry_browser_fill(w.page, "Note", "Cake"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w.page, "R&d", "on"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w.page, "Weight", "light"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w.page, "Weight", "lighter"), VESTRY_NOT_FOUND);
+  assert_string_equal(said_after_press(&w), "");
+  assert_string_equal(last.text, "Cake");
+  assert_string_equal(last.colour, "red");
+  assert_int_equal(last.weight, -1);
+  close_world(&w);
+}
+
+/* capability: L22 */
+static void accepted_form_leads_elsewhere(void **state) {
+  (void)state;
+  world w;
+  open_world(&w);
+  is_leading = true;
+  assert_int_equal(vestry_browser_fill(w.page, "Note", "Tea"), VESTRY_OK);
+  assert_int_equal(vestry_browser_press(w.page, "Add"), VESTRY_OK);
+  assert_true(vestry_browser_shows(w.page, "Colour")); /* the document of /plain */
+  assert_int_equal(notes, 1);
   close_world(&w);
 }
 
@@ -412,7 +528,10 @@ int main(void) {
                                      cmocka_unit_test(ordinary_document_has_a_plain_form),
                                      cmocka_unit_test(form_in_the_content_is_refused),
                                      cmocka_unit_test(characters_of_texts_are_counted),
-                                     cmocka_unit_test(declaration_is_checked),
+                                     cmocka_unit_test(wrong_declaration_is_refused_by_name),
+                                     cmocka_unit_test(choice_is_one_of_its_list),
+                                     cmocka_unit_test(user_chooses_by_the_shown_texts),
+                                     cmocka_unit_test(accepted_form_leads_elsewhere),
                                      cmocka_unit_test(message_is_a_text),
                                      cmocka_unit_test(control_characters_are_refused),
                                      cmocka_unit_test(allowed_characters_are_a_pattern),

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../../examples/shared/program.h"
+#include "vestry/adapter.h"
 
 enum { TEXT_MAX = 2000 };
 static struct program program;
@@ -70,7 +71,7 @@ int main(int argc, char **argv) {
   vestry_route(program.v, "GET", "/stream", stream, NULL);
   vestry_route(program.v, "POST", "/patch", patch, NULL);
   vestry_route(program.v, "POST", "/said", say, (void *)(uintptr_t) "said");
-  if (strcmp(program.options.adapter, "civetweb") != 0)
+  if (strcmp(program.is->adapter->name, "civetweb") != 0)
     vestry_route(program.v, "QUERY", "/ask", say, (void *)(uintptr_t) "answer");
   program_wait(&program);
   return program_finish(&program);

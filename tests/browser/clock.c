@@ -82,8 +82,8 @@ static vestry_err early(const vestry_request *req, vestry_reply *reply, void *ct
   const vestry_backend_action_options form = {.content = VESTRY_CONTENT_FORM, .once = true};
   vestry_err err = vestry_once_attributes(req, once, sizeof once);
   if (!err)
-    err = vestry_reply_csp(reply, &(vestry_csp){.client = app->program.options.client_url,
-                                                .client_needs_eval = app->program.options.client_needs_eval});
+    err = vestry_reply_csp(
+        reply, &(vestry_csp){.client = app->program.client.url, .client_needs_eval = app->program.client.needs_eval});
   if (err) return err;
   vestry_html html;
   vestry_html_init(&html, NULL);
@@ -92,7 +92,7 @@ static vestry_err early(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_html_add(&html,
                   "<script type=\"module\" src=\"%-s\"></script></head><body %-s><main "
                   "data-signals=\"{text: 'initial', count: 0}\"><p ",
-                  app->program.options.client_url, once);
+                  app->program.client.url, once);
   vestry_html_presses(&html, VESTRY_METHOD_POST, &options);
   vestry_html_add(&html, "><button id=\"one\" data-press=\"/say/one\">One</button>"
                          "<button id=\"two\" data-press=\"/say/two\">Two</button>"

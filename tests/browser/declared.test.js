@@ -27,15 +27,21 @@ test('declared: the client sends the form; a refused one stays, an accepted one 
   await add('x');
   await until(() => document.querySelector('[role=alert]').textContent === 'Note: at least 2 characters.');
   assert.equal(await page.getByLabel('Note').inputValue(), 'x');
+  await add('no colour');
+  await until(() => document.querySelector('[role=alert]').textContent === 'Colour: choose one of the options.');
+  await page.getByLabel('Green').check();
   await add('full');
   await until(() => document.querySelector('[role=alert]').textContent === 'There is <no> room.');
   await page.getByLabel('Urgent').check();
+  await page.getByLabel('Size').selectOption('large');
   await add('  Tea <b>at</b> 4 ');
-  await until(() => document.querySelector('li')?.textContent === 'Tea <b>at</b> 4, 3!');
+  await until(() => document.querySelector('li')?.textContent === 'Tea <b>at</b> 4, green, 9!');
   await until(() => document.querySelector('[name=text]').value === '');
   assert.equal(await page.getByRole('alert').textContent(), '');
   assert.equal(await page.getByLabel('Size').inputValue(), '3');
   assert.equal(await page.getByLabel('Urgent').isChecked(), false);
+  assert.equal(await page.getByLabel('Green').isChecked(), false);
+  await page.getByLabel('Red').check();
   await until(() => document.querySelector('[role=status]').textContent === '');
   // The second click of a double click adds no note, and the same text is accepted later.
   await page.getByLabel('Note').fill('twice');
@@ -45,10 +51,11 @@ test('declared: the client sends the form; a refused one stays, an accepted one 
   await page.getByLabel('Note').fill('half a no');
   const other = await tab(server.url);
   await other.page.getByLabel('Note').fill('of another tab');
+  await other.page.getByLabel('Green').check();
   await other.page.getByRole('button', { name: 'Add' }).click();
   await until(() => document.querySelectorAll('li').length === 3);
   assert.equal(await page.getByLabel('Note').inputValue(), 'half a no');
-  assert.deepEqual(await notes(), ['Tea <b>at</b> 4, 3!', 'twice, 3', 'of another tab, 3']);
+  assert.deepEqual(await notes(), ['Tea <b>at</b> 4, green, 9!', 'twice, red, 3', 'of another tab, green, 3']);
   assert.deepEqual(problems, []);
 });
 
@@ -56,12 +63,16 @@ test('declared: the client sends the form; a refused one stays, an accepted one 
 test('declared: its text returns after a reload, until it is accepted', async (t) => {
   const { page, until, add } = await start(t);
   const kept = page.waitForResponse((response) => response.url().endsWith('/kept') && /v\.text=half/.test(response.request().postData()));
+  await page.getByLabel('Red').check();
+  await page.getByLabel('Size').selectOption('small');
   await page.getByLabel('Note').fill('half a note');
   await kept;
   await page.reload();
   await until(() => document.querySelector('[name=text]').value === 'half a note');
+  assert.equal(await page.getByLabel('Red').isChecked(), true);
+  assert.equal(await page.getByLabel('Size').inputValue(), '1');
   await add('a whole note');
-  await until(() => document.querySelector('li')?.textContent === 'a whole note, 3' && document.querySelector('[name=text]').value === '');
+  await until(() => document.querySelector('li')?.textContent === 'a whole note, red, 1' && document.querySelector('[name=text]').value === '');
   await page.reload();
   await until(() => document.querySelector('li'));
   assert.equal(await page.getByLabel('Note').inputValue(), '');
@@ -73,12 +84,17 @@ test('declared: without JavaScript the response has the message and the text, or
   await add('x');
   assert.equal(await page.getByRole('alert').textContent(), 'Note: at least 2 characters.');
   assert.equal(await page.getByLabel('Note').inputValue(), 'x');
+  await page.getByLabel('Red').check();
   await add('full');
   assert.equal(await page.getByRole('alert').textContent(), 'There is <no> room.');
   await page.getByLabel('Urgent').check();
+  await page.getByLabel('Size').selectOption('large');
+  await add('x');
+  assert.equal(await page.getByLabel('Red').isChecked(), true); // also in the document of the refused form
+  assert.equal(await page.getByLabel('Size').inputValue(), '9');
   await add('Tea');
   assert.equal(new URL(page.url()).pathname, '/');
-  assert.deepEqual(await notes(), ['Tea, 3!']);
+  assert.deepEqual(await notes(), ['Tea, red, 9!']);
   assert.equal(await page.getByLabel('Note').inputValue(), '');
 });
 

@@ -38,13 +38,6 @@ struct app {
 
 /* -------------------------------------------------------------------------------------------- the database -------- */
 
-enum { OPTION_DB = OPTION_OWN };
-
-static int read_option(int option, const char *value, void *ctx) {
-  if (option == OPTION_DB) ((struct app *)ctx)->file = value;
-  return 0;
-}
-
 #ifdef FORM_SQLITE
 static vestry_err open_database(struct app *app, vestry_forms_options *options) {
   const vestry_sqlite_pool_options file = {
@@ -211,10 +204,10 @@ static vestry_err tick(const vestry_request *req, vestry_reply *reply, void *ctx
 }
 
 int main(int argc, char **argv) {
-  static const struct option names[] = {OPTIONS_OF_ALL, {"db", required_argument, NULL, OPTION_DB}, {0}};
   static struct app app;
+  const vestry_program_option own[] = {{"db", "FILE", "file of the database [memory]", VESTRY_INTO(&app.file)}, {0}};
   vestry_forms_options forms = {.pages = NULL};
-  app.program = (struct program){.names = names, .read_own = read_option, .own = &app};
+  app.program = (struct program){.own = own};
 #ifdef FORM_SQLITE
   vestry_sqlite_record_pages();
 #endif

@@ -123,7 +123,7 @@ static vestry_err shared(const vestry_request *req, vestry_reply *reply, void *c
 
 static vestry_err strict(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const struct app *app = ctx;
-  const bool is_old = app->program.options.client_needs_eval;
+  const bool is_old = app->program.client.needs_eval;
   vestry_reply_csp(reply, &(vestry_csp){.client_needs_eval = is_old, .trusted_types = !is_old});
   return vestry_page_serve(req, reply, app->page, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The shared parts of the examples: e-mail addresses, numbers on the command line; and of the box
- * office: the arguments of a node, addresses for phones, and robots. */
+/* The shared parts of the examples: e-mail addresses; and of the box office: the arguments of a node, addresses for
+ * phones, and robots. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,17 +19,6 @@ static void only_valid_email_addresses_are_accepted(void **state) {
                                     "a@b.de\n", "<a@b.de>",     "a,b@c.de"};
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(program_is_email(good[i]));
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(program_is_email(bad[i]));
-}
-
-static void number_options_are_checked(void **state) {
-  (void)state;
-  uint64_t value = 7;
-  static const char *const bad[] = {"",    "-1", "+1", " 1", "1 ", "0x1", "1.0", "18446744073709551616",
-                                    "one", "0",  "101"};
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(options_number(bad[i], 1, 100, &value));
-  assert_true(options_number("1", 1, 100, &value) && value == 1);
-  assert_true(options_number("100", 1, 100, &value) && value == 100);
-  assert_true(options_number("18446744073709551615", 0, UINT64_MAX, &value) && value == UINT64_MAX);
 }
 
 static void node_argument_is_parsed(void **state) {
@@ -110,7 +99,6 @@ static void robots_check_their_arguments(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(only_valid_email_addresses_are_accepted),
-      cmocka_unit_test(number_options_are_checked),
       cmocka_unit_test(node_argument_is_parsed),
       cmocka_unit_test(phone_address_is_reachable_or_empty),
       cmocka_unit_test(qr_code_contains_no_markup_of_its_text),

@@ -24,9 +24,9 @@ typedef struct word {
 typedef struct real {
   double value;
 } real;
-static const vestry_sql_shape number_shape = VESTRY_ROW(number, VESTRY_COLUMN(number, value));
-static const vestry_sql_shape word_shape = VESTRY_ROW(word, VESTRY_COLUMN(word, value));
-static const vestry_sql_shape real_shape = VESTRY_ROW(real, VESTRY_COLUMN(real, value));
+static const vestry_sql_shape number_shape = VESTRY_ROW(number, value);
+static const vestry_sql_shape word_shape = VESTRY_ROW(word, value);
+static const vestry_sql_shape real_shape = VESTRY_ROW(real, value);
 
 static void numeric_is_read_as_integer_number_or_text(void **state) {
   static const struct {

@@ -16,46 +16,65 @@
 static char folder[FOLDER_BYTES], path[96];
 static const char schema[] = "CREATE TABLE note(id INTEGER PRIMARY KEY, text TEXT NOT NULL)";
 
-static void add_note(const vestry_sql_row *row, void *html) {
-  vestry_html_add(html, "<li>%s</li>", vestry_sql_text(row, 0));
+typedef struct note {
+  const char *text;
+} note;
+static const vestry_sql_shape note_shape = VESTRY_ROW(note, text);
+
+static void notes(vestry_call *call) {
+  vestry_call_document(call, NULL);
+  vestry_call_content(call);
+  vestry_html_add(call->html, "<i>%s</i>", call->user ? call->user : "nobody");
+  vestry_rows rows = vestry_call_rows(call, &note_shape, "SELECT text FROM note ORDER BY id", NULL);
+  for (const note *at; (at = vestry_next(&rows));) vestry_html_add(call->html, "<li>%s</li>", at->text);
 }
 
-static vestry_err notes(vestry_render *render, vestry_html *html, void *ctx) {
-  vestry_application *app = ctx;
-  const char *user = vestry_session_user(render->request);
-  vestry_err error = vestry_application_document_begin(app, render, html, NULL);
-  if (error) return error;
-  vestry_render_begin(render, html);
-  vestry_html_add(html, "<i>%s</i>", user ? user : "nobody");
-  error = vestry_sql_read(app->pool, "SELECT text FROM note ORDER BY id", NULL, add_note, html);
-  if (error && error != VESTRY_NOT_FOUND) return error;
-  vestry_render_end(render, html);
-  return vestry_application_document_end(html);
-}
-
-static vestry_err login(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
-  return vestry_session_login(req, reply, "ada") ? VESTRY_IO : vestry_reply_redirect(reply, 303, "/");
+static void login(vestry_call *call) {
+  vestry_call_fail(call, vestry_session_login(call->req, call->reply, "ada"));
+  vestry_call_go(call, "/");
 }
 
 /* A press enqueues a job in its transaction, and the job writes the note. */
-static vestry_err enqueue(vestry_sql_transaction *transaction, void *jobs) {
-  return vestry_jobs_enqueue(jobs, transaction, &(vestry_job_order){.kind = "note", .payload = {"done later", 10}},
-                             NULL);
+static void press(vestry_call *call) {
+  vestry_call_enqueue(call, "note", -7, 0);
 }
 
-static vestry_err press(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  vestry_application *app = ctx;
-  (void)req;
-  vestry_err error = vestry_sql_act(app->pool, VESTRY_SQL_WRITE, enqueue, app->jobs);
-  return error ? error : vestry_reply_status(reply, 204);
+static void write_note(vestry_call *call) {
+  vestry_call_run(call, "INSERT INTO note(text) VALUES('done later: ' || $1)", VESTRY_LIST(call->key));
 }
 
-static vestry_err write_note(vestry_job *job, void *ctx) {
-  vestry_application *app = ctx;
-  return vestry_sql_run_alone(app->pool, "INSERT INTO note(text) VALUES($1)",
-                              VESTRY_LIST((const char *)job->payload.data), NULL, NULL);
+/* POST /act/{case}: what an act can do. */
+static void act(vestry_call *call) {
+  int64_t number = 0;
+  vestry_call_get(call, VESTRY_IN_PATH, "case", vestry_into_between(&number, 1, 9));
+  if (number == 4) assert_null(vestry_call_row(call, &note_shape, "SELECT text FROM note WHERE id = 0", NULL));
+  if (number == 5) assert_null(vestry_call_row(call, &note_shape, "SELECT text FROM note UNION SELECT 'x'", NULL));
+  assert_true(vestry_call_run(call, "INSERT INTO note(text) VALUES('of an act')", NULL) == !call->error);
+  if (call->error) return;
+  assert_null(call->reply);
+  assert_non_null(vestry_call_row(call, &note_shape, "SELECT text FROM note WHERE text = 'of an act'", NULL));
+  if (number == 1) vestry_call_refuse(call, "Not %d.", (int)number);
+  if (number == 2) vestry_call_run(call, "INSERT INTO nowhere VALUES(1)", NULL);
+  if (number == 3) vestry_call_signals(call, VESTRY_OBJECT("sum", vestry_call_integer(call, "SELECT 40 + 2", NULL)));
+  if (number == 6) vestry_call_go(call, "/elsewhere/%d", (int)number);
+  if (number == 7) assert_false(vestry_call_run(call, "DELETE FROM note WHERE id = 0 RETURNING id", NULL));
+  if (number == 8) vestry_call_fail(call, VESTRY_NOT_FOUND);
+  vestry_call_fail(call, number == 9 ? VESTRY_FAILED : VESTRY_OK);
+  if (call->error) assert_int_equal(vestry_call_integer(call, "SELECT 1", NULL), 0); /* nothing is done any more */
 }
+
+static void every(vestry_call *call) {
+  assert_true(call->job->period_at_ms > 0);
+  vestry_call_run(call, "INSERT INTO note(text) VALUES('scheduled')", NULL);
+}
+
+static const vestry_entry entries[] = {VESTRY_PAGE("/", notes),
+                                       VESTRY_HANDLER("POST", "/login", login),
+                                       VESTRY_ACT("/press", press),
+                                       VESTRY_ACT("/act/{case}", act),
+                                       VESTRY_JOB("note", write_note),
+                                       VESTRY_EVERY("daily", 86400000, every),
+                                       {0}};
 
 static vestry_err create(test_host *th, vestry_application **ret_app) {
   const vestry_options instance = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
@@ -69,6 +88,7 @@ static vestry_err create(test_host *th, vestry_application **ret_app) {
       .database_options = &(vestry_sqlite_database){.pool = &pool},
       .forms = &(vestry_forms_options){0},
       .jobs = &(vestry_jobs_options){0},
+      .entries = entries,
   };
   return vestry_application_create(&options, ret_app);
 }
@@ -76,11 +96,6 @@ static vestry_err create(test_host *th, vestry_application **ret_app) {
 static void begin(test_host *th, vestry_application **ret_app) {
   test_host_init(th);
   assert_int_equal(create(th, ret_app), VESTRY_OK);
-  vestry_application *app = *ret_app;
-  assert_int_equal(vestry_application_page(app, "/", &(vestry_page_options){.render = notes}), VESTRY_OK);
-  assert_int_equal(vestry_route(app->instance, "POST", "/login", login, NULL), VESTRY_OK);
-  assert_int_equal(vestry_route(app->instance, "POST", "/press", press, app), VESTRY_OK);
-  assert_int_equal(vestry_jobs_on(app->jobs, "note", write_note, app), VESTRY_OK);
 }
 
 static void token_of(vestry_memory_exchange *document, char token[VESTRY_CSRF_TOKEN_BYTES]) {
@@ -133,7 +148,7 @@ static void commits_jobs_sessions_and_secret_are_in_one_file(void **state) {
   assert_int_equal(vestry_memory_look(answer).status, 204);
   vestry_memory_destroy(answer);
   assert_int_equal(vestry_application_settle(app, 1000), VESTRY_OK); /* runs the job, and renders its commit */
-  assert_non_null(strstr(vestry_memory_since(tab).data, "<li>done later</li>"));
+  assert_non_null(strstr(vestry_memory_since(tab).data, "<li>done later: -7</li>"));
   snprintf(cookie, sizeof cookie, "session=%s", vestry_browser_cookie(ada, "session"));
   vestry_memory_destroy(tab);
   vestry_browser_destroy(ada);
@@ -152,9 +167,62 @@ static void commits_jobs_sessions_and_secret_are_in_one_file(void **state) {
   const vestry_memory_call page = {.headers = headers, .headers_count = 1};
   assert_int_equal(vestry_memory_request(app->instance, &page, NULL, NULL, &document), VESTRY_OK);
   assert_non_null(strstr(vestry_memory_look(document).received.data, "<i>ada</i>"));
-  assert_non_null(strstr(vestry_memory_look(document).received.data, "<li>done later</li><li>done later</li>"));
+  assert_non_null(strstr(vestry_memory_look(document).received.data, "<li>done later: -7</li><li>done later: -7</li>"));
   vestry_memory_destroy(document);
   assert_int_equal(vestry_application_run(app, NULL, NULL), VESTRY_INVALID); /* settle has run jobs */
+  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+  test_host_assert_clean(&th);
+  folder_remove(folder);
+}
+
+static int64_t notes_count(vestry_application *app) {
+  int64_t count = -1;
+  assert_int_equal(vestry_sql_run_alone(app->pool, "SELECT count(*) FROM note", NULL, vestry_sql_row_integer, &count),
+                   VESTRY_OK);
+  return count;
+}
+
+/* capability: L23 */
+static void act_is_committed_or_undone_as_a_whole(void **state) {
+  static const struct {
+    int status, notes; /* written notes */
+    const char *answer;
+  } cases[] = {[1] = {200, 0, "{\"_said\":{\"act\":\"Not 1.\"}}"},
+               [2] = {500, 0, ""},
+               [3] = {200, 1, "{\"sum\":42}"},
+               [4] = {204, 1, ""},
+               [5] = {500, 0, ""},
+               [6] = {200, 1, "/elsewhere/6"},
+               [7] = {204, 1, ""},
+               [8] = {404, 0, ""},
+               [9] = {500, 0, ""},
+               [10] = {404, 0, ""}};
+  (void)state;
+  test_host th;
+  vestry_application *app;
+  vestry_browser *ada;
+  vestry_memory_exchange *answer;
+  char token[VESTRY_CSRF_TOKEN_BYTES], url[32];
+  folder_make(folder, "application");
+  snprintf(path, sizeof path, "%s/notes.db", folder);
+  begin(&th, &app);
+  assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
+  assert_int_equal(vestry_browser_get(ada, "/", &answer), VESTRY_OK);
+  token_of(answer, token);
+  vestry_memory_destroy(answer);
+  vestry_sql_run_alone(app->pool, "INSERT INTO note(text) VALUES('first')", NULL, NULL, NULL);
+  for (int i = 1; i < (int)(sizeof cases / sizeof *cases); i++) {
+    const int64_t before = notes_count(app);
+    snprintf(url, sizeof url, "/act/%d", i);
+    assert_int_equal(vestry_browser_send(ada, "POST", url, VESTRY_OBJECT("csrf", (const char *)token), &answer),
+                     VESTRY_OK);
+    assert_int_equal(vestry_memory_look(answer).status, cases[i].status);
+    assert_non_null(strstr(vestry_memory_look(answer).received.data, cases[i].answer));
+    assert_int_equal(notes_count(app) - before, cases[i].notes);
+    vestry_sql_run_alone(app->pool, "DELETE FROM note WHERE text = 'of an act'", NULL, NULL, NULL);
+    vestry_memory_destroy(answer);
+  }
+  vestry_browser_destroy(ada);
   assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
   test_host_assert_clean(&th);
   folder_remove(folder);
@@ -214,6 +282,7 @@ static void damaged_secret_is_reported(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(commits_jobs_sessions_and_secret_are_in_one_file),
+      cmocka_unit_test(act_is_committed_or_undone_as_a_whole),
       cmocka_unit_test(each_failed_allocation_is_undone),
       cmocka_unit_test(damaged_secret_is_reported),
   };

@@ -21,10 +21,8 @@ typedef struct note {
   int16_t middle;
 } note;
 
-static const vestry_sql_shape note_shape = VESTRY_ROW(
-    note, VESTRY_COLUMN(note, id), VESTRY_COLUMN(note, author), VESTRY_COLUMN(note, text), VESTRY_COLUMN(note, weight),
-    VESTRY_COLUMN(note, is_done), VESTRY_COLUMN(note, mark), VESTRY_COLUMN_OR_NULL(note, edited_ms, is_unedited),
-    VESTRY_COLUMN(note, small), VESTRY_COLUMN(note, middle));
+static const vestry_sql_shape note_shape =
+    VESTRY_ROW(note, id, author, text, weight, is_done, mark, (edited_ms, is_unedited), small, middle);
 
 /* A struct for each type of member. */
 typedef struct number {
@@ -55,15 +53,15 @@ typedef struct maybe {
   char value[5];
   bool is_null;
 } maybe;
-static const vestry_sql_shape number_shape = VESTRY_ROW(number, VESTRY_COLUMN(number, value));
-static const vestry_sql_shape small_shape = VESTRY_ROW(small, VESTRY_COLUMN(small, value));
-static const vestry_sql_shape natural_shape = VESTRY_ROW(natural, VESTRY_COLUMN(natural, value));
-static const vestry_sql_shape unbounded_shape = VESTRY_ROW(unbounded, VESTRY_COLUMN(unbounded, value));
-static const vestry_sql_shape flag_shape = VESTRY_ROW(flag, VESTRY_COLUMN(flag, value));
-static const vestry_sql_shape real_shape = VESTRY_ROW(real, VESTRY_COLUMN(real, value));
-static const vestry_sql_shape word_shape = VESTRY_ROW(word, VESTRY_COLUMN(word, value));
-static const vestry_sql_shape four_shape = VESTRY_ROW(four, VESTRY_COLUMN(four, value));
-static const vestry_sql_shape maybe_shape = VESTRY_ROW(maybe, VESTRY_COLUMN_OR_NULL(maybe, value, is_null));
+static const vestry_sql_shape number_shape = VESTRY_ROW(number, value);
+static const vestry_sql_shape small_shape = VESTRY_ROW(small, value);
+static const vestry_sql_shape natural_shape = VESTRY_ROW(natural, value);
+static const vestry_sql_shape unbounded_shape = VESTRY_ROW(unbounded, value);
+static const vestry_sql_shape flag_shape = VESTRY_ROW(flag, value);
+static const vestry_sql_shape real_shape = VESTRY_ROW(real, value);
+static const vestry_sql_shape word_shape = VESTRY_ROW(word, value);
+static const vestry_sql_shape four_shape = VESTRY_ROW(four, value);
+static const vestry_sql_shape maybe_shape = VESTRY_ROW(maybe, (value, is_null));
 
 static test_host th;
 static vestry_sql_pool *pool;
@@ -154,7 +152,7 @@ static void null_sets_the_member_to_zero_if_it_is_allowed(void **state) {
   word must;
   assert_int_equal(read_one("SELECT CAST(NULL AS TEXT) AS value", VESTRY_ONE_ROW(&word_shape, &must)), VESTRY_INVALID);
   assert_non_null(strstr(th.last_log, "vestry_sql_read_rows"));
-  assert_non_null(strstr(th.last_log, "column \"value\" is null; use VESTRY_COLUMN_OR_NULL"));
+  assert_non_null(strstr(th.last_log, "column \"value\" is null; name it as (value, is_null) in VESTRY_ROW"));
 }
 
 static void number_of_rows_is_checked(void **state) {

@@ -23,7 +23,7 @@ static const rows_world in_sqlite = {open_file, remove_file, "BLOB"};
 typedef struct word {
   char value[9];
 } word;
-static const vestry_sql_shape word_shape = VESTRY_ROW(word, VESTRY_COLUMN(word, value));
+static const vestry_sql_shape word_shape = VESTRY_ROW(word, value);
 
 static void text_with_a_zero_character_is_refused(void **state) {
   (void)state;

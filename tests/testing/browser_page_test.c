@@ -19,10 +19,10 @@ static void action(vestry_html *html, vestry_method method, vestry_action_conten
   vestry_html_backend_action(html, method, &options, "%-s", url);
 }
 
-static vestry_err home(vestry_render *render, vestry_html *html, void *app) {
-  vestry_render_topic(render, "note");
-  vestry_err error = vestry_application_document_begin(app, render, html, NULL);
-  if (error) return error;
+static void home(vestry_call *call) {
+  vestry_html *html = call->html;
+  vestry_render_topic(call->render, "note");
+  vestry_call_document(call, NULL);
   vestry_html_add(html, "<form data-signals=\"{form: {text: ''}, error: ''}\" data-on:submit=\"");
   action(html, VESTRY_METHOD_POST, VESTRY_CONTENT_SIGNALS, "/note");
   vestry_html_add(html, "\"><label>Your  note <input data-bind=\"form.text\"></label>"
@@ -42,10 +42,8 @@ static vestry_err home(vestry_render *render, vestry_html *html, void *app) {
                         "<button data-press=\"/move/8\">Stay</button>"
                         "<button data-press=\"/move/9\" data-payload=\"no JSON\">Fail</button></ul>"
                         "<button data-press=\"/move/9\">Alone</button>");
-  vestry_render_begin(render, html);
+  vestry_call_content(call);
   vestry_html_add(html, "<p>Note: <b>%s</b></p><script>hidden text</script>", note);
-  vestry_render_end(render, html);
-  return vestry_application_document_end(html);
 }
 
 static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx) {
@@ -95,19 +93,37 @@ static vestry_err found(const vestry_request *req, vestry_reply *reply, void *ap
   return vestry_reply_bodyf(reply, "<!doctype html><body>Found %s</body>", word ? word : "nothing");
 }
 
+static void composer(vestry_call *call) {
+  vestry_html *html = call->html;
+  vestry_call_document(call, NULL);
+  vestry_html_add(html,
+                  "<label>Text <input data-bind:draft disabled></label><label>Text <input data-bind:draft></label>"
+                  "<button disabled>Send</button><button data-on:click=\"if (!$draft) return; $form = {text: ''}; "
+                  "$form.text = $draft; $isUrgent = true; $draft = ''; $count = $count + 1; ");
+  action(html, VESTRY_METHOD_POST, VESTRY_CONTENT_SIGNALS, "/note");
+  vestry_html_add(html, "\">Send</button><section ");
+  vestry_html_presses(html, VESTRY_METHOD_DELETE, &(vestry_backend_action_options){.csrf = true, .once = true});
+  vestry_html_add(html, "><p><b data-press=\"/note\">Take back</b></p></section>");
+  vestry_call_content(call);
+}
+
+static const vestry_page_options composed = {.id = "composer"};
+static const vestry_entry entries[] = {
+    VESTRY_PAGE("/", home), VESTRY_PAGE("/composer", composer, .page = &composed), {0}};
+
 static vestry_err begin(test_host *th, vestry_application **ret_app) {
   const vestry_options instance = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
   const vestry_application_options options = {
       .insecure = true,
       .instance = &instance,
       .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32},
-      .once = &(vestry_once_options){.required = true}};
+      .once = &(vestry_once_options){.required = true},
+      .entries = entries};
   static const vestry_mounted routes[] = {{"POST", "/note", add},      {"DELETE", "/note", take_away},
                                           {"POST", "/fields", fields}, {"POST", "/move/{card}", move},
                                           {"GET", "/plain", plain},    {"GET", "/found", found}};
   vestry_application *app = NULL;
   vestry_err error = vestry_application_create(&options, &app);
-  if (!error) error = vestry_application_page(app, "/", &(vestry_page_options){.render = home});
   if (!error) error = vestry_mount(app->instance, "", routes, sizeof routes / sizeof *routes, app);
   if (error)
     vestry_application_destroy(app);
@@ -381,29 +397,11 @@ static void patched_index_is_that_of_the_document(void **state) {
   }
 }
 
-static vestry_err composer(vestry_render *render, vestry_html *html, void *app) {
-  vestry_err error = vestry_application_document_begin(app, render, html, NULL);
-  if (error) return error;
-  vestry_html_add(html,
-                  "<label>Text <input data-bind:draft disabled></label><label>Text <input data-bind:draft></label>"
-                  "<button disabled>Send</button><button data-on:click=\"if (!$draft) return; $form = {text: ''}; "
-                  "$form.text = $draft; $isUrgent = true; $draft = ''; $count = $count + 1; ");
-  action(html, VESTRY_METHOD_POST, VESTRY_CONTENT_SIGNALS, "/note");
-  vestry_html_add(html, "\">Send</button><section ");
-  vestry_html_presses(html, VESTRY_METHOD_DELETE, &(vestry_backend_action_options){.csrf = true, .once = true});
-  vestry_html_add(html, "><p><b data-press=\"/note\">Take back</b></p></section>");
-  vestry_render_begin(render, html);
-  vestry_render_end(render, html);
-  return vestry_application_document_end(html);
-}
-
 /* capability: K11 */
 static void signals_are_assigned_before_the_request(void **state) {
   world w;
   vestry_browser_page *page;
   open_world(&w);
-  const vestry_page_options options = {.render = composer, .id = "composer"};
-  assert_int_equal(vestry_application_page(w.app, "/composer", &options), VESTRY_OK);
   assert_int_equal(vestry_browser_open(w.ada, "/composer", &page), VESTRY_OK);
   assert_int_equal(vestry_browser_fill(page, "Text", "from a draft"), VESTRY_OK);
   assert_int_equal(vestry_browser_press(page, "Send"), VESTRY_OK); /* the button that is not disabled */

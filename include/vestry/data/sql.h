@@ -168,9 +168,8 @@ VESTRY_API vestry_err vestry_sql_read(vestry_sql_pool *pool, const char *sql, co
  *        int64_t edited_ms;
  *        bool is_unedited;             // edited_ms is null
  *      } message;
- *      static const vestry_sql_shape message_shape = VESTRY_ROW(      // outside of functions
- *          message, VESTRY_COLUMN(message, id), VESTRY_COLUMN(message, author), VESTRY_COLUMN(message, text),
- *          VESTRY_COLUMN_OR_NULL(message, edited_ms, is_unedited));
+ *      static const vestry_sql_shape message_shape =                  // outside of functions
+ *          VESTRY_ROW(message, id, author, text, (edited_ms, is_unedited));
  *
  *      static vestry_err add(void *row, void *html) {
  *        const message *is = row;
@@ -192,10 +191,10 @@ VESTRY_API vestry_err vestry_sql_read(vestry_sql_pool *pool, const char *sql, co
  *  - const char *, the same, borrowed until the function of VESTRY_EACH_ROW returns. Elsewhere: INVALID
  *  - unsigned char[N], from exactly N bytes of a BLOB or bytea. Another length: INVALID
  *
- *  A null is INVALID, unless the member is declared by VESTRY_COLUMN_OR_NULL. Columns are checked with the first row.
+ *  A null is INVALID, unless the member is declared with a bool for it. Columns are checked with the first row.
  *  The log names the column and a remedy, without values. */
 
-/** Type of a member: see VESTRY_COLUMN. */
+/** Type of a member: see VESTRY_ROW. */
 typedef enum vestry_sql_member {
   VESTRY_SQL_INTEGER = 1, /**< a signed integer */
   VESTRY_SQL_UNSIGNED,    /**< an unsigned integer */
@@ -206,7 +205,7 @@ typedef enum vestry_sql_member {
   VESTRY_SQL_BYTES        /**< an array of unsigned char */
 } vestry_sql_member;
 
-/** A member of a struct that is read from a column. Made by VESTRY_COLUMN. */
+/** A member of a struct that is read from a column. Made by VESTRY_ROW. */
 typedef struct vestry_sql_column {
   const char *name;         /**< of the column and the member */
   vestry_sql_member member; /**< its type */
@@ -255,17 +254,67 @@ typedef struct vestry_sql_rows {
            unsigned long long *: VESTRY_SQL_UNSIGNED, double *: VESTRY_SQL_NUMBER, const char **: VESTRY_SQL_BORROWED, \
            char (*)[sizeof ((type *)0)->member]: VESTRY_SQL_TEXT,                                                      \
            unsigned char (*)[sizeof ((type *)0)->member]: VESTRY_SQL_BYTES)
-/** Describe a member whose value is not null; or one that a null sets to zero ("" for a text, NULL for a const char *),
- *  while the bool member `is_null` is set to whether it was null. */
-#define VESTRY_COLUMN(type, member)                                                                                    \
-  {#member, VESTRY_SQL_MEMBER(type, member), (uint32_t)offsetof(type, member), (uint32_t)sizeof ((type *)0)->member, 0}
-#define VESTRY_COLUMN_OR_NULL(type, member, is_null)                                                                   \
-  {#member, VESTRY_SQL_MEMBER(type, member), (uint32_t)offsetof(type, member), (uint32_t)sizeof ((type *)0)->member,   \
-   (uint32_t)(offsetof(type, is_null) + 1 + 0 * sizeof(char[_Generic(((type *)0)->is_null, bool: 1)]))}
-/** Describe a struct by its VESTRY_COLUMNs: the initializer of a static vestry_sql_shape outside of functions. */
+/** Describe a struct by the names of its members: the initializer of a static vestry_sql_shape outside of functions.
+ *  The value of a member is not null, unless it stands in parentheses with a bool member, as in `(edited_ms,
+ *  is_unedited)`: then a null sets it to zero ("" for a text, NULL for a const char *), and the bool to whether the
+ *  value was null. At most 32 members. */
 #define VESTRY_ROW(type, ...)                                                                                          \
-  {sizeof(vestry_sql_shape), (const vestry_sql_column[]){__VA_ARGS__},                                                 \
-   sizeof((const vestry_sql_column[]){__VA_ARGS__}) / sizeof(vestry_sql_column), sizeof(type)}
+  {sizeof(vestry_sql_shape), (const vestry_sql_column[]){VESTRY_COLUMNS_(type, __VA_ARGS__)},                          \
+   sizeof((const vestry_sql_column[]){VESTRY_COLUMNS_(type, __VA_ARGS__)}) / sizeof(vestry_sql_column), sizeof(type)}
+#define VESTRY_COLUMN_AT_(type, member)                                                                                \
+  VESTRY_SQL_MEMBER(type, member), (uint32_t)offsetof(type, member), (uint32_t)sizeof ((type *)0)->member
+#define VESTRY_COLUMN_0(type, member) {#member, VESTRY_COLUMN_AT_(type, member), 0}
+#define VESTRY_COLUMN_1(type, pair) VESTRY_COLUMN_2(type, VESTRY_COLUMN_PAIR_ pair)
+#define VESTRY_COLUMN_2(...) VESTRY_COLUMN_3(__VA_ARGS__)
+#define VESTRY_COLUMN_3(type, member, is_null)                                                                         \
+  {#member, VESTRY_COLUMN_AT_(type, member),                                                                           \
+   (uint32_t)(offsetof(type, is_null) + 1 + 0 * sizeof(char[_Generic(((type *)0)->is_null, bool: 1)]))}
+#define VESTRY_COLUMN_PAIR_(member, is_null) member, is_null
+#define VESTRY_COLUMN_IS_PAIR_(...) ~, 1
+#define VESTRY_COLUMN_SECOND_(...) VESTRY_COLUMN_SECOND(__VA_ARGS__)
+#define VESTRY_COLUMN_SECOND(a, b, ...) b
+#define VESTRY_COLUMN_(type, x)                                                                                        \
+  VESTRY_VALUES_PASTE(VESTRY_COLUMN_, VESTRY_COLUMN_SECOND_(VESTRY_COLUMN_IS_PAIR_ x, 0, ~))(type, x)
+#define VESTRY_COLUMNS_COUNT_(c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19,    \
+                              c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30, c31, c32, count, ...)             \
+  count
+#define VESTRY_COLUMNS_COUNT(...)                                                                                      \
+  VESTRY_COLUMNS_COUNT_(__VA_ARGS__, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13,   \
+                        12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define VESTRY_COLUMNS_(type, ...)                                                                                     \
+  VESTRY_VALUES_PASTE(VESTRY_COLUMNS_, VESTRY_COLUMNS_COUNT(__VA_ARGS__))(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_1(type, a) VESTRY_COLUMN_(type, a)
+#define VESTRY_COLUMNS_2(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_1(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_3(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_2(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_4(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_3(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_5(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_4(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_6(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_5(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_7(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_6(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_8(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_7(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_9(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_8(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_10(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_9(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_11(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_10(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_12(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_11(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_13(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_12(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_14(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_13(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_15(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_14(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_16(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_15(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_17(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_16(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_18(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_17(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_19(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_18(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_20(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_19(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_21(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_20(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_22(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_21(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_23(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_22(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_24(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_23(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_25(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_24(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_26(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_25(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_27(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_26(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_28(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_27(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_29(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_28(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_30(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_29(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_31(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_30(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_32(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_31(type, __VA_ARGS__)
 /** Exactly one row, into the struct to which `row` points. None: NOT_FOUND; several: INVALID. */
 #define VESTRY_ONE_ROW(shape, row)                                                                                     \
   (&(const vestry_sql_rows){sizeof(vestry_sql_rows), (shape), (row), sizeof *(row), 1, NULL, false, NULL, NULL})

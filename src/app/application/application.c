@@ -13,34 +13,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/application/mount.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "serve/profiles.h"
-#include "vestry/app/csp.h"
-#include "vestry/app/early.h"
-#include "vestry/app/tab.h"
 
 enum { PATH_BYTES = 256, WITHOUT_MOST = 15 };
-
-typedef struct application {
-  vestry_application is; /* the first member */
-  const vestry_host *host;
-  const vestry_application_database *database;
-  void *follower;
-  bool is_following, has_started; /* has_started: the threads of the jobs */
-  bool is_uncompressed;
-  /* The storages of parts in the database; NULL: memory. */
-  vestry_sql_sessions *sessions;
-  vestry_sql_once *once;
-  vestry_forms_storage *forms;
-  char *name;
-} application;
-
-static application *own_of(vestry_application *app) {
-  return (application *)app;
-}
 
 /* --------------------------------------------------------------------------------------------- beginning --------- */
 
@@ -48,7 +28,7 @@ static bool has(const vestry_application_options *options, vestry_application_wi
   return !(options->without & (unsigned)part);
 }
 
-static vestry_err create_instance(application *a, const vestry_application_options *options) {
+static vestry_err create_instance(vsi_application *a, const vestry_application_options *options) {
   vestry_err error = vestry_create(options->instance, &a->is.instance);
   a->is_uncompressed = !has(options, VESTRY_WITHOUT_COMPRESSION);
   if (!error && !a->is_uncompressed) error = vsi_profiles_offer(a->is.instance);
@@ -56,7 +36,7 @@ static vestry_err create_instance(application *a, const vestry_application_optio
 }
 
 /* A part whose options point to a storage of the database, unless the program has set one. */
-static vestry_err create_sessions(application *a, const vestry_application_options *options) {
+static vestry_err create_sessions(vsi_application *a, const vestry_application_options *options) {
   vestry_session_options own;
   if (VSI_OPTIONS_TAKE(vestry_session_options, own, options->sessions))
     return vsi_mistake_in_options(a->host, "vestry_application_create, sessions");
@@ -70,7 +50,7 @@ static vestry_err create_sessions(application *a, const vestry_application_optio
   return error ? error : vestry_sessions_create(a->is.instance, &own);
 }
 
-static vestry_err create_csrf(application *a, const vestry_application_options *options) {
+static vestry_err create_csrf(vsi_application *a, const vestry_application_options *options) {
   vestry_csrf_options own;
   if (VSI_OPTIONS_TAKE(vestry_csrf_options, own, options->csrf))
     return vsi_mistake_in_options(a->host, "vestry_application_create, csrf");
@@ -80,28 +60,29 @@ static vestry_err create_csrf(application *a, const vestry_application_options *
   return error ? error : vestry_guard(a->is.instance, "/", vestry_csrf_guard, a->is.csrf);
 }
 
-static vestry_err create_once(application *a, const vestry_application_options *options) {
+static vestry_err create_once(vsi_application *a, const vestry_application_options *options) {
   vestry_once_options own;
   if (VSI_OPTIONS_TAKE(vestry_once_options, own, options->once))
     return vsi_mistake_in_options(a->host, "vestry_application_create, once");
   own.size = sizeof own;
   const bool is_stored = a->is.pool && !own.storage;
-  const vestry_sql_once_options stored = {.lifetime_ms = own.lifetime_ms};
+  const vestry_sql_once_options stored = {
+      .lifetime_ms = own.lifetime_ms, .lease_ms = options->act_lease_ms, .runs_again = options->acts_repeat};
   vestry_err error = is_stored ? vestry_sql_once_create(a->is.pool, &stored, &a->once) : VESTRY_OK;
   if (is_stored) own.storage = &vestry_sql_once_ops, own.storage_ctx = a->once;
   if (!error) error = vestry_once_create(a->is.instance, &own, &a->is.once);
   return error ? error : vestry_guard(a->is.instance, "/", vestry_once_guard, a->is.once);
 }
 
-static vestry_err create_rate(application *a, const vestry_application_options *options) {
+static vestry_err create_rate(vsi_application *a, const vestry_application_options *options) {
   vestry_err error = vestry_rate_create(a->is.instance, options->rate, &a->is.rate);
   return error ? error : vestry_guard(a->is.instance, "/", vestry_rate_guard, a->is.rate);
 }
 
-static vestry_err create_pages(application *a, const vestry_application_options *options) {
+static vestry_err create_pages(vsi_application *a, const vestry_application_options *options) {
   vestry_err error = vestry_pages_create(a->is.instance, options->pages, &a->is.pages);
   if (error || !a->database) return error;
-  error = a->database->follow(options->database_options, a->is.pool, a->is.pages, &a->follower);
+  error = a->database->follow(options->database_options, options->database_at, a->is.pool, a->is.pages, &a->follower);
   a->is_following = !error;
   if (error) return error;
   const bool has_followed = VSI_OPS_HAVE(a->database, vestry_application_database, followed);
@@ -109,7 +90,7 @@ static vestry_err create_pages(application *a, const vestry_application_options 
   return VESTRY_OK;
 }
 
-static vestry_err create_forms(application *a, const vestry_application_options *options) {
+static vestry_err create_forms(vsi_application *a, const vestry_application_options *options) {
   vestry_forms_options own;
   if (VSI_OPTIONS_TAKE(vestry_forms_options, own, options->forms))
     return vsi_mistake_in_options(a->host, "vestry_application_create, forms");
@@ -123,13 +104,13 @@ static vestry_err create_forms(application *a, const vestry_application_options 
   return error ? error : vestry_route(a->is.instance, "POST", path, vestry_forms_handler, a->is.forms);
 }
 
-static vestry_err create_jobs(application *a, const vestry_application_options *options) {
+static vestry_err create_jobs(vsi_application *a, const vestry_application_options *options) {
   if (!a->is.pool)
     return vsi_mistake(a->host, "vestry_application_create", "options.jobs needs a database; set options.database");
   return vestry_jobs_create(a->is.pool, options->jobs, &a->is.jobs);
 }
 
-static vestry_err create_files(application *a, const vestry_application_options *options) {
+static vestry_err create_files(vsi_application *a, const vestry_application_options *options) {
   char pattern[PATH_BYTES];
   const char *path = options->files_path ? options->files_path : "/files";
   const int len = snprintf(pattern, sizeof pattern, "%s/{path...}", path);
@@ -140,10 +121,10 @@ static vestry_err create_files(application *a, const vestry_application_options 
 }
 
 /* Create the parts. ret_part: the part that failed, for the log. */
-static vestry_err create_parts(application *a, const vestry_application_options *options, const char **ret_part) {
+static vestry_err create_parts(vsi_application *a, const vestry_application_options *options, const char **ret_part) {
   vestry_err error = VESTRY_OK;
   *ret_part = "its database";
-  if (a->database) error = a->database->open(options->database_options, a->host, &a->is.pool);
+  if (a->database) error = a->database->open(options->database_options, options->database_at, a->host, &a->is.pool);
   if (!error) *ret_part = "its instance (options.instance)", error = create_instance(a, options);
   if (!error) *ret_part = "the secret of its instance";
   if (!error && options->secret) error = vestry_secret_set(a->is.instance, options->secret);
@@ -159,6 +140,10 @@ static vestry_err create_parts(application *a, const vestry_application_options 
   if (!error && options->forms) *ret_part = "its forms", error = create_forms(a, options);
   if (!error && options->jobs) *ret_part = "its jobs", error = create_jobs(a, options);
   if (!error && options->files) *ret_part = "its files", error = create_files(a, options);
+  if (!error && options->entries) *ret_part = "its entries", error = vsi_entries_mount(a, options->entries);
+  if (!error) *ret_part = "the parts of the program (options.begin)";
+  if (!error && options->begin) error = options->begin(&a->is, a->own);
+  a->end = options->end;
   return error;
 }
 
@@ -178,14 +163,23 @@ vestry_err vestry_application_create(const vestry_application_options *given, ve
     return vsi_mistake(host, "vestry_application_create", "options.database is incomplete, or of a later version");
   if (options.without > WITHOUT_MOST)
     return vsi_mistake(host, "vestry_application_create", "options.without has a bit that is no VESTRY_WITHOUT_…");
-  application *a = vsi_calloc(host, 1, sizeof *a);
+  if (options.isolation && (options.isolation < VESTRY_SQL_WRITE || options.isolation > VESTRY_SQL_SERIALIZABLE))
+    return vsi_mistake(host, "vestry_application_create",
+                       "options.isolation is no kind of vestry_sql_kind for writing");
+  vsi_application *a = vsi_calloc(host, 1, sizeof *a);
   if (!a) return VESTRY_NO_MEMORY;
   const char *name = options.name ? options.name : "application", *part = "its name";
   a->is.size = sizeof a->is;
   a->host = host;
   a->database = options.database;
+  a->own = options.own;
+  a->acts_repeat = options.acts_repeat;
+  a->isolation = options.isolation ? options.isolation : VESTRY_SQL_WRITE;
   a->name = vsi_strdup(host, name, strlen(name));
-  vestry_err error = a->name ? create_parts(a, &options, &part) : VESTRY_NO_MEMORY;
+  vestry_err error = a->name ? VESTRY_OK : VESTRY_NO_MEMORY;
+  if (!error && VSI_OPTIONS_TAKE(vestry_application_document, a->document, options.document))
+    error = vsi_mistake_in_options(host, "vestry_application_create, document");
+  if (!error) error = create_parts(a, &options, &part);
   if (!error) {
     *ret_app = &a->is;
     return VESTRY_OK;
@@ -199,7 +193,7 @@ vestry_err vestry_application_create(const vestry_application_options *given, ve
 /* ----------------------------------------------------------------------------------------------- the end --------- */
 
 /* Free the parts that use the instance. No stream is open, and no request is being served. */
-static void destroy_parts(application *a) {
+static void destroy_parts(vsi_application *a) {
   if (a->is_following) a->database->detach(a->follower);
   vestry_forms_destroy(a->is.forms);
   vestry_sql_forms_destroy(a->forms);
@@ -215,82 +209,30 @@ static void destroy_parts(application *a) {
 
 vestry_err vestry_application_destroy(vestry_application *app) {
   if (!app) return VESTRY_OK;
-  application *a = own_of(app);
+  vsi_application *a = vsi_application_of(app);
   if (app->instance && vestry_is_forked(app->instance)) return VESTRY_CLOSED;
   if (app->jobs) vestry_jobs_stop(app->jobs);
   vestry_err error = app->instance ? vestry_stop(app->instance, VESTRY_NEVER_MS) : VESTRY_OK;
   if (error) return error;
+  if (a->end) a->end(app, a->own);
   destroy_parts(a);
   error = vestry_destroy(app->instance);
   VSI_ASSERT(!error); /* vestry_stop has returned OK on this thread */
   vestry_sql_sessions_destroy(a->sessions);
   vestry_sql_pool_destroy(app->pool);
+  vsi_free(a->host, a->entries);
   vsi_free(a->host, a->name);
   vsi_free(a->host, a);
   return error;
 }
 
-/* ----------------------------------------------------------------------------------------- pages, running -------- */
-
-vestry_err vestry_application_page(vestry_application *app, const char *pattern, const vestry_page_options *given) {
-  vestry_page_options options;
-  vestry_page *page;
-  if (!app) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(vestry_page_options, options, given))
-    return vsi_mistake_in_options(own_of(app)->host, "vestry_application_page");
-  options.size = sizeof options;
-  if (!options.app) options.app = app;
-  vestry_err error = vestry_page_create(app->pages, &options, &page);
-  return error ? error : vestry_route(app->instance, "GET", pattern, vestry_page_handler, page);
-}
-
-/* Write the start tag of the body, in a private page with what identifies its user and its tab. */
-static vestry_err begin_body(vestry_application *app, vestry_render *render, vestry_html *html,
-                             const vestry_application_document *document) {
-  char token[VESTRY_CSRF_TOKEN_BYTES], tab[VESTRY_TAB_ATTRIBUTES_BYTES], once[VESTRY_ONCE_ATTRIBUTES_BYTES] = "";
-  const bool is_own = !render->share;
-  vestry_err error = VESTRY_OK;
-  vestry_html_add(html, "</head><body");
-  if (is_own) error = vestry_tab_attributes(render->request, render->reply, tab, sizeof tab);
-  if (!error && is_own && app->once) error = vestry_once_attributes(render->request, once, sizeof once);
-  if (!error && is_own) error = vestry_html_add(html, " %-s %-s", tab, once);
-  if (!error && is_own && app->csrf) error = vestry_csrf_token(app->csrf, render->request, render->reply, token);
-  if (!error && is_own && app->csrf) error = vestry_html_add(html, " data-signals:_csrf=\"'%s'\"", token);
-  if (document->clock) vestry_html_add(html, " "), vestry_html_clock(html, document->clock);
-  if (document->presses) vestry_html_add(html, " "), vestry_html_presses(html, VESTRY_METHOD_POST, document->presses);
-  return error ? error : vestry_html_add(html, ">");
-}
-
-vestry_err vestry_application_document_begin(vestry_application *app, vestry_render *render, vestry_html *html,
-                                             const vestry_application_document *given) {
-  vestry_application_document options;
-  if (!app) return VESTRY_INVALID;
-  if (!render || !render->request || VSI_OPTIONS_TAKE(vestry_application_document, options, given))
-    return vsi_mistake(own_of(app)->host, "vestry_application_document_begin",
-                       "the render is NULL or that of a part, or the options are of a later version");
-  const char *title = options.title ? options.title : "vestry";
-  if (render->is_stream) return vestry_html_add(html, "<title>%s</title>", title);
-  vestry_html_add(html, "<!doctype html><html lang=\"%s\"><head><meta charset=\"utf-8\">",
-                  options.language ? options.language : "en");
-  vestry_html_add(html, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>%s</title>",
-                  title);
-  vestry_html_early(html, vestry_reply_nonce(render->reply));
-  vestry_html_add(html, "<script type=\"module\" src=\"%-s\"></script>%-s",
-                  options.client ? options.client : VESTRY_DATASTAR_CDN_URL, options.head ? options.head : "");
-  vestry_err error = vestry_render_head(render, html);
-  if (error) return error;
-  return begin_body(app, render, html, &options);
-}
-
-vestry_err vestry_application_document_end(vestry_html *html) {
-  return vestry_html_add(html, "</body></html>");
-}
+/* ------------------------------------------------------------------------------------------------ running -------- */
 
 vestry_err vestry_application_run(vestry_application *app, const vestry_server_adapter *adapter,
                                   const vestry_server_options *given) {
   vestry_server_options options;
   if (!app) return VESTRY_INVALID;
-  application *a = own_of(app);
+  vsi_application *a = vsi_application_of(app);
   if (VSI_OPTIONS_TAKE(vestry_server_options, options, given))
     return vsi_mistake_in_options(a->host, "vestry_application_run");
   options.size = sizeof options;
@@ -303,7 +245,7 @@ vestry_err vestry_application_run(vestry_application *app, const vestry_server_a
 
 vestry_err vestry_application_settle(vestry_application *app, uint64_t timeout_ms) {
   if (!app) return VESTRY_INVALID;
-  application *a = own_of(app);
+  vsi_application *a = vsi_application_of(app);
   vestry_err error = VESTRY_OK;
   uint64_t seq = 0;
   for (bool has_run = app->jobs && !a->has_started; !error && has_run;) error = vestry_jobs_step(app->jobs, &has_run);
@@ -313,7 +255,7 @@ vestry_err vestry_application_settle(vestry_application *app, uint64_t timeout_m
 
 vestry_err vestry_application_metrics(struct vestry_metrics *to, void *app) {
   if (!app) return VESTRY_INVALID;
-  application *a = app;
+  vsi_application *a = app;
   const bool has = a->is_following && VSI_OPS_HAVE(a->database, vestry_application_database, metrics);
   return has ? a->database->metrics(a->follower, a->is.pool, to) : VESTRY_OK;
 }

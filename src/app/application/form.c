@@ -4,45 +4,38 @@
  * each accepted form, at which the form empties itself. Without it, the browser sends the hidden fields. The nonce in
  * such a field belongs to one content, so the response to a refused form contains the form with a new nonce; a user who
  * went back instead would get 409. */
+#include "app/application/form.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "app/page/render.h"
+#include "app/application/document.h"
 #include "base/ascii.h"
 #include "base/log.h"
 #include "base/options.h"
-#include "instance/instance.h"
-#include "vestry/app/application.h"
 #include "vestry/app/tab.h"
 
 enum { SIGNAL_BYTES = 80, NAME_MAX_BYTES = 40 };
 
-/* The options of a form, with the defaults, in own. function: for the log. */
-static vestry_err take(vestry_application *app, const vestry_application_form *given, const char *function,
-                       vestry_application_form *own) {
-  if (!app) return VESTRY_INVALID;
-  if (!given || VSI_OPTIONS_TAKE(vestry_application_form, *own, given))
-    return vsi_mistake(app->instance->host, function, "the form is NULL, or of a later version");
-  if (!own->name) own->name = "form";
-  if (!own->button) own->button = "Send";
-  if (!own->attributes) own->attributes = "";
-  if (!own->more) own->more = "";
-  if (!own->sending) own->sending = "Sending…";
-  if (!own->failed) own->failed = "This was not sent. Try again.";
-  const char *at = own->name;
-  while (vsi_is_letter(*at) || *at == '_' || (at > own->name && vsi_is_digit(*at))) at++;
-  if (*at || at == own->name || at - own->name > NAME_MAX_BYTES)
-    return vsi_mistake(app->instance->host, function,
-                       "the name of the form has other characters than letters, digits and '_', or more than 40");
-  if (!own->action || *own->action != '/')
-    return vsi_mistake(app->instance->host, function, "the form's action is no path");
-  if (strchr(own->action, '{'))
-    return vsi_mistake(app->instance->host, function,
-                       "the form's action has a parameter; give the value as a hidden field in `more` instead");
-  if (own->is_kept && !app->forms)
-    return vsi_mistake(app->instance->host, function, "the form is kept; set options.forms of the application");
-  return VESTRY_OK;
+/* Read the options of a form, with the defaults. They were checked when the form was mounted. */
+static vestry_application_form taken(const vestry_application_form *given) {
+  vestry_application_form own;
+  (void)VSI_OPTIONS_TAKE(vestry_application_form, own, given);
+  if (!own.name) own.name = "form";
+  if (!own.button) own.button = "Send";
+  if (!own.attributes) own.attributes = "";
+  if (!own.more) own.more = "";
+  if (!own.sending) own.sending = "Sending…";
+  if (!own.failed) own.failed = "This was not sent. Try again.";
+  if (!own.page) own.page = "/";
+  return own;
+}
+
+static bool is_form_name(const char *name) {
+  const char *at = name;
+  while (vsi_is_letter(*at) || *at == '_' || (at > name && vsi_is_digit(*at))) at++;
+  return !*at && at > name && at - name <= NAME_MAX_BYTES;
 }
 
 /* Return whether a field has a name that the form itself uses: of two fields with one name the guards read the first,
@@ -55,19 +48,33 @@ static bool has_own_name(const vestry_application_form *form) {
   return false;
 }
 
-vestry_err vestry_application_form_route(vestry_application *app, const vestry_application_form *given,
-                                         vestry_handler_fn handler, void *ctx) {
+/* Return what is wrong with a form; NULL: nothing. */
+static const char *fault_of(const vsi_application *a, const vestry_application_form *form) {
+  if (!is_form_name(form->name))
+    return "the name of the form has other characters than letters, digits and '_', or more than 40";
+  if (!form->action || *form->action != '/') return "the form's action is no path";
+  if (strchr(form->action, '{'))
+    return "the form's action has a parameter; give the value as a hidden field in `more` instead";
+  if (form->is_kept && !a->is.forms) return "the form is kept; set options.forms of the application";
+  if (form->is_kept && form->inputs_count > VESTRY_FORM_FIELDS_MAX) return "a kept form has more than 64 fields";
+  return NULL;
+}
+
+vestry_err vsi_form_mount(vsi_application *a, vsi_mounted *entry, vestry_handler_fn handler) {
   const char *names[VESTRY_FORM_FIELDS_MAX];
   vestry_application_form form;
-  vestry_err error = take(app, given, "vestry_application_form_route", &form);
+  if (!entry->is.form || VSI_OPTIONS_TAKE(vestry_application_form, form, entry->is.form))
+    return vsi_mistake(a->host, "VESTRY_FORM", "the form is NULL, or of a later version");
+  form = taken(entry->is.form);
+  const char *fault = fault_of(a, &form);
+  if (fault) return vsi_mistake(a->host, "VESTRY_FORM", fault);
+  vestry_err error = vestry_inputs_check(a->host, form.inputs, form.inputs_count);
   if (!error && has_own_name(&form))
-    error = vsi_mistake(app->instance->host, "vestry_application_form_route",
+    error = vsi_mistake(a->host, "VESTRY_FORM",
                         "a field is called csrf, once or tabId, as fields of the form itself; rename it");
-  if (!error && form.is_kept && form.inputs_count > VESTRY_FORM_FIELDS_MAX)
-    error = vsi_mistake(app->instance->host, "vestry_application_form_route", "a kept form has more than 64 fields");
   for (size_t i = 0; !error && form.is_kept && i < form.inputs_count; i++) names[i] = form.inputs[i].name;
-  if (!error && form.is_kept) error = vestry_forms_add(app->forms, form.name, names, form.inputs_count);
-  return error ? error : vestry_route(app->instance, "POST", form.action, handler, ctx);
+  if (!error && form.is_kept) error = vestry_forms_add(a->is.forms, form.name, names, form.inputs_count);
+  return error ? error : vestry_route(a->is.instance, "POST", form.action, handler, entry);
 }
 
 /* Append what a browser without JavaScript sends, instead of headers and signals. */
@@ -145,87 +152,87 @@ static vestry_err add_plain(vestry_application *app, const vestry_request *req, 
   return error;
 }
 
-vestry_err vestry_application_form_add(vestry_application *app, vestry_render *render, vestry_html *html,
-                                       const vestry_application_form *given, const void *values) {
-  vestry_application_form form;
-  vestry_err error = take(app, given, "vestry_application_form_add", &form);
-  if (error) return error;
-  if (!render || !render->request || !html)
-    return vsi_mistake(app->instance->host, "vestry_application_form_add",
-                       "an argument is NULL, or the render is that of a part");
-  const vsi_render *own = render->own;
-  if (own->is_begun && !own->is_ended)
-    return vsi_mistake(app->instance->host, "vestry_application_form_add",
-                       "the form is in the content; put it before vestry_render_begin, or behind vestry_render_end");
-  if (render->is_stream) return VESTRY_OK;
-  return add(app, render, html, &form, values);
+void vestry_call_form(vestry_call *call, const vestry_application_form *given, const void *values) {
+  vsi_entry_call *own = vsi_entry_call_of(call);
+  const vestry_inputs_shown shown = {.values = values};
+  if (call->error) return;
+  if (!given || !own->has_document) {
+    vsi_entry_call_mistake(call, "vestry_call_form", "the form is NULL, or no document has begun");
+    return;
+  }
+  const vestry_application_form form = taken(given);
+  if (!call->render) {
+    vestry_call_fail(call, add_plain(call->app, own->req, own->reply, call->html, &form, &shown, ""));
+    return;
+  }
+  if (own->has_content) {
+    vsi_entry_call_mistake(
+        call, "vestry_call_form",
+        "the form is in the content; put it before vestry_call_content, or behind vestry_call_content_end");
+    return;
+  }
+  if (!call->render->is_stream) vestry_call_fail(call, add(call->app, call->render, call->html, &form, values));
 }
 
-vestry_err vestry_application_form_show(vestry_application *app, const vestry_request *req, vestry_reply *reply,
-                                        vestry_html *html, const vestry_application_form *given, const void *values) {
-  vestry_application_form form;
-  vestry_err error = take(app, given, "vestry_application_form_show", &form);
-  if (error) return error;
-  if (!req || !reply || !html)
-    return vsi_mistake(app->instance->host, "vestry_application_form_show", "an argument is NULL");
-  return add_plain(app, req, reply, html, &form, &(vestry_inputs_shown){.values = values}, "");
-}
-
-vestry_err vestry_application_form_read(vestry_application *app, const vestry_request *req, vestry_reply *reply,
-                                        const vestry_application_form *given, void *ret_values) {
+void vsi_form_read(vsi_entry_call *call) {
   char message[VESTRY_INPUT_MESSAGE_BYTES];
-  vestry_application_form form;
-  vestry_err error = take(app, given, "vestry_application_form_read", &form);
-  if (!error) error = vestry_inputs_read(req, form.inputs, form.inputs_count, ret_values, message);
-  return error == VESTRY_MALFORMED ? vestry_application_form_refuse(app, req, reply, given, message) : error;
+  const vestry_application_form form = taken(call->entry->is.form);
+  void *values = vsi_entry_call_alloc(call, form.inputs_count ? form.inputs[0].struct_bytes : 1);
+  if (!values) return;
+  call->is.values = values;
+  vestry_err error = vestry_inputs_read(call->req, form.inputs, form.inputs_count, values, message);
+  if (error == VESTRY_MALFORMED)
+    vestry_call_refuse(&call->is, "%s", message);
+  else
+    vestry_call_fail(&call->is, error);
+}
+
+void vsi_form_clear(vsi_entry_call *call) {
+  const vestry_application_form form = taken(call->entry->is.form);
+  if (call->is.error || !form.is_kept) return;
+  vestry_err error = vestry_forms_clear(call->is.app->forms, call->req, form.name);
+  if (error != VESTRY_NOT_FOUND) vestry_call_fail(&call->is, error); /* a request without a tab has no stored text */
 }
 
 /* Answer a browser without JavaScript with the form and the message. */
-static vestry_err show_refused(vestry_application *app, const vestry_request *req, vestry_reply *reply,
-                               const vestry_application_form *form, const char *message) {
-  vestry_application_document document;
+static void show_refused(vsi_entry_call *call, const vestry_application_form *form) {
   vestry_html html;
-  if (VSI_OPTIONS_TAKE(vestry_application_document, document, form->document))
-    return vsi_mistake_in_options(app->instance->host, "vestry_application_form_refuse, document");
-  vestry_html_init(&html, app->instance->host);
-  vestry_html_add(&html, "<!doctype html><html lang=\"%s\"><head><meta charset=\"utf-8\">",
-                  document.language ? document.language : "en");
-  vestry_html_add(&html, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>%s</title>%-s",
-                  document.title ? document.title : "vestry", document.head ? document.head : "");
-  vestry_html_add(&html, "</head><body><main>");
-  vestry_err error = add_plain(app, req, reply, &html, form, &(vestry_inputs_shown){.req = req}, message);
-  vestry_html_add(&html, "</main></body></html>");
-  if (!error) error = vestry_reply_html(reply, &html);
-  if (!error) error = vestry_reply_status(reply, 422);
+  vestry_call *is = &call->is;
+  vestry_html_init(&html, vsi_application_of(is->app)->host);
+  is->html = &html;
+  vestry_call_document(is, form->title);
+  vestry_call_content(is);
+  if (!is->error)
+    vestry_call_fail(is, add_plain(is->app, call->req, call->reply, &html, form,
+                                   &(vestry_inputs_shown){.req = call->req}, call->said));
+  vsi_entry_call_document_end(call);
+  if (!is->error) vestry_call_fail(is, vestry_reply_html(call->reply, &html));
+  if (!is->error) vestry_call_fail(is, vestry_reply_status(call->reply, 422));
   vestry_html_finish(&html);
-  return error;
+  is->html = NULL;
 }
 
-vestry_err vestry_application_form_refuse(vestry_application *app, const vestry_request *req, vestry_reply *reply,
-                                          const vestry_application_form *given, const char *message) {
-  vestry_application_form form;
-  vestry_err error = take(app, given, "vestry_application_form_refuse", &form);
-  if (error || !req || !reply || !message) return error ? error : VESTRY_INVALID;
-  if (req->is_datastar)
-    error = vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", VESTRY_OBJECT(form.name, message)));
-  else
-    error = show_refused(app, req, reply, &form, message);
-  return error ? error : VESTRY_FAILED;
-}
-
-vestry_err vestry_application_form_end(vestry_application *app, const vestry_request *req, vestry_reply *reply,
-                                       const vestry_application_form *given, vestry_err error, const char *url) {
+/* Answer the client: the message, or a value for which the form empties itself, and the signals of the program. */
+static vestry_err patch(vsi_entry_call *call, const vestry_application_form *form) {
   char done[24];
-  vestry_application_form form;
-  vestry_err taken = take(app, given, "vestry_application_form_end", &form);
-  if (taken || !req || !reply) return taken ? taken : VESTRY_INVALID;
-  if (error) return error == VESTRY_FAILED ? VESTRY_OK : error;
-  if (form.is_kept) error = vestry_forms_clear(app->forms, req, form.name);
-  if (error == VESTRY_NOT_FOUND) error = VESTRY_OK; /* a request without a tab has no stored text */
-  if (error || !url) return error;
-  if (!req->is_datastar) return vestry_reply_redirect(reply, 303, url);
-  const vestry_host *host = app->instance->host;
+  const vestry_host *host = vsi_application_of(call->is.app)->host;
+  if (call->said)
+    return vestry_reply_patch_signals(call->reply, VESTRY_OBJECT("_said", VESTRY_OBJECT(form->name, call->said)));
+  vestry_err error = call->signals ? vestry_reply_patch_signals(call->reply, VESTRY_VALUES(call->signals)) : VESTRY_OK;
+  if (error) return error;
   snprintf(done, sizeof done, "%" PRIu64, host->now_ns(host->ctx));
-  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", VESTRY_OBJECT(form.name, ""), "_done",
-                                                         VESTRY_OBJECT(form.name, (const char *)done)));
+  return vestry_reply_patch_signals(call->reply, VESTRY_OBJECT("_said", VESTRY_OBJECT(form->name, ""), "_done",
+                                                               VESTRY_OBJECT(form->name, (const char *)done)));
+}
+
+void vsi_form_answer(vsi_entry_call *call) {
+  const vestry_application_form form = taken(call->entry->is.form);
+  if (call->is.error == VESTRY_FAILED && call->said) call->is.error = VESTRY_OK;
+  if (call->is.error) return;
+  if (call->req->is_datastar && !call->url)
+    vestry_call_fail(&call->is, patch(call, &form));
+  else if (call->said)
+    show_refused(call, &form);
+  else
+    vestry_call_fail(&call->is, vestry_reply_redirect(call->reply, 303, call->url ? call->url : form.page));
 }

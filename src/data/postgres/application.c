@@ -9,7 +9,7 @@ static vestry_err read_options(const void *given, const vestry_host *host, vestr
   return vsi_mistake_in_options(host, "vestry_postgres_application");
 }
 
-static vestry_err open_pool(const void *given, const vestry_host *host, vestry_sql_pool **ret_pool) {
+static vestry_err open_pool(const void *given, const char *place, const vestry_host *host, vestry_sql_pool **ret_pool) {
   vestry_postgres_database own;
   vestry_postgres_pool_options pool;
   if (read_options(given, host, &own)) return VESTRY_INVALID;
@@ -17,12 +17,15 @@ static vestry_err open_pool(const void *given, const vestry_host *host, vestry_s
     return vsi_mistake_in_options(host, "vestry_postgres_application, pool");
   pool.size = sizeof pool;
   if (!pool.host) pool.host = host;
+  if (place) pool.url = place;
   return vestry_postgres_pool_create(&pool, ret_pool);
 }
 
-static vestry_err follow_pool(const void *given, vestry_sql_pool *pool, vestry_pages *pages, void **ret_follower) {
+static vestry_err follow_pool(const void *given, const char *place, vestry_sql_pool *pool, vestry_pages *pages,
+                              void **ret_follower) {
   vestry_postgres_database own;
   vestry_postgres *made;
+  (void)place; /* the pool has it */
   if (read_options(given, pool->host, &own)) return VESTRY_INVALID;
   vestry_err error = vestry_postgres_create(pages, pool, own.follow, &made);
   if (!error) *ret_follower = made;

@@ -673,7 +673,12 @@ static vestry_err read_tab(vestry_sql_pool *pool, vestry_render *render, const c
   return (is_inside ? read_recorded : run_again)(pool, sql, list, row, ctx);
 }
 
+static bool is_refused(vestry_sql_transaction *transaction) {
+  return *vestry_postgres_sqlstate(transaction);
+}
+
 const vsi_sql_ops vsi_postgres_ops = {.dialect = VSI_SQL_OF_POSTGRES,
+                                      .is_refused = is_refused,
                                       .has_snapshots = true,
                                       .destroy = vsi_postgres_pool_destroy,
                                       .begin = sql_begin,

@@ -167,8 +167,8 @@ static vestry_err take_one(const reading *of, const vestry_sql_column *column, c
   if (!is_null) return takes[column->member](of, column, row, at, to + column->offset);
   memset(to + column->offset, 0, column->bytes); /* a null pointer is all zeroes, as in the options of this library */
   if (column->null_offset) return VESTRY_OK;
-  return refuse(of, VESTRY_INVALID, "column \"%s\" is null; use VESTRY_COLUMN_OR_NULL, or coalesce() in the statement",
-                column->name);
+  return refuse(of, VESTRY_INVALID, "column \"%s\" is null; name it as (%s, is_null) in VESTRY_ROW, or use coalesce()",
+                column->name, column->name);
 }
 
 /* ----------------------------------------------------------------------------------------------------- rows ------- */
@@ -233,7 +233,7 @@ static vestry_err begin(reading *of, const vestry_sql_rows *given) {
   for (size_t i = 0; i < of->shape.columns_count; i++)
     if (!is_valid(&of->shape.columns[i], of))
       return vsi_mistake(host, of->function,
-                         "a column of the shape is not as VESTRY_COLUMN makes it, or is a const char * without "
+                         "a column of the shape is not as VESTRY_ROW makes it, or is a const char * without "
                          "VESTRY_EACH_ROW; use an array of char");
   return VESTRY_OK;
 }

@@ -161,6 +161,9 @@ typedef struct vsi_sql_ops {
   const char *(*name)(const vestry_sql_row *row, size_t column);
   vsi_sql_value (*kind)(const vestry_sql_row *row, size_t column);
   double (*real)(const vestry_sql_row *row, size_t column);
+  /* Return whether the server has refused the last statement of a transaction that has failed, so that the same
+   * transaction would fail again; false: the connection was lost. NULL: there is no connection to lose. */
+  bool (*is_refused)(vestry_sql_transaction *transaction);
 } vsi_sql_ops;
 
 struct vestry_sql_pool {

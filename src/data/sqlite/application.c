@@ -11,8 +11,8 @@ typedef struct follower {
 } follower;
 
 /* Read the options of the pool and of the followed database, which is the same file. OK | INVALID */
-static vestry_err read_options(const void *given, const vestry_host *host, vestry_sqlite_pool_options *ret_pool,
-                               vestry_sqlite_options *ret_follow) {
+static vestry_err read_options(const void *given, const char *place, const vestry_host *host,
+                               vestry_sqlite_pool_options *ret_pool, vestry_sqlite_options *ret_follow) {
   vestry_sqlite_database own;
   if (VSI_OPTIONS_TAKE(vestry_sqlite_database, own, given) ||
       VSI_OPTIONS_TAKE(vestry_sqlite_pool_options, *ret_pool, own.pool) ||
@@ -21,14 +21,15 @@ static vestry_err read_options(const void *given, const vestry_host *host, vestr
   ret_pool->size = sizeof *ret_pool;
   ret_follow->size = sizeof *ret_follow;
   if (!ret_pool->host) ret_pool->host = host;
+  if (place) ret_pool->path = place;
   ret_follow->path = ret_pool->path;
   return VESTRY_OK;
 }
 
-static vestry_err open_pool(const void *given, const vestry_host *host, vestry_sql_pool **ret_pool) {
+static vestry_err open_pool(const void *given, const char *place, const vestry_host *host, vestry_sql_pool **ret_pool) {
   vestry_sqlite_pool_options pool;
   vestry_sqlite_options follow;
-  vestry_err error = read_options(given, host, &pool, &follow);
+  vestry_err error = read_options(given, place, host, &pool, &follow);
   if (error) return error;
   /* If it cannot be recorded, vestry_sqlite_create takes another level, or logs why it cannot. */
   if (follow.level == VESTRY_SQLITE_DEFAULT || follow.level == VESTRY_SQLITE_FILE_PAGES)
@@ -36,10 +37,11 @@ static vestry_err open_pool(const void *given, const vestry_host *host, vestry_s
   return vestry_sqlite_pool_create(&pool, ret_pool);
 }
 
-static vestry_err follow_pool(const void *given, vestry_sql_pool *pool, vestry_pages *pages, void **ret_follower) {
+static vestry_err follow_pool(const void *given, const char *place, vestry_sql_pool *pool, vestry_pages *pages,
+                              void **ret_follower) {
   vestry_sqlite_pool_options ignored;
   vestry_sqlite_options follow;
-  vestry_err error = read_options(given, pool->host, &ignored, &follow);
+  vestry_err error = read_options(given, place, pool->host, &ignored, &follow);
   if (error) return error;
   follower *made = vsi_calloc(pool->host, 1, sizeof *made);
   if (!made) return VESTRY_NO_MEMORY;

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/** The functions of an application, in one table: each entry has a function, which the library calls.
+ *
+ *      static void home(vestry_call *call) {                       // a live page
+ *        vestry_call_document(call, "Shelf");
+ *        vestry_call_form(call, &form, NULL);
+ *        vestry_call_content(call);
+ *        vestry_rows notes = vestry_call_rows(call, &note_shape, "SELECT id, text FROM note", NULL);
+ *        for (const note *at; (at = vestry_next(&notes));) vestry_html_add(call->html, "<p>%s</p>", at->text);
+ *      }
+ *      static void add(vestry_call *call) {                        // an accepted form, in a transaction
+ *        const note *sent = call->values;
+ *        vestry_call_run(call, "INSERT INTO note(text) VALUES($1)", VESTRY_LIST(sent->text));
+ *      }
+ *      static const vestry_entry entries[] = {VESTRY_PAGE("/", home), VESTRY_FORM(&form, add), {0}};
+ *
+ *  docs/guide/application.md has the rules. vestry/app/application.h has the application itself. */
+#ifndef VESTRY_CALL_H
+#define VESTRY_CALL_H
+
+#include "vestry/app/clock.h"
+#include "vestry/app/csp.h"
+#include "vestry/app/input.h"
+#include "vestry/app/page.h"
+#include "vestry/data/jobs.h"
+#include "vestry/data/sql.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vestry_application; /* vestry/app/application.h */
+
+/** One call of an entry's function. Read only, valid during the call; a member that the kind of the entry does not have
+ *  is NULL. Its error sticks: after the first error, all functions of this header do nothing, and the call ends with
+ *  this error. Therefore, the function checks no errors. It returns early where it would use a missing row. */
+typedef struct vestry_call {
+  size_t size; /**< sizeof(vestry_call) of the library */
+  struct vestry_application *app;
+  void *own;                 /**< vestry_application_options.own */
+  const vestry_request *req; /**< all but jobs and parts */
+  vestry_reply *reply;   /**< HANDLER, GUARD, DOCUMENT, PAGE, ERROR_DOCUMENT; not in a transaction, which may run again,
+                            but with has_reply of the entry */
+  vestry_html *html;     /**< PAGE, DOCUMENT, PART, ERROR_DOCUMENT */
+  vestry_render *render; /**< PAGE, PART */
+  vestry_sql_transaction *transaction; /**< ACT, FORM, JOB, EVERY, if the application has a database */
+  vestry_job *job;                     /**< JOB, EVERY */
+  const void *values;                  /**< FORM: the struct of its fields */
+  int64_t key;                         /**< JOB: of vestry_call_enqueue; PART: of vestry_call_part. Otherwise 0 */
+  const char *user;                    /**< name of the user who has logged in; NULL: none */
+  const char *guest; /**< name of the guest (vestry/app/guest.h), also if the entry has just made it; NULL: none */
+  vestry_value me;   /**< scope of the request, as bytes for a column with the owner of a row; else a null */
+  vestry_err error;  /**< the first error, or OK */
+} vestry_call;
+
+/** The function of an entry.
+ *  Threads  that of the handler, render or job; may block. The function of a transaction may be called several times,
+ *           each time from the beginning, so it changes nothing but the database */
+typedef void (*vestry_call_fn)(vestry_call *call);
+
+/** Kind of an entry. */
+typedef enum vestry_entry_kind {
+  VESTRY_ENTRY_PAGE = 1, /**< GET: a live page (vestry/app/page.h), private to its tab */
+  VESTRY_ENTRY_DOCUMENT, /**< GET: an ordinary document in the same frame; its reads are not followed */
+  VESTRY_ENTRY_HANDLER,  /**< any request, without a transaction, for example a log-in: it fills the reply */
+  VESTRY_ENTRY_ACT,      /**< a request that changes data, in a transaction; the response is 204 */
+  VESTRY_ENTRY_FORM,     /**< an accepted form, in a transaction */
+  VESTRY_ENTRY_JOB, /**< a job (vestry/data/jobs.h), in a transaction that also ends the job: its effect on the database
+                           occurs exactly once */
+  VESTRY_ENTRY_EVERY,         /**< a scheduled job, in a transaction */
+  VESTRY_ENTRY_GUARD,         /**< before all routes at and below a path; an error or vestry_call_go ends the request */
+  VESTRY_ENTRY_PART,          /**< a part that pages share, shown by vestry_call_part */
+  VESTRY_ENTRY_ERROR_DOCUMENT /**< the document of responses 400 to 599; call->req->error is the status */
+} vestry_entry_kind;
+
+typedef struct vestry_application_form vestry_application_form;
+
+/** An entry of an application's table. Made by the macros below, to which further members can be given, such as
+ *  VESTRY_PAGE("/game/{code}", game, .makes_guest = true). All pointers are borrowed until
+ *  vestry_application_destroy. */
+typedef struct vestry_entry {
+  vestry_entry_kind kind; /**< 0: the end of the table */
+  const char *name;       /**< pattern of a path (vestry/routes.h); JOB, EVERY: the kind of the job; PART: its id */
+  vestry_call_fn fn;
+  const char *method;                  /**< HANDLER, ACT: the method [POST] */
+  const vestry_application_form *form; /**< FORM */
+  const vestry_page_options *page;     /**< PAGE: options, but render and handler; without app, its functions get the
+                                            application [none] */
+  uint64_t period_ms, offset_ms;       /**< EVERY: as for vestry_jobs_every */
+  const char *element, *attributes;    /**< PART: as in vestry_page_part */
+  bool has_reply;   /**< ACT, FORM: without a transaction, and with call->reply, for example for a log-in */
+  bool makes_guest; /**< PAGE, DOCUMENT, HANDLER, ACT, FORM: a person who has not logged in becomes a guest; needs
+                         options.guests of the application */
+} vestry_entry;
+
+#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+/* clang-format off */
+#define VESTRY_PAGE(path, ...) {.kind = VESTRY_ENTRY_PAGE, .name = (path), .fn = __VA_ARGS__}
+#define VESTRY_DOCUMENT(path, ...) {.kind = VESTRY_ENTRY_DOCUMENT, .name = (path), .fn = __VA_ARGS__}
+#define VESTRY_HANDLER(is_method, path, ...)                                                                           \
+  {.kind = VESTRY_ENTRY_HANDLER, .method = (is_method), .name = (path), .fn = __VA_ARGS__}
+#define VESTRY_ACT(path, ...) {.kind = VESTRY_ENTRY_ACT, .name = (path), .fn = __VA_ARGS__}
+#define VESTRY_FORM(is_form, ...) {.kind = VESTRY_ENTRY_FORM, .form = (is_form), .fn = __VA_ARGS__}
+#define VESTRY_JOB(job, ...) {.kind = VESTRY_ENTRY_JOB, .name = (job), .fn = __VA_ARGS__}
+#define VESTRY_EVERY(job, ms, ...) {.kind = VESTRY_ENTRY_EVERY, .name = (job), .period_ms = (ms), .fn = __VA_ARGS__}
+#define VESTRY_GUARD(prefix, ...) {.kind = VESTRY_ENTRY_GUARD, .name = (prefix), .fn = __VA_ARGS__}
+#define VESTRY_PART(id, ...) {.kind = VESTRY_ENTRY_PART, .name = (id), .fn = __VA_ARGS__}
+#define VESTRY_ERROR_DOCUMENT(...) {.kind = VESTRY_ENTRY_ERROR_DOCUMENT, .fn = __VA_ARGS__}
+/* clang-format on */
+#endif
+
+/* ------------------------------------------------------------------------------------------------ the call -------- */
+
+/** End a call with an error, for example NOT_FOUND for a page whose row does not exist. The first error counts; OK
+ *  does nothing. The function still has to return. A transaction is rolled back, and the request is answered as for
+ *  that error of a handler. Threads the call's, also for all following functions; does not block. */
+VESTRY_API void vestry_call_fail(vestry_call *call, vestry_err error);
+/** Refuse a form or an act, with a sentence for its user by a printf format: the transaction is rolled back. A form
+ *  shows the sentence and keeps its text. For an act, the page's signal `_said.act` has the sentence. Threads the
+ *  call's; does not block. */
+VESTRY_API void vestry_call_refuse(vestry_call *call, const char *format, ...) VESTRY_PRINTF(2, 3);
+/** Lead the browser to a URL by a printf format: names and numbers of the program, no text of a client. In a
+ *  transaction, after the commit. Not in a part or a job. In a page, return then, without a document. Threads the
+ *  call's; does not block. */
+VESTRY_API void vestry_call_go(vestry_call *call, const char *format, ...) VESTRY_PRINTF(2, 3);
+/** Set signals of the page that has sent an act or a form, after the commit: vestry_reply_patch_signals. In a handler,
+ *  at once. signals: an object, copied; of several calls the last one counts. Threads the call's; does not block. */
+VESTRY_API void vestry_call_signals(vestry_call *call, const vestry_value *signals);
+
+/** Read a value of the request, as vestry_request_get. A missing or malformed one ends the call: NOT_FOUND for a
+ *  parameter of the path, otherwise the error of vestry_request_get.
+ *  Returns  whether it was read */
+VESTRY_API bool vestry_call_get(vestry_call *call, vestry_in in, const char *name, vestry_into into);
+/** Read a signal of the request, or a member of data-payload (vestry/app/press.h), as vestry_signals_get. A missing or
+ *  malformed one ends the call. Returns whether it was read. */
+VESTRY_API bool vestry_call_signal(vestry_call *call, const char *path, vestry_into into);
+
+/* ------------------------------------------------------------------------------------------------ database -------- */
+
+/** Rows of a statement. Private members, but count. */
+typedef struct vestry_rows {
+  size_t count; /**< number of rows; 0 also after an error */
+  void *next;   /**< private */
+} vestry_rows;
+
+/** Run a statement: in the transaction of the call, or, if it has none, as vestry_sql_read. Its rows are discarded.
+ *  values   its parameters, as for vestry_sql_run; NULL: none
+ *  Returns  true: it returned a row, or it is a statement without a result | false: no row, which is no error, or the
+ *           call has failed
+ *  Threads  blocks on the network or the disk, also the next four functions */
+VESTRY_API bool vestry_call_run(vestry_call *call, const char *sql, const vestry_value *values);
+/** Run a statement as vestry_call_run, and return the first column of its first row as an integer; 0: no row, or a
+ *  null, or the call has failed. */
+VESTRY_API int64_t vestry_call_integer(vestry_call *call, const char *sql, const vestry_value *values);
+/** Run a statement as vestry_call_run, and return its row as a struct (VESTRY_ROW of vestry/data/sql.h). Several rows
+ *  end the call with INVALID, as other errors of vestry_sql_read_rows.
+ *  Returns  the struct, valid during the call, also its members of the type const char * | NULL: no row, or the call
+ *           has failed */
+VESTRY_API void *vestry_call_row(vestry_call *call, const vestry_sql_shape *shape, const char *sql,
+                                 const vestry_value *values);
+/** Run a statement as vestry_call_run, and return all its rows, which are in memory until the call ends. For more than
+ *  some thousands of rows use vestry_sql_read_rows with VESTRY_EACH_ROW. */
+VESTRY_API vestry_rows vestry_call_rows(vestry_call *call, const vestry_sql_shape *shape, const char *sql,
+                                        const vestry_value *values);
+/** Return the next row, as vestry_call_row; NULL: there is no further one. Does not block. */
+static inline void *vestry_next(vestry_rows *rows) {
+  void **is = (void **)rows->next;
+  if (!is) return NULL;
+  rows->next = *is;
+  return is + 2;
+}
+
+/** Enqueue a job of an entry JOB in the transaction of a call.
+ *  kind   name of the entry
+ *  key    an integer for the job: call->key
+ *  at_ms  the job begins at this time or later, since 1970 (vestry_clock_ms). Orders of the same kind, key and time are
+ *         one job. 0: at once, a job for each order
+ *  Threads  the call's; blocks on the network or the disk */
+VESTRY_API void vestry_call_enqueue(vestry_call *call, const char *kind, int64_t key, int64_t at_ms);
+
+/* ------------------------------------------------------------------------------------------------ documents ------- */
+
+/** The frame of all documents of an application: pages, documents, refused forms and errors. Zero selects the default,
+ *  which is given in [brackets]. All pointers are borrowed until vestry_application_destroy. */
+typedef struct vestry_application_document {
+  size_t size;               /**< sizeof(vestry_application_document), or 0 */
+  const char *title;         /**< text of the title, where a document has none [the application's name] */
+  const char *language;      /**< value of the attribute lang ["en"] */
+  const char *client;        /**< URL of the Datastar client [VESTRY_DATASTAR_CDN_URL] */
+  const char *head;          /**< HTML of the program for the head, for example links to style sheets [none] */
+  const vestry_clock *clock; /**< the server's clock for pages (vestry/app/clock.h) [none] */
+  /** A button with data-press in a document sends a POST request with these options (vestry/app/press.h) [if the table
+   *  has a VESTRY_ACT: csrf and once, as far as the application has them; otherwise none]. A document with this has no
+   *  other element with vestry_html_presses */
+  const vestry_backend_action_options *presses;
+  const char *begin, *end;  /**< HTML of the program after the start tag of the body, and before its end tag [none] */
+  const vestry_csp *policy; /**< policy of each document (vestry/app/csp.h) [none] */
+} vestry_application_document;
+
+/** Begin a document: the head, with the Datastar client and vestry_html_early, and the start tag of the body with the
+ *  signal `_csrf`, the tab's id and the attributes of vestry_once. Continue with HTML that never changes, forms, and
+ *  vestry_call_content. The library writes all end tags. PAGE, DOCUMENT, ERROR_DOCUMENT; mandatory before any HTML. In
+ *  a render for a stream only the title is written. Threads the call's; does not block. */
+VESTRY_API void vestry_call_document(vestry_call *call, const char *title);
+/** Begin the content, `<main id="content">`: in a page vestry_render_begin. Its end comes with that of the function, or
+ *  from the next function. Threads the call's; does not block. */
+VESTRY_API void vestry_call_content(vestry_call *call);
+/** End the content. HTML and forms that never change can follow. Threads the call's; does not block. */
+VESTRY_API void vestry_call_content_end(vestry_call *call);
+/** Append a part to the content of a page: all pages with this part and key share one render of it. Its element has the
+ *  id of the entry, for a key other than 0 followed by "-" and the key.
+ *  name  of the entry
+ *  key   call->key in the part's function
+ *  Threads  the call's; renders the part, or waits for its render */
+VESTRY_API void vestry_call_part(vestry_call *call, const char *name, int64_t key);
+
+/* ------------------------------------------------------------------------------------------------ forms ----------- */
+
+/** A form that works with and without JavaScript, declared once: its page shows it with the token, a nonce, the id of
+ *  the tab, a place for messages, and its fields; its entry reads the fields by the same rules, and calls its function
+ *  only if all are kept.
+ *
+ *      static const vestry_application_form form = {
+ *          .action = "/note", .button = "Add",
+ *          VESTRY_INPUTS(VESTRY_INPUT(note, text, .label = "Note", .min = 1, .max = 200))};
+ *
+ *  With JavaScript, messages are shown in the form, and an accepted one is emptied. Without it, the response to a
+ *  refused form is a document with the same form and the message (422), and that to an accepted one leads to `page`, or
+ *  to the URL of vestry_call_go. Zero selects the default, which is given in [brackets]; texts are borrowed. */
+struct vestry_application_form {
+  size_t size;                /**< sizeof(vestry_application_form), or 0 */
+  const char *action;         /**< path of its entry, without parameters: a hidden field in `more` has the value */
+  const char *name;           /**< of its signals: letters, digits and '_', unique in its page ["form"] */
+  const vestry_input *inputs; /**< vestry/app/input.h; with its number made by VESTRY_INPUTS. No field is called csrf,
+                                   once or tabId */
+  size_t inputs_count;
+  const char *button;     /**< text of its button ["Send"] */
+  const char *attributes; /**< HTML for the start tag of the form, such as "class=\"line\"" [none] */
+  const char *more;       /**< HTML behind the fields [none] */
+  bool is_kept;           /**< store its text while it is typed (vestry/app/form.h); the transaction of its entry clears
+                               it. Needs options.forms of the application */
+  const char *sending;    /**< shown until the page has its result ["Sending…"] */
+  const char *failed;     /**< shown if it was not accepted for another reason than a message ["This was not sent. Try
+                               again."] */
+  const char *page;       /**< path to which an accepted form leads a browser without JavaScript ["/"] */
+  const char *title;      /**< of the document of a refused form [that of the frame] */
+};
+
+/** Append a form. In a page it is in the document, before vestry_call_content or after vestry_call_content_end, so that
+ *  no event changes typed text; in a render for a stream nothing is appended. In an ordinary document the browser sends
+ *  it itself, with and without JavaScript, and its text is not stored.
+ *  values   what it contains first, a struct of its fields; NULL: nothing
+ *  Threads  the call's; does not block, but as vestry_form_open if the form is kept */
+VESTRY_API void vestry_call_form(vestry_call *call, const vestry_application_form *form, const void *values);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

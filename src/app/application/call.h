@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* An application, its mounted entries, and the calls of their functions. */
+#ifndef VSI_APPLICATION_CALL_H
+#define VSI_APPLICATION_CALL_H
+
+#include <jansson.h>
+
+#include "vestry/app/application.h"
+
+/* An entry of the table, the context of its handler, render, job or guard. */
+typedef struct vsi_mounted {
+  vestry_entry is;
+  vestry_application *app;
+  vestry_page_options options; /* PAGE: as given */
+  vestry_page *page;           /* PAGE: made */
+} vsi_mounted;
+
+typedef struct vsi_application {
+  vestry_application is; /* the first member */
+  const vestry_host *host;
+  const vestry_application_database *database;
+  void *follower;
+  bool is_following, has_started;              /* has_started: the threads of the jobs */
+  bool is_uncompressed, acts_repeat, has_acts; /* has_acts: entries of the kind ACT */
+  vestry_sql_kind isolation;
+  void *own;
+  void (*end)(vestry_application *app, void *own); /* NULL: nothing of the program has to end */
+  vestry_application_document document;
+  vsi_mounted *entries;
+  size_t entries_count;
+  /* The storages of parts in the database; NULL: memory. */
+  vestry_sql_sessions *sessions;
+  vestry_sql_once *once;
+  vestry_forms_storage *forms;
+  char *name;
+} vsi_application;
+
+static inline vsi_application *vsi_application_of(vestry_application *app) {
+  return (vsi_application *)app;
+}
+
+/* A call. Its memory is freed when it ends. */
+typedef struct vsi_entry_call {
+  vestry_call is; /* the first member */
+  const vsi_mounted *entry;
+  const vestry_request *req; /* as in `is`, but also outside of the function */
+  vestry_reply *reply;       /* likewise, also during a transaction; NULL: none */
+  struct vsi_entry_call_block *blocks;
+  json_t *signals;   /* of vestry_call_signals, for after the commit */
+  const char *url;   /* of vestry_call_go; in blocks; NULL: none */
+  const char *said;  /* of vestry_call_refuse; in blocks; NULL: not refused */
+  bool has_document; /* it has begun */
+  bool has_content;  /* its content has begun, and not ended */
+} vsi_entry_call;
+
+static inline vsi_entry_call *vsi_entry_call_of(vestry_call *call) {
+  return (vsi_entry_call *)call;
+}
+
+/* Begin a call of an entry. req, reply: NULL in a job or a part. */
+void vsi_entry_call_begin(vsi_entry_call *call, const vsi_mounted *entry, const vestry_request *req,
+                          vestry_reply *reply);
+/* Forget what a transaction has done that runs again. */
+void vsi_entry_call_again(vsi_entry_call *call, vestry_sql_transaction *transaction);
+/* Free the memory of a call. Returns its error. */
+vestry_err vsi_entry_call_end(vsi_entry_call *call);
+/* Allocate bytes that are zero and freed with the call, aligned for any type. NULL: no memory, and the call has
+ * failed. */
+void *vsi_entry_call_alloc(vsi_entry_call *call, size_t bytes);
+/* Copy the result of a printf format. NULL: as above. */
+char *vsi_entry_call_print(vsi_entry_call *call, const char *format, va_list arguments) VESTRY_PRINTF(2, 0);
+/* Log a mistake of the program in a call, and end the call with INVALID. */
+void vsi_entry_call_mistake(vestry_call *call, const char *function, const char *why);
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The frame of documents. */
+#ifndef VSI_APPLICATION_DOCUMENT_H
+#define VSI_APPLICATION_DOCUMENT_H
+
+#include "app/application/call.h"
+
+/* End the content and the document that a function has begun. */
+void vsi_entry_call_document_end(vsi_entry_call *call);
+
+#endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* The entries of an application's table: for each kind, the handler, render or job that calls the function.
+ *
+ * The function of an act runs inside a transaction that may run again, so it has no reply: what it wants of the reply
+ * is stored in the call, and done after the commit. */
+#include "app/application/mount.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/application/document.h"
+#include "app/application/form.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/options.h"
+
+/* ------------------------------------------------------------------------------------------------ requests -------- */
+
+/* Make a guest of a person without a log-in, if the entry makes guests. */
+static vestry_err greet(const vsi_mounted *entry, const vestry_request *req, vestry_reply *reply) {
+  const char *guest;
+  if (!entry->is.makes_guest || vestry_session_user(req)) return VESTRY_OK;
+  return vestry_guest_begin(req, reply, &guest);
+}
+
+/* A page: its document is served after its guest was made, because a render cannot make one. A stream keeps the guest
+ * of its document. */
+static vestry_err serve_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  const vsi_mounted *entry = ctx;
+  vestry_err error = req->is_datastar ? VESTRY_OK : greet(entry, req, reply);
+  return error ? error : vestry_page_handler(req, reply, entry->page);
+}
+
+static vestry_err render_page(vestry_render *render, vestry_html *html, void *ctx) {
+  const vsi_mounted *entry = ctx;
+  vsi_entry_call call;
+  vsi_entry_call_begin(&call, entry, render->request, render->reply);
+  call.is.html = html;
+  call.is.render = render;
+  entry->is.fn(&call.is);
+  vsi_entry_call_document_end(&call);
+  return vsi_entry_call_end(&call);
+}
+
+static void *app_of(const vsi_mounted *entry) {
+  return entry->options.app ? entry->options.app : entry->app;
+}
+
+static vestry_err name_topics(vestry_render *render, void *ctx) {
+  const vsi_mounted *entry = ctx;
+  return entry->options.topics(render, app_of(entry));
+}
+
+static vestry_err allow_page(const vestry_request *req, void *ctx) {
+  const vsi_mounted *entry = ctx;
+  return entry->options.allow(req, app_of(entry));
+}
+
+static vestry_err render_part(vestry_render *render, vestry_html *html, void *ctx) {
+  const vsi_mounted *entry = ctx;
+  vsi_entry_call call;
+  vsi_entry_call_begin(&call, entry, NULL, NULL);
+  call.is.html = html;
+  call.is.render = render;
+  call.is.key = strtoll(render->share, NULL, 10);
+  entry->is.fn(&call.is);
+  vestry_call_fail(&call.is, vestry_html_error(html, NULL, NULL));
+  return vsi_entry_call_end(&call);
+}
+
+/* A document, or that of an error. */
+static vestry_err serve_document(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  const vsi_mounted *entry = ctx;
+  vestry_html html;
+  vsi_entry_call call;
+  vestry_err error = greet(entry, req, reply);
+  if (error) return error;
+  vestry_html_init(&html, vsi_application_of(entry->app)->host);
+  vsi_entry_call_begin(&call, entry, req, reply);
+  call.is.html = &html;
+  entry->is.fn(&call.is);
+  vsi_entry_call_document_end(&call);
+  if (!call.url) vestry_call_fail(&call.is, vestry_reply_html(reply, &html));
+  vestry_html_finish(&html);
+  return vsi_entry_call_end(&call);
+}
+
+static void show_error(vestry_call *call) {
+  const int status = call->req->error;
+  vestry_call_document(call, NULL);
+  vestry_call_content(call);
+  vestry_html_add(call->html, "<h1>%-s</h1><p><a href=\"/\">Continue</a></p>",
+                  status == 404   ? "There is no such page"
+                  : status == 403 ? "This page is out of date, or not for you"
+                  : status == 429 ? "Too many requests. Try again later"
+                  : status == 503 ? "The server is busy. Try again later"
+                                  : "That did not work");
+}
+
+static vestry_err serve_handler(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  const vsi_mounted *entry = ctx;
+  vsi_entry_call call;
+  vestry_err error = greet(entry, req, reply);
+  if (error) return error;
+  vsi_entry_call_begin(&call, entry, req, reply);
+  entry->is.fn(&call.is);
+  return vsi_entry_call_end(&call);
+}
+
+/* A guard that leads elsewhere ends the request. The tab of a live page gets 401, for which it reloads. */
+static vestry_err guard(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  const vsi_mounted *entry = ctx;
+  vsi_entry_call call;
+  vsi_entry_call_begin(&call, entry, req, reply);
+  entry->is.fn(&call.is);
+  if (call.url && req->is_datastar) vestry_call_fail(&call.is, vestry_reply_status(reply, 401));
+  if (call.url) vestry_call_fail(&call.is, VESTRY_FAILED);
+  return vsi_entry_call_end(&call);
+}
+
+/* -------------------------------------------------------------------------------------------- transactions -------- */
+
+static vestry_err run_act(vestry_sql_transaction *transaction, void *ctx) {
+  vsi_entry_call *call = ctx;
+  vsi_entry_call_again(call, transaction);
+  call->entry->is.fn(&call->is);
+  if (call->entry->is.form) vsi_form_clear(call);
+  if (call->is.job && !call->is.error && !call->is.job->period_at_ms)
+    vestry_call_fail(&call->is, vestry_job_finish(call->is.job, transaction));
+  return call->is.error;
+}
+
+/* Run the function of a call in a transaction, and commit it. */
+static void act(vsi_entry_call *call) {
+  vestry_application *app = call->entry->app;
+  if (call->is.error) return;
+  if (!call->entry->is.has_reply) call->is.reply = NULL;
+  const bool has_transaction = app->pool && !call->entry->is.has_reply;
+  vestry_err error = has_transaction ? vestry_application_act(app, run_act, call) : run_act(NULL, call);
+  call->is.transaction = NULL;
+  call->is.error = error;
+}
+
+static void answer_act(vsi_entry_call *call) {
+  vestry_reply *reply = call->reply;
+  const vestry_value said = call->said ? vestry_value_string(call->said) : vestry_value_null();
+  if (call->is.error == VESTRY_FAILED && call->said) {
+    call->is.error = call->req->is_datastar
+                         ? vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", VESTRY_OBJECT("act", said)))
+                         : vestry_reply_bodyf(reply, "<p>%s</p>", call->said);
+    if (!call->req->is_datastar) vestry_call_fail(&call->is, vestry_reply_status(reply, 422));
+    return;
+  }
+  if (call->is.error) return;
+  if (call->url)
+    vestry_call_fail(&call->is, vestry_reply_redirect(reply, 303, call->url));
+  else if (call->signals)
+    vestry_call_fail(&call->is, vestry_reply_patch_signals(reply, VESTRY_VALUES(call->signals)));
+  else
+    vestry_call_fail(&call->is, vestry_reply_status(reply, 204));
+}
+
+static vestry_err serve_act(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  const vsi_mounted *entry = ctx;
+  vsi_entry_call call;
+  vestry_err error = greet(entry, req, reply);
+  if (error) return error;
+  vsi_entry_call_begin(&call, entry, req, reply);
+  if (entry->is.form) vsi_form_read(&call);
+  act(&call);
+  if (entry->is.form)
+    vsi_form_answer(&call);
+  else
+    answer_act(&call);
+  return vsi_entry_call_end(&call);
+}
+
+static vestry_err run_job(vestry_job *job, void *ctx) {
+  vsi_entry_call call;
+  vsi_entry_call_begin(&call, ctx, NULL, NULL);
+  call.is.job = job;
+  call.is.key = job->payload.len ? strtoll(job->payload.data, NULL, 10) : 0;
+  act(&call);
+  return vsi_entry_call_end(&call);
+}
+
+/* ------------------------------------------------------------------------------------------------ mounting -------- */
+
+static vestry_err mount_page(vsi_application *a, vsi_mounted *entry) {
+  vestry_page_options options;
+  if (VSI_OPTIONS_TAKE(vestry_page_options, entry->options, entry->is.page))
+    return vsi_mistake_in_options(a->host, "VESTRY_PAGE, page");
+  if (entry->options.render || entry->options.handler)
+    return vsi_mistake(a->host, "VESTRY_PAGE", "page has a render or a handler; the entry has the function");
+  options = entry->options;
+  options.size = sizeof options;
+  options.render = render_page;
+  options.topics = options.topics ? name_topics : NULL;
+  options.allow = options.allow ? allow_page : NULL;
+  options.app = entry;
+  vestry_err error = vestry_page_create(a->is.pages, &options, &entry->page);
+  return error ? error : vestry_route(a->is.instance, "GET", entry->is.name, serve_page, entry);
+}
+
+static vestry_err mount_job(vsi_application *a, vsi_mounted *entry) {
+  const vestry_entry *is = &entry->is;
+  if (!a->is.jobs) return vsi_mistake(a->host, "VESTRY_JOB", "the application has no jobs; set options.jobs");
+  if (is->kind == VESTRY_ENTRY_JOB) return vestry_jobs_on(a->is.jobs, is->name, run_job, entry);
+  return vestry_jobs_every(a->is.jobs, is->name, is->period_ms, is->offset_ms, run_job, entry);
+}
+
+static vestry_err mount(vsi_application *a, vsi_mounted *entry) {
+  const vestry_entry *is = &entry->is;
+  const char *method = is->method ? is->method : "POST";
+  vestry *v = a->is.instance;
+  const bool has_no_name = is->kind == VESTRY_ENTRY_FORM || is->kind == VESTRY_ENTRY_ERROR_DOCUMENT;
+  if (!is->fn || (!is->name && !has_no_name))
+    return vsi_mistake(a->host, "vestry_application_create", "an entry has no function, or no name");
+  switch (is->kind) {
+  case VESTRY_ENTRY_PAGE: return mount_page(a, entry);
+  case VESTRY_ENTRY_DOCUMENT: return vestry_route(v, "GET", is->name, serve_document, entry);
+  case VESTRY_ENTRY_HANDLER: return vestry_route(v, method, is->name, serve_handler, entry);
+  case VESTRY_ENTRY_ACT: return vestry_route(v, method, is->name, serve_act, entry);
+  case VESTRY_ENTRY_FORM: return vsi_form_mount(a, entry, serve_act);
+  case VESTRY_ENTRY_JOB:
+  case VESTRY_ENTRY_EVERY: return mount_job(a, entry);
+  case VESTRY_ENTRY_GUARD: return vestry_guard(v, is->name, guard, entry);
+  case VESTRY_ENTRY_PART: entry->options.render = render_part; return VESTRY_OK;
+  case VESTRY_ENTRY_ERROR_DOCUMENT: return vestry_error_page(v, 0, serve_document, entry);
+  default: return vsi_mistake(a->host, "vestry_application_create", "an entry is of no kind of vestry_entry_kind");
+  }
+}
+
+vestry_err vsi_entries_mount(vsi_application *a, const vestry_entry *table) {
+  static const vestry_entry errors = {.kind = VESTRY_ENTRY_ERROR_DOCUMENT, .fn = show_error};
+  size_t count = 0;
+  while (table[count].kind) count++;
+  a->entries = vsi_calloc(a->host, count + 1, sizeof *a->entries);
+  if (!a->entries) return VESTRY_NO_MEMORY;
+  a->entries_count = count + 1; /* the first is the page of errors, unless the table has one */
+  vestry_err error = VESTRY_OK;
+  for (size_t i = 0; i <= count && !error; i++) {
+    a->entries[i] = (vsi_mounted){.is = i ? table[i - 1] : errors, .app = &a->is};
+    a->has_acts |= a->entries[i].is.kind == VESTRY_ENTRY_ACT;
+    error = mount(a, &a->entries[i]);
+  }
+  return error;
+}
