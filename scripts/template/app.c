@@ -70,11 +70,17 @@ static const vestry_entry entries[] = {VESTRY_PAGE("/", home),
                                        VESTRY_JOB("count", count_words),
                                        {0}};
 
+static const vestry_sqlite_pool_options pool = {
+    .path = "APPNAME.db",
+    .schema = schema,
+    .schema_version = 1,
+};
+static const vestry_sqlite_database database = {.pool = &pool};
+
 const vestry_application_options app_options = {
     .name = "APPNAME",
     .database = &vestry_sqlite_application,
-    .database_options =
-        &(const vestry_sqlite_database){
-            .pool = &(const vestry_sqlite_pool_options){.path = "APPNAME.db", .schema = schema, .schema_version = 1}},
+    .database_options = &database,
     .jobs = &(const vestry_jobs_options){0},
-    .entries = entries};
+    .entries = entries,
+};

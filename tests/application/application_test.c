@@ -152,6 +152,176 @@ static void parts_can_be_left_out(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* ---- the kinds of entries ---- */
+
+static char seen[128]; /* the guest of the last act */
+
+/* Shows the guest, and a part twice with different keys. */
+static void lobby(vestry_call *call) {
+  vestry_call_document(call, "Lobby");
+  vestry_call_content(call);
+  vestry_html_add(call->html, "<i>%s</i>", call->guest ? call->guest : "nobody");
+  vestry_call_part(call, "score", 0);
+  vestry_call_part(call, "score", -9);
+  vestry_call_content_end(call);
+  vestry_html_add(call->html, "<footer></footer>");
+}
+
+static void score(vestry_call *call) {
+  assert_null(call->req);
+  vestry_render_topic(call->render, "score");
+  vestry_html_add(call->html, "%d", (int)call->key);
+}
+
+static void about(vestry_call *call) {
+  vestry_call_document(call, NULL);
+  vestry_html_add(call->html, "<p>about</p>");
+}
+
+/* POST /join: becomes the guest that the page has made. */
+static void join(vestry_call *call) {
+  snprintf(seen, sizeof seen, "%s", call->guest ? call->guest : "nobody");
+}
+
+static void missing(vestry_call *call) {
+  vestry_call_document(call, "Missing");
+  vestry_call_content(call);
+  vestry_call_fail(call, VESTRY_NOT_FOUND);
+  vestry_html_add(call->html, "<p>not shown</p>");
+}
+
+static void keep_out(vestry_call *call) {
+  if (!vestry_request_value(call->req, VESTRY_IN_QUERY, "open")) vestry_call_go(call, "/about?%d", 7);
+}
+
+/* Mistakes of a program. */
+static void mistaken(vestry_call *call) {
+  int64_t which = 0;
+  vestry_call_get(call, VESTRY_IN_PATH, "which", VESTRY_INTO(&which));
+  if (which == 1) vestry_call_content(call); /* before the document */
+  if (which == 2) vestry_call_document(call, NULL), vestry_call_document(call, NULL);
+  if (which == 3) vestry_call_integer(call, "SELECT 1", NULL); /* without a database */
+  if (which == 4) vestry_call_document(call, NULL), vestry_call_part(call, "nothing", 0);
+  if (which == 5) vestry_call_enqueue(call, "job", 0, 0);
+  if (which == 6) vestry_call_refuse(call, "no");
+  if (which == 7) vestry_call_document(call, NULL), vestry_html_add(call->html, "<p id=%s>", "x");
+}
+
+static const vestry_entry kinds[] = {VESTRY_PAGE("/lobby", lobby, .makes_guest = true),
+                                     VESTRY_PART("score", score, .element = "b", .attributes = "class=\"x\""),
+                                     VESTRY_DOCUMENT("/about", about),
+                                     VESTRY_ACT("/join", join),
+                                     VESTRY_PAGE("/missing", missing),
+                                     VESTRY_DOCUMENT("/closed/{room}", about),
+                                     VESTRY_GUARD("/closed", keep_out),
+                                     VESTRY_DOCUMENT("/mistaken/{which}", mistaken),
+                                     {0}};
+
+static char logged[4096]; /* all lines of the last request */
+
+static void log_all(void *ctx, vestry_log_level level, const char *line) {
+  test_host *th = ctx;
+  const size_t len = strlen(logged);
+  (void)level;
+  atomic_fetch_add(&th->log_lines, 1);
+  snprintf(logged + len, sizeof logged - len, "%s\n", line);
+}
+
+static const char *got(vestry_browser *browser, const char *url, int status, vestry_memory_exchange **ret_document) {
+  assert_int_equal(vestry_browser_get(browser, url, ret_document), VESTRY_OK);
+  assert_int_equal(vestry_memory_look(*ret_document).status, status);
+  return vestry_memory_look(*ret_document).received.data;
+}
+
+static void begin_kinds(test_host *th, vestry_application **ret_app) {
+  const vestry_options instance = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
+  const vestry_application_options options = {.name = "kinds & co",
+                                              .insecure = true,
+                                              .instance = &instance,
+                                              .guests = &(vestry_guests_options){0},
+                                              .entries = kinds};
+  test_host_init(th);
+  th->host.log = log_all;
+  *seen = '\0';
+  assert_int_equal(vestry_application_create(&options, ret_app), VESTRY_OK);
+}
+
+/* capability: L23 */
+static void each_kind_of_entry_is_served(void **state) {
+  (void)state;
+  test_host th;
+  vestry_application *app;
+  vestry_browser *ada;
+  vestry_memory_exchange *document;
+  char guest[VESTRY_GUEST_ID_BYTES], token[VESTRY_CSRF_TOKEN_BYTES];
+  begin_kinds(&th, &app);
+  assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
+  const char *html = got(ada, "/lobby", 200, &document);
+  cut(html, "<i>", "<", guest, sizeof guest);
+  cut(html, "data-signals:_csrf=\"'", "'", token, sizeof token);
+  assert_int_equal(strlen(guest), VESTRY_GUEST_ID_BYTES - 1);
+  assert_non_null(strstr(html, "<b id=\"score\" data-ignore-morph class=\"x\">0</b>"
+                               "<b id=\"score--9\" data-ignore-morph class=\"x\">-9</b></main>"));
+  assert_non_null(strstr(html, "<footer></footer></body></html>"));
+  vestry_memory_destroy(document);
+  assert_int_equal(status_of(ada, "POST", "/join", VESTRY_OBJECT("csrf", (const char *)token)), 204);
+  assert_string_equal(seen, guest);
+  html = got(ada, "/about", 200, &document);
+  assert_non_null(strstr(html, "<title>kinds &amp; co</title>"));
+  assert_non_null(strstr(html, "<p>about</p></body></html>"));
+  vestry_memory_destroy(document);
+  html = got(ada, "/closed/1?open=1", 200, &document);
+  assert_non_null(strstr(html, "<p>about</p>"));
+  vestry_memory_destroy(document);
+  assert_int_equal(status_of(ada, "GET", "/closed/1", NULL), 401); /* a tab reloads its page */
+  html = got(ada, "/closed/1", 200, &document);                    /* it leads to /about */
+  assert_non_null(strstr(html, "<p>about</p>"));
+  vestry_memory_destroy(document);
+  vestry_browser_destroy(ada);
+  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+  test_host_assert_clean(&th);
+}
+
+/* capability: L23 */
+static void first_error_of_a_call_is_its_response(void **state) {
+  static const char *const said[] = {[1] = "vestry_call_content: the document has not begun",
+                                     [2] = "vestry_call_document: this call has no document",
+                                     [3] = "vestry_call_integer: the application has no database",
+                                     [4] = "vestry_call_part: the application has no such VESTRY_PART",
+                                     [5] = "vestry_call_enqueue: the call has no transaction",
+                                     [6] = "vestry_call_refuse: only a form or an act",
+                                     [7] = ""};
+  (void)state;
+  test_host th;
+  vestry_application *app;
+  vestry_browser *ada;
+  vestry_memory_exchange *document;
+  char url[32];
+  begin_kinds(&th, &app);
+  assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
+  const char *html = got(ada, "/missing", 404, &document);
+  assert_non_null(strstr(html, "<h1>There is no such page</h1>")); /* in the frame */
+  assert_null(strstr(html, "not shown"));
+  vestry_memory_destroy(document);
+  (void)got(ada, "/nowhere", 404, &document);
+  vestry_memory_destroy(document);
+  (void)got(ada, "/mistaken/x", 404, &document);
+  vestry_memory_destroy(document);
+  for (int i = 1; i < (int)(sizeof said / sizeof *said); i++) {
+    snprintf(url, sizeof url, "/mistaken/%d", i);
+    const long before = atomic_load(&th.log_lines);
+    *logged = '\0';
+    html = got(ada, url, 500, &document);
+    assert_non_null(strstr(html, "<h1>That did not work</h1>"));
+    assert_true(atomic_load(&th.log_lines) > before);
+    assert_non_null(strstr(logged, said[i]));
+    vestry_memory_destroy(document);
+  }
+  vestry_browser_destroy(ada);
+  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+  test_host_assert_clean(&th);
+}
+
 static vestry_err begin_and_end(test_host *th, void *ctx) {
   vestry_application *app;
   (void)ctx;
@@ -259,6 +429,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(parts_serve_and_guard_a_page),
       cmocka_unit_test(parts_can_be_left_out),
+      cmocka_unit_test(each_kind_of_entry_is_served),
+      cmocka_unit_test(first_error_of_a_call_is_its_response),
       cmocka_unit_test(each_failed_allocation_is_undone),
       cmocka_unit_test(failure_names_the_part_and_what_to_do),
       cmocka_unit_test(streams_are_compressed_if_the_client_accepts_it),

@@ -38,7 +38,7 @@ class Use:
     """The program, started like a reader does, on this database."""
 
     def __enter__(self):
-        self.process = subprocess.Popen(["trial/build/trial", "0", "trial.db"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        self.process = subprocess.Popen(["trial/build/trial", "--port", "0", "--db", "trial.db"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
         self.url = self.process.stdout.readline().split(": ", 1)[1].strip().rstrip("/")
         return self
 
@@ -145,10 +145,10 @@ def main():
     use()
     use()
     with Use() as first: # whose port is in use: the second program names the port, and a remedy
-        said = run("trial/build/trial", first.url.rsplit(":", 1)[1], "trial.db", wanted=1)
-        assert "Address already in use" in said and "trial [PORT [FILE]]" in said, said
+        said = run("trial/build/trial", "--port", first.url.rsplit(":", 1)[1], "--db", "trial.db", wanted=1)
+        assert "Address already in use" in said and "--port N" in said, said
     exercises()
-    assert "usage" in run("trial/build/trial", "x", wanted=2)
+    assert "trial --help" in run("trial/build/trial", "x", wanted=2)
 
 
 with tempfile.TemporaryDirectory() as scratch:
