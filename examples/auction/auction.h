@@ -17,29 +17,33 @@ enum { STEP_CENTS = 50, FIRST_LOTS = 3, ROOM = 64 };
 struct app {
   struct program program;
   char pictures[4096]; /* folder of the pictures */
-  vestry_sql_pool *db; /* this, and pages, jobs and forms: of the application */
-  vestry_pages *pages;
-  vestry_page *lots;
-  vestry_jobs *jobs;
-  vestry_forms *forms;
   vestry_files *files; /* files of the folder */
   vestry_upload_folder *folder;
   vestry_uploads *uploads;
   vestry_rate *rate;
 };
 
-/* Render functions (vestry/app/page.h): the list of lots, one lot, the form for a new lot. */
-vestry_err page_lots(vestry_render *render, vestry_html *html, void *app);
-vestry_err page_lot(vestry_render *render, vestry_html *html, void *app);
-vestry_err page_offer(vestry_render *render, vestry_html *html, void *app);
+/* Pages and documents: the list of lots, one lot, the form for a new lot, the log-in. */
+void page_lots(vestry_call *call);
+void page_lot(vestry_call *call);
+void page_offer(vestry_call *call);
+void page_login(vestry_call *call);
 vestry_err page_may_see(const vestry_request *req, void *app);
-/* Answer with the login page. name: the rejected name; NULL: none */
-vestry_err page_login(struct app *app, vestry_reply *reply, const char *name, const char *complaint);
 
-/* Add routes, guards and uploads. */
-vestry_err actions_mount(struct app *app);
-/* Enqueue a job that ends a lot at its time, in the transaction that creates the lot. */
-vestry_err actions_end_later(struct app *app, vestry_sql_transaction *transaction, int64_t lot, int64_t ends_ms);
+/* The other functions of the application's table. */
+void action_log_in(vestry_call *call);
+void action_log_out(vestry_call *call);
+void action_admit_members(vestry_call *call);
+void action_bid(vestry_call *call);
+void action_report(vestry_call *call);
+void action_picture(vestry_call *call);
+void action_end_lot(vestry_call *call);
+/* POST /lots, the `done` of the uploads. */
+vestry_err action_offer(const vestry_request *req, vestry_reply *reply, void *app);
+extern const vestry_application_form login_form;
+typedef struct person {
+  char name[VESTRY_TEXT_BYTES(NAME_MAX)];
+} person;
 
 /* Files of this folder, converted to arrays by the build. */
 extern const unsigned char auction_css[], schema_sql[];

@@ -183,6 +183,14 @@ static void join(vestry_call *call) {
   snprintf(seen, sizeof seen, "%s", call->guest ? call->guest : "nobody");
 }
 
+/* A shared page contains nothing of a user. */
+static void all(vestry_call *call) {
+  assert_null(call->user);
+  assert_null(call->guest);
+  vestry_call_document(call, "All");
+  vestry_call_content(call);
+}
+
 static void missing(vestry_call *call) {
   vestry_call_document(call, "Missing");
   vestry_call_content(call);
@@ -212,6 +220,7 @@ static const vestry_entry kinds[] = {VESTRY_PAGE("/lobby", lobby, .makes_guest =
                                      VESTRY_DOCUMENT("/about", about),
                                      VESTRY_ACT("/join", join),
                                      VESTRY_PAGE("/missing", missing),
+                                     VESTRY_PAGE("/all", all, .share = "all"),
                                      VESTRY_DOCUMENT("/closed/{room}", about),
                                      VESTRY_GUARD("/closed", keep_out),
                                      VESTRY_DOCUMENT("/mistaken/{which}", mistaken),
@@ -269,6 +278,10 @@ static void each_kind_of_entry_is_served(void **state) {
   html = got(ada, "/about", 200, &document);
   assert_non_null(strstr(html, "<title>kinds &amp; co</title>"));
   assert_non_null(strstr(html, "<p>about</p></body></html>"));
+  vestry_memory_destroy(document);
+  html = got(ada, "/all", 200, &document);
+  assert_null(strstr(html, "_csrf"));
+  assert_non_null(strstr(html, "<body>"));
   vestry_memory_destroy(document);
   html = got(ada, "/closed/1?open=1", 200, &document);
   assert_non_null(strstr(html, "<p>about</p>"));

@@ -25,7 +25,7 @@ async function pollFor(t) {
 const vote = ({ page }, answer) => page.getByRole('button', { name: answer }).evaluate((el) => el.click());
 // Wait for these bars, as "answer count percent"; and for the mark of the user's own vote.
 const barsAre = (tab, wanted) =>
-  tab.until((is) => JSON.stringify([...document.querySelectorAll('#bars li')].map((li) => [
+  tab.until((is) => JSON.stringify([...document.querySelectorAll('[id^=bars] li')].map((li) => [
     li.children[0].textContent, li.children[1].firstChild.textContent, li.querySelector('small').textContent,
     li.querySelector('.bar rect').getAttribute('width')].join(' '))) === is, JSON.stringify(wanted));
 const ownIs = (tab, wanted) =>
@@ -147,8 +147,8 @@ test('poll: hostile texts are shown as text', async (t) => {
     await one.page.locator('#answer-2').evaluate((el) => el.click());
     for (const tab of [one, two]) {
       await tab.until((is) => document.querySelector('[aria-pressed=true]')?.textContent === is, texts[1]);
-      await tab.until(() => document.querySelector('#bars h2').textContent === '1 vote');
-      assert.deepEqual(await tab.page.locator('#bars li > span:first-child').allTextContents(), texts);
+      await tab.until(() => document.querySelector('[id^=bars] h2').textContent === '1 vote');
+      assert.deepEqual(await tab.page.locator('[id^=bars] li > span:first-child').allTextContents(), texts);
     }
     const list = await ada.open('');
     assert.equal(await list.page.locator('#questions a span').first().textContent(), texts[0]);

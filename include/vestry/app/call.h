@@ -41,7 +41,7 @@ typedef struct vestry_call {
   const vestry_request *req; /**< all but jobs and parts */
   vestry_reply *reply;   /**< HANDLER, GUARD, DOCUMENT, PAGE, ERROR_DOCUMENT; not in a transaction, which may run again,
                             but with has_reply of the entry */
-  vestry_html *html;     /**< PAGE, DOCUMENT, PART, ERROR_DOCUMENT */
+  vestry_html *html;     /**< PAGE, DOCUMENT, HANDLER, PART, ERROR_DOCUMENT */
   vestry_render *render; /**< PAGE, PART */
   vestry_sql_transaction *transaction; /**< ACT, FORM, JOB, EVERY, if the application has a database */
   vestry_job *job;                     /**< JOB, EVERY */
@@ -60,9 +60,9 @@ typedef void (*vestry_call_fn)(vestry_call *call);
 
 /** Kind of an entry. */
 typedef enum vestry_entry_kind {
-  VESTRY_ENTRY_PAGE = 1, /**< GET: a live page (vestry/app/page.h), private to its tab */
+  VESTRY_ENTRY_PAGE = 1, /**< GET: a live page (vestry/app/page.h) */
   VESTRY_ENTRY_DOCUMENT, /**< GET: an ordinary document in the same frame; its reads are not followed */
-  VESTRY_ENTRY_HANDLER,  /**< any request, without a transaction, for example a log-in: it fills the reply */
+  VESTRY_ENTRY_HANDLER,  /**< any request, without a transaction: it fills the reply, or begins a document */
   VESTRY_ENTRY_ACT,      /**< a request that changes data, in a transaction; the response is 204 */
   VESTRY_ENTRY_FORM,     /**< an accepted form, in a transaction */
   VESTRY_ENTRY_JOB, /**< a job (vestry/data/jobs.h), in a transaction that also ends the job: its effect on the database
@@ -86,8 +86,10 @@ typedef struct vestry_entry {
   const vestry_application_form *form; /**< FORM */
   const vestry_page_options *page;     /**< PAGE: options, but render and handler; without app, its functions get the
                                             application [none] */
-  uint64_t period_ms, offset_ms;       /**< EVERY: as for vestry_jobs_every */
-  const char *element, *attributes;    /**< PART: as in vestry_page_part */
+  const char *share; /**< PAGE: a share key (vestry_page_serve): one render for all tabs of a path, in which no user is
+                          known [each tab has a private page] */
+  uint64_t period_ms, offset_ms;    /**< EVERY: as for vestry_jobs_every */
+  const char *element, *attributes; /**< PART: as in vestry_page_part */
   bool has_reply;   /**< ACT, FORM: without a transaction, and with call->reply, for example for a log-in */
   bool makes_guest; /**< PAGE, DOCUMENT, HANDLER, ACT, FORM: a person who has not logged in becomes a guest; needs
                          options.guests of the application */
@@ -115,6 +117,13 @@ typedef struct vestry_entry {
  *  does nothing. The function still has to return. A transaction is rolled back, and the request is answered as for
  *  that error of a handler. Threads the call's, also for all following functions; does not block. */
 VESTRY_API void vestry_call_fail(vestry_call *call, vestry_err error);
+/** End a call with NOT_FOUND if the row that it needs is NULL: if (!vestry_call_need(call, game)) return;
+ *  Returns  whether the row is not NULL
+ *  Threads  any; does not block */
+static inline bool vestry_call_need(vestry_call *call, const void *row) {
+  if (!row) vestry_call_fail(call, VESTRY_NOT_FOUND);
+  return row != NULL;
+}
 /** Refuse a form or an act, with a sentence for its user by a printf format: the transaction is rolled back. A form
  *  shows the sentence and keeps its text. For an act, the page's signal `_said.act` has the sentence. Threads the
  *  call's; does not block. */
@@ -199,8 +208,8 @@ typedef struct vestry_application_document {
 
 /** Begin a document: the head, with the Datastar client and vestry_html_early, and the start tag of the body with the
  *  signal `_csrf`, the tab's id and the attributes of vestry_once. Continue with HTML that never changes, forms, and
- *  vestry_call_content. The library writes all end tags. PAGE, DOCUMENT, ERROR_DOCUMENT; mandatory before any HTML. In
- *  a render for a stream only the title is written. Threads the call's; does not block. */
+ *  vestry_call_content. The library writes all end tags. PAGE, DOCUMENT, HANDLER, ERROR_DOCUMENT; before any
+ *  HTML. In a render for a stream only the title is written. Threads the call's; does not block. */
 VESTRY_API void vestry_call_document(vestry_call *call, const char *title);
 /** Begin the content, `<main id="content">`: in a page vestry_render_begin. Its end comes with that of the function, or
  *  from the next function. Threads the call's; does not block. */

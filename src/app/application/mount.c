@@ -28,7 +28,7 @@ static vestry_err greet(const vsi_mounted *entry, const vestry_request *req, ves
 static vestry_err serve_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const vsi_mounted *entry = ctx;
   vestry_err error = req->is_datastar ? VESTRY_OK : greet(entry, req, reply);
-  return error ? error : vestry_page_handler(req, reply, entry->page);
+  return error ? error : vestry_page_serve(req, reply, entry->page, entry->is.share);
 }
 
 static vestry_err render_page(vestry_render *render, vestry_html *html, void *ctx) {
@@ -68,7 +68,7 @@ static vestry_err render_part(vestry_render *render, vestry_html *html, void *ct
   return vsi_entry_call_end(&call);
 }
 
-/* A document, or that of an error. */
+/* A document, also that of an error; or a handler, which may answer with a document. */
 static vestry_err serve_document(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const vsi_mounted *entry = ctx;
   vestry_html html;
@@ -80,7 +80,7 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
   call.is.html = &html;
   entry->is.fn(&call.is);
   vsi_entry_call_document_end(&call);
-  if (!call.url) vestry_call_fail(&call.is, vestry_reply_html(reply, &html));
+  if (call.has_document && !call.url) vestry_call_fail(&call.is, vestry_reply_html(reply, &html));
   vestry_html_finish(&html);
   return vsi_entry_call_end(&call);
 }
@@ -95,16 +95,6 @@ static void show_error(vestry_call *call) {
                   : status == 429 ? "Too many requests. Try again later"
                   : status == 503 ? "The server is busy. Try again later"
                                   : "That did not work");
-}
-
-static vestry_err serve_handler(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  const vsi_mounted *entry = ctx;
-  vsi_entry_call call;
-  vestry_err error = greet(entry, req, reply);
-  if (error) return error;
-  vsi_entry_call_begin(&call, entry, req, reply);
-  entry->is.fn(&call.is);
-  return vsi_entry_call_end(&call);
 }
 
 /* A guard that leads elsewhere ends the request. The tab of a live page gets 401, for which it reloads. */
@@ -219,7 +209,7 @@ static vestry_err mount(vsi_application *a, vsi_mounted *entry) {
   switch (is->kind) {
   case VESTRY_ENTRY_PAGE: return mount_page(a, entry);
   case VESTRY_ENTRY_DOCUMENT: return vestry_route(v, "GET", is->name, serve_document, entry);
-  case VESTRY_ENTRY_HANDLER: return vestry_route(v, method, is->name, serve_handler, entry);
+  case VESTRY_ENTRY_HANDLER: return vestry_route(v, method, is->name, serve_document, entry);
   case VESTRY_ENTRY_ACT: return vestry_route(v, method, is->name, serve_act, entry);
   case VESTRY_ENTRY_FORM: return vsi_form_mount(a, entry, serve_act);
   case VESTRY_ENTRY_JOB:
