@@ -92,33 +92,26 @@ static void add_results(vestry_html *html, const char *query) {
 
 /* GET /, also with ?query=…: the document, which is complete without scripts, and the content of each address to which
  * the tab navigates. */
-static vestry_err page(vestry_render *render, vestry_html *html, void *app) {
+static void page(vestry_call *call) {
   char query[QUERY_BYTES];
-  read_query(render->request, query);
-  program_live_begin(app, render, html, "Active search");
-  vestry_render_begin(render, html);
-  vestry_html_add(html,
+  read_query(call->req, query);
+  vestry_call_document(call, "Active search");
+  vestry_call_content(call);
+  vestry_html_add(call->html,
                   "<h1>Active search</h1><form role=\"search\" action=\"/\" data-navigate><div class=\"field\">"
                   "<label for=\"query\">A bird’s name, English or Latin</label>"
                   "<input id=\"query\" name=\"query\" type=\"search\" value=\"%s\" maxlength=\"%d\" "
                   "autocomplete=\"off\" autofocus data-navigate></div></form>",
                   query, QUERY_MAX);
-  add_results(html, query);
-  vestry_render_end(render, html);
-  return program_live_end(html);
+  add_results(call->html, query);
 }
 
+static const vestry_page_options birds_page = {.layout = "search"};
+static const vestry_entry entries[] = {VESTRY_PAGE("/", page, .page = &birds_page), {0}};
+
 int main(int argc, char **argv) {
-  struct program program = {0};
-  vestry_pages *pages = NULL;
-  vestry_page *birds_page;
-  program_start(&program, argc, argv, "search", "A search that shows results while you type", &(vestry_options){0});
-  vestry_err err = vestry_pages_create(program.v, NULL, &pages);
-  const vestry_page_options options = {.render = page, .layout = "search", .app = &program};
-  if (!err) err = vestry_page_create(pages, &options, &birds_page);
-  if (!err) err = vestry_route(program.v, "GET", "/", vestry_page_handler, birds_page);
-  program.shown.pages = pages;
-  if (!err) program_wait(&program);
-  vestry_pages_destroy(pages);
-  return program_finish(&program);
+  static const vestry_application_options application = {
+      .without = VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF | VESTRY_WITHOUT_ONCE, .entries = entries};
+  struct program program = {.application = &application};
+  return program_main(&program, argc, argv, "search", "A search that shows results while you type");
 }

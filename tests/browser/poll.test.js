@@ -162,8 +162,8 @@ test('poll: requests that no page sends are rejected', async (t) => {
   const post = async (where, body, headers) => (await send('POST', poll.url + where, body, headers)).status;
   const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
   const json = { 'Datastar-Request': 'true', 'Content-Type': 'application/json' };
-  assert.equal(await post('poll/1/vote/4', '{}', json), 400);
-  assert.equal(await post('poll/1/vote/0', '{}', json), 400);
+  assert.equal(await post('poll/1/vote/4', '{}', json), 404);
+  assert.equal(await post('poll/1/vote/0', '{}', json), 404);
   assert.equal(await post('poll/2/vote/1', '{}', json), 404);
   assert.equal((await send('GET', `${poll.url}poll/2`)).status, 404);
   assert.equal((await send('GET', `${poll.url}poll/-1`)).status, 404);
