@@ -3,15 +3,18 @@
  * Other clients are served meanwhile, and a session ends, or only its stream. */
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "h2/frames.h"
 #include "h2/server.h"
 #include "support/descriptors.h"
+#include "support/folder.h"
 #include "support/test.h"
 #include "support/until.h"
 #include "testing/contract/client.h"
@@ -379,6 +382,31 @@ static void response_over_the_budget_ends_its_stream_alone(void **state) {
   }
 }
 
+/* A client on a UNIX socket, for which TCP has no time-outs, does not read its responses. They are reset, which cannot be
+ * sent either, and its connection ends. */
+static void unread_connection_ends_without_streams(void **state) {
+  (void)state;
+  enum { WINDOW = 1 << 30 };
+  char folder[FOLDER_BYTES];
+  struct sockaddr_un to = {.sun_family = AF_UNIX};
+  frames_client c = {.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  folder_make(folder, "h2");
+  snprintf(to.sun_path, sizeof to.sun_path, "%s/socket", folder);
+  server_start(&s,
+               &(server_settings){.adapter = {.unix_path = to.sun_path, .timeout_s = 1, .lost_ms = VESTRY_NEVER_MS}});
+  assert_int_equal(vestry_route(s.v, "GET", "/large", respond_large, NULL), VESTRY_OK);
+  assert_int_equal(connect(c.fd, (const struct sockaddr *)&to, sizeof to), 0);
+  frames_begin(&c, WINDOW);
+  frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, WINDOW);
+  for (uint32_t id = 1; id <= 5; id += 2) frames_get(&c, id, "/large");
+  struct pollfd end = {.fd = c.fd}; /* POLLHUP is always reported */
+  UNTIL(poll(&end, 1, 0) == 1 && end.revents & POLLHUP);
+  assert_int_equal(vsi_server_stats(&s).response_bytes, 0);
+  frames_close(&c);
+  vsi_server_stop(&s);
+  folder_remove(folder);
+}
+
 /* ---- memory of requests ------------------------------------------------------------------------------------------ */
 
 enum { REQUESTS_BUDGET = 4 << 20, PART = FRAME_MOST_BYTES - 1 };
@@ -589,6 +617,7 @@ int main(void) {
       cmocka_unit_test(stream_with_the_largest_id_ends_at_a_stop),
       cmocka_unit_test(late_bodies_get_408),
       cmocka_unit_test(response_over_the_budget_ends_its_stream_alone),
+      cmocka_unit_test(unread_connection_ends_without_streams),
       cmocka_unit_test(requests_over_the_budget_end_without_their_connection),
       cmocka_unit_test(connection_whose_complete_requests_hold_most_is_cut),
       cmocka_unit_test(half_open_handshakes_are_closed),

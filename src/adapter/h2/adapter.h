@@ -315,6 +315,7 @@ struct vsi_h2_session {
   vsi_h2_input input;
   bool is_owed;                       /* a record waits inside GnuTLS */
   bool is_blocked;                    /* the socket is full */
+  uint64_t blocked_ns;                /* since when it takes nothing; 0: it has taken bytes since the last look */
   bool is_watched;                    /* for room */
   bool is_leaving;                    /* its client was sent GOAWAY */
   bool is_broken;                     /* it can neither be read nor written */

@@ -105,6 +105,7 @@ static size_t put(vsi_h2_session *session, const char *data, size_t len) {
                                       : send(session->fd, data + at, part, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) {
       at += (size_t)sent;
+      session->blocked_ns = 0;
     } else if (session->tls ? sent == GNUTLS_E_AGAIN : errno == EAGAIN) {
       session->is_blocked = true;
       session->is_owed = session->tls != NULL;
@@ -126,6 +127,7 @@ static void send_sealed(vsi_h2_session *session) {
       continue;
     }
     session->sealed_len -= (size_t)sent;
+    session->blocked_ns = 0;
     memmove(session->sealed, session->sealed + sent, session->sealed_len);
     if (session->sealed_len) continue;
     vsi_free(session->host, session->sealed);
@@ -141,6 +143,7 @@ static bool send_rest(vsi_h2_session *session) {
     const ssize_t sent = gnutls_record_send(session->tls, NULL, 0);
     session->is_blocked = sent == GNUTLS_E_AGAIN || sent == GNUTLS_E_INTERRUPTED;
     session->is_owed = session->is_blocked;
+    if (sent >= 0) session->blocked_ns = 0;
     if (sent < 0 && !session->is_blocked) break_off(session, errno);
   }
   if (session->unsent && !session->is_blocked) {
@@ -567,6 +570,24 @@ static void look_at_requests(vsi_h2_session *session, uint64_t now_ns) {
   }
 }
 
+/* Return whether all streams are reset at once. */
+static bool has_only_resets(vsi_h2_session *session) {
+  vsi_mutex_lock(&session->lock);
+  const vsi_h2_stream *at = LIST_FIRST(&session->streams);
+  while (at && at->resets && at->is_urgent) at = LIST_NEXT(at, in_all);
+  vsi_mutex_unlock(&session->lock);
+  return !at;
+}
+
+/* End a session, with the turn, whose socket takes nothing for too long, not even the resets of its streams or a GOAWAY.
+ * TCP would end it if it has a time-out. */
+static void look_at_blocked(vsi_h2_session *session, uint64_t now_ns) {
+  if (!session->blocked_ns || !session->is_blocked) session->blocked_ns = session->is_blocked ? now_ns : 0;
+  if (!session->is_blocked) return;
+  if (is_over(session->blocked_ns, now_ns, session->adapter->idle_ns) && has_only_resets(session))
+    break_off(session, 0);
+}
+
 /* TCP_USER_TIMEOUT also ends a connection whose client only pauses. So it is lost_ms only while no response is sent. */
 static void set_patience(vsi_h2_session *session) {
   const vsi_h2 *adapter = session->adapter;
@@ -592,6 +613,7 @@ bool vsi_h2_session_look(vsi_h2_session *session, uint64_t now_ns) {
   if (atomic_load_explicit(&adapter->is_stopping, memory_order_relaxed)) vsi_h2_frames_leave(session);
   if (LIST_EMPTY(&session->streams) && is_over(session->since_ns, now_ns, adapter->idle_ns))
     nghttp2_session_terminate_session(session->frames, NGHTTP2_NO_ERROR);
+  look_at_blocked(session, now_ns);
   look_at_requests(session, now_ns);
   vsi_semaphore_leave(&session->turn);
   vsi_h2_session_look_at_waiting(session, now_ns);
