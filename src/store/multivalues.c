@@ -24,7 +24,7 @@ vsi_entry *vsi_multivalues_with_handle(const vsi_multivalues *multivalues, vestr
   return node ? node->entry : NULL;
 }
 
-vsi_entry *vsi_multivalues_middle(const vsi_multivalues *multivalues, vsi_entry *newest) {
+const vsi_entry *vsi_multivalues_middle(const vsi_multivalues *multivalues, const vsi_entry *newest) {
   const vsi_multivalue_node *node = node_of(multivalues, newest->handle);
   return node ? node->multivalue->middle : newest;
 }

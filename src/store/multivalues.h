@@ -51,7 +51,7 @@ static inline vsi_entry *vsi_multivalues_find(const vsi_multivalues *multivalues
 }
 
 /* Return an entry about in the middle of a ring, at which a second walk may begin. Of a key without nodes, the newest. */
-vsi_entry *vsi_multivalues_middle(const vsi_multivalues *multivalues, vsi_entry *newest);
+const vsi_entry *vsi_multivalues_middle(const vsi_multivalues *multivalues, const vsi_entry *newest);
 
 /* Return the entry with this handle if it has a node; NULL: no entry with a node has this handle. */
 vsi_entry *vsi_multivalues_with_handle(const vsi_multivalues *multivalues, vestry_handle handle);

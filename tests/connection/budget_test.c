@@ -8,6 +8,7 @@
 
 #include "connection/connection.h"
 #include "connection/probe.h"
+#include "connection/send.h"
 
 enum { READERS = 4, STALLED = 6, STREAMS = READERS + STALLED, BUDGET = 256 * 1024, TEXT = 1000 };
 
@@ -362,6 +363,37 @@ static void f4_concurrent_senders_never_exceed_the_budget(void **state) {
   }
 }
 
+/* The sends of a burst take their room at once, and return what two of them do not use. */
+static void burst_holds_only_the_room_of_accepted_events(void **state) {
+  (void)state;
+  enum { LARGE = 64 << 20 }; /* so that the room of the burst is a small part */
+  crowd c;
+  crowd_begin(&c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
+  vsi_group_limit(c.group, LARGE);
+  crowd_run(&c);
+  c.connections[1]->max_queued_count = 1;
+  assert_int_equal(send_text(&c, c.connections[1], TEXT), VESTRY_OK);
+  assert_true(vestry_connection_close(c.connections[0], VESTRY_CAUSE_CLOSED));
+  const vsi_group_stats before = crowd_stats(&c);
+  vestry_event *event = NULL;
+  assert_int_equal(vestry_event_comment(&c.host, "x", &event), VESTRY_OK);
+  const size_t cost = vsi_budget_cost(1, vestry_event_bytes(event).len);
+  vestry_err errors[STREAMS];
+  vsi_connection_send_each(c.connections, STREAMS, event, errors);
+  vestry_event_unref(event);
+  assert_int_equal(errors[0], VESTRY_CLOSED);
+  assert_int_equal(errors[1], VESTRY_FULL);
+  for (int i = 2; i < STREAMS; i++) assert_int_equal(errors[i], VESTRY_OK);
+  const vsi_group_stats after = crowd_stats(&c);
+  assert_int_equal(after.queued_bytes, before.queued_bytes + (STREAMS - 2) * cost);
+  assert_int_equal(after.accepted, before.accepted + STREAMS - 2);
+  crowd_run(&c);
+  assert_int_equal(vestry_connection_look(c.connections[1]).cause, VESTRY_CAUSE_FULL);
+  assert_int_equal(crowd_stats(&c).queued_bytes, STALLED * cost); /* the readers have got it */
+  for (int i = 2; i < READERS; i++) assert_true(c.probes[i].got.len > 0);
+  crowd_end(&c);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(f4_only_stalled_streams_are_closed),
@@ -372,6 +404,7 @@ int main(void) {
       cmocka_unit_test(f4_event_over_budget_is_too_large),
       cmocka_unit_test(f4_closing_stream_is_aborted_to_free_bytes),
       cmocka_unit_test(f4_concurrent_senders_never_exceed_the_budget),
+      cmocka_unit_test(burst_holds_only_the_room_of_accepted_events),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,17 +36,21 @@ static void check_chain(check *c, const vsi_entry *newest) {
   } while (entry != newest);
 }
 
-/* Values with a node are the newest of their key, and their shared counter counts all of them. */
+/* Values with a node are the newest of their key, their shared counter counts all of them, and the middle is one of
+ * them. */
 static size_t check_many(const check *c, const vsi_entry *newest) {
   size_t nodes = 0, count = 0;
-  const vsi_entry *entry = newest;
+  const vsi_entry *entry = newest, *middle = vsi_multivalues_middle(&c->shard->multivalues, newest);
+  bool has_middle = false;
   do {
+    has_middle |= entry == middle;
     bool has_node = vsi_multivalues_with_handle(&c->shard->multivalues, entry->handle) == entry;
     assert_true(!has_node || nodes == count);
     nodes += has_node;
     count++;
     entry = entry->older;
   } while (entry != newest);
+  assert_true(has_middle);
   assert_int_equal(vsi_multivalues_count(&c->shard->multivalues, newest), count);
   assert_in_range(count - nodes, 0, VSI_MULTIVALUE_WALK);
   return nodes;
