@@ -32,6 +32,8 @@ typedef struct one_case {
 static const char by_index[] = "SET enable_seqscan = off; SET max_parallel_workers_per_gather = 0";
 
 static const one_case cases[] = {
+    {OF(ROWS, by_index, "SELECT v FROM t WHERE id = 7", "UPDATE t SET v = 70 WHERE id = 7", "70 "),
+     .how = SHOWN_HANDLED},
     /* In a transaction that the page begins itself. */
     {OF(ROWS, by_index, "SELECT v FROM t WHERE id = 7", "UPDATE t SET v = 70 WHERE id = 7", "70 "),
      .how = SHOWN_BEGINS},

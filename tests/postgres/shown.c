@@ -29,10 +29,24 @@ static vestry_err read_one(shown_site *s, vestry_sql_transaction *transaction, c
   return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
 }
 
+/* The first read of the render is refused, so nothing was sent to the server before. */
+static vestry_err read_by_handle(shown_site *s, const char *sql, char *text) {
+  vestry_sql_transaction *transaction;
+  const vestry_value none = {.type = VESTRY_VALUE_STRING};
+  assert_int_equal(vestry_sql_read(s->pool, "SELECT $1::text", VESTRY_LIST(none), NULL, NULL), VESTRY_INVALID);
+  vestry_err error = vestry_sql_begin(s->pool, VESTRY_SQL_READ, &transaction);
+  if (error) return error;
+  PGresult *result = PQexec(vestry_postgres_handle(transaction), sql);
+  if (PQntuples(result) == 1) snprintf(text, SHOWN_TEXT_BYTES, "%s ", PQgetvalue(result, 0, 0));
+  PQclear(result);
+  return vestry_sql_end(transaction, VESTRY_OK);
+}
+
 static vestry_err read_all(shown_site *s, shown *is) {
   vestry_sql_transaction *transaction = NULL;
   vestry_err error = VESTRY_OK;
   is->text[0] = '\0';
+  if (is->how == SHOWN_HANDLED) return read_by_handle(s, is->sql, is->text);
   if (is->how != SHOWN_READS)
     error = vestry_sql_begin(s->pool, is->how == SHOWN_COMMITTED ? VESTRY_SQL_WRITE : VESTRY_SQL_READ, &transaction);
   if (error) return error;

@@ -15,6 +15,7 @@ typedef enum shown_how {
   SHOWN_READS,    /* by vestry_sql_read */
   SHOWN_BEGINS,   /* the same within a transaction VESTRY_SQL_READ */
   SHOWN_RUNS,     /* by vestry_sql_run within such a transaction */
+  SHOWN_HANDLED,  /* by libpq within such a transaction, after a read without its values */
   SHOWN_COMMITTED /* by vestry_sql_read within a transaction VESTRY_SQL_WRITE */
 } shown_how;
 

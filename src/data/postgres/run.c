@@ -144,8 +144,16 @@ static vestry_err sql_end(vestry_sql_transaction *transaction, vestry_err error)
   return error;
 }
 
+/* Begin a transaction that would begin with its first statement, because that does not come by vsi_postgres_run. */
+static void begin_now(vsi_postgres_conn *conn) {
+  const char *begin = conn->around.begin;
+  conn->around.begin = NULL;
+  if (begin && conn->db) recorder_fail(conn->pool, vsi_postgres_begin_in(conn, "vestry_postgres_handle", begin));
+}
+
 PGconn *vestry_postgres_handle(vestry_sql_transaction *transaction) {
-  const vsi_postgres_conn *conn = vsi_postgres_conn_of(transaction);
+  vsi_postgres_conn *conn = vsi_postgres_conn_of(transaction);
+  if (conn) begin_now(conn);
   return conn ? conn->db : NULL;
 }
 
