@@ -117,6 +117,30 @@ static void reads_without_a_caught_error_stay_exact(void **state) {
   shown_close(&s);
 }
 
+#define WIDE                                                                                                           \
+  "CREATE TABLE wide(id int PRIMARY KEY, v int, pad text); CREATE TABLE most(n int);"                                  \
+  "INSERT INTO wide SELECT i, 0, repeat('x', 300) FROM generate_series(1, 2000) i; INSERT INTO most VALUES(3)"
+
+/* The brief query for the read set was enough for a page, and is no longer, because the server has replaced many locks
+ * by one of the table. Its transaction is over then, so the page renders once more, with the whole query. */
+static void page_whose_locks_are_replaced_later_renders_once_more(void **state) {
+  (void)state;
+  shown_site s;
+  shown_open_with(&s, WIDE, (vestry_postgres_pool_options){.setup = by_index}, NULL, NULL);
+  const size_t at = shown_watch(&s, "SELECT sum(v) FROM wide WHERE id <= (SELECT n FROM most)", NULL);
+  shown_run(&s, "UPDATE wide SET v = 1 WHERE id = 2");
+  assert_int_equal(shown_renders(&s, at), 1);
+  assert_int_equal(shown_stats(&s).promoted_count, 0);
+  shown_run(&s, "UPDATE most SET n = 2000");
+  assert_int_equal(shown_renders(&s, at), 2);
+  assert_int_equal(shown_stats(&s).promoted_count, 1);
+  shown_run(&s, "UPDATE wide SET v = 5 WHERE id = 1500");
+  assert_int_equal(shown_renders(&s, at), 1);
+  assert_int_equal(shown_stats(&s).promoted_count, 2);
+  assert_string_equal(s.all[at].text, "6 ");
+  shown_close(&s);
+}
+
 static void end_transaction(shown_site *s) {
   (void)vestry_sql_read(s->pool, "COMMIT AND CHAIN", NULL, NULL, NULL);
 }
@@ -324,6 +348,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(commit_renders_pages_whose_reads_left_no_lock),
       cmocka_unit_test(reads_without_a_caught_error_stay_exact),
+      cmocka_unit_test(page_whose_locks_are_replaced_later_renders_once_more),
       cmocka_unit_test(transaction_ended_within_a_render_is_detected),
       cmocka_unit_test(page_that_shows_a_server_failure_renders_again),
       cmocka_unit_test(page_without_a_free_connection_renders_again),
