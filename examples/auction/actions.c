@@ -39,7 +39,7 @@ void action_log_out(vestry_call *call) {
 
 /* A guard: all routes except the log-in require a user. */
 void action_admit_members(vestry_call *call) {
-  if (!call->user) vestry_call_go(call, "/");
+  if (!call->user) vestry_call_go(call, "/enter");
 }
 
 typedef struct word {

@@ -17,8 +17,8 @@
 enum { NAME_MAX = 40, TEXT_MAX = 500, STAGES = 3, VERSION = 5 };
 
 struct app {
-  struct program program;
-  vestry_sql_pool *db; /* of the application: boards, cards */
+  vestry *v;           /* of the application, as the pool */
+  vestry_sql_pool *db; /* boards, cards */
   vestry_presence *presence;
   vestry_actor *painter;
   int64_t grace_ms;
@@ -39,7 +39,7 @@ struct app {
  * are added in the order of the clicks; until then, the page shows that they are not sent. The editor is outside of
  * the cards, so its text stays whatever happens to the card. */
 #define BOARD                                                                                                          \
-  "<main %-s data-signals:_csrf=\"'%s'\" data-of=\"%s\" data-signals=\"{text: '', draft: '', edit: 0, base: 0, "       \
+  "<main data-of=\"%s\" data-signals=\"{text: '', draft: '', edit: 0, base: 0, "                                       \
   "clash: '', gone: false, to: '', "                                                                                   \
   "notice: '', error: '', _waiting: []}\" data-init=\"const kept = 'half typed ' + location.pathname + "               \
   "el.dataset.of, was = JSON.parse(sessionStorage.getItem(kept) ?? '{}'); sessionStorage.removeItem(kept); "           \
@@ -166,15 +166,6 @@ static void for_members(vestry_call *call) {
   if (!call->user) vestry_call_go(call, "/");
 }
 
-static const vestry_entry entries[] = {VESTRY_DOCUMENT("/", home),
-                                       VESTRY_FORM(&login_form, login, .has_reply = true),
-                                       VESTRY_HANDLER("POST", "/logout", logout),
-                                       VESTRY_FORM(&board_form, create_board),
-                                       VESTRY_GUARD("/board", for_members),
-                                       VESTRY_GUARD("/notice", for_members),
-                                       VESTRY_ERROR_DOCUMENT(error_document),
-                                       {0}};
-
 /* ------------------------------------------------------------------------------------------------ one board ------- */
 
 /* A message: render this board. */
@@ -220,7 +211,7 @@ static vestry_err add_card(void *row, void *html) {
 static void show(struct app *app, int64_t board, vestry_html *html) {
   vestry_slice text;
   if (!vestry_html_result(html, &text))
-    vestry_broadcast_patch_elements(app->program.v, NO_SCOPE, VESTRY_KEY("board", board), text.data, text.len, NULL);
+    vestry_broadcast_patch_elements(app->v, NO_SCOPE, VESTRY_KEY("board", board), text.data, text.len, NULL);
   vestry_html_clear(html);
 }
 
@@ -267,8 +258,10 @@ static vestry_err effect_draw(vestry_dispatch_context *context, const json_t *ar
   return draw(ctx, json_integer_value(json_array_get(args, 0)));
 }
 
-static vestry_err board_of(const vestry_request *req, int64_t *ret_board) {
-  return vestry_request_get(req, VESTRY_IN_PATH, "board", vestry_into_between(ret_board, 1, INT32_MAX));
+static int64_t board_of(vestry_call *call) {
+  int64_t board = 0;
+  vestry_call_get(call, VESTRY_IN_PATH, "board", vestry_into_between(&board, 1, INT32_MAX));
+  return board;
 }
 
 /* Write the action of a form, which runs once; an identical submission before the answer is dropped. */
@@ -278,86 +271,74 @@ static vestry_err sending(char *action, size_t size, const char *signals, const 
   return vestry_backend_action_string(action, size, VESTRY_METHOD_POST, &options, "%-s", url);
 }
 
-static vestry_err board_page(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
-  struct board is;
-  char url[40], once[VESTRY_ONCE_ATTRIBUTES_BYTES], add[1024], notice[1024];
-  char token[VESTRY_CSRF_TOKEN_BYTES];
-  int64_t board;
-  vestry_err err = board_of(req, &board) ? VESTRY_NOT_FOUND : VESTRY_OK;
-  if (!err)
-    err = vestry_sql_read_rows(app->db, "SELECT id, title FROM board WHERE id = ?", VESTRY_LIST(board),
-                               VESTRY_ONE_ROW(&board_shape, &is));
-  if (err) return err;
-  snprintf(url, sizeof url, "/board/%d/card", is.id);
-  err = vestry_csrf_token(app->program.app->csrf, req, reply, token);
-  if (!err) err = vestry_once_attributes(req, once, sizeof once);
-  if (!err) err = sending(add, sizeof add, "^text$", url);
-  if (!err) err = sending(notice, sizeof notice, "^(to|notice)$", "/notice");
-  if (err) return err;
+/* GET /board/{board} */
+static void board_page(vestry_call *call) {
+  char url[40], add[1024] = "", notice[1024] = "", token[VESTRY_CSRF_TOKEN_BYTES] = "";
+  const struct board *is =
+      vestry_call_row(call, &board_shape, "SELECT id, title FROM board WHERE id = ?", VESTRY_LIST(board_of(call)));
+  if (!vestry_call_need(call, is)) return;
+  snprintf(url, sizeof url, "/board/%d/card", is->id);
+  vestry_call_fail(call, vestry_csrf_token(call->app->csrf, call->req, call->reply, token));
+  vestry_call_fail(call, sending(add, sizeof add, "^text$", url));
+  vestry_call_fail(call, sending(notice, sizeof notice, "^(to|notice)$", "/notice"));
   /* The stream stays open while the tab is hidden, because its user is still present. It reconnects even after a clean
    * end, for example after a logout in another tab: then it gets 401, and the page reloads and shows the login. */
   const vestry_backend_action_options always = {.when_hidden = VESTRY_HIDDEN_OPEN, .retry = VESTRY_RETRY_ALWAYS};
-  vestry_html html;
-  program_page_begin(&app->program, reply, &html, is.title);
-  vestry_html_add(&html, BOARD, once, token, vestry_session_user(req), is.title, token, add, TEXT_MAX);
-  vestry_html_presses(&html, VESTRY_METHOD_POST, &(vestry_backend_action_options){.csrf = true});
-  vestry_html_add(&html, EDITOR, is.id, TEXT_MAX, notice, NAME_MAX, TEXT_MAX);
-  vestry_html_stream(&html, req, NULL, &always, "/board/%d/stream", is.id);
-  return program_page_end(reply, &html);
+  vestry_call_document(call, is->title);
+  vestry_html_add(call->html, BOARD, call->user, is->title, token, add, TEXT_MAX);
+  vestry_html_presses(call->html, VESTRY_METHOD_POST, &(vestry_backend_action_options){.csrf = true});
+  vestry_html_add(call->html, EDITOR, is->id, TEXT_MAX, notice, NAME_MAX, TEXT_MAX);
+  vestry_html_stream(call->html, call->req, NULL, &always, "/board/%d/stream", is->id);
 }
 
 /* GET /board/{board}/stream: a stream that belongs to the session, the board, the user, and the presence. */
-static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
-  int64_t board;
-  vestry_err err = board_of(req, &board);
-  if (!err) err = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
-  if (!err)
-    err = vestry_reply_stream(
-        reply, &(vestry_stream_options){.connection = &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE}});
-  if (!err) err = vestry_reply_join(reply, (vestry_scope){0}, VESTRY_KEY("board", board));
-  if (!err)
-    err = vestry_reply_add_key(reply, (vestry_scope){0}, VESTRY_KEY("user", vestry_session_user(req)), PAGES_MAX);
-  if (!err) err = vestry_reply_present(reply, app->presence, VESTRY_KEY("board", board), vestry_session_user(req));
-  return err ? err : vestry_reply_effect(reply, VESTRY_LIST("draw", board));
+static void stream(vestry_call *call) {
+  struct app *app = call->own;
+  const int64_t board = board_of(call);
+  const vestry_key *place = VESTRY_KEY("board", board);
+  const vestry_connection_options conflating = {.full = VESTRY_FULL_CONFLATE};
+  vestry_reply_keep(call->reply, VESTRY_KEEP_MANY, 0);
+  vestry_call_fail(call, vestry_reply_stream(call->reply, &(vestry_stream_options){.connection = &conflating}));
+  vestry_call_fail(call, vestry_reply_join(call->reply, NO_SCOPE, place));
+  vestry_call_fail(call, vestry_reply_add_key(call->reply, NO_SCOPE, VESTRY_KEY("user", call->user), PAGES_MAX));
+  vestry_call_fail(call, vestry_reply_present(call->reply, app->presence, place, call->user));
+  vestry_call_fail(call, vestry_reply_effect(call->reply, VESTRY_LIST("draw", board)));
 }
 
-static vestry_err complain(vestry_reply *reply, const char *what) {
-  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("error", what));
+static void complain(vestry_call *call, const char *what) {
+  vestry_call_signals(call, VESTRY_OBJECT("error", what));
 }
 
 /* After a change of the database, request a render, and answer the request. */
-static vestry_err changed(struct app *app, int64_t board, vestry_err err, vestry_reply *reply,
-                          const vestry_value *signals) {
-  if (!err) err = draw(app, board);
-  return err ? err : vestry_reply_patch_signals(reply, signals);
+static void changed(vestry_call *call, int64_t board, const vestry_value *signals) {
+  if (!call->error) vestry_call_fail(call, draw(call->own, board));
+  vestry_call_signals(call, signals);
 }
 
 /* POST /board/{board}/card. A repeated request finds its card in the database, even after a crash. */
-static vestry_err add_new(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
-  const char *text = program_text(req, "text", VESTRY_TEXT_BYTES(TEXT_MAX)),
-             *once = vestry_request_header(req, "X-Once");
-  int64_t board;
-  vestry_err err = board_of(req, &board);
-  if (!vestry_text_has(text, 1, TEXT_MAX)) return complain(reply, "A card needs a text of at most 500 characters.");
-  if (!err)
-    err = vestry_sql_run_alone(
-        app->db,
-        "INSERT INTO asked(once, board, text, author) SELECT coalesce(nullif(?, ''), hex(randomblob(16))), id, "
-        "?, ? FROM board WHERE id = ? ON CONFLICT DO NOTHING RETURNING board",
-        VESTRY_LIST(once ? once : "", text, vestry_session_user(req), board), NULL, NULL);
-  if (err == VESTRY_NOT_FOUND)
-    err = vestry_sql_run_alone(app->db, "SELECT 1 FROM board WHERE id = ?", VESTRY_LIST(board), NULL, NULL);
-  return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
+static void add_new(vestry_call *call) {
+  const char *text = program_text(call->req, "text", VESTRY_TEXT_BYTES(TEXT_MAX)),
+             *once = vestry_request_header(call->req, "X-Once");
+  const int64_t board = board_of(call);
+  if (!vestry_text_has(text, 1, TEXT_MAX)) {
+    complain(call, "A card needs a text of at most 500 characters.");
+    return;
+  }
+  if (!vestry_call_run(
+          call,
+          "INSERT INTO asked(once, board, text, author) SELECT coalesce(nullif(?, ''), hex(randomblob(16))), id, "
+          "?, ? FROM board WHERE id = ? ON CONFLICT DO NOTHING RETURNING board",
+          VESTRY_LIST(once ? once : "", text, call->user, board)) &&
+      !vestry_call_run(call, "SELECT 1 FROM board WHERE id = ?", VESTRY_LIST(board)))
+    vestry_call_fail(call, VESTRY_NOT_FOUND);
+  changed(call, board, VESTRY_OBJECT("error", ""));
 }
 
 /* The current state of a card, if a request referred to another version. */
 struct found {
   int64_t version;
   int stage; /* -1: deleted */
-  char text[VESTRY_TEXT_BYTES(TEXT_MAX)], edited_by[VESTRY_TEXT_BYTES(NAME_MAX)], moved_by[VESTRY_TEXT_BYTES(NAME_MAX)];
+  const char *text, *edited_by, *moved_by;
 };
 
 static const vestry_sql_shape found_shape = VESTRY_ROW(struct found, version, stage, text, edited_by, moved_by);
@@ -366,147 +347,156 @@ enum change_of { SAVE, MOVE_TO, DELETION };
 
 /* Answer a request that changed nothing, because another user has changed the card: report the user, and the current
  * card. */
-static vestry_err say_who(struct app *app, enum change_of of, vestry_reply *reply, int64_t board, int64_t id) {
-  struct found card;
+static void say_who(vestry_call *call, enum change_of of, int64_t board, int64_t id) {
   char what[2 * VESTRY_TEXT_BYTES(TEXT_MAX)];
-  vestry_err err = vestry_sql_read_rows(
-      app->db, "SELECT version, stage, text, edited_by, moved_by FROM card WHERE id = ? AND board = ?",
-      VESTRY_LIST(id, board), VESTRY_ONE_ROW(&found_shape, &card));
-  if (err) return err;
-  const bool is_gone = card.stage < 0, is_save = of == SAVE;
-  if (is_gone && of == DELETION) return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
-  if (is_gone)
-    snprintf(what, sizeof what, "%s deleted this card meanwhile.%s", card.edited_by,
+  const struct found *card = vestry_call_row(
+      call, &found_shape, "SELECT version, stage, text, edited_by, moved_by FROM card WHERE id = ? AND board = ?",
+      VESTRY_LIST(id, board));
+  if (!vestry_call_need(call, card)) return;
+  const bool is_gone = card->stage < 0, is_save = of == SAVE;
+  if (is_gone && of == DELETION)
+    *what = '\0';
+  else if (is_gone)
+    snprintf(what, sizeof what, "%s deleted this card meanwhile.%s", card->edited_by,
              is_save ? " Your text is still here." : "");
   else if (of == MOVE_TO)
-    snprintf(what, sizeof what, "%s moved this card to %s meanwhile.", card.moved_by, stages[card.stage]);
+    snprintf(what, sizeof what, "%s moved this card to %s meanwhile.", card->moved_by, stages[card->stage]);
   else
-    snprintf(what, sizeof what, "%s changed this card meanwhile: “%s” %s", card.edited_by, card.text,
+    snprintf(what, sizeof what, "%s changed this card meanwhile: “%s” %s", card->edited_by, card->text,
              is_save ? "Save again to replace that text." : "It was not deleted.");
   if (is_save)
-    return changed(app, board, err, reply, VESTRY_OBJECT("clash", what, "gone", is_gone, "base", card.version));
-  return changed(app, board, err, reply, VESTRY_OBJECT("error", what));
+    changed(call, board, VESTRY_OBJECT("clash", what, "gone", is_gone, "base", card->version));
+  else
+    changed(call, board, VESTRY_OBJECT("error", what));
 }
 
 /* PUT /board/{board}/card: save the text for version `base`. If a lost answer causes a repetition, it has no further
  * effect. */
-static vestry_err save_card(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
-  const char *text = program_text(req, "draft", VESTRY_TEXT_BYTES(TEXT_MAX)), *user = vestry_session_user(req);
-  int64_t board, id, base;
-  vestry_err err = board_of(req, &board);
-  if (!err) err = vestry_signals_get(req->signals, "card", vestry_into_between(&id, 1, INT64_MAX), NULL);
-  if (!err) err = vestry_signals_get(req->signals, "base", vestry_into_between(&base, 0, INT64_MAX), NULL);
-  if (err) return err;
-  if (!vestry_text_has(text, 1, TEXT_MAX))
-    return vestry_reply_patch_signals(reply, VESTRY_OBJECT("clash", "A card needs a text of at most 500 characters."));
-  err = vestry_sql_run_alone(app->db,
-                             "UPDATE card SET version = version + (text <> ?1), edited_by = iif(text = ?1, "
-                             "edited_by, ?2), text = ?1 WHERE id = ?3 AND board = ?4 AND stage >= 0 AND "
-                             "(version = ?5 OR text = ?1) RETURNING id",
-                             VESTRY_LIST(text, user, id, board, base), NULL, NULL);
-  if (err == VESTRY_NOT_FOUND) return say_who(app, SAVE, reply, board, id);
-  return changed(app, board, err, reply, VESTRY_OBJECT("edit", 0, "clash", "", "error", ""));
+static void save_card(vestry_call *call) {
+  const char *text = program_text(call->req, "draft", VESTRY_TEXT_BYTES(TEXT_MAX));
+  int64_t id = 0, base = 0;
+  const int64_t board = board_of(call);
+  vestry_call_signal(call, "card", vestry_into_between(&id, 1, INT64_MAX));
+  vestry_call_signal(call, "base", vestry_into_between(&base, 0, INT64_MAX));
+  if (!vestry_text_has(text, 1, TEXT_MAX)) {
+    vestry_call_signals(call, VESTRY_OBJECT("clash", "A card needs a text of at most 500 characters."));
+    return;
+  }
+  if (vestry_call_run(call,
+                      "UPDATE card SET version = version + (text <> ?1), edited_by = iif(text = ?1, "
+                      "edited_by, ?2), text = ?1 WHERE id = ?3 AND board = ?4 AND stage >= 0 AND "
+                      "(version = ?5 OR text = ?1) RETURNING id",
+                      VESTRY_LIST(text, call->user, id, board, base)))
+    changed(call, board, VESTRY_OBJECT("edit", 0, "clash", "", "error", ""));
+  else
+    say_who(call, SAVE, board, id);
 }
 
-static vestry_err change_card(struct app *app, const vestry_request *req, vestry_reply *reply, enum change_of of) {
+static void change_card(vestry_call *call, enum change_of of) {
   const bool is_move = of == MOVE_TO;
-  const char *user = vestry_session_user(req);
-  int64_t board, id, stage = -1, base;
-  vestry_err err = board_of(req, &board);
-  if (!err) err = vestry_request_get(req, VESTRY_IN_PATH, "card", vestry_into_between(&id, 1, INT64_MAX));
-  if (!err && is_move)
-    err = vestry_signals_get(req->signals, "stage", vestry_into_between(&stage, 0, STAGES - 1), NULL);
-  if (!err)
-    err = vestry_signals_get(req->signals, is_move ? "from" : "base", vestry_into_between(&base, 0, INT64_MAX), NULL);
-  if (err) return err;
-  err = vestry_sql_run_alone(
-      app->db,
-      is_move ? "UPDATE card SET stage = ?1, moved_by = iif(stage = ?1, moved_by, ?2) WHERE id = ?3 AND board = ?4 "
-                "AND stage >= 0 AND stage IN (?1, ?5) RETURNING id"
-              : "UPDATE card SET stage = ?1, text = '', version = version + 1, edited_by = ?2 WHERE id = ?3 AND "
-                "board = ?4 AND stage >= 0 AND version = ?5 RETURNING id",
-      VESTRY_LIST(stage, user, id, board, base), NULL, NULL);
-  if (err == VESTRY_NOT_FOUND) return say_who(app, of, reply, board, id);
-  return changed(app, board, err, reply, VESTRY_OBJECT("error", ""));
+  int64_t id = 0, stage = -1, base = 0;
+  const int64_t board = board_of(call);
+  vestry_call_get(call, VESTRY_IN_PATH, "card", vestry_into_between(&id, 1, INT64_MAX));
+  if (is_move) vestry_call_signal(call, "stage", vestry_into_between(&stage, 0, STAGES - 1));
+  vestry_call_signal(call, is_move ? "from" : "base", vestry_into_between(&base, 0, INT64_MAX));
+  if (vestry_call_run(
+          call,
+          is_move ? "UPDATE card SET stage = ?1, moved_by = iif(stage = ?1, moved_by, ?2) WHERE id = ?3 AND board = ?4 "
+                    "AND stage >= 0 AND stage IN (?1, ?5) RETURNING id"
+                  : "UPDATE card SET stage = ?1, text = '', version = version + 1, edited_by = ?2 WHERE id = ?3 AND "
+                    "board = ?4 AND stage >= 0 AND version = ?5 RETURNING id",
+          VESTRY_LIST(stage, call->user, id, board, base)))
+    changed(call, board, VESTRY_OBJECT("error", ""));
+  else
+    say_who(call, of, board, id);
 }
 
 /* POST /board/{board}/card/{card}/move: from one stage to another. */
-static vestry_err move_card(const vestry_request *req, vestry_reply *reply, void *app) {
-  return change_card(app, req, reply, MOVE_TO);
+static void move_card(vestry_call *call) {
+  change_card(call, MOVE_TO);
 }
 
 /* POST /board/{board}/card/{card}/delete: version `base`. The number of a deleted card is not reused, so that a page
  * which still shows the card never refers to another one. */
-static vestry_err delete_card(const vestry_request *req, vestry_reply *reply, void *app) {
-  return change_card(app, req, reply, DELETION);
+static void delete_card(vestry_call *call) {
+  change_card(call, DELETION);
 }
 
 /* Send a notice to all pages of one user only. */
-static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  struct app *app = ctx;
-  const char *to = program_text(req, "to", VESTRY_TEXT_BYTES(NAME_MAX));
-  const char *notice = program_text(req, "notice", VESTRY_TEXT_BYTES(TEXT_MAX));
+static void send_notice(vestry_call *call) {
+  const char *to = program_text(call->req, "to", VESTRY_TEXT_BYTES(NAME_MAX));
+  const char *notice = program_text(call->req, "notice", VESTRY_TEXT_BYTES(TEXT_MAX));
   vestry_html html;
-  if (!vestry_text_has(to, 1, NAME_MAX) || !vestry_text_has(notice, 1, TEXT_MAX))
-    return complain(reply, "Enter a recipient and a text.");
+  if (!vestry_text_has(to, 1, NAME_MAX) || !vestry_text_has(notice, 1, TEXT_MAX)) {
+    complain(call, "Enter a recipient and a text.");
+    return;
+  }
   vestry_html_init(&html, NULL);
   vestry_html_add(&html,
                   "<p><span>%s: %s</span><button data-on:click=\"el.parentElement.remove()\">Dismiss</button></p>",
-                  vestry_session_user(req), notice);
+                  call->user, notice);
   vestry_err err =
-      vestry_dispatch(app->program.v, NO_SCOPE, VESTRY_KEY("user", to),
+      vestry_dispatch(call->app->instance, NO_SCOPE, VESTRY_KEY("user", to),
                       VESTRY_LIST("patch-elements", &html, VESTRY_OBJECT("selector", "#notices", "mode", "append")));
   vestry_html_finish(&html);
-  if (err == VESTRY_NOT_FOUND) return complain(reply, "This person is not here.");
-  return err ? err : vestry_reply_patch_signals(reply, VESTRY_OBJECT("notice", "", "error", ""));
+  if (err == VESTRY_NOT_FOUND) {
+    complain(call, "This person is not here.");
+    return;
+  }
+  vestry_call_fail(call, err);
+  vestry_call_signals(call, VESTRY_OBJECT("notice", "", "error", ""));
 }
+
+static const vestry_entry entries[] = {VESTRY_DOCUMENT("/", home),
+                                       VESTRY_FORM(&login_form, login, .has_reply = true),
+                                       VESTRY_HANDLER("POST", "/logout", logout),
+                                       VESTRY_FORM(&board_form, create_board),
+                                       VESTRY_DOCUMENT("/board/{board}", board_page),
+                                       VESTRY_HANDLER("GET", "/board/{board}/stream", stream),
+                                       VESTRY_HANDLER("POST", "/board/{board}/card", add_new),
+                                       VESTRY_HANDLER("PUT", "/board/{board}/card", save_card),
+                                       VESTRY_HANDLER("POST", "/board/{board}/card/{card}/delete", delete_card),
+                                       VESTRY_HANDLER("POST", "/board/{board}/card/{card}/move", move_card),
+                                       VESTRY_HANDLER("POST", "/notice", send_notice),
+                                       VESTRY_GUARD("/board", for_members),
+                                       VESTRY_GUARD("/notice", for_members),
+                                       VESTRY_ERROR_DOCUMENT(error_document),
+                                       {0}};
 
 /* -------------------------------------------------------------------------------------- from start to end --------- */
 
-static vestry_err begin(struct app *app) {
-  static const vestry_mounted routes[] = {{"GET", "/board/{board}", board_page},
-                                          {"GET", "/board/{board}/stream", stream},
-                                          {"POST", "/board/{board}/card", add_new},
-                                          {"PUT", "/board/{board}/card", save_card},
-                                          {"POST", "/board/{board}/card/{card}/delete", delete_card},
-                                          {"POST", "/board/{board}/card/{card}/move", move_card},
-                                          {"POST", "/notice", send_notice}};
-  vestry *v = app->program.v;
+static vestry_err begin(vestry_application *parts, void *own) {
+  struct app *app = own;
+  vestry *v = app->v = parts->instance;
   const vestry_actor_options painter = {.run = paint, .drop = drop, .ctx = app};
   const vestry_presence_options presence = {.grace_ms = (uint64_t)app->grace_ms, .on_change = on_presence, .ctx = app};
+  app->db = parts->pool;
   vestry_err err = vestry_actor_create(vestry_parts_of(v)->runtime, &painter, &app->painter);
   if (!err) err = vestry_presence_create(v, &presence, &app->presence);
-  if (!err) err = vestry_registry_effect(vestry_parts_of(v)->registry, "draw", effect_draw, app);
-  return err ? err : vestry_mount(v, "", routes, sizeof routes / sizeof *routes, app);
+  return err ? err : vestry_registry_effect(vestry_parts_of(v)->registry, "draw", effect_draw, app);
+}
+
+static void end(vestry_application *parts, void *own) {
+  struct app *app = own;
+  vestry_runtime_stop(vestry_parts_of(parts->instance)->runtime); /* the actor has processed its messages */
+  vestry_presence_destroy(app->presence);
+  vestry_actor_unref(app->painter);
 }
 
 int main(int argc, char **argv) {
   static struct app app;
-  const vestry_sqlite_pool_options file = {.path = "board.db",
-                                           .schema = (const char *)schema_sql,
-                                           .schema_version = VERSION,
-                                           .setup = "PRAGMA synchronous = NORMAL"};
+  static const vestry_sqlite_pool_options file = {.path = "board.db",
+                                                  .schema = (const char *)schema_sql,
+                                                  .schema_version = VERSION,
+                                                  .setup = "PRAGMA synchronous = NORMAL"};
   const vestry_application_options application = {.database = &vestry_sqlite_application,
                                                   .database_options = &(vestry_sqlite_database){.pool = &file},
                                                   .entries = entries,
-                                                  .own = &app};
+                                                  .own = &app,
+                                                  .begin = begin,
+                                                  .end = end};
   const vestry_program_option own[] = {
       {"grace", "MS", "longest duration of a reload [2000]", vestry_into_between(&app.grace_ms, 1, 60000)}, {0}};
-  app.program =
-      (struct program){.own = own, .application = &application, .style = board_css, .style_len = board_css_len};
-  program_read(&app.program, argc, argv, "board", "Boards of cards for many people");
-  program_create(&app.program, &application);
-  app.db = app.program.app->pool;
-  vestry_err err = begin(&app);
-  if (!err)
-    program_wait(&app.program);
-  else
-    fprintf(stderr, "board: cannot start (%s)\n", vestry_err_name(err));
-  vestry_stop(app.program.v, VESTRY_NEVER_MS);
-  vestry_runtime_stop(vestry_parts_of(app.program.v)->runtime); /* the actor has processed its messages */
-  vestry_presence_destroy(app.presence);
-  vestry_actor_unref(app.painter);
-  int status = program_finish(&app.program);
-  return err ? 1 : status;
+  struct program program = {.own = own, .application = &application, .style = board_css, .style_len = board_css_len};
+  return program_main(&program, argc, argv, "board", "Boards of cards for many people");
 }

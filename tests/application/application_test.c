@@ -379,6 +379,11 @@ static vestry_err no_file(const void *options, const char *place, const vestry_h
   return VESTRY_IO;
 }
 
+static void not_begun(vestry_application *app, void *own) {
+  (void)app, (void)own;
+  fail_msg("end was called without begin");
+}
+
 /* capability: L16 */
 static void failure_names_the_part_and_what_to_do(void **state) {
   (void)state;
@@ -391,7 +396,8 @@ static void failure_names_the_part_and_what_to_do(void **state) {
   assert_int_equal(vestry_application_create(&options, &app), VESTRY_IO);
   assert_string_equal(th.last_log, "application tea: cannot create its database (IO): the line before has the reason, "
                                    "and what to do");
-  options = (vestry_application_options){.name = "tea", .instance = &instance, .jobs = &(vestry_jobs_options){0}};
+  options = (vestry_application_options){
+      .name = "tea", .instance = &instance, .jobs = &(vestry_jobs_options){0}, .end = not_begun};
   assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
   assert_non_null(strstr(th.last_log, "its jobs"));
   options = (vestry_application_options){.instance = &instance, .without = 1U << 4};

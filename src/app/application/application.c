@@ -141,10 +141,10 @@ static vestry_err create_parts(vsi_application *a, const vestry_application_opti
   if (!error && options->jobs) *ret_part = "its jobs", error = create_jobs(a, options);
   if (!error && options->files) *ret_part = "its files", error = create_files(a, options);
   if (!error && options->entries) *ret_part = "its entries", error = vsi_entries_mount(a, options->entries);
-  if (!error) *ret_part = "the parts of the program (options.begin)";
-  if (!error && options->begin) error = options->begin(&a->is, a->own);
+  if (error) return error;
+  *ret_part = "the parts of the program (options.begin)";
   a->end = options->end;
-  return error;
+  return options->begin ? options->begin(&a->is, a->own) : VESTRY_OK;
 }
 
 static const char *advice(vestry_err error) {
