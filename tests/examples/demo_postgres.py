@@ -76,7 +76,7 @@ def sell(folder):
 
 def run_without_rights(socket):
     """A user who may neither create tables nor use those of the demo."""
-    where = f'host={os.path.dirname(socket)} dbname=postgres'
+    where = f"host='{os.path.dirname(socket)}' dbname=postgres"
     psql = sorted(glob.glob('/usr/lib/postgresql/*/bin/psql'))[-1]
     subprocess.run([psql, '-q', '-c', 'DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN', f'{where} user=postgres'], check=True)
     return refused('--postgres', f'{where} user=guest')
@@ -89,7 +89,7 @@ assert 'cannot connect' in said and '/nonexistent' in said, said
 said = refused('--postgres', 'what is this')
 assert said.startswith('vestry: error: vestry_postgres_pool_create'), said
 assert 'exclude each other' in refused('--postgres', 'dbname=chat', '--db', 'chat.db')
-with tempfile.TemporaryDirectory() as where:
+with tempfile.TemporaryDirectory(prefix='a folder ') as where:
     os.chmod(where, 0o755)
     talk(where)
     sell(where)
