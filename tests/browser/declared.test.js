@@ -60,6 +60,26 @@ test('declared: the client sends the form; a refused one stays, an accepted one 
 });
 
 // capability: L22
+test('declared: text that is typed while the form is sent stays when it is accepted', async (t) => {
+  const { page, until, notes, problems } = await start(t);
+  let go;
+  const may = new Promise((done) => (go = done));
+  await page.route('**/note', async (route) => (await may, route.continue()));
+  await page.getByLabel('Note').fill('first');
+  const sent = page.waitForRequest('**/note');
+  await page.getByRole('button', { name: 'Add' }).click();
+  await sent;
+  await page.getByLabel('Note').fill('second');
+  go();
+  await until(() => document.querySelector('li')?.textContent === 'first, 3' && !document.querySelector('[role=status]').textContent);
+  assert.equal(await page.getByLabel('Note').inputValue(), 'second');
+  await page.getByRole('button', { name: 'Add' }).click();
+  await until(() => document.querySelectorAll('li').length === 2 && document.querySelector('[name=text]').value === '');
+  assert.deepEqual(await notes(), ['first, 3', 'second, 3']);
+  assert.deepEqual(problems, []);
+});
+
+// capability: L22
 test('declared: its text returns after a reload, until it is accepted', async (t) => {
   const { page, until, add } = await start(t);
   const kept = page.waitForResponse((response) => response.url().endsWith('/kept') && /v\.text=half/.test(response.request().postData()));

@@ -89,6 +89,7 @@ static vestry_err add_hidden(vestry_application *app, const vestry_request *req,
   return error;
 }
 
+/* Text that was typed after the submission is not that of the accepted form, and stays. */
 static void add_action(vestry_application *app, vestry_html *html, const vestry_application_form *form,
                        const char *signal) {
   const vestry_backend_action_options action = {.content = VESTRY_CONTENT_FORM,
@@ -97,11 +98,12 @@ static void add_action(vestry_application *app, vestry_html *html, const vestry_
                                                 .deduplicate = app->once != NULL,
                                                 .sent = app->once ? signal : NULL,
                                                 .cancellation = VESTRY_CANCEL_DISABLED};
+  static const char text[] = "String(new URLSearchParams(new FormData(el)))";
+  vestry_html_add(html, " data-signals=\"{_said: {%-s: ''}, _done: {%-s: ''}}\"", form->name, form->name);
   vestry_html_add(html,
-                  " data-signals=\"{_said: {%-s: ''}, _done: {%-s: ''}}\" data-effect=\"$_done.%-s && "
-                  "HTMLFormElement.prototype.reset.call(el)\"",
-                  form->name, form->name, form->name);
-  vestry_html_add(html, " data-on:submit=\"$_said.%-s = ''; ", form->name);
+                  " data-effect=\"$_done.%-s && el.sentText === %-s && HTMLFormElement.prototype.reset.call(el)\"",
+                  form->name, text);
+  vestry_html_add(html, " data-on:submit=\"$_said.%-s = ''; el.sentText = %-s; ", form->name, text);
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &action, "%-s", form->action);
   vestry_html_add(html, "\" ");
 }
