@@ -151,6 +151,7 @@ static void invalid_forms_and_options_are_refused(void **state) {
   assert_int_equal(vestry_forms_create(s.on.v, &(vestry_forms_options){.max_bytes = 1000}, &none), VESTRY_INVALID);
   assert_null(none);
   assert_int_equal(vestry_forms_add(s.forms, "report", fields, 3), VESTRY_EXISTS);
+  assert_non_null(strstr(s.on.th.last_log, "choose another name"));
   assert_int_equal(vestry_forms_add(s.forms, "a:b", fields, 3), VESTRY_INVALID);
   assert_int_equal(vestry_forms_add(s.forms, "b", fields, 0), VESTRY_INVALID);
   assert_int_equal(vestry_forms_add(s.forms, "b", (const char *const[]){"a'b"}, 1), VESTRY_INVALID);

@@ -104,7 +104,7 @@ VESTRY_API void vestry_forms_destroy(vestry_forms *forms);
  *  fields  names of the stored fields: letters, digits and the characters - _ . [ ] and :, each name of 1 to
  *          VESTRY_FORM_NAME_MAX_BYTES bytes; copied
  *  count   1 to VESTRY_FORM_FIELDS_MAX
- *  Returns  OK | EXISTS | INVALID (the host's log gives the reason) | NO_MEMORY
+ *  Returns  OK | EXISTS, INVALID (the host's log gives the reason) | NO_MEMORY
  *  Threads  one at a time */
 VESTRY_API vestry_err vestry_forms_add(vestry_forms *forms, const char *name, const char *const *fields, size_t count);
 

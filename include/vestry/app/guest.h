@@ -46,7 +46,8 @@ typedef struct vestry_guests_options {
 /** Let an instance have guests. Call it once, after vestry_sessions_create and vestry_secret_set, and before the first
  *  request. Without a secret, guests end with the process (logged at the level INFO).
  *  options  NULL: the defaults; copied
- *  Returns  OK | INVALID (the instance has no sessions; the rate; logged) | EXISTS | NO_MEMORY | IO (no randomness)
+ *  Returns  OK | INVALID, EXISTS (the instance has no sessions; the rate; a second call; logged) | NO_MEMORY | IO (no
+ *           randomness)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_guests_create(struct vestry *v, const vestry_guests_options *options);
 

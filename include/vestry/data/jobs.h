@@ -183,7 +183,7 @@ VESTRY_API void vestry_jobs_destroy(vestry_jobs *jobs);
 /** Let this process run jobs of a kind. Jobs of other kinds wait for a process that runs them.
  *  kind     copied
  *  app      passed to fn
- *  Returns  OK | INVALID (no kind; the jobs were started) | EXISTS (the kind has a function) | NO_MEMORY
+ *  Returns  OK | INVALID (no kind; the jobs were started) | EXISTS (the kind has a function; logged) | NO_MEMORY
  *  Threads  before vestry_jobs_start and vestry_jobs_step */
 VESTRY_API vestry_err vestry_jobs_on(vestry_jobs *jobs, const char *kind, vestry_job_fn fn, void *app);
 /** Schedule a job: fn is called once in each period, by one of all processes that make this call. A period begins at

@@ -196,7 +196,10 @@ vestry_err vestry_forms_add(vestry_forms *forms, const char *name, const char *c
       return vsi_mistake(
           host, "vestry_forms_add",
           "a field's name is empty, too long, or contains other characters than letters, digits and -_.[]:");
-  if (find(forms, name)) return VESTRY_EXISTS;
+  if (find(forms, name)) {
+    (void)vsi_mistake(host, "vestry_forms_add", "a form with this name was added before; choose another name");
+    return VESTRY_EXISTS;
+  }
   if (VSI_ARRAY_RESERVE(host, forms->all, forms->count, forms->room, 1)) return VESTRY_NO_MEMORY;
   declared one = {.name = NULL};
   vestry_err error = copy_declared(forms, name, fields, count, &one);

@@ -104,7 +104,10 @@ static vestry_err add_kind(vestry_jobs *jobs, const char *function, const char *
     return vsi_mistake(jobs->host, function,
                        "fn is NULL, or the name is empty, is not UTF-8, or has more than VESTRY_JOB_KIND_MAX_BYTES");
   if (jobs->is_begun) return vsi_mistake(jobs->host, function, "set functions before the jobs are started or stepped");
-  if (is_known(jobs, name)) return VESTRY_EXISTS;
+  if (is_known(jobs, name)) {
+    (void)vsi_mistake(jobs->host, function, "this kind of job has a function already; choose another name");
+    return VESTRY_EXISTS;
+  }
   if (VSI_ARRAY_RESERVE(jobs->host, jobs->kinds, jobs->kinds_count, jobs->kinds_room, 1)) return VESTRY_NO_MEMORY;
   char *copy = vsi_strdup(jobs->host, name, strlen(name));
   if (!copy) return VESTRY_NO_MEMORY;
