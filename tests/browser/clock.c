@@ -94,15 +94,16 @@ static vestry_err early(const vestry_request *req, vestry_reply *reply, void *ct
                   "data-signals=\"{text: 'initial', count: 0}\"><p ",
                   app->program.client.url, once);
   vestry_html_presses(&html, VESTRY_METHOD_POST, &options);
-  vestry_html_add(&html, "><button id=\"one\" data-press=\"/say/one\">One</button>"
-                         "<button id=\"two\" data-press=\"/say/two\">Two</button>"
-                         "<button id=\"four\" data-press=\"/say/four\">Four</button> <a id=\"away\" href=\"/said\">Said</a></p>"
-                         "<button id=\"count\" data-on:click=\"$count++\">Count</button>"
-                         "<output id=\"sum\" data-text=\"$count\"></output>"
-                         "<input type=\"checkbox\" id=\"tick\" data-on:click=\"$count += 10\">"
-                         "<input id=\"bound\" data-bind:text><output id=\"text\" data-text=\"$text\"></output>"
-                         "<select id=\"kind\" data-on:change=\"$count += 100\"><option>a</option><option>b</option>"
-                         "</select><form id=\"form\" data-on:submit=\"");
+  vestry_html_add(
+      &html, "><button id=\"one\" data-press=\"/say/one\">One</button>"
+             "<button id=\"two\" data-press=\"/say/two\">Two</button>"
+             "<button id=\"four\" data-press=\"/say/four\">Four</button> <a id=\"away\" href=\"/said\">Said</a></p>"
+             "<button id=\"count\" data-on:click=\"$count++\">Count</button>"
+             "<output id=\"sum\" data-text=\"$count\"></output>"
+             "<input type=\"checkbox\" id=\"tick\" data-on:click=\"$count += 10\">"
+             "<input id=\"bound\" data-bind:text><output id=\"text\" data-text=\"$text\"></output>"
+             "<select id=\"kind\" data-on:change=\"$count += 100\"><option>a</option><option>b</option>"
+             "</select><form id=\"form\" data-on:submit=\"");
   vestry_html_backend_action(&html, VESTRY_METHOD_POST, &form, "/say");
   vestry_html_add(&html, "\"><input name=\"word\" id=\"word\" required><button id=\"send\">Send</button></form>"
                          "<form id=\"native\" method=\"post\" action=\"/say/native\" data-early=\"native\" "
