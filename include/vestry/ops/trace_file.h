@@ -32,8 +32,8 @@ typedef struct vestry_trace_file_options {
   uint32_t one_in;         /**< as in vestry_tracer */
 } vestry_trace_file_options;
 
-/** Open a file of spans. It may be a pipe: if its reader is slow, spans are omitted. If the file ends with an incomplete
- *  line, because its process was killed or the disk was full, the next span begins on a new one.
+/** Open a file of spans. It may be a pipe: if its reader is slow, spans are omitted. If the file ends with an
+ *  incomplete line, because its process was killed or the disk was full, the next span begins on a new one.
  *  ret_file  owned by the caller; untouched on failure
  *  Returns   OK | INVALID (path or service; logged) | NO_MEMORY | IO (errno and the log have the reason)
  *  Threads   any; blocks on the file system */
