@@ -118,6 +118,24 @@ test('declared: without JavaScript the response has the message and the text, or
   assert.equal(await page.getByLabel('Note').inputValue(), '');
 });
 
+// capability: L20
+test('declared: if the client cannot be loaded, the browser sends the form', async (t) => {
+  const { context, tab, server } = await start(t);
+  let fail;
+  const may = new Promise((done) => (fail = done));
+  await context.route('**/datastar.js', async (route) => (await may, route.abort()));
+  const { page } = await tab(server.url, { waitUntil: 'commit' });
+  await page.getByLabel('Note').fill('early');
+  await page.getByRole('button', { name: 'Add' }).click({ noWaitAfter: true });
+  assert.equal(await page.locator('li').count(), 0);
+  fail();
+  await page.locator('li').waitFor({ timeout: 10000 });
+  await page.getByLabel('Note').fill('late');
+  await page.getByRole('button', { name: 'Add' }).click();
+  await page.locator('li').nth(1).waitFor({ timeout: 10000 });
+  assert.deepEqual(await page.locator('li').allTextContents(), ['early, 3', 'late, 3']);
+});
+
 // capability: L22
 test('declared: fields may have the names of properties of forms', async (t) => {
   const { page, until, problems, server } = await start(t);

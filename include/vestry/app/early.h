@@ -23,7 +23,7 @@ extern "C" {
  *  - input: the client gets the present text of each field, not the initial value of its signal.
  *  A pressed button has aria-busy="true" meanwhile. In an element with data-early="native" the browser performs clicks
  *  and submits itself, as it does without scripts: for forms with an action and a method, for example a log-in.
- *  If the client is never loaded, kept events are lost.
+ *  If the client, the first script of type module, cannot be loaded, the browser performs kept and later events itself.
  *  nonce    of the document's policy (vestry_reply_nonce); NULL or "": none
  *  Returns  as vestry_html_add
  *  Threads  that of html; does not block */

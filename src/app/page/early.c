@@ -8,6 +8,9 @@
  * How it knows that the client runs: the client evaluates the data-init of an element that the script has inserted into
  * the head. The client then still applies the attributes of the body, so the events are performed by the next task.
  *
+ * If the client cannot be loaded, they are performed at once, and not held any more: a form with an action and a method
+ * is then sent by the browser, as without scripts. The client is the first script of the document that is a module.
+ *
  * A click is dispatched again with all its properties, because the second click of a double click is recognised by them
  * (app/guard/once.js). A form is submitted once, with the content that it has then: a person who sees no effect presses
  * again. Input is restored before, because the client sets a bound field to the initial value of its signal. */

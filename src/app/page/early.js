@@ -36,5 +36,7 @@
   const sign = document.createElement('i');
   sign.hidden = true; sign.setAttribute('data-init', 'el.begin()');
   sign.begin = () => setTimeout(perform);
-  document.head.append(sign)
+  document.head.append(sign);
+  // The client, the first module, cannot be loaded: the browser performs what it can.
+  addEventListener('error', ({target}) => target === document.querySelector('[type=module]') && perform(), true)
 }
