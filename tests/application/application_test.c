@@ -107,7 +107,8 @@ static void parts_serve_and_guard_a_page(void **state) {
   cut(html, "data-signals:_csrf=\"'", "'", token, sizeof token);
   assert_int_equal(strlen(token), VESTRY_CSRF_TOKEN_BYTES - 1);
   vestry_memory_destroy(document);
-  assert_non_null(vestry_browser_cookie(ada, "session")); /* plain http */
+  assert_non_null(vestry_browser_cookie(ada, "tea-session")); /* plain http, and of this application */
+  assert_null(vestry_browser_cookie(ada, "session"));
   assert_int_equal(vestry_browser_send(ada, "GET", "/", NULL, &tab), VESTRY_OK);
   assert_int_equal(vestry_application_settle(app, 1000), VESTRY_OK);
   (void)vestry_memory_since(tab);
@@ -145,7 +146,7 @@ static void parts_can_be_left_out(void **state) {
   assert_null(strstr(vestry_memory_look(document).received.data, "_csrf"));
   assert_null(strstr(vestry_memory_look(document).received.data, "__once"));
   vestry_memory_destroy(document);
-  assert_null(vestry_browser_cookie(ada, "session"));
+  assert_null(vestry_browser_cookie(ada, "tea-session"));
   assert_int_equal(status_of(ada, "POST", "/press", NULL), 204);
   vestry_browser_destroy(ada);
   assert_int_equal(vestry_application_destroy(app), VESTRY_OK);

@@ -149,7 +149,7 @@ static void commits_jobs_sessions_and_secret_are_in_one_file(void **state) {
   vestry_memory_destroy(answer);
   assert_int_equal(vestry_application_settle(app, 1000), VESTRY_OK); /* runs the job, and renders its commit */
   assert_non_null(strstr(vestry_memory_since(tab).data, "<li>done later: -7</li>"));
-  snprintf(cookie, sizeof cookie, "session=%s", vestry_browser_cookie(ada, "session"));
+  snprintf(cookie, sizeof cookie, "notes-session=%s", vestry_browser_cookie(ada, "notes-session"));
   vestry_memory_destroy(tab);
   vestry_browser_destroy(ada);
   assert_int_equal(vestry_application_destroy(app), VESTRY_OK);

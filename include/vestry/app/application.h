@@ -95,8 +95,11 @@ typedef enum vestry_application_without {
  *  of its create function, which copies them; a pointer in them to another part of the application may be NULL,
  *  because the application sets it. */
 typedef struct vestry_application_options {
-  size_t size;      /**< sizeof(vestry_application_options), or 0 */
-  const char *name; /**< name of the program, for the log ["application"]. Copied */
+  size_t size; /**< sizeof(vestry_application_options), or 0 */
+  /** Name of the program, for the log ["application"]. Copied. If it consists of at most 40 letters, digits, '-' and
+   *  '_', the cookie of the sessions is NAME-session. Browsers send cookies to all ports of a host, so applications on
+   *  one host need different names. */
+  const char *name;
   unsigned without; /**< parts to leave out: VESTRY_WITHOUT_… of vestry_application_without, added [none] */
   bool insecure;    /**< allow plain http, for example on a developer's machine: sets `insecure` of the
                                       sessions and of the CSRF protection. Behind a proxy with TLS leave it false */

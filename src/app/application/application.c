@@ -14,13 +14,14 @@
 #include <string.h>
 
 #include "app/application/mount.h"
+#include "base/ascii.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "serve/profiles.h"
 
-enum { PATH_BYTES = 256, WITHOUT_MOST = 15 };
+enum { PATH_BYTES = 256, WITHOUT_MOST = 15, NAME_MAX_BYTES = 40, COOKIE_BYTES = 64 };
 
 /* --------------------------------------------------------------------------------------------- beginning --------- */
 
@@ -35,13 +36,25 @@ static vestry_err create_instance(vsi_application *a, const vestry_application_o
   return error;
 }
 
+/* Name the cookie of the sessions by the application. Browsers send a cookie to all ports of a host, so applications on
+ * one host that use one name end each other's sessions. Returns NULL if the application's name cannot be part of it. */
+static const char *name_cookie(const char *name, bool insecure, char cookie[COOKIE_BYTES]) {
+  const char *at = name;
+  while (vsi_is_letter(*at) || vsi_is_digit(*at) || *at == '-' || *at == '_') at++;
+  if (at == name || *at || at - name > NAME_MAX_BYTES) return NULL;
+  snprintf(cookie, COOKIE_BYTES, "%s%s-session", insecure ? "" : "__Host-", name);
+  return cookie;
+}
+
 /* A part whose options point to a storage of the database, unless the program has set one. */
 static vestry_err create_sessions(vsi_application *a, const vestry_application_options *options) {
+  char cookie[COOKIE_BYTES];
   vestry_session_options own;
   if (VSI_OPTIONS_TAKE(vestry_session_options, own, options->sessions))
     return vsi_mistake_in_options(a->host, "vestry_application_create, sessions");
   own.size = sizeof own;
   own.insecure |= options->insecure;
+  if (!own.cookie && options->name) own.cookie = name_cookie(options->name, own.insecure, cookie);
   const bool is_stored = a->is.pool && !own.storage && !own.secret;
   const vestry_sql_sessions_options stored = {
       .idle_ms = own.idle_ms, .lifetime_ms = own.lifetime_ms, .max_per_user_count = (uint32_t)own.max_per_user_count};
