@@ -215,21 +215,29 @@ static vestry_err mount(void) {
   return error ? error : vestry_observe_mount(console, "/observe");
 }
 
-/* --port N, --server civetweb or microhttpd, --datastar-version V, --trace FILE, --console */
-static void read_words(char **words) {
-  for (; *words; words++) {
+static const char usage[] = "Usage: embedded [--port N] [--server civetweb|microhttpd] [--datastar-version V] "
+                            "[--trace FILE] [--console]\n";
+
+/* Read the command line. Returns whether it is understood. */
+static bool read_words(char **words) {
+  bool is_known = true;
+  for (; *words && is_known; words++) {
     const char **value = strcmp(*words, "--port") == 0               ? &given.port
                          : strcmp(*words, "--server") == 0           ? &given.server
+                         : strcmp(*words, "--adapter") == 0          ? &given.server // its name in other examples
                          : strcmp(*words, "--datastar-version") == 0 ? &client_version
                          : strcmp(*words, "--trace") == 0            ? &given.trace
                                                                      : NULL;
-    if (strcmp(*words, "--console") == 0) given.has_console = true;
-    if (value && words[1]) *value = *++words;
+    given.has_console |= strcmp(*words, "--console") == 0;
+    is_known = strcmp(*words, "--console") == 0 || (value && words[1]);
+    if (value && is_known) *value = *++words;
   }
+  return is_known && (!strcmp(given.server, "civetweb") || !strcmp(given.server, "microhttpd"));
 }
 
 int main(int argc, char **argv) {
-  (void)argc, read_words(argv + 1);
+  if (argc > 1 && strcmp(argv[1], "--help") == 0) return fputs(usage, stdout), 0;
+  if (!read_words(argv + 1)) return fputs(usage, stderr), 2;
   const vestry_trace_file_options file = {.path = given.trace, .service = "embedded"};
   if (given.trace && vestry_trace_file_create(&file, &spans)) return 1; // the log has the reason
   sigset_t ends;

@@ -15,12 +15,12 @@ const EXAMPLES = fs.readdirSync(FOLDER, { withFileTypes: true }).filter((entry) 
   .filter((entry) => (entry.isDirectory() ? fs.existsSync(path.join(FOLDER, entry.name, `${entry.name}.c`)) : entry.name.endsWith('.c')))
   .map((entry) => path.basename(entry.name, '.c'));
 
-// Start an example with these options, and with a separate database if it has one. The embedded example has no --help.
+// Start an example with these options, and with a separate database if it has one.
 // end(): by SIGINT, like Ctrl-C; again(): on the same port with the same files.
 async function startOwn(t, name, more = []) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), `${name}-`));
   const program = path.join(path.dirname(COUNTER), name);
-  const help = name === 'embedded' ? '' : spawnSync(program, ['--help'], { encoding: 'utf8' }).stdout;
+  const help = spawnSync(program, ['--help'], { encoding: 'utf8' }).stdout;
   const options = [...(/--db FILE/.test(help) ? ['--db', path.join(folder, 'all.db')] : []), ...more];
   let example = await startExample(name, options);
   t.after(async () => {

@@ -99,6 +99,9 @@ def uses(monitor):
 
 
 def main():
+    for words in (["--port"], ["--nonsense"], ["--server", "h2"]):
+        said = subprocess.run([sys.argv[1], *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        assert said.returncode == 2 and said.stderr.startswith("Usage: embedded "), said
     monitor = Monitor()
     open_streams = uses(monitor)
     second = Monitor(monitor.port)
