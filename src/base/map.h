@@ -2,7 +2,7 @@
 /* A hash map whose members embed their links, each with its hash. It has chains in a power of two of buckets, with one
  * member for each bucket on average. A lookup visits the members that have the hash, and the caller compares their
  * keys, so no function is called through a pointer. The upper bits of a hash choose the bucket. Zeroes are an empty
- * map. Only buckets are allocated; they grow and never shrink. Header only, like base/memory.h.
+ * map. Only buckets are allocated; they grow and never shrink.
  *
  * Concurrency Kit's ck_ht and ck_rhs store pairs in slots. Their allocator is a table of global functions without a
  * context, so they cannot use the host's memory. They move the whole table under their user's lock when it grows. Their
@@ -81,22 +81,10 @@ static inline void vsi_map_prefetch_first(const vsi_map *map, uint64_t hash, siz
 
 /* Iterate over all members in any order: return the member after this one, or the first for NULL; NULL: there are no
  * more. */
-static inline vsi_map_link *vsi_map_after(const vsi_map *map, const vsi_map_link *at) {
-  if (!map->buckets || (at && at->next)) return at ? at->next : NULL;
-  const size_t end = (size_t)1 << map->bits;
-  size_t bucket = at ? (size_t)(at->hash >> (64 - map->bits)) + 1 : 0;
-  while (bucket < end && !map->buckets[bucket]) bucket++;
-  return bucket < end ? map->buckets[bucket] : NULL;
-}
+VESTRY_API vsi_map_link *vsi_map_after(const vsi_map *map, const vsi_map_link *at);
 
 /* Free the map and its members; each member is one allocation. offset: of the link in it. */
-static inline void vsi_map_free_all(vsi_map *map, const vestry_host *host, size_t offset) {
-  for (vsi_map_link *next, *at = vsi_map_after(map, NULL); at; at = next) {
-    next = vsi_map_after(map, at);
-    vsi_free(host, vsi_map_owner(at, offset));
-  }
-  vsi_map_finish(map, host);
-}
+VESTRY_API void vsi_map_free_all(vsi_map *map, const vestry_host *host, size_t offset);
 
 /* Add a member. There must be buckets. */
 static inline void vsi_map_add(vsi_map *map, vsi_map_link *link, uint64_t hash) {
@@ -129,38 +117,16 @@ static inline unsigned vsi_map_wanted(const vsi_map *map, size_t count) {
   return map->buckets && bits == map->bits && bits > VSI_MAP_MOVES_BITS ? 0 : bits;
 }
 /* Allocate buckets. OK, also if bits is 0 or room has them already | NO_MEMORY: room has none */
-static inline vestry_err vsi_map_room_make(vsi_map_room *room, const vestry_host *host, unsigned bits) {
-  if (!bits || (room->buckets && room->bits >= bits)) return VESTRY_OK;
-  vsi_free(host, room->buckets);
-  room->buckets = vsi_calloc(host, (size_t)1 << bits, sizeof *room->buckets);
-  room->bits = bits;
-  return room->buckets ? VESTRY_OK : VESTRY_NO_MEMORY;
-}
+VESTRY_API vestry_err vsi_map_room_make(vsi_map_room *room, const vestry_host *host, unsigned bits);
 /* Give the map these buckets if they are more; room then has the former buckets, to be freed. */
-static inline void vsi_map_room_take(vsi_map *map, vsi_map_room *room) {
-  if (!room->buckets || (map->buckets && room->bits <= map->bits && room->bits > VSI_MAP_MOVES_BITS)) return;
-  if (map->buckets && room->bits < map->bits) return;
-  vsi_map former = *map;
-  *map = (vsi_map){.buckets = room->buckets, .bits = room->bits};
-  for (vsi_map_link *next, *at = vsi_map_after(&former, NULL); at; at = next) {
-    next = vsi_map_after(&former, at);
-    vsi_map_add(map, at, at->hash);
-  }
-  *room = (vsi_map_room){former.buckets, former.bits};
-}
+VESTRY_API void vsi_map_room_take(vsi_map *map, vsi_map_room *room);
 static inline void vsi_map_room_free(vsi_map_room *room, const vestry_host *host) {
   vsi_free(host, room->buckets);
 }
 
 /* Reserve room for this number of members. Without memory a map that has buckets keeps them, and becomes slower. OK |
  * NO_MEMORY: it has none */
-static inline vestry_err vsi_map_reserve(vsi_map *map, const vestry_host *host, size_t count) {
-  vsi_map_room room = {NULL, 0};
-  vestry_err error = vsi_map_room_make(&room, host, vsi_map_wanted(map, count));
-  vsi_map_room_take(map, &room);
-  vsi_map_room_free(&room, host);
-  return map->buckets ? VESTRY_OK : error;
-}
+VESTRY_API vestry_err vsi_map_reserve(vsi_map *map, const vestry_host *host, size_t count);
 
 /* ----------------------------------------------------------------------------------------- growing in steps ------- */
 

@@ -17,22 +17,10 @@
 #include "base/frozen.h"
 #include "vestry/error.h"
 
-/* Return the size of a caller's struct. */
-static inline size_t vsi_options_size(const void *given, size_t frozen_size) {
-  size_t size;
-  memcpy(&size, given, sizeof size);
-  return size ? size : frozen_size;
-}
-
 /* Return whether a caller's struct can be read: its size is valid, and members unknown to this library are zero. */
-static inline bool vsi_options_are_known(const void *given, size_t own_size, size_t frozen_size) {
-  const size_t size = vsi_options_size(given, frozen_size);
-  if (size < sizeof size) return false;
-  for (size_t i = own_size; i < size; i++)
-    if (((const unsigned char *)given)[i]) return false;
-  return true;
-}
-
+VESTRY_API bool vsi_options_are_known(const void *given, size_t own_size, size_t frozen_size);
+/* Copy a struct that is not NULL into zeroes. OK | INVALID */
+VESTRY_API vestry_err vsi_options_copy(void *own, size_t own_size, size_t frozen_size, const void *given);
 /* Copy an input struct.
  * own, own_size  the copy; zero where the caller set nothing
  * frozen_size    the size that 0 stands for
@@ -40,22 +28,10 @@ static inline bool vsi_options_are_known(const void *given, size_t own_size, siz
  * Returns        OK | INVALID (an invalid size, or a member set that this library does not know) */
 static inline vestry_err vsi_options_take(void *own, size_t own_size, size_t frozen_size, const void *given) {
   memset(own, 0, own_size);
-  if (!given) return VESTRY_OK;
-  if (!vsi_options_are_known(given, own_size, frozen_size)) return VESTRY_INVALID;
-  const size_t size = vsi_options_size(given, frozen_size);
-  memcpy(own, given, size < own_size ? size : own_size);
-  return VESTRY_OK;
+  return given ? vsi_options_copy(own, own_size, frozen_size, given) : VESTRY_OK;
 }
-
 /* Fill in an output struct. ret: the caller's; NULL: not wanted. Its size is unchanged. */
-static inline void vsi_result_give(void *ret, const void *own, size_t own_size, size_t frozen_size) {
-  if (!ret) return;
-  const size_t size = vsi_options_size(ret, frozen_size);
-  if (size <= sizeof size) return;
-  size_t known = size < own_size ? size : own_size;
-  memcpy((char *)ret + sizeof size, (const char *)own + sizeof size, known - sizeof size);
-  memset((char *)ret + known, 0, size - known);
-}
+VESTRY_API void vsi_result_give(void *ret, const void *own, size_t own_size, size_t frozen_size);
 
 /* Size of a struct in 0.3.0: up to the end of its last member. */
 #define VSI_FROZEN_SIZE_OF(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))

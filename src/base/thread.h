@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads of the library. Header only, because separate libraries do not see the core's functions. */
+/* Threads of the library. */
 #ifndef VSI_BASE_THREAD_H
 #define VSI_BASE_THREAD_H
 
 #include <pthread.h>
 #include <signal.h>
-#include <string.h>
 
-#include "base/log.h"
 #include "vestry/error.h"
 #include "vestry/host.h"
 
@@ -24,29 +22,11 @@ static inline void vsi_signals_restore(sigset_t before) {
 }
 
 /* Create a thread that blocks all signals. attributes: NULL: the default. Returns 0, or an error number. */
-static inline int vsi_thread_make(pthread_t *ret_thread, const pthread_attr_t *attributes, void *(*body)(void *),
-                                  void *argument) {
-  sigset_t before = vsi_signals_block();
-  int failure = pthread_create(ret_thread, attributes, body, argument);
-  vsi_signals_restore(before);
-  return failure;
-}
+VESTRY_API int vsi_thread_make(pthread_t *ret_thread, const pthread_attr_t *attributes, void *(*body)(void *),
+                               void *argument);
 
 /* Start a thread that blocks all signals. host: logs a failure; NULL: no log. name: at most 15 characters. OK | IO */
-static inline vestry_err vsi_thread_start(const vestry_host *host, pthread_t *ret_thread, const char *name,
-                                          void *(*body)(void *), void *argument) {
-  pthread_t thread;
-  int failure = vsi_thread_make(&thread, NULL, body, argument);
-  if (failure) {
-    if (host)
-      vsi_log(host, VESTRY_LOG_ERROR,
-              "cannot start the thread %s: %s; check RLIMIT_NPROC (ulimit -u), pids.max and the memory", name,
-              strerror(failure));
-    return VESTRY_IO;
-  }
-  pthread_setname_np(thread, name); /* a failure to set the name is ignored */
-  *ret_thread = thread;
-  return VESTRY_OK;
-}
+VESTRY_API vestry_err vsi_thread_start(const vestry_host *host, pthread_t *ret_thread, const char *name,
+                                       void *(*body)(void *), void *argument);
 
 #endif
