@@ -106,7 +106,7 @@ at_most "dirty memory a stream" "$(figure 'stream: [0-9]* idle, \([0-9]*\) after
 
 step sizes
 version="-std=c11 -O2 -I$top/include $here/outside/counter.c"
-others="-lck -ljansson -lnettle -lmicrohttpd -lgnutls -pthread"
+others="-lck -ljansson -lnettle -lbrotlienc -lz -luring -lmicrohttpd -lgnutls -pthread"
 # shellcheck disable=SC2086
 "$compiler" $version -o "$scratch/shared" -L"$build/lib" -lvestry-microhttpd -lvestry-app -lvestry -pthread
 # shellcheck disable=SC2086
