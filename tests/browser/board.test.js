@@ -329,7 +329,7 @@ test('board: a repeated move is done once; an attempt to move a card that was mo
     button.click();
   }, name);
   const sends = (tab, where, what) => tab.page.evaluate(async ([path, body]) => {
-    const token = document.querySelector('main').getAttribute('data-signals:_csrf').slice(1, -1);
+    const token = document.querySelector('[data-signals\\:_csrf]').getAttribute('data-signals:_csrf').slice(1, -1);
     const answer = await fetch(path, { method: 'POST', headers: { 'Datastar-Request': 'true', 'Content-Type': 'application/json', 'X-CSRF-Token': token }, body: JSON.stringify(body) });
     return answer.text();
   }, [where, what]);
@@ -465,7 +465,7 @@ test('board: a request without the token of its session changes nothing, and the
   await add(one, 'a card');
   await shows(one, 'a card');
   const cookie = (await ada.context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
-  const token = await two.page.getAttribute('main', 'data-signals:_csrf'); // of another session
+  const token = await two.page.getAttribute('[data-signals\\:_csrf]', 'data-signals:_csrf'); // of another session
   for (const given of [{}, { 'X-CSRF-Token': token.slice(1, -1) }]) {
     const as = { 'Datastar-Request': 'true', 'Content-Type': 'application/json', Cookie: cookie, ...given };
     for (const [method, where] of [['POST', 'board/1/card'], ['PUT', 'board/1/card'], ['POST', 'board/1/card/1/delete'], ['POST', 'board/1/card/1/move'], ['POST', 'notice'], ['POST', 'board'], ['POST', 'logout'], ['POST', 'login']]) {
