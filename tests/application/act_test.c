@@ -5,11 +5,13 @@
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/app/application.h"
+#include "vestry/testing/browser.h"
 
 static vestry_err fn_error, commit_error;
 static bool is_server_refusal;
 static vestry_sql_kind kind_used;
 static int acts;
+static bool has_conflict; /* the first attempt of a transaction conflicts with another one */
 
 static bool is_refused(vestry_sql_transaction *transaction) {
   (void)transaction;
@@ -19,6 +21,7 @@ static bool is_refused(vestry_sql_transaction *transaction) {
 static vestry_err run_act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sql_act_fn fn, void *ctx) {
   vestry_sql_transaction transaction = {.pool = pool, .kind = kind};
   kind_used = kind;
+  if (has_conflict) (void)fn(&transaction, ctx); /* rolled back */
   vestry_err error = fn(&transaction, ctx);
   return error ? error : commit_error;
 }
@@ -115,7 +118,54 @@ static void act_is_repeated_later_if_that_can_succeed(void **state) {
   assert_int_equal(result_of(&file_ops, true), VESTRY_IO); /* no connection can be lost */
 }
 
+/* POST /count: what the first attempt wants of the response is forgotten. */
+static void count(vestry_call *call) {
+  assert_null(call->reply);
+  assert_int_equal(call->error, VESTRY_OK);
+  acts++;
+  if (acts == 1) vestry_call_go(call, "/first");
+  vestry_call_signals(call, VESTRY_OBJECT("acts", acts));
+  if (acts == 1) vestry_call_refuse(call, "not yet");
+}
+
+/* capability: L23 */
+static void act_that_runs_again_is_answered_once(void **state) {
+  (void)state;
+  test_host th;
+  vestry_application *app;
+  vestry_browser *ada;
+  vestry_memory_exchange *answer;
+  static const vestry_entry entries[] = {VESTRY_ACT("/count", count), {0}};
+  test_host_init(&th);
+  const vestry_options instance = {.host = &th.host, .threads_count = VESTRY_THREADS_NONE};
+  const vestry_application_options options = {
+      .without = VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF | VESTRY_WITHOUT_ONCE,
+      .instance = &instance,
+      .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32},
+      .database = &database,
+      .database_options = &server_ops,
+      .database_at = "a place",
+      .entries = entries};
+  acts = 0, has_conflict = true;
+  commit_error = VESTRY_OK;
+  assert_int_equal(vestry_application_create(&options, &app), VESTRY_OK);
+  assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
+  assert_int_equal(vestry_browser_send(ada, "POST", "/count", NULL, &answer), VESTRY_OK);
+  has_conflict = false;
+  assert_int_equal(acts, 2);
+  assert_int_equal(kind_used, VESTRY_SQL_WRITE);
+  assert_int_equal(vestry_memory_look(answer).status, 200);
+  assert_non_null(strstr(vestry_memory_look(answer).received.data, "{\"acts\":2}"));
+  assert_null(strstr(vestry_memory_look(answer).received.data, "first"));
+  assert_null(strstr(vestry_memory_look(answer).received.data, "not yet"));
+  vestry_memory_destroy(answer);
+  vestry_browser_destroy(ada);
+  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+  test_host_assert_clean(&th);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(act_is_repeated_later_if_that_can_succeed)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(act_is_repeated_later_if_that_can_succeed),
+                                     cmocka_unit_test(act_that_runs_again_is_answered_once)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
