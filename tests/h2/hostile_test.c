@@ -382,8 +382,8 @@ static void response_over_the_budget_ends_its_stream_alone(void **state) {
   }
 }
 
-/* A client on a UNIX socket, for which TCP has no time-outs, does not read its responses. They are reset, which cannot be
- * sent either, and its connection ends. */
+/* A client on a UNIX socket, which has no time-outs of TCP, does not read its responses. They are reset, which cannot
+ * be sent either, and its connection ends. */
 static void unread_connection_ends_without_streams(void **state) {
   (void)state;
   enum { WINDOW = 1 << 30 };
@@ -452,6 +452,24 @@ static void requests_over_the_budget_end_without_their_connection(void **state) 
   const vestry_stats stats = vsi_server_stats(&s);
   assert_true(stats.refused_by_reason[VESTRY_REFUSAL_BUDGET] >= ROUNDS);
   assert_true(stats.request_peak_bytes <= REQUESTS_BUDGET);
+  vsi_server_stop(&s);
+}
+
+/* Many connections have many small responses each, and read none of them. */
+static void unread_small_responses_are_bounded(void **state) {
+  (void)state;
+  enum { CLIENTS = 20, REQUESTS = 240 };
+  frames_client clients[CLIENTS];
+  server_start(&s, &(server_settings){.options.bounds = &request_bounds});
+  for (size_t i = 0; i < CLIENTS; i++) {
+    frames_connect(&clients[i], s.port, 1);
+    for (uint32_t k = 0; k < REQUESTS; k++) (void)frames_get(&clients[i], 2 * k + 1, "/echo");
+  }
+  vsi_server_assert_serves(&s);
+  UNTIL(vsi_server_stats(&s).refused_by_reason[VESTRY_REFUSAL_BUDGET] > 0);
+  assert_true(vsi_server_stats(&s).request_peak_bytes <= REQUESTS_BUDGET);
+  for (size_t i = 0; i < CLIENTS; i++) frames_close(&clients[i]);
+  UNTIL(vsi_server_stats(&s).request_bytes == 0);
   vsi_server_stop(&s);
 }
 
@@ -619,6 +637,7 @@ int main(void) {
       cmocka_unit_test(response_over_the_budget_ends_its_stream_alone),
       cmocka_unit_test(unread_connection_ends_without_streams),
       cmocka_unit_test(requests_over_the_budget_end_without_their_connection),
+      cmocka_unit_test(unread_small_responses_are_bounded),
       cmocka_unit_test(connection_whose_complete_requests_hold_most_is_cut),
       cmocka_unit_test(half_open_handshakes_are_closed),
       cmocka_unit_test(slow_handshakes_disturb_nobody),

@@ -27,7 +27,8 @@ typedef struct vsi_h2 vsi_h2;
 typedef struct vsi_h2_session vsi_h2_session;
 typedef struct vsi_h2_stream vsi_h2_stream;
 
-enum { VSI_H2_RECORD_BYTES = 16384, VSI_H2_WINDOW_BYTES = 65535 };
+/* A session whose requests hold less than LEAST_CUT is not cut for others. */
+enum { VSI_H2_RECORD_BYTES = 16384, VSI_H2_WINDOW_BYTES = 65535, VSI_H2_LEAST_CUT_BYTES = 32 << 10 };
 
 /* ------------------------------------------------------------------------------------------------------ a loop ---- */
 
@@ -176,6 +177,7 @@ struct vsi_h2_stream {
   bool is_urgent : 1;    /* it is reset without sending its bytes first */
   bool continues : 1;    /* a 100 Continue is to be sent */
   bool body_is_done : 1; /* …and its request can be freed */
+  bool is_counted : 1;   /* in the memory for requests */
 
   bool is_stream;          /* a stream of events; constant when it is answered */
   bool is_arriving;        /* its request is incomplete; used with the turn */
@@ -491,9 +493,11 @@ bool vsi_h2_request_bytes_take(vsi_h2_session *session, size_t bytes);
 void vsi_h2_request_bytes_give(vsi_h2_session *session, size_t bytes);
 /* Note that a session was cut and goes_on, or that it ends and must not be cut any more. */
 void vsi_h2_request_bytes_settle(vsi_h2_session *session, bool goes_on);
-/* Create a stream that begins to arrive, with the turn; its wire's reference belongs to the session. NULL: no
- * memory. */
+/* Create a stream that begins to arrive, with the turn; its wire's reference belongs to the session. NULL: no memory,
+ * or none for requests. */
 vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id);
+/* Note that a stream does not count in the memory for requests any more. Threads any. */
+void vsi_h2_stream_uncount(vsi_h2_stream *stream);
 /* Reset a stream. Threads any. */
 void vsi_h2_stream_reset(vsi_h2_stream *stream, uint32_t code);
 /* Mark it to be sent a 100 Continue, because its client waits for it; a turn sends it. */

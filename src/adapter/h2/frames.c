@@ -4,8 +4,9 @@
  *
  * Limits against hostile clients. nghttp2 itself ends a session that sends more than 8 CONTINUATION frames for a head,
  * resets streams faster than RESETS_A_SECOND, lets more than ACKS_MOST acknowledgements of its PINGs and SETTINGS wait,
- * or violates the protocol. Every other frame that costs work and carries nothing takes a token (spend), and a fault for
- * which its stream is reset takes TOKENS_A_FAULT: a session has TOKENS of them, and gets TOKENS_A_SECOND new ones. */
+ * or violates the protocol. Every other frame that costs work and carries nothing takes a token (spend), and a fault
+ * for which its stream is reset takes TOKENS_A_FAULT: a session has TOKENS of them, and gets TOKENS_A_SECOND new ones.
+ */
 #include "adapter/h2/adapter.h"
 
 #include <sys/mman.h>
@@ -102,7 +103,7 @@ static int on_frame(nghttp2_session *frames, const nghttp2_frame *frame, void *c
 }
 
 /* A client can also make the server reset its streams, by windows that are too large, or bodies of the wrong length. So
- * it has as many requests at a time as it likes, without a reset of its own. */
+ * it has as many requests at a time as it likes, and sends no reset. */
 static void spend_on_reset(vsi_h2_session *session, uint32_t code) {
   switch (code) {
   case NGHTTP2_PROTOCOL_ERROR:
@@ -150,6 +151,7 @@ void vsi_h2_frames_close(vsi_h2_stream *stream, vestry_cause cause) {
   if (answer) stream->answer = NULL;
   vsi_mutex_unlock(&session->lock);
   vsi_h2_answer_free(session->host, answer);
+  vsi_h2_stream_uncount(stream);
   vsi_h2_body_broken(stream, left);
   if (was_arriving && !stream->is_pieces) vsi_h2_request_free(stream);
   if (connection) vestry_connection_close(connection, cause);

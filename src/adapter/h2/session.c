@@ -225,24 +225,33 @@ static void send_frames(vsi_h2_session *session) {
 
 /* ------------------------------------------------------------------------------------------------------- turns ---- */
 
-/* Reset a request that has not arrived completely. Returns whether it is one that was not reset before. Its memory is
- * freed at once, except that of a body in pieces, whose writer may use it. */
-static bool shed_request(vsi_h2_stream *stream) {
-  if (!stream->is_arriving) return false;
+/* Reset a request that has not arrived completely, or one whose response is_unread. Returns whether it was not reset
+ * before. Its memory is freed at once, except that of a body in pieces, whose writer may use it. */
+static bool shed_request(vsi_h2_stream *stream, bool is_unread) {
   vsi_mutex_lock(&stream->session->lock);
-  const bool is_shed = !stream->resets && !stream->is_answered;
+  const bool fits = is_unread ? stream->is_answered && !stream->is_stream : stream->is_arriving && !stream->is_answered;
+  const bool is_shed = fits && !stream->resets;
   if (is_shed) vsi_h2_stream_reset_locked(stream, NGHTTP2_ENHANCE_YOUR_CALM);
   vsi_mutex_unlock(&stream->session->lock);
   if (!is_shed) return false;
   vestry_reject(stream->session->adapter->v, VESTRY_REFUSAL_BUDGET);
-  if (stream->is_pieces) return true;
+  if (is_unread || stream->is_pieces) return true;
   (void)vsi_h2_request_settle(stream);
   vsi_h2_request_free(stream);
   return true;
 }
 
-/* End the incomplete requests of a session that was cut, because its requests hold most memory. Streams and responses
- * of the same client go on. If there is no such request, the session ends. */
+/* Only a thread with the turn changes the list. */
+static bool shed_requests(vsi_h2_session *session, bool are_unread) {
+  bool found = false;
+  for (vsi_h2_stream *at = LIST_FIRST(&session->streams); at; at = LIST_NEXT(at, in_all))
+    found |= shed_request(at, are_unread);
+  return found;
+}
+
+/* End the incomplete requests of a session that was cut, because its requests hold most memory; and if they still hold
+ * much, those whose responses are not read. Streams of events, and requests that are being served, go on. If nothing
+ * can be ended, the session ends. */
 static void shed(vsi_h2_session *session) {
   vsi_mutex_lock(&session->lock);
   const bool sheds = session->sheds && session->frames && !session->is_broken;
@@ -251,8 +260,10 @@ static void shed(vsi_h2_session *session) {
   if (!sheds) return;
   bool goes_on = vsi_h2_input_shed(session);
   if (goes_on) vestry_reject(session->adapter->v, VESTRY_REFUSAL_BUDGET);
-  /* Only a thread with the turn changes the list. */
-  for (vsi_h2_stream *at = LIST_FIRST(&session->streams); at; at = LIST_NEXT(at, in_all)) goes_on |= shed_request(at);
+  goes_on |= shed_requests(session, false);
+  /* relaxed: only a sum */
+  if (atomic_load_explicit(&session->held_bytes, memory_order_relaxed) >= VSI_H2_LEAST_CUT_BYTES)
+    goes_on |= shed_requests(session, true);
   if (goes_on) {
     vsi_h2_request_bytes_settle(session, true);
     return;
@@ -579,8 +590,8 @@ static bool has_only_resets(vsi_h2_session *session) {
   return !at;
 }
 
-/* End a session, with the turn, whose socket takes nothing for too long, not even the resets of its streams or a GOAWAY.
- * TCP would end it if it has a time-out. */
+/* End a session, with the turn, whose socket takes nothing for too long, not even the resets of its streams or a
+ * GOAWAY. TCP would end it if it has a time-out. */
 static void look_at_blocked(vsi_h2_session *session, uint64_t now_ns) {
   if (!session->blocked_ns || !session->is_blocked) session->blocked_ns = session->is_blocked ? now_ns : 0;
   if (!session->is_blocked) return;

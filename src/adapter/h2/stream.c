@@ -18,20 +18,24 @@
 #include "base/ascii.h"
 #include "base/options.h"
 
-/* A session whose requests hold less than LEAST_CUT_BYTES is not cut for others. */
-enum { WRITE_BYTES = 16384, SHORT_BYTES = 2048, AMPLE_BYTES = 64 << 10, LEAST_CUT_BYTES = 32 << 10 };
+enum { WRITE_BYTES = 16384, SHORT_BYTES = 2048, AMPLE_BYTES = 64 << 10 };
+/* Of a stream that is not one of events, here and in nghttp2, with a response below a kilobyte, which is not counted
+ * otherwise. The limit of connections does not bound them, because each has many streams. */
+enum { STREAM_BYTES = 2048 };
 
 /* ------------------------------------------------------------------------------------------ memory of requests ---- */
 
 /* File a session by the bytes of its requests, unless these are few. */
 static void file_locked(vsi_h2_session *session, size_t held) {
-  const bool may_be_cut = held >= LEAST_CUT_BYTES && !atomic_load_explicit(&session->is_cut, memory_order_relaxed);
+  const bool may_be_cut =
+      held >= VSI_H2_LEAST_CUT_BYTES && !atomic_load_explicit(&session->is_cut, memory_order_relaxed);
   vsi_loads_file(&session->adapter->loads, &session->load, &session->place, may_be_cut ? vsi_load_rank(held) : 0);
 }
 
-/* Note the bytes that it holds now. Most requests hold so few that this takes no lock. */
+/* Note the bytes that it holds now. Most requests change them so little that this takes no lock. */
 static void note(vsi_h2_session *session, size_t before, size_t now) {
-  if (before < LEAST_CUT_BYTES && now < LEAST_CUT_BYTES) return;
+  if (before < VSI_H2_LEAST_CUT_BYTES && now < VSI_H2_LEAST_CUT_BYTES) return;
+  if (now >= VSI_H2_LEAST_CUT_BYTES && vsi_load_rank_of(&session->place) == vsi_load_rank(now)) return;
   vsi_mutex_lock(&session->adapter->loads_lock);
   file_locked(session, atomic_load_explicit(&session->held_bytes, memory_order_relaxed)); /* only a sum */
   vsi_mutex_unlock(&session->adapter->loads_lock);
@@ -93,13 +97,15 @@ void vsi_h2_request_bytes_settle(vsi_h2_session *session, bool goes_on) {
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
 vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id) {
+  if (!vsi_h2_request_bytes_take(session, STREAM_BYTES)) return NULL;
   vsi_h2_stream *stream = vsi_calloc(session->host, 1, sizeof *stream);
-  if (!stream) return NULL;
-  stream->request = vsi_calloc(session->host, 1, sizeof *stream->request);
-  if (!stream->request) {
+  if (stream) stream->request = vsi_calloc(session->host, 1, sizeof *stream->request);
+  if (!stream || !stream->request) {
     vsi_free(session->host, stream);
+    vsi_h2_request_bytes_give(session, STREAM_BYTES);
     return NULL;
   }
+  stream->is_counted = true;
   stream->request->begun_ns = vsi_now_ns(session->host);
   stream->urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY;
   VSI_REFS_INIT(&stream->refs, 1);
@@ -114,6 +120,14 @@ vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id) {
   session->streams_count++;
   vsi_mutex_unlock(&session->lock);
   return stream;
+}
+
+void vsi_h2_stream_uncount(vsi_h2_stream *stream) {
+  vsi_mutex_lock(&stream->session->lock);
+  const bool is_counted = stream->is_counted;
+  stream->is_counted = false;
+  vsi_mutex_unlock(&stream->session->lock);
+  if (is_counted) vsi_h2_request_bytes_give(stream->session, STREAM_BYTES);
 }
 
 void vsi_h2_request_forget_body(vsi_h2_session *session, vsi_h2_request *request) {
@@ -424,6 +438,7 @@ vestry_err vsi_h2_stream_open(void *server_request, const vestry_response *head,
   stream->answer = answer;
   stream->is_stream = true;
   vsi_mutex_unlock(&session->lock);
+  vsi_h2_stream_uncount(stream); /* its place counts now */
   *ret_ops = &transport_ops;
   *ret_transport = stream;
   return VESTRY_OK;
