@@ -313,6 +313,7 @@ static void wrong_declaration_is_refused_by_name(void **state) {
                                                   {.action = "x"},
                                                   {.action = "/x/{id}"},
                                                   {.action = "/x", .inputs = own, .inputs_count = 2},
+                                                  {.action = "/x", .inputs_count = 2},
                                                   {.name = "x"}};
   for (size_t i = 0; i <= sizeof wrong / sizeof *wrong; i++) {
     const vestry_entry table_of[] = {VESTRY_FORM(i ? &wrong[i - 1] : NULL, add), {0}};

@@ -60,6 +60,21 @@ test('declared: the client sends the form; a refused one stays, an accepted one 
 });
 
 // capability: L22
+test('declared: a form whose first response is lost is accepted once, and emptied', async (t) => {
+  const { page, until, add, notes } = await start(t);
+  let lost = 0;
+  await page.route('**/note', async (route) => {
+    if (lost++) return route.continue();
+    await route.fetch();
+    await route.abort();
+  });
+  await add('only once');
+  await until(() => document.querySelector('li')?.textContent === 'only once, 3' && document.querySelector('[name=text]').value === '');
+  assert.deepEqual(await notes(), ['only once, 3']);
+  assert.ok(lost > 1);
+});
+
+// capability: L22
 test('declared: text that is typed while the form is sent stays when it is accepted', async (t) => {
   const { page, until, notes, problems } = await start(t);
   let go;

@@ -285,6 +285,7 @@ async function consume(answer, el, take) {
     const args = { elements: await answer.text(), selector: named('selector'), mode: named('mode') };
     announce('datastar-patch-elements', el, args);
   }
+  if (type.startsWith('application/json')) announce('datastar-patch-signals', el, { signals: await answer.text() });
   if (!type.startsWith('text/event-stream')) return;
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "http/reply.h"
 #include "vestry/app/session.h"
 
 enum { BLOCK_BYTES = 4096, ALIGNMENT = 16, KEY_BYTES = 48, ROW_HEAD_BYTES = 2 * sizeof(void *) };
@@ -147,6 +148,11 @@ void vestry_call_signals(vestry_call *is, const vestry_value *signals) {
   json_decref(call->signals);
   call->signals = NULL;
   vestry_call_fail(is, vestry_value_to_json(signals, &call->signals));
+}
+
+vestry_err vsi_entry_call_patch(vsi_entry_call *call) {
+  return vsi_reply_is_stream(call->reply) ? vestry_reply_patch_signals(call->reply, VESTRY_VALUES(call->signals))
+                                          : vestry_reply_json(call->reply, call->signals);
 }
 
 bool vestry_call_get(vestry_call *call, vestry_in in, const char *name, vestry_into into) {

@@ -69,6 +69,10 @@ vestry_err vsi_entry_call_end(vsi_entry_call *call);
 void *vsi_entry_call_alloc(vsi_entry_call *call, size_t bytes);
 /* Copy the result of a printf format. NULL: as above. */
 char *vsi_entry_call_print(vsi_entry_call *call, const char *format, va_list arguments) VESTRY_PRINTF(2, 0);
+/* Send the signals of an accepted call. They are JSON, and no event unless the program has added one: the response to a
+ * request that is repeated, for example after a restart of the server, is stored only if it is no stream
+ * (vestry/app/once.h). */
+vestry_err vsi_entry_call_patch(vsi_entry_call *call);
 /* Log a mistake of the program in a call, and end the call with INVALID. */
 void vsi_entry_call_mistake(vestry_call *call, const char *function, const char *why);
 

@@ -220,11 +220,14 @@ static vestry_err patch(vsi_entry_call *call, const vestry_application_form *for
   const vestry_host *host = vsi_application_of(call->is.app)->host;
   if (call->said)
     return vestry_reply_patch_signals(call->reply, VESTRY_OBJECT("_said", VESTRY_OBJECT(form->name, call->said)));
-  vestry_err error = call->signals ? vestry_reply_patch_signals(call->reply, VESTRY_VALUES(call->signals)) : VESTRY_OK;
-  if (error) return error;
   snprintf(done, sizeof done, "%" PRIu64, host->now_ns(host->ctx));
-  return vestry_reply_patch_signals(call->reply, VESTRY_OBJECT("_said", VESTRY_OBJECT(form->name, ""), "_done",
-                                                               VESTRY_OBJECT(form->name, (const char *)done)));
+  json_t *own = json_pack("{s:{s:s},s:{s:s}}", "_said", form->name, "", "_done", form->name, done);
+  if (call->signals && json_object_update_recursive(call->signals, own)) return json_decref(own), VESTRY_NO_MEMORY;
+  if (call->signals)
+    json_decref(own);
+  else
+    call->signals = own;
+  return own ? vsi_entry_call_patch(call) : VESTRY_NO_MEMORY;
 }
 
 void vsi_form_answer(vsi_entry_call *call) {

@@ -145,7 +145,7 @@ static void answer_act(vsi_entry_call *call) {
   if (call->url)
     vestry_call_fail(&call->is, vestry_reply_redirect(reply, 303, call->url));
   else if (call->signals)
-    vestry_call_fail(&call->is, vestry_reply_patch_signals(reply, VESTRY_VALUES(call->signals)));
+    vestry_call_fail(&call->is, vsi_entry_call_patch(call));
   else
     vestry_call_fail(&call->is, vestry_reply_status(reply, 204));
 }
