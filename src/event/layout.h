@@ -29,8 +29,8 @@ typedef struct vsi_event_meaning {
   uint32_t content_end;            /* after the empty line that ends it; 0: the end of the event */
 } vsi_event_meaning;
 
-/* Write text of any length, with the prefix in front of each line but the first; in layouts only, whose first pass finds
- * whether there are further lines at all. */
+/* Write text of any length, with the prefix in front of each line but the first; in layouts only, whose first pass
+ * finds whether there are further lines at all. */
 void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char *prefix);
 /* Write a line of key (with its separators) and value; nothing if value is NULL or empty. */
 static inline void vsi_put_line(vsi_writer *writer, const char *key, const char *value) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The entries of an application's table: for each kind, the handler, render or job that calls the function.
  *
- * The function of an act runs inside a transaction that may run again, so it has no reply: what it wants of the reply
- * is stored in the call, and done after the commit. */
+ * The function of an act runs inside a transaction that may run again, so it has no reply: its calls for the
+ * reply are stored, and performed after the commit. */
 #include "app/application/mount.h"
 
 #include <stdlib.h>
