@@ -22,7 +22,7 @@ DATASTAR = ("-H", "Datastar-Request: true")
 
 def curl(*arguments, version="2"):
     """Return the body of a response by this version of HTTP with status 200."""
-    done = subprocess.run(["curl", "--silent", "--show-error", "--max-time", str(PATIENCE_S), "--http2", *arguments,
+    done = subprocess.run(["curl", "--silent", "--show-error", "--location", "--max-time", str(PATIENCE_S), "--http2", *arguments,
                            "--write-out", "\n%{http_version} %{http_code}"], capture_output=True, text=True, check=False)
     body, _, what = done.stdout.rpartition("\n")
     assert done.returncode == 0 and what == f"{version} 200", (arguments, done)
