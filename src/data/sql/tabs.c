@@ -261,13 +261,13 @@ static vestry_err put_inside(vestry_sql_transaction *transaction, state *of) {
 static vestry_err write_state(state *of) {
   vestry_sql_tabs *tabs = of->tabs;
   vestry_sql_pool *pool = tabs->pool;
-  vestry_sql_transaction *own = pool->ops->own(pool);
   if (!of->len) return pool->ops->run_again(pool, remove_sql, VESTRY_LIST(OF(of)), NULL, NULL);
   const int64_t now = now_ms(tabs), soon_s = vsi_tab_owner_soon_s(&of->whose, pool->ops->now_ms ? now / 1000 : 0);
   vestry_value values = *VESTRY_LIST(OF(of), vestry_value_bytes(of->data, of->len), soon_s, now);
   if (pool->ops->now_ms) values.count = 4;
   vestry_err error = pool->ops->change(pool, text_of(tabs, write_sql), &values);
   if (error != VESTRY_NOT_FOUND) return error;
+  vestry_sql_transaction *own = pool->ops->own(pool);
   error = own ? put_inside(own, of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, put, of);
   if (error) return error;
   atomic_fetch_add_explicit(&tabs->expired, (uint64_t)of->expired, memory_order_relaxed);
@@ -286,10 +286,10 @@ vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vestry_request *req, 
   of.data = data;
   of.len = len;
   error = write_state(&of);
-  vsi_tab_topic(of.whose.tab, topic);
+  if (error || tabs->pool->ops->touch_tab) return error; /* SQLite: the write to the table refreshes the topic */
   const vestry_change change = {.kind = VESTRY_REFRESH_TABLE, .name = "vestry_tab"};
-  /* SQLite: the write to the table refreshes the topic. */
-  return error || tabs->pool->ops->touch_tab ? error : vestry_refresh_for(tabs->pages, topic, &change, NULL);
+  vsi_tab_topic(of.whose.tab, topic);
+  return vestry_refresh_for(tabs->pages, topic, &change, NULL);
 }
 
 /* --------------------------------------------------------------------------------------------------- making ------- */
