@@ -123,13 +123,18 @@ def follower(bench):
 
 
 def processor_us(first):
-    """Return the processor time of the server: of its first process, and of all others, also those that have ended."""
-    children = pathlib.Path(f"/proc/{first}/task/{first}/children").read_text(encoding="ascii").split()
-    ticks = 0
-    for process in (first, *children):
-        fields = pathlib.Path(f"/proc/{process}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
-        ticks += sum(map(int, fields[11:15]))
-    return ticks * 1e6 / os.sysconf("SC_CLK_TCK")
+    """Return the processor time of the server: of its first process, and of all others, also those that have ended. If
+    one ends meanwhile, look again."""
+    children = pathlib.Path(f"/proc/{first}/task/{first}/children")
+    while True:
+        before = children.read_text(encoding="ascii")
+        try:
+            stats = [pathlib.Path(f"/proc/{process}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+                     for process in (first, *before.split())]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if children.read_text(encoding="ascii") == before:
+            return sum(sum(map(int, fields[11:15])) for fields in stats) * 1e6 / os.sysconf("SC_CLK_TCK")
 
 
 def transact(database, seconds):
