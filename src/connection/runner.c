@@ -152,8 +152,9 @@ static void drop_first(vestry_connection *connection, bool written, vsi_settled 
 /* Return whether nothing more may be written, because the transport or the coder failed or because the cause
  * discards. */
 static bool is_over(const vestry_connection *connection) {
+  const vestry_cause cause = vsi_connection_cause(connection);
   return connection->broken || atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NOW ||
-         !vsi_cause_flushes(vsi_connection_cause(connection)); /* NONE flushes, too */
+         (cause && !vsi_cause_flushes(cause));
 }
 
 /* Take waiting deliveries and encode them. A taken event is not conflated any more and still counts in the queue. So if
@@ -294,9 +295,8 @@ static uint64_t now_of(vsi_settlement *all, const vestry_host *host) {
 
 /* Begin to fetch what a write uses beside the connection and its events. */
 static void fetch_transport(const vestry_connection *connection) {
-  vsi_prefetch_to_write(connection->transport);
-  vsi_prefetch_to_write((const char *)connection->transport + VSI_CACHE_LINE);
-  if (connection->coder) vsi_prefetch_to_write(connection->coder);
+  vsi_prefetch_lines_to_write(connection->transport, 0, 1);
+  vsi_prefetch_lines_to_write(connection->coder, 0, 0);
 }
 
 /* Settle what a write has taken. The caller finishes `all`, and then releases `ret_settled`. */

@@ -34,8 +34,7 @@ typedef STAILQ_HEAD(vsi_jobs, vsi_job) vsi_jobs;
 
 /* Begin to fetch a job and the object that it belongs to, which in most cases is a stream. NULL: nothing. */
 static inline void vsi_job_fetch(const vsi_job *job) {
-  enum { LINES = 4 };
-  for (size_t i = 0; job && i < LINES; i++) vsi_prefetch_to_write((const char *)job + i * VSI_CACHE_LINE);
+  vsi_prefetch_lines_to_write(job, 0, 3);
 }
 
 /* A queue of jobs, first in, first out, whose length is read without its lock.

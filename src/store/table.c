@@ -260,7 +260,7 @@ void vsi_table_stats(void *self, vestry_store_stats *ret_stats) {
 
 /* Begin to fetch what a visit of an entry's value uses: of a connection, the references and the state. */
 static const vsi_entry *fetch(const vsi_entry *entry) {
-  vsi_prefetch_to_write((const char *)entry->value + VSI_CACHE_LINE);
+  vsi_prefetch_lines_to_write(entry->value, 1, 1);
   return entry;
 }
 
