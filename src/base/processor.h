@@ -26,7 +26,8 @@ static inline void vsi_prefetch_to_write(const volatile void *address) {
 #endif
 }
 
-/* The same for the lines `first` up to `last` (0: the line of the address) of an object that may be smaller, or NULL. */
+/* The same for lines of an object, from `first` to `last` (0: that of its address). The object may be smaller, or
+ * NULL. */
 static inline void vsi_prefetch_lines_to_write(const volatile void *object, unsigned first, unsigned last) {
   for (unsigned i = first; object && i <= last; i++)
     vsi_prefetch_to_write((const void *)((uintptr_t)object + i * VSI_CACHE_LINE));

@@ -50,8 +50,8 @@ static inline vsi_entry *vsi_multivalues_find(const vsi_multivalues *multivalues
   return __builtin_expect(newest->older == newest, 1) ? NULL : vsi_multivalues_find_in_ring(multivalues, newest, value);
 }
 
-/* Return an entry about in the middle of a ring, at which a second walk may begin. Of a key without nodes, the
- * newest. */
+/* Return an entry about in the middle of a ring, at which a further walk may begin; the newest of a key without
+ * nodes. */
 const vsi_entry *vsi_multivalues_middle(const vsi_multivalues *multivalues, const vsi_entry *newest);
 
 /* Return the entry with this handle if it has a node; NULL: no entry with a node has this handle. */
