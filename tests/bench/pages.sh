@@ -66,6 +66,8 @@ start "$bench" floor --port 0 --streams 20
 pages 0 --server floor --port "$port" --pages 20 --rounds 8 --change-bytes 38
 wants events 160
 wants wire_bytes_per_event 96.0
+pages 0 --server floor --port "$port" --pages 20 --rounds 8 --a-second 100 --change-bytes 1208
+wants wire_bytes_per_event 1267.0
 pages 2 --server floor --port "$port" --encoding br
 stop
 if [ "$node" ]; then
