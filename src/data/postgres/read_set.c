@@ -52,7 +52,8 @@ const char vsi_postgres_begin_tables[] =
  *
  * There are two forms. The brief one costs much less, because a server sets up all parts of a plan for each run. It is
  * enough unless a subtransaction may have been rolled back, a table is locked as a whole without a scan, or the table
- * of an index is needed; its rows show this, and then the whole form follows in the same transaction.
+ * of an index is needed. Its rows show this; then the whole form follows in the same transaction, or, if that has been
+ * rolled back, in the next render.
  *
  * The file of a relation is the current one, whatever the snapshot is, because the lock of the relation prevents a
  * change. */
