@@ -142,13 +142,11 @@ void peer_begin(peer *p, bool has_table) {
   p->session = vsi_h2_session_create(loop.adapter, fds[1], &from);
   require(p->session != NULL);
   p->session->loop = &loop;
-  p->session->tls = has_table ? NULL : (gnutls_session_t)(void *)p; /* only asked for while it begins */
   require(!vsi_h2_frames_begin(p->session));
-  p->session->tls = NULL;
   p->session->phase = VSI_H2_OPEN;
   peer_send(p, NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN);
   peer_send(p, settings, sizeof settings);
-  peer_send(p, confirmed, sizeof confirmed);
+  if (!has_table) peer_send(p, confirmed, sizeof confirmed);
 }
 
 void peer_frame(peer *p, uint8_t type, uint8_t flags, uint32_t id, const void *bytes, size_t len) {

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <gnutls/x509.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -360,6 +361,37 @@ static void renewed_files_are_for_new_connections(void **state) {
   folder_remove(at.folder);
 }
 
+static _Atomic(bool) renewals_end;
+
+/* Returns NULL if all renewals succeed. */
+static void *renew_again(void *server) {
+  while (!atomic_load(&renewals_end))
+    if (adapter->renew(server, NULL)) return server;
+  return NULL;
+}
+
+static void renewals_during_handshakes_disturb_none(void **state) {
+  (void)state;
+  enum { HANDSHAKES = 30, THREADS = 2 };
+  static pair one;
+  pthread_t threads[THREADS];
+  files at;
+  make_valid(&one, 1, "a.example");
+  make_files(&at, &one);
+  start(&(tls_contract_options){.files = at.names});
+  atomic_store(&renewals_end, false);
+  for (size_t i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, renew_again, s.running), 0);
+  for (int i = 0; i < HANDSHAKES; i++) assert_int_equal(served("a.example"), 1);
+  atomic_store(&renewals_end, true);
+  for (size_t i = 0; i < THREADS; i++) {
+    void *failed;
+    pthread_join(threads[i], &failed);
+    assert_null(failed);
+  }
+  vsi_server_stop(&s);
+  folder_remove(at.folder);
+}
+
 /* Renew with these files; the former certificate stays, and the log has the file and the reason. key, chain NULL: no
  * file */
 static void refuse(const files *at, const char *key, const char *chain, const char *file, const char *reason) {
@@ -533,6 +565,7 @@ int tls_contract_run(const tls_contract_adapter *of) {
       cmocka_unit_test(client_gets_the_key_that_it_can_check),
       cmocka_unit_test(certificates_are_renewed),
       cmocka_unit_test(renewed_files_are_for_new_connections),
+      cmocka_unit_test(renewals_during_handshakes_disturb_none),
       cmocka_unit_test(unusable_files_keep_the_former_certificate),
       cmocka_unit_test(expired_certificate_is_used_if_the_former_is_too),
       cmocka_unit_test(invalid_options_of_tls_are_refused),

@@ -206,6 +206,11 @@ static void add_control(vsi_h2_session *session, frames_batch *batch) {
   if (len < 0) break_off(session, ENOMEM);
 }
 
+/* Return whether nghttp2 has sent a last GOAWAY. It drops all later heads of responses, so their DATA must not follow. */
+static bool has_terminated(const vsi_h2_session *session) {
+  return !nghttp2_session_want_read(session->frames);
+}
+
 /* Send all frames, as far as the socket has room: first those of nghttp2, because the head of a response must precede
  * its DATA. */
 static void send_frames(vsi_h2_session *session) {
@@ -215,7 +220,8 @@ static void send_frames(vsi_h2_session *session) {
   for (bool is_done = false; !is_done;) {
     add_control(session, &batch);
     if (session->is_blocked || session->is_broken) break;
-    const size_t len = vsi_h2_data_write(session, batch.bytes + batch.used, sizeof batch.bytes - batch.used);
+    const size_t room = sizeof batch.bytes - batch.used;
+    const size_t len = has_terminated(session) ? 0 : vsi_h2_data_write(session, batch.bytes + batch.used, room);
     batch.used += len;
     is_done = !len && !batch.used && !session->has_control;
     if (!len) send_batch(session, &batch);
@@ -359,7 +365,8 @@ static size_t compose(vsi_h2_stream *stream, const vestry_slice *slices, size_t 
   if (atomic_load_explicit(&session->streams_count, memory_order_relaxed) > FEW) return 0;
   if (room <= SEALED_MORE || !vsi_semaphore_try(&session->turn)) return 0;
   const bool is_quiet = session->frames && !session->is_broken && !session->is_blocked && !session->is_owed &&
-                        !session->unsent && !session->sealed && !nghttp2_session_want_write(session->frames);
+                        !session->unsent && !session->sealed && !nghttp2_session_want_write(session->frames) &&
+                        !has_terminated(session);
   const size_t most = room - SEALED_MORE < sizeof frame ? room - SEALED_MORE : sizeof frame;
   const size_t len = is_quiet ? vsi_h2_data_compose(stream, slices, count, frame, most) : 0;
   session->record = len ? record : NULL;
