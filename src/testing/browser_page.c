@@ -386,7 +386,7 @@ static vestry_err act(vestry_browser_page *page, size_t element, const char *exp
   vestry_memory_exchange *answer = NULL;
   const char *method = find_request(expression, press, &url);
   const bool is_form = strstr(expression, "contentType:'form'") || strstr(expression, "contentType: 'form'");
-  const size_t form = is_form ? vsi_markup_around(&page->markup, element, "form", "form") : VSI_NO_ELEMENT;
+  const size_t form = is_form ? vsi_markup_around(&page->markup, element, "form") : VSI_NO_ELEMENT;
   if (!method || (is_form && form == VSI_NO_ELEMENT)) {
     json_decref(url);
     return VESTRY_UNSUPPORTED;
@@ -477,7 +477,7 @@ vestry_err vestry_browser_press(vestry_browser_page *page, const char *text) {
     vsi_free(page->host, url);
     return error ? error : take_all(page);
   }
-  const size_t form = vsi_markup_around(&page->markup, button, "form", "form");
+  const size_t form = vsi_markup_around(&page->markup, button, "form");
   if (form == VSI_NO_ELEMENT) return VESTRY_UNSUPPORTED;
   error = act_by(page, form, "data-on:submit");
   return error == VESTRY_NOT_FOUND ? submit(page, form, button) : error;

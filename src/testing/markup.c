@@ -319,9 +319,8 @@ size_t vsi_markup_by_id(const vsi_markup *markup, size_t within, const char *id)
   return found;
 }
 
-size_t vsi_markup_around(const vsi_markup *markup, size_t element, const char *name, const char *or_name) {
-  while (element != VSI_NO_ELEMENT && strcmp(markup->elements[element].name, name) != 0 &&
-         strcmp(markup->elements[element].name, or_name) != 0)
+size_t vsi_markup_around(const vsi_markup *markup, size_t element, const char *name) {
+  while (element != VSI_NO_ELEMENT && strcmp(markup->elements[element].name, name) != 0)
     element = markup->elements[element].parent;
   return element;
 }

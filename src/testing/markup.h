@@ -58,8 +58,8 @@ char *vsi_markup_listener(const vsi_markup *markup, size_t element);
 void vsi_markup_text(const vsi_markup *markup, size_t element, const json_t *signals, vsi_buffer *text);
 /* Find the element with this id inside of another one; within: VSI_NO_ELEMENT: in the document. */
 size_t vsi_markup_by_id(const vsi_markup *markup, size_t within, const char *id);
-/* Return the nearest ancestor, or the element itself, with one of two names; VSI_NO_ELEMENT: none. */
-size_t vsi_markup_around(const vsi_markup *markup, size_t element, const char *name, const char *or_name);
+/* Return the nearest ancestor, or the element itself, with this name; VSI_NO_ELEMENT: none. */
+size_t vsi_markup_around(const vsi_markup *markup, size_t element, const char *name);
 
 /* Read a literal of JavaScript: a string, number, boolean, null, list or object. *at: moved behind it. NULL: there is
  * none, or no memory. The caller owns the result. */
