@@ -39,7 +39,10 @@ static int on_begin_headers(nghttp2_session *frames, const nghttp2_frame *frame,
   vsi_h2_session *session = ctx;
   if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
   vsi_h2_stream *stream = vsi_h2_stream_create(session, frame->hd.stream_id);
-  if (!stream) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  if (!stream) { /* the client may repeat it (RFC 9113, 8.7) */
+    nghttp2_submit_rst_stream(frames, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
+    return 0;
+  }
   nghttp2_session_set_stream_user_data(frames, stream->id, stream);
   return 0;
 }

@@ -206,7 +206,7 @@ static void add_control(vsi_h2_session *session, frames_batch *batch) {
   if (len < 0) break_off(session, ENOMEM);
 }
 
-/* Return whether nghttp2 has sent a last GOAWAY. It drops all later heads of responses, so their DATA must not follow. */
+/* Return whether nghttp2 has sent a last GOAWAY. It drops later heads of responses, so their DATA must not follow. */
 static bool has_terminated(const vsi_h2_session *session) {
   return !nghttp2_session_want_read(session->frames);
 }
