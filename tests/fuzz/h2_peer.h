@@ -33,7 +33,8 @@ void require(bool condition);
 /* Return the instance, which the first call creates with a server on a free port. */
 vestry *peer_vestry(void);
 
-/* Begin a session, with the preface and SETTINGS of the client. has_table: the client has not confirmed that HPACK has none. */
+/* Begin a session, with the preface and SETTINGS of the client. has_table: it has not confirmed that HPACK has no
+ * table. */
 void peer_begin(peer *p, bool has_table);
 /* Let the session read bytes, and check what it returns. */
 void peer_send(peer *p, const void *bytes, size_t len);
