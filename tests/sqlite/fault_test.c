@@ -379,8 +379,7 @@ static void replaced_file_is_neither_written_nor_read(void **state) {
   char folder[FOLDER_BYTES], path[96], kept[96], copy[96], sql[120];
   vestry_sql_pool *pool;
   vestry_sql_transaction *transaction;
-  vestry_err error;
-  int64_t rows = 1;
+  vestry_err error = VESTRY_OK;
   test_host_init(&th);
   folder_make(folder, "replaced");
   snprintf(path, sizeof path, "%s/x.db", folder);
@@ -396,10 +395,8 @@ static void replaced_file_is_neither_written_nor_read(void **state) {
   ledger_run(vestry_sqlite_handle(transaction), sql);
   assert_int_equal(rename(path, kept), 0);
   assert_int_equal(rename(copy, path), 0);
-  /* The renewal of a lease, while functions of jobs use all connections. The name is checked every 10 ms; until then
-   * rows are written to the file that was open. */
-  while (!(error = pool->ops->run_aside(pool, "INSERT INTO t VALUES(1)", NULL, NULL, NULL))) rows++;
-  assert_int_equal(error, VESTRY_IO);
+  /* The renewal of a lease, while functions of jobs use all connections. */
+  assert_int_equal(pool->ops->run_aside(pool, "INSERT INTO t VALUES(1)", NULL, NULL, NULL), VESTRY_IO);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   assert_int_equal(th.log_lines, 1);
   assert_non_null(strstr(th.last_log, "the file was removed, replaced or cut"));
@@ -415,11 +412,10 @@ static void replaced_file_is_neither_written_nor_read(void **state) {
   int64_t count = 0;
   assert_int_equal(vestry_sql_run_alone(pool, "SELECT count(*) FROM t", NULL, vestry_sql_row_integer, &count),
                    VESTRY_OK);
-  assert_int_equal(count, rows);
+  assert_int_equal(count, 1);
   assert_int_equal(insert(pool), VESTRY_OK);
   assert_int_equal(rename(path, kept), 0); /* it is removed, and the program only reads */
-  do error = vestry_sql_run_alone(pool, "SELECT 1", NULL, NULL, NULL);
-  while (!error);
+  for (int i = 0; i < 64 && !error; i++) error = vestry_sql_run_alone(pool, "SELECT 1", NULL, NULL, NULL);
   assert_int_equal(error, VESTRY_IO);
   assert_int_equal(th.log_lines, 2);
   assert_int_equal(rename(kept, path), 0);

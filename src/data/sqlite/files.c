@@ -78,9 +78,9 @@ const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *
                                         uint64_t *ret_wal_bytes) {
   int is_other = 0;
   *ret_wal_bytes = 0;
+  if (!sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other) return "the file";
   if (files->wal.number && is_cut(db, ret_wal_bytes)) return "the file's WAL (-wal)";
   if (!checks_names) return NULL;
-  if (!sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other) return "the file";
   if (has_moved(db, "-wal", files->wal.device, files->wal.number)) return "the file's WAL (-wal)";
   if (has_moved(db, "-shm", files->wal_index.device, files->wal_index.number))
     return "the index of the file's WAL (-shm)";

@@ -25,8 +25,7 @@ typedef struct vsi_sqlite_files {
 void vsi_sqlite_files_note(vsi_sqlite_files *files, sqlite3 *db);
 /* Return the name, for a message, of a file of this connection that was removed, replaced or cut; NULL: none, or
  * unknown.
- *  checks_names   whether the files still have their names, which is three system calls; otherwise only whether the WAL
- *                 was cut, which is one
+ *  checks_names   also whether the files of the WAL still have their names, which is two system calls more
  *  ret_wal_bytes  the size of the WAL; 0: unknown */
 const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
                                         uint64_t *ret_wal_bytes);
