@@ -14,7 +14,6 @@ static int acts;
 static bool has_conflict; /* the first attempt of a transaction conflicts with another one */
 
 static bool is_refused(vestry_sql_transaction *transaction) {
-  (void)transaction;
   return is_server_refusal;
 }
 
@@ -26,9 +25,7 @@ static vestry_err run_act(vestry_sql_pool *pool, vestry_sql_kind kind, vestry_sq
   return error ? error : commit_error;
 }
 
-static void destroy_pool(vestry_sql_pool *pool) {
-  (void)pool;
-}
+static void destroy_pool(vestry_sql_pool *pool) {}
 
 static const vsi_sql_ops server_ops = {
     .dialect = VSI_SQL_OF_POSTGRES, .destroy = destroy_pool, .act = run_act, .is_refused = is_refused};
@@ -45,20 +42,16 @@ static vestry_err open_pool(const void *options, const char *place, const vestry
 
 static vestry_err follow(const void *options, const char *place, vestry_sql_pool *of, vestry_pages *pages,
                          void **ret_follower) {
-  (void)options, (void)of, (void)pages;
   assert_string_equal(place, "a place");
   *ret_follower = NULL;
   return VESTRY_OK;
 }
 
 static vestry_err sync_pages(void *follower, uint64_t *ret_seq, uint64_t timeout_ms) {
-  (void)follower, (void)ret_seq, (void)timeout_ms;
   return VESTRY_OK;
 }
 
-static void nothing(void *follower) {
-  (void)follower;
-}
+static void nothing(void *follower) {}
 
 static const vestry_application_database database = {
     .name = "test", .open = open_pool, .follow = follow, .sync = sync_pages, .detach = nothing, .destroy = nothing};
@@ -109,7 +102,6 @@ static void act_is_repeated_later_if_that_can_succeed(void **state) {
                {VESTRY_IO, VESTRY_OK, false, false, VESTRY_LIMIT}, /* the connection was lost: rolled back */
                {VESTRY_OK, VESTRY_IO, false, false, VESTRY_IO},    /* perhaps committed */
                {VESTRY_OK, VESTRY_IO, false, true, VESTRY_LIMIT}};
-  (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     fn_error = cases[i].fn, commit_error = cases[i].commit, is_server_refusal = cases[i].is_refused;
     assert_int_equal(result_of(&server_ops, cases[i].repeats), cases[i].wanted);
@@ -130,7 +122,6 @@ static void count(vestry_call *call) {
 
 /* capability: L23 */
 static void act_that_runs_again_is_answered_once(void **state) {
-  (void)state;
   test_host th;
   vestry_application *app;
   vestry_browser *ada;

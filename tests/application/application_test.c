@@ -26,7 +26,6 @@ static void press(vestry_call *call) {
 /* POST /guest */
 static vestry_err become_guest(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *guest;
-  (void)app;
   vestry_err error = vestry_guest_begin(req, reply, &guest);
   return error ? error : vestry_reply_status(reply, 204);
 }
@@ -77,7 +76,6 @@ static void cut(const char *html, const char *before, const char *end, char *ret
 
 /* capability: L16 */
 static void parts_serve_and_guard_a_page(void **state) {
-  (void)state;
   test_host th;
   vestry_application *app;
   vestry_browser *ada;
@@ -132,7 +130,6 @@ static void parts_serve_and_guard_a_page(void **state) {
 
 /* capability: L16 */
 static void parts_can_be_left_out(void **state) {
-  (void)state;
   test_host th;
   vestry_application *app;
   vestry_browser *ada;
@@ -232,7 +229,6 @@ static char logged[4096]; /* all lines of the last request */
 static void log_all(void *ctx, vestry_log_level level, const char *line) {
   test_host *th = ctx;
   const size_t len = strlen(logged);
-  (void)level;
   atomic_fetch_add(&th->log_lines, 1);
   snprintf(logged + len, sizeof logged - len, "%s\n", line);
 }
@@ -258,7 +254,6 @@ static void begin_kinds(test_host *th, vestry_application **ret_app) {
 
 /* capability: L23 */
 static void each_kind_of_entry_is_served(void **state) {
-  (void)state;
   test_host th;
   vestry_application *app;
   vestry_browser *ada;
@@ -305,7 +300,6 @@ static void first_error_of_a_call_is_its_response(void **state) {
                                      [5] = "vestry_call_enqueue: the call has no transaction",
                                      [6] = "vestry_call_refuse: only a form or an act",
                                      [7] = ""};
-  (void)state;
   test_host th;
   vestry_application *app;
   vestry_browser *ada;
@@ -338,7 +332,6 @@ static void first_error_of_a_call_is_its_response(void **state) {
 
 static vestry_err begin_and_end(test_host *th, void *ctx) {
   vestry_application *app;
-  (void)ctx;
   vestry_err error = begin(th, 0, &app);
   if (error) return error;
   return vestry_application_destroy(app);
@@ -367,7 +360,6 @@ static vestry_err create_only(test_host *th, void *ctx) {
 
 /* capability: L16 */
 static void each_failed_allocation_is_undone(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   assert_int_equal(begin_and_end(&th, NULL), VESTRY_OK);
@@ -375,19 +367,16 @@ static void each_failed_allocation_is_undone(void **state) {
 }
 
 static vestry_err no_file(const void *options, const char *place, const vestry_host *host, vestry_sql_pool **ret_pool) {
-  (void)options, (void)place, (void)ret_pool;
   host->log(host->ctx, VESTRY_LOG_ERROR, "the reason");
   return VESTRY_IO;
 }
 
 static void not_begun(vestry_application *app, void *own) {
-  (void)app, (void)own;
   fail_msg("end was called without begin");
 }
 
 /* capability: L16 */
 static void failure_names_the_part_and_what_to_do(void **state) {
-  (void)state;
   test_host th;
   static const vestry_application_database broken = {.open = no_file};
   vestry_application *app = NULL;
@@ -433,7 +422,6 @@ static void stream_coding(unsigned without, const char *accepted, char coding[16
 
 /* capability: L17 */
 static void streams_are_compressed_if_the_client_accepts_it(void **state) {
-  (void)state;
   char coding[16];
   stream_coding(0, "gzip, deflate, br", coding);
   assert_string_equal(coding, "br");

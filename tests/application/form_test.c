@@ -109,7 +109,6 @@ static const char *said_after_press(world *w) {
 
 /* capability: L22 */
 static void form_is_sent_by_the_client(void **state) {
-  (void)state;
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_fill(w.page, "Note", " \n\xC2\xA0Tea\r\nat <4> \xE2\x80\x83"), VESTRY_OK);
@@ -142,7 +141,6 @@ static void broken_rule_is_reported_in_the_form(void **state) {
       {"Size", "10", "Size: a whole number from 1 to 9."},
       {"Size", "", "Size: a whole number from 1 to 9."},
   };
-  (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     world w;
     open_world(&w);
@@ -162,7 +160,6 @@ static void broken_rule_is_reported_in_the_form(void **state) {
 
 /* capability: L22 */
 static void handler_refuses_with_a_message(void **state) {
-  (void)state;
   world w;
   open_world(&w);
   is_full = true;
@@ -196,7 +193,6 @@ static vestry_memory_exchange *send_plain(world *w, const char *html, const char
 
 /* capability: L22 */
 static void form_is_sent_without_javascript(void **state) {
-  (void)state;
   world w;
   vestry_memory_exchange *document, *refused, *accepted;
   open_world(&w);
@@ -227,7 +223,6 @@ static void form_is_sent_without_javascript(void **state) {
 
 /* capability: L22 */
 static void ordinary_document_has_a_plain_form(void **state) {
-  (void)state;
   world w;
   vestry_memory_exchange *document, *accepted;
   open_world(&w);
@@ -246,7 +241,6 @@ static void ordinary_document_has_a_plain_form(void **state) {
 }
 
 static void form_in_the_content_is_refused(void **state) {
-  (void)state;
   world w;
   vestry_memory_exchange *document;
   open_world(&w);
@@ -259,7 +253,6 @@ static void form_in_the_content_is_refused(void **state) {
 }
 
 static void characters_of_texts_are_counted(void **state) {
-  (void)state;
   assert_true(vestry_text_has(" \xF0\x9F\x8D\xB5 ", 1, 3));
   assert_false(vestry_text_has(" \xF0\x9F\x8D\xB5 ", 1, 2));
   assert_false(vestry_text_has(" \xF0\x9F\x8D\xB5 ", 2, 3));
@@ -291,7 +284,6 @@ static void wrong_declaration_is_refused_by_name(void **state) {
       "field \"weight\": the choice \"1a\" is no integer",
       "field \"is_urgent\": a bool has no choices",
       "field \"colour\": it has no choice"};
-  (void)state;
   test_host th;
   vestry_application *app;
   test_host_init(&th);
@@ -349,7 +341,6 @@ static int status_with(world *w, const char *colour, const char *weight) {
 
 /* capability: L22 */
 static void choice_is_one_of_its_list(void **state) {
-  (void)state;
   world w;
   vestry_memory_exchange *document;
   open_world(&w);
@@ -378,7 +369,6 @@ static void choice_is_one_of_its_list(void **state) {
 
 /* capability: L22 */
 static void user_chooses_by_the_shown_texts(void **state) {
-  (void)state;
   world w;
   open_world(&w);
   assert_int_equal(vestry_browser_fill(w.page, "Note", "Tea"), VESTRY_OK);
@@ -398,7 +388,6 @@ static void user_chooses_by_the_shown_texts(void **state) {
 
 /* capability: L22 */
 static void accepted_form_leads_elsewhere(void **state) {
-  (void)state;
   world w;
   open_world(&w);
   is_leading = true;
@@ -415,7 +404,6 @@ static char read_text[64], read_message[VESTRY_INPUT_MESSAGE_BYTES];
 static vestry_err read_error;
 
 static vestry_err read_one(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   read_error = vestry_inputs_read(req, read_field, 1, read_text, read_message);
   return vestry_reply_status(reply, 204);
 }
@@ -439,7 +427,6 @@ static void read_as(world *w, const vestry_input *field, const char *text) {
 
 /* A long label or message is cut between two characters: half of one could not be sent. */
 static void message_is_a_text(void **state) {
-  (void)state;
   world w;
   char text[400];
   open_world(&w);
@@ -467,7 +454,6 @@ static void control_characters_are_refused(void **state) {
                                       "\xC2\x9B"
                                       "31m"};
   static const vestry_input field = {.name = "x", .kind = VESTRY_INPUT_TEXT, .bytes = 20};
-  (void)state;
   world w;
   open_world(&w);
   assert_int_equal(vestry_route(w.app->instance, "POST", "/one", read_one, w.app), VESTRY_OK);
@@ -489,7 +475,6 @@ static void allowed_characters_are_a_pattern(void **state) {
   static const struct {
     const char *allowed, *pattern;
   } cases[] = {{"a-z0-9-", "[a-z0-9\\-]*"}, {"a-z0-9-_", "[a-z0-9\\-_]*"}, {"-a", "[\\-a]*"}, {"+-9]", "[\\+-9\\]]*"}};
-  (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const vestry_input field = {.name = "x", .kind = VESTRY_INPUT_TEXT, .bytes = 20, .allowed = cases[i].allowed};
     vestry_html html;
@@ -504,7 +489,6 @@ static void allowed_characters_are_a_pattern(void **state) {
 
 /* Each failure is an error, or the form is not accepted; nothing leaks. */
 static void each_allocation_may_fail(void **state) {
-  (void)state;
   bool has_failed = true;
   for (long n = 0; has_failed; n++) {
     world w;

@@ -14,7 +14,6 @@ static int steps;
 static const char *order[8];
 
 static vestry_err start(vestry *v, const vestry_server_options *options, vestry_server **ret_server) {
-  (void)v;
   started = *options;
   snprintf(pem, sizeof pem, "%s", options->tls_certificate ? options->tls_certificate : "");
   *ret_server = calloc(1, sizeof **ret_server);
@@ -24,7 +23,6 @@ static vestry_err start(vestry *v, const vestry_server_options *options, vestry_
 }
 
 static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
-  (void)server, (void)timeout_ms;
   return VESTRY_OK;
 }
 
@@ -33,7 +31,6 @@ static void destroy(vestry_server *server) {
 }
 
 static void room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
-  (void)server;
   if (ret_streams) *ret_streams = 0;
   if (ret_capacity) *ret_capacity = 1;
 }
@@ -103,7 +100,6 @@ static int run(char **argv) {
 
 /* capability: L24 */
 static void program_runs_from_begin_to_end(void **state) {
-  (void)state;
   char *none[] = {(char[]){"trial"}, NULL};
   assert_int_equal(run(none), 0);
   assert_int_equal(steps, 3);
@@ -120,7 +116,6 @@ static void program_runs_from_begin_to_end(void **state) {
 
 /* capability: L24 */
 static void command_line_sets_options(void **state) {
-  (void)state;
   char *all[] = {(char[]){"trial"},
                  (char[]){"--count"},
                  (char[]){"8"},
@@ -160,7 +155,6 @@ static void command_line_sets_options(void **state) {
 
 /* capability: L24 */
 static void certificate_is_read_from_a_file(void **state) {
-  (void)state;
   char path[] = "/tmp/vestry-program-XXXXXX", argument[64];
   const int file = mkstemp(path);
   assert_true(file >= 0);
@@ -186,7 +180,6 @@ static void wrong_command_line_is_refused(void **state) {
                                       "--port=65536", "--threads=0", "--adapter=none",
                                       "--log=all",    "--db=x",      "--count=99999999999999999999",
                                       "--por=1"};
-  (void)state;
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     char argument[64];
     snprintf(argument, sizeof argument, "%s", wrong[i]);

@@ -45,7 +45,6 @@ static size_t put_block(const vsi_text_key *key, const unsigned char *text, size
 }
 
 static void hash_is_siphash_of_nh_sums(void **state) {
-  (void)state;
   static unsigned char text[TEXT_BYTES];
   unsigned char sums[24 * 4];
   vsi_text_key key;
@@ -62,7 +61,6 @@ static void hash_is_siphash_of_nh_sums(void **state) {
 }
 
 static void each_bit_and_each_length_change_the_hash(void **state) {
-  (void)state;
   static unsigned char text[VSI_TEXT_HASH_BLOCK + 24];
   vsi_text_key key;
   vsi_text_key_derive(&key, secret);
@@ -84,7 +82,6 @@ static void each_bit_and_each_length_change_the_hash(void **state) {
 
 /* The same for the hidden hash, which is SipHash-1-3 of the word and the sums. */
 static void hidden_hash_is_siphash_of_word_and_sums(void **state) {
-  (void)state;
   static unsigned char text[TEXT_BYTES];
   unsigned char words[8 + 24 * 4];
   vsi_text_key key;
@@ -104,7 +101,6 @@ static void hidden_hash_is_siphash_of_word_and_sums(void **state) {
 }
 
 static void blocks_in_another_order_have_another_hash(void **state) {
-  (void)state;
   static unsigned char text[2 * VSI_TEXT_HASH_BLOCK], swapped[2 * VSI_TEXT_HASH_BLOCK];
   vsi_text_key key;
   vsi_text_key_derive(&key, secret);
@@ -116,7 +112,6 @@ static void blocks_in_another_order_have_another_hash(void **state) {
 }
 
 static void equal_pieces_have_equal_hashes(void **state) {
-  (void)state;
   unsigned char text[100], moved[108];
   vsi_text_key key;
   vsi_text_key_derive(&key, secret);
@@ -143,7 +138,6 @@ static int by_low(const void *a, const void *b) {
 
 /* Texts as users write them, which differ in a number. Of 2^16 texts, no two share 64 bits. */
 static void similar_texts_do_not_collide(void **state) {
-  (void)state;
   enum { COUNT = 1 << 16 };
   vsi_hash_128 *hashes = malloc(COUNT * sizeof *hashes);
   vsi_text_key key;
@@ -159,7 +153,6 @@ static void similar_texts_do_not_collide(void **state) {
 }
 
 static void keys_depend_on_every_bit_of_the_secret(void **state) {
-  (void)state;
   vsi_text_key key, other;
   vsi_text_key_derive(&key, secret);
   vsi_text_key_derive(&other, secret);

@@ -85,7 +85,6 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
 
 static vestry_err end(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   vestry_dispatch(app->program.v, NO_SCOPE, STREAMS("b"), VESTRY_LIST(VESTRY_LIST("close-sse")));
   return vestry_reply_status(reply, 204);
 }
@@ -98,18 +97,15 @@ static vestry_err set_forbidden(struct app *app, vestry_reply *reply, bool is) {
 }
 
 static vestry_err forbid(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   return set_forbidden(ctx, reply, true);
 }
 
 static vestry_err permit(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   return set_forbidden(ctx, reply, false);
 }
 
 static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   vestry_stats stats = {0};
   vestry_lease_stats leases = {0};
   vestry_stats_get(app->program.v, &stats);

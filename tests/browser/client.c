@@ -25,13 +25,11 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *name
 }
 
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx;
   vestry_reply_key(reply, VESTRY_KEY("page"));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static vestry_err patch(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)ctx;
   json_t *signals = NULL;
   vestry_err error = vestry_request_json(req, NULL, &signals, NULL);
   if (error) return error;
@@ -46,7 +44,6 @@ static vestry_err patch(const vestry_request *req, vestry_reply *reply, void *ct
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   static const char hostile[] = "@get('/x') $list @post(";
   char ask[512], said[512];
-  (void)req, (void)ctx;
   vestry_err error = vestry_backend_action_string(
       ask, sizeof ask, VESTRY_METHOD_QUERY, &(vestry_backend_action_options){.filter_include = "^(list|who)"}, "/ask");
   if (!error) error = vestry_backend_action_string(said, sizeof said, VESTRY_METHOD_POST, NULL, "/said");

@@ -126,7 +126,6 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
 
 static vestry_err said(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   pthread_mutex_lock(&app->lock);
   vestry_err err = vestry_reply_bodyf(reply, "%s", app->said);
   pthread_mutex_unlock(&app->lock);

@@ -25,7 +25,6 @@ struct app {
 };
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   vestry_reply_key(reply, VESTRY_KEY(vestry_request_value(req, VESTRY_IN_QUERY, "key")));
   vestry_reply_patch_signals(reply, VESTRY_OBJECT("x", 1));
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);

@@ -70,9 +70,7 @@ static void card_page(vestry_call *call) {
   vestry_call_content(call);
 }
 
-static void add_card(vestry_call *call) {
-  (void)call;
-}
+static void add_card(vestry_call *call) {}
 
 static void add(vestry_call *call) {
   const note *sent = call->values;

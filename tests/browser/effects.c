@@ -28,8 +28,6 @@ static const char script[] =
     "document.addEventListener('datastar-fetch', ({detail: {type, el}}) => el.id == 'leave' && window.tell(type));";
 
 static vestry_err show(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
-  (void)app;
   return vestry_reply_body(reply, NULL, page, sizeof page - 1);
 }
 
@@ -41,26 +39,19 @@ static vestry_err show_strictly(const vestry_request *req, vestry_reply *reply, 
 }
 
 static vestry_err show_script(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
-  (void)app;
   return vestry_reply_body(reply, "text/javascript", script, sizeof script - 1);
 }
 
 static vestry_err leave(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
-  (void)app;
   return vestry_reply_redirect(reply, 303, "/?a='\"</i></script>$b@c(");
 }
 
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
-  (void)app;
   vestry_err error = vestry_reply_key(reply, VESTRY_KEY("page"));
   return error ? error : vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static vestry_err perform(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   vestry_slice body = req->body;
   json_t *effects = json_loadb(body.data, body.len, JSON_ALLOW_NUL, NULL);
   if (!effects) return VESTRY_MALFORMED;
@@ -78,7 +69,6 @@ int main(int argc, char **argv) {
   vestry_server *web = NULL;
   char why[160];
   bool is_old = argc > 1;
-  (void)argv;
   if (vestry_civetweb_check(settings, why, sizeof why)) {
     fprintf(stderr, "effects: %s\n", why);
     return 1;

@@ -70,16 +70,12 @@ static vestry_err submit(struct app *app, const vestry_request *req, const char 
 }
 #else
 static vestry_err open_database(struct app *app, vestry_forms_options *options) {
-  (void)options;
   return app->file ? VESTRY_UNSUPPORTED : VESTRY_OK;
 }
 
-static void close_database(struct app *app) {
-  (void)app;
-}
+static void close_database(struct app *app) {}
 
 static vestry_err submit(struct app *app, const vestry_request *req, const char *title) {
-  (void)title;
   return vestry_forms_clear(app->forms, req, "report");
 }
 #endif
@@ -183,7 +179,6 @@ static vestry_err sent(const vestry_request *req, vestry_reply *reply, void *ctx
 
 static vestry_err for_users(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   if (!atomic_load(&app->is_out)) return VESTRY_OK;
   vestry_err err = vestry_reply_redirect(reply, 303, "/plain");
   return err ? err : VESTRY_FAILED;
@@ -197,7 +192,6 @@ static vestry_err set_out(const vestry_request *req, vestry_reply *reply, void *
 
 static vestry_err tick(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   atomic_fetch_add(&app->ticks, 1);
   vestry_err err = vestry_refresh(app->pages, "ticks", NULL);
   return err ? err : vestry_reply_status(reply, 204);

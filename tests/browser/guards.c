@@ -31,7 +31,6 @@ struct app {
 static vestry_err note(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   const char *site = vestry_request_header(req, "Sec-Fetch-Site");
-  (void)reply;
   if (strcmp(req->method, "POST") != 0) return VESTRY_OK;
   pthread_mutex_lock(&app->lock);
   snprintf(app->site, sizeof app->site, "%s", site ? site : "");
@@ -86,7 +85,6 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
 
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *ctx) {
   char id[VESTRY_TAB_ID_BYTES];
-  (void)ctx;
   vestry_err err = vestry_tab_id(req, id);
   if (!err) err = vestry_reply_key(reply, VESTRY_KEY("tab", (const char *)id));
   if (!err) err = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
@@ -95,21 +93,18 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   atomic_fetch_add(&app->acts, 1);
   return vestry_reply_status(reply, 204);
 }
 
 static vestry_err form(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   atomic_fetch_add(&app->forms, 1);
   return vestry_reply_redirect(reply, 303, "/");
 }
 
 static vestry_err bid(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   atomic_fetch_add(&app->bids, 1);
   return vestry_reply_status(reply, 204);
 }
@@ -131,7 +126,6 @@ static vestry_err lot(const vestry_request *req, vestry_reply *reply, void *ctx)
 
 static vestry_err lots(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   pthread_mutex_lock(&app->lock);
   vestry_err err = vestry_reply_body(reply, "text/plain", app->lots, strlen(app->lots));
   pthread_mutex_unlock(&app->lock);
@@ -141,7 +135,6 @@ static vestry_err lots(const vestry_request *req, vestry_reply *reply, void *ctx
 static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   char site[32];
-  (void)req;
   pthread_mutex_lock(&app->lock);
   strcpy(site, app->site);
   pthread_mutex_unlock(&app->lock);

@@ -44,7 +44,6 @@ static vestry_err show(vestry_connection *connection, const vestry_resumed *resu
 }
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   return vestry_reply_resume(reply, req->scope, LOG, show, app);
 }
@@ -79,7 +78,6 @@ static vestry_err cut(const vestry_request *req, vestry_reply *reply, void *ctx)
 }
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   return program_page(ctx, reply, "A log",
                       "<main id=\"log\"></main><span data-init=\"@get('/log', {openWhenHidden: true, retry: 'error', "
                       "retryInterval: 100, retryScaler: 1, retryMaxCount: 1000})\"></span>");
@@ -87,7 +85,6 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
 
 static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   vestry_history_stats stats = {0};
   vestry_err err = vestry_history_stats_get(app->program.v, NO_SCOPE, LOG, &stats);
   json_t *all = json_pack("{s:I,s:I,s:I,s:I,s:I}", "fresh", (json_int_t)stats.fresh_count, "current",

@@ -9,14 +9,12 @@
 #include "../../examples/shared/program.h"
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx;
   static const char html[] =
       "<!doctype html><meta charset=\"utf-8\"><link rel=\"icon\" href=\"data:,\"><title>Names</title>";
   return vestry_reply_body(reply, NULL, html, sizeof html - 1);
 }
 
 static vestry_err say_name(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)ctx;
   const char *name = vestry_request_value(req, VESTRY_IN_PATH, "name");
   return vestry_reply_body(reply, "text/plain; charset=utf-8", name, strlen(name));
 }

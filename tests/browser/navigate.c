@@ -124,7 +124,6 @@ static vestry_err about(vestry_render *render, vestry_html *html, void *ctx) {
 }
 
 static vestry_err moved(vestry_render *render, vestry_html *html, void *ctx) {
-  (void)html, (void)ctx;
   return vestry_reply_redirect(render->reply, 303, "/login");
 }
 
@@ -135,19 +134,16 @@ static vestry_err plain(const vestry_request *req, vestry_reply *reply, void *ct
 }
 
 static vestry_err file(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx;
   vestry_err error = vestry_reply_header(reply, "Content-Disposition", "attachment; filename=\"a.csv\"");
   return error ? error : vestry_reply_body(reply, "text/csv", "a,b\n", 4);
 }
 
 static vestry_err guarded(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx;
   return vestry_reply_redirect(reply, 303, "/login");
 }
 
 static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   pthread_mutex_lock(&app->lock);
   app->extra++;
   pthread_mutex_unlock(&app->lock);
@@ -158,7 +154,6 @@ static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx)
 static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) {
   char how[32] = "", url[128] = "";
   size_t len;
-  (void)ctx;
   vestry_query_value(req->query, strlen(req->query), "how", how, sizeof how, &len);
   vestry_query_value(req->query, strlen(req->query), "url", url, sizeof url, &len);
   return vestry_reply_effect(reply, VESTRY_LIST((const char *)how, (const char *)url));
@@ -173,12 +168,10 @@ static vestry_err set_held(struct app *app, vestry_reply *reply, bool is_held) {
 }
 
 static vestry_err hold(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   return set_held(ctx, reply, true);
 }
 
 static vestry_err let_go(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   return set_held(ctx, reply, false);
 }
 

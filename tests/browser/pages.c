@@ -113,7 +113,6 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
 }
 
 static vestry_err may(const vestry_request *req, void *ctx) {
-  (void)ctx;
   return vestry_session_user(req) ? VESTRY_OK : VESTRY_NOT_FOUND;
 }
 
@@ -145,19 +144,16 @@ static vestry_err still(const vestry_request *req, vestry_reply *reply, void *ct
 }
 
 static vestry_err ask_login(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx;
   return vestry_reply_bodyf(reply, "<!doctype html><title>Log in</title><link rel=\"icon\" href=\"data:,\">"
                                    "<h1 id=\"login\">Log in</h1>");
 }
 
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)ctx;
   vestry_err err = vestry_session_login(req, reply, vestry_request_value(req, VESTRY_IN_FORM, "user"));
   return err ? err : vestry_reply_status(reply, 204);
 }
 
 static vestry_err logout(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)ctx;
   vestry_err err = vestry_session_logout(req, reply);
   return err ? err : vestry_reply_status(reply, 204);
 }
@@ -183,7 +179,6 @@ static void begin_text(struct app *app) {
 
 static vestry_err post_first(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   pthread_mutex_lock(&app->lock);
   begin_text(app);
   pthread_mutex_unlock(&app->lock);
@@ -218,18 +213,15 @@ static vestry_err set_sleep(struct app *app, vestry_reply *reply, bool sleeps) {
 }
 
 static vestry_err post_sleep(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   return set_sleep(ctx, reply, true);
 }
 
 static vestry_err post_wake(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   return set_sleep(ctx, reply, false);
 }
 
 static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   vestry_pages_stats stats = {0};
   vestry_pages_stats_get(app->pages, &stats);
   pthread_mutex_lock(&app->lock);

@@ -16,7 +16,6 @@ static const vestry_scope everybody = {NULL, 0};
 #define READINGS VESTRY_KEY("readings")
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx;
   static const char html[] =
       "<!doctype html><meta charset=\"utf-8\"><link rel=\"icon\" href=\"data:,\"><title>Plain</title><script>"
       "window.heard=[];window.opened=0;const source=new EventSource('/readings');"
@@ -29,7 +28,6 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
 }
 
 static vestry_err readings(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx;
   vestry_reply_any_client(reply);
   vestry_reply_key(reply, READINGS);
   vestry_err err = vestry_reply_resume(reply, everybody, READINGS, NULL, NULL);
@@ -52,14 +50,12 @@ static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx)
 }
 
 static vestry_err cut(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   struct program *program = ctx;
   vestry_store_remove(vestry_parts_of(program->v)->store, everybody, READINGS, VESTRY_CAUSE_HANGUP, NULL);
   return vestry_reply_status(reply, 204);
 }
 
 static vestry_err stay_away(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx;
   return vestry_reply_status(reply, 204);
 }
 

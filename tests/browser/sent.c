@@ -80,7 +80,6 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
 
 static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   pthread_mutex_lock(&app->lock);
   app->count++;
   pthread_mutex_unlock(&app->lock);
@@ -102,12 +101,10 @@ static vestry_err more(const vestry_request *req, vestry_reply *reply, void *ctx
 }
 
 static vestry_err same(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx;
   return vestry_reply_status(reply, 204);
 }
 
 static vestry_err bad(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx;
   return vestry_reply_status(reply, 422);
 }
 
@@ -120,12 +117,10 @@ static vestry_err set_held(struct app *app, vestry_reply *reply, bool is_held) {
 }
 
 static vestry_err hold(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   return set_held(ctx, reply, true);
 }
 
 static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   return set_held(ctx, reply, false);
 }
 

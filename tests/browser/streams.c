@@ -97,7 +97,6 @@ static vestry_err make(struct app *app, int i, vestry_event **ret_event) {
 /* ["burst"]: send a burst to all pages. */
 static vestry_err effect_burst(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   struct app *app = ctx;
-  (void)args;
   vestry_err err = VESTRY_OK;
   for (int i = 0; !err && i <= EVENTS; i++) {
     vestry_event *event = NULL;
@@ -111,7 +110,6 @@ static vestry_err effect_burst(vestry_dispatch_context *context, const json_t *a
 
 static vestry_err burst(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   pthread_mutex_lock(&app->lock);
   app->round++;
   vestry_err err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, VESTRY_LIST("burst"));
@@ -129,13 +127,11 @@ static vestry_err drain(const vestry_request *req, vestry_reply *reply, void *ct
 }
 
 static vestry_err report(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx;
   return vestry_reply_status(reply, 204);
 }
 
 static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   vestry_stats stats = {0};
   vestry_stats_get(app->program.v, &stats);
   pthread_mutex_lock(&app->lock);

@@ -40,7 +40,6 @@ static void note(struct app *app, const char *what, const char *name, unsigned l
 
 static vestry_err begin(void *ctx, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file,
                         void **ret_file) {
-  (void)req, (void)reply;
   struct coming *coming = calloc(1, sizeof *coming);
   if (!coming) return VESTRY_NO_MEMORY;
   coming->app = ctx;
@@ -50,14 +49,12 @@ static vestry_err begin(void *ctx, const vestry_request *req, vestry_reply *repl
 }
 
 static vestry_err take(void *file, const vestry_request *req, vestry_reply *reply, const void *bytes, size_t len) {
-  (void)req, (void)reply, (void)bytes;
   ((struct coming *)file)->bytes += len;
   return VESTRY_OK;
 }
 
 static vestry_err keep(void *file, const vestry_request *req, vestry_reply *reply) {
   struct coming *coming = file;
-  (void)req, (void)reply;
   note(coming->app, "kept", coming->name, coming->bytes);
   free(coming);
   return VESTRY_OK;
@@ -65,7 +62,6 @@ static vestry_err keep(void *file, const vestry_request *req, vestry_reply *repl
 
 static void drop(void *file, vestry_err why) {
   struct coming *coming = file;
-  (void)why;
   note(coming->app, "dropped", coming->name, 0);
   free(coming);
 }
@@ -77,7 +73,6 @@ static vestry_err photos_done(const vestry_request *req, vestry_reply *reply, vo
 }
 
 static vestry_err notes_done(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req, (void)ctx;
   return vestry_reply_redirect(reply, 303, "/thanks");
 }
 
@@ -93,7 +88,6 @@ static void add_form(vestry_html *html, const char *name, const vestry_upload_vi
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
   vestry_html html;
-  (void)req;
   program_page_begin(&app->program, reply, &html, "Uploads");
   add_form(&html, "photos", &(vestry_upload_view_options){.signal = "_photos"});
   add_form(&html, "notes", NULL);
@@ -102,13 +96,11 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
 }
 
 static vestry_err thanks(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   struct app *app = ctx;
   return program_page(&app->program, reply, "Thanks", "<p>Thanks</p>");
 }
 
 static vestry_err kept(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   struct app *app = ctx;
   pthread_mutex_lock(&app->lock);
   vestry_err err = vestry_reply_body(reply, "text/plain", app->kept, strlen(app->kept));
@@ -118,7 +110,6 @@ static vestry_err kept(const vestry_request *req, vestry_reply *reply, void *ctx
 
 static vestry_err for_users(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   char out[NAME_BYTES];
   pthread_mutex_lock(&app->lock);
   memcpy(out, app->out, sizeof out);
@@ -138,7 +129,6 @@ static vestry_err set_out(const vestry_request *req, vestry_reply *reply, void *
 }
 
 static vestry_err login(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   struct app *app = ctx;
   return program_page(&app->program, reply, "Log in", "<p>Log in</p>");
 }

@@ -25,7 +25,6 @@ struct count {
 
 static vestry_err tick(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
   struct count *own = ctx;
-  (void)watcher;
   return vestry_connection_patch_elementsf(connection, NULL, "<time id=\"clock\">%d</time>", ++own->beats);
 }
 
@@ -38,7 +37,6 @@ static vestry_err count_down(vestry_watcher *watcher, vestry_connection *connect
 
 static void over(vestry_cause cause, void *ctx) {
   struct count *own = ctx;
-  (void)cause;
   atomic_fetch_add(&own->app->ends, 1);
   free(own);
 }
@@ -51,18 +49,15 @@ static vestry_err watch(vestry_reply *reply, struct app *app, vestry_watch_step_
 }
 
 static vestry_err clocks(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   vestry_reply_key(reply, CLOCKS);
   return watch(reply, app, tick);
 }
 
 static vestry_err countdown(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   return watch(reply, app, count_down);
 }
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  (void)req;
   return program_page(ctx, reply, "Watches",
                       "<main data-signals=\"{left: ''}\" data-init=\"@get('/clock', {openWhenHidden: true})\">"
                       "<time id=\"clock\">0</time><output id=\"left\" data-text=\"$left\"></output>"
@@ -71,7 +66,6 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
 
 static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct app *app = ctx;
-  (void)req;
   vestry_watch_stats stats = {0};
   vestry_watch_stats_get(app->program.v, &stats);
   json_t *all =

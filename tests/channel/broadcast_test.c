@@ -53,7 +53,6 @@ typedef struct visit {
 
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
-  (void)req;
   if (v->fails) test_host_fail_in(v->fails, v->fail);
   for (size_t i = 0; v->keys[i]; i++) {
     v->error = vestry_reply_join(reply, v->scope ? *v->scope : req->scope, v->keys[i]);
@@ -93,7 +92,6 @@ static void close_all(site *w, wire *all[], size_t count) {
 
 /* capability: K12 */
 static void channel_exists_while_it_has_members(void **state) {
-  (void)state;
   site w;
   wire a, b, c;
   site_begin(&w, (vestry_options){0});
@@ -129,7 +127,6 @@ static void channel_exists_while_it_has_members(void **state) {
 }
 
 static void join_and_leave_check_membership(void **state) {
-  (void)state;
   site w, other;
   wire a, b, foreign;
   site_begin(&w, (vestry_options){0});
@@ -174,7 +171,6 @@ static void join_and_leave_check_membership(void **state) {
 
 /* One stream joins several channels, one of them twice; its end leaves all of them. */
 static void reply_joins_several_channels(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
@@ -195,7 +191,6 @@ static void reply_joins_several_channels(void **state) {
 
 /* ["tell", text] */
 static vestry_err effect_tell(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  (void)ctx;
   tell(vestry_context_info(context)->v, NOWHERE, BOARD, json_string_value(json_array_get(args, 0)));
   return VESTRY_OK;
 }
@@ -203,7 +198,6 @@ static vestry_err effect_tell(vestry_dispatch_context *context, const json_t *ar
 /* The reply joins after the handler and before the reply's effects, as the header documents. */
 /* capability: K12 */
 static void reply_joins_between_handler_and_effects(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "tell", effect_tell, NULL), VESTRY_OK);
@@ -225,7 +219,6 @@ static void reply_joins_between_handler_and_effects(void **state) {
 
 /* Events that one thread sends by key, to a channel and to the stream arrive in that order. */
 static void events_of_one_thread_arrive_in_order(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.datastar = true};
@@ -253,7 +246,6 @@ static void events_of_one_thread_arrive_in_order(void **state) {
 
 /* capability: K12 */
 static void request_without_a_stream_joins_no_channel(void **state) {
-  (void)state;
   site w;
   wire stored;
   site_begin(&w, (vestry_options){0});
@@ -288,13 +280,11 @@ static void request_without_a_stream_joins_no_channel(void **state) {
 /* The hooks of a stream that ends may broadcast to the remaining members, and may try to leave. */
 static void say_goodbye(vestry_connection *connection, vestry_cause cause, void *ctx) {
   site *w = ctx;
-  (void)cause;
   assert_int_equal(vestry_leave(w->v, NOWHERE, BOARD, connection), VESTRY_NOT_FOUND); /* it has left already */
   (void)tell(w->v, NOWHERE, BOARD, "goodbye");
 }
 
 static void hooks_may_broadcast(void **state) {
-  (void)state;
   site w;
   wire a = {.datastar = true}, b;
   site_begin(&w, (vestry_options){0});
@@ -310,7 +300,6 @@ static void hooks_may_broadcast(void **state) {
 
 /* capability: K12 */
 static void channels_per_instance_are_limited(void **state) {
-  (void)state;
   site w;
   wire all[5];
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_channels_count = 2}});
@@ -331,7 +320,6 @@ static void channels_per_instance_are_limited(void **state) {
 }
 
 static void joins_per_reply_are_limited(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.bounds = &(vestry_bounds){.max_per_stream_count = 16}});
   wire r = {.datastar = true};
@@ -353,7 +341,6 @@ static void joins_per_reply_are_limited(void **state) {
 /* Thousands of channels are created and ended in mixed order: the table grows, and each channel is found under its
  * name. */
 static void thousands_of_channels_are_distinct(void **state) {
-  (void)state;
   enum { COUNT = 5000 };
   site w;
   wire a, b;
@@ -385,7 +372,6 @@ static void thousands_of_channels_are_distinct(void **state) {
 /* A key built from client input is either a distinct name or is refused. */
 /* capability: K12 */
 static void hostile_keys_are_distinct_or_refused(void **state) {
-  (void)state;
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -453,7 +439,6 @@ static void hostile_keys_are_distinct_or_refused(void **state) {
 
 /* The costs that channel.h documents. */
 static void channels_and_members_have_the_documented_size(void **state) {
-  (void)state;
   assert_true(sizeof(struct vsi_channel) + 16 * sizeof(void *) <= 1300);
   assert_true(sizeof(vsi_member) + 2 * sizeof(void *) <= 104);
 }
@@ -461,7 +446,6 @@ static void channels_and_members_have_the_documented_size(void **state) {
 /* ------------------------------------------------------------------------------------------- no memory ------------ */
 
 static void failed_join_gets_500_without_a_stream(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   for (long fail = 0;; fail++) {
@@ -483,7 +467,6 @@ static vestry_err one_life(test_host *th, void *ctx) {
   vestry *v;
   static char text[1000];
   vestry_event *event = NULL;
-  (void)ctx;
   memset(text, 'k', sizeof text - 1); /* a key that does not fit on the stack */
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
@@ -510,7 +493,6 @@ static vestry_err one_life(test_host *th, void *ctx) {
 
 /* capability: K12 */
 static void allocation_failure_returns_no_memory(void **state) {
-  (void)state;
   test_host_fail_each(one_life, NULL, true);
 }
 

@@ -56,7 +56,6 @@ typedef struct visit {
 
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
   visit *v = app;
-  (void)req;
   vestry_err error = VESTRY_OK;
   if (v->stays) error = vestry_reply_join(reply, req->scope, VESTRY_KEY("stay"));
   for (int i = 0; !v->stays && !error && i < 2; i++)
@@ -149,7 +148,6 @@ static void check(vestry_memory_exchange *exchange) {
 
 /* capability: K12 */
 static void members_that_stay_receive_every_event(void **state) {
-  (void)state;
   for (unsigned seed = 1; seed <= 3; seed++) {
     race *r = calloc(1, sizeof *r);
     test_host_init(&r->th);

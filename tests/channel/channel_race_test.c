@@ -124,7 +124,6 @@ static void check(stream *s, bool throughout, vsi_buffer *ret_order) {
 
 /* capability: F1 */
 static void members_that_stay_receive_one_order(void **state) {
-  (void)state;
   static race r;
   pthread_t ids[PUBLISHERS], coming;
   publisher publishers[PUBLISHERS];

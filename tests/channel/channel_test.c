@@ -98,7 +98,6 @@ static vestry_channel_stats stats_of(room *r) {
 /* ---------------------------------------------------------------------------------------------- members ----------- */
 
 static void members_join_publish_and_leave(void **state) {
-  (void)state;
   room r;
   room_begin(&r, NULL, 0, 2);
   uint64_t wire[LISTENERS];
@@ -139,7 +138,6 @@ static void members_join_publish_and_leave(void **state) {
 }
 
 static void ended_stream_leaves_its_channel(void **state) {
-  (void)state;
   room r;
   room_begin(&r, &gzip, 0, 3);
   uint64_t wire[LISTENERS];
@@ -165,7 +163,6 @@ static void ended_stream_leaves_its_channel(void **state) {
 }
 
 static void channel_refuses_foreign_connections(void **state) {
-  (void)state;
   room r;
   bench other;
   listener stranger;
@@ -189,7 +186,6 @@ static void channel_refuses_foreign_connections(void **state) {
 }
 
 static void publish_reports_full_members(void **state) {
-  (void)state;
   room r;
   room_begin(&r, NULL, 0, 1);
   static const vestry_connection_options drops = {.max_queued_count = 1, .full = VESTRY_FULL_DROP},
@@ -225,13 +221,11 @@ static void publish_reports_full_members(void **state) {
 static vsi_channel *leave_from;
 static vestry_connection *leaves;
 static void wake_and_leave(void *transport) {
-  (void)transport;
   if (leaves) assert_int_equal(vsi_channel_leave(leave_from, leaves), VESTRY_OK);
   leaves = NULL;
 }
 
 static void leaving_during_a_publish_skips_no_member(void **state) {
-  (void)state;
   enum { MANY = 130 };
   for (int who = 1; who < MANY; who++) {
     bench b;
@@ -316,11 +310,9 @@ static void complaint_end(complaint *c, bench *b) {
   vestry_connection_unref(c->member);
   vestry_event_unref(c->event);
   vsi_buffer_finish(&c->p.got);
-  (void)b;
 }
 
 static void publish_inside_a_publish_returns_busy(void **state) {
-  (void)state;
   bench b;
   complaint here, there;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -356,7 +348,6 @@ static void *publish_often(void *argument) {
 
 /* Two threads publish to two channels; the hook of each publishes to the other channel. */
 static void crossing_publishes_do_not_deadlock(void **state) {
-  (void)state;
   bench b;
   complaint here, there;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -392,7 +383,6 @@ static void speak_and_destroy(void *encoder) {
 }
 
 static void publish_from_encoder_destruction_returns_busy(void **state) {
-  (void)state;
   room r;
   vestry_profile_ops ops = vestry_profile_gzip;
   ops.destroy = speak_and_destroy;
@@ -423,7 +413,6 @@ static const vestry_profile *const spliced[] = {&brotli, &gzip};
 
 /* capability: F1 */
 static void late_joiner_is_aligned_by_a_new_epoch(void **state) {
-  (void)state;
   for (int p = 0; p < 2; p++) {
     room r;
     uint64_t wire[LISTENERS];
@@ -455,7 +444,6 @@ static void late_joiner_is_aligned_by_a_new_epoch(void **state) {
 
 /* capability: F1 */
 static void direct_event_unaligns_and_heartbeat_does_not(void **state) {
-  (void)state;
   for (int p = 0; p < 2; p++) {
     room r;
     uint64_t wire[LISTENERS];
@@ -478,7 +466,6 @@ static void direct_event_unaligns_and_heartbeat_does_not(void **state) {
 }
 
 static void dropped_event_unaligns(void **state) {
-  (void)state;
   room r;
   uint64_t wire[LISTENERS];
   room_begin(&r, &brotli, 0, 2);
@@ -504,7 +491,6 @@ static void dropped_event_unaligns(void **state) {
 }
 
 static void epoch_ends_at_its_byte_limit(void **state) {
-  (void)state;
   room r;
   uint64_t wire[LISTENERS];
   room_begin(&r, &gzip, 3 * PAGE_BYTES, 2);
@@ -522,7 +508,6 @@ static void epoch_ends_at_its_byte_limit(void **state) {
 
 /* capability: F1 */
 static void each_encoding_has_its_epoch(void **state) {
-  (void)state;
   room r;
   uint64_t wire[LISTENERS];
   room_begin(&r, NULL, 0, 1);
@@ -541,7 +526,6 @@ static void each_encoding_has_its_epoch(void **state) {
 
 /* capability: F2 */
 static void encoders_are_limited_and_released(void **state) {
-  (void)state;
   room r;
   uint64_t wire[LISTENERS];
   room_begin(&r, &brotli, 0, 2);
@@ -650,7 +634,6 @@ static bool live(long fail_at) {
 }
 
 static void allocation_failure_loses_no_accepted_event(void **state) {
-  (void)state;
   for (long fail_at = 0; live(fail_at); fail_at++) continue;
 }
 

@@ -38,7 +38,6 @@ static bool is_there(vsi_channels *channels, const char *name, uint64_t hash) {
 
 /* capability: K12 */
 static void last_reference_ends_the_channel(void **state) {
-  (void)state;
   bench b;
   vsi_channels *channels = begin(&b, 0);
   assert_false(is_there(channels, "a", 1));
@@ -55,7 +54,6 @@ static void last_reference_ends_the_channel(void **state) {
 /* A member references its channel, with a connection or as a reservation. */
 /* capability: K12 */
 static void members_reference_their_channel(void **state) {
-  (void)state;
   bench b;
   probe p, q;
   vsi_channels *channels = begin(&b, 0);
@@ -94,7 +92,6 @@ static void members_reference_their_channel(void **state) {
 /* Names with equal hashes are compared by their bytes, and removing one name keeps its neighbours. */
 /* capability: K12 */
 static void names_with_equal_hashes_are_distinct(void **state) {
-  (void)state;
   static const struct {
     const char *bytes;
     size_t len;
@@ -122,7 +119,6 @@ static void names_with_equal_hashes_are_distinct(void **state) {
 
 /* The table grows with the number of channels. If its allocation fails, it stays small and works. */
 static void table_works_if_it_cannot_grow(void **state) {
-  (void)state;
   enum { COUNT = 300 };
   for (int starved = 0; starved < 2; starved++) {
     bench b;
@@ -156,7 +152,6 @@ static vestry_err one_channel(test_host *th, void *ctx) {
   vsi_channels *channels = NULL;
   vsi_channel *channel = NULL;
   vsi_member *member = NULL;
-  (void)ctx;
   vestry_err error = vestry_runtime_create(
       &(vestry_runtime_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &runtime);
   if (error) return error;
@@ -173,7 +168,6 @@ static vestry_err one_channel(test_host *th, void *ctx) {
 }
 
 static void allocation_failure_returns_no_memory(void **state) {
-  (void)state;
   test_host_fail_each(one_channel, NULL, false);
 }
 
@@ -211,7 +205,6 @@ static void *take_and_give(void *ctx) {
 }
 
 static void concurrent_holds_create_one_channel_per_name(void **state) {
-  (void)state;
   bench b;
   vsi_channels *channels = begin(&b, NAMES); /* two channels of one name would exceed it */
   pthread_t threads[THREADS];

@@ -81,7 +81,6 @@ static void assert_missed(kept *k, uint64_t seq, const char *expected) {
 }
 
 static void event_is_followed_by_its_id(void **state) {
-  (void)state;
   kept k;
   begin(&k, 0, (vsi_history_bounds){0});
   char expected[100];
@@ -96,7 +95,6 @@ static void event_is_followed_by_its_id(void **state) {
 
 /* capability: G12 */
 static void g12_resume_returns_all_later_events(void **state) {
-  (void)state;
   kept k;
   size_t count;
   begin(&k, 0, (vsi_history_bounds){0});
@@ -120,7 +118,6 @@ static void g12_resume_returns_all_later_events(void **state) {
 
 /* capability: G12 */
 static void g12_history_is_bounded_by_count_bytes_and_age(void **state) {
-  (void)state;
   kept k;
   begin(&k, 0, (vsi_history_bounds){.max_count = 2});
   for (const char *at = "abc"; *at; at++) put(&k, (char[]){*at, '\0'});
@@ -163,7 +160,6 @@ static void g12_history_is_bounded_by_count_bytes_and_age(void **state) {
 
 /* capability: G12 */
 static void g12_all_histories_share_a_byte_limit(void **state) {
-  (void)state;
   kept k;
   vsi_history other;
   begin(&k, 3 * (29 + VSI_HISTORY_EVENT_COST), (vsi_history_bounds){0});
@@ -185,7 +181,6 @@ static void g12_all_histories_share_a_byte_limit(void **state) {
 /* An event that cannot be kept is a gap only for clients that have not seen it. */
 /* capability: G12 */
 static void g12_halved_history_keeps_its_newer_events(void **state) {
-  (void)state;
   kept k;
   begin(&k, 0, (vsi_history_bounds){0});
   for (int i = 0; i < 5; i++) put(&k, "a");
@@ -205,7 +200,6 @@ static void g12_halved_history_keeps_its_newer_events(void **state) {
 
 /* capability: G12 */
 static void g12_lost_event_is_a_gap(void **state) {
-  (void)state;
   kept k;
   begin(&k, 0, (vsi_history_bounds){.max_bytes = 1000});
   put(&k, "a");
@@ -235,7 +229,6 @@ static void g12_lost_event_is_a_gap(void **state) {
 /* Whichever allocation fails, the history is complete or has a gap. */
 /* capability: G12 */
 static void g12_failed_allocation_is_a_gap(void **state) {
-  (void)state;
   for (long fail = 0;; fail++) {
     kept k;
     begin(&k, 0, (vsi_history_bounds){0});
@@ -265,7 +258,6 @@ static void g12_failed_allocation_is_a_gap(void **state) {
 
 /* capability: G12 */
 static void g12_only_written_ids_are_parsed(void **state) {
-  (void)state;
   static const char *const none[] = {
       "",
       "gap",

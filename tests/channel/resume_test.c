@@ -184,7 +184,6 @@ static bool moves(world *w, const char *path) {
 
 /* capability: G11 */
 static void g11_equal_content_is_not_sent_by_another_node(void **state) {
-  (void)state;
   static const char *const paths[] = {"/", "/shared"};
   for (size_t i = 0; i < 2; i++) {
     world w;
@@ -200,7 +199,6 @@ static void g11_equal_content_is_not_sent_by_another_node(void **state) {
 /* An id received in a stream counts like an id in the document. */
 /* capability: G11 */
 static void g11_stream_id_is_valid_on_each_node(void **state) {
-  (void)state;
   world w;
   begin(&w, &of_same_build, secret);
   node *a = &w.nodes[0], *b = &w.nodes[1];
@@ -225,7 +223,6 @@ static void g11_stream_id_is_valid_on_each_node(void **state) {
 
 /* capability: G11 */
 static void g11_each_part_is_compared(void **state) {
-  (void)state;
   world w;
   begin(&w, &of_same_build, secret);
   node *a = &w.nodes[0], *b = &w.nodes[1];
@@ -256,7 +253,6 @@ static void g11_each_part_is_compared(void **state) {
 
 /* capability: G11 */
 static void g11_node_with_another_secret_sends_everything(void **state) {
-  (void)state;
   world w;
   begin(&w, &of_same_build, another);
   assert_true(moves(&w, "/"));
@@ -271,7 +267,6 @@ static void g11_node_with_another_secret_sends_everything(void **state) {
 
 /* capability: G11 */
 static void g11_another_build_reloads_the_document(void **state) {
-  (void)state;
   world w;
   begin(&w, &(vestry_pages_options){.build = "2"}, secret);
   tab t;
@@ -287,7 +282,6 @@ static void g11_another_build_reloads_the_document(void **state) {
 /* Two processes have counted to the same number, but have different data. */
 /* capability: G11 */
 static void g11_process_version_is_valid_in_its_process_only(void **state) {
-  (void)state;
   world w;
   begin(&w, &of_same_build, secret);
   node *a = &w.nodes[0], *b = &w.nodes[1];
@@ -310,7 +304,6 @@ static void g11_process_version_is_valid_in_its_process_only(void **state) {
 
 /* capability: G11 */
 static void g11_data_version_is_valid_on_each_node(void **state) {
-  (void)state;
   world w;
   begin(&w, &of_same_build, secret);
   node *a = &w.nodes[0], *b = &w.nodes[1];
@@ -348,7 +341,6 @@ static vestry_err show(vestry_connection *connection, const vestry_resumed *resu
 }
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   return vestry_reply_resume(reply, req->scope, LOG, show, app);
 }
@@ -375,7 +367,6 @@ static void read_all(world *w, log_tab *t, const listener *own) {
 
 /* capability: G12 */
 static void g12_each_node_keeps_events_of_all_nodes(void **state) {
-  (void)state;
   world w;
   begin(&w, &of_same_build, secret);
   node *a = &w.nodes[0], *b = &w.nodes[1];
@@ -409,7 +400,6 @@ static void g12_each_node_keeps_events_of_all_nodes(void **state) {
 /* An event lost between nodes is in no history, so a client that was disconnected has a gap. */
 /* capability: G12 */
 static void g12_event_lost_in_the_cluster_is_a_gap(void **state) {
-  (void)state;
   world w;
   begin(&w, &of_same_build, secret);
   node *a = &w.nodes[0], *b = &w.nodes[1];

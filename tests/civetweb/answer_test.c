@@ -4,7 +4,6 @@
 #include "support/test.h"
 
 static void heads_of_answers_are_formatted(void **state) {
-  (void)state;
   const vestry_header headers[] = {{"X-One", "1"}, {"X-Two", "zwei"}};
   const vestry_response response = {404, headers, 2, "abc", 3};
   char head[512];

@@ -32,7 +32,6 @@ static void set_own(const char *uri) {
 }
 
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *text) {
-  (void)req;
   return vestry_reply_body(reply, "text/plain", text, strlen(text));
 }
 
@@ -66,7 +65,6 @@ static void wait_for(const char *method, const char *path, const char *answer) {
 }
 
 static void handlers_registered_after_vestry_are_reached(void **state) {
-  (void)state;
   server_start(&s, NULL);
   set_own("/plain");
   set_own("/a/*");
@@ -82,14 +80,11 @@ static void handlers_registered_after_vestry_are_reached(void **state) {
   vsi_server_stop(&s);
 }
 
-static void before_mount(uint16_t port) {
-  (void)port;
-}
+static void before_mount(uint16_t port) {}
 
 /* In the recommended order: vestry in init_context, the program's handlers after mg_start. Also routes that are mounted
  * after the program's handlers. */
 static void routes_mounted_after_other_handlers_are_served(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.before_mount = before_mount});
   set_own("/late/*.json$");
   route(s.v, "/late/{name}", "late");
@@ -105,7 +100,6 @@ static void routes_mounted_after_other_handlers_are_served(void **state) {
 }
 
 static void removed_route_releases_its_path(void **state) {
-  (void)state;
   server_start(&s, NULL);
   set_own("/stream*");
   route(s.v, "/now/{and}/then", "now");
@@ -128,7 +122,6 @@ static void removed_route_releases_its_path(void **state) {
 }
 
 static void thousands_of_routes_can_be_added_and_removed(void **state) {
-  (void)state;
   server_start(&s, NULL);
   for (int i = 0; i < 1000; i++) {
     char pattern[32];
@@ -149,7 +142,6 @@ static int own_above(struct mg_connection *conn, void *text) {
 
 /* A handler for a path above vestry's is called first, and can pass the request on. */
 static void handler_above_may_pass_requests_on(void **state) {
-  (void)state;
   server_start(&s, NULL);
   static char name[] = "above";
   route(s.v, "/api/live", "live");
@@ -168,7 +160,6 @@ static void handler_above_may_pass_requests_on(void **state) {
 /* The program's own login, for example by digest or cookie. */
 static vestry_err scope_by_header(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
                                   void *app) {
-  (void)reply, (void)app;
   struct mg_connection *conn = vestry_civetweb_request_of(req);
   const char *user = conn ? mg_get_header(conn, "X-User") : NULL;
   *ret_len = user ? strlen(user) : 0;
@@ -177,13 +168,11 @@ static vestry_err scope_by_header(const vestry_request *req, vestry_reply *reply
 }
 
 static vestry_err say_scope(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   vestry_scope scope = req->scope;
   return vestry_reply_body(reply, "text/plain", scope.data, scope.len);
 }
 
 static void login_of_the_program_becomes_the_scope(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.options.scope = scope_by_header});
   assert_int_equal(vestry_route(s.v, "GET", "/who", say_scope, NULL), VESTRY_OK);
   vsi_client c;
@@ -295,7 +284,6 @@ static void ask_any(const model *m, uint64_t *seed, uint64_t world) {
 }
 
 static void random_handlers_in_any_order_match_the_model(void **state) {
-  (void)state;
   for (uint64_t world = 1; world <= WORLDS; world++) {
     uint64_t seed = world;
     model m = {.count = 0};
@@ -350,14 +338,12 @@ static void end(second *b) {
 }
 
 static vestry_err open_second(const vestry_request *req, vestry_reply *reply, void *b) {
-  (void)req;
   vestry_connection_hooks hooks = vsi_recorder_hooks(&((second *)b)->recorder);
   vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &hooks});
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 static void two_instances_serve_their_own_routes(void **state) {
-  (void)state;
   second b;
   server_start(&s, NULL);
   second_begin(&b);
@@ -387,7 +373,6 @@ static void two_instances_serve_their_own_routes(void **state) {
 }
 
 static void duplicate_routes_of_two_instances_are_refused(void **state) {
-  (void)state;
   second b;
   server_start(&s, NULL);
   second_begin(&b);
@@ -407,7 +392,6 @@ static void duplicate_routes_of_two_instances_are_refused(void **state) {
 }
 
 static void failed_creation_leaves_nothing_registered(void **state) {
-  (void)state;
   second b;
   server_start(&s, NULL);
   second_begin(&b);
@@ -428,7 +412,6 @@ static void failed_creation_leaves_nothing_registered(void **state) {
 
 /* Their streams use the same workers. */
 static void streams_of_both_instances_share_the_limit(void **state) {
-  (void)state;
   second b;
   vsi_client clients[ROOM], more;
   server_start(&s, NULL);
@@ -455,7 +438,6 @@ static void streams_of_both_instances_share_the_limit(void **state) {
 
 /* One instance stops and is replaced while the server runs; the other one is not affected. */
 static void stopped_instance_can_be_replaced(void **state) {
-  (void)state;
   second b, c;
   vsi_client stream;
   server_start(&s, NULL);
@@ -486,7 +468,6 @@ static void stopped_instance_can_be_replaced(void **state) {
 /* ---- civetweb's patterns ----------------------------------------------------------------------------------------- */
 
 static void routes_map_to_civetweb_patterns(void **state) {
-  (void)state;
   static const char *const rows[][2] = {
       {"/", "/$"},
       {"/a/", "/a/$"},

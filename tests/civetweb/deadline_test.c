@@ -40,7 +40,6 @@ static void hold(size_t i, size_t bytes) {
 
 /* Like the test of socket.c of the other adapter. */
 static void aborted_bytes_count_as_freed_until_cleared(void **state) {
-  (void)state;
   begin();
   hold(0, 2 * EIGHTH);
   hold(1, 4 * EIGHTH);
@@ -63,7 +62,6 @@ static void aborted_bytes_count_as_freed_until_cleared(void **state) {
 
 /* Each piece of each body calls this function. If it waited for the lock, or took it, it would not return here. */
 static void piece_takes_no_lock_if_enough_bytes_are_aborted(void **state) {
-  (void)state;
   begin();
   hold(0, 7 * EIGHTH);
   hold(1, 4096);

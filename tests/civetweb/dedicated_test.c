@@ -27,7 +27,6 @@ static vsi_civetweb_entry entries[STREAMS];
 static int listener, listener_port;
 
 static vestry_err open_stream(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
@@ -78,7 +77,6 @@ static void reset(connected *pair) {
 }
 
 static int begin(void **state) {
-  (void)state;
   test_host_init(&th);
   vsi_recorder_init(&w);
   const vestry_options options = {.host = &th.host, .threads_count = VESTRY_THREADS_NONE};
@@ -93,7 +91,6 @@ static int begin(void **state) {
 }
 
 static int end(void **state) {
-  (void)state;
   close(listener);
   for (int i = 0; i < STREAMS; i++) vestry_memory_destroy(exchanges[i]);
   vestry_destroy(v);
@@ -126,7 +123,6 @@ static vestry_cause cause(int i) {
 }
 
 static void streams_without_a_socket_are_closed(void **state) {
-  (void)state;
   vsi_civetweb_watch_look(&watch); /* no streams */
   connected open = connect_from(0, "127.0.0.1"), shut = connect_from(0, "127.0.0.1");
   connected of_no_stream = connect_from(0, "127.0.0.1");
@@ -148,7 +144,6 @@ static void streams_without_a_socket_are_closed(void **state) {
 }
 
 static void new_streams_are_judged_in_the_next_round(void **state) {
-  (void)state;
   connected first = connect_from(0, "127.0.0.1");
   park(0, first.port);
   vsi_civetweb_watch_look(&watch);
@@ -164,7 +159,6 @@ static void new_streams_are_judged_in_the_next_round(void **state) {
 
 /* A client reconnects from the same port: its new socket does not keep the old stream. */
 static void socket_of_a_returning_client_keeps_the_newest_stream(void **state) {
-  (void)state;
   connected old = connect_from(0, "127.0.0.1");
   park(0, old.port);
   vsi_civetweb_watch_look(&watch);
@@ -181,7 +175,6 @@ static void socket_of_a_returning_client_keeps_the_newest_stream(void **state) {
 }
 
 static void new_socket_belongs_to_the_youngest_stream(void **state) {
-  (void)state;
   connected old = connect_from(0, "127.0.0.1");
   park(0, old.port); /* reset before a round has seen its socket */
   reset(&old);
@@ -197,7 +190,6 @@ static void new_socket_belongs_to_the_youngest_stream(void **state) {
 }
 
 static void two_sockets_keep_two_streams(void **state) {
-  (void)state;
   connected first = connect_from(0, "127.0.0.1"), second = connect_from(first.port, "127.0.0.2");
   park(0, first.port); /* of one client, to two addresses of the server */
   park(1, second.port);
@@ -212,7 +204,6 @@ static void two_sockets_keep_two_streams(void **state) {
 }
 
 static void stream_of_unknown_peer_is_left_open(void **state) {
-  (void)state;
   park_at(0, "elsewhere", 1);
   assert_false(entries[0].has_peer);
   vsi_civetweb_watch_look(&watch);
@@ -223,7 +214,6 @@ static void stream_of_unknown_peer_is_left_open(void **state) {
 }
 
 static void streams_are_closed_once(void **state) {
-  (void)state;
   connected pairs[STREAMS / 2];
   for (int i = 0; i < STREAMS / 2; i++) {
     pairs[i] = connect_from(0, "127.0.0.1");

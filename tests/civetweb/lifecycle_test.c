@@ -22,7 +22,6 @@ static vsi_server s;
 
 static void reserve_is_a_tenth_of_the_threads_between_2_and_32(void **state) {
   static const unsigned cases[][2] = {{3, 1}, {20, 18}, {50, 45}, {400, 368}};
-  (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     server_start(&s, &(server_settings){.threads = cases[i][0], .reserve = UINT32_MAX});
     uint32_t capacity;
@@ -48,7 +47,6 @@ static void ask_from(vsi_client *c, const char *address) {
 }
 
 static void streams_per_address_are_limited(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.max_per_address = 3});
   vsi_client clients[3], other, again;
   for (int i = 0; i < 3; i++) vsi_server_open(&s, &clients[i]);
@@ -78,7 +76,6 @@ static void streams_per_address_are_limited(void **state) {
 /* civetweb reports a connection only with its first request, so the limit does not count silent ones. */
 static void silent_connections_are_not_counted(void **state) {
   enum { LIMIT = 3 };
-  (void)state;
   server_start(&s, &(server_settings){.max_per_address = LIMIT});
   vsi_client silent[LIMIT], clients[LIMIT], more;
   for (int i = 0; i < LIMIT; i++) vsi_client_connect(&silent[i], s.port, false);
@@ -117,7 +114,6 @@ static int open_descriptors(void) {
 }
 
 static void descriptors_remain_if_clients_exceed_them(void **state) {
-  (void)state;
   struct rlimit own;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &own), 0);
   const struct rlimit few = {FEW_DESCRIPTORS, own.rlim_max};
@@ -152,7 +148,6 @@ static void descriptors_remain_if_clients_exceed_them(void **state) {
 /* ---- stalled readers --------------------------------------------------------------------------------------------- */
 
 static void stop_with_a_stalled_reader_aborts_its_write(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.options.connection =
                                           &(vestry_connection_options){.max_queued_bytes = VSI_STALLING_QUEUE_BYTES}});
   vsi_client stalled, well;
@@ -185,12 +180,10 @@ static double seconds_to_stop_on_specific_addresses(void) {
 }
 
 static void server_on_specific_addresses_stops_quickly(void **state) {
-  (void)state;
   BELOW_S(1.5, seconds_to_stop_on_specific_addresses());
 }
 
 static void server_stops_despite_silent_clients(void **state) {
-  (void)state;
   server_start(&s, NULL);
   vsi_client silent[3], c;
   for (int i = 0; i < 3; i++) vsi_client_connect(&silent[i], s.port, false);
@@ -213,7 +206,6 @@ static void ask_early(uint16_t port) {
 }
 
 static void early_clients_wait_for_the_handlers(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.before_mount = ask_early});
   for (int i = 0; i < EARLY; i++) {
     assert_int_equal(vsi_client_status(&early[i]), 200);

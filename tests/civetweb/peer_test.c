@@ -6,7 +6,6 @@
 #define MS UINT64_C(1000000)
 
 static void peer_addresses_are_parsed(void **state) {
-  (void)state;
   static const unsigned char v4[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [13] = 1, [14] = 2, [15] = 3};
   static const unsigned char v6[16] = {0xfe, 0x80, [15] = 1};
   vsi_civetweb_peer peer, same;
@@ -32,7 +31,6 @@ static void peer_addresses_are_parsed(void **state) {
 }
 
 static void peers_differ_by_address_and_ports(void **state) {
-  (void)state;
   vsi_civetweb_peer peer, other;
   assert_true(vsi_civetweb_peer_parse("10.1.2.3", 50000, 8080, &peer));
   static const struct {
@@ -58,7 +56,6 @@ static vestry_cause look(watched *w, vsi_civetweb_socket socket) {
 static const watched fresh = {UINT64_MAX, 5000 * MS};
 
 static void peer_without_unacknowledged_bytes_is_present(void **state) {
-  (void)state;
   watched w = fresh;
   /* The time since its last acknowledgement does not matter, because nothing is unacknowledged. */
   for (uint32_t ms = 0; ms < 100000; ms += 1000)
@@ -66,13 +63,11 @@ static void peer_without_unacknowledged_bytes_is_present(void **state) {
 }
 
 static void half_closed_peer_has_hung_up(void **state) {
-  (void)state;
   watched w = fresh;
   assert_int_equal(look(&w, (vsi_civetweb_socket){.established = false}), VESTRY_CAUSE_HANGUP);
 }
 
 static void heartbeat_after_a_long_silence_starts_the_time(void **state) {
-  (void)state;
   watched w = fresh;
   /* 15 s have passed since the last acknowledgement, and now bytes are in flight that were just sent. */
   vsi_civetweb_socket socket = {.established = true, .unacked_bytes = 3, .since_ack_ms = 15000};
@@ -81,7 +76,6 @@ static void heartbeat_after_a_long_silence_starts_the_time(void **state) {
 }
 
 static void acknowledgements_between_checks_restart_the_time(void **state) {
-  (void)state;
   watched w = fresh;
   /* At each check bytes are in flight, but always different ones. */
   for (int i = 0; i < 100; i++)
@@ -96,7 +90,6 @@ static void acknowledgements_between_checks_restart_the_time(void **state) {
 }
 
 static void complete_acknowledgement_resets_the_time(void **state) {
-  (void)state;
   watched w = fresh;
   vsi_civetweb_socket waiting = {.established = true, .unacked_bytes = 3, .since_ack_ms = 99999};
   for (int i = 0; i < 9; i++) assert_int_equal(look(&w, waiting), VESTRY_CAUSE_NONE);
@@ -106,7 +99,6 @@ static void complete_acknowledgement_resets_the_time(void **state) {
 }
 
 static void peer_that_answers_probes_is_not_lost(void **state) {
-  (void)state;
   watched w = fresh;
   /* Probes of a closed window are up to two minutes apart, and each is answered. */
   for (uint32_t ms = 0; ms < 120000; ms += 100)
@@ -126,7 +118,6 @@ static void peer_that_answers_probes_is_not_lost(void **state) {
 }
 
 static void peer_is_never_lost_if_disabled(void **state) {
-  (void)state;
   uint64_t since = UINT64_MAX;
   const vsi_civetweb_socket socket = {.established = true, .unacked_bytes = 3, .since_ack_ms = UINT32_MAX};
   assert_int_equal(vsi_civetweb_peer_judge(&since, &socket, 0, UINT64_MAX), VESTRY_CAUSE_NONE);

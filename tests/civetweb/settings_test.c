@@ -25,7 +25,6 @@ static vestry_err check(const char *ports, const char *threads, const char *node
 }
 
 static void threads_and_nodelay_are_checked(void **state) {
-  (void)state;
   char why[128];
   assert_int_equal(check(NULL, NULL, "1", why), VESTRY_OK); /* civetweb's default is 50 threads */
   assert_string_equal(why, "");
@@ -46,7 +45,6 @@ static void threads_and_nodelay_are_checked(void **state) {
 }
 
 static void ports_with_tls_are_recognized(void **state) {
-  (void)state;
   static const char *const tls[] = {"8443s", "80,8443s", "80r,8443s", "[::]:8443s", "10.0.0.1:8443s , 80", "80r"};
   static const char *const plain[] = {"8080", "+8080", "127.0.0.1:80,[::1]:80", "servers:80", "localhost:80,s", ""};
   for (size_t i = 0; i < 6; i++) assert_true(vsi_civetweb_names_tls_port(tls[i]));
@@ -54,7 +52,6 @@ static void ports_with_tls_are_recognized(void **state) {
 }
 
 static void unix_sockets_are_recognized(void **state) {
-  (void)state;
   static const char *const sockets[] = {"x/run/web.sock", "8080,x/run/web.sock", "8080 , x/run/a"};
   static const char *const ports[] = {"8080", "127.0.0.1:80,[::1]:80", "", "max:80"};
   for (size_t i = 0; i < 3; i++) assert_true(vsi_civetweb_names_unix_socket(sockets[i]));
@@ -64,7 +61,6 @@ static void unix_sockets_are_recognized(void **state) {
 /* The check predicts what civetweb does. */
 /* capability: C18 */
 static void missing_unix_socket_support_is_reported(void **state) {
-  (void)state;
   char why[128], folder[FOLDER_BYTES], port[FOLDER_BYTES + 16];
   folder_make(folder, "civetweb"); /* of this run: another run may have the same test, or have been killed in it */
   snprintf(port, sizeof port, "x%s/socket", folder);
@@ -84,7 +80,6 @@ static void missing_unix_socket_support_is_reported(void **state) {
 /* Only once in this process, because civetweb reports missing TLS only once. On a machine where civetweb has TLS, the
  * check succeeds, and mg_start does not crash. */
 static void tls_without_support_is_refused(void **state) {
-  (void)state;
   char why[128];
   vestry_err error = check("8443s", "10", "1", why);
   if (error) {
@@ -129,7 +124,6 @@ static bool allow_64_threads(void) {
 }
 
 static void thread_count_over_system_limit_is_refused(void **state) {
-  (void)state;
   if (geteuid() != 0) TEST_SKIP("a limit of the threads of a user takes root");
   checked result = check_in_child(allow_64_threads, "128", "20");
   assert_int_equal(result.error, VESTRY_LIMIT);
@@ -143,7 +137,6 @@ static bool allow_200_descriptors(void) {
 }
 
 static void settings_needing_all_descriptors_are_refused(void **state) {
-  (void)state;
   assert_int_equal(check_in_child(allow_200_descriptors, "35", "100").error, VESTRY_OK);
   checked result = check_in_child(allow_200_descriptors, "36", "100");
   assert_int_equal(result.error, VESTRY_LIMIT);
@@ -164,7 +157,6 @@ static void settings_needing_all_descriptors_are_refused(void **state) {
 }
 
 static void settings_of_a_running_server_are_read(void **state) {
-  (void)state;
   vsi_server s;
   server_start(&s, &(server_settings){.threads = 7, .reserve = 3, .timeout_ms = 1234, .keep_alive = true});
   vsi_civetweb_settings settings;
@@ -189,7 +181,6 @@ static void settings_of_a_running_server_are_read(void **state) {
 }
 
 static void max_streams_out_of_range_is_named(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry *v = NULL;
@@ -208,7 +199,6 @@ static void max_streams_out_of_range_is_named(void **state) {
 static struct mg_context *civetweb;
 
 static vestry_err create(test_host *th, void *ctx) {
-  (void)ctx;
   vestry *v = NULL;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   vestry_server *adapter = NULL;
@@ -219,7 +209,6 @@ static vestry_err create(test_host *th, void *ctx) {
 }
 
 static void creation_survives_every_allocation_failure(void **state) {
-  (void)state;
   const char *list[] = {"listening_ports", "127.0.0.1:0", "num_threads", "4", "tcp_nodelay", "1", NULL};
   civetweb = mg_start(NULL, NULL, list);
   assert_non_null(civetweb);

@@ -19,7 +19,6 @@ static server_settings silent(uint64_t watch_ms, uint64_t lost_ms) {
 }
 
 static void without_watch_heartbeats_detect_lost_peers(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.watch_ms = VESTRY_NEVER_MS,
                                       .options.connection = &(vestry_connection_options){.heartbeat_ms = 20}});
   vsi_client c;
@@ -36,7 +35,6 @@ static void without_watch_heartbeats_detect_lost_peers(void **state) {
 /* ---- lost, and not lost ------------------------------------------------------------------------------------------ */
 
 static void stalled_reader_is_not_lost(void **state) {
-  (void)state;
   /* longer than the kernel's first waits for a segment that the full peer dropped: 200 ms, 400 ms, 800 ms */
   server_settings settings = {.watch_ms = 10, .lost_ms = 3000};
   settings.options.connection =
@@ -55,7 +53,6 @@ static void stalled_reader_is_not_lost(void **state) {
 
 /* capability: F5 */
 static void f5_peer_behind_a_cut_is_detected(void **state) {
-  (void)state;
   const vestry_contract_settings settings = {.watch_ms = 20, .lost_ms = 500};
   const vestry_connection_options connection = {.heartbeat_ms = 100};
   double took = lost_peers_seconds(&civetweb_contract, &settings, &connection, 8, 0);
@@ -65,7 +62,6 @@ static void f5_peer_behind_a_cut_is_detected(void **state) {
 
 /* capability: F5 */
 static void f5_peer_behind_a_cut_is_lost_after_two_heartbeats(void **state) {
-  (void)state;
   const vestry_connection_options connection = {.heartbeat_ms = 3000};
   double took = lost_peers_seconds(&civetweb_contract, NULL, &connection, 1, 0);
   print_message("lost after %.0f ms; promised: two heartbeats of 3,000\n", took * 1e3);
@@ -73,13 +69,11 @@ static void f5_peer_behind_a_cut_is_lost_after_two_heartbeats(void **state) {
 }
 
 static void short_heartbeats_allow_a_retransmission(void **state) {
-  (void)state;
   lost_peers_leave_time_to_send_again(&civetweb_contract);
 }
 
 /* capability: F5 */
 static void f5_peer_cut_off_during_a_write_is_detected(void **state) {
-  (void)state;
   enum { BYTES = 16 << 20 };
   const vestry_contract_settings settings = {.watch_ms = 20, .lost_ms = 500, .stalled_ms = 2000};
   const vestry_connection_options connection = {.heartbeat_ms = 100, .max_queued_bytes = BYTES + 4096};
@@ -104,7 +98,6 @@ static bool note(void *ctx, int fd, const vsi_civetweb_peer *peer) {
 }
 
 static void sockets_of_one_server_are_found_by_their_peers(void **state) {
-  (void)state;
   vsi_server other;
   server_settings settings = silent(VESTRY_NEVER_MS, 0);
   server_start(&other, &settings);
@@ -126,7 +119,6 @@ static void sockets_of_one_server_are_found_by_their_peers(void **state) {
 
 /* Without a free descriptor, /proc/self/fd cannot be opened. */
 static void sockets_are_found_without_a_list_of_descriptors(void **state) {
-  (void)state;
   enum { MOST = 1000 };
   server_settings settings = silent(VESTRY_NEVER_MS, 0);
   struct rlimit before, few;

@@ -15,13 +15,11 @@ static vsi_server s;
 /* ---- methods and paths ------------------------------------------------------------------------------------------- */
 
 static int own_handler(struct mg_connection *conn, void *ctx) {
-  (void)ctx;
   mg_printf(conn, "HTTP/1.1 299 Own\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
   return 299;
 }
 
 static void other_paths_are_served_by_the_server(void **state) {
-  (void)state;
   server_start(&s, NULL);
   mg_set_request_handler(civetweb_of(&s)->context, "/echo/below", own_handler, NULL);
   /* which is called after it */
@@ -36,7 +34,6 @@ static void other_paths_are_served_by_the_server(void **state) {
 
 /* civetweb would treat them as patterns; routes do not. */
 static void route_paths_are_not_patterns(void **state) {
-  (void)state;
   server_start(&s, NULL);
   static const char *const paths[] = {"/a*", "/b$", "/c|d"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
@@ -52,7 +49,6 @@ static void route_paths_are_not_patterns(void **state) {
 /* ---- QUERY ------------------------------------------------------------------------------------------------------- */
 
 static void query_is_refused_and_logged(void **state) {
-  (void)state;
   server_start(&s, NULL);
   if (vsi_civetweb_takes_query(mg_version())) { /* then it is served like any other method */
     assert_int_equal(vestry_route(s.v, "QUERY", "/ask", vsi_server_echo, NULL), VESTRY_OK);
@@ -79,7 +75,6 @@ static void query_is_refused_and_logged(void **state) {
 }
 
 static void later_civetweb_versions_take_query(void **state) {
-  (void)state;
   static const char *const versions[] = {"1.15", "1.16", "1.17", "1.9", "0.99", ""};
   static const char *const later[] = {"1.18", "1.20-dev", "2.0", "2"};
   for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) assert_false(vsi_civetweb_takes_query(versions[i]));
@@ -89,7 +84,6 @@ static void later_civetweb_versions_take_query(void **state) {
 /* ---- kept connections -------------------------------------------------------------------------------------------- */
 
 static void connections_are_kept_only_if_configured(void **state) {
-  (void)state;
   for (int keep = 0; keep < 2; keep++) {
     server_start(&s, &(server_settings){.keep_alive = keep});
     vsi_client c;
@@ -112,7 +106,6 @@ static void connections_are_kept_only_if_configured(void **state) {
 }
 
 static void pipelined_requests_are_answered_in_order(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.keep_alive = true});
   vsi_client c;
   vsi_client_connect(&c, s.port, false);
@@ -141,7 +134,6 @@ static void pipelined_requests_are_answered_in_order(void **state) {
 
 /* Whatever civetweb treats as trailers: 1.15 closes after some of them, 1.16 after none. */
 static void connection_closes_after_a_chunked_request(void **state) {
-  (void)state;
   static const char *const trailers[] = {"", "X: y\r\n", "X: y\n\n", " \r\n", "no colon\r\n"};
   server_start(&s, &(server_settings){.keep_alive = true});
   for (size_t i = 0; i < sizeof trailers / sizeof *trailers; i++) {
@@ -163,7 +155,6 @@ static void connection_closes_after_a_chunked_request(void **state) {
 }
 
 static void aborted_stream_closes_its_connection(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.keep_alive = true});
   vsi_client c;
   vestry_connection *connection = vsi_server_open(&s, &c);
@@ -180,7 +171,6 @@ static void aborted_stream_closes_its_connection(void **state) {
 
 /* capability: C10 */
 static void batch_is_written_as_one_chunk(void **state) {
-  (void)state;
   server_start(&s, NULL);
   vsi_client c;
   vestry_connection *connection = vsi_server_open(&s, &c);
@@ -200,7 +190,6 @@ static void batch_is_written_as_one_chunk(void **state) {
 }
 
 static void connection_close_of_the_client_is_honoured(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.keep_alive = true});
   vsi_client c;
   vsi_client_ask(&c, s.port, "GET", "/stream", "Datastar-Request: true\r\nConnection: close\r\n");
@@ -225,7 +214,6 @@ static size_t write_head(char *to, size_t size, int count, int digits) {
 
 /* civetweb has room for 64 headers. */
 static void heads_over_limit_are_refused(void **state) {
-  (void)state;
   static const struct { int count, digits, status; } cases[] = {{100, 1000, 431}, {200, 1, 400}, {60, 1, 200}};
   static char head[200000];
   server_start(&s, NULL);
@@ -247,7 +235,6 @@ static void heads_over_limit_are_refused(void **state) {
 }
 
 static void body_is_refused_by_its_announced_length(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.keep_alive = true, .timeout_ms = 2000});
   vsi_client c;
   vsi_client_ask(&c, s.port, "POST", "/echo", "Content-Length: 1048577\r\n"); /* and no byte of it */
@@ -262,7 +249,6 @@ static void body_is_refused_by_its_announced_length(void **state) {
 }
 
 static void refused_client_may_finish_sending(void **state) {
-  (void)state;
   server_start(&s, NULL);
   static char body[2 << 20];
   vsi_client c;
@@ -279,7 +265,6 @@ static void refused_client_may_finish_sending(void **state) {
 }
 
 static void slow_body_gets_408(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.keep_alive = true, .timeout_ms = 500});
   vsi_client c;
   vsi_client_ask(&c, s.port, "POST", "/echo", "Content-Length: 10\r\n");
@@ -305,7 +290,6 @@ int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *len) {
 /* The socket of a client that has reset its connection is not found, and the search for it is bounded by the open
  * descriptors, not by the limit of the process. */
 static void search_for_a_reset_client_is_short(void **state) {
-  (void)state;
   enum { RESETS = 50, MOST = 1000 };
   struct rlimit before, high;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);

@@ -21,7 +21,6 @@ static void end(bench *b, probe *p, vestry_connection *c) {
 
 /* capability: C10 */
 static void c10_a_batch_is_one_write(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -61,7 +60,6 @@ static void c10_a_batch_is_one_write(void **state) {
 
 /* capability: C10 */
 static void c10_batch_over_limit_is_refused_whole(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -90,7 +88,6 @@ static void c10_batch_over_limit_is_refused_whole(void **state) {
 }
 
 static void c10_batch_is_sent_to_each_connection(void **state) {
-  (void)state;
   bench b;
   probe p[3];
   vestry_connection *c[3];
@@ -129,7 +126,6 @@ static void c10_batch_is_sent_to_each_connection(void **state) {
 
 /* capability: C10 */
 static void c10_failed_add_fails_the_batch(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -162,7 +158,6 @@ static void c10_failed_add_fails_the_batch(void **state) {
 }
 
 static vestry_err fill(test_host *th, void *ctx) {
-  (void)ctx;
   vestry_batch *batch = NULL;
   vestry_err error = vestry_batch_create(&th->host, &batch);
   for (int i = 0; i < 20 && !error; i++) error = vestry_batch_patch_elements(batch, "<p>", 3, NULL);
@@ -171,7 +166,6 @@ static vestry_err fill(test_host *th, void *ctx) {
 }
 
 static void c10_out_of_memory_is_reported(void **state) {
-  (void)state;
   test_host_fail_each(fill, NULL, false);
 }
 
@@ -294,12 +288,10 @@ static void send_batches_concurrently(bool tight) {
 
 /* capability: C10 */
 static void c10_no_event_interrupts_a_batch(void **state) {
-  (void)state;
   for (int i = 0; i < 3; i++) send_batches_concurrently(false);
 }
 
 static void c10_refused_batches_leave_no_events(void **state) {
-  (void)state;
   for (int i = 0; i < 3; i++) send_batches_concurrently(true);
 }
 

@@ -140,7 +140,6 @@ static void send_round(crowd *c) {
 
 /* capability: F4 */
 static void f4_only_stalled_streams_are_closed(void **state) {
-  (void)state;
   enum { ROUNDS = 400 };
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
@@ -188,7 +187,6 @@ static vestry_event *elements_event(crowd *c, int n) {
 /* The memory that conflation uses to index events counts against the budget, so that the budget limits the actual
  * memory. */
 static void f4_conflation_index_counts_against_the_budget(void **state) {
-  (void)state;
   enum { ROUNDS = 1200 };
   vestry_event *(*const make[])(crowd * c, int n) = {signals_event, elements_event};
   for (size_t kind = 0; kind < 2; kind++) {
@@ -213,7 +211,6 @@ static void f4_conflation_index_counts_against_the_budget(void **state) {
 
 /* A stream that held many bytes and was read holds few again, and is not closed for the bytes that it held before. */
 static void f4_written_events_free_their_bytes(void **state) {
-  (void)state;
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
   crowd_run(c);
@@ -232,7 +229,6 @@ static void f4_written_events_free_their_bytes(void **state) {
 
 /* capability: F4 */
 static void f4_largest_queue_is_closed_first(void **state) {
-  (void)state;
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
   crowd_run(c);
@@ -255,7 +251,6 @@ static void f4_largest_queue_is_closed_first(void **state) {
 
 /* capability: F4 */
 static void f4_last_eighth_is_refused_if_no_queue_is_freed(void **state) {
-  (void)state;
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_DROP);
   crowd_run(c);
@@ -280,7 +275,6 @@ static void f4_last_eighth_is_refused_if_no_queue_is_freed(void **state) {
 }
 
 static void f4_event_over_budget_is_too_large(void **state) {
-  (void)state;
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
   crowd_run(c);
@@ -293,7 +287,6 @@ static void f4_event_over_budget_is_too_large(void **state) {
 
 /* A closing stream that waits for its peer is aborted if the budget needs its bytes. */
 static void f4_closing_stream_is_aborted_to_free_bytes(void **state) {
-  (void)state;
   crowd *c = malloc(sizeof *c);
   crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
   crowd_run(c);
@@ -333,7 +326,6 @@ static void *keep_sending(void *arg) {
 
 /* capability: F4 */
 static void f4_concurrent_senders_never_exceed_the_budget(void **state) {
-  (void)state;
   enum { SENDERS = 3 };
   for (int round = 0; round < 5; round++) {
     crowd *c = malloc(sizeof *c);
@@ -365,7 +357,6 @@ static void f4_concurrent_senders_never_exceed_the_budget(void **state) {
 
 /* The sends of a burst take their room at once, and return what two of them do not use. */
 static void burst_holds_only_the_room_of_accepted_events(void **state) {
-  (void)state;
   enum { LARGE = 64 << 20 }; /* so that the room of the burst is a small part */
   crowd c;
   crowd_begin(&c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);

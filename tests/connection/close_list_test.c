@@ -45,7 +45,6 @@ static void watcher_init(watcher *w, probe *p) {
 }
 
 static void close_nodes_are_called_once_in_order(void **state) {
-  (void)state;
   bench b;
   probe p;
   watcher w[3];
@@ -83,7 +82,6 @@ static void close_nodes_are_called_once_in_order(void **state) {
 }
 
 static void cancelled_close_nodes_are_not_called(void **state) {
-  (void)state;
   for (int gone = 0; gone < 8; gone++) { /* every subset of three */
     bench b;
     probe p;
@@ -119,7 +117,6 @@ static void cancelled_close_nodes_are_not_called(void **state) {
 }
 
 static void close_node_may_cancel_others_but_not_add(void **state) {
-  (void)state;
   bench b;
   probe p;
   watcher w[4];
@@ -148,7 +145,6 @@ static void close_node_may_cancel_others_but_not_add(void **state) {
 }
 
 static void abandoned_connection_calls_its_close_nodes(void **state) {
-  (void)state;
   bench b;
   probe p;
   watcher w;
@@ -246,7 +242,6 @@ static void *cancel_only(void *argument) {
 }
 
 static void close_nodes_race_with_the_end(void **state) {
-  (void)state;
   for (int round = 0; round < ROUNDS; round++) {
     bench b;
     probe pr;

@@ -14,17 +14,14 @@ static vestry_err send_all(vestry_connection *c, vestry_event *event) {
 }
 
 static vestry_err patch_elements(vestry_connection *c, vestry_event *event) {
-  (void)event;
   return vestry_connection_patch_elements(c, "<p id=\"a\">", 10, NULL);
 }
 
 static vestry_err patch_signals(vestry_connection *c, vestry_event *event) {
-  (void)event;
   return vestry_connection_patch_signals_text(c, "{\"a\":1}", 7, NULL);
 }
 
 static vestry_err execute_script(vestry_connection *c, vestry_event *event) {
-  (void)event;
   return vestry_connection_execute_script(c, "a()", 3, NULL);
 }
 
@@ -52,7 +49,6 @@ static void assert_refused(bench *b, vestry_connection *c) {
 
 /* capability: C12, E6 */
 static void e6_sends_to_a_closed_connection_are_refused_without_harm(void **state) {
-  (void)state;
   for (int cause = VESTRY_CAUSE_NONE + 1; cause < VESTRY_CAUSE_COUNT; cause++)
     for (int opened = 0; opened < 2; opened++) {
       if (cause == VESTRY_CAUSE_DETACHED) continue; /* not the cause of an end */
@@ -86,13 +82,11 @@ static void e6_sends_to_a_closed_connection_are_refused_without_harm(void **stat
 }
 
 static void send_more(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  (void)cause;
   assert_refused(ctx, connection);
 }
 
 /* capability: E6 */
 static void e6_sends_from_the_close_hook_are_refused_without_harm(void **state) {
-  (void)state;
   for (int abandoned = 0; abandoned < 2; abandoned++) {
     bench b;
     probe p;

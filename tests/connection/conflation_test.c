@@ -138,7 +138,6 @@ static const struct {
 
 /* capability: F3 */
 static void f3_examples_are_conflated(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
     bench b;
     probe p;
@@ -169,7 +168,6 @@ static void f3_examples_are_conflated(void **state) {
 /* Two targets share one slot: neither is mistaken for the other, but the older one is no longer found. */
 /* capability: F3 */
 static void f3_index_slot_holds_one_target(void **state) {
-  (void)state;
   bench b;
   probe p;
   char html[VSI_CONFLATION_SLOTS + 1][32], expected[512] = "";
@@ -215,7 +213,6 @@ static void f3_index_slot_holds_one_target(void **state) {
 /* Only two of six events are needed, and they fit into a queue of two as long as the runner runs in between. */
 /* capability: F3 */
 static void f3_stalled_page_queues_only_its_latest_state(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -302,7 +299,6 @@ static void send_bound(bool is_run) {
 
 /* capability: F3 */
 static void f3_stalled_page_with_fields_queues_its_latest_state(void **state) {
-  (void)state;
   send_bound(true);
   send_bound(false);
 }
@@ -310,7 +306,6 @@ static void f3_stalled_page_with_fields_queues_its_latest_state(void **state) {
 /* Events that wait when the connection ends are discarded, and counted. */
 /* capability: F3 */
 static void f3_waiting_events_are_discarded_at_the_end(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -345,7 +340,6 @@ static void f3_waiting_events_are_discarded_at_the_end(void **state) {
 
 /* capability: F3 */
 static void f3_batches_are_not_conflated(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -375,7 +369,6 @@ static void f3_batches_are_not_conflated(void **state) {
  * show it. */
 /* capability: F3 */
 static void f3_barriers_are_counted(void **state) {
-  (void)state;
   static const sent all[] = {{'e', A1, 0, 0},
                              {'e', "<div id=\"a\"><b data-init=\"x()\"></b></div>", 0, 0},
                              {'e', "<div id=\"a\"><style></style></div>", 0, 0},
@@ -481,7 +474,6 @@ static void decide(const json_t *row, bool is_inner, char text[16]) {
 
 /* capability: F3 */
 static void f3_decisions_match_the_client_table(void **state) {
-  (void)state;
   static char table[65536];
   FILE *file = fopen(CONFLATION_TABLE, "r");
   assert_non_null(file);
@@ -509,7 +501,6 @@ static void f3_decisions_match_the_client_table(void **state) {
 
 /* If an allocation fails, fewer events are conflated, or the send fails. The accepted events are written, in order. */
 static void f3_allocation_failure_loses_no_accepted_event(void **state) {
-  (void)state;
   bool failed = true;
   for (long n = 0; failed; n++) {
     bench b;
@@ -561,7 +552,6 @@ typedef struct sender {
 } sender;
 
 static vestry_verdict go_on(vestry_connection *connection, vestry_err error, void *ctx) {
-  (void)connection, (void)error, (void)ctx;
   return VESTRY_VERDICT_GO_ON;
 }
 
@@ -627,13 +617,11 @@ static void send_by_many(bool is_stuck) {
 }
 
 static void f3_senders_conflate_a_full_queue(void **state) {
-  (void)state;
   send_by_many(true);
   send_by_many(false);
 }
 
 static void f3_full_queue_closes_if_nothing_conflates(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);

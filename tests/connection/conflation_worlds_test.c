@@ -280,7 +280,6 @@ static uint64_t live(world *w, uint64_t seed, size_t *typed_count) {
 
 /* capability: F3 */
 static void f3_conflation_does_not_change_the_resulting_page(void **state) {
-  (void)state;
   static world w;
   const char *seed = getenv("VESTRY_SEED");
   if (seed) {

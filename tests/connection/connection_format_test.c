@@ -5,7 +5,6 @@
 
 /* capability: C4 */
 static void formatted_events_are_sent(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -36,7 +35,6 @@ static void formatted_events_are_sent(void **state) {
 
 /* Whichever allocation fails, a failed send leaves nothing in memory. */
 static void failed_formatted_send_leaks_nothing(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);

@@ -5,7 +5,6 @@
 #include "connection/probe.h"
 
 static void queued_events_are_one_write_after_open(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -38,7 +37,6 @@ static void queued_events_are_one_write_after_open(void **state) {
 }
 
 static void clean_end_flushes_and_abort_discards(void **state) {
-  (void)state;
   static const struct {
     vestry_cause cause;
     bool clean;
@@ -100,7 +98,6 @@ static void look_at_room(void *ctx) {
 }
 
 static void settled_event_has_freed_its_room(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -126,7 +123,6 @@ static void settled_event_has_freed_its_room(void **state) {
 }
 
 static void close_refuses_invalid_causes(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -148,7 +144,6 @@ static void close_refuses_invalid_causes(void **state) {
 
 /* If the peer is lost, a closing stream does not wait for it any longer; its first cause remains. */
 static void closing_stream_ends_when_its_peer_is_lost(void **state) {
-  (void)state;
   static const vestry_cause ends[] = {VESTRY_CAUSE_CLOSED, VESTRY_CAUSE_DRAIN};
   static const struct {
     vestry_cause cause;
@@ -184,7 +179,6 @@ static void closing_stream_ends_when_its_peer_is_lost(void **state) {
 
 /* capability: C12 */
 static void a_full_queue_closes_or_drops(void **state) {
-  (void)state;
   for (int drop = 0; drop < 2; drop++) {
     bench b;
     probe p;
@@ -220,7 +214,6 @@ static void a_full_queue_closes_or_drops(void **state) {
 
 /* capability: C12 */
 static void queue_is_bounded_in_bytes(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -246,7 +239,6 @@ static void queue_is_bounded_in_bytes(void **state) {
 
 /* capability: C10 */
 static void batch_is_queued_whole_or_refused(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -273,7 +265,6 @@ static void batch_is_queued_whole_or_refused(void **state) {
 }
 
 static void blocked_transport_resumes_where_it_stopped(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -308,7 +299,6 @@ static void blocked_transport_resumes_where_it_stopped(void **state) {
 }
 
 static void clean_end_times_out(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -335,7 +325,6 @@ static void clean_end_times_out(void **state) {
 
 /* The same if the last write took everything and then reported WOULD_BLOCK. */
 static void clean_end_times_out_after_a_complete_write(void **state) {
-  (void)state;
   for (int drained = 0; drained < 2; drained++) {
     bench b;
     probe p;
@@ -398,7 +387,6 @@ static void finish_slow(bench *b, probe *p, vestry_connection *c, bool clean) {
 }
 
 static void clean_end_waits_while_the_peer_reads(void **state) {
-  (void)state;
   bench b;
   probe p;
   vestry_connection *c = begin_slow(&b, &p, SLOW_BYTES / 10);
@@ -414,7 +402,6 @@ static void clean_end_waits_while_the_peer_reads(void **state) {
 }
 
 static void clean_end_times_out_if_the_peer_stops_reading(void **state) {
-  (void)state;
   bench b;
   probe p;
   vestry_connection *c = begin_slow(&b, &p, 1);
@@ -430,7 +417,6 @@ static void clean_end_times_out_if_the_peer_stops_reading(void **state) {
 }
 
 static void clean_end_waits_one_minute_at_most(void **state) {
-  (void)state;
   bench b;
   probe p;
   vestry_connection *c = begin_slow(&b, &p, 1);
@@ -446,7 +432,6 @@ static void clean_end_waits_one_minute_at_most(void **state) {
 
 /* A slow peer does not delay a drain or a stop. */
 static void slow_peer_does_not_delay_drain_or_stop(void **state) {
-  (void)state;
   static const struct {
     vestry_cause cause;
     uint64_t stop_ms; /* 0: none */
@@ -478,7 +463,6 @@ static void slow_peer_does_not_delay_drain_or_stop(void **state) {
 
 /* capability: E2 */
 static void idle_stream_sends_heartbeats(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = 1000});
@@ -516,7 +500,6 @@ static void idle_stream_sends_heartbeats(void **state) {
 
 /* A heartbeat whose allocation fails is skipped; the stream continues, and the next heartbeat is sent. */
 static void heartbeat_is_skipped_without_memory(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = 1000});
@@ -543,7 +526,6 @@ static void heartbeat_is_skipped_without_memory(void **state) {
 
 /* Intervals at the maximum of the 32-bit field, which means none, and above. The last two have small low words. */
 static void heartbeat_interval_of_weeks_works(void **state) {
-  (void)state;
   static const uint64_t intervals_ms[] = {UINT32_MAX - 1, UINT32_MAX, (uint64_t)UINT32_MAX + 1,
                                           (uint64_t)UINT32_MAX + 1001};
   for (int i = 0; i < 4; i++) {
@@ -572,7 +554,6 @@ static void heartbeat_interval_of_weeks_works(void **state) {
 
 /* capability: E2 */
 static void never_disables_heartbeats(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
@@ -592,7 +573,6 @@ static void never_disables_heartbeats(void **state) {
 }
 
 static void transport_failures_map_to_causes(void **state) {
-  (void)state;
   static const struct {
     vestry_io io;
     vestry_cause cause;
@@ -626,7 +606,6 @@ static void transport_failures_map_to_causes(void **state) {
 
 /* capability: C12 */
 static void abandoned_connection_counts_and_never_opens(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -644,7 +623,6 @@ static void abandoned_connection_counts_and_never_opens(void **state) {
 }
 
 static void connect_refuses_bad_options_and_closed_groups(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -671,7 +649,6 @@ static void connect_refuses_bad_options_and_closed_groups(void **state) {
 
 /* Each allocation in the life of a connection fails once. */
 static vestry_err live(test_host *th, void *ctx) {
-  (void)ctx;
   vestry_runtime *runtime;
   vestry_runtime_options options = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
   vestry_err error = vestry_runtime_create(&options, &runtime);
@@ -704,12 +681,10 @@ static vestry_err live(test_host *th, void *ctx) {
 }
 
 static void connection_survives_every_failed_allocation(void **state) {
-  (void)state;
   test_host_fail_each(live, NULL, getenv("TEST_IO")); /* without memory for a batch, a write is direct */
 }
 
 static void transport_taking_single_bytes_gets_all_events(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, &(vestry_connection_options){.heartbeat_ms = 10});

@@ -22,7 +22,6 @@ static void end(bench *b, probe *p, vestry_connection *c) {
 
 /* capability: F6 */
 static void f6_drained_stream_gets_retry_hint_and_abort(void **state) {
-  (void)state;
   bench b;
   probe p;
   vestry_connection *c;
@@ -38,7 +37,6 @@ static void f6_drained_stream_gets_retry_hint_and_abort(void **state) {
 
 /* capability: F6 */
 static void f6_unopened_stream_opens_and_gets_the_hint(void **state) {
-  (void)state;
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -54,7 +52,6 @@ static void f6_unopened_stream_opens_and_gets_the_hint(void **state) {
 
 /* capability: F6 */
 static void f6_full_queue_omits_the_hint(void **state) {
-  (void)state;
   bench b;
   probe p;
   vestry_connection *c;
@@ -68,7 +65,6 @@ static void f6_full_queue_omits_the_hint(void **state) {
 
 /* capability: F6 */
 static void f6_stalled_peer_is_aborted_after_five_seconds(void **state) {
-  (void)state;
   bench b;
   probe p;
   vestry_connection *c;
@@ -89,7 +85,6 @@ static void f6_stalled_peer_is_aborted_after_five_seconds(void **state) {
 }
 
 static void f6_peer_that_reads_again_gets_the_hint(void **state) {
-  (void)state;
   bench b;
   probe p;
   vestry_connection *c;
@@ -106,7 +101,6 @@ static void f6_peer_that_reads_again_gets_the_hint(void **state) {
 }
 
 static void f6_allocation_failure_omits_the_hint(void **state) {
-  (void)state;
   for (long n = 0; n < 2; n++) {
     bench b;
     probe p;

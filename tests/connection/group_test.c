@@ -9,22 +9,16 @@
 enum { COUNT = 10 };
 
 static vestry_io open_quietly(void *transport) {
-  (void)transport;
   return VESTRY_IO_OK;
 }
 
 static vestry_io write_quietly(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
-  (void)transport, (void)slices, (void)count, (void)ret_written;
   return VESTRY_IO_OK;
 }
 
-static void end_quietly(void *transport, bool clean, vestry_cause cause) {
-  (void)transport, (void)clean, (void)cause;
-}
+static void end_quietly(void *transport, bool clean, vestry_cause cause) {}
 
-static void release_quietly(void *transport) {
-  (void)transport;
-}
+static void release_quietly(void *transport) {}
 
 static const vestry_transport_ops quiet = {
     .size = sizeof quiet, .open = open_quietly, .write = write_quietly, .end = end_quietly, .release = release_quietly};
@@ -43,7 +37,6 @@ static void end_one(bench *b, vestry_connection **connection) {
 }
 
 static uint32_t in_a_second(void *ctx) {
-  (void)ctx;
   return 1000;
 }
 
@@ -56,7 +49,6 @@ static void assert_visits(bench *b, vsi_group_walk *walk, size_t limit, vestry_c
 }
 
 static void walk_continues_while_connections_come_and_go(void **state) {
-  (void)state;
   bench b;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
   vestry_connection *all[COUNT], *last;
@@ -120,7 +112,6 @@ static void *leave_in_any_order(void *of) {
 }
 
 static void sums_count_each_connection_once_under_load(void **state) {
-  (void)state;
   bench b;
   bench_init(&b, 2, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS});
   static vestry_connection *all[MANY];
@@ -150,7 +141,6 @@ static void sums_count_each_connection_once_under_load(void **state) {
 }
 
 static void ended_connections_are_counted_by_age(void **state) {
-  (void)state;
   bench b;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
   vestry_connection *young = connect_one(&b), *old = connect_one(&b);
@@ -170,7 +160,6 @@ static void ended_connections_are_counted_by_age(void **state) {
 
 /* A connection is found by its number after others have ended; without memory for the index it is not accepted. */
 static void connections_are_found_by_number(void **state) {
-  (void)state;
   enum { NUMBERED = 200 };
   bench b;
   vestry_connection *all[NUMBERED];

@@ -110,19 +110,15 @@ static void all_arrive_in_order(bool dedicated_connections_keep_the_senders_orde
 }
 
 static void pooled_connections_keep_the_senders_order(void **state) {
-  (void)state;
   all_arrive_in_order(false, false);
 }
 static void dedicated_connections_keep_the_senders_order(void **state) {
-  (void)state;
   all_arrive_in_order(true, false);
 }
 static void pooled_connections_close_under_senders(void **state) {
-  (void)state;
   for (int i = 0; i < 10; i++) all_arrive_in_order(false, true);
 }
 static void dedicated_connections_close_under_senders(void **state) {
-  (void)state;
   for (int i = 0; i < 10; i++) all_arrive_in_order(true, true);
 }
 
@@ -139,25 +135,19 @@ typedef struct door {
 } door;
 
 static vestry_io door_open(void *transport) {
-  (void)transport;
   return VESTRY_IO_OK;
 }
 
 static vestry_io door_write(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
   door *d = transport;
-  (void)slices, (void)count;
   if (atomic_load_explicit(&d->room, memory_order_acquire)) return VESTRY_IO_OK;
   *ret_written = 0;
   return VESTRY_IO_WOULD_BLOCK;
 }
 
-static void door_end(void *transport, bool clean, vestry_cause cause) {
-  (void)transport, (void)clean, (void)cause;
-}
+static void door_end(void *transport, bool clean, vestry_cause cause) {}
 
-static void door_release(void *transport) {
-  (void)transport;
-}
+static void door_release(void *transport) {}
 
 static void *open_doors(void *argument) {
   door *d = argument;
@@ -171,7 +161,6 @@ static void *open_doors(void *argument) {
 }
 
 static void writable_during_a_write_is_not_lost(void **state) {
-  (void)state;
   static const vestry_transport_ops ops = {
       .open = door_open, .write = door_write, .end = door_end, .release = door_release};
   static door d;

@@ -35,24 +35,15 @@ static probe *const no_probe = NULL;
 static _Atomic(size_t) ends, releases;
 
 static vestry_io open_ok(void *transport) {
-  (void)transport;
   return VESTRY_IO_OK;
 }
 static vestry_io write_ok(void *transport, const vestry_slice *slices, size_t count, size_t *ret_written) {
-  (void)transport;
-  (void)slices;
-  (void)count;
-  (void)ret_written;
   return VESTRY_IO_OK;
 }
 static void count_end(void *transport, bool clean, vestry_cause cause) {
-  (void)transport;
-  (void)clean;
-  (void)cause;
   ends++;
 }
 static void count_release(void *transport) {
-  (void)transport;
   releases++;
 }
 static const vestry_transport_ops sink = {
@@ -98,7 +89,6 @@ static void fill(stage *s) {
 
 /* capability: C9 */
 static void c9_on_error_decides_on_full(void **state) {
-  (void)state;
   static const struct {
     vestry_full_policy policy;
     vestry_verdict verdict;
@@ -130,7 +120,6 @@ static void c9_on_error_decides_on_full(void **state) {
 }
 
 static void c9_on_error_decides_on_other_errors(void **state) {
-  (void)state;
   static char too_large[VESTRY_EVENT_MAX_BYTES + 1];
   memset(too_large, 'a', sizeof too_large);
   for (int verdict = VESTRY_VERDICT_DEFAULT; verdict <= VESTRY_VERDICT_CLOSE; verdict++) {
@@ -161,7 +150,6 @@ static void c9_on_error_decides_on_other_errors(void **state) {
 
 /* Mistakes of the caller are only returned. */
 static void c9_invalid_calls_do_not_run_on_error(void **state) {
-  (void)state;
   stage s;
   stage_begin(&s, VESTRY_FULL_CLOSE);
   s.l.verdict = VESTRY_VERDICT_CLOSE;
@@ -173,7 +161,6 @@ static void c9_invalid_calls_do_not_run_on_error(void **state) {
 }
 
 static void c9_full_policy_decides_without_hook(void **state) {
-  (void)state;
   for (int drop = 0; drop < 2; drop++) {
     stage s;
     stage_begin_with(&s, drop ? VESTRY_FULL_DROP : VESTRY_FULL_CLOSE, NULL, NULL);
@@ -187,14 +174,11 @@ static void c9_full_policy_decides_without_hook(void **state) {
 
 /* A hook that closes the connection itself, with its own cause. */
 static vestry_verdict close_as_idle(vestry_connection *connection, vestry_err error, void *ctx) {
-  (void)error;
-  (void)ctx;
   assert_true(vestry_connection_close(connection, VESTRY_CAUSE_IDLE));
   return VESTRY_VERDICT_CLOSE;
 }
 
 static void c9_on_error_may_close_with_its_own_cause(void **state) {
-  (void)state;
   stage s;
   static const vsi_connection_hooks hooks = {.on_error = close_as_idle};
   stage_begin_with(&s, VESTRY_FULL_CLOSE, &hooks, NULL);
@@ -212,7 +196,6 @@ typedef struct interrupted {
 } interrupted;
 
 static vestry_verdict run_meanwhile(vestry_connection *connection, vestry_err error, void *ctx) {
-  (void)error;
   interrupted *i = ctx;
   vestry_connection_close(connection, VESTRY_CAUSE_SIZE);
   bench_run(&i->s->b);
@@ -223,15 +206,12 @@ static vestry_verdict run_meanwhile(vestry_connection *connection, vestry_err er
 }
 
 static void note_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  (void)connection;
-  (void)cause;
   interrupted *i = ctx;
   assert_int_equal(i->inside, 1);
   i->closed++;
 }
 
 static void c9_on_close_waits_for_on_error(void **state) {
-  (void)state;
   stage s;
   interrupted i = {.s = &s};
   static const vsi_connection_hooks hooks = {.on_error = run_meanwhile, .on_close = note_close};
@@ -254,8 +234,6 @@ typedef struct context {
 } context;
 
 static vestry_verdict count_reported(vestry_connection *connection, vestry_err error, void *ctx) {
-  (void)connection;
-  (void)error;
   context *c = ctx;
   assert_int_equal(c->closed, 0);
   atomic_fetch_add(&c->reported, 1);
@@ -263,8 +241,6 @@ static vestry_verdict count_reported(vestry_connection *connection, vestry_err e
 }
 
 static void free_context(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  (void)connection;
-  (void)cause;
   context *c = ctx;
   c->closed = 1;
   free(c);
@@ -288,7 +264,6 @@ static void *send_until_closed(void *argument) {
 
 /* capability: C9 */
 static void c9_on_error_never_runs_after_on_close(void **state) {
-  (void)state;
   bench b;
   bench_init(&b, 2, &(vestry_connection_options){.max_queued_bytes = 12, .heartbeat_ms = VESTRY_NEVER_MS});
   for (int round = 0; round < ROUNDS; round++) {

@@ -41,21 +41,17 @@ static vestry_err send_one_and_fail(vestry_connection *connection, void *ctx) {
 }
 
 static vestry_err close_early(vestry_connection *connection, void *ctx) {
-  (void)ctx;
   vestry_connection_close(connection, VESTRY_CAUSE_EXPIRED);
   return VESTRY_OK;
 }
 
 static vestry_err never(vestry_connection *connection, void *ctx) {
-  (void)connection;
-  (void)ctx;
   fail_msg("called with a stream that is not open");
   return VESTRY_OK;
 }
 
 /* capability: C11 */
 static void c11_with_closes_after_success_and_error(void **state) {
-  (void)state;
   static const struct {
     vestry_connection_fn fn;
     vestry_err error;
@@ -76,14 +72,12 @@ static void c11_with_closes_after_success_and_error(void **state) {
 }
 
 static vestry_err drop(vestry_connection *connection, void *ctx) {
-  (void)connection;
   stage *s = ctx;
   s->c = vestry_connection_unref(s->c); /* the caller's only reference */
   return bench_send(&s->b, connection, "1");
 }
 
 static void c11_with_holds_a_reference(void **state) {
-  (void)state;
   stage s;
   stage_begin(&s);
   vestry_connection *last = vestry_connection_ref(s.c);
@@ -94,7 +88,6 @@ static void c11_with_holds_a_reference(void **state) {
 
 /* capability: C11 */
 static void c11_leave_closes_and_clears_the_pointer(void **state) {
-  (void)state;
   stage s;
   stage_begin(&s);
   vestry_connection *mine = vestry_connection_ref(s.c);
@@ -120,7 +113,6 @@ out:
 
 /* capability: C11 */
 static void c11_scoped_variable_closes_on_every_path(void **state) {
-  (void)state;
   for (int path = 0; path < 3; path++) {
     stage s;
     stage_begin(&s);

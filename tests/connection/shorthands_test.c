@@ -25,7 +25,6 @@ static vestry_err make_redirect(void) {
   return vestry_event_redirect(NULL, "/there", &script, &event);
 }
 static void c2_c3_forms_send_their_events(void **state) {
-  (void)state;
   static const struct {
     vestry_err (*send)(void), (*make)(void);
   } forms[] = {{send_remove, make_remove}, {send_signals, make_signals}, {send_redirect, make_redirect}};

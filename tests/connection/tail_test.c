@@ -61,7 +61,6 @@ static void end(pair *p) {
 
 /* capability: H5 */
 static void tail_returns_the_events_of_its_stream(void **state) {
-  (void)state;
   pair p;
   vsi_tail *tail, *second;
   begin(&p);
@@ -97,7 +96,6 @@ static void tail_returns_the_events_of_its_stream(void **state) {
 
 /* capability: H5 */
 static void tail_is_bounded_and_counts_lost_events(void **state) {
-  (void)state;
   enum { MORE = 20 };
   pair p;
   vsi_tail *tail;
@@ -131,7 +129,6 @@ static void tail_is_bounded_and_counts_lost_events(void **state) {
 
 /* capability: H5 */
 static void tail_returns_the_cause_of_the_end(void **state) {
-  (void)state;
   pair p;
   vsi_tail *tail, *late;
   begin(&p);
@@ -152,7 +149,6 @@ static void tail_returns_the_cause_of_the_end(void **state) {
 
 /* capability: H5 */
 static void tails_per_stream_are_limited(void **state) {
-  (void)state;
   pair p;
   vsi_tail *tails[VSI_TAILS_MAX], *more;
   begin(&p);
@@ -174,7 +170,6 @@ static void tails_per_stream_are_limited(void **state) {
 }
 
 static void tail_begin_without_memory_fails(void **state) {
-  (void)state;
   pair p;
   vsi_tail *tail;
   begin(&p);
@@ -205,7 +200,6 @@ static void *send_all(void *of) {
 
 /* Tails begin, take and end while the stream runs and ends. Each event is taken or counted while a tail exists. */
 static void tails_begin_and_end_while_the_stream_runs(void **state) {
-  (void)state;
   bench on;
   probe watched, other;
   vsi_tail *whole, *brief;

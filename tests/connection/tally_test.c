@@ -14,7 +14,6 @@ static uint64_t sum_ms(const vsi_group_tally *tally) {
 }
 
 static void age_of_a_change_includes_the_time_in_the_queue(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   test_host_advance_ms(&th, 100000);
@@ -48,7 +47,6 @@ static uint64_t folded_ms(int earlier_ago_ms, int later_ago_ms) {
 }
 
 static void folded_deliveries_keep_the_older_change(void **state) {
-  (void)state;
   assert_int_equal(folded_ms(-1, -1), 0);
   assert_int_equal(folded_ms(3, -1), 23);
   assert_int_equal(folded_ms(-1, 3), 13);

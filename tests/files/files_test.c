@@ -106,7 +106,6 @@ static void etag_of(suite *s, const char *path, const char *accept, char etag[12
 
 /* capability: K7 */
 static void file_is_served_with_its_headers(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_files_options){.max_age_s = 60});
   wire r = {.path = "/css/site.css"};
@@ -130,7 +129,6 @@ static void file_is_served_with_its_headers(void **state) {
 
 /* capability: K7 */
 static void paths_outside_the_folder_are_not_found(void **state) {
-  (void)state;
   static const char *const hostile[] = {"",
                                         "/",
                                         "..",
@@ -200,7 +198,6 @@ static void paths_outside_the_folder_are_not_found(void **state) {
 
 /* capability: K7 */
 static void conditional_requests_get_304(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_files_options){0});
   char etag[128], listed[300], weak[140];
@@ -256,7 +253,6 @@ static void conditional_requests_get_304(void **state) {
 
 /* capability: K7 */
 static void failed_preconditions_get_412(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_files_options){0});
   char etag[128], listed[300], weak[140];
@@ -309,7 +305,6 @@ static void failed_preconditions_get_412(void **state) {
 
 /* capability: K7 */
 static void ranges_get_206_or_416(void **state) {
-  (void)state;
   static const struct {
     const char *range;
     int status;
@@ -373,7 +368,6 @@ static void ranges_get_206_or_416(void **state) {
 
 /* capability: K7 */
 static void precompressed_files_are_negotiated(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_files_options){0});
   put(&s, "app.js", "plain");
@@ -425,7 +419,6 @@ static void precompressed_files_are_negotiated(void **state) {
 
 /* capability: K7 */
 static void changed_file_has_a_new_etag(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_files_options){0});
   char etag[128];
@@ -447,7 +440,6 @@ static void changed_file_has_a_new_etag(void **state) {
 }
 
 static void file_over_max_file_bytes_gets_500(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_files_options){.max_file_bytes = 9});
   wire r = {.path = "/a.txt"};
@@ -472,7 +464,6 @@ static const vestry_file table[] = {
 
 /* capability: K7 */
 static void embedded_files_are_served(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_files_options){.embedded = table, .embedded_count = 3});
   char etag[128], value[128], integrity[VESTRY_FILES_INTEGRITY_BYTES];
@@ -519,7 +510,6 @@ static vestry_err lost(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static void error_page_from_a_file_ignores_conditions(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_files_options){0});
   assert_int_equal(vestry_error_page(s.on.v, 404, lost, s.files), VESTRY_OK);
@@ -532,7 +522,6 @@ static void error_page_from_a_file_ignores_conditions(void **state) {
 }
 
 static void invalid_options_are_rejected(void **state) {
-  (void)state;
   static const vestry_file nameless[] = {{.bytes = "x", .len = 1}}, hollow[] = {{.path = "x", .len = 1}},
                            odd[] = {{.path = "x", .content_type = "a\nb"}};
   const struct {
@@ -604,7 +593,6 @@ static vestry_err serve_short_of_memory(test_host *th, void *ctx) {
 }
 
 static void allocation_failure_is_returned(void **state) {
-  (void)state;
   suite s;
   make_folder(&s);
   put(&s, "app.js", "plain");
@@ -619,7 +607,6 @@ static void allocation_failure_is_returned(void **state) {
 /* After requests for present, encoded, oversized and missing files, no descriptor stays open. */
 /* capability: K7 */
 static void requests_leak_no_descriptors(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_files_options){.max_file_bytes = 9});
   put(&s, "b.js", "plain");

@@ -24,7 +24,6 @@ typedef struct page {
 
 static vestry_err show(const vestry_request *req, vestry_reply *reply, void *app) {
   page *p = app;
-  (void)req;
   assert_string_equal(vestry_reply_nonce(reply), "");
   p->error = vestry_reply_csp(reply, p->csp);
   if (p->error) return p->error;
@@ -78,7 +77,6 @@ static void serve(site *w, wire *r, page *p) {
 /* ---- documents --------------------------------------------------------------------------------------------------- */
 
 static void document_and_policy_have_the_same_nonce(void **state) {
-  (void)state;
   site w;
   char nonce[33], expected[512], policy[1024], value[1024];
   site_begin(&w, (vestry_options){0});
@@ -114,7 +112,6 @@ static void document_and_policy_have_the_same_nonce(void **state) {
 }
 
 static void missing_html_tag_is_inserted_with_the_nonce(void **state) {
-  (void)state;
   site w;
   char nonce[33], expected[256];
   site_begin(&w, (vestry_options){0});
@@ -138,7 +135,6 @@ static void missing_html_tag_is_inserted_with_the_nonce(void **state) {
 
 /* A cached nonce could be replayed, so a document with one has no validators and is not stored. */
 static void document_with_nonce_is_not_cacheable(void **state) {
-  (void)state;
   site w;
   char value[1024];
   site_begin(&w, (vestry_options){0});
@@ -161,7 +157,6 @@ static void document_with_nonce_is_not_cacheable(void **state) {
 }
 
 static void reply_that_is_no_document_has_no_nonce(void **state) {
-  (void)state;
   site w;
   char policy[1024], value[1024];
   site_begin(&w, (vestry_options){0});
@@ -211,7 +206,6 @@ static void reply_that_is_no_document_has_no_nonce(void **state) {
 }
 
 static void document_that_cannot_take_a_nonce_gets_500(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   page p = {.body = PLAIN_DOCUMENT, .headers = {{"Content-Encoding", "gzip"}}};
@@ -235,7 +229,6 @@ static void document_that_cannot_take_a_nonce_gets_500(void **state) {
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static void options_change_the_policy(void **state) {
-  (void)state;
   static const struct {
     vestry_csp csp;
     const char *has[4], *has_not[3];
@@ -281,13 +274,11 @@ static void options_change_the_policy(void **state) {
 }
 
 static vestry_err heedless(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   (void)vestry_reply_csp(reply, &(vestry_csp){.client = "evil"});
   return vestry_reply_body(reply, NULL, PLAIN_DOCUMENT, strlen(PLAIN_DOCUMENT));
 }
 
 static void document_with_rejected_policy_gets_500(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   wire r = {.path = "/"};
@@ -299,7 +290,6 @@ static void document_with_rejected_policy_gets_500(void **state) {
 }
 
 static void invalid_policy_options_are_rejected(void **state) {
-  (void)state;
   static const vestry_csp wrong[] = {
       {.client = "datastar.js"},
       {.client = ""},
@@ -336,7 +326,6 @@ static void invalid_policy_options_are_rejected(void **state) {
 
 static vestry_err twice(const vestry_request *req, vestry_reply *reply, void *app) {
   char nonce[33];
-  (void)req, (void)app;
   assert_int_equal(vestry_reply_csp(reply, NULL), VESTRY_OK);
   strcpy(nonce, vestry_reply_nonce(reply));
   assert_int_equal(vestry_reply_csp(reply, &(vestry_csp){.client = "/d.js"}), VESTRY_OK);
@@ -346,7 +335,6 @@ static vestry_err twice(const vestry_request *req, vestry_reply *reply, void *ap
 }
 
 static void last_policy_and_header_win(void **state) {
-  (void)state;
   site w;
   char policy[1024], value[1024];
   site_begin(&w, (vestry_options){0});
@@ -364,7 +352,6 @@ static void last_policy_and_header_win(void **state) {
 /* ---- guard, files ------------------------------------------------------------------------------------------------ */
 
 static void guard_gives_every_document_a_policy(void **state) {
-  (void)state;
   static const char html[] = "<!doctype html><html><p>a file that is long enough to be worth compressing, and longer "
                              "still, and longer still, and longer still, and longer still</p></html>";
   static const char css[] = "p { color: red }";
@@ -409,7 +396,6 @@ static void guard_gives_every_document_a_policy(void **state) {
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static void allocation_failure_gets_500_without_a_document(void **state) {
-  (void)state;
   bool is_done = false;
   for (long fail = 0; !is_done; fail++) {
     site w;

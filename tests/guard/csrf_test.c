@@ -30,7 +30,6 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
-  (void)req;
   s->done++;
   return vestry_reply_status(reply, 204);
 }
@@ -99,23 +98,19 @@ static int act_with(suite *s, opened *o, const char *token, const char *name, co
 /* Sessions in memory, stored sessions and signed sessions. */
 static vestry_err save(void *ctx, const char *hash, const vestry_session_record *record) {
   vestry_session_record *row = ctx;
-  (void)hash;
   *row = *record;
   return VESTRY_OK;
 }
 static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_record) {
-  (void)ctx, (void)hash, (void)ret_record;
   return VESTRY_NOT_FOUND;
 }
 static vestry_err forget(void *ctx, const char *text) {
-  (void)ctx, (void)text;
   return VESTRY_OK;
 }
 static const vestry_session_storage_ops storage = {.save = save, .load = load, .remove = forget, .remove_user = forget};
 
 /* capability: D11 */
 static void token_is_valid_only_in_its_session(void **state) {
-  (void)state;
   vestry_session_record row;
   const vestry_session_options ways[] = {
       {.size = 0}, {.storage = &storage, .storage_ctx = &row}, {.secret = secret, .secret_len = sizeof secret - 1}};
@@ -151,7 +146,6 @@ static void token_is_valid_only_in_its_session(void **state) {
 
 /* capability: D11 */
 static void token_is_bound_to_a_cookie_without_sessions(void **state) {
-  (void)state;
   for (int insecure = 0; insecure < 2; insecure++) {
     suite s;
     begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_csrf_options){.insecure = insecure});
@@ -185,7 +179,6 @@ static void token_is_bound_to_a_cookie_without_sessions(void **state) {
 /* The log names the reason for which requests are rejected, once a minute for each reason. */
 /* capability: D11 */
 static void reason_of_a_rejection_is_logged_once_a_minute(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_csrf_options){.insecure = true});
   opened o = {.cookie = ""}, nobody = {.cookie = ""};
@@ -224,7 +217,6 @@ static int act_with_body(suite *s, opened *o, const char *method, const char *ty
 
 /* capability: D11 */
 static void token_is_read_from_header_form_and_signals(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}}, NULL);
   opened o = {.cookie = ""};
@@ -267,7 +259,6 @@ static void token_is_read_from_header_form_and_signals(void **state) {
 
 /* capability: D11 */
 static void safe_methods_need_no_token(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   opened o = {.cookie = ""};
@@ -295,7 +286,6 @@ static int act_from(suite *s, opened *o, const char *site_of, const char *origin
 
 /* capability: D11 */
 static void request_origin_is_checked(void **state) {
-  (void)state;
   static const struct {
     const char *site, *origin, *host;
     int status;
@@ -366,7 +356,6 @@ static void request_origin_is_checked(void **state) {
 }
 
 static void invalid_trusted_origins_are_rejected(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_csrf *csrf = NULL;
@@ -398,7 +387,6 @@ static vestry_err own_page(const vestry_request *req, vestry_reply *reply, void 
 
 /* capability: D11 */
 static void rejection_states_its_reason(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   wire r = {.method = "POST", .path = "/act", .headers = {{"Sec-Fetch-Site", "cross-site"}}};
@@ -427,7 +415,6 @@ static void rejection_states_its_reason(void **state) {
 /* Corrupt tokens and cookies: each character changed, and each shorter length. */
 /* capability: D11 */
 static void corrupt_tokens_and_cookies_are_rejected(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   opened o = {.cookie = ""};
@@ -491,7 +478,6 @@ static vestry_err run_short(test_host *th, void *ctx) {
 }
 
 static void allocation_failure_passes_no_invalid_token(void **state) {
-  (void)state;
   test_host_fail_each(run_short, &(short_run){NULL, 200}, false);
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = secret}, NULL);
@@ -504,7 +490,6 @@ static void allocation_failure_passes_no_invalid_token(void **state) {
 }
 
 static void page_without_randomness_gets_500(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   atomic_store(&s.on.th.fail_random, true);
@@ -516,7 +501,6 @@ static void page_without_randomness_gets_500(void **state) {
 
 /* The token of a form with too many values is not missing: reloading the page would not help. */
 static void form_with_too_many_values_gets_413(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.bounds = &(vestry_bounds){.max_values_count = 2}}, (site_has){.sessions = NULL}, NULL);
   opened o = {.cookie = ""};

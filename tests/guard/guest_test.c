@@ -14,7 +14,6 @@ enum { DAY_S = 24 * 3600, JAR = 4 };
 
 static int64_t now_s;
 static int64_t clock_s(void *ctx) {
-  (void)ctx;
   return now_s;
 }
 
@@ -87,7 +86,6 @@ static program own;
 
 static vestry_err who(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *user = vestry_session_user(req), *guest = vestry_guest_id(req);
-  (void)app;
   assert_int_equal(vestry_session_is_anonymous(req), !user);
   char scope[64];
   snprintf(scope, sizeof scope, "%.*s", (int)req->scope.len, (const char *)req->scope.data);
@@ -97,7 +95,6 @@ static vestry_err who(const vestry_request *req, vestry_reply *reply, void *app)
 
 static vestry_err begin_guest(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *guest = NULL;
-  (void)app;
   vestry_err error = vestry_guest_begin(req, reply, &guest);
   if (error) return error;
   assert_string_equal(guest, vestry_guest_id(req));
@@ -111,12 +108,10 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
 
 static vestry_err log_out(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_err error = vestry_session_logout(req, reply);
-  (void)app;
   return error ? error : vestry_reply_status(reply, 204);
 }
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page"));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
@@ -124,7 +119,6 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
 /* "TOKEN NONCE TAB" */
 static vestry_err proofs(const vestry_request *req, vestry_reply *reply, void *app) {
   char token[VESTRY_CSRF_TOKEN_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES], attributes[VESTRY_TAB_ATTRIBUTES_BYTES];
-  (void)app;
   assert_int_equal(vestry_csrf_token(own.csrf, req, reply, token), VESTRY_OK);
   assert_int_equal(vestry_once_nonce(req, nonce), VESTRY_OK);
   assert_int_equal(vestry_tab_attributes(req, reply, attributes, sizeof attributes), VESTRY_OK);
@@ -134,7 +128,6 @@ static vestry_err proofs(const vestry_request *req, vestry_reply *reply, void *a
 }
 
 static vestry_err check(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   own.checks++;
   return vestry_reply_bodyf(reply, "%s", vestry_tab_is_known(req) ? "known" : "unknown");
 }
@@ -185,7 +178,6 @@ static void assert_is(site *w, jar *j, const char *wanted) {
 
 /* capability: L21 */
 static void guest_keeps_the_scope_and_survives_a_restart(void **state) {
-  (void)state;
   site w;
   jar j = {.sets = 0};
   char before[400], after[400];
@@ -211,7 +203,6 @@ static void guest_keeps_the_scope_and_survives_a_restart(void **state) {
 
 /* capability: L21 */
 static void cookie_is_renewed_and_expires(void **state) {
-  (void)state;
   site w;
   jar j = {.sets = 0};
   start(&w, NULL);
@@ -233,7 +224,6 @@ static void cookie_is_renewed_and_expires(void **state) {
 /* The clock was a year ahead when the guest began. The browser drops a cookie that is not set again in time; a node
  * whose clock is behind ends no guest of others. */
 static void cookie_is_renewed_beside_clocks_that_are_wrong(void **state) {
-  (void)state;
   site w;
   jar j = {.sets = 0};
   start(&w, NULL);
@@ -253,7 +243,6 @@ static void cookie_is_renewed_beside_clocks_that_are_wrong(void **state) {
 
 /* capability: L21 */
 static void invented_cookies_are_no_guests(void **state) {
-  (void)state;
   site w;
   jar j = {.sets = 0};
   start(&w, NULL);
@@ -274,7 +263,6 @@ static void invented_cookies_are_no_guests(void **state) {
 
 /* capability: L21 */
 static void new_guests_are_limited(void **state) {
-  (void)state;
   site w;
   start(&w, &(vestry_rate_options){.count = 1, .period_ms = 60000, .burst_count = 2});
   jar j[3] = {{.sets = 0}};
@@ -312,7 +300,6 @@ static int send_proofs(site *w, jar *j, const char *all) {
 
 /* capability: L21 */
 static void log_in_moves_the_data_and_keeps_the_proofs_of_other_tabs(void **state) {
-  (void)state;
   site w;
   jar j = {.sets = 0};
   char before[400], of_tab[400], moved[420];
@@ -358,7 +345,6 @@ static void log_in_moves_the_data_and_keeps_the_proofs_of_other_tabs(void **stat
 
 /* capability: L21 */
 static void log_out_ends_guests_and_former_guests(void **state) {
-  (void)state;
   site w;
   jar j = {.sets = 0}, member = {.sets = 0};
   char of_tab[400];
@@ -381,7 +367,6 @@ static void log_out_ends_guests_and_former_guests(void **state) {
 
 /* capability: L21 */
 static void streams_of_the_guest_end_so_that_they_open_again_as_the_user(void **state) {
-  (void)state;
   site w;
   jar j = {.sets = 0}, other = {.sets = 0};
   wire first = {.method = "GET", .path = "/live", .datastar = true}, second = first, its = first;
@@ -409,7 +394,6 @@ static void streams_of_the_guest_end_so_that_they_open_again_as_the_user(void **
 }
 
 static void invalid_calls_are_refused(void **state) {
-  (void)state;
   site w;
   jar j = {.sets = 0};
   site_begin(&w, (vestry_options){0});
@@ -424,7 +408,6 @@ static void invalid_calls_are_refused(void **state) {
 }
 
 static void names_have_numbers(void **state) {
-  (void)state;
   assert_int_equal(vestry_guest_number("0000000000000011ffffffffffffffff"), 17);
   assert_int_equal(vestry_guest_number("ffffffffffffffff0000000000000000"), INT64_MAX);
   assert_int_equal(vestry_guest_number("80000000000000000000000000000000"), 1);
@@ -435,7 +418,6 @@ static void names_have_numbers(void **state) {
 }
 
 static void failing_allocations_leave_no_guests(void **state) {
-  (void)state;
   static const vestry_session_options sessions = {.now_s = clock_s};
   vestry_err error = VESTRY_NO_MEMORY;
   for (long fail = 0; error; fail++) {

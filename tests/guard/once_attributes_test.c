@@ -8,7 +8,6 @@
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   char attributes[VESTRY_ONCE_ATTRIBUTES_BYTES], small[VESTRY_ONCE_ATTRIBUTES_BYTES] = "as it was";
-  (void)app;
   assert_int_equal(vestry_once_attributes(req, NULL, 1), VESTRY_INVALID);
   assert_int_equal(vestry_once_attributes(req, NULL, 0), VESTRY_TOO_LARGE);
   assert_int_equal(vestry_once_attributes(req, attributes, sizeof attributes), VESTRY_OK);
@@ -19,7 +18,6 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   *(int *)app += 1;
   return vestry_reply_status(reply, 204);
 }
@@ -34,7 +32,6 @@ static int act_with(site *w, const char *nonce) {
 
 /* capability: D18 */
 static void page_attributes_contain_a_valid_nonce(void **state) {
-  (void)state;
   static const char before[] = "<body data-signals:_once=\"'", behind[] = "'\" data-init__once=\"window.vestryOnce = ";
   site w;
   vestry_once *once;
@@ -68,7 +65,6 @@ static vestry_err nonce_page(const vestry_request *req, vestry_reply *reply, voi
 /* Two forms of one document have one nonce, and differ only in the query of their address. */
 /* capability: D18 */
 static void nonce_belongs_to_one_query(void **state) {
-  (void)state;
   static const char *const types[] = {"application/x-www-form-urlencoded", "application/json"};
   site w;
   vestry_once *once;
@@ -108,14 +104,12 @@ static void nonce_belongs_to_one_query(void **state) {
 }
 
 static vestry_err run_script(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_body(reply, "text/javascript; charset=utf-8", "x()", 3);
 }
 
 /* For the client such an action never finishes, and later submissions wait behind it; hence the log line. */
 /* capability: D18 */
 static void script_sent_to_the_datastar_client_is_logged(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){.size = 0});
   assert_int_equal(vestry_route(w.v, "POST", "/script", run_script, NULL), VESTRY_OK);

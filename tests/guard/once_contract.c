@@ -12,14 +12,12 @@ static const char secret[] = "thirty-two bytes that nobody knows";
 
 vestry_err once_page(const vestry_request *req, vestry_reply *reply, void *app) {
   once_nonce nonce;
-  (void)app;
   vestry_err error = vestry_once_nonce(req, nonce);
   return error ? error : vestry_reply_bodyf(reply, "%s", nonce);
 }
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
   once_action *action = app;
-  (void)req;
   int done = atomic_fetch_add(&action->done, 1) + 1;
   if (action->inside) sem_post(action->inside);
   if (action->go) sem_wait(action->go);
@@ -109,7 +107,6 @@ static void end(nodes *n) {
 }
 
 static void repeat_at_each_node_gets_the_first_answer(void **state) {
-  (void)state;
   nodes n;
   once_nonce nonce, next;
   begin(&n);
@@ -124,7 +121,6 @@ static void repeat_at_each_node_gets_the_first_answer(void **state) {
 }
 
 static void same_nonce_with_another_form_gets_409(void **state) {
-  (void)state;
   nodes n;
   once_nonce nonce;
   begin(&n);
@@ -137,7 +133,6 @@ static void same_nonce_with_another_form_gets_409(void **state) {
 }
 
 static void action_that_failed_with_limit_runs_again(void **state) {
-  (void)state;
   nodes n;
   once_nonce nonce;
   begin(&n);
@@ -150,7 +145,6 @@ static void action_that_failed_with_limit_runs_again(void **state) {
 }
 
 static void failed_or_streamed_action_does_not_run_again(void **state) {
-  (void)state;
   nodes n;
   once_nonce nonce;
   begin(&n);
@@ -185,7 +179,6 @@ static void *submit(void *ctx) {
 
 /* The second submission arrives while the first runs, and gets the answer after the first has ended. */
 static void submission_during_the_first_waits_for_its_answer(void **state) {
-  (void)state;
   nodes n;
   once_nonce nonce;
   sem_t inside, go;
@@ -211,7 +204,6 @@ static void submission_during_the_first_waits_for_its_answer(void **state) {
 
 /* Threads submit the same nonce at all nodes at once, in 40 rounds. */
 static void concurrent_submissions_of_one_nonce_run_once(void **state) {
-  (void)state;
   nodes n;
   once_nonce nonce;
   begin(&n);
@@ -234,7 +226,6 @@ static void concurrent_submissions_of_one_nonce_run_once(void **state) {
 
 /* Storage receives a hash of the fields, so no character of a field is interpreted. */
 static void hostile_fields_are_distinguished(void **state) {
-  (void)state;
   static const char *const fields[] = {"%c3%a4", "a", "", "a%26once=b", "%27);DROP TABLE vestry_once;--", "%5cx00"};
   nodes n;
   once_nonce nonce;
@@ -251,7 +242,6 @@ static void hostile_fields_are_distinguished(void **state) {
 }
 
 static void forged_nonces_get_403(void **state) {
-  (void)state;
   nodes n;
   once_nonce nonce;
   char bad[VESTRY_ONCE_NONCE_BYTES + 80];

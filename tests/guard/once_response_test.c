@@ -37,7 +37,6 @@ static vestry_err unpack(suite *s, const unsigned char *bytes, size_t len, vsi_o
 }
 
 static void packed_response_unpacks_unchanged(void **state) {
-  (void)state;
   suite s;
   unsigned char bytes[CAPACITY];
   vsi_once_response response = {0}, again = {0};
@@ -68,7 +67,6 @@ static void packed_response_unpacks_unchanged(void **state) {
 }
 
 static void streamed_response_packs_as_empty(void **state) {
-  (void)state;
   suite s;
   unsigned char bytes[CAPACITY];
   vsi_once_response response = {0}, again = {.status = 1};
@@ -82,7 +80,6 @@ static void streamed_response_packs_as_empty(void **state) {
 
 /* Cut at any length, and with any byte changed, the bytes are rejected or give a response whose parts lie within it. */
 static void corrupt_bytes_are_rejected_or_stay_in_bounds(void **state) {
-  (void)state;
   suite s;
   unsigned char bytes[CAPACITY];
   vsi_once_response response = {0};
@@ -121,7 +118,6 @@ static void corrupt_bytes_are_rejected_or_stay_in_bounds(void **state) {
 
 /* A seal is bound to the owner and the nonce of one submission, and covers each byte. */
 static void seal_opens_only_for_its_owner_and_nonce(void **state) {
-  (void)state;
   suite s;
   vsi_once_sealed own, same, other, owners;
   unsigned char bytes[VSI_ONCE_SEAL_BYTES + 5], copy[sizeof bytes];

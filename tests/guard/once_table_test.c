@@ -38,7 +38,6 @@ static vsi_once_record *made(suite *s) {
 }
 
 static void waiting_requests_get_the_result_of_the_first(void **state) {
-  (void)state;
   static const vsi_once_progress ends[] = {VSI_ONCE_ANSWERED, VSI_ONCE_FORGOTTEN, VSI_ONCE_FAILED};
   for (int i = 0; i < 3; i++) {
     suite s;
@@ -78,7 +77,6 @@ static vestry_err put_of_person(suite *s, uint64_t person, int number) {
 
 /* Hashes of persons are odd. Any number of them is counted, each by itself. */
 static void full_person_shares_its_bound_with_no_other(void **state) {
-  (void)state;
   suite s;
   begin(&s, 10000);
   s.table.anonymous.max_count = 9000;
@@ -92,7 +90,6 @@ static void full_person_shares_its_bound_with_no_other(void **state) {
 
 /* Equal nonces of two scopes are two entries. An entry younger than retries_ms is not evicted. */
 static void full_table_evicts_only_entries_older_than_retries_ms(void **state) {
-  (void)state;
   suite s;
   vsi_once_record *there = NULL;
   begin(&s, 2);
@@ -130,7 +127,6 @@ static struct {
 
 static vestry_err begin_stub(void *ctx, const vestry_once_submission *submission, vestry_once_found *ret_found,
                              void *answer, size_t capacity, size_t *ret_len) {
-  (void)ctx;
   *ret_found = VESTRY_ONCE_RUNNING;
   if (stub.running-- > 0) return VESTRY_OK;
   if (!*stub.run) snprintf(stub.run, sizeof stub.run, "%s", submission->run);
@@ -145,7 +141,6 @@ static vestry_err begin_stub(void *ctx, const vestry_once_submission *submission
 }
 
 static vestry_err finish_stub(void *ctx, const vestry_once_submission *submission, const void *answer, size_t len) {
-  (void)ctx, (void)submission;
   if (stub.failing-- > 0) return VESTRY_IO;
   assert_true(len <= sizeof stub.answer);
   memcpy(stub.answer, answer, stub.len = len);
@@ -154,7 +149,6 @@ static vestry_err finish_stub(void *ctx, const vestry_once_submission *submissio
 }
 
 static vestry_err forget_stub(void *ctx, const vestry_once_submission *submission) {
-  (void)ctx;
   if (stub.failing-- > 0) return VESTRY_IO;
   if (!stub.is_done && strcmp(stub.run, submission->run) == 0) *stub.run = '\0';
   return VESTRY_OK;
@@ -184,7 +178,6 @@ static void open_one(once_node *node, once_nonce nonce) {
 /* The storage has stored the submission, and its answer is lost, also after it has first reported another run. */
 /* capability: D18 */
 static void submission_with_an_unanswered_begin_runs_when_repeated(void **state) {
-  (void)state;
   for (int i = 0; i < 4; i++) {
     once_node node;
     once_nonce nonce;
@@ -201,7 +194,6 @@ static void submission_with_an_unanswered_begin_runs_when_repeated(void **state)
 /* No request follows, and the process ends cleanly. The next process has the answer. */
 /* capability: D18 */
 static void end_of_a_run_is_stored_without_further_requests(void **state) {
-  (void)state;
   for (int by_timer = 0; by_timer < 2; by_timer++) {
     once_node node;
     once_nonce nonce;
@@ -222,7 +214,6 @@ static void end_of_a_run_is_stored_without_further_requests(void **state) {
 /* Each retry of a client fails, and the log has one line until the storage works again. */
 /* capability: D18 */
 static void storage_that_is_down_is_logged_once(void **state) {
-  (void)state;
   once_node node;
   once_nonce nonce;
   open_one(&node, nonce);

@@ -25,7 +25,6 @@ typedef struct suite {
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
-  (void)req;
   int done = atomic_fetch_add(&s->done, 1) + 1;
   if (s->inside) sem_post(s->inside);
   if (s->go) sem_wait(s->go);
@@ -44,7 +43,6 @@ static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app)
 
 static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len, void *ctx) {
   const char *user = vestry_request_header(req, "X-User");
-  (void)reply, (void)ctx;
   *ret_len = user ? strlen(user) : 0;
   memcpy(buffer, user ? user : "", *ret_len);
   return VESTRY_OK;
@@ -104,7 +102,6 @@ static const char *post(suite *s, const char *user, const char *path, const char
 
 /* capability: D18 */
 static void repeat_gets_the_first_answer(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   nonce n, other, click;
@@ -140,7 +137,6 @@ static int post_form(suite *s, const char *type, const char *body) {
 }
 
 static void repeated_form_runs_once(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   nonce n;
@@ -170,7 +166,6 @@ static void repeated_form_runs_once(void **state) {
 }
 
 static void repeat_gets_the_stored_part_of_the_answer(void **state) {
-  (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.max_response_bytes = 200});
   nonce n;
@@ -216,7 +211,6 @@ static void repeat_gets_the_stored_part_of_the_answer(void **state) {
 }
 
 static void stored_answers_are_bounded_in_total(void **state) {
-  (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.max_all_responses_bytes = 3000});
   s.body_len = 1000;
@@ -234,7 +228,6 @@ static void stored_answers_are_bounded_in_total(void **state) {
 
 /* capability: D18 */
 static void client_that_disconnected_gets_its_answer_on_repeat(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   nonce n;
@@ -256,7 +249,6 @@ static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *a
 }
 
 static void repeated_login_gets_the_same_cookie(void **state) {
-  (void)state;
   suite s;
   char cookie[200], set[2][300] = {"", ""};
   begin_with(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}}, NULL);
@@ -283,7 +275,6 @@ static void repeated_login_gets_the_same_cookie(void **state) {
 
 /* capability: D18 */
 static void nonce_not_issued_for_the_scope_gets_403(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   nonce n, bad;
@@ -310,7 +301,6 @@ static void nonce_not_issued_for_the_scope_gets_403(void **state) {
 
 /* capability: D18 */
 static void forged_nonces_allocate_nothing(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   nonce n, forged;
@@ -327,7 +317,6 @@ static void forged_nonces_allocate_nothing(void **state) {
 
 /* capability: D18 */
 static void full_scope_evicts_its_oldest_and_no_other_scopes(void **state) {
-  (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.max_per_scope_count = 50, .max_count = 200});
   nonce of_bob, of_ann, click;
@@ -352,7 +341,6 @@ static void full_scope_evicts_its_oldest_and_no_other_scopes(void **state) {
 }
 
 static void entries_of_all_scopes_are_bounded(void **state) {
-  (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.max_count = 100});
   long full = 0;
@@ -370,7 +358,6 @@ static void entries_of_all_scopes_are_bounded(void **state) {
 
 /* capability: D18 */
 static void entry_expires_after_lifetime_ms(void **state) {
-  (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.lifetime_ms = 60000});
   nonce n;
@@ -386,7 +373,6 @@ static void entry_expires_after_lifetime_ms(void **state) {
 }
 
 static void required_nonce_missing_gets_403(void **state) {
-  (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.required = true});
   nonce n;
@@ -398,7 +384,6 @@ static void required_nonce_missing_gets_403(void **state) {
 }
 
 static void action_guarded_twice_runs_once(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   assert_int_equal(vestry_guard(s.on.v, "/act", vestry_once_guard, s.once), VESTRY_OK);
@@ -437,7 +422,6 @@ static int act_as(suite *s, anonymous_user *b, const char *path, const char *n) 
 }
 
 static vestry_err log_in_as(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   vestry_err error = vestry_session_login(req, reply, vestry_request_value(req, VESTRY_IN_QUERY, "user"));
   return error ? error : vestry_reply_redirect(reply, 303, "/");
 }
@@ -460,7 +444,6 @@ static void log_in_by(suite *s, anonymous_user *b, const char *query) {
 
 /* Submissions of invented anonymous users, or of one user in many sessions, evict no other user's entry. */
 static void many_anonymous_users_evict_no_other_entries(void **state) {
-  (void)state;
   suite s;
   begin_anonymous(&s);
   anonymous_user ann = {.cookie = ""}, honest = {.cookie = ""}, late = {.cookie = ""}, bob = {.cookie = ""};
@@ -519,7 +502,6 @@ static void many_anonymous_users_evict_no_other_entries(void **state) {
 
 /* Answers of anonymous users do not use up the bytes of answers of other users. */
 static void answers_of_anonymous_users_have_their_own_bound(void **state) {
-  (void)state;
   suite s;
   begin_with(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
              &(vestry_once_options){.max_all_responses_bytes = 4000});
@@ -544,7 +526,6 @@ static void answers_of_anonymous_users_have_their_own_bound(void **state) {
 
 /* All clients share the scope without a name, so its submissions do not evict each other. */
 static void nameless_scope_has_no_limit_per_scope(void **state) {
-  (void)state;
   suite s;
   begin_with(&s, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = NULL},
              &(vestry_once_options){.max_per_scope_count = 3});
@@ -567,7 +548,6 @@ static void nameless_scope_has_no_limit_per_scope(void **state) {
 
 /* A client without cookies is a new anonymous user at each submission. One address gets a quarter of their entries. */
 static void address_gets_a_quarter_of_anonymous_entries(void **state) {
-  (void)state;
   enum { VISITORS = 4400, QUARTER = VISITORS / 4 };
   suite s;
   begin_with(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
@@ -604,7 +584,6 @@ static void *post_it(void *ctx) {
 
 /* capability: D18 */
 static void request_during_the_first_waits_for_its_answer(void **state) {
-  (void)state;
   for (int round = 0; round < 2; round++) {
     suite s;
     sem_t inside, go;
@@ -637,7 +616,6 @@ static void request_during_the_first_waits_for_its_answer(void **state) {
 
 /* capability: D18 */
 static void concurrent_requests_of_one_nonce_run_once(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   for (int round = 1; round <= 200; round++) {
@@ -669,7 +647,6 @@ typedef struct hammer {
 
 static vestry_err sometimes_limited(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
-  (void)req;
   if (atomic_fetch_add(&s->done, 1) % 7 == 0) return VESTRY_LIMIT;
   return vestry_reply_bodyf(reply, "done");
 }
@@ -685,7 +662,6 @@ static void *hammer_nonces(void *ctx) {
 }
 
 static void eviction_under_concurrent_repeats_leaks_nothing(void **state) {
-  (void)state;
   suite s;
   begin_of(&s, &(vestry_once_options){.max_count = 4});
   assert_int_equal(vestry_route(s.on.v, "POST", "/at-times", sometimes_limited, &s), VESTRY_OK);
@@ -739,7 +715,6 @@ static vestry_err run_short(test_host *th, void *ctx) {
 }
 
 static void allocation_failure_never_runs_an_action_twice(void **state) {
-  (void)state;
   suite s;
   begin_with(&s, (vestry_options){0}, (site_has){.secret = NULL}, NULL);
   nonce n;
@@ -752,7 +727,6 @@ static void allocation_failure_never_runs_an_action_twice(void **state) {
 }
 
 static void invalid_options_and_missing_randomness_are_rejected(void **state) {
-  (void)state;
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_once *once = NULL;

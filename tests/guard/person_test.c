@@ -23,7 +23,6 @@ static vestry_err look(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   vestry_err error = vestry_session_login(req, reply, "ada");
   return error ? error : vestry_reply_status(reply, 204);
 }
@@ -51,7 +50,6 @@ static uint64_t hash_of(suite *s, const char *peer, const char *header, const ch
 }
 
 static void address_or_64_prefix_identifies_a_person(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL});
   assert_int_equal(kind_of(&s, "192.0.2.1", NULL, NULL), VSI_PERSON_ADDRESS);
@@ -71,7 +69,6 @@ static void address_or_64_prefix_identifies_a_person(void **state) {
 }
 
 static void forwarded_address_identifies_a_person_behind_a_proxy(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.is_behind_proxy = true}, (site_has){.secret = NULL});
   const uint64_t one = hash_of(&s, "127.0.0.1", "X-Forwarded-For", "192.0.2.1");
@@ -105,7 +102,6 @@ static void forwarded_address_identifies_a_person_behind_a_proxy(void **state) {
 }
 
 static void scope_identifies_a_person_before_the_address(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){.scope = site_by_cookie}, (site_has){.secret = NULL});
   const uint64_t one = hash_of(&s, "192.0.2.1", "Cookie", "ada");
@@ -119,7 +115,6 @@ static void scope_identifies_a_person_before_the_address(void **state) {
 }
 
 static void user_identifies_a_person_in_all_sessions(void **state) {
-  (void)state;
   suite s;
   uint64_t hashes[2];
   begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){.insecure = true}});

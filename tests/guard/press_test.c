@@ -19,7 +19,6 @@ static const char *made_with(vestry_html *html, vestry_method method, const vest
 
 /* capability: L18 */
 static void listener_takes_the_address_of_the_pressed_button(void **state) {
-  (void)state;
   vestry_html html;
   assert_string_equal(made_with(&html, VESTRY_METHOD_POST, NULL),
                       BEGIN "@post(b.dataset.press,{" PAYLOAD "void 0,requestCancellation:&#39;disabled&#39;})" END);
@@ -44,7 +43,6 @@ static void listener_takes_the_address_of_the_pressed_button(void **state) {
 
 /* capability: L18 */
 static void submission_knows_its_button(void **state) {
-  (void)state;
   vestry_html html;
   char own[2048];
   const vestry_backend_action_options once = {.csrf = true, .once = true, .sent = "_saving"};
@@ -61,7 +59,6 @@ static void submission_knows_its_button(void **state) {
 }
 
 static void invalid_options_are_refused(void **state) {
-  (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<ul ");

@@ -19,13 +19,11 @@ typedef struct suite {
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
-  (void)req;
   s->done++;
   return vestry_reply_status(reply, 204);
 }
 
 static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   vestry_err error = vestry_session_login(req, reply, vestry_request_value(req, VESTRY_IN_QUERY, "user"));
   return error ? error : vestry_reply_status(reply, 204);
 }
@@ -78,7 +76,6 @@ static unsigned pass_from(suite *s, const char *peer) {
 
 /* capability: L6 */
 static void burst_passes_and_tokens_refill_over_time(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
         &(vestry_rate_options){.count = 4, .period_ms = 2000, .burst_count = 6});
@@ -96,7 +93,6 @@ static void burst_passes_and_tokens_refill_over_time(void **state) {
 }
 
 static void burst_defaults_to_count(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 3});
   assert_int_equal(pass_from(&s, "192.0.2.1"), 3);
@@ -114,7 +110,6 @@ static void burst_defaults_to_count(void **state) {
 
 /* capability: L6 */
 static void rejection_has_retry_after(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 10000});
   assert_int_equal(ask_from(&s, NULL), 204);
@@ -138,12 +133,10 @@ static void rejection_has_retry_after(void **state) {
 }
 
 static vestry_err own_error_page(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   return vestry_reply_bodyf(reply, "<p>our own %d", req->error);
 }
 
 static void own_error_page_keeps_retry_after(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1});
   assert_int_equal(vestry_error_page(s.on.v, 429, own_error_page, NULL), VESTRY_OK);
@@ -161,7 +154,6 @@ static void own_error_page_keeps_retry_after(void **state) {
 
 /* capability: L6 */
 static void address_is_an_ipv4_address_or_ipv6_64_prefix(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
   assert_int_equal(ask_from(&s, "192.0.2.1"), 204);
@@ -175,7 +167,6 @@ static void address_is_an_ipv4_address_or_ipv6_64_prefix(void **state) {
 
 /* A program that is tried on its own machine logs nothing before it rejects a request. */
 static void request_without_address_is_logged_once(void **state) {
-  (void)state;
   static const char *const peers[] = {"", "127.0.0.1", "::1"};
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
@@ -193,7 +184,6 @@ static int ask_forwarded(suite *s, const char *address) {
 
 /* capability: L6 */
 static void forwarded_address_is_limited_behind_a_proxy(void **state) {
-  (void)state;
   static const char *const none[] = {"",
                                      "unknown",
                                      "192.0.2.1, 192.0.2.9",
@@ -221,7 +211,6 @@ static void forwarded_address_is_limited_behind_a_proxy(void **state) {
 
 /* A client that adds a proxy's header, with any address in it, leaves its own bucket, but stays bounded. */
 static void forwarded_address_is_ignored_without_a_proxy(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 1, .period_ms = 60000});
   unsigned passed = 0;
@@ -240,7 +229,6 @@ static void forwarded_address_is_ignored_without_a_proxy(void **state) {
 /* Behind a proxy that hides the addresses, one client does not use up the rate of all. The log names the remedy. */
 /* capability: L6 */
 static void unknown_clients_have_the_rate_of_a_hundred(void **state) {
-  (void)state;
   static const char *const hops[] = {"198.51.100.7", "198.51.100.7, 10.0.0.1"};
   static const char *const peers[] = {"127.0.0.1", "192.0.2.1"};
   for (int i = 0; i < 8; i++) {
@@ -277,7 +265,6 @@ static void log_in_as(suite *s, const char *user, char cookie[256]) {
 
 /* capability: L6 */
 static void rate_by_scope_falls_back_to_the_address(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){0}},
         &(vestry_rate_options){.count = 1, .period_ms = 60000, .by = VESTRY_RATE_SCOPE});
@@ -296,7 +283,6 @@ static void rate_by_scope_falls_back_to_the_address(void **state) {
 
 /* An instance without sessions and scope has one scope, which would be one bucket of all clients. */
 static void rate_by_scope_without_any_scope_is_rejected(void **state) {
-  (void)state;
   suite s;
   vestry_rate *none = NULL;
   const vestry_rate_options by_scope = {.count = 1, .period_ms = 60000, .by = VESTRY_RATE_SCOPE};
@@ -316,7 +302,6 @@ static void rate_by_scope_without_any_scope_is_rejected(void **state) {
 
 static vestry_err name_it(const vestry_request *req, void *app, char *buffer, size_t *ret_len) {
   const char *room = vestry_request_value(req, VESTRY_IN_QUERY, "room");
-  (void)app;
   if (!room) return VESTRY_NOT_FOUND;
   if (strcmp(room, "too long") == 0) {
     *ret_len = VESTRY_SCOPE_MAX_BYTES + 1;
@@ -330,7 +315,6 @@ static vestry_err name_it(const vestry_request *req, void *app, char *buffer, si
 
 /* capability: L6 */
 static void key_function_names_the_bucket(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
         &(vestry_rate_options){.count = 1, .period_ms = 60000, .key = name_it});
@@ -347,7 +331,6 @@ static void key_function_names_the_bucket(void **state) {
 
 /* capability: L6 */
 static void take_counts_tokens_and_returns_the_wait(void **state) {
-  (void)state;
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL}, &(vestry_rate_options){.count = 2, .period_ms = 3000});
   uint64_t wait_ms = 7;
@@ -371,7 +354,6 @@ static void take_counts_tokens_and_returns_the_wait(void **state) {
 /* Buckets of invented keys are replaced, and the bucket with the largest debt stays. */
 /* capability: L6 */
 static void flood_of_keys_keeps_the_busiest_bucket(void **state) {
-  (void)state;
   enum { FLOOD = 200000, HOLDS = 1024 };
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
@@ -394,7 +376,6 @@ static void flood_of_keys_keeps_the_busiest_bucket(void **state) {
 
 /* With four times the room that the keys need, at most 1 % of the buckets with a debt are replaced. */
 static void buckets_within_capacity_are_kept(void **state) {
-  (void)state;
   enum { NAMES = 2048, HOLDS = 4 * NAMES };
   suite s;
   begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
@@ -409,7 +390,6 @@ static void buckets_within_capacity_are_kept(void **state) {
 }
 
 static void invalid_options_are_rejected_and_logged(void **state) {
-  (void)state;
   static const vestry_rate_options wrong[] = {{.count = 0},
                                               {.count = 1000001},
                                               {.count = 1, .burst_count = 1000001},
@@ -437,7 +417,6 @@ static void invalid_options_are_rejected_and_logged(void **state) {
 }
 
 static vestry_err run_short(test_host *th, void *ctx) {
-  (void)ctx;
   vestry *v;
   vestry_rate *rate = NULL;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
@@ -449,7 +428,6 @@ static vestry_err run_short(test_host *th, void *ctx) {
 }
 
 static void allocation_failure_is_returned(void **state) {
-  (void)state;
   test_host_fail_each(run_short, NULL, false);
 }
 
@@ -466,7 +444,6 @@ static void *take_many(void *argument) {
 /* Exactly as many requests pass for each key as it has tokens, for any interleaving of threads. */
 /* capability: L6 */
 static void concurrent_takes_pass_exactly_the_tokens(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vsi_buckets *buckets;

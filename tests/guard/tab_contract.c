@@ -15,7 +15,6 @@ static void open_first(tab_node *s, tab_bounds bounds) {
 
 /* capability: D9, M3 */
 static void state_is_read_as_written_at_each_node(void **state) {
-  (void)state;
   tab_node nodes[2], *other = &nodes[world->nodes_count - 1];
   char one[TAB_TOKEN_BYTES], two[TAB_TOKEN_BYTES];
   open_first(&nodes[0], (tab_bounds){0});
@@ -41,7 +40,6 @@ static void state_is_read_as_written_at_each_node(void **state) {
 
 /* capability: D9, M3 */
 static void state_is_bound_to_scope_and_tab(void **state) {
-  (void)state;
   tab_node s;
   char one[TAB_TOKEN_BYTES], nameless[TAB_TOKEN_BYTES];
   open_first(&s, (tab_bounds){0});
@@ -63,7 +61,6 @@ static void state_is_bound_to_scope_and_tab(void **state) {
 
 /* capability: D9, M3 */
 static void state_over_max_bytes_is_rejected(void **state) {
-  (void)state;
   tab_node s;
   char one[TAB_TOKEN_BYTES], large[101];
   open_first(&s, (tab_bounds){.max_bytes = 100});
@@ -109,7 +106,6 @@ static void check_renders(tab_shown *w, size_t one, size_t other) {
 
 /* capability: D9, M3 */
 static void write_refreshes_only_its_tab(void **state) {
-  (void)state;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
   open_shown(&w, one, other);
@@ -130,7 +126,6 @@ static void write_refreshes_only_its_tab(void **state) {
 /* A page that all clients share cannot read a tab's state. */
 /* capability: D9, M3 */
 static void shared_page_cannot_read_a_tab_state(void **state) {
-  (void)state;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
   open_shown(&w, one, other);
@@ -147,7 +142,6 @@ static void shared_page_cannot_read_a_tab_state(void **state) {
 
 /* capability: D9, M3 */
 static void unused_state_expires_after_ttl_s(void **state) {
-  (void)state;
   tab_node s;
   char read_often[TAB_TOKEN_BYTES], written_often[TAB_TOKEN_BYTES], left[TAB_TOKEN_BYTES], later[TAB_TOKEN_BYTES];
   open_first(&s, (tab_bounds){.ttl_s = 1000});
@@ -172,7 +166,6 @@ static void unused_state_expires_after_ttl_s(void **state) {
 
 /* capability: D9, M3 */
 static void full_scope_evicts_its_oldest_state(void **state) {
-  (void)state;
   enum { TABS = 6 };
   tab_node s;
   char tokens[TABS][TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
@@ -196,7 +189,6 @@ static void full_scope_evicts_its_oldest_state(void **state) {
 
 /* All clients share the scope without a name. */
 static void nameless_scope_evicts_no_state(void **state) {
-  (void)state;
   enum { TABS = 6 };
   tab_node s;
   char tokens[TABS][TAB_TOKEN_BYTES];

@@ -10,7 +10,6 @@ static const char secret[] = "thirty-two bytes that nobody knows";
 /* A page that shows the id and the attributes. */
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   char id[VESTRY_TAB_ID_BYTES], again[VESTRY_TAB_ID_BYTES], attributes[VESTRY_TAB_ATTRIBUTES_BYTES];
-  (void)app;
   vestry_err error = vestry_tab_id(req, id);
   if (!error) error = vestry_tab_attributes(req, reply, attributes, sizeof attributes);
   if (!error) error = vestry_tab_id(req, again);
@@ -28,7 +27,6 @@ static vestry_err show_id(const vestry_request *req, vestry_reply *reply, void *
 
 static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
   char before[VESTRY_TAB_ID_BYTES], after[VESTRY_TAB_ID_BYTES];
-  (void)app;
   vestry_err error = vestry_tab_id(req, before);
   if (!error) error = vestry_session_login(req, reply, "ada");
   if (!error) error = vestry_tab_id(req, after);
@@ -85,7 +83,6 @@ static void begin(site *w) {
 
 /* capability: D8 */
 static void request_has_the_id_of_its_tab(void **state) {
-  (void)state;
   site w;
   begin(&w);
   tab t = {.id = ""}, again = {.id = ""};
@@ -124,7 +121,6 @@ static void request_has_the_id_of_its_tab(void **state) {
 
 /* capability: D8 */
 static void cookie_keeps_the_id_over_a_reload(void **state) {
-  (void)state;
   site w;
   begin(&w);
   tab t = {.id = ""}, after = {.id = ""};
@@ -142,13 +138,11 @@ static void cookie_keeps_the_id_over_a_reload(void **state) {
 }
 
 static vestry_err is_known(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   return vestry_reply_bodyf(reply, vestry_tab_is_known(req) ? "known" : "a guess");
 }
 
 /* Only the page's signal proves the tab, because a cookie may be another tab's. */
 static void tab_id_from_a_cookie_is_not_known(void **state) {
-  (void)state;
   site w;
   begin(&w);
   tab t = {.id = ""};
@@ -183,7 +177,6 @@ static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static void prefix_selects_the_signals_to_keep(void **state) {
-  (void)state;
   site w;
   begin(&w);
   static const char *const good[] = {"draft", "_d1",
@@ -212,7 +205,6 @@ static void prefix_selects_the_signals_to_keep(void **state) {
 
 /* capability: D8 */
 static void id_not_issued_for_the_session_is_not_found(void **state) {
-  (void)state;
   site w;
   begin(&w);
   tab t = {.id = ""}, other = {.id = ""}, after = {.id = ""};
@@ -247,7 +239,6 @@ static void id_not_issued_for_the_session_is_not_found(void **state) {
 
 /* capability: D8 */
 static void forged_and_valid_ids_allocate_nothing(void **state) {
-  (void)state;
   site w;
   begin(&w);
   tab t = {.id = ""};
@@ -269,7 +260,6 @@ static void forged_and_valid_ids_allocate_nothing(void **state) {
 
 /* capability: D8 */
 static void login_changes_the_tab_id(void **state) {
-  (void)state;
   site w;
   begin(&w);
   tab t = {.id = ""};
@@ -288,7 +278,6 @@ static void login_changes_the_tab_id(void **state) {
 
 /* capability: D8 */
 static void ids_survive_a_restart_with_the_same_secret(void **state) {
-  (void)state;
   const vestry_session_options are_signed = {.secret = secret, .secret_len = sizeof secret - 1};
   for (int has_secret = 0; has_secret < 3; has_secret++) { /* none; the instance's; that of signed sessions */
     tab t = {.id = ""};
@@ -318,7 +307,6 @@ static void ids_survive_a_restart_with_the_same_secret(void **state) {
 
 static vestry_err too_small(const vestry_request *req, vestry_reply *reply, void *app) {
   char attributes[VESTRY_TAB_ATTRIBUTES_BYTES], small[VESTRY_TAB_ATTRIBUTES_BYTES] = "as it was";
-  (void)app;
   assert_int_equal(vestry_tab_attributes(req, reply, attributes, sizeof attributes), VESTRY_OK);
   assert_int_equal(vestry_tab_attributes(req, reply, small, strlen(attributes)), VESTRY_TOO_LARGE);
   assert_string_equal(small, "as it was");
@@ -328,7 +316,6 @@ static vestry_err too_small(const vestry_request *req, vestry_reply *reply, void
 static vestry_err serve_page(test_host *th, void *ctx) {
   site w = {.v = NULL};
   vestry_err error = VESTRY_NO_MEMORY;
-  (void)ctx;
   if (vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &w.v)) return error;
   wire r = {.method = "POST",
             .headers = {{"Content-Type", "application/x-www-form-urlencoded"}, {"Cookie", "vestry-tab=x"}},
@@ -342,7 +329,6 @@ static vestry_err serve_page(test_host *th, void *ctx) {
 }
 
 static void missing_memory_room_and_randomness_are_errors(void **state) {
-  (void)state;
   test_host_fail_each(serve_page, NULL, false);
   site w;
   begin(&w);

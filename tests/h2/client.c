@@ -87,7 +87,6 @@ static void flush(client *c) {
 static ssize_t read_body(nghttp2_session *frames, int32_t id, uint8_t *buffer, size_t capacity, uint32_t *flags,
                          nghttp2_data_source *source, void *ctx) {
   client *c = ctx;
-  (void)frames, (void)id, (void)source;
   const size_t left = c->body.len - c->body.at, len = left < capacity ? left : capacity;
   if (len) memcpy(buffer, c->body.bytes + c->body.at, len);
   c->body.at += len;
@@ -203,7 +202,6 @@ static void finish_head(client *c, bool has_body) {
 static int on_header(nghttp2_session *frames, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
                      const uint8_t *value, size_t value_len, uint8_t flags, void *ctx) {
   client *c = ctx;
-  (void)frames, (void)flags;
   if (frame->hd.stream_id != c->id) return 0;
   if (*name == ':') {
     finish_head(c, false); /* of an interim response */
@@ -219,7 +217,6 @@ static int on_header(nghttp2_session *frames, const nghttp2_frame *frame, const 
 
 static int on_data(nghttp2_session *frames, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *ctx) {
   client *c = ctx;
-  (void)frames, (void)flags;
   if (id != c->id) return 0;
   finish_head(c, true);
   if (c->chunks) text_addf(&c->out, "%zx\r\n", len);
@@ -230,14 +227,12 @@ static int on_data(nghttp2_session *frames, uint8_t flags, int32_t id, const uin
 
 static int on_frame(nghttp2_session *frames, const nghttp2_frame *frame, void *ctx) {
   client *c = ctx;
-  (void)frames;
   if (frame->hd.type == NGHTTP2_GOAWAY) c->goes_away = true;
   return 0;
 }
 
 static int on_close(nghttp2_session *frames, int32_t id, uint32_t code, void *ctx) {
   client *c = ctx;
-  (void)frames;
   if (id != c->id) return 0;
   finish_head(c, false);
   const bool is_clean = !code && c->is_head_done;

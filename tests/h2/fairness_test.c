@@ -176,7 +176,6 @@ static void check_unread(uint32_t connection, uint32_t stream, size_t unread_cou
 
 /* capability: C17 */
 static void unread_streams_stop_no_sibling(void **state) {
-  (void)state;
   static const size_t counts[] = {1, 3, 30};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
     check_unread(10 * FIRST_WINDOW, 4 * FIRST_WINDOW, counts[i]); /* as in browsers: 15 MB and 6 MB */
@@ -187,7 +186,6 @@ static void unread_streams_stop_no_sibling(void **state) {
 /* Most clients acknowledge a half of a window at a time. The share must not wait for an acknowledgement that does not
  * come, also beside one and two unread streams, as in browsers. */
 static void client_that_acknowledges_halves_is_not_stopped(void **state) {
-  (void)state;
   /* A stream's window may be larger than the connection's. */
   static const struct {
     uint32_t connection, stream;
@@ -218,7 +216,6 @@ static void client_that_acknowledges_halves_is_not_stopped(void **state) {
 enum { DOWNLOAD = 1 << 20 };
 
 static vestry_err download(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   char *bytes = calloc(1, DOWNLOAD);
   const vestry_err error = vestry_reply_body(reply, "text/plain", bytes, DOWNLOAD);
   free(bytes);
@@ -278,7 +275,6 @@ enum { IN_ORDER = sizeof in_order / sizeof *in_order };
 /* All streams get their windows by one frame, so that the server has all of their bytes when it begins to send. Their
  * ids are in another order, and streams of one line keep that of their ids. */
 static void urgent_streams_go_first(void **state) {
-  (void)state;
   size_t opened = 0;
   connect_with(FIRST_WINDOW, 0);
   set_windows(0);
@@ -311,7 +307,6 @@ static void urgent_streams_go_first(void **state) {
 
 /* capability: C17 */
 static void post_is_answered_while_all_streams_are_written(void **state) {
-  (void)state;
   size_t received = 0;
   connect_with(INT32_MAX, INT32_MAX);
   open_streams(0);
@@ -328,7 +323,6 @@ static void post_is_answered_while_all_streams_are_written(void **state) {
 }
 
 static void long_download_does_not_stop_events(void **state) {
-  (void)state;
   size_t before = 0, all = 0;
   connect_with(INT32_MAX, 0);
   assert_int_equal(vestry_route(s.v, "GET", "/download", download, NULL), VESTRY_OK);

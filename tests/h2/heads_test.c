@@ -100,7 +100,6 @@ static void check_limit(size_t max_head_bytes, bool is_tls) {
 }
 
 static void head_at_the_limit_is_served_and_above_refused(void **state) {
-  (void)state;
   static const size_t bounds[] = {0, 1024, 2048, 5000, 40000, 60000};
   for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
     check_limit(bounds[i], false);
@@ -133,7 +132,6 @@ static void check_far_above(size_t max_head_bytes, bool is_tls) {
 }
 
 static void head_far_above_the_limit_ends_no_session(void **state) {
-  (void)state;
   for (int is_tls = 0; is_tls < 2; is_tls++) {
     check_far_above(0, is_tls);
     check_far_above(1 << 20, is_tls);
@@ -142,7 +140,6 @@ static void head_far_above_the_limit_ends_no_session(void **state) {
 
 /* HAProxy never uses the table of heads, and does not confirm its new size in its first head. */
 static void first_head_without_the_size_of_the_table_is_read(void **state) {
-  (void)state;
   static const size_t sizes[] = {300, 15000, 30000};
   for (int is_tls = 0; is_tls < 2; is_tls++)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -163,7 +160,6 @@ static void first_head_without_the_size_of_the_table_is_read(void **state) {
 
 /* The rest of a refused request is not wanted; large trailers cost their stream. */
 static void large_head_with_a_body_and_large_trailers_end_no_session(void **state) {
-  (void)state;
   frames_client c;
   server_start(&s, &(server_settings){.is_tls = true});
   frames_connect_tls(&c, s.port, NULL);
@@ -184,7 +180,6 @@ static void large_head_with_a_body_and_large_trailers_end_no_session(void **stat
 
 /* Each byte in a record of its own. */
 static void head_in_pieces_is_served(void **state) {
-  (void)state;
   frames_client c;
   uint8_t bytes[512];
   server_start(&s, &(server_settings){.is_tls = true});
@@ -206,7 +201,6 @@ static void head_in_pieces_is_served(void **state) {
 /* ---- heads without an end ---------------------------------------------------------------------------------------- */
 
 static void unfinished_head_ends_its_session_in_time(void **state) {
-  (void)state;
   enum { DEADLINE_MS = 600000 };
   frames_client c;
   server_start(&s, &(server_settings){.adapter.request_timeout_ms = DEADLINE_MS, .is_tls = true});
@@ -236,7 +230,6 @@ static void assert_flood_ends(size_t each) {
 }
 
 static void head_without_end_or_with_other_frames_ends_its_session(void **state) {
-  (void)state;
   static const uint8_t others[] = {FRAME_PING, FRAME_HEADERS, FRAME_CONTINUATION, FRAME_DATA, 0x16};
   server_start(&s, &(server_settings){.is_tls = true});
   assert_flood_ends(0);

@@ -28,11 +28,9 @@ static vsi_server s;
 
 /* Each sends one unit of a flood. */
 static bool send_ping(frames_client *c, uint32_t i) {
-  (void)i;
   return frames_send(c, FRAME_PING, 0, 0, "12345678", 8);
 }
 static bool send_settings(frames_client *c, uint32_t i) {
-  (void)i;
   return frames_send(c, FRAME_SETTINGS, 0, 0, NULL, 0);
 }
 static bool send_priority(frames_client *c, uint32_t i) {
@@ -89,7 +87,6 @@ static bool send_invalid_trailers(frames_client *c, uint32_t i) {
 }
 
 static void floods_end_their_sessions(void **state) {
-  (void)state;
   static bool (*const floods[])(frames_client * c, uint32_t i) = {
       send_ping,     send_settings,     send_priority,   send_reset,     send_empty_data,      send_continuation,
       send_overflow, send_no_increment, send_short_body, send_long_body, send_invalid_trailers};
@@ -111,7 +108,6 @@ static void floods_end_their_sessions(void **state) {
 
 /* One stream is not read, and its window is used up; the client gives the connection all the window that it needs. */
 static void unread_stream_delays_no_sibling(void **state) {
-  (void)state;
   enum { BYTES = 300000 };
   frames_client c;
   server_start(&s, NULL);
@@ -142,7 +138,6 @@ static void unread_stream_delays_no_sibling(void **state) {
 }
 
 static void unread_stream_ends_as_stalled(void **state) {
-  (void)state;
   frames_client c;
   server_start(&s, &(server_settings){.adapter.lost_ms = 100});
   frames_connect(&c, s.port, 1);
@@ -165,35 +160,28 @@ static _Atomic(uint64_t) written_bytes;
 
 static vestry_err begin_file(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file,
                              void **ret_file) {
-  (void)app, (void)req, (void)reply, (void)file;
   *ret_file = &s;
   return VESTRY_OK;
 }
 
 static vestry_err hold_file(void *file, const vestry_request *req, vestry_reply *reply, const void *bytes, size_t len) {
-  (void)file, (void)req, (void)reply, (void)bytes;
   for (unsigned looks = 0; atomic_load(&writer_is_held); looks++) until_pause(looks);
   atomic_fetch_add(&written_bytes, len);
   return VESTRY_OK;
 }
 
 static vestry_err end_file(void *file, const vestry_request *req, vestry_reply *reply) {
-  (void)file, (void)req, (void)reply;
   return VESTRY_OK;
 }
 
-static void abort_file(void *file, vestry_err why) {
-  (void)file, (void)why;
-}
+static void abort_file(void *file, vestry_err why) {}
 
 static vestry_err is_done(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_status(reply, 201);
 }
 
 /* While a writer is held, its stream gets no window beyond the first one; when it goes on, the rest arrives. */
 static void held_writer_stops_its_own_stream(void **state) {
-  (void)state;
   static const vestry_upload_writer writer = {
       .begin = begin_file, .write = hold_file, .end = end_file, .abort = abort_file};
   static const char bytes[FRAME_MOST_BYTES];
@@ -241,7 +229,6 @@ static void held_writer_stops_its_own_stream(void **state) {
 }
 
 static void invalid_windows_end_streams_or_sessions(void **state) {
-  (void)state;
   frames_client c;
   server_start(&s, NULL);
   frames_connect(&c, s.port, 0);
@@ -259,7 +246,6 @@ static void invalid_windows_end_streams_or_sessions(void **state) {
 /* ---- too many streams -------------------------------------------------------------------------------------------- */
 
 static void more_streams_than_allowed_end_the_session(void **state) {
-  (void)state;
   frames_client c;
   server_start(&s, &(server_settings){.adapter.max_per_connection = 2});
   frames_connect(&c, s.port, 0);
@@ -282,7 +268,6 @@ static void more_streams_than_allowed_end_the_session(void **state) {
 
 /* The largest id of a stream, 2^31 - 1. The stream ends with the server. */
 static void stream_with_the_largest_id_ends_at_a_stop(void **state) {
-  (void)state;
   frames_client c;
   server_start(&s, NULL);
   frames_connect(&c, s.port, 0);
@@ -294,7 +279,6 @@ static void stream_with_the_largest_id_ends_at_a_stop(void **state) {
 }
 
 static void late_bodies_get_408(void **state) {
-  (void)state;
   frames_client c;
   server_start(&s, &(server_settings){.adapter.request_timeout_ms = 100});
   frames_connect(&c, s.port, 0);
@@ -307,7 +291,6 @@ static void late_bodies_get_408(void **state) {
 
 /* Silent clients, and clients that send a part of a ClientHello, one byte at a time. */
 static void half_open_handshakes_are_closed(void **state) {
-  (void)state;
   enum { CLIENTS = 200 };
   int fds[CLIENTS];
   char byte;
@@ -328,7 +311,6 @@ static void half_open_handshakes_are_closed(void **state) {
 enum { RESPONSE_BYTES = 1 << 20, RESPONSES = 12, RESPONSES_BUDGET = 4 << 20 };
 
 static vestry_err respond_large(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   char *large = calloc(1, RESPONSE_BYTES);
   assert_non_null(large);
   const vestry_err error = vestry_reply_body(reply, "text/plain", large, RESPONSE_BYTES);
@@ -354,7 +336,6 @@ static unsigned read_siblings(frames_client *c) {
 /* Responses of one connection are not read, and hold more than all responses may. Some of them are reset, and free
  * their memory also if the socket is full; a stream and a request of the same connection go on. */
 static void response_over_the_budget_ends_its_stream_alone(void **state) {
-  (void)state;
   enum { WINDOW = 1 << 30 };
   static const vestry_bounds bounds = {.size = sizeof bounds, .max_all_responses_bytes = RESPONSES_BUDGET};
   for (int is_full = 0; is_full < 2; is_full++) {
@@ -385,7 +366,6 @@ static void response_over_the_budget_ends_its_stream_alone(void **state) {
 /* A client on a UNIX socket, which has no time-outs of TCP, does not read its responses. They are reset, which cannot
  * be sent either, and its connection ends. */
 static void unread_connection_ends_without_streams(void **state) {
-  (void)state;
   enum { WINDOW = 1 << 30 };
   char folder[FOLDER_BYTES];
   struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -418,7 +398,6 @@ static const char part[FRAME_MOST_BYTES];
  * stream and its further requests go on. A request of another connection, which began before, is completed, and new
  * ones are served. */
 static void requests_over_the_budget_end_without_their_connection(void **state) {
-  (void)state;
   enum { MANY_STREAMS = 240, PARTS = 4, ROUNDS = 3 };
   frames_client honest;
   server_start(&s,
@@ -457,7 +436,6 @@ static void requests_over_the_budget_end_without_their_connection(void **state) 
 
 /* Many connections have many small responses each, and read none of them. */
 static void unread_small_responses_are_bounded(void **state) {
-  (void)state;
   enum { CLIENTS = 20, REQUESTS = 240 };
   frames_client clients[CLIENTS];
   server_start(&s, &(server_settings){.options.bounds = &request_bounds});
@@ -476,7 +454,6 @@ static void unread_small_responses_are_bounded(void **state) {
 static _Atomic(bool) handler_runs, handler_goes_on;
 
 static vestry_err hold_request(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   atomic_store(&handler_runs, true);
   UNTIL(atomic_load(&handler_goes_on));
   return vestry_reply_body(reply, "text/plain", "held", 4);
@@ -494,7 +471,6 @@ static void send_parts(frames_client *c, uint32_t id, int parts) {
 /* The requests of a connection are complete, and wait for a handler that blocks. None of them can be reset, so the
  * connection is cut for a request of another one. */
 static void connection_whose_complete_requests_hold_most_is_cut(void **state) {
-  (void)state;
   enum { BODIES = 3, FIRST = 3, MEGABYTE = 60, HALF = 30 }; /* of buffers, which double */
   frames_client c, other;
   server_start(&s,
@@ -536,7 +512,6 @@ static ssize_t keep_hello(gnutls_transport_ptr_t to, const void *bytes, size_t l
 }
 
 static ssize_t receive_nothing(gnutls_transport_ptr_t from, void *bytes, size_t len) {
-  (void)from, (void)bytes, (void)len;
   errno = EAGAIN;
   return -1;
 }
@@ -562,7 +537,6 @@ static void make_hello(hello *made, const char *protocol) {
 /* A thousand clients do not go on after a complete ClientHello, one of HTTP/1.1, a part of one, or nothing. Others are
  * served meanwhile, a client costs some kilobytes, and all are closed in time, and counted. */
 static void slow_handshakes_disturb_nobody(void **state) {
-  (void)state;
   enum { CLIENTS = 1000, KINDS = 4, MOST_BYTES_EACH = 40 << 10, LOOKS = 20, DEADLINE_MS = 600000 };
   static int fds[CLIENTS];
   static hello hello2, hello1;
@@ -598,7 +572,6 @@ static void slow_handshakes_disturb_nobody(void **state) {
 
 /* During the handshake, and later: no farewell of TLS comes. */
 static void connections_cut_without_a_farewell_end(void **state) {
-  (void)state;
   enum { CLIENTS = 100 };
   static hello made;
   frames_client c;

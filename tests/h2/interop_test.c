@@ -8,7 +8,6 @@ static vsi_server s;
 
 /* HAProxy 2.6 confirms the SETTINGS, and then sends heads without the size of a table. */
 static void head_without_table_size_is_served(void **state) {
-  (void)state;
   static const char *const fields[] = {":method",   "GET",   ":scheme", "http", ":authority",
                                        "localhost", ":path", "/echo",   NULL};
   uint8_t bytes[FRAME_MOST_BYTES];

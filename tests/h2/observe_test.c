@@ -54,7 +54,6 @@ static void send_much(size_t number) {
 }
 
 static void count_stream(const vestry_stream_info *info, void *ctx) {
-  (void)info;
   ++*(size_t *)ctx;
 }
 
@@ -68,7 +67,6 @@ static size_t streams_of(uint64_t connection_id) {
 
 /* capability: H1 */
 static void streams_of_a_connection_have_its_number(void **state) {
-  (void)state;
   frames_client a, b;
   begin(NULL);
   frames_connect(&a, s.port, 0);
@@ -95,7 +93,6 @@ static void streams_of_a_connection_have_its_number(void **state) {
 
 /* capability: H1 */
 static void unread_stream_waits_for_its_window(void **state) {
-  (void)state;
   frames_client c;
   begin(NULL);
   frames_connect(&c, s.port, 0);
@@ -113,7 +110,6 @@ static void unread_stream_waits_for_its_window(void **state) {
 
 /* capability: H1 */
 static void unread_connection_makes_its_streams_wait(void **state) {
-  (void)state;
   frames_client c;
   begin(NULL);
   frames_connect(&c, s.port, 2 * BYTES);
@@ -133,7 +129,6 @@ static void unread_connection_makes_its_streams_wait(void **state) {
 
 /* capability: H1 */
 static void full_socket_makes_streams_wait(void **state) {
-  (void)state;
   frames_client c;
   begin(&(server_settings){.options.connection = &(vestry_connection_options){.max_queued_bytes = 64 * MUCH}});
   frames_connect(&c, s.port, INT32_MAX);
@@ -151,7 +146,6 @@ static void full_socket_makes_streams_wait(void **state) {
 /* Small events go in batches of the runtime, whose sends may find the socket full. What it did not take is sent later,
  * in order. The client reads only when the socket is full. */
 static void batched_events_survive_a_full_socket(void **state) {
-  (void)state;
   static const vestry_connection_options queues = {.max_queued_count = 1000000, .max_queued_bytes = 64 * MUCH};
   static const char *const protocols[] = {"h2", NULL};
   for (int is_tls = 0; is_tls < 2; is_tls++) {

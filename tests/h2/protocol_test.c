@@ -381,7 +381,6 @@ static const char *check(frames_client *c, const rule *of) {
 }
 
 static void violations_end_the_session_or_its_stream(void **state) {
-  (void)state;
   unsigned wrong = 0;
   server_start(&s, NULL);
   for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
@@ -400,7 +399,6 @@ static void violations_end_the_session_or_its_stream(void **state) {
 
 /* RFC 9113, 3.4: the preface is followed by SETTINGS. Other texts than the preface are HTTP/1.1, which refuses them. */
 static void preface_is_followed_by_settings(void **state) {
-  (void)state;
   static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   static const char *const others[] = {"PRI * HTTP/2.0\r\n\r\nSM\r\n\rX", "PRI * HTTP/2.0\r\n\r\n\0\0\0\4\0\0\0\0\0",
                                        "PRI / HTTP/2.0\r\n\r\n"};
@@ -432,7 +430,6 @@ static void preface_is_followed_by_settings(void **state) {
 
 /* RFC 9113, 6.5.3 and 6.7: SETTINGS are acknowledged, and PING with the same payload. */
 static void settings_and_pings_are_acknowledged(void **state) {
-  (void)state;
   frames_client c;
   server_start(&s, NULL);
   frames_connect(&c, s.port, 0);
@@ -449,7 +446,6 @@ static void settings_and_pings_are_acknowledged(void **state) {
 
 /* RFC 9113, 6.9.2: a window that SETTINGS have made negative must be opened again before a byte may be sent. */
 static void negative_windows_must_be_opened(void **state) {
-  (void)state;
   frames_client c;
   server_start(&s, NULL);
   frames_connect(&c, s.port, 3);
@@ -472,7 +468,6 @@ static void negative_windows_must_be_opened(void **state) {
 
 /* RFC 9113, 6.8: after GOAWAY of the client, its streams go on. */
 static void streams_survive_goaway_of_their_client(void **state) {
-  (void)state;
   frames_client c;
   server_start(&s, NULL);
   frames_connect(&c, s.port, 0);

@@ -143,7 +143,6 @@ static const head heads[] = {
 };
 
 static void ambiguous_heads_are_refused(void **state) {
-  (void)state;
   unsigned wrong = 0;
   server_start(&s, NULL);
   for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
@@ -167,7 +166,6 @@ static void ambiguous_heads_are_refused(void **state) {
 
 /* A NUL in each part of a head. */
 static void heads_with_nul_are_refused(void **state) {
-  (void)state;
   static const struct {
     const char *bytes;
     size_t len;
@@ -211,7 +209,6 @@ static void heads_with_nul_are_refused(void **state) {
 static vestry_err show(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *cookie = vestry_request_header(req, "Cookie"), *host = vestry_request_header(req, "Host"),
              *trailer = vestry_request_header(req, "x-trailer"), *twice = vestry_request_header(req, "twice");
-  (void)app;
   return vestry_reply_bodyf(reply, "%s|%s|%s|%s", host ? host : "-", cookie ? cookie : "-", twice ? twice : "-",
                             trailer ? trailer : "-");
 }
@@ -225,7 +222,6 @@ static void assert_body(frames_client *c, uint32_t id, const char *body) {
 
 /* RFC 9113, 8.2.3: a client may send each cookie as a field. Fields of trailers are not those of the head. */
 static void cookies_are_joined_and_trailers_kept_apart(void **state) {
-  (void)state;
 #define SHOW ":scheme", "http", ":authority", "a:1", ":path", "/show"
   static const char *const
       one[] = {":method", "GET", SHOW, "cookie", "a=b", NULL},
@@ -252,7 +248,6 @@ static void cookies_are_joined_and_trailers_kept_apart(void **state) {
 }
 
 static void large_heads_get_431(void **state) {
-  (void)state;
   char large[2000];
   memset(large, 'a', sizeof large - 1);
   large[sizeof large - 1] = '\0';
@@ -270,7 +265,6 @@ static void large_heads_get_431(void **state) {
 
 /* A stream that both sides have ended is closed: a reset would be a frame on a closed stream (RFC 9113, 5.1). */
 static void only_a_request_that_goes_on_is_reset_after_its_response(void **state) {
-  (void)state;
   frames_client c;
   bool is_reset[2] = {false, false};
   server_start(&s, NULL);

@@ -12,7 +12,6 @@
 static vsi_server s;
 
 static void one_port_serves_both_versions(void **state) {
-  (void)state;
   static const vsi_client_tls_ops *const ops[] = {&h2_tls_ops, &tls_client_ops};
   server_start(&s, &(server_settings){.is_tls = true});
   for (size_t i = 0; i < 2; i++) {
@@ -30,7 +29,6 @@ static void one_port_serves_both_versions(void **state) {
 /* ---- protocols --------------------------------------------------------------------------------------------------- */
 
 static void alpn_selects_the_protocol_or_refuses(void **state) {
-  (void)state;
   static const struct {
     const char *const protocols[4];
     const char *selected; /* NULL: the handshake fails */
@@ -81,7 +79,6 @@ static int status_for(const char *authority) {
 
 /* The certificate is for both names, so a browser sends requests for both over one connection. */
 static void name_of_the_certificate_that_is_not_served_gets_421(void **state) {
-  (void)state;
   static const char *const names[] = {"a.example", NULL}, *const covered[] = {"a.example", "b.example", NULL};
   static tls_pair made;
   frames_client c;
@@ -98,7 +95,6 @@ static void name_of_the_certificate_that_is_not_served_gets_421(void **state) {
 }
 
 static void names_that_are_not_served_get_421(void **state) {
-  (void)state;
   static const char *const names[] = {"example.org", "[::1]", NULL};
   server_start(&s, &(server_settings){.adapter.names = names});
   assert_int_equal(status_for("example.org"), 200);
@@ -112,7 +108,6 @@ static void names_that_are_not_served_get_421(void **state) {
 
 /* HTTP/1.1 is served by another adapter inside, of which the program knows nothing. */
 static void failed_starts_are_logged_by_their_function(void **state) {
-  (void)state;
   server_start(&s, NULL);
   const struct {
     vestry_h2_options options;
@@ -135,7 +130,6 @@ static void failed_starts_are_logged_by_their_function(void **state) {
 }
 
 static void certificates_for_this_machine_are_made(void **state) {
-  (void)state;
   static char first[VESTRY_H2_CERTIFICATE_BYTES], second[VESTRY_H2_CERTIFICATE_BYTES];
   static const char *const names[] = {"localhost", "127.0.0.1", "192.0.2.7"};
   assert_int_equal(vestry_h2_certificate(NULL, NULL), VESTRY_INVALID);

@@ -41,7 +41,6 @@ static void refused(const char *before) {
 
 /* capability: E4 */
 static void attributes_that_can_run_code_are_refused(void **state) {
-  (void)state;
   static const char *const rows[] = {
       "<script src=\"",
       "<SCRIPT Src='",
@@ -88,7 +87,6 @@ static void attributes_that_can_run_code_are_refused(void **state) {
 
 /* The attributes of the same names on other elements take texts. */
 static void harmless_attributes_take_texts(void **state) {
-  (void)state;
   static const char *const rows[] = {
       "<script nonce='",
       "<script id='",
@@ -115,7 +113,6 @@ static void harmless_attributes_take_texts(void **state) {
 
 /* Text may set only the fragment of a URL from which code is loaded. */
 static void only_the_fragment_of_a_code_url_takes_text(void **state) {
-  (void)state;
   expect("<use href='#", "javascript:", "javascript:");
   expect("<use href='/icons.svg#", "a'", "a&#39;");
   expect("<use xlink:href=\"/icons.svg?b=c&amp;d#e-", "a", "a");
@@ -129,7 +126,6 @@ static void only_the_fragment_of_a_code_url_takes_text(void **state) {
 /* The URL of an informational link is an ordinary URL. It is refused if its rel follows later. */
 /* capability: E4 */
 static void link_href_takes_text_if_rel_is_informational(void **state) {
-  (void)state;
   expect("<link rel=canonical href='", "javascript:", "about:invalid");
   expect("<link rel='ICON' href='/", "a", "a");
   expect("<link title='b' rel = \"shortcut\ticon\" href='", "data:,", "data:,");
@@ -157,7 +153,6 @@ static void link_href_takes_text_if_rel_is_informational(void **state) {
 
 /* capability: E4 */
 static void meta_content_is_refused_with_http_equiv(void **state) {
-  (void)state;
   assert_true(takes("<meta content='", "0;url=a", "' name=description>"));
   assert_true(takes("<meta content='", "a", "'><meta http-equiv=refresh content='1'>"));
   assert_true(takes("<p content='", "a", "' http-equiv=refresh>"));
@@ -175,7 +170,6 @@ static void meta_content_is_refused_with_http_equiv(void **state) {
 /* Embedded documents come by http, or from the origin of the page. */
 /* capability: E4 */
 static void embedded_document_urls_are_http_or_relative(void **state) {
-  (void)state;
   static const struct {
     const char *url, *made;
   } rows[] = {
@@ -212,7 +206,6 @@ static void embedded_document_urls_are_http_or_relative(void **state) {
 /* data-attr sets an attribute to the value of its code. */
 /* capability: E4 */
 static void data_attr_code_is_checked_as_its_attribute(void **state) {
-  (void)state;
   expect("<a data-attr:title=\"'", "javascript:", "javascript:");
   expect("<a data-attr:href=\"'/", "a", "a");
   expect("<a data-attr:href=\"$b ? 'https://c/' : '#", "a", "a");
@@ -249,7 +242,6 @@ static void data_attr_code_is_checked_as_its_attribute(void **state) {
 
 /* Scripts that list URLs: to load code from, or to navigate to. */
 static void importmap_and_speculation_rules_take_no_code(void **state) {
-  (void)state;
   assert_true(takes_code("<script>"));
   assert_true(takes_code("<script type=module>"));
   assert_true(takes_code("<script type='application/json' id=a>"));

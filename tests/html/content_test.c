@@ -153,7 +153,6 @@ static char *unmark(const char *marked, size_t *ret_len, size_t *ret_begin, size
 
 /* capability: D3 */
 static void content_element_is_found_or_fault_has_reason(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     size_t len, begin = 0, end = 0;
     char *html = unmark(rows[i].marked, &len, &begin, &end);
@@ -171,7 +170,6 @@ static void content_element_is_found_or_fault_has_reason(void **state) {
 /* A search in a truncated document may fail, but never reads past the end. */
 /* capability: D3 */
 static void truncated_document_is_never_read_past_its_end(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     size_t len, begin = 0, end = 0;
     char *html = unmark(rows[i].marked, &len, &begin, &end);
@@ -189,7 +187,6 @@ static void truncated_document_is_never_read_past_its_end(void **state) {
 /* Texts that begin where the head ends. */
 /* capability: D3 */
 static void head_and_content_positions_are_found(void **state) {
-  (void)state;
   static const struct {
     const char *html, *head;
   } places[] = {
@@ -216,7 +213,6 @@ static void head_and_content_positions_are_found(void **state) {
 }
 
 static void ids_with_character_references_are_decoded(void **state) {
-  (void)state;
   static const struct {
     const char *html, *id;
   } ids[] = {
@@ -240,7 +236,6 @@ static void ids_with_character_references_are_decoded(void **state) {
 }
 
 static void document_over_size_or_depth_limit_is_rejected(void **state) {
-  (void)state;
   static const char start[] = "<main id=content>", end[] = "</main>";
   size_t len = VSI_CONTENT_MAX_BYTES;
   char *html = malloc(len + 1);
@@ -266,7 +261,6 @@ static void document_over_size_or_depth_limit_is_rejected(void **state) {
 
 /* Each element is found by its name in upper and lower case. */
 static void element_is_found_by_name_in_any_case(void **state) {
-  (void)state;
   for (int i = VSI_EL_OTHER + 1; i < VSI_EL_IN_SVG; i++) {
     char upper[16];
     size_t len = strlen(vsi_elements[i].name);

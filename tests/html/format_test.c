@@ -25,7 +25,6 @@ static vestry_html html;
 static vestry_err (*const unchecked)(vestry_html *to, const char *format, ...) = vestry_html_add;
 
 static void integers_are_formatted_as_by_printf(void **state) {
-  (void)state;
   static const int numbers[] = {0, 1, -1, 42, -42, 123456789, INT_MAX, INT_MIN};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
     int n = numbers[i];
@@ -47,7 +46,6 @@ static void integers_are_formatted_as_by_printf(void **state) {
 }
 
 static void doubles_are_formatted_as_by_printf(void **state) {
-  (void)state;
   static const double numbers[] = {0,     -0.0, 1, -1.5, 0.1, 1e-10, 123456.789, 1e15, 1e17, 1.7976931348623157e308,
                                    5e-324};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
@@ -63,7 +61,6 @@ static void doubles_are_formatted_as_by_printf(void **state) {
 
 /* Uses the locales with a decimal comma that are installed. The output has the decimal point of the C locale. */
 static void output_does_not_depend_on_the_locale(void **state) {
-  (void)state;
   static const char *const locales[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "ps_AF", "fa_IR", "C.UTF-8"};
   size_t commas = 0;
   for (size_t i = 0; i < sizeof locales / sizeof *locales; i++) {
@@ -77,7 +74,6 @@ static void output_does_not_depend_on_the_locale(void **state) {
 }
 
 static void texts_are_escaped_with_width_and_precision(void **state) {
-  (void)state;
   vestry_html_add(&html, "%s|%5s|%.2s|%.*s|%.*s|%5.1s|%.0s|%.s", "a<", "<", "abc", 1, "abc", -1, "abc", "xy", "a", "b");
   expect_html(&html, "a&lt;|    &lt;|ab|a|abc|    x||");
   vestry_html_add(&html, "%c%c|%3c", 'a', '<', '>');
@@ -94,14 +90,12 @@ static void texts_are_escaped_with_width_and_precision(void **state) {
 }
 
 static void numbers_are_allowed_at_every_position(void **state) {
-  (void)state;
   vestry_html_add(&html, "<h%d style=\"width:%.1f%%\" tabindex=%d onclick=\"f(%d,'%d')\"><!-- %d --></h%d>%s", 2, 12.5,
                   0, -1, 3, 4, 2, "<");
   expect_html(&html, "<h2 style=\"width:12.5%\" tabindex=0 onclick=\"f(-1,'3')\"><!-- 4 --></h2>&lt;");
 }
 
 static void unsupported_format_is_refused_with_its_offset(void **state) {
-  (void)state;
   const char *volatile nothing = NULL; /* volatile, because the compiler would warn of NULL too */
   volatile int lowest = INT_MIN;
   static const struct {
@@ -138,7 +132,6 @@ static void unsupported_format_is_refused_with_its_offset(void **state) {
 /* Texts are refused at the positions that the table in vestry/html.h excludes. */
 /* capability: E4 */
 static void texts_are_refused_at_unescapable_positions(void **state) {
-  (void)state;
   static const char *const rows[] = {
       "<%s>",
       "<p %s>",

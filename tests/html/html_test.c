@@ -11,7 +11,6 @@
 
 /* capability: E4 */
 static void texts_are_escaped_alike_in_text_and_attributes(void **state) {
-  (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
 #define ESCAPED "&lt;b&gt;&amp;&quot;&#39;`\\$@;(&#13;\n\xC3\xA4&lt;/script&gt;"
@@ -28,7 +27,6 @@ static void texts_are_escaped_alike_in_text_and_attributes(void **state) {
 
 /* capability: E4 */
 static void raw_html_is_written_unchanged_but_parsed(void **state) {
-  (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "%-s|%-.*s|%-.2s", NASTY, 3, "<i></i>", "\xC3\xA4\xC3\xA4");
@@ -41,7 +39,6 @@ static void raw_html_is_written_unchanged_but_parsed(void **state) {
 
 /* U+FFFD as a decoder inserts it (WHATWG Encoding): one for each maximal subpart. */
 static void invalid_utf8_becomes_replacement_characters(void **state) {
-  (void)state;
   static const struct {
     const char *text;
     size_t len;
@@ -66,7 +63,6 @@ static void invalid_utf8_becomes_replacement_characters(void **state) {
 
 /* A parser drops a line feed directly after these tags. */
 static void first_line_feed_of_pre_and_textarea_is_kept(void **state) {
-  (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
   static const char *const tags[] = {"<pre>", "<TEXTAREA rows=\"2\">", "<listing class=a>"};
@@ -89,7 +85,6 @@ static void first_line_feed_of_pre_and_textarea_is_kept(void **state) {
 
 /* A text never completes an entity or a line end that a format has begun. */
 static void text_completes_no_entity_and_no_line_end(void **state) {
-  (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "a & %s &amp;%s <a href=\"?a&b=%s\">%s", "lt;", "lt;", "lt;", "lt;");
@@ -103,7 +98,6 @@ static void text_completes_no_entity_and_no_line_end(void **state) {
 
 /* capability: E4 */
 static void javascript_strings_are_escaped_for_their_context(void **state) {
-  (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
 #define JS "\\x3cb\\x3e\\x26\\x22\\x27\\x60\\x5c\\x24\\x40\\x3b\\x28\\x0d\\x0a\xC3\xA4\\x3c/script\\x3e"
@@ -122,7 +116,6 @@ static void javascript_strings_are_escaped_for_their_context(void **state) {
 }
 
 static void json_is_escaped_in_attributes_and_scripts(void **state) {
-  (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<p data-signals='");
@@ -155,7 +148,6 @@ static void json_is_escaped_in_attributes_and_scripts(void **state) {
 }
 
 static void code_is_refused_outside_code_positions(void **state) {
-  (void)state;
   static const struct {
     const char *before, *words;
   } rows[] = {
@@ -187,7 +179,6 @@ static void code_is_refused_outside_code_positions(void **state) {
 /* A link from an untrusted source leads nowhere, and the page is still built. */
 /* capability: E4 */
 static void script_urls_become_about_invalid(void **state) {
-  (void)state;
   static const struct {
     const char *url, *made;
   } rows[] = {
@@ -224,7 +215,6 @@ static void script_urls_become_about_invalid(void **state) {
 
 /* capability: E4 */
 static void first_error_persists_until_clear(void **state) {
-  (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
   assert_int_equal(vestry_html_text(&html, NULL, 1), VESTRY_INVALID);
@@ -247,7 +237,6 @@ static void first_error_persists_until_clear(void **state) {
 }
 
 static vestry_err build(test_host *th, void *ctx) {
-  (void)ctx;
   vestry_html html;
   vestry_slice made;
   vestry_html_init(&html, &th->host);
@@ -263,7 +252,6 @@ static vestry_err build(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_is_reported(void **state) {
-  (void)state;
   test_host_fail_each(build, NULL, true); /* builders learn nothing without memory */
   test_host th;
   test_host_init(&th);
@@ -275,7 +263,6 @@ static void failed_allocation_is_reported(void **state) {
 
 /* capability: K9 */
 static void built_html_is_a_value_and_a_failed_one_is_invalid(void **state) {
-  (void)state;
   test_host th;
   vestry_html html;
   json_t *json = NULL;

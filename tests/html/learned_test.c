@@ -57,14 +57,12 @@ CALL(percent, "%%%%%d%%", number)
 CALL(null_text, "<b>%s</b>", number % 16 ? text : NULL)
 
 static void just_text(vestry_html *html, const char *text, int number) {
-  (void)number;
   vestry_html_text(html, text, strlen(text));
 }
 
 /* Different formats at one address. */
 static void changing(vestry_html *html, const char *text, int number) {
   static char format[32];
-  (void)text;
   strcpy(format, number % 3 ? "<u>%d</u>" : "<u a=\"%d");
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -104,7 +102,6 @@ static void expect_alike(const vestry_html *learned, const vestry_html *other) {
 }
 
 static void learned_formats_write_what_parsed_ones_write(void **state) {
-  (void)state;
   enum { PAGES = 40000, BYTES = 1 << 16 };
   static char buffer[BYTES];
   vestry_html learned, other;
@@ -141,14 +138,12 @@ static vestry_err add_rows(test_host *th, void *ctx) {
 }
 
 static void formats_are_parsed_if_learning_lacks_memory(void **state) {
-  (void)state;
   int rows = 40;
   test_host_fail_each(add_rows, &rows, true);
 }
 
 /* A builder of few pieces allocates nothing for learning. */
 static void builder_learns_after_a_few_pieces(void **state) {
-  (void)state;
   vestry_html html;
   vestry_html_init(&html, NULL);
   for (int i = 0; i < 10; i++) vestry_html_add(&html, letters, "a", i, "b");
@@ -161,7 +156,6 @@ static void builder_learns_after_a_few_pieces(void **state) {
 
 /* More formats than the table of learned formats holds. */
 static void more_formats_than_fit_are_written_correctly(void **state) {
-  (void)state;
   enum { FORMATS = 300 };
   static char formats[FORMATS][24];
   vestry_html html;

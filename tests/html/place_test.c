@@ -191,7 +191,6 @@ static char letter(const vsi_html_place *place) {
 
 /* capability: E4 */
 static void slot_after_each_html_is_correct(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     vsi_html_place place;
     vsi_place_init(&place);
@@ -202,7 +201,6 @@ static void slot_after_each_html_is_correct(void **state) {
 
 /* The result is the same if the HTML arrives whole, in any two pieces, or byte by byte. */
 static void slot_does_not_depend_on_how_html_is_split(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     size_t len = strlen(rows[i].html);
     for (size_t cut = 0; cut <= len; cut++) {

@@ -7,7 +7,6 @@
 
 /* In each document, '^' marks the position for an attribute and '!' the position for a tag. */
 static void html_tag_or_its_position_is_found(void **state) {
-  (void)state;
   static const char *const documents[] = {
       "<!doctype html><html^>",
       "<!doctype html><html^ lang=\"en\"><p>",

@@ -13,7 +13,6 @@ static vsi_value value_of(vestry_slice element, vestry_slice attribute) {
 }
 
 static void attribute_name_is_matched_whole(void **state) {
-  (void)state;
   const vestry_slice none = {"", 0};
   assert_int_equal(value_of(none, NAME("style")), VSI_VALUE_STYLE);
   assert_int_equal(value_of(none, NAME("styl")), VSI_VALUE_TEXT);
@@ -24,7 +23,6 @@ static void attribute_name_is_matched_whole(void **state) {
 
 /* A NUL is an ordinary character of a name, and no listed name contains one. */
 static void name_does_not_end_at_nul(void **state) {
-  (void)state;
   static const char *const listed[] = {"to",      "by",      "rel",      "csp",       "from",   "href",
                                        "type",    "code",    "style",    "value",     "action", "srcdoc",
                                        "sandbox", "charset", "language", "http-equiv"};

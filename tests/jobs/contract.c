@@ -7,7 +7,6 @@
 
 /* capability: L7, M3 */
 static void committed_job_runs_on_any_node_and_rolled_back_job_never(void **state) {
-  (void)state;
   crew c;
   int64_t id = 0;
   crew_open(&c, (vestry_jobs_options){0});
@@ -39,7 +38,6 @@ static void committed_job_runs_on_any_node_and_rolled_back_job_never(void **stat
 /* A savepoint of a transaction is rolled back, and the rest is committed. */
 /* capability: L7, M3 */
 static void job_rolled_back_to_a_savepoint_never_runs(void **state) {
-  (void)state;
   const crew_database *database = crew_of();
   const vestry_job_order given = {.kind = "work", .key = "a", .payload = {"first", 5}};
   const vestry_job_order again = {.kind = "work", .key = "a", .payload = {"second", 6}};
@@ -68,7 +66,6 @@ static void job_rolled_back_to_a_savepoint_never_runs(void **state) {
 /* Times come from the machine's clock, or from that of the database's server. */
 /* capability: L7, M3 */
 static void default_clock_is_that_of_the_database(void **state) {
-  (void)state;
   crew c;
   crew_begin(&c);
   for (int i = 0; i < CREW_NODES; i++)
@@ -85,7 +82,6 @@ static void default_clock_is_that_of_the_database(void **state) {
 
 /* capability: L7, M3 */
 static void job_waits_until_due_and_for_a_node_with_its_kind(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_node *n = &c.nodes[0];
@@ -110,13 +106,11 @@ static void job_waits_until_due_and_for_a_node_with_its_kind(void **state) {
 /* ------------------------------------------------------------------------------------------------ failing -------- */
 
 static void explain(crew *c, crew_node *n, vestry_job *job) {
-  (void)c, (void)n;
   vestry_job_explain(job, "no route to host");
 }
 
 /* capability: L7, M3 */
 static void failed_job_backs_off_and_is_dead_after_max_attempts(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.backoff_ms = 100, .max_backoff_ms = 350, .max_attempts = 5});
   crew_node *n = &c.nodes[0];
@@ -155,7 +149,6 @@ static void failed_job_backs_off_and_is_dead_after_max_attempts(void **state) {
 
 /* capability: L7, M3 */
 static void counters_add_up_after_others_deleted_the_total(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_node *n = &c.nodes[0];
@@ -173,13 +166,11 @@ static void counters_add_up_after_others_deleted_the_total(void **state) {
 }
 
 static void give_up(crew *c, crew_node *n, vestry_job *job) {
-  (void)c, (void)n;
   vestry_job_give_up(job);
 }
 
 /* capability: L7, M3 */
 static void job_that_gives_up_is_not_retried(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   int64_t id = crew_enqueue(&c, (vestry_job_order){0});
@@ -202,7 +193,6 @@ static uint32_t chance(uint64_t *seed, uint32_t below) {
 
 /* The lease ends, and the other node runs a job that is due then. */
 static void outlast_the_lease(crew *c, crew_node *n, vestry_job *job) {
-  (void)job;
   c->meanwhile = NULL;
   crew_pass(CREW_LEASE_MS);
   (void)crew_step(&c->nodes[n == &c->nodes[0]]);
@@ -225,7 +215,6 @@ static void act_by_chance(crew *c, crew_node *n, uint64_t *seed, uint64_t *commi
 
 /* capability: L7, M3 */
 static void counters_add_up_after_random_actions(void **state) {
-  (void)state;
   uint64_t lost = 0;
   /* Fewer rounds suffice for the settings of a server (tests/postgres/settings.py). */
   const uint64_t rounds = random_setting("JOBS_ROUNDS", 6);

@@ -13,7 +13,6 @@ static void note(vestry_err error) {
 }
 
 static void report_and_finish(crew *c, crew_node *n, vestry_job *job) {
-  (void)c;
   if (!job->key) return;
   note(vestry_job_progress(job, 0.5, "half"));
   if (!error_of_function) note(crew_finish(n, job, VESTRY_OK));
@@ -50,7 +49,6 @@ static vestry_err use_node(crew *c, crew_node *n, const vestry_host *host) {
 /* Data written during an allocation failure does not block later operations, and committed jobs run. */
 static vestry_err use_node_and_recover(test_host *th, void *ctx) {
   static crew c;
-  (void)ctx;
   crew_begin(&c);
   error_of_function = VESTRY_OK;
   c.meanwhile = report_and_finish;
@@ -71,7 +69,6 @@ static vestry_err use_node_and_recover(test_host *th, void *ctx) {
 
 /* capability: L7, M3 */
 static void allocation_failure_is_returned_and_loses_no_job(void **state) {
-  (void)state;
   test_host_fail_each(use_node_and_recover, NULL, crew_of()->does_without);
 }
 
@@ -79,7 +76,6 @@ static void allocation_failure_is_returned_and_loses_no_job(void **state) {
 
 /* capability: L7, M3 */
 static void payload_holds_any_bytes(void **state) {
-  (void)state;
   static unsigned char large[1 << 20];
   unsigned char all[256];
   for (size_t i = 0; i < sizeof all; i++) all[i] = (unsigned char)i;
@@ -113,7 +109,6 @@ static void payload_holds_any_bytes(void **state) {
 
 /* capability: L7, M3 */
 static void kinds_and_keys_hold_any_utf8(void **state) {
-  (void)state;
   static const char *const texts[] = {"'); DROP TABLE vestry_job; --",
                                       "unknown \"\\{,}",
                                       "NULL",
@@ -146,7 +141,6 @@ static void kinds_and_keys_hold_any_utf8(void **state) {
 }
 
 static void explain_badly(crew *c, crew_node *n, vestry_job *job) {
-  (void)c, (void)n;
   char text[300];
   memset(text, 'x', sizeof text);
   memcpy(text + 253, "\xe2\x82\xac", 4); /* cut in the middle of a character */
@@ -163,7 +157,6 @@ static void explain_badly(crew *c, crew_node *n, vestry_job *job) {
 
 /* capability: L7, M3 */
 static void error_text_is_cut_and_long_progress_is_rejected(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   int64_t id = crew_enqueue(&c, (vestry_job_order){0});
@@ -191,7 +184,6 @@ static const char *x(size_t count) {
 
 /* capability: L7, M3 */
 static void invalid_orders_are_rejected(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.max_payload_bytes = 10});
   const struct {
@@ -225,7 +217,6 @@ static void invalid_orders_are_rejected(void **state) {
 
 /* capability: L7, M3 */
 static void invalid_options_are_rejected(void **state) {
-  (void)state;
   static const vestry_jobs_options wrong[] = {{.threads_count = 257},
                                               {.lease_ms = 9},
                                               {.poll_ms = 60001},
@@ -244,7 +235,6 @@ static void invalid_options_are_rejected(void **state) {
 
 /* capability: L7, M3 */
 static void table_of_a_later_version_is_rejected(void **state) {
-  (void)state;
   crew c;
   crew_node n = {0};
   crew_open(&c, (vestry_jobs_options){0});

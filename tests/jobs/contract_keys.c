@@ -6,7 +6,6 @@
 
 /* capability: L7, M3 */
 static void key_has_one_job_at_a_time(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.keep_ms = 5000});
   crew_node *n = &c.nodes[0];
@@ -45,7 +44,6 @@ static void enqueue_again(crew *c, crew_node *n, vestry_job *job) {
 
 /* capability: L7, M3 */
 static void order_during_a_run_runs_after_it(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_enqueue(&c, (vestry_job_order){.key = "a"});
@@ -76,7 +74,6 @@ static void *enqueue_keys(void *ctx) {
 
 /* capability: L7, M3 */
 static void concurrent_orders_of_a_key_make_one_job(void **state) {
-  (void)state;
   for (int kind = 0; kind < crew_of()->kinds_count; kind++) {
     crew c;
     pthread_t threads[CREW_NODES];

@@ -8,7 +8,6 @@
 
 /* capability: L7, M3 */
 static void expired_lease_is_taken_over_and_late_results_are_rejected(void **state) {
-  (void)state;
   static const vestry_err late[] = {VESTRY_OK, VESTRY_FAILED, VESTRY_CLOSED};
   for (int i = 0; i < 6; i++) {
     crew c;
@@ -30,7 +29,6 @@ static void expired_lease_is_taken_over_and_late_results_are_rejected(void **sta
 }
 
 static void die(crew *c, crew_node *n, vestry_job *job) {
-  (void)c, (void)n, (void)job;
   raise(SIGKILL);
 }
 
@@ -45,7 +43,6 @@ static void live_and_die(crew *own) {
 
 /* capability: L7, M3 */
 static void job_of_a_killed_process_is_taken_over_after_its_lease(void **state) {
-  (void)state;
   crew c;
   int status;
   crew_begin(&c);
@@ -69,7 +66,6 @@ static void job_of_a_killed_process_is_taken_over_after_its_lease(void **state) 
 }
 
 static void let_lease_end(crew *c, crew_node *n, vestry_job *job) {
-  (void)n, (void)job;
   crew_pass(CREW_LEASE_MS);
   assert_false(crew_step(&c->nodes[1]));
 }
@@ -77,7 +73,6 @@ static void let_lease_end(crew *c, crew_node *n, vestry_job *job) {
 /* For example, the job kills the process that runs it. */
 /* capability: L7, M3 */
 static void job_that_loses_its_last_lease_is_dead(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.max_attempts = 1});
   int64_t id = crew_enqueue(&c, (vestry_job_order){0});
@@ -111,7 +106,6 @@ static vestry_err renew_meanwhile(void *ctx, void *bytes, size_t len) {
 }
 
 static void let_lease_end_and_renew(crew *c, crew_node *n, vestry_job *job) {
-  (void)n;
   crew_pass(CREW_LEASE_MS);
   to_renew = job;
   assert_false(crew_step(&c->nodes[1]));
@@ -122,7 +116,6 @@ static void let_lease_end_and_renew(crew *c, crew_node *n, vestry_job *job) {
 /* For example, the server was away for longer than a lease. */
 /* capability: L7, M3 */
 static void job_with_a_renewed_last_lease_is_not_dead(void **state) {
-  (void)state;
   for (int is_aside = 0; is_aside < 2; is_aside++) {
     crew c;
     const vestry_jobs_options options = {.max_attempts = 1};
@@ -146,7 +139,6 @@ static void job_with_a_renewed_last_lease_is_not_dead(void **state) {
 
 /* The leases of the first two jobs have ended when their own process, in their functions, looks for more. */
 static void look_after_the_lease(crew *c, crew_node *n, vestry_job *job) {
-  (void)job;
   const int calls = atomic_load(&c->calls);
   if (calls == 2) crew_pass(2 * CREW_LEASE_MS);
   assert_int_equal(crew_step(n), calls < 3);
@@ -155,7 +147,6 @@ static void look_after_the_lease(crew *c, crew_node *n, vestry_job *job) {
 
 /* capability: L7, M3 */
 static void running_job_is_not_taken_over_by_its_own_process(void **state) {
-  (void)state;
   for (uint32_t max_attempts = 1; max_attempts <= 2; max_attempts++) {
     crew c;
     crew_open(&c, (vestry_jobs_options){.max_attempts = max_attempts});
@@ -174,7 +165,6 @@ static void running_job_is_not_taken_over_by_its_own_process(void **state) {
 
 /* This process renews the lease when it looks for jobs, and then stalls. */
 static void renew_and_stall(crew *c, crew_node *n, vestry_job *job) {
-  (void)job;
   c->meanwhile = NULL;
   crew_pass(2 * CREW_LEASE_MS);
   assert_false(crew_step(n));
@@ -186,7 +176,6 @@ static void renew_and_stall(crew *c, crew_node *n, vestry_job *job) {
 
 /* capability: L7, M3 */
 static void renewed_lease_ends_like_the_first_one(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   const int64_t id = crew_enqueue(&c, (vestry_job_order){0});
@@ -200,14 +189,12 @@ static void renewed_lease_ends_like_the_first_one(void **state) {
 }
 
 static void remove_it(crew *c, crew_node *n, vestry_job *job) {
-  (void)c;
   assert_int_equal(vestry_jobs_remove(n->jobs, job->id), VESTRY_OK);
   assert_int_equal(vestry_job_progress(job, 1, NULL), VESTRY_CLOSED);
 }
 
 /* capability: L7, M3 */
 static void job_removed_while_running_ends_as_lost(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_enqueue(&c, (vestry_job_order){0});
@@ -223,13 +210,11 @@ static void job_removed_while_running_ends_as_lost(void **state) {
 static vestry_err error_of_transaction;
 
 static void finish(crew *c, crew_node *n, vestry_job *job) {
-  (void)c;
   assert_int_equal(crew_finish(n, job, error_of_transaction), error_of_transaction);
 }
 
 /* capability: L7, M3 */
 static void writes_of_a_job_are_committed_with_its_end(void **state) {
-  (void)state;
   static const struct {
     vestry_err error_of_transaction, of_function;
     vestry_job_outcome outcome;

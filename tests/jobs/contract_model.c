@@ -534,7 +534,6 @@ static uint64_t default_histories_count;
 /* Twenty histories share one database, so that the scheduled job runs on through them. */
 /* capability: L7, M3 */
 static void random_histories_match_the_model(void **state) {
-  (void)state;
   enum { HISTORIES_A_WORLD = 20 };
   const uint64_t first = random_setting("JOBS_SEED", 1),
                  count = random_setting("JOBS_HISTORIES", default_histories_count);

@@ -40,7 +40,6 @@ static const char *shown(void) {
 
 static void report_progress(crew *c, crew_node *n, vestry_job *job) {
   static char text[VESTRY_JOB_TEXT_MAX_BYTES + 2];
-  (void)c;
   assert_string_equal(shown(), "2 0.00 -");
   assert_int_equal(vestry_job_progress(job, 0.5, "half of it"), VESTRY_OK);
   assert_string_equal(shown(), "2 0.50 half of it");
@@ -80,7 +79,6 @@ static void close_desk(desk *d) {
 /* The page names no topic. Each node runs a job in turn, and the page belongs to the first node. */
 /* capability: L7, M3 */
 static void page_that_shows_a_job_renders_at_each_step(void **state) {
-  (void)state;
   crew c;
   desk d;
   crew_open(&c, (vestry_jobs_options){0});

@@ -6,7 +6,6 @@
 /* Polling finds no job, because poll_ms is a minute and the clock does not advance. */
 /* capability: L7, M3 */
 static void commit_wakes_a_thread(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 60000, .lease_ms = 600000, .threads_count = 3});
   crew_node *n = &c.nodes[0];
@@ -27,7 +26,6 @@ static void commit_wakes_a_thread(void **state) {
 
 /* capability: L7, M3 */
 static void job_of_another_process_is_found_by_polling(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 1, .lease_ms = 600000});
   assert_int_equal(vestry_jobs_start(c.nodes[1].jobs), VESTRY_OK);
@@ -42,7 +40,6 @@ static void job_of_another_process_is_found_by_polling(void **state) {
 /* The query after the commit finds the due time, because polling at poll_ms would be too late. */
 /* capability: L7, M3 */
 static void job_begins_when_it_becomes_due(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 60000, .lease_ms = 600000});
   assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);
@@ -56,7 +53,6 @@ static void job_begins_when_it_becomes_due(void **state) {
 
 /* capability: L7, M3 */
 static void concurrent_nodes_run_each_job_once(void **state) {
-  (void)state;
   enum { MANY = 120 };
   crew c;
   crew_open(&c, (vestry_jobs_options){.threads_count = 3, .poll_ms = 1, .lease_ms = 600000});
@@ -86,7 +82,6 @@ static int64_t open_held(crew *c) {
 
 /* capability: L7, M3 */
 static void lease_is_renewed_while_the_function_runs(void **state) {
-  (void)state;
   crew c;
   int64_t id = open_held(&c);
   for (int i = 0; i < 20; i++) {
@@ -108,7 +103,6 @@ static void lease_is_renewed_while_the_function_runs(void **state) {
 /* The renewing thread detects the loss, and notifies the function. */
 /* capability: L7, M3 */
 static void function_is_notified_of_a_lost_lease(void **state) {
-  (void)state;
   crew c;
   int64_t id = open_held(&c);
   assert_int_equal(vestry_jobs_remove(c.nodes[1].jobs, id), VESTRY_OK);
@@ -124,7 +118,6 @@ static atomic_bool is_to_hold;
 static vestry_err hold_connection(vestry_job *job, void *app) {
   crew_node *n = app;
   void *transaction = NULL;
-  (void)job;
   assert_int_equal(crew_of()->hold(n, &transaction), VESTRY_OK);
   atomic_fetch_add(&holding_count, 1);
   WAIT_WHILE(atomic_load(&is_to_hold));
@@ -145,7 +138,6 @@ static int64_t first_end_ms(crew_node *n, int64_t from_id, int count) {
 /* Functions hold all connections of the pool for longer than many leases, and no job is taken over. */
 /* capability: L7, M3 */
 static void leases_are_renewed_while_functions_hold_all_connections(void **state) {
-  (void)state;
   crew c;
   const int connections_count = crew_of()->connections_count;
   crew_open(&c, (vestry_jobs_options){.threads_count = (uint32_t)connections_count, .poll_ms = 60000});

@@ -11,7 +11,6 @@ static void begin_ticks(crew *c) {
 
 /* capability: L7, M3 */
 static void scheduled_job_runs_once_in_each_period(void **state) {
-  (void)state;
   crew c;
   begin_ticks(&c);
   assert_false(crew_step(&c.nodes[0]));
@@ -42,7 +41,6 @@ static void scheduled_job_runs_once_in_each_period(void **state) {
 
 /* capability: L7, M3 */
 static void failed_scheduled_job_is_retried_within_its_period(void **state) {
-  (void)state;
   crew c;
   begin_ticks(&c);
   c.answers[0] = c.answers[1] = c.answers[2] = VESTRY_IO;
@@ -74,7 +72,6 @@ static void failed_scheduled_job_is_retried_within_its_period(void **state) {
 }
 
 static void outlast_the_period(crew *c, crew_node *n, vestry_job *job) {
-  (void)n;
   c->meanwhile = NULL;
   for (int i = 0; i < 50; i++) {
     crew_pass(CREW_LEASE_MS - 1);
@@ -85,7 +82,6 @@ static void outlast_the_period(crew *c, crew_node *n, vestry_job *job) {
 
 /* capability: L7, M3 */
 static void periods_do_not_overlap_and_stalled_run_is_taken_over(void **state) {
-  (void)state;
   crew c;
   begin_ticks(&c);
   crew_pass(2000);
@@ -108,7 +104,6 @@ static void periods_do_not_overlap_and_stalled_run_is_taken_over(void **state) {
 
 /* capability: L7, M3 */
 static void last_registered_period_applies_to_all_nodes(void **state) {
-  (void)state;
   crew c;
   begin_ticks(&c);
   crew_close_node(&c.nodes[1]);
@@ -160,7 +155,6 @@ static void attempt_periods(crew *c, bool has_died) {
 
 /* capability: L7, M3 */
 static void period_begins_although_the_last_has_attempts_left(void **state) {
-  (void)state;
   for (int has_died = 0; has_died < 2; has_died++) {
     crew c;
     begin_ticks(&c);
@@ -180,7 +174,6 @@ static void period_begins_although_the_last_has_attempts_left(void **state) {
 
 /* capability: L7, M3 */
 static void interrupted_period_stays_itself_after_the_clock_is_set_back(void **state) {
-  (void)state;
   crew c;
   begin_ticks(&c);
   crew_pass(2000);
@@ -199,7 +192,6 @@ static void interrupted_period_stays_itself_after_the_clock_is_set_back(void **s
 }
 
 static void change_period(crew *c, crew_node *n, vestry_job *job) {
-  (void)n, (void)job;
   static crew_node third; /* another version of the program */
   c->meanwhile = NULL;
   assert_int_equal(crew_open_node(c, &third, &c->th.host, (vestry_jobs_options){0}, false), VESTRY_OK);
@@ -209,7 +201,6 @@ static void change_period(crew *c, crew_node *n, vestry_job *job) {
 
 /* capability: L7, M3 */
 static void period_changed_during_a_run_applies_afterwards(void **state) {
-  (void)state;
   crew c;
   begin_ticks(&c);
   crew_pass(2000);
@@ -224,7 +215,6 @@ static void period_changed_during_a_run_applies_afterwards(void **state) {
 /* The period changes while the clock is behind; no period begins that is not later than the last. */
 /* capability: L7, M3 */
 static void changed_period_begins_no_earlier_one_after_clock_set_back(void **state) {
-  (void)state;
   crew c;
   begin_ticks(&c);
   crew_pass(22000);
@@ -242,7 +232,6 @@ static void changed_period_begins_no_earlier_one_after_clock_set_back(void **sta
 /* For example, a script that empties the table, or marks all jobs as done. */
 /* capability: L7, M3 */
 static void deleted_scheduled_job_is_created_again(void **state) {
-  (void)state;
   crew c;
   begin_ticks(&c);
   assert_int_equal(vestry_jobs_start(c.nodes[0].jobs), VESTRY_OK);

@@ -15,7 +15,6 @@ const crew_database *crew_of(void) {
 }
 
 int64_t crew_now_ms(void *ctx) {
-  (void)ctx;
   return atomic_load(&crew_clock_ms);
 }
 
@@ -27,7 +26,6 @@ void crew_pass(int64_t ms) {
 
 static void note_end(const vestry_job *job, vestry_job_outcome outcome, vestry_err error, void *app) {
   crew *c = app;
-  (void)job, (void)error;
   atomic_store(&c->outcomes[atomic_fetch_add(&c->reported, 1) % CREW_ENDS], outcome);
   atomic_fetch_add(&c->ends, 1);
 }

@@ -22,7 +22,6 @@ static void end(void) {
 }
 
 static void each_descriptor_is_counted_once(void **state) {
-  (void)state;
   begin();
   assert_int_equal(vsi_microhttpd_arrivals_enter(&a, 7), VESTRY_OK);
   assert_int_equal(vsi_microhttpd_arrivals_enter(&a, 7), VESTRY_OK); /* the first was closed without a notification */
@@ -39,7 +38,6 @@ static void each_descriptor_is_counted_once(void **state) {
 }
 
 static void sweep_removes_closed_descriptors(void **state) {
-  (void)state;
   begin();
   int open = eventfd(0, EFD_CLOEXEC), closed = eventfd(0, EFD_CLOEXEC);
   assert_int_equal(vsi_microhttpd_arrivals_enter(&a, open), VESTRY_OK);
@@ -56,7 +54,6 @@ static void sweep_removes_closed_descriptors(void **state) {
 }
 
 static void without_memory_no_descriptor_is_counted(void **state) {
-  (void)state;
   begin();
   th.fail_at = 0;
   th.fail_after = true;

@@ -55,7 +55,6 @@ static enum MHD_Result serve_own(void *cls, struct MHD_Connection *conn, const c
 }
 
 static void completed(void *cls, struct MHD_Connection *conn, void **req_cls, enum MHD_RequestTerminationCode why) {
-  (void)conn, (void)why;
   program *p = cls;
   if (vestry_microhttpd_completed(p->web, req_cls) || !*req_cls) return;
   atomic_fetch_add(&attached_own_ended, 1);
@@ -86,9 +85,7 @@ static uint16_t port_of(struct MHD_Daemon *daemon) {
   return MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
 }
 
-static void log_nothing(void *cls, const char *format, va_list arguments) {
-  (void)cls, (void)format, (void)arguments;
-}
+static void log_nothing(void *cls, const char *format, va_list arguments) {}
 
 static struct MHD_Daemon *start_daemon(program *p, const attached_settings *settings) {
   unsigned flags = settings->flags ? settings->flags : MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD;

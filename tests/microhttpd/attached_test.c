@@ -51,7 +51,6 @@ static const char *ask(vsi_client *c, const char *method, const char *path, cons
 }
 
 static void requests_without_a_route_reach_the_program(void **state) {
-  (void)state;
   unsigned before = atomic_load(&attached_own_count), ended = atomic_load(&attached_own_ended);
   attached_start(&s, &(attached_settings){.threads = 2});
   vsi_client c;
@@ -71,13 +70,11 @@ static void requests_without_a_route_reach_the_program(void **state) {
 }
 
 static vestry_err say_query(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   const char *query = req->query;
   return vestry_reply_body(reply, "text/plain", query ? query : "", query ? strlen(query) : 0);
 }
 
 static void queries_are_passed_with_their_meaning(void **state) {
-  (void)state;
   static const char *const rows[][2] = {{"/query?a=b", "a=b"},
                                         {"/query?a=b%20c+d&e", "a=b%20c%20d&e"},
                                         {"/query?x=%7B%22a%22%3A1%7D&y=%C3%A9%23", "x=%7B%22a%22%3A1%7D&y=%C3%A9%23"},
@@ -108,7 +105,6 @@ static int status_of(const char *path) {
 
 /* Aborted requests release their places; there are two. */
 static void aborted_requests_release_their_places(void **state) {
-  (void)state;
   attached_start(&s, &(attached_settings){.adapter.max_requests = 2});
   for (int i = 0; i < 20; i++) {
     vsi_client c;
@@ -124,7 +120,6 @@ static void aborted_requests_release_their_places(void **state) {
 }
 
 static vestry_err say_much(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   char *text = app;
   return vestry_reply_body(reply, "text/plain", text, strlen(text));
 }
@@ -132,7 +127,6 @@ static vestry_err say_much(const vestry_request *req, vestry_reply *reply, void 
 /* vestry has finished with a request when it has answered, but the daemon still sends. From then on, vestry must not
  * access the request's data. */
 static void answers_are_sent_after_their_requests_end(void **state) {
-  (void)state;
   enum { MUCH = 16 << 20 }; /* more than the kernel takes for a peer that reads nothing */
   static vsi_client clients[2];
   char *much = calloc(1, MUCH + 1);
@@ -161,7 +155,6 @@ static void answers_are_sent_after_their_requests_end(void **state) {
 
 /* Clients that do not read their answers lose them, if others need the room. */
 static void answers_of_stalled_readers_are_cut(void **state) {
-  (void)state;
   enum { MUCH = 16 << 20, READERS = 3 };
   static vsi_client readers[READERS];
   char *much = calloc(1, MUCH + 1);
@@ -185,12 +178,10 @@ static void answers_of_stalled_readers_are_cut(void **state) {
 
 static enum MHD_Result serve_nothing(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
                                      const char *version, const char *data, size_t *data_len, void **req_cls) {
-  (void)cls, (void)conn, (void)url, (void)method, (void)version, (void)data, (void)data_len, (void)req_cls;
   return MHD_NO;
 }
 
 static void unsuitable_daemons_are_refused(void **state) {
-  (void)state;
   static const struct {
     unsigned flags;
     const char *why;
@@ -211,7 +202,6 @@ static void unsuitable_daemons_are_refused(void **state) {
 }
 
 static void options_out_of_range_are_named(void **state) {
-  (void)state;
   static const struct {
     vestry_microhttpd_attach_options options;
     const char *why;
@@ -234,7 +224,6 @@ static void options_out_of_range_are_named(void **state) {
 
 static vestry_err scope_by_header(const vestry_request *req, vestry_reply *reply, char *buffer, size_t *ret_len,
                                   void *app) {
-  (void)reply, (void)app;
   struct MHD_Connection *conn = vestry_microhttpd_connection_of(req);
   const char *user = conn ? MHD_lookup_connection_value(conn, MHD_HEADER_KIND, "X-User") : NULL;
   if (!user) return VESTRY_OK;
@@ -244,13 +233,11 @@ static vestry_err scope_by_header(const vestry_request *req, vestry_reply *reply
 }
 
 static vestry_err say_scope(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   vestry_scope scope = req->scope;
   return vestry_reply_body(reply, "text/plain", scope.data, scope.len);
 }
 
 static void login_of_the_program_becomes_the_scope(void **state) {
-  (void)state;
   attached_start(&s, &(attached_settings){.options.scope = scope_by_header});
   assert_int_equal(vestry_route(s.v, "GET", "/who", say_scope, NULL), VESTRY_OK);
   vsi_client c;
@@ -262,7 +249,6 @@ static void login_of_the_program_becomes_the_scope(void **state) {
 }
 
 static vestry_err attach_again(test_host *th, void *ctx) {
-  (void)ctx;
   vestry *v = NULL;
   vestry_server *web = NULL;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = 1}, &v);
@@ -273,7 +259,6 @@ static vestry_err attach_again(test_host *th, void *ctx) {
 }
 
 static void attach_survives_every_allocation_failure(void **state) {
-  (void)state;
   test_host_fail_each(attach_again, NULL, false);
 }
 

@@ -20,7 +20,6 @@ static vsi_microhttpd_capabilities find(void) {
 }
 
 static void probe_finds_a_way_to_refuse_ambiguous_heads(void **state) {
-  (void)state;
   const unsigned descriptors = server_descriptors();
   const vsi_microhttpd_capabilities capabilities = find();
   assert_true(capabilities.refuses_odd || capabilities.finds_odd);
@@ -54,14 +53,12 @@ static void assert_one_reading(void) {
 }
 
 static void own_server_refuses_ambiguous_heads(void **state) {
-  (void)state;
   server_start(&s, NULL);
   assert_one_reading();
   vsi_server_stop(&s);
 }
 
 static void strict_daemon_refuses_ambiguous_heads(void **state) {
-  (void)state;
   attached_start(&s, &(attached_settings){.threads = 2});
   assert_int_equal(atomic_load(&s.th.log_lines), 0);
   assert_one_reading();
@@ -70,7 +67,6 @@ static void strict_daemon_refuses_ambiguous_heads(void **state) {
 
 /* A line that a lenient daemon has joined may have been folded. */
 static void lenient_daemon_is_logged_and_refuses_folds(void **state) {
-  (void)state;
   const bool finds_all = find().finds_odd;
   attached_start(&s, &(attached_settings){.threads = 2, .lenient = true});
   assert_int_equal(atomic_load(&s.th.log_lines), finds_all ? 0 : 1);
@@ -84,7 +80,6 @@ static void lenient_daemon_is_logged_and_refuses_folds(void **state) {
 }
 
 static void probe_without_descriptors_returns_io(void **state) {
-  (void)state;
   struct rlimit before;
   vsi_server_begin(&s, NULL);
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);

@@ -105,7 +105,6 @@ static size_t allocated_bytes(void) {
 
 /* capability: C16 */
 static void idle_stream_holds_no_memory_of_the_library(void **state) {
-  (void)state;
   if (!mallinfo2().uordblks) TEST_SKIP("the allocator is a sanitizer's, which counts no bytes");
   mallopt(M_ARENA_MAX, 1); /* mallinfo2 reports one arena only */
   server_start(&s, &(server_settings){.adapter.memory_bytes = MEMORY_BYTES, .options.threads_count = 1});
@@ -132,7 +131,6 @@ static void idle_stream_holds_no_memory_of_the_library(void **state) {
 
 /* libmicrohttpd checks the connections that are silent for longest first, up to the first that it keeps. */
 static void handed_over_socket_is_dropped_behind_silent_ones(void **state) {
-  (void)state;
   enum { EACH = 8 };
   static vsi_client silent[EACH], clients[EACH];
   server_start(&s, &(server_settings){.adapter = {.threads_count = 1, .timeout_s = 300}});
@@ -155,7 +153,6 @@ static void handed_over_socket_is_dropped_behind_silent_ones(void **state) {
 /* No line at any level: there would be one for each stream, worded like a failure. */
 /* capability: C16 */
 static void hand_over_logs_nothing(void **state) {
-  (void)state;
   static const vestry_cause causes[] = {VESTRY_CAUSE_CLOSED, VESTRY_CAUSE_IDLE};
   for (int tls = 0; tls < 2; tls++) {
     server_start(&s, &(server_settings){.tls = tls});
@@ -191,7 +188,6 @@ static unsigned how_many(void) {
 
 /* capability: C16 */
 static void hand_over_of_many_streams_is_invisible(void **state) {
-  (void)state;
   unsigned count = how_many();
   if (count < AT_LEAST) TEST_SKIP("this process may open too few descriptors");
   static vsi_client clients[MANY];
@@ -226,7 +222,6 @@ static void hand_over_of_many_streams_is_invisible(void **state) {
 /* Bytes that the client sends after its request are not read. Closing a socket with unread bytes discards the bytes to
  * be sent. */
 static void client_that_sends_more_gets_the_complete_stream(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.options.connection =
                                           &(vestry_connection_options){.max_queued_bytes = VSI_STALLING_QUEUE_BYTES}});
   vsi_client c;
@@ -254,7 +249,6 @@ static void end_without_room(vsi_client *c, int refused, int pieces) {
 
 /* capability: C16 */
 static void final_chunk_waits_for_room(void **state) {
-  (void)state;
   server_start(&s, NULL);
   for (int pieces = 0; pieces < 5; pieces++) {
     vsi_client c;
@@ -268,7 +262,6 @@ static void final_chunk_waits_for_room(void **state) {
 }
 
 static void final_chunk_does_not_wait_for_a_lost_peer(void **state) {
-  (void)state;
   server_start(&s, NULL);
   vsi_client c;
   end_without_room(&c, INT32_MAX, 0);
@@ -279,7 +272,6 @@ static void final_chunk_does_not_wait_for_a_lost_peer(void **state) {
 }
 
 static void waiting_final_chunk_does_not_delay_a_stop(void **state) {
-  (void)state;
   server_start(&s, NULL);
   vsi_client c[3];
   for (int i = 0; i < 3; i++) {
@@ -295,7 +287,6 @@ static void waiting_final_chunk_does_not_delay_a_stop(void **state) {
 }
 
 static void final_chunk_times_out(void **state) {
-  (void)state;
   server_start(&s, NULL);
   vsi_client c;
   end_without_room(&c, INT32_MAX, 0);
@@ -372,7 +363,6 @@ static void finish_unread(vsi_client *c) {
 }
 
 static void final_chunk_waits_for_a_slow_reader(void **state) {
-  (void)state;
   vsi_client c;
   end_unread(&c);
   for (int i = 0; i < 5; i++) {
@@ -388,7 +378,6 @@ static void final_chunk_waits_for_a_slow_reader(void **state) {
 }
 
 static void final_chunk_waits_one_minute_at_most(void **state) {
-  (void)state;
   vsi_client c;
   end_unread(&c);
   for (int i = 0; i < 16; i++) {
@@ -402,7 +391,6 @@ static void final_chunk_waits_one_minute_at_most(void **state) {
 }
 
 static void final_chunk_times_out_if_the_peer_stops_reading(void **state) {
-  (void)state;
   vsi_client c;
   end_unread(&c);
   read_on(&c);
@@ -432,7 +420,6 @@ static void assert_one_ends(vsi_client *c, unsigned index, vsi_client *other) {
 
 /* capability: C16 */
 static void stream_without_a_descriptor_ends_alone(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.adapter.threads_count = 1});
   vsi_client c, other;
   vsi_server_open(&s, &other);
@@ -473,7 +460,6 @@ static void ask_again(vsi_client *c) {
 
 /* capability: C16 */
 static void streams_count_against_max_connections(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.adapter = {.max_streams = 2, .max_connections = 3, .threads_count = 1}});
   vsi_client held[2], third, fourth;
   vestry_connection *connection = vsi_server_open(&s, &held[0]);
@@ -505,7 +491,6 @@ static bool is_served(void) {
 
 /* capability: C16 */
 static void streams_count_against_max_per_address(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.adapter.max_per_address = 2});
   vsi_client held[2], third;
   vestry_connection *connection = vsi_server_open(&s, &held[0]);
@@ -536,13 +521,11 @@ static unsigned random_below(unsigned count) {
 
 /* A stream that ends cleanly by itself, while libmicrohttpd still has to send the head, or a moment later. */
 static vestry_err open_and_end(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("brief", 1));
 }
 
 /* capability: C16 */
 static void hand_over_races_with_every_end(void **state) {
-  (void)state;
   unsigned before = server_descriptors();
   for (unsigned stops = 0; stops < 3; stops++) {
     server_start(&s, &(server_settings){.adapter.max_streams = 64});

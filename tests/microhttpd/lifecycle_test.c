@@ -58,7 +58,6 @@ static size_t taken_bytes(size_t send_buffer_bytes, bool unix_socket, bool tls) 
 
 /* capability: C18 */
 static void send_buffer_bytes_limits_the_kernel_buffer(void **state) {
-  (void)state;
   enum { SMALL_BYTES = 8 << 10, LARGE_BYTES = 64 << 10 };
   for (int way = 0; way < 4; way++) {
     bool unix_socket = way & 1, tls = way & 2;
@@ -75,7 +74,6 @@ static void send_buffer_bytes_limits_the_kernel_buffer(void **state) {
 /* The buffer grows to some megabytes; events that a client does not read must wait in the queue, to be conflated. */
 /* capability: F3 */
 static void kernel_takes_few_bytes_that_it_cannot_send(void **state) {
-  (void)state;
   enum { UNSENT_BYTES = 128 << 10, SEGMENT_BYTES = 64 << 10 };
   for (int tls = 0; tls < 2; tls++) {
     size_t taken = taken_bytes(0, false, tls);
@@ -94,21 +92,18 @@ static double seconds_until_lost(size_t bytes) {
 
 /* capability: F5 */
 static void f5_peer_behind_a_cut_is_detected(void **state) {
-  (void)state;
   double took = seconds_until_lost(0);
   print_message("lost after %.0f ms; promised: heartbeat 100 + lost 500\n", took * 1e3);
   assert_true(took >= 0.4 && took < VSI_PROMPT_S); /* not the hours of the kernel's time-out */
 }
 
 static void short_heartbeats_allow_a_retransmission(void **state) {
-  (void)state;
   const vestry_contract_adapter contract = microhttpd_contract();
   lost_peers_leave_time_to_send_again(&contract);
 }
 
 /* capability: F5 */
 static void f5_peer_cut_off_during_a_write_is_detected(void **state) {
-  (void)state;
   double took = seconds_until_lost(16 << 20);
   print_message("lost after %.0f ms; promised: lost 500\n", took * 1e3);
   assert_true(took >= 0.4 && took < VSI_PROMPT_S);
@@ -147,7 +142,6 @@ static void *send_nonsense(void *argument) {
 }
 
 static void server_stops_while_clients_send_invalid_requests(void **state) {
-  (void)state;
   for (int round = 0; round < STOPS; round++) {
     server_start(&s, NULL);
     senders t = {.port = s.port};

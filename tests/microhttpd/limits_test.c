@@ -42,7 +42,6 @@ static double cpu_seconds(void) {
 
 /* libmicrohttpd answers these itself, and never reports their end. */
 static void requests_without_an_end_leak_no_memory(void **state) {
-  (void)state;
   server_start(&s, NULL);
   vsi_server_assert_serves(&s);
   UNTIL(stats_of().request_bytes == 0);
@@ -72,7 +71,6 @@ static void begin_body(vsi_client *c, size_t announced, size_t sent) {
  * complete body is in memory twice while its handler runs, so the limit lies between this and one more unfinished
  * body. */
 static void unfinished_bodies_share_a_budget(void **state) {
-  (void)state;
   enum { HELD = 20, EACH = 65000, HEAD = 4096, COPY = 65536, EACH_HOLDS = EACH + 1 + HEAD, MOST = 1656000 };
   static_assert(MOST / 8 * 7 > HELD * EACH_HOLDS + COPY && MOST / 8 * 7 < (HELD + 1) * EACH_HOLDS, "between");
   server_start(&s, &(server_settings){.adapter.max_head_bytes = HEAD,
@@ -104,7 +102,6 @@ static void unfinished_bodies_share_a_budget(void **state) {
 
 /* A length that is only announced allocates nothing. */
 static void announced_bodies_allocate_nothing(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_request_bytes = 400000}});
   vsi_client c[10];
   for (int i = 0; i < 10; i++) begin_body(&c[i], 150000, 1000);
@@ -116,7 +113,6 @@ static void announced_bodies_allocate_nothing(void **state) {
 
 /* The largest limit that is accepted (a body is in memory twice) can be used, with and without a length. */
 static void largest_accepted_body_is_served(void **state) {
-  (void)state;
   enum { MOST = 4 << 20, BODY = MOST / 16 * 7 };
   server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_request_bytes = MOST}});
   assert_int_equal(vestry_body_limit(s.v, "/echo", BODY + 1), VESTRY_INVALID);
@@ -151,7 +147,6 @@ static bool first_has_line(vsi_microhttpd_sockets *sockets) {
 /* libmicrohttpd refuses this head by itself, when it is complete. The adapter finds its connection without looking at
  * all connections, under their lock. */
 static void refusals_of_the_library_need_no_lock_of_all(void **state) {
-  (void)state;
   server_start(&s, NULL);
   vsi_microhttpd_sockets *sockets = &((vsi_microhttpd *)server_web(&s))->sockets;
   vsi_client c;
@@ -178,7 +173,6 @@ static int unacknowledged(const vsi_client *c) {
 static void idle_connections_make_room_for_a_body(void **state) {
   enum { MOST = 4 << 20, BODY = 200000, PIECE = 20000, KEPT = 60, SILENT = 230, HEAD = 16384 };
   static const char piece[PIECE];
-  (void)state;
   for (int is_kept = 0; is_kept < 2; is_kept++) {
     server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_request_bytes = MOST}});
     const int count = is_kept ? KEPT : SILENT;
@@ -210,7 +204,6 @@ static void idle_connections_make_room_for_a_body(void **state) {
 /* ---- connections ------------------------------------------------------------------------------------------------- */
 
 static void connections_per_address_are_limited(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.adapter = {.max_per_address = 3, .max_head_bytes = 4096}});
   vsi_client stream, idle, half, more;
   vsi_server_open(&s, &stream);
@@ -255,7 +248,6 @@ static void trickling_requests_time_out(void **state) {
       "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\nbbbbbb",
       "\r\n\r\n\r\n\r\n",
   };
-  (void)state;
   const bool refuses = server_library_refuses();
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     server_start(&s, &(server_settings){.adapter.request_timeout_ms = 500});
@@ -276,7 +268,6 @@ static void trickling_requests_time_out(void **state) {
 
 /* Each further request on a connection has its own time; the wait for it counts as idle time. */
 static void later_trickling_requests_time_out(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.adapter = {.request_timeout_ms = 500, .timeout_s = 1}});
   vsi_client c;
   vsi_client_ask(&c, s.port, "GET", "/echo", NULL);
@@ -302,7 +293,6 @@ static vestry_err answer_late(const vestry_request *req, vestry_reply *reply, vo
 }
 
 static void request_timeout_does_not_end_handlers_or_streams(void **state) {
-  (void)state;
   sem_init(&may_answer, 0, 0);
   server_start(&s, &(server_settings){.adapter = {.request_timeout_ms = 200, .timeout_s = 1}});
   assert_int_equal(vestry_route(s.v, "GET", "/late", answer_late, &s), VESTRY_OK);
@@ -329,7 +319,6 @@ static void lost_clients_release_their_resources(void **state) {
                                       "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nb",
                                       "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"};
   enum { TEXTS = sizeof texts / sizeof *texts, CLIENTS = 10 * TEXTS };
-  (void)state;
   for (int tls = 0; tls < 2; tls++) {
     server_start(&s, &(server_settings){.tls = tls,
                                         .adapter = {.timeout_s = PATIENCE_S, .request_timeout_ms = PATIENCE_S * 1000}});
@@ -357,7 +346,6 @@ static void lost_clients_release_their_resources(void **state) {
 
 /* An unfinished ClientHello. */
 static void unfinished_handshake_times_out_without_busy_loop(void **state) {
-  (void)state;
   static const char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
   server_start(&s, &(server_settings){.adapter.request_timeout_ms = 2000, .tls = true});
   const vsi_client_tls_ops *ops = vsi_client_tls_ops_used;
@@ -391,7 +379,6 @@ static rlim_t set_descriptors(rlim_t count) {
 }
 
 static void limits_are_reduced_to_the_descriptors(void **state) {
-  (void)state;
   rlim_t before = set_descriptors(256);
   server_start(&s, &(server_settings){.adapter.max_streams = 1000});
   uint32_t room = 0;
@@ -411,7 +398,6 @@ static void limits_are_reduced_to_the_descriptors(void **state) {
 
 /* The application uses all descriptors, once with an open stream and once without. */
 static void connections_wait_for_descriptors(void **state) {
-  (void)state;
   enum { TAKEN = 256 };
   static int taken[TAKEN];
   rlim_t before = set_descriptors(TAKEN);
@@ -459,7 +445,6 @@ static void connections_wait_for_descriptors(void **state) {
 
 /* Connections over max_connections wait, and are accepted when others end. */
 static void connections_over_limit_wait(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.adapter = {.max_streams = 2, .max_connections = 6}});
   vsi_client held[6], waiting;
   for (int i = 0; i < 6; i++) {
@@ -477,7 +462,6 @@ static void connections_over_limit_wait(void **state) {
 
 /* The same while the only thread is busy; libmicrohttpd 0.9.75 deadlocks if it gets one connection too many. */
 static void connections_over_limit_wait_while_handlers_run(void **state) {
-  (void)state;
   enum { WAITING = 12 };
   sem_init(&may_answer, 0, 0);
   for (unsigned threads = 1; threads <= 2; threads++) {
@@ -504,7 +488,6 @@ static void connections_over_limit_wait_while_handlers_run(void **state) {
 
 /* Trailers may hide a request: no request is read after them. */
 static void connection_closes_after_a_chunked_request(void **state) {
-  (void)state;
   server_start(&s, NULL);
   vsi_client c;
   vsi_client_connect(&c, s.port, false);

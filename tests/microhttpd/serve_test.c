@@ -22,14 +22,12 @@ static vsi_server s;
 
 /* libmicrohttpd's decoding would truncate it to /echo. */
 static void paths_with_nul_are_refused(void **state) {
-  (void)state;
   server_start(&s, NULL);
   assert_int_equal(vsi_server_status_of(&s, "GET /echo%00/b HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
   vsi_server_stop(&s);
 }
 
 static vestry_err say_signals(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   assert_string_equal(req->method, "QUERY");
   json_t *signals = req->signals;
   return signals ? vestry_reply_json(reply, signals) : vsi_server_echo(req, reply, app);
@@ -37,7 +35,6 @@ static vestry_err say_signals(const vestry_request *req, vestry_reply *reply, vo
 
 /* RFC 10008: QUERY has a body like POST, which contains the signals, with the usual limits. */
 static void query_reads_body_and_signals(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
   assert_int_equal(vestry_route(s.v, "QUERY", "/ask", say_signals, NULL), VESTRY_OK);
   static const char *const heads[] = {
@@ -66,7 +63,6 @@ static void query_reads_body_and_signals(void **state) {
 }
 
 static void large_bodies_are_refused_early(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_body_bytes = 1000}});
   /* A client that sends Expect: 100-continue gets the refusal before it sends, and so does one far above all limits. */
   assert_int_equal(vsi_server_status_of(
@@ -78,7 +74,6 @@ static void large_bodies_are_refused_early(void **state) {
 }
 
 static void invalid_requests_do_not_affect_others(void **state) {
-  (void)state;
   static const char *const texts[] = {"\r\n\r\n",
                                       "GET",
                                       "\x16\x03\x01\x02",
@@ -118,7 +113,6 @@ static void invalid_requests_do_not_affect_others(void **state) {
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
 static void invalid_settings_are_refused(void **state) {
-  (void)state;
   server_start(&s, NULL);
   const char *key, *certificate;
   tls_key_pair(&key, &certificate);
@@ -180,7 +174,6 @@ static void invalid_settings_are_refused(void **state) {
 
 /* Without max_connections, each thread still has a connection. */
 static void many_threads_need_no_other_option(void **state) {
-  (void)state;
   vestry *v;
   vestry_server *adapter;
   const vestry_microhttpd_options options = {.address = "127.0.0.1", .max_streams = 1, .threads_count = 80};
@@ -191,7 +184,6 @@ static void many_threads_need_no_other_option(void **state) {
 }
 
 static void server_listens_on_ipv6(void **state) {
-  (void)state;
   vestry *v;
   vestry_server *adapter;
   assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
@@ -208,7 +200,6 @@ static void server_listens_on_ipv6(void **state) {
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static vestry_err create(test_host *th, void *ctx) {
-  (void)ctx;
   vestry *v = NULL;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   vestry_server *adapter = NULL;
@@ -221,7 +212,6 @@ static vestry_err create(test_host *th, void *ctx) {
 }
 
 static void creation_survives_every_allocation_failure(void **state) {
-  (void)state;
   test_host_fail_each(create, NULL, false);
 }
 

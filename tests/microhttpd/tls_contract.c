@@ -118,7 +118,6 @@ static uint8_t key_name[16];  /* of the last ticket's key: its first bytes */
 
 static int count_hello(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
                        const gnutls_datum_t *message) {
-  (void)session, (void)type, (void)when, (void)message;
   hellos_count += !incoming;
   return 0;
 }
@@ -126,7 +125,6 @@ static int count_hello(gnutls_session_t session, unsigned type, unsigned when, u
 /* RFC 8446, 4.6.1: lifetime (4), age (4), nonce <1>, ticket <2>. */
 static int see_ticket(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
                       const gnutls_datum_t *message) {
-  (void)session, (void)type, (void)when, (void)incoming;
   const size_t at = 9 + message->data[8] + 2;
   if (message->size >= at + sizeof key_name) memcpy(key_name, message->data + at, sizeof key_name);
   return 0;
@@ -158,7 +156,6 @@ static int shake(const char *priorities, gnutls_datum_t *data, bool *ret_resumed
 }
 
 static void versions_before_1_2_are_refused(void **state) {
-  (void)state;
   gnutls_datum_t data = {NULL, 0};
   bool is_resumed;
   start(NULL);
@@ -173,7 +170,6 @@ static void versions_before_1_2_are_refused(void **state) {
 
 /* As browsers do: a key share for X25519 only, and P-256 among the groups. */
 static void key_share_of_browsers_is_taken(void **state) {
-  (void)state;
   gnutls_session_t tls;
   const tls_hello hello = {.protocols = first_protocols(),
                            .priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1",
@@ -203,7 +199,6 @@ static time_t shifted(time_t *ret_time) {
 /* GnuTLS changes the key for tickets at fixed times, every third of which a ticket is valid. */
 /* capability: C17 */
 static void tickets_outlive_one_change_of_keys(void **state) {
-  (void)state;
   enum { CHANGE_S = 3 * 21600, MINUTE_S = 60 };
   gnutls_datum_t ticket = {NULL, 0};
   uint8_t former[sizeof key_name];
@@ -226,7 +221,6 @@ static void tickets_outlive_one_change_of_keys(void **state) {
 
 /* Each day the secret of all these keys is replaced: a full handshake, once. */
 static void secret_of_tickets_is_replaced_daily(void **state) {
-  (void)state;
   gnutls_datum_t ticket = {NULL, 0};
   start(NULL);
   assert_false(is_resumed(&ticket));
@@ -243,7 +237,6 @@ static void secret_of_tickets_is_replaced_daily(void **state) {
 
 /* capability: C17 */
 static void name_selects_the_certificate(void **state) {
-  (void)state;
   static const char *const names_a[] = {"a.example", "www.a.example", NULL};
   static const struct {
     const char *name;
@@ -263,7 +256,6 @@ static void name_selects_the_certificate(void **state) {
 
 /* Two keys for one name: a client gets the one whose algorithm it has. */
 static void client_gets_the_key_that_it_can_check(void **state) {
-  (void)state;
   static const char *const names[] = {"*.b.example", NULL};
   static const char only_eddsa[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:-SIGN-ALL:+SIGN-EDDSA-ED25519";
   static pair a, ecdsa, eddsa;
@@ -282,7 +274,6 @@ static void client_gets_the_key_that_it_can_check(void **state) {
 
 /* The clients trust one certificate only. The server begins without it, and gets it while it runs. */
 static void certificates_are_renewed(void **state) {
-  (void)state;
   const char *key, *certificate;
   gnutls_x509_privkey_t other;
   static char other_key[8192];
@@ -338,7 +329,6 @@ static void make_files(files *made, const pair *from) {
 /* A connection and its stream go on with the former certificate; later ones have the new one. */
 /* capability: C17 */
 static void renewed_files_are_for_new_connections(void **state) {
-  (void)state;
   static pair former, later;
   const char *key, *chain;
   files at;
@@ -371,7 +361,6 @@ static void *renew_again(void *server) {
 }
 
 static void renewals_during_handshakes_disturb_none(void **state) {
-  (void)state;
   enum { HANDSHAKES = 30, THREADS = 2 };
   static pair one;
   pthread_t threads[THREADS];
@@ -407,7 +396,6 @@ static void refuse(const files *at, const char *key, const char *chain, const ch
 
 /* capability: C17 */
 static void unusable_files_keep_the_former_certificate(void **state) {
-  (void)state;
   static const char *const names[] = {"a.example", NULL};
   static pair former, other, expired, early;
   static char cut[2 * PEM_BYTES];
@@ -455,7 +443,6 @@ static void unusable_files_keep_the_former_certificate(void **state) {
 
 /* A server with an expired certificate starts, and a renewal of its other certificates is not prevented. */
 static void expired_certificate_is_used_if_the_former_is_too(void **state) {
-  (void)state;
   static const char *const names[] = {"a.example", NULL};
   static pair expired, former, later;
   tls_pair_make(&expired, 1, names, -30, -1);
@@ -478,7 +465,6 @@ static void expired_certificate_is_used_if_the_former_is_too(void **state) {
 }
 
 static void invalid_options_of_tls_are_refused(void **state) {
-  (void)state;
   static pair one;
   make_valid(&one, 1, "a.example");
   const char *const odd[] = {one.key, NULL}, *const both[] = {one.key, one.chain, NULL}, *const none[] = {NULL},
@@ -519,7 +505,6 @@ static void invalid_options_of_tls_are_refused(void **state) {
 
 /* Each allocation fails once, at the start and at a renewal: nothing leaks, and the former certificates stay. */
 static void start_and_renewal_without_memory_fail(void **state) {
-  (void)state;
   static pair a, b;
   files at, at_b;
   vestry_server *server = NULL;

@@ -9,7 +9,6 @@
 static vsi_server s;
 
 static void alpn_selects_http1_or_refuses(void **state) {
-  (void)state;
   static const struct {
     const char *const protocols[4];
     const char *selected; /* NULL: the handshake fails */
@@ -40,7 +39,6 @@ static void alpn_selects_http1_or_refuses(void **state) {
 }
 
 static void certificates_of_a_daemon_of_the_application_are_not_renewed(void **state) {
-  (void)state;
   const char *key, *certificate;
   tls_key_pair(&key, &certificate);
   const char *const pairs[] = {key, certificate, NULL};

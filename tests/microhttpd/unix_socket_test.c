@@ -59,7 +59,6 @@ static void leave_stale(const char *path, int type) {
 
 /* capability: C18 */
 static void stale_socket_file_is_replaced(void **state) {
-  (void)state;
   server_start(&s, NULL);
   const int types[] = {SOCK_STREAM, SOCK_DGRAM};
   for (size_t i = 0; i < 2; i++) {
@@ -81,7 +80,6 @@ static void stale_socket_file_is_replaced(void **state) {
 
 /* capability: C18 */
 static void socket_of_a_listening_server_is_kept(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.unix_socket = true});
   char path[108];
   snprintf(path, sizeof path, "%s", vsi_client_path_used);
@@ -98,7 +96,6 @@ static void socket_of_a_listening_server_is_kept(void **state) {
 
 /* Its backlog is full, so connecting fails, but the server is alive. */
 static void socket_of_an_overloaded_server_is_kept(void **state) {
-  (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
   int fd = socket(AF_UNIX, SOCK_STREAM, 0), waiting = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -116,7 +113,6 @@ static void socket_of_an_overloaded_server_is_kept(void **state) {
 
 /* capability: C18 */
 static void other_files_are_not_replaced(void **state) {
-  (void)state;
   server_start(&s, NULL);
   char path[108], link[112];
   snprintf(path, sizeof path, "%s", server_free_path());
@@ -138,7 +134,6 @@ static void other_files_are_not_replaced(void **state) {
 
 /* capability: C18 */
 static void socket_file_has_the_requested_mode(void **state) {
-  (void)state;
   server_start(&s, NULL);
   static const uint32_t modes[][2] = {{0, 0660}, {0600, 0600}, {0666, 0666}, {0777, 0777}};
   mode_t before = umask(0777);
@@ -157,7 +152,6 @@ static void socket_file_has_the_requested_mode(void **state) {
 
 /* The file that exists at the end belongs to another server. */
 static void server_removes_only_its_own_socket_file(void **state) {
-  (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
   vestry_server *adapter = NULL;
@@ -172,7 +166,6 @@ static void server_removes_only_its_own_socket_file(void **state) {
 
 /* A start that fails after it has begun to listen leaves neither a file nor a descriptor. */
 static void failed_start_leaves_no_file_or_descriptor(void **state) {
-  (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
   vestry_server *adapter = NULL;
@@ -204,7 +197,6 @@ static void failed_start_leaves_no_file_or_descriptor(void **state) {
 
 /* A process that holds the folder's lock for ever does not block the start for ever. */
 static void locked_folder_fails_the_start(void **state) {
-  (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
   char folder[108];
@@ -219,7 +211,6 @@ static void locked_folder_fails_the_start(void **state) {
 /* One instance with two adapters: an event reaches the streams of both. */
 /* capability: C18 */
 static void one_instance_serves_tcp_and_unix_socket(void **state) {
-  (void)state;
   server_start(&s, NULL);
   const char *path = server_free_path();
   vestry_server *second = NULL;
@@ -242,14 +233,12 @@ static void one_instance_serves_tcp_and_unix_socket(void **state) {
 }
 
 static vestry_err answer_with_peer(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   char text[64];
   int len = snprintf(text, sizeof text, "peer \"%s\"", vestry_request_peer(req));
   return vestry_reply_body(reply, "text/plain", text, (size_t)len);
 }
 
 static void peer_of_a_unix_socket_has_no_address(void **state) {
-  (void)state;
   server_start(&s, &(server_settings){.unix_socket = true});
   assert_int_equal(vestry_route(s.v, "GET", "/peer", answer_with_peer, NULL), VESTRY_OK);
   vsi_client c;
@@ -273,7 +262,6 @@ static vestry_err listen_once(test_host *th, void *ctx) {
 }
 
 static void listen_survives_every_allocation_failure(void **state) {
-  (void)state;
   test_host_fail_each(listen_once, (void *)(uintptr_t)server_free_path(), false);
 }
 

@@ -113,7 +113,6 @@ static size_t write_all(bool is_chunked, size_t data_len, size_t most_sliced, si
 }
 
 static void partial_writes_send_all_data(void **state) {
-  (void)state;
   for (seed = 1; seed < 60; seed++) {
     uint64_t first = seed;
     write_all(true, 200000, 9000, 1 + first * 37 % 3000);
@@ -124,7 +123,6 @@ static void partial_writes_send_all_data(void **state) {
 
 /* Data larger than a chunk is split. */
 static void data_over_chunk_size_is_split(void **state) {
-  (void)state;
   for (seed = 1; seed < 4; seed++) {
     uint64_t first = seed;
     assert_int_equal(write_all(true, CHUNK_BYTES * 7 / 2, CHUNK_BYTES * 2, 90000), CHUNK_BYTES);
@@ -133,7 +131,6 @@ static void data_over_chunk_size_is_split(void **state) {
 }
 
 static void write_skips_empty_input_and_reports_errors(void **state) {
-  (void)state;
   int pair[2];
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
   vsi_microhttpd_wire wire = {.fd = pair[0], .is_chunked = true};

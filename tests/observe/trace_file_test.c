@@ -135,7 +135,6 @@ static void failed_writes_are_logged_once(void **state) {
 
 /* A pipe: without a reader there is an error, and a reader that reads nothing holds nobody up. */
 static void pipe_is_not_waited_for(void **state) {
-  (void)state;
   char folder[] = "/tmp/vestry-trace-XXXXXX", path[64];
   vestry_trace_file *file;
   test_host th;

@@ -3,7 +3,6 @@
 #include "page/tabs.h"
 
 static void request_again(suite *s, vestry_render *render) {
-  (void)s;
   vestry_render_again(render);
 }
 
@@ -16,7 +15,6 @@ static size_t renders_in(suite *s, uint64_t ms) {
 
 /* The content is shown and no failure is reported. The page is rendered again after 1, 2, 4, … 30 s. */
 static void render_is_repeated_on_request_with_backoff(void **state) {
-  (void)state;
   static const uint64_t waits_ms[] = {1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000};
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < 2; i++) {
@@ -53,7 +51,6 @@ static void render_is_repeated_on_request_with_backoff(void **state) {
 
 /* The page was shown and then fails: streams receive the failure, and later the recovery. */
 static void failure_after_a_requested_render_is_reported(void **state) {
-  (void)state;
   suite s;
   tab t;
   tabs_begin(&s);
@@ -87,7 +84,6 @@ static vestry_err make_page_of_poor_part(vestry_render *render, vestry_html *htm
 /* The page renders the part once inside its content. The part's own fragment is then rendered until it no longer
  * requests it. */
 static void part_is_rendered_again_on_request(void **state) {
-  (void)state;
   site on;
   vestry_page *page;
   unsigned renders = 0;
@@ -123,7 +119,6 @@ static vestry_err show_parameters(vestry_render *render, vestry_html *html, void
 
 /* Further renders read a copy of the request. */
 static void every_render_has_the_parameters_of_the_path(void **state) {
-  (void)state;
   site on;
   vestry_page *page;
   unsigned renders = 0;

@@ -87,7 +87,6 @@ static bool has(vestry_memory_exchange *stream, const char *text) {
  * as soon as the stream has written its events. */
 /* capability: D5 */
 static void blocked_stream_is_not_rendered_until_it_reads(void **state) {
-  (void)state;
   suite s;
   open_site(&s, NULL);
   vestry_memory_exchange *tab = request(&s, "/", NULL, true);
@@ -118,7 +117,6 @@ static void blocked_stream_is_not_rendered_until_it_reads(void **state) {
 /* The interval between two renders is kept nevertheless. */
 /* capability: D5, D13 */
 static void unblocked_stream_is_rendered_after_its_interval(void **state) {
-  (void)state;
   suite s;
   open_site(&s, &(vestry_pages_options){.interval_ms = 1000});
   vestry_memory_exchange *tab = request(&s, "/", NULL, true);
@@ -143,7 +141,6 @@ static void unblocked_stream_is_rendered_after_its_interval(void **state) {
 
 /* capability: D5 */
 static void stream_that_ends_while_blocked_is_settled(void **state) {
-  (void)state;
   suite s;
   open_site(&s, NULL);
   vestry_memory_exchange *tab = request(&s, "/", NULL, true);
@@ -167,7 +164,6 @@ static void stream_that_ends_while_blocked_is_settled(void **state) {
 
 /* capability: D4 */
 static void render_over_topic_limit_fails_and_recovers(void **state) {
-  (void)state;
   suite s;
   open_site(&s, NULL);
   s.topics = VESTRY_PAGE_TOPICS_MAX - 1; /* plus the topic "all" */
@@ -206,7 +202,6 @@ static void render_over_topic_limit_fails_and_recovers(void **state) {
 
 /* capability: D4 */
 static void refreshf_formats_the_topic_and_checks_its_size(void **state) {
-  (void)state;
   suite s;
   uint64_t first, second;
   char name[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
@@ -227,7 +222,6 @@ static void refreshf_formats_the_topic_and_checks_its_size(void **state) {
 
 /* capability: D17 */
 static void stream_over_request_budget_gets_503(void **state) {
-  (void)state;
   enum { TABS = 8 };
   suite s;
   char query[1500];
@@ -268,7 +262,6 @@ static void stream_over_request_budget_gets_503(void **state) {
 
 /* capability: D17 */
 static void second_page_in_one_reply_gets_500(void **state) {
-  (void)state;
   suite s;
   open_site(&s, NULL);
   vestry_memory_exchange *stream = request(&s, "/twice", NULL, true);
@@ -283,7 +276,6 @@ static void second_page_in_one_reply_gets_500(void **state) {
 /* The version is unchanged, but the content is not kept, and a new tab does not have it. */
 /* capability: D6 */
 static void new_stream_is_rendered_if_current_version_is_not_kept(void **state) {
-  (void)state;
   suite s;
   open_site(&s, &(vestry_pages_options){.max_kept_bytes = 1});
   s.shown = -5;
@@ -307,7 +299,6 @@ static void new_stream_is_rendered_if_current_version_is_not_kept(void **state) 
 
 /* capability: D17 */
 static void stream_redirects_only_to_web_urls(void **state) {
-  (void)state;
   static const struct {
     const char *url, *says;
   } rows[] = {{"/login?next=%2Froom", "{\"_vestry\":{\"go\":\"/login?next=%2Froom\"}}"},
@@ -336,7 +327,6 @@ static void stream_redirects_only_to_web_urls(void **state) {
 /* While all pages are marked, some streams open, some end and some wait. Each open stream is rendered exactly once. */
 /* capability: D4 */
 static void refresh_all_renders_each_stream_once_as_streams_change(void **state) {
-  (void)state;
   enum { TABS = 700 }; /* more than one walk marks */
   suite s;
   unsigned seed = 7;
@@ -369,7 +359,6 @@ static void refresh_all_renders_each_stream_once_as_streams_change(void **state)
 
 /* A shared cache must not serve a private document to another user. */
 static void private_document_is_no_store(void **state) {
-  (void)state;
   suite s;
   open_site(&s, NULL);
   vestry_memory_exchange *private = begin(&s, "/", NULL, false, true),

@@ -192,7 +192,6 @@ static void settle(suite *s, tab *t) {
 
 /* capability: L2 */
 static void navigation_sends_only_new_parts(void **state) {
-  (void)state;
   suite s;
   tab t;
   begin(&s);
@@ -220,7 +219,6 @@ static void navigation_sends_only_new_parts(void **state) {
 
 /* capability: L2 */
 static void part_changed_during_navigation_is_sent(void **state) {
-  (void)state;
   suite s;
   tab t;
   begin(&s);
@@ -243,7 +241,6 @@ static void part_changed_during_navigation_is_sent(void **state) {
 /* A part that another tab shows already is not rendered for a tab that navigates to it. */
 /* capability: L2 */
 static void part_shown_by_another_tab_is_not_rendered_again(void **state) {
-  (void)state;
   suite s;
   tab ada, bob;
   begin(&s);
@@ -266,7 +263,6 @@ static void part_shown_by_another_tab_is_not_rendered_again(void **state) {
 /* Whatever a tab claims, it receives what it lacks, and no other tab is affected. */
 /* capability: L2 */
 static void false_claims_do_not_withhold_content(void **state) {
-  (void)state;
   suite s;
   tab honest, liar;
   begin(&s);
@@ -299,7 +295,6 @@ static void false_claims_do_not_withhold_content(void **state) {
 /* A stream breaks after any event: its tab reconnects, or navigates elsewhere, and shows the current content. */
 /* capability: L2 */
 static void tab_is_current_after_a_break_behind_any_event(void **state) {
-  (void)state;
   for (size_t events = 0; events < 20; events++) {
     for (int how = 0; how < 2; how++) {
       suite s;
@@ -327,7 +322,6 @@ static void tab_is_current_after_a_break_behind_any_event(void **state) {
 
 /* capability: L2 */
 static void tab_shows_current_content_in_random_schedules(void **state) {
-  (void)state;
   for (unsigned seed = 1; seed <= SCHEDULES; seed++) {
     suite s;
     tab t, other;
@@ -363,7 +357,6 @@ static void tab_shows_current_content_in_random_schedules(void **state) {
 
 /* If one allocation fails, the tab shows the current content in the end. */
 static void tab_is_current_after_a_failed_allocation(void **state) {
-  (void)state;
   bool failed = true;
   for (long number = 0; failed; number++) {
     suite s;

@@ -13,7 +13,6 @@ static vestry_clock given = {.now_ms = now_of_test, .ctx = &now, .url = "/it's"}
 
 /* capability: L19 */
 static void attribute_has_the_time_and_the_address(void **state) {
-  (void)state;
   vestry_html html;
   vestry_slice made = {"", 0};
   vestry_html_init(&html, NULL);
@@ -33,7 +32,6 @@ static void attribute_has_the_time_and_the_address(void **state) {
 
 /* capability: L19 */
 static void times_are_of_the_clock_or_of_the_system(void **state) {
-  (void)state;
   assert_int_equal(vestry_clock_ms(&given), now);
   const int64_t from = vestry_clock_ms(NULL);
   const int64_t zero = vestry_clock_ms(&(vestry_clock){0});
@@ -52,7 +50,6 @@ static void times_are_of_the_clock_or_of_the_system(void **state) {
 
 /* capability: L19 */
 static void handler_answers_with_the_time(void **state) {
-  (void)state;
   site w;
   wire r = {.path = "/clock"};
   site_begin(&w, (vestry_options){0});

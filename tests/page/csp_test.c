@@ -34,7 +34,6 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
 /* An ordinary handler without code for streams. */
 static vestry_err whole(const vestry_request *req, vestry_reply *reply, void *app) {
   const suite *s = app;
-  (void)req;
   vestry_err error = vestry_reply_csp(reply, NULL);
   if (error) return error;
   return vestry_reply_bodyf(
@@ -104,7 +103,6 @@ static void read_document(suite *s, const char *path, size_t nonces, char nonce[
 }
 
 static void documents_have_own_nonces_and_equal_state_tags(void **state) {
-  (void)state;
   static const char *const paths[] = {"/own", "/shared", "/guarded", "/whole"};
   static const size_t nonces[] = {3, 3, 3, 2};
   for (size_t i = 0; i < 4; i++) {
@@ -131,7 +129,6 @@ static void documents_have_own_nonces_and_equal_state_tags(void **state) {
 }
 
 static void nonce_in_the_content_gets_500(void **state) {
-  (void)state;
   static const char *const paths[] = {"/own", "/shared", "/whole"};
   for (size_t i = 0; i < 3; i++) {
     suite s;

@@ -49,7 +49,6 @@ static void pass_ms(suite *s, uint64_t ms) {
 
 /* capability: H2 */
 static void change_is_timed_until_its_bytes_are_written(void **state) {
-  (void)state;
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
     suite s;
@@ -69,7 +68,6 @@ static void change_is_timed_until_its_bytes_are_written(void **state) {
 
 /* capability: H2 */
 static void render_of_several_changes_times_the_oldest(void **state) {
-  (void)state;
   suite s;
   tab ada;
   begin(&s, &ada, "/private");
@@ -85,7 +83,6 @@ static void render_of_several_changes_times_the_oldest(void **state) {
 
 /* capability: H2 */
 static void render_that_sends_nothing_is_not_timed(void **state) {
-  (void)state;
   suite s;
   tab ada;
   begin(&s, &ada, "/private");
@@ -103,7 +100,6 @@ static void render_that_sends_nothing_is_not_timed(void **state) {
 
 /* capability: H2 */
 static void change_is_timed_until_its_client_reads(void **state) {
-  (void)state;
   suite s;
   tab ada;
   begin(&s, &ada, "/private");
@@ -131,7 +127,6 @@ static void change_is_timed_until_its_client_reads(void **state) {
 
 /* capability: H2 */
 static void change_of_another_node_is_timed_from_its_arrival(void **state) {
-  (void)state;
   suite s;
   tab ada;
   begin(&s, &ada, "/private");
@@ -148,7 +143,6 @@ static void change_of_another_node_is_timed_from_its_arrival(void **state) {
 /* capability: H2 */
 static void shared_page_times_one_stream_in_16(void **state) {
   enum { TABS = 48, IN = 16 };
-  (void)state;
   static tab all[TABS];
   suite s;
   begin(&s, &all[0], "/shared");
@@ -168,7 +162,6 @@ static void shared_page_times_one_stream_in_16(void **state) {
 
 /* capability: H2 */
 static void change_of_data_is_timed_from_its_detection(void **state) {
-  (void)state;
   suite s;
   tab ada;
   begin(&s, &ada, "/private");
@@ -193,7 +186,6 @@ static void change_of_data_is_timed_from_its_detection(void **state) {
 
 /* capability: H2 */
 static void nothing_is_timed_without_an_observer(void **state) {
-  (void)state;
   suite s;
   tab ada;
   tabs_begin_one(&s, &ada);
@@ -228,7 +220,6 @@ static vestry_err change_without_memory(test_host *th, void *ctx) {
   vestry_page *page;
   vestry_memory_exchange *stream = NULL;
   int number = 1;
-  (void)ctx;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &on.v);
   if (error) return error;
   error = vestry_pages_create(on.v, NULL, &on.pages);
@@ -253,7 +244,6 @@ static vestry_err change_without_memory(test_host *th, void *ctx) {
 }
 
 static void change_is_not_timed_twice_after_failed_allocation(void **state) {
-  (void)state;
   test_host_fail_each(change_without_memory, NULL, true);
 }
 
@@ -262,7 +252,6 @@ static void change_is_not_timed_twice_after_failed_allocation(void **state) {
 #define MS UINT64_C(1000000)
 
 static void last_refreshes_are_found_exactly(void **state) {
-  (void)state;
   vsi_delays delays = {.last = {.count = 0}};
   assert_int_equal(vsi_delays_find(&delays, 1), 0);
   for (uint64_t i = 0; i < VSI_DELAYS; i++) vsi_delays_add(&delays, 10 + 2 * i, 1000 + i);
@@ -274,7 +263,6 @@ static void last_refreshes_are_found_exactly(void **state) {
 }
 
 static void earlier_refreshes_are_found_within_20_ms(void **state) {
-  (void)state;
   enum { REFRESHES = 20000 };
   vsi_delays delays = {.last = {.count = 0}};
   for (uint64_t i = 1; i <= REFRESHES; i++) vsi_delays_add(&delays, i, i * MS); /* twenty seconds of refreshes */
@@ -292,7 +280,6 @@ static void earlier_refreshes_are_found_within_20_ms(void **state) {
 
 /* Commits that are followed late are mixed with refreshes that are made at once. */
 static void refreshes_out_of_order_are_found_within_20_ms(void **state) {
-  (void)state;
   enum { REFRESHES = 8000, LATE_MS = 12 };
   vsi_delays delays = {.last = {.count = 0}};
   for (uint64_t i = 1; i <= REFRESHES; i++) vsi_delays_add(&delays, i, (100 + i - i % 4 * LATE_MS / 3) * MS);

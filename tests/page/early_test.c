@@ -6,7 +6,6 @@
 
 /* capability: L20 */
 static void script_has_the_nonce_and_is_small(void **state) {
-  (void)state;
   const char *const nonces[] = {"a\"b", "", NULL};
   const char *const begins[] = {"<script nonce=\"a&quot;b\">{", "<script>{", "<script>{"};
   for (size_t i = 0; i < 3; i++) {

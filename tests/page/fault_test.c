@@ -21,7 +21,6 @@ static void open_streams(suite *s, tab tabs[3]) {
 }
 
 static void change_all(suite *s, tab tabs[3]) {
-  (void)tabs;
   s->heading++;
   s->lists[1]++;
   s->version += s->version > 0;
@@ -31,14 +30,12 @@ static void change_all(suite *s, tab tabs[3]) {
 }
 
 static void change_part(suite *s, tab tabs[3]) {
-  (void)tabs;
   s->lists[1]++;
   tabs_refresh(s, "list/1");
   site_pass_ms(&s->on, 20);
 }
 
 static void switch_part(suite *s, tab tabs[3]) {
-  (void)tabs;
   s->which = 2;
   s->version += s->version > 0;
   tabs_refresh(s, "all");
@@ -46,7 +43,6 @@ static void switch_part(suite *s, tab tabs[3]) {
 }
 
 static void refresh_all(suite *s, tab tabs[3]) {
-  (void)tabs;
   s->heading++;
   s->version += s->version > 0;
   tabs_refresh(s, NULL);
@@ -103,7 +99,6 @@ static bool survive(phase run, bool opened, bool versioned, long number, bool al
 
 /* capability: D4 */
 static void pages_recover_from_any_failed_allocation(void **state) {
-  (void)state;
   static const struct {
     phase run;
     bool opened;
@@ -115,7 +110,6 @@ static void pages_recover_from_any_failed_allocation(void **state) {
 }
 
 static vestry_err create_all(test_host *th, void *ctx) {
-  (void)ctx;
   vestry *v;
   vestry_err error = vestry_create(&(vestry_options){.host = &th->host, .threads_count = VESTRY_THREADS_NONE}, &v);
   if (error) return error;
@@ -129,7 +123,6 @@ static vestry_err create_all(test_host *th, void *ctx) {
 }
 
 static void create_reports_failed_allocations(void **state) {
-  (void)state;
   test_host_fail_each(create_all, NULL, true);
 }
 
@@ -137,7 +130,6 @@ static void create_reports_failed_allocations(void **state) {
 
 /* capability: D7 */
 static void blocked_stream_of_a_shared_page_delays_no_other(void **state) {
-  (void)state;
   static const char *const cookies[] = {"slow", "small"};
   for (size_t i = 0; i < 2; i++) {
     suite s;
@@ -175,7 +167,6 @@ static void blocked_stream_of_a_shared_page_delays_no_other(void **state) {
 /* A stream that joins receives what it lacks, or ends and reconnects. It never stays open without content. */
 /* capability: D7 */
 static void stream_too_small_for_its_content_ends(void **state) {
-  (void)state;
   suite s;
   tab t;
   tabs_begin(&s);
@@ -191,7 +182,6 @@ static void stream_too_small_for_its_content_ends(void **state) {
 
 /* capability: D5 */
 static void redirected_stream_is_rendered_once(void **state) {
-  (void)state;
   suite s;
   tab t;
   tabs_begin(&s);
@@ -216,7 +206,6 @@ static void redirected_stream_is_rendered_once(void **state) {
 /* A result that ended one stream is not shown to the next one. */
 /* capability: D7 */
 static void late_stream_is_not_shown_a_page_that_is_gone(void **state) {
-  (void)state;
   suite s;
   tab t;
   tabs_begin(&s);
@@ -241,7 +230,6 @@ static void late_stream_is_not_shown_a_page_that_is_gone(void **state) {
 
 /* capability: D17 */
 static void reconnected_stream_receives_failing_state(void **state) {
-  (void)state;
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < 2; i++) {
     suite s;
@@ -282,7 +270,6 @@ static void reconnected_stream_receives_failing_state(void **state) {
 
 /* capability: D15 */
 static void failed_part_is_rendered_again(void **state) {
-  (void)state;
   static const vestry_err errors[] = {VESTRY_FAILED, VESTRY_CLOSED, VESTRY_NOT_FOUND};
   for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
     suite s;
@@ -305,7 +292,6 @@ static void failed_part_is_rendered_again(void **state) {
 /* A lost permission ends the stream before it receives an event of a part. */
 /* capability: D15 */
 static void part_is_not_sent_after_permission_is_lost(void **state) {
-  (void)state;
   suite s;
   tab t;
   tabs_begin_one(&s, &t);
@@ -325,7 +311,6 @@ static void part_is_not_sent_after_permission_is_lost(void **state) {
 
 /* capability: D20 */
 static void settle_waits_for_every_stream(void **state) {
-  (void)state;
   enum { TABS = 60 };
   static const char *const topics[] = {"all", NULL};
   for (size_t i = 0; i < 2; i++) {
@@ -347,7 +332,6 @@ static void settle_waits_for_every_stream(void **state) {
 
 /* capability: D4 */
 static void destroy_before_refreshes_are_walked_is_clean(void **state) {
-  (void)state;
   suite s;
   tab t;
   tabs_begin_one(&s, &t);
@@ -375,7 +359,6 @@ static void read_stats_and_refresh(suite *s, vestry_render *render) {
 
 /* capability: D4 */
 static void render_may_read_stats_and_refresh(void **state) {
-  (void)state;
   suite s;
   tab t;
   tabs_begin_one(&s, &t);
@@ -392,7 +375,6 @@ static void render_may_read_stats_and_refresh(void **state) {
 
 static tab *ends_inside;
 static void end_inside(suite *s, vestry_render *render) {
-  (void)s, (void)render;
   if (!ends_inside) return;
   tabs_break_off(ends_inside);
   ends_inside = NULL;
@@ -400,7 +382,6 @@ static void end_inside(suite *s, vestry_render *render) {
 
 /* capability: D4 */
 static void stream_may_end_while_it_is_rendered(void **state) {
-  (void)state;
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t i = 0; i < 2; i++) {
     suite s;
@@ -419,7 +400,6 @@ static void stream_may_end_while_it_is_rendered(void **state) {
 }
 
 static void streams_end_with_the_instance(void **state) {
-  (void)state;
   for (int drains = 0; drains < 2; drains++) {
     suite s;
     tab t, other;
@@ -444,7 +424,6 @@ static void streams_end_with_the_instance(void **state) {
 }
 
 static void methods_of_a_page_route_get_their_status(void **state) {
-  (void)state;
   static const struct {
     const char *method;
     bool datastar;
@@ -466,7 +445,6 @@ static void methods_of_a_page_route_get_their_status(void **state) {
 
 /* A URL that begins with two slashes names another host. */
 static void stream_url_stays_on_the_host_and_is_escaped(void **state) {
-  (void)state;
   suite s;
   tabs_begin(&s);
   const vestry_memory_call call = {.path = "//evil.example/x", .query = "a='\"><script>&b=`\\"};
@@ -514,7 +492,6 @@ static vestry_err make_slow(vestry_render *render, vestry_html *html, void *app)
 /* Two pages wait for their interval. The render of the first one hangs, and the second becomes due meanwhile. */
 /* capability: D5 */
 static void hanging_render_delays_no_other_page(void **state) {
-  (void)state;
   vestry *v;
   vestry_pages *pages;
   vestry_page *page;
@@ -564,7 +541,6 @@ typedef struct storm {
 static _Atomic(int) weather;
 
 static vestry_err make_weather(vestry_render *render, vestry_html *html, void *app) {
-  (void)app;
   vestry_render_topic(render, "weather");
   vestry_render_begin(render, html);
   vestry_html_add(html, "<b>%d</b>", atomic_fetch_add(&weather, 1));
@@ -588,7 +564,6 @@ static void *refresh_all_the_time(void *ctx) {
 /* The last event of a page is used by its render and dropped at its end. For sanitizers. */
 /* capability: D4 */
 static void streams_end_while_their_events_are_used(void **state) {
-  (void)state;
   enum { TABS = 8, ROUNDS = 60, RENDERS = 25 };
   vestry *v;
   vestry_page *page;
@@ -630,7 +605,6 @@ static vestry_err row(vestry_html *html, const char *text) {
 }
 
 static vestry_err refusing_part(vestry_render *render, vestry_html *html, void *app) {
-  (void)render;
   return row(html, ((refusal *)app)->part_text);
 }
 
@@ -650,7 +624,6 @@ static vestry_err refusing_shared(const vestry_request *req, vestry_reply *reply
 static char refused[1024]; /* the last log line about a format */
 
 static void note_refused(void *th, vestry_log_level level, const char *line) {
-  (void)th, (void)level;
   if (strstr(line, " of the format")) snprintf(refused, sizeof refused, "%s", line);
 }
 
@@ -659,7 +632,6 @@ static void note_refused(void *th, vestry_log_level level, const char *line) {
 static void log_has_page_offset_and_reason_of_refused_html(void **state) {
   static const char place[] = "byte 10 of the format, after <li>%s <b>: the string is NULL";
   static const char *const paths[] = {"/mine", "/shared"};
-  (void)state;
   for (size_t i = 0; i < 2; i++) {
     suite s = {0};
     refusal of = {"first", "first"};

@@ -133,7 +133,6 @@ void form_shows(form_suite *s, form_tab *t, const char *text) {
 
 /* capability: L4 */
 static void typed_values_are_restored_in_their_fields(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""}, other = {.cookie = ""};
   form_begin(&s, NULL);
@@ -165,7 +164,6 @@ static void typed_values_are_restored_in_their_fields(void **state) {
 
 /* capability: L4 */
 static void submit_clears_the_form_unless_it_is_refused(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin(&s, NULL);
@@ -190,7 +188,6 @@ static void submit_clears_the_form_unless_it_is_refused(void **state) {
 
 /* capability: L4 */
 static void submit_before_the_first_message_clears_the_form(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin(&s, NULL);
@@ -210,7 +207,6 @@ static void submit_before_the_first_message_clears_the_form(void **state) {
 
 /* capability: L4 */
 static void message_with_the_higher_number_wins(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin(&s, NULL);
@@ -226,7 +222,6 @@ static void message_with_the_higher_number_wins(void **state) {
 
 /* capability: L4 */
 static void duplicated_tab_has_its_own_copy_of_the_form(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""}, twin = {.cookie = ""};
   char from[80];
@@ -254,7 +249,6 @@ static void duplicated_tab_has_its_own_copy_of_the_form(void **state) {
 
 /* capability: L4 */
 static void invalid_or_foreign_message_is_refused(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""}, other = {.cookie = ""};
   char long_text[66000];
@@ -303,7 +297,6 @@ static int say_letters(form_suite *s, form_tab *t, uint64_t number, const char *
 
 /* capability: L4 */
 static void long_text_of_any_script_is_kept(void **state) {
-  (void)state;
   enum { COUNT = 50000, BOUND = 256 << 10, NAME = sizeof "title" }; /* each value has a byte for its end */
   static const char *const letters[][2] = {{"a", "a"}, {"\xD0\x96", "%D0%96"}, {"\xE4\xBB\x8A", "%E4%BB%8A"}};
   form_suite s;
@@ -333,7 +326,6 @@ static void pass(form_suite *s, int seconds) {
 
 /* capability: L4 */
 static void forms_expire_and_end_with_their_session(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin(&s, &(vestry_forms_options){.ttl_ms = 10000});
@@ -354,7 +346,6 @@ static void forms_expire_and_end_with_their_session(void **state) {
 
 /* capability: L4 */
 static void invented_tabs_and_sessions_are_limited(void **state) {
-  (void)state;
   form_suite s;
   form_tab user = {.cookie = ""};
   enum { MOST = 40000 };

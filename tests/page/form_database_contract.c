@@ -25,7 +25,6 @@ void form_begin_submit(form_suite *s) {
 
 /* capability: L4 */
 static void form_is_cleared_in_the_transaction_of_its_submit(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin_submit(&s);
@@ -57,7 +56,6 @@ static vestry_err submit_while_it_reads(const vestry_request *req, vestry_reply 
 
 /* capability: L4 */
 static void clear_in_a_read_transaction_is_invalid(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin_submit(&s);
@@ -72,7 +70,6 @@ static void clear_in_a_read_transaction_is_invalid(void **state) {
 
 /* capability: L4 */
 static void form_outlives_its_instance_and_is_shared_by_all(void **state) {
-  (void)state;
   form_suite s, other;
   form_tab t = {.cookie = ""}, there;
   database->make();
@@ -138,7 +135,6 @@ static void *type_and_send(void *ctx) {
 
 /* capability: L4 */
 static void concurrent_messages_and_submits_are_consistent(void **state) {
-  (void)state;
   form_suite s;
   static form_person people[PEOPLE];
   pthread_t threads[PEOPLE];
@@ -164,8 +160,6 @@ static void concurrent_messages_and_submits_are_consistent(void **state) {
 }
 
 static void note(vestry_forms *forms, const char *tab, const char *name) {
-  (void)tab;
-  (void)name;
   ++*(int *)(void *)forms;
 }
 
@@ -193,7 +187,6 @@ static vestry_err use_storage(test_host *th, void *ctx) {
   alone a;
   vsi_form_state now = {.len = 0}, found = {.len = 0}, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
   const vsi_form_key key = {{"ada", 3}, id, "form", false, 0}, other = {{"ada", 3}, twin, "form", false, 0};
-  (void)ctx;
   vestry_err error = open_alone(th, &a);
   vestry_forms_storage *in = a.in;
   if (!error) error = in->ops->forget(in, key.scope); /* forms of the previous run */
@@ -217,7 +210,6 @@ static vestry_err use_storage(test_host *th, void *ctx) {
 
 /* capability: L4 */
 static void failed_allocation_loses_no_form(void **state) {
-  (void)state;
   database->make();
   test_host_fail_each(use_storage, NULL, database->does_without);
   database->remove();
@@ -227,7 +219,6 @@ static void failed_allocation_loses_no_form(void **state) {
 
 /* capability: L4 */
 static void anonymous_forms_are_evicted_before_user_forms(void **state) {
-  (void)state;
   test_host th;
   alone a;
   vsi_form_state now, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
@@ -268,7 +259,6 @@ static void anonymous_forms_are_evicted_before_user_forms(void **state) {
 /* A client that invents anonymous users, or tabs of the scope without a name, evicts only forms of its own address. */
 /* capability: L4 */
 static void forms_of_one_address_do_not_evict_those_of_others(void **state) {
-  (void)state;
   enum { MANY = 200, HONEST = 1, HOSTILE = 3 };
   for (int has_sessions = 0; has_sessions < 2; has_sessions++) {
     test_host th;
@@ -305,7 +295,6 @@ static void forms_of_one_address_do_not_evict_those_of_others(void **state) {
 /* The scope without a name is shared by all: its forms are evicted only for lack of memory. */
 /* capability: L4 */
 static void form_without_scope_evicts_no_other(void **state) {
-  (void)state;
   test_host th;
   alone a;
   vsi_form_state now, typed = {.number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
@@ -329,7 +318,6 @@ static void form_without_scope_evicts_no_other(void **state) {
 /* The lifetime of a form begins with its last message, although its row is updated less often. */
 /* capability: L4 */
 static void form_expires_after_its_last_change(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin(&s, &(vestry_forms_options){.ttl_ms = 100000});
@@ -368,7 +356,6 @@ static vestry_err render_live(vestry_render *render, vestry_html *html, void *ap
 
 static vestry_err document(const vestry_request *req, vestry_reply *reply, void *app) {
   char attributes[VESTRY_TAB_ATTRIBUTES_BYTES];
-  (void)app;
   vestry_err error = vestry_tab_attributes(req, reply, attributes, sizeof attributes);
   return error ? error : vestry_reply_bodyf(reply, "%-s", attributes);
 }
@@ -487,13 +474,11 @@ static void follow_at(const form_level *at) {
 
 /* capability: L4 */
 static void pages_of_all_processes_follow_submits_and_no_typing(void **state) {
-  (void)state;
   for (size_t i = 0; i < database->levels_count; i++) follow_at(&database->levels[i]);
 }
 
 /* capability: L4 */
 static void pages_follow_submits_after_others_deleted_the_rows(void **state) {
-  (void)state;
   for (size_t i = 0; i < database->levels_count; i++) {
     form_live here, there;
     char text[VESTRY_TAB_ATTRIBUTES_BYTES], sealed[65];

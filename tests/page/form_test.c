@@ -9,7 +9,6 @@ static const char *const fields[] = {"title", "text", "tags"};
 /* Forms of anonymous users never evict the form of a user. */
 /* capability: L4 */
 static void anonymous_forms_are_evicted_before_user_forms(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_forms_storage *kept;
@@ -40,7 +39,6 @@ static void anonymous_forms_are_evicted_before_user_forms(void **state) {
 /* A client that invents anonymous users, or tabs of the scope without a name, evicts only forms of its own address. */
 /* capability: L4 */
 static void forms_of_one_address_do_not_evict_those_of_others(void **state) {
-  (void)state;
   static const char id[] = "0123456789abcdef0123456789abcdef";
   for (int has_sessions = 0; has_sessions < 2; has_sessions++) {
     test_host th;
@@ -80,7 +78,6 @@ static uint64_t ticking_ns(void *ctx) {
 /* A form that was found does not expire before it is copied, because the storage reads the clock once. */
 /* capability: L4 */
 static void form_does_not_expire_while_it_is_copied(void **state) {
-  (void)state;
   static const char from_tab[] = "0123456789abcdef0123456789abcdef", to_tab[] = "1123456789abcdef0123456789abcdef";
   for (uint64_t left_ms = 0; left_ms <= 1000; left_ms += 50) {
     test_host th;
@@ -107,7 +104,6 @@ static void form_does_not_expire_while_it_is_copied(void **state) {
 /* The scope without a name is shared by all: a tab in it is limited by itself, and limits no other. */
 /* capability: L4 */
 static void tab_without_scope_evicts_only_its_own_forms(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_forms_storage *kept;
@@ -141,7 +137,6 @@ static void tab_without_scope_evicts_only_its_own_forms(void **state) {
 }
 
 static void invalid_forms_and_options_are_refused(void **state) {
-  (void)state;
   form_suite s;
   form_begin(&s, NULL);
   vestry_forms *none = NULL;
@@ -166,7 +161,6 @@ static vestry_err use_storage(test_host *th, void *ctx) {
   static const char id[] = "0123456789abcdef0123456789abcdef", twin[] = "1123456789abcdef0123456789abcdef";
   const vestry_forms_options options = {.ttl_ms = 1000, .max_bytes = 10000, .max_per_scope_count = 3};
   const vsi_form_key key = {{"ada", 3}, id, "form", false, 0}, other = {{"ada", 3}, twin, "form", false, 0};
-  (void)ctx;
   vestry_err error = vsi_form_kept_create(&th->host, &options, &kept);
   if (error) return error;
   error = kept->ops->put(kept, &key, &typed, &now);
@@ -184,13 +178,11 @@ static vestry_err use_storage(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_loses_no_form(void **state) {
-  (void)state;
   test_host_fail_each(use_storage, NULL, false);
 }
 
 /* Form functions and declarations, with each allocation failing once. */
 static void failed_allocation_in_form_request_gets_an_error(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin(&s, NULL);
@@ -253,7 +245,6 @@ static char heard[400]; /* of the warnings about fields: each field with its aut
 
 static void hear(void *ctx, vestry_log_level level, const char *line) {
   static const char begin[] = "the form report does not keep the text of its field ";
-  (void)ctx;
   if (strncmp(line, begin, sizeof begin - 1) != 0) return;
   assert_int_equal(level, VESTRY_LOG_WARN);
   const char *of = line + sizeof begin - 1;
@@ -285,7 +276,6 @@ static vestry_err get_fields(warned *s) {
 
 /* capability: L4 */
 static void field_that_is_not_kept_is_logged_once(void **state) {
-  (void)state;
   static const char *const declared[] = {"title", "card", "text", "mail"};
   warned s = {.forms = NULL};
   vestry_page *page;

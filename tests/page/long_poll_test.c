@@ -43,7 +43,6 @@ static void assert_clean_end(suite *s, tab *t) {
 /* capability: L8 */
 static void long_poll_answers_with_each_change(void **state) {
   static const char *const paths[] = {"/private", "/shared"};
-  (void)state;
   for (size_t i = 0; i < 2; i++) {
     suite s;
     tab t = {0};
@@ -81,7 +80,6 @@ static void long_poll_ends_after_its_hold_time(void **state) {
     uint64_t ms; /* 0: an ordinary stream */
   } rows[] = {{"500", 500}, {"1", 1},  {"25000", 25000}, {"25001", 25000}, {"9007199254740991", 25000},
               {"0", 0},     {"-1", 0}, {"1.5", 0},       {"%22500%22", 0}, {"null", 0}};
-  (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     suite s;
     tab t = {0};
@@ -106,7 +104,6 @@ static void long_poll_ends_after_its_hold_time(void **state) {
 
 /* capability: L8 */
 static void changed_part_ends_long_poll_and_next_one_resumes(void **state) {
-  (void)state;
   suite s;
   tab t = {0};
   tabs_begin(&s);
@@ -139,7 +136,6 @@ static void changed_part_ends_long_poll_and_next_one_resumes(void **state) {
 /* capability: L8 */
 static void any_event_ends_long_poll(void **state) {
   static const char *const paths[] = {"/private", "/shared"};
-  (void)state;
   for (size_t i = 0; i < 2; i++) {
     suite s;
     tab t = {0};
@@ -163,7 +159,6 @@ static void any_event_ends_long_poll(void **state) {
 
 /* capability: L8 */
 static void failing_page_ends_long_poll_with_failing_signal(void **state) {
-  (void)state;
   suite s;
   tab t = {0};
   tabs_begin(&s);
@@ -186,7 +181,6 @@ static void failing_page_ends_long_poll_with_failing_signal(void **state) {
 /* capability: L8 */
 static void stop_ends_long_polls_at_once(void **state) {
   static const char *const paths[] = {"/private", "/shared"};
-  (void)state;
   for (size_t i = 0; i < 2; i++) {
     suite s;
     tab t = {0};
@@ -209,7 +203,6 @@ static void thousand_long_polls_use_no_more_memory_than_streams(void **state) {
   static tab tabs[TABS];
   static const char *const paths[] = {"/private", "/shared"};
   static const char *const holds[] = {"0", "25000"};
-  (void)state;
   for (size_t i = 0; i < 2; i++) {
     long held[2];
     for (size_t j = 0; j < 2; j++) {
@@ -250,7 +243,6 @@ static void thousand_long_polls_use_no_more_memory_than_streams(void **state) {
 /* A client that polls again at once, with invalid tags, tags of other pages and modified ones. */
 /* capability: L8 */
 static void long_poll_with_forged_tag_gets_content_and_leaks_nothing(void **state) {
-  (void)state;
   suite s;
   tab t = {0}, good = {0};
   tabs_begin(&s);
@@ -296,7 +288,6 @@ static long again_ms(suite *s, const char *id) {
 
 /* capability: L8 */
 static void retry_delay_is_longer_after_whole_content(void **state) {
-  (void)state;
   suite s;
   tab t = {0};
   tabs_begin(&s);
@@ -339,7 +330,6 @@ static void add_bare(suite *s) {
 /* capability: L8 */
 static void server_near_capacity_answers_long_polls_at_once(void **state) {
   static const char *const paths[] = {"/bare", "/shared"};
-  (void)state;
   for (size_t i = 0; i < 2; i++) {
     suite s;
     tab t = {0};
@@ -377,7 +367,6 @@ static void server_near_capacity_answers_long_polls_at_once(void **state) {
 /* The parts are rendered after the page. */
 /* capability: L8 */
 static void page_with_parts_is_held_3_s_near_capacity(void **state) {
-  (void)state;
   suite s;
   tab t = {0};
   tabs_begin(&s);
@@ -403,7 +392,6 @@ static void page_with_parts_is_held_3_s_near_capacity(void **state) {
 
 /* capability: L8 */
 static void long_poll_ends_or_is_refused_without_memory(void **state) {
-  (void)state;
   suite s;
   tab t = {0};
   tabs_begin(&s);

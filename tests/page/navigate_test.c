@@ -92,7 +92,6 @@ static void cut_out(const char *text, const char *before, char until, char *ret,
 
 /* capability: L3 */
 static void equal_content_is_not_sent_at_another_address(void **state) {
-  (void)state;
   static const char *const paths[] = {"/list", "/shared"};
   for (size_t i = 0; i < 2; i++) {
     suite s;
@@ -124,7 +123,6 @@ static void equal_content_is_not_sent_at_another_address(void **state) {
 
 /* capability: L3 */
 static void page_of_another_layout_gets_409(void **state) {
-  (void)state;
   static const struct {
     const char *path, *layout;
     int status;
@@ -174,7 +172,6 @@ static void expect_title(suite *s, const char *title, const char *wanted) {
 
 /* capability: L3 */
 static void content_has_the_escaped_title(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   expect_title(&s, "List", " data-title=\"List\"");
@@ -190,7 +187,6 @@ static void content_has_the_escaped_title(void **state) {
  * the build without slack. */
 /* capability: L3 */
 static void title_of_any_length_survives_buffer_growth(void **state) {
-  (void)state;
   static char title[70000];
   suite s;
   begin(&s);
@@ -219,7 +215,6 @@ static vestry_err render_raw(vestry_render *render, vestry_html *html, void *app
 /* Titles that an application writes as raw HTML. */
 /* capability: L3 */
 static void raw_html_title_is_found_as_a_parser_would(void **state) {
-  (void)state;
   static const char *const cases[][2] = {
       {"<title>a \"b\" &amp; c</title>", " data-title=\"a &quot;b&quot; &amp; c\""},
       {"<title>a</title ><title>b</title>", " data-title=\"a\""},
@@ -244,7 +239,6 @@ static void raw_html_title_is_found_as_a_parser_would(void **state) {
 
 /* capability: L3 */
 static void invalid_layout_name_is_refused(void **state) {
-  (void)state;
   static const char *const bad[] = {"", "1a", "a b", "a/b", "a'b", "\xC3\xA4", "a\n"};
   suite s;
   vestry_page *page = NULL;
@@ -259,7 +253,6 @@ static void invalid_layout_name_is_refused(void **state) {
 
 /* A page without a layout has no navigation code. */
 static void page_without_layout_has_no_navigation(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   vestry_memory_exchange *document = site_request(&s.on, &(vestry_memory_call){.path = "/plain"});
@@ -279,7 +272,6 @@ static void page_without_layout_has_no_navigation(void **state) {
 /* If one allocation fails, the answer is an error or complete, and later events are correct. */
 /* capability: L3 */
 static void failed_allocation_gets_an_error_or_a_whole_answer(void **state) {
-  (void)state;
   bool failed = true;
   for (long number = 0; failed; number++) {
     suite s;

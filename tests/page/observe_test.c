@@ -51,7 +51,6 @@ static void end(vestry_render *render, void *ctx) {
 }
 
 static vestry_err make_part(vestry_render *render, vestry_html *html, void *app) {
-  (void)render;
   note(app, "part");
   return vestry_html_add(html, "<b>inside</b>");
 }
@@ -73,7 +72,6 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
 }
 
 static vestry_err may(const vestry_request *req, void *app) {
-  (void)req;
   note(app, "may");
   return VESTRY_OK;
 }
@@ -111,7 +109,6 @@ static void refresh(suite *s, const char *topic) {
 }
 
 static void observer_is_called_for_each_stream_render(void **state) {
-  (void)state;
   suite s;
   open_site(&s);
   observer a = {&s, 'a'}, b = {&s, 'b'};
@@ -138,7 +135,6 @@ static void observer_is_called_for_each_stream_render(void **state) {
 }
 
 static void page_depends_on_topics_of_observers(void **state) {
-  (void)state;
   suite s;
   open_site(&s);
   observer a = {&s, 'a'};
@@ -172,22 +168,18 @@ static void *check_topic(void *ctx) {
   return NULL;
 }
 
-static void begin_nothing(vestry_render *render, void *ctx) {
-  (void)render, (void)ctx;
-}
+static void begin_nothing(vestry_render *render, void *ctx) {}
 
 /* A failed render is repeated as long as there are steps, so only the first few check. */
 static void check_on_a_thread(vestry_render *render, void *ctx) {
   const suite *s = ctx;
   pthread_t thread;
-  (void)render;
   if (strlen(s->reported) > sizeof s->reported / 2) return;
   assert_int_equal(pthread_create(&thread, NULL, check_topic, ctx), 0);
   assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
 static void topic_is_used_as_soon_as_a_render_names_it(void **state) {
-  (void)state;
   suite s;
   open_site(&s);
   observer a = {&s, 'a'};
@@ -219,7 +211,6 @@ static void topic_is_used_as_soon_as_a_render_names_it(void **state) {
 
 /* Topics whose allocation failed are not counted: at the end, none is used. */
 static void topic_is_unused_after_failed_allocation(void **state) {
-  (void)state;
   enum { NAMES = 40 };
   static char names[NAMES][24];
   for (int fail_at = 0, has_failed = 1; has_failed; fail_at++) {
@@ -243,7 +234,6 @@ static void topic_is_unused_after_failed_allocation(void **state) {
 }
 
 static void observer_over_limit_or_invalid_is_refused(void **state) {
-  (void)state;
   suite s;
   open_site(&s);
   observer all[VESTRY_RENDER_OBSERVERS_MAX + 1];
@@ -276,12 +266,9 @@ typedef struct slow {
   _Atomic(bool) is_inside, is_leaving, has_ended;
 } slow;
 
-static void begin_slow(vestry_render *render, void *ctx) {
-  (void)render, (void)ctx;
-}
+static void begin_slow(vestry_render *render, void *ctx) {}
 
 static void end_slow(vestry_render *render, void *ctx) {
-  (void)render;
   atomic_store(&((slow *)ctx)->has_ended, true);
 }
 
@@ -303,7 +290,6 @@ static void *leave(void *ctx) {
 }
 
 static void unobserve_waits_for_the_render_in_progress(void **state) {
-  (void)state;
   vestry *v;
   vestry_page *page;
   slow s = {NULL, false, false, false};

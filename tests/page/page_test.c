@@ -10,7 +10,6 @@
 
 /* capability: D2 */
 static void document_has_its_content_and_opens_its_stream(void **state) {
-  (void)state;
   suite s;
   rooms_begin(&s, NULL);
   rooms_put(&s, 1, "hello <all>");
@@ -26,7 +25,6 @@ static void document_has_its_content_and_opens_its_stream(void **state) {
 
 /* capability: D2, D6 */
 static void only_the_changed_page_is_sent(void **state) {
-  (void)state;
   suite s;
   tab one, other;
   rooms_begin(&s, NULL);
@@ -57,7 +55,6 @@ static void only_the_changed_page_is_sent(void **state) {
 
 /* capability: D4 */
 static void change_between_document_and_stream_is_sent(void **state) {
-  (void)state;
   suite s;
   rooms_begin(&s, NULL);
   rooms_put(&s, 1, "first");
@@ -77,7 +74,6 @@ static void change_between_document_and_stream_is_sent(void **state) {
 
 /* capability: D4 */
 static void change_during_a_render_is_sent(void **state) {
-  (void)state;
   for (int late = 0; late < 2; late++) {
     suite s;
     tab t;
@@ -100,7 +96,6 @@ static void change_during_a_render_is_sent(void **state) {
 
 /* capability: D6, D14 */
 static void reconnected_stream_receives_what_it_lacks(void **state) {
-  (void)state;
   suite s;
   tab t;
   char id[400];
@@ -129,7 +124,6 @@ static void reconnected_stream_receives_what_it_lacks(void **state) {
 
 /* capability: D6, D14 */
 static void page_of_current_version_is_not_rendered(void **state) {
-  (void)state;
   suite s;
   tab t;
   rooms_begin(&s, NULL);
@@ -154,7 +148,6 @@ static void page_of_current_version_is_not_rendered(void **state) {
 /* A version belongs to a page, at an address, of a scope. */
 /* capability: D6 */
 static void version_of_another_page_or_scope_does_not_match(void **state) {
-  (void)state;
   suite s;
   tab t, other;
   rooms_begin(&s, NULL);
@@ -181,7 +174,6 @@ static void version_of_another_page_or_scope_does_not_match(void **state) {
 
 /* capability: D5, D13 */
 static void renders_are_an_interval_apart(void **state) {
-  (void)state;
   suite s;
   tab t;
   char text[32];
@@ -211,7 +203,6 @@ static void renders_are_an_interval_apart(void **state) {
 
 /* capability: D5, D13 */
 static void stream_with_unwritten_events_is_not_rendered(void **state) {
-  (void)state;
   suite s;
   tab slow, fast;
   rooms_begin(&s, NULL);
@@ -244,7 +235,6 @@ static void stream_with_unwritten_events_is_not_rendered(void **state) {
 
 /* capability: D17 */
 static void status_of_render_determines_end_of_stream(void **state) {
-  (void)state;
   static const struct {
     int status;
     vestry_err error;
@@ -283,7 +273,6 @@ static void status_of_render_determines_end_of_stream(void **state) {
 
 /* capability: D17 */
 static void failing_page_is_retried_with_backoff(void **state) {
-  (void)state;
   suite s;
   tab t;
   rooms_begin(&s, NULL);
@@ -321,7 +310,6 @@ static void failing_page_is_retried_with_backoff(void **state) {
  * content. */
 /* capability: D17 */
 static void failed_check_of_permission_keeps_the_content(void **state) {
-  (void)state;
   static const vestry_err errors[] = {VESTRY_LIMIT, VESTRY_IO};
   for (size_t i = 0; i < 4; i++) {
     const bool is_shared = i & 1;
@@ -364,7 +352,6 @@ static void failed_check_of_permission_keeps_the_content(void **state) {
 
 /* capability: D17 */
 static void stream_without_permission_ends_and_reloads(void **state) {
-  (void)state;
   static const char *const paths[] = {"/room", "/shared"};
   static const struct {
     vestry_err error; /* of allow */
@@ -402,7 +389,6 @@ static void stream_without_permission_ends_and_reloads(void **state) {
 
 /* capability: D17 */
 static void tab_of_another_build_reloads(void **state) {
-  (void)state;
   suite s;
   tab t;
   char tag[400];
@@ -440,7 +426,6 @@ static vestry_err make_for_tab(vestry_render *render, vestry_html *html, void *a
 }
 
 static void page_of_a_stream_has_the_id_of_its_tab(void **state) {
-  (void)state;
   suite s;
   tab t;
   char id[VESTRY_TAB_ID_BYTES], query[200];
@@ -518,7 +503,6 @@ static void stream_is_rendered_with_the_headers_that_name_the_user(void **state)
   static const char *const names[] = {"Remote-User",          "X-Auth-Request-Email",     "X-Forwarded-Groups",
                                       "X-Authentik-Username", "X-Amzn-Oidc-Data",         "X-Pomerium-Claim-Email",
                                       "Tailscale-User-Login", "X-Ms-Client-Principal-Id", "Accept-Language"};
-  (void)state;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     suite s;
     rooms_begin(&s, NULL);
@@ -539,7 +523,6 @@ static void stream_is_rendered_with_the_headers_that_name_the_user(void **state)
 
 /* capability: D3 */
 static void page_of_an_ordinary_handler_is_updated(void **state) {
-  (void)state;
   suite s;
   tab t;
   open_ordinary(&s);
@@ -571,7 +554,6 @@ static void page_of_an_ordinary_handler_is_updated(void **state) {
 
 /* capability: D3 */
 static void document_with_ambiguous_content_is_served_unchanged(void **state) {
-  (void)state;
   suite s;
   open_ordinary(&s);
   s.versioned = true; /* the id occurs twice */

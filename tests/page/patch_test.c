@@ -80,7 +80,6 @@ static uint64_t patched_count(suite *s) {
 
 /* capability: L14 */
 static void changed_element_is_sent_alone(void **state) {
-  (void)state;
   static const char *const paths[] = {"/private", "/shared"};
   for (size_t p = 0; p < 2; p++) {
     suite s;
@@ -112,7 +111,6 @@ static void changed_element_is_sent_alone(void **state) {
 }
 
 static void page_can_send_the_whole(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   vestry_memory_exchange *stream = open_stream(&s, "/whole");
@@ -131,7 +129,6 @@ static size_t kept_bytes(suite *s) {
 
 /* capability: L14 */
 static void private_page_keeps_few_bytes(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   vestry_memory_exchange *stream = open_stream(&s, "/private");
@@ -149,7 +146,6 @@ static void private_page_keeps_few_bytes(void **state) {
 /* A tab that reads slowly receives the whole content instead of patches, so its events can be conflated. */
 /* capability: L14 */
 static void slow_tab_of_a_shared_page_receives_the_newest_content(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   vestry_memory_exchange *slow = open_stream(&s, "/shared"), *quick = open_stream(&s, "/shared");
@@ -261,7 +257,6 @@ static uint64_t play_game(const char *path, vestry_pages_stats *ret_stats) {
 
 /* capability: L14 */
 static void host_of_a_quiz_receives_few_bytes(void **state) {
-  (void)state;
   vestry_pages_stats stats;
   const uint64_t whole = play_game("/whole", &stats), bytes = play_game("/host", &stats);
   printf("the host receives %llu kB instead of %llu kB; %llu of %llu contents are sent as changes\n",
@@ -344,7 +339,6 @@ static void run_seed(uint64_t seed) {
 /* VESTRY_PATCH_SEEDS, VESTRY_SEED: as in unit_test.c */
 /* capability: L14 */
 static void each_tab_shows_the_content(void **state) {
-  (void)state;
   enum { SEEDS = 150 };
   const char *wanted = getenv("VESTRY_PATCH_SEEDS"), *first = getenv("VESTRY_SEED");
   const uint64_t count = wanted ? strtoull(wanted, NULL, 10) : TEST_ROUNDS(SEEDS);

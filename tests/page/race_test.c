@@ -319,7 +319,6 @@ static void run_schedule(unsigned seed) {
 
 /* capability: D4, D20, L8 */
 static void no_change_is_missed_in_random_schedules(void **state) {
-  (void)state;
   const char *wanted = getenv("VESTRY_SCHEDULES");
   unsigned count = wanted ? (unsigned)atoi(wanted) : SCHEDULES;
   const char *first = getenv("VESTRY_SEED");
@@ -373,7 +372,6 @@ static void count_span(const vestry_span *span, void *ctx) {
 
 /* capability: D4, L8 */
 static void no_change_is_missed_with_threads(void **state) {
-  (void)state;
   _Atomic(uint64_t) spans[8] = {0};
   const vestry_tracer tracer = {.on_span = count_span, .ctx = spans};
   vestry_host host = *vestry_host_default();
@@ -408,7 +406,6 @@ static void no_change_is_missed_with_threads(void **state) {
 /* Pages end while streams are open and changes arrive. */
 /* capability: D4 */
 static void destroy_is_clean_with_open_streams_and_changes(void **state) {
-  (void)state;
   for (unsigned seed = 1; seed <= 20; seed++) {
     world *w = calloc(1, sizeof *w);
     open_world(w, &(vestry_options){.threads_count = 2});
@@ -509,7 +506,6 @@ static void end_row(row *all) {
 
 /* A render that is preempted does not count as quick, so that several rounds may be necessary. */
 static void small_pages_rendered_in_a_row_are_written_in_one_batch(void **state) {
-  (void)state;
   row all;
   begin_row(&all);
   const vsi_pool *pool = &vestry_parts_of(all.v)->runtime->pool;
@@ -530,7 +526,6 @@ static void small_pages_rendered_in_a_row_are_written_in_one_batch(void **state)
 }
 
 static void slow_render_does_not_hold_back_what_was_rendered_before(void **state) {
-  (void)state;
   row all;
   begin_row(&all);
   for (int round = 0; round < 5; round++) {

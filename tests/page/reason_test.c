@@ -18,7 +18,6 @@ static const char *find(uint64_t seq) {
 }
 
 static void reasons_are_found_by_sequence_number(void **state) {
-  (void)state;
   memset(&reasons, 0, sizeof reasons);
   assert_null(find(0));
   assert_null(find(1));
@@ -35,7 +34,6 @@ static void reasons_are_found_by_sequence_number(void **state) {
 }
 
 static void only_the_last_reasons_are_kept(void **state) {
-  (void)state;
   enum { ALL = 1000 };
   memset(&reasons, 0, sizeof reasons);
   char name[16];
@@ -53,7 +51,6 @@ static void only_the_last_reasons_are_kept(void **state) {
 
 /* A commit refreshes two thousand topics of one table: that is one reason, and displaces no other. */
 static void equal_consecutive_reasons_are_one_entry(void **state) {
-  (void)state;
   memset(&reasons, 0, sizeof reasons);
   add(1, VESTRY_REFRESH_TOPIC, "before");
   for (uint64_t seq = 2; seq <= 2001; seq++) add(seq, VESTRY_REFRESH_TABLE, "messages");
@@ -66,7 +63,6 @@ static void equal_consecutive_reasons_are_one_entry(void **state) {
 }
 
 static void names_are_truncated_at_characters_without_tab_ids(void **state) {
-  (void)state;
   char text[VSI_REASON_BYTES + 10], shown[VSI_REASON_BYTES + 10];
   memset(&reasons, 0, sizeof reasons);
   memset(text, 'x', sizeof text);

@@ -12,7 +12,6 @@ static vsi_state_tag tag_of(uint64_t last) {
 }
 
 static void reconnected_tab_finds_its_state_once(void **state) {
-  (void)state;
   vsi_resume_cache *resume_cache;
   vsi_state_tag tag = {0};
   assert_int_equal(vsi_resume_cache_create(vestry_host_default(), ROOM, &resume_cache), VESTRY_OK);
@@ -47,7 +46,6 @@ static double seconds_of_looks(uint64_t step) {
 /* Numbers that a client chooses must not cause long probes. If the number itself were the hash, lookups would take a
  * thousand times as long. */
 static void chosen_numbers_cost_no_longer_lookups(void **state) {
-  (void)state;
   double spread = seconds_of_looks(1), chosen = seconds_of_looks(ROOM);
   assert_true(chosen < 20 * spread);
 }

@@ -29,7 +29,6 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
 }
 
 static vestry_err may(const vestry_request *req, void *app) {
-  (void)req;
   const suite *s = app;
   return s->denied ? VESTRY_NOT_FOUND : s->unsure;
 }

@@ -69,7 +69,6 @@ static void assert_unseen(tab *t) {
 
 /* capability: L5 */
 static void action_is_seen_after_its_change(void **state) {
-  (void)state;
   suite s;
   tab ada = {0}, bob = {0};
   begin(&s);
@@ -93,7 +92,6 @@ static void action_is_seen_after_its_change(void **state) {
 
 /* capability: L5 */
 static void action_without_change_is_seen(void **state) {
-  (void)state;
   suite s;
   tab ada = {0};
   begin(&s);
@@ -123,14 +121,11 @@ static bool find_changes(void *ctx) {
   return s->which == 1;
 }
 
-static void observe_nothing(vestry_render *render, void *ctx) {
-  (void)render, (void)ctx;
-}
+static void observe_nothing(vestry_render *render, void *ctx) {}
 
 /* An action renders the fragments that it changed, and not the whole page, unless an observer of renders is unsure. */
 /* capability: L5 */
 static void action_renders_only_the_changed_fragments(void **state) {
-  (void)state;
   suite s;
   tab ada = {0};
   vestry_pages_stats before = {0}, after = {0};
@@ -174,7 +169,6 @@ static void action_renders_only_the_changed_fragments(void **state) {
 
 /* capability: L5 */
 static void refused_action_is_not_seen(void **state) {
-  (void)state;
   suite s;
   tab ada = {0};
   begin(&s);
@@ -189,7 +183,6 @@ static void refused_action_is_not_seen(void **state) {
 
 /* capability: L5 */
 static void failed_render_reports_no_action_as_seen(void **state) {
-  (void)state;
   suite s;
   tab ada = {0};
   begin(&s);
@@ -258,7 +251,6 @@ static const char *send_checked_action(suite *s, tab *ada, checks *c) {
 /* An action costs one check, however many parts its page has. */
 /* capability: L5 */
 static void action_is_checked_once_for_all_parts(void **state) {
-  (void)state;
   suite s;
   tab ada = {0};
   checks c = {.count = 0};
@@ -278,7 +270,6 @@ static void action_is_checked_once_for_all_parts(void **state) {
 
 /* capability: L5 */
 static void action_during_a_check_is_checked_after_it(void **state) {
-  (void)state;
   for (int changes_heading = 0; changes_heading < 2; changes_heading++) {
     suite s;
     tab ada = {0};
@@ -300,7 +291,6 @@ static void action_during_a_check_is_checked_after_it(void **state) {
 }
 
 static void done_inside(suite *s, vestry_render *render) {
-  (void)render;
   s->inside = NULL;
   s->heading++; /* after this render has begun, perhaps after it has read */
   publish_done(s, ADA ".1");
@@ -308,7 +298,6 @@ static void done_inside(suite *s, vestry_render *render) {
 
 /* capability: L5 */
 static void render_begun_before_an_action_does_not_report_it(void **state) {
-  (void)state;
   suite s;
   tab ada = {0};
   begin(&s);
@@ -331,7 +320,6 @@ static void render_begun_before_an_action_does_not_report_it(void **state) {
 
 /* capability: L5 */
 static void stream_of_a_shared_page_sees_only_its_own_actions(void **state) {
-  (void)state;
   suite s;
   tab ada = {0}, bob = {0}, cher = {0};
   begin(&s);
@@ -360,7 +348,6 @@ static void stream_of_a_shared_page_sees_only_its_own_actions(void **state) {
 
 /* capability: L5 */
 static void new_stream_sees_actions_answered_before(void **state) {
-  (void)state;
   suite s;
   tab ada = {0};
   begin(&s);
@@ -394,7 +381,6 @@ static void new_stream_sees_actions_answered_before(void **state) {
 
 /* capability: L5 */
 static void invalid_action_ids_are_ignored(void **state) {
-  (void)state;
   static const char *const bad[] = {"",
                                     "0",
                                     "0000000000000000.1",
@@ -446,7 +432,6 @@ static void note(const char *topic, size_t len, void *ctx) {
 
 /* capability: L5 */
 static void action_on_one_node_is_seen_on_another(void **state) {
-  (void)state;
   suite s;
   tab ada = {0};
   reported t = {.count = 0};

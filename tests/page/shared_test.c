@@ -6,7 +6,6 @@
 
 /* capability: D7 */
 static void shared_page_is_rendered_once_for_all_streams(void **state) {
-  (void)state;
   enum { TABS = 50 };
   suite s;
   tab tabs[TABS];
@@ -55,7 +54,6 @@ static vestry_err serve_look(const vestry_request *req, vestry_reply *reply, voi
 
 /* capability: D7 */
 static void shared_render_has_no_cookie_signals_scope_or_user(void **state) {
-  (void)state;
   suite s;
   rooms_begin(&s, NULL);
   vestry_page *page;
@@ -126,7 +124,6 @@ static void open_list_site(suite *s) {
 
 /* capability: D15 */
 static void part_is_rendered_once_for_all_pages(void **state) {
-  (void)state;
   suite s;
   tab ada, bob;
   open_list_site(&s);
@@ -173,7 +170,6 @@ static vestry_err make_with_attributes(vestry_render *render, vestry_html *html,
 /* Two pages give one part different attributes; its events have none. */
 /* capability: D15 */
 static void part_has_the_attributes_of_its_page(void **state) {
-  (void)state;
   suite s;
   tab ada, bob;
   vestry_page *page;
@@ -227,7 +223,6 @@ static void close_many(tab tabs[TABS_MANY]) {
 
 /* All pages are due, and their shared part changes while the first one is rendered. */
 static void shared_part_is_rendered_before_private_pages(void **state) {
-  (void)state;
   suite s;
   tab tabs[TABS_MANY];
   open_list_site(&s);
@@ -245,7 +240,6 @@ static void shared_part_is_rendered_before_private_pages(void **state) {
 
 /* The part takes all the time: a waiting page goes first once it is overdue by a second more. */
 static void overdue_private_page_is_rendered_before_a_busy_part(void **state) {
-  (void)state;
   suite s;
   tab tabs[TABS_MANY];
   open_list_site(&s);
@@ -264,7 +258,6 @@ static void overdue_private_page_is_rendered_before_a_busy_part(void **state) {
 
 /* capability: D15 */
 static void replaced_part_comes_with_content_and_old_one_is_silent(void **state) {
-  (void)state;
   suite s;
   tab t;
   open_list_site(&s);
@@ -291,7 +284,6 @@ static void replaced_part_comes_with_content_and_old_one_is_silent(void **state)
 
 /* capability: D14 */
 static void changed_part_is_sent_to_a_reconnected_tab(void **state) {
-  (void)state;
   suite s;
   tab t;
   open_list_site(&s);
@@ -318,7 +310,6 @@ static void open_again(suite *s, tab *t, const char *id, const char *document) {
 
 /* The id after a part's event does not cover the page: the server knows the tab's state. */
 static void tab_resumes_after_the_id_of_a_part(void **state) {
-  (void)state;
   suite s;
   tab t;
   char document[17], id[400];

@@ -9,7 +9,6 @@ enum { LIARS = TEST_UNDER_TSAN || TEST_UNDER_ASAN ? 10000 : 100000 };
 /* A part changes and changes back while the tab is away. */
 /* capability: D14 */
 static void part_that_changed_back_is_sent(void **state) {
-  (void)state;
   suite s;
   tab t;
   tabs_begin_one(&s, &t);
@@ -39,7 +38,6 @@ static void part_that_changed_back_is_sent(void **state) {
 /* A stream may break after any event, so the events that an id covers come before it. */
 /* capability: D14 */
 static void id_comes_after_all_events_that_it_covers(void **state) {
-  (void)state;
   suite s;
   tab t;
   bool is_all = false;
@@ -75,7 +73,6 @@ static void id_comes_after_all_events_that_it_covers(void **state) {
 
 /* capability: D14 */
 static void current_version_does_not_suppress_part_changes(void **state) {
-  (void)state;
   suite s;
   tab t;
   tabs_begin(&s);
@@ -106,7 +103,6 @@ static void current_version_does_not_suppress_part_changes(void **state) {
 
 /* capability: D14 */
 static void forged_tags_do_not_affect_other_tabs(void **state) {
-  (void)state;
   suite s;
   tab honest;
   tabs_begin(&s);
@@ -158,7 +154,6 @@ static vestry_err serve_by_cookie(const vestry_request *req, vestry_reply *reply
 /* A share key may be a secret: it is compared, and never leaves the process. */
 /* capability: D7 */
 static void share_key_is_not_leaked(void **state) {
-  (void)state;
   suite s;
   tab ada, bob;
   vestry_page *page;

@@ -34,7 +34,6 @@ vestry_err tabs_render(vestry_render *render, vestry_html *html, void *app) {
 }
 
 static vestry_err may(const vestry_request *req, void *app) {
-  (void)req;
   return ((suite *)app)->denied ? VESTRY_NOT_FOUND : VESTRY_OK;
 }
 

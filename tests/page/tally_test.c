@@ -10,7 +10,6 @@ static const vsi_reason none;
 
 /* The seconds that count are those of the last twelve slices. */
 static void minute_is_the_sum_of_its_last_twelve_slices(void **state) {
-  (void)state;
   enum { SECONDS = 4000 };
   static unsigned counted[SECONDS];
   unsigned seed = 7;
@@ -29,7 +28,6 @@ static void minute_is_the_sum_of_its_last_twelve_slices(void **state) {
 }
 
 static void clock_set_back_loses_no_count(void **state) {
-  (void)state;
   vsi_tally tally = {.of = NULL};
   vsi_tally_unchanged(&tally, &none, 1000 * SECOND_NS);
   vsi_tally_unchanged(&tally, &none, 900 * SECOND_NS);
@@ -39,7 +37,6 @@ static void clock_set_back_loses_no_count(void **state) {
 }
 
 static void new_streams_do_not_hide_the_last_refresh(void **state) {
-  (void)state;
   vsi_tally tally = {.of = NULL};
   const vsi_reason first = {VESTRY_REFRESH_FIRST, ""}, topic = {VESTRY_REFRESH_TOPIC, "a"};
   vsi_tally_made(&tally, &first, 1, 2);

@@ -65,7 +65,6 @@ static vestry_err serve_shared(const vestry_request *req, vestry_reply *reply, v
 }
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_status(reply, 204);
 }
 
@@ -148,7 +147,6 @@ static int status_with(suite *s, const tab *t, const char *token) {
  * difference sends nothing. */
 /* capability: D11 */
 static void content_with_a_token_is_sent_only_when_it_changes(void **state) {
-  (void)state;
   static const char *const paths[] = {"/own", "/whole"};
   for (size_t i = 0; i < 4; i++) {
     const char *path = paths[i % 2], *topic = i % 2 ? "/whole" : "text";
@@ -193,7 +191,6 @@ static void content_with_a_token_is_sent_only_when_it_changes(void **state) {
 
 /* A browser that refuses the cookie gets a token that is never valid; its page is updated nevertheless. */
 static void page_without_a_cookie_is_not_sent_again(void **state) {
-  (void)state;
   suite s;
   tab t = {.cookie = ""};
   open_site(&s, false);
@@ -216,7 +213,6 @@ static void page_without_a_cookie_is_not_sent_again(void **state) {
 /* The content of a shared page or a part goes to all its users, so it can have no token. */
 /* capability: D11 */
 static void shared_content_gets_no_token(void **state) {
-  (void)state;
   static const char *const paths[] = {"/shared", "/parted"};
   for (size_t i = 0; i < 4; i++) {
     suite s;
@@ -288,7 +284,6 @@ static int act_once(acting *a, const char *document) {
  * the reason in the log. Without sessions and scopes the nonce is valid. */
 /* capability: D18 */
 static void shared_page_gets_a_nonce_only_without_sessions_and_scopes(void **state) {
-  (void)state;
   enum { SESSIONS = 1, SCOPES };
   const vestry_session_options sessions = {.insecure = true};
   for (int way = 0; way <= SCOPES; way++) {
@@ -327,7 +322,6 @@ static void shared_page_gets_a_nonce_only_without_sessions_and_scopes(void **sta
 /* A render that fails in the same way for several tabs, and again and again, is logged once a minute, with the function
  * and its reason. */
 static void reason_of_a_failing_render_is_logged_once_a_minute(void **state) {
-  (void)state;
   suite s;
   tab t = {.cookie = ""};
   open_site(&s, true);
@@ -346,7 +340,6 @@ static void reason_of_a_failing_render_is_logged_once_a_minute(void **state) {
 
 /* A render that goes on after an error, and fails because of it: the log has both. */
 static void first_error_of_a_failing_render_is_logged_with_that_of_the_html(void **state) {
-  (void)state;
   suite s;
   tab t = {.cookie = ""};
   open_site(&s, true);
@@ -362,7 +355,6 @@ static void first_error_of_a_failing_render_is_logged_with_that_of_the_html(void
 /* The secret of the instance, or of signed sessions, is that of the state tags: after a restart, a tab with the same
  * content receives nothing, and its token is valid. */
 static void page_outlives_a_restart_by_the_secret_of_the_instance(void **state) {
-  (void)state;
   static const char secret[] = "thirty-two bytes that nobody knows";
   const vestry_session_options is_signed = {.insecure = true, .secret = secret, .secret_len = sizeof secret - 1};
   const site_has rows[] = {{.secret = secret}, {.sessions = &is_signed}, {.secret = NULL}};

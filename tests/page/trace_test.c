@@ -11,20 +11,17 @@ static spans reported;
 /* POST /act changes the heading. POST /say dispatches a signal to the stored stream. */
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
-  (void)req;
   s->heading++;
   assert_int_equal(vestry_refresh(s->on.pages, "all", NULL), VESTRY_OK);
   return vestry_reply_status(reply, 204);
 }
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
-  (void)req;
   const vestry_value *effect = VESTRY_LIST("patch-signals", VESTRY_OBJECT("a", 1));
   assert_int_equal(vestry_dispatch(s->on.v, (vestry_scope){NULL, 0}, VESTRY_KEY("kept"), effect), VESTRY_OK);
   return vestry_reply_status(reply, 204);
 }
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("kept"));
   (void)vestry_reply_join(reply, (vestry_scope){NULL, 0}, VESTRY_KEY("all"));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 100);
@@ -55,7 +52,6 @@ static void post(suite *s, const char *path, const char *traceparent) {
 
 /* capability: L12 */
 static void trace_covers_action_render_and_write(void **state) {
-  (void)state;
   suite s;
   tab ada = {0};
   vestry_trace parent;
@@ -80,7 +76,6 @@ static void trace_covers_action_render_and_write(void **state) {
 
 /* capability: L12 */
 static void trace_covers_dispatch_and_write(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   const vestry_memory_call call = {.path = "/kept", .datastar = true};
@@ -103,7 +98,6 @@ static void trace_covers_dispatch_and_write(void **state) {
 /* A thread of the application continues a trace. A trace that is not sampled is not reported, and work without a trace
  * begins one. */
 static void thread_continues_the_trace_that_it_enters(void **state) {
-  (void)state;
   suite s;
   tab ada = {0};
   begin(&s);
@@ -135,7 +129,6 @@ static void thread_continues_the_trace_that_it_enters(void **state) {
 
 /* An event sent to many streams reports a limited number of writes. */
 static void write_spans_of_one_event_are_limited(void **state) {
-  (void)state;
   enum { MANY = 3 * VESTRY_TRACE_WRITES_MAX };
   suite s;
   vestry_memory_exchange *streams[MANY];
@@ -160,7 +153,6 @@ static void write_spans_of_one_event_are_limited(void **state) {
 /* Without memory a span is missing, and everything else is done. */
 static vestry_err act_once(test_host *th, void *ctx) {
   suite *s = ctx;
-  (void)th;
   test_host_advance_ms(&s->on.th, 1000);
   s->heading++;
   vestry_trace parent;
@@ -173,7 +165,6 @@ static vestry_err act_once(test_host *th, void *ctx) {
   return error;
 }
 static void failed_allocation_only_drops_the_write_span(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   follow(&s);

@@ -96,7 +96,6 @@ static void put_units(const vsi_units *units, char *to, size_t room) {
 
 /* capability: L14 */
 static void contents_are_divided(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     vsi_units units;
     const vsi_unit_text text = text_of(rows[i].html);
@@ -124,7 +123,6 @@ static bool are_equal(const vsi_unit_text *one, const vsi_unit_text *other) {
 }
 
 static void tokens_and_shares_are_hashed_by_name(void **state) {
-  (void)state;
   vsi_unit_text one = text_of("<main id=c>a<b title=AAAA>AAAA</b><i id=x>AAAA</i></main>");
   vsi_unit_text other = text_of("<main id=c>a<b title=BBBB>BBBB</b><i id=x>BBBB</i></main>");
   assert_false(are_equal(&one, &other));
@@ -146,7 +144,6 @@ static void tokens_and_shares_are_hashed_by_name(void **state) {
 }
 
 static void large_contents_are_not_divided(void **state) {
-  (void)state;
   vsi_buffer html;
   vsi_buffer_init(&html, NULL);
   for (int kind = 0; kind < 2; kind++) {
@@ -170,7 +167,6 @@ static void large_contents_are_not_divided(void **state) {
 
 /* A list of 1,000 units takes at most 12 bytes for each, whatever their ids are. */
 static void lists_are_small(void **state) {
-  (void)state;
   static const char *const formats[] = {"<b id=\"player-%u\"></b>", "<b id=\"r%u-name-of-a-player\"></b>",
                                         "<b id=\"r%u\"><i id=\"r%u-n\"></i></b>", "<b id=\"%032x\"></b>"};
   vsi_buffer html;
@@ -267,7 +263,6 @@ static void put_patches(const vsi_unit_patches *patches, char *to, size_t room) 
 
 /* capability: L14 */
 static void changes_are_sent_in_the_smallest_units(void **state) {
-  (void)state;
   /* so that no change is too large to be sent separately */
   const char *rest =
       "<p>0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
@@ -406,7 +401,6 @@ static void run_seed(uint64_t seed, totals *sum) {
 /* VESTRY_PATCH_SEEDS: number of seeds; VESTRY_SEED: the first one. */
 /* capability: L14 */
 static void patches_equal_the_whole(void **state) {
-  (void)state;
   enum { SEEDS = 3000 };
   const char *wanted = getenv("VESTRY_PATCH_SEEDS"), *first = getenv("VESTRY_SEED");
   const uint64_t count = wanted ? strtoull(wanted, NULL, 10) : TEST_ROUNDS(SEEDS);
@@ -424,7 +418,6 @@ static void patches_equal_the_whole(void **state) {
 }
 
 static vestry_err find_without_memory(test_host *th, void *ctx) {
-  (void)ctx;
   const vsi_unit_text had = text_of(
       "<main "
       "id=c><p>0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
@@ -449,7 +442,6 @@ static vestry_err find_without_memory(test_host *th, void *ctx) {
 }
 
 static void each_allocation_may_fail(void **state) {
-  (void)state;
   test_host_fail_each(find_without_memory, NULL, false);
 }
 

@@ -78,7 +78,6 @@ static void assert_first(suite *s, const char *query, uint64_t first, uint64_t c
 
 /* capability: L2 */
 static void window_has_the_rows_around_its_address(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   assert_first(&s, "", 0, 90);
@@ -98,7 +97,6 @@ static void window_has_the_rows_around_its_address(void **state) {
 
 /* capability: L2 */
 static void invalid_address_is_ignored_and_large_one_clamped(void **state) {
-  (void)state;
   static const char *const first[] = {"list=",
                                       "list",
                                       "list=-1",
@@ -131,7 +129,6 @@ static void invalid_address_is_ignored_and_large_one_clamped(void **state) {
 
 /* capability: L2 */
 static void window_at_end_shows_the_last_rows(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   s.options.rows.count = 10000;
@@ -146,7 +143,6 @@ static void window_at_end_shows_the_last_rows(void **state) {
 
 /* capability: L2 */
 static void window_has_spacers_and_links(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   load(&s, "/rows", "", "width=\"0\" height=\"0\"></svg>");
@@ -164,7 +160,6 @@ static void window_has_spacers_and_links(void **state) {
 
 /* capability: L2 */
 static void aria_roles_and_indexes_match_the_rows(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   load(&s, "/rows", "", "<div id=\"list-rows\"><p id=\"r0\">row</p>");
@@ -183,7 +178,6 @@ static void aria_roles_and_indexes_match_the_rows(void **state) {
 
 /* capability: L2 */
 static void document_has_scroll_script_with_nonce(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   load(&s, "/rows", "list=500", "</main><script>for (const el of document.querySelectorAll('.vestry-window'))");
@@ -194,7 +188,6 @@ static void document_has_scroll_script_with_nonce(void **state) {
 
 /* capability: L2 */
 static void window_without_layout_or_with_bad_options_gets_500(void **state) {
-  (void)state;
   static const vestry_window_options bad[] = {
       {.id = NULL, .rows = {.count = 1}},
       {.id = "a b", .rows = {.count = 1}},
@@ -224,7 +217,6 @@ static void window_without_layout_or_with_bad_options_gets_500(void **state) {
 
 /* capability: L2 */
 static void failed_allocation_gets_an_error_or_the_rows(void **state) {
-  (void)state;
   bool failed = true;
   for (long number = 0; failed; number++) {
     suite s;

@@ -10,7 +10,6 @@ static const char *statement; /* of the next action; NULL: it changes nothing */
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
   shown_site *s = app;
-  (void)req;
   if (statement) shown_run(s, statement);
   return vestry_reply_status(reply, 204);
 }
@@ -43,7 +42,6 @@ static unsigned act_and_count(shown_site *s, const char *sent, const char *sql) 
 
 /* capability: L5 */
 static void action_renders_only_what_it_has_committed(void **state) {
-  (void)state;
   shown_site s;
   begin(&s, "SET enable_seqscan = off"); /* so that a row is found by its key */
   assert_int_equal(act_and_count(&s, ADA ".1", NULL), 0);
@@ -55,7 +53,6 @@ static void action_renders_only_what_it_has_committed(void **state) {
 
 /* capability: L5 */
 static void action_with_asynchronous_commits_renders_its_page(void **state) {
-  (void)state;
   shown_site s;
   begin(&s, "SET synchronous_commit = off");
   assert_int_equal(act_and_count(&s, ADA ".1", NULL), 1);

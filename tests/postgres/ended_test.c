@@ -70,7 +70,6 @@ static unsigned info_of(bool is_commit, bool is_prepared) {
 }
 
 static void end_record_is_parsed_completely(void **state) {
-  (void)state;
   for (unsigned major = 13; major <= 18; major++) {
     for (unsigned kind = 0; kind < 4; kind++) {
       bool is_commit = kind & 1, is_prepared = kind & 2;
@@ -101,7 +100,6 @@ static void end_record_is_parsed_completely(void **state) {
 }
 
 static void end_record_without_parts_has_only_its_xid(void **state) {
-  (void)state;
   vsi_postgres_ended ended;
   vsi_postgres_record record = record_of((const unsigned char *)"12345678", 8, COMMIT);
   assert_int_equal(vsi_postgres_ended_read(vsi_postgres_format_of(15), &record, &ended), VESTRY_OK);
@@ -113,7 +111,6 @@ static void end_record_without_parts_has_only_its_xid(void **state) {
 }
 
 static void assignment_names_its_subtransactions(void **state) {
-  (void)state;
   const uint32_t main[] = {700, 3, 701, 702, 705};
   for (size_t len = 0; len <= sizeof main; len++) {
     unsigned char *copy = test_malloc(len + !len);
@@ -138,7 +135,6 @@ static void assignment_names_its_subtransactions(void **state) {
 }
 
 static void other_records_are_no_end(void **state) {
-  (void)state;
   vsi_postgres_record record = record_of((const unsigned char *)"12345678", 8, PREPARE);
   assert_false(vsi_postgres_is_end(&record));
   record.info = 0x50;
@@ -150,7 +146,6 @@ static void other_records_are_no_end(void **state) {
 
 /* Records cut after each byte that is read; a name and a position follow. */
 static void truncated_end_record_is_rejected(void **state) {
-  (void)state;
   for (unsigned major = 13; major <= 18; major++) {
     for (unsigned kind = 0; kind < 4; kind++) {
       bool is_commit = kind & 1, is_prepared = kind & 2;
@@ -171,7 +166,6 @@ static void truncated_end_record_is_rejected(void **state) {
 
 /* Counts beyond the record's end, also counts whose byte length overflows. */
 static void oversized_counts_are_rejected(void **state) {
-  (void)state;
   static const uint32_t counts[] = {4, 0x10000000, 0x40000000, 0x55555556, 0x7fffffff, 0x80000000, 0xffffffff};
   static const uint32_t parts[] = {0x2, 0x4, 0x8, 0x100};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -191,7 +185,6 @@ static void oversized_counts_are_rejected(void **state) {
 
 /* A part that the version does not have, and a part that belongs to another kind of end. */
 static void parts_of_other_versions_or_ends_are_rejected(void **state) {
-  (void)state;
   vsi_postgres_ended ended;
   ending e = make(15, true, false);
   vsi_postgres_record record = record_of(e.main, e.len, PARTS | COMMIT);

@@ -45,7 +45,6 @@ static void freeze(const postgres_server *server) {
 static int open_server(void **state) {
   static const uint64_t steps[] = {UINT64_C(2000000000), UINT64_C(4000000000), (UINT64_C(1) << 32) - NEAR};
   static const char *const settings[] = {"autovacuum=off", NULL};
-  (void)state;
   postgres_server *server = shop_server();
   postgres_server_init(server, 0);
   postgres_server_start(server, settings);
@@ -68,7 +67,6 @@ static uint64_t next_number(shown_site *s) {
 
 /* Commits before, at and after the wraparound are seen alike. */
 static void commits_are_followed_over_an_xid_wraparound(void **state) {
-  (void)state;
   shown_site s;
   char sql[80], text[16];
   shown_open(&s,

@@ -13,7 +13,6 @@ static const char insert[] = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
 
 /* capability: M1 */
 static void commit_renders_only_the_pages_it_affects(void **state) {
-  (void)state;
   for (int by_reads = 0; by_reads < 2; by_reads++) {
     shown_site s;
     shown_open(&s, channels,
@@ -50,7 +49,6 @@ static void commit_renders_only_the_pages_it_affects(void **state) {
 }
 
 static void rolled_back_changes_render_nothing(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   size_t eight = shown_watch(&s, eighth, NULL);
@@ -73,7 +71,6 @@ static void commit_inside(shown_site *s) {
 
 /* The commit comes between two reads of a render, whose snapshot does not see it. The render is repeated. */
 static void commit_within_a_render_is_not_missed(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   size_t eight = shown_watch(&s, "SELECT count(*) FROM message WHERE channel = 8", eighth);
@@ -86,7 +83,6 @@ static void commit_within_a_render_is_not_missed(void **state) {
 
 /* A definition that a page uses, and one that it does not use. */
 static void changed_definitions_render_their_pages(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   shown_run(&s, "CREATE VIEW names AS SELECT text FROM name WHERE id = 1");
@@ -111,13 +107,11 @@ static const char *logged;
 static _Atomic(unsigned) logged_count;
 
 static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
-  (void)ctx, (void)level;
   if (strstr(line, logged)) logged_count++;
 }
 
 /* A transaction with more keys than are stored is followed by tables. The first one is logged, and each is counted. */
 static void transaction_over_max_keys_is_followed_by_tables(void **state) {
-  (void)state;
   shown_site s;
   logged = "max_transaction_keys (20)";
   logged_count = 0;
@@ -136,7 +130,6 @@ static void transaction_over_max_keys_is_followed_by_tables(void **state) {
 
 /* By default, a transaction may change many rows, and the pages of all others stay as they are. */
 static void large_transaction_renders_only_the_pages_it_affects(void **state) {
-  (void)state;
   shown_site s;
   shown_open_with(&s,
                   "CREATE TABLE t(id int PRIMARY KEY, n int DEFAULT 0) WITH (fillfactor = 40);"
@@ -155,7 +148,6 @@ static void large_transaction_renders_only_the_pages_it_affects(void **state) {
 
 /* An update moves a row to another block, and its new entries render the pages that have read their leaf. */
 static void update_without_room_in_its_block_is_logged_once(void **state) {
-  (void)state;
   shown_site s;
   logged = "updates of the table public.t, whose fillfactor is 100,";
   logged_count = 0;
@@ -186,7 +178,6 @@ static void update_without_room_in_its_block_is_logged_once(void **state) {
 
 /* A render with more keys than allowed is followed by tables, too. */
 static void render_over_max_keys_is_followed_by_tables(void **state) {
-  (void)state;
   shown_site s;
   logged = "max_render_keys (2)";
   logged_count = 0;
@@ -203,7 +194,6 @@ static void render_over_max_keys_is_followed_by_tables(void **state) {
 
 /* If the reads of a page have no room, it is followed by tables, and smaller ones as before. */
 static void reads_over_max_bytes_are_followed_by_tables(void **state) {
-  (void)state;
   shown_site s;
   logged = "max_bytes (1000)";
   logged_count = 0;
@@ -226,7 +216,6 @@ static void reads_over_max_bytes_are_followed_by_tables(void **state) {
 
 /* Pages stay while the server is down. After its return all pages render, and commits are followed. */
 static void killed_server_is_followed_again(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   size_t eight = shown_watch(&s, eighth, NULL), one = shown_watch(&s, first, NULL);
@@ -248,7 +237,6 @@ static void killed_server_is_followed_again(void **state) {
 
 /* The transaction's writes before the start are unknown, so it counts for all pages. */
 static void transaction_open_at_the_start_is_not_missed(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   vestry_postgres_destroy(s.database);
@@ -268,7 +256,6 @@ static void transaction_open_at_the_start_is_not_missed(void **state) {
 
 /* No transaction with a larger id has ended, so no snapshot shows this one. All its writes precede the first record. */
 static void newest_transaction_before_the_start_is_not_missed(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   vestry_postgres_destroy(s.database);
@@ -289,7 +276,6 @@ static void newest_transaction_before_the_start_is_not_missed(void **state) {
 
 /* At shutdown pages still render after the detach. */
 static void pages_render_after_detach(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   size_t eight = shown_watch(&s, eighth, NULL);
@@ -310,7 +296,6 @@ static void pages_render_after_detach(void **state) {
 
 /* Names, privileges and types that are not part of the definition of the page's relations. */
 static void names_privileges_and_types_are_followed(void **state) {
-  (void)state;
   static const struct {
     const char *schema, *sql, *change;
     bool is_kept; /* the page's content stays the same; only its renders show the change */
@@ -359,7 +344,6 @@ static void names_privileges_and_types_are_followed(void **state) {
 
 /* Each use of a temporary table creates and drops a type, and no page must render for that. */
 static void temporary_tables_render_nothing(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   const size_t eight = shown_watch(&s, eighth, NULL);
@@ -374,7 +358,6 @@ static void temporary_tables_render_nothing(void **state) {
 /* Without the privilege the level is TOPICS, and the log names the missing setting. */
 /* capability: M2 */
 static void level_is_topics_without_replication_privilege(void **state) {
-  (void)state;
   shown_site s;
   char url[256];
   shown_open(&s, channels, NULL);

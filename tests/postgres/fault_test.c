@@ -19,12 +19,10 @@ static void begin(shop *s, vestry_postgres_pool_options options) {
 /* ------------------------------------------------------------------------------------------- lost servers --------- */
 
 static vestry_err add_one(vestry_sql_transaction *transaction, void *ctx) {
-  (void)ctx;
   return vestry_sql_run(transaction, "UPDATE t SET n = n + 1 WHERE id = 1", NULL, NULL, NULL);
 }
 
 static void pool_recovers_after_a_server_crash(void **state) {
-  (void)state;
   shop s;
   vestry_sql_transaction *transaction;
   int64_t found = -1;
@@ -52,7 +50,6 @@ static void pool_recovers_after_a_server_crash(void **state) {
 
 /* Users of an idle pool do not notice a restart of the server. */
 static void server_restart_while_idle_is_not_noticed(void **state) {
-  (void)state;
   shop s;
   begin(&s, (vestry_postgres_pool_options){0});
   postgres_server_kill(shop_server());
@@ -67,7 +64,6 @@ static void server_restart_while_idle_is_not_noticed(void **state) {
 
 /* If the connection is lost during COMMIT, the log states that the outcome is unknown. */
 static void lost_commit_is_reported_as_unknown(void **state) {
-  (void)state;
   shop s;
   vestry_sql_transaction *transaction;
   begin(&s, (vestry_postgres_pool_options){0});
@@ -82,7 +78,6 @@ static void lost_commit_is_reported_as_unknown(void **state) {
 
 /* A port that accepts connections and never sends a byte. */
 static void silent_server_fails_after_connect_ms(void **state) {
-  (void)state;
   shop s = {.pool = NULL};
   test_host_init(&s.th);
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -118,7 +113,6 @@ static vestry_err conflict_once(vestry_sql_transaction *transaction, void *ctx) 
 }
 
 static void conflicting_transaction_is_retried(void **state) {
-  (void)state;
   shop s;
   begin(&s, (vestry_postgres_pool_options){.tries_count = 4});
   for (int kind = VESTRY_SQL_REPEATABLE_READ; kind <= VESTRY_SQL_SERIALIZABLE; kind++) {
@@ -149,7 +143,6 @@ static vestry_err skew(vestry_sql_transaction *transaction, void *ctx) {
 }
 
 static void conflict_at_commit_is_retried(void **state) {
-  (void)state;
   shop s;
   begin(&s, (vestry_postgres_pool_options){0});
   conflict of = {.s = &s, .other_writes = 1};
@@ -178,7 +171,6 @@ static vestry_err conflict_and_insert(vestry_sql_transaction *transaction, void 
 
 /* The server reports a unique violation there instead of a conflict. */
 static void unique_violation_after_a_conflict_is_retried(void **state) {
-  (void)state;
   shop s;
   begin(&s, (vestry_postgres_pool_options){0});
   conflict of = {.s = &s, .other_writes = 1};
@@ -217,7 +209,6 @@ enum { THREADS = 4, ROUNDS = 10 };
 
 static vestry_err add_slowly(vestry_sql_transaction *transaction, void *ctx) {
   int64_t found;
-  (void)ctx;
   vestry_err error = vestry_sql_run(transaction, "SELECT n FROM t WHERE id = 1", NULL, vestry_sql_row_integer, &found);
   return error ? error
                : vestry_sql_run(transaction, "UPDATE t SET n = $1 WHERE id = 1", VESTRY_LIST(found + 1), NULL, NULL);
@@ -236,7 +227,6 @@ static void *add_often(void *ctx) {
 
 /* With fewer connections than threads, all updating the same row, each increment is stored once. */
 static void many_threads_share_two_connections(void **state) {
-  (void)state;
   shop s;
   pthread_t threads[THREADS];
   begin(&s, (vestry_postgres_pool_options){.connections_count = 2, .wait_ms = 240000});
@@ -272,7 +262,6 @@ static void *sleep_long(void *ctx) {
 }
 
 static void cancelled_statement_returns_closed(void **state) {
-  (void)state;
   shop s;
   pthread_t thread;
   void *failed;
@@ -301,7 +290,6 @@ static void *query_in_vain(void *ctx) {
 }
 
 static void exhausted_pool_returns_limit(void **state) {
-  (void)state;
   shop s;
   pthread_t thread;
   vestry_sql_transaction *transaction;
@@ -345,7 +333,6 @@ static void end_narrow(shop *s) {
 }
 
 static vestry_err sleep_shortly(vestry_sql_transaction *transaction, void *ctx) {
-  (void)ctx;
   return vestry_sql_run(transaction, "SELECT pg_sleep(0.01)", NULL, NULL, NULL);
 }
 
@@ -359,7 +346,6 @@ static void *sleep_often(void *ctx) {
 }
 
 static void threads_share_the_connections_that_the_server_grants(void **state) {
-  (void)state;
   shop s;
   pthread_t threads[THREADS];
   begin_narrow(&s, 2, (vestry_postgres_pool_options){.connections_count = THREADS, .wait_ms = 240000});
@@ -379,7 +365,6 @@ static void threads_share_the_connections_that_the_server_grants(void **state) {
 
 /* The waiting thread tries to connect from time to time. */
 static void raised_limit_ends_the_wait(void **state) {
-  (void)state;
   shop s;
   pthread_t thread;
   vestry_sql_transaction *transaction;
@@ -397,7 +382,6 @@ static void raised_limit_ends_the_wait(void **state) {
 }
 
 static void lost_server_ends_the_wait(void **state) {
-  (void)state;
   shop s;
   pthread_t thread;
   vestry_sql_transaction *transaction;
@@ -417,7 +401,6 @@ static void lost_server_ends_the_wait(void **state) {
 }
 
 static void log_names_the_refused_connections(void **state) {
-  (void)state;
   shop s;
   pthread_t thread;
   vestry_sql_transaction *transaction;

@@ -22,7 +22,6 @@ static const char eighth[] = "SELECT id, likes FROM message WHERE channel = 8 OR
 static atomic_uint levels_count, again_count, silences_count, begins_count, others_count;
 
 static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
-  (void)ctx, (void)level;
   if (strstr(line, "the level is READS, with PostgreSQL")) levels_count++;
   if (strstr(line, "commits are followed again, with PostgreSQL")) again_count++;
   if (strstr(line, "the server has sent nothing for 300 ms")) silences_count++;
@@ -40,7 +39,6 @@ static void open_logged(shown_site *s, const char *url, const vestry_postgres_op
 
 /* No bytes arrive, and no end of the connection. */
 static void silent_network_ends_following_and_is_logged(void **state) {
-  (void)state;
   shown_site s;
   char url[160];
   relay *network = relay_open(shop_server()->port);
@@ -70,7 +68,6 @@ static const char last_told[] =
 
 /* An idle server is sent a request, and answers. */
 static void idle_server_is_not_taken_for_dead(void **state) {
-  (void)state;
   shown_site s;
   open_logged(&s, NULL, &(vestry_postgres_options){.silence_ms = 1000});
   size_t eight = shown_watch(&s, eighth, NULL);
@@ -85,7 +82,6 @@ static void idle_server_is_not_taken_for_dead(void **state) {
 }
 
 static void lost_connection_is_followed_again(void **state) {
-  (void)state;
   shown_site s;
   char url[160];
   relay *network = relay_open(shop_server()->port);
@@ -110,7 +106,6 @@ static void lost_connection_is_followed_again(void **state) {
 
 /* The primary is lost, and its standby replaces it, on another timeline. */
 static void promoted_standby_is_followed(void **state) {
-  (void)state;
   shown_site s;
   postgres_server standby;
   char url[200];
@@ -151,7 +146,6 @@ static void promoted_standby_is_followed(void **state) {
 /* -------------------------------------------------------------------------------------------------- servers ------- */
 
 static void another_server_than_that_of_the_pool_is_not_followed(void **state) {
-  (void)state;
   shown_site s;
   postgres_server other;
   char folder[FOLDER_BYTES], url[160];
@@ -218,7 +212,6 @@ static int64_t port_aside(const shown_site *s) {
 
 /* A new connection of the pool comes to another server. Nothing is followed until the pool has given it up. */
 static void following_resumes_without_connections_to_another_server(void **state) {
-  (void)state;
   shown_site s;
   postgres_server other;
   borrower one, two;
@@ -257,7 +250,6 @@ static void following_resumes_without_connections_to_another_server(void **state
 
 /* A thread has a connection to the server's former life, and does not notice its end. Following need not wait. */
 static void following_resumes_although_a_thread_has_a_lost_connection(void **state) {
-  (void)state;
   shown_site s;
   borrower one;
   open_logged(&s, NULL, NULL);
@@ -276,7 +268,6 @@ static void following_resumes_although_a_thread_has_a_lost_connection(void **sta
 
 /* The follower has no slot, confirms nothing, and is not a standby for which a commit could wait. */
 static void follower_holds_back_no_wal_and_no_commit(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   size_t eight = shown_watch(&s, eighth, NULL);
@@ -295,7 +286,6 @@ static void follower_holds_back_no_wal_and_no_commit(void **state) {
 
 /* The memory for a transaction does not grow with it: beyond some keys only tables are recorded. */
 static void large_transaction_uses_bounded_memory(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   shown_run(&s, "CREATE TABLE large(id int PRIMARY KEY, n int); CREATE TABLE beside(n int);"
@@ -314,7 +304,6 @@ static void large_transaction_uses_bounded_memory(void **state) {
 
 /* The same for a transaction with a subtransaction for each row, as a client that sets savepoints has it. */
 static void many_subtransactions_use_bounded_memory(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   shown_run(&s, "CREATE TABLE large(id int PRIMARY KEY, n int); INSERT INTO large SELECT i, 0 FROM generate_series(1, "
@@ -334,7 +323,6 @@ static void many_subtransactions_use_bounded_memory(void **state) {
 
 /* The record of the rewrite may be in the page of the WAL with which the next start begins. */
 static void rewritten_system_table_does_not_restart_again_and_again(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, channels, NULL);
   size_t eight = shown_watch(&s, eighth, NULL);

@@ -12,7 +12,6 @@ static _Atomic(int64_t) clock_ms = 1700000000000;
 static bool is_made; /* several suites share the database */
 
 static int64_t now_ms(void *ctx) {
-  (void)ctx;
   return clock_ms;
 }
 
@@ -64,7 +63,6 @@ static void close_node(form_suite *s) {
 }
 
 static void pass_s(form_suite *s, int seconds) {
-  (void)s;
   clock_ms += INT64_C(1000) * seconds;
 }
 
@@ -206,7 +204,6 @@ static void kill_server(void) {
 
 /* capability: M3 */
 static void server_killed_during_submit_keeps_the_input(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin_submit(&s);
@@ -231,7 +228,6 @@ static void server_killed_during_submit_keeps_the_input(void **state) {
 
 /* capability: M3 */
 static void tables_of_a_later_version_are_rejected(void **state) {
-  (void)state;
   shop s;
   vestry_forms_storage *stored = NULL;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
@@ -262,7 +258,6 @@ static void tables_of_a_later_version_are_rejected(void **state) {
 
 /* By the server's clock; the tests above set a manual one. */
 static void form_expiry_uses_the_servers_clock(void **state) {
-  (void)state;
   shop s;
   vestry_forms_storage *stored;
   vsi_form_state now, typed = {.generation = 1, .number = 1, .pairs = (char[]){"a\0b"}, .len = 4};
@@ -302,7 +297,6 @@ static vestry_err open_inside(const vestry_request *req, vestry_reply *reply, vo
 
 /* capability: M3 */
 static void opening_a_form_within_a_read_transaction_is_invalid(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
   form_begin_submit(&s);
@@ -323,7 +317,6 @@ static void submit_other(void) {
 /* Two nodes run a serializable submit each, one within the other, without a conflict. */
 /* capability: M3 */
 static void concurrent_submits_of_two_tabs_do_not_conflict(void **state) {
-  (void)state;
   form_suite s, other;
   form_tab t = {.cookie = ""};
   make();
@@ -354,7 +347,6 @@ static void concurrent_submits_of_two_tabs_do_not_conflict(void **state) {
 /* The other node clears the same form within the submit. This transaction is retried, and notifies once. */
 /* capability: M3 */
 static void retried_submit_clears_once(void **state) {
-  (void)state;
   form_suite s, other;
   form_tab t = {.cookie = ""};
   make();
@@ -397,7 +389,6 @@ static void *type_all(void *ctx) {
 /* Inputs of one tab reach two nodes in any order; the last one is stored. */
 /* capability: M3 */
 static void last_input_wins_at_any_node(void **state) {
-  (void)state;
   form_suite suites[2];
   form_tab t = {.cookie = ""};
   static writer writers[WRITERS];

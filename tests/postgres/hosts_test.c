@@ -31,7 +31,6 @@ static void assert_text(const char *is, const char *expected) {
 }
 
 static void hosts_are_found_in_urls(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
     vsi_postgres_hosts hosts;
     const char *words[VSI_POSTGRES_HOST_WORDS], *values[VSI_POSTGRES_HOST_WORDS];
@@ -59,7 +58,6 @@ static void assert_port(PGconn *db, int port) {
 
 /* As if the machine was gone: no answer comes. The host uses its share of the time, and not all of it. */
 static void silent_host_is_skipped(void **state) {
-  (void)state;
   char url[300];
   PGconn *db;
   const int port = shop_server()->port;
@@ -90,7 +88,6 @@ static void silent_host_is_skipped(void **state) {
 
 /* libpq decides whether a host is acceptable, as it does for a single one. */
 static void rejecting_hosts_are_skipped(void **state) {
-  (void)state;
   char url[300];
   PGconn *db;
   test_host_init(&th);

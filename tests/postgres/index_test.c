@@ -78,13 +78,11 @@ static vestry_err open_with(size_t max_bytes, size_t max_ring) {
 }
 
 static int set_up(void **state) {
-  (void)state;
   test_host_init(&th);
   return open_with(1 << 20, 16);
 }
 
 static int tear_down(void **state) {
-  (void)state;
   vsi_postgres_index_destroy(index_);
   test_host_assert_clean(&th);
   return 0;
@@ -161,7 +159,6 @@ static size_t ring_count(void) {
 }
 
 static void set_is_hit_when_its_commit_is_visible(void **state) {
-  (void)state;
   start();
   uint64_t first = render(row_of(1), "101:101:");
   (void)render(row_of(2), "101:101:");
@@ -184,7 +181,6 @@ static void set_is_hit_when_its_commit_is_visible(void **state) {
 
 /* A receiver, not a set, waits for the commit. The commit is polled as eagerly, and reported when it is visible. */
 static void commit_is_reported_when_it_is_visible(void **state) {
-  (void)state;
   start();
   seen_count = 0;
   received_block = 7;
@@ -215,7 +211,6 @@ static void commit_is_reported_when_it_is_visible(void **state) {
 
 /* The time at which the record was read, not that of visibility. */
 static void hit_has_the_time_of_its_commit_record(void **state) {
-  (void)state;
   start();
   uint64_t sets[3], read_ns[3];
   for (uint32_t i = 0; i < 3; i++) sets[i] = render(row_of(i), "101:101:");
@@ -239,7 +234,6 @@ static void hit_has_the_time_of_its_commit_record(void **state) {
 }
 
 static void set_whose_snapshot_has_the_commit_is_not_hit(void **state) {
-  (void)state;
   start();
   (void)render(row_of(1), "102:102:"); /* faster than the WAL */
   commit(101, row_of(1));
@@ -248,7 +242,6 @@ static void set_whose_snapshot_has_the_commit_is_not_hit(void **state) {
 }
 
 static void commit_is_kept_while_older_renders_run(void **state) {
-  (void)state;
   vsi_postgres_ticket early, late;
   uint64_t number;
   start();
@@ -274,7 +267,6 @@ static void commit_is_kept_while_older_renders_run(void **state) {
 
 /* The render ended after the record was read and before the commit was visible. */
 static void render_ended_before_visibility_is_hit_later(void **state) {
-  (void)state;
   vsi_postgres_ticket ticket;
   uint64_t number;
   start();
@@ -289,7 +281,6 @@ static void render_ended_before_visibility_is_hit_later(void **state) {
 }
 
 static void split_leaf_is_followed(void **state) {
-  (void)state;
   vsi_postgres_ticket ticket;
   uint64_t number;
   start();
@@ -308,7 +299,6 @@ static void split_leaf_is_followed(void **state) {
 
 /* The commit's writes were moved before the render looked them up. */
 static void moved_leaf_applies_to_commits_in_the_ring(void **state) {
-  (void)state;
   vsi_postgres_ticket ticket;
   uint64_t number;
   start();
@@ -320,7 +310,6 @@ static void moved_leaf_applies_to_commits_in_the_ring(void **state) {
 }
 
 static void start_hits_all_sets_and_again_those_with_old_snapshots(void **state) {
-  (void)state;
   vsi_postgres_ticket before, during;
   uint64_t number;
   (void)render(row_of(1), "90:90:");
@@ -341,7 +330,6 @@ static void start_hits_all_sets_and_again_those_with_old_snapshots(void **state)
 
 /* Writes and commit of such a transaction may precede the first record. */
 static void each_transaction_open_at_the_start_is_awaited_separately(void **state) {
-  (void)state;
   vsi_postgres_ticket during;
   uint64_t number;
   vsi_postgres_index_start(index_, 100);
@@ -366,7 +354,6 @@ static void each_transaction_open_at_the_start_is_awaited_separately(void **stat
 
 /* Some writes of such a transaction are unknown. */
 static void commit_of_a_transaction_open_at_the_start_hits_all(void **state) {
-  (void)state;
   vsi_postgres_index_start(index_, 100);
   see("98:101:98");
   hits_count = 0;
@@ -378,7 +365,6 @@ static void commit_of_a_transaction_open_at_the_start_hits_all(void **state) {
 }
 
 static void unused_sets_are_removed(void **state) {
-  (void)state;
   start();
   unused = render(row_of(1), "101:101:");
   commit(101, row_of(1));
@@ -428,7 +414,6 @@ static void free_ended(uint32_t count) {
 
 /* Pages of one kind have their definitions and files in common. */
 static void set_of_one_row_is_small(void **state) {
-  (void)state;
   enum { PAGES = 3000 };
   vsi_postgres_index_destroy(index_);
   assert_int_equal(open_with(1 << 20, 16), VESTRY_OK);
@@ -452,7 +437,6 @@ static void set_of_one_row_is_small(void **state) {
 
 /* The set of a page that will render is freed later, and no commit finds it again. */
 static void set_that_was_hit_is_freed_when_a_render_ends(void **state) {
-  (void)state;
   enum { PAGES = 4 };
   start();
   for (uint32_t i = 0; i < PAGES; i++) (void)render_page(0, "101:101:");
@@ -475,7 +459,6 @@ static void set_that_was_hit_is_freed_when_a_render_ends(void **state) {
 
 /* Renders with other definitions, or with fewer, are not hit by a change of these. */
 static void sets_with_other_definitions_are_apart(void **state) {
-  (void)state;
   start();
   uint64_t both = render_page(0, "101:101:");
   uint64_t row = render(row_of(0), "101:101:");
@@ -503,7 +486,6 @@ static atomic_int aside_number; /* of the thread, once it is about to want the l
 /* A render begins and ends. */
 static void *run_aside(void *ctx) {
   vsi_postgres_ticket ticket;
-  (void)ctx;
   aside_number = (int)gettid();
   vsi_postgres_index_begin(index_, &ticket);
   vsi_postgres_index_leave(index_, &ticket);
@@ -523,7 +505,6 @@ static bool is_aside_waiting(void) {
 
 /* During the first hit of a walk, a render begins to wait for the lock. */
 static bool is_used_while_aside_waits(void *ctx, uint64_t number) {
-  (void)ctx, (void)number;
   if (is_aside_started) return false;
   is_aside_started = true;
   assert_int_equal(pthread_create(&aside, NULL, run_aside, NULL), 0);
@@ -542,7 +523,6 @@ static bool is_used_and_noted(void *ctx, uint64_t number) {
 /* A commit of a file, a start, and a transaction that may concern everything, each with many sets. The lock is not
  * handed over: on a busy machine the walk may take it again before the render wakes up, but not each time. */
 static void render_gets_the_lock_during_a_long_walk(void **state) {
-  (void)state;
   enum { SETS = 4000, TRIES = 100 };
   for (int i = 0; i < 3; i++) {
     was_in_at_last = false;
@@ -583,16 +563,12 @@ static void *churn(void *ctx) {
 }
 
 static bool is_used_by_turns(void *ctx, uint64_t number) {
-  (void)ctx;
   return number % 3 == 0;
 }
 
-static void ignore_hit(void *ctx, uint64_t number, uint64_t at_ns) {
-  (void)ctx, (void)number, (void)at_ns;
-}
+static void ignore_hit(void *ctx, uint64_t number, uint64_t at_ns) {}
 
 static void sets_come_and_go_during_a_walk(void **state) {
-  (void)state;
   atomic_bool is_over = false;
   pthread_t threads[2];
   vsi_postgres_index_destroy(index_);
@@ -631,7 +607,6 @@ static void sets_come_and_go_during_a_walk(void **state) {
 
 /* Only renders that began before the dropped commits run again. */
 static void full_ring_drops_the_oldest_commits(void **state) {
-  (void)state;
   vsi_postgres_ticket early, late, last;
   uint64_t number;
   char text[40];
@@ -662,7 +637,6 @@ static void full_ring_drops_the_oldest_commits(void **state) {
 
 /* Each index is reported once. A page that shows the row does not count. */
 static void displaced_rows_are_counted_and_reported(void **state) {
-  (void)state;
   start();
   for (uint32_t i = 0; i < 3; i++) {
     char text[40];
@@ -685,7 +659,6 @@ static void displaced_rows_are_counted_and_reported(void **state) {
 }
 
 static void full_ring_hits_more_and_misses_nothing(void **state) {
-  (void)state;
   vsi_postgres_ticket ticket;
   uint64_t number;
   start();
@@ -705,7 +678,6 @@ static void full_ring_hits_more_and_misses_nothing(void **state) {
 }
 
 static void keys_over_max_bytes_share_one_set(void **state) {
-  (void)state;
   vsi_postgres_ticket ticket;
   vsi_postgres_index_destroy(index_);
   assert_int_equal(open_with(4096, 16), VESTRY_OK);
@@ -727,7 +699,6 @@ static void keys_over_max_bytes_share_one_set(void **state) {
 
 /* Each allocation fails once. The follower gets an error and starts again, or the set is hit. */
 static void allocation_failure_misses_no_commit(void **state) {
-  (void)state;
   for (long n = 0; test_host_init(&th), true; n++) {
     vsi_postgres_ticket ticket;
     uint64_t number;

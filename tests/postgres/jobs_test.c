@@ -86,7 +86,6 @@ static uint64_t settle(void *database) {
 }
 
 static void unfollow(crew_node *n, void *database) {
-  (void)n;
   vestry_postgres_destroy(database);
 }
 
@@ -100,13 +99,11 @@ static void let_go(void *transaction) {
 
 /* Terminate all other connections, and wait for their end. */
 static void disturb(crew_node *n) {
-  (void)n;
   postgres_server_run(shop_server(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
                                      " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()");
 }
 
 static bool calm(crew_node *n) {
-  (void)n;
   return false; /* connections are made again, and no write is lost with them */
 }
 
@@ -147,7 +144,6 @@ static void finish_slowly(crew *c, crew_node *n, vestry_job *job) {
 
 /* capability: L7, M3 */
 static void job_being_finished_is_not_taken_over(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_enqueue(&c, (vestry_job_order){0});
@@ -182,7 +178,6 @@ static void read_and_finish_late(crew *c, crew_node *n, vestry_job *job) {
 /* A transaction with one snapshot cannot write a row that was changed since. */
 /* capability: L7, M3 */
 static void renewals_do_not_conflict_with_the_finish(void **state) {
-  (void)state;
   for (int kind = 0; kind < 3; kind++) {
     crew c;
     const unsigned char digit = (unsigned char)('0' + kind);
@@ -203,7 +198,6 @@ static void renewals_do_not_conflict_with_the_finish(void **state) {
 
 /* Make the tables those of an earlier version, in which a process has died while it ran a job. */
 static void kill_in_earlier_version(crew *c, crew_node *n, vestry_job *job) {
-  (void)n, (void)job;
   postgres_server_run(shop_server(), "DROP TABLE vestry_job_lease");
   postgres_server_run(shop_server(), "DELETE FROM vestry_schema WHERE part = 'job_lease'");
   crew_node *late = &c->nodes[1];
@@ -217,7 +211,6 @@ static void kill_in_earlier_version(crew *c, crew_node *n, vestry_job *job) {
 
 /* capability: L7, M3 */
 static void jobs_of_an_earlier_version_are_taken_over(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_enqueue(&c, (vestry_job_order){0});
@@ -231,7 +224,6 @@ static void jobs_of_an_earlier_version_are_taken_over(void **state) {
 static atomic_bool is_killed;
 
 static void lose_server(crew *c, crew_node *n, vestry_job *job) {
-  (void)n, (void)job;
   c->meanwhile = NULL;
   postgres_server_kill(shop_server());
   atomic_store(&is_killed, true);
@@ -246,7 +238,6 @@ static uint64_t failed_count(crew_node *n) {
 /* The server is away when a function ends. The end is written after its return, and jobs continue. */
 /* capability: L7, M3 */
 static void jobs_continue_after_a_server_crash(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 1, .lease_ms = 600000});
   c.meanwhile = lose_server;
@@ -277,7 +268,6 @@ static void finish_and_lose_server(crew *c, crew_node *n, vestry_job *job) {
 /* The database knows of the commit, which counts instead of the function's result and of the lease. */
 /* capability: L7, M3 */
 static void job_with_an_unanswered_commit_ends_as_done(void **state) {
-  (void)state;
   crew c;
   atomic_store(&is_killed, false);
   crew_open(&c, (vestry_jobs_options){.poll_ms = 1, .lease_ms = 600000});
@@ -307,7 +297,6 @@ static const char refuse_twice[] =
 
 /* capability: L7, M3 */
 static void end_that_the_server_refuses_for_a_while_is_written(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){.poll_ms = 1, .lease_ms = 600000});
   postgres_server_run(shop_server(), refuse_twice);
@@ -323,7 +312,6 @@ static void end_that_the_server_refuses_for_a_while_is_written(void **state) {
 }
 
 static void explain_in_other_letters(crew *c, crew_node *n, vestry_job *job) {
-  (void)c, (void)n;
   vestry_job_explain(job, "no route from Z\xC3\xBCrich to \xC5\x81\xC3\xB3"
                           "d\xC5\xBA");
 }
@@ -331,7 +319,6 @@ static void explain_in_other_letters(crew *c, crew_node *n, vestry_job *job) {
 /* A database in LATIN1 has no letter for each letter of a reason. */
 /* capability: L7, M3 */
 static void reason_with_letters_outside_the_encoding_is_written_without_them(void **state) {
-  (void)state;
   char url[256];
   crew c;
   postgres_server_run(shop_server(),
@@ -353,7 +340,6 @@ static void reason_with_letters_outside_the_encoding_is_written_without_them(voi
 
 /* capability: L7, M3 */
 static void read_only_and_foreign_transactions_are_rejected(void **state) {
-  (void)state;
   crew c;
   vestry_sql_transaction *transaction;
   const vestry_job_order order = {.kind = "work"};
@@ -387,13 +373,11 @@ static void *begin_order(crew_node *n, int kind, vestry_err expected) {
 static int64_t seen_by_job;
 
 static void see_orders(crew *c, crew_node *n, vestry_job *job) {
-  (void)c, (void)job;
   seen_by_job = crew_number(n, "SELECT count(*) FROM t WHERE x = 3");
 }
 
 /* capability: L7, M3 */
 static void job_begins_after_the_transaction_that_relies_on_it(void **state) {
-  (void)state;
   for (int kind = 0; kind < 3; kind++)
     for (int is_rolled_back = 0; is_rolled_back < 2; is_rolled_back++) {
       crew c;
@@ -418,7 +402,6 @@ static void job_begins_after_the_transaction_that_relies_on_it(void **state) {
  * create another job. */
 /* capability: L7, M3 */
 static void job_begins_despite_overlapping_orders(void **state) {
-  (void)state;
   for (int has_others = 0; has_others < 2; has_others++) {
     crew c;
     crew_open(&c, (vestry_jobs_options){0});
@@ -446,7 +429,6 @@ static void job_begins_despite_overlapping_orders(void **state) {
 /* The job waits in the snapshot of the order's transaction, but has begun since. */
 /* capability: L7, M3 */
 static void order_with_an_old_snapshot_does_not_rely_on_a_begun_job(void **state) {
-  (void)state;
   for (int kind = 1; kind < 3; kind++)
     for (int times = 1; times <= 2; times++) {
       crew c;
@@ -468,7 +450,6 @@ static void order_with_an_old_snapshot_does_not_rely_on_a_begun_job(void **state
 /* A script that resets a database may empty all tables. */
 /* capability: L7, M3 */
 static void keys_stay_unique_after_the_slots_are_truncated(void **state) {
-  (void)state;
   for (int kind = 0; kind < 3; kind++) {
     crew c;
     void *second = NULL;
@@ -487,7 +468,6 @@ static void keys_stay_unique_after_the_slots_are_truncated(void **state) {
 
 /* capability: L7, M3 */
 static void order_rolled_back_to_a_savepoint_holds_no_job(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_enqueue(&c, again);
@@ -544,7 +524,6 @@ static void add_and_await(idle *s, vestry_job_order order) {
 
 /* capability: L7, M3 */
 static void job_of_another_node_begins_without_polling(void **state) {
-  (void)state;
   static idle s;
   open_idle(&s);
   for (int i = 0; i < 20; i++) add_and_await(&s, (vestry_job_order){0});
@@ -561,7 +540,6 @@ static void job_of_another_node_begins_without_polling(void **state) {
 /* The due time of a later job is known, so no poll is needed. */
 /* capability: L7, M3 */
 static void job_begins_when_it_becomes_due(void **state) {
-  (void)state;
   static idle s;
   open_idle(&s);
   for (int i = 1; i <= 5; i++) {
@@ -574,7 +552,6 @@ static void job_begins_when_it_becomes_due(void **state) {
 
 /* capability: L7, M3 */
 static void commits_to_a_rewritten_table_are_received(void **state) {
-  (void)state;
   static idle s;
   open_idle(&s);
   add_and_await(&s, (vestry_job_order){0});
@@ -588,7 +565,6 @@ static void commits_to_a_rewritten_table_are_received(void **state) {
 /* Jobs committed while the follower is away are found after its return. */
 /* capability: L7, M3 */
 static void job_committed_while_not_following_is_found(void **state) {
-  (void)state;
   static idle s;
   open_idle(&s);
   for (int i = 0; i < 3; i++) {
@@ -601,7 +577,6 @@ static void job_committed_while_not_following_is_found(void **state) {
 /* PostgreSQL rejects other texts, and its error would abort the transaction as any failed statement does. */
 /* capability: L7, M3 */
 static void key_that_is_not_utf8_is_rejected(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   assert_int_equal(crew_try(&c.nodes[0], (vestry_job_order){.key = "\xff"}, NULL), VESTRY_INVALID);
@@ -622,7 +597,6 @@ static vestry_err order_see(vestry_sql_transaction *transaction, void *ctx) {
 
 /* The server's clock decides when a job is due, even if the host's clock is set while the function runs. */
 static void changed_host_clock_moves_no_job(void **state) {
-  (void)state;
   static const long steps_s[] = {86400, -86400};
   static const char in_sql[] =
       "SELECT due - (extract(epoch FROM now())::float8 * 1000::float8)::bigint FROM vestry_job WHERE kind = ";
@@ -654,13 +628,11 @@ static void changed_host_clock_moves_no_job(void **state) {
 }
 
 static vestry_err do_nothing(vestry_job *job, void *ctx) {
-  (void)job, (void)ctx;
   return VESTRY_OK;
 }
 
 /* A publisher rejects updates and deletes of rows in a table without a key. */
 static void publication_of_all_tables_blocks_no_job(void **state) {
-  (void)state;
   shop s;
   vestry_jobs *jobs;
   bool has_run = false;
@@ -684,7 +656,6 @@ static void publication_of_all_tables_blocks_no_job(void **state) {
 
 /* Each step of the clock needs a renewal. */
 static void outlast_leases(crew *c, crew_node *n, vestry_job *job) {
-  (void)n;
   for (int i = 0; i < 6; i++) {
     crew_pass(CREW_LEASE_MS / 2);
     const int64_t until_ms = atomic_load(&crew_clock_ms) + CREW_LEASE_MS;
@@ -697,7 +668,6 @@ static void outlast_leases(crew *c, crew_node *n, vestry_job *job) {
  * other nodes are found nevertheless, and leases are renewed. */
 /* capability: L7, M3 */
 static void jobs_continue_without_the_reserved_connection(void **state) {
-  (void)state;
   enum { JOBS = 5 };
   crew c;
   char url[256];
@@ -730,7 +700,6 @@ static void jobs_continue_without_the_reserved_connection(void **state) {
 /* Otherwise, an order with each message of a site would read all jobs of a day. */
 /* capability: L7, M3 */
 static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
-  (void)state;
   static const char read_sql[] =
       "SELECT sum(pg_stat_get_xact_tuples_fetched(oid) + "
       "pg_stat_get_xact_tuples_returned(oid)) FROM pg_class WHERE oid = "

@@ -15,7 +15,6 @@ static vsi_postgres_key key_of(uint32_t number) {
 
 /* Before and after the set switches to hashing. */
 static void key_is_stored_once(void **state) {
-  (void)state;
   vsi_postgres_keys set = {.count = 0};
   test_host_init(&th);
   for (uint32_t i = 0; i < 1000; i++) {
@@ -37,7 +36,6 @@ static void key_is_stored_once(void **state) {
 
 /* Each member of a key counts. */
 static void keys_differ_by_each_part(void **state) {
-  (void)state;
   const vsi_postgres_key is = {16400, 3, 5, VSI_POSTGRES_ROW};
   vsi_postgres_keys set = {.count = 0};
   test_host_init(&th);
@@ -52,7 +50,6 @@ static void keys_differ_by_each_part(void **state) {
 
 /* A commit has one key for each sixteen rows of a block. */
 static void written_rows_share_keys(void **state) {
-  (void)state;
   enum { ROWS = 300 };
   vsi_postgres_keys set = {.count = 0};
   test_host_init(&th);
@@ -83,7 +80,6 @@ static void written_rows_share_keys(void **state) {
 static vestry_err fill(test_host *host, void *ctx) {
   vsi_postgres_keys set = {.count = 0};
   vestry_err error = VESTRY_OK;
-  (void)ctx;
   for (uint32_t i = 0; i < 40 && !error; i++) {
     size_t before = set.count;
     error = vsi_postgres_keys_add(&set, &host->host, key_of(i));
@@ -95,7 +91,6 @@ static vestry_err fill(test_host *host, void *ctx) {
 }
 
 static void allocation_failure_leaves_the_set_unchanged(void **state) {
-  (void)state;
   test_host_fail_each(fill, NULL, false);
 }
 

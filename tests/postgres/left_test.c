@@ -30,7 +30,6 @@ enum { KINDS = sizeof kinds / sizeof *kinds };
 /* Commands that change or undo the settings of the role, of the application's setup, and those that the library needs.
  * The next thread that gets the connection must not get them. */
 static void connection_with_changed_settings_is_replaced(void **state) {
-  (void)state;
   static const struct {
     const char *sql;
     bool is_replaced, is_logged;
@@ -75,7 +74,6 @@ static void connection_with_changed_settings_is_replaced(void **state) {
 
 /* Things besides settings that outlive a transaction. */
 static void connection_on_which_something_is_left_is_replaced(void **state) {
-  (void)state;
   static const struct {
     const char *sql;
     bool is_replaced;
@@ -121,7 +119,6 @@ static vestry_err call_and_replace(vestry_sql_transaction *transaction, void *re
 /* No statement shows what functions leave. The server reports changes of some settings; the application knows the
  * rest. */
 static void connection_on_which_a_function_leaves_something_is_replaced(void **state) {
-  (void)state;
   static const struct {
     const char *body, *query; /* query: the number of things that are left */
     bool is_reported;
@@ -169,7 +166,6 @@ static void connection_on_which_a_function_leaves_something_is_replaced(void **s
 
 /* A setting that ends with its transaction, or that setup has made, is no reason. */
 static void connection_with_passing_settings_is_kept(void **state) {
-  (void)state;
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1,
                                                 .setup = "SET TimeZone = 'Asia/Tokyo'; SET search_path = public"});

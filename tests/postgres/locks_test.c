@@ -29,7 +29,6 @@ static const char take_all[] = "DO $$ BEGIN FOR i IN 1..4000 LOOP BEGIN PERFORM 
 static atomic_uint fallbacks_count, returns_count;
 
 static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
-  (void)ctx;
   if (strstr(line, "the level is TABLES for 2000 ms, because the server has no room for more locks (53200)")) {
     fallbacks_count++;
     assert_int_equal(level, VESTRY_LOG_WARN);
@@ -45,7 +44,6 @@ static void run(PGconn *db, const char *sql) {
 
 /* capability: M2 */
 static void renders_without_locks_are_followed_by_tables(void **state) {
-  (void)state;
   shown_site s;
   fallbacks_count = returns_count = 0;
   shown_open_with(&s, schema, (vestry_postgres_pool_options){0}, look_at_log,
@@ -77,7 +75,6 @@ static void renders_without_locks_are_followed_by_tables(void **state) {
 
 /* A render that reads more rows than there are locks. */
 static void render_of_too_many_rows_is_followed_by_tables(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, schema, NULL);
   size_t sum = shown_watch(&s, "SELECT sum(n) FROM (SELECT n FROM t WHERE id BETWEEN 1 AND 2000 ORDER BY id) q", NULL);
@@ -94,14 +91,12 @@ static void render_of_too_many_rows_is_followed_by_tables(void **state) {
 static PGconn *pivot;
 
 static void commit_pivot(shown_site *s) {
-  (void)s;
   run(pivot, "COMMIT");
 }
 
 /* The pivot has read a row that another transaction has since written and committed, and it writes a row that the
  * render is about to read. No serial order of the three exists, and the render fails. */
 static void conflicting_render_is_repeated(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, schema, NULL);
   size_t both = shown_watch(&s, "SELECT n FROM other WHERE id = 1", one_row);
@@ -125,7 +120,6 @@ static void conflicting_render_is_repeated(void **state) {
 /* A conflict that only repeats a render is not logged. */
 static long complaints_count;
 static void count_complaints(void *ctx, vestry_log_level level, const char *line) {
-  (void)ctx;
   if (level == VESTRY_LOG_ERROR || level == VESTRY_LOG_WARN) {
     complaints_count++;
     print_message("%s\n", line);
@@ -136,7 +130,6 @@ static void count_complaints(void *ctx, vestry_log_level level, const char *line
  * read of its rows fails, and renders that meet it follow tables. The level stays READS: concurrent writers also
  * cause such conflicts, and other pages remain exact. */
 static void lasting_conflict_makes_its_renders_follow_tables(void **state) {
-  (void)state;
   shown_site s;
   complaints_count = 0;
   shown_open_with(&s, schema, (vestry_postgres_pool_options){0}, count_complaints, NULL);
@@ -177,7 +170,6 @@ static void lasting_conflict_makes_its_renders_follow_tables(void **state) {
 }
 
 static int open_server(void **state) {
-  (void)state;
   postgres_server_init(shop_server(), 0);
   postgres_server_start(shop_server(), few_locks);
   return 0;

@@ -31,7 +31,6 @@ static const char *scrape(shown_site *s) {
 
 /* capability: H2 */
 static void metrics_count_commits_and_renders(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, schema, NULL);
   size_t by_key = shown_watch(&s, "SELECT n FROM t WHERE id = 7", NULL);
@@ -64,13 +63,11 @@ static void metrics_count_commits_and_renders(void **state) {
 }
 
 static void null_metrics_are_rejected(void **state) {
-  (void)state;
   assert_int_equal(vestry_postgres_metrics(NULL, state), VESTRY_INVALID);
   assert_int_equal(vestry_postgres_pool_metrics(NULL, state), VESTRY_INVALID);
 }
 
 static void metrics_count_what_exceeds_a_bound(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, schema, &(vestry_postgres_options){.max_transaction_keys = 2, .max_render_keys = 1});
   (void)shown_watch(&s, "SELECT n FROM t WHERE id = 7", NULL);

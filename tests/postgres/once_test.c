@@ -21,7 +21,6 @@ static vestry_once_storage_ops doubtful_ops;
 static uint32_t per_owner_count = 3;
 
 static int64_t now_ms(void *ctx) {
-  (void)ctx;
   return clock_ms;
 }
 
@@ -64,7 +63,6 @@ static int64_t count(once_node *of) {
 static const once_world in_postgres = {2, shop_clear, open_node, close_node, count};
 
 static vestry_err finish_nothing(void *ctx, const vestry_once_submission *press, const void *answer, size_t len) {
-  (void)ctx, (void)press, (void)answer, (void)len;
   return VESTRY_OK;
 }
 
@@ -86,7 +84,6 @@ static void close_dead_and_running(once_node *dead, once_node *living) {
 
 /* capability: M3 */
 static void submission_of_a_dead_node_gets_409_after_its_lease(void **state) {
-  (void)state;
   once_node dead, living;
   once_nonce nonce;
   open_dead_and_running(&dead, &living);
@@ -106,7 +103,6 @@ static void submission_of_a_dead_node_gets_409_after_its_lease(void **state) {
 }
 
 static void submission_of_a_dead_node_runs_again_if_allowed(void **state) {
-  (void)state;
   once_node dead, living;
   once_nonce nonce;
   runs_again = true;
@@ -160,7 +156,6 @@ static void run_during_a_server_crash(once_node *at, const char *nonce) {
 
 /* This node has the answer; other nodes report the outcome as unknown. */
 static void server_crash_during_an_action_makes_it_unknown_elsewhere(void **state) {
-  (void)state;
   once_node one, other;
   once_nonce nonce;
   once_clear();
@@ -212,7 +207,6 @@ static const char *submit_until_stored(once_node *at, const char *nonce) {
 /* A repeat runs, at the same node or another, before and after the lease. */
 /* capability: M3 */
 static void limited_action_runs_after_the_server_is_back(void **state) {
-  (void)state;
   for (int i = 0; i < 4; i++) {
     const bool is_at_other = i % 2, is_late = i / 2;
     once_node one, other;
@@ -251,7 +245,6 @@ static vestry_err forget_in_doubt(void *ctx, const vestry_once_submission *press
 
 /* capability: M3 */
 static void action_with_an_unanswered_begin_runs_once(void **state) {
-  (void)state;
   for (int times = 1; times <= 4; times++) {
     once_node one, other;
     once_nonce nonce;
@@ -279,7 +272,6 @@ static void action_with_an_unanswered_begin_runs_once(void **state) {
 /* The server is away when an action ends; its answer is stored later. */
 /* capability: M3 */
 static void answer_is_stored_when_the_server_is_back(void **state) {
-  (void)state;
   once_node one, other;
   once_nonce nonce, next;
   once_clear();
@@ -299,7 +291,6 @@ static void answer_is_stored_when_the_server_is_back(void **state) {
 /* Each allocation of a submission fails once, and then the other node gets a repeat. The action has run once, or its
  * outcome is unknown. */
 static void allocation_failure_never_runs_an_action_twice(void **state) {
-  (void)state;
   once_node one, other;
   once_nonce nonce;
   once_clear();
@@ -331,7 +322,6 @@ static void allocation_failure_never_runs_an_action_twice(void **state) {
 
 /* A run whose submission was taken over by the next run cannot store its answer. */
 static void late_run_cannot_store_its_answer(void **state) {
-  (void)state;
   once_node one;
   char hash[65], first[33], next[33];
   unsigned char answer[8] = "";
@@ -368,7 +358,6 @@ static void late_run_cannot_store_its_answer(void **state) {
 
 /* A handler outlasts its lease, and its late answer makes the outcome known after all. */
 static void answer_after_the_lease_is_stored(void **state) {
-  (void)state;
   once_node one, other;
   once_nonce nonce;
   sem_t inside, go;
@@ -400,7 +389,6 @@ static void answer_after_the_lease_is_stored(void **state) {
 
 /* Corrupt rows of finished submissions: the action does not run again, and no corrupt answer is sent. */
 static void corrupt_row_gets_500_and_runs_nothing(void **state) {
-  (void)state;
   static const char *const answers[] = {"''",
                                         "'\\x00'",
                                         "decode(repeat('ff', 28), 'hex')",
@@ -426,7 +414,6 @@ static void corrupt_row_gets_500_and_runs_nothing(void **state) {
 }
 
 static void restart_keeps_the_answer(void **state) {
-  (void)state;
   once_node one;
   once_nonce nonce;
   once_clear();
@@ -444,7 +431,6 @@ static void restart_keeps_the_answer(void **state) {
 
 /* The application commits asynchronously, so a crash may lose its commits, but not the owner of a submission. */
 static void submission_survives_a_crash_with_asynchronous_commit(void **state) {
-  (void)state;
   static const char *const settings[] = {"synchronous_commit=off", "wal_writer_delay=10s", NULL};
   once_node dead, living;
   once_nonce nonce;
@@ -464,7 +450,6 @@ static void submission_survives_a_crash_with_asynchronous_commit(void **state) {
 }
 
 static void unreachable_server_gets_503(void **state) {
-  (void)state;
   once_node one;
   once_nonce nonce;
   once_clear();
@@ -480,7 +465,6 @@ static void unreachable_server_gets_503(void **state) {
 
 /* A reader of the database learns neither the nonce nor the answer; a changed answer is rejected. */
 static void rows_contain_neither_nonce_nor_answer(void **state) {
-  (void)state;
   once_node one, other;
   once_nonce nonce;
   char sql[300];
@@ -507,7 +491,6 @@ static void rows_contain_neither_nonce_nor_answer(void **state) {
 
 /* Without sessions and scopes all clients share one scope, which is unlimited by default. */
 static void nameless_scope_evicts_no_submission(void **state) {
-  (void)state;
   enum { MORE = 1100 };
   once_node one;
   once_nonce first, nonce;
@@ -528,7 +511,6 @@ static void nameless_scope_evicts_no_submission(void **state) {
 }
 
 static void expired_and_excess_submissions_are_deleted(void **state) {
-  (void)state;
   once_node one;
   once_nonce nonce;
   size_t count = 99;
@@ -555,7 +537,6 @@ static vestry_err create(test_host *th, void *ctx) {
   vestry_sql_pool *pool = NULL;
   vestry_sql_once *stored = NULL;
   char digits[65];
-  (void)ctx;
   memset(digits, 'd', 64);
   digits[64] = '\0';
   const vestry_once_submission press = {sizeof press, digits, digits, digits + 32};
@@ -573,7 +554,6 @@ static vestry_err create(test_host *th, void *ctx) {
 }
 
 static void allocation_failure_is_returned(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   shop_clear();

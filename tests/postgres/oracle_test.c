@@ -130,24 +130,20 @@ static void run_level(vestry_postgres_level level, bool is_bounded, const char *
 
 /* capability: M1 */
 static void random_commits_by_reads_leave_all_pages_current(void **state) {
-  (void)state;
   run_level(VESTRY_POSTGRES_READS, false, "reads");
 }
 
 /* capability: M2 */
 static void random_commits_by_tables_leave_all_pages_current(void **state) {
-  (void)state;
   run_level(VESTRY_POSTGRES_TABLES, false, "tables");
 }
 
 /* capability: M1 */
 static void random_commits_beyond_the_bounds_leave_all_pages_current(void **state) {
-  (void)state;
   run_level(VESTRY_POSTGRES_READS, true, "bounds");
 }
 
 static int open_server(void **state) {
-  (void)state;
   postgres_server_init(shop_server(), 0);
   postgres_server_start(shop_server(), oracle_settings);
   return 0;

@@ -26,7 +26,6 @@ static void append(const vestry_sql_row *row, void *ctx) {
 }
 
 static void values_are_bound_and_rows_returned(void **state) {
-  (void)state;
   shop s;
   char text[200] = "";
   const bool yes = true;
@@ -67,7 +66,6 @@ static void take_bytes(const vestry_sql_row *row, void *ctx) {
 
 /* Only a bytea has hexadecimal digits or escapes. */
 static void bytes_of_a_text_are_the_text(void **state) {
-  (void)state;
   static const char *const texts[] = {"name\\", "C:\\temp", "\\xavier", "\\x41", "\\\\", "\\101", "\\", ""};
   static const char *const outputs[] = {"SET bytea_output = hex", "SET bytea_output = escape"};
   static const char bytea[] = {0, 1, '\\', '\\', '1', '\\', 'x', (char)0xff, '\\'};
@@ -105,7 +103,6 @@ static bool set_comma(void) {
 }
 
 static void numbers_do_not_depend_on_the_locale(void **state) {
-  (void)state;
   static const struct {
     double number;
     const char *text;
@@ -132,7 +129,6 @@ static void numbers_do_not_depend_on_the_locale(void **state) {
 
 /* More values than fit on the stack. */
 static void forty_values_are_bound(void **state) {
-  (void)state;
   shop s;
   enum { MANY = 40 };
   vestry_value items[MANY];
@@ -157,7 +153,6 @@ static vestry_err alone(shop *s, const char *sql, const vestry_value *values) {
 
 /* A deferred constraint is checked when the statement is committed. */
 static void deferred_constraint_of_a_single_statement_is_reported(void **state) {
-  (void)state;
   static const char insert[] = "INSERT INTO t VALUES($1)";
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
@@ -177,7 +172,6 @@ static void deferred_constraint_of_a_single_statement_is_reported(void **state) 
 }
 
 static void wrong_values_are_logged_without_their_content(void **state) {
-  (void)state;
   shop s;
   static const char two[] = "SELECT $1::int, $2::int";
   const char *none = NULL;
@@ -205,7 +199,6 @@ static void wrong_values_are_logged_without_their_content(void **state) {
 }
 
 static void statements_stay_prepared(void **state) {
-  (void)state;
   shop s;
   vestry_sql_transaction *transaction;
   int64_t found;
@@ -235,7 +228,6 @@ static void statements_stay_prepared(void **state) {
 
 /* A prepared statement whose table was altered is prepared again. */
 static void altered_table_does_not_break_a_prepared_statement(void **state) {
-  (void)state;
   shop s;
   char text[200] = "";
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
@@ -251,7 +243,6 @@ static void altered_table_does_not_break_a_prepared_statement(void **state) {
 /* ------------------------------------------------------------------------------------------ transactions ---------- */
 
 static void read_transaction_has_one_snapshot_and_cannot_write(void **state) {
-  (void)state;
   shop s;
   vestry_sql_transaction *outer, *inner, *other;
   int64_t found = -1;
@@ -286,7 +277,6 @@ static vestry_err write_row(vestry_sql_transaction *transaction, void *ctx) {
 }
 
 static void write_transaction_commits_or_rolls_back(void **state) {
-  (void)state;
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){0});
   shop_do(&s, "CREATE TABLE t(a int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
@@ -316,12 +306,10 @@ static void write_transaction_commits_or_rolls_back(void **state) {
 }
 
 static void begin_in_row(const vestry_sql_row *row, void *ctx) {
-  (void)row;
   assert_int_equal(vestry_sql_run_alone(ctx, "BEGIN", NULL, NULL, NULL), VESTRY_OK); /* within an outer statement */
 }
 
 static void open_transaction_is_not_given_to_the_next_thread(void **state) {
-  (void)state;
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   shop_do(&s, "CREATE TABLE t(a int)");
@@ -343,7 +331,6 @@ static void open_transaction_is_not_given_to_the_next_thread(void **state) {
 /* ------------------------------------------------------------------------------------------------ faults ---------- */
 
 static void invalid_options_are_rejected_without_logging_secrets(void **state) {
-  (void)state;
   shop s = {.pool = NULL};
   test_host_init(&s.th);
   assert_int_equal(vestry_postgres_pool_create(NULL, &s.pool), VESTRY_INVALID);
@@ -364,7 +351,6 @@ static void invalid_options_are_rejected_without_logging_secrets(void **state) {
 }
 
 static void setup_runs_on_each_connection(void **state) {
-  (void)state;
   shop s;
   vestry_sql_transaction *transaction;
   shop_begin(&s, (vestry_postgres_pool_options){.setup = "SET application_name = 'the shop'", .statement_ms = 777});
@@ -381,7 +367,6 @@ static void setup_runs_on_each_connection(void **state) {
 }
 
 static void statement_over_statement_ms_times_out(void **state) {
-  (void)state;
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.statement_ms = 1000}); /* also applies to connection set-up */
   assert_int_equal(alone(&s, "SELECT pg_sleep(600)", NULL), VESTRY_TIMEOUT);
@@ -392,7 +377,6 @@ static void statement_over_statement_ms_times_out(void **state) {
 
 static vestry_err create_and_use(test_host *th, void *ctx) {
   shop s = {.pool = NULL};
-  (void)ctx;
   vestry_err error = vestry_postgres_pool_create(
       &(vestry_postgres_pool_options){
           .host = &th->host, .url = shop_server()->url, .setup = "SELECT 1", .connections_count = 2},
@@ -409,7 +393,6 @@ static vestry_err create_and_use(test_host *th, void *ctx) {
 }
 
 static void allocation_failure_is_returned(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   test_host_fail_each(create_and_use, NULL, false);

@@ -39,7 +39,6 @@ static void commit(shown_site *s, const char *sql) {
 
 /* capability: H2 */
 static void commit_is_timed_from_the_read_of_its_record(void **state) {
-  (void)state;
   shown_site s;
   vestry_observe *observe;
   begin(&s, &observe);
@@ -61,7 +60,6 @@ static void commit_is_timed_from_the_read_of_its_record(void **state) {
 
 /* capability: H2 */
 static void commit_that_changes_no_page_is_not_timed(void **state) {
-  (void)state;
   shown_site s;
   vestry_observe *observe;
   begin(&s, &observe);
@@ -82,7 +80,6 @@ static void note(const vestry_page_info *info, void *ctx) {
 
 /* capability: H8 */
 static void render_after_a_commit_is_reported_as_database(void **state) {
-  (void)state;
   shown_site s;
   vestry_observe *observe;
   unsigned count = 0;

@@ -12,7 +12,6 @@ static vsi_postgres_pool pool; /* only its receivers are used */
 static vsi_postgres_receiver receiver;
 
 static int set_up(void **state) {
-  (void)state;
   test_host_init(&th);
   memset(&pool, 0, sizeof pool);
   memset(&receiver, 0, sizeof receiver);
@@ -21,7 +20,6 @@ static int set_up(void **state) {
 }
 
 static int tear_down(void **state) {
-  (void)state;
   vsi_postgres_receiver_ops.close(&pool.is, &receiver);
   vsi_postgres_receiver_ops.close(&pool.is, &receiver);
   vsi_mutex_finish(&pool.lock);
@@ -55,7 +53,6 @@ static void begin(void) {
 }
 
 static void receiver_listens_only_open_with_table_and_follower(void **state) {
-  (void)state;
   assert_false(vsi_postgres_receiver_ops.know(&pool.is, &receiver, TABLE, FILE_NUMBER));
   assert_false(vsi_postgres_receiver_ops.listen(&pool.is, &receiver)); /* closed */
   vsi_postgres_receiver_ops.open(&pool.is, &receiver);
@@ -69,7 +66,6 @@ static void receiver_listens_only_open_with_table_and_follower(void **state) {
 }
 
 static void receiver_is_notified_once_of_its_table(void **state) {
-  (void)state;
   static const struct {
     vsi_postgres_kind kind;
     uint32_t relation;
@@ -93,7 +89,6 @@ static void receiver_is_notified_once_of_its_table(void **state) {
 }
 
 static void start_and_end_of_following_notify_receivers(void **state) {
-  (void)state;
   begin();
   assert_true(vsi_postgres_receiver_ops.listen(&pool.is, &receiver));
   vsi_postgres_receivers_follow(&pool, false);
@@ -103,7 +98,6 @@ static void start_and_end_of_following_notify_receivers(void **state) {
 }
 
 static void roused_receiver_stops_waiting(void **state) {
-  (void)state;
   begin();
   vsi_postgres_receiver_ops.rouse(&pool.is, &receiver);
   assert_false(vsi_postgres_receiver_ops.wait(&pool.is, &receiver, vsi_monotonic_in_ms(UINT64_C(86400000))));

@@ -85,7 +85,6 @@ static const one_case cases[] = {
 };
 
 static void commit_renders_pages_whose_reads_left_no_lock(void **state) {
-  (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const one_case *c = &cases[i];
     shown_site s;
@@ -104,7 +103,6 @@ static void commit_renders_pages_whose_reads_left_no_lock(void **state) {
 
 /* Renders without a caught error are not rendered for unrelated changes. */
 static void reads_without_a_caught_error_stay_exact(void **state) {
-  (void)state;
   shown_site s;
   shown_open_with(&s, ROWS "CREATE TABLE other(id int); CREATE VIEW x AS SELECT 1 AS one",
                   (vestry_postgres_pool_options){.setup = by_index}, NULL, NULL);
@@ -124,7 +122,6 @@ static void reads_without_a_caught_error_stay_exact(void **state) {
 /* The brief query for the read set was enough for a page, and is no longer, because the server has replaced many locks
  * by one of the table. Its transaction is over then, so the page renders once more, with the whole query. */
 static void page_whose_locks_are_replaced_later_renders_once_more(void **state) {
-  (void)state;
   shown_site s;
   shown_open_with(&s, WIDE, (vestry_postgres_pool_options){.setup = by_index}, NULL, NULL);
   const size_t at = shown_watch(&s, "SELECT sum(v) FROM wide WHERE id <= (SELECT n FROM most)", NULL);
@@ -147,7 +144,6 @@ static void end_transaction(shown_site *s) {
 
 /* The transaction's locks are gone, and later locks do not belong to the render. */
 static void transaction_ended_within_a_render_is_detected(void **state) {
-  (void)state;
   for (int by_reads = 0; by_reads < 2; by_reads++) {
     shown_site s;
     shown_open_with(&s, ROWS, (vestry_postgres_pool_options){.setup = by_index}, NULL,
@@ -165,7 +161,6 @@ static void transaction_ended_within_a_render_is_detected(void **state) {
 
 /* The page shows only that the server is away, and no commit follows its return. */
 static void page_that_shows_a_server_failure_renders_again(void **state) {
-  (void)state;
   shown_site s;
   shown_open_with(&s, ROWS, (vestry_postgres_pool_options){.retry_ms = 1}, NULL, NULL);
   s.on.th.host.log = NULL;
@@ -196,7 +191,6 @@ static void *hold(void *ctx) {
 
 /* Without a free connection the page renders again after a second, or after any commit. */
 static void page_without_a_free_connection_renders_again(void **state) {
-  (void)state;
   static const shown_how hows[] = {SHOWN_READS, SHOWN_BEGINS, SHOWN_COMMITTED, SHOWN_READS};
   for (int i = 0; i < 8; i++) {
     const bool is_followed = i / 2 < 3, by_commit = i % 2 && is_followed;
@@ -232,7 +226,6 @@ static void page_without_a_free_connection_renders_again(void **state) {
 
 /* The server rejects the statement. Time does not help, but any commit may. */
 static void page_with_a_failed_statement_depends_on_all_commits(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1 / 0'; CREATE TABLE other(id int)", NULL);
   const size_t at = shown_watch_as(&s, "SELECT f()", SHOWN_READS, true);
@@ -251,7 +244,6 @@ static void page_with_a_failed_statement_depends_on_all_commits(void **state) {
 
 /* The server returns but rejects followers. Commits made meanwhile are shown once. */
 static void server_that_rejects_followers_is_read_once(void **state) {
-  (void)state;
   static const char *const none[] = {"max_wal_senders=0", NULL};
   static const char *const minimal[] = {"wal_level=minimal", "max_wal_senders=0", NULL};
   for (size_t i = 0; i < 2; i++) {
@@ -272,7 +264,6 @@ static void server_that_rejects_followers_is_read_once(void **state) {
 
 /* The role has a connection limit, and the pool uses it up when the server is back. */
 static void follower_without_a_connection_misses_no_commit(void **state) {
-  (void)state;
   shown_site s;
   char url[256], sql[160];
   int64_t own = 0;
@@ -295,7 +286,6 @@ static void follower_without_a_connection_misses_no_commit(void **state) {
 
 /* Another database rewrites a table that all databases share. */
 static void shared_table_rewritten_by_another_database_is_followed(void **state) {
-  (void)state;
   shown_site s;
   char url[256];
   postgres_server_run(shop_server(), "DROP ROLE IF EXISTS web; CREATE ROLE web; DROP ROLE IF EXISTS staff;"
@@ -327,7 +317,6 @@ static void shared_table_rewritten_by_another_database_is_followed(void **state)
 
 /* Uncovered relations are logged once each, up to a limit. */
 static void log_names_each_uncovered_relation_once(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, "CREATE UNLOGGED TABLE u1(v int); CREATE UNLOGGED TABLE u2(v int)", NULL);
   const size_t first = shown_watch_as(&s, "SELECT count(*) FROM u1", SHOWN_READS, true);

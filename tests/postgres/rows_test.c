@@ -41,7 +41,6 @@ static void numeric_is_read_as_integer_number_or_text(void **state) {
               {"SELECT 'NaN'::numeric AS value", VESTRY_INVALID, 0},
               {"SELECT '-Infinity'::numeric AS value", VESTRY_INVALID, 0}};
   shop s;
-  (void)state;
   shop_begin(&s, (vestry_postgres_pool_options){0});
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     number is = {0};
@@ -68,7 +67,6 @@ static void other_types_are_read_as_text(void **state) {
               {"SELECT '{\"a\": 1}'::jsonb AS value", "{\"a\": 1}"},
               {"SELECT 'f0b1c2d3-0000-0000-0000-000000000001'::uuid AS value", "f0b1c2d3-0000-0000-0000-000000000001"}};
   shop s;
-  (void)state;
   shop_begin(&s, (vestry_postgres_pool_options){0});
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     word is;

@@ -21,7 +21,6 @@ static void create_all(shop *s) {
 
 /* For example by a script that empties all tables. One table is older than the others. */
 static void versions_are_written_again_after_vestry_schema_was_emptied(void **state) {
-  (void)state;
   enum { PARTS = 6 };
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
@@ -44,7 +43,6 @@ static void versions_are_written_again_after_vestry_schema_was_emptied(void **st
 
 /* An operator drops a table or an index, whose part still has its version. */
 static void dropped_tables_are_created_again(void **state) {
-  (void)state;
   static const char *const drops[] = {"DROP TABLE vestry_session",   "DROP TABLE vestry_once",
                                       "DROP TABLE vestry_form",      "DROP TABLE vestry_form_cleared",
                                       "DROP TABLE vestry_job",       "DROP TABLE vestry_job_slot",
@@ -107,7 +105,6 @@ static void end_as_clerk(shop *s) {
 
 /* The role may not create objects in the schema; then it may, but does not own the table. */
 static void role_without_create_runs_without_an_index(void **state) {
-  (void)state;
   shop s;
   begin_as_clerk(&s);
   as_owner("DROP INDEX vestry_session_used");
@@ -134,7 +131,6 @@ static void role_without_create_runs_without_an_index(void **state) {
 
 /* Statements need a unique index: they name it in ON CONFLICT. */
 static void role_without_create_cannot_replace_a_table(void **state) {
-  (void)state;
   static const char *const drops[] = {"DROP INDEX vestry_job_tick", "DROP TABLE vestry_job_slot",
                                       "DROP INDEX vestry_job_state"};
   shop s;
@@ -154,7 +150,6 @@ static void role_without_create_cannot_replace_a_table(void **state) {
 
 /* The role owns none of the other tables of the part, so it may not alter them. */
 static void role_creates_only_the_dropped_table(void **state) {
-  (void)state;
   shop s;
   begin_as_clerk(&s);
   as_owner("GRANT CREATE ON SCHEMA public TO clerk; DROP TABLE vestry_job_slot");
@@ -169,7 +164,6 @@ static void role_creates_only_the_dropped_table(void **state) {
 
 /* All tables exist, so nothing must be created. */
 static void role_without_create_writes_lost_versions(void **state) {
-  (void)state;
   enum { PARTS = 6 };
   shop s;
   begin_as_clerk(&s);
@@ -184,7 +178,6 @@ static void role_without_create_writes_lost_versions(void **state) {
 
 /* The server rejects the statement. */
 static void failure_to_create_an_index_is_logged(void **state) {
-  (void)state;
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   create_all(&s);

@@ -41,7 +41,6 @@ static void run_rejected(const wrong *all, size_t count) {
 }
 
 static void literals_are_not_logged(void **state) {
-  (void)state;
   static const wrong all[] = {
       {"INSERT INTO bird VALUES(2, '" MARK "row', 1, 'a')",
        "INSERT INTO bird VALUES(..., ..., ..., ...): duplicate key value violates unique constraint \"bird_name_key\""},
@@ -59,7 +58,6 @@ static void literals_are_not_logged(void **state) {
 
 /* A text that the server quotes need not be a name, although the server presents it as one. */
 static void text_quoted_by_the_server_is_not_logged(void **state) {
-  (void)state;
   static const wrong all[] = {
       {"SELECT '" MARK "'::int", "a value is invalid (22P02)"},
       {"SELECT 1 '" MARK "'", "syntax error at or near \"...\" (42601)"},
@@ -79,7 +77,6 @@ static void text_quoted_by_the_server_is_not_logged(void **state) {
 }
 
 static void bound_values_are_not_logged(void **state) {
-  (void)state;
   shop s;
   static const wrong all[] = {
       {"SELECT $1::int", "SELECT $1::int: a value is invalid (22P02)"},
@@ -101,7 +98,6 @@ static void bound_values_are_not_logged(void **state) {
 
 /* A statement whose connection was lost is logged, too. */
 static void statement_of_a_lost_connection_is_logged_without_values(void **state) {
-  (void)state;
   shop s;
   begin(&s);
   const char *sql = "SELECT pg_terminate_backend(pg_backend_pid()), '" MARK "'";

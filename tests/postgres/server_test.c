@@ -5,7 +5,6 @@
 
 /* Commits survive a crash, and the server is reachable over both addresses. */
 static void committed_rows_survive_a_server_crash(void **state) {
-  (void)state;
   postgres_server server;
   postgres_server_init(&server, 0);
   postgres_server_start(&server, NULL);

@@ -59,7 +59,6 @@ static const storage_world in_postgres = {shop_clear, do_nothing, open_node, clo
 
 /* capability: M3 */
 static void session_is_shared_by_all_nodes(void **state) {
-  (void)state;
   storage_suite one, other;
   storage_cookie ann, copy;
   memset(&other, 0, sizeof other);
@@ -80,7 +79,6 @@ static void session_is_shared_by_all_nodes(void **state) {
 
 /* While the server is away, requests that need it get 503; afterwards the session is valid again. */
 static void requests_get_503_until_the_server_is_back(void **state) {
-  (void)state;
   storage_suite s;
   storage_cookie ann;
   storage_begin(&s, (storage_bounds){0});
@@ -97,7 +95,6 @@ static void requests_get_503_until_the_server_is_back(void **state) {
 
 /* The server restarts between two requests, and no request fails. */
 static void server_restart_between_requests_is_not_noticed(void **state) {
-  (void)state;
   storage_suite s;
   storage_cookie ann;
   storage_begin(&s, (storage_bounds){0});
@@ -112,7 +109,6 @@ static void server_restart_between_requests_is_not_noticed(void **state) {
 
 /* The application commits asynchronously, so a crash may lose its commits, but not the end of a session. */
 static void ended_session_stays_ended_after_a_crash(void **state) {
-  (void)state;
   static const char *const settings[] = {"synchronous_commit=off", "wal_writer_delay=10s", NULL};
   for (int by_user = 0; by_user < 2; by_user++) {
     storage_suite s;
@@ -144,7 +140,6 @@ static void *make_sessions(void *ctx) {
 }
 
 static void concurrent_nodes_create_the_tables_once(void **state) {
-  (void)state;
   enum { THREADS = 6 };
   shop s;
   pthread_t threads[THREADS];
@@ -162,7 +157,6 @@ static void concurrent_nodes_create_the_tables_once(void **state) {
 static vestry_err create(test_host *th, void *ctx) {
   vestry_sql_pool *pool = NULL;
   vestry_sql_sessions *stored = NULL;
-  (void)ctx;
   vestry_err error = vestry_postgres_pool_create(
       &(vestry_postgres_pool_options){.host = &th->host, .url = shop_server()->url, .connections_count = 1}, &pool);
   if (!error) error = vestry_sql_sessions_create(pool, NULL, &stored);
@@ -173,7 +167,6 @@ static vestry_err create(test_host *th, void *ctx) {
 }
 
 static void allocation_failure_is_returned(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   shop_clear();

@@ -45,7 +45,6 @@ static const char hostile_sql[] =
     " END LOOP; END $do$";
 
 int shop_open_server(void **state) {
-  (void)state;
   postgres_server_init(&server, 0);
   postgres_server_start(&server, NULL);
   if (getenv("VESTRY_HOSTILE")) postgres_server_run(&server, hostile_sql);
@@ -53,7 +52,6 @@ int shop_open_server(void **state) {
 }
 
 int shop_close_server(void **state) {
-  (void)state;
   postgres_server_finish(&server);
   return 0;
 }

@@ -7,7 +7,6 @@
 static test_host th;
 
 static void snapshot_sees_ended_transactions(void **state) {
-  (void)state;
   vsi_postgres_snapshot snapshot;
   test_host_init(&th);
   assert_int_equal(vsi_postgres_snapshot_read(&snapshot, &th.host, "10:14:10,12"), VESTRY_OK);
@@ -38,7 +37,6 @@ static bool sees_more(const char *now, const char *before, uint64_t below) {
 }
 
 static void snapshots_differ_by_transactions_ended_between(void **state) {
-  (void)state;
   test_host_init(&th);
   assert_false(sees_more("10:14:10,12", "10:14:10,12", 20));
   assert_false(sees_more("10:14:10", "10:14:10,12", 12));
@@ -56,7 +54,6 @@ static void snapshots_differ_by_transactions_ended_between(void **state) {
 }
 
 static void malformed_snapshot_is_rejected(void **state) {
-  (void)state;
   static const char *const none[] = {
       "",        "10",      "10:",      "10:14",     "10:14 ", ":14:",   "10::",     "14:10:",
       "10:14:x", "10:14:,", "10:14:3,", "10:14:3;4", "-1:14:", " 1:14:", "10:14:+3", "99999999999999999999999:14:"};
@@ -69,7 +66,6 @@ static void malformed_snapshot_is_rejected(void **state) {
 
 /* 32-bit ids wrap around, 64-bit ids do not. */
 static void full_xid_continues_over_a_wraparound(void **state) {
-  (void)state;
   const uint64_t near = UINT64_C(0x300000002);
   assert_true(vsi_postgres_full_xid(2, near) == near);
   assert_true(vsi_postgres_full_xid(7, near) == near + 5);
@@ -79,7 +75,6 @@ static void full_xid_continues_over_a_wraparound(void **state) {
 
 static vestry_err read_snapshot(test_host *host, void *ctx) {
   vsi_postgres_snapshot snapshot;
-  (void)ctx;
   vestry_err error =
       vsi_postgres_snapshot_read(&snapshot, &host->host, "1:100:2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17");
   if (!error) vsi_postgres_snapshot_finish(&snapshot, &host->host);
@@ -87,7 +82,6 @@ static vestry_err read_snapshot(test_host *host, void *ctx) {
 }
 
 static void allocation_failure_is_returned(void **state) {
-  (void)state;
   test_host_fail_each(read_snapshot, NULL, false);
 }
 

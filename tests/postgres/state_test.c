@@ -48,7 +48,6 @@ static void alter(const char *sql) {
 
 /* Stored and compared values are parsed as the current type of their column. */
 static void parameters_have_the_types_of_altered_columns(void **state) {
-  (void)state;
   for (size_t i = 0; i < KINDS; i++) {
     const int kind = kinds[i];
     static const char insert[] = "INSERT INTO event(n, at, price, code) VALUES($1, $2, $3, $4)";
@@ -83,7 +82,6 @@ static void parameters_have_the_types_of_altered_columns(void **state) {
 
 /* Each change gives another type to a name in the statement. */
 static void renamed_objects_do_not_break_statements(void **state) {
-  (void)state;
   static const char *const changes[] = {
       ("ALTER TABLE shop.event RENAME a TO c; ALTER TABLE shop.event RENAME b TO a; ALTER TABLE shop.event RENAME c TO "
        "b"),
@@ -113,7 +111,6 @@ static void renamed_objects_do_not_break_statements(void **state) {
 
 /* A role that may write columns but not read them, and may read a view but not its table. */
 static void role_without_select_can_write(void **state) {
-  (void)state;
   static const char insert[] = "INSERT INTO event(a) VALUES($1)", find[] = "SELECT count(*) FROM shown WHERE a = $1";
   shop s;
   shop_clear();
@@ -145,7 +142,6 @@ static void role_without_select_can_write(void **state) {
 
 /* No column determines the type of a function's parameter. */
 static void recreated_function_does_not_break_statements(void **state) {
-  (void)state;
   static const char call[] = "SELECT twice($1)";
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
@@ -166,7 +162,6 @@ static void recreated_function_does_not_break_statements(void **state) {
 
 /* A transaction begun manually is not retried; that is up to the caller. */
 static void manual_transaction_returns_busy_after_a_type_change(void **state) {
-  (void)state;
   static const char insert[] = "INSERT INTO t VALUES($1)";
   shop s;
   vestry_sql_transaction *conn;
@@ -187,7 +182,6 @@ static void manual_transaction_returns_busy_after_a_type_change(void **state) {
 
 /* The application, or a pooler between two clients, may deallocate prepared statements. */
 static void deallocated_statements_are_prepared_again(void **state) {
-  (void)state;
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   alter("CREATE TABLE t(a int)");
@@ -207,7 +201,6 @@ static void deallocated_statements_are_prepared_again(void **state) {
 
 /* All places for statements are taken, and the statement that a new one replaces is missing. */
 static void full_connection_without_its_statements_accepts_new_ones(void **state) {
-  (void)state;
   static const char *const losses[] = {"DEALLOCATE ALL", "DISCARD ALL"};
   for (size_t l = 0; l < sizeof losses / sizeof *losses; l++)
     for (size_t i = 0; i < KINDS; i++) {
@@ -233,7 +226,6 @@ static void read_text(const vestry_sql_row *row, void *ctx) {
 
 /* Settings of a role, of the application's setup, and those that the library needs. */
 static void required_settings_override_role_and_setup(void **state) {
-  (void)state;
   static const char *const settings[][3] = {
       {"bytea_output", "escape", "hex"},
       {"client_encoding", "LATIN1", "UTF8"},
@@ -288,13 +280,11 @@ static vestry_err see(vestry_job *job, void *ctx) {
 }
 
 static vestry_err never(vestry_job *job, void *ctx) {
-  (void)job, (void)ctx;
   return VESTRY_OK;
 }
 
 /* Only the rows were restored, or a logical replica has become the primary: sequences are not replicated. */
 static void orders_do_not_fail_because_their_ids_exist(void **state) {
-  (void)state;
   static const char restart[] = "ALTER TABLE vestry_job ALTER id RESTART WITH 1";
   shop s;
   vestry_jobs *jobs;
@@ -329,7 +319,6 @@ typedef struct long_job {
 
 static vestry_err run_long(vestry_job *job, void *ctx) {
   long_job *of = ctx;
-  (void)job;
   of->has_begun = true;
   WAIT_WHILE(!of->is_renewed);
   return VESTRY_OK;
@@ -337,7 +326,6 @@ static vestry_err run_long(vestry_job *job, void *ctx) {
 
 /* The table was emptied, its ids have begun anew, and an ended lease of an earlier job with this id has remained. */
 static void lease_of_an_emptied_table_does_not_prevent_renewals(void **state) {
-  (void)state;
   static const char renewed[] = "SELECT count(*) FROM vestry_job JOIN vestry_job_lease USING (id, fence)";
   shop s;
   vestry_jobs *jobs;
@@ -357,7 +345,6 @@ static void lease_of_an_emptied_table_does_not_prevent_renewals(void **state) {
 
 /* The application may have changed the setting since the connection was made. */
 static void bytes_are_read_despite_changed_session_settings(void **state) {
-  (void)state;
   shop s;
   vestry_jobs *jobs;
   char seen[64] = "";
@@ -376,7 +363,6 @@ static void bytes_are_read_despite_changed_session_settings(void **state) {
 
 /* A new connection of a pool reads the same tables as the others, even if its role has got another search_path. */
 static void new_connections_keep_the_search_path(void **state) {
-  (void)state;
   shop s;
   alter("DROP SCHEMA IF EXISTS blue CASCADE; DROP SCHEMA IF EXISTS green CASCADE; CREATE SCHEMA blue; CREATE SCHEMA "
         "green; CREATE TABLE blue.t(a int); CREATE TABLE green.t(a int); INSERT INTO blue.t VALUES(1); INSERT INTO "
@@ -403,7 +389,6 @@ static void reload(shop *s, const char *path_sql, const char *memory_sql, int64_
 
 /* The configuration of the server is loaded again: the connections of a pool keep their search_path. */
 static void reloaded_configuration_keeps_the_search_path(void **state) {
-  (void)state;
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   shop_do(&s, "CREATE TABLE t(a int)");
@@ -418,7 +403,6 @@ static void reloaded_configuration_keeps_the_search_path(void **state) {
 
 /* A schema that comes earlier in the search_path is created between the tables of two parts. */
 static void new_tables_are_created_beside_the_existing_ones(void **state) {
-  (void)state;
   static const char in_shop[] = "SELECT count(*) FROM pg_class WHERE relnamespace = 'shop'::regnamespace";
   static const char in_public[] = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND "
                                   "relname IN ('vestry_schema', 'vestry_session', 'vestry_job', 'vestry_job_lease')";
@@ -453,7 +437,6 @@ static void new_tables_are_created_beside_the_existing_ones(void **state) {
 /* A larger time limit of the server also applies to the wait of the pool: the server would otherwise commit what the
  * caller was told to have failed. */
 static void wait_for_a_statement_follows_its_time_limit(void **state) {
-  (void)state;
   static const struct {
     const char *setup, *sql;
     uint32_t limit_ms, later_ms;
@@ -483,7 +466,6 @@ static void wait_for_a_statement_follows_its_time_limit(void **state) {
 /* ---------------------------------------------------------------------------------------------- poolers ----------- */
 
 static void statement_names_depend_only_on_their_text(void **state) {
-  (void)state;
   shop one, two;
   int64_t found;
   shop_begin(&one, (vestry_postgres_pool_options){.connections_count = 1});
@@ -509,7 +491,6 @@ static void statement_names_depend_only_on_their_text(void **state) {
 }
 
 static void only_session_mode_pooler_is_accepted(void **state) {
-  (void)state;
   if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
   static const char *const modes[] = {"transaction", "statement", "session"};
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
@@ -561,7 +542,6 @@ static void *keep_busy(void *ctx) {
 
 /* The pooler's second connection waits for a connection to the server, because another client uses it. */
 static void busy_pooler_in_transaction_mode_is_rejected(void **state) {
-  (void)state;
   if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
   static const char settings[] = "transaction\ndefault_pool_size = 1";
   postgres_pooler pooler = {0};
@@ -580,7 +560,6 @@ static void busy_pooler_in_transaction_mode_is_rejected(void **state) {
 }
 
 static void pooler_with_one_free_connection_is_accepted_in_session_mode_only(void **state) {
-  (void)state;
   if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
   postgres_pooler pooler = {0};
   shop s;
@@ -601,7 +580,6 @@ static void pooler_with_one_free_connection_is_accepted_in_session_mode_only(voi
 
 /* As through a pooler: the number of the server's process is set to the right one, and then to another one. */
 static void single_statements_do_not_run_on_another_backend(void **state) {
-  (void)state;
   static const char insert[] = "INSERT INTO t VALUES($1)";
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
@@ -668,7 +646,6 @@ static uint64_t starts(followed *f) {
 
 /* The server ends idle connections of the role, but not those that wait for commits. */
 static void idle_session_timeout_ends_no_waiting_connection(void **state) {
-  (void)state;
   if (shop_server()->major < 14) TEST_SKIP("PostgreSQL has idle_session_timeout from version 14 on");
   followed f;
   char url[256];
@@ -691,7 +668,6 @@ static void idle_session_timeout_ends_no_waiting_connection(void **state) {
 
 /* Stopped server processes do not answer. Their connections are replaced, and other processes serve the new ones. */
 static void stopped_server_processes_are_replaced(void **state) {
-  (void)state;
   followed f;
   follow(&f, 100);
   const size_t page = shown_watch(&f.site, "SELECT a, a FROM t", NULL);
@@ -710,7 +686,6 @@ static void stopped_server_processes_are_replaced(void **state) {
 
 /* The same connection, before and after the promotion. */
 static void pool_writes_after_standby_promotion(void **state) {
-  (void)state;
   static const char insert[] = "INSERT INTO t VALUES($1)";
   postgres_server standby;
   shop s;

@@ -19,7 +19,6 @@ static node nodes[2];
 static int64_t clock_s;
 
 static int64_t now_s(void *ctx) {
-  (void)ctx;
   return clock_s;
 }
 
@@ -88,7 +87,6 @@ static node *begin(tab_bounds bounds, tab_node *ret_node) {
 }
 
 static void invalid_options_are_rejected(void **state) {
-  (void)state;
   tab_node on;
   vestry_sql_tabs *none;
   node *n = begin((tab_bounds){0}, &on);
@@ -100,7 +98,6 @@ static void invalid_options_are_rejected(void **state) {
 }
 
 static void states_of_all_scopes_are_bounded(void **state) {
-  (void)state;
   tab_node on;
   char token[TAB_TOKEN_BYTES];
   node *n = begin((tab_bounds){.max_count = 5}, &on);
@@ -116,7 +113,6 @@ static void states_of_all_scopes_are_bounded(void **state) {
 /* Anonymous states are evicted first, even if they expire later; orphaned rows of vestry_tab_visitor are deleted,
  * too. */
 static void anonymous_states_are_evicted_first(void **state) {
-  (void)state;
   tab_node on;
   char token[TAB_TOKEN_BYTES];
   node *n = begin((tab_bounds){.max_count = 5}, &on);
@@ -145,7 +141,6 @@ static vestry_err inside(const vestry_request *req, vestry_reply *reply, void *a
 }
 
 static void state_access_within_a_read_transaction_is_invalid(void **state) {
-  (void)state;
   tab_node on;
   vestry_memory_exchange *exchange;
   node *n = begin((tab_bounds){0}, &on);
@@ -180,7 +175,6 @@ static void follow(node *n, const tab_shown *shown) {
 
 /* capability: M3 */
 static void state_read_after_other_data_is_followed(void **state) {
-  (void)state;
   static const vestry_postgres_level levels[] = {VESTRY_POSTGRES_READS, VESTRY_POSTGRES_TABLES};
   enum { TTL_S = 1000 };
   for (size_t i = 0; i < 2; i++) {
@@ -217,7 +211,6 @@ static void state_read_after_other_data_is_followed(void **state) {
 }
 
 static void allocation_failure_is_returned(void **state) {
-  (void)state;
   tab_node on;
   char one[TAB_TOKEN_BYTES];
   node *n = begin((tab_bounds){0}, &on);

@@ -44,7 +44,6 @@ static void make_certificate(const char *name) {
 }
 
 static int start_secure(void **state) {
-  (void)state;
   char path[120];
   shop_open_server(NULL);
   postgres_server *server = shop_server();
@@ -76,7 +75,6 @@ static void write_url(char *url, size_t capacity, const char *certificate, const
 
 /* capability: M2 */
 static void all_connections_use_tls_and_the_password_file(void **state) {
-  (void)state;
   shown_site s;
   char url[300];
   vestry_postgres_topics *topics;
@@ -111,7 +109,6 @@ static void assert_refused(const char *url, const char *expected_log) {
 
 /* capability: M2 */
 static void unverified_server_gets_no_password(void **state) {
-  (void)state;
   char url[300];
   write_url(url, sizeof url, "other", "");
   assert_refused(url, "certificate verify failed");

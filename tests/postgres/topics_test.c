@@ -99,7 +99,6 @@ static vestry_err act(node *n, const char *const *topics, vestry_err ends) {
 
 /* capability: M2 */
 static void commit_refreshes_its_topics_at_each_node(void **state) {
-  (void)state;
   node here, there;
   begin(&here);
   begin(&there);
@@ -123,7 +122,6 @@ static void commit_refreshes_its_topics_at_each_node(void **state) {
 /* For example psql, or a trigger. */
 /* capability: M2 */
 static void any_client_can_notify_and_invalid_payloads_are_rejected(void **state) {
-  (void)state;
   node n;
   begin(&n);
   shop_do(&n.shop, "NOTIFY vestry, 'room/7'");
@@ -142,7 +140,6 @@ static void any_client_can_notify_and_invalid_payloads_are_rejected(void **state
 }
 
 static void invalid_topics_are_rejected(void **state) {
-  (void)state;
   node n;
   char longest[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
   vestry_sql_transaction *transaction;
@@ -169,7 +166,6 @@ static void invalid_topics_are_rejected(void **state) {
 /* Topics committed meanwhile are unknown, so every page renders once. */
 /* capability: M2 */
 static void pages_render_once_after_a_server_restart(void **state) {
-  (void)state;
   node n;
   begin(&n);
   postgres_server_kill(shop_server());
@@ -183,7 +179,6 @@ static void pages_render_once_after_a_server_restart(void **state) {
 
 /* A broken network: no byte arrives, and no error. */
 static void silent_server_is_taken_for_dead(void **state) {
-  (void)state;
   node n;
   char url[200];
   relay *way = relay_open(shop_server()->port);
@@ -202,7 +197,6 @@ static void silent_server_is_taken_for_dead(void **state) {
 
 /* A pooler begins to share the server's connections, and LISTEN stays with one of them. */
 static void transaction_mode_pooler_is_detected(void **state) {
-  (void)state;
   if (!postgres_pooler_is_installed()) TEST_SKIP("there is no PgBouncer here (apt-get install pgbouncer)");
   if (postgres_pooler_keeps_servers())
     TEST_SKIP("this PgBouncer keeps the connection to the server, and what listens there, when its mode changes");
@@ -227,7 +221,6 @@ static void transaction_mode_pooler_is_detected(void **state) {
 /* A new connection of the pool comes to another server, whose topics would not arrive. The receiver begins anew when
  * the pool has given it up. */
 static void receiver_resumes_without_connections_to_another_server(void **state) {
-  (void)state;
   static const char port_sql[] = "SELECT current_setting('port')::int",
                     notify_sql[] = "SELECT pg_notify('vestry', 'room/7')";
   node n;
@@ -262,7 +255,6 @@ static bool listens(vestry_postgres_topics *topics) {
 }
 
 static void listener_starts_while_the_server_is_away(void **state) {
-  (void)state;
   node n;
   vestry_postgres_topics *early;
   begin(&n);
@@ -279,7 +271,6 @@ static void listener_starts_while_the_server_is_away(void **state) {
 }
 
 static void allocation_failure_is_returned(void **state) {
-  (void)state;
   node n;
   vestry_postgres_topics *none = NULL;
   begin(&n);

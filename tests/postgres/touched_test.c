@@ -37,7 +37,6 @@ static const unsigned char half_dead[] = {WRITTEN_U16(1), 0, 0, WRITTEN_U32(BLOC
                                           WRITTEN_U32(2)};
 
 static void row_records_name_inserted_and_changed_rows(void **state) {
-  (void)state;
   vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
   size_t count;
   for (unsigned init = 0; init <= 0x80; init += 0x80) { /* the page may be initialized by the record */
@@ -72,7 +71,6 @@ static void row_records_name_inserted_and_changed_rows(void **state) {
 
 /* Servers with the minor versions of 2026 write the page of the visibility map beside the row's page. */
 static void visibility_map_page_is_not_taken_for_the_rows_page(void **state) {
-  (void)state;
   enum { VISIBILITY_MAP = 2 };
   vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
   size_t count;
@@ -91,7 +89,6 @@ static void visibility_map_page_is_not_taken_for_the_rows_page(void **state) {
 }
 
 static void leaf_records_name_inserts_and_moves(void **state) {
-  (void)state;
   vsi_postgres_touched touched[VSI_POSTGRES_TOUCHED_MAX];
   size_t count;
   for (unsigned insert = 0x00; insert <= 0x50; insert += 0x50) {
@@ -119,7 +116,6 @@ static void leaf_records_name_inserts_and_moves(void **state) {
 
 /* All other record types: locks, pruning, vacuum, inner pages, and types of no known version. */
 static void other_records_touch_nothing(void **state) {
-  (void)state;
   static const struct {
     uint8_t manager;
     unsigned infos[10];
@@ -142,7 +138,6 @@ static void other_records_touch_nothing(void **state) {
 
 /* Without their blocks, and cut after each byte that is read. */
 static void incomplete_record_is_rejected(void **state) {
-  (void)state;
   static const struct {
     uint8_t manager;
     unsigned info, blocks_count;

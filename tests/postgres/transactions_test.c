@@ -50,7 +50,6 @@ static void open_all(void) {
 }
 
 static int set_up(void **state) {
-  (void)state;
   test_host_init(&th);
   open_all();
   return 0;
@@ -62,7 +61,6 @@ static void close_all(void) {
 }
 
 static int tear_down(void **state) {
-  (void)state;
   close_all();
   test_host_assert_clean(&th);
   return 0;
@@ -125,7 +123,6 @@ static bool has(uint32_t relation, uint32_t block, uint16_t offset, vsi_postgres
 }
 
 static void commit_reports_what_was_written(void **state) {
-  (void)state;
   assert_int_equal(insert(7, TABLE), VESTRY_OK);
   assert_int_equal(enter(7, 4), VESTRY_OK);
   assert_int_equal(delete_row(8, 3, 5), VESTRY_OK);
@@ -167,7 +164,6 @@ static bool is_displaced(uint32_t block) {
 }
 
 static void leaf_of_a_displaced_row_is_marked(void **state) {
-  (void)state;
   all.is.max_keys = 32;
   assert_int_equal(displace(7, 3, 5), VESTRY_OK);
   assert_int_equal(enter(7, 1), VESTRY_OK);
@@ -186,7 +182,6 @@ static void leaf_of_a_displaced_row_is_marked(void **state) {
 
 /* All rows of a block, in any order. */
 static void rows_of_a_block_share_keys(void **state) {
-  (void)state;
   for (uint8_t i = 0; i < 60; i++) assert_int_equal(delete_row(7, 3, (uint8_t)(1 + i * 7 % 60)), VESTRY_OK);
   assert_int_equal(end(7, 0, NULL, 0), VESTRY_OK);
   assert_int_equal(reported.count, 3 + 4); /* at most MAX_KEYS */
@@ -196,7 +191,6 @@ static void rows_of_a_block_share_keys(void **state) {
 }
 
 static void subtransaction_is_reported_with_its_parent(void **state) {
-  (void)state;
   assert_int_equal(delete_row(11, 3, 5), VESTRY_OK);
   assert_int_equal(insert(12, TABLE), VESTRY_OK); /* of another transaction */
   assert_int_equal(end(10, 11, NULL, 0), VESTRY_OK);
@@ -221,7 +215,6 @@ static vestry_err assign(uint32_t xid, uint32_t first, uint32_t count) {
 /* The server assigns subtransactions by 64, when the last one of them is about to write. Transaction 1 has 10,000, one
  * for each row. Subtransaction 2 remains open, and writes once more after each assignment. */
 static void assigned_subtransactions_take_no_memory(void **state) {
-  (void)state;
   enum { OPEN = 2, LAST = 10001 };
   for (uint32_t xid = OPEN, first = xid; xid <= LAST; xid++) {
     if (xid - first == 63) {
@@ -241,7 +234,6 @@ static void assigned_subtransactions_take_no_memory(void **state) {
 }
 
 static void assigned_subtransaction_keeps_its_keys(void **state) {
-  (void)state;
   static const uint32_t every = 0;
   assert_int_equal(delete_row(11, 3, 5), VESTRY_OK);
   assert_int_equal(insert(12, 1259), VESTRY_OK); /* pg_class */
@@ -257,7 +249,6 @@ static void assigned_subtransaction_keeps_its_keys(void **state) {
 }
 
 static void abort_reports_nothing(void **state) {
-  (void)state;
   assert_int_equal(insert(7, TABLE), VESTRY_OK);
   vsi_postgres_record record = {
       .xid = 7, .manager = VSI_POSTGRES_TRANSACTION, .info = 0x20, .main = (void *)"\0\0\0\0\0\0\0\0", .main_len = 8};
@@ -267,7 +258,6 @@ static void abort_reports_nothing(void **state) {
 }
 
 static void other_databases_are_ignored(void **state) {
-  (void)state;
   assert_int_equal(take(7, VSI_POSTGRES_HEAP, 0x00, OTHER_DATABASE, TABLE, 1, "\3\0\0", 3), VESTRY_OK);
   assert_int_equal(take(7, VSI_POSTGRES_BTREE, 0x30, OTHER_DATABASE, INDEX, 1, halves, sizeof halves), VESTRY_OK);
   assert_int_equal(end(7, 0, NULL, 0), VESTRY_OK);
@@ -276,7 +266,6 @@ static void other_databases_are_ignored(void **state) {
 }
 
 static void entries_of_a_leaf_move_with_its_split(void **state) {
-  (void)state;
   assert_int_equal(enter(7, 4), VESTRY_OK);
   assert_int_equal(split(8, 4), VESTRY_OK);
   assert_int_equal(moves_count, 1);
@@ -287,7 +276,6 @@ static void entries_of_a_leaf_move_with_its_split(void **state) {
 }
 
 static void definitions_count_only_with_catalog_changes(void **state) {
-  (void)state;
   static const uint32_t relations[] = {TABLE, 17000};
   assert_int_equal(insert(7, 2619), VESTRY_OK); /* ANALYZE: pg_statistic */
   assert_int_equal(end(7, 0, relations, 2), VESTRY_OK);
@@ -306,7 +294,6 @@ static void definitions_count_only_with_catalog_changes(void **state) {
 }
 
 static void function_changes_count_for_all_in_any_file(void **state) {
-  (void)state;
   static const uint32_t files[] = {1255, MOVED_CATALOG};
   for (size_t i = 0; i < 2; i++) {
     assert_int_equal(insert(7, files[i]), VESTRY_OK);
@@ -321,7 +308,6 @@ static void function_changes_count_for_all_in_any_file(void **state) {
 }
 
 static void many_keys_become_files_and_many_files_become_all(void **state) {
-  (void)state;
   for (uint32_t i = 0; i < 5000; i++) assert_int_equal(delete_row(7, i, 1), VESTRY_OK);
   assert_int_equal(enter(7, 4), VESTRY_OK);
   assert_int_equal(end(7, 0, NULL, 0), VESTRY_OK);
@@ -337,8 +323,6 @@ static void many_keys_become_files_and_many_files_become_all(void **state) {
 
 static vestry_err run_all(test_host *host, void *ctx) {
   static const uint32_t relations[] = {TABLE, 17000};
-  (void)host;
-  (void)ctx;
   open_all();
   vestry_err error = insert(7, 1259);
   for (uint32_t i = 0; i < 40 && !error; i++) error = delete_row(8, i, 1);
@@ -352,7 +336,6 @@ static vestry_err run_all(test_host *host, void *ctx) {
 }
 
 static void allocation_failure_is_returned(void **state) {
-  (void)state;
   test_host_fail_each(run_all, NULL, false);
 }
 

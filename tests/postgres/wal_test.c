@@ -156,7 +156,6 @@ static void assert_reported(const reading *r, const reported *expected, size_t f
 
 /* Fed at once, byte by byte, and in two pieces split anywhere. */
 static void records_are_reported_for_any_split_of_the_bytes(void **state) {
-  (void)state;
   for (size_t i = 0; i < MAJORS; i++) {
     written w;
     reported expected;
@@ -182,7 +181,6 @@ static void records_are_reported_for_any_split_of_the_bytes(void **state) {
 
 /* A record is reported with its last byte, not earlier. */
 static void record_is_reported_with_its_last_byte(void **state) {
-  (void)state;
   written w;
   reported expected;
   write_all(&w, &expected, 15);
@@ -202,7 +200,6 @@ static void record_is_reported_with_its_last_byte(void **state) {
 
 /* The stream begins with any page; the rest of a record that began earlier is skipped. */
 static void stream_can_begin_with_any_page(void **state) {
-  (void)state;
   for (size_t i = 0; i < MAJORS; i++) {
     written w;
     reported expected;
@@ -230,7 +227,6 @@ static void stream_can_begin_with_any_page(void **state) {
 
 /* A flipped bit is detected, or changes one reported record; no byte beyond the input is read. */
 static void flipped_bit_harms_no_other_record(void **state) {
-  (void)state;
   written w;
   reported expected;
   write_all(&w, &expected, 15);
@@ -287,7 +283,6 @@ static void assert_rejected(const written *w, unsigned major, size_t at, uint64_
 }
 
 static void invalid_wal_is_rejected_with_a_reason(void **state) {
-  (void)state;
   written w;
   reported expected;
   write_all(&w, &expected, 15);
@@ -321,7 +316,6 @@ static void invalid_wal_is_rejected_with_a_reason(void **state) {
 }
 
 static void impossible_positions_and_sizes_are_invalid(void **state) {
-  (void)state;
   vsi_postgres_wal wal;
   static const struct {
     uint64_t at;
@@ -340,7 +334,6 @@ static void impossible_positions_and_sizes_are_invalid(void **state) {
 }
 
 static void unknown_versions_have_no_format(void **state) {
-  (void)state;
   for (size_t i = 0; i < MAJORS; i++) {
     assert_int_equal(vsi_postgres_format_of(majors[i])->major, majors[i]);
     assert_int_equal(vsi_postgres_format_major(vsi_postgres_format_of(majors[i])->magic), majors[i]);
@@ -372,7 +365,6 @@ static vestry_err read_all(test_host *th, void *ctx) {
 }
 
 static void allocation_failure_is_returned(void **state) {
-  (void)state;
   written w;
   reported expected;
   write_all(&w, &expected, 15);
@@ -382,7 +374,6 @@ static void allocation_failure_is_returned(void **state) {
 
 /* Memory is allocated for bytes that have arrived, whatever length a record claims, and none for skipped records. */
 static void memory_is_allocated_only_for_received_bytes(void **state) {
-  (void)state;
   written w;
   reading r;
   written_open(&w, 15, 16 << 20, 8192, 16 << 20);
@@ -407,7 +398,6 @@ static void memory_is_allocated_only_for_received_bytes(void **state) {
 }
 
 static void receiver_error_ends_the_reading(void **state) {
-  (void)state;
   written w;
   reported expected;
   reading r;
@@ -424,7 +414,6 @@ static void receiver_error_ends_the_reading(void **state) {
 
 /* Bitmap scans of older versions take no locks on rows that they only count. */
 static void versions_with_complete_row_locks_are_known(void **state) {
-  (void)state;
   static const unsigned first[] = {130021, 140018, 150013, 160009, 170005};
   for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
     assert_false(vsi_postgres_format_locks_all(first[i] - 1));

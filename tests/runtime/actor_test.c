@@ -61,7 +61,6 @@ static vestry_runtime *runtime_of(uint32_t threads_count) {
 }
 
 static void several_notifies_cause_one_run(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {0};
   vsi_actor_init(&p.actor, &pooled, &runtime->pool);
@@ -87,7 +86,6 @@ static void notify_myself(probe *p) {
 }
 
 static void notify_during_a_run_causes_another_run(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {.in_run = notify_myself, .left = 2};
   vsi_actor_init(&p.actor, &pooled, &runtime->pool);
@@ -110,7 +108,6 @@ static void note_turn(probe *p) {
 }
 
 static void busy_actor_goes_to_the_end_of_the_queue(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p[3] = {{.in_run = note_turn}, {.in_run = note_turn}, {.in_run = note_turn}};
   turn_of_runs = 0;
@@ -134,14 +131,12 @@ static struct {
 } nested;
 
 static void step_both(probe *p) {
-  (void)p;
   nested.refused += !vestry_runtime_step(nested.own) + !vestry_runtime_step(nested.other);
   assert_true(vsi_runtime_is_inside(nested.own) && vsi_runtime_is_inside(nested.other));
   nested.other_runs++;
 }
 
 static void step_again(probe *p) {
-  (void)p;
   vsi_actor_notify(nested.neighbour);
   assert_false(vestry_runtime_step(nested.own)); /* although the neighbour is ready */
   assert_true(vestry_runtime_step(nested.other));
@@ -149,7 +144,6 @@ static void step_again(probe *p) {
 }
 
 static void step_within_a_step_does_nothing(void **state) {
-  (void)state;
   nested.own = runtime_of(VESTRY_THREADS_NONE);
   nested.other = runtime_of(VESTRY_THREADS_NONE);
   probe p = {.in_run = step_again}, neighbour = {0}, far = {.in_run = step_both};
@@ -171,7 +165,6 @@ static void step_within_a_step_does_nothing(void **state) {
 }
 
 static void woken_actor_is_run_by_its_own_thread(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {0};
   vsi_actor_init(&p.actor, &woken, &runtime->pool);
@@ -202,7 +195,6 @@ static void run_at_once(probe *p) {
 }
 
 static void reference_is_taken_before_the_wake(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {.references = 1, .in_wake = run_at_once};
   vsi_actor_init(&p.actor, &woken, &runtime->pool);
@@ -234,7 +226,6 @@ static void read_note(probe *p) {
 }
 
 static void notify_of_a_ready_actor_publishes_earlier_writes(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   probe p = {.in_run = read_note};
   note n = {.to = &p};
@@ -264,7 +255,6 @@ static void *notify_many(void *argument) {
 
 /* More threads than processors on few actors: no two threads run one actor, and the last run sees the last notify. */
 static void runs_exclude_each_other_and_see_each_notify(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(8);
   static probe p[PROBES];
   memset(p, 0, sizeof p);
@@ -305,7 +295,6 @@ static void *notify_one(void *argument) {
 }
 
 static void owner_thread_misses_no_wake_up(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(VESTRY_THREADS_NONE);
   latch l;
   latch_init(&l);
@@ -327,7 +316,6 @@ static void owner_thread_misses_no_wake_up(void **state) {
 }
 
 static void closed_runtime_still_runs_notified_actors(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(2);
   latch l;
   latch_init(&l);

@@ -27,7 +27,6 @@ static void link_messages(numbered *from, numbered *to) {
 }
 
 static void empty_mailbox_returns_null(void **state) {
-  (void)state;
   vsi_mailbox box;
   vsi_mailbox_init(&box);
   for (int i = 0; i < 3; i++) {
@@ -37,7 +36,6 @@ static void empty_mailbox_returns_null(void **state) {
 }
 
 static void mailbox_of_one_thread_is_fifo(void **state) {
-  (void)state;
   uint64_t seed = 7;
   vsi_mailbox box;
   vsi_mailbox_init(&box);
@@ -58,7 +56,6 @@ static void mailbox_of_one_thread_is_fifo(void **state) {
 }
 
 static void chain_is_pushed_whole_and_in_order(void **state) {
-  (void)state;
   vsi_mailbox box;
   vsi_mailbox_init(&box);
   numbered l[5] = {{.number = 0}, {.number = 1}, {.number = 2}, {.number = 3}, {.number = 4}};
@@ -74,7 +71,6 @@ static void chain_is_pushed_whole_and_in_order(void **state) {
 /* The moment between the exchange and the link, by hand. Messages after the gap are invisible, and pop must not return
  * a message before it that its producer still has to write to. */
 static void unfinished_push_hides_later_messages(void **state) {
-  (void)state;
   vsi_mailbox box;
   vsi_mailbox_init(&box);
   numbered a = {.number = 1}, b = {.number = 2}, c = {.number = 3};
@@ -151,12 +147,10 @@ static void many_producers(unsigned chain) {
 }
 
 static void each_producer_keeps_its_order(void **state) {
-  (void)state;
   many_producers(1);
 }
 
 static void chains_of_producers_stay_together(void **state) {
-  (void)state;
   many_producers(CHAIN);
 }
 

@@ -83,7 +83,6 @@ static void post_each(vestry_actor *actor, parcel *parcels, unsigned count) {
 }
 
 static void options_are_checked(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
@@ -107,7 +106,6 @@ static void options_are_checked(void **state) {
 }
 
 static void messages_arrive_in_order_in_one_run(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
@@ -130,7 +128,6 @@ static void messages_arrive_in_order_in_one_run(void **state) {
 }
 
 static void messages_left_by_a_run_cause_another_run(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(NULL, VESTRY_THREADS_NONE);
   record r = {.take = 2};
   vestry_actor *actor = actor_of(runtime, &r);
@@ -148,7 +145,6 @@ static void messages_left_by_a_run_cause_another_run(void **state) {
 
 /* Messages posted before the last unref are still delivered, even if each run takes one; then the actor ends. */
 static void messages_before_the_last_unref_are_delivered(void **state) {
-  (void)state;
   for (unsigned take = 0; take < 3; take++) {
     test_host th;
     test_host_init(&th);
@@ -170,7 +166,6 @@ static void messages_before_the_last_unref_are_delivered(void **state) {
 }
 
 static void undelivered_messages_are_dropped_once(void **state) {
-  (void)state;
   for (int unref_first = 0; unref_first < 2; unref_first++) {
     test_host th;
     test_host_init(&th);
@@ -197,7 +192,6 @@ static void undelivered_messages_are_dropped_once(void **state) {
 }
 
 static void actor_without_drop_discards_messages(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
@@ -213,7 +207,6 @@ static void actor_without_drop_discards_messages(void **state) {
 }
 
 static void actor_may_drop_its_last_reference_in_a_run(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
@@ -230,7 +223,6 @@ static void actor_may_drop_its_last_reference_in_a_run(void **state) {
 }
 
 static void references_are_counted(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
@@ -249,7 +241,6 @@ static void references_are_counted(void **state) {
 }
 
 static void closed_runtime_refuses_posts_and_delivers_accepted(void **state) {
-  (void)state;
   for (int threads = 0; threads < 2; threads++) {
     test_host th;
     test_host_init(&th);
@@ -292,7 +283,6 @@ static void *send(void *argument) {
 /* Any thread may drop the last reference; the actor ends once, after its last message. */
 /* capability: K10 */
 static void many_senders_keep_their_order(void **state) {
-  (void)state;
   static sender senders[SENDERS];
   test_host th;
   test_host_init(&th);
@@ -334,7 +324,6 @@ static void *send_until_closed(void *argument) {
 }
 
 static void stop_delivers_each_accepted_message(void **state) {
-  (void)state;
   static sender senders[SENDERS];
   for (int round = 0; round < 20; round++) {
     vestry_runtime *runtime = runtime_of(NULL, 3);
@@ -393,7 +382,6 @@ static void *run_relay(void *argument) {
 
 /* capability: K10 */
 static void posts_arrive_in_happens_before_order(void **state) {
-  (void)state;
   static relay all;
   static runner runners[SENDERS];
   test_host th;
@@ -439,7 +427,6 @@ static vestry_err create_all(test_host *th, void *ctx) {
 }
 
 static void creation_survives_every_allocation_failure(void **state) {
-  (void)state;
   uint32_t threads_counts[] = {VESTRY_THREADS_NONE, 3};
   for (int i = 0; i < 2; i++) test_host_fail_each(create_all, &threads_counts[i], false);
 }

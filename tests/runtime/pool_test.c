@@ -63,9 +63,7 @@ static void task_run(vsi_actor *actor) {
   t->body(t);
 }
 
-static void task_hold(vsi_actor *actor) {
-  (void)actor;
-}
+static void task_hold(vsi_actor *actor) {}
 
 static const vsi_actor_class task_class = {.run = task_run, .ref = task_hold, .unref = task_hold};
 
@@ -82,7 +80,6 @@ static vestry_runtime *runtime_of(uint32_t threads_count) {
 }
 
 static void options_are_checked(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_runtime *const untouched = (vestry_runtime *)&th;
@@ -121,7 +118,6 @@ static void options_are_checked(void **state) {
 }
 
 static void failed_thread_start_undoes_the_creation(void **state) {
-  (void)state;
   enum { WORKERS = 4, THREADS = WORKERS + 1 }; /* plus the timer thread */
   for (long good = 0; good <= THREADS; good++) {
     test_host th;
@@ -162,7 +158,6 @@ static void note_place(task *t) {
 }
 
 static void threads_have_names_and_block_signals(void **state) {
-  (void)state;
   sigset_t before, after, restore;
   sigemptyset(&before);
   sigaddset(&before, SIGUSR1);
@@ -211,7 +206,6 @@ static void stop_hog(task *t) {
 }
 
 static void busy_actor_does_not_starve_external_notifies(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(1);
   hog h = {.enough = false};
   latch_init(&h.started);
@@ -242,7 +236,6 @@ static void get_stuck(task *t) {
 }
 
 static void busy_actor_does_not_starve_a_blocked_workers_queue(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(2);
   hog h = {.enough = false};
   latch_init(&h.started);
@@ -289,7 +282,6 @@ static void call_crowd(task *t) {
 }
 
 static void idle_workers_steal_queued_actors(void **state) {
-  (void)state;
   for (int round = 0; round < 50; round++) {
     vestry_runtime *runtime = runtime_of(CROWD);
     crowd c;
@@ -309,7 +301,6 @@ static void tell(task *t) {
 
 /* Workers go to sleep between two notifies; after a lost wake-up, the test would hang here. */
 static void workers_park_and_wake(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(4);
   latch l;
   latch_init(&l);
@@ -332,7 +323,6 @@ static void count_run(task *t) {
 /* The only worker finds nothing and is about to sleep when a notify comes, at varying distances from the end of the run
  * before. After a lost wake-up, the test would hang here. */
 static void no_wake_up_is_lost_while_parking(void **state) {
-  (void)state;
   uint64_t seed = 1;
   vestry_runtime *runtime = runtime_of(1);
   _Atomic(long) runs = 0;
@@ -366,7 +356,6 @@ static void pass_on(task *t) {
 }
 
 static void rings_of_actors_complete(void **state) {
-  (void)state;
   vestry_runtime *runtime = runtime_of(5);
   latch ended;
   latch_init(&ended);
@@ -394,7 +383,6 @@ static void pass_on_once(task *t) {
 
 /* An actor that a ready actor notifies is ready too: a stop follows the chain to its end. */
 static void stop_runs_all_ready_actors(void **state) {
-  (void)state;
   enum { LENGTH = 300 };
   static task tasks[LENGTH];
   const uint32_t threads_counts[] = {VESTRY_THREADS_NONE, 1, 3};
@@ -431,7 +419,6 @@ static void take_a_while(task *t) {
 
 /* When a stop returns, the work is done, whichever thread called first. */
 static void concurrent_stops_all_wait_for_the_work(void **state) {
-  (void)state;
   for (int round = 0; round < 30; round++) {
     stopper s = {.runtime = runtime_of(3)};
     latch_init(&s.about_to);
@@ -518,7 +505,6 @@ static void perform(play *p, uint64_t seed) {
 
 /* capability: F8 */
 static void seed_replays_the_same_order(void **state) {
-  (void)state;
   static play first, second;
   for (uint64_t seed = 1; seed <= 10; seed++) {
     printf("replay seed %llu\n", (unsigned long long)seed);
@@ -530,12 +516,9 @@ static void seed_replays_the_same_order(void **state) {
   }
 }
 
-static void do_nothing(task *t) {
-  (void)t;
-}
+static void do_nothing(task *t) {}
 
 static void observed_pool_records_waiting_times(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime;

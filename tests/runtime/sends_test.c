@@ -55,9 +55,7 @@ static void stream_run(vsi_actor *actor) {
   stream_sent(s, n < 0 ? -errno : (int)n);
 }
 
-static void hold(vsi_actor *actor) {
-  (void)actor;
-}
+static void hold(vsi_actor *actor) {}
 
 static const vsi_actor_class stream_class = {.run = stream_run, .ref = hold, .unref = hold, .sent = streams_sent};
 
@@ -100,7 +98,6 @@ enum { MANY = 700, ROUNDS = 20 };
 
 /* More streams than fit into a batch, on two workers. */
 static void numbers_of_many_streams_arrive_in_order(void **state) {
-  (void)state;
   static stream streams[MANY];
   test_host th;
   test_host_init(&th);
@@ -122,7 +119,6 @@ static void numbers_of_many_streams_arrive_in_order(void **state) {
 
 /* Until the batch is sent, nothing has arrived. It is sent when nothing else is to do, and when it is full. */
 static void a_step_without_work_sends_the_batch(void **state) {
-  (void)state;
   static stream streams[MANY];
   test_host th;
   test_host_init(&th);
@@ -150,7 +146,6 @@ static void a_step_without_work_sends_the_batch(void **state) {
 
 /* A send that waits is sent in time while streams are run that send nothing, or write directly. */
 static void an_old_send_does_not_wait_for_further_sends(void **state) {
-  (void)state;
   enum { STREAMS = 64 };
   static stream streams[STREAMS];
   test_host th;
@@ -183,7 +178,6 @@ static void look(vsi_actor *actor) {
 
 /* A job that is no stream's may take long: the sends that wait are sent before it. */
 static void a_job_of_another_kind_comes_after_the_batch(void **state) {
-  (void)state;
   static const vsi_actor_class looker_class = {.run = look, .ref = hold, .unref = hold};
   test_host th;
   test_host_init(&th);
@@ -203,7 +197,6 @@ static void a_job_of_another_kind_comes_after_the_batch(void **state) {
 
 /* A notify while the send waits leads to a run after its result, not before. */
 static void a_notify_while_a_send_waits_runs_afterwards(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
@@ -224,7 +217,6 @@ static void a_notify_while_a_send_waits_runs_afterwards(void **state) {
 
 /* The results of a full socket, of one whose peer is gone, and of one that takes all, in one batch. */
 static void results_are_those_of_send(void **state) {
-  (void)state;
   enum { STREAMS = 6 };
   static stream streams[STREAMS];
   static const char filler[4096];
@@ -303,12 +295,10 @@ static void assert_arrives_while_refused(unsigned call, unsigned from_round) {
 }
 
 static void a_kernel_that_refuses_io_uring_gets_plain_sends(void **state) {
-  (void)state;
   assert_arrives_while_refused(SYS_io_uring_setup, 0);
 }
 
 static void a_ring_that_fails_later_loses_and_repeats_nothing(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
@@ -330,7 +320,6 @@ static void a_ring_that_fails_later_loses_and_repeats_nothing(void **state) {
 
 /* Without memory for a batch, a write is direct; later writes are batched. */
 static void without_memory_a_write_is_direct(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);

@@ -58,7 +58,6 @@ static void bell_init(bell *a, clockwork *c) {
 }
 
 static void timer_fires_at_most_a_tick_late(void **state) {
-  (void)state;
   uint64_t seed = 11;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
@@ -90,7 +89,6 @@ static void timer_fires_at_most_a_tick_late(void **state) {
 }
 
 static void arming_again_moves_the_timer(void **state) {
-  (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a;
@@ -115,7 +113,6 @@ static void arming_again_moves_the_timer(void **state) {
 }
 
 static void cancel_returns_whether_it_was_in_time(void **state) {
-  (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a, b;
@@ -139,7 +136,6 @@ static void cancel_returns_whether_it_was_in_time(void **state) {
 
 /* A timer that re-arms itself for now must not keep a step from ending. */
 static void timer_rearmed_in_its_fire_waits_for_the_next_step(void **state) {
-  (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a;
@@ -156,7 +152,6 @@ static void timer_rearmed_in_its_fire_waits_for_the_next_step(void **state) {
 }
 
 static void clock_jump_fires_all_timers_in_order(void **state) {
-  (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a[20];
@@ -180,7 +175,6 @@ static void clock_jump_fires_all_timers_in_order(void **state) {
 }
 
 static void timer_at_the_maximum_never_fires(void **state) {
-  (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a;
@@ -194,7 +188,6 @@ static void timer_at_the_maximum_never_fires(void **state) {
 }
 
 static void close_fires_no_timer_and_refuses_arming(void **state) {
-  (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a, b;
@@ -217,7 +210,6 @@ static void close_fires_no_timer_and_refuses_arming(void **state) {
 }
 
 static void close_in_a_fire_leaves_other_timers_unfired(void **state) {
-  (void)state;
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
   bell a, b;
@@ -259,7 +251,6 @@ static vestry_runtime *real_runtime(void) {
 }
 
 static void thread_fires_timers_in_time_order(void **state) {
-  (void)state;
   vestry_runtime *runtime = real_runtime();
   latch l;
   latch_init(&l);
@@ -308,7 +299,6 @@ static void *race(void *argument) {
 }
 
 static void arming_is_fired_moved_or_cancelled_once(void **state) {
-  (void)state;
   vestry_runtime *runtime = real_runtime();
   static real_alarm alarms[ALARMS];
   memset(alarms, 0, sizeof alarms);
@@ -340,7 +330,6 @@ static void count(vsi_timer *timer) {
 /* The host's own clock, advanced by the test while the thread runs: the thread fires by that clock at its next
  * check. */
 static void thread_uses_the_clock_of_the_host(void **state) {
-  (void)state;
   clockwork c;
   clockwork_init(&c, 1);
   latch l;

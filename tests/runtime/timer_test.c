@@ -58,7 +58,6 @@ static void advance(bell *b, uint64_t ms) {
 }
 
 static void arguments_are_checked(void **state) {
-  (void)state;
   bell b;
   bell_init(&b);
   vestry_timer *const untouched = (vestry_timer *)&b;
@@ -74,7 +73,6 @@ static void arguments_are_checked(void **state) {
 }
 
 static void timer_without_period_fires_once(void **state) {
-  (void)state;
   bell b;
   bell_init(&b);
   advance(&b, 100); /* not set: no callback */
@@ -96,7 +94,6 @@ static void timer_without_period_fires_once(void **state) {
 
 /* Late steps do not shift later deadlines: they are multiples of the period after the first deadline. */
 static void periods_do_not_drift(void **state) {
-  (void)state;
   uint64_t seed = 5;
   bell b;
   bell_init(&b);
@@ -116,7 +113,6 @@ static void periods_do_not_drift(void **state) {
 }
 
 static void missed_periods_call_back_once(void **state) {
-  (void)state;
   bell b;
   bell_init(&b);
   uint64_t start_ns = b.th.now_ns;
@@ -131,14 +127,10 @@ static void missed_periods_call_back_once(void **state) {
   bell_finish(&b);
 }
 
-static void do_nothing(vestry_actor *self, void *ctx) {
-  (void)self;
-  (void)ctx;
-}
+static void do_nothing(vestry_actor *self, void *ctx) {}
 
 /* Three actors are queued before the callback, and a period passes with each. */
 static void periods_missed_before_the_callback_call_back_once(void **state) {
-  (void)state;
   bell b;
   bell_init(&b);
   vestry_actor *before[3] = {NULL};
@@ -162,7 +154,6 @@ static void periods_missed_before_the_callback_call_back_once(void **state) {
 }
 
 static void set_replaces_the_earlier_setting(void **state) {
-  (void)state;
   bell b;
   bell_init(&b);
   vestry_timer_set(b.timer, 10, 10);
@@ -177,7 +168,6 @@ static void set_replaces_the_earlier_setting(void **state) {
 }
 
 static void cancel_stops_the_timer(void **state) {
-  (void)state;
   bell b;
   bell_init(&b);
   vestry_timer_cancel(b.timer);
@@ -202,7 +192,6 @@ typedef struct meddler {
 } meddler;
 
 static void meddle(vestry_actor *self, void *ctx) {
-  (void)self;
   meddler *m = ctx;
   switch (m->action) {
   case 0: vestry_timer_cancel(m->bell->timer); break;
@@ -212,7 +201,6 @@ static void meddle(vestry_actor *self, void *ctx) {
 }
 
 static void pending_callback_can_be_cancelled(void **state) {
-  (void)state;
   for (int action = 0; action < 3; action++) {
     bell b;
     bell_init(&b);
@@ -254,7 +242,6 @@ static void destroy_inside(bell *b) {
 }
 
 static void callback_may_set_cancel_or_destroy_its_timer(void **state) {
-  (void)state;
   void (*const actions[])(bell *) = {set_again_inside, cancel_inside, destroy_inside};
   for (int i = 0; i < 3; i++) {
     bell b;
@@ -278,7 +265,6 @@ static void step_late(bell *b) {
 }
 
 static void step_in_a_callback_does_not_call_it_again(void **state) {
-  (void)state;
   bell b;
   bell_init(&b);
   b.also = step_late;
@@ -289,7 +275,6 @@ static void step_in_a_callback_does_not_call_it_again(void **state) {
 }
 
 static void closed_runtime_runs_no_timer(void **state) {
-  (void)state;
   bell b;
   bell_init(&b);
   vestry_timer_set(b.timer, 10, 10);
@@ -303,7 +288,6 @@ static void closed_runtime_runs_no_timer(void **state) {
 }
 
 static vestry_err create_timer(test_host *th, void *ctx) {
-  (void)ctx;
   bell b = {.runtime = NULL};
   vestry_runtime_options options = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
   vestry_err error = vestry_runtime_create(&options, &b.runtime);
@@ -324,7 +308,6 @@ static vestry_err create_timer(test_host *th, void *ctx) {
 }
 
 static void timer_creation_survives_every_allocation_failure(void **state) {
-  (void)state;
   test_host_fail_each(create_timer, NULL, false);
 }
 
@@ -365,7 +348,6 @@ static void *step_once(void *argument) {
 /* The timer has left the wheel to fire, and only then is it set again, for later or for now. The running fire must not
  * make the new deadline early, and a deadline that is due calls back once. */
 static void running_fire_respects_a_new_deadline(void **state) {
-  (void)state;
   for (uint64_t delay_ms = 0; delay_ms <= 50; delay_ms += 50) {
     slow_clock s = {.delay_ms = delay_ms};
     bell *b = &s.bell;
@@ -434,7 +416,6 @@ static void mortal_destroy(mortal *m) {
 }
 
 static void ring_mortal(vestry_timer *timer, void *ctx) {
-  (void)timer;
   mortal *m = ctx;
   if (atomic_fetch_add(&m->inside, 1) != 0) atomic_fetch_add(&m->overlaps, 1);
   m->leaves = false;
@@ -446,7 +427,6 @@ static void ring_mortal(vestry_timer *timer, void *ctx) {
 }
 
 static void destroy_waits_for_a_running_callback(void **state) {
-  (void)state;
   vestry_runtime *runtime = threaded(3);
   for (int round = 0; round < 200; round++) {
     mortal *m = mortal_create();
@@ -469,7 +449,6 @@ static void end_it(vestry_timer *timer, void *ctx) {
 }
 
 static void callback_may_destroy_its_timer_under_threads(void **state) {
-  (void)state;
   vestry_runtime *runtime = threaded(2);
   latch gone;
   latch_init(&gone);
@@ -506,7 +485,6 @@ static void *race(void *argument) {
 }
 
 static void ring_quick(vestry_timer *timer, void *ctx) {
-  (void)timer;
   mortal *m = ctx;
   if (atomic_fetch_add(&m->inside, 1) != 0) atomic_fetch_add(&m->overlaps, 1);
   m->calls++;
@@ -515,7 +493,6 @@ static void ring_quick(vestry_timer *timer, void *ctx) {
 }
 
 static void set_and_cancel_race_with_the_callback(void **state) {
-  (void)state;
   vestry_runtime *runtime = threaded(4);
   mortal *m = mortal_create();
   vestry_timer *timer = NULL;
@@ -541,13 +518,11 @@ static void set_and_cancel_race_with_the_callback(void **state) {
 }
 
 static void count(vestry_timer *timer, void *ctx) {
-  (void)timer;
   latch_add(ctx);
 }
 
 /* A stop comes between fire and callback: a fired timer may still call back, but not after the stop. */
 static void no_callback_runs_after_stop(void **state) {
-  (void)state;
   for (int round = 0; round < 50; round++) {
     vestry_runtime *runtime = threaded(2);
     latch rung;

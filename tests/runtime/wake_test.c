@@ -28,7 +28,6 @@ typedef struct loop {
 } loop;
 
 static uint64_t real_now_ns(void *ctx) {
-  (void)ctx;
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
@@ -83,7 +82,6 @@ static void count_begin(counter *c, loop *l) {
 }
 
 static void descriptor_is_readable_while_an_actor_is_ready(void **state) {
-  (void)state;
   loop l;
   counter c;
   begin(&l, false);
@@ -102,7 +100,6 @@ static void descriptor_is_readable_while_an_actor_is_ready(void **state) {
 }
 
 static void descriptor_reports_actors_ready_before(void **state) {
-  (void)state;
   loop l;
   counter c;
   test_host_init(&l.th);
@@ -136,7 +133,6 @@ static void *post(void *ctx) {
 /* The loop never waits while a post is pending. */
 /* capability: K15 */
 static void posts_of_threads_wake_the_loop(void **state) {
-  (void)state;
   loop l;
   counter c;
   begin(&l, false);
@@ -156,7 +152,6 @@ static void posts_of_threads_wake_the_loop(void **state) {
 
 /* A notifying thread is stopped between its exchange and its write while the loop steps. */
 static void late_write_is_read_by_the_next_step(void **state) {
-  (void)state;
   vsi_wake wake;
   assert_int_equal(vsi_wake_init(&wake), VESTRY_OK);
   loop l = {.descriptor = wake.descriptor};
@@ -188,7 +183,6 @@ typedef struct bell {
 } bell;
 
 static void ring(vestry_timer *timer, void *ctx) {
-  (void)timer;
   bell *a = ctx;
   a->fired++;
   a->fired_at_ns = real_now_ns(NULL);
@@ -206,7 +200,6 @@ static void bell_set(bell *a, uint64_t ms, uint64_t period_ms) {
 
 /* capability: K15 */
 static void descriptor_is_readable_when_a_timer_is_due(void **state) {
-  (void)state;
   loop l;
   bell a, late;
   begin(&l, false);
@@ -251,7 +244,6 @@ static void *set_soon(void *ctx) {
 
 /* A loop that waits for a late timer is woken if another thread sets an earlier one. */
 static void earlier_timer_of_another_thread_wakes_the_loop(void **state) {
-  (void)state;
   loop l;
   bell soon, late;
   begin(&l, false);
@@ -277,7 +269,6 @@ static void earlier_timer_of_another_thread_wakes_the_loop(void **state) {
 
 /* A stopped clock keeps the loop from busy waiting: real time passes between two checks. */
 static void stopped_clock_causes_no_busy_loop(void **state) {
-  (void)state;
   loop l;
   bell a;
   begin(&l, true);
@@ -301,7 +292,6 @@ static void stopped_clock_causes_no_busy_loop(void **state) {
 /* -------------------------------------------------------------------------------------------------- refusals ---- */
 
 static void runtime_with_threads_has_no_descriptor(void **state) {
-  (void)state;
   vestry_runtime *runtime;
   int descriptor = -7;
   assert_int_equal(vestry_runtime_create(&(vestry_runtime_options){.threads_count = 1}, &runtime), VESTRY_OK);
@@ -311,7 +301,6 @@ static void runtime_with_threads_has_no_descriptor(void **state) {
 }
 
 static void descriptor_limit_is_reported(void **state) {
-  (void)state;
   struct rlimit before, none;
   assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
   const int next = descriptors_lowest_free();

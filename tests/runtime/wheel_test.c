@@ -147,7 +147,6 @@ static void agrees_with_a_sorted_list(uint64_t seed) {
 }
 
 static void wheel_agrees_with_a_sorted_list(void **state) {
-  (void)state;
   for (uint64_t seed = 1; seed <= 20; seed++) {
     printf("wheel seed %llu\n", (unsigned long long)seed); /* the last one printed is the one that failed */
     agrees_with_a_sorted_list(seed);
@@ -155,7 +154,6 @@ static void wheel_agrees_with_a_sorted_list(void **state) {
 }
 
 static void timers_of_equal_ticks_expire_in_add_order(void **state) {
-  (void)state;
   static vsi_wheel wheel;
   vsi_timer timers[6];
   vsi_wheel_init(&wheel, 0);
@@ -179,7 +177,6 @@ static void timers_of_equal_ticks_expire_in_add_order(void **state) {
 
 /* Jumps of centuries, over an empty wheel and over full ones: visiting each tick would not end. */
 static void long_gaps_are_skipped(void **state) {
-  (void)state;
   static vsi_wheel wheel;
   vsi_timer timers[44];
   vsi_wheel_init(&wheel, 0);
@@ -195,7 +192,6 @@ static void long_gaps_are_skipped(void **state) {
 
 /* Advancing from stop to stop, a timer is reached in at most as many stops as there are levels. */
 static void timer_is_reached_in_few_stops(void **state) {
-  (void)state;
   static vsi_wheel wheel;
   uint64_t seed = 3;
   for (int round = 0; round < 1000; round++) {
@@ -216,7 +212,6 @@ static void timer_is_reached_in_few_stops(void **state) {
 }
 
 static void timer_added_while_popping_waits_for_the_next_advance(void **state) {
-  (void)state;
   static vsi_wheel wheel;
   vsi_timer timer;
   vsi_timer_init(&timer, NULL);
@@ -235,7 +230,6 @@ static void timer_added_while_popping_waits_for_the_next_advance(void **state) {
 }
 
 static void timers_at_the_last_ticks_are_kept(void **state) {
-  (void)state;
   static vsi_wheel wheel;
   vsi_timer never, late;
   vsi_timer_init(&never, NULL);

@@ -11,7 +11,6 @@ static vestry_session_options small_way(enum way way, shelf *s) {
 
 /* The table has room for twenty sessions, and one user logs in two hundred times. */
 static void logins_of_one_user_end_no_other_users_session(void **state) {
-  (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -53,7 +52,6 @@ static void logins_of_one_user_end_no_other_users_session(void **state) {
 
 /* Many logins and logouts of one user do not evict the records of other users' logouts. */
 static void logouts_of_one_user_restore_no_ended_session(void **state) {
-  (void)state;
   site w;
   shelf s;
   vestry_session_options options = small_way(SIGNED, &s);
@@ -92,7 +90,6 @@ static void *log_in_often(void *ctx) {
 }
 
 static void concurrent_logins_are_bounded_per_user(void **state) {
-  (void)state;
   site w;
   shelf s;
   vestry_session_options options = small_way(IN_MEMORY, &s);

@@ -9,7 +9,6 @@ void *members_at_next_look_ctx;
 
 int64_t members_now_s(void *ctx) {
   void (*fn)(void *) = members_at_next_look;
-  (void)ctx;
   if (fn) {
     members_at_next_look = NULL; /* only one thread runs then */
     fn(members_at_next_look_ctx);
@@ -86,33 +85,28 @@ const vestry_session_storage_ops shelf_ops = {.save = save, .load = load, .remov
 
 vestry_err members_who(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *user = vestry_session_user(req);
-  (void)app;
   return vestry_reply_bodyf(reply, "%s", user ? user : "nobody");
 }
 
 vestry_err members_login(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *user = vestry_request_value(req, VESTRY_IN_QUERY, "user");
   vestry_err error = vestry_session_login(req, reply, user);
-  (void)app;
   return error ? error : vestry_reply_redirect(reply, 303, "/");
 }
 
 vestry_err members_logout(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *before = vestry_session_user(req);
   vestry_err error = vestry_session_logout(req, reply);
-  (void)app;
   if (before) assert_true(*before); /* logout has not freed the name */
   return error ? error : vestry_reply_bodyf(reply, "bye");
 }
 
 vestry_err members_live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("page"));
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
 static vestry_err picture(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_body(reply, "image/png", "x", 1);
 }
 

@@ -10,7 +10,6 @@ static const vestry_scope ann = {"ann", 3}, nobody = {NULL, 0};
 
 /* capability: D8 */
 static void seal_is_valid_only_for_its_purpose_scope_and_data(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vsi_seals seals, same, random;
@@ -34,7 +33,6 @@ static void seal_is_valid_only_for_its_purpose_scope_and_data(void **state) {
 
 /* capability: D8 */
 static void changed_or_cut_seal_is_invalid(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vsi_seals seals;
@@ -55,7 +53,6 @@ static void changed_or_cut_seal_is_invalid(void **state) {
 }
 
 static void previous_secret_verifies_old_seals(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vsi_seals before, after, far;
@@ -71,7 +68,6 @@ static void previous_secret_verifies_old_seals(void **state) {
 }
 
 static void short_secrets_and_missing_randomness_are_rejected(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vsi_seals seals;
@@ -86,7 +82,6 @@ static void short_secrets_and_missing_randomness_are_rejected(void **state) {
 }
 
 static void scope_tags_differ_by_scope(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   vsi_seals seals;

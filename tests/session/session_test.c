@@ -7,7 +7,6 @@
 
 /* capability: K6 */
 static void login_and_logout_replace_the_session_id(void **state) {
-  (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -44,7 +43,6 @@ static void login_and_logout_replace_the_session_id(void **state) {
 }
 
 static void session_ends_after_idle_ms_and_lifetime_ms(void **state) {
-  (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -73,7 +71,6 @@ static void session_ends_after_idle_ms_and_lifetime_ms(void **state) {
 
 /* capability: K6 */
 static void stored_and_signed_sessions_survive_a_restart(void **state) {
-  (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -91,7 +88,6 @@ static void stored_and_signed_sessions_survive_a_restart(void **state) {
 }
 
 static void storage_holds_only_hashes_of_ids(void **state) {
-  (void)state;
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -109,7 +105,6 @@ static void storage_holds_only_hashes_of_ids(void **state) {
 
 /* capability: K6 */
 static void forged_cookies_have_no_user(void **state) {
-  (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -138,7 +133,6 @@ static void forged_cookies_have_no_user(void **state) {
 
 /* Another program of the domain above, or of another path, has a cookie of the same name. */
 static void cookies_of_others_do_not_hide_the_session(void **state) {
-  (void)state;
   static const char *const around[][2] = {{"x=1; ", "; __Host-session=0"},
                                           {"x=1; __Host-session=\"no\"; ", "; __Host-session=0"},
                                           {"__Host-session=eyJhIjoxfQ.aSb-cD.e_F; __Host-session; =; ", ""},
@@ -176,7 +170,6 @@ static void cookies_of_others_do_not_hide_the_session(void **state) {
 }
 
 static void previous_secret_keeps_sessions_valid(void **state) {
-  (void)state;
   site w;
   shelf s;
   vestry_session_options options = members_way(SIGNED, &s);
@@ -199,7 +192,6 @@ static void previous_secret_keeps_sessions_valid(void **state) {
 }
 
 static void cacheable_replies_set_no_cookie(void **state) {
-  (void)state;
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
   browser b = {.cookie = ""};
@@ -215,7 +207,6 @@ static void cacheable_replies_set_no_cookie(void **state) {
 
 /* A request without a login causes no database query. */
 static void anonymous_requests_do_not_query_storage(void **state) {
-  (void)state;
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -228,7 +219,6 @@ static void anonymous_requests_do_not_query_storage(void **state) {
 }
 
 static void invalid_options_and_user_names_are_rejected(void **state) {
-  (void)state;
   const vestry_session_storage_ops half = {.save = shelf_ops.save};
   const vestry_session_options bad[] = {
       {.secret = "short", .secret_len = 5},
@@ -264,7 +254,6 @@ static void invalid_options_and_user_names_are_rejected(void **state) {
 /* Sessions are rejected if an object that depends on them, or on their secret, was created before them. The log
  * states this. */
 static void sessions_after_their_dependents_are_rejected(void **state) {
-  (void)state;
   const vestry_session_options is_signed = {.secret = members_secret, .secret_len = 34}, plain = {.size = 0};
   const vestry_secret own = {.secret = members_secret, .secret_len = 34};
   site w;
@@ -328,7 +317,6 @@ static vestry_err log_in_and_out(test_host *th, void *ctx) {
 }
 
 static void allocation_failure_is_returned(void **state) {
-  (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     shelf s;
     vestry_session_options options = members_way(way, &s);

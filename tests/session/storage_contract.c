@@ -6,28 +6,23 @@ const storage_world *storage_contract_world;
 int64_t storage_clock_s, storage_ahead_s;
 
 int64_t storage_now_s(void *ctx) {
-  (void)ctx;
   return storage_clock_s;
 }
 
 static int64_t node_now_s(void *ctx) {
-  (void)ctx;
   return storage_clock_s + storage_ahead_s;
 }
 
 static vestry_err show_user(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *user = vestry_session_user(req);
-  (void)app;
   return vestry_reply_bodyf(reply, "%s", user ? user : "nobody");
 }
 
 static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   return vestry_session_login(req, reply, vestry_request_value(req, VESTRY_IN_QUERY, "user"));
 }
 
 static vestry_err log_out(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   return vestry_session_logout(req, reply);
 }
 
@@ -99,7 +94,6 @@ void storage_let_in(storage_suite *s, const char *query, storage_cookie c) {
 
 /* capability: M3 */
 static void login_survives_a_restart(void **state) {
-  (void)state;
   storage_suite s;
   storage_cookie ann, bob;
   storage_begin(&s, (storage_bounds){0});
@@ -122,7 +116,6 @@ static void login_survives_a_restart(void **state) {
 }
 
 static void database_contains_no_session_id(void **state) {
-  (void)state;
   storage_suite s;
   storage_cookie ann;
   storage_begin(&s, (storage_bounds){0});
@@ -135,7 +128,6 @@ static void database_contains_no_session_id(void **state) {
 
 /* No browser returns with these sessions. */
 static void expired_sessions_are_deleted_without_being_loaded(void **state) {
-  (void)state;
   storage_suite s;
   storage_cookie c;
   storage_begin(&s, (storage_bounds){.expired_at_once = 10});
@@ -178,7 +170,6 @@ static void expired_sessions_are_deleted_without_being_loaded(void **state) {
 /* A node whose clock is ahead deletes no sessions, and its sessions do not live longer. */
 /* capability: M3 */
 static void clock_of_the_database_counts(void **state) {
-  (void)state;
   storage_suite s;
   storage_cookie ann, bob;
   storage_begin(&s, (storage_bounds){0});
@@ -203,7 +194,6 @@ static void clock_of_the_database_counts(void **state) {
 }
 
 static void login_over_the_limit_ends_the_users_oldest(void **state) {
-  (void)state;
   storage_suite s;
   storage_cookie first, c, ann;
   storage_begin(&s, (storage_bounds){.max_per_user_count = 5});
@@ -224,7 +214,6 @@ static void login_over_the_limit_ends_the_users_oldest(void **state) {
 
 /* If another process has ended the session, a use does not restore its row. */
 static void use_does_not_restore_a_deleted_row(void **state) {
-  (void)state;
   storage_suite s;
   storage_cookie c;
   storage_begin(&s, (storage_bounds){0});
@@ -239,7 +228,6 @@ static void use_does_not_restore_a_deleted_row(void **state) {
 }
 
 static void storage_errors_are_returned_and_logged(void **state) {
-  (void)state;
   storage_suite s;
   storage_cookie c = "";
   storage_begin(&s, (storage_bounds){0});
@@ -251,7 +239,6 @@ static void storage_errors_are_returned_and_logged(void **state) {
 }
 
 static void table_of_a_later_version_is_rejected(void **state) {
-  (void)state;
   storage_suite s;
   storage_begin(&s, (storage_bounds){0});
   storage_contract_world->run(&s, "UPDATE vestry_schema SET version = 9 WHERE part = 'session'");

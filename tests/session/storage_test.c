@@ -4,7 +4,6 @@
 #include "session/members.h"
 
 static void failing_storage_gets_503_and_ends_the_session(void **state) {
-  (void)state;
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -34,7 +33,6 @@ static void failing_storage_gets_503_and_ends_the_session(void **state) {
  * memory, but the storage does not remove it. The removal is tried again, and a restart does not undo the end. */
 /* capability: K6 */
 static void failed_removal_is_tried_again(void **state) {
-  (void)state;
   enum { LOGOUT, END_USER, DISPLACED, ENDS };
   enum { BY_REQUEST, BY_LOGIN, BY_TIMER, AT_THE_END, MOMENTS };
   for (int i = 0; i < ENDS * MOMENTS; i++) {
@@ -79,7 +77,6 @@ static void failed_removal_is_tried_again(void **state) {
 /* A removal of all sessions of a user that is tried later must not remove a session that began since. */
 /* capability: K6 */
 static void login_waits_for_the_removal_of_earlier_sessions(void **state) {
-  (void)state;
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -103,7 +100,6 @@ static void login_waits_for_the_removal_of_earlier_sessions(void **state) {
 /* One line when removals begin to fail, one when some are dropped, and one, with their number, at the end. */
 /* capability: K6 */
 static void failing_removals_are_bounded_and_logged_once(void **state) {
-  (void)state;
   enum { MOST = 20 };
   for (int over = 0; over < 4; over++) {
     site w;
@@ -139,7 +135,6 @@ static void failing_removals_are_bounded_and_logged_once(void **state) {
 /* A user who logs in and out while removals fail displaces only the removals of this user. */
 /* capability: K6 */
 static void users_do_not_displace_removals_of_others(void **state) {
-  (void)state;
   enum { MOST = 10, LOGOUTS = 20 };
   site w;
   shelf s;
@@ -173,16 +168,12 @@ typedef struct owed_world {
 } owed_world;
 
 static vestry_err make_call(void *ctx, const vsi_owed_call *call) {
-  (void)call;
   owed_world *o = ctx;
   if (!o->fails) o->made_count++;
   return o->fails;
 }
 
-static void drop_call(void *ctx, vsi_owed_call *call) {
-  (void)ctx;
-  (void)call;
-}
+static void drop_call(void *ctx, vsi_owed_call *call) {}
 
 static bool compare_call(const vsi_owed_call *call, const void *key) {
   owed_world *o = *(owed_world *const *)key;
@@ -193,7 +184,6 @@ static bool compare_call(const vsi_owed_call *call, const void *key) {
 /* A lookup compares only the calls with this hash, or one in a thousand by chance, even if one owner caused all. */
 /* capability: K6 */
 static void kept_calls_with_other_hashes_are_not_compared(void **state) {
-  (void)state;
   enum { COUNT = sizeof((owed_world *)0)->calls / sizeof(vsi_owed_call) };
   site w;
   static const vsi_owed_ops ops = {make_call, drop_call, .who = "a test", .what = "a call", .lost = "nothing"};
@@ -228,7 +218,6 @@ static void kept_calls_with_other_hashes_are_not_compared(void **state) {
 /* A storage that rejects one removal always performs the others. */
 /* capability: K6 */
 static void rejected_removal_does_not_hold_up_others(void **state) {
-  (void)state;
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -251,7 +240,6 @@ static void rejected_removal_does_not_hold_up_others(void **state) {
 /* The clock of a second node is wrong. Its own users may have no session, but the other node's keep theirs. */
 /* capability: K6 */
 static void wrong_clock_of_a_node_ends_no_session_of_others(void **state) {
-  (void)state;
   static const struct {
     int64_t ahead_s, now_s; /* of the node; the storage's clock */
     const char *user;       /* at that node */
@@ -283,7 +271,6 @@ static void wrong_clock_of_a_node_ends_no_session_of_others(void **state) {
 
 /* The storage fails when the use is recorded, and the user does not come back for a while. */
 static void failed_record_of_a_use_is_made_up_for(void **state) {
-  (void)state;
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -308,7 +295,6 @@ static void failed_record_of_a_use_is_made_up_for(void **state) {
 
 /* The session ends while its use is being recorded; the save must not leave a row behind. */
 static void session_ended_during_a_save_stays_ended(void **state) {
-  (void)state;
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -361,7 +347,6 @@ static void log_out_meanwhile(void *ctx) {
  * call finds only half of its change. */
 /* capability: K6 */
 static void login_during_end_user_is_ended(void **state) {
-  (void)state;
   enum { BEFORE_SAVE, AFTER_SAVE, IN_THE_END, MOMENTS };
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     for (int moment = BEFORE_SAVE; moment < MOMENTS; moment++) {
@@ -401,7 +386,6 @@ static vestry_err change_password(const vestry_request *req, vestry_reply *reply
 /* All sessions end and one begins within one second. */
 /* capability: K6 */
 static void login_after_end_user_in_one_request_stays(void **state) {
-  (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -421,7 +405,6 @@ static void login_after_end_user_in_one_request_stays(void **state) {
 /* A session that ends while a request loads it is not accepted: the request and its stream have no user. */
 /* capability: K6 */
 static void session_ended_while_loading_is_rejected(void **state) {
-  (void)state;
   for (int by_user = 0; by_user < 2; by_user++) {
     meeting m = {.user = "a"};
     vestry_session_options options = members_way(STORED, &m.s);
@@ -454,7 +437,6 @@ static void open_meanwhile(void *ctx) {
 
 /* Two requests that load the same session share one object. */
 static void concurrent_loads_share_one_session(void **state) {
-  (void)state;
   meeting m = {.user = "a"};
   vestry_session_options options = members_way(STORED, &m.s);
   members_begin(&m.w, &options);
@@ -498,7 +480,6 @@ static vestry_err send_returning_request(test_host *th, void *ctx) {
 }
 
 static void allocation_failure_never_changes_the_user(void **state) {
-  (void)state;
   for (enum way way = STORED; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -514,7 +495,6 @@ static void allocation_failure_never_changes_the_user(void **state) {
 }
 
 static void login_fails_if_the_old_session_cannot_end(void **state) {
-  (void)state;
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);

@@ -8,7 +8,6 @@
 
 /* capability: K6 */
 static void logout_ends_the_streams_of_all_tabs(void **state) {
-  (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     site w;
     shelf s;
@@ -43,7 +42,6 @@ static void logout_ends_the_streams_of_all_tabs(void **state) {
 }
 
 static vestry_err login_and_live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   assert_int_equal(vestry_session_login(req, reply, "b"), VESTRY_OK);
   assert_string_equal(vestry_session_user(req), "b");
   vestry_reply_key(reply, VESTRY_KEY("page"));
@@ -54,7 +52,6 @@ static vestry_err login_and_live(const vestry_request *req, vestry_reply *reply,
 /* Two processes share one storage. */
 /* capability: F10, K6 */
 static void check_ends_sessions_that_another_process_ended(void **state) {
-  (void)state;
   site here, there;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -113,7 +110,6 @@ static void check_ends_sessions_that_another_process_ended(void **state) {
 }
 
 static void login_ends_streams_of_the_previous_session(void **state) {
-  (void)state;
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
   assert_int_equal(vestry_route(w.v, "GET", "/both", login_and_live, NULL), VESTRY_OK);
@@ -129,13 +125,11 @@ static void login_ends_streams_of_the_previous_session(void **state) {
 }
 
 static vestry_err only_login_and_live(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   vestry_err error = vestry_session_login(req, reply, "b");
   return error ? error : members_live(req, reply, app);
 }
 
 static void stream_can_begin_in_the_reply_to_its_login(void **state) {
-  (void)state;
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
   assert_int_equal(vestry_route(w.v, "GET", "/both", only_login_and_live, NULL), VESTRY_OK);
@@ -171,7 +165,6 @@ static vestry_err present_in_out_and_live(const vestry_request *req, vestry_repl
 }
 
 static void stream_after_logout_in_its_request_stays_open(void **state) {
-  (void)state;
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
   vestry_presence *presence;
@@ -208,7 +201,6 @@ static vestry_err try_login_and_show_user(const vestry_request *req, vestry_repl
 
 /* capability: K6 */
 static void user_is_consistent_after_a_failed_login(void **state) {
-  (void)state;
   for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
     short_of_memory s = {.error = VESTRY_NO_MEMORY};
     size_t ended_count = 0;
@@ -246,14 +238,12 @@ static void user_is_consistent_after_a_failed_login(void **state) {
 static vestry_err login_and_show_result(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_err error = vestry_session_login(req, reply, "b");
   const char *user = vestry_session_user(req);
-  (void)app;
   if (error) vestry_reply_status(reply, 503);
   return vestry_reply_bodyf(reply, "%s, it is %s", error ? "sorry" : "welcome", user ? user : "nobody");
 }
 
 /* capability: K6 */
 static void error_page_of_a_failed_login_has_no_user(void **state) {
-  (void)state;
   site w;
   shelf s;
   vestry_session_options options = members_way(STORED, &s);
@@ -295,7 +285,6 @@ static void *open_streams(void *ctx) {
 /* A thread opens streams with the old cookie during the logout. After it, no stream of the user is open. */
 /* capability: K6 */
 static void stream_opened_during_logout_ends(void **state) {
-  (void)state;
   for (int round = 0; round < 60; round++) {
     site w;
     shelf s;
@@ -335,7 +324,6 @@ static void stream_opened_during_logout_ends(void **state) {
 
 /* Streams are open when the lifetime ends. A restart does not extend the lifetime. */
 static void restart_does_not_extend_the_lifetime(void **state) {
-  (void)state;
   for (enum way way = STORED; way <= SIGNED; way++) {
     site w;
     shelf s;

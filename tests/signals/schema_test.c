@@ -25,7 +25,6 @@ static vestry_err create(const vestry_field *fields, size_t count, size_t *ret_a
 
 /* capability: E3 */
 static void e3_invalid_fields_are_refused_with_their_index(void **state) {
-  (void)state;
   static const struct {
     vestry_field field;
     vestry_err error;
@@ -96,7 +95,6 @@ static void e3_invalid_fields_are_refused_with_their_index(void **state) {
 }
 
 static void e3_path_twice_or_inside_another_is_refused(void **state) {
-  (void)state;
   static const struct {
     const char *paths[4];
     vestry_err error;
@@ -117,7 +115,6 @@ static void e3_path_twice_or_inside_another_is_refused(void **state) {
 }
 
 static void fields_are_found_by_path(void **state) {
-  (void)state;
   static const vestry_field fields[] = {
       VESTRY_BOOLEAN_FIELD("m", false),   VESTRY_BOOLEAN_FIELD("a.b", false), VESTRY_BOOLEAN_FIELD("a-b", false),
       VESTRY_BOOLEAN_FIELD("a.a", false), VESTRY_BOOLEAN_FIELD("zz", false),  VESTRY_BOOLEAN_FIELD("z.z", false),
@@ -134,7 +131,6 @@ static void fields_are_found_by_path(void **state) {
 }
 
 static vestry_err create_all(test_host *th, void *ctx) {
-  (void)ctx;
   static const vestry_field fields[] = {
       VESTRY_BOOLEAN_FIELD("a", true),  VESTRY_INTEGER_FIELD("b", 1, 0, 2),  VESTRY_NUMBER_FIELD("c", 1, 0, 2),
       VESTRY_STRING_FIELD("d", "x", 2), VESTRY_JSON_FIELD("e.f", "[{}]", 9),
@@ -146,7 +142,6 @@ static vestry_err create_all(test_host *th, void *ctx) {
 }
 
 static void failed_allocation_is_reported(void **state) {
-  (void)state;
   test_host_fail_each(create_all, NULL, false);
 }
 

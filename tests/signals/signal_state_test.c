@@ -22,12 +22,10 @@ enum { FIELDS = sizeof fields / sizeof *fields };
 static vestry_schema *schema;
 
 static int make_schema(void **state) {
-  (void)state;
   return vestry_schema_create(NULL, fields, FIELDS, &schema, NULL) ? -1 : 0;
 }
 
 static int drop_schema(void **state) {
-  (void)state;
   vestry_schema_destroy(schema);
   return 0;
 }
@@ -90,7 +88,6 @@ static void assert_saves(vestry_signal_state *r, bool all, const char *expected)
 
 /* capability: E3 */
 static void e3_absent_signals_have_their_defaults(void **state) {
-  (void)state;
   static const char *const inputs[] = {NULL,
                                        "{}",
                                        "{\"other\":1}",
@@ -108,7 +105,6 @@ static void e3_absent_signals_have_their_defaults(void **state) {
 
 /* capability: E3 */
 static void e3_repository_is_filled_from_the_signals_sent(void **state) {
-  (void)state;
   vestry_signal_state *r = open_with("{\"open\":false,\"count\":-10,\"ratio\":1,\"user\":{\"name\":\"\\u00e4bc\","
                                      "\"cart\":{\"a\":[1,null]},\"else\":1},\"big\":9007199254740991}");
   assert_values(r, "0 -10 1 \xc3\xa4"
@@ -124,7 +120,6 @@ static void e3_repository_is_filled_from_the_signals_sent(void **state) {
 
 /* capability: E3 */
 static void e3_bad_signals_have_defaults_and_errors(void **state) {
-  (void)state;
   static const struct {
     const char *json, *path;
     vestry_err error;
@@ -166,7 +161,6 @@ static void e3_bad_signals_have_defaults_and_errors(void **state) {
 }
 
 static void e3_several_errors_are_collected(void **state) {
-  (void)state;
   vestry_signal_state *r =
       open_with("{\"open\":0,\"count\":\"\",\"ratio\":2,\"user\":[\"name\"],\"big\":3,\"more\":{\"x\":1}}");
   assert_values(r, "1 5 0.5 nobody [] 3");
@@ -187,7 +181,6 @@ static void e3_several_errors_are_collected(void **state) {
 }
 
 static void e3_setting_beyond_bounds_is_an_error(void **state) {
-  (void)state;
   vestry_signal_state *r = open_with(NULL);
   assert_int_equal(vestry_signal_state_set(r, "count", VESTRY_VALUES(101)), VESTRY_LIMIT);
   assert_int_equal(vestry_signal_state_set(r, "count", VESTRY_VALUES(-11)), VESTRY_LIMIT);
@@ -241,7 +234,6 @@ static void e3_setting_beyond_bounds_is_an_error(void **state) {
 
 /* capability: E3 */
 static void e3_save_sends_only_what_changed(void **state) {
-  (void)state;
   vestry_signal_state *r = open_with("{\"count\":5,\"user\":{\"name\":\"anna\"},\"open\":true}");
   assert_int_equal(vestry_signal_state_set(r, "count", VESTRY_VALUES(6)), VESTRY_OK);
   /* equal to the page's value */
@@ -262,7 +254,6 @@ static void e3_save_sends_only_what_changed(void **state) {
 
 /* capability: E3 */
 static void e3_save_all_sends_all(void **state) {
-  (void)state;
   vestry_signal_state *r = open_with("{\"count\":9,\"user\":{\"cart\":{\"a\":1,\"b\":2}}}");
   json_t *cart = json_pack("{s:i}", "a", 1);
   assert_int_equal(vestry_signal_state_set(r, "user.cart", VESTRY_VALUES(cart)), VESTRY_OK);
@@ -284,7 +275,6 @@ static void set_cart(vestry_signal_state *r, const char *json) {
 }
 
 static void e3_objects_are_patched_by_their_members(void **state) {
-  (void)state;
   vestry_signal_state *r = open_with("{\"user\":{\"cart\":{\"a\":1,\"b\":{\"c\":2,\"d\":3}}}}");
   set_cart(r, "{\"a\":1,\"b\":{\"d\":4,\"e\":5}}");
   assert_saves(r, false, "{\"user\":{\"cart\":{\"b\":{\"d\":4,\"e\":5,\"c\":null}}}}");
@@ -331,7 +321,6 @@ static json_t *at_path(json_t *page, const char *path) {
 /* For random signals of a page and random sets: after a save, the page has the state's value of each field that
  * the page sent, that was invalid, or that was set. A state created from that page is unchanged. */
 static void e3_page_has_the_saved_values_after_random_edits(void **state) {
-  (void)state;
   static const char *const paths[] = {"a", "b.c", "b.d.e"};
   static const vestry_field some[] = {VESTRY_JSON_FIELD("a", "{\"a\":1}", 0), VESTRY_JSON_FIELD("b.c", "7", 0),
                                       VESTRY_JSON_FIELD("b.d.e", "[]", 0)};
@@ -392,7 +381,6 @@ static void e3_page_has_the_saved_values_after_random_edits(void **state) {
 /* ------------------------------------------------------------------------------------------ connections ------ */
 
 static void e3_save_to_connection_sends_and_e6_closed_is_refused(void **state) {
-  (void)state;
   site w;
   wire to = {0};
   site_begin(&w, (vestry_options){0});
@@ -437,7 +425,6 @@ static vestry_err count_up(const vestry_request *req, vestry_reply *reply, void 
 }
 
 static void e3_handler_saves_into_its_reply(void **state) {
-  (void)state;
   site w;
   wire up = {.method = "POST", .datastar = true, .body = "{\"count\":41}", .body_len = 12};
   site_begin(&w, (vestry_options){0});
@@ -498,7 +485,6 @@ static json_t *some_signals(void) {
 }
 
 static void failed_allocation_changes_no_state(void **state) {
-  (void)state;
   json_t *signals = some_signals();
   assert_non_null(signals);
   test_host_fail_each(work, signals, false);
@@ -506,7 +492,6 @@ static void failed_allocation_changes_no_state(void **state) {
 }
 
 static void failed_jansson_allocation_changes_no_state(void **state) {
-  (void)state;
   json_malloc_t old_malloc;
   json_free_t old_free;
   json_get_alloc_funcs(&old_malloc, &old_free);
@@ -537,7 +522,6 @@ static void failed_jansson_allocation_changes_no_state(void **state) {
 }
 
 static void save_after_failed_allocation_sends_the_change(void **state) {
-  (void)state;
   site w;
   wire to = {0};
   site_begin(&w, (vestry_options){0});
@@ -583,7 +567,6 @@ static void *use_the_schema(void *start) {
 
 /* For the thread sanitizer: two threads never change the reference count of one default. */
 static void e3_threads_may_share_a_schema(void **state) {
-  (void)state;
   pthread_t threads[THREADS];
   pthread_barrier_t start;
   pthread_barrier_init(&start, NULL, THREADS);

@@ -118,7 +118,6 @@ static void assert_metrics(vestry_application *app) {
 
 /* capability: L16 */
 static void commits_jobs_sessions_and_secret_are_in_one_file(void **state) {
-  (void)state;
   test_host th;
   vestry_application *app;
   vestry_browser *ada;
@@ -197,7 +196,6 @@ static void act_is_committed_or_undone_as_a_whole(void **state) {
                [8] = {404, 0, ""},
                [9] = {500, 0, ""},
                [10] = {404, 0, ""}};
-  (void)state;
   test_host th;
   vestry_application *app;
   vestry_browser *ada;
@@ -237,7 +235,6 @@ static vestry_err create_and_end(test_host *th, void *ctx) {
 
 /* capability: L16 */
 static void each_failed_allocation_is_undone(void **state) {
-  (void)state;
   folder_make(folder, "application");
   snprintf(path, sizeof path, "%s/notes.db", folder);
   test_host_fail_each(create_and_end, NULL, true);
@@ -253,7 +250,6 @@ static void run(const char *sql) {
 
 /* capability: L16 */
 static void damaged_secret_is_reported(void **state) {
-  (void)state;
   test_host th;
   vestry_application *app = NULL;
   folder_make(folder, "application");

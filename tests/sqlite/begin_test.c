@@ -141,7 +141,6 @@ static const struct beginning {
 };
 
 static void cleanly_left_database_is_followed_again(void **state) {
-  (void)state;
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_DEFAULT,
                                                VESTRY_SQLITE_FILE_PAGES};
   for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
@@ -169,7 +168,6 @@ static void cleanly_left_database_is_followed_again(void **state) {
 
 /* Files of the WAL that are empty, or do not belong to this database. */
 static void stale_wal_files_do_not_prevent_following(void **state) {
-  (void)state;
   static const struct {
     const char *suffix;
     size_t bytes;
@@ -261,7 +259,6 @@ static int end_of(const process *o) {
 
 /* Processes create the file, or find it created, at the same time. */
 static void concurrent_processes_can_start_on_one_file(void **state) {
-  (void)state;
   enum { PROCESSES = 3, ROUNDS = 12 };
   for (int mode = 0; mode < 2; mode++) {
     make_folder();
@@ -305,7 +302,6 @@ static int rows(void);
 
 /* Processes create the file, set its mode and create the tables at the same time. */
 static void concurrent_pools_can_create_one_file(void **state) {
-  (void)state;
   enum { PROCESSES = 4, ROUNDS = 25 };
   make_folder();
   char path[sizeof file];
@@ -335,7 +331,6 @@ static int rows(void) {
 }
 
 static void process_killed_while_writing_blocks_no_other(void **state) {
-  (void)state;
   static const char *const modes[] = {"PRAGMA journal_mode = WAL", "PRAGMA journal_mode = DELETE",
                                       "PRAGMA journal_mode = PERSIST"};
   for (size_t mode = 0; mode < sizeof modes / sizeof *modes; mode++) {
@@ -396,7 +391,6 @@ static char *read_file(size_t *ret_len) {
 }
 
 static void unusable_file_is_rejected_with_a_remedy(void **state) {
-  (void)state;
   static const char junk[4096] = "This is a letter, not a database.";
   make_folder();
   char path[sizeof file];
@@ -419,7 +413,6 @@ static void unusable_file_is_rejected_with_a_remedy(void **state) {
 }
 
 static void invalid_option_is_named_in_the_log(void **state) {
-  (void)state;
   static const struct {
     vestry_sqlite_options options;
     const char *expected_log;
@@ -449,7 +442,6 @@ static bool have_small_disk(const char *size) {
 
 /* The file is removed, or replaced by another one, while it is in use. */
 static void removed_or_replaced_file_is_logged_once(void **state) {
-  (void)state;
   for (int is_replaced = 0; is_replaced < 2; is_replaced++) {
     program l;
     char kept[160];
@@ -478,7 +470,6 @@ static void removed_or_replaced_file_is_logged_once(void **state) {
 }
 
 static void failed_attach_logs_its_reason(void **state) {
-  (void)state;
   program l;
   make_folder();
   prepare(&l);
@@ -543,7 +534,6 @@ static int read_only(void) {
 }
 
 static void read_only_user_sees_commits_of_others(void **state) {
-  (void)state;
   if (getuid() != 0) TEST_SKIP("only root runs a process as another user");
   for (int is_wal = 0; is_wal < 2; is_wal++) {
     program l;
@@ -580,7 +570,6 @@ static int run_as_second_process(const char *how) {
 }
 
 static void missing_room_is_logged_with_a_remedy(void **state) {
-  (void)state;
   make_folder();
   assert_int_equal(chmod(folder, 0755), 0);
   assert_int_equal(run_as_second_process("a limit"), 0);
@@ -593,7 +582,6 @@ static void missing_room_is_logged_with_a_remedy(void **state) {
 }
 
 static void missing_permission_is_logged_with_a_remedy(void **state) {
-  (void)state;
   if (getuid() != 0) TEST_SKIP("only root runs a process as another user");
   make_folder();
   assert_int_equal(chmod(folder, 0755), 0);
@@ -616,7 +604,6 @@ static const char released[] =
     "CREATE INDEX vestry_tab_expires ON vestry_tab(expires)";
 
 static void tables_of_a_later_version_are_rejected_unchanged(void **state) {
-  (void)state;
   for (int is_wal = 0; is_wal < 2; is_wal++) {
     size_t len, len_after;
     program l;
@@ -659,7 +646,6 @@ static int tables_count(sqlite3 *db, const char *name) {
 
 /* With and without tables from before parts had versions; another connection reads in between. */
 static void each_part_is_upgraded_separately(void **state) {
-  (void)state;
   for (int is_old = 0; is_old < 2; is_old++) {
     test_host th;
     sqlite3 *db, *other;

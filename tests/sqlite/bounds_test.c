@@ -7,7 +7,6 @@
 
 /* capability: D21 */
 static void reads_over_the_limits_are_followed_by_tables(void **state) {
-  (void)state;
   const vestry_sqlite_options bounds[] = {{.max_file_pages = 3}, {.max_bytes = 700}, {.max_bytes = 1}};
   for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
     shown_site s;
@@ -27,7 +26,6 @@ static void reads_over_the_limits_are_followed_by_tables(void **state) {
 
 /* capability: D21 */
 static void pages_over_max_bytes_are_followed_by_their_tables(void **state) {
-  (void)state;
   shown_site s;
   shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.max_bytes = 1});
   size_t eight = shown_watch(&s, shown_eighth), one = shown_watch(&s, "SELECT text FROM name WHERE id = 1"),
@@ -61,7 +59,6 @@ static void watch_until_logged(shown_site *s, long lines) {
 }
 
 static void max_bytes_are_logged_once_until_there_is_room_again(void **state) {
-  (void)state;
   shown_site s;
   shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.max_bytes = 600});
   watch_until_logged(&s, 1);
@@ -80,7 +77,6 @@ static void max_bytes_are_logged_once_until_there_is_room_again(void **state) {
 
 /* capability: D21 */
 static void transaction_of_many_rows_is_followed_by_their_keys(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, "CREATE TABLE name(id INTEGER PRIMARY KEY, owner INT, text); CREATE INDEX by_owner ON name(owner)",
              VESTRY_SQLITE_DEFAULT);
@@ -117,7 +113,6 @@ static void transaction_of_many_rows_is_followed_by_their_keys(void **state) {
 
 /* Beside the pages of the file, which many sets share. */
 static void set_of_one_row_takes_at_most_160_bytes(void **state) {
-  (void)state;
   static const char *const rows[] = {
       "SELECT body FROM message WHERE channel = 1", "SELECT text FROM name WHERE id = 1",
       "SELECT text FROM name WHERE id = 2",         "SELECT text FROM name WHERE id = 3",

@@ -21,7 +21,6 @@ int __wrap_sqlite3_config(int what, ...) {
 /* The call fails. A program that follows a database at the default level gets one log line with the level and the
  * reason. */
 static void rejected_page_cache_is_logged_with_the_level(void **state) {
-  (void)state;
   ledger s;
   vestry_sqlite *again;
   rejects_cache = true;
@@ -42,7 +41,6 @@ static void rejected_page_cache_is_logged_with_the_level(void **state) {
 }
 
 static void recording_is_set_before_sqlite_is_initialized(void **state) {
-  (void)state;
   assert_int_equal(sqlite3_initialize(), SQLITE_OK);
   assert_int_equal(vestry_sqlite_record_pages(), VESTRY_BUSY);
   assert_false(vsi_sqlite_cache_is_recorded());
@@ -54,7 +52,6 @@ static void recording_is_set_before_sqlite_is_initialized(void **state) {
 }
 
 static void level_file_pages_needs_recording(void **state) {
-  (void)state;
   ledger s;
   vestry_sqlite *again;
   ledger_open(&s, "WAL", &(vestry_sqlite_options){.level = VESTRY_SQLITE_TABLES, .poll_ms = 60000});
@@ -64,7 +61,6 @@ static void level_file_pages_needs_recording(void **state) {
 }
 
 static void cache_has_one_owner_until_it_forgets(void **state) {
-  (void)state;
   vsi_sqlite_cache cache = {NULL, NULL, false, 0}, second = {NULL, NULL, false, 0};
   sqlite3 *db;
   assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);

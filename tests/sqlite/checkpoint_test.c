@@ -87,7 +87,6 @@ static void *read_by_turns(void *ctx) {
 }
 
 static void overlapping_readers_do_not_make_the_wal_grow(void **state) {
-  (void)state;
   scene s;
   open_scene(&s);
   relay r = {.s = &s};
@@ -116,7 +115,6 @@ static void overlapping_readers_do_not_make_the_wal_grow(void **state) {
 /* With a reader of another program, commits continue and one line is logged. After the reader's end the WAL is
  * reset. */
 static void reader_that_blocks_the_checkpoint_is_logged_once(void **state) {
-  (void)state;
   scene s;
   sqlite3 *other;
   sqlite3_stmt *statement;
@@ -151,7 +149,6 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
 
 /* The commit before the reset is followed, and no commit counts as lost. */
 static void commits_before_a_wal_reset_are_followed(void **state) {
-  (void)state;
   scene s;
   vestry_page *page;
   open_scene(&s);

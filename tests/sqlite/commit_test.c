@@ -43,7 +43,6 @@ enum { T = 1, K = 2, CHILD = 4, LOG = 8, ALL = 15 };
 
 /* capability: D10 */
 static void each_kind_of_change_refreshes_its_tables(void **state) {
-  (void)state;
   static const struct {
     const char *sql;
     unsigned seen;
@@ -101,7 +100,6 @@ static void each_kind_of_change_refreshes_its_tables(void **state) {
 
 /* capability: D10 */
 static void vacuum_refreshes_all(void **state) {
-  (void)state;
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
@@ -116,7 +114,6 @@ static void vacuum_refreshes_all(void **state) {
 
 /* capability: D10 */
 static void transaction_refreshes_at_its_commit(void **state) {
-  (void)state;
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
@@ -136,7 +133,6 @@ static void transaction_refreshes_at_its_commit(void **state) {
 /* At the moment of the refresh, before the statement returns. */
 /* capability: D10 */
 static void refresh_comes_after_the_commit_is_visible(void **state) {
-  (void)state;
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
@@ -160,7 +156,6 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
 
 /* capability: D10 */
 static void final_step_refreshes_before_the_reset(void **state) {
-  (void)state;
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
@@ -194,7 +189,6 @@ static void reset_before_its_end(ledger *s, int x) {
 
 /* capability: D10 */
 static void commit_by_an_early_reset_is_seen(void **state) {
-  (void)state;
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
@@ -226,7 +220,6 @@ static void commit_by_an_early_reset_is_seen(void **state) {
 
 /* capability: D10 */
 static void blob_write_is_seen_after_its_close(void **state) {
-  (void)state;
   EACH_MODE(mode) {
     ledger s;
     sqlite3_blob *blob;
@@ -247,7 +240,6 @@ static void blob_write_is_seen_after_its_close(void **state) {
 /* A statement prepared without hooks would delete all rows at once, and call no hook. */
 /* capability: D10 */
 static void statement_prepared_before_attach_is_seen(void **state) {
-  (void)state;
   EACH_MODE(mode) {
     ledger s;
     open_watched(&s, *mode);
@@ -269,7 +261,6 @@ static void statement_prepared_before_attach_is_seen(void **state) {
 /* A COMMIT blocked by a reader has called the hook. */
 /* capability: D10 */
 static void busy_commit_refreshes_nothing(void **state) {
-  (void)state;
   ledger s;
   open_watched(&s, "delete");
   ledger_run(s.reader, "BEGIN; SELECT * FROM t");
@@ -293,7 +284,6 @@ static void busy_commit_refreshes_nothing(void **state) {
 
 /* capability: D10 */
 static void changed_journal_mode_is_followed(void **state) {
-  (void)state;
   ledger s;
   open_watched(&s, "delete");
   ledger_run(s.db, "INSERT INTO t(x) VALUES(1); INSERT INTO t(x) VALUES(2)");
@@ -316,7 +306,6 @@ static const char *flavour; /* further topics of by_row: NULL, "none" (invalid o
 
 static void by_row(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app) {
   char topic[64];
-  (void)app;
   if (flavour && strcmp(flavour, "none") == 0) {
     char longer[VESTRY_PAGE_TOPIC_MAX_BYTES + 2];
     memset(longer, 'x', sizeof longer - 1);
@@ -346,7 +335,6 @@ static void open_by_row(ledger *s) {
 
 /* capability: D10 */
 static void topic_function_names_the_topics_of_a_row(void **state) {
-  (void)state;
   ledger s;
   flavour = NULL;
   open_by_row(&s);
@@ -371,7 +359,6 @@ static void topic_function_names_the_topics_of_a_row(void **state) {
 }
 
 static void invalid_topics_are_ignored(void **state) {
-  (void)state;
   ledger s;
   flavour = "none";
   open_by_row(&s);
@@ -383,7 +370,6 @@ static void invalid_topics_are_ignored(void **state) {
 }
 
 static void topic_is_refreshed_once_per_transaction(void **state) {
-  (void)state;
   ledger s;
   open_by_row(&s);
   ledger_run(s.db, "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
@@ -397,7 +383,6 @@ static void topic_is_refreshed_once_per_transaction(void **state) {
 
 /* capability: D10 */
 static void too_many_topics_refresh_all_pages(void **state) {
-  (void)state;
   ledger s;
   open_by_row(&s);
   ledger_watch(&s, "nothing of the kind");
@@ -414,7 +399,6 @@ static void too_many_topics_refresh_all_pages(void **state) {
 
 /* Emptied under the database's lock: a few short topics are neither allocated nor freed again, and many are freed. */
 static void memory_of_few_topics_is_kept(void **state) {
-  (void)state;
   enum { FEW = 16, MANY = 200, ROUNDS = 6 };
   test_host th;
   test_host_init(&th);
@@ -442,7 +426,6 @@ static void memory_of_few_topics_is_kept(void **state) {
 
 /* Names that share a bucket if they are hashed without a secret. */
 static void chosen_topics_share_no_bucket(void **state) {
-  (void)state;
   enum { COUNT = 256, CHAIN_MOST = 32 };
   test_host th;
   test_host_init(&th);
@@ -469,7 +452,6 @@ static void chosen_topics_share_no_bucket(void **state) {
 /* ------------------------------------------------------------------------------------------------- attaching ------ */
 
 static void attach_and_create_reject_invalid_arguments(void **state) {
-  (void)state;
   ledger s;
   ledger_open(&s, "wal", NULL);
   vestry_sqlite *database = NULL;
@@ -523,7 +505,6 @@ static void attach_and_create_reject_invalid_arguments(void **state) {
 
 /* Another file by the same name. */
 static void connection_to_a_replaced_file_is_not_attached(void **state) {
-  (void)state;
   ledger s;
   sqlite3 *same;
   char moved[128];
@@ -545,7 +526,6 @@ static void connection_to_a_replaced_file_is_not_attached(void **state) {
 
 /* Structs of another size than this library's. */
 static void structs_of_other_versions_are_accepted(void **state) {
-  (void)state;
   struct {
     vestry_sqlite_options known;
     unsigned char more[16];
@@ -582,7 +562,6 @@ static void structs_of_other_versions_are_accepted(void **state) {
 }
 
 static void commit_of_a_detached_connection_refreshes_all(void **state) {
-  (void)state;
   ledger s;
   open_watched(&s, "wal");
   vestry_sqlite_detach(s.connection);

@@ -15,7 +15,6 @@ static const char range[] = "SELECT max(id) FROM message WHERE channel > 0 AND c
 
 /* capability: D21 */
 static void commit_renders_only_the_pages_it_affects(void **state) {
-  (void)state;
   static const char insert[] = "INSERT INTO message VALUES(8, 1000, 'x', 0)";
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
@@ -60,7 +59,6 @@ static size_t rendered_queries(const shown_site *s) {
 
 /* Each render that a commit requests is counted, and each read set; renders of the same query share one. */
 static void refreshed_count_counts_each_render(void **state) {
-  (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
     shown_open(&s, shown_channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
@@ -92,7 +90,6 @@ static void refreshed_count_counts_each_render(void **state) {
 
 /* capability: D21 */
 static void commit_of_another_program_renders_affected_pages(void **state) {
-  (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
     shown_open(&s, shown_channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
@@ -108,7 +105,6 @@ static void commit_of_another_program_renders_affected_pages(void **state) {
 
 /* capability: D21 */
 static void change_of_an_unread_column_renders_nothing(void **state) {
-  (void)state;
   for (int by_pages = 0; by_pages < 2; by_pages++) {
     shown_site s;
     shown_open(&s, shown_channels, by_pages ? VESTRY_SQLITE_FILE_PAGES : VESTRY_SQLITE_TABLES);
@@ -133,7 +129,6 @@ static void change_of_an_unread_column_renders_nothing(void **state) {
  * too, until the page renders again. */
 /* capability: D21 */
 static void page_whose_rows_moved_is_still_followed(void **state) {
-  (void)state;
   for (int is_other = 0; is_other < 2; is_other++) {
     shown_site s;
     shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
@@ -153,7 +148,6 @@ static void page_whose_rows_moved_is_still_followed(void **state) {
  * one. */
 /* capability: D21 */
 static void page_after_a_void_set_is_exact(void **state) {
-  (void)state;
   static const char row[] = "SELECT text FROM name WHERE id = 1";
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
@@ -176,7 +170,6 @@ static void page_after_a_void_set_is_exact(void **state) {
 /* SQLite's authorizer does not report these columns as read. */
 /* capability: D21 */
 static void join_columns_count_as_read(void **state) {
-  (void)state;
   static const char *const queries[] = {
       "SELECT count(*) FROM message JOIN name USING(id)",
       "SELECT count(*) FROM name NATURAL JOIN (SELECT id, likes AS text FROM message)", "SELECT n FROM joined"};
@@ -196,7 +189,6 @@ static void join_columns_count_as_read(void **state) {
 }
 
 static void rolled_back_changes_render_nothing(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
   size_t eight = shown_watch(&s, shown_eighth);
@@ -213,7 +205,6 @@ static void rolled_back_changes_render_nothing(void **state) {
 
 /* On a single connection, which no application should use this way: the rows shown disappear with the rollback. */
 static void render_of_uncommitted_rows_is_repeated(void **state) {
-  (void)state;
   for (int is_undone = 0; is_undone < 3; is_undone++) {
     shown_site s;
     shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
@@ -229,7 +220,6 @@ static void render_of_uncommitted_rows_is_repeated(void **state) {
 
 /* capability: D21 */
 static void writes_of_a_render_cause_no_render(void **state) {
-  (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s, shown_channels, (vestry_sqlite_level)level);
@@ -260,14 +250,12 @@ static void *sync_on_a_thread(void *database) {
 /* The database's thread may do so at any time. */
 static void follow(shown_site *s, vestry_render *render) {
   pthread_t thread;
-  (void)render;
   assert_int_equal(pthread_create(&thread, NULL, sync_on_a_thread, s->database), 0);
   assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
 /* capability: D21 */
 static void commit_followed_right_after_a_render_is_not_missed(void **state) {
-  (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s, shown_channels, (vestry_sqlite_level)level);
@@ -325,7 +313,6 @@ static void enter_rows(shown_site *s, vestry_render *render) {
 /* The tables by which sets are found grow step by step; the sets stay the same from render to render. */
 /* capability: D21 */
 static void each_of_many_sets_is_found(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_TABLES);
   s.ahead = enter_rows;
@@ -360,7 +347,6 @@ static void enter_large(shown_site *s, vestry_render *render) {
 }
 
 static void render_without_room_in_the_reserve_is_counted(void **state) {
-  (void)state;
   shown_site s;
   shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.max_bytes = 1});
   s.behind = enter_large;
@@ -372,7 +358,6 @@ static void render_without_room_in_the_reserve_is_counted(void **state) {
 
 /* capability: D21 */
 static void reads_are_kept_until_the_page_depends_on_them(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
   s.behind = enter_many;
@@ -387,7 +372,6 @@ static void reads_are_kept_until_the_page_depends_on_them(void **state) {
 
 /* capability: D21 */
 static void schema_change_refreshes_all_readers(void **state) {
-  (void)state;
   static const char *const changes[] = {"CREATE INDEX i ON message(body)",
                                         "DROP VIEW v; CREATE VIEW v AS SELECT 2 AS x",
                                         "ALTER TABLE message ADD COLUMN more", "VACUUM"};
@@ -411,7 +395,6 @@ static void schema_change_refreshes_all_readers(void **state) {
 
 /* capability: D21 */
 static void virtual_tables_and_pragmas_are_followed(void **state) {
-  (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s,
@@ -453,7 +436,6 @@ static void virtual_tables_and_pragmas_are_followed(void **state) {
 }
 
 static void temporary_view_hides_the_table_of_its_name(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_TABLES);
   shown_run(s.writer, "INSERT INTO other VALUES(1)");
@@ -477,7 +459,6 @@ static void temporary_view_hides_the_table_of_its_name(void **state) {
 /* ------------------------------------------------------------------------------------------- memory and WAL ------ */
 
 static void sets_of_closed_pages_are_freed(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
   size_t before = 0;
@@ -498,7 +479,6 @@ static void sets_of_closed_pages_are_freed(void **state) {
 /* The WAL was reset, and its frames overwritten, before they were read. */
 /* capability: D21 */
 static void commit_with_lost_wal_frames_refreshes_all(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
   size_t eight = shown_watch(&s, shown_eighth), one = shown_watch(&s, shown_first);
@@ -520,7 +500,6 @@ static void commit_with_lost_wal_frames_refreshes_all(void **state) {
 }
 
 static void rollback_journal_is_followed_by_tables(void **state) {
-  (void)state;
   shown_site s;
   shown_open_with(&s, "DELETE", shown_channels, (vestry_sqlite_options){.level = VESTRY_SQLITE_DEFAULT});
   size_t eight = shown_watch(&s, shown_eighth), name = shown_watch(&s, "SELECT * FROM name"),
@@ -543,7 +522,6 @@ static void rollback_journal_is_followed_by_tables(void **state) {
 /* Without memory a page renders needlessly, or later, but every change is shown. */
 /* capability: D21 */
 static void allocation_failure_hides_no_change(void **state) {
-  (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s, shown_channels, (vestry_sqlite_level)level);
@@ -623,7 +601,6 @@ static vestry_err race_render(vestry_render *render, vestry_html *html, void *ap
 }
 
 static void pages_are_current_after_concurrent_writes(void **state) {
-  (void)state;
   shown_site s;
   race r = {&s, PTHREAD_MUTEX_INITIALIZER, {""}};
   race_writer writers[WRITERS];

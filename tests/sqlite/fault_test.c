@@ -13,7 +13,6 @@
 
 /* capability: D9 */
 static void locked_database_returns_limit(void **state) {
-  (void)state;
   ledger s;
   char one[TAB_TOKEN_BYTES];
   ledger_open(&s, "wal", NULL);
@@ -35,7 +34,6 @@ static void locked_database_returns_limit(void **state) {
 
 /* capability: D9 */
 static void full_database_returns_limit_and_loses_nothing(void **state) {
-  (void)state;
   static char large[60000];
   ledger s;
   char one[TAB_TOKEN_BYTES], sql[64];
@@ -88,7 +86,6 @@ static void set_query_only(ledger *s, const char *sql) {
 
 /* capability: D9 */
 static void read_only_database_returns_io(void **state) {
-  (void)state;
   ledger s;
   char one[TAB_TOKEN_BYTES];
   ledger_open(&s, "wal", NULL);
@@ -105,7 +102,6 @@ static void read_only_database_returns_io(void **state) {
 
 /* capability: D9 */
 static void corrupt_database_returns_io_and_is_logged(void **state) {
-  (void)state;
   ledger s;
   char one[TAB_TOKEN_BYTES], junk[4096];
   ledger_open(&s, "wal", NULL);
@@ -158,7 +154,6 @@ static void corrupt_database_returns_io_and_is_logged(void **state) {
 /* Acknowledged writes are present after the disk is back, and pages show them. */
 /* capability: D10 */
 static void acknowledged_writes_survive_a_lost_disk(void **state) {
-  (void)state;
   static const char *const modes[] = {"wal", "delete"};
   for (size_t i = 0; i < 2; i++) {
     const bool has_states = i == 0; /* a pool needs WAL mode */
@@ -209,7 +204,6 @@ static void write_head(const char *path, const char head[16], unsigned char coun
 /* Without a WAL, each check reads the file's header and then the file. */
 /* capability: D10 */
 static void file_that_is_no_database_is_logged_once(void **state) {
-  (void)state;
   ledger s;
   ledger_open(&s, "delete", &(vestry_sqlite_options){.poll_ms = 60000});
   ledger_watch(&s, "table/t");
@@ -291,13 +285,11 @@ static void stop_own(trial *l) {
 }
 
 static void stop_sqlite(trial *l) {
-  (void)l;
   sqlite_fail_at = -1;
 }
 
 /* capability: D10 */
 static void allocation_failure_loses_no_acknowledged_write(void **state) {
-  (void)state;
   for (long number = 0, failed = 1; failed; number++) {
     trial l;
     open_trial(&l);
@@ -315,7 +307,6 @@ static void allocation_failure_loses_no_acknowledged_write(void **state) {
 
 /* capability: D10 */
 static void sqlite_allocation_failure_loses_no_acknowledged_write(void **state) {
-  (void)state;
   for (long number = 0, failed = 1; failed; number++) {
     trial l;
     open_trial(&l);
@@ -333,7 +324,6 @@ static void sqlite_allocation_failure_loses_no_acknowledged_write(void **state) 
 
 /* A failed create leaves no allocation behind. */
 static void failed_create_leaks_nothing(void **state) {
-  (void)state;
   trial l;
   open_trial(&l);
   ledger *s = &l.s;
@@ -374,7 +364,6 @@ static vestry_err insert(vestry_sql_pool *pool) {
 /* An administrator puts another file in place of the one that a program has open. The program has a pool, and no pages
  * that follow it. */
 static void replaced_file_is_neither_written_nor_read(void **state) {
-  (void)state;
   test_host th;
   char folder[FOLDER_BYTES], path[96], kept[96], copy[96], sql[120];
   vestry_sql_pool *pool;
@@ -428,7 +417,6 @@ static void replaced_file_is_neither_written_nor_read(void **state) {
 
 /* A flood of clients has taken all descriptors. Connections that were never used have their files open already. */
 static void missing_descriptors_are_a_passing_failure(void **state) {
-  (void)state;
   test_host th;
   char folder[FOLDER_BYTES], path[96], sql[120];
   vestry_sql_pool *pool;
@@ -473,7 +461,6 @@ static vestry_err end_session(vestry_sql_sessions *stored, bool by_user) {
 /* With `synchronous` NORMAL, commits do not wait for the disk, except those that end a session or begin a
  * submission. */
 static void ends_of_sessions_and_submissions_wait_for_the_disk(void **state) {
-  (void)state;
   static const char *const setups[] = {"PRAGMA synchronous = NORMAL", "PRAGMA synchronous = OFF"};
   for (unsigned is_off = 0; is_off < 2; is_off++) {
     test_host th;

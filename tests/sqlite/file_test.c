@@ -201,7 +201,6 @@ static bool is_known_by(int way, int page_bytes, location where, bool is_watched
 
 /* capability: D21 */
 static void every_way_of_reading_is_recorded(void **state) {
-  (void)state;
   static const int sizes[] = {512, 4096, 32768};
   for (int way = 0; way < (int)(sizeof ways / sizeof *ways); way++)
     for (int where = 0; where < STANDS; where++)
@@ -214,7 +213,6 @@ static void every_way_of_reading_is_recorded(void **state) {
 /* vsi_sqlite_file_is_read_past_cache must match the behaviour: without it, the cache alone reports all pages. */
 /* capability: D21 */
 static void versions_that_read_past_the_cache_are_detected(void **state) {
-  (void)state;
   bool is_cache_enough = true;
   for (int way = 0; way < (int)(sizeof ways / sizeof *ways); way++) {
     is_cache_enough &= is_known_by(way, 4096, IN_FILE, false);
@@ -233,7 +231,6 @@ static void *read_elsewhere(void *ctx) {
 }
 
 static void reads_outside_the_recording_are_not_recorded(void **state) {
-  (void)state;
   fixture b;
   pthread_t thread;
   open_fixture(&b, 4096, IN_FILE, true);
@@ -251,7 +248,6 @@ static void reads_outside_the_recording_are_not_recorded(void **state) {
 /* ------------------------------------------------------------------------------------------------ watching -------- */
 
 static void file_is_watched_until_it_is_closed(void **state) {
-  (void)state;
   fixture b;
   open_fixture(&b, 4096, IN_FILE, true);
   sqlite3_file *file = file_of(b.db);
@@ -280,7 +276,6 @@ static void file_is_watched_until_it_is_closed(void **state) {
 }
 
 static void file_is_not_watched_after_an_allocation_failure(void **state) {
-  (void)state;
   fixture b;
   open_fixture(&b, 4096, IN_FILE, false);
   const sqlite3_io_methods *before = file_of(b.db)->pMethods;
@@ -295,18 +290,15 @@ static void file_is_not_watched_after_an_allocation_failure(void **state) {
 
 /* A file of an older VFS, whose table of methods is shorter; other methods can replace the watching ones. */
 static int close_nothing(sqlite3_file *file) {
-  (void)file;
   return SQLITE_OK;
 }
 
 static int read_nothing(sqlite3_file *file, void *buffer, int bytes, sqlite3_int64 offset) {
-  (void)file, (void)offset;
   memset(buffer, 0, (size_t)bytes);
   return SQLITE_OK;
 }
 
 static void files_of_all_io_versions_are_watched(void **state) {
-  (void)state;
   for (int version = 1; version <= 4; version++) {
     fixture b;
     vsi_sqlite_watch watch = {NULL, NULL, NULL};
@@ -360,7 +352,6 @@ static void write_byte(sqlite3 *db, int row, int at, char is) {
  * a range, so no key narrows the rows. */
 /* capability: D21 */
 static void byte_of_a_long_value_renders_only_its_readers(void **state) {
-  (void)state;
   for (int is_mapped = 0; is_mapped < 2; is_mapped++) {
     shown_site s;
     shown_open(&s, letters, VESTRY_SQLITE_FILE_PAGES);
@@ -388,7 +379,6 @@ static void byte_of_a_long_value_renders_only_its_readers(void **state) {
 /* With either VFS as the default, and no VFS named. */
 /* capability: D21 */
 static void any_default_vfs_is_watched(void **state) {
-  (void)state;
   static const char *const names[] = {"unix-excl", "unix"};
   sqlite3_vfs *before = sqlite3_vfs_find(NULL);
   for (int i = 0; i < 2; i++) {
@@ -410,7 +400,6 @@ static void any_default_vfs_is_watched(void **state) {
  * SQLite reads all pages through its cache, pages still suffice. */
 /* capability: D21 */
 static void unwatched_file_is_followed_by_tables(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, letters, VESTRY_SQLITE_FILE_PAGES);
   shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
@@ -432,7 +421,6 @@ static void unwatched_file_is_followed_by_tables(void **state) {
 
 /* Two connections share a cache and a file. Only the first is followed by pages, and the log states this once. */
 static void shared_cache_is_logged_once(void **state) {
-  (void)state;
   shown_site s;
   sqlite3 *db[2];
   vestry_sqlite_connection *attached[2];

@@ -78,7 +78,6 @@ static void close_node(form_suite *s) {
 }
 
 static void pass_s(form_suite *s, int seconds) {
-  (void)s;
   clock_s += seconds;
   ledger_clock(clock_s);
 }
@@ -113,7 +112,6 @@ static void point(void) {
 }
 
 static void free_at(void *ctx) {
-  (void)ctx;
   point();
 }
 
@@ -153,7 +151,6 @@ static bool submit_in_a_process(long points) {
 
 /* capability: L4 */
 static void killed_process_has_either_submitted_or_kept_the_form(void **state) {
-  (void)state;
   form_suite s;
   int sent = 0, kept = 0;
   make_file();
@@ -185,7 +182,6 @@ static void killed_process_has_either_submitted_or_kept_the_form(void **state) {
 
 /* capability: L4 */
 static void locked_or_full_database_keeps_the_form(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
   sqlite3 *other;
@@ -224,7 +220,6 @@ static void locked_or_full_database_keeps_the_form(void **state) {
 
 /* For each message and each submit, a trigger of another program causes a line. */
 static void row_that_a_trigger_drops_is_logged_once_a_minute(void **state) {
-  (void)state;
   enum { TRIES = 10 };
   form_suite s;
   form_tab t = {.cookie = ""};
@@ -248,7 +243,6 @@ static void row_that_a_trigger_drops_is_logged_once_a_minute(void **state) {
 
 /* capability: L4 */
 static void old_file_is_upgraded_and_later_version_is_rejected(void **state) {
-  (void)state;
   test_host th;
   vestry_sql_pool *pool;
   vestry_forms_storage *stored = NULL;
@@ -288,7 +282,6 @@ static void old_file_is_upgraded_and_later_version_is_rejected(void **state) {
 /* For example by a script that empties all tables. */
 /* capability: L4 */
 static void version_is_written_again_after_vestry_schema_was_emptied(void **state) {
-  (void)state;
   form_suite s;
   form_tab t = {.cookie = ""};
   make_file();
@@ -311,7 +304,6 @@ static void version_is_written_again_after_vestry_schema_was_emptied(void **stat
 
 /* An operator drops a table, an index or a trigger, whose part still has its version. */
 static void dropped_tables_are_created_again(void **state) {
-  (void)state;
   static const char *const drops[] = {NULL, /* nothing */
                                       "DROP TABLE vestry_form",
                                       "DROP TABLE vestry_form_total",
@@ -350,7 +342,6 @@ static void store_one(form_suite *s) {
 /* Totals that are too low would end the bound, and totals that are too high would evict forms for ever. */
 /* capability: L4 */
 static void bounds_hold_after_others_changed_the_tables(void **state) {
-  (void)state;
   enum { MOST = 40000, FEW = 5, MANY = 60 };
   static const char *const changes[] = {
       "DELETE FROM vestry_form_total", "UPDATE vestry_form_total SET forms = 1000000, bytes = 1000000000",

@@ -34,13 +34,11 @@ static void point(void) {
 }
 
 static int64_t now_ms(void *ctx) {
-  (void)ctx;
   point();
   return atomic_load(&shared->clock_ms);
 }
 
 static void *reallocate(void *ctx, void *memory, size_t size) {
-  (void)ctx;
   point();
   if (size) return realloc(memory, size);
   free(memory);
@@ -213,13 +211,11 @@ static void kill_at_each_point(bool has_companion) {
 
 /* capability: L7 */
 static void processes_killed_at_each_point_lose_no_job(void **state) {
-  (void)state;
   kill_at_each_point(false);
 }
 
 /* capability: L7 */
 static void processes_killed_beside_a_running_one_lose_no_job(void **state) {
-  (void)state;
   kill_at_each_point(true);
 }
 

@@ -42,7 +42,6 @@ static void close_node(crew_node *n) {
 
 static vestry_err begin(crew_node *n, int kind, void **ret_transaction) {
   vestry_sql_transaction *transaction;
-  (void)kind;
   vestry_err error = vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &transaction);
   if (!error) *ret_transaction = transaction;
   return error;
@@ -104,14 +103,12 @@ static sqlite3 *disturber;
 
 /* Another program writes. */
 static void disturb(crew_node *n) {
-  (void)n;
   assert_int_equal(sqlite3_open(path, &disturber), SQLITE_OK);
   ledger_run(disturber, "BEGIN IMMEDIATE");
 }
 
 static bool calm(crew_node *n) {
   const bool was_disturbed = disturber != NULL;
-  (void)n;
   if (was_disturbed) assert_int_equal(sqlite3_close(disturber), SQLITE_OK);
   disturber = NULL;
   return was_disturbed;
@@ -142,7 +139,6 @@ static const crew_database database = {.kinds_count = 1,
 
 /* capability: L7 */
 static void full_disk_returns_limit(void **state) {
-  (void)state;
   static char bytes[1 << 20];
   crew c;
   vestry_sql_transaction *transaction;
@@ -168,7 +164,6 @@ static int count_step(void *ctx) {
 /* Otherwise, an order with each message of a site would read all jobs of a day, while no other thread can write. */
 /* capability: L7 */
 static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
-  (void)state;
   static const vestry_job_unique uniques[] = {VESTRY_JOB_UNIQUE_OPEN, VESTRY_JOB_UNIQUE_WAITING};
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
@@ -213,7 +208,6 @@ static void lose_work(crew *c, crew_node *n, vestry_job *job) {
 
 /* capability: L7 */
 static void lost_transaction_neither_enqueues_nor_finishes(void **state) {
-  (void)state;
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_node *n = &c.nodes[0];
@@ -235,7 +229,6 @@ static void lost_transaction_neither_enqueues_nor_finishes(void **state) {
 static sqlite3 *locking_db;
 
 static void lock_out(crew *c, crew_node *n, vestry_job *job) {
-  (void)n, (void)job;
   c->meanwhile = NULL;
   ledger_run(locking_db, "BEGIN IMMEDIATE");
 }
@@ -244,7 +237,6 @@ static void lock_out(crew *c, crew_node *n, vestry_job *job) {
  * that. */
 /* capability: L7 */
 static void end_blocked_by_another_writer_is_written_later(void **state) {
-  (void)state;
   for (int has_threads = 0; has_threads < 2; has_threads++) {
     crew c;
     busy_ms = 1;

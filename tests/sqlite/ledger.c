@@ -51,7 +51,6 @@ static int open_scripted(sqlite3_vfs *vfs, const char *name, sqlite3_file *file,
 }
 
 static int tell_time(sqlite3_vfs *vfs, sqlite3_int64 *ret_ms) {
-  (void)vfs;
   *ret_ms = scripted_s * 1000 + INT64_C(210866760000000);
   return SQLITE_OK;
 }

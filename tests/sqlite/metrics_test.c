@@ -24,7 +24,6 @@ static void assert_has(const char *text, const char *line) {
 
 /* capability: H2 */
 static void metrics_count_commits_and_checkouts(void **state) {
-  (void)state;
   enum { COMMITS = 3 };
   static char text[65536];
   suite s = {0};

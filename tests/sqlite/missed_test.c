@@ -34,7 +34,6 @@ static void step_once(sqlite3 *db, const char *sql) {
 
 /* Mapped pages are read past the cache. */
 static void commit_to_a_mapped_file_is_seen(void **state) {
-  (void)state;
   for (int when = 0; when < 3; when++) {
     shown_site s;
     shown_open(&s, notes, VESTRY_SQLITE_FILE_PAGES);
@@ -66,7 +65,6 @@ static void commit_to_a_mapped_file_is_seen(void **state) {
 /* A commit that changes no byte has announced a number, and the next commit, of another connection, gets that
  * number. */
 static void commit_after_one_that_changes_nothing_is_seen(void **state) {
-  (void)state;
   static const char *const modes[] = {"WAL", "DELETE", "DELETE", "WAL"};
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TOPICS,
                                                VESTRY_SQLITE_FILE_PAGES};
@@ -105,7 +103,6 @@ static void commit_after_one_that_changes_nothing_is_seen(void **state) {
 
 /* The same after a transaction that writes only to another file. */
 static void commit_after_a_write_to_another_file_is_seen(void **state) {
-  (void)state;
   shown_site s;
   char sql[200];
   shown_open(&s, notes, VESTRY_SQLITE_FILE_PAGES);
@@ -126,7 +123,6 @@ static void commit_after_a_write_to_another_file_is_seen(void **state) {
 
 /* The old value of a row that predates its column is the column's default, but SQLite 3.40 reports NULL. */
 static void change_of_an_added_column_is_seen(void **state) {
-  (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     shown_open(&s, notes, (vestry_sqlite_level)level);
@@ -146,7 +142,6 @@ static void change_of_an_added_column_is_seen(void **state) {
 
 /* Modules that cache what they read: FTS5 caches its segments, also for fts5vocab; other modules are unknown. */
 static void change_cached_by_a_virtual_table_is_seen(void **state) {
-  (void)state;
   shown_site s;
   char text[SHOWN_TEXT_BYTES];
   shown_open(
@@ -184,7 +179,6 @@ static void change_cached_by_a_virtual_table_is_seen(void **state) {
 
 /* The authorizer does not report the join columns of a TEMP view. */
 static void commit_behind_a_temp_view_is_seen(void **state) {
-  (void)state;
   static const char *const views[] = {"CREATE TEMP VIEW both AS SELECT t, u FROM a JOIN b USING(c)",
                                       "CREATE TEMP VIEW both AS SELECT t, u FROM (SELECT t, c FROM a) NATURAL JOIN "
                                       "(SELECT u, c FROM b)"};
@@ -207,7 +201,6 @@ static void commit_behind_a_temp_view_is_seen(void **state) {
 
 /* One connection has locked the file exclusively, so the number in the file does not change. */
 static void commit_under_exclusive_locking_is_seen(void **state) {
-  (void)state;
   for (int level = VESTRY_SQLITE_TOPICS; level <= VESTRY_SQLITE_TABLES; level++) {
     shown_site s;
     shown_open_with(&s, "DELETE", notes, (vestry_sqlite_options){.level = (vestry_sqlite_level)level});
@@ -242,7 +235,6 @@ static void commit_under_exclusive_locking_is_seen(void **state) {
  * Such a commit counts if a page is written after its hook. Here all pages were written earlier: the cache holds one
  * or two pages, and others are read after the change. The oracle's seed 200000255. */
 static void exclusive_commit_with_a_small_cache_is_seen(void **state) {
-  (void)state;
   static const char *const begun[] = {NULL,
                                       "BEGIN; UPDATE wide SET b = b + 1 WHERE id = 1; SELECT count(likes) FROM note"};
   for (int level = VESTRY_SQLITE_TOPICS; level <= VESTRY_SQLITE_TABLES; level++) {
@@ -291,7 +283,6 @@ static vestry_err show_added(vestry_render *render, vestry_html *html, void *app
 }
 
 static void statement_that_becomes_valid_is_seen(void **state) {
-  (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     shown_site s;
     vestry_page *page;
@@ -314,7 +305,6 @@ static void statement_that_becomes_valid_is_seen(void **state) {
 
 /* Each allocation for the first set of pages fails once. */
 static void allocation_failure_in_the_first_render_hides_nothing(void **state) {
-  (void)state;
   for (int i = 0; i < 60; i++) {
     shown_site s;
     shown_open(&s, notes, VESTRY_SQLITE_FILE_PAGES);

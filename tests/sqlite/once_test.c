@@ -17,7 +17,6 @@ static _Atomic(int64_t) clock_ms = 1000000;
 static char folder[FOLDER_BYTES], path[96];
 
 static int64_t now_ms(void *ctx) {
-  (void)ctx;
   return clock_ms;
 }
 
@@ -62,7 +61,6 @@ static const once_world in_a_file = {2, clear, open_node, close_node, count};
 
 /* capability: L7 */
 static void restart_keeps_the_answer(void **state) {
-  (void)state;
   once_node one;
   once_nonce nonce;
   once_clear();
@@ -94,7 +92,6 @@ static vestry_sql_pool *open_pool(test_host *th) {
 /* Otherwise a repetition would run while the first run still has its lease. */
 /* capability: D18 */
 static void lease_longer_than_the_lifetime_is_rejected(void **state) {
-  (void)state;
   static const struct {
     uint64_t lifetime_ms, lease_ms;
     vestry_err error;
@@ -121,7 +118,6 @@ static void lease_longer_than_the_lifetime_is_rejected(void **state) {
 
 /* capability: D18 */
 static void end_of_a_run_that_was_taken_over_is_not_found(void **state) {
-  (void)state;
   test_host th;
   vestry_sql_once *stored;
   vestry_once_found found;
@@ -165,7 +161,6 @@ static void *post(void *ctx) {
 /* Its client gets the response, the log says that the response was not stored, and nothing waits to be stored later. */
 /* capability: D18 */
 static void run_whose_submission_was_deleted_is_logged_once(void **state) {
-  (void)state;
   once_node one;
   once_nonce nonce, next;
   sem_t inside, go;

@@ -124,7 +124,6 @@ static void run_worlds(uint64_t commits, circumstances are) {
 
 /* capability: D21 */
 static void random_commits_leave_all_pages_current(void **state) {
-  (void)state;
   run_worlds(from_environment("VESTRY_COMMITS", COMMITS_SHORT), USUAL);
 }
 
@@ -132,7 +131,6 @@ static void random_commits_leave_all_pages_current(void **state) {
  * with a rollback journal), exclusive locking, statements that could not be prepared, TEMP views, virtual tables. A
  * change of the generator changes these worlds; missed_test.c tests the original faults one by one. */
 static void formerly_missed_worlds_stay_current(void **state) {
-  (void)state;
   static const struct {
     uint64_t seed, steps;
   } found[] = {{4, 1},    {8, 47},   {15, 1},   {17, 26},  {36, 69},  {47, 3},  {63, 17},  {70, 25},
@@ -148,13 +146,11 @@ static void formerly_missed_worlds_stay_current(void **state) {
  * by it. */
 /* capability: D21 */
 static void random_commits_beside_a_follower_leave_pages_current(void **state) {
-  (void)state;
   run_worlds(from_environment("VESTRY_LOOKED_COMMITS", COMMITS_LOOKED), LOOKED);
 }
 
 /* capability: D21 */
 static void random_commits_over_small_bounds_leave_pages_current(void **state) {
-  (void)state;
   run_worlds(from_environment("VESTRY_BOUNDED_COMMITS", COMMITS_BOUNDED), BOUNDED);
 }
 

@@ -53,13 +53,10 @@ static void *follow_continuously(void *ctx) {
 
 /* An observer registered before the database's is called last: the reads are recorded, and the page does not depend
  * on them yet. */
-static void begin(vestry_render *render, void *ctx) {
-  (void)render, (void)ctx;
-}
+static void begin(vestry_render *render, void *ctx) {}
 
 static void end(vestry_render *render, void *ctx) {
   oracle_world *w = ctx;
-  (void)render;
   if (w->is_chaotic && oracle_chance_inside(4) == 0) look(w);
 }
 

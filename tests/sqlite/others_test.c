@@ -31,7 +31,6 @@ static void pass_ms(ledger *s, uint64_t ms) {
 
 /* capability: D22 */
 static void commit_of_an_unattached_connection_refreshes_all(void **state) {
-  (void)state;
   static const char *const modes[] = {"wal", "delete"};
   for (size_t i = 0; i < 2; i++) {
     ledger s;
@@ -67,7 +66,6 @@ static void commit_of_an_unattached_connection_refreshes_all(void **state) {
 /* Thousands of commits of another connection between two reads of the counter. */
 /* capability: D22 */
 static void thousands_of_commits_between_polls_are_seen(void **state) {
-  (void)state;
   ledger s;
   ledger_open(&s, "wal", NULL);
   ledger_watch(&s, "table/k");
@@ -86,7 +84,6 @@ static void thousands_of_commits_between_polls_are_seen(void **state) {
 
 /* Other cluster nodes follow the database themselves, so they receive no message about commits of other programs. */
 static void commits_of_others_send_no_cluster_messages(void **state) {
-  (void)state;
   static const char secret[32] = "the same on all of our machines";
   for (int mode = 0; mode < 2; mode++) {
     ledger s;
@@ -139,7 +136,6 @@ static void commits_of_others_send_no_cluster_messages(void **state) {
 
 /* SQLite's own handler waits up to a tenth of a second, which is long for four writers. */
 static int wait_a_little(void *ctx, int times) {
-  (void)ctx;
   nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
   return times < 300000;
 }
@@ -172,7 +168,6 @@ static void must_end(pid_t pid) {
 /* By the following thread, with the default of poll_ms. */
 /* capability: D22 */
 static void commit_of_another_process_is_polled(void **state) {
-  (void)state;
   static const char *const modes[] = {"wal", "delete"};
   for (size_t i = 0; i < 2; i++) {
     ledger s;
@@ -244,20 +239,17 @@ static void race(const char *mode, int commits, const char *others, int others_c
 
 /* capability: D10 */
 static void concurrent_writers_lose_no_refresh(void **state) {
-  (void)state;
   race("wal", 1000, NULL, 0);
 }
 
 /* capability: D22 */
 static void writers_beside_another_process_lose_no_refresh(void **state) {
-  (void)state;
   race("wal", 300, "500", 500);
 }
 
 /* A process killed while it writes leaves its commits, and a usable file. */
 /* capability: D22 */
 static void commits_of_a_killed_process_are_seen(void **state) {
-  (void)state;
   ledger s;
   ledger_open(&s, "wal", &(vestry_sqlite_options){.poll_ms = 1});
   ledger_watch(&s, "table/log");

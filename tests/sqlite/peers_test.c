@@ -63,7 +63,6 @@ static void assert_shown(pair *p, unsigned one, unsigned eight) {
 
 /* capability: D22 */
 static void commit_of_a_peer_renders_only_the_pages_of_its_rows(void **state) {
-  (void)state;
   for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
     pair p;
     open_pair(&p, (vestry_sqlite_level)level);
@@ -85,7 +84,6 @@ static void commit_of_a_peer_renders_only_the_pages_of_its_rows(void **state) {
 
 /* capability: D22 */
 static void commit_of_a_stranger_between_those_of_peers_is_followed(void **state) {
-  (void)state;
   pair p;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
   commit_known(&p);
@@ -104,7 +102,6 @@ static void commit_of_a_stranger_between_those_of_peers_is_followed(void **state
 
 /* A statement that is reset after its first row commits in the reset, after the last hook of its connection. */
 static void commit_of_a_statement_that_was_reset_shares_its_rows(void **state) {
-  (void)state;
   pair p;
   sqlite3_stmt *returning;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -132,7 +129,6 @@ static void wait_for_rest(vestry_sqlite *database) {
 
 /* A peer has announced a commit, and is stopped. */
 static void stopped_peer_delays_once(void **state) {
-  (void)state;
   pair p;
   vsi_sqlite_number last;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -155,7 +151,6 @@ static void stopped_peer_delays_once(void **state) {
 
 /* A record of the same number, of a commit that was lost, must not hide another commit. */
 static void record_of_another_commit_is_not_used(void **state) {
-  (void)state;
   for (int wrong = 0; wrong < 5; wrong++) {
     pair p;
     open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -191,7 +186,6 @@ static void damage(const char *path, off_t at, size_t len) {
 }
 
 static void damaged_records_and_heads_hide_nothing(void **state) {
-  (void)state;
   enum { HEADS = 64, RING = 4096 };
   for (int of_head = 0; of_head < 2; of_head++) {
     pair p;
@@ -210,7 +204,6 @@ static void damaged_records_and_heads_hide_nothing(void **state) {
 }
 
 static void cut_side_file_hides_nothing(void **state) {
-  (void)state;
   for (off_t len = 0; len < 5000; len += 1100) {
     pair p;
     open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -225,7 +218,6 @@ static void cut_side_file_hides_nothing(void **state) {
 }
 
 static void removed_side_file_is_made_again(void **state) {
-  (void)state;
   for (int is_replaced = 0; is_replaced < 2; is_replaced++) {
     pair p;
     open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -254,7 +246,6 @@ static void removed_side_file_is_made_again(void **state) {
 
 /* Others may write it, who may not write the database. */
 static void side_file_with_more_rights_is_not_used(void **state) {
-  (void)state;
   shown_site there, here;
   char side[110];
   shown_open(&there, channels, VESTRY_SQLITE_FILE_PAGES);
@@ -276,7 +267,6 @@ static void side_file_with_more_rights_is_not_used(void **state) {
 }
 
 static void side_file_has_the_rights_of_the_database(void **state) {
-  (void)state;
   for (int i = 0; i < 2; i++) {
     shown_site s;
     struct stat side, file;
@@ -294,7 +284,6 @@ static void side_file_has_the_rights_of_the_database(void **state) {
 
 /* Other processes have all places. */
 static void process_without_a_place_learns_rows(void **state) {
-  (void)state;
   shown_site there, here;
   char side[110];
   shown_open(&there, channels, VESTRY_SQLITE_FILE_PAGES);
@@ -330,7 +319,6 @@ static void process_without_a_place_learns_rows(void **state) {
 
 /* The ring of the second place begins behind the limit. */
 static void full_disk_hides_nothing(void **state) {
-  (void)state;
   pair p;
   struct rlimit was, little;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -355,7 +343,6 @@ static void full_disk_hides_nothing(void **state) {
 
 /* More was written than a ring has room for, before this process looked. */
 static void overwritten_records_hide_nothing(void **state) {
-  (void)state;
   pair p;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
   commit_known(&p);
@@ -377,7 +364,6 @@ static void overwritten_records_hide_nothing(void **state) {
 /* The WAL is restarted before this process has read it. */
 /* capability: D22 */
 static void commits_overwritten_in_the_wal_are_followed_by_their_records(void **state) {
-  (void)state;
   for (int has_stranger = 0; has_stranger < 2; has_stranger++) {
     pair p;
     open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -401,7 +387,6 @@ static void commits_overwritten_in_the_wal_are_followed_by_their_records(void **
 
 /* capability: D22 */
 static void peer_that_joins_later_and_one_that_leaves_are_noticed(void **state) {
-  (void)state;
   pair p;
   shown_site third;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
@@ -432,7 +417,6 @@ static void peer_that_joins_later_and_one_that_leaves_are_noticed(void **state) 
 
 /* capability: D22 */
 static void schema_of_a_peer_changes_everything_once(void **state) {
-  (void)state;
   pair p;
   open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
   commit_known(&p);
@@ -445,7 +429,6 @@ static void schema_of_a_peer_changes_everything_once(void **state) {
 }
 
 static void rollback_journal_has_no_side_file(void **state) {
-  (void)state;
   shown_site s;
   char side[110];
   shown_open_with(&s, "DELETE", channels, (vestry_sqlite_options){.level = VESTRY_SQLITE_DEFAULT});

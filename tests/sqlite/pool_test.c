@@ -80,7 +80,6 @@ static void append(const vestry_sql_row *row, void *ctx) {
 }
 
 static void values_are_bound_and_rows_returned(void **state) {
-  (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   vestry_sql_transaction *transaction;
@@ -106,7 +105,6 @@ static void values_are_bound_and_rows_returned(void **state) {
 }
 
 static void wrong_values_and_statements_are_logged(void **state) {
-  (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   static const char two[] = "SELECT ?, ?";
@@ -129,7 +127,6 @@ static void wrong_values_and_statements_are_logged(void **state) {
 }
 
 static void statements_stay_prepared(void **state) {
-  (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .statements_count = 4});
   vestry_sql_transaction *transaction;
@@ -159,7 +156,6 @@ typedef struct nest {
 
 static void go_deeper(const vestry_sql_row *row, void *ctx) {
   nest *n = ctx;
-  (void)row;
   n->rows++;
   if (n->depth == 3) return;
   n->depth++;
@@ -170,7 +166,6 @@ static void go_deeper(const vestry_sql_row *row, void *ctx) {
 }
 
 static void statement_can_run_within_its_own_rows(void **state) {
-  (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   nest n = {0};
@@ -186,7 +181,6 @@ static void statement_can_run_within_its_own_rows(void **state) {
 
 /* An open statement would keep its snapshot, and the WAL would grow without bound. */
 static void open_statement_is_reset_on_release(void **state) {
-  (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
   vestry_sql_transaction *transaction;
@@ -211,7 +205,6 @@ static void open_statement_is_reset_on_release(void **state) {
 /* ------------------------------------------------------------------------------------------------- transactions --- */
 
 static void transaction_commits_or_rolls_back_as_a_whole(void **state) {
-  (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){0});
   vestry_sql_transaction *transaction, *again;
@@ -266,7 +259,6 @@ static void assert_rejects_all(lender *l, vestry_sql_transaction *transaction, v
 
 /* Such a statement would be committed alone. */
 static void statement_after_a_lost_transaction_is_rejected(void **state) {
-  (void)state;
   static const struct {
     vestry_sql_kind kind;
     vestry_err end;
@@ -324,7 +316,6 @@ static const vestry_sql_kind holders[] = {VESTRY_SQL_WRITE, VESTRY_SQL_READ, VES
 
 /* The first end of a connection's life needs no memory. */
 static void transaction_ends_without_memory(void **state) {
-  (void)state;
   for (int i = 0; i < 6; i++) {
     const bool is_kept = holders[i / 2] == VESTRY_SQL_WRITE && i % 2;
     lender l;
@@ -342,13 +333,11 @@ static void transaction_ends_without_memory(void **state) {
 
 static int permit(void *ctx, int action, const char *first, const char *second, const char *schema_name,
                   const char *inside) {
-  (void)ctx, (void)action, (void)first, (void)second, (void)schema_name, (void)inside;
   return SQLITE_OK;
 }
 
 /* SQLite must prepare ROLLBACK again, and has no memory. */
 static void connection_that_cannot_roll_back_is_not_used(void **state) {
-  (void)state;
   for (int i = 0; i < 9; i++) {
     lender l;
     vestry_sql_transaction *transaction;
@@ -387,7 +376,6 @@ static int64_t seen_by(vestry_sql_transaction *transaction) {
 }
 
 static void read_checkout_is_no_snapshot(void **state) {
-  (void)state;
   lender l, other;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
   other = l;
@@ -423,7 +411,6 @@ static void count_commit(void *ctx) {
 }
 
 static void commit_callback_runs_after_each_commit(void **state) {
-  (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1});
   vestry_sql_transaction *transaction;
@@ -467,7 +454,6 @@ static vestry_err in_a_thread(void *(*fn)(void *), lender *l) {
 }
 
 static void waits_for_a_connection_are_bounded(void **state) {
-  (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .wait_ms = 20, .busy_ms = 5});
   vestry_sql_transaction *transaction, *aside;
@@ -521,7 +507,6 @@ static void *work(void *ctx) {
 }
 
 static void many_threads_share_two_connections(void **state) {
-  (void)state;
   lender l;
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 2, .wait_ms = 60000});
   insert(&l, 0);
@@ -544,7 +529,6 @@ static void many_threads_share_two_connections(void **state) {
 /* ----------------------------------------------------------------------------------------------- opening a pool --- */
 
 static void schema_is_upgraded_and_later_version_rejected(void **state) {
-  (void)state;
   lender l;
   make_folder(&l);
   vestry_sqlite_pool_options first = {.schema = schema, .schema_version = 1};
@@ -575,7 +559,6 @@ static void schema_is_upgraded_and_later_version_rejected(void **state) {
 }
 
 static void created_files_have_file_mode(void **state) {
-  (void)state;
   static const struct {
     uint32_t asked;
     mode_t mode;
@@ -598,7 +581,6 @@ static void created_files_have_file_mode(void **state) {
 }
 
 static void failed_open_logs_its_remedy(void **state) {
-  (void)state;
   lender l;
   char path[128];
   make_folder(&l);
@@ -638,7 +620,6 @@ static void failed_open_logs_its_remedy(void **state) {
 /* ---------------------------------------------------------------------------------------------- followed pools ---- */
 
 static void pages_follow_commits_of_the_pool(void **state) {
-  (void)state;
   ledger s;
   ledger_open(&s, "wal", NULL);
   ledger_watch(&s, "table/t");
@@ -677,7 +658,6 @@ static void pages_follow_commits_of_the_pool(void **state) {
 }
 
 static void unfollow_does_not_wait_for_a_rollback(void **state) {
-  (void)state;
   ledger s;
   ledger_open(&s, "wal", NULL);
   vestry_sql_pool *pool;
@@ -725,7 +705,6 @@ static void *let_it_end(void *of) {
 }
 
 static void unfollow_waits_for_checked_out_connections(void **state) {
-  (void)state;
   ledger s;
   ledger_open(&s, "wal", NULL);
   late_reader reader = {.pool = NULL};
@@ -766,7 +745,6 @@ static vestry_err open_and_close(test_host *th, void *ctx) {
 }
 
 static void allocation_failure_is_returned(void **state) {
-  (void)state;
   lender l;
   make_folder(&l);
   test_host_fail_each(open_and_close, &l, false);

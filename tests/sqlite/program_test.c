@@ -23,7 +23,6 @@ static const char lots[] =
     "FROM lot; INSERT INTO made(id, a, b) SELECT id, id, id FROM lot";
 
 static void changed_row_renders_only_lookups_of_its_key(void **state) {
-  (void)state;
   static const struct {
     const char *sql, *change;
     unsigned renders;
@@ -104,7 +103,6 @@ static void changed_row_renders_only_lookups_of_its_key(void **state) {
 
 /* Pages of the file combine with keys; for commits of others only pages are known. */
 static void only_foreign_commits_render_rows_on_the_same_page(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, lots, VESTRY_SQLITE_FILE_PAGES);
   size_t seven = shown_watch(&s, "SELECT price FROM lot WHERE id = 7");
@@ -124,7 +122,6 @@ static void only_foreign_commits_render_rows_on_the_same_page(void **state) {
 
 /* So many keys that they are not stored separately. */
 static void too_many_keys_match_every_row(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, lots, VESTRY_SQLITE_TABLES);
   size_t seven = shown_watch(&s, "SELECT price FROM lot WHERE id = 7");
@@ -148,7 +145,6 @@ static void too_many_keys_match_every_row(void **state) {
 
 /* A run of keys contains another key of the transaction, which was noted when the run was not among the last ones. */
 static void overlapping_keys_are_found(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, lots, VESTRY_SQLITE_TABLES);
   size_t eight = shown_watch(&s, "SELECT price FROM lot WHERE id = 8");
@@ -164,7 +160,6 @@ static void overlapping_keys_are_found(void **state) {
 /* Sets are found by their keys, or all sets of a table if no keys are recorded. Some sets share keys; sets of closed
  * pages are removed during the search. */
 static void commit_finds_pages_by_their_keys(void **state) {
-  (void)state;
   static const char *const queries[] = {
       "SELECT price FROM lot WHERE id = 1",
       "SELECT price FROM lot WHERE id = 2",
@@ -223,7 +218,6 @@ static void commit_finds_pages_by_their_keys(void **state) {
 }
 
 static void bound_integers_are_found_in_the_expanded_text(void **state) {
-  (void)state;
   static const struct {
     const char *sql;
     uint32_t wanted;

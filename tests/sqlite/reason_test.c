@@ -46,7 +46,6 @@ static void run_and_expect(shown_site *s, sqlite3 *db, const char *sql, const ch
 
 /* capability: H8 */
 static void attached_commit_is_reported_by_its_table(void **state) {
-  (void)state;
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
   static const char *const modes[] = {"WAL", "DELETE"};
   for (size_t i = 0; i < 4; i++) {
@@ -70,7 +69,6 @@ static void attached_commit_is_reported_by_its_table(void **state) {
 
 /* capability: H8 */
 static void unattached_commit_is_reported_by_its_file_page(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, SCHEMA, VESTRY_SQLITE_FILE_PAGES);
   shown_watch(&s, "SELECT text FROM messages");
@@ -88,7 +86,6 @@ static void unattached_commit_is_reported_by_its_file_page(void **state) {
 
 /* capability: H8 */
 static void commit_of_unknown_tables_is_reported_as_database(void **state) {
-  (void)state;
   shown_site s;
   shown_open_with(&s, "DELETE", SCHEMA, (vestry_sqlite_options){.level = VESTRY_SQLITE_TABLES});
   shown_watch(&s, "SELECT text FROM messages");
@@ -98,7 +95,6 @@ static void commit_of_unknown_tables_is_reported_as_database(void **state) {
 }
 
 static void commit_behind(shown_site *s, vestry_render *render) {
-  (void)render;
   shown_run(s->writer, "INSERT INTO messages(text) VALUES('" MARK "')");
   assert_int_equal(vestry_sqlite_sync(s->database, NULL), VESTRY_OK);
 }
@@ -106,7 +102,6 @@ static void commit_behind(shown_site *s, vestry_render *render) {
 /* A commit during the page's render, after its reads. */
 /* capability: H8 */
 static void commit_during_a_render_is_reported_by_its_table(void **state) {
-  (void)state;
   shown_site s;
   shown_open(&s, SCHEMA, VESTRY_SQLITE_TABLES);
   shown_watch(&s, "SELECT text FROM messages; SELECT name FROM users");
@@ -121,7 +116,6 @@ static void commit_during_a_render_is_reported_by_its_table(void **state) {
  * page. */
 /* capability: H2 */
 static void time_from_commit_to_page_is_measured(void **state) {
-  (void)state;
   shown_site s;
   vestry_observe *observe;
   char text[60000];
@@ -161,7 +155,6 @@ static void check_times(const shown_site *s, unsigned long long count, double su
 /* From the end of the commit's statement, whenever pages follow it. */
 /* capability: H2 */
 static void attached_commit_is_timed_from_its_end(void **state) {
-  (void)state;
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
   static const char *const modes[] = {"WAL", "DELETE"};
   for (size_t i = 0; i < 4; i++) {
@@ -186,7 +179,6 @@ static void attached_commit_is_timed_from_its_end(void **state) {
 /* Vestry detects such a commit when it reads the counter. */
 /* capability: H2 */
 static void unattached_commit_is_timed_from_its_detection(void **state) {
-  (void)state;
   shown_site s;
   vestry_observe *observe;
   shown_open(&s, SCHEMA, VESTRY_SQLITE_FILE_PAGES);

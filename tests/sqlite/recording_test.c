@@ -107,7 +107,6 @@ static void *hold(void *ctx) {
 
 /* After any commit, unless the page reads aside; otherwise after one second, and then two. */
 static void page_without_a_free_connection_renders_again(void **state) {
-  (void)state;
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_DEFAULT, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_TOPICS};
   for (int i = 0; i < 12; i++) {
     scene s;
@@ -143,7 +142,6 @@ static void page_without_a_free_connection_renders_again(void **state) {
 
 /* Time does not help, but a commit may. */
 static void page_with_a_failed_statement_depends_on_all_commits(void **state) {
-  (void)state;
   scene s;
   open_scene(&s, "SELECT abs(-9223372036854775808) FROM t WHERE v = 'one'", VESTRY_SQL_READ, VESTRY_SQLITE_DEFAULT);
   assert_string_equal(s.text, "IO");
@@ -162,7 +160,6 @@ static void render_and_expect(scene *s, const char *text) {
 }
 
 static void page_whose_read_cannot_be_prepared_renders_again(void **state) {
-  (void)state;
   for (int by_commit = 0; by_commit < 2; by_commit++) {
     scene s;
     open_scene(&s, "SELECT v FROM t WHERE id = 1", (vestry_sql_kind)0, VESTRY_SQLITE_DEFAULT);
@@ -182,7 +179,6 @@ static void page_whose_read_cannot_be_prepared_renders_again(void **state) {
 
 /* The read also writes, and another program is writing. */
 static void page_that_cannot_begin_to_write_renders_again(void **state) {
-  (void)state;
   static const vestry_sql_kind uses[] = {(vestry_sql_kind)0, VESTRY_SQL_WRITE};
   for (int i = 0; i < 2; i++) {
     scene s;

@@ -56,7 +56,6 @@ static const char temp_sql[] = "SELECT count(*) FROM sqlite_temp_schema";
 static const char files_sql[] = "SELECT count(*) FROM pragma_database_list WHERE seq > 1";
 
 static void settings_and_names_do_not_stay_on_a_connection(void **state) {
-  (void)state;
   static const struct {
     const char *sql, *query;
     int64_t value;
@@ -86,7 +85,6 @@ static void settings_and_names_do_not_stay_on_a_connection(void **state) {
 }
 
 static void connection_on_which_nothing_is_left_stays(void **state) {
-  (void)state;
   static const char *const texts[] = {"PRAGMA recursive_triggers",
                                       "PRAGMA table_info(t)",
                                       "PRAGMA wal_checkpoint(TRUNCATE)",
@@ -110,7 +108,6 @@ static void starve(bool is_starved) {
 
 /* No thread gets a connection with changed settings, also if it cannot be replaced when it is released. */
 static void connection_is_not_used_without_memory_for_another(void **state) {
-  (void)state;
   for (int i = 0; i < 4; i++) {
     const vestry_sql_kind kind = i % 2 ? VESTRY_SQL_READ_ASIDE : VESTRY_SQL_READ;
     lender l;
@@ -139,13 +136,11 @@ static void connection_is_not_used_without_memory_for_another(void **state) {
 
 static int permit(void *ctx, int action, const char *first, const char *second, const char *schema_name,
                   const char *inside) {
-  (void)ctx, (void)action, (void)first, (void)second, (void)schema_name, (void)inside;
   return SQLITE_OK;
 }
 
 /* The transaction cannot be rolled back at its end, and is rolled back by the next check-out. */
 static void connection_that_was_stuck_is_replaced(void **state) {
-  (void)state;
   static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE, VESTRY_SQL_READ, VESTRY_SQL_READ_ASIDE};
   for (int i = 0; i < 3; i++) {
     lender l;
@@ -168,7 +163,6 @@ static void connection_that_was_stuck_is_replaced(void **state) {
 
 /* A transaction whose commit waits for the disk changes PRAGMA synchronous until its end, which has no memory here. */
 static void flushed_transaction_leaves_no_setting_without_memory(void **state) {
-  (void)state;
   lender l;
   vestry_sql_transaction *transaction;
   begin(&l, "PRAGMA synchronous = NORMAL");
@@ -183,7 +177,6 @@ static void flushed_transaction_leaves_no_setting_without_memory(void **state) {
 }
 
 static void pages_follow_a_replaced_connection(void **state) {
-  (void)state;
   ledger s;
   ledger_open(&s, "wal", NULL);
   ledger_watch(&s, "table/t");

@@ -68,7 +68,6 @@ static vestry_sql_pool *pool;
 
 static int open_world(void **state) {
   char sql[512];
-  (void)state;
   test_host_init(&th);
   assert_int_equal(rows_contract_world->open(&th.host, &pool), VESTRY_OK);
   snprintf(sql, sizeof sql,
@@ -80,7 +79,6 @@ static int open_world(void **state) {
 }
 
 static int close_world(void **state) {
-  (void)state;
   vestry_sql_pool_destroy(pool);
   rows_contract_world->remove();
   test_host_assert_clean(&th);
@@ -118,7 +116,6 @@ static vestry_err see(void *row, void *ctx) {
 
 /* Columns are in another order, have other cases, and there are more of them. */
 static void columns_are_found_by_name(void **state) {
-  (void)state;
   static const unsigned char mark[] = {0, 1, 0xfe, 0xff};
   seen of = {0};
   note room;
@@ -141,7 +138,6 @@ static void columns_are_found_by_name(void **state) {
 }
 
 static void null_sets_the_member_to_zero_if_it_is_allowed(void **state) {
-  (void)state;
   maybe is = {"full", false};
   assert_int_equal(read_one("SELECT CAST(NULL AS TEXT) AS value", VESTRY_ONE_ROW(&maybe_shape, &is)), VESTRY_OK);
   assert_true(is.is_null);
@@ -156,7 +152,6 @@ static void null_sets_the_member_to_zero_if_it_is_allowed(void **state) {
 }
 
 static void number_of_rows_is_checked(void **state) {
-  (void)state;
   number is[3];
   size_t count = 99;
   const char *const none = "SELECT id AS value FROM note", *const three = "SELECT id AS value FROM note ORDER BY id";
@@ -185,7 +180,6 @@ static void number_of_rows_is_checked(void **state) {
 }
 
 static void error_of_the_function_ends_the_rows(void **state) {
-  (void)state;
   seen of = {.stop_at = 2};
   note room;
   for (int i = 1; i <= 4; i++) add_note(i, "cay");
@@ -198,7 +192,6 @@ static void error_of_the_function_ends_the_rows(void **state) {
 }
 
 static void missing_or_doubled_column_is_named(void **state) {
-  (void)state;
   number is;
   add_note(1, "dan");
   assert_int_equal(read_one("SELECT id FROM note", VESTRY_ONE_ROW(&number_shape, &is)), VESTRY_INVALID);
@@ -211,7 +204,6 @@ static void missing_or_doubled_column_is_named(void **state) {
 
 /* A statement, the shape that receives its column "value", and the result. */
 static void each_type_accepts_its_values_only(void **state) {
-  (void)state;
   static const struct {
     const char *sql;
     const vestry_sql_shape *shape;
@@ -260,7 +252,6 @@ static void each_type_accepts_its_values_only(void **state) {
 }
 
 static void bytes_of_another_length_are_refused(void **state) {
-  (void)state;
   add_note(1, "eve");
   assert_int_equal(
       vestry_sql_run_alone(pool, "UPDATE note SET mark = $1", VESTRY_LIST(vestry_value_bytes("abc", 3)), NULL, NULL),
@@ -272,7 +263,6 @@ static void bytes_of_another_length_are_refused(void **state) {
 
 /* A log line contains no values, neither those of the row nor literals. */
 static void refusal_contains_no_value(void **state) {
-  (void)state;
   word is;
   assert_int_equal(read_one("SELECT 'secret' AS value", VESTRY_ONE_ROW(&word_shape, &is)), VESTRY_TOO_LARGE);
   assert_null(strstr(th.last_log, "secret"));
@@ -295,7 +285,6 @@ static vestry_err add_in(vestry_sql_transaction *transaction, void *ctx) {
 }
 
 static void transaction_reads_its_rows_and_fails_with_them(void **state) {
-  (void)state;
   number is;
   bool fails = true;
   size_t count;
@@ -315,7 +304,6 @@ static void transaction_reads_its_rows_and_fails_with_them(void **state) {
 
 /* Shapes that the macros cannot make, and a text that is borrowed beyond its row. */
 static void invalid_shape_is_refused_and_nothing_runs(void **state) {
-  (void)state;
   number is;
   note room;
   size_t count;
@@ -342,7 +330,6 @@ static void invalid_shape_is_refused_and_nothing_runs(void **state) {
 }
 
 static void real_numbers_do_not_depend_on_the_locale(void **state) {
-  (void)state;
   static const struct {
     const char *sql;
     double value;

@@ -26,7 +26,6 @@ typedef struct word {
 static const vestry_sql_shape word_shape = VESTRY_ROW(word, value);
 
 static void text_with_a_zero_character_is_refused(void **state) {
-  (void)state;
   test_host th;
   vestry_sql_pool *pool;
   word is;

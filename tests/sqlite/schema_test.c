@@ -13,7 +13,6 @@ static void expect_bring(const vsi_call *call, sqlite3 *db, const vsi_sql_schema
 
 /* Another client drops an object, whose part still has its version, or has none any more. */
 static void dropped_objects_are_created_again(void **state) {
-  (void)state;
   static const char *const object_steps[] = {
       ("CREATE TABLE a(x);CREATE INDEX a_x ON a(x);CREATE TABLE c(x);INSERT INTO c VALUES(1);"
        "CREATE TRIGGER a_comes AFTER INSERT ON a BEGIN UPDATE c SET x = 2; DELETE FROM c WHERE x = 3; END"),
@@ -80,20 +79,17 @@ static sqlite3 *later;
 
 static int write_later_version(void *ctx, int action, const char *first, const char *second, const char *schema,
                                const char *inside) {
-  (void)ctx, (void)second, (void)schema, (void)inside;
   if (action == SQLITE_TRANSACTION && strcmp(first, "BEGIN") == 0)
     ledger_run(later, "PRAGMA user_version = 9; CREATE TABLE IF NOT EXISTS later(x)");
   return SQLITE_OK;
 }
 
 static int watch_connection(sqlite3 *db, char **ret_message, const struct sqlite3_api_routines *api) {
-  (void)ret_message, (void)api;
   return sqlite3_set_authorizer(db, write_later_version, NULL);
 }
 
 /* The version is read, and then another program writes a later one, before the tables are created. */
 static void pool_rejects_a_later_version_that_comes_meanwhile(void **state) {
-  (void)state;
   test_host th;
   char folder[FOLDER_BYTES], file[128];
   vestry_sql_pool *pool = NULL;

@@ -22,7 +22,6 @@ static _Atomic(int) lines_count;
 static _Atomic(bool) is_logged;
 
 static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
-  (void)ctx, (void)level;
   if (strstr(line, MARK)) is_logged = true;
   lines_count++;
 }
@@ -52,7 +51,6 @@ static vestry_err add_metrics(vestry_metrics *metrics, void *ctx) {
 
 /* Redaction for tails: here all of a page's text. */
 static size_t redact(char *event, size_t len, void *ctx) {
-  (void)ctx;
   for (char *at; (at = strstr(event, MARK)) != NULL;) memset(at, '*', sizeof MARK - 1);
   return len;
 }
@@ -184,20 +182,17 @@ static void follow(vestry_sqlite_level level, const char *has) {
 
 /* capability: H1, H4 */
 static void observe_routes_contain_no_value(void **state) {
-  (void)state;
   follow(VESTRY_SQLITE_TOPICS, "\"topic table/bird\"");
   follow(VESTRY_SQLITE_TABLES, "\"table bird\"");
 }
 
 /* capability: H1, H4 */
 static void observe_routes_contain_no_value_by_file_pages(void **state) {
-  (void)state;
   level_needs_pages();
   follow(VESTRY_SQLITE_FILE_PAGES, "\"table bird\"");
 }
 
 static void log_contains_no_value(void **state) {
-  (void)state;
   suite s;
   begin(&s, VESTRY_SQLITE_TABLES);
   fail_all(&s);

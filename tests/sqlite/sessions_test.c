@@ -62,7 +62,6 @@ static void run(storage_suite *s, const char *sql) {
 static const storage_world in_a_file = {make_file, remove_file, open_node, close_node, expire, number, run};
 
 static void null_arguments_are_rejected(void **state) {
-  (void)state;
   vestry_sql_sessions *stored;
   assert_int_equal(vestry_sql_sessions_create(NULL, NULL, &stored), VESTRY_INVALID);
   assert_int_equal(vestry_sql_sessions_expire(NULL, NULL), VESTRY_INVALID);

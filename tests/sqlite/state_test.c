@@ -79,7 +79,6 @@ static const char *const suffixes[] = {"-wal", "-shm"};
 
 /* An administrator "cleans up": commits would go to a file that nobody else reads, and that ends with the program. */
 static void removed_wal_is_neither_written_nor_read(void **state) {
-  (void)state;
   for (int i = 0; i < 4; i++) {
     user u;
     char file[112], kept[112];
@@ -109,7 +108,6 @@ static void removed_wal_is_neither_written_nor_read(void **state) {
 
 /* "Emptying" the WAL: the next checkpoint would write zeros into the database. */
 static void cut_wal_is_neither_written_nor_read(void **state) {
-  (void)state;
   user u;
   char file[112];
   begin(&u, "PRAGMA journal_mode = WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1); PRAGMA user_version = 1");
@@ -136,7 +134,6 @@ static void cut_wal_is_neither_written_nor_read(void **state) {
 
 /* Nothing committed is lost if the program ends normally. */
 static void commits_survive_a_removed_wal(void **state) {
-  (void)state;
   for (int i = 0; i < 2; i++) {
     user u;
     char file[112];
@@ -156,7 +153,6 @@ static void commits_survive_a_removed_wal(void **state) {
 
 /* Pages would not see commits of other programs any more. */
 static void followed_database_logs_a_removed_wal(void **state) {
-  (void)state;
   for (int i = 0; i < 2; i++) {
     ledger s;
     char file[112], kept[112];
@@ -177,7 +173,6 @@ static void followed_database_logs_a_removed_wal(void **state) {
 
 /* The user may not write the file for a while. SQLite then opens a connection for reading only, which would stay so. */
 static void connection_is_not_replaced_by_one_that_cannot_write(void **state) {
-  (void)state;
   user u;
   vestry_sql_transaction *transaction;
   if (getuid() != 0) TEST_SKIP("only root can become another user for a while");
@@ -199,7 +194,6 @@ static void connection_is_not_replaced_by_one_that_cannot_write(void **state) {
 
 /* The log says what is missing, although the statement was prepared before. */
 static void statement_that_is_not_valid_any_more_is_explained(void **state) {
-  (void)state;
   user u;
   begin(&u, NULL);
   assert_int_equal(insert(&u), VESTRY_OK);
@@ -223,13 +217,11 @@ static vestry_err order(vestry_sql_transaction *transaction, void *jobs) {
 }
 
 static vestry_err count_run(vestry_job *job, void *runs) {
-  (void)job;
   ++*(int *)runs;
   return VESTRY_OK;
 }
 
 static void dropped_job_is_an_error(void **state) {
-  (void)state;
   user u;
   vestry_jobs *jobs;
   int runs = 0;
@@ -257,7 +249,6 @@ static void dropped_job_is_an_error(void **state) {
 
 /* Threads try about once a second, as long as the table is missing. */
 static void equal_failures_of_jobs_are_logged_once(void **state) {
-  (void)state;
   user u;
   vestry_jobs *jobs;
   int runs = 0;
@@ -278,7 +269,6 @@ static void equal_failures_of_jobs_are_logged_once(void **state) {
 }
 
 static void dropped_session_is_an_error(void **state) {
-  (void)state;
   user u;
   vestry_sql_sessions *sessions;
   const vestry_session_record record = {.size = sizeof record, .user = "ann", .created_s = 1, .used_s = 1};
@@ -296,7 +286,6 @@ static void dropped_session_is_an_error(void **state) {
 
 /* Commits to a table behind a view would not be known by the name of the table. */
 static void view_in_place_of_a_table_is_rejected(void **state) {
-  (void)state;
   user u;
   vestry_sql_sessions *sessions;
   begin(&u, NULL);
@@ -317,7 +306,6 @@ static void copy_bytes(const vestry_sql_row *row, void *text) {
 
 /* The file was created by a program that keeps texts as UTF-16. */
 static void bytes_of_a_text_are_utf8_in_any_encoding(void **state) {
-  (void)state;
   static const char *const encodings[] = {"PRAGMA encoding = 'UTF-8'", "PRAGMA encoding = 'UTF-16le'",
                                           "PRAGMA encoding = 'UTF-16be'"};
   for (size_t i = 0; i < sizeof encodings / sizeof *encodings; i++) {

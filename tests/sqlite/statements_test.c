@@ -56,7 +56,6 @@ static void run_others(fixture *d, int count) {
 
 /* More statements are handed out than stay prepared, and others run afterwards. */
 static void prepared_statement_is_valid_until_its_release(void **state) {
-  (void)state;
   fixture d;
   sqlite3_stmt *own[2 * KEPT], *again;
   open_fixture(&d);
@@ -87,7 +86,6 @@ static void prepared_statement_is_valid_until_its_release(void **state) {
 
 /* vestry_sql_run prepares the same text again, so that it does not overwrite the bindings of a statement handed out. */
 static void run_does_not_overwrite_a_prepared_statement(void **state) {
-  (void)state;
   fixture d;
   sqlite3_stmt *own;
   int64_t found = 0;
@@ -121,7 +119,6 @@ static void go_down(const vestry_sql_row *row, void *ctx) {
 
 /* A statement runs within its own rows, recursively. */
 static void statement_nests_300_deep_in_its_rows(void **state) {
-  (void)state;
   enum { DEEP = 300 };
   fixture d;
   open_fixture(&d);
@@ -143,7 +140,6 @@ static void statement_nests_300_deep_in_its_rows(void **state) {
 
 /* Only the first statement would run, and the result would be that of all. */
 static void text_of_several_statements_is_not_run(void **state) {
-  (void)state;
   static const char *const several[] = {
       "INSERT INTO reply VALUES(1, 0); INSERT INTO reply VALUES(2, 0)",
       "DELETE FROM reply; SELEKT 1",
@@ -182,7 +178,6 @@ static void text_of_several_statements_is_not_run(void **state) {
 }
 
 static void wrong_arguments_are_logged_with_the_function(void **state) {
-  (void)state;
   fixture d;
   open_fixture(&d);
   assert_int_equal(vestry_sql_begin(d.pool, VESTRY_SQL_READ, NULL), VESTRY_INVALID);

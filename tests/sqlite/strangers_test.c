@@ -7,7 +7,6 @@
 /* Rows of other keys were inserted until file pages were split, so rows of each page may have moved. */
 /* capability: D22 */
 static void commit_of_another_program_renders_no_moved_page_of_another_table(void **state) {
-  (void)state;
   static const char grow[] = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99) "
                              "INSERT INTO message SELECT 5, 5000 + i, hex(zeroblob(400)), 0 FROM n";
   for (int of_same = 0; of_same < 2; of_same++) {
@@ -34,7 +33,6 @@ static void commit_of_another_program_renders_no_moved_page_of_another_table(voi
  * do not exist yet, then belong on a leaf that was neither read nor written. */
 /* capability: D22 */
 static void place_of_an_absent_row_that_moves_to_an_unread_file_page_is_followed(void **state) {
-  (void)state;
   enum { PAGES = SHOWN_MOST };
   char queries[PAGES][80], sql[120];
   shown_site s;

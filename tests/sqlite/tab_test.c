@@ -11,7 +11,6 @@ static ledger kept;
 static void clear(void) {} /* each ledger is a new file */
 
 static void open_node(size_t at, const tab_bounds *bounds, tab_node *ret_node) {
-  (void)at;
   ledger_open(&kept, "wal", &(vestry_sqlite_options){.poll_ms = 60000});
   tabs_open(&kept, &(vestry_sql_tabs_options){.ttl_s = bounds->ttl_s,
                                               .per_scope_count = bounds->per_scope_count,
@@ -21,12 +20,10 @@ static void open_node(size_t at, const tab_bounds *bounds, tab_node *ret_node) {
 }
 
 static void close_node(size_t at) {
-  (void)at;
   ledger_close(&kept);
 }
 
 static void settle(size_t at) {
-  (void)at;
   ledger_sync(&kept);
   site_settle_pages(&kept.on);
 }
@@ -37,7 +34,6 @@ static int64_t count(void) {
 
 /* capability: D9 */
 static void calls_without_a_request_are_invalid_and_logged(void **state) {
-  (void)state;
   ledger s;
   size_t len;
   ledger_open(&s, "wal", NULL);
@@ -73,7 +69,6 @@ static void check_renders(tab_shown *w, size_t one, size_t other) {
 
 /* capability: D9 */
 static void any_write_of_a_state_renders_only_its_tab(void **state) {
-  (void)state;
   ledger s;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES], sql[200];
@@ -104,7 +99,6 @@ static void any_write_of_a_state_renders_only_its_tab(void **state) {
 
 /* capability: D9 */
 static void write_belongs_to_the_application_transaction(void **state) {
-  (void)state;
   ledger s;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
@@ -132,7 +126,6 @@ static void write_belongs_to_the_application_transaction(void **state) {
 
 /* Another server uses the same database. Only its commits that may change states render tabs. */
 static void state_written_by_another_process_is_shown(void **state) {
-  (void)state;
   static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES, VESTRY_SQLITE_FILE_PAGES};
   for (size_t i = 0; i < 3; i++) {
     ledger s;
@@ -174,7 +167,6 @@ static void state_written_by_another_process_is_shown(void **state) {
 
 /* capability: D9 */
 static void state_expires_ttl_s_after_its_last_use(void **state) {
-  (void)state;
   ledger s;
   tab_shown w;
   char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
@@ -217,7 +209,6 @@ static void state_expires_ttl_s_after_its_last_use(void **state) {
 /* Another connection holds the write lock. Reads succeed, and the use is recorded at the next read. */
 /* capability: D9 */
 static void recording_a_use_waits_for_no_writer(void **state) {
-  (void)state;
   ledger s;
   char one[TAB_TOKEN_BYTES];
   ledger_clock(1000000);
@@ -242,7 +233,6 @@ static void recording_a_use_waits_for_no_writer(void **state) {
 
 /* capability: D9 */
 static void expired_states_are_deleted_in_batches(void **state) {
-  (void)state;
   ledger s;
   char one[TAB_TOKEN_BYTES];
   ledger_clock(1000000);
@@ -263,7 +253,6 @@ static void expired_states_are_deleted_in_batches(void **state) {
 }
 
 static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   vestry_err error = vestry_session_login(req, reply, "ann");
   return error ? error : vestry_reply_status(reply, 204);
 }
@@ -281,7 +270,6 @@ static int states(ledger *s) {
 
 /* Scopes are limited separately, and their number is unlimited. */
 static void states_of_all_scopes_are_bounded(void **state) {
-  (void)state;
   static const struct {
     uint32_t most;
     int least_left; /* after the limit is reached, some more are removed than necessary */
@@ -321,7 +309,6 @@ static void states_of_all_scopes_are_bounded(void **state) {
 
 /* A client can create any number of anonymous scopes; their states are evicted before those of users. */
 static void anonymous_states_are_evicted_before_users_states(void **state) {
-  (void)state;
   ledger s;
   ledger_clock(1000000);
   ledger_open_as(&s, "wal", &(vestry_sqlite_options){.poll_ms = 60000}, (vestry_options){0});
@@ -354,7 +341,6 @@ static void anonymous_states_are_evicted_before_users_states(void **state) {
 
 /* Anonymous states do not evict a user's state that expires sooner. Evictions are counted. */
 static void anonymous_states_evict_no_user_state_that_expires_sooner(void **state) {
-  (void)state;
   ledger s;
   ledger_clock(1000000);
   ledger_open_as(&s, "wal", &(vestry_sqlite_options){.poll_ms = 60000}, (vestry_options){0});
@@ -389,7 +375,6 @@ static void anonymous_states_evict_no_user_state_that_expires_sooner(void **stat
 
 /* capability: D9 */
 static void tables_are_created_once_and_have_a_version(void **state) {
-  (void)state;
   ledger s;
   vestry_sqlite *again = NULL;
   char one[TAB_TOKEN_BYTES];

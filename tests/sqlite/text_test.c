@@ -5,7 +5,6 @@
 #include "support/test.h"
 
 static void messages_that_quote_a_value_are_detected(void **state) {
-  (void)state;
   static const char *const do_not[] = {"no such table: nest", "near \"FRM\": syntax error", "near \",\": syntax error",
                                        "incomplete input", "near \"x\": syntax error"};
   static const char *const cite[] = {
@@ -17,7 +16,6 @@ static void messages_that_quote_a_value_are_detected(void **state) {
 }
 
 static void blanks_and_comments_are_skipped(void **state) {
-  (void)state;
   static const char *const nothing[] = {"", ";", " \t\r\n;; ", "-- a", "/* a */ ; -- b\n", "/* a", "/* a *"};
   static const char *const rest[] = {"x", ";x", "-- a\nx", "/* a */x", "/* -- */ -- /*\n x"};
   for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)

@@ -12,7 +12,6 @@ static spans recorded;
 
 static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app) {
   shown_site *s = app;
-  (void)req;
   shown_run(s->writer, "UPDATE bird SET name = name || '!' WHERE id = 1");
   return vestry_reply_status(reply, 204);
 }
@@ -59,14 +58,12 @@ static void follow(const char *mode, vestry_sqlite_level level) {
 
 /* capability: L12 */
 static void render_is_a_child_of_the_committing_request(void **state) {
-  (void)state;
   follow("WAL", VESTRY_SQLITE_TABLES);
   follow("DELETE", VESTRY_SQLITE_TABLES);
 }
 
 /* capability: L12 */
 static void render_is_a_child_of_the_request_by_file_pages(void **state) {
-  (void)state;
   level_needs_pages();
   follow("WAL", VESTRY_SQLITE_FILE_PAGES);
 }

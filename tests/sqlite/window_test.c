@@ -37,7 +37,6 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
 
 /* capability: L2 */
 static void commit_outside_the_window_renders_nothing(void **state) {
-  (void)state;
   suite s = {0};
   vestry_page *page;
   vestry_sqlite *database;

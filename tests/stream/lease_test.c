@@ -18,7 +18,6 @@ typedef struct suite {
 
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
   suite *s = app;
-  (void)req;
   s->handled++;
   if (s->is_brief) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("a", 1));
   if (s->own_heartbeat_ms)
@@ -29,7 +28,6 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *a
 }
 
 static vestry_err guard(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)reply;
   ((suite *)app)->guarded++;
   return VESTRY_OK;
 }
@@ -102,7 +100,6 @@ static void pass_ms(suite *s, uint64_t ms) {
 
 /* capability: L9 */
 static void stream_ends_when_its_lease_expires(void **state) {
-  (void)state;
   suite s;
   char lease[DIGITS + 1];
   begin(&s);
@@ -135,7 +132,6 @@ static void stream_ends_when_its_lease_expires(void **state) {
 
 /* capability: L9 */
 static void stream_without_a_renewal_stays_open(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   vestry_memory_exchange *page = open_stream(&s);
@@ -148,7 +144,6 @@ static void stream_without_a_renewal_stays_open(void **state) {
 
 /* capability: L9 */
 static void renewal_runs_no_guard_and_no_handler(void **state) {
-  (void)state;
   suite s;
   char lease[DIGITS + 1];
   begin(&s);
@@ -168,7 +163,6 @@ static void renewal_runs_no_guard_and_no_handler(void **state) {
 
 /* capability: L9 */
 static void forged_lease_renews_nothing(void **state) {
-  (void)state;
   suite s;
   char lease[DIGITS + 1], other[DIGITS + 1];
   begin(&s);
@@ -204,7 +198,6 @@ static void forged_lease_renews_nothing(void **state) {
 
 /* capability: L9 */
 static void leases_begin_anew_after_a_standstill(void **state) {
-  (void)state;
   suite s;
   static vestry_memory_exchange *pages[STREAMS];
   char lease[DIGITS + 1];
@@ -232,7 +225,6 @@ static void leases_begin_anew_after_a_standstill(void **state) {
 
 /* capability: L9 */
 static void each_stream_has_its_own_lease(void **state) {
-  (void)state;
   suite s;
   static vestry_memory_exchange *pages[STREAMS];
   static char leases[STREAMS][DIGITS + 1];
@@ -261,7 +253,6 @@ static void each_stream_has_its_own_lease(void **state) {
 
 /* capability: L9 */
 static void streams_without_signs_or_heartbeats_have_no_lease(void **state) {
-  (void)state;
   suite s;
   char lease[DIGITS + 1];
   begin(&s);
@@ -289,7 +280,6 @@ static void streams_without_signs_or_heartbeats_have_no_lease(void **state) {
 
 /* capability: L9 */
 static void lease_time_has_a_default_and_a_minimum(void **state) {
-  (void)state;
   suite s;
   char lease[DIGITS + 1];
   begin_for(&s, VESTRY_NEVER_MS);
@@ -328,7 +318,6 @@ static void lease_time_has_a_default_and_a_minimum(void **state) {
 /* A stream ends for another reason while its lease runs, and at the moment of its expiry. */
 /* capability: L9 */
 static void lease_ends_with_its_stream(void **state) {
-  (void)state;
   suite s;
   char lease[DIGITS + 1];
   begin(&s);
@@ -354,7 +343,6 @@ static void lease_ends_with_its_stream(void **state) {
 
 /* capability: L9 */
 static void failed_allocation_refuses_the_stream_or_keeps_its_lease(void **state) {
-  (void)state;
   suite s;
   char lease[DIGITS + 1];
   begin(&s);

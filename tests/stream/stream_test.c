@@ -30,7 +30,6 @@ static vestry_err document(const vestry_request *req, vestry_reply *reply, void 
 }
 
 static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   vestry_reply_key(reply, VESTRY_KEY("stream"));
   vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("a", 1));
@@ -58,7 +57,6 @@ static const char *show(suite *s, vestry_memory_exchange **ret) {
 
 /* capability: L10 */
 static void element_requests_signs_and_checks_them(void **state) {
-  (void)state;
   suite s;
   vestry_memory_exchange *shown;
   begin(&s);
@@ -79,7 +77,6 @@ static void element_requests_signs_and_checks_them(void **state) {
 
 /* A URL is too short for all signals of a page. */
 static void request_has_only_the_tab_id_or_the_filtered_signals(void **state) {
-  (void)state;
   static const char tab_alone[] = "filterSignals:{include:&#39;^tabId\\x24&#39;}";
   static const struct {
     vestry_backend_action_options options;
@@ -103,7 +100,6 @@ static void request_has_only_the_tab_id_or_the_filtered_signals(void **state) {
 
 /* capability: L10 */
 static void unsupported_options_are_refused(void **state) {
-  (void)state;
   suite s;
   vestry_memory_exchange *shown;
   vestry_attribute headers[64];
@@ -139,7 +135,6 @@ static const char *since(vestry_memory_exchange *page) {
 
 /* capability: L10 */
 static void supervised_stream_sends_signs_at_heartbeats(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   vestry_memory_exchange *one = open_stream(&s, true);
@@ -162,7 +157,6 @@ static void supervised_stream_sends_signs_at_heartbeats(void **state) {
 
 /* capability: L10 */
 static void failed_allocation_yields_no_element_or_a_whole_one(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   bool has_failed = true;

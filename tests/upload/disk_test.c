@@ -162,7 +162,6 @@ static file *begin_file(size_t len) {
 
 static vestry_err done(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_kept_file kept = {0};
-  (void)reply, (void)app;
   for (size_t i = 0; !vestry_uploads_kept(req, i, &kept); i++) {
     file *one = &s.files[s.number + (int)i];
     snprintf(one->id, sizeof one->id, "%s", kept.stored);
@@ -432,7 +431,6 @@ static void run(uint64_t seed, failure kind, int fails_at, bool is_boot, int *re
 /* Each call of the first seeds fails once, in each way. */
 /* capability: L1 */
 static void each_failing_disk_call_keeps_files_consistent(void **state) {
-  (void)state;
   size_t runs = 0;
   for (uint64_t seed = 0; seed < 8; seed++)
     for (int of = 0; of < KINDS; of++)
@@ -442,7 +440,6 @@ static void each_failing_disk_call_keeps_files_consistent(void **state) {
 
 /* capability: L1 */
 static void random_disk_failures_keep_files_consistent(void **state) {
-  (void)state;
   const uint64_t first = random_setting("UPLOAD_DISK_SEED", 100), count = random_setting("UPLOAD_DISK_SEEDS", 150);
   for (uint64_t seed = first; seed < first + count; seed++) {
     int calls;
@@ -453,13 +450,11 @@ static void random_disk_failures_keep_files_consistent(void **state) {
 }
 
 static int begin(void **state) {
-  (void)state;
   site_begin(&s.on, (vestry_options){0});
   return 0;
 }
 
 static int end(void **state) {
-  (void)state;
   print_message("the last run: %s\n", s.what);
   site_end(&s.on);
   return 0;

@@ -30,7 +30,6 @@ typedef struct suite {
 } suite;
 
 static vestry_err allow(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file) {
-  (void)req, (void)reply, (void)file;
   return ((suite *)app)->allowing;
 }
 
@@ -175,7 +174,6 @@ static void assert_text(const char *path, const char *expected, size_t len) {
 
 /* capability: L1 */
 static void uploaded_files_are_kept(void **state) {
-  (void)state;
   suite s;
   begin(&s, 0);
   assert_int_equal(post_bytes(&s, 300000, 0, NULL), 201);
@@ -198,7 +196,6 @@ static void uploaded_files_are_kept(void **state) {
 
 /* capability: L1 */
 static void failed_uploads_leave_no_file(void **state) {
-  (void)state;
   suite s;
   begin(&s, 0);
   assert_int_equal(post_bytes(&s, 1000, 2000, NULL), 400); /* the body breaks off */
@@ -241,7 +238,6 @@ static vestry_receiving *push(suite *s, wire *r) {
  * request, which the server may have freed. */
 /* capability: L1 */
 static void last_bytes_of_a_broken_request_are_kept(void **state) {
-  (void)state;
   suite s;
   size_t room;
   begin(&s, 100000);
@@ -264,7 +260,6 @@ static void last_bytes_of_a_broken_request_are_kept(void **state) {
 
 /* capability: L1 */
 static void upload_over_max_bytes_gets_507(void **state) {
-  (void)state;
   suite s;
   size_t read;
   vestry_connection *none;
@@ -319,7 +314,6 @@ static bool has(const suite *s, const char *name) {
 
 /* capability: L1 */
 static void unfinished_files_of_a_crash_are_removed(void **state) {
-  (void)state;
   static const char kept[] = "0123456789abcdef0123456789abcdef", left[] = "0123456789abcdef0123456789abcdee.part",
                     others[] = "0123456789ABCDEF0123456789abcdee.part";
   suite s;
@@ -372,14 +366,12 @@ static int rename_file(int folder, const char *from, const char *to) {
   return fails() ? -1 : vsi_disk_of_system.rename(folder, from, to);
 }
 static int free_room(int folder, uint64_t *ret_bytes) {
-  (void)folder;
   *ret_bytes = disk.room;
   return 0;
 }
 
 /* capability: L1 */
 static void failing_disk_leaves_no_partial_file(void **state) {
-  (void)state;
   static const int errors[] = {ENOSPC, EDQUOT, EIO, EINTR};
   vsi_disk failing = vsi_disk_of_system;
   failing.make = make_file;
@@ -422,7 +414,6 @@ static void failing_disk_leaves_no_partial_file(void **state) {
 
 /* Each upload of a client fails, and the log stays short. */
 static void full_disk_is_logged_once_a_minute(void **state) {
-  (void)state;
   enum { UPLOADS = 10 };
   suite s;
   vsi_disk failing = vsi_disk_of_system;
@@ -445,7 +436,6 @@ static void full_disk_is_logged_once_a_minute(void **state) {
 }
 
 static void allocation_failure_leaves_no_partial_file(void **state) {
-  (void)state;
   suite s;
   begin(&s, 0);
   bool failed = true;
@@ -502,7 +492,6 @@ static int create_from(suite *s, const char *peer) {
 
 /* capability: L1 */
 static void step_of_the_system_clock_removes_no_upload(void **state) {
-  (void)state;
   suite s;
   char location[128] = "";
   begin(&s, 0);
@@ -528,7 +517,6 @@ static void step_of_the_system_clock_removes_no_upload(void **state) {
 /* Sixteen uploads that were begun and left do not lock an address out until they expire. */
 /* capability: L1 */
 static void person_at_the_limit_replaces_an_idle_upload(void **state) {
-  (void)state;
   suite s;
   begin(&s, 0);
   assert_int_equal(create_from(&s, "192.0.2.2"), 201);
@@ -549,7 +537,6 @@ static void person_at_the_limit_replaces_an_idle_upload(void **state) {
 }
 
 static vestry_err log_in(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   vestry_err error = vestry_session_login(req, reply, vestry_request_value(req, VESTRY_IN_QUERY, "user"));
   return error ? error : vestry_reply_status(reply, 204);
 }
@@ -563,7 +550,6 @@ static void log_in_as(suite *s, const char *query, char cookie[256]) {
 
 /* capability: L1 */
 static void user_continues_an_upload_after_a_new_login(void **state) {
-  (void)state;
   suite s = {.dropped = 0};
   char first[256], second[256], other[256], made[128];
   site_begin_with(&s.on, (vestry_options){0}, (site_has){.sessions = &(vestry_session_options){.insecure = true}});
@@ -583,7 +569,6 @@ static void user_continues_an_upload_after_a_new_login(void **state) {
 }
 
 static void invalid_options_are_rejected(void **state) {
-  (void)state;
   suite s;
   begin(&s, 0);
   vestry_uploads *none = NULL;

@@ -100,7 +100,6 @@ static void check(const char *body, size_t len) {
 
 /* capability: L1 */
 static void split_form_gives_the_parts_of_the_whole(void **state) {
-  (void)state;
   static const char *const bodies[] = {
       "--XyZ\r\n" FIELD("a") "1\r\n--XyZ\r\n" FILE_("b", "c.png") "\r\n--Xy\r\n--XyYZ\r\r\n--\r\n--XyZ--\r\n",
       "before\r\n--XyZ  \r\n" FIELD("a") "\r\n--XyZ--",
@@ -117,7 +116,6 @@ static void split_form_gives_the_parts_of_the_whole(void **state) {
 
 /* Random values of the characters that boundaries consist of. */
 static void value_that_resembles_a_boundary_stays_a_value(void **state) {
-  (void)state;
   static const char letters[] = "\r\n--XyZ\0a";
   uint64_t seed = 1;
   for (int round = 0; round < 300; round++) {
@@ -143,7 +141,6 @@ static void value_that_resembles_a_boundary_stays_a_value(void **state) {
 }
 
 static void head_and_parts_over_the_limit_are_rejected(void **state) {
-  (void)state;
   static char body[1 << 20];
   static seen s;
   bool is_whole;
@@ -161,7 +158,6 @@ static void head_and_parts_over_the_limit_are_rejected(void **state) {
 }
 
 static void file_names_and_types_are_sanitized(void **state) {
-  (void)state;
   static const struct {
     const char *given, *name;
   } names[] = {

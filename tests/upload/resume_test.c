@@ -54,7 +54,6 @@ static vestry_err done(const vestry_request *req, vestry_reply *reply, void *app
 
 static void note_dropped(void *app, const vestry_kept_file *file, vestry_err why) {
   suite *s = app;
-  (void)file;
   s->dropped++;
   s->why = why;
 }
@@ -212,7 +211,6 @@ static void assert_kept(const suite *s, size_t len) {
 
 /* capability: L1 */
 static void broken_upload_is_resumed(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   reply_head made = create(&s, "100000"), a;
@@ -255,7 +253,6 @@ static void broken_upload_is_resumed(void **state) {
 
 /* capability: L1 */
 static void invalid_requests_are_rejected(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   assert_int_equal(create(&s, "1048577").status, 413);
@@ -334,7 +331,6 @@ static void push_end(vestry_receiving *receiving) {
 /* If two requests send to one upload, the later one takes over, provided that its offset is right. */
 /* capability: L1 */
 static void later_request_takes_an_upload_over(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   reply_head made = create(&s, "20");
@@ -380,7 +376,6 @@ static void later_request_takes_an_upload_over(void **state) {
 
 /* capability: L1 */
 static void expired_uploads_are_removed(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   reply_head made = create(&s, "100000"), whole = create(&s, "10");
@@ -407,7 +402,6 @@ static void expired_uploads_are_removed(void **state) {
 /* Files that a process leaves if it ends between two steps. */
 /* capability: L1 */
 static void upload_is_resumed_after_a_crash_between_steps(void **state) {
-  (void)state;
   suite s;
   char from[PATH + 8], to[PATH + 16];
   begin(&s);
@@ -507,7 +501,6 @@ static void upload_is_resumed_after_a_crash_between_steps(void **state) {
 
 /* capability: L1 */
 static void file_that_done_rejects_is_removed(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   static const struct {
@@ -540,7 +533,6 @@ static reply_head create_from(suite *s, const char *peer, const char *header, co
 /* An address identifies a person, an IPv6 address by its /64; a proxy, or a peer on this machine, does not. */
 /* capability: L1 */
 static void unfinished_uploads_are_limited_per_address(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   for (int i = 0; i < 3; i++) assert_int_equal(create_from(&s, "192.0.2.1", NULL, "5").status, 201);
@@ -561,7 +553,6 @@ static void unfinished_uploads_are_limited_per_address(void **state) {
 
 /* capability: L1 */
 static void unfinished_uploads_are_limited_behind_a_proxy(void **state) {
-  (void)state;
   suite s = {.max_bytes = 10 * MB};
   site_begin(&s.on, (vestry_options){.is_behind_proxy = true});
   folder_make(s.path, "resume");
@@ -576,7 +567,6 @@ static void unfinished_uploads_are_limited_behind_a_proxy(void **state) {
 /* Records of finished uploads do not count against the limit of unfinished ones. */
 /* capability: L1 */
 static void finished_uploads_do_not_count_as_unfinished(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   s.folder->max_unfinished = 6;
@@ -601,7 +591,6 @@ static void finished_uploads_do_not_count_as_unfinished(void **state) {
 /* Unidentified clients get half of the uploads, and evict each other: first the upload with the fewest bytes. */
 /* capability: L1 */
 static void unidentified_clients_get_half_of_the_uploads(void **state) {
-  (void)state;
   suite s;
   begin(&s);
   s.folder->max_unfinished = 8;
@@ -647,7 +636,6 @@ static int rename_file(int folder, const char *from, const char *to) {
 /* After any failure the client resumes at the reported offset, and the file is kept. */
 /* capability: L1 */
 static void upload_is_resumed_after_a_disk_failure(void **state) {
-  (void)state;
   bool has_failed = true;
   for (int at = 0; has_failed; at++) {
     suite s;
@@ -707,7 +695,6 @@ static int fail_folder_once(int fd) {
  * after a restart; without that no file is left. */
 /* capability: L1 */
 static void upload_is_resumed_after_a_failed_rename_back(void **state) {
-  (void)state;
   for (int way = 0; way < 4; way++) {
     suite s;
     begin(&s);
@@ -740,7 +727,6 @@ static void upload_is_resumed_after_a_failed_rename_back(void **state) {
 }
 
 static void upload_is_resumed_after_an_allocation_failure(void **state) {
-  (void)state;
   bool failed = true;
   suite s;
   begin(&s);

@@ -4,7 +4,6 @@
 #include "support/test.h"
 
 static void numbers_and_metadata_are_parsed_strictly(void **state) {
-  (void)state;
   char name[VSI_DECLARED_NAME_BYTES], type[VSI_DECLARED_TYPE_BYTES], text[VSI_TUS_METADATA_BYTES + 2];
   uint64_t number = 7;
   static const char *const none[] = {"", "-1", "+1", " 1", "1 ", "0x1", "9999999999999999999", "1.0"};

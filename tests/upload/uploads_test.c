@@ -47,7 +47,6 @@ typedef struct handle {
 static vestry_err begin_file(void *app, const vestry_request *req, vestry_reply *reply, const vestry_incoming *file,
                              void **ret_file) {
   suite *s = app;
-  (void)req, (void)reply;
   if (s->begin_error && s->count == s->fails_at) return s->begin_error;
   assert_true(s->count < FILES);
   handle *made = malloc(sizeof *made);
@@ -65,7 +64,6 @@ static vestry_err write_piece(void *file, const vestry_request *req, vestry_repl
                               size_t len) {
   kept *k = ((handle *)file)->kept;
   suite *s = of(file);
-  (void)req, (void)reply;
   assert_int_equal(k->ends + k->aborts, 0);
   assert_true(len > 0 && k->len + len <= ROOM);
   if (len > s->largest) s->largest = len;
@@ -79,7 +77,6 @@ static vestry_err end_file(void *file, const vestry_request *req, vestry_reply *
   handle *h = file;
   suite *s = h->s;
   kept *k = h->kept;
-  (void)req, (void)reply;
   free(h);
   assert_int_equal(k->ends++ + k->aborts, 0);
   return s->end_error && (size_t)(k - s->files) == s->fails_at ? s->end_error : VESTRY_OK;
@@ -169,7 +166,6 @@ static const char *pattern_text(size_t len) {
 
 /* capability: L1 */
 static void body_reaches_the_writer_in_pieces(void **state) {
-  (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
   const char *text = pattern_text(100000);
@@ -208,7 +204,6 @@ static void body_reaches_the_writer_in_pieces(void **state) {
 
 /* capability: L1 */
 static void rejected_body_is_not_read(void **state) {
-  (void)state;
   suite s;
   size_t read;
   begin_with(&s, (vestry_uploads_options){.types = "image/*, application/pdf", .max_file_bytes = 1000});
@@ -237,7 +232,6 @@ static void rejected_body_is_not_read(void **state) {
 
 /* capability: L1 */
 static void body_of_another_length_than_announced_is_aborted(void **state) {
-  (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 1000});
   const char *text = pattern_text(5000);
@@ -252,7 +246,6 @@ static void body_of_another_length_than_announced_is_aborted(void **state) {
 
 /* capability: L1 */
 static void failed_file_is_aborted_once(void **state) {
-  (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
   const char *text = pattern_text(50000);
@@ -282,7 +275,6 @@ static void failed_file_is_aborted_once(void **state) {
 }
 
 static void empty_body_is_a_file(void **state) {
-  (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
   assert_int_equal(post(&s, &(wire){.body = ""}, NULL), 201);
@@ -305,7 +297,6 @@ static int post_form(suite *s, const char *body, size_t piece) {
 
 /* capability: L1 */
 static void form_files_and_fields_are_parsed(void **state) {
-  (void)state;
   static const char body[] = FIELD("pass") "yes\r\n" FILE_("one", "C:\\x\\a.png") "first\r\n" FILE_(
       "none", "") "\r\n" FILE_("two", "b%22.png") "second\r\n" FIELD("title") "T \xC3\xA9\r\n--XyZ--\r\n";
   for (size_t piece = 0; piece < 40; piece++) {
@@ -327,7 +318,6 @@ static void form_files_and_fields_are_parsed(void **state) {
 /* Some clients that are no browsers encode a file's name as in RFC 8187, beside another name or alone. */
 /* capability: L1 */
 static void encoded_file_names_are_read(void **state) {
-  (void)state;
   static const char body[] = FILE_(
       "one",
       "=?utf-8?B?w6kucG5n?=\"; filename*=\"utf-8''%C3%A9.png") "first\r\n"
@@ -353,7 +343,6 @@ static void encoded_file_names_are_read(void **state) {
 
 /* capability: L1 */
 static void invalid_form_aborts_all_files(void **state) {
-  (void)state;
   static const struct {
     const char *body;
     int status;
@@ -385,7 +374,6 @@ static void invalid_form_aborts_all_files(void **state) {
  * that of a guard as a 403. */
 /* capability: L1 */
 static void script_gets_a_confirmation_instead_of_a_redirect(void **state) {
-  (void)state;
   static const char body[] = FILE_("a", "x") "1\r\n--XyZ--";
   static const struct {
     int status;
@@ -420,7 +408,6 @@ static void script_gets_a_confirmation_instead_of_a_redirect(void **state) {
 /* The first of three files has ended, and the end of the second fails. The first stays ended, and is not aborted as
  * well. */
 static void failed_end_aborts_only_later_files(void **state) {
-  (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_files_count = 3});
   s.end_error = VESTRY_IO;
@@ -434,7 +421,6 @@ static void failed_end_aborts_only_later_files(void **state) {
 }
 
 static void form_fields_are_bounded_in_total(void **state) {
-  (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_fields_bytes = 65536});
   char *body = malloc(200000);
@@ -476,7 +462,6 @@ static int post_letters(suite *s, const char *letter, size_t count, bool *ret_is
 
 /* capability: L1 */
 static void text_beside_a_file_has_the_bound_of_other_bodies(void **state) {
-  (void)state;
   suite s;
   bool is_named;
   enum { BOUND = 1 << 20, NAME = sizeof "text" }; /* each text has a byte for its end */
@@ -495,7 +480,6 @@ static void text_beside_a_file_has_the_bound_of_other_bodies(void **state) {
 
 /* Text that waits for its files uses at most half of the memory of all requests. */
 static void text_beside_a_file_leaves_room_for_other_requests(void **state) {
-  (void)state;
   suite s;
   bool is_named;
   vestry_stats stats = {0};
@@ -549,7 +533,6 @@ static int push_end(vestry_receiving *receiving, wire *r) {
 
 /* capability: L1 */
 static void pushed_uploads_are_limited_per_person(void **state) {
-  (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_count = 3, .max_per_person_count = 2});
   wire one = {.announced = 6}, two = {.announced = 6}, three = {.announced = 6},
@@ -582,7 +565,6 @@ static void pushed_uploads_are_limited_per_person(void **state) {
  * because it could contain the first file, for which the guards run. */
 /* capability: L1 */
 static void broken_form_calls_neither_guard_nor_writer(void **state) {
-  (void)state;
   static const char file[] = "--XyZ\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\nabc";
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
@@ -603,7 +585,6 @@ static void broken_form_calls_neither_guard_nor_writer(void **state) {
 }
 
 static void upload_over_max_count_gets_503(void **state) {
-  (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_count = 1});
   wire one = {.announced = 6}, two = {.peer = "192.0.2.2", .announced = 6};
@@ -618,13 +599,11 @@ static void upload_over_max_count_gets_503(void **state) {
 
 /* A body in progress on this thread can end only after the thread's handler has returned. */
 static vestry_err unroute(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)app;
   assert_int_equal(vestry_unroute(req->v, "POST", "/files"), VESTRY_INVALID);
   return vestry_reply_status(reply, 204);
 }
 
 static void handler_cannot_unroute_during_an_upload(void **state) {
-  (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_count = 1});
   assert_int_equal(vestry_route(s.on.v, "POST", "/unroute", unroute, &s), VESTRY_OK);
@@ -641,7 +620,6 @@ static void handler_cannot_unroute_during_an_upload(void **state) {
 /* ---- invalid options, memory ------------------------------------------------------------------------------------- */
 
 static void invalid_options_are_rejected_and_logged(void **state) {
-  (void)state;
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_count = 1});
   vestry_uploads *none = NULL;
@@ -668,7 +646,6 @@ static void invalid_options_are_rejected_and_logged(void **state) {
 }
 
 static void allocation_failure_ends_each_file_once(void **state) {
-  (void)state;
   static const char body[] = FIELD("title") "T\r\n" FILE_("a", "x") "1\r\n" FILE_("b", "y") "2\r\n--XyZ--";
   suite s;
   begin_with(&s, (vestry_uploads_options){.max_files_count = 2});
@@ -702,7 +679,6 @@ static void allocation_failure_ends_each_file_once(void **state) {
 
 /* A guard against repeats lets each upload pass, also an interrupted one, with a nonce that is already used. */
 static void uploads_pass_a_guard_against_repeats(void **state) {
-  (void)state;
   suite s;
   vestry_once *once;
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
@@ -721,7 +697,6 @@ static void uploads_pass_a_guard_against_repeats(void **state) {
 
 /* An upload is a request, and so has a span in its trace. */
 static void upload_is_a_request_span(void **state) {
-  (void)state;
   suite s;
   spans reported;
   vestry_trace given;

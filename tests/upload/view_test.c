@@ -21,7 +21,6 @@ static vestry_err make(vestry_html *html, const vestry_upload_view_options *opti
 
 /* capability: L1 */
 static void element_has_signals_progress_button_and_status(void **state) {
-  (void)state;
   vestry_html html;
   const char *text;
   vestry_html_init(&html, NULL);
@@ -45,7 +44,6 @@ static void element_has_signals_progress_button_and_status(void **state) {
 
 /* capability: L1 */
 static void invalid_signal_name_is_rejected(void **state) {
-  (void)state;
   static const char *const none[] = {
       "", "a'b", "a.b", "a1", "a b", "a__b", "\"", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
   vestry_html html;
@@ -60,7 +58,6 @@ static void invalid_signal_name_is_rejected(void **state) {
 }
 
 static void allocation_failure_gives_whole_element_or_error(void **state) {
-  (void)state;
   test_host th;
   test_host_init(&th);
   bool has_failed = true;

@@ -25,13 +25,11 @@ static vestry_err any_client(const vestry_request *req, vestry_reply *reply, voi
 }
 
 static vestry_err refuse_it(vestry_dispatch_context *context, const json_t *effect, void *ctx) {
-  (void)effect, (void)ctx;
   return vestry_context_refuse(context, VESTRY_LIMIT);
 }
 
 /* capability: E1 */
 static void watch_ends_once_for_every_cause(void **state) {
-  (void)state;
   static const struct {
     wire wire;
     vestry_handler_fn handler;
@@ -103,7 +101,6 @@ static void watch_ends_once_for_every_cause(void **state) {
 
 static vestry_err wrong(const vestry_request *req, vestry_reply *reply, void *app) {
   feed *f = app;
-  (void)req;
   assert_int_equal(vestry_reply_watch(reply, NULL), VESTRY_INVALID);
   f->watch.ctx = f;
   f->watch.step = NULL;
@@ -115,7 +112,6 @@ static vestry_err wrong(const vestry_request *req, vestry_reply *reply, void *ap
 }
 
 static void invalid_watch_is_refused(void **state) {
-  (void)state;
   site w;
   wire r = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -151,7 +147,6 @@ static vestry_err survive(site *w, attempt *ret) {
 
 /* capability: E1 */
 static void watch_ends_once_after_failed_allocation(void **state) {
-  (void)state;
   int without_steps = 0, cut = 0;
   for (long number = 0;; number++) {
     site w;
@@ -180,7 +175,6 @@ static vestry_err measured(const vestry_request *req, vestry_reply *reply, void 
 }
 
 static void watch_needs_one_allocation_and_steps_none(void **state) {
-  (void)state;
   site w;
   wire r = {.datastar = true}, first = {.method = "HEAD"};
   site_begin(&w, (vestry_options){0});

@@ -46,7 +46,6 @@ vestry_err feed_watch(vestry_reply *reply, feed *f) {
 }
 
 vestry_err feed_handler(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   return feed_watch(reply, app);
 }
 

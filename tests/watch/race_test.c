@@ -46,7 +46,6 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
 
 static void end(vestry_cause cause, void *ctx) {
   feed *f = ctx;
-  (void)cause;
   if (atomic_exchange(&f->is_inside, true)) abort();
   atomic_fetch_add(&ends, 1);
   free(f);
@@ -55,7 +54,6 @@ static void end(vestry_cause cause, void *ctx) {
 static vestry_err handler(const vestry_request *req, vestry_reply *reply, void *app) {
   unsigned *seed = app;
   feed *f = calloc(1, sizeof *f);
-  (void)req;
   f->seed = (unsigned)rand_r(seed);
   vestry_reply_key(reply, VESTRY_KEY("k", rand_r(seed) % 4));
   vestry_reply_keep(reply, VESTRY_KEEP_MANY, 64);
@@ -103,7 +101,6 @@ static void *open_and_close(void *ctx) {
 
 /* capability: E1 */
 static void each_watch_ends_once_with_threads(void **state) {
-  (void)state;
   for (unsigned seed = 1; seed <= 3; seed++) {
     vestry *v;
     atomic_store(&ends, 0);
@@ -140,13 +137,11 @@ typedef struct echo {
 
 static vestry_err answer(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
   echo *e = ctx;
-  (void)watcher, (void)connection;
   atomic_store_explicit(&e->seen, atomic_load_explicit(&e->asked, memory_order_relaxed), memory_order_relaxed);
   return VESTRY_OK;
 }
 
 static vestry_err echo_handler(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   return vestry_reply_watch(reply, &(vestry_watch){.step = answer, .ctx = app});
 }
 
@@ -164,7 +159,6 @@ static void *request_and_wait(void *ctx) {
 
 /* capability: E1 */
 static void no_wake_is_lost_with_threads(void **state) {
-  (void)state;
   vestry *v;
   vestry_memory_exchange *page;
   echo e = {0};
@@ -190,7 +184,6 @@ typedef struct gate {
 
 static vestry_err wait_for_it(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
   gate *g = ctx;
-  (void)watcher;
   pthread_mutex_lock(&g->lock);
   g->is_inside = true;
   pthread_cond_broadcast(&g->changed);
@@ -203,7 +196,6 @@ static vestry_err wait_for_it(vestry_watcher *watcher, vestry_connection *connec
 
 static void note_end(vestry_cause cause, void *ctx) {
   gate *g = ctx;
-  (void)cause;
   pthread_mutex_lock(&g->lock);
   assert_false(g->is_inside);
   g->has_ended = true;
@@ -217,14 +209,12 @@ typedef struct slow {
 
 static vestry_err slow_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   slow *s = app;
-  (void)req;
   return vestry_reply_watch(
       reply, &(vestry_watch){.step = wait_for_it, .end = note_end, .ctx = &s->gate, .runtime = s->runtime});
 }
 
 /* capability: E1 */
 static void step_on_own_runtime_may_block(void **state) {
-  (void)state;
   vestry *v;
   vestry_memory_exchange *page, *other;
   slow s = {.gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER}};

@@ -5,7 +5,6 @@
 /* Two watches on one stream. */
 static vestry_err two(const vestry_request *req, vestry_reply *reply, void *app) {
   feed *const *both = app;
-  (void)req;
   vestry_err error = feed_watch(reply, both[0]);
   return error ? error : feed_watch(reply, both[1]);
 }
@@ -14,7 +13,6 @@ static vestry_err two(const vestry_request *req, vestry_reply *reply, void *app)
 
 /* capability: E1 */
 static void watch_ticks_without_drift(void **state) {
-  (void)state;
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -46,7 +44,6 @@ static void watch_ticks_without_drift(void **state) {
 
 /* capability: E1 */
 static void step_sets_the_time_of_the_next_step(void **state) {
-  (void)state;
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -66,7 +63,6 @@ static void step_sets_the_time_of_the_next_step(void **state) {
 }
 
 static void watch_without_interval_waits_for_a_wake(void **state) {
-  (void)state;
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -79,7 +75,6 @@ static void watch_without_interval_waits_for_a_wake(void **state) {
 }
 
 static void finish_ends_the_stream_cleanly(void **state) {
-  (void)state;
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -101,7 +96,6 @@ static void finish_ends_the_stream_cleanly(void **state) {
 
 /* capability: E1 */
 static void error_of_a_step_ends_and_logs_the_stream(void **state) {
-  (void)state;
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -131,7 +125,6 @@ static void error_of_a_step_ends_and_logs_the_stream(void **state) {
 }
 
 static void steps_keep_the_pause_between_them(void **state) {
-  (void)state;
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -172,7 +165,6 @@ static void take_turn(vestry_actor *self, void *ctx) {
 
 /* capability: E1 */
 static void immediate_steps_alternate_with_other_actors(void **state) {
-  (void)state;
   site w;
   wire r = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -206,7 +198,6 @@ static void block(site *w, wire *r, bool blocks) {
 
 /* capability: E1 */
 static void blocked_client_delays_only_its_own_watch(void **state) {
-  (void)state;
   site w;
   wire slow, quick;
   site_begin(&w, (vestry_options){0});
@@ -237,7 +228,6 @@ static void blocked_client_delays_only_its_own_watch(void **state) {
 }
 
 static void ahead_count_allows_unwritten_events(void **state) {
-  (void)state;
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -259,7 +249,6 @@ static vestry_err after_effects(const vestry_request *req, vestry_reply *reply, 
 }
 
 static void effects_of_the_reply_precede_the_first_step(void **state) {
-  (void)state;
   site w;
   wire r = {.datastar = true, .write_io = VESTRY_IO_WOULD_BLOCK};
   site_begin(&w, (vestry_options){0});
@@ -274,7 +263,6 @@ static void effects_of_the_reply_precede_the_first_step(void **state) {
 }
 
 static void conflated_and_dropped_events_count_as_written(void **state) {
-  (void)state;
   static const vestry_full_policy policies[] = {VESTRY_FULL_CONFLATE, VESTRY_FULL_DROP};
   for (size_t i = 0; i < 2; i++) {
     site w;
@@ -297,7 +285,6 @@ static void conflated_and_dropped_events_count_as_written(void **state) {
 }
 
 static void step_that_fills_the_queue_ends_with_full(void **state) {
-  (void)state;
   site w;
   wire r;
   site_begin(&w, (vestry_options){.connection = &(vestry_connection_options){.max_queued_count = 3}});
@@ -315,7 +302,6 @@ static void step_that_fills_the_queue_ends_with_full(void **state) {
 
 /* capability: E1 */
 static void wakes_are_coalesced_and_none_is_lost(void **state) {
-  (void)state;
   site w;
   wire r;
   site_begin(&w, (vestry_options){0});
@@ -353,7 +339,6 @@ static void wakes_are_coalesced_and_none_is_lost(void **state) {
 }
 
 static void watch_is_woken_by_connection_effect_and_bus(void **state) {
-  (void)state;
   site w;
   wire r = {.datastar = true}, s = {.datastar = true}, other = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -388,7 +373,6 @@ static void watch_is_woken_by_connection_effect_and_bus(void **state) {
 }
 
 static void wake_before_it_opens(vestry_connection *connection, void *ctx) {
-  (void)ctx;
   vestry_connection_wake(connection);
 }
 
@@ -399,7 +383,6 @@ static vestry_err with_hooks(const vestry_request *req, vestry_reply *reply, voi
 }
 
 static void wake_before_open_is_merged_into_the_first_step(void **state) {
-  (void)state;
   site w;
   wire r = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -413,13 +396,11 @@ static void wake_before_open_is_merged_into_the_first_step(void **state) {
 /* -------------------------------------------------------------------------------- several watches, and keys ------- */
 
 static vestry_err too_many(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req;
   for (int i = 0; i < VESTRY_REPLY_WATCHES_MAX; i++) assert_int_equal(feed_watch(reply, app), VESTRY_OK);
   return feed_watch(reply, app);
 }
 
 static void stream_has_several_watches_up_to_the_limit(void **state) {
-  (void)state;
   site w;
   wire r = {.datastar = true};
   site_begin(&w, (vestry_options){0});
@@ -454,7 +435,6 @@ static vestry_err reused(const vestry_request *req, vestry_reply *reply, void *a
 }
 
 static void watches_under_one_key_keep_their_streams(void **state) {
-  (void)state;
   site w;
   wire r = {.datastar = true}, s = {.datastar = true}, t = {.datastar = true};
   site_begin(&w, (vestry_options){0});

@@ -48,7 +48,6 @@ static bool same(const char *one, const char *other) {
 }
 
 static void clients_are_ipv4_addresses_or_64_bit_prefixes(void **state) {
-  (void)state;
   assert_true(same("192.0.2.1", "192.0.2.1"));
   assert_false(same("192.0.2.1", "192.0.2.2"));
   assert_true(same("192.0.2.1", "::ffff:192.0.2.1"));
@@ -63,7 +62,6 @@ static void clients_are_ipv4_addresses_or_64_bit_prefixes(void **state) {
 
 /* RFC 6052: the well-known prefix of a translator from IPv4. */
 static void translated_ipv4_addresses_are_separate_clients(void **state) {
-  (void)state;
   assert_true(same("192.0.2.1", "64:ff9b::192.0.2.1"));
   assert_false(same("64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2"));
   assert_true(same("64:ff9b:1::192.0.2.1", "64:ff9b:1::192.0.2.2")); /* a prefix of its network's own */
@@ -72,7 +70,6 @@ static void translated_ipv4_addresses_are_separate_clients(void **state) {
 }
 
 static void connections_per_address_are_limited(void **state) {
-  (void)state;
   begin(2);
   vsi_address one = address("192.0.2.1"), other = address("2001:db8::1");
   assert_int_equal(count_of(one), 0);
@@ -94,7 +91,6 @@ static void connections_per_address_are_limited(void **state) {
 }
 
 static void without_a_limit_no_address_is_counted(void **state) {
-  (void)state;
   begin(0);
   for (int i = 0; i < 100; i++) assert_int_equal(vsi_web_addresses_enter(&a, address("192.0.2.1")), VESTRY_OK);
   assert_int_equal(atomic_load(&th.allocations), 0);
@@ -104,7 +100,6 @@ static void without_a_limit_no_address_is_counted(void **state) {
 
 /* Random entries and exits of a thousand addresses, compared with plain counters. */
 static void address_counts_agree_with_plain_counters(void **state) {
-  (void)state;
   enum { ADDRESSES = 1000, LIMIT = 3 };
   static uint32_t counts[ADDRESSES];
   begin(LIMIT);
@@ -139,7 +134,6 @@ static void address_counts_agree_with_plain_counters(void **state) {
 }
 
 static void addresses_survive_allocation_failures(void **state) {
-  (void)state;
   begin(1);
   enum { ADDRESSES = 200 };
   bool in[ADDRESSES] = {false};

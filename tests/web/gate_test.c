@@ -7,7 +7,6 @@
 #include "support/test.h"
 
 static void gate_counts_requests_and_streams(void **state) {
-  (void)state;
   vsi_web_gate gate;
   vsi_web_gate_init(&gate, 2);
   uint64_t now_ns = vsi_monotonic_in_ms(0);
@@ -40,7 +39,6 @@ static void *leave(void *gate) {
 }
 
 static void gate_waits_for_the_last_stream(void **state) {
-  (void)state;
   vsi_web_gate gate;
   vsi_web_gate_init(&gate, 1);
   assert_true(vsi_web_gate_enter(&gate));

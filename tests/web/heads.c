@@ -31,7 +31,6 @@ static void destroy(void *server) {
 }
 
 static void invalid_max_head_bytes_is_refused(void **state) {
-  (void)state;
   vestry *v;
   vestry_server *server = NULL;
   vestry_server_options options = defaults;
@@ -47,7 +46,6 @@ static void invalid_max_head_bytes_is_refused(void **state) {
 
 /* RFC 9112, 3.2.2: a server must accept a target with a host, of any name by which clients reach it. */
 static void targets_with_any_host_are_answered(void **state) {
-  (void)state;
   static const char *const hosts[] = {"127.0.0.1", "localhost", "web.example"};
   vestry *v;
   vestry_server *server = NULL;

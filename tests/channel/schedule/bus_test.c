@@ -77,7 +77,6 @@ static void on_over(void *ctx) {
 }
 
 static void on_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
-  (void)connection, (void)cause;
   int stream = (int)((probe *)ctx - h.probes);
   require(!h.hooked[stream]);
   h.hooked[stream] = true;
@@ -141,7 +140,6 @@ static void one_op(uint64_t r) {
 }
 
 static void run(size_t thread, void *ctx) {
-  (void)ctx;
   for (size_t i = 0; i < h.ops_count; i++) one_op(h.ops[thread][i]);
 }
 
@@ -198,7 +196,6 @@ static uint64_t only_seed;
 
 /* capability: E5, F8 */
 static void e5_subscriptions_end_once_under_seeded_schedules(void **state) {
-  (void)state;
   if (only_seed) {
     one_history(only_seed);
     return;

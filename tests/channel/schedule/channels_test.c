@@ -80,7 +80,6 @@ static void one_op(uint64_t r) {
 }
 
 static void run(size_t thread, void *ctx) {
-  (void)ctx;
   for (size_t i = 0; i < h.ops_count; i++) one_op(h.ops[thread][i]);
 }
 
@@ -119,7 +118,6 @@ static void one_history(uint64_t seed) {
 static uint64_t only_seed;
 
 static void channels_leave_nothing_under_seeded_schedules(void **state) {
-  (void)state;
   if (only_seed) {
     one_history(only_seed);
     return;

@@ -72,7 +72,6 @@ static void write_line(void) {
 
 static vestry_err show(vestry_connection *connection, vsi_resume_answer answer, size_t count, void *ctx) {
   size_t stream = *(const size_t *)ctx;
-  (void)count;
   h.is_fresh[stream] = answer == VSI_RESUME_FRESH || answer == VSI_RESUME_GAP;
   if (!h.is_fresh[stream]) return VESTRY_OK;
   lock();
@@ -102,7 +101,6 @@ static void one_op(uint64_t r) {
 }
 
 static void run(size_t thread, void *ctx) {
-  (void)ctx;
   for (size_t i = 0; i < h.ops_count; i++) one_op(h.ops[thread][i]);
 }
 
@@ -168,7 +166,6 @@ static void one_run(uint64_t seed) {
 static uint64_t only_seed;
 
 static void g12_resume_is_complete_under_seeded_schedules(void **state) {
-  (void)state;
   if (only_seed) {
     one_run(only_seed);
     return;

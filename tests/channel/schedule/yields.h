@@ -9,7 +9,6 @@
 #include "../../store/schedule/yields.h"
 
 static inline int yields_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex) {
-  (void)condition;
   pthread_mutex_unlock(mutex);
   schedule_wait();
   return yields_mutex_lock(mutex);

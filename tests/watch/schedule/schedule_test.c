@@ -64,7 +64,6 @@ static void wake(bool by_connection) {
 }
 
 static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, void *ctx) {
-  (void)ctx;
   require(!h.is_inside && !h.ends);
   h.is_inside = true;
   vestry_connection_stats stats = stats_of(connection);
@@ -102,7 +101,6 @@ static vestry_err step(vestry_watcher *watcher, vestry_connection *connection, v
 }
 
 static void end(vestry_cause cause, void *ctx) {
-  (void)ctx;
   require(!h.is_inside && !h.ends);
   require(cause == vestry_connection_look(h.r.connection).cause);
   h.ends++;
@@ -110,7 +108,6 @@ static void end(vestry_cause cause, void *ctx) {
 }
 
 static vestry_err handler(const vestry_request *req, vestry_reply *reply, void *app) {
-  (void)req, (void)app;
   return vestry_reply_watch(reply, &h.watch);
 }
 
@@ -158,7 +155,6 @@ static void turn(vestry_runtime *runtime) {
 }
 
 static void run(size_t thread, void *ctx) {
-  (void)ctx;
   if (thread == 0)
     turn(vestry_parts_of(h.w.v)->runtime);
   else if (thread == 1)
@@ -245,7 +241,6 @@ static uint64_t first_seed = 1, seeds_count = HISTORIES;
 
 /* capability: E1 */
 static void e1_watch_is_correct_under_seeded_schedules(void **state) {
-  (void)state;
   for (uint64_t i = 0; i < seeds_count; i++) one_history(first_seed + i);
 }
 
