@@ -67,6 +67,7 @@ const NOTES = { 'Latin letters': 'word '.repeat(4000), 'Chinese letters': 'ä»Šæ—
 // capability: L10
 test('l10: streams reconnect after a cut or a hidden tab, whatever a bound field contains', async (t) => {
   const { ask, both, banners, open, proxy, problems, does } = await start(t);
+  await open(2); // only an open stream receives a number
   let number = 0;
   const lives = async () => {
     await ask('say', String(++number));
@@ -96,6 +97,7 @@ test('l10: streams reconnect after a cut or a hidden tab, whatever a bound field
 // capability: L10
 test('l10: a network that drops everything shows the banner, and the streams are opened again', async (t) => {
   const { ask, both, banners, open, proxy, page, problems } = await start(t);
+  await open(2); // only an open stream receives a number
   await ask('say', '1');
   await both('1');
   proxy.swallow();
@@ -113,7 +115,8 @@ test('l10: a network that drops everything shows the banner, and the streams are
 
 // capability: L10
 test('l10: if one of two streams is lost, only its banner is visible', async (t) => {
-  const { ask, both, banners, proxy } = await start(t);
+  const { ask, both, banners, proxy, open } = await start(t);
+  await open(2); // only an open stream receives a number
   await ask('say', '1');
   await both('1');
   proxy.fail = Infinity; // no stream can be opened again
@@ -132,6 +135,7 @@ test('l10: if one of two streams is lost, only its banner is visible', async (t)
 // capability: L10
 test('l10: a stopped server (SIGSTOP) shows the banner, and the page is current when it continues', async (t) => {
   const { ask, both, banners, server, open } = await start(t);
+  await open(2); // only an open stream receives a number
   await ask('say', '1');
   await both('1');
   server.signal('SIGSTOP');
