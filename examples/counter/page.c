@@ -20,7 +20,7 @@ static const char *value_of(const struct page_state *state, const char *name, si
   if (len == 6 && memcmp(name, "client", len) == 0) return state->client;
   if (len == 5 && memcmp(name, "nonce", len) == 0) return state->nonce;
   if (len == 5 && memcmp(name, "style", len) == 0) return (const char *)style_css;
-  if (len == 4 && memcmp(name, "head", len) == 0) return PAGE_HEAD;
+  if (len == 4 && memcmp(name, "head", len) == 0) return PAGE_VIEWPORT PAGE_HEAD;
   return NULL;
 }
 

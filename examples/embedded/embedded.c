@@ -79,7 +79,8 @@ static vestry_err welcome(const vestry_request *req, vestry_reply *reply, void *
                             "<main><h1>Devices</h1><form action=\"/login\"><label>Name <input name=\"name\" "
                             "dir=\"auto\" required maxlength=\"%d\"></label><p class=\"error\" role=\"alert\">%s</p>"
                             "<button class=\"first\">Log in</button></form></main>",
-                            PAGE_HEAD, NAME_MAX, *req->query ? "Enter a name of at most 20 characters." : "");
+                            PAGE_VIEWPORT PAGE_HEAD, NAME_MAX,
+                            *req->query ? "Enter a name of at most 20 characters." : "");
 }
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx) {
@@ -91,7 +92,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
       "<!doctype html><html lang=\"en\"><title>Devices</title>%-s" STYLE
       "<script type=\"module\" src=\"%-s\"></script><p class=\"late\" data-show=\"false\">Loading the page's "
       "script. If this fails, check the Internet connection.</p><main><h1>Devices</h1>",
-      PAGE_HEAD, client_url());
+      PAGE_VIEWPORT PAGE_HEAD, client_url());
   for (int i = 0; i < DEVICES; i++)
     vestry_html_add(&html,
                     "<p class=\"row\"><span><b id=\"device%d\">…</b> °C</span> <button "

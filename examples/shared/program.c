@@ -61,7 +61,8 @@ static void make_frame(struct program *program) {
 static void begin(const struct program *program, vestry_reply *reply, vestry_html *html, const char *title) {
   vestry_reply_csp(reply, &program->policy);
   vestry_reply_header(reply, "Cache-Control", "no-store"); /* it shows the current state */
-  vestry_html_add(html, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>", title);
+  vestry_html_add(
+      html, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">" PAGE_VIEWPORT "<title>%s</title>", title);
   vestry_html_early(html, vestry_reply_nonce(reply));
   vestry_html_add(html, "<script type=\"module\" src=\"%-s\"></script>", program->client.url);
 }

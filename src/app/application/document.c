@@ -40,7 +40,10 @@ static void begin(vsi_entry_call *own, const char *title) {
   if (frame->policy) vestry_call_fail(call, vestry_reply_csp(own->reply, frame->policy));
   vestry_html_add(html, "<!doctype html><html lang=\"%s\"><head><meta charset=\"utf-8\">",
                   frame->language ? frame->language : "en");
-  vestry_html_add(html, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>%s</title>",
+  /* The keyboard of a phone makes the page smaller, instead of covering it. */
+  vestry_html_add(html,
+                  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1, "
+                  "interactive-widget=resizes-content\"><title>%s</title>",
                   title);
   vestry_html_early(html, vestry_reply_nonce(own->reply));
   vestry_html_add(html, "<script type=\"module\" src=\"%-s\"></script>",
