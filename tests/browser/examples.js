@@ -21,7 +21,7 @@ async function startOwn(t, name, more = []) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), `${name}-`));
   const program = path.join(path.dirname(COUNTER), name);
   const help = spawnSync(program, ['--help'], { encoding: 'utf8' }).stdout;
-  const options = [...(/--db FILE/.test(help) ? ['--db', path.join(folder, 'all.db')] : []), ...more];
+  const options = [...(/--db /.test(help) ? ['--db', path.join(folder, 'all.db')] : []), ...more];
   let example = await startExample(name, options);
   t.after(async () => {
     await example.stop();

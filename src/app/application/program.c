@@ -95,7 +95,8 @@ static void list_standard(program *p, values *to, vestry_program_option table[ST
                                          "certificate that is made at each start, of which browsers warn]",
                                          VESTRY_INTO(&to->no_tls)};
   if (p->options.application && p->options.application->database)
-    table[n++] = (vestry_program_option){"db", "PLACE", "file or URL of the database", VESTRY_INTO(&to->database)};
+    table[n++] = (vestry_program_option){"db", "PLACE", "file or URL of the database [that of the program]",
+                                         VESTRY_INTO(&to->database)};
   table[n++] = (vestry_program_option){"log", "LEVEL", "error, warn, info or debug [warn]", VESTRY_INTO(&to->log)};
   table[n++] = (vestry_program_option){"help", NULL, "show this text", VESTRY_INTO(&to->help)};
   table[n] = (vestry_program_option){.name = NULL};
