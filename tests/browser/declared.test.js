@@ -68,9 +68,10 @@ test('declared: a form whose first response is lost is accepted once, and emptie
     await route.fetch();
     await route.abort();
   });
+  await page.getByLabel('Green').check();
   await add('only once');
-  await until(() => document.querySelector('li')?.textContent === 'only once, 3' && document.querySelector('[name=text]').value === '');
-  assert.deepEqual(await notes(), ['only once, 3']);
+  await until(() => document.querySelector('li')?.textContent === 'only once, green, 3' && document.querySelector('[name=text]').value === '');
+  assert.deepEqual(await notes(), ['only once, green, 3']);
   assert.ok(lost > 1);
 });
 
@@ -80,17 +81,19 @@ test('declared: text that is typed while the form is sent stays when it is accep
   let go;
   const may = new Promise((done) => (go = done));
   await page.route('**/note', async (route) => (await may, route.continue()));
+  await page.getByLabel('Green').check();
   await page.getByLabel('Note').fill('first');
   const sent = page.waitForRequest('**/note');
   await page.getByRole('button', { name: 'Add' }).click();
   await sent;
   await page.getByLabel('Note').fill('second');
   go();
-  await until(() => document.querySelector('li')?.textContent === 'first, 3' && !document.querySelector('[role=status]').textContent);
+  await until(() => document.querySelector('li')?.textContent === 'first, green, 3' && !document.querySelector('[role=status]').textContent);
   assert.equal(await page.getByLabel('Note').inputValue(), 'second');
+  await page.getByLabel('Green').check();
   await page.getByRole('button', { name: 'Add' }).click();
   await until(() => document.querySelectorAll('li').length === 2 && document.querySelector('[name=text]').value === '');
-  assert.deepEqual(await notes(), ['first, 3', 'second, 3']);
+  assert.deepEqual(await notes(), ['first, green, 3', 'second, green, 3']);
   assert.deepEqual(problems, []);
 });
 
@@ -140,15 +143,17 @@ test('declared: if the client cannot be loaded, the browser sends the form', asy
   const may = new Promise((done) => (fail = done));
   await context.route('**/datastar.js', async (route) => (await may, route.abort()));
   const { page } = await tab(server.url, { waitUntil: 'commit' });
+  await page.getByLabel('Green').check();
   await page.getByLabel('Note').fill('early');
   await page.getByRole('button', { name: 'Add' }).click({ noWaitAfter: true });
   assert.equal(await page.locator('li').count(), 0);
   fail();
   await page.locator('li').waitFor({ timeout: 10000 });
+  await page.getByLabel('Green').check();
   await page.getByLabel('Note').fill('late');
   await page.getByRole('button', { name: 'Add' }).click();
   await page.locator('li').nth(1).waitFor({ timeout: 10000 });
-  assert.deepEqual(await page.locator('li').allTextContents(), ['early, 3', 'late, 3']);
+  assert.deepEqual(await page.locator('li').allTextContents(), ['early, green, 3', 'late, green, 3']);
 });
 
 // capability: L22
