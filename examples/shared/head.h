@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Elements in the head of each page. The browser's bars have the colour of the page (--paper of style.css), and there is
- * an icon. Pages without the frame of an application have the same viewport as those with it. */
+/* Elements in the head of each page. The browser's bars have the colour of the page (--paper of style.css), and there
+ * is an icon. Pages without the frame of an application have the same viewport as those with it. */
 #ifndef EXAMPLES_HEAD_H
 #define EXAMPLES_HEAD_H
 
