@@ -33,7 +33,7 @@ static const vestry_application_form form = {
 
 static note last;
 static int notes;
-static bool is_full, is_inside, is_leading;
+static bool is_full, is_inside, is_leading, is_hasty;
 
 static void home(vestry_call *call) {
   const note first = {.text = "", .code = "a-1", .size = 3, .weight = 20, .colour = "green"};
@@ -46,6 +46,7 @@ static void home(vestry_call *call) {
 }
 
 static void add(vestry_call *call) {
+  if (is_hasty) vestry_call_go(call, "/plain?early");
   if (is_full) vestry_call_refuse(call, "No <%s> is left.", "room");
   if (call->error) return;
   last = *(const note *)call->values;
@@ -74,7 +75,7 @@ static vestry_err begin(test_host *th, vestry_application **ret_app) {
       .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32}};
   memset(&last, 0, sizeof last);
   notes = 0;
-  is_full = is_inside = is_leading = false;
+  is_full = is_inside = is_leading = is_hasty = false;
   return vestry_application_create(&options, ret_app);
 }
 
@@ -189,6 +190,23 @@ static vestry_memory_exchange *send_plain(world *w, const char *html, const char
                                        &answer),
                    VESTRY_OK);
   return answer;
+}
+
+/* capability: L22 */
+static void refusal_wins_over_an_earlier_way(void **state) {
+  world w;
+  vestry_memory_exchange *document, *refused;
+  open_world(&w);
+  is_full = is_hasty = true;
+  assert_int_equal(vestry_browser_fill(w.page, "Note", "Tea"), VESTRY_OK);
+  assert_string_equal(said_after_press(&w), "No <room> is left."); /* signals, not a document */
+  assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
+  refused = send_plain(&w, vestry_memory_look(document).received.data, "Tea");
+  assert_int_equal(vestry_memory_look(refused).status, 422);
+  assert_int_equal(notes, 0);
+  vestry_memory_destroy(document);
+  vestry_memory_destroy(refused);
+  close_world(&w);
 }
 
 /* capability: L22 */
@@ -509,6 +527,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(form_is_sent_by_the_client),
                                      cmocka_unit_test(broken_rule_is_reported_in_the_form),
                                      cmocka_unit_test(handler_refuses_with_a_message),
+                                     cmocka_unit_test(refusal_wins_over_an_earlier_way),
                                      cmocka_unit_test(form_is_sent_without_javascript),
                                      cmocka_unit_test(ordinary_document_has_a_plain_form),
                                      cmocka_unit_test(form_in_the_content_is_refused),

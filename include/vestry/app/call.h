@@ -124,9 +124,9 @@ static inline bool vestry_call_need(vestry_call *call, const void *row) {
   if (!row) vestry_call_fail(call, VESTRY_NOT_FOUND);
   return row != NULL;
 }
-/** Refuse a form or an act, with a sentence for its user by a printf format: the transaction is rolled back. A form
- *  shows the sentence and keeps its text. For an act, the page's signal `_said.act` has the sentence. Threads the
- *  call's; does not block. */
+/** Refuse a form or an act, with a sentence for its user by a printf format: the transaction is rolled back, and a
+ *  vestry_call_go before or after has no effect. A form shows the sentence and keeps its text. For an act, the page's
+ *  signal `_said.act` has the sentence. Threads the call's; does not block. */
 VESTRY_API void vestry_call_refuse(vestry_call *call, const char *format, ...) VESTRY_PRINTF(2, 3);
 /** Lead the browser to a URL by a printf format: names and numbers of the program, no text of a client. In a
  *  transaction, after the commit. Not in a part or a job. In a page, return then, without a document. Threads the

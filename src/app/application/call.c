@@ -117,6 +117,7 @@ void vestry_call_refuse(vestry_call *is, const char *format, ...) {
   va_start(arguments, format);
   call->said = vsi_entry_call_print(call, format, arguments);
   va_end(arguments);
+  call->url = NULL; /* an earlier vestry_call_go was for the success that did not come */
   vestry_call_fail(is, VESTRY_FAILED);
 }
 
