@@ -50,9 +50,9 @@ typedef struct vestry_civetweb_options {
                                  server */
 } vestry_civetweb_options;
 
-/** A civetweb server by vestry/server.h: 128 threads, or as many as max_streams and the reserve need; tcp_nodelay; a
- *  client may stall for ten seconds; max_request_size is vestry_server_options.max_head_bytes. civetweb's own log goes
- *  to the host's log. */
+/** A civetweb server by vestry/server.h: 1,024 threads, or as many of them as vestry_server_options.threads_count
+ *  describes, or as max_streams and the reserve need; tcp_nodelay; a client may stall for ten seconds; max_request_size
+ *  is vestry_server_options.max_head_bytes. civetweb's own log goes to the host's log. */
 extern VESTRY_API const vestry_server_adapter vestry_server_civetweb;
 
 /** Check a server's settings before mg_start: names and values alternate, ended by NULL. Use it because mg_start does
@@ -90,7 +90,7 @@ VESTRY_API vestry_err vestry_civetweb_check(const char *const *settings, char *w
  *           stream
  *
  *  Settings. If all workers have streams, nothing else is served. Therefore, streams are admitted up to num_threads
- *  less the reserve; beyond it the response is 503 with Retry-After.
+ *  less the reserve; beyond it the response is 503 with Retry-After, and the log has a warning, once a minute.
  *  - num_threads: the wanted streams plus the reserve; connection_queue to match
  *  - listen_backlog: 4096, because a client that finds it full retries a second later
  *  - tcp_nodelay: 1, because small patches otherwise wait for 40 ms

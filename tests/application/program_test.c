@@ -91,6 +91,8 @@ static int run(char **argv) {
                                           .options = own,
                                           .application = &application,
                                           .port = 9,
+                                          .max_streams = 300,
+                                          .threads_count = 2,
                                           .on_ready = ready};
   count = 0, share = 0, word = "", is_loud = false, steps = 0;
   memset(&started, 0, sizeof started);
@@ -108,6 +110,8 @@ static void program_runs_from_begin_to_end(void **state) {
   assert_string_equal(order[2], "end");
   assert_int_equal(started.port, 9);
   assert_string_equal(started.address, "127.0.0.1");
+  assert_int_equal(started.max_streams, 300);
+  assert_int_equal(started.threads_count, 2);
   assert_string_equal(pem, "");
   char *failing[] = {(char[]){"trial"}, (char[]){"--word=fail"}, NULL};
   assert_int_equal(run(failing), 1);
@@ -116,25 +120,13 @@ static void program_runs_from_begin_to_end(void **state) {
 
 /* capability: L24 */
 static void command_line_sets_options(void **state) {
-  char *all[] = {(char[]){"trial"},
-                 (char[]){"--count"},
-                 (char[]){"8"},
-                 (char[]){"--share=0.5"},
-                 (char[]){"--loud"},
-                 (char[]){"--word"},
-                 (char[]){"--x"},
-                 (char[]){"--port=1"},
-                 (char[]){"--port"},
-                 (char[]){"0"},
-                 (char[]){"--listen"},
-                 (char[]){"127.0.0.2"},
-                 (char[]){"--threads"},
-                 (char[]){"3"},
-                 (char[]){"--adapter"},
-                 (char[]){"secure"},
-                 (char[]){"--log"},
-                 (char[]){"info"},
-                 NULL};
+  char *all[] = {(char[]){"trial"},       (char[]){"--count"},   (char[]){"8"},
+                 (char[]){"--share=0.5"}, (char[]){"--loud"},    (char[]){"--word"},
+                 (char[]){"--x"},         (char[]){"--port=1"},  (char[]){"--port"},
+                 (char[]){"0"},           (char[]){"--listen"},  (char[]){"127.0.0.2"},
+                 (char[]){"--threads"},   (char[]){"3"},         (char[]){"--streams"},
+                 (char[]){"7"},           (char[]){"--adapter"}, (char[]){"secure"},
+                 (char[]){"--log"},       (char[]){"info"},      NULL};
   assert_int_equal(run(all), 0);
   assert_int_equal(count, 8);
   assert_true(share == 0.5);
@@ -143,6 +135,7 @@ static void command_line_sets_options(void **state) {
   assert_int_equal(started.port, 0);
   assert_string_equal(started.address, "127.0.0.2");
   assert_int_equal(started.threads_count, 3);
+  assert_int_equal(started.max_streams, 7);
   assert_string_equal(pem, "127.0.0.2");
   char *no_tls[] = {(char[]){"trial"}, (char[]){"--adapter=secure"}, (char[]){"--no-tls"}, NULL};
   assert_int_equal(run(no_tls), 0);
@@ -173,12 +166,25 @@ static void certificate_is_read_from_a_file(void **state) {
 
 /* capability: L24 */
 static void wrong_command_line_is_refused(void **state) {
-  static const char *const wrong[] = {"--nothing",    "word",        "-p",
-                                      "--count",      "--count=0",   "--count=10",
-                                      "--count=1x",   "--count=",    "--count=+1",
-                                      "--count= 1",   "--share=x",   "--loud=1",
-                                      "--port=65536", "--threads=0", "--adapter=none",
-                                      "--log=all",    "--db=x",      "--count=99999999999999999999",
+  static const char *const wrong[] = {"--nothing",
+                                      "word",
+                                      "-p",
+                                      "--count",
+                                      "--count=0",
+                                      "--count=10",
+                                      "--count=1x",
+                                      "--count=",
+                                      "--count=+1",
+                                      "--count= 1",
+                                      "--share=x",
+                                      "--loud=1",
+                                      "--port=65536",
+                                      "--threads=0",
+                                      "--streams=0",
+                                      "--adapter=none",
+                                      "--log=all",
+                                      "--db=x",
+                                      "--count=99999999999999999999",
                                       "--por=1"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     char argument[64];

@@ -156,6 +156,23 @@ static void settings_needing_all_descriptors_are_refused(void **state) {
   vsi_server_stop(&s);
 }
 
+static void threads_are_chosen_by_the_descriptors(void **state) {
+  static const struct {
+    rlim_t descriptors;
+    uint32_t threads;
+  } cases[] = {{100, 128}, {1024, 479}, {2112, 1023}, {2113, 1024}};
+  struct rlimit all;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const struct rlimit few = {cases[i].descriptors, all.rlim_max};
+    if (few.rlim_cur > all.rlim_max) continue;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    const uint32_t threads = vsi_civetweb_threads_possible(128, 1024);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+    assert_int_equal(threads, cases[i].threads);
+  }
+}
+
 static void settings_of_a_running_server_are_read(void **state) {
   vsi_server s;
   server_start(&s, &(server_settings){.threads = 7, .reserve = 3, .timeout_ms = 1234, .keep_alive = true});
@@ -239,6 +256,7 @@ int main(void) {
       cmocka_unit_test(threads_and_nodelay_are_checked),
       cmocka_unit_test(ports_with_tls_are_recognized),
       cmocka_unit_test(tls_without_support_is_refused),
+      cmocka_unit_test(threads_are_chosen_by_the_descriptors),
       cmocka_unit_test(settings_of_a_running_server_are_read),
       cmocka_unit_test(max_streams_out_of_range_is_named),
       cmocka_unit_test(unix_sockets_are_recognized),

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "support/test.h"
+#include "support/test_host.h"
 
 static void gate_counts_requests_and_streams(void **state) {
   vsi_web_gate gate;
@@ -51,10 +52,31 @@ static void gate_waits_for_the_last_stream(void **state) {
   vsi_web_gate_finish(&gate);
 }
 
+/* A log that a flood of refused streams cannot fill; while the server stops, 503 is expected. */
+static void stream_without_a_place_is_logged_once(void **state) {
+  test_host th;
+  vsi_web_gate gate;
+  test_host_init(&th);
+  vsi_web_gate_init(&gate, 3);
+  vsi_web_gate_log_full(&gate, &th.host, "server", "raise max_streams");
+  assert_string_equal(th.last_log, "server: a stream got 503, because all 3 places are taken; raise max_streams");
+  *th.last_log = '\0';
+  vsi_web_gate_log_full(&gate, &th.host, "server", "raise max_streams");
+  assert_string_equal(th.last_log, "");
+  vsi_web_gate_finish(&gate);
+  vsi_web_gate_init(&gate, 3);
+  vsi_web_gate_shut(&gate);
+  vsi_web_gate_log_full(&gate, &th.host, "server", "raise max_streams");
+  assert_string_equal(th.last_log, "");
+  vsi_web_gate_finish(&gate);
+  test_host_assert_clean(&th);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(gate_counts_requests_and_streams),
       cmocka_unit_test(gate_waits_for_the_last_stream),
+      cmocka_unit_test(stream_without_a_place_is_logged_once),
   };
   return cmocka_run_group_tests_name("the gate", tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@
  *      --unix-socket PATH    UNIX socket to listen on instead, for a proxy
  *      --adapter NAME        server, if there are several
  *      --threads N           threads of the server
+ *      --streams N           maximum number of open streams
  *      --certificate FILE    key and certificate in PEM, for TLS
  *      --no-tls              HTTP without TLS, where the server has it by default
  *      --db PLACE            file or URL of the database, if there is one
@@ -62,6 +63,10 @@ typedef struct vestry_program_options {
   void (*on_ready)(vestry_server *server, void *own); /**< called when the server listens, after its URL was printed
                                                            [none] */
   void *ready_own;                                    /**< passed to on_ready [own of the application] */
+  uint32_t max_streams;   /**< maximum number of open streams where --streams does not select another one, as in
+                               vestry_server_options [10,000; civetweb: as many as its threads] */
+  uint32_t threads_count; /**< threads of the server where --threads does not select another number, as in
+                               vestry_server_options [as many as the adapter needs] */
 } vestry_program_options;
 
 /** A program whose command line was read. Read only. */

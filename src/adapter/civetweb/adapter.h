@@ -118,6 +118,9 @@ void vsi_civetweb_settings_read(const struct mg_context *server, vsi_civetweb_se
 
 /* Check the number of descriptors. OK | LIMIT: the clients could use up all descriptors; why receives a line. */
 vestry_err vsi_civetweb_check_descriptors(const vsi_civetweb_settings *settings, char *why, size_t capacity);
+/* Return the number of threads, with a queue of the same length, for which the descriptors suffice: from least to
+ * most. */
+uint32_t vsi_civetweb_threads_possible(uint32_t least, uint32_t most);
 
 /* Return the number of workers that are kept free of streams: the requested one, or the default. */
 uint32_t vsi_civetweb_reserve(uint32_t asked, uint32_t threads_count);

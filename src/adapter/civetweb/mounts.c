@@ -176,6 +176,10 @@ bool vsi_civetweb_take_place(vsi_civetweb *adapter) {
   vsi_mutex_lock(&lock);
   bool taken = streams_locked(adapter) < adapter->gate.capacity && vsi_web_gate_take_place(&adapter->gate);
   vsi_mutex_unlock(&lock);
+  if (!taken)
+    vsi_web_gate_log_full(&adapter->gate, adapter->host, "civetweb",
+                          "each has a thread: raise the number of threads (num_threads, --threads) or max_streams, or "
+                          "use libmicrohttpd");
   return taken;
 }
 

@@ -21,7 +21,7 @@
 #include "base/thread.h"
 #include "vestry/civetweb.h"
 
-enum { THREADS = 128, MOST_STREAMS = 100000, STOP_MS = 1000, HEAD_BYTES = 16384 };
+enum { THREADS = 1024, THREADS_LEAST = 128, MOST_STREAMS = 100000, STOP_MS = 1000, HEAD_BYTES = 16384 };
 enum { DOORS_MAX = 64, KNOCK_MS = 20, HOST_BYTES = 256 };
 
 /* ------------------------------------------------------------------------------------------- stopping a server ---- */
@@ -152,16 +152,20 @@ static void destroy(vestry_server *server) {
   vsi_free(own->host, own);
 }
 
+/* Return the number of threads, each of which is a stream. Without a wish it is as many as the descriptors permit. */
+static uint32_t count_threads(const vestry_server_options *options) {
+  if (options->threads_count) return options->threads_count;
+  if (!options->max_streams) return vsi_civetweb_threads_possible(THREADS_LEAST, THREADS);
+  uint32_t count = options->max_streams + 1;
+  while (count - vsi_civetweb_reserve(0, count) < options->max_streams) count++;
+  return count;
+}
+
 static vestry_err listen_on(own_server *own, const vestry_server_options *options) {
-  uint32_t count = options->threads_count ? options->threads_count : THREADS;
-  if (!options->threads_count && options->max_streams) {
-    count = options->max_streams + 1;
-    while (count - vsi_civetweb_reserve(0, count) < options->max_streams) count++;
-  }
   char place[64], threads[16], head[24], why[256];
   bool is_six = strchr(options->address, ':');
   snprintf(place, sizeof place, is_six ? "[%s]:%u" : "%s:%u", options->address, options->port);
-  snprintf(threads, sizeof threads, "%u", count);
+  snprintf(threads, sizeof threads, "%u", count_threads(options));
   snprintf(head, sizeof head, "%zu", options->max_head_bytes ? options->max_head_bytes : HEAD_BYTES);
   /* clang-format off */
   const char *const settings[] = {
@@ -177,6 +181,10 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
       NULL};
   /* clang-format on */
   vestry_err error = vestry_civetweb_check(settings, why, sizeof why);
+  if (error == VESTRY_LIMIT && !options->threads_count && !options->max_streams) { /* nobody has asked for so many */
+    snprintf(threads, sizeof threads, "%u", THREADS_LEAST);
+    error = vestry_civetweb_check(settings, why, sizeof why);
+  }
   if (error) {
     vsi_log(own->host, VESTRY_LOG_ERROR, "vestry_server_civetweb: %s", why);
     return error;

@@ -139,6 +139,13 @@ vestry_err vsi_civetweb_check_descriptors(const vsi_civetweb_settings *settings,
                 settings->threads_count, settings->queue_count, needed, (uint64_t)limit.rlim_cur);
 }
 
+uint32_t vsi_civetweb_threads_possible(uint32_t least, uint32_t most) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= 2 * (rlim_t)most + 1 + OTHER_DESCRIPTORS) return most;
+  const rlim_t others = 1 + OTHER_DESCRIPTORS, possible = limit.rlim_cur > others ? (limit.rlim_cur - others) / 2 : 0;
+  return possible > least ? (uint32_t)possible : least;
+}
+
 static void *wait_for_the_end(void *argument) {
   vsi_mutex *end = argument;
   vsi_mutex_lock(end);

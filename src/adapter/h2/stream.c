@@ -426,7 +426,10 @@ vestry_err vsi_h2_stream_open(void *server_request, const vestry_response *head,
   vsi_h2_session *session = stream->session;
   vsi_web_gate *gate = &session->adapter->inner->gate;
   if (stream->request->is_head) return VESTRY_UNSUPPORTED;
-  if (!vsi_web_gate_take_place(gate)) return VESTRY_LIMIT;
+  if (!vsi_web_gate_take_place(gate)) {
+    vsi_web_gate_log_full(gate, session->adapter->host, "h2", "raise max_streams");
+    return VESTRY_LIMIT;
+  }
   vsi_h2_answer *answer = vsi_h2_answer_create(stream, head, false);
   if (!answer) {
     vsi_web_gate_give_place(gate);

@@ -104,7 +104,10 @@ static bool end_is_ours(vsi_microhttpd_stream *stream, bool clean) {
 /* The place of a stream: one of the streams that the gate admits, and an entry of the watch. Both are taken and
  * released together. OK | NO_MEMORY | LIMIT */
 static vestry_err take_place(vsi_microhttpd *adapter, vsi_microhttpd_key *ret_key) {
-  if (!vsi_web_gate_take_place(&adapter->gate)) return VESTRY_LIMIT;
+  if (!vsi_web_gate_take_place(&adapter->gate)) {
+    vsi_web_gate_log_full(&adapter->gate, adapter->host, "libmicrohttpd", "raise max_streams");
+    return VESTRY_LIMIT;
+  }
   vestry_err error = vsi_microhttpd_watch_reserve(&adapter->watch, ret_key);
   if (error) vsi_web_gate_give_place(&adapter->gate);
   return error;

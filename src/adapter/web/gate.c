@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapter/web/gate.h"
 
+#include "base/log.h"
 #include "base/wait.h"
 
 void vsi_web_gate_init(vsi_web_gate *gate, uint32_t capacity) {
@@ -43,6 +44,12 @@ bool vsi_web_gate_take_place(vsi_web_gate *gate) {
 
 void vsi_web_gate_give_place(vsi_web_gate *gate) {
   leave(gate, &gate->streams);
+}
+
+void vsi_web_gate_log_full(vsi_web_gate *gate, const vestry_host *host, const char *adapter, const char *remedy) {
+  if (vsi_web_gate_is_shut(gate)) return;
+  vsi_log_repeated(host, &gate->full, 0, VESTRY_LOG_WARN, "%s: a stream got 503, because all %u places are taken; %s",
+                   adapter, gate->capacity, remedy);
 }
 
 bool vsi_web_gate_is_shut(vsi_web_gate *gate) {

@@ -21,12 +21,13 @@ enum {
   PEM_BYTES = 16384,
   NAMES_BYTES = 160,
   HELP_COLUMN = 24,
-  STANDARD_MAX = 12
+  STANDARD_MAX = 13,
+  STREAMS_MAX = 1000000
 };
 
 /* The values of the standard options. */
 typedef struct values {
-  int64_t port, threads_count;
+  int64_t port, threads_count, streams_count;
   const char *listen, *unix_path, *adapter, *certificate, *database, *log;
   bool no_tls, help;
 } values;
@@ -85,8 +86,14 @@ static void list_standard(program *p, values *to, vestry_program_option table[ST
       (vestry_program_option){"unix-socket", "PATH", "UNIX socket to listen on instead of the port, for a proxy [none]",
                               VESTRY_INTO(&to->unix_path)};
   if (has_several) table[n++] = (vestry_program_option){"adapter", "NAME", p->names, VESTRY_INTO(&to->adapter)};
-  table[n++] = (vestry_program_option){"threads", "N", "threads of the server [as many as the adapter needs]",
+  table[n++] = (vestry_program_option){"threads", "N",
+                                       "threads of the server [one for each processor; civetweb needs\n"
+                                       "one for each stream, and has up to 1024]",
                                        vestry_into_between(&to->threads_count, 1, THREADS_MAX)};
+  table[n++] = (vestry_program_option){"streams", "N",
+                                       "maximum number of open streams, one for each open page; more get\n"
+                                       "503 [10000; civetweb: threads less a reserve of a tenth, 2 to 32]",
+                                       vestry_into_between(&to->streams_count, 1, STREAMS_MAX)};
   table[n++] = (vestry_program_option){"certificate", "FILE", "key and certificate in PEM, for TLS [none]",
                                        VESTRY_INTO(&to->certificate)};
   if (has_default_tls(p))
@@ -249,7 +256,8 @@ static void say_where(vestry_server *server, void *ctx) {
 
 static int read_all(program *p, int argc, char **argv) {
   vestry_program_option standard[STANDARD_MAX];
-  values from = {.port = p->server.port};
+  values from = {
+      .port = p->server.port, .threads_count = p->options.threads_count, .streams_count = p->options.max_streams};
   int status = -1;
   name_adapters(p);
   list_standard(p, &from, standard);
@@ -264,6 +272,7 @@ static int read_all(program *p, int argc, char **argv) {
   p->server.address = from.listen;
   p->server.unix_path = from.unix_path;
   p->server.threads_count = (uint32_t)from.threads_count;
+  p->server.max_streams = (uint32_t)from.streams_count;
   return status;
 }
 
