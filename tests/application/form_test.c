@@ -64,6 +64,8 @@ static void plain(vestry_call *call) {
 static const vestry_entry entries[] = {
     VESTRY_PAGE("/", home), VESTRY_DOCUMENT("/plain", plain), VESTRY_FORM(&form, add), {0}};
 
+static vestry_application_document frame;
+
 static vestry_err begin(test_host *th, vestry_application **ret_app) {
   const vestry_options instance = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
   const vestry_application_options options = {
@@ -72,6 +74,7 @@ static vestry_err begin(test_host *th, vestry_application **ret_app) {
       .forms = &(vestry_forms_options){0},
       .once = &(vestry_once_options){.required = true},
       .entries = entries,
+      .document = &frame,
       .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32}};
   memset(&last, 0, sizeof last);
   notes = 0;
@@ -236,6 +239,30 @@ static void form_is_sent_without_javascript(void **state) {
   vestry_memory_destroy(document);
   vestry_memory_destroy(refused);
   vestry_memory_destroy(accepted);
+  close_world(&w);
+}
+
+/* capability: L22 */
+static void repeated_refusal_shows_the_form_again(void **state) {
+  world w;
+  vestry_memory_exchange *document, *refused, *again;
+  char head[6000];
+  memset(head, ' ', sizeof head - 1);
+  head[sizeof head - 1] = '\0';
+  frame.head = head; /* style sheets of a program */
+  open_world(&w);
+  assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
+  const char *html = vestry_memory_look(document).received.data;
+  refused = send_plain(&w, html, "x");
+  again = send_plain(&w, html, "x");
+  assert_int_equal(vestry_memory_look(refused).status, 422);
+  assert_int_equal(vestry_memory_look(again).status, 422);
+  assert_string_equal(vestry_memory_look(again).received.data, vestry_memory_look(refused).received.data);
+  assert_non_null(strstr(vestry_memory_look(again).received.data, ">\nx</textarea>"));
+  frame.head = NULL;
+  vestry_memory_destroy(document);
+  vestry_memory_destroy(refused);
+  vestry_memory_destroy(again);
   close_world(&w);
 }
 
@@ -529,6 +556,7 @@ int main(void) {
                                      cmocka_unit_test(handler_refuses_with_a_message),
                                      cmocka_unit_test(refusal_wins_over_an_earlier_way),
                                      cmocka_unit_test(form_is_sent_without_javascript),
+                                     cmocka_unit_test(repeated_refusal_shows_the_form_again),
                                      cmocka_unit_test(ordinary_document_has_a_plain_form),
                                      cmocka_unit_test(form_in_the_content_is_refused),
                                      cmocka_unit_test(characters_of_texts_are_counted),

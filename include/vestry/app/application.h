@@ -111,9 +111,10 @@ typedef struct vestry_application_options {
   const void *database_options;                /**< passed to the functions of database; borrowed for the call */
   const vestry_session_options *sessions;      /**< [the defaults, stored in the database if there is one] */
   const vestry_csrf_options *csrf;             /**< [the defaults] */
-  const vestry_once_options *once;             /**< [the defaults, stored in the database if there is one] */
-  const vestry_pages_options *pages;           /**< [the defaults] */
-  const vestry_rate_options *rate;             /**< [no rate] */
+  const vestry_once_options *once; /**< [the defaults, stored in the database if there is one, but max_response_bytes is
+                                      32,768, so that a repeated form without JavaScript is answered by its document] */
+  const vestry_pages_options *pages;   /**< [the defaults] */
+  const vestry_rate_options *rate;     /**< [no rate] */
   const vestry_forms_options *forms;   /**< persistent forms, stored in the database if there is one; their handler has
                                           the route of forms->path [none] */
   const vestry_jobs_options *jobs;     /**< jobs in the database; INVALID without a database [none] */

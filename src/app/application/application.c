@@ -21,7 +21,7 @@
 #include "base/options.h"
 #include "serve/profiles.h"
 
-enum { PATH_BYTES = 256, WITHOUT_MOST = 15, NAME_MAX_BYTES = 40, COOKIE_BYTES = 64 };
+enum { PATH_BYTES = 256, WITHOUT_MOST = 15, NAME_MAX_BYTES = 40, COOKIE_BYTES = 64, ONCE_RESPONSE_BYTES = 32768 };
 
 /* --------------------------------------------------------------------------------------------- beginning --------- */
 
@@ -78,6 +78,8 @@ static vestry_err create_once(vsi_application *a, const vestry_application_optio
   if (VSI_OPTIONS_TAKE(vestry_once_options, own, options->once))
     return vsi_mistake_in_options(a->host, "vestry_application_create, once");
   own.size = sizeof own;
+  /* A repetition of a refused form without JavaScript gets the document with the form again, not only its status. */
+  if (!own.max_response_bytes) own.max_response_bytes = ONCE_RESPONSE_BYTES;
   const bool is_stored = a->is.pool && !own.storage;
   const vestry_sql_once_options stored = {
       .lifetime_ms = own.lifetime_ms, .lease_ms = options->act_lease_ms, .runs_again = options->acts_repeat};
