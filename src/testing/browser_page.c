@@ -203,6 +203,32 @@ static bool has_type(vestry_browser_page *page, size_t element, const char *type
          strcmp(page->value.data, type) == 0;
 }
 
+/* Return the radio button of a group, which is a fieldset with this legend, that has a label or a value. Labels count
+ * first. */
+static size_t find_choice(vestry_browser_page *page, const char *legend, const char *choice) {
+  const vsi_markup *markup = &page->markup;
+  size_t by_value = VSI_NO_ELEMENT;
+  for (size_t i = 0; i < markup->count; i++) {
+    if (strcmp(markup->elements[i].name, "legend") != 0) continue;
+    const size_t group = vsi_markup_around(markup, i, "fieldset");
+    vsi_markup_text(markup, i, NULL, &page->text);
+    if (!page->text.data || strcmp(page->text.data, legend) != 0) continue;
+    if (group == VSI_NO_ELEMENT || is_disabled(page, group)) continue;
+    for (size_t at = i + 1; at < markup->count && markup->elements[at].begin < markup->elements[group].inner_end;
+         at++) {
+      const bool is_label = strcmp(markup->elements[at].name, "label") == 0;
+      const size_t field = is_label ? field_of(page, at) : at;
+      if (field == VSI_NO_ELEMENT || !has_type(page, field, "radio") || is_disabled(page, field)) continue;
+      if (is_label) vsi_markup_text(markup, at, NULL, &page->text);
+      if (is_label && page->text.data && strcmp(page->text.data, choice) == 0) return field;
+      if (by_value == VSI_NO_ELEMENT && vsi_markup_attribute(markup, field, "value", &page->value, NULL, 0) &&
+          strcmp(page->value.data, choice) == 0)
+        by_value = field;
+    }
+  }
+  return by_value;
+}
+
 /* Find the option of a select element with this text; NULL: the one that the document has selected. Its value is in
  * page->value then, or its text if it has none. Returns false if there is none. */
 static bool find_option(vestry_browser_page *page, size_t select, const char *text) {
@@ -228,7 +254,8 @@ vestry_err vestry_browser_fill(vestry_browser_page *page, const char *label, con
   char name[VSI_PAGE_NAME_BYTES], *end;
   if (!page || !label || !text) return VESTRY_INVALID;
   vestry_err error = take_all(page);
-  const size_t field = error ? VSI_NO_ELEMENT : find_field(page, label);
+  size_t field = error ? VSI_NO_ELEMENT : find_field(page, label);
+  if (!error && field == VSI_NO_ELEMENT && (field = find_choice(page, label, text)) != VSI_NO_ELEMENT) text = "on";
   if (field == VSI_NO_ELEMENT) return error ? error : VESTRY_NOT_FOUND;
   const bool is_check = vsi_page_is_checkable(page, field), is_bound = vsi_page_bound_to(page, field, name);
   const bool is_number = has_type(page, field, "number") || has_type(page, field, "range");

@@ -117,7 +117,11 @@ static void form_is_sent_by_the_client(void **state) {
   open_world(&w);
   assert_int_equal(vestry_browser_fill(w.page, "Note", " \n\xC2\xA0Tea\r\nat <4> \xE2\x80\x83"), VESTRY_OK);
   assert_int_equal(vestry_browser_fill(w.page, "Urgent", "on"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w.page, "Colour", "blue"), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_browser_fill(w.page, "Colour", "green"), VESTRY_OK); /* a value */
+  assert_int_equal(vestry_browser_fill(w.page, "Colour", "R&d"), VESTRY_OK);   /* a label */
   assert_string_equal(said_after_press(&w), "");
+  assert_string_equal(last.colour, "red");
   assert_string_equal(last.text, "Tea\nat <4>");
   assert_string_equal(last.code, "a-1");
   assert_int_equal(last.size, 3);

@@ -103,8 +103,9 @@ typedef struct vestry_browser_page vestry_browser_page;
 VESTRY_API vestry_err vestry_browser_open(vestry_browser *browser, const char *url, vestry_browser_page **ret_page);
 /** Close a page, and hang up its streams, before its browser is destroyed. NULL is accepted. */
 VESTRY_API void vestry_browser_close(vestry_browser_page *page);
-/** Type a text into the field with this label. A check box: "on", or "off". A radio button: "on". A list (`select`):
- *  the text of an option.
+/** Type a text into the field with this label. A check box: "on", or "off". A list (`select`): the text of an option.
+ *  Radio buttons: the legend of their group (`fieldset`), and the label or the value of one; or the label of one, and
+ *  "on".
  *  Returns  OK | NOT_FOUND (no such field, or option) | NO_MEMORY */
 VESTRY_API vestry_err vestry_browser_fill(vestry_browser_page *page, const char *label, const char *text);
 /** Press the button with this text, or follow the link: send its request as the client does, with the signals or
