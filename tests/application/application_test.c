@@ -116,6 +116,7 @@ static void parts_serve_and_guard_a_page(void **state) {
   assert_int_equal(vestry_application_settle(app, 1000), VESTRY_OK);
   assert_non_null(strstr(vestry_memory_since(tab).data, "<p>1</p>"));
   assert_int_equal(status_of(ada, "POST", "/guest", VESTRY_OBJECT("csrf", (const char *)token)), 204);
+  assert_int_equal(status_of(ada, "GET", "/clock", NULL), 200);
   assert_int_equal(status_of(ada, "GET", "/static/a.css", NULL), 200);
   assert_int_equal(status_of(ada, "GET", "/static/b.css", NULL), 404);
   assert_int_equal(status_of(ada, "POST", "/typed", VESTRY_OBJECT("csrf", (const char *)token)), 400);
@@ -330,6 +331,32 @@ static void first_error_of_a_call_is_its_response(void **state) {
   test_host_assert_clean(&th);
 }
 
+static void own_clock(vestry_call *call) {
+  vestry_call_fail(call, vestry_reply_status(call->reply, 205));
+}
+
+/* capability: L16 */
+static void route_of_the_program_serves_its_clock(void **state) {
+  static const vestry_entry own[] = {VESTRY_HANDLER("GET", "/clock", own_clock), {0}};
+  static const vestry_clock wrong_clock = {.url = "clock"};
+  static const vestry_application_document wrong_frame = {.clock = &wrong_clock};
+  test_host th;
+  vestry_application *app;
+  vestry_browser *ada;
+  test_host_init(&th);
+  const vestry_options instance = {.host = &th.host, .threads_count = VESTRY_THREADS_NONE};
+  vestry_application_options options = {.instance = &instance, .entries = own, .document = &frame};
+  assert_int_equal(vestry_application_create(&options, &app), VESTRY_OK);
+  assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
+  assert_int_equal(status_of(ada, "GET", "/clock", NULL), 205);
+  vestry_browser_destroy(ada);
+  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+  options.document = &wrong_frame;
+  assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
+  assert_non_null(strstr(th.last_log, "cannot create the route of its clock (document.clock)"));
+  test_host_assert_clean(&th);
+}
+
 static vestry_err begin_and_end(test_host *th, void *ctx) {
   vestry_application *app;
   vestry_err error = begin(th, 0, &app);
@@ -439,6 +466,7 @@ int main(void) {
       cmocka_unit_test(parts_can_be_left_out),
       cmocka_unit_test(each_kind_of_entry_is_served),
       cmocka_unit_test(first_error_of_a_call_is_its_response),
+      cmocka_unit_test(route_of_the_program_serves_its_clock),
       cmocka_unit_test(each_failed_allocation_is_undone),
       cmocka_unit_test(failure_names_the_part_and_what_to_do),
       cmocka_unit_test(streams_are_compressed_if_the_client_accepts_it),

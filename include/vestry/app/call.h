@@ -197,7 +197,8 @@ typedef struct vestry_application_document {
   const char *language;      /**< value of the attribute lang ["en"] */
   const char *client;        /**< URL of the Datastar client [VESTRY_DATASTAR_CDN_URL] */
   const char *head;          /**< HTML of the program for the head, for example links to style sheets [none] */
-  const vestry_clock *clock; /**< the server's clock for pages (vestry/app/clock.h) [none] */
+  const vestry_clock *clock; /**< the server's clock for pages (vestry/app/clock.h) [none]. The application serves it at
+                                  its url, unless the program has a route there */
   /** A button with data-press in a document sends a POST request with these options (vestry/app/press.h) [if the table
    *  has a VESTRY_ACT: csrf and once, as far as the application has them; otherwise none]. A document with this has no
    *  other element with vestry_html_presses */

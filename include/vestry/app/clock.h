@@ -27,7 +27,8 @@ typedef struct vestry_clock {
                                      decides, for example that of the database. Called on the threads of renders and
                                      handlers, several at once, no lock held; may block */
   void *ctx;                    /**< passed to now_ms */
-  const char *url; /**< path at which vestry_clock_handler has a route. A page reads the clock there again if its
+  const char *url; /**< path at which vestry_clock_handler has a route; an application whose document has the clock adds
+                        it itself. A page reads the clock there again if its
                         document was slow, or if the clock of the client was set meanwhile. NULL: never */
 } vestry_clock;
 

@@ -16,6 +16,7 @@
 #include "app/application/mount.h"
 #include "base/ascii.h"
 #include "base/assert.h"
+#include "base/held_log.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -135,6 +136,19 @@ static vestry_err create_files(vsi_application *a, const vestry_application_opti
   return error ? error : vestry_route(a->is.instance, "GET", pattern, vestry_files_handler, a->is.files);
 }
 
+/* Serve the clock of the documents at its path, unless the program does so itself. */
+static vestry_err mount_clock(vsi_application *a) {
+  const vestry_clock *clock = a->document.clock;
+  vsi_held_log held;
+  if (!clock || !clock->url) return VESTRY_OK;
+  vsi_log_hold(&held);
+  vestry_err error = vestry_route(a->is.instance, "GET", clock->url, vestry_clock_handler, (void *)(uintptr_t)clock);
+  vsi_log_release(&held);
+  if (error == VESTRY_EXISTS) return VESTRY_OK;
+  if (error && *held.line) vsi_log(a->host, VESTRY_LOG_ERROR, "%s", held.line);
+  return error;
+}
+
 /* Create the parts. ret_part: the part that failed, for the log. */
 static vestry_err create_parts(vsi_application *a, const vestry_application_options *options, const char **ret_part) {
   vestry_err error = VESTRY_OK;
@@ -159,7 +173,9 @@ static vestry_err create_parts(vsi_application *a, const vestry_application_opti
   if (error) return error;
   *ret_part = "the parts of the program (options.begin)";
   a->end = options->end;
-  return options->begin ? options->begin(&a->is, a->own) : VESTRY_OK;
+  error = options->begin ? options->begin(&a->is, a->own) : VESTRY_OK;
+  if (!error) *ret_part = "the route of its clock (document.clock)", error = mount_clock(a);
+  return error;
 }
 
 static const char *advice(vestry_err error) {
