@@ -61,8 +61,37 @@ static void plain(vestry_call *call) {
   vestry_call_form(call, &form, NULL);
 }
 
-static const vestry_entry entries[] = {
-    VESTRY_PAGE("/", home), VESTRY_DOCUMENT("/plain", plain), VESTRY_FORM(&form, add), {0}};
+/* A form of each lot: its page and its document know which one. */
+typedef struct bid {
+  int64_t lot, amount;
+  char place[9];
+} bid;
+
+static const vestry_application_form bid_form = {
+    .action = "/bid",
+    .name = "bid",
+    .button = "Bid",
+    .is_kept = true,
+    VESTRY_INPUTS(VESTRY_INPUT(bid, lot, .min = 1, .max = 9, .is_hidden = true),
+                  VESTRY_INPUT(bid, place, .is_hidden = true),
+                  VESTRY_INPUT(bid, amount, .label = "Amount", .min = 5, .max = 99))};
+
+static bid last_bid;
+
+static void show_lot(vestry_call *call) {
+  bid first = {.place = "\"hall\"", .amount = 5};
+  vestry_call_get(call, VESTRY_IN_PATH, "lot", VESTRY_INTO(&first.lot));
+  vestry_call_document(call, NULL);
+  vestry_call_form(call, &bid_form, &first);
+}
+
+static void take_bid(vestry_call *call) {
+  last_bid = *(const bid *)call->values;
+}
+
+static const vestry_entry entries[] = {VESTRY_PAGE("/", home),           VESTRY_DOCUMENT("/plain", plain),
+                                       VESTRY_FORM(&form, add),          VESTRY_PAGE("/lot/{lot}", show_lot),
+                                       VESTRY_FORM(&bid_form, take_bid), {0}};
 
 static vestry_application_document frame;
 
@@ -323,6 +352,7 @@ static void wrong_declaration_is_refused_by_name(void **state) {
                                         VESTRY_INPUT(note, size, .min = 2, .max = 1),
                                         VESTRY_INPUT(note, colour, .choices = empty),
                                         VESTRY_INPUT(note, weight, .choices = letters),
+                                        VESTRY_INPUT(note, is_urgent, .is_hidden = true),
                                         VESTRY_INPUT(note, is_urgent, .choices = colours),
                                         VESTRY_INPUT(note, colour, .choices = none)};
   static const char *const said[] = {
@@ -331,6 +361,7 @@ static void wrong_declaration_is_refused_by_name(void **state) {
       "field \"size\": min, 2, is more than max",
       "field \"colour\": the choice \"\" is empty, or does not fit into the 6 bytes of its member",
       "field \"weight\": the choice \"1a\" is no integer",
+      "field \"is_urgent\": a bool cannot be hidden",
       "field \"is_urgent\": a bool has no choices",
       "field \"colour\": it has no choice"};
   test_host th;
@@ -362,6 +393,40 @@ static void wrong_declaration_is_refused_by_name(void **state) {
     assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
   }
   test_host_assert_clean(&th);
+}
+
+/* capability: L22 */
+static void hidden_value_of_a_page_stays_in_its_form(void **state) {
+  static const char hidden[] = "<input type=\"hidden\" name=\"lot\" value=\"7\" ><input type=\"hidden\" "
+                               "name=\"place\" value=\"&quot;hall&quot;\" ><label>Amount";
+  world w;
+  vestry_browser_page *lot;
+  vestry_memory_exchange *document, *refused;
+  char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
+  open_world(&w);
+  assert_int_equal(vestry_browser_open(w.ada, "/lot/7", &lot), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(lot, "Amount", "30"), VESTRY_OK);
+  assert_int_equal(vestry_browser_press(lot, "Bid"), VESTRY_OK);
+  assert_int_equal(vestry_browser_status(lot), 200);
+  assert_int_equal(last_bid.lot, 7);
+  assert_int_equal(last_bid.amount, 30);
+  assert_string_equal(last_bid.place, "\"hall\"");
+  assert_int_equal(vestry_browser_get(w.ada, "/lot/7", &document), VESTRY_OK);
+  const char *html = vestry_memory_look(document).received.data;
+  assert_non_null(strstr(html, hidden));
+  cut(html, "name=\"csrf\" value=\"", token, sizeof token);
+  cut(html, "name=\"once\" value=\"", once, sizeof once);
+  assert_int_equal(vestry_browser_form(w.ada, "/bid",
+                                       VESTRY_OBJECT("csrf", (const char *)token, "once", (const char *)once, "lot", 7,
+                                                     "place", "\"hall\"", "amount", 4),
+                                       &refused),
+                   VESTRY_OK);
+  assert_int_equal(vestry_memory_look(refused).status, 422);
+  assert_non_null(strstr(vestry_memory_look(refused).received.data, hidden));
+  vestry_memory_destroy(document);
+  vestry_memory_destroy(refused);
+  vestry_browser_close(lot);
+  close_world(&w);
 }
 
 /* Send the form as a browser without JavaScript does, with these choices. */
@@ -565,6 +630,7 @@ int main(void) {
                                      cmocka_unit_test(form_in_the_content_is_refused),
                                      cmocka_unit_test(characters_of_texts_are_counted),
                                      cmocka_unit_test(wrong_declaration_is_refused_by_name),
+                                     cmocka_unit_test(hidden_value_of_a_page_stays_in_its_form),
                                      cmocka_unit_test(choice_is_one_of_its_list),
                                      cmocka_unit_test(user_chooses_by_the_shown_texts),
                                      cmocka_unit_test(accepted_form_leads_elsewhere),

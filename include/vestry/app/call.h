@@ -239,7 +239,7 @@ VESTRY_API void vestry_call_part(vestry_call *call, const char *name, int64_t ke
  *  to the URL of vestry_call_go. Zero selects the default, which is given in [brackets]; texts are borrowed. */
 struct vestry_application_form {
   size_t size;                /**< sizeof(vestry_application_form), or 0 */
-  const char *action;         /**< path of its entry, without parameters: a hidden field in `more` has the value */
+  const char *action;         /**< path of its entry, without parameters: a field with is_hidden has the value */
   const char *name;           /**< of its signals: letters, digits and '_', unique in its page ["form"] */
   const vestry_input *inputs; /**< vestry/app/input.h; with its number made by VESTRY_INPUTS. No field is called csrf,
                                    once or tabId */

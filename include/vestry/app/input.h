@@ -56,6 +56,9 @@ typedef struct vestry_input {
                                      max, allowed and has_lines do not apply. A text with min 0 may also be empty
                                      [any value] */
   bool is_list;                 /**< show the choices as a list that opens (`select`) [as radio buttons] */
+  bool is_hidden; /**< TEXT, INTEGER: a value of the page, such as the row that its path names: not shown, but sent, and
+                       kept in the document of a refused form. It is that of `values`, and is not stored while text is
+                       typed. A client can send another one: the handler checks that its user may change that row */
   const char *message;    /**< sentence for the user if a rule is broken [made from label and rules, in English] */
   const char *attributes; /**< HTML for the start tag of the input, such as "autocomplete=\"name\"" [none] */
 } vestry_input;

@@ -54,7 +54,7 @@ static const char *fault_of(const vsi_application *a, const vestry_application_f
     return "the name of the form has other characters than letters, digits and '_', or more than 40";
   if (!form->action || *form->action != '/') return "the form's action is no path";
   if (strchr(form->action, '{'))
-    return "the form's action has a parameter; give the value as a hidden field in `more` instead";
+    return "the form's action has a parameter; give the value as a field with is_hidden instead";
   if (form->is_kept && !a->is.forms) return "the form is kept; set options.forms of the application";
   if (form->is_kept && form->inputs_count > VESTRY_FORM_FIELDS_MAX) return "a kept form has more than 64 fields";
   return NULL;

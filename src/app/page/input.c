@@ -72,6 +72,8 @@ static vestry_err check_choices(const vestry_host *host, const vestry_input *fie
 static vestry_err check(const vestry_host *host, const vestry_input *field) {
   if (!field->name || field->kind < VESTRY_INPUT_TEXT || field->kind > VESTRY_INPUT_CHECK || !field->bytes)
     return vsi_mistake(host, "vestry_inputs_check", "a field was not made by VESTRY_INPUT");
+  if (field->is_hidden && field->kind == VESTRY_INPUT_CHECK)
+    return mistake(host, field, "a bool cannot be hidden; use an int64_t, or an array of char");
   if (field->choices) return check_choices(host, field);
   if (field->kind == VESTRY_INPUT_TEXT && field->max >= (int64_t)field->bytes)
     return mistake(host, field,
@@ -359,7 +361,19 @@ static void add_choices(vestry_html *html, const vestry_input *field, const vest
   vestry_html_add(html, field->is_list ? "</select></label>" : "</fieldset>");
 }
 
+static void add_hidden(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *given) {
+  char digits[DIGITS_BYTES];
+  vestry_inputs_shown shown = *given;
+  shown.form = NULL;
+  vestry_html_add(html, "<input type=\"hidden\" name=\"%s\" value=\"%s\" %-s>", field->name,
+                  shown_text(field, &shown, digits), field->attributes ? field->attributes : "");
+}
+
 static void add_field(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *shown) {
+  if (field->is_hidden) {
+    add_hidden(html, field, shown);
+    return;
+  }
   if (field->choices) {
     add_choices(html, field, shown);
     return;
