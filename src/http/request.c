@@ -22,6 +22,7 @@ void vsi_request_init(vestry_request *req, vsi_request *own, vestry *v, const ve
   *req = (vestry_request){.v = v, .own = own};
   req->own->ops = ops;
   req->own->server_request = server_request;
+  req->own->came_ns = v->host->now_ns(v->host->ctx);
   const char *method = ops->method(server_request), *path = ops->path(server_request);
   const char *query = ops->query(server_request);
   req->method = method ? method : "";

@@ -51,6 +51,7 @@ typedef struct vsi_request {
   vsi_watcher *watcher;  /* NULL: none */
   void *lent;            /* passed by the route's receiver to the handler that it calls; NULL: nothing */
   vestry_err handled;    /* result of the guards and the handler */
+  uint64_t came_ns;      /* the host's clock when its handling began */
   char *body;            /* owned; NULL: none, or it is in short_body */
   size_t body_taken;     /* of the instance's request bytes */
   unsigned scopes_count; /* how often the scope was set */

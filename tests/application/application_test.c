@@ -331,6 +331,58 @@ static void first_error_of_a_call_is_its_response(void **state) {
   test_host_assert_clean(&th);
 }
 
+static test_host *ticking;
+static int64_t came_ms[] = {-1, -1, -1};
+
+static int64_t tick(void *ctx) {
+  return INT64_C(1800000000000) + (int64_t)(atomic_load(&ticking->now_ns) / 1000000);
+}
+
+/* A guard that waits for three seconds. */
+static void linger(vestry_call *call) {
+  atomic_fetch_add(&ticking->now_ns, UINT64_C(3000000000));
+}
+
+static void note_time(vestry_call *call) {
+  came_ms[0] = vestry_call_came_ms(call);
+  linger(call);
+  came_ms[1] = vestry_call_came_ms(call);
+}
+
+static void note_page(vestry_call *call) {
+  came_ms[2] = vestry_call_came_ms(call);
+  vestry_call_document(call, NULL);
+}
+
+/* capability: L25 */
+static void time_of_a_request_is_before_its_waits(void **state) {
+  static const vestry_entry timed[] = {
+      VESTRY_GUARD("/act", linger), VESTRY_ACT("/act", note_time), VESTRY_PAGE("/", note_page), {0}};
+  static const vestry_clock clock = {.now_ms = tick};
+  test_host th;
+  vestry_application *app;
+  vestry_browser *ada;
+  test_host_init(&th);
+  ticking = &th;
+  const vestry_options instance = {.host = &th.host, .threads_count = VESTRY_THREADS_NONE};
+  const vestry_application_options options = {.insecure = true,
+                                              .without = VESTRY_WITHOUT_CSRF,
+                                              .instance = &instance,
+                                              .entries = timed,
+                                              .document = &(vestry_application_document){.clock = &clock}};
+  assert_int_equal(vestry_application_create(&options, &app), VESTRY_OK);
+  assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
+  const int64_t now_ms = tick(NULL);
+  assert_int_equal(status_of(ada, "POST", "/act", NULL), 204);
+  assert_int_equal(came_ms[0], now_ms);
+  assert_int_equal(came_ms[1], now_ms);
+  assert_int_equal(status_of(ada, "GET", "/", NULL), 200);
+  assert_int_equal(came_ms[2], 0);
+  vestry_browser_destroy(ada);
+  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+  test_host_assert_clean(&th);
+}
+
 static void own_clock(vestry_call *call) {
   vestry_call_fail(call, vestry_reply_status(call->reply, 205));
 }
@@ -466,6 +518,7 @@ int main(void) {
       cmocka_unit_test(parts_can_be_left_out),
       cmocka_unit_test(each_kind_of_entry_is_served),
       cmocka_unit_test(first_error_of_a_call_is_its_response),
+      cmocka_unit_test(time_of_a_request_is_before_its_waits),
       cmocka_unit_test(route_of_the_program_serves_its_clock),
       cmocka_unit_test(each_failed_allocation_is_undone),
       cmocka_unit_test(failure_names_the_part_and_what_to_do),

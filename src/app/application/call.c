@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "http/reply.h"
+#include "http/request.h"
 #include "vestry/app/session.h"
 
 enum { BLOCK_BYTES = 4096, ALIGNMENT = 16, KEY_BYTES = 48, ROW_HEAD_BYTES = 2 * sizeof(void *) };
@@ -154,6 +155,13 @@ void vestry_call_signals(vestry_call *is, const vestry_value *signals) {
 vestry_err vsi_entry_call_patch(vsi_entry_call *call) {
   return vsi_reply_is_stream(call->reply) ? vestry_reply_patch_signals(call->reply, VESTRY_VALUES(call->signals))
                                           : vestry_reply_json(call->reply, call->signals);
+}
+
+int64_t vestry_call_came_ms(vestry_call *call) {
+  const vestry_host *host = host_of(vsi_entry_call_of(call));
+  if (!call->req || call->render) return 0; /* a page is rendered again, long after its request */
+  const int64_t now_ms = vestry_clock_ms(vsi_application_of(call->app)->document.clock);
+  return now_ms - (int64_t)((host->now_ns(host->ctx) - call->req->own->came_ns) / 1000000);
 }
 
 bool vestry_call_get(vestry_call *call, vestry_in in, const char *name, vestry_into into) {
