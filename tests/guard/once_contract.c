@@ -6,6 +6,7 @@
 const once_world *once_contract_world;
 once_action once_contract_action;
 
+enum { PATIENCE_MS = 600000 };
 static const char secret[] = "thirty-two bytes that nobody knows";
 
 /* ------------------------------------------------------------------------------------------------- a node --------- */
@@ -97,7 +98,8 @@ typedef struct nodes {
 
 static void begin(nodes *n) {
   once_clear();
-  for (int i = 0; i < once_contract_world->nodes_count; i++) once_open(&n->own[i], (vestry_once_options){0});
+  for (int i = 0; i < once_contract_world->nodes_count; i++)
+    once_open(&n->own[i], (vestry_once_options){.wait_ms = PATIENCE_MS});
   n->one = n->own;
   n->other = &n->own[once_contract_world->nodes_count - 1];
 }
@@ -169,11 +171,14 @@ typedef struct submission {
   once_node *node;
   const char *nonce;
   char answer[64];
+  sem_t *answered; /* NULL: a response 503 is repeated, as the client does */
 } submission;
 
 static void *submit(void *ctx) {
   submission *own = ctx;
-  snprintf(own->answer, sizeof own->answer, "%s", once_post(own->node, own->nonce));
+  do snprintf(own->answer, sizeof own->answer, "%s", once_post(own->node, own->nonce));
+  while (!own->answered && strncmp(own->answer, "503", 3) == 0);
+  if (own->answered) sem_post(own->answered);
   return NULL;
 }
 
@@ -189,7 +194,7 @@ static void submission_during_the_first_waits_for_its_answer(void **state) {
   once_contract_action.inside = &inside;
   once_contract_action.go = &go;
   once_nonce_of(n.one, nonce);
-  submission submissions[] = {{n.one, nonce, ""}, {n.other, nonce, ""}};
+  submission submissions[] = {{n.one, nonce, "", NULL}, {n.other, nonce, "", NULL}};
   assert_int_equal(pthread_create(&threads[0], NULL, submit, &submissions[0]), 0);
   sem_wait(&inside);
   assert_int_equal(pthread_create(&threads[1], NULL, submit, &submissions[1]), 0);
@@ -200,6 +205,62 @@ static void submission_during_the_first_waits_for_its_answer(void **state) {
   sem_destroy(&inside);
   sem_destroy(&go);
   end(&n);
+}
+
+/* Two actions run, and both are repeated. One repetition waits for its action; the other gets 503 while both run. */
+static void one_repetition_waits_and_others_get_503(void **state) {
+  nodes n;
+  once_nonce nonces[2];
+  sem_t inside, go, ended, answered;
+  sem_t *all[] = {&inside, &go, &ended, &answered};
+  pthread_t threads[4];
+  submission submissions[4];
+  begin(&n);
+  for (int i = 0; i < 4; i++) sem_init(all[i], 0, 0);
+  once_contract_action.inside = &inside;
+  once_contract_action.go = &go;
+  for (int i = 0; i < 4; i++) {
+    if (i < 2) once_nonce_of(n.one, nonces[i]);
+    submissions[i] = (submission){i < 2 ? n.one : n.other, nonces[i % 2], "", i < 2 ? &ended : &answered};
+    assert_int_equal(pthread_create(&threads[i], NULL, submit, &submissions[i]), 0);
+    if (i < 2) sem_wait(&inside);
+  }
+  sem_wait(&answered);
+  assert_int_equal(sem_trywait(&answered), -1);
+  for (int i = 0; i < 2; i++) sem_post(&go);
+  for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+  const int refused = strncmp(submissions[2].answer, "503", 3) == 0 ? 2 : 3;
+  assert_string_equal(submissions[refused].answer, "503 no");
+  assert_string_equal(submissions[5 - refused].answer, submissions[3 - refused].answer);
+  assert_int_equal(once_contract_action.done, 2);
+  for (int i = 0; i < 4; i++) sem_destroy(all[i]);
+  end(&n);
+}
+
+/* The action waits until its repetition is answered. */
+static void repetition_waits_for_wait_ms_only(void **state) {
+  once_node node;
+  once_nonce nonce;
+  sem_t inside, go;
+  pthread_t thread;
+  once_clear();
+  sem_init(&inside, 0, 0);
+  sem_init(&go, 0, 0);
+  once_contract_action.inside = &inside;
+  once_contract_action.go = &go;
+  once_open(&node, (vestry_once_options){.wait_ms = 1});
+  once_nonce_of(&node, nonce);
+  submission first = {&node, nonce, "", NULL};
+  assert_int_equal(pthread_create(&thread, NULL, submit, &first), 0);
+  sem_wait(&inside);
+  for (int i = 0; i < 2; i++) assert_string_equal(once_post(&node, nonce), "503 no");
+  sem_post(&go);
+  pthread_join(thread, NULL);
+  assert_string_equal(first.answer, "201 made 1 ");
+  assert_string_equal(once_post(&node, nonce), first.answer);
+  sem_destroy(&inside);
+  sem_destroy(&go);
+  once_close(&node);
 }
 
 /* Threads submit the same nonce at all nodes at once, in 40 rounds. */
@@ -214,7 +275,7 @@ static void concurrent_submissions_of_one_nonce_run_once(void **state) {
     once_nonce_of(n.one, nonce);
     snprintf(wanted, sizeof wanted, "201 made %-2d", round);
     for (int i = 0; i < 4; i++) {
-      submissions[i] = (submission){i % 2 ? n.other : n.one, nonce, ""};
+      submissions[i] = (submission){i % 2 ? n.other : n.one, nonce, "", NULL};
       assert_int_equal(pthread_create(&threads[i], NULL, submit, &submissions[i]), 0);
     }
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
@@ -270,6 +331,8 @@ int once_contract_run(const char *name) {
       cmocka_unit_test(action_that_failed_with_limit_runs_again),
       cmocka_unit_test(failed_or_streamed_action_does_not_run_again),
       cmocka_unit_test(submission_during_the_first_waits_for_its_answer),
+      cmocka_unit_test(one_repetition_waits_and_others_get_503),
+      cmocka_unit_test(repetition_waits_for_wait_ms_only),
       cmocka_unit_test(concurrent_submissions_of_one_nonce_run_once),
       cmocka_unit_test(hostile_fields_are_distinguished),
       cmocka_unit_test(forged_nonces_get_403),

@@ -578,7 +578,8 @@ typedef struct poster {
 
 static void *post_it(void *ctx) {
   poster *p = ctx;
-  strcpy(p->answer, post(p->s, "ann", "/act", p->nonce));
+  do strcpy(p->answer, post(p->s, "ann", "/act", p->nonce));
+  while (!p->s->result && strncmp(p->answer, "503", 3) == 0); /* another one waits: repeated, as by the client */
   return NULL;
 }
 
@@ -587,27 +588,28 @@ static void request_during_the_first_waits_for_its_answer(void **state) {
   for (int round = 0; round < 2; round++) {
     suite s;
     sem_t inside, go;
-    begin(&s);
+    begin_of(&s, &(vestry_once_options){.wait_ms = 600000});
     sem_init(&inside, 0, 0);
     sem_init(&go, 0, 0);
     s.inside = &inside;
     s.go = &go;
-    if (round) s.result = VESTRY_LIMIT; /* each waiting request then runs in turn */
+    if (round) s.result = VESTRY_LIMIT; /* the waiting request then runs */
     nonce n;
     nonce_of(&s, "ann", n);
     poster posters[5];
-    for (int i = 0; i < 5; i++) {
+    const int count = round ? 2 : 5;
+    for (int i = 0; i < count; i++) {
       posters[i] = (poster){.s = &s, .nonce = n};
       assert_int_equal(pthread_create(&posters[i].thread, NULL, post_it, &posters[i]), 0);
       if (i == 0) sem_wait(&inside);
     }
     assert_int_equal(s.done, 1);
-    for (int i = 0; i < 5; i++) sem_post(&go);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < count; i++) sem_post(&go);
+    for (int i = 0; i < count; i++) {
       pthread_join(posters[i].thread, NULL);
       assert_memory_equal(posters[i].answer, round ? "503 " : "201 /made 1 ", round ? 4 : 12);
     }
-    assert_int_equal(s.done, round ? 5 : 1);
+    assert_int_equal(s.done, round ? 2 : 1);
     sem_destroy(&inside);
     sem_destroy(&go);
     end(&s);

@@ -102,7 +102,9 @@ typedef struct vestry_once_options {
                                                vestry_secret_set. A request that waits for a run on another node polls
                                                the storage a few times a second. Used until vestry_once_destroy */
   void *storage_ctx;                      /**< passed to the functions of storage */
-  uint64_t wait_ms;                       /**< maximum wait for a run on another node, then 503; 0: 10 s */
+  uint64_t wait_ms; /**< maximum wait of a repetition for the run of its submission, in this process or on another
+                         node; then 503, and the client repeats it later. One thread waits at a time; further
+                         repetitions get 503 at once, so that they do not take all threads of a server. 0: 1 s */
 } vestry_once_options;
 
 /** Counters of a vestry_once. */
@@ -133,7 +135,8 @@ VESTRY_API void vestry_once_destroy(vestry_once *once);
 
 /** Run each submission once: a guard for vestry_guard; app is the vestry_once. Guards before it run for repetitions,
  *  too; guards after it run only for the first request. A request whose nonce was not issued for its scope gets 403. A
- *  repetition waits on its thread until the first request has a response; a storage may block the thread, too. Uploads
+ *  repetition waits on its thread until the first request has a response, for at most wait_ms; while one waits, others
+ *  get 503 with Retry-After at once, and the client repeats them. A storage may block the thread, too. Uploads
  *  (vestry/app/upload.h) pass unchecked, because their body is read after the guards have run, and the client does not
  *  repeat them. */
 VESTRY_API vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, void *app);

@@ -69,7 +69,7 @@ enum {
   MAX_RESPONSE_BYTES = 4096,
   MAX_ALL_RESPONSES_BYTES = 16 << 20,
   RETRIES_MS = 300000,
-  WAIT_MS = 10000,
+  WAIT_MS = 1000,
   MAX_STORED_BYTES = 1 << 30
 };
 
@@ -199,7 +199,8 @@ static vestry_err run(vsi_once_record *made, vestry_request *req, vestry_reply *
   return VESTRY_OK;
 }
 
-/* Let the request run if it is the first; otherwise wait for the first and repeat its response. */
+/* Let the request run if it is the first; otherwise wait for the first and repeat its response. LIMIT also: the first
+ * still runs. */
 static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_reply *reply, const char *nonce,
                                 vsi_proof_place place) {
   vsi_once_record *made = NULL, *there = NULL;
@@ -213,6 +214,7 @@ static vestry_err run_or_repeat(vestry_once *once, vestry_request *req, vestry_r
     const vsi_once_progress reached = vsi_once_record_wait(there);
     if (reached == VSI_ONCE_ANSWERED) error = answer_again(there, made->digest, req, reply);
     if (reached == VSI_ONCE_FAILED) error = there->error;
+    if (reached == VSI_ONCE_RUNS) error = VESTRY_LIMIT;
     vsi_once_record_unref(there);
     if (reached != VSI_ONCE_FORGOTTEN) break;
   }
@@ -282,6 +284,7 @@ vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestr
                                      .ops = options.storage,
                                      .ctx = options.storage_ctx,
                                      .wait_ms = options.wait_ms,
+                                     .has_waiter = &once->table.has_waiter,
                                      .max_response_bytes = options.max_response_bytes};
   error = vsi_siphash_key_random(v->host, &once->key);
   if (error) {

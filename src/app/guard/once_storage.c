@@ -80,6 +80,12 @@ bool vsi_once_open(const vsi_once_sealed *sealed, unsigned char *bytes, size_t l
 /* Layout of the stored bytes: seal, digest of the request, packed response. */
 enum { DIGEST_AT = VSI_ONCE_SEAL_BYTES, RESPONSE_AT = DIGEST_AT + VSI_ONCE_DIGEST_BYTES };
 
+/* Return whether this thread may wait: no other one does. */
+static bool can_wait(const vsi_once_storage *storage, bool *waits) {
+  if (!*waits) *waits = !atomic_exchange(storage->has_waiter, true);
+  return *waits;
+}
+
 /* Sleep before the next poll: 5 ms at first, doubled each time, at most 160 ms. false: the time is over. */
 static bool pause_until(uint64_t until_ns, unsigned tries) {
   const uint64_t ns = UINT64_C(5000000) << (tries < 5 ? tries : 5);
@@ -119,9 +125,11 @@ vestry_err vsi_once_stored_begin(vsi_once_storage *storage, const vsi_once_seale
   vestry_once_found found = VESTRY_ONCE_NEW;
   size_t len = 0;
   unsigned tries = 0;
+  bool waits = false;
   do {
     error = storage->ops->begin(storage->ctx, &submission, &found, bytes, capacity, &len);
-  } while (!error && found == VESTRY_ONCE_RUNNING && pause_until(until_ns, tries++));
+  } while (!error && found == VESTRY_ONCE_RUNNING && can_wait(storage, &waits) && pause_until(until_ns, tries++));
+  if (waits) atomic_store(storage->has_waiter, false);
   if (error)
     found = VESTRY_ONCE_NEW; /* the storage may have stored the submission, whatever it has found before */
   else if (found == VESTRY_ONCE_RUNNING)

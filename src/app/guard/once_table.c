@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a request that is repeated while the first one runs */
 /* A request that was seen is a record under its scope and nonce, in a store of the guard, which bounds and expires
- * records. Of several requests with one nonce, the one whose put succeeds runs. The others find its record and wait
- * until it is answered. Each waits on its server thread. This cannot exhaust the threads for ever, because the request
- * that they wait for came first and has a thread.
+ * records. Of several requests with one nonce, the one whose put succeeds runs. The others find its record. One of them
+ * waits until it is answered, on its server thread and for a limited time; the others get 503 at once, and their
+ * clients repeat them. So repetitions of slow actions, and of those of a node that has died, hold one thread in all.
  *
  * References to a record: one of the store, one of the request that runs, and one of each request that waits.
  *
@@ -18,6 +18,7 @@
 
 #include "app/session/session.h"
 #include "base/memory.h"
+#include "base/wait.h"
 #include "instance/instance.h"
 
 /* Allocate bytes for a response within the budget. NULL: it or the memory does not suffice. */
@@ -145,8 +146,13 @@ void vsi_once_record_settle(vsi_once_record *record, vsi_once_progress reached) 
 
 vsi_once_progress vsi_once_record_wait(vsi_once_record *record) {
   vsi_once_table *table = record->table;
+  const uint64_t until_ns = vsi_monotonic_in_ms(table->wait_ms);
   vsi_mutex_lock(&table->lock);
-  while (record->progress == VSI_ONCE_RUNS) vsi_mutex_wait(&table->lock, &table->answered);
+  const bool waits = record->progress == VSI_ONCE_RUNS && !atomic_exchange(&table->has_waiter, true);
+  bool goes_on = waits;
+  while (goes_on && record->progress == VSI_ONCE_RUNS)
+    goes_on = vsi_wait_until(&table->answered, &table->lock, until_ns);
+  if (waits) atomic_store(&table->has_waiter, false);
   vsi_once_progress found = record->progress;
   vsi_mutex_unlock(&table->lock);
   return found;
@@ -300,6 +306,7 @@ vestry_err vsi_once_table_init(vsi_once_table *table, vestry *v, const vestry_on
       .ref = vsi_once_record_ref, .unref = vsi_once_record_unref, .close = close_record};
   table->host = v->host;
   table->retries_ns = vsi_ms_to_ns(options->retries_ms);
+  table->wait_ms = options->wait_ms;
   table->has_scopes = vsi_sessions_of(v) || v->scope;
   share_out(table, options);
   vsi_mutex_init(&table->lock, VSI_LOCK_ONCE);

@@ -85,6 +85,7 @@ typedef struct vsi_once_storage {
   const vestry_once_storage_ops *ops; /* NULL: no storage */
   void *ctx;
   uint64_t wait_ms;          /* maximum wait for a run on another node */
+  _Atomic(bool) *has_waiter; /* that of the table */
   size_t max_response_bytes; /* for one response */
   vsi_owed owed;             /* ends of runs that the storage has not received */
   vsi_repeated_log failures;
@@ -97,8 +98,8 @@ vestry_err vsi_once_storage_init(vsi_once_storage *storage, vestry_runtime *runt
 /* Poll the storage until this run has the submission, another run has finished it, or its end is unknown.
  *  digest, stored  for DONE: those of the run that finished it
  *  ret_found       set also on an error: NEW, if the storage may have stored the submission for this run
- *  Returns  OK | NO_MEMORY | LIMIT (another node is running it for longer than wait_ms) | FAILED (it is done, but its
- *           response cannot be read; logged) | the storage's error */
+ *  Returns  OK | NO_MEMORY | LIMIT (another node is running it for longer than wait_ms, or another thread waits) |
+ *           FAILED (it is done, but its response cannot be read; logged) | the storage's error */
 vestry_err vsi_once_stored_begin(vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
                                  unsigned char digest[VSI_ONCE_DIGEST_BYTES], vsi_once_response *stored,
                                  vestry_once_found *ret_found);
@@ -121,9 +122,11 @@ typedef struct vsi_once_places {
 
 typedef struct vsi_once_table {
   const vestry_host *host;
-  vestry_store *store; /* the records */
-  uint64_t retries_ns; /* a younger record is not evicted for another one */
-  bool has_scopes;     /* so a request without a scope is from an unknown client */
+  vestry_store *store;      /* the records */
+  uint64_t retries_ns;      /* a younger record is not evicted for another one */
+  uint64_t wait_ms;         /* maximum wait for a run */
+  _Atomic(bool) has_waiter; /* a thread waits for a run, of this process or of another node; others do not */
+  bool has_scopes;          /* so a request without a scope is from an unknown client */
   vsi_mutex lock;
   pthread_cond_t answered; /* a record was settled */
   vsi_once_places users, anonymous;
@@ -179,7 +182,8 @@ vestry_err vsi_once_table_put(vsi_once_table *table, vestry_scope scope, const c
 void vsi_once_record_remove(vsi_once_record *record);
 /* Set the progress of a record, and wake the threads that wait for it. */
 void vsi_once_record_settle(vsi_once_record *record, vsi_once_progress reached);
-/* Wait until a record is settled. Returns its progress. */
+/* Wait until a record is settled, for at most table->wait_ms; not at all if another thread waits. Returns its progress;
+ * RUNS: the wait was too long, or there was none. */
 vsi_once_progress vsi_once_record_wait(vsi_once_record *record);
 
 /* ---- the end of a run: the storage receives it at once, or later */
