@@ -135,11 +135,11 @@ VESTRY_API void vestry_call_go(vestry_call *call, const char *format, ...) VESTR
 /** Set signals of the page that has sent an act or a form, after the commit: vestry_reply_patch_signals. In a handler,
  *  at once. signals: an object, copied; of several calls the last one counts. Threads the call's; does not block. */
 VESTRY_API void vestry_call_signals(vestry_call *call, const vestry_value *signals);
-/** Get the time at which the request came, for example to compare it with a deadline: when its handling began, which is
- *  after its head was complete, and before the body was read, guards ran, or a transaction waited for another one. It is
- *  the same each time that the function of a transaction runs.
- *  Returns  milliseconds since 1970, by the clock of the documents (vestry_application_document.clock), otherwise by the
- *           system's | 0: a job, a part or a page
+/** Get the time at which the request came, for example to compare it with a deadline: when its handling began. That is
+ *  after its head was complete, and before the body was read, guards ran, or a transaction waited for another one. The
+ *  time is the same each time that the function of a transaction runs.
+ *  Returns  milliseconds since 1970, by the clock of the documents (vestry_application_document.clock), or else by that
+ *           of the system | 0: a job, a part or a page
  *  Threads  the call's; as now_ms of the clock */
 VESTRY_API int64_t vestry_call_came_ms(vestry_call *call);
 
