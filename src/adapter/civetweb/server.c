@@ -181,7 +181,7 @@ static vestry_err listen_on(own_server *own, const vestry_server_options *option
       NULL};
   /* clang-format on */
   vestry_err error = vestry_civetweb_check(settings, why, sizeof why);
-  if (error == VESTRY_LIMIT && !options->threads_count && !options->max_streams) { /* nobody has asked for so many */
+  if (error == VESTRY_LIMIT && !options->threads_count && !options->max_streams) { /* the number is only the default */
     snprintf(threads, sizeof threads, "%u", THREADS_LEAST);
     error = vestry_civetweb_check(settings, why, sizeof why);
   }
