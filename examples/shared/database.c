@@ -94,7 +94,7 @@ static void create_over_sqlite(struct database *db, struct program *program, ves
 
 void database_create(struct database *db, struct program *program, const vestry_application_options *given) {
   vestry_application_options options = *given;
-  options.acts_repeat = true;
+  options.acts_repeat = true; /* handlers, and acts under the guard of this file */
   db->file = program->is->database ? program->is->database : db->default_file;
   if (db->postgres_url && program->is->database)
     program_refuse(program->is->name, "db", program->is->database, "--db and --postgres exclude each other");

@@ -2,6 +2,7 @@
 /* Actions that run once, in PostgreSQL: the contract, at all nodes, and after the death of a node. */
 #include <pthread.h>
 
+#include "data/sql/sql.h"
 #include "guard/once_contract.h"
 #include "postgres/shop.h"
 #include "support/until.h"
@@ -331,7 +332,7 @@ static void late_run_cannot_store_its_answer(void **state) {
   memset(first, 'b', 32);
   memset(next, 'c', 32);
   hash[64] = first[32] = next[32] = '\0';
-  const vestry_once_submission late = {sizeof late, hash, hash, first}, own = {sizeof own, hash, hash, next};
+  const vestry_once_submission late = {sizeof late, hash, hash, first, 0}, own = {sizeof own, hash, hash, next, 0};
   const vestry_once_storage_ops *ops = &vestry_sql_once_ops;
   once_clear();
   runs_again = true;
@@ -354,6 +355,68 @@ static void late_run_cannot_store_its_answer(void **state) {
   assert_int_equal(answer[0], 0);
   once_close(&one);
   runs_again = false;
+}
+
+/* A transaction that marks its submission, and a run that begins meanwhile on another thread. */
+typedef struct marking {
+  void *storage;
+  vestry_once_submission own, next;
+  bool is_late; /* the other run begins before the mark, otherwise after it */
+  int attempts;
+  pthread_t thread;
+  vestry_once_found found;
+} marking;
+
+static void *begin_next(void *ctx) {
+  marking *of = ctx;
+  unsigned char answer[8];
+  size_t len;
+  assert_int_equal(vestry_sql_once_ops.begin(of->storage, &of->next, &of->found, answer, sizeof answer, &len),
+                   VESTRY_OK);
+  return NULL;
+}
+
+static vestry_err mark_own(vestry_sql_transaction *transaction, void *ctx) {
+  marking *of = ctx;
+  const bool is_first = !of->attempts++;
+  assert_int_equal(vestry_sql_run(transaction, "SELECT run FROM vestry_once", NULL, NULL, NULL), VESTRY_OK);
+  if (is_first && of->is_late) {
+    assert_int_equal(pthread_create(&of->thread, NULL, begin_next, of), 0);
+    pthread_join(of->thread, NULL);
+  }
+  vestry_err error = vsi_sql_once_mark(transaction, &of->own, "done", 4);
+  if (!of->is_late && !error) assert_int_equal(pthread_create(&of->thread, NULL, begin_next, of), 0);
+  return error;
+}
+
+/* The lease is over when both begin. */
+static void one_of_two_runs_is_committed(void **state) {
+  static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE, VESTRY_SQL_SERIALIZABLE};
+  char hash[65], first[33], next[33];
+  memset(hash, 'a', 64);
+  memset(first, 'b', 32);
+  memset(next, 'c', 32);
+  hash[64] = first[32] = next[32] = '\0';
+  for (int i = 0; i < 4; i++) {
+    once_node one;
+    unsigned char answer[8];
+    size_t len;
+    once_clear();
+    once_open(&one, (vestry_once_options){0});
+    marking of = {.storage = one.ctx,
+                  .own = {sizeof of.own, hash, hash, first, 1},
+                  .next = {sizeof of.next, hash, hash, next, 1},
+                  .is_late = i / 2};
+    assert_int_equal(vestry_sql_once_ops.begin(one.ctx, &of.own, &of.found, answer, sizeof answer, &len), VESTRY_OK);
+    assert_int_equal(of.found, VESTRY_ONCE_NEW);
+    clock_ms++;
+    const vestry_err error = vestry_sql_act(((node *)one.world)->pool, kinds[i % 2], mark_own, &of);
+    if (!of.is_late) pthread_join(of.thread, NULL);
+    assert_int_equal(error, of.is_late ? VESTRY_LIMIT : VESTRY_OK);
+    assert_int_equal(of.found, of.is_late ? VESTRY_ONCE_NEW : VESTRY_ONCE_DONE);
+    assert_int_equal(of.attempts, i == 3 ? 2 : 1); /* SERIALIZABLE: the conflict is reported first */
+    once_close(&one);
+  }
 }
 
 /* A handler outlasts its lease, and its late answer makes the outcome known after all. */
@@ -539,7 +602,7 @@ static vestry_err create(test_host *th, void *ctx) {
   char digits[65];
   memset(digits, 'd', 64);
   digits[64] = '\0';
-  const vestry_once_submission press = {sizeof press, digits, digits, digits + 32};
+  const vestry_once_submission press = {sizeof press, digits, digits, digits + 32, 0};
   vestry_once_found found;
   size_t len;
   vestry_err error = vestry_postgres_pool_create(
@@ -568,6 +631,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(submission_of_a_dead_node_gets_409_after_its_lease),
       cmocka_unit_test(submission_of_a_dead_node_runs_again_if_allowed),
+      cmocka_unit_test(one_of_two_runs_is_committed),
       cmocka_unit_test(server_crash_during_an_action_makes_it_unknown_elsewhere),
       cmocka_unit_test(limited_action_runs_after_the_server_is_back),
       cmocka_unit_test(action_with_an_unanswered_begin_runs_once),

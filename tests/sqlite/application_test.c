@@ -3,6 +3,7 @@
  * application. */
 #include "vestry/app/application.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 
@@ -275,12 +276,198 @@ static void damaged_secret_is_reported(void **state) {
   folder_remove(folder);
 }
 
+/* ---- acts that are killed. A process is an application with its own pool of the file. What a killed process does not
+ * write is prevented by a trigger. */
+
+static void show_nonce(vestry_call *call) {
+  char nonce[VESTRY_ONCE_NONCE_BYTES];
+  vestry_call_fail(call, vestry_once_nonce(call->req, nonce));
+  vestry_call_fail(call, vestry_reply_bodyf(call->reply, "%s", nonce));
+}
+
+static _Atomic(int) marks; /* runs of the act */
+static bool is_refused_for_now;
+
+static void mark(vestry_call *call) {
+  marks++;
+  vestry_call_run(call, "INSERT INTO note(text) VALUES('marked')", NULL);
+  vestry_call_go(call, "/marked");
+  if (is_refused_for_now) vestry_call_fail(call, VESTRY_LIMIT);
+}
+
+static const vestry_entry marked_entries[] = {
+    VESTRY_HANDLER("GET", "/nonce", show_nonce), VESTRY_ACT("/mark", mark), {0}};
+
+typedef struct process {
+  test_host th;
+  vestry_application *app;
+  vestry_browser *browser;
+} process;
+
+static void start(process *p, uint64_t act_lease_ms) {
+  static uint64_t starts;
+  test_host_init(&p->th);
+  p->th.seed = ++starts << 32; /* no two processes have the same random numbers */
+  const vestry_options instance = {.host = &p->th.host, .threads_count = VESTRY_THREADS_NONE};
+  const vestry_sqlite_pool_options pool = {
+      .path = path, .schema = schema, .schema_version = 1, .setup = "PRAGMA synchronous = OFF", .connections_count = 2};
+  const vestry_application_options options = {.without = VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF,
+                                              .instance = &instance,
+                                              .database = &vestry_sqlite_application,
+                                              .database_options = &(vestry_sqlite_database){.pool = &pool},
+                                              .once = &(vestry_once_options){.wait_ms = 1},
+                                              .act_lease_ms = act_lease_ms,
+                                              .entries = marked_entries};
+  assert_int_equal(vestry_application_create(&options, &p->app), VESTRY_OK);
+  assert_int_equal(vestry_browser_create(p->app->instance, &p->browser), VESTRY_OK);
+}
+
+static void stop(process *p) {
+  vestry_browser_destroy(p->browser);
+  assert_int_equal(vestry_application_destroy(p->app), VESTRY_OK);
+  test_host_assert_clean(&p->th);
+}
+
+static int64_t number_of(process *p, const char *sql) {
+  int64_t number = -1;
+  assert_int_equal(vestry_sql_read(p->app->pool, sql, NULL, vestry_sql_row_integer, &number), VESTRY_OK);
+  return number;
+}
+
+static void execute(process *p, const char *sql) {
+  assert_int_equal(vestry_sql_run_alone(p->app->pool, sql, NULL, NULL, NULL), VESTRY_OK);
+}
+
+static void nonce_for(process *p, char nonce[VESTRY_ONCE_NONCE_BYTES]) {
+  vestry_memory_exchange *page;
+  assert_int_equal(vestry_browser_get(p->browser, "/nonce", &page), VESTRY_OK);
+  snprintf(nonce, VESTRY_ONCE_NONCE_BYTES, "%.64s", (const char *)vestry_memory_look(page).received.data);
+  vestry_memory_destroy(page);
+}
+
+/* Press the button. Returns the status: 404 is the page to which the act leads. */
+static int status_of(process *p, const char *nonce) {
+  vestry_memory_exchange *page;
+  assert_int_equal(vestry_browser_form(p->browser, "/mark", VESTRY_OBJECT("once", nonce), &page), VESTRY_OK);
+  const int status = vestry_memory_look(page).status;
+  vestry_memory_destroy(page);
+  return status;
+}
+
+#define NOTES    "SELECT count(*) FROM note WHERE text = 'marked'"
+#define ANSWERED "SELECT count(*) FROM vestry_once WHERE answer IS NOT NULL"
+enum { LONG_MS = 600000, SHORT_MS = 1 };
+
+static void begin_marked(process *one, process *other, uint64_t act_lease_ms) {
+  folder_make(folder, "marked");
+  snprintf(path, sizeof path, "%s/marked.db", folder);
+  marks = 0;
+  is_refused_for_now = false;
+  start(one, act_lease_ms);
+  start(other, act_lease_ms);
+}
+
+static void end_marked(process *one, process *other) {
+  stop(one);
+  stop(other);
+  folder_remove(folder);
+}
+
+/* capability: D18 */
+static void act_killed_after_its_commit_does_not_run_again(void **state) {
+  process one, other;
+  char nonce[VESTRY_ONCE_NONCE_BYTES];
+  begin_marked(&one, &other, SHORT_MS);
+  execute(&one, "CREATE TRIGGER killed BEFORE UPDATE OF answer ON vestry_once WHEN OLD.answer IS NOT NULL"
+                " BEGIN SELECT RAISE(ABORT, 'killed'); END");
+  nonce_for(&one, nonce);
+  assert_int_equal(status_of(&one, nonce), 404);
+  assert_int_equal(number_of(&other, ANSWERED), 1);
+  for (int i = 0; i < 2; i++) assert_int_equal(status_of(&other, nonce), 204);
+  execute(&one, "DROP TRIGGER killed");
+  nonce_for(&one, nonce); /* the real response is stored before the next submission */
+  assert_int_equal(status_of(&one, nonce), 404);
+  assert_int_equal(status_of(&other, nonce), 404);
+  assert_int_equal(marks, 2);
+  assert_int_equal(number_of(&one, NOTES), 2);
+  end_marked(&one, &other);
+}
+
+/* capability: D18 */
+static void act_killed_before_its_commit_runs_again_after_the_lease(void **state) {
+  for (int round = 0; round < 2; round++) {
+    process one, other;
+    char nonce[VESTRY_ONCE_NONCE_BYTES];
+    begin_marked(&one, &other, round ? SHORT_MS : LONG_MS);
+    execute(&one, "CREATE TRIGGER killed BEFORE DELETE ON vestry_once BEGIN SELECT RAISE(ABORT, 'killed'); END");
+    is_refused_for_now = true;
+    nonce_for(&one, nonce);
+    assert_int_equal(status_of(&one, nonce), 503);
+    assert_int_equal(number_of(&other, NOTES), 0);
+    assert_int_equal(number_of(&other, ANSWERED), 0);
+    is_refused_for_now = false;
+    int status = 503;
+    for (int i = 0; round ? status == 503 : i < 3; i++) status = status_of(&other, nonce);
+    assert_int_equal(status, round ? 404 : 503);
+    assert_int_equal(marks, round ? 2 : 1);
+    assert_int_equal(number_of(&other, NOTES), round);
+    execute(&one, "DROP TRIGGER killed");
+    if (round) assert_int_equal(status_of(&one, nonce), 404);
+    assert_int_equal(marks, round ? 2 : 1);
+    end_marked(&one, &other);
+  }
+}
+
+typedef struct late {
+  process *other;
+  const char *nonce;
+  int status;
+} late;
+
+static void *press_there(void *ctx) {
+  late *of = ctx;
+  do of->status = status_of(of->other, of->nonce);
+  while (of->status == 503);
+  return NULL;
+}
+
+/* After the guard, and before the transaction, another process takes the submission over. */
+static vestry_err be_late(const vestry_request *req, vestry_reply *reply, void *app) {
+  late *of = app;
+  pthread_t thread;
+  if (of->status || strcmp(req->path, "/mark") != 0) return VESTRY_OK;
+  assert_int_equal(pthread_create(&thread, NULL, press_there, of), 0);
+  pthread_join(thread, NULL);
+  return VESTRY_OK;
+}
+
+/* capability: D18 */
+static void act_that_was_taken_over_is_rolled_back(void **state) {
+  process one, other;
+  char nonce[VESTRY_ONCE_NONCE_BYTES];
+  begin_marked(&one, &other, SHORT_MS);
+  nonce_for(&one, nonce);
+  late of = {.other = &other, .nonce = nonce};
+  assert_int_equal(vestry_guard(one.app->instance, "/", be_late, &of), VESTRY_OK);
+  assert_int_equal(status_of(&one, nonce), 503);
+  assert_int_equal(of.status, 404);
+  assert_int_equal(marks, 2);
+  assert_int_equal(number_of(&one, NOTES), 1);
+  assert_int_equal(status_of(&one, nonce), 404);
+  assert_int_equal(marks, 2);
+  assert_int_equal(number_of(&one, NOTES), 1);
+  end_marked(&one, &other);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(commits_jobs_sessions_and_secret_are_in_one_file),
       cmocka_unit_test(act_is_committed_or_undone_as_a_whole),
       cmocka_unit_test(each_failed_allocation_is_undone),
       cmocka_unit_test(damaged_secret_is_reported),
+      cmocka_unit_test(act_killed_after_its_commit_does_not_run_again),
+      cmocka_unit_test(act_killed_before_its_commit_runs_again_after_the_lease),
+      cmocka_unit_test(act_that_was_taken_over_is_rolled_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

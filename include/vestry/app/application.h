@@ -134,10 +134,16 @@ typedef struct vestry_application_options {
   const char *database_at;   /**< file or URL of the database, instead of that of database_options [none]. Borrowed
                                   for the call */
   vestry_sql_kind isolation; /**< of the transactions of acts, forms and jobs [VESTRY_SQL_WRITE] */
-  bool acts_repeat;      /**< acts and forms have no further effect if they run a second time. Then an act runs again if
-                              it is unknown whether it was committed (vestry_application_act, runs_again of
-                              vestry_sql_once_options) */
-  uint64_t act_lease_ms; /**< as lease_ms of vestry_sql_once_options */
+  bool acts_repeat; /**< handlers, and entries with has_reply, have no further effect if they run a second time. Then
+                              they run again if it is unknown whether they were done (vestry_application_act, runs_again
+                              of vestry_sql_once_options). Acts and forms with a transaction do not need it: see
+                              act_lease_ms */
+  uint64_t act_lease_ms; /**< time after which a repetition of an act or a form runs, if its process was killed. The
+                              transaction of an act also marks its submission as done, if the submissions are stored in
+                              the database. A repetition of a marked one gets its response, or 204 if the process was
+                              killed before it stored the response. A short lease is safe: an act that takes longer, and
+                              that another process has begun again meanwhile, is rolled back [2 s; handlers, and entries
+                              with has_reply: lease_ms of vestry_sql_once_options] */
 } vestry_application_options;
 
 /** Create an application: its database, its instance with the secret and the sessions, the guards of all paths, the
@@ -161,7 +167,8 @@ VESTRY_API vestry_err vestry_application_destroy(vestry_application *app);
  *  other functions.
  *  Returns  OK | INVALID (no database) | LIMIT (also instead of BUSY, TIMEOUT and a lost connection: not possible now,
  *           so that an action that is repeated (vestry/app/once.h) runs later. If the connection was lost during the
- *           commit, this needs options.acts_repeat; otherwise IO) | as vestry_sql_act
+ *           commit, this needs options.acts_repeat, except in an act whose submission is stored; otherwise IO) | as
+ *           vestry_sql_act
  *  Threads  as vestry_sql_act */
 VESTRY_API vestry_err vestry_application_act(vestry_application *app, vestry_sql_act_fn fn, void *ctx);
 

@@ -36,6 +36,9 @@ typedef struct vestry_once_submission {
                           max_per_scope_count does not apply to it */
   const char *run;   /**< identifies this run of the handler (32 digits), so that no other run can finish the
                           submission */
+  uint64_t again_ms; /**< not 0: the action is one transaction, which also marks the submission as done by this run
+                          (acts and forms of vestry/app/application.h, with a storage in their database). If it is not
+                          marked after this time, another run may begin. 0: any other action */
 } vestry_once_submission;
 
 /** State of a submission in a storage. */

@@ -429,6 +429,7 @@ VESTRY_API vestry_err vestry_sql_secret_set(vestry_sql_pool *pool, vestry *v);
  *    handler came. Therefore, lease_ms must be longer than any handler takes.
  *  - If handlers may run twice without harm, set runs_again: one repetition then runs after the lease. An example is
  *    a handler that stores the nonce together with its data, in one transaction.
+ *  - Acts and forms of an application (vestry/app/application.h) need neither: their transaction marks the row.
  *
  *  A row of the table, vestry_once, contains a hash of the submission's nonce, and the response, encrypted with another
  *  hash of the nonce. A reader of the database, or of a copy, learns neither the nonce nor the response. */

@@ -22,6 +22,11 @@ static vestry_err act(vestry_sql_transaction *transaction, void *ctx) {
 }
 
 vestry_err vestry_application_act(vestry_application *app, vestry_sql_act_fn fn, void *ctx) {
+  static const bool has_no_mark = false;
+  return vsi_application_act(app, fn, ctx, &has_no_mark);
+}
+
+vestry_err vsi_application_act(vestry_application *app, vestry_sql_act_fn fn, void *ctx, const bool *has_mark) {
   if (!app) return VESTRY_INVALID;
   vsi_application *a = vsi_application_of(app);
   acting of = {.fn = fn, .ctx = ctx};
@@ -29,6 +34,6 @@ vestry_err vestry_application_act(vestry_application *app, vestry_sql_act_fn fn,
     return vsi_mistake(a->host, "vestry_application_act", "fn is NULL, or the application has no database");
   vestry_err error = vestry_sql_act(app->pool, a->isolation, act, &of);
   if (!app->pool->ops->is_refused) return error; /* only one transaction writes at a time, and no connection is lost */
-  const bool is_lost = error == VESTRY_IO && !of.is_refused && (!of.has_ended || a->acts_repeat);
+  const bool is_lost = error == VESTRY_IO && !of.is_refused && (!of.has_ended || *has_mark || a->acts_repeat);
   return error == VESTRY_BUSY || error == VESTRY_TIMEOUT || is_lost ? VESTRY_LIMIT : error;
 }

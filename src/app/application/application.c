@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "app/application/mount.h"
+#include "app/guard/once_mark.h"
 #include "base/ascii.h"
 #include "base/assert.h"
 #include "base/held_log.h"
@@ -22,6 +23,7 @@
 #include "base/options.h"
 #include "serve/profiles.h"
 
+enum { ACT_LEASE_MS = 2000 };
 enum { PATH_BYTES = 256, WITHOUT_MOST = 15, NAME_MAX_BYTES = 40, COOKIE_BYTES = 64, ONCE_RESPONSE_BYTES = 32768 };
 
 /* --------------------------------------------------------------------------------------------- beginning --------- */
@@ -82,11 +84,12 @@ static vestry_err create_once(vsi_application *a, const vestry_application_optio
   /* A repetition of a refused form without JavaScript gets the document with the form again, not only its status. */
   if (!own.max_response_bytes) own.max_response_bytes = ONCE_RESPONSE_BYTES;
   const bool is_stored = a->is.pool && !own.storage;
-  const vestry_sql_once_options stored = {
-      .lifetime_ms = own.lifetime_ms, .lease_ms = options->act_lease_ms, .runs_again = options->acts_repeat};
+  const vestry_sql_once_options stored = {.lifetime_ms = own.lifetime_ms, .runs_again = options->acts_repeat};
   vestry_err error = is_stored ? vestry_sql_once_create(a->is.pool, &stored, &a->once) : VESTRY_OK;
   if (is_stored) own.storage = &vestry_sql_once_ops, own.storage_ctx = a->once;
   if (!error) error = vestry_once_create(a->is.instance, &own, &a->is.once);
+  if (!error && is_stored)
+    vsi_once_set_marked(a->is.once, vsi_entry_is_marked, options->act_lease_ms ? options->act_lease_ms : ACT_LEASE_MS);
   return error ? error : vestry_guard(a->is.instance, "/", vestry_once_guard, a->is.once);
 }
 

@@ -51,7 +51,12 @@ typedef struct vsi_entry_call {
   const char *said;  /* of vestry_call_refuse; in blocks; NULL: not refused */
   bool has_document; /* it has begun */
   bool has_content;  /* its content has begun, and not ended */
+  bool has_mark;     /* its transaction has marked its submission as done */
 } vsi_entry_call;
+
+/* Run a transaction as vestry_application_act. has_mark: whether fn has marked its submission, so that it is safe to
+ * repeat it if the answer to the commit is lost */
+vestry_err vsi_application_act(vestry_application *app, vestry_sql_act_fn fn, void *ctx, const bool *has_mark);
 
 static inline vsi_entry_call *vsi_entry_call_of(vestry_call *call) {
   return (vsi_entry_call *)call;

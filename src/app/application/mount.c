@@ -2,7 +2,8 @@
 /* The entries of an application's table: for each kind, the handler, render or job that calls the function.
  *
  * The function of an act runs inside a transaction that may run again, so it has no reply: its calls for the
- * reply are stored, and performed after the commit. */
+ * reply are stored, and performed after the commit. The transaction also marks the stored submission as done, so that
+ * an act is committed once, also if its process is killed (data/sql/once.c). */
 #include "app/application/mount.h"
 
 #include <stdlib.h>
@@ -10,9 +11,11 @@
 
 #include "app/application/document.h"
 #include "app/application/form.h"
+#include "app/guard/once_mark.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "data/sql/sql.h"
 
 /* ------------------------------------------------------------------------------------------------ requests -------- */
 
@@ -117,6 +120,9 @@ static vestry_err run_act(vestry_sql_transaction *transaction, void *ctx) {
   if (call->entry->is.form) vsi_form_clear(call);
   if (call->is.job && !call->is.error && !call->is.job->period_at_ms)
     vestry_call_fail(&call->is, vestry_job_finish(call->is.job, transaction));
+  call->has_mark = false;
+  if (transaction && call->req && !call->is.error)
+    vestry_call_fail(&call->is, vsi_once_mark(call->req, vsi_sql_once_mark, transaction, &call->has_mark));
   return call->is.error;
 }
 
@@ -126,7 +132,7 @@ static void act(vsi_entry_call *call) {
   if (call->is.error) return;
   if (!call->entry->is.has_reply) call->is.reply = NULL;
   const bool has_transaction = app->pool && !call->entry->is.has_reply;
-  vestry_err error = has_transaction ? vestry_application_act(app, run_act, call) : run_act(NULL, call);
+  vestry_err error = has_transaction ? vsi_application_act(app, run_act, call, &call->has_mark) : run_act(NULL, call);
   call->is.transaction = NULL;
   call->is.error = error;
 }
@@ -163,6 +169,10 @@ static vestry_err serve_act(const vestry_request *req, vestry_reply *reply, void
   else
     answer_act(&call);
   return vsi_entry_call_end(&call);
+}
+
+bool vsi_entry_is_marked(const vsi_route *route) {
+  return route->handler == serve_act && !((const vsi_mounted *)route->app)->is.has_reply;
 }
 
 static vestry_err run_job(vestry_job *job, void *ctx) {

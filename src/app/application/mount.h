@@ -4,8 +4,11 @@
 #define VSI_APPLICATION_MOUNT_H
 
 #include "app/application/call.h"
+#include "http/routes/trie.h"
 
 /* Mount the entries of a table. */
 vestry_err vsi_entries_mount(vsi_application *a, const vestry_entry *table);
+/* Return whether the requests of a route are acts or forms that run in a transaction. */
+bool vsi_entry_is_marked(const vsi_route *route);
 
 #endif

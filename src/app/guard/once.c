@@ -79,6 +79,8 @@ struct vestry_once {
   vsi_siphash_key key; /* for hashes of persons and submissions */
   vsi_once_table table;
   vsi_once_storage storage;
+  bool (*is_marked)(const vsi_route *route); /* NULL: none is */
+  uint64_t again_ms;
   _Atomic(uint64_t) begun, repeated, refused, unknown; /* relaxed: mere counts */
 };
 
@@ -119,6 +121,20 @@ static vestry_scope place_of(const vestry_request *req) {
   return sealed.data == req->scope.data ? vsi_person_scope(req) : sealed;
 }
 
+void vsi_once_set_marked(vestry_once *once, bool (*is_marked)(const vsi_route *route), uint64_t again_ms) {
+  once->is_marked = is_marked;
+  once->again_ms = again_ms;
+}
+
+vestry_err vsi_once_mark(const vestry_request *req, vsi_once_mark_fn mark, void *ctx, bool *ret_has_mark) {
+  const vsi_once_record *r = (const vsi_once_record *)req->own->watcher;
+  *ret_has_mark = false;
+  if (!r || r->watcher.answered != answered || !r->sealed || !r->sealed->again_ms) return VESTRY_OK;
+  vestry_err error = vsi_once_stored_mark(r, mark, ctx);
+  *ret_has_mark = !error;
+  return error;
+}
+
 static vestry_err create_record(vestry_once *once, const vestry_request *req, const char *nonce, vsi_proof_place place,
                                 vsi_once_record **ret_record) {
   const bool is_anonymous = vestry_session_is_anonymous(req);
@@ -136,6 +152,8 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, co
     made->sealed = vsi_alloc(once->v->host, sizeof *made->sealed);
     error = made->sealed ? vsi_once_sealed_init(made->sealed, once->v->host, place_of(req), nonce) : VESTRY_NO_MEMORY;
     if (!error) made->owed.hash = vsi_siphash_1_3(once->key, made->sealed->hash, sizeof made->sealed->hash);
+    if (!error && once->is_marked && req->own->visit && once->is_marked(req->own->visit->route))
+      made->sealed->again_ms = once->again_ms;
   }
   if (error)
     vsi_once_record_unref(made);

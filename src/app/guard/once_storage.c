@@ -37,6 +37,7 @@ vestry_err vsi_once_sealed_init(vsi_once_sealed *sealed, const vestry_host *host
   if (error) return error;
   vsi_hex_write(sealed->run, run, sizeof run);
   memcpy(sealed->number, run, NUMBER_BYTES);
+  sealed->again_ms = 0;
   hash_of("vestry once hash", owner, nonce, hash);
   vsi_hex_write(sealed->hash, hash, sizeof hash);
   hash_of("vestry once owner", owner, "", hash);
@@ -48,7 +49,8 @@ vestry_err vsi_once_sealed_init(vsi_once_sealed *sealed, const vestry_host *host
 
 /* Return the submission as the storage receives it. Valid as long as sealed is. */
 static vestry_once_submission submission_of(const vsi_once_sealed *sealed) {
-  return (vestry_once_submission){sizeof(vestry_once_submission), sealed->hash, sealed->owner, sealed->run};
+  return (vestry_once_submission){sizeof(vestry_once_submission), sealed->hash, sealed->owner, sealed->run,
+                                  sealed->again_ms};
 }
 
 static void start(struct chacha_poly1305_ctx *chacha, const vsi_once_sealed *sealed, const unsigned char *number) {
@@ -144,16 +146,31 @@ vestry_err vsi_once_stored_begin(vsi_once_storage *storage, const vsi_once_seale
   return error;
 }
 
-static vestry_err finish(vsi_once_storage *storage, const vsi_once_record *record) {
-  const vestry_once_submission submission = submission_of(record->sealed);
-  const size_t len = RESPONSE_AT + vsi_once_response_packed_len(&record->response);
-  unsigned char *bytes = vsi_alloc(storage->host, len);
+/* Seal a response to the request of a record, and pass it to a function. */
+static vestry_err send_sealed(const vsi_once_record *record, const vsi_once_sealed *sealed,
+                              const vsi_once_response *response, vsi_once_mark_fn fn, void *ctx) {
+  const vestry_once_submission submission = submission_of(sealed);
+  const size_t len = RESPONSE_AT + vsi_once_response_packed_len(response);
+  unsigned char *bytes = vsi_alloc(record->table->host, len);
   if (!bytes) return VESTRY_NO_MEMORY;
   memcpy(bytes + DIGEST_AT, record->digest, VSI_ONCE_DIGEST_BYTES);
-  vsi_once_response_pack(&record->response, bytes + RESPONSE_AT);
-  vsi_once_seal(record->sealed, bytes, len - VSI_ONCE_SEAL_BYTES);
-  vestry_err error = storage->ops->finish(storage->ctx, &submission, bytes, len);
-  vsi_free(storage->host, bytes);
+  vsi_once_response_pack(response, bytes + RESPONSE_AT);
+  vsi_once_seal(sealed, bytes, len - VSI_ONCE_SEAL_BYTES);
+  vestry_err error = fn(ctx, &submission, bytes, len);
+  vsi_free(record->table->host, bytes);
+  return error;
+}
+
+/* The cipher's nonce is a new one in each transaction, because the response that is stored later has the run's. */
+vestry_err vsi_once_stored_mark(const vsi_once_record *record, vsi_once_mark_fn mark, void *ctx) {
+  const vestry_host *host = record->table->host;
+  vsi_once_sealed sealed = *record->sealed;
+  vestry_err error = host->random(host->ctx, sealed.number, sizeof sealed.number);
+  return error ? error : send_sealed(record, &sealed, &(vsi_once_response){.status = 204}, mark, ctx);
+}
+
+static vestry_err finish(vsi_once_storage *storage, const vsi_once_record *record) {
+  vestry_err error = send_sealed(record, record->sealed, &record->response, storage->ops->finish, storage->ctx);
   if (error == VESTRY_NOT_FOUND)
     vsi_log_repeated(
         storage->host, &storage->failures, 0, VESTRY_LOG_WARN,

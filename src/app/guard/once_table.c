@@ -3,7 +3,7 @@
 /* A request that was seen is a record under its scope and nonce, in a store of the guard, which bounds and expires
  * records. Of several requests with one nonce, the one whose put succeeds runs. The others find its record. One of them
  * waits until it is answered, on its server thread and for a limited time; the others get 503 at once, and their
- * clients repeat them. So repetitions of slow actions, and of those of a node that has died, hold one thread in all.
+ * clients repeat them. So repetitions of actions that run, here or on a node that has died, hold one thread in all.
  *
  * References to a record: one of the store, one of the request that runs, and one of each request that waits.
  *

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "app/guard/once_mark.h"
 #include "app/guard/proof.h"
 #include "app/session/owed.h"
 #include "base/map.h"
@@ -67,6 +68,7 @@ typedef struct vsi_once_sealed {
   char hash[65], owner[65], run[33];
   unsigned char key[32], number[12]; /* number: random, drawn for each run; the nonce of the cipher, which must be used
                                         once, and a run seals one response */
+  uint64_t again_ms;                 /* of vestry_once_submission */
 } vsi_once_sealed;
 
 /* Derive keys and hashes for the storage. owner: the scope whose submissions are counted together; the nonce belongs to
@@ -185,6 +187,9 @@ void vsi_once_record_settle(vsi_once_record *record, vsi_once_progress reached);
 /* Wait until a record is settled, for at most table->wait_ms; not at all if another thread waits. Returns its progress;
  * RUNS: the wait was too long, or there was none. */
 vsi_once_progress vsi_once_record_wait(vsi_once_record *record);
+
+/* Mark the submission of a record: as vsi_once_mark. */
+vestry_err vsi_once_stored_mark(const vsi_once_record *record, vsi_once_mark_fn mark, void *ctx);
 
 /* ---- the end of a run: the storage receives it at once, or later */
 

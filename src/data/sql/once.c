@@ -6,7 +6,22 @@
  * the row. Each run has an id. If the response to the statement was lost, the statement can therefore be repeated: it
  * finds that the row already belongs to this run. A run whose lease is over may have ended in any way. No other run
  * begins then, unless the application has declared that its handlers may run twice (runs_again). In this case the new
- * run takes the row, and the former run can no longer change it. */
+ * run takes the row, and the former run can no longer change it.
+ *
+ * Marked runs. The transaction of an act ends with vsi_sql_once_mark, which stores a response in the row, if the row
+ * still belongs to this run and has none. Otherwise the transaction is rolled back. Therefore at most one transaction
+ * of a submission is committed, whatever the number of its runs:
+ * - A commit changes the response of the row from NULL to a value. Only a row whose lifetime is over is set back.
+ * - Runs of one submission write the same row, so their transactions are ordered by the database. SQLite has one
+ *   writer. In PostgreSQL the second waits for the lock of the row. If the first is committed, the condition is false
+ *   for the new version of the row: READ COMMITTED evaluates it again, and the higher levels report a conflict, after
+ *   which the act runs again with a new snapshot, and finds no row.
+ * - The same is true of a run that begins: its INSERT waits for the lock of the row, and takes the row only if it has
+ *   no response. So it takes no row of a committed transaction, and a transaction that marks later finds no row.
+ * If a process is killed before the commit, the row has no response and nothing was done, so another run may begin; if
+ * it is killed after the commit, a repetition gets the response. If the answer to the commit was lost, forget does
+ * what is right, because it deletes only a row without a response, and waits for the lock, too. finish replaces the
+ * response of the mark by the real one. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -53,6 +68,8 @@ static vsi_sql_texts bound_sql = {BOUND("LIMIT -1 OFFSET $2"), BOUND("OFFSET $2 
 static vsi_sql_texts expire_sql = {EXPIRE(SQLITE("$1"), "", ""),
                                    EXPIRE(POSTGRES("$1"), "::bigint", " FOR UPDATE SKIP LOCKED")};
 static const char finish_sql[] = "UPDATE vestry_once SET answer = $3 WHERE hash = $1 AND run = $2 RETURNING 1";
+static const char mark_sql[] =
+    "UPDATE vestry_once SET answer = $3 WHERE hash = $1 AND run = $2 AND answer IS NULL RETURNING 1";
 static const char forget_sql[] = "DELETE FROM vestry_once WHERE hash = $1 AND run = $2 AND answer IS NULL";
 
 static int64_t now_ms(const vestry_sql_once *once) {
@@ -99,19 +116,22 @@ static vestry_err begin(void *ctx, const vestry_once_submission *submission, ves
   vestry_sql_once *once = ctx;
   looking at = {.response = response, .capacity = capacity};
   const vsi_call call = vsi_sql_call(once->pool, "vestry_once_guard");
+  const bool runs_again = submission->again_ms || once->options.runs_again;
+  uint64_t lease_ms = submission->again_ms ? submission->again_ms : once->options.lease_ms;
+  if (lease_ms > once->options.lifetime_ms) lease_ms = once->options.lifetime_ms;
   if (once->pool->ops->own(once->pool))
     return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; call the guard outside of transactions");
   /* The row that assigns a submission to its run must survive a crash, or else a repetition would run again. */
-  vestry_err error = once->pool->ops->run_flushed(once->pool, vsi_sql_text_of(once->pool, begin_sql),
-                                                  VESTRY_LIST(submission->hash, submission->owner, submission->run,
-                                                              now_ms(once), once->options.lease_ms,
-                                                              once->options.lifetime_ms, once->options.runs_again),
-                                                  NULL, NULL);
+  vestry_err error =
+      once->pool->ops->run_flushed(once->pool, vsi_sql_text_of(once->pool, begin_sql),
+                                   VESTRY_LIST(submission->hash, submission->owner, submission->run, now_ms(once),
+                                               lease_ms, once->options.lifetime_ms, runs_again),
+                                   NULL, NULL);
   if (!error) clear_up(once, submission);
   *ret_found = VESTRY_ONCE_NEW;
   if (error != VESTRY_NOT_FOUND) return error;
   error = run(once, vsi_sql_text_of(once->pool, look_sql),
-              VESTRY_LIST(submission->hash, submission->run, now_ms(once), once->options.runs_again), read_row, &at);
+              VESTRY_LIST(submission->hash, submission->run, now_ms(once), runs_again), read_row, &at);
   *ret_found = found_by(&at);
   *ret_len = at.len;
   return vsi_sql_if_any(error); /* NOT_FOUND: it was deleted meanwhile; the guard begins again */
@@ -122,6 +142,14 @@ static vestry_err begin(void *ctx, const vestry_once_submission *submission, ves
 static vestry_err finish(void *ctx, const vestry_once_submission *submission, const void *response, size_t len) {
   return run(ctx, finish_sql, VESTRY_LIST(submission->hash, submission->run, vestry_value_bytes(response, len)), NULL,
              NULL);
+}
+
+vestry_err vsi_sql_once_mark(void *transaction, const vestry_once_submission *submission, const void *response,
+                             size_t len) {
+  vestry_err error =
+      vestry_sql_run(transaction, mark_sql,
+                     VESTRY_LIST(submission->hash, submission->run, vestry_value_bytes(response, len)), NULL, NULL);
+  return error == VESTRY_NOT_FOUND ? VESTRY_LIMIT : error;
 }
 
 static vestry_err forget(void *ctx, const vestry_once_submission *submission) {

@@ -271,6 +271,11 @@ static inline vestry_err vsi_sql_if_written(vestry_sql_pool *pool, const char *f
                     table);
 }
 
+/* Mark a stored submission as done by its run, in the transaction of the run: a vsi_once_mark_fn (app/guard).
+ * OK | LIMIT (the run does not hold it any more, or it is marked: roll back) | as vestry_sql_run */
+vestry_err vsi_sql_once_mark(void *transaction, const vestry_once_submission *submission, const void *response,
+                             size_t len);
+
 static inline vestry_value vsi_sql_text_or_null(const char *text) {
   return text ? vestry_value_string(text) : vestry_value_null();
 }
