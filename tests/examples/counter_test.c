@@ -412,6 +412,7 @@ static void stream_without_a_free_thread_gets_503(void **state) {
   (void)state;
   if (strcmp(process_adapter, "civetweb") != 0) TEST_SKIP("threads bound streams with civetweb only");
   START("--threads", "4");
+  counter.warning = "a stream got 503, because all 2 places are taken";
   struct client first, second, third;
   subscribe(&first, NULL);
   subscribe(&second, NULL);
