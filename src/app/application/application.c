@@ -23,8 +23,14 @@
 #include "base/options.h"
 #include "serve/profiles.h"
 
-enum { ACT_LEASE_MS = 2000 };
-enum { PATH_BYTES = 256, WITHOUT_MOST = 15, NAME_MAX_BYTES = 40, COOKIE_BYTES = 64, ONCE_RESPONSE_BYTES = 32768 };
+enum {
+  PATH_BYTES = 256,
+  WITHOUT_MOST = 15,
+  NAME_MAX_BYTES = 40,
+  COOKIE_BYTES = 64,
+  ONCE_RESPONSE_BYTES = 32768,
+  ACT_LEASE_MS = 2000
+};
 
 /* --------------------------------------------------------------------------------------------- beginning --------- */
 

@@ -222,12 +222,10 @@ static vestry_err patch(vsi_entry_call *call, const vestry_application_form *for
     return vestry_reply_patch_signals(call->reply, VESTRY_OBJECT("_said", VESTRY_OBJECT(form->name, call->said)));
   snprintf(done, sizeof done, "%" PRIu64, host->now_ns(host->ctx));
   json_t *own = json_pack("{s:{s:s},s:{s:s}}", "_said", form->name, "", "_done", form->name, done);
-  if (call->signals && json_object_update_recursive(call->signals, own)) return json_decref(own), VESTRY_NO_MEMORY;
-  if (call->signals)
-    json_decref(own);
-  else
-    call->signals = own;
-  return own ? vsi_entry_call_patch(call) : VESTRY_NO_MEMORY;
+  if (!call->signals) call->signals = json_object();
+  const bool has_failed = json_object_update_recursive(call->signals, own);
+  json_decref(own);
+  return has_failed ? VESTRY_NO_MEMORY : vsi_entry_call_patch(call);
 }
 
 void vsi_form_answer(vsi_entry_call *call) {
