@@ -231,9 +231,9 @@ processors themselves cause a delay, the measurement is repeated with a node out
 round begins when all events of the last one have arrived. It checks every byte of every event. **A run with a lost \
 event, a wrong order or a broken stream fails.** CPU is that of all nodes and of the broker for each delivery, \
 including the POST; its sum is exact to hundredths of a second. Three nodes in no cluster, each with its own POST, are \
-the minimum of three nodes: each of them also makes and encodes the event. By key: each of 3,000 streams on three nodes has a \
-different key, and the POST goes to a node without the key, or to the node with it. The other columns are those of \
-[bench-streams](bench-streams.md#method).
+the minimum of three nodes: each of them also makes and encodes the event. By key: each of 3,000 streams on three \
+nodes has a different key, and the POST goes to a node without the key, or to the node with it. The other columns are \
+those of [bench-streams](bench-streams.md#method).
 
 ## Differences between the contestants
 - **Socket.IO** is version 4.8 with its Redis adapter: a Node process for each node, websockets from the beginning (no \
