@@ -55,18 +55,30 @@ builds no -DVESTRY_CIVETWEB=OFF
 builds no $none -DVESTRY_BROTLI=OFF -DVESTRY_GZIP=OFF -DVESTRY_SCRIPTS=OFF -DVESTRY_CONFLATION=OFF -DVESTRY_EXAMPLES=OFF
 builds no -DVESTRY_MINIMAL=ON
 builds no -DVESTRY_MINIMAL=ON -DVESTRY_MICROHTTPD=ON -DVESTRY_SQLITE=ON -DVESTRY_BROTLI=ON
+builds yes --only "counter vestry-bench" -DVESTRY_NATS=OFF
+builds no --only vestry-bench
 
-is_refused() { # HOW
-  if PATH="$scratch/bin:$PATH" scripts/build >"$scratch/said" 2>&1 || ! grep -q "remove it: rm -r '" "$scratch/said"; then
-    tail -n 20 "$scratch/said"
-    echo "scripts/build in a folder that was $1: builds the former sources, or names no remedy."
-    exit 1
-  fi
+is_refused() { # HOW SCRIPT…
+  how=$1
+  shift
+  for script; do
+    if PATH="$scratch/bin:$PATH" "$script" >"$scratch/said" 2>&1 || ! grep -q "remove it: rm -r '" "$scratch/said"; then
+      tail -n 20 "$scratch/said"
+      echo "$script in a folder that was $how: builds the former sources, or names no remedy."
+      exit 1
+    fi
+  done
 }
+# All scripts that build; scripts/dev runs scripts/build, too, and shows its message in the page.
+all="scripts/build scripts/demo scripts/demo-cluster scripts/picture scripts/soak"
+for script in scripts/bench-*; do
+  [ "$script" = scripts/bench-common ] || all="$all $script"
+done
 mv "$scratch/top" "$scratch/moved"
 cd "$scratch/moved"
-is_refused moved
+is_refused moved scripts/build
 cp -r "$scratch/moved" "$scratch/top"
-is_refused copied
+# shellcheck disable=SC2086 # a list of words
+is_refused copied $all
 cd "$scratch/top"
 builds no -DVESTRY_MINIMAL=ON
