@@ -38,7 +38,8 @@ static void on_signal(evutil_socket_t number, short what, void *base) {
 }
 
 int main(int argc, char **argv) {
-  static int n; /* the handlers run in one thread */
+  static int n;                /* the handlers run in one thread */
+  (void)vestry_host_default(); /* before libevent opens descriptors: none of them gets the number of a closed stderr */
   adapter *a;
   struct event_base *base = event_base_new();
   struct evhttp *http = evhttp_new(base);

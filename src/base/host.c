@@ -4,6 +4,7 @@
 #include "vestry/host.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -115,11 +116,24 @@ static void default_log(void *ctx, vestry_log_level level, const char *line) {
   if (len > 0) write_line(text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
 }
 
+/* If a program is started with closed standard descriptors (cmd 2>&-), its first sockets and files get their numbers,
+ * and the log would be written into a connection or a database. /dev/null takes these numbers instead. */
+static void open_standard(void) {
+  const int kept = errno;
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    const int opened = fcntl(fd, F_GETFD) < 0 ? open("/dev/null", O_RDWR) : fd;
+    if (opened > STDERR_FILENO) (void)close(opened); /* another thread was faster */
+  }
+  errno = kept;
+}
+
 const vestry_host *vestry_host_default(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
   static const vestry_host host = {.reallocate = default_reallocate,
                                    .now_ns = default_now_ns,
                                    .random = default_random,
                                    .log = default_log,
                                    .coarse_ns = default_coarse_ns};
+  (void)pthread_once(&once, open_standard);
   return &host;
 }
