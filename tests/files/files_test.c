@@ -592,6 +592,38 @@ static vestry_err serve_short_of_memory(test_host *th, void *ctx) {
   return error;
 }
 
+static void ask_for(suite *s, const char *path, int status, const char *text) {
+  wire r = {.path = path};
+  ask(s, &r, status, text);
+  wire_finish(&r);
+}
+
+/* A deployment moves the folder away and another one into its place. */
+/* capability: K7 */
+static void files_of_a_replaced_folder_are_served(void **state) {
+  suite s;
+  char away[FOLDER_BYTES + 16];
+  begin(&s, (vestry_files_options){0});
+  const int before = descriptors_lowest_free();
+  ask_for(&s, "/a.txt", 200, "0123456789");
+  snprintf(away, sizeof away, "%s.away", s.folder);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(rename(s.folder, away), 0);
+    test_host_advance_ms(&s.on.th, 1000);
+    ask_for(&s, "/a.txt", 200, i ? "new" : "0123456789"); /* as long as there is no other folder */
+    if (!i) assert_non_null(strstr(s.on.th.last_log, "was moved or removed"));
+    assert_int_equal(mkdir(s.folder, 0700), 0);
+    put(&s, i ? "b.txt" : "a.txt", "new");
+    test_host_advance_ms(&s.on.th, 1000);
+    ask_for(&s, i ? "/b.txt" : "/a.txt", 200, "new");
+    ask_for(&s, "/css/site.css", 404, NULL);
+    folder_remove(away);
+  }
+  assert_int_equal(s.on.th.log_lines, 1); /* once a minute */
+  assert_true(descriptors_lowest_free() <= before);
+  end(&s);
+}
+
 static void allocation_failure_is_returned(void **state) {
   suite s;
   make_folder(&s);
@@ -631,7 +663,7 @@ int main(void) {
       cmocka_unit_test(changed_file_has_a_new_etag),     cmocka_unit_test(file_over_max_file_bytes_gets_500),
       cmocka_unit_test(embedded_files_are_served),       cmocka_unit_test(error_page_from_a_file_ignores_conditions),
       cmocka_unit_test(invalid_options_are_rejected),    cmocka_unit_test(allocation_failure_is_returned),
-      cmocka_unit_test(requests_leak_no_descriptors),
+      cmocka_unit_test(requests_leak_no_descriptors),    cmocka_unit_test(files_of_a_replaced_folder_are_served),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

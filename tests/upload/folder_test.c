@@ -412,6 +412,55 @@ static void failing_disk_leaves_no_partial_file(void **state) {
   end(&s);
 }
 
+static suite *moving;
+
+static void move_away(suite *s) {
+  char away[FOLDER_BYTES + 8];
+  snprintf(away, sizeof away, "%s.away", s->path);
+  assert_int_equal(rename(s->path, away), 0);
+  assert_int_equal(mkdir(s->path, 0700), 0);
+}
+
+static void move_back(suite *s) {
+  char away[FOLDER_BYTES + 8];
+  snprintf(away, sizeof away, "%s.away", s->path);
+  assert_int_equal(rmdir(s->path), 0); /* nothing was written into the other folder */
+  assert_int_equal(rename(away, s->path), 0);
+}
+
+static ssize_t move_and_write(int fd, const void *bytes, size_t len, off_t at) {
+  if (moving) move_away(moving);
+  moving = NULL;
+  return pwrite(fd, bytes, len, at);
+}
+
+/* An administrator moves the folder and creates another one. A file that went into the moved folder would be missing at
+ * its path, so it is not accepted, whenever the folder was moved. */
+/* capability: L1 */
+static void uploads_to_a_moved_folder_are_rejected(void **state) {
+  suite s;
+  vsi_disk disk_that_moves = vsi_disk_of_system;
+  disk_that_moves.write = move_and_write;
+  begin(&s, 0);
+  move_away(&s);
+  assert_int_equal(post_bytes(&s, 1000, 0, NULL), 500);
+  assert_non_null(strstr(s.on.th.last_log, "was moved or replaced"));
+  assert_int_equal(post_form(&s, form), 500);
+  wire made = {.headers = {{"Tus-Resumable", "1.0.0"}, {"Upload-Length", "20"}}};
+  assert_int_equal(post(&s, &made, NULL), 500);
+  move_back(&s);
+  assert_int_equal(post_bytes(&s, 1000, 0, NULL), 201);
+  s.folder->disk = &disk_that_moves;
+  for (int has_several = 0; has_several < 2; has_several++) {
+    moving = &s;
+    assert_int_equal(has_several ? post_form(&s, form) : post_bytes(&s, 1000, 0, NULL), 500);
+    move_back(&s);
+    assert_int_equal(files_in(&s, NULL), 1);
+  }
+  assert_int_equal(s.done, 1);
+  end(&s);
+}
+
 /* Each upload of a client fails, and the log stays short. */
 static void full_disk_is_logged_once_a_minute(void **state) {
   enum { UPLOADS = 10 };
@@ -594,6 +643,7 @@ int main(void) {
       cmocka_unit_test(upload_over_max_bytes_gets_507),
       cmocka_unit_test(unfinished_files_of_a_crash_are_removed),
       cmocka_unit_test(failing_disk_leaves_no_partial_file),
+      cmocka_unit_test(uploads_to_a_moved_folder_are_rejected),
       cmocka_unit_test(full_disk_is_logged_once_a_minute),
       cmocka_unit_test(allocation_failure_leaves_no_partial_file),
       cmocka_unit_test(step_of_the_system_clock_removes_no_upload),

@@ -41,8 +41,9 @@ typedef struct vestry_file {
 typedef struct vestry_files_options {
   size_t size;                 /**< sizeof(vestry_files_options), or 0 */
   const vestry_host *host;     /**< borrowed, must outlive the files; NULL: the default */
-  const char *folder;          /**< path of the folder, which vestry_files_create opens once; the path may contain
-                                    symbolic links. Set either this or embedded */
+  const char *folder;          /**< path of the folder; the path may contain symbolic links. If the path leads to
+                                    another folder later, the files of that one are served after at most a second. Set
+                                    either this or embedded */
   const vestry_file *embedded; /**< table of files; borrowed. Set either this or folder */
   size_t embedded_count;       /**< number of rows of embedded */
   uint64_t max_age_s;          /**< time during which caches need not revalidate; 0: they revalidate each time

@@ -169,7 +169,8 @@ typedef struct vestry_upload_folder_options {
  *  a to f). A file has this name only when it is complete and on the disk: it is written under a temporary name, synced
  *  and renamed, and then the folder is synced. After a crash, opening the folder removes incomplete files; of the files
  *  of one request it keeps all or none. If `done` was running or about to run, it may have accepted the files, so they
- *  stay. Files with other names are neither touched nor counted.
+ *  stay. Files with other names are neither touched nor counted. If the folder is moved or replaced later, its uploads
+ *  get 500, and the log has the reason, until it is moved back or opened again.
  *  v           borrowed
  *  ret_folder  owned by the caller; untouched on failure
  *  Returns  OK | INVALID (options) | NOT_FOUND (no folder) | BUSY (a process has it open) | IO | NO_MEMORY. The host's

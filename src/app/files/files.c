@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <nettle/base64.h>
 #include <nettle/sha2.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "app/files/known.h"
 #include "base/ascii.h"
 #include "base/field.h"
+#include "base/held_log.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -24,6 +26,7 @@
 #include "http/reply.h"
 
 enum { MAX_FILE_BYTES = 16 * 1024 * 1024, NAME_BYTES = 4096 + 4 };
+#define CHECK_NS UINT64_C(1000000000) /* between two checks of whether the folder was replaced */
 /* The content codings of a file, in the order of preference. */
 enum { BR, GZIP, PLAIN, CODINGS };
 static const char *const coding_names[] = {"br", "gzip"}, *const endings[] = {".br", ".gz", ""};
@@ -31,8 +34,11 @@ static const char *const coding_names[] = {"br", "gzip"}, *const endings[] = {".
 struct vestry_files {
   const vestry_host *host;
   vestry_files_options options;
-  int folder;       /* -1: files are in the table `embedded` */
-  vsi_known *known; /* ETags and open descriptors of the folder's files */
+  int folder;  /* -1: files are in the table `embedded` */
+  char *place; /* the folder's absolute path, which a later chdir does not change */
+  _Atomic(uint64_t) checked_ns;
+  vsi_repeated_log changes; /* of the folder */
+  vsi_known *known;         /* ETags and open descriptors of the folder's files */
   char (*etags)[CODINGS][VSI_ETAG_BYTES];
 };
 
@@ -80,7 +86,10 @@ static vestry_err take_table(vestry_files *files) {
 
 static vestry_err open_folder(vestry_files *files) {
   files->folder = open(files->options.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (files->folder >= 0) return VESTRY_OK;
+  if (files->folder >= 0) {
+    files->place = vsi_folder_path(files->host, files->options.folder);
+    return files->place ? VESTRY_OK : VESTRY_NO_MEMORY;
+  }
   const vestry_err error = vsi_folder_error();
   vsi_log(files->host, VESTRY_LOG_ERROR, "files: cannot open the folder %s: %s", files->options.folder,
           strerror(errno));
@@ -114,13 +123,34 @@ void vestry_files_destroy(vestry_files *files) {
   if (files->folder >= 0) close(files->folder);
   vsi_known_destroy(files->known);
   vsi_free(files->host, files->etags);
+  vsi_free(files->host, files->place);
   vsi_free(files->host, files);
 }
 
 /* ------------------------------------------------------------------------------------------- finding -------------- */
 
-static vestry_err find(const vestry_files *files, const char *path, found *ret_found) {
+/* A deployment may replace the folder (mv, or another target of a symbolic link). Open the one at the path then. dup3
+ * exchanges the folder under its descriptor at once, so other threads find a file in one of the two. */
+static void follow_folder(vestry_files *files) {
+  const uint64_t now_ns = files->host->now_ns(files->host->ctx);
+  uint64_t checked_ns = atomic_load_explicit(&files->checked_ns, memory_order_relaxed); /* relaxed: only a time */
+  if (now_ns - checked_ns < CHECK_NS) return;
+  if (!atomic_compare_exchange_strong_explicit(&files->checked_ns, &checked_ns, now_ns, memory_order_relaxed,
+                                               memory_order_relaxed) || /* another thread checks */
+      vsi_folder_is_at(files->folder, files->place))
+    return;
+  const int fd = open(files->place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool is_open = fd >= 0 && dup3(fd, files->folder, O_CLOEXEC) >= 0;
+  vsi_log_repeated(files->host, &files->changes, 0, is_open ? VESTRY_LOG_INFO : VESTRY_LOG_WARN,
+                   is_open ? "files: the folder %s was replaced; its new files are served%s%s"
+                           : "files: the folder %s was moved or removed; its former files are served%s%s",
+                   files->place, is_open ? "" : ": ", is_open ? "" : strerror(errno));
+  if (fd >= 0) close(fd);
+}
+
+static vestry_err find(vestry_files *files, const char *path, found *ret_found) {
   *ret_found = (found){.fd = -1};
+  if (files->folder >= 0) follow_folder(files);
   if (files->folder >= 0) return vsi_folder_open(files->folder, path, false, &ret_found->fd, &ret_found->stat);
   for (size_t i = 0; path && i < files->options.embedded_count; i++) {
     if (strcmp(files->options.embedded[i].path, path) != 0) continue;

@@ -14,7 +14,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <nettle/sha2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -103,6 +105,22 @@ vestry_err vsi_folder_open(int folder, const char *path, bool by_walk, int *ret_
   else
     *ret_fd = fd;
   return error;
+}
+
+char *vsi_folder_path(const vestry_host *host, const char *path) {
+  char here[PATH_MAX] = "";
+  const bool is_absolute = *path == '/';
+  if (!is_absolute && !getcwd(here, sizeof here)) return NULL;
+  const size_t len = strlen(here) + strlen(path) + 2;
+  char *whole = vsi_alloc(host, len);
+  if (whole) snprintf(whole, len, "%s%s%s", here, is_absolute ? "" : "/", path);
+  return whole;
+}
+
+bool vsi_folder_is_at(int folder, const char *path) {
+  struct stat named, opened;
+  return !stat(path, &named) && !fstat(folder, &opened) && named.st_dev == opened.st_dev &&
+         named.st_ino == opened.st_ino;
 }
 
 enum { SETS = 256, WAYS = 4, READ_BYTES = 65536, MOST_CHECKED_OUT = 64 };

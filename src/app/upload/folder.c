@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/files/known.h"
 #include "app/upload/stored.h"
 #include "app/upload/unfinished.h"
 #include "base/hex.h"
@@ -108,6 +109,7 @@ void vestry_upload_folder_close(vestry_upload_folder *folder) {
   vsi_unfinished_forget(folder);
   vsi_mutex_finish(&folder->lock);
   if (folder->fd >= 0) close(folder->fd);
+  vsi_free(folder->v->host, folder->place);
   vsi_free(folder->v->host, folder);
 }
 
@@ -140,6 +142,7 @@ vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_optio
   vsi_mutex_init(&folder->lock, VSI_LOCK_UPLOAD_FOLDER);
   read_boot(folder->boot);
   vestry_err error = open_descriptor(folder);
+  if (!error && !(folder->place = vsi_folder_path(v->host, o.path))) error = VESTRY_NO_MEMORY;
   if (!error) error = look_at_all(folder);
   if (!error) error = vestry_timer_create(v->runtime, sweep, folder, &folder->timer);
   if (!error) error = vestry_timer_set(folder->timer, 0, SWEEP_MS);

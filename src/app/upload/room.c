@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/files/known.h"
 #include "app/guard/proof.h"
 #include "base/log.h"
 #include "instance/instance.h"
@@ -85,6 +86,12 @@ bool vsi_stored_erase(const vestry_upload_folder *folder, const char *id, const 
   return !folder->disk->remove(folder->fd, vsi_stored_name(id, ending, name)) || errno == ENOENT;
 }
 
+bool vsi_upload_folder_is_there(const vestry_upload_folder *folder) {
+  if (vsi_folder_is_at(folder->fd, folder->place)) return true;
+  errno = ESTALE;
+  return false;
+}
+
 bool vsi_upload_folder_take(vestry_upload_folder *folder, uint64_t bytes) {
   vestry_upload_folder_stats *stats = &folder->stats;
   vsi_mutex_lock(&folder->lock);
@@ -133,7 +140,9 @@ vestry_err vsi_upload_folder_failed(vestry_upload_folder *folder, const char *wh
   const int error = errno;
   const bool is_full = error == ENOSPC || error == EDQUOT || error == EFBIG;
   vsi_log_repeated(folder->v->host, &folder->failures, 0, VESTRY_LOG_ERROR, "upload to %s: %s: %s", folder->path, what,
-                   strerror(error));
+                   error == ESTALE ? "the folder was moved or replaced while this program uses it; move it back, or "
+                                     "restart the program"
+                                   : strerror(error));
   if (is_full) return vsi_upload_folder_full(folder, req, reply);
   vsi_mutex_lock(&folder->lock);
   folder->stats.failed_count++;

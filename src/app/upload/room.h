@@ -54,6 +54,7 @@ struct vestry_upload_folder {
   vestry *v;
   const vsi_disk *disk; /* constant, as are all members up to the lock; tests use another one */
   int fd;
+  char *place; /* the absolute path, which a later chdir does not change */
   uint64_t max_bytes;
   void (*dropped)(void *app, const vestry_kept_file *file, vestry_err why); /* NULL: not reported */
   void *app;
@@ -74,6 +75,9 @@ struct vestry_upload_folder {
 const char *vsi_stored_name(const char *id, const char *ending, char name[VSI_STORED_ROOM]);
 /* Remove a file. Returns whether there is none of this name any more; otherwise see errno. */
 bool vsi_stored_erase(const vestry_upload_folder *folder, const char *id, const char *ending);
+/* Return whether the path still leads to this folder. Otherwise it was moved or replaced, so the application would not
+ * find its files by their paths; errno is then ESTALE. */
+bool vsi_upload_folder_is_there(const vestry_upload_folder *folder);
 /* Take bytes of the folder's room; return them. false: there is not enough room. */
 bool vsi_upload_folder_take(vestry_upload_folder *folder, uint64_t bytes);
 void vsi_upload_folder_give(vestry_upload_folder *folder, uint64_t bytes);

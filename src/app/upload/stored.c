@@ -45,7 +45,8 @@ static vestry_err make_file(vsi_stored *stored, const vestry_request *req, vestr
   vestry_err error = host->random(host->ctx, bytes, sizeof bytes);
   if (error) return error;
   vsi_hex_write(stored->id, bytes, sizeof bytes);
-  stored->fd = stored->folder->disk->make(stored->folder->fd, part_name(stored, name));
+  const bool is_there = vsi_upload_folder_is_there(stored->folder);
+  stored->fd = is_there ? stored->folder->disk->make(stored->folder->fd, part_name(stored, name)) : -1;
   return stored->fd >= 0 ? VESTRY_OK : vsi_upload_folder_failed(stored->folder, "cannot create a file", req, reply);
 }
 
@@ -89,7 +90,9 @@ vestry_err vsi_stored_begin(vestry_upload_folder *folder, const vestry_request *
 static vestry_err open_again(vsi_stored *stored, const vestry_request *req, vestry_reply *reply) {
   const vsi_disk *disk = stored->folder->disk;
   char name[VSI_STORED_ROOM];
-  stored->fd = disk->open(stored->folder->fd, stored->is_whole ? stored->id : part_name(stored, name));
+  stored->fd = vsi_upload_folder_is_there(stored->folder)
+                   ? disk->open(stored->folder->fd, stored->is_whole ? stored->id : part_name(stored, name))
+                   : -1;
   if (stored->fd >= 0 && (stored->is_whole || !disk->truncate(stored->fd, (off_t)stored->len))) return VESTRY_OK;
   vestry_err error = vsi_upload_folder_failed(stored->folder, "cannot reopen a file", req, reply);
   if (stored->fd >= 0) close(stored->fd);
@@ -210,6 +213,7 @@ vestry_err vsi_stored_keep(vsi_stored *const *all, size_t count, const vestry_re
   const char *what = NULL;
   for (size_t i = 0; i < count && !what; i++)
     if (!vsi_stored_sync(all[i])) what = "cannot sync a file";
+  if (count && !what && !vsi_upload_folder_is_there(all[0]->folder)) what = "cannot keep a file";
   if (count && !what) what = rename_all(all, count);
   return what ? vsi_upload_folder_failed(all[0]->folder, what, req, reply) : VESTRY_OK;
 }

@@ -250,6 +250,7 @@ static bool leave_map(vsi_unfinished *u, const void *holder) {
 
 static vestry_err make_files(vsi_unfinished *u) {
   char name[VSI_STORED_ROOM];
+  if (!vsi_upload_folder_is_there(u->folder)) return VESTRY_IO;
   int fd = u->folder->disk->make(u->folder->fd, vsi_stored_name(u->id, VSI_STORED_PART, name));
   if (fd < 0) return VESTRY_IO;
   close(fd);
