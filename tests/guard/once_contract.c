@@ -26,7 +26,10 @@ static vestry_err act(const vestry_request *req, vestry_reply *reply, void *app)
   if (action->streams) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
   vestry_err error = vestry_reply_status(reply, 201);
   if (!error) error = vestry_reply_header(reply, "Location", "/made");
-  return error ? error : vestry_reply_bodyf(reply, "%d told to nobody else", done);
+  char body[ONCE_BODY_LEN + ONCE_MORE_MAX];
+  memset(body, 'x', sizeof body);
+  body[snprintf(body, 12, "%d ", done)] = 'x';
+  return error ? error : vestry_reply_body(reply, "text/plain", body, ONCE_BODY_LEN + action->more_len);
 }
 
 static const vestry_mounted routes[] = {{"GET", "/", once_page}, {"POST", "/act", act}};
@@ -89,6 +92,15 @@ const char *once_send(once_node *node, const char *nonce, const char *field) {
   return answer_of(node, &r);
 }
 
+static size_t post_length(once_node *node, const char *nonce) {
+  wire r = {.method = "POST", .path = "/act", .datastar = true, .headers = {{"X-Once", nonce}}};
+  wire_request(&node->on, &r, NULL, NULL);
+  assert_int_equal(r.status, 201);
+  const size_t len = strlen(r.text);
+  wire_finish(&r);
+  return len;
+}
+
 /* -------------------------------------------------------------------------------------------------- nodes --------- */
 
 typedef struct nodes {
@@ -119,6 +131,19 @@ static void repeat_at_each_node_gets_the_first_answer(void **state) {
   assert_string_equal(once_post(n.other, next), "201 made 2 ");
   assert_string_equal(once_post(n.one, next), "201 made 2 ");
   assert_int_equal(once_contract_action.done, 2);
+  end(&n);
+}
+
+static void long_response_is_repeated_at_each_node(void **state) {
+  nodes n;
+  once_nonce nonce;
+  begin(&n);
+  for (size_t len = 100; len <= 3200; len *= 2) {
+    once_contract_action.more_len = len;
+    once_nonce_of(n.one, nonce);
+    for (int i = 0; i < 3; i++) assert_int_equal(post_length(i ? n.other : n.one, nonce), ONCE_BODY_LEN + len);
+  }
+  assert_int_equal(once_contract_action.done, 6);
   end(&n);
 }
 
@@ -327,6 +352,7 @@ static void forged_nonces_get_403(void **state) {
 int once_contract_run(const char *name) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(repeat_at_each_node_gets_the_first_answer),
+      cmocka_unit_test(long_response_is_repeated_at_each_node),
       cmocka_unit_test(same_nonce_with_another_form_gets_409),
       cmocka_unit_test(action_that_failed_with_limit_runs_again),
       cmocka_unit_test(failed_or_streamed_action_does_not_run_again),

@@ -21,6 +21,7 @@ typedef struct once_action {
   _Atomic(int) done;
   vestry_err says;
   bool streams;
+  size_t more_len;    /* of the body, in addition to ONCE_BODY_LEN; at most ONCE_MORE_MAX */
   sem_t *inside, *go; /* an action posts inside and waits for go; NULL: neither */
 } once_action;
 extern once_action once_contract_action;
@@ -35,7 +36,7 @@ typedef struct once_world {
 /* Set before the tests run. */
 extern const once_world *once_contract_world;
 
-enum { ONCE_BODY_LEN = 20 };
+enum { ONCE_BODY_LEN = 20, ONCE_MORE_MAX = 8192 };
 typedef char once_nonce[VESTRY_ONCE_NONCE_BYTES];
 
 /* A page that shows its nonce. */

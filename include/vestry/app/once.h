@@ -58,7 +58,7 @@ typedef enum vestry_once_found {
 typedef struct vestry_once_storage_ops {
   size_t size; /**< sizeof(vestry_once_storage_ops), or 0 */
   /** Acquire the submission for this run, unless another run holds it or has finished it. A second call for the same
-   *  run returns the same result. The storage limits the time of a run. If another run has not ended in this time, for
+   *  run returns the same result; it follows if the response is longer than capacity. The storage limits the time of a run. If another run has not ended in this time, for
    *  example because its node has died, return UNKNOWN (the request gets 409), or NEW if handlers may run a second
    *  time.
    *  response  for DONE: receives at most capacity bytes
@@ -90,12 +90,15 @@ typedef struct vestry_once_options {
                                    means no maximum, and another value is the maximum of all submissions together */
   size_t max_response_bytes;  /**< maximum size of a stored response, with headers; 0: 4,096. Of a larger response only
                                    the status is repeated: 204, or that of an error */
-  size_t max_all_responses_bytes; /**< maximum size of all stored responses; 0: 16 MiB */
+  size_t max_all_responses_bytes; /**< maximum size of all stored responses; 0: 16 MiB. One person (user, scope, or
+                                       address of anonymous users) has at most a quarter of it, but at least
+                                       max_response_bytes. Of a further response only the status is repeated */
   bool required;              /**< an unsafe request (all but GET, HEAD, OPTIONS, QUERY and TRACE) without a nonce gets
                                    403 */
   size_t max_anonymous_count; /**< part of max_count that is reserved for anonymous users (vestry_session_is_anonymous);
                                    the rest is reserved for users who have logged in. 0: half of max_count.
-                                   max_all_responses_bytes is divided in the same ratio. The maximum of one address
+                                   max_all_responses_bytes is divided in the same ratio, and a person
+                                   has a quarter of the part. The maximum of one address
                                    (IPv6: one /64) is a quarter of this number, but at least 1,000. Without sessions
                                    nothing is divided */
   uint64_t retries_ms; /**< a submission that is younger than this is not evicted for one of another scope, because its

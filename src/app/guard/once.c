@@ -144,7 +144,7 @@ static vestry_err create_record(vestry_once *once, const vestry_request *req, co
   if (!made) return VESTRY_NO_MEMORY;
   made->watcher = (vsi_watcher){answered, over};
   made->owed.owner = vsi_person_hash(once->key, &person);
-  made->person = is_anonymous ? made->owed.owner : 0;
+  made->person = made->owed.owner;
   made->once = once;
   once_digest(req, place, made->digest);
   vestry_err error = VESTRY_OK;

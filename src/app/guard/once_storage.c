@@ -113,23 +113,47 @@ static vestry_err read_response(vsi_once_storage *storage, const vsi_once_sealed
   return VESTRY_OK;
 }
 
+/* Memory for a response of the storage. Most submissions are new, and most stored responses are short. */
+typedef struct room {
+  unsigned char *bytes;
+  size_t capacity, len; /* len: of the response, which may exceed capacity */
+} room;
+
+enum { ROOM_BYTES = 512 };
+
+static size_t longest(const vsi_once_storage *storage) {
+  return RESPONSE_AT + vsi_once_response_packed_len(&(vsi_once_response){.len = storage->max_response_bytes});
+}
+
+/* Query the storage once; again if the response needs more memory, up to the longest that this node accepts. */
+static vestry_err query(const vsi_once_storage *storage, const vestry_once_submission *submission, room *into,
+                        vestry_once_found *ret_found) {
+  for (;;) {
+    vestry_err error =
+        storage->ops->begin(storage->ctx, submission, ret_found, into->bytes, into->capacity, &into->len);
+    if (error || *ret_found != VESTRY_ONCE_DONE || into->len <= into->capacity || into->len > longest(storage))
+      return error;
+    unsigned char *more = vsi_realloc(storage->host, into->bytes, into->len);
+    if (!more) return VESTRY_NO_MEMORY;
+    into->bytes = more;
+    into->capacity = into->len;
+  }
+}
+
 vestry_err vsi_once_stored_begin(vsi_once_storage *storage, const vsi_once_sealed *sealed, vsi_once_share *share,
                                  unsigned char digest[VSI_ONCE_DIGEST_BYTES], vsi_once_response *stored,
                                  vestry_once_found *ret_found) {
-  const size_t capacity =
-      RESPONSE_AT + vsi_once_response_packed_len(&(vsi_once_response){.len = storage->max_response_bytes});
   const uint64_t until_ns = vsi_monotonic_in_ms(storage->wait_ms);
   const vestry_once_submission submission = submission_of(sealed);
-  unsigned char *bytes = vsi_alloc(storage->host, capacity);
+  room into = {.bytes = vsi_alloc(storage->host, ROOM_BYTES), .capacity = ROOM_BYTES};
   *ret_found = VESTRY_ONCE_NEW; /* the storage may have the submission, from a run that this one continues */
-  if (!bytes) return VESTRY_NO_MEMORY;
+  if (!into.bytes) return VESTRY_NO_MEMORY;
   vestry_err error;
   vestry_once_found found = VESTRY_ONCE_NEW;
-  size_t len = 0;
   unsigned tries = 0;
   bool waits = false;
   do {
-    error = storage->ops->begin(storage->ctx, &submission, &found, bytes, capacity, &len);
+    error = query(storage, &submission, &into, &found);
   } while (!error && found == VESTRY_ONCE_RUNNING && can_wait(storage, &waits) && pause_until(until_ns, tries++));
   if (waits) atomic_store(storage->has_waiter, false);
   if (error)
@@ -138,10 +162,10 @@ vestry_err vsi_once_stored_begin(vsi_once_storage *storage, const vsi_once_seale
     error = VESTRY_LIMIT;
   else if (found == VESTRY_ONCE_DONE)
     error =
-        len > capacity
+        into.len > longest(storage)
             ? refuse_response(storage, "it exceeds max_response_bytes of this node; set the same value on all nodes")
-            : read_response(storage, sealed, share, bytes, len, digest, stored);
-  vsi_free(storage->host, bytes);
+            : read_response(storage, sealed, share, into.bytes, into.len, digest, stored);
+  vsi_free(storage->host, into.bytes);
   *ret_found = found;
   return error;
 }

@@ -10,7 +10,7 @@
  * Places. A record whose client may still repeat the request is never evicted for another client. A request that finds
  * no place gets 503. Any client can invent anonymous users, so these have only a share of the places and of the bytes
  * for responses, and a single address has at most a quarter of their places, or 1,000. All sessions of a user are one
- * scope. Therefore, no client can take the places of others. A record has its place from before its put until it has
+ * scope. One person has at most a quarter of the bytes. Therefore, no client can take the places of others. A record has its place from before its put until it has
  * left the store. After the put, records of a share are in a list, the oldest first. */
 #include "app/guard/once_table.h"
 
@@ -49,7 +49,7 @@ void vsi_once_response_keep(vsi_once_response *stored, vsi_once_share *share, co
 void vsi_once_response_drop(vsi_once_response *stored, vsi_once_share *share) {
   if (stored->bytes) atomic_fetch_sub_explicit(&share->bytes, stored->len, memory_order_relaxed);
   vsi_free(share->host, stored->bytes);
-  stored->bytes = NULL;
+  *stored = (vsi_once_response){.status = stored->status};
 }
 
 vestry_err vsi_once_response_repeat(const vsi_once_response *stored, vestry_reply *reply) {
@@ -137,8 +137,19 @@ vsi_once_record *vsi_once_record_create(vsi_once_table *table, vsi_once_places *
   return made;
 }
 
+/* Count the bytes of a response for the person of its record. Returns false if the person would have too many. */
+static bool count_bytes_locked(vsi_once_record *r) {
+  const size_t len = r->response.bytes ? r->response.len : 0;
+  if (!r->counted) return true;
+  if (len > r->places->max_bytes_per_person - r->counted->bytes) return false;
+  r->counted->bytes += len;
+  r->counted_bytes = len;
+  return true;
+}
+
 void vsi_once_record_settle(vsi_once_record *record, vsi_once_progress reached) {
   vsi_mutex_lock(&record->table->lock);
+  if (!count_bytes_locked(record)) vsi_once_response_drop(&record->response, &record->places->responses);
   record->progress = reached;
   pthread_cond_broadcast(&record->table->answered);
   vsi_mutex_unlock(&record->table->lock);
@@ -185,12 +196,13 @@ static void uncount_locked(vsi_once_record *r) {
   vsi_once_person *counted = r->counted;
   r->places->count--;
   r->counted = NULL;
+  if (counted) counted->bytes -= r->counted_bytes;
   if (!counted || --counted->count) return;
   vsi_map_remove(&r->places->persons, &counted->in);
   vsi_free(r->table->host, counted);
 }
 
-/* Return whether the requests of one address have their maximum. */
+/* Return whether the requests of one person have their maximum. */
 static bool has_too_many_locked(const vsi_once_record *r) {
   const vsi_once_person *counted = find_person_locked(r);
   return counted && counted->count >= r->places->max_per_person;
@@ -283,6 +295,14 @@ vestry_err vsi_once_table_put(vsi_once_table *table, vestry_scope scope, const c
   return VESTRY_LIMIT;
 }
 
+static vsi_once_share share_of(const vsi_once_table *table, const vestry_once_options *o, size_t max_bytes) {
+  return (vsi_once_share){.host = table->host, .max_response_bytes = o->max_response_bytes, .max_bytes = max_bytes};
+}
+
+static size_t bytes_per_person(const vsi_once_share *share) {
+  return share->max_bytes / 4 > share->max_response_bytes ? share->max_bytes / 4 : share->max_response_bytes;
+}
+
 /* Divide the places, and the bytes for responses in the same ratio, between users and anonymous users. */
 static void share_out(vsi_once_table *table, const vestry_once_options *o) {
   double share = (double)o->max_anonymous_count / (double)o->max_count;
@@ -291,14 +311,12 @@ static void share_out(vsi_once_table *table, const vestry_once_options *o) {
   table->anonymous.max_count = o->max_anonymous_count;
   table->anonymous.max_per_person = o->max_anonymous_count / 4;
   if (table->anonymous.max_per_person < LEAST_PER_PERSON) table->anonymous.max_per_person = LEAST_PER_PERSON;
-  table->anonymous.responses = (vsi_once_share){.host = table->host,
-                                                .max_response_bytes = o->max_response_bytes,
-                                                .max_bytes = (size_t)(share * (double)o->max_all_responses_bytes)};
   table->users.max_count = o->max_count - o->max_anonymous_count;
-  table->users.responses =
-      (vsi_once_share){.host = table->host,
-                       .max_response_bytes = o->max_response_bytes,
-                       .max_bytes = o->max_all_responses_bytes - table->anonymous.responses.max_bytes};
+  table->users.max_per_person = SIZE_MAX;
+  table->anonymous.responses = share_of(table, o, (size_t)(share * (double)o->max_all_responses_bytes));
+  table->users.responses = share_of(table, o, o->max_all_responses_bytes - table->anonymous.responses.max_bytes);
+  table->anonymous.max_bytes_per_person = bytes_per_person(&table->anonymous.responses);
+  table->users.max_bytes_per_person = bytes_per_person(&table->users.responses);
 }
 
 vestry_err vsi_once_table_init(vsi_once_table *table, vestry *v, const vestry_once_options *options) {

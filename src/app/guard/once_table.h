@@ -107,17 +107,18 @@ vestry_err vsi_once_stored_begin(vsi_once_storage *storage, const vsi_once_seale
                                  vestry_once_found *ret_found);
 struct vsi_once_record;
 
-/* The number of records of one address, by its hash. */
+/* The records of one person, by its hash, and the bytes of their responses. */
 typedef struct vsi_once_person {
   vsi_map_link in; /* first member */
-  size_t count;
+  size_t count, bytes;
 } vsi_once_person;
 
 /* The places for records, of users or of anonymous users. */
 typedef struct vsi_once_places {
   size_t max_count, count;            /* count: guarded by table->lock */
-  size_t max_per_person;              /* for anonymous users */
-  vsi_map persons;                    /* the addresses of anonymous users that have records; guarded by table->lock */
+  size_t max_per_person;              /* records; SIZE_MAX for users, whose scope has a maximum */
+  size_t max_bytes_per_person;        /* of responses */
+  vsi_map persons;                    /* the persons that have records; guarded by table->lock */
   TAILQ_HEAD(, vsi_once_record) line; /* the oldest first; guarded by table->lock */
   vsi_once_share responses;
 } vsi_once_places;
@@ -148,10 +149,11 @@ typedef struct vsi_once_record {
   vsi_once_places *places; /* the share of places in which it is counted */
   vsi_refs refs;
   uint64_t came_ns;
-  uint64_t person;                 /* hash of an anonymous user's address; 0: a user, or the address is unknown */
+  uint64_t person;                 /* hash; 0: unknown */
   vsi_once_person *counted;        /* guarded by table->lock; NULL: the record is not counted for its person */
   TAILQ_ENTRY(vsi_once_record) at; /* guarded by table->lock */
   bool in_line, has_left;          /* guarded by table->lock; has_left: it has left the store */
+  size_t counted_bytes;            /* of the response, for `counted`; guarded by table->lock */
   vestry_handle handle;            /* used only by the request that runs */
   vsi_once_progress progress;      /* guarded by table->lock; the members below are constant from ANSWERED on */
   vestry_err error;                /* for FAILED; constant from then on */
@@ -182,7 +184,8 @@ vestry_err vsi_once_table_put(vsi_once_table *table, vestry_scope scope, const c
                               vsi_once_record **ret_there);
 /* Remove a record from the table: the next request with its nonce runs. */
 void vsi_once_record_remove(vsi_once_record *record);
-/* Set the progress of a record, and wake the threads that wait for it. */
+/* Set the progress of a record, and wake the threads that wait for it. Only the status of its response stays, if the
+ * responses of its person would have too many bytes. */
 void vsi_once_record_settle(vsi_once_record *record, vsi_once_progress reached);
 /* Wait until a record is settled, for at most table->wait_ms; not at all if another thread waits. Returns its progress;
  * RUNS: the wait was too long, or there was none. */
