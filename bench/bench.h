@@ -4,6 +4,7 @@
 #define BENCH_BENCH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -53,9 +54,20 @@ int bench_options(int argc, char **argv, const bench_option *options, int option
 /* Return the coding of an --encoding; NULL: unknown. */
 const struct vestry_profile_ops *bench_profile(const char *encoding);
 
+/* Return the next number below 2^31 of a sequence that begins with the seed in state. */
+uint64_t bench_random(uint64_t *state);
+/* Sort numbers, smallest first, and return their median. */
+double bench_median(double *numbers, size_t count);
+/* Sort numbers, and return the one that a share of them does not exceed, from 0 to 1. */
+double bench_share(double *numbers, size_t count, double share);
+
 uint64_t bench_now_ns(void);
 /* Sleep for the whole time, even if signals arrive. */
 void bench_sleep_ms(uint64_t ms);
+/* Sleep until a time of bench_now_ns. */
+void bench_sleep_until_ns(uint64_t at_ns);
+/* Return the CPU time of this thread. */
+uint64_t bench_thread_cpu_ns(void);
 /* Return the CPU time (user and system, all threads) and the resident memory of another process; 0 if it has ended. */
 uint64_t bench_cpu_ns(int pid);
 uint64_t bench_rss_bytes(int pid);

@@ -46,6 +46,14 @@ bool bench_send_all(int fd, const char *data, size_t len) {
   return true;
 }
 
+bool bench_cut(const char *from, const char *before, const char *end, char *text, size_t capacity) {
+  const char *at = strstr(from, before);
+  size_t len = at ? strcspn(at + strlen(before), end) : capacity;
+  if (len >= capacity) return false;
+  snprintf(text, capacity, "%.*s", (int)len, at + strlen(before));
+  return true;
+}
+
 /* ---- a kept connection ------------------------------------------------------------------------------------------- */
 
 void bench_client_finish(bench_client *client) {

@@ -11,6 +11,8 @@
  * errno has the reason. */
 int bench_connect(int port, unsigned source, int receive_bytes);
 bool bench_send_all(int fd, const char *data, size_t len);
+/* Copy the text after `before`, up to one of the bytes of `end`. false: there is none, or it does not fit. */
+bool bench_cut(const char *from, const char *before, const char *end, char *text, size_t capacity);
 
 /* A connection that is kept between requests. */
 typedef struct bench_client {

@@ -371,14 +371,9 @@ static double note_in_array(uint32_t distinct) {
 
 /* ---------------------------------------------------------------------------------------------------- figures ----- */
 
-static int compare(const void *a, const void *b) {
-  double first = *(const double *)a, second = *(const double *)b;
-  return (first > second) - (first < second);
-}
-
 static void print(const char *job, const char *name, double *ns, uint64_t rounds) {
-  qsort(ns, rounds, sizeof *ns, compare);
-  printf("%-28s %-18s %9.1f %9.1f\n", job, name, ns[rounds / 2], ns[0]);
+  const double median_ns = bench_median(ns, rounds);
+  printf("%-28s %-18s %9.1f %9.1f\n", job, name, median_ns, ns[0]);
 }
 
 static void measure_queues(const char *job, const queue *queues, size_t count, uint64_t messages, uint64_t rounds,

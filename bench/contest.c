@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 enum { THREADS_MOST = 256, KEY_BYTES_LEAST = 8, KEY_BYTES_MOST = 1024 };
 
@@ -214,25 +214,14 @@ static void *work(void *ctx) {
   return NULL;
 }
 
-static void wait_ns(uint64_t ns) {
-  struct timespec time = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
-  while (nanosleep(&time, &time) && errno == EINTR) continue;
-}
-
-static uint64_t own_cpu_ns(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
 /* Run all phases. Returns the processor time of the timed phase. */
 static uint64_t run_phases(contest *c) {
-  wait_ns(c->settings->warm_ms * 1000000);
-  uint64_t before_ns = own_cpu_ns();
+  bench_sleep_ms(c->settings->warm_ms);
+  uint64_t before_ns = bench_cpu_ns(getpid());
   __atomic_store_n(&c->phase, PHASE_TIMED, __ATOMIC_RELAXED);
-  wait_ns((uint64_t)(c->settings->seconds * 1e9));
+  bench_sleep_ms((uint64_t)(c->settings->seconds * 1e3));
   __atomic_store_n(&c->phase, PHASE_OVER, __ATOMIC_RELAXED);
-  return own_cpu_ns() - before_ns;
+  return bench_cpu_ns(getpid()) - before_ns;
 }
 
 static bool fill_one(contest *c, const unsigned char *key) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Clocks, and data of processes from /proc. */
+/* Numbers, clocks, and data of processes from /proc. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -11,10 +11,42 @@
 
 #include "bench.h"
 
-uint64_t bench_now_ns(void) {
+uint64_t bench_random(uint64_t *state) {
+  *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); /* Knuth's MMIX */
+  return *state >> 33;
+}
+
+static int compare(const void *a, const void *b) {
+  const double one = *(const double *)a, other = *(const double *)b;
+  return (one > other) - (one < other);
+}
+
+double bench_median(double *numbers, size_t count) {
+  qsort(numbers, count, sizeof *numbers, compare);
+  return (numbers[(count - 1) / 2] + numbers[count / 2]) / 2;
+}
+
+double bench_share(double *numbers, size_t count, double share) {
+  qsort(numbers, count, sizeof *numbers, compare);
+  return numbers[(size_t)((double)(count - 1) * share + 0.5)];
+}
+
+static uint64_t read_clock(clockid_t clock) {
   struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+  return clock_gettime(clock, &now) ? 0 : (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+uint64_t bench_now_ns(void) {
+  return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t bench_thread_cpu_ns(void) {
+  return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void bench_sleep_until_ns(uint64_t at_ns) {
+  const struct timespec at = {(time_t)(at_ns / 1000000000), (long)(at_ns % 1000000000)};
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR) continue;
 }
 
 void bench_sleep_ms(uint64_t ms) {
@@ -30,9 +62,7 @@ static FILE *open_proc(int pid, const char *file) {
 
 uint64_t bench_cpu_ns(int pid) {
   clockid_t clock;
-  struct timespec used;
-  if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &used)) return 0;
-  return (uint64_t)used.tv_sec * UINT64_C(1000000000) + (uint64_t)used.tv_nsec;
+  return clock_getcpuclockid(pid, &clock) ? 0 : read_clock(clock);
 }
 
 /* Return the parent of a process; 0: the process has ended. */

@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -63,20 +62,6 @@ void bench_process_end(bench_process *process) {
   kill(process->pid, SIGKILL);
   while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR) continue;
   process->pid = 0;
-}
-
-static uint64_t read_clock(clockid_t clock) {
-  struct timespec now;
-  return clock_gettime(clock, &now) ? 0 : (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
-uint64_t bench_exact_cpu_ns(pid_t pid) {
-  clockid_t clock;
-  return clock_getcpuclockid(pid, &clock) ? 0 : read_clock(clock);
-}
-
-uint64_t bench_thread_cpu_ns(void) {
-  return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 void *bench_shared_memory(size_t bytes) {

@@ -24,10 +24,6 @@ bool bench_fork(bench_process *process, void (*run)(void *ctx), void *ctx);
 /* Zero is accepted. */
 void bench_process_end(bench_process *process);
 
-/* Return the CPU time of a process, exact to nanoseconds, or of this thread; 0: the process has ended. */
-uint64_t bench_exact_cpu_ns(pid_t pid);
-uint64_t bench_thread_cpu_ns(void);
-
 /* Allocate zeroed memory that this process shares with its children; NULL: no memory. */
 void *bench_shared_memory(size_t bytes);
 

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "bench.h"
 
@@ -18,16 +17,6 @@ static uint64_t time_turn(observed *all, bool is_observed, uint64_t *ret_wall_ns
   *ret_wall_ns = bench_now_ns() - began_ns;
   if (is_observed && !onlooker_end(&all->looker)) return 0;
   return is_well ? took_ns : 0;
-}
-
-static int compare(const void *a, const void *b) {
-  const double one = *(const double *)a, other = *(const double *)b;
-  return (one > other) - (one < other);
-}
-
-static double share_of(double *numbers, uint64_t count, double share) {
-  qsort(numbers, count, sizeof *numbers, compare);
-  return numbers[(uint64_t)((double)(count - 1) * share + 0.5)];
 }
 
 bool observed_run(observed *all) {
@@ -45,13 +34,13 @@ bool observed_run(observed *all) {
     ratios[pair] = seen[pair] / plain[pair];
     loads[pair] = plain[pair] * 1e9 / (double)(is_first ? other_wall_ns : one_wall_ns);
   }
-  all->plain_ns = share_of(plain, all->pairs, 0.5);
-  all->observed_ns = share_of(seen, all->pairs, 0.5);
-  all->ratio = share_of(ratios, all->pairs, 0.5);
-  all->ratio_low = share_of(ratios, all->pairs, 0.25);
-  all->ratio_high = share_of(ratios, all->pairs, 0.75);
+  all->plain_ns = bench_share(plain, all->pairs, 0.5);
+  all->observed_ns = bench_share(seen, all->pairs, 0.5);
+  all->ratio = bench_share(ratios, all->pairs, 0.5);
+  all->ratio_low = bench_share(ratios, all->pairs, 0.25);
+  all->ratio_high = bench_share(ratios, all->pairs, 0.75);
   if (!onlooker_weigh(&all->looker, &all->own_ns)) return false;
-  all->own_ratio = all->own_ns / share_of(loads, all->pairs, 0.5);
+  all->own_ratio = all->own_ns / bench_share(loads, all->pairs, 0.5);
   return true;
 }
 

@@ -6,12 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRAME_BYTES = 128, PLACES = 10 };
+#include "bench.h"
 
-static uint32_t next_random(payload *p) {
-  p->random = p->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); /* Knuth's MMIX */
-  return (uint32_t)(p->random >> 33);
-}
+enum { FRAME_BYTES = 128, PLACES = 10 };
 
 /* Write the opening tag of a page, which has the same length in every round; returns the position of the rows. */
 static int open_page(char *to, uint64_t round) {
@@ -24,8 +21,8 @@ static void fill_page(payload *p) {
   p->len = (size_t)open_page(p->body, 0);
   while (p->len + sizeof "</div>" - 1 < p->bytes) {
     char row[160];
-    int len = snprintf(row, sizeof row, row_format, p->len, next_random(p) % 100000, words[next_random(p) % 8],
-                       next_random(p) % 10000);
+    int len = snprintf(row, sizeof row, row_format, p->len, (unsigned)bench_random(&p->random) % 100000,
+                       words[(unsigned)bench_random(&p->random) % 8], (unsigned)bench_random(&p->random) % 10000);
     size_t left = p->bytes - p->len - (sizeof "</div>" - 1);
     size_t part = (size_t)len < left ? (size_t)len : left;
     if (part < (size_t)len) memset(row, ' ', part); /* no incomplete row */
@@ -39,10 +36,10 @@ static void fill_page(payload *p) {
 static void change_page(payload *p, size_t from) {
   size_t len = p->change_bytes / PLACES, room = p->len - from - (sizeof "</div>" - 1);
   for (int place = 0; place < PLACES; place++) {
-    size_t at = from + next_random(p) % (room - len);
+    size_t at = from + (unsigned)bench_random(&p->random) % (room - len);
     for (size_t changed = 0; changed < len && at < p->len - sizeof "</div>"; at++)
       if (p->body[at] >= '0' && p->body[at] <= '9') {
-        p->body[at] = (char)('0' + next_random(p) % 10);
+        p->body[at] = (char)('0' + (unsigned)bench_random(&p->random) % 10);
         changed++;
       }
   }
@@ -89,4 +86,17 @@ bool payload_make(payload *p, uint64_t round, readers_round *ret_round) {
   if (p->is_socketio) before = "data: 42[\"v\",", behind = "]";
   ret_round->len = (size_t)sprintf(ret_round->line, "%s%.*s%s", before, (int)p->len, p->body, behind);
   return true;
+}
+
+size_t payload_message(char *to, uint64_t number, uint64_t *random) {
+  static const char *const names[] = {"ada", "grace", "linus", "barbara", "edsger", "donald"};
+  static const char *const words[] = {"the", "stream", "is",    "open", "again", "and",  "nobody", "knows", "why",
+                                      "it",  "was",    "never", "shut", "so",    "what", "do",     "we",    "say"};
+  const char *name = names[bench_random(random) % 6];
+  const unsigned hour = (unsigned)bench_random(random) % 24, minute = (unsigned)bench_random(random) % 60;
+  int len = sprintf(to, "<li id=\"message-%" PRIu64 "\" class=\"message\"><b>%s</b> <time>%02u:%02u</time> ", number,
+                    name, hour, minute);
+  for (unsigned i = 4 + (unsigned)bench_random(random) % 8; i; i--)
+    len += sprintf(to + len, "%s ", words[bench_random(random) % 18]);
+  return (size_t)(len + sprintf(to + len, "</li>"));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The data that vestry-bench load publishes, and the line of the resulting event. */
+/* The data that vestry-bench load publishes, and the line of the resulting event. Messages of a chat. */
 #ifndef BENCH_PAYLOAD_H
 #define BENCH_PAYLOAD_H
 
@@ -21,5 +21,9 @@ bool payload_create(payload *p);
 void payload_destroy(payload *p);
 /* Make the body of a round, and the resulting line. false: no memory. */
 bool payload_make(payload *p, uint64_t round, readers_round *ret_round);
+
+/* Write a message as an item of a list, with a NUL: at most PAYLOAD_MESSAGE_BYTES. Returns its length. */
+enum { PAYLOAD_MESSAGE_BYTES = 400 };
+size_t payload_message(char *to, uint64_t number, uint64_t *random);
 
 #endif

@@ -59,7 +59,6 @@ struct readers {
   pthread_cond_t reached;
   const _Atomic(uint64_t) *awaited; /* guarded by lock: the count that a thread waits for; NULL: none */
   uint64_t target;                  /* guarded by lock */
-  uint64_t most_broken;             /* guarded by lock: number of broken streams that ends the wait */
 };
 
 /* Counts are read after a wait has seen their change under its lock, which orders them. A delivery also signals that
@@ -286,7 +285,7 @@ static void read_ready(reading_thread *thread, const struct epoll_event *event, 
 }
 
 static bool is_over_locked(const readers *all) {
-  return look(all->awaited) >= all->target || look(&all->broken) > all->most_broken;
+  return look(all->awaited) >= all->target || look(&all->broken);
 }
 
 static void *read_streams(void *argument) {
@@ -309,15 +308,12 @@ static void *read_streams(void *argument) {
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
-/* Wait until the count reaches the target. false: it does not change for patience_ms, or more than most_broken streams
- * break. */
-static bool wait_for(readers *all, const _Atomic(uint64_t) *count, uint64_t target, uint64_t patience_ms,
-                     uint64_t most_broken) {
+/* Wait until the count reaches the target. false: it does not change for patience_ms, or a stream breaks. */
+static bool wait_for(readers *all, const _Atomic(uint64_t) *count, uint64_t target, uint64_t patience_ms) {
   uint64_t patience_ns = patience_ms * 1000000, until_ns = bench_now_ns() + patience_ns, last = look(count);
   pthread_mutex_lock(&all->lock);
   all->awaited = count;
   all->target = target;
-  all->most_broken = most_broken;
   while (!is_over_locked(all)) {
     if (bench_now_ns() >= until_ns) {
       if (look(count) == last) break;
@@ -333,7 +329,7 @@ static bool wait_for(readers *all, const _Atomic(uint64_t) *count, uint64_t targ
 }
 
 bool readers_wait(readers *all, uint64_t deliveries, uint64_t patience_ms) {
-  return wait_for(all, &all->deliveries, deliveries, patience_ms, 0);
+  return wait_for(all, &all->deliveries, deliveries, patience_ms);
 }
 
 void readers_expect_ends(readers *all) {
@@ -348,7 +344,7 @@ static int compare_times(const void *a, const void *b) {
 bool readers_wait_ends(readers *all, uint64_t patience_ms, uint64_t *ret_busiest) {
   size_t count = all->options.count;
   uint64_t *times = calloc(count, sizeof *times), most = 0;
-  if (!times || !wait_for(all, &all->ended, count, patience_ms, 0)) {
+  if (!times || !wait_for(all, &all->ended, count, patience_ms)) {
     free(times);
     return false;
   }
@@ -456,7 +452,7 @@ bool readers_open(readers *all) {
       return false;
     }
   }
-  if (wait_for(all, &all->opened, options->count, OPEN_PATIENCE_MS, 0)) return true;
+  if (wait_for(all, &all->opened, options->count, OPEN_PATIENCE_MS)) return true;
   fprintf(stderr, "vestry-bench: only %llu of %zu streams opened\n", (unsigned long long)look(&all->opened),
           options->count);
   return false;

@@ -16,6 +16,8 @@
 #include <vestry/testing/memory.h>
 #include <vestry/vestry.h>
 
+#include "bench.h"
+
 enum { USERS = 60, LOTS = 50, LOT_PAGES = 200, PAGES = LOT_PAGES + USERS + 1, PATH_MOST = 300 };
 
 typedef enum kind { OF_LOT, OF_USER, OF_LIST, KINDS } kind;
@@ -59,11 +61,6 @@ static bool is_ok(auction *a, vestry_err error) {
 
 static bool run(auction *a, sqlite3 *db, const char *sql) {
   return must(a, db, sqlite3_exec(db, sql, NULL, NULL, NULL));
-}
-
-static uint64_t chance(auction *a, uint64_t below) {
-  a->seed = a->seed * UINT64_C(6364136223846793005) + 1;
-  return (a->seed >> 33) % below;
 }
 
 /* Return a hash of the content of a page. */
@@ -155,7 +152,7 @@ static bool open_pages(auction *a, vestry_sqlite_level level) {
 
 static void bid(auction *a) {
   char sql[400];
-  unsigned lot = (unsigned)chance(a, LOTS), user = (unsigned)chance(a, USERS);
+  unsigned lot = (unsigned)bench_random(&a->seed) % LOTS, user = (unsigned)bench_random(&a->seed) % USERS;
   snprintf(
       sql, sizeof sql,
       "BEGIN IMMEDIATE; UPDATE lot SET price = price + 10 WHERE id = %u; INSERT INTO bid(lot, user, amount) SELECT id, "
@@ -166,7 +163,7 @@ static void bid(auction *a) {
 
 static void set_price(auction *a) {
   char sql[100];
-  snprintf(sql, sizeof sql, "UPDATE lot SET price = price + 1 WHERE id = %u", (unsigned)chance(a, LOTS));
+  snprintf(sql, sizeof sql, "UPDATE lot SET price = price + 1 WHERE id = %u", (unsigned)bench_random(&a->seed) % LOTS);
   run(a, a->writer, sql);
 }
 

@@ -441,15 +441,6 @@ static void read_until(cells *c, uint64_t until_ns) {
   } while (now < until_ns);
 }
 
-/* Copy the text after `before`, up to one of the bytes of `end`. */
-static bool cut(const char *from, const char *before, const char *end, char *text, size_t capacity) {
-  const char *at = strstr(from, before);
-  size_t len = at ? strcspn(at + strlen(before), end) : capacity;
-  if (len >= capacity) return false;
-  snprintf(text, capacity, "%.*s", (int)len, at + strlen(before));
-  return true;
-}
-
 /* Load a document, and open the stream of its script. vestry's document contains the claims of its stream. */
 static bool enter(cells *c, viewer *v) {
   char path[PATH_BYTES], number[20] = "", more[60] = "";
@@ -457,9 +448,9 @@ static bool enter(cells *c, viewer *v) {
   v->column = c->is_together ? 0 : (int)random_below(c, PARTS - SEEN + 1);
   snprintf(path, sizeof path, "/?at=%d.%d", v->row, v->column);
   if (bench_request((int)c->port, "GET", path, "", 0, c->document, DOCUMENT_BYTES) != 200) return false;
-  if (!cut(c->document, "_once=\"'", "'", v->once, sizeof v->once)) snprintf(v->once, sizeof v->once, "none");
-  if (!cut(c->document, "el.had = '", "'", v->tag, sizeof v->tag)) *v->tag = '\0';
-  if (cut(c->document, "'vestry-document': '", "'", number, sizeof number))
+  if (!bench_cut(c->document, "_once=\"'", "'", v->once, sizeof v->once)) snprintf(v->once, sizeof v->once, "none");
+  if (!bench_cut(c->document, "el.had = '", "'", v->tag, sizeof v->tag)) *v->tag = '\0';
+  if (bench_cut(c->document, "'vestry-document': '", "'", number, sizeof number))
     snprintf(more, sizeof more, "Vestry-Document: %s\r\n", number);
   v->opened_ns = bench_now_ns();
   take_boxes(c, v, c->document, c->document + strlen(c->document));

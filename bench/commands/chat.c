@@ -77,27 +77,20 @@ static int ask(chat *c, const char *method, const char *path, const tab *t, cons
   return status;
 }
 
-/* Copy the text after `before`, up to one of the bytes of `end`. */
-static bool cut(const char *from, const char *before, const char *end, char *text, size_t capacity) {
-  const char *at = strstr(from, before);
-  size_t len = at ? strcspn(at + strlen(before), end) : capacity;
-  if (len >= capacity) return false;
-  snprintf(text, capacity, "%.*s", (int)len, at + strlen(before));
-  return true;
-}
-
 /* Log in, create the channel if there is none, and enter it. */
 static bool enter(chat *c, tab *t, uint64_t number) {
   char body[512], path[64];
-  if (ask(c, "GET", "/", t, "", "") != 200 || !cut(c->answer, "name=\"csrf\" value=\"", "\"", t->token, SEAL_BYTES))
+  if (ask(c, "GET", "/", t, "", "") != 200 ||
+      !bench_cut(c->answer, "name=\"csrf\" value=\"", "\"", t->token, SEAL_BYTES))
     return false;
-  if (!cut(c->answer, "Set-Cookie: ", ";", t->cookie, COOKIE_BYTES)) return false;
+  if (!bench_cut(c->answer, "Set-Cookie: ", ";", t->cookie, COOKIE_BYTES)) return false;
   snprintf(body, sizeof body, "name=person%" PRIu64 "&csrf=%s", number % c->people, t->token);
   if (ask(c, "POST", "/login", t, "application/x-www-form-urlencoded", body) != 303) return false;
-  if (!cut(c->answer, "Set-Cookie: ", ";", t->cookie, COOKIE_BYTES) || ask(c, "GET", "/", t, "", "") != 200)
+  if (!bench_cut(c->answer, "Set-Cookie: ", ";", t->cookie, COOKIE_BYTES) || ask(c, "GET", "/", t, "", "") != 200)
     return false;
-  if (!cut(c->answer, "_csrf=\"'", "'", t->token, SEAL_BYTES) ||
-      !cut(c->answer, "_once=\"'", "'", t->nonce, SEAL_BYTES) || !cut(c->answer, "take() || '", "'", t->id, SEAL_BYTES))
+  if (!bench_cut(c->answer, "_csrf=\"'", "'", t->token, SEAL_BYTES) ||
+      !bench_cut(c->answer, "_once=\"'", "'", t->nonce, SEAL_BYTES) ||
+      !bench_cut(c->answer, "take() || '", "'", t->id, SEAL_BYTES))
     return false;
   if (number >= 2 && number < c->channels_count) { /* two exist already */
     snprintf(body, sizeof body, "{\"tabId\":\"%s\",\"name\":\"channel %" PRIu64 "\"}", t->id, number);

@@ -26,16 +26,6 @@
 
 enum { HOLDERS = 2, SETTLE_MS = 60, PATIENCE_MS = 10000, ENOUGH = 1000, ROUNDS = 60, EACH = 3000, TURNS_MOST = 100 };
 
-static int by_size(const void *a, const void *b) {
-  double left = *(const double *)a, right = *(const double *)b;
-  return left < right ? -1 : left > right;
-}
-
-static double median(double *of, size_t count) {
-  qsort(of, count, sizeof *of, by_size);
-  return of[count / 2];
-}
-
 /* ---- an instance and its streams --------------------------------------------------------------------------------- */
 
 typedef struct place {
@@ -156,18 +146,18 @@ static bool live(place *p, uint64_t streams, double *ret_open_us, double *ret_cl
   uint64_t at_ns[3];
   bool ok = true;
   bench_sleep_ms(SETTLE_MS);
-  at_ns[0] = bench_exact_cpu_ns(getpid());
+  at_ns[0] = bench_cpu_ns(getpid());
   for (uint64_t i = 0; ok && i < streams; i++) ok = open_stream(p, i);
   ok = ok && wait_streams(p, streams);
   bench_sleep_ms(SETTLE_MS);
-  at_ns[1] = bench_exact_cpu_ns(getpid());
+  at_ns[1] = bench_cpu_ns(getpid());
   for (uint64_t i = 0; i < streams; i++) {
     vestry_memory_destroy(p->streams[i]);
     p->streams[i] = NULL;
   }
   ok = ok && wait_streams(p, 0);
   bench_sleep_ms(SETTLE_MS);
-  at_ns[2] = bench_exact_cpu_ns(getpid());
+  at_ns[2] = bench_cpu_ns(getpid());
   *ret_open_us = (double)(at_ns[1] - at_ns[0]) / 1e3 / (double)streams;
   *ret_close_us = (double)(at_ns[2] - at_ns[1]) / 1e3 / (double)streams;
   return ok;
@@ -182,12 +172,12 @@ static bool measure_lives(place *within, place *apart, const bench_process *othe
   for (uint64_t turn = 0; turn < turns; turn++)
     for (int i = 0; i < 2; i++) {
       bool is_within = (turn + (uint64_t)i) % 2;
-      uint64_t before_ns = bench_exact_cpu_ns(broker->pid);
-      for (int at = 0; at < HOLDERS; at++) before_ns += bench_exact_cpu_ns(others[at].pid);
+      uint64_t before_ns = bench_cpu_ns(broker->pid);
+      for (int at = 0; at < HOLDERS; at++) before_ns += bench_cpu_ns(others[at].pid);
       if (!live(is_within ? within : apart, streams, &open_us[is_within][turn], &close_us[is_within][turn]))
         return false;
-      uint64_t after_ns = bench_exact_cpu_ns(broker->pid);
-      for (int at = 0; at < HOLDERS; at++) after_ns += bench_exact_cpu_ns(others[at].pid);
+      uint64_t after_ns = bench_cpu_ns(broker->pid);
+      for (int at = 0; at < HOLDERS; at++) after_ns += bench_cpu_ns(others[at].pid);
       others_ns[is_within] += after_ns - before_ns;
     }
   for (uint64_t turn = 0; turn < turns; turn++) {
@@ -197,8 +187,8 @@ static bool measure_lives(place *within, place *apart, const bench_process *othe
   printf("vestry cluster way=digests what=life streams=%" PRIu64
          " open_us=%.2f open_apart_us=%.2f open_more_us=%.2f close_us=%.2f close_apart_us=%.2f close_more_us=%.2f "
          "others_us=%.2f\n",
-         streams, median(open_us[1], turns), median(open_us[0], turns), median(open_more, turns),
-         median(close_us[1], turns), median(close_us[0], turns), median(close_more, turns),
+         streams, bench_median(open_us[1], turns), bench_median(open_us[0], turns), bench_median(open_more, turns),
+         bench_median(close_us[1], turns), bench_median(close_us[0], turns), bench_median(close_more, turns),
          ((double)others_ns[1] - (double)others_ns[0]) / 1e3 / (double)(streams * turns));
   return true;
 }
@@ -244,7 +234,7 @@ static bool measure_local(const char *url, uint64_t others_keys) {
   }
   if (ok)
     printf("vestry cluster way=digests what=local within_ns=%.1f apart_ns=%.1f more_ns=%.1f others_keys=%" PRIu64 "\n",
-           median(within_ns, ROUNDS), median(apart_ns, ROUNDS), median(more_ns, ROUNDS), others_keys);
+           bench_median(within_ns, ROUNDS), bench_median(apart_ns, ROUNDS), bench_median(more_ns, ROUNDS), others_keys);
   close_place(&within, 1);
   close_place(&apart, 1);
   json_decref(effects);

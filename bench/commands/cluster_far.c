@@ -286,9 +286,9 @@ static bool send_there_busy(far *f, uint64_t number) {
 }
 
 static void look(const far *f, uint64_t cpu_ns[PROCESSES]) {
-  cpu_ns[0] = bench_exact_cpu_ns(getpid());
-  for (int i = 0; i < 2; i++) cpu_ns[i + 1] = bench_exact_cpu_ns(f->nodes[i].pid);
-  cpu_ns[BROKER_CPU] = bench_exact_cpu_ns(f->broker.pid);
+  cpu_ns[0] = bench_cpu_ns(getpid());
+  for (int i = 0; i < 2; i++) cpu_ns[i + 1] = bench_cpu_ns(f->nodes[i].pid);
+  cpu_ns[BROKER_CPU] = bench_cpu_ns(f->broker.pid);
 }
 
 static bool one_round(far *f, way *w, uint64_t *inside_ns) {
@@ -310,7 +310,7 @@ static bool one_round(far *f, way *w, uint64_t *inside_ns) {
 
 static bool one_turn(far *f, way *w, uint64_t rounds) {
   uint64_t before[PROCESSES], after[PROCESSES], inside_ns = 0, thread_ns = bench_thread_cpu_ns(),
-                                                client_ns = bench_exact_cpu_ns(f->client.pid);
+                                                client_ns = bench_cpu_ns(f->client.pid);
   look(f, before);
   for (uint64_t i = 0; i < rounds; i++)
     if (!one_round(f, w, &inside_ns)) return false;
@@ -318,7 +318,7 @@ static bool one_turn(far *f, way *w, uint64_t rounds) {
   uint64_t between_ns = bench_thread_cpu_ns() - thread_ns - inside_ns;
   for (int i = 0; i < PROCESSES; i++) w->cpu_ns[i] += after[i] - before[i];
   w->cpu_ns[0] -= between_ns;
-  w->client_cpu_ns += bench_exact_cpu_ns(f->client.pid) - client_ns;
+  w->client_cpu_ns += bench_cpu_ns(f->client.pid) - client_ns;
   w->rounds += rounds;
   w->messages += w->is_busy ? rounds * STREAMS : rounds;
   return true;

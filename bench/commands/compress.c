@@ -160,7 +160,7 @@ static void settle(vestry *v) {
 
 static uint64_t next_random(void) {
   static uint64_t state = 1;
-  return (state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407)) >> 33;
+  return bench_random(&state);
 }
 
 /* Make a page of rows with words and numbers. */

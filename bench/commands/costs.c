@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <vestry/adapter.h>
 #include <vestry/vestry.h>
@@ -213,12 +212,6 @@ static vestry_err send_by_channel(vestry *v, int n) {
 
 typedef vestry_err (*send_fn)(vestry *v, int n);
 
-static uint64_t thread_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now); /* cannot fail: the clock exists */
-  return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
 /* Measure the microseconds a stream of sends to all. Returns the mean number of open streams; below 0: none is open. */
 static double time_sends(vestry *v, send_fn send, uint64_t rounds, double *ret_us) {
   double sends = 0;
@@ -227,9 +220,9 @@ static double time_sends(vestry *v, send_fn send, uint64_t rounds, double *ret_u
     vestry_stats stats = {.size = sizeof stats};
     vestry_stats_get(v, &stats);
     if (!stats.open_count) return -1;
-    const uint64_t from = thread_ns();
+    const uint64_t from = bench_thread_cpu_ns();
     (void)send(v, (int)i); /* FULL is a result here */
-    spent_ns += thread_ns() - from;
+    spent_ns += bench_thread_cpu_ns() - from;
     sends += (double)stats.open_count;
   }
   *ret_us = (double)spent_ns / sends / 1000;

@@ -204,18 +204,12 @@ static bool run_round(work *w, const struct way *way, uint64_t count, measured *
   return right;
 }
 
-static int by_size(const void *a, const void *b) {
-  double left = *(const double *)a, right = *(const double *)b;
-  return left < right ? -1 : left > right;
-}
-
 static void print(const struct way *way, measured *m) {
-  qsort(m->ns, m->rounds_count, sizeof *m->ns, by_size);
+  const double median_ns = bench_median(m->ns, m->rounds_count);
   printf("vestry dispatch way=%s ns_per_event=%.1f best=%.1f p90=%.1f cpu_ns=%.1f allocations_per_event=%.2f "
          "events=%" PRIu64 "\n",
-         way->name, m->ns[m->rounds_count / 2], m->ns[0], m->ns[m->rounds_count * 9 / 10],
-         (double)m->cpu_ns / (double)m->events_count, (double)m->allocations / (double)m->events_count,
-         m->events_count);
+         way->name, median_ns, m->ns[0], m->ns[m->rounds_count * 9 / 10], (double)m->cpu_ns / (double)m->events_count,
+         (double)m->allocations / (double)m->events_count, m->events_count);
 }
 
 static bool begin(work *w, const vestry_host *host, bool is_alone) {

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <vestry/data/sqlite.h>
@@ -70,13 +69,8 @@ static vestry_err show(vestry_render *render, vestry_html *html, void *app) {
   return vestry_render_end(render, html);
 }
 
-static uint64_t chance(bench *b, uint64_t below) {
-  b->seed = b->seed * UINT64_C(6364136223846793005) + 1;
-  return (b->seed >> 33) % below;
-}
-
 static void insert(bench *b) {
-  sqlite3_bind_int64(b->insert, 1, (sqlite3_int64)chance(b, b->channels_count));
+  sqlite3_bind_int64(b->insert, 1, (sqlite3_int64)(bench_random(&b->seed) % b->channels_count));
   sqlite3_bind_int64(b->insert, 2, (sqlite3_int64)++b->ids);
   must(b, b->writer, sqlite3_step(b->insert));
   must(b, b->writer, sqlite3_reset(b->insert));
@@ -159,25 +153,14 @@ static void watch_commits(bench *b, const char *level, bool is_clustered) {
            (double)b->renders / (double)b->commits, stats.whole_count, stats.recorded_bytes, b->commits);
 }
 
-static int by_size(const void *a, const void *b) {
-  double left = *(const double *)a, right = *(const double *)b;
-  return (left > right) - (left < right);
-}
-
 /* Return the CPU time of this thread, which renders, so that other work of the machine does not count. */
-static uint64_t cpu_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* Render all pages once; returns microseconds of processor time for each render. */
 static double render_all(bench *b) {
   b->renders = 0;
-  uint64_t began = cpu_ns();
+  uint64_t began = bench_thread_cpu_ns();
   is_ok(b, vestry_refresh(b->pages, NULL, NULL));
   is_ok(b, vestry_pages_settle(b->pages, UINT64_MAX, 1000));
-  return (double)(cpu_ns() - began) / 1e3 / (double)(b->renders ? b->renders : 1);
+  return (double)(bench_thread_cpu_ns() - began) / 1e3 / (double)(b->renders ? b->renders : 1);
 }
 
 static void measure_recording(bench *b, vestry_sqlite_level level, const char *name, bool is_clustered) {
@@ -191,10 +174,10 @@ static void measure_recording(bench *b, vestry_sqlite_level level, const char *n
       took[records][turn] = render_all(b);
     }
   }
-  for (int i = 0; i < 2; i++) qsort(took[i], TURNS, sizeof took[i][0], by_size);
+  const double bare_us = bench_median(took[0], TURNS), us = bench_median(took[1], TURNS);
   if (!b->failed)
     printf("recording level=%s keys=%s bare_us=%.2f us=%.2f ratio=%.3f\n", name, is_clustered ? "clustered" : "rowid",
-           took[0][TURNS / 2], took[1][TURNS / 2], took[1][TURNS / 2] / took[0][TURNS / 2]);
+           bare_us, us, us / bare_us);
 }
 
 static void close_all(bench *b) {

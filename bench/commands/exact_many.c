@@ -68,19 +68,8 @@ static bool run(bench *b, sqlite3 *db, const char *sql) {
   return must(b, !sqlite3_exec(db, sql, NULL, NULL, NULL), sql);
 }
 
-static uint64_t chance(bench *b, uint64_t below) {
-  b->seed = b->seed * UINT64_C(6364136223846793005) + 1;
-  return (b->seed >> 33) % below;
-}
-
 static void pause_us(long us) {
   nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
-}
-
-static uint64_t own_cpu_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
 /* ------------------------------------------------------------------------------------------------- the floor ------ */
@@ -96,7 +85,7 @@ static void *be_woken(void *ctx) {
     if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
     while (!w->is_over && !pthread_cond_timedwait(&w->wake, &w->lock, &until)) continue;
     w->is_due = false;
-    w->cpu_ns = own_cpu_ns();
+    w->cpu_ns = bench_thread_cpu_ns();
   }
   pthread_mutex_unlock(&w->lock);
   return NULL;
@@ -247,12 +236,12 @@ static bool open_pages(bench *b) {
 
 static void update(bench *b, side *s, change what, int64_t row) {
   sqlite3_stmt *statement = what == ASIDE ? s->update_aside : s->update;
-  const uint64_t began_ns = bench_now_ns(), cpu_ns = own_cpu_ns();
+  const uint64_t began_ns = bench_now_ns(), cpu_ns = bench_thread_cpu_ns();
   sqlite3_bind_int64(statement, 1, (sqlite3_int64)b->value);
   sqlite3_bind_int64(statement, 2, what == ASIDE ? 1 : row);
   must(b, sqlite3_step(statement) == SQLITE_DONE && !sqlite3_reset(statement), "an update");
   if (s == &b->bare) wake(&b->woken);
-  s->cpu_ns += own_cpu_ns() - cpu_ns;
+  s->cpu_ns += bench_thread_cpu_ns() - cpu_ns;
   histogram_add(&s->wall, bench_now_ns() - began_ns);
 }
 
@@ -264,7 +253,7 @@ static void wait_until_shown(bench *b, uint64_t began_ns, histogram *delays) {
 }
 
 static void commit_both(bench *b, change what, histogram *delays) {
-  const int64_t row = 2 * (int64_t)chance(b, b->pages_count) + (what == HIDDEN);
+  const int64_t row = 2 * (int64_t)(bench_random(&b->seed) % b->pages_count) + (what == HIDDEN);
   b->value++;
   update(b, &b->bare, what, row);
   pause_us(PAUSE_US);

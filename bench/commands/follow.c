@@ -14,8 +14,9 @@
 
 #include "bench.h"
 #include "decode.h"
+#include "payload.h"
 
-enum { MAX_ROUNDS = 10000, PAGE_MOST = 1 << 20, MESSAGE_MOST = 400 };
+enum { MAX_ROUNDS = 10000, PAGE_MOST = 1 << 20 };
 
 typedef struct page {
   char *text; /* PAGE_MOST, and space for another message */
@@ -27,26 +28,6 @@ typedef struct measured {
   double us[MAX_ROUNDS];
   uint64_t rounds, wire_bytes, event_bytes, followed;
 } measured;
-
-static unsigned below(page *p, unsigned bound) {
-  p->random = p->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-  return (unsigned)(p->random >> 33) % bound;
-}
-
-static void add_message(page *p) {
-  static const char *const names[] = {"ada", "grace", "linus", "barbara", "edsger", "donald"};
-  static const char *const words[] = {"the", "stream", "is",    "open", "again", "and",  "nobody", "knows", "why",
-                                      "it",  "was",    "never", "shut", "so",    "what", "do",     "we",    "say"};
-  char text[MESSAGE_MOST];
-  int len =
-      snprintf(text, sizeof text, "<li id=\"message-%" PRIu64 "\" class=\"message\"><b>%s</b> <time>%02u:%02u</time> ",
-               p->count++, names[below(p, 6)], below(p, 24), below(p, 60));
-  for (unsigned i = 4 + below(p, 8); i; i--)
-    len += snprintf(text + len, sizeof text - (size_t)len, "%s ", words[below(p, sizeof words / sizeof *words)]);
-  len += snprintf(text + len, sizeof text - (size_t)len, "</li>");
-  memcpy(p->text + p->len, text, (size_t)len);
-  p->len += (size_t)len;
-}
 
 static vestry_event *event_of(const page *p) {
   vestry_event *event = NULL;
@@ -99,9 +80,9 @@ static bool run_round(vestry *v, const char *encoding, page *p, size_t page_byte
   if (vestry_memory_request(v, &call, keep_open, NULL, &exchange)) return false;
   vestry_connection *connection = vestry_memory_look(exchange).connection;
   p->len = 0;
-  while (p->len + 100 < page_bytes) add_message(p);
+  while (p->len + 100 < page_bytes) p->len += payload_message(p->text + p->len, p->count++, &p->random);
   vestry_event *first = event_of(p);
-  add_message(p);
+  p->len += payload_message(p->text + p->len, p->count++, &p->random);
   vestry_event *second = event_of(p);
   bool ok = connection && first && second && !vestry_connection_send(connection, first);
   vestry_memory_settle(v);
@@ -124,17 +105,12 @@ static bool run_round(vestry *v, const char *encoding, page *p, size_t page_byte
   return ok;
 }
 
-static int by_size(const void *a, const void *b) {
-  double left = *(const double *)a, right = *(const double *)b;
-  return left < right ? -1 : left > right;
-}
-
 static void report(const char *encoding, const char *way, measured *m) {
   double rounds = (double)m->rounds;
-  qsort(m->us, m->rounds, sizeof *m->us, by_size);
+  const double median_us = bench_median(m->us, m->rounds);
   printf("%s %s event_bytes=%.0f wire_bytes=%.1f us=%.1f p90=%.1f followed=%" PRIu64 " rounds=%" PRIu64 "\n", encoding,
-         way, (double)m->event_bytes / rounds, (double)m->wire_bytes / rounds, m->us[m->rounds / 2],
-         m->us[m->rounds * 9 / 10], m->followed, m->rounds);
+         way, (double)m->event_bytes / rounds, (double)m->wire_bytes / rounds, median_us, m->us[m->rounds * 9 / 10],
+         m->followed, m->rounds);
 }
 
 int bench_follow(int argc, char **argv) {
@@ -154,7 +130,7 @@ int bench_follow(int argc, char **argv) {
     return 2;
   }
   vestry *v = NULL;
-  page p = {.text = malloc(PAGE_MOST + MESSAGE_MOST), .random = 1};
+  page p = {.text = malloc(PAGE_MOST + PAYLOAD_MESSAGE_BYTES), .random = 1};
   measured *m = calloc(2, sizeof *m);
   vestry_options made = {.threads_count = VESTRY_THREADS_NONE, .profiles = &profile, .profiles_count = 1};
   bool ok = p.text && m && !vestry_create(&made, &v);

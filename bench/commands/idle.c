@@ -2,12 +2,10 @@
 /* The contest IDLE. Entries are put at a constant rate for half of the idle time, and expire at this rate afterwards
  * without being used. Some threads use a few other keys meanwhile; the times of their operations are recorded
  * separately for a period without expiry and for the period of the expiry. A driver performs the expiry. */
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "store.h"
 
@@ -36,11 +34,6 @@ typedef struct idle_contest {
   uint32_t phase; /* atomic */
   uint64_t idle_ns, began_ns, filled_ns;
 } idle_contest;
-
-static void wait_until(uint64_t at_ns) {
-  struct timespec at = {(time_t)(at_ns / 1000000000), (long)(at_ns % 1000000000)};
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR) continue;
-}
 
 static void enter(idle_contest *c, uint32_t phase) {
   __atomic_store_n(&c->phase, phase, __ATOMIC_RELAXED);
@@ -107,7 +100,7 @@ static bool fill(idle_contest *c, uint64_t *ret_put) {
   c->began_ns = bench_now_ns();
   for (size_t at = 0; at < keys->capacity; at++) {
     if (at % 64 == 0)
-      wait_until(c->began_ns + (uint64_t)((double)c->idle_ns / 2 * (double)at / (double)keys->capacity));
+      bench_sleep_until_ns(c->began_ns + (uint64_t)((double)c->idle_ns / 2 * (double)at / (double)keys->capacity));
     workload_fill_key(keys, at, key);
     if (!put_one(c, key, true)) return false;
   }
@@ -120,7 +113,7 @@ static bool fill(idle_contest *c, uint64_t *ret_put) {
 static void await_expiry(idle_contest *c) {
   vestry_store_stats stats = {0};
   do {
-    wait_until(bench_now_ns() + 1000000);
+    bench_sleep_until_ns(bench_now_ns() + 1000000);
     vestry_store_stats_get(store_of(c->self), &stats);
   } while (stats.removed_by_cause[VESTRY_CAUSE_IDLE] < c->settings->work.capacity &&
            bench_now_ns() < c->filled_ns + c->idle_ns + PATIENCE_NS);
@@ -179,9 +172,9 @@ static int run(idle_contest *c) {
     return 1;
   }
   enter(c, PHASE_QUIET);
-  wait_until(c->began_ns + c->idle_ns / 16 * 15);
+  bench_sleep_until_ns(c->began_ns + c->idle_ns / 16 * 15);
   enter(c, PHASE_PAUSE);
-  wait_until(c->began_ns + c->idle_ns);
+  bench_sleep_until_ns(c->began_ns + c->idle_ns);
   enter(c, PHASE_EXPIRY);
   await_expiry(c);
   enter(c, PHASE_OVER);

@@ -134,8 +134,7 @@ static bool begin(const jobs_database *database, const jobs_options *is, const c
                  open_node(database, is, &t, 0, false, &other) &&
                  jobs_is_well(vestry_jobs_start(idle.jobs), "vestry_jobs_start");
   for (uint64_t i = 0; i < is->delays && is_done; i++) {
-    chance = chance * UINT64_C(6364136223846793005) + 1442695040888963407;
-    bench_sleep_ms(PAUSE_MS + (chance >> 33) % PAUSE_MS);
+    bench_sleep_ms(PAUSE_MS + bench_random(&chance) % PAUSE_MS);
     is_done = begin_one(database, is_here ? &idle : &other, &t, i, &delays);
   }
   database->close(&other);

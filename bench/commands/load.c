@@ -155,8 +155,7 @@ static bool publish(load *l, uint64_t n) {
   if (l->payload.change_bytes) strcpy(path, "/html");
   if (l->is_channel) strcat(path, "?channel");
   if (l->is_keyed) {
-    l->random = l->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); /* Knuth's MMIX */
-    round->target = (size_t)((l->random >> 33) % l->streams);
+    round->target = (size_t)(bench_random(&l->random) % l->streams);
     if (l->is_here) round->target -= round->target % l->ports_count;
     if (l->is_elsewhere && round->target % l->ports_count == 0)
       round->target += round->target + 1 < l->streams ? 1 : UINT64_MAX;

@@ -98,16 +98,6 @@ void looked_into_close(looked_into *l) {
 
 /* ------------------------------------------------------------------------------------------------ the command ---- */
 
-static int compare(const void *a, const void *b) {
-  const double one = *(const double *)a, other = *(const double *)b;
-  return (one > other) - (one < other);
-}
-
-double observe_share(double *numbers, uint64_t count, double share) {
-  qsort(numbers, count, sizeof *numbers, compare);
-  return numbers[(uint64_t)((double)(count - 1) * share + 0.5)];
-}
-
 static const struct {
   const char *name;
   bool (*measure)(looked_into *l);

@@ -47,7 +47,4 @@ bool observe_events(looked_into *l);
 bool observe_tails(looked_into *l);
 bool observe_memory(const looked_into *l);
 
-/* Sort the numbers, and return the value that a share of them does not exceed. */
-double observe_share(double *numbers, uint64_t count, double share);
-
 #endif

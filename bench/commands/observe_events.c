@@ -56,8 +56,8 @@ static bool compare(looked_into *l, const way *how, comparison *ret) {
     ratios[turn] = other[turn] / plain[turn];
     more[turn] = other[turn] - plain[turn];
   }
-  *ret = (comparison){observe_share(plain, l->turns, 0.5), observe_share(other, l->turns, 0.5),
-                      observe_share(ratios, l->turns, 0.5), observe_share(more, l->turns, 0.5)};
+  *ret = (comparison){bench_share(plain, l->turns, 0.5), bench_share(other, l->turns, 0.5),
+                      bench_share(ratios, l->turns, 0.5), bench_share(more, l->turns, 0.5)};
   return true;
 }
 

@@ -32,7 +32,7 @@ static bool measure(look *at, look_fn fn, times *ret) {
     if (!fn(at)) return false;
     us[i] = (double)(bench_now_ns() - since_ns) / 1e3;
   }
-  *ret = (times){.median_us = observe_share(us, at->l->turns, 0.5)};
+  *ret = (times){.median_us = bench_share(us, at->l->turns, 0.5)};
   ret->worst_us = us[at->l->turns - 1];
   return true;
 }
@@ -132,7 +132,7 @@ static bool look_for_prefix(look *at) {
     if (vestry_observe_streams(at->l->observe, &at->query, count_one, &count, NULL) || count) return false;
     us[i] = (double)(bench_now_ns() - since_ns) / 1e3;
   }
-  const double median_us = observe_share(us, at->l->turns, 0.5);
+  const double median_us = bench_share(us, at->l->turns, 0.5);
   printf("list order=prefix page=none us=%.1f worst_us=%.1f\n", median_us, us[at->l->turns - 1]);
   return true;
 }

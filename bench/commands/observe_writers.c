@@ -23,14 +23,9 @@ typedef struct writer {
   atomic_bool is_over;
 } writer;
 
-static uint64_t next_random(uint64_t *state) {
-  *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); /* Knuth's MMIX */
-  return *state >> 33;
-}
-
 static bool send_one(writer *w) {
   /* these streams are never blocked */
-  const uint64_t number = next_random(&w->random) % (w->l->streams_count / 10) * 10;
+  const uint64_t number = bench_random(&w->random) % (w->l->streams_count / 10) * 10;
   const bool is_sent = !vestry_connection_send(vestry_memory_look(w->l->streams[number]).connection, w->l->event);
   looked_into_step(w->l);
   return is_sent;
@@ -108,7 +103,7 @@ bool observe_writers(looked_into *l) {
     looked_us[turn] = (double)looked.longest_ns / 1e3;
   }
   printf("writers turns=%" PRIu64 " looks=%" PRIu64 " longest_us=%.1f looked_longest_us=%.1f", l->turns,
-         looks * LOOKS_EACH, observe_share(plain_us, l->turns, 0.5), observe_share(looked_us, l->turns, 0.5));
+         looks * LOOKS_EACH, bench_share(plain_us, l->turns, 0.5), bench_share(looked_us, l->turns, 0.5));
   print_of("send", &plain.sends, &looked.sends);
   print_of("stream", &plain.streams, &looked.streams);
   printf("\n");

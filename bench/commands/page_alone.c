@@ -19,8 +19,9 @@
 #include "bench.h"
 #include "decode.h"
 #include "memory.h"
+#include "payload.h"
 
-enum { MESSAGE_MOST = 400, TAG_BYTES = 128, PATIENCE_MS = 60000, MANY = 1000000, QUIET_MS = 5 };
+enum { TAG_BYTES = 128, PATIENCE_MS = 60000, MANY = 1000000, QUIET_MS = 5 };
 
 /* An application with one page: prepared text, or rows that it formats. */
 typedef struct site {
@@ -63,34 +64,17 @@ static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app
   return error ? error : vestry_reply_keep(reply, VESTRY_KEEP_MANY, MANY);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------------------------- */
-
-static unsigned below(site *s, unsigned bound) {
-  s->random = s->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); /* Knuth's MMIX */
-  return (unsigned)(s->random >> 33) % bound;
-}
-
-static void add_message(site *s) {
-  static const char *const names[] = {"ada", "grace", "linus", "barbara", "edsger", "donald"};
-  static const char *const words[] = {"the", "stream", "is",    "open", "again", "and",  "nobody", "knows", "why",
-                                      "it",  "was",    "never", "shut", "so",    "what", "do",     "we",    "say"};
-  char *to = s->text + s->len;
-  int len = sprintf(to, "<li id=\"message-%" PRIu64 "\" class=\"message\"><b>%s</b> <time>%02u:%02u</time> ",
-                    s->count++, names[below(s, 6)], below(s, 24), below(s, 60));
-  for (unsigned i = 4 + below(s, 8); i; i--) len += sprintf(to + len, "%s ", words[below(s, 18)]);
-  s->len += (size_t)(len + sprintf(to + len, "</li>"));
-}
-
 static void fill(site *s) {
   s->len = 0;
-  while (s->len + 100 < s->bytes) add_message(s);
+  while (s->len + 100 < s->bytes) s->len += payload_message(s->text + s->len, s->count++, &s->random);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static bool open_site(site *s, uint64_t bytes, bool is_stepped, const vestry_profile *profile, bool is_counted) {
   const bool sends_whole = s->sends_whole;
-  *s = (site){.sends_whole = sends_whole, .bytes = bytes, .random = 1, .text = calloc(1, bytes + 2 * MESSAGE_MOST)};
+  *s = (site){
+      .sends_whole = sends_whole, .bytes = bytes, .random = 1, .text = calloc(1, bytes + 2 * PAYLOAD_MESSAGE_BYTES)};
   const vestry_options options = {.host = is_counted ? bench_counting_host() : NULL,
                                   .threads_count = is_stepped ? VESTRY_THREADS_NONE : 0,
                                   .store = "hash",
@@ -131,17 +115,6 @@ static bool settle(site *s, uint64_t seq) {
 static int wrong(const char *why) {
   fprintf(stderr, "vestry-bench: pages: %s\n", why);
   return 1;
-}
-
-static int by_size(const void *a, const void *b) {
-  double left = *(const double *)a, right = *(const double *)b;
-  return left < right ? -1 : left > right;
-}
-
-static double percentile(double *of, uint64_t count, double share) {
-  qsort(of, count, sizeof *of, by_size);
-  uint64_t at = (uint64_t)((double)count * share);
-  return of[at < count ? at : count - 1];
 }
 
 /* ---- a refresh, for the caller ----------------------------------------------------------------------------------- */
@@ -219,9 +192,9 @@ static int refresh(uint64_t pages, uint64_t rounds) {
     printf("vestry pages alone=refresh pages=%" PRIu64 " rounds=%" PRIu64
            " awake_ns=%.0f awake_p99_ns=%.0f asleep_ns=%.0f asleep_p99_ns=%.0f futex_ns=%.0f futex_p99_ns=%.0f"
            " unshown_ns=%.0f unshown_p99_ns=%.0f\n",
-           pages, rounds, percentile(awake, rounds * BURST, 0.5), percentile(awake, rounds * BURST, 0.99),
-           percentile(asleep, rounds, 0.5), percentile(asleep, rounds, 0.99), percentile(bare, rounds, 0.5),
-           percentile(bare, rounds, 0.99), percentile(unshown, rounds, 0.5), percentile(unshown, rounds, 0.99));
+           pages, rounds, bench_share(awake, rounds * BURST, 0.5), bench_share(awake, rounds * BURST, 0.99),
+           bench_share(asleep, rounds, 0.5), bench_share(asleep, rounds, 0.99), bench_share(bare, rounds, 0.5),
+           bench_share(bare, rounds, 0.99), bench_share(unshown, rounds, 0.5), bench_share(unshown, rounds, 0.99));
   for (uint64_t i = 0; streams && i < opened; i++) vestry_memory_destroy(streams[i]);
   close_site(&s);
   if (has_sleeper) {
@@ -257,7 +230,7 @@ static int unchanged(uint64_t rounds, uint64_t bytes) {
   size_t sent = ok ? vestry_memory_look(stream).received.len - before : 1;
   if (ok)
     printf("vestry pages alone=unchanged bytes=%zu rounds=%" PRIu64 " us=%.2f p99_us=%.2f sent_bytes=%zu\n", s.len,
-           rounds, percentile(beyond, rounds, 0.5), percentile(beyond, rounds, 0.99), sent);
+           rounds, bench_share(beyond, rounds, 0.5), bench_share(beyond, rounds, 0.99), sent);
   vestry_memory_destroy(stream);
   close_site(&s);
   free(beyond);
@@ -312,7 +285,7 @@ static int message(uint64_t rounds, uint64_t bytes) {
     ok = stream && settle(&s, 0);
     size_t before = ok ? vestry_memory_look(stream).received.len : 0, len = s.len;
     const int64_t held_before = bench_counted_bytes();
-    add_message(&s);
+    s.len += payload_message(s.text + s.len, s.count++, &s.random);
     len = s.len - len;
     s.is_timed = true;
     s.handler_ns = 0;
@@ -331,8 +304,8 @@ static int message(uint64_t rounds, uint64_t bytes) {
   if (ok)
     printf("vestry pages alone=message encoding=br bytes=%zu rounds=%" PRIu64
            " us=%.1f p99_us=%.1f wire_bytes=%.1f held_bytes=%.0f\n",
-           s.len, rounds, percentile(beyond, rounds, 0.5), percentile(beyond, rounds, 0.99),
-           (double)wire / (double)rounds, percentile(held, rounds, 0.5));
+           s.len, rounds, bench_share(beyond, rounds, 0.5), bench_share(beyond, rounds, 0.99),
+           (double)wire / (double)rounds, bench_share(held, rounds, 0.5));
   close_site(&s);
   free(beyond);
   free(held);
@@ -366,12 +339,6 @@ typedef struct row_costs {
   size_t sent;
 } row_costs;
 
-static double thread_us(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
 /* Change one row, and measure the processor's time of its render and of its event. */
 static bool change_row(row_costs *c, uint64_t round, uint64_t rows, size_t first, size_t apart) {
   char number[NUMBER_BYTES + 1];
@@ -379,9 +346,9 @@ static bool change_row(row_costs *c, uint64_t round, uint64_t rows, size_t first
   snprintf(number, sizeof number, "%0*" PRIu64, NUMBER_BYTES, (round + 1) % 99999999);
   memcpy(c->s.text + first + round * 7919 % rows * apart, number, NUMBER_BYTES);
   const size_t before = vestry_memory_look(c->stream).received.len;
-  const double began = thread_us();
+  const uint64_t began_ns = bench_thread_cpu_ns();
   const bool ok = !vestry_refresh(c->s.pages, "topic", &seq) && settle(&c->s, seq);
-  c->us[round] = thread_us() - began;
+  c->us[round] = (double)(bench_thread_cpu_ns() - began_ns) / 1e3;
   c->sent += vestry_memory_look(c->stream).received.len - before;
   const char *text = vestry_memory_look(c->stream).received.data;
   return ok && strstr(text + before, number);
@@ -408,7 +375,7 @@ static int changed(uint64_t rows, uint64_t rounds, uint64_t bytes) {
   if (ok)
     printf("vestry pages alone=row rows=%" PRIu64 " bytes=%zu rounds=%" PRIu64
            " us=%.1f whole_us=%.1f sent_bytes=%.1f whole_sent_bytes=%.1f kept_bytes_a_row=%.1f\n",
-           rows, costs[1].s.len, rounds, percentile(costs[1].us, rounds, 0.5), percentile(costs[0].us, rounds, 0.5),
+           rows, costs[1].s.len, rounds, bench_share(costs[1].us, rounds, 0.5), bench_share(costs[0].us, rounds, 0.5),
            (double)costs[1].sent / (double)rounds, (double)costs[0].sent / (double)rounds,
            (double)stats.kept_bytes / (double)rows);
   for (int i = 0; i < 2; i++) {

@@ -4,12 +4,10 @@
  *
  * With --server floor, streams of vestry-bench floor receive the text alone, unencoded: the same delivery without
  * pages, so that its times are those of the generator and of the kernel. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench.h"
 #include "client.h"
@@ -74,8 +72,7 @@ static void make_text(page_load *l, uint64_t round) {
   static const char *const words[] = {"open", "closed", "waiting", "shipped", "paid", "overdue", "new", "draft"};
   size_t len = (size_t)sprintf(l->text, "%" PRIu64, round);
   while (len < l->change_bytes) {
-    l->random = l->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); /* Knuth's MMIX */
-    unsigned number = (unsigned)(l->random >> 33);
+    const unsigned number = (unsigned)bench_random(&l->random);
     len += (size_t)snprintf(l->text + len, sizeof l->text - len, " %s %u", words[number % 8], number / 8 % 10000);
   }
   l->text[l->change_bytes > 8 ? l->change_bytes : 8] = '\0';
@@ -113,17 +110,12 @@ static bool change(page_load *l, uint64_t round) {
 
 /* ---- rounds ------------------------------------------------------------------------------------------------------ */
 
-static void sleep_until(uint64_t at_ns) {
-  struct timespec at = {(time_t)(at_ns / 1000000000), (long)(at_ns % 1000000000)};
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR) continue;
-}
-
 /* Run rounds. Round 0 is the initial content of pages. */
 static bool run_rounds(page_load *l, uint64_t from, uint64_t to) {
   bench_client_finish(&l->publisher); /* the server may have closed it while no POST was sent */
   uint64_t began = bench_now_ns();
   for (uint64_t n = from; n < to; n++) {
-    if (l->a_second) sleep_until(began + (n - from) * UINT64_C(1000000000) / l->a_second);
+    if (l->a_second) bench_sleep_until_ns(began + (n - from) * UINT64_C(1000000000) / l->a_second);
     if (!change(l, n)) return false;
     if (!l->a_second && !readers_wait(l->readers, (n + 1) * l->pages, l->patience_ms)) return false;
   }

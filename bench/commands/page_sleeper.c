@@ -7,12 +7,10 @@
  * ratios is reported with the smallest and the largest one. */
 #include "page_sleeper.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench.h"
 #include "client.h"
@@ -92,9 +90,7 @@ static round_end run_round(sleeper_load *l, int lane) {
   readers_lane_set(l->quiet, (unsigned)lane);
   uint64_t began = bench_now_ns();
   for (uint64_t i = 0; i < count; i++) {
-    uint64_t at_ns = began + i * UINT64_C(1000000000) / s->a_second;
-    struct timespec at = {(time_t)(at_ns / 1000000000), (long)(at_ns % 1000000000)};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR) continue;
+    bench_sleep_until_ns(began + i * UINT64_C(1000000000) / s->a_second);
     if (!post(l, "/state?topic=busy", &ns)) return ROUND_FAILED;
     histogram_add(&posts, ns);
   }
@@ -122,11 +118,6 @@ static double ratio(double asleep, double awake) {
   return awake ? asleep / awake : 0;
 }
 
-static int by_size(const void *a, const void *b) {
-  const double left = *(const double *)a, right = *(const double *)b;
-  return left < right ? -1 : left > right;
-}
-
 static int report(sleeper_load *l) {
   const page_sleeper *s = l->options;
   static histogram beats[2];
@@ -137,7 +128,7 @@ static int report(sleeper_load *l) {
   readers_count(l->quiet, &quiet);
   for (unsigned lane = AWAKE; lane <= ASLEEP; lane++) readers_beats(l->quiet, lane, &beats[lane]);
   double post_p99[2], beat_p99[2];
-  qsort(l->ratios, s->rounds, sizeof *l->ratios, by_size);
+  const double median = bench_median(l->ratios, s->rounds);
   for (unsigned lane = AWAKE; lane <= ASLEEP; lane++) {
     post_p99[lane] = histogram_percentile_ns(&l->posts[lane], 0.99) / 1e6;
     beat_p99[lane] = histogram_percentile_ns(&beats[lane], 0.99) / 1e6;
@@ -149,8 +140,7 @@ static int report(sleeper_load *l) {
   printf(" post_p50_ms=%.3f post_asleep_p50_ms=%.3f post_p99_ms=%.3f post_asleep_p99_ms=%.3f post_ratio=%.3f"
          " post_ratio_least=%.3f post_ratio_most=%.3f",
          histogram_percentile_ns(&l->posts[AWAKE], 0.5) / 1e6, histogram_percentile_ns(&l->posts[ASLEEP], 0.5) / 1e6,
-         post_p99[AWAKE], post_p99[ASLEEP], (l->ratios[(s->rounds - 1) / 2] + l->ratios[s->rounds / 2]) / 2,
-         l->ratios[0], l->ratios[s->rounds - 1]);
+         post_p99[AWAKE], post_p99[ASLEEP], median, l->ratios[0], l->ratios[s->rounds - 1]);
   printf(" beat_p99_ms=%.3f beat_asleep_p99_ms=%.3f beat_ratio=%.3f\n", beat_p99[AWAKE], beat_p99[ASLEEP],
          ratio(beat_p99[ASLEEP], beat_p99[AWAKE]));
   if (!busy.broken && !quiet.broken && beats[AWAKE].total && beats[ASLEEP].total) return 0;

@@ -56,11 +56,6 @@ static bool run(side *s, sqlite3 *db, const char *sql) {
   return must(s, !sqlite3_exec(db, sql, NULL, NULL, NULL), sql);
 }
 
-static uint64_t chance(side *s, uint64_t below) {
-  s->seed = s->seed * UINT64_C(6364136223846793005) + 1;
-  return (s->seed >> 33) % below;
-}
-
 /* Each page has four rows: those of the two processes, and two that no page shows. */
 static int64_t row_of(uint64_t page, bool is_second) {
   return (int64_t)(page * 4 + (is_second ? 2 : 0));
@@ -162,7 +157,7 @@ static void close_side(side *s) {
 /* Commit as often as asked. */
 static void commit(side *s, act is) {
   for (uint64_t i = 0; i < (is == MOVE ? MOVES : s->commits) && !s->now.failed; i++) {
-    const uint64_t page = chance(s, is == MOVE ? s->pages_count : s->others_count);
+    const uint64_t page = bench_random(&s->seed) % (is == MOVE ? s->pages_count : s->others_count);
     if (is == STRANGER) {
       run(s, s->stranger, "UPDATE aside SET n = n + 1");
     } else if (is == MOVE) { /* hidden rows grow, so that file pages are split */

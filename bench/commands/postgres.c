@@ -59,8 +59,7 @@ bool channels_run(channels *c, const char *sql) {
 }
 
 uint64_t channels_chance(channels *c, uint64_t below) {
-  c->random = c->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); /* Knuth's MMIX */
-  return (c->random >> 33) % below;
+  return bench_random(&c->random) % below;
 }
 
 bool channels_insert(channels *c) {

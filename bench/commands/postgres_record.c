@@ -2,17 +2,11 @@
 /* The cost of recording a render of fifty rows. The same pages are rendered repeatedly, alternately with recording, and
  * without it in READ COMMITTED; on one thread, and on eight threads. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "bench.h"
 #include "postgres.h"
 
 enum { TURNS_MOST = 1000, AT_ONCE = 8, PAGES = 400 };
-
-static int by_size(const void *a, const void *b) {
-  const double left = *(const double *)a, right = *(const double *)b;
-  return (left > right) - (left < right);
-}
 
 /* Measure the mean time of a render over all pages, in milliseconds. */
 static bool turn(channels *c, double *ret_ms) {
@@ -44,14 +38,12 @@ static bool measure(const channels_options *options, uint32_t threads) {
   is_done = is_done && by_turns(both, ms, options->turns);
   vestry_postgres_stats stats = {0};
   if (is_done) vestry_postgres_stats_get(both[1].database, &stats);
-  for (int i = 0; i < 2; i++) {
-    channels_close(&both[i]);
-    qsort(ms[i], options->turns, sizeof ms[i][0], by_size);
-  }
+  for (int i = 0; i < 2; i++) channels_close(&both[i]);
+  const double bare_ms = bench_median(ms[0], options->turns), followed_ms = bench_median(ms[1], options->turns);
   if (is_done)
-    printf("record at_once=%u bare_ms=%.3f ms=%.3f more_ms=%.3f turns=%llu recorded=%llu\n", threads,
-           ms[0][options->turns / 2], ms[1][options->turns / 2], ms[1][options->turns / 2] - ms[0][options->turns / 2],
-           (unsigned long long)options->turns, (unsigned long long)stats.recorded_count);
+    printf("record at_once=%u bare_ms=%.3f ms=%.3f more_ms=%.3f turns=%llu recorded=%llu\n", threads, bare_ms,
+           followed_ms, followed_ms - bare_ms, (unsigned long long)options->turns,
+           (unsigned long long)stats.recorded_count);
   return is_done;
 }
 

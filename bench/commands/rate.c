@@ -2,7 +2,6 @@
 /* The cost of a rate guard for a request: the same requests alternately without and with it. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bench.h"
@@ -33,11 +32,6 @@ static double serve(vestry *v, const char *path, unsigned clients, uint64_t coun
   return served == count ? (double)took_ns / (double)count : -1;
 }
 
-static int compare(const void *a, const void *b) {
-  double one = *(const double *)a, other = *(const double *)b;
-  return (one > other) - (one < other);
-}
-
 static int run(vestry *v, vestry_rate *rate, unsigned clients, uint64_t count, unsigned turns) {
   static double bare[MOST_TURNS], guarded[MOST_TURNS], costs[MOST_TURNS];
   for (unsigned i = 0; i < turns; i++) {
@@ -52,11 +46,9 @@ static int run(vestry *v, vestry_rate *rate, unsigned clients, uint64_t count, u
   vestry_rate_stats stats = {0};
   vestry_rate_stats_get(rate, &stats);
   if (stats.passed_count != count * turns || stats.refused_count) return 1;
-  qsort(bare, turns, sizeof *bare, compare);
-  qsort(guarded, turns, sizeof *guarded, compare);
-  qsort(costs, turns, sizeof *costs, compare);
   printf("rate clients=%u bare_ns=%.0f guarded_ns=%.0f guard_ns=%.0f remembered=%" PRIu64 " forgotten=%" PRIu64 "\n",
-         clients, bare[turns / 2], guarded[turns / 2], costs[turns / 2], stats.filling_count, stats.reassigned_count);
+         clients, bench_median(bare, turns), bench_median(guarded, turns), bench_median(costs, turns),
+         stats.filling_count, stats.reassigned_count);
   return 0;
 }
 

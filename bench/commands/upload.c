@@ -71,21 +71,12 @@ static bool send_file(const upload *u, int fd) {
 /* Return the seconds of CPU for a GB; negative: failed. */
 static double cost_of(const upload *u, const upload_server *server, double *ret_seconds) {
   int fd = bench_connect(server->port, 0, 0);
-  uint64_t cpu_ns = upload_server_cpu_ns(server), since_ns = bench_now_ns();
+  uint64_t cpu_ns = bench_cpu_ns(server->pid), since_ns = bench_now_ns();
   bool is_sent = fd >= 0 && send_file(u, fd);
   *ret_seconds = (double)(bench_now_ns() - since_ns) / 1e9;
-  cpu_ns = upload_server_cpu_ns(server) - cpu_ns;
+  cpu_ns = bench_cpu_ns(server->pid) - cpu_ns;
   if (fd >= 0) close(fd);
   return is_sent ? (double)cpu_ns / (double)u->bytes : -1;
-}
-
-static int compare(const void *a, const void *b) {
-  double one = *(const double *)a, other = *(const double *)b;
-  return (one > other) - (one < other);
-}
-static double median(double *of, uint64_t count) {
-  qsort(of, count, sizeof *of, compare);
-  return of[count / 2];
 }
 
 static int run_cpu(upload *u) {
@@ -106,8 +97,8 @@ static int run_cpu(upload *u) {
   for (int kind = 0; kind < UPLOAD_KINDS && !status; kind++)
     printf("upload way=cpu server=%s form=%" PRIu64 " bytes=%" PRIu64 " turns=%" PRIu64
            " cpu_s_per_gb=%.3f ratio=%.2f gb_per_s=%.2f\n",
-           upload_kinds[kind], u->is_form, u->bytes, u->turns, median(costs[kind], u->turns),
-           median(ratios[kind], u->turns), (double)u->bytes / 1e9 / median(seconds[kind], u->turns));
+           upload_kinds[kind], u->is_form, u->bytes, u->turns, bench_median(costs[kind], u->turns),
+           bench_median(ratios[kind], u->turns), (double)u->bytes / 1e9 / bench_median(seconds[kind], u->turns));
   return status;
 }
 
@@ -153,13 +144,14 @@ static void *run_crowd(void *ctx) {
   return NULL;
 }
 
-static bool wait_for_stat(int port, const char *name, int64_t wanted) {
+/* Wait until this number of uploads is open. */
+static bool wait_for_open(int port, int64_t wanted) {
   for (int i = 0; i < WAIT_MS / 20; i++) {
-    if (bench_server_stat(port, name) == wanted) return true;
+    if (bench_server_stat(port, "open") == wanted) return true;
     bench_sleep_ms(20);
   }
-  fprintf(stderr, "vestry-bench: upload: %s is %" PRId64 ", but expected %" PRId64 "\n", name,
-          bench_server_stat(port, name), wanted);
+  fprintf(stderr, "vestry-bench: upload: open is %" PRId64 ", but expected %" PRId64 "\n",
+          bench_server_stat(port, "open"), wanted);
   return false;
 }
 
@@ -170,7 +162,7 @@ static bool crowd_open(crowd *c) {
     c->fds[i] = bench_connect(c->port, 0, 0);
     if (c->fds[i] < 0 || !bench_send_all(c->fds[i], head, len)) return false;
   }
-  return wait_for_stat(c->port, "open", (int64_t)c->of->count);
+  return wait_for_open(c->port, (int64_t)c->of->count);
 }
 
 static bool crowd_start(crowd *c, const upload *u, int port, uint64_t max_bytes) {
@@ -191,7 +183,7 @@ static bool crowd_end(crowd *c, bool is_started) {
   free(c->fds);
   free(c->sent);
   if (is_started && atomic_load(&c->broken)) complain("the server has ended an upload");
-  return is_started && !atomic_load(&c->broken) && wait_for_stat(c->port, "open", 0);
+  return is_started && !atomic_load(&c->broken) && wait_for_open(c->port, 0);
 }
 
 static int run_memory(upload *u) {
@@ -286,9 +278,9 @@ static int run_pages(upload *u) {
   bool is_well = bench_request(server.port, "POST", "/state?topic=t", "x", 1, NULL, 0) == 204;
   is_well = is_well && look(u, server.port, &quiet);
   bool is_started = is_well && crowd_start(&all, u, server.port, u->server.file_bytes);
-  uint64_t began_ns = bench_now_ns(), cpu_ns = upload_server_cpu_ns(&server);
+  uint64_t began_ns = bench_now_ns(), cpu_ns = bench_cpu_ns(server.pid);
   is_well = is_started && look(u, server.port, &busy);
-  cpu_ns = upload_server_cpu_ns(&server) - cpu_ns;
+  cpu_ns = bench_cpu_ns(server.pid) - cpu_ns;
   double seconds = (double)(bench_now_ns() - began_ns) / 1e9, sent = is_started ? (double)atomic_load(&all.total) : 0;
   if (is_started) is_well &= crowd_end(&all, true);
   upload_server_stop(&server);

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <vestry/app/upload.h>
@@ -219,11 +218,4 @@ void upload_server_stop(upload_server *server) {
   kill(server->pid, SIGTERM);
   while (waitpid(server->pid, NULL, 0) < 0) continue;
   server->pid = 0;
-}
-
-uint64_t upload_server_cpu_ns(const upload_server *server) {
-  clockid_t clock;
-  struct timespec now;
-  if (clock_getcpuclockid(server->pid, &clock) || clock_gettime(clock, &now)) return 0;
-  return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }

@@ -30,7 +30,5 @@ typedef struct upload_server {
  * done, written, memory (allocated). Call it before this process has threads. false: it did not start. */
 bool upload_server_start(const upload_server_options *options, upload_server *server);
 void upload_server_stop(upload_server *server);
-/* Return the CPU time so far; 0: unknown. */
-uint64_t upload_server_cpu_ns(const upload_server *server);
 
 #endif
