@@ -65,6 +65,13 @@ VESTRY_API void vestry_body_destroy(vestry_body *body);
  *  at least the result. For each response that it aborts in this way, it calls vestry_response_cut. Threads any; does
  *  not block. */
 VESTRY_API uint64_t vestry_response_bytes_excess(const vestry *v);
+/** Return whether bodies of one connection hold their share of the memory: 1/32 of the bytes from which bodies are
+ *  aborted (vestry_response_bytes_excess), while all bodies together hold more than a half. An adapter whose
+ *  connections have several responses at a time then serves no further GET on this connection until its client has
+ *  read some of them. Otherwise a client that reads nothing makes handlers run for responses that are only aborted.
+ *  held_bytes  of the bodies that wait to be sent on the connection
+ *  Threads     any; does not block */
+VESTRY_API bool vestry_response_share_is_used(const vestry *v, uint64_t held_bytes);
 /** Count an aborted response in vestry_stats.responses_cut_count. Threads any; does not block. */
 VESTRY_API void vestry_response_cut(vestry *v);
 

@@ -17,6 +17,9 @@ enum { UNCOUNTED_BYTES = 1024 };
  * cut. */
 enum { SMALL_PART = 256, RESERVED_PART = 16 };
 
+/* Of a connection: so small that many of them fit, and that one who reads nothing gets few responses. */
+enum { SHARE_PART = 32 };
+
 typedef struct vsi_body {
   vestry_body seen; /* the adapter's view; first member. Its bytes are owned */
   vsi_room room;
@@ -125,6 +128,12 @@ uint64_t vestry_response_bytes_excess(const vestry *v) {
   uint64_t wanted = atomic_load_explicit(&v->response_wanted, memory_order_relaxed);
   uint64_t most = v->response_bytes.mark > wanted ? v->response_bytes.mark - wanted : 0;
   return held > most ? held - most : 0;
+}
+
+bool vestry_response_share_is_used(const vestry *v, uint64_t held_bytes) {
+  const vsi_budget *budget = &v->response_bytes;
+  const uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed); /* relaxed: an estimate */
+  return used > budget->mark / 2 && held_bytes >= budget->mark / SHARE_PART;
 }
 
 void vestry_response_cut(vestry *v) {

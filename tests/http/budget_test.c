@@ -447,12 +447,30 @@ static void failed_allocation_releases_the_answer_bytes(void **state) {
   }
 }
 
+/* A connection has its share if it holds 1/32 of the mark, 7/8 of the budget, while all hold more than a half of it. */
+static void share_is_used_while_memory_is_short(void **state) {
+  enum { SHARE = MOST / 8 * 7 / 32 };
+  suite s;
+  begin(&s, true);
+  holds = true;
+  assert_false(vestry_response_share_is_used(s.on.v, MOST));
+  assert_int_equal(ask_for(&s, left), 200);
+  assert_false(vestry_response_share_is_used(s.on.v, LEFT));
+  vestry_body_destroy(taken);
+  taken = NULL;
+  assert_int_equal(ask_for(&s, large), 200);
+  assert_true(vestry_response_share_is_used(s.on.v, SHARE));
+  assert_false(vestry_response_share_is_used(s.on.v, SHARE - 1));
+  end(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(body_over_the_budget_is_not_built),
       cmocka_unit_test(built_body_counts_against_the_budget),
       cmocka_unit_test(each_end_of_a_reply_releases_its_bytes),
       cmocka_unit_test(error_pages_share_the_budget),
+      cmocka_unit_test(share_is_used_while_memory_is_short),
       cmocka_unit_test(action_with_answer_over_the_budget_runs_once),
       cmocka_unit_test(failed_allocation_releases_the_answer_bytes),
   };
