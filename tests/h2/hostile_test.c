@@ -333,13 +333,14 @@ static unsigned read_siblings(frames_client *c) {
   return resets;
 }
 
-/* Responses of one connection are not read, and hold more than all responses may. Some of them are reset, and free
- * their memory also if the socket is full; a stream and a request of the same connection go on. */
+/* Responses of several connections are not read, and hold more than all responses may. Some of those of the first one,
+ * which holds most, are reset, and free their memory also if the socket is full; a stream and a request of the same
+ * connection go on. */
 static void response_over_the_budget_ends_its_stream_alone(void **state) {
-  enum { WINDOW = 1 << 30 };
+  enum { WINDOW = 1 << 30, OTHERS = 3 };
   static const vestry_bounds bounds = {.size = sizeof bounds, .max_all_responses_bytes = RESPONSES_BUDGET};
   for (int is_full = 0; is_full < 2; is_full++) {
-    frames_client c;
+    frames_client c, others[OTHERS];
     server_start(&s, &(server_settings){.options.bounds = &bounds});
     assert_int_equal(vestry_route(s.v, "GET", "/large", respond_large, NULL), VESTRY_OK);
     frames_connect(&c, s.port, is_full ? WINDOW : 0);
@@ -349,7 +350,12 @@ static void response_over_the_budget_ends_its_stream_alone(void **state) {
     assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
     frames_post(&c, 3, "/echo");
     for (uint32_t i = 0; i < RESPONSES; i++) assert_true(frames_get(&c, 5 + 2 * i, "/large"));
-    UNTIL(vsi_server_stats(&s).requests_count > RESPONSES && vsi_server_stats(&s).responses_cut_count > 0);
+    UNTIL(vsi_server_stats(&s).response_bytes >= 2 * RESPONSE_BYTES);
+    for (size_t i = 0; i < OTHERS; i++) {
+      frames_connect(&others[i], s.port, 0);
+      for (uint32_t k = 0; k < RESPONSES; k++) assert_true(frames_get(&others[i], 1 + 2 * k, "/large"));
+    }
+    UNTIL(vsi_server_stats(&s).responses_cut_count > 0);
     UNTIL(vsi_server_stats(&s).response_bytes < RESPONSES_BUDGET);
     vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), "{\"a\":1}");
     frames_send(&c, FRAME_DATA, FLAG_END_STREAM, 3, "1", 1);
@@ -357,6 +363,7 @@ static void response_over_the_budget_ends_its_stream_alone(void **state) {
     const vestry_stats stats = vsi_server_stats(&s);
     assert_true(resets > 0 && resets <= stats.responses_cut_count);
     assert_true(stats.response_peak_bytes <= RESPONSES_BUDGET);
+    for (size_t i = 0; i < OTHERS; i++) frames_close(&others[i]);
     frames_close(&c);
     assert_int_equal(vsi_server_cause(&s, vsi_recorder_connection(&s.recorder, 0)), VESTRY_CAUSE_HANGUP);
     vsi_server_stop(&s);

@@ -40,6 +40,8 @@ typedef struct vsi_h2_loop {
   int epoll, bell; /* bell: an eventfd that ends the thread, and makes it look at `stops` */
   pthread_t thread;
   bool is_started;
+  /* Sessions with requests to serve, used by the thread: those that had none before, and the others. */
+  struct vsi_h2_sessions fresh, busy;
   vsi_mutex loop_lock;             /* innermost */
   struct vsi_h2_sessions sessions; /* guarded by loop_lock; only the thread removes one */
 } vsi_h2_loop;
@@ -100,7 +102,9 @@ vsi_h2_hello vsi_h2_hello_read(const uint8_t *bytes, size_t len, bool is_tls);
 typedef struct vsi_h2_answer {
   int status;
   bool has_body;                   /* bytes follow the head, or a stream */
+  bool goes_away;                  /* the connection is to end after this response */
   uint64_t len, at;                /* of the body */
+  size_t held;                     /* memory of the body, in answers_bytes of the session */
   char *bytes;                     /* a copy of the body; owned; NULL: none */
   vsi_microhttpd_sending *sending; /* its body; owned; NULL: none */
   size_t count;                    /* of the fields */
@@ -173,7 +177,6 @@ struct vsi_h2_stream {
   bool waits : 1;        /* the connection waits for room */
   bool is_begun : 1;     /* vestry_serve has returned its connection */
   bool is_over : 1;      /* `end` was called */
-  bool goes_away : 1;    /* the connection is to end after this response */
   bool is_urgent : 1;    /* it is reset without sending its bytes first */
   bool continues : 1;    /* a 100 Continue is to be sent */
   bool body_is_done : 1; /* …and its request can be freed */
@@ -251,6 +254,12 @@ typedef struct vsi_h2_priority {
   bool is_incremental;
 } vsi_h2_priority;
 
+/* A time in which a session serves no requests, because a response was cut (request.c). */
+typedef struct vsi_h2_rest {
+  uint64_t until_ns; /* 0: none */
+  uint64_t sent;     /* bytes that the session had sent when it began */
+} vsi_h2_rest;
+
 /* Functions of session.c that its streams call. Threads any; no lock is held. */
 typedef struct vsi_h2_session_ops {
   /* Send what the streams have, unless another thread is inside, which then does so. */
@@ -272,9 +281,11 @@ struct vsi_h2_session {
   TAILQ_ENTRY(vsi_h2_session) in; /* guarded by the loop's lock, as is the next member */
   bool has_left;                  /* it is not in the loop's list any more */
   int fd;
-  vsi_h2_phase phase; /* used by the loop's thread, as are the next two members */
+  vsi_h2_phase phase; /* used by the loop's thread, as are the next members */
   uint64_t since_ns;  /* its accept, or its last activity */
   bool is_patient;    /* TCP_USER_TIMEOUT is that of a response */
+  TAILQ_ENTRY(vsi_h2_session) in_line;
+  struct vsi_h2_sessions *line; /* of the loop: where it waits to be served; NULL: it does not */
   vsi_address address;
   _Atomic(size_t) held_bytes; /* of its requests, as counted by the instance; relaxed */
   vsi_load load;              /* guarded by the adapter's loads_lock, as are the next members */
@@ -314,6 +325,7 @@ struct vsi_h2_session {
   int32_t said_id;                        /* a stream whose end both sides have sent; the last closed one, or 0 */
   int32_t window, first_window;           /* bytes that the client lets the server send; …at first on a stream */
   uint32_t unread;                        /* sent bytes that it has not acknowledged */
+  _Atomic(uint64_t) sent;                 /* all bytes of DATA; relaxed */
   vsi_h2_input input;
   bool is_owed;                       /* a record waits inside GnuTLS */
   bool is_blocked;                    /* the socket is full */
@@ -321,7 +333,7 @@ struct vsi_h2_session {
   bool is_watched;                    /* for room */
   bool is_leaving;                    /* its client was sent GOAWAY */
   bool is_broken;                     /* it can neither be read nor written */
-  STAILQ_HEAD(, vsi_h2_stream) ready; /* requests to serve */
+  STAILQ_HEAD(, vsi_h2_stream) ready; /* requests to serve; only the loop's thread changes it */
   uint32_t arriving_count;            /* streams whose request is incomplete */
   uint32_t tokens;                    /* of control frames that may come */
   uint64_t tokens_ns;
@@ -334,10 +346,13 @@ struct vsi_h2_session {
   uint32_t waiting_count;             /* streams with unsent bytes */
   uint32_t answers_count;             /* …of a response */
   uint32_t lingering_count;
-  uint64_t first_id; /* id of its first stream of events; 0: none yet */
-  size_t out_bytes;  /* bytes that all streams hold */
-  bool is_dead;      /* it has ended */
-  bool sheds;        /* the thread with the turn is to end its incomplete requests */
+  uint64_t first_id;             /* id of its first stream of events; 0: none yet */
+  size_t out_bytes;              /* bytes that all streams hold */
+  vsi_h2_rest rests[2];          /* after responses to GET and HEAD were cut, and after others (is_action) */
+  bool is_crowded;               /* requests wait, because its responses hold their share of the memory */
+  bool is_dead;                  /* it has ended */
+  bool sheds;                    /* the thread with the turn is to end its incomplete requests */
+  _Atomic(size_t) answers_bytes; /* memory of its responses; relaxed */
 };
 
 /* Return whether this thread keeps the turn. */
@@ -455,6 +470,9 @@ bool vsi_h2_request_settle(vsi_h2_stream *stream);
 void vsi_h2_request_arrived(vsi_h2_stream *stream);
 /* Serve a request on the loop's thread, without the turn. */
 void vsi_h2_request_serve(vsi_h2_stream *stream);
+/* Serve requests of a session for a short time, at least one, on the loop's thread. Returns whether more can be
+ * served. */
+bool vsi_h2_request_serve_ready(vsi_h2_session *session);
 /* Take the result of vestry_serve or vestry_receive_end. connection: a reference, which is taken; NULL: none. A request
  * that got no response is reset. */
 void vsi_h2_request_served(vsi_h2_stream *stream, vestry_connection *connection);
@@ -483,7 +501,7 @@ vestry_err vsi_h2_refuse(vsi_h2_stream *stream, int status);
 vsi_h2_answer *vsi_h2_answer_create(const vsi_h2_stream *stream, const vestry_response *response, bool has_length);
 /* Read bytes of the body, with the turn: their number, or -1: they cannot be read. */
 ssize_t vsi_h2_answer_read(vsi_h2_answer *answer, uint8_t *buffer, size_t capacity);
-void vsi_h2_answer_free(const vestry_host *host, vsi_h2_answer *answer);
+void vsi_h2_answer_free(vsi_h2_session *session, vsi_h2_answer *answer);
 
 /* stream.c */
 /* Reserve memory for requests of a session. If all requests together hold too much, cut the sessions whose requests

@@ -30,6 +30,12 @@ static bool has_no_body(int status) {
   return status == 204 || status == 304;
 }
 
+/* Return whether the client shall come back on a new connection, which may reach another server: this one stops, or has
+ * no place for a stream. A 503 for want of memory concerns its own request. */
+static bool goes_away(const vsi_h2_stream *stream, int status) {
+  return status == 503 && !stream->request->refused && !vestry_response_bytes_excess(stream->session->adapter->v);
+}
+
 vsi_h2_answer *vsi_h2_answer_create(const vsi_h2_stream *stream, const vestry_response *response, bool has_length) {
   char length[24], date[VSI_HTTP_DATE_BYTES];
   size_t bytes = 0;
@@ -42,6 +48,7 @@ vsi_h2_answer *vsi_h2_answer_create(const vsi_h2_stream *stream, const vestry_re
   vsi_h2_answer *answer = vsi_calloc(stream->session->host, 1, sizeof *answer + bytes);
   if (!answer) return NULL;
   answer->status = response->status;
+  answer->goes_away = goes_away(stream, response->status);
   char *to = answer->fields;
   for (size_t i = 0; i < response->headers_count; i++)
     to = add_field(answer, to, response->headers[i].name, response->headers[i].value);
@@ -50,11 +57,12 @@ vsi_h2_answer *vsi_h2_answer_create(const vsi_h2_stream *stream, const vestry_re
   return answer;
 }
 
-void vsi_h2_answer_free(const vestry_host *host, vsi_h2_answer *answer) {
+void vsi_h2_answer_free(vsi_h2_session *session, vsi_h2_answer *answer) {
   if (!answer) return;
   vsi_microhttpd_sending_end(answer->sending);
-  vsi_free(host, answer->bytes);
-  vsi_free(host, answer);
+  vsi_free(session->host, answer->bytes);
+  atomic_fetch_sub_explicit(&session->answers_bytes, answer->held, memory_order_relaxed); /* only a sum */
+  vsi_free(session->host, answer);
 }
 
 /* ---------------------------------------------------------------------------------------------------- the body ---- */
@@ -77,18 +85,19 @@ static vestry_err give(vsi_h2_stream *stream, vsi_h2_answer *answer) {
   vsi_h2_session *session = stream->session;
   if (!answer) return VESTRY_NO_MEMORY;
   answer->has_body = answer->len != 0;
+  answer->held = answer->sending ? answer->sending->body->held_bytes : answer->len;
+  atomic_fetch_add_explicit(&session->answers_bytes, answer->held, memory_order_relaxed); /* only a sum */
   vsi_mutex_lock(&session->lock);
   const bool is_gone = stream->is_gone;
   if (!is_gone) {
     stream->answer = answer;
     stream->is_answered = true;
-    stream->goes_away = answer->status == 503;
     vsi_h2_stream_wait_locked(stream, answer->has_body);
     vsi_h2_session_mark_locked(stream);
   }
   vsi_mutex_unlock(&session->lock);
   if (is_gone) {
-    vsi_h2_answer_free(session->host, answer);
+    vsi_h2_answer_free(session, answer);
     return VESTRY_IO;
   }
   session->ops->pump(session);
@@ -98,13 +107,13 @@ static vestry_err give(vsi_h2_stream *stream, vsi_h2_answer *answer) {
 vestry_err vsi_h2_respond(void *server_request, const vestry_response *response) {
   vsi_h2_stream *stream = server_request;
   const vestry_host *host = stream->session->host;
-  vsi_microhttpd_sendings_relieve(stream->session->adapter->inner->sendings);
   vsi_h2_answer *answer = vsi_h2_answer_create(stream, response, true);
+  vsi_microhttpd_sendings_relieve(stream->session->adapter->inner->sendings, response);
   if (!answer || !response->body_len || stream->request->is_head || has_no_body(response->status))
     return give(stream, answer);
   answer->bytes = vsi_alloc(host, response->body_len);
   if (!answer->bytes) {
-    vsi_h2_answer_free(host, answer);
+    vsi_h2_answer_free(stream->session, answer);
     return VESTRY_NO_MEMORY;
   }
   memcpy(answer->bytes, response->body, response->body_len);
@@ -115,15 +124,15 @@ vestry_err vsi_h2_respond(void *server_request, const vestry_response *response)
 vestry_err vsi_h2_respond_body(void *server_request, const vestry_response *response, vestry_body *body) {
   vsi_h2_stream *stream = server_request;
   vsi_microhttpd_sendings *sendings = stream->session->adapter->inner->sendings;
-  vsi_microhttpd_sendings_relieve(sendings);
   vsi_h2_answer *answer = vsi_h2_answer_create(stream, response, true);
+  vsi_microhttpd_sendings_relieve(sendings, response);
   if (!answer || !body || !response->body_len) {
     vestry_body_destroy(body);
     return give(stream, answer);
   }
   answer->sending = vsi_microhttpd_sending_begin(sendings, -1, stream->session->adapter->cut_ops, stream, body);
   if (!answer->sending) {
-    vsi_h2_answer_free(stream->session->host, answer);
+    vsi_h2_answer_free(stream->session, answer);
     return VESTRY_NO_MEMORY;
   }
   answer->len = response->body_len;

@@ -153,7 +153,7 @@ void vsi_h2_frames_close(vsi_h2_stream *stream, vestry_cause cause) {
   vsi_h2_answer *answer = stream->is_answered ? stream->answer : NULL;
   if (answer) stream->answer = NULL;
   vsi_mutex_unlock(&session->lock);
-  vsi_h2_answer_free(session->host, answer);
+  vsi_h2_answer_free(session, answer);
   vsi_h2_stream_uncount(stream);
   vsi_h2_body_broken(stream, left);
   if (was_arriving && !stream->is_pieces) vsi_h2_request_free(stream);
@@ -224,7 +224,6 @@ void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream) {
     vsi_mutex_unlock(&session->lock);
     return;
   }
-  const bool goes_away = stream->goes_away;
   const bool is_stopping = atomic_load_explicit(&session->adapter->is_stopping, memory_order_relaxed); /* only a flag */
   const bool is_due = stream->resets && (!stream->out_len || stream->is_urgent);
   const bool resets = is_due && (stream->is_urgent || is_stopping);
@@ -256,14 +255,14 @@ void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream) {
   if (consumed) nghttp2_session_consume_stream(session->frames, stream->id, consumed);
   if (drops) {
     vsi_h2_data_remove(stream);
-    vsi_h2_answer_free(session->host, answer);
+    vsi_h2_answer_free(session, answer);
   }
   if (resets) {
     nghttp2_submit_rst_stream(session->frames, NGHTTP2_FLAG_NONE, stream->id, code);
   } else if (submits) {
-    if (goes_away) vsi_h2_frames_leave(session); /* first, so that the client knows when it has the response */
+    if (answer->goes_away) vsi_h2_frames_leave(session); /* first, so that the client knows when it has the response */
     submit(session, stream, answer);
-    if (stream->is_stream) vsi_h2_answer_free(session->host, answer);
+    if (stream->is_stream) vsi_h2_answer_free(session, answer);
   }
   if (has_events && !resets) vsi_h2_data_put(stream);
 }

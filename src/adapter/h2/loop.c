@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The threads of the adapter. Each waits for the sockets of its sessions, and looks at their deadlines several times a
- * second. A socket whose protocol is not known yet is watched edge-triggered, because its bytes stay unread until
- * enough of them have arrived. Later it is level-triggered, and watched for room only if a thread has found none. */
+/* The threads of the adapter. Each waits for the sockets of its sessions, serves their requests, and looks at their
+ * deadlines several times a second.
+ *
+ * Sessions take turns to serve requests, and between two turns their sockets are looked at. A session that had no
+ * request before has its first turn at once, and the others have one each in their order. So a request waits for few
+ * handlers of clients that send hundreds of requests at a time.
+ *
+ * A socket whose protocol is not known yet is watched edge-triggered, because its bytes stay unread until enough of
+ * them have arrived. Later it is level-triggered, and watched for room only if a thread has found none. */
 #include "adapter/h2/adapter.h"
 
 #include <errno.h>
@@ -35,7 +41,38 @@ bool vsi_h2_loop_take(void *ctx, int fd, const struct sockaddr *address) {
 
 /* -------------------------------------------------------------------------------------------------- the thread ---- */
 
+static void enter_line(struct vsi_h2_sessions *line, vsi_h2_session *session) {
+  TAILQ_INSERT_TAIL(line, session, in_line);
+  session->line = line;
+}
+
+static void leave_line(vsi_h2_session *session) {
+  if (session->line) TAILQ_REMOVE(session->line, session, in_line);
+  session->line = NULL;
+}
+
+static bool has_requests(const vsi_h2_session *session) {
+  return !STAILQ_EMPTY(&session->ready);
+}
+
+/* Let a session wait for its turn, if it has requests. had_some: also before */
+static void await_turn(vsi_h2_loop *loop, vsi_h2_session *session, bool had_some) {
+  if (has_requests(session) && !session->line) enter_line(had_some ? &loop->busy : &loop->fresh, session);
+}
+
+static void give_turn(vsi_h2_loop *loop, vsi_h2_session *session) {
+  leave_line(session);
+  if (vsi_h2_request_serve_ready(session)) enter_line(&loop->busy, session);
+}
+
+static void give_turns(vsi_h2_loop *loop) {
+  vsi_h2_session *const waiting = TAILQ_FIRST(&loop->busy);
+  for (vsi_h2_session *at; (at = TAILQ_FIRST(&loop->fresh)) != NULL;) give_turn(loop, at);
+  if (waiting) give_turn(loop, waiting);
+}
+
 static void end(vsi_h2_loop *loop, vsi_h2_session *session) {
+  leave_line(session);
   vsi_mutex_lock(&loop->loop_lock);
   TAILQ_REMOVE(&loop->sessions, session, in);
   session->has_left = true;
@@ -54,9 +91,21 @@ static vsi_h2_session *next_of(vsi_h2_loop *loop, vsi_h2_session *session) {
 static void look(vsi_h2_loop *loop) {
   const uint64_t now_ns = vsi_now_ns(loop->adapter->host);
   for (vsi_h2_session *at = next_of(loop, NULL), *next; at; at = next) {
+    const bool had_some = has_requests(at);
     next = next_of(loop, at);
-    if (!vsi_h2_session_look(at, now_ns)) end(loop, at);
+    if (vsi_h2_session_look(at, now_ns))
+      await_turn(loop, at, had_some);
+    else
+      end(loop, at);
   }
+}
+
+static void visit(vsi_h2_loop *loop, vsi_h2_session *session) {
+  const bool had_some = has_requests(session);
+  if (vsi_h2_session_visit(session))
+    await_turn(loop, session, had_some);
+  else
+    end(loop, session);
 }
 
 static void *keep_loop(void *argument) {
@@ -66,7 +115,7 @@ static void *keep_loop(void *argument) {
   uint64_t looked_ns = vsi_monotonic_ns();
   while (!atomic_load_explicit(&adapter->is_over, memory_order_acquire)) { /* pairs with the store in finish */
     struct epoll_event events[EVENTS_AT_ONCE];
-    const int count = epoll_wait(loop->epoll, events, EVENTS_AT_ONCE, wait_ms);
+    const int count = epoll_wait(loop->epoll, events, EVENTS_AT_ONCE, TAILQ_EMPTY(&loop->busy) ? wait_ms : 0);
     bool is_called = false;
     for (int i = 0; i < count; i++) {
       vsi_h2_session *session = events[i].data.ptr;
@@ -74,12 +123,14 @@ static void *keep_loop(void *argument) {
         eventfd_t calls;
         is_called = true;
         (void)eventfd_read(loop->bell, &calls);
-      } else if (!vsi_h2_session_visit(session)) {
-        end(loop, session);
+      } else {
+        visit(loop, session);
       }
     }
+    give_turns(loop);
     if (!is_called && vsi_monotonic_ns() - looked_ns < adapter->look_ns) continue;
     look(loop);
+    give_turns(loop);
     looked_ns = vsi_monotonic_ns();
   }
   return NULL;
@@ -90,6 +141,8 @@ static void *keep_loop(void *argument) {
 static vestry_err make(vsi_h2 *adapter, vsi_h2_loop *loop) {
   loop->adapter = adapter;
   TAILQ_INIT(&loop->sessions);
+  TAILQ_INIT(&loop->fresh);
+  TAILQ_INIT(&loop->busy);
   loop->epoll = epoll_create1(EPOLL_CLOEXEC);
   loop->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   vsi_mutex_init(&loop->loop_lock, VSI_LOCK_H2_LOOP);

@@ -7,8 +7,12 @@
 #include "adapter/h2/adapter.h"
 
 #include "base/ascii.h"
+#include "base/wait.h"
 
-enum { LEAST_HEAD_BYTES = 512, LEAST_BODY_BYTES = 1024, FIELD_MORE = 32 };
+enum { LEAST_HEAD_BYTES = 512, LEAST_BODY_BYTES = 1024, FIELD_MORE = 32, PROOF_BYTES = 64 << 10 };
+
+#define REST_NS UINT64_C(1000000000)
+#define TURN_NS UINT64_C(250000)
 
 /* ------------------------------------------------------------------------------------------------------ memory ---- */
 
@@ -314,13 +318,70 @@ void vsi_h2_request_serve(vsi_h2_stream *stream) {
   vsi_h2_request_free(stream);
 }
 
+/* A client may send hundreds of requests for large responses at a time, and read none of them. If their handlers ran at
+ * once, each response would be made only to be cut for the next one, because all of them together hold too much memory,
+ * and other clients would wait for that. Therefore requests wait in two cases:
+ *
+ * - Memory for responses is short, and the responses of the session hold their share of it. Those that do not move are
+ *   reset early (session.c).
+ * - A response of the session was cut. It rests for REST_NS, or until its client has taken PROOF_BYTES.
+ *
+ * Requests other than GET and HEAD only wait if a response to one of them was cut, so that a POST is answered beside
+ * downloads that are not read. */
+static void rest_locked(const vsi_h2_stream *stream) {
+  vsi_h2_session *session = stream->session;
+  const uint64_t sent = atomic_load_explicit(&session->sent, memory_order_relaxed); /* only a number */
+  session->rests[stream->is_action] = (vsi_h2_rest){vsi_now_ns(session->host) + REST_NS, sent};
+}
+
+static bool rests_locked(vsi_h2_session *session, bool is_action) {
+  vsi_h2_rest *rest = &session->rests[is_action];
+  const uint64_t sent = atomic_load_explicit(&session->sent, memory_order_relaxed); /* only a number */
+  if (rest->until_ns && (sent - rest->sent >= PROOF_BYTES || vsi_now_ns(session->host) > rest->until_ns))
+    rest->until_ns = 0;
+  return rest->until_ns != 0;
+}
+
+/* Choose the request to serve next. NULL: none, or all of them wait. */
+static vsi_h2_stream *choose_ready(vsi_h2_session *session) {
+  const vsi_h2 *adapter = session->adapter;
+  vsi_h2_stream *at = STAILQ_FIRST(&session->ready);
+  /* relaxed: a number, and a flag */
+  const size_t held = atomic_load_explicit(&session->answers_bytes, memory_order_relaxed);
+  const bool is_stopping = atomic_load_explicit(&adapter->is_stopping, memory_order_relaxed);
+  vsi_mutex_lock(&session->lock);
+  session->is_crowded = at && held && !is_stopping && vestry_response_share_is_used(adapter->v, held);
+  const bool waits = session->is_crowded || rests_locked(session, false), actions_wait = rests_locked(session, true);
+  while (at && !is_stopping && !at->is_gone && (at->is_action ? actions_wait : waits)) at = STAILQ_NEXT(at, in_ready);
+  vsi_mutex_unlock(&session->lock);
+  return at;
+}
+
+bool vsi_h2_request_serve_ready(vsi_h2_session *session) {
+  const uint64_t until_ns = vsi_monotonic_ns() + TURN_NS;
+  vsi_h2_stream *at;
+  while ((at = choose_ready(session)) != NULL) {
+    STAILQ_REMOVE(&session->ready, at, vsi_h2_stream, in_ready);
+    vsi_h2_request_serve(at);
+    vsi_h2_stream_unref(at);
+    if (vsi_monotonic_ns() > until_ns) return !STAILQ_EMPTY(&session->ready);
+  }
+  return false;
+}
+
 /* A response that holds too much memory is reset. Its body is ended before its stream is freed. */
 static void hold(void *stream) {
   VSI_REFS_TAKE(&((vsi_h2_stream *)stream)->refs);
 }
 
-static void cut(void *stream) {
-  vsi_h2_stream_reset(stream, NGHTTP2_ENHANCE_YOUR_CALM);
+static void cut(void *of) {
+  vsi_h2_stream *stream = of;
+  vsi_h2_session *session = stream->session;
+  vsi_mutex_lock(&session->lock);
+  rest_locked(stream);
+  vsi_h2_stream_reset_locked(stream, NGHTTP2_ENHANCE_YOUR_CALM);
+  vsi_mutex_unlock(&session->lock);
+  session->ops->pump(session);
   vsi_h2_stream_unref(stream);
 }
 

@@ -18,7 +18,7 @@
  * back, and only fails because a third thread has the turn, which looks later.
  *
  * The loop's thread waits for the turn, because it must read. It waits for a few writes at most, since none of them
- * blocks. Handlers run on this thread, without the turn.
+ * blocks. Handlers run on this thread, without the turn, and sessions take turns for them (loop.c).
  *
  * With batched sends (runtime/sends.c), a worker of the runtime marks the streams of a whole batch first, and then
  * takes the turn once for all of them (stream.c: compose and sent). If a session has only one or two streams, there is
@@ -43,8 +43,10 @@
 enum { PEEKED_BYTES = 16384 + 5, READS = 4, MOST_WASTE = 16 };
 enum { UNSENT_BYTES = 128 << 10 };
 
-/* Time for which the client of a response may take no bytes of it after a stop. */
+/* Time for which the client of a response may take no bytes of it after a stop, and while its session waits to serve
+ * requests. */
 #define STOPPED_NS UINT64_C(5000000000)
+#define HURRY_NS   UINT64_C(2000000000)
 
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
@@ -435,15 +437,7 @@ static void read_frames(vsi_h2_session *session) {
   }
 }
 
-/* Serve the requests that have arrived. */
-static void serve_ready(vsi_h2_session *session) {
-  for (vsi_h2_stream *at; (at = STAILQ_FIRST(&session->ready)) != NULL; vsi_h2_stream_unref(at)) {
-    STAILQ_REMOVE_HEAD(&session->ready, in_ready);
-    vsi_h2_request_serve(at);
-  }
-}
-
-/* Read and write, then serve. Only this thread changes `ready`, inside its turns. */
+/* Read and write. */
 static bool turn_over(vsi_h2_session *session, bool reads) {
   vsi_semaphore_enter(&session->turn);
   session->is_blocked = false;
@@ -452,7 +446,6 @@ static bool turn_over(vsi_h2_session *session, bool reads) {
   const bool is_over = is_finished(session);
   vsi_semaphore_leave(&session->turn);
   pump(session);
-  if (!is_over) serve_ready(session);
   return !is_over;
 }
 
@@ -521,7 +514,8 @@ static uint64_t patience_ns(const vsi_h2_stream *stream) {
   if (stream->connection) return adapter->lost_ns;
   /* relaxed: only a flag */
   const bool is_stopping = atomic_load_explicit(&adapter->is_stopping, memory_order_relaxed);
-  return is_stopping && adapter->idle_ns > STOPPED_NS ? STOPPED_NS : adapter->idle_ns;
+  const uint64_t most_ns = stream->session->is_crowded ? HURRY_NS : is_stopping ? STOPPED_NS : UINT64_MAX;
+  return adapter->idle_ns < most_ns ? adapter->idle_ns : most_ns;
 }
 
 /* Decide about a stream whose bytes wait. Returns the connection to close as STALLED, with a reference. */

@@ -42,15 +42,19 @@ static void note(vsi_h2_session *session, size_t before, size_t now) {
 }
 
 /* The largest are cut, so that new requests get room: a thread with the turn of a session ends its incomplete requests
- * (session.c). */
+ * (session.c). A thread cuts no more than was too much when it came, and not what others add meanwhile. */
 static void relieve(vsi_h2 *adapter) {
-  if (!vestry_request_bytes_excess(adapter->v)) return;
+  const uint64_t most = vestry_request_bytes_excess(adapter->v);
+  if (!most) return;
   vsi_mutex_lock(&adapter->loads_lock);
-  for (vsi_load *at;
-       vestry_request_bytes_excess(adapter->v) > adapter->going && (at = vsi_loads_largest(&adapter->loads)) != NULL;) {
+  uint64_t cut_bytes = 0;
+  for (vsi_load *at; cut_bytes < most && vestry_request_bytes_excess(adapter->v) > adapter->going &&
+                     (at = vsi_loads_largest(&adapter->loads)) != NULL;) {
     vsi_h2_session *largest = VSI_LOAD_OWNER(at, vsi_h2_session, load);
     atomic_store_explicit(&largest->is_cut, true, memory_order_relaxed);
-    adapter->going += largest->going = atomic_load_explicit(&largest->held_bytes, memory_order_relaxed);
+    largest->going = atomic_load_explicit(&largest->held_bytes, memory_order_relaxed);
+    adapter->going += largest->going;
+    cut_bytes += largest->going;
     file_locked(largest, 0);
     VSI_REFS_TAKE(&largest->refs);
     vsi_mutex_unlock(&adapter->loads_lock);
@@ -171,7 +175,7 @@ void vsi_h2_session_unref(vsi_h2_session *session) {
 void vsi_h2_stream_unref(vsi_h2_stream *stream) {
   if (!VSI_REFS_DROP(&stream->refs)) return;
   vsi_h2_session *session = stream->session;
-  vsi_h2_answer_free(session->host, stream->answer);
+  vsi_h2_answer_free(session, stream->answer);
   vsi_free(session->host, stream->out);
   vsi_free(session->host, stream);
   vsi_h2_session_unref(session);
@@ -335,7 +339,7 @@ static void transport_end(void *transport, bool clean, vestry_cause cause) {
     stream->is_stream = false; /* the request gets a response instead, or vsi_h2_stream_begin resets it */
   }
   vsi_mutex_unlock(&session->lock);
-  vsi_h2_answer_free(session->host, unsent);
+  vsi_h2_answer_free(session, unsent);
   session->ops->pump(session);
   vestry_connection_unref(connection);
   vsi_web_gate_give_place(gate);

@@ -355,8 +355,8 @@ vestry_err vsi_microhttpd_request_receive(vsi_microhttpd_request *request);
 vsi_microhttpd_sendings *vsi_microhttpd_sendings_create(vestry *v);
 /* NULL is accepted. */
 void vsi_microhttpd_sendings_unref(vsi_microhttpd_sendings *all);
-/* Cut the responses that hold most, if all together hold too much. */
-VESTRY_API void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all);
+/* Cut the responses that hold most, if all together hold too much, before a response with a body. */
+VESTRY_API void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all, const vestry_response *response);
 /* Begin to send a body, on a descriptor that stays open until the end; or with functions for its owner, which exists
  * until the end, and then fd is -1. Takes the body, also on failure. NULL: no memory. */
 VESTRY_API vsi_microhttpd_sending *vsi_microhttpd_sending_begin(vsi_microhttpd_sendings *all, int fd,

@@ -18,7 +18,8 @@
 /* A client that requests large responses and reads nothing holds much memory. As with requests (socket.c), the sockets
  * of the responses that hold most are shut down; of responses of about the same size, the oldest first. libmicrohttpd
  * sees a hang-up, closes the connection, and frees the body. A response of HTTP/2 is reset alone. Until the body is
- * freed, its bytes already count as free (`going`). */
+ * freed, its bytes already count as free (`going`). A thread cuts no more than was too much when it came. Otherwise it
+ * would have to cut all that other threads add meanwhile, as long as an attack lasts. */
 vsi_microhttpd_sendings *vsi_microhttpd_sendings_create(vestry *v) {
   const vestry_host *host = vestry_parts_of(v)->host;
   vsi_microhttpd_sendings *all = vsi_calloc(host, 1, sizeof *all);
@@ -37,17 +38,20 @@ void vsi_microhttpd_sendings_unref(vsi_microhttpd_sendings *all) {
   vsi_free(all->host, all);
 }
 
-void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all) {
-  if (!vestry_response_bytes_excess(all->v)) return;
+void vsi_microhttpd_sendings_relieve(vsi_microhttpd_sendings *all, const vestry_response *response) {
+  const uint64_t most = response->body_len ? vestry_response_bytes_excess(all->v) : 0;
+  if (!most) return;
   vsi_mutex_lock(&all->loads_lock);
-  for (vsi_load *at;
-       vestry_response_bytes_excess(all->v) > all->going && (at = vsi_loads_largest(&all->loads)) != NULL;) {
+  uint64_t cut_bytes = 0;
+  for (vsi_load *at; cut_bytes < most && vestry_response_bytes_excess(all->v) > all->going &&
+                     (at = vsi_loads_largest(&all->loads));) {
     vsi_microhttpd_sending *largest = VSI_LOAD_OWNER(at, vsi_microhttpd_sending, load);
     const vsi_microhttpd_cut_ops *ops = largest->ops;
     void *owner = largest->owner;
     vsi_loads_file(&all->loads, at, &largest->place, 0);
     largest->is_cut = true;
     all->going += largest->body->held_bytes;
+    cut_bytes += largest->body->held_bytes;
     vestry_response_cut(all->v);
     if (!ops) {
       shutdown(largest->fd, SHUT_RDWR);
@@ -166,7 +170,7 @@ void vsi_microhttpd_refused_forget(const struct MHD_Connection *conn) {
 
 /* Queue a response. made: taken; NULL: it could not be allocated. */
 static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *response, struct MHD_Response *made) {
-  vsi_microhttpd_sendings_relieve(request->adapter->sendings);
+  vsi_microhttpd_sendings_relieve(request->adapter->sendings, response);
   if (!made) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_microhttpd_add_headers(made, response);
   if (!error && request->socket->is_spent &&

@@ -139,7 +139,7 @@ vestry_err vsi_microhttpd_direct_respond_body(void *server_request, const vestry
   } else {
     vestry_body_destroy(body);
   }
-  vsi_microhttpd_sendings_relieve(sendings);
+  vsi_microhttpd_sendings_relieve(sendings, response);
   return make(request, response, 0);
 }
 
