@@ -2,9 +2,9 @@
 /* The threads of the adapter. Each waits for the sockets of its sessions, serves their requests, and looks at their
  * deadlines several times a second.
  *
- * Sessions take turns to serve requests, and between two turns their sockets are looked at. A session that had no
- * request before has its first turn at once, and the others have one each in their order. So a request waits for few
- * handlers of clients that send hundreds of requests at a time.
+ * Sessions take turns to serve requests, and between two turns their sockets are looked at. A session with FEW requests
+ * that had none before has its first turn at once, and the others have one each in their order. So a request waits for
+ * one handler of clients that send hundreds of requests at a time, however many such clients there are.
  *
  * A socket whose protocol is not known yet is watched edge-triggered, because its bytes stay unread until enough of
  * them have arrived. Later it is level-triggered, and watched for room only if a thread has found none. */
@@ -19,7 +19,7 @@
 #include "base/thread.h"
 #include "base/wait.h"
 
-enum { EVENTS_AT_ONCE = 64 };
+enum { EVENTS_AT_ONCE = 64, FEW = 4 };
 
 /* ---------------------------------------------------------------------------------------------------- arrivals ---- */
 
@@ -51,13 +51,18 @@ static void leave_line(vsi_h2_session *session) {
   session->line = NULL;
 }
 
-static bool has_requests(const vsi_h2_session *session) {
-  return !STAILQ_EMPTY(&session->ready);
+/* Return the number of its requests, at most FEW + 1. */
+static unsigned count_requests(const vsi_h2_session *session) {
+  unsigned count = 0;
+  for (const vsi_h2_stream *at = STAILQ_FIRST(&session->ready); at && count <= FEW; at = STAILQ_NEXT(at, in_ready))
+    count++;
+  return count;
 }
 
 /* Let a session wait for its turn, if it has requests. had_some: also before */
 static void await_turn(vsi_h2_loop *loop, vsi_h2_session *session, bool had_some) {
-  if (has_requests(session) && !session->line) enter_line(had_some ? &loop->busy : &loop->fresh, session);
+  const unsigned count = count_requests(session);
+  if (count && !session->line) enter_line(!had_some && count <= FEW ? &loop->fresh : &loop->busy, session);
 }
 
 static void give_turn(vsi_h2_loop *loop, vsi_h2_session *session) {
@@ -91,7 +96,7 @@ static vsi_h2_session *next_of(vsi_h2_loop *loop, vsi_h2_session *session) {
 static void look(vsi_h2_loop *loop) {
   const uint64_t now_ns = vsi_now_ns(loop->adapter->host);
   for (vsi_h2_session *at = next_of(loop, NULL), *next; at; at = next) {
-    const bool had_some = has_requests(at);
+    const bool had_some = count_requests(at) != 0;
     next = next_of(loop, at);
     if (vsi_h2_session_look(at, now_ns))
       await_turn(loop, at, had_some);
@@ -101,7 +106,7 @@ static void look(vsi_h2_loop *loop) {
 }
 
 static void visit(vsi_h2_loop *loop, vsi_h2_session *session) {
-  const bool had_some = has_requests(session);
+  const bool had_some = count_requests(session) != 0;
   if (vsi_h2_session_visit(session))
     await_turn(loop, session, had_some);
   else
@@ -115,7 +120,8 @@ static void *keep_loop(void *argument) {
   uint64_t looked_ns = vsi_monotonic_ns();
   while (!atomic_load_explicit(&adapter->is_over, memory_order_acquire)) { /* pairs with the store in finish */
     struct epoll_event events[EVENTS_AT_ONCE];
-    const int count = epoll_wait(loop->epoll, events, EVENTS_AT_ONCE, TAILQ_EMPTY(&loop->busy) ? wait_ms : 0);
+    const bool has_work = !TAILQ_EMPTY(&loop->fresh) || !TAILQ_EMPTY(&loop->busy);
+    const int count = epoll_wait(loop->epoll, events, EVENTS_AT_ONCE, has_work ? 0 : wait_ms);
     bool is_called = false;
     for (int i = 0; i < count; i++) {
       vsi_h2_session *session = events[i].data.ptr;
@@ -130,7 +136,6 @@ static void *keep_loop(void *argument) {
     give_turns(loop);
     if (!is_called && vsi_monotonic_ns() - looked_ns < adapter->look_ns) continue;
     look(loop);
-    give_turns(loop);
     looked_ns = vsi_monotonic_ns();
   }
   return NULL;
