@@ -212,6 +212,35 @@ static void mistaken(vestry_call *call) {
   if (which == 5) vestry_call_enqueue(call, "job", 0, 0);
   if (which == 6) vestry_call_refuse(call, "no");
   if (which == 7) vestry_call_document(call, NULL), vestry_html_add(call->html, "<p id=%s>", "x");
+  if (which == 8) assert_int_equal(vestry_call_path(call, "witch"), 0);
+}
+
+/* GET /lost: a page whose part reads the path. */
+static void show_lost(vestry_call *call) {
+  vestry_call_document(call, NULL);
+  vestry_call_content(call);
+  vestry_call_part(call, "lost", 0);
+}
+
+static void lose_path(vestry_call *call) {
+  assert_int_equal(vestry_call_path(call, "which"), 0);
+}
+
+/* A helper that reads the path; its caller does not check it. */
+static int64_t helper(vestry_call *call) {
+  return vestry_call_path(call, "a") - vestry_call_path(call, "b");
+}
+
+/* GET /less/{a}/{b} */
+static void less(vestry_call *call) {
+  const int64_t difference = helper(call);
+  vestry_call_document(call, NULL);
+  vestry_html_add(call->html, "<p>%lld</p>", (long long)difference);
+}
+
+/* A guard may see paths without its parameter. */
+static void guard_path(vestry_call *call) {
+  if (vestry_call_path(call, "a") == 3) vestry_call_go(call, "/about");
 }
 
 static const vestry_entry kinds[] = {VESTRY_PAGE("/lobby", lobby, .makes_guest = true),
@@ -223,6 +252,11 @@ static const vestry_entry kinds[] = {VESTRY_PAGE("/lobby", lobby, .makes_guest =
                                      VESTRY_DOCUMENT("/closed/{room}", about),
                                      VESTRY_GUARD("/closed", keep_out),
                                      VESTRY_DOCUMENT("/mistaken/{which}", mistaken),
+                                     VESTRY_PAGE("/lost", show_lost),
+                                     VESTRY_PART("lost", lose_path),
+                                     VESTRY_DOCUMENT("/less/{a}/{b}", less),
+                                     VESTRY_DOCUMENT("/less/nothing", about),
+                                     VESTRY_GUARD("/less", guard_path),
                                      {0}};
 
 static char logged[4096]; /* all lines of the last request */
@@ -300,7 +334,8 @@ static void first_error_of_a_call_is_its_response(void **state) {
                                      [4] = "vestry_call_part: the application has no such VESTRY_PART",
                                      [5] = "vestry_call_enqueue: the call has no transaction",
                                      [6] = "vestry_call_refuse: only a form or an act",
-                                     [7] = ""};
+                                     [7] = "",
+                                     [8] = "the path of the entry has no parameter \"witch\""};
   test_host th;
   vestry_application *app;
   vestry_browser *ada;
@@ -326,6 +361,40 @@ static void first_error_of_a_call_is_its_response(void **state) {
     assert_non_null(strstr(logged, said[i]));
     vestry_memory_destroy(document);
   }
+  vestry_browser_destroy(ada);
+  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+  test_host_assert_clean(&th);
+}
+
+/* capability: L23 */
+static void parameters_of_a_path_are_integers(void **state) {
+  static const struct {
+    const char *url, *shown;
+    int status;
+  } cases[] = {{"/less/7/9", "<p>-2</p>", 200},
+               {"/less/-7/9223372036854775800", "<p>-9223372036854775807</p>", 200},
+               {"/less/x/1", "There is no such page", 404},
+               {"/less/1/x", "There is no such page", 404},
+               {"/less/1/1.0", "There is no such page", 404},
+               {"/less/9223372036854775808/1", "There is no such page", 404},
+               {"/less/3/1", "<p>about</p>", 200},
+               {"/less/nothing", "There is no such page", 404}};
+  test_host th;
+  vestry_application *app;
+  vestry_browser *ada;
+  vestry_memory_exchange *document;
+  begin_kinds(&th, &app);
+  assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
+  const long before = atomic_load(&th.log_lines);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    assert_non_null(strstr(got(ada, cases[i].url, cases[i].status, &document), cases[i].shown));
+    vestry_memory_destroy(document);
+  }
+  assert_int_equal(atomic_load(&th.log_lines), before); /* a wrong path is no mistake of the program */
+  *logged = '\0';
+  (void)got(ada, "/lost", 500, &document);
+  vestry_memory_destroy(document);
+  assert_non_null(strstr(logged, "vestry_call_path: a job or a part has no path; use call->key"));
   vestry_browser_destroy(ada);
   assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
   test_host_assert_clean(&th);
@@ -517,6 +586,7 @@ int main(void) {
       cmocka_unit_test(parts_serve_and_guard_a_page),
       cmocka_unit_test(parts_can_be_left_out),
       cmocka_unit_test(each_kind_of_entry_is_served),
+      cmocka_unit_test(parameters_of_a_path_are_integers),
       cmocka_unit_test(first_error_of_a_call_is_its_response),
       cmocka_unit_test(time_of_a_request_is_before_its_waits),
       cmocka_unit_test(route_of_the_program_serves_its_clock),

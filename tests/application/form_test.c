@@ -89,9 +89,41 @@ static void take_bid(vestry_call *call) {
   last_bid = *(const bid *)call->values;
 }
 
-static const vestry_entry entries[] = {VESTRY_PAGE("/", home),           VESTRY_DOCUMENT("/plain", plain),
-                                       VESTRY_FORM(&form, add),          VESTRY_PAGE("/lot/{lot}", show_lot),
-                                       VESTRY_FORM(&bid_form, take_bid), {0}};
+/* A form whose texts are in the memory of its call. */
+VESTRY_STRUCT(wish, (const char *, text), (int64_t, number), (const char *, colour), (const char *, code));
+
+static const vestry_application_form wish_form = {
+    .action = "/wish",
+    .name = "wish",
+    .button = "Wish",
+    .is_kept = true,
+    VESTRY_INPUTS(VESTRY_INPUT(wish, text, .label = "Text", .min = 1, .max = 5, .has_lines = true),
+                  VESTRY_INPUT(wish, number, .min = 1, .max = 9),
+                  VESTRY_INPUT(wish, colour, .label = "Colour", .choices = colours),
+                  VESTRY_INPUT(wish, code, .max = 3, .is_hidden = true))};
+
+static char wished[64];
+
+static void show_wishes(vestry_call *call) {
+  const wish first = {.number = 4, .code = "<k>"}; /* its other texts are NULL */
+  vestry_call_document(call, NULL);
+  vestry_call_form(call, &wish_form, &first);
+  vestry_call_content(call);
+}
+
+static void take_wish(vestry_call *call) {
+  const wish *sent = call->values;
+  snprintf(wished, sizeof wished, "%s|%d|%s|%s", sent->text, (int)sent->number, sent->colour, sent->code);
+}
+
+static const vestry_entry entries[] = {VESTRY_PAGE("/wish", show_wishes),
+                                       VESTRY_FORM(&wish_form, take_wish),
+                                       VESTRY_PAGE("/", home),
+                                       VESTRY_DOCUMENT("/plain", plain),
+                                       VESTRY_FORM(&form, add),
+                                       VESTRY_PAGE("/lot/{lot}", show_lot),
+                                       VESTRY_FORM(&bid_form, take_bid),
+                                       {0}};
 
 static vestry_application_document frame;
 
@@ -429,6 +461,74 @@ static void hidden_value_of_a_page_stays_in_its_form(void **state) {
   close_world(&w);
 }
 
+/* Read one text from the form of a request of a browser, by the rules of a field. The message is that of the field. */
+static const vestry_input *read_field;
+static char read_text[64], read_message[VESTRY_INPUT_MESSAGE_BYTES];
+static vestry_err read_error;
+
+static vestry_err read_one(const vestry_request *req, vestry_reply *reply, void *app) {
+  read_error = vestry_inputs_read(req, read_field, 1, read_text, read_message);
+  return vestry_reply_status(reply, 204);
+}
+
+static void read_as(world *w, const vestry_input *field, const char *text) {
+  vestry_memory_exchange *answer;
+  char csrf[VESTRY_CSRF_TOKEN_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES];
+  vestry_memory_exchange *document;
+  assert_int_equal(vestry_browser_get(w->ada, "/", &document), VESTRY_OK);
+  cut(vestry_memory_look(document).received.data, "name=\"csrf\" value=\"", csrf, sizeof csrf);
+  cut(vestry_memory_look(document).received.data, "name=\"once\" value=\"", nonce, sizeof nonce);
+  vestry_memory_destroy(document);
+  read_field = field;
+  assert_int_equal(
+      vestry_browser_form(w->ada, "/one",
+                          VESTRY_OBJECT("csrf", (const char *)csrf, "once", (const char *)nonce, "x", text), &answer),
+      VESTRY_OK);
+  assert_int_equal(vestry_memory_look(answer).status, 204);
+  vestry_memory_destroy(answer);
+}
+
+/* Wish for a text, and return what the program has received, or the message. */
+static const char *wish_for(world *w, const char *text, const char *colour) {
+  vestry_browser_page *page;
+  static char said[128];
+  *wished = '\0';
+  assert_int_equal(vestry_browser_open(w->ada, "/wish", &page), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(page, "Text", text), VESTRY_OK);
+  if (*colour) assert_int_equal(vestry_browser_fill(page, "Colour", colour), VESTRY_OK);
+  assert_int_equal(vestry_browser_press(page, "Wish"), VESTRY_OK);
+  assert_int_equal(vestry_browser_status(page), 200);
+  snprintf(said, sizeof said, "%s", json_string_value(vestry_browser_signal(page, "_said.wish")));
+  vestry_browser_close(page);
+  assert_true(!*said || !*wished);
+  return *said ? said : wished;
+}
+
+/* capability: L22 */
+static void texts_of_a_form_need_no_arrays(void **state) {
+  static const vestry_input bare = VESTRY_INPUT(wish, text, .label = "Text");
+  world w;
+  vestry_memory_exchange *document;
+  open_world(&w);
+  assert_string_equal(
+      wish_for(&w, "\xF0\x9F\x8D\xB5\xF0\x9F\x8D\xB5\xF0\x9F\x8D\xB5\xF0\x9F\x8D\xB5\xF0\x9F\x8D\xB5", "green"),
+      "\xF0\x9F\x8D\xB5\xF0\x9F\x8D\xB5\xF0\x9F\x8D\xB5\xF0\x9F\x8D\xB5\xF0\x9F\x8D\xB5|4|green|<k>");
+  assert_string_equal(wish_for(&w, "  a\r\nb \n", ""), "a\nb|4||<k>");
+  assert_string_equal(wish_for(&w, "sixsix", ""), "Text: at most 5 characters.");
+  assert_string_equal(wish_for(&w, " \n", ""), "Text: enter something.");
+  assert_string_equal(wish_for(&w, "a\ab", ""), "Text: no control characters.");
+  assert_int_equal(vestry_browser_get(w.ada, "/wish", &document), VESTRY_OK);
+  assert_non_null(strstr(vestry_memory_look(document).received.data, "maxlength=\"5\" required"));
+  assert_non_null(strstr(vestry_memory_look(document).received.data, "name=\"code\" value=\"&lt;k&gt;\""));
+  vestry_memory_destroy(document);
+  assert_int_equal(vestry_inputs_check(&w.th.host, &bare, 1), VESTRY_INVALID);
+  assert_non_null(strstr(w.th.last_log, "field \"text\": a const char * needs a max"));
+  assert_int_equal(vestry_route(w.app->instance, "POST", "/one", read_one, w.app), VESTRY_OK);
+  read_as(&w, &(vestry_input)VESTRY_INPUT(wish, text, .max = 5), "x"); /* outside of a form's entry */
+  assert_int_equal(read_error, VESTRY_INVALID);
+  close_world(&w);
+}
+
 /* Send the form as a browser without JavaScript does, with these choices. */
 static int status_with(world *w, const char *colour, const char *weight) {
   char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
@@ -512,33 +612,6 @@ static void accepted_form_leads_elsewhere(void **state) {
   close_world(&w);
 }
 
-/* Read one text from the form of a request of a browser, by the rules of a field. The message is that of the field. */
-static const vestry_input *read_field;
-static char read_text[64], read_message[VESTRY_INPUT_MESSAGE_BYTES];
-static vestry_err read_error;
-
-static vestry_err read_one(const vestry_request *req, vestry_reply *reply, void *app) {
-  read_error = vestry_inputs_read(req, read_field, 1, read_text, read_message);
-  return vestry_reply_status(reply, 204);
-}
-
-static void read_as(world *w, const vestry_input *field, const char *text) {
-  vestry_memory_exchange *answer;
-  char csrf[VESTRY_CSRF_TOKEN_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES];
-  vestry_memory_exchange *document;
-  assert_int_equal(vestry_browser_get(w->ada, "/", &document), VESTRY_OK);
-  cut(vestry_memory_look(document).received.data, "name=\"csrf\" value=\"", csrf, sizeof csrf);
-  cut(vestry_memory_look(document).received.data, "name=\"once\" value=\"", nonce, sizeof nonce);
-  vestry_memory_destroy(document);
-  read_field = field;
-  assert_int_equal(
-      vestry_browser_form(w->ada, "/one",
-                          VESTRY_OBJECT("csrf", (const char *)csrf, "once", (const char *)nonce, "x", text), &answer),
-      VESTRY_OK);
-  assert_int_equal(vestry_memory_look(answer).status, 204);
-  vestry_memory_destroy(answer);
-}
-
 /* A long label or message is cut between two characters: half of one could not be sent. */
 static void message_is_a_text(void **state) {
   world w;
@@ -619,6 +692,26 @@ static void each_allocation_may_fail(void **state) {
   assert_int_equal(notes, 1);
 }
 
+static void each_allocation_of_a_text_may_fail(void **state) {
+  bool has_failed = true;
+  for (long n = 0; has_failed; n++) {
+    world w;
+    vestry_browser_page *page;
+    open_world(&w);
+    *wished = '\0';
+    assert_int_equal(vestry_browser_open(w.ada, "/wish", &page), VESTRY_OK);
+    assert_int_equal(vestry_browser_fill(page, "Text", "Tea"), VESTRY_OK);
+    test_host_fail_in(&w.th, n);
+    const vestry_err error = vestry_browser_press(page, "Wish");
+    has_failed = test_host_has_failed(&w.th);
+    test_host_fail_no_more(&w.th);
+    assert_true(has_failed || error == VESTRY_OK);
+    vestry_browser_close(page);
+    close_world(&w);
+  }
+  assert_string_equal(wished, "Tea|4||<k>");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(form_is_sent_by_the_client),
                                      cmocka_unit_test(broken_rule_is_reported_in_the_form),
@@ -637,6 +730,8 @@ int main(void) {
                                      cmocka_unit_test(message_is_a_text),
                                      cmocka_unit_test(control_characters_are_refused),
                                      cmocka_unit_test(allowed_characters_are_a_pattern),
-                                     cmocka_unit_test(each_allocation_may_fail)};
+                                     cmocka_unit_test(texts_of_a_form_need_no_arrays),
+                                     cmocka_unit_test(each_allocation_may_fail),
+                                     cmocka_unit_test(each_allocation_of_a_text_may_fail)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,10 +17,7 @@
 static char folder[FOLDER_BYTES], path[96];
 static const char schema[] = "CREATE TABLE note(id INTEGER PRIMARY KEY, text TEXT NOT NULL)";
 
-typedef struct note {
-  const char *text;
-} note;
-static const vestry_sql_shape note_shape = VESTRY_ROW(note, text);
+VESTRY_STRUCT(note, (const char *, text));
 
 static void notes(vestry_call *call) {
   vestry_call_document(call, NULL);
@@ -48,12 +45,17 @@ static void write_note(vestry_call *call) {
 static void act(vestry_call *call) {
   int64_t number = 0;
   vestry_call_get(call, VESTRY_IN_PATH, "case", vestry_into_between(&number, 1, 9));
+  const char *first = vestry_call_text(call, "SELECT text FROM note ORDER BY id", NULL);
   if (number == 4) assert_null(vestry_call_row(call, &note_shape, "SELECT text FROM note WHERE id = 0", NULL));
   if (number == 5) assert_null(vestry_call_row(call, &note_shape, "SELECT text FROM note UNION SELECT 'x'", NULL));
   assert_true(vestry_call_run(call, "INSERT INTO note(text) VALUES('of an act')", NULL) == !call->error);
   if (call->error) return;
   assert_null(call->reply);
   assert_non_null(vestry_call_row(call, &note_shape, "SELECT text FROM note WHERE text = 'of an act'", NULL));
+  assert_string_equal(first, "first"); /* valid until the call ends */
+  assert_string_equal(vestry_call_text(call, "SELECT $1 * 6", VESTRY_LIST(7)), "42");
+  assert_null(vestry_call_text(call, "SELECT text FROM note WHERE id = 0", NULL));
+  assert_null(vestry_call_text(call, "SELECT NULL UNION ALL SELECT 'x'", NULL));
   if (number == 1) vestry_call_refuse(call, "Not %d.", (int)number);
   if (number == 2) vestry_call_run(call, "INSERT INTO nowhere VALUES(1)", NULL);
   if (number == 3) vestry_call_signals(call, VESTRY_OBJECT("sum", vestry_call_integer(call, "SELECT 40 + 2", NULL)));
@@ -61,7 +63,17 @@ static void act(vestry_call *call) {
   if (number == 7) assert_false(vestry_call_run(call, "DELETE FROM note WHERE id = 0 RETURNING id", NULL));
   if (number == 8) vestry_call_fail(call, VESTRY_NOT_FOUND);
   vestry_call_fail(call, number == 9 ? VESTRY_FAILED : VESTRY_OK);
-  if (call->error) assert_int_equal(vestry_call_integer(call, "SELECT 1", NULL), 0); /* nothing is done any more */
+  if (!call->error) return;
+  assert_int_equal(vestry_call_integer(call, "SELECT 1", NULL), 0); /* nothing is done any more */
+  assert_null(vestry_call_text(call, "SELECT 'x'", NULL));
+  assert_int_equal(vestry_call_path(call, "case"), 0);
+}
+
+/* GET /first */
+static void show_first(vestry_call *call) {
+  const char *first = vestry_call_text(call, "SELECT text FROM note ORDER BY id", NULL);
+  assert_true(call->error ? !first : strcmp(first, "first") == 0);
+  vestry_call_document(call, first);
 }
 
 static void every(vestry_call *call) {
@@ -73,20 +85,19 @@ static const vestry_entry entries[] = {VESTRY_PAGE("/", notes),
                                        VESTRY_HANDLER("POST", "/login", login),
                                        VESTRY_ACT("/press", press),
                                        VESTRY_ACT("/act/{case}", act),
+                                       VESTRY_DOCUMENT("/first", show_first),
                                        VESTRY_JOB("note", write_note),
                                        VESTRY_EVERY("daily", 86400000, every),
                                        {0}};
 
 static vestry_err create(test_host *th, vestry_application **ret_app) {
   const vestry_options instance = {.host = &th->host, .threads_count = VESTRY_THREADS_NONE};
-  const vestry_sqlite_pool_options pool = {
-      .path = path, .schema = schema, .schema_version = 1, .setup = "PRAGMA synchronous = OFF", .connections_count = 2};
   const vestry_application_options options = {
       .name = "notes",
       .insecure = true,
       .instance = &instance,
-      .database = &vestry_sqlite_application,
-      .database_options = &(vestry_sqlite_database){.pool = &pool},
+      VESTRY_SQLITE(.path = path, .schema = schema, .schema_version = 1, .setup = "PRAGMA synchronous = OFF",
+                    .connections_count = 2),
       .forms = &(vestry_forms_options){0},
       .jobs = &(vestry_jobs_options){0},
       .entries = entries,
@@ -239,6 +250,30 @@ static void each_failed_allocation_is_undone(void **state) {
   folder_make(folder, "application");
   snprintf(path, sizeof path, "%s/notes.db", folder);
   test_host_fail_each(create_and_end, NULL, true);
+  folder_remove(folder);
+}
+
+/* capability: L23 */
+static void text_without_memory_is_an_error(void **state) {
+  const vestry_memory_call get = {.path = "/first"};
+  bool has_failed = true;
+  folder_make(folder, "application");
+  snprintf(path, sizeof path, "%s/notes.db", folder);
+  for (long n = 0; has_failed; n++) {
+    test_host th;
+    vestry_application *app;
+    vestry_memory_exchange *answer = NULL;
+    begin(&th, &app);
+    vestry_sql_run_alone(app->pool, "INSERT INTO note(text) VALUES('first')", NULL, NULL, NULL);
+    test_host_fail_in(&th, n);
+    vestry_err error = vestry_memory_request(app->instance, &get, NULL, NULL, &answer);
+    has_failed = test_host_has_failed(&th);
+    test_host_fail_no_more(&th);
+    assert_true(has_failed || (!error && strstr(vestry_memory_look(answer).received.data, "<title>first</title>")));
+    if (!error) vestry_memory_destroy(answer);
+    assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+    test_host_assert_clean(&th);
+  }
   folder_remove(folder);
 }
 
@@ -464,6 +499,7 @@ int main(void) {
       cmocka_unit_test(commits_jobs_sessions_and_secret_are_in_one_file),
       cmocka_unit_test(act_is_committed_or_undone_as_a_whole),
       cmocka_unit_test(each_failed_allocation_is_undone),
+      cmocka_unit_test(text_without_memory_is_an_error),
       cmocka_unit_test(damaged_secret_is_reported),
       cmocka_unit_test(act_killed_after_its_commit_does_not_run_again),
       cmocka_unit_test(act_killed_before_its_commit_runs_again_after_the_lease),

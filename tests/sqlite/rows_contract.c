@@ -24,6 +24,10 @@ typedef struct note {
 static const vestry_sql_shape note_shape =
     VESTRY_ROW(note, id, author, text, weight, is_done, mark, (edited_ms, is_unedited), small, middle);
 
+/* A struct that is declared with its shape. */
+VESTRY_STRUCT(declared, (int, id), (const char *, author), (long long, edited_ms, is_unedited), (bool, is_done),
+              (double, weight));
+
 /* A struct for each type of member. */
 typedef struct number {
   int64_t value;
@@ -135,6 +139,28 @@ static void columns_are_found_by_name(void **state) {
   assert_int_equal(of.last.edited_ms, 0);
   assert_int_equal(of.last.small, 255);
   assert_int_equal(of.last.middle, -32768);
+}
+
+static vestry_err see_declared(void *row, void *ctx) {
+  const declared *is = row;
+  assert_int_equal(is->id, 11);
+  assert_string_equal(is->author, "bob");
+  assert_true(is->is_unedited && !is->edited_ms);
+  assert_true(is->is_done && is->weight == 0.1);
+  ++*(int *)ctx;
+  return VESTRY_OK;
+}
+
+static void struct_is_declared_with_its_shape(void **state) {
+  declared room;
+  int count = 0;
+  add_note(11, "bob");
+  assert_int_equal(declared_shape.columns_count, 5);
+  assert_int_equal(declared_shape.bytes, sizeof(declared));
+  assert_int_equal(read_one("SELECT id, weight, is_done, author, edited_ms FROM note WHERE id = 11",
+                            VESTRY_EACH_ROW(&declared_shape, &room, see_declared, &count)),
+                   VESTRY_OK);
+  assert_int_equal(count, 1);
 }
 
 static void null_sets_the_member_to_zero_if_it_is_allowed(void **state) {
@@ -350,6 +376,7 @@ static void real_numbers_do_not_depend_on_the_locale(void **state) {
 int rows_contract_run(const char *name) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(columns_are_found_by_name, open_world, close_world),
+      cmocka_unit_test_setup_teardown(struct_is_declared_with_its_shape, open_world, close_world),
       cmocka_unit_test_setup_teardown(null_sets_the_member_to_zero_if_it_is_allowed, open_world, close_world),
       cmocka_unit_test_setup_teardown(number_of_rows_is_checked, open_world, close_world),
       cmocka_unit_test_setup_teardown(error_of_the_function_ends_the_rows, open_world, close_world),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /** The functions of an application, in one table: each entry has a function, which the library calls.
  *
+ *      VESTRY_STRUCT(note, (int, id), (const char *, text));       // vestry/data/sql.h
+ *
  *      static void home(vestry_call *call) {                       // a live page
  *        vestry_call_document(call, "Shelf");
  *        vestry_call_form(call, &form, NULL);
@@ -12,7 +14,11 @@
  *        const note *sent = call->values;
  *        vestry_call_run(call, "INSERT INTO note(text) VALUES($1)", VESTRY_LIST(sent->text));
  *      }
- *      static const vestry_entry entries[] = {VESTRY_PAGE("/", home), VESTRY_FORM(&form, add), {0}};
+ *      static void drop(vestry_call *call) {                       // a button
+ *        vestry_call_run(call, "DELETE FROM note WHERE id = $1", VESTRY_LIST(vestry_call_path(call, "id")));
+ *      }
+ *      static const vestry_entry entries[] = {
+ *          VESTRY_PAGE("/", home), VESTRY_FORM(&form, add), VESTRY_ACT("/note/{id}/drop", drop), {0}};
  *
  *  docs/guide/application.md has the rules. vestry/app/application.h has the application itself. */
 #ifndef VESTRY_CALL_H
@@ -117,12 +123,14 @@ typedef struct vestry_entry {
  *  does nothing. The function still has to return. A transaction is rolled back, and the request is answered as for
  *  that error of a handler. Threads the call's, also for all following functions; does not block. */
 VESTRY_API void vestry_call_fail(vestry_call *call, vestry_err error);
-/** End a call with NOT_FOUND if the row that it needs is NULL: if (!vestry_call_need(call, game)) return;
- *  Returns  whether the row is not NULL
+/** End a call with NOT_FOUND if the row or text that it needs is NULL. A helper can return its result:
+ *      return vestry_call_need(call, vestry_call_row(call, &game_shape, …));
+ *  and the entry's function returns, too, because it has no row: if (!(game = game_of(call))) return;
+ *  Returns  the row
  *  Threads  any; does not block */
-static inline bool vestry_call_need(vestry_call *call, const void *row) {
+static inline const void *vestry_call_need(vestry_call *call, const void *row) {
   if (!row) vestry_call_fail(call, VESTRY_NOT_FOUND);
-  return row != NULL;
+  return row;
 }
 /** Refuse a form or an act, with a sentence for its user by a printf format: the transaction is rolled back, and a
  *  vestry_call_go before or after has no effect. A form shows the sentence and keeps its text. For an act, the page's
@@ -143,8 +151,14 @@ VESTRY_API void vestry_call_signals(vestry_call *call, const vestry_value *signa
  *  Threads  the call's; as now_ms of the clock */
 VESTRY_API int64_t vestry_call_came_ms(vestry_call *call);
 
-/** Read a value of the request, as vestry_request_get. A missing or malformed one ends the call: NOT_FOUND for a
- *  parameter of the path, otherwise the error of vestry_request_get.
+/** Return a parameter of the path as an integer, also in a helper of the entry's function. A value that is no integer
+ *  ends the call with NOT_FOUND. A name that the entry's path does not have ends it with INVALID, and the log names it.
+ *  Returns  the integer | 0: the call has failed. A statement with this value then does nothing
+ *  Threads  the call's; does not block */
+VESTRY_API int64_t vestry_call_path(vestry_call *call, const char *name);
+/** Read a value of the request, as vestry_request_get, for example a text of the path, or an integer within bounds. A
+ *  missing or malformed one ends the call: as vestry_call_path for a parameter of the path, otherwise with the error of
+ *  vestry_request_get.
  *  Returns  whether it was read */
 VESTRY_API bool vestry_call_get(vestry_call *call, vestry_in in, const char *name, vestry_into into);
 /** Read a signal of the request, or a member of data-payload (vestry/app/press.h), as vestry_signals_get. A missing or
@@ -163,13 +177,16 @@ typedef struct vestry_rows {
  *  values   its parameters, as for vestry_sql_run; NULL: none
  *  Returns  true: it returned a row, or it is a statement without a result | false: no row, which is no error, or the
  *           call has failed
- *  Threads  blocks on the network or the disk, also the next four functions */
+ *  Threads  blocks on the network or the disk, also the next five functions */
 VESTRY_API bool vestry_call_run(vestry_call *call, const char *sql, const vestry_value *values);
 /** Run a statement as vestry_call_run, and return the first column of its first row as an integer; 0: no row, or a
  *  null, or the call has failed. */
 VESTRY_API int64_t vestry_call_integer(vestry_call *call, const char *sql, const vestry_value *values);
-/** Run a statement as vestry_call_run, and return its row as a struct (VESTRY_ROW of vestry/data/sql.h). Several rows
- *  end the call with INVALID, as other errors of vestry_sql_read_rows.
+/** Run a statement as vestry_call_run, and return the first column of its first row as a text, valid during the call;
+ *  NULL: no row, or a null, or the call has failed. */
+VESTRY_API const char *vestry_call_text(vestry_call *call, const char *sql, const vestry_value *values);
+/** Run a statement as vestry_call_run, and return its row as a struct (VESTRY_STRUCT of vestry/data/sql.h). Several
+ *  rows end the call with INVALID, as other errors of vestry_sql_read_rows.
  *  Returns  the struct, valid during the call, also its members of the type const char * | NULL: no row, or the call
  *           has failed */
 VESTRY_API void *vestry_call_row(vestry_call *call, const vestry_sql_shape *shape, const char *sql,
@@ -237,6 +254,7 @@ VESTRY_API void vestry_call_part(vestry_call *call, const char *name, int64_t ke
  *  the tab, a place for messages, and its fields; its entry reads the fields by the same rules, and calls its function
  *  only if all are kept.
  *
+ *      VESTRY_STRUCT(note, (const char *, text));                  // vestry/data/sql.h
  *      static const vestry_application_form form = {
  *          .action = "/note", .button = "Add",
  *          VESTRY_INPUTS(VESTRY_INPUT(note, text, .label = "Note", .min = 1, .max = 200))};

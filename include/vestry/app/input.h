@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** Fields of a form, declared once: a page shows them with their rules, and a handler reads them by the same rules.
  *
- *      typedef struct note {
+ *      typedef struct note {                       // a form of vestry/app/call.h can use VESTRY_STRUCT instead
  *        char text[VESTRY_TEXT_BYTES(200)];
  *        char colour[8];
  *        bool is_urgent;
@@ -29,7 +29,9 @@ extern "C" {
 typedef enum vestry_input_kind {
   VESTRY_INPUT_TEXT = 1, /**< an array of char */
   VESTRY_INPUT_INTEGER,  /**< an int64_t */
-  VESTRY_INPUT_CHECK     /**< a bool: a check box */
+  VESTRY_INPUT_CHECK,    /**< a bool: a check box */
+  VESTRY_INPUT_BORROWED  /**< a const char *, of a form of vestry/app/call.h, whose call has the text. It needs a max or
+                              choices; the rules of TEXT apply */
 } vestry_input_kind;
 
 /** A value that a field may have. */
@@ -70,7 +72,7 @@ typedef struct vestry_input {
 #define VESTRY_INPUT(type, member, ...)                                                                                \
   {.name = #member,                                                                                                    \
    .kind = _Generic(&((type *)0)->member, char (*)[sizeof ((type *)0)->member]: VESTRY_INPUT_TEXT,                     \
-                    int64_t *: VESTRY_INPUT_INTEGER, bool *: VESTRY_INPUT_CHECK),                                      \
+                    const char **: VESTRY_INPUT_BORROWED, int64_t *: VESTRY_INPUT_INTEGER, bool *: VESTRY_INPUT_CHECK),\
    .offset = (uint32_t)offsetof(type, member), .bytes = (uint32_t)sizeof ((type *)0)->member,                          \
    .struct_bytes = (uint32_t)sizeof(type), __VA_ARGS__}
 /** Set inputs and inputs_count of a form: VESTRY_INPUTS(VESTRY_INPUT(…), …), outside of functions. */
@@ -89,8 +91,9 @@ VESTRY_API bool vestry_text_has(const char *text, size_t min, size_t max);
 /** Sufficient size of a buffer for the message of vestry_inputs_read. */
 #define VESTRY_INPUT_MESSAGE_BYTES 256
 
-/** Check the declarations of fields: a text's max and its choices fit into its member, the choices of an integer are
- *  integers, and min is at most max. vestry_inputs_read and vestry_inputs_add check this, too.
+/** Check the declarations of fields: a text's max and its choices fit into its member, a BORROWED text has one of them,
+ *  the choices of an integer are integers, and min is at most max. vestry_inputs_read and vestry_inputs_add check this,
+ *  too.
  *  Returns  OK | INVALID (the host's log names the field, the reason and the remedy)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_inputs_check(const vestry_host *host, const vestry_input *fields, size_t count);
@@ -100,8 +103,8 @@ VESTRY_API vestry_err vestry_inputs_check(const vestry_host *host, const vestry_
  *  empty, or a box that is not ticked.
  *  ret_values  undefined after an error
  *  message     receives a sentence for the user about the first field that breaks a rule; "" if none does
- *  Returns  OK | MALFORMED (a field breaks a rule: show the message) | INVALID (an argument is NULL; as
- *           vestry_inputs_check) | NO_MEMORY
+ *  Returns  OK | MALFORMED (a field breaks a rule: show the message) | INVALID (an argument is NULL; a field is
+ *           BORROWED; as vestry_inputs_check) | NO_MEMORY
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count,
                                          void *ret_values, char message[VESTRY_INPUT_MESSAGE_BYTES]);

@@ -159,7 +159,10 @@ VESTRY_API vestry_err vestry_sql_read(vestry_sql_pool *pool, const char *sql, co
 /* ------------------------------------------------------------------------------------------- rows by name -------- */
 
 /** Rows as structs. A struct is described once; a statement's columns are matched with its members by name, and types,
- *  nulls and lengths are checked:
+ *  nulls and lengths are checked. VESTRY_STRUCT declares a struct with its description, and VESTRY_ROW describes a
+ *  declared one:
+ *
+ *      VESTRY_STRUCT(room, (int64_t, id), (const char *, name));       // a struct room, and room_shape
  *
  *      typedef struct message {
  *        int64_t id;
@@ -259,16 +262,43 @@ typedef struct vestry_sql_rows {
  *  is_unedited)`: then a null sets it to zero ("" for a text, NULL for a const char *), and the bool to whether the
  *  value was null. At most 32 members. */
 #define VESTRY_ROW(type, ...)                                                                                          \
-  {sizeof(vestry_sql_shape), (const vestry_sql_column[]){VESTRY_COLUMNS_(type, __VA_ARGS__)},                          \
-   sizeof((const vestry_sql_column[]){VESTRY_COLUMNS_(type, __VA_ARGS__)}) / sizeof(vestry_sql_column), sizeof(type)}
+  VESTRY_SHAPE_(type, VESTRY_COLUMNS_(VESTRY_COLUMN_, type, __VA_ARGS__))
+#define VESTRY_SHAPE_(type, ...)                                                                                       \
+  {sizeof(vestry_sql_shape), (const vestry_sql_column[]){__VA_ARGS__},                                                 \
+   sizeof((const vestry_sql_column[]){__VA_ARGS__}) / sizeof(vestry_sql_column), sizeof(type)}
+/** Declare a struct, outside of functions, and its description `NAME_shape`: VESTRY_STRUCT(message, (int64_t, id),
+ *  (const char *, text), (int64_t, edited_ms, is_unedited)). Each member is a type and a name, in parentheses; a third
+ *  word is a further member, the bool of VESTRY_ROW. It can also be the struct of a form (vestry/app/input.h). At most
+ *  32 members, without arrays. */
+#define VESTRY_STRUCT(name, ...)                                                                                       \
+  typedef struct name {                                                                                                \
+    VESTRY_COLUMNS_(VESTRY_MEMBER_, name, __VA_ARGS__)                                                                 \
+  } name;                                                                                                              \
+  VESTRY_UNUSED_ static const vestry_sql_shape name##_shape =                                                          \
+      VESTRY_SHAPE_(name, VESTRY_COLUMNS_(VESTRY_MEMBER_COLUMN_, name, __VA_ARGS__))
+#ifdef __GNUC__
+#define VESTRY_UNUSED_ __attribute__((unused)) /* a struct of a form only */
+#else
+#define VESTRY_UNUSED_
+#endif
+#define VESTRY_MEMBER_(type, x) VESTRY_VALUES_PASTE(VESTRY_MEMBER_, VESTRY_COLUMNS_COUNT x) x
+#define VESTRY_MEMBER_2(type, member) type member;
+#define VESTRY_MEMBER_3(type, member, is_null) type member; bool is_null;
+#define VESTRY_MEMBER_COLUMN_(type, x)                                                                                 \
+  VESTRY_VALUES_PASTE(VESTRY_MEMBER_COLUMN_, VESTRY_COLUMNS_COUNT x)(type, VESTRY_MEMBER_WORDS_ x)
+#define VESTRY_MEMBER_WORDS_(...) __VA_ARGS__
+#define VESTRY_MEMBER_COLUMN_2(...) VESTRY_MEMBER_COLUMN_20(__VA_ARGS__)
+#define VESTRY_MEMBER_COLUMN_20(type, of, member) VESTRY_COLUMN_0(type, member)
+#define VESTRY_MEMBER_COLUMN_3(...) VESTRY_MEMBER_COLUMN_30(__VA_ARGS__)
+#define VESTRY_MEMBER_COLUMN_30(type, of, member, is_null) VESTRY_COLUMN_3(type, member, is_null)
 #define VESTRY_COLUMN_AT_(type, member)                                                                                \
   VESTRY_SQL_MEMBER(type, member), (uint32_t)offsetof(type, member), (uint32_t)sizeof ((type *)0)->member
-#define VESTRY_COLUMN_0(type, member) {#member, VESTRY_COLUMN_AT_(type, member), 0}
+#define VESTRY_COLUMN_0(type, member) {#member, VESTRY_COLUMN_AT_(type, member), 0},
 #define VESTRY_COLUMN_1(type, pair) VESTRY_COLUMN_2(type, VESTRY_COLUMN_PAIR_ pair)
 #define VESTRY_COLUMN_2(...) VESTRY_COLUMN_3(__VA_ARGS__)
 #define VESTRY_COLUMN_3(type, member, is_null)                                                                         \
   {#member, VESTRY_COLUMN_AT_(type, member),                                                                           \
-   (uint32_t)(offsetof(type, is_null) + 1 + 0 * sizeof(char[_Generic(((type *)0)->is_null, bool: 1)]))}
+   (uint32_t)(offsetof(type, is_null) + 1 + 0 * sizeof(char[_Generic(((type *)0)->is_null, bool: 1)]))},
 #define VESTRY_COLUMN_PAIR_(member, is_null) member, is_null
 #define VESTRY_COLUMN_IS_PAIR_(...) ~, 1
 #define VESTRY_COLUMN_SECOND_(...) VESTRY_COLUMN_SECOND(__VA_ARGS__)
@@ -281,40 +311,40 @@ typedef struct vestry_sql_rows {
 #define VESTRY_COLUMNS_COUNT(...)                                                                                      \
   VESTRY_COLUMNS_COUNT_(__VA_ARGS__, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13,   \
                         12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
-#define VESTRY_COLUMNS_(type, ...)                                                                                     \
-  VESTRY_VALUES_PASTE(VESTRY_COLUMNS_, VESTRY_COLUMNS_COUNT(__VA_ARGS__))(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_1(type, a) VESTRY_COLUMN_(type, a)
-#define VESTRY_COLUMNS_2(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_1(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_3(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_2(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_4(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_3(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_5(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_4(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_6(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_5(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_7(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_6(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_8(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_7(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_9(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_8(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_10(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_9(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_11(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_10(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_12(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_11(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_13(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_12(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_14(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_13(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_15(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_14(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_16(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_15(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_17(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_16(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_18(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_17(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_19(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_18(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_20(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_19(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_21(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_20(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_22(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_21(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_23(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_22(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_24(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_23(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_25(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_24(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_26(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_25(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_27(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_26(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_28(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_27(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_29(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_28(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_30(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_29(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_31(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_30(type, __VA_ARGS__)
-#define VESTRY_COLUMNS_32(type, a, ...) VESTRY_COLUMN_(type, a), VESTRY_COLUMNS_31(type, __VA_ARGS__)
+#define VESTRY_COLUMNS_(each, type, ...)                                                                               \
+  VESTRY_VALUES_PASTE(VESTRY_COLUMNS_, VESTRY_COLUMNS_COUNT(__VA_ARGS__))(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_1(each, type, a) each(type, a)
+#define VESTRY_COLUMNS_2(each, type, a, ...) each(type, a) VESTRY_COLUMNS_1(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_3(each, type, a, ...) each(type, a) VESTRY_COLUMNS_2(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_4(each, type, a, ...) each(type, a) VESTRY_COLUMNS_3(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_5(each, type, a, ...) each(type, a) VESTRY_COLUMNS_4(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_6(each, type, a, ...) each(type, a) VESTRY_COLUMNS_5(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_7(each, type, a, ...) each(type, a) VESTRY_COLUMNS_6(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_8(each, type, a, ...) each(type, a) VESTRY_COLUMNS_7(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_9(each, type, a, ...) each(type, a) VESTRY_COLUMNS_8(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_10(each, type, a, ...) each(type, a) VESTRY_COLUMNS_9(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_11(each, type, a, ...) each(type, a) VESTRY_COLUMNS_10(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_12(each, type, a, ...) each(type, a) VESTRY_COLUMNS_11(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_13(each, type, a, ...) each(type, a) VESTRY_COLUMNS_12(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_14(each, type, a, ...) each(type, a) VESTRY_COLUMNS_13(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_15(each, type, a, ...) each(type, a) VESTRY_COLUMNS_14(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_16(each, type, a, ...) each(type, a) VESTRY_COLUMNS_15(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_17(each, type, a, ...) each(type, a) VESTRY_COLUMNS_16(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_18(each, type, a, ...) each(type, a) VESTRY_COLUMNS_17(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_19(each, type, a, ...) each(type, a) VESTRY_COLUMNS_18(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_20(each, type, a, ...) each(type, a) VESTRY_COLUMNS_19(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_21(each, type, a, ...) each(type, a) VESTRY_COLUMNS_20(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_22(each, type, a, ...) each(type, a) VESTRY_COLUMNS_21(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_23(each, type, a, ...) each(type, a) VESTRY_COLUMNS_22(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_24(each, type, a, ...) each(type, a) VESTRY_COLUMNS_23(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_25(each, type, a, ...) each(type, a) VESTRY_COLUMNS_24(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_26(each, type, a, ...) each(type, a) VESTRY_COLUMNS_25(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_27(each, type, a, ...) each(type, a) VESTRY_COLUMNS_26(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_28(each, type, a, ...) each(type, a) VESTRY_COLUMNS_27(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_29(each, type, a, ...) each(type, a) VESTRY_COLUMNS_28(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_30(each, type, a, ...) each(type, a) VESTRY_COLUMNS_29(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_31(each, type, a, ...) each(type, a) VESTRY_COLUMNS_30(each, type, __VA_ARGS__)
+#define VESTRY_COLUMNS_32(each, type, a, ...) each(type, a) VESTRY_COLUMNS_31(each, type, __VA_ARGS__)
 /** Exactly one row, into the struct to which `row` points. None: NOT_FOUND; several: INVALID. */
 #define VESTRY_ONE_ROW(shape, row)                                                                                     \
   (&(const vestry_sql_rows){sizeof(vestry_sql_rows), (shape), (row), sizeof *(row), 1, NULL, false, NULL, NULL})

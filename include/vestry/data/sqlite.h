@@ -301,10 +301,20 @@ typedef struct vestry_sqlite_database {
                                                [the defaults] */
 } vestry_sqlite_database;
 
-/** SQLite, for vestry_application_options.database; database_options is a vestry_sqlite_database. Calls
- *  vestry_sqlite_record_pages, unless another level is set, vestry_sqlite_pool_create, vestry_sqlite_create and
- *  vestry_sqlite_pool_follow. */
+/** SQLite, for vestry_application_options.database; database_options is a vestry_sqlite_database. VESTRY_SQLITE sets
+ *  both. Calls vestry_sqlite_record_pages, unless another level is set, vestry_sqlite_pool_create, vestry_sqlite_create
+ *  and vestry_sqlite_pool_follow. */
 extern VESTRY_API const vestry_application_database vestry_sqlite_application;
+
+#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+/* clang-format off */
+/** Set database and database_options of vestry_application_options by members of vestry_sqlite_pool_options:
+ *  VESTRY_SQLITE(.path = "shelf.db", .schema = schema, .schema_version = 1). */
+#define VESTRY_SQLITE(...)                                                                                             \
+  .database = &vestry_sqlite_application,                                                                              \
+  .database_options = &(const vestry_sqlite_database){.pool = &(const vestry_sqlite_pool_options){__VA_ARGS__}}
+/* clang-format on */
+#endif
 
 #ifdef __cplusplus
 }

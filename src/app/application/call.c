@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/sql/sql.h"
 #include "http/reply.h"
 #include "http/request.h"
 #include "vestry/app/session.h"
@@ -164,12 +165,29 @@ int64_t vestry_call_came_ms(vestry_call *call) {
   return now_ms - (int64_t)((host->now_ns(host->ctx) - call->req->own->came_ns) / 1000000);
 }
 
+/* Log that the path of an entry does not have a parameter. Guards and pages of errors see paths of other entries. */
+static void miss_parameter(vestry_call *call, const char *name) {
+  char why[160];
+  const vestry_entry *entry = &vsi_entry_call_of(call)->entry->is;
+  if (entry->kind == VESTRY_ENTRY_GUARD || entry->kind == VESTRY_ENTRY_ERROR_DOCUMENT) return;
+  snprintf(why, sizeof why, "the path of the entry has no parameter \"%.60s\"", name);
+  vsi_entry_call_mistake(call, "vestry_call_get", why);
+}
+
 bool vestry_call_get(vestry_call *call, vestry_in in, const char *name, vestry_into into) {
   if (call->error) return false;
   vestry_err error = call->req ? vestry_request_get(call->req, in, name, into) : VESTRY_INVALID;
+  if (error == VESTRY_NOT_FOUND && in == VESTRY_IN_PATH) miss_parameter(call, name);
   if (error == VESTRY_MALFORMED && in == VESTRY_IN_PATH) error = VESTRY_NOT_FOUND;
   vestry_call_fail(call, error);
   return !error;
+}
+
+int64_t vestry_call_path(vestry_call *call, const char *name) {
+  int64_t value = 0;
+  if (!call->req && !call->error)
+    vsi_entry_call_mistake(call, "vestry_call_path", "a job or a part has no path; use call->key");
+  return vestry_call_get(call, VESTRY_IN_PATH, name, VESTRY_INTO(&value)) ? value : 0;
 }
 
 bool vestry_call_signal(vestry_call *call, const char *path, vestry_into into) {
@@ -226,6 +244,27 @@ int64_t vestry_call_integer(vestry_call *call, const char *sql, const vestry_val
   return run(call, "vestry_call_integer", sql, values, take_first, &of) ? of.value : 0;
 }
 
+typedef struct first_text {
+  vsi_entry_call *call;
+  const char *value;
+  bool has_row;
+} first_text;
+
+static void take_first_text(const vestry_sql_row *row, void *ctx) {
+  first_text *of = ctx;
+  if (of->has_row) return;
+  of->has_row = true;
+  if (row->ops->kind(row, 0) == VSI_SQL_NULL) return;
+  const char *text = vestry_sql_text(row, 0);
+  if (text) of->value = copy_text(of->call, text);
+  if (!of->value) vestry_call_fail(&of->call->is, VESTRY_NO_MEMORY);
+}
+
+const char *vestry_call_text(vestry_call *call, const char *sql, const vestry_value *values) {
+  first_text of = {.call = vsi_entry_call_of(call)};
+  return run(call, "vestry_call_text", sql, values, take_first_text, &of) && !call->error ? of.value : NULL;
+}
+
 /* Copy a row behind its link, and the texts to which it points. */
 static vestry_err keep_row(void *row, void *ctx) {
   reading *of = ctx;
@@ -251,7 +290,8 @@ vestry_rows vestry_call_rows(vestry_call *call, const vestry_sql_shape *shape, c
                              const vestry_value *values) {
   reading of = {.call = vsi_entry_call_of(call), .shape = shape};
   if (!can_read(call, "vestry_call_rows")) return of.rows;
-  if (!shape) return vsi_entry_call_mistake(call, "vestry_call_rows", "shape is NULL; make it by VESTRY_ROW"), of.rows;
+  if (!shape)
+    return vsi_entry_call_mistake(call, "vestry_call_rows", "shape is NULL; make it by VESTRY_STRUCT"), of.rows;
   of.last = &of.rows.next;
   void *row = vsi_entry_call_alloc(of.call, shape->bytes);
   const vestry_sql_rows into = {.size = sizeof into,

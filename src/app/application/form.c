@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "app/application/document.h"
+#include "app/page/input.h"
 #include "base/ascii.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -176,13 +177,18 @@ void vestry_call_form(vestry_call *call, const vestry_application_form *given, c
   if (!call->render->is_stream) vestry_call_fail(call, add(call->app, call->render, call->html, &form, values));
 }
 
+static void *take_memory(void *ctx, size_t bytes) {
+  return vsi_entry_call_alloc(ctx, bytes);
+}
+
 void vsi_form_read(vsi_entry_call *call) {
   char message[VESTRY_INPUT_MESSAGE_BYTES];
   const vestry_application_form form = taken(call->entry->is.form);
   void *values = vsi_entry_call_alloc(call, form.inputs_count ? form.inputs[0].struct_bytes : 1);
   if (!values) return;
   call->is.values = values;
-  vestry_err error = vestry_inputs_read(call->req, form.inputs, form.inputs_count, values, message);
+  const vsi_input_memory memory = {take_memory, call};
+  vestry_err error = vsi_inputs_read(call->req, form.inputs, form.inputs_count, values, message, &memory);
   if (error == VESTRY_MALFORMED)
     vestry_call_refuse(&call->is, "%s", message);
   else

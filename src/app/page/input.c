@@ -2,7 +2,7 @@
 /* Fields of forms: one declaration makes the inputs of a page, and reads what its user has sent. The browser checks the
  * rules, too, but only so that the user learns of a mistake at once: a request can contain anything. A maxlength counts
  * UTF-16 units, of which a character has one or two, so the browser never admits a text that is too long here. */
-#include "vestry/app/input.h"
+#include "app/page/input.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,8 +24,13 @@ static const char *label_of(const vestry_input *field) {
   return field->label ? field->label : field->name;
 }
 
+static bool is_text(const vestry_input *field) {
+  return field->kind == VESTRY_INPUT_TEXT || field->kind == VESTRY_INPUT_BORROWED;
+}
+
 /* Return the number of characters that a text may have. */
 static int64_t most_of(const vestry_input *field) {
+  if (field->kind == VESTRY_INPUT_BORROWED) return field->max;
   const int64_t room = (int64_t)field->bytes - 1;
   return field->max && field->max < room ? field->max : room;
 }
@@ -56,12 +61,13 @@ static vestry_err mistake(const vestry_host *host, const vestry_input *field, co
 static vestry_err check_choices(const vestry_host *host, const vestry_input *field) {
   int64_t ignored;
   if (field->kind == VESTRY_INPUT_CHECK)
-    return mistake(host, field, "a bool has no choices; use an array of char, or an int64_t");
+    return mistake(host, field, "a bool has no choices; use a text, or an int64_t");
   if (!field->choices->value) return mistake(host, field, "it has no choice before the one that ends them");
   for (const vestry_choice *at = field->choices; at->value; at++) {
     if (field->kind == VESTRY_INPUT_INTEGER && !read_choice_integer(at->value, &ignored))
       return mistake(host, field, "the choice \"%.40s\" is no integer", at->value);
-    if (field->kind == VESTRY_INPUT_TEXT && (!*at->value || strlen(at->value) >= field->bytes))
+    const bool is_too_long = field->kind == VESTRY_INPUT_TEXT && strlen(at->value) >= field->bytes;
+    if (is_text(field) && (!*at->value || is_too_long))
       return mistake(host, field,
                      "the choice \"%.40s\" is empty, or does not fit into the %" PRIu32 " bytes of its member",
                      at->value, field->bytes);
@@ -70,17 +76,19 @@ static vestry_err check_choices(const vestry_host *host, const vestry_input *fie
 }
 
 static vestry_err check(const vestry_host *host, const vestry_input *field) {
-  if (!field->name || field->kind < VESTRY_INPUT_TEXT || field->kind > VESTRY_INPUT_CHECK || !field->bytes)
+  if (!field->name || field->kind < VESTRY_INPUT_TEXT || field->kind > VESTRY_INPUT_BORROWED || !field->bytes)
     return vsi_mistake(host, "vestry_inputs_check", "a field was not made by VESTRY_INPUT");
   if (field->is_hidden && field->kind == VESTRY_INPUT_CHECK)
-    return mistake(host, field, "a bool cannot be hidden; use an int64_t, or an array of char");
+    return mistake(host, field, "a bool cannot be hidden; use an int64_t, or a text");
   if (field->choices) return check_choices(host, field);
+  if (field->kind == VESTRY_INPUT_BORROWED && field->max <= 0)
+    return mistake(host, field, "a const char * needs a max, the number of characters");
   if (field->kind == VESTRY_INPUT_TEXT && field->max >= (int64_t)field->bytes)
     return mistake(host, field,
                    "max is %" PRId64 ", but its member has room for %" PRIu32
                    " bytes; declare it as char[VESTRY_TEXT_BYTES(%" PRId64 ")], or lower max",
                    field->max, field->bytes - 1, field->max);
-  if ((field->max || field->min > 0) && field->min > (field->kind == VESTRY_INPUT_TEXT ? most_of(field) : field->max))
+  if ((field->max || field->min > 0) && field->min > (is_text(field) ? most_of(field) : field->max))
     return mistake(host, field, "min, %" PRId64 ", is more than max", field->min);
   return VESTRY_OK;
 }
@@ -200,6 +208,20 @@ static vestry_err read_text(const vestry_input *field, const char *text, char *t
   return refuse(field, wanted, message);
 }
 
+/* Read a text into memory that is sufficient for all of it. */
+static vestry_err read_borrowed(const vestry_input *field, const char *text, const char **to,
+                                char message[VESTRY_INPUT_MESSAGE_BYTES], const vsi_input_memory *memory) {
+  const size_t bytes = strlen(text) + 1;
+  if (bytes > UINT32_MAX) return VESTRY_TOO_LARGE;
+  vestry_input own = *field;
+  own.kind = VESTRY_INPUT_TEXT;
+  own.bytes = (uint32_t)bytes;
+  char *copy = memory->take(memory->ctx, bytes);
+  if (!copy) return VESTRY_NO_MEMORY;
+  *to = copy;
+  return read_text(&own, text, copy, message);
+}
+
 /* Read the integer of a field, from the form or the signals. */
 static vestry_err sent_integer(const vestry_request *req, const vestry_input *field, vestry_into into) {
   vestry_err error = vestry_request_get(req, VESTRY_IN_FORM, field->name, into);
@@ -241,16 +263,27 @@ static vestry_err read_choice(const vestry_request *req, const vestry_input *fie
   if (error == VESTRY_NO_MEMORY) return error;
   for (const vestry_choice *at = field->choices; !error && at->value; at++) {
     if (is_integer ? !read_choice_integer(at->value, &value) || value != sent : strcmp(at->value, text) != 0) continue;
-    memcpy(to, is_integer ? (const void *)&value : at->value, is_integer ? sizeof value : strlen(at->value) + 1);
+    if (field->kind == VESTRY_INPUT_BORROWED)
+      *(const char **)to = at->value;
+    else
+      memcpy(to, is_integer ? (const void *)&value : at->value, is_integer ? sizeof value : strlen(at->value) + 1);
     return VESTRY_OK;
   }
-  *(char *)to = '\0';
+  if (field->kind == VESTRY_INPUT_BORROWED)
+    *(const char **)to = "";
+  else
+    *(char *)to = '\0';
   if (!is_integer && !*text && field->min <= 0) return VESTRY_OK;
   return refuse(field, "choose one of the options", message);
 }
 
 vestry_err vestry_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count, void *ret_values,
                               char message[VESTRY_INPUT_MESSAGE_BYTES]) {
+  return vsi_inputs_read(req, fields, count, ret_values, message, NULL);
+}
+
+vestry_err vsi_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count, void *ret_values,
+                           char message[VESTRY_INPUT_MESSAGE_BYTES], const vsi_input_memory *memory) {
   if (!req) return VESTRY_INVALID;
   if ((!fields && count) || !ret_values || !message)
     return vsi_mistake(req->v->host, "vestry_inputs_read", "an argument is NULL");
@@ -259,8 +292,12 @@ vestry_err vestry_inputs_read(const vestry_request *req, const vestry_input *fie
   for (size_t i = 0; i < count && !error; i++) {
     const vestry_input *field = &fields[i];
     void *to = (char *)ret_values + field->offset;
-    if (field->choices)
+    if (field->kind == VESTRY_INPUT_BORROWED && !memory)
+      error = mistake(req->v->host, field, "a const char * is for the forms of an application; use an array of char");
+    else if (field->choices)
       error = read_choice(req, field, to, message);
+    else if (field->kind == VESTRY_INPUT_BORROWED)
+      error = read_borrowed(field, sent_text(req, field), to, message, memory);
     else if (field->kind == VESTRY_INPUT_TEXT)
       error = read_text(field, sent_text(req, field), to, message);
     else if (field->kind == VESTRY_INPUT_INTEGER)
@@ -278,6 +315,10 @@ static const char *shown_text(const vestry_input *field, const vestry_inputs_sho
   const char *text = "", *value = shown->values ? (const char *)shown->values + field->offset : NULL;
   if (shown->req) return sent_text(shown->req, field);
   if (value && field->kind == VESTRY_INPUT_TEXT) text = value;
+  if (value && field->kind == VESTRY_INPUT_BORROWED) {
+    const char *borrowed = *(const char *const *)(const void *)value;
+    if (borrowed) text = borrowed;
+  }
   if (value && field->kind == VESTRY_INPUT_INTEGER) {
     snprintf(digits, DIGITS_BYTES, "%" PRId64, *(const int64_t *)(const void *)value);
     text = digits;
