@@ -55,6 +55,15 @@ static void add(vestry_call *call) {
   if (is_leading) vestry_call_go(call, "/plain?%d", notes);
 }
 
+static int refusals;
+
+/* POST /refuse, with signals for a success that does not come. */
+static void refuse(vestry_call *call) {
+  refusals++;
+  vestry_call_signals(call, VESTRY_OBJECT("sum", 1));
+  vestry_call_refuse(call, "Not now.");
+}
+
 /* GET /plain: an ordinary document. */
 static void plain(vestry_call *call) {
   vestry_call_document(call, "Plain");
@@ -116,7 +125,8 @@ static void take_wish(vestry_call *call) {
   snprintf(wished, sizeof wished, "%s|%d|%s|%s", sent->text, (int)sent->number, sent->colour, sent->code);
 }
 
-static const vestry_entry entries[] = {VESTRY_PAGE("/wish", show_wishes),
+static const vestry_entry entries[] = {VESTRY_ACT("/refuse", refuse),
+                                       VESTRY_PAGE("/wish", show_wishes),
                                        VESTRY_FORM(&wish_form, take_wish),
                                        VESTRY_PAGE("/", home),
                                        VESTRY_DOCUMENT("/plain", plain),
@@ -328,6 +338,45 @@ static void repeated_refusal_shows_the_form_again(void **state) {
   vestry_memory_destroy(document);
   vestry_memory_destroy(refused);
   vestry_memory_destroy(again);
+  close_world(&w);
+}
+
+/* A client that repeats a request, because its connection broke, shows the sentence again: 204 would look like
+ * success. */
+static void assert_said_twice(world *w, const char *url, const vestry_value *signals, const char *said) {
+  for (int i = 0; i < 2; i++) {
+    vestry_memory_exchange *answer;
+    assert_int_equal(vestry_browser_send(w->ada, "POST", url, signals, &answer), VESTRY_OK);
+    assert_int_equal(vestry_memory_look(answer).status, 200);
+    assert_string_equal(vestry_memory_header(answer, "Content-Type", 0), "application/json");
+    assert_string_equal(vestry_memory_look(answer).received.data, said);
+    vestry_memory_destroy(answer);
+  }
+}
+
+/* capability: L22 */
+static void repeated_refusal_is_said_again(void **state) {
+  world w;
+  vestry_memory_exchange *document;
+  char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
+  const char *csrf = token, *nonce = once;
+  open_world(&w);
+  for (int i = 0; i < 3; i++) { /* a broken rule; a refused form; a refused act */
+    assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
+    cut(vestry_memory_look(document).received.data, "name=\"csrf\" value=\"", token, sizeof token);
+    cut(vestry_memory_look(document).received.data, "name=\"once\" value=\"", once, sizeof once);
+    vestry_memory_destroy(document);
+    is_full = i > 0;
+    refusals = 0;
+    assert_said_twice(
+        &w, i == 2 ? "/refuse" : "/note",
+        VESTRY_OBJECT("csrf", csrf, "once", nonce, "text", i ? "Tea" : "x", "code", "a", "size", 4, "weight", -1),
+        i == 0   ? "{\"_said\":{\"note\":\"Note: at least 2 characters.\"}}"
+        : i == 1 ? "{\"_said\":{\"note\":\"No <room> is left.\"}}"
+                 : "{\"_said\":{\"act\":\"Not now.\"}}");
+    assert_int_equal(refusals, i == 2);
+  }
+  assert_int_equal(notes, 0);
   close_world(&w);
 }
 
@@ -719,6 +768,7 @@ int main(void) {
                                      cmocka_unit_test(refusal_wins_over_an_earlier_way),
                                      cmocka_unit_test(form_is_sent_without_javascript),
                                      cmocka_unit_test(repeated_refusal_shows_the_form_again),
+                                     cmocka_unit_test(repeated_refusal_is_said_again),
                                      cmocka_unit_test(ordinary_document_has_a_plain_form),
                                      cmocka_unit_test(form_in_the_content_is_refused),
                                      cmocka_unit_test(characters_of_texts_are_counted),

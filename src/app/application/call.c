@@ -158,6 +158,14 @@ vestry_err vsi_entry_call_patch(vsi_entry_call *call) {
                                           : vestry_reply_json(call->reply, call->signals);
 }
 
+vestry_err vsi_entry_call_say(vsi_entry_call *call, const char *name) {
+  json_decref(call->signals); /* they were for the success that did not come */
+  call->signals = NULL;
+  vestry_err error =
+      vestry_value_to_json(VESTRY_OBJECT("_said", VESTRY_OBJECT(name, (const char *)call->said)), &call->signals);
+  return error ? error : vsi_entry_call_patch(call);
+}
+
 int64_t vestry_call_came_ms(vestry_call *call) {
   const vestry_host *host = host_of(vsi_entry_call_of(call));
   if (!call->req || call->render) return 0; /* a page is rendered again, long after its request */

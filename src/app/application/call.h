@@ -78,6 +78,8 @@ char *vsi_entry_call_print(vsi_entry_call *call, const char *format, va_list arg
  * request that is repeated, for example after a restart of the server, is stored only if it is no stream
  * (vestry/app/once.h). */
 vestry_err vsi_entry_call_patch(vsi_entry_call *call);
+/* Send the sentence of a refused call as the signal `_said.NAME`, in the same way. */
+vestry_err vsi_entry_call_say(vsi_entry_call *call, const char *name);
 /* Log a mistake of the program in a call, and end the call with INVALID. */
 void vsi_entry_call_mistake(vestry_call *call, const char *function, const char *why);
 

@@ -224,8 +224,7 @@ static void show_refused(vsi_entry_call *call, const vestry_application_form *fo
 static vestry_err patch(vsi_entry_call *call, const vestry_application_form *form) {
   char done[24];
   const vestry_host *host = vsi_application_of(call->is.app)->host;
-  if (call->said)
-    return vestry_reply_patch_signals(call->reply, VESTRY_OBJECT("_said", VESTRY_OBJECT(form->name, call->said)));
+  if (call->said) return vsi_entry_call_say(call, form->name);
   snprintf(done, sizeof done, "%" PRIu64, host->now_ns(host->ctx));
   json_t *own = json_pack("{s:{s:s},s:{s:s}}", "_said", form->name, "", "_done", form->name, done);
   if (!call->signals) call->signals = json_object();

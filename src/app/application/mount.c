@@ -139,11 +139,9 @@ static void act(vsi_entry_call *call) {
 
 static void answer_act(vsi_entry_call *call) {
   vestry_reply *reply = call->reply;
-  const vestry_value said = call->said ? vestry_value_string(call->said) : vestry_value_null();
   if (call->is.error == VESTRY_FAILED && call->said) {
-    call->is.error = call->req->is_datastar
-                         ? vestry_reply_patch_signals(reply, VESTRY_OBJECT("_said", VESTRY_OBJECT("act", said)))
-                         : vestry_reply_bodyf(reply, "<p>%s</p>", call->said);
+    call->is.error =
+        call->req->is_datastar ? vsi_entry_call_say(call, "act") : vestry_reply_bodyf(reply, "<p>%s</p>", call->said);
     if (!call->req->is_datastar) vestry_call_fail(&call->is, vestry_reply_status(reply, 422));
     return;
   }
