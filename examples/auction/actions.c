@@ -16,6 +16,8 @@ static bool read_cents(const char *text, int64_t *ret_cents) {
   return !*end && cents >= 1 && cents <= CENTS_MAX;
 }
 
+VESTRY_STRUCT(person, (const char *, name));
+
 /* POST /login. Any name is accepted; a real application would check a password here. */
 const vestry_application_form login_form = {
     .action = "/login",
@@ -42,16 +44,11 @@ void action_admit_members(vestry_call *call) {
   if (!call->user) vestry_call_go(call, "/enter");
 }
 
-typedef struct word {
-  const char *text;
-} word;
-static const vestry_sql_shape word_shape = VESTRY_ROW(word, text);
-
 /* POST /bid/{lot}: a single statement decides once; a trigger updates the lot in the same transaction. A bid that the
  * same request made before a crash counts as made. */
 void action_bid(vestry_call *call) {
-  int64_t lot = 0, cents;
-  vestry_call_get(call, VESTRY_IN_PATH, "lot", vestry_into_between(&lot, 1, INT64_MAX));
+  const int64_t lot = vestry_call_path(call, "lot");
+  int64_t cents;
   if (!read_cents(program_text(call->req, "amount", 12), &cents)) {
     vestry_call_signals(call, VESTRY_OBJECT("_message", "Enter an amount, such as 12.50."));
     return;
@@ -65,14 +62,12 @@ void action_bid(vestry_call *call) {
     vestry_call_signals(call, VESTRY_OBJECT("_message", "", "amount", ""));
     return;
   }
-  const word *why = vestry_call_row(
-      call, &word_shape,
+  const char *why = vestry_call_text(
+      call,
       "SELECT CASE WHEN is_over OR ends_ms <= ?4 THEN 'Too late: the auction has ended.' WHEN leader = ?2 AND cents = "
-      "?3 "
-      "THEN '' WHEN leader = ?2 THEN 'You already lead.' ELSE 'Too low by now.' END AS text FROM lot WHERE id = ?1",
+      "?3 THEN '' WHEN leader = ?2 THEN 'You already lead.' ELSE 'Too low by now.' END FROM lot WHERE id = ?1",
       VESTRY_LIST(lot, call->user, cents, now_ms));
-  if (!why) vestry_call_fail(call, VESTRY_NOT_FOUND);
-  vestry_call_signals(call, VESTRY_OBJECT("_message", why ? why->text : ""));
+  if (vestry_call_need(call, why)) vestry_call_signals(call, VESTRY_OBJECT("_message", why));
 }
 
 /* A job: ends a lot at its time. */
@@ -139,21 +134,15 @@ vestry_err action_offer(const vestry_request *req, vestry_reply *reply, void *ct
 void action_picture(vestry_call *call) {
   struct app *app = call->own;
   const char *name = vestry_request_value(call->req, VESTRY_IN_PATH, "name");
-  const word *type = vestry_call_row(
-      call, &word_shape, "SELECT type AS text FROM lot WHERE picture = ? AND picture <> '' LIMIT 1", VESTRY_LIST(name));
-  if (!type) vestry_call_fail(call, VESTRY_NOT_FOUND);
-  if (call->error) return;
+  const char *type =
+      vestry_call_text(call, "SELECT type FROM lot WHERE picture = ? AND picture <> '' LIMIT 1", VESTRY_LIST(name));
+  if (!vestry_call_need(call, type)) return;
   vestry_reply_header(call->reply, "Cache-Control", "private, max-age=86400, immutable");
   vestry_call_fail(call, vestry_reply_file(call->req, call->reply, app->files, name));
-  vestry_reply_header(call->reply, "Content-Type", type->text);
+  vestry_reply_header(call->reply, "Content-Type", type);
 }
 
-typedef struct line {
-  int number;
-  const char *person, *time;
-  long long cents;
-} line;
-static const vestry_sql_shape line_shape = VESTRY_ROW(line, number, person, cents, time);
+VESTRY_STRUCT(line, (int, number), (const char *, person), (long long, cents), (const char *, time));
 
 /* A name may begin like a formula, so it is marked as a text for spreadsheets. */
 static void write_line(const line *at, FILE *file) {
@@ -167,12 +156,10 @@ static void write_line(const line *at, FILE *file) {
 void action_report(vestry_call *call) {
   char *text = NULL;
   size_t len = 0;
-  int64_t lot = 0;
-  vestry_call_get(call, VESTRY_IN_PATH, "lot", vestry_into_between(&lot, 1, INT64_MAX));
   vestry_rows bids = vestry_call_rows(call, &line_shape,
                                       "SELECT number, person, cents, strftime('%Y-%m-%dT%H:%M:%SZ', at_ms / 1000, "
                                       "'unixepoch') AS time FROM bid WHERE lot = ? ORDER BY number",
-                                      VESTRY_LIST(lot));
+                                      VESTRY_LIST(vestry_call_path(call, "lot")));
   FILE *file = open_memstream(&text, &len);
   if (!file) vestry_call_fail(call, VESTRY_NO_MEMORY);
   if (!file) return;

@@ -76,11 +76,10 @@ static const vestry_entry entries[] = {VESTRY_PAGE("/lot/{lot}", page_lot, .page
 
 int main(int argc, char **argv) {
   static struct app app;
-  const vestry_sqlite_pool_options file = {
-      .path = FILE_NAME, .schema = (const char *)schema_sql, .schema_version = 1, .setup = "PRAGMA synchronous = FULL"};
   const vestry_application_options application = {.without = VESTRY_WITHOUT_CSRF,
-                                                  .database = &vestry_sqlite_application,
-                                                  .database_options = &(vestry_sqlite_database){.pool = &file},
+                                                  VESTRY_SQLITE(.path = FILE_NAME, .schema = (const char *)schema_sql,
+                                                                .schema_version = 1,
+                                                                .setup = "PRAGMA synchronous = FULL"),
                                                   .forms = &(vestry_forms_options){0},
                                                   .jobs = &(vestry_jobs_options){0},
                                                   .entries = entries,

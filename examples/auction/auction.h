@@ -41,9 +41,6 @@ void action_end_lot(vestry_call *call);
 /* POST /lots, the `done` of the uploads. */
 vestry_err action_offer(const vestry_request *req, vestry_reply *reply, void *app);
 extern const vestry_application_form login_form;
-typedef struct person {
-  char name[VESTRY_TEXT_BYTES(NAME_MAX)];
-} person;
 
 /* Files of this folder, converted to arrays by the build. */
 extern const unsigned char auction_css[], schema_sql[];

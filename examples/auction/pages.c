@@ -41,26 +41,23 @@ void page_login(vestry_call *call) {
   vestry_html_add(call->html, "</main>");
 }
 
-struct lot {
-  long long id, cents, bids, ends_ms, best;
-  const char *title, *about, *seller, *picture, *leader;
-  bool is_over, has_no_bid; /* best: the highest bid of the page's user */
-};
-static const vestry_sql_shape lot_shape = VESTRY_ROW(struct lot, id, title, about, seller, picture, cents, bids, leader,
-                                                     ends_ms, is_over, (best, has_no_bid));
+/* best: the highest bid of the page's user */
+VESTRY_STRUCT(lot_row, (long long, id), (const char *, title), (const char *, about), (const char *, seller),
+              (const char *, picture), (long long, cents), (long long, bids), (const char *, leader),
+              (long long, ends_ms), (bool, is_over), (long long, best, has_no_bid));
 #define LOTS                                                                                                           \
   "SELECT lot.id AS id, title, about, seller, picture, lot.cents AS cents, bids, leader, ends_ms, is_over, "           \
   "best.cents "                                                                                                        \
   "AS best FROM lot LEFT JOIN best ON best.lot = lot.id AND best.person = ?1 "
 
-static const char *standing(const struct lot *lot, const char *who, const char **ret_class) {
+static const char *standing(const lot_row *lot, const char *who, const char **ret_class) {
   const bool has_bid = !lot->has_no_bid, leads = has_bid && strcmp(lot->leader, who) == 0;
   *ret_class = leads ? "good" : has_bid ? "bad" : "";
   if (lot->is_over) return leads ? "You have won." : has_bid ? "Another bidder has won." : "";
   return leads ? "You lead." : has_bid ? "You were outbid." : "";
 }
 
-static void put_lot(vestry_call *call, const struct lot *lot) {
+static void put_lot(vestry_call *call, const lot_row *lot) {
   const char *class, *says = standing(lot, call->user, &class);
   vestry_html_add(call->html, "<article id=\"lot-%lld\"><a href=\"/lot/%lld\" data-navigate>", lot->id, lot->id);
   if (*lot->picture)
@@ -92,23 +89,18 @@ void page_lots(vestry_call *call) {
                   "</form><section class=\"lots\">",
                   q, TITLE_MAX);
   vestry_rows lots = vestry_call_rows(
-      call, &lot_shape, LOTS "WHERE ?2 = '' OR instr(lower(title), lower(?2)) ORDER BY is_over, ends_ms LIMIT ?3",
+      call, &lot_row_shape, LOTS "WHERE ?2 = '' OR instr(lower(title), lower(?2)) ORDER BY is_over, ends_ms LIMIT ?3",
       VESTRY_LIST(call->user, q, SHOWN_MAX));
   if (!lots.count) vestry_html_add(call->html, "<p role=\"status\">No lot is called “<bdi>%s</bdi>”.</p>", q);
-  for (const struct lot *at; (at = vestry_next(&lots));) put_lot(call, at);
+  for (const lot_row *at; (at = vestry_next(&lots));) put_lot(call, at);
   vestry_html_add(call->html, "</section>");
   end(call);
 }
 
-typedef struct bid {
-  int number;
-  const char *person;
-  long long cents;
-} bid;
-static const vestry_sql_shape bid_shape = VESTRY_ROW(bid, number, person, cents);
+VESTRY_STRUCT(bid, (int, number), (const char *, person), (long long, cents));
 
 /* Append the bids as a window: only the visible rows are read, by their key, whatever the number of bids. */
-static void put_bids(vestry_call *call, const struct lot *lot) {
+static void put_bids(vestry_call *call, const lot_row *lot) {
   const vestry_window_options options = {.id = "bids",
                                          .rows = {.count = (uint64_t)lot->bids, .px = 32, .buffer_count = 60},
                                          .is_at_end = true,
@@ -126,7 +118,7 @@ static void put_bids(vestry_call *call, const struct lot *lot) {
   vestry_call_fail(call, vestry_window_end(call->html, &window));
 }
 
-static void put_form(vestry_html *html, const struct lot *lot) {
+static void put_form(vestry_html *html, const lot_row *lot) {
   const vestry_backend_action_options once = {
       .filter_include = "^amount$", .once = true, .deduplicate = true, .sent = "_bidding"};
   vestry_html_add(html, "<form class=\"bid\" data-on:submit=\"");
@@ -142,10 +134,9 @@ static void put_form(vestry_html *html, const struct lot *lot) {
 
 /* GET /lot/{lot} */
 void page_lot(vestry_call *call) {
-  int64_t id = 0;
-  vestry_call_get(call, VESTRY_IN_PATH, "lot", vestry_into_between(&id, 1, INT64_MAX));
   begin(call, "A lot");
-  const struct lot *lot = vestry_call_row(call, &lot_shape, LOTS "WHERE lot.id = ?2", VESTRY_LIST(call->user, id));
+  const lot_row *lot = vestry_call_row(call, &lot_row_shape, LOTS "WHERE lot.id = ?2",
+                                       VESTRY_LIST(call->user, vestry_call_path(call, "lot")));
   if (!vestry_call_need(call, lot)) return;
   vestry_html_add(call->html, "<h1 dir=\"auto\">%s</h1>", lot->title);
   put_lot(call, lot);

@@ -95,11 +95,7 @@ static void error_document(vestry_call *call) {
                                   : "That did not work");
 }
 
-struct board {
-  int id;
-  char title[VESTRY_TEXT_BYTES(NAME_MAX)];
-};
-static const vestry_sql_shape board_shape = VESTRY_ROW(struct board, id, title);
+VESTRY_STRUCT(board_row, (int, id), (const char *, title)); /* a row of the table, and the form for a new one */
 
 /* The forms for a board, and for a log-in. The browser sends them, so they work without JavaScript, and twice sent
  * makes one board. */
@@ -109,17 +105,15 @@ static const vestry_application_form board_form = {
     .button = "Create",
     .attributes = "class=\"line\"",
     .title = "Boards",
-    VESTRY_INPUTS(VESTRY_INPUT(struct board, title, .label = "New board", .min = 1, .max = NAME_MAX,
+    VESTRY_INPUTS(VESTRY_INPUT(board_row, title, .label = "New board", .min = 1, .max = NAME_MAX,
                                .attributes = "autocomplete=\"off\""))};
-struct person {
-  char name[VESTRY_TEXT_BYTES(NAME_MAX)];
-};
+VESTRY_STRUCT(person, (const char *, name));
 static const vestry_application_form login_form = {
     .action = "/login",
     .name = "login",
     .button = "Enter",
     .title = "The board",
-    VESTRY_INPUTS(VESTRY_INPUT(struct person, name, .label = "Name", .min = 1, .max = NAME_MAX,
+    VESTRY_INPUTS(VESTRY_INPUT(person, name, .label = "Name", .min = 1, .max = NAME_MAX,
                                .message = "Enter a name of at most 40 characters.",
                                .attributes = "autofocus autocomplete=\"username\""))};
 
@@ -130,9 +124,9 @@ static void home(vestry_call *call) {
   if (call->user) {
     char token[VESTRY_CSRF_TOKEN_BYTES] = "";
     vestry_call_fail(call, vestry_csrf_token(call->app->csrf, call->req, call->reply, token));
-    vestry_rows boards = vestry_call_rows(call, &board_shape, "SELECT id, title FROM board ORDER BY id", NULL);
+    vestry_rows boards = vestry_call_rows(call, &board_row_shape, "SELECT id, title FROM board ORDER BY id", NULL);
     vestry_html_add(call->html, LOGOUT "</header><nav class=\"boards\">", token);
-    for (const struct board *at; (at = vestry_next(&boards));)
+    for (const board_row *at; (at = vestry_next(&boards));)
       vestry_html_add(call->html, "<a href=\"/board/%d\">%s</a>", at->id, at->title);
     vestry_html_add(call->html, "</nav>");
   } else {
@@ -144,7 +138,7 @@ static void home(vestry_call *call) {
 
 /* POST /login. Any name is accepted; a real application would check a password here. */
 static void login(vestry_call *call) {
-  const struct person *sent = call->values;
+  const person *sent = call->values;
   vestry_call_fail(call, vestry_session_login(call->req, call->reply, sent->name));
 }
 
@@ -155,7 +149,7 @@ static void logout(vestry_call *call) {
 
 /* POST /board */
 static void create_board(vestry_call *call) {
-  const struct board *made = call->values;
+  const board_row *made = call->values;
   const int64_t id =
       vestry_call_integer(call, "INSERT INTO board(title) VALUES(?) RETURNING id", VESTRY_LIST(made->title));
   vestry_call_go(call, "/board/%lld", (long long)id);
@@ -191,15 +185,12 @@ static void add_person(const char *user, size_t streams_count, void *html) {
 
 static const char *const stages[STAGES] = {"To do", "Doing", "Done"};
 
-struct card {
-  int id, board, stage, version;
-  const char *text, *author;
-};
-static const vestry_sql_shape card_shape = VESTRY_ROW(struct card, id, board, stage, version, text, author);
+VESTRY_STRUCT(card_row, (int, id), (int, board), (int, stage), (int, version), (const char *, text),
+              (const char *, author));
 
 static vestry_err add_card(void *row, void *html) {
   static const char *const moves[STAGES] = {"Back to To do", "To Doing", "To Done"};
-  const struct card *card = row;
+  const card_row *card = row;
   vestry_html_add(html, CARD, card->id, card->text, card->author, card->version, card->id);
   for (int to = card->stage - 1; to <= card->stage + 1; to += 2)
     if (to >= 0 && to < STAGES) vestry_html_add(html, MOVE, card->board, card->id, card->stage, to, moves[to]);
@@ -217,7 +208,7 @@ static void show(struct app *app, int64_t board, vestry_html *html) {
 
 static void draw_board(struct app *app, int64_t board) {
   vestry_html html;
-  struct card card;
+  card_row card;
   vestry_html_init(&html, NULL);
   vestry_html_add(&html, "<ul id=\"who\" class=\"here\" aria-label=\"Here now\">");
   vestry_presence_each(app->presence, VESTRY_KEY("board", board), add_person, &html);
@@ -228,7 +219,7 @@ static void draw_board(struct app *app, int64_t board) {
     vestry_html_add(&html, "<section><h2>%s</h2>", stages[stage]);
     (void)vestry_sql_read_rows(
         app->db, "SELECT id, board, text, author, stage, version FROM card WHERE board = ? AND stage = ? ORDER BY id",
-        VESTRY_LIST(board, stage), VESTRY_EACH_ROW(&card_shape, &card, add_card, &html));
+        VESTRY_LIST(board, stage), VESTRY_EACH_ROW(&card_row_shape, &card, add_card, &html));
     vestry_html_add(&html, "</section>");
   }
   vestry_html_add(&html, "</div>");
@@ -258,12 +249,6 @@ static vestry_err effect_draw(vestry_dispatch_context *context, const json_t *ar
   return draw(ctx, json_integer_value(json_array_get(args, 0)));
 }
 
-static int64_t board_of(vestry_call *call) {
-  int64_t board = 0;
-  vestry_call_get(call, VESTRY_IN_PATH, "board", vestry_into_between(&board, 1, INT32_MAX));
-  return board;
-}
-
 /* Write the action of a form, which runs once; an identical submission before the answer is dropped. */
 static vestry_err sending(char *action, size_t size, const char *signals, const char *url) {
   const vestry_backend_action_options options = {
@@ -274,8 +259,8 @@ static vestry_err sending(char *action, size_t size, const char *signals, const 
 /* GET /board/{board} */
 static void board_page(vestry_call *call) {
   char url[40], add[1024] = "", notice[1024] = "", token[VESTRY_CSRF_TOKEN_BYTES] = "";
-  const struct board *is =
-      vestry_call_row(call, &board_shape, "SELECT id, title FROM board WHERE id = ?", VESTRY_LIST(board_of(call)));
+  const board_row *is = vestry_call_row(call, &board_row_shape, "SELECT id, title FROM board WHERE id = ?",
+                                        VESTRY_LIST(vestry_call_path(call, "board")));
   if (!vestry_call_need(call, is)) return;
   snprintf(url, sizeof url, "/board/%d/card", is->id);
   vestry_call_fail(call, vestry_csrf_token(call->app->csrf, call->req, call->reply, token));
@@ -294,7 +279,7 @@ static void board_page(vestry_call *call) {
 /* GET /board/{board}/stream: a stream that belongs to the session, the board, the user, and the presence. */
 static void stream(vestry_call *call) {
   struct app *app = call->own;
-  const int64_t board = board_of(call);
+  const int64_t board = vestry_call_path(call, "board");
   const vestry_key *place = VESTRY_KEY("board", board);
   const vestry_connection_options conflating = {.full = VESTRY_FULL_CONFLATE};
   vestry_reply_keep(call->reply, VESTRY_KEEP_MANY, 0);
@@ -319,7 +304,7 @@ static void changed(vestry_call *call, int64_t board, const vestry_value *signal
 static void add_new(vestry_call *call) {
   const char *text = program_text(call->req, "text", VESTRY_TEXT_BYTES(TEXT_MAX)),
              *once = vestry_request_header(call->req, "X-Once");
-  const int64_t board = board_of(call);
+  const int64_t board = vestry_call_path(call, "board");
   if (!vestry_text_has(text, 1, TEXT_MAX)) {
     complain(call, "A card needs a text of at most 500 characters.");
     return;
@@ -334,14 +319,9 @@ static void add_new(vestry_call *call) {
   changed(call, board, VESTRY_OBJECT("error", ""));
 }
 
-/* The current state of a card, if a request referred to another version. */
-struct found {
-  int64_t version;
-  int stage; /* -1: deleted */
-  const char *text, *edited_by, *moved_by;
-};
-
-static const vestry_sql_shape found_shape = VESTRY_ROW(struct found, version, stage, text, edited_by, moved_by);
+/* The current state of a card, if a request referred to another version. stage: -1: deleted */
+VESTRY_STRUCT(found, (int64_t, version), (int, stage), (const char *, text), (const char *, edited_by),
+              (const char *, moved_by));
 
 enum change_of { SAVE, MOVE_TO, DELETION };
 
@@ -349,7 +329,7 @@ enum change_of { SAVE, MOVE_TO, DELETION };
  * card. */
 static void say_who(vestry_call *call, enum change_of of, int64_t board, int64_t id) {
   char what[2 * VESTRY_TEXT_BYTES(TEXT_MAX)];
-  const struct found *card = vestry_call_row(
+  const found *card = vestry_call_row(
       call, &found_shape, "SELECT version, stage, text, edited_by, moved_by FROM card WHERE id = ? AND board = ?",
       VESTRY_LIST(id, board));
   if (!vestry_call_need(call, card)) return;
@@ -375,7 +355,7 @@ static void say_who(vestry_call *call, enum change_of of, int64_t board, int64_t
 static void save_card(vestry_call *call) {
   const char *text = program_text(call->req, "draft", VESTRY_TEXT_BYTES(TEXT_MAX));
   int64_t id = 0, base = 0;
-  const int64_t board = board_of(call);
+  const int64_t board = vestry_call_path(call, "board");
   vestry_call_signal(call, "card", vestry_into_between(&id, 1, INT64_MAX));
   vestry_call_signal(call, "base", vestry_into_between(&base, 0, INT64_MAX));
   if (!vestry_text_has(text, 1, TEXT_MAX)) {
@@ -394,9 +374,8 @@ static void save_card(vestry_call *call) {
 
 static void change_card(vestry_call *call, enum change_of of) {
   const bool is_move = of == MOVE_TO;
-  int64_t id = 0, stage = -1, base = 0;
-  const int64_t board = board_of(call);
-  vestry_call_get(call, VESTRY_IN_PATH, "card", vestry_into_between(&id, 1, INT64_MAX));
+  int64_t stage = -1, base = 0;
+  const int64_t board = vestry_call_path(call, "board"), id = vestry_call_path(call, "card");
   if (is_move) vestry_call_signal(call, "stage", vestry_into_between(&stage, 0, STAGES - 1));
   vestry_call_signal(call, is_move ? "from" : "base", vestry_into_between(&base, 0, INT64_MAX));
   if (vestry_call_run(
@@ -485,16 +464,10 @@ static void end(vestry_application *parts, void *own) {
 
 int main(int argc, char **argv) {
   static struct app app;
-  static const vestry_sqlite_pool_options file = {.path = "board.db",
-                                                  .schema = (const char *)schema_sql,
-                                                  .schema_version = VERSION,
-                                                  .setup = "PRAGMA synchronous = NORMAL"};
-  const vestry_application_options application = {.database = &vestry_sqlite_application,
-                                                  .database_options = &(vestry_sqlite_database){.pool = &file},
-                                                  .entries = entries,
-                                                  .own = &app,
-                                                  .begin = begin,
-                                                  .end = end};
+  const vestry_application_options application = {VESTRY_SQLITE(.path = "board.db", .schema = (const char *)schema_sql,
+                                                                .schema_version = VERSION,
+                                                                .setup = "PRAGMA synchronous = NORMAL"),
+                                                  .entries = entries, .own = &app, .begin = begin, .end = end};
   const vestry_program_option own[] = {
       {"grace", "MS", "longest duration of a reload [2000]", vestry_into_between(&app.grace_ms, 1, 60000)}, {0}};
   struct program program = {.own = own, .application = &application, .style = board_css, .style_len = board_css_len};

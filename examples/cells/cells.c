@@ -22,18 +22,16 @@ struct app {
 
 /* ------------------------------------------------------------------------------------------------ the pages ------- */
 
-struct tick {
-  int box;
-};
-static const vestry_sql_shape tick_shape = VESTRY_ROW(struct tick, box);
+VESTRY_STRUCT(ticked, (int, box));
 
 /* Render the content of a part: ten by ten boxes. Its key is their position. */
 static void put_part(vestry_call *call) {
   bool is_ticked[PART * PART] = {false};
   const int down = (int)call->key / PARTS, across = (int)call->key % PARTS;
-  vestry_rows ticks = vestry_call_rows(call, &tick_shape, "SELECT box FROM tick WHERE part = ? AND box BETWEEN 0 AND ?",
-                                       VESTRY_LIST(call->key, PART * PART - 1));
-  for (const struct tick *at; (at = vestry_next(&ticks));) is_ticked[at->box] = true;
+  vestry_rows ticks =
+      vestry_call_rows(call, &ticked_shape, "SELECT box FROM tick WHERE part = ? AND box BETWEEN 0 AND ?",
+                       VESTRY_LIST(call->key, PART * PART - 1));
+  for (const ticked *at; (at = vestry_next(&ticks));) is_ticked[at->box] = true;
   for (int box = 0; box < PART * PART; box++) {
     int row = down * PART + box / PART, column = across * PART + box % PART;
     vestry_html_add(call->html, "<input type=\"checkbox\" tabindex=\"-1\" value=\"%d\" aria-label=\"%d, %d\"%-s>",
@@ -142,20 +140,16 @@ static void end(vestry_application *parts, void *own) {
 }
 
 int main(int argc, char **argv) {
-  static const vestry_sqlite_pool_options file = {
-      .path = "cells.db",
-      .schema = "CREATE TABLE tick(part INT, box INT, PRIMARY KEY(part, box)) WITHOUT ROWID",
-      .schema_version = 1,
-      .setup = "PRAGMA synchronous = FULL"};
   struct app app = {0};
-  const vestry_application_options application = {.without = VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF |
-                                                             VESTRY_WITHOUT_ONCE,
-                                                  .database = &vestry_sqlite_application,
-                                                  .database_options = &(vestry_sqlite_database){.pool = &file},
-                                                  .entries = entries,
-                                                  .own = &app,
-                                                  .begin = begin,
-                                                  .end = end};
+  const vestry_application_options application = {
+      .without = VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF | VESTRY_WITHOUT_ONCE,
+      VESTRY_SQLITE(.path = "cells.db",
+                    .schema = "CREATE TABLE tick(part INT, box INT, PRIMARY KEY(part, box)) WITHOUT ROWID",
+                    .schema_version = 1, .setup = "PRAGMA synchronous = FULL"),
+      .entries = entries,
+      .own = &app,
+      .begin = begin,
+      .end = end};
   struct program program = {.application = &application, .style = cells_css, .style_len = cells_css_len};
   return program_main(&program, argc, argv, "cells", "A million check boxes, shared by all users");
 }

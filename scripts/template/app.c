@@ -9,19 +9,12 @@ static const char schema[] = "CREATE TABLE IF NOT EXISTS note(id INTEGER PRIMARY
                              "  owner BLOB NOT NULL DEFAULT x'', words INTEGER NOT NULL DEFAULT 0);";
 
 /* The form of the page. Its rules hold in the browser and in the handler. */
-typedef struct note {
-  char text[VESTRY_TEXT_BYTES(200)];
-} note;
+VESTRY_STRUCT(note, (const char *, text));
 static const vestry_application_form form = {
     .action = "/note", .button = "Add", VESTRY_INPUTS(VESTRY_INPUT(note, text, .label = "Note", .min = 1, .max = 200))};
 
 /* A row of the list, read by the names of its columns. */
-typedef struct shown {
-  int id, words;
-  const char *text;
-  bool is_mine;
-} shown;
-static const vestry_sql_shape shown_shape = VESTRY_ROW(shown, id, words, text, is_mine);
+VESTRY_STRUCT(shown, (int, id), (int, words), (const char *, text), (bool, is_mine));
 
 /* GET /: renders the document, and renders its content again for each change. */
 static void home(vestry_call *call) {
@@ -51,9 +44,8 @@ static void add(vestry_call *call) {
 
 /* POST /note/{id}/remove: of this session only. */
 static void take_away(vestry_call *call) {
-  int64_t id = 0;
-  vestry_call_get(call, VESTRY_IN_PATH, "id", VESTRY_INTO(&id));
-  if (!vestry_call_run(call, "DELETE FROM note WHERE id = $1 AND owner = $2 RETURNING id", VESTRY_LIST(id, call->me)))
+  if (!vestry_call_run(call, "DELETE FROM note WHERE id = $1 AND owner = $2 RETURNING id",
+                       VESTRY_LIST(vestry_call_path(call, "id"), call->me)))
     vestry_call_fail(call, VESTRY_NOT_FOUND);
 }
 
@@ -70,17 +62,9 @@ static const vestry_entry entries[] = {VESTRY_PAGE("/", home),
                                        VESTRY_JOB("count", count_words),
                                        {0}};
 
-static const vestry_sqlite_pool_options pool = {
-    .path = "APPNAME.db",
-    .schema = schema,
-    .schema_version = 1,
-};
-static const vestry_sqlite_database database = {.pool = &pool};
-
 const vestry_application_options app_options = {
     .name = "APPNAME",
-    .database = &vestry_sqlite_application,
-    .database_options = &database,
+    VESTRY_SQLITE(.path = "APPNAME.db", .schema = schema, .schema_version = 1),
     .jobs = &(const vestry_jobs_options){0},
     .entries = entries,
 };

@@ -98,11 +98,11 @@ def exercises():
     """Apply the exercises of docs/guide/first-hour.md literally: a time beside each note, for the existing database
     and for a new one; a note from the shell, which an open page shows; and a second page."""
     with open(GUIDE, encoding="utf-8") as file:
-        guide = file.read()
+        guide = file.read().replace("shelf", "trial")
     times, shell, second = (guide.split(f"**{title}**")[1].split("\n**")[0].split("\n## ")[0] for title in
                                 ("A time beside each note.", "A note from elsewhere.", "A second page."))
     diffs = re.compile(r"^```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    command = re.search("^    (sqlite3 .*)$", shell, re.MULTILINE)[1].replace("shelf.db", "trial.db")
+    command = re.search("^    (sqlite3 .*)$", shell, re.MULTILINE)[1]
     with contextlib.closing(sqlite3.connect("trial.db")) as database:
         database.execute("INSERT INTO note(text) VALUES('of before')")
         database.commit()
