@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Check that the examples contain the code that the guide quotes from them: quotes.py REPOSITORY
 
-The ten pages under "Start here" of the guide's README are linked from page to page, in their order.
+The eight pages under "Start here" of the guide's README are linked from page to page, in their order.
 
 A block of a page that begins with ```c FILE or ```sql FILE must be a part of that file, line by line, except for
 indentation. So the next run of the tests finds a page that describes an outdated program."""
@@ -21,8 +21,8 @@ def path_breaks(guide):
     """Return what is wrong with the path through the guide: README's list, and the last line of each of its pages."""
     start = (guide / "README.md").read_text().split("## Start here\n", 1)[1].split("\n## ", 1)[0]
     pages = re.findall(r"^\d+\. \[[^]]*\]\(([a-z-]+\.md)\)", start, re.MULTILINE)
-    if len(pages) != 10:
-        yield f"{guide}/README.md: {len(pages)} pages under Start here; ten are promised"
+    if len(pages) != 8:
+        yield f"{guide}/README.md: {len(pages)} pages under Start here; eight are promised"
     for page, following in zip(pages, pages[1:] + ["deploying.md"]):
         last = (guide / page).read_text().rstrip("\n").rsplit("\n", 1)[1]
         if not re.fullmatch(rf"Next: \[[^]]*\]\({following}\)\.", last):
