@@ -97,10 +97,11 @@ struct vsi_postgres_index {
   uint64_t clock;
   TAILQ_HEAD(, vsi_postgres_ticket) tickets; /* the oldest first */
   vsi_postgres_sets sets;
-  size_t walked;   /* sets and keys that the follower has passed */
-  bool gives_way;  /* the follower waits until a render has had the lock */
-  bool has_whole;  /* a render depends on everything */
-  bool is_matched; /* a set waits for a commit of the ring that is not visible yet */
+  vsi_postgres_answers answers; /* of sets that have not ended */
+  size_t walked;                /* sets and keys that the follower has passed */
+  bool gives_way;               /* the follower waits until a render has had the lock */
+  bool has_whole;               /* a render depends on everything */
+  bool is_matched;              /* a set waits for a commit of the ring that is not visible yet */
   /* The ring: commits that are not visible yet, in the order of the WAL, and visible ones, in that of publication. */
   struct ring hidden, published;
   struct ring spare; /* dropped commits, for the next ones */
@@ -182,6 +183,7 @@ static void add_hit(vsi_postgres_index *index, vsi_postgres_hit of) {
 static void hit(vsi_postgres_index *index, set *s, key of, uint64_t at_ns) {
   const bool is_displaced = of.kind == VSI_POSTGRES_LEAF && of.offset;
   vsi_postgres_sets_end(&index->sets, s);
+  vsi_postgres_answers_end(&index->answers, s->number);
   add_hit(index,
           (vsi_postgres_hit){
               .number = s->number, .at_ns = at_ns, .kind = of.kind, .displaced_from = is_displaced ? of.relation : 0});
@@ -224,7 +226,9 @@ static void hit_older(vsi_postgres_index *index, const vsi_postgres_snapshot *no
 static void sweep(vsi_postgres_index *index) {
   for (int i = 0; i < SWEPT_EACH; i++) {
     set *s = vsi_postgres_sets_sweep(&index->sets);
-    if (s && !index->is.is_used(index->is.ctx, s->number)) vsi_postgres_sets_remove(&index->sets, s);
+    if (!s || index->is.is_used(index->is.ctx, s->number)) continue;
+    vsi_postgres_answers_end(&index->answers, s->number);
+    vsi_postgres_sets_remove(&index->sets, s);
   }
 }
 
@@ -444,8 +448,21 @@ static vestry_err follow_moves(const vsi_postgres_index *index, const vsi_postgr
 void vsi_postgres_index_begin(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
   lock_index(index);
   ticket->at = ++index->clock;
+  ticket->answer = NULL;
   TAILQ_INSERT_TAIL(&index->tickets, ticket, in);
   unlock_index(index);
+}
+
+vsi_postgres_answer *vsi_postgres_index_share(vsi_postgres_index *index, const vsi_postgres_question *question,
+                                              uint64_t seq, void (*name)(void *ctx, uint64_t number), void *ctx) {
+  lock_index(index);
+  vsi_postgres_answer *answer = vsi_postgres_answers_find(&index->answers, question, seq);
+  if (answer) {
+    VSI_REFS_TAKE(&answer->refs);
+    name(ctx, answer->number); /* under the lock, so that the set can neither be hit nor be swept in between */
+  }
+  unlock_index(index);
+  return answer;
 }
 
 static void end_locked(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
@@ -499,6 +516,8 @@ static vsi_postgres_entry enter_locked(vsi_postgres_index *index, vsi_postgres_t
     if (bytes / 2 > index->is.max_bytes || vsi_postgres_sets_add(&index->sets, number, of, snapshot)) {
       is = VSI_POSTGRES_WHOLE;
       index->has_whole = true;
+    } else if (ticket->answer) {
+      vsi_postgres_answers_put(&index->answers, ticket->answer, number);
     }
   }
   end_locked(index, ticket);
@@ -615,7 +634,8 @@ vestry_err vsi_postgres_index_create(const vsi_postgres_index_options *options, 
   vsi_postgres_index *index = vsi_calloc(options->host, 1, sizeof *index);
   if (!index) return VESTRY_NO_MEMORY;
   index->is = *options;
-  index->sets.host = options->host;
+  index->sets.host = index->answers.host = options->host;
+  TAILQ_INIT(&index->answers.line);
   vsi_mutex_init(&index->lock, VSI_LOCK_POSTGRES_INDEX);
   pthread_cond_init(&index->ended, NULL);
   TAILQ_INIT(&index->tickets);
@@ -633,6 +653,7 @@ void vsi_postgres_index_destroy(vsi_postgres_index *index) {
     TAILQ_REMOVE(&index->spare, c, in);
     vsi_postgres_keys_clear(&c->keys, index->is.host);
   }
+  vsi_postgres_answers_finish(&index->answers);
   vsi_postgres_sets_finish(&index->sets);
   vsi_free(index->is.host, index->moves);
   pthread_cond_destroy(&index->ended);

@@ -6,6 +6,7 @@
 
 #include <sys/queue.h>
 
+#include "data/postgres/answers.h"
 #include "data/postgres/keys.h"
 #include "vestry/data/postgres.h"
 
@@ -41,6 +42,7 @@ typedef struct vsi_postgres_index_options {
 typedef struct vsi_postgres_ticket {
   TAILQ_ENTRY(vsi_postgres_ticket) in;
   uint64_t at;
+  vsi_postgres_answer *answer; /* what it has read, if other renders may show that; owned by the owner of the ticket */
 } vsi_postgres_ticket;
 
 /* Create an index. OK | NO_MEMORY */
@@ -52,7 +54,13 @@ void vsi_postgres_index_destroy(vsi_postgres_index *index);
 
 /* Begin a render, before its transaction begins. */
 void vsi_postgres_index_begin(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
-/* End a render that depends on nothing. */
+/* Find the result of a question that a render may show (answers.h), whose set is in the index. Before this returns, it
+ * calls name with the number of the set; name must name the topic of that number.
+ *  seq      number of the last refresh of the render's fragment
+ *  Returns  a reference; NULL: there is none */
+vsi_postgres_answer *vsi_postgres_index_share(vsi_postgres_index *index, const vsi_postgres_question *question,
+                                              uint64_t seq, void (*name)(void *ctx, uint64_t number), void *ctx);
+/* End a render that depends on nothing, or on the set of another one. */
 void vsi_postgres_index_leave(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
 /* Return a number for a set: never 0. */
 uint64_t vsi_postgres_index_number(vsi_postgres_index *index);
@@ -70,8 +78,8 @@ typedef enum vsi_postgres_entry {
   VSI_POSTGRES_WHOLE
 } vsi_postgres_entry;
 
-/* End a render and enter its set. keys and snapshot are taken over, and are empty afterwards. The topic of that number
- * must have been named. */
+/* End a render and enter its set, with the answer of its ticket. keys and snapshot are taken over, and are empty
+ * afterwards. The topic of that number must have been named. */
 vsi_postgres_entry vsi_postgres_index_enter(vsi_postgres_index *index, vsi_postgres_ticket *ticket, uint64_t number,
                                             vsi_postgres_keys *keys, vsi_postgres_snapshot *snapshot, bool is_least);
 

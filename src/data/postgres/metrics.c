@@ -35,6 +35,8 @@ static vestry_err add_renders(vestry_metrics *metrics, const vestry_postgres_sta
   static const char refreshed[] = "vestry_postgres_refreshed", over[] = "vestry_postgres_over_bound";
   const vsi_metric_row rows[] = {
       {"vestry_postgres_renders_recorded", "Renders with a recorded read set.", NULL, NULL, 0, is->recorded_count},
+      {"vestry_postgres_renders_shared", "Renders that showed the result of another render's read.", NULL, NULL, 0,
+       is->shared_count},
       {"vestry_postgres_renders_table_level",
        "Recorded renders followed by tables, because they read much, wrote, met conflicts, or had no room for locks.",
        NULL, NULL, 0, is->table_level_count},
