@@ -106,6 +106,43 @@ static void removed_wal_is_neither_written_nor_read(void **state) {
   }
 }
 
+/* Insert until the pool relies on the time of the file's last change, and looks up no name. */
+static int64_t insert_until_held(const user *u) {
+  const vsi_sqlite_files *files = &((vsi_sqlite_pool *)u->pool)->files;
+  int64_t inserted = 0;
+  for (unsigned looks = 0; files->is_held && !atomic_load(&files->change_ns); inserted++, until_pause(looks++))
+    assert_int_equal(insert(u), VESTRY_OK);
+  return inserted;
+}
+
+/* The first write after the change is refused, whatever the change of the name is. */
+static void renamed_or_removed_file_is_not_written(void **state) {
+  for (int way = 0; way < 4; way++) {
+    user u;
+    char kept[112], other[112];
+    begin(&u, "PRAGMA journal_mode = WAL");
+    snprintf(kept, sizeof kept, "%s/kept", u.folder);
+    snprintf(other, sizeof other, "%s/other", u.folder);
+    int64_t inserted = insert_until_held(&u);
+    if (way % 2) assert_int_equal(link(u.path, kept), 0); /* it has another name, too */
+    inserted += insert_until_held(&u);
+    make_empty(other);
+    if (way == 0) assert_int_equal(rename(u.path, kept), 0);
+    if (way == 1) assert_int_equal(unlink(u.path), 0);
+    if (way >= 2) assert_int_equal(rename(other, u.path), 0);
+    assert_int_equal(insert(&u), VESTRY_IO);
+    assert_int_equal(insert(&u), VESTRY_IO);
+    assert_int_equal(u.th.log_lines, 1);
+    assert_non_null(strstr(u.th.last_log, "the file was removed, replaced or cut"));
+    if (way != 2) {
+      assert_int_equal(rename(kept, u.path), 0); /* it is back */
+      assert_int_equal(insert(&u), VESTRY_OK);
+      assert_int_equal(count(&u), inserted + 1);
+    }
+    end(&u);
+  }
+}
+
 /* "Emptying" the WAL: the next checkpoint would write zeros into the database. */
 static void cut_wal_is_neither_written_nor_read(void **state) {
   user u;
@@ -326,6 +363,7 @@ static void bytes_of_a_text_are_utf8_in_any_encoding(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(removed_wal_is_neither_written_nor_read),
+      cmocka_unit_test(renamed_or_removed_file_is_not_written),
       cmocka_unit_test(cut_wal_is_neither_written_nor_read),
       cmocka_unit_test(commits_survive_a_removed_wal),
       cmocka_unit_test(followed_database_logs_a_removed_wal),

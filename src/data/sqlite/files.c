@@ -2,12 +2,21 @@
 #include "data/sqlite/files.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "data/sqlite/frames.h"
 
-enum { PATH_BYTES = 4096 };
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+
+enum { PATH_BYTES = 4096, TICKS_MS = 40 };
 
 static bool is_in_wal_mode(sqlite3 *db) {
   sqlite3_stmt *statement = NULL;
@@ -30,7 +39,7 @@ static const char *path_of(sqlite3 *db, const char *suffix, char path[PATH_BYTES
 void vsi_sqlite_files_note(vsi_sqlite_files *files, sqlite3 *db) {
   struct stat wal, wal_index;
   char path[PATH_BYTES];
-  *files = (vsi_sqlite_files){{0}, {0}};
+  files->wal.number = files->wal_index.number = 0;
   if (!is_in_wal_mode(db) || stat(path_of(db, "-wal", path), &wal) || stat(path_of(db, "-shm", path), &wal_index))
     return;
   files->wal.device = wal.st_dev;
@@ -74,11 +83,67 @@ uint64_t vsi_sqlite_files_wal_bytes(const vsi_sqlite_files *files, sqlite3 *db) 
   return files->wal.number && map(db, &wal_index) ? vsi_sqlite_frames_extent(wal_index).bytes : 0;
 }
 
-const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
-                                        uint64_t *ret_wal_bytes) {
+static int64_t to_ns(struct timespec at) {
+  return (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
+}
+
+/* Return whether a change of the name or of the number of links sets the time of the last change: ext2 to ext4, XFS,
+ * Btrfs, tmpfs, F2FS. NFS and FUSE rename a file that is removed while it is open, and their clocks are others. */
+static bool is_file_system_known(int file) {
+  struct statfs of;
+  if (fstatfs(file, &of)) return false;
+  switch ((unsigned long)of.f_type) {
+  case EXT4_SUPER_MAGIC:
+  case XFS_SUPER_MAGIC:
+  case BTRFS_SUPER_MAGIC:
+  case TMPFS_MAGIC:
+  case F2FS_SUPER_MAGIC: return true;
+  default: return false;
+  }
+}
+
+static bool has_name(sqlite3 *db) {
   int is_other = 0;
+  return !sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && !is_other;
+}
+
+void vsi_sqlite_files_hold(vsi_sqlite_files *files, sqlite3 *db) {
+  struct stat held, named;
+  char path[PATH_BYTES];
+  const int file = *path_of(db, "", path) ? open(path, O_PATH | O_CLOEXEC) : -1; /* its close releases no lock */
+  if (file < 0) return;
+  files->is_held = !fstat(file, &held) && is_file_system_known(file) && has_name(db) && !stat(path, &named) &&
+                   held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+  files->held = file;
+  if (!files->is_held) close(file);
+}
+
+void vsi_sqlite_files_release(vsi_sqlite_files *files) {
+  if (files->is_held) close(files->held);
+  files->is_held = false;
+}
+
+/* Return whether the name of the database file leads to another file, or to none. */
+static bool has_lost_name(vsi_sqlite_files *files, sqlite3 *db, bool looks_up) {
+  struct stat now = {.st_nlink = 0};
+  struct timespec clock;
+  int is_other = 0;
+  if (files->is_held && fstat(files->held, &now)) now.st_nlink = 0;
+  const int64_t change_ns = to_ns(now.st_ctim);
+  if (!looks_up && now.st_nlink && change_ns &&
+      change_ns == atomic_load_explicit(&files->change_ns, memory_order_relaxed))
+    return false;
+  clock_gettime(CLOCK_REALTIME_COARSE, &clock);
+  const bool is_lost = !sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other;
+  const bool is_old = now.st_nlink && to_ns(clock) - change_ns > TICKS_MS * INT64_C(1000000);
+  atomic_store_explicit(&files->change_ns, is_old && !is_lost ? change_ns : 0, memory_order_relaxed);
+  return is_lost;
+}
+
+const char *vsi_sqlite_files_find_moved(vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
+                                        uint64_t *ret_wal_bytes) {
   *ret_wal_bytes = 0;
-  if (!sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other) return "the file";
+  if (has_lost_name(files, db, checks_names)) return "the file";
   if (files->wal.number && is_cut(db, ret_wal_bytes)) return "the file's WAL (-wal)";
   if (!checks_names) return NULL;
   if (has_moved(db, "-wal", files->wal.device, files->wal.number)) return "the file's WAL (-wal)";

@@ -4,11 +4,18 @@
  * writes to the removed ones are lost. If the WAL was cut, its next checkpoint writes zeros into the database.
  *
  * SQLite compares the database file itself (SQLITE_FCNTL_HAS_MOVED), but not the files of the WAL. A connection that
- * has read in WAL mode keeps them open, and as long as it does, no program that uses SQLite removes them. */
+ * has read in WAL mode keeps them open, and as long as it does, no program that uses SQLite removes them.
+ *
+ * SQLite looks the name of the database file up for this, which takes several times as long as a look at a descriptor.
+ * A change of the file's name or of its number of links sets the time of its last change, and so does a write to it.
+ * So as long as this time is the same as when the name was looked up, the file has its name, unless one of the folders
+ * of the path was renamed. The time counts in ticks of the clock, so it is relied on only if it was older than TICKS_MS
+ * at the look-up. File systems for which this is not known are left out. */
 #ifndef VSI_SQLITE_FILES_H
 #define VSI_SQLITE_FILES_H
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -19,15 +26,23 @@ typedef struct vsi_sqlite_files {
     dev_t device;
     ino_t number; /* 0: not known */
   } wal, wal_index;
+  bool is_held; /* `held` is a descriptor of the database file, for its attributes only */
+  int held;
+  _Atomic(int64_t) change_ns; /* time of its last change when its name was last looked up; 0: not reliable. Relaxed:
+                                 each value is valid by itself */
 } vsi_sqlite_files;
 
 /* Note the files of the WAL that a connection has open, which has read. In other modes nothing is noted. */
 void vsi_sqlite_files_note(vsi_sqlite_files *files, sqlite3 *db);
+/* Hold the database file of a connection, so that its name need not be looked up each time; until
+ * vsi_sqlite_files_release. Does nothing if the file system is unknown, or if there is no descriptor. */
+void vsi_sqlite_files_hold(vsi_sqlite_files *files, sqlite3 *db);
+void vsi_sqlite_files_release(vsi_sqlite_files *files);
 /* Return the name, for a message, of a file of this connection that was removed, replaced or cut; NULL: none, or
  * unknown.
- *  checks_names   also whether the files of the WAL still have their names, which is two system calls more
+ *  checks_names   also look the names of all files up, which is three system calls more
  *  ret_wal_bytes  the size of the WAL; 0: unknown */
-const char *vsi_sqlite_files_find_moved(const vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
+const char *vsi_sqlite_files_find_moved(vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
                                         uint64_t *ret_wal_bytes);
 /* Return the least size that the WAL has after the last commit, by its index; 0: unknown. */
 uint64_t vsi_sqlite_files_wal_bytes(const vsi_sqlite_files *files, sqlite3 *db);

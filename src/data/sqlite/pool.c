@@ -12,11 +12,12 @@
  * An administrator may remove, replace or cut the file, or the files of its WAL, while a program has them open
  * (files.h). Therefore, each transaction for writing first checks whether the file still has its name, because its rows
  * would be lost, and whether the WAL was cut, because its checkpoint would destroy the database; these are two system
- * calls. The names of the WAL's files are checked every NAMES_CHECKED_MS: writes to a removed WAL are not lost if the
+ * calls, on descriptors. The names of the WAL's files are checked every NAMES_CHECKED_MS: writes to a removed WAL are not lost if the
  * program ends normally. Of the transactions for reading, one in FILE_CHECKED_EACH does the same. */
 #include "data/sqlite/pool.h"
 
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/options.h"
 #include "data/sqlite/sqlite.h"
@@ -74,6 +75,7 @@ void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
   const vestry_host *host = pool->is.host;
   for (size_t i = 0; i < pool->conns_count; i++) close_conn(&pool->conns[i]);
+  vsi_sqlite_files_release(&pool->files);
   pthread_cond_destroy(&pool->returned);
   vsi_mutex_finish(&pool->lock);
   vsi_free(host, pool->path);
@@ -255,7 +257,9 @@ static vestry_err refuse(vsi_sqlite_pool *pool, const char *function) {
 vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *function) {
   vsi_sqlite_pool *pool = conn->pool;
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
-  const uint64_t now_ns = vsi_monotonic_ns();
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* some milliseconds late, which is enough here, and five times faster */
+  const uint64_t now_ns = (uint64_t)now.tv_sec * 1000 * VSI_NS_PER_MS + (uint64_t)now.tv_nsec;
   const bool is_due =
       atomic_load_explicit(&pool->has_moved, memory_order_relaxed) ||
       now_ns - atomic_load_explicit(&pool->names_checked_ns, memory_order_relaxed) >= NAMES_CHECKED_MS * VSI_NS_PER_MS;
