@@ -30,7 +30,7 @@ typedef struct vestry_h2_options {
                                  vestry_microhttpd_create */
   uint32_t unix_mode;       /**< permissions of the socket's file; 0: 0660 */
   uint32_t threads_count;   /**< threads that serve requests of HTTP/2, and as many for HTTP/1.1; 0: one for each
-                                 processor, at least 2; at most 256 */
+                                 processor that the process may use, at least 2; at most 256 */
   uint32_t max_streams;     /**< maximum number of open streams, of HTTP/2 and HTTP/1.1 together; beyond it 503 with
                                  Retry-After. 0: 10,000; at most 1,000,000 */
   uint32_t max_connections; /**< maximum number of connections; beyond it no connection is accepted. 0: as

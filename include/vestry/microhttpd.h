@@ -34,7 +34,8 @@ typedef struct vestry_microhttpd_options {
                                  vestry_microhttpd_create */
   uint32_t unix_mode;       /**< permissions of the socket's file, whatever the umask: which users may connect; 0:
                                  0660 */
-  uint32_t threads_count;   /**< threads that serve requests; 0: one for each processor, at least 2; at most 256 */
+  uint32_t threads_count;   /**< threads that serve requests; 0: one for each processor that the process may
+                                 use, at least 2; at most 256 */
   uint32_t max_streams;     /**< maximum number of open streams; beyond it 503 with Retry-After. 0: 10,000; at most
                                  1,000,000 */
   uint32_t max_connections; /**< maximum number of connections, streams included; must exceed max_streams; beyond it no

@@ -42,13 +42,13 @@ typedef struct vestry_server_options {
                                  interfaces */
   uint16_t port;            /**< 0: a free port */
   const char *unix_path;    /**< UNIX socket to listen on, instead of address and port; NULL: none. Not with civetweb */
-  uint32_t threads_count;   /**< threads of the server. 0: one for each processor, at least 2; civetweb has as many as
-                                 max_streams requires, or if that is 0, 1,024, as far as the descriptors (ulimit -n)
-                                 and the system permit, but at least 128 */
+  uint32_t threads_count;   /**< threads of the server. 0: one for each processor that the process may use, at least 2;
+                                 civetweb has as many as max_streams requires, or if that is 0, 1,024, as far as the
+                                 descriptors (ulimit -n) and the system permit, but at least 128 */
   uint32_t max_streams;     /**< maximum number of open streams; 0: 10,000; at most 1,000,000. With civetweb at most
                                  100,000, and a threads_count other than 0 overrides this, because each stream occupies
                                  a thread. civetweb reserves a tenth of its threads (2 to 32) for other requests, so
-                                 1,024 threads serve 992 streams, 479 (of 1,024 descriptors) 447, and 128 serve 116 */
+                                 1,024 threads serve 992 streams, and 128 serve 116 */
   uint32_t max_per_address; /**< maximum number of connections of one client address; with civetweb of running requests
                                  and streams. 0: no limit. Behind a proxy it must be 0, because all connections have the
                                  proxy's address */

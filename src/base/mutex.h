@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Locks for which threads sleep: a mutex, a lock for many readers or one writer, and a binary semaphore. The first two
- * have a place in the order of locks (base/lock_order.h). Header only, like base/thread.h. */
+ * have a place in the order of locks (base/lock_order.h). Header only, like base/memory.h. */
 #ifndef VSI_BASE_MUTEX_H
 #define VSI_BASE_MUTEX_H
 

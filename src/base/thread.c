@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/thread.h"
 
+#include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -26,4 +28,11 @@ vestry_err vsi_thread_start(const vestry_host *host, pthread_t *ret_thread, cons
   pthread_setname_np(thread, name); /* a failure to set the name is ignored */
   *ret_thread = thread;
   return VESTRY_OK;
+}
+
+uint32_t vsi_processors(uint32_t least, uint32_t most) {
+  cpu_set_t usable;
+  const long count =
+      sched_getaffinity(0, sizeof usable, &usable) == 0 ? CPU_COUNT(&usable) : sysconf(_SC_NPROCESSORS_ONLN);
+  return count < (long)least ? least : count > (long)most ? most : (uint32_t)count;
 }

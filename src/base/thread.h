@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads of the library. */
+/* Threads of the library, and the processors for them. */
 #ifndef VSI_BASE_THREAD_H
 #define VSI_BASE_THREAD_H
 
@@ -28,5 +28,9 @@ VESTRY_API int vsi_thread_make(pthread_t *ret_thread, const pthread_attr_t *attr
 /* Start a thread that blocks all signals. host: logs a failure; NULL: no log. name: at most 15 characters. OK | IO */
 VESTRY_API vestry_err vsi_thread_start(const vestry_host *host, pthread_t *ret_thread, const char *name,
                                        void *(*body)(void *), void *argument);
+
+/* Return the number of processors that this process may use, at least `least` and at most `most`. In a container these
+ * are fewer than the machine has. */
+VESTRY_API uint32_t vsi_processors(uint32_t least, uint32_t most);
 
 #endif

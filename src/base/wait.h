@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting for a condition with a time limit, by the monotonic clock, which cannot be set. The host's clock, which
  * determines all other times, may be another one. The header also contains a queue of threads that wait for a resource.
- * Header only, like base/thread.h. */
+ * Header only, like base/memory.h. */
 #ifndef VSI_BASE_WAIT_H
 #define VSI_BASE_WAIT_H
 

@@ -3,23 +3,16 @@
  * no threads. */
 #include "runtime/runtime.h"
 
-#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/thread.h"
 #include "runtime/actor.h"
 
 enum { THREADS_MAX = 256 };
-
-/* Return the number of processors that this process may use; in a container these are fewer than the machine has. */
-static uint32_t processors(void) {
-  cpu_set_t usable;
-  long count = sched_getaffinity(0, sizeof usable, &usable) == 0 ? CPU_COUNT(&usable) : sysconf(_SC_NPROCESSORS_ONLN);
-  return count < 1 ? 1 : count > THREADS_MAX ? THREADS_MAX : (uint32_t)count;
-}
 
 static size_t page_bytes(void) {
   return (size_t)sysconf(_SC_PAGESIZE);
@@ -49,7 +42,7 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
     return vsi_mistake(host, "vestry_runtime_create",
                        "ret_runtime is NULL, the host lacks a function, threads_count is more than 256, or io is no "
                        "vestry_runtime_io");
-  uint32_t workers_count = !threaded ? 0 : own.threads_count ? own.threads_count : processors();
+  uint32_t workers_count = !threaded ? 0 : own.threads_count ? own.threads_count : vsi_processors(1, THREADS_MAX);
 
   vestry_runtime *runtime = vsi_calloc(host, 1, sizeof *runtime);
   if (!runtime) return VESTRY_NO_MEMORY;

@@ -3,41 +3,31 @@
  * those of an adapter for libmicrohttpd inside. */
 #include "adapter/h2/adapter.h"
 
-#include <unistd.h>
-
 #include "base/log.h"
 #include "base/options.h"
+#include "base/thread.h"
 #include "base/wait.h"
 
-enum { DEFAULT_PER_CONNECTION = 250, MOST_PER_CONNECTION = 10000, DEFAULT_TIMEOUT_S = 30, DEFAULT_HEAD_BYTES = 16384 };
-enum { MAX_HEAD_BYTES = 4 << 20, MAX_THREADS = 256, LEAST_LOOK_MS = 10, LONGEST_LOOK_MS = 250, LOOKS = 8 };
-
-static unsigned processors(void) {
-  const long count = sysconf(_SC_NPROCESSORS_ONLN);
-  return count < 2 ? 2 : count > MAX_THREADS ? MAX_THREADS : (unsigned)count;
-}
-
-static vsi_tls_options tls_options(const vestry_h2_options *options) {
-  return (vsi_tls_options){options->tls_key, options->tls_certificate, options->tls_pairs, options->tls_files};
-}
+enum { DEFAULT_PER_CONNECTION = 250, MOST_PER_CONNECTION = 10000 };
+enum { MAX_HEAD_BYTES = 4 << 20, LEAST_LOOK_MS = 10, LONGEST_LOOK_MS = 250, LOOKS = 8 };
 
 /* Fill in the defaults and check the bounds that are not those of vestry_microhttpd_options. */
 static vestry_err resolve(const vestry *v, vestry_h2_options *options) {
   const vestry_host *host = vestry_parts_of(v)->host;
   const vsi_option_range ranges[] = {
       {"max_per_connection", options->max_per_connection, 1, MOST_PER_CONNECTION},
-      {"threads_count", options->threads_count, 1, MAX_THREADS},
+      {"threads_count", options->threads_count, 1, VSI_MICROHTTPD_MAX_THREADS},
       {"max_head_bytes", options->max_head_bytes, 1, MAX_HEAD_BYTES},
   };
   if (vsi_option_ranges_check(host, "vestry_h2_create", ranges, sizeof ranges / sizeof *ranges)) return VESTRY_INVALID;
-  const vsi_tls_options tls = tls_options(options);
+  const vsi_tls_options tls = VSI_TLS_OPTIONS(options);
   const char *conflict = vsi_tls_find_conflict(&tls);
   if (conflict) return vsi_mistake(host, "vestry_h2_create", conflict);
   if (!options->max_per_connection) options->max_per_connection = DEFAULT_PER_CONNECTION;
-  if (!options->threads_count) options->threads_count = processors();
-  if (!options->timeout_s) options->timeout_s = DEFAULT_TIMEOUT_S;
+  if (!options->threads_count) options->threads_count = vsi_processors(2, VSI_MICROHTTPD_MAX_THREADS);
+  if (!options->timeout_s) options->timeout_s = VSI_MICROHTTPD_DEFAULT_TIMEOUT_S;
   if (!options->request_timeout_ms) options->request_timeout_ms = VSI_MICROHTTPD_DEFAULT_REQUEST_MS;
-  if (!options->max_head_bytes) options->max_head_bytes = DEFAULT_HEAD_BYTES;
+  if (!options->max_head_bytes) options->max_head_bytes = VSI_MICROHTTPD_DEFAULT_HEAD_BYTES;
   return VESTRY_OK;
 }
 
@@ -82,7 +72,7 @@ static vestry_err begin_serving(vsi_h2 *adapter, const vestry_h2_options *option
 }
 
 static vestry_err begin(vsi_h2 *adapter, const vestry_h2_options *options) {
-  const vsi_tls_options tls = tls_options(options);
+  const vsi_tls_options tls = VSI_TLS_OPTIONS(options);
   vestry_err error = vsi_h2_frames_init(adapter);
   if (!error) error = vsi_texts_copy(adapter->host, options->names, &adapter->names);
   if (!error) error = vsi_tls_create(adapter->host, "vestry_h2_create", &tls, &adapter->tls);

@@ -180,7 +180,8 @@ static inline bool vsi_microhttpd_is_attached(const vsi_microhttpd *adapter) {
 }
 
 enum { VSI_MICROHTTPD_DEFAULT_STREAMS = 10000, VSI_MICROHTTPD_MAX_STREAMS = 1000000 };
-enum { VSI_MICROHTTPD_DEFAULT_REQUEST_MS = 30000 };
+enum { VSI_MICROHTTPD_DEFAULT_REQUEST_MS = 30000, VSI_MICROHTTPD_DEFAULT_TIMEOUT_S = 30 };
+enum { VSI_MICROHTTPD_DEFAULT_HEAD_BYTES = 16384, VSI_MICROHTTPD_MAX_THREADS = 256 };
 
 /* Return TCP_USER_TIMEOUT for an option; 0: the system's. */
 VESTRY_API unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms);

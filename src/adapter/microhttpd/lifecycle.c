@@ -12,19 +12,17 @@
 #include "adapter/web/policy.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/thread.h"
 #include "base/wait.h"
 
 enum {
   LEAST_MORE_CONNECTIONS = 64,
   MAX_CONNECTIONS = 2 * VSI_MICROHTTPD_MAX_STREAMS,
-  DEFAULT_HEAD_BYTES = 16384,
   MEMORY_A_HEAD = 4, /* the head, a copy of its cookies, records of headers and cookies, and the head of the response */
   LEAST_MEMORY_BYTES = 1024,
   MAX_MEMORY_BYTES = 16 << 20,
   DEFAULT_UNIX_MODE = 0660,
   MAX_UNIX_MODE = 0777,
-  DEFAULT_TIMEOUT_S = 30,
-  MAX_THREADS = 256,
   DESCRIPTORS = 8, /* of the acceptor, the watch and the streams */
   DESCRIPTORS_A_THREAD = 3,
   LEAST_RESERVE = 16, /* for the application */
@@ -43,23 +41,14 @@ unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms) {
   return lost_ms < INT_MAX ? (unsigned)lost_ms : INT_MAX; /* the kernel's limit */
 }
 
-static unsigned processors(void) {
-  long count = sysconf(_SC_NPROCESSORS_ONLN);
-  return count < 2 ? 2 : count > MAX_THREADS ? MAX_THREADS : (unsigned)count;
-}
-
 /* Return whether a path fits into the address of a UNIX socket: neither empty nor too long. */
 static bool path_fits(const char *path) {
   return *path && strlen(path) < sizeof((struct sockaddr_un *)0)->sun_path;
 }
 
-static vsi_tls_options tls_options(const vestry_microhttpd_options *options) {
-  return (vsi_tls_options){options->tls_key, options->tls_certificate, options->tls_pairs, options->tls_files};
-}
-
 /* Return the fault in options that exclude or require each other; NULL: none. */
 static const char *find_conflict(const vestry_microhttpd_options *options) {
-  const vsi_tls_options tls = tls_options(options);
+  const vsi_tls_options tls = VSI_TLS_OPTIONS(options);
   const char *conflict = vsi_tls_find_conflict(&tls);
   if (conflict) return conflict;
   if (!options->unix_path) return options->unix_mode ? "unix_mode is set without unix_path" : NULL;
@@ -73,19 +62,20 @@ static const char *find_conflict(const vestry_microhttpd_options *options) {
 static vestry_err resolve(const vestry *v, const char *function, vestry_microhttpd_options *options, bool is_fed) {
   const vestry_host *host = vestry_parts_of(v)->host;
   if (!options->max_streams) options->max_streams = VSI_MICROHTTPD_DEFAULT_STREAMS;
-  if (!options->threads_count) options->threads_count = processors();
+  if (!options->threads_count) options->threads_count = vsi_processors(2, VSI_MICROHTTPD_MAX_THREADS);
   const uint32_t streams = options->max_streams, more = streams / 4;
   /* Each thread has a share of the connections, and needs at least one. */
   const uint64_t threads = options->threads_count,
                  least = is_fed || streams < threads ? threads : (uint64_t)streams + 1;
   if (!options->max_connections) {
     options->max_connections = streams + (more > LEAST_MORE_CONNECTIONS ? more : LEAST_MORE_CONNECTIONS);
-    if (options->max_connections < threads && threads <= MAX_THREADS) options->max_connections = (uint32_t)threads;
+    if (options->max_connections < threads && threads <= VSI_MICROHTTPD_MAX_THREADS)
+      options->max_connections = (uint32_t)threads;
   }
   const size_t memory = options->memory_bytes;
   const vsi_option_range ranges[] = {
       {"max_streams", streams, 1, VSI_MICROHTTPD_MAX_STREAMS},
-      {"threads_count", threads, 1, MAX_THREADS},
+      {"threads_count", threads, 1, VSI_MICROHTTPD_MAX_THREADS},
       {"max_connections", options->max_connections, least, MAX_CONNECTIONS},
       {"memory_bytes", memory, LEAST_MEMORY_BYTES, MAX_MEMORY_BYTES},
       {"max_head_bytes", options->max_head_bytes, memory ? 1 : LEAST_MEMORY_BYTES / MEMORY_A_HEAD,
@@ -95,10 +85,11 @@ static vestry_err resolve(const vestry *v, const char *function, vestry_microhtt
   if (vsi_option_ranges_check(host, function, ranges, sizeof ranges / sizeof *ranges)) return VESTRY_INVALID;
   const char *conflict = find_conflict(options);
   if (conflict) return vsi_mistake(host, function, conflict);
-  if (!options->timeout_s) options->timeout_s = DEFAULT_TIMEOUT_S;
+  if (!options->timeout_s) options->timeout_s = VSI_MICROHTTPD_DEFAULT_TIMEOUT_S;
   if (!options->request_timeout_ms) options->request_timeout_ms = VSI_MICROHTTPD_DEFAULT_REQUEST_MS;
   if (!options->max_head_bytes)
-    options->max_head_bytes = options->memory_bytes ? options->memory_bytes / MEMORY_A_HEAD : DEFAULT_HEAD_BYTES;
+    options->max_head_bytes =
+        options->memory_bytes ? options->memory_bytes / MEMORY_A_HEAD : VSI_MICROHTTPD_DEFAULT_HEAD_BYTES;
   if (!options->memory_bytes) options->memory_bytes = MEMORY_A_HEAD * options->max_head_bytes;
   options->lost_ms = vsi_microhttpd_lost_ms(v, options->lost_ms);
   if (!options->unix_mode) options->unix_mode = DEFAULT_UNIX_MODE;
@@ -266,7 +257,7 @@ static vestry_err create(vestry *v, const vestry_microhttpd_options *given, cons
   vestry_err error = resolve(v, function, &own, feeder != NULL);
   if (!error) error = fit(host, function, &own, feeder != NULL);
   if (error) return error;
-  const vsi_tls_options tls = tls_options(&own);
+  const vsi_tls_options tls = VSI_TLS_OPTIONS(&own);
   vsi_microhttpd *adapter = vsi_microhttpd_lifecycle_create(v, function, own.max_streams, own.send_buffer_bytes);
   if (!adapter) return VESTRY_NO_MEMORY;
   if (feeder)

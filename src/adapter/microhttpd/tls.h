@@ -16,6 +16,8 @@ typedef struct vsi_tls_options {
   const char *key, *certificate;
   const char *const *pairs, *const *files;
 } vsi_tls_options;
+#define VSI_TLS_OPTIONS(of)                                                                                            \
+  { (of)->tls_key, (of)->tls_certificate, (of)->tls_pairs, (of)->tls_files }
 
 /* Copy texts that NULL ends. texts NULL: none. OK | NO_MEMORY (the copied ones are in *ret_copies) */
 VESTRY_API vestry_err vsi_texts_copy(const vestry_host *host, const char *const *texts, char ***ret_copies);
