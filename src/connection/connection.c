@@ -103,10 +103,12 @@ uint64_t vsi_connection_cost(const vestry_connection *connection, uint32_t count
   return vsi_budget_cost(count, bytes) + (connection->conflation ? (uint64_t)count * sizeof(vsi_target) : 0);
 }
 
-/* vsi_queue_goes marks the queue as going and reads its count in one atomic operation. An event that is settled before
+/* Count all that the queue holds as going, because the connection releases it soon. Idempotent. Shuts the queue.
+ *
+ * vsi_queue_goes marks the queue as going and reads its count in one atomic operation. An event that is settled before
  * this operation is not in the count, so its cost is not added to budget->going. The settlement of an event after this
  * operation sees the mark, and subtracts the event's cost from budget->going. */
-void vsi_connection_goes(vestry_connection *connection) {
+static void count_as_going(vestry_connection *connection) {
   uint32_t count;
   size_t bytes;
   if (vsi_queue_goes(&connection->queue, &count, &bytes) && count)
@@ -122,7 +124,7 @@ static void hurry(vestry_connection *connection, uint8_t how) {
     if (atomic_compare_exchange_weak_explicit(&connection->hurry, &before, how, memory_order_relaxed,
                                               memory_order_relaxed)) {
       /* The connection has a cause, and its queue is shut or will be at once, so the queue no longer grows. */
-      if (how == VSI_HURRY_NOW) vsi_connection_goes(connection);
+      if (how == VSI_HURRY_NOW) count_as_going(connection);
       break;
     }
   vsi_actor_notify(&connection->actor);
@@ -151,7 +153,7 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
     return false;
   }
   vsi_queue_shut(&connection->queue);
-  if (!vsi_cause_flushes(cause)) vsi_connection_goes(connection);
+  if (!vsi_cause_flushes(cause)) count_as_going(connection);
   vsi_actor_notify(&connection->actor);
   return true;
 }

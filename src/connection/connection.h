@@ -194,8 +194,6 @@ static inline uint64_t vsi_connection_held(const vestry_connection *connection) 
     held += atomic_load_explicit(&connection->conflation->targets_bytes, memory_order_relaxed); /* relaxed */
   return held;
 }
-/* Count all that the queue holds as going, because the connection releases it soon. Idempotent. Shuts the queue. */
-void vsi_connection_goes(vestry_connection *connection);
 /* Return the cost of count events with this number of bytes, which is counted as going and subtracted again as the
  * events are settled. */
 uint64_t vsi_connection_cost(const vestry_connection *connection, uint32_t count, size_t bytes);

@@ -57,7 +57,8 @@ static void text_put(vsi_html *html, const char *bytes, size_t len) {
   }
 }
 
-void vsi_html_escape_text(vsi_html *html, const char *text, size_t len) {
+/* Append a text, escaped. */
+static void escape_text(vsi_html *html, const char *text, size_t len) {
   static const escaping e = {text_is_plain, NULL, text_put};
   put_escaped(html, text, len, &e);
 }
@@ -150,10 +151,17 @@ static void json_put(vsi_html *html, const char *bytes, size_t len) {
     put_special(html, bytes, len);
 }
 
+/* Rewrites JSON from jansson, which arrives in parts, into JSON that is also JavaScript. */
+typedef struct json_rewriter {
+  vsi_html *html;
+  const char *quote; /* replacement for quotes */
+  bool in_string, behind_backslash;
+} json_rewriter;
+
 /* Inside strings, the characters of js_is_plain's comment are escaped in the only form that both grammars have: \u and
  * four digits. Outside of strings, only the quotes of JSON are special to any reader. Runs of a string are cut at ASCII
  * characters only, so no UTF-8 sequence is split. */
-void vsi_html_rewrite_json(vsi_json_rewriter *r, const char *json, size_t len) {
+static void rewrite_json(json_rewriter *r, const char *json, size_t len) {
   static const escaping inside = {json_is_plain, js_is_special, json_put};
   const char *end = json + len;
   while (json < end) {
@@ -186,13 +194,13 @@ void vsi_html_rewrite_json(vsi_json_rewriter *r, const char *json, size_t len) {
 }
 
 static int take_json(const char *json, size_t len, void *rewriter) {
-  vsi_json_rewriter *r = rewriter;
-  vsi_html_rewrite_json(r, json, len);
+  json_rewriter *r = rewriter;
+  rewrite_json(r, json, len);
   return r->html->error ? -1 : 0;
 }
 
 void vsi_html_put_json(vsi_html *html, const json_t *value, const char *quote) {
-  vsi_json_rewriter rewriter = {.html = html, .quote = quote};
+  json_rewriter rewriter = {.html = html, .quote = quote};
   /* Writing a valid value fails only if memory runs out, the builder's or jansson's; or if the value contains itself,
    * which jansson reports in the same way. */
   if (vsi_json_dump_to(value, take_json, &rewriter, JSON_COMPACT | JSON_ENCODE_ANY))
@@ -226,7 +234,7 @@ static void put_inserted(vsi_html *html, bool in_js, const char *text, size_t le
   if (in_js)
     vsi_html_escape_js(html, text, len);
   else
-    vsi_html_escape_text(html, text, len);
+    escape_text(html, text, len);
 }
 
 static const char why_reference[] = "the value follows a & and could form a character reference with it";

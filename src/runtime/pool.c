@@ -186,7 +186,8 @@ void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job) {
   queue(pool, &jobs, 1);
 }
 
-bool vsi_pool_run_one(vsi_pool *pool) {
+/* Run one job. Returns false if there was none. */
+static bool run_first(vsi_pool *pool) {
   vsi_job *job = vsi_job_queue_pop(&pool->outside);
   if (!job) return vsi_pool_flush(pool, false);
   run_one(pool, job);
@@ -205,16 +206,16 @@ void vsi_pool_wake_by(vsi_pool *pool, vsi_wake *wake) {
 }
 
 bool vsi_pool_run_or_clear(vsi_pool *pool) {
-  if (vsi_pool_run_one(pool)) return true;
+  if (run_first(pool)) return true;
   if (!pool->wake) return false; /* set by the thread that steps the runtime, or before it began to step */
   vsi_wake_clear(pool->wake);
   /* [C3] of wake.c: seq_cst, like [S1] */
-  return atomic_load_explicit(&pool->outside.length, memory_order_seq_cst) && vsi_pool_run_one(pool);
+  return atomic_load_explicit(&pool->outside.length, memory_order_seq_cst) && run_first(pool);
 }
 
 bool vsi_pool_drain(vsi_pool *pool) {
   bool any = false;
-  while (vsi_pool_run_one(pool)) any = true;
+  while (run_first(pool)) any = true;
   return any;
 }
 

@@ -134,8 +134,7 @@ void vsi_pool_stop(vsi_pool *pool);
 /* Free a pool that was stopped; does not run jobs. */
 void vsi_pool_finish(vsi_pool *pool);
 
-/* Run one job, or all until none is left, on a stepped or stopped pool. Return false if there was none. */
-bool vsi_pool_run_one(vsi_pool *pool);
+/* Run all jobs until none is left, on a stepped or stopped pool. Returns false if there was none. */
 bool vsi_pool_drain(vsi_pool *pool);
 
 /* Make each submit to a stepped pool signal this wake from now on; the wake is readable now. Setting the same one again

@@ -266,7 +266,8 @@ vsi_sqlite_commit *vsi_sqlite_commit_put(const vsi_sqlite_commit *commit, void *
   return made;
 }
 
-vsi_sqlite_commit *vsi_sqlite_commit_copy(const vestry_host *host, const vsi_sqlite_commit *commit) {
+/* Copy a commit and its arrays into one allocation. NULL: no memory */
+static vsi_sqlite_commit *copy_commit(const vestry_host *host, const vsi_sqlite_commit *commit) {
   void *made = vsi_alloc(host, vsi_sqlite_commit_bytes(commit));
   return made ? vsi_sqlite_commit_put(commit, made) : NULL;
 }
@@ -287,8 +288,7 @@ static void drop_all_recent(vsi_sqlite_index *index) {
 /* Keep a commit for the running renders. */
 static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
   const size_t bytes = vsi_sqlite_commit_bytes(commit);
-  vsi_sqlite_commit *made =
-      index->running && bytes <= RECENT_BYTES ? vsi_sqlite_commit_copy(index->sets.host, commit) : NULL;
+  vsi_sqlite_commit *made = index->running && bytes <= RECENT_BYTES ? copy_commit(index->sets.host, commit) : NULL;
   if (!made) { /* no render runs, or there is no room: running renders run again */
     drop_all_recent(index);
     index->forgotten = index->sets.commits;
@@ -519,7 +519,7 @@ static void follow_queue(vsi_sqlite_index *index, uint64_t last) {
 }
 
 void vsi_sqlite_index_commit(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
-  vsi_sqlite_commit *made = vsi_sqlite_commit_copy(index->sets.host, commit);
+  vsi_sqlite_commit *made = copy_commit(index->sets.host, commit);
   lock(index);
   if (made) {
     TAILQ_INSERT_TAIL(&index->queue, made, in);

@@ -43,8 +43,6 @@ typedef TAILQ_HEAD(vsi_sqlite_commit_list, vsi_sqlite_commit) vsi_sqlite_commit_
 /* Return the size of a copy of a commit with its arrays, and make it in memory of this size. */
 size_t vsi_sqlite_commit_bytes(const vsi_sqlite_commit *commit);
 vsi_sqlite_commit *vsi_sqlite_commit_put(const vsi_sqlite_commit *commit, void *into);
-/* Copy a commit and its arrays into one allocation. NULL: no memory */
-vsi_sqlite_commit *vsi_sqlite_commit_copy(const vestry_host *host, const vsi_sqlite_commit *commit);
 
 typedef struct vsi_sqlite_index vsi_sqlite_index;
 

@@ -266,10 +266,12 @@ size_t vsi_sqlite_set_topic(const sets *s, const set *of, char topic[VSI_SQLITE_
   return len + vsi_hex_number(topic + len, of->number);
 }
 
-bool vsi_sqlite_set_is_used(const sets *s, const set *of, char topic[VSI_SQLITE_TOPIC_BYTES], size_t *ret_views) {
+/* Return whether a page depends on a set, or is about to. */
+static bool is_used(const sets *s, const set *of) {
+  char topic[VSI_SQLITE_TOPIC_BYTES];
   bool has_topic;
   vsi_sqlite_set_topic(s, of, topic);
-  *ret_views = vestry_topic_fragments(s->topics, topic, &has_topic);
+  (void)vestry_topic_fragments(s->topics, topic, &has_topic);
   return has_topic || of->pins;
 }
 
@@ -277,13 +279,11 @@ bool vsi_sqlite_set_is_used(const sets *s, const set *of, char topic[VSI_SQLITE_
  * depends, or is about to depend, are unused: a new set is pinned until its render has named its topic, and from then
  * on the topic is used. */
 static void sweep(sets *s, size_t count) {
-  char topic[VSI_SQLITE_TOPIC_BYTES];
-  size_t views, seen = 0;
+  size_t seen = 0;
   for (size_t lists = 0; seen < count && lists < count * 4; lists++) {
     for (member *next, *at = vsi_stepped_map_part(&s->by_plan, &s->swept); at; at = next, seen++) {
       next = at->next;
-      if ((set *)at != s->everything && !vsi_sqlite_set_is_used(s, (set *)at, topic, &views))
-        vsi_sqlite_sets_remove(s, (set *)at);
+      if ((set *)at != s->everything && !is_used(s, (set *)at)) vsi_sqlite_sets_remove(s, (set *)at);
     }
   }
 }

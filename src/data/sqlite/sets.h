@@ -115,9 +115,6 @@ const vsi_sqlite_page *vsi_sqlite_set_written(const vsi_sqlite_set *set, uint64_
 
 /* Write the topic that a set's renders name. Returns its length. */
 size_t vsi_sqlite_set_topic(const vsi_sqlite_sets *sets, const vsi_sqlite_set *set, char topic[VSI_SQLITE_TOPIC_BYTES]);
-/* Return whether a page depends on a set, or is about to; its topic, and the number of rendered fragments that do. */
-bool vsi_sqlite_set_is_used(const vsi_sqlite_sets *sets, const vsi_sqlite_set *set, char topic[VSI_SQLITE_TOPIC_BYTES],
-                            size_t *ret_views);
 
 /* Return the first read of a key; NULL: none. */
 vsi_stepped_link *vsi_sqlite_sets_of_key(const vsi_sqlite_sets *sets, const vsi_sqlite_use *key);
