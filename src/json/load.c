@@ -16,9 +16,9 @@ json_t *vsi_json_load(const char *text, size_t len, size_t flags, json_error_t *
   return made;
 }
 
-char *vsi_json_dump(const json_t *value, size_t flags) {
+char *vsi_json_dump(const json_t *value) {
   const locale_t before = enter_c();
-  char *made = json_dumps(value, flags);
+  char *made = json_dumps(value, JSON_COMPACT);
   uselocale(before);
   return made;
 }

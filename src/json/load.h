@@ -11,7 +11,7 @@
  * a separator of two bytes, json_loadb ends the process at the first number with a fraction, and json_dumps writes
  * invalid JSON. */
 VESTRY_API json_t *vsi_json_load(const char *text, size_t len, size_t flags, json_error_t *ret_why);
-VESTRY_API char *vsi_json_dump(const json_t *value, size_t flags);
+VESTRY_API char *vsi_json_dump(const json_t *value); /* JSON_COMPACT */
 /* Same as json_dump_callback. */
 int vsi_json_dump_to(const json_t *value, json_dump_callback_t take, void *ctx, size_t flags);
 

@@ -323,7 +323,7 @@ vestry_err vestry_browser_form(vestry_browser *browser, const char *url, const v
 }
 
 vestry_err vsi_browser_put_signals(vsi_browser_request *a, const json_t *signals) {
-  char *text = vsi_json_dump(signals, JSON_COMPACT);
+  char *text = vsi_json_dump(signals);
   if (!text) return VESTRY_NO_MEMORY;
   if (strcmp(a->method, "GET") == 0 || strcmp(a->method, "DELETE") == 0) {
     vsi_browser_put_field(&a->query, "datastar", text);

@@ -46,7 +46,7 @@ static void end(both *b) {
 
 static void announce(both *b) {
   size_t count;
-  if (vsi_keys_take(b->keys, b->changes, VSI_KEYS_WAITING, &count, &(uint64_t){0})) {
+  if (vsi_keys_take(b->keys, b->changes, &count, &(uint64_t){0})) {
     for (size_t i = 0; i < HASHES; i++) b->reported[i] = b->here[i] > 0;
     return;
   }
@@ -161,14 +161,14 @@ static void excess_changes_are_announced_as_a_full_list(void **state) {
     assert_int_equal(vsi_keys_come(b.keys, i << 8, &is_first), VESTRY_OK);
     assert_int_equal(is_first, i == 0);
   }
-  assert_true(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &(uint64_t){0}));
+  assert_true(vsi_keys_take(b.keys, b.changes, &count, &(uint64_t){0}));
   assert_int_equal(count, 0);
   uint64_t sum;
   uint64_t reported;
   vsi_keys_announced_sum(b.keys, &reported, &sum);
   assert_int_equal(reported, VSI_KEYS_WAITING + 10);
   for (uint64_t i = 0; i < VSI_KEYS_WAITING + 10; i++) vsi_keys_leave(b.keys, i << 8, 0, &is_first);
-  assert_true(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &(uint64_t){0}));
+  assert_true(vsi_keys_take(b.keys, b.changes, &count, &(uint64_t){0}));
   assert_int_equal(b.keys->used, 0);
   assert_true(vsi_keys_memory_bytes(b.keys) <= (VSI_KEYS_WAITING + 10) * 74);
   end(&b);
@@ -226,7 +226,7 @@ static void replace_is_stamped_with_the_cluster_clock(void **state) {
   assert_int_equal(vsi_keys_clock(b.keys), now + 5000);
   vsi_keys_advance_clock(b.keys, UINT64_MAX);
   assert_int_equal(vsi_keys_clock(b.keys), now + 5000);
-  assert_false(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &since));
+  assert_false(vsi_keys_take(b.keys, b.changes, &count, &since));
   assert_int_equal(count, 1);
   assert_int_equal(b.changes[0].stamp, now + 5000);
   /* With streams that do not REPLACE, next to others or alone. */
@@ -239,12 +239,12 @@ static void replace_is_stamped_with_the_cluster_clock(void **state) {
   assert_true(receive_key(&b, 4, now + 6000, true, true).has_others); /* it has already gone */
   /* A stream that has gone before it was announced: it is still announced, because other nodes may have streams of the
    * key. */
-  assert_int_equal(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &since), false);
+  assert_int_equal(vsi_keys_take(b.keys, b.changes, &count, &since), false);
   (void)receive_key(&b, 6, 0, false, true);
   assert_int_equal(vsi_keys_come(b.keys, 6, &is_first), VESTRY_OK);
   vsi_keys_replaced(b.keys, 6, 80, &is_first);
   vsi_keys_leave(b.keys, 6, 80, &is_first);
-  assert_false(vsi_keys_take(b.keys, b.changes, VSI_KEYS_WAITING, &count, &since));
+  assert_false(vsi_keys_take(b.keys, b.changes, &count, &since));
   assert_int_equal(count, 1);
   assert_true(b.changes[0].is_gone && b.changes[0].stamp == now + 6001);
   end(&b);

@@ -97,7 +97,7 @@ static void numbers_do_not_depend_on_the_locale(void **state) {
     json_t *value = json_pack("[f, f, f]", 1.5, -1e-7, 3.0);
     char *text = text_of(value, &error);
     json_t *again = text ? vsi_json_load(text, strlen(text), 0, NULL) : NULL; /* jansson alone would abort in ps_AF */
-    char *dumped = vsi_json_dump(again, JSON_COMPACT);
+    char *dumped = vsi_json_dump(again);
     vestry_html html;
     vestry_html_init(&html, vestry_host_default());
     vestry_html_add(&html, "<script>x=");

@@ -93,7 +93,7 @@ static void announce_keys(vestry_cluster *cluster) {
   size_t count;
   uint64_t mask = 0;
   uint64_t waited_ns = vsi_now_ns(cluster->host);
-  bool all = vsi_keys_take(&cluster->keys, cluster->changes, VSI_KEYS_WAITING, &count, &waited_ns);
+  bool all = vsi_keys_take(&cluster->keys, cluster->changes, &count, &waited_ns);
   uint64_t clock_ms = vsi_keys_clock_at(&cluster->keys, waited_ns);
   for (size_t i = 0; i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];

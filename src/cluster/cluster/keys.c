@@ -296,11 +296,12 @@ static void announce_all_locked(vsi_keys *keys) {
   keys->has_more_waiting = false;
 }
 
-bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t *ret_count, uint64_t *ret_since_ns) {
+bool vsi_keys_take(vsi_keys *keys, vsi_key_change changes[VSI_KEYS_WAITING], size_t *ret_count,
+                   uint64_t *ret_since_ns) {
   size_t count = 0;
   vsi_mutex_lock(&keys->lock);
   if (keys->waiting_count) *ret_since_ns = keys->waiting_ns;
-  bool announces_all = keys->has_more_waiting || keys->waiting_count > room;
+  const bool announces_all = keys->has_more_waiting;
   if (announces_all) announce_all_locked(keys);
   for (size_t i = 0; i < keys->waiting_count; i++) {
     vsi_key_entry *entry = find_locked(keys, keys->waiting[i]);

@@ -85,10 +85,10 @@ uint64_t vsi_keys_others(vsi_keys *keys, uint64_t hash);
 size_t vsi_keys_holders(vsi_keys *keys, uint64_t hash);
 size_t vsi_keys_memory_bytes(vsi_keys *keys);
 
-/* Take the waiting changes, at most room, together with the `count` and `sum` that include them; they count as
- * announced. ret_since_ns: time since the oldest has been waiting. Returns true if too many were waiting: everything
- * must be announced to all nodes. */
-bool vsi_keys_take(vsi_keys *keys, vsi_key_change *changes, size_t room, size_t *ret_count, uint64_t *ret_since_ns);
+/* Take the waiting changes, together with the `count` and `sum` that include them; they count as announced.
+ * ret_since_ns: time since the oldest has been waiting. Returns true if too many were waiting: everything must be
+ * announced to all nodes. */
+bool vsi_keys_take(vsi_keys *keys, vsi_key_change changes[VSI_KEYS_WAITING], size_t *ret_count, uint64_t *ret_since_ns);
 /* List all announced keys, room at a time, under the lock, so that the table does not change meanwhile. */
 typedef void (*vsi_keys_list_fn)(const vsi_key_change *changes, size_t count, bool is_last, void *ctx);
 void vsi_keys_list(vsi_keys *keys, vsi_key_change *changes, size_t room, vsi_keys_list_fn fn, void *ctx);

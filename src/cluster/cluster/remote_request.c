@@ -295,8 +295,8 @@ static vestry_err write_list(vsi_remote_request *request, const vsi_remote_query
 static vestry_err write_request(vsi_remote_request *request, const vsi_remote_query *query) {
   const vestry_scoped_key *key = query->key;
   bool has_data = json_object_size(query->data) > 0;
-  char *effects = vsi_json_dump(query->effects, JSON_COMPACT);
-  char *data = has_data ? vsi_json_dump(query->data, JSON_COMPACT) : NULL;
+  char *effects = vsi_json_dump(query->effects);
+  char *data = has_data ? vsi_json_dump(query->data) : NULL;
   vestry_err error = effects && (data || !has_data) ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!error) {
     const vsi_wire_request contents = {
