@@ -23,33 +23,11 @@
 extern "C" {
 #endif
 
-/** Counters of a channel since the first join.
- *
- *  The cost of a channel: for each shared encoding of its members (vestry/profile.h) it has one encoder, whose output
- *  refers back to earlier events of the current epoch. An epoch is the time from one restart of the encoder to the
- *  next. A member that has taken every event of the epoch, and nothing else since the epoch began, is in sync, and
- *  takes the encoder's output. A member is out of sync if it joined later, got an event that was sent to it alone, or
- *  missed an event because its queue was full. For all such members of an encoding, the event is encoded once as a
- *  standalone event, without reference to earlier events. The thread that writes to a member decides at the time of the
- *  write which form the member gets. So a publish encodes the event once for each shared encoding, and once more if a
- *  member is out of sync. It also costs one queue operation for each member.
- *
- *  A new epoch brings all members in sync; its first event is as long as a standalone one. It begins when
- *  - the number of standalone events written in the current epoch reaches the number of members of that encoding,
- *    because these events have cost about as much as a new epoch;
- *  - the current epoch has reached max_epoch_bytes (vestry_bounds);
- *  - its encoder failed, or was freed because no member of that encoding was left.
- *  For example, a channel has 100 members with brotli, all in sync. An event is sent to member 7 alone. Then each of
- *  the next 100 events is encoded twice: once for the other 99 members, and standalone for member 7. After that a new
- *  epoch begins, and all members are in sync again.
- *
- *  A heartbeat that is a comment leaves a member in sync if its profile is brotli, gzip, or another one that has `idle`
- *  (vestry/profile.h); other profiles encode it like an event. A heartbeat that is an event, as live pages and streams
- *  of vestry_html_stream (vestry/app/stream.h) get, puts the member out of sync, like any event sent to it alone. An
- *  event of one channel puts its members out of sync in their other channels. The channels of an instance share
- *  max_channel_encoders_count encoders (vestry_bounds); a channel without one encodes every event standalone. A channel
- *  takes 1.2 kB plus the bytes of its name; each member takes 72 bytes. The cost of a lookup does not depend on the
- *  number of channels. A join and a leave look through the channels that the stream has joined. */
+/** Counters of a channel since the first join. For each shared encoding of its members (vestry/profile.h), a channel has
+ *  one encoder, whose output refers back to earlier events of the current epoch. A member that has received every event
+ *  of the epoch, and nothing else, is in sync, and receives this output. All other members receive an event in a
+ *  standalone encoding, without reference to earlier events. docs/guide/channels.md#epochs has the rules, and the costs
+ *  of a channel. */
 typedef struct vestry_channel_stats {
   size_t size;               /**< sizeof(vestry_channel_stats), or 0 */
   size_t members_count;      /**< current members */

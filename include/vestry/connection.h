@@ -42,32 +42,16 @@ typedef enum vestry_full_policy {
                                 state */
   VESTRY_FULL_DROP,        /**< the event is dropped and counted; the connection stays */
   /** Conflate, then CLOSE: before it closes, the connection drops queued events that later ones make superfluous, so
-   *  that a slow page gets the latest state instead of every step. These events are dropped:
+   *  that a slow page gets the latest state instead of every step. It drops
    *  - a morph (an elements event with mode outer, inner or replace) of one element, if a later morph has the same
    *    mode, namespace and id. The selector is "#id", or is absent and the HTML is one element with an id.
    *  - a signals patch, if it can be merged into the next one (RFC 7386; both on one line, with at most 4,096 bytes of
    *    JSON). The result has the place of the later one.
-   *  Conflation never drops an elements event with mode prepend, append, before, after or remove, a script, an event of
-   *  a batch, signals with only_if_missing, or an event with an id or a retry_ms (vestry_event_options). It drops an
-   *  event in favour of a later one only if no fence stands between them. The events that remain keep their order.
-   *  These events are fences:
-   *  - scripts, and batches (the events of one vestry_connection_send_all with several);
-   *  - elements events whose selector is not one id, or whose HTML is not supported by conflation, such as two elements
-   *    in one morph;
-   *  - HTML that may run code: it has event attributes like onclick, embedded documents, custom elements, or Datastar
-   *    attributes other than data-bind, data-text, data-show, data-attr, data-class, data-style, and data-on for click,
-   *    input, change, submit, keydown and keyup.
-   *
-   *  Conflation never loses typed input or signals. It drops a morph that has fields or data-bind, or shows signals,
-   *  only if the page has the same state in the end, and keeps all typed text that it would keep without conflation.
-   *  vestry_connection_stats.kept_count counts the morphs that stay for this reason. docs/guide/connections.md has the
-   *  rules. In short, these conditions must hold:
-   *  - all tags are closed, all fields have ids, and the select elements of both morphs are equal;
-   *  - the later morph binds and shows all signals of the earlier one, which are at most 16 different signals;
-   *  - no event between the two concerns these signals.
-   *
-   *  Ids must be unique in the page, and the target of an event must exist: it must not be an element that an earlier
-   *  event has removed.
+   *  All other events stay, and the remaining events keep their order. No event is dropped in favour of one behind a
+   *  fence, such as a script or a batch. Conflation never loses typed input or signals: it drops a morph that has fields
+   *  or data-bind, or shows signals, only if the page has the same state and the same typed text in the end. Ids must be
+   *  unique in the page, and the target of an event must exist. docs/guide/connections.md has all rules;
+   *  vestry_connection_stats counts the fences, and the morphs that stay.
    *
    *  A sender that finds the queue full conflates it, even while the runner is inside a blocking write. The sender may
    *  have to wait for another thread that conflates the same queue; this wait is short, because conflation does no

@@ -277,11 +277,11 @@ VESTRY_API void vestry_close(vestry *v);
  *  hook (vestry_options.hooks) check it once more. In a cluster, call this on each node.
  *  scope    not empty: the scope without an owner has the streams of all other clients, so an empty user name would
  *           end them all
- *  cause    CLOSED: the browser does not reconnect; for example ERROR: it reconnects, with what it is now. Any but NONE
- *           and DETACHED
+ *  cause    CLOSED: the browser does not reconnect; for example ERROR: it reconnects, in the scope that its request has
+ *           then. Any but NONE and DETACHED
  *  Returns  OK | NOT_FOUND (no stream) | INVALID (scope, which is logged if it is empty; cause) | TOO_LARGE (scope) |
  *           CLOSED (vestry_is_forked) | NO_MEMORY (as vestry_store_remove_scope)
- *  Threads  any; does not block. The time grows with the number of all open streams, about 1 ms for 10,000 */
+ *  Threads  any; does not block. The time grows with the number of all open streams */
 VESTRY_API vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_cause cause);
 
 /** Give a live stream another scope, without a reconnect, for example when its user logs in: from now on the stream is

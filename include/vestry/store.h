@@ -254,8 +254,8 @@ VESTRY_API vestry_err vestry_store_remove_value(vestry_store *store, vestry_scop
  *  Returns  OK | NOT_FOUND (no value in the scope) | INVALID (scope, cause) | TOO_LARGE (scope) | NO_MEMORY (only a
  *           type of the application without remove_scope: some values may be left)
  *  Threads  any; runs callbacks on this thread, no lock held. Takes locks briefly, however large the store and the
- *           scope. The time grows with the number of keys in the store: about 0.2 ms for 10,000, 4 ms for 100,000; with
- *           max_per_scope_count only with those that share a lock with the scope */
+ *           scope. The time grows with the number of keys in the store; with max_per_scope_count only with
+ *           those that share a lock with the scope */
 VESTRY_API vestry_err vestry_store_remove_scope(vestry_store *store, vestry_scope scope, vestry_cause cause,
                                                 size_t *ret_count);
 
