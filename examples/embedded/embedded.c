@@ -3,8 +3,8 @@
  * own login, and a thread that measures. This file adds a page of live values. Each device has a key, each user has at
  * most five streams, and code that changes a value dispatches to all pages that show it.
  *
- * There is no --adapter h2, because vestry is added to a server that the program has. The adapter for HTTP/2 is a server
- * itself: a program that wants it starts it beside its own server, as the other examples do. */
+ * There is no --adapter h2, because vestry is added to a server that the program has. The adapter for HTTP/2 is a
+ * server itself: a program that wants it starts it beside its own server, as the other examples do. */
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>

@@ -23,9 +23,9 @@
 extern "C" {
 #endif
 
-/** Counters of a channel since the first join. For each shared encoding of its members (vestry/profile.h), a channel has
- *  one encoder, whose output refers back to earlier events of the current epoch. A member that has received every event
- *  of the epoch, and nothing else, is in sync, and receives this output. All other members receive an event in a
+/** Counters of a channel since the first join. For each shared encoding of its members (vestry/profile.h), a channel
+ *  has one encoder, whose output refers back to earlier events of the current epoch. A member that has received every
+ *  event of the epoch, and nothing else, is in sync, and receives this output. All other members receive an event in a
  *  standalone encoding, without reference to earlier events. docs/guide/channels.md#epochs has the rules, and the costs
  *  of a channel. */
 typedef struct vestry_channel_stats {

@@ -48,9 +48,9 @@ typedef enum vestry_full_policy {
    *  - a signals patch, if it can be merged into the next one (RFC 7386; both on one line, with at most 4,096 bytes of
    *    JSON). The result has the place of the later one.
    *  All other events stay, and the remaining events keep their order. No event is dropped in favour of one behind a
-   *  fence, such as a script or a batch. Conflation never loses typed input or signals: it drops a morph that has fields
-   *  or data-bind, or shows signals, only if the page has the same state and the same typed text in the end. Ids must be
-   *  unique in the page, and the target of an event must exist. docs/guide/connections.md has all rules;
+   *  fence, such as a script or a batch. Conflation never loses typed input or signals: it drops a morph that has
+   *  fields or data-bind, or shows signals, only if the page has the same state and the same typed text in the end. Ids
+   *  must be unique in the page, and the target of an event must exist. docs/guide/connections.md has all rules;
    *  vestry_connection_stats counts the fences, and the morphs that stay.
    *
    *  A sender that finds the queue full conflates it, even while the runner is inside a blocking write. The sender may

@@ -67,8 +67,8 @@ typedef struct vestry_host {
 /** Get the default host: malloc, CLOCK_MONOTONIC, getrandom. Errors and warnings go to stderr. Lines with the same
  *  first word, which names their source, are limited for the whole process: 20 at once, and then one every ten seconds.
  *  The next line of any source has the number of omitted lines. To turn the log off, copy the host and set log to NULL.
- *  The first call opens /dev/null for those of the descriptors 0, 1 and 2 that are closed, so that no socket or file gets
- *  the number to which the log, or printf, writes.
+ *  The first call opens /dev/null for those of the descriptors 0, 1 and 2 that are closed, so that no socket or file
+ *  gets the number to which the log, or printf, writes.
  *  Returns  a static constant
  *  Threads  any; does not block */
 VESTRY_API const vestry_host *vestry_host_default(void);

@@ -58,9 +58,9 @@ typedef enum vestry_once_found {
 typedef struct vestry_once_storage_ops {
   size_t size; /**< sizeof(vestry_once_storage_ops), or 0 */
   /** Acquire the submission for this run, unless another run holds it or has finished it. A second call for the same
-   *  run returns the same result; it follows if the response is longer than capacity. The storage limits the time of a run. If another run has not ended in this time, for
-   *  example because its node has died, return UNKNOWN (the request gets 409), or NEW if handlers may run a second
-   *  time.
+   *  run returns the same result; it follows if the response is longer than capacity. The storage limits the time of a
+   *  run. If another run has not ended in this time, for example because its node has died, return UNKNOWN (the request
+   *  gets 409), or NEW if handlers may run a second time.
    *  response  for DONE: receives at most capacity bytes
    *  ret_len   for DONE: length of the stored response, which may exceed capacity
    *  Returns  OK | any error, with which the request is answered; its handler does not run */

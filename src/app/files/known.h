@@ -19,8 +19,8 @@ vestry_err vsi_folder_open(int folder, const char *path, bool by_walk, int *ret_
 /* Convert errno, as open has set it, to an error of vsi_folder_open. */
 vestry_err vsi_folder_error(void);
 
-/* Return a folder's absolute path, which a later chdir does not change, to be freed; NULL: out of memory, or the working
- * directory was removed. */
+/* Return a folder's absolute path, which a later chdir does not change, to be freed; NULL: out of memory, or the
+ * working directory was removed. */
 char *vsi_folder_path(const vestry_host *host, const char *path);
 
 /* Return whether a path leads to this open folder. false: the folder was moved, replaced or removed. */

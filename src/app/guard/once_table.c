@@ -10,8 +10,9 @@
  * Places. A record whose client may still repeat the request is never evicted for another client. A request that finds
  * no place gets 503. Any client can invent anonymous users, so these have only a share of the places and of the bytes
  * for responses, and a single address has at most a quarter of their places, or 1,000. All sessions of a user are one
- * scope. One person has at most a quarter of the bytes. Therefore, no client can take the places of others. A record has its place from before its put until it has
- * left the store. After the put, records of a share are in a list, the oldest first. */
+ * scope. One person has at most a quarter of the bytes. Therefore, no client can take the places of others. A record
+ * has its place from before its put until it has left the store. After the put, records of a share are in a list, the
+ * oldest first. */
 #include "app/guard/once_table.h"
 
 #include <string.h>

@@ -13,9 +13,9 @@
  *     the result depends on rows only, and not on the connection or on chance
  *
  * The third is found out by rendering: a further read makes the render run again without sharing (database.c). For the
- * fourth, a statement is shared only if it is a plain SELECT that calls known functions of the server, and that has read
- * ordinary tables. A row-level policy or an operator of the application may call any function; its result is at most
- * VSI_POSTGRES_SHARED_MS old. */
+ * fourth, a statement is shared only if it is a plain SELECT that calls known functions of the server, and that has
+ * read ordinary tables. A row-level policy or an operator of the application may call any function; its result is at
+ * most VSI_POSTGRES_SHARED_MS old. */
 #ifndef VSI_POSTGRES_ANSWERS_H
 #define VSI_POSTGRES_ANSWERS_H
 

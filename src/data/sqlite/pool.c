@@ -12,8 +12,8 @@
  * An administrator may remove, replace or cut the file, or the files of its WAL, while a program has them open
  * (files.h). Therefore, each transaction for writing first checks whether the file still has its name, because its rows
  * would be lost, and whether the WAL was cut, because its checkpoint would destroy the database; these are two system
- * calls, on descriptors. The names of the WAL's files are checked every NAMES_CHECKED_MS: writes to a removed WAL are not lost if the
- * program ends normally. Of the transactions for reading, one in FILE_CHECKED_EACH does the same. */
+ * calls, on descriptors. The names of the WAL's files are checked every NAMES_CHECKED_MS: writes to a removed WAL are
+ * not lost if the program ends normally. Of the transactions for reading, one in FILE_CHECKED_EACH does the same. */
 #include "data/sqlite/pool.h"
 
 #include <sys/stat.h>
