@@ -167,10 +167,10 @@ static void unread_responses_end_early_for_waiting_requests(void **state) {
   assert_in_range(before, 1, FIT);
   atomic_store(&vsi_server_clock_ahead_ns, SOON_S * UINT64_C(1000000000));
   UNTIL(atomic_load(&larges_count) > before);
-  frames_close(&c);
   vsi_server_hold_clock(false);
+  vsi_server_stop(&s); /* others still wait */
+  frames_close(&c);
   atomic_store(&vsi_server_clock_ahead_ns, 0);
-  vsi_server_stop(&s);
 }
 
 int main(void) {
