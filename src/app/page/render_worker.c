@@ -108,6 +108,7 @@ static void begin_run(vsi_run *r, vsi_worker *worker, vsi_fragment *fragment, co
   r->units = fragment->kept ? vsi_unit_list_ref(fragment->kept->units) : NULL;
   r->started_seq = of->seq;
   r->refreshed_seq = of->is_alone || fragment->is_first ? 0 : vsi_topics_refreshed(fragment);
+  if (r->refreshed_seq && r->refreshed_seq < of->marked_seq) r->refreshed_seq = of->marked_seq; /* of a former topic */
   r->changed_ns = is_known ? vsi_delays_find(&pages->delays, of->marked_seq) : 0;
   r->reason.kind = fragment->is_first && !of->marked_seq ? VESTRY_REFRESH_FIRST : VESTRY_REFRESH_NONE;
   r->reason.name[0] = '\0';

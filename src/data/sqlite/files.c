@@ -16,7 +16,7 @@
 #define XFS_SUPER_MAGIC 0x58465342
 #endif
 
-enum { PATH_BYTES = 4096, TICKS_MS = 40 };
+enum { PATH_BYTES = 4096 };
 
 static bool is_in_wal_mode(sqlite3 *db) {
   sqlite3_stmt *statement = NULL;
@@ -135,7 +135,8 @@ static bool has_lost_name(vsi_sqlite_files *files, sqlite3 *db, bool looks_up) {
     return false;
   clock_gettime(CLOCK_REALTIME_COARSE, &clock);
   const bool is_lost = !sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other;
-  const bool is_old = now.st_nlink && to_ns(clock) - change_ns > TICKS_MS * INT64_C(1000000);
+  const int64_t tick_ns = now.st_ctim.tv_nsec ? 0 : 1000000000;
+  const bool is_old = now.st_nlink && to_ns(clock) > change_ns + tick_ns;
   atomic_store_explicit(&files->change_ns, is_old && !is_lost ? change_ns : 0, memory_order_relaxed);
   return is_lost;
 }

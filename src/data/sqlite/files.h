@@ -9,8 +9,9 @@
  * SQLite looks the name of the database file up for this, which takes several times as long as a look at a descriptor.
  * A change of the file's name or of its number of links sets the time of its last change, and so does a write to it.
  * So as long as this time is the same as when the name was looked up, the file has its name, unless one of the folders
- * of the path was renamed. The time counts in ticks of the clock, so it is relied on only if it was older than TICKS_MS
- * at the look-up. File systems for which this is not known are left out. */
+ * of the path was renamed. The time counts in ticks of the coarse clock, and in seconds in old file systems. So it is
+ * relied on only if its tick had passed before the look-up: a later change then has another time. File systems for
+ * which this is not known are left out. */
 #ifndef VSI_SQLITE_FILES_H
 #define VSI_SQLITE_FILES_H
 
