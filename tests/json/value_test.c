@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* K9: C values become JSON of the same type, or are refused. */
+#include "vestry/signals.h"
 #include "vestry/value.h"
 
 #include <math.h>
@@ -101,11 +102,140 @@ static void failed_allocation_is_no_memory(void **state) {
   json_set_alloc_funcs(malloc, free);
 }
 
+/* ---- text ---- */
+
+/* A text that grows by random values, as a client may send them. */
+typedef struct text {
+  uint64_t random;
+  size_t len;
+  char bytes[16384];
+} text;
+
+static unsigned below(text *t, unsigned bound) {
+  t->random = t->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); /* Knuth's MMIX */
+  return (unsigned)(t->random >> 33) % bound;
+}
+
+static void add(text *t, const char *more) {
+  const size_t len = strlen(more);
+  assert_true(t->len + len < sizeof t->bytes);
+  memcpy(t->bytes + t->len, more, len + 1);
+  t->len += len;
+}
+
+static void add_space(text *t) {
+  static const char *const spaces[] = {"", "", "", " ", "\n\t", "\r\n  "};
+  add(t, spaces[below(t, 6)]);
+}
+
+static void add_string(text *t) {
+  static const char *const parts[] = {"a",
+                                      "text",
+                                      "é",
+                                      "\xF0\x9F\x98\x80",
+                                      "\\\"",
+                                      "\\\\",
+                                      "\\/",
+                                      "\\n",
+                                      "\\u00e9",
+                                      "\\u0041",
+                                      "\\uD83D\\uDE00",
+                                      "{",
+                                      "]",
+                                      ",",
+                                      ":",
+                                      "a part that is longer than the other ones"};
+  add(t, "\"");
+  for (unsigned i = below(t, 4); i; i--) add(t, parts[below(t, sizeof parts / sizeof *parts)]);
+  add(t, "\"");
+}
+
+static void add_scalar(text *t) {
+  static const char *const scalars[] = {"0",
+                                        "-0",
+                                        "7",
+                                        "-12",
+                                        "999999999999999999",
+                                        "-999999999999999999",
+                                        "1000000000000000000",
+                                        "9223372036854775807",
+                                        "-9223372036854775808",
+                                        "0.5",
+                                        "-1e3",
+                                        "1E+2",
+                                        "2.50e-7",
+                                        "true",
+                                        "false",
+                                        "null"};
+  if (below(t, 2))
+    add_string(t);
+  else
+    add(t, scalars[below(t, sizeof scalars / sizeof *scalars)]);
+}
+
+static void add_value(text *t, unsigned depth) {
+  const unsigned kind = depth ? below(t, 4) : 3;
+  add_space(t);
+  if (kind > 1) {
+    add_scalar(t);
+  } else {
+    add(t, kind ? "{" : "[");
+    add_space(t);
+    for (unsigned i = below(t, 5); i; i--) {
+      if (kind) add_string(t), add_space(t), add(t, ":");
+      add_value(t, depth - 1);
+      if (i > 1) add(t, ","), add_space(t);
+    }
+    add(t, kind ? "}" : "]");
+  }
+  add_space(t);
+}
+
+/* Signals are built as jansson's own reader builds them, also members with the same name. */
+static void text_is_built_as_jansson_builds_it(void **state) {
+  static text t = {.random = 1};
+  for (int round = 0; round < 20000; round++) {
+    t.len = 0;
+    add(&t, "{\"signals\":");
+    add_value(&t, 4);
+    add(&t, "}");
+    json_t *built = NULL, *expected = json_loadb(t.bytes, t.len, 0, NULL);
+    assert_int_equal(vestry_signals_parse(t.bytes, t.len, NULL, &built, NULL), VESTRY_OK);
+    char *is = json_dumps(built, 0), *wanted = json_dumps(expected, 0);
+    assert_string_equal(is, wanted);
+    free(is);
+    free(wanted);
+    json_decref(built);
+    json_decref(expected);
+  }
+}
+
+static void failed_allocation_of_text_is_no_memory(void **state) {
+  static const char json[] =
+      "{\"a\":[1,2.5,\"text\",\"esc\\\\aped\"],\"a name that does not fit a short buffer, as it has "
+      "more than sixty-four bytes\":{\"c\":null},\"\\u0041\":true}";
+  json_set_alloc_funcs(failing_malloc, free);
+  vestry_err error = VESTRY_NO_MEMORY;
+  for (long number = 0; error; number++) {
+    json_t *built = NULL;
+    fail_after = number;
+    error = vestry_signals_parse(json, sizeof json - 1, NULL, &built, NULL);
+    fail_after = 1000;
+    assert_true(number < 200 && (!error || (error == VESTRY_NO_MEMORY && !built)));
+    json_decref(built);
+  }
+  json_set_alloc_funcs(malloc, free);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c_types_become_json_of_the_same_type), cmocka_unit_test(list_takes_16_values_and_object_8_pairs),
-      cmocka_unit_test(values_without_json_form_are_refused), cmocka_unit_test(value_nested_too_deep_is_too_large),
+      cmocka_unit_test(c_types_become_json_of_the_same_type),
+      cmocka_unit_test(list_takes_16_values_and_object_8_pairs),
+      cmocka_unit_test(values_without_json_form_are_refused),
+      cmocka_unit_test(value_nested_too_deep_is_too_large),
       cmocka_unit_test(failed_allocation_is_no_memory),
+      cmocka_unit_test(text_is_built_as_jansson_builds_it),
+      cmocka_unit_test(failed_allocation_of_text_is_no_memory),
   };
   return cmocka_run_group_tests_name("values", tests, NULL, NULL);
 }
