@@ -14,15 +14,11 @@ struct block {
   int letter, free_count;
 };
 
-struct seat {
-  int row, place;
-  bool kept;
-  int64_t payment, until_ms, at_ms;
-};
-static const vestry_sql_shape seat_shape = VESTRY_ROW(struct seat, row, place, kept, payment, until_ms, at_ms);
+VESTRY_STRUCT(seat_row, (int, row), (int, place), (bool, kept), (int64_t, payment), (int64_t, until_ms),
+              (int64_t, at_ms));
 
 static vestry_err put_seat(void *row, void *ctx) {
-  const struct seat *seat = row;
+  const seat_row *seat = row;
   struct block *block = ctx;
   const char *is = seat->payment ? "sold" : seat->kept ? "kept" : seat->until_ms > block->now ? "held" : "free";
   if (seat->at_ms > block->newest_ms) block->newest_ms = seat->at_ms;
@@ -48,7 +44,7 @@ static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx)
         app->db.pool,
         "SELECT row, place, kept, payment, until_ms, at_ms FROM seat WHERE id BETWEEN $1 AND $2 ORDER BY id",
         VESTRY_LIST(block.letter * 1000, block.letter * 1000 + ROWS * PLACES - 1),
-        VESTRY_EACH_ROW(&seat_shape, &(struct seat){0}, put_seat, &block));
+        VESTRY_EACH_ROW(&seat_row_shape, &(seat_row){0}, put_seat, &block));
   vestry_html_add(
       html,
       "</div><p><span><b>%d</b> free</span><span class=\"renders\" title=\"renders of this block, by this node\">"
@@ -59,21 +55,15 @@ static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx)
   return err;
 }
 
-struct sale {
-  const char *name;
-  int seats;
-};
-static const vestry_sql_shape sale_shape = VESTRY_ROW(struct sale, name, seats);
+VESTRY_STRUCT(sale_row, (const char *, name), (int, seats));
 
 static vestry_err put_sale(void *row, void *html) {
-  const struct sale *sale = row;
+  const sale_row *sale = row;
   return vestry_html_add(html, "<li><bdi>%s</bdi> × %d</li>", sale->name, sale->seats);
 }
 
-struct audit {
-  int64_t show, sold, paid, twice, lost, next_ms;
-};
-static const vestry_sql_shape audit_shape = VESTRY_ROW(struct audit, show, sold, paid, twice, lost, next_ms);
+VESTRY_STRUCT(audit_row, (int64_t, show), (int64_t, sold), (int64_t, paid), (int64_t, twice), (int64_t, lost),
+              (int64_t, next_ms));
 
 /* Count the seats with a ticket; the paid seats; further tickets for the same seat; and losses: paid seats without a
  * ticket, tickets without a payment, and seats that disagree with the tickets. */
@@ -88,9 +78,9 @@ static const char audit_sql[] =
 /* Render the ticker: an audit of the database after each payment. */
 static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
-  struct audit audit = {0};
+  audit_row audit = {0};
   vestry_err err = database_follow(&app->db, render);
-  if (!err) err = vestry_sql_read_rows(app->db.pool, audit_sql, NULL, VESTRY_ONE_ROW(&audit_shape, &audit));
+  if (!err) err = vestry_sql_read_rows(app->db.pool, audit_sql, NULL, VESTRY_ONE_ROW(&audit_row_shape, &audit));
   vestry_html_add(html,
                   "<dl class=\"%-s\"><div><dt>sold</dt><dd>%lld</dd></div><div><dt>paid</dt><dd>%lld</dd></div>"
                   "<div><dt>twice</dt><dd>%lld</dd></div><div><dt>lost</dt><dd>%lld</dd></div></dl>",
@@ -102,7 +92,7 @@ static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx
   vestry_html_add(html, "<ul>");
   if (!err)
     err = vestry_sql_read_rows(app->db.pool, "SELECT name, seats FROM payment ORDER BY id DESC LIMIT 4", NULL,
-                               VESTRY_EACH_ROW(&sale_shape, &(struct sale){0}, put_sale, html));
+                               VESTRY_EACH_ROW(&sale_row_shape, &(sale_row){0}, put_sale, html));
   vestry_html_add(html, "</ul>");
   return err;
 }
@@ -120,16 +110,12 @@ struct basket {
   char block; /* the block whose seats are drawn over the hall; 0: the seats of the basket */
 };
 
-struct own {
-  int64_t id, payment, until_ms;
-  char block[2];
-  int row, place;
-};
-static const vestry_sql_shape own_shape = VESTRY_ROW(struct own, id, block, row, place, payment, until_ms);
+VESTRY_STRUCT(own_row, (int64_t, id), (const char *, block), (int, row), (int, place), (int64_t, payment),
+              (int64_t, until_ms));
 
 static vestry_err put_own(void *row, void *ctx) {
   struct basket *basket = ctx;
-  const struct own *own = row;
+  const own_row *own = row;
   const long long id = own->id;
   const bool is_sold = own->payment > 0;
   if (basket->is_for_hall && *own->block != basket->block) return VESTRY_OK;
@@ -159,7 +145,7 @@ static vestry_err put_all_own(struct app *app, vestry_render *render, int64_t bu
   return vestry_sql_read_rows(app->db.pool,
                               "SELECT id, block, row, place, payment, until_ms FROM seat WHERE holder = $1 AND "
                               "(payment > 0 OR until_ms > 0) ORDER BY id",
-                              VESTRY_LIST(buyer), VESTRY_EACH_ROW(&own_shape, &(struct own){0}, put_own, basket));
+                              VESTRY_LIST(buyer), VESTRY_EACH_ROW(&own_row_shape, &(own_row){0}, put_own, basket));
 }
 
 static vestry_err put_basket(struct app *app, vestry_render *render, vestry_html *html, int64_t buyer) {

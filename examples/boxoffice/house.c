@@ -77,15 +77,12 @@ struct shown {
   int64_t now, alive, tabs, renders, commits, bytes;
 };
 
-struct beat {
-  unsigned number;
-  int64_t beat_ms, tabs, renders, commits, bytes;
-};
-static const vestry_sql_shape beat_shape = VESTRY_ROW(struct beat, number, beat_ms, tabs, renders, commits, bytes);
+VESTRY_STRUCT(beat_row, (unsigned, number), (int64_t, beat_ms), (int64_t, tabs), (int64_t, renders), (int64_t, commits),
+              (int64_t, bytes));
 
 static vestry_err put_node(void *row, void *ctx) {
   struct shown *shown = ctx;
-  const struct beat *of = row;
+  const beat_row *of = row;
   const bool is_alive = shown->now - of->beat_ms < SILENT_MS, is_own = of->number == shown->own->number;
   if (of->number > shown->own->count || !of->number != !shown->own->number) return VESTRY_OK; /* of an earlier start */
   if (of->number)
@@ -111,7 +108,7 @@ vestry_err house_part(vestry_render *render, vestry_html *html, void *ctx) {
   vestry_err err = database_follow(house->db, render);
   if (!err)
     err = vestry_sql_read_rows(house->db->pool, "SELECT number, beat_ms, tabs, renders, commits, bytes FROM node", NULL,
-                               VESTRY_EACH_ROW(&beat_shape, &(struct beat){0}, put_node, &shown));
+                               VESTRY_EACH_ROW(&beat_row_shape, &(beat_row){0}, put_node, &shown));
   const int64_t commits = shown.commits ? shown.commits : 1, tabs = shown.tabs ? shown.tabs : 1;
   vestry_html_add(html,
                   "</ul><dl><div><dt>tabs</dt><dd>%lld</dd></div><div><dt>renders per commit</dt><dd>%lld.%lld</dd>"

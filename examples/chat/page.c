@@ -87,18 +87,13 @@ static void put_older(struct list *list, int id) {
   vestry_html_add(html, "\">Show older</button>");
 }
 
-struct message {
-  int id;
-  int64_t sent, total;
-  const char *author, *text;
-  bool edited;
-};
-static const vestry_sql_shape message_shape = VESTRY_ROW(struct message, id, author, text, sent, edited, total);
+VESTRY_STRUCT(message_row, (int, id), (const char *, author), (const char *, text), (int64_t, sent), (bool, edited),
+              (int64_t, total));
 
 static vestry_err put_message(void *row, void *ctx) {
   struct list *list = ctx;
   vestry_html *html = list->html;
-  const struct message *message = row;
+  const message_row *message = row;
   const char *author = message->author;
   const int id = message->id;
   const time_t sent = (time_t)message->sent;
@@ -136,7 +131,7 @@ static vestry_err put_message(void *row, void *ctx) {
 static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   struct list list = {.html = html};
-  struct message message;
+  message_row message;
   int64_t newest = 0;
   if (sscanf(render->share, "%d %d %lld", &list.channel, &list.shown, &list.until) != 3) return VESTRY_INVALID;
   vestry_err err = database_follow(&app->db, render);
@@ -146,7 +141,7 @@ static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) 
         "SELECT id, author, text, sent, edited, count(*) OVER () AS total FROM (SELECT * FROM message WHERE channel = "
         "$1 AND id <= $3 AND text IS NOT NULL ORDER BY id DESC LIMIT $2 + 1) m ORDER BY id",
         VESTRY_LIST(list.channel, list.shown, list.until ? (int64_t)list.until : INT32_MAX),
-        VESTRY_EACH_ROW(&message_shape, &message, put_message, &list));
+        VESTRY_EACH_ROW(&message_row_shape, &message, put_message, &list));
   if (!err && !list.count) err = vestry_html_add(html, "<p>There are no messages yet.</p>");
   if (!err && list.until)
     err = vestry_sql_read(app->db.pool, "SELECT last FROM tally WHERE channel = $1", VESTRY_LIST(list.channel),
@@ -160,15 +155,11 @@ static vestry_err messages(vestry_render *render, vestry_html *html, void *ctx) 
 }
 
 /* A channel, with its last message, or the user's read position in it. */
-struct position {
-  int channel;
-  int64_t id;
-};
-static const vestry_sql_shape position_shape = VESTRY_ROW(struct position, channel, id);
+VESTRY_STRUCT(position_row, (int, channel), (int64_t, id));
 
 /* Append a position to a JSON object: {"c7": 41}. */
 static vestry_err put_position(void *row, void *object) {
-  const struct position *position = row;
+  const position_row *position = row;
   char name[16];
   snprintf(name, sizeof name, "c%d", position->channel);
   return json_object_set_new(object, name, json_integer(position->id)) ? VESTRY_NO_MEMORY : VESTRY_OK;
@@ -179,11 +170,11 @@ static vestry_err put_position(void *row, void *object) {
 static vestry_err tally(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
   json_t *last = json_object();
-  struct position position;
+  position_row position;
   vestry_err err = last ? database_follow(&app->db, render) : VESTRY_NO_MEMORY;
   if (!err)
     err = vestry_sql_read_rows(app->db.pool, "SELECT channel, last AS id FROM tally ORDER BY channel", NULL,
-                               VESTRY_EACH_ROW(&position_shape, &position, put_position, last));
+                               VESTRY_EACH_ROW(&position_row_shape, &position, put_position, last));
   vestry_html_add(html, "<i data-signals:_last=\"");
   vestry_html_json(html, VESTRY_VALUES(last));
   json_decref(last);
@@ -247,17 +238,13 @@ struct view {
   char draft[DRAFT_BYTES];     /* name of its draft */
 };
 
-struct channel {
-  int id;
-  const char *name;
-};
-static const vestry_sql_shape channel_shape = VESTRY_ROW(struct channel, id, name);
+VESTRY_STRUCT(channel_row, (int, id), (const char *, name));
 
 static vestry_err put_link(void *row, void *ctx) {
   struct view *view = ctx;
   vestry_html *html = &view->links;
-  const int id = ((struct channel *)row)->id;
-  const char *name = ((struct channel *)row)->name;
+  const int id = ((channel_row *)row)->id;
+  const char *name = ((channel_row *)row)->name;
   char seen[16];
   snprintf(seen, sizeof seen, "c%d", id);
   if (!json_object_get(view->seen, seen)) json_object_set_new(view->seen, seen, json_integer(0));
@@ -283,7 +270,7 @@ static int address_of(const vestry_request *req) {
 /* Read the user's read positions, aside: only the topics refresh the page. */
 static vestry_err look_aside(struct app *app, vestry_render *render, struct view *view) {
   vestry_sql_transaction *transaction;
-  struct position position;
+  position_row position;
   vestry_err err = vestry_render_topicf(render, "seen/%s", view->user);
   if (!err) err = vestry_render_topic(render, "gone");
   if (!err) err = database_follow(&app->db, render);
@@ -294,7 +281,8 @@ static vestry_err look_aside(struct app *app, vestry_render *render, struct view
       "SELECT c.id AS channel, coalesce(s.id, 0) + (SELECT count(*) FROM (SELECT 1 FROM gone g WHERE g.channel = c.id "
       "AND g.id > coalesce(s.id, 0) LIMIT $2) n) AS id FROM channel c LEFT JOIN seen s ON s.\"user\" = $1 AND "
       "s.channel = c.id",
-      VESTRY_LIST(view->user, (int)GONE_MAX), VESTRY_EACH_ROW(&position_shape, &position, put_position, view->seen));
+      VESTRY_LIST(view->user, (int)GONE_MAX),
+      VESTRY_EACH_ROW(&position_row_shape, &position, put_position, view->seen));
   return vestry_sql_end(transaction, err);
 }
 
@@ -317,7 +305,7 @@ static vestry_err look(struct app *app, vestry_render *render, struct view *view
   err = view->state ? VESTRY_OK : VESTRY_NO_MEMORY;
   if (!err)
     err = vestry_sql_read_rows(app->db.pool, "SELECT id, name FROM channel ORDER BY id", NULL,
-                               VESTRY_EACH_ROW(&channel_shape, &(struct channel){0}, put_link, view));
+                               VESTRY_EACH_ROW(&channel_row_shape, &(channel_row){0}, put_link, view));
   char seen[16];
   snprintf(seen, sizeof seen, "c%d", view->channel);
   view->from = json_integer_value(json_object_get(view->seen, seen));
