@@ -188,6 +188,14 @@ bool vsi_browser_is_remote(const vestry_browser *browser) {
   return !browser->v;
 }
 
+/* Return whether a server, or its proxy, that is busy or away has answered a submission, which is then repeated. */
+static bool is_away(const vestry_memory_call *call, vestry_memory_exchange *made) {
+  const int status = vestry_memory_look(made).status;
+  bool is_once = false;
+  for (size_t i = 0; i < call->headers_count; i++) is_once |= strcmp(call->headers[i].name, "X-Once") == 0;
+  return is_once && status >= 502 && status <= 504;
+}
+
 /* Send a request to the server, and if it is repeated, again like the client until a server responds to it or the
  * patience has ended: a server that is started again misses no action. */
 static vestry_err send_to_server(vestry_browser *browser, const vestry_memory_call *call, bool is_repeated,
@@ -197,10 +205,13 @@ static vestry_err send_to_server(vestry_browser *browser, const vestry_memory_ca
     vestry_memory_exchange *made = vsi_exchange_create(browser->host);
     if (!made) return VESTRY_NO_MEMORY;
     vestry_err error = vsi_remote_request(made, &browser->server, browser->timeout_ms, &browser->kept, call);
-    if (!error) *ret_exchange = made;
-    if (!error) return VESTRY_OK;
+    const bool goes_on = is_repeated && waited_ms < browser->timeout_ms;
+    if (!error && !(goes_on && is_away(call, made))) {
+      *ret_exchange = made;
+      return VESTRY_OK;
+    }
     vestry_memory_destroy(made);
-    if (error != VESTRY_IO || !is_repeated || waited_ms >= browser->timeout_ms) return error;
+    if (error && (error != VESTRY_IO || !goes_on)) return error;
     nanosleep(&pause, NULL);
   }
 }

@@ -15,7 +15,8 @@ typedef struct vsi_browser_request {
   vestry_header more[VSI_BROWSER_HEADERS]; /* borrowed texts */
   size_t more_count;
   bool datastar;
-  bool is_repeated; /* if no server accepts it, or its connection ends without a response */
+  bool is_repeated; /* if no server accepts it, or its connection ends without a response; with the header X-Once also
+                       after 502, 503 and 504 */
 } vsi_browser_request;
 
 void vsi_browser_request_init(const vestry_browser *browser, vsi_browser_request *request);

@@ -45,7 +45,8 @@ typedef struct vestry_browser_server {
 /** Create a browser without cookies for a running server, with or without vestry, over HTTP/1.1 and without TLS. All
  *  functions of browsers and pages work with it, and block on the network. A stream that the server ends is opened
  *  again half a second later, by the function that reads the page next. The request of an action that gets no response
- *  (IO) is repeated, with the same nonce, until patience_ms has passed. Streams are not compressed.
+ *  (IO), or that runs once and gets 502, 503 or 504, is repeated, with the same nonce, until patience_ms has passed.
+ *  Streams are not compressed.
  *  server       copied; its host is borrowed until the browser is destroyed
  *  ret_browser  owned by the caller; untouched on failure
  *  Returns  OK | INVALID (the address, or port 0) | NO_MEMORY. The first request connects: its function also returns IO

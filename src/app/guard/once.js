@@ -67,27 +67,42 @@
     return [made, id] };
 
   // Sends a submission when it is its turn. `stop` is set while the client's request can be replaced: if an event of
-  // the page's stream aborts it during the client's wait, the loop sends the submission again.
+  // the page's stream aborts it during the client's wait, the loop sends the submission again. `wake` ends the wait of
+  // `repeats`, after which the loop sends it again, too. `quiet`: listeners of the page do not see the end of a request
+  // that is repeated, and the start of the next.
   const send = async (url, o, run, el, by, submission, made) => {
-    let heard, stop, hurries = hurriesMost;
+    let heard, stop, wake, quiet, hurries = hurriesMost, pause = o.retryInterval ?? 1000, left = o.retryMaxCount ?? 10;
     const first = new Promise((done) => heard = done),
-      again = () => { waiting.delete(again); hurries--; stop.abort(); stop = null };
-    const hear = ({detail: {el: of, type, argsRaw}}) => {
+      again = () => { waiting.delete(again); hurries--; stop.abort(); stop = null; wake?.() },
+      isAway = () => !o.retry && /^50[234]$/.test(failures.get(el)),
+      report = (type) => {
+        document.dispatchEvent(new CustomEvent('datastar-fetch', {detail: {type, el, argsRaw: {}}})) };
+    const hear = (e) => {
+      const {el: of, type, argsRaw} = e.detail;
       if (of !== el) return;
       if (type.startsWith('datastar-')) heard();
-      if (type === 'error') failures.set(el, argsRaw.status);
+      if (type === 'error') failures.set(el, argsRaw.status), quiet = isAway() && left;
+      if (quiet && /^(error|finished|started)$/.test(type)) e.stopImmediatePropagation();
+      if (type === 'started') quiet = 0;
       if (type === 'retrying') failures.delete(el), stop && hurries && waiting.add(again);
       if (type === 'retries-failed') submission.failed = true, failures.set(el, failures.get(el) ?? 'network') };
+    const repeats = async () => {
+      if (!isAway()) return;
+      if (!left--) return report('retries-failed');
+      report('retrying');
+      await new Promise((done) => { wake = done; setTimeout(done, pause) });
+      waiting.delete(again); pause = Math.min(pause * (o.retryScaler ?? 2), o.retryMaxWait ?? 30000);
+      return true };
     const before = line, sent = (async () => {
       if (!o.unordered) await before;
       if (made) document.documentElement.append(made);
-      el.once = o; document.addEventListener('datastar-fetch', hear);
+      el.once = o; document.addEventListener('datastar-fetch', hear, true);
       const isOurs = (o.requestCancellation ?? 'disabled') === 'disabled';
       try {
         do { if (isOurs) o.requestCancellation = stop = new AbortController(); await run(url, o) }
-        while (isOurs && !stop) }
+        while (isOurs && !stop || await repeats()) }
       finally {
-        waiting.delete(again); document.removeEventListener('datastar-fetch', hear); heard();
+        waiting.delete(again); document.removeEventListener('datastar-fetch', hear, true); heard();
         if (made) Element.prototype.remove.call(made);
         const why = failures.get(el); failures.delete(el);
         if (why) over(submission.number, why); else answered(submission.number) } })();

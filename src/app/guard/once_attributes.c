@@ -12,6 +12,11 @@
  * (hurriesMost): if only the requests of one submission do not get through, each event of the stream would restart it,
  * and the client would never give up.
  *
+ * Servers that are busy or away. The client repeats a request without a response, but none that got 503, and of a proxy
+ * 502 or 504. These mean that the submission was not done, or that its first run has not ended (once.c), so the script
+ * repeats it, with the pauses and the number of attempts of the client. Listeners of the page see the same events as
+ * after a lost connection. An action that sets `retry` is repeated by the client alone.
+ *
  * Forms. A retry of the client reads the form again. By then the form may have other content, or be invalid, in which
  * case the client gives up silently. Therefore a copy is sent: the fields and files in a hidden form without validation
  * rules, outside of the body, because patches may change the body. If a form is invalid at the submission, the browser
