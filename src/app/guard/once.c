@@ -127,11 +127,11 @@ void vsi_once_set_marked(vestry_once *once, bool (*is_marked)(const vsi_route *r
 }
 
 vestry_err vsi_once_mark(const vestry_request *req, vsi_once_mark_fn mark, void *ctx, bool *ret_has_mark) {
-  const vsi_once_record *r = (const vsi_once_record *)req->own->watcher;
+  vsi_once_record *r = (vsi_once_record *)req->own->watcher;
   *ret_has_mark = false;
   if (!r || r->watcher.answered != answered || !r->sealed || !r->sealed->again_ms) return VESTRY_OK;
   vestry_err error = vsi_once_stored_mark(r, mark, ctx);
-  *ret_has_mark = !error;
+  *ret_has_mark = r->is_marked = !error;
   return error;
 }
 

@@ -162,6 +162,7 @@ typedef struct vsi_once_record {
   vsi_once_sealed *sealed; /* for the storage, in the request that runs; owned; NULL: no storage */
   vsi_owed_call owed;      /* the end of the run, while it is pending */
   bool is_undone;          /* the action was not performed; set before the end is pending */
+  bool is_marked;          /* vsi_once_mark has stored a response; used only by the request that runs */
 } vsi_once_record;
 
 /* Initialize a table. v's runtime drives its store. Call vsi_once_table_finish after a failure, too.
