@@ -70,7 +70,7 @@ is_refused() { # HOW SCRIPT…
   done
 }
 # All scripts that build; scripts/dev runs scripts/build, too, and shows its message in the page.
-all="scripts/build scripts/demo scripts/demo-cluster scripts/picture scripts/soak"
+all="scripts/build scripts/test scripts/tidy scripts/demo scripts/demo-cluster scripts/picture scripts/soak"
 for script in scripts/bench-*; do
   [ "$script" = scripts/bench-common ] || all="$all $script"
 done
