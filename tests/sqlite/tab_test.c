@@ -307,68 +307,59 @@ static void states_of_all_scopes_are_bounded(void **state) {
   }
 }
 
+/* A user's state, and those of anonymous users. */
+typedef struct crowded {
+  ledger s;
+  char user[100], anonymous[100]; /* cookies; that of the last anonymous user */
+  char token[TAB_TOKEN_BYTES], one[TAB_TOKEN_BYTES];
+} crowded;
+
+/* At most ten states are kept for 1,000 s. A user sets one, and then 50 anonymous users set one in each second. */
+static void crowd(crowded *c, int64_t since_s) {
+  vestry_memory_exchange *exchange;
+  ledger_clock(1000000);
+  ledger_open_as(&c->s, "wal", &(vestry_sqlite_options){.poll_ms = 60000}, (vestry_options){0});
+  tabs_open(&c->s, &(vestry_sql_tabs_options){.max_count = 10, .ttl_s = 1000});
+  assert_int_equal(vestry_sessions_create(c->s.on.v, &(vestry_session_options){.insecure = true}), VESTRY_OK);
+  assert_int_equal(vestry_route(c->s.on.v, "POST", "/in", log_in, NULL), VESTRY_OK);
+  assert_int_equal(
+      vestry_memory_request(c->s.on.v, &(vestry_memory_call){.method = "POST", .path = "/in"}, NULL, NULL, &exchange),
+      VESTRY_OK);
+  site_settle(&c->s.on);
+  *c->user = '\0';
+  take_cookie(exchange, c->user);
+  tabs_begin(&c->s, c->user, c->token);
+  assert_int_equal(tabs_set(&c->s, c->user, c->token, "draft", 5), VESTRY_OK);
+  for (int i = 0; i < 50; i++) {
+    ledger_clock(since_s + i);
+    snprintf(c->anonymous, sizeof c->anonymous, "session=-%032x", i);
+    tabs_begin(&c->s, c->anonymous, c->one);
+    assert_int_equal(tabs_set(&c->s, c->anonymous, c->one, "x", 1), VESTRY_OK);
+  }
+  assert_int_equal(states(&c->s), 10);
+  assert_string_equal(tabs_get(&c->s, c->user, c->token), "draft");
+}
+
 /* A client can create any number of anonymous scopes; their states are evicted before those of users. */
 static void anonymous_states_are_evicted_before_users_states(void **state) {
-  ledger s;
-  ledger_clock(1000000);
-  ledger_open_as(&s, "wal", &(vestry_sqlite_options){.poll_ms = 60000}, (vestry_options){0});
-  tabs_open(&s, &(vestry_sql_tabs_options){.max_count = 10, .ttl_s = 1000});
-  assert_int_equal(vestry_sessions_create(s.on.v, &(vestry_session_options){.insecure = true}), VESTRY_OK);
-  assert_int_equal(vestry_route(s.on.v, "POST", "/in", log_in, NULL), VESTRY_OK);
-  char users[100] = "", visitors[100], token[TAB_TOKEN_BYTES], one[TAB_TOKEN_BYTES];
-  vestry_memory_exchange *exchange;
-  assert_int_equal(
-      vestry_memory_request(s.on.v, &(vestry_memory_call){.method = "POST", .path = "/in"}, NULL, NULL, &exchange),
-      VESTRY_OK);
-  site_settle(&s.on);
-  take_cookie(exchange, users);
-  tabs_begin(&s, users, token);
-  assert_int_equal(tabs_set(&s, users, token, "draft", 5), VESTRY_OK);
-  for (int i = 0; i < 50; i++) { /* each later than the user's */
-    ledger_clock(1000010 + i);
-    snprintf(visitors, sizeof visitors, "session=-%032x", i);
-    tabs_begin(&s, visitors, one);
-    assert_int_equal(tabs_set(&s, visitors, one, "x", 1), VESTRY_OK);
-  }
-  assert_int_equal(states(&s), 10);
-  assert_string_equal(tabs_get(&s, users, token), "draft");
-  assert_string_equal(tabs_get(&s, visitors, one), "x");
+  crowded c;
+  crowd(&c, 1000010); /* each later than the user's */
+  assert_string_equal(tabs_get(&c.s, c.anonymous, c.one), "x");
   ledger_clock(1000010 + 49 + 501);
-  assert_string_equal(tabs_get(&s, visitors, one), ""); /* it also expires earlier */
-  assert_string_equal(tabs_get(&s, users, token), "draft");
-  ledger_close(&s);
+  assert_string_equal(tabs_get(&c.s, c.anonymous, c.one), ""); /* it also expires earlier */
+  assert_string_equal(tabs_get(&c.s, c.user, c.token), "draft");
+  ledger_close(&c.s);
 }
 
 /* Anonymous states do not evict a user's state that expires sooner. Evictions are counted. */
 static void anonymous_states_evict_no_user_state_that_expires_sooner(void **state) {
-  ledger s;
-  ledger_clock(1000000);
-  ledger_open_as(&s, "wal", &(vestry_sqlite_options){.poll_ms = 60000}, (vestry_options){0});
-  tabs_open(&s, &(vestry_sql_tabs_options){.max_count = 10, .ttl_s = 1000});
-  assert_int_equal(vestry_sessions_create(s.on.v, &(vestry_session_options){.insecure = true}), VESTRY_OK);
-  assert_int_equal(vestry_route(s.on.v, "POST", "/in", log_in, NULL), VESTRY_OK);
-  char users[100] = "", visitors[100], token[TAB_TOKEN_BYTES], one[TAB_TOKEN_BYTES];
-  vestry_memory_exchange *exchange;
-  assert_int_equal(
-      vestry_memory_request(s.on.v, &(vestry_memory_call){.method = "POST", .path = "/in"}, NULL, NULL, &exchange),
-      VESTRY_OK);
-  site_settle(&s.on);
-  take_cookie(exchange, users);
-  tabs_begin(&s, users, token);
-  assert_int_equal(tabs_set(&s, users, token, "draft", 5), VESTRY_OK);
-  for (int i = 0; i < 50; i++) {
-    ledger_clock(1000600 + i); /* theirs expire at 1001100 and later, the user's at 1001000 */
-    snprintf(visitors, sizeof visitors, "session=-%032x", i);
-    tabs_begin(&s, visitors, one);
-    assert_int_equal(tabs_set(&s, visitors, one, "x", 1), VESTRY_OK);
-  }
-  assert_int_equal(states(&s), 10);
-  assert_string_equal(tabs_get(&s, users, token), "draft");
+  crowded c;
+  crowd(&c, 1000600); /* theirs expire at 1001100 and later, the user's at 1001000 */
   vestry_sql_tabs_stats stats = {0};
-  vestry_sql_tabs_stats_get(s.states, &stats);
+  vestry_sql_tabs_stats_get(c.s.states, &stats);
   assert_int_equal(stats.evicted_count, 41);
-  assert_in_range(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab_visitor"), 9, 20);
-  ledger_close(&s);
+  assert_in_range(ledger_number(c.s.reader, "SELECT count(*) FROM vestry_tab_visitor"), 9, 20);
+  ledger_close(&c.s);
 }
 
 /* -------------------------------------------------------------------------------------------------- schema -------- */
