@@ -6,11 +6,8 @@
  * - the hook of a stream ran after the ends of its subscriptions
  * - the sums hold
  *
- *     test_stream_schedule         the usual seeds
- *     test_stream_schedule SEED    one of them */
-#include <stdlib.h>
-#include <unistd.h>
-
+ *     test_schedule_bus         the usual seeds
+ *     test_schedule_bus SEED    one of them */
 #include "connection/probe.h"
 #include "runtime/random.h"
 #include "store/schedule/scheduler.h"
@@ -41,12 +38,7 @@ static struct {
 
 static _Thread_local int depth;
 
-static void require_at(bool holds, int line) {
-  if (holds) return;
-  fprintf(stderr, "seed %llu: line %d\n", (unsigned long long)h.seed, line);
-  _exit(1); /* the other threads are suspended */
-}
-#define require(holds) require_at(holds, __LINE__)
+#define require(holds) schedule_require(holds, h.seed, __LINE__)
 
 static void one_op(uint64_t r);
 
@@ -192,19 +184,13 @@ static void one_history(uint64_t seed) {
       require(h.subscribers[i].over_at < h.hooked_at[h.subscribers[i].stream]);
 }
 
-static uint64_t only_seed;
-
 /* capability: E5, F8 */
 static void e5_subscriptions_end_once_under_seeded_schedules(void **state) {
-  if (only_seed) {
-    one_history(only_seed);
-    return;
-  }
-  for (uint64_t seed = 1; seed <= HISTORIES; seed++) one_history(seed);
+  schedule_run_seeds(HISTORIES, one_history);
 }
 
 int main(int argc, char **argv) {
-  if (argc > 1) only_seed = strtoull(argv[1], NULL, 10);
+  schedule_take_seed(argc, argv);
   const struct CMUnitTest tests[] = {cmocka_unit_test(e5_subscriptions_end_once_under_seeded_schedules)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,12 +3,9 @@
 /* Short histories of channels by name, under many schedules, like bus_test.c: streams join, leave, receive and end
  * concurrently. After each history no channel and no memory remains, and the sums hold.
  *
- *     test_stream_channels_schedule         the usual seeds
- *     test_stream_channels_schedule SEED    one of them */
+ *     test_schedule_channels         the usual seeds
+ *     test_schedule_channels SEED    one of them */
 #include "channel/channels.h"
-
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "connection/probe.h"
 #include "runtime/random.h"
@@ -28,12 +25,7 @@ static struct {
   uint64_t ops[SCHEDULE_THREADS][OPS_MOST], seed;
 } h;
 
-static void require_at(bool holds, int line) {
-  if (holds) return;
-  fprintf(stderr, "seed %llu: line %d\n", (unsigned long long)h.seed, line);
-  _exit(1); /* the other threads are suspended */
-}
-#define require(holds) require_at(holds, __LINE__)
+#define require(holds) schedule_require(holds, h.seed, __LINE__)
 
 static const char *const names[NAMES] = {"a", "b"};
 
@@ -115,18 +107,12 @@ static void one_history(uint64_t seed) {
   for (int i = 0; i < STREAMS; i++) probe_finish(&h.probes[i]);
 }
 
-static uint64_t only_seed;
-
 static void channels_leave_nothing_under_seeded_schedules(void **state) {
-  if (only_seed) {
-    one_history(only_seed);
-    return;
-  }
-  for (uint64_t seed = 1; seed <= HISTORIES; seed++) one_history(seed);
+  schedule_run_seeds(HISTORIES, one_history);
 }
 
 int main(int argc, char **argv) {
-  if (argc > 1) only_seed = strtoull(argv[1], NULL, 10);
+  schedule_take_seed(argc, argv);
   const struct CMUnitTest tests[] = {cmocka_unit_test(channels_leave_nothing_under_seeded_schedules)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,11 +4,10 @@
  * or from an id, and a stream leaves or ends. The queue of each stream then contains all missed events, once and in
  * order, and its ids cover no others.
  *
- *     test_stream_history_schedule         the usual seeds
- *     test_stream_history_schedule SEED    one of them */
+ *     test_schedule_history         the usual seeds
+ *     test_schedule_history SEED    one of them */
 #include "channel/history.h"
 
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "channel/channel.h"
@@ -163,18 +162,12 @@ static void one_run(uint64_t seed) {
   for (int i = 0; i < STREAMS; i++) probe_finish(&h.probes[i]);
 }
 
-static uint64_t only_seed;
-
 static void g12_resume_is_complete_under_seeded_schedules(void **state) {
-  if (only_seed) {
-    one_run(only_seed);
-    return;
-  }
-  for (uint64_t seed = 1; seed <= RUNS; seed++) one_run(seed);
+  schedule_run_seeds(RUNS, one_run);
 }
 
 int main(int argc, char **argv) {
-  if (argc > 1) only_seed = strtoull(argv[1], NULL, 10);
+  schedule_take_seed(argc, argv);
   const struct CMUnitTest tests[] = {cmocka_unit_test(g12_resume_is_complete_under_seeded_schedules)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,9 +3,10 @@
 
 #include <pthread.h>
 #include <semaphore.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/random.h"
 
@@ -149,4 +150,21 @@ size_t schedule_run_any(uint64_t *random, size_t points, size_t threads_count, v
   schedule_kind kind = random_below(random, 2) ? SCHEDULE_RANDOM : SCHEDULE_PRIORITY;
   uint64_t first = kind == SCHEDULE_RANDOM ? UINT64_C(1) << (1 + random_below(random, 5)) : 1 + random_below(random, 4);
   return schedule_run(random_next(random), kind, first, points, threads_count, run, ctx);
+}
+
+void schedule_require(bool holds, uint64_t seed, int line) {
+  if (holds) return;
+  fprintf(stderr, "seed %llu: line %d\n", (unsigned long long)seed, line);
+  _exit(1);
+}
+
+static uint64_t only_seed; /* 0: none */
+
+void schedule_take_seed(int argc, char **argv) {
+  if (argc > 1) only_seed = strtoull(argv[1], NULL, 10);
+}
+
+void schedule_run_seeds(uint64_t count, void (*run)(uint64_t seed)) {
+  if (only_seed) run(only_seed);
+  for (uint64_t seed = 1; seed <= count && !only_seed; seed++) run(seed);
 }

@@ -5,6 +5,7 @@
 #ifndef TESTS_STORE_SCHEDULE_SCHEDULER_H
 #define TESTS_STORE_SCHEDULE_SCHEDULER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,5 +33,12 @@ size_t schedule_run_any(uint64_t *random, size_t points, size_t threads_count, v
 /* Called by the code under test. Has no effect on threads outside of a schedule. */
 void schedule_point(void);
 void schedule_wait(void);
+
+/* End the process, with the seed and the line, if a condition does not hold: the other threads stay suspended. */
+void schedule_require(bool holds, uint64_t seed, int line);
+
+/* Run a test with the seeds from 1 to count, or only with the one that schedule_take_seed has read. */
+void schedule_take_seed(int argc, char **argv);
+void schedule_run_seeds(uint64_t count, void (*run)(uint64_t seed));
 
 #endif

@@ -8,7 +8,6 @@
  * test_watch_schedule SEED         one seed, for debugging
  * test_watch_schedule FIRST COUNT  other seeds */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "runtime/random.h"
 #include "serve/wire.h"
@@ -37,12 +36,7 @@ static struct {
   size_t turn_woken;
 } h;
 
-static void require_at(bool holds, int line) {
-  if (holds) return;
-  fprintf(stderr, "seed %llu: line %d\n", (unsigned long long)h.seed, line);
-  _exit(1); /* the other threads stay suspended */
-}
-#define require(holds) require_at(holds, __LINE__)
+#define require(holds) schedule_require(holds, h.seed, __LINE__)
 
 static uint64_t now_ns(void) {
   return atomic_load(&h.w.th.now_ns);
