@@ -221,6 +221,7 @@ static void take_h2_head(void *stream, int status, void *ctx) {
 static void take_h2_bytes(void *stream, const char *data, size_t len, void *ctx) {
   reading_thread *thread = ctx;
   reader *r = stream;
+  thread->now_ns = bench_now_ns(); /* more bytes arrive while bench_h2_read processes the first */
   if (r->stream.at == STREAM_BODY && r->stream.decoder) take_bytes(thread, r, data, len);
 }
 
@@ -237,7 +238,6 @@ static const bench_h2_events h2_events = {take_h2_head, take_h2_bytes, take_h2_e
 static void read_h2(reading_thread *thread, bench_h2 **connection) {
   readers *all = thread->all;
   const size_t first = (size_t)(connection - all->connections) * all->options.h2_streams;
-  thread->now_ns = bench_now_ns();
   if (!*connection || bench_h2_read(*connection, thread)) return;
   bench_h2_free(*connection);
   *connection = NULL;
