@@ -135,9 +135,9 @@ typedef struct vsi_h2_request {
   vsi_h2_stream *stream;
   vestry_receiving *receiving;
   vsi_microhttpd_errand errand;
+  bool is_begun;           /* its writer has begun; used by the errand, apart from what a lock guards */
   size_t passed;           /* bytes since begun_ns */
   size_t waiting_capacity; /* guarded by the session's lock, as are `body` and the next members: of `body` */
-  bool is_begun;           /* its writer has begun; used by the errand */
   bool is_running;         /* an errand is queued, or runs */
   bool is_ended;           /* the last bytes have arrived */
   bool is_done;            /* it is answered, or given up */
