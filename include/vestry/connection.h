@@ -101,8 +101,9 @@ typedef struct vestry_connection_options {
   size_t max_queued_bytes;   /**< maximum of their bytes [1 MiB, or half of vestry_bounds.max_queued_bytes if that is
                                   less]; at most 1 GiB. A single event larger than this is TOO_LARGE */
   vestry_full_policy full;   /**< [close] */
-  uint64_t heartbeat_ms;     /**< idle time after which a comment is sent [15,000]; VESTRY_NEVER_MS, or more than 49
-                                  days: none. If there is no memory for the comment, it is skipped */
+  uint64_t heartbeat_ms;     /**< idle time after which a comment is sent [15,000]; up to a sixteenth of it earlier,
+                                  together with the comments of other streams; VESTRY_NEVER_MS, or more than 49 days:
+                                  none. If there is no memory for the comment, it is skipped */
 } vestry_connection_options;
 
 /** Counters of one connection since it was created. */

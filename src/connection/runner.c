@@ -68,6 +68,9 @@
  * this number and a few more. */
 enum { WRITES_A_RUN = 16, SLICES_A_WRITE = 64 };
 
+/* A heartbeat may come early by this part of heartbeat_ms, so that one wake-up sends those of many streams. */
+enum { HEARTBEAT_SLACK = 16 };
+
 static vestry_connection *connection_of(vsi_actor *actor) {
   return (vestry_connection *)actor;
 }
@@ -183,19 +186,20 @@ static void discard_waiting(vestry_connection *connection) {
   vsi_connection_release(connection, &settled);
 }
 
-static void arm(vestry_connection *connection, uint64_t due_ns) {
+static void arm(vestry_connection *connection, uint64_t due_ns, uint64_t slack_ns) {
+  vsi_ticker *ticker = &connection->environment->runtime->ticker;
   bool was_armed = false;
   vestry_connection_ref(connection); /* held by the armed timer */
-  vestry_err error = vsi_ticker_arm(&connection->environment->runtime->ticker, &connection->timer, due_ns, &was_armed);
+  vestry_err error = vsi_ticker_arm_loosely(ticker, &connection->timer, due_ns, slack_ns, &was_armed);
   if (error || was_armed) vestry_connection_unref(connection);
   connection->timer_armed = !error; /* fails if the runtime is closed: it has no timers */
 }
 
-void vsi_connection_timer_fired(vsi_timer *timer) {
+void vsi_connection_timer_fired(vsi_timer *timer, vsi_notices *notices) {
   vestry_connection *connection = (vestry_connection *)((char *)timer - offsetof(vestry_connection, timer));
   /* release pairs with the exchange in keep_heartbeat */
   atomic_store_explicit(&connection->timer_fired, true, memory_order_release);
-  vsi_actor_notify(&connection->actor);
+  vsi_notices_add(notices, &connection->actor);
   vestry_connection_unref(connection);
 }
 
@@ -395,9 +399,10 @@ static void take_heartbeat(vestry_connection *connection) {
   encode(connection, delivery);
 }
 
-/* Append a heartbeat if no event was written during the last heartbeat_ms. The response of a long poll is closed
- * instead, because nothing was written for its whole hold time. A write does not move the timer: when the timer fires,
- * this function computes the time since the last write. */
+/* Append a heartbeat if no event was written during the last heartbeat_ms, or, if the timer fires for a group of streams
+ * (ticker.h), during nearly this time. The response of a long poll is closed instead, because nothing was written for
+ * its whole hold time. A write does not move the timer: when the timer fires, this function computes the time since the
+ * last write. */
 static void keep_heartbeat(vestry_connection *connection) {
   if (connection->heartbeat_ms == UINT32_MAX) return;
   /* acquire pairs with vsi_connection_timer_fired. The load is cheaper, and a notify follows the store that it may
@@ -408,7 +413,8 @@ static void keep_heartbeat(vestry_connection *connection) {
   uint64_t now = vsi_now_ns(connection->environment->host);
   uint64_t last = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
   uint64_t period = vsi_ms_to_ns(connection->heartbeat_ms), due = vsi_add_saturating(last, period);
-  if (now >= due) {
+  const uint64_t slack = connection->is_response ? 0 : period / HEARTBEAT_SLACK;
+  if (vsi_add_saturating(now, slack) >= due) {
     if (connection->is_response) {
       vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
       return;
@@ -416,7 +422,7 @@ static void keep_heartbeat(vestry_connection *connection) {
     if (!connection->taken_last) take_heartbeat(connection);
     due = vsi_add_saturating(now, period);
   }
-  arm(connection, due);
+  arm(connection, due, slack);
 }
 
 /* Write until no event or no room is left, or until other connections must have the thread. most: number of writes; a
@@ -503,7 +509,7 @@ static void run(vsi_actor *actor) {
     if (!connection->closing_ns) connection->closing_ns = now;
     uint64_t due = patience_ends_ns(connection, clean);
     if (now < due) {
-      arm(connection, due);
+      arm(connection, due, 0);
       return;
     }
     complete = false; /* the peer does not take the rest, so the end is not clean */

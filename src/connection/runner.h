@@ -8,7 +8,7 @@
 /* Actor classes for transports that run on the pool, and for those on a dedicated thread. */
 extern const vsi_actor_class vsi_connection_pooled, vsi_connection_dedicated;
 /* The timer's callback. */
-void vsi_connection_timer_fired(vsi_timer *timer);
+void vsi_connection_timer_fired(vsi_timer *timer, vsi_notices *notices);
 /* Write waiting events once, on a thread that has entered the actor, and release the actor. Further ones are left to
  * a run.
  * here: the pool of this thread, in whose batch a small write may be queued (runtime/sends.h); the caller flushes it

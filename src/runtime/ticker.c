@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "base/wait.h"
+#include "runtime/actor.h"
 
 /* The ticker, which fires the timers of a runtime.
  *
@@ -20,15 +21,23 @@ static uint64_t tick_of_now(const vsi_ticker *ticker) {
   return vsi_now_ns(ticker->host) / VSI_NS_PER_MS; /* rounded down, while deadlines are rounded up: never early */
 }
 
-/* Fire all due timers. Called and returns with the lock held, which is released for each fire. */
+/* Fire all due timers. Called and returns with the lock held, which is released for each fire. The actors that the
+ * timers notify are queued together at the end, so that the pool's workers find all of them, and batch their writes. */
 static bool fire_due_locked(vsi_ticker *ticker) {
   bool any = false;
+  vsi_notices notices;
+  vsi_notices_init(&notices);
   if (!ticker->closed) vsi_wheel_advance(&ticker->wheel, tick_of_now(ticker));
   for (vsi_timer *timer; !ticker->closed && (timer = vsi_wheel_pop_expired(&ticker->wheel)) != NULL;) {
-    void (*fire)(vsi_timer *) = timer->fire;
+    void (*fire)(vsi_timer *, vsi_notices *) = timer->fire;
     vsi_mutex_unlock(&ticker->lock);
-    fire(timer);
+    fire(timer, &notices);
     any = true;
+    vsi_mutex_lock(&ticker->lock);
+  }
+  if (notices.count) {
+    vsi_mutex_unlock(&ticker->lock);
+    vsi_notices_send(&notices);
     vsi_mutex_lock(&ticker->lock);
   }
   return any;
@@ -136,7 +145,31 @@ uint64_t vsi_ticker_next_deadline_ns(vsi_ticker *ticker) {
   return vsi_ms_to_ns(tick);
 }
 
+/* Return the tick at which a timer fires that may be slack_ticks early: that of a group of such timers, or its own, at
+ * which it begins a group. The last groups are stored by their tick, divided by the slack, so a group within the slack
+ * is in the place of this timer's tick or in the one before. A group has at most as many timers as share a batch of
+ * writes, because a larger one would only delay other work. */
+static uint64_t group_locked(vsi_ticker *ticker, uint64_t due_tick, uint32_t slack_ticks) {
+  enum { GROUP_MOST = 256 };
+  const uint64_t place = due_tick / slack_ticks;
+  for (unsigned back = 0; back < 2; back++) {
+    vsi_ticker_group *group = &ticker->groups[(place - back) % VSI_TICKER_GROUPS];
+    if (group->tick > ticker->wheel.now_tick && group->tick <= due_tick && due_tick - group->tick <= slack_ticks &&
+        group->slack_ticks == slack_ticks && group->count < GROUP_MOST) {
+      group->count++;
+      return group->tick;
+    }
+  }
+  ticker->groups[place % VSI_TICKER_GROUPS] = (vsi_ticker_group){due_tick, slack_ticks, 1};
+  return due_tick;
+}
+
 vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed) {
+  return vsi_ticker_arm_loosely(ticker, timer, due_ns, 0, ret_was_armed);
+}
+
+vestry_err vsi_ticker_arm_loosely(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, uint64_t slack_ns,
+                                  bool *ret_was_armed) {
   uint64_t due_tick = due_ns / VSI_NS_PER_MS + (due_ns % VSI_NS_PER_MS != 0);
   vsi_mutex_lock(&ticker->lock);
   if (ticker->closed) {
@@ -145,6 +178,8 @@ vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns,
   }
   bool was_armed = VSI_TIMER_IS_ARMED(timer);
   if (was_armed) vsi_wheel_remove(&ticker->wheel, timer);
+  const uint64_t slack_ticks = slack_ns / VSI_NS_PER_MS;
+  if (slack_ticks && slack_ticks <= UINT32_MAX) due_tick = group_locked(ticker, due_tick, (uint32_t)slack_ticks);
   vsi_wheel_add(&ticker->wheel, timer, due_tick);
   bool wake = timer->due_tick < ticker->asleep_until_tick;
   if (wake && ticker->wake)

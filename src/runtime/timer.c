@@ -92,7 +92,7 @@ static void disarm_locked(vestry_timer *timer) {
   if (vsi_ticker_cancel(&timer->runtime->ticker, &timer->wheel_timer)) timer_unref(timer);
 }
 
-static void wheel_fire(vsi_timer *wheel_timer) {
+static void wheel_fire(vsi_timer *wheel_timer, vsi_notices *notices) {
   vestry_timer *timer = (vestry_timer *)((char *)wheel_timer - offsetof(vestry_timer, wheel_timer));
   vsi_mutex_lock(&timer->lock);
   uint64_t now_ns = vsi_now_ns(timer->runtime->host);
@@ -109,7 +109,7 @@ static void wheel_fire(vsi_timer *wheel_timer) {
   }
   if (due) timer->pending = true;
   vsi_mutex_unlock(&timer->lock);
-  if (due) vsi_actor_notify(&timer->actor);
+  if (due) vsi_notices_add(notices, &timer->actor);
   timer_unref(timer); /* the reference of the wheel */
 }
 

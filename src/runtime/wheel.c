@@ -38,7 +38,7 @@ static void list_remove(vsi_wheel_list *list, vsi_timer *timer) {
   timer->in.tqe_prev = NULL;
 }
 
-void vsi_timer_init(vsi_timer *timer, void (*fire)(vsi_timer *timer)) {
+void vsi_timer_init(vsi_timer *timer, void (*fire)(vsi_timer *timer, struct vsi_notices *notices)) {
   *timer = (vsi_timer){.fire = fire};
 }
 

@@ -16,17 +16,20 @@ enum { VSI_WHEEL_LEVELS = 8, VSI_WHEEL_LEVEL_BITS = 6, VSI_WHEEL_SLOTS = 1 << VS
 #define VSI_WHEEL_LAST_TICK ((UINT64_C(1) << (VSI_WHEEL_LEVELS * VSI_WHEEL_LEVEL_BITS)) - 1)
 #define VSI_WHEEL_NONE      UINT64_MAX
 
+struct vsi_notices;
+
 /* A timer, embedded in the object that it belongs to. */
 typedef struct vsi_timer {
   TAILQ_ENTRY(vsi_timer) in; /* guarded by the wheel's lock; tqe_prev NULL: not armed */
   uint64_t due_tick : 48;    /* guarded by the wheel's lock; at most VSI_WHEEL_LAST_TICK */
   uint64_t level : 8;        /* guarded by the wheel's lock */
   /* Called once for each arming that was not cancelled, no lock held, on the timer thread (or in step). Must be short
-   * and must not block: notify an actor. The timer is disarmed and may be armed again inside. */
-  void (*fire)(struct vsi_timer *timer);
+   * and must not block: notify an actor, by the notices, which are sent when all due timers have fired. The timer is
+   * disarmed and may be armed again inside. */
+  void (*fire)(struct vsi_timer *timer, struct vsi_notices *notices);
 } vsi_timer;
 
-VESTRY_API void vsi_timer_init(vsi_timer *timer, void (*fire)(vsi_timer *timer));
+VESTRY_API void vsi_timer_init(vsi_timer *timer, void (*fire)(vsi_timer *timer, struct vsi_notices *notices));
 
 typedef TAILQ_HEAD(vsi_wheel_list, vsi_timer) vsi_wheel_list;
 

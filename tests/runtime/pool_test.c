@@ -475,7 +475,8 @@ static void play_turn(task *t) {
   }
 }
 
-static void fire_player(vsi_timer *timer) {
+static void fire_player(vsi_timer *timer, vsi_notices *notices) {
+  (void)notices;
   player *self = (player *)((char *)timer - offsetof(player, timer));
   vsi_actor_notify(&self->task.actor);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* vsi_timer: the wheel with a clock, stepped and with its thread. */
+#include "runtime/actor.h"
 #include "runtime/ticker.h"
 
 #include <stdatomic.h>
@@ -40,7 +41,8 @@ typedef struct bell {
   bool closes;
 } bell;
 
-static void ring(vsi_timer *timer) {
+static void ring(vsi_timer *timer, vsi_notices *notices) {
+  (void)notices;
   bell *a = (bell *)timer;
   a->fired++;
   a->fired_at_ns = a->clock->th.now_ns;
@@ -84,6 +86,62 @@ static void timer_fires_at_most_a_tick_late(void **state) {
     assert_int_equal(a.fired, round);
     assert_false(vestry_runtime_step(c.runtime));
     assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
+  }
+  clockwork_finish(&c);
+}
+
+/* Timers of one period that are armed at different times come to fire together, none after its time, and none earlier
+ * than its slack. */
+static void timers_with_slack_fire_together(void **state) {
+  enum { BELLS = 600, PERIOD_MS = 3000, ROUNDS = 5, MOST_TOGETHER = 256 };
+  const uint64_t period_ns = PERIOD_MS * (uint64_t)MS, slack_ns = period_ns / 16;
+  uint64_t seed = 7;
+  clockwork c;
+  clockwork_init(&c, VESTRY_THREADS_NONE);
+  vsi_ticker *ticker = &c.runtime->ticker;
+  static bell bells[BELLS];
+  static uint64_t due_ns[BELLS];
+  for (int i = 0; i < BELLS; i++) {
+    bell_init(&bells[i], &c);
+    due_ns[i] = c.th.now_ns + period_ns + random_below(&seed, PERIOD_MS) * MS;
+    assert_int_equal(vsi_ticker_arm_loosely(ticker, &bells[i].timer, due_ns[i], slack_ns, NULL), VESTRY_OK);
+  }
+  long fires = 0, wakes = 0;
+  while (fires < ROUNDS * BELLS) {
+    atomic_store(&c.th.now_ns, vestry_runtime_next_deadline_ns(c.runtime));
+    assert_true(vestry_runtime_step(c.runtime));
+    wakes++;
+    for (int i = 0, together = 0; i < BELLS; i++) {
+      if (bells[i].fired_at_ns != c.th.now_ns) continue;
+      assert_true(c.th.now_ns <= due_ns[i] && due_ns[i] - c.th.now_ns <= slack_ns);
+      assert_true(++together <= MOST_TOGETHER);
+      fires++;
+      due_ns[i] = c.th.now_ns + period_ns;
+      assert_int_equal(vsi_ticker_arm_loosely(ticker, &bells[i].timer, due_ns[i], slack_ns, NULL), VESTRY_OK);
+    }
+  }
+  assert_true(wakes <= ROUNDS * 32); /* separately, they would be some hundreds in each period */
+  for (int i = 0; i < BELLS; i++) assert_true(vsi_ticker_cancel(ticker, &bells[i].timer));
+  clockwork_finish(&c);
+}
+
+static void timer_with_slack_and_no_neighbour_keeps_its_time(void **state) {
+  clockwork c;
+  clockwork_init(&c, VESTRY_THREADS_NONE);
+  vsi_ticker *ticker = &c.runtime->ticker;
+  bell a, b;
+  bell_init(&a, &c);
+  bell_init(&b, &c);
+  const uint64_t now_ns = c.th.now_ns;
+  vsi_ticker_arm_loosely(ticker, &b.timer, now_ns + 900 * MS, 50 * MS, NULL); /* of another slack: no neighbour */
+  for (uint64_t round = 1; round <= 100; round++) {
+    const uint64_t due_ns = c.th.now_ns + 1000 * MS;
+    vsi_ticker_arm_loosely(ticker, &a.timer, due_ns, 100 * MS, NULL);
+    if (round == 1) assert_true(vsi_ticker_cancel(ticker, &b.timer));
+    assert_true(vestry_runtime_next_deadline_ns(c.runtime) == due_ns);
+    atomic_store(&c.th.now_ns, due_ns);
+    assert_true(vestry_runtime_step(c.runtime));
+    assert_int_equal(a.fired, round);
   }
   clockwork_finish(&c);
 }
@@ -236,7 +294,8 @@ typedef struct real_alarm {
   _Atomic(long) holds; /* references that an owner would hold for armings: the fire drops one */
 } real_alarm;
 
-static void ring_real(vsi_timer *timer) {
+static void ring_real(vsi_timer *timer, vsi_notices *notices) {
+  (void)notices;
   real_alarm *a = (real_alarm *)timer;
   if (vsi_now_ns(vestry_host_default()) < a->due_ns) atomic_fetch_add(&a->early, 1);
   atomic_fetch_add(&a->fired, 1);
@@ -323,7 +382,8 @@ typedef struct tally {
   latch *latch;
 } tally;
 
-static void count(vsi_timer *timer) {
+static void count(vsi_timer *timer, vsi_notices *notices) {
+  (void)notices;
   latch_add(((tally *)timer)->latch);
 }
 
@@ -353,6 +413,8 @@ int main(void) {
       cmocka_unit_test(timer_rearmed_in_its_fire_waits_for_the_next_step),
       cmocka_unit_test(clock_jump_fires_all_timers_in_order),
       cmocka_unit_test(timer_at_the_maximum_never_fires),
+      cmocka_unit_test(timers_with_slack_fire_together),
+      cmocka_unit_test(timer_with_slack_and_no_neighbour_keeps_its_time),
       cmocka_unit_test(close_fires_no_timer_and_refuses_arming),
       cmocka_unit_test(close_in_a_fire_leaves_other_timers_unfired),
       cmocka_unit_test(thread_fires_timers_in_time_order),

@@ -95,8 +95,9 @@ static void arm(vestry_watcher *watcher, uint64_t due_ns) {
   if (error || was_armed) vestry_connection_unref(watcher->connection);
 }
 
-static void timer_fired(vsi_timer *timer) {
+static void timer_fired(vsi_timer *timer, vsi_notices *notices) {
   vestry_watcher *watcher = (vestry_watcher *)((char *)timer - offsetof(vestry_watcher, timer));
+  (void)notices;
   vsi_actor_notify(&watcher->actor); /* the run checks the clock: the deadline may have changed */
   vestry_connection_unref(watcher->connection);
 }
