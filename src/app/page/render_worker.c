@@ -63,7 +63,10 @@ static bool check(vestry_pages *pages, vsi_fragment *fragment, cause *in_out_cau
   const bool is_only_check = in_out_cause->is_to_check && !fragment->is_first;
   if (!is_only_check && !vsi_sent_unchecked(fragment)) return false;
   vsi_sent_begin_check(fragment);
+  vsi_schedule_look_after(
+      pages); /* as a rule nothing is rendered here, and this worker runs the marked fragments next */
   const bool is_sure = refresh_changes(pages);
+  vsi_schedule_look_after(NULL);
   if (fragment->is_over) return true;
   vsi_sent_end_check(fragment, is_sure);
   if (is_only_check && is_sure && (!fragment->is_dirty || fragment->is_to_check)) return true;
@@ -76,6 +79,7 @@ static bool check(vestry_pages *pages, vsi_fragment *fragment, cause *in_out_cau
   in_out_cause->is_alone |= more.is_alone;
   const uint64_t later = vsi_sent_unchecked(fragment);
   if (later) vsi_schedule_check(fragment, later);
+  vsi_schedule_hand_over(pages, vsi_now_ns(pages->host)); /* this worker renders */
   return false;
 }
 

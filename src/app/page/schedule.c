@@ -230,9 +230,15 @@ static void begin_run(vsi_fragment *fragment) {
 
 /* ------------------------------------------------------------------------------------------------- workers -------- */
 
+static _Thread_local const vestry_pages *looked_after_here;
+
+void vsi_schedule_look_after(const vestry_pages *pages) {
+  looked_after_here = pages;
+}
+
 void vsi_schedule_wake(vestry_pages *pages) {
   vsi_worker *worker = pages->idle;
-  if (!worker || pages->is_closed || pages->is_looked_after) return;
+  if (!worker || pages->is_closed || pages->is_looked_after || looked_after_here == pages) return;
   pages->idle = worker->next_idle;
   worker->is_idle = false;
   worker->woken = (vsi_woken){.actor = worker->actor};

@@ -35,6 +35,7 @@
 #include "app/page/schedule.h"
 #include "base/ascii.h"
 #include "base/memory.h"
+#include "connection/send.h"
 
 enum { SUBMISSIONS = 16, DIGITS = 9 }; /* submissions of a stream at one time; digits of their numbers */
 
@@ -249,7 +250,11 @@ static void report_shown(vestry_pages *pages, vsi_sent *sent, size_t count) {
   drop(sent, count);
   vsi_pages_unlock(pages);
   vestry_event *event = make_event(pages, &text);
-  if (event) (void)vestry_connection_send(connection, event);
+  const vestry_err error = event ? vsi_connection_put(connection, &event, 1, 0) : VESTRY_OK;
+  if (error)
+    vsi_connection_posted(connection, error);
+  else if (event)
+    vsi_connection_posted_here(connection, NULL); /* to wake another thread would cost as much as the write */
   vestry_event_unref(event);
   vestry_connection_unref(connection);
   vsi_pages_lock(pages);
