@@ -11,7 +11,12 @@
  * number of future events is unknown, so this is the rent-or-buy problem: rent until the rent paid equals the price,
  * then buy. Therefore, a new epoch begins when the number of events written standalone in this epoch equals the number
  * of streams. The total is then at most twice the optimum with knowledge of the future (Karlin, Manasse, Rudolph and
- * Sleator, "Competitive snoopy caching", 1988). */
+ * Sleator, "Competitive snoopy caching", 1988).
+ *
+ * When not to begin one. If the streams of a channel receive other events between its events, such as those of the other
+ * parts of a page, none of them is ever in sync. Then each event would be encoded twice, once for nobody. Therefore, if
+ * most events of an epoch were written standalone, the next events have no epoch; after each such epoch in a row, about
+ * twice as many. */
 
 static vsi_epoch *epoch_create(const vestry_host *host, uint64_t id) {
   vsi_epoch *epoch = vsi_alloc(host, sizeof *epoch);
@@ -61,14 +66,29 @@ static bool begin(vsi_lane *lane) {
   return true;
 }
 
+/* Choose how many events follow without an epoch, when an epoch ends because `alone` events were written standalone. */
+static void rest(vsi_lane *lane, uint64_t alone, size_t members_count) {
+  enum { REST_MOST = 63 };
+  const uint64_t written =
+      (lane->sequence - 1) * members_count; /* without the first event, for which all are in sync */
+  const bool is_useless = alone >= written / 2;
+  lane->rest = !is_useless ? 0 : lane->rest < REST_MOST ? 2u * lane->rest + 1 : REST_MOST;
+  lane->rest_left = lane->rest;
+}
+
 bool vsi_lane_encode(vsi_lane *lane, vestry_event *event, size_t members_count, uint64_t epoch_max_bytes,
                      vsi_lane_bytes *ret_bytes, bool *ret_begun, uint64_t *ret_ended_alone) {
   *ret_begun = false;
   *ret_ended_alone = 0;
-  if (lane->encoder && (atomic_load_explicit(&lane->epoch->alone, memory_order_relaxed) >= members_count ||
-                        lane->bytes >= epoch_max_bytes))
+  const uint64_t alone = lane->encoder ? atomic_load_explicit(&lane->epoch->alone, memory_order_relaxed) : 0;
+  if (lane->encoder && alone >= members_count) rest(lane, alone, members_count);
+  if (lane->encoder && (alone >= members_count || lane->bytes >= epoch_max_bytes))
     *ret_ended_alone = vsi_lane_end(lane);
   if (!lane->encoder) {
+    if (lane->rest_left) {
+      lane->rest_left--;
+      return false;
+    }
     if (!begin(lane)) return false;
     *ret_begun = true;
   }

@@ -28,12 +28,15 @@ void vsi_lane_bytes_finish(vsi_lane_bytes *lane);
 
 /* A channel's encoder state for one coding. Used while the channel's semaphore is held, except members_count. */
 typedef struct vsi_lane {
-  vsi_coding *coding;   /* NULL: not in use */
-  size_t members_count; /* guarded by the channel's lock */
-  void *encoder;        /* of the epoch; NULL: none */
-  vsi_epoch *epoch;     /* set together with encoder */
-  uint64_t sequence;    /* of the next event */
-  uint64_t bytes;       /* published in this epoch */
+  vsi_coding *coding;     /* NULL: not in use */
+  size_t members_count;   /* guarded by the channel's lock */
+  void *encoder;          /* of the epoch; NULL: none */
+  vsi_epoch *epoch;       /* set together with encoder */
+  uint64_t sequence : 48; /* of the next event */
+  uint64_t rest : 8;      /* number of events without an epoch after the last one that was of little use; 0: it was of
+                             use */
+  uint64_t rest_left : 8; /* of these events, those that are still to come */
+  uint64_t bytes;         /* published in this epoch */
 } vsi_lane;
 
 /* Encode an event for members in sync, in the current epoch or in a new one (the rules are in vestry/channel.h).

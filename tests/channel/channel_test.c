@@ -490,6 +490,45 @@ static void dropped_event_unaligns(void **state) {
   room_end(&r);
 }
 
+/* capability: F1 */
+static void members_that_are_never_in_sync_cost_one_encoding(void **state) {
+  enum { EVENTS = 300, AGAIN_MOST = 70 };
+  for (int p = 0; p < 2; p++) {
+    room r;
+    uint64_t wire[LISTENERS];
+    vsi_channel *other = NULL;
+    vestry_channel_stats stats = {0};
+    vsi_channel_sums sums = {0};
+    room_begin(&r, spliced[p], 0, 3);
+    const vsi_codings *codings = vsi_group_codings(r.b.group);
+    assert_int_equal(vsi_channel_create(r.b.group, 0, &other), VESTRY_OK);
+    for (int i = 0; i < 3; i++) assert_int_equal(vsi_channel_join(other, r.at[i].connection), VESTRY_OK);
+    for (int turn = 0; turn < EVENTS; turn++) { /* each event puts the members out of sync in the other channel */
+      vestry_event *event = next_page(&r);
+      assert_int_equal(vsi_channel_publish(turn % 2 ? other : r.channel, event, NULL), VESTRY_OK);
+      for (int i = 0; i < 3; i++) listener_expect(&r.at[i], event);
+      vestry_event_unref(event);
+      bench_run(&r.b);
+      for (int i = 0; i < 3; i++) listener_check(&r.at[i], true);
+    }
+    const uint64_t encodes =
+        vsi_codings_encodes(codings, VSI_ENCODE_ALIGNED) + vsi_codings_encodes(codings, VSI_ENCODE_ALONE);
+    assert_in_range(encodes, EVENTS, EVENTS + EVENTS / 8);
+    vsi_channel_look(r.channel, &stats, &sums);
+    assert_in_range(sums.encodes_count, 1, EVENTS / 2 / 8); /* an epoch is tried again now and then */
+    int turn = 0;
+    do publish(&r, wire);
+    while (wire[0] > ALIGNED_MOST && ++turn < AGAIN_MOST); /* without the other channel, the members come in sync */
+    assert_true(turn < AGAIN_MOST);
+    for (turn = 0; turn < EVENTS; turn++) {
+      publish(&r, wire);
+      for (int i = 0; i < 3; i++) assert_aligned(wire[i]);
+    }
+    vsi_channel_destroy(other);
+    room_end(&r);
+  }
+}
+
 static void epoch_ends_at_its_byte_limit(void **state) {
   room r;
   uint64_t wire[LISTENERS];
@@ -650,6 +689,7 @@ int main(void) {
       cmocka_unit_test(late_joiner_is_aligned_by_a_new_epoch),
       cmocka_unit_test(direct_event_unaligns_and_heartbeat_does_not),
       cmocka_unit_test(dropped_event_unaligns),
+      cmocka_unit_test(members_that_are_never_in_sync_cost_one_encoding),
       cmocka_unit_test(epoch_ends_at_its_byte_limit),
       cmocka_unit_test(each_encoding_has_its_epoch),
       cmocka_unit_test(encoders_are_limited_and_released),
