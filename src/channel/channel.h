@@ -148,8 +148,11 @@ VESTRY_API void vsi_channel_come_out(vsi_channel *channel);
 /* Called for a member that could not take an event and stays open. Called during the publish, like hooks. */
 typedef void (*vsi_refused_fn)(vestry_connection *connection, vestry_err error, void *ctx);
 /* Publish as vsi_channel_publish. With `refused`, refusals of members are reported to it and are no errors of the
- * publish. changed_ns: time of the change that the event results from (connection/tally.h); 0: none. */
+ * publish. changed_ns: time of the change that the event results from (connection/tally.h); 0: none. here: the pool of
+ * the calling worker, which then writes the streams itself if they are few, because waking another thread costs more
+ * than some writes; NULL: their runners write. */
 VESTRY_API vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *event, uint64_t changed_ns,
-                                                    vsi_refused_fn refused, void *ctx, size_t *ret_sent_count);
+                                                    vsi_pool *here, vsi_refused_fn refused, void *ctx,
+                                                    size_t *ret_sent_count);
 
 #endif

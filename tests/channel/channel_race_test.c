@@ -2,6 +2,8 @@
 /* Channels under many threads: publishers, senders, and members that join, leave and end, all at once. The decoder of
  * each stream reads each publisher's events in order, and all members that stay throughout have the same events in the
  * same order. */
+#include <sched.h>
+#include <semaphore.h>
 #include <stdlib.h>
 
 #include "channel/channel.h"
@@ -9,6 +11,7 @@
 #include "connection/probe.h"
 #include "decode/decode.h"
 #include "runtime/random.h"
+#include "runtime/runtime.h"
 
 enum { STAYING = 6, COMING = 150, PUBLISHERS = 3, EVENTS = 150 };
 
@@ -169,7 +172,71 @@ static void members_that_stay_receive_one_order(void **state) {
   for (int i = 0; i < COMING; i++) probe_finish(&r.coming[i].p);
 }
 
+/* Occupies a thread of the pool. */
+typedef struct occupant {
+  sem_t begun, may_end;
+} occupant;
+
+static void occupy(vestry_actor *self, void *ctx) {
+  occupant *o = ctx;
+  (void)self;
+  sem_post(&o->begun);
+  while (sem_wait(&o->may_end)) continue;
+}
+
+static uint64_t written_to(const vestry_connection *connection) {
+  return atomic_load_explicit(&connection->written_count, memory_order_relaxed);
+}
+
+/* The only thread of the pool is occupied, so only the publishing thread can write. */
+static void publish_here_writes_to_few_members_itself(void **state) {
+  enum { FEW = 16, MOST = FEW + 1 };
+  static probe probes[MOST];
+  for (int members = 1; members <= MOST; members += members == 1 ? FEW - 1 : 1) {
+    bench b;
+    vsi_channel *channel;
+    vestry_connection *at[MOST];
+    vestry_actor *actor;
+    occupant o;
+    size_t sent = 0;
+    bench_init(&b, 1, NULL);
+    assert_int_equal(vsi_channel_create(b.group, 0, &channel), VESTRY_OK);
+    for (int i = 0; i < members; i++) {
+      probe_init(&probes[i]);
+      at[i] = bench_connect(&b, &probes[i], NULL);
+      vsi_connection_start(at[i]);
+      assert_int_equal(vsi_channel_join(channel, at[i]), VESTRY_OK);
+      while (vsi_connection_state(at[i]) != VESTRY_STATE_OPEN || atomic_load(&at[i]->actor.state)) sched_yield();
+    }
+    sem_init(&o.begun, 0, 0);
+    sem_init(&o.may_end, 0, 0);
+    const vestry_actor_options options = {.run = occupy, .ctx = &o};
+    assert_int_equal(vestry_actor_create(b.runtime, &options, &actor), VESTRY_OK);
+    vestry_actor_notify(actor);
+    while (sem_wait(&o.begun)) continue;
+    vestry_event *event = bench_event(&b, "x");
+    assert_int_equal(vsi_channel_publish_reporting(channel, event, 0, &b.runtime->pool, NULL, NULL, &sent), VESTRY_OK);
+    assert_int_equal(sent, members);
+    for (int i = 0; i < members; i++) assert_int_equal(written_to(at[i]), members <= FEW);
+    sem_post(&o.may_end);
+    for (int i = 0; i < members; i++) {
+      while (!written_to(at[i])) sched_yield();
+      vestry_connection_close(at[i], VESTRY_CAUSE_CLOSED);
+    }
+    assert_int_equal(vsi_group_wait(b.group, 60000), VESTRY_OK);
+    vestry_event_unref(event);
+    vestry_actor_unref(actor);
+    vsi_channel_destroy(channel);
+    for (int i = 0; i < members; i++) vestry_connection_unref(at[i]);
+    bench_finish(&b);
+    for (int i = 0; i < members; i++) probe_finish(&probes[i]);
+    sem_destroy(&o.begun);
+    sem_destroy(&o.may_end);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(members_that_stay_receive_one_order)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(members_that_stay_receive_one_order),
+                                     cmocka_unit_test(publish_here_writes_to_few_members_itself)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

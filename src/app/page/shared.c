@@ -15,6 +15,7 @@
 #include "connection/send.h"
 #include "event/mark.h"
 #include "http/answer.h"
+#include "runtime/runtime.h"
 
 /* A list of held subscriptions. */
 typedef struct held {
@@ -135,8 +136,8 @@ static vestry_err send_to_all(vsi_run *r, uint64_t *ret_sent_bytes) {
   vsi_run_set_has_hash(r, false); /* during the send, it is not known which content a member has */
   vsi_pages_unlock(r->pages);
   size_t sent_count = 0;
-  vestry_err error =
-      vsi_channel_publish_reporting(r->shared->channel, event, r->changed_ns, member_refused, &refused, &sent_count);
+  vestry_err error = vsi_channel_publish_reporting(r->shared->channel, event, r->changed_ns, &r->pages->runtime->pool,
+                                                   member_refused, &refused, &sent_count);
   *ret_sent_bytes = (uint64_t)sent_count * vestry_event_bytes(event).len;
   return error ? error : refused;
 }
@@ -188,7 +189,8 @@ static vestry_err join(vsi_run *r, vsi_subscription *subscription) {
   if (!has_it && !is_over && !error) vsi_tally_of(fragment)->sent_bytes += vestry_event_bytes(event).len;
   if (!has_it) subscription->joined = ++pages->sent;
   vsi_pages_unlock(pages);
-  if (!has_it && !is_over) vsi_connection_posted(subscription->connection, error);
+  if (!has_it && !is_over && error) vsi_connection_posted(subscription->connection, error);
+  if (!has_it && !is_over && !error) vsi_connection_posted_here(subscription->connection, NULL);
   if (is_over || error) (void)vsi_channel_leave(channel, subscription->connection);
   if (error == VESTRY_NO_MEMORY) return error;
   if (error) send_back(subscription->connection, error);
