@@ -4,12 +4,15 @@
  * the same operations alternately, so that both have the same conditions; each line is an operation, with medians. The
  * time runs from the values to the result of a program. The id of a request's tab is verified once for each request,
  * which is not included. A third database is bare, but has the hooks of an attached connection, which do nothing: what
- * SQLite takes to call them is the floor. */
+ * SQLite takes to call them is the floor. A write to it also looks at the file and at the WAL, each by one fstat,
+ * because a program that does not would lose rows if they were removed or cut. */
 #define SQLITE_ENABLE_PREUPDATE_HOOK /* for its declaration */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +32,8 @@ typedef struct side {
   sqlite3_stmt *insert, *read, *write;
   uint64_t *took_ns;
   uint64_t count;
+  bool is_guarded; /* each write looks at the files */
+  int file, wal;
 } side;
 
 typedef struct bench {
@@ -88,8 +93,14 @@ static void read_followed(bench *b, const vestry_request *req, unsigned char *bu
   if (vestry_sql_tab_get(b->states, req, NULL, buffer, STATE_BYTES, &len) || len != STATE_BYTES) b->failed = true;
 }
 
+static bool are_whole(const side *s) {
+  struct stat file, wal;
+  return !fstat(s->file, &file) && !fstat(s->wal, &wal) && file.st_nlink && wal.st_size;
+}
+
 static void write_bare(bench *b, const side *s) {
   sqlite3_stmt *statement = s->write;
+  if (s->is_guarded && !are_whole(s)) b->failed = true;
   bind_tab(b, statement);
   sqlite3_bind_blob(statement, 3, b->state, STATE_BYTES, SQLITE_STATIC);
   must(b, s->db, sqlite3_step(statement));
@@ -231,8 +242,17 @@ static bool set_hooks(sqlite3 *db) {
   return !sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE | SQLITE_TRACE_STMT, on_statement, NULL);
 }
 
+static bool guard(side *s) {
+  char wal[PATH_MOST + 8];
+  snprintf(wal, sizeof wal, "%s-wal", s->path);
+  s->file = open(s->path, O_PATH | O_CLOEXEC); /* its close releases no lock of SQLite */
+  s->wal = open(wal, O_PATH | O_CLOEXEC);
+  return s->is_guarded = s->file >= 0 && s->wal >= 0;
+}
+
 static void close_side(side *s) {
   char path[PATH_MOST + 8];
+  if (s->is_guarded) close(s->file), close(s->wal);
   sqlite3_finalize(s->insert);
   sqlite3_finalize(s->read);
   sqlite3_finalize(s->write);
@@ -335,7 +355,7 @@ int bench_sqlite(int argc, char **argv) {
   bool ok = open_side(&b, &b.bare, folder, "bare") && open_side(&b, &b.followed, folder, "followed") &&
             open_side(&b, &b.hooked, folder, "hooked") && open_followed(&b) && set_hooks(b.hooked.db) &&
             copy_schema(&b, b.bare.db) && copy_schema(&b, b.hooked.db) && fill_side(&b, &b.bare) &&
-            fill_side(&b, &b.followed) && fill_side(&b, &b.hooked) && measure_all(&b);
+            fill_side(&b, &b.followed) && fill_side(&b, &b.hooked) && guard(&b.hooked) && measure_all(&b);
   vestry_sql_tabs_destroy(b.states);
   vestry_sqlite_pool_follow(b.pool, NULL);
   vestry_sql_pool_destroy(b.pool);
