@@ -13,7 +13,7 @@
 #include "histogram.h"
 #include "postgres.h"
 
-enum { SQL_BYTES = 512, PATIENCE_S = 60, PAUSE_US = 2000, LOOK_US = 20, UPDATED = 10000 };
+enum { SQL_BYTES = 512, PATIENCE_S = 60, PAUSE_US = 2000, LOOK_US = 20, UPDATED = 10000, IN_A_ROW = 20 };
 
 static void pause_us(long us) {
   nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
@@ -52,25 +52,41 @@ static bool commit_one(channels *c, histogram *commits, histogram *delays) {
   return true;
 }
 
-static bool measure_single(channels *c, bool is_shown) {
-  histogram delays = {.total = 0}, answers = {.total = 0};
-  const uint64_t commits = c->is->commits, cpu_ns = bench_threads_cpu_ns(POSTGRES_FOLLOWER),
-                 renders = atomic_load(&c->renders);
+/* What commits of one kind have taken. */
+typedef struct single {
+  histogram delays, answers;
+  uint64_t commits, follower_ns, renders;
+} single;
+
+static bool make_singles(channels *c, bool is_shown, uint64_t commits, single *sum) {
+  const uint64_t cpu_ns = bench_threads_cpu_ns(POSTGRES_FOLLOWER), renders = atomic_load(&c->renders);
   for (uint64_t i = 0; i < commits; i++) {
-    if (is_shown ? !commit_one(c, &answers, &delays) : !update(c, 2 * channels_chance(c, c->tabs_count) + 1))
+    if (is_shown ? !commit_one(c, &sum->answers, &sum->delays) : !update(c, 2 * channels_chance(c, c->tabs_count) + 1))
       return false;
     if (!is_shown) pause_us(PAUSE_US);
   }
   if (!channels_settle(c)) return false;
+  sum->commits += commits;
+  sum->follower_ns += bench_threads_cpu_ns(POSTGRES_FOLLOWER) - cpu_ns;
+  sum->renders += atomic_load(&c->renders) - renders;
+  return true;
+}
+
+static void print_single(const channels *c, bool is_shown, const single *of) {
   printf("many change=%s pages=%" PRIu64 " renders_a_commit=%.3f follower_us=%.1f p50_ms=%.2f p99_ms=%.2f "
          "most_ms=%.2f commit_p50_ms=%.2f commit_p99_ms=%.2f\n",
-         is_shown ? "one" : "none", c->tabs_count, (double)(atomic_load(&c->renders) - renders) / (double)commits,
-         (double)(bench_threads_cpu_ns(POSTGRES_FOLLOWER) - cpu_ns) / 1e3 / (double)commits,
-         histogram_percentile_ns(&delays, 0.5) / 1e6, histogram_percentile_ns(&delays, 0.99) / 1e6,
-         (double)delays.max_ns / 1e6, histogram_percentile_ns(&answers, 0.5) / 1e6,
-         histogram_percentile_ns(&answers, 0.99) / 1e6);
+         is_shown ? "one" : "none", c->tabs_count, (double)of->renders / (double)of->commits,
+         (double)of->follower_ns / 1e3 / (double)of->commits, histogram_percentile_ns(&of->delays, 0.5) / 1e6,
+         histogram_percentile_ns(&of->delays, 0.99) / 1e6, (double)of->delays.max_ns / 1e6,
+         histogram_percentile_ns(&of->answers, 0.5) / 1e6, histogram_percentile_ns(&of->answers, 0.99) / 1e6);
   fflush(stdout);
-  return true;
+}
+
+static bool measure_single(channels *c, bool is_shown) {
+  single of = {.commits = 0};
+  const bool is_done = make_singles(c, is_shown, c->is->commits, &of);
+  if (is_done) print_single(c, is_shown, &of);
+  return is_done;
 }
 
 /* A thread that receives the WAL, and drops it. */
@@ -127,21 +143,32 @@ static bool commit_bare(channels *c, const reader *is, histogram *delays) {
   return true;
 }
 
-static bool measure_floor(channels *c) {
-  histogram delays = {0};
+static bool make_bare(channels *c, uint64_t commits, histogram *delays) {
   pthread_t thread;
   reader is = {.db = channels_receive(c->is->url)};
   if (!is.db || pthread_create(&thread, NULL, receive, &is)) return false;
   bool is_done = true;
-  for (uint64_t i = 0; i < c->is->commits && is_done; i++) is_done = commit_bare(c, &is, &delays);
+  for (uint64_t i = 0; i < commits && is_done; i++) is_done = commit_bare(c, &is, delays);
   atomic_store(&is.is_over, true);
   pthread_join(thread, NULL);
   PQfinish(is.db);
+  return is_done && channels_settle(c);
+}
+
+/* Commits for one page, and the floor, in turns, because the disk is not equally fast all the time. */
+static bool measure_beside_floor(channels *c) {
+  single of = {.commits = 0};
+  histogram delays = {0};
+  for (uint64_t left = c->is->commits, part; left; left -= part) {
+    part = left < IN_A_ROW ? left : IN_A_ROW;
+    if (!make_singles(c, true, part, &of) || !make_bare(c, part, &delays)) return false;
+  }
+  print_single(c, true, &of);
   printf("many change=floor pages=%" PRIu64 " p50_ms=%.2f p99_ms=%.2f most_ms=%.2f\n", c->tabs_count,
          histogram_percentile_ns(&delays, 0.5) / 1e6, histogram_percentile_ns(&delays, 0.99) / 1e6,
          (double)delays.max_ns / 1e6);
   fflush(stdout);
-  return is_done && channels_settle(c);
+  return true;
 }
 
 /* Rows of distinct pages, in the order of a random number. */
@@ -177,8 +204,8 @@ bool channels_many(const channels_options *options) {
            stats.table_level_count);
     fflush(stdout);
   }
-  is_done = is_done && measure_single(&c, true) && measure_floor(&c) && measure_single(&c, false) &&
-            measure_transaction(&c) && measure_single(&c, true);
+  is_done = is_done && measure_beside_floor(&c) && measure_single(&c, false) && measure_transaction(&c) &&
+            measure_single(&c, true);
   channels_close(&c);
   return is_done;
 }

@@ -303,7 +303,8 @@ Eight at once: eight threads with a connection each.
 changes of each commit and the affected pages, and refreshing these pages. A row "that pages show" affects one page, \
 and its refresh is included. Memory is the sum of all allocations for the database: sets, ring, pool.
 - **Many pages**: each shows one row of a table with `fillfactor = 80` by its key. {size["ones"]} commits for one page \
-each, and as many for rows that no page shows, one after the other with pauses of 2 ms; the time runs from before the \
+each, in turns of 20 with as many of the bare reader, and as many for rows that no page shows, one after the other with \
+pauses of 2 ms; the time runs from before the \
 statement is sent to the end of the render.
 - **Tabs**: the example chat with 20 channels. Each tab has a separate session and person, and its stream is encoded \
 in brotli. One program on the same processors runs all tabs.
