@@ -70,6 +70,8 @@ void bench_sleep_until_ns(uint64_t at_ns);
 uint64_t bench_thread_cpu_ns(void);
 /* Return the CPU time (user and system, all threads) and the resident memory of another process; 0 if it has ended. */
 uint64_t bench_cpu_ns(int pid);
+/* Return the part of it outside of the kernel, in units of 10 ms; 0: the process has ended. */
+uint64_t bench_user_ns(int pid);
 uint64_t bench_rss_bytes(int pid);
 /* Return the CPU time of a process and of its living children. */
 uint64_t bench_family_cpu_ns(int pid);

@@ -77,6 +77,18 @@ static int parent_of(int pid) {
   return parent;
 }
 
+uint64_t bench_user_ns(int pid) {
+  char line[512];
+  unsigned long ticks = 0;
+  FILE *stat = open_proc(pid, "stat");
+  if (!stat) return 0;
+  const char *end = fgets(line, sizeof line, stat) ? strrchr(line, ')') : NULL; /* end of its name */
+  /* utime is the fourteenth field (proc(5)) */
+  if (!end || sscanf(end, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu", &ticks) != 1) ticks = 0;
+  fclose(stat);
+  return ticks * (UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
 uint64_t bench_family_cpu_ns(int pid) {
   uint64_t ns = bench_cpu_ns(pid);
   DIR *all = opendir("/proc");

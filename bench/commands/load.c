@@ -50,7 +50,7 @@ typedef struct load {
 
 /* Sums over the server's processes. */
 typedef struct usage {
-  uint64_t cpu_ns, memory_bytes;
+  uint64_t cpu_ns, user_ns, memory_bytes;
   int64_t own_bytes; /* memory of vestry; -1: not requested */
 } usage;
 
@@ -82,6 +82,7 @@ static usage look(load *l) {
   usage all = {.own_bytes = l->is_own ? stat(l, "memory") : -1};
   for (size_t i = 0; i < l->pids_count; i++) {
     all.cpu_ns += bench_cpu_ns(l->pids[i]);
+    all.user_ns += bench_user_ns(l->pids[i]);
     all.memory_bytes += bench_memory_bytes(l->pids[i]);
   }
   return all;
@@ -251,8 +252,10 @@ static int report(const load *l, const outcome *o) {
          histogram_percentile_ns(&o->latency, 0.5) / 1e6, histogram_percentile_ns(&o->latency, 0.99) / 1e6,
          (double)o->latency.max_ns / 1e6, (double)(o->counts.body_bytes - o->counts_before.body_bytes) / each);
   if (l->pids_count)
-    printf(" server_cpu_us_per_delivery=%.3f rss_per_stream_bytes=%.0f rss_growth_bytes=%" PRId64,
+    printf(" server_cpu_us_per_delivery=%.3f server_user_us_per_delivery=%.3f rss_per_stream_bytes=%.0f "
+           "rss_growth_bytes=%" PRId64,
            (double)(o->after.cpu_ns - o->before.cpu_ns) / 1e3 / each,
+           (double)(o->after.user_ns - o->before.user_ns) / 1e3 / each,
            ((double)o->idle.memory_bytes - (double)o->empty.memory_bytes) / streams,
            (int64_t)o->peak_rss_bytes - (int64_t)o->idle_rss_bytes);
   if (l->h2_streams)
