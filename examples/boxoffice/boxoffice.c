@@ -44,7 +44,6 @@ static vestry_err begin(struct app *app) {
   vestry_page *hall;
   if (!err) err = vestry_page_create(parts->pages, &(vestry_page_options){.render = hall_page, .app = app}, &hall);
   if (!err) err = vestry_route(parts->instance, "GET", "/", vestry_page_handler, hall);
-  if (!err) err = sales_mount(app);
   if (!err) err = vestry_runtime_create(&(vestry_runtime_options){.threads_count = 1}, &app->clerk);
   if (!err) err = vestry_timer_create(app->clerk, sales_sweep, app, &app->sweeper);
   if (!err) err = vestry_timer_set(app->sweeper, SWEEP_MS, SWEEP_MS);
@@ -70,11 +69,11 @@ int main(int argc, char **argv) {
                                   .sqlite_schema = (const char *)schema_sql,
                                   .sqlite_version = 1,
                                   .postgres_schema = (const char *)schema_postgres_sql}};
-  const vestry_application_options application = {.without = VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF |
-                                                             VESTRY_WITHOUT_ONCE, /* database.h has the last one */
+  const vestry_application_options application = {.without = VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF,
                                                   .database = &vestry_sqlite_application,
                                                   .pages = &(vestry_pages_options){.retry_ms = 300},
                                                   .forms = &(vestry_forms_options){0},
+                                                  .entries = sales_entries,
                                                   .isolation = VESTRY_SQL_SERIALIZABLE,
                                                   .own = &app};
   const vestry_program_option own[] = {

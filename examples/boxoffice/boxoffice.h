@@ -44,7 +44,7 @@ int64_t buyer_of(const vestry_request *req);
 
 vestry_err hall_page(vestry_render *render, vestry_html *html, void *app);
 
-vestry_err sales_mount(struct app *app);
+extern const vestry_entry sales_entries[]; /* the actions; 0 ends them */
 /* Timer function: release expired holds, and begin the next evening. */
 void sales_sweep(vestry_timer *timer, void *app);
 

@@ -101,7 +101,7 @@ static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx
 
 /* A submission is repeated each second for a minute, because an unavailable database causes 503. */
 static const vestry_backend_action_options pressed = {
-    .once = true, .retry = VESTRY_RETRY_ERROR, .retry_interval_ms = 1000, .retry_scaler = 1, .retry_max_count = 60};
+    .once = true, .retry_interval_ms = 1000, .retry_scaler = 1, .retry_max_count = 60};
 
 struct basket {
   vestry_html *html;

@@ -103,7 +103,7 @@ int main(int argc, char **argv) {
                                   .sqlite_topics = say_topics,
                                   .postgres_schema = (const char *)schema_postgres_sql}};
   const vestry_file script = {.path = "chat.js", .bytes = chat_js, .len = chat_js_len};
-  const vestry_application_options application = {.without = VESTRY_WITHOUT_ONCE, /* database.h has it */
+  const vestry_application_options application = {.acts_repeat = true, /* a repeated message is found by its nonce */
                                                   .database = &vestry_sqlite_application,
                                                   .pages = &(vestry_pages_options){.interval_ms = INTERVAL_MS},
                                                   .files =

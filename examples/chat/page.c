@@ -26,7 +26,6 @@
 /* A tab repeats the report of the messages that it has shown until it is answered, so that messages do not stay unread
  * after the server was unavailable (503). */
 static const vestry_backend_action_options looked = {.filter_include = "^(tabId|shown\\..*)$",
-                                                     .retry = VESTRY_RETRY_ERROR,
                                                      .csrf = true,
                                                      .once = true,
                                                      .retry_interval_ms = 1000,
@@ -37,7 +36,6 @@ static const vestry_backend_action_options looked = {.filter_include = "^(tabId|
 /* A message is repeated each second until it is answered, so that it is stored soon after the server or its database
  * (503) is available again. */
 static const vestry_backend_action_options saying = {.filter_include = "^(tabId|text)$",
-                                                     .retry = VESTRY_RETRY_ERROR,
                                                      .csrf = true,
                                                      .once = true,
                                                      .sent = "_sending",

@@ -12,7 +12,7 @@
 #include "vestry/data/postgres_topics.h"
 #endif
 
-enum { CONNECTIONS = 6, POSTGRES_CONNECTIONS = 9, LEASE_MS = 2000 };
+enum { CONNECTIONS = 6, POSTGRES_CONNECTIONS = 9 };
 #define DATABASE "database" /* topic of all pages that have read the database */
 
 bool database_is_postgres(const struct database *db) {
@@ -31,13 +31,9 @@ static void create_over_postgres(struct database *db, struct program *program, v
   program_create(program, options);
 }
 
-/* An action that was running on a killed node may run again soon, because actions that can be repeated have no further
- * effect the second time. */
 static vestry_err begin_server(struct database *db, vestry_pages *pages) {
-  const vestry_sql_once_options once = {.lease_ms = LEASE_MS, .runs_again = true};
   vestry_err err = vestry_sql_run_alone(db->pool, db->postgres_schema, NULL, NULL, NULL);
-  if (!err) err = vestry_postgres_topics_create(pages, db->pool, NULL, &db->topics);
-  return err ? err : vestry_sql_once_create(db->pool, &once, &db->stored);
+  return err ? err : vestry_postgres_topics_create(pages, db->pool, NULL, &db->topics);
 }
 
 static void end_server(struct database *db) {
@@ -94,7 +90,6 @@ static void create_over_sqlite(struct database *db, struct program *program, ves
 
 void database_create(struct database *db, struct program *program, const vestry_application_options *given) {
   vestry_application_options options = *given;
-  options.acts_repeat = true; /* handlers, and acts under the guard of this file */
   db->file = program->is->database ? program->is->database : db->default_file;
   if (db->postgres_url && program->is->database)
     program_refuse(program->is->name, "db", program->is->database, "--db and --postgres exclude each other");
@@ -103,9 +98,6 @@ void database_create(struct database *db, struct program *program, const vestry_
   db->pool = program->app->pool;
   db->followed = program->app->database;
   vestry_err err = database_is_postgres(db) ? begin_server(db, program->app->pages) : VESTRY_OK;
-  const vestry_once_options once = {.storage = db->stored ? &vestry_sql_once_ops : NULL, .storage_ctx = db->stored};
-  if (!err) err = vestry_once_create(program->v, &once, &db->once);
-  if (!err) err = vestry_guard(program->v, "/", vestry_once_guard, db->once);
   if (!err) return;
   fprintf(stderr, "%s: cannot start (%s)\n", program->is->name, vestry_err_name(err));
   database_end(db);
@@ -113,13 +105,15 @@ void database_create(struct database *db, struct program *program, const vestry_
 }
 
 void database_end(struct database *db) {
-  vestry_once_destroy(db->once);
-  vestry_sql_once_destroy(db->stored);
   end_server(db);
 }
 
 vestry_err database_follow(struct database *db, vestry_render *render) {
   return database_is_postgres(db) ? vestry_render_topic(render, DATABASE) : VESTRY_OK;
+}
+
+void database_tell(struct database *db, vestry_call *call) {
+  if (!call->error && database_is_postgres(db)) vestry_call_fail(call, tell_server(db, call->transaction));
 }
 
 struct acting {

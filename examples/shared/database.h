@@ -20,13 +20,11 @@ struct database {
   const char *file;      /* SQLite's */
   vestry_sql_pool *pool; /* of the application */
   void *followed;        /* the vestry_sqlite or vestry_postgres of the application */
-  vestry_once *once;     /* guards all paths. SQLite: in memory; PostgreSQL: of all nodes */
-  vestry_sql_once *stored;
   struct vestry_postgres_topics *topics;
 };
 
 /* Create the application over the database, and missing tables. Ends the process after an error, whose reason was
- * printed. options: without database, and with VESTRY_WITHOUT_ONCE */
+ * printed. options: without database */
 void database_create(struct database *db, struct program *program, const vestry_application_options *options);
 /* Call it after vestry_stop, before program_finish. */
 void database_end(struct database *db);
@@ -35,7 +33,9 @@ bool database_is_postgres(const struct database *db);
 /* In a render that reads the database, also if PostgreSQL's commits cannot be followed: render again after each commit
  * of a program with this function. */
 vestry_err database_follow(struct database *db, vestry_render *render);
-/* Run a transaction by vestry_application_act. Actions that can be repeated have no further effect the second time. */
+/* In the function of an act: refresh these renders, also if PostgreSQL's commits cannot be followed. */
+void database_tell(struct database *db, vestry_call *call);
+/* Run a transaction by vestry_application_act, outside of the function of an act. */
 vestry_err database_act(struct database *db, vestry_sql_act_fn fn, void *ctx);
 /* Run a statement that changes data, and commit it, as database_act. */
 vestry_err database_run_alone(struct database *db, const char *sql, const vestry_value *values, vestry_sql_row_fn row,

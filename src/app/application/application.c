@@ -90,12 +90,14 @@ static vestry_err create_once(vsi_application *a, const vestry_application_optio
   /* A repetition of a refused form without JavaScript gets the document with the form again, not only its status. */
   if (!own.max_response_bytes) own.max_response_bytes = ONCE_RESPONSE_BYTES;
   const bool is_stored = a->is.pool && !own.storage;
-  const vestry_sql_once_options stored = {.lifetime_ms = own.lifetime_ms, .runs_again = options->acts_repeat};
+  const uint64_t lease_ms = options->act_lease_ms ? options->act_lease_ms : ACT_LEASE_MS;
+  const vestry_sql_once_options stored = {.lifetime_ms = own.lifetime_ms,
+                                          .lease_ms = options->acts_repeat ? lease_ms : 0,
+                                          .runs_again = options->acts_repeat};
   vestry_err error = is_stored ? vestry_sql_once_create(a->is.pool, &stored, &a->once) : VESTRY_OK;
   if (is_stored) own.storage = &vestry_sql_once_ops, own.storage_ctx = a->once;
   if (!error) error = vestry_once_create(a->is.instance, &own, &a->is.once);
-  if (!error && is_stored)
-    vsi_once_set_marked(a->is.once, vsi_entry_is_marked, options->act_lease_ms ? options->act_lease_ms : ACT_LEASE_MS);
+  if (!error && is_stored) vsi_once_set_marked(a->is.once, vsi_entry_is_marked, lease_ms);
   return error ? error : vestry_guard(a->is.instance, "/", vestry_once_guard, a->is.once);
 }
 
