@@ -72,7 +72,9 @@ static vestry_err show(vestry_browser_page *page, const char *url, vestry_memory
   vestry_err error = copy ? vsi_page_read(page) : VESTRY_NO_MEMORY;
   for (size_t i = 0; !error && i < page->markup.count; i++) vsi_page_take_signals(page, i);
   for (size_t i = 0; !error && i < page->markup.count; i++) error = open_stream(page, i);
-  return error;
+  if (error != VESTRY_IO || !vsi_browser_is_remote(page->browser)) return error;
+  page->again_ns = vsi_now_ns(page->host) + vsi_ms_to_ns(AGAIN_MS); /* the server has ended behind the document */
+  return VESTRY_OK;
 }
 
 static vestry_err load(vestry_browser_page *page, const char *url) {
