@@ -113,9 +113,12 @@ class PostgreSQL:
 
 
 class Process:
+    every = []
+
     def __init__(self, database, log, *options):
         self.port, self.log, self.process = reserve_port(), log, None
         self.command = [PROGRAM, '--port', str(self.port), '--adapter', ADAPTER, *database.options, *options]
+        self.every.append(self)
         self.start()
 
     def start(self):
@@ -335,6 +338,9 @@ def main():
                     log.seek(0)
                     print(log.read()[-20000:])
                     raise
+                finally:
+                    for process in Process.every:
+                        process.process.kill()
 
 
 main()
