@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/ascii.h"
+#include "base/log.h"
 
 static void *default_reallocate(void *ctx, void *memory, size_t size_bytes) {
   (void)ctx;
@@ -87,20 +87,6 @@ static bool take_turn(const char *line, uint64_t now_ns) {
   return true;
 }
 
-/* Write a line in one piece. If the reader of stderr is gone, this must not end the process. */
-static void write_line(const char *line, size_t len) {
-  sigset_t pipe_only, pending, before;
-  sigemptyset(&pipe_only);
-  sigaddset(&pipe_only, SIGPIPE);
-  sigpending(&pending);
-  pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
-  int kept = errno;
-  if (write(STDERR_FILENO, line, len) < 0 && errno == EPIPE && !sigismember(&pending, SIGPIPE))
-    sigtimedwait(&pipe_only, NULL, &(struct timespec){0}); /* the signal of this write */
-  errno = kept;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 static void default_log(void *ctx, vestry_log_level level, const char *line) {
   static _Atomic(uint64_t) left_out;
   if (level > VESTRY_LOG_WARN) return;
@@ -113,7 +99,9 @@ static void default_log(void *ctx, vestry_log_level level, const char *line) {
   if (missing) snprintf(before, sizeof before, " (%" PRIu64 " earlier lines omitted)", missing);
   int len = snprintf(text, sizeof text, "vestry: %s%s: %.*s\n", level == VESTRY_LOG_ERROR ? "error" : "warning", before,
                      LINE_BYTES - 1, line);
-  if (len > 0) write_line(text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
+  const int kept = errno;
+  if (len > 0) (void)!vsi_write_quietly(STDERR_FILENO, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
+  errno = kept;
 }
 
 /* If a program is started with closed standard descriptors (cmd 2>&-), its first sockets and files get their numbers,

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/held_log.h"
 #include "base/siphash.h"
@@ -14,6 +18,21 @@
 static _Thread_local vsi_held_log *holding;
 
 enum { LINE_BYTES = 1024, COUNT_BYTES = 40 };
+
+ssize_t vsi_write_quietly(int fd, const void *bytes, size_t len) {
+  sigset_t pipe_only, pending, before;
+  sigemptyset(&pipe_only);
+  sigaddset(&pipe_only, SIGPIPE);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+  const ssize_t written = write(fd, bytes, len);
+  const int error = errno;
+  if (written < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE))
+    (void)sigtimedwait(&pipe_only, NULL, &(struct timespec){0}); /* the signal of this write */
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = error;
+  return written;
+}
 
 /* Return whether a line of this level is held back. */
 static bool is_held(vestry_log_level level) {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "vestry/error.h"
 #include "vestry/host.h"
@@ -39,6 +40,10 @@ static inline bool vsi_has_control(const char *text, size_t len) {
 /* Log a line. It is formatted into 1,024 bytes on the stack (longer lines are cut); nothing happens without a
  * logger. */
 VESTRY_API void vsi_log(const vestry_host *host, vestry_log_level level, const char *format, ...) VESTRY_PRINTF(3, 4);
+
+/* Write like write(2). If it is a pipe or a socket whose reader is gone, the result is EPIPE, without the signal, which
+ * would end the process. */
+VESTRY_API ssize_t vsi_write_quietly(int fd, const void *bytes, size_t len);
 
 /* Log that a function was called with invalid arguments. An argument may come from a client, so at most 20 lines with
  * this reason are logged in a minute; the last one announces the gap. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -152,7 +153,15 @@ static void pipe_is_not_waited_for(void **state) {
   assert_non_null(strstr(th.last_log, "spans are omitted"));
   assert_int_equal(th.log_lines, 2);
   vestry_trace_file_destroy(file);
+  /* A reader that ends does not end this process. */
+  struct sigaction before;
+  sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, &before);
+  assert_int_equal(create(&th.host, path, &file), VESTRY_OK);
   assert_int_equal(close(reader), 0);
+  report(file, &span);
+  assert_non_null(strstr(th.last_log, "Broken pipe"));
+  vestry_trace_file_destroy(file);
+  sigaction(SIGPIPE, &before, NULL);
   assert_int_equal(unlink(path), 0);
   assert_int_equal(rmdir(folder), 0);
   test_host_assert_clean(&th);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -22,6 +23,7 @@ enum {
   NAMES_BYTES = 160,
   HELP_COLUMN = 24,
   STANDARD_MAX = 13,
+  LINE_BYTES = 1200,
   STREAMS_MAX = 1000000
 };
 
@@ -226,10 +228,15 @@ static void log_line(void *ctx, vestry_log_level level, const char *line) {
   const program *p = ctx;
   const vestry_host *host = vestry_host_default();
   if (level > p->level) return;
-  if (level <= VESTRY_LOG_WARN)
+  if (level <= VESTRY_LOG_WARN) {
     host->log(host->ctx, level, line);
-  else
-    fprintf(stderr, "vestry %s: %s\n", levels[level], line);
+  } else {
+    char text[LINE_BYTES];
+    const int len = snprintf(text, sizeof text - 1, "vestry %s: %s", levels[level], line);
+    const size_t shown = (size_t)len < sizeof text - 1 ? (size_t)len : sizeof text - 2;
+    text[shown] = '\n';
+    (void)!vsi_write_quietly(STDERR_FILENO, text, shown + 1);
+  }
 }
 
 static int choose_level(program *p, const char *name) {

@@ -28,6 +28,7 @@ struct vestry_trace_file {
   vestry_tracer tracer;
   char *service, *path;
   int file;
+  bool is_file;             /* not a pipe, whose reader may end */
   uint64_t to_unix_ns;      /* offset from the host's clock to Unix time */
   _Atomic(bool) is_torn;    /* the file ends with an incomplete line */
   _Atomic(bool) has_failed; /* a message was logged */
@@ -98,7 +99,7 @@ static int put_line(const vestry_trace_file *trace, const vestry_span *span, cha
 static void write_line(vestry_trace_file *trace, const char *line, size_t len) {
   const bool is_torn = atomic_load_explicit(&trace->is_torn, memory_order_relaxed);
   const size_t all = len + is_torn;
-  const ssize_t written = write(trace->file, line - is_torn, all);
+  const ssize_t written = (trace->is_file ? write : vsi_write_quietly)(trace->file, line - is_torn, all);
   if (written == (ssize_t)all && is_torn) atomic_store_explicit(&trace->is_torn, false, memory_order_relaxed);
   if (written == (ssize_t)all) return;
   const int reason = written < 0 ? errno : ENOSPC;
@@ -173,6 +174,8 @@ vestry_err vestry_trace_file_create(const vestry_trace_file_options *given, vest
     errno = reason;
     return error;
   }
+  struct stat is;
+  made->is_file = !fstat(made->file, &is) && S_ISREG(is.st_mode);
   atomic_init(&made->is_torn, is_torn(made->file, made->path));
   *ret_file = made;
   return VESTRY_OK;
