@@ -8,54 +8,12 @@
 
 static void do_nothing(void) {}
 
-enum { NODES = 2 };
-typedef struct node {
-  vestry_sql_pool *pool;
-  vestry_sql_sessions *stored;
-} node;
-static node nodes[NODES];
-static size_t nodes_count;
-
-static vestry_err open_node(storage_suite *s, storage_bounds bounds) {
-  const vestry_sql_sessions_options options = {.max_per_user_count = bounds.max_per_user_count,
-                                               .expired_at_once = bounds.expired_at_once,
-                                               .idle_ms = STORAGE_IDLE_MS,
-                                               .lifetime_ms = STORAGE_LIFETIME_MS,
-                                               .now_s = storage_now_s};
-  assert_true(nodes_count < NODES);
-  node *n = s->world = &nodes[nodes_count++];
-  *n = (node){NULL, NULL};
-  vestry_err error = vestry_postgres_pool_create(
-      &(vestry_postgres_pool_options){.host = &s->on.th.host, .url = shop_server()->url}, &n->pool);
-  if (!error) error = vestry_sql_sessions_create(n->pool, &options, &n->stored);
-  s->ops = &vestry_sql_sessions_ops;
-  s->ctx = n->stored;
-  return error;
+static vestry_err open_pool(const vestry_host *host, vestry_sql_pool **ret_pool) {
+  return vestry_postgres_pool_create(&(vestry_postgres_pool_options){.host = host, .url = shop_server()->url},
+                                     ret_pool);
 }
 
-static void close_node(storage_suite *s) {
-  node *n = s->world;
-  vestry_sql_sessions_destroy(n->stored);
-  vestry_sql_pool_destroy(n->pool);
-  nodes_count--;
-}
-
-static vestry_err expire(storage_suite *s, size_t *ret_count) {
-  return vestry_sql_sessions_expire(((node *)s->world)->stored, ret_count);
-}
-
-static int64_t number(storage_suite *s, const char *sql) {
-  int64_t found = -1;
-  assert_int_equal(vestry_sql_run_alone(((node *)s->world)->pool, sql, NULL, vestry_sql_row_integer, &found),
-                   VESTRY_OK);
-  return found;
-}
-
-static void run(storage_suite *s, const char *sql) {
-  assert_int_equal(vestry_sql_run_alone(((node *)s->world)->pool, sql, NULL, NULL, NULL), VESTRY_OK);
-}
-
-static const storage_world in_postgres = {shop_clear, do_nothing, open_node, close_node, expire, number, run};
+static const storage_world in_postgres = {shop_clear, do_nothing, open_pool};
 
 /* capability: M3 */
 static void session_is_shared_by_all_nodes(void **state) {
@@ -120,7 +78,7 @@ static void ended_session_stays_ended_after_a_crash(void **state) {
     strcpy(copy, ann);
     postgres_server_run(shop_server(), "CHECKPOINT"); /* the session is on the disk */
     if (by_user)
-      assert_int_equal(s.ops->remove_user(s.ctx, "ann"), VESTRY_OK);
+      assert_int_equal(vestry_sql_sessions_ops.remove_user(s.stored, "ann"), VESTRY_OK);
     else
       storage_ask(&s, "/out", NULL, ann);
     postgres_server_kill(shop_server());

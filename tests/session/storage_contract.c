@@ -3,14 +3,25 @@
 #include "session/storage_contract.h"
 
 const storage_world *storage_contract_world;
-int64_t storage_clock_s, storage_ahead_s;
+static int64_t clock_s, ahead_s; /* the database's clock; how much the clock of nodes is ahead */
+enum { IDLE_MS = 1000 * 1000, LIFETIME_MS = 5000 * 1000 };
 
-int64_t storage_now_s(void *ctx) {
-  return storage_clock_s;
+static int64_t now_s(void *ctx) {
+  return clock_s;
 }
 
 static int64_t node_now_s(void *ctx) {
-  return storage_clock_s + storage_ahead_s;
+  return clock_s + ahead_s;
+}
+
+static int64_t number(storage_suite *s, const char *sql) {
+  int64_t found = -1;
+  assert_int_equal(vestry_sql_run_alone(s->pool, sql, NULL, vestry_sql_row_integer, &found), VESTRY_OK);
+  return found;
+}
+
+static void run(storage_suite *s, const char *sql) {
+  assert_int_equal(vestry_sql_run_alone(s->pool, sql, NULL, NULL, NULL), VESTRY_OK);
 }
 
 static vestry_err show_user(const vestry_request *req, vestry_reply *reply, void *app) {
@@ -27,14 +38,22 @@ static vestry_err log_out(const vestry_request *req, vestry_reply *reply, void *
 }
 
 vestry_err storage_open(storage_suite *s, storage_bounds bounds) {
-  vestry_err error = storage_contract_world->open(s, bounds);
+  const vestry_sql_sessions_options options = {.max_per_user_count = bounds.max_per_user_count,
+                                               .expired_at_once = bounds.expired_at_once,
+                                               .idle_ms = IDLE_MS,
+                                               .lifetime_ms = LIFETIME_MS,
+                                               .now_s = now_s};
+  s->pool = NULL;
+  s->stored = NULL;
+  vestry_err error = storage_contract_world->open(&s->on.th.host, &s->pool);
+  if (!error) error = vestry_sql_sessions_create(s->pool, &options, &s->stored);
   if (error) return error;
   const vestry_session_options sessions = {.insecure = true,
-                                           .idle_ms = STORAGE_IDLE_MS,
-                                           .lifetime_ms = STORAGE_LIFETIME_MS,
+                                           .idle_ms = IDLE_MS,
+                                           .lifetime_ms = LIFETIME_MS,
                                            .max_per_user_count = 1000,
-                                           .storage = s->ops,
-                                           .storage_ctx = s->ctx,
+                                           .storage = &vestry_sql_sessions_ops,
+                                           .storage_ctx = s->stored,
                                            .now_s = node_now_s};
   error = site_try(&s->on, (vestry_options){0}, (site_has){.sessions = &sessions});
   if (!error) error = vestry_route(s->on.v, "GET", "/", show_user, NULL);
@@ -46,14 +65,15 @@ void storage_close(storage_suite *s) {
   if (s->on.v) vestry_stop(s->on.v, 0);
   vestry_destroy(s->on.v);
   s->on.v = NULL;
-  storage_contract_world->close(s);
+  vestry_sql_sessions_destroy(s->stored);
+  vestry_sql_pool_destroy(s->pool);
 }
 
 void storage_begin(storage_suite *s, storage_bounds bounds) {
   memset(s, 0, sizeof *s);
   test_host_init(&s->on.th);
-  storage_clock_s = 1000000;
-  storage_ahead_s = 0;
+  clock_s = 1000000;
+  ahead_s = 0;
   storage_contract_world->make();
   assert_int_equal(storage_open(s, bounds), VESTRY_OK);
 }
@@ -65,7 +85,7 @@ void storage_end(storage_suite *s) {
 }
 
 int storage_rows(storage_suite *s) {
-  return (int)storage_contract_world->number(s, "SELECT count(*) FROM vestry_session");
+  return (int)number(s, "SELECT count(*) FROM vestry_session");
 }
 
 typedef char cookie[120];
@@ -122,7 +142,7 @@ static void database_contains_no_session_id(void **state) {
   storage_let_in(&s, "user=ann", ann);
   char sql[300];
   snprintf(sql, sizeof sql, "SELECT count(*) FROM vestry_session WHERE hash LIKE '%%%s%%'", strchr(ann, '=') + 1);
-  assert_int_equal(storage_contract_world->number(&s, sql), 0);
+  assert_int_equal(number(&s, sql), 0);
   storage_end(&s);
 }
 
@@ -138,30 +158,30 @@ static void expired_sessions_are_deleted_without_being_loaded(void **state) {
   }
   assert_int_equal(storage_rows(&s), 95);
   storage_close(&s); /* memory is lost, the database is not */
-  storage_clock_s += 1099;
+  clock_s += 1099;
   assert_int_equal(storage_open(&s, (storage_bounds){.expired_at_once = 10}), VESTRY_OK);
   size_t count = 99;
-  assert_int_equal(storage_contract_world->expire(&s, &count), VESTRY_OK);
+  assert_int_equal(vestry_sql_sessions_expire(s.stored, &count), VESTRY_OK);
   assert_int_equal(count, 0); /* the last use is recorded to a tenth of idle_ms */
-  storage_clock_s += 1;
+  clock_s += 1;
   storage_let_in(&s, "user=new", c); /* a login deletes some expired rows */
   assert_int_equal(storage_rows(&s), 95 - 10 + 1);
   for (int left = 86; left > 1; left = storage_rows(&s)) {
-    assert_int_equal(storage_contract_world->expire(&s, &count), VESTRY_OK);
+    assert_int_equal(vestry_sql_sessions_expire(s.stored, &count), VESTRY_OK);
     assert_int_equal(count, left > 10 ? 10 : left - 1);
     assert_int_equal(storage_rows(&s), left - (int)count);
   }
   assert_string_equal(storage_ask(&s, "/", NULL, c), "200 new");
   /* The lifetime also ends a session that is used all the time. */
   for (int i = 0; i < 12; i++) {
-    storage_clock_s += 410;
+    clock_s += 410;
     test_host_advance_ms(&s.on.th, 410 * 1000);
     assert_string_equal(storage_ask(&s, "/", NULL, c), "200 new");
-    assert_int_equal(storage_contract_world->expire(&s, NULL), VESTRY_OK);
+    assert_int_equal(vestry_sql_sessions_expire(s.stored, NULL), VESTRY_OK);
     assert_int_equal(storage_rows(&s), 1);
   }
-  storage_clock_s += 80;
-  assert_int_equal(storage_contract_world->expire(&s, &count), VESTRY_OK);
+  clock_s += 80;
+  assert_int_equal(vestry_sql_sessions_expire(s.stored, &count), VESTRY_OK);
   assert_int_equal(count, 1);
   assert_int_equal(storage_rows(&s), 0);
   storage_end(&s);
@@ -175,20 +195,20 @@ static void clock_of_the_database_counts(void **state) {
   storage_begin(&s, (storage_bounds){0});
   storage_let_in(&s, "user=ann", ann);
   storage_close(&s);
-  storage_clock_s += 900;
-  storage_ahead_s = 8 * 86400;
+  clock_s += 900;
+  ahead_s = 8 * 86400;
   assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
   assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann");
   storage_let_in(&s, "user=bob", bob); /* a login deletes expired rows */
   assert_int_equal(storage_rows(&s), 2);
   storage_close(&s);
-  storage_clock_s += 900;
-  storage_ahead_s = 0;
+  clock_s += 900;
+  ahead_s = 0;
   assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
   assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann"); /* the use at the other node has extended it */
   assert_string_equal(storage_ask(&s, "/", NULL, bob), "200 bob");
-  storage_clock_s += 1100;
-  assert_int_equal(storage_contract_world->expire(&s, NULL), VESTRY_OK);
+  clock_s += 1100;
+  assert_int_equal(vestry_sql_sessions_expire(s.stored, NULL), VESTRY_OK);
   assert_int_equal(storage_rows(&s), 0);
   storage_end(&s);
 }
@@ -199,7 +219,7 @@ static void login_over_the_limit_ends_the_users_oldest(void **state) {
   storage_begin(&s, (storage_bounds){.max_per_user_count = 5});
   storage_let_in(&s, "user=ann", ann);
   for (int i = 0; i < 50; i++) {
-    storage_clock_s++;
+    clock_s++;
     storage_let_in(&s, "user=bob", c);
     if (i == 44) strcpy(first, c);
   }
@@ -218,8 +238,8 @@ static void use_does_not_restore_a_deleted_row(void **state) {
   storage_cookie c;
   storage_begin(&s, (storage_bounds){0});
   storage_let_in(&s, "user=ann", c);
-  storage_contract_world->run(&s, "DELETE FROM vestry_session");
-  storage_clock_s += 500;
+  run(&s, "DELETE FROM vestry_session");
+  clock_s += 500;
   assert_string_equal(storage_ask(&s, "/", NULL, c), "200 ann"); /* still valid in memory */
   assert_int_equal(storage_rows(&s), 0);
   assert_int_equal(vestry_session_check(s.on.v, NULL), VESTRY_OK);
@@ -231,9 +251,9 @@ static void storage_errors_are_returned_and_logged(void **state) {
   storage_suite s;
   storage_cookie c = "";
   storage_begin(&s, (storage_bounds){0});
-  storage_contract_world->run(&s, "DROP TABLE vestry_session");
+  run(&s, "DROP TABLE vestry_session");
   assert_string_equal(storage_ask(&s, "/in", "user=ann", c), "500 internal error\n");
-  assert_int_equal(storage_contract_world->expire(&s, NULL), VESTRY_IO);
+  assert_int_equal(vestry_sql_sessions_expire(s.stored, NULL), VESTRY_IO);
   assert_non_null(strstr(s.on.th.last_log, "vestry_session"));
   storage_end(&s);
 }
@@ -241,7 +261,7 @@ static void storage_errors_are_returned_and_logged(void **state) {
 static void table_of_a_later_version_is_rejected(void **state) {
   storage_suite s;
   storage_begin(&s, (storage_bounds){0});
-  storage_contract_world->run(&s, "UPDATE vestry_schema SET version = 9 WHERE part = 'session'");
+  run(&s, "UPDATE vestry_schema SET version = 9 WHERE part = 'session'");
   storage_close(&s);
   assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_IO);
   assert_non_null(strstr(s.on.th.last_log, "_sessions_create, "));

@@ -5,12 +5,12 @@
 
 #include "support/site.h"
 #include "vestry/app/session.h"
+#include "vestry/data/sql.h"
 
 typedef struct storage_suite {
   site on;
-  const vestry_session_storage_ops *ops; /* the world's open sets ops, ctx and world */
-  void *ctx;
-  void *world;
+  vestry_sql_pool *pool;
+  vestry_sql_sessions *stored;
 } storage_suite;
 
 /* Options of a database's sessions; zero selects the default. */
@@ -18,22 +18,13 @@ typedef struct storage_bounds {
   uint32_t max_per_user_count, expired_at_once;
 } storage_bounds;
 
-enum { STORAGE_IDLE_MS = 1000 * 1000, STORAGE_LIFETIME_MS = 5000 * 1000 };
-
 /* The database that stores the sessions. */
 typedef struct storage_world {
   void (*make)(void), (*remove)(void); /* make and remove an empty database */
-  vestry_err (*open)(storage_suite *s, storage_bounds bounds);
-  void (*close)(storage_suite *s); /* also called if open has failed halfway */
-  vestry_err (*expire)(storage_suite *s, size_t *ret_count);
-  int64_t (*number)(storage_suite *s, const char *sql);
-  void (*run)(storage_suite *s, const char *sql);
+  vestry_err (*open)(const vestry_host *host, vestry_sql_pool **ret_pool);
 } storage_world;
 /* Set before the tests run. */
 extern const storage_world *storage_contract_world;
-
-extern int64_t storage_clock_s, storage_ahead_s; /* the database's clock; how much the clock of nodes is ahead */
-int64_t storage_now_s(void *ctx);
 
 /* Open an instance over the existing database: "/" returns the user's name, /in?user= logs in, /out logs out. */
 vestry_err storage_open(storage_suite *s, storage_bounds bounds);
