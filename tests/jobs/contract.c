@@ -38,22 +38,21 @@ static void committed_job_runs_on_any_node_and_rolled_back_job_never(void **stat
 /* A savepoint of a transaction is rolled back, and the rest is committed. */
 /* capability: L7, M3 */
 static void job_rolled_back_to_a_savepoint_never_runs(void **state) {
-  const crew_database *database = crew_of();
   const vestry_job_order given = {.kind = "work", .key = "a", .payload = {"first", 5}};
   const vestry_job_order again = {.kind = "work", .key = "a", .payload = {"second", 6}};
   for (int gives_again = 0; gives_again < 2; gives_again++) {
     crew c;
-    void *transaction;
+    vestry_sql_transaction *transaction;
     crew_open(&c, (vestry_jobs_options){0});
     crew_node *n = &c.nodes[0];
-    assert_int_equal(database->begin(n, 0, &transaction), VESTRY_OK);
-    assert_int_equal(database->run(transaction, "INSERT INTO t VALUES(1)"), VESTRY_OK);
-    assert_int_equal(database->run(transaction, "SAVEPOINT here"), VESTRY_OK);
-    assert_int_equal(database->enqueue(n, transaction, &given, NULL), VESTRY_OK);
-    assert_int_equal(database->enqueue(n, transaction, &again, NULL), VESTRY_EXISTS);
-    assert_int_equal(database->run(transaction, "ROLLBACK TO here"), VESTRY_OK);
-    if (gives_again) assert_int_equal(database->enqueue(n, transaction, &again, NULL), VESTRY_OK);
-    assert_int_equal(database->end(transaction, VESTRY_OK), VESTRY_OK);
+    assert_int_equal(crew_transact(n, 0, &transaction), VESTRY_OK);
+    assert_int_equal(crew_run(transaction, "INSERT INTO t VALUES(1)"), VESTRY_OK);
+    assert_int_equal(crew_run(transaction, "SAVEPOINT here"), VESTRY_OK);
+    assert_int_equal(vestry_jobs_enqueue(n->jobs, transaction, &given, NULL), VESTRY_OK);
+    assert_int_equal(vestry_jobs_enqueue(n->jobs, transaction, &again, NULL), VESTRY_EXISTS);
+    assert_int_equal(crew_run(transaction, "ROLLBACK TO here"), VESTRY_OK);
+    if (gives_again) assert_int_equal(vestry_jobs_enqueue(n->jobs, transaction, &again, NULL), VESTRY_OK);
+    assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
     assert_int_equal(crew_number(n, "SELECT count(*) FROM t"), 1);
     assert_int_equal(crew_step(&c.nodes[1]), gives_again);
     if (gives_again) assert_string_equal((const char *)c.seen, "second");

@@ -138,18 +138,18 @@ static bool has_lease(const vestry_job *job) {
 }
 
 /* Begin a transaction of one kind. NULL: another one is writing, and the database has a single writer. */
-static void *begin(model_node *n, int kind) {
-  void *transaction = NULL;
-  const vestry_err error = crew_of()->begin(&n->as, kind, &transaction);
+static vestry_sql_transaction *begin(model_node *n, int kind) {
+  vestry_sql_transaction *transaction = NULL;
+  const vestry_err error = crew_transact(&n->as, kind, &transaction);
   HOLDS(!error || (is_one_writer() && m.open_count && error == VESTRY_LIMIT));
   if (error) return NULL;
   m.open_count++;
   return transaction;
 }
 
-static vestry_err end(void *transaction, vestry_err with) {
+static vestry_err end(vestry_sql_transaction *transaction, vestry_err with) {
   m.open_count--;
-  return crew_of()->end(transaction, with);
+  return vestry_sql_end(transaction, with);
 }
 
 /* Finish the job in a transaction of the function, which may outlast the lease. */
@@ -157,13 +157,13 @@ static void finish(model_node *n, vestry_job *job) {
   char sql[80];
   model_job *is = find(job->id);
   const int kind = (int)chance((uint32_t)crew_of()->kinds_count);
-  void *transaction = begin(n, kind);
+  vestry_sql_transaction *transaction = begin(n, kind);
   if (!transaction) return;
   snprintf(sql, sizeof sql, "INSERT INTO t VALUES(%" PRId64 ")", EFFECT + job->id);
-  vestry_err error = crew_of()->run(transaction, sql);
+  vestry_err error = crew_run(transaction, sql);
   HOLDS(!error || (kind && error == VESTRY_BUSY));
   if (chance(3) == 0) act_inside();
-  if (!error) error = crew_of()->finish(job, transaction);
+  if (!error) error = vestry_job_finish(job, transaction);
   const bool may_meet = kind && error == VESTRY_BUSY; /* the row was changed after its snapshot */
   HOLDS(may_meet || error == (has_lease(job) ? VESTRY_OK : VESTRY_CLOSED));
   is->is_finishing = !error;
@@ -348,13 +348,13 @@ static void commit_order(model_job *there, int64_t id, int key, vestry_job_uniqu
                                        .owed_since = m.events};
 }
 
-static void order_in(model_node *n, void *transaction, int kind) {
+static void order_in(model_node *n, vestry_sql_transaction *transaction, int kind) {
   static const char *const keys[] = {"a", "b", "c"};
   const int key = m.has_slot ? -1 : (int)chance(KEYS + 1) - 1;
   const vestry_job_unique unique = (vestry_job_unique)chance(3);
   vestry_job_order order = {.kind = "work", .key = key < 0 ? NULL : keys[key], .unique = unique};
   order.delay_ms = chance(3) ? 0 : chance(100);
-  vestry_err error = crew_of()->run(transaction, "INSERT INTO t VALUES(1)"); /* takes a snapshot */
+  vestry_err error = crew_run(transaction, "INSERT INTO t VALUES(1)"); /* takes a snapshot */
   HOLDS(!error || (kind && error == VESTRY_BUSY));
   if (!error && chance(3) == 0) act_inside();
   if (error || (m.has_slot && key >= 0)) { /* it would wait for another one */
@@ -363,7 +363,7 @@ static void order_in(model_node *n, void *transaction, int kind) {
   }
   int64_t id = 0;
   const int64_t due_ms = now_ms() + (int64_t)order.delay_ms;
-  error = crew_of()->enqueue(&n->as, transaction, &order, &id);
+  error = vestry_jobs_enqueue(n->as.jobs, transaction, &order, &id);
   model_job *there = NULL;
   if (error == VESTRY_EXISTS) check_exists(there = find(id), key, unique, kind > 0);
   if (!error) check_new(key, unique, kind > 0);
@@ -386,7 +386,7 @@ static void order_in(model_node *n, void *transaction, int kind) {
 static void order(model_node *n) {
   const int kind = (int)chance((uint32_t)crew_of()->kinds_count);
   if (n->is_busy || m.jobs_count == JOBS_MOST) return; /* its thread may have an open transaction */
-  void *transaction = begin(n, kind);
+  vestry_sql_transaction *transaction = begin(n, kind);
   if (!transaction) return;
   n->is_busy = true;
   order_in(n, transaction, kind);

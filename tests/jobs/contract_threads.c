@@ -117,11 +117,11 @@ static atomic_bool is_to_hold;
 
 static vestry_err hold_connection(vestry_job *job, void *app) {
   crew_node *n = app;
-  void *transaction = NULL;
-  assert_int_equal(crew_of()->hold(n, &transaction), VESTRY_OK);
+  vestry_sql_transaction *transaction = NULL;
+  assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
   atomic_fetch_add(&holding_count, 1);
   WAIT_WHILE(atomic_load(&is_to_hold));
-  crew_of()->let_go(transaction);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   return VESTRY_OK;
 }
 

@@ -70,7 +70,8 @@ vestry_err crew_open_node(crew *c, crew_node *n, const vestry_host *host, vestry
 }
 
 void crew_close_node(crew_node *n) {
-  database->close(n);
+  vestry_jobs_destroy(n->jobs);
+  vestry_sql_pool_destroy(n->pool);
   n->jobs = NULL;
   n->pool = NULL;
 }
@@ -109,14 +110,22 @@ void crew_close(crew *c) {
 
 /* ------------------------------------------------------------------------------------------- transactions -------- */
 
+vestry_err crew_transact(crew_node *n, int kind, vestry_sql_transaction **ret_transaction) {
+  return vestry_sql_begin(n->pool, database->kinds[kind], ret_transaction);
+}
+
+vestry_err crew_run(vestry_sql_transaction *transaction, const char *sql) {
+  return vestry_sql_run(transaction, sql, NULL, NULL, NULL);
+}
+
 vestry_err crew_enqueue_as(crew_node *n, int kind, vestry_job_order order, vestry_err end, int64_t *ret_id) {
-  void *transaction;
-  vestry_err error = database->begin(n, kind, &transaction);
+  vestry_sql_transaction *transaction;
+  vestry_err error = crew_transact(n, kind, &transaction);
   if (error) return error;
   if (!order.kind) order.kind = "work";
-  error = database->run(transaction, "INSERT INTO t VALUES(1)");
-  if (!error) error = database->enqueue(n, transaction, &order, ret_id);
-  vestry_err ended = database->end(transaction, error && error != VESTRY_EXISTS ? error : end);
+  error = crew_run(transaction, "INSERT INTO t VALUES(1)");
+  if (!error) error = vestry_jobs_enqueue(n->jobs, transaction, &order, ret_id);
+  vestry_err ended = vestry_sql_end(transaction, error && error != VESTRY_EXISTS ? error : end);
   return error ? error : ended;
 }
 
@@ -131,23 +140,25 @@ int64_t crew_enqueue(crew *c, vestry_job_order order) {
 }
 
 vestry_err crew_finish(crew_node *n, vestry_job *job, vestry_err end) {
-  void *transaction;
-  vestry_err error = database->begin(n, 0, &transaction);
+  vestry_sql_transaction *transaction;
+  vestry_err error = crew_transact(n, 0, &transaction);
   if (error) return error;
-  error = database->run(transaction, "INSERT INTO t VALUES(2)");
-  if (!error) error = database->finish(job, transaction);
-  return database->end(transaction, error ? error : end);
+  error = crew_run(transaction, "INSERT INTO t VALUES(2)");
+  if (!error) error = vestry_job_finish(job, transaction);
+  return vestry_sql_end(transaction, error ? error : end);
 }
 
 void crew_do(crew_node *n, const char *sql) {
-  void *transaction;
-  assert_int_equal(database->begin(n, 0, &transaction), VESTRY_OK);
-  assert_int_equal(database->run(transaction, sql), VESTRY_OK);
-  assert_int_equal(database->end(transaction, VESTRY_OK), VESTRY_OK);
+  vestry_sql_transaction *transaction;
+  assert_int_equal(crew_transact(n, 0, &transaction), VESTRY_OK);
+  assert_int_equal(crew_run(transaction, sql), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
 }
 
 int64_t crew_number(crew_node *n, const char *sql) {
-  return database->number(n, sql);
+  int64_t is = INT64_MIN;
+  assert_int_equal(vestry_sql_run_alone(n->pool, sql, NULL, vestry_sql_row_integer, &is), VESTRY_OK);
+  return is;
 }
 
 bool crew_step(crew_node *n) {

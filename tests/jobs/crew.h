@@ -9,6 +9,7 @@
 #include "support/until.h"
 #include "vestry/app/page.h"
 #include "vestry/data/jobs.h"
+#include "vestry/data/sql.h"
 
 enum { CREW_NODES = 2, CREW_LEASE_MS = 1000, CREW_ENDS = 64, CREW_JOBS = 128, CREW_SEEN_BYTES = 300 };
 #define CREW_BEGIN_MS INT64_C(1700000000000)
@@ -16,35 +17,24 @@ enum { CREW_NODES = 2, CREW_LEASE_MS = 1000, CREW_ENDS = 64, CREW_JOBS = 128, CR
 typedef struct crew crew;
 typedef struct crew_node {
   crew *of;
-  void *pool; /* the database's pool */
+  vestry_sql_pool *pool;
   vestry_jobs *jobs;
 } crew_node;
 
 /* The operations that a database provides for the tests. */
 typedef struct crew_database {
-  int kinds_count;    /* kinds of writing transactions, numbered from 0 */
+  const vestry_sql_kind *kinds; /* of writing transactions */
+  int kinds_count;
   bool does_without;  /* after an allocation failure the database may retry, and succeed */
   void (*make)(void); /* make an empty database with a table t(x), for all nodes until it is removed */
   void (*remove)(void);
-  /* Open a pool and jobs. close: also called after a failure. */
-  vestry_err (*open)(crew_node *n, const vestry_host *host, const vestry_jobs_options *options);
-  void (*close)(crew_node *n);
-  /* Begin a transaction of that kind, end it, and operate within it. */
-  vestry_err (*begin)(crew_node *n, int kind, void **ret_transaction);
-  vestry_err (*end)(void *transaction, vestry_err end);
-  vestry_err (*run)(void *transaction, const char *sql);
-  vestry_err (*enqueue)(crew_node *n, void *transaction, const vestry_job_order *order, int64_t *ret_id);
-  vestry_err (*finish)(vestry_job *job, void *transaction);
-  int64_t (*number)(crew_node *n, const char *sql); /* the result of a query */
+  vestry_err (*open)(crew_node *n, const vestry_host *host, const vestry_jobs_options *options); /* a pool and jobs */
   /* Let pages follow the node's database. settle: publish all commits to the pages; returns the last published
    * number. */
   void *(*follow)(crew_node *n, vestry_pages *pages);
   uint64_t (*settle)(void *followed);
   void (*unfollow)(crew_node *n, void *followed);
-  /* Check out a connection of the node's pool for this thread, and release it. connections_count: size of the pool. */
-  int connections_count;
-  vestry_err (*hold)(crew_node *n, void **ret_transaction);
-  void (*let_go)(void *transaction);
+  int connections_count; /* of the node's pool */
   /* For the model, while no transaction is open: disturb cuts the node's connections, or blocks its writes until
    * calm. calm returns whether a write has failed since. */
   void (*disturb)(crew_node *n);
@@ -107,9 +97,12 @@ vestry_err crew_try(crew_node *n, vestry_job_order order, int64_t *ret_id);
 int64_t crew_enqueue(crew *c, vestry_job_order order);
 /* Finish the job in a transaction that inserts 2 into t, and ends with `end` or with an earlier error. */
 vestry_err crew_finish(crew_node *n, vestry_job *job, vestry_err end);
+/* Begin a transaction of one of the kinds, numbered from 0, and run a statement in it. */
+vestry_err crew_transact(crew_node *n, int kind, vestry_sql_transaction **ret_transaction);
+vestry_err crew_run(vestry_sql_transaction *transaction, const char *sql);
 /* Run one statement in a transaction. */
 void crew_do(crew_node *n, const char *sql);
-int64_t crew_number(crew_node *n, const char *sql);
+int64_t crew_number(crew_node *n, const char *sql); /* the result of a query */
 /* Run one step; returns whether a job ran. */
 bool crew_step(crew_node *n);
 crew_row crew_look(crew_node *n, int64_t id);

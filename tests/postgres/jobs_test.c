@@ -38,41 +38,6 @@ static vestry_err open_node(crew_node *n, const vestry_host *host, const vestry_
   return open_node_at(n, host, is_narrow ? narrow_url : shop_server()->url, is_narrow ? 1 : CONNECTIONS, options);
 }
 
-static void close_node(crew_node *n) {
-  vestry_jobs_destroy(n->jobs);
-  vestry_sql_pool_destroy(n->pool);
-}
-
-static vestry_err begin(crew_node *n, int kind, void **ret_transaction) {
-  static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE, VESTRY_SQL_REPEATABLE_READ, VESTRY_SQL_SERIALIZABLE};
-  vestry_sql_transaction *transaction;
-  vestry_err error = vestry_sql_begin(n->pool, kinds[kind], &transaction);
-  if (!error) *ret_transaction = transaction;
-  return error;
-}
-
-static vestry_err end(void *transaction, vestry_err with) {
-  return vestry_sql_end(transaction, with);
-}
-
-static vestry_err run(void *transaction, const char *sql) {
-  return vestry_sql_run(transaction, sql, NULL, NULL, NULL);
-}
-
-static vestry_err enqueue(crew_node *n, void *transaction, const vestry_job_order *order, int64_t *ret_id) {
-  return vestry_jobs_enqueue(n->jobs, transaction, order, ret_id);
-}
-
-static vestry_err finish(vestry_job *job, void *transaction) {
-  return vestry_job_finish(job, transaction);
-}
-
-static int64_t number(crew_node *n, const char *sql) {
-  int64_t is = INT64_MIN;
-  assert_int_equal(vestry_sql_run_alone(n->pool, sql, NULL, vestry_sql_row_integer, &is), VESTRY_OK);
-  return is;
-}
-
 static void *follow(crew_node *n, vestry_pages *pages) {
   vestry_postgres *database;
   assert_int_equal(vestry_postgres_create(pages, n->pool, NULL, &database), VESTRY_OK);
@@ -89,14 +54,6 @@ static void unfollow(crew_node *n, void *database) {
   vestry_postgres_destroy(database);
 }
 
-static vestry_err hold(crew_node *n, void **ret_transaction) {
-  return begin(n, 0, ret_transaction);
-}
-
-static void let_go(void *transaction) {
-  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
-}
-
 /* Terminate all other connections, and wait for their end. */
 static void disturb(crew_node *n) {
   postgres_server_run(shop_server(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
@@ -107,24 +64,17 @@ static bool calm(crew_node *n) {
   return false; /* connections are made again, and no write is lost with them */
 }
 
-static const crew_database database = {.kinds_count = 3,
+static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE, VESTRY_SQL_REPEATABLE_READ, VESTRY_SQL_SERIALIZABLE};
+static const crew_database database = {.kinds = kinds,
+                                       .kinds_count = 3,
                                        .does_without = true,
                                        .make = make,
                                        .remove = remove_all,
                                        .open = open_node,
-                                       .close = close_node,
-                                       .begin = begin,
-                                       .end = end,
-                                       .run = run,
-                                       .enqueue = enqueue,
-                                       .finish = finish,
-                                       .number = number,
                                        .follow = follow,
                                        .settle = settle,
                                        .unfollow = unfollow,
                                        .connections_count = CONNECTIONS,
-                                       .hold = hold,
-                                       .let_go = let_go,
                                        .disturb = disturb,
                                        .calm = calm};
 
@@ -163,16 +113,16 @@ static void await_renewal(crew *c, const vestry_job *job) {
 
 /* The transaction has read, and takes several leases, before it finishes the job and after that. */
 static void read_and_finish_late(crew *c, crew_node *n, vestry_job *job) {
-  void *transaction = NULL;
-  assert_int_equal(begin(n, *(const unsigned char *)job->payload.data - '0', &transaction), VESTRY_OK);
-  assert_int_equal(run(transaction, "SELECT * FROM vestry_job CROSS JOIN t"), VESTRY_NOT_FOUND);
+  vestry_sql_transaction *transaction = NULL;
+  assert_int_equal(crew_transact(n, *(const unsigned char *)job->payload.data - '0', &transaction), VESTRY_OK);
+  assert_int_equal(crew_run(transaction, "SELECT * FROM vestry_job CROSS JOIN t"), VESTRY_NOT_FOUND);
   for (int i = 0; i < 4; i++) await_renewal(c, job);
   assert_false(crew_step(&c->nodes[1]));
-  assert_int_equal(run(transaction, "INSERT INTO t VALUES(2)"), VESTRY_OK);
+  assert_int_equal(crew_run(transaction, "INSERT INTO t VALUES(2)"), VESTRY_OK);
   assert_int_equal(vestry_job_finish(job, transaction), VESTRY_OK);
   for (int i = 0; i < 4; i++) await_renewal(c, job);
   assert_false(crew_step(&c->nodes[1]));
-  assert_int_equal(end(transaction, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
 }
 
 /* A transaction with one snapshot cannot write a row that was changed since. */
@@ -362,11 +312,11 @@ static void read_only_and_foreign_transactions_are_rejected(void **state) {
 static const vestry_job_order again = {.kind = "work", .key = "a", .unique = VESTRY_JOB_UNIQUE_WAITING};
 
 /* Begin a transaction that writes a row for the job, and whose order finds the job waiting. */
-static void *begin_order(crew_node *n, int kind, vestry_err expected) {
-  void *transaction = NULL;
-  assert_int_equal(begin(n, kind, &transaction), VESTRY_OK);
-  assert_int_equal(run(transaction, "INSERT INTO t VALUES(3)"), VESTRY_OK);
-  assert_int_equal(enqueue(n, transaction, &again, NULL), expected);
+static vestry_sql_transaction *begin_order(crew_node *n, int kind, vestry_err expected) {
+  vestry_sql_transaction *transaction = NULL;
+  assert_int_equal(crew_transact(n, kind, &transaction), VESTRY_OK);
+  assert_int_equal(crew_run(transaction, "INSERT INTO t VALUES(3)"), VESTRY_OK);
+  assert_int_equal(vestry_jobs_enqueue(n->jobs, transaction, &again, NULL), expected);
   return transaction;
 }
 
@@ -384,12 +334,12 @@ static void job_begins_after_the_transaction_that_relies_on_it(void **state) {
       crew_open(&c, (vestry_jobs_options){0});
       crew_enqueue(&c, again);
       c.meanwhile = see_orders;
-      void *order = begin_order(&c.nodes[0], kind, VESTRY_EXISTS);
+      vestry_sql_transaction *order = begin_order(&c.nodes[0], kind, VESTRY_EXISTS);
       crew_enqueue_as(&c.nodes[1], 0, (vestry_job_order){.payload = {"other", 5}}, VESTRY_OK, NULL);
       assert_true(crew_step(&c.nodes[1])); /* other jobs do not wait for it */
       assert_string_equal((const char *)c.seen, "other");
       assert_false(crew_step(&c.nodes[1]));
-      assert_int_equal(end(order, is_rolled_back ? VESTRY_FAILED : VESTRY_OK),
+      assert_int_equal(vestry_sql_end(order, is_rolled_back ? VESTRY_FAILED : VESTRY_OK),
                        is_rolled_back ? VESTRY_FAILED : VESTRY_OK);
       assert_true(crew_step(&c.nodes[1]));
       assert_int_equal(seen_by_job, !is_rolled_back);
@@ -406,15 +356,15 @@ static void job_begins_despite_overlapping_orders(void **state) {
     crew c;
     crew_open(&c, (vestry_jobs_options){0});
     int64_t id = crew_enqueue(&c, again), next_id = 0;
-    void *order = begin_order(&c.nodes[0], 0, VESTRY_EXISTS);
+    vestry_sql_transaction *order = begin_order(&c.nodes[0], 0, VESTRY_EXISTS);
     if (has_others) crew_enqueue_as(&c.nodes[1], 0, (vestry_job_order){0}, VESTRY_OK, NULL); /* there is other work */
     assert_int_equal(crew_step(&c.nodes[1]), has_others);
-    assert_int_equal(end(order, VESTRY_OK), VESTRY_OK);
-    assert_int_equal(begin(&c.nodes[0], 0, &order), VESTRY_OK);
-    assert_int_equal(enqueue(&c.nodes[0], order, &again, &next_id), VESTRY_OK);
+    assert_int_equal(vestry_sql_end(order, VESTRY_OK), VESTRY_OK);
+    assert_int_equal(crew_transact(&c.nodes[0], 0, &order), VESTRY_OK);
+    assert_int_equal(vestry_jobs_enqueue(c.nodes[0].jobs, order, &again, &next_id), VESTRY_OK);
     assert_true(crew_step(&c.nodes[1])); /* the second order's transaction is still open */
     assert_int_equal(crew_look(&c.nodes[1], id).row.state, VESTRY_JOB_DONE);
-    assert_int_equal(end(order, VESTRY_OK), VESTRY_OK);
+    assert_int_equal(vestry_sql_end(order, VESTRY_OK), VESTRY_OK);
     assert_int_equal(crew_try(&c.nodes[1], again, &id), VESTRY_EXISTS);
     assert_int_equal(id, next_id);
     c.answers[atomic_load(&c.calls) % 32] = VESTRY_IO;
@@ -432,15 +382,15 @@ static void order_with_an_old_snapshot_does_not_rely_on_a_begun_job(void **state
   for (int kind = 1; kind < 3; kind++)
     for (int times = 1; times <= 2; times++) {
       crew c;
-      void *order = NULL;
+      vestry_sql_transaction *order = NULL;
       crew_open(&c, (vestry_jobs_options){.backoff_ms = 1});
       crew_enqueue(&c, again);
-      assert_int_equal(begin(&c.nodes[0], kind, &order), VESTRY_OK);
-      assert_int_equal(run(order, "INSERT INTO t SELECT count(*) FROM t"), VESTRY_OK); /* takes a snapshot */
+      assert_int_equal(crew_transact(&c.nodes[0], kind, &order), VESTRY_OK);
+      assert_int_equal(crew_run(order, "INSERT INTO t SELECT count(*) FROM t"), VESTRY_OK); /* takes a snapshot */
       c.answers[0] = VESTRY_IO;
       for (int i = 0; i < times; i++, crew_pass(1)) assert_true(crew_step(&c.nodes[1])); /* it fails, and waits again */
-      assert_int_equal(enqueue(&c.nodes[0], order, &again, NULL), VESTRY_BUSY);
-      assert_int_equal(end(order, VESTRY_BUSY), VESTRY_BUSY);
+      assert_int_equal(vestry_jobs_enqueue(c.nodes[0].jobs, order, &again, NULL), VESTRY_BUSY);
+      assert_int_equal(vestry_sql_end(order, VESTRY_BUSY), VESTRY_BUSY);
       assert_int_equal(crew_enqueue_as(&c.nodes[0], kind, again, VESTRY_OK, NULL),
                        times == 1 ? VESTRY_EXISTS : VESTRY_OK);
       crew_close(&c);
@@ -452,15 +402,16 @@ static void order_with_an_old_snapshot_does_not_rely_on_a_begun_job(void **state
 static void keys_stay_unique_after_the_slots_are_truncated(void **state) {
   for (int kind = 0; kind < 3; kind++) {
     crew c;
-    void *second = NULL;
+    vestry_sql_transaction *second = NULL;
     crew_open(&c, (vestry_jobs_options){0});
     postgres_server_run(shop_server(), "TRUNCATE vestry_job, vestry_job_slot");
-    void *first = begin_order(&c.nodes[0], kind, VESTRY_OK);
-    assert_int_equal(begin(&c.nodes[1], kind, &second), VESTRY_OK);
-    assert_int_equal(run(second, "SET LOCAL lock_timeout = 1"), VESTRY_OK);
-    assert_int_equal(enqueue(&c.nodes[1], second, &again, NULL), VESTRY_LIMIT); /* it waits for the first order */
-    assert_int_equal(end(second, VESTRY_LIMIT), VESTRY_LIMIT);
-    assert_int_equal(end(first, VESTRY_OK), VESTRY_OK);
+    vestry_sql_transaction *first = begin_order(&c.nodes[0], kind, VESTRY_OK);
+    assert_int_equal(crew_transact(&c.nodes[1], kind, &second), VESTRY_OK);
+    assert_int_equal(crew_run(second, "SET LOCAL lock_timeout = 1"), VESTRY_OK);
+    assert_int_equal(vestry_jobs_enqueue(c.nodes[1].jobs, second, &again, NULL),
+                     VESTRY_LIMIT); /* it waits for the first order */
+    assert_int_equal(vestry_sql_end(second, VESTRY_LIMIT), VESTRY_LIMIT);
+    assert_int_equal(vestry_sql_end(first, VESTRY_OK), VESTRY_OK);
     assert_int_equal(crew_enqueue_as(&c.nodes[1], kind, again, VESTRY_OK, NULL), VESTRY_EXISTS);
     crew_close(&c);
   }
@@ -471,17 +422,17 @@ static void order_rolled_back_to_a_savepoint_holds_no_job(void **state) {
   crew c;
   crew_open(&c, (vestry_jobs_options){0});
   crew_enqueue(&c, again);
-  void *order = begin_order(&c.nodes[0], 0, VESTRY_EXISTS);
-  assert_int_equal(end(order, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(begin(&c.nodes[0], 0, &order), VESTRY_OK);
-  assert_int_equal(run(order, "SAVEPOINT here"), VESTRY_OK);
-  assert_int_equal(enqueue(&c.nodes[0], order, &again, NULL), VESTRY_EXISTS);
+  vestry_sql_transaction *order = begin_order(&c.nodes[0], 0, VESTRY_EXISTS);
+  assert_int_equal(vestry_sql_end(order, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(crew_transact(&c.nodes[0], 0, &order), VESTRY_OK);
+  assert_int_equal(crew_run(order, "SAVEPOINT here"), VESTRY_OK);
+  assert_int_equal(vestry_jobs_enqueue(c.nodes[0].jobs, order, &again, NULL), VESTRY_EXISTS);
   assert_false(crew_step(&c.nodes[1]));
-  assert_int_equal(run(order, "ROLLBACK TO here"), VESTRY_OK);
+  assert_int_equal(crew_run(order, "ROLLBACK TO here"), VESTRY_OK);
   assert_true(crew_step(&c.nodes[1]));
-  assert_int_equal(enqueue(&c.nodes[0], order, &again, NULL), VESTRY_OK);
+  assert_int_equal(vestry_jobs_enqueue(c.nodes[0].jobs, order, &again, NULL), VESTRY_OK);
   assert_false(crew_step(&c.nodes[1]));
-  assert_int_equal(end(order, VESTRY_OK), VESTRY_OK);
+  assert_int_equal(vestry_sql_end(order, VESTRY_OK), VESTRY_OK);
   assert_true(crew_step(&c.nodes[1]));
   crew_close(&c);
 }

@@ -35,40 +35,6 @@ static vestry_err open_node(crew_node *n, const vestry_host *host, const vestry_
   return error ? error : vestry_jobs_create(pool, options, &n->jobs);
 }
 
-static void close_node(crew_node *n) {
-  vestry_jobs_destroy(n->jobs);
-  vestry_sql_pool_destroy(n->pool);
-}
-
-static vestry_err begin(crew_node *n, int kind, void **ret_transaction) {
-  vestry_sql_transaction *transaction;
-  vestry_err error = vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &transaction);
-  if (!error) *ret_transaction = transaction;
-  return error;
-}
-
-static vestry_err end(void *transaction, vestry_err with) {
-  return vestry_sql_end(transaction, with);
-}
-
-static vestry_err run(void *transaction, const char *sql) {
-  return vestry_sql_run(transaction, sql, NULL, NULL, NULL);
-}
-
-static vestry_err enqueue(crew_node *n, void *transaction, const vestry_job_order *order, int64_t *ret_id) {
-  return vestry_jobs_enqueue(n->jobs, transaction, order, ret_id);
-}
-
-static vestry_err finish(vestry_job *job, void *transaction) {
-  return vestry_job_finish(job, transaction);
-}
-
-static int64_t number(crew_node *n, const char *sql) {
-  int64_t is = INT64_MIN;
-  assert_int_equal(vestry_sql_run_alone(n->pool, sql, NULL, vestry_sql_row_integer, &is), VESTRY_OK);
-  return is;
-}
-
 static void *follow(crew_node *n, vestry_pages *pages) {
   vestry_sqlite *database;
   const vestry_sqlite_options options = {.path = path, .poll_ms = 60000};
@@ -88,17 +54,6 @@ static void unfollow(crew_node *n, void *database) {
   vestry_sqlite_destroy(database);
 }
 
-static vestry_err hold(crew_node *n, void **ret_transaction) {
-  vestry_sql_transaction *transaction;
-  const vestry_err error = vestry_sql_begin(n->pool, VESTRY_SQL_READ, &transaction);
-  if (!error) *ret_transaction = transaction;
-  return error;
-}
-
-static void let_go(void *transaction) {
-  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
-}
-
 static sqlite3 *disturber;
 
 /* Another program writes. */
@@ -114,24 +69,17 @@ static bool calm(crew_node *n) {
   return was_disturbed;
 }
 
-static const crew_database database = {.kinds_count = 1,
+static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE};
+static const crew_database database = {.kinds = kinds,
+                                       .kinds_count = 1,
                                        .does_without = true,
                                        .make = make,
                                        .remove = remove_all,
                                        .open = open_node,
-                                       .close = close_node,
-                                       .begin = begin,
-                                       .end = end,
-                                       .run = run,
-                                       .enqueue = enqueue,
-                                       .finish = finish,
-                                       .number = number,
                                        .follow = follow,
                                        .settle = settle,
                                        .unfollow = unfollow,
                                        .connections_count = CONNECTIONS,
-                                       .hold = hold,
-                                       .let_go = let_go,
                                        .disturb = disturb,
                                        .calm = calm};
 
@@ -194,10 +142,10 @@ static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
 static vestry_err finish_lost(crew_node *n, vestry_job *job) {
   vestry_sql_transaction *transaction;
   assert_int_equal(vestry_sql_begin(n->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
-  assert_int_equal(run(transaction, "INSERT INTO t VALUES(2)"), VESTRY_OK);
-  assert_int_equal(run(transaction, "INSERT OR ROLLBACK INTO u VALUES(1)"), VESTRY_IO);
+  assert_int_equal(crew_run(transaction, "INSERT INTO t VALUES(2)"), VESTRY_OK);
+  assert_int_equal(crew_run(transaction, "INSERT OR ROLLBACK INTO u VALUES(1)"), VESTRY_IO);
   int64_t id;
-  assert_int_equal(enqueue(n, transaction, &(vestry_job_order){.kind = "work"}, &id), VESTRY_IO);
+  assert_int_equal(vestry_jobs_enqueue(n->jobs, transaction, &(vestry_job_order){.kind = "work"}, &id), VESTRY_IO);
   return vestry_sql_end(transaction, job ? vestry_job_finish(job, transaction) : VESTRY_OK);
 }
 
