@@ -13,10 +13,10 @@
  * of streams. The total is then at most twice the optimum with knowledge of the future (Karlin, Manasse, Rudolph and
  * Sleator, "Competitive snoopy caching", 1988).
  *
- * When not to begin one. If the streams of a channel receive other events between its events, such as those of the other
- * parts of a page, none of them is ever in sync. Then each event would be encoded twice, once for nobody. Therefore, if
- * most events of an epoch were written standalone, the next events have no epoch; after each such epoch in a row, about
- * twice as many. */
+ * When not to begin one. If the streams of a channel receive other events between its events, such as those of the
+ * other parts of a page, none of them is ever in sync. Then each event would be encoded twice, once for nobody.
+ * Therefore, if most events of an epoch were written standalone, the next events have no epoch; after each such epoch
+ * in a row, about twice as many. */
 
 static vsi_epoch *epoch_create(const vestry_host *host, uint64_t id) {
   vsi_epoch *epoch = vsi_alloc(host, sizeof *epoch);

@@ -399,10 +399,10 @@ static void take_heartbeat(vestry_connection *connection) {
   encode(connection, delivery);
 }
 
-/* Append a heartbeat if no event was written during the last heartbeat_ms, or, if the timer fires for a group of streams
- * (ticker.h), during nearly this time. The response of a long poll is closed instead, because nothing was written for
- * its whole hold time. A write does not move the timer: when the timer fires, this function computes the time since the
- * last write. */
+/* Append a heartbeat if no event was written during the last heartbeat_ms, or, if the timer fires for a group of
+ * streams (ticker.h), during nearly this time. The response of a long poll is closed instead, because nothing was
+ * written for its whole hold time. A write does not move the timer: when the timer fires, this function computes the
+ * time since the last write. */
 static void keep_heartbeat(vestry_connection *connection) {
   if (connection->heartbeat_ms == UINT32_MAX) return;
   /* acquire pairs with vsi_connection_timer_fired. The load is cheaper, and a notify follows the store that it may
