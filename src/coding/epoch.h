@@ -35,7 +35,7 @@ typedef struct vsi_lane {
   uint64_t sequence : 48; /* of the next event */
   uint64_t rest : 8;      /* number of events without an epoch after the last one that was of little use; 0: it was of
                              use */
-  uint64_t rest_left : 8; /* of these events, those that are still to come */
+  uint64_t rest_left : 8; /* the number of them that are still to come */
   uint64_t bytes;         /* published in this epoch */
 } vsi_lane;
 
