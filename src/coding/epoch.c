@@ -14,7 +14,7 @@
  * Sleator, "Competitive snoopy caching", 1988).
  *
  * When not to begin one. If the streams of a channel receive other events between its events, such as those of the
- * other parts of a page, none of them is ever in sync. Then each event would be encoded twice, once for nobody.
+ * other parts of a page, none of them is ever in sync. Then each event would be encoded twice, once for no stream.
  * Therefore, if most events of an epoch were written standalone, the next events have no epoch; after each such epoch
  * in a row, about twice as many. */
 
