@@ -57,8 +57,8 @@ void vsi_ticker_rest(vsi_ticker *ticker);
 VESTRY_API vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed);
 /* Arm a timer that may fire up to slack_ns early, together with another one, so that many timers take one wake-up. A
  * timer without such a neighbour fires at due_ns. Otherwise as vsi_ticker_arm. */
-VESTRY_API vestry_err vsi_ticker_arm_loosely(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, uint64_t slack_ns,
-                                             bool *ret_was_armed);
+vestry_err vsi_ticker_arm_loosely(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, uint64_t slack_ns,
+                                  bool *ret_was_armed);
 /* Cancel a timer. Returns true if it was armed and will not fire, false if it was not armed or fires now. Any
  * thread. */
 VESTRY_API bool vsi_ticker_cancel(vsi_ticker *ticker, vsi_timer *timer);
