@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "data/sql/sql.h"
+#include "http/reply.h"
 
 /* ------------------------------------------------------------------------------------------------ requests -------- */
 
@@ -113,32 +114,12 @@ static vestry_err guard(const vestry_request *req, vestry_reply *reply, void *ct
 
 /* -------------------------------------------------------------------------------------------- transactions -------- */
 
-static vestry_err run_act(vestry_sql_transaction *transaction, void *ctx) {
-  vsi_entry_call *call = ctx;
-  vsi_entry_call_again(call, transaction);
-  call->entry->is.fn(&call->is);
-  if (call->entry->is.form) vsi_form_clear(call);
-  if (call->is.job && !call->is.error && !call->is.job->period_at_ms)
-    vestry_call_fail(&call->is, vestry_job_finish(call->is.job, transaction));
-  call->has_mark = false;
-  if (transaction && call->req && !call->is.error)
-    vestry_call_fail(&call->is, vsi_once_mark(call->req, vsi_sql_once_mark, transaction, &call->has_mark));
-  return call->is.error;
-}
-
-/* Run the function of a call in a transaction, and commit it. */
-static void act(vsi_entry_call *call) {
-  vestry_application *app = call->entry->app;
-  if (call->is.error) return;
-  if (!call->entry->is.has_reply) call->is.reply = NULL;
-  const bool has_transaction = app->pool && !call->entry->is.has_reply;
-  vestry_err error = has_transaction ? vsi_application_act(app, run_act, call, &call->has_mark) : run_act(NULL, call);
-  call->is.transaction = NULL;
-  call->is.error = error;
-}
-
 static void answer_act(vsi_entry_call *call) {
   vestry_reply *reply = call->reply;
+  if (call->entry->is.form) {
+    vsi_form_answer(call);
+    return;
+  }
   if (call->is.error == VESTRY_FAILED && call->said) {
     call->is.error =
         call->req->is_datastar ? vsi_entry_call_say(call, "act") : vestry_reply_bodyf(reply, "<p>%s</p>", call->said);
@@ -154,6 +135,51 @@ static void answer_act(vsi_entry_call *call) {
     vestry_call_fail(&call->is, vestry_reply_status(reply, 204));
 }
 
+/* Mark the submission of a call with its response, which is made twice: after the commit for the client. */
+static void mark(vsi_entry_call *call, vestry_sql_transaction *transaction) {
+  vestry_reply made, *const reply = call->reply;
+  call->has_mark = false;
+  if (!call->req || call->is.error || !vsi_once_has_mark(call->req)) return;
+  vsi_reply_init(&made, reply->host);
+  made.is_datastar = reply->is_datastar;
+  call->reply = &made;
+  answer_act(call);
+  call->reply = reply;
+  if (made.has_body) vestry_call_fail(&call->is, vestry_reply_header(&made, "Content-Type", made.body_type));
+  const vestry_response response = {.status = made.status     ? made.status
+                                              : made.has_body ? 200
+                                                              : 204,
+                                    .headers = made.headers,
+                                    .headers_count = made.headers_count,
+                                    .body = made.body,
+                                    .body_len = made.body_len};
+  if (!call->is.error) vestry_call_fail(&call->is, vsi_once_mark(call->req, &response, vsi_sql_once_mark, transaction));
+  call->has_mark = !call->is.error;
+  vsi_reply_finish(&made);
+}
+
+static vestry_err run_act(vestry_sql_transaction *transaction, void *ctx) {
+  vsi_entry_call *call = ctx;
+  vsi_entry_call_again(call, transaction);
+  call->entry->is.fn(&call->is);
+  if (call->entry->is.form) vsi_form_clear(call);
+  if (call->is.job && !call->is.error && !call->is.job->period_at_ms)
+    vestry_call_fail(&call->is, vestry_job_finish(call->is.job, transaction));
+  if (transaction) mark(call, transaction);
+  return call->is.error;
+}
+
+/* Run the function of a call in a transaction, and commit it. */
+static void act(vsi_entry_call *call) {
+  vestry_application *app = call->entry->app;
+  if (call->is.error) return;
+  if (!call->entry->is.has_reply) call->is.reply = NULL;
+  const bool has_transaction = app->pool && !call->entry->is.has_reply;
+  vestry_err error = has_transaction ? vsi_application_act(app, run_act, call, &call->has_mark) : run_act(NULL, call);
+  call->is.transaction = NULL;
+  call->is.error = error;
+}
+
 static vestry_err serve_act(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const vsi_mounted *entry = ctx;
   vsi_entry_call call;
@@ -162,10 +188,7 @@ static vestry_err serve_act(const vestry_request *req, vestry_reply *reply, void
   vsi_entry_call_begin(&call, entry, req, reply);
   if (entry->is.form) vsi_form_read(&call);
   act(&call);
-  if (entry->is.form)
-    vsi_form_answer(&call);
-  else
-    answer_act(&call);
+  answer_act(&call);
   return vsi_entry_call_end(&call);
 }
 

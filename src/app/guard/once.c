@@ -126,12 +126,18 @@ void vsi_once_set_marked(vestry_once *once, bool (*is_marked)(const vsi_route *r
   once->again_ms = again_ms;
 }
 
-vestry_err vsi_once_mark(const vestry_request *req, vsi_once_mark_fn mark, void *ctx, bool *ret_has_mark) {
+bool vsi_once_has_mark(const vestry_request *req) {
+  const vsi_once_record *r = (vsi_once_record *)req->own->watcher;
+  return r && r->watcher.answered == answered && r->sealed && r->sealed->again_ms;
+}
+
+vestry_err vsi_once_mark(const vestry_request *req, const vestry_response *response, vsi_once_mark_fn mark, void *ctx) {
   vsi_once_record *r = (vsi_once_record *)req->own->watcher;
-  *ret_has_mark = false;
-  if (!r || r->watcher.answered != answered || !r->sealed || !r->sealed->again_ms) return VESTRY_OK;
-  vestry_err error = vsi_once_stored_mark(r, mark, ctx);
-  *ret_has_mark = r->is_marked = !error;
+  vsi_once_response kept = {.status = 0};
+  vsi_once_response_keep(&kept, &r->places->responses, response);
+  vestry_err error = vsi_once_stored_mark(r, &kept, mark, ctx);
+  vsi_once_response_drop(&kept, &r->places->responses);
+  r->is_marked = !error;
   return error;
 }
 

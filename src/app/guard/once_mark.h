@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "http/routes/trie.h"
+#include "vestry/adapter.h"
 #include "vestry/app/once.h"
 
 /* Set which routes have such runs, and again_ms of their submissions; before the first request. */
@@ -16,11 +17,12 @@ void vsi_once_set_marked(vestry_once *once, bool (*is_marked)(const vsi_route *r
 typedef vestry_err (*vsi_once_mark_fn)(void *ctx, const vestry_once_submission *submission, const void *response,
                                        size_t len);
 
-/* Mark the submission of a request, at the end of its transaction, with the response 204, which a repetition gets until
- * the real one is stored.
- *  ctx           passed to mark
- *  ret_has_mark  receives false also if the request is no submission, or its run has no mark
+/* Return whether a request is a submission whose transaction marks it. */
+bool vsi_once_has_mark(const vestry_request *req);
+/* Mark such a submission, at the end of its transaction, with a response, which a repetition gets until the real one is
+ * stored; 204 if the response is too large to be stored.
+ *  ctx      passed to mark
  *  Returns  OK | NO_MEMORY | IO (no randomness) | the error of mark. After an error, roll the transaction back */
-vestry_err vsi_once_mark(const vestry_request *req, vsi_once_mark_fn mark, void *ctx, bool *ret_has_mark);
+vestry_err vsi_once_mark(const vestry_request *req, const vestry_response *response, vsi_once_mark_fn mark, void *ctx);
 
 #endif

@@ -186,11 +186,12 @@ static vestry_err send_sealed(const vsi_once_record *record, const vsi_once_seal
 }
 
 /* The cipher's nonce is a new one in each transaction, because the response that is stored later has the run's. */
-vestry_err vsi_once_stored_mark(const vsi_once_record *record, vsi_once_mark_fn mark, void *ctx) {
+vestry_err vsi_once_stored_mark(const vsi_once_record *record, const vsi_once_response *response, vsi_once_mark_fn mark,
+                                void *ctx) {
   const vestry_host *host = record->table->host;
   vsi_once_sealed sealed = *record->sealed;
   vestry_err error = host->random(host->ctx, sealed.number, sizeof sealed.number);
-  return error ? error : send_sealed(record, &sealed, &(vsi_once_response){.status = 204}, mark, ctx);
+  return error ? error : send_sealed(record, &sealed, response, mark, ctx);
 }
 
 static vestry_err finish(vsi_once_storage *storage, const vsi_once_record *record) {

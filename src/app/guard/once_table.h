@@ -193,7 +193,8 @@ void vsi_once_record_settle(vsi_once_record *record, vsi_once_progress reached);
 vsi_once_progress vsi_once_record_wait(vsi_once_record *record);
 
 /* Mark the submission of a record: as vsi_once_mark. */
-vestry_err vsi_once_stored_mark(const vsi_once_record *record, vsi_once_mark_fn mark, void *ctx);
+vestry_err vsi_once_stored_mark(const vsi_once_record *record, const vsi_once_response *response, vsi_once_mark_fn mark,
+                                void *ctx);
 
 /* ---- the end of a run: the storage receives it at once, or later */
 
