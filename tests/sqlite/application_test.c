@@ -10,6 +10,7 @@
 #include "support/folder.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "vestry/app/guest.h"
 #include "vestry/data/sqlite.h"
 #include "vestry/ops/observe.h"
 #include "vestry/testing/browser.h"
@@ -331,6 +332,16 @@ static void mark(vestry_call *call) {
   if (is_refused_for_now) vestry_call_fail(call, VESTRY_LIMIT);
 }
 
+static bool has_guests;
+
+static void show_guest(vestry_call *call) {
+  vestry_call_fail(call, vestry_reply_bodyf(call->reply, "%s", call->guest ? call->guest : "nobody"));
+}
+
+static const vestry_entry guest_entries[] = {VESTRY_HANDLER("GET", "/nonce", show_nonce),
+                                             VESTRY_HANDLER("GET", "/marked", show_guest),
+                                             VESTRY_ACT("/mark", mark, .makes_guest = true),
+                                             {0}};
 static const vestry_entry marked_entries[] = {
     VESTRY_HANDLER("GET", "/nonce", show_nonce), VESTRY_ACT("/mark", mark), {0}};
 
@@ -347,13 +358,17 @@ static void start(process *p, uint64_t act_lease_ms) {
   const vestry_options instance = {.host = &p->th.host, .threads_count = VESTRY_THREADS_NONE};
   const vestry_sqlite_pool_options pool = {
       .path = path, .schema = schema, .schema_version = 1, .setup = "PRAGMA synchronous = OFF", .connections_count = 2};
-  const vestry_application_options options = {.without = VESTRY_WITHOUT_SESSIONS | VESTRY_WITHOUT_CSRF,
+  const vestry_guests_options guests = {0};
+  const vestry_application_options options = {.without =
+                                                  (has_guests ? 0 : VESTRY_WITHOUT_SESSIONS) | VESTRY_WITHOUT_CSRF,
+                                              .insecure = true,
+                                              .guests = has_guests ? &guests : NULL,
                                               .instance = &instance,
                                               .database = &vestry_sqlite_application,
                                               .database_options = &(vestry_sqlite_database){.pool = &pool},
                                               .once = &(vestry_once_options){.wait_ms = 1},
                                               .act_lease_ms = act_lease_ms,
-                                              .entries = marked_entries};
+                                              .entries = has_guests ? guest_entries : marked_entries};
   assert_int_equal(vestry_application_create(&options, &p->app), VESTRY_OK);
   assert_int_equal(vestry_browser_create(p->app->instance, &p->browser), VESTRY_OK);
 }
@@ -466,6 +481,34 @@ static void repetition_of_an_act_that_was_killed_after_its_commit_gets_its_respo
   }
 }
 
+/* capability: D18 */
+static void guest_of_an_act_that_was_killed_after_its_commit_is_the_same(void **state) {
+  process one, other;
+  char nonce[VESTRY_ONCE_NONCE_BYTES], guest[VESTRY_GUEST_ID_BYTES];
+  vestry_memory_exchange *page;
+  has_guests = true;
+  begin_marked(&one, &other, SHORT_MS);
+  nonce_for(&one, nonce);
+  vestry_browser_destroy(other.browser);
+  assert_int_equal(vestry_browser_move(one.browser, other.app->instance, &other.browser), VESTRY_OK);
+  execute(&one, "CREATE TRIGGER killed BEFORE UPDATE OF answer ON vestry_once WHEN OLD.answer IS NOT NULL"
+                " BEGIN SELECT RAISE(ABORT, 'killed'); END");
+  for (int i = 0; i < 2; i++) {
+    vestry_browser *browser = i ? other.browser : one.browser;
+    assert_int_equal(vestry_browser_form(browser, "/mark", VESTRY_OBJECT("once", (const char *)nonce), &page),
+                     VESTRY_OK);
+    const vestry_slice shown = vestry_memory_look(page).received;
+    if (!i) snprintf(guest, sizeof guest, "%.*s", (int)shown.len, (const char *)shown.data);
+    assert_int_equal(shown.len, VESTRY_GUEST_ID_BYTES - 1);
+    assert_memory_equal(shown.data, guest, shown.len);
+    vestry_memory_destroy(page);
+  }
+  assert_int_equal(marks, 1);
+  execute(&one, "DROP TRIGGER killed");
+  has_guests = false;
+  end_marked(&one, &other);
+}
+
 /* The mark is the response, so the act takes one write less. */
 static void empty_response_of_an_act_is_written_with_its_mark(void **state) {
   process one, other;
@@ -561,6 +604,7 @@ int main(void) {
       cmocka_unit_test(damaged_secret_is_reported),
       cmocka_unit_test(act_killed_after_its_commit_does_not_run_again),
       cmocka_unit_test(repetition_of_an_act_that_was_killed_after_its_commit_gets_its_response),
+      cmocka_unit_test(guest_of_an_act_that_was_killed_after_its_commit_is_the_same),
       cmocka_unit_test(empty_response_of_an_act_is_written_with_its_mark),
       cmocka_unit_test(act_killed_before_its_commit_runs_again_after_the_lease),
       cmocka_unit_test(act_that_was_taken_over_is_rolled_back),

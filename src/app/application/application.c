@@ -98,7 +98,7 @@ static vestry_err create_once(vsi_application *a, const vestry_application_optio
   if (is_stored) own.storage = &vestry_sql_once_ops, own.storage_ctx = a->once;
   if (!error) error = vestry_once_create(a->is.instance, &own, &a->is.once);
   if (!error && is_stored) vsi_once_set_marked(a->is.once, vsi_entry_is_marked, lease_ms);
-  return error ? error : vestry_guard(a->is.instance, "/", vestry_once_guard, a->is.once);
+  return error ? error : vestry_guard(a->is.instance, "/", vsi_entry_guard_once, a->is.once);
 }
 
 static vestry_err create_rate(vsi_application *a, const vestry_application_options *options) {

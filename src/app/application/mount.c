@@ -17,6 +17,8 @@
 #include "base/options.h"
 #include "data/sql/sql.h"
 #include "http/reply.h"
+#include "http/request.h"
+#include "http/routes/routes.h"
 
 /* ------------------------------------------------------------------------------------------------ requests -------- */
 
@@ -190,6 +192,15 @@ static vestry_err serve_act(const vestry_request *req, vestry_reply *reply, void
   act(&call);
   answer_act(&call);
   return vsi_entry_call_end(&call);
+}
+
+/* The response of a mark has no cookie of a guest, so the guest of a repeated act begins again: the same one. */
+vestry_err vsi_entry_guard_once(const vestry_request *req, vestry_reply *reply, void *once) {
+  const vsi_route *route = req->own->visit ? req->own->visit->route : NULL;
+  vestry_err error = vestry_once_guard(req, reply, once);
+  if (error == VESTRY_FAILED && reply->status < 400 && route && route->handler == serve_act)
+    (void)greet(route->app, req, reply);
+  return error;
 }
 
 bool vsi_entry_is_marked(const vsi_route *route) {
