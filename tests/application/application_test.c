@@ -331,7 +331,7 @@ static void first_error_of_a_call_is_its_response(void **state) {
   static const char *const said[] = {[1] = "vestry_call_content: the document has not begun",
                                      [2] = "vestry_call_document: this call has no document",
                                      [3] = "vestry_call_integer: the application has no database",
-                                     [4] = "vestry_call_part: the application has no such VESTRY_PART",
+                                     [4] = "vestry_call_part: the application has no VESTRY_PART \"nothing\"",
                                      [5] = "vestry_call_enqueue: the call has no transaction",
                                      [6] = "vestry_call_refuse: only a form or an act",
                                      [7] = "",

@@ -45,7 +45,7 @@ static void write_note(vestry_call *call) {
 /* POST /act/{case}: what an act can do. */
 static void act(vestry_call *call) {
   int64_t number = 0;
-  vestry_call_get(call, VESTRY_IN_PATH, "case", vestry_into_between(&number, 1, 9));
+  vestry_call_get(call, VESTRY_IN_PATH, "case", vestry_into_between(&number, 1, 11));
   const char *first = vestry_call_text(call, "SELECT text FROM note ORDER BY id", NULL);
   if (number == 4) assert_null(vestry_call_row(call, &note_shape, "SELECT text FROM note WHERE id = 0", NULL));
   if (number == 5) assert_null(vestry_call_row(call, &note_shape, "SELECT text FROM note UNION SELECT 'x'", NULL));
@@ -63,6 +63,8 @@ static void act(vestry_call *call) {
   if (number == 6) vestry_call_go(call, "/elsewhere/%d", (int)number);
   if (number == 7) assert_false(vestry_call_run(call, "DELETE FROM note WHERE id = 0 RETURNING id", NULL));
   if (number == 8) vestry_call_fail(call, VESTRY_NOT_FOUND);
+  if (number == 10) vestry_call_enqueue(call, "nite", 1, 0);
+  if (number == 11) vestry_call_enqueue(call, "own", 1, 0);
   vestry_call_fail(call, number == 9 ? VESTRY_FAILED : VESTRY_OK);
   if (!call->error) return;
   assert_int_equal(vestry_call_integer(call, "SELECT 1", NULL), 0); /* nothing is done any more */
@@ -194,6 +196,11 @@ static int64_t notes_count(vestry_application *app) {
   return count;
 }
 
+/* A job of a kind without an entry. */
+static vestry_err own_job(vestry_job *job, void *ctx) {
+  return job == ctx ? VESTRY_FAILED : VESTRY_OK;
+}
+
 /* capability: L23 */
 static void act_is_committed_or_undone_as_a_whole(void **state) {
   static const struct {
@@ -208,7 +215,9 @@ static void act_is_committed_or_undone_as_a_whole(void **state) {
                [7] = {204, 1, ""},
                [8] = {404, 0, ""},
                [9] = {500, 0, ""},
-               [10] = {404, 0, ""}};
+               [10] = {500, 0, ""},
+               [11] = {204, 1, ""},
+               [12] = {404, 0, ""}};
   test_host th;
   vestry_application *app;
   vestry_browser *ada;
@@ -217,6 +226,7 @@ static void act_is_committed_or_undone_as_a_whole(void **state) {
   folder_make(folder, "application");
   snprintf(path, sizeof path, "%s/notes.db", folder);
   begin(&th, &app);
+  assert_int_equal(vestry_jobs_on(app->jobs, "own", own_job, NULL), VESTRY_OK);
   assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);
   assert_int_equal(vestry_browser_get(ada, "/", &answer), VESTRY_OK);
   token_of(answer, token);
@@ -230,6 +240,7 @@ static void act_is_committed_or_undone_as_a_whole(void **state) {
     assert_int_equal(vestry_memory_look(answer).status, cases[i].status);
     assert_non_null(strstr(vestry_memory_look(answer).received.data, cases[i].answer));
     assert_int_equal(notes_count(app) - before, cases[i].notes);
+    if (i == 10) assert_non_null(strstr(th.last_log, "no VESTRY_JOB of the table has the kind \"nite\""));
     vestry_sql_run_alone(app->pool, "DELETE FROM note WHERE text = 'of an act'", NULL, NULL, NULL);
     vestry_memory_destroy(answer);
   }

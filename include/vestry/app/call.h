@@ -204,7 +204,8 @@ static inline void *vestry_next(vestry_rows *rows) {
 }
 
 /** Enqueue a job of an entry JOB in the transaction of a call.
- *  kind   name of the entry
+ *  kind   name of the entry, or a kind of vestry_jobs_on in this process. Any other one ends the call with INVALID, and
+ *         the log names it. Enqueue a job that only another program runs by vestry_jobs_enqueue
  *  key    an integer for the job: call->key
  *  at_ms  the job begins at this time or later, since 1970 (vestry_clock_ms). Orders of the same kind, key and time are
  *         one job. 0: at once, a job for each order

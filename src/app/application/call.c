@@ -9,12 +9,13 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/jobs/state.h"
 #include "data/sql/sql.h"
 #include "http/reply.h"
 #include "http/request.h"
 #include "vestry/app/session.h"
 
-enum { BLOCK_BYTES = 4096, ALIGNMENT = 16, KEY_BYTES = 48, ROW_HEAD_BYTES = 2 * sizeof(void *) };
+enum { BLOCK_BYTES = 4096, ALIGNMENT = 16, KEY_BYTES = 48, WHY_BYTES = 256, ROW_HEAD_BYTES = 2 * sizeof(void *) };
 
 /* ------------------------------------------------------------------------------------------ beginning, end -------- */
 
@@ -175,7 +176,7 @@ int64_t vestry_call_came_ms(vestry_call *call) {
 
 /* Log that the path of an entry does not have a parameter. Guards and pages of errors see paths of other entries. */
 static void miss_parameter(vestry_call *call, const char *name) {
-  char why[160];
+  char why[WHY_BYTES];
   const vestry_entry *entry = &vsi_entry_call_of(call)->entry->is;
   if (entry->kind == VESTRY_ENTRY_GUARD || entry->kind == VESTRY_ENTRY_ERROR_DOCUMENT) return;
   snprintf(why, sizeof why, "the path of the entry has no parameter \"%.60s\"", name);
@@ -325,11 +326,19 @@ void *vestry_call_row(vestry_call *call, const vestry_sql_shape *shape, const ch
 }
 
 void vestry_call_enqueue(vestry_call *call, const char *kind, int64_t key, int64_t at_ms) {
-  char payload[KEY_BYTES], unique[KEY_BYTES];
+  char payload[KEY_BYTES], unique[KEY_BYTES], why[WHY_BYTES];
   if (call->error) return;
   if (!call->app->jobs || !call->transaction) {
     vsi_entry_call_mistake(call, "vestry_call_enqueue",
                            "the call has no transaction, or the application no jobs; set options.jobs");
+    return;
+  }
+  if (!kind || !vsi_jobs_have_kind(call->app->jobs, kind)) {
+    snprintf(why, sizeof why,
+             "no VESTRY_JOB of the table has the kind \"%.60s\"; add it, or enqueue a job that only another program "
+             "runs by vestry_jobs_enqueue",
+             kind ? kind : "");
+    vsi_entry_call_mistake(call, "vestry_call_enqueue", why);
     return;
   }
   snprintf(payload, sizeof payload, "%" PRId64, key);

@@ -107,13 +107,14 @@ void vsi_entry_call_document_end(vsi_entry_call *own) {
 }
 
 void vestry_call_part(vestry_call *call, const char *name, int64_t key) {
-  char share[KEY_BYTES], id[ID_BYTES];
+  char share[KEY_BYTES], id[ID_BYTES], why[ID_BYTES];
   const vsi_application *a = vsi_application_of(call->app);
   const vsi_mounted *entry = a->entries, *end = entry + a->entries_count;
   if (call->error) return;
   while (entry < end && (entry->is.kind != VESTRY_ENTRY_PART || strcmp(entry->is.name, name) != 0)) entry++;
   if (entry == end || !call->render || call->render->share) {
-    vsi_entry_call_mistake(call, "vestry_call_part", "the application has no such VESTRY_PART, or this is no page");
+    snprintf(why, sizeof why, "the application has no VESTRY_PART \"%.60s\", or this is no page", name);
+    vsi_entry_call_mistake(call, "vestry_call_part", why);
     return;
   }
   snprintf(share, sizeof share, "%" PRId64, key);

@@ -92,7 +92,7 @@ void vestry_jobs_destroy(vestry_jobs *jobs) {
 
 /* --------------------------------------------------------------------------------------------------- kinds -------- */
 
-static bool is_known(const vestry_jobs *jobs, const char *name) {
+bool vsi_jobs_have_kind(const vestry_jobs *jobs, const char *name) {
   for (size_t i = 0; i < jobs->kinds_count; i++)
     if (strcmp(jobs->kinds[i].name, name) == 0) return true;
   return false;
@@ -104,7 +104,7 @@ static vestry_err add_kind(vestry_jobs *jobs, const char *function, const char *
     return vsi_mistake(jobs->host, function,
                        "fn is NULL, or the name is empty, is not UTF-8, or has more than VESTRY_JOB_KIND_MAX_BYTES");
   if (jobs->is_begun) return vsi_mistake(jobs->host, function, "set functions before the jobs are started or stepped");
-  if (is_known(jobs, name)) {
+  if (vsi_jobs_have_kind(jobs, name)) {
     (void)vsi_mistake(jobs->host, function, "this kind of job has a function already; choose another name");
     return VESTRY_EXISTS;
   }

@@ -144,6 +144,9 @@ static inline vestry_err vsi_jobs_note_lost(vsi_jobs_run *run, vestry_err error)
   return error;
 }
 
+/* Return whether this process has a function for a kind, of vestry_jobs_on or vestry_jobs_every. */
+bool vsi_jobs_have_kind(const vestry_jobs *jobs, const char *name);
+
 /* ---- the table of jobs ---- */
 
 /* The clock is that of the options, if they have one, otherwise the database's own. Each function is one transaction,
