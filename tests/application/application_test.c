@@ -523,12 +523,17 @@ static void not_begun(vestry_application *app, void *own) {
   fail_msg("end was called without begin");
 }
 
+static vestry_err begin_guests(vestry_application *app, void *own) {
+  return own ? VESTRY_FAILED : vestry_guests_create(app->instance, NULL);
+}
+
 /* capability: L16 */
 static void failure_names_the_part_and_what_to_do(void **state) {
   test_host th;
   static const vestry_application_database broken = {.open = no_file};
   vestry_application *app = NULL;
   test_host_init(&th);
+  void (*const plain)(void *, vestry_log_level, const char *) = th.host.log;
   const vestry_options instance = {.host = &th.host, .threads_count = VESTRY_THREADS_NONE};
   vestry_application_options options = {.name = "tea", .instance = &instance, .database = &broken};
   assert_int_equal(vestry_application_create(&options, &app), VESTRY_IO);
@@ -538,6 +543,19 @@ static void failure_names_the_part_and_what_to_do(void **state) {
       .name = "tea", .instance = &instance, .jobs = &(vestry_jobs_options){0}, .end = not_begun};
   assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
   assert_non_null(strstr(th.last_log, "its jobs"));
+  options = (vestry_application_options){.instance = &instance, .entries = kinds};
+  assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
+  assert_non_null(strstr(th.last_log, "its entries"));
+  options.begin = begin_guests; /* the program creates them itself */
+  assert_int_equal(vestry_application_create(&options, &app), VESTRY_OK);
+  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+  app = NULL;
+  options.begin = NULL;
+  th.host.log = log_all;
+  *logged = '\0';
+  assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
+  assert_non_null(strstr(logged, "the entry \"/lobby\" makes guests; set options.guests"));
+  th.host.log = plain;
   options = (vestry_application_options){.instance = &instance, .without = 1U << 4};
   assert_int_equal(vestry_application_create(&options, &app), VESTRY_INVALID);
   assert_non_null(strstr(th.last_log, "without"));

@@ -15,6 +15,7 @@
 
 #include "app/application/mount.h"
 #include "app/guard/once_mark.h"
+#include "app/session/session.h"
 #include "base/ascii.h"
 #include "base/assert.h"
 #include "base/held_log.h"
@@ -160,6 +161,23 @@ static vestry_err mount_clock(vsi_application *a) {
   return error;
 }
 
+/* Find an entry that makes guests of an application without them. The program may create them in options.begin. */
+static vestry_err check_guests(const vsi_application *a) {
+  char why[PATH_BYTES];
+  const vsi_sessions *sessions = vsi_sessions_of(a->is.instance);
+  if (sessions && sessions->guests.seals) return VESTRY_OK;
+  for (size_t i = 0; i < a->entries_count; i++) {
+    const vestry_entry *is = &a->entries[i].is;
+    if (!is->makes_guest) continue;
+    snprintf(why, sizeof why, "the entry \"%.120s\" makes guests; set options.guests of the application",
+             is->name                       ? is->name
+             : is->form && is->form->action ? is->form->action
+                                            : "");
+    return vsi_mistake(a->host, "vestry_application_create", why);
+  }
+  return VESTRY_OK;
+}
+
 /* Create the parts. ret_part: the part that failed, for the log. */
 static vestry_err create_parts(vsi_application *a, const vestry_application_options *options, const char **ret_part) {
   vestry_err error = VESTRY_OK;
@@ -185,6 +203,7 @@ static vestry_err create_parts(vsi_application *a, const vestry_application_opti
   *ret_part = "the parts of the program (options.begin)";
   a->end = options->end;
   error = options->begin ? options->begin(&a->is, a->own) : VESTRY_OK;
+  if (!error) *ret_part = "its entries", error = check_guests(a);
   if (!error) *ret_part = "the route of its clock (document.clock)", error = mount_clock(a);
   return error;
 }
