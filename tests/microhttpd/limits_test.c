@@ -168,6 +168,17 @@ static int unacknowledged(const vsi_client *c) {
   return bytes;
 }
 
+/* Return whether so many have arrived, each open one holds these bytes, and those that were cut are freed. */
+static bool have_arrived(uint64_t count, uint64_t each) {
+  vsi_microhttpd_sockets *sockets = &((vsi_microhttpd *)server_web(&s))->sockets;
+  const uint64_t before = refused(VESTRY_REFUSAL_BUDGET);
+  vsi_mutex_lock(&sockets->lock);
+  const uint64_t going = sockets->going, open = vsi_microhttpd_sockets_count(sockets);
+  vsi_mutex_unlock(&sockets->lock);
+  return !going && stats_of().request_bytes == open * each && open + before == count &&
+         refused(VESTRY_REFUSAL_BUDGET) == before;
+}
+
 /* Connections without a request are closed first, those that have waited longest before the others: kept ones, and new
  * ones that have sent nothing. */
 static void idle_connections_make_room_for_a_body(void **state) {
@@ -176,17 +187,18 @@ static void idle_connections_make_room_for_a_body(void **state) {
   for (int is_kept = 0; is_kept < 2; is_kept++) {
     server_start(&s, &(server_settings){.options.bounds = &(vestry_bounds){.max_request_bytes = MOST}});
     const int count = is_kept ? KEPT : SILENT;
+    const uint64_t each = is_kept ? 4 * HEAD : HEAD;
     vsi_client idle[SILENT], body;
     for (int i = 0; i < count; i++) {
-      if (!is_kept && i == count - 1) /* those before it have arrived, and those that were closed are freed */
-        UNTIL(stats_of().request_bytes + refused(VESTRY_REFUSAL_BUDGET) * HEAD == (uint64_t)i * HEAD);
+      if (i == count - 1) UNTIL(have_arrived((uint64_t)i, each)); /* so that there is room for the last one */
       vsi_client_connect(&idle[i], s.port, false);
       if (!is_kept) continue;
       vsi_client_sendf(&idle[i], "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
       assert_int_equal(vsi_client_status(&idle[i]), 200);
       vsi_client_finish(&idle[i], false);
     }
-    UNTIL(refused(VESTRY_REFUSAL_BUDGET) > 0); /* they fill the budget */
+    UNTIL(have_arrived((uint64_t)count, each)); /* the last one, too, before the body takes the rest of the budget */
+    assert_true(refused(VESTRY_REFUSAL_BUDGET) > 0); /* they fill it */
     begin_body(&body, BODY, PIECE);
     for (int at = PIECE; at < BODY; at += PIECE) {
       vsi_client_send(&body, piece, PIECE);
