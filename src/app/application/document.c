@@ -111,6 +111,7 @@ void vestry_call_part(vestry_call *call, const char *name, int64_t key) {
   const vsi_application *a = vsi_application_of(call->app);
   const vsi_mounted *entry = a->entries, *end = entry + a->entries_count;
   if (call->error) return;
+  if (!name) name = "";
   while (entry < end && (entry->is.kind != VESTRY_ENTRY_PART || strcmp(entry->is.name, name) != 0)) entry++;
   if (entry == end || !call->render || call->render->share) {
     snprintf(why, sizeof why, "the application has no VESTRY_PART \"%.60s\", or this is no page", name);
