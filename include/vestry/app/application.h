@@ -140,11 +140,11 @@ typedef struct vestry_application_options {
                               act_lease_ms */
   uint64_t act_lease_ms; /**< time after which a repetition of an act or a form runs, if its process was killed [2 s].
                               The transaction of an act also marks its submission as done, if the submissions are stored
-                              in the database. A repetition of a marked one gets its response, or 204 if the process was
-                              killed before it stored the response. A short lease is safe: an act that takes longer, and
-                              that another process has begun again meanwhile, is rolled back. Handlers, and entries with
-                              has_reply, have the same lease with acts_repeat, and otherwise lease_ms of
-                              vestry_sql_once_options */
+                              in the database. A repetition of a marked one gets its response, or 204 if the response
+                              exceeds max_response_bytes of the options of `once`. A short lease is safe: an act that
+                              takes longer, and that another process has begun again meanwhile, is rolled back.
+                              Handlers, and entries with has_reply, have the same lease with acts_repeat, and otherwise
+                              lease_ms of vestry_sql_once_options */
 } vestry_application_options;
 
 /** Create an application: its database, its instance with the secret and the sessions, the guards of all paths, the

@@ -137,7 +137,8 @@ static void answer_act(vsi_entry_call *call) {
     vestry_call_fail(&call->is, vestry_reply_status(reply, 204));
 }
 
-/* Mark the submission of a call with its response, which is made twice: after the commit for the client. */
+/* Mark the submission of a call with its response. The client's response is made again after the commit, because the
+ * transaction may be rolled back. */
 static void mark(vsi_entry_call *call, vestry_sql_transaction *transaction) {
   vestry_reply made, *const reply = call->reply;
   call->has_mark = false;
@@ -194,7 +195,8 @@ static vestry_err serve_act(const vestry_request *req, vestry_reply *reply, void
   return vsi_entry_call_end(&call);
 }
 
-/* The response of a mark has no cookie of a guest, so the guest of a repeated act begins again: the same one. */
+/* The response that a mark stores has no cookie, so a repetition gets the cookie of the guest here. A session always
+ * has the same guest. */
 vestry_err vsi_entry_guard_once(const vestry_request *req, vestry_reply *reply, void *once) {
   const vsi_route *route = req->own->visit ? req->own->visit->route : NULL;
   vestry_err error = vestry_once_guard(req, reply, once);
