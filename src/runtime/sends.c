@@ -26,8 +26,9 @@
  * uses the batch of its thread, and flushes it before it does anything else.
  *
  * Without io_uring. The kernel may not have it, or refuse it (the sysctl kernel.io_uring_disabled, seccomp profiles of
- * containers), or fail later. Then the log gets one line, and all streams of the runtime write directly. The sends of a
- * batch whose ring fails are performed by send(2), those that the kernel has not taken.
+ * containers), or lack the operation (Linux before 5.6, kernels in user space), or fail later. Then the log gets one
+ * line, and all streams of the runtime write directly. The sends of a batch that the kernel has not taken, or has
+ * refused without a look at the socket, are performed by send(2).
  *
  * Threads. A batch belongs to one thread: a worker, or whichever thread steps a stepped runtime. */
 #include "runtime/sends.h"
@@ -89,8 +90,13 @@ static bool ring_init(vsi_sends *sends) {
   return true;
 }
 
+/* The application may have closed all descriptors, for example by closefrom(3), and its next file may have the ring's
+ * number. This file stays open. */
 static void ring_finish(vsi_sends *sends) {
-  if (sends->has_ring) io_uring_queue_exit(&sends->ring);
+  if (!sends->has_ring) return;
+  const int answer = io_uring_enter((unsigned)sends->ring.ring_fd, 0, 0, 0, NULL);
+  if (answer == -EBADF || answer == -EOPNOTSUPP) sends->ring.ring_fd = -1; /* closed; another file */
+  io_uring_queue_exit(&sends->ring);
   sends->has_ring = false;
 }
 
@@ -150,6 +156,18 @@ static void send_directly(vsi_send *at, const char *bytes) {
   at->result = sent < 0 ? -errno : (int)sent;
 }
 
+/* Perform a send that the kernel has not performed: the ring failed or the send was interrupted, or the kernel has no
+ * such operation. These errors do not concern the socket, unless send(2) returns them too. */
+static void send_rest(vsi_sends *sends, vsi_send *at) {
+  const int refusal = at->result;
+  const bool lacks_operation = refusal == -EINVAL || refusal == -EOPNOTSUPP || refusal == -ENOSYS;
+  if (!lacks_operation && refusal != NOT_SENT && refusal != -EINTR && refusal != -ECANCELED) return;
+  send_directly(at, sends->bytes);
+  if (!lacks_operation || at->result == refusal) return;
+  ring_finish(sends);
+  give_up(sends->pool, VESTRY_LOG_INFO, "io_uring has no send", -refusal);
+}
+
 /* Return whether the first send has waited for long. */
 static bool is_old(vsi_sends *sends) {
   return ++sends->turns % AGE_TURNS == 0 && vsi_now_ns(sends->pool->host) - sends->since_ns > AGE_NS;
@@ -166,8 +184,8 @@ static bool flush(vsi_deferred *batch, bool is_early) {
     vsi_send *at = &sends->all[i];
     if (at->descriptor < 0)
       at->result = (int)at->len;
-    else if (at->result == NOT_SENT)
-      send_directly(at, sends->bytes);
+    else
+      send_rest(sends, at);
   }
   for (uint32_t i = 0; i < sends->count && i < VSI_SENDS_TOGETHER; i++) vsi_job_fetch(&sends->all[i].actor->job);
   for (uint32_t i = 0; i < sends->count; i += VSI_SENDS_TOGETHER) {

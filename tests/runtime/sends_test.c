@@ -2,11 +2,14 @@
 /* Batched sends: bytes, order and results are those of send(2), whatever the kernel refuses. */
 #include "runtime/sends.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -254,6 +257,19 @@ static void refuse(unsigned call) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) _exit(2);
 }
 
+/* Return the descriptor of the last ring that this process has open; -1: none. */
+static int find_ring(void) {
+  char path[64], link[64];
+  for (int at = 1023; at > 2; at--) {
+    snprintf(path, sizeof path, "/proc/self/fd/%d", at);
+    const ssize_t len = readlink(path, link, sizeof link - 1);
+    if (len <= 0) continue;
+    link[len] = '\0';
+    if (strstr(link, "io_uring")) return at;
+  }
+  return -1;
+}
+
 /* In a child: send two rounds of numbers while the kernel refuses a call, from the first or from the second round on.
  * All numbers must arrive, once and in order, and the log must have one line. */
 static void send_while_refused(unsigned call, unsigned from_round) {
@@ -281,6 +297,7 @@ static void send_while_refused(unsigned call, unsigned from_round) {
   for (unsigned i = 0; i < STREAMS; i++) stream_finish(&streams[i]);
   vestry_runtime_destroy(runtime);
   test_host_assert_clean(&th);
+  if (find_ring() >= 0) _exit(6);
   _exit(0);
 }
 
@@ -318,6 +335,80 @@ static void a_ring_that_fails_later_loses_and_repeats_nothing(void **state) {
   assert_arrives_while_refused(SYS_io_uring_enter, 1);
 }
 
+/* Whether the kernel of the tests has no operation to send, like Linux before 5.6. */
+static bool has_no_send;
+
+/* liburing's function, which the library calls. */
+int io_uring_submit_and_wait(struct io_uring *ring, unsigned wait_count) {
+  int (*submit)(struct io_uring *, unsigned) = NULL;
+  *(void **)&submit = dlsym(RTLD_NEXT, "io_uring_submit_and_wait");
+  const unsigned mask = *ring->sq.kring_mask;
+  for (unsigned i = ring->sq.sqe_head; has_no_send && i != ring->sq.sqe_tail; i++) ring->sq.sqes[i & mask].opcode = 250;
+  return submit(ring, wait_count);
+}
+
+enum { SOME = 20 };
+
+/* Send the next number on each of these streams, and read it. */
+static void send_one_each(stream streams[SOME], vestry_runtime *runtime) {
+  for (unsigned i = 0; i < SOME; i++) {
+    streams[i].wanted_count++;
+    vsi_actor_notify(&streams[i].actor);
+  }
+  settle(runtime);
+  for (unsigned i = 0; i < SOME; i++) {
+    const unsigned next = streams[i].wanted_count;
+    assert_int_equal(read_numbers(&streams[i], next - 1), next);
+  }
+}
+
+static void a_kernel_without_the_operation_gets_plain_sends(void **state) {
+  static stream streams[SOME];
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
+  has_no_send = true;
+  for (unsigned round = 0; round < 3; round++) send_one_each(streams, runtime);
+  has_no_send = false;
+  assert_false(batches(runtime));
+  assert_int_equal(th.log_lines, 0); /* as usual there as a refusal: information */
+  assert_non_null(strstr(th.last_log, "not batched"));
+  for (unsigned i = 0; i < SOME; i++) stream_finish(&streams[i]);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+/* The application closes descriptors that it did not open, and opens a file with the ring's number, which later sends,
+ * and the end of the runtime, leave alone. */
+static void a_ring_that_the_application_closed_closes_no_other_file(void **state) {
+  for (int rounds = 0; rounds < 2; rounds++) {
+    static stream streams[SOME];
+    test_host th;
+    test_host_init(&th);
+    vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+    for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
+    send_one_each(streams, runtime);
+    const int ring = find_ring();
+    int pair[2];
+    char byte = 0;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    if (ring >= 0) assert_int_equal(dup2(pair[0], ring), ring);
+    for (int round = 0; round < rounds; round++) send_one_each(streams, runtime);
+    for (unsigned i = 0; i < SOME; i++) stream_finish(&streams[i]);
+    vestry_runtime_destroy(runtime);
+    if (ring >= 0) {
+      assert_int_equal(th.log_lines, rounds);
+      assert_int_equal(send(ring, "x", 1, 0), 1);
+      assert_int_equal(recv(pair[1], &byte, 1, MSG_DONTWAIT), 1);
+      close(ring);
+    }
+    close(pair[0]);
+    close(pair[1]);
+    test_host_assert_clean(&th);
+  }
+}
+
 /* Without memory for a batch, a write is direct; later writes are batched. */
 static void without_memory_a_write_is_direct(void **state) {
   test_host th;
@@ -353,6 +444,8 @@ int main(void) {
       cmocka_unit_test(results_are_those_of_send),
       cmocka_unit_test(a_kernel_that_refuses_io_uring_gets_plain_sends),
       cmocka_unit_test(a_ring_that_fails_later_loses_and_repeats_nothing),
+      cmocka_unit_test(a_kernel_without_the_operation_gets_plain_sends),
+      cmocka_unit_test(a_ring_that_the_application_closed_closes_no_other_file),
       cmocka_unit_test(without_memory_a_write_is_direct),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
