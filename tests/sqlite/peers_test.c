@@ -217,6 +217,20 @@ static void cut_side_file_hides_nothing(void **state) {
   }
 }
 
+/* While processes use a side file, no other one can replace it. */
+static void process_that_comes_after_a_cut_joins(void **state) {
+  pair p;
+  shown_site third;
+  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+  commit_known(&p);
+  assert_int_equal(truncate(p.side, 0), 0);
+  shown_settle(&p.there);
+  shown_join(&third, &p.there, VESTRY_SQLITE_FILE_PAGES);
+  assert_int_equal(shown_stats(&third).peers_count, 2);
+  shown_close(&third);
+  close_pair(&p);
+}
+
 static void removed_side_file_is_made_again(void **state) {
   for (int is_replaced = 0; is_replaced < 2; is_replaced++) {
     pair p;
@@ -452,6 +466,7 @@ int main(void) {
       cmocka_unit_test(record_of_another_commit_is_not_used),
       cmocka_unit_test(damaged_records_and_heads_hide_nothing),
       cmocka_unit_test(cut_side_file_hides_nothing),
+      cmocka_unit_test(process_that_comes_after_a_cut_joins),
       cmocka_unit_test(removed_side_file_is_made_again),
       cmocka_unit_test(side_file_with_more_rights_is_not_used),
       cmocka_unit_test(side_file_has_the_rights_of_the_database),

@@ -213,11 +213,15 @@ static void close_file(vsi_sqlite_peers *peers) {
   peers->fd = peers->place = -1;
 }
 
+static bool has_header(const vsi_sqlite_peers *peers) {
+  char found[sizeof header];
+  return read_at(peers, found, sizeof found, 0) && memcmp(found, header, sizeof found) == 0;
+}
+
 /* Open the side file, or create it. One that is damaged, or of another version of vestry, is replaced when no process
  * uses it. */
 static bool open_file(vsi_sqlite_peers *peers) {
   struct stat file, side;
-  char found[sizeof header];
   const char *name = sqlite3_db_filename(peers->db, "main");
   if (!name || stat(name, &file)) return false; /* the database reports this itself */
   for (int i = 0; i < TRIES; i++) {
@@ -237,7 +241,7 @@ static bool open_file(vsi_sqlite_peers *peers) {
     }
     peers->device = side.st_dev;
     peers->number = side.st_ino;
-    if (read_at(peers, found, sizeof found, 0) && memcmp(found, header, sizeof found) == 0) return true;
+    if (has_header(peers)) return true;
     if (has_lock(peers, 0, PLACES + 1) || !peers->can_write) {
       log_once(peers, UNUSABLE, "the file is damaged, or of another version of vestry (stop one of the programs)", 0);
       break;
@@ -318,6 +322,8 @@ static void take_place(vsi_sqlite_peers *peers) {
 void vsi_sqlite_peers_check(vsi_sqlite_peers *peers) {
   if (!peers) return;
   if (peers->fd >= 0 && !is_same_file(peers)) close_file(peers);
+  /* Others cannot replace a file that was cut or overwritten as long as this process has a place in it. */
+  if (peers->fd >= 0 && peers->place >= 0 && !has_header(peers)) (void)write_at(peers, header, sizeof header, 0);
   if (peers->fd >= 0 ? peers->place < 0 : open_file(peers)) take_place(peers);
   const bool has_others = peers->fd >= 0 && has_lock(peers, 0, PLACES + 1);
   peers->count = 0;
