@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "data/sql/sql.h"
+#include "data/sqlite/fault.h"
 #include "sqlite/tabs.h"
 #include "support/descriptors.h"
 
@@ -97,6 +98,10 @@ static void read_only_database_returns_io(void **state) {
   assert_int_equal(s.on.th.log_lines, 1);
   assert_string_equal(tabs_get(&s, "u", one), "kept");
   set_query_only(&s, "PRAGMA query_only = OFF");
+  /* A failure that no call of SQLite has returned has its own message, and not that of the last call. */
+  const vsi_call call = {&s.on.th.host, "function", "file", NULL};
+  assert_int_equal(vsi_sqlite_fail(&call, s.reader, SQLITE_READONLY, "cannot write"), VESTRY_IO);
+  assert_non_null(strstr(s.on.th.last_log, sqlite3_errstr(SQLITE_READONLY)));
   ledger_close(&s);
 }
 

@@ -47,7 +47,9 @@ vestry_err vsi_sqlite_fail(const vsi_call *call, sqlite3 *db, int result, const 
   const int kind = result & 0xff, extended = db ? sqlite3_extended_errcode(db) : result;
   if ((extended & 0xff) == kind) result = extended;
   const int system = db && (kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR) ? sqlite3_system_errno(db) : 0;
-  const char *why = db ? sqlite3_errmsg(db) : sqlite3_errstr(result), *helps = advice(result, system);
+  /* The connection's message is that of its last call, which may be another one. */
+  const bool has_message = db && (extended & 0xff) == kind;
+  const char *why = has_message ? sqlite3_errmsg(db) : sqlite3_errstr(result), *helps = advice(result, system);
   /* Without SQLite's message, which can cite values. */
   const uint32_t reason = vsi_log_reason(call->function) ^ vsi_log_reason(doing) ^ (uint32_t)result;
   vsi_log_repeated(call->host, call->repeated, reason, VESTRY_LOG_ERROR, "%s, %s: %s: %s (%d)%s%s%s%s", call->function,
