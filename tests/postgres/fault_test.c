@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/wait.h"
+#include "data/postgres/link.h"
 #include "postgres/shop.h"
 #include "support/test.h"
 #include "support/until.h"
@@ -93,6 +95,24 @@ static void silent_server_fails_after_connect_ms(void **state) {
   assert_non_null(strstr(s.th.last_log, "b at 127.0.0.1: cannot connect: the server did not respond"));
   close(fd);
   test_host_assert_clean(&s.th);
+}
+
+/* The log names another reason at once, although attempts fail again and again; each reason once. */
+static void another_reason_of_a_failed_connect_is_logged(void **state) {
+  test_host th;
+  PGconn *db;
+  vsi_repeated_log repeated = {0};
+  char urls[2][300];
+  test_host_init(&th);
+  const vsi_call call = {&th.host, "function", "name", &repeated};
+  snprintf(urls[0], sizeof urls[0], "host=%s port=1 user=postgres dbname=postgres", shop_server()->folder);
+  snprintf(urls[1], sizeof urls[1], "host=127.0.0.1 port=%d user=postgres dbname=gone", shop_server()->port);
+  for (int i = 0; i < 4; i++)
+    assert_int_equal(vsi_postgres_connect(&call, urls[i % 2], true, NULL, vsi_monotonic_in_ms(10000), &db),
+                     VESTRY_LIMIT);
+  assert_int_equal(th.log_lines, 2);
+  assert_non_null(strstr(th.last_log, "\"gone\" does not exist"));
+  test_host_assert_clean(&th);
 }
 
 /* -------------------------------------------------------------------------------------------- conflicts ----------- */
@@ -426,6 +446,7 @@ int main(void) {
       cmocka_unit_test(server_restart_while_idle_is_not_noticed),
       cmocka_unit_test(lost_commit_is_reported_as_unknown),
       cmocka_unit_test(silent_server_fails_after_connect_ms),
+      cmocka_unit_test(another_reason_of_a_failed_connect_is_logged),
       cmocka_unit_test(conflicting_transaction_is_retried),
       cmocka_unit_test(conflict_at_commit_is_retried),
       cmocka_unit_test(unique_violation_after_a_conflict_is_retried),

@@ -159,8 +159,9 @@ vestry_err vsi_postgres_fail(const vsi_call *call, PGconn *db, const PGresult *r
   if (!state) state = "";
   if (!why || !*why) why = "the connection was lost";
   const char *helps = advice(state);
-  /* Without the server's message, whose text a function of the application can choose. */
-  const uint32_t reason = vsi_log_reason(call->function) ^ vsi_log_reason(shown) ^ vsi_log_reason(state);
+  /* Without the message of a statement's result, whose text a function of the application can choose. Why there is no
+   * connection differs from attempt to attempt. */
+  const uint32_t reason = vsi_log_reason(call->function) ^ vsi_log_reason(shown) ^ vsi_log_reason(result ? state : why);
   vsi_log_repeated(call->host, call->repeated, reason, VESTRY_LOG_ERROR, "%s, %s: %.*s: %.*s%s%s%s%s%s", call->function,
                    call->name, line_of(shown), shown, line_of(why), why, *state ? " (" : "", state, *state ? ")" : "",
                    helps ? "; " : "", helps ? helps : "");
