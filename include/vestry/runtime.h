@@ -39,9 +39,9 @@ typedef enum vestry_runtime_io {
   VESTRY_RUNTIME_IO_BATCHED,   /**< each thread collects up to 256 small writes (2 KiB) of streams whose transport has
                                     `compose`, and passes them to the kernel together (io_uring) as soon as it has
                                     nothing else to do, or when one has waited for half a millisecond and 16 further
-                                    runs of streams. Needs about 170 KiB a thread. If the kernel refuses, the log has a
-                                    line, and the runtime is plain. A stepped runtime sends its batch in a step that
-                                    finds nothing else to do */
+                                    runs of streams. Needs about 170 KiB a thread. If the kernel refuses, or vestry was
+                                    built without liburing, the log has a line, and the runtime is plain. A stepped
+                                    runtime sends its batch in a step that finds nothing else to do */
   VESTRY_RUNTIME_IO_PLAIN      /**< each write is a system call */
 } vestry_runtime_io;
 

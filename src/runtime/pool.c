@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/thread.h"
 
@@ -157,10 +158,14 @@ bool vsi_pool_flush(vsi_pool *pool, bool is_early) {
   return at && *at && (*at)->flush(*at, is_early);
 }
 
-void vsi_pool_batch(vsi_pool *pool) {
-#ifdef VSI_WITHOUT_URING
-  (void)pool; /* no stream batches, and vestry_runtime_batching is 0 */
+void vsi_pool_batch(vsi_pool *pool, bool is_wanted) {
+#ifdef VSI_WITHOUT_URING /* no stream batches, and vestry_runtime_batching is 0 */
+  if (is_wanted)
+    vsi_log(pool->host, VESTRY_LOG_INFO,
+            "runtime: sends are not batched, because vestry was built without liburing (VESTRY_URING). Streams are "
+            "written one by one, which costs more processor time (vestry_runtime_options.io)");
 #else
+  (void)is_wanted;
   atomic_store_explicit(&pool->batches, true, memory_order_relaxed); /* relaxed: a worker that misses it writes */
 #endif
 }

@@ -152,8 +152,9 @@ void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job);
 /* Begin or end observing the pool. While it is observed, some jobs are timed. Any thread. */
 VESTRY_API void vsi_pool_observe(vsi_pool *pool, bool observes);
 
-/* Let the streams of the pool batch their sends (sends.h). Before the first job. */
-void vsi_pool_batch(vsi_pool *pool);
+/* Let the streams of the pool batch their sends (sends.h). Before the first job. is_wanted: if this build cannot, log
+ * it. */
+void vsi_pool_batch(vsi_pool *pool, bool is_wanted);
 /* Return where the batch of this thread is stored: NULL at first; the pool destroys it. NULL: this thread runs no jobs
  * of the pool. */
 vsi_deferred **vsi_pool_deferred(vsi_pool *pool);

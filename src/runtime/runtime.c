@@ -51,7 +51,7 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
   vestry_err error =
       home ? vsi_pool_init(&runtime->pool, host, home, workers_count, vsi_actor_run_job) : VESTRY_NO_MEMORY;
   if (!error && (own.io == VESTRY_RUNTIME_IO_BATCHED || (threaded && own.io == VESTRY_RUNTIME_IO_AUTOMATIC)))
-    vsi_pool_batch(&runtime->pool);
+    vsi_pool_batch(&runtime->pool, own.io == VESTRY_RUNTIME_IO_BATCHED);
   if (!error && (error = vsi_ticker_init(&runtime->ticker, host, threaded)) != VESTRY_OK) {
     vsi_pool_stop(&runtime->pool);
     vsi_pool_finish(&runtime->pool);

@@ -79,6 +79,19 @@ static vestry_runtime *runtime_of(uint32_t threads_count) {
   return runtime;
 }
 
+/* A build without liburing logs it, if an application has chosen batched writes. */
+static void runtime_that_cannot_batch_says_so(void **state) {
+  test_host th;
+  vestry_runtime *runtime;
+  test_host_init(&th);
+  const vestry_runtime_options options = {
+      .size = sizeof options, .host = &th.host, .threads_count = VESTRY_THREADS_NONE, .io = VESTRY_RUNTIME_IO_BATCHED};
+  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_OK);
+  if (!atomic_load(&runtime->pool.batches)) assert_non_null(strstr(th.last_log, "without liburing"));
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
 static void options_are_checked(void **state) {
   test_host th;
   test_host_init(&th);
@@ -549,6 +562,7 @@ static void observed_pool_records_waiting_times(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(options_are_checked),
+      cmocka_unit_test(runtime_that_cannot_batch_says_so),
       cmocka_unit_test(failed_thread_start_undoes_the_creation),
       cmocka_unit_test(threads_have_names_and_block_signals),
       cmocka_unit_test(busy_actor_does_not_starve_external_notifies),
