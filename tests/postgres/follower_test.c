@@ -19,7 +19,8 @@ static const char first[] = "SELECT id FROM message WHERE channel = 1 ORDER BY i
 static const char eighth[] = "SELECT id, likes FROM message WHERE channel = 8 ORDER BY id DESC LIMIT 2";
 
 /* Counts of log lines. */
-static atomic_uint levels_count, again_count, silences_count, begins_count, others_count;
+static atomic_uint levels_count, again_count, silences_count, begins_count, others_count, lost_count, rights_count,
+    explained_count;
 
 static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
   if (strstr(line, "the level is READS, with PostgreSQL")) levels_count++;
@@ -27,10 +28,14 @@ static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
   if (strstr(line, "the server has sent nothing for 300 ms")) silences_count++;
   if (strstr(line, "restarting, and then all pages are rendered again")) begins_count++;
   if (strstr(line, "the follower and the pool have reached two different servers")) others_count++;
+  if (strstr(line, "follower of commits") && strstr(line, "cannot connect")) lost_count++;
+  if (strstr(line, "to start walsender") || strstr(line, "to start WAL sender")) rights_count++;
+  if (strstr(line, "the level is TOPICS")) explained_count += rights_count;
 }
 
 static void open_logged(shown_site *s, const char *url, const vestry_postgres_options *options) {
   levels_count = again_count = silences_count = begins_count = others_count = 0;
+  lost_count = rights_count = explained_count = 0;
   shown_open_with(s, channels, (vestry_postgres_pool_options){.url = url, .statement_ms = 60000}, look_at_log, options);
   assert_int_equal(levels_count, 1);
 }
@@ -100,6 +105,25 @@ static void lost_connection_is_followed_again(void **state) {
   assert_int_equal(shown_renders(&s, one), 1); /* commits during the gap are unknown */
   shown_close(&s);
   relay_close(network);
+}
+
+/* The server restarts, and the role has lost its privilege meanwhile: first there is no server, then the server
+ * refuses. The log has both reasons, the second one before the new level. */
+static void another_reason_is_logged_before_the_level(void **state) {
+  shown_site s;
+  char url[256];
+  const char role[] = "DROP ROLE IF EXISTS pages; CREATE ROLE pages LOGIN SUPERUSER REPLICATION";
+  postgres_server_run(shop_server(), role);
+  snprintf(url, sizeof url, "host=%s dbname=postgres user=pages port=%d", shop_server()->folder, shop_server()->port);
+  open_logged(&s, url, NULL);
+  postgres_server_run(shop_server(), "ALTER ROLE pages NOSUPERUSER NOREPLICATION");
+  postgres_server_kill(shop_server());
+  UNTIL(lost_count > 0 && !shown_stats(&s).is_following);
+  postgres_server_start(shop_server(), NULL);
+  UNTIL(vestry_postgres_level_get(s.database) == VESTRY_POSTGRES_TOPICS);
+  UNTIL(explained_count > 0);
+  shown_close(&s);
+  postgres_server_run(shop_server(), "DROP ROLE pages");
 }
 
 /* ----------------------------------------------------------------------------------------------- a standby -------- */
@@ -343,6 +367,7 @@ int main(void) {
       TEST(silent_network_ends_following_and_is_logged),
       TEST(idle_server_is_not_taken_for_dead),
       TEST(lost_connection_is_followed_again),
+      TEST(another_reason_is_logged_before_the_level),
       TEST(follower_holds_back_no_wal_and_no_commit),
       TEST(large_transaction_uses_bounded_memory),
       TEST(many_subtransactions_use_bounded_memory),

@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/held_log.h"
 #include "base/log.h"
 #include "base/wait.h"
 #include "data/postgres/link.h"
@@ -71,7 +72,6 @@ typedef struct stream {
 
 struct vsi_postgres_follower {
   vsi_postgres_follower_options is;
-  vestry_host quiet; /* the host without a log, for retries */
   vsi_postgres_thread thread;
   vsi_mutex lock;
   pthread_cond_t moved;
@@ -93,7 +93,7 @@ struct vsi_postgres_follower {
   uint64_t last_look_ns, last_new_ns; /* new: WAL came */
   uint32_t paused_ms;                 /* the pause after the last read; 0: none */
   uint32_t look_ms;
-  bool was_refused;                   /* the last start failed, and the reason was logged */
+  bool was_refused;                   /* the last start failed */
   bool has_logged_over;               /* a transaction with too many keys was logged */
   uint32_t displaced[DISPLACED_MOST]; /* oids of tables that were logged for their fillfactor; 0: free */
   unsigned alone_count;               /* failed attempts in a row while other connections succeeded */
@@ -103,8 +103,7 @@ struct vsi_postgres_follower {
 typedef vsi_postgres_follower follower;
 
 static vsi_call call_of(follower *f) {
-  const vestry_host *host = f->was_refused ? &f->quiet : f->is.host;
-  return (vsi_call){host, "follower of commits", f->is.name, &f->failures};
+  return (vsi_call){f->is.host, "follower of commits", f->is.name, &f->failures};
 }
 
 /* Set the state. The owner is notified first, so that it knows the state when waiting threads continue. Other threads
@@ -611,12 +610,22 @@ static vestry_err go(follower *f) {
   return error;
 }
 
-/* The thread: start and follow, again and again, with pauses that double after each failure. */
+/* Log why a start has failed. */
+static void log_failure(follower *f, const vsi_held_log *why) {
+  if (*why->line) vsi_log_repeated(f->is.host, &f->failures, 0, VESTRY_LOG_ERROR, "%s", why->line);
+}
+
+/* The thread: start and follow, again and again, with pauses that double after each failure. Of failures in a row, the
+ * first one is logged, and the one because of which the level changes. */
 static void *run(void *ctx) {
   follower *f = ctx;
   uint32_t back_off_ms = BACK_OFF_FIRST_MS;
   while (!f->thread.is_over) {
+    vsi_held_log why;
+    vsi_log_hold(&why);
     bool was_there = begin(f) != VESTRY_OK && f->side;
+    vsi_log_release(&why);
+    if (!f->was_refused) log_failure(f, &why);
     bool is_going = !was_there && f->side;
     /* If other connections succeed again and again and the follower gets none, the server refuses the follower, for
      * example because of the connection limit of its role. So such attempts are counted. */
@@ -630,6 +639,7 @@ static void *run(void *ctx) {
     /* Two cases. The server was reached but could not be followed, twice in a row, so it is not one that is just
      * shutting down. Or its WAL is of a kind that can never be read here. */
     if ((was_there && f->was_refused) || error == VESTRY_UNSUPPORTED) {
+      if (f->was_refused && f->state != VSI_POSTGRES_REFUSED) log_failure(f, &why);
       set(f, VSI_POSTGRES_REFUSED);
       back_off_ms = REFUSED_MS;
     }
@@ -679,8 +689,6 @@ vestry_err vsi_postgres_follower_create(const vsi_postgres_follower_options *opt
   follower *f = vsi_calloc(options->host, 1, sizeof *f);
   if (!f) return VESTRY_NO_MEMORY;
   f->is = *options;
-  f->quiet = *options->host;
-  f->quiet.log = NULL;
   vsi_mutex_init(&f->lock, VSI_LOCK_POSTGRES_FOLLOWER);
   pthread_cond_init(&f->moved, NULL);
   vestry_err error = vsi_postgres_thread_init(&f->thread);
