@@ -14,6 +14,10 @@ static void reads_over_the_limits_are_followed_by_tables(void **state) {
     size_t one = shown_watch(&s, "SELECT count(*), max(id) FROM message WHERE channel > 0 AND channel < 2"),
            name = shown_watch(&s, "SELECT * FROM name");
     assert_true(shown_stats(&s).table_level_count >= 1);
+    assert_true((shown_stats(&s).over_pages_count >= 1) == (bounds[i].max_file_pages > 0));
+    assert_true((shown_stats(&s).over_bytes_count >= 1) == (bounds[i].max_bytes > 0));
+    assert_int_equal(s.on.th.log_lines, 1);
+    assert_non_null(strstr(s.on.th.last_log, bounds[i].max_file_pages ? "max_file_pages" : "max_bytes"));
     shown_run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
     assert_int_equal(shown_renders(&s, one), 1);
     assert_int_equal(shown_renders(&s, name), 0);

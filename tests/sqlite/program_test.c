@@ -135,6 +135,7 @@ static void too_many_keys_match_every_row(void **state) {
   assert_int_equal(shown_stats(&s).promoted_count, 0);
   size_t many = shown_watch(&s, sql);
   assert_int_equal(shown_stats(&s).promoted_count, 1);
+  assert_non_null(strstr(s.on.th.last_log, "promoted_count"));
   shown_run(s.writer, "UPDATE lot SET price = 5 WHERE id = 2900");
   assert_int_equal(shown_renders(&s, many), 1); /* a needless render */
   assert_int_equal(shown_renders(&s, seven), 0);

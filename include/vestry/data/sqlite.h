@@ -162,8 +162,9 @@ typedef struct vestry_sqlite_stats {
   uint64_t whole_count;          /**< times that everything was refreshed: schema, VACUUM, commits that could not be
                                       followed */
   uint64_t recorded_count;       /**< renders whose reads were recorded */
-  uint64_t table_level_count;    /**< of recorded_count: followed at level TABLES because of max_file_pages or
-                                      max_bytes */
+  uint64_t table_level_count;    /**< of recorded_count: followed at level TABLES because of max_file_pages
+                                      (over_pages_count) or max_bytes (over_bytes_count), or without the memory or
+                                      the means to record its file pages */
   size_t recorded_bytes;         /**< memory for recorded reads, now */
   size_t connections_count;      /**< attached connections, now */
   uint64_t refreshed_sets_count; /**< read sets of the renders in refreshed_count, which may be fewer, because renders
@@ -173,8 +174,11 @@ typedef struct vestry_sqlite_stats {
   uint64_t large_commits_count;  /**< of commits_count: changed more than 65,536 keys of rows (consecutive ones count as
                                       one), or updated more than 65,536 rows, so they also render pages that show other
                                       rows or columns. The log reports the first one */
+  uint64_t over_pages_count;     /**< of table_level_count: the render read more than max_file_pages. The log reports
+                                      the first one */
+  uint64_t over_bytes_count;     /**< of table_level_count: the recorded reads had reached max_bytes */
   uint64_t promoted_count;       /**< of recorded_count: the render looked up more than 64 keys of a table, so it is
-                                      followed as one that has read any row of it */
+                                      followed as one that has read any row of it. The log reports the first one */
   size_t peers_count;            /**< other processes that follow the file, now (0 without WAL mode) */
   uint64_t peer_commits_count;   /**< of other_commits_count: commits of attached connections in other processes whose
                                       changed rows are known. The next four count commits whose rows are not known, so

@@ -118,7 +118,8 @@ struct vsi_sqlite_index {
   vsi_sqlite_commit_list recent; /* commits that running renders may have missed */
   size_t recent_count, recent_bytes;
   uint64_t forgotten; /* the last commit that is no longer in recent */
-  uint64_t refreshed_count, refreshed_sets_count, recorded_count, table_level_count, everything_count, promoted_count;
+  uint64_t refreshed_count, refreshed_sets_count, recorded_count, table_level_count, everything_count, over_pages_count,
+      over_bytes_count, promoted_count;
 };
 
 /* ------------------------------------------------------------------------------------------------- verdicts ------- */
@@ -607,13 +608,14 @@ void vsi_sqlite_index_enter_all(vsi_sqlite_index *index, vestry_render *render) 
 }
 
 /* Count the precision with which a render is followed. was_exact: of its plan, before a bound, or the verdict of a
- * commit, made it less precise. */
-static void count_entered(vsi_sqlite_index *index, const set *s, const plan *p, bool was_exact, verdict is) {
+ * commit, made it less precise. Returns whether a bound did. */
+static bool count_entered(vsi_sqlite_index *index, const set *s, const plan *p, bool was_exact, verdict is) {
   index->recorded_count++;
-  if (s == index->sets.everything)
-    index->everything_count++;
-  else if (p->is_wide || (was_exact && !p->is_exact && is != INVALIDATE))
-    index->table_level_count++;
+  const bool is_all = s == index->sets.everything;
+  const bool is_bounded = !is_all && (p->is_wide || (was_exact && !p->is_exact && is != INVALIDATE));
+  index->everything_count += is_all;
+  index->table_level_count += is_bounded;
+  return is_bounded;
 }
 
 /* Return whether the sets have just become full. They stay full until a set has room, and an eighth of max_bytes is
@@ -622,6 +624,12 @@ static bool becomes_full(vsi_sqlite_index *index, bool was_refused) {
   const bool was_full = index->is_full;
   index->is_full = was_refused || (was_full && index->sets.bytes >= index->sets.max_bytes - index->sets.max_bytes / 8);
   return index->is_full && !was_full;
+}
+
+/* Count a render that exceeds a bound. Returns whether it is the first one, which is logged. */
+static bool count_over(uint64_t *counter, bool is_over) {
+  *counter += is_over;
+  return is_over && *counter == 1;
 }
 
 void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording) {
@@ -638,10 +646,12 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   note_read(index, &p);
   const verdict is = judge_recent(index, &p, recording->begun, &change);
   set *s = vsi_sqlite_sets_place(&index->sets, &p);
-  const bool becomes = becomes_full(index, index->sets.refused_count != refused);
+  const bool was_refused = index->sets.refused_count != refused, becomes = becomes_full(index, was_refused);
   s->pins++;
-  count_entered(index, s, &p, was_exact, is);
-  index->promoted_count += recording->uses.are_promoted;
+  const bool is_bounded = count_entered(index, s, &p, was_exact, is);
+  index->over_bytes_count += is_bounded && was_refused;
+  const bool is_promoted = count_over(&index->promoted_count, recording->uses.are_promoted),
+             is_over = count_over(&index->over_pages_count, recording->is_over && is_bounded);
   vsi_sqlite_set_topic(&index->sets, s, topic);
   end_locked(index);
   vsi_mutex_unlock(&index->lock);
@@ -651,6 +661,17 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
         "vestry_sqlite_create, %s: the recorded reads have reached options.max_bytes, %zu, so commits render further "
         "pages also for other rows of their tables; set a larger max_bytes",
         index->path, index->sets.max_bytes);
+  if (is_over)
+    vsi_log(index->sets.host, VESTRY_LOG_WARN,
+            "SQLite, %s: a render has read more than options.max_file_pages, %u, so commits render it also for other "
+            "rows of its tables; add an index, or set a larger max_file_pages. Later ones are only counted "
+            "(over_pages_count)",
+            index->path, (unsigned)recording->max_file_pages);
+  if (is_promoted)
+    vsi_log(index->sets.host, VESTRY_LOG_INFO,
+            "SQLite, %s: a render has looked up more than %d keys of a table, so each change of a row of this table "
+            "renders it; show fewer rows, or in parts. Later ones are only counted (promoted_count)",
+            index->path, (int)VSI_SQLITE_KEYS_MAX);
   (void)vestry_render_topic(recording->render, topic); /* an error stays in the render */
   if (is == REFRESH) (void)vestry_refresh_for(index->sets.topics, topic, &change, NULL);
   lock(index);
@@ -702,6 +723,8 @@ void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vestry_sqlite_stats *st
   stats->table_level_count = index->table_level_count;
   stats->everything_count = index->everything_count;
   stats->promoted_count = index->promoted_count;
+  stats->over_pages_count = index->over_pages_count;
+  stats->over_bytes_count = index->over_bytes_count;
   stats->recorded_bytes = index->sets.bytes;
   vsi_mutex_unlock(&index->lock);
 }

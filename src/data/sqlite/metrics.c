@@ -10,6 +10,7 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
   static const char commits[] = "vestry_sqlite_commits";
   static const char records[] = "vestry_sqlite_renders_recorded";
   static const char unknown[] = "vestry_sqlite_peer_rows_unknown";
+  static const char over[] = "vestry_sqlite_over_bound";
   const vsi_metric_row rows[] = {
       {commits,
        "Commits, by connection: attached, attached in another process whose changed rows are known, or others.", "by",
@@ -26,6 +27,9 @@ vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
        stats.recorded_count - stats.table_level_count - stats.everything_count},
       {records, NULL, "level", "tables", 0, stats.table_level_count},
       {records, NULL, "level", "everything", 0, stats.everything_count},
+      {over, "Recorded renders at level TABLES, by the bound that they exceed.", "bound", "max_file_pages", 0,
+       stats.over_pages_count},
+      {over, NULL, "bound", "max_bytes", 0, stats.over_bytes_count},
       {"vestry_sqlite_renders_promoted", "Recorded renders whose keys of a table became any row of it.", NULL, NULL, 0,
        stats.promoted_count},
       {"vestry_sqlite_recorded_bytes", "Bytes of the recorded read sets.", NULL, NULL, VESTRY_METRIC_GAUGE,

@@ -67,9 +67,10 @@ static void add_page(vsi_sqlite_recording *recording, uint32_t page) {
   recording->last_page = page;
   uint32_t at = slot_of(recording, page);
   if (recording->slots[at]) return;
-  if (recording->pages_count == recording->max_file_pages ||
-      (recording->pages_count >= recording->slots_count / 2 && !grow(recording))) {
+  const bool is_over = recording->pages_count == recording->max_file_pages;
+  if (is_over || (recording->pages_count >= recording->slots_count / 2 && !grow(recording))) {
     recording->lacks_pages = true;
+    recording->is_over = is_over;
     return;
   }
   recording->slots[slot_of(recording, page)] = page;

@@ -41,6 +41,7 @@ struct vsi_sqlite_recording {
   bool reads_all;    /* its reads cannot be determined */
   bool is_untracked; /* it has also read untracked data, for example virtual tables: every change concerns it */
   bool lacks_pages;  /* some file pages are unknown, or there are too many */
+  bool is_over;      /* there are more than max_file_pages */
   bool is_paused;    /* the current reads are the library's own */
   bool wants_again;  /* a read has failed, and may succeed later */
   bool has_new_tab_pages;
