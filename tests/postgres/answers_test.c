@@ -2,8 +2,11 @@
 /* Renders of one commit share a read: which statements, which results, and that pages show the same as without it. */
 #include "data/postgres/answers.h"
 
+#include <pthread.h>
+
 #include "data/postgres/index.h"
 #include "postgres/shown.h"
+#include "support/until.h"
 
 /* ------------------------------------------------------------------------------------------------ questions ------- */
 
@@ -158,6 +161,139 @@ static void answer_without_memory_is_not_shared(void **state) {
   test_host_fail_each(put_without_memory, NULL, false);
 }
 
+/* -------------------------------------------------------------------------------------------------- waiting ------- */
+
+static void hit_nothing(void *ctx, vsi_postgres_hit *hits, size_t count) {
+  (void)ctx;
+  for (size_t i = 0; i < count; i++) hits[i].is_used = true;
+}
+
+static bool is_always_used(void *ctx, uint64_t number) {
+  (void)ctx, (void)number;
+  return true;
+}
+
+static vsi_postgres_index *open_index(const vestry_host *host) {
+  vsi_postgres_index *index = NULL;
+  const vsi_postgres_index_options options = {.host = host,
+                                              .max_bytes = 1 << 20,
+                                              .max_ring = 16,
+                                              .hit = hit_nothing,
+                                              .is_used = is_always_used,
+                                              .await_ms = PATIENCE_S * 1000};
+  assert_int_equal(vsi_postgres_index_create(&options, &index), VESTRY_OK);
+  return index;
+}
+
+/* A render whose only read is the same for all. */
+typedef struct reader {
+  vsi_postgres_index *index;
+  uint64_t refreshed_seq, started_seq;
+  vsi_postgres_ticket ticket;
+  uint64_t named; /* the set of the render whose result it shows; 0: it reads by itself */
+} reader;
+
+static reader reader_of(vsi_postgres_index *index, uint64_t seq) {
+  return (reader){.index = index, .refreshed_seq = seq, .started_seq = seq};
+}
+
+static void name_it(void *ctx, uint64_t number) {
+  ((reader *)ctx)->named = number;
+}
+
+static void *begin_reading(void *ctx) {
+  reader *is = ctx;
+  const vsi_postgres_question question = question_of("SELECT 1 FROM t WHERE id = $1", vestry_value_integer(1));
+  is->named = 0;
+  vsi_postgres_index_begin(is->index, &is->ticket);
+  vsi_postgres_answer_unref(vsi_postgres_index_share(
+      is->index, &is->ticket, &(vsi_postgres_first_read){&question, is->refreshed_seq, is->started_seq, name_it, is}));
+  return NULL;
+}
+
+static void end_alone(reader *is) {
+  vsi_postgres_index_keep_alone(is->index, &is->ticket);
+  vsi_postgres_index_leave(is->index, &is->ticket);
+}
+
+static uint64_t end_and_share(reader *is, const vestry_host *host) {
+  vsi_postgres_keys keys = {.count = 0};
+  vsi_postgres_snapshot snapshot;
+  const uint64_t number = vsi_postgres_index_number(is->index);
+  assert_int_equal(
+      vsi_postgres_keys_add(&keys, host,
+                            (vsi_postgres_key){.relation = 16400, .block = 1, .offset = 1, .kind = VSI_POSTGRES_ROW}),
+      VESTRY_OK);
+  assert_int_equal(vsi_postgres_snapshot_read(&snapshot, host, "100:100:"), VESTRY_OK);
+  assert_int_equal(vsi_postgres_index_enter(is->index, &is->ticket, number, &keys, &snapshot, true),
+                   VSI_POSTGRES_ENTERED);
+  vsi_postgres_index_keep_alone(is->index, &is->ticket);
+  return number;
+}
+
+/* Begin to read on another thread, and wait until it waits. */
+static pthread_t begin_waiting(reader *is) {
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, begin_reading, is), 0);
+  UNTIL(vsi_postgres_index_awaiting(is->index) == 1);
+  return thread;
+}
+
+static void render_waits_for_a_read_under_way(void **state) {
+  test_host th;
+  test_host_init(&th);
+  vsi_postgres_index *index = open_index(&th.host);
+  reader first = reader_of(index, 1), second = reader_of(index, 1);
+  begin_reading(&first);
+  begin_reading(&second); /* does not wait: it is not known yet that the result can be shared */
+  assert_int_equal(second.named, 0);
+  end_alone(&second);
+  uint64_t number = end_and_share(&first, &th.host);
+  begin_reading(&second);
+  assert_int_equal(second.named, number);
+  end_alone(&second);
+
+  first.refreshed_seq = first.started_seq = second.refreshed_seq = 2;
+  begin_reading(&first);
+  pthread_t thread = begin_waiting(&second);
+  number = end_and_share(&first, &th.host);
+  pthread_join(thread, NULL);
+  assert_int_equal(second.named, number);
+  end_alone(&second);
+
+  first.refreshed_seq = first.started_seq = 3;
+  second.refreshed_seq = second.started_seq = 4;
+  begin_reading(&first);
+  begin_reading(&second); /* does not wait: it was refreshed after the first one had begun */
+  assert_int_equal(second.named, 0);
+  end_alone(&second);
+  end_alone(&first);
+  vsi_postgres_index_destroy(index);
+  test_host_assert_clean(&th);
+}
+
+static void render_reads_itself_if_the_other_one_keeps_its_read(void **state) {
+  test_host th;
+  test_host_init(&th);
+  vsi_postgres_index *index = open_index(&th.host);
+  reader first = reader_of(index, 1), second = reader_of(index, 2);
+  begin_reading(&first);
+  (void)end_and_share(&first, &th.host);
+  first.refreshed_seq = first.started_seq = 2;
+  begin_reading(&first);
+  const pthread_t thread = begin_waiting(&second);
+  vsi_postgres_index_keep_alone(index, &first.ticket); /* its transaction continues */
+  pthread_join(thread, NULL);
+  assert_int_equal(second.named, 0);
+  assert_non_null(second.ticket.answer);
+  vsi_postgres_index_leave(index, &first.ticket);
+  begin_reading(&first); /* does not wait for a statement whose last result could not be shared */
+  end_alone(&first);
+  end_alone(&second);
+  vsi_postgres_index_destroy(index);
+  test_host_assert_clean(&th);
+}
+
 /* ---------------------------------------------------------------------------------------------------- pages ------- */
 
 enum { TABS = 8 };
@@ -274,6 +410,8 @@ int main(void) {
       cmocka_unit_test(answer_is_found_until_its_set_ends_or_a_later_refresh),
       cmocka_unit_test(answers_are_bounded),
       cmocka_unit_test(answer_without_memory_is_not_shared),
+      cmocka_unit_test(render_waits_for_a_read_under_way),
+      cmocka_unit_test(render_reads_itself_if_the_other_one_keeps_its_read),
       cmocka_unit_test(renders_of_one_commit_share_a_read),
       cmocka_unit_test(read_stays_followed_without_its_page),
       cmocka_unit_test(page_that_reads_more_shares_nothing),

@@ -179,9 +179,12 @@ bool vsi_postgres_question_write(vsi_postgres_question *q, const char *sql, cons
   q->len = 0;
   if (values && values->type != VESTRY_VALUE_LIST) return false;
   if (!add(q, sql, strlen(sql) + 1) || !is_plain(sql)) return false;
+  const size_t sql_len = q->len;
   for (size_t i = 0; values && i < values->count; i++)
     if (!add_value(q, &values->items[i])) return false;
-  q->hash = vsi_hash_bytes(0, q->bytes, q->len);
+  const uint64_t of_sql = vsi_hash_bytes(0, q->bytes, sql_len);
+  q->statement = UINT64_C(1) << (of_sql >> 58);
+  q->hash = vsi_hash_bytes(of_sql, q->bytes + sql_len, q->len - sql_len);
   return true;
 }
 
@@ -195,6 +198,7 @@ vsi_postgres_answer *vsi_postgres_answer_create(const vestry_host *host, const v
                                   .host = host,
                                   .seq = seq,
                                   .at_ns = vsi_monotonic_ns(),
+                                  .statement = question->statement,
                                   .len = question->len};
   memcpy(answer->question, question->bytes, question->len);
   VSI_REFS_INIT(&answer->refs, 1);
@@ -215,10 +219,14 @@ static void drop(vsi_postgres_answers *answers, vsi_postgres_answer *answer) {
   vsi_postgres_answer_unref(answer);
 }
 
+static bool is_of(const vsi_postgres_answer *answer, const char *question, size_t len) {
+  return answer->len == len && memcmp(answer->question, question, len) == 0;
+}
+
 static vsi_postgres_answer *look(const vsi_postgres_answers *answers, uint64_t hash, const char *question, size_t len) {
   for (vsi_map_link *at = vsi_map_first(&answers->by_question, hash); at; at = vsi_map_further(at)) {
     vsi_postgres_answer *answer = VSI_MAP_OWNER(at, vsi_postgres_answer, by_question);
-    if (answer->len == len && memcmp(answer->question, question, len) == 0) return answer;
+    if (is_of(answer, question, len)) return answer;
   }
   return NULL;
 }
@@ -227,6 +235,29 @@ void vsi_postgres_answers_finish(vsi_postgres_answers *answers) {
   for (vsi_postgres_answer *at; (at = TAILQ_FIRST(&answers->line));) drop(answers, at);
   vsi_map_finish(&answers->by_question, answers->host);
   vsi_map_finish(&answers->by_number, answers->host);
+}
+
+static void come(vsi_postgres_answers *answers, vsi_postgres_answer *answer) {
+  if (answer->is_coming) TAILQ_REMOVE(&answers->coming, answer, in);
+  answer->is_coming = false;
+}
+
+void vsi_postgres_answers_begin(vsi_postgres_answers *answers, vsi_postgres_answer *answer) {
+  TAILQ_INSERT_TAIL(&answers->coming, answer, in);
+  answer->is_coming = true;
+}
+
+void vsi_postgres_answers_give_up(vsi_postgres_answers *answers, vsi_postgres_answer *answer) {
+  if (answer->is_coming) answers->shareable &= ~answer->statement;
+  come(answers, answer);
+}
+
+bool vsi_postgres_answers_is_coming(const vsi_postgres_answers *answers, const vsi_postgres_question *q, uint64_t seq) {
+  const vsi_postgres_answer *answer;
+  if (!(answers->shareable & q->statement)) return false;
+  TAILQ_FOREACH(answer, &answers->coming, in)
+  if (answer->by_question.hash == q->hash && answer->seq >= seq && is_of(answer, q->bytes, q->len)) return true;
+  return false;
 }
 
 void vsi_postgres_answers_put(vsi_postgres_answers *answers, vsi_postgres_answer *answer, uint64_t number) {
@@ -240,6 +271,8 @@ void vsi_postgres_answers_put(vsi_postgres_answers *answers, vsi_postgres_answer
     return;
   while (answers->by_number.count == COUNT_MOST || answers->bytes + answer->bytes > BYTES_MOST)
     drop(answers, TAILQ_FIRST(&answers->line));
+  come(answers, answer);
+  answers->shareable |= answer->statement;
   answer->number = number;
   VSI_REFS_TAKE(&answer->refs);
   answers->bytes += answer->bytes;

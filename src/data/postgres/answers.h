@@ -12,6 +12,9 @@
  *     the result is all that the render reads, so that one render never shows two snapshots
  *     the result depends on rows only, and not on the connection or on chance
  *
+ * Renders of one commit run on several threads. So a read that is under way is in a list, and a render that needs the
+ * same result waits for it (index.c). It does not wait for statements whose last result could not be shared.
+ *
  * The third is found out by rendering: a further read makes the render run again without sharing (database.c). For the
  * fourth, a statement is shared only if it is a plain SELECT that calls known functions of the server, and that has
  * read ordinary tables. A row-level policy or an operator of the application may call any function; its result is at
@@ -35,6 +38,7 @@ enum {
 /* A statement with its values. */
 typedef struct vsi_postgres_question {
   uint64_t hash;
+  uint64_t statement; /* a bit for the statement without its values */
   size_t len;
   char bytes[VSI_POSTGRES_QUESTION_BYTES];
 } vsi_postgres_question;
@@ -45,13 +49,15 @@ bool vsi_postgres_question_write(vsi_postgres_question *question, const char *sq
 /* The result of a question. The members from `result` on are constant while it is in the table. */
 typedef struct vsi_postgres_answer {
   vsi_map_link by_question, by_number;
-  TAILQ_ENTRY(vsi_postgres_answer) in; /* in the line */
+  TAILQ_ENTRY(vsi_postgres_answer) in; /* in the line, or in the list of coming answers */
+  bool is_coming; /* changed by the render that reads, and guarded by the index's lock for others */
   vsi_refs refs;
   const vestry_host *host;
   PGresult *result; /* owned; NULL: not known yet */
   uint64_t number;  /* of the set of the read */
   uint64_t seq;     /* number of the last refresh before the render of the read began */
   uint64_t at_ns;   /* monotonic time when that render began */
+  uint64_t statement;
   size_t bytes, len;
   char question[];
 } vsi_postgres_answer;
@@ -62,15 +68,24 @@ vsi_postgres_answer *vsi_postgres_answer_create(const vestry_host *host, const v
 /* Drop a reference. NULL is accepted. */
 void vsi_postgres_answer_unref(vsi_postgres_answer *answer);
 
-/* The table. Initialize the host and the line; the rest is zero. */
+/* The table. Initialize the host, the line and the list; the rest is zero. */
 typedef struct vsi_postgres_answers {
   const vestry_host *host;
   vsi_map by_question, by_number;
-  TAILQ_HEAD(, vsi_postgres_answer) line; /* the oldest first */
+  TAILQ_HEAD(, vsi_postgres_answer) line;   /* the oldest first */
+  TAILQ_HEAD(, vsi_postgres_answer) coming; /* whose renders have not ended; they own them */
+  uint64_t shareable;                       /* bits of statements whose last result could be shared */
   size_t bytes;
 } vsi_postgres_answers;
 
 void vsi_postgres_answers_finish(vsi_postgres_answers *answers);
+/* Add an answer whose read begins now, for vsi_postgres_answers_is_coming. */
+void vsi_postgres_answers_begin(vsi_postgres_answers *answers, vsi_postgres_answer *answer);
+/* Remove it, if it is still coming: other renders cannot show it. */
+void vsi_postgres_answers_give_up(vsi_postgres_answers *answers, vsi_postgres_answer *answer);
+/* Return whether to wait for an answer, which vsi_postgres_answers_find may find when its render has ended. */
+bool vsi_postgres_answers_is_coming(const vsi_postgres_answers *answers, const vsi_postgres_question *question,
+                                    uint64_t seq);
 /* Add an answer whose set, with this number, was just entered, and take a reference to it. It replaces an older one to
  * the same question. Without memory, or if it is too large, nothing is added. */
 void vsi_postgres_answers_put(vsi_postgres_answers *answers, vsi_postgres_answer *answer, uint64_t number);

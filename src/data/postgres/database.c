@@ -47,6 +47,7 @@ enum {
   FALLBACK_MS = 10000,
   SILENCE_MS = 10000,
   SETTLE_MS = 1000,
+  AWAIT_MS = 20,
   TRIES = 3,
   CONFLICTS = 2, /* after this many conflicts a render reads at level TABLES */
   TOPIC_BYTES = 48,
@@ -321,8 +322,7 @@ static bool names(const char *sql, const char *word) {
 
 /* Let no other render show what this one has read. */
 static void keep_alone(recording *is) {
-  vsi_postgres_answer_unref(is->ticket.answer);
-  is->ticket.answer = NULL;
+  vsi_postgres_index_keep_alone(is->database->index, &is->ticket);
 }
 
 static void name_set(void *ctx, uint64_t number) {
@@ -340,12 +340,11 @@ static bool share(vsi_postgres_recorder *recorder, const char *sql, const vestry
   vsi_postgres_question question;
   if (!is->may_share || is->has_shared || is->is.is_unknown) return false;
   if (!vsi_postgres_question_write(&question, sql, values)) return false;
-  vsi_postgres_answer *found = vsi_postgres_index_share(database->index, &question, own->refreshed_seq, name_set, is);
-  if (!found) {
-    keep_alone(is);
-    is->ticket.answer = vsi_postgres_answer_create(database->host, &question, own->started_seq);
-    return false;
-  }
+  keep_alone(is);
+  vsi_postgres_answer *found = vsi_postgres_index_share(
+      database->index, &is->ticket,
+      &(vsi_postgres_first_read){&question, own->refreshed_seq, own->started_seq, name_set, is});
+  if (!found) return false;
   is->has_shared = true;
   atomic_fetch_add_explicit(&database->shared, 1, memory_order_relaxed);
   *ret_error = vsi_postgres_give_rows(found->result, row, ctx);
@@ -620,6 +619,7 @@ static vestry_err start(vestry_postgres *database) {
                                                .now_ns = now_ns,
                                                .seen = seen,
                                                .has_receiver = has_receiver,
+                                               .await_ms = AWAIT_MS,
                                                .ctx = database};
   vestry_err error = vsi_postgres_index_create(&of_index, &database->index);
   if (!error && database->options.level > VESTRY_POSTGRES_TOPICS) {

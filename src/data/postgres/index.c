@@ -90,7 +90,7 @@ typedef struct move {
 struct vsi_postgres_index {
   vsi_postgres_index_options is;
   vsi_mutex lock;
-  pthread_cond_t ended;      /* a render has ended, or has had the lock while the follower gave way */
+  pthread_cond_t ended; /* a render has ended, has kept its read alone, or had the lock while the follower gave way */
   _Atomic(uint64_t) numbers; /* relaxed: only unique */
   _Atomic(unsigned) waiting; /* threads that want the lock while the follower may have it; relaxed: a hint */
   /* All below is guarded by the lock. */
@@ -98,6 +98,7 @@ struct vsi_postgres_index {
   TAILQ_HEAD(, vsi_postgres_ticket) tickets; /* the oldest first */
   vsi_postgres_sets sets;
   vsi_postgres_answers answers; /* of sets that have not ended */
+  size_t awaiting;              /* renders that wait for an answer */
   size_t walked;                /* sets and keys that the follower has passed */
   bool gives_way;               /* the follower waits until a render has had the lock */
   bool has_whole;               /* a render depends on everything */
@@ -453,20 +454,57 @@ void vsi_postgres_index_begin(vsi_postgres_index *index, vsi_postgres_ticket *ti
   unlock_index(index);
 }
 
-vsi_postgres_answer *vsi_postgres_index_share(vsi_postgres_index *index, const vsi_postgres_question *question,
-                                              uint64_t seq, void (*name)(void *ctx, uint64_t number), void *ctx) {
+/* Find the result of a read, and wait while another render reads the same. */
+static vsi_postgres_answer *await_answer(vsi_postgres_index *index, const vsi_postgres_first_read *read) {
+  const uint64_t until_ns = vsi_monotonic_in_ms(index->is.await_ms);
+  vsi_postgres_answer *answer;
+  bool is_in_time = index->is.await_ms;
+  while (!(answer = vsi_postgres_answers_find(&index->answers, read->question, read->refreshed_seq)) && is_in_time &&
+         vsi_postgres_answers_is_coming(&index->answers, read->question, read->refreshed_seq)) {
+    index->awaiting++;
+    is_in_time = vsi_wait_until(&index->ended, &index->lock, until_ns);
+    index->awaiting--;
+  }
+  return answer;
+}
+
+size_t vsi_postgres_index_awaiting(vsi_postgres_index *index) {
   lock_index(index);
-  vsi_postgres_answer *answer = vsi_postgres_answers_find(&index->answers, question, seq);
+  const size_t count = index->awaiting;
+  unlock_index(index);
+  return count;
+}
+
+vsi_postgres_answer *vsi_postgres_index_share(vsi_postgres_index *index, vsi_postgres_ticket *ticket,
+                                              const vsi_postgres_first_read *read) {
+  lock_index(index);
+  vsi_postgres_answer *answer = await_answer(index, read);
   if (answer) {
     VSI_REFS_TAKE(&answer->refs);
-    name(ctx, answer->number); /* under the lock, so that the set can neither be hit nor be swept in between */
+    read->name(read->ctx, answer->number); /* under the lock, so that the set is neither hit nor swept in between */
+  } else {
+    ticket->answer = vsi_postgres_answer_create(index->is.host, read->question, read->started_seq);
+    if (ticket->answer) vsi_postgres_answers_begin(&index->answers, ticket->answer);
   }
   unlock_index(index);
   return answer;
 }
 
+void vsi_postgres_index_keep_alone(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
+  vsi_postgres_answer *answer = ticket->answer;
+  ticket->answer = NULL;
+  if (answer && answer->is_coming) {
+    lock_index(index);
+    vsi_postgres_answers_give_up(&index->answers, answer);
+    pthread_cond_broadcast(&index->ended);
+    unlock_index(index);
+  }
+  vsi_postgres_answer_unref(answer);
+}
+
 static void end_locked(vsi_postgres_index *index, vsi_postgres_ticket *ticket) {
   TAILQ_REMOVE(&index->tickets, ticket, in);
+  if (ticket->answer) vsi_postgres_answers_give_up(&index->answers, ticket->answer);
   vsi_postgres_sets_free_ended(&index->sets, FREED_EACH);
   pthread_cond_broadcast(&index->ended);
   prune(index);
@@ -636,6 +674,7 @@ vestry_err vsi_postgres_index_create(const vsi_postgres_index_options *options, 
   index->is = *options;
   index->sets.host = index->answers.host = options->host;
   TAILQ_INIT(&index->answers.line);
+  TAILQ_INIT(&index->answers.coming);
   vsi_mutex_init(&index->lock, VSI_LOCK_POSTGRES_INDEX);
   pthread_cond_init(&index->ended, NULL);
   TAILQ_INIT(&index->tickets);

@@ -35,6 +35,7 @@ typedef struct vsi_postgres_index_options {
    * under the index's lock, for each commit that wrote something. keys NULL: unknown. NULL: there are no receivers. */
   void (*seen)(void *ctx, const vsi_postgres_keys *keys);
   bool (*has_receiver)(void *ctx, const vsi_postgres_keys *keys);
+  uint32_t await_ms; /* how long a render waits for the result of one that reads the same; 0: not at all */
   void *ctx;
 } vsi_postgres_index_options;
 
@@ -42,7 +43,7 @@ typedef struct vsi_postgres_index_options {
 typedef struct vsi_postgres_ticket {
   TAILQ_ENTRY(vsi_postgres_ticket) in;
   uint64_t at;
-  vsi_postgres_answer *answer; /* what it has read, if other renders may show that; owned by the owner of the ticket */
+  vsi_postgres_answer *answer; /* what it has read, if other renders may show that; see vsi_postgres_index_keep_alone */
 } vsi_postgres_ticket;
 
 /* Create an index. OK | NO_MEMORY */
@@ -54,12 +55,24 @@ void vsi_postgres_index_destroy(vsi_postgres_index *index);
 
 /* Begin a render, before its transaction begins. */
 void vsi_postgres_index_begin(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
-/* Find the result of a question that a render may show (answers.h), whose set is in the index. Before this returns, it
- * calls name with the number of the set; name must name the topic of that number.
- *  seq      number of the last refresh of the render's fragment
+/* The first read of a render. */
+typedef struct vsi_postgres_first_read {
+  const vsi_postgres_question *question;
+  uint64_t refreshed_seq;                   /* of the last refresh of the render's fragment */
+  uint64_t started_seq;                     /* of the last refresh before the render began */
+  void (*name)(void *ctx, uint64_t number); /* must name the topic of a set; called under the index's lock */
+  void *ctx;
+} vsi_postgres_first_read;
+/* Find the result of a read that a render may show (answers.h), whose set is in the index and was named. If another
+ * render reads the same now, wait for it. If there is no result, the ticket gets an answer for that of this render, or
+ * none without memory.
  *  Returns  a reference; NULL: there is none */
-vsi_postgres_answer *vsi_postgres_index_share(vsi_postgres_index *index, const vsi_postgres_question *question,
-                                              uint64_t seq, void (*name)(void *ctx, uint64_t number), void *ctx);
+vsi_postgres_answer *vsi_postgres_index_share(vsi_postgres_index *index, vsi_postgres_ticket *ticket,
+                                              const vsi_postgres_first_read *read);
+/* Return the number of renders that wait for the result of another one. For tests. */
+size_t vsi_postgres_index_awaiting(vsi_postgres_index *index);
+/* Drop the answer of a ticket, if it has one, so that other renders do not wait for it or show it. */
+void vsi_postgres_index_keep_alone(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
 /* End a render that depends on nothing, or on the set of another one. */
 void vsi_postgres_index_leave(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
 /* Return a number for a set: never 0. */
