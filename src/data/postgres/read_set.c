@@ -37,13 +37,15 @@
 
 #include "data/postgres/wal.h"
 
+/* One SELECT makes all settings, because a server takes about as long for each SET as for a small query. */
+#define SETTING(name, value) "pg_catalog.set_config('" name "', '" value "', true)"
 const char vsi_postgres_begin_reads[] =
-    "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; SET LOCAL vestry.render = reads;"
-    "SET LOCAL max_parallel_workers_per_gather = 0;"
-    "SET LOCAL max_parallel_workers = 0; SET LOCAL jit = off";
+    "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE;"
+    "SELECT " SETTING("vestry.render", "reads") "," SETTING("jit", "off") "," SETTING(
+        "max_parallel_workers_per_gather", "0") "," SETTING("max_parallel_workers", "0");
 const char vsi_postgres_begin_tables[] =
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL vestry.render = tables;"
-    "SET LOCAL parallel_leader_participation = on";
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+    "SELECT " SETTING("vestry.render", "tables") "," SETTING("parallel_leader_participation", "on");
 
 /* The query has a row for each relation, and its reads in an array: the block of a row or leaf, times 65,536, plus the
  * offset of the row, which is not 0; -1 is the whole relation. So the server looks each relation up once, and not for

@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 
-enum { PIPELINE_MOST = 16, BEGIN_PART_BYTES = 80 };
+enum { PIPELINE_MOST = 16, BEGIN_PART_BYTES = 320 };
 
 /* A row with the number of relations that the statement names, and the witness's text, which is NULL if there can be
  * none. The relations are those that this transaction has locked, as it has after parsing the statement, and whose
