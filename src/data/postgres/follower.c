@@ -260,11 +260,16 @@ static vestry_err log_displaced(follower *f, uint32_t file) {
   return VESTRY_OK;
 }
 
+/* The statement for the current snapshot is prepared, because it runs after each commit that pages show. */
+#define SNAPSHOT "vestry_snapshot"
+static const char prepare_snapshot[] = "PREPARE " SNAPSHOT " AS SELECT pg_current_snapshot()";
+
 /* Pass a current snapshot to the index. */
 static vestry_err look(follower *f) {
   vsi_postgres_snapshot snapshot;
   PGresult *row;
-  vestry_err error = ask(f, "SELECT pg_current_snapshot()", 1, &row);
+  const vsi_call call = call_of(f);
+  vestry_err error = vsi_postgres_ask_prepared(&call, f->side, SNAPSHOT, 1, &row);
   if (error) return error;
   error = vsi_postgres_snapshot_read(&snapshot, f->is.host, PQgetvalue(row, 0, 0));
   PQclear(row);
@@ -477,6 +482,7 @@ static vestry_err begin(follower *f) {
   if (!error) error = open_stream(f, &is);
   if (!error) error = query_number(f, &to);
   if (!error) error = find_catalogs(f);
+  if (!error) error = ask(f, prepare_snapshot, 0, NULL);
   if (error) return error;
   begin_transactions(f, &is);
   f->from = is.at;
