@@ -64,12 +64,18 @@ uint64_t channels_chance(channels *c, uint64_t below) {
 
 bool channels_insert(channels *c) {
   char sql[SQL_BYTES];
-  c->channel = channels_chance(c, c->is->channels);
+  const uint64_t channel = c->channel = channels_chance(c, c->is->channels);
   snprintf(
       sql, sizeof sql,
       "INSERT INTO message(channel, body) VALUES(%u, 'message %llu, as people write them in a chat of an afternoon')",
-      (unsigned)c->channel, (unsigned long long)++c->written);
-  return run(c->writer, sql);
+      (unsigned)channel, (unsigned long long)++c->written);
+  if (!run(c->writer, sql)) return false;
+  if (c->kept) {
+    pthread_mutex_lock(&c->kept[channel].lock);
+    c->kept[channel].is_current = false;
+    pthread_mutex_unlock(&c->kept[channel].lock);
+  }
+  return true;
 }
 
 /* ---------------------------------------------------------------------------------------------- the database ------ */
@@ -115,27 +121,27 @@ static void add_row(const vestry_sql_row *row, void *html) {
   vestry_html_add(html, "<p id=\"m%s\">%s</p>", vestry_sql_text(row, 0), vestry_sql_text(row, 1));
 }
 
-static void count_lock(const vestry_sql_row *row, void *ctx) {
-  *(size_t *)ctx += vestry_sql_integer(row, 0) != 0;
-}
-
-/* The least that a recording by locks can cost. Such a transaction is rolled back, or its locks would stay. */
-static vestry_err read_with_locks(const channels *c, int64_t channel, vestry_html *html) {
-  static const char sql[] = "SELECT relation, page, tuple, mode FROM pg_locks WHERE pid = pg_backend_pid()";
-  vestry_sql_transaction *transaction;
-  size_t locks_count = 0;
-  vestry_err error = vestry_sql_begin(c->pool, VESTRY_SQL_SERIALIZABLE, &transaction);
-  if (error) return error;
-  error = vestry_sql_run(transaction, messages_sql, VESTRY_LIST(channel), add_row, html);
-  if (!error) error = vestry_sql_run(transaction, sql, NULL, count_lock, &locks_count);
-  (void)vestry_sql_end(transaction, VESTRY_BUSY);
-  return error ? error : locks_count ? VESTRY_OK : VESTRY_IO;
+/* The least that pages can cost: one statement after each message, whose HTML all pages of the channel have. */
+static vestry_err read_once(const channels *c, int64_t channel, vestry_html *html) {
+  channels_kept *kept = &c->kept[channel];
+  vestry_slice bytes;
+  vestry_err error = VESTRY_OK;
+  pthread_mutex_lock(&kept->lock);
+  if (!kept->is_current) {
+    vestry_html_clear(&kept->html);
+    error = vestry_sql_run_alone(c->pool, messages_sql, VESTRY_LIST(channel), add_row, &kept->html);
+    kept->is_current = !error;
+  }
+  if (!error) error = vestry_html_result(&kept->html, &bytes);
+  if (!error) error = vestry_html_raw(html, bytes.data, bytes.len);
+  pthread_mutex_unlock(&kept->lock);
+  return error;
 }
 
 static vestry_err read_channel(const channels *c, int64_t channel, int64_t person, vestry_html *html) {
   vestry_sql_transaction *transaction;
   vestry_err error = VESTRY_OK;
-  if (c->way.has_locks) return read_with_locks(c, channel, html);
+  if (c->kept) return read_once(c, channel, html);
   if (c->database) {
     error = vestry_sql_read(c->pool, messages_sql, VESTRY_LIST(channel), add_row, html);
     if (!error && c->way.has_seen) error = vestry_sql_read(c->pool, seen_sql, VESTRY_LIST(person), add_row, html);
@@ -162,6 +168,23 @@ static vestry_err show(vestry_render *render, vestry_html *html, void *app) {
   return error;
 }
 
+static bool keep_reads(channels *c) {
+  c->kept = calloc(c->is->channels, sizeof *c->kept);
+  for (uint64_t i = 0; c->kept && i < c->is->channels; i++) {
+    pthread_mutex_init(&c->kept[i].lock, NULL);
+    vestry_html_init(&c->kept[i].html, NULL);
+  }
+  return c->kept || channels_complain("no memory");
+}
+
+static void drop_reads(channels *c) {
+  for (uint64_t i = 0; c->kept && i < c->is->channels; i++) {
+    vestry_html_finish(&c->kept[i].html);
+    pthread_mutex_destroy(&c->kept[i].lock);
+  }
+  free(c->kept);
+}
+
 bool channels_open(channels *c, const channels_options *options, const channels_way *way) {
   const vestry_bounds bounds = {.max_count = MANY};
   const vestry_options of_instance = {
@@ -172,7 +195,7 @@ bool channels_open(channels *c, const channels_options *options, const channels_
       .host = way->host, .url = options->url, .connections_count = POOL_CONNECTIONS};
   vestry_page *page;
   *c = (channels){.is = options, .way = *way, .random = 7, .writer = connect_to(options->url)};
-  if (!c->writer || !is_well(vestry_create(&of_instance, &c->v)) ||
+  if (!c->writer || (way->keeps_reads && !keep_reads(c)) || !is_well(vestry_create(&of_instance, &c->v)) ||
       !is_well(vestry_pages_create(c->v, &of_pages, &c->pages)) ||
       !is_well(vestry_page_create(c->pages, &(vestry_page_options){.render = show, .app = c}, &page)) ||
       !is_well(vestry_route(c->v, "GET", "/", vestry_page_handler, page)) ||
@@ -192,6 +215,7 @@ void channels_close(channels *c) {
   vestry_pages_destroy(c->pages);
   if (c->v) vestry_destroy(c->v);
   vestry_sql_pool_destroy(c->pool);
+  drop_reads(c);
   PQfinish(c->writer);
 }
 

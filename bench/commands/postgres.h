@@ -4,6 +4,7 @@
 #define BENCH_COMMANDS_POSTGRES_H
 
 #include <libpq-fe.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,11 +33,18 @@ typedef struct channels_way {
   uint32_t threads_count;  /* rendering threads; 0: the runtime is stepped */
   bool is_followed;        /* followed by vestry_postgres; otherwise pages read in READ COMMITTED without recording */
   bool has_topics;         /* pages name the topic of their channel, which is refreshed after each message */
-  bool has_locks;          /* renders are serializable, and read their locks by the plainest query */
+  bool keeps_reads;        /* the program reads a channel once after each of its messages, and keeps its HTML */
   bool has_items;          /* page N shows one row of the table item instead, whose id is 2 N */
   bool has_seen;           /* a page also shows the read positions of its user: user N on page N */
   const vestry_host *host; /* host for the data of the database; NULL: the default */
 } channels_way;
+
+/* The HTML of a channel that the program keeps. */
+typedef struct channels_kept {
+  pthread_mutex_t lock;
+  bool is_current; /* guarded by lock */
+  vestry_html html;
+} channels_kept;
 
 /* Page N shows the last fifty messages of channel N modulo their number. */
 typedef struct channels {
@@ -47,6 +55,7 @@ typedef struct channels {
   vestry_pages *pages;
   vestry_sql_pool *pool;
   vestry_postgres *database; /* NULL: not followed */
+  channels_kept *kept;       /* of each channel; NULL: none is kept */
   vestry_memory_exchange **tabs;
   uint64_t tabs_count, random, written;
   uint64_t channel;          /* of the last message */

@@ -252,8 +252,8 @@ def polling(bench):
     bench.bar(f"CPU of server and database, compared with {bench.size['pages']:,} pages that are "
               "polled once per second",
               f"{ratio:.2f} × ({ways['followed']['cores']} and {ways['polled']['cores']} cores); {topics:.2f} × if the "
-              f"program names the pages, and nothing is followed or recorded; {floor:.2f} × if such a program also reads "
-              "the locks of each render, serializable, by the plainest query",
+              f"program names the pages, and nothing is followed or recorded; {floor:.2f} × if such a program also reads once for "
+              "each message, and keeps the HTML for all pages that show it",
               "≤ 0.25 ×, or at most 1.1 × the latter", ratio <= max(0.25, 1.1 * floor), "--only polling")
 
 
