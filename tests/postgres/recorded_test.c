@@ -157,6 +157,38 @@ static void transaction_ended_within_a_render_is_detected(void **state) {
   }
 }
 
+static void lose_statements(shown_site *s) {
+  (void)vestry_sql_read(s->pool, "DEALLOCATE ALL", NULL, NULL, NULL);
+}
+
+/* The statements that begin and end a render's transaction are prepared. The application deallocates them between
+ * renders, or within one. */
+static void render_without_its_prepared_statements_prepares_them(void **state) {
+  char sql[80], wanted[20];
+  for (int by_reads = 0; by_reads < 2; by_reads++) {
+    shown_site s;
+    shown_open_with(&s, ROWS, (vestry_postgres_pool_options){.setup = by_index, .connections_count = 1}, NULL,
+                    &(vestry_postgres_options){.level = by_reads ? VESTRY_POSTGRES_READS : VESTRY_POSTGRES_TABLES});
+    const size_t at = shown_watch(&s, "SELECT v FROM t WHERE id = 7", NULL);
+    for (int round = 1; round <= 6; round++) {
+      snprintf(sql, sizeof sql, "UPDATE t SET v = %d WHERE id = 7", 100 * round);
+      snprintf(wanted, sizeof wanted, "%d ", 100 * round);
+      shown_run(&s, sql);
+      assert_int_equal(vestry_postgres_settle(s.database, SHOWN_WAIT_MS, NULL), VESTRY_OK);
+      if (round % 3 == 0) s.inside = lose_statements;
+      if (round % 3 == 1) lose_statements(&s);
+      site_settle_pages(&s.on); /* the next statement is that of the render */
+      const unsigned renders = shown_renders(&s, at);
+      assert_true(renders >= 1 && renders <= 3);
+      assert_string_equal(s.all[at].text, wanted);
+    }
+    vestry_postgres_pool_stats stats;
+    vestry_postgres_pool_stats_get(s.pool, &stats);
+    assert_int_equal(stats.checked_out_count, 0);
+    shown_close(&s);
+  }
+}
+
 /* ------------------------------------------------------------------------------------------- failed reads --------- */
 
 /* The page shows only that the server is away, and no commit follows its return. */
@@ -339,6 +371,7 @@ int main(void) {
       cmocka_unit_test(reads_without_a_caught_error_stay_exact),
       cmocka_unit_test(page_whose_locks_are_replaced_later_renders_once_more),
       cmocka_unit_test(transaction_ended_within_a_render_is_detected),
+      cmocka_unit_test(render_without_its_prepared_statements_prepares_them),
       cmocka_unit_test(page_that_shows_a_server_failure_renders_again),
       cmocka_unit_test(page_without_a_free_connection_renders_again),
       cmocka_unit_test(page_with_a_failed_statement_depends_on_all_commits),

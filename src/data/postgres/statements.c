@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 
-enum { PIPELINE_MOST = 16, BEGIN_PART_BYTES = 320 };
+enum { PIPELINE_MOST = 16, PART_BYTES = 320 };
 
 /* A row with the number of relations that the statement names, and the witness's text, which is NULL if there can be
  * none. The relations are those that this transaction has locked, as it has after parsing the statement, and whose
@@ -44,15 +44,15 @@ void vsi_postgres_statements_finish(vsi_postgres_statements *statements) {
 void vsi_postgres_statements_forget(vsi_postgres_statements *statements) {
   for (size_t i = 0; i < statements->count; i++) vsi_free(statements->host, statements->all[i].sql);
   statements->count = 0;
+  memset(statements->parts, 0, sizeof statements->parts);
   statements->is_stale = false;
 }
 
 /* Make the name. If two texts have equal hashes, the server reports an error, because the name exists. */
-static void name_it(vsi_postgres_prepared *prepared) {
-  const size_t len = strlen(prepared->sql);
-  snprintf(prepared->name, sizeof prepared->name, "vestry_%016llx%016llx",
-           (unsigned long long)vsi_hash_bytes(0, prepared->sql, len),
-           (unsigned long long)vsi_hash_bytes(VSI_HASH_GOLDEN, prepared->sql, len));
+static void name_it(const char *prefix, const char *sql, size_t len, char name[VSI_POSTGRES_STATEMENT_NAME_BYTES]) {
+  snprintf(name, VSI_POSTGRES_STATEMENT_NAME_BYTES, "%s_%016llx%016llx", prefix,
+           (unsigned long long)vsi_hash_bytes(0, sql, len),
+           (unsigned long long)vsi_hash_bytes(VSI_HASH_GOLDEN, sql, len));
 }
 
 static void name_witness(const vsi_postgres_prepared *prepared, char name[VSI_POSTGRES_STATEMENT_NAME_BYTES]) {
@@ -183,7 +183,7 @@ static vestry_err find(vsi_postgres_statements *statements, PGconn *db, const ch
   vsi_postgres_prepared made = {.sql = vsi_strdup(statements->host, sql, strlen(sql))};
   *ret_prepared = NULL;
   if (!made.sql) return VESTRY_NO_MEMORY;
-  name_it(&made);
+  name_it("vestry", sql, strlen(sql), made.name);
   ran->result = make_room(statements, db, found, until_ns);
   if (vsi_postgres_is_done(ran->result)) {
     PQclear(ran->result);
@@ -210,21 +210,58 @@ static bool is_of_definitions(const PGresult *result) {
   return is_state(result, "0A000") || is_state(result, "42") || is_state(result, "26000");
 }
 
-static int send_plain(PGconn *db, const char *sql) {
-  return PQsendQueryParams(db, sql, 0, NULL, NULL, NULL, NULL, 0);
+/* Commands of one round trip. */
+typedef struct pipeline {
+  vsi_postgres_statements *statements;
+  PGconn *db;
+  int count; /* of results */
+  /* Parts that are prepared now, and the results of that. */
+  vsi_postgres_around_part made[VSI_POSTGRES_PARTS];
+  int made_at[VSI_POSTGRES_PARTS], made_count;
+} pipeline;
+
+/* Send a part. Parsing it takes the server longer than executing it, so it is prepared for the next time. Its address
+ * identifies it. */
+static bool send_part(pipeline *p, const char *sql, size_t len) {
+  char text[PART_BYTES];
+  const vsi_postgres_around_part *parts = p->statements->parts;
+  size_t at = 0;
+  while (at < VSI_POSTGRES_PARTS && parts[at].sql && parts[at].sql != sql) at++;
+  if (at < VSI_POSTGRES_PARTS && parts[at].sql) {
+    p->count++;
+    return PQsendQueryPrepared(p->db, parts[at].name, 0, NULL, NULL, NULL, 0);
+  }
+  snprintf(text, sizeof text, "%.*s", (int)len, sql);
+  if (at == VSI_POSTGRES_PARTS) {
+    p->count++;
+    return PQsendQueryParams(p->db, text, 0, NULL, NULL, NULL, NULL, 0);
+  }
+  vsi_postgres_around_part *made = &p->made[p->made_count];
+  made->sql = sql;
+  name_it("vestry_part", sql, len, made->name);
+  p->made_at[p->made_count++] = p->count;
+  p->count += 2;
+  return PQsendPrepare(p->db, made->name, text, 0, NULL) &&
+         PQsendQueryPrepared(p->db, made->name, 0, NULL, NULL, NULL, 0);
 }
 
-static bool send_begin(PGconn *db, const char *begin, int *count) {
-  char part[BEGIN_PART_BYTES];
+static bool send_begin(pipeline *p, const char *begin) {
   bool is_sent = true;
   while (is_sent && begin && *begin) {
     const size_t len = strcspn(begin, ";");
-    snprintf(part, sizeof part, "%.*s", (int)len, begin);
-    is_sent = send_plain(db, part);
-    ++*count;
+    is_sent = send_part(p, begin, len);
     begin += len + (begin[len] == ';');
   }
   return is_sent;
+}
+
+/* Keep the parts that the server has prepared. Those after a failed command were not. */
+static void keep_parts(const pipeline *p, PGresult *const *results) {
+  vsi_postgres_around_part *at = p->statements->parts, *end = at + VSI_POSTGRES_PARTS;
+  for (int i = 0; i < p->made_count && vsi_postgres_is_done(results[p->made_at[i]]); i++) {
+    while (at < end && at->sql) at++;
+    if (at < end) *at = p->made[i];
+  }
 }
 
 static int send_own(const vsi_postgres_prepared *is, PGconn *db, const vsi_postgres_values *values) {
@@ -234,22 +271,27 @@ static int send_own(const vsi_postgres_prepared *is, PGconn *db, const vsi_postg
 
 /* Run a statement with its witness, and the beginning and end of its transaction. The result is that of the first one
  * that fails; otherwise, the statement's. */
-static void run_in_pipeline(const vsi_postgres_prepared *is, PGconn *db, const vsi_postgres_values *values,
-                            const vsi_postgres_around *around, uint64_t until_ns, vsi_postgres_ran *ran) {
+static void run_in_pipeline(vsi_postgres_statements *statements, const vsi_postgres_prepared *is, PGconn *db,
+                            const vsi_postgres_values *values, const vsi_postgres_around *around, uint64_t until_ns,
+                            vsi_postgres_ran *ran) {
+  static const char roll_back[] = "ROLLBACK";
   PGresult *results[PIPELINE_MOST];
   char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
-  int count = 0, at = 0;
+  pipeline p = {.statements = statements, .db = db};
+  int at = 0;
   name_witness(is, name);
-  bool is_sent = PQenterPipelineMode(db) && send_begin(db, around->begin, &count);
-  const int witness = count, own = witness + is->has_witness;
+  bool is_sent = PQenterPipelineMode(db) && send_begin(&p, around->begin);
+  const int witness = p.count, own = witness + is->has_witness;
   if (is->has_witness) is_sent = is_sent && PQsendQueryPrepared(db, name, 0, NULL, NULL, NULL, 0);
-  is_sent = is_sent && send_own(is, db, values) && (!around->rolls_back || send_plain(db, "ROLLBACK"));
-  count = own + 1 + around->rolls_back;
-  if (!gather(db, is_sent, count, results, until_ns)) return;
+  p.count = own + 1;
+  is_sent =
+      is_sent && send_own(is, db, values) && (!around->rolls_back || send_part(&p, roll_back, sizeof roll_back - 1));
+  if (!gather(db, is_sent, p.count, results, until_ns)) return;
+  keep_parts(&p, results);
   while (at < own && vsi_postgres_is_done(results[at])) at++;
   ran->result = results[at];
-  ran->is_stale = at >= witness && at < own && is_of_definitions(results[at]);
-  for (int i = 0; i < count; i++)
+  ran->is_stale = at < own && (at < witness ? is_state(results[at], "26000") : is_of_definitions(results[at]));
+  for (int i = 0; i < p.count; i++)
     if (i != at) PQclear(results[i]);
 }
 
@@ -265,7 +307,7 @@ vestry_err vsi_postgres_statements_run(vsi_postgres_statements *statements, PGco
   ret_ran->result = NULL;
   *around = (vsi_postgres_around){.begin = NULL};
   if (is->has_witness || sent.begin || sent.rolls_back)
-    run_in_pipeline(is, db, values, &sent, until_ns, ret_ran);
+    run_in_pipeline(statements, is, db, values, &sent, until_ns, ret_ran);
   else if (send_own(is, db, values))
     ret_ran->result = vsi_postgres_wait(db, until_ns);
   const PGresult *result = ret_ran->result;

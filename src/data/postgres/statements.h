@@ -27,10 +27,18 @@ typedef struct vsi_postgres_prepared {
   char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
 } vsi_postgres_prepared;
 
+/* A prepared statement that begins or ends a transaction. */
+typedef struct vsi_postgres_around_part {
+  const char *sql; /* a part of a constant, ended by a semicolon or NUL; NULL: none */
+  char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
+} vsi_postgres_around_part;
+enum { VSI_POSTGRES_PARTS = 5 }; /* of the transactions of renders at both levels */
+
 typedef struct vsi_postgres_statements {
   const vestry_host *host;
   vsi_postgres_prepared *all;
   size_t count, most;
+  vsi_postgres_around_part parts[VSI_POSTGRES_PARTS];
   bool is_stale; /* the definitions of a statement have changed: all are prepared again */
   uint64_t looks;
 } vsi_postgres_statements;
@@ -43,7 +51,7 @@ typedef struct vsi_postgres_values {
 
 /* What is run in the same round trip as a statement. Initialized with 0: nothing. */
 typedef struct vsi_postgres_around {
-  const char *begin; /* statements that begin the transaction, separated by semicolons; NULL: it has begun */
+  const char *begin; /* constant statements that begin the transaction, separated by semicolons; NULL: it has begun */
   bool rolls_back;   /* the transaction is rolled back after the statement, unless that fails */
 } vsi_postgres_around;
 
