@@ -45,6 +45,8 @@ enum {
   BUSY_MS = 2,
   MUCH_MS = 4,
   MUCH_BYTES = 4096,
+  BEHIND_BYTES =
+      1 << 20, /* no pause with as much unread WAL, because the socket holds less than is written in a pause */
   /* First interval of the queries if a set of a render matches a commit that is not visible yet; it then doubles. */
   LOOK_MATCHED_MS = 1,
   LOOK_SOME_MS = 50, /* first interval if no set matches such a commit */
@@ -502,6 +504,10 @@ static void end(follower *f) {
 
 /* ------------------------------------------------------------------------------------------------ following ------- */
 
+static uint64_t unread(const stream *is) {
+  return is->end > is->wal.at ? is->end - is->wal.at : 0;
+}
+
 static void report_position(follower *f, uint64_t requested) {
   const vsi_postgres_wal *wal = &f->stream.wal;
   vsi_mutex_lock(&f->lock);
@@ -510,7 +516,7 @@ static void report_position(follower *f, uint64_t requested) {
   f->answered = requested;
   f->stats.records_count += wal->records_count - f->records_reported;
   f->records_reported = wal->records_count;
-  f->stats.lag_bytes = f->stream.end > wal->at ? f->stream.end - wal->at : 0;
+  f->stats.lag_bytes = unread(&f->stream);
   if (!f->stats.lag_bytes)
     f->behind_since_ns = 0;
   else if (!f->behind_since_ns)
@@ -553,7 +559,7 @@ static uint32_t pause_after(follower *f, uint64_t new_bytes) {
   const uint64_t now_ns = vsi_monotonic_ns(), passed_ns = now_ns - f->last_new_ns;
   if (!new_bytes) return 0;
   f->last_new_ns = now_ns;
-  if (passed_ns >= (uint64_t)(f->paused_ms + BUSY_MS) * 1000000) return 0;
+  if (passed_ns >= (uint64_t)(f->paused_ms + BUSY_MS) * 1000000 || unread(&f->stream) >= BEHIND_BYTES) return 0;
   return new_bytes >= MUCH_BYTES ? MUCH_MS : BUSY_MS;
 }
 
