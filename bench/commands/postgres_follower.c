@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -104,13 +103,19 @@ PGconn *channels_receive(const char *url) {
   return NULL;
 }
 
-/* It waits between reads as the follower does under constant load, so the server sends the same pieces. */
-static void pause_after(ssize_t bytes) {
+/* Receive the WAL that has come, by libpq as the follower does, and drop it. Then wait as the follower does under
+ * constant load, so that the server sends the same pieces. Returns the number of bytes; -1: the connection is lost. */
+static int64_t receive(PGconn *db) {
+  int64_t bytes = 0;
+  char *message;
+  int len = -1;
+  if (!PQconsumeInput(db)) return -1;
+  for (; (len = PQgetCopyData(db, &message, 1)) > 0; PQfreemem(message)) bytes += len;
   nanosleep(&(struct timespec){.tv_nsec = bytes < 4096 ? 2000000 : 4000000}, NULL);
+  return len < 0 ? -1 : bytes;
 }
 
 bool channels_drop(const channels_options *options) {
-  static char bytes[1 << 18];
   uint64_t sum = 0;
   PGconn *db = channels_receive(options->url);
   if (!db) return false;
@@ -118,10 +123,9 @@ bool channels_drop(const channels_options *options) {
   puts("ready");
   fflush(stdout);
   while (poll(at, 2, -1) >= 0 && !at[0].revents) {
-    const ssize_t n = recv(at[1].fd, bytes, sizeof bytes, 0);
-    if (n <= 0) break;
-    sum += (uint64_t)n;
-    pause_after(n);
+    const int64_t bytes = receive(db);
+    if (bytes < 0) break;
+    sum += (uint64_t)bytes;
   }
   printf("drop read_bytes=%" PRIu64 "\n", sum);
   PQfinish(db);
@@ -136,16 +140,14 @@ typedef struct dropper {
 } dropper;
 
 static void *drop(void *ctx) {
-  static char bytes[1 << 18];
   dropper *is = ctx;
   struct pollfd at = {.fd = PQsocket(is->db), .events = POLLIN};
   pthread_setname_np(pthread_self(), DROPPER);
   while (!atomic_load(&is->is_over)) {
     if (poll(&at, 1, 100) <= 0) continue;
-    const ssize_t n = recv(at.fd, bytes, sizeof bytes, 0);
-    if (n <= 0) break;
-    is->bytes += (uint64_t)n;
-    pause_after(n);
+    const int64_t bytes = receive(is->db);
+    if (bytes < 0) break;
+    is->bytes += (uint64_t)bytes;
   }
   return NULL;
 }
