@@ -13,6 +13,7 @@
 #include <ck_backoff.h>
 #include <ck_spinlock.h>
 #include <sched.h>
+#include <stdbool.h>
 
 #include "base/lock_order.h"
 #include "base/processor.h"
@@ -54,6 +55,14 @@ static VSI_SELDOM __attribute__((unused)) void vsi_spin_lock_wait(vsi_spin_lock 
 static inline void vsi_spin_lock_take_unranked(vsi_spin_lock *lock) {
   if (__builtin_expect(!ck_spinlock_fas_trylock(lock), 0)) vsi_spin_lock_wait(lock);
   VSI_SPIN_TAKEN(lock);
+}
+
+/* Take the lock without waiting. Returns whether it was taken. */
+#define vsi_spin_lock_try(lock, rank) (vsi_spin_lock_try_unranked(lock) && (VSI_LOCK_TOOK(lock, rank), true))
+static inline bool vsi_spin_lock_try_unranked(vsi_spin_lock *lock) {
+  const bool is_taken = ck_spinlock_fas_trylock(lock);
+  if (is_taken) VSI_SPIN_TAKEN(lock);
+  return is_taken;
 }
 
 static inline void vsi_spin_lock_give(vsi_spin_lock *lock) {

@@ -32,6 +32,13 @@
  *             [S1] and then reads the count [S2]. All four are seq_cst. So in their single order either P1 comes
  *             before S2, and the submitter grants a wake-up, or S1 comes before P2, and the worker does not sleep.
  *
+ * A bell (bell.h) that was rung is one more queued job, which its answer takes. Its state is written by a ring, like
+ * the length of a queue [S1], and read before a worker sleeps [P2]. If the first worker is parked, the state is
+ * WATCHED, and the worker sleeps until the state changes. Two transitions end this state, and only one of them takes
+ * place: a ring, which wakes the worker for itself without park_lock; and a granted wake-up. A worker that the ring has
+ * woken stays in the list until it takes the lock; a thread that finds it there meanwhile removes it, and grants the
+ * wake-up to another worker.
+ *
  * A wake-up is granted to a specific worker: the granting thread takes it out of the list, under park_lock, and posts
  * its semaphore once. So the wake-up is not lost if that worker has not begun to wait yet. It goes to the worker that
  * parked last, whose caches are the warmest. The worker does not take park_lock again when it wakes up; glibc's
@@ -47,47 +54,98 @@ enum { FAIR_TURNS = 16 };
  * calling thread. */
 static _Thread_local vsi_pool_worker *this_worker;
 
+static bool is_rung(vsi_bell *bell) {
+  return bell && atomic_load_explicit(&bell->state, memory_order_seq_cst) == VSI_BELL_RUNG; /* [P2] */
+}
+
 static bool anything_queued(vsi_pool *pool) {
+  if (is_rung(atomic_load_explicit(&pool->bell, memory_order_relaxed))) return true;  /* written under park_lock */
   if (atomic_load_explicit(&pool->outside.length, memory_order_seq_cst)) return true; /* [P2] */
   for (uint32_t i = 0; i < pool->workers_count; i++)
     if (atomic_load_explicit(&pool->workers[i].queue.length, memory_order_seq_cst)) return true; /* [P2] */
   return false;
 }
 
+/* Move the state of the bell. Returns false if it is another one. */
+static bool move_bell(vsi_bell *bell, uint32_t from, uint32_t to) {
+  return atomic_compare_exchange_strong_explicit(&bell->state, &from, to, memory_order_seq_cst, memory_order_relaxed);
+}
+
+/* Take a worker out of the list. Returns false if the bell has woken it, for the ring. */
+static bool unpark_this_locked(vsi_pool_worker *worker) {
+  vsi_pool *pool = worker->pool;
+  SLIST_REMOVE(&pool->parked_workers, worker, vsi_pool_worker, in_parked);
+  worker->is_parked = false;
+  atomic_fetch_sub_explicit(&pool->parked, 1, memory_order_relaxed);
+  return !worker->watches ||
+         move_bell(atomic_load_explicit(&pool->bell, memory_order_relaxed), VSI_BELL_WATCHED, VSI_BELL_QUIET);
+}
+
 /* Take the worker that parked last out of the list. NULL: none is parked. */
 static vsi_pool_worker *unpark_locked(vsi_pool *pool) {
-  vsi_pool_worker *worker = SLIST_FIRST(&pool->parked_workers);
-  if (!worker) return NULL;
-  SLIST_REMOVE_HEAD(&pool->parked_workers, in_parked);
-  atomic_fetch_sub_explicit(&pool->parked, 1, memory_order_relaxed);
+  vsi_pool_worker *worker;
+  do worker = SLIST_FIRST(&pool->parked_workers);
+  while (worker && !unpark_this_locked(worker));
   return worker;
 }
 
 static void wake_one(vsi_pool *pool) {
   vsi_mutex_lock(&pool->park_lock);
   vsi_pool_worker *worker = unpark_locked(pool);
+  vsi_bell *watched = worker && worker->watches ? atomic_load_explicit(&pool->bell, memory_order_relaxed) : NULL;
   vsi_wake *wake = pool->wake;
   vsi_mutex_unlock(&pool->park_lock);
   if (wake) vsi_wake_signal(wake);
-  if (worker) sem_post(&worker->woken);
+  if (watched)
+    vsi_bell_wake(watched);
+  else if (worker)
+    sem_post(&worker->woken);
+}
+
+/* Sleep until the bell is rung, or its state is changed to wake this worker. */
+static void watch(vsi_pool_worker *worker, vsi_bell *bell) {
+  vsi_pool *pool = worker->pool;
+  while (atomic_load_explicit(&bell->state, memory_order_acquire) == VSI_BELL_WATCHED)
+    vsi_bell_sleep(bell, VSI_BELL_WATCHED);
+  vsi_mutex_lock(&pool->park_lock);
+  if (worker->is_parked) (void)unpark_this_locked(worker); /* it was woken by the bell */
+  vsi_mutex_unlock(&pool->park_lock);
 }
 
 /* Sleep until woken. Returns false if the worker must leave. */
 static bool park(vsi_pool_worker *worker) {
   vsi_pool *pool = worker->pool;
   vsi_mutex_lock(&pool->park_lock);
+  vsi_bell *bell = worker->index == 0 ? atomic_load_explicit(&pool->bell, memory_order_relaxed) : NULL;
   SLIST_INSERT_HEAD(&pool->parked_workers, worker, in_parked);
+  worker->is_parked = true;
   atomic_fetch_add_explicit(&pool->parked, 1, memory_order_seq_cst); /* [P1] */
+  worker->watches = bell && move_bell(bell, VSI_BELL_QUIET, VSI_BELL_WATCHED);
   const bool has_work = anything_queued(pool), sleeps = !has_work && !pool->stopping;
-  if (!sleeps) (void)unpark_locked(pool); /* itself: it is the first of the list */
+  const bool was_rung = !sleeps && !unpark_this_locked(worker), watches = worker->watches;
   vsi_mutex_unlock(&pool->park_lock);
-  while (sleeps && sem_wait(&worker->woken)) continue; /* interrupted by a signal handler */
-  return sleeps || has_work;
+  if (was_rung) wake_one(pool); /* the ring relies on this worker, and so does the other work that it has found */
+  if (sleeps && watches) watch(worker, bell);
+  while (sleeps && !watches && sem_wait(&worker->woken)) continue; /* interrupted by a signal handler */
+  return sleeps || has_work || was_rung;
+}
+
+/* Answer the bell if it was rung. */
+static void answer(vsi_pool_worker *worker) {
+  vsi_bell *bell = atomic_load_explicit(&worker->pool->bell, memory_order_acquire);
+  /* relaxed: [P2] corrects a miss before a worker sleeps */
+  if (!bell || atomic_load_explicit(&bell->state, memory_order_relaxed) != VSI_BELL_RUNG ||
+      !move_bell(bell, VSI_BELL_RUNG, VSI_BELL_QUIET))
+    return;
+  worker->is_answering = true;
+  bell->answer(bell);
+  worker->is_answering = false;
 }
 
 static vsi_job *take(vsi_pool_worker *worker) {
   vsi_pool *pool = worker->pool;
   vsi_job *job = NULL;
+  answer(worker);
   uint32_t turn = worker->turn++;
   if (turn % FAIR_TURNS == 0) {
     job = vsi_job_queue_pop(&pool->outside);
@@ -181,6 +239,10 @@ void vsi_pool_submit(vsi_pool *pool, vsi_jobs *jobs, size_t count) {
   if (__builtin_expect(atomic_load_explicit(&pool->observers_count, memory_order_relaxed) != 0, 0))
     mark(pool, STAILQ_FIRST(jobs));
   queue(pool, jobs, count);
+  if (vsi_pool_is_mine(pool) && this_worker->is_answering) { /* as for a resubmit */
+    this_worker->is_answering = false;
+    count--;
+  }
   for (; count && atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0; count--) wake_one(pool); /* [S2] */
 }
 
@@ -189,6 +251,20 @@ void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job) {
   STAILQ_INIT(&jobs);
   STAILQ_INSERT_TAIL(&jobs, job, in);
   queue(pool, &jobs, 1);
+}
+
+void vsi_pool_rung(vsi_pool *pool) {
+  if (atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0) wake_one(pool); /* [S2] */
+}
+
+void vsi_pool_set_bell(vsi_pool *pool, vsi_bell *bell) {
+  vsi_pool_worker *first = &pool->workers[0];
+  vsi_mutex_lock(&pool->park_lock);
+  atomic_store_explicit(&pool->bell, bell, memory_order_release); /* pairs with `answer` */
+  const bool is_parked = first->is_parked;
+  if (is_parked) (void)unpark_this_locked(first);
+  vsi_mutex_unlock(&pool->park_lock);
+  if (is_parked) sem_post(&first->woken); /* it parks again, on the bell */
 }
 
 /* Run one job. Returns false if there was none. */

@@ -12,6 +12,7 @@
 #include "base/histogram.h"
 #include "base/mutex.h"
 #include "base/processor.h"
+#include "runtime/bell.h"
 #include "runtime/wake.h"
 
 /* The process in which a runtime was created. A forked child has a copy of the memory, but none of the threads. So a
@@ -91,11 +92,14 @@ typedef struct vsi_pool_worker {
   struct vsi_pool *pool;
   pthread_t thread;
   uint32_t index;
-  uint32_t turn;          /* used by the worker only, like the next member */
+  uint32_t turn;          /* used by the worker only, like the next members */
+  bool is_answering;      /* a bell, and has submitted no job meanwhile */
   vsi_deferred *deferred; /* NULL: none yet */
   vsi_job_queue queue;
   sem_t woken;                            /* 1: a wake-up granted and not yet used; only this worker waits for it */
-  SLIST_ENTRY(vsi_pool_worker) in_parked; /* guarded by park_lock */
+  SLIST_ENTRY(vsi_pool_worker) in_parked; /* guarded by park_lock, like the next two members */
+  bool is_parked;                         /* in this list */
+  bool watches;                           /* it is parked on the bell instead of `woken` */
   char padding[64];                       /* keeps the queues of two workers on different cache lines */
 } vsi_pool_worker;
 
@@ -112,10 +116,12 @@ typedef struct vsi_pool {
   _Atomic(bool) batches;  /* whether streams may batch their sends; relaxed, becomes false once */
   _Atomic(uint64_t) batches_count, batched_count; /* batches, and sends in them; relaxed */
 
-  vsi_mutex park_lock;                          /* innermost */
-  SLIST_HEAD(, vsi_pool_worker) parked_workers; /* guarded by park_lock: they sleep and were not woken yet */
-  _Atomic(uint32_t) parked;                     /* length of this list; written under park_lock */
-  bool stopping;                                /* guarded by park_lock */
+  vsi_mutex park_lock; /* innermost */
+  /* Guarded by park_lock: the workers that sleep and were not woken yet, except perhaps by the bell. */
+  SLIST_HEAD(, vsi_pool_worker) parked_workers;
+  _Atomic(uint32_t) parked; /* length of this list; written under park_lock */
+  bool stopping;            /* guarded by park_lock */
+  _Atomic(vsi_bell *) bell; /* NULL: none. Written once, under park_lock */
   /* The time that jobs wait to be run, measured for one marked job at a time. */
   _Atomic(uint32_t) observers_count; /* relaxed: soon after it is not 0, some jobs are marked */
   _Atomic(vsi_job *) marked;         /* NULL: none. The submitting thread marks a job before it queues it */
@@ -148,6 +154,11 @@ void vsi_pool_submit(vsi_pool *pool, vsi_jobs *jobs, size_t count);
 /* Queue a job that this thread has just run, again. This thread looks for its next job at once, so no worker has to be
  * woken. */
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job);
+
+/* Give a pool with threads its bell, before the first ring. It must outlive the workers. Once. */
+VESTRY_API void vsi_pool_set_bell(vsi_pool *pool, vsi_bell *bell);
+/* Wake a worker for a ring that has found the bell quiet. */
+VESTRY_API void vsi_pool_rung(vsi_pool *pool);
 
 /* Begin or end observing the pool. While it is observed, some jobs are timed. Any thread. */
 VESTRY_API void vsi_pool_observe(vsi_pool *pool, bool observes);

@@ -559,6 +559,157 @@ static void observed_pool_records_waiting_times(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* ------------------------------------------------------------------------------------------------- bells ---------- */
+
+typedef struct bell_box {
+  vsi_bell bell; /* first */
+  vestry_runtime *runtime;
+  task *told;                     /* notified by each answer; NULL: none */
+  _Atomic(long) wanted, answered; /* answered: what `wanted` was at the last answer */
+  _Atomic(long) answers;
+} bell_box;
+
+static void answer_bell(vsi_bell *bell) {
+  bell_box *b = (bell_box *)bell;
+  atomic_store(&b->answered, atomic_load(&b->wanted));
+  atomic_fetch_add(&b->answers, 1);
+  if (b->told) vsi_actor_notify(&b->told->actor);
+}
+
+static void give_bell(bell_box *b, vestry_runtime *runtime, task *told) {
+  *b = (bell_box){.bell = {.answer = answer_bell}, .runtime = runtime, .told = told};
+  vsi_pool_set_bell(&runtime->pool, &b->bell);
+}
+
+static void ring(bell_box *b) {
+  atomic_fetch_add(&b->wanted, 1);
+  if (!vsi_bell_ring(&b->bell)) vsi_pool_rung(&b->runtime->pool);
+}
+
+/* Whether all workers sleep, the first one on the bell. */
+static bool all_sleep(bell_box *b) {
+  const vsi_pool *pool = &b->runtime->pool;
+  return atomic_load(&pool->parked) == pool->workers_count && atomic_load(&b->bell.state) == VSI_BELL_WATCHED;
+}
+
+typedef struct parked_then {
+  _Atomic(long) runs;
+  _Atomic(uint32_t) parked;
+} parked_then;
+
+static void count_parked(task *t) {
+  parked_then *p = t->ctx;
+  atomic_store(&p->parked, atomic_load(&t->actor.pool->parked));
+  atomic_fetch_add(&p->runs, 1);
+}
+
+static void bell_wakes_one_worker(void **state) {
+  for (uint32_t workers = 1; workers <= 3; workers++) {
+    vestry_runtime *runtime = runtime_of(workers);
+    parked_then then = {.runs = 0};
+    task told;
+    bell_box b;
+    task_init(&told, runtime, count_parked, &then);
+    give_bell(&b, runtime, &told);
+    for (long i = 1; i <= 200; i++) {
+      UNTIL(all_sleep(&b));
+      ring(&b);
+      UNTIL(atomic_load(&then.runs) == i);
+      assert_int_equal(atomic_load(&b.answers), i);
+      assert_int_equal(atomic_load(&then.parked), workers - 1); /* the job of the answer runs on the same worker */
+    }
+    UNTIL(all_sleep(&b));
+    vestry_runtime_destroy(runtime);
+  }
+}
+
+static void wait_for_leave(task *t) {
+  stuck *s = t->ctx;
+  latch_add(&s->entered);
+  latch_wait(&s->leave, 1);
+}
+
+/* One of two workers is in a long run, whichever it is; then both are. */
+static void bell_is_answered_by_any_free_worker(void **state) {
+  vestry_runtime *runtime = runtime_of(2);
+  bell_box b;
+  task blockers[2];
+  stuck s = {.waiting = NULL};
+  latch_init(&s.entered);
+  latch_init(&s.leave);
+  give_bell(&b, runtime, NULL);
+  for (int i = 0; i < 2; i++) task_init(&blockers[i], runtime, wait_for_leave, &s);
+  UNTIL(all_sleep(&b));
+  vsi_actor_notify(&blockers[0].actor);
+  latch_wait(&s.entered, 1);
+  for (long i = 1; i <= 100; i++) {
+    ring(&b);
+    UNTIL(atomic_load(&b.answered) == i);
+  }
+  vsi_actor_notify(&blockers[1].actor);
+  latch_wait(&s.entered, 2);
+  for (int i = 0; i < 3; i++) ring(&b);
+  assert_int_equal(atomic_load(&b.answered), 100);
+  latch_add(&s.leave);
+  UNTIL(atomic_load(&b.answered) == 103);
+  UNTIL(all_sleep(&b));
+  vestry_runtime_destroy(runtime);
+  latch_finish(&s.entered);
+  latch_finish(&s.leave);
+}
+
+typedef struct ringers {
+  bell_box b;
+  vestry_runtime *runtime;
+  _Atomic(long) jobs;
+} ringers;
+
+static void count_job(task *t) {
+  atomic_fetch_add(&((ringers *)t->ctx)->jobs, 1);
+}
+
+enum { BELL_RINGS = 3000 };
+
+static void *ring_often(void *of) {
+  ringers *r = of;
+  for (int i = 0; i < BELL_RINGS; i++) {
+    ring(&r->b);
+    if (i % 7 == 0) WAIT_WHILE(atomic_load(&r->b.answered) < i / 2);
+  }
+  return NULL;
+}
+
+static void *notify_often(void *of) {
+  ringers *r = of;
+  task t;
+  task_init(&t, r->runtime, count_job, r);
+  for (int i = 0; i < BELL_RINGS; i++) {
+    const long before = atomic_load(&r->jobs);
+    vsi_actor_notify(&t.actor);
+    WAIT_WHILE(atomic_load(&r->jobs) == before); /* lost, if no worker wakes up */
+  }
+  WAIT_WHILE(atomic_load(&t.actor.state)); /* the run has ended */
+  return NULL;
+}
+
+/* Rings and jobs come while workers park; each ring and each job is followed by a run. */
+static void no_ring_and_no_job_is_lost(void **state) {
+  for (uint32_t workers = 1; workers <= 3; workers++) {
+    ringers r = {.runtime = runtime_of(workers)};
+    give_bell(&r.b, r.runtime, NULL);
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++)
+      assert_int_equal(pthread_create(&threads[i], NULL, i < 2 ? ring_often : notify_often, &r), 0);
+    for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+    UNTIL(atomic_load(&r.b.answered) == 2 * BELL_RINGS);
+    assert_int_equal(atomic_load(&r.jobs), BELL_RINGS);
+    UNTIL(all_sleep(&r.b));
+    ring(&r.b); /* a ring that comes before the stop is answered, too */
+    vestry_runtime_destroy(r.runtime);
+    assert_int_equal(atomic_load(&r.b.answered), 2 * BELL_RINGS + 1);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(options_are_checked),
@@ -575,6 +726,9 @@ int main(void) {
       cmocka_unit_test(concurrent_stops_all_wait_for_the_work),
       cmocka_unit_test(seed_replays_the_same_order),
       cmocka_unit_test(observed_pool_records_waiting_times),
+      cmocka_unit_test(bell_wakes_one_worker),
+      cmocka_unit_test(bell_is_answered_by_any_free_worker),
+      cmocka_unit_test(no_ring_and_no_job_is_lost),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
