@@ -86,7 +86,8 @@
   INNERMOST(MICROHTTPD_ASKING, "vsi_microhttpd_stream.asking", "adapter/microhttpd/watch.h: asking")                   \
   INNERMOST(OWED, "vsi_owed.lock", "app/session/owed.h: lock")                                                         \
   INNERMOST(H2_LOADS, "vsi_h2.loads_lock", "adapter/h2/adapter.h: loads_lock")                                         \
-  INNERMOST(RECORDER, "vsi_recorder.lock", "testing/contract/recorder.h: lock")
+  INNERMOST(RECORDER, "vsi_recorder.lock", "testing/contract/recorder.h: lock")                                        \
+  INNERMOST(REFRESHES, "vsi_inbox.lock", "app/page/inbox.h: lock")
 
 #define VSI_LOCK_ENUMERATOR(name, title, declared) VSI_LOCK_##name,
 typedef enum vsi_lock_rank { VSI_LOCK_UNKNOWN, VSI_LOCKS(VSI_LOCK_ENUMERATOR, VSI_LOCK_ENUMERATOR) } vsi_lock_rank;

@@ -14,6 +14,7 @@
 #include "app/page/serve.h"
 #include "app/page/state_tag.h"
 #include "app/page/tally.h"
+#include "app/page/topic.h"
 #include "app/session/seal.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -112,6 +113,7 @@ static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options)
   if (!error)
     error =
         vsi_bus_subscribe(bus, VSI_BUS_DONE, &(vestry_subscriber){.call = vsi_sent_done, .ctx = pages}, &pages->done);
+  if (!error && pages->runtime_is_own) vsi_topics_open_inbox(pages);
   return error;
 }
 
@@ -143,6 +145,7 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
   pages->max_kept_bytes = options.max_kept_bytes ? options.max_kept_bytes : KEPT_BYTES;
   pages->max_requests_bytes = options.max_requests_bytes ? options.max_requests_bytes : REQUESTS_BYTES;
   pages->parts.pages = pages;
+  pages->take_refreshes = vsi_topics_take;
   pages->build = hash_build(options.build);
   pages->reload_ms = options.reload_ms ? options.reload_ms : RELOAD_MS;
   pages->retry_ms = options.retry_ms ? options.retry_ms : RETRY_MS;

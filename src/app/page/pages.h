@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 #include "app/page/copy.h"
+#include "app/page/inbox.h"
 #include "app/page/state_tag.h"
 #include "app/page/tally.h"
 #include "base/held_log.h"
@@ -111,6 +112,8 @@ struct vestry_pages {
   _Atomic(uint32_t) notifying_count;    /* threads that notify workers after they have released the lock */
   vsi_mutex lock;
   pthread_cond_t quiet; /* signalled when a run ends, and when a render leaves an observer that is being removed */
+  void (*take_refreshes)(vestry_pages *pages); /* takes the refreshes out of the inbox, with the lock; a pointer,
+                                                  because topics depend on the pages */
   /* The lock guards all members below. */
   vsi_refreshed_fn refreshed; /* NULL: refreshes are not forwarded */
   void *refreshed_ctx;
@@ -119,9 +122,10 @@ struct vestry_pages {
   vestry_page *pages_list;
   vsi_worker *idle;
   vsi_woken *woken;     /* workers to be notified when the lock is released */
+  size_t watched_count; /* threads that look after the pages (vsi_schedule_look_after) */
   bool is_looked_after; /* the thread with the lock is a worker that takes the next due fragment itself */
   size_t running_count;
-  uint64_t seq;                /* number of the last refresh */
+  uint64_t seq;                /* number of the last refresh that was taken out of the inbox; vsi_topics_number */
   uint64_t recent[VSI_RECENT]; /* by the hash of a topic: number of the last refresh of any topic in this slot */
   vsi_reasons reasons;         /* reasons of refreshes, by number, where a fragment may depend on them */
   vsi_delays delays;           /* times of the same refreshes; filled while the instance is observed */
@@ -154,10 +158,18 @@ struct vestry_pages {
   _Atomic(size_t) observers_count; /* in observers_in_order: in the order in which they were added; `enter` reads it
                                       without the lock */
   vestry_pages_stats stats;
+  char inbox_memory[2 * VSI_INBOX_BYTES]; /* of vsi_pages_inbox; not guarded by this lock */
 };
+
+/* The inbox begins with a page of memory. Its address is calculated, because a pointer would be in another line. */
+static inline vsi_inbox *vsi_pages_inbox(const vestry_pages *pages) {
+  const uintptr_t last = (uintptr_t)(pages->inbox_memory + VSI_INBOX_BYTES - 1);
+  return (vsi_inbox *)(last / VSI_INBOX_BYTES * VSI_INBOX_BYTES);
+}
 
 static inline void vsi_pages_lock(vestry_pages *pages) {
   vsi_mutex_lock(&pages->lock);
+  if (atomic_load_explicit(&vsi_pages_inbox(pages)->count, memory_order_relaxed)) pages->take_refreshes(pages);
 }
 /* Release the lock, and notify the woken workers. */
 void vsi_pages_unlock_woken(vestry_pages *pages);

@@ -64,9 +64,9 @@ static bool check(vestry_pages *pages, vsi_fragment *fragment, cause *in_out_cau
   if (!is_only_check && !vsi_sent_unchecked(fragment)) return false;
   vsi_sent_begin_check(fragment);
   vsi_schedule_look_after(
-      pages); /* as a rule nothing is rendered here, and this worker runs the marked fragments next */
+      pages, true); /* as a rule nothing is rendered here, and this worker runs the marked fragments next */
   const bool is_sure = refresh_changes(pages);
-  vsi_schedule_look_after(NULL);
+  vsi_schedule_look_after(pages, false);
   if (fragment->is_over) return true;
   vsi_sent_end_check(fragment, is_sure);
   if (is_only_check && is_sure && (!fragment->is_dirty || fragment->is_to_check)) return true;

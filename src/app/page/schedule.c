@@ -232,8 +232,10 @@ static void begin_run(vsi_fragment *fragment) {
 
 static _Thread_local const vestry_pages *looked_after_here;
 
-void vsi_schedule_look_after(const vestry_pages *pages) {
-  looked_after_here = pages;
+void vsi_schedule_look_after(vestry_pages *pages, bool does) {
+  pages->watched_count += does ? 1 : SIZE_MAX;
+  pages->take_refreshes(pages); /* closes the inbox, so that this thread's refreshes do not ring, or opens it */
+  looked_after_here = does ? pages : NULL;
 }
 
 void vsi_schedule_wake(vestry_pages *pages) {

@@ -55,8 +55,8 @@ void vsi_schedule_unblock(vsi_fragment *fragment);
  * lock, nor the other threads that need the lock for the system call. */
 void vsi_schedule_wake(vestry_pages *pages);
 /* From now on, what this thread marks in these pages wakes no worker, because the thread is a worker that soon takes
- * the next due fragment itself, or calls vsi_schedule_hand_over. NULL: no longer. */
-void vsi_schedule_look_after(const vestry_pages *pages);
+ * the next due fragment itself, or calls vsi_schedule_hand_over. false: no longer. */
+void vsi_schedule_look_after(vestry_pages *pages, bool does);
 /* The function of the timer; called without the lock. */
 void vsi_schedule_fire(vestry_timer *timer, void *ctx);
 /* Take the next due fragment, which is in the state RUNNING from then on. Returns NULL if none is due; then the timer

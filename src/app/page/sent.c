@@ -33,6 +33,7 @@
 
 #include "app/page/page_script.h"
 #include "app/page/schedule.h"
+#include "app/page/topic.h"
 #include "base/ascii.h"
 #include "base/memory.h"
 #include "connection/send.h"
@@ -150,7 +151,7 @@ static void mark_parts(const vsi_sent *sent, uint64_t seq, void (*mark)(vsi_frag
 static void add(vsi_sent *sent, const report *what, bool is_here) {
   vestry_pages *pages = sent->viewer->pages;
   const bool are_checked = sent->checked_count == sent->of.count;
-  uint64_t seq = ++pages->seq;
+  uint64_t seq = vsi_topics_number(pages);
   vsi_reasons_add(&pages->reasons, seq, VESTRY_REFRESH_SUBMISSION, "", 0);
   /* submissions without room are reported by the page again */
   for (size_t i = 0; i < what->count && sent->of.count < SUBMISSIONS; i++) {
@@ -186,7 +187,7 @@ void vsi_sent_begin_check(const vsi_fragment *fragment) {
 void vsi_sent_end_check(const vsi_fragment *fragment, bool is_sure) {
   vsi_sent *sent = sent_of(fragment);
   if (!sent || sent->checked_count == sent->checking_count) return;
-  const uint64_t seq = ++sent->viewer->pages->seq;
+  const uint64_t seq = vsi_topics_number(sent->viewer->pages);
   while (sent->checked_count < sent->checking_count) sent->seqs[sent->checked_count++] = seq;
   if (!is_sure) mark_parts(sent, seq, vsi_schedule_mark);
 }

@@ -10,7 +10,8 @@
  * without fragments takes no memory, however often it is refreshed. The price is that a fragment is sometimes rendered
  * once more for a topic with another name.
  *
- * A refresh gets a number and puts the topic into a list; its caller pays for nothing more. A worker walks along the
+ * A refresh gets a number and puts the topic into a list; its caller pays for nothing more, and as a rule only for an
+ * entry in the inbox, from which the thread that takes the lock next does this (inbox.h). A worker walks along the
  * links of the topic, some at a time, and releases the lock in between. A marker in the list of links records how far
  * the walk has come, so links may be added and removed meanwhile.
  *
@@ -70,12 +71,15 @@ static vsi_page_topic *create(vestry_pages *pages, uint64_t hash, const char *na
   memcpy(topic->name, name, len);
   topic->seq = pages->recent[hash % VSI_RECENT];
   vsi_map_add(&pages->topics, &topic->in, hash);
+  vsi_inbox_count(vsi_pages_inbox(pages), name, len, 1);
+  vsi_topics_take(pages); /* those that came when it was not counted (inbox.h) */
   return topic;
 }
 
 static void free_if_unused(vestry_pages *pages, vsi_page_topic *topic) {
   if (!vsi_ring_is_empty(&topic->links) || topic->is_dirty) return;
   vsi_map_remove(&pages->topics, &topic->in);
+  vsi_inbox_count(vsi_pages_inbox(pages), topic->name, topic->len, -1);
   vsi_free(pages->host, topic);
 }
 
@@ -213,16 +217,21 @@ void vsi_topics_forget(vsi_fragment *fragment) {
 
 /* -------------------------------------------------------------------------------------------------- refresh ------- */
 
+/* Numbers of refreshes of the same topic in a row. */
+typedef struct numbers {
+  uint64_t first, last;
+} numbers;
+
 /* Refresh a topic, on which fragments depend. */
-static void refresh_topic(vestry_pages *pages, vsi_page_topic *topic) {
-  topic->seq = pages->seq;
+static void refresh_topic(vestry_pages *pages, vsi_page_topic *topic, numbers seqs) {
+  topic->seq = seqs.last;
   if (topic->is_dirty) {
     /* The walk under way may have passed some fragments already; a second walk finds them. */
-    if (topic->is_walked && !topic->again_seq) topic->again_seq = pages->seq;
+    if (topic->is_walked && !topic->again_seq) topic->again_seq = seqs.first;
     return;
   }
   topic->is_dirty = true;
-  topic->dirty_seq = pages->seq;
+  topic->dirty_seq = seqs.first;
   STAILQ_INSERT_TAIL(&pages->dirty, topic, in_dirty);
 }
 
@@ -234,12 +243,12 @@ static void begin_walk(vestry_pages *pages, uint64_t seq) {
   pages->all_again_seq = 0;
 }
 
-static void refresh_all(vestry_pages *pages) {
+static void refresh_all(vestry_pages *pages, uint64_t seq) {
   pages->all_number++;
   if (!pages->is_all_walked)
-    begin_walk(pages, pages->seq);
+    begin_walk(pages, seq);
   else if (!pages->all_again_seq)
-    pages->all_again_seq = pages->seq; /* after this walk, because restarting now might never reach the last
+    pages->all_again_seq = seq; /* after this walk, because restarting now might never reach the last
                                           fragments */
 }
 
@@ -262,29 +271,87 @@ static target find_target(const vestry_pages *pages, uint64_t hash, const char *
   return (target){false, hash, find(pages, hash, name, len)};
 }
 
-/* Returns the number of the refresh. */
-static uint64_t refresh_locked(vestry_pages *pages, target is, why of, const vestry_trace *trace) {
-  const uint64_t seq = ++pages->seq;
-  pages->stats.refreshes_count++;
-  if (trace) pages->traced[seq % VSI_TRACED] = (vsi_traced){seq, *trace};
+/* Refresh a target. The caller has taken the next `count` numbers for it. */
+static void refresh_locked(vestry_pages *pages, uint32_t count, target is, why of, const vestry_trace *trace) {
+  const numbers seqs = {pages->seq + 1 - count, pages->seq};
+  pages->stats.refreshes_count += count;
+  if (trace) pages->traced[seqs.last % VSI_TRACED] = (vsi_traced){seqs.last, *trace};
   if (is.is_all)
-    refresh_all(pages);
+    refresh_all(pages, seqs.first);
   else
-    pages->recent[is.hash % VSI_RECENT] = seq;
-  if (is.topic) refresh_topic(pages, is.topic);
-  if (is.is_all || is.topic) {
+    pages->recent[is.hash % VSI_RECENT] = seqs.last;
+  if (is.topic) refresh_topic(pages, is.topic, seqs);
+  for (uint64_t seq = seqs.first; is.is_all || is.topic; seq = seqs.last) { /* the first and the last one */
     vsi_reasons_add(&pages->reasons, seq, of.kind, of.name, of.len);
     if (vsi_group_is_observed(pages->v->group))
       vsi_delays_add(&pages->delays, seq, of.at_ns ? of.at_ns : vsi_now_ns(pages->host));
+    if (seq == seqs.last) break;
   }
   if (!STAILQ_EMPTY(&pages->dirty) || pages->is_all_walked) vsi_schedule_wake(pages);
-  return seq;
+}
+
+/* ------------------------------------------------------------------------------------------ the inbox ------------- */
+
+/* Determine whether refreshes may be put into the inbox. The inbox's lock is held, too. */
+static void open_inbox(const vestry_pages *pages, vsi_inbox *inbox) {
+  atomic_store_explicit(&inbox->is_timed, vsi_group_is_observed(pages->v->group), memory_order_relaxed);
+  atomic_store_explicit(&inbox->is_open, inbox->bell.answer && !pages->refreshed && !pages->watched_count,
+                        memory_order_relaxed);
+}
+
+/* further_count: of numbers that the caller takes after them */
+static void take_refreshes(vestry_pages *pages, unsigned further_count) {
+  vsi_inbox *inbox = vsi_pages_inbox(pages);
+  vsi_inbox_refresh taken[VSI_INBOX_ROOM];
+  vsi_spin_lock_take(&inbox->lock, VSI_LOCK_REFRESHES);
+  const uint32_t count = atomic_load_explicit(&inbox->count, memory_order_relaxed);
+  memcpy(taken, inbox->refreshes, count * sizeof *taken);
+  atomic_store_explicit(&inbox->count, 0, memory_order_relaxed);
+  inbox->seq += further_count;
+  open_inbox(pages, inbox);
+  vsi_spin_lock_give(&inbox->lock);
+  for (const vsi_inbox_refresh *of = taken; of < taken + count; of++) {
+    const vestry_refresh_kind kind = of->len ? VESTRY_REFRESH_TOPIC : VESTRY_REFRESH_ALL;
+    const target is =
+        of->len ? find_target(pages, hash_of(pages, of->name, of->len), of->name, of->len) : (target){.is_all = true};
+    pages->seq += of->count;
+    refresh_locked(pages, of->count, is, (why){kind, of->name, of->len, of->at_ns}, NULL);
+  }
+  pages->seq += further_count;
+}
+
+void vsi_topics_take(vestry_pages *pages) {
+  take_refreshes(pages, 0);
+}
+
+uint64_t vsi_topics_number(vestry_pages *pages) {
+  take_refreshes(pages, 1);
+  return pages->seq;
+}
+
+/* Take the refreshes out of the inbox on a worker of the pool, which is woken for them. */
+static void answer(vsi_bell *bell) {
+  vestry_pages *pages = ((vsi_inbox *)bell)->pages;
+  vsi_mutex_lock(&pages->lock);
+  vsi_topics_take(pages); /* also if the inbox seems to be empty */
+  vsi_pages_unlock(pages);
+}
+
+void vsi_topics_open_inbox(vestry_pages *pages) {
+  vsi_inbox *inbox = vsi_pages_inbox(pages);
+  inbox->pages = pages;
+  inbox->host = pages->host;
+  if (vsi_tracer_of(pages->host)) return; /* a refresh belongs to the trace of its thread */
+  inbox->bell.answer = answer;
+  vsi_pool_set_bell(&pages->runtime->pool, &inbox->bell);
+  vsi_pages_lock(pages);
+  vsi_topics_take(pages);
+  vsi_pages_unlock(pages);
 }
 
 /* Refresh a topic; NULL: every page. is_forwarded: forward the refresh to other nodes. */
 static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bool is_forwarded, why of,
                           uint64_t *ret_seq) {
-  if (!pages) return VESTRY_INVALID;
   if (topic && !len) return vsi_mistake(pages->host, "vestry_refresh", "the topic is empty; NULL stands for all pages");
   if (len > VESTRY_PAGE_TOPIC_MAX_BYTES) {
     (void)vsi_mistake(pages->host, "vestry_refresh", "the topic is longer than VESTRY_PAGE_TOPIC_MAX_BYTES");
@@ -294,7 +361,8 @@ static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bo
   const uint64_t hash = topic ? hash_of(pages, topic, len) : 0;
   vsi_pages_lock(pages);
   const target is = topic ? find_target(pages, hash, topic, len) : (target){.is_all = true};
-  const uint64_t seq = refresh_locked(pages, is, of, trace);
+  const uint64_t seq = vsi_topics_number(pages);
+  refresh_locked(pages, 1, is, of, trace);
   vsi_refreshed_fn refreshed = is_forwarded ? pages->refreshed : NULL;
   void *ctx = pages->refreshed_ctx;
   vsi_pages_unlock(pages);
@@ -307,14 +375,31 @@ static why why_of(const char *topic) {
   return topic ? (why){VESTRY_REFRESH_TOPIC, topic, strlen(topic), 0} : (why){VESTRY_REFRESH_ALL, "", 0, 0};
 }
 
-vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
+static VSI_SELDOM vestry_err refresh_why(vestry_pages *pages, const char *topic, bool is_forwarded, uint64_t *ret_seq) {
   const why of = why_of(topic);
-  return refresh(pages, topic, of.len, true, of, ret_seq);
+  return refresh(pages, topic, of.len, is_forwarded, of, ret_seq);
+}
+
+/* Refresh by the inbox, or without it. Inlined, so that the usual path is in as few cache lines as possible. */
+static inline __attribute__((always_inline)) vestry_err refresh_soon(vestry_pages *pages, const char *topic,
+                                                                     bool is_forwarded, uint64_t *ret_seq) {
+  if (!pages) return VESTRY_INVALID;
+  vsi_inbox *inbox = vsi_pages_inbox(pages);
+  bool rings = false;
+  const uint64_t seq = vsi_inbox_put(inbox, topic, &rings);
+  if (!seq) return refresh_why(pages, topic, is_forwarded, ret_seq);
+  if (rings && !vsi_bell_ring(&inbox->bell)) vsi_pool_rung(&pages->runtime->pool);
+  if (ret_seq) *ret_seq = seq;
+  return VESTRY_OK;
+}
+
+/* Aligned, so that the usual path is in one page of memory. */
+__attribute__((aligned(512))) vestry_err vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
+  return refresh_soon(pages, topic, true, ret_seq);
 }
 
 vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
-  const why of = why_of(topic);
-  return refresh(pages, topic, of.len, false, of, ret_seq);
+  return refresh_soon(pages, topic, false, ret_seq);
 }
 
 vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vestry_change *given, uint64_t *ret_seq) {
@@ -338,7 +423,9 @@ static uint64_t refresh_if_used(vestry_pages *pages, vsi_used_topic *of, const v
   const target is = find_target(pages, of->hash, of->name, of->len);
   of->fragments_count = fragments_of(pages, is, &of->is_used);
   if (!of->is_used) return 0;
-  return refresh_locked(pages, is, (why){of->change.kind, name, strlen(name), of->change.at_ns}, trace);
+  const uint64_t seq = vsi_topics_number(pages);
+  refresh_locked(pages, 1, is, (why){of->change.kind, name, strlen(name), of->change.at_ns}, trace);
+  return seq;
 }
 
 /* The threads that render have just written the topics, so most of their memory is in another processor's cache. */
@@ -370,6 +457,7 @@ void vsi_pages_set_refreshed(vestry_pages *pages, vsi_refreshed_fn refreshed, vo
   vsi_pages_lock(pages);
   pages->refreshed = refreshed;
   pages->refreshed_ctx = ctx;
+  vsi_topics_take(pages); /* closes or opens the inbox */
   vsi_pages_unlock(pages);
 }
 

@@ -32,6 +32,13 @@ vestry_slice vsi_topic_name(const vsi_page_topic *topic);
 void vsi_topics_forget(vsi_fragment *fragment);
 /* Mark some of the fragments whose topics were refreshed. Returns whether more are left. */
 bool vsi_topics_walk(vestry_pages *pages);
+/* Take the refreshes out of the inbox. */
+void vsi_topics_take(vestry_pages *pages);
+/* Do the same, and return a number for another event. */
+uint64_t vsi_topics_number(vestry_pages *pages);
+/* Let refreshes of pages with separate threads use the inbox (inbox.h). Called without the lock, before the pages are
+ * used. */
+void vsi_topics_open_inbox(vestry_pages *pages);
 /* Free the topics without fragments when the pages end. Called without the lock. */
 void vsi_topics_free(vestry_pages *pages);
 

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* essay: a refresh that touches few cache lines */
+/* The inbox of refreshes. A refresh that finds all threads asleep is mostly the cost of memory that has left the
+ * caches: the lock of the pages, the topic, the table of topics, reasons, workers, the queues of the pool, and the code
+ * for all of them. So a refresh only puts its topic into the inbox, and rings the bell of the pool (runtime/bell.h),
+ * which is in the same cache line. The rest is done by the thread that takes the lock of the pages next, as a rule the
+ * woken one.
+ *
+ * - Order: a thread that takes the lock of the pages first takes the refreshes out of the inbox (vsi_pages_lock). A
+ *   refresh that has returned before is among them, so to each thread with the lock it happened before. Their numbers
+ *   are consecutive: a thread that needs a number for something else takes them out at the same time
+ *   (vsi_topics_number). Refreshes of the same topic in a row take one place, and are looked up once.
+ * - No lost wake-up: a refresh rings, unless the bell is rung already. The worker that answers first makes the bell
+ *   quiet, and then takes the refreshes out. Both threads hold the inbox's lock: either the worker finds the refresh,
+ *   or the refresh finds the bell quiet. A refresh does not ring, either, if no fragment depends on its topic; then it
+ *   waits in the inbox, which costs less than to look up the topic. `interests` shows this: the number of topics with
+ *   fragments, by a few bits of a hash. A new topic is counted there before its thread takes the refreshes out once
+ *   more: either it finds the refresh, or the refresh finds the count.
+ * - Room: if the inbox is full or another thread is inside, if the topic is long, or if more is known about the refresh
+ *   than its topic, the caller takes the lock of the pages and does everything itself, as before. So a refresh needs no
+ *   memory and cannot fail, however many come. */
+#ifndef VSI_PAGE_INBOX_H
+#define VSI_PAGE_INBOX_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/memory.h"
+#include "base/spin_lock.h"
+#include "runtime/bell.h"
+
+enum { VSI_INBOX_ROOM = 16, VSI_INBOX_NAME_BYTES = 47, VSI_INBOX_INTERESTS = 2048, VSI_INBOX_BYTES = 4096 };
+
+/* A refresh in the inbox, or several of the same topic in a row: one cache line. */
+typedef struct vsi_inbox_refresh {
+  uint64_t at_ns; /* of the first one; 0: when it is taken out */
+  uint32_t count;
+  uint32_t hash; /* for `interests` */
+  uint8_t len;   /* of the topic; 0: all pages */
+  char name[VSI_INBOX_NAME_BYTES];
+} vsi_inbox_refresh;
+
+/* One page of memory, so that it takes one entry of the processor's TLB. */
+typedef struct vsi_inbox {
+  vsi_bell bell; /* first */
+  vsi_spin_lock lock;
+  _Atomic(uint32_t) count; /* written under lock: refreshes in the inbox */
+  _Atomic(bool) is_open;   /* relaxed, like the next member: whether refreshes may be put here, whether they need their
+                              time; a thread that sees a former value does more than is necessary */
+  _Atomic(bool) is_timed;
+  uint64_t seq; /* guarded by lock: number of the last refresh, including those in the inbox */
+  const vestry_host *host;
+  struct vestry_pages *pages;
+  _Alignas(VSI_CACHE_LINE) vsi_inbox_refresh refreshes[VSI_INBOX_ROOM];
+  _Atomic(uint8_t) interests[VSI_INBOX_INTERESTS]; /* written under the lock of the pages: used topics; 255: many */
+} vsi_inbox;
+_Static_assert(offsetof(vsi_inbox, refreshes) == VSI_CACHE_LINE && sizeof(vsi_inbox_refresh) == VSI_CACHE_LINE,
+               "each refresh is in one cache line");
+_Static_assert(offsetof(vsi_inbox_refresh, len) % 8 == 0 && offsetof(vsi_inbox_refresh, name) % 8 == 1 &&
+                   VSI_INBOX_NAME_BYTES % 8 == 7,
+               "length and name are whole words");
+_Static_assert(sizeof(vsi_inbox) <= VSI_INBOX_BYTES, "one page of memory");
+
+/* Return a hash of the topic of a refresh. Its bytes after the topic are 0. A collision causes only an idle
+ * wake-up, so the hash has no secret. */
+static inline uint32_t vsi_inbox_hash(const vsi_inbox_refresh *of) {
+  enum { WORDS = (sizeof of->len + VSI_INBOX_NAME_BYTES) / sizeof(uint64_t) };
+  uint64_t hash = 0;
+  for (size_t i = 0; i < WORDS; i++) {
+    uint64_t word;
+    memcpy(&word, (const char *)of + offsetof(vsi_inbox_refresh, len) + i * sizeof word, sizeof word);
+    hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    hash ^= hash >> 32;
+  }
+  return (uint32_t)hash;
+}
+static inline _Atomic(uint8_t) *vsi_inbox_interest(vsi_inbox *inbox, const vsi_inbox_refresh *of) {
+  return &inbox->interests[of->hash % VSI_INBOX_INTERESTS];
+}
+
+/* Make a refresh of a topic. Returns false if the topic is empty or too long. */
+static inline bool vsi_inbox_make(const char *topic, vsi_inbox_refresh *ret) {
+  uint32_t len = 0;
+  *ret = (vsi_inbox_refresh){.count = 1};
+  for (; topic && topic[len]; len++) {
+    if (len == VSI_INBOX_NAME_BYTES) return false;
+    ret->name[len] = topic[len];
+  }
+  ret->len = (uint8_t)len;
+  ret->hash = vsi_inbox_hash(ret);
+  return !topic || len;
+}
+
+/* Count a topic to which fragments are linked, or count it no longer. The caller holds the lock of the pages. */
+static inline void vsi_inbox_count(vsi_inbox *inbox, const char *name, size_t len, int change) {
+  vsi_inbox_refresh of = {.len = (uint8_t)len};
+  if (len > VSI_INBOX_NAME_BYTES) return; /* it is never put into the inbox */
+  memcpy(of.name, name, len);
+  of.hash = vsi_inbox_hash(&of);
+  _Atomic(uint8_t) *at = vsi_inbox_interest(inbox, &of);
+  const int count = atomic_load_explicit(at, memory_order_relaxed);
+  if (count != UINT8_MAX) atomic_store_explicit(at, (uint8_t)(count + change), memory_order_relaxed);
+}
+
+/* Put a refresh beside others. The inbox's lock is held. Returns false if there is no room. */
+static __attribute__((noinline, unused)) bool vsi_inbox_put_further(vsi_inbox *inbox, const vsi_inbox_refresh *made,
+                                                                    uint32_t count) {
+  vsi_inbox_refresh *last = &inbox->refreshes[count - 1];
+  if (last->hash == made->hash && last->len == made->len && !memcmp(last->name, made->name, VSI_INBOX_NAME_BYTES)) {
+    last->count++;
+    return true;
+  }
+  if (count == VSI_INBOX_ROOM) return false;
+  inbox->refreshes[count] = *made;
+  atomic_store_explicit(&inbox->count, count + 1, memory_order_relaxed);
+  return true;
+}
+
+/* Put a refresh of a topic (NULL: of all pages) into the inbox. ret_rings: whether to ring the bell then. Returns its
+ * number; 0: it was not put. Any thread. Inlined, and with the usual case first: so it is in few cache lines. */
+static inline __attribute__((always_inline)) uint64_t vsi_inbox_put(vsi_inbox *inbox, const char *topic,
+                                                                    bool *ret_rings) {
+  vsi_inbox_refresh made;
+  vsi_prefetch_lines_to_write(inbox, 0, 1); /* as a rule the inbox is empty, and the first place is used */
+  if (__builtin_expect(!vsi_inbox_make(topic, &made), 0)) return 0;
+  const _Atomic(uint8_t) *interest = vsi_inbox_interest(inbox, &made);
+  __builtin_prefetch((const void *)(uintptr_t)interest);
+  if (__builtin_expect(!atomic_load_explicit(&inbox->is_open, memory_order_relaxed), 0)) return 0;
+  if (__builtin_expect(atomic_load_explicit(&inbox->is_timed, memory_order_relaxed), 0))
+    made.at_ns = vsi_now_ns(inbox->host);
+  if (__builtin_expect(!vsi_spin_lock_try(&inbox->lock, VSI_LOCK_REFRESHES), 0)) return 0;
+  const uint32_t count = atomic_load_explicit(&inbox->count, memory_order_relaxed);
+  bool is_put = true;
+  if (__builtin_expect(!count, 1)) {
+    inbox->refreshes[0] = made;
+    atomic_store_explicit(&inbox->count, 1, memory_order_relaxed);
+  } else {
+    is_put = vsi_inbox_put_further(inbox, &made, count);
+  }
+  const uint64_t seq = inbox->seq += is_put;
+  *ret_rings = is_put && atomic_load_explicit(&inbox->bell.state, memory_order_relaxed) != VSI_BELL_RUNG &&
+               (!made.len || atomic_load_explicit(interest, memory_order_relaxed));
+  vsi_spin_lock_give(&inbox->lock);
+  return is_put ? seq : 0;
+}
+
+#endif
