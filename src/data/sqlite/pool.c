@@ -189,20 +189,25 @@ static void roll_back(vsi_sqlite_conn *conn) {
                           "cannot roll back the transaction; the next transaction of the pool tries it again");
 }
 
-/* Release a connection: this thread no longer has it. */
-static void give_back(vsi_sqlite_conn *conn) {
+static void give_back_locked(vsi_sqlite_conn *conn) {
   vsi_sqlite_pool *pool = conn->pool;
   const bool was_writing = vsi_sql_is_writing(&conn->is);
   conn->is.kind = (vestry_sql_kind)0;
   conn->is_alone = false;
   conn->ended_by = VESTRY_OK;
-  vsi_mutex_lock(&pool->lock);
   conn->depth = 0;
   pool->has_stuck |= conn->is_stuck;
   pool->stats.checked_out_count--;
   if (pool->is_held) pthread_cond_signal(&pool->returned);
   if (was_writing) give_turn_locked(pool);
   wake_locked(pool, conn->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION);
+}
+
+/* Release a connection: this thread no longer has it. */
+static void give_back(vsi_sqlite_conn *conn) {
+  vsi_sqlite_pool *pool = conn->pool;
+  vsi_mutex_lock(&pool->lock);
+  give_back_locked(conn);
   vsi_mutex_unlock(&pool->lock);
 }
 
@@ -629,20 +634,15 @@ static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
 }
 
 /* Count a transaction for writing. Returns whether the WAL is due to be emptied after its commit.
+ *  bytes  of the WAL, after a commit
  *  ret_fn, ret_ctx  to call after a commit; untouched after a failure */
-static bool count(vsi_sqlite_conn *conn, vestry_err error, vestry_sqlite_commit_fn *ret_fn, void **ret_ctx) {
-  vsi_sqlite_pool *pool = conn->pool;
-  const uint64_t bytes = error ? 0 : bytes_after_commit(conn);
-  bool is_due = false;
-  vsi_mutex_lock(&pool->lock);
+static bool count_locked(vsi_sqlite_pool *pool, vestry_err error, uint64_t bytes, vestry_sqlite_commit_fn *ret_fn,
+                         void **ret_ctx) {
   ++*(error ? &pool->stats.rolled_back_count : &pool->stats.committed_count);
-  if (!error) {
-    is_due = note_size_locked(pool, bytes);
-    *ret_fn = pool->on_commit;
-    *ret_ctx = pool->on_commit_ctx;
-  }
-  vsi_mutex_unlock(&pool->lock);
-  return is_due;
+  if (error) return false;
+  *ret_fn = pool->on_commit;
+  *ret_ctx = pool->on_commit_ctx;
+  return note_size_locked(pool, bytes);
 }
 
 /* End a transaction begun by SQL, because the next thread would read its snapshot. */
@@ -662,7 +662,6 @@ vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error)
   const bool was_writing = vsi_sql_is_writing(&conn->is);
   vestry_sqlite_commit_fn on_commit = NULL;
   void *on_commit_ctx = NULL;
-  bool is_due = false;
   vsi_after *after = vsi_after_take(&conn->is.after);
   vsi_sqlite_statements_reset(&conn->statements);
   if (was_writing)
@@ -670,10 +669,21 @@ vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error)
   else
     end_reading(conn);
   flush_no_more(conn);
-  if (was_writing) is_due = count(conn, error, &on_commit, &on_commit_ctx);
+  vsi_sqlite_pool *pool = conn->pool;
+  const uint64_t bytes = was_writing && !error ? bytes_after_commit(conn) : 0;
+  const bool is_large = bytes > pool->options.max_wal_bytes;
+  bool is_due = false;
+  if (is_large) {
+    vsi_mutex_lock(&pool->lock);
+    is_due = count_locked(pool, error, bytes, &on_commit, &on_commit_ctx);
+    vsi_mutex_unlock(&pool->lock);
+  }
   if (is_due) limit_wal(conn);
   tidy(conn);
-  give_back(conn);
+  vsi_mutex_lock(&pool->lock);
+  if (was_writing && !is_large) (void)count_locked(pool, error, bytes, &on_commit, &on_commit_ctx);
+  give_back_locked(conn);
+  vsi_mutex_unlock(&pool->lock);
   if (on_commit) on_commit(on_commit_ctx);
   vsi_after_run(after, !error);
   return error;
