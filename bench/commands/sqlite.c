@@ -3,12 +3,19 @@
  * WAL, and synchronous NORMAL. vestry follows one of them, with an attached connection, and not the other. Both execute
  * the same operations alternately, so that both have the same conditions; each line is an operation, with medians. The
  * time runs from the values to the result of a program. The id of a request's tab is verified once for each request,
- * which is not included. A third database is bare, but has the hooks of an attached connection, which do nothing: what
- * SQLite takes to call them is the floor. A write to it also looks at the file and at the WAL, each by one fstat,
- * because a program that does not would lose rows if they were removed or cut. */
+ * which is not included.
+ *
+ * A third database is the floor: its program does by hand the least that the same result requires. It has the hooks
+ * of an attached connection. They note which rows a transaction changes, and pass them, when the commit is visible, to
+ * a thread that follows commits and looks every millisecond. If only topics are followed, the hooks do nothing. A state
+ * of a tab is read and written only before its end, by a connection that several threads share; a write also looks at
+ * the file and at the WAL, each by one fstat, because a program that does not would lose rows if they were removed or
+ * cut. */
 #define SQLITE_ENABLE_PREUPDATE_HOOK /* for its declaration */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,12 +39,35 @@ typedef struct side {
   sqlite3_stmt *insert, *read, *write;
   uint64_t *took_ns;
   uint64_t count;
-  bool is_guarded; /* each write looks at the files */
+  bool is_floor, is_guarded; /* is_guarded: each write looks at the files */
   int file, wal;
 } side;
 
+enum { ROWS_MOST = 65536, NAME_BYTES = 24, LOOK_NS = 1000000 };
+
+/* A changed row, as the hooks of the floor note it. */
+typedef struct changed_row {
+  char table[NAME_BYTES];
+  int operation;
+  int64_t row;
+} changed_row;
+
+/* The floor of a program that follows rows: its hooks pass the rows of each commit to a thread. */
+typedef struct follower {
+  pthread_t thread;
+  pthread_mutex_t lock;
+  changed_row *rows; /* of commits, not followed yet; guarded by the lock, like the count */
+  size_t rows_count;
+  changed_row noted; /* of the transaction, which changes one row */
+  bool has_noted, has_committed, follows;
+  atomic_bool is_over;
+  uint64_t sum;
+} follower;
+
 typedef struct bench {
   side bare, followed, hooked;
+  follower floor;
+  pthread_mutex_t shared; /* of the floor: the connection for states, which several threads share */
   vestry *v;
   vestry_pages *pages;
   vestry_sqlite *database;
@@ -78,14 +108,30 @@ static void bind_tab(bench *b, sqlite3_stmt *statement) {
   sqlite3_bind_blob(statement, 2, b->tab, ID_BYTES, SQLITE_STATIC);
 }
 
+/* Take or give back the connection of the floor, which its threads share. */
+static void share(bench *b, const side *s) {
+  if (!s->is_floor) return;
+  pthread_mutex_lock(&b->shared);
+  pthread_mutex_unlock(&b->shared);
+}
+
+static sqlite3_int64 now_s(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return now.tv_sec;
+}
+
 static void read_bare(bench *b, const side *s, unsigned char *buffer) {
   sqlite3_stmt *statement = s->read;
+  share(b, s);
   bind_tab(b, statement);
-  if (must(b, s->db, sqlite3_step(statement)) && sqlite3_column_bytes(statement, 0) == STATE_BYTES)
+  if (must(b, s->db, sqlite3_step(statement)) && sqlite3_column_bytes(statement, 0) == STATE_BYTES &&
+      (!s->is_floor || sqlite3_column_int64(statement, 1) > now_s()))
     memcpy(buffer, sqlite3_column_blob(statement, 0), STATE_BYTES);
   else
     b->failed = true;
   sqlite3_reset(statement);
+  share(b, s);
 }
 
 static void read_followed(bench *b, const vestry_request *req, unsigned char *buffer) {
@@ -100,12 +146,15 @@ static bool are_whole(const side *s) {
 
 static void write_bare(bench *b, const side *s) {
   sqlite3_stmt *statement = s->write;
+  share(b, s);
   if (s->is_guarded && !are_whole(s)) b->failed = true;
   bind_tab(b, statement);
   sqlite3_bind_blob(statement, 3, b->state, STATE_BYTES, SQLITE_STATIC);
+  if (s->is_floor) sqlite3_bind_int64(statement, 4, now_s());
   must(b, s->db, sqlite3_step(statement));
   must(b, s->db, sqlite3_reset(statement));
   if (sqlite3_changes(s->db) != 1) b->failed = true;
+  share(b, s);
 }
 
 static void write_followed(bench *b, const vestry_request *req) {
@@ -187,6 +236,11 @@ static void measure_others(bench *b) {
 
 /* ---- databases and pages ----------------------------------------------------------------------------------------- */
 
+static const char bare_read[] = "SELECT data FROM vestry_tab WHERE scope = ?1 AND tab = ?2",
+                  floor_read[] = "SELECT data, expires FROM vestry_tab WHERE scope = ?1 AND tab = ?2",
+                  bare_write[] = "UPDATE vestry_tab SET data = ?3 WHERE scope = ?1 AND tab = ?2",
+                  floor_write[] = "UPDATE vestry_tab SET data = ?3 WHERE scope = ?1 AND tab = ?2 AND expires >= ?4";
+
 static bool fill_side(bench *b, side *s) {
   char sql[800];
   snprintf(sql, sizeof sql,
@@ -201,11 +255,11 @@ static bool fill_side(bench *b, side *s) {
               sqlite3_prepare_v3(s->db, "INSERT INTO message(channel, body) VALUES(?1, ?2)", -1,
                                  SQLITE_PREPARE_PERSISTENT, &s->insert, NULL)) &&
          must(b, s->db,
-              sqlite3_prepare_v3(s->db, "SELECT data FROM vestry_tab WHERE scope = ?1 AND tab = ?2", -1,
-                                 SQLITE_PREPARE_PERSISTENT, &s->read, NULL)) &&
+              sqlite3_prepare_v3(s->db, s->is_floor ? floor_read : bare_read, -1, SQLITE_PREPARE_PERSISTENT, &s->read,
+                                 NULL)) &&
          must(b, s->db,
-              sqlite3_prepare_v3(s->db, "UPDATE vestry_tab SET data = ?3 WHERE scope = ?1 AND tab = ?2", -1,
-                                 SQLITE_PREPARE_PERSISTENT, &s->write, NULL));
+              sqlite3_prepare_v3(s->db, s->is_floor ? floor_write : bare_write, -1, SQLITE_PREPARE_PERSISTENT,
+                                 &s->write, NULL));
 }
 
 static bool open_side(bench *b, side *s, const char *folder, const char *name) {
@@ -218,28 +272,66 @@ static bool open_side(bench *b, side *s, const char *folder, const char *name) {
              "CREATE INDEX message_channel ON message(channel, id)");
 }
 
-/* Hooks that do nothing, as many as an attached connection has. */
+/* The hooks of the floor, as many as an attached connection has. */
 static void on_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
                       sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
-  (void)ctx, (void)db, (void)operation, (void)schema, (void)table, (void)old_rowid, (void)new_rowid;
+  follower *f = ctx;
+  (void)db, (void)schema;
+  if (!f->follows) return;
+  f->noted = (changed_row){.operation = operation, .row = operation == SQLITE_DELETE ? old_rowid : new_rowid};
+  for (size_t i = 0; i + 1 < NAME_BYTES && table[i]; i++) f->noted.table[i] = table[i];
+  f->has_noted = true;
 }
 static int on_commit(void *ctx) {
-  (void)ctx;
+  follower *f = ctx;
+  f->has_committed = f->has_noted;
   return 0;
 }
 static void on_rollback(void *ctx) {
-  (void)ctx;
+  ((follower *)ctx)->has_noted = false;
 }
 static int on_statement(unsigned kind, void *ctx, void *statement, void *more) {
-  (void)kind, (void)ctx, (void)statement, (void)more;
+  follower *f = ctx;
+  (void)statement, (void)more;
+  if (kind != SQLITE_TRACE_PROFILE || !f->has_committed) return 0;
+  f->has_committed = f->has_noted = false;
+  pthread_mutex_lock(&f->lock);
+  f->rows[f->rows_count++ % ROWS_MOST] = f->noted;
+  pthread_mutex_unlock(&f->lock);
   return 0;
 }
 
-static bool set_hooks(sqlite3 *db) {
-  sqlite3_preupdate_hook(db, on_change, NULL);
-  sqlite3_commit_hook(db, on_commit, NULL);
-  sqlite3_rollback_hook(db, on_rollback, NULL);
-  return !sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE | SQLITE_TRACE_STMT, on_statement, NULL);
+static void *follow(void *ctx) {
+  follower *f = ctx;
+  while (!atomic_load(&f->is_over)) {
+    nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+    pthread_mutex_lock(&f->lock);
+    for (size_t i = 0; i < f->rows_count && i < ROWS_MOST; i++) f->sum += (uint64_t)f->rows[i].row;
+    f->rows_count = 0;
+    pthread_mutex_unlock(&f->lock);
+  }
+  return NULL;
+}
+
+static bool set_hooks(bench *b, sqlite3 *db) {
+  follower *f = &b->floor;
+  pthread_mutex_init(&b->shared, NULL);
+  pthread_mutex_init(&f->lock, NULL);
+  if (b->level != VESTRY_SQLITE_TOPICS) {
+    f->rows = calloc(ROWS_MOST, sizeof *f->rows);
+    f->follows = f->rows && !pthread_create(&f->thread, NULL, follow, f);
+    if (!f->follows) return false;
+  }
+  sqlite3_preupdate_hook(db, on_change, f);
+  sqlite3_commit_hook(db, on_commit, f);
+  sqlite3_rollback_hook(db, on_rollback, f);
+  return !sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE | SQLITE_TRACE_STMT, on_statement, f);
+}
+
+static void end_floor(follower *f) {
+  atomic_store(&f->is_over, true);
+  if (f->follows) pthread_join(f->thread, NULL);
+  free(f->rows);
 }
 
 static bool guard(side *s) {
@@ -336,7 +428,7 @@ static vestry_sqlite_level level_of(const char *name) {
 int bench_sqlite(int argc, char **argv) {
   const char *folder = "/tmp", *level = "topics";
   static bench b;
-  b = (bench){.rounds = 20000, .tabs = 1000};
+  b = (bench){.rounds = 20000, .tabs = 1000, .hooked = {.is_floor = true}};
   const bench_option options[] = {{"--folder", &folder, NULL, 0, 0},
                                   {"--level", &level, NULL, 0, 0},
                                   {"--rounds", NULL, &b.rounds, TURN, 1000000},
@@ -353,7 +445,7 @@ int bench_sqlite(int argc, char **argv) {
     return 77;
   }
   bool ok = open_side(&b, &b.bare, folder, "bare") && open_side(&b, &b.followed, folder, "followed") &&
-            open_side(&b, &b.hooked, folder, "hooked") && open_followed(&b) && set_hooks(b.hooked.db) &&
+            open_side(&b, &b.hooked, folder, "hooked") && open_followed(&b) && set_hooks(&b, b.hooked.db) &&
             copy_schema(&b, b.bare.db) && copy_schema(&b, b.hooked.db) && fill_side(&b, &b.bare) &&
             fill_side(&b, &b.followed) && fill_side(&b, &b.hooked) && guard(&b.hooked) && measure_all(&b);
   vestry_sql_tabs_destroy(b.states);
@@ -367,5 +459,6 @@ int bench_sqlite(int argc, char **argv) {
   close_side(&b.bare);
   close_side(&b.followed);
   close_side(&b.hooked);
+  end_floor(&b.floor);
   return !ok;
 }

@@ -38,12 +38,9 @@ def main():
             these = [run[level, name] for run in runs]
             ratio = median(these, "ratio")
             floor = median(these, "hooks_ratio")
-            is_guarded = name == "tab-write"
-            about_floor = f" (hooks that do nothing{', and two fstat' * is_guarded}: {floor:.3f} ×)"
-            bar = max(BARS[name], 1.1 * floor) if is_guarded else BARS[name]
-            wanted.append([f"{what}, level {level}{about_floor}", f"{ratio:.3f} ×",
-                           f"≤ {BARS[name]} ×" + ", or at most 1.1 × that of two fstat" * is_guarded,
-                           verdict(ratio <= bar)])
+            bar = max(BARS[name], 1.1 * floor)
+            wanted.append([f"{what}, level {level} (by hand: {floor:.3f} ×)", f"{ratio:.3f} ×",
+                           f"≤ {BARS[name]} ×, or 1.1 × that by hand", verdict(ratio <= bar)])
             rows.append([what, level] + [f"{median(these, field):.2f}" for field in ("bare_us", "us", "bare_p90", "p90")])
     seen = [run[level, "others"] for run in runs for level in LEVELS]
     last_ms = max(float(one["max_ms"]) for one in seen)
@@ -56,10 +53,14 @@ of the processors. {about["cpu"]}, {about["cpus"]} processors, Linux {about["ker
 
 Two databases have the same rows, in WAL mode with `synchronous` NORMAL: 10,000 messages with an index, and 1,000 \
 states of tabs of 300 bytes. vestry follows only one of them. Both execute the same prepared statements alternately, \
-20 times each, in one process and one run; and so does a third, bare one, with the hooks of a followed connection, \
-which do nothing: SQLite takes that long to call them. Before it writes a state, this one also looks at its file and \
-WAL, by two fstat: without this, rows would be lost if others removed the file or cut the WAL. No page is open meanwhile, so the figures show the cost of the hooks \
+20 times each, in one process and one run. No page is open meanwhile, so the figures show the cost of the hooks \
 without renders.
+
+So does a third program, by hand, which does the least that the same result requires. It has the hooks of a followed \
+connection. They note the row that a transaction changes, and when the commit is visible, they pass it to a thread \
+that looks every millisecond; at level topics the hooks do nothing. It reads and writes a state only before its end, \
+and two pairs of a mutex stand for a connection that several threads share. Before it writes a state, it also looks at \
+its file and WAL, by two fstat: without this, rows would be lost if others removed the file or cut the WAL.
 
 Compare figures within this page only, because other machines and other days give other numbers.
 
@@ -69,7 +70,8 @@ Compare figures within this page only, because other machines and other days giv
 {table(["what", "level", "bare, median", "vestry, median", "bare, p90", "vestry, p90"], rows)}
 The states of tabs are in a pool. Beside the bare statement, their read takes a connection from the pool and compares \
 the time with the end of the state; their write also takes the turn to write, checks that the file was not removed and \
-that the WAL was not cut (two system calls), and reports whether the row was found. The bare statements do none of this.
+that the WAL was not cut (two system calls), and reports whether the row was found. The bare statements do none of \
+this; the program by hand does.
 
 A commit of another process is detected after {median(seen, "p50_ms"):.0f} ms (median); `poll_ms` is 50, its default. \
 The id of a request's tab is verified once for each request, which takes half a microsecond and is not included.
