@@ -59,7 +59,7 @@ static const struct {
      "0]\n"
      "      [--keyed [--here | --elsewhere]] [--channel] [--apart] [--stalled 0] [--killed 0]\n"
      "      [--encoding identity|gzip|br] [--threads 1] [--pause-ms 0] [--idle-ms 200]\n"
-     "      [--patience-ms 10000] [--seed 1] [--server vestry|nchan|socketio] [--pid SERVER,…] [--own]\n"
+     "      [--patience-ms 10000] [--seed 1] [--server vestry|nchan|socketio] [--pid SERVER,…] [--own] [--puts-off]\n"
      "      [--drain-ms 0] [--observed PAIRS [--console]] [--h2 STREAMS_OF_A_CONNECTION [--no-tls]\n"
      "      [--unread 0]]\n"
      "      streams that check their events: losses, order, latency; fails on a lost or misordered event"},

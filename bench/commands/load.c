@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* vestry-bench load: N streams, and R rounds of one broadcast each, or of one event to one of them. Every stream must
  * receive all its events in order, byte for byte. Optionally, further streams never read or are killed; with HTTP/2,
- * --unread N adds one that is never read to each of the first N connections. */
+ * --unread N adds one that is never read to each of the first N connections. With --puts-off, data is read and timed at
+ * once, but decoded and checked when no more arrives. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ static const char *const servers[SERVERS] = {"vestry", "nchan", "socketio"};
 
 typedef struct load {
   uint64_t port, streams, stalled, killed, rounds, warm, burst, threads, pause_ms, patience_ms, idle_ms, seed, random;
-  uint64_t is_keyed, is_elsewhere, is_here, is_channel, is_own, is_apart, drain_ms;
+  uint64_t is_keyed, is_elsewhere, is_here, is_channel, is_own, is_apart, puts_off, drain_ms;
   uint64_t h2_streams, is_plain; /* streams of a connection of HTTP/2; 0: HTTP/1.1 */
   uint64_t unread;               /* further streams, one of a connection of HTTP/2 */
   int ports[PORTS_MOST];         /* of the nodes; the first receives the POSTs, or each if they are apart */
@@ -410,6 +411,7 @@ int bench_load(int argc, char **argv) {
                                   {"--drain-ms", NULL, &l.drain_ms, 1000, 3600000},
                                   {"--observed", NULL, &l.observed.pairs, 1, OBSERVED_PAIRS_MOST},
                                   {"--console", NULL, &has_console, 0, 0},
+                                  {"--puts-off", NULL, &l.puts_off, 0, 0},
                                   {"--own", NULL, &l.is_own, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   l.random = l.seed;
@@ -424,6 +426,7 @@ int bench_load(int argc, char **argv) {
                                                 .threads = l.threads,
                                                 .window = l.burst,
                                                 .keyed = l.is_keyed,
+                                                .puts_off = l.puts_off,
                                                 .path = l.server == SERVER_SOCKETIO ? SOCKETIO_PATH
                                                         : l.is_channel              ? "/sub?channel"
                                                                                     : "/sub",

@@ -26,8 +26,10 @@ from servers import Server, free_port, node_version, parse, sdk_version, version
 
 Contest = collections.namedtuple("Contest", "name streams rounds load contenders")
 
-BARE_PAGE = ["--payload-bytes", "113", "--warm", "5"]  # 171 bytes on the wire, as many as the page has in brotli
-PAGE = ["--payload-bytes", "10000", "--change-bytes", "100", "--warm", "5"]
+# The generator decodes after the round, so that its work beside the server is the same for all contenders.
+AFTERWARDS = ["--puts-off", "--warm", "5"]
+BARE_PAGE = ["--payload-bytes", "113", *AFTERWARDS]  # 171 bytes on the wire, as many as the page has in brotli
+PAGE = ["--payload-bytes", "10000", "--change-bytes", "100", *AFTERWARDS]
 STALL = ["--payload-bytes", "10000", "--warm", "400"]  # after the warm-up, the sockets of stalled readers are full
 KEYED_ROUNDS = 3000
 OWN_PART = 4  # memory is counted with this part of the streams, too, to separate it from what exists once
