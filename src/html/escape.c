@@ -19,10 +19,14 @@ typedef struct escaping {
   void (*put)(vsi_html *html, const char *bytes, size_t len); /* writes a sequence that is not plain, or special */
 } escaping;
 
-static void put_escaped(vsi_html *html, const char *text, size_t len, const escaping *e) {
+/* Inlined, so that is_plain is a comparison in the loop and no call. */
+static inline __attribute__((always_inline)) void put_escaped(vsi_html *html, const char *text, size_t len,
+                                                              const escaping *e) {
   if (!len) return; /* text may be NULL */
   const char *end = text + len, *written = text;
-  for (const char *at = text; at < end && !html->error;) {
+  for (const char *at = text; !html->error;) {
+    while (at < end && (unsigned char)*at < 0x80 && e->is_plain(*at)) at++; /* most bytes */
+    if (at == end) break;
     bool valid = true, is_ascii = (unsigned char)*at < 0x80;
     size_t bytes = is_ascii ? 1 : vsi_utf8_next(at, end, &valid);
     if (is_ascii ? e->is_plain(*at) : valid && !(e->is_special && e->is_special(at, bytes))) {

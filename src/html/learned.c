@@ -299,13 +299,12 @@ static void put_decimal(vsi_html *html, const vsi_conversion *c, uintmax_t numbe
   html->len = (size_t)(to + len - html->data);
 }
 
-static void do_decimal(vsi_format_reader *r, const vsi_conversion *c) {
-  intmax_t number;
+static inline void do_decimal(vsi_format_reader *r, const vsi_conversion *c) {
   if (c->letter == 'u') {
     put_decimal(r->html, c, vsi_format_next_unsigned(r, c->len), false);
     return;
   }
-  number = vsi_format_next_signed(r, c->len);
+  const intmax_t number = c->len == VSI_LEN_NONE ? va_arg(r->arguments, int) : vsi_format_next_signed(r, c->len);
   put_decimal(r->html, c, number < 0 ? 0 - (uintmax_t)number : (uintmax_t)number, number < 0);
 }
 
@@ -338,12 +337,12 @@ static bool do_fixed(vsi_format_reader *r, const vsi_format_sink *sink, const fi
   return is_same;
 }
 
-/* Run a step. false: its text changes the place, so the rest must be parsed. */
-static bool do_step(vsi_format_reader *r, const vsi_format_sink *sink, const program *p, const step *s) {
+/* Run the conversion of a step, other than DECIMAL. false: its text changes the place, so the rest must be parsed. */
+static bool do_conversion(vsi_format_reader *r, const vsi_format_sink *sink, const program *p, const step *s) {
   vsi_html *html = r->html;
   switch ((act)s->act) {
-  case END: break;
-  case DECIMAL: do_decimal(r, &s->conversion); break;
+  case END:
+  case DECIMAL: break;
   case TEXT: {
     const char *text = va_arg(r->arguments, const char *);
     if (text)
@@ -368,12 +367,15 @@ static bool do_step(vsi_format_reader *r, const vsi_format_sink *sink, const pro
 
 static void run(vsi_format_reader *r, const vsi_format_sink *sink, const program *p) {
   vsi_html *html = r->html;
-  for (size_t i = 0; i < p->steps_count; i++) {
-    const step *s = &p->steps[i];
+  for (const step *s = p->steps, *end = s + p->steps_count; s < end; s++) {
     if (!vsi_html_reserve(html, s->len + (size_t)BLOCK + NUMBER_BYTES + MAX_FILL)) return;
     put_blocks(html->data + html->len, p->format + s->at, s->len);
     html->len += s->len;
-    bool goes_on = do_step(r, sink, p, s);
+    if (s->act == DECIMAL) { /* the most frequent one, which cannot fail */
+      do_decimal(r, &s->conversion);
+      continue;
+    }
+    bool goes_on = do_conversion(r, sink, p, s);
     if (html->error) {
       vsi_html_fail_at(html, r->format, s->begin);
       return;
