@@ -159,7 +159,9 @@ static inline char *copy(char *to, const char *text, size_t len, const char *pre
   return len ? put(to, line, (size_t)(text + len - line)) : to;
 }
 
+/* Most contents have no line break; the C library finds this out faster than the loop. */
 vsi_line_breaks vsi_lines_count(const char *text, size_t len, bool words) {
+  if (!len || (!memchr(text, '\n', len) && !memchr(text, '\r', len))) return (vsi_line_breaks){0, 0};
   return words ? count(text, len, true) : count(text, len, false);
 }
 
