@@ -52,12 +52,11 @@ static vestry_err decode(char *text, size_t len) {
 
 /* Return whether a query has only characters that stand for themselves. */
 static bool is_plain(const char *query, size_t len) {
-  unsigned other = 0;
   for (size_t i = 0; i < len; i++) {
-    const unsigned char c = (unsigned char)query[i];
-    other |= (unsigned)(c == '%') | (unsigned)(c == '+') | (unsigned)(c == '\0') | (unsigned)(c >= 0x80);
+    const signed char c = (signed char)query[i]; /* negative: not ASCII */
+    if (c <= '+' && (c <= 0 || c == '%' || c == '+')) return false;
   }
-  return !other;
+  return true;
 }
 
 /* Terminate a text, and decode it unless it is plain. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/page/state_tag.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "base/map.h"
@@ -13,8 +14,17 @@
 static const char digits[] = "0123456789abcdef";
 enum { DIGITS_64 = 16, DIGITS_32 = 8, BITS = 4 };
 
+/* Write digits, whose number is a multiple of eight: the bits of eight digits are first moved to a byte each. */
 static char *put(char *at, uint64_t number, size_t count) {
-  for (size_t i = count; i-- > 0; number >>= BITS) at[i] = digits[number & 15];
+  for (size_t i = count; i > 0; number >>= 32) {
+    uint64_t each = number & UINT32_MAX;
+    each = (each | each << 16) & UINT64_C(0x0000FFFF0000FFFF);
+    each = (each | each << 8) & UINT64_C(0x00FF00FF00FF00FF);
+    each = (each | each << BITS) & UINT64_C(0x0F0F0F0F0F0F0F0F);
+    const uint64_t letters = (each + UINT64_C(0x0606060606060606)) >> BITS & UINT64_C(0x0101010101010101);
+    each = htobe64(each + UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10));
+    memcpy(at + (i -= DIGITS_32), &each, DIGITS_32);
+  }
   return at + count;
 }
 
