@@ -300,11 +300,13 @@ static vestry_err send_content(vsi_run *r, change *changes, bool is_same, uint64
   return correct_mark(r, changes, is_same, text, sent_bytes);
 }
 
-/* Record the result of a run: new parts are subscribed if the content was sent, and otherwise dropped. */
-static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err error, uint64_t sent_bytes) {
+/* Record the result of a run: new parts are subscribed if the content was sent, and otherwise dropped. Returns the
+ * error of sending; NO_MEMORY: the fragment may lack a topic, and must be rendered and sent again. */
+static vestry_err settle_private(vsi_run *r, change *changes, bool is_same, vestry_err error, uint64_t sent_bytes) {
   vestry_pages *pages = r->pages;
   vsi_fragment *fragment = r->fragment;
   vsi_pages_lock(pages);
+  if (vsi_run_record(r, VSI_MADE_CONTENT) != VSI_MADE_CONTENT && !error) error = VESTRY_NO_MEMORY;
   bool is_sent = !error && !fragment->is_over;
   for (size_t i = 0; i < r->render.parts_count; i++) {
     vsi_subscription *taken = changes[i].taken;
@@ -320,6 +322,7 @@ static void settle_private(vsi_run *r, change *changes, bool is_same, vestry_err
   }
   vsi_run_settle(r, is_same, error, sent_bytes);
   vsi_pages_reap(pages);
+  return error;
 }
 
 /* End a failed run of a private page: report the failure to its stream, if it is the first in a row. */
@@ -375,7 +378,7 @@ static vsi_run_result deliver_private(vsi_run *r) {
     leave_former(r);
     error = send_content(r, changes, is_same, &sent_bytes);
   }
-  settle_private(r, changes, is_same, error, sent_bytes);
+  error = settle_private(r, changes, is_same, error, sent_bytes);
   for (size_t i = 0; i < parts_count; i++) vestry_event_unref(changes[i].inside);
   if (error) return fail(r);
   if (r->failures) vsi_send_failing(r->private->viewer.connection, false);

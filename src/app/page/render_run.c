@@ -142,7 +142,8 @@ static vsi_outcome depend(vsi_run *r, vsi_outcome made) {
 }
 
 /* Count a call of the handler. The caller holds the lock. */
-static void count_made(const vsi_run *r, vsi_outcome made, uint64_t began_ns) {
+static void count_made(const vsi_run *r, vsi_outcome made) {
+  const uint64_t began_ns = r->fragment->at_ns;
   vestry_pages_stats *stats = &r->pages->stats;
   vsi_tally *tally = vsi_tally_of(r->fragment);
   stats->renders_count++;
@@ -163,17 +164,22 @@ static void count_made(const vsi_run *r, vsi_outcome made, uint64_t began_ns) {
 vsi_outcome vsi_run_make(vsi_run *r) {
   vsi_fragment *fragment = r->fragment;
   vestry_pages *pages = r->pages;
-  const uint64_t began_ns = vsi_now_ns(pages->host);
-  fragment->at_ns = began_ns;
-  if (r->shared) r->shared->started_ns = began_ns;
+  fragment->at_ns = vsi_now_ns(pages->host);
+  if (r->shared) r->shared->started_ns = fragment->at_ns;
   vsi_outcome made = vsi_fragment_is_part(fragment) ? make_part(r) : make_page(r);
   r->ended_ns = vsi_now_ns(pages->host);
+  if (r->private && made == VSI_MADE_CONTENT) return made;
   vsi_pages_lock(pages);
-  made = depend(r, made);
-  count_made(r, made, began_ns);
-  r->is_first &= made == VSI_MADE_FAILED;
-  fragment->is_first = r->is_first;
+  made = vsi_run_record(r, made);
   vsi_pages_unlock(pages);
+  return made;
+}
+
+vsi_outcome vsi_run_record(vsi_run *r, vsi_outcome made) {
+  r->made = made = depend(r, made);
+  count_made(r, made);
+  r->is_first &= made == VSI_MADE_FAILED;
+  r->fragment->is_first = r->is_first;
   return made;
 }
 
@@ -304,6 +310,7 @@ void vsi_run_settle(vsi_run *r, bool is_same, vestry_err error, uint64_t sent_by
   } else {
     vsi_run_set_has_hash(r, false);
   }
+  if (r->made != VSI_MADE_CONTENT) return; /* counted as failed */
   if (error) pages->stats.unsent_count++;
   if (r->patches && !error) pages->stats.patched_count++;
   tally->sent_bytes += sent_bytes;

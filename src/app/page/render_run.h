@@ -32,6 +32,7 @@ typedef struct vsi_run {
   uint64_t started_seq, refreshed_seq; /* of the render (render.h) */
   uint64_t changed_ns;                 /* time of the change that the run shows; 0: not known, or nothing observes */
   uint64_t ended_ns;                   /* time when the handler returned */
+  vsi_outcome made;                    /* as recorded */
   vsi_reason reason;
   vsi_buffer *names; /* of the worker: notes of topics */
   vestry_html *html; /* owned by the worker */
@@ -48,8 +49,12 @@ typedef struct vsi_run {
   size_t put_bytes;          /* of a private page: bytes put into the queue of its stream, whose runner was not woken */
 } vsi_run;
 
-/* Render, and link the fragment to the topics that were named. */
+/* Render, and record the result, except the content of a private page: vsi_private_run records it when it was sent, so
+ * that the lock is taken once for both. */
 vsi_outcome vsi_run_make(vsi_run *r);
+/* Record the result of a render: link the fragment to the topics that were named, and count. The caller holds the lock.
+ * Returns the result, which is FAILED if there is no memory for the links. */
+vsi_outcome vsi_run_record(vsi_run *r, vsi_outcome made);
 /* Set whether the hash or the version of the content that all viewers have is known. The caller holds the lock. */
 void vsi_run_set_has_hash(vsi_run *r, bool has_hash);
 void vsi_run_set_version(vsi_run *r, bool has_version);
