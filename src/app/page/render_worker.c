@@ -19,7 +19,9 @@
 #include "html/builder.h"
 #include "runtime/runtime.h"
 
-enum { WALKS_IN_A_ROW = 16 };
+/* RUNS_IN_A_ROW: number of runs before a worker gives its thread to other actors, unless the runs are quick
+ * (goes_on). */
+enum { WALKS_IN_A_ROW = 16, RUNS_IN_A_ROW = 16 };
 
 static const char *name_of(const vsi_fragment *fragment) {
   return vsi_fragment_is_part(fragment) ? vsi_shared_of(fragment)->id : fragment->request->path;
@@ -167,15 +169,17 @@ static bool may_leave(const vsi_run *r) {
          vsi_connection_may_batch(r->private->viewer.connection, r->put_bytes);
 }
 
-/* Leave the write of a run. The caller holds the lock. */
+/* Leave the write of a run, and begin to fetch what it uses. The caller holds the lock. */
 static void leave_unwritten(vsi_worker *worker, const vsi_run *r) {
+  vestry_connection *connection = r->private->viewer.connection;
   if (!worker->unwritten_count) worker->unwritten_ns = r->ended_ns;
-  worker->unwritten[worker->unwritten_count++] = vestry_connection_ref(r->private->viewer.connection);
+  worker->unwritten[worker->unwritten_count++] = vestry_connection_ref(connection);
+  vsi_prefetch_lines_to_write(connection->transport, 0, 1);
 }
 
 /* Write what is left. The caller holds the lock; it is released meanwhile. Returns false if nothing was left. */
 static bool write_all(vsi_worker *worker) {
-  vestry_connection *streams[VSI_RUNS_IN_A_ROW];
+  vestry_connection *streams[VSI_UNWRITTEN_MOST];
   const size_t count = worker->unwritten_count;
   if (!count) return false;
   memcpy(streams, worker->unwritten, count * sizeof *streams);
@@ -216,7 +220,7 @@ void vsi_workers_fire(vestry_timer *timer, void *ctx) {
   vestry_pages *pages = ctx;
   bool is_waiting = false;
   for (size_t i = 0; i < pages->workers_count; i++) {
-    vestry_connection *streams[VSI_RUNS_IN_A_ROW];
+    vestry_connection *streams[VSI_UNWRITTEN_MOST];
     vsi_pages_lock(pages);
     const size_t count = take_late(&pages->workers[i], streams, &is_waiting);
     vsi_pages_unlock(pages);
@@ -263,18 +267,24 @@ static void run_fragment(vsi_worker *worker, vsi_fragment *fragment, uint64_t no
   end_run(pages, fragment, result, &of);
 }
 
-/* Run due fragments, at most VSI_RUNS_IN_A_ROW, so that other actors of the runtime get their turn. Without more work,
- * the worker becomes idle. */
+/* Return whether a worker runs further fragments, or lets other actors of the runtime have their turn. */
+static bool goes_on(size_t runs_count, uint64_t began_ns, uint64_t now_ns) {
+  return runs_count < RUNS_IN_A_ROW || (runs_count < VSI_UNWRITTEN_MOST && now_ns - began_ns < WAIT_NS);
+}
+
+/* Run due fragments, until other actors get their turn. Without more work, the worker becomes idle. */
 static void run_worker(vestry_actor *self, void *ctx) {
   vsi_worker *worker = ctx;
   vestry_pages *pages = worker->pages;
   vsi_pages_lock(pages);
   bool is_more = !pages->is_closed;
-  for (size_t i = 0; i < VSI_RUNS_IN_A_ROW && is_more; i++) {
+  uint64_t began_ns = 0, now_ns = 0;
+  for (size_t i = 0; is_more && goes_on(i, began_ns, now_ns); i++) {
     pages->is_looked_after = true; /* before the run of the first fragment, another worker is woken for the others */
     bool is_walking = vsi_topics_walk(pages);
     pages->is_looked_after = false;
-    const uint64_t now_ns = vsi_now_ns(pages->host);
+    now_ns = vsi_now_ns(pages->host);
+    if (!i) began_ns = now_ns;
     vsi_fragment *fragment = vsi_schedule_next(pages, now_ns);
     if (fragment) run_fragment(worker, fragment, now_ns);
     const bool has_written = !fragment && write_all(worker); /* without the lock, so look again */

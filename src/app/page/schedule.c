@@ -39,6 +39,7 @@
 
 #include "base/array.h"
 #include "base/memory.h"
+#include "connection/connection.h"
 
 enum { MOST_DOUBLINGS = 5 };
 #define HEAD_START_NS  (UINT64_C(1000) * VSI_NS_PER_MS)
@@ -273,12 +274,25 @@ static void set_timer(vestry_pages *pages, uint64_t due, uint64_t now) {
       vestry_timer_set(pages->timer, ms, 0) ? 0 : due; /* on failure the runtime is closed, and nothing renders */
 }
 
+/* Begin to fetch what the next private fragments use, because after a refresh of many none of it is in a cache. If all
+ * are due at the same time, the last ones of the heap run next (stop_waiting). */
+static void fetch_next(const vestry_pages *pages) {
+  enum { NEAR = 2, FAR = 4 };
+  if (pages->waiting_count < FAR) return;
+  vsi_fragment *const *end = pages->fragments + pages->waiting_count;
+  const vsi_private *near = vsi_private_of(end[-NEAR]), *far = vsi_private_of(end[-FAR]); /* `near` was `far` before */
+  vsi_prefetch_lines_to_write(far, 0, 2);
+  vsi_prefetch_lines_to_write(near->fragment.request, 0, 1);
+  vsi_connection_fetch(near->viewer.connection);
+}
+
 vsi_fragment *vsi_schedule_next(vestry_pages *pages, uint64_t now) {
   uint64_t due;
   vsi_fragment *first = pages->is_closed ? NULL : first_waiting(pages, now, &due);
   if (!first) return NULL;
   if (due <= now || pages->is_hasty) {
     begin_run(first);
+    fetch_next(pages);
     return first;
   }
   set_timer(pages, due, now);

@@ -7,7 +7,7 @@
 #include "vestry/html.h"
 #include "vestry/runtime.h"
 
-enum { VSI_RUNS_IN_A_ROW = 16 };
+enum { VSI_UNWRITTEN_MOST = 64 };
 
 struct vsi_worker {
   vestry_pages *pages;
@@ -19,7 +19,7 @@ struct vsi_worker {
   vsi_woken woken;
   bool is_idle;
   /* Streams whose events are in their queues and not written yet; references. */
-  vestry_connection *unwritten[VSI_RUNS_IN_A_ROW];
+  vestry_connection *unwritten[VSI_UNWRITTEN_MOST];
   size_t unwritten_count;
   uint64_t unwritten_ns; /* when the first one was added */
 };
