@@ -177,12 +177,14 @@ static vestry_receiving *make(vestry *v, const vestry_request_ops *ops, void *se
 
 vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *server_request,
                                 vestry_receiving **ret_receiving) {
+  /* Nearly every body is of another route, so look before anything is allocated. */
+  if (!vsi_routes_receive(v->routes, ops->method(server_request), ops->path(server_request))) return VESTRY_NOT_FOUND;
   vestry_receiving *receiving = make(v, ops, server_request);
   if (!receiving) return VESTRY_NO_MEMORY;
   vsi_serving *s = &receiving->s;
   char allow[VSI_ALLOW_BYTES];
-  bool is_routed = vsi_routes_enter(v->routes, s->request.method, s->request.path, &s->visit, allow);
-  if (!is_routed || !s->visit.route->receiver) {
+  const bool is_routed = vsi_routes_enter(v->routes, s->request.method, s->request.path, &s->visit, allow);
+  if (!is_routed || !s->visit.route->receiver) { /* it was unmounted meanwhile */
     if (is_routed) vsi_routes_leave(v->routes, &s->visit);
     vsi_serving_finish(s);
     vsi_free(v->host, receiving);

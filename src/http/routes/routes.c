@@ -196,6 +196,15 @@ bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, 
   return true;
 }
 
+bool vsi_routes_receive(vsi_routes *routes, const char *method, const char *path) {
+  vsi_captures captures;
+  vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
+  const vsi_route *route = vsi_trie_find(routes->root, method, path, &captures);
+  const bool receives = route && route->receiver;
+  vsi_rw_lock_give(&routes->lock);
+  return receives;
+}
+
 static void leave_guards(vsi_visit *visit) {
   for (size_t i = 0; i < visit->guards_count; i++) atomic_fetch_sub(&visit->guards[i]->running, 1);
   visit->guards_count = 0;

@@ -28,6 +28,8 @@ enum { VSI_ALLOW_BYTES = 256 };
 bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, vsi_visit *ret_visit,
                       char allow[VSI_ALLOW_BYTES]);
 void vsi_routes_leave(vsi_routes *routes, vsi_visit *visit);
+/* Return whether the route of a request has a receiver, without entering it. */
+bool vsi_routes_receive(vsi_routes *routes, const char *method, const char *path);
 /* Run the guards, the outermost first. Returns the first error. The guards of a receiver's route are looked up now and
  * left afterwards, because a body may take hours, and the removal of a guard waits for it. */
 vestry_err vsi_visit_guard(vsi_routes *routes, vsi_visit *visit, const vestry_request *req, vestry_reply *reply);
