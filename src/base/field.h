@@ -13,16 +13,28 @@
 
 /* Return whether the text is a token (5.6.2): the name of a header, or a method. */
 static inline bool vsi_is_token(const char *text) {
-  static const char marks[] = "!#$%&'*+-.^_`|~";
+  static const uint32_t marks[] = {0x00000000, 0x03ff6cfa, 0xc7fffffe,
+                                   0x57ffffff}; /* digits, letters, !#$%&'*+-.^_`|~ */
   if (!*text) return false;
-  for (; *text; text++)
-    if (!vsi_is_letter(*text) && !vsi_is_digit(*text) && !strchr(marks, *text)) return false;
+  for (; *text; text++) {
+    const unsigned char c = (unsigned char)*text;
+    if (c > 0x7f || !(marks[c / 32] >> c % 32 & 1)) return false;
+  }
   return true;
 }
 
 /* Return whether the text can be a header's value: it has no control character but the tab. CR and LF would begin
  * another header, and no header contains other control characters. */
 static inline bool vsi_is_field_value(const char *text) {
+  const uint64_t each = UINT64_C(0x0101010101010101);
+  /* Eight bytes at once, if none is below space (its subtraction borrows into its top bit) and none is 0x7f (the same
+   * with 1 after XOR). A borrow can mark further bytes wrongly, but only above a byte that is marked rightly. */
+  for (size_t left = strlen(text); left >= 8; left -= 8, text += 8) {
+    uint64_t eight;
+    memcpy(&eight, text, sizeof eight);
+    const uint64_t deleted = eight ^ each * 0x7f;
+    if ((((eight - each * 0x20) & ~eight) | ((deleted - each) & ~deleted)) & each * 0x80) break;
+  }
   for (; *text; text++) {
     unsigned char c = (unsigned char)*text;
     if ((c < 0x20 && c != '\t') || c == 0x7f) return false;

@@ -183,20 +183,27 @@ static void warn_of_script(const vestry_request *req, const vestry_reply *reply,
       req->method, req->path);
 }
 
+/* The number of headers that vsi_answer_reply adds, and the number for which no memory is allocated. */
+enum { OWN_HEADERS = 3, FEW_HEADERS = 8 };
+
 vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
   int status = reply->status ? reply->status : reply->has_body ? 200 : 204;
   bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
   bool says_len = reply->knows_len && status == 304;
   vestry_err error = reply->document.apply ? reply->document.apply(req, reply, status, has_body) : VESTRY_OK;
   if (error) return vsi_answer_instead(req, reply, error);
-  vestry_header *headers = vsi_alloc(reply->host, (reply->headers_count + 3) * sizeof *headers);
+  vestry_header few[FEW_HEADERS], *headers = few;
+  if (reply->headers_count + OWN_HEADERS > FEW_HEADERS)
+    headers = vsi_alloc(reply->host, (reply->headers_count + OWN_HEADERS) * sizeof *headers);
   if (!headers) return vsi_answer_instead(req, reply, VESTRY_NO_MEMORY);
   if (!has_body) vsi_reply_drop_body(reply);
   if (has_body) warn_of_script(req, reply, status);
   size_t count = 0;
   char len[24];
-  snprintf(len, sizeof len, "%zu", reply->len);
-  if (says_len) headers[count++] = (vestry_header){"Content-Length", len};
+  if (says_len) {
+    snprintf(len, sizeof len, "%zu", reply->len);
+    headers[count++] = (vestry_header){"Content-Length", len};
+  }
   if (has_body && !vsi_reply_header_find(reply, "Content-Type"))
     headers[count++] = (vestry_header){"Content-Type", reply->body_type};
   const bool keeps_private = is_private(req, reply);
@@ -206,7 +213,7 @@ vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
       headers[count++] = reply->headers[i];
   error =
       has_body ? respond_with_body(req, status, headers, count, reply) : respond(req, status, headers, count, NULL, 0);
-  vsi_free(reply->host, headers);
+  if (headers != few) vsi_free(reply->host, headers);
   return error;
 }
 

@@ -40,7 +40,7 @@ static const char *decode_path(const char *at, char *path) {
       at += 2;
       is_odd |= vsi_is_unreserved(c);
     } else {
-      is_odd |= strchr("\"<>`{}", c) != NULL;
+      is_odd |= c == '"' || c == '<' || c == '>' || c == '`' || c == '{' || c == '}';
     }
     *path++ = (char)c;
   }
