@@ -45,6 +45,7 @@ char *vsi_buffer_take_trimmed(vsi_buffer *buffer, size_t *ret_len);
 typedef struct vsi_writer {
   char *to;        /* destination of the first byte; NULL: count only */
   size_t len;      /* number of bytes written; SIZE_MAX if that exceeds a size_t */
+  size_t draft;    /* room of `to` for a draft: texts beyond it are only counted. 0: `to` has room for everything */
   bool has_breaks; /* for vsi_put_lines (event/layout.h): some of the texts have line breaks */
 } vsi_writer;
 
@@ -55,7 +56,8 @@ static inline size_t vsi_size_add(size_t a, size_t b) {
 
 /* Inline, because most of its texts are constants of one or two bytes. */
 static inline void vsi_put(vsi_writer *writer, const void *data, size_t len) {
-  if (writer->to && len) memcpy(writer->to + writer->len, data, len);
+  const bool fits = !writer->draft || (len <= writer->draft && writer->len <= writer->draft - len);
+  if (writer->to && len && fits) memcpy(writer->to + writer->len, data, len);
   writer->len = vsi_size_add(writer->len, len);
 }
 VESTRY_API void vsi_put_str(vsi_writer *writer, const char *text);

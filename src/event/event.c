@@ -81,10 +81,14 @@ void vsi_event_trace_written(const vestry_host *host, const vsi_event_extra *ext
 
 /* ---------------------------------------------------------------------------------------- making an event ---- */
 
+enum { DRAFT_BYTES = 512 };
+
+/* A small event is complete after the first pass, which writes a draft while it counts. */
 vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, const void *ctx,
                            vestry_event **ret_event) {
   host = vsi_host(host);
-  vsi_writer counter = {.to = NULL};
+  char draft[DRAFT_BYTES];
+  vsi_writer counter = {.to = draft, .draft = sizeof draft};
   vsi_event_meaning meaning = {.kind = VSI_EVENT_NOTHING};
   layout(&counter, &meaning, ctx);
   if (counter.len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
@@ -96,10 +100,15 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
   atomic_init(&event->previous, NULL);
   atomic_init(&event->number, 0);
   event->len = counter.len;
-  event->meaning = (vsi_event_meaning){.kind = VSI_EVENT_NOTHING};
-  vsi_writer writer = {.to = event->bytes, .has_breaks = counter.has_breaks};
-  layout(&writer, &event->meaning, ctx);
-  assert(writer.len == counter.len);
+  if (counter.len <= sizeof draft && !counter.has_breaks) {
+    event->meaning = meaning;
+    memcpy(event->bytes, draft, counter.len);
+  } else {
+    event->meaning = (vsi_event_meaning){.kind = VSI_EVENT_NOTHING};
+    vsi_writer writer = {.to = event->bytes, .has_breaks = counter.has_breaks};
+    layout(&writer, &event->meaning, ctx);
+    assert(writer.len == counter.len);
+  }
   *ret_event = event;
   return VESTRY_OK;
 }
@@ -207,17 +216,22 @@ _Static_assert(VSI_JSON_MAX_BYTES == VESTRY_EVENT_MAX_BYTES, "JSON is written fo
 
 void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char *prefix) {
   size_t prefix_len = strlen(prefix);
-  if (writer->to && !writer->has_breaks) { /* usually HTML of the builder */
+  const bool counts = !writer->to || writer->draft;
+  if (!counts && !writer->has_breaks) { /* usually HTML of the builder */
     vsi_put(writer, text, len);
     return;
   }
-  if (writer->to) {
+  if (!counts) {
     char *from = writer->to + writer->len;
     writer->len += (size_t)(vsi_lines_copy(from, text, len, prefix, prefix_len, false) - from);
     return;
   }
   vsi_line_breaks breaks = vsi_lines_count(text, len, false);
-  writer->has_breaks |= breaks.bytes != 0;
+  if (!breaks.bytes) {
+    vsi_put(writer, text, len);
+    return;
+  }
+  writer->has_breaks = true; /* the draft is of no use any more */
   writer->len = vsi_size_add(writer->len, len - breaks.bytes);
   size_t each = 1 + prefix_len;
   writer->len = vsi_size_add(writer->len, breaks.count > SIZE_MAX / each ? SIZE_MAX : breaks.count * each);

@@ -199,6 +199,24 @@ static void overflowing_sizes_saturate_and_are_too_large(void **state) {
   expect_error(vsi_event_build(NULL, endless, NULL, &event), &event, VESTRY_TOO_LARGE);
 }
 
+/* A small event is written while it is counted, and a larger one, or one with line breaks, afterwards. */
+static void events_of_all_small_sizes_have_the_same_form(void **state) {
+  enum { MOST = 1200 };
+  static char html[MOST + 1], expected[3 * MOST];
+  for (size_t len = 1; len < MOST; len++) {
+    for (size_t line = len; line; line = line == len ? len / 2 : 0) { /* without a line break, and with one */
+      memset(html, 'x', len);
+      if (line < len) html[line] = '\n';
+      const int before =
+          snprintf(expected, sizeof expected, "event: datastar-patch-elements\ndata: elements %.*s", (int)line, html);
+      snprintf(expected + before, sizeof expected - (size_t)before, "%s%.*s\n\n", line < len ? "\ndata: elements " : "",
+               line < len ? (int)(len - line - 1) : 0, line < len ? html + line + 1 : "");
+      vestry_event *event = expect_untouched;
+      expect_event(vestry_event_elements(NULL, html, len, NULL, &event), &event, expected);
+    }
+  }
+}
+
 static void unsigned_numbers_are_written_in_decimal(void **state) {
   static const struct {
     uint64_t number;
@@ -258,6 +276,7 @@ int main(void) {
       cmocka_unit_test(failed_allocation_is_reported),
       cmocka_unit_test(event_over_size_limit_is_too_large),
       cmocka_unit_test(overflowing_sizes_saturate_and_are_too_large),
+      cmocka_unit_test(events_of_all_small_sizes_have_the_same_form),
       cmocka_unit_test(unsigned_numbers_are_written_in_decimal),
       cmocka_unit_test(c8_client_url_is_pinned_to_a_version),
   };
