@@ -170,6 +170,7 @@ typedef struct vsi_microhttpd {
   vsi_microhttpd_acceptor acceptor;
   vsi_microhttpd_writer_pool writer_pool;
   vsi_microhttpd_sendings *sendings; /* a reference; NULL: none yet */
+  struct MHD_Response *nothing;      /* of all responses without headers and content; NULL: none yet */
   vsi_microhttpd_attached attached;
   vsi_repeated_log repeated;
 } vsi_microhttpd;

@@ -178,7 +178,8 @@ static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *
     error = VESTRY_NO_MEMORY;
   vsi_microhttpd_refused_queues(request);
   if (!error && MHD_queue_response(request->conn, (unsigned)response->status, made) == MHD_NO) error = VESTRY_IO;
-  MHD_destroy_response(made); /* libmicrohttpd holds a reference while it sends */
+  if (made != request->adapter->nothing)
+    MHD_destroy_response(made); /* libmicrohttpd holds a reference while it sends */
   if (error == VESTRY_INVALID)
     vsi_log_repeated(
         request->adapter->host, &request->adapter->repeated, vsi_log_reason("header"), VESTRY_LOG_ERROR,
@@ -188,7 +189,8 @@ static vestry_err queue(vsi_microhttpd_request *request, const vestry_response *
 }
 
 vestry_err vsi_microhttpd_respond(vsi_microhttpd_request *request, const vestry_response *response) {
-  return queue(request, response, create(response));
+  const bool is_bare = response->status == 204 && !response->headers_count && !request->socket->is_spent;
+  return queue(request, response, is_bare ? request->adapter->nothing : create(response));
 }
 
 static ssize_t read_body(void *cls, uint64_t at, char *buffer, size_t capacity) {

@@ -180,7 +180,8 @@ vsi_microhttpd *vsi_microhttpd_lifecycle_create(vestry *v, const char *function,
 
 vestry_err vsi_microhttpd_lifecycle_begin(vsi_microhttpd *adapter, const vsi_microhttpd_limits *limits) {
   adapter->sendings = vsi_microhttpd_sendings_create(adapter->v);
-  if (!adapter->sendings) return VESTRY_NO_MEMORY;
+  adapter->nothing = MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
+  if (!adapter->sendings || !adapter->nothing) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_microhttpd_watch_init(&adapter->watch, adapter->v, adapter->function, adapter->gate.capacity,
                                                vsi_microhttpd_stream_over);
   if (error) return error;
@@ -239,6 +240,7 @@ void vsi_microhttpd_lifecycle_destroy(vestry_server *server) {
   vsi_microhttpd_writer_pool_finish(&adapter->writer_pool);
   vsi_microhttpd_sockets_finish(&adapter->sockets);
   vsi_microhttpd_sendings_unref(adapter->sendings);
+  if (adapter->nothing) MHD_destroy_response(adapter->nothing); /* connections that send it hold references */
   vsi_microhttpd_watch_finish(&adapter->watch);
   if (adapter->placeholder >= 0) close(adapter->placeholder);
   vsi_web_gate_finish(&adapter->gate);

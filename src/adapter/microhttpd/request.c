@@ -103,7 +103,10 @@ static bool make_room(vsi_microhttpd_request *request, size_t more) {
   }
   request->body = body;
   request->body_capacity = capacity;
-  vsi_microhttpd_socket_holds(request->socket, capacity);
+  if (request->body_len + more == request->body_length)
+    vsi_microhttpd_sockets_relieve(&request->adapter->sockets); /* complete: it is served next, and not cut any more */
+  else
+    vsi_microhttpd_socket_holds(request->socket, capacity);
   return true;
 }
 

@@ -224,7 +224,7 @@ static void look(vestry_timer *timer, void *ctx) {
  * connection/budget.c.) Of connections that hold about the same, the one that reached this size first is cut first
  * (base/load.h). The bytes of a cut connection count as free already (`going`), although its thread frees them only
  * when it closes the connection. Connections with a complete request are not cut. */
-static void relieve(vsi_microhttpd_sockets *sockets) {
+void vsi_microhttpd_sockets_relieve(vsi_microhttpd_sockets *sockets) {
   if (!vestry_request_bytes_excess(sockets->v)) return;
   vsi_mutex_lock(&sockets->lock);
   for (vsi_load *at;
@@ -245,8 +245,9 @@ static void set_bytes(vsi_microhttpd_socket *socket, size_t *kind, size_t bytes)
 
 void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_bytes) {
   const bool grows = body_bytes > socket->body_bytes; /* only this thread changes it */
+  if (socket->body_bytes == body_bytes) return;
   set_bytes(socket, &socket->body_bytes, body_bytes);
-  if (grows) relieve(socket->all);
+  if (grows) vsi_microhttpd_sockets_relieve(socket->all);
 }
 
 /* -------------------------------------------------------------------------------------------------------- life ---- */
@@ -321,7 +322,7 @@ static bool take_bytes(vsi_microhttpd_socket *socket, size_t bytes) {
   const bool fits = vestry_request_bytes_take(v, bytes - socket->own_bytes);
   if (fits) set_bytes(socket, &socket->own_bytes, bytes);
   if (!fits) vestry_reject(v, VESTRY_REFUSAL_BUDGET);
-  relieve(socket->all);
+  vsi_microhttpd_sockets_relieve(socket->all);
   return fits;
 }
 
@@ -375,8 +376,8 @@ vsi_microhttpd_socket *vsi_microhttpd_socket_adopt(vsi_microhttpd_sockets *socke
   return made;
 }
 
-/* Free a connection whose bytes are free. Its bytes count as `going` until then, so that relieve() cuts no other
- * connection for them. */
+/* Free a connection whose bytes are free. Its bytes count as `going` until then, so that no other connection is cut for
+ * them. */
 static void forget(vsi_microhttpd_socket *socket) {
   vsi_microhttpd_sockets *sockets = socket->all;
   vsi_mutex_lock(&sockets->lock);

@@ -134,6 +134,8 @@ void vsi_microhttpd_socket_ends(vsi_microhttpd_socket *socket);
 void vsi_microhttpd_socket_destroy(vsi_microhttpd_sockets *sockets, vsi_microhttpd_socket *socket);
 /* Set the bytes that the body of its request holds. If all requests hold too much, the largest are cut. */
 void vsi_microhttpd_socket_holds(vsi_microhttpd_socket *socket, size_t body_bytes);
+/* If all requests hold too much, cut the largest. */
+void vsi_microhttpd_sockets_relieve(vsi_microhttpd_sockets *sockets);
 /* Note that the first line of a request has arrived. */
 void vsi_microhttpd_socket_begins(vsi_microhttpd_socket *socket);
 /* Note that it waits for a request, or for the rest of one, and restart its deadline: the connection is new, or a piece
