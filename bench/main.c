@@ -15,7 +15,8 @@ static const struct {
      "      [--streams 10000] [--heartbeat-ms 15000]\n"
      "      [--io automatic|batched|plain] [--workers PROCESSORS]\n"
      "      [--encoding identity|gzip|br] [--queue-bytes N] [--budget-bytes N] [--count-memory]\n"
-     "      [--request-bytes N] [--request-ms N] [--per-address N] [--tls-key FILE --tls-certificate FILE] [--pages]\n"
+     "      [--request-bytes N] [--memory-bytes N] [--request-ms N] [--per-address N] [--pages]\n"
+     "      [--tls-key FILE --tls-certificate FILE]\n"
      "      a server for measurements: GET /sub[?key=K], POST /pub[?key=K], POST /html, POST /drain?ms=N,\n"
      "      POST /close?key=K, GET /stats; with --pages GET /page?topic=T&bytes=N[&private=1], POST /state?topic=T"},
     {"compress", bench_compress,

@@ -402,7 +402,7 @@ static bool bench_io(const char *name, vestry_runtime_io *ret_io) {
 int bench_serve(int argc, char **argv) {
   uint64_t port = 8090, threads = 0, heartbeat_ms = 15000, streams = 10000, counts_memory = 0, pages_too = 0,
            queue_bytes = 0, budget_bytes = 0, workers = 0, request_bytes = 0, request_ms = 0, per_address = 0,
-           response_bytes = 0, members_count = 0, is_plain = 0;
+           response_bytes = 0, members_count = 0, is_plain = 0, memory_bytes = 0;
   const char *adapter = "civetweb", *encoding = "identity", *tls_key = NULL, *tls_certificate = NULL,
              *cluster_url = NULL, *node = NULL, *io = "automatic", *unix_path = NULL;
   const bench_option options[] = {{"--port", NULL, &port, 0, 65535},
@@ -416,6 +416,7 @@ int bench_serve(int argc, char **argv) {
                                   {"--tls-key", &tls_key, NULL, 0, 0},
                                   {"--tls-certificate", &tls_certificate, NULL, 0, 0},
                                   {"--no-tls", NULL, &is_plain, 0, 0},
+                                  {"--memory-bytes", NULL, &memory_bytes, 1024, 16 << 20},
                                   {"--request-bytes", NULL, &request_bytes, 1, UINT64_C(1) << 40},
                                   {"--answer-bytes", NULL, &response_bytes, 1, UINT64_C(1) << 40},
                                   {"--request-ms", NULL, &request_ms, 10, 86400000},
@@ -478,6 +479,7 @@ int bench_serve(int argc, char **argv) {
                                          .unix_path = unix_path,
                                          .threads = (unsigned)threads,
                                          .streams = (uint32_t)streams,
+                                         .memory_bytes = memory_bytes,
                                          .request_ms = request_ms,
                                          .per_address = (uint32_t)per_address,
                                          .is_plain = is_plain,
