@@ -3,8 +3,8 @@
  * changes get heartbeats. The time of a POST, and the time between two heartbeats of a stream, are measured. Rounds
  * with and without the sleeper alternate, on the same server and the same streams. In a round with the sleeper, it
  * sleeps from the first POST to the last. If a busy machine took longer, the round is repeated, and its POSTs do not
- * count. A round with the sleeper and one without are a pair, whose percentiles are compared: the median of the pairs'
- * ratios is reported with the smallest and the largest one. */
+ * count. A round with the sleeper and one without are a pair, whose percentiles are compared. The ratios of all pairs
+ * are reported, so that those of several runs can be taken together. */
 #include "page_sleeper.h"
 
 #include <inttypes.h>
@@ -128,7 +128,6 @@ static int report(sleeper_load *l) {
   readers_count(l->quiet, &quiet);
   for (unsigned lane = AWAKE; lane <= ASLEEP; lane++) readers_beats(l->quiet, lane, &beats[lane]);
   double post_p99[2], beat_p99[2];
-  const double median = bench_median(l->ratios, s->rounds);
   for (unsigned lane = AWAKE; lane <= ASLEEP; lane++) {
     post_p99[lane] = histogram_percentile_ns(&l->posts[lane], 0.99) / 1e6;
     beat_p99[lane] = histogram_percentile_ns(&beats[lane], 0.99) / 1e6;
@@ -137,10 +136,10 @@ static int report(sleeper_load *l) {
          " bytes=%" PRIu64 " posts=%" PRIu64 " heartbeats=%" PRIu64 " broken=%" PRIu64,
          s->pages, s->rounds, s->sleep_ms, s->a_second, s->bytes, l->posts[ASLEEP].total, beats[ASLEEP].total,
          busy.broken + quiet.broken);
-  printf(" post_p50_ms=%.3f post_asleep_p50_ms=%.3f post_p99_ms=%.3f post_asleep_p99_ms=%.3f post_ratio=%.3f"
-         " post_ratio_least=%.3f post_ratio_most=%.3f",
+  printf(" post_p50_ms=%.3f post_asleep_p50_ms=%.3f post_p99_ms=%.3f post_asleep_p99_ms=%.3f post_ratios=",
          histogram_percentile_ns(&l->posts[AWAKE], 0.5) / 1e6, histogram_percentile_ns(&l->posts[ASLEEP], 0.5) / 1e6,
-         post_p99[AWAKE], post_p99[ASLEEP], median, l->ratios[0], l->ratios[s->rounds - 1]);
+         post_p99[AWAKE], post_p99[ASLEEP]);
+  for (uint64_t pair = 0; pair < s->rounds; pair++) printf("%s%.3f", pair ? "," : "", l->ratios[pair]);
   printf(" beat_p99_ms=%.3f beat_asleep_p99_ms=%.3f beat_ratio=%.3f\n", beat_p99[AWAKE], beat_p99[ASLEEP],
          ratio(beat_p99[ASLEEP], beat_p99[AWAKE]));
   if (!busy.broken && !quiet.broken && beats[AWAKE].total && beats[ASLEEP].total) return 0;
