@@ -54,8 +54,8 @@ static bool expire_some(vsi_table *table, vsi_shard *shard, uint32_t now) {
   while (left && table->clock.lifetime_ticks && !vsi_ring_is_empty(&shard->born) &&
          expire_first(table, shard, vsi_entry_of_born(shard->born.next), now, &leaving))
     left--;
-  while (left && table->clock.idle_ticks && !vsi_ring_is_empty(&shard->used) &&
-         expire_first(table, shard, vsi_entry_of_used(shard->used.next), now, &leaving))
+  while (left && table->clock.idle_ticks && shard->used.first &&
+         expire_first(table, shard, shard->used.first, now, &leaving))
     left--;
   vsi_table_release(table, shard, &leaving);
   return left == 0;

@@ -158,9 +158,13 @@ static step get_place(putting *p, vestry_err *ret_error) {
 
 /* --------------------------------------------------------------------------------------------------- memory ---- */
 
-/* Reuse the memory and the place of the oldest entry, if it is the next victim, has the right size, is the only value
- * of its key, and is not due. */
-static inline void reuse_oldest(putting *p) {
+static inline vestry_handle new_handle(putting *p) {
+  return (p->hash & ~VSI_HANDLE_NUMBER_MASK) | (++p->shard->puts & VSI_HANDLE_NUMBER_MASK);
+}
+
+/* Put a new key into the memory and the place of the oldest entry, if that is the next victim, has the right size, is
+ * the only value of its key, and is not due. Returns the entry; NULL: it is not. */
+static inline vsi_entry *reuse_oldest(putting *p) {
   vsi_table *table = p->table;
   vsi_shard *shard = p->shard;
   vsi_entry *oldest = vsi_visit_oldest(shard, p->now);
@@ -168,13 +172,17 @@ static inline void reuse_oldest(putting *p) {
   if (!oldest || oldest->older != oldest || !is_full(table) || vsi_visit_due(table, oldest, p->now) ||
       vsi_entry_tick(oldest) != atomic_load_explicit(&table->floor, memory_order_relaxed) ||
       (oldest->lens != lens && vsi_lens_words(oldest->lens) != vsi_lens_words(lens)))
-    return;
+    return NULL;
   if (is_noted(oldest)) note_eviction(table, shard, oldest, p->now);
-  vsi_visit_unlink(table, shard, oldest);
+  vsi_multivalues_remove(&shard->multivalues, table->host, oldest);
+  vsi_index_remove(&shard->index, oldest);
   vsi_leaving_part(&p->leaving, oldest);
   p->leaving.displaced_count++;
-  p->has_place = true;
-  p->entry = vsi_entry_fill(oldest, p->key, p->value);
+  vsi_entry_fill(oldest, p->key, p->value);
+  oldest->handle = new_handle(p);
+  vsi_index_add(&shard->index, p->hash, vsi_index_tag(p->hash), oldest);
+  vsi_visit_file_again(table, shard, oldest, p->now);
+  return oldest;
 }
 
 VSI_SELDOM static step make_entry(putting *p) {
@@ -210,8 +218,6 @@ VSI_SELDOM static step get_share(putting *p, bool grows, vestry_err *ret_error) 
 static inline step get_room(putting *p, bool is_new, bool grows, vestry_err *ret_error) {
   *ret_error = VESTRY_NO_MEMORY;
   if (is_new && vsi_index_grow(&p->shard->index, p->shard->live)) return STEP_FAILED;
-  if (p->may_reuse && is_new && !p->has_place) reuse_oldest(p);
-  p->may_reuse = false;
   if (__builtin_expect(!p->entry, 0)) return make_entry(p);
   bool capped = p->table->rules.max_per_scope != 0;
   step got = __builtin_expect(capped, 0) ? get_share(p, grows, ret_error) : STEP_DONE;
@@ -228,7 +234,7 @@ static inline void link_entry(putting *p, vsi_entry *newest) {
   vsi_table *table = p->table;
   vsi_shard *shard = p->shard;
   vsi_entry *entry = p->entry;
-  entry->handle = (p->hash & ~VSI_HANDLE_NUMBER_MASK) | (++shard->puts & VSI_HANDLE_NUMBER_MASK);
+  entry->handle = new_handle(p);
   if (__builtin_expect(newest != NULL, 0) && (newest->touched & 1)) vsi_visit_settle(table, shard, newest, p->now);
   vsi_visit_file_last(table, shard, entry, p->now);
   if (__builtin_expect(table->extra_bytes != 0, 0)) vsi_visit_add_extra(table, shard, entry, p->share);
@@ -286,6 +292,14 @@ VSI_SELDOM static step refresh(putting *p, vsi_entry *newest, vsi_entry *same, s
   return STEP_DONE;
 }
 
+/* Conclude a put whose entry, with this handle, is linked. */
+static inline step conclude(const putting *p, vestry_handle handle, vestry_put_result *result) {
+  vsi_table *table = p->table;
+  result->handle = handle;
+  if (table->clock.expires && vsi_table_next_deadline_ns(table) == UINT64_MAX) vsi_table_expect(table, p->now);
+  return STEP_DONE;
+}
+
 /* Examine the shard once. */
 static inline step visit(putting *p, vestry_put_result *result, vestry_err *ret_error) {
   vsi_table *table = p->table;
@@ -297,6 +311,9 @@ static inline step visit(putting *p, vestry_put_result *result, vestry_err *ret_
   if (__builtin_expect(same != NULL, 0)) return refresh(p, newest, same, count, result);
   *ret_error = VESTRY_EXISTS;
   if (newest && (p->policy == VESTRY_KEEP_REUSE || p->policy == VESTRY_KEEP_REJECT)) return STEP_FAILED;
+  const vsi_entry *reused = p->may_reuse && !newest ? reuse_oldest(p) : NULL;
+  if (__builtin_expect(reused != NULL, 1)) return conclude(p, reused->handle, result);
+  p->may_reuse = false;
   bool joins = p->policy == VESTRY_KEEP_MANY, grows = !newest || (joins && count < p->many_count);
   if (__builtin_expect(joins && newest != NULL, 0) &&
       vsi_multivalues_prepare(&p->shard->multivalues, table->host, newest, &p->room)) {
@@ -311,24 +328,34 @@ static inline step visit(putting *p, vestry_put_result *result, vestry_err *ret_
   }
   vsi_entry *entry = p->entry;
   link_entry(p, newest);
-  result->handle = entry->handle;
+  const vestry_handle handle = entry->handle;
   if (newest) displace(p, entry, count + 1, joins ? p->many_count : 1, !p->has_place);
   p->has_place = false; /* the entry has it now */
-  if (table->clock.expires && vsi_table_next_deadline_ns(table) == UINT64_MAX) vsi_table_expect(table, p->now);
-  return STEP_DONE;
+  return conclude(p, handle, result);
 }
 
-/* Prefetch memory for evictions, because the oldest entry will probably be evicted. The data is needed one or two puts
- * later: the neighbours of the oldest entry, and the bucket and the value of the entry after it. */
-static inline void fetch_ahead(const vsi_shard *shard) {
-  vsi_prefetch_to_write(shard->used.prev);
-  const vsi_ring *second = shard->used.next->next;
-  if (second == &shard->used || shard->used.next == &shard->used) return;
-  const vsi_entry *entry = (const vsi_entry *)(const void *)second;
+/* Begin to fetch an entry with a key of up to eight words; or the bucket and the value of an entry. */
+static inline void fetch_entry(const vsi_entry *entry) {
+  vsi_prefetch_to_write(entry);
+  vsi_prefetch_to_write((const char *)entry + sizeof *entry - 8);
+  vsi_prefetch_to_write((const char *)entry + sizeof *entry + 40);
+}
+static inline void fetch_related(const vsi_shard *shard, const vsi_entry *entry) {
   vsi_prefetch_to_write(&vsi_index_buckets(&shard->index)[vsi_index_home(&shard->index, entry->handle)]);
   vsi_prefetch_to_write(entry->value);
-  vsi_prefetch_to_write(second->next);
-  vsi_prefetch_to_write((const char *)second->next + sizeof(vsi_entry) - 8);
+}
+
+/* Fetch memory for evictions, because the oldest entry will probably be evicted. It is fetched for writing before it is
+ * read: the read alone would fetch a shared copy of a line that another processor has written, and the write would fetch
+ * the line again. What follows is needed one or two puts later. */
+static inline void fetch_ahead(const vsi_shard *shard) {
+  const vsi_entry *first = shard->used.first;
+  if (!first) return;
+  fetch_entry(first);
+  fetch_related(shard, first);
+  const vsi_entry *second = vsi_entry_of_used(first->used.next);
+  fetch_related(shard, second);
+  fetch_entry(vsi_entry_of_used(second->used.next));
 }
 
 /* End the put after the last visit, with the lock still held. */

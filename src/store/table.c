@@ -30,11 +30,6 @@ VSI_SELDOM void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, vsi_ent
   if (table->rules.max_per_scope) vsi_scopes_remove(&shard->scopes, table->host, entry);
 }
 
-static void file_again(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
-  vsi_visit_unfile(table, shard, entry);
-  vsi_visit_file_last(table, shard, entry, now);
-}
-
 /* Count a use of all values of a key. Values of one key are evicted in the order of their uses, even if all uses fall
  * into one tick. Therefore each use of a key with several values moves the used values to the end of the list again. To
  * save this work, the newest value, which stands after all other values of its key in the list, may have a mark (the
@@ -48,7 +43,7 @@ static VSI_SELDOM void use_all(vsi_table *table, vsi_shard *shard, vsi_entry *ne
   do {
     entry = entry->newer; /* the oldest first */
     if (capped) vsi_scopes_use(entry);
-    if (!in_order) file_again(table, shard, entry, now);
+    if (!in_order) vsi_visit_file_again(table, shard, entry, now);
   } while (entry != newest);
   newest->touched |= 1;
 }
@@ -57,7 +52,7 @@ VSI_SELDOM void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry 
                                   uint32_t now) {
   if (table->rules.max_per_scope) vsi_scopes_use(used);
   newest->touched &= ~1u;
-  file_again(table, shard, used, now);
+  vsi_visit_file_again(table, shard, used, now);
 }
 
 /* Clear a mark. If the first entry in the list has a mark of the current tick, vsi_visit_oldest does not evict it, but
@@ -65,7 +60,7 @@ VSI_SELDOM void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry 
  * tick. So if its mark is of the current tick, it moves to the end of the list now. */
 VSI_SELDOM void vsi_visit_settle(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   newest->touched &= ~1u;
-  if (vsi_entry_tick(newest) == now) file_again(table, shard, newest, now);
+  if (vsi_entry_tick(newest) == now) vsi_visit_file_again(table, shard, newest, now);
 }
 
 /* Set the last use of an entry to the tick `used`, which may be long past, and move the entry to the corresponding
@@ -75,16 +70,17 @@ enum { FILE_STEPS = 64 };
 static void file_at(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t used) {
   if (vsi_tick_age(used, shard->now)) used = shard->now;
   vsi_visit_unfile(table, shard, entry);
-  vsi_ring *before = shard->used.prev;
-  for (int i = 0; before != &shard->used && vsi_tick_age(vsi_entry_tick(vsi_entry_of_used(before)), used); i++) {
+  vsi_entry *before = shard->used.last, *next = NULL;
+  for (int i = 0; before && vsi_tick_age(vsi_entry_tick(before), used); i++) {
     if (i == FILE_STEPS) {
-      used = vsi_entry_tick(vsi_entry_of_used(before));
+      used = vsi_entry_tick(before);
       break;
     }
-    before = before->prev;
+    next = before;
+    before = next == shard->used.first ? NULL : vsi_entry_of_used(next->used.prev);
   }
   entry->touched = used << 1;
-  vsi_ring_add_last(before->next, &entry->used);
+  vsi_uses_add(&shard->used, next, entry);
   vsi_visit_publish(table, shard);
   if (table->rules.max_per_scope) vsi_scopes_use(entry);
 }
@@ -103,8 +99,8 @@ VSI_SELDOM vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_en
  * birth, is. */
 static bool has_due(const vsi_table *table, const vsi_shard *shard, uint32_t now) {
   const vsi_clock *clock = &table->clock;
-  if (clock->idle_ticks && !vsi_ring_is_empty(&shard->used) &&
-      vsi_tick_age(now, vsi_entry_tick(vsi_entry_of_used(shard->used.next))) > clock->idle_ticks)
+  if (clock->idle_ticks && shard->used.first &&
+      vsi_tick_age(now, vsi_entry_tick(shard->used.first)) > clock->idle_ticks)
     return true;
   return clock->lifetime_ticks && !vsi_ring_is_empty(&shard->born) &&
          vsi_tick_age(now, vsi_entry_extra(vsi_entry_of_born(shard->born.next))->born) > clock->lifetime_ticks;
@@ -179,7 +175,6 @@ static uint32_t bits_for(const vsi_table_rules *rules) {
 static void init_shard(vsi_table *table, uint32_t number, vsi_bucket *buckets) {
   vsi_shard *shard = &table->shards[number];
   shard->number = number;
-  vsi_ring_init(&shard->used);
   vsi_ring_init(&shard->born);
   atomic_init(&table->oldest[number], VSI_TICK_NONE);
   atomic_init(&table->eldest[number], VSI_TICK_NONE);
@@ -466,9 +461,9 @@ static bool clear_some(vsi_table *table, vsi_shard *shard, vestry_cause cause) {
   vsi_leaving_init(&leaving);
   vsi_spin_lock_take(&shard->lock, VSI_LOCK_SHARD);
   shard->closed = true;
-  for (int i = 0; i < CLEAR_BATCH && !vsi_ring_is_empty(&shard->used); i++)
-    vsi_visit_take(table, shard, vsi_entry_of_used(shard->used.next), cause, false, &leaving);
-  bool more = !vsi_ring_is_empty(&shard->used);
+  for (int i = 0; i < CLEAR_BATCH && shard->used.first; i++)
+    vsi_visit_take(table, shard, shard->used.first, cause, false, &leaving);
+  bool more = shard->used.first;
   vsi_table_release(table, shard, &leaving);
   return more;
 }

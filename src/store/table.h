@@ -78,10 +78,17 @@ void vsi_leaving_run(vsi_leaving *leaving, const vestry_host *host, size_t extra
 
 /* ---------------------------------------------------------------------------------------------------- shards ---- */
 
+/* The order of use: a ring without a head. last->used.next is the first entry; first->used.prev is not set. So the
+ * first entry becomes the last one by writes to the shard and to that entry only. A put into a full store, which reuses
+ * the memory of the first entry, would otherwise write to two further entries, which another processor may have. */
+typedef struct vsi_uses {
+  vsi_entry *first, *last; /* NULL: no entry */
+} vsi_uses;
+
 /* The entries of a shard:
  *
  *   index  key ──> the newest entry of the key ──older──> … ──older──> the oldest ──older──> the newest
- *   used   head ──next──> the least recently used entry ──> … ──> the most recently used ──> head
+ *   used   first, the least recently used entry ──next──> … ──> last, the most recently used ──next──> first
  *   born   head ──next──> the entry that was created first ──> … ──> the last ──> head */
 typedef struct vsi_shard {
   /* Cache lines that change when the index grows, or with rare causes. */
@@ -97,7 +104,7 @@ typedef struct vsi_shard {
   _Alignas(VSI_CACHE_LINE) vsi_spin_lock lock;
   uint32_t live; /* number of entries */
   uint32_t now;  /* the latest tick in which the shard was visited */
-  vsi_ring used;
+  vsi_uses used;
   uint64_t puts, hits, misses;
 } vsi_shard;
 
@@ -189,6 +196,36 @@ static inline vestry_cause vsi_visit_due(const vsi_table *table, vsi_entry *entr
   return __builtin_expect(idle, 0) ? VESTRY_CAUSE_IDLE : VESTRY_CAUSE_NONE;
 }
 
+/* Add an entry before `next`; NULL: as the last one. */
+static inline void vsi_uses_add(vsi_uses *used, vsi_entry *next, vsi_entry *entry) {
+  if (__builtin_expect(!used->first, 0)) used->first = used->last = entry;
+  vsi_ring *prev = next && next != used->first ? next->used.prev : &used->last->used;
+  entry->used = (vsi_ring){next ? &next->used : &used->first->used, prev};
+  prev->next = &entry->used;
+  if (next)
+    next->used.prev = &entry->used;
+  else
+    used->last = entry;
+  if (next == used->first) used->first = entry;
+}
+/* Remove an entry. */
+static inline void vsi_uses_remove(vsi_uses *used, vsi_entry *entry) {
+  bool is_first = entry == used->first, is_last = entry == used->last;
+  vsi_ring *next = entry->used.next, *prev = is_first ? &used->last->used : entry->used.prev;
+  VSI_ASSERT(prev->next == &entry->used && (is_first || is_last || next->prev == &entry->used));
+  prev->next = next;
+  if (!is_first && !is_last) next->prev = prev;
+  if (is_last) used->last = is_first ? NULL : vsi_entry_of_used(prev);
+  if (is_first) used->first = is_last ? NULL : vsi_entry_of_used(next);
+}
+/* Make the first entry the last one. */
+static inline void vsi_uses_turn(vsi_uses *used) {
+  vsi_entry *entry = used->first;
+  entry->used.prev = &used->last->used;
+  used->last = entry;
+  used->first = vsi_entry_of_used(entry->used.next);
+}
+
 static inline void vsi_visit_publish_tick(_Atomic(uint32_t) *to, uint32_t tick) {
   if (atomic_load_explicit(to, memory_order_relaxed) != tick) atomic_store_explicit(to, tick, memory_order_relaxed);
 }
@@ -196,19 +233,33 @@ static inline void vsi_visit_publish_tick(_Atomic(uint32_t) *to, uint32_t tick) 
 static inline void vsi_visit_publish(vsi_table *table, const vsi_shard *shard) {
   if (!table->rules.evicts) return;
   uint32_t tick = VSI_TICK_NONE;
-  if (!vsi_ring_is_empty(&shard->used)) tick = vsi_entry_tick(vsi_entry_of_used(shard->used.next));
+  if (shard->used.first) tick = vsi_entry_tick(shard->used.first);
   vsi_visit_publish_tick(&table->oldest[shard->number], tick);
 }
 static inline void vsi_visit_file_last(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
-  bool was_empty = vsi_ring_is_empty(&shard->used);
   entry->touched = now << 1;
-  vsi_ring_add_last(&shard->used, &entry->used);
-  if (__builtin_expect(was_empty, 0)) vsi_visit_publish(table, shard);
+  vsi_uses_add(&shard->used, NULL, entry);
+  if (__builtin_expect(shard->used.first == entry, 0)) vsi_visit_publish(table, shard);
 }
 static inline void vsi_visit_unfile(vsi_table *table, vsi_shard *shard, vsi_entry *entry) {
-  bool was_first = shard->used.next == &entry->used;
-  vsi_ring_remove(&entry->used);
+  bool was_first = shard->used.first == entry;
+  vsi_uses_remove(&shard->used, entry);
   if (was_first) vsi_visit_publish(table, shard);
+}
+
+/* File an entry again, as the last one. */
+static inline void vsi_visit_file_again(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
+  vsi_uses *used = &shard->used;
+  entry->touched = now << 1;
+  if (entry == used->first) {
+    vsi_uses_turn(used);
+    vsi_visit_publish(table, shard);
+  } else if (entry != used->last) {
+    vsi_ring_remove(&entry->used);
+    entry->used = (vsi_ring){&used->first->used, &used->last->used};
+    used->last->used.next = &entry->used;
+    used->last = entry;
+  }
 }
 
 /* Count a use of an entry that is the only one of its key. */
@@ -219,8 +270,7 @@ static inline void vsi_visit_use(vsi_table *table, vsi_shard *shard, vsi_entry *
     entry->touched |= 1;
     return;
   }
-  vsi_visit_unfile(table, shard, entry);
-  vsi_visit_file_last(table, shard, entry, now);
+  vsi_visit_file_again(table, shard, entry, now);
 }
 
 /* Count a use of one value of a key that has several. */
@@ -238,13 +288,11 @@ vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_entry *entry,
  * the list. At most VSI_VISIT_CHANCES entries move, because otherwise one put could walk through a whole shard. */
 enum { VSI_VISIT_CHANCES = 64 };
 static inline vsi_entry *vsi_visit_oldest(vsi_shard *shard, uint32_t now) {
-  if (__builtin_expect(vsi_ring_is_empty(&shard->used), 0)) return NULL;
-  vsi_entry *entry = vsi_entry_of_used(shard->used.next);
-  for (int i = 0; i < VSI_VISIT_CHANCES && entry->touched == (now << 1 | 1); i++) {
+  vsi_entry *entry = shard->used.first;
+  for (int i = 0; i < VSI_VISIT_CHANCES && entry && entry->touched == (now << 1 | 1); i++) {
     entry->touched ^= 1;
-    vsi_ring_remove(&entry->used);
-    vsi_ring_add_last(&shard->used, &entry->used);
-    entry = vsi_entry_of_used(shard->used.next);
+    vsi_uses_turn(&shard->used);
+    entry = shard->used.first;
   }
   return entry;
 }

@@ -106,10 +106,15 @@ static void check_index(check *c) {
 static void check_used(const check *c) {
   size_t count = 0;
   uint32_t first = VSI_TICK_NONE, before = 0;
-  const vsi_ring *list = &c->shard->used;
-  for (vsi_ring *node = list->next; node != list; node = node->next, count++) {
-    assert_ptr_equal(node->next->prev, node);
-    uint32_t tick = vsi_entry_tick(vsi_entry_of_used(node));
+  const vsi_uses *used = &c->shard->used;
+  assert_int_equal(!used->first, !used->last);
+  for (vsi_entry *entry = used->first, *next; entry; entry = entry == used->last ? NULL : next, count++) {
+    next = vsi_entry_of_used(entry->used.next);
+    if (entry == used->last)
+      assert_ptr_equal(next, used->first);
+    else
+      assert_ptr_equal(next->used.prev, &entry->used);
+    uint32_t tick = vsi_entry_tick(entry);
     if (first == VSI_TICK_NONE)
       first = tick;
     else
