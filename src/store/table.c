@@ -4,7 +4,7 @@
  * built-in stores, except puts, listings and expiry: put.c, listing.c, expiry.c. */
 #include "store/table.h"
 
-#include <unistd.h>
+#include "base/thread.h"
 
 /* ---------------------------------------------------------------------------------------------------- visits ---- */
 
@@ -163,9 +163,7 @@ enum { SHARDS_A_PROCESSOR = 32, ENTRIES_A_SHARD = 64, CLEAR_BATCH = 64, HOMES_AH
 /* Return the number of bits that select a shard. There are enough shards that threads seldom contend, but a shard of a
  * bounded store has several entries, so that a put finds a victim in its own shard. */
 static uint32_t bits_for(const vsi_table_rules *rules) {
-  long processors = sysconf(_SC_NPROCESSORS_ONLN);
-  uint64_t wanted = (processors > 0 ? (uint64_t)processors : 1) * SHARDS_A_PROCESSOR;
-  if (wanted > VSI_SHARDS_MOST) wanted = VSI_SHARDS_MOST;
+  uint64_t wanted = vsi_processors(1, VSI_SHARDS_MOST / SHARDS_A_PROCESSOR) * (uint64_t)SHARDS_A_PROCESSOR;
   if (rules->max_count && wanted > rules->max_count / ENTRIES_A_SHARD) wanted = rules->max_count / ENTRIES_A_SHARD;
   uint32_t bits = 0;
   while (UINT64_C(1) << bits < wanted) bits++;
