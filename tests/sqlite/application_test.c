@@ -353,8 +353,9 @@ static const vestry_entry guest_entries[] = {VESTRY_HANDLER("GET", "/nonce", sho
                                              VESTRY_HANDLER("GET", "/marked", show_guest),
                                              VESTRY_ACT("/mark", mark, .makes_guest = true),
                                              {0}};
+static const vestry_application_form marked_form = {.action = "/form"};
 static const vestry_entry marked_entries[] = {
-    VESTRY_HANDLER("GET", "/nonce", show_nonce), VESTRY_ACT("/mark", mark), {0}};
+    VESTRY_HANDLER("GET", "/nonce", show_nonce), VESTRY_ACT("/mark", mark), VESTRY_FORM(&marked_form, mark), {0}};
 
 typedef struct process {
   test_host th;
@@ -362,10 +363,16 @@ typedef struct process {
   vestry_browser *browser;
 } process;
 
+/* No two moments are the same. */
+static uint64_t passing(void *ctx) {
+  return ++((test_host *)ctx)->now_ns;
+}
+
 static void start(process *p, uint64_t act_lease_ms) {
   static uint64_t starts;
   test_host_init(&p->th);
   p->th.seed = ++starts << 32; /* no two processes have the same random numbers */
+  p->th.host.now_ns = passing;
   const vestry_options instance = {.host = &p->th.host, .threads_count = VESTRY_THREADS_NONE};
   const vestry_sqlite_pool_options pool = {
       .path = path, .schema = schema, .schema_version = 1, .setup = "PRAGMA synchronous = OFF", .connections_count = 2};
@@ -456,9 +463,10 @@ static void act_killed_after_its_commit_does_not_run_again(void **state) {
 }
 
 /* Press the button in the Datastar client. Returns the response, without its head. */
-static char *action_of(process *p, const char *nonce) {
+static char *action_of(process *p, const char *path_of_act, const char *nonce) {
   vestry_memory_exchange *answer;
-  assert_int_equal(vestry_browser_send(p->browser, "POST", "/mark", VESTRY_OBJECT("once", nonce), &answer), VESTRY_OK);
+  assert_int_equal(vestry_browser_send(p->browser, "POST", path_of_act, VESTRY_OBJECT("once", nonce), &answer),
+                   VESTRY_OK);
   const vestry_memory_seen seen = vestry_memory_look(answer);
   const char *type = vestry_memory_header(answer, "Content-Type", 0),
              *mode = vestry_memory_header(answer, "datastar-mode", 0);
@@ -479,7 +487,7 @@ static void repetition_of_an_act_that_was_killed_after_its_commit_gets_its_respo
     execute(&one, "CREATE TRIGGER killed BEFORE UPDATE OF answer ON vestry_once WHEN OLD.answer IS NOT NULL"
                   " BEGIN SELECT RAISE(ABORT, 'killed'); END");
     nonce_for(&one, nonce);
-    char *first = action_of(&one, nonce), *again = action_of(&other, nonce);
+    char *first = action_of(&one, "/mark", nonce), *again = action_of(&other, "/mark", nonce);
     assert_non_null(
         strstr(first, round ? "200 application/json  {\"marks\":1}" : "200 text/html; charset=utf-8 append <"));
     assert_string_equal(first, again);
@@ -520,24 +528,38 @@ static void guest_of_an_act_that_was_killed_after_its_commit_is_the_same(void **
   end_marked(&one, &other);
 }
 
-/* The mark is the response, so the act takes one write less. */
-static void empty_response_of_an_act_is_written_with_its_mark(void **state) {
-  process one, other;
-  char nonce[VESTRY_ONCE_NONCE_BYTES];
-  begin_marked(&one, &other, SHORT_MS);
-  has_empty_response = true;
-  execute(&one, "CREATE TABLE written(id INT)");
-  execute(&one, "CREATE TRIGGER counts AFTER UPDATE OF answer ON vestry_once BEGIN INSERT INTO written VALUES(1); END");
-  nonce_for(&one, nonce);
-  assert_int_equal(status_of(&one, nonce), 204);
-  assert_int_equal(number_of(&one, "SELECT count(*) FROM written"), 1);
-  for (int i = 0; i < 2; i++) assert_int_equal(status_of(i ? &one : &other, nonce), 204);
-  has_empty_response = false;
-  nonce_for(&one, nonce);
-  assert_int_equal(status_of(&one, nonce), 404);
-  assert_int_equal(number_of(&one, "SELECT count(*) FROM written"), 3); /* the mark, and the redirect */
-  assert_int_equal(marks, 2);
-  end_marked(&one, &other);
+/* The mark is the response, so an act takes one write less; unless the response sets a cookie. */
+static void response_of_an_act_is_written_with_its_mark(void **state) {
+  enum { EMPTY, REDIRECT, SIGNALS, REDIRECT_BY_SCRIPT, FORM, COOKIE, ROUNDS };
+  for (int round = 0; round < ROUNDS; round++) {
+    process one, other;
+    char nonce[VESTRY_ONCE_NONCE_BYTES], *responses[3];
+    const bool is_plain = round == EMPTY || round == REDIRECT || round == COOKIE;
+    const char *path_of_act = round == FORM ? "/form" : "/mark";
+    has_guests = round == COOKIE;
+    begin_marked(&one, &other, SHORT_MS);
+    has_empty_response = round == EMPTY || round == FORM;
+    has_signals = round == SIGNALS;
+    execute(&one, "CREATE TABLE written(id INT)");
+    execute(&one,
+            "CREATE TRIGGER counts AFTER UPDATE OF answer ON vestry_once BEGIN INSERT INTO written VALUES(1); END");
+    nonce_for(&one, nonce);
+    if (is_plain)
+      assert_int_equal(status_of(&one, nonce), round == EMPTY ? 204 : round == COOKIE ? 200 : 404);
+    else
+      responses[0] = action_of(&one, path_of_act, nonce);
+    assert_int_equal(number_of(&one, "SELECT count(*) FROM written"), round == COOKIE ? 2 : 1);
+    for (int i = 1; i < 3 && !is_plain; i++) {
+      responses[i] = action_of(i == 1 ? &other : &one, path_of_act, nonce);
+      assert_string_equal(responses[i], responses[0]);
+    }
+    for (int i = 0; i < 3 && !is_plain; i++) free(responses[i]);
+    if (is_plain && round != COOKIE) assert_int_equal(status_of(&other, nonce), round == EMPTY ? 204 : 404);
+    assert_int_equal(number_of(&one, "SELECT count(*) FROM written"), round == COOKIE ? 2 : 1);
+    assert_int_equal(marks, 1);
+    end_marked(&one, &other);
+  }
+  has_guests = has_empty_response = has_signals = false;
 }
 
 /* capability: D18 */
@@ -616,7 +638,7 @@ int main(void) {
       cmocka_unit_test(act_killed_after_its_commit_does_not_run_again),
       cmocka_unit_test(repetition_of_an_act_that_was_killed_after_its_commit_gets_its_response),
       cmocka_unit_test(guest_of_an_act_that_was_killed_after_its_commit_is_the_same),
-      cmocka_unit_test(empty_response_of_an_act_is_written_with_its_mark),
+      cmocka_unit_test(response_of_an_act_is_written_with_its_mark),
       cmocka_unit_test(act_killed_before_its_commit_runs_again_after_the_lease),
       cmocka_unit_test(act_that_was_taken_over_is_rolled_back),
   };

@@ -46,12 +46,13 @@ typedef struct vsi_entry_call {
   const vestry_request *req; /* as in `is`, but also outside of the function */
   vestry_reply *reply;       /* likewise, also during a transaction; NULL: none */
   struct vsi_entry_call_block *blocks;
-  json_t *signals;   /* of vestry_call_signals, for after the commit */
-  const char *url;   /* of vestry_call_go; in blocks; NULL: none */
-  const char *said;  /* of vestry_call_refuse; in blocks; NULL: not refused */
-  bool has_document; /* it has begun */
-  bool has_content;  /* its content has begun, and not ended */
-  bool has_mark;     /* its transaction has marked its submission as done */
+  json_t *signals;      /* of vestry_call_signals, for after the commit */
+  const char *url;      /* of vestry_call_go; in blocks; NULL: none */
+  const char *said;     /* of vestry_call_refuse; in blocks; NULL: not refused */
+  uint64_t accepted_ns; /* of a form: sent to the client, so that the mark has it, too; 0: not yet */
+  bool has_document;    /* it has begun */
+  bool has_content;     /* its content has begun, and not ended */
+  bool has_mark;        /* its transaction has marked its submission as done */
 } vsi_entry_call;
 
 /* Run a transaction as vestry_application_act. has_mark: whether fn has marked its submission, so that it is safe to

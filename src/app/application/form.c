@@ -225,7 +225,8 @@ static vestry_err patch(vsi_entry_call *call, const vestry_application_form *for
   char done[24];
   const vestry_host *host = vsi_application_of(call->is.app)->host;
   if (call->said) return vsi_entry_call_say(call, form->name);
-  snprintf(done, sizeof done, "%" PRIu64, host->now_ns(host->ctx));
+  if (!call->accepted_ns) call->accepted_ns = host->now_ns(host->ctx);
+  snprintf(done, sizeof done, "%" PRIu64, call->accepted_ns);
   json_t *own = json_pack("{s:{s:s},s:{s:s}}", "_said", form->name, "", "_done", form->name, done);
   if (!call->signals) call->signals = json_object();
   const bool has_failed = json_object_update_recursive(call->signals, own);

@@ -93,6 +93,8 @@ static void count(_Atomic(uint64_t) *counter) {
 static void answered(vsi_watcher *watcher, const vestry_request *req, const vestry_response *response) {
   vsi_once_record *r = (vsi_once_record *)watcher;
   if (r->progress != VSI_ONCE_RUNS) return; /* no other thread changes it */
+  const bool is_marked = r->is_marked;
+  r->is_marked = false;
   if (req->own->handled == VESTRY_LIMIT || req->own->handled == VESTRY_FULL) {
     vsi_once_stored_end(&r->once->storage, r, true);
     vsi_once_record_remove(r);
@@ -100,6 +102,7 @@ static void answered(vsi_watcher *watcher, const vestry_request *req, const vest
     return;
   }
   vsi_once_response_keep(&r->response, &r->places->responses, response);
+  r->is_marked = is_marked && r->mark_hash == vsi_once_response_hash(&r->response, r->once->key);
   vsi_once_stored_end(&r->once->storage, r, false);
   vsi_once_record_settle(r, VSI_ONCE_ANSWERED);
 }
@@ -107,6 +110,7 @@ static void answered(vsi_watcher *watcher, const vestry_request *req, const vest
 static void over(vsi_watcher *watcher) {
   vsi_once_record *r = (vsi_once_record *)watcher;
   if (r->progress == VSI_ONCE_RUNS) { /* it opened a stream, or ended without a response */
+    r->is_marked = false;
     vsi_once_stored_end(&r->once->storage, r, false);
     vsi_once_record_settle(r, VSI_ONCE_ANSWERED);
   }
@@ -136,6 +140,7 @@ vestry_err vsi_once_mark(const vestry_request *req, const vestry_response *respo
   vsi_once_response kept = {.status = 0};
   vsi_once_response_keep(&kept, &r->places->responses, response);
   vestry_err error = vsi_once_stored_mark(r, &kept, mark, ctx);
+  r->mark_hash = vsi_once_response_hash(&kept, r->once->key);
   vsi_once_response_drop(&kept, &r->places->responses);
   r->is_marked = !error;
   return error;

@@ -253,16 +253,8 @@ static void keep_end(vsi_once_storage *storage, vsi_once_record *record, vestry_
   vsi_owed_add(&storage->owed, &record->owed, why);
 }
 
-/* Return whether the committed mark of a run is its response, too: 204, without a header that the client keeps. */
-static bool is_that_of_mark(const vsi_once_record *record) {
-  const vsi_once_response *response = &record->response;
-  const bool has_other_header =
-      response->headers_count > 1 || (response->headers_count && strcmp(response->bytes, "Cache-Control") != 0);
-  return record->is_marked && response->status == 204 && !has_other_header;
-}
-
 void vsi_once_stored_end(vsi_once_storage *storage, vsi_once_record *record, bool is_undone) {
-  if (!record->sealed || is_that_of_mark(record)) return;
+  if (!record->sealed || record->is_marked) return;
   record->is_undone = is_undone;
   const vestry_err error = make_end(storage, &record->owed);
   if (error)

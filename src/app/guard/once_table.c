@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "app/session/session.h"
+#include "base/ascii.h"
 #include "base/memory.h"
 #include "base/wait.h"
 #include "instance/instance.h"
@@ -45,6 +46,19 @@ void vsi_once_response_keep(vsi_once_response *stored, vsi_once_share *share, co
   }
   if (response->body_len) memcpy(at, response->body, response->body_len);
   *stored = (vsi_once_response){response->status, bytes, len, (size_t)(at - bytes), response->headers_count};
+}
+
+/* Each header is hashed with its terminators, and the hashes are added up. */
+uint64_t vsi_once_response_hash(const vsi_once_response *stored, const vsi_siphash_key key) {
+  const char *at = stored->bytes;
+  uint64_t sum = (uint64_t)stored->status;
+  if (!at) return sum;
+  for (size_t i = 0; i < stored->headers_count; i++) {
+    const char *value = at + strlen(at) + 1, *next = value + strlen(value) + 1;
+    if (vsi_strcasecmp(at, "Cache-Control") != 0) sum += vsi_siphash_1_3(key, at, (size_t)(next - at));
+    at = next;
+  }
+  return sum + vsi_siphash_1_3(key, at, stored->len - stored->body_at);
 }
 
 void vsi_once_response_drop(vsi_once_response *stored, vsi_once_share *share) {

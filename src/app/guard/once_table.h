@@ -45,6 +45,9 @@ typedef struct vsi_once_response {
 
 /* Copy a response; only its status if the budget or the memory does not suffice. */
 void vsi_once_response_keep(vsi_once_response *stored, vsi_once_share *share, const vestry_response *response);
+/* Return a hash of a response without its Cache-Control, which the server sets again when it repeats the response. The
+ * order of the headers does not matter. */
+uint64_t vsi_once_response_hash(const vsi_once_response *stored, const vsi_siphash_key key);
 /* Free the bytes and return them to the budget. */
 void vsi_once_response_drop(vsi_once_response *stored, vsi_once_share *share);
 /* Answer a request with a stored response. Returns the result of the guard. */
@@ -162,7 +165,9 @@ typedef struct vsi_once_record {
   vsi_once_sealed *sealed; /* for the storage, in the request that runs; owned; NULL: no storage */
   vsi_owed_call owed;      /* the end of the run, while it is pending */
   bool is_undone;          /* the action was not performed; set before the end is pending */
-  bool is_marked;          /* vsi_once_mark has stored a response; used only by the request that runs */
+  bool is_marked;          /* the storage has the response already, by vsi_once_mark; as mark_hash, used only by the
+                              request that runs */
+  uint64_t mark_hash;      /* of the response that vsi_once_mark has stored, if is_marked */
 } vsi_once_record;
 
 /* Initialize a table. v's runtime drives its store. Call vsi_once_table_finish after a failure, too.

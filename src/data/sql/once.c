@@ -21,7 +21,7 @@
  * If a process is killed before the commit, the row has no response and nothing was done, so another run may begin; if
  * it is killed after the commit, a repetition gets the response. If the answer to the commit was lost, forget does
  * what is right, because it deletes only a row without a response, and waits for the lock, too. finish replaces the
- * response of the mark by the real one. */
+ * response of the mark by the real one, if it is another. */
 #include <stdatomic.h>
 #include <string.h>
 
