@@ -12,9 +12,12 @@
 
 #include "app/application/document.h"
 #include "app/page/input.h"
+#include "app/page/render.h"
 #include "base/ascii.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "http/routes/routes.h"
+#include "instance/instance.h"
 #include "vestry/app/tab.h"
 
 enum { SIGNAL_BYTES = 80, NAME_MAX_BYTES = 40 };
@@ -132,6 +135,7 @@ static vestry_err add(vestry_application *app, vestry_render *render, vestry_htm
   begin(html, form);
   add_action(app, html, form, signal);
   vestry_err error = VESTRY_OK;
+  render->own->has_form = true;
   if (form->is_kept) error = vestry_form_open(app->forms, render->request, render, html, form->name, &kept);
   vestry_html_add(html, "><input type=\"hidden\" name=\"tabId\" data-attr:value=\"$tabId\">");
   if (!error) error = add_hidden(app, render->request, render->reply, html);
@@ -155,6 +159,15 @@ static vestry_err add_plain(vestry_application *app, const vestry_request *req, 
   return error;
 }
 
+static bool has_route(const vestry_call *call, const char *action) {
+  vsi_visit visit;
+  char allow[VSI_ALLOW_BYTES];
+  vsi_routes *routes = call->app->instance->routes;
+  if (!action || !vsi_routes_enter(routes, "POST", action, &visit, allow)) return false;
+  vsi_routes_leave(routes, &visit);
+  return true;
+}
+
 void vestry_call_form(vestry_call *call, const vestry_application_form *given, const void *values) {
   vsi_entry_call *own = vsi_entry_call_of(call);
   const vestry_inputs_shown shown = {.values = values};
@@ -164,6 +177,11 @@ void vestry_call_form(vestry_call *call, const vestry_application_form *given, c
     return;
   }
   const vestry_application_form form = taken(given);
+  if (!has_route(call, form.action)) {
+    vsi_entry_call_mistake(call, "vestry_call_form",
+                           "the form's action has no route; add VESTRY_FORM with the form to the table");
+    return;
+  }
   if (!call->render) {
     vestry_call_fail(call, add_plain(call->app, own->req, own->reply, call->html, &form, &shown, ""));
     return;

@@ -384,6 +384,7 @@ vestry_err vestry_form_open(vestry_forms *forms, const vestry_request *req, vest
   /* It is not certain for which tab a document is requested, so no stored values are shown; the page requests them when
    * it knows its tab. */
   const bool is_known = !error && *at.tab && vestry_tab_is_known(whose);
+  if (render) render->own->has_form = true;
   if (render && !forms->options.storage) render->own->has_memory_form = true;
   if (render && at.form && render->own->html == html && !render->own->form &&
       !atomic_exchange_explicit(&at.form->is_checked, true, memory_order_relaxed)) {

@@ -29,6 +29,7 @@ typedef struct vsi_render {
   bool is_refused;          /* the request may not see the page */
   bool is_current;          /* the tab has the version of this render */
   bool is_again;            /* vestry_render_again was called */
+  bool has_form;            /* there is a form outside of the content, or in it */
   bool has_memory_form;     /* the content has a form whose values are in the memory of this process */
   uint64_t started_seq;     /* number of the last refresh when the render began; for the content of a page's stream */
   uint64_t refreshed_seq;   /* the render must show what was written before this refresh; 0: before it began */

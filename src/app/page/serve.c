@@ -25,7 +25,8 @@ static vestry_err answer(vsi_render *render, vestry_html *html, vestry_reply *re
   vestry_err error = vestry_html_error(html, NULL, NULL);
   if (error) return error;
   bool has_status = reply->status >= 300 || reply->status == 204;
-  if (!render->is_ended && !has_status)
+  bool is_still = render->has_form && !render->names_count; /* a page of forms only; nothing changes it */
+  if (!render->is_ended && !has_status && !is_still)
     vsi_log_repeated(render->pages->host, &render->page->failures, vsi_log_reason("no content"), VESTRY_LOG_WARN,
                      "the page at %.300s: the document has no content, and therefore no stream",
                      render->is.request->path);

@@ -25,9 +25,9 @@ enum { VSI_ALLOW_BYTES = 256 };
 
 /* Find a route and enter it. true: the same thread must leave it, in reverse order of entering. false: allow is the
  * value of an Allow header, with all methods of the path, HEAD if it has GET, and OPTIONS; "" if the path has none. */
-bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, vsi_visit *ret_visit,
-                      char allow[VSI_ALLOW_BYTES]);
-void vsi_routes_leave(vsi_routes *routes, vsi_visit *visit);
+VESTRY_API bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, vsi_visit *ret_visit,
+                                 char allow[VSI_ALLOW_BYTES]);
+VESTRY_API void vsi_routes_leave(vsi_routes *routes, vsi_visit *visit);
 /* Return whether the route of a request has a receiver, without entering it. */
 bool vsi_routes_receive(vsi_routes *routes, const char *method, const char *path);
 /* Run the guards, the outermost first. Returns the first error. The guards of a receiver's route are looked up now and
