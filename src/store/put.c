@@ -346,8 +346,8 @@ static inline void fetch_related(const vsi_shard *shard, const vsi_entry *entry)
 }
 
 /* Fetch memory for evictions, because the oldest entry will probably be evicted. It is fetched for writing before it is
- * read: the read alone would fetch a shared copy of a line that another processor has written, and the write would fetch
- * the line again. What follows is needed one or two puts later. */
+ * read: the read alone would fetch a shared copy of a line that another processor has written, and the write would
+ * fetch the line again. The later entries are needed by the next puts. */
 static inline void fetch_ahead(const vsi_shard *shard) {
   const vsi_entry *first = shard->used.first;
   if (!first) return;

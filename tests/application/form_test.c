@@ -125,30 +125,7 @@ static void take_wish(vestry_call *call) {
   snprintf(wished, sizeof wished, "%s|%d|%s|%s", sent->text, (int)sent->number, sent->colour, sent->code);
 }
 
-/* Pages without a content. The topic of the second one changes nothing, and the third form cannot be sent. */
-static void form_only(vestry_call *call) {
-  vestry_call_document(call, NULL);
-  vestry_call_form(call, &form, NULL);
-}
-
-static void forgotten(vestry_call *call) {
-  vestry_render_topic(call->render, "notes");
-  form_only(call);
-}
-
-static const vestry_application_form lost_form = {.action = "/lost"}, aimless_form = {.name = "aimless"};
-
-static void lost(vestry_call *call) {
-  vestry_call_document(call, NULL);
-  vestry_call_form(call, strstr(call->req->path, "aimless") ? &aimless_form : &lost_form, NULL);
-}
-
 static const vestry_entry entries[] = {VESTRY_ACT("/refuse", refuse),
-                                       VESTRY_PAGE("/only", form_only),
-                                       VESTRY_PAGE("/forgotten", forgotten),
-                                       VESTRY_PAGE("/lost-page", lost),
-                                       VESTRY_DOCUMENT("/lost-document", lost),
-                                       VESTRY_PAGE("/aimless-page", lost),
                                        VESTRY_PAGE("/wish", show_wishes),
                                        VESTRY_FORM(&wish_form, take_wish),
                                        VESTRY_PAGE("/", home),
@@ -338,39 +315,6 @@ static void form_is_sent_without_javascript(void **state) {
   vestry_memory_destroy(refused);
   vestry_memory_destroy(accepted);
   close_world(&w);
-}
-
-static int status_at(world *w, const char *url) {
-  vestry_memory_exchange *page;
-  assert_int_equal(vestry_browser_get(w->ada, url, &page), VESTRY_OK);
-  const int status = vestry_memory_look(page).status;
-  vestry_memory_destroy(page);
-  return status;
-}
-
-/* A page of forms alone is no mistake. A topic without a content is one, because nothing shows it. */
-static void page_without_a_content_is_reported_if_it_has_a_topic(void **state) {
-  world w;
-  open_world(&w);
-  const long lines = w.th.log_lines;
-  assert_int_equal(status_at(&w, "/only"), 200);
-  assert_int_equal(status_at(&w, "/lot/7"), 200);
-  assert_int_equal(w.th.log_lines, lines);
-  assert_int_equal(status_at(&w, "/forgotten"), 200);
-  assert_int_equal(w.th.log_lines, lines + 1);
-  assert_non_null(strstr(w.th.last_log, "has no content"));
-  close_world(&w);
-}
-
-/* The browser would get 404 for what its user has typed. */
-static void form_whose_action_has_no_route_is_reported(void **state) {
-  static const char *const urls[] = {"/lost-page", "/lost-document", "/aimless-page"};
-  for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
-    world w;
-    open_world(&w);
-    assert_int_equal(status_at(&w, urls[i]), 500);
-    close_world(&w);
-  }
 }
 
 /* capability: L22 */
@@ -823,8 +767,6 @@ int main(void) {
                                      cmocka_unit_test(handler_refuses_with_a_message),
                                      cmocka_unit_test(refusal_wins_over_an_earlier_way),
                                      cmocka_unit_test(form_is_sent_without_javascript),
-                                     cmocka_unit_test(page_without_a_content_is_reported_if_it_has_a_topic),
-                                     cmocka_unit_test(form_whose_action_has_no_route_is_reported),
                                      cmocka_unit_test(repeated_refusal_shows_the_form_again),
                                      cmocka_unit_test(repeated_refusal_is_said_again),
                                      cmocka_unit_test(ordinary_document_has_a_plain_form),
