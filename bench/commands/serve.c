@@ -21,7 +21,8 @@
  *   POST /pub reports its result: 204 with Vestry-Delivered, the number of streams; 404: no stream; 504: a node has not
  *   answered; 503: not sent. /stats has the counters of the cluster
  *
- * Otherwise a POST gets 204 when its events are in the queues. */
+ * Otherwise a POST gets 204 when its events are in the queues. POST /pub without a key publishes to a channel. In a
+ * cluster it dispatches to the key that all streams of the broadcast have. */
 #include <errno.h>
 #include <glob.h>
 #include <inttypes.h>
@@ -75,9 +76,10 @@ static vestry_err sub_channel(vestry_reply *reply) {
   return error;
 }
 
-/* Broadcast an event, and drop the reference. */
-static vestry_err broadcast_event(vestry *v, const vestry_key *key, vestry_err made, vestry_event *event,
+/* Broadcast an event to the channel that the request names, and drop the reference. */
+static vestry_err broadcast_event(vestry *v, const vestry_request *req, vestry_err made, vestry_event *event,
                                   vestry_reply *reply) {
+  const vestry_key *key = is_of_channel(req) ? VESTRY_KEY("channel") : VESTRY_KEY("broadcast");
   vestry_err error = made ? made : vestry_broadcast(v, everybody, key, event, NULL);
   vestry_event_unref(event);
   return error && error != VESTRY_FULL && error != VESTRY_NOT_FOUND ? error : vestry_reply_status(reply, 204);
@@ -137,11 +139,11 @@ static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app)
   error = body_value(req, &value);
   if (error) return error;
   const served *all = app;
-  if (is_of_channel(req)) {
+  if (is_of_channel(req) || (key.len == 1 && !all->cluster)) {
     vestry_event *event = NULL;
     error = vestry_event_signals(NULL, VESTRY_OBJECT("v", value), NULL, &event);
     json_decref(value);
-    return broadcast_event(all->v, VESTRY_KEY("channel"), error, event, reply);
+    return broadcast_event(all->v, req, error, event, reply);
   }
   json_t *effect = json_pack("[s,{s:o}]", "patch-signals", "v", value);
   if (!effect) return VESTRY_NO_MEMORY;
@@ -156,8 +158,7 @@ static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app
   const served *all = app;
   vestry_event *event = NULL;
   vestry_err error = vestry_event_elements(NULL, body.data, body.len, NULL, &event);
-  return broadcast_event(all->v, is_of_channel(req) ? VESTRY_KEY("channel") : VESTRY_KEY("broadcast"), error, event,
-                         reply);
+  return broadcast_event(all->v, req, error, event, reply);
 }
 
 static vestry_err drain(const vestry_request *req, vestry_reply *reply, void *app) {

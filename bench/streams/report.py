@@ -195,7 +195,8 @@ memory. Shared memory is divided among the processes.
 In this contest each stream has a separate key. The memory of a further stream is the difference between all streams \
 and a quarter of them; the batches of the two threads that write ({once} in all) exist once.
 - opened/s: the number of streams that open per second, from the first connect to the last head. One thread opens them \
-one after the other. In a broadcast all streams of vestry have the same key.
+one after the other. In a broadcast all streams of vestry have the same key, and are members of the channel to which \
+the event is published (`vestry_broadcast`).
 - page: a page with 10 kB of rows. Each event changes 100 of its digits, in ten places. The bare sends have as many \
 bytes on the wire as the event in brotli, and no encoder runs. In this contest the load generator reads and times all \
 data, and decodes and checks it after the round, because in reality 10,000 other machines do this. Otherwise it would \
