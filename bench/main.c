@@ -65,10 +65,11 @@ static const struct {
      "      [--unread 0]]\n"
      "      streams that check their events: losses, order, latency; fails on a lost or misordered event"},
     {"floor", bench_floor,
-     "floor [--port 8090] [--streams 10000] [--batched [--threads 2] | --tls]\n"
+     "floor [--port 8090] [--streams 10000] [--batched [--threads 2] | --tls] [--cells FILE [--encoding identity|br]]\n"
      "      the minimum work of a server: one thread, one write(2) per stream, or with --batched "
      "one io_uring_enter(2) for 256 streams;\n"
-     "      with --tls HTTP/2 over TLS, one record per connection"},
+     "      with --tls HTTP/2 over TLS, one record per connection; with --cells the board of `cells`, in a new "
+     "database"},
     {"churn", bench_churn,
      "churn --port P [--clients 1000] [--seconds 60] [--seed 1] [--pid SERVER]\n"
      "      clients that connect, subscribe and are killed at random; fails unless the server ends up empty"},

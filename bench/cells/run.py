@@ -19,7 +19,6 @@ Contest = collections.namedtuple("Contest", "name options contenders viewers")
 BOTH = ["vestry", "node"]
 FLOOR = "floor"
 ALL = [*BOTH, FLOOR]
-FLOOR_PART_BYTES = {"identity": 7800, "br": 500}  # of an event of a part of the example
 
 
 def contests(quick):
@@ -48,19 +47,17 @@ def command_of(build, contender, encoding, file):
     if contender == "node":
         return [node(build), os.path.join(HERE, "cells.mjs"), file, encoding]
     if contender == FLOOR:
-        return [os.path.join(build, "bin", "vestry-bench"), "floor", "--batched", "--port", "0", "--cells",
-                str(FLOOR_PART_BYTES[encoding]), "--file", file]
+        return [os.path.join(build, "bin", "vestry-bench"), "floor", "--batched", "--port", "0", "--cells", file,
+                "--encoding", encoding]
     return [os.path.join(build, "bin", "cells"), "--adapter", "microhttpd", "--port", "0", "--db", file]
 
 
 def run(build, contest, contender):
     at = contest.options.index("--encoding") + 1
-    encoding, options = contest.options[at], contest.options
-    if contender == FLOOR:
-        options = [*options[:at], "identity", *options[at + 1:]]
+    encoding = contest.options[at]
     with tempfile.TemporaryDirectory() as folder:
         with Server(command_of(build, contender, encoding, os.path.join(folder, "cells.db"))) as server:
-            load = [os.path.join(build, "bin", "vestry-bench"), "cells", *options, "--viewers",
+            load = [os.path.join(build, "bin", "vestry-bench"), "cells", *contest.options, "--viewers",
                     contest.viewers[contender], "--port", str(server.port),
                     "--pid", str(server.process.pid)]
             done = subprocess.run(load, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)

@@ -220,18 +220,6 @@ static void take_boxes(cells *c, viewer *v, const char *at, const char *end) {
   }
 }
 
-/* Read the part in a line of vestry-bench floor --cells: its number and its bits. */
-static void take_bare_part(cells *c, viewer *v, const char *line, size_t len) {
-  enum { PART_LINE_BYTES = 64 };
-  char text[PART_LINE_BYTES];
-  uint64_t is_ticked[BITS_WORDS];
-  uint32_t part;
-  snprintf(text, sizeof text, "%.*s", (int)(len < sizeof text ? len : sizeof text - 1), line);
-  if (sscanf(text, "data: part %4" SCNu32 " %16" SCNx64 "%16" SCNx64, &part, &is_ticked[0], &is_ticked[1]) == 3 &&
-      part < PARTS * PARTS)
-    take_part(c, v, part, is_ticked);
-}
-
 /* Update the tag like the page's script: by the tag of a page, or by the event of a part, which replaces the claim for
  * that part. */
 static void take_tag(viewer *v, const char *tag, size_t len) {
@@ -262,14 +250,13 @@ static void take_tag(viewer *v, const char *tag, size_t len) {
 }
 
 static void take_line(bench_stream *stream, const char *line, size_t len, void *ctx) {
-  static const char mark[] = "data: elements ", has[] = "data: has ", bare[] = "data: part ";
+  static const char mark[] = "data: elements ", has[] = "data: has ";
   const reader *r = ctx;
   (void)stream;
   if (len >= sizeof has && memcmp(line, has, sizeof has - 1) == 0)
     take_tag(r->v, line + sizeof has - 1, len - (sizeof has - 1));
   if (len >= sizeof mark && memcmp(line, mark, sizeof mark - 1) == 0)
     take_boxes(r->c, r->v, line + sizeof mark - 1, line + len);
-  if (len >= sizeof bare && memcmp(line, bare, sizeof bare - 1) == 0) take_bare_part(r->c, r->v, line, len);
 }
 
 static void read_viewer(cells *c, viewer *v) {
@@ -454,8 +441,6 @@ static bool enter(cells *c, viewer *v) {
     snprintf(more, sizeof more, "Vestry-Document: %s\r\n", number);
   v->opened_ns = bench_now_ns();
   take_boxes(c, v, c->document, c->document + strlen(c->document));
-  for (const char *at = c->document; (at = strstr(at, "\ndata: part ")); at++)
-    take_bare_part(c, v, at + 1, strcspn(at + 1, "\n"));
   return is_whole(v) && open_stream(c, v, more);
 }
 

@@ -7,7 +7,7 @@
  *   GET /sub          joins the broadcast            POST /pub         {"v": BODY} to all
  *   GET /sub?key=kN   is stored under N              POST /pub?key=kN  {"v": BODY} to stream N
  *
- * With --cells it serves the board of vestry-bench cells (floor_cells.c); with --tls it serves HTTP/2 over TLS
+ * With --cells FILE it serves the board of vestry-bench cells (floor_cells.c); with --tls it serves HTTP/2 over TLS
  * (floor_tls.c). */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -63,7 +63,9 @@ typedef struct floor_server {
 } floor_server;
 
 static void drop(floor_server *s, int fd) {
+#ifdef BENCH_SQLITE
   if (s->has_cells) floor_cells_drop(fd);
+#endif
   if (s->places[fd]) { /* the last stream moves to its place */
     size_t at = s->places[fd] - 1;
     s->streams[at] = s->streams[--s->count];
@@ -193,7 +195,9 @@ static void publish(floor_server *s, const char *request, const char *body, size
 /* Process a complete request. false: close the connection. */
 static bool answer(floor_server *s, int fd, const char *request, const char *body, size_t len) {
   static const char done[] = "HTTP/1.1 204 No Content\r\n\r\n", unknown[] = "HTTP/1.1 404 Not Found\r\n\r\n";
+#ifdef BENCH_SQLITE
   if (s->has_cells) return floor_cells_answer(s, fd, request);
+#endif
   if (strncmp(request, "GET /sub", 8) == 0) return subscribe(s, fd, request);
   if (strncmp(request, "POST /pub", 9) != 0) return write_all(fd, unknown, sizeof unknown - 1) && false;
   publish(s, request, body, len);
@@ -272,16 +276,14 @@ static double system_call_ns(void) {
 }
 
 int bench_floor(int argc, char **argv) {
-  uint64_t port = 8090, streams = 10000, batched = 0, has_tls = 0, threads = 1, part_bytes = 0;
-  const char *file = NULL;
-  const bench_option options[] = {{"--port", NULL, &port, 0, 65535},   {"--streams", NULL, &streams, 1, 60000},
-                                  {"--tls", NULL, &has_tls, 0, 0},     {"--threads", NULL, &threads, 1, 2},
-                                  {"--batched", NULL, &batched, 0, 0}, {"--cells", NULL, &part_bytes, 1, 16384},
-                                  {"--file", &file, NULL, 0, 0}};
+  uint64_t port = 8090, streams = 10000, batched = 0, has_tls = 0, threads = 1;
+  const char *encoding = "identity", *cells = NULL;
+  const bench_option options[] = {{"--port", NULL, &port, 0, 65535},    {"--streams", NULL, &streams, 1, 60000},
+                                  {"--tls", NULL, &has_tls, 0, 0},      {"--threads", NULL, &threads, 1, 2},
+                                  {"--batched", NULL, &batched, 0, 0},  {"--cells", &cells, NULL, 0, 0},
+                                  {"--encoding", &encoding, NULL, 0, 0}};
   int status = bench_options(argc, argv, options, sizeof options / sizeof *options);
   if (status) return status;
-  if (part_bytes && !file) fprintf(stderr, "vestry-bench: floor: --cells requires --file\n");
-  if (part_bytes && !file) return 2;
   static floor_server s;
   unsigned bound;
   bench_raise_descriptors();
@@ -290,9 +292,14 @@ int bench_floor(int argc, char **argv) {
   s.streams = calloc(streams, sizeof *s.streams);
   s.keyed = malloc(streams * sizeof *s.keyed);
   s.is_batched = batched;
-  s.has_cells = part_bytes;
-  if (!s.streams || !s.keyed || (batched && !begin_batches(&s, threads == 2)) ||
-      (s.has_cells && !floor_cells_begin(part_bytes, file)) || !listen_on(&s, port, &bound)) {
+#ifdef BENCH_SQLITE
+  s.has_cells = cells;
+  if (cells && !floor_cells_begin(strcmp(encoding, "br") == 0, cells)) return 1;
+#else
+  if (cells) fprintf(stderr, "vestry-bench: floor: --cells: this build has no SQLite\n");
+  if (cells) return 2;
+#endif
+  if (!s.streams || !s.keyed || (batched && !begin_batches(&s, threads == 2)) || !listen_on(&s, port, &bound)) {
     fprintf(stderr, "vestry-bench: floor: %s\n", strerror(errno));
     return 1;
   }

@@ -12,8 +12,9 @@ struct floor_server;
  * dropped. */
 void floor_send(struct floor_server *s, const int *streams, size_t count, const char *event, size_t len);
 
-/* The board of vestry-bench cells. part_bytes: of an event of a part. file: receives the changes. false: errno. */
-bool floor_cells_begin(size_t part_bytes, const char *file);
+/* The board of vestry-bench cells. is_encoded: with brotli. file: a database without ticked boxes; created if there is
+ * none. false: the error was reported. */
+bool floor_cells_begin(bool is_encoded, const char *file);
 /* Answer a request. false: close the connection. */
 bool floor_cells_answer(struct floor_server *s, int fd, const char *request);
 /* Forget a connection, which is about to be closed. */
