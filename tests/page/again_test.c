@@ -81,8 +81,8 @@ static vestry_err make_page_of_poor_part(vestry_render *render, vestry_html *htm
   return vestry_render_end(render, html);
 }
 
-/* The page renders the part once inside its content. The part's own fragment is then rendered until it no longer
- * requests it. */
+/* The page renders the part when it sends its content, and the part is then rendered until it no longer requests
+ * it. */
 static void part_is_rendered_again_on_request(void **state) {
   site on;
   vestry_page *page;

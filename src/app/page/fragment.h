@@ -189,8 +189,11 @@ void vsi_fragment_free(vsi_fragment *fragment); /* without the lock; the viewer 
 vestry_err vsi_subscription_promise(vestry_pages *pages, vsi_viewer *viewer, vestry_page *page,
                                     const vestry_page_part *part, const vsi_buffer *key, size_t share_at,
                                     vsi_request_copy *request, vsi_subscription **ret_subscription);
-/* Subscribe the stream: it is to receive the fragment from now on. */
-void vsi_subscription_take(vsi_subscription *subscription);
+/* Subscribe the stream: it is to receive the fragment from now on. is_joined: the caller lets the stream join the
+ * fragment's channel; otherwise vsi_subscription_join follows. */
+void vsi_subscription_take(vsi_subscription *subscription, bool is_joined);
+/* Let the stream join the fragment's channel, in a run of the fragment. */
+void vsi_subscription_join(vsi_subscription *subscription);
 /* Remove the subscription from shared->joining, from which the fragment's worker lets streams join. */
 void vsi_subscription_joined(vsi_subscription *subscription);
 /* Unsubscribe the stream. The subscription is freed, unless a worker holds it. Events that the fragment publishes to

@@ -174,12 +174,13 @@ static vestry_err make_inside(vsi_run *r, const vestry_page_part *part, change *
   return error;
 }
 
-/* Take the current content of the part's fragment, unless the fragment is to be rendered again. Returns whether it was
- * taken. */
+/* Take the current content of the part's fragment, unless the fragment is to be rendered again for a change. Returns
+ * whether it was taken. */
 static bool take_kept(const vsi_run *r, change *c) {
   const vsi_fragment *fragment = &c->taken->shared->fragment;
   vsi_pages_lock(r->pages);
-  bool is_current = fragment->has_hash && fragment->kept && fragment->kept->event && !fragment->is_dirty;
+  bool is_current =
+      fragment->has_hash && fragment->kept && fragment->kept->event && (!fragment->is_dirty || fragment->is_poor);
   if (is_current) {
     c->inside = vestry_event_ref(fragment->kept->event);
     c->hash = fragment->hash.high;
@@ -300,11 +301,46 @@ static vestry_err send_content(vsi_run *r, change *changes, bool is_same, uint64
   return correct_mark(r, changes, is_same, text, sent_bytes);
 }
 
+/* Subscribe the stream to a new part, of which it has a content. Only a run of the part lets streams join its channel.
+ * If this would be all that the run does, its work is done here for all such parts together: the part counts as running
+ * meanwhile. Returns whether the caller lets the stream join. The caller holds the lock. */
+static bool subscribe(vsi_subscription *taken) {
+  vsi_fragment *part = &taken->shared->fragment;
+  const bool joins = part->state == VSI_FRAGMENT_IDLE && !part->is_dirty && part->has_hash &&
+                     part->hash.high == taken->hash && !taken->is_brief;
+  vsi_subscription_take(taken, joins);
+  if (!joins) return false;
+  part->state = VSI_FRAGMENT_RUNNING;
+  taken->holds++;
+  return true;
+}
+
+/* Let the stream join the channels of parts that count as running. */
+static void join_channels(vsi_run *r, vsi_subscription **subscriptions, size_t count) {
+  vestry_pages *pages = r->pages;
+  vestry_err errors[VESTRY_PAGE_PARTS_MAX];
+  for (size_t i = 0; i < count; i++)
+    errors[i] = vsi_channel_join(subscriptions[i]->shared->channel, subscriptions[i]->connection);
+  vsi_pages_lock(pages);
+  for (size_t i = 0; i < count; i++) {
+    vsi_subscription *subscription = subscriptions[i];
+    vsi_fragment *part = &subscription->shared->fragment;
+    subscription->is_in = !errors[i] && !subscription->is_over;
+    vsi_schedule_put_back(part, VSI_RUN_DONE, 0, false);
+    if (errors[i] == VESTRY_NO_MEMORY && !subscription->is_over) vsi_subscription_join(subscription);
+    vsi_sent_settle(part);
+    vsi_subscription_release(subscription);
+  }
+  vsi_pages_reap(pages);
+}
+
 /* Record the result of a run: new parts are subscribed if the content was sent, and otherwise dropped. Returns the
  * error of sending; NO_MEMORY: the fragment may lack a topic, and must be rendered and sent again. */
 static vestry_err settle_private(vsi_run *r, change *changes, bool is_same, vestry_err error, uint64_t sent_bytes) {
   vestry_pages *pages = r->pages;
   vsi_fragment *fragment = r->fragment;
+  vsi_subscription *joining[VESTRY_PAGE_PARTS_MAX];
+  size_t joining_count = 0;
   vsi_pages_lock(pages);
   if (vsi_run_record(r, VSI_MADE_CONTENT) != VSI_MADE_CONTENT && !error) error = VESTRY_NO_MEMORY;
   bool is_sent = !error && !fragment->is_over;
@@ -315,13 +351,14 @@ static vestry_err settle_private(vsi_run *r, change *changes, bool is_same, vest
     taken->hash = changes[i].hash;
     taken->has_hash = true;
     taken->joined = r->private->extra->sent.from;
-    if (is_sent)
-      vsi_subscription_take(taken);
-    else
+    if (!is_sent)
       vsi_subscription_drop(taken);
+    else if (subscribe(taken))
+      joining[joining_count++] = taken;
   }
   vsi_run_settle(r, is_same, error, sent_bytes);
   vsi_pages_reap(pages);
+  if (joining_count) join_channels(r, joining, joining_count);
   return error;
 }
 
@@ -358,6 +395,8 @@ static vestry_err prepare_parts(vsi_run *r, change *changes) {
     error = find_or_promise(r, part, &changes[i]);
     if (error || changes[i].subscription) continue;
     if (tag && vsi_secret_claimed(r->pages, tag, part->id, part->share, &changes[i].hash)) continue;
+    if (take_kept(r, &changes[i])) continue;
+    r->run_first(r, changes[i].taken->shared);
     if (!take_kept(r, &changes[i])) error = make_inside(r, part, &changes[i]);
   }
   return error;

@@ -22,6 +22,10 @@ typedef enum vsi_outcome {
 
 typedef struct vsi_run {
   vestry_pages *pages;
+  vsi_worker *worker;
+  /* Run a part that was not rendered yet, on the thread of this run of a page that is about to send its content; unless
+   * a worker runs it, or is about to. */
+  void (*run_first)(struct vsi_run *r, vsi_shared *part);
   vsi_fragment *fragment;
   vsi_shared *shared;   /* the fragment, if it is shared; otherwise NULL */
   vsi_private *private; /* the fragment, if it is private; otherwise NULL */

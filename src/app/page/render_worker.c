@@ -98,11 +98,16 @@ static void end_run(vestry_pages *pages, vsi_fragment *fragment, vsi_run_result 
   pthread_cond_broadcast(&pages->quiet);
 }
 
+static void run_first(vsi_run *r, vsi_shared *part);
+
 /* Begin a run. The caller holds the lock, which is released. */
-static void begin_run(vsi_run *r, vsi_worker *worker, vsi_fragment *fragment, const cause *of) {
+static void begin_run(vsi_run *r, vsi_worker *worker, struct vsi_paper *paper, vsi_fragment *fragment,
+                      const cause *of) {
   vestry_pages *pages = worker->pages;
   const bool is_known = of->marked_seq && !of->is_guessed;
   r->pages = pages;
+  r->worker = worker;
+  r->run_first = run_first;
   r->fragment = fragment;
   r->shared = fragment->is_shared ? vsi_shared_of(fragment) : NULL;
   r->private = fragment->is_shared ? NULL : vsi_private_of(fragment);
@@ -128,9 +133,9 @@ static void begin_run(vsi_run *r, vsi_worker *worker, vsi_fragment *fragment, co
   r->render.pages = pages;
   r->render.tag = (vsi_state_tag){.build = pages->build};
   vsi_reply_init(&r->reply, pages->host);
-  r->html = &worker->html;
+  r->html = &paper->html;
   vestry_html_clear(r->html);
-  r->names = &worker->names;
+  r->names = &paper->names;
   vsi_buffer_clear(r->names);
 }
 
@@ -236,25 +241,17 @@ void vsi_workers_fire(vestry_timer *timer, void *ctx) {
 
 /* ------------------------------------------------------------------------------------------------ runs ------------ */
 
-/* Run a fragment. The caller holds the lock; it is released meanwhile. */
-static void run_fragment(vsi_worker *worker, vsi_fragment *fragment, uint64_t now_ns) {
+/* Perform a run, which was counted. The caller holds the lock; it is released meanwhile. */
+static void perform(vsi_worker *worker, struct vsi_paper *paper, vsi_fragment *fragment, const cause *of) {
   vestry_pages *pages = worker->pages;
-  cause of = take_cause(fragment);
-  pages->running_count++;
-  vsi_schedule_hand_over(pages, now_ns);
-  write_before(worker, fragment, &of, now_ns);
-  if (check(pages, fragment, &of)) {
-    end_run(pages, fragment, VSI_RUN_DONE, &of);
-    return;
-  }
-  const vsi_traced refresh = pages->traced[of.marked_seq % VSI_TRACED];
+  const vsi_traced refresh = pages->traced[of->marked_seq % VSI_TRACED];
   vsi_run run;
-  begin_run(&run, worker, fragment, &of);
+  begin_run(&run, worker, paper, fragment, of);
   vsi_span span;
   vsi_span_begin(&span, pages->host, VESTRY_SPAN_RENDER,
-                 of.marked_seq && refresh.seq == of.marked_seq ? &refresh.trace : NULL);
+                 of->marked_seq && refresh.seq == of->marked_seq ? &refresh.trace : NULL);
   VSI_PROBE1(render, name_of(fragment));
-  vsi_run_result result = run.shared ? vsi_shared_run(&run, of.is_dirty) : vsi_private_run(&run);
+  vsi_run_result result = run.shared ? vsi_shared_run(&run, of->is_dirty) : vsi_private_run(&run);
   if (result == VSI_RUN_DONE && run.is_again) result = VSI_RUN_AGAIN;
   const bool is_left = run.put_bytes && may_leave(&run);
   if (run.put_bytes && !is_left) vsi_connection_posted_here(run.private->viewer.connection, NULL);
@@ -264,7 +261,34 @@ static void run_fragment(vsi_worker *worker, vsi_fragment *fragment, uint64_t no
   vsi_span_end(&span, name_of(fragment), 0, result == VSI_RUN_FAILED ? VESTRY_FAILED : VESTRY_OK);
   vsi_pages_lock(pages);
   if (is_left) leave_unwritten(worker, &run);
-  end_run(pages, fragment, result, &of);
+  end_run(pages, fragment, result, of);
+}
+
+/* Run a fragment. The caller holds the lock; it is released meanwhile. */
+static void run_fragment(vsi_worker *worker, vsi_fragment *fragment, uint64_t now_ns) {
+  vestry_pages *pages = worker->pages;
+  cause of = take_cause(fragment);
+  pages->running_count++;
+  vsi_schedule_hand_over(pages, now_ns);
+  write_before(worker, fragment, &of, now_ns);
+  if (check(pages, fragment, &of))
+    end_run(pages, fragment, VSI_RUN_DONE, &of);
+  else
+    perform(worker, &worker->papers[0], fragment, &of);
+}
+
+static void run_first(vsi_run *r, vsi_shared *part) {
+  vestry_pages *pages = r->pages;
+  vsi_fragment *fragment = &part->fragment;
+  vsi_pages_lock(pages);
+  if (fragment->is_first && fragment->state == VSI_FRAGMENT_IDLE) {
+    fragment->state = VSI_FRAGMENT_RUNNING;
+    const cause of = take_cause(fragment);
+    pages->running_count++;
+    perform(r->worker, &r->worker->papers[1], fragment, &of);
+    if (fragment->is_poor) fragment->failures = 0; /* the run that lets the stream join follows at once, and counts */
+  }
+  vsi_pages_unlock(pages);
 }
 
 /* Return whether a worker runs further fragments, or lets other actors of the runtime have their turn. */
@@ -303,8 +327,8 @@ static void run_worker(vestry_actor *self, void *ctx) {
 
 static void end_worker(void *ctx) {
   vsi_worker *worker = ctx;
-  vestry_html_finish(&worker->html);
-  vsi_buffer_finish(&worker->names);
+  for (size_t i = 0; i < 2; i++) vestry_html_finish(&worker->papers[i].html);
+  for (size_t i = 0; i < 2; i++) vsi_buffer_finish(&worker->papers[i].names);
   vsi_pages_unref(worker->pages);
 }
 
@@ -314,8 +338,8 @@ vestry_err vsi_workers_create(vestry_pages *pages, size_t count) {
   for (size_t i = 0; i < count; i++) {
     vsi_worker *worker = &pages->workers[i];
     worker->pages = pages;
-    vestry_html_init(&worker->html, pages->host);
-    vsi_buffer_init(&worker->names, pages->host);
+    for (size_t at = 0; at < 2; at++) vestry_html_init(&worker->papers[at].html, pages->host);
+    for (size_t at = 0; at < 2; at++) vsi_buffer_init(&worker->papers[at].names, pages->host);
     const vestry_actor_options options = {.run = run_worker, .done = end_worker, .ctx = worker};
     pages->refs++;
     vestry_err error = vestry_actor_create(pages->runtime, &options, &worker->actor);

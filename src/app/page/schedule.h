@@ -12,8 +12,10 @@ enum { VSI_UNWRITTEN_MOST = 64 };
 struct vsi_worker {
   vestry_pages *pages;
   vestry_actor *actor;
-  vestry_html html; /* target of its renders; kept for its memory and its learned formats */
-  vsi_buffer names; /* notes of topics of its renders; kept for its memory */
+  struct vsi_paper {
+    vestry_html html; /* target of a render; kept for its memory and its learned formats */
+    vsi_buffer names; /* notes of its topics; kept for its memory */
+  } papers[2];        /* the second one is of a run inside of a run (run_first) */
   /* The lock guards all members below. */
   vsi_worker *next_idle;
   vsi_woken woken;

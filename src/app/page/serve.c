@@ -276,7 +276,7 @@ static void begin_watching(vsi_attachment *attachment, vestry_connection *connec
   vestry_pages *pages = subscription->shared->fragment.page->pages;
   begin_locked(&watching->viewer, pages, connection, subscription->has_hash, watching->is_of_other_build,
                watching->poll);
-  vsi_subscription_take(subscription);
+  vsi_subscription_take(subscription, false);
   if (watching->seen) vsi_sent_begin(watching->seen, &watching->viewer, NULL);
   vsi_pages_unlock(pages);
   vsi_connection_call_at_close(connection, &watching->viewer.node, watching_ended);

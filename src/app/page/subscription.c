@@ -197,14 +197,21 @@ void vsi_subscription_drop(vsi_subscription *subscription) {
   if (!--shared->subscriptions_count) vsi_fragment_end(&shared->fragment);
 }
 
-void vsi_subscription_take(vsi_subscription *subscription) {
+void vsi_subscription_take(vsi_subscription *subscription, bool is_joined) {
   vsi_shared *shared = subscription->shared;
   vsi_fragment *fragment = &shared->fragment;
+  vsi_ring_init(&subscription->joining);
   subscription->connection = vestry_connection_ref(subscription->viewer->connection);
   SLIST_INSERT_HEAD(&subscription->viewer->subscriptions, subscription, of_viewer);
   vsi_ring_add_first(&shared->subscriptions, &subscription->of_shared);
   vsi_tally_of(fragment)->streams_count++;
   shared->checks_allow |= subscription->request != NULL;
+  if (!is_joined) vsi_subscription_join(subscription);
+}
+
+void vsi_subscription_join(vsi_subscription *subscription) {
+  vsi_shared *shared = subscription->shared;
+  vsi_fragment *fragment = &shared->fragment;
   vsi_ring_add_first(&shared->joining, &subscription->joining);
   if (fragment->is_first) fragment->is_dirty = true;
   if (fragment->state == VSI_FRAGMENT_IDLE || (fragment->state == VSI_FRAGMENT_WAITING && fragment->is_poor))
