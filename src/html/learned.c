@@ -5,10 +5,11 @@
  * is used long enough caches its analysis of a format as a program: the pieces of the format's text, the conversions
  * after them, and the place at the end.
  *
- * A program is valid if the format begins in ordinary text, where the text before it does not matter, and if no
- * argument changes the meaning of the text after it. That follows from the place of each argument
- * (vsi_place_is_settled): a number or an escaped text cannot end the text, value or string around it. Everything that
- * depends on arguments is checked on each use:
+ * A program is valid if the format begins at the place where it was learned, and if no argument changes the meaning of
+ * the text after it. Places in ordinary text are the same, because the text before does not matter there; other places,
+ * such as in the value of an attribute, are the same if all their bytes are equal. The effect of an argument follows
+ * from its place (vsi_place_is_settled): a number or an escaped text cannot end the text, value or string around it.
+ * Everything that depends on arguments is checked on each use:
  * - a `&` or a CR before a text;
  * - the HTML of a %-s in ordinary text, which must not change the place;
  * - the text of a %-s elsewhere, such as the name of an element, which must be the same as when the format was learned.
@@ -37,7 +38,7 @@ enum {
   WAYS = 4,
   FIRST_ADDS = 16,
   MAX_STEPS = 12,
-  MAX_FORMAT = 512,
+  MAX_FORMAT = 1024,
   NUMBER_BYTES = 24,
   MAX_FILL = 32,
   BLOCK = 32,
@@ -75,7 +76,7 @@ typedef struct fixed {
 } fixed;
 
 typedef struct program {
-  vsi_html_place behind;
+  vsi_html_place before, behind;
   const char *format;  /* a copy, after the steps */
   size_t format_bytes; /* with the NUL */
   const fixed *fixed;  /* after the steps, too */
@@ -126,7 +127,7 @@ static bool learn_piece(vsi_format_reader *r, vsi_html_place *place, step *s, bo
 /* The parts of a program that is being learned. */
 typedef struct lesson {
   vsi_format_reader reader;
-  vsi_html_place place;
+  vsi_html_place before, place;
   step steps[MAX_STEPS];
   fixed fixed[MAX_FIXED];
   size_t steps_count, fixed_count;
@@ -171,10 +172,10 @@ static bool learn_conversion(lesson *l, step *s) {
   return s->act == RAW || vsi_place_is_settled(&l->place, is_number(&s->conversion), &s->in_js);
 }
 
-/* Learn a format that begins in plain text. false: it cannot be learned. */
+/* Learn a format. false: it cannot be learned. */
 static bool learn(lesson *l) {
   vsi_format_reader *r = &l->reader;
-  vsi_place_init(&l->place);
+  l->place = l->before;
   while (*r->at) {
     if (l->steps_count == MAX_STEPS) return false;
     step *s = &l->steps[l->steps_count++];
@@ -186,20 +187,34 @@ static bool learn(lesson *l) {
   return l->steps_count > 0;
 }
 
-static program *make(const vestry_host *host, const char *format, va_list arguments) {
+static void note_place(const vsi_html *html, vsi_html_place *ret_place) {
+  if (vsi_place_is_plain(&html->place))
+    vsi_place_init(ret_place);
+  else
+    *ret_place = html->place;
+}
+
+static bool is_at(const vsi_html *html, const vsi_html_place *place) {
+  if (vsi_place_is_plain(&html->place)) return vsi_place_is_plain(place);
+  return memcmp(&html->place, place, sizeof *place) == 0;
+}
+
+static program *make(const vsi_html *html, const char *format, va_list arguments) {
   size_t len = strnlen(format, MAX_FORMAT);
   if (len == MAX_FORMAT) return NULL;
   lesson l;
   l.reader = (vsi_format_reader){.format = format, .at = format};
   l.steps_count = l.fixed_count = 0;
+  note_place(html, &l.before);
   va_copy(l.reader.arguments, arguments);
   bool is_learned = learn(&l);
   va_end(l.reader.arguments);
   size_t steps_bytes = l.steps_count * sizeof *l.steps, fixed_bytes = l.fixed_count * sizeof *l.fixed;
-  program *made = is_learned ? vsi_alloc(host, sizeof *made + steps_bytes + fixed_bytes + len + 1 + BLOCK) : NULL;
+  program *made = is_learned ? vsi_alloc(html->host, sizeof *made + steps_bytes + fixed_bytes + len + 1 + BLOCK) : NULL;
   if (!made) return NULL;
   char *fixed_at = (char *)made->steps + steps_bytes, *copy = fixed_at + fixed_bytes;
-  *made = (program){.behind = l.place,
+  *made = (program){.before = l.before,
+                    .behind = l.place,
                     .format = copy,
                     .format_bytes = len + 1,
                     .fixed = (const fixed *)(const void *)fixed_at,
@@ -236,7 +251,8 @@ static const program *look_up(vsi_html *html, const char *format, va_list argume
   if (!html->learned && !(html->learned = vsi_calloc(html->host, 1, sizeof *html->learned))) return NULL;
   slot *s = find(html, format);
   if (s->program) {
-    if (strncmp(format, s->program->format, s->program->format_bytes) == 0) return s->program;
+    if (strncmp(format, s->program->format, s->program->format_bytes) == 0)
+      return is_at(html, &s->program->before) ? s->program : NULL;
     empty(html, s); /* another format is at this address now, and may change again */
     s->format = format;
     s->is_unfit = true;
@@ -246,7 +262,7 @@ static const program *look_up(vsi_html *html, const char *format, va_list argume
     s->format = format;
     return NULL;
   }
-  s->program = make(html->host, format, arguments);
+  s->program = make(html, format, arguments);
   s->is_unfit = !s->program;
   return s->program;
 }
@@ -395,7 +411,6 @@ bool vsi_html_add_learned(vsi_html *html, const vsi_format_sink *sink, const cha
     html->adds_count++;
     return false;
   }
-  if (!vsi_place_is_plain(&html->place)) return false;
   const program *known = look_up(html, format, arguments);
   if (!known) return false;
   vsi_format_reader r = {.html = html, .format = format};

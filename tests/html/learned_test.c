@@ -52,6 +52,10 @@ CALL(wide, "%100d|%33d|%32d|%031d|%1000d", number, number, number, number, numbe
 CALL(cr, "\r%s\r%s", text, "\n")
 CALL(unfinished, "<b title='%s", text)
 CALL(finished, "'>%s", text)
+CALL(open_code, "<b data-text=\"$a + ")
+CALL(code_goes_on, "f('%s', %d)\" title=\"%s", text, number, text)
+CALL(value_goes_on, "%d, %s\" href=\"/x/%s\"><i title='%s", number, text, text, text)
+CALL(tag_goes_on, " id=\"%s\" class=%-s>%s", text, number % 3 ? "a" : "\"", text)
 CALL(plain, "<hr>")
 CALL(percent, "%%%%%d%%", number)
 CALL(null_text, "<b>%s</b>", number % 16 ? text : NULL)
@@ -70,13 +74,14 @@ static void changing(vestry_html *html, const char *text, int number) {
 #pragma GCC diagnostic pop
 }
 
-static call *const calls[] = {raw_tag,    raw_in_value, raw_in_code,       raw_null,     row,        linked,
-                              open_link,  half_a_link,  javascript,        action,       code,       ampersand,
-                              pre,        area,         ampersand_in_code, raw,          raw_text,   raw_comment,
-                              comment,    comment_end,  noscript,          noscript_end, script,     style,
-                              style_text, meta,         numbers,           stars,        star_below, wide,
-                              cr,         unfinished,   finished,          plain,        percent,    null_text,
-                              just_text,  changing,     ends_in_pre};
+static call *const calls[] = {raw_tag,    raw_in_value, raw_in_code,       raw_null,     row,          linked,
+                              open_link,  half_a_link,  javascript,        action,       code,         ampersand,
+                              pre,        area,         ampersand_in_code, raw,          raw_text,     raw_comment,
+                              comment,    comment_end,  noscript,          noscript_end, script,       style,
+                              style_text, meta,         numbers,           stars,        star_below,   wide,
+                              cr,         unfinished,   finished,          plain,        percent,      null_text,
+                              just_text,  changing,     ends_in_pre,       open_code,    code_goes_on, value_goes_on,
+                              tag_goes_on};
 enum { CALLS = sizeof calls / sizeof *calls };
 
 static const char *const texts[] = {
