@@ -124,8 +124,8 @@ static int by_name(const void *name, const void *header) {
   return vsi_strcasecmp(name, *(const char *const *)header);
 }
 
-static bool names_user(const char *header) {
-  return bsearch(header, vsi_user_headers, USER_HEADERS_COUNT, sizeof *vsi_user_headers, by_name) != NULL;
+const char *const *vsi_user_header(const char *name) {
+  return bsearch(name, vsi_user_headers, USER_HEADERS_COUNT, sizeof *vsi_user_headers, by_name);
 }
 
 /* Return whether a proxy reports the client by this header. */
@@ -184,7 +184,7 @@ static const char *joined(vsi_request *own, const vestry_host *host, const char 
 }
 
 const char *vestry_request_header(const vestry_request *req, const char *name) {
-  const bool is_user = names_user(name);
+  const bool is_user = vsi_user_header(name);
   if (is_user) vsi_request_mark_private(req);
   const char *first = req->own->ops->header(req->own->server_request, name);
   const bool joins = first && VSI_OPS_HAVE(req->own->ops, vestry_request_ops, each_header);

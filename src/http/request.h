@@ -82,6 +82,8 @@ static inline void vsi_request_mark_private(const vestry_request *req) {
  * them, and copies of requests contain all of them (app/page/copy.c). vestry/request.h lists them. */
 enum { VSI_USER_HEADERS_MAX = 64 }; /* the NULL included */
 VESTRY_API extern const char *const vsi_user_headers[];
+/* Return the place of a header in the list; NULL: it does not identify a user. */
+VESTRY_API const char *const *vsi_user_header(const char *name);
 
 /* Compare a media type without its parameters. */
 VESTRY_API bool vsi_is_media_type(const char *content_type, const char *wanted);

@@ -8,6 +8,7 @@
 #include "base/ascii.h"
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "base/options.h"
 #include "event/query.h"
 #include "instance/instance.h"
 
@@ -22,6 +23,7 @@ static const char *const client_headers[] = {"Host",
                                              "X-Forwarded-Host",
                                              "X-Request-Id",
                                              NULL};
+enum { CLIENT_HEADERS_COUNT = sizeof client_headers / sizeof *client_headers - 1 };
 
 _Static_assert(VESTRY_ROUTE_PARAMETERS_MAX <= UINT8_MAX && VSI_USER_HEADERS_MAX <= UINT8_MAX / 2,
                "they are counted in a byte");
@@ -48,17 +50,44 @@ static void put_query(vsi_buffer *text, const char *query, vestry_slice *ret_sig
   vsi_buffer_append_char(text, '\0');
 }
 
-/* Append the headers that have one of the names, each as name and value. Returns their number. */
-static size_t put_headers(vsi_buffer *text, const vestry_request *req, const char *const *names) {
+/* The headers of a request that are copied, by their indices in the lists. */
+typedef struct present {
+  bool client[CLIENT_HEADERS_COUNT], user[VSI_USER_HEADERS_MAX];
+} present;
+
+static void note_header(void *ctx, const char *name, const char *value) {
+  present *is = ctx;
+  const char *const *user = vsi_user_header(name);
+  (void)value;
+  if (user) is->user[user - vsi_user_headers] = true;
+  for (size_t i = 0; i < CLIENT_HEADERS_COUNT; i++)
+    if (vsi_strcasecmp(name, client_headers[i]) == 0) is->client[i] = true;
+}
+
+/* Append headers, each as name and value. is_present: by index, whether the request has it. Returns their number. */
+static size_t put_headers(vsi_buffer *text, const vestry_request *req, const char *const *names,
+                          const bool *is_present) {
   size_t count = 0;
-  for (; *names; names++) {
-    const char *value = vestry_request_header(req, *names);
+  for (size_t i = 0; names[i]; i++) {
+    const char *value = is_present[i] ? vestry_request_header(req, names[i]) : NULL;
     if (!value) continue;
-    put(text, *names);
+    put(text, names[i]);
     put(text, value);
     count++;
   }
   return count;
+}
+
+/* Append the headers that identify the client or the user. Returns their number. A request has few headers and the
+ * lists have many names, so the headers of the request are looked up in the lists. */
+static size_t put_known_headers(vsi_buffer *text, const vestry_request *req) {
+  const vestry_request_ops *ops = req->own->ops;
+  present is = {.client = {false}};
+  if (VSI_OPS_HAVE(ops, vestry_request_ops, each_header))
+    ops->each_header(req->own->server_request, note_header, &is);
+  else
+    memset(&is, true, sizeof is);
+  return put_headers(text, req, client_headers, is.client) + put_headers(text, req, vsi_user_headers, is.user);
 }
 
 /* Append the data of which the copy consists. ret: its members that describe the data, except for `signals`. */
@@ -75,7 +104,7 @@ static void put_request(vsi_buffer *text, const vestry_request *req, vsi_copy_ki
   ret->pairs_count = (uint8_t)path->count;
   if (kind == VSI_COPY_SHARED) return;
   vsi_request_mark_private(req);
-  ret->headers_count = (uint8_t)(put_headers(text, req, client_headers) + put_headers(text, req, vsi_user_headers));
+  ret->headers_count = (uint8_t)put_known_headers(text, req);
   const vsi_session *session = vsi_session_of(req);
   ret->has_guest = session && *session->guest.name;
   if (ret->has_guest) put(text, session->guest.name);
