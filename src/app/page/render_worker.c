@@ -280,15 +280,18 @@ static void run_fragment(vsi_worker *worker, vsi_fragment *fragment, uint64_t no
 static void run_first(vsi_run *r, vsi_shared *part) {
   vestry_pages *pages = r->pages;
   vsi_fragment *fragment = &part->fragment;
+  struct vsi_paper *paper = &r->worker->papers[1];
   vsi_pages_lock(pages);
   if (fragment->is_first && fragment->state == VSI_FRAGMENT_IDLE) {
     fragment->state = VSI_FRAGMENT_RUNNING;
     const cause of = take_cause(fragment);
     pages->running_count++;
-    perform(r->worker, &r->worker->papers[1], fragment, &of);
+    perform(r->worker, paper, fragment, &of);
     if (fragment->is_poor) fragment->failures = 0; /* the run that lets the stream join follows at once, and counts */
   }
   vsi_pages_unlock(pages);
+  vestry_html_finish(&paper->html); /* each worker would keep the memory of such runs */
+  vsi_buffer_finish(&paper->names);
 }
 
 /* Return whether a worker runs further fragments, or lets other actors of the runtime have their turn. */
