@@ -75,10 +75,7 @@ vsi_part_claim vsi_secret_claim(const vestry_pages *pages, const char *id, const
 }
 
 /* If two claims have the same name, two parts collide by chance; then neither claim counts. */
-bool vsi_secret_claimed(const vestry_pages *pages, const vsi_state_tag *tag, const char *id, const char *share,
-                        uint64_t *ret_hash) {
-  if (!tag->parts_count) return false;
-  const vsi_part_claim own = vsi_secret_claim(pages, id, share, 0);
+bool vsi_secret_claimed(const vsi_state_tag *tag, vsi_part_claim own, uint64_t *ret_hash) {
   size_t count = 0;
   for (size_t i = 0; i < tag->parts_count; i++) {
     if (tag->parts[i].name != own.name) continue;

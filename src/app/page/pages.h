@@ -206,9 +206,8 @@ VESTRY_API void vsi_pages_share_secret(vestry_pages *pages, const void *secret, 
 /* Make the claim of a part for a tag. It identifies the part and its content, so that it matches no other part. hash:
  * first word of the hash of the content. */
 vsi_part_claim vsi_secret_claim(const vestry_pages *pages, const char *id, const char *share, uint64_t hash);
-/* Get the first word of the hash that a tag claims for a part. Returns false if the tag claims nothing about that
- * part. */
-bool vsi_secret_claimed(const vestry_pages *pages, const vsi_state_tag *tag, const char *id, const char *share,
-                        uint64_t *ret_hash);
+/* Get the first word of the hash that a tag claims for a part. own: the part's claim with the hash 0. Returns false if
+ * the tag claims nothing about that part. */
+bool vsi_secret_claimed(const vsi_state_tag *tag, vsi_part_claim own, uint64_t *ret_hash);
 
 #endif

@@ -110,6 +110,7 @@ void vsi_private_extra_remember(const vsi_private *page) {
 
 /* A part of a private page, while the content of the page is sent. */
 typedef struct change {
+  vsi_part_claim claim;           /* of the part without a content, whose hash is combined with it */
   vsi_subscription *subscription; /* an existing subscription, held; NULL: the part is new */
   vsi_subscription *taken;        /* a promised subscription, if the part is new */
   vestry_event *inside;
@@ -233,9 +234,9 @@ static void write_tag(const vsi_run *r, const change *changes, bool before, char
   tag.parts_count = 0;
   vsi_pages_lock(r->pages);
   for (size_t i = 0; i < r->render.parts_count; i++) {
-    const vestry_page_part *part = &r->render.parts[i].part;
     if (before && changes[i].inside) continue;
-    tag.parts[tag.parts_count++] = vsi_secret_claim(r->pages, part->id, part->share, hash_of(&changes[i]));
+    tag.parts[tag.parts_count++] =
+        (vsi_part_claim){changes[i].claim.name, changes[i].claim.content ^ hash_of(&changes[i])};
   }
   vsi_pages_unlock(r->pages);
   (void)vsi_state_tag_write(&tag, text);
@@ -392,9 +393,10 @@ static vestry_err prepare_parts(vsi_run *r, change *changes) {
   vestry_err error = count_render(r);
   for (size_t i = 0; !error && i < r->render.parts_count; i++) {
     const vestry_page_part *part = &r->render.parts[i].part;
+    changes[i].claim = vsi_secret_claim(r->pages, part->id, part->share, 0);
     error = find_or_promise(r, part, &changes[i]);
     if (error || changes[i].subscription) continue;
-    if (tag && vsi_secret_claimed(r->pages, tag, part->id, part->share, &changes[i].hash)) continue;
+    if (tag && vsi_secret_claimed(tag, changes[i].claim, &changes[i].hash)) continue;
     if (take_kept(r, &changes[i])) continue;
     r->run_first(r, changes[i].taken->shared);
     if (!take_kept(r, &changes[i])) error = make_inside(r, part, &changes[i]);
