@@ -154,7 +154,7 @@ static void refreshes_beyond_the_room_are_numbered_and_counted(void **state) {
   }
   assert_int_equal(stats_of(&p).refreshes_count, before + 10 * VSI_INBOX_ROOM);
   assert_int_equal(vestry_refresh(p.pages, "", &seq), VESTRY_INVALID);
-  char *topic = malloc(VESTRY_PAGE_TOPIC_MAX_BYTES + 2);
+  char *topic = calloc(1, VESTRY_PAGE_TOPIC_MAX_BYTES + 2);
   assert_non_null(topic);
   memset(topic, 'x', VESTRY_PAGE_TOPIC_MAX_BYTES + 1);
   assert_int_equal(vestry_refresh(p.pages, topic, &seq), VESTRY_TOO_LARGE);
