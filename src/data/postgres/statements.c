@@ -232,7 +232,7 @@ static bool send_part(pipeline *p, const char *sql, size_t len) {
     return PQsendQueryPrepared(p->db, parts[at].name, 0, NULL, NULL, NULL, 0);
   }
   snprintf(text, sizeof text, "%.*s", (int)len, sql);
-  if (at == VSI_POSTGRES_PARTS) {
+  if (at + (size_t)p->made_count >= VSI_POSTGRES_PARTS) { /* no room to keep it */
     p->count++;
     return PQsendQueryParams(p->db, text, 0, NULL, NULL, NULL, NULL, 0);
   }
