@@ -39,11 +39,15 @@ static vestry_err put_part(vestry_render *render, vestry_html *html, void *app) 
   return vestry_html_add(html, "<b>%d</b>", s->values[atoi(render->share)]);
 }
 
-static void change(suite *s, int number) {
+static void change_by(suite *s, int number, int by) {
   char topic[16];
   name_topic(topic, number);
-  s->values[number]++;
+  s->values[number] += by;
   assert_int_equal(vestry_refresh(s->on.pages, topic, NULL), VESTRY_OK);
+}
+
+static void change(suite *s, int number) {
+  change_by(s, number, 1);
 }
 
 static vestry_err put_page(vestry_render *render, vestry_html *html, void *app) {
@@ -226,8 +230,8 @@ static void part_changed_during_navigation_is_sent(void **state) {
   settle(&s, &t);
   change(&s, 3);
   settle(&s, &t);
-  s.values[3]--; /* the value that the document had, which the tab no longer has */
   leave(&s, &t);
+  change_by(&s, 3, -1); /* to the value that the document had, which the tab no longer has */
   go(&s, &t, 1);
   settle(&s, &t);
   assert_int_equal(t.insides, 2);
@@ -308,7 +312,7 @@ static void tab_is_current_after_a_break_behind_any_event(void **state) {
       site_settle_pages(&s.on);
       read_tab(&t, events);
       leave(&s, &t);
-      s.values[2]--;
+      change_by(&s, 2, -1);
       if (how)
         go(&s, &t, 1);
       else
@@ -332,8 +336,8 @@ static void tab_shows_current_content_in_random_schedules(void **state) {
     for (int step = 0; step < STEPS; step++) {
       const int number = rand() % PARTS;
       switch (rand() % 9) {
-      case 0: change(&s, number); break;
-      case 1: s.values[number] -= s.values[number] > 0; /* fall through */
+      case 0: change_by(&s, number, 0); break;
+      case 1: change_by(&s, number, -(s.values[number] > 0)); break;
       case 2: change(&s, number); break;
       case 3: settle(&s, &t); break;
       case 4: site_settle_pages(&s.on); break;

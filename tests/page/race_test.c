@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "app/page/fragment.h"
 #include "runtime/runtime.h"
 #include "support/test.h"
 #include "support/test_host.h"
@@ -154,6 +155,9 @@ static void open_world(world *w, const vestry_options *options) {
 static void close_world(world *w) {
   vestry_pages_stats s = {0};
   vestry_stop(w->v, 0);
+  vsi_pages_lock(w->pages);
+  vsi_fragments_end_lingering(w->pages);
+  vsi_pages_reap(w->pages);
   vestry_pages_stats_get(w->pages, &s);
   assert_int_equal(s.streams_opened_count, s.streams_closed_count);
   assert_int_equal(s.streams_count + s.fragments_count + s.topics_count + s.kept_bytes + s.requests_bytes, 0);

@@ -22,6 +22,7 @@ typedef struct suite {
   vestry_err error;          /* of the next renders */
   const char *refreshes;     /* topic that is refreshed inside the render, once */
   bool late_topic;           /* the topic is named after reading */
+  bool has_no_topic;         /* parts name no topic */
   char order[64];            /* of renders: "p" a page, "l" a part */
   uint64_t page_ms, part_ms; /* duration of a render */
   size_t part_again;         /* how often the part's render refreshes the part */

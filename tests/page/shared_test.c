@@ -89,7 +89,7 @@ static vestry_err list(vestry_render *render, vestry_html *html, void *app) {
   assert_null(render->request);
   assert_null(render->reply);
   snprintf(topic, sizeof topic, "list/%s", share);
-  vestry_render_topic(render, topic);
+  if (!s->has_no_topic) vestry_render_topic(render, topic);
   if (s->part_again && s->part_again--) assert_int_equal(vestry_refresh(s->on.pages, topic, NULL), VESTRY_OK);
   return vestry_html_add(html, "<li>%s</li>", rooms_at(s, share)->text);
 }
@@ -111,8 +111,8 @@ static vestry_err make_with_list(vestry_render *render, vestry_html *html, void 
   return vestry_render_end(render, html);
 }
 
-static void open_list_site(suite *s) {
-  rooms_begin(s, NULL);
+static void open_list_site_with(suite *s, const vestry_pages_options *given) {
+  rooms_begin(s, given);
   vestry_page *page;
   const vestry_page_options options = {.render = make_with_list, .app = s};
   assert_int_equal(vestry_page_create(s->on.pages, &options, &page), VESTRY_OK);
@@ -120,6 +120,10 @@ static void open_list_site(suite *s) {
   rooms_put(s, 0, "1");
   rooms_put(s, 1, "first");
   rooms_put(s, 2, "other");
+}
+
+static void open_list_site(suite *s) {
+  open_list_site_with(s, NULL);
 }
 
 /* capability: D15 */
@@ -282,6 +286,85 @@ static void replaced_part_comes_with_content_and_old_one_is_silent(void **state)
   site_end(&s.on);
 }
 
+/* ---------------------------------------------------------------------------------- parts without a stream ------- */
+
+/* Show the list of a room to a tab that claims nothing, and close its stream. Returns the number of renders of the
+ * list. */
+static size_t show_list(suite *s, const char *name, const char *expected) {
+  tab t;
+  const size_t before = s->parts;
+  rooms_put(s, 0, name);
+  rooms_get(s, "/list", NULL, "ada", NULL, true, &t.stream);
+  site_settle_pages(&s->on);
+  assert_non_null(strstr(rooms_since(&t), expected));
+  rooms_close(&t);
+  site_settle(&s->on);
+  return s->parts - before;
+}
+
+/* capability: D15 */
+static void part_is_kept_for_the_next_page(void **state) {
+  suite s;
+  open_list_site(&s);
+  assert_int_equal(show_list(&s, "1", "<li>first</li>"), 1);
+  assert_int_equal(show_list(&s, "1", "<li>first</li>"), 0);
+  assert_int_equal(show_list(&s, "2", "<li>other</li>"), 1);
+  static const char *const topics[] = {"list/1", NULL};
+  for (size_t i = 0; i < 2; i++) {
+    const size_t parts = s.parts;
+    rooms_put(&s, 1, i ? "changed again" : "changed");
+    site_refresh(&s.on, topics[i]);
+    assert_int_equal(s.parts, parts); /* no page shows it */
+    assert_int_equal(show_list(&s, "1", "<li>changed"), 1);
+  }
+  assert_int_equal(show_list(&s, "1", "<li>changed again</li>"), 0);
+  assert_int_equal(show_list(&s, "2", "<li>other</li>"), 1); /* all pages were refreshed */
+  site_pass_ms(&s.on, 59000);
+  assert_int_equal(show_list(&s, "2", "<li>other</li>"), 0);
+  site_pass_ms(&s.on, 60000);
+  assert_int_equal(show_list(&s, "2", "<li>other</li>"), 1);
+  vestry_pages_stats stats = {0};
+  vestry_pages_stats_get(s.on.pages, &stats);
+  assert_int_equal(stats.fragments_count, 0);
+  site_end(&s.on);
+}
+
+/* The memory of such parts is bounded: those that no page has shown for longest end first. */
+/* capability: D15 */
+static void few_parts_are_kept_without_a_page(void **state) {
+  enum { KEPT_BYTES = 40000, TEXT_BYTES = 3000 };
+  static const char *const names[] = {"1", "2", "3"};
+  suite s;
+  char text[TEXT_BYTES];
+  memset(text, 'x', sizeof text);
+  text[sizeof text - 1] = '\0';
+  open_list_site_with(&s, &(vestry_pages_options){.max_kept_bytes = KEPT_BYTES});
+  for (size_t i = 1; i <= 3; i++) {
+    rooms_put(&s, i, text);
+    assert_int_equal(show_list(&s, names[i - 1], "<li>xxx"), 1);
+    assert_in_range(site_pages_stats(&s.on).kept_bytes, TEXT_BYTES, KEPT_BYTES / 4);
+  }
+  assert_int_equal(show_list(&s, "3", "<li>xxx"), 0);
+  assert_int_equal(show_list(&s, "2", "<li>xxx"), 0);
+  assert_int_equal(show_list(&s, "1", "<li>xxx"), 1);
+  assert_int_equal(show_list(&s, "3", "<li>xxx"), 1);
+  memset(s.rooms[1].text, 'x', KEPT_BYTES / 4); /* alone too large */
+  s.rooms[1].text[KEPT_BYTES / 4] = '\0';
+  site_refresh(&s.on, "list/1");
+  for (int i = 0; i < 2; i++) assert_int_equal(show_list(&s, "1", "<li>xxx"), 1);
+  site_end(&s.on);
+}
+
+/* A part that names no topic may depend on data that nothing follows. */
+/* capability: D15 */
+static void part_without_topic_is_not_kept(void **state) {
+  suite s;
+  open_list_site(&s);
+  s.has_no_topic = true;
+  for (int i = 0; i < 2; i++) assert_int_equal(show_list(&s, "1", "<li>first</li>"), 1);
+  site_end(&s.on);
+}
+
 /* capability: D14 */
 static void changed_part_is_sent_to_a_reconnected_tab(void **state) {
   suite s;
@@ -292,6 +375,7 @@ static void changed_part_is_sent_to_a_reconnected_tab(void **state) {
   rooms_close(&t);
   site_settle(&s.on);
   rooms_put(&s, 1, "meanwhile");
+  site_refresh(&s.on, "list/1");
   rooms_get(&s, "/list", NULL, "ada", t.tag, true, &t.stream);
   site_settle_pages(&s.on);
   const char *text = rooms_since(&t);
@@ -335,6 +419,7 @@ static void tab_resumes_after_the_id_of_a_part(void **state) {
   rooms_close(&t);
   site_settle(&s.on);
   rooms_put(&s, 1, "more");
+  site_refresh(&s.on, "list/1");
   open_again(&s, &t, t.tag, document); /* the last id received is not the last one sent */
   assert_non_null(strstr(rooms_since(&t), "more"));
   rooms_close(&t);
@@ -350,6 +435,9 @@ int main(void) {
       cmocka_unit_test(shared_part_is_rendered_before_private_pages),
       cmocka_unit_test(overdue_private_page_is_rendered_before_a_busy_part),
       cmocka_unit_test(replaced_part_comes_with_content_and_old_one_is_silent),
+      cmocka_unit_test(part_is_kept_for_the_next_page),
+      cmocka_unit_test(few_parts_are_kept_without_a_page),
+      cmocka_unit_test(part_without_topic_is_not_kept),
       cmocka_unit_test(changed_part_is_sent_to_a_reconnected_tab),
       cmocka_unit_test(tab_resumes_after_the_id_of_a_part),
   };

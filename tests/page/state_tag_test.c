@@ -18,11 +18,13 @@ static void part_that_changed_back_is_sent(void **state) {
   tabs_leave(&s, &t);
   assert_int_equal(t.item, 5);
   s.lists[1] = 1;
+  tabs_refresh(&s, "list/1");
   tabs_stream(&s, &t);
   site_settle_pages(&s.on);
   tabs_check(&s, &t);
   tabs_leave(&s, &t);
   s.lists[1] = 5; /* an unchanged part is not sent */
+  tabs_refresh(&s, "list/1");
   tabs_stream(&s, &t);
   site_settle_pages(&s.on);
   tabs_refresh(&s, "list/1");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/site.h"
 
-#include "app/page/pages.h"
+#include "app/page/fragment.h"
 #include "support/patience.h"
 #include "vestry/app/secret.h"
 
@@ -144,6 +144,9 @@ void site_check_stopped(vestry *v) {
 }
 
 static void end_pages(site *s) {
+  vsi_pages_lock(s->pages);
+  vsi_fragments_end_lingering(s->pages);
+  vsi_pages_reap(s->pages);
   const vestry_pages_stats stats = site_pages_stats(s);
   assert_int_equal(stats.streams_count, 0);
   assert_int_equal(stats.fragments_count, 0);

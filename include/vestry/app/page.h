@@ -64,7 +64,9 @@ typedef struct vestry_pages_options {
   size_t max_kept_bytes;  /**< maximum size of kept contents [64 MiB]. vestry keeps the last event of each fragment, so
                                that a change is compressed as the difference from it, and hashes of the elements of its
                                content. Beyond this size the content that changed longest ago is dropped, and the next
-                               change of that fragment is sent whole */
+                               change of that fragment is sent whole. At most a quarter of it is used for parts that
+                               no page shows; these are kept for a minute, so that a page that shows one again needs
+                               no render of it */
   const char *build;      /**< version of the application. A tab whose document came from another version reloads its
                                page once, within reload_ms. NULL: tabs do not reload. Copied */
   uint32_t reload_ms;     /**< time over which the reloads for a new build are spread [5,000]; at most 3,600,000 */
@@ -386,8 +388,8 @@ typedef struct vestry_pages_stats {
   size_t size; /**< sizeof(vestry_pages_stats), or 0 */
   uint64_t streams_opened_count, streams_closed_count;
   size_t streams_count;
-  size_t fragments_count;   /**< private pages (one for each stream), shared pages and parts */
-  size_t topics_count;      /**< topics that a page depends on */
+  size_t fragments_count;   /**< private pages (one for each stream), shared pages and parts that a stream shows */
+  size_t topics_count;      /**< topics that a page or a kept part depends on */
   uint64_t refreshes_count; /**< refreshes of a topic or of all pages */
   uint64_t documents_count; /**< documents served */
   uint64_t renders_count;   /**< renders for streams */

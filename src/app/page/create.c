@@ -152,6 +152,7 @@ vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *giv
   STAILQ_INIT(&pages->dirty);
   vsi_tallies_init(&pages->tallies);
   vsi_ring_init(&pages->kept);
+  vsi_ring_init(&pages->lingering);
   vsi_mutex_init(&pages->lock, VSI_LOCK_PAGES);
   pthread_cond_init(&pages->quiet, NULL);
   vestry_err error = fill(pages, &options);
@@ -169,7 +170,8 @@ void vestry_pages_destroy(vestry_pages *pages) {
   vsi_pages_lock(pages);
   pages->is_closed = true;
   while (pages->running_count) vsi_mutex_wait(&pages->lock, &pages->quiet);
-  vsi_pages_unlock(pages);
+  vsi_fragments_end_lingering(pages);
+  vsi_pages_reap(pages);
   /* acquire pairs with vsi_pages_unlock_woken: from now on no thread wakes a worker */
   while (atomic_load_explicit(&pages->notifying_count, memory_order_acquire)) sched_yield();
   vestry_timer_destroy(pages->timer);
@@ -185,7 +187,7 @@ struct vestry *vestry_pages_instance(const vestry_pages *pages) {
 
 void vestry_pages_stats_get(vestry_pages *pages, vestry_pages_stats *ret_stats) {
   vsi_pages_lock(pages);
-  pages->stats.fragments_count = pages->reserved_count;
+  pages->stats.fragments_count = pages->reserved_count - pages->lingering_count;
   pages->stats.requests_bytes = pages->requests_bytes;
   pages->stats.topics_count = pages->topics.count;
   const vestry_pages_stats stats = pages->stats;
@@ -213,6 +215,7 @@ static bool is_shared_written(const vsi_shared *shared) {
 static bool is_fragment_settled(const vsi_fragment *fragment, uint64_t seq) {
   const vestry_connection *connection = fragment->is_shared ? NULL : vsi_private_of(fragment)->viewer.connection;
   if (connection && !vestry_connection_is_open(connection)) return true; /* such a fragment is not rendered again */
+  if (vsi_fragment_lingers(fragment)) return true;                       /* likewise */
   if (fragment->is_first || fragment->all_number != fragment->page->pages->all_number) return false;
   if (fragment->marked_seq && fragment->marked_seq <= seq) return false;
   return connection ? is_written(connection) : is_shared_written(vsi_shared_of(fragment));

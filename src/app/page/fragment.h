@@ -75,7 +75,8 @@ struct vsi_fragment {
                               shows the result already */
   uint64_t is_over : 1;     /* it has begun, and its last viewer has ended */
   uint64_t is_first : 1;    /* not rendered yet */
-  uint64_t is_blocked : 1;  /* its stream has unwritten events; vsi_page_written clears it when they are written */
+  uint64_t is_blocked : 1;  /* it is not rendered: its stream has unwritten events, and vsi_page_written clears it when
+                               they are written; or it is shared, and lingers (subscription.c) */
   uint64_t has_hash : 1, has_version : 1;
   uint64_t is_guessed : 1; /* marked_seq may be lower than the number of the refresh that marked it */
   uint64_t is_poor : 1;    /* `failures` counts renders that called vestry_render_again, and were shown */
@@ -92,6 +93,8 @@ struct vsi_shared {
   vsi_ring subscriptions;     /* subscriptions that were taken */
   vsi_ring sents;             /* submissions that the fragment does not show yet (sent.c) */
   vsi_ring joining;           /* subscriptions whose streams may lack the current content */
+  vsi_ring lingering;         /* in pages->lingering; valid while it lingers */
+  uint64_t left_ns;           /* while it lingers: when its last stream left */
   size_t subscriptions_count; /* including promised subscriptions */
   vsi_sending sent;           /* the last send */
   uint64_t started_ns;        /* start of its last render; separate, because a run may also just let streams join */
@@ -173,6 +176,11 @@ static inline bool vsi_fragment_is_part(const vsi_fragment *fragment) {
   return fragment->page == &fragment->page->pages->parts;
 }
 
+/* Return whether a part has no stream, and is kept for the next one. */
+static inline bool vsi_fragment_lingers(const vsi_fragment *fragment) {
+  return fragment->is_shared && fragment->is_blocked;
+}
+
 /* Release the lock, then free the fragments and subscriptions that were buried (put into a list of objects to be freed)
  * while it was held. Call it instead of vsi_pages_unlock after a function that may end a fragment or a subscription:
  * vsi_fragment_end, vsi_schedule_put_back, vsi_subscription_leave, _drop and _release. */
@@ -205,6 +213,8 @@ void vsi_subscription_drop(vsi_subscription *subscription);
 void vsi_subscription_release(vsi_subscription *subscription);
 /* End a fragment that has no viewer any more. It is freed now, or when the worker that runs it has finished. */
 void vsi_fragment_end(vsi_fragment *fragment);
+/* End all parts that linger. */
+void vsi_fragments_end_lingering(vestry_pages *pages);
 
 /* Keys of shared fragments. Two streams with equal keys show the same fragment. */
 

@@ -152,8 +152,10 @@ struct vestry_pages {
   /* Freed by vsi_pages_reap after the lock is released, because freeing calls transports and profiles. */
   vsi_fragment *dead_fragments;
   vsi_subscriptions dead_subscriptions;
-  bool is_hasty; /* a test waits, so intervals are ignored */
-  vsi_ring kept; /* list of vsi_kept, the oldest first */
+  bool is_hasty;      /* a test waits, so intervals are ignored */
+  vsi_ring kept;      /* list of vsi_kept, the oldest first */
+  vsi_ring lingering; /* parts that no stream shows (subscription.c); first the one that lingers longest */
+  size_t lingering_count, lingering_bytes;
   vsi_observer observers[VESTRY_RENDER_OBSERVERS_MAX], *observers_in_order[VESTRY_RENDER_OBSERVERS_MAX];
   _Atomic(size_t) observers_count; /* in observers_in_order: in the order in which they were added; `enter` reads it
                                       without the lock */

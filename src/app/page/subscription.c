@@ -78,29 +78,6 @@ static vsi_shared *create_shared(vestry_pages *pages, vestry_page *page, uint64_
   return NULL;
 }
 
-/* Find or create the shared fragment with that key. The caller holds the lock.
- * page: NULL for a part. part: NULL for a page. request: of a page; a new fragment takes a reference. Returns OK |
- * NO_MEMORY | LIMIT (max_requests_bytes). */
-static vestry_err key_fragment(vestry_pages *pages, vestry_page *page, const vestry_page_part *part,
-                               const vsi_buffer *key, size_t share_at, vsi_request_copy *request,
-                               vsi_shared **ret_shared) {
-  uint64_t hash = vsi_siphash_1_3(pages->buckets_secret, key->data, key->len);
-  *ret_shared = find_shared(pages, hash, key);
-  if (*ret_shared) return VESTRY_OK;
-  vestry_err error = vsi_map_reserve(&pages->shared, pages->host, pages->shared.count + 1);
-  if (!error) error = vsi_schedule_reserve(pages, true, request);
-  if (error) return error;
-  vsi_shared *shared = *ret_shared = create_shared(pages, page, hash, part, key, share_at);
-  if (!shared) {
-    vsi_schedule_give_back(pages, request);
-    return VESTRY_NO_MEMORY;
-  }
-  if (request) shared->fragment.request = vsi_request_copy_ref(request);
-  vsi_map_add(&pages->shared, &shared->in, hash);
-  vsi_schedule_enter(&shared->fragment);
-  return VESTRY_OK;
-}
-
 /* The last contents of fragments, against which the next contents are encoded and compared. The caller holds the
  * lock. */
 
@@ -124,7 +101,13 @@ static void kept_drop(vsi_fragment *fragment) {
   fragment->kept = NULL;
 }
 
+static vsi_shared *oldest_lingering(const vestry_pages *pages) {
+  return VSI_RING_OWNER(pages->lingering.next, vsi_shared, lingering);
+}
+
 static void trim(vestry_pages *pages) {
+  while (pages->stats.kept_bytes > pages->max_kept_bytes && !vsi_ring_is_empty(&pages->lingering))
+    vsi_fragment_end(&oldest_lingering(pages)->fragment);
   vsi_ring *next, *at = pages->kept.next;
   for (; at != &pages->kept && pages->stats.kept_bytes > pages->max_kept_bytes; at = next) {
     next = at->next;
@@ -157,9 +140,71 @@ void vsi_kept_put(vsi_fragment *fragment, vestry_event *event, vsi_unit_list *un
 /* Subscriptions of streams to shared fragments, and the end of a fragment with its last viewer. The caller holds the
  * lock. */
 
+/* A part that no stream shows any more lingers: its topics are still followed, so it need not be rendered if a page
+ * shows it again soon. For example, a tab that scrolls or reconnects ends its stream before it opens the next one. A
+ * lingering part is never rendered. A change only marks it, and then it is not shown again. */
+enum { LINGER_MS = 60000, LINGERING_COST = 1024, LINGERING_SHARE = 4 };
+
+/* Return the memory that a lingering part takes, with that of its channel and its topics. */
+static size_t lingering_bytes(const vsi_shared *shared) {
+  return LINGERING_COST + bytes_of(shared->fragment.kept);
+}
+
+/* Return whether a part has lingered for too long. */
+static bool has_lingered(const vsi_shared *shared) {
+  return vsi_now_ns(shared->fragment.page->pages->host) - shared->left_ns >= LINGER_MS * VSI_NS_PER_MS;
+}
+
+static void stop_lingering(vsi_shared *shared) {
+  shared->fragment.is_blocked = false;
+  vsi_ring_remove(&shared->lingering);
+  shared->fragment.page->pages->lingering_count--;
+  shared->fragment.page->pages->lingering_bytes -= lingering_bytes(shared);
+}
+
+/* Let a part linger whose last viewer has left. false: it ends, because its content is not known, may have changed, or
+ * follows no topic. */
+static bool linger(vsi_shared *shared) {
+  vsi_fragment *fragment = &shared->fragment;
+  vestry_pages *pages = fragment->page->pages;
+  if (!vsi_fragment_is_part(fragment) || fragment->state != VSI_FRAGMENT_IDLE || fragment->is_dirty ||
+      fragment->failures || !fragment->has_hash || !fragment->kept || !fragment->link.topic || pages->is_closed)
+    return false;
+  vsi_ring_remove(&shared->sents); /* as at its end */
+  vsi_ring_init(&shared->sents);
+  shared->checks_allow = false;
+  shared->left_ns = vsi_now_ns(pages->host);
+  fragment->is_blocked = true;
+  vsi_ring_add_last(&pages->lingering, &shared->lingering);
+  pages->lingering_count++;
+  pages->lingering_bytes += lingering_bytes(shared);
+  while (!vsi_ring_is_empty(&pages->lingering) &&
+         (pages->lingering_bytes > pages->max_kept_bytes / LINGERING_SHARE || has_lingered(oldest_lingering(pages))))
+    vsi_fragment_end(&oldest_lingering(pages)->fragment); /* perhaps also this one, which takes too much */
+  return true;
+}
+
+/* Let a part that is shown again stop lingering. false: it has ended, because it may have changed, or has lingered for
+ * too long. */
+static bool take_lingering(vsi_shared *shared) {
+  vsi_fragment *fragment = &shared->fragment;
+  if (!vsi_fragment_lingers(fragment)) return true;
+  const bool is_current = !fragment->is_dirty && !has_lingered(shared);
+  if (is_current)
+    stop_lingering(shared);
+  else
+    vsi_fragment_end(fragment);
+  return is_current;
+}
+
+void vsi_fragments_end_lingering(vestry_pages *pages) {
+  while (!vsi_ring_is_empty(&pages->lingering)) vsi_fragment_end(&oldest_lingering(pages)->fragment);
+}
+
 void vsi_fragment_end(vsi_fragment *fragment) {
   vestry_pages *pages = fragment->page->pages;
   bool is_running = fragment->state == VSI_FRAGMENT_RUNNING;
+  if (vsi_fragment_lingers(fragment)) stop_lingering(vsi_shared_of(fragment));
   vsi_topics_forget(fragment);
   kept_drop(fragment);
   if (fragment->is_shared) {
@@ -170,6 +215,29 @@ void vsi_fragment_end(vsi_fragment *fragment) {
   vsi_schedule_leave(fragment);
   fragment->is_over = true;
   if (!is_running) vsi_fragment_bury(fragment);
+}
+
+/* Find or create the shared fragment with that key. The caller holds the lock.
+ * page: NULL for a part. part: NULL for a page. request: of a page; a new fragment takes a reference. Returns OK |
+ * NO_MEMORY | LIMIT (max_requests_bytes). */
+static vestry_err key_fragment(vestry_pages *pages, vestry_page *page, const vestry_page_part *part,
+                               const vsi_buffer *key, size_t share_at, vsi_request_copy *request,
+                               vsi_shared **ret_shared) {
+  uint64_t hash = vsi_siphash_1_3(pages->buckets_secret, key->data, key->len);
+  *ret_shared = find_shared(pages, hash, key);
+  if (*ret_shared && take_lingering(*ret_shared)) return VESTRY_OK;
+  vestry_err error = vsi_map_reserve(&pages->shared, pages->host, pages->shared.count + 1);
+  if (!error) error = vsi_schedule_reserve(pages, true, request);
+  if (error) return error;
+  vsi_shared *shared = *ret_shared = create_shared(pages, page, hash, part, key, share_at);
+  if (!shared) {
+    vsi_schedule_give_back(pages, request);
+    return VESTRY_NO_MEMORY;
+  }
+  if (request) shared->fragment.request = vsi_request_copy_ref(request);
+  vsi_map_add(&pages->shared, &shared->in, hash);
+  vsi_schedule_enter(&shared->fragment);
+  return VESTRY_OK;
 }
 
 vestry_err vsi_subscription_promise(vestry_pages *pages, vsi_viewer *viewer, vestry_page *page,
@@ -194,7 +262,7 @@ void vsi_subscription_drop(vsi_subscription *subscription) {
   vestry_pages *pages = shared->fragment.page->pages;
   pages->requests_bytes -= subscription->request_bytes;
   SLIST_INSERT_HEAD(&pages->dead_subscriptions, subscription, of_viewer);
-  if (!--shared->subscriptions_count) vsi_fragment_end(&shared->fragment);
+  if (!--shared->subscriptions_count && !linger(shared)) vsi_fragment_end(&shared->fragment);
 }
 
 void vsi_subscription_take(vsi_subscription *subscription, bool is_joined) {
