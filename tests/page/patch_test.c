@@ -14,6 +14,7 @@ typedef struct suite {
   size_t rows_count;
   const char *html; /* of the whole content; NULL: a list of the rows */
   const char *heading;
+  bool has_no_topic;
 } suite;
 
 static vestry_err put_rows(suite *s, vestry_html *html) {
@@ -24,7 +25,7 @@ static vestry_err put_rows(suite *s, vestry_html *html) {
 
 static vestry_err put_page(vestry_render *render, vestry_html *html, void *app) {
   suite *s = app;
-  vestry_render_topic(render, "page");
+  if (!s->has_no_topic) vestry_render_topic(render, "page");
   vestry_render_begin(render, html);
   if (s->html) { /* the inside of the content's element */
     const char *from = strchr(s->html, '>') + 1;
@@ -141,6 +142,28 @@ static void private_page_keeps_few_bytes(void **state) {
   site_settle(&s.on);
   assert_int_equal(kept_bytes(&s), 0);
   site_end(&s.on);
+}
+
+/* Such a page changes only with a refresh of all pages, and most of its streams end before one. */
+/* capability: L14 */
+static void page_without_topic_is_divided_when_it_changes(void **state) {
+  static const char *const paths[] = {"/private", "/shared"};
+  for (size_t p = 0; p < 2; p++) {
+    suite s;
+    begin(&s);
+    s.has_no_topic = true;
+    vestry_memory_exchange *stream = open_stream(&s, paths[p]);
+    assert_non_null(strstr(since(stream), "<h1>Rows</h1>"));
+    s.rows[7] = 1;
+    site_refresh(&s.on, NULL);
+    assert_non_null(strstr(since(stream), "data: elements <main id=\"content\"><h1>Rows</h1>"));
+    s.rows[7] = 2;
+    site_refresh(&s.on, NULL);
+    assert_non_null(strstr(since(stream), "data: elements <li id=\"row-7\">row 2</li>"));
+    assert_int_equal(patched_count(&s), 1);
+    vestry_memory_destroy(stream);
+    site_end(&s.on);
+  }
 }
 
 /* A tab that reads slowly receives the whole content instead of patches, so its events can be conflated. */
@@ -350,6 +373,7 @@ int main(void) {
       cmocka_unit_test(changed_element_is_sent_alone),
       cmocka_unit_test(page_can_send_the_whole),
       cmocka_unit_test(private_page_keeps_few_bytes),
+      cmocka_unit_test(page_without_topic_is_divided_when_it_changes),
       cmocka_unit_test(slow_tab_of_a_shared_page_receives_the_newest_content),
       cmocka_unit_test(host_of_a_quiz_receives_few_bytes),
       cmocka_unit_test(each_tab_shows_the_content),

@@ -235,6 +235,7 @@ vestry_err vsi_run_format_patches(vsi_run *r, const char *tag) {
   vestry_page *page = r->fragment->page;
   if (vsi_fragment_is_part(r->fragment) || page->sends_whole) return VESTRY_OK;
   if (r->private && r->private->viewer.connection->is_response) return VESTRY_OK; /* it ends after this content */
+  if (!r->has_hash && !r->names->len) return VESTRY_OK; /* no topic: no change is expected that would need the units */
   const bool is_had = r->has_hash && r->units && vsi_unit_list_of(r->units) == r->fragment->hash.low;
   vsi_units units;
   vestry_err error = vsi_render_divide(&r->render, is_had ? r->units : NULL, &units);
