@@ -63,6 +63,6 @@ static inline void vsi_put(vsi_writer *writer, const void *data, size_t len) {
 VESTRY_API void vsi_put_str(vsi_writer *writer, const char *text);
 /* Write a number in decimal. */
 void vsi_put_uint(vsi_writer *writer, uint64_t number);
-void vsi_put_int(vsi_writer *writer, int64_t number);
+VESTRY_API void vsi_put_int(vsi_writer *writer, int64_t number);
 
 #endif

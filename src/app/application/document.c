@@ -2,13 +2,14 @@
 /* The frame of an application's documents: of live pages, of ordinary documents, of refused forms and of errors. */
 #include "app/application/document.h"
 
-#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/buffer.h"
 #include "vestry/app/early.h"
 #include "vestry/app/tab.h"
 
-enum { KEY_BYTES = 24, ID_BYTES = 160 };
+enum { KEY_BYTES = 24, NAME_BYTES = 128, ID_BYTES = NAME_BYTES + 1 + KEY_BYTES };
 
 /* Return whether the document is for one user: it is not shared, and its scope is known. */
 static bool is_personal(const vestry_call *call, const vsi_entry_call *own) {
@@ -118,8 +119,13 @@ void vestry_call_part(vestry_call *call, const char *name, int64_t key) {
     vsi_entry_call_mistake(call, "vestry_call_part", why);
     return;
   }
-  snprintf(share, sizeof share, "%" PRId64, key);
-  snprintf(id, sizeof id, key ? "%.128s-%s" : "%.128s", name, share);
+  vsi_writer number = {.to = share};
+  vsi_put_int(&number, key);
+  share[number.len] = '\0';
+  vsi_writer to = {.to = id};
+  vsi_put(&to, name, strnlen(name, NAME_BYTES));
+  if (key) vsi_put(&to, "-", 1), vsi_put(&to, share, number.len);
+  id[to.len] = '\0';
   const vestry_page_part part = {.size = sizeof part,
                                  .id = id,
                                  .element = entry->is.element,

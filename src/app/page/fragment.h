@@ -101,6 +101,7 @@ struct vsi_shared {
   uint16_t tally;             /* for a part: index of the tally that counts it */
   bool checks_allow;          /* some subscriptions belong to pages with an allow function */
   const char *id, *element;   /* for a part: id and name of its element; owned */
+  vsi_part_claim claim;       /* for a part: its claim without a content, whose hash is combined with it */
   vestry_page_fn render;      /* for a part; NULL: the page's function */
   void *app;
   uint32_t waiting_place;     /* index in pages->shared_waiting */

@@ -61,9 +61,8 @@ static void private_extra_forget_tag(vsi_private *page) {
   if (!is_needed) vsi_free(pages->host, extra);
 }
 
-static vsi_part_claim claim_of(const vsi_shared *part) {
-  const vsi_fragment *fragment = &part->fragment;
-  return vsi_secret_claim(fragment->page->pages, part->id, part->key + part->share_at, fragment->hash.high);
+static vsi_part_claim claim_of(const vsi_shared *part, uint64_t hash) {
+  return (vsi_part_claim){part->claim.name, part->claim.content ^ hash};
 }
 
 /* Return the last send of a part's content to the stream: by a publish, or when the stream joined. */
@@ -97,7 +96,7 @@ void vsi_private_extra_remember(const vsi_private *page) {
       last = subscription;
       from = sent_from;
     }
-    tag.parts[tag.parts_count++] = claim_of(part);
+    tag.parts[tag.parts_count++] = claim_of(part, part->fragment.hash.high);
   }
   if (!last || fragment->state == VSI_FRAGMENT_RUNNING) return;
   SLIST_FOREACH(subscription, &page->viewer.subscriptions, of_viewer) {
@@ -105,17 +104,21 @@ void vsi_private_extra_remember(const vsi_private *page) {
     if (to == UINT64_MAX || (subscription != last && to >= from)) return;
   }
   if (extra->sent.to >= from) return;
-  vsi_resume_cache_put(pages->resume_cache, extra->document, claim_of(last->shared).content, &tag);
+  vsi_resume_cache_put(pages->resume_cache, extra->document,
+                       claim_of(last->shared, last->shared->fragment.hash.high).content, &tag);
 }
 
 /* A part of a private page, while the content of the page is sent. */
 typedef struct change {
-  vsi_part_claim claim;           /* of the part without a content, whose hash is combined with it */
   vsi_subscription *subscription; /* an existing subscription, held; NULL: the part is new */
   vsi_subscription *taken;        /* a promised subscription, if the part is new */
   vestry_event *inside;
   uint64_t hash;
 } change;
+
+static const vsi_shared *shared_of(const change *c) {
+  return (c->subscription ? c->subscription : c->taken)->shared;
+}
 
 static vsi_subscription *find_subscription(const vsi_viewer *viewer, const vsi_buffer *key) {
   vsi_subscription *subscription;
@@ -235,8 +238,7 @@ static void write_tag(const vsi_run *r, const change *changes, bool before, char
   vsi_pages_lock(r->pages);
   for (size_t i = 0; i < r->render.parts_count; i++) {
     if (before && changes[i].inside) continue;
-    tag.parts[tag.parts_count++] =
-        (vsi_part_claim){changes[i].claim.name, changes[i].claim.content ^ hash_of(&changes[i])};
+    tag.parts[tag.parts_count++] = claim_of(shared_of(&changes[i]), hash_of(&changes[i]));
   }
   vsi_pages_unlock(r->pages);
   (void)vsi_state_tag_write(&tag, text);
@@ -393,10 +395,9 @@ static vestry_err prepare_parts(vsi_run *r, change *changes) {
   vestry_err error = count_render(r);
   for (size_t i = 0; !error && i < r->render.parts_count; i++) {
     const vestry_page_part *part = &r->render.parts[i].part;
-    changes[i].claim = vsi_secret_claim(r->pages, part->id, part->share, 0);
     error = find_or_promise(r, part, &changes[i]);
     if (error || changes[i].subscription) continue;
-    if (tag && vsi_secret_claimed(tag, changes[i].claim, &changes[i].hash)) continue;
+    if (tag && vsi_secret_claimed(tag, changes[i].taken->shared->claim, &changes[i].hash)) continue;
     if (take_kept(r, &changes[i])) continue;
     r->run_first(r, changes[i].taken->shared);
     if (!take_kept(r, &changes[i])) error = make_inside(r, part, &changes[i]);

@@ -32,6 +32,9 @@ void vsi_key_of_page(vsi_buffer *key, const vestry_page *page, vestry_slice targ
 }
 
 void vsi_key_of_part(vsi_buffer *key, const vestry_page_part *part, size_t *ret_share_at) {
+  enum { FIELDS = 4 }; /* each after its length */
+  (void)vsi_buffer_reserve(key, FIELDS * sizeof(size_t) + sizeof part->render + sizeof part->app + strlen(part->id) +
+                                    strlen(part->element) + strlen(part->share) + 1);
   put(key, &part->render, sizeof part->render);
   put(key, &part->app, sizeof part->app);
   put(key, part->id, strlen(part->id));
@@ -72,6 +75,7 @@ static vsi_shared *create_shared(vestry_pages *pages, vestry_page *page, uint64_
   shared->key_len = (uint32_t)key->len;
   shared->share_at = (uint32_t)share_at;
   memcpy(shared->key, key->data, key->len);
+  if (part) shared->claim = vsi_secret_claim(pages, part->id, part->share, 0);
   if ((!part || copy_names(pages->host, shared, part)) && !vsi_channel_create(pages->v->group, 0, &shared->channel))
     return shared;
   vsi_fragment_free(&shared->fragment);
