@@ -315,6 +315,8 @@ static void part_is_kept_for_the_next_page(void **state) {
     rooms_put(&s, 1, i ? "changed again" : "changed");
     site_refresh(&s.on, topics[i]);
     assert_int_equal(s.parts, parts); /* no page shows it */
+    bool is_used;
+    assert_int_equal(vestry_topic_fragments(s.on.pages, "list/1", &is_used), 0);
     assert_int_equal(show_list(&s, "1", "<li>changed"), 1);
   }
   assert_int_equal(show_list(&s, "1", "<li>changed again</li>"), 0);

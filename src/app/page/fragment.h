@@ -181,6 +181,12 @@ static inline bool vsi_fragment_is_part(const vsi_fragment *fragment) {
 static inline bool vsi_fragment_lingers(const vsi_fragment *fragment) {
   return fragment->is_shared && fragment->is_blocked;
 }
+/* Let a part that lingers be the first that vsi_fragments_end_changed ends, because it is marked. */
+static inline void vsi_fragment_linger_no_more(vsi_fragment *fragment) {
+  vsi_ring *at = &vsi_shared_of(fragment)->lingering;
+  vsi_ring_remove(at);
+  vsi_ring_add_first(&fragment->page->pages->lingering, at);
+}
 
 /* Release the lock, then free the fragments and subscriptions that were buried (put into a list of objects to be freed)
  * while it was held. Call it instead of vsi_pages_unlock after a function that may end a fragment or a subscription:
@@ -214,7 +220,8 @@ void vsi_subscription_drop(vsi_subscription *subscription);
 void vsi_subscription_release(vsi_subscription *subscription);
 /* End a fragment that has no viewer any more. It is freed now, or when the worker that runs it has finished. */
 void vsi_fragment_end(vsi_fragment *fragment);
-/* End all parts that linger. */
+/* End the parts that were marked while they lingered; all parts that linger. */
+void vsi_fragments_end_changed(vestry_pages *pages);
 void vsi_fragments_end_lingering(vestry_pages *pages);
 
 /* Keys of shared fragments. Two streams with equal keys show the same fragment. */

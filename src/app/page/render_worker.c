@@ -310,6 +310,7 @@ static void run_worker(vestry_actor *self, void *ctx) {
     pages->is_looked_after = true; /* before the run of the first fragment, another worker is woken for the others */
     bool is_walking = vsi_topics_walk(pages);
     pages->is_looked_after = false;
+    vsi_fragments_end_changed(pages); /* freed with the next fragments */
     now_ns = vsi_now_ns(pages->host);
     if (!i) began_ns = now_ns;
     vsi_fragment *fragment = vsi_schedule_next(pages, now_ns);

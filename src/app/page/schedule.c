@@ -177,6 +177,7 @@ static void hasten(vsi_fragment *fragment, uint64_t now_ns) {
 }
 
 static void mark(vsi_fragment *fragment, uint64_t seq, uint64_t now_ns) {
+  if (vsi_fragment_lingers(fragment) && !fragment->is_dirty) vsi_fragment_linger_no_more(fragment);
   fragment->is_dirty = true;
   if (seq && !fragment->marked_seq) fragment->marked_seq = seq;
   if (fragment->state == VSI_FRAGMENT_IDLE && !fragment->is_over && !fragment->is_blocked)

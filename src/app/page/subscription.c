@@ -146,7 +146,7 @@ void vsi_kept_put(vsi_fragment *fragment, vestry_event *event, vsi_unit_list *un
 
 /* A part that no stream shows any more lingers: its topics are still followed, so it need not be rendered if a page
  * shows it again soon. For example, a tab that scrolls or reconnects ends its stream before it opens the next one. A
- * lingering part is never rendered. A change only marks it, and then it is not shown again. */
+ * lingering part is never rendered. A change only marks it, and then the worker that marks it ends it. */
 enum { LINGER_MS = 60000, LINGERING_COST = 1024, LINGERING_SHARE = 4 };
 
 /* Return the memory that a lingering part takes, with that of its channel and its topics. */
@@ -199,6 +199,11 @@ static bool take_lingering(vsi_shared *shared) {
   else
     vsi_fragment_end(fragment);
   return is_current;
+}
+
+void vsi_fragments_end_changed(vestry_pages *pages) {
+  while (!vsi_ring_is_empty(&pages->lingering) && oldest_lingering(pages)->fragment.is_dirty)
+    vsi_fragment_end(&oldest_lingering(pages)->fragment);
 }
 
 void vsi_fragments_end_lingering(vestry_pages *pages) {
