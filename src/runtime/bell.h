@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A bell: a call of `answer` on a worker of a pool, which other threads request by one store. The first worker sleeps
- * on the bell itself. So a thread that rings and finds all workers asleep touches only the cache line of the bell,
+/* A bell: a call of `answer` on a worker of a pool, which other threads request by one store. Of the workers that have
+ * nothing to do, one sleeps on the bell itself. So a thread that rings then touches only the cache line of the bell,
  * which may contain what the ring is about. After a pause, each further line costs as much as a small system call. */
 #ifndef VSI_RUNTIME_BELL_H
 #define VSI_RUNTIME_BELL_H
@@ -18,9 +18,9 @@ typedef struct vsi_bell {
 } vsi_bell;
 
 typedef enum vsi_bell_state {
-  VSI_BELL_QUIET,  /* not rung; the first worker is awake, or sleeps for another reason */
+  VSI_BELL_QUIET,  /* not rung, and no worker sleeps on the bell */
   VSI_BELL_RUNG,   /* a worker will call `answer` */
-  VSI_BELL_WATCHED /* not rung; the first worker sleeps until the state changes */
+  VSI_BELL_WATCHED /* not rung; a worker sleeps until the state changes */
 } vsi_bell_state;
 
 long syscall(long number, ...); /* of unistd.h, many of whose names are also names of static functions */
@@ -40,9 +40,9 @@ static inline void vsi_bell_wake(vsi_bell *bell) {
 #endif
 }
 
-/* Sleep while a bell is in this state, or shorter. */
-static inline void vsi_bell_sleep(vsi_bell *bell, uint32_t state) {
-  (void)syscall(SYS_futex, &bell->state, FUTEX_WAIT_PRIVATE, state, NULL, NULL, 0);
+/* Sleep while a bell is WATCHED, or shorter. */
+static inline void vsi_bell_sleep(vsi_bell *bell) {
+  (void)syscall(SYS_futex, &bell->state, FUTEX_WAIT_PRIVATE, VSI_BELL_WATCHED, NULL, NULL, 0);
 }
 
 /* Ring. Any thread, also after the workers have ended. Returns false if no worker watches the bell, and it was not rung

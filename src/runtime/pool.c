@@ -32,17 +32,18 @@
  *             [S1] and then reads the count [S2]. All four are seq_cst. So in their single order either P1 comes
  *             before S2, and the submitter grants a wake-up, or S1 comes before P2, and the worker does not sleep.
  *
- * A bell (bell.h) that was rung is one more queued job, which its answer takes. Its state is written by a ring, like
- * the length of a queue [S1], and read before a worker sleeps [P2]. If the first worker is parked, the state is
- * WATCHED, and the worker sleeps until the state changes. Two transitions end this state, and only one of them takes
- * place: a ring, which wakes the worker for itself without park_lock; and a granted wake-up. A worker that the ring has
- * woken stays in the list until it takes the lock; a thread that finds it there meanwhile removes it, and grants the
- * wake-up to another worker.
+ * A parked worker sleeps on a futex: on its own, or on the one of the bell (bell.h) if no other worker sleeps there. A
+ * wake-up is granted to a specific worker: the granting thread takes it out of the list, under park_lock, and ends the
+ * state WATCHED of its futex. So the wake-up is not lost if that worker does not sleep yet. It goes to the worker that
+ * parked last, whose caches are the warmest. A worker that sleeps on its own futex does not take park_lock again when it
+ * wakes up; glibc's conditions would take the lock as if it were contended, so that its release is a system call.
  *
- * A wake-up is granted to a specific worker: the granting thread takes it out of the list, under park_lock, and posts
- * its semaphore once. So the wake-up is not lost if that worker has not begun to wait yet. It goes to the worker that
- * parked last, whose caches are the warmest. The worker does not take park_lock again when it wakes up; glibc's
- * conditions would take the lock as if it were contended, so that its release is a system call.
+ * A bell that was rung is one more queued job, which its answer takes. Its state is written by a ring, like the length
+ * of a queue [S1], and read before a worker sleeps [P2]. Two transitions end its state WATCHED, and only one of them
+ * takes place: a granted wake-up, or a ring, which wakes the watcher for itself without park_lock. A watcher that the
+ * ring has woken stays in the list until it takes the lock; a thread that finds it there meanwhile removes it, and
+ * grants the wake-up to another worker. Only the watcher itself ends its role, when it is awake. If another worker
+ * watched earlier, the state would be WATCHED again, and the former watcher would sleep on.
  *
  * Stopping. A worker leaves if the pool is stopping and it finds all queues empty after it counted itself as parked.
  * Jobs that another worker submits later, from inside its last run, stay in that worker's queue and are run by it. Jobs
@@ -77,57 +78,50 @@ static bool unpark_this_locked(vsi_pool_worker *worker) {
   SLIST_REMOVE(&pool->parked_workers, worker, vsi_pool_worker, in_parked);
   worker->is_parked = false;
   atomic_fetch_sub_explicit(&pool->parked, 1, memory_order_relaxed);
-  return !worker->watches ||
-         move_bell(atomic_load_explicit(&pool->bell, memory_order_relaxed), VSI_BELL_WATCHED, VSI_BELL_QUIET);
+  return move_bell(worker->sleeps_on, VSI_BELL_WATCHED, VSI_BELL_QUIET);
 }
 
-/* Take the worker that parked last out of the list. NULL: none is parked. */
-static vsi_pool_worker *unpark_locked(vsi_pool *pool) {
-  vsi_pool_worker *worker;
-  do worker = SLIST_FIRST(&pool->parked_workers);
-  while (worker && !unpark_this_locked(worker));
-  return worker;
-}
-
+/* Wake the worker that parked last, if one is parked. */
 static void wake_one(vsi_pool *pool) {
+  vsi_bell *bell = NULL;
   vsi_mutex_lock(&pool->park_lock);
-  vsi_pool_worker *worker = unpark_locked(pool);
-  vsi_bell *watched = worker && worker->watches ? atomic_load_explicit(&pool->bell, memory_order_relaxed) : NULL;
+  for (vsi_pool_worker *worker; !bell && (worker = SLIST_FIRST(&pool->parked_workers)) != NULL;)
+    if (unpark_this_locked(worker)) bell = worker->sleeps_on;
   vsi_wake *wake = pool->wake;
   vsi_mutex_unlock(&pool->park_lock);
   if (wake) vsi_wake_signal(wake);
-  if (watched)
-    vsi_bell_wake(watched);
-  else if (worker)
-    sem_post(&worker->woken);
-}
-
-/* Sleep until the bell is rung, or its state is changed to wake this worker. */
-static void watch(vsi_pool_worker *worker, vsi_bell *bell) {
-  vsi_pool *pool = worker->pool;
-  while (atomic_load_explicit(&bell->state, memory_order_acquire) == VSI_BELL_WATCHED)
-    vsi_bell_sleep(bell, VSI_BELL_WATCHED);
-  vsi_mutex_lock(&pool->park_lock);
-  if (worker->is_parked) (void)unpark_this_locked(worker); /* it was woken by the bell */
-  vsi_mutex_unlock(&pool->park_lock);
+  if (bell) vsi_bell_wake(bell);
 }
 
 /* Sleep until woken. Returns false if the worker must leave. */
 static bool park(vsi_pool_worker *worker) {
   vsi_pool *pool = worker->pool;
   vsi_mutex_lock(&pool->park_lock);
-  vsi_bell *bell = worker->index == 0 ? atomic_load_explicit(&pool->bell, memory_order_relaxed) : NULL;
   SLIST_INSERT_HEAD(&pool->parked_workers, worker, in_parked);
   worker->is_parked = true;
   atomic_fetch_add_explicit(&pool->parked, 1, memory_order_seq_cst); /* [P1] */
-  worker->watches = bell && move_bell(bell, VSI_BELL_QUIET, VSI_BELL_WATCHED);
+  vsi_bell *bell = pool->is_watched ? NULL : atomic_load_explicit(&pool->bell, memory_order_relaxed);
+  const bool watches = bell && move_bell(bell, VSI_BELL_QUIET, VSI_BELL_WATCHED);
+  pool->is_watched |= watches;
+  if (!watches) {
+    bell = &worker->own;
+    (void)move_bell(bell, VSI_BELL_QUIET, VSI_BELL_WATCHED);
+  }
+  worker->sleeps_on = bell;
   const bool has_work = anything_queued(pool), sleeps = !has_work && !pool->stopping;
-  const bool was_rung = !sleeps && !unpark_this_locked(worker), watches = worker->watches;
+  const bool was_rung = !sleeps && !unpark_this_locked(worker);
+  if (watches && !sleeps) pool->is_watched = false;
   vsi_mutex_unlock(&pool->park_lock);
   if (was_rung) wake_one(pool); /* the ring relies on this worker, and so does the other work that it has found */
-  if (sleeps && watches) watch(worker, bell);
-  while (sleeps && !watches && sem_wait(&worker->woken)) continue; /* interrupted by a signal handler */
-  return sleeps || has_work || was_rung;
+  if (!sleeps) return has_work || was_rung;
+  /* acquire pairs with the transition that ends the state */
+  while (atomic_load_explicit(&bell->state, memory_order_acquire) == VSI_BELL_WATCHED) vsi_bell_sleep(bell);
+  if (!watches) return true;
+  vsi_mutex_lock(&pool->park_lock);
+  if (worker->is_parked) (void)unpark_this_locked(worker); /* the ring has woken it */
+  pool->is_watched = false;
+  vsi_mutex_unlock(&pool->park_lock);
+  return true;
 }
 
 /* Answer the bell if it was rung. */
@@ -258,13 +252,10 @@ void vsi_pool_rung(vsi_pool *pool) {
 }
 
 void vsi_pool_set_bell(vsi_pool *pool, vsi_bell *bell) {
-  vsi_pool_worker *first = &pool->workers[0];
   vsi_mutex_lock(&pool->park_lock);
   atomic_store_explicit(&pool->bell, bell, memory_order_release); /* pairs with `answer` */
-  const bool is_parked = first->is_parked;
-  if (is_parked) (void)unpark_this_locked(first);
   vsi_mutex_unlock(&pool->park_lock);
-  if (is_parked) sem_post(&first->woken); /* it parks again, on the bell */
+  wake_one(pool); /* it parks again, on the bell */
 }
 
 /* Run one job. Returns false if there was none. */
@@ -321,7 +312,6 @@ vestry_err vsi_pool_init(vsi_pool *pool, const vestry_host *host, vsi_home *home
     workers[i].pool = pool;
     workers[i].index = i;
     vsi_job_queue_init(&workers[i].queue);
-    sem_init(&workers[i].woken, 0, 0); /* cannot fail: the value is small */
   }
   for (uint32_t i = 0; i < workers_count; i++) {
     char name[16];
@@ -341,10 +331,7 @@ void vsi_pool_stop(vsi_pool *pool) {
 
 void vsi_pool_finish(vsi_pool *pool) {
   if (pool->deferred) pool->deferred->destroy(pool->deferred);
-  for (uint32_t i = 0; i < pool->workers_count; i++) {
-    vsi_mutex_finish(&pool->workers[i].queue.lock);
-    sem_destroy(&pool->workers[i].woken);
-  }
+  for (uint32_t i = 0; i < pool->workers_count; i++) vsi_mutex_finish(&pool->workers[i].queue.lock);
   vsi_mutex_finish(&pool->outside.lock);
   vsi_mutex_finish(&pool->park_lock);
   vsi_free(pool->host, pool->workers);

@@ -4,7 +4,6 @@
 #define VSI_RUNTIME_POOL_H
 
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/queue.h>
@@ -96,11 +95,11 @@ typedef struct vsi_pool_worker {
   bool is_answering;      /* a bell, and has submitted no job meanwhile */
   vsi_deferred *deferred; /* NULL: none yet */
   vsi_job_queue queue;
-  sem_t woken;                            /* 1: a wake-up granted and not yet used; only this worker waits for it */
-  SLIST_ENTRY(vsi_pool_worker) in_parked; /* guarded by park_lock, like the next two members */
-  bool is_parked;                         /* in this list */
-  bool watches;                           /* it is parked on the bell instead of `woken` */
-  char padding[64];                       /* keeps the queues of two workers on different cache lines */
+  vsi_bell own;   /* WATCHED: no wake-up was granted; never rung */
+  bool is_parked; /* guarded by park_lock, like the next two members: it is in the list of parked workers */
+  SLIST_ENTRY(vsi_pool_worker) in_parked;
+  vsi_bell *sleeps_on; /* while parked: `own`, or the bell of the pool */
+  char padding[64];    /* keeps the queues of two workers on different cache lines */
 } vsi_pool_worker;
 
 typedef struct vsi_pool {
@@ -121,6 +120,7 @@ typedef struct vsi_pool {
   SLIST_HEAD(, vsi_pool_worker) parked_workers;
   _Atomic(uint32_t) parked; /* length of this list; written under park_lock */
   bool stopping;            /* guarded by park_lock */
+  bool is_watched;          /* guarded by park_lock: a worker has begun to sleep on the bell, and is not awake again */
   _Atomic(vsi_bell *) bell; /* NULL: none. Written once, under park_lock */
   /* The time that jobs wait to be run, measured for one marked job at a time. */
   _Atomic(uint32_t) observers_count; /* relaxed: soon after it is not 0, some jobs are marked */
@@ -155,7 +155,7 @@ void vsi_pool_submit(vsi_pool *pool, vsi_jobs *jobs, size_t count);
  * woken. */
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job);
 
-/* Give a pool with threads its bell, before the first ring. It must outlive the workers. Once. */
+/* Give a pool with threads its bell, before the first ring. The bell must outlive the workers. Once. */
 VESTRY_API void vsi_pool_set_bell(vsi_pool *pool, vsi_bell *bell);
 /* Wake a worker for a ring that has found the bell quiet. */
 VESTRY_API void vsi_pool_rung(vsi_pool *pool);
