@@ -71,7 +71,7 @@ static vsi_page_topic *create(vestry_pages *pages, uint64_t hash, const char *na
   memcpy(topic->name, name, len);
   topic->seq = pages->recent[hash % VSI_RECENT];
   vsi_map_add(&pages->topics, &topic->in, hash);
-  vsi_inbox_count(vsi_pages_inbox(pages), name, len, 1);
+  vsi_inbox_count(vsi_pages_inbox(pages), name, topic->len, 1);
   vsi_topics_take(pages); /* those that came when it was not counted (inbox.h) */
   return topic;
 }
@@ -294,9 +294,10 @@ static void refresh_locked(vestry_pages *pages, uint32_t count, target is, why o
 
 /* Determine whether refreshes may be put into the inbox. The inbox's lock is held, too. */
 static void open_inbox(const vestry_pages *pages, vsi_inbox *inbox) {
-  atomic_store_explicit(&inbox->is_timed, vsi_group_is_observed(pages->v->group), memory_order_relaxed);
-  atomic_store_explicit(&inbox->is_open, inbox->bell.answer && !pages->refreshed && !pages->watched_count,
-                        memory_order_relaxed);
+  const vsi_inbox_mode mode = !inbox->bell.answer || pages->refreshed || pages->watched_count ? VSI_INBOX_CLOSED
+                              : vsi_group_is_observed(pages->v->group)                        ? VSI_INBOX_TIMED
+                                                                                              : VSI_INBOX_OPEN;
+  atomic_store_explicit(&inbox->mode, mode, memory_order_relaxed);
 }
 
 /* further_count: of numbers that the caller takes after them */
