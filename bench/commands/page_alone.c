@@ -172,74 +172,70 @@ static double hand_over(sleeper *s, const char *topic, uint64_t *ret_seq) {
   return (double)(bench_now_ns() - began);
 }
 
-static void be_quiet(void) {
-  nanosleep(&(struct timespec){0, QUIET_MS * 1000000}, NULL); /* so that all threads sleep */
+/* What is measured, each after the same pause. */
+enum { ASLEEP, FUTEX, HANDED, UNSHOWN, KINDS, BURST = 8 };
+
+/* Render all pages, wake the bare thread, too, and pause. So all threads sleep after they have run, and each kind is
+ * measured with the same caches. */
+static bool be_quiet(site *s, sleeper *beside) {
+  uint64_t seq;
+  const bool ok = !vestry_refresh(s->pages, "topic", &seq) && settle(s, seq);
+  (void)hand_over(beside, "topic", &seq);
+  nanosleep(&(struct timespec){0, QUIET_MS * 1000000}, NULL);
+  return ok;
 }
 
-/* The times of refreshes, and of the parts of one that wakes a thread. */
-typedef struct refresh_times {
-  double *asleep, *awake, *bare, *handed, *unshown;
-} refresh_times;
-
-/* Measure, each after a pause: waking a bare thread, passing it a name, and a refresh of a topic that no page shows,
- * which wakes no thread. */
-static bool measure_parts(site *s, sleeper *beside, refresh_times *times, uint64_t round) {
-  uint64_t seq;
-  be_quiet();
-  times->bare[round] = rouse(beside, 1);
-  be_quiet();
-  times->handed[round] = hand_over(beside, "topic", &seq);
-  be_quiet();
+static bool time_refresh(site *s, const char *topic, uint64_t *ret_seq, double *ret_ns) {
   const uint64_t began = bench_now_ns();
-  const bool ok = !vestry_refresh(s->pages, "unshown", NULL);
-  times->unshown[round] = (double)(bench_now_ns() - began);
+  const bool ok = !vestry_refresh(s->pages, topic, ret_seq);
+  *ret_ns = (double)(bench_now_ns() - began);
   return ok;
+}
+
+/* Measure waking a bare thread, passing it a name, a refresh of a topic that no page shows, which wakes no thread, or a
+ * refresh that finds the workers asleep, and then a burst of others, which find them awake. */
+static bool measure_one(site *s, sleeper *beside, unsigned kind, double *ret_ns, double *ret_awake_ns) {
+  uint64_t seq = 0;
+  bool ok = be_quiet(s, beside);
+  if (kind == FUTEX) *ret_ns = rouse(beside, 1);
+  if (kind == HANDED) *ret_ns = hand_over(beside, "topic", &seq);
+  if (kind == UNSHOWN) ok = ok && time_refresh(s, "unshown", &seq, ret_ns);
+  if (kind == ASLEEP) ok = ok && time_refresh(s, "topic", &seq, ret_ns);
+  for (unsigned i = 0; ok && kind == ASLEEP && i < BURST; i++) ok = time_refresh(s, "topic", &seq, &ret_awake_ns[i]);
+  return ok && (kind != ASLEEP || settle(s, seq));
 }
 
 static void print_times(const char *name, double *ns, uint64_t count) {
   printf(" %s_ns=%.0f %s_p99_ns=%.0f", name, bench_share(ns, count, 0.5), name, bench_share(ns, count, 0.99));
 }
 
-/* Measure refreshes: the first of a burst finds the workers asleep, the last ones find them awake. Its parts are
- * measured before or after each burst, in turn. */
+/* Measure refreshes, and beside them the least that they can cost. The order of the kinds rotates. */
 static int refresh(uint64_t pages, uint64_t rounds) {
-  enum { BURST = 8, COLUMNS = BURST + 4 };
   site s = {.sends_whole = false};
-  uint64_t opened = 0, seq = 0;
+  uint64_t opened = 0;
   vestry_memory_exchange **streams = calloc(pages, sizeof(vestry_memory_exchange *));
-  double *memory = calloc(rounds * COLUMNS, sizeof *memory);
+  double *times = calloc(rounds * (KINDS + BURST), sizeof *times), *awake = times ? times + rounds * KINDS : NULL;
   sleeper *beside = aligned_alloc(_Alignof(sleeper), sizeof *beside);
-  bool ok = streams && memory && beside && open_site(&s, 200, false, NULL, false);
+  bool ok = streams && times && beside && open_site(&s, 200, false, NULL, false);
   if (beside) *beside = (sleeper){.word = 0};
   const bool has_sleeper = ok && !pthread_create(&beside->thread, NULL, sleep_on, beside);
   ok = has_sleeper;
-  refresh_times times = {.bare = memory};
-  if (ok)
-    times = (refresh_times){memory, memory + 4 * rounds, memory + rounds, memory + 2 * rounds, memory + 3 * rounds};
   for (; ok && opened < pages; opened++) ok = (streams[opened] = open_stream(&s, serve, NULL, NULL)) != NULL;
   ok = ok && settle(&s, 0);
-  for (uint64_t round = 0; ok && round < rounds; round++) {
-    const bool is_first = round % 2 == 0;
-    if (is_first) ok = measure_parts(&s, beside, &times, round);
-    be_quiet();
-    for (unsigned i = 0; ok && i <= BURST; i++) {
-      uint64_t began = bench_now_ns();
-      ok = !vestry_refresh(s.pages, "topic", &seq);
-      *(i ? &times.awake[round * BURST + i - 1] : &times.asleep[round]) = (double)(bench_now_ns() - began);
-    }
-    ok = ok && settle(&s, seq);
-    if (!is_first) ok = ok && measure_parts(&s, beside, &times, round);
+  for (uint64_t i = 0; ok && i < rounds * KINDS; i++) {
+    const uint64_t round = i / KINDS, kind = (round + i) % KINDS;
+    ok = measure_one(&s, beside, (unsigned)kind, &times[kind * rounds + round], &awake[round * BURST]);
   }
   vestry_pages_stats stats = {0};
   if (ok) vestry_pages_stats_get(s.pages, &stats);
-  ok = ok && stats.unchanged_count >= pages * rounds && stats.streams_count == pages;
+  ok = ok && stats.unchanged_count >= pages * rounds * (KINDS + 1) && stats.streams_count == pages;
   if (ok) {
     printf("vestry pages alone=refresh pages=%" PRIu64 " rounds=%" PRIu64, pages, rounds);
-    print_times("awake", times.awake, rounds * BURST);
-    print_times("asleep", times.asleep, rounds);
-    print_times("futex", times.bare, rounds);
-    print_times("handed", times.handed, rounds);
-    print_times("unshown", times.unshown, rounds);
+    print_times("awake", awake, rounds * BURST);
+    print_times("asleep", &times[ASLEEP * rounds], rounds);
+    print_times("futex", &times[FUTEX * rounds], rounds);
+    print_times("handed", &times[HANDED * rounds], rounds);
+    print_times("unshown", &times[UNSHOWN * rounds], rounds);
     printf("\n");
   }
   for (uint64_t i = 0; streams && i < opened; i++) vestry_memory_destroy(streams[i]);
@@ -249,7 +245,7 @@ static int refresh(uint64_t pages, uint64_t rounds) {
     pthread_join(beside->thread, NULL);
   }
   free(streams);
-  free(memory);
+  free(times);
   free(beside);
   return ok ? 0 : wrong("a page was not rendered for a change");
 }

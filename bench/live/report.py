@@ -234,8 +234,9 @@ sent or stored. A page whose content was sent encoded keeps that render; all kep
 - **refresh**: the time in `vestry_refresh`. Awake: the later calls of a burst, while workers mark and render. Asleep: \
 the first call after a pause: the system call that wakes a thread, and memory that left the processor's caches in the \
 pause. The minimum is measured beside it: a bare program copies the name of the topic to memory that a sleeping thread \
-reads, numbers it, and wakes the thread (handed). Before, only its futex was measured, on the stack of the calling \
-thread, whose memory is still in the caches after the pause; futex is now in separate memory.
+reads, numbers it, and wakes the thread (handed). futex only wakes that thread. Before each of them all pages are \
+rendered, the bare thread is woken, too, and all threads pause; the order rotates. So each finds the same caches. After \
+a pause without renders the minimum is lower, because the kernel's part is still in the caches.
 
 ## Differences between the contestants
 - **The TypeScript SDK** is the official one for Node, in one process with a generator for each stream. It has no \
