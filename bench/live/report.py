@@ -212,7 +212,8 @@ machines do this. events/s include this work.
 256 of them, and without pages, renders or bounds. So its times are those of the load generator and of the kernel.
 - bytes: the bytes on the wire for an event, including the framing of chunks. Encodings are counted by a coding that \
 wraps brotli's.
-- **While a handler sleeps**: the render of one private page sleeps for 1.5 s, on one of two threads. Meanwhile \
+- **While a handler sleeps**: the render of one private page sleeps for 1.5 s, on one of two threads, which \
+a third one replaces meanwhile. At the same time \
 clients POST new data of 50 private pages, 1,000 times per second (10 kB each, rendered at most every 15 ms), and 50 \
 pages without changes have a heartbeat every 100 ms. Rounds of 1.2 s with and without the sleeping render alternate on \
 the same server and the same streams. The run fails if the render did not sleep from the first POST of a round to the \

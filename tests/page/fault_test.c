@@ -533,6 +533,69 @@ static void hanging_render_delays_no_other_page(void **state) {
   vestry_destroy(v);
 }
 
+enum { LONG_PAGES = 2, MEETING_PAGES = 2 };
+
+typedef struct meeting {
+  _Atomic(bool) holds[LONG_PAGES], holding[LONG_PAGES]; /* renders of the first pages */
+  _Atomic(bool) meets;                                  /* renders of the others wait for each other */
+  _Atomic(int) inside, renders;
+} meeting;
+
+static vestry_err make_meeting(vestry_render *render, vestry_html *html, void *app) {
+  meeting *m = app;
+  const int number = *render->request->query - '0';
+  vestry_render_topic(render, render->request->query);
+  if (render->is_stream && number < LONG_PAGES) {
+    atomic_store(&m->holding[number], true);
+    WAIT_WHILE(atomic_load(&m->holds[number]));
+    atomic_store(&m->holding[number], false);
+  } else if (render->is_stream) {
+    if (atomic_load(&m->meets)) {
+      atomic_fetch_add(&m->inside, 1);
+      WAIT_WHILE(atomic_load(&m->inside) % MEETING_PAGES);
+    }
+    atomic_fetch_add(&m->renders, 1);
+  }
+  vestry_render_begin(render, html);
+  return vestry_render_end(render, html);
+}
+
+/* While the render of a page hangs, two others still run at the same time. While two hang, others run. */
+/* capability: D5 */
+static void hanging_render_leaves_others_as_many_threads(void **state) {
+  enum { PAGES = LONG_PAGES + MEETING_PAGES };
+  static const char *const queries[PAGES] = {"0", "1", "2", "3"};
+  vestry *v;
+  vestry_pages *pages;
+  vestry_page *page;
+  vestry_memory_exchange *streams[PAGES];
+  meeting m = {.meets = false};
+  assert_int_equal(vestry_create(NULL, &v), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(v, &(vestry_pages_options){.interval_ms = 1}, &pages), VESTRY_OK);
+  const vestry_page_options options = {.render = make_meeting, .app = &m};
+  assert_int_equal(vestry_page_create(pages, &options, &page), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/", vestry_page_handler, page), VESTRY_OK);
+  for (int i = 0; i < PAGES; i++) {
+    const vestry_memory_call call = {.query = queries[i], .datastar = true};
+    assert_int_equal(vestry_memory_request(v, &call, NULL, NULL, &streams[i]), VESTRY_OK);
+  }
+  assert_int_equal(vestry_pages_settle(pages, UINT64_MAX, PATIENCE_S * 1000), VESTRY_OK);
+  for (int held = 0; held < LONG_PAGES; held++) {
+    atomic_store(&m.holds[held], true);
+    assert_int_equal(vestry_refresh(pages, queries[held], NULL), VESTRY_OK);
+    UNTIL(atomic_load(&m.holding[held]));
+    atomic_store(&m.meets, held == 0);
+    const int before = atomic_load(&m.renders);
+    for (int i = LONG_PAGES; i < PAGES; i++) assert_int_equal(vestry_refresh(pages, queries[i], NULL), VESTRY_OK);
+    UNTIL(atomic_load(&m.renders) >= before + MEETING_PAGES);
+  }
+  for (int held = 0; held < LONG_PAGES; held++) atomic_store(&m.holds[held], false);
+  assert_int_equal(vestry_pages_settle(pages, UINT64_MAX, PATIENCE_S * 1000), VESTRY_OK);
+  for (int i = 0; i < PAGES; i++) vestry_memory_destroy(streams[i]);
+  vestry_pages_destroy(pages);
+  vestry_destroy(v);
+}
+
 typedef struct storm {
   vestry_pages *pages;
   _Atomic(bool) over;
@@ -692,6 +755,7 @@ int main(void) {
       cmocka_unit_test(methods_of_a_page_route_get_their_status),
       cmocka_unit_test(stream_url_stays_on_the_host_and_is_escaped),
       cmocka_unit_test(hanging_render_delays_no_other_page),
+      cmocka_unit_test(hanging_render_leaves_others_as_many_threads),
       cmocka_unit_test(streams_end_while_their_events_are_used),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,6 +94,7 @@ static vestry_err extend(vestry *v, vsi_bus **ret_bus) {
 static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options) {
   vsi_bus *bus = NULL;
   uint32_t threads_count = options->threads_count ? options->threads_count : THREADS_COUNT;
+  pages->quick_most = threads_count;
   pages->runtime = options->runtime;
   if (!pages->runtime && vsi_runtime_is_stepped(pages->v->runtime)) pages->runtime = pages->v->runtime;
   vestry_err error = vsi_secret_make(pages, options);
@@ -101,6 +102,7 @@ static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options)
   if (!error) error = vsi_resume_cache_create(pages->host, RESUME_CACHE_COUNT, &pages->resume_cache);
   if (!error) error = make_well(pages);
   if (!error && !pages->runtime) {
+    threads_count += threads_count > 1 && threads_count < THREADS_MOST; /* a spare one */
     const vestry_runtime_options own = {.host = pages->host, .threads_count = threads_count};
     error = vestry_runtime_create(&own, &pages->runtime);
     pages->runtime_is_own = !error;
@@ -174,8 +176,8 @@ void vestry_pages_destroy(vestry_pages *pages) {
   vsi_pages_reap(pages);
   /* acquire pairs with vsi_pages_unlock_woken: from now on no thread wakes a worker */
   while (atomic_load_explicit(&pages->notifying_count, memory_order_acquire)) sched_yield();
+  vestry_timer_destroy(pages->late); /* first, because its function sets the other one */
   vestry_timer_destroy(pages->timer);
-  vestry_timer_destroy(pages->late);
   vsi_workers_end(pages);
   if (pages->runtime_is_own) vestry_runtime_destroy(pages->runtime);
   vsi_pages_unref(pages);

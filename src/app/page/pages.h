@@ -100,11 +100,12 @@ struct vestry_pages {
   vsi_siphash_key buckets_secret;
   vestry_timer *timer;
   uint64_t timer_ns;  /* guarded by the lock: the time for which the timer is set; 0: it is not set */
-  vestry_timer *late; /* on the threads of the instance: writes what a worker leaves unwritten for too long; NULL:
-                                 workers leave nothing */
+  vestry_timer *late; /* on the threads of the instance, for what a long run delays (vsi_workers_fire); NULL: workers
+                                 leave nothing unwritten, and none is spare */
   bool late_is_set;   /* guarded by the lock */
   vsi_histogram render_times; /* durations of handler calls, in the buckets vsi_moments */
   size_t workers_count;
+  size_t quick_most; /* workers that run at the same time, not counting long runs */
   vsi_worker *workers;
   struct vestry_subscription *done;     /* subscription to VSI_BUS_DONE */
   _Atomic(uint32_t) naming[VSI_RECENT]; /* by the hash of a topic: how many topics with this slot the running renders
@@ -121,6 +122,8 @@ struct vestry_pages {
   bool is_closed;
   vestry_page *pages_list;
   vsi_worker *idle;
+  size_t awake_count;   /* workers that are not idle */
+  bool is_full;         /* no further worker may run until one is idle, or `late` fires */
   vsi_woken *woken;     /* workers to be notified when the lock is released */
   size_t watched_count; /* threads that look after the pages (vsi_schedule_look_after) */
   bool is_looked_after; /* the thread with the lock is a worker that takes the next due fragment itself */

@@ -2,7 +2,10 @@
 /* essay: the number of threads that render pages */
 /* Workers are actors on the threads of the pages, one for each thread. So a worker that waits for a database delays no
  * other worker; when all of them wait, due fragments wait too. Idle workers are in a list, and each new piece of work
- * wakes one (vsi_schedule_wake). */
+ * wakes one (vsi_schedule_wake).
+ *
+ * If there are several, one more of them is spare: not more than without it (quick_most) run at the same time, except
+ * for runs that take longer than VSI_LATE_MS. So while one handler sleeps, the others take as long as before. */
 #include "app/page/render_run.h"
 
 #include <string.h>
@@ -163,10 +166,9 @@ static void finish_run(vsi_run *r) {
  *
  * The next render may nevertheless be long, because it waits for a database or a lock. Other streams must not wait for
  * it. So while a worker has unwritten streams and renders, a timer of the instance's runtime is set, whose function
- * wakes the runners of streams that have waited for LATE_MS. Then the runners write the events. */
+ * wakes the runners of streams that have waited for VSI_LATE_MS. Then the runners write the events. */
 #define QUICK_NS UINT64_C(100000)
 #define WAIT_NS  UINT64_C(500000)
-enum { LATE_MS = 10 };
 
 /* Return whether the write of a run is left until further fragments have run. */
 static bool may_leave(const vsi_run *r) {
@@ -205,15 +207,15 @@ static void write_before(vsi_worker *worker, const vsi_fragment *fragment, const
   if (fragment->is_shared || of->is_to_check || now_ns > worker->unwritten_ns + WAIT_NS)
     (void)write_all(worker);
   else if (!pages->late_is_set)
-    pages->late_is_set = !vestry_timer_set(pages->late, LATE_MS, 0);
+    pages->late_is_set = !vestry_timer_set(pages->late, VSI_LATE_MS, 0);
 }
 
-/* Take the streams of a worker that have waited for LATE_MS. ret_is_waiting: set if others wait. The caller holds the
- * lock. */
+/* Take the streams of a worker that have waited for VSI_LATE_MS. ret_is_waiting: set if others wait. The caller holds
+ * the lock. */
 static size_t take_late(vsi_worker *worker, vestry_connection **streams, bool *ret_is_waiting) {
   const size_t count = worker->unwritten_count;
   if (!count) return 0;
-  const bool is_late = vsi_now_ns(worker->pages->host) - worker->unwritten_ns >= LATE_MS * VSI_NS_PER_MS;
+  const bool is_late = vsi_now_ns(worker->pages->host) - worker->unwritten_ns >= VSI_LATE_MS * VSI_NS_PER_MS;
   *ret_is_waiting |= !is_late;
   if (!is_late) return 0;
   memcpy(streams, worker->unwritten, count * sizeof *streams);
@@ -235,7 +237,9 @@ void vsi_workers_fire(vestry_timer *timer, void *ctx) {
     }
   }
   vsi_pages_lock(pages);
-  pages->late_is_set = is_waiting && !vestry_timer_set(timer, LATE_MS, 0);
+  pages->late_is_set = is_waiting && !vestry_timer_set(timer, VSI_LATE_MS, 0);
+  pages->is_full = false;
+  vsi_schedule_hand_over(pages, vsi_now_ns(pages->host));
   vsi_pages_unlock(pages);
 }
 
@@ -269,12 +273,14 @@ static void run_fragment(vsi_worker *worker, vsi_fragment *fragment, uint64_t no
   vestry_pages *pages = worker->pages;
   cause of = take_cause(fragment);
   pages->running_count++;
+  worker->run_ns = now_ns;
   vsi_schedule_hand_over(pages, now_ns);
   write_before(worker, fragment, &of, now_ns);
   if (check(pages, fragment, &of))
     end_run(pages, fragment, VSI_RUN_DONE, &of);
   else
     perform(worker, &worker->papers[0], fragment, &of);
+  worker->run_ns = 0;
 }
 
 static void run_first(vsi_run *r, vsi_shared *part) {
@@ -325,6 +331,8 @@ static void run_worker(vestry_actor *self, void *ctx) {
     worker->is_idle = true;
     worker->next_idle = pages->idle;
     pages->idle = worker;
+    pages->awake_count--;
+    pages->is_full = false;
   }
   vsi_pages_unlock(pages);
 }

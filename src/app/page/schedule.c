@@ -240,10 +240,26 @@ void vsi_schedule_look_after(vestry_pages *pages, bool does) {
   looked_after_here = does ? pages : NULL;
 }
 
+/* Return whether one more worker may run. A run that takes long, because it waits for a database, does not count. If
+ * all others are young, the timer `late` looks again. */
+static bool may_wake(vestry_pages *pages) {
+  if (pages->awake_count < pages->quick_most) return true;
+  if (pages->is_full) return false;
+  const uint64_t now_ns = vsi_now_ns(pages->host);
+  size_t quick_count = pages->awake_count;
+  for (const vsi_worker *at = pages->workers; at < pages->workers + pages->workers_count; at++)
+    quick_count -= at->run_ns && now_ns >= at->run_ns + VSI_LATE_MS * VSI_NS_PER_MS;
+  if (quick_count < pages->quick_most) return true;
+  pages->is_full = true;
+  if (!pages->late_is_set) pages->late_is_set = !vestry_timer_set(pages->late, VSI_LATE_MS, 0);
+  return false;
+}
+
 void vsi_schedule_wake(vestry_pages *pages) {
   vsi_worker *worker = pages->idle;
-  if (!worker || pages->is_closed || pages->is_looked_after || looked_after_here == pages) return;
+  if (!worker || pages->is_closed || pages->is_looked_after || looked_after_here == pages || !may_wake(pages)) return;
   pages->idle = worker->next_idle;
+  pages->awake_count++;
   worker->is_idle = false;
   worker->woken = (vsi_woken){.actor = worker->actor};
   vsi_woken **at = &pages->woken;

@@ -7,7 +7,7 @@
 #include "vestry/html.h"
 #include "vestry/runtime.h"
 
-enum { VSI_UNWRITTEN_MOST = 64 };
+enum { VSI_UNWRITTEN_MOST = 64, VSI_LATE_MS = 10 };
 
 struct vsi_worker {
   vestry_pages *pages;
@@ -20,6 +20,7 @@ struct vsi_worker {
   vsi_worker *next_idle;
   vsi_woken woken;
   bool is_idle;
+  uint64_t run_ns; /* when its run began; 0: none runs */
   /* Streams whose events are in their queues and not written yet; references. */
   vestry_connection *unwritten[VSI_UNWRITTEN_MOST];
   size_t unwritten_count;
