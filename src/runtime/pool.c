@@ -35,8 +35,8 @@
  * A parked worker sleeps on a futex: on its own, or on the one of the bell (bell.h) if no other worker sleeps there. A
  * wake-up is granted to a specific worker: the granting thread takes it out of the list, under park_lock, and ends the
  * state WATCHED of its futex. So the wake-up is not lost if that worker does not sleep yet. It goes to the worker that
- * parked last, whose caches are the warmest. A worker that sleeps on its own futex does not take park_lock again when it
- * wakes up; glibc's conditions would take the lock as if it were contended, so that its release is a system call.
+ * parked last, whose caches are the warmest. A worker that sleeps on its own futex does not take park_lock again when
+ * it wakes up; glibc's conditions would take the lock as if it were contended, so that its release is a system call.
  *
  * A bell that was rung is one more queued job, which its answer takes. Its state is written by a ring, like the length
  * of a queue [S1], and read before a worker sleeps [P2]. Two transitions end its state WATCHED, and only one of them
