@@ -212,12 +212,12 @@ machines do this. events/s include this work.
 256 of them, and without pages, renders or bounds. So its times are those of the load generator and of the kernel.
 - bytes: the bytes on the wire for an event, including the framing of chunks. Encodings are counted by a coding that \
 wraps brotli's.
-- **While a handler sleeps**: the render of one private page sleeps for 1.5 s, on one of two threads, which \
-a third one replaces meanwhile. At the same time \
-clients POST new data of 50 private pages, 1,000 times per second (10 kB each, rendered at most every 15 ms), and 50 \
-pages without changes have a heartbeat every 100 ms. Rounds of 1.2 s with and without the sleeping render alternate on \
-the same server and the same streams. The run fails if the render did not sleep from the first POST of a round to the \
-last. The ratio is the median of the pairs of all runs, and the interval contains it with a probability of 95 %.
+- **While a handler sleeps**: the render of one private page sleeps for 1.5 s, on one of two threads, which a third \
+one replaces meanwhile. At the same time clients POST new data of 50 private pages, 1,000 times per second (10 kB \
+each, rendered at most every 15 ms), and 50 pages without changes have a heartbeat every 100 ms. Rounds of 1.2 s with \
+and without the sleeping render alternate on the same server and the same streams. The run fails if the render did not \
+sleep from the first POST of a round to the last. The ratio is the median of the pairs of all runs, and the interval \
+contains it with a probability of 95 %.
 - **Alone**: in one process, without sockets, over the memory adapter. The time in addition to the handler is the time \
 for refresh, worker, request, hash, event, encoding, queue and transport, without the time in which the handler makes \
 the content.
@@ -236,8 +236,8 @@ sent or stored. A page whose content was sent encoded keeps that render; all kep
 the first call after a pause: the system call that wakes a thread, and memory that left the processor's caches in the \
 pause. The minimum is measured beside it: a bare program copies the name of the topic to memory that a sleeping thread \
 reads, numbers it, and wakes the thread (handed). futex only wakes that thread. Before each of them all pages are \
-rendered, the bare thread is woken, too, and all threads pause; the order rotates. So each finds the same caches. After \
-a pause without renders the minimum is lower, because the kernel's part is still in the caches.
+rendered, the bare thread is woken, too, and all threads pause; the order rotates. So each finds the same caches. \
+After a pause without renders the minimum is lower, because the kernel's part is still in the caches.
 
 ## Differences between the contestants
 - **The TypeScript SDK** is the official one for Node, in one process with a generator for each stream. It has no \

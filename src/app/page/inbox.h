@@ -12,9 +12,9 @@
  *   (vsi_topics_number). Refreshes of the same topic in a row take one place, and are looked up once.
  * - No lost wake-up: a refresh is put, and then rings. The worker that answers makes the bell quiet after the ring, and
  *   then takes the refreshes out, so it finds this one. A refresh does not ring if no fragment depends on its topic;
- *   then it waits in the inbox, which costs less than to look up the topic. `interests` shows this: the number of topics
- *   with fragments, by a few bits of a hash. A new topic is counted there before its thread takes the refreshes out once
- *   more: either it finds the refresh, or the refresh finds the count.
+ *   then it waits in the inbox, which costs less than to look up the topic. `interests` shows this: the number of
+ *   topics with fragments, by a few bits of a hash. A new topic is counted there before its thread takes the refreshes
+ *   out once more: either it finds the refresh, or the refresh finds the count.
  * - Room: if the inbox is full or another thread is inside, if the topic is long, or if more is known about the refresh
  *   than its topic, the caller takes the lock of the pages and does everything itself, as before. So a refresh needs no
  *   memory and cannot fail, however many come. */
