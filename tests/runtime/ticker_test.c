@@ -125,6 +125,38 @@ static void timers_with_slack_fire_together(void **state) {
   clockwork_finish(&c);
 }
 
+/* As the streams of pages that change at random: when its timer fires, each stream was written some time ago. */
+static void timers_of_different_times_fire_in_few_groups(void **state) {
+  enum { BELLS = 400, PERIOD_MS = 15000, SLACKS = 16, ROUNDS = 10 };
+  const uint64_t period_ns = PERIOD_MS * (uint64_t)MS, slack_ns = period_ns / SLACKS;
+  uint64_t seed = 11;
+  clockwork c;
+  clockwork_init(&c, VESTRY_THREADS_NONE);
+  vsi_ticker *ticker = &c.runtime->ticker;
+  static bell bells[BELLS];
+  static uint64_t due_ns[BELLS];
+  const uint64_t begun_ns = c.th.now_ns;
+  for (int i = 0; i < BELLS; i++) {
+    bell_init(&bells[i], &c);
+    due_ns[i] = begun_ns + period_ns - random_below(&seed, PERIOD_MS / 2) * MS;
+    assert_int_equal(vsi_ticker_arm_loosely(ticker, &bells[i].timer, due_ns[i], slack_ns, NULL), VESTRY_OK);
+  }
+  unsigned wakes = 0;
+  for (; c.th.now_ns < begun_ns + ROUNDS * period_ns; wakes++) {
+    atomic_store(&c.th.now_ns, vestry_runtime_next_deadline_ns(c.runtime));
+    assert_true(vestry_runtime_step(c.runtime));
+    for (int i = 0; i < BELLS; i++) {
+      if (bells[i].fired_at_ns != c.th.now_ns) continue;
+      assert_true(c.th.now_ns <= due_ns[i] && due_ns[i] - c.th.now_ns <= slack_ns);
+      due_ns[i] = c.th.now_ns + period_ns - random_below(&seed, PERIOD_MS / 2) * MS;
+      assert_int_equal(vsi_ticker_arm_loosely(ticker, &bells[i].timer, due_ns[i], slack_ns, NULL), VESTRY_OK);
+    }
+  }
+  assert_true(wakes <= ROUNDS * SLACKS * 2);
+  for (int i = 0; i < BELLS; i++) assert_true(vsi_ticker_cancel(ticker, &bells[i].timer));
+  clockwork_finish(&c);
+}
+
 static void timer_with_slack_and_no_neighbour_keeps_its_time(void **state) {
   clockwork c;
   clockwork_init(&c, VESTRY_THREADS_NONE);
@@ -414,6 +446,7 @@ int main(void) {
       cmocka_unit_test(clock_jump_fires_all_timers_in_order),
       cmocka_unit_test(timer_at_the_maximum_never_fires),
       cmocka_unit_test(timers_with_slack_fire_together),
+      cmocka_unit_test(timers_of_different_times_fire_in_few_groups),
       cmocka_unit_test(timer_with_slack_and_no_neighbour_keeps_its_time),
       cmocka_unit_test(close_fires_no_timer_and_refuses_arming),
       cmocka_unit_test(close_in_a_fire_leaves_other_timers_unfired),
