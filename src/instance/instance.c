@@ -26,7 +26,7 @@ uint32_t vsi_instance_retry_after_s(const vestry *v) {
 static _Thread_local vsi_inside *innermost;
 
 void vsi_inside_begin(vsi_inside *inside, const vestry *v) {
-  *inside = (vsi_inside){v, innermost, 0};
+  *inside = (vsi_inside){.v = v, .outer = innermost};
   innermost = inside;
 }
 
@@ -36,6 +36,30 @@ void vsi_inside_end(const vsi_inside *inside) {
 
 vsi_inside *vsi_inside_writer(const vestry *v) {
   return innermost && innermost->v == v && innermost->writes_left ? innermost : NULL;
+}
+
+static vsi_inside *request_of(const vestry *v) {
+  return innermost && innermost->v == v && innermost->is_request ? innermost : NULL;
+}
+
+void vsi_inside_set_ending(const vestry *v, bool is_ending) {
+  vsi_inside *request = request_of(v);
+  if (request) request->is_ending = is_ending;
+}
+
+bool vsi_inside_call_last(const vestry *v, void (*fn)(void *ctx), void *ctx) {
+  vsi_inside *request = request_of(v);
+  if (!request || !request->is_ending || (request->last && request->last_ctx != ctx)) return false;
+  request->last = fn;
+  request->last_ctx = ctx;
+  return true;
+}
+
+void vsi_inside_end_request(const vestry *v) {
+  vsi_inside *request = request_of(v);
+  if (!request) return;
+  request->is_request = false;
+  if (request->last) request->last(request->last_ctx);
 }
 
 bool vsi_instance_is_inside(const vestry *v) {

@@ -116,12 +116,24 @@ typedef struct vsi_inside {
   const vestry *v;
   struct vsi_inside *outer;
   unsigned writes_left; /* of a request: to how many streams its thread may still write itself (registry/context.c) */
+  bool is_request;      /* of a request that vestry_serve serves on this thread, from its beginning to its end */
+  bool is_ending;       /* of a request: vsi_inside_set_ending */
+  void (*last)(void *ctx); /* of a request: to be called when it was answered; NULL: nothing */
+  void *last_ctx;
 } vsi_inside;
 VESTRY_API void vsi_inside_begin(vsi_inside *inside, const vestry *v);
 VESTRY_API void vsi_inside_end(const vsi_inside *inside);
 /* Return the request that this thread serves, if it may still write to streams, and is in no other callback of the
  * instance inside it. NULL: none. */
 vsi_inside *vsi_inside_writer(const vestry *v);
+/* Note whether the application's code for the request that this thread serves has run, so that only a commit and the
+ * response are left. No effect if the thread serves none. */
+VESTRY_API void vsi_inside_set_ending(const vestry *v, bool is_ending);
+/* Let this thread call a function when its request was answered, so that no other thread need be woken. Returns false
+ * if the thread serves no request that is ending, or will call another function. */
+VESTRY_API bool vsi_inside_call_last(const vestry *v, void (*fn)(void *ctx), void *ctx);
+/* Call that function. */
+void vsi_inside_end_request(const vestry *v);
 /* Return whether this thread is inside a callback, or in a function that the instance's runtime runs. */
 bool vsi_instance_is_inside(const vestry *v);
 

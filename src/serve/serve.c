@@ -36,6 +36,7 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
     done = vsi_serving_conclude(s, error, is_guarded, ret_connection);
   }
   vsi_serving_end_span(s, done);
+  vsi_inside_end_request(s->v);
   return done;
 }
 
@@ -75,6 +76,7 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   vsi_inside inside;
   vsi_inside_begin(&inside, v);
   inside.writes_left = WRITES_MOST;
+  inside.is_request = true;
   vsi_serving_init(&s, v, ops, server_request);
   vestry_err error;
   if (!vsi_instance_is_closing(v) && is_answered(&s.request))

@@ -108,9 +108,9 @@ VESTRY_API void vestry_pages_destroy(vestry_pages *pages);
 /** Get the instance of pages, borrowed. Threads any. */
 VESTRY_API struct vestry *vestry_pages_instance(const vestry_pages *pages);
 
-/** Append a page's document to html. Called on the serving thread for a document, and on a render thread for a stream;
- *  calls for one stream never overlap, calls for different streams may. May block, but its thread renders no other page
- *  meanwhile.
+/** Append a page's document to html. Called on the serving thread for a document, and for streams on a render thread,
+ *  or, if the last render was quick, on the serving thread of an act that has changed the content; calls for one stream
+ *  never overlap, calls for different streams may. May block, but its thread renders no other page meanwhile.
  *  Returns  OK | any error. A document is answered as for an error of a vestry_handler_fn; for a stream see
  *           vestry_page_serve */
 typedef vestry_err (*vestry_page_fn)(vestry_render *render, vestry_html *html, void *app);

@@ -19,6 +19,7 @@
 #include "http/reply.h"
 #include "http/request.h"
 #include "http/routes/routes.h"
+#include "instance/instance.h"
 
 /* ------------------------------------------------------------------------------------------------ requests -------- */
 
@@ -163,12 +164,15 @@ static void mark(vsi_entry_call *call, vestry_sql_transaction *transaction) {
 
 static vestry_err run_act(vestry_sql_transaction *transaction, void *ctx) {
   vsi_entry_call *call = ctx;
+  const vestry *v = call->entry->app->instance;
+  vsi_inside_set_ending(v, false);
   vsi_entry_call_again(call, transaction);
   call->entry->is.fn(&call->is);
   if (call->entry->is.form) vsi_form_clear(call);
   if (call->is.job && !call->is.error && !call->is.job->period_at_ms)
     vestry_call_fail(&call->is, vestry_job_finish(call->is.job, transaction));
   if (transaction) mark(call, transaction);
+  vsi_inside_set_ending(v, transaction != NULL);
   return call->is.error;
 }
 

@@ -100,6 +100,7 @@ struct vsi_shared {
   uint64_t started_ns;        /* start of its last render; separate, because a run may also just let streams join */
   uint16_t tally;             /* for a part: index of the tally that counts it */
   bool checks_allow;          /* some subscriptions belong to pages with an allow function */
+  bool is_quick;              /* its last render was quick, so that the thread of a request may run it */
   const char *id, *element;   /* for a part: id and name of its element; owned */
   vsi_part_claim claim;       /* for a part: its claim without a content, whose hash is combined with it */
   vestry_page_fn render;      /* for a part; NULL: the page's function */

@@ -176,8 +176,10 @@ vsi_outcome vsi_run_make(vsi_run *r) {
 }
 
 vsi_outcome vsi_run_record(vsi_run *r, vsi_outcome made) {
+  enum { QUICK_NS = 500000 };
   r->made = made = depend(r, made);
   count_made(r, made);
+  if (r->shared) r->shared->is_quick = r->ended_ns - r->fragment->at_ns < QUICK_NS;
   r->is_first &= made == VSI_MADE_FAILED;
   r->fragment->is_first = r->is_first;
   return made;

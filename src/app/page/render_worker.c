@@ -68,10 +68,9 @@ static bool check(vestry_pages *pages, vsi_fragment *fragment, cause *in_out_cau
   const bool is_only_check = in_out_cause->is_to_check && !fragment->is_first;
   if (!is_only_check && !vsi_sent_unchecked(fragment)) return false;
   vsi_sent_begin_check(fragment);
-  vsi_schedule_look_after(
-      pages, true); /* as a rule nothing is rendered here, and this worker runs the marked fragments next */
-  const bool is_sure = refresh_changes(pages);
-  vsi_schedule_look_after(pages, false);
+  /* as a rule nothing is rendered here, and this worker runs the marked fragments next */
+  const bool looked_after = vsi_schedule_look_after(pages, true), is_sure = refresh_changes(pages);
+  (void)vsi_schedule_look_after(pages, looked_after);
   if (fragment->is_over) return true;
   vsi_sent_end_check(fragment, is_sure);
   if (is_only_check && is_sure && (!fragment->is_dirty || fragment->is_to_check)) return true;
@@ -278,6 +277,8 @@ static void run_fragment(vsi_worker *worker, vsi_fragment *fragment, uint64_t no
   write_before(worker, fragment, &of, now_ns);
   if (check(pages, fragment, &of))
     end_run(pages, fragment, VSI_RUN_DONE, &of);
+  else if (worker->is_lent && !fragment->is_shared)
+    end_run(pages, fragment, VSI_RUN_BLOCKED, &of); /* it must be rendered, and waits for another worker */
   else
     perform(worker, &worker->papers[0], fragment, &of);
   worker->run_ns = 0;
@@ -305,6 +306,15 @@ static bool goes_on(size_t runs_count, uint64_t began_ns, uint64_t now_ns) {
   return runs_count < RUNS_IN_A_ROW || (runs_count < VSI_UNWRITTEN_MOST && now_ns - began_ns < WAIT_NS);
 }
 
+static void rest(vsi_worker *worker) {
+  vestry_pages *pages = worker->pages;
+  worker->is_idle = true;
+  worker->next_idle = pages->idle;
+  pages->idle = worker;
+  pages->awake_count--;
+  pages->is_full = false;
+}
+
 /* Run due fragments, until other actors get their turn. Without more work, the worker becomes idle. */
 static void run_worker(vestry_actor *self, void *ctx) {
   vsi_worker *worker = ctx;
@@ -328,13 +338,71 @@ static void run_worker(vestry_actor *self, void *ctx) {
   if (is_more) {
     vestry_actor_notify(self);
   } else if (!worker->is_idle) {
-    worker->is_idle = true;
-    worker->next_idle = pages->idle;
-    pages->idle = worker;
-    pages->awake_count--;
-    pages->is_full = false;
+    rest(worker);
   }
   vsi_pages_unlock(pages);
+}
+
+/* ------------------------------------------------------------------------------------- threads of requests -------- */
+
+/* essay: the thread of an act renders what it has changed */
+/* If an act commits, no thread need be woken as a rule: the act's own thread follows its commit when the request was
+ * answered, and runs the fragments that the commit and the submission mark. It has the act's data in its caches, and
+ * the connection that has committed need not read the pages of the file again. To wake another thread would cost both
+ * threads together as much as the render of a small part.
+ *
+ * The thread belongs to the server, and other requests may wait for it. Therefore it runs few fragments, and only those
+ * whose last render was quick; workers are woken for all others. If a turn takes longer anyway, because many fragments
+ * depend on what was changed, or because a render was slower this time, no thread takes a turn for LENT_PAUSE times as
+ * long. Meanwhile, the thread is a worker of the pages: it takes the place of an idle one, whose actor is not notified.
+ * If all of them are at work, they take the fragments as they come. */
+enum { LENT_RUNS = 4, LENT_PAUSE = 8 };
+#define LENT_NS UINT64_C(2000000)
+
+/* Run due fragments in the place of an idle worker. The caller holds the lock; it is released meanwhile. */
+static void run_quick(vsi_worker *worker) {
+  vestry_pages *pages = worker->pages;
+  pages->idle = worker->next_idle;
+  pages->awake_count++;
+  worker->is_idle = false;
+  worker->is_lent = true;
+  pages->running_count++; /* so that the pages and the worker stay */
+  bool is_walking = vsi_topics_walk(pages);
+  for (size_t i = 0; i < LENT_RUNS && !is_walking; i++) {
+    const uint64_t now_ns = vsi_now_ns(pages->host);
+    vsi_fragment *fragment = vsi_schedule_next_quick(pages, now_ns);
+    if (!fragment) break;
+    run_fragment(worker, fragment, now_ns);
+    is_walking = vsi_topics_walk(pages);
+  }
+  worker->is_lent = false;
+  rest(worker);
+  pages->running_count--;
+  pthread_cond_broadcast(&pages->quiet);
+}
+
+static void run_last(void *ctx) {
+  vestry_pages *pages = ctx;
+  const uint64_t began_ns = vsi_now_ns(pages->host);
+  (void)vsi_observers_settle(pages);
+  vsi_pages_lock(pages);
+  if (pages->awake_count < pages->quick_most && !pages->is_closed) run_quick(pages->idle);
+  (void)vsi_schedule_look_after(pages, false);
+  const uint64_t now_ns = vsi_now_ns(pages->host), took_ns = now_ns - began_ns;
+  if (took_ns > LENT_NS)
+    atomic_store_explicit(&pages->lent_again_ns, now_ns + LENT_PAUSE * took_ns, memory_order_relaxed);
+  vsi_schedule_hand_over(pages, now_ns);
+  vsi_pages_unlock(pages);
+}
+
+bool vsi_pages_lend(vestry_pages *pages) {
+  const uint64_t again_ns = atomic_load_explicit(&pages->lent_again_ns, memory_order_relaxed);
+  if (!pages->runtime_is_own || (again_ns && vsi_now_ns(pages->host) < again_ns)) return false;
+  if (!vsi_inside_call_last(pages->v, run_last, pages)) return false;
+  vsi_pages_lock(pages);
+  (void)vsi_schedule_look_after(pages, true);
+  vsi_pages_unlock(pages);
+  return true;
 }
 
 static void end_worker(void *ctx) {
@@ -360,9 +428,8 @@ vestry_err vsi_workers_create(vestry_pages *pages, size_t count) {
       return error;
     }
     pages->workers_count++;
-    worker->is_idle = true;
-    worker->next_idle = pages->idle;
-    pages->idle = worker;
+    pages->awake_count++;
+    rest(worker);
   }
   return VESTRY_OK;
 }

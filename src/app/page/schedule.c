@@ -234,10 +234,13 @@ static void begin_run(vsi_fragment *fragment) {
 
 static _Thread_local const vestry_pages *looked_after_here;
 
-void vsi_schedule_look_after(vestry_pages *pages, bool does) {
+bool vsi_schedule_look_after(vestry_pages *pages, bool does) {
+  const bool did = looked_after_here == pages;
+  if (does == did) return did;
   pages->watched_count += does ? 1 : SIZE_MAX;
   pages->take_refreshes(pages); /* closes the inbox, so that this thread's refreshes do not ring, or opens it */
   looked_after_here = does ? pages : NULL;
+  return did;
 }
 
 /* Return whether one more worker may run. A run that takes long, because it waits for a database, does not count. If
@@ -314,6 +317,22 @@ vsi_fragment *vsi_schedule_next(vestry_pages *pages, uint64_t now) {
   }
   set_timer(pages, due, now);
   return NULL;
+}
+
+/* Return whether a run of a fragment is probably short. */
+static bool is_quick(const vsi_fragment *fragment) {
+  enum { STREAMS_MOST = 16 }; /* more are written by other threads (channel/channel.c) */
+  if (!fragment->is_shared) return fragment->is_to_check && !fragment->is_first;
+  const vsi_shared *shared = vsi_shared_of(fragment);
+  return shared->is_quick && !shared->checks_allow && shared->subscriptions_count <= STREAMS_MOST;
+}
+
+vsi_fragment *vsi_schedule_next_quick(vestry_pages *pages, uint64_t now) {
+  uint64_t due;
+  vsi_fragment *first = pages->is_closed ? NULL : first_waiting(pages, now, &due);
+  if (!first || first->at_ns > now || !is_quick(first)) return NULL;
+  begin_run(first);
+  return first;
 }
 
 void vsi_schedule_hand_over(vestry_pages *pages, uint64_t now) {

@@ -20,6 +20,7 @@ struct vsi_worker {
   vsi_worker *next_idle;
   vsi_woken woken;
   bool is_idle;
+  bool is_lent;    /* the thread of a request runs it (vsi_pages_lend) */
   uint64_t run_ns; /* when its run began; 0: none runs */
   /* Streams whose events are in their queues and not written yet; references. */
   vestry_connection *unwritten[VSI_UNWRITTEN_MOST];
@@ -58,17 +59,26 @@ void vsi_schedule_unblock(vsi_fragment *fragment);
  * lock, nor the other threads that need the lock for the system call. */
 void vsi_schedule_wake(vestry_pages *pages);
 /* From now on, what this thread marks in these pages wakes no worker, because the thread is a worker that soon takes
- * the next due fragment itself, or calls vsi_schedule_hand_over. false: no longer. */
-void vsi_schedule_look_after(vestry_pages *pages, bool does);
+ * the next due fragment itself, or calls vsi_schedule_hand_over. false: no longer. Returns whether it did before. */
+bool vsi_schedule_look_after(vestry_pages *pages, bool does);
 /* The function of the timer; called without the lock. */
 void vsi_schedule_fire(vestry_timer *timer, void *ctx);
 /* Take the next due fragment, which is in the state RUNNING from then on. Returns NULL if none is due; then the timer
  * is set for the next one. */
 vsi_fragment *vsi_schedule_next(vestry_pages *pages, uint64_t now_ns);
+/* The same for the thread of a request: only fragments that were quick before, or are probably only checked, and without
+ * the timer. */
+vsi_fragment *vsi_schedule_next_quick(vestry_pages *pages, uint64_t now_ns);
 /* Wake another worker for the other due fragments, before this worker begins a run that may be long. */
 void vsi_schedule_hand_over(vestry_pages *pages, uint64_t now_ns);
 /* Put a fragment back after a run: idle, or due again. marked_seq, is_guessed: the marks that the run had taken from
  * the fragment, restored if it was not rendered. */
 void vsi_schedule_put_back(vsi_fragment *fragment, vsi_run_result result, uint64_t marked_seq, bool is_guessed);
+
+/* Let this thread settle the observers when its request was answered, and then run what that has marked, so that no
+ * other thread need be woken for it. Until then, what this thread marks in these pages wakes no worker. Returns false if
+ * the thread serves no request that is ending (vsi_inside_set_ending), or should not do this now. Called without the
+ * lock. */
+VESTRY_API bool vsi_pages_lend(vestry_pages *pages);
 
 #endif

@@ -23,6 +23,7 @@
  * A commit for which no hook was called for a row (for example VACUUM) is followed by its file pages alone, too. If
  * file pages are moved (auto_vacuum), a commit writes file pages of tables that it does not change; sets with these
  * file pages are invalidated, as index.c explains. */
+#include "app/page/schedule.h"
 #include "base/log.h"
 #include "base/trace.h"
 #include "base/wait.h"
@@ -42,11 +43,15 @@ enum {
   YIELD_BLIND_MS = 50
 };
 
-/* Wake the thread that follows commits, when the lock is released. Waking it costs a committing thread as much as a
- * commit, so once is enough. */
-static void rouse(vestry_sqlite *database) {
+void vsi_sqlite_rouse(vestry_sqlite *database) {
   if (database->is_roused) return;
   database->is_roused = database->is_signal_due = true;
+}
+
+/* Let a commit be followed: by this thread, if it serves a request that is ending, or else by the thread that follows
+ * commits. Waking that one costs a committing thread as much as a commit, so once is enough. */
+static void rouse(vestry_sqlite *database) {
+  if (!database->is_roused && !vsi_pages_lend(database->pages)) vsi_sqlite_rouse(database);
 }
 
 void vsi_sqlite_unlock(vestry_sqlite *database) {
@@ -303,6 +308,7 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidenc
   if (connection->changes.are_many && database->records) note_large(database);
   const bool is_traced = vsi_tracer_of(database->host);
   const vestry_trace committed_in = connection->trace, *former = is_traced ? vestry_trace_enter(&committed_in) : NULL;
+  (void)vsi_pages_lend(database->pages); /* first, because otherwise the refresh of a topic would wake a worker */
   if (vsi_sqlite_topics_refresh(topics, database->pages, &database->seq)) /* a name that cannot be a topic */
     (void)vestry_refresh(database->pages, NULL, &database->seq);
   add(connection, evidence);

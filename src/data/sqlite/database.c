@@ -129,7 +129,8 @@ static void end(vestry_render *render, void *ctx) {
 static bool look(void *ctx) {
   vestry_sqlite *database = ctx;
   vsi_mutex_lock(&database->lock);
-  bool is_done = database->is_open && !database->is_over && !vsi_sqlite_look(database);
+  const bool is_there = database->is_open && !database->is_over, is_done = is_there && !vsi_sqlite_look(database);
+  if (is_there && !is_done) vsi_sqlite_rouse(database); /* which tries again */
   vsi_sqlite_unlock(database);
   uint64_t seq = 0;
   vsi_sqlite_index_follow(database->index, &seq);

@@ -159,6 +159,8 @@ vestry_err vsi_sqlite_counter_open(vestry_sqlite *database);
 
 /* Release the lock, and wake the thread if that is due: after the release, so that it does not wait for the lock. */
 void vsi_sqlite_unlock(vestry_sqlite *database);
+/* Wake the thread when the lock is released. */
+void vsi_sqlite_rouse(vestry_sqlite *database);
 
 /* How certain it is that an announced commit took place.
  * COMMITTED  it took place, under its number
