@@ -499,6 +499,44 @@ static void commit_with_lost_wal_frames_refreshes_all(void **state) {
   shown_close(&s);
 }
 
+/* Let no thread look for commits before this one does. */
+static void keep_asleep(shown_site *s) {
+  vsi_mutex_lock(&s->database->lock);
+  s->database->is_roused = true;
+  vsi_mutex_unlock(&s->database->lock);
+}
+
+/* The same, but attached connections have announced the rows. A commit of another connection among them is lost. */
+/* capability: D21 */
+static void own_commits_with_lost_wal_frames_are_followed_by_their_rows(void **state) {
+  static const char checkpoint[] = "PRAGMA wal_checkpoint(TRUNCATE)";
+  for (int has_stranger = 0; has_stranger < 2; has_stranger++) {
+    shown_site s;
+    shown_open(&s, shown_channels, VESTRY_SQLITE_FILE_PAGES);
+    size_t eight = shown_watch(&s, shown_eighth), one = shown_watch(&s, shown_first);
+    const uint64_t before = shown_stats(&s).whole_count;
+    keep_asleep(&s);
+    shown_run(s.writer, "INSERT INTO message VALUES(8, 1000, 'x', 0)");
+    shown_run(s.writer, checkpoint);
+    shown_run(has_stranger ? s.other : s.writer, "INSERT INTO other VALUES(1)");
+    shown_run(s.writer, checkpoint);
+    shown_run(s.writer, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
+    assert_int_equal(shown_renders(&s, eight), 1);
+    assert_string_equal(s.all[eight].text, "1001 1000 ");
+    assert_int_equal(shown_renders(&s, one), has_stranger);
+    assert_int_equal(shown_stats(&s).whole_count, before + (unsigned)has_stranger);
+    shown_run(s.writer, "INSERT INTO message VALUES(8, 1002, 'x', 0)"); /* with its file pages */
+    assert_int_equal(shown_renders(&s, eight), 1);
+    assert_int_equal(shown_renders(&s, one), 0);
+    keep_asleep(&s);
+    shown_run(s.writer, "CREATE TABLE further(id)");
+    shown_run(s.writer, checkpoint);
+    shown_run(s.writer, "INSERT INTO other VALUES(2)");
+    assert_int_equal(shown_renders(&s, one), 1); /* a change of the schema concerns everything */
+    shown_close(&s);
+  }
+}
+
 static void rollback_journal_is_followed_by_tables(void **state) {
   shown_site s;
   shown_open_with(&s, "DELETE", shown_channels, (vestry_sqlite_options){.level = VESTRY_SQLITE_DEFAULT});
@@ -682,6 +720,7 @@ int main(void) {
       cmocka_unit_test(temporary_view_hides_the_table_of_its_name),
       cmocka_unit_test(sets_of_closed_pages_are_freed),
       cmocka_unit_test(commit_with_lost_wal_frames_refreshes_all),
+      cmocka_unit_test(own_commits_with_lost_wal_frames_are_followed_by_their_rows),
       cmocka_unit_test(rollback_journal_is_followed_by_tables),
       cmocka_unit_test(allocation_failure_hides_no_change),
       cmocka_unit_test(pages_are_current_after_concurrent_writes),

@@ -421,10 +421,26 @@ static vestry_err follow_commit(vestry_sqlite *database, const vsi_sqlite_writte
   return VESTRY_OK;
 }
 
-/* Follow a commit that was overwritten before it was read, if a peer made it; otherwise refresh everything, which
- * includes the lost commits after it. OK | BUSY (a peer has not written the changes yet) */
+/* Follow a commit of a connection of this process that was overwritten before it was read: its rows are known, its file
+ * pages are not. false: it is none, or changed the schema, or too much is unknown */
+static bool follow_lost_own(vestry_sqlite *database, uint32_t number) {
+  const vsi_sqlite_commit *own = find_made(database, number);
+  if (!own || !own->knows_tables || own->is_whole || own->is_rough || database->frames.moves_pages) return false;
+  vsi_sqlite_commit *made = take_made(database, number);
+  const vestry_trace *former = vestry_trace_enter(&made->trace);
+  follow_tabs(database, made, true);
+  vsi_sqlite_index_commit(database->index, made);
+  (void)vestry_trace_enter(former);
+  discard(database, made);
+  return true;
+}
+
+/* Follow a commit that was overwritten before it was read, by the rows that a connection of this process or a peer has
+ * announced; otherwise refresh everything, which includes the lost commits after it. OK | BUSY (a peer has not written
+ * the changes yet) */
 static vestry_err follow_lost(vestry_sqlite *database, const vsi_sqlite_written *lost) {
   vsi_sqlite_frames *frames = &database->frames;
+  if (follow_lost_own(database, lost->number)) return VESTRY_OK;
   vsi_sqlite_written found = *lost;
   vsi_sqlite_commit commit = {.at_ns = database->looked_ns, .is_rough = frames->moves_pages};
   const vestry_err error = find_made(database, lost->number)
