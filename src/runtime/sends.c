@@ -17,6 +17,10 @@
  * every AGE_TURNS-th run of a stream, whether or not these runs add sends. So a send waits only while other streams are
  * run, for AGE_NS and the time of AGE_TURNS runs.
  *
+ * Same bytes. The streams of a broadcast are sent the same bytes. A send whose bytes equal those of the send before it
+ * shares their memory, so that they stay in the nearest cache: comparing costs less than fetching three more lines. A
+ * transport without a descriptor takes its bytes from the batch in the end, so they stay there.
+ *
  * Results. The streams of a batch take their results in groups of VSI_SENDS_TOGETHER, because most of that work is
  * waiting: for cache lines of the streams, which the kernel's work on the sends has displaced, and for counters that
  * all threads write. The lines of the next group are fetched meanwhile, and a group changes each common counter once
@@ -229,9 +233,13 @@ void *vsi_sends_room(vsi_sends *sends) {
 void vsi_sends_add(vsi_sends *sends, vsi_actor *actor, int descriptor, size_t len) {
   VSI_ASSERT(sends->count < SENDS_MOST && len <= VSI_SEND_ROOM);
   if (!sends->count) sends->since_ns = vsi_now_ns(sends->pool->host);
+  const vsi_send *last = sends->count && descriptor >= 0 ? &sends->all[sends->count - 1] : NULL;
+  const bool is_same =
+      last && last->len == len && memcmp(sends->bytes + last->at, sends->bytes + sends->used, len) == 0;
+  const uint32_t at = is_same ? last->at : sends->used;
   sends->all[sends->count++] =
-      (vsi_send){.actor = actor, .result = NOT_SENT, .descriptor = descriptor, .at = sends->used, .len = (uint32_t)len};
-  sends->used += (uint32_t)len;
+      (vsi_send){.actor = actor, .result = NOT_SENT, .descriptor = descriptor, .at = at, .len = (uint32_t)len};
+  if (!is_same) sends->used += (uint32_t)len;
   actor->is_sending = true;
 }
 #endif
