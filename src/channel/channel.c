@@ -73,7 +73,7 @@ typedef struct publishing {
   uint64_t turn;              /* selects the streams that are timed */
   vsi_delivery *spare[CHUNK]; /* allocated and not used yet */
   size_t spares;
-  uint32_t held_count; /* references to the broadcast, or else to the event, that are taken and not used yet */
+  uint32_t held_events, held_broadcasts; /* references to the event and to the broadcast that are not used yet */
   vsi_burst burst;
   vestry_connection *roused[CHUNK]; /* references, and the results of their sends */
   vestry_err results[CHUNK];
@@ -388,44 +388,53 @@ static vsi_delivery_times times_of(const publishing *p, const vsi_member *member
   return is_timed ? p->times : (vsi_delivery_times){.stamp = 0};
 }
 
-/* Take references for the next members at once, because all threads write their count. */
-static void hold_many(publishing *p) {
-  p->held_count = CHUNK;
-  if (p->broadcast)
-    vsi_broadcast_ref(p->broadcast, CHUNK);
-  else
-    vsi_event_ref_many(p->event, CHUNK);
+/* Take references for the next members at once, because all threads write their count. They are taken before a post,
+ * because a runner may drop the post's reference before the post returns. */
+static void hold_events(publishing *p) {
+  if (!p->held_events) vsi_event_ref_many(p->event, p->held_events = CHUNK);
+}
+static void hold_broadcasts(publishing *p) {
+  if (!p->held_broadcasts) vsi_broadcast_ref(p->broadcast, p->held_broadcasts = CHUNK);
 }
 
 /* Drop the references that are left over. Never the last ones: `p` holds one of the broadcast, and the caller holds one
  * of the event. */
 static void drop_held(const publishing *p) {
-  if (!p->held_count) return;
-  if (p->broadcast)
-    vsi_broadcast_unref(p->broadcast, p->held_count);
+  if (p->held_events) vsi_event_unref_many(p->event, p->held_events);
+  if (p->held_broadcasts) vsi_broadcast_unref(p->broadcast, p->held_broadcasts);
+}
+
+/* Put the plain event into the queue of a fresh member. */
+static vestry_err post_plain_locked(publishing *p, const vsi_member *member) {
+  if (!p->spares) return VESTRY_NO_MEMORY;
+  vsi_delivery *delivery = p->spare[p->spares - 1];
+  *delivery = (vsi_delivery){.event = vestry_event_ref(p->plain), .times = times_of(p, member)};
+  vestry_err error = vsi_connection_post(member->connection, delivery, &p->burst);
+  if (error)
+    vestry_event_unref(p->plain); /* not the last one: the caller holds one */
   else
-    vsi_event_unref_many(p->event, p->held_count);
+    p->spares--;
+  return error;
 }
 
 /* Put the event into one member's queue. */
 static vestry_err post_locked(publishing *p, const vsi_member *member) {
+  if (member->is_fresh && p->plain != p->event) return post_plain_locked(p, member);
+  const vsi_delivery_times times = times_of(p, member);
+  hold_events(p);
+  if (!times.stamp && vsi_connection_post_bare(member->connection, p->event, &p->burst)) {
+    p->held_events--;
+    return VESTRY_OK;
+  }
   if (!p->spares) return VESTRY_NO_MEMORY;
   vsi_delivery *delivery = p->spare[p->spares - 1];
-  const bool is_fresh = member->is_fresh && p->plain != p->event;
-  /* The references are taken first, because a runner may free the delivery before the post returns. */
-  if (is_fresh)
-    *delivery = (vsi_delivery){.event = vestry_event_ref(p->plain), .times = times_of(p, member)};
-  else
-    *delivery = (vsi_delivery){.event = p->event, .broadcast = p->broadcast, .times = times_of(p, member)};
-  if (!is_fresh && !p->held_count) hold_many(p);
+  *delivery = (vsi_delivery){.event = p->event, .broadcast = p->broadcast, .times = times};
+  if (p->broadcast) hold_broadcasts(p);
   vestry_err error = vsi_connection_post(member->connection, delivery, &p->burst);
-  if (!error) {
-    p->spares--;
-    p->held_count -= !is_fresh;
-  } else if (is_fresh) {
-    vestry_event_unref(p->plain); /* not the last one: the caller holds one */
-  }
-  return error;
+  if (error) return error;
+  p->spares--;
+  *(p->broadcast ? &p->held_broadcasts : &p->held_events) -= 1;
+  return VESTRY_OK;
 }
 
 /* The members of a chunk. */
@@ -520,7 +529,7 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
   p.times = vsi_group_tally_change(channel->host, changed_ns);
   p.broadcast = NULL;
   p.sent = p.spares = p.unwritten = 0;
-  p.held_count = 0;
+  p.held_events = p.held_broadcasts = 0;
   p.error = VESTRY_OK;
   p.refused = refused;
   p.refused_ctx = ctx;

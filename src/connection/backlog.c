@@ -36,28 +36,35 @@ static void drop_references(vsi_settlement *all) {
   all->references_count = 0;
 }
 
-/* Move the references of a delivery's event to the settlement. */
-static void keep_references(vsi_delivery *delivery, vsi_settlement *all) {
-  vestry_event *event = delivery->broadcast ? NULL : delivery->event;
-  if (all->references_count && (all->event != event || all->broadcast != delivery->broadcast)) drop_references(all);
+/* Move the reference to an event, or to a broadcast, to the settlement. The other one is NULL. */
+static void keep_reference(vestry_event *event, vsi_broadcast *broadcast, vsi_settlement *all) {
+  if (all->references_count && (all->event != event || all->broadcast != broadcast)) drop_references(all);
   all->event = event;
-  all->broadcast = delivery->broadcast;
+  all->broadcast = broadcast;
   all->references_count++;
 }
 
 void vsi_connection_free_delivery(const vestry_connection *connection, vsi_delivery *delivery, vsi_settlement *all) {
-  keep_references(delivery, all);
+  keep_reference(delivery->broadcast ? NULL : delivery->event, delivery->broadcast, all);
   vsi_free(connection->environment->host, delivery);
+}
+
+static void free_bare(vestry_connection *connection, vsi_settlement *all) {
+  keep_reference(vsi_queue_bare(&connection->queue), NULL, all);
+  vsi_queue_clear_bare(&connection->queue);
 }
 
 void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery, size_t len, _Atomic(uint64_t) *count,
                            _Atomic(uint64_t) *bytes, vsi_settled *settled, vsi_settlement *all) {
-  const size_t target_bytes =
-      vsi_connection_conflation(connection) && delivery->counts_target ? vsi_event_target_cost(delivery->event) : 0;
+  const bool has_target = vsi_connection_conflation(connection) && delivery && delivery->counts_target;
+  const size_t target_bytes = has_target ? vsi_event_target_cost(delivery->event) : 0;
   vsi_budget *budget = connection->environment->budget;
   vsi_connection_count(count, 1);
   vsi_connection_count(bytes, len);
-  vsi_connection_free_delivery(connection, delivery, all);
+  if (delivery)
+    vsi_connection_free_delivery(connection, delivery, all);
+  else
+    free_bare(connection, all);
   if (all->budget != budget) {
     give_back(all);
     all->budget = budget;

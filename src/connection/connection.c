@@ -207,7 +207,6 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
 #define READ(field) atomic_load_explicit(&connection->field, memory_order_relaxed)
   vestry_connection_stats stats = {
       .accepted_count = READ(accepted_count),
-      .accepted_bytes = READ(accepted_bytes),
       .written_count = READ(written_count),
       .written_bytes = READ(written_bytes),
       .discarded_count = READ(discarded_count),
@@ -231,5 +230,6 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
   }
 #undef READ
   vsi_queue_load(&connection->queue, &stats.queued_count, &stats.queued_bytes, NULL);
+  stats.accepted_bytes = stats.written_bytes + stats.discarded_bytes + stats.conflated_bytes + stats.queued_bytes;
   VSI_RESULT_GIVE(vestry_connection_stats, ret_stats, stats);
 }

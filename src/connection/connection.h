@@ -76,19 +76,17 @@ enum { VSI_TAILED_NOT, VSI_TAILED_NOW, VSI_TAILED_NEVER };
  * encoded stream.
  *
  * A delivery waits for each cache line that it uses, because a broadcast visits more connections than the caches hold.
- * So the members that every send and every write use stand together, at the beginning (vsi_connection_fetch). */
+ * So the members that every send uses stand together at the beginning, and those that only a write uses follow them. A
+ * sender does not touch the latter, which another processor would then have to fetch back. */
 struct vestry_connection {
   vsi_actor actor; /* first member: an actor is its connection; held until the start */
   vsi_queue queue;
   vsi_refs refs;
-  vsi_spin_lock lock;          /* see vsi_connection_lock */
-  _Atomic(uint32_t) reporting; /* number of threads inside an on_error hook or the step of a watch, and whether more may
-                                enter (refusal.c) */
-  _Atomic(uint8_t) state;      /* vestry_connection_state except CLOSING, which means "has a cause"; written by the
+  _Atomic(uint8_t) state; /* vestry_connection_state except CLOSING, which means "has a cause"; written by the
                                 runner */
-  _Atomic(uint8_t) cause;      /* vestry_cause; changes once, from NONE */
-  _Atomic(bool) writable;      /* set by the adapter, cleared by the runner */
-  _Atomic(uint8_t) hurry;      /* VSI_HURRY_…; only grows */
+  _Atomic(uint8_t) cause; /* vestry_cause; changes once, from NONE */
+  _Atomic(bool) writable; /* set by the adapter, cleared by the runner */
+  _Atomic(uint8_t) hurry; /* VSI_HURRY_…; only grows */
   _Atomic(bool) timer_fired;
   _Atomic(bool) is_awaited; /* on_written has to be called */
   _Atomic(uint8_t) tailed;  /* VSI_TAILED_…; relaxed: see tail.c */
@@ -105,26 +103,32 @@ struct vestry_connection {
   bool blocked : 1;     /* the transport has no room; the runner waits for writable */
   bool broken : 1;      /* the transport or the coder failed: a clean end is impossible */
   bool ended : 1;       /* the end of the encoded stream is among the taken deliveries, or written */
+  bool has_bare : 1;    /* the queue's bare event was taken, before the deliveries of taken_last */
   vsi_load_place place; /* rank of `load` */
-  uint8_t taken_count;  /* up to SLICES_A_WRITE (runner.c), plus some of the coder */
-  uint32_t offset;      /* encoded bytes of the oldest taken delivery that are written */
-  uint32_t max_queued_count;
+  uint8_t taken_count;  /* of taken_last: up to SLICES_A_WRITE (runner.c), plus some of the coder */
+  uint32_t offset;      /* encoded bytes of the oldest taken event that are written */
   uint32_t max_queued_bytes;
-  uint32_t heartbeat_ms; /* UINT32_MAX: none */
-  const vestry_transport_ops *ops;
-  void *transport;
   const vsi_environment *environment;
   vsi_coder *coder;           /* owned; NULL: a plain stream; set before the start. Only the runner uses its content,
                                  except constants */
   vsi_conflation *conflation; /* of a conflating connection: where events wait before they are taken; NULL: none */
-  vsi_delivery *taken_last; /* used by the runner only: deliveries taken from the queue, encoded, and not yet completely
-                                 written: a ring, whose last member links to the oldest; NULL: none */
   /* Counters, here and below: updated by senders (fetch_add) and by the runner (store), and read by any thread.
    * Relaxed. */
-  _Atomic(uint64_t) accepted_count, accepted_bytes;
+  _Atomic(uint64_t) accepted_count;
+
+  /* From here on, members that a send of an event does not use. */
+  const vestry_transport_ops *ops;
+  void *transport;
+  vsi_delivery *taken_last; /* used by the runner only: deliveries taken from the queue, encoded, and not yet completely
+                                 written: a ring, whose last member links to the oldest; NULL: none */
   _Atomic(uint64_t) written_count, written_bytes, writes_count, wire_bytes, last_write_ns;
 
   /* From here on, members that a delivery seldom uses. */
+  uint32_t heartbeat_ms; /* UINT32_MAX: none */
+  uint32_t max_queued_count;
+  vsi_spin_lock lock;          /* see vsi_connection_lock */
+  _Atomic(uint32_t) reporting; /* number of threads inside an on_error hook or the step of a watch, and whether more may
+                                enter (refusal.c) */
   _Atomic(uint64_t) refused_count, discarded_count, discarded_bytes, heartbeats_count;
   uint64_t id;
   const vsi_connection_hooks *hooks;
@@ -142,11 +146,13 @@ struct vestry_connection {
 };
 _Static_assert(sizeof(struct vestry_connection) <= 344, "an idle stream's own memory: docs/guide/costs.md");
 
-/* Begin to fetch the cache lines of a connection that sends and writes use. */
+/* Begin to fetch the cache lines of a connection that a send uses, and those that a write uses in addition. */
 static inline void vsi_connection_fetch(const vestry_connection *connection) {
   vsi_prefetch_to_write(&connection->actor);
-  vsi_prefetch_to_write(&connection->refs);
-  vsi_prefetch_to_write(&connection->coder);
+  vsi_prefetch_to_write(&connection->queue.bare);
+  vsi_prefetch_to_write(&connection->accepted_count);
+}
+static inline void vsi_connection_fetch_written(const vestry_connection *connection) {
   vsi_prefetch_to_write(&connection->last_write_ns);
 }
 

@@ -10,11 +10,21 @@
  * A shut queue with count 0 is empty for ever, for these reasons. SHUT is set and never cleared. A reservation is a
  * compare-and-swap that fails on a shut word, so after the shut no count is added. Each earlier reservation is counted
  * in the same word, and is subtracted only when its event was taken and settled. The runner reads the word with
- * acquire, which pairs with the release of the last settlement (its own) and of the shut. */
+ * acquire, which pairs with the release of the last settlement (its own) and of the shut.
+ *
+ * The bare event. Most events find an empty queue. Such an event needs no delivery and no mailbox: the queue has a place
+ * for a pointer to it, `bare`.
+ * - Exclusion: only a reservation that moves the word from 0 to one event allows a thread to write the place. From then
+ *   until this event is settled, the word is not 0. The runner clears the place before it settles the event (release),
+ *   so the next such reservation (acquire) finds the place free.
+ * - Order: a bare event is older than every delivery that was sent after its put. The runner takes the oldest delivery
+ *   from the mailbox first, and reads the place afterwards. If that delivery was sent after the put, the runner now
+ *   finds the bare event, and writes it before the delivery. */
 
 void vsi_queue_init(vsi_queue *queue) {
   atomic_init(&queue->load, 0);
   vsi_mailbox_init(&queue->mailbox);
+  atomic_init(&queue->bare, NULL);
 }
 
 vestry_err vsi_queue_reserve(vsi_queue *queue, uint32_t count, size_t bytes, uint32_t max_count, size_t max_bytes) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection's queue: bounded in count and bytes, with many senders and one runner. It can be shut for good.
+/* A connection's queue: bounded in count and bytes, with many senders and one runner. It can be shut for good. An event
+ * that finds the queue empty can wait without a delivery; it is called bare.
  *
  * Invariant: one atomic word holds {shut, count, bytes} of all events that were accepted and not yet settled (written
  * or discarded). A sender first reserves room in the word, and then links its deliveries into the mailbox. So a runner
@@ -19,6 +20,7 @@
 typedef struct vsi_queue {
   _Atomic(uint64_t) load; /* bit 63: shut; bit 62: going; 22 bits: count; 40 bits: bytes */
   vsi_mailbox mailbox;
+  _Atomic(vestry_event *) bare; /* a reference; older than all deliveries that are not settled; NULL: none */
 } vsi_queue;
 
 enum { VSI_QUEUE_MAX_COUNT = 1000000 };
@@ -29,6 +31,26 @@ void vsi_queue_init(vsi_queue *queue);
 /* Reserve room for count events with bytes in total: OK | CLOSED (shut) | FULL. Any thread, lock-free. After OK the
  * caller must put exactly these events. */
 vestry_err vsi_queue_reserve(vsi_queue *queue, uint32_t count, size_t bytes, uint32_t max_count, size_t max_bytes);
+
+/* Reserve room for an event of this number of bytes, if the queue is empty and not shut. Returns false otherwise. Any
+ * thread, wait-free. After true the caller must put exactly this event, by vsi_queue_put_bare or as a delivery. */
+static inline bool vsi_queue_reserve_bare(vsi_queue *queue, size_t bytes) {
+  uint64_t empty = 0;
+  /* acq_rel: as in reserve */
+  return atomic_compare_exchange_strong_explicit(&queue->load, &empty, VSI_QUEUE_ONE_EVENT + bytes,
+                                                 memory_order_acq_rel, memory_order_relaxed);
+}
+static inline void vsi_queue_put_bare(vsi_queue *queue, vestry_event *event) {
+  atomic_store_explicit(&queue->bare, event, memory_order_release); /* pairs with vsi_queue_bare */
+}
+/* Return the bare event; NULL: none. Runner only, after it has taken the oldest delivery (queue.c). */
+static inline vestry_event *vsi_queue_bare(const vsi_queue *queue) {
+  return atomic_load_explicit(&queue->bare, memory_order_acquire);
+}
+/* Remove the bare event, before it is settled. Runner only. */
+static inline void vsi_queue_clear_bare(vsi_queue *queue) {
+  atomic_store_explicit(&queue->bare, NULL, memory_order_relaxed); /* published by the settlement */
+}
 
 /* Link a chain of reserved deliveries. Any thread, wait-free. */
 static inline void vsi_queue_put_chain(vsi_queue *queue, vsi_delivery *first, vsi_delivery *last) {

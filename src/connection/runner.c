@@ -12,6 +12,9 @@
  *                      └─> conflation.c ───────^ (encoded, in this order)
  *   coder: primer, heartbeat, end ─────────────^
  *
+ * A bare event (queue.c) waits without a delivery, and is written and settled without one. It is the first of the taken
+ * events, unless the rest of a heartbeat must be written before it: then it gets a delivery.
+ *
  * A run checks everything again, so it does not depend on the reason for which it was woken: a send, a close, the
  * timer, or room in the transport. But a runner must not sleep while there is work for which no notify will come:
  * - A send puts its events and then notifies. A close sets the cause, shuts the queue and then notifies. The adapter
@@ -83,6 +86,10 @@ static void append_taken(vestry_connection *connection, vsi_delivery *delivery) 
   connection->taken_count++;
 }
 
+static bool has_taken(const vestry_connection *connection) {
+  return connection->taken_last || connection->has_bare;
+}
+
 static vsi_delivery *take_out_first(vestry_connection *connection) {
   vsi_delivery *last = connection->taken_last, *first = vsi_delivery_next(last);
   if (first == last)
@@ -91,7 +98,6 @@ static vsi_delivery *take_out_first(vestry_connection *connection) {
     vsi_delivery_link(last, vsi_delivery_next(first));
   VSI_ASSERT(connection->taken_count > 0);
   connection->taken_count--;
-  connection->offset = 0;
   return first;
 }
 
@@ -106,11 +112,17 @@ static vestry_event *heartbeat_of(const vestry_connection *connection) {
   return connection->signs ? environment->sign : environment->heartbeat;
 }
 
+/* An event is about to be written, so the one that it follows is needed no more: a stream that has yet to write that one
+ * has its own reference. */
+static void drop_previous(vestry_event *event) {
+  vestry_event *previous = vsi_event_take_previous(event);
+  if (previous) vestry_event_unref(previous);
+}
+
 static void encode(vestry_connection *connection, vsi_delivery *delivery) {
   if (connection->coder && vsi_coder_encode(connection->coder, delivery, heartbeat_of(connection)))
     break_off(connection);
-  vestry_event *previous = vsi_event_take_previous(delivery->event);
-  if (previous) vestry_event_unref(previous); /* a stream that has yet to write it has its own reference */
+  drop_previous(delivery->event);
 }
 
 /* Append bytes of the coder that belong to no event: the primer, or the end of the coding. */
@@ -125,11 +137,30 @@ static void append_coded(vestry_connection *connection, const vsi_segment *segme
   break_off(connection);
 }
 
-/* Free the oldest taken delivery, which is written completely or discarded, and add what it has held to the other
- * arguments. */
+/* Settle a taken event. delivery: NULL: it is bare. */
+static void settle_event(vestry_connection *connection, vestry_event *event, vsi_delivery *delivery, bool written,
+                         vsi_settled *settled, vsi_settlement *all) {
+  if (atomic_load_explicit(&connection->tailed, memory_order_relaxed) == VSI_TAILED_NOW)
+    vsi_tail_report(connection, event, written);
+  vsi_connection_settle(connection, delivery, vestry_event_bytes(event).len,
+                        written ? &connection->written_count : &connection->discarded_count,
+                        written ? &connection->written_bytes : &connection->discarded_bytes, settled, all);
+}
+
+/* Free the oldest taken delivery, or the bare event before it, which is written completely or discarded, and add what
+ * it has held to the other arguments. */
 static void drop_first(vestry_connection *connection, bool written, vsi_settled *settled, vsi_settlement *all) {
-  vsi_delivery *delivery = take_out_first(connection);
   const vestry_host *host = connection->environment->host;
+  connection->offset = 0;
+  if (connection->has_bare) {
+    vestry_event *event = vsi_queue_bare(&connection->queue);
+    connection->has_bare = false;
+    if (written && vsi_tracer_of(host))
+      vsi_event_trace_written(host, vsi_event_extras(event), vestry_event_bytes(event).len);
+    settle_event(connection, event, NULL, written, settled, all);
+    return;
+  }
+  vsi_delivery *delivery = take_out_first(connection);
   if (!delivery->event) {
     if (delivery->wire != connection->coder->coding->primer) vsi_segment_destroy((vsi_segment *)delivery->wire);
     vsi_free(host, delivery);
@@ -145,11 +176,7 @@ static void drop_first(vestry_connection *connection, bool written, vsi_settled 
     vsi_connection_free_delivery(connection, delivery, all);
     return;
   }
-  if (atomic_load_explicit(&connection->tailed, memory_order_relaxed) == VSI_TAILED_NOW)
-    vsi_tail_report(connection, delivery->event, written);
-  vsi_connection_settle(connection, delivery, vestry_event_bytes(delivery->event).len,
-                        written ? &connection->written_count : &connection->discarded_count,
-                        written ? &connection->written_bytes : &connection->discarded_bytes, settled, all);
+  settle_event(connection, delivery->event, delivery, written, settled, all);
 }
 
 /* Return whether nothing more may be written, because the transport or the coder failed or because the cause
@@ -160,15 +187,37 @@ static bool is_over(const vestry_connection *connection) {
          (cause && !vsi_cause_flushes(cause));
 }
 
-/* Take waiting deliveries and encode them. A taken event is not conflated any more and still counts in the queue. So if
+/* Take the bare event if there is one. Called when the oldest delivery was taken from the mailbox, and is not among the
+ * taken ones yet. */
+static void take_bare(vestry_connection *connection) {
+  vestry_event *event = vsi_queue_bare(&connection->queue);
+  if (!event || connection->has_bare) return;
+  drop_previous(event);
+  if (!connection->taken_last) {
+    connection->has_bare = true;
+    return;
+  }
+  vsi_delivery *delivery = vsi_alloc(connection->environment->host, sizeof *delivery);
+  if (!delivery) {
+    break_off(connection); /* discard_waiting settles it */
+    return;
+  }
+  *delivery = (vsi_delivery){.event = event};
+  vsi_queue_clear_bare(&connection->queue);
+  append_taken(connection, delivery);
+}
+
+/* Take waiting events and encode them. A taken event is not conflated any more and still counts in the queue. So if
  * events are conflated, no more are taken until the taken ones are written. Otherwise the queue of a client that reads
  * a little at a time would fill with taken events. */
 static void take_waiting(vestry_connection *connection) {
   vsi_delivery *delivery;
   vsi_connection_conflate(connection);
   if (vsi_connection_conflation(connection) && connection->taken_last) return;
-  while (connection->taken_count < SLICES_A_WRITE && !connection->broken &&
-         (delivery = vsi_connection_take(connection, false))) {
+  while (connection->taken_count < SLICES_A_WRITE && !connection->broken) {
+    delivery = vsi_connection_take(connection, false);
+    take_bare(connection);
+    if (!delivery) return;
     append_taken(connection, delivery);
     encode(connection, delivery); /* in the order of writing, because the encoding depends on what went before */
   }
@@ -177,7 +226,9 @@ static void take_waiting(vestry_connection *connection) {
 static void discard_waiting(vestry_connection *connection) {
   vsi_settled settled = {0};
   vsi_settlement all = {0};
-  while (connection->taken_last) drop_first(connection, false, &settled, &all);
+  while (has_taken(connection)) drop_first(connection, false, &settled, &all);
+  connection->has_bare = vsi_queue_bare(&connection->queue) != NULL;
+  if (connection->has_bare) drop_first(connection, false, &settled, &all);
   for (vsi_delivery *delivery; (delivery = vsi_connection_take(connection, true));) {
     append_taken(connection, delivery);
     drop_first(connection, false, &settled, &all);
@@ -264,7 +315,7 @@ static void open_stream(vestry_connection *connection) {
   if (connection->hooks->on_open) connection->hooks->on_open(connection, vsi_connection_context(connection));
 }
 
-/* The bytes of one write: those of the taken deliveries. */
+/* The bytes of one write: those of the taken events. */
 typedef struct write_offer {
   size_t count, wanted; /* wanted: all bytes */
   bool has_event;
@@ -273,21 +324,24 @@ typedef struct write_offer {
 
 static void get_offer(const vestry_connection *connection, write_offer *ret_offer) {
   size_t count = 0, wanted = 0;
-  bool has_event = false;
-  for (const vsi_delivery *at = connection->taken_last; count < connection->taken_count && count < SLICES_A_WRITE;) {
+  bool has_event = connection->has_bare;
+  if (has_event) {
+    ret_offer->slices[count] = vestry_event_bytes(vsi_queue_bare(&connection->queue));
+    wanted += ret_offer->slices[count++].len;
+  }
+  const vsi_delivery *at = connection->taken_last;
+  for (unsigned left = connection->taken_count; left && count < SLICES_A_WRITE; left--) {
     at = vsi_delivery_next(at);
     has_event |= at->event && !at->is_heartbeat;
-    vestry_slice slice = vsi_delivery_wire(at);
-    if (!count) {
-      slice.data = (const char *)slice.data + connection->offset;
-      slice.len -= connection->offset;
-    }
-    ret_offer->slices[count++] = slice;
-    wanted += slice.len;
+    ret_offer->slices[count] = vsi_delivery_wire(at);
+    wanted += ret_offer->slices[count++].len;
   }
   ret_offer->count = count;
-  ret_offer->wanted = wanted;
+  ret_offer->wanted = wanted - connection->offset;
   ret_offer->has_event = has_event;
+  if (!connection->offset) return;
+  ret_offer->slices[0].data = (const char *)ret_offer->slices[0].data + connection->offset;
+  ret_offer->slices[0].len -= connection->offset;
 }
 
 /* Return the time; read once for all writes that are settled together. */
@@ -404,12 +458,11 @@ static void take_heartbeat(vestry_connection *connection) {
  * written for its whole hold time. A write does not move the timer: when the timer fires, this function computes the
  * time since the last write. */
 static void keep_heartbeat(vestry_connection *connection) {
-  if (connection->heartbeat_ms == UINT32_MAX) return;
   /* acquire pairs with vsi_connection_timer_fired. The load is cheaper, and a notify follows the store that it may
    * miss. */
   bool fired = atomic_load_explicit(&connection->timer_fired, memory_order_relaxed) &&
                atomic_exchange_explicit(&connection->timer_fired, false, memory_order_acquire);
-  if (connection->timer_armed && !fired) return;
+  if ((connection->timer_armed && !fired) || connection->heartbeat_ms == UINT32_MAX) return;
   uint64_t now = vsi_now_ns(connection->environment->host);
   uint64_t last = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
   uint64_t period = vsi_ms_to_ns(connection->heartbeat_ms), due = vsi_add_saturating(last, period);
@@ -419,7 +472,7 @@ static void keep_heartbeat(vestry_connection *connection) {
       vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
       return;
     }
-    if (!connection->taken_last) take_heartbeat(connection);
+    if (!has_taken(connection)) take_heartbeat(connection);
     due = vsi_add_saturating(now, period);
   }
   arm(connection, due, slack);
@@ -437,7 +490,7 @@ static void write_waiting(vestry_connection *connection, int most, vsi_pool *her
       connection->blocked = false;
     }
     take_waiting(connection);
-    if (!connection->taken_last || is_over(connection)) return;
+    if (!has_taken(connection) || is_over(connection)) return;
     if (writes == most) {
       vsi_actor_notify(&connection->actor);
       return;
@@ -449,7 +502,7 @@ static void write_waiting(vestry_connection *connection, int most, vsi_pool *her
 
 /* Write the end of the coding when all events of a stream that ends cleanly are written. */
 static void write_end(vestry_connection *connection) {
-  if (!connection->coder || connection->ended || connection->taken_last || vsi_queue_count(&connection->queue)) return;
+  if (!connection->coder || connection->ended || has_taken(connection) || vsi_queue_count(&connection->queue)) return;
   connection->ended = true;
   vsi_segment *segment = NULL;
   if (vsi_coder_end(connection->coder, &segment))
@@ -503,7 +556,7 @@ static void run(vsi_actor *actor) {
   if (clean && !is_over(connection)) write_end(connection);
   if (connection->actor.is_sending) return;
   bool complete = !is_over(connection);
-  bool has_rest = connection->taken_last || vsi_queue_count(&connection->queue);
+  bool has_rest = has_taken(connection) || vsi_queue_count(&connection->queue);
   if (complete && connection->blocked && has_rest) { /* without a rest, the last write took everything */
     uint64_t now = vsi_now_ns(connection->environment->host);
     if (!connection->closing_ns) connection->closing_ns = now;
@@ -516,7 +569,7 @@ static void run(vsi_actor *actor) {
   }
   if (!complete) discard_waiting(connection);
   /* A sender is putting events and will notify; or this run has used up its writes and has notified. */
-  if (vsi_queue_count(&connection->queue) || connection->taken_last) return;
+  if (vsi_queue_count(&connection->queue) || has_taken(connection)) return;
   if (!vsi_connection_bar_senders(connection)) return; /* a thread is inside a hook and will notify */
   finish(connection, clean && complete);
 }
@@ -538,14 +591,14 @@ static void sent(const vsi_send *all, size_t count) {
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = connection_of(all[i].actor);
     fetch_transport(connection);
-    vsi_prefetch_to_write(connection->taken_last);
+    vsi_prefetch_lines_to_write(connection->taken_last, 0, 0);
   }
   for (size_t i = 0; i < count; i++) take_result(connection_of(all[i].actor), all[i].result, &settled[i], &together);
   vsi_settlement_finish(&together);
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = connection_of(all[i].actor);
     vsi_connection_release(connection, &settled[i]);
-    const bool has_more = connection->taken_last || vsi_queue_count(&connection->queue);
+    const bool has_more = has_taken(connection) || vsi_queue_count(&connection->queue);
     /* relaxed: as in tell_written. A blocked stream waits for a notify of its adapter. */
     if ((has_more && !connection->blocked) || is_over(connection) || !vsi_connection_is_open(connection) ||
         atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))

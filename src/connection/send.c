@@ -78,6 +78,42 @@ static vestry_event *event_of(const vestry_connection *connection, const vsi_del
   return whole ? whole : delivery->event;
 }
 
+/* File a connection whose queue has grown, and count accepted events. Returns the number of events accepted before. */
+static uint64_t count_accepted(vestry_connection *connection, size_t count) {
+  if (vsi_load_rank(vsi_connection_held(connection)) > vsi_load_rank_of(&connection->place))
+    connection->environment->grew(connection->environment, connection);
+  return atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
+}
+
+/* Return whether one of the next events is timed. before: number of events accepted so far. */
+static bool is_timed(const vestry_connection *connection, uint64_t before, size_t count) {
+  return __builtin_expect(atomic_load_explicit(&connection->environment->observers_count, memory_order_relaxed) != 0,
+                          0) &&
+         vsi_group_tally_wants(connection->id, before, count);
+}
+
+bool vsi_connection_post_bare(vestry_connection *connection, vestry_event *event, vsi_burst *burst) {
+  /* relaxed: a check; the reservation decides. acquire pairs with the runner's release of the state, which follows the
+   * setting of the coder */
+  if (atomic_load_explicit(&connection->queue.load, memory_order_relaxed) ||
+      atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPEN || connection->coder ||
+      vsi_connection_conflation(connection) || !vsi_connection_is_open(connection) ||
+      vsi_connection_is_forked(connection) || is_timed(connection, vsi_connection_accepted(connection), 1))
+    return false;
+  vsi_budget *budget = connection->environment->budget;
+  const size_t len = vestry_event_bytes(event).len;
+  const uint64_t cost = vsi_budget_cost(1, len);
+  if (len > connection->max_queued_bytes || cost > budget->max || !take_room(budget, cost, burst)) return false;
+  if (!vsi_queue_reserve_bare(&connection->queue, len)) { /* another sender was faster */
+    vsi_budget_give_back(budget, cost);
+    return false;
+  }
+  (void)count_accepted(connection, 1);
+  VSI_PROBE3(accept, connection->id, 1, len); /* before another thread can end the event */
+  vsi_queue_put_bare(&connection->queue, event);
+  return true;
+}
+
 vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first, vsi_burst *burst) {
   if (!vsi_connection_is_open(connection) || vsi_connection_is_forked(connection)) return VESTRY_CLOSED;
   size_t count = 0, bytes = 0;
@@ -106,14 +142,8 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
   first->counts_target = target_bytes != 0;
   if (target_bytes)
     atomic_fetch_add_explicit(&connection->conflation->targets_bytes, target_bytes, memory_order_relaxed);
-  if (vsi_load_rank(vsi_connection_held(connection)) > vsi_load_rank_of(&connection->place))
-    connection->environment->grew(connection->environment, connection);
-  const uint64_t before = atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
-  atomic_fetch_add_explicit(&connection->accepted_bytes, bytes, memory_order_relaxed);
-  const vsi_environment *environment = connection->environment;
-  if (__builtin_expect(atomic_load_explicit(&environment->observers_count, memory_order_relaxed) != 0, 0) &&
-      vsi_group_tally_wants(connection->id, before, count)) {
-    if (!first->times.stamp) first->times.stamp = vsi_group_tally_stamp_at(vsi_now_ns(environment->host));
+  if (is_timed(connection, count_accepted(connection, count), count)) {
+    if (!first->times.stamp) first->times.stamp = vsi_group_tally_stamp_at(vsi_now_ns(connection->environment->host));
     first->times.is_counted = 1;
   }
   VSI_PROBE3(accept, connection->id, count, bytes);     /* before another thread can end the event */
@@ -144,6 +174,12 @@ vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const
                               uint64_t changed_ns) {
   if (!vsi_connection_is_open(connection)) return VESTRY_CLOSED;
   const vestry_host *host = connection->environment->host;
+  const vsi_delivery_times times = vsi_group_tally_change(host, changed_ns);
+  if (count == 1 && !times.stamp) {
+    vestry_event_ref(events[0]);
+    if (vsi_connection_post_bare(connection, events[0], NULL)) return VESTRY_OK;
+    vestry_event_unref(events[0]); /* not the last reference: the caller holds one */
+  }
   vsi_delivery *first = NULL, *last = NULL;
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < count && !error; i++) { /* allocate first, because reserved room must be filled */
@@ -160,7 +196,7 @@ vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const
     last = delivery;
   }
   if (!error) {
-    first->times = vsi_group_tally_change(host, changed_ns);
+    first->times = times;
     error = vsi_connection_post(connection, first, NULL);
   }
   if (error) free_chain(host, first);
@@ -190,6 +226,18 @@ vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event 
   return error;
 }
 
+/* Post one event; takes the reference to it on success. */
+static vestry_err post_event(vestry_connection *connection, vestry_event *event, vsi_burst *burst) {
+  if (vsi_connection_post_bare(connection, event, burst)) return VESTRY_OK;
+  const vestry_host *host = connection->environment->host;
+  vsi_delivery *delivery = vsi_alloc(host, sizeof *delivery);
+  if (!delivery) return VESTRY_NO_MEMORY;
+  *delivery = (vsi_delivery){.event = event};
+  vestry_err error = vsi_connection_post(connection, delivery, burst);
+  if (error) vsi_free(host, delivery);
+  return error;
+}
+
 /* The references to the event are taken, and dropped, at once. The deliveries are posted before a runner is woken or a
  * hook is called, because either may take long. */
 void vsi_connection_send_each(vestry_connection *const *connections, size_t count, vestry_event *event,
@@ -203,13 +251,8 @@ void vsi_connection_send_each(vestry_connection *const *connections, size_t coun
   for (size_t i = 0; i < count && i < FETCHED_AHEAD; i++) vsi_connection_fetch(connections[i]);
   for (size_t i = 0; i < count; i++) {
     if (i + FETCHED_AHEAD < count) vsi_connection_fetch(connections[i + FETCHED_AHEAD]);
-    vsi_delivery *delivery = vsi_alloc(environment->host, sizeof *delivery);
-    ret_errors[i] = VESTRY_NO_MEMORY;
-    if (!delivery) continue;
-    *delivery = (vsi_delivery){.event = event};
-    ret_errors[i] = vsi_connection_post(connections[i], delivery, &burst);
+    ret_errors[i] = post_event(connections[i], event, &burst);
     accepted_count += !ret_errors[i];
-    if (ret_errors[i]) vsi_free(environment->host, delivery);
   }
   for (size_t i = 0; i < count; i++)
     if (!ret_errors[i]) vsi_notices_add(&burst.notices, &connections[i]->actor);

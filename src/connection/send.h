@@ -30,6 +30,10 @@ void vsi_burst_end(vsi_burst *burst, const vsi_environment *environment);
  *          case vsi_connection_posted must follow
  * Threads  any; lock-free; calls no callback */
 vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first, vsi_burst *burst);
+/* Do the first step with a single event that needs no delivery, because the stream is open and plain, nothing waits in
+ * its queue, and nothing measures the event (queue.c). Takes the reference to the event if it returns true. false:
+ * nothing was done, and the event needs a delivery. */
+bool vsi_connection_post_bare(vestry_connection *connection, vestry_event *event, vsi_burst *burst);
 /* Do the first step with one or more events, and take a reference to each. changed_ns: time of the change that the
  * events result from (connection/tally.h); 0: none. Also returns NO_MEMORY */
 VESTRY_API vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const *events, size_t count,

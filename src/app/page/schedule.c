@@ -304,6 +304,7 @@ static void fetch_next(const vestry_pages *pages) {
   vsi_prefetch_lines_to_write(far, 0, 2);
   vsi_prefetch_lines_to_write(near->fragment.request, 0, 1);
   vsi_connection_fetch(near->viewer.connection);
+  vsi_connection_fetch_written(near->viewer.connection);
 }
 
 vsi_fragment *vsi_schedule_next(vestry_pages *pages, uint64_t now) {
