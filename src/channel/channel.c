@@ -75,7 +75,7 @@ typedef struct publishing {
   size_t spares;
   uint32_t held_events, held_broadcasts; /* references to the event and to the broadcast that are not used yet */
   vsi_burst burst;
-  vestry_connection *roused[CHUNK]; /* references, and the results of their sends */
+  vestry_connection *roused[CHUNK]; /* references, and the results of their sends; a notice takes its reference */
   vestry_err results[CHUNK];
   size_t unwritten; /* with `here`: number of references at the beginning of `roused` whose runners were not woken */
 } publishing;
@@ -476,7 +476,7 @@ static size_t post_chunk(vsi_channel *channel, publishing *p) {
 
 static void rouse_chunk(const vsi_channel *channel, publishing *p, size_t count) {
   for (size_t i = 0; i < count && !p->here; i++)
-    if (!p->results[i]) vsi_notices_add(&p->burst.notices, &p->roused[i]->actor);
+    if (!p->results[i]) vsi_notices_add_held(&p->burst.notices, &p->roused[i]->actor);
   vsi_burst_end(&p->burst, vsi_group_environment(channel->group));
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = p->roused[i];
@@ -493,7 +493,7 @@ static void rouse_chunk(const vsi_channel *channel, publishing *p, size_t count)
       p->error = error;
     if (!error && p->here)
       p->roused[p->unwritten++] = connection;
-    else
+    else if (error)
       vsi_connection_let_go(connection);
   }
 }

@@ -97,10 +97,10 @@ void vsi_actor_release(vsi_actor *actor) {
   (void)end_run(actor, false);
 }
 
-/* Set NOTIFIED. Returns whether the actor was IDLE, so that the caller must schedule it. */
-static bool is_now_ready(vsi_actor *actor) {
+/* Set NOTIFIED. Returns whether the actor was IDLE, so that the caller must schedule it. held: take this reference of
+ * the caller, instead of another one. */
+static bool is_now_ready(vsi_actor *actor, bool held) {
   const vsi_actor_class *class = actor->class;
-  bool held = false;
   uint32_t state = atomic_load_explicit(&actor->state, memory_order_relaxed);
   do {
     if (state == IDLE && !held) {
@@ -111,18 +111,25 @@ static bool is_now_ready(vsi_actor *actor) {
                                                   memory_order_acq_rel, /* [N] */
                                                   memory_order_relaxed));
   if (state != IDLE) {
-    if (held) class->unref(actor); /* another thread was faster; not the last reference, because the caller holds one */
+    if (held) class->unref(actor);
     return false;
   }
   return true;
 }
 
 void vsi_actor_notify(vsi_actor *actor) {
-  if (is_now_ready(actor)) schedule_one(actor);
+  if (is_now_ready(actor, false)) schedule_one(actor);
 }
 
 void vsi_notices_add(vsi_notices *notices, vsi_actor *actor) {
-  if (is_now_ready(actor)) schedule(actor, notices);
+  if (is_now_ready(actor, false)) schedule(actor, notices);
+}
+
+/* An actor with a wake may run, and drop the reference, while this thread still wakes it. */
+void vsi_notices_add_held(vsi_notices *notices, vsi_actor *actor) {
+  const vsi_actor_class *class = actor->class;
+  if (is_now_ready(actor, !class->wake)) schedule(actor, notices);
+  if (class->wake) class->unref(actor);
 }
 
 bool vsi_actor_try_enter(vsi_actor *actor) {
