@@ -14,7 +14,7 @@
  *                       (profiles)   │   (lock held, no callback)          (no lock)            │
  *                                    └───────────────────── more members <──────────────────────┘
  *
- * Iteration while the list changes. `cursor` is the next member. If the member at the cursor is removed, the cursor
+ * Iteration while a row changes. `cursor` is the row's next member. If the member at the cursor is removed, the cursor
  * moves to the next. A new member is appended, and its number is above the last number of the running publish. So a
  * publish meets each member that was there at its beginning and stays exactly once, and each other member at most once.
  *
@@ -62,6 +62,7 @@ typedef struct publishing {
   vestry_event *plain;      /* without the id; sent to fresh members, which have yet to receive the state */
   vsi_broadcast *broadcast; /* NULL: no member is in sync */
   uint64_t last_number;     /* members above this number do not receive the event */
+  unsigned row;             /* that is visited next, modulo VSI_MEMBER_ROWS */
   size_t left;              /* maximum number of members that are left */
   vsi_pool *here;           /* the members are few, and this worker of the pool writes their streams; NULL: no */
   size_t sent;
@@ -106,7 +107,6 @@ vestry_err vsi_channel_make(vsi_group *group, uint64_t epoch_max_bytes, const vs
   VSI_REFS_INIT(&channel->refs, 1);
   vsi_mutex_init(&channel->lock, VSI_LOCK_CHANNEL);
   vsi_semaphore_init(&channel->semaphore);
-  TAILQ_INIT(&channel->members.list);
   *ret_channel = channel;
   return VESTRY_OK;
 }
@@ -199,6 +199,31 @@ static vsi_member *find_locked(const vsi_channel *channel, vestry_connection *co
   return (vsi_member *)vsi_connection_find_at_close(connection, connection_closed, is_in, channel);
 }
 
+static vsi_member_row *row_of(vsi_channel *channel, const vsi_member *member) {
+  return &channel->members.rows[member->number % VSI_MEMBER_ROWS];
+}
+
+/* Return the member after another one of its row; NULL: none. */
+static vsi_member *next_in(const vsi_member_row *row, const vsi_member *member) {
+  vsi_member *next = VSI_RING_OWNER(member->in_row.next, vsi_member, in_row);
+  return next == row->first ? NULL : next;
+}
+
+static void append_to_row(vsi_member_row *row, vsi_member *member) {
+  vsi_ring_init(&member->in_row);
+  if (row->first)
+    vsi_ring_add_last(&row->first->in_row, &member->in_row);
+  else
+    row->first = member;
+}
+
+static void remove_from_row(vsi_member_row *row, vsi_member *member) {
+  vsi_member *next = next_in(row, member);
+  if (row->cursor == member) row->cursor = next;
+  if (row->first == member) row->first = next;
+  vsi_ring_remove(&member->in_row);
+}
+
 /* Number a member and append it. Its close listener may be called at once, and waits for the lock. OK | EXISTS |
  * CLOSED */
 static vestry_err add_locked(vsi_channel *channel, vsi_member *member) {
@@ -209,7 +234,7 @@ static vestry_err add_locked(vsi_channel *channel, vsi_member *member) {
   member->number = ++members->last_number;
   member->in = true;
   members->count++;
-  TAILQ_INSERT_TAIL(&members->list, member, in_order);
+  append_to_row(row_of(channel, member), member);
   return VESTRY_OK;
 }
 
@@ -222,9 +247,8 @@ static vsi_lane *lane_of(vsi_channel *channel, const vestry_connection *connecti
 /* Remove a member. Returns true if an encoder has become idle and the caller now holds the semaphore in order to end
  * it. */
 static bool take_out_locked(vsi_channel *channel, vsi_member *member) {
-  if (channel->cursor == member) channel->cursor = TAILQ_NEXT(member, in_order);
   channel->members.count--;
-  TAILQ_REMOVE(&channel->members.list, member, in_order);
+  remove_from_row(row_of(channel, member), member);
   member->in = false;
   vsi_lane *lane = lane_of(channel, member->connection);
   return lane && --lane->members_count == 0 && vsi_semaphore_try(&channel->semaphore);
@@ -298,11 +322,18 @@ vestry_err vsi_channel_join(vsi_channel *channel, vestry_connection *connection)
   return error ? error : vsi_channel_admit(member, connection);
 }
 
+/* Return any member; NULL: there is none. */
+static vsi_member *any_locked(const vsi_channel *channel) {
+  vsi_member *member = NULL;
+  for (int i = 0; i < VSI_MEMBER_ROWS && !member; i++) member = channel->members.rows[i].first;
+  return member;
+}
+
 /* Remove the member of a connection; NULL: any member. Returns false if there is none. */
 static bool take_out(vsi_channel *channel, vestry_connection *connection) {
   bool entered = false;
   vsi_mutex_lock(&channel->lock);
-  vsi_member *member = connection ? find_locked(channel, connection) : TAILQ_FIRST(&channel->members.list);
+  vsi_member *member = connection ? find_locked(channel, connection) : any_locked(channel);
   if (member) {
     VSI_REFS_TAKE(&member->refs); /* the close node may drop its reference after the unlock */
     entered = take_out_locked(channel, member);
@@ -443,13 +474,22 @@ typedef struct chunk {
   size_t count;
 } chunk;
 
-/* Take the next member, and begin to fetch the memory of its connection. */
-static void add_next_locked(vsi_channel *channel, const publishing *p, chunk *to) {
-  const vsi_member *member = channel->cursor;
-  if (to->count == CHUNK || !member || member->number > p->last_number) return;
-  vsi_connection_fetch(member->connection);
-  to->members[to->count++] = member;
-  channel->cursor = TAILQ_NEXT(member, in_order);
+/* Take the next member, and begin to fetch the memory of its connection, and of the next member of its row. */
+static void add_next_locked(vsi_channel *channel, publishing *p, chunk *to) {
+  if (to->count == CHUNK) return;
+  for (int i = 0; i < VSI_MEMBER_ROWS; i++) {
+    vsi_member_row *row = &channel->members.rows[p->row++ % VSI_MEMBER_ROWS];
+    const vsi_member *member = row->cursor;
+    if (!member || member->number > p->last_number) continue;
+    vsi_connection_fetch(member->connection);
+    to->members[to->count++] = member;
+    row->cursor = next_in(row, member);
+    if (row->cursor) {
+      __builtin_prefetch(&row->cursor->is_fresh);
+      __builtin_prefetch(&row->cursor->in_row);
+    }
+    return;
+  }
 }
 
 /* Post to the next members, at most CHUNK. Returns their number. The members are taken some steps before the post,
@@ -538,7 +578,8 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
   vestry_event *own = take_id(channel, &p);
   vsi_mutex_lock(&channel->lock);
   channel->stats.published_count++;
-  channel->cursor = TAILQ_FIRST(&channel->members.list);
+  for (int i = 0; i < VSI_MEMBER_ROWS; i++) channel->members.rows[i].cursor = channel->members.rows[i].first;
+  p.row = 1; /* that of the first member that joined */
   p.last_number = channel->members.last_number;
   p.left = channel->members.count;
   p.turn = p.left > VSI_GROUP_TALLY_ONE_IN ? channel->stats.published_count : 0;

@@ -3,11 +3,10 @@
 #ifndef VSI_CHANNEL_CHANNEL_H
 #define VSI_CHANNEL_CHANNEL_H
 
-#include <sys/queue.h>
-
 #include "base/map.h"
 #include "base/mutex.h"
 #include "base/refs.h"
+#include "base/ring.h"
 #include "coding/epoch.h"
 #include "connection/close_list.h"
 #include "connection/group.h"
@@ -26,12 +25,19 @@ typedef struct vsi_member {
   vestry_connection *connection; /* a reference */
   uint64_t number;               /* ascending in the order of joining */
   /* guarded by the channel's lock */
-  TAILQ_ENTRY(vsi_member) in_order;
+  vsi_ring in_row;
 } vsi_member;
 
-/* All guarded by the channel's lock. */
+/* All guarded by the channel's lock. The members are in several rows, each in the order of joining: a member's row is
+ * its number modulo VSI_MEMBER_ROWS. A publish visits the rows in turn, and meanwhile fetches the next member of each,
+ * because in one list it would wait for every member's memory, which has the address of the next. */
+enum { VSI_MEMBER_ROWS = 4 };
+typedef struct vsi_member_row {
+  vsi_member *first;  /* NULL: the row is empty */
+  vsi_member *cursor; /* the next member of the running publish; NULL: none is left */
+} vsi_member_row;
 typedef struct vsi_members {
-  TAILQ_HEAD(, vsi_member) list;
+  vsi_member_row rows[VSI_MEMBER_ROWS];
   uint64_t last_number;
   size_t count;
 } vsi_members;
@@ -68,7 +74,6 @@ struct vsi_channel {
   vsi_mutex lock;                  /* see docs/locking.md; no callback is called while it is held */
   vsi_semaphore semaphore;         /* the semaphore of publishes; released under the lock */
   vsi_members members;             /* guarded by lock */
-  vsi_member *cursor;              /* guarded by lock */
   vestry_channel_stats stats;      /* guarded by lock; members_count is computed */
   vsi_channel_sums sums;           /* guarded by lock */
   vsi_lane lanes[VSI_CODINGS_MAX]; /* by the coding's index; used while the semaphore is held */
@@ -76,7 +81,7 @@ struct vsi_channel {
   _Atomic(struct vsi_history *) history;
 };
 /* With its name, about the size that vestry/channel.h states. */
-_Static_assert(sizeof(struct vsi_channel) <= 1136, "what a channel costs: vestry/channel.h");
+_Static_assert(sizeof(struct vsi_channel) <= 1176, "what a channel costs: vestry/channel.h");
 
 /* Maximum number of bytes published in one epoch: the highest allowed value, and the default. */
 #define VSI_EPOCH_MAX_BYTES_MOST    ((uint64_t)1 << 30)

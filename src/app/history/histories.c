@@ -227,11 +227,10 @@ static bool make_others_shrink(vsi_history *history) {
 /* ------------------------------------------------------------------------------------------------- timer ---------- */
 
 static bool has_members(vsi_channel *channel) {
-  vsi_member *any;
   vsi_mutex_lock(&channel->lock);
-  any = TAILQ_FIRST(&channel->members.list);
+  const bool has_any = channel->members.count > 0;
   vsi_mutex_unlock(&channel->lock);
-  return any;
+  return has_any;
 }
 
 /* Set the timer to the time when the oldest event becomes too old, or the history may be idle. */
