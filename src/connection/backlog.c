@@ -118,8 +118,7 @@ static void conflate_locked(vestry_connection *connection) {
   }
 }
 
-void vsi_connection_conflate(vestry_connection *connection) {
-  if (!vsi_connection_conflation(connection)) return;
+void vsi_connection_conflate_list(vestry_connection *connection) {
   vsi_mutex_lock(&connection->conflation->lock);
   conflate_locked(connection);
   vsi_mutex_unlock(&connection->conflation->lock);

@@ -50,7 +50,10 @@ void vsi_settlement_finish(vsi_settlement *all);
 void vsi_connection_release(vestry_connection *connection, const vsi_settled *settled);
 /* Move the queued deliveries of a conflating connection into its list, where they are conflated. Any thread; waits for
  * another thread that does the same, which takes a bounded number of steps. */
-void vsi_connection_conflate(vestry_connection *connection);
+void vsi_connection_conflate_list(vestry_connection *connection);
+static inline void vsi_connection_conflate(vestry_connection *connection) {
+  if (vsi_connection_conflation(connection)) vsi_connection_conflate_list(connection);
+}
 /* Take the oldest waiting delivery; NULL: none. also_new: take from the queue, too, if the list is empty. Runner
  * only. */
 vsi_delivery *vsi_connection_take(vestry_connection *connection, bool also_new);

@@ -181,7 +181,7 @@ static void drop_first(vestry_connection *connection, bool written, vsi_settled 
 
 /* Return whether nothing more may be written, because the transport or the coder failed or because the cause
  * discards. */
-static bool is_over(const vestry_connection *connection) {
+static inline bool is_over(const vestry_connection *connection) {
   const vestry_cause cause = vsi_connection_cause(connection);
   return connection->broken || atomic_load_explicit(&connection->hurry, memory_order_relaxed) == VSI_HURRY_NOW ||
          (cause && !vsi_cause_flushes(cause));
@@ -318,27 +318,28 @@ static void open_stream(vestry_connection *connection) {
 /* The bytes of one write: those of the taken events. */
 typedef struct write_offer {
   size_t count, wanted; /* wanted: all bytes */
-  bool has_event;
   vestry_slice slices[SLICES_A_WRITE];
 } write_offer;
 
+static size_t offered_count(const vestry_connection *connection) {
+  const size_t count = (size_t)connection->has_bare + connection->taken_count;
+  return count < SLICES_A_WRITE ? count : SLICES_A_WRITE;
+}
+
 static void get_offer(const vestry_connection *connection, write_offer *ret_offer) {
   size_t count = 0, wanted = 0;
-  bool has_event = connection->has_bare;
-  if (has_event) {
+  if (connection->has_bare) {
     ret_offer->slices[count] = vestry_event_bytes(vsi_queue_bare(&connection->queue));
     wanted += ret_offer->slices[count++].len;
   }
   const vsi_delivery *at = connection->taken_last;
-  for (unsigned left = connection->taken_count; left && count < SLICES_A_WRITE; left--) {
+  for (const size_t offered = offered_count(connection); count < offered;) {
     at = vsi_delivery_next(at);
-    has_event |= at->event && !at->is_heartbeat;
     ret_offer->slices[count] = vsi_delivery_wire(at);
     wanted += ret_offer->slices[count++].len;
   }
   ret_offer->count = count;
   ret_offer->wanted = wanted - connection->offset;
-  ret_offer->has_event = has_event;
   if (!connection->offset) return;
   ret_offer->slices[0].data = (const char *)ret_offer->slices[0].data + connection->offset;
   ret_offer->slices[0].len -= connection->offset;
@@ -357,24 +358,47 @@ static void fetch_transport(const vestry_connection *connection) {
   vsi_prefetch_lines_to_write(connection->coder, 0, 0);
 }
 
-/* Settle what a write has taken. The caller finishes `all`, and then releases `ret_settled`. */
-static void settle_write(vestry_connection *connection, const write_offer *offer, vestry_io io, size_t written,
-                         vsi_settled *ret_settled, vsi_settlement *all) {
+/* Return the bytes of the oldest taken event, or of the coder's, that are not written. */
+static size_t first_bytes(const vestry_connection *connection) {
+  const vestry_slice slice = connection->has_bare ? vestry_event_bytes(vsi_queue_bare(&connection->queue))
+                                                  : vsi_delivery_wire(vsi_delivery_next(connection->taken_last));
+  return slice.len - connection->offset;
+}
+static bool is_event_first(const vestry_connection *connection) {
+  const vsi_delivery *first = connection->has_bare ? NULL : vsi_delivery_next(connection->taken_last);
+  return !first || (first->event && !first->is_heartbeat);
+}
+
+static VSI_SELDOM void report_stall(const vestry_connection *connection, size_t taken) {
+  write_offer rest;
+  get_offer(connection, &rest);
+  VSI_PROBE2(stall, connection->id, taken + rest.wanted);
+}
+
+/* Settle a write of the taken events. written: as the transport has set it, unless io is OK. The caller finishes `all`,
+ * and then releases `ret_settled`. */
+static void settle_write(vestry_connection *connection, vestry_io io, size_t written, vsi_settled *ret_settled,
+                         vsi_settlement *all) {
   *ret_settled = (vsi_settled){0};
   vsi_connection_count(&connection->writes_count, 1);
   if (!survived(connection, io)) return;
-  if (io == VESTRY_IO_OK || written > offer->wanted) written = offer->wanted;
-  vsi_connection_count(&connection->wire_bytes, written);
-  VSI_PROBE2(write, connection->id, written);
-  if (written && offer->has_event)
-    atomic_store_explicit(&connection->last_write_ns, now_of(all, connection->environment->host), memory_order_relaxed);
-  for (size_t i = 0; i < offer->count && written >= offer->slices[i].len; i++) {
-    written -= offer->slices[i].len;
+  size_t taken = 0, left = offered_count(connection);
+  for (size_t len; left && (len = first_bytes(connection), io == VESTRY_IO_OK || written - taken >= len); left--) {
+    taken += len;
     drop_first(connection, true, ret_settled, all);
   }
-  connection->offset += (uint32_t)written; /* a part of one event, which has at most 1 GiB (VSI_QUEUE_MAX_BYTES) */
+  bool has_event = ret_settled->count;
+  if (left && written > taken) {
+    has_event |= is_event_first(connection);
+    connection->offset += (uint32_t)(written - taken); /* of an event, which has at most 1 GiB (VSI_QUEUE_MAX_BYTES) */
+    taken = written;
+  }
+  vsi_connection_count(&connection->wire_bytes, taken);
+  VSI_PROBE2(write, connection->id, taken);
+  if (has_event)
+    atomic_store_explicit(&connection->last_write_ns, now_of(all, connection->environment->host), memory_order_relaxed);
   connection->blocked = io == VESTRY_IO_WOULD_BLOCK;
-  if (connection->blocked) VSI_PROBE2(stall, connection->id, offer->wanted);
+  if (connection->blocked) report_stall(connection, taken);
 }
 
 #ifndef VSI_WITHOUT_URING
@@ -436,7 +460,7 @@ static void write_taken(vestry_connection *connection, vsi_pool *here) {
   if (queue_write(connection, &offer, here)) return;
   size_t written = 0;
   vestry_io io = connection->ops->write(connection->transport, offer.slices, offer.count, &written);
-  settle_write(connection, &offer, io, written, &settled, &all);
+  settle_write(connection, io, written, &settled, &all);
   vsi_settlement_finish(&all);
   vsi_connection_release(connection, &settled);
 }
@@ -577,11 +601,9 @@ static void run(vsi_actor *actor) {
 #ifndef VSI_WITHOUT_URING
 /* Settle a queued write. */
 static void take_result(vestry_connection *connection, int result, vsi_settled *ret_settled, vsi_settlement *all) {
-  write_offer offer;
-  get_offer(connection, &offer);
   size_t written = 0;
   vestry_io io = connection->ops->sent(connection->transport, result, &written);
-  settle_write(connection, &offer, io, written, ret_settled, all);
+  settle_write(connection, io, written, ret_settled, all);
 }
 
 /* Continue runs whose writes were queued. Their other parts are left to other runs, if they have something to do. */
