@@ -61,8 +61,8 @@ typedef struct chunk {
 static chunk chunk_of(const vsi_microhttpd_wire *wire) {
   chunk c = {.data_len = wire->chunk_len};
   if (wire->is_chunked) {
-    c.head_len = 1 + sizeof line_end - 1;
-    for (uint32_t rest = wire->chunk_len >> 4; rest; rest >>= 4) c.head_len++;
+    const int bits = 32 - __builtin_clz(wire->chunk_len | 1);
+    c.head_len = ((size_t)bits + 3) / 4 + sizeof line_end - 1; /* four bits in a digit */
     c.tail_len = sizeof line_end - 1;
   }
   c.whole = c.head_len + c.data_len + c.tail_len;
@@ -211,16 +211,20 @@ size_t vsi_microhttpd_wire_compose(vsi_microhttpd_wire *wire, const vestry_slice
   put_head(&c, to);
   to += c.head_len;
   for (size_t i = 0; i < count; to += slices[i++].len) memcpy(to, slices[i].data, slices[i].len);
-  memcpy(to, line_end, c.tail_len);
+  if (c.tail_len) memcpy(to, line_end, sizeof line_end - 1);
   return c.whole;
 }
 
 vestry_io vsi_microhttpd_wire_sent(vsi_microhttpd_wire *wire, int result, size_t *ret_written) {
   const chunk c = chunk_of(wire);
   vestry_io io = take_result(wire, result);
+  if (wire->chunk_done == c.whole) {
+    wire->chunk_len = 0;
+    return io;
+  }
   *ret_written = data_told(&c, wire->chunk_done);
-  if (wire->chunk_done == c.whole || !wire->chunk_done) wire->chunk_len = 0;
-  return io == VESTRY_IO_OK && wire->chunk_len ? VESTRY_IO_WOULD_BLOCK : io;
+  if (!wire->chunk_done) wire->chunk_len = 0;
+  return io == VESTRY_IO_OK ? VESTRY_IO_WOULD_BLOCK : io;
 }
 
 /* ----------------------------------------------------------------------------------------------------- the end ---- */
