@@ -75,6 +75,7 @@ typedef struct bench {
   vestry_sql_pool *pool;
   vestry_sql_tabs *states;
   uint64_t rounds, tabs;
+  double *ratios; /* of the blocks of an operation */
   vestry_sqlite_level level;
   unsigned char state[STATE_BYTES];
   unsigned char tab[ID_BYTES]; /* tab of the request; all sides have a row for it */
@@ -188,9 +189,26 @@ static int by_size(const void *a, const void *b) {
   return left < right ? -1 : left > right;
 }
 
-static double percentile_us(side *s, double share) {
-  qsort(s->took_ns, s->count, sizeof *s->took_ns, by_size);
-  return (double)s->took_ns[(uint64_t)((double)s->count * share)] / 1e3;
+/* Sort times, and return the one at this share. */
+static double percentile_us(uint64_t *took_ns, uint64_t count, double share) {
+  qsort(took_ns, count, sizeof *took_ns, by_size);
+  return (double)took_ns[(uint64_t)((double)count * share)] / 1e3;
+}
+
+static int by_ratio(const void *a, const void *b) {
+  double left = *(const double *)a, right = *(const double *)b;
+  return left < right ? -1 : left > right;
+}
+
+/* Return the median of the ratios of the blocks' medians: blocks that ran one after the other had the same conditions.
+ * Sorts the times of each block. */
+static double ratio_to_bare(bench *b, side *s) {
+  const uint64_t blocks = s->count / TURN;
+  for (uint64_t i = 0; i < blocks; i++)
+    b->ratios[i] =
+        percentile_us(s->took_ns + i * TURN, TURN, 0.5) / percentile_us(b->bare.took_ns + i * TURN, TURN, 0.5);
+  qsort(b->ratios, blocks, sizeof *b->ratios, by_ratio);
+  return b->ratios[blocks / 2];
 }
 
 static void measure(bench *b, const char *name, what w, const vestry_request *req) {
@@ -203,10 +221,11 @@ static void measure(bench *b, const char *name, what w, const vestry_request *re
         for (int j = 0; j < TURN; j++) act(b, w, sides[(i + turn) % sides_count], req);
   }
   if (b->failed) return;
-  double bare = percentile_us(&b->bare, 0.5), followed = percentile_us(&b->followed, 0.5);
-  printf("%s bare_us=%.2f us=%.2f ratio=%.3f hooks_ratio=%.3f bare_p90=%.2f p90=%.2f rounds=%" PRIu64 "\n", name, bare,
-         followed, followed / bare, percentile_us(&b->hooked, 0.5) / bare, percentile_us(&b->bare, 0.9),
-         percentile_us(&b->followed, 0.9), b->followed.count);
+  const double ratio = ratio_to_bare(b, &b->followed), of_hooks = ratio_to_bare(b, &b->hooked);
+  uint64_t *bare_ns = b->bare.took_ns, *ns = b->followed.took_ns, count = b->followed.count;
+  const double bare = percentile_us(bare_ns, count, 0.5), followed = percentile_us(ns, count, 0.5);
+  printf("%s bare_us=%.2f us=%.2f ratio=%.4f hooks_ratio=%.4f bare_p90=%.2f p90=%.2f rounds=%" PRIu64 "\n", name, bare,
+         followed, ratio, of_hooks, percentile_us(bare_ns, count, 0.9), percentile_us(ns, count, 0.9), count);
 }
 
 /* Measure the time until commits of a connection that is not attached are detected, at any time between two checks. */
@@ -230,7 +249,8 @@ static void measure_others(bench *b) {
   sqlite3_close(other);
   if (seen != rounds) b->failed = true;
   if (b->failed) return;
-  double p50 = percentile_us(&b->followed, 0.5) / 1e3, most = percentile_us(&b->followed, 0.999) / 1e3;
+  double p50 = percentile_us(b->followed.took_ns, b->followed.count, 0.5) / 1e3,
+         most = percentile_us(b->followed.took_ns, b->followed.count, 0.999) / 1e3;
   printf("others p50_ms=%.1f max_ms=%.1f rounds=%" PRIu64 "\n", p50, most, rounds);
 }
 
@@ -444,7 +464,8 @@ int bench_sqlite(int argc, char **argv) {
     fprintf(stderr, "vestry-bench: sqlite: SQLite %s does not support level FILE_PAGES\n", sqlite3_libversion());
     return 77;
   }
-  bool ok = open_side(&b, &b.bare, folder, "bare") && open_side(&b, &b.followed, folder, "followed") &&
+  b.ratios = calloc(b.rounds / TURN + 1, sizeof *b.ratios);
+  bool ok = b.ratios && open_side(&b, &b.bare, folder, "bare") && open_side(&b, &b.followed, folder, "followed") &&
             open_side(&b, &b.hooked, folder, "hooked") && open_followed(&b) && set_hooks(&b, b.hooked.db) &&
             copy_schema(&b, b.bare.db) && copy_schema(&b, b.hooked.db) && fill_side(&b, &b.bare) &&
             fill_side(&b, &b.followed) && fill_side(&b, &b.hooked) && guard(&b.hooked) && measure_all(&b);
@@ -460,5 +481,6 @@ int bench_sqlite(int argc, char **argv) {
   close_side(&b.followed);
   close_side(&b.hooked);
   end_floor(&b.floor);
+  free(b.ratios);
   return !ok;
 }

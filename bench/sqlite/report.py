@@ -8,8 +8,9 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import machine  # noqa: E402
-from page import median, table, verdict  # noqa: E402
+from page import interval, median, table, verdict  # noqa: E402
 
+ROUNDS = 4000  # of each run: many short ones, because addresses in memory differ between runs
 LEVELS = ["topics", "tables", "pages"]
 NAMES = {"commit": "an insert that commits", "tab-read": "the state of a tab is read",
          "tab-write": "the state of a tab is written"}
@@ -20,7 +21,8 @@ def measure(bench):
     """Return (level, operation) → its measured values. Each level runs in a separate process."""
     found = {}
     for level in LEVELS:
-        said = subprocess.run([bench, "sqlite", "--level", level], stdout=subprocess.PIPE, text=True, check=True).stdout
+        command = [bench, "sqlite", "--level", level, "--rounds", str(ROUNDS)]
+        said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
         for name, *pairs in (line.split() for line in said.splitlines()):
             found[level, name] = dict(pair.split("=") for pair in pairs)
     return found
@@ -36,10 +38,11 @@ def main():
     for name, what in NAMES.items():
         for level in LEVELS:
             these = [run[level, name] for run in runs]
-            ratio = median(these, "ratio")
+            ratio, (least, most) = median(these, "ratio"), interval([float(one["ratio"]) for one in these])
             floor = median(these, "hooks_ratio")
             bar = BARS[name] if name == "commit" else max(BARS[name], 1.1 * floor)
-            wanted.append([f"{what}, level {level} (by hand: {floor:.3f} ×)", f"{ratio:.3f} ×",
+            wanted.append([f"{what}, level {level} (by hand: {floor:.3f} ×)",
+                           f"{ratio:.3f} × ({least:.3f} to {most:.3f})",
                            f"≤ {BARS[name]} ×" + ("" if name == "commit" else ", or 1.1 × that by hand"),
                            verdict(ratio <= bar)])
             rows.append([what, level] + [f"{median(these, field):.2f}" for field in ("bare_us", "us", "bare_p90", "p90")])
@@ -48,14 +51,15 @@ def main():
     wanted.append(["a commit of another process is detected: the slowest of all", f"{last_ms:.0f} ms", "≤ 200 ms",
                    verdict(last_ms <= 200)])
     text = f"""# Pages over SQLite
-`scripts/bench-sqlite` wrote this page on {datetime.date.today()}: medians of {count} runs; other programs used {others:.0%} \
+`scripts/bench-sqlite` wrote this page on {datetime.date.today()}: medians of {count} runs, with their interval of \
+95 %; other programs used {others:.0%} \
 of the processors. {about["cpu"]}, {about["cpus"]} processors, Linux {about["kernel"]}, {about["compiler"]}; SQLite \
 {about["packages"]["libsqlite3-0"]}.
 
 Two databases have the same rows, in WAL mode with `synchronous` NORMAL: 10,000 messages with an index, and 1,000 \
 states of tabs of 300 bytes. vestry follows only one of them. Both execute the same prepared statements alternately, \
-20 times each, in one process and one run. No page is open meanwhile, so the figures show the cost of the hooks \
-without renders.
+20 times each, in one process and one run; a run's ratio is the median of the ratios of {ROUNDS // 20} pairs of such \
+blocks. No page is open meanwhile, so the figures show the cost of the hooks without renders.
 
 So does a third program, by hand, which does the least that the same result requires. It has the hooks of a followed \
 connection. They note the row that a transaction changes, and when the commit is visible, they pass it to a thread \
