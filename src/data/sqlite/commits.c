@@ -600,8 +600,8 @@ vestry_err vsi_sqlite_look(vestry_sqlite *database) {
 }
 
 void vsi_sqlite_miss_file(vestry_sqlite *database) {
-  uint64_t wal_bytes;
-  const char *moved = vsi_sqlite_files_find_moved(&database->files, database->db, true, &wal_bytes);
+  vsi_sqlite_wal wal;
+  const char *moved = vsi_sqlite_files_find_moved(&database->files, database->db, true, &wal);
   if (moved && !database->has_moved)
     vsi_log_repeated(
         database->host, &database->failures, 0, VESTRY_LOG_ERROR,

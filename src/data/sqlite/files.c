@@ -64,7 +64,7 @@ static bool map(sqlite3 *db, const _Atomic(uint32_t) **ret_index) {
 
 /* Return whether the WAL is shorter than its index requires. While its size is read, another program may commit, or
  * empty it, which changes the index before the file. */
-static bool is_cut(sqlite3 *db, uint64_t *ret_bytes) {
+static bool is_cut(sqlite3 *db, vsi_sqlite_wal *ret_wal) {
   const _Atomic(uint32_t) *wal_index;
   sqlite3_int64 bytes = 0;
   sqlite3_file *wal = NULL;
@@ -74,13 +74,8 @@ static bool is_cut(sqlite3 *db, uint64_t *ret_bytes) {
   const vsi_sqlite_extent before = vsi_sqlite_frames_extent(wal_index);
   if (wal->pMethods->xFileSize(wal, &bytes)) return false;
   const vsi_sqlite_extent after = vsi_sqlite_frames_extent(wal_index);
-  *ret_bytes = (uint64_t)bytes;
+  *ret_wal = (vsi_sqlite_wal){(uint64_t)bytes, wal_index};
   return before.number == after.number && before.bytes == after.bytes && (uint64_t)bytes < before.bytes;
-}
-
-uint64_t vsi_sqlite_files_wal_bytes(const vsi_sqlite_files *files, sqlite3 *db) {
-  const _Atomic(uint32_t) *wal_index;
-  return files->wal.number && map(db, &wal_index) ? vsi_sqlite_frames_extent(wal_index).bytes : 0;
 }
 
 static int64_t to_ns(struct timespec at) {
@@ -142,10 +137,10 @@ static bool has_lost_name(vsi_sqlite_files *files, sqlite3 *db, bool looks_up) {
 }
 
 const char *vsi_sqlite_files_find_moved(vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
-                                        uint64_t *ret_wal_bytes) {
-  *ret_wal_bytes = 0;
+                                        vsi_sqlite_wal *ret_wal) {
+  *ret_wal = (vsi_sqlite_wal){.bytes = 0};
   if (has_lost_name(files, db, checks_names)) return "the file";
-  if (files->wal.number && is_cut(db, ret_wal_bytes)) return "the file's WAL (-wal)";
+  if (files->wal.number && is_cut(db, ret_wal)) return "the file's WAL (-wal)";
   if (!checks_names) return NULL;
   if (has_moved(db, "-wal", files->wal.device, files->wal.number)) return "the file's WAL (-wal)";
   if (has_moved(db, "-shm", files->wal_index.device, files->wal_index.number))

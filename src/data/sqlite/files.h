@@ -33,6 +33,13 @@ typedef struct vsi_sqlite_files {
                                  each value is valid by itself */
 } vsi_sqlite_files;
 
+/* The size of a connection's WAL (0: unknown), and its mapped index. The index is valid while the connection cannot
+ * leave WAL mode: until the end of its transaction. */
+typedef struct vsi_sqlite_wal {
+  uint64_t bytes;
+  const _Atomic(uint32_t) *index;
+} vsi_sqlite_wal;
+
 /* Note the files of the WAL that a connection has open, which has read. In other modes nothing is noted. */
 void vsi_sqlite_files_note(vsi_sqlite_files *files, sqlite3 *db);
 /* Hold the database file of a connection, so that its name need not be looked up each time; until
@@ -41,11 +48,9 @@ void vsi_sqlite_files_hold(vsi_sqlite_files *files, sqlite3 *db);
 void vsi_sqlite_files_release(vsi_sqlite_files *files);
 /* Return the name, for a message, of a file of this connection that was removed, replaced or cut; NULL: none, or
  * unknown.
- *  checks_names   also look the names of all files up, which is three system calls more
- *  ret_wal_bytes  the size of the WAL; 0: unknown */
+ *  checks_names  also look the names of all files up, which is three system calls more
+ *  ret_wal       the WAL; of size 0 if it is unknown */
 const char *vsi_sqlite_files_find_moved(vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
-                                        uint64_t *ret_wal_bytes);
-/* Return the least size that the WAL has after the last commit, by its index; 0: unknown. */
-uint64_t vsi_sqlite_files_wal_bytes(const vsi_sqlite_files *files, sqlite3 *db);
+                                        vsi_sqlite_wal *ret_wal);
 
 #endif

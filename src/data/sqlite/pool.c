@@ -269,7 +269,7 @@ vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *functio
       atomic_load_explicit(&pool->has_moved, memory_order_relaxed) ||
       now_ns - atomic_load_explicit(&pool->names_checked_ns, memory_order_relaxed) >= NAMES_CHECKED_MS * VSI_NS_PER_MS;
   if (is_due) atomic_store_explicit(&pool->names_checked_ns, now_ns, memory_order_relaxed);
-  const char *moved = vsi_sqlite_files_find_moved(&pool->files, conn->db, is_due, &conn->wal_bytes);
+  const char *moved = vsi_sqlite_files_find_moved(&pool->files, conn->db, is_due, &conn->wal);
   if (!moved && !is_due) return VESTRY_OK; /* another check has not looked at the names */
   const bool is_logged = atomic_exchange_explicit(&pool->has_moved, moved != NULL, memory_order_relaxed);
   if (!moved || is_logged) return moved ? VESTRY_IO : VESTRY_OK;
@@ -507,8 +507,8 @@ static void note_wal(vsi_sqlite_pool *pool, uint64_t bytes, bool is_stuck) {
 /* Return the size of the WAL after a commit. Its file only grows, until it is emptied: it has the size of before, or it
  * ends with the commit. */
 static uint64_t bytes_after_commit(const vsi_sqlite_conn *conn) {
-  const uint64_t bytes = conn->wal_bytes ? vsi_sqlite_files_wal_bytes(&conn->pool->files, conn->db) : 0;
-  return !bytes ? bytes_of_wal(conn) : bytes > conn->wal_bytes ? bytes : conn->wal_bytes;
+  const uint64_t bytes = conn->wal.bytes ? vsi_sqlite_frames_extent(conn->wal.index).bytes : 0;
+  return !bytes ? bytes_of_wal(conn) : bytes > conn->wal.bytes ? bytes : conn->wal.bytes;
 }
 
 /* Note the size of the WAL after a commit. Returns whether it is due to be emptied. */

@@ -47,7 +47,7 @@ typedef struct vsi_sqlite_conn {
   bool was_normal;     /* PRAGMA synchronous was NORMAL, and is FULL until the end of this transaction */
   bool is_stuck;      /* its transaction could not be rolled back, or it could not be replaced, so no thread may use it;
                           guarded by pool->lock while it is not checked out */
-  uint64_t wal_bytes; /* size of the WAL before its transaction for writing; 0: unknown */
+  vsi_sqlite_wal wal; /* before its transaction for writing */
   unsigned depth;     /* how often its thread has begun; guarded by pool->lock; 0: free */
   pthread_t owner;    /* guarded by pool->lock, while it is checked out */
 } vsi_sqlite_conn;
