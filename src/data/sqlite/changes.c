@@ -26,6 +26,7 @@ enum {
 
 #pragma weak sqlite3_preupdate_old
 #pragma weak sqlite3_preupdate_new
+#pragma weak sqlite3_preupdate_count
 
 static bool are_equal(sqlite3_value *one, sqlite3_value *other) {
   int type = sqlite3_value_type(one);
@@ -49,10 +50,15 @@ static bool has_changed(sqlite3 *db, uint32_t column, bool is_filled) {
          (is_filled && sqlite3_value_type(before) == SQLITE_NULL) || !are_equal(before, after);
 }
 
-bool vsi_sqlite_change_is_known(sqlite3 *db, int column) {
+/* In tables WITHOUT ROWID that have a generated column, the new values are those of other columns (up to SQLite 3.46 at
+ * least). In this case the last column, which comes first here, is not available, before or after. */
+bool vsi_sqlite_change_is_known(sqlite3 *db) {
   sqlite3_value *before, *after;
-  return !sqlite3_preupdate_old(db, column, &before) && !sqlite3_preupdate_new(db, column, &after) &&
-         sqlite3_value_type(before) != SQLITE_NULL && !are_equal(before, after);
+  for (int i = sqlite3_preupdate_count(db); i-- > 0;) { /* keys come first, and change least */
+    if (sqlite3_preupdate_old(db, i, &before) || sqlite3_preupdate_new(db, i, &after)) return false;
+    if (sqlite3_value_type(before) != SQLITE_NULL && !are_equal(before, after)) return true;
+  }
+  return false;
 }
 
 /* Return the changed columns among those given. */

@@ -38,9 +38,9 @@ typedef struct vsi_sqlite_row {
 
 /* Add a row that is being changed. Called in the hook. */
 void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, const vsi_sqlite_row *row);
-/* Return whether a column of the row has another value than before, and the former value is known. Called in the
- * hook. */
-bool vsi_sqlite_change_is_known(sqlite3 *db, int column);
+/* Return whether a column of an updated row has another value than before, and the former value is known. Called in
+ * the hook. */
+bool vsi_sqlite_change_is_known(sqlite3 *db);
 /* Remove all changes. The memory of a few keys is kept. */
 void vsi_sqlite_changes_clear(const vestry_host *host, vsi_sqlite_changes *changes);
 void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *changes);

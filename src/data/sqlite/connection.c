@@ -48,7 +48,6 @@
 #pragma weak sqlite3_preupdate_hook
 #pragma weak sqlite3_preupdate_old
 #pragma weak sqlite3_preupdate_new
-#pragma weak sqlite3_preupdate_count
 #pragma weak sqlite3_db_name
 
 /* ------------------------------------------------------------------------------------------------- settling ------- */
@@ -177,14 +176,6 @@ static void name_table(vestry_sqlite_change *change, const char *table) {
   vsi_sqlite_topics_add(&change->connection->topics, topic, prefix_len + len);
 }
 
-/* Return whether the preupdate functions return the right columns. In tables WITHOUT ROWID that have a generated
- * column, the new values are those of other columns (up to SQLite 3.46 at least). In this case the last column is not
- * available, before or after. */
-static bool are_in_place(sqlite3 *db, int count) {
-  sqlite3_value *value;
-  return count > 0 && !sqlite3_preupdate_old(db, count - 1, &value) && !sqlite3_preupdate_new(db, count - 1, &value);
-}
-
 /* Return whether a change certainly changes a byte of the file. An inserted row did not exist before, unless rows were
  * deleted: INSERT OR REPLACE of a row by an equal one reports both, and writes nothing. So a deletion is certain only
  * if nothing else happens (before_commit). A value reported as NULL may have been the default of a column. */
@@ -193,11 +184,7 @@ static bool is_sure_change(vestry_sqlite_connection *connection, sqlite3 *db, in
   *(operation == SQLITE_DELETE ? &connection->has_deleted : &connection->has_others) = true;
   if (operation == SQLITE_INSERT) return !had_deleted;
   if (operation == SQLITE_DELETE) return false;
-  if (has_moved) return true;
-  int count = sqlite3_preupdate_count(db);
-  for (int i = are_in_place(db, count) ? count : 0; i--;) /* keys come first, and change least */
-    if (vsi_sqlite_change_is_known(db, i)) return true;
-  return false;
+  return has_moved || vsi_sqlite_change_is_known(db);
 }
 
 /* Note that the connection changes a row. If a render makes the change, the connection is settled when the render ends.
