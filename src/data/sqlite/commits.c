@@ -36,10 +36,8 @@ enum {
   INDEX_WORD = 2,
   MOMENT_MS = 1,
   LULLS = 4,
-  SPARE_BYTES = 512,   /* of a commit whose memory is used again */
   FETCHED_BYTES = 256, /* of a commit of one table and one key */
-  SPARE_MOST = 64,
-  YIELD_MS = 500, /* less than a peer waits (peers.c) */
+  YIELD_MS = 500,      /* less than a peer waits (peers.c) */
   YIELD_BLIND_MS = 50
 };
 
@@ -234,32 +232,45 @@ static vsi_sqlite_commit commit_of(vestry_sqlite_connection *connection, vsi_sql
                              .trace = connection->trace};
 }
 
-/* Keep the changes of a commit in memory that another one has left, because a thread that commits frees none: its
- * allocations would be the slow ones. NULL: no memory. */
+/* Give a place for the changes of a small commit back. */
+static void put_place(vestry_sqlite *database, void *place) {
+  vsi_sqlite_commit *spare = place;
+  TAILQ_NEXT(spare, in) = database->spare;
+  database->spare = spare;
+}
+
+void vsi_sqlite_commits_init(vestry_sqlite *database) {
+  TAILQ_INIT(&database->made);
+  for (size_t i = VSI_SQLITE_PLACES; i--;) put_place(database, &database->places[i]);
+}
+
+/* Keep the changes of a commit, in a place if there is one: allocations would make commits slow. NULL: no memory. */
 static vsi_sqlite_commit *keep(vestry_sqlite *database, const vsi_sqlite_commit *commit) {
   const size_t bytes = vsi_sqlite_commit_bytes(commit);
-  vsi_sqlite_commit *spare = bytes <= SPARE_BYTES ? TAILQ_FIRST(&database->spare) : NULL;
-  if (spare) {
-    TAILQ_REMOVE(&database->spare, spare, in);
-    database->spare_count--;
-  } else {
-    spare = vsi_alloc(database->host, bytes > SPARE_BYTES ? bytes : SPARE_BYTES);
-  }
-  return spare ? vsi_sqlite_commit_put(commit, spare) : NULL;
+  vsi_sqlite_commit *into = bytes <= sizeof *database->places ? database->spare : NULL;
+  if (into)
+    database->spare = TAILQ_NEXT(into, in);
+  else
+    into = vsi_alloc(database->host, bytes);
+  return into ? vsi_sqlite_commit_put(commit, into) : NULL;
 }
 
 void vsi_sqlite_prepare_to_keep(const vestry_sqlite *database) {
-  const char *spare = (const char *)TAILQ_FIRST(&database->spare);
+  const char *spare = (const char *)database->spare;
   for (size_t i = 0; spare && i < FETCHED_BYTES; i += 64) __builtin_prefetch(spare + i, 1);
 }
 
 static void discard(vestry_sqlite *database, vsi_sqlite_commit *kept) {
-  if (!kept || database->spare_count == SPARE_MOST || vsi_sqlite_commit_bytes(kept) > SPARE_BYTES) {
+  const uintptr_t at = (uintptr_t)kept, from = (uintptr_t)database->places;
+  if (at - from < sizeof database->places)
+    put_place(database, kept);
+  else
     vsi_free(database->host, kept);
-    return;
-  }
-  TAILQ_INSERT_HEAD(&database->spare, kept, in);
-  database->spare_count++;
+}
+
+void vsi_sqlite_commits_finish(vestry_sqlite *database) {
+  for (vsi_sqlite_commit *made; (made = TAILQ_FIRST(&database->made)) != NULL; discard(database, made))
+    TAILQ_REMOVE(&database->made, made, in);
 }
 
 /* Follow a commit, or keep its changes until the thread has read it in the WAL, which is more precise about them. */
@@ -307,7 +318,7 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidenc
   if (topics->are_all) database->stats.whole_count++;
   if (connection->changes.are_many && database->records) note_large(database);
   const bool is_traced = vsi_tracer_of(database->host);
-  const vestry_trace committed_in = connection->trace, *former = is_traced ? vestry_trace_enter(&committed_in) : NULL;
+  const vestry_trace *former = is_traced ? vestry_trace_enter(&connection->trace) : NULL;
   (void)vsi_pages_lend(database->pages); /* first, because otherwise the refresh of a topic would wake a worker */
   if (vsi_sqlite_topics_refresh(topics, database->pages, &database->seq)) /* a name that cannot be a topic */
     (void)vestry_refresh(database->pages, NULL, &database->seq);

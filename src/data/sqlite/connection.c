@@ -213,7 +213,7 @@ static void before_change(void *ctx, sqlite3 *db, int operation, const char *sch
   if (!connection->is_sure) connection->is_sure = is_sure_change(connection, db, operation, old_rowid != new_rowid);
   const vsi_sqlite_row row = {db, operation, table, old_rowid, new_rowid};
   bool is_of_render = note_row(connection, &row);
-  bool is_tab = strcmp(table, VSI_SQLITE_TAB_TABLE) == 0 || sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0;
+  const bool is_tab = (*table | 0x20) == *VSI_SQLITE_TAB_TABLE && sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0;
   connection->changes_tabs |= is_tab;
   if (connection == connection->database->writer || is_of_render) return;
   vestry_sqlite_change change = {connection, operation};

@@ -186,8 +186,7 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   vsi_mutex_init(&database->lock, VSI_LOCK_SQLITE);
   vsi_mutex_init(&database->writer_lock, VSI_LOCK_SQLITE_WRITER);
   pthread_cond_init(&database->end, NULL);
-  TAILQ_INIT(&database->made);
-  TAILQ_INIT(&database->spare);
+  vsi_sqlite_commits_init(database);
   vsi_sqlite_tables_init(&database->tables, host);
   database->path = vsi_strdup(host, options.path, strlen(options.path));
   vestry_err error = database->path ? vsi_siphash_key_random(host, &database->secret) : VESTRY_NO_MEMORY;
@@ -227,9 +226,7 @@ void vestry_sqlite_destroy(vestry_sqlite *database) {
   if (database->has_thread) pthread_join(database->thread, NULL);
   vestry_sqlite_detach(database->writer);
   if (database->is_observing) (void)vestry_pages_unobserve(database->pages, database);
-  TAILQ_CONCAT(&database->made, &database->spare, in);
-  for (vsi_sqlite_commit *made; (made = TAILQ_FIRST(&database->made)) != NULL; vsi_free(database->host, made))
-    TAILQ_REMOVE(&database->made, made, in);
+  vsi_sqlite_commits_finish(database);
   vsi_sqlite_peers_destroy(database->peers);
   vsi_sqlite_index_destroy(database->index);
   vsi_sqlite_tables_finish(&database->tables);

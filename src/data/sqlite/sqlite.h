@@ -34,8 +34,15 @@
 #define VSI_SQLITE_TABS_TOPIC "vestry_tab"
 enum {
   VSI_SQLITE_WINDOW = 4096, /* how many numbers after the last accounted one can be distinguished */
-  VSI_SQLITE_TAB_COLUMN = 1
+  VSI_SQLITE_TAB_COLUMN = 1,
+  VSI_SQLITE_PLACES = 64
 };
+
+/* Memory for a commit of `made` that changes few rows. */
+typedef union vsi_sqlite_commit_place {
+  max_align_t align;
+  unsigned char bytes[384];
+} vsi_sqlite_commit_place;
 
 /* A tab's state was read, so its expiry must be postponed. */
 typedef struct vsi_sqlite_touch {
@@ -84,8 +91,9 @@ struct vestry_sqlite {
   vsi_sqlite_peers *peers;     /* NULL: not in WAL mode, or no memory */
   uint64_t yielded_ns;         /* since when checks leave commits to the threads of their connections; 0: they do not */
   vsi_sqlite_commit_list made; /* commits of attached connections that are not followed yet */
-  vsi_sqlite_commit_list spare; /* memory of such commits, to be used again */
-  unsigned spare_count;
+  /* The first free place. Places have no link to the one before, because a commit would write it into memory that the
+   * thread has used on another processor. */
+  vsi_sqlite_commit *spare;
   uint64_t looked_ns;                 /* start of the last check, as the time of other connections' commits */
   const _Atomic(uint32_t) *wal_index; /* header of the WAL's index; NULL: not in WAL mode, which db then keeps */
   LIST_HEAD(, vestry_sqlite_connection) connections;
@@ -101,6 +109,7 @@ struct vestry_sqlite {
   vsi_sqlite_touch *touches;
   size_t touches_count;
   vestry_sqlite_stats stats;
+  vsi_sqlite_commit_place places[VSI_SQLITE_PLACES]; /* side by side, so that they take few entries of the TLB */
 };
 
 struct vestry_sqlite_connection {
@@ -157,6 +166,9 @@ bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_
 /* Find the WAL's index, if it exists by now, and read the WAL from now on. OK | BUSY | NO_MEMORY | IO */
 vestry_err vsi_sqlite_counter_open(vestry_sqlite *database);
 
+/* Create and free the list of commits that are not followed yet. */
+void vsi_sqlite_commits_init(vestry_sqlite *database);
+void vsi_sqlite_commits_finish(vestry_sqlite *database);
 /* Release the lock, and wake the thread if that is due: after the release, so that it does not wait for the lock. */
 void vsi_sqlite_unlock(vestry_sqlite *database);
 /* Wake the thread when the lock is released. */
