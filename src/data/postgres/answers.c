@@ -285,11 +285,12 @@ vsi_postgres_answer *vsi_postgres_answers_find(const vsi_postgres_answers *answe
                                                uint64_t seq) {
   vsi_postgres_answer *answer = look(answers, q->hash, q->bytes, q->len);
   const uint64_t most_ns = VSI_POSTGRES_SHARED_MS * UINT64_C(1000000);
-  return answer && answer->seq >= seq && vsi_monotonic_ns() - answer->at_ns < most_ns ? answer : NULL;
+  const bool is_current = answer && answer->number && answer->seq >= seq;
+  return is_current && vsi_monotonic_ns() - answer->at_ns < most_ns ? answer : NULL;
 }
 
 void vsi_postgres_answers_end(vsi_postgres_answers *answers, uint64_t number) {
   if (!answers->by_number.count) return;
   vsi_map_link *at = vsi_map_first(&answers->by_number, vsi_hash_number(number)); /* numbers have different hashes */
-  if (at) drop(answers, VSI_MAP_OWNER(at, vsi_postgres_answer, by_number));
+  if (at) VSI_MAP_OWNER(at, vsi_postgres_answer, by_number)->number = 0;
 }

@@ -49,12 +49,12 @@ bool vsi_postgres_question_write(vsi_postgres_question *question, const char *sq
 /* The result of a question. The members from `result` on are constant while it is in the table. */
 typedef struct vsi_postgres_answer {
   vsi_map_link by_question, by_number;
+  uint64_t number;                     /* of the set of the read; 0: it has ended. Guarded by the index's lock */
   TAILQ_ENTRY(vsi_postgres_answer) in; /* in the line, or in the list of coming answers */
   bool is_coming; /* changed by the render that reads, and guarded by the index's lock for others */
   vsi_refs refs;
   const vestry_host *host;
   PGresult *result; /* owned; NULL: not known yet */
-  uint64_t number;  /* of the set of the read */
   uint64_t seq;     /* number of the last refresh before the render of the read began */
   uint64_t at_ns;   /* monotonic time when that render began */
   uint64_t statement;
@@ -92,7 +92,8 @@ void vsi_postgres_answers_put(vsi_postgres_answers *answers, vsi_postgres_answer
 /* Find the answer that a render may show whose fragment was last refreshed by the refresh `seq`. NULL: none */
 vsi_postgres_answer *vsi_postgres_answers_find(const vsi_postgres_answers *answers,
                                                const vsi_postgres_question *question, uint64_t seq);
-/* Drop the answer whose set has this number, because the set has ended. */
+/* End the answer whose set has this number, because the set has ended. A later answer frees it, on the thread of a
+ * render, because freeing a result takes longer than all that the follower does for a commit. */
 void vsi_postgres_answers_end(vsi_postgres_answers *answers, uint64_t number);
 
 #endif

@@ -183,6 +183,7 @@ static void add_hit(vsi_postgres_index *index, vsi_postgres_hit of) {
 /* End a set. of: the key that matches it */
 static void hit(vsi_postgres_index *index, set *s, key of, uint64_t at_ns) {
   const bool is_displaced = of.kind == VSI_POSTGRES_LEAF && of.offset;
+  vsi_map_prefetch_first(&index->answers.by_number, vsi_hash_number(s->number), 1);
   vsi_postgres_sets_end(&index->sets, s);
   vsi_postgres_answers_end(&index->answers, s->number);
   add_hit(index,
