@@ -58,6 +58,7 @@ typedef struct vsi_postgres_walk {
 typedef struct vsi_postgres_sets {
   const vestry_host *host;
   vsi_stepped_map places;
+  size_t kinds[VSI_POSTGRES_WRITTEN]; /* number of places by the kind of their key */
   vsi_map groups;
   LIST_HEAD(, vsi_postgres_group) all;
   vsi_postgres_walk walk, sweep; /* sweep: over all, again and again */
