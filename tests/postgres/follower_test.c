@@ -20,7 +20,9 @@ static const char eighth[] = "SELECT id, likes FROM message WHERE channel = 8 OR
 
 /* Counts of log lines. */
 static atomic_uint levels_count, again_count, silences_count, begins_count, others_count, lost_count, rights_count,
-    explained_count;
+    explained_count, overs_count;
+/* The follower waits in its log line about a transaction with too many keys. */
+static atomic_bool is_stopped;
 
 static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
   if (strstr(line, "the level is READS, with PostgreSQL")) levels_count++;
@@ -31,11 +33,13 @@ static void look_at_log(void *ctx, vestry_log_level level, const char *line) {
   if (strstr(line, "follower of commits") && strstr(line, "cannot connect")) lost_count++;
   if (strstr(line, "to start walsender") || strstr(line, "to start WAL sender")) rights_count++;
   if (strstr(line, "the level is TOPICS")) explained_count += rights_count;
+  if (strstr(line, "more parts of tables and indexes than max_transaction_keys")) overs_count++;
+  WAIT_WHILE(overs_count && is_stopped);
 }
 
 static void open_logged(shown_site *s, const char *url, const vestry_postgres_options *options) {
   levels_count = again_count = silences_count = begins_count = others_count = 0;
-  lost_count = rights_count = explained_count = 0;
+  lost_count = rights_count = explained_count = overs_count = 0;
   shown_open_with(s, channels, (vestry_postgres_pool_options){.url = url, .statement_ms = 60000}, look_at_log, options);
   assert_int_equal(levels_count, 1);
 }
@@ -345,6 +349,38 @@ static void many_subtransactions_use_bounded_memory(void **state) {
   shown_close(&s);
 }
 
+/* The follower is stopped while clients write tens of megabytes. A page that is rendered meanwhile shows all commits,
+ * so none of them renders it again; other pages show the last state after one render, or do not change. */
+static void follower_far_behind_catches_up(void **state) {
+  static const char lag[] =
+      "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), sent_lsn)::bigint FROM pg_stat_replication";
+  shown_site s;
+  is_stopped = true;
+  open_logged(&s, NULL, &(vestry_postgres_options){.max_transaction_keys = 20});
+  shown_run(&s, "CREATE TABLE aside(t text); INSERT INTO aside SELECT repeat('x', 1000) FROM generate_series(1, 1000)");
+  const size_t eight = shown_watch(&s, eighth, NULL), one = shown_watch(&s, first, NULL),
+               newer = shown_watch_as(&s, "SELECT max(id) FROM message WHERE channel = 8", SHOWN_READS, true);
+  shown_run(&s, "DELETE FROM aside");
+  UNTIL(overs_count == 1);
+  const size_t before = atomic_load(&s.on.th.bytes);
+  for (int i = 0; i < 20; i++)
+    shown_run(&s, "INSERT INTO aside SELECT repeat('x', 1000) FROM generate_series(1, 2000);"
+                  "INSERT INTO message SELECT 8, max(id) + 1, 'x', 0 FROM message WHERE channel = 8");
+  UNTIL(postgres_server_number(shop_server(), lag) > 16 << 20);
+  site_refresh(&s.on, "own");
+  assert_string_equal(s.all[newer].text, "419 ");
+  atomic_store(&s.on.th.max_bytes, before);
+  is_stopped = false;
+  assert_int_equal(shown_renders(&s, eight), 1);
+  assert_string_equal(s.all[eight].text, "419 0 418 0 ");
+  assert_int_equal(shown_renders(&s, one), 0);
+  assert_int_equal(shown_renders(&s, newer), 1);
+  UNTIL(shown_stats(&s).lag_bytes == 0);
+  assert_true(atomic_load(&s.on.th.max_bytes) - before < 4 << 20);
+  assert_int_equal(shown_stats(&s).starts_count, 1);
+  shown_close(&s);
+}
+
 /* The record of the rewrite may be in the page of the WAL with which the next start begins. */
 static void rewritten_system_table_does_not_restart_again_and_again(void **state) {
   shown_site s;
@@ -371,6 +407,7 @@ int main(void) {
       TEST(follower_holds_back_no_wal_and_no_commit),
       TEST(large_transaction_uses_bounded_memory),
       TEST(many_subtransactions_use_bounded_memory),
+      TEST(follower_far_behind_catches_up),
       TEST(rewritten_system_table_does_not_restart_again_and_again),
       TEST(another_server_than_that_of_the_pool_is_not_followed),
       TEST(following_resumes_without_connections_to_another_server),
