@@ -213,7 +213,7 @@ bool vsi_pool_flush(vsi_pool *pool, bool is_early) {
 void vsi_pool_batch(vsi_pool *pool, bool is_wanted) {
 #ifdef VSI_WITHOUT_URING /* no stream batches, and vestry_runtime_batching is 0 */
   if (is_wanted)
-    vsi_log(pool->host, VESTRY_LOG_INFO,
+    vsi_log(pool->host, VESTRY_LOG_WARN,
             "runtime: sends are not batched, because vestry was built without liburing (VESTRY_URING). Streams are "
             "written one by one, which costs more processor time (vestry_runtime_options.io)");
 #else

@@ -66,9 +66,9 @@ struct vsi_sends {
 };
 
 /* Make the runtime write directly from now on. The first call logs the reason. */
-static void give_up(vsi_pool *pool, vestry_log_level level, const char *what, int error) {
+static void give_up(vsi_pool *pool, const char *what, int error) {
   if (atomic_exchange_explicit(&pool->batches, false, memory_order_relaxed))
-    vsi_log(pool->host, level,
+    vsi_log(pool->host, VESTRY_LOG_WARN,
             "runtime: sends are not batched any more: %s: %s. Streams are written one by one, which costs more "
             "processor time (vestry_runtime_options.io)",
             what, strerror(error));
@@ -87,7 +87,7 @@ static bool ring_init(vsi_sends *sends) {
     error = io_uring_queue_init_params(SENDS_MOST, &sends->ring, &params);
   }
   if (error) {
-    give_up(sends->pool, VESTRY_LOG_INFO, "io_uring_setup", -error);
+    give_up(sends->pool, "io_uring_setup", -error);
     return false;
   }
   (void)io_uring_ring_dontfork(&sends->ring);
@@ -132,14 +132,16 @@ static void ring_send(vsi_sends *sends) {
   }
   while (done < queued_count) {
     const int got = io_uring_submit_and_wait(&sends->ring, queued_count - done);
+    const uint32_t results_count = take_results(sends);
     if (got > 0) taken += (uint32_t)got;
-    done += take_results(sends);
-    if (got >= 0 || got == -EINTR) continue;
+    done += results_count;
+    if (got > 0 || got == -EINTR || results_count) continue;
     /* The results of sends that the kernel has taken are there, because none of them waits. */
     for (uint32_t i = 0; i < taken; i++)
       if (sends->all[queued[i]].result == NOT_SENT) sends->all[queued[i]].result = -EIO;
+    if (!got) sends->ring.ring_fd = -1; /* the application has closed it, and the number is another ring's */
     ring_finish(sends);
-    give_up(sends->pool, VESTRY_LOG_WARN, "io_uring_enter", -got);
+    give_up(sends->pool, "io_uring_enter", got ? -got : EBADF);
     return;
   }
 }
@@ -169,7 +171,7 @@ static void send_rest(vsi_sends *sends, vsi_send *at) {
   send_directly(at, sends->bytes);
   if (!lacks_operation || at->result == refusal) return;
   ring_finish(sends);
-  give_up(sends->pool, VESTRY_LOG_INFO, "io_uring has no send", -refusal);
+  give_up(sends->pool, "io_uring has no send", -refusal);
 }
 
 /* Return whether the first send has waited for long. */
