@@ -55,7 +55,8 @@ uint64_t vsi_once_response_hash(const vsi_once_response *stored, const vsi_sipha
   if (!at) return sum;
   for (size_t i = 0; i < stored->headers_count; i++) {
     const char *value = at + strlen(at) + 1, *next = value + strlen(value) + 1;
-    if (vsi_strcasecmp(at, "Cache-Control") != 0) sum += vsi_siphash_1_3(key, at, (size_t)(next - at));
+    if (vsi_strcasecmp(at, "Cache-Control") != 0 && vsi_strcasecmp(at, "Set-Cookie") != 0)
+      sum += vsi_siphash_1_3(key, at, (size_t)(next - at));
     at = next;
   }
   return sum + vsi_siphash_1_3(key, at, stored->len - stored->body_at);

@@ -45,8 +45,8 @@ typedef struct vsi_once_response {
 
 /* Copy a response; only its status if the budget or the memory does not suffice. */
 void vsi_once_response_keep(vsi_once_response *stored, vsi_once_share *share, const vestry_response *response);
-/* Return a hash of a response without its Cache-Control, which the server sets again when it repeats the response. The
- * order of the headers does not matter. */
+/* Return a hash of a response without Cache-Control and Set-Cookie, which the server sets again when it repeats the
+ * response. The order of the headers does not matter. */
 uint64_t vsi_once_response_hash(const vsi_once_response *stored, const vsi_siphash_key key);
 /* Free the bytes and return them to the budget. */
 void vsi_once_response_drop(vsi_once_response *stored, vsi_once_share *share);
