@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Bounds of exact refresh: reads and changes that exceed them are followed less precisely, are counted, and are logged
  * once. On the stepped runtime. */
+#include <inttypes.h>
+
 #include "data/sqlite/sqlite.h"
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
@@ -115,6 +117,82 @@ static void transaction_of_many_rows_is_followed_by_their_keys(void **state) {
   shown_close(&s);
 }
 
+static void *sync_on_a_thread(void *database) {
+  assert_int_equal(vestry_sqlite_sync(database, NULL), VESTRY_OK);
+  return NULL;
+}
+
+/* Within another render, more commits come than are kept for it. */
+static void commit_much(shown_site *s, vestry_render *render) {
+  enum { COMMITS = 1100 };
+  vestry_sqlite *database = s->database;
+  vsi_sqlite_use use = {.columns = VSI_SQLITE_ALL_COLUMNS, .column = VSI_SQLITE_ANY_ROW};
+  vsi_sqlite_recording recording;
+  pthread_t thread;
+  assert_int_equal(vsi_sqlite_tables_find(&database->tables, "name", &use.table), VESTRY_OK);
+  const uint64_t begun = vsi_sqlite_index_begin(database->index);
+  vsi_sqlite_reads_begin(&recording, database->host, database, render, 0);
+  recording.begun = begun;
+  recording.has_read = true;
+  assert_int_equal(vsi_sqlite_uses_add(database->host, &recording.uses, &use), VESTRY_OK);
+  vsi_sqlite_reads_end(&recording);
+  shown_run(s->other, "PRAGMA wal_autocheckpoint = 0"); /* no commit is lost */
+  for (int i = 0; i < COMMITS; i++) shown_run(s->other, "INSERT INTO other VALUES(1)");
+  assert_int_equal(pthread_create(&thread, NULL, sync_on_a_thread, database), 0);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  vsi_sqlite_index_enter(database->index, &recording);
+  vsi_sqlite_reads_finish(&recording);
+  s->ahead = NULL;
+}
+
+static void render_that_many_commits_overtake_is_counted(void **state) {
+  shown_site s;
+  shown_open(&s, shown_channels, VESTRY_SQLITE_TABLES);
+  size_t one = shown_watch(&s, "SELECT text FROM name WHERE id = 1");
+  for (uint64_t i = 1; i <= 2; i++) {
+    s.ahead = commit_much;
+    shown_run(s.writer, "INSERT INTO name VALUES(1, 'x') ON CONFLICT DO UPDATE SET text = text || 'x'");
+    assert_in_range(shown_renders(&s, one), 1, 3);
+    assert_int_equal(shown_stats(&s).over_recent_count, i);
+    assert_int_equal(s.on.th.log_lines, 1);
+    assert_non_null(strstr(s.on.th.last_log, "over_recent_count"));
+  }
+  shown_close(&s);
+}
+
+static void name_row(vestry_sqlite_change *change, const char *table, int64_t rowid, void *app) {
+  char topic[40];
+  snprintf(topic, sizeof topic, "row/%" PRId64, rowid);
+  vestry_sqlite_topic(change, topic);
+}
+
+/* Its rows are still known, to other processes, too. */
+static void transaction_of_too_many_topics_refreshes_every_page(void **state) {
+  shown_site s, there;
+  shown_open_with(&s, "WAL", shown_channels, (vestry_sqlite_options){.topics = name_row});
+  shown_join(&there, &s, VESTRY_SQLITE_FILE_PAGES);
+  size_t one = shown_watch(&s, "SELECT text FROM name WHERE id = 1"),
+         elsewhere = shown_watch(&there, "SELECT text FROM name WHERE id = 1");
+  static const char *const changes[] = {"WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < "
+                                        "4100) INSERT INTO name SELECT i, '' FROM n",
+                                        "WITH RECURSIVE n(i) AS (SELECT 5000 UNION ALL SELECT i + 1 FROM n WHERE i < "
+                                        "9500) INSERT INTO name(id) SELECT i FROM n",
+                                        "DELETE FROM name WHERE id > 9"};
+  shown_run(s.writer, "INSERT INTO name VALUES(9, '')"); /* from now on, both processes know the table */
+  (void)shown_renders(&s, one);
+  (void)shown_renders(&there, elsewhere);
+  for (uint64_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+    shown_run(s.writer, changes[i]);
+    assert_int_equal(shown_renders(&s, one), i > 0);
+    assert_int_equal(shown_renders(&there, elsewhere), 0);
+    assert_int_equal(shown_stats(&s).over_topics_count, i);
+  }
+  assert_int_equal(s.on.th.log_lines, 1);
+  assert_non_null(strstr(s.on.th.last_log, "over_topics_count"));
+  shown_close(&there);
+  shown_close(&s);
+}
+
 /* Beside the pages of the file, which many sets share. */
 static void set_of_one_row_takes_at_most_160_bytes(void **state) {
   static const char *const rows[] = {
@@ -139,6 +217,8 @@ int main(void) {
       cmocka_unit_test(pages_over_max_bytes_are_followed_by_their_tables),
       cmocka_unit_test(max_bytes_are_logged_once_until_there_is_room_again),
       cmocka_unit_test(transaction_of_many_rows_is_followed_by_their_keys),
+      cmocka_unit_test(render_that_many_commits_overtake_is_counted),
+      cmocka_unit_test(transaction_of_too_many_topics_refreshes_every_page),
       cmocka_unit_test(set_of_one_row_takes_at_most_160_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

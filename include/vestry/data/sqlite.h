@@ -190,6 +190,10 @@ typedef struct vestry_sqlite_stats {
                                       the disk is full, or more than 512 KiB of table names */
   vestry_sqlite_level level;     /**< level of renders, never DEFAULT. Single renders and connections can have a lower
                                       one: see vestry_sqlite_level */
+  uint64_t over_topics_count;    /**< of commits_count: had more than 4,096 topics, or 256 KiB of their names, so they
+                                      refreshed every page. The log reports the first one */
+  uint64_t over_recent_count;    /**< of recorded_count: run again, because more than 1,024 commits, or 4 MiB of their
+                                      changes, came while the render ran. The log reports the first one */
 } vestry_sqlite_stats;
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */

@@ -18,8 +18,6 @@
 
 enum {
   KEPT_KEYS = 1024,                    /* keys whose memory is kept */
-  TOPICS_MOST = 4096,                  /* of one transaction; more become "all topics" */
-  TOPICS_BYTES_MOST = 262144,          /* size of their names; the same */
   KEPT_MOST = 1 << VSI_MAP_FIRST_BITS, /* topics whose memory is kept; they need no more buckets */
   KEPT_ROOM = 64                       /* of their names */
 };
@@ -227,7 +225,7 @@ static const topic *find_topic(vsi_sqlite_topics *topics, const char *name, size
   topic *at = (topic *)vsi_map_first(&topics->names, hash);
   while (at && !is_name_of(at, name, len)) at = (topic *)vsi_map_further(&at->in);
   if (at) return at;
-  if (topics->names.count == TOPICS_MOST || topics->bytes + len >= TOPICS_BYTES_MOST) return NULL;
+  if (topics->names.count == VSI_SQLITE_TOPICS_MOST || topics->bytes + len >= VSI_SQLITE_TOPICS_BYTES_MOST) return NULL;
   if (vsi_map_reserve(&topics->names, topics->host, topics->names.count + 1)) return NULL;
   at = make_topic(topics, len);
   if (!at) return NULL;
@@ -239,7 +237,7 @@ static const topic *find_topic(vsi_sqlite_topics *topics, const char *name, size
 }
 
 void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *name, size_t len) {
-  if (topics->are_all || (topics->last && is_name_of(topics->last, name, len))) return;
+  if (topics->are_all || topics->are_many || (topics->last && is_name_of(topics->last, name, len))) return;
   if (topics->first_len == len && memcmp(topics->first, name, len) == 0) return;
   if (!topics->first_len && !topics->names.count && len < sizeof topics->first) {
     memcpy(topics->first, name, len);
@@ -248,7 +246,7 @@ void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *name, size_t l
     return;
   }
   topics->last = find_topic(topics, name, len);
-  topics->are_all = !topics->last;
+  topics->are_many = !topics->last;
 }
 
 static void clear_names(vsi_sqlite_topics *topics) {
@@ -273,7 +271,7 @@ void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics) {
   if (topics->names.count) clear_names(topics);
   topics->first_len = 0;
   topics->last = NULL;
-  topics->are_all = false;
+  topics->are_all = topics->are_many = false;
 }
 
 void vsi_sqlite_topics_finish(vsi_sqlite_topics *topics) {
@@ -286,7 +284,7 @@ void vsi_sqlite_topics_finish(vsi_sqlite_topics *topics) {
 }
 
 vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages, uint64_t *ret_seq) {
-  if (topics->are_all) return vestry_refresh(pages, NULL, ret_seq);
+  if (topics->are_all || topics->are_many) return vestry_refresh(pages, NULL, ret_seq);
   if (topics->first_len) {
     const vestry_err error = vestry_refresh(pages, topics->first, ret_seq);
     if (error || !topics->names.count) return error;

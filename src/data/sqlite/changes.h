@@ -10,7 +10,12 @@
 #include "data/sqlite/tables.h"
 #include "vestry/app/page.h"
 
-enum { VSI_SQLITE_NAME_MOST = 63 };
+enum {
+  VSI_SQLITE_NAME_MOST = 63,
+  /* Topics of one transaction, and the size of their names; more become "all topics". */
+  VSI_SQLITE_TOPICS_MOST = 4096,
+  VSI_SQLITE_TOPICS_BYTES_MOST = 262144
+};
 
 typedef struct vsi_sqlite_changes {
   vsi_sqlite_uses uses; /* each table once */
@@ -57,7 +62,7 @@ typedef struct vsi_sqlite_topics {
   vsi_map names;          /* the others */
   size_t bytes;           /* of their names, each with a NUL */
   const struct vsi_sqlite_topic *last; /* added last, because most changes repeat it; NULL: none */
-  bool are_all;                        /* all topics, whatever the set contains */
+  bool are_all, are_many;              /* all topics, whatever the set contains; are_many: some had no room */
   vsi_map_link *kept;                  /* a list of topics that are not in the set */
   unsigned kept_count;
 } vsi_sqlite_topics;

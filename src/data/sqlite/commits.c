@@ -311,11 +311,22 @@ static void note_large(vestry_sqlite *database) {
             database->path, (unsigned)database->tables.max_changes_count);
 }
 
+/* The same for a commit with too many topics. */
+static void note_many_topics(vestry_sqlite *database) {
+  if (!database->stats.over_topics_count++)
+    vsi_log(database->host, VESTRY_LOG_WARN,
+            "SQLite, %s: a transaction has more than %d topics, or %d bytes of their names, so its commit refreshes "
+            "every page; name fewer topics, or divide such transactions. Later ones are only counted "
+            "(over_topics_count)",
+            database->path, VSI_SQLITE_TOPICS_MOST, VSI_SQLITE_TOPICS_BYTES_MOST);
+}
+
 void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_topics *topics = &connection->topics;
   if (!connection->has_changes) topics->are_all = true; /* no hook was called for a row: it is the schema */
-  if (topics->are_all) database->stats.whole_count++;
+  if (topics->are_all || topics->are_many) database->stats.whole_count++;
+  if (topics->are_many) note_many_topics(database);
   if (connection->changes.are_many && database->records) note_large(database);
   const bool is_traced = vsi_tracer_of(database->host);
   const vestry_trace *former = is_traced ? vestry_trace_enter(&connection->trace) : NULL;

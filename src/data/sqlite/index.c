@@ -119,7 +119,7 @@ struct vsi_sqlite_index {
   size_t recent_count, recent_bytes;
   uint64_t forgotten; /* the last commit that is no longer in recent */
   uint64_t refreshed_count, refreshed_sets_count, recorded_count, table_level_count, everything_count, over_pages_count,
-      over_bytes_count, promoted_count;
+      over_bytes_count, over_recent_count, promoted_count;
 };
 
 /* ------------------------------------------------------------------------------------------------- verdicts ------- */
@@ -651,7 +651,8 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   const bool is_bounded = count_entered(index, s, &p, was_exact, is);
   index->over_bytes_count += is_bounded && was_refused;
   const bool is_promoted = count_over(&index->promoted_count, recording->uses.are_promoted),
-             is_over = count_over(&index->over_pages_count, recording->is_over && is_bounded);
+             is_over = count_over(&index->over_pages_count, recording->is_over && is_bounded),
+             is_overtaken = count_over(&index->over_recent_count, recording->begun < index->forgotten);
   vsi_sqlite_set_topic(&index->sets, s, topic);
   end_locked(index);
   vsi_mutex_unlock(&index->lock);
@@ -672,6 +673,12 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
             "SQLite, %s: a render has looked up more than %d keys of a table, so each change of a row of this table "
             "renders it; show fewer rows, or in parts. Later ones are only counted (promoted_count)",
             index->path, (int)VSI_SQLITE_KEYS_MAX);
+  if (is_overtaken)
+    vsi_log(
+        index->sets.host, VESTRY_LOG_WARN,
+        "SQLite, %s: more than %d commits, or %d bytes of their changes, came while a render ran, so it runs again; "
+        "make its reads faster, or show fewer rows. Later ones are only counted (over_recent_count)",
+        index->path, (int)RECENT_MAX, (int)RECENT_BYTES);
   (void)vestry_render_topic(recording->render, topic); /* an error stays in the render */
   if (is == REFRESH) (void)vestry_refresh_for(index->sets.topics, topic, &change, NULL);
   lock(index);
@@ -725,6 +732,7 @@ void vsi_sqlite_index_stats_get(vsi_sqlite_index *index, vestry_sqlite_stats *st
   stats->promoted_count = index->promoted_count;
   stats->over_pages_count = index->over_pages_count;
   stats->over_bytes_count = index->over_bytes_count;
+  stats->over_recent_count = index->over_recent_count;
   stats->recorded_bytes = index->sets.bytes;
   vsi_mutex_unlock(&index->lock);
 }

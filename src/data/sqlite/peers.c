@@ -108,7 +108,7 @@ typedef struct peer {
 } peer;
 
 /* Reasons for a line in the log, each once. */
-typedef enum reason { UNUSABLE = 1, NO_PLACE = 2, UNREADABLE = 4, UNWRITTEN = 8, LATE = 16 } reason;
+typedef enum reason { UNUSABLE = 1, NO_PLACE = 2, UNREADABLE = 4, UNWRITTEN = 8, LATE = 16, LOST = 32 } reason;
 
 struct vsi_sqlite_peers {
   const vestry_host *host;
@@ -290,6 +290,7 @@ static bool read_head(vsi_sqlite_peers *peers, int place) {
   if (is_new || is.end < of->next) of->next = is.end <= RING_BYTES ? 0 : is.end;
   if (is.end - of->next > RING_BYTES) {
     peers->lost_count++;
+    log_once(peers, LOST, "another process wrote more than 1 MiB there before this one has read it", 0);
     of->next = is.end;
   }
   of->is = is;
