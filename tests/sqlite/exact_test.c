@@ -336,6 +336,62 @@ static void each_of_many_sets_is_found(void **state) {
   shown_close(&s);
 }
 
+/* Expect the pages of one key, or of none, to have rendered. */
+static void assert_only(shown_site *s, size_t key, bool renders_row, bool renders_count) {
+  for (size_t at = 0; at < s->count; at++) {
+    const bool is_wanted = at / 2 == key && (at % 2 ? renders_count : renders_row);
+    if (shown_renders(s, at) != is_wanted) fail_msg("page %zu, %s", at, s->all[at].sql);
+  }
+}
+
+/* Runs of keys end where integers end, and do not wrap. */
+/* capability: D21 */
+static void keys_at_the_ends_of_their_range_are_exact(void **state) {
+  enum { KEYS = 5, NONE = KEYS };
+  static const struct {
+    const char *row, *count, *key, *near;
+  } keys[KEYS] = {
+#define FAR_KEY(key, near)                                                                                             \
+  {"SELECT text FROM far WHERE id = " key, "SELECT count(*) FROM far WHERE k = " key, key, near}
+      FAR_KEY("9223372036854775807", "9223372036854775806"),
+      FAR_KEY("-9223372036854775808", "-9223372036854775807"),
+      FAR_KEY("-1", "-2"),
+      FAR_KEY("1", "2"),
+      FAR_KEY("9007199254740993", "9007199254740992"),
+  };
+  shown_site s;
+  shown_open(&s, "CREATE TABLE far(id INTEGER PRIMARY KEY, k INT, text); CREATE INDEX by_k ON far(k)",
+             VESTRY_SQLITE_FILE_PAGES);
+  for (size_t i = 0; i < KEYS; i++) {
+    (void)shown_watch(&s, keys[i].row);
+    (void)shown_watch(&s, keys[i].count);
+  }
+  for (size_t i = 0; i < KEYS; i++) {
+    char sql[300];
+    snprintf(sql, sizeof sql, "INSERT INTO far VALUES(%s, %s, 'x')", keys[i].near, keys[i].near);
+    shown_run(s.writer, sql);
+    assert_only(&s, NONE, false, false);
+    snprintf(sql, sizeof sql, "UPDATE far SET text = 'y' WHERE id = %s; INSERT INTO far VALUES(%s, %s, 'x')",
+             keys[i].near, keys[i].key, keys[i].key); /* the two are one run */
+    shown_run(s.writer, "BEGIN");
+    shown_run(s.writer, sql);
+    shown_run(s.writer, "COMMIT");
+    assert_only(&s, i, true, true);
+    assert_string_equal(s.all[2 * i].text, "x ");
+    assert_string_equal(s.all[2 * i + 1].text, "1 ");
+    snprintf(sql, sizeof sql, "UPDATE far SET text = 'z' WHERE k = %s", keys[i].key);
+    shown_run(s.writer, sql);
+    assert_only(&s, i, true, false);
+    snprintf(sql, sizeof sql, "UPDATE far SET k = 0 WHERE id = %s", keys[i].key);
+    shown_run(s.writer, sql);
+    assert_only(&s, i, true, true); /* columns of indexes always count as read */
+    snprintf(sql, sizeof sql, "DELETE FROM far WHERE id IN (%s, %s)", keys[i].near, keys[i].key);
+    shown_run(s.writer, sql);
+    assert_only(&s, i, true, false);
+  }
+  shown_close(&s);
+}
+
 /* So many that unused sets are dropped. */
 static void enter_many(shown_site *s, vestry_render *render) {
   enter(s, render, 200, 1);
@@ -715,6 +771,7 @@ int main(void) {
       cmocka_unit_test(reads_are_kept_until_the_page_depends_on_them),
       cmocka_unit_test(render_without_room_in_the_reserve_is_counted),
       cmocka_unit_test(each_of_many_sets_is_found),
+      cmocka_unit_test(keys_at_the_ends_of_their_range_are_exact),
       cmocka_unit_test(schema_change_refreshes_all_readers),
       cmocka_unit_test(virtual_tables_and_pragmas_are_followed),
       cmocka_unit_test(temporary_view_hides_the_table_of_its_name),
