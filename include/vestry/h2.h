@@ -104,7 +104,8 @@ extern VESTRY_API const vestry_server_adapter vestry_server_h2;
  *  response 503, so that a client of a server that is drained goes elsewhere. A response is reset if its client takes
  *  no byte of it for timeout_s, or for five seconds after vestry_server_stop. A connection ends at once if its client
  *  violates the protocol, or sends more than some thousand frames that cost work and carry nothing (PING, SETTINGS,
- *  PRIORITY, empty DATA, resets), faster than a hundred each second. */
+ *  PRIORITY, empty DATA, resets), faster than a hundred each second; without TLS, where many clients of a proxy share a
+ *  connection, four times as many. */
 VESTRY_API vestry_err vestry_h2_create(vestry *v, const vestry_h2_options *options, vestry_server **ret_server);
 
 /** Size of a buffer for vestry_h2_certificate. */

@@ -104,6 +104,19 @@ static void floods_end_their_sessions(void **state) {
   vsi_server_stop(&s);
 }
 
+/* Without TLS, the resets of a session are those of the many clients of a proxy. */
+static void resets_of_many_clients_end_no_session(void **state) {
+  enum { RESETS = 1500 };
+  frames_client c;
+  server_start(&s, NULL);
+  frames_connect(&c, s.port, 0);
+  for (uint32_t i = 0; i < RESETS; i++) assert_true(send_reset(&c, i));
+  frames_get(&c, 2 * RESETS + 1, "/echo");
+  assert_int_equal(frames_status(&c, 2 * RESETS + 1), 200);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
 /* ---- windows ----------------------------------------------------------------------------------------------------- */
 
 /* One stream is not read, and its window is used up; the client gives the connection all the window that it needs. */
@@ -223,6 +236,61 @@ static void held_writer_stops_its_own_stream(void **state) {
   assert_int_equal(frames_status(&c, 1), 201);
   assert_int_equal(atomic_load(&written_bytes), BYTES);
   frames_close(&c);
+  vsi_server_stop_adapter(&s);
+  vestry_uploads_destroy(uploads);
+  vsi_server_finish(&s);
+}
+
+/* Writes that have begun, and that may end; a write of one byte is never held. */
+static _Atomic(int) writes_count, writes_allowed;
+
+static vestry_err hold_write(void *file, const vestry_request *req, vestry_reply *reply, const void *bytes,
+                             size_t len) {
+  if (len == 1) return VESTRY_OK;
+  const int number = atomic_fetch_add(&writes_count, 1);
+  for (unsigned looks = 0; number >= atomic_load(&writes_allowed); looks++) until_pause(looks);
+  return VESTRY_OK;
+}
+
+/* All threads for writers are held by one session, and further bodies of it wait. The body of another session is the
+ * next but one. */
+static void bodies_of_one_session_do_not_delay_those_of_others(void **state) {
+  enum { THREADS = 8, BODIES = 3 * THREADS, PIECE = VESTRY_RECEIVE_BYTES, AHEAD = 2 };
+  static const vestry_upload_writer writer = {
+      .begin = begin_file, .write = hold_write, .end = end_file, .abort = abort_file};
+  static const char bytes[FRAME_MOST_BYTES];
+  const vestry_uploads_options options = {
+      .pattern = "/files", .writer = &writer, .done = is_done, .max_per_person_count = 2 * BODIES};
+  vestry_uploads *uploads;
+  frames_client many, one;
+  server_start(&s, NULL);
+  assert_int_equal(vestry_uploads_create(s.v, &options, &uploads), VESTRY_OK);
+  atomic_store(&writes_count, 0);
+  atomic_store(&writes_allowed, 0);
+  frames_connect(&many, s.port, 0);
+  frames_connect(&one, s.port, 0);
+  for (uint32_t i = 0; i < BODIES; i++) {
+    frames_post(&many, 2 * i + 1, "/files");
+    for (int j = 0; j < PIECE / FRAME_MOST_BYTES; j++)
+      assert_true(frames_send(&many, FRAME_DATA, 0, 2 * i + 1, bytes, sizeof bytes));
+  }
+  frames_get(&many, 2 * BODIES + 1, "/echo"); /* answered after the server has read all before it */
+  assert_int_equal(frames_status(&many, 2 * BODIES + 1), 200);
+  UNTIL(atomic_load(&writes_count) == THREADS);
+  frames_post(&one, 1, "/files");
+  assert_true(frames_send(&one, FRAME_DATA, FLAG_END_STREAM, 1, "b", 1));
+  frames_get(&one, 3, "/echo");
+  assert_int_equal(frames_status(&one, 3), 200);
+  atomic_store(&writes_allowed, AHEAD);
+  assert_int_equal(frames_status(&one, 1), 201);
+  assert_in_range(atomic_load(&writes_count), THREADS, THREADS + AHEAD);
+  atomic_store(&writes_allowed, INT32_MAX);
+  for (uint32_t i = 0; i < BODIES; i++) {
+    assert_true(frames_send(&many, FRAME_DATA, FLAG_END_STREAM, 2 * i + 1, NULL, 0));
+    assert_int_equal(frames_status(&many, 2 * i + 1), 201);
+  }
+  frames_close(&one);
+  frames_close(&many);
   vsi_server_stop_adapter(&s);
   vestry_uploads_destroy(uploads);
   vsi_server_finish(&s);
@@ -607,9 +675,11 @@ static void connections_cut_without_a_farewell_end(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(floods_end_their_sessions),
+      cmocka_unit_test(resets_of_many_clients_end_no_session),
       cmocka_unit_test(unread_stream_delays_no_sibling),
       cmocka_unit_test(unread_stream_ends_as_stalled),
       cmocka_unit_test(held_writer_stops_its_own_stream),
+      cmocka_unit_test(bodies_of_one_session_do_not_delay_those_of_others),
       cmocka_unit_test(invalid_windows_end_streams_or_sessions),
       cmocka_unit_test(more_streams_than_allowed_end_the_session),
       cmocka_unit_test(stream_with_the_largest_id_ends_at_a_stop),

@@ -284,6 +284,7 @@ struct vsi_h2_session {
   vsi_h2_phase phase; /* used by the loop's thread, as are the next members */
   uint64_t since_ns;  /* its accept, or its last activity */
   bool is_patient;    /* TCP_USER_TIMEOUT is that of a response */
+  uint64_t last_turn; /* of its errands; guarded by the lock of the writer pool */
   TAILQ_ENTRY(vsi_h2_session) in_line;
   struct vsi_h2_sessions *line; /* of the loop: where it waits to be served; NULL: it does not */
   vsi_address address;

@@ -6,9 +6,10 @@
  * the stream allows. The client may send as many again as the writer has taken, so a writer that is slow stops its own
  * stream alone.
  *
- * An errand runs as long as there is something to do, and a body has at most one (is_running). It ends the request when
- * the body is complete, no longer wanted, or broken off, and marks it as done; the thread with the turn frees it
- * then, or the errand itself if nghttp2 has closed the stream. */
+ * An errand runs as long as there is something to do, and a body has at most one (is_running). If other errands wait, it
+ * gives its thread up after each write, and sessions take turns, however many bodies each of them sends. It ends the
+ * request when the body is complete, no longer wanted, or broken off, and marks it as done; the thread with the turn
+ * frees it then, or the errand itself if nghttp2 has closed the stream. */
 #include "adapter/h2/adapter.h"
 
 static vsi_h2_stream *stream_of(vsi_microhttpd_errand *errand) {
@@ -25,7 +26,16 @@ static bool claim_locked(vsi_h2_request *request) {
 /* Queue the errand. false: no thread can be started. */
 static bool queue(vsi_h2_stream *stream) {
   VSI_REFS_TAKE(&stream->refs);
-  return vsi_microhttpd_writer_pool_give(&stream->session->adapter->inner->writer_pool, &stream->request->errand);
+  return vsi_microhttpd_writer_pool_give(&stream->session->adapter->inner->writer_pool, &stream->request->errand,
+                                         &stream->session->last_turn);
+}
+
+/* Give the thread up if other errands wait. Returns whether the errand, which still runs, is queued again. */
+static bool yields(vsi_h2_stream *stream) {
+  if (!vsi_microhttpd_writer_pool_is_wanted(&stream->session->adapter->inner->writer_pool)) return false;
+  const bool is_queued = queue(stream);
+  if (!is_queued) vsi_h2_stream_unref(stream); /* this is the loop's thread, because no other could be started */
+  return is_queued;
 }
 
 /* Queue the errand, unless it runs. If no thread can be started, the loop's thread, which is this one, runs it after
@@ -143,7 +153,11 @@ static void run(vsi_microhttpd_errand *errand) {
     else if (!request->is_begun && vsi_h2_request_expects(stream))
       invite(stream);
     if (!is_over) request->is_begun = true;
-    for (found at; !is_over && take(stream, &at); vsi_free(host, at.bytes)) is_over = go_on(stream, &at);
+    for (found at; !is_over && take(stream, &at);) {
+      is_over = go_on(stream, &at);
+      vsi_free(host, at.bytes);
+      if (!is_over && yields(stream)) break;
+    }
   }
   vsi_h2_stream_unref(stream);
   if (is_inside) vsi_web_gate_leave(gate);

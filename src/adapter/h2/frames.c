@@ -6,24 +6,30 @@
  * resets streams faster than RESETS_A_SECOND, lets more than ACKS_MOST acknowledgements of its PINGs and SETTINGS wait,
  * or violates the protocol. Every other frame that costs work and carries nothing takes a token (spend), and a fault
  * for which its stream is reset takes TOKENS_A_FAULT: a session has TOKENS of them, and gets TOKENS_A_SECOND new ones.
- */
+ * A session without TLS is a proxy's, and has requests of many clients, so it may reset, and send, OF_PROXY times as
+ * much: if it ended, it would end the streams of all of them. */
 #include "adapter/h2/adapter.h"
 
 #include <sys/mman.h>
 
 enum { SESSION_WINDOW_BYTES = 1 << 20, ACKS_MOST = 256, SETTINGS_MOST = 32, RESETS_BURST = 500, RESETS_A_SECOND = 50 };
-enum { TOKENS = 2000, TOKENS_A_SECOND = 100, TOKENS_A_FAULT = 20, FIELDS_MORE = 4 };
+enum { TOKENS = 2000, TOKENS_A_SECOND = 100, TOKENS_A_FAULT = 20, OF_PROXY = 4, FIELDS_MORE = 4 };
 
 static vsi_h2_stream *stream_of(nghttp2_session *frames, int32_t id) {
   return nghttp2_session_get_stream_user_data(frames, id);
 }
 
+static uint32_t share_of(const vsi_h2 *adapter) {
+  return adapter->tls ? 1 : OF_PROXY;
+}
+
 /* Take tokens for a frame. A client without tokens ends its session. */
 static void spend(vsi_h2_session *session, uint32_t tokens) {
   const uint64_t now_ns = vsi_now_ns(session->host);
-  const uint64_t more = (now_ns - session->tokens_ns) * TOKENS_A_SECOND / (1000 * VSI_NS_PER_MS);
+  const uint32_t share = share_of(session->adapter), most = share * TOKENS;
+  const uint64_t more = (now_ns - session->tokens_ns) * share * TOKENS_A_SECOND / (1000 * VSI_NS_PER_MS);
   if (more) {
-    session->tokens = more < TOKENS - session->tokens ? session->tokens + (uint32_t)more : TOKENS;
+    session->tokens = more < most - session->tokens ? session->tokens + (uint32_t)more : most;
     session->tokens_ns = now_ns;
   }
   if (session->tokens < tokens) {
@@ -294,7 +300,8 @@ vestry_err vsi_h2_frames_init(vsi_h2 *adapter) {
   nghttp2_option_set_max_outbound_ack(adapter->option, ACKS_MOST);
   nghttp2_option_set_max_settings(adapter->option, SETTINGS_MOST);
   nghttp2_option_set_max_deflate_dynamic_table_size(adapter->option, 0);
-  nghttp2_option_set_stream_reset_rate_limit(adapter->option, RESETS_BURST, RESETS_A_SECOND);
+  nghttp2_option_set_stream_reset_rate_limit(adapter->option, share_of(adapter) * RESETS_BURST,
+                                             share_of(adapter) * RESETS_A_SECOND);
   nghttp2_option_set_builtin_recv_extension_type(adapter->option, NGHTTP2_PRIORITY_UPDATE);
   return VESTRY_OK;
 }
@@ -358,7 +365,7 @@ vestry_err vsi_h2_frames_begin(vsi_h2_session *session) {
       {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, 0}, /* saves up to 4 KiB a connection; see input.c */
   };
   vsi_h2_data_begin(session);
-  session->tokens = TOKENS;
+  session->tokens = share_of(adapter) * TOKENS;
   session->tokens_ns = vsi_now_ns(session->host);
   nghttp2_mem memory = {session, frames_malloc, frames_free, frames_calloc, frames_realloc}; /* copied */
   if (nghttp2_session_server_new3(&session->frames, adapter->callbacks, session, adapter->option, &memory)) {

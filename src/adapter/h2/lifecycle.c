@@ -73,9 +73,9 @@ static vestry_err begin_serving(vsi_h2 *adapter, const vestry_h2_options *option
 
 static vestry_err begin(vsi_h2 *adapter, const vestry_h2_options *options) {
   const vsi_tls_options tls = VSI_TLS_OPTIONS(options);
-  vestry_err error = vsi_h2_frames_init(adapter);
+  vestry_err error = vsi_tls_create(adapter->host, "vestry_h2_create", &tls, &adapter->tls);
+  if (!error) error = vsi_h2_frames_init(adapter); /* its limits depend on tls */
   if (!error) error = vsi_texts_copy(adapter->host, options->names, &adapter->names);
-  if (!error) error = vsi_tls_create(adapter->host, "vestry_h2_create", &tls, &adapter->tls);
   if (!error) error = begin_serving(adapter, options);
   return error;
 }

@@ -95,15 +95,18 @@ enum { VSI_MICROHTTPD_MAX_WRITERS = 8 };
 
 /* A task for a thread. Part of the object that it works on, so that it needs no allocation. */
 typedef struct vsi_microhttpd_errand {
-  STAILQ_ENTRY(vsi_microhttpd_errand) in;
+  TAILQ_ENTRY(vsi_microhttpd_errand) in;
+  uint64_t turn;                                     /* guarded by pool_lock: those of smaller ones run before it */
   void (*run)(struct vsi_microhttpd_errand *errand); /* may free it */
 } vsi_microhttpd_errand;
 
 typedef struct vsi_microhttpd_writer_pool {
-  vsi_mutex pool_lock;                          /* innermost */
-  pthread_cond_t more;                          /* signalled when there is an errand, or the pool ends */
-  STAILQ_HEAD(, vsi_microhttpd_errand) errands; /* guarded by pool_lock, as are all members below */
-  _Atomic(unsigned) errands_count;              /* written under pool_lock */
+  vsi_mutex pool_lock; /* innermost */
+  pthread_cond_t more; /* signalled when there is an errand, or the pool ends */
+  /* Guarded by pool_lock, as are all members below: by their turns. */
+  TAILQ_HEAD(vsi_microhttpd_errands, vsi_microhttpd_errand) errands;
+  uint64_t turn;                   /* of the errand that was taken last */
+  _Atomic(unsigned) errands_count; /* written under pool_lock */
   unsigned idle_count, threads_count;
   bool is_over;
   pthread_t threads[VSI_MICROHTTPD_MAX_WRITERS];
@@ -114,8 +117,12 @@ void vsi_microhttpd_writer_pool_init(vsi_microhttpd_writer_pool *pool);
 /* Run all remaining errands and end the threads. No more errands may be given. */
 void vsi_microhttpd_writer_pool_finish(vsi_microhttpd_writer_pool *pool);
 
-/* Queue an errand. false: there is no thread for it, and none can be started. Threads any. */
-VESTRY_API bool vsi_microhttpd_writer_pool_give(vsi_microhttpd_writer_pool *pool, vsi_microhttpd_errand *errand);
+/* Queue an errand. Owners of errands take turns, however many each of them has.
+ *  last     the turn of its owner's last errand, at first 0, guarded by the pool's lock; NULL: the owner has no other
+ *  Returns  false: there is no thread for it, and none can be started
+ *  Threads  any */
+VESTRY_API bool vsi_microhttpd_writer_pool_give(vsi_microhttpd_writer_pool *pool, vsi_microhttpd_errand *errand,
+                                                uint64_t *last);
 
 /* Return whether an errand waits for a thread; then an errand that takes long should give its thread up. Relaxed.
  * Threads any. */

@@ -99,7 +99,7 @@ static void step_is_done(vsi_microhttpd_request *request) {
 
 static void run_step(vsi_microhttpd_errand *errand) {
   vsi_microhttpd_request *request = request_of(errand);
-  if (step(request) && vsi_microhttpd_writer_pool_give(&request->adapter->writer_pool, errand)) return;
+  if (step(request) && vsi_microhttpd_writer_pool_give(&request->adapter->writer_pool, errand, NULL)) return;
   step_is_done(request);
 }
 
@@ -117,7 +117,7 @@ static vsi_microhttpd_turn make_step(vsi_microhttpd_request *request, int which)
   }
   request->errand.run = run_step;
   MHD_suspend_connection(request->conn);
-  if (!vsi_microhttpd_writer_pool_give(&adapter->writer_pool, &request->errand)) run_step(&request->errand);
+  if (!vsi_microhttpd_writer_pool_give(&adapter->writer_pool, &request->errand, NULL)) run_step(&request->errand);
   return VSI_MICROHTTPD_WAITS;
 }
 
@@ -212,6 +212,6 @@ void vsi_microhttpd_request_destroy(vsi_microhttpd_request *request) {
   }
   request->errand.run = abandon;
   if (!request->is_inside) request->is_inside = vsi_web_gate_enter(&adapter->gate);
-  if (!request->is_inside || !vsi_microhttpd_writer_pool_give(&adapter->writer_pool, &request->errand))
+  if (!request->is_inside || !vsi_microhttpd_writer_pool_give(&adapter->writer_pool, &request->errand, NULL))
     abandon(&request->errand);
 }

@@ -9,17 +9,18 @@
 void vsi_microhttpd_writer_pool_init(vsi_microhttpd_writer_pool *pool) {
   vsi_mutex_init(&pool->pool_lock, VSI_LOCK_MICROHTTPD_WRITER_POOL);
   pthread_cond_init(&pool->more, NULL);
-  STAILQ_INIT(&pool->errands);
+  TAILQ_INIT(&pool->errands);
 }
 
 static vsi_microhttpd_errand *wait_for_errand(vsi_microhttpd_writer_pool *pool) {
   vsi_mutex_lock(&pool->pool_lock);
   pool->idle_count++;
-  while (STAILQ_EMPTY(&pool->errands) && !pool->is_over) vsi_mutex_wait(&pool->pool_lock, &pool->more);
+  while (TAILQ_EMPTY(&pool->errands) && !pool->is_over) vsi_mutex_wait(&pool->pool_lock, &pool->more);
   pool->idle_count--;
-  vsi_microhttpd_errand *errand = STAILQ_FIRST(&pool->errands);
+  vsi_microhttpd_errand *errand = TAILQ_FIRST(&pool->errands);
   if (errand) {
-    STAILQ_REMOVE_HEAD(&pool->errands, in);
+    TAILQ_REMOVE(&pool->errands, errand, in);
+    pool->turn = errand->turn;
     atomic_fetch_sub_explicit(&pool->errands_count, 1, memory_order_relaxed);
   }
   vsi_mutex_unlock(&pool->pool_lock);
@@ -31,7 +32,19 @@ static void *run_errands(void *argument) {
   return NULL;
 }
 
-bool vsi_microhttpd_writer_pool_give(vsi_microhttpd_writer_pool *pool, vsi_microhttpd_errand *errand) {
+/* An owner's first errand runs next, and each further one a turn later. */
+static void enqueue(vsi_microhttpd_writer_pool *pool, vsi_microhttpd_errand *errand, uint64_t *last) {
+  vsi_microhttpd_errand *before = TAILQ_LAST(&pool->errands, vsi_microhttpd_errands);
+  errand->turn = last && *last > pool->turn ? *last + 1 : pool->turn + 1;
+  if (last) *last = errand->turn;
+  while (before && before->turn > errand->turn) before = TAILQ_PREV(before, vsi_microhttpd_errands, in);
+  if (before)
+    TAILQ_INSERT_AFTER(&pool->errands, before, errand, in);
+  else
+    TAILQ_INSERT_HEAD(&pool->errands, errand, in);
+}
+
+bool vsi_microhttpd_writer_pool_give(vsi_microhttpd_writer_pool *pool, vsi_microhttpd_errand *errand, uint64_t *last) {
   vsi_mutex_lock(&pool->pool_lock);
   const unsigned waiting = atomic_load_explicit(&pool->errands_count, memory_order_relaxed);
   if (waiting >= pool->idle_count && pool->threads_count < VSI_MICROHTTPD_MAX_WRITERS &&
@@ -39,7 +52,7 @@ bool vsi_microhttpd_writer_pool_give(vsi_microhttpd_writer_pool *pool, vsi_micro
     pool->threads_count++;
   const bool is_given = pool->threads_count > 0;
   if (is_given) {
-    STAILQ_INSERT_TAIL(&pool->errands, errand, in);
+    enqueue(pool, errand, last);
     atomic_fetch_add_explicit(&pool->errands_count, 1, memory_order_relaxed);
     pthread_cond_signal(&pool->more);
   }
