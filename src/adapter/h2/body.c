@@ -6,8 +6,8 @@
  * the stream allows. The client may send as many again as the writer has taken, so a writer that is slow stops its own
  * stream alone.
  *
- * An errand runs as long as there is something to do, and a body has at most one (is_running). If other errands wait, it
- * gives its thread up after each write, and sessions take turns, however many bodies each of them sends. It ends the
+ * An errand runs as long as there is something to do, and a body has at most one (is_running). If other errands wait,
+ * it gives its thread up after each write, and sessions take turns, however many bodies each of them sends. It ends the
  * request when the body is complete, no longer wanted, or broken off, and marks it as done; the thread with the turn
  * frees it then, or the errand itself if nghttp2 has closed the stream. */
 #include "adapter/h2/adapter.h"

@@ -118,7 +118,7 @@ void vsi_microhttpd_writer_pool_init(vsi_microhttpd_writer_pool *pool);
 void vsi_microhttpd_writer_pool_finish(vsi_microhttpd_writer_pool *pool);
 
 /* Queue an errand. Owners of errands take turns, however many each of them has.
- *  last     the turn of its owner's last errand, at first 0, guarded by the pool's lock; NULL: the owner has no other
+ *  last     the owner's last turn, at first 0, guarded by the pool's lock; NULL: the owner has no other errand
  *  Returns  false: there is no thread for it, and none can be started
  *  Threads  any */
 VESTRY_API bool vsi_microhttpd_writer_pool_give(vsi_microhttpd_writer_pool *pool, vsi_microhttpd_errand *errand,
