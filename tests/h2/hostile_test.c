@@ -645,6 +645,27 @@ static void slow_handshakes_disturb_nobody(void **state) {
   atomic_store(&vsi_server_clock_ahead_ns, 0);
 }
 
+/* Each client sends a part of the first bytes, from nothing on, and ends its side: it cannot go on. */
+static void clients_that_end_within_their_first_bytes_are_closed(void **state) {
+  static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  static hello made;
+  for (int is_tls = 0; is_tls < 2; is_tls++) {
+    char byte;
+    if (is_tls) make_hello(&made, "h2");
+    const uint8_t *bytes = is_tls ? made.bytes : (const uint8_t *)preface;
+    const size_t len = is_tls ? made.len : sizeof preface - 1;
+    server_start(&s, &(server_settings){.adapter.request_timeout_ms = VESTRY_NEVER_MS, .is_tls = is_tls});
+    for (size_t count = 0; count < len; count += is_tls ? 20 : 1) {
+      const int fd = server_connect(&s);
+      assert_int_equal(send(fd, bytes, count, MSG_NOSIGNAL), count);
+      assert_int_equal(shutdown(fd, SHUT_WR), 0);
+      while (recv(fd, &byte, 1, 0) > 0) continue;
+      close(fd);
+    }
+    vsi_server_stop(&s);
+  }
+}
+
 /* During the handshake, and later: no farewell of TLS comes. */
 static void connections_cut_without_a_farewell_end(void **state) {
   enum { CLIENTS = 100 };
@@ -691,6 +712,7 @@ int main(void) {
       cmocka_unit_test(connection_whose_complete_requests_hold_most_is_cut),
       cmocka_unit_test(half_open_handshakes_are_closed),
       cmocka_unit_test(slow_handshakes_disturb_nobody),
+      cmocka_unit_test(clients_that_end_within_their_first_bytes_are_closed),
       cmocka_unit_test(connections_cut_without_a_farewell_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -460,6 +461,12 @@ static bool begin_frames(vsi_h2_session *session) {
   return !vsi_h2_frames_begin(session);
 }
 
+/* Return whether the client has ended its side. Behind bytes that are only looked at, recv does not reveal this. */
+static bool has_hung_up(const vsi_h2_session *session) {
+  struct pollfd at = {.fd = session->fd, .events = POLLRDHUP};
+  return poll(&at, 1, 0) > 0;
+}
+
 /* Look at the first bytes, and decide which protocol they begin. */
 static bool begin(vsi_h2_session *session) {
   static const int on = 1;
@@ -468,7 +475,7 @@ static bool begin(vsi_h2_session *session) {
   if (len <= 0) return len < 0 && (errno == EAGAIN || errno == EINTR);
   const bool is_tls = session->adapter->tls != NULL;
   const vsi_h2_hello hello = vsi_h2_hello_read(bytes, (size_t)len, is_tls);
-  if (hello == VSI_H2_HELLO_PART && (size_t)len < sizeof bytes) return true;
+  if (hello == VSI_H2_HELLO_PART && (size_t)len < sizeof bytes) return !has_hung_up(session);
   if (hello != VSI_H2_HELLO_H2) {
     session->phase = VSI_H2_GIVEN;
     return false;
