@@ -252,10 +252,9 @@ static void other_versions_are_logged_once_a_minute_each(void **state) {
   nodes_end(&n);
 }
 
-/* A broker that does not accept the messages of the protocol; each kind of them in turn is the first that does not
- * fit. */
+/* A broker that does not accept handshakes, or only short requests. */
 static void broker_with_small_messages_is_logged_once_a_minute(void **state) {
-  static const size_t sizes[] = {40, 63, 64, 96};
+  static const size_t sizes[] = {40, 64, 100, 1023};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     char text[64];
     nodes n;
@@ -263,7 +262,6 @@ static void broker_with_small_messages_is_logged_once_a_minute(void **state) {
     for (size_t at = 0; at < 2; at++) (void)node_start(&n, at, at ? "b" : "a", NULL);
     nodes_pass_ms(&n, 2000);
     const long lines = n.th.log_lines;
-    assert_int_equal(node_stats(&n.all[0]).alive_count, 0);
     assert_int_equal(lines, 2); /* a node each */
     snprintf(text, sizeof text, "at most %zu bytes", sizes[i]);
     assert_non_null(strstr(n.th.last_log, text));
@@ -271,9 +269,9 @@ static void broker_with_small_messages_is_logged_once_a_minute(void **state) {
     assert_int_equal(n.th.log_lines, lines);
     nodes_pass_ms(&n, 20000);
     assert_int_equal(n.th.log_lines, 2 * lines);
-    assert_int_equal(vestry_memory_network_set(n.network, &(vestry_memory_network_options){.max_payload = 4096}),
+    assert_int_equal(vestry_memory_network_set(n.network, &(vestry_memory_network_options){.max_payload = 1024}),
                      VESTRY_OK);
-    nodes_pass_ms(&n, 2000);
+    nodes_pass_ms(&n, 60000);
     assert_int_equal(node_stats(&n.all[0]).alive_count, 1);
     assert_int_equal(n.th.log_lines, 2 * lines);
     nodes_end(&n);

@@ -48,9 +48,10 @@ enum {
   VSI_OLDER_MAX = 256,
   VSI_FLUSH_MS = 5,
   VSI_REFRESH_BYTES = 16384,
+  VSI_PAYLOAD_LEAST = 1024, /* bytes of a message that a broker must accept */
   /* Reasons in `repeated`, beyond those of versions. */
   VSI_CLUSTER_PLACELESS = 256,
-  VSI_CLUSTER_TOO_LARGE
+  VSI_CLUSTER_SMALL_PAYLOAD
 };
 
 /* A channel or a key to which a message was sent. The nodes that did not get it may announce members or streams
@@ -140,7 +141,7 @@ struct vestry_cluster {
   bool is_one_too_many;                      /* reason of is_refused: the cluster is full */
   uint64_t twin_epoch;                       /* run of a node with this node's name that must give up; 0: none */
   uint8_t other_version;     /* version of the format that another node with the secret uses, to be logged; 0: none */
-  size_t too_large_bytes;    /* of a message of the protocol that the broker does not accept, to be logged; 0: none */
+  size_t small_payload;      /* the broker's maximum, below VSI_PAYLOAD_LEAST, to be logged; 0: nothing to log */
   vsi_repeated_log repeated; /* reasons: a version of the format (one byte), or VSI_CLUSTER_… */
   /* Remote requests (remote_request.c), and reservations (reservations.c). */
   vsi_map requests;         /* by id */

@@ -9,11 +9,22 @@
 #include <string.h>
 
 #include "app/presence/spread.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "cluster/cluster/announce.h"
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
+
+/* Check that the broker accepts messages of the size of handshakes, requests and announcements of keys. */
+static void check_payload(vestry_cluster *cluster) {
+  const size_t most = cluster->broker.ops->max_payload(cluster->broker.broker);
+  if (most >= VSI_PAYLOAD_LEAST ||
+      !vsi_log_is_due(&cluster->repeated, VSI_CLUSTER_SMALL_PAYLOAD, vsi_now_ns(cluster->host), NULL))
+    return;
+  cluster->small_payload = most;
+  vsi_cluster_notify(cluster);
+}
 
 void vsi_heartbeat_send_hello(vestry_cluster *cluster) {
   vsi_buffer buffer;
@@ -67,6 +78,7 @@ void vsi_heartbeat_due(vestry_timer *timer, void *ctx) {
   if (!cluster->is_refused && !cluster->has_ended && !cluster->has_left) {
     vsi_members_judge(cluster);
     vsi_announce_locked(cluster);
+    check_payload(cluster);
     vsi_heartbeat_send_hello(cluster);
     send_heartbeat(cluster);
   }

@@ -91,8 +91,8 @@ typedef struct changes {
   bool has_gap, has_state;
   uint64_t lost_count;
   vestry_member_state state;
-  uint8_t other_version;  /* version of the format that another node uses; 0: none */
-  size_t too_large_bytes; /* of a message that the broker does not accept; 0: none */
+  uint8_t other_version; /* version of the format that another node uses; 0: none */
+  size_t small_payload;  /* the broker's maximum, if it is too small; 0: it is not */
   bool is_one_too_many;
   char placeless[VESTRY_NODE_MAX_BYTES + 1]; /* a node without a slot; "": none */
 } changes;
@@ -109,13 +109,13 @@ static bool take_changes(vestry_cluster *cluster, changes *n) {
   *n = (changes){.has_gap = cluster->has_own_gap, .has_state = cluster->has_own_change, .state = VESTRY_MEMBER_REFUSED};
   if (n->has_state) memcpy(n->node, cluster->name, sizeof n->node);
   n->other_version = cluster->other_version;
-  n->too_large_bytes = cluster->too_large_bytes;
+  n->small_payload = cluster->small_payload;
   n->is_one_too_many = cluster->is_one_too_many;
   memcpy(n->placeless, cluster->placeless, sizeof n->placeless);
   cluster->placeless[0] = '\0';
   cluster->has_own_gap = cluster->has_own_change = false;
   cluster->other_version = 0;
-  cluster->too_large_bytes = 0;
+  cluster->small_payload = 0;
   vsi_gaps *gaps = &cluster->own_gaps;
   for (size_t i = 0; i < cluster->peers_count && !n->has_gap && !n->has_state; i++) {
     vsi_peer *peer = &cluster->peers[i];
@@ -131,7 +131,7 @@ static bool take_changes(vestry_cluster *cluster, changes *n) {
     if (n->has_state) peer->has_change = false;
   }
   if (n->has_gap) note_gap(cluster, gaps, n->lost_count);
-  return n->has_gap || n->has_state || n->other_version || n->too_large_bytes || n->placeless[0];
+  return n->has_gap || n->has_state || n->other_version || n->small_payload || n->placeless[0];
 }
 
 static void report_changes(vestry_cluster *cluster, const changes *n) {
@@ -140,11 +140,11 @@ static void report_changes(vestry_cluster *cluster, const changes *n) {
             "cluster: a node with this secret uses protocol version %u, but this node, %s, uses version %u, so they "
             "ignore each other; run the same version of vestry on all nodes",
             n->other_version, cluster->name, VSI_WIRE_VERSION);
-  if (n->too_large_bytes)
+  if (n->small_payload)
     vsi_log(cluster->host, VESTRY_LOG_ERROR,
-            "cluster: node %s cannot announce itself or its keys, because the broker accepts messages of at most %zu "
-            "bytes, and one has %zu; raise the broker's maximum (max_payload of nats-server)",
-            cluster->name, cluster->broker.ops->max_payload(cluster->broker.broker), n->too_large_bytes);
+            "cluster: the broker of node %s accepts messages of at most %zu bytes, so nodes do not find each other, or "
+            "dispatches to other nodes fail (TOO_LARGE); raise it (max_payload of nats-server) to %d or more",
+            cluster->name, n->small_payload, VSI_PAYLOAD_LEAST);
   if (n->placeless[0])
     vsi_log_repeated(
         cluster->host, &cluster->repeated, VSI_CLUSTER_PLACELESS, VESTRY_LOG_WARN,

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/probe.h"
 #include "cluster/cluster/cluster.h"
 #include "vestry/cluster/broker.h"
@@ -41,15 +40,6 @@ void vsi_message_subject(const vestry_cluster *cluster, uint64_t id, char ret_su
            (unsigned long long)cluster->subject_hash, (unsigned long long)id);
 }
 
-/* Note that the broker's maximum does not suffice for a message whose size the application does not determine: no call
- * of the application returns this error. */
-static void note_too_large(vestry_cluster *cluster, uint8_t kind, size_t bytes) {
-  const bool is_known = kind > VSI_WIRE_KEYS || cluster->too_large_bytes;
-  if (is_known || !vsi_log_is_due(&cluster->repeated, VSI_CLUSTER_TOO_LARGE, vsi_now_ns(cluster->host), NULL)) return;
-  cluster->too_large_bytes = bytes;
-  vsi_cluster_notify(cluster);
-}
-
 vestry_err vsi_message_post(vestry_cluster *cluster, const char *subject, vsi_buffer *buffer,
                             vsi_wire_message message) {
   if (buffer->error) return buffer->error;
@@ -60,9 +50,7 @@ vestry_err vsi_message_post(vestry_cluster *cluster, const char *subject, vsi_bu
   vsi_wire_seal(buffer, cluster->seal_key, &message);
   cluster->has_unflushed = true;
   VSI_PROBE3(broker_out, subject, buffer->len, message.kind);
-  const vestry_err error = cluster->broker.ops->publish(cluster->broker.broker, subject, buffer->data, buffer->len);
-  if (error == VESTRY_TOO_LARGE) note_too_large(cluster, message.kind, buffer->len);
-  return error;
+  return cluster->broker.ops->publish(cluster->broker.broker, subject, buffer->data, buffer->len);
 }
 
 vestry_err vsi_message_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind,
