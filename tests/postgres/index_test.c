@@ -635,6 +635,23 @@ static void full_ring_drops_the_oldest_commits(void **state) {
   assert_int_equal(hits[0], kept);
 }
 
+/* The splits of leaves that came during renders are too many: these run again, are counted, and reported once. */
+static void too_many_splits_are_counted_as_a_full_ring(void **state) {
+  enum { MOVES = 65536 };
+  uint64_t number;
+  start();
+  for (uint32_t round = 1; round <= 2; round++) {
+    vsi_postgres_ticket ticket;
+    vsi_postgres_index_begin(index_, &ticket);
+    for (uint32_t i = 0; i <= MOVES; i++)
+      assert_int_equal(vsi_postgres_index_move(index_, INDEX, 10 + i, 11 + i), VESTRY_OK);
+    vsi_postgres_snapshot snapshot = snapshot_of("101:101:");
+    assert_int_equal(vsi_postgres_index_see(index_, &snapshot).is_ring_full, round == 1);
+    assert_int_equal(stats_of().over_ring_count, round);
+    assert_int_equal(enter(&ticket, row_of(1), "101:101:", &number), VSI_POSTGRES_OVERTAKEN);
+  }
+}
+
 /* Each index is reported once. A page that shows the row does not count. */
 static void displaced_rows_are_counted_and_reported(void **state) {
   start();
@@ -745,6 +762,7 @@ int main(void) {
       TEST(render_gets_the_lock_during_a_long_walk),
       TEST(sets_come_and_go_during_a_walk),
       TEST(full_ring_drops_the_oldest_commits),
+      TEST(too_many_splits_are_counted_as_a_full_ring),
       TEST(displaced_rows_are_counted_and_reported),
       TEST(full_ring_hits_more_and_misses_nothing),
       TEST(keys_over_max_bytes_share_one_set),

@@ -141,8 +141,9 @@ typedef struct vestry_postgres_stats {
   uint64_t over_render_keys_count;      /**< of table_level_count: renders that read more than max_render_keys */
   uint64_t over_transaction_keys_count; /**< of commits_count: transactions that wrote more than max_transaction_keys,
                                              and refresh all pages that have read a table that they wrote */
-  uint64_t over_ring_count; /**< commits that could not be kept for running renders, because more than 4,096 came during
-                                 a render; that render runs again */
+  uint64_t over_ring_count; /**< commits that could not be kept for running renders, because more than 4,096, or 64 MiB
+                                 of their keys, came during a render; or times that more than 65,536 splits of leaves
+                                 of indexes came during one. That render runs again */
   uint64_t displaced_count; /**< of refreshed_by_leaf: pages that probably show other rows than the updated one. Its new
                                  version had no room in the row's block, so it got new entries in all indexes. The log
                                  names each such table; lower its fillfactor (docs/guide/postgres.md) */

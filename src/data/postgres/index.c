@@ -415,6 +415,8 @@ static vestry_err keep_move(vsi_postgres_index *index, uint32_t relation, uint32
   if (index->moves_count == MOVES_MAX) {
     index->moves_count = 0;
     index->forgotten = index->clock;
+    index->news.is_ring_full |= !index->stats.over_ring_count;
+    index->stats.over_ring_count++;
   }
   if (VSI_ARRAY_RESERVE(index->is.host, index->moves, index->moves_count, index->moves_room, 1))
     return VESTRY_NO_MEMORY;

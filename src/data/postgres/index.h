@@ -124,7 +124,7 @@ vsi_postgres_waits vsi_postgres_index_waits(vsi_postgres_index *index);
 typedef struct vsi_postgres_news {
   uint32_t displaced; /* updates made pages render that did not show the row, because its block had no room for the new
                          version: the file of one of the table's indexes, each once; 0: none */
-  bool is_ring_full;  /* commits were dropped */
+  bool is_ring_full;  /* commits, or splits of leaves, were dropped */
 } vsi_postgres_news;
 /* Process a snapshot that was taken just now: commits that it sees are visible to renders that begin. */
 vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot);
