@@ -133,8 +133,10 @@ static void too_many_keys_match_every_row(void **state) {
   for (size_t i = 0, len = 0; i < 100; i++)
     len += (size_t)snprintf(sql + len, sizeof sql - len, "SELECT sum(price) FROM lot WHERE id = %zu;", i);
   assert_int_equal(shown_stats(&s).promoted_count, 0);
+  const long lines = s.on.th.log_lines;
   size_t many = shown_watch(&s, sql);
   assert_int_equal(shown_stats(&s).promoted_count, 1);
+  assert_int_equal(s.on.th.log_lines, lines + 1);
   assert_non_null(strstr(s.on.th.last_log, "promoted_count"));
   shown_run(s.writer, "UPDATE lot SET price = 5 WHERE id = 2900");
   assert_int_equal(shown_renders(&s, many), 1); /* a needless render */

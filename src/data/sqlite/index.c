@@ -669,7 +669,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
             "(over_pages_count)",
             index->path, (unsigned)recording->max_file_pages);
   if (is_promoted)
-    vsi_log(index->sets.host, VESTRY_LOG_INFO,
+    vsi_log(index->sets.host, VESTRY_LOG_WARN,
             "SQLite, %s: a render has looked up more than %d keys of a table, so each change of a row of this table "
             "renders it; show fewer rows, or in parts. Later ones are only counted (promoted_count)",
             index->path, (int)VSI_SQLITE_KEYS_MAX);
