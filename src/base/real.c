@@ -2,6 +2,7 @@
 #include "base/real.h"
 #include "base/buffer.h"
 
+#include <locale.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,4 +44,11 @@ size_t vsi_real_write(double number, char text[VSI_REAL_BYTES]) {
   const size_t made = vsi_real_set_point(text, (size_t)len);
   text[made] = '\0';
   return made;
+}
+
+double vsi_real_read(const char *text, char **ret_end) {
+  const locale_t before = uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0)); /* a constant of the C library */
+  const double number = strtod(text, ret_end);
+  uselocale(before);
+  return number;
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/memory.h"
+#include "base/real.h"
 #include "testing/browser_document.h"
 #include "testing/exchange.h"
 
@@ -274,7 +275,7 @@ vestry_err vestry_browser_fill(vestry_browser_page *page, const char *label, con
   if (is_bound && is_check)
     vsi_page_signal_set(page, name, json_boolean(strcmp(text, "on") == 0));
   else if (is_bound && is_number && *text)
-    vsi_page_signal_set(page, name, json_real(strtod(text, &end)));
+    vsi_page_signal_set(page, name, json_real(vsi_real_read(text, &end)));
   else if (is_bound)
     vsi_page_signal_set(page, name, json_string(text));
   if (vsi_markup_attribute(&page->markup, field, "name", &page->value, NULL, 0))

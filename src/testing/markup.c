@@ -6,6 +6,7 @@
 
 #include "base/array.h"
 #include "base/ascii.h"
+#include "base/real.h"
 #include "html/tag.h"
 
 enum { DEPTH_MOST = 256, LITERAL_DEPTH_MOST = 32 };
@@ -431,7 +432,7 @@ static json_t *read_literal(const char **at, int depth) {
     return i == 2 ? json_null() : json_boolean(i == 0);
   }
   char *end;
-  const double number = strtod(*at, &end);
+  const double number = vsi_real_read(*at, &end);
   if (end == *at) return NULL;
   const bool is_whole = strcspn(*at, ".eE") >= (size_t)(end - *at);
   *at = end;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "support/locale.h"
 #include "support/test.h"
 #include "vestry/adapter.h"
 
@@ -146,6 +147,13 @@ static void command_line_sets_options(void **state) {
   assert_string_equal(started.unix_path, "/tmp/x");
 }
 
+static void options_do_not_depend_on_the_locale(void **state) {
+  test_locale locale;
+  if (!test_locale_begin(&locale, "de_DE")) TEST_SKIP("the definitions of locales are not installed");
+  command_line_sets_options(state);
+  test_locale_end(&locale);
+}
+
 /* capability: L24 */
 static void certificate_is_read_from_a_file(void **state) {
   char path[] = "/tmp/vestry-program-XXXXXX", argument[64];
@@ -206,6 +214,7 @@ static void wrong_command_line_is_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(program_runs_from_begin_to_end), cmocka_unit_test(command_line_sets_options),
-      cmocka_unit_test(certificate_is_read_from_a_file), cmocka_unit_test(wrong_command_line_is_refused)};
+      cmocka_unit_test(options_do_not_depend_on_the_locale), cmocka_unit_test(certificate_is_read_from_a_file),
+      cmocka_unit_test(wrong_command_line_is_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 /* A page of the browser of tests is used by its labels and texts, and shows what a person would see. */
 #include <stdlib.h>
 
+#include "support/locale.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "testing/markup.h"
@@ -306,6 +307,17 @@ static void literals_of_javascript_are_read(void **state) {
   assert_literal("", NULL);
 }
 
+static void numbers_do_not_depend_on_the_locale(void **state) {
+  test_locale locale;
+  if (!test_locale_begin(&locale, "de_DE")) TEST_SKIP("the definitions of locales are not installed");
+  const char *text = "-2.5";
+  json_t *made = vsi_js_literal(&text);
+  assert_true(json_real_value(made) == -2.5);
+  json_decref(made);
+  form_is_filled_and_submitted_by_its_labels(state);
+  test_locale_end(&locale);
+}
+
 static void damaged_documents_are_read_to_their_end(void **state) {
   static const char *const texts[] = {
       "<",        "</",        "<a", "<a href='", "<!--",       "<p>a<b>b</p>c",
@@ -437,6 +449,7 @@ int main(void) {
       cmocka_unit_test(browser_takes_its_cookies_to_another_instance),
       cmocka_unit_test(each_allocation_may_fail),
       cmocka_unit_test(literals_of_javascript_are_read),
+      cmocka_unit_test(numbers_do_not_depend_on_the_locale),
       cmocka_unit_test(damaged_documents_are_read_to_their_end),
       cmocka_unit_test(patched_index_is_that_of_the_document),
       cmocka_unit_test(signals_are_assigned_before_the_request),

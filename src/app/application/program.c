@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/real.h"
 #include "vestry/adapter.h"
 
 enum {
@@ -154,7 +155,7 @@ static int read_value(const program *p, const vestry_program_option *option, con
     return -1;
   }
   if (option->into.type == VESTRY_VALUE_NUMBER) {
-    const double number = strtod(value, &end);
+    const double number = vsi_real_read(value, &end);
     if (end == value || *end) return refuse(p, option->name, value, "expected a number");
     *(double *)option->into.variable = number;
     return -1;

@@ -361,16 +361,9 @@ static vsi_sql_value kind_of(const vestry_sql_row *row, size_t column) {
   }
 }
 
-/* strtod reads the decimal point of the locale, so it is written with printf. A number with more digits than fit is
- * beyond a double, or its last digits make no difference. */
 static double real_of(const vestry_sql_row *row, size_t column) {
-  const char *text = text_at(row, column), *dot = text ? strchr(text, '.') : NULL;
-  char point[NUMBER_BYTES], local[FEW_BYTES];
-  if (!text || !dot) return text ? strtod(text, NULL) : 0;
-  snprintf(point, sizeof point, "%.1f", 0.0); /* 0, the point, 0 */
-  point[strlen(point) - 1] = '\0';
-  snprintf(local, sizeof local, "%.*s%s%s", (int)(dot - text), text, point + 1, dot + 1);
-  return strtod(local, NULL);
+  const char *text = text_at(row, column);
+  return text ? vsi_real_read(text, NULL) : 0;
 }
 
 /* ------------------------------------------------------------------------------------------------- running -------- */
