@@ -131,9 +131,12 @@ static void page_whose_locks_are_replaced_later_renders_once_more(void **state) 
   shown_run(&s, "UPDATE most SET n = 2000");
   assert_int_equal(shown_renders(&s, at), 2);
   assert_int_equal(shown_stats(&s).promoted_count, 1);
+  assert_non_null(strstr(s.on.th.last_log, "promoted_count"));
+  s.on.th.last_log[0] = '\0';
   shown_run(&s, "UPDATE wide SET v = 5 WHERE id = 1500");
   assert_int_equal(shown_renders(&s, at), 1);
   assert_int_equal(shown_stats(&s).promoted_count, 2);
+  assert_string_equal(s.on.th.last_log, "");
   assert_string_equal(s.all[at].text, "6 ");
   shown_close(&s);
 }

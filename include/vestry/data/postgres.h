@@ -121,7 +121,7 @@ typedef struct vestry_postgres_stats {
   uint64_t table_level_count;   /**< of recorded_count: at level TABLES, because they read too much, wrote, had
                                      conflicts, or there was no memory */
   uint64_t promoted_count;      /**< of recorded_count: the render locked too many rows, so the server locked a whole
-                                     table, and every update of that table counts */
+                                     table, and every update of that table counts. The log reports the first one */
   uint64_t again_count;         /**< renders that ran again because the server had no memory for locks, or because of a
                                      conflict */
   uint64_t fallbacks_count;     /**< times that all renders were followed at level TABLES because the server had no

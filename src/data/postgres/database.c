@@ -478,7 +478,12 @@ static vestry_err find_read_set(recording *is, uint64_t bit, vsi_postgres_read_s
   if (f->is_over)
     note_over(database, &database->over_keys, "a render has read more rows and parts of indexes", "max_render_keys",
               f->max_keys);
-  if (f->promoted_count) atomic_fetch_add_explicit(&database->promoted, 1, memory_order_relaxed);
+  if (f->promoted_count && !atomic_fetch_add_explicit(&database->promoted, 1, memory_order_relaxed))
+    vsi_log(database->host, VESTRY_LOG_INFO,
+            "vestry_postgres, %s: the server has replaced the locks of a render's rows by a lock of their table, so an "
+            "update of any of its rows renders the page; show fewer rows, or raise the server's "
+            "max_pred_locks_per_relation. Later ones are only counted (promoted_count)",
+            database->pool->is.name);
   return VESTRY_OK;
 }
 
