@@ -54,7 +54,7 @@ typedef struct vestry_runtime_options {
                                 runtimes only */
   uint32_t threads_count;  /**< 0: one for each processor that the process may use; at most 256; or
                                 VESTRY_THREADS_NONE */
-  vestry_runtime_io io;    /**< how streams write */
+  vestry_runtime_io io;    /**< how streams write; not read if size is 0 */
 } vestry_runtime_options;
 
 /** The defaults. */
