@@ -373,9 +373,31 @@ static void overwritten_records_hide_nothing(void **state) {
   assert_int_equal(shown_renders(&p.here, p.eight), 1);
   assert_string_equal(p.here.all[p.eight].text, "1000 3 ");
   assert_true(shown_stats(&p.here).peer_lost_count >= 1);
+  assert_non_null(strstr(p.here.on.th.last_log, "overwritten"));
   (void)shown_renders(&p.here, p.one);
   commit_there(&p, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
   assert_shown(&p, 0, 1);
+  close_pair(&p);
+}
+
+/* capability: D22 */
+static void commit_with_more_keys_than_a_record_holds_is_followed_by_tables(void **state) {
+  pair p;
+  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+  commit_known(&p);
+  commit_there(&p, "UPDATE other SET x = 1"); /* its columns are known from now on */
+  (void)shown_renders(&p.here, p.one);
+  (void)shown_renders(&p.here, p.eight);
+  for (int i = 1; i <= 2; i++) {
+    commit_there(&p, "UPDATE message SET id = id + 10000");
+    assert_shown(&p, 1, 1);
+    commit_there(&p, "INSERT INTO other(rowid) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
+                     "i < 40000) SELECT coalesce((SELECT max(rowid) FROM other), 0) + 2 * i FROM n");
+    assert_shown(&p, 0, 0);
+    assert_int_equal(shown_stats(&p.there).peer_unwritten_count, i);
+    assert_int_equal(p.there.on.th.log_lines, 1);
+  }
+  assert_non_null(strstr(p.there.on.th.last_log, "no room"));
   close_pair(&p);
 }
 
@@ -473,6 +495,7 @@ int main(void) {
       cmocka_unit_test(process_without_a_place_learns_rows),
       cmocka_unit_test(full_disk_hides_nothing),
       cmocka_unit_test(overwritten_records_hide_nothing),
+      cmocka_unit_test(commit_with_more_keys_than_a_record_holds_is_followed_by_tables),
       cmocka_unit_test(commits_overwritten_in_the_wal_are_followed_by_their_records),
       cmocka_unit_test(peer_that_joins_later_and_one_that_leaves_are_noticed),
       cmocka_unit_test(schema_of_a_peer_changes_everything_once),

@@ -187,7 +187,8 @@ typedef struct vestry_sqlite_stats {
   uint64_t peer_lost_count;      /**< times that rows of several commits were overwritten before they were read */
   uint64_t peer_rejected_count;  /**< the rows were damaged, or exceeded a bound */
   uint64_t peer_unwritten_count; /**< commits of this process whose rows could not be written for others: no memory,
-                                      the disk is full, or more than 512 KiB of table names */
+                                      the disk is full, or more than 512 KiB of keys and table names. The log reports
+                                      the first one, as for the three counts above */
   vestry_sqlite_level level;     /**< level of renders, never DEFAULT. Single renders and connections can have a lower
                                       one: see vestry_sqlite_level */
   uint64_t over_topics_count;    /**< of commits_count: had more than 4,096 topics, or 256 KiB of their names, so they

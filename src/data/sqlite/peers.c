@@ -108,7 +108,15 @@ typedef struct peer {
 } peer;
 
 /* Reasons for a line in the log, each once. */
-typedef enum reason { UNUSABLE = 1, NO_PLACE = 2, UNREADABLE = 4, UNWRITTEN = 8, LATE = 16, LOST = 32 } reason;
+typedef enum reason {
+  UNUSABLE = 1,
+  NO_PLACE = 2,
+  UNREADABLE = 4,
+  UNWRITTEN = 8,
+  LATE = 16,
+  LOST = 32,
+  LARGE = 64
+} reason;
 
 struct vsi_sqlite_peers {
   const vestry_host *host;
@@ -139,14 +147,16 @@ struct vsi_sqlite_peers {
 static void log_once(vsi_sqlite_peers *peers, reason why, const char *what, int error) {
   if (peers->logged & why) return;
   peers->logged |= why;
-  vsi_log(peers->host, VESTRY_LOG_WARN,
-          "SQLite, %s: %s%s%s, so commits of other processes are followed by tables instead of rows", peers->path, what,
-          error ? ": " : "", error ? strerror(error) : "");
+  vsi_log(
+      peers->host, VESTRY_LOG_WARN,
+      "SQLite, %s: %s%s%s. A commit whose rows another process does not learn is followed there by tables instead of "
+      "rows",
+      peers->path, what, error ? ": " : "", error ? strerror(error) : "");
 }
 
 static void reject(vsi_sqlite_peers *peers) {
   peers->rejected_count++;
-  log_once(peers, UNREADABLE, "what another process has written there is damaged", 0);
+  log_once(peers, UNREADABLE, "what another process has written there is damaged, or names too many tables", 0);
 }
 
 /* ------------------------------------------------------------------------------------------------ the file -------- */
@@ -395,8 +405,10 @@ static uint32_t position_of(const vsi_sqlite_commit *commit, uint32_t table) {
   return at;
 }
 
-/* Write a record into the buffer. Returns its size; 0: there is no memory for it, or it is too large. */
-static size_t encode(vsi_sqlite_peers *peers, const vsi_sqlite_commit *commit, const vsi_sqlite_written *written) {
+/* Write a record into the buffer. ret_has_keys: whether there was room for the keys of the rows. Returns its size; 0:
+ * there is no memory for it, or it is too large. */
+static size_t encode(vsi_sqlite_peers *peers, const vsi_sqlite_commit *commit, const vsi_sqlite_written *written,
+                     bool *ret_has_keys) {
   size_t bytes = sizeof(record);
   for (size_t i = 0; i < commit->uses_count; i++)
     bytes += sizeof(record_table) + filled(strlen(vsi_sqlite_tables_name(peers->tables, commit->uses[i].table)) + 1);
@@ -404,6 +416,7 @@ static size_t encode(vsi_sqlite_peers *peers, const vsi_sqlite_commit *commit, c
   const size_t pages_bytes = filled(pages_count * sizeof *written->pages);
   const bool has_keys = bytes + commit->keys_count * sizeof(vsi_sqlite_key) + pages_bytes <= RECORD_BYTES;
   const size_t keys_count = has_keys ? commit->keys_count : 0;
+  *ret_has_keys = has_keys;
   bytes += keys_count * sizeof(vsi_sqlite_key) + pages_bytes;
   if (bytes > RECORD_BYTES || !reserve(peers, bytes)) return 0;
   memset(peers->bytes, 0, bytes);
@@ -447,13 +460,17 @@ void vsi_sqlite_peers_share(vsi_sqlite_peers *peers, const vsi_sqlite_commit *co
                             const vsi_sqlite_written *written) {
   if (!is_sharing(peers) || !commit->knows_tables || commit->is_rough || !written->knows_schema || written->has_schema)
     return;
-  const size_t bytes = encode(peers, commit, written);
-  if (bytes && write_ring(peers, peers->bytes, bytes, peers->own.end)) {
-    peers->own.end += bytes;
-    return;
-  }
+  bool has_keys;
+  const size_t bytes = encode(peers, commit, written, &has_keys);
+  const bool is_written = bytes && write_ring(peers, peers->bytes, bytes, peers->own.end);
+  const int error = bytes && !is_written ? errno : 0;
+  if (is_written) peers->own.end += bytes;
+  if (is_written && has_keys) return;
   peers->unwritten_count++;
-  if (bytes) log_once(peers, UNWRITTEN, "cannot write the file", errno);
+  if (error)
+    log_once(peers, UNWRITTEN, "cannot write the file", error);
+  else
+    log_once(peers, LARGE, "there is no room for the rows of a commit", 0);
 }
 
 /* -------------------------------------------------------------------------------------------- others' commits ----- */
