@@ -10,6 +10,7 @@ import fcntl
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import signal
 import ssl
@@ -286,7 +287,7 @@ def first_hour(system):
 def main():
     with tempfile.TemporaryDirectory() as scratch:
         system = System(Path(scratch).resolve())
-        system.run(f"git -c safe.directory='*' clone --quiet {TOP} {system.clone}", "/")
+        system.run(f"git -c safe.directory='*' clone --quiet {shlex.quote(str(TOP))} {system.clone}", "/")
         for part in (install, programs, builds, demos, shells, guide, first_hour):
             began = time.monotonic()
             part(system)
