@@ -7,8 +7,8 @@ const { ADAPTER, CLIENT, startCounter, newSession, closeChrome } = require('./ha
 
 after(closeChrome);
 
-async function counterFor(t, options = []) {
-  const counter = await startCounter(options);
+async function counterFor(t, options = [], expected = undefined) {
+  const counter = await startCounter(options, 0, expected);
   t.after(() => counter.stop());
   return counter;
 }
@@ -220,7 +220,8 @@ test('policy reject: a second stream is rejected, and the page shows the reason'
 
 const threadsAreNoBound = ADAPTER === 'civetweb' ? false : 'its threads are no bound for streams';
 test('a full server is asked again until it has room', { skip: threadsAreNoBound }, async (t) => {
-  const counter = await counterFor(t, ['--threads', '4']); // two streams, and two threads for other requests
+  // Two streams, and two threads for other requests.
+  const counter = await counterFor(t, ['--threads', '4'], /a stream got 503, because all 2 places are taken/);
   const sessions = [await newSession(t), await newSession(t), await newSession(t)];
   const tabs = [];
   for (const session of sessions) {

@@ -76,8 +76,8 @@ async function startExample(name, options = [], port = 0, expected = /^$/) {
   };
 }
 
-async function startCounter(options = [], port = 0) {
-  const counter = await startExample('counter', options, port);
+async function startCounter(options = [], port = 0, expected = undefined) {
+  const counter = await startExample('counter', options, port, expected);
   return { ...counter, keys: async () => (await fetch(`${counter.url}keys`)).json() };
 }
 
