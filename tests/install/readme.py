@@ -23,6 +23,7 @@ import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+QUOTED = shlex.quote(str(HERE))  # in commands of a shell
 TOP, COMPILER, GENERATOR = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 PATIENCE_S = 240
 UNCHECKED = ssl._create_unverified_context()  # the certificate of an example is its own
@@ -149,7 +150,7 @@ def programs(system):
     (system.home / "page.h").write_text(page + "\n")
     (system.home / "vote.h").write_text(vote)
     flags = re.search(r"`(pkg-config [^`]*)`", readme)[1]
-    system.run(f"""cc -Wall -Werror -DREADME_PAGE='"page.h"' -DREADME_VOTE='"vote.h"' -DREADME_KEYED='"keyed.h"' -I. {HERE}/outside/readme.c $({flags}) -o readme""", system.home)
+    system.run(f"""cc -Wall -Werror -DREADME_PAGE='"page.h"' -DREADME_VOTE='"vote.h"' -DREADME_KEYED='"keyed.h"' -I. {QUOTED}/outside/readme.c $({flags}) -o readme""", system.home)
     with Program(system, "./readme 8080", system.home) as program:
         assert "<p>Tea 0, coffee 0</p>" in program.page()
         stream = urllib.request.Request(program.url, headers={"Datastar-Request": "true"})
@@ -281,7 +282,7 @@ def first_hour(system):
         else:
             system.run(line, folder)
     for new in (system.prefix / "bin/vestry-new", system.clone / "scripts/new"):
-        system.run(f"{sys.executable} -B {HERE}/new.py {new} {system.prefix} {COMPILER} {GENERATOR}", system.home)
+        system.run(f"{sys.executable} -B {QUOTED}/new.py {new} {system.prefix} {COMPILER} {GENERATOR}", system.home)
 
 
 def main():
