@@ -226,7 +226,7 @@ def shells(system):
     assert given >= 3, given
 
 
-def programs(text):
+def programs_of(text):
     """Return the page's commands that build a program, with their source: visible blocks up to one with a main
     function, either the last ones before the command that use its server, or the first ones."""
     whole, source = [], ""
@@ -249,7 +249,7 @@ def guide(system):
     built = 0
     for page in sorted((system.clone / "docs/guide").glob("*.md")):
         text = page.read_text()
-        for command, name, source in programs(text):
+        for command, name, source in programs_of(text):
             if source is None:  # the page names the main function
                 print(f"left out: {command}: {page.name} has no main")
                 continue
