@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Check that no two structs, unions, enums or types of src/ and include/ that are visible across files have the same
-name: type_names.py REPOSITORY"""
+name, and that no function of a Python file replaces another one: type_names.py REPOSITORY"""
+import ast
 import collections
 import pathlib
 import re
@@ -11,6 +12,23 @@ NOTHING = re.compile(r'"(?:\\.|[^"\\\n])*"|/\*.*?\*/|//[^\n]*', re.S)
 BODY = re.compile(r"\b(?:struct|union|enum) ((?:vsi|vestry)_\w+) \{|^\} ((?:vsi|vestry)_\w+);", re.M)
 
 
+def replaced(top):
+    """Yield the functions and methods of Python files that a later one of the same name replaces."""
+    for folder in ("scripts", "tests", "bench", "bindings"):
+        for path in (top / folder).rglob("*"):
+            if not path.is_file() or path.suffix not in ("", ".py"):
+                continue
+            text = path.read_text(errors="replace")
+            if path.suffix != ".py" and not text.startswith("#!/usr/bin/env python3"):
+                continue
+            for scope in ast.walk(ast.parse(text)):
+                if not isinstance(scope, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                    continue
+                names = collections.Counter(
+                    one.name for one in scope.body if isinstance(one, (ast.FunctionDef, ast.ClassDef)) and not one.decorator_list)
+                yield from (f"{name}: {path.relative_to(top)}" for name, count in names.items() if count > 1)
+
+
 def main(top):
     found = collections.defaultdict(set)
     for folder in ("src", "include"):
@@ -18,6 +36,7 @@ def main(top):
             for names in BODY.findall(NOTHING.sub("", path.read_text())):
                 found[names[0] or names[1]].add(str(path.relative_to(top)))
     twice = [f"{name}: {', '.join(sorted(files))}" for name, files in sorted(found.items()) if len(files) > 1]
+    twice += replaced(top)
     if not found:
         twice.append("no type was found: the pattern is wrong")
     print("\n".join(f"two things of one name: {line}" for line in twice) or f"{len(found)} types")
