@@ -517,8 +517,6 @@ void vsi_h2_request_bytes_settle(vsi_h2_session *session, bool goes_on);
 vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id);
 /* Note that a stream does not count in the memory for requests any more. Threads any. */
 void vsi_h2_stream_uncount(vsi_h2_stream *stream);
-/* Reset a stream. Threads any. */
-void vsi_h2_stream_reset(vsi_h2_stream *stream, uint32_t code);
 /* Mark it to be sent a 100 Continue, because its client waits for it; a turn sends it. */
 void vsi_h2_stream_invite(vsi_h2_stream *stream);
 /* Mark it to be reset, under the session's lock; a turn resets it. */
@@ -530,7 +528,5 @@ void vsi_h2_request_forget_body(vsi_h2_session *session, vsi_h2_request *request
 void vsi_h2_stream_unref(vsi_h2_stream *stream);
 vestry_err vsi_h2_stream_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                               void **ret_transport);
-/* Note that vestry_serve has opened a stream. connection: a reference, which is taken. */
-void vsi_h2_stream_begin(vsi_h2_stream *stream, vestry_connection *connection);
 
 #endif

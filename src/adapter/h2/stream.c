@@ -203,14 +203,6 @@ void vsi_h2_stream_invite(vsi_h2_stream *stream) {
   vsi_mutex_unlock(&stream->session->lock);
 }
 
-void vsi_h2_stream_reset(vsi_h2_stream *stream, uint32_t code) {
-  vsi_h2_session *session = stream->session;
-  vsi_mutex_lock(&session->lock);
-  vsi_h2_stream_reset_locked(stream, code);
-  vsi_mutex_unlock(&session->lock);
-  session->ops->pump(session);
-}
-
 /* --------------------------------------------------------------------------------------------------- transport ---- */
 
 static vestry_io transport_open(void *transport) {
@@ -336,7 +328,7 @@ static void transport_end(void *transport, bool clean, vestry_cause cause) {
   } else if (stream->is_begun) {
     vsi_h2_stream_reset_locked(stream, NGHTTP2_CANCEL); /* it ended before it was opened */
   } else {
-    stream->is_stream = false; /* the request gets a response instead, or vsi_h2_stream_begin resets it */
+    stream->is_stream = false; /* the request gets a response instead, or stream_begin resets it */
   }
   vsi_mutex_unlock(&session->lock);
   vsi_h2_answer_free(session, unsent);
@@ -451,7 +443,8 @@ vestry_err vsi_h2_stream_open(void *server_request, const vestry_response *head,
   return VESTRY_OK;
 }
 
-void vsi_h2_stream_begin(vsi_h2_stream *stream, vestry_connection *connection) {
+/* Note that vestry_serve has opened a stream. connection: a reference, which is taken. */
+static void stream_begin(vsi_h2_stream *stream, vestry_connection *connection) {
   vsi_h2_session *session = stream->session;
   vsi_web_gate *gate = &session->adapter->inner->gate;
   vsi_mutex_lock(&session->lock);
@@ -473,11 +466,13 @@ void vsi_h2_stream_begin(vsi_h2_stream *stream, vestry_connection *connection) {
 
 void vsi_h2_request_served(vsi_h2_stream *stream, vestry_connection *connection) {
   if (connection) {
-    vsi_h2_stream_begin(stream, connection);
+    stream_begin(stream, connection);
     return;
   }
-  vsi_mutex_lock(&stream->session->lock);
+  vsi_h2_session *session = stream->session;
+  vsi_mutex_lock(&session->lock);
   const bool is_answered = stream->is_answered;
-  vsi_mutex_unlock(&stream->session->lock);
-  if (!is_answered) vsi_h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
+  if (!is_answered) vsi_h2_stream_reset_locked(stream, NGHTTP2_INTERNAL_ERROR);
+  vsi_mutex_unlock(&session->lock);
+  if (!is_answered) session->ops->pump(session);
 }
