@@ -300,7 +300,7 @@ static bool read_head(vsi_sqlite_peers *peers, int place) {
   if (is_new || is.end < of->next) of->next = is.end <= RING_BYTES ? 0 : is.end;
   if (is.end - of->next > RING_BYTES) {
     peers->lost_count++;
-    log_once(peers, LOST, "another process wrote more than 1 MiB there before this one has read it", 0);
+    log_once(peers, LOST, "rows of another process were overwritten before this one had read them", 0);
     of->next = is.end;
   }
   of->is = is;
