@@ -37,8 +37,8 @@ typedef struct vsi_settlement {
   uint64_t now_ns;
 } vsi_settlement;
 
-/* Settle a delivery: free it, and add its room to `settled`. delivery: NULL: the bare event of the queue. len: number of
- * bytes of this room. count, bytes: counters of the outcome. */
+/* Settle a delivery: free it, and add its room to `settled`. delivery: NULL: the bare event of the queue. len: number
+ * of bytes of this room. count, bytes: counters of the outcome. */
 void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery, size_t len, _Atomic(uint64_t) *count,
                            _Atomic(uint64_t) *bytes, vsi_settled *settled, vsi_settlement *all);
 /* Free a delivery with an event. */

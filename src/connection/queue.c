@@ -12,8 +12,8 @@
  * in the same word, and is subtracted only when its event was taken and settled. The runner reads the word with
  * acquire, which pairs with the release of the last settlement (its own) and of the shut.
  *
- * The bare event. Most events find an empty queue. Such an event needs no delivery and no mailbox: the queue has a place
- * for a pointer to it, `bare`.
+ * The bare event. Most events find an empty queue. Such an event needs no delivery and no mailbox: the queue has a
+ * place for a pointer to it, `bare`.
  * - Exclusion: only a reservation that moves the word from 0 to one event allows a thread to write the place. From then
  *   until this event is settled, the word is not 0. The runner clears the place before it settles the event (release),
  *   so the next such reservation (acquire) finds the place free.

@@ -112,8 +112,8 @@ static vestry_event *heartbeat_of(const vestry_connection *connection) {
   return connection->signs ? environment->sign : environment->heartbeat;
 }
 
-/* An event is about to be written, so the one that it follows is needed no more: a stream that has yet to write that one
- * has its own reference. */
+/* An event is about to be written, so the one that it follows is needed no more: a stream that has yet to write that
+ * one has its own reference. */
 static void drop_previous(vestry_event *event) {
   vestry_event *previous = vsi_event_take_previous(event);
   if (previous) vestry_event_unref(previous);
