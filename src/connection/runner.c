@@ -358,7 +358,7 @@ static void fetch_transport(const vestry_connection *connection) {
   vsi_prefetch_lines_to_write(connection->coder, 0, 0);
 }
 
-/* Return the bytes of the oldest taken event, or of the coder's, that are not written. */
+/* Return the number of bytes of the oldest taken event, or of the coder, that are not written. */
 static size_t first_bytes(const vestry_connection *connection) {
   const vestry_slice slice = connection->has_bare ? vestry_event_bytes(vsi_queue_bare(&connection->queue))
                                                   : vsi_delivery_wire(vsi_delivery_next(connection->taken_last));
