@@ -148,9 +148,9 @@ uint64_t vsi_ticker_next_deadline_ns(vsi_ticker *ticker) {
 /* Return the tick at which a timer fires that may be slack_ticks early: that of a group of such timers, or its own, at
  * which it begins a group. The last groups are stored by their tick, divided by the slack, so a group within the slack
  * is in the place of this timer's tick or in the one before. A group has at most as many timers as share a batch of
- * writes, because a larger one would only delay other work. A timer that is due before its place's group begins a second
- * one at the start of the place, so that all further timers of the place find a group: streams that were written at
- * different times would otherwise begin many. */
+ * writes, because a larger one would only delay other work. A timer that is due before its place's group begins a
+ * second one at the start of the place, so that all further timers of the place find a group: streams that were written
+ * at different times would otherwise begin many. */
 static uint64_t group_locked(vsi_ticker *ticker, uint64_t due_tick, uint32_t slack_ticks) {
   enum { GROUP_MOST = 256 };
   const uint64_t place = due_tick / slack_ticks;

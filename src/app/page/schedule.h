@@ -66,8 +66,8 @@ void vsi_schedule_fire(vestry_timer *timer, void *ctx);
 /* Take the next due fragment, which is in the state RUNNING from then on. Returns NULL if none is due; then the timer
  * is set for the next one. */
 vsi_fragment *vsi_schedule_next(vestry_pages *pages, uint64_t now_ns);
-/* The same for the thread of a request: only fragments that were quick before, or are probably only checked, and without
- * the timer. */
+/* The same for the thread of a request: only fragments that were quick before, or are probably only checked, and
+ * without the timer. */
 vsi_fragment *vsi_schedule_next_quick(vestry_pages *pages, uint64_t now_ns);
 /* Wake another worker for the other due fragments, before this worker begins a run that may be long. */
 void vsi_schedule_hand_over(vestry_pages *pages, uint64_t now_ns);
@@ -76,8 +76,8 @@ void vsi_schedule_hand_over(vestry_pages *pages, uint64_t now_ns);
 void vsi_schedule_put_back(vsi_fragment *fragment, vsi_run_result result, uint64_t marked_seq, bool is_guessed);
 
 /* Let this thread settle the observers when its request was answered, and then run what that has marked, so that no
- * other thread need be woken for it. Until then, what this thread marks in these pages wakes no worker. Returns false if
- * the thread serves no request that is ending (vsi_inside_set_ending), or should not do this now. Called without the
+ * other thread need be woken for it. Until then, what this thread marks in these pages wakes no worker. Returns false
+ * if the thread serves no request that is ending (vsi_inside_set_ending), or should not do this now. Called without the
  * lock. */
 VESTRY_API bool vsi_pages_lend(vestry_pages *pages);
 
