@@ -112,8 +112,8 @@ def load_bars(bars, loads):
         more = (float(said["observed_ratio"]) - 1) * 100
         low, high = ((float(said[name]) - 1) * 100 for name in ("ratio_low", "ratio_high"))
         bars.add(f"CPU of observation: {LOADS[key]}",
-                 f"{own:.2f} % of the load's, {us(own_us)} a second; turns {more:+.2f} % (quartiles {low:+.2f}, {high:+.2f})",
-                 "≤ 1 % of the load's", own <= 1, f"{key[0]} --observed {said['pairs']}" + (" --console" if key[1] else ""))
+                 f"{own:.2f} % of the load, {us(own_us)} a second; turns {more:+.2f} % (quartiles {low:+.2f}, {high:+.2f})",
+                 "≤ 1 % of the load", own <= 1, f"{key[0]} --observed {said['pairs']}" + (" --console" if key[1] else ""))
 
 
 def details(runs):
