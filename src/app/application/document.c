@@ -108,7 +108,7 @@ void vsi_entry_call_document_end(vsi_entry_call *own) {
 }
 
 void vestry_call_part(vestry_call *call, const char *name, int64_t key) {
-  char share[KEY_BYTES], id[ID_BYTES], why[ID_BYTES];
+  char share[KEY_BYTES] = "", id[ID_BYTES], why[ID_BYTES];
   const vsi_application *a = vsi_application_of(call->app);
   const vsi_mounted *entry = a->entries, *end = entry + a->entries_count;
   if (call->error) return;
@@ -122,10 +122,10 @@ void vestry_call_part(vestry_call *call, const char *name, int64_t key) {
   vsi_writer number = {.to = share};
   vsi_put_int(&number, key);
   share[number.len] = '\0';
-  vsi_writer to = {.to = id};
-  vsi_put(&to, name, strnlen(name, NAME_BYTES));
-  if (key) vsi_put(&to, "-", 1), vsi_put(&to, share, number.len);
-  id[to.len] = '\0';
+  const size_t name_len = strnlen(name, NAME_BYTES);
+  memcpy(id, name, name_len);
+  if (key) memcpy(id + name_len + 1, share, KEY_BYTES);
+  id[name_len] = key ? '-' : '\0';
   const vestry_page_part part = {.size = sizeof part,
                                  .id = id,
                                  .element = entry->is.element,
