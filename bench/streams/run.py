@@ -34,6 +34,9 @@ STALL = ["--payload-bytes", "10000", "--warm", "400"]  # after the warm-up, the 
 KEYED_ROUNDS = 3000
 OWN_PART = 4  # memory is counted with this part of the streams, too, to separate it from what exists once
 FEW = 1000
+# These contenders of a broadcast to all streams run further times: the targets compare them, and differences of 10 %
+# need more pairs than those of 100 %.
+PAIRED, PAIRS = ["floor", "floor-batched", "microhttpd-one", "floor-batched-two", "microhttpd"], 3
 # The servers on Node: their programs below the build directory, each beside the packages that it needs.
 ON_NODE = {"node": "datastar-sdk/datastar.mjs", "better-sse": "better-sse/better-sse.mjs", "socketio": "socketio/socketio.mjs"}
 DRAIN_MS = 10000
@@ -164,10 +167,16 @@ def can_run(build, contender):
     return contender not in ON_NODE or os.path.isdir(os.path.join(build, os.path.dirname(ON_NODE[contender]), "node_modules"))
 
 
-def repetitions_of(runs):
-    """Return the maximum number of runs of a contest with the same contender."""
-    return max(collections.Counter((run["contest"], run["requested_streams"], run["contender"]) for run in runs).values(),
-               default=0)
+def order(contest, able, repetition):
+    """Return the contenders of a repetition in the order of their runs."""
+    rounds = [able]
+    if contest.name == "broadcast" and contest.streams > FEW:
+        rounds += [[each for each in PAIRED if each in able]] * (PAIRS - 1)
+    order = []
+    for number, those in enumerate(rounds):
+        first = (repetition + number) % max(1, len(those))
+        order += those[first:] + those[:first]
+    return order
 
 
 def main():
@@ -177,7 +186,6 @@ def main():
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--streams", type=int, default=10000)
     parser.add_argument("--only")
-    parser.add_argument("--append", action="store_true", help="add to the runs of the output, if there are any")
     args = parser.parse_args()
     _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
@@ -185,27 +193,18 @@ def main():
     chosen = [contest for contest in contests(streams) if args.only in (None, contest.name)]
     if not chosen:
         sys.exit(f"--only: there is no contest {args.only}")
-    earlier = {"runs": [], "took_s": 0, "others_share": 0}
-    if args.append and os.path.exists(args.output):
-        with open(args.output, encoding="utf-8") as output:
-            earlier = json.load(output)
-    began, before, runs = time.time(), machine.processor_seconds(), earlier["runs"]
-    done_before = repetitions_of(runs)
-    for repetition in range(done_before, done_before + args.repetitions):
+    began, before, runs = time.time(), machine.processor_seconds(), []
+    for repetition in range(args.repetitions):
         for contest in chosen:
             able = [contender for contender in contest.contenders if can_run(args.build, contender)]
-            first = repetition % max(1, len(able))
-            for contender in able[first:] + able[:first]:
+            for contender in order(contest, able, repetition):
                 done = run(args.build, contest, contender, descriptors)
-                runs.append(done)
+                runs.append({**done, "repetition": repetition})
                 print(f"{repetition + 1} {contest.name} {contest.streams} {contender}: "
                       f"{done.get('server_cpu_us_per_delivery')} µs, p99 {done.get('p99_ms')} ms", file=sys.stderr)
-    took = time.time() - began
     share = machine.others_share(before, machine.processor_seconds())
-    whole = earlier["took_s"] + took
-    result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(whole),
-              "others_share": (earlier["others_share"] * earlier["took_s"] + share * took) / whole,
-              "repetitions": repetitions_of(runs), "only": args.only, "streams": streams,
+    result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(time.time() - began), "others_share": share,
+              "repetitions": args.repetitions, "only": args.only, "streams": streams,
               "requested_streams": args.streams, "descriptors": descriptors,
               "machine": machine.describe(["libmicrohttpd12", "libcivetweb1", "nginx", "libnginx-mod-nchan",
                                            "libbrotli1", "zlib1g"]),
