@@ -198,8 +198,7 @@ static void f3_index_slot_holds_one_target(void **state) {
   vsi_connection_start(c);
   bench_run(&b);
   probe_assert_got(&p, expected);
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(c, &stats);
+  vestry_connection_stats stats = probe_stats(c);
   assert_int_equal(stats.displaced_count, 3);
   assert_int_equal(stats.kept_count, 0);
   for (size_t i = 0; i < made; i++) vestry_event_unref(events[i]);
@@ -233,8 +232,7 @@ static void f3_stalled_page_queues_only_its_latest_state(void **state) {
     assert_int_equal(vestry_connection_patch_signals_text(c, json, strlen(json), NULL), VESTRY_OK);
     bench_run(&b);
   }
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(c, &stats);
+  vestry_connection_stats stats = probe_stats(c);
   assert_int_equal(stats.queued_count, 3);
   assert_int_equal(stats.conflated_count, 2 * 9999);
   p.write_answer = VESTRY_IO_OK;
@@ -324,8 +322,7 @@ static void f3_waiting_events_are_discarded_at_the_end(void **state) {
   bench_run(&b);
   vestry_connection_close(c, VESTRY_CAUSE_HANGUP);
   bench_run(&b);
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(c, &stats);
+  vestry_connection_stats stats = probe_stats(c);
   assert_int_equal(stats.state, VESTRY_STATE_CLOSED);
   assert_int_equal(p.closed, 1);
   assert_int_equal(stats.accepted_count, 5);
@@ -352,8 +349,7 @@ static void f3_batches_are_not_conflated(void **state) {
   assert_int_equal(vestry_connection_send(c, two), VESTRY_OK);
   vsi_connection_start(c);
   bench_run(&b);
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(c, &stats);
+  vestry_connection_stats stats = probe_stats(c);
   assert_int_equal(stats.written_count, 4);
   assert_int_equal(stats.conflated_count, 0);
   vestry_event_unref(one);
@@ -386,8 +382,7 @@ static void f3_barriers_are_counted(void **state) {
   }
   vsi_connection_start(c);
   bench_run(&b);
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(c, &stats);
+  vestry_connection_stats stats = probe_stats(c);
   assert_int_equal(stats.fences_count, 2);
   assert_int_equal(stats.conflated_count, 1);
   assert_int_equal(stats.written_count, 4);
@@ -592,8 +587,7 @@ static void send_by_many(bool is_stuck) {
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
   assert_int_equal(vsi_group_wait(b.group, 60000) ? vestry_connection_look(c).state : VESTRY_STATE_CLOSED,
                    VESTRY_STATE_CLOSED);
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(c, &stats);
+  vestry_connection_stats stats = probe_stats(c);
   assert_int_equal(stats.accepted_count, 2 * SENDERS * ROUNDS);
   assert_int_equal(stats.accepted_count, stats.written_count + stats.conflated_count);
   assert_int_equal(stats.accepted_bytes, stats.written_bytes + stats.conflated_bytes);

@@ -255,8 +255,7 @@ static uint64_t live(world *w, uint64_t seed, size_t *typed_count) {
   }
   let_flow(w);
   bench_run(&w->b);
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(w->l.connection, &stats);
+  vestry_connection_stats stats = probe_stats(w->l.connection);
   assert_int_equal(stats.accepted_count, stats.written_count + stats.conflated_count);
   assert_int_equal(stats.accepted_bytes, stats.written_bytes + stats.conflated_bytes);
   assert_int_equal(stats.queued_count + stats.queued_bytes, 0);

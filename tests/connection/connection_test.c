@@ -63,8 +63,7 @@ static void clean_end_flushes_and_abort_discards(void **state) {
     assert_int_equal(p.clean, cases[i].clean);
     assert_int_equal(p.close_cause, cases[i].cause);
     probe_assert_got(&p, cases[i].got);
-    vestry_connection_stats stats = {0};
-    vestry_connection_stats_get(c, &stats);
+    vestry_connection_stats stats = probe_stats(c);
     assert_int_equal(stats.accepted_count, 1);
     assert_int_equal(stats.written_count + stats.discarded_count, 1);
     assert_int_equal(stats.accepted_bytes, stats.written_bytes + stats.discarded_bytes);
@@ -192,8 +191,7 @@ static void a_full_queue_closes_or_drops(void **state) {
     assert_int_equal(bench_send(&b, c, "c"), VESTRY_FULL);
     assert_int_equal(bench_send(&b, c, "d"), drop ? VESTRY_FULL : VESTRY_CLOSED);
     bench_run(&b);
-    vestry_connection_stats stats = {0};
-    vestry_connection_stats_get(c, &stats);
+    vestry_connection_stats stats = probe_stats(c);
     assert_int_equal(stats.refused_count, drop ? 2 : 1);
     if (drop) {
       probe_assert_got(&p, ": a\n\n: b\n\n");
@@ -225,8 +223,7 @@ static void queue_is_bounded_in_bytes(void **state) {
   assert_int_equal(bench_send(&b, c, "012"), VESTRY_OK);               /* 7 bytes */
   assert_int_equal(bench_send(&b, c, "012"), VESTRY_FULL);             /* 14: not now */
   assert_int_equal(bench_send(&b, c, "0"), VESTRY_OK);                 /* 12: exactly */
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(c, &stats);
+  vestry_connection_stats stats = probe_stats(c);
   assert_int_equal(stats.queued_bytes, 12);
   assert_int_equal(stats.queued_count, 2);
   bench_run(&b);
@@ -285,8 +282,7 @@ static void blocked_transport_resumes_where_it_stopped(void **state) {
     bench_run(&b);
   }
   probe_assert_got(&p, ": a\n\n: b\n\n: c\n\n");
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(c, &stats);
+  vestry_connection_stats stats = probe_stats(c);
   assert_int_equal(stats.written_count, 3);
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
   p.write_answer = VESTRY_IO_OK;
@@ -489,8 +485,7 @@ static void idle_stream_sends_heartbeats(void **state) {
   test_host_advance_ms(&b.th, 1002);
   bench_run(&b);
   assert_int_equal(p.close_cause, VESTRY_CAUSE_HANGUP);
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(c, &stats);
+  vestry_connection_stats stats = probe_stats(c);
   assert_int_equal(stats.heartbeats_count, 2);
   assert_int_equal(stats.accepted_count, 1);
   vestry_connection_unref(c);
@@ -516,8 +511,7 @@ static void heartbeat_is_skipped_without_memory(void **state) {
   test_host_advance_ms(&b.th, 1001);
   bench_run(&b);
   probe_assert_got(&p, ":\n\n");
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(c, &stats);
+  vestry_connection_stats stats = probe_stats(c);
   assert_int_equal(stats.heartbeats_count, 1);
   vestry_connection_unref(c);
   bench_finish(&b);
@@ -543,8 +537,7 @@ static void heartbeat_interval_of_weeks_works(void **state) {
     test_host_advance_ms(&b.th, 2);
     bench_run(&b);
     probe_assert_got(&p, i ? "" : ":\n\n");
-    vestry_connection_stats stats = {0};
-    vestry_connection_stats_get(c, &stats);
+    vestry_connection_stats stats = probe_stats(c);
     assert_int_equal(stats.heartbeats_count, !i);
     vestry_connection_unref(c);
     bench_finish(&b);

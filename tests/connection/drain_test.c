@@ -77,8 +77,7 @@ static void f6_stalled_peer_is_aborted_after_five_seconds(void **state) {
   assert_int_equal(vestry_connection_look(c).state, VESTRY_STATE_CLOSING);
   test_host_advance_ms(&b.th, 20);
   bench_run(&b);
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(c, &stats);
+  vestry_connection_stats stats = probe_stats(c);
   assert_int_equal(stats.discarded_count, 1);
   assert_int_equal(stats.queued_bytes, 0);
   end(&b, &p, c);

@@ -76,8 +76,7 @@ void listener_finish(listener *l, bool clean) {
   assert_int_equal(l->p.clean, clean);
   listener_check(l, clean);
   assert_int_equal(l->d.ended, clean && l->profile.ops != &vestry_profile_identity);
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(l->connection, &stats);
+  vestry_connection_stats stats = probe_stats(l->connection);
   assert_int_equal(stats.wire_bytes, l->p.got.len);
   assert_int_equal(stats.queued_count, 0);
   assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count + stats.conflated_count);

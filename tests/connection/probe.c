@@ -125,6 +125,14 @@ void probe_assert_got(probe *p, const char *text) {
   assert_string_equal(vsi_buffer_terminate(&p->got), text);
 }
 
+vestry_connection_stats probe_stats(const vestry_connection *connection) {
+  vestry_connection_stats s = {0};
+  vestry_connection_stats_get(connection, &s);
+  assert_int_equal(s.accepted_count, s.written_count + s.discarded_count + s.conflated_count + s.queued_count);
+  assert_int_equal(s.accepted_bytes, s.written_bytes + s.discarded_bytes + s.conflated_bytes + s.queued_bytes);
+  return s;
+}
+
 void bench_init(bench *b, uint32_t threads, const vestry_connection_options *defaults) {
   test_host_init(&b->th);
   vestry_runtime_options options = {.host = &b->th.host, .threads_count = threads};

@@ -34,6 +34,8 @@ extern const vestry_transport_ops probe_pooled, probe_dedicated;
 extern const vsi_connection_hooks probe_hooks; /* the probe is their context */
 /* The text so far must be exactly this. */
 void probe_assert_got(probe *p, const char *text);
+/* Return the counters of a connection. They must add up. */
+vestry_connection_stats probe_stats(const vestry_connection *connection);
 
 typedef struct bench {
   test_host th;

@@ -3,14 +3,6 @@
 #include "connection/probe.h"
 #include "connection/send.h"
 
-static vestry_connection_stats stats_of(const vestry_connection *connection) {
-  vestry_connection_stats stats = {0};
-  vestry_connection_stats_get(connection, &stats);
-  assert_int_equal(stats.accepted_count, stats.written_count + stats.discarded_count + stats.queued_count);
-  assert_int_equal(stats.accepted_bytes, stats.written_bytes + stats.discarded_bytes + stats.queued_bytes);
-  return stats;
-}
-
 static void end(bench *b, probe *p, vestry_connection *c) {
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
   p->write_answer = VESTRY_IO_OK;
@@ -38,13 +30,13 @@ static void event_in_an_empty_queue_takes_no_memory(void **state) {
     assert_int_equal(vsi_connection_put(c, &event, 1, 0), is_open ? VESTRY_OK : VESTRY_NO_MEMORY);
     assert_int_equal(b.th.bytes, bytes);
     assert_int_equal(vsi_connection_put(c, &event, 1, 0), VESTRY_NO_MEMORY);
-    assert_int_equal(stats_of(c).queued_count, is_open);
+    assert_int_equal(probe_stats(c).queued_count, is_open);
     b.th.fail_after = false;
     test_host_fail_no_more(&b.th);
     vsi_connection_posted(c, VESTRY_OK);
     bench_run(&b);
-    assert_int_equal(stats_of(c).queued_count, 0);
-    assert_int_equal(stats_of(c).written_count, round);
+    assert_int_equal(probe_stats(c).queued_count, 0);
+    assert_int_equal(probe_stats(c).written_count, round);
   }
   probe_assert_got(&p, ": a\n\n: a\n\n: a\n\n");
   vestry_event_unref(event);
@@ -71,13 +63,13 @@ static void bare_event_is_written_in_parts_before_later_events(void **state) {
     for (size_t written = take < 5 ? take : 5; written < sizeof all - 1;) {
       assert_int_equal(p.got.len, written);
       assert_memory_equal(p.got.data, all, written);
-      assert_int_equal(stats_of(c).written_count, written / 5);
+      assert_int_equal(probe_stats(c).written_count, written / 5);
       vestry_connection_writable(c);
       bench_run(&b);
       written += take < sizeof all - 1 - written ? take : sizeof all - 1 - written;
     }
     probe_assert_got(&p, all);
-    assert_int_equal(stats_of(c).queued_count, 0);
+    assert_int_equal(probe_stats(c).queued_count, 0);
     end(&b, &p, c);
   }
 }
@@ -107,7 +99,7 @@ static void bare_event_waits_for_the_rest_of_a_heartbeat(void **state) {
     test_host_fail_no_more(&b.th);
     probe_assert_got(&p, fails ? ":" : ":\n\n: a\n\n: b\n\n");
     assert_int_equal(vestry_connection_is_open(c), !fails);
-    assert_int_equal(stats_of(c).discarded_count, fails ? 2 : 0);
+    assert_int_equal(probe_stats(c).discarded_count, fails ? 2 : 0);
     end(&b, &p, c);
     assert_int_equal(p.close_cause, fails ? VESTRY_CAUSE_ERROR : VESTRY_CAUSE_CLOSED);
   }
@@ -130,8 +122,8 @@ static void bare_event_of_an_aborted_stream_is_discarded(void **state) {
     vestry_connection_close(c, VESTRY_CAUSE_ERROR);
     bench_run(&b);
     probe_assert_got(&p, taken ? ": " : "");
-    assert_int_equal(stats_of(c).discarded_count, 1);
-    assert_int_equal(stats_of(c).queued_count, 0);
+    assert_int_equal(probe_stats(c).discarded_count, 1);
+    assert_int_equal(probe_stats(c).queued_count, 0);
     end(&b, &p, c);
   }
 }

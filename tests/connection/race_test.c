@@ -181,8 +181,7 @@ static void writable_during_a_write_is_not_lost(void **state) {
     bench_run(&d.b);
     litmus_wait(&d.opened, round);
     bench_run(&d.b); /* the thread's notification runs here */
-    vestry_connection_stats stats = {0};
-    vestry_connection_stats_get(d.connection, &stats);
+    vestry_connection_stats stats = probe_stats(d.connection);
     assert_int_equal(stats.written_count, round);
   }
   atomic_store_explicit(&d.asked, LITMUS_OVER, memory_order_release);

@@ -112,8 +112,7 @@ static void c9_on_error_decides_on_full(void **state) {
     assert_int_equal(bench_send(&s.b, s.c, "c"), VESTRY_FULL);
     assert_int_equal(s.l.reported, 1);
     assert_int_equal(s.l.last, VESTRY_FULL);
-    vestry_connection_stats stats = {0};
-    vestry_connection_stats_get(s.c, &stats);
+    vestry_connection_stats stats = probe_stats(s.c);
     assert_int_equal(stats.refused_count, 1);
     stage_end(&s, rows[i].cause);
   }
