@@ -52,9 +52,8 @@
 #include "event/extras.h"
 #include "instance/instance.h"
 
-/* CHUNK: members that are visited under one lock. FEW: maximum number of members whose streams the publishing worker
- * writes itself. */
-enum { CHUNK = VSI_BURST_MOST, FEW = 16 };
+/* Members that are visited under one lock. */
+enum { CHUNK = VSI_BURST_MOST };
 
 /* The state of one publish. */
 typedef struct publishing {
@@ -64,7 +63,7 @@ typedef struct publishing {
   uint64_t last_number;     /* members above this number do not receive the event */
   unsigned row;             /* that is visited next, modulo VSI_MEMBER_ROWS */
   size_t left;              /* maximum number of members that are left */
-  vsi_pool *here;           /* the members are few, and this worker of the pool writes their streams; NULL: no */
+  vsi_few_streams *few;     /* the members are few, and the caller writes their streams; NULL: no */
   size_t sent;
   bool is_kept;           /* the event has an id, so a member that cannot take it is closed */
   vestry_err error;       /* first error of a member that stays open */
@@ -78,7 +77,6 @@ typedef struct publishing {
   vsi_burst burst;
   vestry_connection *roused[CHUNK]; /* references, and the results of their sends; a notice takes its reference */
   vestry_err results[CHUNK];
-  size_t unwritten; /* with `here`: number of references at the beginning of `roused` whose runners were not woken */
 } publishing;
 
 void vsi_channel_unref(vsi_channel *channel) {
@@ -515,7 +513,7 @@ static size_t post_chunk(vsi_channel *channel, publishing *p) {
 }
 
 static void rouse_chunk(const vsi_channel *channel, publishing *p, size_t count) {
-  for (size_t i = 0; i < count && !p->here; i++)
+  for (size_t i = 0; i < count && !p->few; i++)
     if (!p->results[i]) vsi_notices_add_held(&p->burst.notices, &p->roused[i]->actor);
   vsi_burst_end(&p->burst, vsi_group_environment(channel->group));
   for (size_t i = 0; i < count; i++) {
@@ -531,19 +529,11 @@ static void rouse_chunk(const vsi_channel *channel, publishing *p, size_t count)
       p->refused(connection, error, p->refused_ctx);
     else if (stays && !p->error)
       p->error = error;
-    if (!error && p->here)
-      p->roused[p->unwritten++] = connection;
+    if (!error && p->few)
+      p->few->streams[p->few->count++] = connection;
     else if (error)
       vsi_connection_let_go(connection);
   }
-}
-
-/* Write the streams of few members, after the semaphore was released. */
-static void write_here(publishing *p) {
-  vsi_pool *together = p->unwritten > 1 ? p->here : NULL;
-  for (size_t i = 0; i < p->unwritten; i++) vsi_connection_posted_here(p->roused[i], together);
-  if (together) (void)vsi_pool_flush(together, false);
-  for (size_t i = 0; i < p->unwritten; i++) vsi_connection_let_go(p->roused[i]);
 }
 
 /* Give the event its id if the channel has a history. Returns a reference to the event with the id, or NULL. */
@@ -560,15 +550,17 @@ vestry_err vsi_channel_publish(vsi_channel *channel, vestry_event *event, size_t
   return vsi_channel_publish_reporting(channel, event, 0, NULL, NULL, NULL, ret_sent_count);
 }
 
-vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *event, uint64_t changed_ns, vsi_pool *here,
-                                         vsi_refused_fn refused, void *ctx, size_t *ret_sent_count) {
+vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *event, uint64_t changed_ns,
+                                         vsi_few_streams *ret_few, vsi_refused_fn refused, void *ctx,
+                                         size_t *ret_sent_count) {
   if (ret_sent_count) *ret_sent_count = 0;
+  if (ret_few) ret_few->count = 0;
   if (!channel || !event) return VESTRY_INVALID;
   publishing p;
   p.event = p.plain = event;
   p.times = vsi_group_tally_change(channel->host, changed_ns);
   p.broadcast = NULL;
-  p.sent = p.spares = p.unwritten = 0;
+  p.sent = p.spares = 0;
   p.held_events = p.held_broadcasts = 0;
   p.error = VESTRY_OK;
   p.refused = refused;
@@ -583,7 +575,7 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
   p.last_number = channel->members.last_number;
   p.left = channel->members.count;
   p.turn = p.left > VSI_GROUP_TALLY_ONE_IN ? channel->stats.published_count : 0;
-  p.here = p.left <= FEW ? here : NULL;
+  p.few = p.left <= VSI_FEW_STREAMS ? ret_few : NULL;
   vsi_mutex_unlock(&channel->lock);
   encode(channel, &p);
   size_t count;
@@ -593,7 +585,6 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
     rouse_chunk(channel, &p, count);
   } while (count);
   vsi_channel_come_out(channel);
-  if (p.here) write_here(&p);
   while (p.spares) vsi_free(channel->host, p.spare[--p.spares]);
   drop_held(&p);
   vsi_broadcast_unref(p.broadcast, 1);

@@ -150,14 +150,21 @@ VESTRY_API vestry_err vsi_channel_go_in(vsi_channel *channel);
 VESTRY_API bool vsi_channel_try(vsi_channel *channel);
 VESTRY_API void vsi_channel_come_out(vsi_channel *channel);
 
+/* The streams that have an event of a publish to write; references. */
+enum { VSI_FEW_STREAMS = 16 };
+typedef struct vsi_few_streams {
+  vestry_connection *streams[VSI_FEW_STREAMS];
+  size_t count;
+} vsi_few_streams;
+
 /* Called for a member that could not take an event and stays open. Called during the publish, like hooks. */
 typedef void (*vsi_refused_fn)(vestry_connection *connection, vestry_err error, void *ctx);
 /* Publish as vsi_channel_publish. With `refused`, refusals of members are reported to it and are no errors of the
- * publish. changed_ns: time of the change that the event results from (connection/tally.h); 0: none. here: the pool of
- * the calling worker, which then writes the streams itself if they are few, because waking another thread costs more
- * than some writes; NULL: their runners write. */
+ * publish. changed_ns: time of the change that the event results from (connection/tally.h); 0: none.
+ * ret_few: if the streams are few, the caller writes them itself (vsi_connections_posted_here), because waking another
+ * thread costs more than some writes. NULL: their runners write. */
 VESTRY_API vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *event, uint64_t changed_ns,
-                                                    vsi_pool *here, vsi_refused_fn refused, void *ctx,
+                                                    vsi_few_streams *ret_few, vsi_refused_fn refused, void *ctx,
                                                     size_t *ret_sent_count);
 
 #endif

@@ -217,6 +217,13 @@ void vsi_connection_posted_here(vestry_connection *connection, vsi_pool *here) {
   relieve(connection->environment);
 }
 
+void vsi_connections_posted_here(vestry_connection *const *connections, size_t count, vsi_pool *here) {
+  vsi_pool *together = count > 1 ? here : NULL;
+  for (size_t i = 0; i < count; i++) vsi_connection_posted_here(connections[i], together);
+  if (together) (void)vsi_pool_flush(together, false);
+  for (size_t i = 0; i < count; i++) vsi_connection_let_go(connections[i]);
+}
+
 vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *event) {
   vestry_err error = vsi_connection_put(connection, &event, 1, 0);
   if (error)

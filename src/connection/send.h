@@ -44,6 +44,8 @@ VESTRY_API void vsi_connection_posted(vestry_connection *connection, vestry_err 
  * and the transport does not block, the events are encoded and written when this returns, as far as there is room.
  * here: as for vsi_connection_visit. No lock held; the hooks of an end still run on the runner's threads. */
 VESTRY_API void vsi_connection_posted_here(vestry_connection *connection, vsi_pool *here);
+/* The same for several connections, whose references it drops. here: the pool of the calling worker. */
+VESTRY_API void vsi_connections_posted_here(vestry_connection *const *connections, size_t count, vsi_pool *here);
 /* Send one event as vestry_connection_send, with vsi_connection_posted_here as the second step. */
 vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *event);
 /* Send one event to several connections of a group, at most VSI_BURST_MOST, as vestry_connection_send does.

@@ -9,6 +9,7 @@
 #include "channel/channel.h"
 #include "coding/coder.h"
 #include "connection/probe.h"
+#include "connection/send.h"
 #include "decode/decode.h"
 #include "runtime/random.h"
 #include "runtime/runtime.h"
@@ -189,15 +190,16 @@ static uint64_t written_to(const vestry_connection *connection) {
 }
 
 /* The only thread of the pool is occupied, so only the publishing thread can write. */
-static void publish_here_writes_to_few_members_itself(void **state) {
-  enum { FEW = 16, MOST = FEW + 1 };
+static void publish_leaves_few_members_to_its_caller(void **state) {
+  enum { MOST = VSI_FEW_STREAMS + 1 };
   static probe probes[MOST];
-  for (int members = 1; members <= MOST; members += members == 1 ? FEW - 1 : 1) {
+  for (int members = 1; members <= MOST; members += members == 1 ? VSI_FEW_STREAMS - 1 : 1) {
     bench b;
     vsi_channel *channel;
     vestry_connection *at[MOST];
     vestry_actor *actor;
     occupant o;
+    vsi_few_streams few;
     size_t sent = 0;
     bench_init(&b, 1, NULL);
     assert_int_equal(vsi_channel_create(b.group, 0, &channel), VESTRY_OK);
@@ -215,9 +217,12 @@ static void publish_here_writes_to_few_members_itself(void **state) {
     vestry_actor_notify(actor);
     while (sem_wait(&o.begun)) continue;
     vestry_event *event = bench_event(&b, "x");
-    assert_int_equal(vsi_channel_publish_reporting(channel, event, 0, &b.runtime->pool, NULL, NULL, &sent), VESTRY_OK);
+    assert_int_equal(vsi_channel_publish_reporting(channel, event, 0, &few, NULL, NULL, &sent), VESTRY_OK);
     assert_int_equal(sent, members);
-    for (int i = 0; i < members; i++) assert_int_equal(written_to(at[i]), members <= FEW);
+    assert_int_equal(few.count, members <= VSI_FEW_STREAMS ? members : 0);
+    for (int i = 0; i < members; i++) assert_false(written_to(at[i]));
+    vsi_connections_posted_here(few.streams, few.count, &b.runtime->pool);
+    for (int i = 0; i < members; i++) assert_int_equal(written_to(at[i]), members <= VSI_FEW_STREAMS);
     sem_post(&o.may_end);
     for (int i = 0; i < members; i++) {
       while (!written_to(at[i])) sched_yield();
@@ -237,6 +242,6 @@ static void publish_here_writes_to_few_members_itself(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(members_that_stay_receive_one_order),
-                                     cmocka_unit_test(publish_here_writes_to_few_members_itself)};
+                                     cmocka_unit_test(publish_leaves_few_members_to_its_caller)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,11 +152,13 @@ static void act_reports_that_its_result_is_shown(void **state) {
   assert_int_equal(vestry_memory_request(w.app->instance, &open, NULL, NULL, &stream), VESTRY_OK);
   pass();
   (void)vestry_memory_since(stream);
+  const size_t writes_count = vestry_memory_look(stream).writes_count;
   assert_int_equal(vestry_memory_request(w.app->instance, &act, NULL, NULL, &answer), VESTRY_OK);
   assert_int_equal(vestry_memory_look(answer).status, 204);
   vestry_memory_destroy(answer);
   assert_int_equal(w.here, 1);
   settle();
+  assert_int_equal(vestry_memory_look(stream).writes_count - writes_count, 1); /* together with the change */
   const char *text = vestry_memory_since(stream).data, *change = strstr(text, "[2: 1]");
   assert_non_null(change);
   assert_non_null(strstr(change, "{\"_vestry\":{\"seen\":{\"1\":null}}}"));

@@ -331,7 +331,7 @@ static void join_channels(vsi_run *r, vsi_subscription **subscriptions, size_t c
     subscription->is_in = !errors[i] && !subscription->is_over;
     vsi_schedule_put_back(part, VSI_RUN_DONE, 0, false);
     if (errors[i] == VESTRY_NO_MEMORY && !subscription->is_over) vsi_subscription_join(subscription);
-    vsi_sent_settle(part);
+    vsi_sent_settle(part, r->worker);
     vsi_subscription_release(subscription);
   }
   vsi_pages_reap(pages);

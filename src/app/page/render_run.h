@@ -9,6 +9,7 @@
 #include "app/page/pages.h"
 #include "app/page/render.h"
 #include "app/page/schedule.h"
+#include "channel/channel.h"
 
 /* The result of a call of the handler. */
 typedef enum vsi_outcome {
@@ -50,6 +51,7 @@ typedef struct vsi_run {
   vestry_event *patches;     /* event of what changed in the content; a reference; NULL: none */
   vsi_unit_list *units;      /* likewise, units of the last content; NULL: not known */
   vsi_unit_list *next_units; /* units of the rendered content; a reference; NULL: it has not changed, or has none */
+  vsi_few_streams few;       /* of a shared fragment: likewise, streams that its event was put into */
   size_t put_bytes;          /* of a private page: bytes put into the queue of its stream, whose runner was not woken */
 } vsi_run;
 

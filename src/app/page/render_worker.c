@@ -88,9 +88,10 @@ static bool check(vestry_pages *pages, vsi_fragment *fragment, cause *in_out_cau
 }
 
 /* End a run. The caller holds the lock, which may be released meanwhile. */
-static void end_run(vestry_pages *pages, vsi_fragment *fragment, vsi_run_result result, const cause *of) {
+static void end_run(const vsi_worker *worker, vsi_fragment *fragment, vsi_run_result result, const cause *of) {
+  vestry_pages *pages = worker->pages;
   vsi_schedule_put_back(fragment, result, of->marked_seq, of->is_guessed);
-  vsi_sent_settle(fragment);
+  vsi_sent_settle(fragment, worker);
   /* before running_count is decremented, because the destruction of the pages waits for it */
   if (pages->dead_fragments || !SLIST_EMPTY(&pages->dead_subscriptions)) {
     vsi_pages_reap(pages);
@@ -129,6 +130,7 @@ static void begin_run(vsi_run *r, vsi_worker *worker, struct vsi_paper *paper, v
   vsi_pages_unlock(pages);
   r->event = r->patches = NULL;
   r->next_units = NULL;
+  r->few.count = 0;
   r->put_bytes = 0;
   r->is_again = false;
   r->render.parts_count = 0;
@@ -175,11 +177,10 @@ static bool may_leave(const vsi_run *r) {
          vsi_connection_may_batch(r->private->viewer.connection, r->put_bytes);
 }
 
-/* Leave the write of a run, and begin to fetch what it uses. The caller holds the lock. */
-static void leave_unwritten(vsi_worker *worker, const vsi_run *r) {
-  vestry_connection *connection = r->private->viewer.connection;
+/* Leave a write, and begin to fetch what it uses. Takes the reference. The caller holds the lock. */
+static void leave_unwritten(vsi_worker *worker, const vsi_run *r, vestry_connection *connection) {
   if (!worker->unwritten_count) worker->unwritten_ns = r->ended_ns;
-  worker->unwritten[worker->unwritten_count++] = vestry_connection_ref(connection);
+  worker->unwritten[worker->unwritten_count++] = connection;
   vsi_prefetch_lines_to_write(connection->transport, 0, 1);
 }
 
@@ -191,10 +192,7 @@ static bool write_all(vsi_worker *worker) {
   memcpy(streams, worker->unwritten, count * sizeof *streams);
   worker->unwritten_count = 0;
   vsi_pages_unlock(worker->pages);
-  vsi_pool *here = &worker->pages->runtime->pool;
-  for (size_t i = 0; i < count; i++) vsi_connection_posted_here(streams[i], count > 1 ? here : NULL);
-  (void)vsi_pool_flush(here, false);
-  for (size_t i = 0; i < count; i++) vestry_connection_unref(streams[i]);
+  vsi_connections_posted_here(streams, count, &worker->pages->runtime->pool);
   vsi_pages_lock(worker->pages);
   return true;
 }
@@ -263,8 +261,11 @@ static void perform(vsi_worker *worker, struct vsi_paper *paper, vsi_fragment *f
   if (result == VSI_RUN_BLOCKED) span.record.trace.is_sampled = false; /* nothing was rendered */
   vsi_span_end(&span, name_of(fragment), 0, result == VSI_RUN_FAILED ? VESTRY_FAILED : VESTRY_OK);
   vsi_pages_lock(pages);
-  if (is_left) leave_unwritten(worker, &run);
-  end_run(pages, fragment, result, of);
+  if (is_left) leave_unwritten(worker, &run, vestry_connection_ref(run.private->viewer.connection));
+  if (worker->unwritten_count + run.few.count > VSI_UNWRITTEN_MOST) (void)write_all(worker);
+  for (size_t i = 0; i < run.few.count; i++) leave_unwritten(worker, &run, run.few.streams[i]);
+  end_run(worker, fragment, result, of);
+  if (run.few.count) (void)write_all(worker); /* together with the events that end_run has added */
 }
 
 /* Run a fragment. The caller holds the lock; it is released meanwhile. */
@@ -276,9 +277,9 @@ static void run_fragment(vsi_worker *worker, vsi_fragment *fragment, uint64_t no
   vsi_schedule_hand_over(pages, now_ns);
   write_before(worker, fragment, &of, now_ns);
   if (check(pages, fragment, &of))
-    end_run(pages, fragment, VSI_RUN_DONE, &of);
+    end_run(worker, fragment, VSI_RUN_DONE, &of);
   else if (worker->is_lent && !fragment->is_shared)
-    end_run(pages, fragment, VSI_RUN_BLOCKED, &of); /* it must be rendered, and waits for another worker */
+    end_run(worker, fragment, VSI_RUN_BLOCKED, &of); /* it must be rendered, and waits for another worker */
   else
     perform(worker, &worker->papers[0], fragment, &of);
   worker->run_ns = 0;

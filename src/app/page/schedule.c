@@ -330,7 +330,9 @@ static bool is_quick(const vsi_fragment *fragment) {
 
 vsi_fragment *vsi_schedule_next_quick(vestry_pages *pages, uint64_t now) {
   uint64_t due;
-  vsi_fragment *first = pages->is_closed ? NULL : first_waiting(pages, now, &due);
+  vsi_fragment *own = pages->waiting_count ? pages->fragments[0] : NULL;
+  const bool is_checked_first = own && own->at_ns <= now && is_quick(own);
+  vsi_fragment *first = pages->is_closed ? NULL : is_checked_first ? own : first_waiting(pages, now, &due);
   if (!first || first->at_ns > now || !is_quick(first)) return NULL;
   begin_run(first);
   return first;

@@ -132,7 +132,7 @@ static size_t look(vsi_sent *sent, const vsi_fragment *running, uint64_t seq) {
   vsi_shared *last;
   size_t seen = 0;
   stop_waiting(sent);
-  if (!sent->of.count) return 0;
+  if (!sent->checked_count) return 0; /* the next check looks again */
   uint64_t up_to = shown(sent, running, seq, &last);
   while (seen < sent->of.count && sent->seqs[seen] <= up_to) seen++;
   if (seen < sent->of.count && last) vsi_ring_add_last(&last->sents, &sent->at);
@@ -243,25 +243,38 @@ void vsi_sent_drop(vsi_run *r, size_t count) {
   vsi_pages_unlock(r->pages);
 }
 
+/* Return whether the worker is going to write a stream. The caller holds the lock. */
+static bool is_left(const vsi_worker *worker, const vestry_connection *connection) {
+  size_t at = 0;
+  while (at < worker->unwritten_count && worker->unwritten[at] != connection) at++;
+  return at < worker->unwritten_count;
+}
+
 /* Report submissions to the stream. The caller holds the lock; it is released meanwhile. */
-static void report_shown(vestry_pages *pages, vsi_sent *sent, size_t count) {
+static void report_shown(vestry_pages *pages, vsi_sent *sent, size_t count, const vsi_worker *worker) {
   vestry_connection *connection = vestry_connection_ref(sent->viewer->connection);
+  bool is_written_later = is_left(worker, connection);
   seen_text text;
   write_seen(sent, count, &text);
   drop(sent, count);
   vsi_pages_unlock(pages);
   vestry_event *event = make_event(pages, &text);
   const vestry_err error = event ? vsi_connection_put(connection, &event, 1, 0) : VESTRY_OK;
+  if (is_written_later) { /* unless another thread has written it, because that was late (vsi_workers_fire) */
+    vsi_pages_lock(pages);
+    is_written_later = is_left(worker, connection);
+    vsi_pages_unlock(pages);
+  }
   if (error)
     vsi_connection_posted(connection, error);
-  else if (event)
+  else if (event && !is_written_later)
     vsi_connection_posted_here(connection, NULL); /* to wake another thread would cost as much as the write */
   vestry_event_unref(event);
   vestry_connection_unref(connection);
   vsi_pages_lock(pages);
 }
 
-void vsi_sent_settle(vsi_fragment *fragment) {
+void vsi_sent_settle(vsi_fragment *fragment, const vsi_worker *worker) {
   vestry_pages *pages = fragment->page->pages;
   vsi_ring here;
   vsi_ring_init(&here);
@@ -280,7 +293,7 @@ void vsi_sent_settle(vsi_fragment *fragment) {
   while (!vsi_ring_is_empty(&here)) {
     vsi_sent *sent = VSI_RING_OWNER(here.next, vsi_sent, at);
     size_t seen = look(sent, NULL, 0);
-    if (seen) report_shown(pages, sent, seen);
+    if (seen) report_shown(pages, sent, seen, worker);
   }
 }
 

@@ -37,8 +37,9 @@ void vsi_sent_end_check(const vsi_fragment *fragment, bool is_sure);
  * was sent. */
 vestry_event *vsi_sent_event(vsi_run *r, size_t *ret_count);
 void vsi_sent_drop(vsi_run *r, size_t count);
-/* Report the submissions that are shown after a run of the fragment to their streams. The caller holds the lock; it is
- * released meanwhile, and the fragment may be freed then. */
-void vsi_sent_settle(vsi_fragment *fragment);
+/* Report the submissions that are shown after a run of the fragment to their streams. A stream that the worker is going
+ * to write anyway is not written here. The caller holds the lock; it is released meanwhile, and the fragment may be
+ * freed then. */
+void vsi_sent_settle(vsi_fragment *fragment, const vsi_worker *worker);
 
 #endif

@@ -136,8 +136,8 @@ static vestry_err send_to_all(vsi_run *r, uint64_t *ret_sent_bytes) {
   vsi_run_set_has_hash(r, false); /* during the send, it is not known which content a member has */
   vsi_pages_unlock(r->pages);
   size_t sent_count = 0;
-  vestry_err error = vsi_channel_publish_reporting(r->shared->channel, event, r->changed_ns, &r->pages->runtime->pool,
-                                                   member_refused, &refused, &sent_count);
+  vestry_err error = vsi_channel_publish_reporting(r->shared->channel, event, r->changed_ns, &r->few, member_refused,
+                                                   &refused, &sent_count);
   *ret_sent_bytes = (uint64_t)sent_count * vestry_event_bytes(event).len;
   return error ? error : refused;
 }
