@@ -44,9 +44,12 @@
 
 #include "base/memory.h"
 #include "coding/brotli_follow.h"
+#include "coding/coding.h"
 #include "coding/spare.h"
 
+/* OWN_LEVEL_MAX, OWN_MAX_BYTES: single events up to this level and length are encoded by brotli_follow.c. */
 enum { LEVEL_MIN = 2, LEVEL_MAX = 9, DEFAULT_LEVEL = 3, DEFAULT_STORED_BYTES = 128 };
+enum { OWN_LEVEL_MAX = DEFAULT_LEVEL, OWN_MAX_BYTES = 1 << 16 };
 enum { WINDOW_BITS_MIN = 10, WINDOW_BITS_MAX = 18, DEFAULT_WINDOW_BITS = 16 };
 
 static vestry_err brotli_resolve(vestry_profile *profile) {
@@ -62,11 +65,11 @@ static vestry_err brotli_resolve(vestry_profile *profile) {
 
 typedef struct brotli_encoder {
   vsi_spare memory; /* all memory of the library comes from here */
-  bool is_again;    /* it was reset: memory that it frees is kept for the next segment. The encoder of a stream or an
-                       epoch is never reset */
+  bool is_again;    /* it was reset: each output is a single event, and memory that it frees is kept for the next one.
+                       The encoder of a stream or an epoch is never reset */
   vestry_profile profile;
   vestry_encoder_kind kind;
-  BrotliEncoderState *state; /* NULL: it was reset, and is created when it is needed */
+  BrotliEncoderState *state; /* NULL: it is new or was reset, and is created when it is needed */
   jmp_buf refused;           /* jump target when there is no memory; set while the library runs */
 } brotli_encoder;
 
@@ -138,7 +141,7 @@ static vestry_err brotli_create(const vestry_profile *profile, const vestry_host
   vsi_spare_init(&encoder->memory, host);
   encoder->profile = *profile;
   encoder->kind = kind;
-  vestry_err error = begin(encoder);
+  vestry_err error = kind == VESTRY_ENCODER_STREAM ? begin(encoder) : VESTRY_OK; /* otherwise when it is needed */
   if (error)
     brotli_destroy(encoder);
   else
@@ -162,8 +165,41 @@ static vestry_err run(brotli_encoder *encoder, const void *data, size_t len, Bro
   return VESTRY_OK;
 }
 
+/* Write an uncompressed meta-block (section 9.2). Its header is ISLAST 0, MNIBBLES, MLEN - 1, ISUNCOMPRESSED 1, and
+ * zeros up to the byte boundary. */
+static vestry_err put_uncompressed(const void *data, size_t len, vestry_sink *sink) {
+  unsigned nibbles = len <= 1u << 16 ? 4 : len <= 1u << 20 ? 5 : 6; /* the minimum: the last nibble must not be zero */
+  uint32_t bits = (nibbles - 4) << 1 | (uint32_t)(len - 1) << 3 | UINT32_C(1) << (3 + 4 * nibbles);
+  const unsigned char head[] = {bits & 0xff, bits >> 8 & 0xff, bits >> 16 & 0xff, bits >> 24 & 0xff};
+  vestry_err error = vestry_sink_put(sink, head, nibbles == 6 ? 4 : 3);
+  return error ? error : vestry_sink_put(sink, data, len);
+}
+
+static vestry_err brotli_store(const vestry_profile *profile, const void *data, size_t len, vestry_sink *sink) {
+  (void)profile;
+  vestry_err error = VESTRY_OK;
+  for (const unsigned char *at = data; len && !error;) {
+    size_t piece = len > (size_t)1 << 24 ? (size_t)1 << 24 : len;
+    error = put_uncompressed(at, piece, sink);
+    at += piece;
+    len -= piece;
+  }
+  return error;
+}
+
+/* Encode a single event, by the default's quality. If it cannot be compressed, it is framed. */
+static vestry_err encode_single(brotli_encoder *encoder, const void *data, size_t len, vestry_sink *sink) {
+  const size_t before = sink->buffer.len;
+  vestry_err error = vsi_brotli_follow(&encoder->memory.host, encoder->profile.window_bits, NULL, 0, data, len, sink);
+  if (error || sink->buffer.len - before <= len) return error;
+  sink->buffer.len = before;
+  return brotli_store(&encoder->profile, data, len, sink);
+}
+
 static vestry_err brotli_encode(void *ctx, const void *data, size_t len, vestry_sink *sink) {
   brotli_encoder *encoder = ctx;
+  if (encoder->is_again && encoder->profile.level <= OWN_LEVEL_MAX && len <= OWN_MAX_BYTES)
+    return encode_single(encoder, data, len, sink);
   vestry_err error = encoder->state ? VESTRY_OK : begin(encoder);
   return error ? error : run(encoder, data, len, BROTLI_OPERATION_FLUSH, sink);
 }
@@ -202,28 +238,6 @@ static vestry_err brotli_idle(const vestry_profile *profile, vestry_sink *sink) 
   static const unsigned char empty_metadata = 0x06; /* not last, no nibbles of length, reserved bit, no bytes to skip */
   (void)profile;
   return vestry_sink_put(sink, &empty_metadata, 1);
-}
-
-/* Write an uncompressed meta-block (section 9.2). Its header is ISLAST 0, MNIBBLES, MLEN - 1, ISUNCOMPRESSED 1, and
- * zeros up to the byte boundary. */
-static vestry_err put_uncompressed(const void *data, size_t len, vestry_sink *sink) {
-  unsigned nibbles = len <= 1u << 16 ? 4 : len <= 1u << 20 ? 5 : 6; /* the minimum: the last nibble must not be zero */
-  uint32_t bits = (nibbles - 4) << 1 | (uint32_t)(len - 1) << 3 | UINT32_C(1) << (3 + 4 * nibbles);
-  const unsigned char head[] = {bits & 0xff, bits >> 8 & 0xff, bits >> 16 & 0xff, bits >> 24 & 0xff};
-  vestry_err error = vestry_sink_put(sink, head, nibbles == 6 ? 4 : 3);
-  return error ? error : vestry_sink_put(sink, data, len);
-}
-
-static vestry_err brotli_store(const vestry_profile *profile, const void *data, size_t len, vestry_sink *sink) {
-  (void)profile;
-  vestry_err error = VESTRY_OK;
-  for (const unsigned char *at = data; len && !error;) {
-    size_t piece = len > (size_t)1 << 24 ? (size_t)1 << 24 : len;
-    error = put_uncompressed(at, piece, sink);
-    at += piece;
-    len -= piece;
-  }
-  return error;
 }
 
 static vestry_err brotli_end(const vestry_profile *profile, uint64_t check, vestry_sink *sink) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: the difference from the previous event, encoded for a decoder whose last distances are unknown */
-/* A brotli encoder for the difference between two events (RFC 7932; section numbers refer to it).
+/* A brotli encoder for the difference between two events, and for single events (RFC 7932; section numbers refer to
+ * it).
  *
  * Why not libbrotlienc. libbrotlienc could encode the previous event, whose output is discarded, and then the new one.
  * Its window would then equal the decoder's, but its last four distances would be those of the discarded output. The
@@ -29,25 +30,52 @@
  * candidate is the last distance: if a piece of the page was replaced by one of equal length, the text after it is
  * found at the same distance as the text before it. Further candidates come from a hash of six bytes. Unchanged parts
  * of a page are found in long pieces; new parts become literals and short copies. If the events have little in common,
- * the library's standalone output is shorter, and the caller uses the shorter one. */
+ * the standalone output is shorter, and the caller uses the shorter one.
+ *
+ * Without a previous event, the output is standalone. For each output, libbrotlienc clears a table of 256 KiB and
+ * writes to half a MiB in all, which takes longer than to encode a part of a page, and displaces other data from the
+ * caches. This encoder needs about ten bytes for each byte of the event. */
 #include "coding/brotli_follow.h"
 
 #include <stdbool.h>
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "base/memory.h"
 
-/* DEPTH_MOST: candidates that are tried for a position. REPEAT_LEAST: length of the shortest copy that repeats the last
- * distance. */
-enum { HASH_BITS = 14, HASH_BYTES = 6, DEPTH_MOST = 24, REPEAT_LEAST = 4, DENSE_BYTES = 64, EDGE_BYTES = 16 };
+/* DEPTH_MOST, DEPTH_ALONE: candidates that are tried for a position, with and without a previous event. REPEAT_LEAST:
+ * length of the shortest copy that repeats the last distance. */
+enum {
+  HASH_BITS_LEAST = 8,
+  HASH_BITS_MOST = 14,
+  HASH_BYTES = 6,
+  DEPTH_MOST = 24,
+  DEPTH_ALONE = 4,
+  REPEAT_LEAST = 4,
+  DENSE_BYTES = 16,
+  EDGE_BYTES = 4
+};
 enum { LITERALS = 256, LENGTHS = 704, DISTANCES = 64, CODE_LENGTHS = 18, SYMBOLS_MOST = LENGTHS };
 enum { DEPTH_LIMIT = 15, CODE_LENGTHS_LIMIT = 5, ZEROS = 17, LAST_DISTANCE = 0, FIRST_EXPLICIT = 16 };
 
-/* Number of literals to insert, then of bytes to copy, and the distance back to their source. copy 0: the last command,
- * which only inserts. */
+typedef struct code {
+  uint32_t counts[SYMBOLS_MOST];
+  uint8_t depths[SYMBOLS_MOST];
+  uint16_t words[SYMBOLS_MOST]; /* with bits reversed, as they are written */
+} code;
+
+typedef struct codes {
+  code literals, lengths, distances;
+} codes;
+
+/* Literals to insert, then bytes to copy, with the symbols and the additional bits that stand for the lengths and for
+ * the distance back to the source. copy 0: the last command, which only inserts. */
 typedef struct command {
-  uint32_t insert, copy, distance;
+  uint32_t insert, copy, distance_more;
+  uint16_t lengths;
+  uint8_t distance, lengths_width, distance_width;
+  uint64_t lengths_more;
 } command;
 
 typedef struct finder {
@@ -57,16 +85,91 @@ typedef struct finder {
   uint32_t *heads;   /* by hash: the last position plus one; 0: none */
   uint32_t *before;  /* by position: the previous position with the same hash, plus one */
   uint32_t entered;  /* positions before this one are in the table */
+  unsigned hash_bits;
+  int depth;
+  codes *codes; /* only the counts of the symbols */
   vsi_buffer commands;
 } finder;
 
+/* ---------------------------------------------------------------------------------------------- commands ---------- */
+
+/* A number in the form in which it is written: a symbol, and `width` additional bits with the value `more`. */
+typedef struct part {
+  uint32_t symbol, more, width;
+} part;
+
+#define END UINT32_MAX
+/* Return a length as the last symbol whose base does not exceed it, with the difference in additional bits (section
+ * 5). */
+static part length_part(const uint32_t bases[32], const uint8_t widths[24], uint32_t len) {
+  unsigned symbol = 0;
+  for (unsigned step = 16; step; step /= 2) symbol += bases[symbol + step] <= len ? step : 0;
+  return (part){symbol, len - bases[symbol], widths[symbol]};
+}
+
+static part insert_part(uint32_t len) {
+  static const uint32_t bases[32] = {0,    1,     2,   3,   4,   5,   6,   8,   10,  14,   18,
+                                     26,   34,    50,  66,  98,  130, 194, 322, 578, 1090, 2114,
+                                     6210, 22594, END, END, END, END, END, END, END, END};
+  static const uint8_t widths[] = {0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 12, 14, 24};
+  return length_part(bases, widths, len);
+}
+
+static part copy_part(uint32_t len) {
+  static const uint32_t bases[32] = {2,  3,   4,   5,   6,   7,   8,    9,    10,  12,  14,  18,  22,  30,  38,  54,
+                                     70, 102, 134, 198, 326, 582, 1094, 2118, END, END, END, END, END, END, END, END};
+  static const uint8_t widths[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 24};
+  return length_part(bases, widths, len);
+}
+
+/* Return a distance as a symbol (section 4), without postfix bits and direct codes. last: the distance of the copy
+ * before. */
+static part distance_part(uint32_t distance, uint32_t last) {
+  if (distance == last) return (part){LAST_DISTANCE, 0, 0};
+  unsigned width = 30 - (unsigned)__builtin_clz(distance + 3), high = (distance + 3) >> width & 1;
+  return (part){FIRST_EXPLICIT + 2 * (width - 1) + high, distance + 3 - ((2 + high) << width), width};
+}
+
+/* Return the insert-and-copy symbol, which stands for the symbols of both lengths (5). The upper bits of the two select
+ * a cell of 64 symbols, and the lower three bits of each select a symbol in the cell. The cells that imply the last
+ * distance are not used. */
+static unsigned lengths_symbol(unsigned insert, unsigned copy) {
+  static const uint8_t cells[3][3] = {{2, 3, 6}, {4, 5, 8}, {7, 9, 10}};
+  return 64u * cells[insert >> 3][copy >> 3] + 8 * (insert & 7) + (copy & 7);
+}
+
+/* Add a command, and count its symbols. literals: those that it inserts. last: the distance of the copy before. */
+static void add_command(finder *f, const unsigned char *literals, uint32_t insert, uint32_t copy, uint32_t distance,
+                        uint32_t last) {
+  const part inserted = insert_part(insert), copied = copy_part(copy ? copy : 2);
+  const part back = copy ? distance_part(distance, last) : (part){0, 0, 0};
+  const command now = {.insert = insert,
+                       .copy = copy,
+                       .distance_more = back.more,
+                       .lengths = (uint16_t)lengths_symbol(inserted.symbol, copied.symbol),
+                       .distance = (uint8_t)back.symbol,
+                       .lengths_width = (uint8_t)(inserted.width + copied.width),
+                       .distance_width = (uint8_t)back.width,
+                       .lengths_more = inserted.more | (uint64_t)copied.more << inserted.width};
+  f->codes->lengths.counts[now.lengths]++;
+  if (copy) f->codes->distances.counts[now.distance]++;
+  for (const unsigned char *end = literals + insert; literals < end; literals++) f->codes->literals.counts[*literals]++;
+  vsi_buffer_append(&f->commands, &now, sizeof now);
+}
+
 /* ----------------------------------------------------------------------------------------------- matches ---------- */
 
-static uint32_t hash_at(const unsigned char *at) {
+/* Return the size of a table for a text of this length, so that a small text clears a small one. */
+static unsigned hash_bits_of(uint32_t len) {
+  const unsigned bits = 32 - (unsigned)__builtin_clz(len | 1);
+  return bits < HASH_BITS_LEAST ? HASH_BITS_LEAST : bits > HASH_BITS_MOST ? HASH_BITS_MOST : bits;
+}
+
+static uint32_t hash_at(const finder *f, const unsigned char *at) {
   uint32_t first, last; /* two overlapping loads: a copy of six bytes would go through memory */
   memcpy(&first, at, sizeof first);
   memcpy(&last, at + HASH_BYTES - sizeof last, sizeof last);
-  return (uint32_t)(((uint64_t)last << 32 | first) * UINT64_C(0x9E3779B97F4A7C15) >> (64 - HASH_BITS));
+  return (uint32_t)(((uint64_t)last << 32 | first) * UINT64_C(0x9E3779B97F4A7C15) >> (64 - f->hash_bits));
 }
 
 /* Enter positions up to `to` into the table. */
@@ -75,7 +178,7 @@ static void enter(finder *f, uint32_t to) {
   f->entered = to;
   if (to > last) to = last;
   for (uint32_t at = from; at < to; at++) {
-    uint32_t *head = &f->heads[hash_at(f->text + at)];
+    uint32_t *head = &f->heads[hash_at(f, f->text + at)];
     f->before[at] = *head;
     *head = at + 1;
   }
@@ -85,24 +188,26 @@ static uint32_t length_of_match(const finder *f, uint32_t a, uint32_t b) {
   const unsigned char *text = f->text;
   uint32_t most = f->end - b, len = 0;
   while (len + 8 <= most) {
-    uint64_t x, y;
-    memcpy(&x, text + a + len, 8);
-    memcpy(&y, text + b + len, 8);
-    if (x != y) break;
+    const uint64_t different = vsi_hash_word(text + a + len, 8) ^ vsi_hash_word(text + b + len, 8);
+    if (different) return len + (uint32_t)__builtin_ctzll(different) / 8;
     len += 8;
   }
   while (len < most && text[a + len] == text[b + len]) len++;
   return len;
 }
 
+/* Return whether the first REPEAT_LEAST bytes are the same. */
+static bool is_same(const finder *f, uint32_t a, uint32_t b) {
+  return memcmp(f->text + a, f->text + b, REPEAT_LEAST) == 0;
+}
+
 /* Find the best copy for a position. Returns its length; 0: none. last: distance of the last copy; 0: none yet. */
 static uint32_t find(const finder *f, uint32_t at, uint32_t last, uint32_t *ret_distance) {
-  uint32_t best = last ? length_of_match(f, at - last, at) : 0;
-  if (best < REPEAT_LEAST) best = 0;
+  if (f->end - at < HASH_BYTES) return 0;
+  uint32_t best = last && is_same(f, at - last, at) ? length_of_match(f, at - last, at) : 0;
   *ret_distance = last;
-  if (f->end - at < HASH_BYTES) return best;
-  uint32_t place = f->heads[hash_at(f->text + at)];
-  for (int depth = 0; place && depth < DEPTH_MOST; depth++) {
+  uint32_t place = f->heads[hash_at(f, f->text + at)];
+  for (int depth = 0; place && depth < f->depth; depth++) {
     uint32_t candidate = place - 1;
     if (at - candidate > f->farthest) break;
     uint32_t least = best ? best + 3 : HASH_BYTES; /* an explicit distance costs about this much more */
@@ -142,13 +247,13 @@ static void find_commands(finder *f, uint32_t from) {
       at--;
       copy++;
     }
-    vsi_buffer_append(&f->commands, &(command){at - literals, copy, distance}, sizeof(command));
+    add_command(f, f->text + literals, at - literals, copy, distance, last);
     at += copy;
     enter_copy(f, at);
     literals = at;
     last = distance;
   }
-  if (literals < at) vsi_buffer_append(&f->commands, &(command){at - literals, 0, 0}, sizeof(command));
+  if (literals < at) add_command(f, f->text + literals, at - literals, 0, 0, 0);
 }
 
 /* -------------------------------------------------------------------------------------------------- bits ---------- */
@@ -168,14 +273,17 @@ static void flush_bytes(bits *b) {
   b->len = 0;
 }
 
-/* Write the `count` lowest bits of a value, at most 32. Its other bits are 0. */
-static void put_bits(bits *b, uint32_t value, unsigned count) {
-  b->held |= (uint64_t)value << b->held_count;
-  for (b->held_count += count; b->held_count >= 8; b->held_count -= 8) {
-    b->bytes[b->len++] = (unsigned char)b->held;
-    b->held >>= 8;
-    if (b->len == sizeof b->bytes) flush_bytes(b);
-  }
+/* Write the `count` lowest bits of a value, at most 48. Its other bits are 0. */
+static inline void put_bits(bits *b, uint64_t value, unsigned count) {
+  b->held |= value << b->held_count;
+  b->held_count += count;
+  if (b->len > sizeof b->bytes - sizeof b->held) flush_bytes(b);
+  const uint64_t little = vsi_hash_word(&b->held, sizeof b->held);
+  memcpy(b->bytes + b->len, &little, sizeof little);
+  const unsigned whole = b->held_count / 8;
+  b->len += whole;
+  b->held >>= 8 * whole;
+  b->held_count %= 8;
 }
 
 /* Align the output to a byte boundary: write an empty metadata block, which ends at one (9.2). If the output is at a
@@ -186,12 +294,6 @@ static void align(bits *b) {
 }
 
 /* ------------------------------------------------------------------------------------------------- codes ---------- */
-
-typedef struct code {
-  uint32_t counts[SYMBOLS_MOST];
-  uint8_t depths[SYMBOLS_MOST];
-  uint16_t words[SYMBOLS_MOST]; /* with bits reversed, as they are written */
-} code;
 
 /* Build a Huffman tree with two queues: leaves by weight, and nodes in the order of their creation. used: number of
  * leaves, at least 2. Returns the greatest depth. */
@@ -245,6 +347,7 @@ static unsigned make_code(code *c, unsigned size, unsigned limit, uint16_t *leav
     for (; at && c->counts[leaves[at - 1]] > c->counts[i]; at--) leaves[at] = leaves[at - 1];
     leaves[at] = (uint16_t)i;
   }
+  if (used == 1) c->words[*leaves] = 0; /* written with no bits */
   if (used < 2) return used;
   /* If the tree is too deep, rare symbols get a higher weight until it fits. The loop ends: at the latest when all
    * weights are equal, the depth of a tree of n symbols is log2(n), rounded up, and that is within the limit. */
@@ -262,12 +365,8 @@ static unsigned make_code(code *c, unsigned size, unsigned limit, uint16_t *leav
   return used;
 }
 
-/* Write a symbol; without `b`, count it. */
-static inline void put_symbol(bits *b, code *c, unsigned symbol) {
-  if (b)
-    put_bits(b, c->words[symbol], c->depths[symbol]);
-  else
-    c->counts[symbol]++;
+static inline void put_symbol(bits *b, const code *c, unsigned symbol) {
+  put_bits(b, c->words[symbol], c->depths[symbol]);
 }
 
 /* Write a code of up to four symbols (3.4). */
@@ -340,83 +439,25 @@ static void put_code(bits *b, code *c, unsigned size) {
   }
 }
 
-/* ---------------------------------------------------------------------------------------------- commands ---------- */
-
-/* A number in the form in which it is written: a symbol, and `width` additional bits with the value `more`. */
-typedef struct part {
-  uint32_t symbol, more, width;
-} part;
-
-/* Return a length as the last symbol whose base does not exceed it, with the difference in additional bits (section
- * 5). */
-static part length_part(const uint16_t bases[24], const uint8_t widths[24], uint32_t len) {
-  unsigned symbol = 0;
-  for (unsigned step = 16; step; step /= 2)
-    if (symbol + step < 24 && bases[symbol + step] <= len) symbol += step;
-  return (part){symbol, len - bases[symbol], widths[symbol]};
-}
-
-static part insert_part(uint32_t len) {
-  static const uint16_t bases[] = {0,  1,  2,  3,  4,   5,   6,   8,   10,   14,   18,   26,
-                                   34, 50, 66, 98, 130, 194, 322, 578, 1090, 2114, 6210, 22594};
-  static const uint8_t widths[] = {0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 12, 14, 24};
-  return length_part(bases, widths, len);
-}
-
-static part copy_part(uint32_t len) {
-  static const uint16_t bases[] = {2,  3,  4,  5,  6,  7,   8,   9,   10,  12,  14,   18,
-                                   22, 30, 38, 54, 70, 102, 134, 198, 326, 582, 1094, 2118};
-  static const uint8_t widths[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 24};
-  return length_part(bases, widths, len);
-}
-
-/* Return a distance as a symbol (section 4), without postfix bits and direct codes. last: the distance of the copy
- * before. */
-static part distance_part(uint32_t distance, uint32_t last) {
-  if (distance == last) return (part){LAST_DISTANCE, 0, 0};
-  unsigned width = 30 - (unsigned)__builtin_clz(distance + 3), high = (distance + 3) >> width & 1;
-  return (part){FIRST_EXPLICIT + 2 * (width - 1) + high, distance + 3 - ((2 + high) << width), width};
-}
-
-/* Return the insert-and-copy symbol, which stands for the symbols of both lengths (5). The upper bits of the two select
- * a cell of 64 symbols, and the lower three bits of each select a symbol in the cell. The cells that imply the last
- * distance are not used. */
-static unsigned lengths_symbol(unsigned insert, unsigned copy) {
-  static const uint8_t cells[3][3] = {{2, 3, 6}, {4, 5, 8}, {7, 9, 10}};
-  return 64u * cells[insert >> 3][copy >> 3] + 8 * (insert & 7) + (copy & 7);
-}
-
-typedef struct codes {
-  code literals, lengths, distances;
-} codes;
-
-/* Visit all commands. put: NULL: count the symbols that they need; otherwise write the symbols. */
-static void each_command(const finder *f, uint32_t from, codes *c, bits *put) {
-  const command *commands = (const command *)(const void *)f->commands.data;
-  size_t count = f->commands.len / sizeof *commands;
+static void put_commands(bits *b, const finder *f, uint32_t from, const codes *c) {
+  const command *now = (const command *)(const void *)f->commands.data, *end = now + f->commands.len / sizeof *now;
   const unsigned char *at = f->text + from;
-  for (uint32_t i = 0, last = 0; i < count; i++) {
-    const command *now = &commands[i];
-    part insert = insert_part(now->insert), copy = copy_part(now->copy ? now->copy : 2);
-    unsigned lengths = lengths_symbol(insert.symbol, copy.symbol);
-    put_symbol(put, &c->lengths, lengths);
-    if (put) put_bits(put, insert.more, insert.width);
-    if (put) put_bits(put, copy.more, copy.width);
-    for (const unsigned char *end = at + now->insert; at < end; at++) put_symbol(put, &c->literals, *at);
+  for (; now < end; now++) {
+    put_symbol(b, &c->lengths, now->lengths);
+    put_bits(b, now->lengths_more, now->lengths_width);
+    for (const unsigned char *last = at + now->insert; at < last; at++) put_symbol(b, &c->literals, *at);
     if (!now->copy) return; /* at the end the decoder copies nothing */
-    part distance = distance_part(now->distance, last);
-    put_symbol(put, &c->distances, distance.symbol);
-    if (put) put_bits(put, distance.more, distance.width);
+    put_symbol(b, &c->distances, now->distance);
+    put_bits(b, now->distance_more, now->distance_width);
     at += now->copy;
-    last = now->distance;
   }
 }
 
-static vestry_err put_block(const finder *f, uint32_t from, codes *c, vestry_sink *sink) {
+static vestry_err put_block(const finder *f, uint32_t from, vestry_sink *sink) {
   bits b = {.sink = sink};
   uint32_t len = f->end - from;
   unsigned nibbles = len <= 1u << 16 ? 4 : 5;
-  each_command(f, from, c, NULL);
+  codes *c = f->codes;
   put_bits(&b, 0, 1); /* ISLAST: not the last */
   put_bits(&b, nibbles - 4, 2);
   put_bits(&b, len - 1, 4 * nibbles);
@@ -428,34 +469,43 @@ static vestry_err put_block(const finder *f, uint32_t from, codes *c, vestry_sin
   put_code(&b, &c->literals, LITERALS);
   put_code(&b, &c->lengths, LENGTHS);
   put_code(&b, &c->distances, DISTANCES);
-  each_command(f, from, c, &b);
+  put_commands(&b, f, from, c);
   align(&b);
   return b.error;
+}
+
+/* Encode the end of f->text, from `from` on. */
+static vestry_err encode(finder *f, uint32_t from, vestry_sink *sink) {
+  memset(f->codes->literals.counts, 0, LITERALS * sizeof *f->codes->literals.counts);
+  memset(f->codes->lengths.counts, 0, LENGTHS * sizeof *f->codes->lengths.counts);
+  memset(f->codes->distances.counts, 0, DISTANCES * sizeof *f->codes->distances.counts);
+  find_commands(f, from);
+  return f->commands.error ? f->commands.error : put_block(f, from, sink);
 }
 
 vestry_err vsi_brotli_follow(const vestry_host *host, unsigned window_bits, const void *previous, size_t previous_len,
                              const void *data, size_t len, vestry_sink *sink) {
   if (len > VSI_BROTLI_FOLLOW_MAX_BYTES) return VESTRY_UNSUPPORTED;
   finder f = {.farthest = (UINT32_C(1) << window_bits) - 16}; /* section 9.1 */
-  uint32_t from = previous_len < f.farthest ? (uint32_t)previous_len : f.farthest;
+  const uint32_t from = previous_len < f.farthest ? (uint32_t)previous_len : f.farthest;
   f.end = from + (uint32_t)len;
-  f.heads = vsi_calloc(host, (size_t)1 << HASH_BITS, sizeof *f.heads);
+  f.hash_bits = hash_bits_of(f.end);
+  f.depth = from ? DEPTH_MOST : DEPTH_ALONE;
+  f.heads = vsi_calloc(host, (size_t)1 << f.hash_bits, sizeof *f.heads);
   f.before = vsi_alloc(host, f.end * sizeof *f.before);
-  unsigned char *text = vsi_alloc(host, f.end);
-  codes *c = vsi_calloc(host, 1, sizeof *c);
+  f.codes = vsi_alloc(host, sizeof *f.codes);
+  unsigned char *text = from ? vsi_alloc(host, f.end) : NULL;
   vsi_buffer_init(&f.commands, host);
   vestry_err error = VESTRY_NO_MEMORY;
-  if (f.heads && f.before && text && c) {
-    memcpy(text, (const unsigned char *)previous + (previous_len - from), from);
-    memcpy(text + from, data, len);
-    f.text = text;
-    find_commands(&f, from);
-    error = f.commands.error;
-    if (!error) error = put_block(&f, from, c, sink);
+  if (f.heads && f.before && f.codes && (text || !from)) {
+    if (from) memcpy(text, (const unsigned char *)previous + (previous_len - from), from);
+    if (from) memcpy(text + from, data, len);
+    f.text = from ? text : data;
+    error = encode(&f, from, sink);
   }
   vsi_buffer_finish(&f.commands);
-  vsi_free(host, c);
   vsi_free(host, text);
+  vsi_free(host, f.codes);
   vsi_free(host, f.before);
   vsi_free(host, f.heads);
   return error;

@@ -286,6 +286,15 @@ static const vsi_segment *find_made(const vsi_coding *coding, const vestry_event
   return NULL;
 }
 
+/* Create an encoder whose outputs are single ones: it is reset before each, also before the first. */
+static vestry_err create_scratch(const vsi_coding *coding, void **ret_encoder) {
+  const vestry_profile_ops *ops = coding->profile.ops;
+  vestry_err error = ops->create(&coding->profile, coding->all->host, VESTRY_ENCODER_SEGMENT, ret_encoder);
+  if (error || !ops->reset || ops->reset(*ret_encoder)) return error;
+  ops->destroy(*ret_encoder);
+  return VESTRY_FAILED;
+}
+
 /* Encode with a scratch encoder whose semaphore is held. NULL: encoding failed. */
 static vsi_segment *compress(vsi_coding *coding, vsi_scratch *scratch, const vestry_host *host,
                              const vestry_event *event, const vestry_slice *before) {
@@ -294,7 +303,7 @@ static vsi_segment *compress(vsi_coding *coding, vsi_scratch *scratch, const ves
   void *encoder = scratch->encoder;
   count_encode(coding->all, before ? VSI_ENCODE_FOLLOWED : VSI_ENCODE_ALONE);
   scratch->encoder = NULL;
-  if (!encoder && ops->create(&coding->profile, coding->all->host, VESTRY_ENCODER_SEGMENT, &encoder)) return NULL;
+  if (!encoder && create_scratch(coding, &encoder)) return NULL;
   vestry_err error = encode(coding, host, encoder, event, before, &segment);
   if (!error && ops->reset && ops->reset(encoder))
     scratch->encoder = encoder;

@@ -25,9 +25,10 @@ static void feed(decoder *d, vestry_sink *sink) {
   vsi_sink_init(sink, NULL);
 }
 
-/* Returns the number of bytes of the event. */
-static size_t check(unsigned window_bits, manner how, const char *previous, size_t previous_len, const char *text,
-                    size_t len) {
+/* previous: what the stream's text ends with; is_alone: the encoder does not learn it. Returns the number of bytes of
+ * the event. */
+static size_t check_how(unsigned window_bits, manner how, const char *previous, size_t previous_len, const char *text,
+                        size_t len, bool is_alone) {
   const vestry_host *host = vestry_host_default();
   vestry_profile profile = {.ops = &vestry_profile_brotli, .window_bits = window_bits};
   assert_int_equal(profile.ops->resolve(&profile), VESTRY_OK);
@@ -50,7 +51,9 @@ static size_t check(unsigned window_bits, manner how, const char *previous, size
   }
   feed(&d, &sink);
   assert_int_equal(d.text.len, primer_len + previous_len);
-  assert_int_equal(vsi_brotli_follow(host, window_bits, previous, previous_len, text, len, &sink), VESTRY_OK);
+  assert_int_equal(
+      vsi_brotli_follow(host, window_bits, is_alone ? NULL : previous, is_alone ? 0 : previous_len, text, len, &sink),
+      VESTRY_OK);
   size_t wire_len = sink.buffer.len - sizeof(vsi_segment);
   feed(&d, &sink);
   assert_false(d.broken);
@@ -62,6 +65,11 @@ static size_t check(unsigned window_bits, manner how, const char *previous, size
   decoder_finish(&d);
   vsi_buffer_finish(&sink.buffer);
   return wire_len;
+}
+
+static size_t check(unsigned window_bits, manner how, const char *previous, size_t previous_len, const char *text,
+                    size_t len) {
+  return check_how(window_bits, how, previous, previous_len, text, len, false);
 }
 
 /* capability: D16, F1 */
@@ -127,7 +135,8 @@ static void differences_of_random_texts_decode(void **state) {
     size_t previous_len = make_text(&random, previous, MOST, "", 0);
     size_t len = make_text(&random, text, MOST, previous, previous_len);
     unsigned bits = WINDOW_LEAST + (unsigned)random_below(&random, WINDOW_MOST - WINDOW_LEAST + 1);
-    check(bits, (manner)random_below(&random, MANNERS), previous, previous_len, text, len);
+    check_how(bits, (manner)random_below(&random, MANNERS), previous, previous_len, text, len,
+              random_below(&random, 3) == 0);
   }
   free(previous);
   free(text);
@@ -154,6 +163,7 @@ static void too_deep_code_is_limited(void **state) {
   }
   check(12, FRAMED, "before", 6, text, len);
   check(18, BY_LIBRARY, text, len / 2, text, len);
+  check_how(16, BY_LIBRARY, text, len / 2, text, len, true);
 }
 
 /* capability: F1 */
@@ -185,6 +195,8 @@ static void large_differences_decode_up_to_the_limit(void **state) {
   check(18, FRAMED, text, most, text, most);
   check(10, BY_LIBRARY, text, most, text, most);
   check(16, FRAMED, text, 1, text, 65536);
+  check_how(10, FRAMED, text, most, text, most, true);
+  check_how(18, BY_LIBRARY, text, most, text, 65536, true);
   check(16, FRAMED, text, 1, text, 65537);
   vestry_sink sink;
   vsi_sink_init(&sink, NULL);

@@ -242,6 +242,42 @@ static void repeated_events_are_compressed(void **state) {
 }
 
 /* capability: C13 */
+static void event_that_cannot_be_compressed_is_framed(void **state) {
+  static char noise[3000], text[20000];
+  uint64_t random = 11;
+  for (size_t i = 0; i < sizeof noise; i++) noise[i] = (char)random_below(&random, 256);
+  for (uint32_t level = 2; level <= 5; level++) {
+    const vestry_profile wanted = {.ops = &vestry_profile_brotli, .level = level};
+    vestry_profile p;
+    far_end f;
+    vestry_sink sink;
+    void *encoder = NULL;
+    assert_int_equal(vsi_profile_resolve(&wanted, &p), VESTRY_OK);
+    far_begin(&f, &p);
+    vsi_sink_init(&sink, NULL);
+    assert_int_equal(p.ops->primer(&p, vestry_host_default(), &sink), VESTRY_OK);
+    decoder_feed(&f.d, sink.buffer.data + sizeof(vsi_segment), sink.buffer.len - sizeof(vsi_segment));
+    f.primed = f.d.text.len;
+    new_sink(&sink);
+    assert_int_equal(p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_SEGMENT, &encoder), VESTRY_OK);
+    for (size_t len = 1; len <= sizeof noise; len = len < 40 ? len + 1 : len * 2) {
+      assert_true(p.ops->reset(encoder));
+      assert_int_equal(p.ops->encode(encoder, noise, len, &sink), VESTRY_OK);
+      assert_in_range(sink.buffer.len - sizeof(vsi_segment), len / 2, len + 8);
+      far_take(&f, &sink, noise, len);
+      new_sink(&sink);
+    }
+    assert_true(p.ops->reset(encoder));
+    assert_int_equal(p.ops->encode(encoder, text, sizeof text, &sink), VESTRY_OK); /* zeros */
+    assert_in_range(sink.buffer.len - sizeof(vsi_segment), 1, 100);
+    far_take(&f, &sink, text, sizeof text);
+    p.ops->destroy(encoder);
+    vsi_buffer_finish(&sink.buffer);
+    far_finish(&f);
+  }
+}
+
+/* capability: C13 */
 static void profile_settings_are_checked(void **state) {
   static const vestry_profile bad[] = {
       {.ops = NULL},
@@ -418,6 +454,7 @@ int main(void) {
       cmocka_unit_test(spliced_streams_decode),
       cmocka_unit_test(framed_bytes_of_any_length_decode),
       cmocka_unit_test(repeated_events_are_compressed),
+      cmocka_unit_test(event_that_cannot_be_compressed_is_framed),
       cmocka_unit_test(profile_settings_are_checked),
       cmocka_unit_test(failed_sink_is_reported),
       cmocka_unit_test(encoding_survives_every_allocation_failure),

@@ -14,10 +14,10 @@
 
 enum { LARGE_BYTES = 16 << 10, PAGE_BYTES = 12000, CHANGE_AT = 5000 };
 
-/* A host that counts its memory in use, and its large allocations. */
+/* A host that counts its memory in use now, and at most, and its large allocations. */
 typedef struct meter {
   vestry_host host;
-  size_t used_bytes, large_count;
+  size_t used_bytes, most_bytes, large_count;
 } meter;
 
 static void *metered(void *ctx, void *memory, size_t size) {
@@ -32,6 +32,7 @@ static void *metered(void *ctx, void *memory, size_t size) {
   assert_non_null(base);
   *(size_t *)(void *)base = size;
   m->used_bytes += size;
+  if (m->used_bytes > m->most_bytes) m->most_bytes = m->used_bytes;
   if (size >= LARGE_BYTES) m->large_count++;
   return base + alignof(max_align_t);
 }
@@ -86,6 +87,26 @@ static void next_page_needs_no_large_allocation(void **state) {
     assert_true(asked > 0);
     for (int round = 0; round < 20; round++) encode(encoder, &p, follows, page, PAGE_BYTES);
     assert_int_equal(m.large_count, asked);
+    p.ops->destroy(encoder);
+    assert_int_equal(m.used_bytes, 0);
+  }
+  free(page);
+}
+
+/* The library would write to half a MiB for each event. */
+static void single_event_needs_little_memory(void **state) {
+  char *page = make_text(PAGE_BYTES);
+  for (uint32_t level = 2; level <= 4; level++) {
+    meter m;
+    vestry_profile p;
+    void *encoder;
+    meter_init(&m);
+    assert_int_equal(vsi_profile_resolve(&(vestry_profile){.ops = &vestry_profile_brotli, .level = level}, &p),
+                     VESTRY_OK);
+    assert_int_equal(p.ops->create(&p, &m.host, VESTRY_ENCODER_SEGMENT, &encoder), VESTRY_OK);
+    assert_true(p.ops->reset(encoder));
+    for (int round = 0; round < 3; round++) encode(encoder, &p, false, page, PAGE_BYTES);
+    assert_int_equal(m.most_bytes < 20 * PAGE_BYTES, level <= 3);
     p.ops->destroy(encoder);
     assert_int_equal(m.used_bytes, 0);
   }
@@ -181,8 +202,11 @@ static void allocation_failure_frees_all_pieces(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(next_page_needs_no_large_allocation), cmocka_unit_test(kept_memory_is_bounded),
-      cmocka_unit_test(unreset_encoder_keeps_no_memory),     cmocka_unit_test(piece_is_reused_if_it_fits),
+      cmocka_unit_test(next_page_needs_no_large_allocation),
+      cmocka_unit_test(single_event_needs_little_memory),
+      cmocka_unit_test(kept_memory_is_bounded),
+      cmocka_unit_test(unreset_encoder_keeps_no_memory),
+      cmocka_unit_test(piece_is_reused_if_it_fits),
       cmocka_unit_test(allocation_failure_frees_all_pieces),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
