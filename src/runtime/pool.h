@@ -114,6 +114,7 @@ typedef struct vsi_pool {
   vsi_deferred *deferred; /* of a stepped pool, for the thread that steps; NULL: none yet */
   _Atomic(bool) batches;  /* whether streams may batch their sends; relaxed, becomes false once */
   _Atomic(uint64_t) batches_count, batched_count; /* batches, and sends in them; relaxed */
+  _Atomic(uint64_t) rings_lost_count;             /* failures that concern one thread for a while (sends.c); relaxed */
 
   vsi_mutex park_lock; /* innermost */
   /* Guarded by park_lock: the workers that sleep and were not woken yet, except perhaps by the bell. */

@@ -31,8 +31,10 @@
  *
  * Without io_uring. The kernel may not have it, or refuse it (the sysctl kernel.io_uring_disabled, seccomp profiles of
  * containers), or lack the operation (Linux before 5.6, kernels in user space), or fail later. Then the log gets one
- * line, and all streams of the runtime write directly. The sends of a batch that the kernel has not taken, or has
- * refused without a look at the socket, are performed by send(2).
+ * line, and all streams of the runtime write directly. But if only descriptors or memory are short for the moment, only
+ * the thread that needs them writes directly, and tries again after RETRY_NS: a process that has reached its limit of
+ * descriptors once would otherwise pay for it as long as it runs. The sends of a batch that the kernel has not taken,
+ * or has refused without a look at the socket, are performed by send(2).
  *
  * Threads. A batch belongs to one thread: a worker, or whichever thread steps a stepped runtime. */
 #include "runtime/sends.h"
@@ -49,8 +51,10 @@
 #include "base/memory.h"
 
 /* SENDS_MOST: maximum number of sends of a batch. RING_LEAST: smaller batches are not worth a submission. AGE_NS: how
- * long a send may wait before the next check. NOT_SENT: a result that no send has. */
-#define AGE_NS UINT64_C(500000)
+ * long a send may wait before the next check. RETRY_NS: how long a thread without a ring writes directly before it
+ * tries again. NOT_SENT: a result that no send has. */
+#define AGE_NS   UINT64_C(500000)
+#define RETRY_NS UINT64_C(1000000000)
 enum { SENDS_MOST = 256, BYTES_MOST = 128 << 10, RING_LEAST = 3, AGE_TURNS = 16, NOT_SENT = INT32_MIN };
 
 struct vsi_sends {
@@ -60,6 +64,7 @@ struct vsi_sends {
   uint32_t count, used, turns; /* turns: checks of the age */
   bool is_flushing, has_ring;
   uint64_t since_ns; /* when the first send was added */
+  uint64_t retry_ns; /* without a ring: when to try again */
   struct io_uring ring;
   vsi_send all[SENDS_MOST];
   char bytes[BYTES_MOST];
@@ -76,24 +81,6 @@ static void give_up(vsi_pool *pool, const char *what, int error) {
 
 /* ---- the ring ---------------------------------------------------------------------------------------------------- */
 
-/* With SINGLE_ISSUER and DEFER_TASKRUN (Linux 6.1) a completion costs less; a thread that steps may be another one each
- * time. IORING_SETUP_… of liburing: io_uring_setup(2). */
-static bool ring_init(vsi_sends *sends) {
-  const unsigned wanted = sends->pool->workers_count ? IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN : 0;
-  struct io_uring_params params = {.flags = wanted};
-  int error = io_uring_queue_init_params(SENDS_MOST, &sends->ring, &params);
-  if (error == -EINVAL && wanted) {
-    params = (struct io_uring_params){.flags = 0};
-    error = io_uring_queue_init_params(SENDS_MOST, &sends->ring, &params);
-  }
-  if (error) {
-    give_up(sends->pool, "io_uring_setup", -error);
-    return false;
-  }
-  (void)io_uring_ring_dontfork(&sends->ring);
-  return true;
-}
-
 /* The application may have closed all descriptors, for example by closefrom(3), and its next file may have the ring's
  * number. This file stays open. */
 static void ring_finish(vsi_sends *sends) {
@@ -102,6 +89,40 @@ static void ring_finish(vsi_sends *sends) {
   if (answer == -EBADF || answer == -EOPNOTSUPP) sends->ring.ring_fd = -1; /* closed; another file */
   io_uring_queue_exit(&sends->ring);
   sends->has_ring = false;
+}
+
+/* Stop using the ring, which has failed, or could not be made. */
+static void lose_ring(vsi_sends *sends, const char *what, int error) {
+  vsi_pool *pool = sends->pool;
+  ring_finish(sends);
+  if (error != EMFILE && error != ENFILE && error != ENOMEM && error != EAGAIN && error != EBUSY) {
+    give_up(pool, what, error);
+    return;
+  }
+  sends->retry_ns = vsi_add_saturating(vsi_now_ns(pool->host), RETRY_NS);
+  if (!atomic_fetch_add_explicit(&pool->rings_lost_count, 1, memory_order_relaxed))
+    vsi_log(pool->host, VESTRY_LOG_WARN,
+            "runtime: a thread does not batch its sends now: %s: %s. Until it can, it writes streams one by one, which "
+            "costs more processor time. It tries again each second; vestry_runtime_rings_lost_total counts further "
+            "failures, which are not logged",
+            what, strerror(error));
+}
+
+/* With SINGLE_ISSUER and DEFER_TASKRUN (Linux 6.1) a completion costs less; a thread that steps may be another one each
+ * time. IORING_SETUP_… of liburing: io_uring_setup(2). */
+static void ring_init(vsi_sends *sends) {
+  const unsigned wanted = sends->pool->workers_count ? IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN : 0;
+  struct io_uring_params params = {.flags = wanted};
+  int error = io_uring_queue_init_params(SENDS_MOST, &sends->ring, &params);
+  if (error == -EINVAL && wanted) {
+    params = (struct io_uring_params){.flags = 0};
+    error = io_uring_queue_init_params(SENDS_MOST, &sends->ring, &params);
+  }
+  sends->has_ring = !error;
+  if (error)
+    lose_ring(sends, "io_uring_setup", -error);
+  else
+    (void)io_uring_ring_dontfork(&sends->ring);
 }
 
 /* Take the results that the kernel has. Returns their number. */
@@ -140,8 +161,7 @@ static void ring_send(vsi_sends *sends) {
     for (uint32_t i = 0; i < taken; i++)
       if (sends->all[queued[i]].result == NOT_SENT) sends->all[queued[i]].result = -EIO;
     if (!got) sends->ring.ring_fd = -1; /* the application has closed it, and the number is another ring's */
-    ring_finish(sends);
-    give_up(sends->pool, "io_uring_enter", got ? -got : EBADF);
+    lose_ring(sends, "io_uring_enter", got ? -got : EBADF);
     return;
   }
 }
@@ -170,8 +190,7 @@ static void send_rest(vsi_sends *sends, vsi_send *at) {
   if (!lacks_operation && refusal != NOT_SENT && refusal != -EINTR && refusal != -ECANCELED) return;
   send_directly(at, sends->bytes);
   if (!lacks_operation || at->result == refusal) return;
-  ring_finish(sends);
-  give_up(sends->pool, "io_uring has no send", -refusal);
+  lose_ring(sends, "io_uring has no send", -refusal);
 }
 
 /* Return whether the first send has waited for long. */
@@ -211,11 +230,15 @@ static vsi_sends *create(const vsi_pool *here, vsi_pool *of) {
   sends->host = here->host;
   sends->pool = of;
   sends->count = sends->used = sends->turns = 0;
-  sends->is_flushing = false;
-  sends->has_ring = ring_init(sends);
-  if (sends->has_ring) return sends;
-  vsi_free(here->host, sends);
-  return NULL;
+  sends->is_flushing = sends->has_ring = false;
+  sends->retry_ns = 0;
+  return sends;
+}
+
+/* Return whether the batch has a ring; make one if it is time. */
+static bool has_ring_now(vsi_sends *sends) {
+  if (!sends->has_ring && vsi_now_ns(sends->pool->host) >= sends->retry_ns) ring_init(sends);
+  return sends->has_ring;
 }
 
 vsi_sends *vsi_sends_here(vsi_pool *here, vsi_pool *of) {
@@ -224,7 +247,7 @@ vsi_sends *vsi_sends_here(vsi_pool *here, vsi_pool *of) {
   if (!at) return NULL;
   if (!*at) *at = (vsi_deferred *)create(here, of);
   vsi_sends *sends = (vsi_sends *)*at;
-  return sends && sends->pool == of && !sends->is_flushing ? sends : NULL;
+  return sends && sends->pool == of && !sends->is_flushing && has_ring_now(sends) ? sends : NULL;
 }
 
 void *vsi_sends_room(vsi_sends *sends) {

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -332,12 +333,22 @@ static void a_ring_that_fails_later_loses_and_repeats_nothing(void **state) {
   assert_arrives_while_refused(SYS_io_uring_enter, 1);
 }
 
-/* Whether the kernel of the tests has no operation to send, like Linux before 5.6. */
+/* Whether the kernel of the tests has no operation to send, like Linux before 5.6, and the error, if any, with which it
+ * refuses a ring or a submission. */
 static bool has_no_send;
+static int setup_error, enter_error;
 
-/* liburing's function, which the library calls. */
+/* liburing's functions, which the library calls. */
+int io_uring_queue_init_params(unsigned entries, struct io_uring *ring, struct io_uring_params *params) {
+  int (*init)(unsigned, struct io_uring *, struct io_uring_params *) = NULL;
+  if (setup_error) return -setup_error;
+  *(void **)&init = dlsym(RTLD_NEXT, "io_uring_queue_init_params");
+  return init(entries, ring, params);
+}
+
 int io_uring_submit_and_wait(struct io_uring *ring, unsigned wait_count) {
   int (*submit)(struct io_uring *, unsigned) = NULL;
+  if (enter_error) return -enter_error;
   *(void **)&submit = dlsym(RTLD_NEXT, "io_uring_submit_and_wait");
   const unsigned mask = *ring->sq.kring_mask;
   for (unsigned i = ring->sq.sqe_head; has_no_send && i != ring->sq.sqe_tail; i++) ring->sq.sqes[i & mask].opcode = 250;
@@ -371,6 +382,72 @@ static void a_kernel_without_the_operation_gets_plain_sends(void **state) {
   assert_false(batches(runtime));
   assert_int_equal(th.log_lines, 1);
   assert_non_null(strstr(th.last_log, "not batched"));
+  for (unsigned i = 0; i < SOME; i++) stream_finish(&streams[i]);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+/* Send while the kernel refuses by *error, and later while it does not. Whatever is short for the moment, the thread
+ * batches again after a second, and the log has one line. */
+static void assert_recovers(int *error, int is) {
+  static stream streams[SOME];
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
+  *error = is;
+  for (unsigned round = 0; round < 3; round++) {
+    send_one_each(streams, runtime);
+    test_host_advance_ms(&th, 1000);
+  }
+  *error = 0;
+  assert_int_equal(atomic_load(&runtime->pool.rings_lost_count), 3);
+  assert_true(batches(runtime));
+  assert_int_equal(th.log_lines, 1);
+  assert_non_null(strstr(th.last_log, strerror(is)));
+  const unsigned before = streams[0].batched_count;
+  assert_int_equal(before, error == &enter_error ? 3 : 0);
+  send_one_each(streams, runtime);
+  send_one_each(streams, runtime);
+  for (unsigned i = 0; i < SOME; i++) {
+    assert_int_equal(streams[i].batched_count, before + 2);
+    stream_finish(&streams[i]);
+  }
+  assert_int_equal(th.log_lines, 1);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+  assert_int_equal(find_ring(), -1);
+}
+
+static void a_thread_that_lacks_something_for_a_moment_batches_again(void **state) {
+  static const int passing[] = {EMFILE, ENFILE, ENOMEM, EAGAIN};
+  skip_without_uring();
+  for (size_t i = 0; i < sizeof passing / sizeof *passing; i++) {
+    assert_recovers(&setup_error, passing[i]);
+    if (i >= 2) assert_recovers(&enter_error, passing[i]);
+  }
+}
+
+/* Until a second has passed, the thread does not try, so that it does not make a system call for each write. */
+static void a_thread_without_descriptors_writes_directly_for_a_second(void **state) {
+  static stream streams[SOME];
+  struct rlimit limit;
+  test_host th;
+  skip_without_uring();
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max}), 0);
+  send_one_each(streams, runtime);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  assert_non_null(strstr(th.last_log, strerror(EMFILE)));
+  test_host_advance_ms(&th, 999);
+  send_one_each(streams, runtime);
+  assert_int_equal(streams[0].batched_count, 0);
+  test_host_advance_ms(&th, 1);
+  send_one_each(streams, runtime);
+  assert_int_equal(streams[0].batched_count, 1);
   for (unsigned i = 0; i < SOME; i++) stream_finish(&streams[i]);
   vestry_runtime_destroy(runtime);
   test_host_assert_clean(&th);
@@ -470,6 +547,8 @@ int main(void) {
       cmocka_unit_test(a_kernel_that_refuses_io_uring_gets_plain_sends),
       cmocka_unit_test(a_ring_that_fails_later_loses_and_repeats_nothing),
       cmocka_unit_test(a_kernel_without_the_operation_gets_plain_sends),
+      cmocka_unit_test(a_thread_that_lacks_something_for_a_moment_batches_again),
+      cmocka_unit_test(a_thread_without_descriptors_writes_directly_for_a_second),
       cmocka_unit_test(a_ring_that_the_application_closed_closes_no_other_file),
       cmocka_unit_test(a_ring_that_became_the_applications_is_left_to_it),
       cmocka_unit_test(without_memory_a_write_is_direct),

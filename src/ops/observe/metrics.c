@@ -136,6 +136,8 @@ static void put_runtime(vestry_metrics *m, const vestry *v) {
         atomic_load_explicit(&pool->batches_count, memory_order_relaxed));
   count(m, "vestry_runtime_batched_writes", "Writes of streams that were sent in a batch.",
         atomic_load_explicit(&pool->batched_count, memory_order_relaxed));
+  count(m, "vestry_runtime_rings_lost", "Times a thread wrote streams one by one for want of descriptors or memory.",
+        atomic_load_explicit(&pool->rings_lost_count, memory_order_relaxed));
 }
 
 static void put_requests(vestry_metrics *m, const vestry_stats *stats) {
