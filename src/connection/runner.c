@@ -188,7 +188,7 @@ static inline bool is_over(const vestry_connection *connection) {
 }
 
 /* Take the bare event if there is one. Called when the oldest delivery was taken from the mailbox, and is not among the
- * taken ones yet. */
+ * taken ones yet, or when the place was found to have an event, which is then the oldest (queue.c). */
 static void take_bare(vestry_connection *connection) {
   vestry_event *event = vsi_queue_bare(&connection->queue);
   if (!event || connection->has_bare) return;
@@ -212,6 +212,10 @@ static void take_bare(vestry_connection *connection) {
  * a little at a time would fill with taken events. */
 static void take_waiting(vestry_connection *connection) {
   vsi_delivery *delivery;
+  if (!has_taken(connection) && vsi_queue_bare(&connection->queue) && vsi_queue_count(&connection->queue) == 1) {
+    take_bare(connection); /* the only event, as in most runs */
+    return;
+  }
   vsi_connection_conflate(connection);
   if (vsi_connection_conflation(connection) && connection->taken_last) return;
   while (connection->taken_count < SLICES_A_WRITE && !connection->broken) {
@@ -564,7 +568,7 @@ static void run(vsi_actor *actor) {
   vestry_connection_state state =
       (vestry_connection_state)atomic_load_explicit(&connection->state, memory_order_relaxed);
   if (state == VESTRY_STATE_CLOSED) return;
-  if (!is_over(connection) && state == VESTRY_STATE_OPENING) open_stream(connection);
+  if (state == VESTRY_STATE_OPENING && !is_over(connection)) open_stream(connection);
   if (!is_over(connection)) {
     if (vsi_connection_is_open(connection)) keep_heartbeat(connection);
     write_waiting(connection, WRITES_A_RUN, connection->actor.pool);

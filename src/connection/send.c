@@ -220,7 +220,7 @@ void vsi_connection_posted_here(vestry_connection *connection, vsi_pool *here) {
 void vsi_connections_posted_here(vestry_connection *const *connections, size_t count, vsi_pool *here) {
   vsi_pool *together = count > 1 ? here : NULL;
   for (size_t i = 0; i < count; i++) vsi_connection_posted_here(connections[i], together);
-  if (together) (void)vsi_pool_flush(together, false);
+  if (together) (void)vsi_pool_flush(together, 0);
   for (size_t i = 0; i < count; i++) vsi_connection_let_go(connections[i]);
 }
 

@@ -2,6 +2,7 @@
 /* essay: no lost wake-up, at most one thread in an actor, also a thread that enters without a run */
 #include "runtime/actor.h"
 #include "base/assert.h"
+#include "base/memory.h"
 
 /* The scheduling of actors: one thread at a time is inside an actor, and each notify is followed by a run.
  *
@@ -23,7 +24,8 @@
  * thread that enters makes the same transition from IDLE to RUNNING without a run. Notifies that arrive meanwhile get a
  * run afterwards. A run that has queued a send (sends.c) returns while the actor stays RUNNING; vsi_actor_sent, on the
  * same thread, is the end of that run. A thread that notifies many actors may queue those that become READY later, with
- * one lock for all (vsi_notices): no other thread queues them meanwhile.
+ * one lock for all (vsi_notices): no other thread queues them meanwhile. If there are many and their runs are short, as
+ * in a broadcast, one job of the pool runs several of them (a bundle).
  *
  * - Exclusion: only READY → RUNNING and IDLE → RUNNING admit a thread, by a compare-and-swap, which one thread wins.
  *   Exactly one transition at a time leads to READY, and its thread schedules the actor exactly once. So an actor is in
@@ -66,7 +68,46 @@ static void schedule(vsi_actor *actor, vsi_notices *notices) {
   notices->count++;
 }
 
+/* A job that runs several READY actors, one after the other. To take a job from a queue costs as much as a third of a
+ * short run, and the queue's links would have to be fetched one by one. BUNDLES_FROM: fewer notices stay separate jobs,
+ * so that all workers get some of them. */
+enum { BUNDLE_SIZE = 16, BUNDLES_FROM = 2 * BUNDLE_SIZE, FETCHED_AHEAD = 3 };
+typedef struct bundle {
+  vsi_actor actor; /* first: a job is an actor. Only `class` and `pool` are used */
+  vsi_actor *all[BUNDLE_SIZE];
+} bundle;
+static const vsi_actor_class bundle_class;
+
+/* Put the actors of notices into bundles. Without memory they stay separate jobs. */
+static void gather(vsi_notices *notices) {
+  vsi_jobs bundles;
+  size_t count = 0;
+  bundle *b;
+  STAILQ_INIT(&bundles);
+  while (notices->count >= BUNDLE_SIZE && (b = vsi_alloc(notices->pool->host, sizeof *b)) != NULL) {
+    vsi_actor_init(&b->actor, &bundle_class, notices->pool);
+    for (size_t i = 0; i < BUNDLE_SIZE; i++) {
+      b->all[i] = (vsi_actor *)STAILQ_FIRST(&notices->jobs);
+      VSI_ASSERT(b->all[i]->class->sent); /* only streams are noticed in such numbers */
+      STAILQ_REMOVE_HEAD(&notices->jobs, in);
+    }
+    STAILQ_INSERT_TAIL(&bundles, &b->actor.job, in);
+    notices->count -= BUNDLE_SIZE;
+    count++;
+  }
+  STAILQ_CONCAT(&bundles, &notices->jobs);
+  notices->jobs = bundles;
+  notices->count += count;
+}
+
+/* A step of a stepped pool stays one run. */
+static bool are_gathered(const vsi_notices *notices) {
+  return notices->count >= BUNDLES_FROM && notices->pool->workers_count &&
+         ((vsi_actor *)STAILQ_FIRST(&notices->jobs))->class->sent;
+}
+
 void vsi_notices_send(vsi_notices *notices) {
+  if (are_gathered(notices)) gather(notices);
   if (notices->count) vsi_pool_submit(notices->pool, &notices->jobs, notices->count);
   vsi_notices_init(notices);
 }
@@ -152,15 +193,33 @@ bool vsi_actor_enter(vsi_actor *actor) {
   return false;
 }
 
-bool vsi_actor_run_job(vsi_job *job) {
-  vsi_actor *actor = (vsi_actor *)job;
+/* Run a READY actor. is_job: as for end_run. */
+static bool run_ready(vsi_actor *actor, bool is_job) {
   uint32_t state = READY;
-  if (!actor->class->wake) (void)vsi_pool_flush(actor->pool, actor->class->sent != NULL);
   if (!atomic_compare_exchange_strong_explicit(&actor->state, &state, RUNNING, memory_order_acquire, /* [B] */
                                                memory_order_relaxed))
     return false;
   actor->class->run(actor);
-  return !actor->is_sending && end_run(actor, true);
+  return !actor->is_sending && end_run(actor, is_job);
+}
+
+static void run_bundle(bundle *b) {
+  (void)vsi_pool_flush(b->actor.pool, BUNDLE_SIZE);
+  for (size_t i = 0; i < BUNDLE_SIZE + FETCHED_AHEAD; i++) {
+    if (i < BUNDLE_SIZE) vsi_job_fetch(&b->all[i]->job);
+    if (i >= FETCHED_AHEAD) (void)run_ready(b->all[i - FETCHED_AHEAD], false);
+  }
+  vsi_free(b->actor.pool->host, b);
+}
+
+bool vsi_actor_run_job(vsi_job *job) {
+  vsi_actor *actor = (vsi_actor *)job;
+  if (actor->class == &bundle_class) {
+    run_bundle((bundle *)actor);
+    return false;
+  }
+  if (!actor->class->wake) (void)vsi_pool_flush(actor->pool, actor->class->sent ? 1 : 0);
+  return run_ready(actor, true);
 }
 
 void vsi_actor_sent(const vsi_send *all, size_t count) {

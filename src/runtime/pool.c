@@ -188,7 +188,7 @@ static void *work(void *argument) {
   this_worker = worker;
   do {
     vsi_job *job;
-    while ((job = take(worker)) != NULL || vsi_pool_flush(worker->pool, false))
+    while ((job = take(worker)) != NULL || vsi_pool_flush(worker->pool, 0))
       if (job) run_one(worker->pool, job);
   } while (park(worker));
   if (worker->deferred) worker->deferred->destroy(worker->deferred);
@@ -205,9 +205,9 @@ vsi_deferred **vsi_pool_deferred(vsi_pool *pool) {
   return vsi_pool_is_mine(pool) ? &this_worker->deferred : NULL;
 }
 
-bool vsi_pool_flush(vsi_pool *pool, bool is_early) {
+bool vsi_pool_flush(vsi_pool *pool, uint32_t runs_count) {
   vsi_deferred **at = vsi_pool_deferred(pool);
-  return at && *at && (*at)->flush(*at, is_early);
+  return at && *at && (*at)->flush(*at, runs_count);
 }
 
 void vsi_pool_batch(vsi_pool *pool, bool is_wanted) {
@@ -261,7 +261,7 @@ void vsi_pool_set_bell(vsi_pool *pool, vsi_bell *bell) {
 /* Run one job. Returns false if there was none. */
 static bool run_first(vsi_pool *pool) {
   vsi_job *job = vsi_job_queue_pop(&pool->outside);
-  if (!job) return vsi_pool_flush(pool, false);
+  if (!job) return vsi_pool_flush(pool, 0);
   run_one(pool, job);
   return true;
 }

@@ -82,8 +82,9 @@ static inline vsi_job *vsi_job_queue_pop(vsi_job_queue *queue) {
 /* Work that a thread has collected, and finishes when it has nothing else to do: a batch of sends (sends.c). The pool
  * calls it by pointers, so that programs that use only stores are not linked with io_uring. */
 typedef struct vsi_deferred {
-  /* is_early: only if the work has waited for long. Returns false if there was nothing to do. */
-  bool (*flush)(struct vsi_deferred *deferred, bool is_early);
+  /* runs_count: that many short runs come next, and the work is finished before them only if it has waited for long;
+   * 0: finish it in any case. Returns false if there was nothing to do. */
+  bool (*flush)(struct vsi_deferred *deferred, uint32_t runs_count);
   void (*destroy)(struct vsi_deferred *deferred);
 } vsi_deferred;
 
@@ -171,7 +172,7 @@ void vsi_pool_batch(vsi_pool *pool, bool is_wanted);
  * of the pool. */
 vsi_deferred **vsi_pool_deferred(vsi_pool *pool);
 /* Flush the batch of this thread, as vsi_deferred.flush. */
-VESTRY_API bool vsi_pool_flush(vsi_pool *pool, bool is_early);
+VESTRY_API bool vsi_pool_flush(vsi_pool *pool, uint32_t runs_count);
 
 /* Return whether this thread is one of the pool's workers. */
 bool vsi_pool_is_mine(const vsi_pool *pool);

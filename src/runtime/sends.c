@@ -193,14 +193,16 @@ static void send_rest(vsi_sends *sends, vsi_send *at) {
   lose_ring(sends, "io_uring has no send", -refusal);
 }
 
-/* Return whether the first send has waited for long. */
-static bool is_old(vsi_sends *sends) {
-  return ++sends->turns % AGE_TURNS == 0 && vsi_now_ns(sends->pool->host) - sends->since_ns > AGE_NS;
+/* Return whether the first send has waited for long, before this number of runs. */
+static bool is_old(vsi_sends *sends, uint32_t runs_count) {
+  const uint32_t before = sends->turns;
+  sends->turns += runs_count;
+  return before / AGE_TURNS != sends->turns / AGE_TURNS && vsi_now_ns(sends->pool->host) - sends->since_ns > AGE_NS;
 }
 
-static bool flush(vsi_deferred *batch, bool is_early) {
+static bool flush(vsi_deferred *batch, uint32_t runs_count) {
   vsi_sends *sends = (vsi_sends *)batch;
-  if (!sends->count || sends->is_flushing || (is_early && !is_old(sends))) return false;
+  if (!sends->count || sends->is_flushing || (runs_count && !is_old(sends, runs_count))) return false;
   sends->is_flushing = true;
   if (sends->has_ring && sends->count >= RING_LEAST) ring_send(sends);
   atomic_fetch_add_explicit(&sends->pool->batches_count, 1, memory_order_relaxed);
@@ -251,7 +253,7 @@ vsi_sends *vsi_sends_here(vsi_pool *here, vsi_pool *of) {
 }
 
 void *vsi_sends_room(vsi_sends *sends) {
-  if (sends->count == SENDS_MOST || sends->used > BYTES_MOST - VSI_SEND_ROOM) (void)flush(&sends->base, false);
+  if (sends->count == SENDS_MOST || sends->used > BYTES_MOST - VSI_SEND_ROOM) (void)flush(&sends->base, 0);
   return sends->bytes + sends->used;
 }
 

@@ -111,6 +111,13 @@ static void skip_without_uring(void) {
 
 enum { MANY = 700, ROUNDS = 20 };
 
+static void notify_together(stream *streams, unsigned count) {
+  vsi_notices notices;
+  vsi_notices_init(&notices);
+  for (unsigned i = 0; i < count; i++) vsi_notices_add(&notices, &streams[i].actor);
+  vsi_notices_send(&notices);
+}
+
 /* More streams than fit into a batch, on two workers. */
 static void numbers_of_many_streams_arrive_in_order(void **state) {
   static stream streams[MANY];
@@ -118,7 +125,8 @@ static void numbers_of_many_streams_arrive_in_order(void **state) {
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, 2);
   for (unsigned i = 0; i < MANY; i++) stream_init(&streams[i], runtime, ROUNDS);
-  for (unsigned i = 0; i < MANY; i++) vsi_actor_notify(&streams[i].actor);
+  for (unsigned i = 0; i < MANY / 2; i++) vsi_actor_notify(&streams[i].actor);
+  notify_together(streams, MANY);
   for (unsigned i = 0; i < MANY; i++) UNTIL(atomic_load(&streams[i].sent_count) == ROUNDS);
   const bool had_ring = batches(runtime);
   vestry_runtime_destroy(runtime);
@@ -130,6 +138,35 @@ static void numbers_of_many_streams_arrive_in_order(void **state) {
   }
   if (had_ring) assert_int_equal(batched_count, MANY * ROUNDS);
   test_host_assert_clean(&th);
+}
+
+/* Notices of many streams run each of them, in few jobs, or without memory in a job each. */
+static vestry_err run_noticed(test_host *th, void *ctx) {
+  enum { STREAMS = 100 };
+  static stream streams[STREAMS];
+  long *ret_allocations_count = ctx;
+  vestry_runtime *runtime = NULL;
+  const vestry_runtime_options options = {
+      .size = sizeof options, .host = &th->host, .threads_count = 2, .io = VESTRY_RUNTIME_IO_PLAIN};
+  vestry_err error = vestry_runtime_create(&options, &runtime);
+  if (error) return error;
+  for (unsigned i = 0; i < STREAMS; i++) stream_init(&streams[i], runtime, 1);
+  const long before = atomic_load(&th->allocations);
+  notify_together(streams, STREAMS);
+  *ret_allocations_count = atomic_load(&th->allocations) - before;
+  for (unsigned i = 0; i < STREAMS; i++) UNTIL(atomic_load(&streams[i].sent_count) == 1);
+  vestry_runtime_destroy(runtime);
+  for (unsigned i = 0; i < STREAMS; i++) {
+    assert_int_equal(read_numbers(&streams[i], 0), 1);
+    stream_finish(&streams[i]);
+  }
+  return VESTRY_OK;
+}
+
+static void many_noticed_streams_share_jobs(void **state) {
+  long allocations_count = 0;
+  test_host_fail_each(run_noticed, &allocations_count, true);
+  assert_int_equal(allocations_count, 100 / 16);
 }
 
 /* Until the batch is sent, nothing has arrived. It is sent when nothing else is to do, and when it is full. */
@@ -539,6 +576,7 @@ static void without_memory_a_write_is_direct(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(numbers_of_many_streams_arrive_in_order),
+      cmocka_unit_test(many_noticed_streams_share_jobs),
       cmocka_unit_test(a_step_without_work_sends_the_batch),
       cmocka_unit_test(an_old_send_does_not_wait_for_further_sends),
       cmocka_unit_test(a_job_of_another_kind_comes_after_the_batch),
