@@ -22,6 +22,7 @@ typedef struct place {
   vestry_page *page;
   vestry_memory_exchange *stream; /* NULL: none */
   const char *topic;
+  const char *read;     /* another topic, of a recorded read; NULL: none */
   _Atomic(int) number;  /* the content */
   _Atomic(int) changes; /* that the next renders make to it themselves, after they have read it */
   _Atomic(unsigned) renders;
@@ -41,6 +42,7 @@ static vestry_err make(vestry_render *render, vestry_html *html, void *app) {
     change(p);
   }
   vestry_render_topic(render, p->topic);
+  if (p->read) vestry_render_topic(render, p->read);
   vestry_render_begin(render, html);
   vestry_html_add(html, "<b>%d</b>", number);
   atomic_fetch_add(&p->renders, 1);
@@ -121,6 +123,36 @@ static void refresh_wakes_a_thread_only_if_a_page_depends_on_it(void **state) {
     assert_int_equal(atomic_load(&p.renders), renders + 1);
   }
   end(&p);
+}
+
+static uint32_t interest_of(const char *topic) {
+  uint32_t len;
+  return vsi_inbox_interest(topic, VSI_INBOX_NAME_BYTES, &len);
+}
+
+/* Pages over a database depend on so many of these that each other topic shares its count with one of them. */
+/* capability: D4 */
+static void topic_of_a_recorded_read_wakes_no_thread_for_another_topic(void **state) {
+  static const char *const databases[] = {"sqlite", "postgres"};
+  for (size_t i = 0; i < sizeof databases / sizeof *databases; i++) {
+    place p;
+    char read[40];
+    unsigned number = 0;
+    do snprintf(read, sizeof read, "%s/%u/%u", databases[i], 7u, number++);
+    while (interest_of(read) != interest_of("nobody"));
+    begin(&p, "room");
+    p.read = read;
+    open_tab(&p);
+    assert_int_equal(vestry_pages_settle(p.pages, UINT64_MAX, PATIENCE_S * 1000), VESTRY_OK);
+    UNTIL(all_sleep(&p) && !waiting(&p));
+    assert_int_equal(vestry_refresh(p.pages, "nobody", NULL), VESTRY_OK);
+    assert_true(all_sleep(&p));
+    assert_int_equal(waiting(&p), 1);
+    atomic_fetch_add(&p.number, 1);
+    assert_int_equal(vestry_refresh(p.pages, read, NULL), VESTRY_OK); /* an application may do this, too */
+    await(&p, 1);
+    end(&p);
+  }
 }
 
 /* The page names its topic for the first time in a render that has refreshed it before: no thread is woken for it, and
@@ -294,6 +326,7 @@ static void refreshes_are_forwarded_and_timed(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(refresh_wakes_a_thread_only_if_a_page_depends_on_it),
+      cmocka_unit_test(topic_of_a_recorded_read_wakes_no_thread_for_another_topic),
       cmocka_unit_test(refresh_before_the_first_link_is_not_lost),
       cmocka_unit_test(refreshes_beyond_the_room_are_numbered_and_counted),
       cmocka_unit_test(repeated_refreshes_take_one_place),

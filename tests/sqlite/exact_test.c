@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/page/pages.h"
 #include "data/sqlite/sqlite.h"
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
@@ -318,6 +319,8 @@ static void each_of_many_sets_is_found(void **state) {
   s.ahead = enter_rows;
   size_t one = shown_watch(&s, "SELECT text FROM name WHERE id = 1");
   const vestry_sqlite_stats before = shown_stats(&s);
+  for (size_t i = 0; i < VSI_INBOX_INTERESTS; i++) /* the inbox counts no set */
+    assert_int_equal(atomic_load(&vsi_pages_inbox(s.on.pages)->interests[i]), 0);
   for (int id = FIRST_ENTERED - 1; id <= FIRST_ENTERED + ENTERED;
        id += id < FIRST_ENTERED || id > FIRST_ENTERED + ENTERED - 3 ? 1 : 19) {
     char sql[100];

@@ -15,6 +15,9 @@
  *   then it waits in the inbox, which costs less than to look up the topic. `interests` shows this: the number of
  *   topics with fragments, by a few bits of a hash. A new topic is counted there before its thread takes the refreshes
  *   out once more: either it finds the refresh, or the refresh finds the count.
+ * - The topics of recorded reads ("sqlite/…", "postgres/…") never come here, because the thread that follows commits
+ *   refreshes many of them at once, with the lock. So they are not counted: with some thousands of them no number would
+ *   be 0, and each commit would ring for nothing.
  * - Room: if the inbox is full or another thread is inside, if the topic is long, or if more is known about the refresh
  *   than its topic, the caller takes the lock of the pages and does everything itself, as before. So a refresh needs no
  *   memory and cannot fail, however many come. */
@@ -25,6 +28,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <string.h>
 
 #include "base/memory.h"
 #include "base/spin_lock.h"
@@ -62,20 +67,25 @@ _Static_assert(offsetof(vsi_inbox, refreshes) == VSI_CACHE_LINE && sizeof(vsi_in
                "each refresh is in one cache line");
 _Static_assert(sizeof(vsi_inbox) <= VSI_INBOX_BYTES, "one page of memory");
 
-/* Return the number of used topics with the hash of a topic, which ends after `most` bytes or with NUL. A collision
- * causes only an idle wake-up, so the hash has no secret. */
-static inline _Atomic(uint8_t) *vsi_inbox_interest(vsi_inbox *inbox, const char *topic, uint32_t most,
-                                                   uint32_t *ret_len) {
+/* Return whether the topic is one of recorded reads. A name that an application has chosen like that is treated in the
+ * same way. */
+static inline bool vsi_inbox_is_of_reads(const char *topic, uint32_t len) {
+  return (len > 7 && !memcmp(topic, "sqlite/", 7)) || (len > 9 && !memcmp(topic, "postgres/", 9));
+}
+
+/* Return the index in `interests` of a topic, which ends after `most` bytes or with NUL. A collision causes only an idle
+ * wake-up, so the hash has no secret. */
+static inline uint32_t vsi_inbox_interest(const char *topic, uint32_t most, uint32_t *ret_len) {
   uint32_t hash = 0, len = 0;
   for (; len < most && topic[len]; len++) hash = hash * 33 + (unsigned char)topic[len];
   *ret_len = len;
-  return &inbox->interests[hash % VSI_INBOX_INTERESTS];
+  return hash % VSI_INBOX_INTERESTS;
 }
 
 /* Count a topic to which fragments are linked, or count it no longer. The caller holds the lock of the pages. */
 static inline void vsi_inbox_count(vsi_inbox *inbox, const char *name, uint32_t len, int change) {
-  if (len > VSI_INBOX_NAME_BYTES) return; /* it is never put into the inbox */
-  _Atomic(uint8_t) *at = vsi_inbox_interest(inbox, name, len, &len);
+  if (len > VSI_INBOX_NAME_BYTES || vsi_inbox_is_of_reads(name, len)) return; /* it is never put into the inbox */
+  _Atomic(uint8_t) *at = &inbox->interests[vsi_inbox_interest(name, len, &len)];
   const int count = atomic_load_explicit(at, memory_order_relaxed);
   if (count != UINT8_MAX) atomic_store_explicit(at, (uint8_t)(count + change), memory_order_relaxed);
 }
@@ -103,9 +113,9 @@ static inline __attribute__((always_inline)) uint64_t vsi_inbox_put(vsi_inbox *i
   vsi_prefetch_to_write(inbox); /* as a rule the inbox is empty, and the first place is used */
   vsi_prefetch_to_write(inbox->refreshes);
   if (__builtin_expect(topic != NULL, 1)) {
-    interest = vsi_inbox_interest(inbox, topic, VSI_INBOX_NAME_BYTES + 1, &len);
+    interest = &inbox->interests[vsi_inbox_interest(topic, VSI_INBOX_NAME_BYTES + 1, &len)];
     __builtin_prefetch((const void *)(uintptr_t)interest);
-    if (__builtin_expect(!len || len > VSI_INBOX_NAME_BYTES, 0)) return 0;
+    if (__builtin_expect(!len || len > VSI_INBOX_NAME_BYTES || vsi_inbox_is_of_reads(topic, len), 0)) return 0;
   }
   const uint32_t mode = atomic_load_explicit(&inbox->mode, memory_order_relaxed);
   if (__builtin_expect(mode != VSI_INBOX_OPEN, 0)) {
