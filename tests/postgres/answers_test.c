@@ -3,9 +3,12 @@
 #include "data/postgres/answers.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 #include "data/postgres/index.h"
 #include "postgres/shown.h"
+#include "support/asleep.h"
 #include "support/until.h"
 
 /* ------------------------------------------------------------------------------------------------ questions ------- */
@@ -191,6 +194,7 @@ typedef struct reader {
   uint64_t refreshed_seq, started_seq;
   vsi_postgres_ticket ticket;
   uint64_t named; /* the set of the render whose result it shows; 0: it reads by itself */
+  atomic_int thread;
 } reader;
 
 static reader reader_of(vsi_postgres_index *index, uint64_t seq) {
@@ -205,6 +209,7 @@ static void *begin_reading(void *ctx) {
   reader *is = ctx;
   const vsi_postgres_question question = question_of("SELECT 1 FROM t WHERE id = $1", vestry_value_integer(1));
   is->named = 0;
+  is->thread = gettid();
   vsi_postgres_index_begin(is->index, &is->ticket);
   vsi_postgres_answer_unref(vsi_postgres_index_share(
       is->index, &is->ticket, &(vsi_postgres_first_read){&question, is->refreshed_seq, is->started_seq, name_it, is}));
@@ -234,8 +239,9 @@ static uint64_t end_and_share(reader *is, const vestry_host *host) {
 /* Begin to read on another thread, and wait until it waits. */
 static pthread_t begin_waiting(reader *is) {
   pthread_t thread;
+  is->thread = 0;
   assert_int_equal(pthread_create(&thread, NULL, begin_reading, is), 0);
-  UNTIL(vsi_postgres_index_awaiting(is->index) == 1);
+  UNTIL(is_asleep(is->thread));
   return thread;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "support/asleep.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "support/until.h"
@@ -493,22 +494,12 @@ static void *run_aside(void *ctx) {
   return NULL;
 }
 
-/* Return whether the other thread sleeps: it waits for the lock, which the caller has. */
-static bool is_aside_waiting(void) {
-  char path[64], state = ' ';
-  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)aside_number);
-  FILE *file = aside_number ? fopen(path, "r") : NULL;
-  if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = ' ';
-  if (file) fclose(file);
-  return state == 'S';
-}
-
-/* During the first hit of a walk, a render begins to wait for the lock. */
+/* During the first hit of a walk, a render begins to wait for the lock, which the caller has. */
 static bool is_used_while_aside_waits(void *ctx, uint64_t number) {
   if (is_aside_started) return false;
   is_aside_started = true;
   assert_int_equal(pthread_create(&aside, NULL, run_aside, NULL), 0);
-  UNTIL(is_aside_waiting());
+  UNTIL(is_asleep(aside_number));
   return false;
 }
 

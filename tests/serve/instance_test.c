@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "serve/wire.h"
+#include "support/asleep.h"
 #include "support/until.h"
 #include "vestry/app/session.h"
 #include "vestry/registry.h"
@@ -603,19 +604,9 @@ typedef struct run_end {
   _Atomic(bool) was_asked;
 } run_end;
 
-static bool is_waiting(pid_t thread) {
-  char path[64], state = 0;
-  snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)thread);
-  FILE *file = fopen(path, "r");
-  assert_non_null(file);
-  assert_int_equal(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
-  fclose(file);
-  return state == 'S';
-}
-
 static void *end_later(void *ctx) {
   run_end *end = ctx;
-  UNTIL(is_waiting(end->runner));
+  UNTIL(is_asleep(end->runner));
   atomic_store(&end->was_asked, true);
   vestry_server_end();
   return NULL;

@@ -98,7 +98,6 @@ struct vsi_postgres_index {
   TAILQ_HEAD(, vsi_postgres_ticket) tickets; /* the oldest first */
   vsi_postgres_sets sets;
   vsi_postgres_answers answers; /* of sets that have not ended */
-  size_t awaiting;              /* renders that wait for an answer */
   size_t walked;                /* sets and keys that the follower has passed */
   bool gives_way;               /* the follower waits until a render has had the lock */
   bool has_whole;               /* a render depends on everything */
@@ -463,19 +462,9 @@ static vsi_postgres_answer *await_answer(vsi_postgres_index *index, const vsi_po
   vsi_postgres_answer *answer;
   bool is_in_time = index->is.await_ms;
   while (!(answer = vsi_postgres_answers_find(&index->answers, read->question, read->refreshed_seq)) && is_in_time &&
-         vsi_postgres_answers_is_coming(&index->answers, read->question, read->refreshed_seq)) {
-    index->awaiting++;
+         vsi_postgres_answers_is_coming(&index->answers, read->question, read->refreshed_seq))
     is_in_time = vsi_wait_until(&index->ended, &index->lock, until_ns);
-    index->awaiting--;
-  }
   return answer;
-}
-
-size_t vsi_postgres_index_awaiting(vsi_postgres_index *index) {
-  lock_index(index);
-  const size_t count = index->awaiting;
-  unlock_index(index);
-  return count;
 }
 
 vsi_postgres_answer *vsi_postgres_index_share(vsi_postgres_index *index, vsi_postgres_ticket *ticket,

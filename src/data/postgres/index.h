@@ -69,8 +69,6 @@ typedef struct vsi_postgres_first_read {
  *  Returns  a reference; NULL: there is none */
 vsi_postgres_answer *vsi_postgres_index_share(vsi_postgres_index *index, vsi_postgres_ticket *ticket,
                                               const vsi_postgres_first_read *read);
-/* Return the number of renders that wait for the result of another one. For tests. */
-size_t vsi_postgres_index_awaiting(vsi_postgres_index *index);
 /* Drop the answer of a ticket, if it has one, so that other renders do not wait for it or show it. */
 void vsi_postgres_index_keep_alone(vsi_postgres_index *index, vsi_postgres_ticket *ticket);
 /* End a render that depends on nothing, or on the set of another one. */
