@@ -271,7 +271,7 @@ static target find_target(const vestry_pages *pages, uint64_t hash, const char *
   return (target){false, hash, find(pages, hash, name, len)};
 }
 
-/* Refresh a target. The caller has taken the next `count` numbers for it. */
+/* Refresh a target. The caller has taken the next `count` numbers for it. Several targets may share them. */
 static void refresh_locked(vestry_pages *pages, uint32_t count, target is, why of, const vestry_trace *trace) {
   const numbers seqs = {pages->seq + 1 - count, pages->seq};
   pages->stats.refreshes_count += count;
@@ -419,28 +419,31 @@ static size_t fragments_of(const vestry_pages *pages, target is, bool *ret_is_us
   return count;
 }
 
-static uint64_t refresh_if_used(vestry_pages *pages, vsi_used_topic *of, const vestry_trace *trace) {
-  const char *name = of->change.name ? of->change.name : "";
-  const target is = find_target(pages, of->hash, of->name, of->len);
-  of->fragments_count = fragments_of(pages, is, &of->is_used);
-  if (!of->is_used) return 0;
-  const uint64_t seq = vsi_topics_number(pages);
-  refresh_locked(pages, 1, is, (why){of->change.kind, name, strlen(name), of->change.at_ns}, trace);
-  return seq;
+static bool are_one(const vestry_change *a, const vestry_change *b) {
+  return a->kind == b->kind && a->name == b->name && a->at_ns == b->at_ns;
 }
 
 /* The threads that render have just written the topics, so most of their memory is in another processor's cache. */
 uint64_t vsi_pages_refresh_used(vestry_pages *pages, vsi_used_topic *topics, size_t count) {
   const vestry_trace *trace = vsi_trace_carried(pages->host);
-  uint64_t seq = 0;
+  const vestry_change *last = NULL;
   for (size_t i = 0; i < count; i++) topics[i].hash = hash_of(pages, topics[i].name, topics[i].len);
   vsi_pages_lock(pages);
-  for (size_t i = 0; i < count; i++) vsi_map_prefetch_bucket(&pages->topics, topics[i].hash);
-  for (size_t i = 0; i < count; i++) vsi_map_prefetch_first(&pages->topics, topics[i].hash, sizeof(vsi_page_topic));
   for (size_t i = 0; i < count; i++) {
-    const uint64_t one = refresh_if_used(pages, &topics[i], trace);
-    if (one) seq = one;
+    vsi_map_prefetch_bucket(&pages->topics, topics[i].hash);
+    __builtin_prefetch(&pages->recent[topics[i].hash % VSI_RECENT], 1);
   }
+  for (size_t i = 0; i < count; i++) vsi_map_prefetch_first(&pages->topics, topics[i].hash, sizeof(vsi_page_topic));
+  for (vsi_used_topic *of = topics; of < topics + count; of++) {
+    const char *name = of->change.name ? of->change.name : "";
+    const target is = find_target(pages, of->hash, of->name, of->len);
+    of->fragments_count = fragments_of(pages, is, &of->is_used);
+    if (!of->is_used) continue;
+    if (!last || !are_one(last, &of->change)) (void)vsi_topics_number(pages);
+    last = &of->change;
+    refresh_locked(pages, 1, is, (why){of->change.kind, name, strlen(name), of->change.at_ns}, trace);
+  }
+  const uint64_t seq = last ? pages->seq : 0;
   vsi_pages_unlock(pages);
   return seq;
 }

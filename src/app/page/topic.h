@@ -57,7 +57,8 @@ typedef struct vsi_used_topic {
 } vsi_used_topic;
 
 /* Refresh topics as vestry_refresh_for: those that are used, as vestry_topic_fragments defines this. Many at once take
- * the lock once, and wait for their memory together. Returns the number of the last refresh; 0: no topic is used.
+ * the lock once, wait for their memory together, and have one number if they have the same change. Returns the number
+ * of the last refresh; 0: no topic is used.
  * Called without the lock. */
 VESTRY_API uint64_t vsi_pages_refresh_used(vestry_pages *pages, vsi_used_topic *topics, size_t count);
 /* Set the function that receives each refresh of this process; NULL: none. ctx must outlive calls that are running.
