@@ -16,7 +16,7 @@ enum { TABLE = 16400, INDEX = 16500 };
 
 static test_host th;
 static vsi_postgres_index *index_;
-static uint64_t hits[64], hits_at_ns[64];
+static uint64_t hits[256], hits_at_ns[256];
 static size_t hits_count;
 static uint64_t unused;                                               /* a set that no page needs */
 static bool (*uses)(void *ctx, uint64_t number);                      /* instead of comparing with it; NULL: none */
@@ -97,6 +97,7 @@ static vsi_postgres_snapshot snapshot_of(const char *text) {
 
 static void see(const char *text) {
   vsi_postgres_snapshot snapshot = snapshot_of(text);
+  assert_int_equal(vsi_postgres_index_take(index_), VESTRY_OK);
   vsi_postgres_index_see(index_, &snapshot);
   vsi_postgres_snapshot_finish(&snapshot, &th.host);
 }
@@ -142,11 +143,19 @@ static vsi_postgres_keys written_keys_of(vsi_postgres_key key) {
   return keys_of(key.kind == VSI_POSTGRES_ROW ? vsi_postgres_written_key(key.relation, key.block, key.offset) : key);
 }
 
-static void commit(uint32_t xid, vsi_postgres_key key) {
-  vsi_postgres_keys keys = written_keys_of(key);
-  assert_int_equal(vsi_postgres_index_commit(index_, xid, &keys, false), VESTRY_OK);
+static void commit_keys(uint32_t xid, vsi_postgres_keys keys, bool is_all) {
+  assert_int_equal(vsi_postgres_index_commit(index_, xid, &keys, is_all), VESTRY_OK);
+  assert_int_equal(vsi_postgres_index_take(index_), VESTRY_OK);
   assert_int_equal(keys.count, 0);
   vsi_postgres_keys_clear(&keys, &th.host);
+}
+
+static void commit(uint32_t xid, vsi_postgres_key key) {
+  commit_keys(xid, written_keys_of(key), false);
+}
+
+static void commit_all(uint32_t xid) {
+  commit_keys(xid, (vsi_postgres_keys){.count = 0}, true);
 }
 
 static vestry_postgres_stats stats_of(void) {
@@ -199,9 +208,7 @@ static void commit_is_reported_when_it_is_visible(void **state) {
   see("103:103:");
   assert_int_equal(seen_count, 2);
   assert_int_equal(seen_blocks[1], 6);
-  vsi_postgres_keys none = {.count = 0};
-  assert_int_equal(vsi_postgres_index_commit(index_, 103, &none, true), VESTRY_OK);
-  vsi_postgres_keys_clear(&none, &th.host);
+  commit_all(103);
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
   see("104:104:");
   assert_int_equal(seen_count, 3);
@@ -477,6 +484,39 @@ static void sets_with_other_definitions_are_apart(void **state) {
   assert_int_equal(hits[2], row);
 }
 
+static bool was_hit(uint64_t number) {
+  for (size_t i = 0; i < hits_count; i++)
+    if (hits[i] == number) return true;
+  return false;
+}
+
+/* Commits that are read together: some of them precede the split of a leaf, and one is not visible at first. */
+static void commits_read_together_hit_their_sets(void **state) {
+  enum { SETS = 150, FIRST = 200, LATE = 77, SPLIT = 100, TO = 1000 };
+  uint64_t numbers[SETS];
+  vsi_postgres_index_destroy(index_);
+  assert_int_equal(open_with(1 << 20, SETS), VESTRY_OK);
+  start();
+  for (uint32_t i = 0; i < SETS; i++) numbers[i] = render(i % 2 ? row_of(i) : leaf_of(i), "101:101:");
+  const uint64_t right = render(leaf_of(TO), "101:101:"), other = render(leaf_of(TO + 1), "101:101:");
+  for (uint32_t i = 0; i < SETS; i++) {
+    vsi_postgres_keys keys = written_keys_of(i % 2 ? row_of(i) : leaf_of(i));
+    assert_int_equal(vsi_postgres_index_commit(index_, FIRST + i, &keys, false), VESTRY_OK);
+    vsi_postgres_keys_clear(&keys, &th.host);
+    if (i == SPLIT) assert_int_equal(vsi_postgres_index_move(index_, INDEX, SPLIT, TO), VESTRY_OK);
+    if (i == SPLIT + 1) assert_int_equal(vsi_postgres_index_move(index_, INDEX, SPLIT + 2, TO + 1), VESTRY_OK);
+  }
+  see("277:350:277");
+  assert_int_equal(hits_count, SETS); /* without the late one, with that of the right half */
+  assert_true(was_hit(right) && !was_hit(other) && !was_hit(numbers[LATE]));
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
+  see("350:350:");
+  assert_int_equal(hits_count, SETS + 1);
+  for (uint32_t i = 0; i < SETS; i++) assert_true(was_hit(numbers[i]));
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_NOTHING);
+  assert_int_equal(stats_of().commits_count, SETS);
+}
+
 /* ------------------------------------------------------------------------------------------------ long walks ------ */
 
 static pthread_t aside;
@@ -528,11 +568,7 @@ static void render_gets_the_lock_during_a_long_walk(void **state) {
       uses = is_used_and_noted;
       if (i == 0) commit_file(101);
       if (i == 1) vsi_postgres_index_start(index_, 101);
-      if (i == 2) {
-        vsi_postgres_keys none = {.count = 0};
-        assert_int_equal(vsi_postgres_index_commit(index_, 101, &none, true), VESTRY_OK);
-        vsi_postgres_keys_clear(&none, &th.host);
-      }
+      if (i == 2) commit_all(101);
       if (i != 1) see("102:102:");
       assert_int_equal(pthread_join(aside, NULL), 0);
       uses = NULL;
@@ -582,9 +618,7 @@ static void sets_come_and_go_during_a_walk(void **state) {
   }
   is_over = true;
   for (size_t i = 0; i < 2; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
-  vsi_postgres_keys none = {.count = 0};
-  assert_int_equal(vsi_postgres_index_commit(index_, 600, &none, true), VESTRY_OK);
-  vsi_postgres_keys_clear(&none, &th.host);
+  commit_all(600);
   see("601:601:");
   uses = NULL;
   hits_with = NULL;
@@ -654,8 +688,7 @@ static void displaced_rows_are_counted_and_reported(void **state) {
     vsi_postgres_keys keys = written_keys_of((vsi_postgres_key){TABLE, 0, 4, VSI_POSTGRES_ROW});
     const vsi_postgres_key leaf = {INDEX, 0, i < 2, VSI_POSTGRES_LEAF}; /* in the end by an insert */
     assert_int_equal(vsi_postgres_keys_add(&keys, &th.host, leaf), VESTRY_OK);
-    assert_int_equal(vsi_postgres_index_commit(index_, xid, &keys, false), VESTRY_OK);
-    vsi_postgres_keys_clear(&keys, &th.host);
+    commit_keys(xid, keys, false);
     snprintf(text, sizeof text, "%u:%u:", xid + 1, xid + 1);
     vsi_postgres_snapshot snapshot = snapshot_of(text);
     const vsi_postgres_news news = vsi_postgres_index_see(index_, &snapshot);
@@ -720,6 +753,7 @@ static void allocation_failure_misses_no_commit(void **state) {
     vestry_err error = vsi_postgres_index_move(index_, INDEX, 1, 2);
     vsi_postgres_entry entry = vsi_postgres_index_enter(index_, &ticket, number, &read, &snapshot, true);
     if (!error) error = vsi_postgres_index_commit(index_, 101, &written, false);
+    if (!error) error = vsi_postgres_index_take(index_);
     bool has_failed = test_host_has_failed(&th);
     test_host_fail_no_more(&th);
     if (!error) see("102:102:");
@@ -750,6 +784,7 @@ int main(void) {
       TEST(set_of_one_row_is_small),
       TEST(set_that_was_hit_is_freed_when_a_render_ends),
       TEST(sets_with_other_definitions_are_apart),
+      TEST(commits_read_together_hit_their_sets),
       TEST(render_gets_the_lock_during_a_long_walk),
       TEST(sets_come_and_go_during_a_walk),
       TEST(full_ring_drops_the_oldest_commits),

@@ -581,6 +581,7 @@ static vestry_err follow(follower *f) {
     uint32_t ms, silent_ms = 0;
     const uint64_t requested = requested_of(f, &is_requested), before = f->stream.wal.at;
     error = read_stream(&f->stream, &more);
+    if (!error) error = vsi_postgres_index_take(f->is.index);
     const uint64_t new_bytes = f->stream.wal.at - before;
     if (!error && f->is.has_strayed(f->is.ctx)) {
       snprintf(f->stream.wal.reason, sizeof f->stream.wal.reason, "the pool has reached another server");

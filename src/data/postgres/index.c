@@ -17,6 +17,9 @@
  *     its record is in the WAL ──→ hidden ──a snapshot sees it──→ published ──no ticket is older──→ dropped
  *                                                                     └── hits the sets that it matches
  *
+ * Commits whose records are read together enter the ring together (vsi_postgres_index_take). Before a split of a leaf,
+ * those that precede it enter.
+ *
  * A running render has no set yet. It has a ticket: the time of the index's clock before its transaction began. (This
  * clock is a counter.) A published commit stays in the ring while a ticket is older than its publication. When a render
  * with such a ticket ends, its reads are compared with the ring. A render with a later ticket began when the commit was
@@ -60,6 +63,9 @@ enum {
   ENDED_MOST = 1024, /* sets that a commit has matched and that are not freed yet; each costs a kilobyte or so */
 #endif
   REPORTED_MOST = 32,
+  FETCHED_MOST = 32, /* commits that are looked up together, and the keys of each */
+  FETCHED_KEYS = 16,
+  COMING_MOST = 64, /* commits that enter the ring together, and the keys of each */
   SPARE_MOST = 256,
   MOVES_MAX = 1 << 16,
   RING_BYTES_MAX = 64 << 20
@@ -75,12 +81,20 @@ typedef struct recent {
   uint64_t published; /* time of the index's clock; 0: not visible yet */
   uint64_t at_ns;     /* when its record was read; 0: not needed */
   bool is_all;
-  bool is_awaited; /* it matches a set, or did when it was compared last */
-  bool is_held;    /* it is being published */
+  bool is_compared; /* with all sets */
+  bool is_awaited;  /* it matches a set, or did when it was compared last */
+  bool is_held;     /* it is being published */
   keys keys;
 } recent;
 
 TAILQ_HEAD(ring, recent);
+
+/* A commit that is not in the ring yet. */
+typedef struct coming {
+  uint32_t xid;
+  bool is_all;
+  keys keys;
+} coming;
 
 typedef struct move {
   uint64_t at;
@@ -93,6 +107,10 @@ struct vsi_postgres_index {
   pthread_cond_t ended; /* a render has ended, has kept its read alone, or had the lock while the follower gave way */
   _Atomic(uint64_t) numbers; /* relaxed: only unique */
   _Atomic(unsigned) waiting; /* threads that want the lock while the follower may have it; relaxed: a hint */
+  /* Of the follower. The time is that of the first one. */
+  coming coming[COMING_MOST];
+  size_t coming_count;
+  uint64_t coming_ns;
   /* All below is guarded by the lock. */
   uint64_t clock;
   TAILQ_HEAD(, vsi_postgres_ticket) tickets; /* the oldest first */
@@ -121,7 +139,7 @@ struct vsi_postgres_index {
   vestry_postgres_stats stats; /* those of the index; refreshed_count only counts sets */
 };
 
-/* Take the lock, on any thread but the follower's. */
+/* Take the lock. All threads but the follower's must take it in this way. */
 static void lock_index(vsi_postgres_index *index) {
   atomic_fetch_add_explicit(&index->waiting, 1, memory_order_relaxed);
   vsi_mutex_lock(&index->lock);
@@ -156,11 +174,22 @@ static void note_displaced(vsi_postgres_index *index, uint32_t relation) {
   index->reported[at] = index->news.displaced = relation;
 }
 
+/* End the answers of sets that were hit. Their lookups wait for the memory together. */
+static void end_answers(vsi_postgres_index *index, size_t count) {
+  vsi_postgres_answers *answers = &index->answers;
+  for (size_t i = 0; i < count; i++)
+    vsi_map_prefetch_bucket(&answers->by_number, vsi_hash_number(index->hits[i].number));
+  for (size_t i = 0; i < count; i++)
+    vsi_map_prefetch_first(&answers->by_number, vsi_hash_number(index->hits[i].number), 1);
+  for (size_t i = 0; i < count; i++) vsi_postgres_answers_end(answers, index->hits[i].number);
+}
+
 /* Report the hits. The next render of a page frees an ended set; those that no page needs are freed here. */
 static void report_hits(vsi_postgres_index *index) {
   const size_t count = index->hits_count;
   if (!count) return;
   index->hits_count = 0;
+  end_answers(index, count);
   index->is.hit(index->is.ctx, index->hits, count);
   for (size_t i = 0; i < count; i++) {
     const vsi_postgres_hit *of = &index->hits[i];
@@ -182,9 +211,7 @@ static void add_hit(vsi_postgres_index *index, vsi_postgres_hit of) {
 /* End a set. of: the key that matches it */
 static void hit(vsi_postgres_index *index, set *s, key of, uint64_t at_ns) {
   const bool is_displaced = of.kind == VSI_POSTGRES_LEAF && of.offset;
-  vsi_map_prefetch_first(&index->answers.by_number, vsi_hash_number(s->number), 1);
   vsi_postgres_sets_end(&index->sets, s);
-  vsi_postgres_answers_end(&index->answers, s->number);
   add_hit(index,
           (vsi_postgres_hit){
               .number = s->number, .at_ns = at_ns, .kind = of.kind, .displaced_from = is_displaced ? of.relation : 0});
@@ -314,10 +341,34 @@ static void hit_walked(vsi_postgres_index *index, const recent *c, key of) {
     if (!vsi_postgres_set_sees(s, c->xid)) hit(index, s, of, c->at_ns);
 }
 
-static void hit_key(vsi_postgres_index *index, const recent *c, key of) {
-  give_way(index);
-  vsi_postgres_sets_walk_key(&index->sets, of);
-  hit_walked(index, c, of);
+/* Iterates over the keys of a commit as sets have them: one for each row. Zeroes are the beginning. */
+typedef struct key_walk {
+  size_t at;
+  unsigned bits;
+} key_walk;
+
+static bool next_key(const keys *of, key_walk *is, key *ret_key) {
+  if (is->at == of->count) return false;
+  *ret_key = of->keys[is->at];
+  if (ret_key->kind >= VSI_POSTGRES_WRITTEN) {
+    if (!is->bits) is->bits = ret_key->offset;
+    *ret_key = vsi_postgres_row_key(*ret_key, is->bits);
+    is->bits &= is->bits - 1;
+  }
+  is->at += !is->bits;
+  return true;
+}
+
+/* Load what the publication of the next commits needs, so that they wait for the memory together. */
+static void fetch_next(const vsi_postgres_index *index, const recent *first) {
+  for (unsigned step = 0; step < VSI_POSTGRES_FETCHES; step++) {
+    const recent *c = first;
+    for (size_t i = 0; c && i < FETCHED_MOST; i++, c = TAILQ_NEXT(c, in)) {
+      key of;
+      if (c->keys.count > FETCHED_KEYS) continue;
+      for (key_walk is = {0}; next_key(&c->keys, &is, &of);) vsi_postgres_sets_fetch(&index->sets, of, step);
+    }
+  }
 }
 
 /* Publish a commit: it is visible to renders that begin now. */
@@ -331,11 +382,11 @@ static void publish(vsi_postgres_index *index, recent *c) {
     vsi_postgres_sets_walk(&index->sets);
     hit_walked(index, c, (key){.kind = 0});
   }
-  for (size_t i = 0; i < c->keys.count; i++) {
-    const key of = c->keys.keys[i];
-    if (of.kind < VSI_POSTGRES_WRITTEN) hit_key(index, c, of);
-    for (unsigned bits = of.kind < VSI_POSTGRES_WRITTEN ? 0 : of.offset; bits; bits &= bits - 1)
-      hit_key(index, c, vsi_postgres_row_key(of, bits));
+  key of;
+  for (key_walk is = {0}; next_key(&c->keys, &is, &of);) {
+    give_way(index);
+    vsi_postgres_sets_walk_key(&index->sets, of);
+    hit_walked(index, c, of);
   }
   hit_whole(index, c->at_ns);
   c->is_held = false;
@@ -344,49 +395,72 @@ static void publish(vsi_postgres_index *index, recent *c) {
 
 /* Return whether a commit may match a set. */
 static bool finds_set(vsi_postgres_index *index, const recent *c) {
+  key of;
   if (c->is_all) return index->sets.count > 0;
-  for (size_t i = 0; i < c->keys.count; i++, give_way(index)) {
-    const key of = c->keys.keys[i];
-    if (of.kind < VSI_POSTGRES_WRITTEN && vsi_postgres_sets_have(&index->sets, of)) return true;
-    for (unsigned bits = of.kind < VSI_POSTGRES_WRITTEN ? 0 : of.offset; bits; bits &= bits - 1)
-      if (vsi_postgres_sets_have(&index->sets, vsi_postgres_row_key(of, bits))) return true;
-  }
+  for (key_walk is = {0}; next_key(&c->keys, &is, &of); give_way(index))
+    if (vsi_postgres_sets_have(&index->sets, of)) return true;
   return false;
 }
 
 /* Return whether a set or something else waits for a commit. */
-static bool is_awaited(const vsi_postgres_index *index, const recent *c) {
-  return index->has_whole || c->is_awaited ||
-         (index->is.has_receiver &&
-          index->is.has_receiver(index->is.ctx, c->is_all ? NULL : &c->keys)); /* takes a lock */
+static bool is_awaited(vsi_postgres_index *index, recent *c) {
+  if (index->has_whole) return true;
+  if (!c->is_compared && finds_set(index, c)) c->is_awaited = true; /* a set that was entered meanwhile sets it, too */
+  c->is_compared = true;
+  return c->is_awaited || (index->is.has_receiver &&
+                           index->is.has_receiver(index->is.ctx, c->is_all ? NULL : &c->keys)); /* takes a lock */
 }
 
-vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, keys *of, bool is_all) {
-  if (!is_all && !of->count) return VESTRY_OK;
-  const uint64_t at_ns = index->is.now_ns(index->is.ctx);
-  vsi_mutex_lock(&index->lock);
+/* Find out whether a set waits for the commit, unless one waits for an earlier commit: then the server is queried
+ * anyway, and as a rule both are visible. */
+static void compare(vsi_postgres_index *index, recent *c) {
+  if (!index->is_matched && is_awaited(index, c)) index->is_matched = true;
+}
+
+static void swap(keys *a, keys *b) {
+  const keys is = *a;
+  *a = *b;
+  *b = is;
+}
+
+/* Enter a commit into the ring, which takes over its keys. */
+static vestry_err enter_commit(vsi_postgres_index *index, coming *of) {
   recent *c = take_spare(index);
-  if (!c) {
-    vsi_mutex_unlock(&index->lock);
-    return VESTRY_NO_MEMORY;
-  }
-  const keys empty = c->keys;
-  c->xid = vsi_postgres_full_xid(xid, index->near);
-  c->at_ns = at_ns;
-  c->is_all = is_all;
-  c->keys = *of;
-  *of = empty;
+  if (!c) return VESTRY_NO_MEMORY;
+  c->xid = vsi_postgres_full_xid(of->xid, index->near);
+  c->at_ns = index->coming_ns;
+  c->is_all = of->is_all;
+  swap(&c->keys, &of->keys);
   TAILQ_INSERT_TAIL(&index->hidden, c, in);
   index->clock++;
   index->hidden_count++;
   index->stats.commits_count++;
   index->ring_bytes += vsi_postgres_keys_bytes(&c->keys);
   index->stats.ring_count++;
-  if (finds_set(index, c)) c->is_awaited = true; /* a set that was entered meanwhile has set it, too */
-  if (!index->is_matched) index->is_matched = is_awaited(index, c);
+  compare(index, c);
   if (is_full(index)) shrink(index);
-  vsi_mutex_unlock(&index->lock);
   return VESTRY_OK;
+}
+
+vestry_err vsi_postgres_index_take(vsi_postgres_index *index) {
+  vestry_err error = VESTRY_OK;
+  if (!index->coming_count) return VESTRY_OK;
+  vsi_mutex_lock(&index->lock);
+  for (size_t i = 0; i < index->coming_count && !error; i++) error = enter_commit(index, &index->coming[i]);
+  vsi_mutex_unlock(&index->lock);
+  if (!error) index->coming_count = 0;
+  return error;
+}
+
+vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, keys *of, bool is_all) {
+  if (!is_all && !of->count) return VESTRY_OK;
+  if (!index->coming_count) index->coming_ns = index->is.now_ns(index->is.ctx);
+  coming *is = &index->coming[index->coming_count++];
+  is->xid = xid;
+  is->is_all = is_all;
+  swap(&is->keys, of);
+  const bool is_large = is->keys.count > COMING_MOST;
+  return is_large || index->coming_count == COMING_MOST ? vsi_postgres_index_take(index) : VESTRY_OK;
 }
 
 /* --------------------------------------------------------------------------------------------------- leaves ------- */
@@ -424,10 +498,11 @@ static vestry_err keep_move(vsi_postgres_index *index, uint32_t relation, uint32
 }
 
 vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to) {
+  vestry_err error = vsi_postgres_index_take(index);
   vsi_mutex_lock(&index->lock);
   index->clock++;
   const key old = leaf_of(relation, from), new = leaf_of(relation, to);
-  vestry_err error = keep_move(index, relation, from, to);
+  if (!error) error = keep_move(index, relation, from, to);
   if (!error) error = move_ring(index, &index->hidden, old, new);
   if (!error) error = move_ring(index, &index->published, old, new);
   if (!error) error = vsi_postgres_sets_move(&index->sets, old, new);
@@ -591,6 +666,9 @@ vsi_postgres_entry vsi_postgres_index_enter_whole(vsi_postgres_index *index, vsi
 /* -------------------------------------------------------------------------------------------------- follower ------ */
 
 static void drop_all(vsi_postgres_index *index) {
+  for (coming *at = index->coming; at < index->coming + COMING_MOST; at++)
+    vsi_postgres_keys_clear(&at->keys, index->is.host);
+  index->coming_count = 0;
   while (!TAILQ_EMPTY(&index->hidden)) drop(index, TAILQ_FIRST(&index->hidden));
   while (!TAILQ_EMPTY(&index->published)) drop(index, TAILQ_FIRST(&index->published));
 }
@@ -638,19 +716,21 @@ static void see_start(vsi_postgres_index *index, const vsi_postgres_snapshot *sn
 }
 
 vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_postgres_snapshot *snapshot) {
+  VSI_ASSERT(!index->coming_count);
   vsi_mutex_lock(&index->lock);
   index->clock++;
   index->near = snapshot->to;
   see_start(index, snapshot);
-  bool is_matched = false;
+  size_t count = 0;
   for (recent *next, *c = TAILQ_FIRST(&index->hidden); c; c = next) {
+    if (count++ % FETCHED_MOST == 0) fetch_next(index, c);
     next = TAILQ_NEXT(c, in);
     if (vsi_postgres_snapshot_sees(snapshot, c->xid)) publish(index, c);
   }
   report_hits(index);
-  const recent *c;
-  TAILQ_FOREACH(c, &index->hidden, in) if (!is_matched) is_matched = is_awaited(index, c);
-  index->is_matched = is_matched;
+  recent *c;
+  index->is_matched = false;
+  TAILQ_FOREACH(c, &index->hidden, in) compare(index, c);
   prune(index);
   const vsi_postgres_news news = index->news;
   index->news = (vsi_postgres_news){.displaced = 0};

@@ -54,11 +54,13 @@ typedef struct vsi_postgres_walk {
   bool is_all, is_part;
 } vsi_postgres_walk;
 
+enum { VSI_POSTGRES_USED = 1024 };
+
 /* Initialize the host; the rest is zero. */
 typedef struct vsi_postgres_sets {
   const vestry_host *host;
   vsi_stepped_map places;
-  size_t kinds[VSI_POSTGRES_WRITTEN]; /* number of places by the kind of their key */
+  uint32_t used[VSI_POSTGRES_USED]; /* number of places by a hash of the relation and kind of their key */
   vsi_map groups;
   LIST_HEAD(, vsi_postgres_group) all;
   vsi_postgres_walk walk, sweep; /* sweep: over all, again and again */
@@ -81,6 +83,10 @@ void vsi_postgres_sets_end(vsi_postgres_sets *sets, vsi_postgres_set *set);
 void vsi_postgres_sets_free_ended(vsi_postgres_sets *sets, size_t count);
 /* Return whether a set has a key. */
 bool vsi_postgres_sets_have(vsi_postgres_sets *sets, vsi_postgres_key key);
+/* Begin to load what a walk over the sets with a key needs, in the steps 0 to VSI_POSTGRES_FETCHES - 1. Each step uses
+ * the memory of the one before, so others should come in between. */
+enum { VSI_POSTGRES_FETCHES = 4 };
+void vsi_postgres_sets_fetch(const vsi_postgres_sets *sets, vsi_postgres_key key, unsigned step);
 /* Add the key `to` to each set that has the key `from`; both are leaves. OK | NO_MEMORY */
 vestry_err vsi_postgres_sets_move(vsi_postgres_sets *sets, vsi_postgres_key from, vsi_postgres_key to);
 
