@@ -280,7 +280,7 @@ static void render_ended_before_visibility_is_hit_later(void **state) {
   start();
   vsi_postgres_index_begin(index_, &ticket);
   commit(101, row_of(1));
-  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_SOME);
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_RUNNING);
   assert_int_equal(enter(&ticket, row_of(1), "101:102:101", &number), VSI_POSTGRES_ENTERED);
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_MET);
   see("102:102:");
@@ -355,7 +355,7 @@ static void each_transaction_open_at_the_start_is_awaited_separately(void **stat
   (void)render(row_of(1), "96:102:96,98");
   see("96:103:96");
   assert_int_equal(hits_count, 3);
-  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_SOME);
+  assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_RUNNING);
   see("103:103:");
   assert_int_equal(vsi_postgres_index_waits(index_), VSI_POSTGRES_NOTHING);
 }

@@ -80,6 +80,8 @@ struct vsi_postgres_follower {
   /* Guarded by lock. */
   vsi_postgres_following state;
   uint64_t requested, answered; /* waits are numbered: the last one that began, and the last one that was served */
+  uint64_t awaited;             /* the least position for which a thread waits; UINT64_MAX: none waits */
+  bool pauses;                  /* it does not wait for the socket, so WAL that comes does not wake it */
   uint64_t place;               /* position: all WAL before it was followed */
   uint64_t behind_since_ns;     /* time since when there is WAL that was not read; 0: there is none */
   vestry_postgres_stats stats;  /* those of following */
@@ -508,7 +510,8 @@ static uint64_t unread(const stream *is) {
   return is->end > is->wal.at ? is->end - is->wal.at : 0;
 }
 
-static void report_position(follower *f, uint64_t requested) {
+/* Report the position. Returns whether to continue without rest, because a thread has begun to wait meanwhile. */
+static bool report_position(follower *f, uint64_t requested) {
   const vsi_postgres_wal *wal = &f->stream.wal;
   vsi_mutex_lock(&f->lock);
   f->stats.read_bytes += f->place && wal->at > f->place ? wal->at - f->place : 0;
@@ -521,14 +524,19 @@ static void report_position(follower *f, uint64_t requested) {
     f->behind_since_ns = 0;
   else if (!f->behind_since_ns)
     f->behind_since_ns = vsi_monotonic_ns();
-  pthread_cond_broadcast(&f->moved);
+  const bool is_reached = f->place >= f->awaited, goes_on = f->requested != requested && (is_reached || f->paused_ms);
+  if (is_reached) pthread_cond_broadcast(&f->moved);
+  if (is_reached && !goes_on) f->awaited = UINT64_MAX;
+  f->pauses = f->paused_ms && !goes_on;
   vsi_mutex_unlock(&f->lock);
+  return goes_on;
 }
 
 static uint64_t requested_of(follower *f, bool *ret_is_requested) {
   vsi_mutex_lock(&f->lock);
   uint64_t requested = f->requested;
   *ret_is_requested = requested != f->answered;
+  f->pauses = false;
   vsi_mutex_unlock(&f->lock);
   return requested;
 }
@@ -542,7 +550,7 @@ static vestry_err look_in_time(follower *f, bool is_new, bool is_requested, uint
   if (is_new && is_matched) f->look_ms = LOOK_MATCHED_MS;
   if (!is_matched && f->look_ms < LOOK_SOME_MS) f->look_ms = LOOK_SOME_MS;
   uint64_t passed_ms = (vsi_monotonic_ns() - f->last_look_ns) / 1000000;
-  if (is_requested || (is_new && is_matched) || passed_ms >= f->look_ms) {
+  if ((is_requested && waits >= VSI_POSTGRES_RUNNING) || (is_new && is_matched) || passed_ms >= f->look_ms) {
     vestry_err error = look(f);
     if (error) return error;
     passed_ms = 0;
@@ -564,8 +572,7 @@ static uint32_t pause_after(follower *f, uint64_t new_bytes) {
 }
 
 /* Wait until there is work. WAL that comes after a pause is read at once. */
-static void rest(follower *f, uint64_t new_bytes, uint32_t ms) {
-  f->paused_ms = pause_after(f, new_bytes);
+static void rest(follower *f, uint32_t ms) {
   if (f->paused_ms)
     (void)vsi_postgres_thread_wait(&f->thread, -1, ms < f->paused_ms ? ms : f->paused_ms);
   else
@@ -590,9 +597,10 @@ static vestry_err follow(follower *f) {
     if (!error) error = look_in_time(f, new_bytes > 0, is_requested, &ms);
     if (!error && !more) error = check_silence(&f->stream, f->is.silence_ms, &silent_ms);
     if (error) break;
-    report_position(f, requested);
+    f->paused_ms = more ? 0 : pause_after(f, new_bytes);
+    const bool goes_on = report_position(f, requested) || more;
     report_in_time(&f->stream);
-    if (!more) rest(f, new_bytes, ms < silent_ms ? ms : silent_ms);
+    if (!goes_on) rest(f, ms < silent_ms ? ms : silent_ms);
   }
   return error;
 }
@@ -675,13 +683,28 @@ vsi_postgres_following vsi_postgres_follower_settle(follower *f, uint64_t until_
   return is;
 }
 
+/* Return whether all WAL before a position was followed, and no commit in it can concern a page that does not show it
+ * yet. */
+static bool has_followed(follower *f, uint64_t place) {
+  vsi_mutex_lock(&f->lock);
+  const bool has_read = f->state == VSI_POSTGRES_GOING && f->place >= place;
+  vsi_mutex_unlock(&f->lock);
+  return has_read && vsi_postgres_index_waits(f->is.index) <= VSI_POSTGRES_SOME;
+}
+
+/* The thread is not woken if the WAL of the position will wake it. */
 vestry_err vsi_postgres_follower_wait(follower *f, uint64_t place, uint64_t until_ns) {
+  const bool has_strayed = f->is.has_strayed(f->is.ctx);
   bool is_in_time = true;
+  if (!has_strayed && has_followed(f, place)) return VESTRY_OK;
   vsi_mutex_lock(&f->lock);
   const uint64_t number = ++f->requested;
-  vsi_postgres_thread_wake(&f->thread);
-  while (is_in_time && (f->answered < number || f->place < place || f->state != VSI_POSTGRES_GOING))
+  if (has_strayed || f->state != VSI_POSTGRES_GOING || f->pauses || f->place >= place)
+    vsi_postgres_thread_wake(&f->thread);
+  while (is_in_time && (f->answered < number || f->place < place || f->state != VSI_POSTGRES_GOING)) {
+    if (place < f->awaited) f->awaited = place;
     is_in_time = vsi_wait_until(&f->moved, &f->lock, until_ns);
+  }
   vsi_mutex_unlock(&f->lock);
   return is_in_time ? VESTRY_OK : VESTRY_TIMEOUT;
 }
@@ -702,6 +725,7 @@ vestry_err vsi_postgres_follower_create(const vsi_postgres_follower_options *opt
   follower *f = vsi_calloc(options->host, 1, sizeof *f);
   if (!f) return VESTRY_NO_MEMORY;
   f->is = *options;
+  f->awaited = UINT64_MAX;
   vsi_mutex_init(&f->lock, VSI_LOCK_POSTGRES_FOLLOWER);
   pthread_cond_init(&f->moved, NULL);
   vestry_err error = vsi_postgres_thread_init(&f->thread);

@@ -39,7 +39,7 @@ typedef struct vsi_postgres_follower_options {
   /* Return whether the application uses the server with this start (VSI_POSTGRES_STARTED), or that is unknown. Called
    * on the follower's thread at each start; may block */
   bool (*is_same)(void *ctx, uint64_t started);
-  /* Return whether the application has reached another server since then. */
+  /* Return whether the application has reached another server since then. Called on any thread */
   bool (*has_strayed)(void *ctx);
   void *ctx;
 } vsi_postgres_follower_options;
@@ -53,8 +53,8 @@ void vsi_postgres_follower_stop(vsi_postgres_follower *follower);
 void vsi_postgres_follower_destroy(vsi_postgres_follower *follower);
 /* Wait until it is GOING or REFUSED, or until that time. Returns the state. */
 vsi_postgres_following vsi_postgres_follower_settle(vsi_postgres_follower *follower, uint64_t until_ns);
-/* Wait until all WAL before a position has been followed, and the index has received a current snapshot. OK | TIMEOUT.
- * Not on the follower's thread. */
+/* Wait until all WAL before a position has been followed, and, if a commit may concern a page, the index has received a
+ * current snapshot. OK | TIMEOUT. Not on the follower's thread. */
 vestry_err vsi_postgres_follower_wait(vsi_postgres_follower *follower, uint64_t place, uint64_t until_ns);
 
 /* Fill in the counters of following. */

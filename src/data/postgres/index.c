@@ -699,10 +699,14 @@ void vsi_postgres_index_stop(vsi_postgres_index *index) {
 }
 
 vsi_postgres_waits vsi_postgres_index_waits(vsi_postgres_index *index) {
-  vsi_mutex_lock(&index->lock);
+  lock_index(index);
   bool waits = index->hidden_count || index->start_left;
-  vsi_postgres_waits is = !waits ? VSI_POSTGRES_NOTHING : index->is_matched ? VSI_POSTGRES_MET : VSI_POSTGRES_SOME;
-  vsi_mutex_unlock(&index->lock);
+  const bool may_match = index->start_left || !TAILQ_EMPTY(&index->tickets);
+  const vsi_postgres_waits is = !waits              ? VSI_POSTGRES_NOTHING
+                                : index->is_matched ? VSI_POSTGRES_MET
+                                : may_match         ? VSI_POSTGRES_RUNNING
+                                                    : VSI_POSTGRES_SOME;
+  unlock_index(index);
   return is;
 }
 

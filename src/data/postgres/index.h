@@ -118,9 +118,18 @@ vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, vs
 vestry_err vsi_postgres_index_take(vsi_postgres_index *index);
 /* Note that entries of a leaf, or their range, are on another leaf, too. OK | NO_MEMORY */
 vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation, uint32_t from, uint32_t to);
-/* Return whether the index waits for commits to become visible. NOTHING | SOME: but they match no set yet | MET: one
- * matches a set */
-typedef enum vsi_postgres_waits { VSI_POSTGRES_NOTHING, VSI_POSTGRES_SOME, VSI_POSTGRES_MET } vsi_postgres_waits;
+/* Return whether the index waits for commits to become visible. Any thread
+ *
+ * NOTHING  it does not
+ * SOME     it does, but they match no set, and no render runs
+ * RUNNING  they match no set, but a render that runs may have read what they changed; or some are unknown
+ * MET      one matches a set */
+typedef enum vsi_postgres_waits {
+  VSI_POSTGRES_NOTHING,
+  VSI_POSTGRES_SOME,
+  VSI_POSTGRES_RUNNING,
+  VSI_POSTGRES_MET
+} vsi_postgres_waits;
 vsi_postgres_waits vsi_postgres_index_waits(vsi_postgres_index *index);
 /* What has happened for the first time, for the log. */
 typedef struct vsi_postgres_news {
