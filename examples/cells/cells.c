@@ -18,6 +18,9 @@ struct app {
   vestry_rate *rate;
 };
 
+/* Clicks and scrolls have short heads, and many browsers keep connections (docs/guide/deploying.md). */
+enum { MAX_HEAD_BYTES = 8192 };
+
 #define LABEL "A million check boxes: Enter leads in, arrows walk, Escape leads out"
 
 /* ------------------------------------------------------------------------------------------------ the pages ------- */
@@ -150,6 +153,7 @@ int main(int argc, char **argv) {
       .own = &app,
       .begin = begin,
       .end = end};
-  struct program program = {.application = &application, .style = cells_css, .style_len = cells_css_len};
+  struct program program = {
+      .application = &application, .style = cells_css, .style_len = cells_css_len, .max_head_bytes = MAX_HEAD_BYTES};
   return program_main(&program, argc, argv, "cells", "A million check boxes, shared by all users");
 }

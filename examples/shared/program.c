@@ -204,6 +204,7 @@ void program_read(struct program *program, int argc, char **argv, const char *na
                                           .options = program->options,
                                           .application = program->application,
                                           .stop_ms = STOP_MS,
+                                          .max_head_bytes = program->max_head_bytes,
                                           .on_ready = ready,
                                           .ready_own = program};
   list_options(program);

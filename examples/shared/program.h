@@ -28,7 +28,8 @@ struct program {
   const vestry_application_options *application; /* with a database: the command line has --db */
   const unsigned char *style;                    /* its style sheet, after the common one; NULL: small.css */
   size_t style_len;
-  bool runs_scripts; /* it sends script elements: the policy for a client before 1.0.3 allows them */
+  size_t max_head_bytes; /* of a request; 0: 16,384 */
+  bool runs_scripts;     /* it sends script elements: the policy for a client before 1.0.3 allows them */
   void (*on_ready)(vestry_server *server, void *own); /* own: that of the application */
 
   vestry *v;

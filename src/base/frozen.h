@@ -81,7 +81,7 @@
 #define VSI_LAST_OF_vestry_presence_options          name
 #define VSI_LAST_OF_vestry_presence_stats            is_partial
 #define VSI_LAST_OF_vestry_profile_ops               follow
-#define VSI_LAST_OF_vestry_program_options           threads_count
+#define VSI_LAST_OF_vestry_program_options           max_head_bytes
 #define VSI_LAST_OF_vestry_put_result                refreshed
 #define VSI_LAST_OF_vestry_rate_options              is_behind_proxy
 #define VSI_LAST_OF_vestry_rate_stats                filling_count

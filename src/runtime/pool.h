@@ -172,7 +172,7 @@ void vsi_pool_batch(vsi_pool *pool, bool is_wanted);
  * of the pool. */
 vsi_deferred **vsi_pool_deferred(vsi_pool *pool);
 /* Flush the batch of this thread, as vsi_deferred.flush. */
-VESTRY_API bool vsi_pool_flush(vsi_pool *pool, uint32_t runs_count);
+bool vsi_pool_flush(vsi_pool *pool, uint32_t runs_count);
 
 /* Return whether this thread is one of the pool's workers. */
 bool vsi_pool_is_mine(const vsi_pool *pool);

@@ -93,6 +93,7 @@ static int run(char **argv) {
                                           .application = &application,
                                           .port = 9,
                                           .max_streams = 300,
+                                          .max_head_bytes = 4096,
                                           .threads_count = 2,
                                           .on_ready = ready};
   count = 0, share = 0, word = "", is_loud = false, steps = 0;
@@ -112,6 +113,7 @@ static void program_runs_from_begin_to_end(void **state) {
   assert_int_equal(started.port, 9);
   assert_string_equal(started.address, "127.0.0.1");
   assert_int_equal(started.max_streams, 300);
+  assert_int_equal(started.max_head_bytes, 4096);
   assert_int_equal(started.threads_count, 2);
   assert_string_equal(pem, "");
   char *failing[] = {(char[]){"trial"}, (char[]){"--word=fail"}, NULL};

@@ -67,6 +67,7 @@ typedef struct vestry_program_options {
                                vestry_server_options [10,000; civetweb: as many as its threads] */
   uint32_t threads_count; /**< threads of the server where --threads does not select another number, as in
                                vestry_server_options [as many as the adapter needs] */
+  size_t max_head_bytes;  /**< maximum size of a request's head, as in vestry_server_options [16,384] */
 } vestry_program_options;
 
 /** A program whose command line was read. Read only. */

@@ -299,6 +299,7 @@ int vestry_program_read(int argc, char **argv, const vestry_program_options *giv
                                                                   : "application";
   p->server = (vestry_server_options){.size = sizeof p->server,
                                       .port = options.port ? options.port : PORT,
+                                      .max_head_bytes = options.max_head_bytes,
                                       .drain_ms = options.drain_ms,
                                       .stop_ms = options.stop_ms ? options.stop_ms : STOP_MS,
                                       .on_ready = say_where,

@@ -67,8 +67,8 @@ void vsi_schedule_fire(vestry_timer *timer, void *ctx);
  * is set for the next one. */
 vsi_fragment *vsi_schedule_next(vestry_pages *pages, uint64_t now_ns);
 /* The same for the thread of a request: only fragments that were quick before, or are probably only checked, and
- * without the timer. Those to be checked come first: then a stream that waits for a part gets the part and the report of
- * its submission with one write. */
+ * without the timer. Those to be checked come first: then a stream that waits for a part gets the part and the report
+ * of its submission with one write. */
 vsi_fragment *vsi_schedule_next_quick(vestry_pages *pages, uint64_t now_ns);
 /* Wake another worker for the other due fragments, before this worker begins a run that may be long. */
 void vsi_schedule_hand_over(vestry_pages *pages, uint64_t now_ns);
