@@ -67,6 +67,7 @@ enum {
   FETCHED_KEYS = 16,
   COMING_MOST = 64, /* commits that enter the ring together, and the keys of each */
   SPARE_MOST = 256,
+  MANY = 192, /* commits after which a snapshot is wanted, so that their memory is used for the next ones */
   MOVES_MAX = 1 << 16,
   RING_BYTES_MAX = 64 << 20
 };
@@ -124,7 +125,7 @@ struct vsi_postgres_index {
   struct ring hidden, published;
   struct ring spare; /* dropped commits, for the next ones */
   size_t spare_count;
-  size_t hidden_count;
+  size_t hidden_count, kept_count; /* kept: those that the last snapshot did not see */
   size_t ring_bytes;
   uint64_t start_to;   /* transactions before it may have committed unseen */
   uint64_t start_left; /* number of them that had not ended at the last check */
@@ -193,7 +194,7 @@ static void report_hits(vsi_postgres_index *index) {
   index->is.hit(index->is.ctx, index->hits, count);
   for (size_t i = 0; i < count; i++) {
     const vsi_postgres_hit *of = &index->hits[i];
-    if (!of->is_used) vsi_postgres_sets_free_ended(&index->sets, of->number != VSI_POSTGRES_EVERYTHING);
+    if (!of->is_used && of->number != VSI_POSTGRES_EVERYTHING) vsi_postgres_sets_free_ended(&index->sets, 1);
     if (!of->is_used) continue;
     index->stats.refreshed_count++;
     ++*counter_of(&index->stats, of->kind);
@@ -668,7 +669,7 @@ vsi_postgres_entry vsi_postgres_index_enter_whole(vsi_postgres_index *index, vsi
 static void drop_all(vsi_postgres_index *index) {
   for (coming *at = index->coming; at < index->coming + COMING_MOST; at++)
     vsi_postgres_keys_clear(&at->keys, index->is.host);
-  index->coming_count = 0;
+  index->coming_count = index->kept_count = 0;
   while (!TAILQ_EMPTY(&index->hidden)) drop(index, TAILQ_FIRST(&index->hidden));
   while (!TAILQ_EMPTY(&index->published)) drop(index, TAILQ_FIRST(&index->published));
 }
@@ -702,10 +703,11 @@ vsi_postgres_waits vsi_postgres_index_waits(vsi_postgres_index *index) {
   lock_index(index);
   bool waits = index->hidden_count || index->start_left;
   const bool may_match = index->start_left || !TAILQ_EMPTY(&index->tickets);
-  const vsi_postgres_waits is = !waits              ? VSI_POSTGRES_NOTHING
-                                : index->is_matched ? VSI_POSTGRES_MET
-                                : may_match         ? VSI_POSTGRES_RUNNING
-                                                    : VSI_POSTGRES_SOME;
+  const bool is_met = index->is_matched || index->hidden_count >= index->kept_count + MANY;
+  const vsi_postgres_waits is = !waits      ? VSI_POSTGRES_NOTHING
+                                : is_met    ? VSI_POSTGRES_MET
+                                : may_match ? VSI_POSTGRES_RUNNING
+                                            : VSI_POSTGRES_SOME;
   unlock_index(index);
   return is;
 }
@@ -735,6 +737,7 @@ vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_po
   recent *c;
   index->is_matched = false;
   TAILQ_FOREACH(c, &index->hidden, in) compare(index, c);
+  index->kept_count = index->hidden_count;
   prune(index);
   const vsi_postgres_news news = index->news;
   index->news = (vsi_postgres_news){.displaced = 0};
