@@ -12,9 +12,33 @@
 
 enum { STEPS_A_WORLD = 1600, STEPS_AN_APPLICATION = 400, PACES = 4, COMMITS_SHORT = 600 };
 
+/* Why renders ran: a key that a commit wrote; a start of following (all); a commit during the render (overtaken); a
+ * conflict; none of these, such as a topic or a failure (other); the page reads in a transaction of its own that may
+ * write, so each commit renders it (own). */
+enum { OTHER = 7, OWN, REASONS };
+static const char *const reasons[REASONS] = {"row",       "leaf",     "table", "definition", "all",
+                                             "overtaken", "conflict", "other", "own"};
+
 typedef struct tally {
   uint64_t commits, changed, rendered, too_many, missed;
+  uint64_t counted[REASONS]; /* of the application, up to the last check */
+  double for_nothing[REASONS];
 } tally;
+
+/* Distribute the needless renders since the last check, without those of OWN, among the reasons of all renders. */
+static void note_reasons(const oracle_world *w, tally *t, uint64_t rendered, uint64_t too_many) {
+  vestry_postgres_stats is = {0};
+  vestry_postgres_stats_get(w->database, &is);
+  const uint64_t now[REASONS] = {is.refreshed_by_row,    is.refreshed_by_leaf, is.refreshed_by_table,
+                                 is.refreshed_by_schema, is.refreshed_by_all,  is.overtaken_count,
+                                 is.again_count};
+  uint64_t since[REASONS] = {0}, sum = 0;
+  for (size_t i = 0; i < OTHER; i++) sum += since[i] = now[i] - t->counted[i];
+  memcpy(t->counted, now, sizeof now);
+  since[OTHER] = rendered > sum ? rendered - sum : 0;
+  for (size_t i = 0; i <= OTHER && too_many; i++)
+    t->for_nothing[i] += (double)too_many * (double)since[i] / (double)(sum + since[OTHER]);
+}
 
 static void report_miss(const oracle_world *w, const oracle_page *page, uint64_t seed, int step) {
   print_message("seed %" PRIu64 ", step %d: missed by page %td, which reads in a transaction of the kind %d%s%s\n",
@@ -28,7 +52,8 @@ static void report_miss(const oracle_world *w, const oracle_page *page, uint64_t
 /* Compare each page's content with its true result. */
 static bool compare_pages(oracle_world *w, tally *t, uint64_t seed, int step) {
   uint64_t is[ORACLE_PAGES];
-  uint64_t missed = t->missed;
+  uint64_t rendered = 0, too_many = 0;
+  const uint64_t missed = t->missed;
   if (!oracle_world_settle(w)) {
     print_message("seed %" PRIu64 ", step %d: it never settles: %s\n", seed, step, w->on.th.last_log);
     fputs(w->history, stdout);
@@ -38,17 +63,19 @@ static bool compare_pages(oracle_world *w, tally *t, uint64_t seed, int step) {
   oracle_world_ask(w, is);
   for (size_t i = 0; i < w->pages_count; i++) {
     oracle_page *page = &w->all[i];
+    const uint64_t needless = is[i] == page->is ? page->renders : 0;
     t->rendered += page->renders;
-    if (is[i] == page->is)
-      t->too_many += page->renders;
-    else
-      t->changed++;
+    t->too_many += needless;
+    t->changed += is[i] != page->is;
+    if (page->kind == VESTRY_SQL_WRITE) t->for_nothing[OWN] += (double)needless;
+    if (page->kind != VESTRY_SQL_WRITE) rendered += page->renders, too_many += needless;
     page->is = is[i];
     page->renders = 0;
     if (page->shown == is[i]) continue;
     t->missed++;
     report_miss(w, page, seed, step);
   }
+  note_reasons(w, t, rendered, too_many);
   w->history[0] = '\0';
   return t->missed == missed;
 }
@@ -79,6 +106,8 @@ static uint32_t choose_pace(oracle_world *w) {
 
 static bool run_application(oracle_world *w, tally *t, uint64_t seed, int step) {
   const uint32_t pace = choose_pace(w);
+  memset(t->counted, 0, sizeof t->counted);
+  note_reasons(w, t, 0, 0);
   bool is_true = compare_pages(w, t, seed, step);
   uint64_t judged = w->commits;
   for (const int last = step + STEPS_AN_APPLICATION; step < last && is_true; step++) {
@@ -125,6 +154,9 @@ static void run_level(vestry_postgres_level level, bool is_bounded, const char *
   print_message("%s: %" PRIu64 " commits, %" PRIu64 " results changed, %" PRIu64 " renders, of these %" PRIu64
                 " for nothing; whole 0; missed %" PRIu64 "; next seed %" PRIu64 "\n",
                 name, t.commits, t.changed, t.rendered, t.too_many, t.missed, seed);
+  print_message("  for nothing, by reason");
+  for (size_t i = 0; i < REASONS; i++) print_message("%s %s: %.0f", i ? "," : "", reasons[i], t.for_nothing[i]);
+  print_message("\n");
   assert_true(is_true && t.changed > 0);
 }
 
