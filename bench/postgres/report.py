@@ -327,6 +327,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", choices=PARTS)
     of = parser.parse_args()
+    of.out.mkdir(parents=True, exist_ok=True)
     majors = installed()
     if not majors:
         print("there is no PostgreSQL in /usr/lib/postgresql", file=sys.stderr)
