@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A commit refreshes the pages that depend on it, after every connection can read it, and never for rolled-back
  * changes. In all journal modes. */
+#include "app/page/topic.h"
 #include "base/hash.h"
 #include "data/sqlite/changes.h"
 #include "sqlite/ledger.h"
@@ -14,10 +15,22 @@ static int visible;
 static size_t refreshes;
 vestry_err __real_vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
 vestry_err __wrap_vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq);
-vestry_err __wrap_vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
+vestry_err __real_vsi_pages_refresh_known(vestry_pages *pages, const vsi_known_topic *topic, uint64_t *ret_seq);
+vestry_err __wrap_vsi_pages_refresh_known(vestry_pages *pages, const vsi_known_topic *topic, uint64_t *ret_seq);
+
+static void note_refresh(void) {
   refreshes++;
   if (observed) visible = ledger_number(observed->reader, "SELECT count(*) FROM t");
+}
+
+vestry_err __wrap_vestry_refresh(vestry_pages *pages, const char *topic, uint64_t *ret_seq) {
+  note_refresh();
   return __real_vestry_refresh(pages, topic, ret_seq);
+}
+
+vestry_err __wrap_vsi_pages_refresh_known(vestry_pages *pages, const vsi_known_topic *topic, uint64_t *ret_seq) {
+  note_refresh();
+  return __real_vsi_pages_refresh_known(pages, topic, ret_seq);
 }
 
 static void open_watched(ledger *s, const char *mode) {

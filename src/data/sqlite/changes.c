@@ -14,6 +14,7 @@
  * changed; and if the schema changes before the commit, everything is refreshed anyway. */
 #include "data/sqlite/changes.h"
 
+#include "app/page/topic.h"
 #include "base/array.h"
 
 enum {
@@ -238,15 +239,32 @@ static const topic *find_topic(vsi_sqlite_topics *topics, const char *name, size
 
 void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *name, size_t len) {
   if (topics->are_all || topics->are_many || (topics->last && is_name_of(topics->last, name, len))) return;
-  if (topics->first_len == len && memcmp(topics->first, name, len) == 0) return;
-  if (!topics->first_len && !topics->names.count && len < sizeof topics->first) {
-    memcpy(topics->first, name, len);
-    topics->first[len] = '\0';
-    topics->first_len = len;
-    return;
-  }
+  const vsi_inbox_refresh *first = &topics->first.refresh;
+  const bool is_first = (first->len == len && memcmp(first->name, name, len) == 0) ||
+                        (!topics->has_first && !topics->names.count && vsi_known_topic_set(&topics->first, name, len));
+  topics->has_first |= is_first;
+  if (is_first) return;
   topics->last = find_topic(topics, name, len);
   topics->are_many = !topics->last;
+}
+
+void vsi_sqlite_topics_add_table(vsi_sqlite_topics *topics, const char *table) {
+  static const char prefix[] = "table/";
+  const size_t prefix_len = sizeof prefix - 1;
+  const char *first = topics->first.refresh.name;
+  if (memcmp(first, prefix, prefix_len) == 0 && strcmp(first + prefix_len, table) == 0) {
+    topics->has_first = true;
+    return;
+  }
+  char name[VESTRY_PAGE_TOPIC_MAX_BYTES];
+  const size_t len = strlen(table);
+  if (len > sizeof name - prefix_len) {
+    topics->are_all = true;
+    return;
+  }
+  memcpy(name, prefix, prefix_len);
+  memcpy(name + prefix_len, table, len);
+  vsi_sqlite_topics_add(topics, name, prefix_len + len);
 }
 
 static void clear_names(vsi_sqlite_topics *topics) {
@@ -269,7 +287,7 @@ static void clear_names(vsi_sqlite_topics *topics) {
 
 void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics) {
   if (topics->names.count) clear_names(topics);
-  topics->first_len = 0;
+  topics->has_first = false;
   topics->last = NULL;
   topics->are_all = topics->are_many = false;
 }
@@ -285,8 +303,8 @@ void vsi_sqlite_topics_finish(vsi_sqlite_topics *topics) {
 
 vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages, uint64_t *ret_seq) {
   if (topics->are_all || topics->are_many) return vestry_refresh(pages, NULL, ret_seq);
-  if (topics->first_len) {
-    const vestry_err error = vestry_refresh(pages, topics->first, ret_seq);
+  if (topics->has_first) {
+    const vestry_err error = vsi_pages_refresh_known(pages, &topics->first, ret_seq);
     if (error || !topics->names.count) return error;
   }
   for (const vsi_map_link *at = NULL; (at = vsi_map_after(&topics->names, at)) != NULL;) {

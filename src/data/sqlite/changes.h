@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 
+#include "app/page/inbox.h"
 #include "base/siphash.h"
 #include "data/sqlite/tables.h"
 #include "vestry/app/page.h"
@@ -57,10 +58,11 @@ void vsi_sqlite_changes_finish(const vestry_host *host, vsi_sqlite_changes *chan
 typedef struct vsi_sqlite_topics {
   const vestry_host *host;
   vsi_siphash_key secret; /* of the database */
-  size_t first_len;       /* 0: none */
-  char first[64];         /* the first topic, with a NUL, unless it is longer; most transactions have only this one */
-  vsi_map names;          /* the others */
-  size_t bytes;           /* of their names, each with a NUL */
+  /* The first topic of this transaction, or of a former one. Most transactions have only one, and often the same. */
+  vsi_known_topic first;
+  bool has_first;                      /* it is in the set */
+  vsi_map names;                       /* the others */
+  size_t bytes;                        /* of their names, each with a NUL */
   const struct vsi_sqlite_topic *last; /* added last, because most changes repeat it; NULL: none */
   bool are_all, are_many;              /* all topics, whatever the set contains; are_many: some had no room */
   vsi_map_link *kept;                  /* a list of topics that are not in the set */
@@ -69,6 +71,8 @@ typedef struct vsi_sqlite_topics {
 
 /* Add a topic; if there is no room for it, all topics. len: 1 to VESTRY_PAGE_TOPIC_MAX_BYTES, without a NUL. */
 void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *topic, size_t len);
+/* Add the topic table/NAME. */
+void vsi_sqlite_topics_add_table(vsi_sqlite_topics *topics, const char *table);
 /* Empty the set. */
 void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics);
 /* Free all memory. */

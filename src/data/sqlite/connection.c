@@ -163,19 +163,6 @@ static void name_tab(vestry_sqlite_change *change) {
   vestry_sqlite_topic(change, topic);
 }
 
-static void name_table(vestry_sqlite_change *change, const char *table) {
-  static const char prefix[] = "table/";
-  char topic[VESTRY_PAGE_TOPIC_MAX_BYTES];
-  size_t len = strlen(table), prefix_len = sizeof prefix - 1;
-  if (len > sizeof topic - prefix_len) {
-    change->connection->topics.are_all = true;
-    return;
-  }
-  memcpy(topic, prefix, prefix_len);
-  memcpy(topic + prefix_len, table, len);
-  vsi_sqlite_topics_add(&change->connection->topics, topic, prefix_len + len);
-}
-
 /* Return whether a change certainly changes a byte of the file. An inserted row did not exist before, unless rows were
  * deleted: INSERT OR REPLACE of a row by an equal one reports both, and writes nothing. So a deletion is certain only
  * if nothing else happens (before_commit). A value reported as NULL may have been the default of a column. */
@@ -223,7 +210,7 @@ static void before_change(void *ctx, sqlite3 *db, int operation, const char *sch
     options->topics(&change, table, operation == SQLITE_INSERT ? new_rowid : old_rowid, options->app);
     if (operation == SQLITE_UPDATE && old_rowid != new_rowid) options->topics(&change, table, new_rowid, options->app);
   } else {
-    name_table(&change, table);
+    vsi_sqlite_topics_add_table(&connection->topics, table);
   }
 }
 
