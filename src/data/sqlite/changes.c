@@ -73,19 +73,24 @@ static uint64_t compare(sqlite3 *db, uint64_t columns, uint64_t filled, uint32_t
 /* Find the entry of a table. For rows changed earlier, values of columns without lookups were not noted. */
 static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, const char *name) {
   vsi_sqlite_use use = {.column = VSI_SQLITE_ANY_ROW};
+  const uint32_t version = atomic_load_explicit(&tables->version, memory_order_acquire);
+  bool is_known = changes->generation == generation && changes->version == version;
   if (!*changes->name || strcmp(changes->name, name) != 0) {
     const size_t len = strlen(name);
+    is_known = false;
     changes->name[0] = '\0';
     if (vsi_sqlite_tables_find(tables, name, &changes->table)) return false;
     if (len <= VSI_SQLITE_NAME_MOST) memcpy(changes->name, name, len + 1);
   }
   use.table = changes->table;
-  (void)vsi_sqlite_tables_ask(tables, use.table, generation, &changes->known);
+  if (!is_known) (void)vsi_sqlite_tables_ask(tables, use.table, generation, &changes->known);
+  changes->version = version;
   for (changes->use = 0; changes->use < changes->uses.count; changes->use++)
     if (changes->uses.uses[changes->use].table == use.table) break;
   use.known_columns = changes->known.keyed;
   if (changes->use == changes->uses.count) {
-    if (vsi_sqlite_uses_add(tables->host, &changes->uses, &use)) return false;
+    if (VSI_ARRAY_RESERVE(tables->host, changes->uses.uses, changes->uses.count, changes->uses.room, 1)) return false;
+    changes->uses.uses[changes->uses.count++] = use;
   } else {
     changes->uses.uses[changes->use].known_columns &= use.known_columns;
   }

@@ -343,7 +343,7 @@ void vsi_sqlite_peers_check(vsi_sqlite_peers *peers) {
     peers->count += peers->all[i].is_there;
   }
   if (has_others && !peers->count) peers->count = 1; /* some that only read */
-  atomic_store_explicit(&peers->tables->has_peers, peers->count != 0, memory_order_relaxed);
+  vsi_sqlite_tables_set_peers(peers->tables, peers->count != 0);
 }
 
 bool vsi_sqlite_peers_are_there(const vsi_sqlite_peers *peers) {

@@ -205,6 +205,15 @@ static bool is_known(const vsi_sqlite_table *table, uint32_t generation) {
   return table->columns.names && table->generation == generation;
 }
 
+/* Let those who have asked ask again. */
+static void change(vsi_sqlite_tables *tables) {
+  atomic_fetch_add_explicit(&tables->version, 1, memory_order_release);
+}
+
+void vsi_sqlite_tables_set_peers(vsi_sqlite_tables *tables, bool has_peers) {
+  if (atomic_exchange_explicit(&tables->has_peers, has_peers, memory_order_relaxed) != has_peers) change(tables);
+}
+
 void vsi_sqlite_tables_set(vsi_sqlite_tables *tables, uint32_t number, uint32_t generation,
                            const vsi_sqlite_columns *columns) {
   vsi_mutex_lock(&tables->lock);
@@ -217,6 +226,7 @@ void vsi_sqlite_tables_set(vsi_sqlite_tables *tables, uint32_t number, uint32_t 
   table->generation = generation;
   table->columns = *columns;
   table->columns.always |= VSI_SQLITE_ROWS;
+  change(tables);
   vsi_mutex_unlock(&tables->lock);
 }
 
@@ -234,6 +244,7 @@ uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t number, uint
   uint64_t bits = VSI_SQLITE_ALL_COLUMNS;
   if (is_known(table, generation)) {
     bits = table->columns.always | bits_of(&table->columns, column);
+    if (bits & ~table->read) change(tables);
     table->read |= bits;
   }
   vsi_mutex_unlock(&tables->lock);
@@ -245,7 +256,9 @@ bool vsi_sqlite_tables_key(vsi_sqlite_tables *tables, uint32_t number, uint32_t 
   vsi_sqlite_table *table = tables->tables[number];
   const bool is_reported = is_known(table, generation) && column >= VSI_SQLITE_ROWID &&
                            column < VSI_SQLITE_KEYED_COLUMNS && (column == VSI_SQLITE_ROWID || !table->columns.is_made);
-  if (is_reported) table->keyed |= vsi_sqlite_key_column(column);
+  const uint64_t bit = is_reported ? vsi_sqlite_key_column(column) : 0;
+  if (bit & ~table->keyed) change(tables);
+  table->keyed |= bit;
   vsi_mutex_unlock(&tables->lock);
   return is_reported;
 }

@@ -95,6 +95,7 @@ typedef struct vsi_sqlite_tables {
   uint32_t max_changes_count;   /* CHANGES_MAX; less in tests. Set before any connection is attached */
   _Atomic(uint32_t) generation; /* of the schema */
   _Atomic(bool) has_peers;      /* other processes render, and what they have read is unknown here (peers.c) */
+  _Atomic(uint32_t) version;    /* of all that vsi_sqlite_tables_ask returns */
   vsi_mutex lock;               /* guards all below */
   vsi_sqlite_table **tables;    /* by number */
   size_t count, room;
@@ -115,13 +116,17 @@ void vsi_sqlite_tables_set(vsi_sqlite_tables *tables, uint32_t table, uint32_t g
 uint64_t vsi_sqlite_tables_read(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, const char *column);
 /* Note that rows are looked up by a column, or by the rowid. Returns whether changes report its values. */
 bool vsi_sqlite_tables_key(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, int column);
+/* Set whether there are peers. */
+void vsi_sqlite_tables_set_peers(vsi_sqlite_tables *tables, bool has_peers);
 /* The data that changes need of a table. */
 typedef struct vsi_sqlite_known {
   uint64_t read, filled, keyed;
   uint32_t columns_count;
 } vsi_sqlite_known;
 /* Get the data of a table. If there are peers, all its columns are read, and rows are looked up by all columns by which
- * that is possible. false: unknown; ret_known then has that meaning. */
+ * that is possible. false: unknown; ret_known then has that meaning. As long as `version` and the generation are the
+ * same, so is the result. Former data are correct, too: columns that are read now, or by which rows are looked up now,
+ * then count as changed. */
 bool vsi_sqlite_tables_ask(vsi_sqlite_tables *tables, uint32_t table, uint32_t generation, vsi_sqlite_known *ret_known);
 
 #endif
