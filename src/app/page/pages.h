@@ -82,6 +82,8 @@ struct vestry_pages {
   const vestry_host *host;
   vestry_runtime *runtime;
   bool runtime_is_own;
+  _Atomic(uint64_t) lent_again_ns; /* relaxed: from when on threads of requests run fragments again (vsi_pages_lend);
+                                      here, because this function then needs one line of memory */
   uint64_t interval_ns;
   size_t max_kept_bytes;
   uint32_t build, reload_ms, retry_ms;
@@ -103,8 +105,7 @@ struct vestry_pages {
   vestry_timer *late; /* on the threads of the instance, for what a long run delays (vsi_workers_fire); NULL: workers
                                  leave nothing unwritten, and none is spare */
   bool late_is_set;   /* guarded by the lock */
-  _Atomic(uint64_t) lent_again_ns; /* relaxed: from when on threads of requests run fragments again (vsi_pages_lend) */
-  vsi_histogram render_times;      /* durations of handler calls, in the buckets vsi_moments */
+  vsi_histogram render_times; /* durations of handler calls, in the buckets vsi_moments */
   size_t workers_count;
   size_t quick_most; /* workers that run at the same time, not counting long runs */
   vsi_worker *workers;

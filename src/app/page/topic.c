@@ -458,8 +458,11 @@ uint64_t vsi_pages_refresh_used(vestry_pages *pages, vsi_used_topic *topics, siz
   return seq;
 }
 
+/* If the inbox is open, it knows that nothing is observed, or was not until a moment ago. This saves each commit of a
+ * database three lines of memory, 50 ns. */
 uint64_t vestry_change_now_ns(const vestry_pages *pages) {
-  return pages && vsi_group_is_observed(pages->v->group) ? vsi_now_ns(pages->host) : 0;
+  if (!pages || atomic_load_explicit(&vsi_pages_inbox(pages)->mode, memory_order_relaxed) == VSI_INBOX_OPEN) return 0;
+  return vsi_group_is_observed(pages->v->group) ? vsi_now_ns(pages->host) : 0;
 }
 
 void vsi_pages_refresh(vestry_pages *pages, const char *topic, size_t len) {
