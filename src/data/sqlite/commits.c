@@ -345,7 +345,8 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidenc
 static vestry_sqlite_connection *find_announced(const vestry_sqlite *database, vsi_sqlite_number number, bool is_sure) {
   vestry_sqlite_connection *at;
   LIST_FOREACH(at, &database->connections, in) {
-    if (atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->announced.value == number.value &&
+    /* pairs with before_commit, which takes no lock */
+    if (atomic_load_explicit(&at->is_announced, memory_order_acquire) && at->announced.value == number.value &&
         at->announced.is_wal == number.is_wal && at->is_sure == is_sure && at->has_changes)
       return at;
   }
@@ -502,7 +503,8 @@ static bool yields(vestry_sqlite *database, vsi_sqlite_number last) {
   uint64_t most_ms = 0;
   if (!vsi_sqlite_peers_are_there(database->peers)) return false;
   LIST_FOREACH(at, &database->connections, in) {
-    const bool is_due = atomic_load_explicit(&at->is_announced, memory_order_relaxed) && at->is_sure &&
+    /* pairs with before_commit, which takes no lock */
+    const bool is_due = atomic_load_explicit(&at->is_announced, memory_order_acquire) && at->is_sure &&
                         at->has_changes && (int32_t)(last.value - at->announced.value) >= 0;
     if (!is_due || at->settle_idle(at)) continue;
     const uint64_t ms = sqlite3_db_mutex(at->db) ? YIELD_MS : YIELD_BLIND_MS;

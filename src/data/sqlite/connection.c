@@ -224,16 +224,32 @@ static bool is_mixed(sqlite3 *db) {
   }
 }
 
-/* The commit hook: announce the number that the commit will have. */
-static int before_commit(void *ctx) {
-  vestry_sqlite_connection *connection = ctx;
+/* Announce the number that the commit will have. */
+static void announce_locked(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
-  vsi_mutex_lock(&database->lock);
   settle_locked(connection);
   if (!vsi_sqlite_counter(database, connection->file, &connection->announced))
     database->is_lost = true;
   else if (connection->announced.value++, connection->announced.is_wal)
     vsi_sqlite_peers_announce(database->peers, connection->announced.value);
+}
+
+/* The commit hook. As long as the connection has announced nothing, no other thread uses it, so the lock is only needed
+ * for the announcement to peers, or if the number is not in the WAL's index. */
+static int before_commit(void *ctx) {
+  vestry_sqlite_connection *connection = ctx;
+  vestry_sqlite *database = connection->database;
+  const bool needs_lock = atomic_load_explicit(&connection->is_announced, memory_order_acquire) ||
+                          !atomic_load_explicit(&database->has_frames, memory_order_acquire) ||
+                          atomic_load_explicit(&database->tables.has_peers, memory_order_relaxed);
+  if (needs_lock) {
+    vsi_mutex_lock(&database->lock);
+    announce_locked(connection);
+    vsi_sqlite_unlock(database);
+  } else {
+    (void)vsi_sqlite_counter(database, connection->file, &connection->announced);
+    connection->announced.value++;
+  }
   connection->is_sure |= connection->has_deleted && !connection->has_others;
   if (!connection->is_sure) {
     connection->written = count_written(connection);
@@ -243,8 +259,9 @@ static int before_commit(void *ctx) {
   if (here) connection->trace = *here;
   connection->is_committing = true;
   vsi_sqlite_prepare_to_keep(database);
+  /* pairs with find_announced and yields of commits.c: a thread that has found the number in the WAL's index, which
+   * SQLite writes later, finds this, too */
   atomic_store_explicit(&connection->is_announced, true, memory_order_release);
-  vsi_sqlite_unlock(database);
   return 0;
 }
 
@@ -265,7 +282,7 @@ static bool is_of_rows(const char *sql) {
   static const vsi_sqlite_word words[] = {
       {"INSERT", 6}, {"UPDATE", 6}, {"DELETE", 6},   {"REPLACE", 7}, {"WITH", 4},    {"SELECT", 6},   {"VALUES", 6},
       {"BEGIN", 5},  {"COMMIT", 6}, {"ROLLBACK", 8}, {"END", 3},     {"RELEASE", 7}, {"SAVEPOINT", 9}};
-  return vsi_sqlite_text_begins(sql, words, sizeof words / sizeof *words);
+  return strncmp(sql, "INSERT ", 7) == 0 || vsi_sqlite_text_begins(sql, words, sizeof words / sizeof *words);
 }
 
 static int before_statement(void *ctx, int action, const char *first, const char *second, const char *schema,

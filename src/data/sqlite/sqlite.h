@@ -65,19 +65,19 @@ struct vestry_sqlite {
   vestry_sqlite_options options; /* defaults filled in; do not use path */
   bool records, records_pages;   /* reads of renders are recorded; in WAL mode also file pages */
   bool is_observing;
-  vsi_sqlite_index *index; /* observes renders and follows commits; both need no lock of the database */
-  vsi_sqlite_tables tables;
-  _Atomic(uint64_t) renders;        /* the last number given to one */
   _Atomic(bool) has_frames;         /* the WAL is read; commits of other connections then need nothing else */
-  _Atomic(uint32_t) others;         /* followed commits of other connections */
-  vsi_sqlite_tab_pages tab_pages;   /* file pages of states of tabs */
-  _Atomic(bool) tabs_are_anywhere;  /* the file pages of some states are not known */
-  sqlite3 *db;                      /* own connection, which only reads; used under lock */
-  sqlite3_file *file;               /* of db */
-  vsi_mutex writer_lock;            /* locked before lock; guards the use of writer_db and touch */
-  sqlite3 *writer_db;               /* own connection, which records that states were read */
-  vestry_sqlite_connection *writer; /* set once, before the thread starts; its changes refresh nothing */
-  sqlite3_stmt *touch;              /* of writer_db; NULL: not needed yet */
+  vestry_sqlite_connection *writer; /* of writer_db; set once, before the thread starts; its changes refresh nothing */
+  vsi_sqlite_index *index;          /* observes renders and follows commits; both need no lock of the database */
+  vsi_sqlite_tables tables;
+  _Atomic(uint64_t) renders;       /* the last number given to one */
+  _Atomic(uint32_t) others;        /* followed commits of other connections */
+  vsi_sqlite_tab_pages tab_pages;  /* file pages of states of tabs */
+  _Atomic(bool) tabs_are_anywhere; /* the file pages of some states are not known */
+  sqlite3 *db;                     /* own connection, which only reads; used under lock */
+  sqlite3_file *file;              /* of db */
+  vsi_mutex writer_lock;           /* locked before lock; guards the use of writer_db and touch */
+  sqlite3 *writer_db;              /* own connection, which records that states were read */
+  sqlite3_stmt *touch;             /* of writer_db; NULL: not needed yet */
   pthread_t thread;
   bool has_thread;
   vsi_mutex lock; /* guards all below */
@@ -92,8 +92,8 @@ struct vestry_sqlite {
   uint64_t yielded_ns;         /* since when checks leave commits to the threads of their connections; 0: they do not */
   vsi_sqlite_commit_list made; /* commits of attached connections that are not followed yet */
   /* The first free place. Places have no link to the one before, because a commit would write it into memory that the
-   * thread has used on another processor. */
-  vsi_sqlite_commit *spare;
+   * thread has used on another processor. Written under the lock. Relaxed: without it, it is only a hint. */
+  _Atomic(vsi_sqlite_commit *) spare;
   uint64_t looked_ns;                 /* start of the last check, as the time of other connections' commits */
   const _Atomic(uint32_t) *wal_index; /* header of the WAL's index; NULL: not in WAL mode, which db then keeps */
   LIST_HEAD(, vestry_sqlite_connection) connections;
@@ -185,7 +185,8 @@ typedef enum vsi_sqlite_evidence {
   VSI_SQLITE_STANDING,
   VSI_SQLITE_REACHED
 } vsi_sqlite_evidence;
-/* Fetch the memory in which vsi_sqlite_publish will keep the changes: the thread has used it on another processor. */
+/* Fetch the memory in which vsi_sqlite_publish will keep the changes: the thread has used it on another processor. The
+ * lock need not be held. */
 void vsi_sqlite_prepare_to_keep(const vestry_sqlite *database);
 /* Refresh the topics of an announced commit, and follow its changes, or let the thread follow them. */
 void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence);
