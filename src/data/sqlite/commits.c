@@ -203,40 +203,44 @@ void vsi_sqlite_forget(vestry_sqlite_connection *connection) {
   clear(connection);
 }
 
-/* Return the changes of a commit. Its tables are known unless there was no memory for them. The meaning of column
- * numbers depends on the generation of the schema; if that has passed, they are unknown. */
-static vsi_sqlite_commit commit_of(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence) {
+/* Describe the changes of a commit, in memory where they can stay: to copy the description would take longer than to
+ * write it. Its tables are known unless there was no memory for them. The meaning of column numbers depends on the
+ * generation of the schema; if that has passed, they are unknown. */
+static void describe(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence,
+                     vsi_sqlite_commit *ret_commit) {
   const vestry_sqlite *database = connection->database;
+  const vsi_sqlite_changes *changes = &connection->changes;
   const bool is_doubtful = evidence == VSI_SQLITE_REACHED;
-  vsi_sqlite_changes *changes = &connection->changes;
-  const bool knows_tables =
+  ret_commit->is_whole = connection->is_seen;
+  ret_commit->is_of_render = !is_doubtful && (connection == database->writer || connection->changer);
+  ret_commit->knows_tables =
       !is_doubtful && !changes->are_unknown && changes->uses.count &&
       changes->generation == atomic_load_explicit(&database->tables.generation, memory_order_relaxed);
-  vsi_sqlite_uses_sort(&changes->uses);
-  changes->keys_count = vsi_sqlite_keys_sort(changes->keys, changes->keys_count);
-  return (vsi_sqlite_commit){.is_whole = connection->is_seen,
-                             .is_of_render = !is_doubtful && (connection == database->writer || connection->changer),
-                             .knows_tables = knows_tables,
-                             .uses = changes->uses.uses,
-                             .uses_count = changes->uses.count,
-                             .keys = changes->keys,
-                             .keys_count = changes->keys_count,
-                             .at_ns = vestry_change_now_ns(database->pages),
-                             .has_removed = connection->has_removed,
-                             .is_rough = connection->topics.are_all,
-                             .number = connection->announced.value,
-                             .changes_tabs = connection->changes_tabs,
-                             .is_doubtful = is_doubtful,
-                             .is_proven = evidence == VSI_SQLITE_COMMITTED,
-                             .is_touch = connection == database->writer,
-                             .trace = connection->trace};
+  ret_commit->knows_pages = false;
+  ret_commit->uses = changes->uses.uses;
+  ret_commit->uses_count = changes->uses.count;
+  ret_commit->keys = changes->keys;
+  ret_commit->keys_count = changes->keys_count;
+  ret_commit->pages = NULL;
+  ret_commit->pages_count = 0;
+  ret_commit->has_removed = connection->has_removed;
+  ret_commit->has_inner = false;
+  ret_commit->is_rough = connection->topics.are_all;
+  ret_commit->at_ns = vestry_change_now_ns(database->pages);
+  ret_commit->order = 0;
+  ret_commit->number = connection->announced.value;
+  ret_commit->changes_tabs = connection->changes_tabs;
+  ret_commit->is_doubtful = is_doubtful;
+  ret_commit->is_proven = evidence == VSI_SQLITE_COMMITTED;
+  ret_commit->is_touch = connection == database->writer;
+  ret_commit->trace = connection->trace;
 }
 
 /* Give a place for the changes of a small commit back. */
 static void put_place(vestry_sqlite *database, void *place) {
   vsi_sqlite_commit *spare = place;
-  TAILQ_NEXT(spare, in) = database->spare;
-  database->spare = spare;
+  TAILQ_NEXT(spare, in) = atomic_load_explicit(&database->spare, memory_order_relaxed);
+  atomic_store_explicit(&database->spare, spare, memory_order_relaxed);
 }
 
 void vsi_sqlite_commits_init(vestry_sqlite *database) {
@@ -245,18 +249,24 @@ void vsi_sqlite_commits_init(vestry_sqlite *database) {
 }
 
 /* Keep the changes of a commit, in a place if there is one: allocations would make commits slow. NULL: no memory. */
-static vsi_sqlite_commit *keep(vestry_sqlite *database, const vsi_sqlite_commit *commit) {
-  const size_t bytes = vsi_sqlite_commit_bytes(commit);
-  vsi_sqlite_commit *into = bytes <= sizeof *database->places ? database->spare : NULL;
+static vsi_sqlite_commit *keep(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence) {
+  vestry_sqlite *database = connection->database;
+  const vsi_sqlite_changes *changes = &connection->changes;
+  const size_t bytes = vsi_sqlite_commit_bytes_of(changes->uses.count, changes->keys_count, 0);
+  vsi_sqlite_commit *into =
+      bytes <= sizeof *database->places ? atomic_load_explicit(&database->spare, memory_order_relaxed) : NULL;
   if (into)
-    database->spare = TAILQ_NEXT(into, in);
+    atomic_store_explicit(&database->spare, TAILQ_NEXT(into, in), memory_order_relaxed);
   else
     into = vsi_alloc(database->host, bytes);
-  return into ? vsi_sqlite_commit_put(commit, into) : NULL;
+  if (!into) return NULL;
+  describe(connection, evidence, into);
+  vsi_sqlite_commit_take_arrays(into);
+  return into;
 }
 
 void vsi_sqlite_prepare_to_keep(const vestry_sqlite *database) {
-  const char *spare = (const char *)database->spare;
+  const char *spare = (const char *)atomic_load_explicit(&database->spare, memory_order_relaxed);
   for (size_t i = 0; spare && i < FETCHED_BYTES; i += 64) __builtin_prefetch(spare + i, 1);
 }
 
@@ -284,8 +294,12 @@ static void add(vestry_sqlite_connection *connection, vsi_sqlite_evidence eviden
     }
     return;
   }
-  const vsi_sqlite_commit commit = commit_of(connection, evidence);
+  vsi_sqlite_changes *changes = &connection->changes;
+  vsi_sqlite_uses_sort(&changes->uses);
+  changes->keys_count = vsi_sqlite_keys_sort(changes->keys, changes->keys_count);
   if (!has_frames(database)) {
+    vsi_sqlite_commit commit;
+    describe(connection, evidence, &commit);
     if (connection->topics.are_all)
       refresh_readers(database);
     else
@@ -293,10 +307,10 @@ static void add(vestry_sqlite_connection *connection, vsi_sqlite_evidence eviden
     vsi_sqlite_index_follow(database->index, &database->seq);
     return;
   }
-  vsi_sqlite_commit *made = keep(database, &commit);
+  vsi_sqlite_commit *made = keep(connection, evidence);
   if (made)
     TAILQ_INSERT_TAIL(&database->made, made, in);
-  else if (commit.changes_tabs) /* it is treated as another connection's */
+  else if (connection->changes_tabs) /* it is treated as another connection's */
     atomic_store_explicit(&database->tabs_are_anywhere, true, memory_order_seq_cst);
   rouse(database);
 }

@@ -250,27 +250,26 @@ static void lock(vsi_sqlite_index *index) {
 
 /* -------------------------------------------------------------------------------------------------- commits ------- */
 
-size_t vsi_sqlite_commit_bytes(const vsi_sqlite_commit *commit) {
-  return sizeof *commit + commit->uses_count * sizeof *commit->uses + commit->keys_count * sizeof *commit->keys +
-         commit->pages_count * sizeof *commit->pages;
-}
-
-vsi_sqlite_commit *vsi_sqlite_commit_put(const vsi_sqlite_commit *commit, void *into) {
-  vsi_sqlite_commit *made = into;
-  *made = *commit;
-  vsi_sqlite_use *uses = (vsi_sqlite_use *)(made + 1);
+void vsi_sqlite_commit_take_arrays(vsi_sqlite_commit *commit) {
+  vsi_sqlite_use *uses = (vsi_sqlite_use *)(commit + 1);
   vsi_sqlite_key *keys = (vsi_sqlite_key *)(uses + commit->uses_count);
   uint32_t *pages = (uint32_t *)(keys + commit->keys_count);
-  if (commit->uses_count) made->uses = memcpy(uses, commit->uses, commit->uses_count * sizeof *uses);
-  if (commit->keys_count) made->keys = memcpy(keys, commit->keys, commit->keys_count * sizeof *keys);
-  if (commit->pages_count) made->pages = memcpy(pages, commit->pages, commit->pages_count * sizeof *pages);
-  return made;
+  if (commit->uses_count) commit->uses = memcpy(uses, commit->uses, commit->uses_count * sizeof *uses);
+  if (commit->keys_count) commit->keys = memcpy(keys, commit->keys, commit->keys_count * sizeof *keys);
+  if (commit->pages_count) commit->pages = memcpy(pages, commit->pages, commit->pages_count * sizeof *pages);
+}
+
+static size_t bytes_of(const vsi_sqlite_commit *commit) {
+  return vsi_sqlite_commit_bytes_of(commit->uses_count, commit->keys_count, commit->pages_count);
 }
 
 /* Copy a commit and its arrays into one allocation. NULL: no memory */
 static vsi_sqlite_commit *copy_commit(const vestry_host *host, const vsi_sqlite_commit *commit) {
-  void *made = vsi_alloc(host, vsi_sqlite_commit_bytes(commit));
-  return made ? vsi_sqlite_commit_put(commit, made) : NULL;
+  vsi_sqlite_commit *made = vsi_alloc(host, bytes_of(commit));
+  if (!made) return NULL;
+  *made = *commit;
+  vsi_sqlite_commit_take_arrays(made);
+  return made;
 }
 
 static void drop_recent(vsi_sqlite_index *index) {
@@ -278,7 +277,7 @@ static void drop_recent(vsi_sqlite_index *index) {
   index->forgotten = first->order;
   TAILQ_REMOVE(&index->recent, first, in);
   index->recent_count--;
-  index->recent_bytes -= vsi_sqlite_commit_bytes(first);
+  index->recent_bytes -= bytes_of(first);
   vsi_free(index->sets.host, first);
 }
 
@@ -288,7 +287,7 @@ static void drop_all_recent(vsi_sqlite_index *index) {
 
 /* Keep a commit for the running renders. */
 static void remember(vsi_sqlite_index *index, const vsi_sqlite_commit *commit) {
-  const size_t bytes = vsi_sqlite_commit_bytes(commit);
+  const size_t bytes = bytes_of(commit);
   vsi_sqlite_commit *made = index->running && bytes <= RECENT_BYTES ? copy_commit(index->sets.host, commit) : NULL;
   if (!made) { /* no render runs, or there is no room: running renders run again */
     drop_all_recent(index);

@@ -40,9 +40,13 @@ typedef struct vsi_sqlite_commit {
 
 typedef TAILQ_HEAD(vsi_sqlite_commit_list, vsi_sqlite_commit) vsi_sqlite_commit_list;
 
-/* Return the size of a copy of a commit with its arrays, and make it in memory of this size. */
-size_t vsi_sqlite_commit_bytes(const vsi_sqlite_commit *commit);
-vsi_sqlite_commit *vsi_sqlite_commit_put(const vsi_sqlite_commit *commit, void *into);
+/* Return the size of a commit with its arrays. */
+static inline size_t vsi_sqlite_commit_bytes_of(size_t uses_count, size_t keys_count, size_t pages_count) {
+  return sizeof(vsi_sqlite_commit) + uses_count * sizeof(vsi_sqlite_use) + keys_count * sizeof(vsi_sqlite_key) +
+         pages_count * sizeof(uint32_t);
+}
+/* Copy the arrays of a commit into the memory behind it. */
+void vsi_sqlite_commit_take_arrays(vsi_sqlite_commit *commit);
 
 typedef struct vsi_sqlite_index vsi_sqlite_index;
 
