@@ -73,8 +73,8 @@ static inline bool vsi_inbox_is_of_reads(const char *topic, uint32_t len) {
   return (len > 7 && !memcmp(topic, "sqlite/", 7)) || (len > 9 && !memcmp(topic, "postgres/", 9));
 }
 
-/* Return the index in `interests` of a topic, which ends after `most` bytes or with NUL. A collision causes only an idle
- * wake-up, so the hash has no secret. */
+/* Return the index in `interests` of a topic, which ends after `most` bytes or with NUL. A collision causes only an
+ * idle wake-up, so the hash has no secret. */
 static inline uint32_t vsi_inbox_interest(const char *topic, uint32_t most, uint32_t *ret_len) {
   uint32_t hash = 0, len = 0;
   for (; len < most && topic[len]; len++) hash = hash * 33 + (unsigned char)topic[len];

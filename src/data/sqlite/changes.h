@@ -30,7 +30,7 @@ typedef struct vsi_sqlite_changes {
   uint32_t table;
   bool is_used; /* it is in uses, at `use` */
   uint32_t use, generation;
-  uint32_t version; /* of the tables, when `known` was asked for */
+  uint32_t version; /* of the tables, when `known` was read */
   vsi_sqlite_known known;
   uint32_t compared_count; /* rows of this transaction whose columns were compared */
 } vsi_sqlite_changes;

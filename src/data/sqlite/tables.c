@@ -205,7 +205,7 @@ static bool is_known(const vsi_sqlite_table *table, uint32_t generation) {
   return table->columns.names && table->generation == generation;
 }
 
-/* Let those who have asked ask again. */
+/* Let each connection read the data of its table again. */
 static void change(vsi_sqlite_tables *tables) {
   atomic_fetch_add_explicit(&tables->version, 1, memory_order_release);
 }
