@@ -30,7 +30,10 @@ vestry_err __wrap_vestry_refresh(vestry_pages *pages, const char *topic, uint64_
 
 vestry_err __wrap_vsi_pages_refresh_known(vestry_pages *pages, const vsi_known_topic *topic, uint64_t *ret_seq) {
   note_refresh();
-  return __real_vsi_pages_refresh_known(pages, topic, ret_seq);
+  const size_t count = refreshes;
+  const vestry_err error = __real_vsi_pages_refresh_known(pages, topic, ret_seq);
+  refreshes = count; /* it may have called vestry_refresh, which some linkers wrap there, too */
+  return error;
 }
 
 static void open_watched(ledger *s, const char *mode) {
