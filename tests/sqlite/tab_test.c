@@ -114,13 +114,55 @@ static void write_belongs_to_the_application_transaction(void **state) {
     assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab"), i);
     assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
     ledger_run(vestry_sqlite_handle(transaction), "INSERT INTO t(x) VALUES(NULL)");
-    assert_int_equal(tabs_set(&s, "u", one, "now", 3), VESTRY_OK);
+    const char *text = i ? "then" : "now";
+    assert_int_equal(tabs_set(&s, "u", one, text, strlen(text)), VESTRY_OK);
     assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM t"), i);
     check_renders(&w, 0, 0);
     assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
     check_renders(&w, 1, 0);
-    assert_string_equal(w.texts[0], "now");
+    assert_string_equal(w.texts[0], text);
   }
+  close_shown(&w);
+}
+
+/* In a transaction that changes something else, too, or not. */
+static void write_of_an_equal_state_changes_and_renders_nothing(void **state) {
+  ledger s;
+  tab_shown w;
+  char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
+  open_shown(&w, &s, NULL, 0, one, other);
+  assert_int_equal(tabs_set(&s, "u", one, "draft", 5), VESTRY_OK);
+  check_renders(&w, 1, 0);
+  ledger_run(s.reader, "CREATE TEMP TABLE former AS SELECT * FROM vestry_tab");
+  for (int i = 0; i < 2; i++) {
+    vestry_sql_transaction *transaction = NULL;
+    if (i) assert_int_equal(vestry_sql_begin(s.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+    if (i) ledger_run(vestry_sqlite_handle(transaction), "INSERT INTO t(x) VALUES(NULL)");
+    assert_int_equal(tabs_set(&s, "u", one, "draft", 5), VESTRY_OK);
+    if (i) assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
+    check_renders(&w, 0, 0);
+    assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab NATURAL JOIN former"), 1);
+  }
+  close_shown(&w);
+}
+
+/* A trigger of the application changes the states of other tabs within the update of a state. */
+static void states_that_a_trigger_changes_are_shown(void **state) {
+  ledger s;
+  tab_shown w;
+  char one[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
+  open_shown(&w, &s, NULL, 0, one, other);
+  assert_int_equal(tabs_set(&s, "u", one, "its", 3), VESTRY_OK);
+  assert_int_equal(tabs_set(&s, "u", other, "former", 6), VESTRY_OK);
+  ledger_run(s.reader, "CREATE TRIGGER copied AFTER UPDATE OF data ON vestry_tab BEGIN"
+                       "  UPDATE vestry_tab SET data = new.data WHERE tab <> new.tab; END");
+  ledger_sync(&s);
+  site_settle_pages(&s.on);
+  w.renders[0] = w.renders[1] = 0;
+  assert_int_equal(tabs_set(&s, "u", one, "both", 4), VESTRY_OK);
+  check_renders(&w, 1, 1);
+  assert_string_equal(w.texts[0], "both");
+  assert_string_equal(w.texts[1], "both");
   close_shown(&w);
 }
 
@@ -397,6 +439,8 @@ int main(void) {
       cmocka_unit_test(calls_without_a_request_are_invalid_and_logged),
       cmocka_unit_test(any_write_of_a_state_renders_only_its_tab),
       cmocka_unit_test(write_belongs_to_the_application_transaction),
+      cmocka_unit_test(write_of_an_equal_state_changes_and_renders_nothing),
+      cmocka_unit_test(states_that_a_trigger_changes_are_shown),
       cmocka_unit_test(state_written_by_another_process_is_shown),
       cmocka_unit_test(state_expires_ttl_s_after_its_last_use),
       cmocka_unit_test(recording_a_use_waits_for_no_writer),

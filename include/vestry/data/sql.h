@@ -602,7 +602,7 @@ VESTRY_API void vestry_sql_tabs_destroy(vestry_sql_tabs *tabs);
 VESTRY_API vestry_err vestry_sql_tab_get(vestry_sql_tabs *tabs, const vestry_request *req, vestry_render *render,
                                          void *buffer, size_t capacity, size_t *ret_len);
 /** Write the state of a tab, and refresh its page.
- *  data  copied; len 0: the state is deleted
+ *  data  copied; len 0: the state is deleted. SQLite: data that are stored already change and refresh nothing
  *  Returns  OK | INVALID | NOT_FOUND (the request has no tab) | TOO_LARGE (max_bytes) | the errors above
  *  Threads  that of the handler, not that of a render; blocks on the network or the disk */
 VESTRY_API vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vestry_request *req, const void *data,

@@ -622,7 +622,7 @@ static vestry_err run_again(vestry_sql_pool *pool, const char *sql, const vestry
   return run_twice((vsi_postgres_pool *)pool, VSI_POSTGRES_ANY, sql, list, row, ctx, &is);
 }
 
-static vestry_err change(vestry_sql_pool *pool, const char *sql, const vestry_value *list) {
+static vestry_err change_tab(vestry_sql_pool *pool, const char *sql, const vestry_value *list) {
   return run_again(pool, sql, list, NULL, NULL);
 }
 
@@ -711,7 +711,7 @@ const vsi_sql_ops vsi_postgres_ops = {.dialect = VSI_SQL_OF_POSTGRES,
                                       .integer = integer_at,
                                       .bytes = bytes_at,
                                       .run_again = run_again,
-                                      .change = change,
+                                      .change_tab = change_tab,
                                       .run_flushed = run_again,
                                       .run_aside = run_aside,
                                       .own = vsi_postgres_own,

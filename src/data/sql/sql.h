@@ -122,9 +122,10 @@ typedef struct vsi_sql_ops {
   /* Same as run_alone, for a statement that is safe to repeat: if the connection is lost meanwhile, it runs again. */
   vestry_err (*run_again)(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
                           void *ctx);
-  /* Same as run_again, for a statement that changes rows. NOT_FOUND: none. SQLite: it returns no rows. PostgreSQL: it
+  /* Same as run_again, for an update of the state of a tab; its first values are the scope and the tab. NOT_FOUND: it
+   * has changed no row. SQLite: it returns no rows, and only changes a row whose content differs. PostgreSQL: it
    * returns those that it changes. */
-  vestry_err (*change)(vestry_sql_pool *pool, const char *sql, const vestry_value *values);
+  vestry_err (*change_tab)(vestry_sql_pool *pool, const char *sql, const vestry_value *values);
   /* Return the time by the database's clock, in milliseconds since 1970. NULL: only statements know it. */
   int64_t (*now_ms)(vestry_sql_pool *pool);
   /* Same as run_again, for a write whose loss in a crash would bring back something that has ended. Its commit waits

@@ -48,7 +48,11 @@ struct vestry_sql_tabs {
 #define READ(now) "SELECT data, expires" now " FROM vestry_tab WHERE scope = $1 AND tab = $2"
 static vsi_sql_texts read_sql = {READ(""), READ(", " POSTGRES("$3"))};
 #define WRITE(time) "UPDATE vestry_tab SET data = $3 WHERE scope = $1 AND tab = $2 AND expires >= " time
-static vsi_sql_texts write_sql = {WRITE("$4"), WRITE(POSTGRES("$5") " + $4::bigint RETURNING 1")};
+/* SQLite: a row that has these data already is not updated. So the hook of an attached connection knows that an update
+ * changes the row, and need not decode its former content, which takes a tenth of the write. */
+static vsi_sql_texts write_sql = {WRITE("$4 AND data <> $3"), WRITE(POSTGRES("$5") " + $4::bigint RETURNING 1")};
+static const char same_sql[] =
+    "SELECT 1 FROM vestry_tab WHERE scope = $1 AND tab = $2 AND expires >= $4 AND data = $3"; /* SQLite */
 static const char touch_sql[] = "UPDATE vestry_tab SET expires = $3 WHERE scope = $1 AND tab = $2 AND expires < $3";
 #define PUT(now, seconds)                                                                                              \
   "INSERT INTO vestry_tab(scope, tab, expires, data) VALUES($1, $2, " now " + $5" seconds                              \
@@ -265,7 +269,8 @@ static vestry_err write_state(state *of) {
   const int64_t now = now_ms(tabs), soon_s = vsi_tab_owner_soon_s(&of->whose, pool->ops->now_ms ? now / 1000 : 0);
   vestry_value values = *VESTRY_LIST(OF(of), vestry_value_bytes(of->data, of->len), soon_s, now);
   if (pool->ops->now_ms) values.count = 4;
-  vestry_err error = pool->ops->change(pool, text_of(tabs, write_sql), &values);
+  vestry_err error = pool->ops->change_tab(pool, text_of(tabs, write_sql), &values);
+  if (error == VESTRY_NOT_FOUND && pool->ops->now_ms) error = pool->ops->run_again(pool, same_sql, &values, NULL, NULL);
   if (error != VESTRY_NOT_FOUND) return error;
   vestry_sql_transaction *own = pool->ops->own(pool);
   error = own ? put_inside(own, of) : vestry_sql_act(pool, VESTRY_SQL_WRITE, put, of);

@@ -48,6 +48,7 @@
 #pragma weak sqlite3_preupdate_hook
 #pragma weak sqlite3_preupdate_old
 #pragma weak sqlite3_preupdate_new
+#pragma weak sqlite3_preupdate_depth
 #pragma weak sqlite3_db_name
 
 /* ------------------------------------------------------------------------------------------------- settling ------- */
@@ -153,12 +154,14 @@ void vestry_sqlite_topic(vestry_sqlite_change *change, const char *topic) {
   if (len && len <= VESTRY_PAGE_TOPIC_MAX_BYTES) vsi_sqlite_topics_add(&change->connection->topics, topic, len);
 }
 
-static void name_tab(vestry_sqlite_change *change) {
-  sqlite3_value *value = vestry_sqlite_change_value(change, VESTRY_SQLITE_OLD, VSI_SQLITE_TAB_COLUMN);
-  if (!value) value = vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, VSI_SQLITE_TAB_COLUMN);
-  const void *tab = value ? sqlite3_value_blob(value) : NULL;
+/* changed: its tab, if it is known without a look at the row; this takes longer than the rest of the hook */
+static void name_tab(vestry_sqlite_change *change, const void *changed) {
+  sqlite3_value *value = NULL;
+  if (!changed) value = vestry_sqlite_change_value(change, VESTRY_SQLITE_OLD, VSI_SQLITE_TAB_COLUMN);
+  if (!changed && !value) value = vestry_sqlite_change_value(change, VESTRY_SQLITE_NEW, VSI_SQLITE_TAB_COLUMN);
+  const void *tab = value ? sqlite3_value_blob(value) : changed;
   char topic[VSI_TAB_TOPIC_BYTES];
-  if (!tab || sqlite3_value_bytes(value) != VSI_TAB_BYTES) return; /* not a row of a tab */
+  if (!tab || (value && sqlite3_value_bytes(value) != VSI_TAB_BYTES)) return; /* not a row of a tab */
   vsi_tab_topic(tab, topic);
   vestry_sqlite_topic(change, topic);
 }
@@ -166,12 +169,12 @@ static void name_tab(vestry_sqlite_change *change) {
 /* Return whether a change certainly changes a byte of the file. An inserted row did not exist before, unless rows were
  * deleted: INSERT OR REPLACE of a row by an equal one reports both, and writes nothing. So a deletion is certain only
  * if nothing else happens (before_commit). A value reported as NULL may have been the default of a column. */
-static bool is_sure_change(vestry_sqlite_connection *connection, sqlite3 *db, int operation, bool has_moved) {
+static bool is_sure_change(vestry_sqlite_connection *connection, sqlite3 *db, int operation, bool is_known) {
   bool had_deleted = connection->has_deleted;
   *(operation == SQLITE_DELETE ? &connection->has_deleted : &connection->has_others) = true;
   if (operation == SQLITE_INSERT) return !had_deleted;
   if (operation == SQLITE_DELETE) return false;
-  return has_moved || vsi_sqlite_change_is_known(db);
+  return is_known || vsi_sqlite_change_is_known(db);
 }
 
 /* Note that the connection changes a row. If a render makes the change, the connection is settled when the render ends.
@@ -197,15 +200,19 @@ static void before_change(void *ctx, sqlite3 *db, int operation, const char *sch
   const vestry_sqlite_options *options = &connection->database->options;
   if (strcmp(schema, "main") != 0) return;
   vsi_sqlite_settle(connection);
-  if (!connection->is_sure) connection->is_sure = is_sure_change(connection, db, operation, old_rowid != new_rowid);
+  const bool is_tab = (*table | 0x20) == *VSI_SQLITE_TAB_TABLE && sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0;
+  /* not an update by a trigger */
+  const void *changed_tab =
+      is_tab && operation == SQLITE_UPDATE && !sqlite3_preupdate_depth(db) ? connection->changed_tab : NULL;
+  if (!connection->is_sure)
+    connection->is_sure = is_sure_change(connection, db, operation, changed_tab || old_rowid != new_rowid);
   const vsi_sqlite_row row = {db, operation, table, old_rowid, new_rowid};
   bool is_of_render = note_row(connection, &row);
-  const bool is_tab = (*table | 0x20) == *VSI_SQLITE_TAB_TABLE && sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0;
   connection->changes_tabs |= is_tab;
   if (connection == connection->database->writer || is_of_render) return;
   vestry_sqlite_change change = {connection, operation};
   if (is_tab) {
-    name_tab(&change);
+    name_tab(&change, changed_tab);
   } else if (options->topics) {
     options->topics(&change, table, operation == SQLITE_INSERT ? new_rowid : old_rowid, options->app);
     if (operation == SQLITE_UPDATE && old_rowid != new_rowid) options->topics(&change, table, new_rowid, options->app);

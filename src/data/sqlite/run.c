@@ -273,13 +273,15 @@ static vestry_err run_alone(vestry_sql_pool *pool, const char *sql, const vestry
   return run_one(pool, false, false, sql, values, row, ctx);
 }
 
-/* Run a statement that changes rows, and returns none. NOT_FOUND: it has changed no row */
-static vestry_err change(vestry_sql_pool *pool, const char *sql, const vestry_value *values) {
+static vestry_err change_tab(vestry_sql_pool *pool, const char *sql, const vestry_value *values) {
   vestry_sql_transaction *is;
   vestry_err error = vsi_sqlite_pool_own(pool) ? vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is)
                                                : vsi_sqlite_begin_one(pool, false, true, &is);
   if (error) return error;
+  vestry_sqlite_connection *connection = ((vsi_sqlite_conn *)is)->connection;
+  if (connection) connection->changed_tab = values->items[1].text;
   error = run(is, sql, values, NULL, NULL);
+  if (connection) connection->changed_tab = NULL;
   const bool has_changed = sqlite3_changes(((vsi_sqlite_conn *)is)->db) > 0;
   vestry_err of_end = vsi_sqlite_end(is, error);
   return error ? error : of_end ? of_end : has_changed ? VESTRY_OK : VESTRY_NOT_FOUND;
@@ -413,7 +415,7 @@ static const vsi_sql_ops ops = {.dialect = VSI_SQL_OF_SQLITE,
                                 .integer = integer,
                                 .bytes = bytes,
                                 .run_again = run_alone,
-                                .change = change,
+                                .change_tab = change_tab,
                                 .now_ms = now_ms,
                                 .run_flushed = run_flushed,
                                 .run_aside = run_aside,

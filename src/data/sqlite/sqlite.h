@@ -140,9 +140,10 @@ struct vestry_sqlite_connection {
   bool is_shared;              /* another connection has the same cache */
   /* Belongs to the connection's thread. */
   vsi_sqlite_reader reader;
-  vsi_sqlite_left *left; /* of the pool's connection to which it belongs; NULL: it belongs to none */
-  int written;           /* count_written when a commit that is not sure was announced or settled */
-  bool is_committing;    /* after its commit hook, before any other hook */
+  vsi_sqlite_left *left;   /* of the pool's connection to which it belongs; NULL: it belongs to none */
+  int written;             /* count_written when a commit that is not sure was announced or settled */
+  bool is_committing;      /* after its commit hook, before any other hook */
+  const void *changed_tab; /* the running statement updates the state of this tab, if it differs; NULL: another one */
 };
 
 struct vestry_sqlite_change {
