@@ -20,9 +20,10 @@ typedef struct vsi_delivery {
   struct vsi_broadcast *broadcast; /* a reference; NULL: it was sent to this connection only */
   const struct vsi_segment *wire;  /* the bytes to write (coder.h); NULL: those of the event */
   struct vsi_delivery *before;     /* while it waits to be conflated (conflation.h) */
-  uint64_t run : 59;               /* likewise */
+  uint64_t run : 58;               /* likewise */
   uint64_t counts_target : 1;      /* its cost in the budget includes the event's target (send.c) */
   uint64_t is_of_batch : 1;        /* sent together with others, with no other event in between */
+  uint64_t is_followed : 1;        /* of a batch, and not its last one */
   uint64_t is_sign : 1;            /* a heartbeat that the page can see */
   uint64_t is_heartbeat : 1;       /* made by the runner: no queue has accepted or counted it */
   uint64_t owns_wire : 1;          /* the bytes were encoded for this delivery only */

@@ -19,7 +19,10 @@
  *   so the next such reservation (acquire) finds the place free.
  * - Order: a bare event is older than every delivery that was sent after its put. The runner takes the oldest delivery
  *   from the mailbox first, and reads the place afterwards. If that delivery was sent after the put, the runner now
- *   finds the bare event, and writes it before the delivery. */
+ *   finds the bare event, and writes it before the delivery.
+ * - Batches: another sender may reserve and send a batch between the reservation of a bare event and its put. Then the
+ *   runner may find the place empty at the first event of the batch, and full later. It reads the place only between
+ *   batches (is_in_batch), so the bare event comes after this one. */
 
 void vsi_queue_init(vsi_queue *queue) {
   atomic_init(&queue->load, 0);

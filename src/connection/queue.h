@@ -20,7 +20,7 @@
 typedef struct vsi_queue {
   _Atomic(uint64_t) load; /* bit 63: shut; bit 62: going; 22 bits: count; 40 bits: bytes */
   vsi_mailbox mailbox;
-  _Atomic(vestry_event *) bare; /* a reference; older than all deliveries that are not settled; NULL: none */
+  _Atomic(vestry_event *) bare; /* a reference; older than all deliveries that were sent after its put; NULL: none */
 } vsi_queue;
 
 enum { VSI_QUEUE_MAX_COUNT = 1000000 };

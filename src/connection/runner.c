@@ -220,8 +220,9 @@ static void take_waiting(vestry_connection *connection) {
   if (vsi_connection_conflation(connection) && connection->taken_last) return;
   while (connection->taken_count < SLICES_A_WRITE && !connection->broken) {
     delivery = vsi_connection_take(connection, false);
-    take_bare(connection);
+    if (!connection->is_in_batch) take_bare(connection);
     if (!delivery) return;
+    connection->is_in_batch = delivery->is_followed;
     append_taken(connection, delivery);
     encode(connection, delivery); /* in the order of writing, because the encoding depends on what went before */
   }

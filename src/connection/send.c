@@ -124,6 +124,7 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *firs
     if (len > connection->max_queued_bytes - bytes || count == connection->max_queued_count) return VESTRY_TOO_LARGE;
     bytes += len;
     count++;
+    at->is_followed = vsi_delivery_next(at) != NULL;
     last = at;
   }
   size_t target_bytes = 0;

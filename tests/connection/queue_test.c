@@ -106,6 +106,45 @@ static void bare_event_waits_for_the_rest_of_a_heartbeat(void **state) {
 }
 
 /* taken: the runner has begun to write it. */
+/* A sender has reserved the place of a bare event, and is interrupted before it puts the event. Meanwhile another one
+ * sends a batch that needs two writes. */
+static void late_bare_event_follows_a_batch(void **state) {
+  enum { SIZE = 65 }; /* one more than a write takes */
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  bench_run(&b);
+  p.write_answer = VESTRY_IO_WOULD_BLOCK;
+  p.take = 1;
+  vestry_event *late = bench_event(&b, "z"), *events[SIZE];
+  assert_true(vsi_queue_reserve_bare(&c->queue, vestry_event_bytes(late).len));
+  atomic_fetch_add(&c->accepted_count, 1);
+  atomic_fetch_add(&c->environment->budget->used, vsi_budget_cost(1, vestry_event_bytes(late).len));
+  vsi_buffer wanted;
+  vsi_buffer_init(&wanted, &b.th.host);
+  for (int i = 0; i < SIZE; i++) {
+    char text[8];
+    snprintf(text, sizeof text, "%d", i);
+    events[i] = bench_event(&b, text);
+    vsi_buffer_printf(&wanted, ": %d\n\n", i);
+  }
+  vsi_buffer_append_str(&wanted, ": z\n\n");
+  assert_int_equal(vestry_connection_send_all(c, events, SIZE), VESTRY_OK);
+  bench_run(&b); /* takes as many as a write takes, and writes a byte */
+  assert_int_equal(p.got.len, 1);
+  vsi_queue_put_bare(&c->queue, late);
+  p.write_answer = VESTRY_IO_OK;
+  vestry_connection_writable(c);
+  bench_run(&b);
+  probe_assert_got(&p, vsi_buffer_terminate(&wanted));
+  for (int i = 0; i < SIZE; i++) vestry_event_unref(events[i]);
+  vsi_buffer_finish(&wanted);
+  end(&b, &p, c);
+}
+
 static void bare_event_of_an_aborted_stream_is_discarded(void **state) {
   for (int taken = 0; taken < 2; taken++) {
     bench b;
@@ -133,6 +172,7 @@ int main(void) {
       cmocka_unit_test(event_in_an_empty_queue_takes_no_memory),
       cmocka_unit_test(bare_event_is_written_in_parts_before_later_events),
       cmocka_unit_test(bare_event_waits_for_the_rest_of_a_heartbeat),
+      cmocka_unit_test(late_bare_event_follows_a_batch),
       cmocka_unit_test(bare_event_of_an_aborted_stream_is_discarded),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
