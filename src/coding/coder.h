@@ -45,7 +45,7 @@ vestry_err vsi_coder_end(vsi_coder *coder, vsi_segment **ret_segment);
 
 /* Free the bytes that a delivery owns. */
 static inline void vsi_coder_settle(vsi_delivery *delivery) {
-  if (delivery->owns_wire) vsi_segment_destroy((vsi_segment *)delivery->wire);
+  if (VSI_ENCODES && delivery->owns_wire) vsi_segment_destroy((vsi_segment *)delivery->wire);
 }
 
 #endif

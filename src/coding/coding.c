@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/mutex.h"
 #include "base/options.h"
+#include "coding/delivery.h"
 
 /* Codings: the write profiles in use, and the encoders that all streams of a coding share.
  *
@@ -155,7 +156,14 @@ static bool ops_are_whole(const vestry_profile_ops *ops) {
 }
 
 vestry_err vsi_profile_resolve(const vestry_profile *profile, vestry_profile *ret_profile) {
-  if (!profile || !ops_are_whole(profile->ops)) return VESTRY_INVALID;
+  if (!profile) return VESTRY_INVALID;
+  if (!VSI_ENCODES) { /* compared by name: a program that does not use the profile does not contain it either */
+    if (!profile->ops || !profile->ops->coding || strcmp(profile->ops->coding, "identity") != 0)
+      return VESTRY_UNSUPPORTED;
+    *ret_profile = *profile;
+    return VESTRY_OK;
+  }
+  if (!ops_are_whole(profile->ops)) return VESTRY_INVALID;
   if (profile->mode != VESTRY_PROFILE_SHARED && profile->mode != VESTRY_PROFILE_PRIVATE) return VESTRY_INVALID;
   if (profile->mode == VESTRY_PROFILE_SHARED && !profile->ops->primer) return VESTRY_INVALID;
   vestry_profile made = *profile;

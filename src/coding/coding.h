@@ -84,7 +84,7 @@ void vsi_codings_destroy(vsi_codings *codings);
 /* 64 brotli encoders take 36 MB. */
 enum { VSI_DEFAULT_PRIVATE_ENCODERS = 64, VSI_DEFAULT_CHANNEL_ENCODERS = 64 };
 
-/* Check and complete a profile: OK | INVALID. */
+/* Check and complete a profile: OK | INVALID | UNSUPPORTED (an encoding, and this build has none: VSI_ENCODES). */
 vestry_err vsi_profile_resolve(const vestry_profile *profile, vestry_profile *ret_profile);
 
 /* Get the coding of a profile, which is created at the first request and lives as long as the group. Any thread. OK |

@@ -6,6 +6,14 @@
 #include "runtime/mailbox.h"
 #include "vestry/event.h"
 
+/* Whether streams can be encoded. Small programs leave that out (VESTRY_ENCODINGS in docs/building.md): no stream then
+ * has a coder, no delivery has a broadcast or encoded bytes, and the linker drops all functions of codings. */
+#ifdef VSI_WITHOUT_ENCODINGS
+enum { VSI_ENCODES = false };
+#else
+enum { VSI_ENCODES = true };
+#endif
+
 /* Times of a delivery that is timed while something observes the group (connection/tally.h), in units of 1,024 ns. */
 typedef struct vsi_delivery_times {
   uint32_t stamp;          /* when it was accepted, or just before; modulo 2^32; 0: not timed */

@@ -29,7 +29,7 @@ static void give_back(vsi_settlement *all) {
 
 static void drop_references(vsi_settlement *all) {
   if (!all->references_count) return;
-  if (all->broadcast)
+  if (VSI_ENCODES && all->broadcast)
     vsi_broadcast_unref(all->broadcast, all->references_count);
   else
     vsi_event_unref_many(all->event, all->references_count);

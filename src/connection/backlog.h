@@ -7,13 +7,13 @@
 
 /* Return the bytes that are written for a delivery. */
 static inline vestry_slice vsi_delivery_wire(const vsi_delivery *delivery) {
-  if (!delivery->wire) return vestry_event_bytes(delivery->event);
+  if (!VSI_ENCODES || !delivery->wire) return vestry_event_bytes(delivery->event);
   return (vestry_slice){delivery->wire->bytes, delivery->wire->len};
 }
 
 /* Drop the references that a delivery holds to its event. */
 static inline void vsi_delivery_drop_event(vsi_delivery *delivery) {
-  if (delivery->broadcast)
+  if (VSI_ENCODES && delivery->broadcast)
     vsi_broadcast_unref(delivery->broadcast, 1);
   else
     vestry_event_unref(delivery->event);

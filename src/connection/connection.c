@@ -18,7 +18,7 @@
 
 void vsi_connection_discard(vestry_connection *connection) {
   const vsi_environment *environment = connection->environment;
-  vsi_coder_free(connection->coder);
+  if (vsi_connection_coder(connection)) vsi_coder_free(connection->coder);
   if (vsi_connection_conflation(connection)) vsi_conflation_destroy(environment->host, connection->conflation);
   vsi_free(environment->host, connection);
   environment->let_go(environment);
@@ -47,7 +47,8 @@ void vsi_connection_begin_signs(vestry_connection *connection) {
 
 /* acquire pairs with the runner's release of the state (runner.c), which follows the setting of the coder. */
 bool vsi_connection_may_encode(const vestry_connection *connection) {
-  return atomic_load_explicit(&connection->state, memory_order_acquire) == VESTRY_STATE_OPENING || connection->coder;
+  return VSI_ENCODES &&
+         (atomic_load_explicit(&connection->state, memory_order_acquire) == VESTRY_STATE_OPENING || connection->coder);
 }
 
 void vsi_connection_start(vestry_connection *connection) {
@@ -195,7 +196,7 @@ vsi_close_node *vsi_connection_find_at_close(vestry_connection *connection, vsi_
 static const vsi_coder *coder_of(const vestry_connection *connection) {
   /* acquire pairs with the release of the state after the coder was set (runner.c) */
   bool has_begun = atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPENING;
-  return has_begun ? connection->coder : NULL;
+  return has_begun ? vsi_connection_coder(connection) : NULL;
 }
 
 vsi_coding_kind vsi_connection_coding_kind(const vestry_connection *connection) {

@@ -191,6 +191,11 @@ static inline vsi_conflation *vsi_connection_conflation(const vestry_connection 
   return VSI_CONFLATES ? connection->conflation : NULL;
 }
 
+/* Return the coder; NULL: a plain stream. The runner, or any thread from the start on. */
+static inline vsi_coder *vsi_connection_coder(const vestry_connection *connection) {
+  return VSI_ENCODES ? connection->coder : NULL;
+}
+
 /* Return the number of bytes of the budget that the connection's queue holds. Any thread. */
 static inline uint64_t vsi_connection_held(const vestry_connection *connection) {
   uint32_t count;
@@ -282,7 +287,8 @@ void vsi_connection_hurry(vestry_connection *connection);
 /* Return the coding of a stream that shares its encoder; NULL: a plain stream, or one with its own encoder. Any thread,
  * from the start on. */
 static inline vsi_coding *vsi_connection_coding(const vestry_connection *connection) {
-  return connection->coder ? vsi_coder_shared(connection->coder) : NULL;
+  const vsi_coder *coder = vsi_connection_coder(connection);
+  return coder ? vsi_coder_shared(coder) : NULL;
 }
 
 /* Return the kind of the connection's coding. Any thread; identity before the start. */

@@ -150,7 +150,7 @@ void vsi_group_unref(vsi_group *group) {
   if (!group || !VSI_REFS_DROP(&group->refs)) return;
   vestry_event_unref(group->environment.heartbeat);
   vestry_event_unref(group->environment.sign);
-  vsi_codings_destroy(group->codings);
+  if (VSI_ENCODES) vsi_codings_destroy(group->codings);
   pthread_cond_destroy(&group->left);
   vsi_tails_finish(&group->tails);
   vsi_mutex_finish(&group->lock);
@@ -478,7 +478,7 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   pthread_cond_init(&group->left, NULL);
   error = vestry_event_comment(host, NULL, &group->environment.heartbeat);
   if (!error) error = vestry_event_signals_text(host, sign, sizeof sign - 1, NULL, &group->environment.sign);
-  if (!error) error = vsi_codings_create(host, &group->codings);
+  if (!error && VSI_ENCODES) error = vsi_codings_create(host, &group->codings);
   if (error)
     vsi_group_unref(group);
   else

@@ -120,8 +120,8 @@ static void drop_previous(vestry_event *event) {
 }
 
 static void encode(vestry_connection *connection, vsi_delivery *delivery) {
-  if (connection->coder && vsi_coder_encode(connection->coder, delivery, heartbeat_of(connection)))
-    break_off(connection);
+  vsi_coder *coder = vsi_connection_coder(connection);
+  if (coder && vsi_coder_encode(coder, delivery, heartbeat_of(connection))) break_off(connection);
   drop_previous(delivery->event);
 }
 
@@ -161,7 +161,7 @@ static void drop_first(vestry_connection *connection, bool written, vsi_settled 
     return;
   }
   vsi_delivery *delivery = take_out_first(connection);
-  if (!delivery->event) {
+  if (VSI_ENCODES && !delivery->event) {
     if (delivery->wire != connection->coder->coding->primer) vsi_segment_destroy((vsi_segment *)delivery->wire);
     vsi_free(host, delivery);
     return;
@@ -267,7 +267,8 @@ static void finish(vestry_connection *connection, bool clean) {
   if (vsi_ticker_cancel(&connection->environment->runtime->ticker, &connection->timer))
     vestry_connection_unref(connection);
   connection->ops->end(connection->transport, clean, cause);
-  vsi_coder_finish(connection->coder); /* now rather than with the last reference, because an encoder is large */
+  if (vsi_connection_coder(connection))
+    vsi_coder_finish(connection->coder); /* now rather than with the last reference, because an encoder is large */
   /* release pairs with vsi_connection_state */
   atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
   vsi_close_list_notify(&connection->at_close, &connection->lock, connection, cause);
@@ -315,8 +316,8 @@ static void open_stream(vestry_connection *connection) {
   atomic_store_explicit(&connection->state, VESTRY_STATE_OPEN, memory_order_release);
   atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
   VSI_PROBE1(open, connection->id);
-  if (connection->coder && vsi_coder_primer(connection->coder).len)
-    append_coded(connection, connection->coder->coding->primer);
+  const vsi_coder *coder = vsi_connection_coder(connection);
+  if (coder && vsi_coder_primer(coder).len) append_coded(connection, coder->coding->primer);
   if (connection->hooks->on_open) connection->hooks->on_open(connection, vsi_connection_context(connection));
 }
 
@@ -419,7 +420,7 @@ bool vsi_connection_may_batch(const vestry_connection *connection, size_t bytes)
   (void)connection, (void)bytes;
   return false;
 #else
-  return !connection->coder && can_batch(connection, bytes) &&
+  return !vsi_connection_coder(connection) && can_batch(connection, bytes) &&
          atomic_load_explicit(&connection->actor.pool->batches, memory_order_relaxed);
 #endif
 }
@@ -531,7 +532,9 @@ static void write_waiting(vestry_connection *connection, int most, vsi_pool *her
 
 /* Write the end of the coding when all events of a stream that ends cleanly are written. */
 static void write_end(vestry_connection *connection) {
-  if (!connection->coder || connection->ended || has_taken(connection) || vsi_queue_count(&connection->queue)) return;
+  if (!vsi_connection_coder(connection) || connection->ended || has_taken(connection) ||
+      vsi_queue_count(&connection->queue))
+    return;
   connection->ended = true;
   vsi_segment *segment = NULL;
   if (vsi_coder_end(connection->coder, &segment))

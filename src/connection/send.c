@@ -96,9 +96,10 @@ bool vsi_connection_post_bare(vestry_connection *connection, vestry_event *event
   /* relaxed: a check; the reservation decides. acquire pairs with the runner's release of the state, which follows the
    * setting of the coder */
   if (atomic_load_explicit(&connection->queue.load, memory_order_relaxed) ||
-      atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPEN || connection->coder ||
-      vsi_connection_conflation(connection) || !vsi_connection_is_open(connection) ||
-      vsi_connection_is_forked(connection) || is_timed(connection, vsi_connection_accepted(connection), 1))
+      atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPEN ||
+      vsi_connection_coder(connection) || vsi_connection_conflation(connection) ||
+      !vsi_connection_is_open(connection) || vsi_connection_is_forked(connection) ||
+      is_timed(connection, vsi_connection_accepted(connection), 1))
     return false;
   vsi_budget *budget = connection->environment->budget;
   const size_t len = vestry_event_bytes(event).len;

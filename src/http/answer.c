@@ -233,9 +233,9 @@ vestry_err vsi_stream_headers(const vestry_reply *reply, const char *coding, boo
   if (!headers) return VESTRY_NO_MEMORY;
   memcpy(headers, own, sizeof own);
   size_t count = OWN;
-  if (coding) headers[count++] = (vestry_header){"Content-Encoding", coding};
+  if (VSI_ENCODES && coding) headers[count++] = (vestry_header){"Content-Encoding", coding};
   /* This is in addition to a Vary header of the reply, because the header is a list. */
-  if (vary) headers[count++] = (vestry_header){"Vary", "Accept-Encoding"};
+  if (VSI_ENCODES && vary) headers[count++] = (vestry_header){"Vary", "Accept-Encoding"};
   for (size_t i = 0; i < reply->headers_count; i++)
     if (!is_of_streams(reply->headers[i].name)) headers[count++] = reply->headers[i];
   *ret_headers = headers;

@@ -370,8 +370,9 @@ vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options 
   for (size_t i = 0; is_profiled && i < own.profiles_count; i++)
     is_profiled = !vsi_profile_resolve(&own.profiles[i], &profiles[i]);
   if (!is_profiled)
-    return vsi_reply_refuse(reply, VESTRY_INVALID,
-                            "vestry_reply_stream: options.profiles are missing, too many or invalid");
+    return vsi_reply_refuse(
+        reply, VESTRY_INVALID,
+        "vestry_reply_stream: options.profiles are missing, too many, invalid or not of this build");
   if (own.connection) reply->stream = connection;
   if (own.hooks) reply->hooks = hooks;
   if (!own.profiles) return VESTRY_OK;

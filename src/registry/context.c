@@ -212,8 +212,8 @@ static void send_to(vestry_connection *const *targets, size_t count, vestry_even
     return;
   }
   for (size_t i = 0; i < count; i++)
-    ret_errors[i] =
-        targets[i]->coder ? vestry_connection_send(targets[i], event) : vsi_connection_send_here(targets[i], event);
+    ret_errors[i] = vsi_connection_coder(targets[i]) ? vestry_connection_send(targets[i], event)
+                                                     : vsi_connection_send_here(targets[i], event);
 }
 
 vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *event) {

@@ -47,11 +47,11 @@ static vestry_err open_stream(serving *s) {
   if (s->asked_to_open) return VESTRY_LIMIT;     /* the stream that was opened first was given up */
   if (vsi_instance_is_closing(s->v)) return VESTRY_CLOSED;
   if (vsi_instance_is_draining(s->v)) return VESTRY_LIMIT;
-  vsi_encoding encoding;
+  vsi_encoding encoding = {.coder = NULL};
   vestry_err error = VESTRY_OK;
   VSI_EXTENSIONS_EACH(at, &s->v->extensions, open)
   if (!error) error = at->kind->open(at->state, &s->request, &s->reply, &s->has_sign);
-  if (!error) error = vsi_encoding_choose(&s->request, &s->reply, &encoding);
+  if (!error && VSI_ENCODES) error = vsi_encoding_choose(&s->request, &s->reply, &encoding);
   s->not_acceptable = error == VESTRY_UNSUPPORTED;
   if (error) return error;
   vestry_header *headers = NULL;
@@ -59,8 +59,10 @@ static vestry_err open_stream(serving *s) {
   error = vsi_stream_headers(&s->reply, encoding.coding, encoding.negotiated, &headers, &headers_count);
   if (!error) error = open_connection(s, &(vestry_response){200, headers, headers_count, NULL, 0}, &encoding);
   vsi_free(s->v->host, headers);
-  vsi_coder_finish(encoding.coder); /* unless the connection owns it */
-  vsi_coder_free(encoding.coder);
+  if (VSI_ENCODES) { /* unless the connection owns it */
+    vsi_coder_finish(encoding.coder);
+    vsi_coder_free(encoding.coder);
+  }
   return error;
 }
 

@@ -33,19 +33,32 @@ static vestry_err create_runtime(vestry *v, const vestry_options *options) {
                                &v->runtime);
 }
 
+/* Options that a small build may not support. */
+static const char part_of_policy[] = "options.connection->full", part_of_profiles[] = "options.profiles";
+
 /* Create the codings of the offered profiles, so that errors in them show now instead of in a request. */
 static vestry_err create_profiles(vestry *v, const vestry_options *options) {
   vsi_codings *codings = vsi_group_codings(v->group);
-  vsi_codings_limit(codings, options->bounds->max_private_encoders_count, options->bounds->max_channel_encoders_count);
+  if (VSI_ENCODES)
+    vsi_codings_limit(codings, options->bounds->max_private_encoders_count,
+                      options->bounds->max_channel_encoders_count);
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < options->profiles_count && !error; i++) {
     vsi_coding *coding;
     error = vsi_profile_resolve(&options->profiles[i], &v->profiles[i]);
-    if (!error && v->profiles[i].ops != &vestry_profile_identity)
+    if (!error && VSI_ENCODES && v->profiles[i].ops != &vestry_profile_identity)
       error = vsi_coding_find(codings, &options->profiles[i], &coding);
   }
   atomic_init(&v->profiles_count, options->profiles_count); /* no other thread has the instance yet */
   return error;
+}
+
+/* Return which option of the build a faulty option of the instance needs, for the log. */
+static const char *missing_of(const char *part, vestry_err error) {
+  if (error != VESTRY_UNSUPPORTED) return "";
+  if (!VSI_ENCODES && part == part_of_profiles) return "; build with -DVESTRY_ENCODINGS=ON";
+  if (!VSI_CONFLATES && part == part_of_policy) return "; build with -DVESTRY_CONFLATION=ON";
+  return "";
 }
 
 /* Create the parts. ret_part: the faulty option on failure; NULL: the log has it already. options: its connection is
@@ -60,12 +73,11 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   if (!error) error = vsi_trim_init(&v->trim, v->runtime);
   if (!error) error = vsi_routes_create(v->host, &v->routes);
   if (!error) *ret_part = NULL, error = vsi_stores_create(v, options);
-  if (!error)
-    *ret_part = "options.connection->full", error = vsi_group_create(v->runtime, options->connection, &v->group);
+  if (!error) *ret_part = part_of_policy, error = vsi_group_create(v->runtime, options->connection, &v->group);
   if (!error) vsi_group_own(v->group, v);
   if (!error) v->heartbeat_ms = vsi_group_heartbeat_ms(v->group);
   if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
-  if (!error) *ret_part = "options.profiles", error = create_profiles(v, options);
+  if (!error) *ret_part = part_of_profiles, error = create_profiles(v, options);
   if (!error)
     *ret_part = "options.bounds", error = vsi_channels_create(v->group, options->bounds->max_channels_count,
                                                               options->bounds->max_epoch_bytes, &v->channels);
@@ -201,9 +213,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vestry_err error = fill(v, options, &part);
   if (error) {
     if (part)
-      vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s%s", part, vestry_strerror(error),
-              error == VESTRY_UNSUPPORTED && !VSI_CONFLATES ? "; conflation needs a build with -DVESTRY_CONFLATION=ON"
-                                                            : "");
+      vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s%s", part, vestry_strerror(error), missing_of(part, error));
     take_apart(v);
     return error;
   }

@@ -88,7 +88,7 @@ static void put_streams(vestry_metrics *m, vestry *v, const vsi_group_stats *gro
                 group->wire_bytes_by);
   static const char *const encodes[] = {"standalone", "in_sync", "followed", "private"}; /* by vsi_encode_kind */
   const vsi_codings *codings = vsi_group_codings(v->group);
-  for (int kind = 0; kind < VSI_ENCODE_KINDS_COUNT; kind++)
+  for (int kind = 0; VSI_ENCODES && kind < VSI_ENCODE_KINDS_COUNT; kind++)
     count_of(m, "vestry_channel_encodes", "Runs of an encoder over an event, by kind.", "kind", encodes[kind],
              vsi_codings_encodes(codings, (vsi_encode_kind)kind));
   count(m, "vestry_heartbeats", "Heartbeats written.", stats->heartbeats_count);

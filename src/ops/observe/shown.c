@@ -54,7 +54,7 @@ const char *vsi_shown_adapter(const vestry_connection *connection) {
  * release of the state after that (runner.c). */
 const char *vsi_shown_coding(const vestry_connection *connection) {
   const bool has_begun = atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPENING;
-  return has_begun && connection->coder ? connection->coder->coding->profile.ops->coding : "identity";
+  return has_begun && vsi_connection_coder(connection) ? connection->coder->coding->profile.ops->coding : "identity";
 }
 
 vestry_err vsi_shown_refusal(const vestry_connection *connection) {
