@@ -74,6 +74,7 @@ typedef struct publishing {
   vsi_delivery *spare[CHUNK]; /* allocated and not used yet */
   size_t spares;
   uint32_t held_events, held_broadcasts; /* references to the event and to the broadcast that are not used yet */
+  size_t members[VSI_CODINGS_MAX];       /* by the coding's index: how many share an encoder */
   vsi_burst burst;
   vestry_connection *roused[CHUNK]; /* references, and the results of their sends; a notice takes its reference */
   vestry_err results[CHUNK];
@@ -359,11 +360,12 @@ void vsi_channel_destroy(vsi_channel *channel) {
 
 /* ---------------------------------------------------------------------------------------------- publishing -------- */
 
-static size_t lane_members(vsi_channel *channel, const vsi_lane *lane) {
-  vsi_mutex_lock(&channel->lock);
-  size_t count = lane->members_count;
-  vsi_mutex_unlock(&channel->lock);
-  return count;
+/* Copy the numbers of members by coding. Returns whether there are any. */
+static bool count_members_locked(const vsi_channel *channel, publishing *p) {
+  bool is_any = false;
+  for (int i = 0; VSI_ENCODES && i < VSI_CODINGS_MAX; i++)
+    is_any |= (p->members[i] = channel->lanes[i].members_count) != 0;
+  return is_any;
 }
 
 /* Encode the event for members in sync, once for each coding that members have. */
@@ -373,11 +375,10 @@ static void encode(vsi_channel *channel, publishing *p) {
   uint64_t epochs = 0, alone = 0, plain_bytes = 0, encoded_bytes = 0, encodes = 0;
   for (int i = 0; i < VSI_CODINGS_MAX; i++) {
     vsi_lane *lane = &channel->lanes[i];
-    size_t members = lane_members(channel, lane);
     bool begun;
     uint64_t ended_alone;
-    if (!members) continue;
-    if (vsi_lane_encode(lane, p->event, members, channel->epoch_max_bytes, &lanes[count], &begun, &ended_alone)) {
+    if (!p->members[i]) continue;
+    if (vsi_lane_encode(lane, p->event, p->members[i], channel->epoch_max_bytes, &lanes[count], &begun, &ended_alone)) {
       plain_bytes += lanes[count].aligned->plain_len;
       encoded_bytes += lanes[count++].aligned->len;
       encodes++;
@@ -576,8 +577,9 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
   p.left = channel->members.count;
   p.turn = p.left > VSI_GROUP_TALLY_ONE_IN ? channel->stats.published_count : 0;
   p.few = p.left <= VSI_FEW_STREAMS ? ret_few : NULL;
+  const bool is_encoded = count_members_locked(channel, &p);
   vsi_mutex_unlock(&channel->lock);
-  encode(channel, &p);
+  if (is_encoded) encode(channel, &p);
   size_t count;
   do {
     fill_spares(channel, &p);
