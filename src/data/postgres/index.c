@@ -121,6 +121,7 @@ struct vsi_postgres_index {
   bool gives_way;               /* the follower waits until a render has had the lock */
   bool has_whole;               /* a render depends on everything */
   bool is_matched;              /* a set waits for a commit of the ring that is not visible yet */
+  bool is_received;             /* a receiver waited when find_receivers was called last */
   /* The ring: commits that are not visible yet, in the order of the WAL, and visible ones, in that of publication. */
   struct ring hidden, published;
   struct ring spare; /* dropped commits, for the next ones */
@@ -225,6 +226,12 @@ static void give_way(vsi_postgres_index *index) {
   index->gives_way = true;
   (void)vsi_wait_until(&index->ended, &index->lock, vsi_monotonic_in_ms(STEP_MS));
   index->gives_way = false;
+}
+
+/* Find out once for many commits whether a receiver waits for any. If one begins to wait later, it reads the database
+ * after that, and sees the commits that are visible already. */
+static void find_receivers(vsi_postgres_index *index) {
+  index->is_received = index->is.has_receiver && index->is.has_receiver(index->is.ctx, NULL);
 }
 
 static void notify_receivers(const vsi_postgres_index *index, const keys *of) {
@@ -360,16 +367,19 @@ static bool next_key(const keys *of, key_walk *is, key *ret_key) {
   return true;
 }
 
-/* Load what the publication of the next commits needs, so that they wait for the memory together. */
-static void fetch_next(const vsi_postgres_index *index, const recent *first) {
-  for (unsigned step = 0; step < VSI_POSTGRES_FETCHES; step++) {
-    const recent *c = first;
-    for (size_t i = 0; c && i < FETCHED_MOST; i++, c = TAILQ_NEXT(c, in)) {
-      key of;
-      if (c->keys.count > FETCHED_KEYS) continue;
-      for (key_walk is = {0}; next_key(&c->keys, &is, &of);) vsi_postgres_sets_fetch(&index->sets, of, step);
+/* Load what the publication of the next commits needs. */
+static void fetch_next(const vsi_postgres_index *index, const recent *c) {
+  key found[VSI_POSTGRES_FETCHED_MOST], of;
+  size_t count = 0;
+  for (size_t i = 0; c && i < FETCHED_MOST; i++, c = TAILQ_NEXT(c, in)) {
+    if (c->keys.count > FETCHED_KEYS) continue;
+    for (key_walk is = {0}; next_key(&c->keys, &is, &of);) {
+      if (vsi_postgres_sets_may_have(&index->sets, of)) found[count++] = of;
+      if (count == VSI_POSTGRES_FETCHED_MOST) vsi_postgres_sets_fetch(&index->sets, found, count);
+      count %= VSI_POSTGRES_FETCHED_MOST;
     }
   }
+  vsi_postgres_sets_fetch(&index->sets, found, count);
 }
 
 /* Publish a commit: it is visible to renders that begin now. */
@@ -386,12 +396,13 @@ static void publish(vsi_postgres_index *index, recent *c) {
   key of;
   for (key_walk is = {0}; next_key(&c->keys, &is, &of);) {
     give_way(index);
+    if (!vsi_postgres_sets_may_have(&index->sets, of)) continue;
     vsi_postgres_sets_walk_key(&index->sets, of);
     hit_walked(index, c, of);
   }
   hit_whole(index, c->at_ns);
   c->is_held = false;
-  notify_receivers(index, c->is_all ? NULL : &c->keys);
+  if (index->is_received) notify_receivers(index, c->is_all ? NULL : &c->keys);
 }
 
 /* Return whether a commit may match a set. */
@@ -399,7 +410,7 @@ static bool finds_set(vsi_postgres_index *index, const recent *c) {
   key of;
   if (c->is_all) return index->sets.count > 0;
   for (key_walk is = {0}; next_key(&c->keys, &is, &of); give_way(index))
-    if (vsi_postgres_sets_have(&index->sets, of)) return true;
+    if (vsi_postgres_sets_may_have(&index->sets, of) && vsi_postgres_sets_have(&index->sets, of)) return true;
   return false;
 }
 
@@ -408,8 +419,8 @@ static bool is_awaited(vsi_postgres_index *index, recent *c) {
   if (index->has_whole) return true;
   if (!c->is_compared && finds_set(index, c)) c->is_awaited = true; /* a set that was entered meanwhile sets it, too */
   c->is_compared = true;
-  return c->is_awaited || (index->is.has_receiver &&
-                           index->is.has_receiver(index->is.ctx, c->is_all ? NULL : &c->keys)); /* takes a lock */
+  return c->is_awaited ||
+         (index->is_received && index->is.has_receiver(index->is.ctx, c->is_all ? NULL : &c->keys)); /* takes a lock */
 }
 
 /* Find out whether a set waits for the commit, unless one waits for an earlier commit: then the server is queried
@@ -447,6 +458,7 @@ vestry_err vsi_postgres_index_take(vsi_postgres_index *index) {
   vestry_err error = VESTRY_OK;
   if (!index->coming_count) return VESTRY_OK;
   vsi_mutex_lock(&index->lock);
+  find_receivers(index);
   for (size_t i = 0; i < index->coming_count && !error; i++) error = enter_commit(index, &index->coming[i]);
   vsi_mutex_unlock(&index->lock);
   if (!error) index->coming_count = 0;
@@ -727,6 +739,7 @@ vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_po
   index->clock++;
   index->near = snapshot->to;
   see_start(index, snapshot);
+  find_receivers(index);
   size_t count = 0;
   for (recent *next, *c = TAILQ_FIRST(&index->hidden); c; c = next) {
     if (count++ % FETCHED_MOST == 0) fetch_next(index, c);
@@ -736,6 +749,7 @@ vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_po
   report_hits(index);
   recent *c;
   index->is_matched = false;
+  find_receivers(index); /* others may have had the lock */
   TAILQ_FOREACH(c, &index->hidden, in) compare(index, c);
   index->kept_count = index->hidden_count;
   prune(index);

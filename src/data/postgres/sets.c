@@ -32,17 +32,10 @@ static uint64_t hash_place(const void *ctx, const vsi_stepped_link *of) {
   return vsi_postgres_key_hash(((const place *)of)->key);
 }
 
-static size_t used_at(key of) {
-  _Static_assert(VSI_POSTGRES_USED == 1 << 10, "the upper ten bits");
-  return (uint32_t)((of.relation * 16 + of.kind) * 0x9E3779B1u) >> 22;
-}
-
-/* Return the first place with a key, and the next one after each. NULL: there are no more. A commit has keys of several
- * kinds, and few sets have those of whole tables or indexes; also, no page reads many of the relations. So most lookups
- * end here without a miss of the cache. */
+/* Return the first place with a key, and the next one after each. NULL: there are no more. */
 static place *find(const all_sets *sets, key of) {
   VSI_ASSERT(of.kind < VSI_POSTGRES_WRITTEN);
-  if (!sets->used[used_at(of)]) return NULL;
+  if (!vsi_postgres_sets_may_have(sets, of)) return NULL;
   vsi_stepped_link *at = vsi_stepped_map_keys(&sets->places, vsi_postgres_key_hash(of));
   while (at && !vsi_postgres_keys_are_equal(((place *)at)->key, of)) at = at->next;
   return (place *)at;
@@ -64,13 +57,13 @@ static vestry_err add_to_key(all_sets *sets, place *where, key of) {
     vsi_stepped_map_add_behind(&sets->places, &where->in, &first->in);
   else
     vsi_stepped_map_add(&sets->places, &where->in, vsi_postgres_key_hash(of));
-  sets->used[used_at(of)]++;
+  sets->used[vsi_postgres_sets_used_at(of)]++;
   return VESTRY_OK;
 }
 
 static void leave(all_sets *sets, place *where) {
   if (sets->walk.place == where) sets->walk.place = further(where);
-  sets->used[used_at(where->key)]--;
+  sets->used[vsi_postgres_sets_used_at(where->key)]--;
   vsi_stepped_map_remove(&sets->places, &where->in, hash_place, NULL);
 }
 
@@ -241,24 +234,28 @@ bool vsi_postgres_sets_have(all_sets *sets, key of) {
   return at != NULL;
 }
 
-/* Of a chain of keys in a bucket only the first one is followed: on average there is one. */
-void vsi_postgres_sets_fetch(const all_sets *sets, key of, unsigned step) {
-  if (!sets->used[used_at(of)]) return;
-  vsi_stepped_link **bucket = vsi_stepped_bucket(&sets->places, vsi_postgres_key_hash(of));
-  if (step == 0) {
-    __builtin_prefetch(bucket);
-    return;
+/* Each loop uses the memory for which the one before did not wait. Of a chain of keys in a bucket only the first one is
+ * followed: on average there is one. */
+void vsi_postgres_sets_fetch(const all_sets *sets, const key *of, size_t count) {
+  vsi_stepped_link **buckets[VSI_POSTGRES_FETCHED_MOST];
+  const set *found[VSI_POSTGRES_FETCHED_MOST];
+  size_t found_count = 0;
+  if (!sets->places.buckets) return;
+  for (size_t i = 0; i < count; i++) {
+    buckets[i] = vsi_stepped_bucket(&sets->places, vsi_postgres_key_hash(of[i]));
+    __builtin_prefetch(buckets[i]);
   }
-  const place *where = (const place *)*bucket;
-  if (step == 1) __builtin_prefetch(where);
-  if (step == 1 || !where || !vsi_postgres_is_part(where->key.kind)) return;
-  const set *s = where->of.set;
-  if (step == 2) {
+  for (size_t i = 0; i < count; i++) __builtin_prefetch(*buckets[i]);
+  for (size_t i = 0; i < count; i++) {
+    const place *where = (const place *)*buckets[i];
+    if (!where || !vsi_postgres_is_part(where->key.kind)) continue;
+    const set *s = found[found_count++] = where->of.set;
     __builtin_prefetch(s, 1);
     __builtin_prefetch(&s->places, 1);
-  } else {
-    __builtin_prefetch(s->in.le_prev, 1);
-    __builtin_prefetch(s->in.le_next, 1);
+  }
+  for (size_t i = 0; i < found_count; i++) {
+    __builtin_prefetch(found[i]->in.le_prev, 1);
+    __builtin_prefetch(found[i]->in.le_next, 1);
   }
 }
 

@@ -69,6 +69,16 @@ typedef struct vsi_postgres_sets {
   size_t count, bytes; /* count: without ended ones; bytes: with them, without the buckets of the maps */
 } vsi_postgres_sets;
 
+static inline size_t vsi_postgres_sets_used_at(vsi_postgres_key key) {
+  _Static_assert(VSI_POSTGRES_USED == 1 << 10, "the upper ten bits");
+  return (uint32_t)((key.relation * 16 + key.kind) * 0x9E3779B1u) >> 22;
+}
+/* Return whether a set or a group may have a key. A commit has keys of several kinds, and few sets have those of whole
+ * tables or indexes; also, no page reads many of the relations. So most lookups end here without a miss of the cache. */
+static inline bool vsi_postgres_sets_may_have(const vsi_postgres_sets *sets, vsi_postgres_key key) {
+  return sets->used[vsi_postgres_sets_used_at(key)] > 0;
+}
+
 /* Free all sets. */
 void vsi_postgres_sets_finish(vsi_postgres_sets *sets);
 /* Return the memory that a set with these keys will take, unless its group is new. */
@@ -83,10 +93,9 @@ void vsi_postgres_sets_end(vsi_postgres_sets *sets, vsi_postgres_set *set);
 void vsi_postgres_sets_free_ended(vsi_postgres_sets *sets, size_t count);
 /* Return whether a set has a key. */
 bool vsi_postgres_sets_have(vsi_postgres_sets *sets, vsi_postgres_key key);
-/* Begin to load what a walk over the sets with a key needs, in the steps 0 to VSI_POSTGRES_FETCHES - 1. Each step uses
- * the memory of the one before, so others should come in between. */
-enum { VSI_POSTGRES_FETCHES = 4 };
-void vsi_postgres_sets_fetch(const vsi_postgres_sets *sets, vsi_postgres_key key, unsigned step);
+/* Begin to load the memory that walks over the sets with these keys need, so that they wait for it together. */
+enum { VSI_POSTGRES_FETCHED_MOST = 64 };
+void vsi_postgres_sets_fetch(const vsi_postgres_sets *sets, const vsi_postgres_key *keys, size_t count);
 /* Add the key `to` to each set that has the key `from`; both are leaves. OK | NO_MEMORY */
 vestry_err vsi_postgres_sets_move(vsi_postgres_sets *sets, vsi_postgres_key from, vsi_postgres_key to);
 

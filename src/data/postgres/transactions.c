@@ -93,8 +93,12 @@ void vsi_postgres_transactions_finish(vsi_postgres_transactions *all) {
   *all = (vsi_postgres_transactions){.is = {.host = NULL}};
 }
 
-static transaction *find(const vsi_postgres_transactions *all, uint32_t xid) {
-  return (transaction *)vsi_map_first(&all->by_xid, vsi_hash_number(xid)); /* different numbers have different hashes */
+/* A transaction's records often follow each other. */
+static transaction *find(vsi_postgres_transactions *all, uint32_t xid) {
+  transaction *last = (transaction *)all->last;
+  if (last && last->xid == xid) return last;
+  all->last = vsi_map_first(&all->by_xid, vsi_hash_number(xid)); /* different numbers have different hashes */
+  return (transaction *)all->last;
 }
 
 /* Find or create a transaction. NULL: no memory. */
@@ -106,6 +110,7 @@ static transaction *make(vsi_postgres_transactions *all, uint32_t xid) {
   if (!t) return NULL;
   t->xid = xid;
   vsi_map_add(&all->by_xid, &t->in, vsi_hash_number(xid));
+  all->last = &t->in;
   return t;
 }
 
@@ -113,6 +118,7 @@ static void forget(vsi_postgres_transactions *all, uint32_t xid) {
   transaction *t = find(all, xid);
   if (!t) return;
   vsi_map_remove(&all->by_xid, &t->in);
+  all->last = NULL;
   spare(all, t);
 }
 

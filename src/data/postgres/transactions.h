@@ -33,6 +33,7 @@ typedef struct vsi_postgres_transactions_options {
 typedef struct vsi_postgres_transactions {
   vsi_postgres_transactions_options is;
   vsi_map by_xid;
+  vsi_map_link *last;  /* the transaction that was found last; NULL: none */
   vsi_map_link *spare; /* transactions that have ended, for the next ones */
   size_t spare_count;
   uint64_t over_count; /* transactions that were committed with more keys than the maximum */

@@ -214,15 +214,16 @@ static vestry_err end_part(vsi_postgres_wal *wal) {
   return end_record(wal, wal->record, wal->record_len);
 }
 
-/* Process a record that lies in the data completely, without a copy of it. Most records do. Returns its length; 0: it
- * does not. */
+/* Process a record that lies in the data completely, without a copy of it. Most records do. Returns its length with the
+ * bytes up to the next record, if they are there, too; 0: it does not. */
 static size_t feed_whole(vsi_postgres_wal *wal, const unsigned char *data, size_t len, vestry_err *ret_error) {
   const size_t bytes = len >= RECORD_HEAD ? vsi_postgres_load_u32(data) : 0;
   if (bytes < RECORD_HEAD || bytes > len) return 0;
   wal->record_at = wal->at;
   *ret_error = take_head(wal, data);
   if (!*ret_error) *ret_error = end_record(wal, data, bytes);
-  return bytes;
+  const size_t aligned = (bytes + RECORD_ALIGNMENT - 1) / RECORD_ALIGNMENT * RECORD_ALIGNMENT;
+  return aligned < len ? aligned : len;
 }
 
 /* ------------------------------------------------------------------------------------------------------ pages ----- */
