@@ -525,10 +525,10 @@ static bool report_position(follower *f, uint64_t requested) {
   else if (!f->behind_since_ns)
     f->behind_since_ns = vsi_monotonic_ns();
   const bool is_reached = f->place >= f->awaited, goes_on = f->requested != requested && (is_reached || f->paused_ms);
-  if (is_reached) pthread_cond_broadcast(&f->moved);
   if (is_reached && !goes_on) f->awaited = UINT64_MAX;
   f->pauses = f->paused_ms && !goes_on;
   vsi_mutex_unlock(&f->lock);
+  if (is_reached) pthread_cond_broadcast(&f->moved); /* unlocked, so that the woken threads need not wait again */
   return goes_on;
 }
 

@@ -85,7 +85,7 @@ typedef struct recent {
   bool is_compared; /* with all sets */
   bool is_awaited;  /* it matches a set, or did when it was compared last */
   bool is_held;     /* it is being published */
-  keys keys;
+  keys keys;        /* last: it keeps its memory for the next commit */
 } recent;
 
 TAILQ_HEAD(ring, recent);
@@ -281,7 +281,7 @@ static void drop(vsi_postgres_index *index, recent *c) {
     return;
   }
   vsi_postgres_keys_empty(&c->keys, index->is.host);
-  *c = (recent){.keys = c->keys};
+  memset(c, 0, offsetof(recent, keys));
   TAILQ_INSERT_HEAD(&index->spare, c, in);
   index->spare_count++;
 }

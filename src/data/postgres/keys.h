@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/hash.h"
 #include "vestry/error.h"
@@ -40,18 +41,29 @@ static inline bool vsi_postgres_is_part(unsigned kind) {
   return kind == VSI_POSTGRES_ROW || kind == VSI_POSTGRES_ROWS || kind == VSI_POSTGRES_LEAF ||
          kind >= VSI_POSTGRES_WRITTEN;
 }
+/* Return a key that is passed on at once, as two words. Therefore, it is written as two words: a processor that loads a
+ * word whose parts were stored just before waits until they are in its cache, and so are all earlier stores. */
+static inline vsi_postgres_key vsi_postgres_key_of(uint32_t relation, uint32_t block, uint32_t offset, uint32_t kind) {
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+  const uint64_t place = (uint64_t)relation << 32 | block;
+  const uint32_t rest = offset << 16 | kind;
+#else
+  const uint64_t place = (uint64_t)block << 32 | relation;
+  const uint32_t rest = kind << 16 | offset;
+#endif
+  vsi_postgres_key key;
+  memcpy(&key, &place, sizeof place);
+  memcpy((char *)&key + sizeof place, &rest, sizeof rest);
+  return key;
+}
 /* Return the key of a commit that has written a row. */
 static inline vsi_postgres_key vsi_postgres_written_key(uint32_t relation, uint32_t block, uint16_t row) {
-  return (vsi_postgres_key){.relation = relation,
-                            .block = block,
-                            .offset = (uint16_t)(1u << row % 16),
-                            .kind = (uint16_t)(VSI_POSTGRES_WRITTEN + row / 16)};
+  return vsi_postgres_key_of(relation, block, 1u << row % 16, VSI_POSTGRES_WRITTEN + row / 16u);
 }
 /* Return the row of the lowest bit. bits: some bits of the key. */
 static inline vsi_postgres_key vsi_postgres_row_key(vsi_postgres_key written, unsigned bits) {
   const unsigned row = (written.kind - VSI_POSTGRES_WRITTEN) * 16u + (unsigned)__builtin_ctz(bits);
-  return (vsi_postgres_key){
-      .relation = written.relation, .block = written.block, .offset = (uint16_t)row, .kind = VSI_POSTGRES_ROW};
+  return vsi_postgres_key_of(written.relation, written.block, row, VSI_POSTGRES_ROW);
 }
 
 /* The key for two kinds of changes: of any view; and of the information which table is a part of which other table. */

@@ -18,6 +18,8 @@
  * does for each 64. Otherwise, a client that sets a savepoint for each of a million rows would take as many entries. */
 #include "data/postgres/transactions.h"
 
+#include <string.h>
+
 #include "data/postgres/record.h"
 
 enum {
@@ -33,9 +35,9 @@ typedef struct transaction {
   bool is_displaced; /* the last row that it wrote is a new version in another block than the old one */
   bool is_all;       /* it has written more files than the maximum of keys */
   bool has_catalog, has_meaning, has_views;
-  vsi_postgres_keys keys;
   uint32_t *assigned; /* the subtransactions of the last record that assigned some */
   uint32_t assigned_count;
+  vsi_postgres_keys keys; /* last: it keeps its memory for the next transaction */
 } transaction;
 
 /* Lists of system tables; 0 ends each.
@@ -70,7 +72,8 @@ static void spare(vsi_postgres_transactions *all, transaction *t) {
   }
   vsi_postgres_keys_empty(&t->keys, all->is.host);
   vsi_free(all->is.host, t->assigned);
-  *t = (transaction){.in = {.next = all->spare}, .keys = t->keys};
+  memset(t, 0, offsetof(transaction, keys));
+  t->in.next = all->spare;
   all->spare = &t->in;
   all->spare_count++;
 }
@@ -129,16 +132,18 @@ static vestry_err add(const vsi_postgres_transactions *all, vsi_postgres_keys *k
   return error == VESTRY_EXISTS ? VESTRY_OK : error;
 }
 
+static vsi_postgres_key file_of(vsi_postgres_key key) {
+  return vsi_postgres_key_of(key.relation, 0, 0, VSI_POSTGRES_FILE);
+}
+
 /* Replace keys by files and definitions, because there are too many keys. If there are too many files, everything
  * counts. */
 static vestry_err cap(const vsi_postgres_transactions *all, transaction *t) {
   vsi_postgres_keys files = {.count = 0};
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < t->keys.count && !error; i++) {
-    vsi_postgres_key key = t->keys.keys[i];
-    if (key.kind != VSI_POSTGRES_DEFINITION)
-      key = (vsi_postgres_key){.relation = key.relation, .kind = VSI_POSTGRES_FILE};
-    error = add(all, &files, key);
+    const vsi_postgres_key key = t->keys.keys[i];
+    error = add(all, &files, key.kind == VSI_POSTGRES_DEFINITION ? key : file_of(key));
   }
   vsi_postgres_keys_clear(&t->keys, all->is.host);
   t->keys = files;
@@ -152,8 +157,7 @@ static vestry_err cap(const vsi_postgres_transactions *all, transaction *t) {
 
 static vestry_err note(const vsi_postgres_transactions *all, transaction *t, vsi_postgres_key key) {
   if (t->is_all) return VESTRY_OK;
-  if (t->is_capped) key = (vsi_postgres_key){.relation = key.relation, .kind = VSI_POSTGRES_FILE};
-  vestry_err error = add(all, &t->keys, key);
+  vestry_err error = add(all, &t->keys, t->is_capped ? file_of(key) : key);
   if (!error && t->keys.count > all->is.max_keys) error = cap(all, t);
   return error;
 }
@@ -167,13 +171,12 @@ static vestry_err note_kinds(const vsi_postgres_transactions *all, transaction *
                              const uint16_t *kinds) {
   vestry_err error = VESTRY_OK;
   for (; *kinds && !error; kinds++) {
-    vsi_postgres_key key = {.relation = touched->relation, .kind = *kinds};
+    const uint32_t block = vsi_postgres_is_part(*kinds) ? touched->block : 0;
+    const bool is_displaced = *kinds == VSI_POSTGRES_LEAF && t->is_displaced;
     if (*kinds == VSI_POSTGRES_ROW)
-      key = vsi_postgres_written_key(touched->relation, touched->block, touched->offset);
-    else if (vsi_postgres_is_part(*kinds))
-      key.block = touched->block;
-    if (*kinds == VSI_POSTGRES_LEAF) key.offset = t->is_displaced;
-    error = note(all, t, key);
+      error = note(all, t, vsi_postgres_written_key(touched->relation, block, touched->offset));
+    else
+      error = note(all, t, vsi_postgres_key_of(touched->relation, block, is_displaced, *kinds));
   }
   return error;
 }
