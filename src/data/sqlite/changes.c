@@ -272,7 +272,7 @@ void vsi_sqlite_topics_add_table(vsi_sqlite_topics *topics, const char *table) {
   vsi_sqlite_topics_add(topics, name, prefix_len + len);
 }
 
-static void clear_names(vsi_sqlite_topics *topics) {
+static VSI_SELDOM void clear_names(vsi_sqlite_topics *topics) {
   for (vsi_map_link *next, *at = vsi_map_after(&topics->names, NULL); at; at = next) {
     next = vsi_map_after(&topics->names, at);
     if (((topic *)at)->room != KEPT_ROOM || topics->kept_count == KEPT_MOST) {

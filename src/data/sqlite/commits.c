@@ -33,7 +33,6 @@ enum {
   HEADER_BYTES = 28,
   MODE_AT = 18, /* 2: WAL */
   COUNTER_AT = 24,
-  INDEX_WORD = 2,
   MOMENT_MS = 1,
   LULLS = 4,
   FETCHED_BYTES = 256, /* of a commit of one table and one key */
@@ -46,10 +45,10 @@ void vsi_sqlite_rouse(vestry_sqlite *database) {
   database->is_roused = database->is_signal_due = true;
 }
 
-/* Let a commit be followed: by this thread, if it serves a request that is ending, or else by the thread that follows
- * commits. Waking that one costs a committing thread as much as a commit, so once is enough. */
-static void rouse(vestry_sqlite *database) {
-  if (!database->is_roused && !vsi_pages_lend(database->pages)) vsi_sqlite_rouse(database);
+/* Let a commit be followed: by this thread, if it serves a request that is ending (is_lent), or else by the thread that
+ * follows commits. Waking that one costs a committing thread as much as a commit, so once is enough. */
+static void rouse(vestry_sqlite *database, bool is_lent) {
+  if (!is_lent) vsi_sqlite_rouse(database);
 }
 
 void vsi_sqlite_unlock(vestry_sqlite *database) {
@@ -60,7 +59,7 @@ void vsi_sqlite_unlock(vestry_sqlite *database) {
 }
 
 /* Refresh everything that was read, because anything may have changed. */
-static void refresh_readers(vestry_sqlite *database) {
+static VSI_SELDOM void refresh_readers(vestry_sqlite *database) {
   const vsi_sqlite_commit all = {.is_whole = true};
   const vestry_change change = {.kind = VESTRY_REFRESH_DATABASE};
   if (!database->records) return;
@@ -104,16 +103,12 @@ static bool read_header(sqlite3_file *file, vsi_sqlite_number *ret_number) {
   return true;
 }
 
-bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number) {
-  if (!database->wal_index) {
-    if (!read_header(file, ret_number)) return false;
-    if (!ret_number->is_wal) return true;
-    /* The mode changed a moment ago. */
-    if (vsi_sqlite_counter_open(database) || !database->wal_index) return false;
-  }
-  const _Atomic(uint32_t) *word = &database->wal_index[INDEX_WORD];
-  *ret_number = (vsi_sqlite_number){atomic_load_explicit(word, memory_order_acquire), true};
-  return true;
+bool vsi_sqlite_counter_of_file(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number) {
+  if (!read_header(file, ret_number)) return false;
+  if (!ret_number->is_wal) return true;
+  /* The mode changed a moment ago. */
+  if (vsi_sqlite_counter_open(database) || !database->wal_index) return false;
+  return vsi_sqlite_counter(database, file, ret_number);
 }
 
 vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
@@ -133,6 +128,7 @@ vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
   if (error) return error;
   database->wal_index = index;
   vsi_sqlite_files_note(&database->files, database->db);
+  atomic_store_explicit(&database->has_index, true, memory_order_release); /* pairs with before_commit */
   if (!database->records) return VESTRY_OK;
   atomic_store_explicit(&database->has_frames, true, memory_order_release);
   refresh_readers(database); /* a current render has read commits of the former mode */
@@ -149,9 +145,11 @@ static uint64_t *word_of(vestry_sqlite *database, uint32_t number, uint64_t *ret
 
 /* Return whether the commit of this number was accounted for, and clear that, because the number passes. */
 static bool take_account(vestry_sqlite *database, uint32_t number) {
+  if (!database->accounted_count) return false;
   uint64_t bit, *word = word_of(database, number, &bit);
   bool was = *word & bit;
   *word &= ~bit;
+  database->accounted_count -= was;
   return was;
 }
 
@@ -159,7 +157,7 @@ static bool take_account(vestry_sqlite *database, uint32_t number) {
 static void account(vestry_sqlite *database, vsi_sqlite_number number) {
   uint32_t ahead = number.value - database->seen.value;
   if (number.is_wal != database->seen.is_wal) return; /* the next check finds that out */
-  if (ahead == 1) {                                   /* nearly always */
+  if (__builtin_expect(ahead == 1, 1)) {
     do database->seen.value++, ahead++;
     while (ahead <= VSI_SQLITE_WINDOW && take_account(database, database->seen.value + 1));
     return;
@@ -169,11 +167,13 @@ static void account(vestry_sqlite *database, vsi_sqlite_number number) {
     return;
   }
   uint64_t bit, *word = word_of(database, number.value, &bit);
+  database->accounted_count += !(*word & bit);
   *word |= bit;
 }
 
 void vsi_sqlite_begin_anew(vestry_sqlite *database, vsi_sqlite_number last) {
   memset(database->accounted, 0, sizeof database->accounted);
+  database->accounted_count = 0;
   database->seen = last;
   database->is_lost = false;
   vsi_sqlite_refresh_all(database);
@@ -196,7 +196,7 @@ void vsi_sqlite_forget(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   if (connection->is_seen) {
     refresh_readers(database);
-    rouse(database);
+    rouse(database, vsi_pages_lend(database->pages));
   }
   if (atomic_load_explicit(&connection->is_announced, memory_order_relaxed))
     vsi_sqlite_peers_withdraw(database->peers, connection->announced.value);
@@ -255,7 +255,7 @@ static vsi_sqlite_commit *keep(vestry_sqlite_connection *connection, vsi_sqlite_
   const size_t bytes = vsi_sqlite_commit_bytes_of(changes->uses.count, changes->keys_count, 0);
   vsi_sqlite_commit *into =
       bytes <= sizeof *database->places ? atomic_load_explicit(&database->spare, memory_order_relaxed) : NULL;
-  if (into)
+  if (__builtin_expect(into != NULL, 1))
     atomic_store_explicit(&database->spare, TAILQ_NEXT(into, in), memory_order_relaxed);
   else
     into = vsi_alloc(database->host, bytes);
@@ -284,13 +284,13 @@ void vsi_sqlite_commits_finish(vestry_sqlite *database) {
 }
 
 /* Follow a commit, or keep its changes until the thread has read it in the WAL, which is more precise about them. */
-static void add(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence) {
+static void add(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence, bool is_lent) {
   vestry_sqlite *database = connection->database;
   const bool is_doubtful = evidence == VSI_SQLITE_REACHED;
   if (!database->records || (is_doubtful && !has_frames(database))) {
     if (connection->is_seen) {
       refresh_readers(database);
-      rouse(database);
+      rouse(database, is_lent);
     }
     return;
   }
@@ -312,11 +312,11 @@ static void add(vestry_sqlite_connection *connection, vsi_sqlite_evidence eviden
     TAILQ_INSERT_TAIL(&database->made, made, in);
   else if (connection->changes_tabs) /* it is treated as another connection's */
     atomic_store_explicit(&database->tabs_are_anywhere, true, memory_order_seq_cst);
-  rouse(database);
+  rouse(database, is_lent);
 }
 
 /* Count a commit that has changed too much to be followed exactly, and log the first one. */
-static void note_large(vestry_sqlite *database) {
+static VSI_SELDOM void note_large(vestry_sqlite *database) {
   if (!database->stats.large_commits_count++)
     vsi_log(database->host, VESTRY_LOG_WARN,
             "SQLite, %s: a transaction has changed more than %u rows, so its commit also renders pages that show other "
@@ -326,7 +326,7 @@ static void note_large(vestry_sqlite *database) {
 }
 
 /* The same for a commit with too many topics. */
-static void note_many_topics(vestry_sqlite *database) {
+static VSI_SELDOM void note_many_topics(vestry_sqlite *database) {
   if (!database->stats.over_topics_count++)
     vsi_log(database->host, VESTRY_LOG_WARN,
             "SQLite, %s: a transaction has more than %d topics, or %d bytes of their names, so its commit refreshes "
@@ -344,10 +344,11 @@ void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidenc
   if (connection->changes.are_many && database->records) note_large(database);
   const bool is_traced = vsi_tracer_of(database->host);
   const vestry_trace *former = is_traced ? vestry_trace_enter(&connection->trace) : NULL;
-  (void)vsi_pages_lend(database->pages); /* first, because otherwise the refresh of a topic would wake a worker */
+  const bool is_lent =
+      vsi_pages_lend(database->pages); /* first, because otherwise the refresh of a topic would wake a worker */
   if (vsi_sqlite_topics_refresh(topics, database->pages, &database->seq)) /* a name that cannot be a topic */
     (void)vestry_refresh(database->pages, NULL, &database->seq);
-  add(connection, evidence);
+  add(connection, evidence, is_lent);
   if (is_traced) (void)vestry_trace_enter(former);
   if (evidence <= VSI_SQLITE_FOUND) account(database, connection->announced);
   if (evidence != VSI_SQLITE_REACHED) database->stats.commits_count++;

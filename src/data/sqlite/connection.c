@@ -55,14 +55,14 @@
 
 /* Return the number of pages that SQLite has written so far, in all files of the connection. On the connection's
  * thread. */
-static int count_written(const vestry_sqlite_connection *connection) {
+static VSI_SELDOM int count_written(const vestry_sqlite_connection *connection) {
   int now = 0, most;
   (void)sqlite3_db_status(connection->db, SQLITE_DBSTATUS_CACHE_WRITE, &now, &most, 0);
   return now;
 }
 
 /* Return whether the connection has the file for itself, so that no other connection commits or reads. */
-static bool is_exclusive(const vestry_sqlite_connection *connection) {
+static VSI_SELDOM bool is_exclusive(const vestry_sqlite_connection *connection) {
   enum { EXCLUSIVE = 4 };
   int lock = 0;
   sqlite3_file *file = connection->file;
@@ -104,15 +104,18 @@ static void settle_locked(vestry_sqlite_connection *connection) {
 
 /* Decide about the announced commit, if there is one. Code that runs on the connection after a commit hook runs after
  * that commit. In a hook the connection's mutex is held already; everywhere it is locked before the database's lock. */
-void vsi_sqlite_settle(vestry_sqlite_connection *connection) {
-  connection->is_committing = false;
-  if (!atomic_load_explicit(&connection->is_announced, memory_order_acquire)) return;
+static VSI_SELDOM void settle_announced(vestry_sqlite_connection *connection) {
   sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
   sqlite3_mutex_enter(mutex);
   vsi_mutex_lock(&connection->database->lock);
   settle_locked(connection);
   vsi_sqlite_unlock(connection->database);
   sqlite3_mutex_leave(mutex);
+}
+
+void vsi_sqlite_settle(vestry_sqlite_connection *connection) {
+  connection->is_committing = false;
+  if (atomic_load_explicit(&connection->is_announced, memory_order_acquire)) settle_announced(connection);
 }
 
 /* In WAL mode another connection cannot take the number of a commit that was announced, until the call in which it was
@@ -127,7 +130,7 @@ static bool settle_idle(vestry_sqlite_connection *connection) {
 
 /* Find a VACUUM, which commits without a hook. Its number is found like that of another connection's commit, unless no
  * other connection can read it. */
-static void settle_unannounced(vestry_sqlite_connection *connection) {
+static VSI_SELDOM void settle_unannounced(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_number last;
   int written = count_written(connection);
@@ -193,12 +196,17 @@ static bool note_row(vestry_sqlite_connection *connection, const vsi_sqlite_row 
   return changer;
 }
 
+/* Return whether a text begins with five bytes. A call of the C library takes longer. */
+static inline __attribute__((always_inline)) bool begins(const char *text, const char *five) {
+  return text[0] == five[0] && text[1] == five[1] && text[2] == five[2] && text[3] == five[3] && text[4] == five[4];
+}
+
 /* The preupdate hook: note the change of a row, and the topics that it refreshes. */
 static void before_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
                           sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
   vestry_sqlite_connection *connection = ctx;
   const vestry_sqlite_options *options = &connection->database->options;
-  if (strcmp(schema, "main") != 0) return;
+  if (!begins(schema, "main")) return;
   vsi_sqlite_settle(connection);
   const bool is_tab = (*table | 0x20) == *VSI_SQLITE_TAB_TABLE && sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0;
   /* not an update by a trigger */
@@ -247,7 +255,7 @@ static int before_commit(void *ctx) {
   vestry_sqlite_connection *connection = ctx;
   vestry_sqlite *database = connection->database;
   const bool needs_lock = atomic_load_explicit(&connection->is_announced, memory_order_acquire) ||
-                          !atomic_load_explicit(&database->has_frames, memory_order_acquire) ||
+                          !atomic_load_explicit(&database->has_index, memory_order_acquire) ||
                           atomic_load_explicit(&database->tables.has_peers, memory_order_relaxed);
   if (needs_lock) {
     vsi_mutex_lock(&database->lock);
@@ -283,13 +291,15 @@ static void after_rollback(void *ctx) {
   vsi_sqlite_unlock(database);
 }
 
-/* Return whether a statement changes only rows, or nothing, according to its first word. Statements that insert are
+/* Return whether a statement changes something other than rows, according to its first word. The usual ones are
  * recognised first and fastest. */
-static bool is_of_rows(const char *sql) {
+static bool is_of_schema(sqlite3_stmt *statement) {
   static const vsi_sqlite_word words[] = {
       {"INSERT", 6}, {"UPDATE", 6}, {"DELETE", 6},   {"REPLACE", 7}, {"WITH", 4},    {"SELECT", 6},   {"VALUES", 6},
       {"BEGIN", 5},  {"COMMIT", 6}, {"ROLLBACK", 8}, {"END", 3},     {"RELEASE", 7}, {"SAVEPOINT", 9}};
-  return strncmp(sql, "INSERT ", 7) == 0 || vsi_sqlite_text_begins(sql, words, sizeof words / sizeof *words);
+  const char *sql = sqlite3_sql(statement);
+  if (begins(sql, "INSER") || begins(sql, "UPDAT")) return false;
+  return !sqlite3_stmt_readonly(statement) && !vsi_sqlite_text_begins(sql, words, sizeof words / sizeof *words);
 }
 
 static int before_statement(void *ctx, int action, const char *first, const char *second, const char *schema,
@@ -301,9 +311,10 @@ static int before_statement(void *ctx, int action, const char *first, const char
 }
 
 /* Note that a statement will read: another render may read the transaction's changes. */
-static void note_read(vestry_sqlite_connection *connection) {
+static VSI_SELDOM void note_read(vestry_sqlite_connection *connection, sqlite3_stmt *statement, const char *traced) {
   const vsi_sqlite_recording *recording = connection->has_changes ? vsi_sqlite_reads_of(connection->database) : NULL;
   if (recording && recording->number != connection->changer) connection->is_seen = true;
+  vsi_sqlite_reader_begins(&connection->reader, statement, traced);
 }
 
 /* Called before and after every statement, including statements that run inside of others. */
@@ -311,20 +322,18 @@ static int at_statement(unsigned what, void *ctx, void *statement, void *took) {
   vestry_sqlite_connection *connection = ctx;
   if (what == SQLITE_TRACE_STMT) {
     vsi_sqlite_settle(connection);
-    if (!connection->database->records) return 0;
-    note_read(connection);
-    vsi_sqlite_reader_begins(&connection->reader, statement, took);
+    if (connection->database->records && vsi_sqlite_are_recorded()) note_read(connection, statement, took);
     return 0;
   }
-  bool is_of_schema = !sqlite3_stmt_readonly(statement) && !is_of_rows(sqlite3_sql(statement));
+  const bool changes_schema = is_of_schema(statement);
   if (atomic_load_explicit(&connection->is_announced, memory_order_acquire)) {
     vsi_mutex_lock(&connection->database->lock);
-    if (is_of_schema) connection->topics.are_all = true;
+    if (changes_schema) connection->topics.are_all = true;
     settle_locked(connection);
     vsi_sqlite_unlock(connection->database);
-  } else if (is_of_schema && sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
+  } else if (changes_schema && sqlite3_txn_state(connection->db, "main") == SQLITE_TXN_WRITE) {
     connection->topics.are_all = true;
-  } else if (is_of_schema) {
+  } else if (changes_schema) {
     settle_unannounced(connection);
   }
   return 0;

@@ -9,9 +9,7 @@
 #include "base/array.h"
 
 static _Thread_local vsi_sqlite_recording *recordings;
-/* The recordings of all threads: most statements and fetches come while none runs, and then need not look for that of
- * their thread, which takes 10 ns. Relaxed: a thread sees its own. */
-static _Atomic(uint32_t) recordings_count;
+_Atomic(uint32_t) vsi_sqlite_recordings_count;
 
 void vsi_sqlite_reads_begin(vsi_sqlite_recording *recording, const vestry_host *host, void *owner,
                             vestry_render *render, uint32_t max_file_pages) {
@@ -24,12 +22,12 @@ void vsi_sqlite_reads_begin(vsi_sqlite_recording *recording, const vestry_host *
                                       .max_file_pages = max_file_pages};
   recording->slots = recording->first_slots;
   recordings = recording;
-  atomic_fetch_add_explicit(&recordings_count, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&vsi_sqlite_recordings_count, 1, memory_order_relaxed);
 }
 
 void vsi_sqlite_reads_end(vsi_sqlite_recording *recording) {
   recordings = recording->outer;
-  atomic_fetch_sub_explicit(&recordings_count, 1, memory_order_relaxed);
+  atomic_fetch_sub_explicit(&vsi_sqlite_recordings_count, 1, memory_order_relaxed);
 }
 
 void vsi_sqlite_reads_finish(vsi_sqlite_recording *recording) {
@@ -37,8 +35,7 @@ void vsi_sqlite_reads_finish(vsi_sqlite_recording *recording) {
   vsi_sqlite_uses_finish(recording->host, &recording->uses);
 }
 
-vsi_sqlite_recording *vsi_sqlite_reads_of(const void *owner) {
-  if (!atomic_load_explicit(&recordings_count, memory_order_relaxed)) return NULL;
+vsi_sqlite_recording *vsi_sqlite_reads_find(const void *owner) {
   vsi_sqlite_recording *at = recordings;
   while (at && at->owner != owner) at = at->outer;
   return at;

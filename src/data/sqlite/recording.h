@@ -59,8 +59,17 @@ void vsi_sqlite_reads_begin(vsi_sqlite_recording *recording, const vestry_host *
                             vestry_render *render, uint32_t max_file_pages);
 void vsi_sqlite_reads_end(vsi_sqlite_recording *recording);
 void vsi_sqlite_reads_finish(vsi_sqlite_recording *recording);
+/* The recordings of all threads: most statements and fetches come while none runs, and then need not look for that of
+ * their thread, which takes 10 ns. Relaxed: a thread sees its own. */
+extern _Atomic(uint32_t) vsi_sqlite_recordings_count;
+vsi_sqlite_recording *vsi_sqlite_reads_find(const void *owner);
+static inline bool vsi_sqlite_are_recorded(void) {
+  return __builtin_expect(atomic_load_explicit(&vsi_sqlite_recordings_count, memory_order_relaxed), 0);
+}
 /* Return the recording of this thread; NULL: it does not render. */
-vsi_sqlite_recording *vsi_sqlite_reads_of(const void *owner);
+static inline vsi_sqlite_recording *vsi_sqlite_reads_of(const void *owner) {
+  return vsi_sqlite_are_recorded() ? vsi_sqlite_reads_find(owner) : NULL;
+}
 /* Compare two numbers of file pages, for qsort and bsearch. */
 int vsi_sqlite_compare_pages(const void *a, const void *b);
 /* Sort the file pages, in place of the hash table. Returns their number; the array belongs to the recording. */

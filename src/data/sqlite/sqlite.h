@@ -65,6 +65,7 @@ struct vestry_sqlite {
   vestry_sqlite_options options; /* defaults filled in; do not use path */
   bool records, records_pages;   /* reads of renders are recorded; in WAL mode also file pages */
   bool is_observing;
+  _Atomic(bool) has_index;          /* wal_index is set */
   _Atomic(bool) has_frames;         /* the WAL is read; commits of other connections then need nothing else */
   vestry_sqlite_connection *writer; /* of writer_db; set once, before the thread starts; its changes refresh nothing */
   vsi_sqlite_index *index;          /* observes renders and follows commits; both need no lock of the database */
@@ -81,34 +82,36 @@ struct vestry_sqlite {
   pthread_t thread;
   bool has_thread;
   vsi_mutex lock; /* guards all below */
-  pthread_cond_t end;
-  bool is_open; /* it can be read */
-  bool is_over;
-  bool is_roused;     /* the thread must check, or has just checked and will check again */
-  bool is_signal_due; /* the release of the lock signals `end` */
-  vsi_sqlite_frames frames;
-  size_t shared_count;         /* commits of frames whose changes peers can read */
-  vsi_sqlite_peers *peers;     /* NULL: not in WAL mode, or no memory */
-  uint64_t yielded_ns;         /* since when checks leave commits to the threads of their connections; 0: they do not */
+  /* What each commit uses, in few cache lines. */
+  bool is_roused;              /* the thread must check, or has just checked and will check again */
+  bool is_signal_due;          /* the release of the lock signals `end` */
+  bool is_lost;                /* there was a commit with an unknown number */
+  vsi_sqlite_number seen;      /* all commits up to this one are accounted for */
+  uint32_t accounted_count;    /* of later numbers */
   vsi_sqlite_commit_list made; /* commits of attached connections that are not followed yet */
   /* The first free place. Places have no link to the one before, because a commit would write it into memory that the
    * thread has used on another processor. Written under the lock. Relaxed: without it, it is only a hint. */
   _Atomic(vsi_sqlite_commit *) spare;
-  uint64_t looked_ns;                 /* start of the last check, as the time of other connections' commits */
   const _Atomic(uint32_t) *wal_index; /* header of the WAL's index; NULL: not in WAL mode, which db then keeps */
+  uint64_t seq;                       /* of the last refresh */
+  vestry_sqlite_stats stats;
+  pthread_cond_t end;
+  bool is_open; /* it can be read */
+  bool is_over;
+  vsi_sqlite_frames frames;
+  size_t shared_count;     /* commits of frames whose changes peers can read */
+  vsi_sqlite_peers *peers; /* NULL: not in WAL mode, or no memory */
+  uint64_t yielded_ns;     /* since when checks leave commits to the threads of their connections; 0: they do not */
+  uint64_t looked_ns;      /* start of the last check, as the time of other connections' commits */
   LIST_HEAD(, vestry_sqlite_connection) connections;
-  vsi_sqlite_number seen;                     /* all commits up to this one are accounted for */
-  bool is_lost;                               /* there was a commit with an unknown number */
   vsi_sqlite_files files;                     /* of db; noted with wal_index */
   bool has_moved;                             /* a path leads to another file; this was logged */
   bool is_failing;                            /* the last read of the file failed; this was logged */
   vsi_repeated_log failures;                  /* what follows commits, or attaches connections, has logged */
   bool is_table_level;                        /* a connection's file pages are unknown; this was logged */
   uint64_t accounted[VSI_SQLITE_WINDOW / 64]; /* of later numbers; bit n % WINDOW */
-  uint64_t seq;                               /* of the last refresh */
   vsi_sqlite_touch *touches;
   size_t touches_count;
-  vestry_sqlite_stats stats;
   vsi_sqlite_commit_place places[VSI_SQLITE_PLACES]; /* side by side, so that they take few entries of the TLB */
 };
 
@@ -139,10 +142,10 @@ struct vestry_sqlite_connection {
   vsi_sqlite_number announced; /* its number, if it takes place */
   bool is_shared;              /* another connection has the same cache */
   /* Belongs to the connection's thread. */
+  bool is_committing; /* after its commit hook, before any other hook */
   vsi_sqlite_reader reader;
   vsi_sqlite_left *left;   /* of the pool's connection to which it belongs; NULL: it belongs to none */
   int written;             /* count_written when a commit that is not sure was announced or settled */
-  bool is_committing;      /* after its commit hook, before any other hook */
   const void *changed_tab; /* the running statement updates the state of this tab, if it differs; NULL: another one */
 };
 
@@ -160,10 +163,17 @@ void vsi_sqlite_settle(vestry_sqlite_connection *connection);
 
 /* ------------------------------------------------------------- commits (commits.c), under the database's lock ----- */
 
+bool vsi_sqlite_counter_of_file(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number);
 /* Get the number of the last commit.
  *  file      of any connection to the database
  *  Returns  whether it could be read */
-bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number);
+static inline bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number) {
+  enum { INDEX_WORD = 2 };
+  const _Atomic(uint32_t) *index = database->wal_index;
+  if (__builtin_expect(!index, 0)) return vsi_sqlite_counter_of_file(database, file, ret_number);
+  *ret_number = (vsi_sqlite_number){atomic_load_explicit(&index[INDEX_WORD], memory_order_acquire), true};
+  return true;
+}
 /* Find the WAL's index, if it exists by now, and read the WAL from now on. OK | BUSY | NO_MEMORY | IO */
 vestry_err vsi_sqlite_counter_open(vestry_sqlite *database);
 
