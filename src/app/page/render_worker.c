@@ -396,7 +396,7 @@ static void run_last(void *ctx) {
   vsi_pages_unlock(pages);
 }
 
-bool vsi_pages_lend(vestry_pages *pages) {
+VSI_SIDE_BY_SIDE bool vsi_pages_lend(vestry_pages *pages) {
   const uint64_t again_ns = atomic_load_explicit(&pages->lent_again_ns, memory_order_relaxed);
   if (!pages->runtime_is_own || (again_ns && vsi_now_ns(pages->host) < again_ns)) return false;
   if (!vsi_inside_call_last(pages->v, run_last, pages)) return false;

@@ -403,7 +403,8 @@ vestry_err vestry_refresh_here(vestry_pages *pages, const char *topic, uint64_t 
   return refresh_soon(pages, topic, false, ret_seq);
 }
 
-vestry_err vsi_pages_refresh_known(vestry_pages *pages, const vsi_known_topic *topic, uint64_t *ret_seq) {
+VSI_SIDE_BY_SIDE vestry_err vsi_pages_refresh_known(vestry_pages *pages, const vsi_known_topic *topic,
+                                                    uint64_t *ret_seq) {
   vsi_inbox *inbox = vsi_pages_inbox(pages);
   bool rings = false;
   const uint64_t seq = vsi_inbox_put_known(inbox, topic, &rings);
@@ -460,7 +461,7 @@ uint64_t vsi_pages_refresh_used(vestry_pages *pages, vsi_used_topic *topics, siz
 
 /* If the inbox is open, it knows that nothing is observed, or was not until a moment ago. This saves each commit of a
  * database three lines of memory, 50 ns. */
-uint64_t vestry_change_now_ns(const vestry_pages *pages) {
+VSI_SIDE_BY_SIDE uint64_t vestry_change_now_ns(const vestry_pages *pages) {
   if (!pages || atomic_load_explicit(&vsi_pages_inbox(pages)->mode, memory_order_relaxed) == VSI_INBOX_OPEN) return 0;
   return vsi_group_is_observed(pages->v->group) ? vsi_now_ns(pages->host) : 0;
 }

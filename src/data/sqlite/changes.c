@@ -159,7 +159,8 @@ static void note_keys(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, co
       use->known_columns &= ~vsi_sqlite_column(i);
 }
 
-void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, const vsi_sqlite_row *row) {
+VSI_SIDE_BY_SIDE void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables,
+                                             const vsi_sqlite_row *row) {
   const uint32_t generation = atomic_load_explicit(&tables->generation, memory_order_acquire);
   if (changes->uses.count && changes->generation != generation) changes->are_unknown = true;
   if (changes->are_unknown) return;
@@ -182,7 +183,7 @@ void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tabl
   use->columns |= ~unchanged;
 }
 
-void vsi_sqlite_changes_clear(const vestry_host *host, vsi_sqlite_changes *changes) {
+VSI_SIDE_BY_SIDE void vsi_sqlite_changes_clear(const vestry_host *host, vsi_sqlite_changes *changes) {
   if (changes->keys_room > KEPT_KEYS) {
     vsi_free(host, changes->keys);
     changes->keys = NULL;
@@ -253,7 +254,7 @@ void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *name, size_t l
   topics->are_many = !topics->last;
 }
 
-void vsi_sqlite_topics_add_table(vsi_sqlite_topics *topics, const char *table) {
+VSI_SIDE_BY_SIDE void vsi_sqlite_topics_add_table(vsi_sqlite_topics *topics, const char *table) {
   static const char prefix[] = "table/";
   const size_t prefix_len = sizeof prefix - 1;
   const char *first = topics->first.refresh.name;
@@ -290,7 +291,7 @@ static VSI_SELDOM void clear_names(vsi_sqlite_topics *topics) {
   topics->names.count = topics->bytes = 0;
 }
 
-void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics) {
+VSI_SIDE_BY_SIDE void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics) {
   if (topics->names.count) clear_names(topics);
   topics->has_first = false;
   topics->last = NULL;
@@ -306,7 +307,8 @@ void vsi_sqlite_topics_finish(vsi_sqlite_topics *topics) {
   }
 }
 
-vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages, uint64_t *ret_seq) {
+VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_topics_refresh(const vsi_sqlite_topics *topics, vestry_pages *pages,
+                                                      uint64_t *ret_seq) {
   if (topics->are_all || topics->are_many) return vestry_refresh(pages, NULL, ret_seq);
   if (topics->has_first) {
     const vestry_err error = vsi_pages_refresh_known(pages, &topics->first, ret_seq);

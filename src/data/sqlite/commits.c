@@ -51,7 +51,7 @@ static void rouse(vestry_sqlite *database, bool is_lent) {
   if (!is_lent) vsi_sqlite_rouse(database);
 }
 
-void vsi_sqlite_unlock(vestry_sqlite *database) {
+VSI_SIDE_BY_SIDE void vsi_sqlite_unlock(vestry_sqlite *database) {
   const bool is_signal_due = database->is_signal_due;
   database->is_signal_due = false;
   vsi_mutex_unlock(&database->lock);
@@ -206,8 +206,8 @@ void vsi_sqlite_forget(vestry_sqlite_connection *connection) {
 /* Describe the changes of a commit, in memory where they can stay: to copy the description would take longer than to
  * write it. Its tables are known unless there was no memory for them. The meaning of column numbers depends on the
  * generation of the schema; if that has passed, they are unknown. */
-static void describe(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence,
-                     vsi_sqlite_commit *ret_commit) {
+static VSI_SIDE_BY_SIDE void describe(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence,
+                                      vsi_sqlite_commit *ret_commit) {
   const vestry_sqlite *database = connection->database;
   const vsi_sqlite_changes *changes = &connection->changes;
   const bool is_doubtful = evidence == VSI_SQLITE_REACHED;
@@ -267,7 +267,7 @@ static vsi_sqlite_commit *keep(vestry_sqlite_connection *connection, vsi_sqlite_
 
 void vsi_sqlite_prepare_to_keep(const vestry_sqlite *database) {
   const char *spare = (const char *)atomic_load_explicit(&database->spare, memory_order_relaxed);
-  for (size_t i = 0; spare && i < FETCHED_BYTES; i += 64) __builtin_prefetch(spare + i, 1);
+  for (size_t i = 0; spare && i < FETCHED_BYTES; i += 64) vsi_prefetch_to_write(spare + i);
 }
 
 static void discard(vestry_sqlite *database, vsi_sqlite_commit *kept) {
@@ -295,8 +295,8 @@ static void add(vestry_sqlite_connection *connection, vsi_sqlite_evidence eviden
     return;
   }
   vsi_sqlite_changes *changes = &connection->changes;
-  vsi_sqlite_uses_sort(&changes->uses);
-  changes->keys_count = vsi_sqlite_keys_sort(changes->keys, changes->keys_count);
+  if (changes->uses.count > 1) vsi_sqlite_uses_sort(&changes->uses);
+  if (changes->keys_count > 1) changes->keys_count = vsi_sqlite_keys_sort(changes->keys, changes->keys_count);
   if (!has_frames(database)) {
     vsi_sqlite_commit commit;
     describe(connection, evidence, &commit);
@@ -316,7 +316,7 @@ static void add(vestry_sqlite_connection *connection, vsi_sqlite_evidence eviden
 }
 
 /* Count a commit that has changed too much to be followed exactly, and log the first one. */
-static VSI_SELDOM void note_large(vestry_sqlite *database) {
+static void note_large(vestry_sqlite *database) {
   if (!database->stats.large_commits_count++)
     vsi_log(database->host, VESTRY_LOG_WARN,
             "SQLite, %s: a transaction has changed more than %u rows, so its commit also renders pages that show other "
@@ -326,7 +326,7 @@ static VSI_SELDOM void note_large(vestry_sqlite *database) {
 }
 
 /* The same for a commit with too many topics. */
-static VSI_SELDOM void note_many_topics(vestry_sqlite *database) {
+static void note_many_topics(vestry_sqlite *database) {
   if (!database->stats.over_topics_count++)
     vsi_log(database->host, VESTRY_LOG_WARN,
             "SQLite, %s: a transaction has more than %d topics, or %d bytes of their names, so its commit refreshes "
@@ -335,13 +335,19 @@ static VSI_SELDOM void note_many_topics(vestry_sqlite *database) {
             database->path, VSI_SQLITE_TOPICS_MOST, VSI_SQLITE_TOPICS_BYTES_MOST);
 }
 
-void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence) {
+static VSI_SELDOM void note_unusual(const vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
-  vsi_sqlite_topics *topics = &connection->topics;
-  if (!connection->has_changes) topics->are_all = true; /* no hook was called for a row: it is the schema */
+  const vsi_sqlite_topics *topics = &connection->topics;
   if (topics->are_all || topics->are_many) database->stats.whole_count++;
   if (topics->are_many) note_many_topics(database);
   if (connection->changes.are_many && database->records) note_large(database);
+}
+
+VSI_SIDE_BY_SIDE void vsi_sqlite_publish(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence) {
+  vestry_sqlite *database = connection->database;
+  vsi_sqlite_topics *topics = &connection->topics;
+  if (!connection->has_changes) topics->are_all = true; /* no hook was called for a row: it is the schema */
+  if (topics->are_all || topics->are_many || connection->changes.are_many) note_unusual(connection);
   const bool is_traced = vsi_tracer_of(database->host);
   const vestry_trace *former = is_traced ? vestry_trace_enter(&connection->trace) : NULL;
   const bool is_lent =

@@ -77,10 +77,9 @@ static bool is_reached(vsi_sqlite_number announced, vsi_sqlite_number last) {
 
 /* Decide whether the announced commit took place. If it did not, there was nothing to commit, or the file was locked,
  * and it will be announced again. On the connection's thread. */
-static void settle_locked(vestry_sqlite_connection *connection) {
+static VSI_SELDOM void settle_otherwise(vestry_sqlite_connection *connection) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_number last;
-  if (!atomic_load_explicit(&connection->is_announced, memory_order_relaxed)) return; /* published elsewhere */
   int written = connection->is_sure ? connection->written : count_written(connection);
   bool has_written = connection->is_sure || written != connection->written;
   bool is_read = vsi_sqlite_counter(database, connection->file, &last);
@@ -100,6 +99,17 @@ static void settle_locked(vestry_sqlite_connection *connection) {
   } else {
     vsi_sqlite_forget(connection);
   }
+}
+
+/* The same, with the usual case first. */
+static VSI_SIDE_BY_SIDE void settle_locked(vestry_sqlite_connection *connection) {
+  vsi_sqlite_number last;
+  if (!atomic_load_explicit(&connection->is_announced, memory_order_relaxed)) return; /* published elsewhere */
+  if (connection->is_sure && vsi_sqlite_counter(connection->database, connection->file, &last) &&
+      is_reached(connection->announced, last))
+    vsi_sqlite_publish(connection, VSI_SQLITE_COMMITTED);
+  else
+    settle_otherwise(connection);
 }
 
 /* Decide about the announced commit, if there is one. Code that runs on the connection after a commit hook runs after
@@ -202,8 +212,8 @@ static inline __attribute__((always_inline)) bool begins(const char *text, const
 }
 
 /* The preupdate hook: note the change of a row, and the topics that it refreshes. */
-static void before_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
-                          sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
+static VSI_SIDE_BY_SIDE void before_change(void *ctx, sqlite3 *db, int operation, const char *schema, const char *table,
+                                           sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
   vestry_sqlite_connection *connection = ctx;
   const vestry_sqlite_options *options = &connection->database->options;
   if (!begins(schema, "main")) return;
@@ -251,7 +261,7 @@ static void announce_locked(vestry_sqlite_connection *connection) {
 
 /* The commit hook. As long as the connection has announced nothing, no other thread uses it, so the lock is only needed
  * for the announcement to peers, or if the number is not in the WAL's index. */
-static int before_commit(void *ctx) {
+static VSI_SIDE_BY_SIDE int before_commit(void *ctx) {
   vestry_sqlite_connection *connection = ctx;
   vestry_sqlite *database = connection->database;
   const bool needs_lock = atomic_load_explicit(&connection->is_announced, memory_order_acquire) ||
@@ -318,7 +328,7 @@ static VSI_SELDOM void note_read(vestry_sqlite_connection *connection, sqlite3_s
 }
 
 /* Called before and after every statement, including statements that run inside of others. */
-static int at_statement(unsigned what, void *ctx, void *statement, void *took) {
+static VSI_SIDE_BY_SIDE int at_statement(unsigned what, void *ctx, void *statement, void *took) {
   vestry_sqlite_connection *connection = ctx;
   if (what == SQLITE_TRACE_STMT) {
     vsi_sqlite_settle(connection);

@@ -250,7 +250,7 @@ static void lock(vsi_sqlite_index *index) {
 
 /* -------------------------------------------------------------------------------------------------- commits ------- */
 
-void vsi_sqlite_commit_take_arrays(vsi_sqlite_commit *commit) {
+VSI_SIDE_BY_SIDE void vsi_sqlite_commit_take_arrays(vsi_sqlite_commit *commit) {
   vsi_sqlite_use *uses = (vsi_sqlite_use *)(commit + 1);
   vsi_sqlite_key *keys = (vsi_sqlite_key *)(uses + commit->uses_count);
   uint32_t *pages = (uint32_t *)(keys + commit->keys_count);
