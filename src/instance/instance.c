@@ -47,7 +47,7 @@ void vsi_inside_set_ending(const vestry *v, bool is_ending) {
   if (request) request->is_ending = is_ending;
 }
 
-bool vsi_inside_call_last(const vestry *v, void (*fn)(void *ctx), void *ctx) {
+VSI_SIDE_BY_SIDE bool vsi_inside_call_last(const vestry *v, void (*fn)(void *ctx), void *ctx) {
   vsi_inside *request = request_of(v);
   if (!request || !request->is_ending || (request->last && request->last_ctx != ctx)) return false;
   request->last = fn;

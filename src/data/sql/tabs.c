@@ -19,6 +19,7 @@
 
 #include "app/guard/tab_owner.h"
 #include "base/options.h"
+#include "base/processor.h"
 #include "data/sql/tab_schema.h"
 
 enum {
@@ -84,7 +85,7 @@ static vsi_sql_texts bound_sql = {BOUND(""), BOUND(LOCKED)};
   " WHERE NOT EXISTS (SELECT 1 FROM vestry_tab AS t WHERE t.scope = v.scope AND t.tab = v.tab)" locked ")"
 static vsi_sql_texts clear_sql = {CLEAR(""), CLEAR(" FOR UPDATE OF v SKIP LOCKED")};
 
-static int64_t now_ms(const vestry_sql_tabs *tabs) {
+static VSI_SIDE_BY_SIDE int64_t now_ms(const vestry_sql_tabs *tabs) {
   return vsi_sql_now_ms(tabs->pool, tabs->options.now_s ? tabs->options.now_s(tabs->options.now_ctx) * 1000 : 0);
 }
 
@@ -108,8 +109,8 @@ typedef struct state {
 /* Find the owner of a state. If transactions for reading have a snapshot, reject a call inside of one, because it would
  * miss later writes. In a render whose reads are followed, such a write renders the page again.
  * render  NULL: none */
-static vestry_err find(vestry_sql_tabs *tabs, const char *function, const vestry_request *req,
-                       const vestry_render *render, state *ret_state) {
+static VSI_SIDE_BY_SIDE vestry_err find(vestry_sql_tabs *tabs, const char *function, const vestry_request *req,
+                                        const vestry_render *render, state *ret_state) {
   vestry_sql_pool *pool = tabs->pool;
   const vsi_call call = vsi_sql_call(pool, function);
   const vestry_sql_transaction *own = pool->ops->has_snapshots ? pool->ops->own(pool) : NULL;
@@ -262,7 +263,7 @@ static vestry_err put_inside(vestry_sql_transaction *transaction, state *of) {
   return error;
 }
 
-static vestry_err write_state(state *of) {
+static VSI_SIDE_BY_SIDE vestry_err write_state(state *of) {
   vestry_sql_tabs *tabs = of->tabs;
   vestry_sql_pool *pool = tabs->pool;
   if (!of->len) return pool->ops->run_again(pool, remove_sql, VESTRY_LIST(OF(of)), NULL, NULL);
@@ -280,7 +281,8 @@ static vestry_err write_state(state *of) {
   return VESTRY_OK;
 }
 
-vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vestry_request *req, const void *data, size_t len) {
+VSI_SIDE_BY_SIDE vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vestry_request *req, const void *data,
+                                               size_t len) {
   state of;
   char topic[VSI_TAB_TOPIC_BYTES];
   if (!tabs) return VESTRY_INVALID;

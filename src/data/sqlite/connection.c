@@ -176,7 +176,7 @@ static void name_tab(vestry_sqlite_change *change, const void *changed) {
   char topic[VSI_TAB_TOPIC_BYTES];
   if (!tab || (value && sqlite3_value_bytes(value) != VSI_TAB_BYTES)) return; /* not a row of a tab */
   vsi_tab_topic(tab, topic);
-  vestry_sqlite_topic(change, topic);
+  vsi_sqlite_topics_add(&change->connection->topics, topic, sizeof topic - 1);
 }
 
 /* Return whether a change certainly changes a byte of the file. An inserted row did not exist before, unless rows were

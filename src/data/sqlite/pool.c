@@ -103,7 +103,7 @@ vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool) {
   return database;
 }
 
-void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error) {
+VSI_SIDE_BY_SIDE void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error) {
   if (!error || error == VESTRY_NOT_FOUND || error == VESTRY_INVALID) return;
   const vestry_sqlite *database = vsi_sqlite_pool_database(pool);
   if (database) vsi_sqlite_reads_fail(database, is_aside, error);
@@ -259,7 +259,7 @@ static vestry_err refuse(vsi_sqlite_pool *pool, const char *function) {
                     pool->options.wait_ms, pool->options.connections_count);
 }
 
-vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *function) {
+VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *function) {
   vsi_sqlite_pool *pool = conn->pool;
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   struct timespec now;
@@ -374,8 +374,8 @@ static void flush_no_more(vsi_sqlite_conn *conn) {
 }
 
 /* Check out a connection with the turn to write, and begin a transaction, unless its statement is one by itself. */
-static vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed, bool is_alone,
-                                     vestry_sql_transaction **ret_transaction) {
+static VSI_SIDE_BY_SIDE vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed,
+                                                      bool is_alone, vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_conn *conn;
   vestry_err error = take_turn(pool, &conn);
   vsi_sqlite_pool_note(pool, false, error);
@@ -404,12 +404,12 @@ vestry_err vsi_sqlite_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sq
   return check_out(pool, kind == VESTRY_SQL_READ_ASIDE, ret_transaction);
 }
 
-vestry_err vsi_sqlite_begin_one(vestry_sql_pool *is, bool is_flushed, bool is_alone,
-                                vestry_sql_transaction **ret_transaction) {
+VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_begin_one(vestry_sql_pool *is, bool is_flushed, bool is_alone,
+                                                 vestry_sql_transaction **ret_transaction) {
   return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_WRITE, is_flushed, is_alone, ret_transaction);
 }
 
-vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *is) {
+VSI_SIDE_BY_SIDE vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
   vsi_mutex_lock(&pool->lock);
   vsi_sqlite_conn *own = own_locked(pool, false);
@@ -656,7 +656,7 @@ static void end_reading(vsi_sqlite_conn *conn) {
   roll_back(conn);
 }
 
-vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error) {
+VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
   if (!is_last(conn)) return error;
   const bool was_writing = vsi_sql_is_writing(&conn->is);

@@ -139,7 +139,7 @@ static int step(const vsi_sqlite_conn *conn, sqlite3_stmt *statement, bool only_
 
 /* Refuse a statement if its transaction has ended before its release. SQLite itself rolls a transaction back after some
  * failures, for example of a full disk, and would then commit each later statement by itself. */
-static vestry_err refuse_ended(const vsi_sqlite_conn *conn, const char *function, const char *sql) {
+static VSI_SIDE_BY_SIDE vestry_err refuse_ended(const vsi_sqlite_conn *conn, const char *function, const char *sql) {
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, function);
   char shown[SHOWN_BYTES];
   const bool is_inside = vsi_sql_is_writing(&conn->is) && !conn->is_alone;
@@ -152,8 +152,8 @@ static vestry_err refuse_ended(const vsi_sqlite_conn *conn, const char *function
                     shown);
 }
 
-static vestry_err prepare(vsi_sqlite_conn *conn, const char *sql, bool is_given,
-                          const vsi_sqlite_prepared **ret_prepared) {
+static VSI_SIDE_BY_SIDE vestry_err prepare(vsi_sqlite_conn *conn, const char *sql, bool is_given,
+                                           const vsi_sqlite_prepared **ret_prepared) {
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sqlite_prepare");
   uint64_t before = conn->statements.prepared;
   int result = vsi_sqlite_statements_find(&conn->statements, conn->db, sql, is_given, ret_prepared);
@@ -188,8 +188,8 @@ vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction, const char
 
 /* Run a statement on a connection. ended_by records that SQLite has rolled back its transaction.
  *  only_first  there is at most one row, so the statement need not look for another one */
-static vestry_err run_on(vsi_sqlite_conn *conn, const char *sql, const vestry_value *values, bool only_first,
-                         vestry_sql_row_fn row, void *ctx) {
+static VSI_SIDE_BY_SIDE vestry_err run_on(vsi_sqlite_conn *conn, const char *sql, const vestry_value *values,
+                                          bool only_first, vestry_sql_row_fn row, void *ctx) {
   const vsi_sqlite_prepared *prepared;
   bool is_found = false;
   vestry_err error = refuse_ended(conn, "vestry_sql_run", sql);
@@ -273,7 +273,7 @@ static vestry_err run_alone(vestry_sql_pool *pool, const char *sql, const vestry
   return run_one(pool, false, false, sql, values, row, ctx);
 }
 
-static vestry_err change_tab(vestry_sql_pool *pool, const char *sql, const vestry_value *values) {
+static VSI_SIDE_BY_SIDE vestry_err change_tab(vestry_sql_pool *pool, const char *sql, const vestry_value *values) {
   vestry_sql_transaction *is;
   vestry_err error = vsi_sqlite_pool_own(pool) ? vsi_sqlite_begin(pool, VESTRY_SQL_READ, &is)
                                                : vsi_sqlite_begin_one(pool, false, true, &is);
