@@ -119,6 +119,7 @@ struct vsi_postgres_index {
   vsi_postgres_answers answers; /* of sets that have not ended */
   size_t walked;                /* sets and keys that the follower has passed */
   bool gives_way;               /* the follower waits until a render has had the lock */
+  bool is_hitting;              /* the follower is hitting sets, and others may have the lock meanwhile */
   bool has_whole;               /* a render depends on everything */
   bool is_matched;              /* a set waits for a commit of the ring that is not visible yet */
   bool is_received;             /* a receiver waited when find_receivers was called last */
@@ -349,31 +350,13 @@ static void hit_walked(vsi_postgres_index *index, const recent *c, key of) {
     if (!vsi_postgres_set_sees(s, c->xid)) hit(index, s, of, c->at_ns);
 }
 
-/* Iterates over the keys of a commit as sets have them: one for each row. Zeroes are the beginning. */
-typedef struct key_walk {
-  size_t at;
-  unsigned bits;
-} key_walk;
-
-static bool next_key(const keys *of, key_walk *is, key *ret_key) {
-  if (is->at == of->count) return false;
-  *ret_key = of->keys[is->at];
-  if (ret_key->kind >= VSI_POSTGRES_WRITTEN) {
-    if (!is->bits) is->bits = ret_key->offset;
-    *ret_key = vsi_postgres_row_key(*ret_key, is->bits);
-    is->bits &= is->bits - 1;
-  }
-  is->at += !is->bits;
-  return true;
-}
-
 /* Load what the publication of the next commits needs. */
 static void fetch_next(const vsi_postgres_index *index, const recent *c) {
   key found[VSI_POSTGRES_FETCHED_MOST], of;
   size_t count = 0;
   for (size_t i = 0; c && i < FETCHED_MOST; i++, c = TAILQ_NEXT(c, in)) {
     if (c->keys.count > FETCHED_KEYS) continue;
-    for (key_walk is = {0}; next_key(&c->keys, &is, &of);) {
+    for (vsi_postgres_key_walk is = {0}; vsi_postgres_keys_next(&c->keys, &is, &of);) {
       if (vsi_postgres_sets_may_have(&index->sets, of)) found[count++] = of;
       if (count == VSI_POSTGRES_FETCHED_MOST) vsi_postgres_sets_fetch(&index->sets, found, count);
       count %= VSI_POSTGRES_FETCHED_MOST;
@@ -394,7 +377,7 @@ static void publish(vsi_postgres_index *index, recent *c) {
     hit_walked(index, c, (key){.kind = 0});
   }
   key of;
-  for (key_walk is = {0}; next_key(&c->keys, &is, &of);) {
+  for (vsi_postgres_key_walk is = {0}; vsi_postgres_keys_next(&c->keys, &is, &of);) {
     give_way(index);
     if (!vsi_postgres_sets_may_have(&index->sets, of)) continue;
     vsi_postgres_sets_walk_key(&index->sets, of);
@@ -409,7 +392,7 @@ static void publish(vsi_postgres_index *index, recent *c) {
 static bool finds_set(vsi_postgres_index *index, const recent *c) {
   key of;
   if (c->is_all) return index->sets.count > 0;
-  for (key_walk is = {0}; next_key(&c->keys, &is, &of); give_way(index))
+  for (vsi_postgres_key_walk is = {0}; vsi_postgres_keys_next(&c->keys, &is, &of); give_way(index))
     if (vsi_postgres_sets_may_have(&index->sets, of) && vsi_postgres_sets_have(&index->sets, of)) return true;
   return false;
 }
@@ -429,12 +412,6 @@ static void compare(vsi_postgres_index *index, recent *c) {
   if (!index->is_matched && is_awaited(index, c)) index->is_matched = true;
 }
 
-static void swap(keys *a, keys *b) {
-  const keys is = *a;
-  *a = *b;
-  *b = is;
-}
-
 /* Enter a commit into the ring, which takes over its keys. */
 static vestry_err enter_commit(vsi_postgres_index *index, coming *of) {
   recent *c = take_spare(index);
@@ -442,7 +419,7 @@ static vestry_err enter_commit(vsi_postgres_index *index, coming *of) {
   c->xid = vsi_postgres_full_xid(of->xid, index->near);
   c->at_ns = index->coming_ns;
   c->is_all = of->is_all;
-  swap(&c->keys, &of->keys);
+  vsi_postgres_keys_swap(&c->keys, &of->keys);
   TAILQ_INSERT_TAIL(&index->hidden, c, in);
   index->clock++;
   index->hidden_count++;
@@ -452,18 +429,6 @@ static vestry_err enter_commit(vsi_postgres_index *index, coming *of) {
   compare(index, c);
   if (is_full(index)) shrink(index);
   return VESTRY_OK;
-}
-
-/* Move keys to an empty set. A few are copied: so the next transaction, which gets the former set, finds its memory in
- * the cache. */
-static void move_keys(const vsi_postgres_index *index, keys *to, keys *from) {
-  if (from->slots || !from->count || VSI_ARRAY_RESERVE(index->is.host, to->keys, to->count, to->room, from->count)) {
-    swap(to, from);
-    return;
-  }
-  memcpy(to->keys, from->keys, from->count * sizeof *from->keys);
-  to->count = from->count;
-  from->count = 0;
 }
 
 vestry_err vsi_postgres_index_take(vsi_postgres_index *index) {
@@ -483,7 +448,7 @@ vestry_err vsi_postgres_index_commit(vsi_postgres_index *index, uint32_t xid, ke
   coming *is = &index->coming[index->coming_count++];
   is->xid = xid;
   is->is_all = is_all;
-  move_keys(index, &is->keys, of);
+  vsi_postgres_keys_move(&is->keys, of, index->is.host);
   const bool is_large = is->keys.count > COMING_MOST;
   return is_large || index->coming_count == COMING_MOST ? vsi_postgres_index_take(index) : VESTRY_OK;
 }
@@ -704,8 +669,10 @@ static void forget_all(vsi_postgres_index *index) {
   index->moves_count = 0;
   index->forgotten = ++index->clock;
   index->is_matched = false;
+  index->is_hitting = true;
   hit_older(index, NULL);
   report_hits(index);
+  index->is_hitting = false;
 }
 
 void vsi_postgres_index_start(vsi_postgres_index *index, uint64_t to) {
@@ -725,9 +692,10 @@ void vsi_postgres_index_stop(vsi_postgres_index *index) {
 
 vsi_postgres_waits vsi_postgres_index_waits(vsi_postgres_index *index) {
   lock_index(index);
-  bool waits = index->hidden_count || index->start_left;
+  bool waits = index->hidden_count || index->start_left || index->is_hitting;
   const bool may_match = index->start_left || !TAILQ_EMPTY(&index->tickets);
-  const bool is_met = index->is_matched || index->hidden_count >= index->kept_count + MANY;
+  const bool is_met =
+      index->is_matched || index->has_whole || index->is_hitting || index->hidden_count >= index->kept_count + MANY;
   const vsi_postgres_waits is = !waits      ? VSI_POSTGRES_NOTHING
                                 : is_met    ? VSI_POSTGRES_MET
                                 : may_match ? VSI_POSTGRES_RUNNING
@@ -750,6 +718,7 @@ vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_po
   vsi_mutex_lock(&index->lock);
   index->clock++;
   index->near = snapshot->to;
+  index->is_hitting = true;
   see_start(index, snapshot);
   find_receivers(index);
   size_t count = 0;
@@ -764,6 +733,7 @@ vsi_postgres_news vsi_postgres_index_see(vsi_postgres_index *index, const vsi_po
   find_receivers(index); /* others may have had the lock */
   TAILQ_FOREACH(c, &index->hidden, in) compare(index, c);
   index->kept_count = index->hidden_count;
+  index->is_hitting = false;
   prune(index);
   const vsi_postgres_news news = index->news;
   index->news = (vsi_postgres_news){.displaced = 0};

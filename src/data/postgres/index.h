@@ -123,7 +123,8 @@ vestry_err vsi_postgres_index_move(vsi_postgres_index *index, uint32_t relation,
  * NOTHING  it does not
  * SOME     it does, but they match no set, and no render runs
  * RUNNING  they match no set, but a render that runs may have read what they changed; or some are unknown
- * MET      one matches a set, or many have come since the last snapshot */
+ * MET      one matches a set, or a render depends on everything, sets are being hit, or many have come since the last
+ *          snapshot */
 typedef enum vsi_postgres_waits {
   VSI_POSTGRES_NOTHING,
   VSI_POSTGRES_SOME,

@@ -63,6 +63,16 @@ vestry_err vsi_postgres_keys_add(vsi_postgres_keys *set, const vestry_host *host
   return VESTRY_OK;
 }
 
+void vsi_postgres_keys_move(vsi_postgres_keys *to, vsi_postgres_keys *from, const vestry_host *host) {
+  if (from->slots || !from->count || VSI_ARRAY_RESERVE(host, to->keys, to->count, to->room, from->count)) {
+    vsi_postgres_keys_swap(to, from);
+    return;
+  }
+  memcpy(to->keys, from->keys, from->count * sizeof *from->keys);
+  to->count = from->count;
+  from->count = 0;
+}
+
 void vsi_postgres_keys_empty(vsi_postgres_keys *set, const vestry_host *host) {
   if (set->slots || set->room > FEW) vsi_postgres_keys_clear(set, host);
   set->count = 0;

@@ -96,6 +96,30 @@ bool vsi_postgres_keys_concern(const vsi_postgres_keys *written, vsi_postgres_ke
 void vsi_postgres_keys_empty(vsi_postgres_keys *set, const vestry_host *host);
 /* Empty a set and free its memory. */
 void vsi_postgres_keys_clear(vsi_postgres_keys *set, const vestry_host *host);
+static inline void vsi_postgres_keys_swap(vsi_postgres_keys *a, vsi_postgres_keys *b) {
+  const vsi_postgres_keys is = *a;
+  *a = *b;
+  *b = is;
+}
+/* Move keys to an empty set. A few are copied: so `from`, for the next keys, keeps memory that is in the cache. */
+void vsi_postgres_keys_move(vsi_postgres_keys *to, vsi_postgres_keys *from, const vestry_host *host);
+/* Iterates over the keys of a commit as sets have them: one for each row. Zeroes are the beginning. */
+typedef struct vsi_postgres_key_walk {
+  size_t at;
+  unsigned bits;
+} vsi_postgres_key_walk;
+static inline bool vsi_postgres_keys_next(const vsi_postgres_keys *of, vsi_postgres_key_walk *is,
+                                          vsi_postgres_key *ret_key) {
+  if (is->at == of->count) return false;
+  *ret_key = of->keys[is->at];
+  if (ret_key->kind >= VSI_POSTGRES_WRITTEN) {
+    if (!is->bits) is->bits = ret_key->offset;
+    *ret_key = vsi_postgres_row_key(*ret_key, is->bits);
+    is->bits &= is->bits - 1;
+  }
+  is->at += !is->bits;
+  return true;
+}
 /* Return the memory that a set uses. */
 static inline size_t vsi_postgres_keys_bytes(const vsi_postgres_keys *set) {
   return set->room * sizeof *set->keys + set->slots_count * sizeof *set->slots;

@@ -74,7 +74,8 @@ static inline size_t vsi_postgres_sets_used_at(vsi_postgres_key key) {
   return (uint32_t)((key.relation * 16 + key.kind) * 0x9E3779B1u) >> 22;
 }
 /* Return whether a set or a group may have a key. A commit has keys of several kinds, and few sets have those of whole
- * tables or indexes; also, no page reads many of the relations. So most lookups end here without a miss of the cache. */
+ * tables or indexes; also, no page reads many of the relations. So most lookups end here, without a miss of the
+ * cache. */
 static inline bool vsi_postgres_sets_may_have(const vsi_postgres_sets *sets, vsi_postgres_key key) {
   return sets->used[vsi_postgres_sets_used_at(key)] > 0;
 }
