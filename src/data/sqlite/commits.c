@@ -33,6 +33,7 @@ enum {
   HEADER_BYTES = 28,
   MODE_AT = 18, /* 2: WAL */
   COUNTER_AT = 24,
+  INDEX_WORD = 2,
   MOMENT_MS = 1,
   LULLS = 4,
   FETCHED_BYTES = 256, /* of a commit of one table and one key */
@@ -103,12 +104,19 @@ static bool read_header(sqlite3_file *file, vsi_sqlite_number *ret_number) {
   return true;
 }
 
-bool vsi_sqlite_counter_of_file(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number) {
+static VSI_SELDOM bool read_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number) {
   if (!read_header(file, ret_number)) return false;
   if (!ret_number->is_wal) return true;
   /* The mode changed a moment ago. */
   if (vsi_sqlite_counter_open(database) || !database->wal_index) return false;
   return vsi_sqlite_counter(database, file, ret_number);
+}
+
+VSI_SIDE_BY_SIDE bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number) {
+  const _Atomic(uint32_t) *index = database->wal_index;
+  if (__builtin_expect(!index, 0)) return read_counter(database, file, ret_number);
+  *ret_number = (vsi_sqlite_number){atomic_load_explicit(&index[INDEX_WORD], memory_order_acquire), true};
+  return true;
 }
 
 vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {

@@ -163,17 +163,10 @@ void vsi_sqlite_settle(vestry_sqlite_connection *connection);
 
 /* ------------------------------------------------------------- commits (commits.c), under the database's lock ----- */
 
-bool vsi_sqlite_counter_of_file(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number);
 /* Get the number of the last commit.
  *  file      of any connection to the database
  *  Returns  whether it could be read */
-static inline bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number) {
-  enum { INDEX_WORD = 2 };
-  const _Atomic(uint32_t) *index = database->wal_index;
-  if (__builtin_expect(!index, 0)) return vsi_sqlite_counter_of_file(database, file, ret_number);
-  *ret_number = (vsi_sqlite_number){atomic_load_explicit(&index[INDEX_WORD], memory_order_acquire), true};
-  return true;
-}
+bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *file, vsi_sqlite_number *ret_number);
 /* Find the WAL's index, if it exists by now, and read the WAL from now on. OK | BUSY | NO_MEMORY | IO */
 vestry_err vsi_sqlite_counter_open(vestry_sqlite *database);
 
