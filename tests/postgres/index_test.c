@@ -522,11 +522,10 @@ static void commits_read_together_hit_their_sets(void **state) {
 /* ------------------------------------------------------------------------------------------------ long walks ------ */
 
 static pthread_t aside;
-static bool is_aside_started;
+static bool is_aside_started, was_in_at_last; /* the last: it had the lock before the last set of the walk */
 static atomic_bool was_aside_in;
 static atomic_int aside_number;        /* of the thread, once it is about to want the lock */
 static vsi_postgres_waits aside_waits; /* what the thread finds when it has the lock */
-static bool was_in_at_last;            /* whether it had the lock before the last set of the walk */
 
 /* A render begins and ends. */
 static void *run_aside(void *ctx) {
@@ -565,7 +564,8 @@ static void render_gets_the_lock_during_a_long_walk(void **state) {
       assert_int_equal(open_with(1 << 20, 16), VESTRY_OK);
       start();
       for (uint32_t n = 0; n < SETS; n++) (void)render_page(n, "101:101:");
-      was_aside_in = is_aside_started = aside_number = 0;
+      was_aside_in = is_aside_started = false;
+      aside_number = 0;
       uses = is_used_and_noted;
       if (i == 0) commit_file(101);
       if (i == 1) vsi_postgres_index_start(index_, 101);
