@@ -341,17 +341,22 @@ static vestry_err take_event(vestry_browser_page *page, const char *at, const ch
 }
 
 vestry_err vsi_page_take_received(vestry_browser_page *page, vestry_memory_exchange *exchange) {
-  const vestry_slice got = vestry_memory_since(exchange);
-  const char *type = vestry_memory_header(exchange, "Content-Type", 0), *at = got.data, *end = at + got.len;
-  if (!got.len || !type) return VESTRY_OK;
-  if (strncmp(type, "application/json", 16) == 0) {
+  vsi_buffer got; /* a copy, because other threads may write meanwhile */
+  vsi_buffer_init(&got, page->host);
+  vestry_err error = vsi_exchange_take(exchange, &got);
+  const char *type = vestry_memory_header(exchange, "Content-Type", 0);
+  const char *at = error ? "" : got.data, *end = at + got.len;
+  if (error || !got.len || !type) {
+    /* nothing to apply */
+  } else if (strncmp(type, "application/json", 16) == 0) {
     take_json(page, at, got.len, false);
-    return VESTRY_OK;
+  } else if (strncmp(type, "text/html", 9) == 0) {
+    error = patch(page, (char[]){""}, "outer", at, got.len);
+  } else {
+    for (const char *next; !error && (next = memmem(at, (size_t)(end - at), "\n\n", 2)) != NULL; at = next + 2)
+      error = take_event(page, at, next);
+    vsi_exchange_unread(exchange, (size_t)(end - at)); /* the rest of an event has not arrived yet */
   }
-  if (strncmp(type, "text/html", 9) == 0) return patch(page, (char[]){""}, "outer", at, got.len);
-  vestry_err error = VESTRY_OK;
-  for (const char *next; !error && (next = memmem(at, (size_t)(end - at), "\n\n", 2)) != NULL; at = next + 2)
-    error = take_event(page, at, next);
-  vsi_exchange_unread(exchange, (size_t)(end - at)); /* the rest of an event has not arrived yet */
+  vsi_buffer_finish(&got);
   return error;
 }

@@ -37,7 +37,10 @@ struct vestry_memory_exchange {
   bool ended, ended_clean;
 };
 
-/* Let vestry_memory_since return the last bytes that it has returned again: an event that is not complete yet. */
+/* Copy what vestry_memory_since would return, with a NUL, behind the bytes of a buffer. Other threads may write
+ * meanwhile. OK | NO_MEMORY (nothing is taken) */
+vestry_err vsi_exchange_take(vestry_memory_exchange *exchange, vsi_buffer *ret_bytes);
+/* Let the next vsi_exchange_take copy the last bytes again: an event that is not complete yet. */
 void vsi_exchange_unread(vestry_memory_exchange *exchange, size_t bytes);
 
 /* Create an exchange with one reference, which vestry_memory_destroy drops. NULL: no memory. */

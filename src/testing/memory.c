@@ -337,6 +337,17 @@ vestry_slice vestry_memory_since(vestry_memory_exchange *exchange) {
   return (vestry_slice){(const char *)all.data + before, all.len - before};
 }
 
+vestry_err vsi_exchange_take(vestry_memory_exchange *exchange, vsi_buffer *ret_bytes) {
+  vsi_mutex_lock(&exchange->lock);
+  if (exchange->remote) vsi_remote_receive(exchange);
+  const size_t more = exchange->received.len - exchange->asked_len;
+  if (more) vsi_buffer_append(ret_bytes, exchange->received.data + exchange->asked_len, more);
+  vsi_buffer_terminate(ret_bytes);
+  if (!ret_bytes->error) exchange->asked_len += more;
+  vsi_mutex_unlock(&exchange->lock);
+  return ret_bytes->error;
+}
+
 void vsi_exchange_unread(vestry_memory_exchange *exchange, size_t bytes) {
   vsi_mutex_lock(&exchange->lock);
   exchange->asked_len -= bytes;
