@@ -36,7 +36,7 @@ enum {
   INDEX_WORD = 2,
   MOMENT_MS = 1,
   LULLS = 4,
-  FETCHED_BYTES = 256, /* of a commit of one table and one key */
+  FETCHED_BYTES = 192, /* of a commit of one table and one key */
   YIELD_MS = 500,      /* less than a peer waits (peers.c) */
   YIELD_BLIND_MS = 50
 };
@@ -214,8 +214,8 @@ void vsi_sqlite_forget(vestry_sqlite_connection *connection) {
 /* Describe the changes of a commit, in memory where they can stay: to copy the description would take longer than to
  * write it. Its tables are known unless there was no memory for them. The meaning of column numbers depends on the
  * generation of the schema; if that has passed, they are unknown. */
-static VSI_SIDE_BY_SIDE void describe(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence,
-                                      vsi_sqlite_commit *ret_commit) {
+static void describe(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence,
+                     vsi_sqlite_commit *ret_commit) {
   const vestry_sqlite *database = connection->database;
   const vsi_sqlite_changes *changes = &connection->changes;
   const bool is_doubtful = evidence == VSI_SQLITE_REACHED;
@@ -225,22 +225,22 @@ static VSI_SIDE_BY_SIDE void describe(vestry_sqlite_connection *connection, vsi_
       !is_doubtful && !changes->are_unknown && changes->uses.count &&
       changes->generation == atomic_load_explicit(&database->tables.generation, memory_order_relaxed);
   ret_commit->knows_pages = false;
+  ret_commit->has_removed = connection->has_removed;
+  ret_commit->has_inner = false;
+  ret_commit->is_rough = connection->topics.are_all;
+  ret_commit->changes_tabs = connection->changes_tabs;
+  ret_commit->is_doubtful = is_doubtful;
+  ret_commit->is_proven = evidence == VSI_SQLITE_COMMITTED;
+  ret_commit->is_touch = connection == database->writer;
+  ret_commit->number = connection->announced.value;
   ret_commit->uses = changes->uses.uses;
   ret_commit->uses_count = changes->uses.count;
   ret_commit->keys = changes->keys;
   ret_commit->keys_count = changes->keys_count;
   ret_commit->pages = NULL;
   ret_commit->pages_count = 0;
-  ret_commit->has_removed = connection->has_removed;
-  ret_commit->has_inner = false;
-  ret_commit->is_rough = connection->topics.are_all;
   ret_commit->at_ns = vestry_change_now_ns(database->pages);
   ret_commit->order = 0;
-  ret_commit->number = connection->announced.value;
-  ret_commit->changes_tabs = connection->changes_tabs;
-  ret_commit->is_doubtful = is_doubtful;
-  ret_commit->is_proven = evidence == VSI_SQLITE_COMMITTED;
-  ret_commit->is_touch = connection == database->writer;
   ret_commit->trace = connection->trace;
 }
 
@@ -291,6 +291,17 @@ void vsi_sqlite_commits_finish(vestry_sqlite *database) {
     TAILQ_REMOVE(&database->made, made, in);
 }
 
+/* Follow a commit without a WAL. made: NULL: no memory */
+static VSI_SELDOM void follow_now(const vestry_sqlite_connection *connection, vsi_sqlite_commit *made) {
+  vestry_sqlite *database = connection->database;
+  if (!made || connection->topics.are_all)
+    refresh_readers(database);
+  else
+    vsi_sqlite_index_commit(database->index, made);
+  discard(database, made);
+  vsi_sqlite_index_follow(database->index, &database->seq);
+}
+
 /* Follow a commit, or keep its changes until the thread has read it in the WAL, which is more precise about them. */
 static void add(vestry_sqlite_connection *connection, vsi_sqlite_evidence evidence, bool is_lent) {
   vestry_sqlite *database = connection->database;
@@ -303,20 +314,15 @@ static void add(vestry_sqlite_connection *connection, vsi_sqlite_evidence eviden
     return;
   }
   vsi_sqlite_changes *changes = &connection->changes;
-  if (changes->uses.count > 1) vsi_sqlite_uses_sort(&changes->uses);
-  if (changes->keys_count > 1) changes->keys_count = vsi_sqlite_keys_sort(changes->keys, changes->keys_count);
-  if (!has_frames(database)) {
-    vsi_sqlite_commit commit;
-    describe(connection, evidence, &commit);
-    if (connection->topics.are_all)
-      refresh_readers(database);
-    else
-      vsi_sqlite_index_commit(database->index, &commit);
-    vsi_sqlite_index_follow(database->index, &database->seq);
+  if (__builtin_expect(changes->uses.count > 1, 0)) vsi_sqlite_uses_sort(&changes->uses);
+  if (__builtin_expect(changes->keys_count > 1, 0))
+    changes->keys_count = vsi_sqlite_keys_sort(changes->keys, changes->keys_count);
+  vsi_sqlite_commit *made = keep(connection, evidence);
+  if (__builtin_expect(!has_frames(database), 0)) {
+    follow_now(connection, made);
     return;
   }
-  vsi_sqlite_commit *made = keep(connection, evidence);
-  if (made)
+  if (__builtin_expect(made != NULL, 1))
     TAILQ_INSERT_TAIL(&database->made, made, in);
   else if (connection->changes_tabs) /* it is treated as another connection's */
     atomic_store_explicit(&database->tabs_are_anywhere, true, memory_order_seq_cst);

@@ -250,15 +250,6 @@ static void lock(vsi_sqlite_index *index) {
 
 /* -------------------------------------------------------------------------------------------------- commits ------- */
 
-VSI_SIDE_BY_SIDE void vsi_sqlite_commit_take_arrays(vsi_sqlite_commit *commit) {
-  vsi_sqlite_use *uses = (vsi_sqlite_use *)(commit + 1);
-  vsi_sqlite_key *keys = (vsi_sqlite_key *)(uses + commit->uses_count);
-  uint32_t *pages = (uint32_t *)(keys + commit->keys_count);
-  if (commit->uses_count) commit->uses = memcpy(uses, commit->uses, commit->uses_count * sizeof *uses);
-  if (commit->keys_count) commit->keys = memcpy(keys, commit->keys, commit->keys_count * sizeof *keys);
-  if (commit->pages_count) commit->pages = memcpy(pages, commit->pages, commit->pages_count * sizeof *pages);
-}
-
 static size_t bytes_of(const vsi_sqlite_commit *commit) {
   return vsi_sqlite_commit_bytes_of(commit->uses_count, commit->keys_count, commit->pages_count);
 }
