@@ -397,6 +397,38 @@ static void topic_is_refreshed_once_per_transaction(void **state) {
   ledger_close(&s);
 }
 
+/* The name of a table is not compared with that of the row before if they are equal, but its topic must be added. */
+static void rows_in_a_row_refresh_the_topic_of_their_table(void **state) {
+  for (int level = VESTRY_SQLITE_TOPICS; level <= VESTRY_SQLITE_TABLES; level++) {
+    ledger s;
+    ledger_open(&s, "wal", &(vestry_sqlite_options){.poll_ms = 60000, .level = (vestry_sqlite_level)level});
+    ledger_watch(&s, "table/t");
+    ledger_watch(&s, "table/log");
+    for (int i = 0; i < 3; i++) {
+      ledger_run(s.db, "INSERT INTO log(what) VALUES(1)");
+      if (i == 2) s.written = "INSERT INTO t VALUES(1, 1)"; /* refreshes nothing */
+      ledger_sync(&s);
+      assert_int_equal(ledger_seen(&s, "table/log"), 1);
+      assert_int_equal(ledger_seen(&s, "table/t"), 0);
+    }
+    for (int i = 2; i < 5; i++) {
+      char sql[100];
+      snprintf(sql, sizeof sql, "INSERT INTO t VALUES(%d, %d)", i, i);
+      ledger_run(s.db, sql);
+      ledger_sync(&s);
+      assert_int_equal(ledger_seen(&s, "table/t"), 1);
+      const size_t others = ledger_seen(&s, "table/log"); /* its render has read t before it inserted a row */
+      assert_int_equal(others, i == 2 && level == VESTRY_SQLITE_TABLES);
+    }
+    ledger_run(s.db, "BEGIN; INSERT INTO t VALUES(8, 8); INSERT INTO log(what) VALUES(1); INSERT INTO t VALUES(9, 9);"
+                     "INSERT INTO t VALUES(10, 10); COMMIT");
+    ledger_sync(&s);
+    assert_int_equal(ledger_seen(&s, "table/t"), 1);
+    assert_int_equal(ledger_seen(&s, "table/log"), 1);
+    ledger_close(&s);
+  }
+}
+
 /* capability: D10 */
 static void too_many_topics_refresh_all_pages(void **state) {
   ledger s;
@@ -611,6 +643,7 @@ int main(void) {
       cmocka_unit_test(topic_function_names_the_topics_of_a_row),
       cmocka_unit_test(invalid_topics_are_ignored),
       cmocka_unit_test(topic_is_refreshed_once_per_transaction),
+      cmocka_unit_test(rows_in_a_row_refresh_the_topic_of_their_table),
       cmocka_unit_test(too_many_topics_refresh_all_pages),
       cmocka_unit_test(memory_of_few_topics_is_kept),
       cmocka_unit_test(chosen_topics_share_no_bucket),

@@ -101,6 +101,8 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   size_t at = (size_t)strtoul(render->request->query, NULL, 10);
   assert_true(at < s->tabs_count);
   s->renders[at]++;
+  if (s->written) ledger_run(s->db, s->written);
+  s->written = NULL;
   vestry_err error = vestry_render_topic(render, s->topics[at]);
   if (error) return error;
   s->counted[at] = ledger_number(s->reader, "SELECT count(*) FROM t");

@@ -25,6 +25,7 @@ typedef struct ledger {
   size_t tabs_count;
   size_t renders[LEDGER_ROOMS]; /* since ledger_seen */
   int counted[LEDGER_ROOMS];    /* rows of the table t in the last render */
+  const char *written;          /* SQL that the next render runs on db; NULL: none */
 } ledger;
 
 /* Open a folder, a database with the table t (id, x) and others in this journal mode, and an instance; path /page?N

@@ -70,12 +70,15 @@ static uint64_t compare(sqlite3 *db, uint64_t columns, uint64_t filled, uint32_t
   return changed;
 }
 
-/* Find the entry of a table. For rows changed earlier, values of columns without lookups were not noted. */
-static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation, const char *name) {
+/* Find the entry of a table. For rows changed earlier, values of columns without lookups were not noted. Not inlined,
+ * like note_keys and compare_row, so that insertions into a table that no page shows take fewer cache lines.
+ *  is_last  it is the table that was changed last */
+static __attribute__((noinline)) bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_t generation,
+                                           const char *name, bool is_last) {
   vsi_sqlite_use use = {.column = VSI_SQLITE_ANY_ROW};
   const uint32_t version = atomic_load_explicit(&tables->version, memory_order_acquire);
   bool is_known = changes->generation == generation && changes->version == version;
-  if (!*changes->name || strcmp(changes->name, name) != 0) {
+  if (!is_last) {
     const size_t len = strlen(name);
     is_known = false;
     changes->name[0] = '\0';
@@ -97,6 +100,18 @@ static bool find(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables, uint32_
   changes->generation = generation;
   changes->is_used = *changes->name;
   return true;
+}
+
+/* Begin a transaction with the table that was changed last, if its data are still valid: the usual case. */
+static bool find_again(vsi_sqlite_changes *changes, const vsi_sqlite_tables *tables, uint32_t generation) {
+  if (changes->uses.count || !changes->uses.room || changes->generation != generation ||
+      changes->version != atomic_load_explicit(&tables->version, memory_order_acquire))
+    return false;
+  changes->uses.uses[0] =
+      (vsi_sqlite_use){.table = changes->table, .column = VSI_SQLITE_ANY_ROW, .known_columns = changes->known.keyed};
+  changes->uses.count = 1;
+  changes->use = 0;
+  return changes->is_used = true;
 }
 
 /* Add a value to a run that contains it, or that it extends. */
@@ -147,7 +162,8 @@ static bool note_column(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, 
          (!sqlite3_preupdate_new(db, (int)column, &value) && note_value(tables, changes, value, column));
 }
 
-static void note_keys(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, const vsi_sqlite_row *row) {
+static __attribute__((noinline)) void note_keys(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes,
+                                                const vsi_sqlite_row *row) {
   vsi_sqlite_use *use = &changes->uses.uses[changes->use];
   uint64_t wanted = use->known_columns & ~VSI_SQLITE_ROWS;
   if (use->known_columns & VSI_SQLITE_ROWS &&
@@ -159,28 +175,44 @@ static void note_keys(vsi_sqlite_tables *tables, vsi_sqlite_changes *changes, co
       use->known_columns &= ~vsi_sqlite_column(i);
 }
 
+/* Note the changed columns of a row whose rowid stays. */
+static __attribute__((noinline)) void compare_row(const vsi_sqlite_tables *tables, vsi_sqlite_changes *changes,
+                                                  const vsi_sqlite_row *row) {
+  vsi_sqlite_use *use = &changes->uses.uses[changes->use];
+  const vsi_sqlite_known *known = &changes->known;
+  if (use->columns == VSI_SQLITE_ALL_COLUMNS) return;
+  if (changes->compared_count++ >= tables->max_changes_count) {
+    changes->are_many = true;
+    use->columns = VSI_SQLITE_ALL_COLUMNS;
+    return;
+  }
+  const uint64_t columns = known->read & ~VSI_SQLITE_ROWS;
+  const uint64_t changed = compare(row->db, columns & ~use->columns, known->filled, known->columns_count);
+  use->columns |= ~((columns & ~changed) | VSI_SQLITE_ROWS);
+}
+
 VSI_SIDE_BY_SIDE void vsi_sqlite_changes_row(vsi_sqlite_changes *changes, vsi_sqlite_tables *tables,
                                              const vsi_sqlite_row *row) {
   const uint32_t generation = atomic_load_explicit(&tables->generation, memory_order_acquire);
+  changes->is_repeated = false;
   if (changes->uses.count && changes->generation != generation) changes->are_unknown = true;
-  if (changes->are_unknown) return;
-  if ((!changes->is_used || strcmp(changes->name, row->table) != 0) && !find(changes, tables, generation, row->table)) {
+  if (__builtin_expect(changes->are_unknown, 0)) {
+    changes->name[0] = '\0'; /* the last row's table is another one */
+    return;
+  }
+  const bool is_last = *changes->name && strcmp(changes->name, row->table) == 0;
+  if (!(is_last && (changes->is_used || find_again(changes, tables, generation))) &&
+      !find(changes, tables, generation, row->table, is_last)) {
     changes->are_unknown = true;
     return;
   }
+  changes->is_repeated = is_last;
   vsi_sqlite_use *use = &changes->uses.uses[changes->use];
-  const vsi_sqlite_known *known = &changes->known;
   if (use->known_columns) note_keys(tables, changes, row);
-  if (use->columns == VSI_SQLITE_ALL_COLUMNS) return;
-  bool is_compared = row->operation == SQLITE_UPDATE && row->old_rowid == row->new_rowid && known->read;
-  if (is_compared && changes->compared_count++ >= tables->max_changes_count) {
-    changes->are_many = true;
-    is_compared = false;
-  }
-  uint64_t columns = known->read & ~VSI_SQLITE_ROWS;
-  uint64_t changed = is_compared ? compare(row->db, columns & ~use->columns, known->filled, known->columns_count) : 0;
-  uint64_t unchanged = is_compared ? (columns & ~changed) | VSI_SQLITE_ROWS : 0;
-  use->columns |= ~unchanged;
+  if (row->operation == SQLITE_UPDATE && row->old_rowid == row->new_rowid && changes->known.read)
+    compare_row(tables, changes, row);
+  else
+    use->columns = VSI_SQLITE_ALL_COLUMNS;
 }
 
 VSI_SIDE_BY_SIDE void vsi_sqlite_changes_clear(const vestry_host *host, vsi_sqlite_changes *changes) {
@@ -249,6 +281,7 @@ void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *name, size_t l
   const bool is_first = (first->len == len && memcmp(first->name, name, len) == 0) ||
                         (!topics->has_first && !topics->names.count && vsi_known_topic_set(&topics->first, name, len));
   topics->has_first |= is_first;
+  topics->is_first_of_table = false;
   if (is_first) return;
   topics->last = find_topic(topics, name, len);
   topics->are_many = !topics->last;
@@ -258,8 +291,8 @@ VSI_SIDE_BY_SIDE void vsi_sqlite_topics_add_table(vsi_sqlite_topics *topics, con
   static const char prefix[] = "table/";
   const size_t prefix_len = sizeof prefix - 1;
   const char *first = topics->first.refresh.name;
-  if (memcmp(first, prefix, prefix_len) == 0 && strcmp(first + prefix_len, table) == 0) {
-    topics->has_first = true;
+  if (topics->is_first_of_table || (memcmp(first, prefix, prefix_len) == 0 && strcmp(first + prefix_len, table) == 0)) {
+    topics->has_first = topics->is_first_of_table = true;
     return;
   }
   char name[VESTRY_PAGE_TOPIC_MAX_BYTES];

@@ -28,7 +28,8 @@ typedef struct vsi_sqlite_changes {
    * transaction. */
   char name[VSI_SQLITE_NAME_MOST + 1]; /* empty: none */
   uint32_t table;
-  bool is_used; /* it is in uses, at `use` */
+  bool is_used;     /* it is in uses, at `use` */
+  bool is_repeated; /* the row before the last one was of the same table, perhaps in another transaction */
   uint32_t use, generation;
   uint32_t version; /* of the tables, when `known` was read */
   vsi_sqlite_known known;
@@ -62,6 +63,7 @@ typedef struct vsi_sqlite_topics {
   /* The first topic of this transaction, or of a former one. Most transactions have only one, and often the same. */
   vsi_known_topic first;
   bool has_first;                      /* it is in the set */
+  bool is_first_of_table;              /* `first` is the topic of the last row's table */
   vsi_map names;                       /* the others */
   size_t bytes;                        /* of their names, each with a NUL */
   const struct vsi_sqlite_topic *last; /* added last, because most changes repeat it; NULL: none */
@@ -72,7 +74,7 @@ typedef struct vsi_sqlite_topics {
 
 /* Add a topic; if there is no room for it, all topics. len: 1 to VESTRY_PAGE_TOPIC_MAX_BYTES, without a NUL. */
 void vsi_sqlite_topics_add(vsi_sqlite_topics *topics, const char *topic, size_t len);
-/* Add the topic table/NAME. */
+/* Add the topic table/NAME of a row's table. */
 void vsi_sqlite_topics_add_table(vsi_sqlite_topics *topics, const char *table);
 /* Empty the set. */
 void vsi_sqlite_topics_clear(vsi_sqlite_topics *topics);

@@ -191,11 +191,13 @@ static bool is_sure_change(vestry_sqlite_connection *connection, sqlite3 *db, in
 }
 
 /* Note that the connection changes a row. If a render makes the change, the connection is settled when the render ends.
- * Returns whether a render does; the change then refreshes nothing. */
-static bool note_row(vestry_sqlite_connection *connection, const vsi_sqlite_row *row) {
+ * Returns whether the change refreshes topics; a change that a render makes refreshes nothing.
+ *  is_known  it certainly changes a column */
+static inline bool note_row(vestry_sqlite_connection *connection, const vsi_sqlite_row *row, bool is_known) {
   vestry_sqlite *database = connection->database;
   vsi_sqlite_recording *recording = vsi_sqlite_reads_of(database);
   uint64_t changer = recording ? recording->number : 0;
+  if (!connection->is_sure) connection->is_sure = is_sure_change(connection, row->db, row->operation, is_known);
   if (recording) recording->writer = connection;
   if (!connection->has_changes) connection->changer = changer;
   if (connection->changer != changer)
@@ -203,12 +205,24 @@ static bool note_row(vestry_sqlite_connection *connection, const vsi_sqlite_row 
   connection->has_changes = true;
   connection->has_removed |= row->operation != SQLITE_INSERT;
   if (database->records) vsi_sqlite_changes_row(&connection->changes, &database->tables, row);
-  return changer;
+  connection->topics.is_first_of_table &= connection->changes.is_repeated;
+  return connection != database->writer && !changer;
 }
 
 /* Return whether a text begins with five bytes. A call of the C library takes longer. */
 static inline __attribute__((always_inline)) bool begins(const char *text, const char *five) {
   return text[0] == five[0] && text[1] == five[1] && text[2] == five[2] && text[3] == five[3] && text[4] == five[4];
+}
+
+/* Note the change of the state of a tab. Not inlined, so that changes of other tables take fewer instructions. */
+static VSI_SIDE_BY_SIDE __attribute__((noinline)) void before_tab_change(vestry_sqlite_connection *connection,
+                                                                         const vsi_sqlite_row *row) {
+  /* not an update by a trigger */
+  const void *changed =
+      row->operation == SQLITE_UPDATE && !sqlite3_preupdate_depth(row->db) ? connection->changed_tab : NULL;
+  const bool refreshes = note_row(connection, row, changed || row->old_rowid != row->new_rowid);
+  connection->changes_tabs = true;
+  if (refreshes) name_tab(&(vestry_sqlite_change){connection, row->operation}, changed);
 }
 
 /* The preupdate hook: note the change of a row, and the topics that it refreshes. */
@@ -218,25 +232,19 @@ static VSI_SIDE_BY_SIDE void before_change(void *ctx, sqlite3 *db, int operation
   const vestry_sqlite_options *options = &connection->database->options;
   if (!begins(schema, "main")) return;
   vsi_sqlite_settle(connection);
-  const bool is_tab = (*table | 0x20) == *VSI_SQLITE_TAB_TABLE && sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0;
-  /* not an update by a trigger */
-  const void *changed_tab =
-      is_tab && operation == SQLITE_UPDATE && !sqlite3_preupdate_depth(db) ? connection->changed_tab : NULL;
-  if (!connection->is_sure)
-    connection->is_sure = is_sure_change(connection, db, operation, changed_tab || old_rowid != new_rowid);
   const vsi_sqlite_row row = {db, operation, table, old_rowid, new_rowid};
-  bool is_of_render = note_row(connection, &row);
-  connection->changes_tabs |= is_tab;
-  if (connection == connection->database->writer || is_of_render) return;
-  vestry_sqlite_change change = {connection, operation};
-  if (is_tab) {
-    name_tab(&change, changed_tab);
-  } else if (options->topics) {
-    options->topics(&change, table, operation == SQLITE_INSERT ? new_rowid : old_rowid, options->app);
-    if (operation == SQLITE_UPDATE && old_rowid != new_rowid) options->topics(&change, table, new_rowid, options->app);
-  } else {
-    vsi_sqlite_topics_add_table(&connection->topics, table);
+  if ((*table | 0x20) == *VSI_SQLITE_TAB_TABLE && sqlite3_stricmp(table, VSI_SQLITE_TAB_TABLE) == 0) {
+    before_tab_change(connection, &row);
+    return;
   }
+  if (!note_row(connection, &row, old_rowid != new_rowid)) return;
+  if (!options->topics) {
+    vsi_sqlite_topics_add_table(&connection->topics, table);
+    return;
+  }
+  vestry_sqlite_change change = {connection, operation};
+  options->topics(&change, table, operation == SQLITE_INSERT ? new_rowid : old_rowid, options->app);
+  if (operation == SQLITE_UPDATE && old_rowid != new_rowid) options->topics(&change, table, new_rowid, options->app);
 }
 
 /* Return whether the transaction writes other files, too. */
