@@ -2,7 +2,8 @@
 """The main function of a benchmark of several programs: contenders run alternately, and their output is written as JSON
 after each repetition.
 
-One repetition runs all contests; the next repetition begins each contest with another contender.
+One repetition runs all contests; the next repetition begins each contest with another contender. A contest with
+`turns` runs so often in each repetition, with the contenders in alternating order.
 """
 import argparse
 import json
@@ -34,10 +35,11 @@ def main(contests, can_run, run, packages, versions):
         for contest in chosen:
             able = [contender for contender in contest.contenders if can_run(args.build, contender)]
             first = repetition % max(1, len(able))
-            for contender in able[first:] + able[:first]:
-                for said in run(args.build, contest, contender):
-                    runs.append(said)
-                    print(f"{repetition + 1} {contest.name} {contender}: {said}", file=sys.stderr)
+            for turn in range(getattr(contest, "turns", 1)):
+                for contender in (able[first:] + able[:first])[::-1 if turn % 2 else 1]:
+                    for said in run(args.build, contest, contender):
+                        runs.append(said)
+                        print(f"{repetition + 1} {contest.name} {contender}: {said}", file=sys.stderr)
         result = {"date": time.strftime("%Y-%m-%d", time.gmtime(began)), "took_s": round(time.time() - began),
                   "others_share": machine.others_share(before, machine.processor_seconds()),
                   "repetitions": repetition + 1, "machine": machine.describe(packages), **versions(args.build),

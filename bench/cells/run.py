@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(HERE))
 import turns  # noqa: E402
 from servers import Server, parse, version_of  # noqa: E402
 
-Contest = collections.namedtuple("Contest", "name options contenders viewers")
+Contest = collections.namedtuple("Contest", "name options contenders viewers turns", defaults=[1])
 BOTH = ["vestry", "node"]
 FLOOR = "floor"
 ALL = [*BOTH, FLOOR]
@@ -25,13 +25,14 @@ def contests(quick):
     """Return the contests; report.py contains the targets of each."""
     many, fewer, most, seconds = ("100", "40", {"vestry": "200", "node": "100"}, ["--seconds", "4", "--warm", "1"]) \
         if quick else ("2000", "300", {"vestry": "8000", "node": "600"}, ["--seconds", "40", "--warm", "10"])
+    short, turns = (seconds, 1) if quick else (["--seconds", "20", "--warm", "5"], 3)
     plain, brotli = ["--encoding", "identity"], ["--encoding", "br"]
     return [
         Contest("most", [*seconds, *brotli], BOTH, most),
         Contest("scroll", [*seconds, *brotli], ALL, {name: many for name in ALL}),
-        Contest("rest", [*seconds, *brotli, "--scroll-ms", "0"], ALL, {name: many for name in ALL}),
+        Contest("rest", [*short, *brotli, "--scroll-ms", "0"], ALL, {name: many for name in ALL}, turns),
         Contest("crowd", [*seconds, *brotli, "--together", "--writes", "10"], BOTH, {name: fewer for name in BOTH}),
-        Contest("plain", [*seconds, *plain], ALL, {name: many for name in ALL}),
+        Contest("plain", [*short, *plain], ALL, {name: many for name in ALL}),
     ]
 
 
