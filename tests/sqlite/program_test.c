@@ -146,6 +146,64 @@ static void too_many_keys_match_every_row(void **state) {
   shown_close(&s);
 }
 
+/* A statement that looks up as many keys of a table as a render may is followed by them; with more, it is counted. */
+static void many_keys_in_one_statement_are_followed(void **state) {
+  for (size_t keys = 40; keys <= 70; keys += 30) {
+    shown_site s;
+    char sql[6000] = "SELECT count(*) FROM bid WHERE id = 0";
+    size_t len = strlen(sql);
+    for (size_t i = 1; i < keys; i++)
+      len += (size_t)snprintf(sql + len, sizeof sql - len, " UNION ALL SELECT price FROM lot WHERE id = %zu", i);
+    shown_open(&s, lots, VESTRY_SQLITE_TABLES);
+    size_t many = shown_watch(&s, sql);
+    assert_int_equal(shown_stats(&s).promoted_count, keys > 64);
+    assert_int_equal(s.on.th.log_lines, keys > 64);
+    shown_run(s.writer, "UPDATE lot SET price = 5 WHERE id = 0");
+    assert_int_equal(shown_renders(&s, many), keys > 64);
+    shown_run(s.writer, "UPDATE lot SET price = 5 WHERE id = 39");
+    assert_int_equal(shown_renders(&s, many), 1);
+    shown_close(&s);
+  }
+}
+
+static size_t bound_count;
+
+/* In each render, because this observer begins after the database's. */
+static void read_by_parameters(vestry_render *render, void *ctx) {
+  const shown_site *s = ctx;
+  char sql[9000] = "SELECT count(*) FROM bid WHERE id = ?1 UNION ALL SELECT count(*) FROM lot WHERE id = ?1";
+  size_t len = strlen(sql);
+  for (size_t i = 2; i <= bound_count; i++)
+    len += (size_t)snprintf(sql + len, sizeof sql - len, " UNION ALL SELECT price FROM lot WHERE id = ?%zu", i);
+  sqlite3_stmt *statement;
+  assert_int_equal(sqlite3_prepare_v2(s->reader, sql, -1, &statement, NULL), SQLITE_OK);
+  for (size_t i = 1; i <= bound_count; i++) sqlite3_bind_int64(statement, (int)i, (int64_t)i);
+  while (sqlite3_step(statement) == SQLITE_ROW) continue;
+  sqlite3_finalize(statement);
+}
+
+static void end(vestry_render *render, void *ctx) {}
+
+static void many_bound_keys_in_one_statement_are_followed(void **state) {
+  for (bound_count = 30; bound_count <= 70; bound_count += 40) {
+    shown_site s;
+    shown_open(&s, lots, VESTRY_SQLITE_TABLES);
+    const vestry_render_observer observer = {.begin = read_by_parameters, .end = end, .ctx = &s};
+    assert_int_equal(vestry_pages_unobserve(s.on.pages, &s), VESTRY_OK); /* the site's, for which there is no room */
+    assert_int_equal(vestry_pages_observe(s.on.pages, &observer), VESTRY_OK);
+    size_t many = shown_watch(&s, "SELECT user FROM watch WHERE user = 3");
+    assert_int_equal(shown_stats(&s).promoted_count, bound_count > 64);
+    assert_int_equal(s.on.th.log_lines, bound_count > 64);
+    shown_run(s.writer, "UPDATE lot SET price = 5 WHERE id = 0");
+    assert_int_equal(shown_renders(&s, many), bound_count > 64);
+    shown_run(s.writer, "UPDATE lot SET price = 5 WHERE id = 30");
+    assert_int_equal(shown_renders(&s, many), 1);
+    shown_run(s.writer, "UPDATE bid SET amount = 5 WHERE id = 2");
+    assert_int_equal(shown_renders(&s, many), 0);
+    shown_close(&s);
+  }
+}
+
 /* A run of keys contains another key of the transaction, which was noted when the run was not among the last ones. */
 static void overlapping_keys_are_found(void **state) {
   shown_site s;
@@ -275,6 +333,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(changed_row_renders_only_lookups_of_its_key),
                                      cmocka_unit_test(only_foreign_commits_render_rows_on_the_same_page),
                                      cmocka_unit_test(too_many_keys_match_every_row),
+                                     cmocka_unit_test(many_keys_in_one_statement_are_followed),
+                                     cmocka_unit_test(many_bound_keys_in_one_statement_are_followed),
                                      cmocka_unit_test(overlapping_keys_are_found),
                                      cmocka_unit_test(commit_finds_pages_by_their_keys),
                                      cmocka_unit_test(bound_integers_are_found_in_the_expanded_text)};

@@ -207,13 +207,14 @@ static int64_t skip_loads(const vsi_sqlite_program *program, int64_t at, int cur
 static bool add(const vsi_sqlite_program *program, int at, bool is_rowid, vsi_sqlite_source *sources, int *count) {
   vsi_sqlite_source source;
   if (!find_source(program, at, &source)) return false;
+  if (*count > VSI_SQLITE_SOURCES_MAX) return true;
   source.is_rowid = is_rowid;
   for (int i = 0; i < *count; i++)
     if (sources[i].parameter == source.parameter && sources[i].value == source.value &&
         sources[i].is_rowid == source.is_rowid)
       return true;
-  if (*count == VSI_SQLITE_SOURCES_MAX) return false;
-  sources[(*count)++] = source;
+  if (*count < VSI_SQLITE_SOURCES_MAX) sources[*count] = source;
+  ++*count;
   return true;
 }
 
@@ -291,11 +292,12 @@ static const char *skip_value(const char *at, bool *ret_is_integer) {
 
 /* SQLite reports the bound values only in the expanded text of the statement, in which values replace parameters. Both
  * texts are scanned together; if they differ in anything else, nothing is known. */
-uint32_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint32_t count, int64_t *ret_values) {
+uint64_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint32_t count, int64_t *ret_values) {
   const char *text = sqlite3_sql(statement);
   char *expanded = text ? sqlite3_expanded_sql(statement) : NULL;
   const char *at = expanded;
-  uint32_t known = 0, last = 0;
+  uint64_t known = 0;
+  uint32_t last = 0;
   while (at && *text) {
     const char *end = vsi_sql_skip(VSI_SQL_SQLITE, text);
     if (!end && vsi_sql_is_word(*text))
@@ -323,7 +325,7 @@ uint32_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint3
     for (uint32_t i = 0; i < count && is_integer; i++) {
       if (wanted[i] != number) continue;
       ret_values[i] = strtoll(at, NULL, 10);
-      known |= UINT32_C(1) << i;
+      known |= UINT64_C(1) << i;
     }
     at = behind;
     text += len;

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/memory.h"
+#include "data/sqlite/tables.h"
 
 typedef struct vsi_sqlite_operation {
   uint16_t kind;
@@ -30,20 +31,20 @@ typedef struct vsi_sqlite_source {
   bool is_rowid; /* otherwise the first column of the tree's key */
 } vsi_sqlite_source;
 
-enum { VSI_SQLITE_SOURCES_MAX = 8 };
+enum { VSI_SQLITE_SOURCES_MAX = VSI_SQLITE_KEYS_MAX };
 
 /* Add the next operation, in the order of EXPLAIN. p4: as text, or NULL */
 void vsi_sqlite_program_add(vsi_sqlite_program *program, const char *name, int p1, int p2, int p3, const char *p4);
 void vsi_sqlite_program_finish(vsi_sqlite_program *program);
 /* Find the keys by which rows of a tree of the main database are looked up.
  *  Returns  the number of sources; 0: rows are read only by entries of an index of the same table; -1: any row may be
- *           read */
+ *           read; SOURCES_MAX + 1: there are more */
 int vsi_sqlite_program_sources(const vsi_sqlite_program *program, uint32_t root,
                                vsi_sqlite_source ret_sources[VSI_SQLITE_SOURCES_MAX]);
 
 /* Get the integers bound to parameters of a statement that has begun.
- *  wanted   numbers of parameters
+ *  wanted   numbers of parameters, at most 64
  *  Returns  a bit for each: whether it is an integer */
-uint32_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint32_t count, int64_t *ret_values);
+uint64_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint32_t count, int64_t *ret_values);
 
 #endif

@@ -51,6 +51,7 @@ typedef struct known_statement {
   uint32_t uses_count;
   bool is_untracked, lacks_pages;
   bool is_keyed;       /* some of its uses are rows whose key is bound */
+  bool is_promoted;    /* it looks up too many keys of a table */
   const char *text;    /* after the uses, in its allocation */
   const char *besides; /* after the text: SQL that reads other data on which it depends; NULL: none */
   vsi_sqlite_use uses[];
@@ -72,6 +73,7 @@ typedef struct vsi_sqlite_analysis {
   bool opens_virtual;
   bool is_rough; /* the names are not reliable */
   bool has_failed, is_untracked;
+  bool is_promoted; /* it looks up too many keys of a table */
   bool has_unknown; /* it reads a virtual table that does more than look at its arguments */
   bool lacks_pages; /* it depends on data outside of the file pages that it fetches */
   char *besides;    /* SQL that reads other data on which it depends, or NULL; allocated by SQLite */
@@ -361,10 +363,14 @@ static int find_key_column(vsi_sqlite_reader *reader, const char *root, const ta
 
 /* Add the rows that are read from a tree, if they are looked up by key. Returns whether they are. */
 static bool add_keyed(vsi_sqlite_reader *reader, const char *root_text, uint32_t root, const table_name *of,
-                      uint32_t generation, const vsi_sqlite_use *use, const analysis *a, vsi_sqlite_uses *uses) {
+                      uint32_t generation, const vsi_sqlite_use *use, analysis *a, vsi_sqlite_uses *uses) {
   vsi_sqlite_source sources[VSI_SQLITE_SOURCES_MAX];
   vsi_sqlite_use keyed[VSI_SQLITE_SOURCES_MAX];
   int count = vsi_sqlite_program_sources(&a->program, root, sources);
+  if (count > VSI_SQLITE_SOURCES_MAX) {
+    a->is_promoted = true;
+    return false;
+  }
   int column = count > 0 ? find_key_column(reader, root_text, of) : VSI_SQLITE_ANY_ROW;
   for (int i = 0; i < count; i++) {
     keyed[i] = *use;
@@ -451,6 +457,7 @@ static known_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t
   made->uses_count = uses->count;
   made->is_untracked = found->is_untracked;
   made->lacks_pages = found->lacks_pages;
+  made->is_promoted = found->is_promoted || uses->are_promoted;
   for (uint32_t i = 0; i < uses->count; i++) made->is_keyed |= uses->uses[i].parameter != 0;
   if (uses_bytes) memcpy(made->uses, uses->uses, uses_bytes);
   char *copy = (char *)made->uses + uses_bytes;
@@ -495,22 +502,30 @@ static void read_besides(vsi_sqlite_reader *reader, vsi_sqlite_recording *record
   reader->is_own = was_own;
 }
 
+static uint32_t find_parameter(const uint32_t *wanted, uint32_t count, uint32_t parameter) {
+  uint32_t at = 0;
+  while (at < count && wanted[at] != parameter) at++;
+  return at;
+}
+
 /* Add the uses of a statement, with the values that are bound to their keys. */
 static void add_bound(vsi_sqlite_recording *recording, sqlite3_stmt *statement, const known_statement *known) {
-  enum { MOST = 16 };
-  uint32_t wanted[MOST], count = 0;
-  int64_t values[MOST];
-  for (uint32_t i = 0; i < known->uses_count && count < MOST; i++)
-    if (known->uses[i].parameter) wanted[count++] = known->uses[i].parameter;
-  uint32_t are_known = count ? vsi_sqlite_bound(statement, wanted, count, values) : 0;
-  for (uint32_t i = 0, at = 0; i < known->uses_count; i++) {
+  uint32_t wanted[VSI_SQLITE_KEYS_MAX], count = 0;
+  int64_t values[VSI_SQLITE_KEYS_MAX];
+  for (uint32_t i = 0; i < known->uses_count && count < VSI_SQLITE_KEYS_MAX; i++) {
+    const uint32_t parameter = known->uses[i].parameter;
+    if (parameter && find_parameter(wanted, count, parameter) == count) wanted[count++] = parameter;
+  }
+  const uint64_t are_known = count ? vsi_sqlite_bound(statement, wanted, count, values) : 0;
+  for (uint32_t i = 0; i < known->uses_count; i++) {
     vsi_sqlite_use use = known->uses[i];
     if (use.parameter) {
-      bool is_known = at < count && are_known >> at & 1;
+      const uint32_t at = find_parameter(wanted, count, use.parameter);
+      const bool is_known = at < count && are_known >> at & 1;
+      recording->uses.are_promoted |= at == count;
       use.column = is_known ? use.column : VSI_SQLITE_ANY_ROW;
       use.key = is_known ? values[at] : 0;
       use.parameter = 0;
-      at++;
     }
     if (vsi_sqlite_uses_add(recording->host, &recording->uses, &use)) recording->reads_all = true;
   }
@@ -525,6 +540,7 @@ static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sq
   known->render = recording->number;
   recording->is_untracked |= known->is_untracked;
   recording->lacks_pages |= known->lacks_pages;
+  recording->uses.are_promoted |= known->is_promoted;
   if (known->besides && !recording->lacks_pages) read_besides(reader, recording, known->besides);
 }
 
