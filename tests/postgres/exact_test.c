@@ -214,6 +214,24 @@ static void reads_over_max_bytes_are_followed_by_tables(void **state) {
   shown_close(&s);
 }
 
+/* If there is no room for their tables either, every commit renders them. This is counted and logged, also at level
+ * TABLES. */
+static void tables_over_twice_max_bytes_are_counted_and_logged(void **state) {
+  shown_site s;
+  logged = "max_bytes (1)";
+  logged_count = 0;
+  shown_open_with(&s, channels, (vestry_postgres_pool_options){0}, look_at_log,
+                  &(vestry_postgres_options){.level = VESTRY_POSTGRES_TABLES, .max_bytes = 1});
+  size_t name = shown_watch(&s, "SELECT text FROM name WHERE id = 1", NULL);
+  assert_int_equal(shown_stats(&s).over_bytes_count, 1);
+  assert_int_equal(logged_count, 1);
+  shown_run(&s, "UPDATE message SET likes = likes + 1 WHERE channel = 1 AND id = 399");
+  assert_int_equal(shown_renders(&s, name), 1);
+  assert_int_equal(shown_stats(&s).over_bytes_count, 2);
+  assert_int_equal(logged_count, 1);
+  shown_close(&s);
+}
+
 /* Pages stay while the server is down. After its return all pages render, and commits are followed. */
 static void killed_server_is_followed_again(void **state) {
   shown_site s;
@@ -390,6 +408,7 @@ int main(void) {
       TEST(update_without_room_in_its_block_is_logged_once),
       TEST(render_over_max_keys_is_followed_by_tables),
       TEST(reads_over_max_bytes_are_followed_by_tables),
+      TEST(tables_over_twice_max_bytes_are_counted_and_logged),
       TEST(transaction_open_at_the_start_is_not_missed),
       TEST(newest_transaction_before_the_start_is_not_missed),
       TEST(pages_render_after_detach),

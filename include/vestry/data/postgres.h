@@ -59,7 +59,8 @@ typedef struct vestry_postgres_options {
   size_t size;                   /**< sizeof(vestry_postgres_options), or 0 */
   vestry_postgres_level level;   /**< highest level to use [READS] */
   size_t max_bytes;              /**< maximum memory for the reads of renders [256 MiB]; beyond it renders are followed
-                                      at level TABLES. A page that has read one row takes about 200 bytes */
+                                      at level TABLES, and beyond twice this size every commit renders further pages. A
+                                      page that has read one row takes about 200 bytes */
   uint32_t max_render_keys;      /**< maximum number of rows and parts of indexes that a render may read [4,096]; beyond
                                       it the render is followed at level TABLES */
   uint32_t max_transaction_keys; /**< maximum number of parts of tables and indexes that a transaction may write
@@ -137,7 +138,9 @@ typedef struct vestry_postgres_stats {
   size_t sets_bytes;            /**< memory of read sets, now */
   size_t ring_count;            /**< commits kept for running renders, now */
   /* Bounds that were reached; the log has a line for the first time of each. */
-  uint64_t over_bytes_count;            /**< of table_level_count: renders whose reads had no room in max_bytes */
+  uint64_t over_bytes_count;            /**< of recorded_count: renders whose reads had no room in max_bytes. Beyond
+                                             twice max_bytes, every commit renders such a page. The log reports the
+                                             first one of each kind */
   uint64_t over_render_keys_count;      /**< of table_level_count: renders that read more than max_render_keys */
   uint64_t over_transaction_keys_count; /**< of commits_count: transactions that wrote more than max_transaction_keys,
                                              and refresh all pages that have read a table that they wrote */

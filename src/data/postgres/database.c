@@ -94,6 +94,7 @@ struct vestry_postgres {
   _Atomic(uint64_t) torn;    /* bits of renders that begin at level TABLES when they run again; relaxed: a hint */
   _Atomic(uint32_t) uncovered[UNCOVERED_MOST]; /* relations whose writes are not in the WAL, and that were logged for
                                                   this; 0: free. Relaxed: each is independent */
+  _Atomic(bool) has_logged_whole;              /* a render without room for its tables was logged */
   _Atomic(uint64_t) seq;                       /* of the last refresh; it only grows */
   _Atomic(uint64_t) recorded, shared, table_level, promoted, again, fallbacks, over_bytes, over_keys; /* counters */
 };
@@ -487,16 +488,32 @@ static vestry_err find_read_set(recording *is, uint64_t bit, vsi_postgres_read_s
   return VESTRY_OK;
 }
 
+/* Log the first render that every commit renders, because there is no room for its tables either. */
+static void note_whole(vestry_postgres *database) {
+  if (atomic_exchange_explicit(&database->has_logged_whole, true, memory_order_relaxed)) return;
+  vsi_log(database->host, VESTRY_LOG_WARN,
+          "vestry_postgres, %s: the reads of renders take more bytes than twice max_bytes (%zu) of "
+          "vestry_postgres_options, or memory is short, so every commit renders further pages; raise max_bytes. Later "
+          "ones are only counted (over_bytes_count)",
+          database->pool->is.name, database->options.max_bytes);
+}
+
 static vsi_postgres_entry enter(recording *is, vsi_postgres_read_set *f, uint64_t number) {
   vestry_postgres *database = is->database;
   if (f->has_others) keep_alone(is);
   vsi_postgres_entry entry =
       vsi_postgres_index_enter(database->index, &is->ticket, number, &f->keys, &f->snapshot, f->by_tables);
-  if (entry != VSI_POSTGRES_LARGE) return entry;
-  atomic_fetch_add_explicit(&database->table_level, 1, memory_order_relaxed);
-  note_over(database, &database->over_bytes, "the reads of renders take more bytes", "max_bytes",
-            database->options.max_bytes);
-  return vsi_postgres_index_enter(database->index, &is->ticket, number, &f->tables, &f->snapshot, true);
+  const bool is_large = entry == VSI_POSTGRES_LARGE;
+  if (is_large) {
+    atomic_fetch_add_explicit(&database->table_level, 1, memory_order_relaxed);
+    note_over(database, &database->over_bytes, "the reads of renders take more bytes", "max_bytes",
+              database->options.max_bytes);
+    entry = vsi_postgres_index_enter(database->index, &is->ticket, number, &f->tables, &f->snapshot, true);
+  }
+  if (entry != VSI_POSTGRES_WHOLE) return entry;
+  if (!is_large) atomic_fetch_add_explicit(&database->over_bytes, 1, memory_order_relaxed);
+  note_whole(database);
+  return entry;
 }
 
 /* End the recording of a followed render, in one of three ways:
