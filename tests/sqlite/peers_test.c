@@ -401,6 +401,46 @@ static void commit_with_more_keys_than_a_record_holds_is_followed_by_tables(void
   close_pair(&p);
 }
 
+/* Let a statement run for each of some tables, in one transaction. Its number is between the two texts. */
+static void run_for_each(sqlite3 *db, int count, const char *begin, const char *end) {
+  char one[120];
+  shown_run(db, "BEGIN");
+  for (int i = 0; i < count; i++) {
+    snprintf(one, sizeof one, "%s%d%s", begin, i, end);
+    shown_run(db, one);
+  }
+  shown_run(db, "COMMIT");
+}
+
+/* A process whose peers have named too many tables still learns the rows of those that it knows. */
+/* capability: D22 */
+static void peer_that_names_too_many_tables_is_followed_by_known_ones(void **state) {
+  enum { TABLES = 4100 };
+  pair p;
+  open_pair(&p, VESTRY_SQLITE_FILE_PAGES);
+  commit_known(&p);
+  run_for_each(p.there.writer, TABLES, "CREATE TABLE named", "(x)");
+  shown_settle(&p.there);
+  (void)shown_renders(&p.here, p.one);
+  (void)shown_renders(&p.here, p.eight);
+  run_for_each(p.there.writer, TABLES, "INSERT INTO named", " VALUES(1)");
+  shown_settle(&p.there);
+  (void)shown_renders(&p.here, p.one);
+  (void)shown_renders(&p.here, p.eight);
+  assert_int_equal(shown_stats(&p.here).peer_rejected_count, 1);
+  assert_int_equal(p.here.on.th.log_lines, 1);
+  commit_there(&p, "UPDATE message SET likes = 4 WHERE channel = 5 AND id = 1"); /* its columns are known from now on */
+  (void)shown_renders(&p.here, p.one);
+  (void)shown_renders(&p.here, p.eight);
+  commit_there(&p, insert);
+  assert_shown(&p, 0, 1);
+  assert_int_equal(shown_stats(&p.here).peer_rejected_count, 1);
+  commit_there(&p, "INSERT INTO named4099 VALUES(1)");
+  assert_shown(&p, 0, 0);
+  assert_int_equal(shown_stats(&p.here).peer_rejected_count, 2);
+  close_pair(&p);
+}
+
 /* The WAL is restarted before this process has read it. */
 /* capability: D22 */
 static void commits_overwritten_in_the_wal_are_followed_by_their_records(void **state) {
@@ -496,6 +536,7 @@ int main(void) {
       cmocka_unit_test(full_disk_hides_nothing),
       cmocka_unit_test(overwritten_records_hide_nothing),
       cmocka_unit_test(commit_with_more_keys_than_a_record_holds_is_followed_by_tables),
+      cmocka_unit_test(peer_that_names_too_many_tables_is_followed_by_known_ones),
       cmocka_unit_test(commits_overwritten_in_the_wal_are_followed_by_their_records),
       cmocka_unit_test(peer_that_joins_later_and_one_that_leaves_are_noticed),
       cmocka_unit_test(schema_of_a_peer_changes_everything_once),

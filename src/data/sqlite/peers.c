@@ -476,14 +476,12 @@ void vsi_sqlite_peers_share(vsi_sqlite_peers *peers, const vsi_sqlite_commit *co
 /* -------------------------------------------------------------------------------------------- others' commits ----- */
 
 /* Find the number of a table that a record names. A render may just be reading it for the first time, so a name that is
- * not known yet is added. */
+ * not known yet is added, if there is room for it. */
 static bool find_table(vsi_sqlite_peers *peers, const char *name, uint32_t *ret_table) {
-  if (peers->names_count == NAMES_MOST) return false;
-  vsi_mutex_lock(&peers->tables->lock);
-  const size_t count = peers->tables->count;
-  vsi_mutex_unlock(&peers->tables->lock);
-  if (vsi_sqlite_tables_find(peers->tables, name, ret_table)) return false;
-  peers->names_count += *ret_table >= count;
+  const bool is_full = peers->names_count == NAMES_MOST;
+  bool is_added;
+  if (vsi_sqlite_tables_find_or_add(peers->tables, name, !is_full, ret_table, &is_added)) return false;
+  peers->names_count += is_added;
   return true;
 }
 
