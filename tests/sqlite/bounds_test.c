@@ -193,6 +193,29 @@ static void transaction_of_too_many_topics_refreshes_every_page(void **state) {
   shown_close(&s);
 }
 
+/* capability: D21 */
+static void tables_without_room_for_their_names_are_logged_once(void **state) {
+  shown_site s;
+  char name[24];
+  uint32_t table;
+  shown_open(&s, shown_channels, VESTRY_SQLITE_TABLES);
+  for (int i = 0; i < VSI_SQLITE_TABLES_MAX; i++) {
+    snprintf(name, sizeof name, "named%d", i);
+    assert_int_equal(vsi_sqlite_tables_find(&s.database->tables, name, &table), VESTRY_OK);
+  }
+  assert_int_equal(s.on.th.log_lines, 0);
+  size_t one = shown_watch(&s, "SELECT text FROM name WHERE id = 1");
+  (void)shown_watch(&s, shown_first);
+  assert_int_equal(s.on.th.log_lines, 1);
+  assert_non_null(strstr(s.on.th.last_log, "65536 names"));
+  assert_int_equal(shown_stats(&s).everything_count, 2);
+  shown_run(s.writer, "INSERT INTO name VALUES(1, 'x')");
+  assert_int_equal(shown_renders(&s, one), 1);
+  assert_string_equal(s.all[one].text, "x ");
+  assert_int_equal(s.on.th.log_lines, 1);
+  shown_close(&s);
+}
+
 /* Beside the pages of the file, which many sets share. */
 static void set_of_one_row_takes_at_most_160_bytes(void **state) {
   static const char *const rows[] = {
@@ -219,6 +242,7 @@ int main(void) {
       cmocka_unit_test(transaction_of_many_rows_is_followed_by_their_keys),
       cmocka_unit_test(render_that_many_commits_overtake_is_counted),
       cmocka_unit_test(transaction_of_too_many_topics_refreshes_every_page),
+      cmocka_unit_test(tables_without_room_for_their_names_are_logged_once),
       cmocka_unit_test(set_of_one_row_takes_at_most_160_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

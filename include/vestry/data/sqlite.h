@@ -170,7 +170,8 @@ typedef struct vestry_sqlite_stats {
   uint64_t refreshed_sets_count; /**< read sets of the renders in refreshed_count, which may be fewer, because renders
                                       with equal reads share a set */
   uint64_t everything_count;     /**< of recorded_count: they render at every commit, because there was no memory, not
-                                      even in the reserve, or because a read has failed */
+                                      even in the reserve, because a read has failed, or because there were more than
+                                      65,536 names of tables */
   uint64_t large_commits_count;  /**< of commits_count: changed more than 65,536 keys of rows (consecutive ones count as
                                       one), or updated more than 65,536 rows, so they also render pages that show other
                                       rows or columns. The log reports the first one */

@@ -6,6 +6,7 @@
 
 #include "base/array.h"
 #include "base/hash.h"
+#include "base/log.h"
 
 /* ------------------------------------------------------------------------------------------------------ uses ------ */
 
@@ -200,7 +201,15 @@ vestry_err vsi_sqlite_tables_find_or_add(vsi_sqlite_tables *tables, const char *
   const size_t count = tables->count;
   const vestry_err error = find_locked(tables, name, adds, ret_table);
   *ret_is_added = tables->count > count;
+  const bool becomes_full = error == VESTRY_LIMIT && !tables->is_full;
+  tables->is_full |= becomes_full;
   vsi_mutex_unlock(&tables->lock);
+  if (becomes_full)
+    vsi_log(tables->host, VESTRY_LOG_WARN,
+            "SQLite: pages have read, or commits have changed, tables of more than %d names since the database was "
+            "followed, so every commit renders pages that read further ones (everything_count); restart the program, "
+            "and use the same names again",
+            (int)VSI_SQLITE_TABLES_MAX);
   return error;
 }
 

@@ -99,6 +99,7 @@ typedef struct vsi_sqlite_tables {
   vsi_mutex lock;               /* guards all below */
   vsi_sqlite_table **tables;    /* by number */
   size_t count, room;
+  bool is_full; /* there was no room for a name; this was logged */
   vsi_map by_name;
 } vsi_sqlite_tables;
 
