@@ -134,27 +134,25 @@ static void name_tally(const vsi_fragment *fragment, const vestry_page_part *par
   if (!shared->tally) shared->tally = vsi_tally_of_part(fragment->page->pages, vsi_tally_of(fragment), part->id)->place;
 }
 
-/* Find the page's subscription to a part, or promise a new one. */
-static vestry_err find_or_promise(vsi_run *r, const vestry_page_part *part, change *c) {
+/* Find the page's subscription to a part, or promise a new one. key: memory for its key, which is reused. */
+static vestry_err find_or_promise(vsi_run *r, const vestry_page_part *part, vsi_buffer *key, change *c) {
   vestry_pages *pages = r->pages;
   vsi_viewer *viewer = &r->private->viewer;
   size_t share_at;
-  vsi_buffer key;
-  vsi_buffer_init(&key, pages->host);
-  vsi_key_of_part(&key, part, &share_at);
-  vestry_err error = key.error;
+  vsi_buffer_clear(key);
+  vsi_key_of_part(key, part, &share_at);
+  vestry_err error = key->error;
   vsi_pages_lock(pages);
   if (!error && r->fragment->is_over) error = VESTRY_CLOSED;
-  if (!error) c->subscription = find_subscription(viewer, &key);
+  if (!error) c->subscription = find_subscription(viewer, key);
   if (c->subscription) {
     c->subscription->holds++;
     c->subscription->render = r->private->extra->renders;
   } else if (!error) {
-    error = vsi_subscription_promise(pages, viewer, NULL, part, &key, share_at, NULL, &c->taken);
+    error = vsi_subscription_promise(pages, viewer, NULL, part, key, share_at, NULL, &c->taken);
     if (!error) name_tally(r->fragment, part, c->taken->shared);
   }
   vsi_pages_unlock(pages);
-  vsi_buffer_finish(&key);
   if (!c->taken) return error;
   c->taken->render = r->private->extra->renders;
   c->taken->page = r->fragment->page;
@@ -393,15 +391,18 @@ static vestry_err count_render(vsi_run *r) {
 static vestry_err prepare_parts(vsi_run *r, change *changes) {
   const vsi_state_tag *tag = vsi_private_extra_tag(r->private);
   vestry_err error = count_render(r);
+  vsi_buffer key;
+  vsi_buffer_init(&key, r->pages->host);
   for (size_t i = 0; !error && i < r->render.parts_count; i++) {
     const vestry_page_part *part = &r->render.parts[i].part;
-    error = find_or_promise(r, part, &changes[i]);
+    error = find_or_promise(r, part, &key, &changes[i]);
     if (error || changes[i].subscription) continue;
     if (tag && vsi_secret_claimed(tag, changes[i].taken->shared->claim, &changes[i].hash)) continue;
     if (take_kept(r, &changes[i])) continue;
     r->run_first(r, changes[i].taken->shared);
     if (!take_kept(r, &changes[i])) error = make_inside(r, part, &changes[i]);
   }
+  vsi_buffer_finish(&key);
   return error;
 }
 

@@ -11,7 +11,6 @@
  * notations, but base64 uses more different letters, and each letter that occurs nowhere else in the change lengthens
  * the codes of all others. For example, brotli compresses a change of 100 bytes with its tag to 104 bytes with
  * base64url, and to 96 with hexadecimal. */
-static const char digits[] = "0123456789abcdef";
 enum { DIGITS_64 = 16, DIGITS_32 = 8, BITS = 4 };
 
 /* Write digits, whose number is a multiple of eight: the bits of eight digits are first moved to a byte each. */
@@ -32,9 +31,9 @@ static char *put(char *at, uint64_t number, size_t count) {
 static const char *get(const char *at, size_t count, uint64_t *ret_number) {
   uint64_t number = 0;
   for (size_t i = 0; i < count; i++) {
-    const char *digit = at[i] ? strchr(digits, at[i]) : NULL;
-    if (!digit) return NULL;
-    number = number << BITS | (uint64_t)(digit - digits);
+    const unsigned figure = (unsigned)at[i] - '0', letter = (unsigned)at[i] - 'a';
+    if (figure > 9 && letter > 5) return NULL;
+    number = number << BITS | (figure > 9 ? letter + 10 : figure);
   }
   *ret_number = number;
   return at + count;

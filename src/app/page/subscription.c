@@ -15,8 +15,11 @@
 
 /* Append a field after its length, so that different fields never make equal keys. */
 static void put(vsi_buffer *key, const void *bytes, size_t len) {
-  vsi_buffer_append(key, &len, sizeof len);
-  vsi_buffer_append(key, bytes, len);
+  char *at = vsi_buffer_reserve(key, sizeof len + len);
+  if (!at) return;
+  memcpy(at, &len, sizeof len);
+  memcpy(at + sizeof len, bytes, len);
+  key->len += sizeof len + len;
 }
 
 static void put_share(vsi_buffer *key, const char *share, size_t *ret_share_at) {
