@@ -108,7 +108,7 @@ def worse(groups):
 
 
 NOTES = """- **Runs**: each contest runs three times, and the one without scrolling nine times, because its ratio is \
-close to the target. That ratio is the median of those of the pairs, with its interval of 95 %.
+close to the target. That ratio is the median of the ratios of the pairs, with its interval of 95 %.
 - **The board** is the [example cells](../examples/cells/cells.c): a million check boxes in SQLite, \
 initially empty, with `synchronous = FULL`. A part has ten by ten boxes, about 7 kB of HTML. A viewer sees two by two \
 parts, and has loaded four by four. Viewers begin at random places.
