@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A commit refreshes the pages that depend on it, after every connection can read it, and never for rolled-back
  * changes. In all journal modes. */
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "app/page/topic.h"
 #include "base/hash.h"
 #include "data/sqlite/changes.h"
@@ -572,6 +575,49 @@ static void connection_to_a_replaced_file_is_not_attached(void **state) {
   ledger_close(&s);
 }
 
+/* By another name, SQLite uses another WAL and another journal. */
+static void connection_by_a_hard_link_is_not_attached(void **state) {
+  static const char *const modes[] = {"wal", "delete"};
+  for (int i = 0; i < 2; i++) {
+    ledger s;
+    sqlite3 *same;
+    char links[2][128], folder[120];
+    ledger_open(&s, modes[i], NULL);
+    vestry_sqlite_connection *connection = NULL;
+    snprintf(folder, sizeof folder, "%s/links", s.folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    snprintf(links[0], sizeof links[0], "%s/link.db", s.folder);
+    snprintf(links[1], sizeof links[1], "%s/site.db", folder);
+    for (int j = 0; j < 2; j++) {
+      assert_int_equal(link(s.path, links[j]), 0);
+      assert_int_equal(sqlite3_open(links[j], &same), SQLITE_OK);
+      assert_int_equal(vestry_sqlite_attach(s.database, same, &connection), VESTRY_INVALID);
+      assert_non_null(strstr(s.on.th.last_log, "not by a hard link"));
+      sqlite3_close(same);
+      assert_int_equal(unlink(links[j]), 0);
+    }
+    assert_int_equal(rmdir(folder), 0);
+    ledger_close(&s);
+  }
+}
+
+static void other_names_of_the_file_are_logged(void **state) {
+  ledger s;
+  char other[128];
+  ledger_open(&s, "wal", NULL);
+  snprintf(other, sizeof other, "%s/link.db", s.folder);
+  const long lines = s.on.th.log_lines;
+  ledger_sync(&s);
+  assert_int_equal(s.on.th.log_lines, lines);
+  assert_int_equal(link(s.path, other), 0);
+  for (int i = 0; i < 2; i++) ledger_sync(&s);
+  assert_int_equal(s.on.th.log_lines, lines + 1);
+  assert_non_null(strstr(s.on.th.last_log, "several names (hard links)"));
+  assert_non_null(strstr(s.on.th.last_log, s.path));
+  assert_int_equal(unlink(other), 0);
+  ledger_close(&s);
+}
+
 /* Structs of another size than this library's. */
 static void structs_of_other_versions_are_accepted(void **state) {
   struct {
@@ -649,6 +695,8 @@ int main(void) {
       cmocka_unit_test(chosen_topics_share_no_bucket),
       cmocka_unit_test(attach_and_create_reject_invalid_arguments),
       cmocka_unit_test(connection_to_a_replaced_file_is_not_attached),
+      cmocka_unit_test(connection_by_a_hard_link_is_not_attached),
+      cmocka_unit_test(other_names_of_the_file_are_logged),
       cmocka_unit_test(structs_of_other_versions_are_accepted),
       cmocka_unit_test(commit_of_a_detached_connection_refreshes_all),
   };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* State that others change while a program uses a database: its files, rights, triggers, encoding. */
+#include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "data/sqlite/pool.h"
@@ -7,6 +9,8 @@
 #include "support/until.h"
 #include "vestry/data/jobs.h"
 #include "vestry/data/sql.h"
+
+enum { NOBODY = 65534 };
 
 typedef struct user {
   test_host th;
@@ -141,6 +145,26 @@ static void renamed_or_removed_file_is_not_written(void **state) {
     }
     end(&u);
   }
+}
+
+/* Rights of the folder apply to names, and the connections have their files open. */
+static void file_in_a_locked_folder_is_still_used(void **state) {
+  user u;
+  begin(&u, NULL);
+  assert_int_equal(insert(&u), VESTRY_OK);
+  assert_int_equal(chmod(u.folder, 0), 0);
+  (void)setfsuid(NOBODY); /* of this thread, if it may */
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(insert(&u), VESTRY_OK);
+    /* The names are looked up. */
+    atomic_store(&((vsi_sqlite_pool *)u.pool)->names_checked_ns, 0);
+    atomic_store(&((vsi_sqlite_pool *)u.pool)->files.change_ns, 0);
+  }
+  (void)setfsuid(geteuid());
+  assert_int_equal(chmod(u.folder, 0700), 0);
+  assert_int_equal(u.th.log_lines, 0);
+  assert_int_equal(count(&u), 3);
+  end(&u);
 }
 
 /* "Emptying" the WAL: the next checkpoint would write zeros into the database. */
@@ -364,6 +388,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(removed_wal_is_neither_written_nor_read),
       cmocka_unit_test(renamed_or_removed_file_is_not_written),
+      cmocka_unit_test(file_in_a_locked_folder_is_still_used),
       cmocka_unit_test(cut_wal_is_neither_written_nor_read),
       cmocka_unit_test(commits_survive_a_removed_wal),
       cmocka_unit_test(followed_database_logs_a_removed_wal),

@@ -668,6 +668,15 @@ void vsi_sqlite_miss_file(vestry_sqlite *database) {
         "transactions, and later writes of other connections can be lost; end this program normally, and restart it",
         database->path, moved);
   database->has_moved = moved != NULL;
+  const bool has_links = vsi_sqlite_files_have_links(database->db);
+  if (has_links && !database->has_links)
+    vsi_log_repeated(
+        database->host, &database->failures, 0, VESTRY_LOG_WARN,
+        "SQLite, %s: the file has several names (hard links); a program that opens it by another name does "
+        "not see these commits, its commits are not seen, and the database will be damaged; remove the "
+        "other names, and copy with VACUUM INTO",
+        database->path);
+  database->has_links = has_links;
 }
 
 /* Wait until the database is destroyed, the time is over, or, if can_be_roused, this thread is woken. */

@@ -38,6 +38,7 @@
  *
  * A render can read uncommitted changes of another transaction on the same connection. This is rare, and a mistake of
  * the application. The render runs again when that transaction ends, whether it is committed or not. */
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -429,7 +430,21 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   return VESTRY_OK;
 }
 
-/* Return whether a connection's main database is the followed file. */
+/* Return whether two paths have the same name in the same folder. */
+static bool is_same_name(const char *one, const char *other) {
+  enum { PATH_BYTES = 4096 };
+  const char *name_of_one = strrchr(one, '/'), *name_of_other = strrchr(other, '/');
+  char folder[PATH_BYTES];
+  struct stat of_one, of_other;
+  if (!name_of_one || !name_of_other || strcmp(name_of_one, name_of_other) != 0) return false;
+  snprintf(folder, sizeof folder, "%.*s/", (int)(name_of_one - one), one);
+  if (stat(folder, &of_one)) return false;
+  snprintf(folder, sizeof folder, "%.*s/", (int)(name_of_other - other), other);
+  return !stat(folder, &of_other) && of_one.st_dev == of_other.st_dev && of_one.st_ino == of_other.st_ino;
+}
+
+/* Return whether a connection's main database is the followed file, by the same name: by another one (a hard link),
+ * SQLite uses another WAL and another journal, and the commits would not be followed. */
 static bool is_same_file(const vestry_sqlite *database, sqlite3 *db) {
   const char *one = sqlite3_db_filename(database->db, "main"), *other = sqlite3_db_filename(db, "main");
   struct stat of_one, of_other;
@@ -438,7 +453,7 @@ static bool is_same_file(const vestry_sqlite *database, sqlite3 *db) {
   if (!one || !other || !*other || has_moved) return false;
   if (strcmp(one, other) == 0) return true;
   return !stat(one, &of_one) && !stat(other, &of_other) && of_one.st_dev == of_other.st_dev &&
-         of_one.st_ino == of_other.st_ino;
+         of_one.st_ino == of_other.st_ino && is_same_name(one, other);
 }
 
 vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
@@ -452,7 +467,8 @@ vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sql
     const char *name = sqlite3_db_filename(db, "main");
     return vsi_refuse(
         &call, VESTRY_INVALID,
-        "the connection is open on %s, or the file was replaced since; open the database that is followed",
+        "the connection is open on %s, or the file was replaced since; open the database that is followed, by its own "
+        "name (not by a hard link)",
         name && *name ? name : "a database in memory");
   }
   vestry_sqlite_connection *connection;

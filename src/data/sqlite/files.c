@@ -118,6 +118,13 @@ void vsi_sqlite_files_release(vsi_sqlite_files *files) {
   files->is_held = false;
 }
 
+/* Return whether a folder of the path cannot be searched. The open files stay usable, and their names are unknown. */
+static bool is_out_of_reach(sqlite3 *db) {
+  struct stat now;
+  char path[PATH_BYTES];
+  return *path_of(db, "", path) && stat(path, &now) && errno == EACCES;
+}
+
 /* Return whether the name of the database file leads to another file, or to none. */
 static bool has_lost_name(vsi_sqlite_files *files, sqlite3 *db, bool looks_up) {
   struct stat now = {.st_nlink = 0};
@@ -129,11 +136,18 @@ static bool has_lost_name(vsi_sqlite_files *files, sqlite3 *db, bool looks_up) {
       change_ns == atomic_load_explicit(&files->change_ns, memory_order_relaxed))
     return false;
   clock_gettime(CLOCK_REALTIME_COARSE, &clock);
-  const bool is_lost = !sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other;
+  const bool is_lost =
+      !sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &is_other) && is_other && !is_out_of_reach(db);
   const int64_t tick_ns = now.st_ctim.tv_nsec ? 0 : 1000000000;
-  const bool is_old = now.st_nlink && to_ns(clock) > change_ns + tick_ns;
-  atomic_store_explicit(&files->change_ns, is_old && !is_lost ? change_ns : 0, memory_order_relaxed);
+  const bool is_old = now.st_nlink && !is_other && to_ns(clock) > change_ns + tick_ns;
+  atomic_store_explicit(&files->change_ns, is_old ? change_ns : 0, memory_order_relaxed);
   return is_lost;
+}
+
+bool vsi_sqlite_files_have_links(sqlite3 *db) {
+  struct stat now;
+  char path[PATH_BYTES];
+  return *path_of(db, "", path) && !stat(path, &now) && now.st_nlink > 1;
 }
 
 const char *vsi_sqlite_files_find_moved(vsi_sqlite_files *files, sqlite3 *db, bool checks_names,

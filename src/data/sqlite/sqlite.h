@@ -106,6 +106,7 @@ struct vestry_sqlite {
   LIST_HEAD(, vestry_sqlite_connection) connections;
   vsi_sqlite_files files;                     /* of db; noted with wal_index */
   bool has_moved;                             /* a path leads to another file; this was logged */
+  bool has_links;                             /* the file has several names; this was logged */
   bool is_failing;                            /* the last read of the file failed; this was logged */
   vsi_repeated_log failures;                  /* what follows commits, or attaches connections, has logged */
   bool is_table_level;                        /* a connection's file pages are unknown; this was logged */
@@ -204,7 +205,8 @@ void vsi_sqlite_begin_anew(vestry_sqlite *database, vsi_sqlite_number last);
 /* Refresh for commits that are not accounted for, and queue them in the index, to be followed without the lock. OK |
  * BUSY (try again after a moment) | IO */
 vestry_err vsi_sqlite_look(vestry_sqlite *database);
-/* Log once that a path of the database's files leads to another file now, or to none. */
+/* Log once that a path of the database's files leads to another file now, or to none; or that the file has several
+ * names. */
 void vsi_sqlite_miss_file(vestry_sqlite *database);
 void *vsi_sqlite_follow(void *database); /* the thread; takes the lock */
 
