@@ -3,6 +3,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "data/postgres/pool.h"
 #include "postgres/pooler.h"
@@ -666,6 +669,31 @@ static void idle_session_timeout_ends_no_waiting_connection(void **state) {
   unfollow(&f);
 }
 
+/* A role can get messages that are for interactive use, from the first moment of a connection on. */
+static void messages_of_the_server_are_not_written_to_stderr(void **state) {
+  shop s;
+  struct stat written;
+  char path[] = "/tmp/vestry-stderr-XXXXXX";
+  shop_clear();
+  postgres_server_run(shop_server(), "ALTER ROLE postgres SET client_min_messages = debug5");
+  const int file = mkstemp(path), own = dup(STDERR_FILENO);
+  assert_true(file >= 0 && own >= 0);
+  assert_int_equal(unlink(path), 0);
+  test_host_init(&s.th);
+  assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
+  const vestry_err error = shop_open(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  assert_int_equal(dup2(own, STDERR_FILENO), STDERR_FILENO);
+  assert_int_equal(error, VESTRY_OK);
+  assert_int_equal(fstat(file, &written), 0);
+  assert_int_equal(written.st_size, 0);
+  assert_int_equal(s.th.log_lines, 0);
+  close(file);
+  close(own);
+  shop_end(&s);
+  postgres_server_run(shop_server(), "BEGIN; SET LOCAL client_min_messages = error; ALTER ROLE postgres RESET "
+                                     "client_min_messages; COMMIT");
+}
+
 /* Stopped server processes do not answer. Their connections are replaced, and other processes serve the new ones. */
 static void stopped_server_processes_are_replaced(void **state) {
   followed f;
@@ -731,6 +759,7 @@ int main(void) {
       cmocka_unit_test(pooler_with_one_free_connection_is_accepted_in_session_mode_only),
       cmocka_unit_test(single_statements_do_not_run_on_another_backend),
       cmocka_unit_test(idle_session_timeout_ends_no_waiting_connection),
+      cmocka_unit_test(messages_of_the_server_are_not_written_to_stderr),
       cmocka_unit_test(stopped_server_processes_are_replaced),
       cmocka_unit_test(pool_writes_after_standby_promotion),
   };

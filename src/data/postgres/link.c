@@ -39,11 +39,17 @@ static bool come_to(PGconn *db, uint64_t until_ns) {
   return true;
 }
 
+/* Discard notices, which are for interactive use. */
+static void drop_notice(void *ctx, const PGresult *result) {
+  (void)ctx, (void)result;
+}
+
 /* Open a connection. words, values: libpq's parameters, ended by a NULL. OK | NO_MEMORY | LIMIT */
 static vestry_err dial(const vsi_call *call, const char *const *words, const char *const *values, uint64_t until_ns,
                        PGconn **ret_db) {
   PGconn *db = PQconnectStartParams(words, values, 1);
   if (!db) return VESTRY_NO_MEMORY;
+  PQsetNoticeReceiver(db, drop_notice, NULL); /* first, because libpq writes those of connecting to stderr */
   vestry_err error = VESTRY_OK;
   if (PQstatus(db) == CONNECTION_BAD)
     error = vsi_postgres_fail(call, db, NULL, "cannot connect");
@@ -58,11 +64,6 @@ static vestry_err dial(const vsi_call *call, const char *const *words, const cha
   else
     *ret_db = db;
   return error;
-}
-
-/* Discard notices, which are for interactive use. */
-static void drop_notice(void *ctx, const PGresult *result) {
-  (void)ctx, (void)result;
 }
 
 /* ----------------------------------------------------------------------------------------- the backend ------------ */
@@ -158,7 +159,6 @@ static vestry_err connect_once(const vsi_call *call, const char *const *words, c
   PGconn *db = NULL;
   vestry_err error = dial(call, words, values, until_ns, &db);
   if (error) return error;
-  PQsetNoticeReceiver(db, drop_notice, NULL);
   error = check_backend(call, words, values, until_ns, db);
   if (!error) error = vsi_postgres_set(call, db, is_own, until_ns);
   if (error)
