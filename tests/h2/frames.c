@@ -188,6 +188,7 @@ bool frames_read(frames_client *c) {
   f->stream = frames_number(head + 5) & INT32_MAX;
   assert_true(f->len <= FRAME_MOST_BYTES);
   if (!get(c, f->bytes, f->len)) return false;
+  if (f->type == FRAME_DATA && f->stream == 1) c->first_bytes += f->len;
   if (f->type == FRAME_SETTINGS && !(f->flags & FLAG_ACK)) frames_send(c, FRAME_SETTINGS, FLAG_ACK, 0, NULL, 0);
   return true;
 }

@@ -37,6 +37,7 @@ typedef struct frames_client {
   gnutls_session_t tls; /* NULL: plain */
   bool has_ended;       /* the server has closed */
   frame last;           /* the frame that was read last */
+  size_t first_bytes;   /* of the data of stream 1 that were read, with heartbeats */
 } frames_client;
 
 /* Connect, and send nothing. */
