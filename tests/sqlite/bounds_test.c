@@ -208,6 +208,7 @@ static void tables_without_room_for_their_names_are_logged_once(void **state) {
   (void)shown_watch(&s, shown_first);
   assert_int_equal(s.on.th.log_lines, 1);
   assert_non_null(strstr(s.on.th.last_log, "65536 names"));
+  assert_non_null(strstr(s.on.th.last_log, s.path));
   assert_int_equal(shown_stats(&s).everything_count, 2);
   shown_run(s.writer, "INSERT INTO name VALUES(1, 'x')");
   assert_int_equal(shown_renders(&s, one), 1);

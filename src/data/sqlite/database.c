@@ -189,6 +189,7 @@ vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options
   vsi_sqlite_commits_init(database);
   vsi_sqlite_tables_init(&database->tables, host);
   database->path = vsi_strdup(host, options.path, strlen(options.path));
+  database->tables.path = database->path;
   vestry_err error = database->path ? vsi_siphash_key_random(host, &database->secret) : VESTRY_NO_MEMORY;
   if (!error) error = observe(database);
   if (error == VESTRY_UNSUPPORTED)

@@ -660,10 +660,10 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
             index->path, (unsigned)recording->max_file_pages);
   if (is_promoted)
     vsi_log(index->sets.host, VESTRY_LOG_WARN,
-            "SQLite, %s: a render has looked up more than %d keys of a table, or by as many parameters of a statement, "
-            "so each change of a row of this table renders it; show fewer rows, or in parts. Later ones are only "
-            "counted (promoted_count)",
-            index->path, (int)VSI_SQLITE_KEYS_MAX);
+            "SQLite, %s: a render has looked up more than %d keys of a table, or by more than %d parameters of a "
+            "statement, so each change of a row of this table renders it; show fewer rows, or in parts. Later ones are "
+            "only counted (promoted_count)",
+            index->path, (int)VSI_SQLITE_KEYS_MAX, (int)VSI_SQLITE_KEYS_MAX);
   if (is_overtaken)
     vsi_log(
         index->sets.host, VESTRY_LOG_WARN,

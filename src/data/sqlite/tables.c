@@ -206,10 +206,10 @@ vestry_err vsi_sqlite_tables_find_or_add(vsi_sqlite_tables *tables, const char *
   vsi_mutex_unlock(&tables->lock);
   if (becomes_full)
     vsi_log(tables->host, VESTRY_LOG_WARN,
-            "SQLite: pages have read, or commits have changed, tables of more than %d names since the database was "
-            "followed, so every commit renders pages that read further ones (everything_count); restart the program, "
-            "and use the same names again",
-            (int)VSI_SQLITE_TABLES_MAX);
+            "SQLite, %s: since the start, pages have read or commits have changed tables with more than %d names, so "
+            "every commit renders pages that read further tables (everything_count); restart the program, and create "
+            "tables under names that were used before",
+            tables->path, (int)VSI_SQLITE_TABLES_MAX);
   return error;
 }
 

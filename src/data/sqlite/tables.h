@@ -92,6 +92,7 @@ enum {
 
 typedef struct vsi_sqlite_tables {
   const vestry_host *host;
+  const char *path;             /* of the database, for the log; borrowed */
   uint32_t max_changes_count;   /* CHANGES_MAX; less in tests. Set before any connection is attached */
   _Atomic(uint32_t) generation; /* of the schema */
   _Atomic(bool) has_peers;      /* other processes render, and what they have read is unknown here (peers.c) */
