@@ -430,30 +430,33 @@ vestry_err vsi_sqlite_connect(vestry_sqlite *database, sqlite3 *db, vestry_sqlit
   return VESTRY_OK;
 }
 
+/* Return whether two paths lead to one file or folder. */
+static bool lead_to_one(const char *one, const char *other) {
+  struct stat of_one, of_other;
+  return !stat(one, &of_one) && !stat(other, &of_other) && of_one.st_dev == of_other.st_dev &&
+         of_one.st_ino == of_other.st_ino;
+}
+
 /* Return whether two paths have the same name in the same folder. */
 static bool is_same_name(const char *one, const char *other) {
   enum { PATH_BYTES = 4096 };
-  const char *name_of_one = strrchr(one, '/'), *name_of_other = strrchr(other, '/');
-  char folder[PATH_BYTES];
-  struct stat of_one, of_other;
-  if (!name_of_one || !name_of_other || strcmp(name_of_one, name_of_other) != 0) return false;
-  snprintf(folder, sizeof folder, "%.*s/", (int)(name_of_one - one), one);
-  if (stat(folder, &of_one)) return false;
-  snprintf(folder, sizeof folder, "%.*s/", (int)(name_of_other - other), other);
-  return !stat(folder, &of_other) && of_one.st_dev == of_other.st_dev && of_one.st_ino == of_other.st_ino;
+  const char *name = strrchr(one, '/'), *other_name = strrchr(other, '/');
+  char folder[PATH_BYTES], other_folder[PATH_BYTES];
+  if (!name || !other_name || strcmp(name, other_name) != 0) return false;
+  snprintf(folder, sizeof folder, "%.*s/", (int)(name - one), one);
+  snprintf(other_folder, sizeof other_folder, "%.*s/", (int)(other_name - other), other);
+  return lead_to_one(folder, other_folder);
 }
 
 /* Return whether a connection's main database is the followed file, by the same name: by another one (a hard link),
  * SQLite uses another WAL and another journal, and the commits would not be followed. */
 static bool is_same_file(const vestry_sqlite *database, sqlite3 *db) {
   const char *one = sqlite3_db_filename(database->db, "main"), *other = sqlite3_db_filename(db, "main");
-  struct stat of_one, of_other;
   int has_moved = 0; /* the file was replaced by another one */
   (void)sqlite3_file_control(database->db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
   if (!one || !other || !*other || has_moved) return false;
   if (strcmp(one, other) == 0) return true;
-  return !stat(one, &of_one) && !stat(other, &of_other) && of_one.st_dev == of_other.st_dev &&
-         of_one.st_ino == of_other.st_ino && is_same_name(one, other);
+  return lead_to_one(one, other) && is_same_name(one, other);
 }
 
 vestry_err vestry_sqlite_attach(vestry_sqlite *database, sqlite3 *db, vestry_sqlite_connection **ret_connection) {
