@@ -3,7 +3,7 @@
 after each repetition.
 
 One repetition runs all contests; the next repetition begins each contest with another contender. A contest with
-`turns` runs so often in each repetition, with the contenders in alternating order.
+`turns` runs that many times in each repetition, and reverses the order of its contenders each time.
 """
 import argparse
 import json

@@ -15,7 +15,7 @@ TITLES = {"most": "as many as it serves, all scroll, brotli", "scroll": "all scr
           "plain": "all scroll, not encoded"}
 QUIET_SHARE = 0.05  # maximum share of other processes on a machine that counts as idle
 PEAK_MS = 200
-PAIRS_LEAST = 9  # from which on the ratio is the median of those of pairs, with its interval of 95 %
+PAIRS_LEAST = 9  # with as many runs, the ratio is the median of the ratios of pairs, and has an interval of 95 %
 TIMES = {"most": 5, "scroll": 5, "rest": 4, "crowd": 5, "plain": 2.5}
 FLOOR_SHARE = 1 / 1.1  # of the floor, where that is lower than the target
 

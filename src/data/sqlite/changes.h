@@ -29,7 +29,7 @@ typedef struct vsi_sqlite_changes {
   char name[VSI_SQLITE_NAME_MOST + 1]; /* empty: none */
   uint32_t table;
   bool is_used;     /* it is in uses, at `use` */
-  bool is_repeated; /* the row before the last one was of the same table, perhaps in another transaction */
+  bool is_repeated; /* the row before the last row was a row of the same table, perhaps in another transaction */
   uint32_t use, generation;
   uint32_t version; /* of the tables, when `known` was read */
   vsi_sqlite_known known;

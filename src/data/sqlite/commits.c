@@ -291,7 +291,8 @@ void vsi_sqlite_commits_finish(vestry_sqlite *database) {
     TAILQ_REMOVE(&database->made, made, in);
 }
 
-/* Follow a commit without a WAL. made: NULL: no memory */
+/* Follow a commit of a database without a WAL.
+ *  made  its changes; NULL: there was no memory for them */
 static VSI_SELDOM void follow_now(const vestry_sqlite_connection *connection, vsi_sqlite_commit *made) {
   vestry_sqlite *database = connection->database;
   if (!made || connection->topics.are_all)
