@@ -577,12 +577,12 @@ static void connection_to_a_replaced_file_is_not_attached(void **state) {
 
 /* By another name, SQLite uses another WAL and another journal. */
 static void connection_by_a_hard_link_is_not_attached(void **state) {
-  static const char *const modes[] = {"wal", "delete"};
+  static const char *const journals[] = {"wal", "delete"};
   for (int i = 0; i < 2; i++) {
     ledger s;
     sqlite3 *same;
     char links[2][128], folder[120];
-    ledger_open(&s, modes[i], NULL);
+    ledger_open(&s, journals[i], NULL);
     vestry_sqlite_connection *connection = NULL;
     snprintf(folder, sizeof folder, "%s/links", s.folder);
     assert_int_equal(mkdir(folder, 0700), 0);
