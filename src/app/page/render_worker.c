@@ -143,7 +143,7 @@ static void begin_run(vsi_run *r, vsi_worker *worker, struct vsi_paper *paper, v
   vsi_buffer_clear(r->names);
 }
 
-enum { HTML_KEPT_BYTES = 1 << 18, NAMES_KEPT_BYTES = 1 << 10 };
+enum { HTML_KEPT_BYTES = 1 << 18, INSIDE_KEPT_BYTES = 1 << 14, NAMES_KEPT_BYTES = 1 << 10 };
 
 static void finish_run(vsi_run *r) {
   vestry_event_unref(r->event);
@@ -298,8 +298,7 @@ static void run_first(vsi_run *r, vsi_shared *part) {
     if (fragment->is_poor) fragment->failures = 0; /* the run that lets the stream join follows at once, and counts */
   }
   vsi_pages_unlock(pages);
-  vestry_html_finish(&paper->html); /* each worker would keep the memory of such runs */
-  vsi_buffer_finish(&paper->names);
+  if (vsi_html_of(&paper->html)->capacity > INSIDE_KEPT_BYTES) vestry_html_finish(&paper->html);
 }
 
 /* Return whether a worker runs further fragments, or lets other actors of the runtime have their turn. */

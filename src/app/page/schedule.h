@@ -15,7 +15,7 @@ struct vsi_worker {
   struct vsi_paper {
     vestry_html html; /* target of a render; kept for its memory and its learned formats */
     vsi_buffer names; /* notes of its topics; kept for its memory */
-  } papers[2];        /* the second one is of a run inside of a run (run_first), and is not kept */
+  } papers[2];        /* the second one is of a run inside of a run (run_first), which keeps less */
   /* The lock guards all members below. */
   vsi_worker *next_idle;
   vsi_woken woken;
