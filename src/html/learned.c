@@ -29,13 +29,14 @@
 #include "html/escape.h"
 #include "html/place.h"
 
-/* SLOTS: formats that a builder caches. WAYS: slots that are searched for a format. FIRST_ADDS: calls before a builder
- * begins to learn. MAX_STEPS: pieces of a format. MAX_FORMAT: its length with the NUL. NUMBER_BYTES: room for an
- * integer. MAX_FILL: maximum width of an integer. BLOCK: bytes that are copied at once. MAX_FIXED, FIXED_BYTES: number
- * and length of the fixed texts of a format. */
+/* SLOTS: formats that a builder caches. WAYS: slots that are searched for a format. PLACES: places at which the same
+ * format is learned. FIRST_ADDS: calls before a builder begins to learn. MAX_STEPS: pieces of a format. MAX_FORMAT: its
+ * length with the NUL. NUMBER_BYTES: room for an integer. MAX_FILL: maximum width of an integer. BLOCK: bytes that are
+ * copied at once. MAX_FIXED, FIXED_BYTES: number and length of the fixed texts of a format. */
 enum {
-  SLOTS = 32,
+  SLOTS = 64,
   WAYS = 4,
+  PLACES = 3,
   FIRST_ADDS = 16,
   MAX_STEPS = 12,
   MAX_FORMAT = 1024,
@@ -231,15 +232,20 @@ static void empty(vsi_html *html, slot *s) {
   *s = (slot){.format = NULL};
 }
 
+/* Return the slot of a format at this place: with its program, or else without one. NULL: it is learned at PLACES other
+ * places. */
 static slot *find(vsi_html *html, const char *format) {
   vsi_html_learned *learned = html->learned;
-  size_t first = (size_t)(vsi_hash_number((uintptr_t)format) >> 32) % SLOTS;
-  slot *free_one = NULL;
+  size_t first = (size_t)(vsi_hash_number((uintptr_t)format) >> 32) % SLOTS, places_count = 0;
+  slot *without = NULL, *free_one = NULL;
   for (size_t i = 0; i < WAYS; i++) {
     slot *s = &learned->slots[(first + i) % SLOTS];
-    if (s->format == format) return s;
+    if (s->format == format && s->program && is_at(html, &s->program->before)) return s;
+    if (s->format == format && s->program) places_count++;
+    if (s->format == format && !s->program) without = s;
     if (!s->format && !free_one) free_one = s;
   }
+  if (without || places_count == PLACES) return without;
   if (!free_one) {
     free_one = &learned->slots[(first + learned->turn++ % WAYS) % SLOTS];
     empty(html, free_one);
@@ -250,9 +256,9 @@ static slot *find(vsi_html *html, const char *format) {
 static const program *look_up(vsi_html *html, const char *format, va_list arguments) {
   if (!html->learned && !(html->learned = vsi_calloc(html->host, 1, sizeof *html->learned))) return NULL;
   slot *s = find(html, format);
+  if (!s) return NULL;
   if (s->program) {
-    if (strncmp(format, s->program->format, s->program->format_bytes) == 0)
-      return is_at(html, &s->program->before) ? s->program : NULL;
+    if (strncmp(format, s->program->format, s->program->format_bytes) == 0) return s->program;
     empty(html, s); /* another format is at this address now, and may change again */
     s->format = format;
     s->is_unfit = true;
