@@ -119,12 +119,10 @@ VSI_SIDE_BY_SIDE bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *
   return true;
 }
 
-vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
+/* Find the WAL's index, if the header that is read in a transaction shows that mode. */
+static vestry_err open_index(vestry_sqlite *database) {
   vsi_sqlite_number number;
   const _Atomic(uint32_t) *index;
-  if (database->wal_index) return VESTRY_OK;
-  int result = vsi_sqlite_exec(database->db, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* opens the file */
-  if (result) return vsi_sqlite_code(result);
   if (!read_header(database->file, &number)) return VESTRY_IO;
   if (!number.is_wal) return VESTRY_OK;
   vestry_err error = vsi_sqlite_frames_map(database->file, &index);
@@ -141,6 +139,18 @@ vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
   atomic_store_explicit(&database->has_frames, true, memory_order_release);
   refresh_readers(database); /* a current render has read commits of the former mode */
   return VESTRY_OK;
+}
+
+/* The header is read while a statement reads, because then no program can change the mode: the connection has the mode
+ * that the header shows, and keeps others from leaving it. */
+vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
+  sqlite3_stmt *reading = NULL;
+  if (database->wal_index) return VESTRY_OK;
+  int result = sqlite3_prepare_v2(database->db, "SELECT count(*) FROM sqlite_schema", -1, &reading, NULL);
+  if (!result) result = sqlite3_step(reading);
+  const vestry_err error = result == SQLITE_ROW ? open_index(database) : vsi_sqlite_code(result);
+  sqlite3_finalize(reading);
+  return error;
 }
 
 /* ---------------------------------------------------------------------------------------------- accounting -------- */
