@@ -541,17 +541,18 @@ static void know_tables(vestry_sqlite *database, const vsi_sqlite_commit *made) 
 }
 
 /* Return whether to leave a commit to the thread of its connection, which will publish it in a moment: only then can
- * its rows be shared with peers. The thread may have lost its processor within the call of SQLite that commits, so it
- * is waited for, for YIELD_MS. If no call is running, the statement was reset before its end, and the commit is
- * published here. Of a connection without a mutex this is unknown; it is waited for YIELD_BLIND_MS. */
+ * its rows be shared with peers, and only that thread knows of a commit that is not sure whether it took place. The
+ * thread may have lost its processor within the call of SQLite that commits, so it is waited for, for YIELD_MS. If no
+ * call is running, the statement was reset before its end, and the commit is published here. Of a connection without a
+ * mutex this is unknown; it is waited for YIELD_BLIND_MS. */
 static bool yields(vestry_sqlite *database, vsi_sqlite_number last) {
   vestry_sqlite_connection *at;
   uint64_t most_ms = 0;
   if (!vsi_sqlite_peers_are_there(database->peers)) return false;
   LIST_FOREACH(at, &database->connections, in) {
     /* pairs with before_commit, which takes no lock */
-    const bool is_due = atomic_load_explicit(&at->is_announced, memory_order_acquire) && at->is_sure &&
-                        at->has_changes && (int32_t)(last.value - at->announced.value) >= 0;
+    const bool is_due = atomic_load_explicit(&at->is_announced, memory_order_acquire) && at->has_changes &&
+                        (int32_t)(last.value - at->announced.value) >= 0;
     if (!is_due || at->settle_idle(at)) continue;
     const uint64_t ms = sqlite3_db_mutex(at->db) ? YIELD_MS : YIELD_BLIND_MS;
     if (ms > most_ms) most_ms = ms;
