@@ -32,7 +32,8 @@ typedef struct vsi_sqlite_source {
   bool is_rowid; /* otherwise the first column of the tree's key */
 } vsi_sqlite_source;
 
-/* OPERATIONS_MAX: the time to find the keys can grow with the square of the number of operations. */
+/* OPERATIONS_MAX: the time to find the keys of a tree grows with the square of the number of operations; for this many
+ * it is up to 10 ms. */
 enum { VSI_SQLITE_SOURCES_MAX = VSI_SQLITE_KEYS_MAX, VSI_SQLITE_OPERATIONS_MAX = 4096 };
 
 /* Add the next operation, in the order of EXPLAIN. p4: as text, or NULL */
