@@ -7,6 +7,7 @@
 #include "app/page/topic.h"
 #include "base/hash.h"
 #include "data/sqlite/changes.h"
+#include "data/sqlite/sqlite.h"
 #include "sqlite/ledger.h"
 
 static const char *const modes[] = {"wal", "delete", "persist", "truncate", "memory"};
@@ -317,6 +318,37 @@ static void changed_journal_mode_is_followed(void **state) {
   ledger_sync(&s);
   assert_true(ledger_seen(&s, "table/t") > 0);
   ledger_close(&s);
+}
+
+/* Called after a statement of the library. */
+static int set_wal(unsigned what, void *other, void *statement, void *took) {
+  (void)sqlite3_exec(other, "PRAGMA journal_mode = wal; SELECT count(*) FROM t", NULL, NULL, NULL);
+  return 0;
+}
+
+/* Another program sets WAL mode between two reads of the library. From then on the library's connection keeps others
+ * from leaving the mode, in which commits are found otherwise. */
+static void journal_mode_does_not_change_while_it_is_determined(void **state) {
+  static const vestry_sqlite_level levels[] = {VESTRY_SQLITE_TOPICS, VESTRY_SQLITE_TABLES};
+  for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+    ledger s;
+    ledger_open(&s, "delete", &(vestry_sqlite_options){.level = levels[i], .poll_ms = 60000});
+    vestry_sqlite *database = s.database;
+    vsi_mutex_lock(&database->lock);
+    sqlite3_trace_v2(database->db, SQLITE_TRACE_PROFILE, set_wal, s.reader);
+    assert_int_equal(vsi_sqlite_counter_open(database), VESTRY_OK);
+    sqlite3_trace_v2(database->db, 0, NULL, NULL);
+    ledger_run(s.reader, "PRAGMA journal_mode = wal");
+    assert_int_equal(vsi_sqlite_counter_open(database), VESTRY_OK);
+    vsi_mutex_unlock(&database->lock);
+    assert_non_null(database->wal_index);
+    assert_int_not_equal(sqlite3_exec(s.reader, "PRAGMA journal_mode = delete", NULL, NULL, NULL), SQLITE_OK);
+    ledger_watch(&s, "table/t");
+    ledger_run(s.reader, "INSERT INTO t(x) VALUES(1)");
+    ledger_sync(&s);
+    assert_true(ledger_seen(&s, "table/t") > 0);
+    ledger_close(&s);
+  }
 }
 
 /* ---------------------------------------------------------------------------------------------------- topics ------ */
@@ -686,6 +718,7 @@ int main(void) {
       cmocka_unit_test(statement_prepared_before_attach_is_seen),
       cmocka_unit_test(busy_commit_refreshes_nothing),
       cmocka_unit_test(changed_journal_mode_is_followed),
+      cmocka_unit_test(journal_mode_does_not_change_while_it_is_determined),
       cmocka_unit_test(topic_function_names_the_topics_of_a_row),
       cmocka_unit_test(invalid_topics_are_ignored),
       cmocka_unit_test(topic_is_refreshed_once_per_transaction),

@@ -204,6 +204,121 @@ static void many_bound_keys_in_one_statement_are_followed(void **state) {
   }
 }
 
+/* Each bound is logged when it is reached first; later renders are only counted. */
+/* capability: D21 */
+static void other_lookups_of_any_row_are_counted_and_logged(void **state) {
+  static char little[40000], large[40000];
+  const struct {
+    const char *sql, *reason;
+    bool is_promoted;
+    long lines;
+  } rows[] = {{"SELECT id FROM wide WHERE c61 = 7", "", false, 0},
+              {"SELECT id FROM wide WHERE c62 = 7", "the table wide by a column behind its first 62", true, 1},
+              {little, "", false, 1},
+              {large, "the table lot by a statement whose program (EXPLAIN) has more than 4096 operations", true, 2},
+              {"SELECT c1 FROM wide WHERE c62 = 7", "", true, 2}};
+  shown_site s;
+  char sql[1000] = "CREATE TABLE wide(id INTEGER PRIMARY KEY";
+  size_t len = strlen(sql);
+  for (int i = 1; i <= 70; i++) len += (size_t)snprintf(sql + len, sizeof sql - len, ", c%d INT", i);
+  snprintf(sql + len, sizeof sql - len, "); CREATE INDEX wide61 ON wide(c61); CREATE INDEX wide62 ON wide(c62)");
+  for (int is_large = 0; is_large < 2; is_large++) { /* four operations for each result, as a rule */
+    char *into = is_large ? large : little;
+    len = (size_t)snprintf(into, sizeof large, "SELECT price");
+    for (int i = 0; i < (is_large ? 1900 : 500); i++)
+      len += (size_t)snprintf(into + len, sizeof large - len, ", max(price, %d)", i);
+    snprintf(into + len, sizeof large - len, " FROM lot WHERE id = 7");
+  }
+  shown_open(&s, lots, VESTRY_SQLITE_TABLES);
+  shown_run(s.writer, sql);
+  uint64_t promoted_count = 0;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    size_t at = shown_watch(&s, rows[i].sql);
+    assert_int_equal(shown_stats(&s).promoted_count, promoted_count += rows[i].is_promoted);
+    assert_int_equal(s.on.th.log_lines, rows[i].lines);
+    assert_non_null(strstr(s.on.th.last_log, rows[i].reason));
+    shown_run(s.writer, "UPDATE lot SET price = price + 1 WHERE id = 8; INSERT INTO wide(c61, c62) VALUES(8, 8)");
+    promoted_count += shown_renders(&s, at);
+    assert_int_equal(shown_stats(&s).promoted_count, promoted_count);
+    shown_run(s.writer, "UPDATE lot SET price = price + 1 WHERE id = 7; INSERT INTO wide(c61, c62) VALUES(7, 7)");
+    assert_int_equal(shown_renders(&s, at), 1);
+    promoted_count = shown_stats(&s).promoted_count;
+    vestry_memory_destroy(s.all[at].stream);
+    s.all[at].stream = NULL;
+    site_settle(&s.on);
+  }
+  shown_close(&s);
+}
+
+/* Names and numbers are no bounds. */
+static void lookups_by_long_names_are_followed(void **state) {
+  shown_site s;
+  char name[301], create[400], sql[400], change[400];
+  memset(name, 'n', sizeof name - 1);
+  name[sizeof name - 1] = '\0';
+  snprintf(create, sizeof create, "CREATE TABLE %s(id INTEGER PRIMARY KEY, price)", name);
+  snprintf(sql, sizeof sql, "SELECT price FROM %s WHERE id = 7", name);
+  snprintf(change, sizeof change, "INSERT INTO %s VALUES(abs(random()) %% 1000 + 8, 1)", name);
+  shown_open(&s, create, VESTRY_SQLITE_TABLES);
+  size_t seven = shown_watch(&s, sql);
+  shown_run(s.writer, change);
+  assert_int_equal(shown_renders(&s, seven), 0);
+  assert_int_equal(shown_stats(&s).everything_count, 0);
+  shown_close(&s);
+}
+
+enum { FAR_PARAMETER = 70000 };
+
+static void read_by_a_far_parameter(vestry_render *render, void *ctx) {
+  const shown_site *s = ctx;
+  sqlite3_stmt *statement;
+  assert_int_equal(sqlite3_prepare_v2(s->reader, "SELECT price FROM lot WHERE id = ?70000", -1, &statement, NULL),
+                   SQLITE_OK);
+  sqlite3_bind_int64(statement, FAR_PARAMETER, 7);
+  assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+  sqlite3_finalize(statement);
+}
+
+static void lookups_by_a_far_parameter_are_followed(void **state) {
+  shown_site s;
+  shown_open(&s, lots, VESTRY_SQLITE_TABLES);
+  const bool has_parameter = sqlite3_limit(s.reader, SQLITE_LIMIT_VARIABLE_NUMBER, -1) >= FAR_PARAMETER;
+  const vestry_render_observer observer = {.begin = read_by_a_far_parameter, .end = end, .ctx = &s};
+  assert_int_equal(vestry_pages_unobserve(s.on.pages, &s), VESTRY_OK); /* the site's, for which there is no room */
+  if (has_parameter) {
+    assert_int_equal(vestry_pages_observe(s.on.pages, &observer), VESTRY_OK);
+    size_t seven = shown_watch(&s, "SELECT user FROM watch WHERE user = 3");
+    shown_run(s.writer, "UPDATE lot SET price = 5 WHERE id = 8");
+    assert_int_equal(shown_renders(&s, seven), 0);
+    shown_run(s.writer, "UPDATE lot SET price = 5 WHERE id = 7");
+    assert_int_equal(shown_renders(&s, seven), 1);
+  }
+  shown_close(&s);
+  if (!has_parameter) {
+    print_message("this SQLite has fewer than %d parameters\n", FAR_PARAMETER);
+    skip();
+  }
+}
+
+/* A program that SQLite does not write as yet. */
+static void key_is_found_through_many_copies(void **state) {
+  enum { COPIES = 10, ROOT = 5 };
+  test_host th;
+  test_host_init(&th);
+  for (int is_ring = 0; is_ring < 2; is_ring++) {
+    vsi_sqlite_program program = {.host = &th.host};
+    vsi_sqlite_source sources[VSI_SQLITE_SOURCES_MAX];
+    vsi_sqlite_program_add(&program, "OpenRead", 0, ROOT, 0, "2");
+    vsi_sqlite_program_add(&program, is_ring ? "SCopy" : "Variable", is_ring ? COPIES + 1 : 3, 1, 0, NULL);
+    for (int i = 1; i <= COPIES; i++) vsi_sqlite_program_add(&program, "SCopy", i, i + 1, 0, NULL);
+    vsi_sqlite_program_add(&program, "SeekRowid", 0, 0, COPIES + 1, NULL);
+    assert_int_equal(vsi_sqlite_program_sources(&program, ROOT, sources), is_ring ? -1 : 1);
+    if (!is_ring) assert_int_equal(sources[0].parameter, 3);
+    vsi_sqlite_program_finish(&program);
+  }
+  test_host_assert_clean(&th);
+}
+
 /* A run of keys contains another key of the transaction, which was noted when the run was not among the last ones. */
 static void overlapping_keys_are_found(void **state) {
   shown_site s;
@@ -303,6 +418,10 @@ static void bound_integers_are_found_in_the_expanded_text(void **state) {
       {"SELECT ?1", 1, 'n', false},
       {"SELECT ?1", 2, 'i', false}, /* there is no second parameter */
       {"SELECT $a(b)", 1, 'i', false},
+      {"SELECT :a_name_that_is_much_longer_than_names_of_parameters_in_programs_usually_are, :a_name_that_is", 1, 'i',
+       true},
+      {"SELECT :a_name_that_is_much_longer_than_names_of_parameters_in_programs_usually_are, :a_name_that_is", 2, 'i',
+       true},
   };
   sqlite3 *db;
   assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
@@ -335,6 +454,10 @@ int main(void) {
                                      cmocka_unit_test(too_many_keys_match_every_row),
                                      cmocka_unit_test(many_keys_in_one_statement_are_followed),
                                      cmocka_unit_test(many_bound_keys_in_one_statement_are_followed),
+                                     cmocka_unit_test(other_lookups_of_any_row_are_counted_and_logged),
+                                     cmocka_unit_test(lookups_by_long_names_are_followed),
+                                     cmocka_unit_test(lookups_by_a_far_parameter_are_followed),
+                                     cmocka_unit_test(key_is_found_through_many_copies),
                                      cmocka_unit_test(overlapping_keys_are_found),
                                      cmocka_unit_test(commit_finds_pages_by_their_keys),
                                      cmocka_unit_test(bound_integers_are_found_in_the_expanded_text)};

@@ -179,8 +179,10 @@ typedef struct vestry_sqlite_stats {
                                       the first one */
   uint64_t over_bytes_count;     /**< of table_level_count: the recorded reads had reached max_bytes */
   uint64_t promoted_count;       /**< of recorded_count: the render looked up more than 64 keys of a table, or by more
-                                      than 64 parameters of a statement, so it is followed as one that has read any
-                                      row of that table. The log reports the first one */
+                                      than 64 parameters of a statement, by a statement whose program (EXPLAIN) has more
+                                      than 4,096 operations, or by a column after the 62nd of the table, so it is
+                                      followed as one that has read any row of that table. The log reports the first one
+                                      beyond each bound, with the table */
   size_t peers_count;            /**< other processes that follow the file, now (0 without WAL mode) */
   uint64_t peer_commits_count;   /**< of other_commits_count: commits of attached connections in other processes whose
                                       changed rows are known. The next four count commits whose rows are not known, so

@@ -119,12 +119,10 @@ VSI_SIDE_BY_SIDE bool vsi_sqlite_counter(vestry_sqlite *database, sqlite3_file *
   return true;
 }
 
-vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
+/* Find the WAL's index, if the header that is read in a transaction shows that mode. */
+static vestry_err open_index(vestry_sqlite *database) {
   vsi_sqlite_number number;
   const _Atomic(uint32_t) *index;
-  if (database->wal_index) return VESTRY_OK;
-  int result = vsi_sqlite_exec(database->db, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* opens the file */
-  if (result) return vsi_sqlite_code(result);
   if (!read_header(database->file, &number)) return VESTRY_IO;
   if (!number.is_wal) return VESTRY_OK;
   vestry_err error = vsi_sqlite_frames_map(database->file, &index);
@@ -141,6 +139,18 @@ vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
   atomic_store_explicit(&database->has_frames, true, memory_order_release);
   refresh_readers(database); /* a current render has read commits of the former mode */
   return VESTRY_OK;
+}
+
+/* The header is read while a statement reads, because then no program can change the mode: the connection has the mode
+ * that the header shows, and keeps others from leaving it. */
+vestry_err vsi_sqlite_counter_open(vestry_sqlite *database) {
+  sqlite3_stmt *reading = NULL;
+  if (database->wal_index) return VESTRY_OK;
+  int result = sqlite3_prepare_v2(database->db, "SELECT count(*) FROM sqlite_schema", -1, &reading, NULL);
+  if (!result) result = sqlite3_step(reading);
+  const vestry_err error = result == SQLITE_ROW ? open_index(database) : vsi_sqlite_code(result);
+  sqlite3_finalize(reading);
+  return error;
 }
 
 /* ---------------------------------------------------------------------------------------------- accounting -------- */
@@ -531,17 +541,18 @@ static void know_tables(vestry_sqlite *database, const vsi_sqlite_commit *made) 
 }
 
 /* Return whether to leave a commit to the thread of its connection, which will publish it in a moment: only then can
- * its rows be shared with peers. The thread may have lost its processor within the call of SQLite that commits, so it
- * is waited for, for YIELD_MS. If no call is running, the statement was reset before its end, and the commit is
- * published here. Of a connection without a mutex this is unknown; it is waited for YIELD_BLIND_MS. */
+ * its rows be shared with peers, and only that thread knows of a commit that is not sure whether it took place. The
+ * thread may have lost its processor within the call of SQLite that commits, so it is waited for, for YIELD_MS. If no
+ * call is running, the statement was reset before its end, and the commit is published here. Of a connection without a
+ * mutex this is unknown; it is waited for YIELD_BLIND_MS. */
 static bool yields(vestry_sqlite *database, vsi_sqlite_number last) {
   vestry_sqlite_connection *at;
   uint64_t most_ms = 0;
   if (!vsi_sqlite_peers_are_there(database->peers)) return false;
   LIST_FOREACH(at, &database->connections, in) {
     /* pairs with before_commit, which takes no lock */
-    const bool is_due = atomic_load_explicit(&at->is_announced, memory_order_acquire) && at->is_sure &&
-                        at->has_changes && (int32_t)(last.value - at->announced.value) >= 0;
+    const bool is_due = atomic_load_explicit(&at->is_announced, memory_order_acquire) && at->has_changes &&
+                        (int32_t)(last.value - at->announced.value) >= 0;
     if (!is_due || at->settle_idle(at)) continue;
     const uint64_t ms = sqlite3_db_mutex(at->db) ? YIELD_MS : YIELD_BLIND_MS;
     if (ms > most_ms) most_ms = ms;

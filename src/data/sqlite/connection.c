@@ -22,8 +22,9 @@
  * For any other transaction the connection itself decides, by a count of SQLite: a commit writes at least one page, and
  * the number of pages written by a connection is known (SQLITE_DBSTATUS_CACHE_WRITE). Between the commit hook and the
  * next hook nothing else is written. The count covers all files of the connection, and all connections that share its
- * cache. If there are several, and for the thread that looks, the number is ambiguous, and it is treated as both: the
- * announced commit, and a commit of another connection with unknown changes.
+ * cache. If there are several, the number is ambiguous, and it is treated as both: the announced commit, and a commit
+ * of another connection with unknown changes. For the thread that looks, it is ambiguous, too, unless there are peers
+ * (yields of commits.c).
  *
  * If one connection has the file for itself (locking_mode EXCLUSIVE with a rollback journal), the number in the file
  * does not change. Then no other connection can commit, and the connection's own hooks publish its commits.
@@ -130,7 +131,8 @@ void vsi_sqlite_settle(vestry_sqlite_connection *connection) {
 }
 
 /* In WAL mode another connection cannot take the number of a commit that was announced, until the call in which it was
- * announced has ended, so between calls the commit is proven. Without a mutex, a call may be running. */
+ * announced has ended. So between calls a sure commit is proven, and the count of written pages decides about others.
+ * Without a mutex, a call may be running. */
 static bool settle_idle(vestry_sqlite_connection *connection) {
   sqlite3_mutex *mutex = sqlite3_db_mutex(connection->db);
   if (!mutex || sqlite3_mutex_try(mutex)) return false;

@@ -75,6 +75,7 @@
 
 #include "app/page/topic.h"
 #include "base/log.h"
+#include "data/sqlite/program.h"
 #include "data/sqlite/sets.h"
 
 enum {
@@ -114,6 +115,7 @@ struct vsi_sqlite_index {
   uint64_t uprooted_tables;      /* tables whose indexes have lost rows of inner file pages */
   uint64_t owners[OWNERS];       /* by file page: tables whose renders have read it, or whose commits wrote it */
   bool is_full;                  /* there is no room for sets; this was logged */
+  unsigned logged_promotions;    /* a bit for each bound that was logged */
   size_t running;                /* number of running renders */
   vsi_sqlite_commit_list recent; /* commits that running renders may have missed */
   size_t recent_count, recent_bytes;
@@ -622,6 +624,34 @@ static bool count_over(uint64_t *counter, bool is_over) {
   return is_over && *counter == 1;
 }
 
+/* Count a render whose keys of a table became any row of it. Returns whether it is the first one by this bound, which
+ * is logged. */
+static bool count_promoted(vsi_sqlite_index *index, const vsi_sqlite_promotion *promotion) {
+  const unsigned bit = promotion->bound ? 1U << promotion->bound : 0, is_new = bit & ~index->logged_promotions;
+  index->promoted_count += promotion->bound != VSI_SQLITE_NO_BOUND;
+  index->logged_promotions |= bit;
+  return is_new;
+}
+
+static void log_promoted(const vsi_sqlite_index *index, const vsi_sqlite_promotion *promotion) {
+  static const struct {
+    const char *by;
+    int limit;
+    const char *of, *remedy;
+  } bounds[] = {[VSI_SQLITE_OF_KEYS] = {"more than", VSI_SQLITE_KEYS_MAX, "keys", "show fewer rows, or in parts"},
+                [VSI_SQLITE_OF_PARAMETERS] = {"more than", VSI_SQLITE_KEYS_MAX, "parameters of a statement",
+                                              "show fewer rows, or in parts"},
+                [VSI_SQLITE_OF_OPERATIONS] = {"a statement whose program (EXPLAIN) has more than",
+                                              VSI_SQLITE_OPERATIONS_MAX, "operations", "divide the statement"},
+                [VSI_SQLITE_OF_COLUMNS] = {"a column behind its first", VSI_SQLITE_KEYED_COLUMNS, "columns",
+                                           "move this column forward"}};
+  vsi_log(index->sets.host, VESTRY_LOG_WARN,
+          "SQLite, %s: a render has looked up rows of the table %s by %s %d %s, so each change of a row of this table "
+          "renders it; %s. Later ones are only counted (promoted_count)",
+          index->path, vsi_sqlite_tables_name(index->names, promotion->table), bounds[promotion->bound].by,
+          bounds[promotion->bound].limit, bounds[promotion->bound].of, bounds[promotion->bound].remedy);
+}
+
 void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recording) {
   if (!recording->has_read) {
     vsi_sqlite_index_end(index);
@@ -640,7 +670,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
   s->pins++;
   const bool is_bounded = count_entered(index, s, &p, was_exact, is);
   index->over_bytes_count += is_bounded && was_refused;
-  const bool is_promoted = count_over(&index->promoted_count, recording->uses.are_promoted),
+  const bool is_promoted = count_promoted(index, &recording->uses.promotion),
              is_over = count_over(&index->over_pages_count, recording->is_over && is_bounded),
              is_overtaken = count_over(&index->over_recent_count, recording->begun < index->forgotten);
   vsi_sqlite_set_topic(&index->sets, s, topic);
@@ -658,12 +688,7 @@ void vsi_sqlite_index_enter(vsi_sqlite_index *index, vsi_sqlite_recording *recor
             "rows of its tables; add an index, or set a larger max_file_pages. Later ones are only counted "
             "(over_pages_count)",
             index->path, (unsigned)recording->max_file_pages);
-  if (is_promoted)
-    vsi_log(index->sets.host, VESTRY_LOG_WARN,
-            "SQLite, %s: a render has looked up more than %d keys of a table, or by more than %d parameters of a "
-            "statement, so each change of a row of this table renders it; show fewer rows, or in parts. Later ones are "
-            "only counted (promoted_count)",
-            index->path, (int)VSI_SQLITE_KEYS_MAX, (int)VSI_SQLITE_KEYS_MAX);
+  if (is_promoted) log_promoted(index, &recording->uses.promotion);
   if (is_overtaken)
     vsi_log(
         index->sets.host, VESTRY_LOG_WARN,

@@ -20,8 +20,6 @@
 #include "base/array.h"
 #include "base/sql.h"
 
-enum { OPERATIONS_MOST = 4096, COPIES_MOST = 4 };
-
 /* The registers that an operation writes, by its operands. */
 typedef enum writes {
   NONE,
@@ -120,7 +118,8 @@ static uint16_t kind_of(const char *name) {
 
 void vsi_sqlite_program_add(vsi_sqlite_program *program, const char *name, int p1, int p2, int p3, const char *p4) {
   uint16_t which = program->is_unknown ? KINDS : kind_of(name);
-  if (which == KINDS || program->count == OPERATIONS_MOST ||
+  program->is_large |= which < KINDS && program->count == VSI_SQLITE_OPERATIONS_MAX;
+  if (which == KINDS || program->is_large ||
       VSI_ARRAY_RESERVE(program->host, program->operations, program->count, program->room, 1)) {
     program->is_unknown = true;
     return;
@@ -157,7 +156,7 @@ static const vsi_sqlite_operation *find_load(const vsi_sqlite_program *program, 
 
 /* Return whether a register always has the same integer, or the value of one parameter. */
 static bool find_source(const vsi_sqlite_program *program, int at, vsi_sqlite_source *ret_source) {
-  for (int copies = 0; copies <= COPIES_MOST; copies++) {
+  for (uint32_t copies = 0; copies <= program->count; copies++) { /* in case that they form a ring */
     const vsi_sqlite_operation *load = find_load(program, at);
     if (!load) return false;
     *ret_source = (vsi_sqlite_source){.parameter = 0};
@@ -290,6 +289,14 @@ static const char *skip_value(const char *at, bool *ret_is_integer) {
   return at;
 }
 
+/* Return the number of a named parameter. */
+static uint32_t find_parameter(sqlite3_stmt *statement, const char *name, size_t len) {
+  int number = sqlite3_bind_parameter_count(statement);
+  for (const char *is; number; number--)
+    if ((is = sqlite3_bind_parameter_name(statement, number)) && strncmp(is, name, len) == 0 && !is[len]) break;
+  return (uint32_t)number;
+}
+
 /* SQLite reports the bound values only in the expanded text of the statement, in which values replace parameters. Both
  * texts are scanned together; if they differ in anything else, nothing is known. */
 uint64_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint32_t count, int64_t *ret_values) {
@@ -309,16 +316,13 @@ uint64_t vsi_sqlite_bound(sqlite3_stmt *statement, const uint32_t *wanted, uint3
       text = end;
       continue;
     }
-    char name[64];
     size_t len = 1;
     while (vsi_sql_is_word(text[len])) len++;
     const bool goes_on = *text == '$' && (text[len] == ':' || text[len] == '('); /* $a::b(c), as in Tcl */
-    if (goes_on || *text == '#' || len >= sizeof name || (len == 1 && *text != '?')) break;
-    memcpy(name, text, len);
-    name[len] = '\0';
-    uint32_t number = len == 1       ? last + 1
-                      : *text == '?' ? (uint32_t)strtoul(name + 1, NULL, 10)
-                                     : (uint32_t)sqlite3_bind_parameter_index(statement, name);
+    if (goes_on || *text == '#' || (len == 1 && *text != '?')) break;
+    const uint32_t number = len == 1       ? last + 1
+                            : *text == '?' ? (uint32_t)strtoul(text + 1, NULL, 10)
+                                           : find_parameter(statement, text, len);
     if (number > last) last = number;
     bool is_integer;
     const char *behind = skip_value(at, &is_integer);

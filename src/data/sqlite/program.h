@@ -21,7 +21,8 @@ typedef struct vsi_sqlite_program {
   vsi_sqlite_operation *operations;
   uint32_t count;
   size_t room;
-  bool is_unknown; /* it has an unknown operation, or too many operations */
+  bool is_large;   /* it has more than OPERATIONS_MAX */
+  bool is_unknown; /* it is large, or has an unknown operation */
 } vsi_sqlite_program;
 
 /* An integer by which rows are looked up. */
@@ -31,7 +32,9 @@ typedef struct vsi_sqlite_source {
   bool is_rowid; /* otherwise the first column of the tree's key */
 } vsi_sqlite_source;
 
-enum { VSI_SQLITE_SOURCES_MAX = VSI_SQLITE_KEYS_MAX };
+/* OPERATIONS_MAX: the time to find the keys of a tree grows with the square of the number of operations; for this many
+ * it is up to 10 ms. */
+enum { VSI_SQLITE_SOURCES_MAX = VSI_SQLITE_KEYS_MAX, VSI_SQLITE_OPERATIONS_MAX = 4096 };
 
 /* Add the next operation, in the order of EXPLAIN. p4: as text, or NULL */
 void vsi_sqlite_program_add(vsi_sqlite_program *program, const char *name, int p1, int p2, int p3, const char *p4);

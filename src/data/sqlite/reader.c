@@ -41,7 +41,7 @@
 
 /* ------------------------------------------------------------------------------------------------- statements ----- */
 
-enum { TABLE_BYTES = 256, STATEMENTS_MAX = 1024 };
+enum { STATEMENTS_MAX = 1024 };
 
 /* The known data of one statement. */
 typedef struct known_statement {
@@ -50,8 +50,8 @@ typedef struct known_statement {
   size_t len;
   uint32_t uses_count;
   bool is_untracked, lacks_pages;
-  bool is_keyed;       /* some of its uses are rows whose key is bound */
-  bool is_promoted;    /* it looks up too many keys of a table */
+  bool is_keyed; /* some of its uses are rows whose key is bound */
+  vsi_sqlite_promotion promotion;
   const char *text;    /* after the uses, in its allocation */
   const char *besides; /* after the text: SQL that reads other data on which it depends; NULL: none */
   vsi_sqlite_use uses[];
@@ -73,7 +73,6 @@ typedef struct vsi_sqlite_analysis {
   bool opens_virtual;
   bool is_rough; /* the names are not reliable */
   bool has_failed, is_untracked;
-  bool is_promoted; /* it looks up too many keys of a table */
   bool has_unknown; /* it reads a virtual table that does more than look at its arguments */
   bool lacks_pages; /* it depends on data outside of the file pages that it fetches */
   char *besides;    /* SQL that reads other data on which it depends, or NULL; allocated by SQLite */
@@ -334,52 +333,55 @@ static vestry_err take_virtual(vsi_sqlite_reader *reader, analysis *a) {
   return a->has_failed ? VESTRY_NO_MEMORY : VESTRY_OK;
 }
 
-/* The name of a table, while it is looked up. */
-typedef struct table_name {
-  char name[TABLE_BYTES];
-  bool is_found, is_index;
-} table_name;
+/* The table to which a tree belongs. */
+typedef struct tree_owner {
+  vsi_sqlite_tables *tables;
+  vestry_err error;
+  bool is_of_system, is_index;
+  uint32_t table;
+} tree_owner;
 
 static bool take_owner(sqlite3_stmt *row, void *ctx) {
-  table_name *of = ctx;
+  tree_owner *of = ctx;
   const char *text = (const char *)sqlite3_column_text(row, 0);
-  size_t len = text ? strlen(text) + 1 : sizeof of->name + 1;
-  if (len > sizeof of->name) return false;
-  memcpy(of->name, text, len);
-  of->is_found = true;
+  of->is_of_system = text && sqlite3_strnicmp(text, "sqlite_", 7) == 0;
   of->is_index = sqlite3_column_int(row, 1);
+  if (!of->is_of_system) of->error = text ? vsi_sqlite_tables_find(of->tables, text, &of->table) : VESTRY_NO_MEMORY;
   return false;
 }
 
 /* Find the first column of the key by which a tree is sorted, in the table's numbering. ANY_ROW: not a column */
-static int find_key_column(vsi_sqlite_reader *reader, const char *root, const table_name *of) {
+static int find_key_column(vsi_sqlite_reader *reader, const char *root, const tree_owner *of) {
   static const char of_index[] = "SELECT x.cid FROM main.sqlite_schema s, pragma_index_xinfo(s.name, 'main') x WHERE "
                                  "s.rootpage = CAST(?1 AS INTEGER) AND x.seqno = 0";
   static const char of_table[] = "SELECT cid FROM pragma_table_xinfo(?1, 'main') WHERE pk = 1"; /* WITHOUT ROWID */
   int column = VSI_SQLITE_ANY_ROW;
-  int result = vsi_sqlite_ask(reader->db, of->is_index ? of_index : of_table, of->is_index ? root : of->name, &column);
+  int result = vsi_sqlite_ask(reader->db, of->is_index ? of_index : of_table,
+                              of->is_index ? root : vsi_sqlite_tables_name(of->tables, of->table), &column);
   return result || column < VSI_SQLITE_ROWID ? VSI_SQLITE_ANY_ROW : column;
 }
 
 /* Add the rows that are read from a tree, if they are looked up by key. Returns whether they are. */
-static bool add_keyed(vsi_sqlite_reader *reader, const char *root_text, uint32_t root, const table_name *of,
-                      uint32_t generation, const vsi_sqlite_use *use, analysis *a, vsi_sqlite_uses *uses) {
+static bool add_keyed(vsi_sqlite_reader *reader, const char *root_text, uint32_t root, const tree_owner *of,
+                      uint32_t generation, const vsi_sqlite_use *use, const analysis *a, vsi_sqlite_uses *uses) {
   vsi_sqlite_source sources[VSI_SQLITE_SOURCES_MAX];
   vsi_sqlite_use keyed[VSI_SQLITE_SOURCES_MAX];
   int count = vsi_sqlite_program_sources(&a->program, root, sources);
-  if (count > VSI_SQLITE_SOURCES_MAX) {
-    a->is_promoted = true;
+  if (count > VSI_SQLITE_SOURCES_MAX || a->program.is_large) {
+    vsi_sqlite_promote(&uses->promotion, a->program.is_large ? VSI_SQLITE_OF_OPERATIONS : VSI_SQLITE_OF_KEYS,
+                       use->table);
     return false;
   }
   int column = count > 0 ? find_key_column(reader, root_text, of) : VSI_SQLITE_ANY_ROW;
   for (int i = 0; i < count; i++) {
     keyed[i] = *use;
     keyed[i].column = (int16_t)(sources[i].is_rowid ? VSI_SQLITE_ROWID : column);
-    keyed[i].key = sources[i].value;
-    keyed[i].parameter = (uint16_t)sources[i].parameter;
-    if (sources[i].parameter > UINT16_MAX ||
-        !vsi_sqlite_tables_key(reader->tables, use->table, generation, keyed[i].column))
-      return false;
+    keyed[i].is_bound = sources[i].parameter;
+    keyed[i].key = keyed[i].is_bound ? sources[i].parameter : sources[i].value;
+    if (vsi_sqlite_tables_key(reader->tables, use->table, generation, keyed[i].column)) continue;
+    if (keyed[i].column >= VSI_SQLITE_KEYED_COLUMNS)
+      vsi_sqlite_promote(&uses->promotion, VSI_SQLITE_OF_COLUMNS, use->table);
+    return false;
   }
   for (int i = 0; i < count; i++)
     if (vsi_sqlite_uses_add(reader->host, uses, &keyed[i])) return false;
@@ -389,29 +391,28 @@ static bool add_keyed(vsi_sqlite_reader *reader, const char *root_text, uint32_t
 /* Add the reads of the table to which a tree belongs. OK | any error */
 static vestry_err take_root(vsi_sqlite_reader *reader, uint32_t root, uint32_t generation, vsi_sqlite_uses *uses,
                             analysis *a) {
-  table_name of = {.is_found = false};
+  tree_owner of = {.tables = reader->tables, .error = VESTRY_IO};
   char text[16];
   snprintf(text, sizeof text, "%u", root);
   if (query(reader->db, "SELECT tbl_name, type = 'index' FROM main.sqlite_schema WHERE rootpage = CAST(?1 AS INTEGER)",
-            text, take_owner, &of) ||
-      !of.is_found)
+            text, take_owner, &of))
     return VESTRY_IO;
-  if (sqlite3_strnicmp(of.name, "sqlite_", 7) == 0) {
+  if (of.is_of_system) {
     a->is_untracked = true;
     return VESTRY_OK;
   }
-  uint32_t number;
+  if (of.error) return of.error;
   uint64_t bits = 0;
   vsi_sqlite_known known;
-  vestry_err error = vsi_sqlite_tables_find(reader->tables, of.name, &number);
-  if (!error && !vsi_sqlite_tables_ask(reader->tables, number, generation, &known))
-    error = vsi_sqlite_reader_load(reader->db, reader->tables, number, generation);
-  if (error) return error;
+  if (!vsi_sqlite_tables_ask(reader->tables, of.table, generation, &known) &&
+      vsi_sqlite_reader_load(reader->db, reader->tables, of.table, generation))
+    return VESTRY_IO;
+  const char *table = vsi_sqlite_tables_name(reader->tables, of.table);
   for (const name *n = a->names; n && !a->is_rough; n = n->next)
-    if (sqlite3_stricmp(n->table, of.name) == 0)
-      bits |= vsi_sqlite_tables_read(reader->tables, number, generation, n->column);
+    if (sqlite3_stricmp(n->table, table) == 0)
+      bits |= vsi_sqlite_tables_read(reader->tables, of.table, generation, n->column);
   const vsi_sqlite_use use = {
-      .columns = bits ? bits : VSI_SQLITE_ALL_COLUMNS, .table = number, .column = VSI_SQLITE_ANY_ROW};
+      .columns = bits ? bits : VSI_SQLITE_ALL_COLUMNS, .table = of.table, .column = VSI_SQLITE_ANY_ROW};
   if (add_keyed(reader, text, root, &of, generation, &use, a, uses)) return VESTRY_OK;
   return vsi_sqlite_uses_add(reader->host, uses, &use);
 }
@@ -457,8 +458,8 @@ static known_statement *keep(vsi_sqlite_reader *reader, const char *text, size_t
   made->uses_count = uses->count;
   made->is_untracked = found->is_untracked;
   made->lacks_pages = found->lacks_pages;
-  made->is_promoted = found->is_promoted || uses->are_promoted;
-  for (uint32_t i = 0; i < uses->count; i++) made->is_keyed |= uses->uses[i].parameter != 0;
+  made->promotion = uses->promotion;
+  for (uint32_t i = 0; i < uses->count; i++) made->is_keyed |= uses->uses[i].is_bound;
   if (uses_bytes) memcpy(made->uses, uses->uses, uses_bytes);
   char *copy = (char *)made->uses + uses_bytes;
   made->text = memcpy(copy, text, len + 1);
@@ -502,7 +503,7 @@ static void read_besides(vsi_sqlite_reader *reader, vsi_sqlite_recording *record
   reader->is_own = was_own;
 }
 
-static uint32_t find_parameter(const uint32_t *wanted, uint32_t count, uint32_t parameter) {
+static uint32_t find_parameter(const uint32_t *wanted, uint32_t count, int64_t parameter) {
   uint32_t at = 0;
   while (at < count && wanted[at] != parameter) at++;
   return at;
@@ -513,19 +514,19 @@ static void add_bound(vsi_sqlite_recording *recording, sqlite3_stmt *statement, 
   uint32_t wanted[VSI_SQLITE_KEYS_MAX], count = 0;
   int64_t values[VSI_SQLITE_KEYS_MAX];
   for (uint32_t i = 0; i < known->uses_count && count < VSI_SQLITE_KEYS_MAX; i++) {
-    const uint32_t parameter = known->uses[i].parameter;
-    if (parameter && find_parameter(wanted, count, parameter) == count) wanted[count++] = parameter;
+    const vsi_sqlite_use *use = &known->uses[i];
+    if (use->is_bound && find_parameter(wanted, count, use->key) == count) wanted[count++] = (uint32_t)use->key;
   }
   const uint64_t are_known = count ? vsi_sqlite_bound(statement, wanted, count, values) : 0;
   for (uint32_t i = 0; i < known->uses_count; i++) {
     vsi_sqlite_use use = known->uses[i];
-    if (use.parameter) {
-      const uint32_t at = find_parameter(wanted, count, use.parameter);
+    if (use.is_bound) {
+      const uint32_t at = find_parameter(wanted, count, use.key);
       const bool is_known = at < count && are_known >> at & 1;
-      recording->uses.are_promoted |= at == count;
+      if (at == count) vsi_sqlite_promote(&recording->uses.promotion, VSI_SQLITE_OF_PARAMETERS, use.table);
       use.column = is_known ? use.column : VSI_SQLITE_ANY_ROW;
       use.key = is_known ? values[at] : 0;
-      use.parameter = 0;
+      use.is_bound = false;
     }
     if (vsi_sqlite_uses_add(recording->host, &recording->uses, &use)) recording->reads_all = true;
   }
@@ -540,7 +541,7 @@ static void unite(vsi_sqlite_reader *reader, vsi_sqlite_recording *recording, sq
   known->render = recording->number;
   recording->is_untracked |= known->is_untracked;
   recording->lacks_pages |= known->lacks_pages;
-  recording->uses.are_promoted |= known->is_promoted;
+  vsi_sqlite_promote(&recording->uses.promotion, known->promotion.bound, known->promotion.table);
   if (known->besides && !recording->lacks_pages) read_besides(reader, recording, known->besides);
 }
 

@@ -135,8 +135,8 @@ struct vestry_sqlite_connection {
   bool has_removed;   /* a row was deleted or updated */
   bool is_mixed;      /* it writes another file, too */
   vestry_trace trace; /* of the commit, for any thread that follows it; not sampled: none */
-  /* Does the same as vsi_sqlite_settle on another thread, under the database's lock, for a certain commit in WAL mode
-   * whose number is reached. Returns whether no call of SQLite was running on the connection; otherwise it does
+  /* Does the same as vsi_sqlite_settle on another thread, under the database's lock, for a commit in WAL mode whose
+   * number is reached. Returns whether no call of SQLite was running on the connection; otherwise it does
    * nothing. */
   bool (*settle_idle)(vestry_sqlite_connection *connection);
   _Atomic(bool) is_announced;  /* its commit has begun, and is not published yet */

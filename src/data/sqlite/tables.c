@@ -11,7 +11,7 @@
 /* ------------------------------------------------------------------------------------------------------ uses ------ */
 
 static bool are_of_same_rows(const vsi_sqlite_use *one, const vsi_sqlite_use *other) {
-  return one->table == other->table && one->column == other->column && one->parameter == other->parameter &&
+  return one->table == other->table && one->column == other->column && one->is_bound == other->is_bound &&
          (one->column == VSI_SQLITE_ANY_ROW || one->key == other->key);
 }
 
@@ -25,9 +25,9 @@ static void unite(vsi_sqlite_uses *uses, vsi_sqlite_use *ret_use) {
       uses->uses[count++] = uses->uses[i];
   }
   uses->count = count;
-  uses->are_promoted = true;
+  vsi_sqlite_promote(&uses->promotion, VSI_SQLITE_OF_KEYS, ret_use->table);
   ret_use->column = VSI_SQLITE_ANY_ROW;
-  ret_use->parameter = 0;
+  ret_use->is_bound = false;
   ret_use->key = 0;
 }
 
@@ -52,7 +52,7 @@ static int compare(const void *a, const void *b) {
   const vsi_sqlite_use *first = a, *second = b;
   if (first->table != second->table) return first->table > second->table ? 1 : -1;
   if (first->column != second->column) return first->column > second->column ? 1 : -1;
-  if (first->parameter != second->parameter) return first->parameter > second->parameter ? 1 : -1;
+  if (first->is_bound != second->is_bound) return first->is_bound ? 1 : -1;
   return first->column == VSI_SQLITE_ANY_ROW ? 0 : (first->key > second->key) - (first->key < second->key);
 }
 

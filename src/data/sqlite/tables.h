@@ -29,15 +29,34 @@ typedef struct vsi_sqlite_use {
     uint64_t known_columns; /* columns (VSI_SQLITE_ROWS: the rowid) whose values are known for all changed rows */
   };
   uint32_t table;
-  int16_t column;     /* of the key; ANY_ROW if it is changed */
-  uint16_t parameter; /* in a kept statement: the parameter bound to the key; 0: none */
+  int16_t column; /* of the key; ANY_ROW if it is changed */
+  bool is_bound;  /* in a kept statement: `key` is the number of the parameter that is bound to the key */
 } vsi_sqlite_use;
+
+/* The bounds beyond which a table's keys become any row of it; each is logged once. */
+typedef enum vsi_sqlite_bound_kind {
+  VSI_SQLITE_NO_BOUND,
+  VSI_SQLITE_OF_KEYS,       /* KEYS_MAX keys of the table */
+  VSI_SQLITE_OF_PARAMETERS, /* KEYS_MAX parameters of a statement */
+  VSI_SQLITE_OF_OPERATIONS, /* OPERATIONS_MAX of a statement's program (program.h) */
+  VSI_SQLITE_OF_COLUMNS     /* keys in the first KEYED_COLUMNS columns */
+} vsi_sqlite_bound_kind;
+
+/* The first such bound that reads have exceeded, and the table. */
+typedef struct vsi_sqlite_promotion {
+  vsi_sqlite_bound_kind bound;
+  uint32_t table;
+} vsi_sqlite_promotion;
+
+static inline void vsi_sqlite_promote(vsi_sqlite_promotion *promotion, vsi_sqlite_bound_kind bound, uint32_t table) {
+  if (!promotion->bound) *promotion = (vsi_sqlite_promotion){bound, table};
+}
 
 /* Several uses; each table once for each key. */
 typedef struct vsi_sqlite_uses {
   vsi_sqlite_use *uses;
   size_t count, room;
-  bool are_promoted; /* more than KEYS_MAX keys of a table became any row of it */
+  vsi_sqlite_promotion promotion;
 } vsi_sqlite_uses;
 
 /* Return the bit of a key's column in `known_columns` and `keyed`. */
