@@ -318,12 +318,14 @@ VESTRY_API vestry_err vestry_connection_scope_set(vestry_connection *connection,
  *  Threads  any, hooks and effects included; takes the connection's lock for a few instructions */
 VESTRY_API vestry_scope vestry_connection_scope_get(vestry_connection *connection, char buffer[VESTRY_SCOPE_MAX_BYTES]);
 
-/** Close, then wait for at most timeout_ms until every stream has ended and its hooks have run. Objects that hooks and
- *  effects use, above all timers, must live until this has returned OK. Destroy timers on the instance's own runtime
- *  after that and before the instance.
- *  Returns  OK | TIMEOUT (some streams are stuck in their transport; call again, or destroy the server first) | CLOSED
- *           (vestry_is_forked) | BUSY (called in a callback of the instance or on a thread of its runtime, which would
- *           wait for itself: nothing is done, and the log has the reason; vestry_close may be called there)
+/** Close, then wait for at most timeout_ms until every stream has ended, its hooks have run, and no page is being
+ *  rendered (vestry/app/page.h); none is rendered afterwards. Objects that hooks, effects and renders use, above all
+ *  timers, must live until this has returned OK. Destroy timers on the instance's own runtime after that and before the
+ *  instance.
+ *  Returns  OK | TIMEOUT (a render runs, or some streams are stuck in their transport; call again, or destroy the
+ *           server first) | CLOSED (vestry_is_forked) | BUSY (called in a callback of the instance or on a thread of its
+ *           runtime, which would wait for itself: nothing is done, and the log has the reason; vestry_close may be
+ *           called there)
  *  Threads  not from a callback of the instance; blocks. A stepped runtime is stepped meanwhile, without waiting for
  *           time to pass */
 VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);

@@ -122,10 +122,12 @@ struct vsi_group {
   vsi_codings *codings;
   vsi_refs refs;
   vsi_mutex lock;                       /* see docs/locking.md; no function is called while it is held */
-  pthread_cond_t left;                  /* a connection has left */
+  pthread_cond_t left;                  /* a connection has left, or the last hold was released */
   TAILQ_HEAD(, vestry_connection) list; /* guarded by lock; ascending ids */
   vsi_group_walk *walks;                /* guarded by lock: the active walks, which keep their places in the list */
   bool closed;                          /* guarded by lock: no connection is accepted */
+  bool is_ending;                       /* guarded by lock: vsi_group_close was called */
+  size_t holds_count;                   /* guarded by lock: threads between vsi_group_hold and vsi_group_release */
   vsi_map blocks;                       /* guarded by lock */
   vsi_loads loads;                      /* guarded by lock: connections whose queues hold something, or held something
                                            when they were last checked */
@@ -494,10 +496,26 @@ uint64_t vsi_group_refuse(vsi_group *group) {
   return open;
 }
 
+bool vsi_group_hold(vsi_group *group) {
+  vsi_mutex_lock(&group->lock);
+  const bool is_held = !group->is_ending;
+  group->holds_count += is_held;
+  vsi_mutex_unlock(&group->lock);
+  return is_held;
+}
+
+void vsi_group_release(vsi_group *group) {
+  vsi_mutex_lock(&group->lock);
+  if (!--group->holds_count && group->is_ending) pthread_cond_broadcast(&group->left);
+  vsi_mutex_unlock(&group->lock);
+}
+
 void vsi_group_close(vsi_group *group) {
   vestry_connection *chunk[VSI_GROUP_CHUNK];
   vsi_group_walk walk;
-  (void)vsi_group_refuse(group);
+  vsi_mutex_lock(&group->lock);
+  group->closed = group->is_ending = true;
+  vsi_mutex_unlock(&group->lock);
   vsi_group_walk_begin(group, &walk);
   for (size_t count; (count = vsi_group_walk_next(group, &walk, VSI_GROUP_CHUNK, chunk)) != 0;)
     for (size_t i = 0; i < count; i++) {
@@ -531,8 +549,9 @@ vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms) {
   uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_mutex_lock(&group->lock);
   bool waiting = !stepped;
-  while (group->totals.open && waiting) waiting = vsi_wait_until(&group->left, &group->lock, until_ns);
-  bool empty = group->totals.open == 0;
+  while ((group->totals.open || group->holds_count) && waiting)
+    waiting = vsi_wait_until(&group->left, &group->lock, until_ns);
+  bool empty = group->totals.open == 0 && group->holds_count == 0;
   vsi_mutex_unlock(&group->lock);
   return empty ? VESTRY_OK : VESTRY_TIMEOUT;
 }

@@ -40,6 +40,11 @@ void vsi_group_limit(vsi_group *group, size_t max_queued_bytes);
  * block. */
 uint64_t vsi_group_refuse(vsi_group *group);
 
+/* Let vsi_group_wait wait for this thread, which is about to call the application for the sake of connections, until it
+ * calls vsi_group_release. Returns false after vsi_group_close: then it must not call it. Any thread. */
+VESTRY_API bool vsi_group_hold(vsi_group *group);
+VESTRY_API void vsi_group_release(vsi_group *group);
+
 /* A walk through the connections in the order of their ids. It keeps its place while connections come and go. */
 typedef struct vsi_group_walk {
   vestry_connection *next;      /* guarded by the group's lock; the next connection; NULL: at the end */
@@ -67,7 +72,7 @@ VESTRY_API vestry_connection *vsi_group_find(vsi_group *group, uint64_t id);
 size_t vsi_group_send_off(vsi_group *group, vsi_group_walk *walk, size_t limit, uint32_t (*retry_ms)(void *ctx),
                           void *ctx, size_t *ret_sent_count);
 
-/* Wait until every connection has ended and its hooks have returned: OK | TIMEOUT. Steps a stepped runtime itself. */
+/* Wait until every connection has ended, its hooks have returned, and no thread holds the group: OK | TIMEOUT. Steps a stepped runtime itself. */
 VESTRY_API vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
 
 /* Drop the creator's reference. Connections hold references, too, so the group may outlive this call. NULL is

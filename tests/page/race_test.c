@@ -438,6 +438,8 @@ typedef struct row {
   vestry_memory_exchange *streams[ROW];
   vestry_connection *connections[ROW];
   int slow;
+  bool stops;         /* a render that is held calls vestry_stop */
+  vestry_err stopped; /* its result */
   _Atomic(bool) is_holding, is_held, may_go;
   _Atomic(unsigned) number;
 } row;
@@ -451,6 +453,7 @@ static vestry_err make_one_of_row(vestry_render *render, vestry_html *html, void
   snprintf(topic, sizeof topic, "who/%d", (int)who);
   vestry_render_topic(render, topic);
   if (who == 0 && atomic_load(&all->is_holding)) {
+    if (all->stops) all->stopped = vestry_stop(all->v, 0);
     atomic_store(&all->is_held, true);
     WAIT_WHILE(atomic_load(&all->is_holding));
   }
@@ -545,8 +548,31 @@ static void slow_render_does_not_hold_back_what_was_rendered_before(void **state
   end_row(&all);
 }
 
+static uint64_t open_count(vestry *v) {
+  vestry_stats stats = {0};
+  vestry_stats_get(v, &stats);
+  return stats.open_count;
+}
+
+/* So what renders use can be freed after vestry_stop. */
+static void stop_waits_for_a_render(void **state) {
+  row all;
+  begin_row(&all);
+  all.stops = true;
+  atomic_store(&all.is_holding, true);
+  refresh_one_of_row(&all, 0);
+  UNTIL(atomic_load(&all.is_held));
+  assert_int_equal(all.stopped, VESTRY_BUSY);
+  vestry_close(all.v);
+  UNTIL(open_count(all.v) == 0);
+  assert_int_equal(vestry_stop(all.v, 0), VESTRY_TIMEOUT);
+  atomic_store(&all.is_holding, false);
+  end_row(&all);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(stop_waits_for_a_render),
       cmocka_unit_test(small_pages_rendered_in_a_row_are_written_in_one_batch),
       cmocka_unit_test(slow_render_does_not_hold_back_what_was_rendered_before),
       cmocka_unit_test(no_change_is_missed_in_random_schedules),

@@ -315,12 +315,16 @@ static void rest(vsi_worker *worker) {
   pages->is_full = false;
 }
 
-/* Run due fragments, until other actors get their turn. Without more work, the worker becomes idle. */
+/* Run due fragments, until other actors get their turn. Without more work, the worker becomes idle. After vestry_close
+ * nothing is rendered, and vestry_stop waits for renders that have begun before. */
 static void run_worker(vestry_actor *self, void *ctx) {
   vsi_worker *worker = ctx;
   vestry_pages *pages = worker->pages;
+  vsi_inside inside;
+  vsi_inside_begin(&inside, pages->v);
   vsi_pages_lock(pages);
-  bool is_more = !pages->is_closed;
+  const bool is_held = !pages->is_closed && vsi_group_hold(pages->v->group);
+  bool is_more = is_held;
   uint64_t began_ns = 0, now_ns = 0;
   for (size_t i = 0; is_more && goes_on(i, began_ns, now_ns); i++) {
     pages->is_looked_after = true; /* before the run of the first fragment, another worker is woken for the others */
@@ -341,6 +345,8 @@ static void run_worker(vestry_actor *self, void *ctx) {
     rest(worker);
   }
   vsi_pages_unlock(pages);
+  if (is_held) vsi_group_release(pages->v->group);
+  vsi_inside_end(&inside);
 }
 
 /* ------------------------------------------------------------------------------------- threads of requests -------- */
