@@ -323,9 +323,9 @@ VESTRY_API vestry_scope vestry_connection_scope_get(vestry_connection *connectio
  *  timers, must live until this has returned OK. Destroy timers on the instance's own runtime after that and before the
  *  instance.
  *  Returns  OK | TIMEOUT (a render runs, or some streams are stuck in their transport; call again, or destroy the
- *           server first) | CLOSED (vestry_is_forked) | BUSY (called in a callback of the instance or on a thread of its
- *           runtime, which would wait for itself: nothing is done, and the log has the reason; vestry_close may be
- *           called there)
+ *           server first) | CLOSED (vestry_is_forked) | BUSY (called in a callback of the instance, in a render, or on
+ *           a thread of its runtime, which would wait for itself: nothing is done, and the log has the reason;
+ *           vestry_close may be called there)
  *  Threads  not from a callback of the instance; blocks. A stepped runtime is stepped meanwhile, without waiting for
  *           time to pass */
 VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);

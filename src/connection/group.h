@@ -72,7 +72,8 @@ VESTRY_API vestry_connection *vsi_group_find(vsi_group *group, uint64_t id);
 size_t vsi_group_send_off(vsi_group *group, vsi_group_walk *walk, size_t limit, uint32_t (*retry_ms)(void *ctx),
                           void *ctx, size_t *ret_sent_count);
 
-/* Wait until every connection has ended, its hooks have returned, and no thread holds the group: OK | TIMEOUT. Steps a stepped runtime itself. */
+/* Wait until every connection has ended, its hooks have returned, and no thread holds the group: OK | TIMEOUT. Steps a
+ * stepped runtime itself. */
 VESTRY_API vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
 
 /* Drop the creator's reference. Connections hold references, too, so the group may outlive this call. NULL is

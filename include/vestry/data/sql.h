@@ -586,7 +586,8 @@ typedef struct vestry_sql_tabs_options {
  *  ret_tabs  owned by the caller; untouched on failure */
 VESTRY_API vestry_err vestry_sql_tabs_create(vestry_pages *pages, vestry_sql_pool *pool,
                                              const vestry_sql_tabs_options *options, vestry_sql_tabs **ret_tabs);
-/** Free the storage, after vestry_stop: no request and no render may use it any more. NULL is accepted. Threads any; does not block. */
+/** Free the storage, after vestry_stop: no request and no render may use it any more. NULL is accepted. Threads any;
+ *  does not block. */
 VESTRY_API void vestry_sql_tabs_destroy(vestry_sql_tabs *tabs);
 
 /** Read the state of the tab that sent a request (vestry/app/tab.h). For a request of a document, the tab is only
