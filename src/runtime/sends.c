@@ -44,6 +44,7 @@
 #include <liburing.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "base/assert.h"
@@ -81,12 +82,25 @@ static void give_up(vsi_pool *pool, const char *what, int error) {
 
 /* ---- the ring ---------------------------------------------------------------------------------------------------- */
 
-/* The application may have closed all descriptors, for example by closefrom(3), and its next file may have the ring's
- * number. This file stays open. */
+/* Return whether the descriptor is still the ring's. The application may have closed all descriptors, for example by
+ * closefrom(3), and its next file may have the number. This file stays open. If it is another ring, only the memory
+ * distinguishes it: a value that is written to this ring appears in a second mapping of this ring. */
+static bool is_own(struct io_uring *ring) {
+  const int answer = io_uring_enter((unsigned)ring->ring_fd, 0, 0, 0, NULL);
+  if (answer) return answer != -EBADF && answer != -EOPNOTSUPP && answer != -EBADFD; /* others: refused */
+  struct io_uring_sqe *own = ring->sq.sqes;
+  const size_t bytes = SENDS_MOST * sizeof *own; /* new kernels map all or nothing */
+  const struct io_uring_sqe *its = mmap(NULL, bytes, PROT_READ, MAP_SHARED, ring->ring_fd, IORING_OFF_SQES);
+  if (its == MAP_FAILED) return false;
+  bool are_same = true;
+  for (own->user_data = 1; own->user_data <= 2; own->user_data++) are_same &= its->user_data == own->user_data;
+  (void)munmap((void *)its, bytes);
+  return are_same;
+}
+
 static void ring_finish(vsi_sends *sends) {
   if (!sends->has_ring) return;
-  const int answer = io_uring_enter((unsigned)sends->ring.ring_fd, 0, 0, 0, NULL);
-  if (answer == -EBADF || answer == -EOPNOTSUPP) sends->ring.ring_fd = -1; /* closed; another file */
+  if (!is_own(&sends->ring)) sends->ring.ring_fd = -1;
   io_uring_queue_exit(&sends->ring);
   sends->has_ring = false;
 }
@@ -160,8 +174,7 @@ static void ring_send(vsi_sends *sends) {
     /* The results of sends that the kernel has taken are there, because none of them waits. */
     for (uint32_t i = 0; i < taken; i++)
       if (sends->all[queued[i]].result == NOT_SENT) sends->all[queued[i]].result = -EIO;
-    if (!got) sends->ring.ring_fd = -1; /* the application has closed it, and the number is another ring's */
-    lose_ring(sends, "io_uring_enter", got ? -got : EBADF);
+    lose_ring(sends, "io_uring_enter", got ? -got : EBADF); /* 0: the application has closed it, and has another ring */
     return;
   }
 }

@@ -522,30 +522,29 @@ static void a_ring_that_the_application_closed_closes_no_other_file(void **state
 
 /* The file is a ring of the application: a send on it would wait for ever. */
 static void a_ring_that_became_the_applications_is_left_to_it(void **state) {
-  static stream streams[SOME];
-  struct io_uring its;
-  test_host th;
-  test_host_init(&th);
-  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
-  for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
-  send_one_each(streams, runtime);
-  const int ring = find_ring();
-  if (ring >= 0) {
-    assert_int_equal(io_uring_queue_init(8, &its, 0), 0);
+  skip_without_uring();
+  for (int rounds = 0; rounds < 2; rounds++) {
+    static stream streams[SOME];
+    struct io_uring its;
+    test_host th;
+    test_host_init(&th);
+    vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+    for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
+    send_one_each(streams, runtime);
+    const int ring = find_ring();
+    assert_int_equal(io_uring_queue_init(256, &its, 0), 0); /* as many entries as the library's */
     assert_int_equal(dup2(its.ring_fd, ring), ring);
-  }
-  for (int round = 0; round < 2; round++) send_one_each(streams, runtime);
-  for (unsigned i = 0; i < SOME; i++) stream_finish(&streams[i]);
-  vestry_runtime_destroy(runtime);
-  assert_int_equal(th.log_lines, 1);
-  if (ring >= 0) {
+    for (int round = 0; round < 2 * rounds; round++) send_one_each(streams, runtime);
+    for (unsigned i = 0; i < SOME; i++) stream_finish(&streams[i]);
+    vestry_runtime_destroy(runtime);
+    assert_int_equal(th.log_lines, rounds);
     io_uring_prep_nop(io_uring_get_sqe(&its));
     assert_int_equal(io_uring_submit_and_wait(&its, 1), 1);
     assert_true(fcntl(ring, F_GETFD) >= 0);
     close(ring);
     io_uring_queue_exit(&its);
+    test_host_assert_clean(&th);
   }
-  test_host_assert_clean(&th);
 }
 
 /* Without memory for a batch, a write is direct; later writes are batched. */
