@@ -195,12 +195,14 @@ static void send_directly(vsi_send *at, const char *bytes) {
   at->result = sent < 0 ? -errno : (int)sent;
 }
 
-/* Perform a send that the kernel has not performed: the ring failed or the send was interrupted, or the kernel has no
- * such operation. These errors do not concern the socket, unless send(2) returns them too. */
+/* Perform a send that the kernel has not performed: the ring failed, the send was interrupted, there was no memory for
+ * the operation (Linux 6.10), or the kernel has no such operation. These errors do not concern the socket, unless
+ * send(2) returns them too. */
 static void send_rest(vsi_sends *sends, vsi_send *at) {
   const int refusal = at->result;
   const bool lacks_operation = refusal == -EINVAL || refusal == -EOPNOTSUPP || refusal == -ENOSYS;
-  if (!lacks_operation && refusal != NOT_SENT && refusal != -EINTR && refusal != -ECANCELED) return;
+  if (!lacks_operation && refusal != NOT_SENT && refusal != -EINTR && refusal != -ECANCELED && refusal != -ENOMEM)
+    return;
   send_directly(at, sends->bytes);
   if (!lacks_operation || at->result == refusal) return;
   lose_ring(sends, "io_uring has no send", -refusal);

@@ -370,10 +370,8 @@ static void a_ring_that_fails_later_loses_and_repeats_nothing(void **state) {
   assert_arrives_while_refused(SYS_io_uring_enter, 1);
 }
 
-/* Whether the kernel of the tests has no operation to send, like Linux before 5.6, and the error, if any, with which it
- * refuses a ring or a submission. */
-static bool has_no_send;
-static int setup_error, enter_error;
+/* The error, if any, with which the kernel of the tests refuses a ring, a submission, or each send of a submission. */
+static int setup_error, enter_error, send_error;
 
 /* liburing's functions, which the library calls. */
 int io_uring_queue_init_params(unsigned entries, struct io_uring *ring, struct io_uring_params *params) {
@@ -388,8 +386,12 @@ int io_uring_submit_and_wait(struct io_uring *ring, unsigned wait_count) {
   if (enter_error) return -enter_error;
   *(void **)&submit = dlsym(RTLD_NEXT, "io_uring_submit_and_wait");
   const unsigned mask = *ring->sq.kring_mask;
-  for (unsigned i = ring->sq.sqe_head; has_no_send && i != ring->sq.sqe_tail; i++) ring->sq.sqes[i & mask].opcode = 250;
-  return submit(ring, wait_count);
+  for (unsigned i = ring->sq.sqe_head; send_error && i != ring->sq.sqe_tail; i++) ring->sq.sqes[i & mask].opcode = 250;
+  const int count = submit(ring, wait_count);
+  struct io_uring_cqe *at;
+  unsigned head;
+  io_uring_for_each_cqe(ring, head, at) if (send_error) at->res = -send_error;
+  return count;
 }
 
 enum { SOME = 20 };
@@ -413,13 +415,31 @@ static void a_kernel_without_the_operation_gets_plain_sends(void **state) {
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
   for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
-  has_no_send = true;
+  send_error = EINVAL; /* as Linux before 5.6 */
   for (unsigned round = 0; round < 3; round++) send_one_each(streams, runtime);
-  has_no_send = false;
+  send_error = 0;
   assert_false(batches(runtime));
   assert_int_equal(th.log_lines, 1);
   assert_non_null(strstr(th.last_log, "not batched"));
   for (unsigned i = 0; i < SOME; i++) stream_finish(&streams[i]);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+/* The kernel has looked at no socket, so no stream ends. */
+static void sends_without_memory_in_the_kernel_are_made_directly(void **state) {
+  static stream streams[SOME];
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
+  send_error = ENOMEM;
+  for (unsigned round = 0; round < 3; round++) send_one_each(streams, runtime);
+  send_error = 0;
+  for (unsigned i = 0; i < SOME; i++) {
+    assert_int_equal(streams[i].last_result, sizeof(unsigned));
+    stream_finish(&streams[i]);
+  }
   vestry_runtime_destroy(runtime);
   test_host_assert_clean(&th);
 }
@@ -584,6 +604,7 @@ int main(void) {
       cmocka_unit_test(a_kernel_that_refuses_io_uring_gets_plain_sends),
       cmocka_unit_test(a_ring_that_fails_later_loses_and_repeats_nothing),
       cmocka_unit_test(a_kernel_without_the_operation_gets_plain_sends),
+      cmocka_unit_test(sends_without_memory_in_the_kernel_are_made_directly),
       cmocka_unit_test(a_thread_that_lacks_something_for_a_moment_batches_again),
       cmocka_unit_test(a_thread_without_descriptors_writes_directly_for_a_second),
       cmocka_unit_test(a_ring_that_the_application_closed_closes_no_other_file),
