@@ -171,8 +171,13 @@ static void read_until(reader *r, unsigned count) {
   }
 }
 
-/* Open a stream whose windows are never used up. */
-static uint64_t open_reader(reader *r, uint32_t stream, size_t number) {
+/* Connect, and open a stream whose windows are never used up. */
+static uint64_t open_reader(reader *r, bool is_tls, uint32_t stream, size_t number) {
+  static const char *const protocols[] = {"h2", NULL};
+  if (is_tls)
+    assert_int_equal(frames_reach_tls(&r->c, s.port, &(tls_hello){.protocols = protocols}), 0);
+  else
+    frames_reach(&r->c, s.port);
   r->stream = stream;
   r->received = 0;
   r->kept = 0;
@@ -185,17 +190,12 @@ static uint64_t open_reader(reader *r, uint32_t stream, size_t number) {
  * in order. The client reads only when the socket is full. */
 static void batched_events_survive_a_full_socket(void **state) {
   static const vestry_connection_options queues = {.max_queued_count = 1000000, .max_queued_bytes = 64 * MUCH};
-  static const char *const protocols[] = {"h2", NULL};
   for (int is_tls = 0; is_tls < 2; is_tls++) {
     static reader r;
     char json[300];
     unsigned sent = 0;
     begin(&(server_settings){.adapter.lost_ms = VESTRY_NEVER_MS, .options.connection = &queues, .is_tls = is_tls});
-    if (is_tls)
-      assert_int_equal(frames_reach_tls(&r.c, s.port, &(tls_hello){.protocols = protocols}), 0);
-    else
-      frames_reach(&r.c, s.port);
-    const uint64_t id = open_reader(&r, 1, 0);
+    const uint64_t id = open_reader(&r, is_tls, 1, 0);
     for (unsigned more = 0; more < 10; sent++) {
       snprintf(json, sizeof json, "{\"a\":\"%u.%0200d\"}", sent, 0);
       vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), json);
@@ -207,38 +207,40 @@ static void batched_events_survive_a_full_socket(void **state) {
   }
 }
 
-/* The first two streams are sent equal frames in one batch, and the third one another frame. What the full socket of the
- * second does not take is still its own. */
+/* Without TLS, the first two streams are sent equal frames in one batch, and the third one another frame. What the full
+ * socket of the second does not take is still its own. */
 static void a_full_socket_keeps_its_own_bytes_beside_equal_ones(void **state) {
   enum { READERS = 3, FULL = 1 };
   static const vestry_connection_options queues = {.max_queued_count = 1000000, .max_queued_bytes = 64 * MUCH};
   static reader all[READERS];
   uint64_t id[READERS];
   char json[1900];
-  unsigned sent = 0;
-  begin(&(server_settings){.adapter.lost_ms = VESTRY_NEVER_MS, .options = {.connection = &queues, .threads_count = 1}});
-  for (size_t i = 0; i < READERS; i++) {
-    frames_reach(&all[i].c, s.port);
-    id[i] = open_reader(&all[i], i == 2 ? 3 : 1, i);
-    assert_int_equal(vestry_join(s.v, (vestry_scope){0}, VESTRY_KEY("all"), vsi_recorder_connection(&s.recorder, i)),
-                     VESTRY_OK);
-  }
-  for (int rounds = 0; rounds < 3; rounds++) {
-    for (bool is_full = false; !is_full; sent++) {
-      snprintf(json, sizeof json, "{\"a\":\"%u.%01800d\"}", sent, 0);
-      vestry_event *event = NULL;
-      assert_int_equal(vestry_event_signals_text(&s.th.host, json, strlen(json), NULL, &event), VESTRY_OK);
-      assert_int_equal(vestry_broadcast(s.v, (vestry_scope){0}, VESTRY_KEY("all"), event, NULL), VESTRY_OK);
-      vestry_event_unref(event);
-      for (size_t i = 0; i < READERS; i++)
-        if (i != FULL) read_until(&all[i], sent + 1);
-      UNTIL(!info_of(id[FULL]).queued_count || info_of(id[FULL]).waits_for == VESTRY_WAIT_SOCKET);
-      is_full = info_of(id[FULL]).waits_for == VESTRY_WAIT_SOCKET;
+  for (int is_tls = 0; is_tls < 2; is_tls++) {
+    unsigned sent = 0;
+    begin(&(server_settings){
+        .adapter.lost_ms = VESTRY_NEVER_MS, .is_tls = is_tls, .options = {.connection = &queues, .threads_count = 1}});
+    for (size_t i = 0; i < READERS; i++) {
+      id[i] = open_reader(&all[i], is_tls, i == 2 ? 3 : 1, i);
+      assert_int_equal(vestry_join(s.v, (vestry_scope){0}, VESTRY_KEY("all"), vsi_recorder_connection(&s.recorder, i)),
+                       VESTRY_OK);
     }
-    read_until(&all[FULL], sent);
+    for (int rounds = 0; rounds < 3; rounds++) {
+      for (bool is_full = false; !is_full; sent++) {
+        snprintf(json, sizeof json, "{\"a\":\"%u.%01800d\"}", sent, 0);
+        vestry_event *event = NULL;
+        assert_int_equal(vestry_event_signals_text(&s.th.host, json, strlen(json), NULL, &event), VESTRY_OK);
+        assert_int_equal(vestry_broadcast(s.v, (vestry_scope){0}, VESTRY_KEY("all"), event, NULL), VESTRY_OK);
+        vestry_event_unref(event);
+        for (size_t i = 0; i < READERS; i++)
+          if (i != FULL) read_until(&all[i], sent + 1);
+        UNTIL(!info_of(id[FULL]).queued_count || info_of(id[FULL]).waits_for == VESTRY_WAIT_SOCKET);
+        is_full = info_of(id[FULL]).waits_for == VESTRY_WAIT_SOCKET;
+      }
+      read_until(&all[FULL], sent);
+    }
+    for (size_t i = 1; i < READERS; i++) frames_close(&all[i].c);
+    end(&all[0].c);
   }
-  for (size_t i = 1; i < READERS; i++) frames_close(&all[i].c);
-  end(&all[0].c);
 }
 
 int main(void) {
