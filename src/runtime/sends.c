@@ -64,6 +64,7 @@ struct vsi_sends {
   vsi_pool *pool;              /* whose actors send: the counters and the mode are its own */
   uint32_t count, used, turns; /* turns: checks of the age */
   bool is_flushing, has_ring;
+  bool is_of_worker; /* always used by the same thread */
   uint64_t since_ns; /* when the first send was added */
   uint64_t retry_ns; /* without a ring: when to try again */
   struct io_uring ring;
@@ -125,7 +126,7 @@ static void lose_ring(vsi_sends *sends, const char *what, int error) {
 /* With SINGLE_ISSUER and DEFER_TASKRUN (Linux 6.1) a completion costs less; a thread that steps may be another one each
  * time. IORING_SETUP_… of liburing: io_uring_setup(2). */
 static void ring_init(vsi_sends *sends) {
-  const unsigned wanted = sends->pool->workers_count ? IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN : 0;
+  const unsigned wanted = sends->is_of_worker ? IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN : 0;
   struct io_uring_params params = {.flags = wanted};
   int error = io_uring_queue_init_params(SENDS_MOST, &sends->ring, &params);
   if (error == -EINVAL && wanted) {
@@ -248,6 +249,7 @@ static vsi_sends *create(const vsi_pool *here, vsi_pool *of) {
   sends->pool = of;
   sends->count = sends->used = sends->turns = 0;
   sends->is_flushing = sends->has_ring = false;
+  sends->is_of_worker = here->workers_count;
   sends->retry_ns = 0;
   return sends;
 }

@@ -8,6 +8,8 @@
 #include <liburing.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -567,6 +569,53 @@ static void a_ring_that_became_the_applications_is_left_to_it(void **state) {
   }
 }
 
+typedef struct helper {
+  stream *streams;
+  vestry_runtime *of, *here;
+} helper;
+
+/* Send the next number on each of these streams, as a thread that does the work of a stepped runtime. Returns NULL, or
+ * the stream that could not be batched. */
+static void *help(void *ctx) {
+  const helper *h = ctx;
+  for (unsigned i = 0; i < SOME; i++) {
+    stream *s = &h->streams[i];
+    const unsigned number = atomic_load(&s->sent_count);
+    while (!vsi_actor_try_enter(&s->actor)) sched_yield();
+    vsi_sends *sends = vsi_sends_here(&h->here->pool, &h->of->pool);
+    if (!sends) return s;
+    memcpy(vsi_sends_room(sends), &number, sizeof number);
+    vsi_sends_add(sends, &s->actor, s->ours, sizeof number);
+  }
+  (void)vsi_pool_flush(&h->here->pool, 0);
+  return NULL;
+}
+
+/* A stepped runtime may do work for one with threads, for example render its pages, and each step may be on another
+ * thread. */
+static void a_stepped_runtime_sends_for_another_one_on_any_thread(void **state) {
+  static stream streams[SOME];
+  test_host th;
+  skip_without_uring();
+  test_host_init(&th);
+  helper h = {.streams = streams, .of = runtime_of(&th, 1), .here = runtime_of(&th, VESTRY_THREADS_NONE)};
+  for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], h.of, 0);
+  for (unsigned round = 0; round < 3; round++) {
+    pthread_t thread;
+    void *refused = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, help, &h), 0);
+    assert_int_equal(pthread_join(thread, &refused), 0);
+    assert_null(refused);
+    for (unsigned i = 0; i < SOME; i++) assert_int_equal(read_numbers(&streams[i], round), round + 1);
+  }
+  assert_true(batches(h.of));
+  assert_int_equal(th.log_lines, 0);
+  vestry_runtime_destroy(h.here);
+  vestry_runtime_destroy(h.of);
+  for (unsigned i = 0; i < SOME; i++) stream_finish(&streams[i]);
+  test_host_assert_clean(&th);
+}
+
 /* Without memory for a batch, a write is direct; later writes are batched. */
 static void without_memory_a_write_is_direct(void **state) {
   test_host th;
@@ -609,6 +658,7 @@ int main(void) {
       cmocka_unit_test(a_thread_without_descriptors_writes_directly_for_a_second),
       cmocka_unit_test(a_ring_that_the_application_closed_closes_no_other_file),
       cmocka_unit_test(a_ring_that_became_the_applications_is_left_to_it),
+      cmocka_unit_test(a_stepped_runtime_sends_for_another_one_on_any_thread),
       cmocka_unit_test(without_memory_a_write_is_direct),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
