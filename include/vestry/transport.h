@@ -74,8 +74,10 @@ typedef struct vestry_transport_ops {
    *  runtime batches writes (vestry_runtime_options.io). Put the slices and their framing into buffer, at most `room`
    *  bytes, and the socket into *ret_descriptor; it must stay open, and no other function of the transport is called,
    *  until `sent` was called on the same thread. A descriptor below 0 means that vestry sends nothing, and that `sent`
-   *  takes the bytes. Must not block. NULL: each write is a call of `write`.
-   *  Returns  the number of bytes to send; 0: not possible now, and `write` is called instead */
+   *  takes the bytes, which stay in buffer until then. With a descriptor, buffer may be overwritten at once. Must not
+   *  block. NULL: each write is a call of `write`.
+   *  Returns  the number of bytes to send; 0: not possible now, and `write` is called instead; more than room: nothing
+   *           is sent, and the connection ends with cause ERROR */
   size_t (*compose)(void *transport, const vestry_slice *slices, size_t count, void *buffer, size_t room,
                     int *ret_descriptor);
   /** Take the result of a composed write: the number of sent bytes, at least 1, or the negative errno, as send(2) sets

@@ -439,6 +439,7 @@ static bool queue_write(vestry_connection *connection, const write_offer *offer,
   int descriptor = -1;
   const size_t len = ops->compose(connection->transport, offer->slices, offer->count, vsi_sends_room(sends),
                                   VSI_SEND_ROOM, &descriptor);
+  if (len > VSI_SEND_ROOM) return !survived(connection, VESTRY_IO_ERROR); /* the bytes behind it are another stream's */
   if (len) vsi_sends_add(sends, &connection->actor, descriptor, len);
   return len;
 #endif

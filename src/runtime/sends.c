@@ -44,6 +44,7 @@
 #include <liburing.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "base/assert.h"
@@ -63,6 +64,7 @@ struct vsi_sends {
   vsi_pool *pool;              /* whose actors send: the counters and the mode are its own */
   uint32_t count, used, turns; /* turns: checks of the age */
   bool is_flushing, has_ring;
+  bool is_of_worker; /* always used by the same thread */
   uint64_t since_ns; /* when the first send was added */
   uint64_t retry_ns; /* without a ring: when to try again */
   struct io_uring ring;
@@ -81,12 +83,25 @@ static void give_up(vsi_pool *pool, const char *what, int error) {
 
 /* ---- the ring ---------------------------------------------------------------------------------------------------- */
 
-/* The application may have closed all descriptors, for example by closefrom(3), and its next file may have the ring's
- * number. This file stays open. */
+/* Return whether the descriptor is still the ring's. The application may have closed all descriptors, for example by
+ * closefrom(3), and its next file may have the number. This file stays open. If it is another ring, only the memory
+ * distinguishes it: a value that is written to this ring appears in a second mapping of this ring. */
+static bool is_own(struct io_uring *ring) {
+  const int answer = io_uring_enter((unsigned)ring->ring_fd, 0, 0, 0, NULL);
+  if (answer) return answer != -EBADF && answer != -EOPNOTSUPP && answer != -EBADFD; /* others: refused */
+  struct io_uring_sqe *own = ring->sq.sqes;
+  const size_t bytes = SENDS_MOST * sizeof *own; /* new kernels map all or nothing */
+  const struct io_uring_sqe *its = mmap(NULL, bytes, PROT_READ, MAP_SHARED, ring->ring_fd, IORING_OFF_SQES);
+  if (its == MAP_FAILED) return false;
+  bool are_same = true;
+  for (own->user_data = 1; own->user_data <= 2; own->user_data++) are_same &= its->user_data == own->user_data;
+  (void)munmap((void *)its, bytes);
+  return are_same;
+}
+
 static void ring_finish(vsi_sends *sends) {
   if (!sends->has_ring) return;
-  const int answer = io_uring_enter((unsigned)sends->ring.ring_fd, 0, 0, 0, NULL);
-  if (answer == -EBADF || answer == -EOPNOTSUPP) sends->ring.ring_fd = -1; /* closed; another file */
+  if (!is_own(&sends->ring)) sends->ring.ring_fd = -1;
   io_uring_queue_exit(&sends->ring);
   sends->has_ring = false;
 }
@@ -111,7 +126,7 @@ static void lose_ring(vsi_sends *sends, const char *what, int error) {
 /* With SINGLE_ISSUER and DEFER_TASKRUN (Linux 6.1) a completion costs less; a thread that steps may be another one each
  * time. IORING_SETUP_… of liburing: io_uring_setup(2). */
 static void ring_init(vsi_sends *sends) {
-  const unsigned wanted = sends->pool->workers_count ? IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN : 0;
+  const unsigned wanted = sends->is_of_worker ? IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN : 0;
   struct io_uring_params params = {.flags = wanted};
   int error = io_uring_queue_init_params(SENDS_MOST, &sends->ring, &params);
   if (error == -EINVAL && wanted) {
@@ -160,8 +175,7 @@ static void ring_send(vsi_sends *sends) {
     /* The results of sends that the kernel has taken are there, because none of them waits. */
     for (uint32_t i = 0; i < taken; i++)
       if (sends->all[queued[i]].result == NOT_SENT) sends->all[queued[i]].result = -EIO;
-    if (!got) sends->ring.ring_fd = -1; /* the application has closed it, and the number is another ring's */
-    lose_ring(sends, "io_uring_enter", got ? -got : EBADF);
+    lose_ring(sends, "io_uring_enter", got ? -got : EBADF); /* 0: the application has closed it, and has another ring */
     return;
   }
 }
@@ -182,12 +196,14 @@ static void send_directly(vsi_send *at, const char *bytes) {
   at->result = sent < 0 ? -errno : (int)sent;
 }
 
-/* Perform a send that the kernel has not performed: the ring failed or the send was interrupted, or the kernel has no
- * such operation. These errors do not concern the socket, unless send(2) returns them too. */
+/* Perform a send that the kernel has not performed: the ring failed, the send was interrupted, there was no memory for
+ * the operation (Linux 6.10), or the kernel has no such operation. These errors do not concern the socket, unless
+ * send(2) returns them too. */
 static void send_rest(vsi_sends *sends, vsi_send *at) {
   const int refusal = at->result;
   const bool lacks_operation = refusal == -EINVAL || refusal == -EOPNOTSUPP || refusal == -ENOSYS;
-  if (!lacks_operation && refusal != NOT_SENT && refusal != -EINTR && refusal != -ECANCELED) return;
+  if (!lacks_operation && refusal != NOT_SENT && refusal != -EINTR && refusal != -ECANCELED && refusal != -ENOMEM)
+    return;
   send_directly(at, sends->bytes);
   if (!lacks_operation || at->result == refusal) return;
   lose_ring(sends, "io_uring has no send", -refusal);
@@ -233,6 +249,7 @@ static vsi_sends *create(const vsi_pool *here, vsi_pool *of) {
   sends->pool = of;
   sends->count = sends->used = sends->turns = 0;
   sends->is_flushing = sends->has_ring = false;
+  sends->is_of_worker = here->workers_count;
   sends->retry_ns = 0;
   return sends;
 }

@@ -597,6 +597,29 @@ static void transport_failures_map_to_causes(void **state) {
       }
 }
 
+/* Behind the room are bytes of other streams. */
+static void a_length_beyond_the_room_of_a_batch_ends_the_stream(void **state) {
+  static const size_t beyond[] = {1, SIZE_MAX / 2};
+  for (size_t i = 0; i < 2; i++) {
+    bench b;
+    probe p;
+    bench_init(&b, VESTRY_THREADS_NONE, NULL);
+    probe_init(&p);
+    vestry_connection *c = bench_connect(&b, &p, NULL);
+    vsi_connection_start(c);
+    bench_run(&b);
+    p.beyond = beyond[i];
+    bench_send(&b, c, "a");
+    bench_run(&b);
+    probe_assert_got(&p, p.composed.len ? "" : ": a\n\n"); /* without a batch, compose is not called */
+    assert_int_equal(p.close_cause, p.composed.len ? VESTRY_CAUSE_ERROR : VESTRY_CAUSE_NONE);
+    assert_int_equal(p.ends, p.composed.len ? 1 : 0);
+    vestry_connection_unref(c);
+    bench_finish(&b);
+    probe_finish(&p);
+  }
+}
+
 /* capability: C12 */
 static void abandoned_connection_counts_and_never_opens(void **state) {
   bench b;
@@ -728,6 +751,7 @@ int main(void) {
       cmocka_unit_test(heartbeat_interval_of_weeks_works),
       cmocka_unit_test(never_disables_heartbeats),
       cmocka_unit_test(transport_failures_map_to_causes),
+      cmocka_unit_test(a_length_beyond_the_room_of_a_batch_ends_the_stream),
       cmocka_unit_test(abandoned_connection_counts_and_never_opens),
       cmocka_unit_test(connect_refuses_bad_options_and_closed_groups),
       cmocka_unit_test(connection_survives_every_failed_allocation),

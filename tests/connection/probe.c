@@ -75,7 +75,7 @@ static size_t probe_compose(void *transport, const vestry_slice *slices, size_t 
     len += slices[i].len;
   }
   p->composed = (vestry_slice){buffer, len};
-  return len;
+  return p->beyond ? room + p->beyond : len;
 }
 
 static vestry_io probe_sent(void *transport, int result, size_t *ret_written) {

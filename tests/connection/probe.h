@@ -18,6 +18,7 @@ typedef struct probe {
   vsi_buffer got;
   size_t writes, opens, ends, releases;
   vestry_slice composed; /* bytes that wait in a batch */
+  size_t beyond;         /* compose returns more than its room by this number; 0: it returns what it has composed */
   bool clean;
   vestry_cause end_cause;
   vestry_io open_answer;  /* what open returns; OK */

@@ -11,6 +11,7 @@
 #include "h2/server.h"
 #include "support/test.h"
 #include "support/until.h"
+#include "vestry/channel.h"
 
 enum { WINDOW = 65535, BYTES = 300000, MUCH = 1 << 20 };
 
@@ -143,54 +144,113 @@ static void full_socket_makes_streams_wait(void **state) {
   end(&c);
 }
 
+/* Reads the events of a stream, whose signal `a` counts them. */
+typedef struct reader {
+  frames_client c;
+  uint32_t stream;
+  unsigned received;
+  size_t kept;
+  char text[2 * FRAME_MOST_BYTES];
+} reader;
+
+static void read_until(reader *r, unsigned count) {
+  char wanted[32];
+  while (r->received < count) {
+    assert_true(frames_wait(&r->c, FRAME_DATA, r->stream));
+    memcpy(r->text + r->kept, r->c.last.bytes, r->c.last.len);
+    r->kept += r->c.last.len;
+    r->text[r->kept] = '\0';
+    char *at = r->text;
+    for (char *next; (next = strstr(at, "\n\n")) != NULL; at = next + 2, r->received++) {
+      snprintf(wanted, sizeof wanted, "{\"a\":\"%u.0", r->received);
+      const char *found = strstr(at, wanted);
+      assert_true(found && found < next);
+    }
+    r->kept -= (size_t)(at - r->text);
+    memmove(r->text, at, r->kept);
+  }
+}
+
+/* Connect, and open a stream whose windows are never used up. */
+static uint64_t open_reader(reader *r, bool is_tls, uint32_t stream, size_t number) {
+  static const char *const protocols[] = {"h2", NULL};
+  if (is_tls)
+    assert_int_equal(frames_reach_tls(&r->c, s.port, &(tls_hello){.protocols = protocols}), 0);
+  else
+    frames_reach(&r->c, s.port);
+  r->stream = stream;
+  r->received = 0;
+  r->kept = 0;
+  frames_begin(&r->c, INT32_MAX);
+  frames_send_number(&r->c, FRAME_WINDOW_UPDATE, 0, INT32_MAX - WINDOW);
+  return open_stream(&r->c, stream, number);
+}
+
 /* Small events go in batches of the runtime, whose sends may find the socket full. What it did not take is sent later,
  * in order. The client reads only when the socket is full. */
 static void batched_events_survive_a_full_socket(void **state) {
   static const vestry_connection_options queues = {.max_queued_count = 1000000, .max_queued_bytes = 64 * MUCH};
-  static const char *const protocols[] = {"h2", NULL};
   for (int is_tls = 0; is_tls < 2; is_tls++) {
-    frames_client c;
-    char json[300], wanted[32];
-    unsigned sent = 0, received = 0;
-    size_t kept = 0;
-    static char text[2 * FRAME_MOST_BYTES];
+    static reader r;
+    char json[300];
+    unsigned sent = 0;
     begin(&(server_settings){.adapter.lost_ms = VESTRY_NEVER_MS, .options.connection = &queues, .is_tls = is_tls});
-    if (is_tls)
-      assert_int_equal(frames_reach_tls(&c, s.port, &(tls_hello){.protocols = protocols}), 0);
-    else
-      frames_reach(&c, s.port);
-    frames_begin(&c, INT32_MAX);
-    frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, INT32_MAX - WINDOW);
-    const uint64_t id = open_stream(&c, 1, 0);
+    const uint64_t id = open_reader(&r, is_tls, 1, 0);
     for (unsigned more = 0; more < 10; sent++) {
       snprintf(json, sizeof json, "{\"a\":\"%u.%0200d\"}", sent, 0);
       vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), json);
       UNTIL(!info_of(id).queued_count || info_of(id).waits_for == VESTRY_WAIT_SOCKET);
       more += info_of(id).waits_for == VESTRY_WAIT_SOCKET;
     }
-    while (received < sent) {
-      assert_true(frames_wait(&c, FRAME_DATA, 1));
-      memcpy(text + kept, c.last.bytes, c.last.len);
-      kept += c.last.len;
-      text[kept] = '\0';
-      char *at = text;
-      for (char *next; (next = strstr(at, "\n\n")) != NULL; at = next + 2, received++) {
-        snprintf(wanted, sizeof wanted, "{\"a\":\"%u.0", received);
-        const char *found = strstr(at, wanted);
-        assert_true(found && found < next);
-      }
-      kept -= (size_t)(at - text);
-      memmove(text, at, kept);
+    read_until(&r, sent);
+    end(&r.c);
+  }
+}
+
+/* Without TLS, the first two streams are sent equal frames in one batch, and the third one another frame. What the full
+ * socket of the second does not take is still its own. */
+static void a_full_socket_keeps_its_own_bytes_beside_equal_ones(void **state) {
+  enum { READERS = 3, FULL = 1 };
+  static const vestry_connection_options queues = {.max_queued_count = 1000000, .max_queued_bytes = 64 * MUCH};
+  static reader all[READERS];
+  uint64_t id[READERS];
+  char json[1900];
+  for (int is_tls = 0; is_tls < 2; is_tls++) {
+    unsigned sent = 0;
+    begin(&(server_settings){
+        .adapter.lost_ms = VESTRY_NEVER_MS, .is_tls = is_tls, .options = {.connection = &queues, .threads_count = 1}});
+    for (size_t i = 0; i < READERS; i++) {
+      id[i] = open_reader(&all[i], is_tls, i == 2 ? 3 : 1, i);
+      assert_int_equal(vestry_join(s.v, (vestry_scope){0}, VESTRY_KEY("all"), vsi_recorder_connection(&s.recorder, i)),
+                       VESTRY_OK);
     }
-    end(&c);
+    for (int rounds = 0; rounds < 3; rounds++) {
+      for (bool is_full = false; !is_full; sent++) {
+        snprintf(json, sizeof json, "{\"a\":\"%u.%01800d\"}", sent, 0);
+        vestry_event *event = NULL;
+        assert_int_equal(vestry_event_signals_text(&s.th.host, json, strlen(json), NULL, &event), VESTRY_OK);
+        assert_int_equal(vestry_broadcast(s.v, (vestry_scope){0}, VESTRY_KEY("all"), event, NULL), VESTRY_OK);
+        vestry_event_unref(event);
+        for (size_t i = 0; i < READERS; i++)
+          if (i != FULL) read_until(&all[i], sent + 1);
+        UNTIL(!info_of(id[FULL]).queued_count || info_of(id[FULL]).waits_for == VESTRY_WAIT_SOCKET);
+        is_full = info_of(id[FULL]).waits_for == VESTRY_WAIT_SOCKET;
+      }
+      read_until(&all[FULL], sent);
+    }
+    for (size_t i = 1; i < READERS; i++) frames_close(&all[i].c);
+    end(&all[0].c);
   }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(streams_of_a_connection_have_its_number),  cmocka_unit_test(unread_stream_waits_for_its_window),
-      cmocka_unit_test(unread_connection_makes_its_streams_wait), cmocka_unit_test(full_socket_makes_streams_wait),
+      cmocka_unit_test(streams_of_a_connection_have_its_number),
+      cmocka_unit_test(unread_stream_waits_for_its_window),
+      cmocka_unit_test(unread_connection_makes_its_streams_wait),
+      cmocka_unit_test(full_socket_makes_streams_wait),
       cmocka_unit_test(batched_events_survive_a_full_socket),
+      cmocka_unit_test(a_full_socket_keeps_its_own_bytes_beside_equal_ones),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

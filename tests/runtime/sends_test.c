@@ -8,6 +8,8 @@
 #include <liburing.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -370,10 +372,8 @@ static void a_ring_that_fails_later_loses_and_repeats_nothing(void **state) {
   assert_arrives_while_refused(SYS_io_uring_enter, 1);
 }
 
-/* Whether the kernel of the tests has no operation to send, like Linux before 5.6, and the error, if any, with which it
- * refuses a ring or a submission. */
-static bool has_no_send;
-static int setup_error, enter_error;
+/* The error, if any, with which the kernel of the tests refuses a ring, a submission, or each send of a submission. */
+static int setup_error, enter_error, send_error;
 
 /* liburing's functions, which the library calls. */
 int io_uring_queue_init_params(unsigned entries, struct io_uring *ring, struct io_uring_params *params) {
@@ -388,8 +388,12 @@ int io_uring_submit_and_wait(struct io_uring *ring, unsigned wait_count) {
   if (enter_error) return -enter_error;
   *(void **)&submit = dlsym(RTLD_NEXT, "io_uring_submit_and_wait");
   const unsigned mask = *ring->sq.kring_mask;
-  for (unsigned i = ring->sq.sqe_head; has_no_send && i != ring->sq.sqe_tail; i++) ring->sq.sqes[i & mask].opcode = 250;
-  return submit(ring, wait_count);
+  for (unsigned i = ring->sq.sqe_head; send_error && i != ring->sq.sqe_tail; i++) ring->sq.sqes[i & mask].opcode = 250;
+  const int count = submit(ring, wait_count);
+  struct io_uring_cqe *at;
+  unsigned head;
+  io_uring_for_each_cqe(ring, head, at) if (send_error) at->res = -send_error;
+  return count;
 }
 
 enum { SOME = 20 };
@@ -413,13 +417,31 @@ static void a_kernel_without_the_operation_gets_plain_sends(void **state) {
   test_host_init(&th);
   vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
   for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
-  has_no_send = true;
+  send_error = EINVAL; /* as Linux before 5.6 */
   for (unsigned round = 0; round < 3; round++) send_one_each(streams, runtime);
-  has_no_send = false;
+  send_error = 0;
   assert_false(batches(runtime));
   assert_int_equal(th.log_lines, 1);
   assert_non_null(strstr(th.last_log, "not batched"));
   for (unsigned i = 0; i < SOME; i++) stream_finish(&streams[i]);
+  vestry_runtime_destroy(runtime);
+  test_host_assert_clean(&th);
+}
+
+/* The kernel has looked at no socket, so no stream ends. */
+static void sends_without_memory_in_the_kernel_are_made_directly(void **state) {
+  static stream streams[SOME];
+  test_host th;
+  test_host_init(&th);
+  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+  for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
+  send_error = ENOMEM;
+  for (unsigned round = 0; round < 3; round++) send_one_each(streams, runtime);
+  send_error = 0;
+  for (unsigned i = 0; i < SOME; i++) {
+    assert_int_equal(streams[i].last_result, sizeof(unsigned));
+    stream_finish(&streams[i]);
+  }
   vestry_runtime_destroy(runtime);
   test_host_assert_clean(&th);
 }
@@ -522,29 +544,75 @@ static void a_ring_that_the_application_closed_closes_no_other_file(void **state
 
 /* The file is a ring of the application: a send on it would wait for ever. */
 static void a_ring_that_became_the_applications_is_left_to_it(void **state) {
-  static stream streams[SOME];
-  struct io_uring its;
-  test_host th;
-  test_host_init(&th);
-  vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
-  for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
-  send_one_each(streams, runtime);
-  const int ring = find_ring();
-  if (ring >= 0) {
-    assert_int_equal(io_uring_queue_init(8, &its, 0), 0);
+  skip_without_uring();
+  for (int rounds = 0; rounds < 2; rounds++) {
+    static stream streams[SOME];
+    struct io_uring its;
+    test_host th;
+    test_host_init(&th);
+    vestry_runtime *runtime = runtime_of(&th, VESTRY_THREADS_NONE);
+    for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], runtime, 0);
+    send_one_each(streams, runtime);
+    const int ring = find_ring();
+    assert_int_equal(io_uring_queue_init(256, &its, 0), 0); /* as many entries as the library's */
     assert_int_equal(dup2(its.ring_fd, ring), ring);
-  }
-  for (int round = 0; round < 2; round++) send_one_each(streams, runtime);
-  for (unsigned i = 0; i < SOME; i++) stream_finish(&streams[i]);
-  vestry_runtime_destroy(runtime);
-  assert_int_equal(th.log_lines, 1);
-  if (ring >= 0) {
+    for (int round = 0; round < 2 * rounds; round++) send_one_each(streams, runtime);
+    for (unsigned i = 0; i < SOME; i++) stream_finish(&streams[i]);
+    vestry_runtime_destroy(runtime);
+    assert_int_equal(th.log_lines, rounds);
     io_uring_prep_nop(io_uring_get_sqe(&its));
     assert_int_equal(io_uring_submit_and_wait(&its, 1), 1);
     assert_true(fcntl(ring, F_GETFD) >= 0);
     close(ring);
     io_uring_queue_exit(&its);
+    test_host_assert_clean(&th);
   }
+}
+
+typedef struct helper {
+  stream *streams;
+  vestry_runtime *of, *here;
+} helper;
+
+/* Send the next number on each of these streams, as a thread that does the work of a stepped runtime. Returns NULL, or
+ * the stream that could not be batched. */
+static void *help(void *ctx) {
+  const helper *h = ctx;
+  for (unsigned i = 0; i < SOME; i++) {
+    stream *s = &h->streams[i];
+    const unsigned number = atomic_load(&s->sent_count);
+    while (!vsi_actor_try_enter(&s->actor)) sched_yield();
+    vsi_sends *sends = vsi_sends_here(&h->here->pool, &h->of->pool);
+    if (!sends) return s;
+    memcpy(vsi_sends_room(sends), &number, sizeof number);
+    vsi_sends_add(sends, &s->actor, s->ours, sizeof number);
+  }
+  (void)vsi_pool_flush(&h->here->pool, 0);
+  return NULL;
+}
+
+/* A stepped runtime may do work for one with threads, for example render its pages, and each step may be on another
+ * thread. */
+static void a_stepped_runtime_sends_for_another_one_on_any_thread(void **state) {
+  static stream streams[SOME];
+  test_host th;
+  skip_without_uring();
+  test_host_init(&th);
+  helper h = {.streams = streams, .of = runtime_of(&th, 1), .here = runtime_of(&th, VESTRY_THREADS_NONE)};
+  for (unsigned i = 0; i < SOME; i++) stream_init(&streams[i], h.of, 0);
+  for (unsigned round = 0; round < 3; round++) {
+    pthread_t thread;
+    void *refused = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, help, &h), 0);
+    assert_int_equal(pthread_join(thread, &refused), 0);
+    assert_null(refused);
+    for (unsigned i = 0; i < SOME; i++) assert_int_equal(read_numbers(&streams[i], round), round + 1);
+  }
+  assert_true(batches(h.of));
+  assert_int_equal(th.log_lines, 0);
+  vestry_runtime_destroy(h.here);
+  vestry_runtime_destroy(h.of);
+  for (unsigned i = 0; i < SOME; i++) stream_finish(&streams[i]);
   test_host_assert_clean(&th);
 }
 
@@ -585,10 +653,12 @@ int main(void) {
       cmocka_unit_test(a_kernel_that_refuses_io_uring_gets_plain_sends),
       cmocka_unit_test(a_ring_that_fails_later_loses_and_repeats_nothing),
       cmocka_unit_test(a_kernel_without_the_operation_gets_plain_sends),
+      cmocka_unit_test(sends_without_memory_in_the_kernel_are_made_directly),
       cmocka_unit_test(a_thread_that_lacks_something_for_a_moment_batches_again),
       cmocka_unit_test(a_thread_without_descriptors_writes_directly_for_a_second),
       cmocka_unit_test(a_ring_that_the_application_closed_closes_no_other_file),
       cmocka_unit_test(a_ring_that_became_the_applications_is_left_to_it),
+      cmocka_unit_test(a_stepped_runtime_sends_for_another_one_on_any_thread),
       cmocka_unit_test(without_memory_a_write_is_direct),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

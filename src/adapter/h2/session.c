@@ -22,10 +22,10 @@
  *
  * With batched sends (runtime/sends.c), a worker of the runtime marks the streams of a whole batch first, and then
  * takes the turn once for all of them (stream.c: compose and sent). If a session has only one or two streams, there is
- * nothing to put together. Then compose takes the turn and writes the record into the batch, and keeps the turn until
- * the batch is sent, some hundred microseconds later, because the records of a connection must be sent in their order.
- * So the sends of many connections are one system call. The loop's thread may wait that long; the worker never waits
- * for a turn meanwhile (vsi_h2_session_is_held).
+ * nothing to put together. Then, with TLS, compose takes the turn and writes the record into the batch, and keeps the
+ * turn until the batch is sent, some hundred microseconds later, because the records of a connection must be sent in
+ * their order. So the sends of many connections are one system call. The loop's thread may wait that long; the worker
+ * never waits for a turn meanwhile (vsi_h2_session_is_held).
  *
  * If the socket has no room, a record that is already encrypted waits inside GnuTLS (is_owed), and the frames that
  * nghttp2 has already produced wait in `unsent`. Until the socket has room, no more frames are taken from nghttp2, so a
@@ -354,16 +354,16 @@ static ssize_t push(gnutls_transport_ptr_t of, const void *data, size_t len) {
 
 /* Put a frame into the record. */
 static void seal(vsi_h2_session *session, const uint8_t *frame, size_t len) {
-  if (!session->tls)
-    (void)push(session, frame, len);
-  else if (gnutls_record_send(session->tls, frame, len) != (ssize_t)len)
-    break_off(session, EIO);
+  if (gnutls_record_send(session->tls, frame, len) != (ssize_t)len) break_off(session, EIO);
 }
 
 static size_t compose(vsi_h2_stream *stream, const vestry_slice *slices, size_t count, void *record, size_t room) {
   enum { FRAME_BYTES = 2048, SEALED_MORE = 64 /* bytes of a record beside its content, at most */, FEW = 2 };
   vsi_h2_session *session = stream->session;
   uint8_t frame[FRAME_BYTES];
+  /* The record is read again if the socket does not take all of it. Without TLS, it may equal that of another session:
+   * then both share the other one's bytes, and the place of this one is overwritten (runtime/sends.c). */
+  if (!session->tls) return 0;
   /* A session with more streams sends the frames of all of them in one record. relaxed: any number will do */
   if (atomic_load_explicit(&session->streams_count, memory_order_relaxed) > FEW) return 0;
   if (room <= SEALED_MORE || !vsi_semaphore_try(&session->turn)) return 0;
