@@ -197,7 +197,7 @@ static void send_directly(vsi_send *at, const char *bytes) {
 }
 
 /* Perform a send that the kernel has not performed: the ring failed, the send was interrupted, there was no memory for
- * the operation (Linux 6.10), or the kernel has no such operation. These errors do not concern the socket, unless
+ * the operation, or the kernel has no such operation. These errors do not concern the socket, unless
  * send(2) returns them too. */
 static void send_rest(vsi_sends *sends, vsi_send *at) {
   const int refusal = at->result;
