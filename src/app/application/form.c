@@ -173,7 +173,8 @@ void vestry_call_form(vestry_call *call, const vestry_application_form *given, c
   const vestry_inputs_shown shown = {.values = values};
   if (call->error) return;
   if (!given || !own->has_document) {
-    vsi_entry_call_mistake(call, "vestry_call_form", "the form is NULL, or no document has begun");
+    vsi_entry_call_mistake(call, "vestry_call_form",
+                           "the form is NULL, or no document has begun; call vestry_call_document first");
     return;
   }
   const vestry_application_form form = taken(given);
