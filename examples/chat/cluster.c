@@ -133,7 +133,9 @@ static void beat(vestry_timer *timer, void *ctx) {
  * commit slightly later. */
 static void on_commit(void *ctx) {
   struct cluster *cluster = ctx;
+  pthread_mutex_lock(&cluster->lock); /* vestry may commit, for sessions, while this process leaves */
   (void)vestry_cluster_publish(cluster->of, NO_SCOPE, COMMIT, cluster->app->node, strlen(cluster->app->node));
+  pthread_mutex_unlock(&cluster->lock);
 }
 
 void cluster_session_ended(struct app *app, const char *scope, size_t len) {

@@ -16,6 +16,7 @@
  * faster. If the table cannot grow, it becomes slower, but works. */
 #include "channel/channels.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -30,6 +31,7 @@ struct vsi_channels {
   size_t max_count;
   uint64_t epoch_max_bytes;                  /* of each channel */
   _Atomic(const vsi_channels_watch *) watch; /* NULL: none */
+  _Atomic(uint32_t) watching_count;          /* threads between enter_watch and leave_watch */
   vsi_mutex lock;                            /* see docs/locking.md */
   /* guarded by lock */
   vsi_map map;
@@ -121,12 +123,20 @@ size_t vsi_channels_next(vsi_channels *channels, vsi_channels_place *from, vsi_c
   return count;
 }
 
+/* All four accesses are sequentially consistent: either a thread finds the watch removed, or its removal finds the
+ * thread, and waits. */
 void vsi_channels_watch_set(vsi_channels *channels, const vsi_channels_watch *watch) {
-  atomic_store_explicit(&channels->watch, watch, memory_order_release); /* pairs with watch_of */
+  atomic_store(&channels->watch, watch);
+  while (!watch && atomic_load(&channels->watching_count)) sched_yield();
 }
 
-static const vsi_channels_watch *watch_of(vsi_channels *channels) {
-  return atomic_load_explicit(&channels->watch, memory_order_acquire);
+static const vsi_channels_watch *enter_watch(vsi_channels *channels) {
+  atomic_fetch_add(&channels->watching_count, 1);
+  return atomic_load(&channels->watch);
+}
+
+static void leave_watch(vsi_channels *channels) {
+  atomic_fetch_sub(&channels->watching_count, 1);
 }
 
 /* ------------------------------------------------------------------------------------------------- ending --------- */
@@ -151,9 +161,11 @@ static bool unref(vsi_channel *channel) {
   bool is_last = VSI_REFS_DROP(&channel->refs);
   if (is_last) take_out_locked(channels, channel);
   vsi_mutex_unlock(&channels->lock);
-  const vsi_channels_watch *watch = is_last ? watch_of(channels) : NULL;
+  if (!is_last) return false;
+  const vsi_channels_watch *watch = enter_watch(channels);
   if (watch) watch->left(channel->name.bytes, channel->name.len, watch->ctx);
-  return is_last;
+  leave_watch(channels);
+  return true;
 }
 
 /* ------------------------------------------------------------------------------------------------- making --------- */
@@ -209,12 +221,13 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
   error = vsi_channel_make(channels->group, channels->epoch_max_bytes, &name, &have.channel);
   if (error) return error;
   (void)vsi_map_room_make(&have.room, channels->host, bits);
-  const vsi_channels_watch *watch = watch_of(channels);
+  const vsi_channels_watch *watch = enter_watch(channels);
   if (watch) error = watch->coming(bytes, len, watch->ctx);
   if (!error) {
     error = find_or_add(channels, &name, &have, ret_channel);
     if (watch && have.channel) watch->left(bytes, len, watch->ctx);
   }
+  leave_watch(channels);
   vsi_map_room_free(&have.room, channels->host);
   if (have.channel) { /* another thread was faster, or took the last place: this channel was never in the table */
     have.channel->name.unref = NULL;

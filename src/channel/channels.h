@@ -45,7 +45,7 @@ typedef struct vsi_channels_place {
 VESTRY_API size_t vsi_channels_next(vsi_channels *channels, vsi_channels_place *from, vsi_channel **ret_found,
                                     size_t room);
 
-/* Set the watch; NULL: none. Only while no channel is live. The watch must outlive running calls. */
+/* Set the watch, only while no channel is live; NULL: none, and wait for running calls. */
 VESTRY_API void vsi_channels_watch_set(vsi_channels *channels, const vsi_channels_watch *watch);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "connection/group.h"
 
 bool vestry_is_forked(const vestry *v) {
   return vsi_instance_is_forked(v);
@@ -50,6 +51,7 @@ void vsi_inside_set_ending(const vestry *v, bool is_ending) {
 VSI_SIDE_BY_SIDE bool vsi_inside_call_last(const vestry *v, void (*fn)(void *ctx), void *ctx) {
   vsi_inside *request = request_of(v);
   if (!request || !request->is_ending || (request->last && request->last_ctx != ctx)) return false;
+  if (!request->last && !vsi_group_hold(v->group)) return false; /* so that vestry_stop waits for the call */
   request->last = fn;
   request->last_ctx = ctx;
   return true;
@@ -59,7 +61,9 @@ void vsi_inside_end_request(const vestry *v) {
   vsi_inside *request = request_of(v);
   if (!request) return;
   request->is_request = false;
-  if (request->last) request->last(request->last_ctx);
+  if (!request->last) return;
+  request->last(request->last_ctx);
+  vsi_group_release(v->group);
 }
 
 bool vsi_instance_is_inside(const vestry *v) {

@@ -123,7 +123,7 @@ vestry_err vsi_stores_create(vestry *v, const vestry_options *options) {
   v->store = own->store;
   for (size_t i = 0; i < v->stores_count && !error; i++) {
     error = vestry_store_drive(v->stores[i].store, v->runtime);
-    v->stores[i].is_driven = !error;
+    atomic_store(&v->stores[i].is_driven, !error);
     if (error == VESTRY_EXISTS) error = VESTRY_OK; /* the creator drives it */
     if (error) vsi_log(v->host, VESTRY_LOG_ERROR, "vestry_create: options.runtime: %s", vestry_strerror(error));
   }
@@ -134,10 +134,15 @@ void vsi_stores_close(vestry *v) {
   for (size_t i = 0; i < v->stores_count; i++) vestry_store_close(v->stores[i].store);
 }
 
+void vsi_stores_rest(vestry *v) {
+  for (size_t i = 0; i < v->stores_count; i++)
+    if (atomic_exchange(&v->stores[i].is_driven, false)) (void)vestry_store_drive(v->stores[i].store, NULL);
+}
+
 void vsi_stores_destroy(vestry *v) {
+  vsi_stores_rest(v);
   for (size_t i = 0; i < v->stores_count; i++) {
     vsi_instance_store *at = &v->stores[i];
-    if (at->is_driven) (void)vestry_store_drive(at->store, NULL);
     if (!at->is_borrowed)
       vestry_store_destroy(at->store);
     else

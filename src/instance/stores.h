@@ -13,7 +13,7 @@ typedef struct vsi_instance_store {
   char *name; /* owned; NULL: the instance's own store */
   vestry_store *store;
   bool is_borrowed;      /* the creator owns it */
-  bool is_driven;        /* by the instance's runtime */
+  atomic_bool is_driven; /* by the instance's runtime */
   atomic_bool was_full;  /* the warning about max_count was logged */
   vestry_purge_fn purge; /* of the application; NULL: none */
   void *purge_ctx;
@@ -26,6 +26,8 @@ typedef struct vsi_instance_store {
 vestry_err vsi_stores_create(vestry *v, const vestry_options *options);
 /* Close all stores. */
 void vsi_stores_close(vestry *v);
+/* Let the instance's runtime drive them no more, and wait for its running purge hooks. */
+void vsi_stores_rest(vestry *v);
 /* Destroy the instance's own store, and give the others back. */
 void vsi_stores_destroy(vestry *v);
 

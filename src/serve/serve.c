@@ -84,6 +84,7 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   else
     error = handler ? serve(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
   vsi_serving_finish(&s);
+  vsi_inside_end_request(v); /* of a route with a receiver; else it has ended */
   vsi_inside_end(&inside);
   return error;
 }

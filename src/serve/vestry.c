@@ -288,7 +288,9 @@ vestry_err vestry_stop(vestry *v, uint64_t timeout_ms) {
   vestry_err error = may_wait(v, "vestry_stop");
   if (error) return error;
   vestry_close(v);
-  return vsi_group_wait(v->group, timeout_ms);
+  error = vsi_group_wait(v->group, timeout_ms);
+  if (!error) vsi_stores_rest(v); /* a stream may end before the purge hook of its entry, which expires meanwhile */
+  return error;
 }
 
 vestry_err vestry_destroy(vestry *v) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "connection/probe.h"
+#include "support/until.h"
 
 static vsi_channels *begin(bench *b, size_t max_count) {
   vsi_channels *channels;
@@ -220,6 +221,45 @@ static void concurrent_holds_create_one_channel_per_name(void **state) {
   end(&b, channels);
 }
 
+typedef struct watched {
+  vsi_channel *channel;
+  _Atomic(bool) is_inside, is_removed, was_removed;
+} watched;
+
+static vestry_err comes(const void *bytes, size_t len, void *ctx) {
+  return VESTRY_OK;
+}
+
+static void leaves_slowly(const void *bytes, size_t len, void *ctx) {
+  watched *w = ctx;
+  atomic_store(&w->is_inside, true);
+  LINGER(atomic_load(&w->is_removed));
+  atomic_store(&w->was_removed, atomic_load(&w->is_removed));
+}
+
+static void *drop(void *ctx) {
+  vsi_channel_unref(((watched *)ctx)->channel);
+  return NULL;
+}
+
+/* So the cluster that watches can be freed. */
+static void removal_of_the_watch_waits_for_its_calls(void **state) {
+  bench b;
+  watched w = {.channel = NULL};
+  pthread_t thread;
+  vsi_channels *channels = begin(&b, 0);
+  const vsi_channels_watch watch = {comes, leaves_slowly, &w};
+  vsi_channels_watch_set(channels, &watch);
+  w.channel = hold(channels, "a", 1);
+  assert_int_equal(pthread_create(&thread, NULL, drop, &w), 0);
+  UNTIL(atomic_load(&w.is_inside));
+  vsi_channels_watch_set(channels, NULL);
+  atomic_store(&w.is_removed, true);
+  pthread_join(thread, NULL);
+  assert_false(atomic_load(&w.was_removed));
+  end(&b, channels);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(last_reference_ends_the_channel),
@@ -228,6 +268,7 @@ int main(void) {
       cmocka_unit_test(table_works_if_it_cannot_grow),
       cmocka_unit_test(allocation_failure_returns_no_memory),
       cmocka_unit_test(concurrent_holds_create_one_channel_per_name),
+      cmocka_unit_test(removal_of_the_watch_waits_for_its_calls),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "app/page/fragment.h"
+#include "app/page/topic.h"
 #include "runtime/runtime.h"
 #include "support/test.h"
 #include "support/test_host.h"
@@ -570,9 +571,45 @@ static void stop_waits_for_a_render(void **state) {
   end_row(&all);
 }
 
+typedef struct forwarded {
+  vestry_pages *pages;
+  _Atomic(bool) is_inside, is_removed, was_removed;
+} forwarded;
+
+static void forward_slowly(const char *topic, size_t len, void *ctx) {
+  forwarded *f = ctx;
+  atomic_store(&f->is_inside, true);
+  LINGER(atomic_load(&f->is_removed));
+  atomic_store(&f->was_removed, atomic_load(&f->is_removed));
+}
+
+static void *refresh_one(void *ctx) {
+  (void)vestry_refresh(((forwarded *)ctx)->pages, "a", NULL);
+  return NULL;
+}
+
+/* So the cluster that forwards refreshes can be freed. */
+static void no_refresh_is_being_forwarded_after_its_function_was_removed(void **state) {
+  vestry *v;
+  forwarded f = {.pages = NULL};
+  pthread_t thread;
+  assert_int_equal(vestry_create(&(vestry_options){.threads_count = 1}, &v), VESTRY_OK);
+  assert_int_equal(vestry_pages_create(v, NULL, &f.pages), VESTRY_OK);
+  vsi_pages_set_refreshed(f.pages, forward_slowly, &f);
+  assert_int_equal(pthread_create(&thread, NULL, refresh_one, &f), 0);
+  UNTIL(atomic_load(&f.is_inside));
+  vsi_pages_set_refreshed(f.pages, NULL, NULL);
+  atomic_store(&f.is_removed, true);
+  pthread_join(thread, NULL);
+  assert_false(atomic_load(&f.was_removed));
+  vestry_pages_destroy(f.pages);
+  vestry_destroy(v);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(stop_waits_for_a_render),
+      cmocka_unit_test(no_refresh_is_being_forwarded_after_its_function_was_removed),
       cmocka_unit_test(small_pages_rendered_in_a_row_are_written_in_one_batch),
       cmocka_unit_test(slow_render_does_not_hold_back_what_was_rendered_before),
       cmocka_unit_test(no_change_is_missed_in_random_schedules),

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
+#include "instance/instance.h"
 #include "registry/targets.h"
 #include "serve/wire.h"
 #include "store/store.h"
@@ -452,6 +453,78 @@ static void request_writes_a_few_events_itself(void **state) {
   vestry_destroy(v);
 }
 
+/* ----------------------------------------------------------------------------------------------- the end --------- */
+
+typedef struct ending {
+  vestry *v;
+  bool closes; /* the handler closes the instance first */
+  _Atomic(bool) is_promised, is_held, may_go, has_stopped, saw_the_end;
+} ending;
+
+static void hold_last(void *ctx) {
+  ending *e = ctx;
+  atomic_store(&e->is_held, true);
+  WAIT_WHILE(!atomic_load(&e->may_go));
+}
+
+static vestry_err do_more_at_last(const vestry_request *req, vestry_reply *reply, void *app) {
+  ending *e = app;
+  if (e->closes) vestry_close(e->v);
+  vsi_inside_set_ending(e->v, true);
+  atomic_store(&e->is_promised, vsi_inside_call_last(e->v, hold_last, e));
+  (void)vsi_inside_call_last(e->v, hold_last, e); /* it is called once */
+  return vestry_reply_status(reply, 204);
+}
+
+static void *request_more(void *ctx) {
+  ending *e = ctx;
+  vestry_memory_exchange *exchange;
+  if (!vestry_memory_request(e->v, &(vestry_memory_call){.path = "/"}, do_more_at_last, e, &exchange))
+    vestry_memory_destroy(exchange);
+  return NULL;
+}
+
+/* As the thread of an act, which renders what it has changed when the request was answered. */
+static void stop_waits_for_what_a_request_does_at_last(void **state) {
+  for (int closes = 0; closes < 2; closes++) {
+    ending e = {.closes = closes};
+    pthread_t thread;
+    assert_int_equal(vestry_create(&(vestry_options){.threads_count = 1}, &e.v), VESTRY_OK);
+    assert_int_equal(pthread_create(&thread, NULL, request_more, &e), 0);
+    if (!closes) {
+      UNTIL(atomic_load(&e.is_held));
+      assert_int_equal(vestry_stop(e.v, 0), VESTRY_TIMEOUT);
+      atomic_store(&e.may_go, true);
+      assert_int_equal(vestry_stop(e.v, VESTRY_NEVER_MS), VESTRY_OK);
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(atomic_load(&e.is_promised), !closes);
+    vestry_destroy(e.v);
+  }
+}
+
+static void purge_slowly(const vestry_purged *purged, void *ctx) {
+  ending *e = ctx;
+  atomic_store(&e->is_held, true);
+  LINGER(atomic_load(&e->has_stopped));
+  atomic_store(&e->saw_the_end, atomic_load(&e->has_stopped));
+}
+
+static void stop_waits_for_a_purge_hook(void **state) {
+  ending e = {.closes = false};
+  vestry_memory_exchange *stream;
+  const vestry_options options = {.threads_count = 2, .lifetime_ms = 1, .purge = purge_slowly, .purge_ctx = &e};
+  assert_int_equal(vestry_create(&options, &e.v), VESTRY_OK);
+  const vestry_memory_call open = {.path = "/one", .datastar = true};
+  assert_int_equal(vestry_memory_request(e.v, &open, keep_by_path, NULL, &stream), VESTRY_OK);
+  UNTIL(atomic_load(&e.is_held)); /* the stream expires, and ends by vestry_stop */
+  assert_int_equal(vestry_stop(e.v, VESTRY_NEVER_MS), VESTRY_OK);
+  atomic_store(&e.has_stopped, true);
+  vestry_memory_destroy(stream);
+  vestry_destroy(e.v);
+  assert_false(atomic_load(&e.saw_the_end));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(request_writes_a_few_events_itself),
@@ -460,6 +533,8 @@ int main(void) {
       cmocka_unit_test(stream_is_abandoned_while_its_error_hook_runs),
       cmocka_unit_test(counters_add_up_under_concurrent_load),
       cmocka_unit_test(counters_add_up_if_closed_under_load),
+      cmocka_unit_test(stop_waits_for_what_a_request_does_at_last),
+      cmocka_unit_test(stop_waits_for_a_purge_hook),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

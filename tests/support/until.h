@@ -58,4 +58,10 @@ static inline void until_look(until_wait *wait, const char *file, int line, cons
     for (unsigned looks_ = 0; condition; looks_++) until_pause(looks_);                                                \
   } while (0)
 
+/* Wait for a condition that a mistake makes true, at most some tenths of a second, on any thread. */
+#define LINGER(condition)                                                                                              \
+  do {                                                                                                                 \
+    for (unsigned looks_ = 0; looks_ < UNTIL_YIELDS + 100 && !(condition); looks_++) until_pause(looks_);              \
+  } while (0)
+
 #endif

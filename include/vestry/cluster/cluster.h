@@ -140,7 +140,8 @@ VESTRY_API vestry_err vestry_cluster_create(vestry *v, const vestry_broker *brok
                                             const vestry_cluster_options *options, vestry_cluster **ret_cluster);
 
 /** Leave a cluster: announce that this node leaves, stop the broker, and free the cluster. Remote requests that wait
- *  for replies return CLOSED. Call it after vestry_stop, while no thread is inside a function of the instance, and
+ *  for replies return CLOSED. Until this returns, on_gap, on_member, subscribers and effects (options.allow) may be
+ *  called for other nodes. Call it after vestry_stop, while no thread is inside a function of the instance, and
  *  before vestry_pages_destroy and vestry_destroy. NULL is accepted.
  *  Threads  one; not from a callback of the cluster; waits for running callbacks */
 VESTRY_API void vestry_cluster_destroy(vestry_cluster *cluster);

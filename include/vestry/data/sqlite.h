@@ -260,7 +260,8 @@ VESTRY_API vestry_err vestry_sqlite_pool_follow(vestry_sql_pool *pool, vestry_sq
  *  commits. The connection has been released, and no lock is held, so it may begin a transaction. */
 typedef void (*vestry_sqlite_commit_fn)(void *ctx);
 /** Set a function to call after each commit of this pool, for example to notify other processes. NULL: none; a call
- *  that has begun may still run when this returns. Threads any. */
+ *  that has begun may still run when this returns. So ctx must live until no thread commits; sessions and submissions
+ *  that are stored in the pool commit on threads of the runtime, until vestry_destroy. Threads any. */
 VESTRY_API void vestry_sqlite_pool_on_commit(vestry_sql_pool *pool, vestry_sqlite_commit_fn fn, void *ctx);
 
 /** Get a transaction's connection, for functions of SQLite. NULL: the transaction is not one of SQLite. Statements that

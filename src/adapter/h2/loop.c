@@ -30,12 +30,11 @@ bool vsi_h2_loop_take(void *ctx, int fd, const struct sockaddr *address) {
   vsi_h2_session *session = vsi_h2_session_create(adapter, fd, address);
   if (!session) return false;
   session->loop = loop;
-  vsi_mutex_lock(&loop->loop_lock);
-  TAILQ_INSERT_TAIL(&loop->sessions, session, in);
-  vsi_mutex_unlock(&loop->loop_lock);
-  /* From here on the session may end on the loop's thread. If it cannot be watched, it ends by its deadline. */
   struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = session};
-  (void)epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event);
+  vsi_mutex_lock(&loop->loop_lock); /* the session may end on the loop's thread, but not before the unlock */
+  TAILQ_INSERT_TAIL(&loop->sessions, session, in);
+  (void)epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event); /* if it cannot be watched, it ends by its deadline */
+  vsi_mutex_unlock(&loop->loop_lock);
   return true;
 }
 

@@ -118,7 +118,8 @@ struct vestry_pages {
   void (*take_refreshes)(vestry_pages *pages); /* takes the refreshes out of the inbox, with the lock; a pointer,
                                                   because topics depend on the pages */
   /* The lock guards all members below. */
-  vsi_refreshed_fn refreshed; /* NULL: refreshes are not forwarded */
+  vsi_refreshed_fn refreshed;         /* NULL: refreshes are not forwarded */
+  _Atomic(uint32_t) forwarding_count; /* threads inside it; incremented under the lock */
   void *refreshed_ctx;
   size_t refs; /* references: of the owner, of the actor of each worker, of each viewer */
   bool is_closed;

@@ -21,6 +21,7 @@
  * so an unused topic may count as used while a render runs. */
 #include "app/page/topic.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include "app/page/schedule.h"
@@ -364,10 +365,7 @@ static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bo
   const target is = topic ? find_target(pages, hash, topic, len) : (target){.is_all = true};
   const uint64_t seq = vsi_topics_number(pages);
   refresh_locked(pages, 1, is, of, trace);
-  vsi_refreshed_fn refreshed = is_forwarded ? pages->refreshed : NULL;
-  void *ctx = pages->refreshed_ctx;
-  vsi_pages_unlock(pages);
-  if (refreshed) refreshed(topic, len, ctx);
+  vsi_pages_forward(pages, topic, len, is_forwarded);
   if (ret_seq) *ret_seq = seq;
   return VESTRY_OK;
 }
@@ -477,6 +475,18 @@ void vsi_pages_set_refreshed(vestry_pages *pages, vsi_refreshed_fn refreshed, vo
   pages->refreshed_ctx = ctx;
   vsi_topics_take(pages); /* closes or opens the inbox */
   vsi_pages_unlock(pages);
+  /* acquire pairs with vsi_pages_forward */
+  while (!refreshed && atomic_load_explicit(&pages->forwarding_count, memory_order_acquire)) sched_yield();
+}
+
+void vsi_pages_forward(vestry_pages *pages, const char *topic, size_t len, bool is_forwarded) {
+  const vsi_refreshed_fn refreshed = is_forwarded ? pages->refreshed : NULL;
+  void *ctx = pages->refreshed_ctx;
+  if (refreshed) atomic_fetch_add_explicit(&pages->forwarding_count, 1, memory_order_relaxed); /* under the lock */
+  vsi_pages_unlock(pages);
+  if (!refreshed) return;
+  refreshed(topic, len, ctx);
+  atomic_fetch_sub_explicit(&pages->forwarding_count, 1, memory_order_release); /* pairs with vsi_pages_set_refreshed */
 }
 
 size_t vestry_topic_fragments(vestry_pages *pages, const char *name, bool *ret_is_used) {
