@@ -360,43 +360,6 @@ static void restart_does_not_extend_the_lifetime(void **state) {
   }
 }
 
-static struct {
-  pthread_t thread; /* whose first free is held */
-  _Atomic(bool) is_armed, is_held, has_destroyed;
-} held;
-
-static void free_slowly(void *ctx) {
-  if (!atomic_load(&held.is_armed) || !pthread_equal(pthread_self(), held.thread)) return;
-  atomic_store(&held.is_armed, false);
-  atomic_store(&held.is_held, true);
-  LINGER(atomic_load(&held.has_destroyed));
-}
-
-static void *step(void *ctx) {
-  held.thread = pthread_self();
-  atomic_store(&held.is_armed, true);
-  while (vestry_runtime_step(ctx)) continue;
-  return NULL;
-}
-
-/* A session leaves three containers when it expires; none is freed meanwhile. A sanitizer finds it otherwise. */
-static void destroy_waits_for_a_session_that_expires(void **state) {
-  site w;
-  browser b = {.cookie = ""};
-  pthread_t thread;
-  members_begin(&w, &(vestry_session_options){.insecure = true, .idle_ms = 1000, .lifetime_ms = 1000000});
-  vestry_runtime *runtime = vestry_parts_of(w.v)->runtime;
-  members_log_in(&w, &b, "user=a");
-  w.th.on_free = free_slowly;
-  test_host_advance_ms(&w.th, 10000);
-  assert_int_equal(pthread_create(&thread, NULL, step, runtime), 0);
-  UNTIL(atomic_load(&held.is_held));
-  assert_int_equal(vestry_destroy(w.v), VESTRY_OK);
-  atomic_store(&held.has_destroyed, true);
-  pthread_join(thread, NULL);
-  test_host_assert_clean(&w.th);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(logout_ends_the_streams_of_all_tabs),
@@ -408,7 +371,6 @@ int main(void) {
       cmocka_unit_test(error_page_of_a_failed_login_has_no_user),
       cmocka_unit_test(stream_opened_during_logout_ends),
       cmocka_unit_test(restart_does_not_extend_the_lifetime),
-      cmocka_unit_test(destroy_waits_for_a_session_that_expires),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
