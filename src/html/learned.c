@@ -29,10 +29,11 @@
 #include "html/escape.h"
 #include "html/place.h"
 
-/* SLOTS: formats that a builder caches. WAYS: slots that are searched for a format. PLACES: places at which the same
- * format is learned. FIRST_ADDS: calls before a builder begins to learn. MAX_STEPS: pieces of a format. MAX_FORMAT: its
- * length with the NUL. NUMBER_BYTES: room for an integer. MAX_FILL: maximum width of an integer. BLOCK: bytes that are
- * copied at once. MAX_FIXED, FIXED_BYTES: number and length of the fixed texts of a format. */
+/* SLOTS: formats that a builder caches, 2.2 kB each at most. WAYS: slots that are searched for a format. PLACES:
+ * places at which the same format is learned. FIRST_ADDS: calls before a builder begins to learn. MAX_STEPS: pieces
+ * of a format. MAX_FORMAT: its length with the NUL. NUMBER_BYTES: room for an integer. MAX_FILL: maximum width of an
+ * integer. BLOCK: bytes that are copied at once. MAX_FIXED, FIXED_BYTES: number and length of the fixed texts of a
+ * format. */
 enum {
   SLOTS = 64,
   WAYS = 4,
@@ -240,10 +241,14 @@ static slot *find(vsi_html *html, const char *format) {
   slot *without = NULL, *free_one = NULL;
   for (size_t i = 0; i < WAYS; i++) {
     slot *s = &learned->slots[(first + i) % SLOTS];
-    if (s->format == format && s->program && is_at(html, &s->program->before)) return s;
-    if (s->format == format && s->program) places_count++;
-    if (s->format == format && !s->program) without = s;
     if (!s->format && !free_one) free_one = s;
+    if (s->format != format) continue;
+    if (!s->program)
+      without = s;
+    else if (is_at(html, &s->program->before))
+      return s;
+    else
+      places_count++;
   }
   if (without || places_count == PLACES) return without;
   if (!free_one) {
