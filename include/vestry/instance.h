@@ -319,11 +319,11 @@ VESTRY_API vestry_err vestry_connection_scope_set(vestry_connection *connection,
 VESTRY_API vestry_scope vestry_connection_scope_get(vestry_connection *connection, char buffer[VESTRY_SCOPE_MAX_BYTES]);
 
 /** Close, then wait for at most timeout_ms until every stream has ended, its hooks have run, and no page is being
- *  rendered (vestry/app/page.h); none is rendered afterwards. Then wait until no purge hook of an expired stream runs.
- *  Objects that hooks, effects and renders use, above all timers, must live until this has returned OK. Destroy timers
- *  on the instance's own runtime after that and before the instance. Requests in progress, and the documents that they
- *  render, are the adapter's: to wait for them, stop the server first (vestry/server.h). Other nodes of a cluster may
- *  request effects until vestry_cluster_destroy.
+ *  rendered (vestry/app/page.h); none is rendered afterwards. Then wait, without this limit, until no purge hook of an
+ *  expired stream runs. Objects that hooks, effects and renders use, above all timers, must live until this has
+ *  returned OK. Destroy timers on the instance's own runtime after that and before the instance. Requests in progress,
+ *  and the documents that they render, are the adapter's: to wait for them, stop the server first (vestry/server.h).
+ *  Other nodes of a cluster may request effects until vestry_cluster_destroy.
  *  Returns  OK | TIMEOUT (a render runs, or some streams are stuck in their transport; call again, or destroy the
  *           server first) | CLOSED (vestry_is_forked) | BUSY (called in a callback of the instance, in a render, or on
  *           a thread of its runtime, which would wait for itself: nothing is done, and the log has the reason;

@@ -197,8 +197,8 @@ static void send_directly(vsi_send *at, const char *bytes) {
 }
 
 /* Perform a send that the kernel has not performed: the ring failed, the send was interrupted, there was no memory for
- * the operation, or the kernel has no such operation. These errors do not concern the socket, unless
- * send(2) returns them too. */
+ * the operation, or the kernel has no such operation. These errors do not concern the socket, unless send(2) returns
+ * them too. */
 static void send_rest(vsi_sends *sends, vsi_send *at) {
   const int refusal = at->result;
   const bool lacks_operation = refusal == -EINVAL || refusal == -EOPNOTSUPP || refusal == -ENOSYS;

@@ -302,7 +302,7 @@ void vsi_sessions_destroy(vsi_sessions *sessions) {
   vestry_store *const stores[] = {sessions->table, sessions->of_users, sessions->ended, sessions->ended_users};
   const size_t stores_count = sizeof stores / sizeof *stores;
   if (sessions->options.storage) vsi_owed_finish(&sessions->owed);
-  /* First, because a session that expires meanwhile leaves of_users and the lifetimes, too. */
+  /* Before the others are closed or freed, because a session that expires leaves of_users and the lifetimes, too. */
   for (size_t i = 0; i < stores_count; i++) (void)vestry_store_drive(stores[i], NULL);
   if (sessions->table) vestry_store_close(sessions->table); /* this also empties of_users and the lifetimes */
   vsi_session_lifetimes_finish(&sessions->lifetimes);
