@@ -49,8 +49,8 @@ typedef struct vestry_h2_options {
                                     no bytes of a stream is STALLED; 0: a heartbeat of the instance, but at least 2,000
                                     (30,000 if there are no heartbeats); VESTRY_NEVER_MS: the system's limit */
   size_t max_head_bytes; /**< of a request's head: the sum of its names and values, and 32 for each field; a larger
-                                    one gets 431, and so does one of HTTP/2 that is sent in more than 64 KiB.
-                                    0: 16,384; at most 4 MiB */
+                                    one gets 431. The connection of HTTP/2 ends if a field exceeds 64 KiB, or a head
+                                    144 KiB as it is sent. 0: 16,384; at most 4 MiB */
   const char *tls_key;   /**< text in PEM, not a file name; with key and certificate the server accepts TLS only.
                                     Borrowed for create */
   const char *tls_certificate;  /**< PEM, followed by its chain if there is one */

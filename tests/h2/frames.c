@@ -83,7 +83,7 @@ size_t frames_encode(uint8_t *to, size_t capacity, const char *const *fields) {
 
 bool frames_ask(frames_client *c, uint32_t stream, uint8_t flags, const char *const *fields) {
   uint8_t bytes[FRAME_MOST_BYTES];
-  bytes[0] = 0x20; /* the size of the table is 0, as the server's SETTINGS require */
+  bytes[0] = 0x20; /* no table */
   const size_t len = 1 + frames_encode(bytes + 1, sizeof bytes - 1, fields);
   return frames_send(c, FRAME_HEADERS, (uint8_t)(flags | FLAG_END_HEADERS), stream, bytes, len);
 }

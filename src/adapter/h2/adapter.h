@@ -27,8 +27,10 @@ typedef struct vsi_h2 vsi_h2;
 typedef struct vsi_h2_session vsi_h2_session;
 typedef struct vsi_h2_stream vsi_h2_stream;
 
-/* A session whose requests hold less than LEAST_CUT is not cut for others. */
+/* A session whose requests hold less than LEAST_CUT is not cut for others. FIELD: what a field of a head counts beside
+ * its name and value. */
 enum { VSI_H2_RECORD_BYTES = 16384, VSI_H2_WINDOW_BYTES = 65535, VSI_H2_LEAST_CUT_BYTES = 32 << 10 };
+enum { VSI_H2_FIELD_BYTES = 32 };
 
 /* ------------------------------------------------------------------------------------------------------ a loop ---- */
 
@@ -223,23 +225,15 @@ static inline void vsi_h2_frame_put(uint8_t *to, size_t len, uint8_t type, uint8
   to[8] = (uint8_t)stream;
 }
 
-/* Progress in what the client sends (input.c). */
+/* Progress in what the client sends. */
 typedef struct vsi_h2_input {
   uint32_t left;                      /* bytes of the current frame that have not arrived */
   uint8_t start_len;                  /* of start */
   uint8_t start[VSI_H2_UPDATE_BYTES]; /* the beginning of a frame, as far as it has arrived */
   bool has_begun : 1;                 /* a frame has come */
   bool is_in_head : 1;                /* nghttp2 has got a head without its end: CONTINUATION must follow */
-  bool is_sized : 1;                  /* a head has come since the table of heads has the size 0 */
-  bool is_held : 1;                   /* a head in several frames is incomplete, and nghttp2 has not got it */
-  bool is_last : 1;                   /* the current frame is its last one */
-  uint8_t flags;                      /* of the first frame of the head, as are the next members: of the head */
-  uint8_t frames;                     /* their number */
-  int16_t refused;                    /* status for it, and its frames are dropped; 0: keep them */
-  int32_t id;                         /* its stream */
-  char *held;                         /* its frames; owned */
-  size_t held_len, held_capacity;
-  uint64_t begun_ns;
+  bool is_read : 1;                   /* nghttp2 reports the fields of the head (frames.c) */
+  size_t listed;                      /* size of the head as SETTINGS_MAX_HEADER_LIST_SIZE counts it */
 } vsi_h2_input;
 
 typedef enum vsi_h2_phase { VSI_H2_BEGINS, VSI_H2_SHAKES, VSI_H2_OPEN, VSI_H2_GIVEN } vsi_h2_phase;
@@ -407,10 +401,6 @@ void vsi_h2_session_end(vsi_h2_session *session);
 /* input.c */
 /* Take bytes of the client, with the turn. false: the session is over. */
 bool vsi_h2_input_take(vsi_h2_session *session, const uint8_t *bytes, size_t len);
-/* Refuse a head of which a part is held, and free that. Returns whether there is one. */
-bool vsi_h2_input_shed(vsi_h2_session *session);
-/* Free what is held. */
-void vsi_h2_input_finish(vsi_h2_session *session);
 
 /* frames.c */
 vestry_err vsi_h2_frames_init(vsi_h2 *adapter);

@@ -3,17 +3,24 @@
  * with the turn of the session.
  *
  * Limits against hostile clients. nghttp2 itself ends a session that sends more than 8 CONTINUATION frames for a head,
- * resets streams faster than RESETS_A_SECOND, lets more than ACKS_MOST acknowledgements of its PINGs and SETTINGS wait,
- * or violates the protocol. Every other frame that costs work and carries nothing takes a token (spend), and a fault
+ * or a field above 64 KiB, resets streams faster than RESETS_A_SECOND, lets more than ACKS_MOST acknowledgements of its
+ * PINGs and SETTINGS wait, or violates the protocol. Every other frame that costs work and carries nothing takes a token (spend), and a fault
  * for which its stream is reset takes TOKENS_A_FAULT: a session has TOKENS of them, and gets TOKENS_A_SECOND new ones.
  * A session without TLS is a proxy's, and has requests of many clients, so it may reset, and send, OF_PROXY times as
- * much: if it ended, it would end the streams of all of them. */
+ * much: if it ended, it would end the streams of all of them.
+ *
+ * A head that is refused must be read to its end, because the table of later heads depends on it (RFC 7541, 2.3). A
+ * byte of it can name a field of 4 KiB in that table. So the size of a head, as SETTINGS_MAX_HEADER_LIST_SIZE counts
+ * it, may exceed the limit of heads that are served by TABLE_BYTES, and by SENT_TIMES as many bytes as were sent; a
+ * Huffman code makes names and values at most 1.6 times as large. A head that nghttp2 drops, without a report of its
+ * fields, may have TABLE_BYTES, and no CONTINUATION (input.c). */
 #include "adapter/h2/adapter.h"
 
 #include <sys/mman.h>
 
 enum { SESSION_WINDOW_BYTES = 1 << 20, ACKS_MOST = 256, SETTINGS_MOST = 32, RESETS_BURST = 500, RESETS_A_SECOND = 50 };
-enum { TOKENS = 2000, TOKENS_A_SECOND = 100, TOKENS_A_FAULT = 20, OF_PROXY = 4, FIELDS_MORE = 4 };
+enum { TOKENS = 2000, TOKENS_A_SECOND = 100, TOKENS_A_FAULT = 20, OF_PROXY = 4 };
+enum { TABLE_BYTES = NGHTTP2_DEFAULT_HEADER_TABLE_SIZE, SENT_TIMES = 2 };
 
 static vsi_h2_stream *stream_of(nghttp2_session *frames, int32_t id) {
   return nghttp2_session_get_stream_user_data(frames, id);
@@ -43,6 +50,8 @@ static void spend(vsi_h2_session *session, uint32_t tokens) {
 
 static int on_begin_headers(nghttp2_session *frames, const nghttp2_frame *frame, void *ctx) {
   vsi_h2_session *session = ctx;
+  session->input.is_read = true;
+  session->input.listed = 0;
   if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
   vsi_h2_stream *stream = vsi_h2_stream_create(session, frame->hd.stream_id);
   if (!stream) { /* the client may repeat it (RFC 9113, 8.7) */
@@ -53,10 +62,20 @@ static int on_begin_headers(nghttp2_session *frames, const nghttp2_frame *frame,
   return 0;
 }
 
+/* End a session inside a callback, which returns the result. */
+static int end_flood(vsi_h2_session *session) {
+  nghttp2_session_terminate_session(session->frames, NGHTTP2_ENHANCE_YOUR_CALM);
+  return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 static int on_header(nghttp2_session *frames, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
                      const uint8_t *value, size_t value_len, uint8_t flags, void *ctx) {
-  (void)flags, (void)ctx;
+  vsi_h2_session *session = ctx;
   vsi_h2_stream *stream = stream_of(frames, frame->hd.stream_id);
+  (void)flags;
+  session->input.listed += name_len + value_len + VSI_H2_FIELD_BYTES;
+  if (session->input.listed > session->adapter->max_head_bytes + TABLE_BYTES + SENT_TIMES * frame->hd.length)
+    return end_flood(session);
   if (stream && stream->is_arriving && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
     vsi_h2_request_field(stream, name, name_len, value, value_len);
   return 0;
@@ -69,7 +88,17 @@ static int on_invalid_header(nghttp2_session *frames, const nghttp2_frame *frame
   (void)frames, (void)name, (void)name_len, (void)value, (void)value_len, (void)flags;
   if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) spend(session, TOKENS_A_FAULT); /* of a request that has begun */
   vestry_reject(session->adapter->v, VESTRY_REFUSAL_AMBIGUOUS);
-  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  session->input.is_read = false;
+  return frame->hd.length > TABLE_BYTES ? end_flood(session) : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+/* Called for a head that nghttp2 drops from now on. */
+static int on_invalid_frame(nghttp2_session *frames, const nghttp2_frame *frame, int error, void *ctx) {
+  vsi_h2_session *session = ctx;
+  (void)frames, (void)error;
+  if (frame->hd.type != NGHTTP2_HEADERS) return 0;
+  session->input.is_read = false;
+  return frame->hd.length > TABLE_BYTES ? end_flood(session) : 0;
 }
 
 /* ---------------------------------------------------------------------------------------------- control frames ---- */
@@ -88,7 +117,9 @@ static bool is_control(const nghttp2_frame_hd *frame) {
 
 /* Called also for frames that nghttp2 ignores otherwise, such as PRIORITY, whose stream it does not check. */
 static int on_begin_frame(nghttp2_session *frames, const nghttp2_frame_hd *frame, void *ctx) {
-  if (is_control(frame)) spend(ctx, 1);
+  vsi_h2_session *session = ctx;
+  if (frame->type == NGHTTP2_HEADERS) session->input.is_read = false;
+  if (is_control(frame)) spend(session, 1);
   if (frame->type == NGHTTP2_PRIORITY && !frame->stream_id)
     nghttp2_session_terminate_session(frames, NGHTTP2_PROTOCOL_ERROR);
   return 0;
@@ -116,6 +147,7 @@ static int on_frame(nghttp2_session *frames, const nghttp2_frame *frame, void *c
 static void spend_on_reset(vsi_h2_session *session, uint32_t code) {
   switch (code) {
   case NGHTTP2_PROTOCOL_ERROR:
+  case NGHTTP2_REFUSED_STREAM:
   case NGHTTP2_FLOW_CONTROL_ERROR:
   case NGHTTP2_STREAM_CLOSED:
   case NGHTTP2_FRAME_SIZE_ERROR: spend(session, TOKENS_A_FAULT); break;
@@ -290,6 +322,7 @@ vestry_err vsi_h2_frames_init(vsi_h2 *adapter) {
   nghttp2_session_callbacks_set_on_begin_headers_callback(to, on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(to, on_header);
   nghttp2_session_callbacks_set_on_invalid_header_callback(to, on_invalid_header);
+  nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(to, on_invalid_frame);
   nghttp2_session_callbacks_set_on_begin_frame_callback(to, on_begin_frame);
   nghttp2_session_callbacks_set_on_frame_recv_callback(to, on_frame);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(to, on_data);
@@ -362,7 +395,6 @@ vestry_err vsi_h2_frames_begin(vsi_h2_session *session) {
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, VSI_H2_WINDOW_BYTES},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)adapter->max_head_bytes},
       {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
-      {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, 0}, /* saves up to 4 KiB a connection; see input.c */
   };
   vsi_h2_data_begin(session);
   session->tokens = share_of(adapter) * TOKENS;

@@ -9,7 +9,7 @@
 #include "base/ascii.h"
 #include "base/wait.h"
 
-enum { LEAST_HEAD_BYTES = 512, LEAST_BODY_BYTES = 1024, FIELD_MORE = 32, PROOF_BYTES = 64 << 10 };
+enum { LEAST_HEAD_BYTES = 512, LEAST_BODY_BYTES = 1024, PROOF_BYTES = 64 << 10 };
 
 #define REST_NS UINT64_C(1000000000)
 #define TURN_NS UINT64_C(250000)
@@ -52,7 +52,7 @@ void vsi_h2_request_field(vsi_h2_stream *stream, const uint8_t *name, size_t nam
                           size_t value_len) {
   const vsi_h2 *adapter = stream->session->adapter;
   vsi_h2_request *request = stream->request;
-  request->listed += name_len + value_len + FIELD_MORE;
+  request->listed += name_len + value_len + VSI_H2_FIELD_BYTES;
   if (!request->refused && request->listed > adapter->max_head_bytes) request->refused = 431;
   if (!make_room(stream->session, request, name_len + value_len + 2)) return;
   add_text(request, name, name_len);
@@ -155,8 +155,7 @@ static int check(vsi_h2_stream *stream, bool has_body) {
 bool vsi_h2_request_begin(vsi_h2_stream *stream, bool has_body) {
   const vsi_h2 *adapter = stream->session->adapter;
   vsi_h2_request *request = stream->request;
-  const int dropped = stream->session->input.refused; /* of a head whose place this one takes (input.c) */
-  request->refused = dropped ? dropped : check(stream, has_body);
+  request->refused = check(stream, has_body);
   if (request->refused || !has_body) return true;
   request->is_routed = vestry_route_status(adapter->v, request->method, request->path) == 200;
   request->max_body_bytes = vestry_max_body_bytes_at(adapter->v, request->path);

@@ -267,9 +267,7 @@ static void shed(vsi_h2_session *session) {
   session->sheds = false;
   vsi_mutex_unlock(&session->lock);
   if (!sheds) return;
-  bool goes_on = vsi_h2_input_shed(session);
-  if (goes_on) vestry_reject(session->adapter->v, VESTRY_REFUSAL_BUDGET);
-  goes_on |= shed_requests(session, false);
+  bool goes_on = shed_requests(session, false);
   /* relaxed: only a sum */
   if (atomic_load_explicit(&session->held_bytes, memory_order_relaxed) >= VSI_H2_LEAST_CUT_BYTES)
     goes_on |= shed_requests(session, true);
@@ -575,8 +573,6 @@ static void give_up(vsi_h2_session *session) {
 /* Look at the requests that have not arrived completely, with the turn. */
 static void look_at_requests(vsi_h2_session *session, uint64_t now_ns) {
   vsi_h2_stream *next;
-  if (session->input.is_held && is_over(session->input.begun_ns, now_ns, session->adapter->request_ns))
-    give_up(session);
   if (!session->arriving_count) return;
   /* Only a thread with the turn changes the list. */
   for (vsi_h2_stream *at = LIST_FIRST(&session->streams); at; at = next) {
@@ -671,7 +667,6 @@ void vsi_h2_session_end(vsi_h2_session *session) {
   (void)epoll_ctl(session->loop->epoll, EPOLL_CTL_DEL, session->fd, NULL);
   if (session->frames) nghttp2_session_del(session->frames);
   session->frames = NULL;
-  vsi_h2_input_finish(session);
   vsi_h2_request_bytes_settle(session, false);
   vsi_free(session->host, session->unsent);
   vsi_free(session->host, session->sealed);
