@@ -88,7 +88,8 @@ extern VESTRY_API const vestry_server_adapter vestry_server_h2;
  *  Flow control. A stream whose client does not read waits (its queue fills, under its bounds), and no other stream of
  *  the connection waits with it: one unread stream takes at most 57 % of the connection's window (a browser's takes at
  *  most a quarter), three leave at least a sixth of it, and more leave some of it, too. A body that is received in
- *  pieces may be ahead of its writer by 64 KiB; then its client waits, but not the other requests of the connection.
+ *  pieces may be ahead of its writer by 64 to 512 KiB; then its client waits, but not the other requests of the
+ *  connection.
  *
  *  Priorities. The client requests the order of responses on its connection, by the Priority field and PRIORITY_UPDATE
  *  (RFC 9218). Streams of events are at most as urgent as the default, 3, and come after responses of the same urgency;

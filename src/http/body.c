@@ -151,9 +151,9 @@ bool vestry_request_bytes_take(vestry *v, size_t bytes) {
   return vsi_budget_take(&v->request_bytes, bytes);
 }
 
-bool vsi_request_bytes_take_waiting(vestry *v, size_t bytes) {
+bool vsi_request_bytes_take_within(vestry *v, size_t bytes, unsigned part) {
   const uint64_t used = atomic_load_explicit(&v->request_bytes.used, memory_order_relaxed); /* relaxed: an estimate */
-  return used <= v->request_bytes.max / 2 && vestry_request_bytes_take(v, bytes);
+  return used <= v->request_bytes.max / part && vestry_request_bytes_take(v, bytes);
 }
 
 uint64_t vestry_request_bytes_excess(const vestry *v) {

@@ -49,9 +49,9 @@ static inline size_t vsi_body_bytes_most(size_t max_request_bytes) {
   return max_request_bytes / 16 * 7;
 }
 
-/* Reserve memory as vestry_request_bytes_take does, for a request that holds it while it waits for the rest of its
- * body, and that no adapter closes for the sake of other requests. Such requests may use half of the bound. */
-VESTRY_API bool vsi_request_bytes_take_waiting(vestry *v, size_t bytes);
+/* Reserve memory as vestry_request_bytes_take does, unless all requests hold more than a part of the bound (2: a half).
+ * For memory that a request holds while it waits for the rest of its body, and for memory that it can do without. */
+VESTRY_API bool vsi_request_bytes_take_within(vestry *v, size_t bytes, unsigned part);
 
 /* Write the counters of requests and responses into stats. */
 void vsi_intake_stats(vestry *v, vestry_stats *stats);

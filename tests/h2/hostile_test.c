@@ -88,6 +88,10 @@ static bool send_invalid_trailers(frames_client *c, uint32_t i) {
          frames_wait(c, FRAME_RST_STREAM, id);
 }
 
+static bool send_no_window(frames_client *c, uint32_t i) {
+  return frames_send_number(c, FRAME_WINDOW_UPDATE, 2 * i + 1, 0);
+}
+
 static void floods_end_their_sessions(void **state) {
   static bool (*const floods[])(frames_client * c, uint32_t i) = {
       send_ping,     send_settings,     send_priority,   send_reset,     send_empty_data,      send_continuation,
@@ -117,6 +121,70 @@ static void resets_of_many_clients_end_no_session(void **state) {
   assert_int_equal(frames_status(&c, 2 * RESETS + 1), 200);
   frames_close(&c);
   vsi_server_stop(&s);
+}
+
+/* ---- frames that the client does not read ------------------------------------------------------------------------- */
+
+/* Return the memory that the process has from malloc. */
+static size_t allocated_bytes(void) {
+  const struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+/* Each makes the server answer by a frame, or by a response; the client has asked for `MOST` streams before. */
+enum { MOST_STREAMS = 250, UNREAD_BYTES = 3 << 20 };
+static bool send_one_more(frames_client *c, uint32_t i) {
+  return frames_get(c, 2 * (MOST_STREAMS + i) + 1, "/echo");
+}
+static bool send_small_body(frames_client *c, uint32_t i) {
+  static const char bytes[1 << 14];
+  return i ? frames_send(c, FRAME_DATA, 0, 1 + 2 * MOST_STREAMS, bytes, sizeof bytes)
+           : frames_post(c, 1 + 2 * MOST_STREAMS, "/echo");
+}
+static bool send_closed(frames_client *c, uint32_t i) {
+  return frames_send(c, FRAME_DATA, 0, 1, "1", 1);
+}
+static bool send_large_head(frames_client *c, uint32_t i) {
+  static char value[20000];
+  const char *const fields[] = {":method", "GET", ":scheme", "http", ":authority", "a", ":path", "/", "x", value, NULL};
+  uint8_t bytes[sizeof value + 99] = {0x20};
+  memset(value, 'x', sizeof value - 1);
+  const size_t len = 1 + frames_encode(bytes + 1, sizeof bytes - 1, fields);
+  return frames_send_head(c, 2 * (MOST_STREAMS + i) + 1, FLAG_END_STREAM, bytes, len);
+}
+static bool send_stop(frames_client *c, uint32_t i) {
+  return frames_send(c, FRAME_GOAWAY, 0, 0, "\0\0\0\0\0\0\0", 8);
+}
+
+/* A client that has never confirmed SETTINGS reads nothing, and sends without an end: its session ends, or takes no more
+ * bytes. The memory of the process is bounded meanwhile, and returns. */
+static void what_an_unread_client_causes_is_bounded(void **state) {
+  static bool (*const floods[])(frames_client * c, uint32_t i) = {
+      send_one_more,   send_ping,   send_settings,   send_priority,  send_reset,
+      send_small_body, send_closed, send_large_head, send_no_window, send_stop};
+  const struct timeval soon = {.tv_usec = 300000};
+  for (size_t i = 0; i < sizeof floods / sizeof *floods; i++) {
+    frames_client c;
+    server_start(&s, NULL);
+    const size_t before = allocated_bytes();
+    frames_reach(&c, s.port);
+    setsockopt(c.fd, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int));
+    setsockopt(c.fd, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof soon);
+    frames_begin(&c, 0);
+    bool goes_on = true;
+    for (uint32_t k = 0; goes_on && k < MOST_STREAMS; k++) goes_on = frames_open_stream(&c, 2 * k + 1);
+    size_t most = 0;
+    for (uint32_t k = 0; goes_on && k < 200000; k++) {
+      goes_on = floods[i](&c, k);
+      const size_t now = k % 1000 ? 0 : allocated_bytes();
+      if (now > most) most = now;
+    }
+    if (most > before + UNREAD_BYTES) fail_msg("flood %zu: %zu bytes", i, most - before);
+    frames_close(&c);
+    vsi_server_assert_serves(&s);
+    CHECK_UNTIL(vsi_server_stats(&s).open_count == 0);
+    vsi_server_stop(&s);
+  }
 }
 
 /* ---- windows ----------------------------------------------------------------------------------------------------- */
@@ -195,12 +263,13 @@ static vestry_err is_done(const vestry_request *req, vestry_reply *reply, void *
   return vestry_reply_status(reply, 201);
 }
 
-/* While a writer is held, its stream gets no window beyond the first one; when it goes on, the rest arrives. */
+/* While a writer is held, its stream gets no window beyond the one of its beginning; when it goes on, the rest arrives,
+ * with wider windows. */
 static void held_writer_stops_its_own_stream(void **state) {
   static const vestry_upload_writer writer = {
       .begin = begin_file, .write = hold_file, .end = end_file, .abort = abort_file};
   static const char bytes[FRAME_MOST_BYTES];
-  enum { BYTES = 5 * 65535 };
+  enum { BYTES = 1 << 20, FIRST_WINDOW = 4 * STREAM_WINDOW, WIDEST = 512 << 10 };
   vestry_uploads *uploads;
   frames_client c;
   server_start(&s, NULL);
@@ -211,9 +280,11 @@ static void held_writer_stops_its_own_stream(void **state) {
   atomic_store(&writer_is_held, true);
   frames_connect(&c, s.port, 0);
   frames_post(&c, 1, "/files");
+  assert_true(frames_wait(&c, FRAME_WINDOW_UPDATE, 1));
+  assert_int_equal(STREAM_WINDOW + frames_number(c.last.bytes), FIRST_WINDOW);
   size_t sent = 0;
-  for (size_t part; sent < STREAM_WINDOW; sent += part) {
-    part = STREAM_WINDOW - sent < sizeof bytes ? STREAM_WINDOW - sent : sizeof bytes;
+  for (size_t part; sent < FIRST_WINDOW; sent += part) {
+    part = FIRST_WINDOW - sent < sizeof bytes ? FIRST_WINDOW - sent : sizeof bytes;
     assert_true(frames_send(&c, FRAME_DATA, 0, 1, bytes, part));
   }
   frames_get(&c, 3, "/echo"); /* a sibling is served, and no window of the stream came before */
@@ -223,11 +294,11 @@ static void held_writer_stops_its_own_stream(void **state) {
     is_answered = c.last.type == FRAME_HEADERS && c.last.stream == 3;
   }
   atomic_store(&writer_is_held, false);
-  size_t window = 0;
+  size_t window = 0, given = 0;
   while (sent < BYTES) {
     if (!window) {
       assert_true(frames_wait(&c, FRAME_WINDOW_UPDATE, 1));
-      window = frames_number(c.last.bytes);
+      given += window = frames_number(c.last.bytes);
     }
     size_t part = window < sizeof bytes ? window : sizeof bytes;
     if (part > BYTES - sent) part = BYTES - sent;
@@ -237,6 +308,7 @@ static void held_writer_stops_its_own_stream(void **state) {
   }
   assert_int_equal(frames_status(&c, 1), 201);
   assert_int_equal(atomic_load(&written_bytes), BYTES);
+  assert_true(FIRST_WINDOW + given <= BYTES + WIDEST);
   frames_close(&c);
   vsi_server_stop_adapter(&s);
   vestry_uploads_destroy(uploads);
@@ -702,6 +774,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(floods_end_their_sessions),
       cmocka_unit_test(resets_of_many_clients_end_no_session),
+      cmocka_unit_test(what_an_unread_client_causes_is_bounded),
       cmocka_unit_test(unread_stream_delays_no_sibling),
       cmocka_unit_test(unread_stream_ends_as_stalled),
       cmocka_unit_test(held_writer_stops_its_own_stream),

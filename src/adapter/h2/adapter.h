@@ -29,7 +29,12 @@ typedef struct vsi_h2_stream vsi_h2_stream;
 
 /* A session whose requests hold less than LEAST_CUT is not cut for others. FIELD: what a field of a head counts beside
  * its name and value. */
-enum { VSI_H2_RECORD_BYTES = 16384, VSI_H2_WINDOW_BYTES = 65535, VSI_H2_LEAST_CUT_BYTES = 32 << 10 };
+enum {
+  VSI_H2_RECORD_BYTES = 16384,
+  VSI_H2_WINDOW_BYTES = 65535,
+  VSI_H2_WIDE_BYTES = 512 << 10,
+  VSI_H2_LEAST_CUT_BYTES = 32 << 10
+};
 enum { VSI_H2_FIELD_BYTES = 32 };
 
 /* ------------------------------------------------------------------------------------------------------ a loop ---- */
@@ -139,6 +144,8 @@ typedef struct vsi_h2_request {
   vsi_microhttpd_errand errand;
   bool is_begun;           /* its writer has begun; used by the errand, apart from what a lock guards */
   size_t passed;           /* bytes since begun_ns */
+  size_t window;           /* memory for its bytes that wait: as many as the client may send ahead */
+  size_t taken;            /* bytes that its writer took since the window was widened */
   size_t waiting_capacity; /* guarded by the session's lock, as are `body` and the next members: of `body` */
   bool is_running;         /* an errand is queued, or runs */
   bool is_ended;           /* the last bytes have arrived */
@@ -320,6 +327,8 @@ struct vsi_h2_session {
   int32_t said_id;                        /* a stream whose end both sides have sent; the last closed one, or 0 */
   int32_t window, first_window;           /* bytes that the client lets the server send; …at first on a stream */
   uint32_t unread;                        /* sent bytes that it has not acknowledged */
+  uint32_t streams_unread;                /* …on the open streams */
+  bool waives_share;                      /* the stream that sends next may exceed its share */
   _Atomic(uint64_t) sent;                 /* all bytes of DATA; relaxed */
   vsi_h2_input input;
   bool is_owed;                       /* a record waits inside GnuTLS */
@@ -422,7 +431,7 @@ bool vsi_h2_data_update(vsi_h2_session *session, const uint8_t *frame);
 void vsi_h2_data_set_window(vsi_h2_session *session);
 /* Note that a stream whose head is sent has bytes to send, or its end. */
 void vsi_h2_data_put(vsi_h2_stream *stream);
-/* Note that a stream has nothing to send any more. */
+/* Note that a stream has nothing to send any more, and that nothing of it is read any more. */
 void vsi_h2_data_remove(vsi_h2_stream *stream);
 /* Take the value of a PRIORITY_UPDATE; id: of a stream, which may begin later. */
 void vsi_h2_data_prioritize(vsi_h2_session *session, int32_t id, const char *text, size_t len);
@@ -478,6 +487,8 @@ void vsi_h2_body_wake(vsi_h2_stream *stream, vsi_h2_body_event event);
 /* Note that the stream was closed, under the session's lock; then do what is left, with the turn. */
 vsi_h2_left vsi_h2_body_break_locked(vsi_h2_stream *stream);
 void vsi_h2_body_broken(vsi_h2_stream *stream, vsi_h2_left left);
+/* Note that its writer has taken bytes, with the turn: the client may send as many again, or more. */
+void vsi_h2_body_taken(vsi_h2_stream *stream, size_t len);
 /* Run the errand on this thread, because no other could be started. */
 void vsi_h2_body_run(vsi_h2_stream *stream);
 /* Free a request that is done. */
@@ -498,6 +509,9 @@ void vsi_h2_answer_free(vsi_h2_session *session, vsi_h2_answer *answer);
 /* Reserve memory for requests of a session. If all requests together hold too much, cut the sessions whose requests
  * hold most: their incomplete requests are reset. false: the bound is reached, which is counted. Threads any. */
 bool vsi_h2_request_bytes_take(vsi_h2_session *session, size_t bytes);
+/* Reserve memory that a session can do without: false if all requests hold more than a quarter of theirs. Threads
+ * any. */
+bool vsi_h2_request_bytes_take_spare(vsi_h2_session *session, size_t bytes);
 /* Give it back, also after the session has ended. Threads any. */
 void vsi_h2_request_bytes_give(vsi_h2_session *session, size_t bytes);
 /* Note that a session was cut and goes_on, or that it ends and must not be cut any more. */

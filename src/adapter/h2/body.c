@@ -4,7 +4,8 @@
  * A writer may block, because it waits for a disk. Therefore it runs on a thread of the writer pool
  * (microhttpd/writer_pool.c), and the bytes that arrive meanwhile wait in the request, at most as many as the window of
  * the stream allows. The client may send as many again as the writer has taken, so a writer that is slow stops its own
- * stream alone.
+ * stream alone. The window grows with the bytes that the writer takes, because a client far away waits a round trip for
+ * each window.
  *
  * An errand runs as long as there is something to do, and a body has at most one (is_running). If other errands wait,
  * it gives its thread up after each write, and sessions take turns, however many bodies each of them sends. It ends the
@@ -163,6 +164,26 @@ static void run(vsi_microhttpd_errand *errand) {
   if (is_inside) vsi_web_gate_leave(gate);
 }
 
+/* Widen the window of a body that goes on, if memory is to spare. A client far away can send one window a round trip. */
+static void widen(vsi_h2_stream *stream) {
+  enum { TIMES = 4 };
+  vsi_h2_session *session = stream->session;
+  vsi_h2_request *request = stream->request;
+  const size_t wide = request->window * TIMES < VSI_H2_WIDE_BYTES ? request->window * TIMES : VSI_H2_WIDE_BYTES;
+  request->taken = 0;
+  if (wide == request->window || !vsi_h2_request_bytes_take_spare(session, wide - request->window)) return;
+  request->window = wide;
+  (void)nghttp2_session_set_local_window_size(session->frames, NGHTTP2_FLAG_NONE, stream->id, (int32_t)wide);
+}
+
+void vsi_h2_body_taken(vsi_h2_stream *stream, size_t len) {
+  vsi_h2_request *request = stream->request;
+  nghttp2_session_consume_stream(stream->session->frames, stream->id, len);
+  if (!request || !stream->is_arriving) return;
+  request->taken += len;
+  if (request->taken >= request->window) widen(stream);
+}
+
 vestry_err vsi_h2_body_begin(vsi_h2_stream *stream) {
   const vsi_h2 *adapter = stream->session->adapter;
   vsi_h2_request *request = stream->request;
@@ -175,6 +196,8 @@ vestry_err vsi_h2_body_begin(vsi_h2_stream *stream) {
   request->stream = stream;
   request->errand.run = run;
   stream->is_pieces = true;
+  request->window = VSI_H2_WINDOW_BYTES;
+  if (request->body_length < 0 || request->body_length > VSI_H2_WINDOW_BYTES) widen(stream);
   schedule(stream, claim_locked(request)); /* no other thread knows the request yet */
   return VESTRY_OK;
 }
@@ -238,6 +261,6 @@ void vsi_h2_body_run(vsi_h2_stream *stream) {
 }
 
 void vsi_h2_body_free(vsi_h2_stream *stream) {
-  vsi_h2_request_bytes_give(stream->session, VSI_H2_WINDOW_BYTES);
+  vsi_h2_request_bytes_give(stream->session, stream->request->window);
   vsi_h2_request_free(stream);
 }

@@ -37,6 +37,11 @@
  *   then unread, so c ≥ C / 2, and 3 c² / C ≥ 3 C / 4. U counts at most as what the connection has unread, because a
  *   stream may have a larger window than its connection.
  *
+ * A client can make a connection's window smaller than 65,535 bytes, the size at its beginning, only by never
+ * acknowledging a part of it. So if the window was not raised, C is c and the unread bytes of open streams: bytes that
+ * were acknowledged on a stream, but not on the connection, do not count. And if all open streams wait for their client,
+ * the one with fewest unread bytes exceeds its share: an acknowledgement may only come at the end of the window.
+ *
  * All functions are called with the turn of the session. */
 #include "adapter/h2/adapter.h"
 
@@ -92,6 +97,8 @@ void vsi_h2_data_put(vsi_h2_stream *stream) {
 
 void vsi_h2_data_remove(vsi_h2_stream *stream) {
   leave(stream);
+  stream->session->streams_unread -= stream->unread;
+  stream->unread = 0;
 }
 
 /* Read a priority, a dictionary of which two members are known (RFC 9218, 4): "u=1, i". Invalid members are ignored. */
@@ -160,10 +167,17 @@ static void note_choice(vsi_h2_session *session, unsigned line, size_t bytes) {
 
 /* ----------------------------------------------------------------------------------------------------- windows ---- */
 
+/* Return whether the client has not raised the connection's window. */
+static bool has_first_window(const vsi_h2_session *session) {
+  return session->window + (int64_t)session->unread <= NGHTTP2_INITIAL_CONNECTION_WINDOW_SIZE;
+}
+
 /* Return whether a stream may have `len` more bytes unread. */
 static bool is_within_share(const vsi_h2_stream *stream, uint64_t len) {
   const vsi_h2_session *session = stream->session;
-  const uint64_t rest = (uint64_t)session->window - len, all = (uint64_t)session->window + session->unread;
+  const bool is_less = has_first_window(session) && session->streams_unread < session->unread;
+  const uint64_t counted = is_less ? session->streams_unread : session->unread;
+  const uint64_t rest = (uint64_t)session->window - len, all = (uint64_t)session->window + counted;
   const uint64_t size = (uint64_t)stream->window + stream->unread, most = size / 16 * 9;
   const uint64_t unread = stream->unread < session->unread ? stream->unread : session->unread;
   const bool is_large = size >= all / 8;
@@ -179,7 +193,7 @@ static size_t most_of(const vsi_h2_stream *stream, uint64_t left) {
   if (stream->window <= 0) return 0;
   if (len > (uint64_t)stream->window) len = (uint64_t)stream->window;
   if (len > (uint64_t)session->window) len = (uint64_t)session->window;
-  while (len && !is_within_share(stream, len)) len /= 2;
+  while (len && !session->waives_share && !is_within_share(stream, len)) len /= 2;
   return (size_t)len;
 }
 
@@ -190,6 +204,7 @@ static void count_sent(vsi_h2_stream *stream, size_t len) {
   atomic_store_explicit(&session->sent, sent + len, memory_order_relaxed);
   stream->window -= (int32_t)len;
   stream->unread += (uint32_t)len;
+  session->streams_unread += (uint32_t)len;
   session->window -= (int32_t)len;
   session->unread += (uint32_t)len;
 }
@@ -213,7 +228,10 @@ bool vsi_h2_data_update(vsi_h2_session *session, const uint8_t *frame) {
   }
   vsi_h2_stream *stream = nghttp2_session_get_stream_user_data(session->frames, id);
   if (!stream) return false;
-  if (!grow(&stream->window, &stream->unread, bytes))
+  const uint32_t unread = stream->unread;
+  const bool has_grown = grow(&stream->window, &stream->unread, bytes);
+  session->streams_unread -= unread - stream->unread;
+  if (!has_grown)
     nghttp2_submit_rst_stream(session->frames, NGHTTP2_FLAG_NONE, id, NGHTTP2_FLOW_CONTROL_ERROR);
   else if (stream->place == VSI_H2_WAITS_SHARE || (stream->place == VSI_H2_WAITS_WINDOW && stream->window > 0))
     enter(stream);
@@ -370,12 +388,26 @@ static size_t write_answers(vsi_h2_session *session, unsigned line, uint8_t *to,
   return used;
 }
 
+/* Let a stream exceed its share, if all wait for their client, whose window was never raised: the one that has fewest
+ * unread bytes, because it may be read. Only a thread with the turn changes the list. */
+static bool waive_share(vsi_h2_session *session) {
+  vsi_h2_stream *least = TAILQ_FIRST(&session->sharing);
+  if (session->lines_used || TAILQ_EMPTY(&session->sharing) || session->window <= 0 || !has_first_window(session))
+    return false;
+  for (const vsi_h2_stream *at = LIST_FIRST(&session->streams); at; at = LIST_NEXT(at, in_all))
+    if (at->place != VSI_H2_WAITS_SHARE && at->place != VSI_H2_WAITS_WINDOW) return false;
+  for (vsi_h2_stream *at = least; at; at = TAILQ_NEXT(at, in_line))
+    if (at->unread < least->unread) least = at;
+  enter(least);
+  return true;
+}
+
 size_t vsi_h2_data_write(vsi_h2_session *session, void *to, size_t capacity) {
   size_t used = 0;
   if (session->share_grows)
     for (vsi_h2_stream *at; (at = TAILQ_FIRST(&session->sharing)) != NULL;) enter(at);
   session->share_grows = false;
-  while (session->lines_used) {
+  while (session->lines_used || (session->waives_share = waive_share(session))) {
     size_t most;
     const unsigned line = choose(session, &most);
     uint8_t *at = (uint8_t *)to + used;
@@ -383,6 +415,7 @@ size_t vsi_h2_data_write(vsi_h2_session *session, void *to, size_t capacity) {
                                   : write_answers(session, line, at, capacity - used, most);
     note_choice(session, line, bytes);
     used += bytes;
+    session->waives_share = false;
     if (!bytes && !TAILQ_EMPTY(&session->lines[line])) break; /* its frame does not fit */
   }
   return used;

@@ -18,7 +18,7 @@
 
 #include <sys/mman.h>
 
-enum { SESSION_WINDOW_BYTES = 1 << 20, ACKS_MOST = 256, SETTINGS_MOST = 32, RESETS_BURST = 500, RESETS_A_SECOND = 50 };
+enum { SESSION_WINDOW_BYTES = 4 << 20, ACKS_MOST = 256, SETTINGS_MOST = 32, RESETS_BURST = 500, RESETS_A_SECOND = 50 };
 enum { TOKENS = 2000, TOKENS_A_SECOND = 100, TOKENS_A_FAULT = 20, OF_PROXY = 4 };
 enum { TABLE_BYTES = NGHTTP2_DEFAULT_HEADER_TABLE_SIZE, SENT_TIMES = 2 };
 
@@ -290,7 +290,7 @@ void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream) {
     vsi_h2_body_free(stream);
   }
   if (continues) invite(stream);
-  if (consumed) nghttp2_session_consume_stream(session->frames, stream->id, consumed);
+  if (consumed) vsi_h2_body_taken(stream, consumed);
   if (drops) {
     vsi_h2_data_remove(stream);
     vsi_h2_answer_free(session, answer);

@@ -63,6 +63,16 @@ static size_t collect(vsi_h2_session *session, const uint8_t *bytes, size_t len,
   return at;
 }
 
+/* End a session whose client does not read the frames that nghttp2 makes for it: resets, acknowledgements, windows and
+ * heads, of which there are at most a few a stream otherwise. */
+static bool is_unread(vsi_h2_session *session) {
+  enum { A_STREAM = 4, A_RECORD = VSI_H2_RECORD_BYTES / HEAD_BYTES };
+  const size_t most = A_STREAM * (size_t)session->adapter->most_streams + A_RECORD;
+  if (nghttp2_session_get_outbound_queue_size(session->frames) <= most) return false;
+  nghttp2_session_terminate_session(session->frames, NGHTTP2_ENHANCE_YOUR_CALM);
+  return true;
+}
+
 /* `from` to `at` is passed at the next opportunity, because most frames are plain. */
 bool vsi_h2_input_take(vsi_h2_session *session, const uint8_t *bytes, size_t len) {
   vsi_h2_input *in = &session->input;
@@ -83,5 +93,5 @@ bool vsi_h2_input_take(vsi_h2_session *session, const uint8_t *bytes, size_t len
       from = at;
     }
   }
-  return goes_on && pass(session, from, (size_t)(end - from));
+  return goes_on && pass(session, from, (size_t)(end - from)) && !is_unread(session);
 }

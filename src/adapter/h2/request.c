@@ -167,7 +167,11 @@ bool vsi_h2_request_begin(vsi_h2_stream *stream, bool has_body) {
       (error && error != VESTRY_NOT_FOUND) ||
       (error && request->body_length > 0 && (uint64_t)request->body_length > request->max_body_bytes);
   if (is_unwanted) return true;
-  if (!stream->is_pieces && vsi_h2_request_expects(stream)) vsi_h2_stream_invite(stream);
+  if (stream->is_pieces) return false;
+  if (vsi_h2_request_expects(stream)) vsi_h2_stream_invite(stream);
+  enum { WHOLE_BYTES = 2 << 20 }; /* its bytes are counted as they arrive, so this only bounds those of a round trip */
+  if (request->body_length < 0 || request->body_length > VSI_H2_WINDOW_BYTES)
+    (void)nghttp2_session_set_local_window_size(stream->session->frames, NGHTTP2_FLAG_NONE, stream->id, WHOLE_BYTES);
   return false;
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/ascii.h"
 #include "base/options.h"
+#include "http/body.h"
 
 enum { WRITE_BYTES = 16384, SHORT_BYTES = 2048, AMPLE_BYTES = 64 << 10 };
 /* Of a stream that is not one of events, here and in nghttp2, with a response below a kilobyte, which is not counted
@@ -68,12 +69,23 @@ static void relieve(vsi_h2 *adapter) {
   vsi_mutex_unlock(&adapter->loads_lock);
 }
 
+static void add_held(vsi_h2_session *session, size_t bytes) {
+  const size_t before = atomic_fetch_add_explicit(&session->held_bytes, bytes, memory_order_relaxed);
+  note(session, before, before + bytes);
+}
+
+bool vsi_h2_request_bytes_take_spare(vsi_h2_session *session, size_t bytes) {
+  enum { PART = 4 };
+  const bool is_taken = vsi_request_bytes_take_within(session->adapter->v, bytes, PART);
+  if (is_taken) add_held(session, bytes);
+  return is_taken;
+}
+
 bool vsi_h2_request_bytes_take(vsi_h2_session *session, size_t bytes) {
   vsi_h2 *adapter = session->adapter;
   const bool is_taken = vestry_request_bytes_take(adapter->v, bytes);
   if (is_taken) {
-    const size_t before = atomic_fetch_add_explicit(&session->held_bytes, bytes, memory_order_relaxed);
-    note(session, before, before + bytes);
+    add_held(session, bytes);
   } else {
     vestry_reject(adapter->v, VESTRY_REFUSAL_BUDGET);
   }

@@ -177,7 +177,7 @@ static vestry_err make_room(upload *u, size_t len) {
   if (u->fields.len >= most || len >= most - u->fields.len) return refuse_text(u);
   if (!vsi_buffer_reserve(&u->fields, len + 1)) return VESTRY_NO_MEMORY;
   const size_t grown = u->fields.capacity - u->counted_bytes;
-  if (grown && !vsi_request_bytes_take_waiting(u->of->v, grown)) {
+  if (grown && !vsi_request_bytes_take_within(u->of->v, grown, 2)) {
     vestry_reject(u->of->v, VESTRY_REFUSAL_BUDGET);
     return VESTRY_LIMIT;
   }
