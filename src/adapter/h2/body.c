@@ -164,7 +164,7 @@ static void run(vsi_microhttpd_errand *errand) {
   if (is_inside) vsi_web_gate_leave(gate);
 }
 
-/* Widen the window of a body that goes on, if memory is to spare. A client far away can send one window a round trip. */
+/* Widen the window of a body, if memory is to spare: a client far away can send one window a round trip. */
 static void widen(vsi_h2_stream *stream) {
   enum { TIMES = 4 };
   vsi_h2_session *session = stream->session;

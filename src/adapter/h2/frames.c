@@ -4,10 +4,10 @@
  *
  * Limits against hostile clients. nghttp2 itself ends a session that sends more than 8 CONTINUATION frames for a head,
  * or a field above 64 KiB, resets streams faster than RESETS_A_SECOND, lets more than ACKS_MOST acknowledgements of its
- * PINGs and SETTINGS wait, or violates the protocol. Every other frame that costs work and carries nothing takes a token (spend), and a fault
- * for which its stream is reset takes TOKENS_A_FAULT: a session has TOKENS of them, and gets TOKENS_A_SECOND new ones.
- * A session without TLS is a proxy's, and has requests of many clients, so it may reset, and send, OF_PROXY times as
- * much: if it ended, it would end the streams of all of them.
+ * PINGs and SETTINGS wait, or violates the protocol. Every other frame that costs work and carries nothing takes a
+ * token (spend), and a fault for which its stream is reset takes TOKENS_A_FAULT: a session has TOKENS of them, and gets
+ * TOKENS_A_SECOND new ones. A session without TLS is a proxy's, and has requests of many clients, so it may reset, and
+ * send, OF_PROXY times as much: if it ended, it would end the streams of all of them.
  *
  * A head that is refused must be read to its end, because the table of later heads depends on it (RFC 7541, 2.3). A
  * byte of it can name a field of 4 KiB in that table. So the size of a head, as SETTINGS_MAX_HEADER_LIST_SIZE counts
