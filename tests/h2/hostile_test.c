@@ -123,7 +123,7 @@ static void resets_of_many_clients_end_no_session(void **state) {
   vsi_server_stop(&s);
 }
 
-/* ---- frames that the client does not read ------------------------------------------------------------------------- */
+/* ---- frames that the client does not read ------------------------------------------------------------------------ */
 
 /* Return the memory that the process has from malloc. */
 static size_t allocated_bytes(void) {
@@ -156,8 +156,8 @@ static bool send_stop(frames_client *c, uint32_t i) {
   return frames_send(c, FRAME_GOAWAY, 0, 0, "\0\0\0\0\0\0\0", 8);
 }
 
-/* A client that has never confirmed SETTINGS reads nothing, and sends without an end: its session ends, or takes no more
- * bytes. The memory of the process is bounded meanwhile, and returns. */
+/* A client that has never confirmed SETTINGS reads nothing, and sends without an end: its session ends, or takes no
+ * more bytes. The memory of the process is bounded meanwhile. */
 static void what_an_unread_client_causes_is_bounded(void **state) {
   static bool (*const floods[])(frames_client * c, uint32_t i) = {
       send_one_more,   send_ping,   send_settings,   send_priority,  send_reset,
