@@ -40,7 +40,7 @@
  * A client can make a connection's window smaller than 65,535 bytes, the size at its beginning, only by never
  * acknowledging a part of it. So if the window was not raised, C is c and the unread bytes of open streams: bytes that
  * were acknowledged on a stream, but not on the connection, do not count. And if all open streams wait for their
- * client, the one with fewest unread bytes exceeds its share: an acknowledgement may only come at the end of the window.
+ * client, the one with fewest unread bytes exceeds its share, because the client may acknowledge late.
  *
  * All functions are called with the turn of the session. */
 #include "adapter/h2/adapter.h"
