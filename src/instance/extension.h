@@ -35,8 +35,8 @@ typedef struct vsi_extension {
   /* The next functions follow a request, in their order. An extension stores its data of a request in the request
    * (http/request.h: vsi_request_room): this number of bytes, initially zero. */
   size_t request_bytes;
-  /* Called before the request is examined. Returns whether the extension has handled it; then the response is 204. */
-  bool (*answers)(void *state, const vestry_request *req);
+  /* Called before the request is examined. Returns the status of the response, 204 or an error; 0: not handled. */
+  int (*answers)(void *state, const vestry_request *req);
   /* Determine the request's scope (http/request.h: vsi_request_set_scope), in place of the application's function. Only
    * one extension of an instance may do this. OK | the error to answer */
   vestry_err (*find_scope)(void *state, vestry_request *req, vestry_reply *reply);

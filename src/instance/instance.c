@@ -135,6 +135,13 @@ vestry_err vsi_extension_add(vestry *v, const vsi_extension *kind, void *state) 
   return error;
 }
 
+vestry_err vsi_extension_repeated(const vestry *v, const vsi_extension *kind) {
+  vsi_log_mistake(v->host, kind->name,
+                  "the instance has this part already, from an earlier call or its first use; call the function once, "
+                  "before parts that use it are created (of an application: set its vestry_application_options)");
+  return VESTRY_EXISTS;
+}
+
 void *vsi_extension_find(const vestry *v, const vsi_extension *kind) {
   const vsi_extended *row = vsi_extensions_find(&v->extensions, kind);
   return row ? row->state : NULL;

@@ -87,6 +87,8 @@ _Static_assert(offsetof(struct vestry, max_body_bytes) == offsetof(vestry_parts,
  * already. Any thread. OK | EXISTS (the instance has this kind, or another extension that finds scopes) | LIMIT, which
  * is logged */
 VESTRY_API vestry_err vsi_extension_add(vestry *v, const vsi_extension *kind, void *state);
+/* Log that a function was called for a kind that the instance has already. Returns EXISTS. */
+VESTRY_API vestry_err vsi_extension_repeated(const vestry *v, const vsi_extension *kind);
 /* Return the state of a kind, by its table; NULL: the instance has none. Any thread; a few loads. */
 VESTRY_API void *vsi_extension_find(const vestry *v, const vsi_extension *kind);
 /* Return the state of a kind, and create it if there is none. Any thread. OK | NO_MEMORY | IO | LIMIT */

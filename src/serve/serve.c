@@ -52,12 +52,13 @@ static vestry_err serve_route(serving *s, vestry_connection **ret_connection) {
   return error;
 }
 
-/* Return whether an extension answers the request. */
-static bool is_answered(const vestry_request *req) {
+/* Return the status with which an extension answers the request; 0: none does. */
+static int status_of_extension(const vestry_request *req) {
   VSI_EXTENSIONS_EACH(at, &req->v->extensions, answers) {
-    if (at->kind->answers(at->state, req)) return true;
+    const int status = at->kind->answers(at->state, req);
+    if (status) return status;
   }
-  return false;
+  return 0;
 }
 
 vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request, vestry_handler_fn handler,
@@ -79,8 +80,9 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
   inside.is_request = true;
   vsi_serving_init(&s, v, ops, server_request);
   vestry_err error;
-  if (!vsi_instance_is_closing(v) && is_answered(&s.request))
-    error = vsi_answer_nothing(&s.request);
+  const int status = vsi_instance_is_closing(v) ? 0 : status_of_extension(&s.request);
+  if (status)
+    error = status == 204 ? vsi_answer_nothing(&s.request) : vsi_answer_status(&s.request, status, NULL);
   else
     error = handler ? serve(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
   vsi_serving_finish(&s);

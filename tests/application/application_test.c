@@ -7,6 +7,9 @@
 
 #include "support/test.h"
 #include "support/test_host.h"
+#include "vestry/app/bus.h"
+#include "vestry/app/history.h"
+#include "vestry/app/stream.h"
 #include "vestry/testing/browser.h"
 
 static int presses;
@@ -599,6 +602,40 @@ static void streams_are_compressed_if_the_client_accepts_it(void **state) {
   assert_string_equal(coding, "identity");
 }
 
+/* Create a part of an instance that an application creates, or uses, by itself. */
+static vestry_err create_part(vestry *v, size_t i) {
+  static const vestry_secret secret = {.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32};
+  switch (i) {
+  case 0: return vestry_leases_create(v, VESTRY_NEVER_MS);
+  case 1: return vestry_bus_create(v, NULL);
+  case 2: return vestry_histories_create(v, 0);
+  case 3: return vestry_secret_set(v, &secret);
+  case 4: return vestry_sessions_create(v, NULL);
+  default: return vestry_guests_create(v, NULL);
+  }
+}
+
+/* Parts without an option of the application can be set; the log has the reason why others cannot. */
+static void part_is_set_once_or_the_log_has_the_reason(void **state) {
+  static const char *const names[] = {"vestry_leases_create", "vestry_bus_create",      "vestry_histories_create",
+                                      "vestry_secret_set",    "vestry_sessions_create", "vestry_guests_create"};
+  enum { PARTS = sizeof names / sizeof *names, FREE_PARTS = 3 };
+  test_host th;
+  vestry_application *app;
+  test_host_init(&th);
+  assert_int_equal(begin(&th, 0, &app), VESTRY_OK);
+  for (size_t i = 0; i < FREE_PARTS; i++) assert_int_equal(create_part(app->instance, i), VESTRY_OK);
+  assert_int_equal(atomic_load(&th.log_lines), 0);
+  for (size_t i = 0; i < PARTS; i++) {
+    assert_int_equal(create_part(app->instance, i), VESTRY_EXISTS);
+    assert_int_equal(atomic_load(&th.log_lines), i + 1);
+    assert_memory_equal(th.last_log, names[i], strlen(names[i]));
+    assert_non_null(strstr(th.last_log, "vestry_application_options"));
+  }
+  assert_int_equal(vestry_application_destroy(app), VESTRY_OK);
+  test_host_assert_clean(&th);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(parts_serve_and_guard_a_page),
@@ -610,6 +647,7 @@ int main(void) {
       cmocka_unit_test(route_of_the_program_serves_its_clock),
       cmocka_unit_test(each_failed_allocation_is_undone),
       cmocka_unit_test(failure_names_the_part_and_what_to_do),
+      cmocka_unit_test(part_is_set_once_or_the_log_has_the_reason),
       cmocka_unit_test(streams_are_compressed_if_the_client_accepts_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

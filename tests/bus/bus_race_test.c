@@ -134,7 +134,7 @@ static void one_round(uint64_t seed) {
   page pages[STREAMS] = {{false, NULL}};
   memset(&h, 0, sizeof h);
   bench_init(&h.b, 2, &(vestry_connection_options){.heartbeat_ms = VESTRY_NEVER_MS, .full = VESTRY_FULL_DROP});
-  assert_int_equal(vsi_bus_create(&h.b.th.host, 0, &h.bus), VESTRY_OK);
+  assert_int_equal(vsi_bus_create(&h.b.th.host, &h.bus), VESTRY_OK);
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&h.probes[i]);
     pages[i].p = &h.probes[i];
@@ -203,7 +203,7 @@ static void *publish_two(void *ctx) {
 
 static void callbacks_that_end_each_other_do_not_wait(void **state) {
   meeting m = {.overs = 0};
-  assert_int_equal(vsi_bus_create(vestry_host_default(), 0, &m.bus), VESTRY_OK);
+  assert_int_equal(vsi_bus_create(vestry_host_default(), &m.bus), VESTRY_OK);
   pthread_barrier_init(&m.both_inside, NULL, 2);
   vestry_subscriber subscriber = {.call = end_the_other, .over = count_over, .ctx = &m};
   assert_int_equal(topic_subscribe(m.bus, "1", 1, &subscriber, &m.one), VESTRY_OK);
@@ -243,7 +243,7 @@ static void *publish_one(void *ctx) {
 static void e5_unsubscribe_waits_for_a_running_call(void **state) {
   for (int how = 0; how < 2; how++) { /* by unsubscribing, or by destroying the bus */
     patient p = {.value = 0};
-    assert_int_equal(vsi_bus_create(vestry_host_default(), 0, &p.bus), VESTRY_OK);
+    assert_int_equal(vsi_bus_create(vestry_host_default(), &p.bus), VESTRY_OK);
     pthread_barrier_init(&p.inside, NULL, 2);
     vestry_subscriber subscriber = {.call = take_your_time, .ctx = &p};
     assert_int_equal(topic_subscribe(p.bus, "t", 1, &subscriber, &p.handle), VESTRY_OK);
@@ -287,7 +287,7 @@ static void e5_the_close_hook_comes_after_a_running_call(void **state) {
     static const vsi_connection_hooks hooks = {.on_close = told_after_the_call};
     assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &pr, NULL, &hooks, &p, &c), VESTRY_OK);
     vsi_connection_start(c);
-    assert_int_equal(vsi_bus_create(&b.th.host, 0, &p.bus), VESTRY_OK);
+    assert_int_equal(vsi_bus_create(&b.th.host, &p.bus), VESTRY_OK);
     pthread_barrier_init(&p.inside, NULL, 2);
     vestry_subscriber subscriber = {.call = leave_slowly, .ctx = &p, .connection = c};
     assert_int_equal(topic_subscribe(p.bus, "t", 1, &subscriber, unsubscribed ? &p.handle : NULL), VESTRY_OK);

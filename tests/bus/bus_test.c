@@ -83,7 +83,7 @@ static void check_sums(vsi_bus *bus) {
 
 static void begin(bench *b, vsi_bus **ret_bus, listener *listeners, int count) {
   bench_init(b, VESTRY_THREADS_NONE, NULL);
-  assert_int_equal(vsi_bus_create(&b->th.host, 0, ret_bus), VESTRY_OK);
+  assert_int_equal(vsi_bus_create(&b->th.host, ret_bus), VESTRY_OK);
   memset(listeners, 0, (size_t)count * sizeof *listeners);
   for (int i = 0; i < count; i++) {
     listeners[i].bus = *ret_bus;
@@ -163,10 +163,11 @@ static void invalid_or_excess_subscription_is_refused(void **state) {
   listener l[1];
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
   atomic_store(&b.th.fail_random, true);
-  assert_int_equal(vsi_bus_create(&b.th.host, 2, &bus), VESTRY_IO);
+  assert_int_equal(vsi_bus_create(&b.th.host, &bus), VESTRY_IO);
   assert_null(bus);
   atomic_store(&b.th.fail_random, false);
-  assert_int_equal(vsi_bus_create(&b.th.host, 2, &bus), VESTRY_OK);
+  assert_int_equal(vsi_bus_create(&b.th.host, &bus), VESTRY_OK);
+  assert_true(vsi_bus_bound(bus, 2));
   vestry_subscriber subscriber = {.call = on_message, .ctx = l}, nobody = {0};
   vestry_subscription *handle = NULL;
   assert_int_equal(topic_subscribe(bus, "t", 1, NULL, &handle), VESTRY_INVALID);
@@ -529,7 +530,7 @@ static vestry_err subscribe_many(test_host *th, void *ctx) {
   if (!error) error = vsi_group_create(runtime, NULL, &group);
   if (!error) error = vsi_group_connect(group, &probe_pooled, &p, NULL, NULL, NULL, &c);
   if (c) vsi_connection_start(c);
-  if (!error) error = vsi_bus_create(&th->host, 0, &bus);
+  if (!error) error = vsi_bus_create(&th->host, &bus);
   listener l[20];
   memset(l, 0, sizeof l);
   int made = 0;

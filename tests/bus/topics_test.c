@@ -114,7 +114,7 @@ static void bus_cannot_be_created_without_randomness(void **state) {
   test_host_init(&th);
   atomic_store(&th.fail_random, true);
   vsi_bus *bus;
-  assert_int_equal(vsi_bus_create(&th.host, 0, &bus), VESTRY_IO);
+  assert_int_equal(vsi_bus_create(&th.host, &bus), VESTRY_IO);
   test_host_assert_clean(&th);
 }
 

@@ -27,13 +27,19 @@ static vestry_memory_exchange *open_stream(node *of, char lease[DIGITS + 1]) {
   return made;
 }
 
-static void answer_only(node *at, const char *lease) {
+/* Send a request about a lease, and return the status. */
+static int status_of(node *at, const char *lease) {
   const vestry_header header = {"Vestry-Lease", lease};
   const vestry_memory_call call = {.method = "POST", .path = "/", .headers = &header, .headers_count = 1};
   vestry_memory_exchange *made;
   assert_int_equal(vestry_memory_request(at->v, &call, stream, NULL, &made), VESTRY_OK);
-  assert_int_equal(vestry_memory_look(made).status, 204);
+  const int status = vestry_memory_look(made).status;
   vestry_memory_destroy(made);
+  return status;
+}
+
+static void answer_only(node *at, const char *lease) {
+  assert_int_equal(status_of(at, lease), 204);
 }
 
 /* Renew, and wait until the renewal has reached the node of the stream. */
@@ -85,7 +91,7 @@ static void renewal_reaches_the_node_of_its_stream(void **state) {
 }
 
 /* capability: L9 */
-static void undeliverable_renewal_renews_nothing_and_is_no_gap(void **state) {
+static void undeliverable_renewal_is_refused_and_is_no_gap(void **state) {
   nodes n;
   char lease[DIGITS + 1], stray[DIGITS + 1];
   nodes_begin(&n, 2, NULL);
@@ -94,22 +100,53 @@ static void undeliverable_renewal_renews_nothing_and_is_no_gap(void **state) {
   size_t gaps = n.all[0].gaps;
   memcpy(stray, lease, sizeof stray);
   stray[0] = stray[0] == '0' ? '1' : '0'; /* of no stream */
-  answer_at(&n.all[1], stray);
+  assert_int_equal(status_of(&n.all[1], stray), 404);
   memset(stray + 32, '0', 16); /* of no node */
-  answer_at(&n.all[1], stray);
+  assert_int_equal(status_of(&n.all[1], stray), 404);
+  nodes_pass_ms(&n, WAITS_MS);
   assert_int_equal(leases_of(&n.all[0]).renewals_count, 1);
   assert_int_equal(leases_of(&n.all[1]).unknown_count, 2);
   assert_int_equal(n.all[0].gaps, gaps);
-  nodes_divide(&n, "ab");
-  answer_at(&n.all[1], lease);
-  assert_int_equal(leases_of(&n.all[0]).renewals_count, 1);
-  nodes_pass_ms(&n, LEASE_MS);
-  assert_true(vestry_memory_look(page).ended);
-  answer_at(&n.all[1], lease); /* by now, this node regards the other as dead */
-  assert_int_equal(leases_of(&n.all[1]).unknown_count, 3);
-  nodes_divide(&n, NULL);
   vestry_memory_destroy(page);
   nodes_end(&n);
+}
+
+/* The nodes, or a node and the broker, are divided at any time between two renewals. Renewals get lost until the nodes
+ * notice it; then the node that the tab reaches refuses them, and the tab releases the lease. */
+/* capability: L9 */
+static void lost_renewal_ends_no_stream(void **state) {
+  enum { HEARTBEAT_MS = 15000, ROUNDS = 6 };
+  static const char *const parts[] = {"ab", "a-", "-b", "--"};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    for (uint64_t before = 0; before <= 4000; before += 500) { /* a node is dead after 3 s */
+      nodes n;
+      char lease[DIGITS + 1], released[DIGITS + 20];
+      nodes_begin(&n, 2, NULL);
+      vestry_memory_exchange *page = open_stream(&n.all[0], lease);
+      snprintf(released, sizeof released, "%s released", lease);
+      answer_at(&n.all[1], lease);
+      nodes_pass_ms(&n, HEARTBEAT_MS - before);
+      nodes_divide(&n, parts[i]);
+      nodes_pass_ms(&n, before);
+      bool is_refused = false;
+      for (int round = 0; round < ROUNDS && !is_refused; round++) {
+        is_refused = status_of(&n.all[1], lease) == 404;
+        if (!is_refused) nodes_pass_ms(&n, HEARTBEAT_MS);
+      }
+      assert_true(is_refused);
+      assert_int_equal(status_of(&n.all[1], released), 404);
+      assert_int_equal(status_of(&n.all[0], released), 204);
+      nodes_pass_ms(&n, 2 * LEASE_MS);
+      assert_false(vestry_memory_look(page).ended);
+      nodes_divide(&n, NULL);
+      nodes_pass_ms(&n, HEARTBEAT_MS);
+      answer_at(&n.all[1], lease); /* the lease begins again, and ends the stream of a lost tab */
+      nodes_pass_ms(&n, LEASE_MS);
+      assert_int_equal(stats_of(&n.all[0]).closed_by_cause[VESTRY_CAUSE_LEASE_EXPIRED], 1);
+      vestry_memory_destroy(page);
+      nodes_end(&n);
+    }
+  }
 }
 
 /* capability: L9 */
@@ -125,10 +162,10 @@ static void forged_renewal_sends_no_message(void **state) {
   for (size_t i = 0; i < DIGITS; i++) { /* each digit is sealed: of the lease, of the node's number, and of the seal */
     memcpy(forged, lease, sizeof forged);
     forged[i] = forged[i] == '0' ? '1' : '0';
-    answer_only(b, forged);
+    assert_int_equal(status_of(b, forged), 404);
   }
   memset(forged, 'f', DIGITS);
-  answer_only(b, forged);
+  assert_int_equal(status_of(b, forged), 404);
   assert_int_equal(leases_of(b).unknown_count, DIGITS + 1);
   assert_int_equal(sent_meanwhile(b), usual);
   assert_int_equal(leases_of(a).renewals_count, 1);
@@ -203,7 +240,8 @@ static void renewal_works_again_after_a_failed_allocation(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(renewal_reaches_the_node_of_its_stream),
-      cmocka_unit_test(undeliverable_renewal_renews_nothing_and_is_no_gap),
+      cmocka_unit_test(undeliverable_renewal_is_refused_and_is_no_gap),
+      cmocka_unit_test(lost_renewal_ends_no_stream),
       cmocka_unit_test(forged_renewal_sends_no_message),
       cmocka_unit_test(repeated_renewals_send_one_message),
       cmocka_unit_test(renewals_of_many_streams_share_messages),

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "support/site.h"
+#include "vestry/app/page.h"
 #include "vestry/app/stream.h"
 
 enum { HEARTBEAT_MS = 1000, LEASE_MS = 3000, STREAMS = 100, DIGITS = 64 };
@@ -78,6 +79,16 @@ static void answer(suite *s, const char *lease) {
   answer_by(s, "POST", lease, 204);
 }
 
+static void answer_refused(suite *s, const char *lease) {
+  answer_by(s, "POST", lease, 404);
+}
+
+static void release(suite *s, const char *lease, int status) {
+  char text[DIGITS + 20];
+  snprintf(text, sizeof text, "%s released", lease);
+  answer_by(s, "POST", text, status);
+}
+
 static vestry_lease_stats leases_of(suite *s) {
   vestry_lease_stats leases = {0};
   vestry_lease_stats_get(s->on.v, &leases);
@@ -124,7 +135,7 @@ static void stream_ends_when_its_lease_expires(void **state) {
   assert_int_equal(leases.renewals_count, 6);
   assert_int_equal(leases.unknown_count, 0);
   assert_false(vestry_memory_look(page).clean); /* a tab that still exists reconnects */
-  answer(&s, lease);
+  answer_refused(&s, lease);
   assert_int_equal(leases_of(&s).unknown_count, 1);
   vestry_memory_destroy(page);
   site_end(&s.on);
@@ -178,20 +189,50 @@ static void forged_lease_renews_nothing(void **state) {
       "00000000000000000000000000000000000000000000000000000000000000000",
       "\xff\xfe\n lease",
   };
-  for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) answer(&s, forged[i]);
+  for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) answer_refused(&s, forged[i]);
   for (size_t i = 0; i < 32; i++) { /* each digit is compared */
     memcpy(other, lease, sizeof other);
     other[i] = other[i] == '0' ? '1' : '0';
-    answer(&s, other);
+    answer_refused(&s, other);
   }
   static char long_one[100000];
   memset(long_one, 'a', sizeof long_one - 1);
-  answer(&s, long_one);
+  answer_refused(&s, long_one);
   const vestry_lease_stats leases = leases_of(&s);
   assert_int_equal(leases.renewals_count, 1);
   assert_int_equal(leases.unknown_count, sizeof forged / sizeof *forged + 32 + 1);
   pass_ms(&s, LEASE_MS);
   assert_int_equal(stats_of(&s).open_count, 0);
+  vestry_memory_destroy(page);
+  site_end(&s.on);
+}
+
+/* A process that cannot pass renewals on has refused one: the stream must not end for want of renewals. */
+/* capability: L9 */
+static void released_lease_does_not_end_its_stream(void **state) {
+  suite s;
+  char lease[DIGITS + 1], other[DIGITS + 1];
+  begin(&s);
+  vestry_memory_exchange *page = open_stream(&s);
+  lease_of(page, lease);
+  memcpy(other, lease, sizeof other);
+  other[0] = other[0] == '0' ? '1' : '0';
+  answer(&s, lease);
+  release(&s, other, 404);
+  pass_ms(&s, LEASE_MS - 1);
+  assert_int_equal(leases_of(&s).live_count, 1);
+  release(&s, lease, 204);
+  release(&s, lease, 204);
+  assert_int_equal(leases_of(&s).live_count, 0);
+  assert_non_null(strstr(s.on.th.last_log, "connect the processes by a cluster"));
+  pass_ms(&s, 10 * LEASE_MS);
+  assert_int_equal(stats_of(&s).open_count, 1);
+  answer(&s, lease); /* it begins again */
+  assert_int_equal(leases_of(&s).live_count, 1);
+  pass_ms(&s, LEASE_MS);
+  assert_int_equal(stats_of(&s).closed_by_cause[VESTRY_CAUSE_LEASE_EXPIRED], 1);
+  assert_int_equal(leases_of(&s).begun_count, 2);
+  release(&s, lease, 404);
   vestry_memory_destroy(page);
   site_end(&s.on);
 }
@@ -245,7 +286,7 @@ static void each_stream_has_its_own_lease(void **state) {
   vestry_memory_destroy(pages[0]);
   site_settle(&s.on);
   assert_int_equal(leases_of(&s).live_count, STREAMS / 2 - 1);
-  answer(&s, leases[0]);
+  answer_refused(&s, leases[0]);
   assert_int_equal(leases_of(&s).unknown_count, 1);
   for (int i = 1; i < STREAMS; i++) vestry_memory_destroy(pages[i]);
   site_end(&s.on);
@@ -305,8 +346,11 @@ static void lease_time_has_a_default_and_a_minimum(void **state) {
   static const vestry_connection_options never = {.heartbeat_ms = VESTRY_NEVER_MS};
   const vestry_options without = {.threads_count = VESTRY_THREADS_NONE, .connection = &never};
   assert_int_equal(vestry_create(&without, &v), VESTRY_OK);
+  vestry_pages *pages;
+  assert_int_equal(vestry_pages_create(v, NULL, &pages), VESTRY_OK); /* its default is replaced */
   assert_int_equal(vestry_leases_create(v, 0), VESTRY_OK);
   assert_int_equal(vestry_leases_create(v, 0), VESTRY_EXISTS);
+  vestry_pages_destroy(pages);
   vestry_destroy(v);
   static const vestry_connection_options second = {.heartbeat_ms = 1000};
   const vestry_options as_long = {.threads_count = VESTRY_THREADS_NONE, .connection = &second};
@@ -373,6 +417,7 @@ int main(void) {
       cmocka_unit_test(stream_without_a_renewal_stays_open),
       cmocka_unit_test(renewal_runs_no_guard_and_no_handler),
       cmocka_unit_test(forged_lease_renews_nothing),
+      cmocka_unit_test(released_lease_does_not_end_its_stream),
       cmocka_unit_test(leases_begin_anew_after_a_standstill),
       cmocka_unit_test(each_stream_has_its_own_lease),
       cmocka_unit_test(streams_without_signs_or_heartbeats_have_no_lease),

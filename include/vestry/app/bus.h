@@ -65,9 +65,9 @@ typedef struct vestry_bus_options {
   size_t max_subscriptions_count; /**< maximum number of concurrent subscriptions; 0: 100,000 */
 } vestry_bus_options;
 
-/** Create the bus of an instance with options. Without this call it is created at its first use, with the defaults.
+/** Set the options of an instance's bus, once, before or after its first use, for example by vestry_pages_create.
  *  options  NULL: the defaults
- *  Returns  OK | INVALID | EXISTS (it has a bus already) | NO_MEMORY | IO (no randomness)
+ *  Returns  OK | INVALID | EXISTS (a second call; logged) | NO_MEMORY | IO (no randomness)
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *options);
 

@@ -61,7 +61,7 @@ typedef struct vestry_history_options {
  *  the oldest events of another history that is more than twice as large, or, if there is none, of the event's own
  *  history. Call it once, before the first history.
  *  max_bytes  0: 64 MiB; SIZE_MAX: no maximum
- *  Returns  OK | EXISTS (there was a history, or a maximum) | NO_MEMORY
+ *  Returns  OK | EXISTS (there was a history, or a maximum; logged) | NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_histories_create(vestry *v, size_t max_bytes);
 

@@ -104,7 +104,7 @@ typedef struct vestry_session_options {
  *  pages (their tokens and state tags use the secret of signed sessions) depend on it. Sessions end with the instance.
  *  options  NULL: the defaults; copied, except borrowed members
  *  Returns  OK | INVALID (the log gives the reason; vestry_options.scope is set, or a dependent object exists already)
- *           | EXISTS (it has sessions) | NO_MEMORY | IO
+ *           | EXISTS (it has sessions; logged) | NO_MEMORY | IO
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_sessions_create(struct vestry *v, const vestry_session_options *options);
 

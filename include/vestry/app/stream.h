@@ -50,13 +50,15 @@ VESTRY_API vestry_err vestry_html_stream(vestry_html *html, const vestry_request
  *  body to the document's path. vestry answers this request before guards, sessions and handlers run. If a lease is not
  *  renewed within lease_ms, the stream ends with cause LEASE_EXPIRED and its user leaves the presence. A lease begins
  *  with its first renewal; an idle page sends one for each heartbeat. Streams that set a longer heartbeat, or none,
- *  have no lease. If this process notices the end of a lease more than a second late, because it was stopped or all its
+ *  have no lease. If a renewal reaches a process that cannot pass it on to that of the stream, the tab releases the
+ *  lease, and the stream stays open without it (docs/guide/proxies.md, Leases). If this process notices the end of a lease more than a second late, because it was stopped or all its
  *  threads were busy, renewals may wait in its sockets. Then all leases begin anew, but not twice in succession.
  *
- *  Call this once, before the first request. Without this call vestry_pages_create sets the default.
+ *  Call this once, before the first request, before or after vestry_pages_create or vestry_application_create. Pages
+ *  have leases of the default length without this call; other streams have none.
  *  lease_ms  must be more than the heartbeat; 0: the heartbeat plus ten seconds, which is 25 s by default;
  *            VESTRY_NEVER_MS: no leases, and pages send no renewals
- *  Returns  OK | INVALID (not longer than a heartbeat; logged) | EXISTS (it has leases) | NO_MEMORY | CLOSED
+ *  Returns  OK | INVALID (not longer than a heartbeat; logged) | EXISTS (a second call; logged) | NO_MEMORY | CLOSED
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_leases_create(vestry *v, uint64_t lease_ms);
 
@@ -66,7 +68,7 @@ typedef struct vestry_lease_stats {
   size_t size; /**< sizeof(vestry_lease_stats), or 0 */
   uint64_t begun_count, live_count, ended_count;
   uint64_t renewals_count; /**< renewals of open streams */
-  uint64_t unknown_count;  /**< renewals without a stream: late, for a stream of another node, or forged */
+  uint64_t unknown_count;  /**< refused renewals: late, forged, or for a node that this one cannot reach */
 } vestry_lease_stats;
 
 /** Get a snapshot of the counters; all zero without leases. Threads any. */

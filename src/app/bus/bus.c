@@ -95,11 +95,12 @@ struct vestry_subscription {
 
 struct vsi_bus {
   const vestry_host *host;
-  size_t max_count;
   vsi_refs refs;          /* held by the creator and by each subscription */
   vsi_mutex lock;         /* see docs/locking.md */
   pthread_cond_t changed; /* a subscription is over, or a publisher has left */
   /* guarded by lock */
+  size_t max_count; /* of subscriptions */
+  bool is_bound;    /* max_count was set */
   vsi_topics topics;
   vestry_bus_stats stats; /* except topics_count, which the table knows */
   uint64_t kept_count;    /* reserved places of all topics */
@@ -113,7 +114,7 @@ static _Thread_local uint32_t inside;
 
 /* ------------------------------------------------------------------------------------------------ the bus --------- */
 
-vestry_err vsi_bus_create(const vestry_host *host, size_t max_subscriptions_count, vsi_bus **ret_bus) {
+vestry_err vsi_bus_create(const vestry_host *host, vsi_bus **ret_bus) {
   vsi_bus *bus = vsi_calloc(host, 1, sizeof *bus);
   if (!bus) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_siphash_key_random(host, &bus->topics.key);
@@ -122,12 +123,21 @@ vestry_err vsi_bus_create(const vestry_host *host, size_t max_subscriptions_coun
     return error;
   }
   bus->host = host;
-  bus->max_count = max_subscriptions_count ? max_subscriptions_count : DEFAULT_SUBSCRIPTIONS;
+  bus->max_count = DEFAULT_SUBSCRIPTIONS;
   VSI_REFS_INIT(&bus->refs, 1);
   vsi_mutex_init(&bus->lock, VSI_LOCK_BUS);
   pthread_cond_init(&bus->changed, NULL);
   *ret_bus = bus;
   return VESTRY_OK;
+}
+
+bool vsi_bus_bound(vsi_bus *bus, size_t max_subscriptions_count) {
+  vsi_mutex_lock(&bus->lock);
+  const bool was_bound = bus->is_bound;
+  bus->is_bound = true;
+  if (!was_bound && max_subscriptions_count) bus->max_count = max_subscriptions_count;
+  vsi_mutex_unlock(&bus->lock);
+  return !was_bound;
 }
 
 static void bus_unref(vsi_bus *bus) {

@@ -38,10 +38,10 @@ typedef struct vsi_bus vsi_bus;
  * name cannot equal the packed name of a key, because packed names are longer. */
 #define VSI_BUS_DONE ((vestry_slice){"d", 1})
 
-/* Create a bus.
- * max_subscriptions_count  maximum number of concurrent subscriptions; 0: 100,000
- * OK | NO_MEMORY | IO (no randomness: topic names may come from users, so their hash is keyed) */
-vestry_err vsi_bus_create(const vestry_host *host, size_t max_subscriptions_count, vsi_bus **ret_bus);
+/* Create a bus. OK | NO_MEMORY | IO (no randomness: topic names may come from users, so their hash is keyed) */
+vestry_err vsi_bus_create(const vestry_host *host, vsi_bus **ret_bus);
+/* Set the maximum number of concurrent subscriptions; 0: 100,000. false: it was set before, and is not changed */
+bool vsi_bus_bound(vsi_bus *bus, size_t max_subscriptions_count);
 /* Return the bus of an instance, and create it at the first use. OK | NO_MEMORY | IO */
 vestry_err vsi_bus_use(vestry *v, vsi_bus **ret_bus);
 /* Close the bus: from now on publish and subscribe return CLOSED. Idempotent; does not block. */

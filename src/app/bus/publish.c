@@ -13,7 +13,7 @@
 
 static vestry_err create(vestry *v, void **ret_state) {
   vsi_bus *bus;
-  vestry_err error = vsi_bus_create(v->host, 0, &bus);
+  vestry_err error = vsi_bus_create(v->host, &bus);
   if (!error) *ret_state = bus;
   return error;
 }
@@ -41,11 +41,9 @@ vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *given) {
   vsi_bus *bus;
   if (!v) return VESTRY_INVALID;
   if (VSI_OPTIONS_TAKE(vestry_bus_options, options, given)) return vsi_mistake_in_options(v->host, "vestry_bus_create");
-  vestry_err error = vsi_bus_create(v->host, options.max_subscriptions_count, &bus);
+  vestry_err error = vsi_bus_use(v, &bus);
   if (error) return error;
-  error = vsi_extension_add(v, &kind, bus);
-  if (error) vsi_bus_destroy(bus);
-  return error;
+  return vsi_bus_bound(bus, options.max_subscriptions_count) ? VESTRY_OK : vsi_extension_repeated(v, &kind);
 }
 
 /* ---------------------------------------------------------------------------------------------------- topics ------ */

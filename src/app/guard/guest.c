@@ -34,10 +34,7 @@ vestry_err vestry_guests_create(vestry *v, const vestry_guests_options *given) {
   if (!sessions)
     return vsi_mistake(v->host, "vestry_guests_create", "the instance has no sessions; create sessions first");
   if (!options.lifetime_ms) options.lifetime_ms = (uint64_t)LIFETIME_DAYS * 24 * 3600 * 1000;
-  if (vsi_extension_find(v, &kind)) {
-    (void)vsi_mistake(v->host, "vestry_guests_create", "the instance has guests already; call it once");
-    return VESTRY_EXISTS;
-  }
+  if (vsi_extension_find(v, &kind)) return vsi_extension_repeated(v, &kind);
   vestry_err error = vsi_seals_use(v, &seals);
   if (!error) error = vestry_rate_create(v, options.rate ? options.rate : &usual, &rate);
   if (!error) error = vsi_extension_add(v, &kind, rate);

@@ -91,7 +91,7 @@ vestry_err vestry_histories_create(vestry *v, size_t max_bytes) {
   if (error) return error;
   error = vsi_extension_add(v, &kind, all);
   if (error) destroy(v, all);
-  return error;
+  return error == VESTRY_EXISTS ? vsi_extension_repeated(v, &kind) : error;
 }
 
 void vsi_histories_lose(vestry *v) {

@@ -16,6 +16,7 @@
 #include "app/page/tally.h"
 #include "app/page/topic.h"
 #include "app/session/seal.h"
+#include "app/stream/lease.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -24,7 +25,6 @@
 #include "http/reply.h"
 #include "instance/instance.h"
 #include "runtime/runtime.h"
-#include "vestry/app/stream.h"
 
 enum {
   THREADS_COUNT = 2,
@@ -80,15 +80,15 @@ static vestry_err use_bus(vestry *v, void **ret_state) {
 static const vsi_extension kind = {
     .name = "vestry_pages_create", .create = use_bus, .conclude = publish_done, .written = vsi_page_written};
 
-/* Prepare an instance for pages: add the extension, seals for their forms, and leases unless it has them. */
+/* Prepare an instance for pages: add the extension, seals for their forms, and leases. */
 static vestry_err extend(vestry *v, vsi_bus **ret_bus) {
   void *state;
   const vsi_seals *seals;
+  vsi_leases *leases;
   vestry_err error = vsi_extension_use(v, &kind, &state);
   if (!error) *ret_bus = state;
   if (!error) error = vsi_seals_use(v, &seals);
-  if (!error) error = vestry_leases_create(v, 0);
-  return error == VESTRY_EXISTS ? VESTRY_OK : error;
+  return error ? error : vsi_leases_use(v, &leases);
 }
 
 static vestry_err fill(vestry_pages *pages, const vestry_pages_options *options) {

@@ -183,5 +183,5 @@ vestry_err vestry_secret_set(vestry *v, const vestry_secret *given) {
   if (error == VESTRY_INVALID)
     return vsi_mistake(v->host, "vestry_secret_set",
                        "a secret is required; it and a previous secret must have at least 32 bytes");
-  return error;
+  return error == VESTRY_EXISTS ? vsi_extension_repeated(v, &kind) : error;
 }

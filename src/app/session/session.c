@@ -286,7 +286,7 @@ vestry_err vsi_sessions_settle(vestry *v, bool *ret_are_there) {
 vestry_err vestry_sessions_create(vestry *v, const vestry_session_options *options) {
   vsi_sessions *sessions;
   if (!v) return VESTRY_INVALID;
-  if (vsi_sessions_of(v)) return VESTRY_EXISTS; /* before the secret is offered */
+  if (vsi_sessions_of(v)) return vsi_extension_repeated(v, &vsi_sessions_extension); /* before the secret is offered */
   if (vsi_extension_find(v, &no_sessions))
     return vsi_mistake(v->host, "vestry_sessions_create",
                        "a vestry_once was created earlier, for an instance without sessions; create sessions first");

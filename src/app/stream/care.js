@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Supervises the stream of an element. stream.c explains it, and declares showRefusal, reload, isOpenHidden,
-// leaseHeader, retryMostMs, heartbeatMs, pauseMs, and el.isOver, el.isOffline and el.setOffline. This is the end of the
-// element's data-init; the scripts before it define el.request and other functions.
+// leaseHeader, released, retryMostMs, heartbeatMs, pauseMs, and el.isOver, el.isOffline and el.setOffline. This is the
+// end of the element's data-init; the scripts before it define el.request and other functions.
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 //
 // The element's kind of stream defines
@@ -38,6 +38,8 @@ const reloadApartMs = 300000;
 const refusedMost = 4;
 // the time between two attempts of an element that has given up
 const givenUpMs = 60000;
+// the number of attempts to release a lease
+const releasesMost = 64;
 
 el.isAway = () => !isOpenHidden && document.hidden || el.isOver();
 el.open = () => {
@@ -65,16 +67,27 @@ const refuses = (status) => {
   if (status > 499 || [408, 425, 429].includes(status)) el.refused = 0;
   else if (++el.refused >= refusedMost || [401, 403, 410].includes(status)) el.expelled() };
 
-// Leases. `wait` is the minimum time since the last renewal.
-const renew = (lease, wait) => {
+// Leases. post() resolves to the status, or 0. `wait` is the minimum time since the last renewal.
+const post = (text) => fetch(location.origin + location.pathname, {method: 'POST', headers: {[leaseHeader]: text}})
+  .then((answer) => answer.status, () => 0);
+// a release goes on until the process of the stream has received it; renewals begin again after ten heartbeats
+const release = async (of) => {
+  let status = 404;
+  for (let left = releasesMost; left-- && status === 404 && of === el.lease;) status = await post(of + released);
+  if (of !== el.lease) return;
+  if (status === 204) el.isTaken = false, el.answered = Date.now() + 10 * heartbeatMs;
+  else el.isLate = true };
+const renew = async (lease, wait) => {
   if (lease) el.lease = lease, el.answered = 0, el.isTaken = false;
   if (!pauseMs || !el.lease || !el.run || Date.now() - el.answered < wait) return;
   const of = el.lease;
   el.answered = Date.now(); el.isLate = false;
-  fetch(location.origin + location.pathname, {method: 'POST', headers: {[leaseHeader]: of}}).then(
-    (answer) => answer.status === 204 ? el.isTaken = true
-      : el.isTaken ? el.isLate = true : of !== el.lease || (el.lease = ''),
-    () => el.isLate = true) };
+  const status = await post(of);
+  if (of !== el.lease) return;
+  if (status === 204) el.isTaken = true;
+  else if (!status || (el.isTaken && status !== 404)) el.isLate = true;
+  else if (el.isTaken) release(of);
+  else el.lease = '' };
 // a large event may be arriving
 el.renews = () => { if (!document.hidden) renew('', el.isLate ? 0 : heartbeatMs) };
 
@@ -84,6 +97,7 @@ el.reports = ({type, argsRaw}) => {
     el.seen = Date.now(), el.refused = 0, el.hears(type, argsRaw), renew(argsRaw.lease, pauseMs);
   if (type === 'started') el.got = 0, el.live++, el.lease = '';
   if (type === 'error') refuses(Number(argsRaw.status));
+  if (type === 'retrying') el.lease = '';
   if (type === 'retrying' && !el.isGivenUp && !el.tried?.()) el.seen = Date.now() + retryMostMs, el.setOffline(true);
   if (type === 'finished' && !--el.live && el.run && !el.isOver()) el.ended() };
 

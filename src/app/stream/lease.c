@@ -16,11 +16,17 @@
  * States of a lease:
  *
  *     sent with the first event ──first renewal──→ running ──lease_ms without a renewal──→ expired: the stream ends
- *                                                   ↑   └──renewal──┐
+ *                              ↑                    ↑ │ └──renewal──┐
+ *                              └──────release───────┼─┘             │
  *                                                   └───────────────┘
  *
  * Begin. A lease begins with its first renewal, not with the stream. So if renewals cannot reach the server (a proxy
  * passes only GET, or all six connections to the host are in use), a stream works as it would without leases.
+ *
+ * Release. A proxy may send a renewal to a process that cannot pass it on to the process of the stream, for example
+ * because the processes are no cluster, or their broker is away. That process answers 404. The other one must not end
+ * the stream for want of renewals, so the element then repeats the request as a release until that process receives it.
+ * Renewals that other nodes lost without noticing are a gap of the cluster, after which all leases begin anew.
  *
  * Times. The element does not answer an event that arrives within pause_ms after the last renewal, and the next event
  * may follow only after a heartbeat. So renewals are at most a heartbeat and a pause apart, and the rest of lease_ms is
@@ -37,6 +43,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "base/held_log.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -51,6 +58,7 @@
 enum {
   DEFAULT_BEYOND_MS = 10000,
   LATE_MS = 1000,
+  NS_PER_S = 1000000000,
   ALL_BYTES = VSI_LEASE_BYTES + VSI_ADDRESS_BYTES,
   DIGITS = 2 * ALL_BYTES
 };
@@ -70,11 +78,14 @@ typedef struct lease {
 
 struct vsi_leases {
   vestry *v;
+  /* Constant once a request was served. */
   uint64_t lease_ns;
   uint64_t pause_ms; /* at least 1; 0: there are no leases */
   vestry_timer *timer;
+  vsi_repeated_log repeated;
   vsi_mutex lock;
   /* guarded by lock */
+  bool is_set;                 /* by vestry_leases_create; otherwise the length is the default */
   vsi_map map;                 /* of all streams with a lease, by the first bytes of its id */
   TAILQ_HEAD(, lease) running; /* in the order of due_ns */
   bool is_armed;               /* the timer is set, or its function is running */
@@ -105,6 +116,19 @@ static void stop_locked(vsi_leases *leases, lease *one) {
   one->is_running = false;
 }
 
+static void restart_locked(vsi_leases *leases, uint64_t now) {
+  lease *one;
+  TAILQ_FOREACH(one, &leases->running, place) one->due_ns = vsi_add_saturating(now, leases->lease_ns);
+}
+
+void vsi_leases_restart(vestry *v) {
+  vsi_leases *leases = of(v);
+  if (!leases) return;
+  vsi_mutex_lock(&leases->lock);
+  restart_locked(leases, vsi_now_ns(v->host)); /* the timer fires for the former times, and is set again then */
+  vsi_mutex_unlock(&leases->lock);
+}
+
 /* The function of the timer: end the streams whose leases have expired. The lock is released for each one. */
 static void fire(vestry_timer *timer, void *ctx) {
   vsi_leases *leases = ctx;
@@ -112,15 +136,16 @@ static void fire(vestry_timer *timer, void *ctx) {
   (void)timer;
   vsi_mutex_lock(&leases->lock);
   const bool is_late = now > vsi_add_saturating(leases->fires_ns, vsi_ms_to_ns(LATE_MS));
-  if (is_late && !leases->was_late) {
-    lease *one;
-    TAILQ_FOREACH(one, &leases->running, place) one->due_ns = vsi_add_saturating(now, leases->lease_ns);
-  }
+  if (is_late && !leases->was_late) restart_locked(leases, now);
   leases->was_late = is_late;
   for (lease *first; (first = TAILQ_FIRST(&leases->running)) && first->due_ns <= now;) {
     stop_locked(leases, first);
     vestry_connection *connection = vestry_connection_ref(first->connection);
     vsi_mutex_unlock(&leases->lock);
+    vsi_log_repeated(leases->v->host, &leases->repeated, 0, VESTRY_LOG_INFO,
+                     "leases: a stream ended because its tab has not renewed the lease for %llu s; the tab is lost, or "
+                     "a proxy withholds its requests",
+                     (unsigned long long)(leases->lease_ns / NS_PER_S));
     vestry_connection_close(connection, VESTRY_CAUSE_LEASE_EXPIRED);
     vestry_connection_unref(connection);
     vsi_mutex_lock(&leases->lock);
@@ -254,28 +279,47 @@ bool vsi_leases_renew(vestry *v, const unsigned char id[VSI_LEASE_BYTES]) {
   return is_there;
 }
 
-static void count_unknown(vsi_leases *leases) {
+/* Stop a lease, so that its stream stays open without renewals until the next one. Returns whether it is here. */
+static bool release(vsi_leases *leases, const unsigned char id[VSI_LEASE_BYTES]) {
+  vsi_mutex_lock(&leases->lock);
+  lease *one = find_locked(leases, id);
+  if (one && one->is_running) {
+    stop_locked(leases, one);
+    leases->stats.ended_count++;
+    one->has_begun = false;
+  }
+  vsi_mutex_unlock(&leases->lock);
+  if (!one) return false;
+  vsi_log_repeated(leases->v->host, &leases->repeated, 0, VESTRY_LOG_WARN,
+                   "leases: a stream continues without a lease, because a proxy has sent its renewal to a process that "
+                   "cannot reach this one; connect the processes by a cluster, or turn leases off "
+                   "(vestry_leases_create with VESTRY_NEVER_MS)");
+  return true;
+}
+
+/* Perform a renewal or a release, on this node or on the node of the stream. Returns whether a node has received it. */
+static bool perform(vsi_leases *leases, const char *text) {
+  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(leases->v);
+  const char *more = strlen(text) > DIGITS ? text + DIGITS : "";
+  unsigned char all[ALL_BYTES];
+  if (!vsi_hex_is(text, DIGITS)) return false;
+  vsi_hex_read(all, text, sizeof all);
+  if (strcmp(more, VSI_LEASE_RELEASED) == 0) return release(leases, all);
+  if (*more) return false;
+  return vsi_leases_renew(leases->v, all) ||
+         (elsewhere && elsewhere->renew(all, all + VSI_LEASE_BYTES, elsewhere->ctx));
+}
+
+static int answer(void *state, const vestry_request *req) {
+  vsi_leases *leases = state;
+  const bool is_post = leases->pause_ms && strcmp(req->method, "POST") == 0;
+  const char *text = is_post ? vestry_request_header(req, VSI_LEASE_HEADER) : NULL;
+  if (!text) return 0;
+  if (perform(leases, text)) return 204;
   vsi_mutex_lock(&leases->lock);
   leases->stats.unknown_count++;
   vsi_mutex_unlock(&leases->lock);
-}
-
-/* Return whether a request is a renewal. If so, it is performed, on this node or on the node of the stream. */
-static bool is_renewed(void *state, const vestry_request *req) {
-  vsi_leases *leases = state;
-  if (!leases->pause_ms || strcmp(req->method, "POST") != 0) return false;
-  const char *text = vestry_request_header(req, VSI_LEASE_HEADER);
-  if (!text) return false;
-  unsigned char all[ALL_BYTES];
-  if (strlen(text) != DIGITS || !vsi_hex_is(text, DIGITS)) {
-    count_unknown(leases);
-    return true;
-  }
-  vsi_hex_read(all, text, sizeof all);
-  if (vsi_leases_renew(req->v, all)) return true;
-  const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(req->v);
-  if (!elsewhere || !elsewhere->renew(all, all + VSI_LEASE_BYTES, elsewhere->ctx)) count_unknown(leases);
-  return true;
+  return 404;
 }
 
 /* ----------------------------------------------------------------------------------------- create and destroy ----- */
@@ -293,29 +337,54 @@ static void destroy(vestry *v, void *state) {
   vsi_free(v->host, leases);
 }
 
+static void set_length(vsi_leases *leases, uint64_t ms) {
+  leases->lease_ns = vsi_ms_to_ns(ms);
+  leases->pause_ms = ms == VESTRY_NEVER_MS ? 0 : (ms - leases->v->heartbeat_ms + 3) / 4;
+}
+
+/* Create leases with the default length, which vestry_leases_create can replace. */
+static vestry_err create(vestry *v, void **ret_state) {
+  vsi_leases *leases = vsi_calloc(v->host, 1, sizeof *leases);
+  if (!leases) return VESTRY_NO_MEMORY;
+  leases->v = v;
+  set_length(leases, length_of(v, 0));
+  TAILQ_INIT(&leases->running);
+  vsi_mutex_init(&leases->lock, VSI_LOCK_LEASES);
+  vestry_err error = vestry_timer_create(v->runtime, fire, leases, &leases->timer);
+  if (error)
+    destroy(v, leases);
+  else
+    *ret_state = leases;
+  return error;
+}
+
 static const vsi_extension kind = {
-    .name = "vestry_leases_create", .destroy = destroy, .answers = is_renewed, .open = attach};
+    .name = "vestry_leases_create", .create = create, .destroy = destroy, .answers = answer, .open = attach};
 
 static vsi_leases *of(const vestry *v) {
   return vsi_extension_find(v, &kind);
 }
 
 vestry_err vestry_leases_create(vestry *v, uint64_t lease_ms) {
+  vsi_leases *leases;
   if (!v) return VESTRY_INVALID;
-  uint64_t length_ms = length_of(v, lease_ms);
-  const bool is_off = length_ms == VESTRY_NEVER_MS;
-  if (length_ms <= v->heartbeat_ms && !is_off)
+  const uint64_t length_ms = length_of(v, lease_ms);
+  if (length_ms <= v->heartbeat_ms && length_ms != VESTRY_NEVER_MS)
     return vsi_mistake(v->host, "vestry_leases_create", "lease_ms is not longer than the heartbeat");
-  vsi_leases *leases = vsi_calloc(v->host, 1, sizeof *leases);
-  if (!leases) return VESTRY_NO_MEMORY;
-  leases->v = v;
-  leases->lease_ns = vsi_ms_to_ns(length_ms);
-  if (!is_off) leases->pause_ms = (length_ms - v->heartbeat_ms + 3) / 4;
-  TAILQ_INIT(&leases->running);
-  vsi_mutex_init(&leases->lock, VSI_LOCK_LEASES);
-  vestry_err error = is_off ? VESTRY_OK : vestry_timer_create(v->runtime, fire, leases, &leases->timer);
-  if (!error) error = vsi_extension_add(v, &kind, leases);
-  if (error) destroy(v, leases);
+  vestry_err error = vsi_leases_use(v, &leases);
+  if (error) return error;
+  vsi_mutex_lock(&leases->lock);
+  const bool was_set = leases->is_set;
+  leases->is_set = true;
+  if (!was_set) set_length(leases, length_ms);
+  vsi_mutex_unlock(&leases->lock);
+  return was_set ? vsi_extension_repeated(v, &kind) : VESTRY_OK;
+}
+
+vestry_err vsi_leases_use(vestry *v, vsi_leases **ret_leases) {
+  void *state;
+  vestry_err error = vsi_extension_use(v, &kind, &state);
+  if (!error) *ret_leases = state;
   return error;
 }
 

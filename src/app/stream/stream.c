@@ -39,7 +39,8 @@
  *
  * Leases (lease.c). Events are answered by a POST to the address of the document, so that it passes through the same
  * proxies. The first renewal is sent at once, further ones at least pause_ms apart. A renewal that fails is repeated
- * soon. If none was ever accepted (204) and another status arrives, the element stops renewing.
+ * soon. If none was ever accepted (204) and another status arrives, the element stops renewing. If one was accepted and
+ * another is refused (404), the element releases the lease.
  *
  * The banner is hidden without an inline style, so that it is hidden under a policy that forbids inline styles, and
  * before the client runs. */
@@ -60,7 +61,8 @@ void vsi_care_begin(vestry_html *html, const vsi_care *care) {
   vestry_html_add(html,
                   " data-on:datastar-fetch=\"evt.detail.el === el && el.reports(evt.detail)\""
                   " data-init=\"const showRefusal = () => { %-s }, reload = () => { %-s }, isOpenHidden = %-s,"
-                  " leaseHeader = '" VSI_LEASE_HEADER "', retryMostMs = %d, heartbeatMs = %llu, pauseMs = %llu;",
+                  " leaseHeader = '" VSI_LEASE_HEADER "', released = '" VSI_LEASE_RELEASED
+                  "', retryMostMs = %d, heartbeatMs = %llu, pauseMs = %llu;",
                   care->give_up, care->reload, care->is_open_hidden ? "true" : "false", VSI_CARE_RETRY_MOST_MS,
                   (unsigned long long)care->heartbeat_ms, (unsigned long long)care->pause_ms);
   vestry_html_add(html,

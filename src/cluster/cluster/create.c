@@ -208,8 +208,10 @@ static vestry_err hooks_add(vestry_cluster *cluster) {
   const vsi_elsewhere *none = NULL;
   /* release pairs with vsi_instance_elsewhere */
   if (!atomic_compare_exchange_strong_explicit(&v->elsewhere, &none, &cluster->elsewhere, memory_order_release,
-                                               memory_order_relaxed))
+                                               memory_order_relaxed)) {
+    vsi_log_mistake(v->host, "vestry_cluster_create", "the instance is in a cluster already; destroy that one first");
     return VESTRY_EXISTS;
+  }
   cluster->has_hooks = true;
   vsi_store_watch_set(v->store, &cluster->store_watch);
   vsi_channels_watch_set(v->channels, &cluster->channels_watch);

@@ -22,6 +22,7 @@
 #include "app/history/histories.h"
 #include "app/page/topic.h"
 #include "app/presence/spread.h"
+#include "app/stream/lease.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "cluster/cluster/cluster.h"
@@ -158,6 +159,8 @@ static void report_changes(vestry_cluster *cluster, const changes *n) {
   else if (n->has_state && n->state == VESTRY_MEMBER_REFUSED)
     vsi_log(cluster->host, VESTRY_LOG_ERROR,
             "cluster: this node was refused, because another node has its name, %s; choose another name", n->node);
+  if (n->has_gap || (n->has_state && (n->state == VESTRY_MEMBER_SUSPECT || n->state == VESTRY_MEMBER_DEAD)))
+    vsi_leases_restart(cluster->v); /* renewals of tabs may be among the lost messages */
   if (n->has_state && cluster->on_member) cluster->on_member(n->node, n->state, cluster->ctx);
   if (!n->has_gap) return;
   vsi_histories_lose(cluster->v);

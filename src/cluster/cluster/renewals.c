@@ -8,7 +8,11 @@
  *   address is detected by one hash, and is not forwarded.
  * - A valid renewal waits for up to 250 ms, once for each lease. So a lease that is renewed a thousand times meanwhile
  *   takes 16 bytes, and the renewals of a thousand tabs are one message to each node. If VSI_RENEWALS_MAX are waiting,
- *   all are sent at once, so that each message carries many. */
+ *   all are sent at once, so that each message carries many.
+ *
+ * A renewal that this node cannot forward is refused, so that its tab releases the lease (lease.c). One that was
+ * forwarded can be lost with the link or the broker. Then the node of the stream finds a gap or a silent node, and lets
+ * all its leases begin anew (members.c: report_changes). */
 #include "cluster/cluster/renewals.h"
 
 #include <string.h>
@@ -109,7 +113,7 @@ bool vsi_renewals_add(const unsigned char *lease, const unsigned char *address, 
   memcpy(&node, address, sizeof node);
   vsi_cluster_lock(cluster);
   const vsi_peer *peer = vsi_peers_find(cluster, node);
-  bool lives = peer && vsi_peer_lives(peer), is_first = false;
+  bool lives = cluster->is_up && peer && vsi_peer_lives(peer), is_first = false;
   if (lives && !waits(renewals, lease)) {
     if (renewals->waiting.count == VSI_RENEWALS_MAX) send_locked(cluster);
     is_first = !renewals->waiting.count;

@@ -124,7 +124,10 @@ enum { ROWS_COUNT = sizeof rows / sizeof *rows, PATTERN_BYTES = 32 };
 vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix) {
   if (!observe) return VESTRY_INVALID;
   if (!prefix) return vsi_mistake(observe->v->host, "vestry_observe_mount", "the prefix is NULL");
-  if (observe->path) return VESTRY_EXISTS;
+  if (observe->path) {
+    vsi_log_mistake(observe->v->host, "vestry_observe_mount", "the observer is mounted already; create another one");
+    return VESTRY_EXISTS;
+  }
   const size_t len = strlen(prefix);
   char *path = vsi_alloc(observe->v->host, len + PATTERN_BYTES);
   if (!path) return VESTRY_NO_MEMORY;

@@ -140,7 +140,7 @@ static void one_history(uint64_t seed) {
   h.seed = seed;
   uint64_t random = seed;
   bench_init(&h.b, VESTRY_THREADS_NONE, NULL);
-  require(vsi_bus_create(&h.b.th.host, 0, &h.bus) == VESTRY_OK);
+  require(vsi_bus_create(&h.b.th.host, &h.bus) == VESTRY_OK);
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&h.probes[i]);
     static const vsi_connection_hooks hooks = {.on_close = on_close};
