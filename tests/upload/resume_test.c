@@ -283,6 +283,17 @@ static void invalid_requests_are_rejected(void **state) {
   static const char *const wrong[] = {"/of/a b/files/resume/0123456789abcdef0123456789abcdef", "/of/a b/files/resume/x",
                                       "/of/a b/files/resume/..%2f"};
   for (size_t i = 0; i < 3; i++) assert_int_equal(ask(&s, (wire){.method = "DELETE", .path = wrong[i]}).status, 404);
+  /* An upload that does not exist here, of this node and of another one, to which the proxy sends the request then. */
+  char other[PATH];
+  snprintf(other, sizeof other, "%s", path_of(&made));
+  char *secret = strstr(other, "/resume/") + strlen("/resume/"), *node = secret + 32;
+  assert_int_equal(strlen(node), 8);
+  node[0] = node[0] == '0' ? '1' : '0';
+  assert_int_equal(ask(&s, (wire){.method = "HEAD", .path = other}).status, 200); /* the machine has another name now */
+  secret[0] = secret[0] == '0' ? '1' : '0';
+  assert_int_equal(ask(&s, (wire){.method = "HEAD", .path = other}).status, 503);
+  snprintf(node, 9, "%s", strstr(path_of(&made), "/resume/") + strlen("/resume/") + 32);
+  assert_int_equal(ask(&s, (wire){.method = "HEAD", .path = other}).status, 404);
   /* The number of unfinished uploads per person is limited. */
   assert_int_equal(create(&s, "5").status, 201);
   assert_int_equal(create(&s, "5").status, 201);

@@ -7,6 +7,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -19,6 +21,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "base/siphash.h"
 #include "instance/instance.h"
 
 #define DEFAULT_BYTES         (UINT64_C(10) << 30)
@@ -103,6 +106,16 @@ static void read_boot(char boot[VSI_BOOT_BYTES]) {
   boot[len > 0 ? len : 0] = '\0';
 }
 
+/* Make the digits by which another node recognizes an upload of this folder. They stay the same after a restart. */
+static vestry_err name_node(vestry_upload_folder *folder) {
+  char host[HOST_NAME_MAX + 1] = "";
+  struct stat about;
+  if (fstat(folder->fd, &about) || gethostname(host, HOST_NAME_MAX)) return VESTRY_IO;
+  const uint64_t hash = vsi_siphash_1_3((vsi_siphash_key){about.st_ino, 0}, host, strlen(host));
+  snprintf(folder->node, sizeof folder->node, "%08x", (unsigned)hash);
+  return VESTRY_OK;
+}
+
 void vestry_upload_folder_close(vestry_upload_folder *folder) {
   if (!folder) return;
   vestry_timer_destroy(folder->timer);
@@ -143,6 +156,7 @@ vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_optio
   read_boot(folder->boot);
   vestry_err error = open_descriptor(folder);
   if (!error && !(folder->place = vsi_folder_path(v->host, o.path))) error = VESTRY_NO_MEMORY;
+  if (!error) error = name_node(folder);
   if (!error) error = look_at_all(folder);
   if (!error) error = vestry_timer_create(v->runtime, sweep, folder, &folder->timer);
   if (!error) error = vestry_timer_set(folder->timer, 0, SWEEP_MS);

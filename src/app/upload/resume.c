@@ -10,6 +10,7 @@
 #include "app/upload/tus.h"
 #include "base/ascii.h"
 #include "base/field.h"
+#include "base/held_log.h"
 #include "base/memory.h"
 #include "http/answer.h"
 #include "http/request.h"
@@ -66,11 +67,22 @@ vestry_err vsi_upload_resume_make(vsi_upload_resume *r, vestry_upload_folder *fo
   }
 }
 
+/* Return whether an address names another node. Addresses of earlier releases name none. */
+static bool is_elsewhere(const vestry_upload_folder *folder, const char *address) {
+  return address && strlen(address) == SECRET + VSI_NODE_LEN && strcmp(address + SECRET, folder->node) != 0;
+}
+
 vestry_err vsi_upload_resume_find(vsi_upload_resume *r, vestry_upload_folder *folder, const vestry_request *req,
                                   vestry_reply *reply) {
-  const char *secret = vestry_request_value(req, VESTRY_IN_PATH, VSI_RESUME_PARAMETER);
-  r->of = vsi_unfinished_find(folder, secret, vsi_person_scope(req));
-  return r->of ? VESTRY_OK : refuse_gone(req, reply);
+  const char *address = vestry_request_value(req, VESTRY_IN_PATH, VSI_RESUME_PARAMETER);
+  r->of = vsi_unfinished_find(folder, address, vsi_person_scope(req));
+  if (r->of) return VESTRY_OK;
+  if (!is_elsewhere(folder, address)) return refuse_gone(req, reply);
+  vsi_log_repeated(
+      req->v->host, &folder->failures, 0, VESTRY_LOG_INFO,
+      "uploads: a request for an upload of another node was answered 503, so that the proxy tries the next "
+      "node; docs/guide/uploads.md, Several nodes, has the proxy's settings");
+  return vsi_refuse(req, reply, 503, "This upload is at another node. Send the request again.");
 }
 
 static bool is_part(const vestry_request *req) {
@@ -186,11 +198,11 @@ vestry_err vsi_upload_resume_add_expiry(vestry_reply *reply, int64_t expires_s) 
 /* Add the address of the upload. The path is decoded, so it is encoded again. */
 static vestry_err add_location(const vsi_upload_resume *r, const char *path, vestry_reply *reply) {
   static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
-  const size_t len = strlen(path), room = 3 * len + sizeof VSI_RESUME_PATH + SECRET;
+  const size_t len = strlen(path), room = 3 * len + sizeof VSI_RESUME_PATH + SECRET + VSI_NODE_LEN;
   char *text = vsi_alloc(reply->host, room), *at = text;
   if (!text) return VESTRY_NO_MEMORY;
   for (const char *c = path; *c; c++) at += sprintf(at, strchr(plain, *c) ? "%c" : "%%%02X", (unsigned char)*c);
-  sprintf(at, "%sresume/%s", len && path[len - 1] == '/' ? "" : "/", r->secret);
+  sprintf(at, "%sresume/%s%s", len && path[len - 1] == '/' ? "" : "/", r->secret, r->of->folder->node);
   vestry_err error = vestry_reply_header(reply, "Location", text);
   vsi_free(reply->host, text);
   return error;

@@ -44,7 +44,7 @@ bool vsi_disk_put(const vsi_disk *disk, int folder, const char *name, const void
  *   ID.resume   the record of an upload that can be resumed
  *   ID.next     a record that is being written
  *   ID.drop     a list of files that are removed together (app/upload/stored.h) */
-enum { VSI_STORED_LEN = 32, VSI_STORED_ROOM = 48, VSI_BOOT_BYTES = 40 };
+enum { VSI_STORED_LEN = 32, VSI_STORED_ROOM = 48, VSI_BOOT_BYTES = 40, VSI_NODE_LEN = 8 };
 #define VSI_STORED_PART   ".part"
 #define VSI_STORED_RESUME ".resume"
 #define VSI_STORED_NEXT   ".next"
@@ -58,13 +58,14 @@ struct vestry_upload_folder {
   uint64_t max_bytes;
   void (*dropped)(void *app, const vestry_kept_file *file, vestry_err why); /* NULL: not reported */
   void *app;
-  int64_t keep_s;            /* time for which a broken upload can be resumed */
-  char boot[VSI_BOOT_BYTES]; /* id of the machine's current boot; "": unknown */
-  vestry_timer *timer;       /* removes what has expired */
-  vsi_mutex lock;            /* innermost */
-  vsi_map unfinished;        /* uploads by id (vsi_unfinished); guarded by lock, as are done_count and stats */
-  size_t done_count;         /* records of kept files among them */
-  size_t max_unfinished;     /* maximum number of unfinished uploads, and also of records of kept files; constant,
+  int64_t keep_s;              /* time for which a broken upload can be resumed */
+  char node[VSI_NODE_LEN + 1]; /* digits of the machine and the folder, in the addresses of uploads */
+  char boot[VSI_BOOT_BYTES];   /* id of the machine's current boot; "": unknown */
+  vestry_timer *timer;         /* removes what has expired */
+  vsi_mutex lock;              /* innermost */
+  vsi_map unfinished;          /* uploads by id (vsi_unfinished); guarded by lock, as are done_count and stats */
+  size_t done_count;           /* records of kept files among them */
+  size_t max_unfinished;       /* maximum number of unfinished uploads, and also of records of kept files; constant,
                                 except in tests */
   vestry_upload_folder_stats stats;
   vsi_repeated_log failures; /* of the disk; needs no lock */

@@ -311,7 +311,7 @@ vestry_err vsi_unfinished_create(vestry_upload_folder *folder, const vsi_unfinis
 vsi_unfinished *vsi_unfinished_find(vestry_upload_folder *folder, const char *secret, vestry_scope scope) {
   unsigned char owner[VSI_UNFINISHED_OWNER_BYTES];
   char id[VSI_STORED_LEN + 1];
-  if (!secret || strlen(secret) != VSI_UNFINISHED_SECRET_LEN || !vsi_hex_is(secret, VSI_UNFINISHED_SECRET_LEN))
+  if (!secret || strlen(secret) < VSI_UNFINISHED_SECRET_LEN || !vsi_hex_is(secret, VSI_UNFINISHED_SECRET_LEN))
     return NULL;
   id_of(secret, id);
   owner_of(secret, scope, owner);

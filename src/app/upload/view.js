@@ -140,7 +140,9 @@
         remember(key, null);
         if (at) ask({}, 'DELETE', at, null, headersOf(of), () => 0);
         return why }
-      offset = null; of.fails++;
+      // 503: this node does not have the upload, and the next one may
+      if (status !== 503) offset = null;
+      of.fails++;
       if (status !== 409 && status !== 423) say(of, 'waiting', 'waiting');
       await pause(of) } };
   const sendAll = async (of) => {
