@@ -11,8 +11,8 @@ blocks that begins with `$ ` is run by the shell, with this port instead of 8080
 commands begin when the server accepts connections; those above the program make its files, and run before it. The
 program must end with success after SIGTERM.
 
-An ```nginx or ```haproxy block must equal the file of that name in examples/proxy, which other tests run, without its
-comments; in machines.md, the file for a cluster. A ```nats block must equal examples/nats/nats-server.conf."""
+An ```nginx, ```haproxy, ```caddy or ```lighttpd block must equal the file of that name in examples/proxy, which other
+tests run, without its comments; in machines.md, the file for a cluster. A ```nats block must equal examples/nats/nats-server.conf."""
 
 import re
 import socket
@@ -63,6 +63,8 @@ def shows_another_file(page):
     files = {
         "nginx": f"proxy/{cluster}nginx.conf",
         "haproxy": f"proxy/{cluster}haproxy.cfg",
+        "caddy": f"proxy/{cluster}Caddyfile",
+        "lighttpd": f"proxy/{cluster}lighttpd.conf",
         "nats": "nats/nats-server.conf",
     }
     bad = False

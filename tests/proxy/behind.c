@@ -12,6 +12,8 @@
  *   POST /login     ?user=…
  *   GET /who, /token, /tab, /nonce, /cookie   pages that depend on the user
  *   GET /public     a public page; /files/public.html the same, from a table, with a max-age
+ *   with UPLOADS=FOLDER in the environment:
+ *   POST /up        uploads to this folder, which can be resumed
  * HEARTBEAT_MS, LEASE_MS in the environment: of the streams. */
 #include <pthread.h>
 #include <stdlib.h>
@@ -24,6 +26,7 @@
 #include "vestry/app/session.h"
 #include "vestry/app/stream.h"
 #include "vestry/app/tab.h"
+#include "vestry/app/upload.h"
 
 #define PAGES VESTRY_KEY("pages")
 #define PLACE VESTRY_KEY("live")
@@ -111,8 +114,9 @@ static vestry_err seen(const vestry_request *req, vestry_reply *reply, void *ctx
   vestry_lease_stats_get(app->program.v, &leases);
   pthread_mutex_lock(&app->lock);
   json_t *all = json_pack(
-      "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "open", (json_int_t)stats.open_count, "opened",
-      (json_int_t)stats.opened_count, "full", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_FULL], "hangup",
+      "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "heartbeats", (json_int_t)stats.heartbeats_count, "unknown",
+      (json_int_t)leases.unknown_count, "open", (json_int_t)stats.open_count, "opened", (json_int_t)stats.opened_count,
+      "full", (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_FULL], "hangup",
       (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_HANGUP], "closed", (json_int_t)stats.closed_count, "expired",
       (json_int_t)stats.closed_by_cause[VESTRY_CAUSE_LEASE_EXPIRED], "answers", (json_int_t)leases.renewals_count,
       "present", (json_int_t)vestry_presence_count(app->presence, PLACE), "seen", app->seen);
@@ -194,6 +198,8 @@ int main(int argc, char **argv) {
   const vestry_session_options sessions = {.insecure = true};
   vestry_csrf *csrf = NULL;
   vestry_files *files = NULL;
+  vestry_upload_folder *folder = NULL;
+  vestry_uploads *uploads = NULL;
   app.seen = json_array();
   program_start(&app.program, argc, argv, "test_proxy_behind", "A server behind a proxy", &options);
   vestry_pages *pages = NULL;
@@ -211,7 +217,13 @@ int main(int argc, char **argv) {
   vestry_route(app.program.v, "POST", "/end", finish, &app);
   vestry_route(app.program.v, "GET", "/seen", seen, &app);
   if (has_people) mount_people(&app, &csrf, &files);
+  if (getenv("UPLOADS") &&
+      (vestry_upload_folder_open(app.program.v, &(vestry_upload_folder_options){.path = getenv("UPLOADS")}, &folder) ||
+       vestry_uploads_create(app.program.v, &(vestry_uploads_options){.pattern = "/up", .folder = folder}, &uploads)))
+    return 1;
   program_wait(&app.program);
+  vestry_uploads_destroy(uploads);
+  vestry_upload_folder_close(folder);
   vestry_csrf_destroy(csrf);
   vestry_files_destroy(files);
   (void)vestry_stop(app.program.v, VESTRY_NEVER_MS);

@@ -76,6 +76,7 @@ async function startProgram(t, where, { prefix = [], more = [], heartbeatMs = 15
   if (where === 'unix') fs.chmodSync(path.dirname(socket), 0o755);
   const at = where === 'unix' ? { socketPath: socket } : { host: '127.0.0.1', port: Number(port) };
   return {
+    port: Number(port),
     upstream: where === 'unix' ? url.slice('unix:'.length) : `127.0.0.1:${port}`,
     stop,
     // Without the proxy.
@@ -91,9 +92,10 @@ async function startProgram(t, where, { prefix = [], more = [], heartbeatMs = 15
 
 /* ---- the proxy --------------------------------------------------------------------------------------------------- */
 
-// Return a configuration of examples/proxy, in which each of these texts occurs once and is replaced.
+// Return a configuration of examples/proxy without its comments, in which each of these texts occurs once and is
+// replaced.
 function configuration(name, changes) {
-  let text = fs.readFileSync(path.join(EXAMPLES, name), 'utf8');
+  let text = fs.readFileSync(path.join(EXAMPLES, name), 'utf8').replace(/^#.*\n/gm, '');
   for (const [from, to] of changes) {
     assert.equal(text.split(from).length, 2, `${name} has "${from}" once`);
     text = text.replace(from, () => to);
@@ -308,4 +310,4 @@ function connect1(t, proxy) {
   };
 }
 
-module.exports = { KINDS, IS_ROOT, now, until, program, startProgram, startProxy, abortComesAs, connect1, connect2, persist };
+module.exports = { BEHIND, KINDS, IS_ROOT, now, until, program, folderFor, end, listens, configuration, startProgram, startProxy, abortComesAs, connect1, connect2, persist };
