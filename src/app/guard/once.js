@@ -118,6 +118,7 @@
   // by: the pressed button, if el has the listener of many (guard/press.c)
   const submission = (url, o, run, el, evt, by = el) => {
     let made, id, said = o.payload;
+    o.page = window.vestryNavigate?.page;
     if (o.contentType === 'form') {
       const form = o.selector ? document.querySelector(o.selector) : by.closest('form');
       if (form) {

@@ -342,8 +342,8 @@ static void check_form(vsi_render *render) {
  * page of this tab, or submitted there. It requests its values as if it began, and shows them; if the form was cleared,
  * it shows the initial values.
  *
- * Composition. During a composition with an input method, no message is sent, because it would contain half a word.
- * Values are not put into a field with a composition.
+ * Composition. Input during a composition is stored as any other, because keyboards of touch screens compose each
+ * word. Values are not put into a field with a composition.
  *
  * Errors. A failed message is repeated after 5 s, then after twice that, up to 30 s, with jitter. A rejected message
  * (4xx) is not repeated, because it would be rejected again, except for 401, 408, 425 and 429. A guard's redirect, for

@@ -49,7 +49,7 @@
   const end = new AbortController(), {signal} = end;
   let generation = Number(el.getAttribute('id').slice(name.length + 1)), number = 0, timer = 0, loads = 0, fails = 0, isKnown =
     false,
-    isSending = false, isTyped = false, isQuiet = false, isComposing = false, isClearing = false, isBack = false,
+    isSending = false, isTyped = false, isQuiet = false, isClearing = false, isBack = false,
     rejected = '';
   const send = async (more) => {
     const body = new URLSearchParams([['tabId', $tabId], ['csrf', $_csrf || ''], ['form', name],
@@ -85,7 +85,7 @@
   const later = (ms) => timer = timer || setTimeout(keep, ms);
   const keep = async () => {
     timer = 0;
-    if (isSending || !el.isConnected || isKnown && isComposing) return;
+    if (isSending || !el.isConnected) return;
     isSending = true;
     const isLoading = !isKnown;
     try { if (isLoading) await load(); else { isTyped = false; learn(await say()) } fails = 0 }
@@ -116,10 +116,6 @@
   const me = all[name] = {el, end, at: null, isSent: false, isKnown: () => isKnown, of: () => generation,
       isClearing: () => isClearing, had: () => [read(), touched]};
   for (const type of ['input', 'change', 'compositionstart']) el.addEventListener(type, touch, {signal});
-  el.addEventListener('compositionstart', () => isComposing = true, {signal});
-  el.addEventListener('input', (event) => { if (!isQuiet) isComposing = event.isComposing ?? false }, {signal});
-  for (const type of ['compositionend', 'focusout']) el.addEventListener(type, () => {
-    isComposing = false; if (isTyped && isKnown) later(500) }, {signal});
   el.addEventListener('submit', () => me.isSent = true, {signal});
   el.addEventListener('reset', () => setTimeout(() => {
     isTyped = false; isClearing = true; touched.clear();

@@ -129,9 +129,11 @@ static vestry_slice trimmed(const char *text) {
   return (vestry_slice){text, (size_t)(end - text)};
 }
 
+/* A line break that a form sends as CR LF is one character, as in the browser's field (HTML, section 4.10.18.3). */
 static size_t characters_of(const char *text, size_t len) {
   size_t count = 0;
-  for (size_t i = 0; i < len; i++) count += ((unsigned char)text[i] & 0xC0) != 0x80;
+  for (size_t i = 0; i < len; i++)
+    count += ((unsigned char)text[i] & 0xC0) != 0x80 && !(text[i] == '\r' && i + 1 < len && text[i + 1] == '\n');
   return count;
 }
 

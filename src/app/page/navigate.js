@@ -18,6 +18,8 @@ const join = () => {
   history.scrollRestoration = 'manual';
   at = at ?? fresh();
   if (state() !== at) history.replaceState({...history.state, vestry: at}, '') };
+// began: the pages on which requests of other elements began
+const began = new WeakMap();
 let at = state(), shown = where(), navigation = null, typed = null, timer, places = load(), count = 900000000,
   isLeaving = false, status;
 const isOfWindow = (how) => how === 'window' || how === 'place', isQuiet = (how) => how === 'type' ||
@@ -33,29 +35,33 @@ const listen = () => {
   Object.assign(status.style, {position: 'absolute', width: '1px', height: '1px', margin: '-1px',
       overflow: 'hidden', clipPath: 'inset(50%)', whiteSpace: 'nowrap'});
   document.body.append(status) };
-const open = (how) => {
+const show = (url) => { shown = url.pathname + url.search; el.url = url.origin + shown };
+const open = (how, url = location) => {
   listen();
   navigation = {number: ++count, how, focus: document.activeElement, isSure: false, from: shown};
-  shown = where();
-  el.url = location.origin + shown;
+  show(url);
   content()?.setAttribute('aria-busy', 'true');
-  if (!isQuiet(how)) fill();
+  if (!isQuiet(how)) go.page = shown, fill();
   if (el.isAway()) el.run?.abort(), el.run = null; else el.open() };
 const leave = () => {
   const to = location.href, from = navigation && navigation.from !== where() ? navigation.from : '?' + fresh();
   navigation = null; isLeaving = true; el.run?.abort(); el.run = null;
   if (!at) return location.reload();
-  history.replaceState(null, '', from); location.replace(to); shown = where(); el.url = location.origin + shown;
+  history.replaceState(null, '', from); location.replace(to); show(location);
   setTimeout(() => { isLeaving = false; if (!el.run && !el.isAway()) el.open() }, 10000) };
+// The element that the fragment of the address names; it is any text, and browsers also search it undecoded.
+const target = () => {
+  const id = location.hash.slice(1);
+  try { return id && (document.getElementById(id) ?? document.getElementById(decodeURIComponent(id))) } catch {} };
 const place = ({how}) => {
-  let to = null;
-  // a fragment is any text, and browsers also search it undecoded
-  if (location.hash) to = document.getElementById(location.hash.slice(1));
-  try { if (location.hash) to = to ?? document.getElementById(decodeURIComponent(location.hash.slice(1))) } catch
-    {}
   if (how === 'pop') put(places.get(at) ?? [0, 0]);
-  else if (to) to.scrollIntoView({behavior: 'instant'});
+  else if (!isQuiet(how) && target()) target().scrollIntoView({behavior: 'instant'});
   else if (how === 'push') put([0, 0]) };
+// The browser itself goes to the fragment, which sets :target and the place where Tab continues.
+const aim = () => {
+  const key = at, kept = history.state;
+  location.replace(location.href);
+  at = key; history.replaceState(kept, '') };
 const name = () => {
   const title = content()?.dataset.title;
   if (title !== undefined && document.title !== title) document.title = title };
@@ -63,23 +69,26 @@ const done = () => {
   const was = navigation;
   navigation = null;
   content()?.removeAttribute('aria-busy');
-  name(); place(was);
+  name();
   if (!isQuiet(was.how)) {
-    if (!was.focus?.isConnected) content()?.focus({preventScroll: true});
+    if (target()) aim(); else if (!was.focus?.isConnected) content()?.focus({preventScroll: true});
     status.textContent = document.title }
+  place(was);
   dispatchEvent(new CustomEvent('vestry-navigated', {detail: {url: location.href, how: was.how}})) };
 const go = (to, how) => {
   if (!el.isConnected || el.isOver() || isLeaving) return false;
   try {
     const url = new URL(to, document.baseURI), isSame = url.href === location.href;
     if (url.origin !== location.origin || isOfWindow(how) && navigation) return false;
-    clearTimeout(timer); join(); keep();
+    clearTimeout(timer);
+    if (how === 'window') return open(how, url), true;
+    join(); keep();
     if (how === 'push' && !isSame || how === 'type' && typed !== at) {
       const key = fresh(); history.pushState({vestry: key}, '', url); at = key }
     else history.replaceState({...history.state, vestry: at}, '', url);
     if (!isOfWindow(how)) typed = how === 'type' ? at : null;
-    if (how === 'place') shown = where(), el.url = location.origin + shown; else open(how);
-    return true
+    if (how === 'place') show(url); else open(how);
+    return how !== 'place' || location.href === url.href
   } catch { return false } };
 
 // Forms: their addresses, and the values of their fields.
@@ -106,7 +115,7 @@ const type = (form) => {
   const url = addressOf(form);
   if (url.pathname + url.search !== where()) go(url, 'type') };
 const heard = (e) => {
-  if (!el.isConnected || e.isComposing || !e.target.matches?.('[data-navigate]') || !isOurs(e.target.form)) return;
+  if (!el.isConnected || !e.target.matches?.('[data-navigate]') || !isOurs(e.target.form)) return;
   clearTimeout(timer); timer = setTimeout(type, 150, e.target.form) };
 const protect = () => {
   const field = document.activeElement;
@@ -135,7 +144,6 @@ document.addEventListener('submit', (e) => {
   if (isTyped && url.pathname + url.search === where()) return e.preventDefault();
   if (go(url, isTyped ? 'replace' : e.target.dataset.navigate || 'push')) e.preventDefault() });
 document.addEventListener('input', heard);
-document.addEventListener('compositionend', heard);
 const look = () => {
   if (el.isOver()) leave(); else open('pop') };
 addEventListener('popstate', () => {
@@ -163,7 +171,12 @@ const has = (tag, isOfPart) => {
 const read = (text) => { try { return JSON.parse(text)?._vestry } catch { return null } };
 addEventListener('datastar-fetch', (e) => {
   const {el: of, type, argsRaw} = e.detail;
-  if (of !== el || !el.isConnected) return;
+  if (!el.isConnected) return;
+  if (of !== el) {
+    if (type === 'started') began.set(of, of.once ? of.once.page : go.page);
+    else if (type.startsWith('datastar-') && (began.get(of) ?? go.page) !== go.page
+        && (of.once || !of.isConnected || content()?.contains(of))) e.stopImmediatePropagation();
+    return }
   const said = type === 'datastar-patch-signals' ? read(argsRaw.signals) : null;
   if (navigation) {
     if (type === 'started' || type === 'retrying') navigation.isSure = false;
@@ -183,5 +196,6 @@ el.told = (headers) => {
   if (el.tag) headers['last-event-id'] = el.tag;
   if (navigation) headers['vestry-sent'] =
     [...(headers['vestry-sent'] ?? own).split('.').slice(0, 16), navigation.number].join('.') };
-el.leave = leave;
+el.leave = leave; el.goes = () => navigation && !isQuiet(navigation.how);
+go.page = shown; go.shown = () => shown;
 window.vestryNavigate = go;

@@ -14,7 +14,12 @@ window.vestryWindow = (el) => {
     const sought = (it, by) => it.count && Math.max(0, Math.min(it.count - it.view / it.px,
         by / Math.max(1, it.extent - it.view) * (it.count - it.view / it.px)));
     const edge = () => el.getBoundingClientRect().top + el.clientTop;
-    const side = () => rows().getBoundingClientRect().left - el.getBoundingClientRect().left - el.clientLeft;
+    // Columns may run from right to left: distances are those from the edge where a line begins.
+    const way = () => getComputedStyle(el).direction === 'rtl' ? -1 : 1;
+    const left = () => el.scrollLeft * way();
+    const side = () => {
+      const box = rows().getBoundingClientRect(), from = el.getBoundingClientRect().left + el.clientLeft;
+      return way() < 0 ? from + el.clientWidth - box.right : box.left - from };
     const isLast = () => isEnd() && el.scrollTop + el.clientHeight >= el.scrollHeight - 2;
     const see = () => {
       const down = axis(0), across = axis(6), list = [...rows().children], top = edge();
@@ -22,20 +27,20 @@ window.vestryWindow = (el) => {
       while (low < high) {
         const middle = low + high >> 1;
         if (list[middle].getBoundingClientRect().bottom > top) high = middle; else low = middle + 1 }
-      const box = list[low]?.getBoundingClientRect(), left = -side() / across.px;
+      const box = list[low]?.getBoundingClientRect(), column = -side() / across.px;
       const isHere = box && (box.top <= top || low === 0 && box.top < top + down.view);
-      const isBeside = left > -across.view / across.px && left < across.shown;
-      return {isLast: isLast(), top: el.scrollTop, left: el.scrollLeft,
+      const isBeside = column > -across.view / across.px && column < across.shown;
+      return {isLast: isLast(), top: el.scrollTop, left: left(),
           row: isHere ? down.first + low + (top - box.top) / box.height : sought(down, el.scrollTop),
           id: isHere ? list[low].id : '', away: isHere ? box.top - top : 0,
-          column: isBeside ? Math.max(0, across.first + left) : sought(across, el.scrollLeft)} };
+          column: isBeside ? Math.max(0, across.first + column) : sought(across, left())} };
 
     // Restoring the position.
     const show = () => {
       const down = axis(0), across = axis(6), list = rows().children;
       const moved = (by, is, most) => by === undefined || is >= most - 1 ? 0 : is - by;
       const further = moved(at.top, el.scrollTop, el.scrollHeight - el.clientHeight);
-      const aside = moved(at.left, el.scrollLeft, el.scrollWidth - el.clientWidth);
+      const aside = moved(at.left, left(), el.scrollWidth - el.clientWidth);
       if (!further && at.isLast && down.first + down.shown === down.count || at.row >= down.count)
         el.scrollTop = el.scrollHeight;
       else {
@@ -44,7 +49,7 @@ window.vestryWindow = (el) => {
         if (box) el.scrollTop += box.top - edge()
           - (same && rows().contains(same) ? at.away : (Math.floor(at.row) - at.row) * box.height) + further }
       if (across.count && at.column >= across.first && at.column < across.first + across.shown)
-        el.scrollLeft += side() + (at.column - across.first) * across.px + aside;
+        el.scrollLeft += way() * (side() + (at.column - across.first) * across.px + aside);
       at = see() };
 
     // Requesting rows.
@@ -56,7 +61,7 @@ window.vestryWindow = (el) => {
         || it.first + it.shown < it.count && it.first + it.shown - place - it.view / it.px < it.shown / 6)
       && firstFor(it, place) !== it.first;
     const address = () => {
-      const url = new URL(location.href);
+      const url = new URL(window.vestryNavigate.shown() + location.hash, location.href);
       if (at.isLast) url.searchParams.delete(el.id);
       else url.searchParams.set(el.id, Math.floor(at.row) + (axis(6).count ? '.' + Math.floor(at.column) : ''));
       return url.href };
@@ -68,11 +73,13 @@ window.vestryWindow = (el) => {
       const early = asked + 60 - performance.now();
       if (early > 0) { timer = setTimeout(ask, early); return }
       asked = performance.now();
-      isBusy = !!window.vestryNavigate?.(address(), 'window');
+      isBusy = window.vestryNavigate(address(), 'window');
       if (!isBusy) timer = setTimeout(ask, 1000) };
     const rest = () => {
       timer = 0;
-      if (el.isConnected && !isBusy && el.isMoved) el.isMoved = false, window.vestryNavigate?.(address(), 'place') };
+      if (!el.isConnected || isBusy || !el.isMoved) return;
+      el.isMoved = !window.vestryNavigate(address(), 'place');
+      if (el.isMoved) timer = setTimeout(rest, 1000) };
     const refocus = () => {
       if (held && !held.isConnected && document.activeElement === document.body) el.focus({preventScroll: true});
       if (held && !held.isConnected) held = null };
@@ -84,7 +91,12 @@ window.vestryWindow = (el) => {
       if (Math.abs(now.row - at.row) * axis(0).px < 1 && now.column === at.column && now.isLast === at.isLast) return;
       at = now; el.isMoved = true;
       if (!timer || !isBusy) ask() };
-    const changed = new MutationObserver(() => el.isConnected ? (refocus(), show(), ask()) : changed.disconnect());
+    const changed = new MutationObserver(() => {
+      if (!el.isConnected) return changed.disconnect();
+      const row = Math.floor(at.row);
+      refocus(); show();
+      el.isMoved ||= row !== Math.floor(at.row);
+      ask() });
     const navigated = (e) => {
       if (!el.isConnected) return removeEventListener('vestry-navigated', navigated);
       isBusy = false; if (e.detail.how !== 'window') begin(); ask() };

@@ -8,6 +8,7 @@ for (const el of document.querySelectorAll('.vestry-window')) {
     box = el.getBoundingClientRect();
   if (isEnd && !new URLSearchParams(location.search).has(el.id)) el.scrollTop = el.scrollHeight;
   else if (row) el.scrollTop += row.getBoundingClientRect().top - box.top - el.clientTop;
-  if (columns) el.scrollLeft += rows.getBoundingClientRect().left - box.left - el.clientLeft
-    + (across - column) * px;
+  if (columns) {
+    const is = rows.getBoundingClientRect(), from = box.left + el.clientLeft, by = (across - column) * px;
+    el.scrollLeft += getComputedStyle(el).direction === 'rtl' ? is.right - from - el.clientWidth - by : is.left - from + by }
   el.first = [el.scrollTop, el.scrollLeft]}

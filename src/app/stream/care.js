@@ -117,6 +117,40 @@ el.shows = () => {
     if (!el.run && !el.isOver()) el.open() } };
 el.returns = () => { if (!(Date.now() - el.shown < 1000) && !el.isAway()) el.open() };
 
+// State that the browser keeps in attributes (stream.c). said: the values that the document has.
+if (!window.vestryKept) {
+  const said = window.vestryKept = new WeakMap();
+  let isPatched = false;
+  const note = (list) => {
+    for (const {target, attributeName, oldValue} of list)
+      said.set(target, {[attributeName]: oldValue, ...said.get(target)}) };
+  const restore = (list) => {
+    isPatched = false;
+    for (const {target, attributeName, oldValue} of list) {
+      const is = target.getAttribute(attributeName), had = said.get(target);
+      if (had?.[attributeName] === is && !el.goes?.()) {
+        // policies forbid style attributes, but not their properties
+        if (oldValue === null) target.removeAttribute(attributeName);
+        else if (attributeName === 'style') target.style.cssText = oldValue; else target.open = true }
+      else {
+        delete had?.[attributeName];
+        if (is === null && attributeName === 'open' && target.matches(':modal')) target.open = true, target.close() } }
+    changes.takeRecords(); learn() };
+  const take = (list) => (isPatched ? restore : note)(list);
+  const learn = () => {
+    for (const one of document.querySelectorAll('[contenteditable]')) {
+      let had = one.innerHTML;
+      if (!Object.hasOwn(one, 'isEqualNode')) one.isEqualNode = ({innerHTML: is}) => {
+        const isSame = is === had && !el.goes?.();
+        had = is; return isSame } } };
+  learn();
+  const changes = new MutationObserver(take);
+  changes.observe(document, {subtree: true, attributeFilter: ['open', 'style'], attributeOldValue: true});
+  addEventListener('datastar-fetch', ({detail: {type}}) => {
+    if (type !== 'datastar-patch-elements') return;
+    take(changes.takeRecords()); isPatched = true;
+    queueMicrotask(() => isPatched && restore(changes.takeRecords())) }, true) }
+
 // The removal of the element.
 el.ends?.disconnect();
 el.ends = new MutationObserver(() => {
