@@ -91,7 +91,7 @@ static vestry_err early(const vestry_request *req, vestry_reply *reply, void *ct
   vestry_html_early(&html, vestry_reply_nonce(reply));
   vestry_html_add(&html,
                   "<script type=\"module\" src=\"%-s\"></script></head><body %-s><main "
-                  "data-signals=\"{text: 'initial', count: 0}\"><p ",
+                  "data-signals=\"{text: 'initial', count: 0, kind: 'a', colours: ''}\"><p ",
                   app->program.client.url, once);
   vestry_html_presses(&html, VESTRY_METHOD_POST, &options);
   vestry_html_add(
@@ -103,7 +103,13 @@ static vestry_err early(const vestry_request *req, vestry_reply *reply, void *ct
              "<input type=\"checkbox\" id=\"tick\" data-on:click=\"$count += 10\">"
              "<input id=\"bound\" data-bind:text><output id=\"text\" data-text=\"$text\"></output>"
              "<select id=\"kind\" data-on:change=\"$count += 100\"><option>a</option><option>b</option>"
-             "</select><form id=\"form\" data-on:submit=\"");
+             "</select><select id=\"bound-kind\" data-bind:kind><option>a</option><option>b</option></select>"
+             "<output id=\"kind-is\" data-text=\"$kind\"></output>"
+             "<form><p data-on:change=\"$colours += evt.target.value + ' '\"><input type=\"radio\" name=\"colour\" "
+             "id=\"red\" value=\"red\"><input type=\"radio\" name=\"colour\" id=\"green\" value=\"green\"></p>"
+             "<select id=\"several\" name=\"several\" multiple><option>1</option><option>2</option><option>3</option>"
+             "</select></form><output id=\"colours\" data-text=\"$colours\"></output>"
+             "<form id=\"form\" data-on:submit=\"");
   vestry_html_backend_action(&html, VESTRY_METHOD_POST, &form, "/say");
   vestry_html_add(&html, "\"><input name=\"word\" id=\"word\" required><button id=\"send\">Send</button></form>"
                          "<form id=\"native\" method=\"post\" action=\"/say/native\" data-early=\"native\" "

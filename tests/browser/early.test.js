@@ -79,6 +79,24 @@ test('early: the client gets the text that was typed, and its own afterwards', a
 });
 
 // capability: L20
+test('early: lists and radio buttons keep the last choice, which the client gets', async (t) => {
+  const { page, load, shows, problems } = await start(t);
+  await page.click('#red');
+  await page.click('#green');
+  await page.click('#red');
+  await page.selectOption('#bound-kind', 'b');
+  await page.selectOption('#several', ['1', '3']);
+  load();
+  await shows('kind-is', 'b');
+  await page.waitForFunction(() => !document.querySelector('head i'));
+  assert.equal(await page.evaluate(() => document.querySelector('[name=colour]:checked').id), 'red');
+  assert.deepEqual(await page.evaluate(() => [...document.getElementById('several').selectedOptions].map((one) => one.value)), ['1', '3']);
+  // Of the changes of a group, the last one is performed.
+  assert.equal(await page.textContent('#colours'), 'red ');
+  assert.deepEqual(problems, []);
+});
+
+// capability: L20
 test('early: a form that says so is sent by the browser', async (t) => {
   const { page, said, load } = await start(t);
   await page.click('#go', { noWaitAfter: true });

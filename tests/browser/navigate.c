@@ -5,7 +5,9 @@
  *   GET  /guarded           redirects to /login, document and stream; /moved: its render redirects there; /none:
  * 404;
  *                           /item/100: so does its render; /file: a download
- *   POST /add               changes the lists; /go?url=…&how=…: the effect, as a response
+ *   GET  /state             elements whose state the browser keeps: the changes switch a check box, a list, radio buttons
+ *                           and `declared`
+ *   POST /add               changes the lists; /go?url=…&how=…: the effect, as a response; /say: sets the signal `kept`
  *   POST /hold, /release    renders of /item/{n} for streams wait in between */
 #include <pthread.h>
 #include <stdio.h>
@@ -110,8 +112,43 @@ static vestry_err item(vestry_render *render, vestry_html *html, void *ctx) {
   vestry_html_add(html, "<h1 id=\"heading\">item %d</h1>", (int)number);
   vestry_html_add(html, "<button id=\"back\" data-on:click=\"@post('/go?how=navigate&amp;url=%%2Flist%%3Fpage%%3D2')\">"
                         "back</button>");
+  const vestry_backend_action_options once = {.once = true};
+  vestry_html_add(html, "<button id=\"say\" data-on:click=\"@post('/say')\">say</button>"
+                        "<button id=\"once\" data-on:click=\"");
+  vestry_html_backend_action(html, VESTRY_METHOD_POST, &once, "/say");
+  vestry_html_add(html, "\">once</button>");
   vestry_html_add(html, "<button id=\"out\" data-on:click=\"@post('/go?how=navigate-replace&amp;url=%%2Fitem%%2F8')\">"
                         "out</button>");
+  vestry_render_end(render, html);
+  return program_live_end(html);
+}
+
+static vestry_err state(vestry_render *render, vestry_html *html, void *ctx) {
+  struct app *app = ctx;
+  vestry_render_topic(render, "list");
+  pthread_mutex_lock(&app->lock);
+  int extra = app->extra;
+  pthread_mutex_unlock(&app->lock);
+  const bool is_odd = extra % 2;
+  begin(app, render, html, "State");
+  vestry_html_add(html, "<h1 id=\"heading\">state %d</h1><section id=\"all\">%d", extra, extra);
+  vestry_html_add(html,
+                  "<details id=\"details\"><summary>more</summary>inside</details>"
+                  "<details id=\"declared\"%-s><summary>more</summary>inside</details>"
+                  "<dialog id=\"dialog\"><input id=\"inside\"><a id=\"leave\" href=\"/item/7\" data-navigate>7</a>"
+                  "</dialog><div id=\"popover\" popover=\"manual\">popped</div><textarea id=\"area\" rows=\"3\"></textarea>"
+                  "<div id=\"editable\" contenteditable>initial</div><p id=\"text\">text to select</p>"
+                  "<video id=\"video\"></video><input id=\"file\" type=\"file\"><input id=\"partly\" type=\"checkbox\">",
+                  is_odd ? " open" : "");
+  vestry_html_add(html,
+                  "<input id=\"box\" type=\"checkbox\"%-s><select id=\"pick\"><option>0</option>"
+                  "<option%-s>1</option></select>",
+                  is_odd ? " checked" : "", is_odd ? " selected" : "");
+  for (int i = 0; i < 2; i++)
+    vestry_html_add(html, "<input type=\"radio\" name=\"choice\" id=\"choice%d\"%-s>", i,
+                    is_odd == i ? " checked" : "");
+  vestry_html_add(html, "<form id=\"draft\"><input id=\"word\" name=\"word\"><input id=\"own\" type=\"checkbox\"></form>"
+                        "</section>");
   vestry_render_end(render, html);
   return program_live_end(html);
 }
@@ -159,6 +196,10 @@ static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) 
   return vestry_reply_effect(reply, VESTRY_LIST((const char *)how, (const char *)url));
 }
 
+static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx) {
+  return vestry_reply_patch_signals(reply, VESTRY_OBJECT("kept", "said"));
+}
+
 static vestry_err set_held(struct app *app, vestry_reply *reply, bool is_held) {
   pthread_mutex_lock(&app->lock);
   app->is_held = is_held;
@@ -181,7 +222,8 @@ int main(int argc, char **argv) {
     const char *path, *layout;
     vestry_page_fn render;
   } pages[] = {
-      {"/list", "shop", list}, {"/item/{number}", "shop", item}, {"/about", "info", about}, {"/moved", "shop", moved}};
+      {"/list", "shop", list},   {"/item/{number}", "shop", item}, {"/about", "info", about},
+      {"/moved", "shop", moved}, {"/state", "shop", state}};
   program_start(&app.program, argc, argv, "test_browser_navigate", "Addresses", &(vestry_options){0});
   vestry *v = app.program.v;
   if (vestry_pages_create(v, &(vestry_pages_options){.retry_ms = 50}, &app.pages)) return 1;
@@ -197,6 +239,7 @@ int main(int argc, char **argv) {
   vestry_route(v, "GET", "/file", file, &app);
   vestry_route(v, "POST", "/add", add, &app);
   vestry_route(v, "POST", "/go", go, &app);
+  vestry_route(v, "POST", "/say", say, &app);
   vestry_route(v, "POST", "/hold", hold, &app);
   vestry_route(v, "POST", "/release", let_go, &app);
   program_wait(&app.program);

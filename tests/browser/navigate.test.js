@@ -456,3 +456,164 @@ test('l3: a page restored from the browser cache shows the content of its addres
   await tab.upload();
   await tab.heading('2 1');
 });
+
+// The state of /state that the browser keeps; each function runs in the page, and the second one returns whether the
+// state is that of the first.
+const STATES = {
+  'an open dialog': [() => document.getElementById('dialog').showModal(),
+    () => document.getElementById('dialog').matches('[open]:modal')],
+  'open details': [() => { document.getElementById('details').open = true; }, () => document.getElementById('details').open],
+  'a popover': [() => document.getElementById('popover').showPopover(),
+    () => document.getElementById('popover').matches(':popover-open')],
+  'the size of a field': [() => { document.getElementById('area').style.height = '150px'; },
+    () => document.getElementById('area').style.height === '150px'],
+  'text typed into a field': [() => { document.getElementById('area').value = 'typed'; },
+    () => document.getElementById('area').value === 'typed'],
+  'text edited in place': [() => { document.getElementById('editable').textContent = 'edited'; },
+    () => document.getElementById('editable').textContent === 'edited'],
+  'a check box that is partly checked': [() => { document.getElementById('partly').indeterminate = true; },
+    () => document.getElementById('partly').indeterminate],
+  'the volume of a video': [() => { document.getElementById('video').volume = 0.5; },
+    () => document.getElementById('video').volume === 0.5],
+  'a chosen file': [() => {
+    const files = new DataTransfer();
+    files.items.add(new File(['a'], 'a.txt'));
+    document.getElementById('file').files = files.files;
+  }, () => document.getElementById('file').files[0]?.name === 'a.txt'],
+  'a selection': [() => getSelection().selectAllChildren(document.getElementById('text')),
+    () => String(getSelection()) === 'text to select'],
+  'focus and caret': [() => {
+    const field = document.getElementById('inside');
+    field.focus();
+    field.value = 'abc';
+    field.setSelectionRange(1, 2);
+  }, () => document.activeElement.id === 'inside' && document.activeElement.selectionStart === 1],
+};
+
+async function stateTab(t) {
+  const tab = await tabFor(t, {}, 'state');
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  const open = (id, is) => tab.page.evaluate(([of, value]) => { document.getElementById(of).open = value; }, [id, is]);
+  const isOpen = (id) => tab.page.evaluate((of) => document.getElementById(of).open, id);
+  let changes = 0;
+  const change = async () => {
+    await tab.upload();
+    await tab.heading(`state ${++changes}`);
+  };
+  return { ...tab, open, isOpen, change };
+}
+
+// capability: L3
+for (const [name, [set, is]] of Object.entries(STATES)) {
+  test(`l3: ${name}: changes of the page keep it`, async (t) => {
+    const tab = await stateTab(t);
+    if (name.startsWith('focus')) await tab.page.evaluate(STATES['an open dialog'][0]);
+    await tab.page.evaluate(set);
+    for (const change of ['first', 'second', 'third']) {
+      await tab.change();
+      assert.ok(await tab.page.evaluate(is), change);
+    }
+    assert.deepEqual(tab.session.problems, []);
+  });
+}
+
+// capability: L3
+test('l3: a page can be used after its open dialog was closed, and after a navigation from it', async (t) => {
+  const tab = await stateTab(t);
+  const show = STATES['an open dialog'][0];
+  const isUsable = () => tab.page.evaluate(() => {
+    const { left, top } = document.getElementById('second').getBoundingClientRect();
+    return document.elementFromPoint(left + 1, top + 1)?.id === 'second' && !document.querySelector(':modal');
+  });
+  await tab.page.evaluate(show);
+  await tab.change();
+  assert.equal(await isUsable(), false);
+  await tab.page.keyboard.press('Escape');
+  await tab.until(() => !document.querySelector(':modal'));
+  assert.equal(await isUsable(), true);
+  await tab.page.evaluate(show);
+  await tab.done(() => tab.page.click('#leave'));
+  await tab.heading('item 7');
+  assert.equal(await isUsable(), true);
+});
+
+// capability: L3
+test('l3: an attribute that the document changes has the value of the document', async (t) => {
+  const tab = await stateTab(t);
+  await tab.change();
+  assert.equal(await tab.isOpen('declared'), true);
+  await tab.open('declared', false);
+  await tab.upload(); // it is closed, as the user has it
+  await tab.heading('state 2');
+  await tab.upload();
+  await tab.heading('state 3');
+  assert.equal(await tab.isOpen('declared'), true);
+  await tab.upload();
+  await tab.heading('state 4');
+  await tab.open('declared', true);
+  await tab.upload(); // it is open, as the user has it
+  await tab.heading('state 5');
+  await tab.upload();
+  await tab.heading('state 6');
+  assert.equal(await tab.isOpen('declared'), false);
+});
+
+// capability: L3
+test('l3: after Back, controls show the document, and drafts of forms are kept', async (t) => {
+  const tab = await stateTab(t);
+  await tab.change();
+  await tab.page.fill('#word', 'draft');
+  await tab.page.check('#own');
+  await tab.page.goto(`${tab.proxy.url}plain`);
+  await tab.upload();
+  await tab.page.goBack();
+  await tab.heading('state 2');
+  await tab.until(() => !document.querySelector('head i')); // the client runs
+  const shown = await tab.page.evaluate(() => ['box', 'choice0', 'choice1', 'own'].map((id) => document.getElementById(id).checked)
+    .concat(document.getElementById('pick').value, document.getElementById('word').value));
+  assert.deepEqual(shown, [false, true, false, true, '0', 'draft']);
+});
+
+for (const button of ['say', 'once']) {
+  // capability: L3
+  test(`l3: the response to an action of a page that was left is ignored: ${button}`, async (t) => {
+    const tab = await tabFor(t, {}, 'item/7');
+    await tab.until(() => window.told.includes('datastar-patch-signals'));
+    let letGo = null;
+    const held = new Promise((done) => (letGo = done));
+    await tab.page.route('**/say', async (route) => {
+      await held;
+      await route.continue();
+    }, { times: 1 });
+    const asked = tab.page.waitForRequest('**/say');
+    await tab.press(button);
+    const request = await asked;
+    await tab.done(() => tab.press('item'));
+    await tab.done(() => tab.press('first'));
+    letGo();
+    await (await request.response()).finished();
+    await tab.until(() => window.told.at(-1) === 'finished' || window.told.at(-2) === 'finished');
+    assert.equal(await tab.page.inputValue('#outside'), '');
+    // On the page of the action it applies.
+    await tab.done(() => tab.press('item'));
+    await tab.press(button);
+    await tab.until(() => document.getElementById('outside').value === 'said');
+    assert.deepEqual(tab.session.problems, []);
+  });
+}
+
+// capability: L3
+test('l3: after a link with a fragment, :target is its element, and Tab continues there', async (t) => {
+  const tab = await tabFor(t);
+  await tab.until(() => window.told.includes('datastar-patch-signals'));
+  await tab.done(() => tab.page.evaluate(() => { window.vestryNavigate('/list?page=2#further', 'push'); }));
+  assert.equal(await tab.page.evaluate(() => document.querySelector(':target')?.id), 'further');
+  const length = await tab.length();
+  await tab.page.keyboard.press('Tab');
+  assert.equal(await tab.page.evaluate(() => document.activeElement.id), 'further');
+  await tab.done(() => tab.page.goBack());
+  await isAt(tab, { ...LISTS[0], scroll: 0 });
+  await tab.done(() => tab.page.goForward());
+  await isAt(tab, { ...LISTS[1], url: '/list?page=2#further' });
+  assert.equal(await tab.length(), length);
+});

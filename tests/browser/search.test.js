@@ -3,7 +3,7 @@
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { HOSTILE, exampleFor, isOffline, unforeseen, picture, closeChrome } = require('./harness.js');
+const { HOSTILE, exampleFor, isOffline, sameInFirefox, unforeseen, picture, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
@@ -52,6 +52,18 @@ test('search: back and forward, without another document', async (t) => {
   await birds.page.goForward();
   await says(birds, '3 of 42 birds');
   assert.ok(await birds.page.evaluate(() => window.isTheSame));
+  assert.deepEqual(birds.problems, []);
+});
+
+// capability: L10
+test('search: a word that a keyboard still composes is searched for', { skip: sameInFirefox }, async (t) => {
+  const { tab } = await exampleFor(t, 'search');
+  const birds = await tab();
+  const keys = await birds.page.context().newCDPSession(birds.page);
+  await birds.page.focus('#query');
+  for (const text of ['C', 'Co', 'Coot']) await keys.send('Input.imeSetComposition', { text, selectionStart: text.length, selectionEnd: text.length });
+  await says(birds, '1 of 42 birds');
+  assert.equal(await birds.page.inputValue('#query'), 'Coot');
   assert.deepEqual(birds.problems, []);
 });
 

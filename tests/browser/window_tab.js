@@ -4,8 +4,8 @@
 const { startExample, newSession, send } = require('./harness.js');
 const { startProxy } = require('./proxy.js');
 
-// breaks: faults of the proxy; isReady: wait until the page has its stream.
-async function tabFor(t, where, { breaks = {}, isReady = true, ...options } = {}) {
+// breaks: faults of the proxy; isReady: wait until the page has its stream; dir: the direction of the document.
+async function tabFor(t, where, { breaks = {}, isReady = true, dir = 'ltr', ...options } = {}) {
   const server = await startExample('test_browser_window');
   t.after(() => server.stop());
   const proxy = await startProxy(t, server);
@@ -21,10 +21,12 @@ async function tabFor(t, where, { breaks = {}, isReady = true, ...options } = {}
     if (!go) {
       let own;
       Object.defineProperty(window, 'vestryNavigate', {
-        get: () => own && ((to, how) => {
-          const is = own(to, how);
-          if (is && how !== 'place') window.most = Math.max(window.most, ++open);
-          return is;
+        get: () => own && new Proxy(own, {
+          apply: (go, of, [to, how]) => {
+            const is = go(to, how);
+            if (is && how !== 'place') window.most = Math.max(window.most, ++open);
+            return is;
+          },
         }),
         set: (value) => (own = value),
       });
@@ -43,6 +45,9 @@ async function tabFor(t, where, { breaks = {}, isReady = true, ...options } = {}
         document.elementFromPoint(list.left + 5, list.top + y)?.closest('.vestry-window-rows > div > *'));
     };
   });
+  await session.context.addInitScript((is) => {
+    new MutationObserver(() => { document.documentElement.dir = is; }).observe(document, { childList: true });
+  }, dir);
   const tab = await session.tab(`${proxy.url}${where}`, { waitUntil: isReady ? 'load' : 'commit' });
   if (isReady && options.javaScriptEnabled !== false) await tab.until(() => window.told.includes('datastar-patch-signals'));
   const { page } = tab;

@@ -20,12 +20,12 @@ cat >good.js <<'EOF'
 // a comment, see https://example.org // and more
 const half = 6 / 2;
   // another
-const text = ['&', 'b'] && a;
+const text = ['&, =', '', 'b'] && a (1 );
 EOF
 embed good.js || fail 'a script with comments between its lines was refused.'
 # The bytes of the array, without the NUL at its end.
 got=$(sed -n "s/^const char p_good\\[\\] = {\\(.*\\)0};/\\1/p" out.c | sed "s/'\\\\x\\(..\\)',/\\1/g")
-wanted=$(printf '%s' "const half = 6 / 2; const text = ['&', 'b'] && a;" | od -An -v -tx1 | tr -d ' \n')
+wanted=$(printf '%s' "const half=6 / 2;const text=['&, =','','b']&& a(1);" | od -An -v -tx1 | tr -d ' \n')
 [ "$got" = "$wanted" ] || fail "the embedded script is $got, and not $wanted."
 
 refuses() { # LINE, and on standard input a script
@@ -47,6 +47,9 @@ refuses 2 <<'EOF'
 one();
     const text = 'https://example.org';
 EOF
+
+printf 'one(`a`);\n' >bad.js
+if embed bad.js; then fail 'a text between backquotes was embedded.'; fi
 
 # Each line would end or change the attribute that the script stands in.
 for line in 'const text = "a";' 'a &&b();' "const text = '&#39;';"; do

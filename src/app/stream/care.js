@@ -117,39 +117,44 @@ el.shows = () => {
     if (!el.run && !el.isOver()) el.open() } };
 el.returns = () => { if (!(Date.now() - el.shown < 1000) && !el.isAway()) el.open() };
 
-// State that the browser keeps in attributes (stream.c). said: the values that the document has.
+// State that the browser keeps in attributes, and text that is edited in place (stream.c). said: the values in the
+// document, mine: those of the browser. A morph compares each element that it changes with the new one.
 if (!window.vestryKept) {
-  const said = window.vestryKept = new WeakMap();
+  const kept = window.vestryKept = new WeakMap();
   let isPatched = false;
+  // policies forbid style attributes, but not their properties
+  const put = (one, name, value) => {
+    if (value === null) one.removeAttribute(name); else if (name === 'open') one.open = true; else one.style.cssText = value };
+  const keep = (one) => {
+    const [said, mine] = [{}, {}];
+    one.isEqualNode = (fresh) => {
+      for (const name in said) {
+        const is = fresh.getAttribute(name);
+        if (is === said[name] && !el.goes?.()) { put(one, name, mine[name]); put(fresh, name, mine[name]) }
+        else {
+          delete said[name];
+          if (is === null && name === 'open' && one.matches(':modal')) one.open = true, one.close() } }
+      return Node.prototype.isEqualNode.call(one, fresh) };
+    kept.set(one, [said, mine]);
+    return [said, mine] };
   const note = (list) => {
-    for (const {target, attributeName, oldValue} of list)
-      said.set(target, {[attributeName]: oldValue, ...said.get(target)}) };
-  const restore = (list) => {
-    isPatched = false;
-    for (const {target, attributeName, oldValue} of list) {
-      const is = target.getAttribute(attributeName), had = said.get(target);
-      if (had?.[attributeName] === is && !el.goes?.()) {
-        // policies forbid style attributes, but not their properties
-        if (oldValue === null) target.removeAttribute(attributeName);
-        else if (attributeName === 'style') target.style.cssText = oldValue; else target.open = true }
-      else {
-        delete had?.[attributeName];
-        if (is === null && attributeName === 'open' && target.matches(':modal')) target.open = true, target.close() } }
-    changes.takeRecords(); learn() };
-  const take = (list) => (isPatched ? restore : note)(list);
+    if (!isPatched) for (const {target, attributeName: name, oldValue} of list) {
+      const [said, mine] = kept.get(target) ?? keep(target);
+      if (!(name in said)) said[name] = oldValue;
+      mine[name] = target.getAttribute(name) } };
   const learn = () => {
     for (const one of document.querySelectorAll('[contenteditable]')) {
       let had = one.innerHTML;
       if (!Object.hasOwn(one, 'isEqualNode')) one.isEqualNode = ({innerHTML: is}) => {
         const isSame = is === had && !el.goes?.();
         had = is; return isSame } } };
-  learn();
-  const changes = new MutationObserver(take);
+  const changes = new MutationObserver(note);
   changes.observe(document, {subtree: true, attributeFilter: ['open', 'style'], attributeOldValue: true});
+  learn();
   addEventListener('datastar-fetch', ({detail: {type}}) => {
     if (type !== 'datastar-patch-elements') return;
-    take(changes.takeRecords()); isPatched = true;
-    queueMicrotask(() => isPatched && restore(changes.takeRecords())) }, true) }
+    note(changes.takeRecords()); isPatched = true;
+    queueMicrotask(() => { changes.takeRecords(); isPatched = false; learn() }) }, true) }
 
 // The removal of the element.
 el.ends?.disconnect();
