@@ -46,7 +46,7 @@ async function tabFor(t, where, { breaks = {}, isReady = true, dir = 'ltr', ...o
     };
   });
   await session.context.addInitScript((is) => {
-    new MutationObserver(() => { document.documentElement.dir = is; }).observe(document, { childList: true });
+    new MutationObserver(() => document.documentElement?.setAttribute('dir', is)).observe(document, { childList: true });
   }, dir);
   const tab = await session.tab(`${proxy.url}${where}`, { waitUntil: isReady ? 'load' : 'commit' });
   if (isReady && options.javaScriptEnabled !== false) await tab.until(() => window.told.includes('datastar-patch-signals'));

@@ -50,6 +50,7 @@
     // Chromium after Back, and Firefox after a reload, show the former state of a control.
     for (const el of document.querySelectorAll('select, [type=checkbox], [type=radio], [type=range], [type=color]')) {
       if (el.form && !['change', 'input', 'click'].some((type) => listens(el, 'data-on:' + type))) continue;
+      el.setAttribute('autocomplete', 'off');
       for (const one of el.options ?? []) one.selected = one.defaultSelected;
       if (el.checked !== el.defaultChecked) el.checked = el.defaultChecked;
       if (!el.options && /^(range|color)$/.test(el.type)) el.value = el.defaultValue }
