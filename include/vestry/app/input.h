@@ -85,7 +85,7 @@ typedef struct vestry_input {
 /** Size of an array for a text of max characters: at most four bytes each, and a NUL. */
 #define VESTRY_TEXT_BYTES(max) (4 * (max) + 1)
 /** Return whether a text, for example of a signal, has at most max characters, and at least min without the white space
- *  at both ends. NULL: false. Threads any; does not block. */
+ *  at both ends. A line break CR LF, as forms send it, is one character. NULL: false. Threads any; does not block. */
 VESTRY_API bool vestry_text_has(const char *text, size_t min, size_t max);
 
 /** Sufficient size of a buffer for the message of vestry_inputs_read. */

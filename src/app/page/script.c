@@ -194,6 +194,14 @@ vestry_err vsi_window_put_first(vestry_html *html, const char *nonce) {
  * entry has no position, because the screen still shows the former entry. Entries that the browser created, by a link
  * within the page, get a key when the script first sees them.
  *
+ * Fragments. A change of the address by a script sets neither :target nor the place where the Tab key continues. When
+ * the content has arrived, the script therefore lets the browser go to the fragment of the present address, which
+ * replaces the state of the history entry; the script sets it again.
+ *
+ * Actions. A response belongs to the page on which its action began: for a submission when it was made (once.js), for
+ * another request when the client has started it. Its events are hidden from the client on any other page, if the
+ * element belongs to the content or makes submissions; streams of the layout's elements go on.
+ *
  * Fields. In a field that is being edited, the input wins over the render, because the render may belong to earlier
  * input. After any other navigation, a field shows the value in the address. */
 

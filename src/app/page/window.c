@@ -28,9 +28,13 @@
  *
  * Requests. The script requests another window if less than a sixth of the rendered rows is left before an edge, and if
  * the server would return a different window; the server rounds by the same rule. There is one navigation at
- * a time, and the next request is determined by the position when it is complete. Browsers reject changes of the
- * address that follow too quickly, so there are 60 ms between two requests. When scrolling has stopped, the address
- * gets the exact position without a request.
+ * a time, and the next request is determined by the position when it is complete. Browsers reject or ignore changes of
+ * the address that follow too quickly (Safari 100 in 30 s, Chromium 200 in 10 s), so a request leaves the address as it
+ * is. When scrolling has stopped, or rows before the visible ones have come or gone, the address gets the exact
+ * position without a request; if it is rejected, a second later.
+ *
+ * Columns. In a document whose lines run from right to left, the browser counts scrollLeft from 0 downwards. All
+ * distances of the script are those from the edge where a line begins.
  *
  * If the list becomes shorter than the position, its end is shown. If a row with the focus leaves the window, the
  * element gets the focus, so that keys still scroll it. Home and End jump, because a smooth scroll of the browser would
