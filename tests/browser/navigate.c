@@ -5,8 +5,8 @@
  *   GET  /guarded           redirects to /login, document and stream; /moved: its render redirects there; /none:
  * 404;
  *                           /item/100: so does its render; /file: a download
- *   GET  /state             elements whose state the browser keeps: the changes switch a check box, a list, radio buttons
- *                           and `declared`
+ *   GET  /state             elements whose state the browser keeps: the changes switch a check box, a list, radio
+ *                           buttons and `declared`
  *   POST /add               changes the lists; /go?url=…&how=…: the effect, as a response; /say: sets the signal `kept`
  *   POST /hold, /release    renders of /item/{n} for streams wait in between */
 #include <pthread.h>
@@ -136,9 +136,11 @@ static vestry_err state(vestry_render *render, vestry_html *html, void *ctx) {
                   "<details id=\"details\"><summary>more</summary>inside</details>"
                   "<details id=\"declared\"%-s><summary>more</summary>inside</details>"
                   "<dialog id=\"dialog\"><input id=\"inside\"><a id=\"leave\" href=\"/item/7\" data-navigate>7</a>"
-                  "</dialog><div id=\"popover\" popover=\"manual\">popped</div><textarea id=\"area\" rows=\"3\"></textarea>"
+                  "</dialog><div id=\"popover\" popover=\"manual\">popped</div>"
+                  "<textarea id=\"area\" rows=\"3\"></textarea>"
                   "<div id=\"editable\" contenteditable>initial</div><p id=\"text\">text to select</p>"
-                  "<video id=\"video\"></video><input id=\"file\" type=\"file\"><input id=\"partly\" type=\"checkbox\">",
+                  "<video id=\"video\"></video><input id=\"file\" type=\"file\">"
+                  "<input id=\"partly\" type=\"checkbox\">",
                   is_odd ? " open" : "");
   vestry_html_add(html,
                   "<input id=\"box\" type=\"checkbox\"%-s><select id=\"pick\"><option>0</option>"
@@ -147,8 +149,8 @@ static vestry_err state(vestry_render *render, vestry_html *html, void *ctx) {
   for (int i = 0; i < 2; i++)
     vestry_html_add(html, "<input type=\"radio\" name=\"choice\" id=\"choice%d\"%-s>", i,
                     is_odd == i ? " checked" : "");
-  vestry_html_add(html, "<form id=\"draft\"><input id=\"word\" name=\"word\"><input id=\"own\" type=\"checkbox\"></form>"
-                        "</section>");
+  vestry_html_add(html, "<form id=\"draft\"><input id=\"word\" name=\"word\">"
+                        "<input id=\"own\" type=\"checkbox\"></form></section>");
   vestry_render_end(render, html);
   return program_live_end(html);
 }
@@ -221,9 +223,11 @@ int main(int argc, char **argv) {
   static const struct {
     const char *path, *layout;
     vestry_page_fn render;
-  } pages[] = {
-      {"/list", "shop", list},   {"/item/{number}", "shop", item}, {"/about", "info", about},
-      {"/moved", "shop", moved}, {"/state", "shop", state}};
+  } pages[] = {{"/list", "shop", list},
+               {"/item/{number}", "shop", item},
+               {"/about", "info", about},
+               {"/moved", "shop", moved},
+               {"/state", "shop", state}};
   program_start(&app.program, argc, argv, "test_browser_navigate", "Addresses", &(vestry_options){0});
   vestry *v = app.program.v;
   if (vestry_pages_create(v, &(vestry_pages_options){.retry_ms = 50}, &app.pages)) return 1;

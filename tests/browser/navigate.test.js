@@ -503,8 +503,8 @@ async function stateTab(t) {
   return { ...tab, open, isOpen, change };
 }
 
-// capability: L3
 for (const [name, [set, is]] of Object.entries(STATES)) {
+  // capability: L3
   test(`l3: ${name}: changes of the page keep it`, async (t) => {
     const tab = await stateTab(t);
     if (name.startsWith('focus')) await tab.page.evaluate(STATES['an open dialog'][0]);

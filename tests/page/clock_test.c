@@ -24,7 +24,7 @@ static void attribute_has_the_time_and_the_address(void **state) {
   const char *text = made.data;
   assert_memory_equal(text, begin, sizeof begin - 1);
   assert_null(strstr(text, "it's"));
-  assert_non_null(strstr(text, "window.vestryClock = window.vestryClock || (() => {"));
+  assert_non_null(strstr(text, "window.vestryClock = window.vestryClock || (()=>{"));
   assert_null(strchr(strstr(text, "const at") + 1, '$')); /* the client would take it for a signal */
   assert_non_null(strstr(text, "})()\"><p>text</p></body>"));
   vestry_html_finish(&html);

@@ -180,7 +180,7 @@ static void aria_roles_and_indexes_match_the_rows(void **state) {
 static void document_has_scroll_script_with_nonce(void **state) {
   suite s;
   begin(&s);
-  load(&s, "/rows", "list=500", "</main><script>for (const el of document.querySelectorAll('.vestry-window'))");
+  load(&s, "/rows", "list=500", "</main><script>for(const el of document.querySelectorAll('.vestry-window'))");
   s.has_policy = true; /* the nonce is not in the content, or the status would not be 200 */
   assert_int_equal(load(&s, "/rows", "list=500", "</main><script nonce=\""), 200);
   site_end(&s.on);

@@ -37,13 +37,13 @@
  * whose stream never opened is not reloaded in its first ten seconds, and a tab reloads such documents at most once in
  * five minutes. Until then the element gives up.
  *
- * State that the browser keeps in attributes. `open` of details and dialogs, and styles, for example the size of a field,
- * are changed by the user, and no render knows. A morph would set them to the document's values, and a modal dialog that
- * loses `open` stays modal: the whole page would be dead. An observer therefore keeps, of each such attribute, the
- * document's value before the first change and the browser's value. The morph asks each element that it changes whether
- * it equals the new one; the element then takes its own value again, and gives it to the new one, unless the document's
- * value has changed. The same question protects text that is edited in place. After a navigation the new page applies,
- * and a modal dialog is closed.
+ * State that the browser keeps in attributes. `open` of details and dialogs, and styles, for example the size of a
+ * field, are changed by the user, and no render knows. A morph would set them to the document's values, and a modal
+ * dialog that loses `open` stays modal: the whole page would be dead. An observer therefore keeps, of each such
+ * attribute, the document's value before the first change and the browser's value. The morph calls isEqualNode of each
+ * element that it changes, with the new element. This function restores the browser's value in both elements, unless the
+ * document's value has changed. Likewise it protects text that is edited in place. After a navigation the new page
+ * applies, and a modal dialog is closed.
  *
  * Leases (lease.c). Events are answered by a POST to the address of the document, so that it passes through the same
  * proxies. The first renewal is sent at once, further ones at least pause_ms apart. A renewal that fails is repeated
