@@ -28,14 +28,18 @@ static const char *advice(int result, int system) {
   switch (result & 0xff) {
   case SQLITE_BUSY:
   case SQLITE_LOCKED:
-    return "another program is writing to the database; end that program, or wait until it has finished";
+    return "another process, for example one of the same deployment, has been writing to the database for long; try "
+           "again when it has finished, and make its transactions shorter";
   case SQLITE_NOMEM: return "give the process more memory";
   case SQLITE_FULL: return "free space on the disk";
   case SQLITE_READONLY:
   case SQLITE_PERM: return "permit this user to write to the file and its folder";
   case SQLITE_CANTOPEN: return "create the folder, and permit this user to write to it";
   case SQLITE_NOTADB: return "the file is not a SQLite database; choose another file";
-  case SQLITE_CORRUPT: return "restore a backup, or recover data with `.recover` of the sqlite3 shell";
+  case SQLITE_CORRUPT:
+    return "first check the disk and the system's log, because a disk that fails looks like this, and a copy of the "
+           "file on another disk may be whole; if `PRAGMA integrity_check` of the copy fails, too, restore a backup, "
+           "or recover data with `.recover` of the sqlite3 shell";
   case SQLITE_IOERR: return "check whether the disk is full or broken, or ulimit -f is too low";
   default: return NULL;
   }

@@ -144,6 +144,36 @@ static bool has_lost_name(vsi_sqlite_files *files, sqlite3 *db, bool looks_up) {
   return is_lost;
 }
 
+const char *vsi_sqlite_files_far(sqlite3 *db) {
+  static const struct {
+    unsigned long type;
+    const char *name;
+  } all[] = {{0x65735546, "FUSE or virtiofs"},
+             {0x01021997, "9p"},
+             {NFS_SUPER_MAGIC, "NFS"},
+             {SMB_SUPER_MAGIC, "SMB"},
+             {0xff534d42, "SMB"},
+             {0xfe534d42, "SMB"},
+             {0x00c36400, "Ceph"},
+             {0x0bd00bd0, "Lustre"},
+             {0x47504653, "GPFS"},
+             {0x7461636f, "OCFS2"},
+             {0x01161970, "GFS2"},
+             {AFS_SUPER_MAGIC, "AFS"},
+             {CODA_SUPER_MAGIC, "Coda"},
+             {0x786f4256, "vboxsf"},
+             {0xbacbacbc, "vmhgfs"},
+             {0x5346414f, "AFS"},
+             {0x19830326, "BeeGFS"},
+             {0xaad7aaea, "PanFS"}};
+  struct statfs of;
+  char path[PATH_BYTES];
+  if (!*path_of(db, "", path) || statfs(path, &of)) return NULL;
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (all[i].type == ((unsigned long)of.f_type & 0xffffffff)) return all[i].name;
+  return NULL;
+}
+
 bool vsi_sqlite_files_have_links(sqlite3 *db) {
   struct stat now;
   char path[PATH_BYTES];

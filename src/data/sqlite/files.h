@@ -52,6 +52,9 @@ void vsi_sqlite_files_release(vsi_sqlite_files *files);
  *  ret_wal       the WAL; of size 0 if it is unknown */
 const char *vsi_sqlite_files_find_moved(vsi_sqlite_files *files, sqlite3 *db, bool checks_names,
                                         vsi_sqlite_wal *ret_wal);
+/* Return the name, for a message, of a file system whose processes may not share memory, because they are on several
+ * machines or mounts, if the database file is on one; NULL: it is not, or that is unknown. */
+const char *vsi_sqlite_files_far(sqlite3 *db);
 /* Return whether the database file has several names (hard links). SQLite names the files of the WAL after the name by
  * which a program opens the database, so programs that use different names neither see nor respect each other. */
 bool vsi_sqlite_files_have_links(sqlite3 *db);

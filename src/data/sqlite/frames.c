@@ -29,6 +29,7 @@ enum {
   WORD_LAST_FRAME = 4,
   WORD_SALTS = 8,
   WORD_CHECKSUM = 10,
+  WORD_COPIED = 2 * HEAD_WORDS, /* how many frames are copied into the database */
   TRIES = 100,
   WAL_HEAD_BYTES = 32,
   FRAME_HEAD_BYTES = 24,
@@ -104,6 +105,17 @@ vsi_sqlite_extent vsi_sqlite_frames_extent(const _Atomic(uint32_t) *index) {
   const uint64_t frames_count = atomic_load_explicit(&index[WORD_LAST_FRAME], memory_order_acquire);
   return (vsi_sqlite_extent){
       number, frames_count ? WAL_HEAD_BYTES + frames_count * (page_bytes_of(sizes) + FRAME_HEAD_BYTES) : 0};
+}
+
+uint32_t vsi_sqlite_frames_uncopied(const _Atomic(uint32_t) *index) {
+  const uint32_t copied = atomic_load_explicit(&index[WORD_COPIED], memory_order_acquire),
+                 last = atomic_load_explicit(&index[WORD_LAST_FRAME], memory_order_acquire);
+  return last > copied ? last - copied : 0;
+}
+
+bool vsi_sqlite_frames_are_copied(const _Atomic(uint32_t) *index) {
+  const uint32_t copied = atomic_load_explicit(&index[WORD_COPIED], memory_order_acquire);
+  return copied && copied == atomic_load_explicit(&index[WORD_LAST_FRAME], memory_order_acquire);
 }
 
 static bool has_salts(const vsi_sqlite_frames *frames, const head *h) {

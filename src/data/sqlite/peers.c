@@ -245,7 +245,12 @@ static bool open_file(vsi_sqlite_peers *peers) {
       log_once(peers, UNUSABLE, "cannot open the file", errno);
       return false;
     }
-    if (fstat(peers->fd, &side) || !is_safe(&side, &file)) {
+    const bool is_known = !fstat(peers->fd, &side);
+    if (is_known && !side.st_nlink) { /* the last process that used it has just removed it */
+      close_file(peers);
+      continue;
+    }
+    if (!is_known || !is_safe(&side, &file)) {
       log_once(peers, UNUSABLE, "the file has another owner than the database, or more rights (remove it)", 0);
       break;
     }

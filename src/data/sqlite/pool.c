@@ -22,7 +22,14 @@
 #include "base/options.h"
 #include "data/sqlite/sqlite.h"
 
-enum { FILE_CHECKED_EACH = 64, NAMES_CHECKED_MS = 10, SYNCHRONOUS_NORMAL = 1, HOLD_MS = 250, WAIT_FROM_NOW = 1 };
+enum {
+  FILE_CHECKED_EACH = 64,
+  NAMES_CHECKED_MS = 10,
+  SYNCHRONOUS_NORMAL = 1,
+  EMPTY_MS = 250,
+  WAIT_FROM_NOW = 1,
+  COPIED_EACH = 1000
+};
 
 /* ---------------------------------------------------------------------------------------------- connections ------- */
 
@@ -32,7 +39,8 @@ vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, boo
   if (vsi_sqlite_statements_init(&conn->statements, pool->is.host, pool->options.statements_count))
     return VESTRY_NO_MEMORY;
   int result = sqlite3_open_v2(pool->path, &conn->db, creates ? flags | SQLITE_OPEN_CREATE : flags, NULL);
-  if (!result) result = sqlite3_busy_timeout(conn->db, (int)pool->options.busy_ms);
+  if (!result) result = vsi_sqlite_turn_retry(conn->db, pool->options.busy_ms);
+  if (!result) result = sqlite3_wal_autocheckpoint(conn->db, 0);
   return vsi_sqlite_fail(call, conn->db, result, "cannot open the database");
 }
 
@@ -59,7 +67,10 @@ static vestry_err prepare_controls(const vsi_call *call, vsi_sqlite_conn *conn) 
 
 vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call, vsi_sqlite_left *left) {
   const char *setup = conn->pool->setup;
-  const int result = setup ? vsi_sqlite_exec(conn->db, setup) : SQLITE_OK;
+  int result = sqlite3_wal_autocheckpoint(conn->db, COPIED_EACH); /* which setup may change */
+  if (!result && setup) result = vsi_sqlite_exec(conn->db, setup);
+  if (!result) result = vsi_sqlite_ask(conn->db, "PRAGMA wal_autocheckpoint", NULL, &conn->copied_each);
+  if (!result) result = sqlite3_wal_autocheckpoint(conn->db, 0); /* instead, the pool does it (copier.c) */
   if (result) return vsi_sqlite_fail(call, conn->db, result, "cannot run options.setup");
   watch(conn->db, left);
   return prepare_controls(call, conn);
@@ -74,9 +85,10 @@ static void close_conn(vsi_sqlite_conn *conn) {
 void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
   const vestry_host *host = pool->is.host;
+  vsi_sqlite_copier_close(&pool->copier);
   for (size_t i = 0; i < pool->conns_count; i++) close_conn(&pool->conns[i]);
+  vsi_sqlite_turn_close(&pool->turn);
   vsi_sqlite_files_release(&pool->files);
-  pthread_cond_destroy(&pool->returned);
   vsi_mutex_finish(&pool->lock);
   vsi_free(host, pool->path);
   vsi_free(host, pool->setup);
@@ -147,20 +159,18 @@ typedef struct wish {
   vsi_sqlite_pool *pool;
   vsi_sqlite_given what;
   bool takes_stuck;
-  bool is_held; /* while other threads are held (limit_wal) */
 } wish;
 
 static bool is_granted(const void *ctx) {
   const wish *of = ctx;
-  return is_there_locked(of->pool, of->what, of->takes_stuck) && !(of->is_held && of->pool->is_held);
+  return is_there_locked(of->pool, of->what, of->takes_stuck);
 }
 
 /* Wait until it is available; false: the time is over.
  *  in_out_until_ns  WAIT_FROM_NOW: options.wait_ms from the first time that this thread must wait */
 static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, bool takes_stuck, uint64_t *in_out_until_ns) {
-  const bool is_turn = what == VSI_SQLITE_GIVEN_TURN;
   const bool has_one = own_locked(pool, false) || own_locked(pool, true);
-  const wish of = {pool, what, takes_stuck, !is_turn && !has_one};
+  const wish of = {pool, what, takes_stuck};
   if ((has_one || !pool->lines[what].first) && is_granted(&of)) return true;
   if (*in_out_until_ns == WAIT_FROM_NOW) *in_out_until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   pool->stats.waits_count++;
@@ -198,7 +208,6 @@ static void give_back_locked(vsi_sqlite_conn *conn) {
   conn->depth = 0;
   pool->has_stuck |= conn->is_stuck;
   pool->stats.checked_out_count--;
-  if (pool->is_held) pthread_cond_signal(&pool->returned);
   if (was_writing) give_turn_locked(pool);
   wake_locked(pool, conn->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION);
 }
@@ -269,6 +278,7 @@ VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, co
       atomic_load_explicit(&pool->has_moved, memory_order_relaxed) ||
       now_ns - atomic_load_explicit(&pool->names_checked_ns, memory_order_relaxed) >= NAMES_CHECKED_MS * VSI_NS_PER_MS;
   if (is_due) atomic_store_explicit(&pool->names_checked_ns, now_ns, memory_order_relaxed);
+  if (is_due) vsi_sqlite_turn_look(&pool->turn);
   const char *moved = vsi_sqlite_files_find_moved(&pool->files, conn->db, is_due, &conn->wal);
   if (!moved && !is_due) return VESTRY_OK; /* another check has not looked at the names */
   const bool is_logged = atomic_exchange_explicit(&pool->has_moved, moved != NULL, memory_order_relaxed);
@@ -282,7 +292,7 @@ VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, co
 /* Take a connection that is free at once, if no other thread waits for one; NULL: take_locked. */
 static vsi_sqlite_conn *take_at_once_locked(vsi_sqlite_pool *pool, bool is_aside) {
   const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
-  if (pool->lines[what].first || pool->is_held || pool->has_stuck) return NULL;
+  if (pool->lines[what].first || pool->has_stuck) return NULL;
   vsi_sqlite_conn *conn = free_locked(pool, is_aside, false);
   if (!conn) return NULL;
   check_out_locked(conn);
@@ -322,16 +332,16 @@ static vestry_err check_out(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_tra
 }
 
 /* Take the turn to write, and a connection. */
-static vestry_err take_turn(vsi_sqlite_pool *pool, vsi_sqlite_conn **ret_conn) {
+static vestry_err take_turn(vsi_sqlite_pool *pool, bool is_aside, vsi_sqlite_conn **ret_conn) {
   uint64_t until_ns = WAIT_FROM_NOW;
   vsi_sqlite_conn *conn = NULL;
   vsi_mutex_lock(&pool->lock);
-  bool has_one = own_locked(pool, false) != NULL;
+  bool has_one = own_locked(pool, is_aside) != NULL;
   const bool has_turn = !pool->is_written && !pool->lines[VSI_SQLITE_GIVEN_TURN].first;
   if (!has_one && (has_turn || wait_locked(pool, VSI_SQLITE_GIVEN_TURN, false, &until_ns))) {
     pool->is_written = true;
-    conn = take_at_once_locked(pool, false);
-    if (!conn) conn = take_locked(pool, false, false, &until_ns);
+    conn = take_at_once_locked(pool, is_aside);
+    if (!conn) conn = take_locked(pool, is_aside, false, &until_ns);
     if (!conn) give_turn_locked(pool);
   } else if (!pool->is_written) {
     wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
@@ -373,25 +383,44 @@ static void flush_no_more(vsi_sqlite_conn *conn) {
   conn->was_normal = false;
 }
 
+/* Wait for other processes that write, and keep checkpoints out if the transaction will restart the WAL. */
+static vestry_err enter(vsi_sqlite_conn *conn, const vsi_call *call) {
+  vsi_sqlite_pool *pool = conn->pool;
+  vsi_sqlite_turn_take(&pool->turn, pool->options.busy_ms / 2);
+  if (!conn->wal.bytes || vsi_sqlite_copier_exclude(&pool->copier, conn->wal.index, pool->options.busy_ms))
+    return VESTRY_OK;
+  return vsi_refuse(call, VESTRY_LIMIT,
+                    "cannot begin a transaction, because another program does not end its checkpoint (PRAGMA "
+                    "wal_checkpoint), and a write beside it can damage the file; look for a program that has stopped");
+}
+
+static void leave(vsi_sqlite_pool *pool) {
+  vsi_sqlite_copier_admit(&pool->copier);
+  vsi_sqlite_turn_give(&pool->turn);
+}
+
 /* Check out a connection with the turn to write, and begin a transaction, unless its statement is one by itself. */
 static VSI_SIDE_BY_SIDE vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed,
                                                       bool is_alone, vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_conn *conn;
-  vestry_err error = take_turn(pool, &conn);
-  vsi_sqlite_pool_note(pool, false, error);
+  const bool is_aside = kind == VESTRY_SQL_READ_ASIDE;
+  vestry_err error = take_turn(pool, is_aside, &conn);
+  vsi_sqlite_pool_note(pool, is_aside, error);
   if (error) return error;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
-  conn->is.kind = kind;
+  conn->is.kind = is_aside ? VESTRY_SQL_WRITE : kind;
   conn->is_alone = is_alone;
   error = vsi_sqlite_pool_check_file(conn, call.function);
   if (!error && is_flushed) error = flush_next(conn, &call);
+  if (!error) error = enter(conn, &call);
   if (!error && !is_alone)
     error = vsi_sqlite_fail_passing(&call, conn->db, control(conn, VSI_SQLITE_BEGIN), "cannot begin a transaction");
-  vsi_sqlite_pool_note(pool, false, error);
+  vsi_sqlite_pool_note(pool, is_aside, error);
   if (!error) {
     *ret_transaction = &conn->is;
     return VESTRY_OK;
   }
+  leave(pool);
   flush_no_more(conn);
   tidy(conn);
   give_back(conn);
@@ -409,6 +438,10 @@ VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_begin_one(vestry_sql_pool *is, bool is_fl
   return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_WRITE, is_flushed, is_alone, ret_transaction);
 }
 
+vestry_err vsi_sqlite_begin_aside(vestry_sql_pool *is, vestry_sql_transaction **ret_transaction) {
+  return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_READ_ASIDE, false, false, ret_transaction);
+}
+
 VSI_SIDE_BY_SIDE vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
   vsi_mutex_lock(&pool->lock);
@@ -419,18 +452,9 @@ VSI_SIDE_BY_SIDE vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *is
 
 /* ----------------------------------------------------------------------------------------- the size of a WAL ------ */
 
-/* essay: a WAL that does not grow while readers overlap */
-/* SQLite restarts the WAL when all of it has been copied into the database and no connection reads from it. Under load
- * there is no such moment, because each reader begins before the previous one has ended, and the WAL keeps growing.
- * Therefore, the pool creates this moment. If the WAL exceeds max_wal_bytes, the thread that has just committed, and is
- * still the only writer, does this:
- * 1. It copies as much of the WAL as possible into the database, while other threads read.
- * 2. From now on a thread that has no connection gets none, until the other connections are released.
- * 3. It copies the rest and empties the file.
- *
- * A thread that has a connection still gets another one, of the other kind, because the release of the first may depend
- * on it. The pool does not wait for a reader that takes long, or that belongs to another program: after HOLD_MS the
- * other threads continue, and the next attempt is made when the WAL has grown by half.
+/* The thread that has just committed, and is still the only writer, copies the WAL into the database (copier.c): each
+ * time that COPIED_EACH frames are not copied, as much as readers permit; and if the file exceeds max_wal_bytes, all of
+ * it, for which it waits EMPTY_MS for readers. If this fails, the next attempt is made when the WAL has grown by half.
  *
  * The follower reads commits from the WAL. A commit that it has not read would be treated as lost, and all pages would
  * render again. Therefore, it must read them before the file is emptied. */
@@ -441,35 +465,6 @@ static uint64_t bytes_of_wal(const vsi_sqlite_conn *conn) {
   return name && *name && stat(sqlite3_filename_wal(name), &is) == 0 ? (uint64_t)is.st_size : 0;
 }
 
-static bool is_quiet_locked(const vsi_sqlite_pool *pool) {
-  for (size_t i = 0; i < pool->conns_count; i++)
-    if (pool->conns[i].depth && !pthread_equal(pool->conns[i].owner, pthread_self())) return false;
-  return true;
-}
-
-/* Hold other threads that have no connection, and wait for those that have one. Returns whether no other thread has a
- * connection. */
-static bool hold_others(vsi_sqlite_pool *pool) {
-  const uint32_t hold_ms = pool->options.wait_ms / 2 < HOLD_MS ? pool->options.wait_ms / 2 : HOLD_MS;
-  const uint64_t until_ns = vsi_monotonic_in_ms(hold_ms);
-  bool is_in_time = true;
-  vsi_mutex_lock(&pool->lock);
-  pool->is_held = true;
-  pool->stats.wal_holds_count++;
-  while (!is_quiet_locked(pool) && is_in_time) is_in_time = vsi_wait_until(&pool->returned, &pool->lock, until_ns);
-  const bool is_quiet = is_quiet_locked(pool);
-  vsi_mutex_unlock(&pool->lock);
-  return is_quiet;
-}
-
-static void let_others_go_on(vsi_sqlite_pool *pool) {
-  vsi_mutex_lock(&pool->lock);
-  pool->is_held = false;
-  wake_locked(pool, VSI_SQLITE_GIVEN_CONNECTION);
-  wake_locked(pool, VSI_SQLITE_GIVEN_ASIDE);
-  vsi_mutex_unlock(&pool->lock);
-}
-
 static void have_followed(vsi_sqlite_pool *pool) {
   vestry_sqlite *database = vsi_sqlite_pool_database(pool);
   if (!database) return;
@@ -478,30 +473,32 @@ static void have_followed(vsi_sqlite_pool *pool) {
   vsi_mutex_unlock(&database->lock);
 }
 
-/* Empty the file, without waiting for other connections. Returns whether it is empty. */
-static bool empty(const vsi_sqlite_conn *conn) {
-  int busy_ms = 0;
-  const bool knows = !vsi_sqlite_ask(conn->db, "PRAGMA busy_timeout", NULL, &busy_ms);
-  (void)sqlite3_busy_timeout(conn->db, 0);
-  const int result = sqlite3_wal_checkpoint_v2(conn->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-  (void)sqlite3_busy_timeout(conn->db, knows ? busy_ms : (int)conn->pool->options.busy_ms);
-  return !result;
+/* Return whether another thread has a connection. */
+static bool has_readers_locked(const vsi_sqlite_pool *pool) {
+  for (size_t i = 0; i < pool->conns_count; i++)
+    if (pool->conns[i].depth && !pthread_equal(pool->conns[i].owner, pthread_self())) return true;
+  return false;
 }
 
-/* Note the size of the WAL, and whether it is still too large. */
-static void note_wal(vsi_sqlite_pool *pool, uint64_t bytes, bool is_stuck) {
+/* Note the size of the WAL, and whether it is still too large.
+ *  is_copied  it could not be emptied because of a reader, not of a writer */
+static void note_wal(vsi_sqlite_pool *pool, uint64_t bytes, bool is_copied, bool is_stuck) {
   vsi_mutex_lock(&pool->lock);
-  const bool is_new = is_stuck && !pool->wal_next_bytes;
+  const bool is_new = is_stuck && !pool->wal_next_bytes, has_readers = has_readers_locked(pool);
   pool->wal_next_bytes = is_stuck ? bytes + bytes / 2 : 0;
   pool->stats.wal_bytes = bytes;
   pool->stats.wal_stuck_count += is_stuck;
   vsi_mutex_unlock(&pool->lock);
+  const char *why = !is_copied    ? "another program has kept the file locked; look for a long transaction"
+                    : has_readers ? "a connection has been reading for long; look for a handler, or another program, "
+                                    "that keeps a statement open"
+                                  : "another program has been reading for long; look for one that keeps a statement "
+                                    "open";
   if (is_new)
-    vsi_log_repeated(
-        pool->is.host, &pool->is.failures, vsi_log_reason("WAL"), VESTRY_LOG_WARN,
-        "vestry_sql_end, %s: the WAL has %llu bytes, more than options.max_wal_bytes, and cannot be emptied, because a "
-        "connection has been reading for long; look for a handler or another program that keeps a statement open",
-        pool->path, (unsigned long long)bytes);
+    vsi_log_repeated(pool->is.host, &pool->is.failures, vsi_log_reason("WAL"), VESTRY_LOG_WARN,
+                     "vestry_sql_end, %s: the WAL has %llu bytes, more than options.max_wal_bytes, and cannot be "
+                     "emptied, because %s",
+                     pool->path, (unsigned long long)bytes, why);
 }
 
 /* Return the size of the WAL after a commit. Its file only grows, until it is emptied: it has the size of before, or it
@@ -518,18 +515,25 @@ static bool note_size_locked(vsi_sqlite_pool *pool, uint64_t bytes) {
   return bytes > pool->options.max_wal_bytes && bytes >= pool->wal_next_bytes;
 }
 
-/* Copy a WAL that is too large into the database, and empty it. The connection is still the pool's writer. Blocks on
- * the disk, and waits for threads that read, at most a quarter of a second. */
-static void limit_wal(vsi_sqlite_conn *conn) {
+/* Copy a WAL that is too large into the database, and empty it. Blocks on the disk, and waits for readers. */
+static void limit_wal(const vsi_sqlite_conn *conn) {
   vsi_sqlite_pool *pool = conn->pool;
-  (void)sqlite3_wal_checkpoint_v2(conn->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-  bool is_empty = false;
-  if (hold_others(pool)) {
-    have_followed(pool);
-    is_empty = empty(conn);
-  }
-  let_others_go_on(pool);
-  note_wal(pool, bytes_of_wal(conn), !is_empty);
+  const uint32_t most_ms = pool->options.wait_ms / 2 < EMPTY_MS ? pool->options.wait_ms / 2 : EMPTY_MS;
+  const uint64_t until_ns = vsi_monotonic_in_ms(most_ms);
+  vsi_mutex_lock(&pool->lock);
+  pool->stats.wal_holds_count++;
+  vsi_mutex_unlock(&pool->lock);
+  const bool is_copied = vsi_sqlite_copier_copy(&pool->copier, conn->db, until_ns);
+  if (is_copied) have_followed(pool);
+  const bool is_empty = is_copied && vsi_sqlite_copier_empty(&pool->copier, until_ns);
+  note_wal(pool, bytes_of_wal(conn), is_copied, !is_empty);
+}
+
+/* Copy the WAL after a commit, if it is due. */
+static void copy_wal(const vsi_sqlite_conn *conn) {
+  const bool is_due = conn->wal.bytes && conn->copied_each > 0 &&
+                      vsi_sqlite_frames_uncopied(conn->wal.index) >= (uint32_t)conn->copied_each;
+  if (is_due) (void)vsi_sqlite_copier_copy(&conn->pool->copier, conn->db, 0);
 }
 
 /* ---------------------------------------------------------------------------------------- what statements left ---- */
@@ -678,7 +682,12 @@ VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, 
     is_due = count_locked(pool, error, bytes, &on_commit, &on_commit_ctx);
     vsi_mutex_unlock(&pool->lock);
   }
-  if (is_due) limit_wal(conn);
+  if (was_writing) vsi_sqlite_copier_admit(&pool->copier);
+  if (is_due)
+    limit_wal(conn);
+  else if (bytes)
+    copy_wal(conn);
+  if (was_writing) vsi_sqlite_turn_give(&pool->turn);
   tidy(conn);
   vsi_mutex_lock(&pool->lock);
   if (was_writing && !is_large) (void)count_locked(pool, error, bytes, &on_commit, &on_commit_ctx);

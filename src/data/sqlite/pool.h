@@ -9,9 +9,11 @@
 
 #include "base/wait.h"
 #include "data/sql/sql.h"
+#include "data/sqlite/copier.h"
 #include "data/sqlite/fault.h"
 #include "data/sqlite/files.h"
 #include "data/sqlite/statements.h"
+#include "data/sqlite/turn.h"
 #include "vestry/data/sqlite.h"
 
 /* The resources for which threads wait. */
@@ -48,6 +50,7 @@ typedef struct vsi_sqlite_conn {
   bool is_stuck;      /* its transaction could not be rolled back, or it could not be replaced, so no thread may use it;
                           guarded by pool->lock while it is not checked out */
   vsi_sqlite_wal wal; /* before its transaction for writing */
+  int copied_each;    /* frames after which the WAL is copied; 0: options.setup has turned this off */
   unsigned depth;     /* how often its thread has begun; guarded by pool->lock; 0: free */
   pthread_t owner;    /* guarded by pool->lock, while it is checked out */
 } vsi_sqlite_conn;
@@ -60,12 +63,12 @@ struct vsi_sqlite_pool {
   vsi_thread_line lines[VSI_SQLITE_GIVEN_COUNT]; /* guarded by lock */
   vestry_sqlite_commit_fn on_commit;             /* guarded by lock; NULL: none */
   void *on_commit_ctx;
-  bool is_written;         /* guarded by lock: a thread has the turn to write */
-  bool is_held;            /* guarded by lock: threads without a connection get none now */
-  bool has_stuck;          /* guarded by lock: a connection that is not checked out may be stuck */
-  pthread_cond_t returned; /* a connection was released while threads are held */
-  vsi_sqlite_files files;  /* of all connections */
-  sqlite3_vfs *vfs;        /* of the file; its clock is that of statements */
+  bool is_written;          /* guarded by lock: a thread has the turn to write */
+  bool has_stuck;           /* guarded by lock: a connection that is not checked out may be stuck */
+  vsi_sqlite_turn turn;     /* of the writer */
+  vsi_sqlite_copier copier; /* of the writer */
+  vsi_sqlite_files files;   /* of all connections */
+  sqlite3_vfs *vfs;         /* of the file; its clock is that of statements */
   /* Relaxed: two threads may check at the same time. */
   _Atomic(uint64_t) names_checked_ns; /* when the names of the files were checked */
   _Atomic(bool) has_moved;            /* a path leads to another file; this was logged */
@@ -90,6 +93,8 @@ vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error)
  *              SQLite keeps for a statement in a transaction. */
 vestry_err vsi_sqlite_begin_one(vestry_sql_pool *pool, bool is_flushed, bool is_alone,
                                 vestry_sql_transaction **ret_transaction);
+/* The same as vsi_sqlite_begin with VESTRY_SQL_WRITE, on a connection for READ_ASIDE. */
+vestry_err vsi_sqlite_begin_aside(vestry_sql_pool *pool, vestry_sql_transaction **ret_transaction);
 
 /* Return the pool, or the connection; NULL: of another database. */
 static inline vsi_sqlite_pool *vsi_sqlite_pool_of(vestry_sql_pool *pool) {

@@ -32,6 +32,9 @@ static int read_version(sqlite3 *db, int *ret_version) {
 /* Create the tables in one transaction. ret_version: the version that existed then */
 static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given, int *ret_version) {
   char sql[64];
+  vsi_sqlite_turn turn;
+  (void)vsi_sqlite_turn_open(&turn, db, false);
+  vsi_sqlite_turn_take(&turn, BUSY_MS);
   int result = vsi_sqlite_exec(db, "BEGIN IMMEDIATE");
   if (!result) result = read_version(db, ret_version); /* another process may have been faster */
   if (!result && *ret_version < given->schema_version) {
@@ -40,6 +43,7 @@ static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given, int
     if (!result) result = vsi_sqlite_exec(db, sql);
   }
   if (!result) result = vsi_sqlite_exec(db, "COMMIT");
+  vsi_sqlite_turn_close(&turn);
   return result;
 }
 
@@ -77,7 +81,7 @@ static vestry_err see_to_tables(vsi_sqlite_pool *pool, sqlite3 *db, const vestry
   if (error || !is_later(given, version)) return error;
   return vsi_refuse(&call, VESTRY_IO,
                     "the tables have version %d, but this program supports at most version %d; nothing was changed; "
-                    "use the program that wrote them, or another file",
+                    "a later version of the program has brought them to this version, so start that one",
                     version, given->schema_version);
 }
 
@@ -99,6 +103,21 @@ static vestry_err see_to_file(vsi_sqlite_pool *pool, const vsi_call *call, sqlit
   return see_to_tables(pool, db, given);
 }
 
+/* Join the processes that use the file. If its file system does not share memory among all of them, there is only
+ * one. */
+static vestry_err join(vsi_sqlite_pool *pool, const vsi_call *call) {
+  const char *system = vsi_sqlite_files_far(pool->conns[0].db);
+  if (system)
+    vsi_log(pool->is.host, VESTRY_LOG_WARN,
+            "%s, %s: the file is on %s, where processes of several machines or mounts have no shared memory, which WAL "
+            "mode requires; use a local file system, or let only one process use the file: otherwise commits are lost",
+            call->function, pool->path, system);
+  if (vsi_sqlite_turn_open(&pool->turn, pool->conns[0].db, system)) return VESTRY_OK;
+  return vsi_refuse(call, VESTRY_BUSY,
+                    "another process uses the file, which is on a network file system or a similar one; end that "
+                    "process first, or use a local file system");
+}
+
 static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_options *given) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   vestry_err error = VESTRY_OK;
@@ -112,6 +131,10 @@ static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_optio
     if (!error && i == 0) error = see_to_file(pool, &call, conn->db, given);
     if (!error) error = vsi_sqlite_conn_set_up(conn, &call, &conn->left);
   }
+  if (error) return error;
+  const int result = vsi_sqlite_copier_open(&pool->copier, pool->path);
+  if (result) return vsi_sqlite_fail(&call, pool->copier.db, result, "cannot open the connection for checkpoints");
+  error = join(pool, &call);
   if (error) return error;
   vsi_sqlite_files_note(&pool->files, pool->conns[0].db);
   vsi_sqlite_files_hold(&pool->files, pool->conns[0].db);
@@ -153,7 +176,6 @@ static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_po
   pool->options = *options;
   pool->conns_count = count;
   vsi_mutex_init(&pool->lock, VSI_LOCK_SQLITE_POOL);
-  pthread_cond_init(&pool->returned, NULL);
   return pool;
 }
 

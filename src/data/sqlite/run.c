@@ -293,18 +293,6 @@ static vestry_err run_flushed(vestry_sql_pool *pool, const char *sql, const vest
   return run_one(pool, true, changes_rows(sql), sql, values, row, ctx);
 }
 
-/* Run a statement in a transaction for writing. If it fails, it is rolled back when the connection is released. */
-static vestry_err run_writing(vestry_sql_transaction *is, const char *sql, const vestry_value *values,
-                              vestry_sql_row_fn row, void *ctx) {
-  vestry_err error = vsi_sqlite_pool_check_file((vsi_sqlite_conn *)is, "vestry_sql_begin (WRITE)");
-  if (!error) error = run(is, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-  if (error) return error;
-  error = run(is, sql, values, row, ctx);
-  if (error && error != VESTRY_NOT_FOUND) return error;
-  vestry_err of_commit = run(is, "COMMIT", NULL, NULL, NULL);
-  return of_commit ? of_commit : error;
-}
-
 /* Run a statement. If no other connection is free, use a READ_ASIDE connection, because functions of jobs may hold all
  * others for longer than their leases. */
 static vestry_err run_aside(vestry_sql_pool *pool, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
@@ -315,10 +303,11 @@ static vestry_err run_aside(vestry_sql_pool *pool, const char *sql, const vestry
   vestry_err error = vsi_sqlite_begin(pool, VESTRY_SQL_READ_ASIDE, &is);
   if (error) return error;
   error = find_kind(is, sql, &writes);
-  if (!error && !writes) return run_and_end(is, sql, values, row, ctx);
-  if (!error) error = run_writing(is, sql, values, row, ctx);
-  vestry_err of_end = vsi_sqlite_end(is, vsi_sql_if_any(error));
-  return error ? error : of_end;
+  if (error) return vsi_sqlite_end(is, error);
+  if (!writes) return run_and_end(is, sql, values, row, ctx);
+  (void)vsi_sqlite_end(is, VESTRY_OK);
+  error = vsi_sqlite_begin_aside(pool, &is);
+  return error ? error : run_and_end(is, sql, values, row, ctx);
 }
 
 /* ------------------------------------------------------------------------------------------------ operations ------ */

@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "data/sqlite/turn.h"
+
+enum { TURN_MS = 5000 };
+
 /* The existing tables. */
 typedef struct state {
   bool has_table, has_parts; /* vestry_schema; and its column `part`, which was added later */
@@ -87,6 +91,9 @@ static int run_one(sqlite3 *db, const vsi_sql_statement *at) {
 
 static int take_steps(sqlite3 *db, const vsi_sql_schema *schema, state *is) {
   state now;
+  vsi_sqlite_turn turn;
+  (void)vsi_sqlite_turn_open(&turn, db, false);
+  vsi_sqlite_turn_take(&turn, TURN_MS);
   int result = vsi_sqlite_exec(db, "BEGIN IMMEDIATE");
   if (!result) result = look(db, schema, &now);
   if (!result) *is = now; /* another process may have been faster */
@@ -95,7 +102,9 @@ static int take_steps(sqlite3 *db, const vsi_sql_schema *schema, state *is) {
       if (vsi_sql_is_due(&is->found, &at)) result = run_one(db, &at);
     if (!result) result = note_version(db, schema, is);
   }
-  return result ? result : vsi_sqlite_exec(db, "COMMIT");
+  if (!result) result = vsi_sqlite_exec(db, "COMMIT");
+  vsi_sqlite_turn_close(&turn);
+  return result;
 }
 
 vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_sql_schema *schema) {
@@ -112,8 +121,9 @@ vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_
   if (!sqlite3_get_autocommit(db)) vsi_sqlite_exec(db, "ROLLBACK");
   if (!error && !goes_without) vsi_sql_log_repaired(call, schema, &is.found);
   if (error || is.found.version <= schema->version) return error;
-  return vsi_refuse(call, VESTRY_IO,
-                    "vestry's tables (%s) have version %d, but this version of vestry supports at most version %d; "
-                    "nothing was changed; use the program that wrote them, or a later vestry",
-                    schema->part, (int)is.found.version, schema->version);
+  return vsi_refuse(
+      call, VESTRY_IO,
+      "vestry's tables (%s) have version %d, but this version of vestry supports at most version %d; "
+      "nothing was changed; a program with a later vestry has brought them to this version, so start that one",
+      schema->part, (int)is.found.version, schema->version);
 }
