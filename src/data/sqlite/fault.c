@@ -28,8 +28,8 @@ static const char *advice(int result, int system) {
   switch (result & 0xff) {
   case SQLITE_BUSY:
   case SQLITE_LOCKED:
-    return "another process, for example one of the same deployment, has been writing to the database for long; try "
-           "again when it has finished, and make its transactions shorter";
+    return "another program is writing to the database; wait until it has finished, or make its transactions shorter "
+           "if it is a process of the same deployment";
   case SQLITE_NOMEM: return "give the process more memory";
   case SQLITE_FULL: return "free space on the disk";
   case SQLITE_READONLY:

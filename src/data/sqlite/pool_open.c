@@ -81,7 +81,7 @@ static vestry_err see_to_tables(vsi_sqlite_pool *pool, sqlite3 *db, const vestry
   if (error || !is_later(given, version)) return error;
   return vsi_refuse(&call, VESTRY_IO,
                     "the tables have version %d, but this program supports at most version %d; nothing was changed; "
-                    "a later version of the program has brought them to this version, so start that one",
+                    "use the program that wrote them, which is later than this one",
                     version, given->schema_version);
 }
 

@@ -124,6 +124,6 @@ vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_
   return vsi_refuse(
       call, VESTRY_IO,
       "vestry's tables (%s) have version %d, but this version of vestry supports at most version %d; "
-      "nothing was changed; a program with a later vestry has brought them to this version, so start that one",
+      "nothing was changed; use the program that wrote them, or a later vestry",
       schema->part, (int)is.found.version, schema->version);
 }

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/* The border of the process: several processes write, read and checkpoint one file, are stopped within a checkpoint or
+ * in the queue, and are killed. No committed row is lost, no write is refused, and the WAL stays bounded. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/folder.h"
+#include "support/test_host.h"
+#include "support/until.h"
+#include "vestry/data/sqlite.h"
+
+enum { MAX_WAL_BYTES = 1 << 20, ROW_BYTES = 64 << 10, NEXT_AT = (1 << 30) + 1 };
+
+/* Where a process pauses. */
+typedef enum stage { RUNNING, ARMED, BEFORE_LOCK, PASSED, WITHIN, OVER } stage;
+
+/* Memory shared by all processes. */
+static struct shared {
+  _Atomic(int) stage;
+  _Atomic(bool) is_ready, is_over;
+  _Atomic(long) told, refused, begun;
+} * shared;
+
+static char folder[FOLDER_BYTES], path[96];
+
+static const char schema[] =
+    "CREATE TABLE t(id INTEGER PRIMARY KEY, who INTEGER, pad BLOB); INSERT INTO t VALUES(1, 0, 'one')";
+
+static void begin(void) {
+  folder_make(folder, "border");
+  snprintf(path, sizeof path, "%s/x.db", folder);
+  shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_ptr_not_equal(shared, MAP_FAILED);
+}
+
+static int64_t read_number(const char *sql) {
+  sqlite3 *db;
+  sqlite3_stmt *statement;
+  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+  assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+  const int64_t number = sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  sqlite3_close(db);
+  return number;
+}
+
+/* All rows that were told are in a file that is whole; the first row belongs to the schema. */
+static void end(void) {
+  assert_int_equal(read_number("SELECT integrity_check = 'ok' FROM pragma_integrity_check LIMIT 1"), 1);
+  assert_int_equal(read_number("SELECT count(*) FROM t NOT INDEXED"), atomic_load(&shared->told) + 1);
+  munmap(shared, sizeof *shared);
+  folder_remove(folder);
+}
+
+static vestry_sql_pool *open_pool(const vestry_host *host, vestry_sqlite_pool_options options) {
+  vestry_sql_pool *pool = NULL;
+  options.host = host;
+  options.path = path;
+  options.schema = schema;
+  options.schema_version = 1;
+  return vestry_sqlite_pool_create(&options, &pool) ? NULL : pool;
+}
+
+/* Commit rows, and count those that were told. */
+static vestry_err put(vestry_sql_pool *pool, int count, int bytes) {
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction);
+  if (error) return error;
+  for (int i = 0; i < count && !error; i++)
+    error = vestry_sql_run(transaction, "INSERT INTO t(who, pad) VALUES($1, zeroblob($2))",
+                           VESTRY_LIST((int)getpid(), bytes), NULL, NULL);
+  error = vestry_sql_end(transaction, error);
+  if (!error) atomic_fetch_add(&shared->told, count);
+  return error;
+}
+
+static void join(pid_t child) {
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* --------------------------------------------------------------- a process that stops within its checkpoint ------- */
+
+static const sqlite3_io_methods *whole;
+static sqlite3_io_methods pausing;
+static sqlite3_vfs pausing_vfs, *usual_vfs;
+
+static void pause_at(stage here, stage after) {
+  atomic_store(&shared->stage, here);
+  WAIT_WHILE(atomic_load(&shared->stage) == (int)here);
+  if (after != RUNNING) atomic_store(&shared->stage, after);
+}
+
+/* The lock for checkpoints is number 1 of the index. */
+static int lock_shared_memory(sqlite3_file *file, int at, int count, int flags) {
+  if (at == 1 && count == 1 && (flags & SQLITE_SHM_LOCK) && atomic_load(&shared->stage) == ARMED)
+    pause_at(BEFORE_LOCK, PASSED);
+  return whole->xShmLock(file, at, count, flags);
+}
+
+/* SQLite calls this without a page when a checkpoint has read the header of the index, and this has changed. */
+static int unfetch(sqlite3_file *file, sqlite3_int64 at, void *page) {
+  if (!page && atomic_load(&shared->stage) == PASSED) pause_at(WITHIN, RUNNING);
+  return whole->xUnfetch(file, at, page);
+}
+
+static int open_pausing(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags) {
+  (void)vfs;
+  const int result = usual_vfs->xOpen(usual_vfs, name, file, flags, ret_flags);
+  if (result || !(flags & SQLITE_OPEN_MAIN_DB) || file->pMethods->iVersion < 3) return result;
+  whole = file->pMethods;
+  pausing = *whole;
+  pausing.xShmLock = lock_shared_memory;
+  pausing.xUnfetch = unfetch;
+  file->pMethods = &pausing;
+  return result;
+}
+
+static void use_pausing_vfs(void) {
+  usual_vfs = sqlite3_vfs_find(NULL);
+  pausing_vfs = *usual_vfs;
+  pausing_vfs.zName = "pausing";
+  pausing_vfs.pNext = NULL;
+  pausing_vfs.xOpen = open_pausing;
+  sqlite3_vfs_register(&pausing_vfs, 1);
+}
+
+/* A process with a pool, whose commit makes a checkpoint: of 50 frames, or of a WAL beyond its bound. */
+static bool checkpoint_by_pool(bool empties) {
+  vestry_sql_pool *pool = open_pool(NULL, (vestry_sqlite_pool_options){.setup = "PRAGMA wal_autocheckpoint = 50",
+                                                                       .max_wal_bytes = empties ? 100000 : 0});
+  if (!pool) return false;
+  atomic_store(&shared->stage, ARMED);
+  const vestry_err error = put(pool, 60, 4000);
+  atomic_store(&shared->stage, OVER);
+  WAIT_WHILE(!atomic_load(&shared->is_over));
+  vestry_sql_pool_destroy(pool);
+  return !error;
+}
+
+/* A program that knows nothing of vestry, such as the sqlite3 shell. */
+static bool checkpoint_by_stranger(const char *sql) {
+  sqlite3 *db;
+  if (sqlite3_open(path, &db) || sqlite3_exec(db, "PRAGMA wal_autocheckpoint = 0; SELECT * FROM t", NULL, NULL, NULL))
+    return false;
+  atomic_store(&shared->stage, ARMED);
+  (void)sqlite3_exec(db, sql, NULL, NULL, NULL);
+  atomic_store(&shared->stage, OVER);
+  WAIT_WHILE(!atomic_load(&shared->is_over));
+  return !sqlite3_close(db);
+}
+
+static const char *const checkpoints[] = {"copy",
+                                          "empty",
+                                          "PRAGMA wal_checkpoint(PASSIVE)",
+                                          "PRAGMA wal_checkpoint(FULL)",
+                                          "PRAGMA wal_checkpoint(RESTART)",
+                                          "PRAGMA wal_checkpoint(TRUNCATE)",
+                                          "PRAGMA wal_autocheckpoint = 1; UPDATE t SET who = 0 WHERE id = 1"};
+
+static void run_checkpoint(size_t which) {
+  use_pausing_vfs();
+  _exit(!(which < 2 ? checkpoint_by_pool(which == 1) : checkpoint_by_stranger(checkpoints[which])));
+}
+
+/* Wait until the other process pauses, write meanwhile, and let it go on. A write may be refused while the other one has
+ * a lock; then it was not told. */
+static void write_while_paused(vestry_sql_pool *pool, stage where, stage after, int rows) {
+  UNTIL(atomic_load(&shared->stage) == (int)where || atomic_load(&shared->stage) == OVER);
+  (void)put(pool, rows, 1500);
+  int expected = (int)where;
+  (void)atomic_compare_exchange_strong(&shared->stage, &expected, (int)after);
+}
+
+static void try_checkpoint(size_t which) {
+  test_host th;
+  begin();
+  test_host_init(&th);
+  vestry_sql_pool *pool = open_pool(&th.host, (vestry_sqlite_pool_options){0}); /* makes the tables */
+  vestry_sql_pool_destroy(pool);
+  const pid_t child = fork();
+  if (child == 0) run_checkpoint(which);
+  pool = open_pool(&th.host, (vestry_sqlite_pool_options){.busy_ms = 20, .setup = "PRAGMA wal_autocheckpoint = 50"});
+  assert_non_null(pool);
+  write_while_paused(pool, BEFORE_LOCK, PASSED, 100); /* makes a checkpoint of everything */
+  write_while_paused(pool, WITHIN, RUNNING, 1);       /* would restart the WAL */
+  UNTIL(atomic_load(&shared->stage) == OVER);
+  for (int i = 0; i < 300; i++) assert_int_equal(put(pool, 1, 1500), VESTRY_OK);
+  atomic_store(&shared->is_over, true);
+  join(child);
+  vestry_sql_pool_destroy(pool);
+  end();
+  test_host_assert_clean(&th);
+}
+
+static void checkpoint_that_pauses_loses_no_commit(void **state) {
+  for (size_t i = 0; i < sizeof checkpoints / sizeof *checkpoints; i++) {
+    print_message("%s\n", checkpoints[i]);
+    try_checkpoint(i);
+  }
+}
+
+/* -------------------------------------------------------------------------------------------- many that write ----- */
+
+typedef struct load {
+  int transactions, rows;
+} load;
+
+static void run_writer(load of) {
+  vestry_sql_pool *pool = open_pool(NULL, (vestry_sqlite_pool_options){.connections_count = 2});
+  if (!pool) _exit(1);
+  for (int i = 0; i < of.transactions && !atomic_load(&shared->is_over); i++) {
+    atomic_fetch_add(&shared->begun, 1);
+    if (put(pool, of.rows, 100)) atomic_fetch_add(&shared->refused, 1);
+    atomic_store(&shared->is_ready, true);
+  }
+  vestry_sql_pool_destroy(pool);
+  _exit(0);
+}
+
+/* A process imports: it has SQLite's lock nearly always. Each write of another process waits for a few of its
+ * transactions. */
+static void write_beside_an_import(int rows) {
+  test_host th;
+  begin();
+  test_host_init(&th);
+  const pid_t child = fork();
+  if (child == 0) run_writer((load){1 << 30, rows});
+  UNTIL(atomic_load(&shared->is_ready));
+  vestry_sql_pool *pool = open_pool(&th.host, (vestry_sqlite_pool_options){0});
+  assert_non_null(pool);
+  assert_int_equal(put(pool, 1, 10), VESTRY_OK);
+  long most = 0;
+  for (int i = 0; i < 50; i++) {
+    const long before = atomic_load(&shared->begun);
+    UNTIL(atomic_load(&shared->begun) > before);
+    const long begun = atomic_load(&shared->begun);
+    assert_int_equal(put(pool, 1, 10), VESTRY_OK);
+    const long waited = atomic_load(&shared->begun) - begun;
+    if (waited > most) most = waited;
+  }
+  atomic_store(&shared->is_over, true);
+  join(child);
+  print_message("%d rows a transaction: a write waited for at most %ld of %ld transactions\n", rows, most,
+                atomic_load(&shared->begun));
+  assert_in_range(most, 0, 2000 / rows + 10);
+  vestry_sql_pool_destroy(pool);
+  end();
+  test_host_assert_clean(&th);
+}
+
+/* capability: D9 */
+static void process_writes_beside_one_that_imports(void **state) {
+  write_beside_an_import(10);
+  write_beside_an_import(1000);
+}
+
+static void processes_write_at_the_same_time(int count) {
+  pid_t children[12];
+  begin();
+  for (int i = 0; i < count; i++)
+    if ((children[i] = fork()) == 0) run_writer((load){40, 1 + i % 3 * 20});
+  for (int i = 0; i < count; i++) join(children[i]);
+  assert_int_equal(atomic_load(&shared->refused), 0);
+  end();
+}
+
+static void no_write_of_several_processes_is_refused(void **state) {
+  processes_write_at_the_same_time(2);
+  processes_write_at_the_same_time(3);
+  processes_write_at_the_same_time(12);
+}
+
+/* ------------------------------------------------------------------------------- stopped and killed in the queue -- */
+
+static bool is_somebody_next(void) {
+  char wal[120];
+  snprintf(wal, sizeof wal, "%s-wal", path);
+  const int fd = open(wal, O_RDWR | O_CLOEXEC);
+  struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = NEXT_AT, .l_len = 1};
+  const bool is_next = fd >= 0 && !fcntl(fd, F_OFD_GETLK, &range) && range.l_type != F_UNLCK;
+  close(fd);
+  return is_next;
+}
+
+/* A process that waits for its turn is stopped, or killed. The others go on. */
+static void halt_the_next(int signal_number) {
+  test_host th;
+  begin();
+  test_host_init(&th);
+  vestry_sql_pool *pool = open_pool(&th.host, (vestry_sqlite_pool_options){0}); /* makes the tables */
+  vestry_sql_pool_destroy(pool);
+  const pid_t child = fork();
+  if (child == 0) {
+    vestry_sql_pool *own = open_pool(NULL, (vestry_sqlite_pool_options){.busy_ms = PATIENCE_S * 1000});
+    atomic_store(&shared->is_ready, true);
+    WAIT_WHILE(atomic_load(&shared->stage) == RUNNING);
+    const bool is_put = own && !put(own, 1, 10);
+    vestry_sql_pool_destroy(own);
+    _exit(!is_put);
+  }
+  UNTIL(atomic_load(&shared->is_ready));
+  pool = open_pool(&th.host, (vestry_sqlite_pool_options){0});
+  assert_non_null(pool);
+  vestry_sql_transaction *transaction;
+  assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  atomic_store(&shared->stage, ARMED);
+  UNTIL(is_somebody_next());
+  assert_int_equal(kill(child, signal_number), 0);
+  int status;
+  assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
+  for (int i = 0; i < 20; i++) assert_int_equal(put(pool, 1, 10), VESTRY_OK);
+  if (signal_number == SIGSTOP) {
+    assert_int_equal(kill(child, SIGCONT), 0);
+    join(child);
+  }
+  vestry_sql_pool_destroy(pool);
+  end();
+  test_host_assert_clean(&th);
+}
+
+static void process_that_halts_in_the_queue_stops_nobody(void **state) {
+  halt_the_next(SIGSTOP);
+  halt_the_next(SIGKILL);
+}
+
+/* ------------------------------------------------------------------------------------------ the size of the WAL --- */
+
+/* Two processes relay reads, so that one of them always reads. */
+static void run_reader(int self) {
+  vestry_sql_pool *pool = open_pool(NULL, (vestry_sqlite_pool_options){.connections_count = 2});
+  if (!pool) _exit(1);
+  while (!atomic_load(&shared->is_over)) {
+    vestry_sql_transaction *transaction;
+    sqlite3_stmt *statement;
+    if (vestry_sql_begin(pool, VESTRY_SQL_READ, &transaction) ||
+        vestry_sqlite_prepare(transaction, "SELECT id FROM t", &statement) || sqlite3_step(statement) != SQLITE_ROW)
+      _exit(2);
+    const long begun = atomic_fetch_add(&shared->begun, 1) + 1;
+    WAIT_WHILE(atomic_load(&shared->begun) == begun && !atomic_load(&shared->is_over));
+    if (vestry_sql_end(transaction, VESTRY_OK)) _exit(3);
+  }
+  vestry_sql_pool_destroy(pool);
+  _exit(0 * self);
+}
+
+static void readers_of_other_processes_do_not_make_the_wal_grow(void **state) {
+  test_host th;
+  pid_t readers[2];
+  char wal[120];
+  struct stat is;
+  off_t most = 0;
+  begin();
+  test_host_init(&th);
+  vestry_sql_pool *pool = open_pool(&th.host, (vestry_sqlite_pool_options){0}); /* makes the tables */
+  vestry_sql_pool_destroy(pool);
+  for (int i = 0; i < 2; i++)
+    if ((readers[i] = fork()) == 0) run_reader(i);
+  pool = open_pool(&th.host, (vestry_sqlite_pool_options){.max_wal_bytes = MAX_WAL_BYTES, .wait_ms = 240000});
+  assert_non_null(pool);
+  UNTIL(atomic_load(&shared->begun) > 2);
+  snprintf(wal, sizeof wal, "%s-wal", path);
+  for (int i = 0; i < 256; i++) { /* sixteen times the limit */
+    const long begun = atomic_load(&shared->begun);
+    assert_int_equal(put(pool, 1, ROW_BYTES), VESTRY_OK);
+    if (!stat(wal, &is) && is.st_size > most) most = is.st_size;
+    UNTIL(atomic_load(&shared->begun) != begun);
+  }
+  atomic_store(&shared->is_over, true);
+  for (int i = 0; i < 2; i++) join(readers[i]);
+  assert_in_range(most, 0, 4 * MAX_WAL_BYTES);
+  assert_int_equal(th.log_lines, 0);
+  vestry_sql_pool_destroy(pool);
+  end();
+  test_host_assert_clean(&th);
+}
+
+/* A writer of another program keeps the WAL from being emptied; the log does not blame readers. */
+static void log_names_the_writer_that_keeps_the_wal(void **state) {
+  test_host th;
+  sqlite3 *other = NULL;
+  begin();
+  test_host_init(&th);
+  vestry_sql_pool *pool = open_pool(&th.host, (vestry_sqlite_pool_options){.max_wal_bytes = 1, .wait_ms = 100});
+  assert_non_null(pool);
+  assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(other, "BEGIN; SELECT * FROM t", NULL, NULL, NULL), SQLITE_OK);
+  assert_int_equal(put(pool, 1, 10), VESTRY_OK);
+  assert_non_null(strstr(th.last_log, "another program has been reading for long"));
+  assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+  for (int i = 0; i < 100; i++) assert_int_equal(put(pool, 1, 10), VESTRY_OK); /* one of them empties it */
+  vestry_sqlite_pool_stats stats = {0};
+  vestry_sqlite_pool_stats_get(pool, &stats);
+  assert_int_equal(stats.wal_bytes, 0);
+  sqlite3_close(other);
+  vestry_sql_pool_destroy(pool);
+  end();
+  test_host_assert_clean(&th);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(checkpoint_that_pauses_loses_no_commit),
+                                     cmocka_unit_test(process_writes_beside_one_that_imports),
+                                     cmocka_unit_test(no_write_of_several_processes_is_refused),
+                                     cmocka_unit_test(process_that_halts_in_the_queue_stops_nobody),
+                                     cmocka_unit_test(readers_of_other_processes_do_not_make_the_wal_grow),
+                                     cmocka_unit_test(log_names_the_writer_that_keeps_the_wal)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
