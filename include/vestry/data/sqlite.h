@@ -226,24 +226,26 @@ typedef struct vestry_sqlite_pool_options {
   int schema_version; /**< the file's `user_version` with these tables; at least 1. A file of a later version is not
                            opened, and not changed */
   const char *setup;  /**< SQL for each new connection, also for one that replaces another later, for example "PRAGMA
-                           synchronous = FULL" [none]. Copied */
+                           synchronous = FULL" [none]. Copied. "PRAGMA wal_autocheckpoint" is the number of
+                           frames after which the pool copies the WAL [1,000]; 0: never */
   uint32_t connections_count; /**< connections for reading and writing [8]; at most 1,024 */
   uint32_t aside_count;       /**< connections for VESTRY_SQL_READ_ASIDE [1]; at most 1,024 */
   uint32_t statements_count;  /**< prepared statements kept for each connection; beyond it the least recently used one
                                    is finalized [64] */
   uint32_t wait_ms;           /**< maximum time to wait for a connection, or for the end of another thread's write
                                    [5,000] */
-  uint32_t busy_ms;           /**< time for which SQLite waits for other processes [5,000] */
+  uint32_t busy_ms;           /**< time to wait for other programs that write; other pools are waited for in a queue
+                                   before, for half of this time at most [5,000] */
   uint64_t max_wal_bytes;     /**< if the file's WAL exceeds this size after a commit, the thread that has committed
-                                   empties it [16 MiB]. For this it waits at most 250 ms until all other connections
-                                   are released; meanwhile a thread without a connection gets none. If a reader takes
-                                   longer, or belongs to another program, the log reports it, and the WAL grows */
+                                   empties it [16 MiB]. It waits at most 250 ms for connections that read, in all
+                                   processes. If one takes longer, the log reports it, and the WAL grows */
 } vestry_sqlite_pool_options;
 
 /** Open all connections, and bring the tables to their version.
  *  ret_pool  owned by the caller (vestry_sql_pool_destroy); untouched on failure
  *  Returns  OK | INVALID (no path, or a path without a file such as ":memory:"; a schema without a version; too many
- *           connections) | NO_MEMORY | BUSY | LIMIT (the disk is full) | IO (the file cannot be opened or written, is
+ *           connections) | NO_MEMORY | BUSY (locked; or another process uses the file, whose file system does not
+ *           share memory, for example NFS) | LIMIT (the disk is full) | IO (the file cannot be opened or written, is
  *           not a database, or has tables of a later version). On failure the file is unchanged. The log has the reason
  *           and a remedy
  *  Threads  any; blocks on the disk */
@@ -292,8 +294,9 @@ typedef struct vestry_sqlite_pool_stats {
   uint64_t rolled_back_count; /**< transactions rolled back because of an error */
   size_t checked_out_count;   /**< connections in use, now */
   uint64_t wal_bytes;         /**< size of the WAL after the last commit by vestry_sql_end */
-  uint64_t wal_holds_count;   /**< times that threads were held up so that the WAL could be emptied */
-  uint64_t wal_stuck_count;   /**< of wal_holds_count: the WAL could not be emptied because a reader was active */
+  uint64_t wal_holds_count;   /**< times that a thread waited to empty the WAL */
+  uint64_t wal_stuck_count;   /**< of wal_holds_count: the WAL could not be emptied, because another connection
+                                   read or wrote for long */
 } vestry_sqlite_pool_stats;
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */
