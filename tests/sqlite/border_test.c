@@ -170,8 +170,8 @@ static void run_checkpoint(size_t which) {
   _exit(!(which < 2 ? checkpoint_by_pool(which == 1) : checkpoint_by_stranger(checkpoints[which])));
 }
 
-/* Wait until the other process pauses, write meanwhile, and let it go on. A write may be refused while the other one has
- * a lock; then it was not told. */
+/* Wait until the other process pauses, write meanwhile, and let it go on. A write may be refused while the other one
+ * has a lock; then it was not told. */
 static void write_while_paused(vestry_sql_pool *pool, stage where, stage after, int rows) {
   UNTIL(atomic_load(&shared->stage) == (int)where || atomic_load(&shared->stage) == OVER);
   (void)put(pool, rows, 1500);
@@ -256,7 +256,6 @@ static void write_beside_an_import(int rows) {
   test_host_assert_clean(&th);
 }
 
-/* capability: D9 */
 static void process_writes_beside_one_that_imports(void **state) {
   write_beside_an_import(10);
   write_beside_an_import(1000);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Other processes. A process is forked before threads and SQLite exist, and does nothing but fork the process that
+/* Other processes, and what programs do at the border of a process: they write by a pool or by a connection, import,
+ * hold a read transaction, make checkpoints, run the sqlite3 shell, close the file and open it again, and are killed. A
+ * process is forked before threads and SQLite exist, and does nothing but fork the process that
  * serves operations, again and again, because that one may be killed. A message consists of an operation, a length and
  * that many bytes; the answer is one byte. Both processes end when the socket is closed. */
 #include <fcntl.h>
@@ -14,8 +16,8 @@
 #include "runtime/random.h"
 #include "sqlite/oracle.h"
 
-enum operation { OPEN, OPEN_ATTACHED, CLOSE, RUN, STEP, NAME };
-enum { PROCESSES = 2, READY = 2 };
+enum operation { OPEN, OPEN_ATTACHED, OPEN_POOL, CLOSE, RUN, STEP, NAME, IMPORT, HOLD, CHECKPOINT, SHELL, REOPEN };
+enum { PROCESSES = 2, READY = 2, IMPORTED = 20 };
 
 typedef struct process {
   int socket_fd;
@@ -27,6 +29,7 @@ static unsigned open_count; /* processes of this world */
 static bool are_peers;      /* they follow the database themselves, and are killed */
 static uint64_t state;      /* of random choices */
 static char path_now[96];
+static const enum operation openings[PROCESSES] = {OPEN_ATTACHED, OPEN_POOL}; /* of peers */
 
 /* ------------------------------------------------------------------------------------------- in the processes ----- */
 
@@ -41,7 +44,9 @@ static bool read_all(int from, void *bytes, size_t len) {
 
 /* A process that follows the file, as an instance of an application would. It shows nothing. */
 typedef struct follower {
-  sqlite3 *db;
+  enum operation opening;
+  sqlite3 *db, *holder; /* holder: has a read transaction, perhaps */
+  vestry_sql_pool *pool;
   vestry *v;
   vestry_pages *pages;
   vestry_sqlite *database;
@@ -55,15 +60,30 @@ static bool follow(follower *f, const char *path) {
   quiet.log = NULL;
   return !vestry_create(&(vestry_options){.host = &quiet, .threads_count = VESTRY_THREADS_NONE}, &f->v) &&
          !vestry_pages_create(f->v, NULL, &f->pages) && !vestry_sqlite_create(f->pages, &options, &f->database) &&
-         !vestry_sqlite_attach(f->database, f->db, &f->attached);
+         !(f->pool ? vestry_sqlite_pool_follow(f->pool, f->database)
+                   : vestry_sqlite_attach(f->database, f->db, &f->attached));
+}
+
+static bool open_pool(follower *f, const char *path) {
+  static vestry_host quiet;
+  quiet = *vestry_host_default();
+  quiet.log = NULL;
+  return !vestry_sqlite_pool_create(
+      &(vestry_sqlite_pool_options){.host = &quiet,
+                                    .path = path,
+                                    .setup = "PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 100",
+                                    .max_wal_bytes = 400000},
+      &f->pool);
 }
 
 static bool end_following(follower *f) {
   if (f->attached) vestry_sqlite_detach(f->attached);
+  if (f->pool) (void)vestry_sqlite_pool_follow(f->pool, NULL);
+  vestry_sql_pool_destroy(f->pool);
   vestry_sqlite_destroy(f->database);
   vestry_pages_destroy(f->pages);
   vestry_destroy(f->v);
-  const bool is_closed = !sqlite3_close(f->db);
+  const bool is_closed = !sqlite3_close(f->holder) && !sqlite3_close(f->db);
   *f = (follower){.db = NULL};
   return is_closed;
 }
@@ -76,22 +96,60 @@ static bool step(sqlite3 *db, const char *sql) {
   return result == SQLITE_ROW || result == SQLITE_DONE;
 }
 
+static bool open_all(follower *f, enum operation opening, const char *path) {
+  f->opening = opening;
+  if (opening != OPEN) (void)vestry_sqlite_record_pages();
+  bool is_done = !sqlite3_open(path, &f->db) && !sqlite3_open(path, &f->holder);
+  sqlite3_exec(f->db, "PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 100", NULL, NULL,
+               NULL);
+  if (opening == OPEN_POOL) is_done = is_done && open_pool(f, path);
+  return is_done && (opening == OPEN || follow(f, path));
+}
+
+static bool run(sqlite3 *db, const char *sql) {
+  const bool is_done = !sqlite3_exec(db, sql, NULL, NULL, NULL);
+  if (!sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+  return is_done;
+}
+
+/* Run statements several times in one transaction. */
+static bool import(follower *f, const char *sql, int times) {
+  vestry_sql_transaction *transaction = NULL;
+  sqlite3 *db = f->db;
+  if (!f->pool && sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL)) return false;
+  if (f->pool && vestry_sql_begin(f->pool, VESTRY_SQL_WRITE, &transaction)) return false;
+  if (f->pool) db = vestry_sqlite_handle(transaction);
+  for (int i = 0; i < times && !sqlite3_get_autocommit(db); i++) (void)sqlite3_exec(db, sql, NULL, NULL, NULL);
+  const bool is_open = !sqlite3_get_autocommit(db);
+  if (f->pool) return !vestry_sql_end(transaction, is_open ? VESTRY_OK : VESTRY_IO);
+  return is_open && run(db, "COMMIT");
+}
+
+static bool run_shell(const char *path, const char *sql) {
+  char command[160];
+  snprintf(command, sizeof command, "sqlite3 -batch '%s' > /dev/null 2>&1", path);
+  FILE *shell = popen(command, "w");
+  if (shell) (void)fprintf(shell, "PRAGMA wal_autocheckpoint = 10; %s;", sql);
+  return shell && !pclose(shell);
+}
+
 static bool operate(follower *f, enum operation operation, const char *text) {
-  bool is_done = false;
+  static char path[96];
+  const enum operation opening = f->opening;
   switch (operation) {
   case OPEN:
   case OPEN_ATTACHED:
-    if (operation == OPEN_ATTACHED) (void)vestry_sqlite_record_pages();
-    is_done = !sqlite3_open(text, &f->db);
-    sqlite3_exec(f->db, "PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 100", NULL,
-                 NULL, NULL);
-    return is_done && (operation == OPEN || follow(f, text));
+  case OPEN_POOL: return open_all(f, operation, strncpy(path, text, sizeof path - 1));
   case CLOSE: return end_following(f);
-  case RUN:
-    is_done = !sqlite3_exec(f->db, text, NULL, NULL, NULL);
-    if (!sqlite3_get_autocommit(f->db)) sqlite3_exec(f->db, "ROLLBACK", NULL, NULL, NULL);
-    return is_done;
+  case REOPEN: return end_following(f) && open_all(f, opening, path);
+  case RUN: return f->pool ? import(f, text, 1) : run(f->db, text);
+  case IMPORT: return import(f, text, IMPORTED);
   case STEP: return step(f->db, text);
+  case CHECKPOINT: return run(f->db, text);
+  case HOLD:
+    sqlite3_exec(f->holder, "ROLLBACK", NULL, NULL, NULL);
+    return !*text || !sqlite3_exec(f->holder, text, NULL, NULL, NULL);
+  case SHELL: return run_shell(path, text);
   case NAME: break;
   }
   return false;
@@ -169,7 +227,7 @@ static void open_file(process *p) {
   ask(p, NAME, "");
   assert_true(read_all(p->socket_fd, &p->server, sizeof p->server));
   assert_int_equal(answer_of(p), 0);
-  ask(p, are_peers ? OPEN_ATTACHED : OPEN, path_now);
+  ask(p, are_peers ? openings[p - all] : OPEN, path_now);
   assert_int_equal(answer_of(p), 1);
 }
 
@@ -223,8 +281,26 @@ static void harm_side_file(void) {
   close(fd);
 }
 
+/* Do at the border of a process what changes no row. */
+static void visit_border(const process *p) {
+  static const char *const checkpoints[] = {"PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(FULL)",
+                                            "PRAGMA wal_checkpoint(RESTART)", "PRAGMA wal_checkpoint(TRUNCATE)"};
+  switch (random_below(&state, 40)) {
+  case 0: ask(p, HOLD, "BEGIN; SELECT count(*) FROM sqlite_schema"); break;
+  case 1:
+  case 2: ask(p, HOLD, ""); break;
+  case 3:
+  case 4: ask(p, CHECKPOINT, checkpoints[random_below(&state, 4)]); break;
+  case 5: ask(p, REOPEN, ""); break;
+  default: return;
+  }
+  (void)answer_of(p);
+}
+
 static bool send_operation(enum operation operation, const char *text) {
   process *p = &all[random_below(&state, open_count)];
+  if (are_peers) visit_border(p);
+  if (are_peers && operation == RUN && !random_below(&state, 20)) operation = random_below(&state, 3) ? IMPORT : SHELL;
   ask(p, operation, text);
   const bool is_done = are_peers && !random_below(&state, 25) ? kill_within(p) : answer_of(p) == 1;
   if (are_peers && !random_below(&state, 30)) harm_side_file();

@@ -3,8 +3,8 @@
 /* SQLite 3.7.0 to 3.51.2 (except 3.44.6 and 3.50.7) has a fault that loses commits and damages the file
  * (sqlite.org/wal.html, "the WAL-reset bug"). A checkpoint reads the header of the WAL's index, and later compares it
  * with the count of copied frames. If all frames are copied, and a writer restarts the WAL in between, this count is 0
- * again: the checkpoint copies frames of the former WAL, and marks frames as copied that do not exist yet. Later commits
- * in these frames are never copied.
+ * again: the checkpoint copies frames of the former WAL, and marks frames as copied that do not exist yet. Commits that
+ * are written into these frames later are never copied.
  *
  * A pool is safe with every version, also beside programs that do nothing about it, by two rules:
  * 1. Its checkpoints read the header while nobody can write, because the pool itself has the lock for writing:

@@ -66,7 +66,8 @@ vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *pool) {
        VESTRY_METRIC_GAUGE, stats.wal_bytes},
       {"vestry_sqlite_pool_wal_holds", "Times that a thread waited to empty the WAL.", NULL, NULL, 0,
        stats.wal_holds_count},
-      {"vestry_sqlite_pool_wal_stuck", "Waits after which the WAL could not be emptied, because another connection read or wrote.",
-       NULL, NULL, 0, stats.wal_stuck_count}};
+      {"vestry_sqlite_pool_wal_stuck",
+       "Waits after which the WAL could not be emptied, because another connection read or wrote.", NULL, NULL, 0,
+       stats.wal_stuck_count}};
   return VSI_METRIC_ROWS_ADD(metrics, rows);
 }

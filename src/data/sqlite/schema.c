@@ -121,9 +121,8 @@ vestry_err vsi_sqlite_schema_bring(const vsi_call *call, sqlite3 *db, const vsi_
   if (!sqlite3_get_autocommit(db)) vsi_sqlite_exec(db, "ROLLBACK");
   if (!error && !goes_without) vsi_sql_log_repaired(call, schema, &is.found);
   if (error || is.found.version <= schema->version) return error;
-  return vsi_refuse(
-      call, VESTRY_IO,
-      "vestry's tables (%s) have version %d, but this version of vestry supports at most version %d; "
-      "nothing was changed; use the program that wrote them, or a later vestry",
-      schema->part, (int)is.found.version, schema->version);
+  return vsi_refuse(call, VESTRY_IO,
+                    "vestry's tables (%s) have version %d, but this version of vestry supports at most version %d; "
+                    "nothing was changed; use the program that wrote them, or a later vestry",
+                    schema->part, (int)is.found.version, schema->version);
 }
