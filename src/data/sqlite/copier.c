@@ -7,7 +7,7 @@
  * are written into these frames later are never copied.
  *
  * A pool is safe with every version, also beside programs that do nothing about it, by two rules:
- * 1. Its checkpoints read the header while nobody can write, because the pool itself has the lock for writing:
+ * 1. Its checkpoints read the header while no other program can write, because the pool has the lock for writing:
  *    - copy: this connection has it in a transaction, and another connection does a PASSIVE checkpoint;
  *    - empty: a TRUNCATE checkpoint takes it. SQLite turns one that does not get it into a PASSIVE one, which would not
  *      be safe. So the handler that gives up interrupts it, which SQLite notices before it copies the first frame.
@@ -17,7 +17,7 @@
  * SQLite's automatic checkpoints, which follow neither rule, are off. The checkpoint when the last connection is closed
  * has the file for itself.
  *
- * empty() also bounds the WAL while reads overlap. SQLite restarts the WAL when all of it is copied and nobody reads
+ * empty() also bounds the WAL while reads overlap. SQLite restarts the WAL when all of it is copied and no one reads
  * from it, and under load there is no such moment. But as long as empty() keeps writers out, a reader that begins after
  * the last frame is copied reads from the database alone. So it waits only for readers that had begun before, in this
  * process and in others. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The checkpoints of a pool, and a connection of their own for them. */
+/* The checkpoints of a pool, and a separate connection for them. */
 #ifndef VSI_SQLITE_COPIER_H
 #define VSI_SQLITE_COPIER_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a queue of processes that write */
 /* SQLite's lock for writing is not fair: a process that writes continuously takes it again while others sleep. Pools
- * therefore queue before they ask for it. The queue consists of locks on bytes of the WAL's file, far behind its usual
+ * therefore queue before they try it. The queue consists of locks on bytes of the WAL's file, far behind its usual
  * end, where SQLite itself locks nothing. The system releases them when a process ends, however it ends. They belong to
  * the open file description (F_OFD_SETLK), so two pools of one process queue, too.
  *
@@ -9,11 +9,12 @@
  *     NEXT     the pool that has it gets the turn next, and then releases it
  *     TURN     the pool that has it writes
  *
- * A pool that has written must take NEXT again, and so cannot overtake the one that has it. Who gets NEXT is chance, as
- * all try it equally often.
+ * A pool that has written must take NEXT again, and so cannot overtake the one that has it. Which pool gets NEXT is
+ * chance, as all try it equally often.
  *
- * The turn is an order, and no condition: a pool that does not get it in time asks SQLite. If the process that has NEXT
- * was stopped, it does not take the turn although this is free. Others notice this, and pass it by until it goes on. */
+ * The turn is an order, and no condition: a pool that does not get it in time tries SQLite's lock. If the process that
+ * has NEXT was stopped, it does not take the turn although this is free. Others notice this, and pass it by until it
+ * goes on. */
 #include "data/sqlite/turn.h"
 
 #include <errno.h>
@@ -79,7 +80,7 @@ static void sleep_briefly(unsigned tries) {
 
 /* Wait for a lock; false: not in time, or its process has stopped. */
 static bool wait_for(const vsi_sqlite_turn *turn, int which, uint64_t until_ns) {
-  uint64_t free_from_ns = 0; /* since when nobody has the turn */
+  uint64_t free_from_ns = 0; /* since when no process has the turn */
   for (unsigned tries = 0; !lock(turn, which, F_WRLCK) && is_contended(); tries++) {
     const uint64_t now_ns = vsi_monotonic_ns();
     const bool is_free = which == NEXT && !is_locked(turn, TURN);

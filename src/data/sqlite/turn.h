@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Initialized with 0: there is no queue, and nobody waits. Used by one thread at a time, except for _look. */
+/* Initialized with 0: there is no queue. Used by one thread at a time, except for _look. */
 typedef struct vsi_sqlite_turn {
   int fd; /* of the WAL, for locks only */
   bool is_open;
