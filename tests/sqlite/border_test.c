@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The border of the process: several processes write, read and checkpoint one file, are stopped within a checkpoint or
- * in the queue, and are killed. No committed row is lost, no write is refused, and the WAL stays bounded. */
+/* The border of the process: several processes write, read and checkpoint one
+ * file, are stopped within a checkpoint or in the queue, and are killed. No
+ * committed row is lost, no write is refused, and the WAL stays bounded. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -28,8 +30,8 @@ static struct shared {
 
 static char folder[FOLDER_BYTES], path[96];
 
-static const char schema[] =
-    "CREATE TABLE t(id INTEGER PRIMARY KEY, who INTEGER, pad BLOB); INSERT INTO t VALUES(1, 0, 'one')";
+static const char schema[] = "CREATE TABLE t(id INTEGER PRIMARY KEY, who INTEGER, pad BLOB); INSERT "
+                             "INTO t VALUES(1, 0, 'one')";
 
 static void begin(void) {
   folder_make(folder, "border");
@@ -50,7 +52,8 @@ static int64_t read_number(const char *sql) {
   return number;
 }
 
-/* All rows that were told are in a file that is whole; the first row belongs to the schema. */
+/* All rows that were told are in a file that is whole; the first row belongs to
+ * the schema. */
 static void end(void) {
   assert_int_equal(read_number("SELECT integrity_check = 'ok' FROM pragma_integrity_check LIMIT 1"), 1);
   assert_int_equal(read_number("SELECT count(*) FROM t NOT INDEXED"), atomic_load(&shared->told) + 1);
@@ -86,7 +89,8 @@ static void join(pid_t child) {
   assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* --------------------------------------------------------------- a process that stops within its checkpoint ------- */
+/* --------------------------------------------------------------- a process
+ * that stops within its checkpoint ------- */
 
 static const sqlite3_io_methods *whole;
 static sqlite3_io_methods pausing;
@@ -105,7 +109,8 @@ static int lock_shared_memory(sqlite3_file *file, int at, int count, int flags) 
   return whole->xShmLock(file, at, count, flags);
 }
 
-/* SQLite calls this without a page when a checkpoint has read the header of the index, and this has changed. */
+/* SQLite calls this without a page when a checkpoint has read the header of the
+ * index, and this has changed. */
 static int unfetch(sqlite3_file *file, sqlite3_int64 at, void *page) {
   if (!page && atomic_load(&shared->stage) == PASSED) pause_at(WITHIN, RUNNING);
   return whole->xUnfetch(file, at, page);
@@ -132,7 +137,8 @@ static void use_pausing_vfs(void) {
   sqlite3_vfs_register(&pausing_vfs, 1);
 }
 
-/* A process with a pool, whose commit makes a checkpoint: of 50 frames, or of a WAL beyond its bound. */
+/* A process with a pool, whose commit makes a checkpoint: of 50 frames, or of a
+ * WAL beyond its bound. */
 static bool checkpoint_by_pool(bool empties) {
   vestry_sql_pool *pool = open_pool(NULL, (vestry_sqlite_pool_options){.setup = "PRAGMA wal_autocheckpoint = 50",
                                                                        .max_wal_bytes = empties ? 100000 : 0});
@@ -170,8 +176,8 @@ static void run_checkpoint(size_t which) {
   _exit(!(which < 2 ? checkpoint_by_pool(which == 1) : checkpoint_by_stranger(checkpoints[which])));
 }
 
-/* Wait until the other process pauses, write meanwhile, and let it go on. A write may be refused while the other one
- * has a lock; then it was not told. */
+/* Wait until the other process pauses, write meanwhile, and let it go on. A
+ * write may be refused while the other one has a lock; then it was not told. */
 static void write_while_paused(vestry_sql_pool *pool, stage where, stage after, int rows) {
   UNTIL(atomic_load(&shared->stage) == (int)where || atomic_load(&shared->stage) == OVER);
   (void)put(pool, rows, 1500);
@@ -207,7 +213,8 @@ static void checkpoint_that_pauses_loses_no_commit(void **state) {
   }
 }
 
-/* -------------------------------------------------------------------------------------------- many that write ----- */
+/* --------------------------------------------------------------------------------------------
+ * many that write ----- */
 
 typedef struct load {
   int transactions, rows;
@@ -225,40 +232,40 @@ static void run_writer(load of) {
   _exit(0);
 }
 
-/* A process imports: it has SQLite's lock nearly always. Each write of another process waits for a few of its
- * transactions. */
-static void write_beside_an_import(int rows) {
+static int compare(const void *one, const void *other) {
+  const long a = *(const long *)one, b = *(const long *)other;
+  return (a > b) - (a < b);
+}
+
+/* A process imports: it has SQLite's lock nearly always. Most writes of another process wait for few of its
+ * transactions; a busy machine may suspend this process for some of them. */
+static void process_writes_beside_one_that_imports(void **state) {
+  enum { WRITES = 51, ROWS = 1000 };
   test_host th;
+  long waited[WRITES];
   begin();
   test_host_init(&th);
   const pid_t child = fork();
-  if (child == 0) run_writer((load){1 << 30, rows});
+  if (child == 0) run_writer((load){1 << 30, ROWS});
   UNTIL(atomic_load(&shared->is_ready));
-  vestry_sql_pool *pool = open_pool(&th.host, (vestry_sqlite_pool_options){0});
+  vestry_sql_pool *pool = open_pool(&th.host, (vestry_sqlite_pool_options){.busy_ms = PATIENCE_S * 1000});
   assert_non_null(pool);
-  assert_int_equal(put(pool, 1, 10), VESTRY_OK);
-  long most = 0;
-  for (int i = 0; i < 50; i++) {
+  for (int i = 0; i < WRITES; i++) {
     const long before = atomic_load(&shared->begun);
     UNTIL(atomic_load(&shared->begun) > before);
     const long begun = atomic_load(&shared->begun);
     assert_int_equal(put(pool, 1, 10), VESTRY_OK);
-    const long waited = atomic_load(&shared->begun) - begun;
-    if (waited > most) most = waited;
+    waited[i] = atomic_load(&shared->begun) - begun;
   }
   atomic_store(&shared->is_over, true);
   join(child);
-  print_message("%d rows a transaction: a write waited for at most %ld of %ld transactions\n", rows, most,
-                atomic_load(&shared->begun));
-  assert_in_range(most, 0, 2000 / rows + 10);
+  qsort(waited, WRITES, sizeof *waited, compare);
+  print_message("writes waited for %ld of %ld transactions, at most for %ld\n", waited[WRITES / 2],
+                atomic_load(&shared->begun), waited[WRITES - 1]);
+  assert_in_range(waited[WRITES / 2], 0, 8);
   vestry_sql_pool_destroy(pool);
   end();
   test_host_assert_clean(&th);
-}
-
-static void process_writes_beside_one_that_imports(void **state) {
-  write_beside_an_import(10);
-  write_beside_an_import(1000);
 }
 
 static void processes_write_at_the_same_time(int count) {
@@ -277,13 +284,15 @@ static void no_write_of_several_processes_is_refused(void **state) {
   processes_write_at_the_same_time(12);
 }
 
-/* ------------------------------------------------------------------------------- stopped and killed in the queue -- */
+/* -------------------------------------------------------------------------------
+ * stopped and killed in the queue -- */
 
+/* Another process has NEXT or TURN of src/data/sqlite/turn.c. */
 static bool is_somebody_next(void) {
   char wal[120];
   snprintf(wal, sizeof wal, "%s-wal", path);
   const int fd = open(wal, O_RDWR | O_CLOEXEC);
-  struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = NEXT_AT, .l_len = 1};
+  struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = NEXT_AT, .l_len = 2};
   const bool is_next = fd >= 0 && !fcntl(fd, F_OFD_GETLK, &range) && range.l_type != F_UNLCK;
   close(fd);
   return is_next;
@@ -331,7 +340,8 @@ static void process_that_halts_in_the_queue_stops_nobody(void **state) {
   halt_the_next(SIGKILL);
 }
 
-/* ------------------------------------------------------------------------------------------ the size of the WAL --- */
+/* ------------------------------------------------------------------------------------------
+ * the size of the WAL --- */
 
 /* Two processes relay reads, so that one of them always reads. */
 static void run_reader(int self) {
@@ -382,7 +392,8 @@ static void readers_of_other_processes_do_not_make_the_wal_grow(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* A writer of another program keeps the WAL from being emptied; the log does not blame readers. */
+/* A writer of another program keeps the WAL from being emptied; the log does
+ * not blame readers. */
 static void log_names_the_writer_that_keeps_the_wal(void **state) {
   test_host th;
   sqlite3 *other = NULL;

@@ -91,7 +91,7 @@ static int run_one(sqlite3 *db, const vsi_sql_statement *at) {
 
 static int take_steps(sqlite3 *db, const vsi_sql_schema *schema, state *is) {
   state now;
-  vsi_sqlite_turn turn;
+  vsi_sqlite_turn turn = {.fd = -1};
   (void)vsi_sqlite_turn_open(&turn, db, false);
   vsi_sqlite_turn_take(&turn, TURN_MS);
   int result = vsi_sqlite_exec(db, "BEGIN IMMEDIATE");
