@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Creation and end of a followed database. It has a thread and two connections:
- * one for reading, and one for writes of the library. */
+/* Creation and end of a followed database. It has a thread and two connections: one for reading, and one for writes of
+ * the library. */
 #include "base/log.h"
 #include "base/options.h"
 #include "base/thread.h"
@@ -19,50 +19,35 @@ enum {
 #pragma weak sqlite3_preupdate_hook
 
 static void set_defaults(vestry_sqlite_options *options) {
-  if (!options->poll_ms)
-    options->poll_ms = POLL_MS;
-  if (!options->max_file_pages)
-    options->max_file_pages = MAX_PAGES;
-  if (!options->max_bytes)
-    options->max_bytes = MAX_BYTES;
+  if (!options->poll_ms) options->poll_ms = POLL_MS;
+  if (!options->max_file_pages) options->max_file_pages = MAX_PAGES;
+  if (!options->max_bytes) options->max_bytes = MAX_BYTES;
 }
 
 static vsi_call call_of(const vestry_sqlite *database) {
-  return (vsi_call){database->host, "vestry_sqlite_create", database->path,
-                    NULL};
+  return (vsi_call){database->host, "vestry_sqlite_create", database->path, NULL};
 }
 
 static vestry_err open_one(vestry_sqlite *database, sqlite3 **ret_db) {
   static vsi_sqlite_turn opening = {.most_ms = OPEN_WAITS_MS}; /* no queue */
-  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-                    SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_PRIVATECACHE;
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_PRIVATECACHE;
   const vsi_call call = call_of(database);
   int result = sqlite3_open_v2(database->path, ret_db, flags, NULL);
-  if (!result)
-    result = vsi_sqlite_turn_retry(*ret_db, &opening);
-  if (!result)
-    result =
-        sqlite3_wal_autocheckpoint(*ret_db, 0); /* the pools do it (copier.c) */
+  if (!result) result = vsi_sqlite_turn_retry(*ret_db, &opening);
+  if (!result) result = sqlite3_wal_autocheckpoint(*ret_db, 0); /* the pools do it (copier.c) */
   return vsi_sqlite_fail(&call, *ret_db, result, "cannot open the database");
 }
 
 static vestry_err open_both(vestry_sqlite *database) {
   const vsi_call call = call_of(database);
   vestry_err error = open_one(database, &database->db);
-  if (!error)
-    error = open_one(database, &database->writer_db);
-  if (error)
-    return error;
+  if (!error) error = open_one(database, &database->writer_db);
+  if (error) return error;
   const char *name = sqlite3_db_filename(database->db, "main");
   if (!name || !*name)
-    return vsi_refuse(
-        &call, VESTRY_INVALID,
-        "a database in memory is visible to one connection only; use a file");
-  if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_FILE_POINTER,
-                           &database->file))
-    return vsi_refuse(
-        &call, VESTRY_IO,
-        "the VFS of this SQLite does not provide its files; use another VFS");
+    return vsi_refuse(&call, VESTRY_INVALID, "a database in memory is visible to one connection only; use a file");
+  if (sqlite3_file_control(database->db, "main", SQLITE_FCNTL_FILE_POINTER, &database->file))
+    return vsi_refuse(&call, VESTRY_IO, "the VFS of this SQLite does not provide its files; use another VFS");
   return VESTRY_OK;
 }
 
@@ -70,24 +55,18 @@ static void wait_a_moment(void) {
   nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-/* Open the counter. Retry, because the header of the WAL's index cannot be read
- * while another process writes it. */
+/* Open the counter. Retry, because the header of the WAL's index cannot be read while another process writes it. */
 static vestry_err open_counter(vestry_sqlite *database) {
   const vsi_call call = call_of(database);
   for (int waits = 0;; waits++) {
     vestry_err error = vsi_sqlite_counter_open(database);
-    if (!error)
-      return VESTRY_OK;
+    if (!error) return VESTRY_OK;
     int result = sqlite3_extended_errcode(database->db);
-    if (vsi_sqlite_code(result))
-      return vsi_sqlite_fail(&call, database->db, result,
-                             "cannot read the database");
+    if (vsi_sqlite_code(result)) return vsi_sqlite_fail(&call, database->db, result, "cannot read the database");
     if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS)
-      return vsi_refuse(
-          &call, error, "cannot read the number of the last commit: %s",
-          error == VESTRY_BUSY
-              ? "another program writes continuously; end that program"
-              : vestry_strerror(error));
+      return vsi_refuse(&call, error, "cannot read the number of the last commit: %s",
+                        error == VESTRY_BUSY ? "another program writes continuously; end that program"
+                                             : vestry_strerror(error));
     wait_a_moment();
   }
 }
@@ -96,55 +75,39 @@ static vestry_err fill(vestry_sqlite *database) {
   const vsi_call call = call_of(database);
   vestry_err error = open_both(database);
   for (size_t i = 0; i < VSI_SQL_TAB_PARTS && !error; i++)
-    error = vsi_sqlite_schema_bring(&call, database->writer_db,
-                                    &vsi_sql_tab_schemas[VSI_SQL_OF_SQLITE][i]);
-  if (!error)
-    error = open_counter(database);
-  if (error)
-    return error;
-  if (database->options.level == VESTRY_SQLITE_FILE_PAGES &&
-      !database->wal_index)
-    return vsi_refuse(
-        &call, VESTRY_UNSUPPORTED,
-        "level FILE_PAGES requires PRAGMA journal_mode = WAL beforehand");
+    error = vsi_sqlite_schema_bring(&call, database->writer_db, &vsi_sql_tab_schemas[VSI_SQL_OF_SQLITE][i]);
+  if (!error) error = open_counter(database);
+  if (error) return error;
+  if (database->options.level == VESTRY_SQLITE_FILE_PAGES && !database->wal_index)
+    return vsi_refuse(&call, VESTRY_UNSUPPORTED, "level FILE_PAGES requires PRAGMA journal_mode = WAL beforehand");
   /* From here on neither connection waits for locks. */
   sqlite3_busy_timeout(database->db, 0);
   sqlite3_busy_timeout(database->writer_db, 0);
   if (!vsi_sqlite_counter(database, database->file, &database->seen))
-    return vsi_refuse(&call, VESTRY_IO,
-                      "cannot read the number of the last commit");
+    return vsi_refuse(&call, VESTRY_IO, "cannot read the number of the last commit");
   error = vsi_sqlite_connect(database, database->writer_db, &database->writer);
-  if (error)
-    return vsi_refuse(&call, error, "cannot attach the internal connection: %s",
-                      vestry_strerror(error));
-  error = vsi_thread_start(database->host, &database->thread, "vestry-sqlite",
-                           vsi_sqlite_follow, database);
+  if (error) return vsi_refuse(&call, error, "cannot attach the internal connection: %s", vestry_strerror(error));
+  error = vsi_thread_start(database->host, &database->thread, "vestry-sqlite", vsi_sqlite_follow, database);
   database->has_thread = !error;
   return error;
 }
 
-/* ---------------------------------------------------------------------------------------------
- * the renders -------- */
+/* --------------------------------------------------------------------------------------------- the renders -------- */
 
 static void begin(vestry_render *render, void *ctx) {
   vestry_sqlite *database = ctx;
   uint64_t begun = vsi_sqlite_index_begin(database->index);
-  vsi_sqlite_recording *recording =
-      vsi_calloc(database->host, 1, sizeof *recording);
+  vsi_sqlite_recording *recording = vsi_calloc(database->host, 1, sizeof *recording);
   if (!recording) { /* its reads will not be known */
     vsi_sqlite_index_enter_all(database->index, render);
     return;
   }
-  bool takes_pages =
-      database->records_pages &&
-      atomic_load_explicit(&database->has_frames, memory_order_acquire);
+  bool takes_pages = database->records_pages && atomic_load_explicit(&database->has_frames, memory_order_acquire);
   vsi_sqlite_reads_begin(recording, database->host, database, render,
                          takes_pages ? database->options.max_file_pages : 0);
   recording->begun = begun;
-  recording->others =
-      atomic_load_explicit(&database->others, memory_order_seq_cst);
-  recording->number = 1 + atomic_fetch_add_explicit(&database->renders, 1,
-                                                    memory_order_relaxed);
+  recording->others = atomic_load_explicit(&database->others, memory_order_seq_cst);
+  recording->number = 1 + atomic_fetch_add_explicit(&database->renders, 1, memory_order_relaxed);
 }
 
 static void end(vestry_render *render, void *ctx) {
@@ -154,10 +117,8 @@ static void end(vestry_render *render, void *ctx) {
     vsi_sqlite_index_end(database->index);
     return;
   }
-  if (recording->wants_again)
-    vestry_render_again(render);
-  if (recording->writer)
-    vsi_sqlite_settle(recording->writer);
+  if (recording->wants_again) vestry_render_again(render);
+  if (recording->writer) vsi_sqlite_settle(recording->writer);
   vsi_sqlite_reads_end(recording);
   if (database->records)
     vsi_sqlite_index_enter(database->index, recording);
@@ -167,86 +128,59 @@ static void end(vestry_render *render, void *ctx) {
   vsi_free(database->host, recording);
 }
 
-/* Follow all commits so far, as vestry_render_observer.settle. false: perhaps
- * not all. */
+/* Follow all commits so far, as vestry_render_observer.settle. false: perhaps not all. */
 static bool look(void *ctx) {
   vestry_sqlite *database = ctx;
   vsi_mutex_lock(&database->lock);
-  const bool is_there = database->is_open && !database->is_over,
-             is_done = is_there && !vsi_sqlite_look(database);
-  if (is_there && !is_done)
-    vsi_sqlite_rouse(database); /* which tries again */
+  const bool is_there = database->is_open && !database->is_over, is_done = is_there && !vsi_sqlite_look(database);
+  if (is_there && !is_done) vsi_sqlite_rouse(database); /* which tries again */
   vsi_sqlite_unlock(database);
   uint64_t seq = 0;
   vsi_sqlite_index_follow(database->index, &seq);
   return is_done;
 }
 
-/* Observe the renders. OK | NO_MEMORY | UNSUPPORTED | LIMIT (too many observers
- * of the pages) */
+/* Observe the renders. OK | NO_MEMORY | UNSUPPORTED | LIMIT (too many observers of the pages) */
 static vestry_err observe(vestry_sqlite *database) {
-  const vestry_render_observer observer = {
-      .begin = begin, .end = end, .settle = look, .ctx = database};
+  const vestry_render_observer observer = {.begin = begin, .end = end, .settle = look, .ctx = database};
   const vestry_sqlite_level level = database->options.level;
   const bool is_recorded = vsi_sqlite_cache_is_recorded();
   database->records = level != VESTRY_SQLITE_TOPICS;
-  database->records_pages =
-      (level == VESTRY_SQLITE_FILE_PAGES || level == VESTRY_SQLITE_DEFAULT) &&
-      is_recorded;
-  if (level == VESTRY_SQLITE_FILE_PAGES && !is_recorded)
-    return VESTRY_UNSUPPORTED;
-  vestry_err error = vsi_sqlite_index_create(
-      database->pages, &database->tables, database->secret,
-      database->options.max_bytes, database->path, &database->index);
-  if (!error)
-    error = vestry_pages_observe(database->pages, &observer);
+  database->records_pages = (level == VESTRY_SQLITE_FILE_PAGES || level == VESTRY_SQLITE_DEFAULT) && is_recorded;
+  if (level == VESTRY_SQLITE_FILE_PAGES && !is_recorded) return VESTRY_UNSUPPORTED;
+  vestry_err error = vsi_sqlite_index_create(database->pages, &database->tables, database->secret,
+                                             database->options.max_bytes, database->path, &database->index);
+  if (!error) error = vestry_pages_observe(database->pages, &observer);
   database->is_observing = !error;
   return error;
 }
 
-/* ---------------------------------------------------------------------------------------------
- * the database ------- */
+/* --------------------------------------------------------------------------------------------- the database ------- */
 
 /* Return what is wrong with the arguments; NULL: nothing. */
-static const char *find_mistake(const vestry_sqlite_options *given,
-                                vestry_sqlite_options *ret_options) {
-  if (!given)
-    return "the options are NULL";
+static const char *find_mistake(const vestry_sqlite_options *given, vestry_sqlite_options *ret_options) {
+  if (!given) return "the options are NULL";
   if (VSI_OPTIONS_TAKE(vestry_sqlite_options, *ret_options, given))
-    return "the options are of a later version of vestry; do not set new "
-           "members";
-  if (!ret_options->path || !*ret_options->path)
-    return "options.path must name a file";
-  if (ret_options->level > VESTRY_SQLITE_FILE_PAGES)
-    return "options.level is unknown";
-  return ret_options->poll_ms > POLL_MOST_MS
-             ? "options.poll_ms is more than 60,000"
-             : NULL;
+    return "the options are of a later version of vestry; do not set new members";
+  if (!ret_options->path || !*ret_options->path) return "options.path must name a file";
+  if (ret_options->level > VESTRY_SQLITE_FILE_PAGES) return "options.level is unknown";
+  return ret_options->poll_ms > POLL_MOST_MS ? "options.poll_ms is more than 60,000" : NULL;
 }
 
-vestry_err vestry_sqlite_create(vestry_pages *pages,
-                                const vestry_sqlite_options *given,
-                                vestry_sqlite **ret_database) {
+vestry_err vestry_sqlite_create(vestry_pages *pages, const vestry_sqlite_options *given, vestry_sqlite **ret_database) {
   vestry_sqlite_options options;
-  if (!pages)
-    return VESTRY_INVALID;
+  if (!pages) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(vestry_pages_instance(pages))->host;
   const char *mistake = find_mistake(given, &options);
-  if (!mistake && !ret_database)
-    mistake = "ret_database is NULL";
-  const vsi_call call = {host, "vestry_sqlite_create",
-                         mistake ? "no database" : options.path, NULL};
-  if (mistake)
-    return vsi_refuse(&call, VESTRY_INVALID, "%s", mistake);
+  if (!mistake && !ret_database) mistake = "ret_database is NULL";
+  const vsi_call call = {host, "vestry_sqlite_create", mistake ? "no database" : options.path, NULL};
+  if (mistake) return vsi_refuse(&call, VESTRY_INVALID, "%s", mistake);
   if (!sqlite3_preupdate_hook || !sqlite3_threadsafe())
     return vsi_refuse(
         &call, VESTRY_UNSUPPORTED,
-        "this SQLite was built without SQLITE_ENABLE_PREUPDATE_HOOK or without "
-        "threads; link another build");
+        "this SQLite was built without SQLITE_ENABLE_PREUPDATE_HOOK or without threads; link another build");
   vestry_sqlite *database = vsi_calloc(host, 1, sizeof *database);
-  if (!database)
-    return vsi_refuse(&call, VESTRY_NO_MEMORY, "%s",
-                      vestry_strerror(VESTRY_NO_MEMORY));
+  if (!database) return vsi_refuse(&call, VESTRY_NO_MEMORY, "%s", vestry_strerror(VESTRY_NO_MEMORY));
   database->pages = pages;
   database->host = host;
   database->options = options;
@@ -259,18 +193,13 @@ vestry_err vestry_sqlite_create(vestry_pages *pages,
   vsi_sqlite_tables_init(&database->tables, host);
   database->path = vsi_strdup(host, options.path, strlen(options.path));
   database->tables.path = database->path;
-  vestry_err error = database->path
-                         ? vsi_siphash_key_random(host, &database->secret)
-                         : VESTRY_NO_MEMORY;
-  if (!error)
-    error = observe(database);
+  vestry_err error = database->path ? vsi_siphash_key_random(host, &database->secret) : VESTRY_NO_MEMORY;
+  if (!error) error = observe(database);
   if (error == VESTRY_UNSUPPORTED)
     vsi_refuse(&call, error,
                vsi_sqlite_cache_is_refused()
-                   ? "level FILE_PAGES is unavailable, because this SQLite "
-                     "does not permit a wrapper of its page cache"
-                   : "level FILE_PAGES requires vestry_sqlite_record_pages "
-                     "before any other use of SQLite");
+                   ? "level FILE_PAGES is unavailable, because this SQLite does not permit a wrapper of its page cache"
+                   : "level FILE_PAGES requires vestry_sqlite_record_pages before any other use of SQLite");
   else if (error)
     vsi_refuse(&call, error, "%s", vestry_strerror(error));
   else
@@ -281,31 +210,26 @@ vestry_err vestry_sqlite_create(vestry_pages *pages,
   }
   if (options.level == VESTRY_SQLITE_DEFAULT && vsi_sqlite_cache_is_refused())
     vsi_log(host, VESTRY_LOG_WARN,
-            "%s, %s: the level is TABLES, so commits render more than at "
-            "FILE_PAGES, because this SQLite does not "
+            "%s, %s: the level is TABLES, so commits render more than at FILE_PAGES, because this SQLite does not "
             "permit a wrapper of its page cache",
             call.function, options.path);
   vsi_mutex_lock(&database->lock);
   database->is_open = true;
-  vsi_sqlite_index_follow(database->index,
-                          &database->seq); /* its mode may have become known */
+  vsi_sqlite_index_follow(database->index, &database->seq); /* its mode may have become known */
   vsi_sqlite_unlock(database);
   *ret_database = database;
   return VESTRY_OK;
 }
 
 void vestry_sqlite_destroy(vestry_sqlite *database) {
-  if (!database)
-    return;
+  if (!database) return;
   vsi_mutex_lock(&database->lock);
   database->is_over = true;
   pthread_cond_signal(&database->end);
   vsi_sqlite_unlock(database);
-  if (database->has_thread)
-    pthread_join(database->thread, NULL);
+  if (database->has_thread) pthread_join(database->thread, NULL);
   vestry_sqlite_detach(database->writer);
-  if (database->is_observing)
-    (void)vestry_pages_unobserve(database->pages, database);
+  if (database->is_observing) (void)vestry_pages_unobserve(database->pages, database);
   vsi_sqlite_commits_finish(database);
   vsi_sqlite_peers_destroy(database->peers);
   vsi_sqlite_index_destroy(database->index);
@@ -328,23 +252,18 @@ vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_seq) {
   for (int waits = 0;; waits++) {
     vsi_mutex_lock(&database->lock);
     vsi_sqlite_miss_file(database);
-    if (!waits)
-      vsi_sqlite_peers_check(database->peers);
+    if (!waits) vsi_sqlite_peers_check(database->peers);
     error = vsi_sqlite_look(database);
     uint64_t seq = database->seq;
     vsi_sqlite_unlock(database);
     vsi_sqlite_index_follow(database->index, &seq);
-    if (!error && ret_seq)
-      *ret_seq = seq;
-    if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS)
-      return error;
-    wait_a_moment(); /* another connection writes; in WAL mode: another process
-                        writes its changes */
+    if (!error && ret_seq) *ret_seq = seq;
+    if (error != VESTRY_BUSY || waits == OPEN_WAITS_MS) return error;
+    wait_a_moment(); /* another connection writes; in WAL mode: another process writes its changes */
   }
 }
 
-void vestry_sqlite_stats_get(vestry_sqlite *database,
-                             vestry_sqlite_stats *ret_stats) {
+void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_stats) {
   vsi_mutex_lock(&database->lock);
   vestry_sqlite_stats stats = database->stats;
   stats.level = database->records_pages ? VESTRY_SQLITE_FILE_PAGES

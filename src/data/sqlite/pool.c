@@ -1,25 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: checked-out connections, one writer, and the threads that wait */
-/* A pool: a few connections, each used by one thread at a time, with one writer
- * among them.
+/* A pool: a few connections, each used by one thread at a time, with one writer among them.
  *
- * A writer first waits for the turn to write, and then for a connection, so
- * that threads that wait for the turn hold no connection. A thread that has a
- * connection gets the same one again. Otherwise it could wait for itself, when
- * a part of a page reads inside the page's render, and it would not see its own
- * writes.
+ * A writer first waits for the turn to write, and then for a connection, so that threads that wait for the turn hold no
+ * connection. A thread that has a connection gets the same one again. Otherwise it could wait for itself, when a part
+ * of a page reads inside the page's render, and it would not see its own writes.
  *
- * Waiting threads form queues (base/wait.h), one for each kind: connections,
- * READ_ASIDE connections, and the turn to write.
+ * Waiting threads form queues (base/wait.h), one for each kind: connections, READ_ASIDE connections, and the turn to
+ * write.
  *
- * An administrator may remove, replace or cut the file, or the files of its
- * WAL, while a program has them open (files.h). Therefore, each transaction for
- * writing first checks whether the file still has its name, because its rows
- * would be lost, and whether the WAL was cut, because its checkpoint would
- * destroy the database; these are two system calls, on descriptors. The names
- * of the WAL's files are checked every NAMES_CHECKED_MS: writes to a removed
- * WAL are not lost if the program ends normally. Of the transactions for
- * reading, one in FILE_CHECKED_EACH does the same. */
+ * An administrator may remove, replace or cut the file, or the files of its WAL, while a program has them open
+ * (files.h). Therefore, each transaction for writing first checks whether the file still has its name, because its rows
+ * would be lost, and whether the WAL was cut, because its checkpoint would destroy the database; these are two system
+ * calls, on descriptors. The names of the WAL's files are checked every NAMES_CHECKED_MS: writes to a removed WAL are
+ * not lost if the program ends normally. Of the transactions for reading, one in FILE_CHECKED_EACH does the same. */
 #include "data/sqlite/pool.h"
 
 #include <sys/stat.h>
@@ -37,29 +31,20 @@ enum {
   COPIED_EACH = 1000
 };
 
-/* ----------------------------------------------------------------------------------------------
- * connections ------- */
+/* ---------------------------------------------------------------------------------------------- connections ------- */
 
-vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call,
-                                bool creates) {
+vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, bool creates) {
   const vsi_sqlite_pool *pool = conn->pool;
-  const int flags =
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-  if (vsi_sqlite_statements_init(&conn->statements, pool->is.host,
-                                 pool->options.statements_count))
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+  if (vsi_sqlite_statements_init(&conn->statements, pool->is.host, pool->options.statements_count))
     return VESTRY_NO_MEMORY;
-  int result =
-      sqlite3_open_v2(pool->path, &conn->db,
-                      creates ? flags | SQLITE_OPEN_CREATE : flags, NULL);
-  if (!result)
-    result = vsi_sqlite_turn_retry(conn->db, &conn->pool->turn);
-  if (!result)
-    result = sqlite3_wal_autocheckpoint(conn->db, 0);
+  int result = sqlite3_open_v2(pool->path, &conn->db, creates ? flags | SQLITE_OPEN_CREATE : flags, NULL);
+  if (!result) result = vsi_sqlite_turn_retry(conn->db, &conn->pool->turn);
+  if (!result) result = sqlite3_wal_autocheckpoint(conn->db, 0);
   return vsi_sqlite_fail(call, conn->db, result, "cannot open the database");
 }
 
-static int at_action(void *left, int action, const char *first,
-                     const char *second, const char *schema,
+static int at_action(void *left, int action, const char *first, const char *second, const char *schema,
                      const char *inside) {
   (void)inside;
   vsi_sqlite_left_note(left, action, first, second, schema);
@@ -70,44 +55,30 @@ static void watch(sqlite3 *db, vsi_sqlite_left *left) {
   sqlite3_set_authorizer(db, at_action, left);
 }
 
-/* Prepare the statements of transactions. A read opens the WAL and its index,
- * so that the first use needs no descriptor that may be missing then. */
-static vestry_err prepare_controls(const vsi_call *call,
-                                   vsi_sqlite_conn *conn) {
-  static const char *const texts[VSI_SQLITE_CONTROLS] = {"BEGIN IMMEDIATE",
-                                                         "COMMIT", "ROLLBACK"};
+/* Prepare the statements of transactions. A read opens the WAL and its index, so that the first use needs no descriptor
+ * that may be missing then. */
+static vestry_err prepare_controls(const vsi_call *call, vsi_sqlite_conn *conn) {
+  static const char *const texts[VSI_SQLITE_CONTROLS] = {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"};
   int result = vsi_sqlite_exec(conn->db, "SELECT 1 FROM sqlite_schema LIMIT 1");
   for (int i = 0; i < VSI_SQLITE_CONTROLS && !result; i++)
-    result =
-        sqlite3_prepare_v3(conn->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
-                           &conn->controls[i], NULL);
+    result = sqlite3_prepare_v3(conn->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &conn->controls[i], NULL);
   return vsi_sqlite_fail(call, conn->db, result, "cannot read the database");
 }
 
-vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call,
-                                  vsi_sqlite_left *left) {
+vestry_err vsi_sqlite_conn_set_up(vsi_sqlite_conn *conn, const vsi_call *call, vsi_sqlite_left *left) {
   const char *setup = conn->pool->setup;
-  int result = sqlite3_wal_autocheckpoint(
-      conn->db, COPIED_EACH); /* which setup may change */
-  if (!result && setup)
-    result = vsi_sqlite_exec(conn->db, setup);
-  if (!result)
-    result = vsi_sqlite_ask(conn->db, "PRAGMA wal_autocheckpoint", NULL,
-                            &conn->copied_each);
-  if (!result)
-    result = sqlite3_wal_autocheckpoint(
-        conn->db, 0); /* instead, the pool does it (copier.c) */
-  if (result)
-    return vsi_sqlite_fail(call, conn->db, result, "cannot run options.setup");
+  int result = sqlite3_wal_autocheckpoint(conn->db, COPIED_EACH); /* which setup may change */
+  if (!result && setup) result = vsi_sqlite_exec(conn->db, setup);
+  if (!result) result = vsi_sqlite_ask(conn->db, "PRAGMA wal_autocheckpoint", NULL, &conn->copied_each);
+  if (!result) result = sqlite3_wal_autocheckpoint(conn->db, 0); /* instead, the pool does it (copier.c) */
+  if (result) return vsi_sqlite_fail(call, conn->db, result, "cannot run options.setup");
   watch(conn->db, left);
   return prepare_controls(call, conn);
 }
 
 static void close_conn(vsi_sqlite_conn *conn) {
-  if (conn->statements.all)
-    vsi_sqlite_statements_finish(&conn->statements);
-  for (int i = 0; i < VSI_SQLITE_CONTROLS; i++)
-    sqlite3_finalize(conn->controls[i]);
+  if (conn->statements.all) vsi_sqlite_statements_finish(&conn->statements);
+  for (int i = 0; i < VSI_SQLITE_CONTROLS; i++) sqlite3_finalize(conn->controls[i]);
   sqlite3_close_v2(conn->db); /* the application may have kept a statement */
 }
 
@@ -115,8 +86,7 @@ void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
   const vestry_host *host = pool->is.host;
   vsi_sqlite_copier_close(&pool->copier);
-  for (size_t i = 0; i < pool->conns_count; i++)
-    close_conn(&pool->conns[i]);
+  for (size_t i = 0; i < pool->conns_count; i++) close_conn(&pool->conns[i]);
   vsi_sqlite_turn_close(&pool->turn);
   vsi_sqlite_files_release(&pool->files);
   vsi_mutex_finish(&pool->lock);
@@ -125,22 +95,18 @@ void vsi_sqlite_pool_destroy(vestry_sql_pool *is) {
   vsi_free(host, pool);
 }
 
-/* --------------------------------------------------------------------------------------------
- * after a commit ------ */
+/* -------------------------------------------------------------------------------------------- after a commit ------ */
 
-void vestry_sqlite_pool_on_commit(vestry_sql_pool *of,
-                                  vestry_sqlite_commit_fn fn, void *ctx) {
+void vestry_sqlite_pool_on_commit(vestry_sql_pool *of, vestry_sqlite_commit_fn fn, void *ctx) {
   vsi_sqlite_pool *pool = vsi_sqlite_pool_of(of);
-  if (!pool)
-    return;
+  if (!pool) return;
   vsi_mutex_lock(&pool->lock);
   pool->on_commit = fn;
   pool->on_commit_ctx = ctx;
   vsi_mutex_unlock(&pool->lock);
 }
 
-/* ------------------------------------------------------------------------------------------------
- * check-outs ------ */
+/* ------------------------------------------------------------------------------------------------ check-outs ------ */
 
 vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool) {
   vsi_mutex_lock(&pool->lock);
@@ -149,35 +115,27 @@ vestry_sqlite *vsi_sqlite_pool_database(vsi_sqlite_pool *pool) {
   return database;
 }
 
-VSI_SIDE_BY_SIDE void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside,
-                                           vestry_err error) {
-  if (!error || error == VESTRY_NOT_FOUND || error == VESTRY_INVALID)
-    return;
+VSI_SIDE_BY_SIDE void vsi_sqlite_pool_note(vsi_sqlite_pool *pool, bool is_aside, vestry_err error) {
+  if (!error || error == VESTRY_NOT_FOUND || error == VESTRY_INVALID) return;
   const vestry_sqlite *database = vsi_sqlite_pool_database(pool);
-  if (database)
-    vsi_sqlite_reads_fail(database, is_aside, error);
+  if (database) vsi_sqlite_reads_fail(database, is_aside, error);
 }
 
 /* Return the connection of one kind that this thread has; NULL: none. */
 static vsi_sqlite_conn *own_locked(vsi_sqlite_pool *pool, bool is_aside) {
   for (size_t i = 0; i < pool->conns_count; i++) {
     vsi_sqlite_conn *conn = &pool->conns[i];
-    if (conn->depth && conn->is_aside == is_aside &&
-        pthread_equal(conn->owner, pthread_self()))
-      return conn;
+    if (conn->depth && conn->is_aside == is_aside && pthread_equal(conn->owner, pthread_self())) return conn;
   }
   return NULL;
 }
 
-/* takes_stuck: the caller does not use the connection, so it may be stuck in a
- * transaction. */
-static vsi_sqlite_conn *free_locked(vsi_sqlite_pool *pool, bool is_aside,
-                                    bool takes_stuck) {
+/* takes_stuck: the caller does not use the connection, so it may be stuck in a transaction. */
+static vsi_sqlite_conn *free_locked(vsi_sqlite_pool *pool, bool is_aside, bool takes_stuck) {
   size_t from = is_aside ? pool->options.connections_count : 0;
   size_t to = is_aside ? pool->conns_count : pool->options.connections_count;
   for (size_t i = from; i < to; i++)
-    if (!pool->conns[i].depth && (takes_stuck || !pool->conns[i].is_stuck))
-      return &pool->conns[i];
+    if (!pool->conns[i].depth && (takes_stuck || !pool->conns[i].is_stuck)) return &pool->conns[i];
   return NULL;
 }
 
@@ -188,12 +146,9 @@ bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool) {
   return has_free;
 }
 
-static bool is_there_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what,
-                            bool takes_stuck) {
-  return what == VSI_SQLITE_GIVEN_TURN
-             ? !pool->is_written
-             : free_locked(pool, what == VSI_SQLITE_GIVEN_ASIDE, takes_stuck) !=
-                   NULL;
+static bool is_there_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, bool takes_stuck) {
+  return what == VSI_SQLITE_GIVEN_TURN ? !pool->is_written
+                                       : free_locked(pool, what == VSI_SQLITE_GIVEN_ASIDE, takes_stuck) != NULL;
 }
 
 static void wake_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what) {
@@ -212,19 +167,14 @@ static bool is_granted(const void *ctx) {
 }
 
 /* Wait until it is available; false: the time is over.
- *  in_out_until_ns  WAIT_FROM_NOW: options.wait_ms from the first time that
- * this thread must wait */
-static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what,
-                        bool takes_stuck, uint64_t *in_out_until_ns) {
+ *  in_out_until_ns  WAIT_FROM_NOW: options.wait_ms from the first time that this thread must wait */
+static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, bool takes_stuck, uint64_t *in_out_until_ns) {
   const bool has_one = own_locked(pool, false) || own_locked(pool, true);
   const wish of = {pool, what, takes_stuck};
-  if ((has_one || !pool->lines[what].first) && is_granted(&of))
-    return true;
-  if (*in_out_until_ns == WAIT_FROM_NOW)
-    *in_out_until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
+  if ((has_one || !pool->lines[what].first) && is_granted(&of)) return true;
+  if (*in_out_until_ns == WAIT_FROM_NOW) *in_out_until_ns = vsi_monotonic_in_ms(pool->options.wait_ms);
   pool->stats.waits_count++;
-  return vsi_line_wait_locked(&pool->lines[what], &pool->lock, *in_out_until_ns,
-                              NULL, is_granted, &of);
+  return vsi_line_wait_locked(&pool->lines[what], &pool->lock, *in_out_until_ns, NULL, is_granted, &of);
 }
 
 static void give_turn_locked(vsi_sqlite_pool *pool) {
@@ -233,25 +183,20 @@ static void give_turn_locked(vsi_sqlite_pool *pool) {
 }
 
 static int control(const vsi_sqlite_conn *conn, vsi_sqlite_control which) {
-  const int result = sqlite3_step(conn->controls[which]),
-            of_reset = sqlite3_reset(conn->controls[which]);
+  const int result = sqlite3_step(conn->controls[which]), of_reset = sqlite3_reset(conn->controls[which]);
   return result == SQLITE_DONE ? SQLITE_OK : of_reset ? of_reset : result;
 }
 
-/* Roll back the transaction, if one is open. After a change of the schema or
- * the hooks, SQLite prepares the statement again. If it has no memory for this,
- * the connection is stuck in the transaction, keeps the file locked, and no
+/* Roll back the transaction, if one is open. After a change of the schema or the hooks, SQLite prepares the statement
+ * again. If it has no memory for this, the connection is stuck in the transaction, keeps the file locked, and no
  * thread may use it. */
 static void roll_back(vsi_sqlite_conn *conn) {
-  const int result = sqlite3_get_autocommit(conn->db)
-                         ? SQLITE_OK
-                         : control(conn, VSI_SQLITE_ROLLBACK);
+  const int result = sqlite3_get_autocommit(conn->db) ? SQLITE_OK : control(conn, VSI_SQLITE_ROLLBACK);
   conn->is_stuck = !sqlite3_get_autocommit(conn->db);
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_end");
   if (conn->is_stuck)
     (void)vsi_sqlite_fail(&call, conn->db, result,
-                          "cannot roll back the transaction; the next "
-                          "transaction of the pool tries it again");
+                          "cannot roll back the transaction; the next transaction of the pool tries it again");
 }
 
 static void give_back_locked(vsi_sqlite_conn *conn) {
@@ -263,10 +208,8 @@ static void give_back_locked(vsi_sqlite_conn *conn) {
   conn->depth = 0;
   pool->has_stuck |= conn->is_stuck;
   pool->stats.checked_out_count--;
-  if (was_writing)
-    give_turn_locked(pool);
-  wake_locked(pool, conn->is_aside ? VSI_SQLITE_GIVEN_ASIDE
-                                   : VSI_SQLITE_GIVEN_CONNECTION);
+  if (was_writing) give_turn_locked(pool);
+  wake_locked(pool, conn->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION);
 }
 
 /* Release a connection: this thread no longer has it. */
@@ -287,16 +230,13 @@ static void check_out_locked(vsi_sqlite_conn *conn) {
 
 static void tidy(vsi_sqlite_conn *conn);
 
-/* Try again to roll back the transactions of stuck connections, and to replace
- * them if necessary. */
+/* Try again to roll back the transactions of stuck connections, and to replace them if necessary. */
 static void unstick_locked(vsi_sqlite_pool *pool) {
-  if (!pool->has_stuck)
-    return;
+  if (!pool->has_stuck) return;
   pool->has_stuck = false; /* give_back sets it again */
   for (size_t i = 0; i < pool->conns_count; i++) {
     vsi_sqlite_conn *conn = &pool->conns[i];
-    if (conn->depth || !conn->is_stuck)
-      continue;
+    if (conn->depth || !conn->is_stuck) continue;
     check_out_locked(conn);
     vsi_mutex_unlock(&pool->lock);
     roll_back(conn);
@@ -307,80 +247,54 @@ static void unstick_locked(vsi_sqlite_pool *pool) {
 }
 
 /* Take a free connection for this thread; NULL: none became free in time. */
-static vsi_sqlite_conn *take_locked(vsi_sqlite_pool *pool, bool is_aside,
-                                    bool takes_stuck,
-                                    uint64_t *in_out_until_ns) {
-  const vsi_sqlite_given what =
-      is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
+static vsi_sqlite_conn *take_locked(vsi_sqlite_pool *pool, bool is_aside, bool takes_stuck, uint64_t *in_out_until_ns) {
+  const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
   unstick_locked(pool);
   const bool is_there = wait_locked(pool, what, takes_stuck, in_out_until_ns);
-  vsi_sqlite_conn *conn =
-      is_there ? free_locked(pool, is_aside, takes_stuck) : NULL;
+  vsi_sqlite_conn *conn = is_there ? free_locked(pool, is_aside, takes_stuck) : NULL;
   if (conn) {
     check_out_locked(conn);
     pool->stats.checkouts_count++;
   }
-  if (pool->lines[what].first && is_there_locked(pool, what, false))
-    wake_locked(pool, what);
+  if (pool->lines[what].first && is_there_locked(pool, what, false)) wake_locked(pool, what);
   return conn;
 }
 
 static vestry_err refuse(vsi_sqlite_pool *pool, const char *function) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   return vsi_refuse(&call, VESTRY_LIMIT,
-                    "no connection became free within %u ms, and "
-                    "options.connections_count is %u; raise it, or look "
+                    "no connection became free within %u ms, and options.connections_count is %u; raise it, or look "
                     "for a handler that holds a connection for long",
                     pool->options.wait_ms, pool->options.connections_count);
 }
 
-VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn,
-                                                       const char *function) {
+VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_pool_check_file(vsi_sqlite_conn *conn, const char *function) {
   vsi_sqlite_pool *pool = conn->pool;
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC_COARSE,
-                &now); /* some milliseconds late, which is enough here, and five
-                          times faster */
-  const uint64_t now_ns =
-      (uint64_t)now.tv_sec * 1000 * VSI_NS_PER_MS + (uint64_t)now.tv_nsec;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* some milliseconds late, which is enough here, and five times faster */
+  const uint64_t now_ns = (uint64_t)now.tv_sec * 1000 * VSI_NS_PER_MS + (uint64_t)now.tv_nsec;
   const bool is_due =
       atomic_load_explicit(&pool->has_moved, memory_order_relaxed) ||
-      now_ns - atomic_load_explicit(&pool->names_checked_ns,
-                                    memory_order_relaxed) >=
-          NAMES_CHECKED_MS * VSI_NS_PER_MS;
-  if (is_due)
-    atomic_store_explicit(&pool->names_checked_ns, now_ns,
-                          memory_order_relaxed);
-  if (is_due)
-    vsi_sqlite_turn_look(&pool->turn);
-  const char *moved =
-      vsi_sqlite_files_find_moved(&pool->files, conn->db, is_due, &conn->wal);
-  if (!moved && !is_due)
-    return VESTRY_OK; /* another check has not looked at the names */
-  const bool is_logged = atomic_exchange_explicit(
-      &pool->has_moved, moved != NULL, memory_order_relaxed);
-  if (!moved || is_logged)
-    return moved ? VESTRY_IO : VESTRY_OK;
+      now_ns - atomic_load_explicit(&pool->names_checked_ns, memory_order_relaxed) >= NAMES_CHECKED_MS * VSI_NS_PER_MS;
+  if (is_due) atomic_store_explicit(&pool->names_checked_ns, now_ns, memory_order_relaxed);
+  if (is_due) vsi_sqlite_turn_look(&pool->turn);
+  const char *moved = vsi_sqlite_files_find_moved(&pool->files, conn->db, is_due, &conn->wal);
+  if (!moved && !is_due) return VESTRY_OK; /* another check has not looked at the names */
+  const bool is_logged = atomic_exchange_explicit(&pool->has_moved, moved != NULL, memory_order_relaxed);
+  if (!moved || is_logged) return moved ? VESTRY_IO : VESTRY_OK;
   return vsi_refuse(&call, VESTRY_IO,
-                    "%s was removed, replaced or cut while this program uses "
-                    "it; nothing is read or written until the "
-                    "program is restarted; end it normally, because its last "
-                    "connection writes the WAL into the file",
+                    "%s was removed, replaced or cut while this program uses it; nothing is read or written until the "
+                    "program is restarted; end it normally, because its last connection writes the WAL into the file",
                     moved);
 }
 
-/* Take a connection that is free at once, if no other thread waits for one;
- * NULL: take_locked. */
-static vsi_sqlite_conn *take_at_once_locked(vsi_sqlite_pool *pool,
-                                            bool is_aside) {
-  const vsi_sqlite_given what =
-      is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
-  if (pool->lines[what].first || pool->has_stuck)
-    return NULL;
+/* Take a connection that is free at once, if no other thread waits for one; NULL: take_locked. */
+static vsi_sqlite_conn *take_at_once_locked(vsi_sqlite_pool *pool, bool is_aside) {
+  const vsi_sqlite_given what = is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION;
+  if (pool->lines[what].first || pool->has_stuck) return NULL;
   vsi_sqlite_conn *conn = free_locked(pool, is_aside, false);
-  if (!conn)
-    return NULL;
+  if (!conn) return NULL;
   check_out_locked(conn);
   pool->stats.checkouts_count++;
   return conn;
@@ -392,13 +306,10 @@ static bool is_checked_locked(const vsi_sqlite_pool *pool) {
          pool->stats.checkouts_count % FILE_CHECKED_EACH == 0;
 }
 
-/* Check out a connection for reading. Checks from time to time that the paths
- * still lead to the files. */
-static vestry_err check_out(vsi_sqlite_pool *pool, bool is_aside,
-                            vestry_sql_transaction **ret_transaction) {
+/* Check out a connection for reading. Checks from time to time that the paths still lead to the files. */
+static vestry_err check_out(vsi_sqlite_pool *pool, bool is_aside, vestry_sql_transaction **ret_transaction) {
   uint64_t until_ns = WAIT_FROM_NOW;
-  const char *function =
-      is_aside ? "vestry_sql_begin (READ_ASIDE)" : "vestry_sql_begin (READ)";
+  const char *function = is_aside ? "vestry_sql_begin (READ_ASIDE)" : "vestry_sql_begin (READ)";
   vsi_mutex_lock(&pool->lock);
   vsi_sqlite_conn *conn = own_locked(pool, is_aside);
   const bool is_own = conn != NULL;
@@ -406,8 +317,7 @@ static vestry_err check_out(vsi_sqlite_pool *pool, bool is_aside,
     conn->depth++;
   else if (!(conn = take_at_once_locked(pool, is_aside)))
     conn = take_locked(pool, is_aside, false, &until_ns);
-  if (!conn)
-    pool->stats.refused_count++;
+  if (!conn) pool->stats.refused_count++;
   const bool is_checked = conn && !is_own && is_checked_locked(pool);
   vsi_mutex_unlock(&pool->lock);
   vestry_err error = !conn        ? refuse(pool, function)
@@ -422,34 +332,27 @@ static vestry_err check_out(vsi_sqlite_pool *pool, bool is_aside,
 }
 
 /* Take the turn to write, and a connection. */
-static vestry_err take_turn(vsi_sqlite_pool *pool, bool is_aside,
-                            vsi_sqlite_conn **ret_conn) {
+static vestry_err take_turn(vsi_sqlite_pool *pool, bool is_aside, vsi_sqlite_conn **ret_conn) {
   uint64_t until_ns = WAIT_FROM_NOW;
   vsi_sqlite_conn *conn = NULL;
   vsi_mutex_lock(&pool->lock);
   bool has_one = own_locked(pool, is_aside) != NULL;
-  const bool has_turn =
-      !pool->is_written && !pool->lines[VSI_SQLITE_GIVEN_TURN].first;
-  if (!has_one && (has_turn || wait_locked(pool, VSI_SQLITE_GIVEN_TURN, false,
-                                           &until_ns))) {
+  const bool has_turn = !pool->is_written && !pool->lines[VSI_SQLITE_GIVEN_TURN].first;
+  if (!has_one && (has_turn || wait_locked(pool, VSI_SQLITE_GIVEN_TURN, false, &until_ns))) {
     pool->is_written = true;
     conn = take_at_once_locked(pool, is_aside);
-    if (!conn)
-      conn = take_locked(pool, is_aside, false, &until_ns);
-    if (!conn)
-      give_turn_locked(pool);
+    if (!conn) conn = take_locked(pool, is_aside, false, &until_ns);
+    if (!conn) give_turn_locked(pool);
   } else if (!pool->is_written) {
     wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
   }
-  if (!has_one && !conn)
-    pool->stats.refused_count++;
+  if (!has_one && !conn) pool->stats.refused_count++;
   vsi_mutex_unlock(&pool->lock);
   *ret_conn = conn;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
   if (has_one)
     return vsi_refuse(&call, VESTRY_INVALID,
-                      "this thread already has a transaction; end it before "
-                      "beginning another one");
+                      "this thread already has a transaction; end it before beginning another one");
   return conn ? VESTRY_OK : refuse(pool, "vestry_sql_begin (WRITE)");
 }
 
@@ -461,45 +364,34 @@ static int set_synchronous(vsi_sqlite_conn *conn, const char *sql) {
   return result;
 }
 
-/* Let the next commit of a connection wait for the disk. With `synchronous`
- * NORMAL, which options.setup may set, SQLite syncs the WAL only before a
- * checkpoint, and a failure of the power may undo the last commits. FULL syncs
- * it with each commit, together with all commits before. With OFF, nothing
- * waits for the disk, so it stays. */
+/* Let the next commit of a connection wait for the disk. With `synchronous` NORMAL, which options.setup may set, SQLite
+ * syncs the WAL only before a checkpoint, and a failure of the power may undo the last commits. FULL syncs it with each
+ * commit, together with all commits before. With OFF, nothing waits for the disk, so it stays. */
 static vestry_err flush_next(vsi_sqlite_conn *conn, const vsi_call *call) {
   int level = 0;
-  int result =
-      vsi_sqlite_ask(conn->db, "PRAGMA main.synchronous", NULL, &level);
+  int result = vsi_sqlite_ask(conn->db, "PRAGMA main.synchronous", NULL, &level);
   if (!result && level == SYNCHRONOUS_NORMAL) {
     result = set_synchronous(conn, "PRAGMA main.synchronous = FULL");
     conn->was_normal = !result;
   }
-  return vsi_sqlite_fail_passing(call, conn->db, result,
-                                 "cannot set PRAGMA synchronous");
+  return vsi_sqlite_fail_passing(call, conn->db, result, "cannot set PRAGMA synchronous");
 }
 
 static void flush_no_more(vsi_sqlite_conn *conn) {
-  if (conn->was_normal &&
-      set_synchronous(conn, "PRAGMA main.synchronous = NORMAL"))
-    conn->left.settings =
-        true; /* the transaction is still open, or there is no memory */
+  if (conn->was_normal && set_synchronous(conn, "PRAGMA main.synchronous = NORMAL"))
+    conn->left.settings = true; /* the transaction is still open, or there is no memory */
   conn->was_normal = false;
 }
 
-/* Wait for other processes that write, and keep checkpoints out if the
- * transaction will restart the WAL. */
+/* Wait for other processes that write, and keep checkpoints out if the transaction will restart the WAL. */
 static vestry_err enter(vsi_sqlite_conn *conn, const vsi_call *call) {
   vsi_sqlite_pool *pool = conn->pool;
   vsi_sqlite_turn_begin(&pool->turn);
-  if (!conn->wal.bytes ||
-      vsi_sqlite_copier_exclude(&pool->copier, conn->wal.index,
-                                pool->options.busy_ms))
+  if (!conn->wal.bytes || vsi_sqlite_copier_exclude(&pool->copier, conn->wal.index, pool->options.busy_ms))
     return VESTRY_OK;
   return vsi_refuse(call, VESTRY_LIMIT,
-                    "cannot begin a transaction, because another program does "
-                    "not end its checkpoint (PRAGMA "
-                    "wal_checkpoint), and a write beside it can damage the "
-                    "file; look for a program that has stopped");
+                    "cannot begin a transaction, because another program does not end its checkpoint (PRAGMA "
+                    "wal_checkpoint), and a write beside it can damage the file; look for a program that has stopped");
 }
 
 static void leave(vsi_sqlite_pool *pool) {
@@ -507,29 +399,22 @@ static void leave(vsi_sqlite_pool *pool) {
   vsi_sqlite_turn_end(&pool->turn);
 }
 
-/* Check out a connection with the turn to write, and begin a transaction,
- * unless its statement is one by itself. */
-static VSI_SIDE_BY_SIDE vestry_err
-check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed,
-                   bool is_alone, vestry_sql_transaction **ret_transaction) {
+/* Check out a connection with the turn to write, and begin a transaction, unless its statement is one by itself. */
+static VSI_SIDE_BY_SIDE vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed,
+                                                      bool is_alone, vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_conn *conn;
   const bool is_aside = kind == VESTRY_SQL_READ_ASIDE;
   vestry_err error = take_turn(pool, is_aside, &conn);
   vsi_sqlite_pool_note(pool, is_aside, error);
-  if (error)
-    return error;
+  if (error) return error;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_begin (WRITE)");
   conn->is.kind = is_aside ? VESTRY_SQL_WRITE : kind;
   conn->is_alone = is_alone;
   error = vsi_sqlite_pool_check_file(conn, call.function);
-  if (!error && is_flushed)
-    error = flush_next(conn, &call);
-  if (!error)
-    error = enter(conn, &call);
+  if (!error && is_flushed) error = flush_next(conn, &call);
+  if (!error) error = enter(conn, &call);
   if (!error && !is_alone)
-    error = vsi_sqlite_fail_passing(&call, conn->db,
-                                    control(conn, VSI_SQLITE_BEGIN),
-                                    "cannot begin a transaction");
+    error = vsi_sqlite_fail_passing(&call, conn->db, control(conn, VSI_SQLITE_BEGIN), "cannot begin a transaction");
   vsi_sqlite_pool_note(pool, is_aside, error);
   if (!error) {
     *ret_transaction = &conn->is;
@@ -542,29 +427,22 @@ check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed,
   return error;
 }
 
-vestry_err vsi_sqlite_begin(vestry_sql_pool *is, vestry_sql_kind kind,
-                            vestry_sql_transaction **ret_transaction) {
+vestry_err vsi_sqlite_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_transaction **ret_transaction) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
-  if (kind > VESTRY_SQL_READ_ASIDE)
-    return check_out_to_write(pool, kind, false, false, ret_transaction);
+  if (kind > VESTRY_SQL_READ_ASIDE) return check_out_to_write(pool, kind, false, false, ret_transaction);
   return check_out(pool, kind == VESTRY_SQL_READ_ASIDE, ret_transaction);
 }
 
-VSI_SIDE_BY_SIDE vestry_err
-vsi_sqlite_begin_one(vestry_sql_pool *is, bool is_flushed, bool is_alone,
-                     vestry_sql_transaction **ret_transaction) {
-  return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_WRITE, is_flushed,
-                            is_alone, ret_transaction);
+VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_begin_one(vestry_sql_pool *is, bool is_flushed, bool is_alone,
+                                                 vestry_sql_transaction **ret_transaction) {
+  return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_WRITE, is_flushed, is_alone, ret_transaction);
 }
 
-vestry_err vsi_sqlite_begin_aside(vestry_sql_pool *is,
-                                  vestry_sql_transaction **ret_transaction) {
-  return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_READ_ASIDE, false,
-                            false, ret_transaction);
+vestry_err vsi_sqlite_begin_aside(vestry_sql_pool *is, vestry_sql_transaction **ret_transaction) {
+  return check_out_to_write((vsi_sqlite_pool *)is, VESTRY_SQL_READ_ASIDE, false, false, ret_transaction);
 }
 
-VSI_SIDE_BY_SIDE vestry_sql_transaction *
-vsi_sqlite_pool_own(vestry_sql_pool *is) {
+VSI_SIDE_BY_SIDE vestry_sql_transaction *vsi_sqlite_pool_own(vestry_sql_pool *is) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)is;
   vsi_mutex_lock(&pool->lock);
   vsi_sqlite_conn *own = own_locked(pool, false);
@@ -572,31 +450,24 @@ vsi_sqlite_pool_own(vestry_sql_pool *is) {
   return own ? &own->is : NULL;
 }
 
-/* -----------------------------------------------------------------------------------------
- * the size of a WAL ------ */
+/* ----------------------------------------------------------------------------------------- the size of a WAL ------ */
 
-/* The thread that has just committed, and is still the only writer, copies the
- * WAL into the database (copier.c): each time that COPIED_EACH frames are not
- * copied, as much as readers permit; and if the file exceeds max_wal_bytes, all
- * of it, for which it waits EMPTY_MS for readers. If this fails, the next
- * attempt is made when the WAL has grown by half.
+/* The thread that has just committed, and is still the only writer, copies the WAL into the database (copier.c): each
+ * time that COPIED_EACH frames are not copied, as much as readers permit; and if the file exceeds max_wal_bytes, all of
+ * it, for which it waits EMPTY_MS for readers. If this fails, the next attempt is made when the WAL has grown by half.
  *
- * The follower reads commits from the WAL. A commit that it has not read would
- * be treated as lost, and all pages would render again. Therefore, it must read
- * them before the file is emptied. */
+ * The follower reads commits from the WAL. A commit that it has not read would be treated as lost, and all pages would
+ * render again. Therefore, it must read them before the file is emptied. */
 
 static uint64_t bytes_of_wal(const vsi_sqlite_conn *conn) {
   struct stat is;
   const char *name = sqlite3_db_filename(conn->db, "main");
-  return name && *name && stat(sqlite3_filename_wal(name), &is) == 0
-             ? (uint64_t)is.st_size
-             : 0;
+  return name && *name && stat(sqlite3_filename_wal(name), &is) == 0 ? (uint64_t)is.st_size : 0;
 }
 
 static void have_followed(vsi_sqlite_pool *pool) {
   vestry_sqlite *database = vsi_sqlite_pool_database(pool);
-  if (!database)
-    return;
+  if (!database) return;
   vsi_mutex_lock(&database->lock);
   (void)vsi_sqlite_look(database);
   vsi_mutex_unlock(&database->lock);
@@ -605,110 +476,82 @@ static void have_followed(vsi_sqlite_pool *pool) {
 /* Return whether another thread has a connection. */
 static bool has_readers_locked(const vsi_sqlite_pool *pool) {
   for (size_t i = 0; i < pool->conns_count; i++)
-    if (pool->conns[i].depth &&
-        !pthread_equal(pool->conns[i].owner, pthread_self()))
-      return true;
+    if (pool->conns[i].depth && !pthread_equal(pool->conns[i].owner, pthread_self())) return true;
   return false;
 }
 
 /* Note the size of the WAL, and whether it is still too large.
  *  is_copied  it could not be emptied because of a reader, not of a writer */
-static void note_wal(vsi_sqlite_pool *pool, uint64_t bytes, bool is_copied,
-                     bool is_stuck) {
+static void note_wal(vsi_sqlite_pool *pool, uint64_t bytes, bool is_copied, bool is_stuck) {
   vsi_mutex_lock(&pool->lock);
-  const bool is_new = is_stuck && !pool->wal_next_bytes,
-             has_readers = has_readers_locked(pool);
+  const bool is_new = is_stuck && !pool->wal_next_bytes, has_readers = has_readers_locked(pool);
   pool->wal_next_bytes = is_stuck ? bytes + bytes / 2 : 0;
   pool->stats.wal_bytes = bytes;
   pool->stats.wal_stuck_count += is_stuck;
   vsi_mutex_unlock(&pool->lock);
-  const char *why = !is_copied    ? "another program has kept the file locked; "
-                                    "look for a long transaction"
-                    : has_readers ? "a connection has been reading for long; "
-                                    "look for a handler, or another program, "
+  const char *why = !is_copied    ? "another program has kept the file locked; look for a long transaction"
+                    : has_readers ? "a connection has been reading for long; look for a handler, or another program, "
                                     "that keeps a statement open"
-                                  : "another program has been reading for "
-                                    "long; look for one that keeps a statement "
+                                  : "another program has been reading for long; look for one that keeps a statement "
                                     "open";
   if (is_new)
-    vsi_log_repeated(pool->is.host, &pool->is.failures, vsi_log_reason("WAL"),
-                     VESTRY_LOG_WARN,
-                     "vestry_sql_end, %s: the WAL has %llu bytes, more than "
-                     "options.max_wal_bytes, and cannot be "
+    vsi_log_repeated(pool->is.host, &pool->is.failures, vsi_log_reason("WAL"), VESTRY_LOG_WARN,
+                     "vestry_sql_end, %s: the WAL has %llu bytes, more than options.max_wal_bytes, and cannot be "
                      "emptied, because %s",
                      pool->path, (unsigned long long)bytes, why);
 }
 
-/* Return the size of the WAL after a commit. Its file only grows, until it is
- * emptied: it has the size of before, or it ends with the commit. */
+/* Return the size of the WAL after a commit. Its file only grows, until it is emptied: it has the size of before, or it
+ * ends with the commit. */
 static uint64_t bytes_after_commit(const vsi_sqlite_conn *conn) {
-  const uint64_t bytes =
-      conn->wal.bytes ? vsi_sqlite_frames_extent(conn->wal.index).bytes : 0;
-  return !bytes                    ? bytes_of_wal(conn)
-         : bytes > conn->wal.bytes ? bytes
-                                   : conn->wal.bytes;
+  const uint64_t bytes = conn->wal.bytes ? vsi_sqlite_frames_extent(conn->wal.index).bytes : 0;
+  return !bytes ? bytes_of_wal(conn) : bytes > conn->wal.bytes ? bytes : conn->wal.bytes;
 }
 
-/* Note the size of the WAL after a commit. Returns whether it is due to be
- * emptied. */
+/* Note the size of the WAL after a commit. Returns whether it is due to be emptied. */
 static bool note_size_locked(vsi_sqlite_pool *pool, uint64_t bytes) {
   pool->stats.wal_bytes = bytes;
-  if (bytes <= pool->options.max_wal_bytes)
-    pool->wal_next_bytes = 0;
+  if (bytes <= pool->options.max_wal_bytes) pool->wal_next_bytes = 0;
   return bytes > pool->options.max_wal_bytes && bytes >= pool->wal_next_bytes;
 }
 
-/* Copy a WAL that is too large into the database, and empty it. Blocks on the
- * disk, and waits for readers. */
+/* Copy a WAL that is too large into the database, and empty it. Blocks on the disk, and waits for readers. */
 static void limit_wal(const vsi_sqlite_conn *conn) {
   vsi_sqlite_pool *pool = conn->pool;
-  const uint32_t most_ms = pool->options.wait_ms / 2 < EMPTY_MS
-                               ? pool->options.wait_ms / 2
-                               : EMPTY_MS;
+  const uint32_t most_ms = pool->options.wait_ms / 2 < EMPTY_MS ? pool->options.wait_ms / 2 : EMPTY_MS;
   const uint64_t until_ns = vsi_monotonic_in_ms(most_ms);
   vsi_mutex_lock(&pool->lock);
   pool->stats.wal_holds_count++;
   vsi_mutex_unlock(&pool->lock);
-  const bool is_copied =
-      vsi_sqlite_copier_copy(&pool->copier, conn->db, until_ns);
-  if (is_copied)
-    have_followed(pool);
-  const bool is_empty =
-      is_copied && vsi_sqlite_copier_empty(&pool->copier, until_ns);
+  const bool is_copied = vsi_sqlite_copier_copy(&pool->copier, conn->db, until_ns);
+  if (is_copied) have_followed(pool);
+  const bool is_empty = is_copied && vsi_sqlite_copier_empty(&pool->copier, until_ns);
   note_wal(pool, bytes_of_wal(conn), is_copied, !is_empty);
 }
 
 /* Copy the WAL after a commit, if it is due. */
 static void copy_wal(const vsi_sqlite_conn *conn) {
   const bool is_due = conn->wal.bytes && conn->copied_each > 0 &&
-                      vsi_sqlite_frames_uncopied(conn->wal.index) >=
-                          (uint32_t)conn->copied_each;
-  if (is_due)
-    (void)vsi_sqlite_copier_copy(&conn->pool->copier, conn->db, 0);
+                      vsi_sqlite_frames_uncopied(conn->wal.index) >= (uint32_t)conn->copied_each;
+  if (is_due) (void)vsi_sqlite_copier_copy(&conn->pool->copier, conn->db, 0);
 }
 
-/* ----------------------------------------------------------------------------------------
- * what statements left ---- */
+/* ---------------------------------------------------------------------------------------- what statements left ---- */
 
 /* Attach a connection, which sets its mmap_size; that leaves nothing. */
-static vestry_err attach(vsi_sqlite_conn *conn, vestry_sqlite *database,
-                         vsi_sqlite_left *left) {
+static vestry_err attach(vsi_sqlite_conn *conn, vestry_sqlite *database, vsi_sqlite_left *left) {
   const vsi_sqlite_left before = *left;
-  vestry_err error =
-      vestry_sqlite_attach(database, conn->db, &conn->connection);
-  if (!error)
-    conn->connection->left = left;
+  vestry_err error = vestry_sqlite_attach(database, conn->db, &conn->connection);
+  if (!error) conn->connection->left = left;
   *left = before;
   return error;
 }
 
-/* Return whether a connection differs from a new one. Objects of TEMP may have
- * been dropped again, and VACUUM attaches a file for itself. Therefore, a query
- * counts them, unless options.setup may have created some, too. */
+/* Return whether a connection differs from a new one. Objects of TEMP may have been dropped again, and VACUUM attaches
+ * a file for itself. Therefore, a query counts them, unless options.setup may have created some, too. */
 static bool differs(vsi_sqlite_conn *conn) {
-  static const char sql[] =
-      "SELECT (SELECT count(*) FROM sqlite_temp_schema) +"
-      " (SELECT count(*) FROM pragma_database_list WHERE seq > 1)";
+  static const char sql[] = "SELECT (SELECT count(*) FROM sqlite_temp_schema) +"
+                            " (SELECT count(*) FROM pragma_database_list WHERE seq > 1)";
   int count = 0;
   if (!conn->left.settings && conn->left.names && !conn->pool->setup)
     conn->left.names = vsi_sqlite_ask(conn->db, sql, NULL, &count) || count;
@@ -722,29 +565,21 @@ static void log_left(vsi_sqlite_pool *pool) {
   vsi_mutex_unlock(&pool->lock);
   if (!is_logged)
     vsi_log(pool->is.host, VESTRY_LOG_WARN,
-            "vestry_sql_end, %s: a PRAGMA, an attached file or an object of "
-            "TEMP would also apply to the next thread "
-            "that gets the connection, so the connection is replaced when it "
-            "is released; use options.setup",
+            "vestry_sql_end, %s: a PRAGMA, an attached file or an object of TEMP would also apply to the next thread "
+            "that gets the connection, so the connection is replaced when it is released; use options.setup",
             pool->path);
 }
 
-/* Replace a connection by a new one to the same file, which the same pages
- * follow. */
+/* Replace a connection by a new one to the same file, which the same pages follow. */
 static vestry_err replace(vsi_sqlite_conn *conn) {
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_end");
   vsi_sqlite_conn made = {.pool = conn->pool};
   vestry_err error = vsi_sqlite_conn_open(&made, &call, false);
-  if (!error && sqlite3_db_readonly(made.db, "main") == 1 &&
-      sqlite3_db_readonly(conn->db, "main") == 0)
-    error = vsi_sqlite_fail(&call, NULL, SQLITE_READONLY,
-                            "a new connection cannot write"); /* for now */
-  if (!error)
-    error = vsi_sqlite_conn_set_up(&made, &call, &conn->left);
-  if (!error)
-    error = vsi_sqlite_pool_check_file(conn, call.function);
-  if (!error && conn->connection)
-    error = attach(&made, conn->connection->database, &conn->left);
+  if (!error && sqlite3_db_readonly(made.db, "main") == 1 && sqlite3_db_readonly(conn->db, "main") == 0)
+    error = vsi_sqlite_fail(&call, NULL, SQLITE_READONLY, "a new connection cannot write"); /* for now */
+  if (!error) error = vsi_sqlite_conn_set_up(&made, &call, &conn->left);
+  if (!error) error = vsi_sqlite_pool_check_file(conn, call.function);
+  if (!error && conn->connection) error = attach(&made, conn->connection->database, &conn->left);
   if (error) {
     close_conn(&made);
     return error;
@@ -759,94 +594,75 @@ static vestry_err replace(vsi_sqlite_conn *conn) {
   return VESTRY_OK;
 }
 
-/* Replace a connection on which statements have left something. If that fails,
- * for example for lack of memory, the connection is stuck: no thread gets it,
- * and the next check-out tries it again. If the file was replaced, the
+/* Replace a connection on which statements have left something. If that fails, for example for lack of memory, the
+ * connection is stuck: no thread gets it, and the next check-out tries it again. If the file was replaced, the
  * connection stays, because each of its transactions fails for that reason. */
 static void tidy(vsi_sqlite_conn *conn) {
-  if (conn->is_stuck || (!conn->left.settings && !conn->left.names))
-    return;
-  const bool was_paused =
-      conn->connection &&
-      vsi_sqlite_reader_pause(&conn->connection->reader, true);
+  if (conn->is_stuck || (!conn->left.settings && !conn->left.names)) return;
+  const bool was_paused = conn->connection && vsi_sqlite_reader_pause(&conn->connection->reader, true);
   if (differs(conn)) {
     log_left(conn->pool);
-    conn->is_stuck =
-        replace(conn) && !vsi_sqlite_pool_check_file(conn, "vestry_sql_end");
+    conn->is_stuck = replace(conn) && !vsi_sqlite_pool_check_file(conn, "vestry_sql_end");
   }
-  if (conn->connection)
-    vsi_sqlite_reader_pause(&conn->connection->reader, was_paused);
+  if (conn->connection) vsi_sqlite_reader_pause(&conn->connection->reader, was_paused);
 }
 
-/* ----------------------------------------------------------------------------------------------------
- * ending ------ */
+/* ---------------------------------------------------------------------------------------------------- ending ------ */
 
-/* Return whether the connection must be released. false: this thread has begun
- * several times, and keeps it. */
+/* Return whether the connection must be released. false: this thread has begun several times, and keeps it. */
 static bool is_last(vsi_sqlite_conn *conn) {
-  if (conn->depth == 1)
-    return true; /* this thread's own, so no other changes it */
+  if (conn->depth == 1) return true; /* this thread's own, so no other changes it */
   vsi_mutex_lock(&conn->pool->lock);
   conn->depth--;
   vsi_mutex_unlock(&conn->pool->lock);
   return false;
 }
 
-/* Commit a transaction for writing, or roll it back if error is set. Returns
- * the error of the commit. */
+/* Commit a transaction for writing, or roll it back if error is set. Returns the error of the commit. */
 static vestry_err end_transaction(vsi_sqlite_conn *conn, vestry_err error) {
   vsi_sqlite_pool *pool = conn->pool;
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sql_end");
-  /* A failure may have rolled back the transaction already; then there is
-   * nothing to commit. A statement that is a transaction by itself has
-   * committed, unless a statement that its rows ran has begun another one. */
+  /* A failure may have rolled back the transaction already; then there is nothing to commit. A statement that is a
+   * transaction by itself has committed, unless a statement that its rows ran has begun another one. */
   bool was_lost = sqlite3_get_autocommit(conn->db) != conn->is_alone;
   if (!error && was_lost)
-    error = vsi_refuse(&call, conn->ended_by ? conn->ended_by : VESTRY_IO,
-                       "the writes were rolled back, because a failure or a "
-                       "statement has ended the transaction before its commit");
+    error = vsi_refuse(
+        &call, conn->ended_by ? conn->ended_by : VESTRY_IO,
+        "the writes were rolled back, because a failure or a statement has ended the transaction before its commit");
   if (!error && !conn->is_alone) {
-    error = vsi_sqlite_fail_passing(&call, conn->db,
-                                    control(conn, VSI_SQLITE_COMMIT),
-                                    "cannot commit the transaction");
+    error = vsi_sqlite_fail_passing(&call, conn->db, control(conn, VSI_SQLITE_COMMIT), "cannot commit the transaction");
     vsi_sqlite_pool_note(pool, false, error);
   }
   roll_back(conn);
   return error;
 }
 
-/* Count a transaction for writing. Returns whether the WAL is due to be emptied
- * after its commit. bytes  of the WAL, after a commit ret_fn, ret_ctx  to call
- * after a commit; untouched after a failure */
-static bool count_locked(vsi_sqlite_pool *pool, vestry_err error,
-                         uint64_t bytes, vestry_sqlite_commit_fn *ret_fn,
+/* Count a transaction for writing. Returns whether the WAL is due to be emptied after its commit.
+ *  bytes  of the WAL, after a commit
+ *  ret_fn, ret_ctx  to call after a commit; untouched after a failure */
+static bool count_locked(vsi_sqlite_pool *pool, vestry_err error, uint64_t bytes, vestry_sqlite_commit_fn *ret_fn,
                          void **ret_ctx) {
   ++*(error ? &pool->stats.rolled_back_count : &pool->stats.committed_count);
-  if (error)
-    return false;
+  if (error) return false;
   *ret_fn = pool->on_commit;
   *ret_ctx = pool->on_commit_ctx;
   return note_size_locked(pool, bytes);
 }
 
-/* End a transaction begun by SQL, because the next thread would read its
- * snapshot. */
+/* End a transaction begun by SQL, because the next thread would read its snapshot. */
 static void end_reading(vsi_sqlite_conn *conn) {
-  if (sqlite3_get_autocommit(conn->db))
-    return;
+  if (sqlite3_get_autocommit(conn->db)) return;
   const vsi_call call = vsi_sqlite_pool_call(conn->pool, "vestry_sql_end");
-  (void)vsi_refuse(&call, VESTRY_INVALID,
-                   "rolled back a transaction that was begun by SQL on a read "
-                   "connection, and not ended; use vestry_sql_act or "
-                   "vestry_sql_begin");
+  (void)vsi_refuse(
+      &call, VESTRY_INVALID,
+      "rolled back a transaction that was begun by SQL on a read connection, and not ended; use vestry_sql_act or "
+      "vestry_sql_begin");
   roll_back(conn);
 }
 
-VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction,
-                                           vestry_err error) {
+VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, vestry_err error) {
   vsi_sqlite_conn *conn = (vsi_sqlite_conn *)transaction;
-  if (!is_last(conn))
-    return error;
+  if (!is_last(conn)) return error;
   const bool was_writing = vsi_sql_is_writing(&conn->is);
   vestry_sqlite_commit_fn on_commit = NULL;
   void *on_commit_ctx = NULL;
@@ -866,62 +682,47 @@ VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction,
     is_due = count_locked(pool, error, bytes, &on_commit, &on_commit_ctx);
     vsi_mutex_unlock(&pool->lock);
   }
-  if (was_writing)
-    vsi_sqlite_copier_admit(&pool->copier);
+  if (was_writing) vsi_sqlite_copier_admit(&pool->copier);
   if (is_due)
     limit_wal(conn);
   else if (bytes)
     copy_wal(conn);
-  if (was_writing)
-    vsi_sqlite_turn_end(&pool->turn);
+  if (was_writing) vsi_sqlite_turn_end(&pool->turn);
   tidy(conn);
   vsi_mutex_lock(&pool->lock);
-  if (was_writing && !is_large)
-    (void)count_locked(pool, error, bytes, &on_commit, &on_commit_ctx);
+  if (was_writing && !is_large) (void)count_locked(pool, error, bytes, &on_commit, &on_commit_ctx);
   give_back_locked(conn);
   vsi_mutex_unlock(&pool->lock);
-  if (on_commit)
-    on_commit(on_commit_ctx);
+  if (on_commit) on_commit(on_commit_ctx);
   vsi_after_run(after, !error);
   return error;
 }
 
-/* -------------------------------------------------------------------------------------------------
- * following ------ */
+/* ------------------------------------------------------------------------------------------------- following ------ */
 
 /* Release all connections of this thread except READ_ASIDE ones. */
 static void let_go(vsi_sqlite_pool *pool) {
-  for (vestry_sql_transaction *own;
-       (own = vsi_sqlite_pool_own(&pool->is)) != NULL;)
-    give_back((vsi_sqlite_conn *)own);
+  for (vestry_sql_transaction *own; (own = vsi_sqlite_pool_own(&pool->is)) != NULL;) give_back((vsi_sqlite_conn *)own);
 }
 
-/* Take all connections except READ_ASIDE ones for this thread. A running render
- * keeps its own until it ends. Returns whether all were released in time.
- * takes_stuck: also those that are stuck in a transaction, which may be for
- * ever. */
-static bool take_all(vsi_sqlite_pool *pool, bool takes_stuck,
-                     uint64_t until_ns) {
+/* Take all connections except READ_ASIDE ones for this thread. A running render keeps its own until it ends. Returns
+ * whether all were released in time. takes_stuck: also those that are stuck in a transaction, which may be for ever. */
+static bool take_all(vsi_sqlite_pool *pool, bool takes_stuck, uint64_t until_ns) {
   size_t count = 0;
   vsi_mutex_lock(&pool->lock);
-  while (count < pool->options.connections_count &&
-         take_locked(pool, false, takes_stuck, &until_ns))
-    count++;
+  while (count < pool->options.connections_count && take_locked(pool, false, takes_stuck, &until_ns)) count++;
   vsi_mutex_unlock(&pool->lock);
-  if (count == pool->options.connections_count)
-    return true;
+  if (count == pool->options.connections_count) return true;
   let_go(pool);
   return false;
 }
 
 static void detach_all(vsi_sqlite_pool *pool) {
   for (size_t i = 0; i < pool->options.connections_count; i++) {
-    if (!pool->conns[i].connection)
-      continue;
+    if (!pool->conns[i].connection) continue;
     vestry_sqlite_detach(pool->conns[i].connection);
     pool->conns[i].connection = NULL;
-    watch(pool->conns[i].db,
-          &pool->conns[i].left); /* detaching has removed the authorizer */
+    watch(pool->conns[i].db, &pool->conns[i].left); /* detaching has removed the authorizer */
   }
 }
 
@@ -929,43 +730,32 @@ static void detach_all(vsi_sqlite_pool *pool) {
 static vestry_err attach_all(vsi_sqlite_pool *pool, vestry_sqlite *database) {
   const vsi_call call = vsi_sqlite_pool_call(pool, "vestry_sqlite_pool_follow");
   if (pool->conns[0].connection)
-    return vsi_refuse(&call, VESTRY_INVALID,
-                      "the pool already follows a database; first call it with "
-                      "database NULL");
+    return vsi_refuse(&call, VESTRY_INVALID, "the pool already follows a database; first call it with database NULL");
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < pool->options.connections_count && !error; i++)
     error = attach(&pool->conns[i], database, &pool->conns[i].left);
-  if (error)
-    detach_all(pool);
+  if (error) detach_all(pool);
   return error;
 }
 
-vestry_err vestry_sqlite_pool_follow(vestry_sql_pool *of,
-                                     vestry_sqlite *database) {
+vestry_err vestry_sqlite_pool_follow(vestry_sql_pool *of, vestry_sqlite *database) {
   vsi_sqlite_pool *pool = vsi_sqlite_pool_of(of);
-  if (!of)
-    return VESTRY_INVALID;
-  if (!pool)
-    return vsi_mistake(of->host, "vestry_sqlite_pool_follow",
-                       "the pool is not of SQLite");
-  if (vsi_sqlite_pool_own(of) ||
-      !take_all(pool, !database, database ? 0 : UINT64_MAX))
-    return VESTRY_BUSY;
+  if (!of) return VESTRY_INVALID;
+  if (!pool) return vsi_mistake(of->host, "vestry_sqlite_pool_follow", "the pool is not of SQLite");
+  if (vsi_sqlite_pool_own(of) || !take_all(pool, !database, database ? 0 : UINT64_MAX)) return VESTRY_BUSY;
   vestry_err error = VESTRY_OK;
   if (database)
     error = attach_all(pool, database);
   else
     detach_all(pool);
   vsi_mutex_lock(&pool->lock);
-  if (!error)
-    pool->database = database;
+  if (!error) pool->database = database;
   vsi_mutex_unlock(&pool->lock);
   let_go(pool);
   return error;
 }
 
-void vestry_sqlite_pool_stats_get(vestry_sql_pool *of,
-                                  vestry_sqlite_pool_stats *ret_stats) {
+void vestry_sqlite_pool_stats_get(vestry_sql_pool *of, vestry_sqlite_pool_stats *ret_stats) {
   vsi_sqlite_pool *pool = (vsi_sqlite_pool *)of;
   vsi_mutex_lock(&pool->lock);
   const vestry_sqlite_pool_stats stats = pool->stats;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Creating a pool. The file is created if it does not exist, its tables are
- * brought to their version, and each connection is set up. The first connection
- * does everything that is done once. */
+/* Creating a pool. The file is created if it does not exist, its tables are brought to their version, and each
+ * connection is set up. The first connection does everything that is done once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -30,40 +29,31 @@ static int read_version(sqlite3 *db, int *ret_version) {
   return vsi_sqlite_ask(db, "PRAGMA user_version", NULL, ret_version);
 }
 
-/* Create the tables in one transaction. ret_version: the version that existed
- * then */
-static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given,
-                       int *ret_version) {
+/* Create the tables in one transaction. ret_version: the version that existed then */
+static int make_tables(sqlite3 *db, const vestry_sqlite_pool_options *given, int *ret_version) {
   char sql[64];
   vsi_sqlite_turn turn = {.fd = -1};
   (void)vsi_sqlite_turn_open(&turn, db, false);
   vsi_sqlite_turn_take(&turn, BUSY_MS);
   int result = vsi_sqlite_exec(db, "BEGIN IMMEDIATE");
-  if (!result)
-    result = read_version(
-        db, ret_version); /* another process may have been faster */
+  if (!result) result = read_version(db, ret_version); /* another process may have been faster */
   if (!result && *ret_version < given->schema_version) {
-    snprintf(sql, sizeof sql, "PRAGMA user_version = %d",
-             given->schema_version);
+    snprintf(sql, sizeof sql, "PRAGMA user_version = %d", given->schema_version);
     result = vsi_sqlite_exec(db, given->schema);
-    if (!result)
-      result = vsi_sqlite_exec(db, sql);
+    if (!result) result = vsi_sqlite_exec(db, sql);
   }
-  if (!result)
-    result = vsi_sqlite_exec(db, "COMMIT");
+  if (!result) result = vsi_sqlite_exec(db, "COMMIT");
   vsi_sqlite_turn_close(&turn);
   return result;
 }
 
-/* Set WAL mode. A connection that sets the mode reads and then writes. If two
- * do this at the same time, SQLite rejects one without waiting, because each
- * would wait for the other. Therefore, try again for busy_ms. */
+/* Set WAL mode. A connection that sets the mode reads and then writes. If two do this at the same time, SQLite rejects
+ * one without waiting, because each would wait for the other. Therefore, try again for busy_ms. */
 static int set_mode(sqlite3 *db, uint32_t busy_ms) {
   const uint64_t due_ns = vsi_monotonic_in_ms(busy_ms);
   for (;;) {
     int result = vsi_sqlite_exec(db, "PRAGMA journal_mode = WAL");
-    if ((result & 0xff) != SQLITE_BUSY || vsi_monotonic_ns() >= due_ns)
-      return result;
+    if ((result & 0xff) != SQLITE_BUSY || vsi_monotonic_ns() >= due_ns) return result;
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
   }
 }
@@ -72,16 +62,13 @@ static bool is_later(const vestry_sqlite_pool_options *given, int version) {
   return given->schema && version > given->schema_version;
 }
 
-/* Check the version of the application's tables, set WAL mode, and run
- * options.schema if the version is lower than options.schema_version. A later
- * version is rejected, and its tables are not changed. */
-static vestry_err see_to_tables(vsi_sqlite_pool *pool, sqlite3 *db,
-                                const vestry_sqlite_pool_options *given) {
+/* Check the version of the application's tables, set WAL mode, and run options.schema if the version is lower than
+ * options.schema_version. A later version is rejected, and its tables are not changed. */
+static vestry_err see_to_tables(vsi_sqlite_pool *pool, sqlite3 *db, const vestry_sqlite_pool_options *given) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   int version = 0;
   int result = read_version(db, &version);
-  vestry_err error =
-      vsi_sqlite_fail(&call, db, result, "cannot read the database");
+  vestry_err error = vsi_sqlite_fail(&call, db, result, "cannot read the database");
   if (!error && !is_later(given, version)) {
     result = set_mode(db, pool->options.busy_ms);
     error = vsi_sqlite_fail(&call, db, result, "cannot write the database");
@@ -89,64 +76,49 @@ static vestry_err see_to_tables(vsi_sqlite_pool *pool, sqlite3 *db,
   if (!error && given->schema && version < given->schema_version) {
     result = make_tables(db, given, &version);
     error = vsi_sqlite_fail(&call, db, result, "cannot create the tables");
-    if (!sqlite3_get_autocommit(db))
-      vsi_sqlite_exec(db, "ROLLBACK");
+    if (!sqlite3_get_autocommit(db)) vsi_sqlite_exec(db, "ROLLBACK");
   }
-  if (error || !is_later(given, version))
-    return error;
-  return vsi_refuse(
-      &call, VESTRY_IO,
-      "the tables have version %d, but this program supports at most version "
-      "%d; nothing was changed; "
-      "use the program that wrote them, which is later than this one",
-      version, given->schema_version);
+  if (error || !is_later(given, version)) return error;
+  return vsi_refuse(&call, VESTRY_IO,
+                    "the tables have version %d, but this program supports at most version %d; nothing was changed; "
+                    "use the program that wrote them, which is later than this one",
+                    version, given->schema_version);
 }
 
-/* Create the file with its mode from the beginning, because the files of its
- * WAL and of the WAL's index get the same mode. */
+/* Create the file with its mode from the beginning, because the files of its WAL and of the WAL's index get the same
+ * mode. */
 static void make_file(const vsi_sqlite_pool *pool) {
-  int file = open(pool->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC,
-                  (mode_t)pool->options.file_mode);
-  if (file >= 0)
-    close(file); /* otherwise SQLite reports the reason */
+  int file = open(pool->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, (mode_t)pool->options.file_mode);
+  if (file >= 0) close(file); /* otherwise SQLite reports the reason */
 }
 
 /* Check the file that was opened, and see to its tables. */
-static vestry_err see_to_file(vsi_sqlite_pool *pool, const vsi_call *call,
-                              sqlite3 *db,
+static vestry_err see_to_file(vsi_sqlite_pool *pool, const vsi_call *call, sqlite3 *db,
                               const vestry_sqlite_pool_options *given) {
   const char *name = sqlite3_db_filename(db, "main");
   if (!name || !*name)
-    return vsi_refuse(
-        call, VESTRY_INVALID,
-        "options.path must name a file, because several connections use it");
+    return vsi_refuse(call, VESTRY_INVALID, "options.path must name a file, because several connections use it");
   if (sqlite3_db_readonly(db, "main") == 1)
-    return vsi_sqlite_fail(call, db, SQLITE_READONLY,
-                           "cannot write the database");
+    return vsi_sqlite_fail(call, db, SQLITE_READONLY, "cannot write the database");
   return see_to_tables(pool, db, given);
 }
 
-/* Join the processes that use the file. If its file system does not share
- * memory among all of them, there is only one. */
+/* Join the processes that use the file. If its file system does not share memory among all of them, there is only
+ * one. */
 static vestry_err join(vsi_sqlite_pool *pool, const vsi_call *call) {
   const char *system = vsi_sqlite_files_far(pool->conns[0].db);
   if (system)
     vsi_log(pool->is.host, VESTRY_LOG_WARN,
-            "%s, %s: the file is on %s, where processes of several machines or "
-            "mounts have no shared memory, which WAL "
-            "mode requires; use a local file system, or let only one process "
-            "use the file: otherwise commits are lost",
+            "%s, %s: the file is on %s, where processes of several machines or mounts have no shared memory, which WAL "
+            "mode requires; use a local file system, or let only one process use the file: otherwise commits are lost",
             call->function, pool->path, system);
-  if (vsi_sqlite_turn_open(&pool->turn, pool->conns[0].db, system))
-    return VESTRY_OK;
+  if (vsi_sqlite_turn_open(&pool->turn, pool->conns[0].db, system)) return VESTRY_OK;
   return vsi_refuse(call, VESTRY_BUSY,
-                    "another process uses the file, which is on a network file "
-                    "system or a similar one; end that "
+                    "another process uses the file, which is on a network file system or a similar one; end that "
                     "process first, or use a local file system");
 }
 
-static vestry_err open_all(vsi_sqlite_pool *pool,
-                           const vestry_sqlite_pool_options *given) {
+static vestry_err open_all(vsi_sqlite_pool *pool, const vestry_sqlite_pool_options *given) {
   const vsi_call call = vsi_sqlite_pool_call(pool, function);
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < pool->conns_count && !error; i++) {
@@ -154,73 +126,51 @@ static vestry_err open_all(vsi_sqlite_pool *pool,
     conn->pool = pool;
     conn->is.pool = &pool->is;
     conn->is_aside = i >= pool->options.connections_count;
-    if (i == 0)
-      make_file(pool);
+    if (i == 0) make_file(pool);
     error = vsi_sqlite_conn_open(conn, &call, i == 0);
-    if (!error && i == 0)
-      error = see_to_file(pool, &call, conn->db, given);
-    if (!error)
-      error = vsi_sqlite_conn_set_up(conn, &call, &conn->left);
+    if (!error && i == 0) error = see_to_file(pool, &call, conn->db, given);
+    if (!error) error = vsi_sqlite_conn_set_up(conn, &call, &conn->left);
   }
-  if (error)
-    return error;
+  if (error) return error;
   const int result = vsi_sqlite_copier_open(&pool->copier, pool->path);
-  if (result)
-    return vsi_sqlite_fail(&call, pool->copier.db, result,
-                           "cannot open the connection for checkpoints");
+  if (result) return vsi_sqlite_fail(&call, pool->copier.db, result, "cannot open the connection for checkpoints");
   error = join(pool, &call);
-  if (error)
-    return error;
+  if (error) return error;
   vsi_sqlite_files_note(&pool->files, pool->conns[0].db);
   vsi_sqlite_files_hold(&pool->files, pool->conns[0].db);
-  (void)sqlite3_file_control(pool->conns[0].db, "main",
-                             SQLITE_FCNTL_VFS_POINTER, &pool->vfs);
+  (void)sqlite3_file_control(pool->conns[0].db, "main", SQLITE_FCNTL_VFS_POINTER, &pool->vfs);
   return VESTRY_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------
- * making ------- */
+/* --------------------------------------------------------------------------------------------------- making ------- */
 
 static void set_defaults(vestry_sqlite_pool_options *options) {
-  if (!options->file_mode)
-    options->file_mode = FILE_MODE;
-  if (!options->connections_count)
-    options->connections_count = CONNECTIONS;
-  if (!options->aside_count)
-    options->aside_count = ASIDE;
-  if (!options->statements_count)
-    options->statements_count = STATEMENTS;
-  if (!options->wait_ms)
-    options->wait_ms = WAIT_MS;
-  if (!options->busy_ms)
-    options->busy_ms = BUSY_MS;
-  if (!options->max_wal_bytes)
-    options->max_wal_bytes = MAX_WAL_BYTES;
+  if (!options->file_mode) options->file_mode = FILE_MODE;
+  if (!options->connections_count) options->connections_count = CONNECTIONS;
+  if (!options->aside_count) options->aside_count = ASIDE;
+  if (!options->statements_count) options->statements_count = STATEMENTS;
+  if (!options->wait_ms) options->wait_ms = WAIT_MS;
+  if (!options->busy_ms) options->busy_ms = BUSY_MS;
+  if (!options->max_wal_bytes) options->max_wal_bytes = MAX_WAL_BYTES;
 }
 
-static vestry_err refuse_options(const vestry_host *host, const char *path,
-                                 const char *why) {
+static vestry_err refuse_options(const vestry_host *host, const char *path, const char *why) {
   const vsi_call call = {host, "vestry_sqlite_pool_create", path, NULL};
   return vsi_refuse(&call, VESTRY_INVALID, "%s", why);
 }
 
-static vsi_sqlite_pool *allocate(const vestry_host *host,
-                                 const vestry_sqlite_pool_options *options) {
+static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_pool_options *options) {
   size_t count = options->connections_count + options->aside_count;
-  vsi_sqlite_pool *pool =
-      vsi_calloc(host, 1, sizeof *pool + count * sizeof *pool->conns);
+  vsi_sqlite_pool *pool = vsi_calloc(host, 1, sizeof *pool + count * sizeof *pool->conns);
   char *path = vsi_strdup(host, options->path, strlen(options->path));
-  char *setup = options->setup
-                    ? vsi_strdup(host, options->setup, strlen(options->setup))
-                    : NULL;
+  char *setup = options->setup ? vsi_strdup(host, options->setup, strlen(options->setup)) : NULL;
   if (!pool || !path || (options->setup && !setup)) {
     vsi_free(host, pool);
     vsi_free(host, path);
     vsi_free(host, setup);
     return NULL;
   }
-  pool->is = (vestry_sql_pool){
-      .ops = vsi_sqlite_pool_ops(), .host = host, .name = path};
+  pool->is = (vestry_sql_pool){.ops = vsi_sqlite_pool_ops(), .host = host, .name = path};
   pool->path = path;
   pool->setup = setup;
   pool->options = *options;
@@ -230,32 +180,22 @@ static vsi_sqlite_pool *allocate(const vestry_host *host,
   return pool;
 }
 
-vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *given,
-                                     vestry_sql_pool **ret_pool) {
+vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *given, vestry_sql_pool **ret_pool) {
   vestry_sqlite_pool_options options;
   if (VSI_OPTIONS_TAKE(vestry_sqlite_pool_options, options, given))
-    return vsi_mistake_in_options(vestry_host_default(),
-                                  "vestry_sqlite_pool_create");
+    return vsi_mistake_in_options(vestry_host_default(), "vestry_sqlite_pool_create");
   const vestry_host *host = vsi_host(options.host);
-  if (!ret_pool)
-    return vsi_mistake(host, "vestry_sqlite_pool_create", "ret_pool is NULL");
+  if (!ret_pool) return vsi_mistake(host, "vestry_sqlite_pool_create", "ret_pool is NULL");
   set_defaults(&options);
   if (!options.path || !*options.path || strcmp(options.path, ":memory:") == 0)
-    return refuse_options(
-        host, options.path ? options.path : "",
-        "options.path must name a file, because several connections use it");
+    return refuse_options(host, options.path ? options.path : "",
+                          "options.path must name a file, because several connections use it");
   if (options.schema && options.schema_version < 1)
-    return refuse_options(
-        host, options.path,
-        "options.schema requires a schema_version of at least 1");
-  if (options.connections_count > CONNECTIONS_MOST ||
-      options.aside_count > CONNECTIONS_MOST)
-    return refuse_options(
-        host, options.path,
-        "connections_count or aside_count is more than 1,024");
+    return refuse_options(host, options.path, "options.schema requires a schema_version of at least 1");
+  if (options.connections_count > CONNECTIONS_MOST || options.aside_count > CONNECTIONS_MOST)
+    return refuse_options(host, options.path, "connections_count or aside_count is more than 1,024");
   vsi_sqlite_pool *pool = allocate(host, &options);
-  if (!pool)
-    return VESTRY_NO_MEMORY;
+  if (!pool) return VESTRY_NO_MEMORY;
   vestry_err error = open_all(pool, &options);
   if (error)
     vsi_sqlite_pool_destroy(&pool->is);
