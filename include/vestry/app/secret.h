@@ -28,7 +28,7 @@ typedef struct vestry_secret {
 /** Set the secret of an instance, once, before its pages are created and before the first request. If none is set,
  *  signed sessions (vestry/app/session.h) set their secret as that of the instance.
  *  secret  copied
- *  Returns  OK | INVALID (too short; logged) | EXISTS (a secret is set, or a random key was already generated; logged) |
+ *  Returns  OK | INVALID, EXISTS (too short; a secret is set, or a random key was already generated; logged) |
  *           NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_secret_set(vestry *v, const vestry_secret *secret);

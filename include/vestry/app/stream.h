@@ -51,8 +51,9 @@ VESTRY_API vestry_err vestry_html_stream(vestry_html *html, const vestry_request
  *  renewed within lease_ms, the stream ends with cause LEASE_EXPIRED and its user leaves the presence. A lease begins
  *  with its first renewal; an idle page sends one for each heartbeat. Streams that set a longer heartbeat, or none,
  *  have no lease. If a renewal reaches a process that cannot pass it on to that of the stream, the tab releases the
- *  lease, and the stream stays open without it (docs/guide/proxies.md, Leases). If this process notices the end of a lease more than a second late, because it was stopped or all its
- *  threads were busy, renewals may wait in its sockets. Then all leases begin anew, but not twice in succession.
+ *  lease, and the stream stays open without it (docs/guide/proxies.md, Leases). If this process notices the end of a
+ *  lease more than a second late, because it was stopped or all its threads were busy, renewals may wait in its
+ *  sockets. Then all leases begin anew, but not twice in succession.
  *
  *  Call this once, before the first request, before or after vestry_pages_create or vestry_application_create. Pages
  *  have leases of the default length without this call; other streams have none.

@@ -132,9 +132,9 @@ typedef struct vestry_cluster_options {
  *  broker       copied; the object in its member `broker` is borrowed, not started yet, and must outlive the cluster
  *  ret_cluster  owned by the caller; untouched on failure. After a failure the broker may have been stopped, so that it
  *               cannot be started again
- *  Returns  OK, also while the broker is down | INVALID (an option; v has streams) | EXISTS (v is in a cluster; logged) |
- *           UNSUPPORTED (strict, and the broker has no reservations) | NO_MEMORY | IO (no randomness, no thread) |
- *           CLOSED
+ *  Returns  OK, also while the broker is down | INVALID (an option; v has streams) | EXISTS (v is in a cluster;
+ *           logged) | UNSUPPORTED (strict, and the broker has no reservations) | NO_MEMORY | IO (no randomness, no
+ *           thread) | CLOSED
  *  Threads  one, before the first request */
 VESTRY_API vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker,
                                             const vestry_cluster_options *options, vestry_cluster **ret_cluster);

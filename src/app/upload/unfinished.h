@@ -84,7 +84,8 @@ typedef struct vsi_unfinished_plan {
  * disk) */
 vestry_err vsi_unfinished_create(vestry_upload_folder *folder, const vsi_unfinished_plan *plan,
                                  char secret[VSI_UNFINISHED_SECRET_LEN + 1], vsi_unfinished **ret);
-/* Find an upload. secret: any text, of which the beginning counts. Returns a reference; NULL: there is none, or it belongs to another scope. */
+/* Find an upload by the beginning of a text. Returns a reference; NULL: there is none, or it belongs to another
+ * scope. */
 vsi_unfinished *vsi_unfinished_find(vestry_upload_folder *folder, const char *secret, vestry_scope scope);
 void vsi_unfinished_unref(vsi_unfinished *u);
 
