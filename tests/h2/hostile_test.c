@@ -608,13 +608,12 @@ static vestry_err hold_request(const vestry_request *req, vestry_reply *reply, v
   return vestry_reply_body(reply, "text/plain", "held", 4);
 }
 
-/* Begin to send a body, as the server's window allows. */
+/* Begin to send a body, within its window, and wait until the server has read it. */
 static void send_parts(frames_client *c, uint32_t id, int parts) {
   assert_true(frames_post(c, id, "/echo"));
-  for (int i = 0; i < parts; i++) {
-    assert_true(frames_send(c, FRAME_DATA, 0, id, part, sizeof part));
-    if (i % 2) assert_true(frames_wait(c, FRAME_WINDOW_UPDATE, id));
-  }
+  assert_true(frames_wait(c, FRAME_WINDOW_UPDATE, id));
+  for (int i = 0; i < parts; i++) assert_true(frames_send(c, FRAME_DATA, 0, id, part, sizeof part));
+  assert_true(send_ping(c, 0) && frames_wait(c, FRAME_PING, 0));
 }
 
 /* The requests of a connection are complete, and wait for a handler that blocks. None of them can be reset, so the
