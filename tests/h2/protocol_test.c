@@ -486,11 +486,76 @@ static void streams_survive_goaway_of_their_client(void **state) {
   vsi_server_stop(&s);
 }
 
+/* RFC 9113, 6.8: a request on its way when the server says that it ends is served. The second stream has no place. */
+static void goaway_names_a_last_stream_after_a_round_trip(void **state) {
+  frames_client c;
+  server_start(&s, &(server_settings){.adapter.max_streams = 1});
+  frames_connect(&c, s.port, 0);
+  frames_open_stream(&c, 1);
+  assert_int_equal(frames_status(&c, 1), 200);
+  frames_open_stream(&c, 3);
+  assert_true(frames_wait(&c, FRAME_GOAWAY, 0));
+  assert_int_equal(frames_number(c.last.bytes), INT32_MAX);
+  frames_get(&c, 5, "/echo");
+  assert_int_equal(frames_status(&c, 5), 200);
+  assert_true(frames_send(&c, FRAME_PING, FLAG_ACK, 0, "\0\0\0\0\0\0\0\0", 8));
+  assert_true(frames_wait(&c, FRAME_GOAWAY, 0));
+  assert_int_equal(frames_number(c.last.bytes), 5);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
+/* RFC 9113, 5.1.2: a stream too many is an error of that stream. */
+static void stream_above_the_limit_is_refused_alone(void **state) {
+  frames_client c;
+  server_start(&s, &(server_settings){.adapter.max_per_connection = 2});
+  frames_connect(&c, s.port, 0);
+  assert_true(frames_wait(&c, FRAME_SETTINGS, 0));
+  assert_memory_equal(c.last.bytes, "\0\3\0\0\0\2", 6);
+  for (uint32_t id = 1; id < 5; id += 2) {
+    frames_open_stream(&c, id);
+    assert_int_equal(frames_status(&c, id), 200);
+  }
+  for (uint32_t id = 5; id < 45; id += 2) {
+    frames_get(&c, id, "/echo");
+    assert_true(frames_wait(&c, FRAME_RST_STREAM, id));
+    assert_int_equal(frames_number(c.last.bytes), 7 /* REFUSED_STREAM */);
+  }
+  assert_true(frames_send_number(&c, FRAME_RST_STREAM, 1, 8));
+  frames_get(&c, 45, "/echo");
+  assert_int_equal(frames_status(&c, 45), 200);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
+/* PINGs do not keep a connection open that has no requests. */
+static void idle_connection_with_pings_ends(void **state) {
+  enum { IDLE_S = 3 };
+  frames_client c;
+  bool is_told = false;
+  server_start(&s, &(server_settings){.adapter.timeout_s = IDLE_S});
+  frames_connect(&c, s.port, 0);
+  frames_get(&c, 1, "/echo");
+  assert_int_equal(frames_status(&c, 1), 200);
+  while (frames_send(&c, FRAME_PING, 0, 0, "12345678", 8) && frames_read(&c)) {
+    is_told |= c.last.type == FRAME_GOAWAY;
+    if (c.last.type == FRAME_PING) atomic_fetch_add(&vsi_server_clock_ahead_ns, UINT64_C(100000000));
+  }
+  assert_true(is_told);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(violations_end_the_session_or_its_stream), cmocka_unit_test(preface_is_followed_by_settings),
-      cmocka_unit_test(settings_and_pings_are_acknowledged),      cmocka_unit_test(negative_windows_must_be_opened),
+      cmocka_unit_test(violations_end_the_session_or_its_stream),
+      cmocka_unit_test(preface_is_followed_by_settings),
+      cmocka_unit_test(settings_and_pings_are_acknowledged),
+      cmocka_unit_test(negative_windows_must_be_opened),
       cmocka_unit_test(streams_survive_goaway_of_their_client),
+      cmocka_unit_test(goaway_names_a_last_stream_after_a_round_trip),
+      cmocka_unit_test(stream_above_the_limit_is_refused_alone),
+      cmocka_unit_test(idle_connection_with_pings_ends),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 /* TLS: HTTP/1.1 and HTTP/2 on one port, protocols, certificates; and names that are not served. */
 #include <gnutls/x509.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "h2/client.h"
 #include "h2/frames.h"
@@ -49,6 +50,7 @@ static void alpn_selects_the_protocol_or_refuses(void **state) {
     gnutls_datum_t selected = {NULL, 0};
     const int error = frames_reach_tls(&c, s.port, &(tls_hello){.protocols = cases[i].protocols});
     assert_int_equal(error == 0, cases[i].selected != NULL);
+    if (error) assert_int_equal(gnutls_alert_get(c.tls), GNUTLS_A_NO_APPLICATION_PROTOCOL);
     (void)gnutls_alpn_get_selected_protocol(c.tls, &selected);
     if (!error) {
       assert_int_equal(selected.size, strlen(cases[i].selected));
@@ -57,6 +59,91 @@ static void alpn_selects_the_protocol_or_refuses(void **state) {
     frames_close(&c);
   }
   vsi_server_assert_serves(&s);
+  vsi_server_stop(&s);
+}
+
+/* RFC 8446, 5.1: a message of the handshake may be in several records. */
+static void client_hello_in_several_records_selects_the_same_protocol(void **state) {
+  static const char *const h2[] = {"h2", "http/1.1", NULL}, *const http1[] = {"http/1.1", NULL};
+  static const size_t sizes[] = {1, 20, 64, 200, 500};
+  server_start(&s, &(server_settings){.is_tls = true});
+  for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++) {
+    frames_client c;
+    gnutls_datum_t selected = {NULL, 0};
+    const tls_hello hello = {.protocols = i % 2 ? h2 : http1, .hello_bytes = sizes[i / 2]};
+    assert_int_equal(frames_reach_tls(&c, s.port, &hello), 0);
+    assert_int_equal(gnutls_alpn_get_selected_protocol(c.tls, &selected), 0);
+    assert_int_equal(selected.size, strlen(*hello.protocols));
+    frames_close(&c);
+  }
+  vsi_server_stop(&s);
+}
+
+/* ---- records ----------------------------------------------------------------------------------------------------- */
+
+static const char *const h2_only[] = {"h2", NULL};
+
+/* Begin HTTP/2 with windows without a limit, and records of the server of this size (0: any). */
+static void begin(frames_client *c, size_t record_bytes) {
+  const tls_hello hello = {.protocols = h2_only, .record_bytes = record_bytes};
+  assert_int_equal(frames_reach_tls(c, s.port, &hello), 0);
+  frames_begin(c, INT32_MAX);
+  frames_send_number(c, FRAME_WINDOW_UPDATE, 0, INT32_MAX - 65535);
+  assert_true(frames_wait(c, FRAME_SETTINGS, 0));
+}
+
+/* The response is larger than the buffers of the sockets, and nothing is read until the server waits for room. */
+static void get_large_response(size_t record_bytes, unsigned updates) {
+  enum { WAITING_BYTES = 32 << 10 };
+  frames_client c;
+  size_t got = 0;
+  int waiting = 0;
+  begin(&c, record_bytes);
+  frames_get(&c, 1, "/large");
+  while (waiting < WAITING_BYTES) assert_int_equal(ioctl(c.fd, FIONREAD, &waiting), 0);
+  for (; updates; updates--) {
+    assert_int_equal(gnutls_session_key_update(c.tls, GNUTLS_KU_PEER), 0);
+    assert_true(frames_send(&c, FRAME_PING, 0, 0, "12345678", 8));
+  }
+  assert_int_equal(frames_status(&c, 1), 200);
+  do {
+    assert_true(frames_wait(&c, FRAME_DATA, 1));
+    for (uint32_t i = 0; i < c.last.len; i++) assert_int_equal(c.last.bytes[i], 'l');
+    got += c.last.len;
+  } while (!(c.last.flags & FLAG_END_STREAM));
+  assert_int_equal(got, TLS_LARGE_BYTES);
+  frames_close(&c);
+}
+
+/* GnuTLS takes one record at a time, and its state changes when the client updates its keys (RFC 8446, 4.6.3). */
+static void slow_clients_get_all_bytes_in_records_of_any_size(void **state) {
+  server_start(&s, &(server_settings){.is_tls = true});
+  tls_contract_mount_large(&s);
+  get_large_response(0, 0);
+  get_large_response(512, 0);
+  get_large_response(0, 3);
+  get_large_response(512, 3);
+  vsi_server_stop(&s);
+}
+
+static void events_larger_than_a_record_arrive(void **state) {
+  static const size_t sizes[] = {100, 500, 700, 1500, 1900, 3000, 20000};
+  static char signals[20010];
+  frames_client c;
+  server_start(&s, &(server_settings){.is_tls = true});
+  begin(&c, 512);
+  frames_open_stream(&c, 1);
+  assert_int_equal(frames_status(&c, 1), 200);
+  assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    snprintf(signals, sizeof signals, "{\"a\":\"%0*zu\"}", (int)sizes[i], i);
+    vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), signals);
+    for (size_t seen = 0; seen < sizes[i]; seen += c.last.len) assert_true(frames_wait(&c, FRAME_DATA, 1));
+    vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), "{\"end\":1}");
+    do assert_true(frames_wait(&c, FRAME_DATA, 1));
+    while (!memmem(c.last.bytes, c.last.len, "end", 3));
+  }
+  frames_close(&c);
   vsi_server_stop(&s);
 }
 
@@ -164,6 +251,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_port_serves_both_versions),
       cmocka_unit_test(alpn_selects_the_protocol_or_refuses),
+      cmocka_unit_test(client_hello_in_several_records_selects_the_same_protocol),
+      cmocka_unit_test(slow_clients_get_all_bytes_in_records_of_any_size),
+      cmocka_unit_test(events_larger_than_a_record_arrive),
       cmocka_unit_test(name_of_the_certificate_that_is_not_served_gets_421),
       cmocka_unit_test(names_that_are_not_served_get_421),
       cmocka_unit_test(certificates_for_this_machine_are_made),

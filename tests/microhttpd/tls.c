@@ -70,6 +70,23 @@ static void forget_any(void) {
   gnutls_certificate_free_credentials(any);
 }
 
+static size_t hello_bytes; /* of the next record's parts; 0: it stays whole */
+
+/* Implements gnutls_push_func: the first record is cut into several. */
+static ssize_t push_cut(gnutls_transport_ptr_t to, const void *data, size_t len) {
+  enum { HEAD_BYTES = 5 };
+  const int fd = (int)(intptr_t)to;
+  const uint8_t *bytes = data;
+  if (!hello_bytes) return send(fd, data, len, MSG_NOSIGNAL);
+  for (size_t at = HEAD_BYTES, part; at < len; at += part) {
+    part = len - at < hello_bytes ? len - at : hello_bytes;
+    const uint8_t head[HEAD_BYTES] = {bytes[0], bytes[1], bytes[2], (uint8_t)(part >> 8), (uint8_t)part};
+    if (send(fd, head, sizeof head, MSG_NOSIGNAL) < 0 || send(fd, bytes + at, part, MSG_NOSIGNAL) < 0) return -1;
+  }
+  hello_bytes = 0;
+  return (ssize_t)len;
+}
+
 int tls_shake(int fd, const tls_hello *hello, gnutls_session_t *ret_session) {
   enum { PROTOCOLS_MOST = 4 };
   gnutls_datum_t protocols[PROTOCOLS_MOST];
@@ -92,6 +109,9 @@ int tls_shake(int fd, const tls_hello *hello, gnutls_session_t *ret_session) {
   if (hello->hook)
     gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_POST, hello->hook);
   gnutls_transport_set_int(session, fd);
+  if (hello->record_bytes) assert_true(gnutls_record_set_max_recv_size(session, hello->record_bytes) >= 0);
+  hello_bytes = hello->hello_bytes;
+  if (hello_bytes) gnutls_transport_set_push_function(session, push_cut);
   int error;
   do error = gnutls_handshake(session);
   while (error < 0 && !gnutls_error_is_fatal(error));

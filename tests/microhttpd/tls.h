@@ -22,6 +22,8 @@ typedef struct tls_hello {
   const char *priorities;          /* of GnuTLS */
   gnutls_handshake_hook_func hook; /* called for each ClientHello */
   const gnutls_datum_t *ticket;    /* of a session to resume (gnutls_session_get_data2); data NULL: none */
+  size_t record_bytes;             /* of the server's records (RFC 8449); 0: any number */
+  size_t hello_bytes;              /* of the records that its ClientHello is cut into; 0: one record */
 } tls_hello;
 
 /* Shake hands over a connected socket. Returns 0, or the error of GnuTLS. ret_session: to be ended in both cases */

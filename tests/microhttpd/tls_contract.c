@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -165,6 +166,111 @@ static void versions_before_1_2_are_refused(void **state) {
   assert_int_equal(shake("NORMAL:-VERS-ALL:+VERS-TLS1.2", &data, &is_resumed), 0);
   assert_int_not_equal(shake("LEGACY:-VERS-ALL:+VERS-TLS1.1:+VERS-TLS1.0", &data, &is_resumed), 0);
   gnutls_free(data.data);
+  vsi_server_stop(&s);
+}
+
+/* RFC 8446, 6.2: the client learns that it has nothing in common with the server. */
+static void refused_handshakes_end_with_an_alert(void **state) {
+  static const char *const others[] = {"imap", NULL}, *const http1[] = {"http/1.1", NULL};
+  const struct {
+    const char *const *protocols;
+    const char *priorities;
+    gnutls_alert_description_t alert;
+  } rows[] = {
+      {others, NULL, GNUTLS_A_NO_APPLICATION_PROTOCOL},
+      {http1, "NORMAL:-VERS-ALL:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-CBC", GNUTLS_A_HANDSHAKE_FAILURE},
+      {first_protocols(), "NORMAL:-VERS-ALL:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-CBC", GNUTLS_A_HANDSHAKE_FAILURE},
+      {NULL, "NORMAL:-VERS-ALL:+VERS-TLS1.2:-GROUP-ALL:+GROUP-X448", GNUTLS_A_HANDSHAKE_FAILURE},
+  };
+  start(NULL);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    gnutls_session_t tls;
+    const tls_hello hello = {.protocols = rows[i].protocols, .priorities = rows[i].priorities};
+    assert_int_equal(tls_reach(s.port, &hello, &tls), GNUTLS_E_FATAL_ALERT_RECEIVED);
+    assert_int_equal(gnutls_alert_get(tls), rows[i].alert);
+    tls_end(tls);
+  }
+  vsi_server_stop(&s);
+}
+
+/* ---- HTTP/1.1 ---------------------------------------------------------------------------------------------------- */
+
+static vestry_err answer_large(vestry_request *req, vestry_reply *reply) {
+  char *body = malloc(TLS_LARGE_BYTES);
+  assert_non_null(body);
+  memset(body, 'l', TLS_LARGE_BYTES);
+  const vestry_err error = vestry_reply_body(reply, "text/plain", body, TLS_LARGE_BYTES);
+  free(body);
+  return error;
+}
+
+void tls_contract_mount_large(const vsi_server *of) {
+  assert_int_equal(vestry_route(of->v, "GET", "/large", answer_large, NULL), VESTRY_OK);
+}
+
+static void ask(gnutls_session_t tls, const char *request) {
+  assert_int_equal(gnutls_record_send(tls, request, strlen(request)), strlen(request));
+}
+
+/* Read until the end, and return the number of bytes. */
+static size_t read_to_end(gnutls_session_t tls) {
+  static char piece[16384];
+  size_t sum = 0;
+  for (ssize_t got; (got = gnutls_record_recv(tls, piece, sizeof piece)) != 0;) {
+    if (got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED) continue;
+    assert_true(got > 0);
+    sum += (size_t)got;
+  }
+  return sum;
+}
+
+/* A client may end its side first (RFC 8446, 6.1), and send bytes that are not read any more (RFC 9112, 9.6). Nothing
+ * is read until a part of the response has come. */
+static void response_arrives_whole_whatever_its_client_sends_meanwhile(void **state) {
+  static const char request[] = "GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  static const size_t sizes[] = {0, 512};
+  enum { WAITING_BYTES = 32 << 10 };
+  start(NULL);
+  tls_contract_mount_large(&s);
+  for (size_t i = 0; i < 4; i++) {
+    gnutls_session_t tls;
+    int waiting = 0;
+    assert_int_equal(tls_reach(s.port, &(tls_hello){.record_bytes = sizes[i / 2]}, &tls), 0);
+    ask(tls, request);
+    if (i % 2) assert_int_equal(gnutls_bye(tls, GNUTLS_SHUT_WR), 0);
+    while (waiting < WAITING_BYTES) assert_int_equal(ioctl(gnutls_transport_get_int(tls), FIONREAD, &waiting), 0);
+    if (!(i % 2)) ask(tls, request);
+    assert_true(read_to_end(tls) > TLS_LARGE_BYTES);
+    tls_end(tls);
+  }
+  vsi_server_stop(&s);
+}
+
+/* Events of a stream are longer than its client's records. */
+static void events_arrive_in_small_records(void **state) {
+  enum { COUNT = 20, LONG = 3000 };
+  static char signals[LONG + 16], seen[COUNT * (LONG + 100)];
+  size_t len = 0;
+  gnutls_session_t tls;
+  start(NULL);
+  assert_int_equal(tls_reach(s.port, &(tls_hello){.record_bytes = 512}, &tls), 0);
+  ask(tls, "GET /stream HTTP/1.1\r\nHost: a\r\nDatastar-Request: true\r\n\r\n");
+  assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
+  for (int i = 0; i < COUNT; i++) {
+    snprintf(signals, sizeof signals, "{\"a%d\":\"%0*d\"}", i, i * LONG / COUNT, 0);
+    vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), signals);
+  }
+  while (!memmem(seen, len, signals, strlen(signals) / 2)) {
+    const ssize_t got = gnutls_record_recv(tls, seen + len, sizeof seen - len);
+    if (got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED) continue;
+    assert_true(got > 0);
+    len += (size_t)got;
+  }
+  for (int i = 0; i < COUNT; i++) {
+    snprintf(signals, sizeof signals, "\"a%d\":", i);
+    assert_non_null(memmem(seen, len, signals, strlen(signals)));
+  }
+  tls_end(tls);
   vsi_server_stop(&s);
 }
 
@@ -543,6 +649,9 @@ static void start_and_renewal_without_memory_fail(void **state) {
 int tls_contract_run(const tls_contract_adapter *of) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(versions_before_1_2_are_refused),
+      cmocka_unit_test(refused_handshakes_end_with_an_alert),
+      cmocka_unit_test(response_arrives_whole_whatever_its_client_sends_meanwhile),
+      cmocka_unit_test(events_arrive_in_small_records),
       cmocka_unit_test(key_share_of_browsers_is_taken),
       cmocka_unit_test(tickets_outlive_one_change_of_keys),
       cmocka_unit_test(secret_of_tickets_is_replaced_daily),

@@ -11,7 +11,7 @@
 #include "testing/contract/server.h"
 #include "vestry/server.h"
 
-enum { TLS_PEM_BYTES = 8192 };
+enum { TLS_PEM_BYTES = 8192, TLS_LARGE_BYTES = 4 << 20 };
 
 /* A key, and a certificate whose serial number tells it apart. */
 typedef struct tls_pair {
@@ -37,6 +37,8 @@ typedef struct tls_contract_adapter {
   bool sends_first;                    /* with the first of them, the server sends bytes before it has a request */
 } tls_contract_adapter;
 
+/* Mount /large, whose response is TLS_LARGE_BYTES times the letter l. */
+void tls_contract_mount_large(const vsi_server *s);
 /* Run the cases. Returns the number of failed ones. */
 int tls_contract_run(const tls_contract_adapter *adapter);
 

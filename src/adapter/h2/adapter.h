@@ -100,8 +100,9 @@ void vsi_h2_loops_close_streams(vsi_h2 *adapter, vestry_cause cause);
 gnutls_session_t vsi_h2_tls_begin(vsi_h2 *adapter, int fd);
 
 typedef enum vsi_h2_hello { VSI_H2_HELLO_PART, VSI_H2_HELLO_H2, VSI_H2_HELLO_H1 } vsi_h2_hello;
-/* Return what the first bytes of a connection begin: HTTP/2, HTTP/1.1, or too few bytes to know. */
-vsi_h2_hello vsi_h2_hello_read(const uint8_t *bytes, size_t len, bool is_tls);
+/* Return what the first bytes of a connection begin: HTTP/2, HTTP/1.1, or too few bytes to know. The bytes are
+ * overwritten. */
+vsi_h2_hello vsi_h2_hello_read(uint8_t *bytes, size_t len, bool is_tls);
 
 /* --------------------------------------------------------------------------------------------------- a request ---- */
 
@@ -283,7 +284,7 @@ struct vsi_h2_session {
   bool has_left;                  /* it is not in the loop's list any more */
   int fd;
   vsi_h2_phase phase; /* used by the loop's thread, as are the next members */
-  uint64_t since_ns;  /* its accept, or its last activity */
+  uint64_t since_ns;  /* its accept, or when it had a stream last, as seen by a look */
   bool is_patient;    /* TCP_USER_TIMEOUT is that of a response */
   uint64_t last_turn; /* of its errands; guarded by the lock of the writer pool */
   TAILQ_ENTRY(vsi_h2_session) in_line;
@@ -307,10 +308,8 @@ struct vsi_h2_session {
   void *frame_buffer;      /* nghttp2's, from mmap (frames.c); NULL: none, or from malloc */
   size_t frame_buffer_len;
   gnutls_session_t tls; /* NULL: plain */
-  char *unsent;         /* bytes that nghttp2 has produced and the socket did not take; owned */
+  char *unsent;         /* bytes, encrypted with TLS, that the socket did not take; owned */
   size_t unsent_len;
-  char *sealed; /* bytes of a record that the socket did not take, to be sent before all others; owned */
-  size_t sealed_len;
   char *record; /* where the next record goes instead of the socket: a batch of the runtime; NULL: nowhere */
   size_t record_len, record_room;
   _Atomic(uintptr_t) holder;              /* the thread that keeps the turn until its batch is sent; 0: none. Relaxed */
@@ -331,11 +330,11 @@ struct vsi_h2_session {
   bool waives_share;                      /* the stream that sends next may exceed its share */
   _Atomic(uint64_t) sent;                 /* all bytes of DATA; relaxed */
   vsi_h2_input input;
-  bool is_owed;                       /* a record waits inside GnuTLS */
   bool is_blocked;                    /* the socket is full */
   uint64_t blocked_ns;                /* since when it takes nothing; 0: it has taken bytes since the last look */
   bool is_watched;                    /* for room */
-  bool is_leaving;                    /* its client was sent GOAWAY */
+  bool is_leaving;                    /* its client is sent the last GOAWAY */
+  uint64_t leaving_ns;                /* when its client was sent the first one; 0: it was not */
   bool is_broken;                     /* it can neither be read nor written */
   STAILQ_HEAD(, vsi_h2_stream) ready; /* requests to serve; only the loop's thread changes it */
   uint32_t arriving_count;            /* streams whose request is incomplete */
@@ -420,8 +419,12 @@ vestry_err vsi_h2_frames_begin(vsi_h2_session *session);
 void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream);
 /* End a stream that nghttp2 has closed, with the turn. Drops the wire's reference. */
 void vsi_h2_frames_close(vsi_h2_stream *stream, vestry_cause cause);
-/* Queue a GOAWAY once, with the turn. Requests that have arrived are still served. */
+/* Begin to end a session, with the turn: requests that are on their way are still served. */
 void vsi_h2_frames_leave(vsi_h2_session *session);
+/* Queue the last GOAWAY once, with the turn. Requests that have arrived are still served. */
+void vsi_h2_frames_left(vsi_h2_session *session);
+/* Put the maximum number of streams into the frame that nghttp2 begins with; other frames stay as they are. */
+void vsi_h2_frames_limit(const vsi_h2_session *session, uint8_t *frame);
 
 /* data.c */
 void vsi_h2_data_begin(vsi_h2_session *session);

@@ -20,7 +20,7 @@
 
 enum { SESSION_WINDOW_BYTES = 4 << 20, ACKS_MOST = 256, SETTINGS_MOST = 32, RESETS_BURST = 500, RESETS_A_SECOND = 50 };
 enum { TOKENS = 2000, TOKENS_A_SECOND = 100, TOKENS_A_FAULT = 20, OF_PROXY = 4 };
-enum { TABLE_BYTES = NGHTTP2_DEFAULT_HEADER_TABLE_SIZE, SENT_TIMES = 2 };
+enum { TABLE_BYTES = NGHTTP2_DEFAULT_HEADER_TABLE_SIZE, SENT_TIMES = 2, STREAMS_MORE = 1000 };
 
 static vsi_h2_stream *stream_of(nghttp2_session *frames, int32_t id) {
   return nghttp2_session_get_stream_user_data(frames, id);
@@ -48,12 +48,18 @@ static void spend(vsi_h2_session *session, uint32_t tokens) {
 
 /* ------------------------------------------------------------------------------------------------------- heads ---- */
 
+static uint32_t streams_of(const vsi_h2_session *session) {
+  return atomic_load_explicit(&session->streams_count, memory_order_relaxed); /* only this turn's thread changes it */
+}
+
 static int on_begin_headers(nghttp2_session *frames, const nghttp2_frame *frame, void *ctx) {
   vsi_h2_session *session = ctx;
   session->input.is_read = true;
   session->input.listed = 0;
   if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
-  vsi_h2_stream *stream = vsi_h2_stream_create(session, frame->hd.stream_id);
+  const bool fits = streams_of(session) < session->adapter->most_streams;
+  if (!fits) spend(session, TOKENS_A_FAULT);
+  vsi_h2_stream *stream = fits ? vsi_h2_stream_create(session, frame->hd.stream_id) : NULL;
   if (!stream) { /* the client may repeat it (RFC 9113, 8.7) */
     nghttp2_submit_rst_stream(frames, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
     return 0;
@@ -128,6 +134,8 @@ static int on_begin_frame(nghttp2_session *frames, const nghttp2_frame_hd *frame
 static int on_frame(nghttp2_session *frames, const nghttp2_frame *frame, void *ctx) {
   vsi_h2_stream *stream = stream_of(frames, frame->hd.stream_id);
   if (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK)) vsi_h2_data_set_window(ctx);
+  const bool is_answer = frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK;
+  if (is_answer && ((vsi_h2_session *)ctx)->leaving_ns) vsi_h2_frames_left(ctx);
   if (frame->hd.type == NGHTTP2_PRIORITY_UPDATE) {
     const nghttp2_ext_priority_update *update = frame->ext.payload;
     vsi_h2_data_prioritize(ctx, update->stream_id, (const char *)update->field_value, update->field_value_len);
@@ -212,6 +220,8 @@ static int on_close(nghttp2_session *frames, int32_t id, uint32_t code, void *ct
 /* After a response whose request has not ended, the rest of the request is not wanted (RFC 9113, 8.1). */
 static int on_sent(nghttp2_session *frames, const nghttp2_frame *frame, void *ctx) {
   if (frame->hd.type == NGHTTP2_RST_STREAM) spend_on_reset(ctx, frame->rst_stream.error_code);
+  if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.last_stream_id == INT32_MAX) /* see vsi_h2_frames_leave */
+    (void)nghttp2_submit_ping(frames, NGHTTP2_FLAG_NONE, NULL);
   if (frame->hd.type == NGHTTP2_HEADERS && frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
       nghttp2_session_get_stream_remote_close(frames, frame->hd.stream_id) == 0)
     nghttp2_submit_rst_stream(frames, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
@@ -305,11 +315,30 @@ void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream) {
   if (has_events && !resets) vsi_h2_data_put(stream);
 }
 
+/* A session ends in two steps (RFC 9113, 6.8), so that requests are served which the client sent before it knew. The
+ * first GOAWAY names no stream. When the client has answered the PING after it, or too much time is over, the second one
+ * names the last request that is served. */
 void vsi_h2_frames_leave(vsi_h2_session *session) {
+  if (session->leaving_ns) return;
+  session->leaving_ns = vsi_now_ns(session->host);
+  (void)nghttp2_submit_shutdown_notice(session->frames);
+}
+
+void vsi_h2_frames_left(vsi_h2_session *session) {
   const int32_t last = nghttp2_session_get_last_proc_stream_id(session->frames);
   if (session->is_leaving) return;
   session->is_leaving = true;
   (void)nghttp2_submit_goaway(session->frames, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+/* One stream too many is an error of that stream (RFC 9113, 5.1.2), but nghttp2 would end the session. So it knows a
+ * higher limit than the client, and on_begin_headers refuses the stream. */
+void vsi_h2_frames_limit(const vsi_h2_session *session, uint8_t *frame) {
+  enum { ENTRY_BYTES = 6, NAME_BYTES = 2 };
+  const uint32_t most = session->adapter->most_streams;
+  if (frame[3] != NGHTTP2_SETTINGS || frame[4] & NGHTTP2_FLAG_ACK) return;
+  uint8_t *at = frame + VSI_H2_FRAME_HEAD_BYTES; /* the first entry (vsi_h2_frames_begin) */
+  for (size_t i = 0; i < ENTRY_BYTES - NAME_BYTES; i++) at[NAME_BYTES + i] = (uint8_t)(most >> (24 - 8 * i));
 }
 
 /* -------------------------------------------------------------------------------------------------------- life ---- */
@@ -391,7 +420,7 @@ static void *frames_realloc(void *at, size_t len, void *ctx) {
 vestry_err vsi_h2_frames_begin(vsi_h2_session *session) {
   const vsi_h2 *adapter = session->adapter;
   const nghttp2_settings_entry settings[] = {
-      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, adapter->most_streams},
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, adapter->most_streams + STREAMS_MORE}, /* vsi_h2_frames_limit */
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, VSI_H2_WINDOW_BYTES},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)adapter->max_head_bytes},
       {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},

@@ -93,6 +93,30 @@ static void join_cookies(vsi_h2_session *session, vsi_h2_request *request) {
   request->head_len = (size_t)(to - 1 - request->head);
 }
 
+/* Return whether a text is http or https, whatever its case (RFC 3986, 3.1). A proxy may name the scheme of its own
+ * client, which is not that of this connection (RFC 9113, 8.3.1). */
+static bool is_web(const char *scheme) {
+  return scheme && (vsi_strcasecmp(scheme, "https") == 0 || vsi_strcasecmp(scheme, "http") == 0);
+}
+
+/* Return the port of an authority with its colon; "": it has none. */
+static const char *port_of(const char *authority) {
+  const char *colon = strrchr(authority, ':');
+  return colon && !strchr(colon, ']') ? colon : authority + strlen(authority);
+}
+
+/* Return whether two authorities are the same one: their names in any case, and the default port given or not (RFC 9113,
+ * 8.3.1; RFC 9110, 4.2.3). */
+static bool is_same(const char *a, const char *b, const char *scheme) {
+  const char *usual = scheme && vsi_strcasecmp(scheme, "http") == 0 ? ":80" : ":443";
+  const char *port_a = port_of(a), *port_b = port_of(b);
+  const size_t len = (size_t)(port_a - a);
+  if ((size_t)(port_b - b) != len || vsi_strncasecmp(a, b, len) != 0) return false;
+  if (strcmp(port_a, usual) == 0 || strcmp(port_a, ":") == 0) port_a = "";
+  if (strcmp(port_b, usual) == 0 || strcmp(port_b, ":") == 0) port_b = "";
+  return strcmp(port_a, port_b) == 0;
+}
+
 /* Find the parts of the head. false: the Host differs from the authority. */
 static bool find_parts(vsi_h2_stream *stream) {
   vsi_h2_request *request = stream->request;
@@ -109,21 +133,14 @@ static bool find_parts(vsi_h2_stream *stream) {
     host = at.value;
   }
   vsi_h2_data_settle_priority(stream, priority);
-  if (host && request->authority) is_clear &= strcmp(host, request->authority) == 0;
+  if (host && request->authority) is_clear &= is_same(host, request->authority, request->scheme);
   if (!request->authority) request->authority = host;
   return is_clear;
 }
 
-static bool has_scheme(const vsi_h2_stream *stream) {
-  const char *scheme = stream->request->scheme;
-  return scheme && (strcmp(scheme, "https") == 0 || (!stream->session->tls && strcmp(scheme, "http") == 0));
-}
-
 /* Return whether the server serves a name, without its port. */
 static bool is_served(const vsi_h2 *adapter, const char *authority) {
-  const char *colon = strrchr(authority, ':');
-  const bool has_port = colon && !strchr(colon, ']');
-  const size_t len = has_port ? (size_t)(colon - authority) : strlen(authority);
+  const size_t len = (size_t)(port_of(authority) - authority);
   if (!adapter->names) return true;
   for (char **at = adapter->names; *at; at++)
     if (strlen(*at) == len && vsi_strncasecmp(*at, authority, len) == 0) return true;
@@ -135,7 +152,7 @@ static int check(vsi_h2_stream *stream, bool has_body) {
   const vsi_h2 *adapter = stream->session->adapter;
   vsi_h2_request *request = stream->request;
   join_cookies(stream->session, request);
-  const bool is_clear = !request->refused && find_parts(stream) && request->target && has_scheme(stream);
+  const bool is_clear = !request->refused && find_parts(stream) && request->target && is_web(request->scheme);
   if (request->refused) return request->refused;
   request->path = request->target ? vsi_alloc(adapter->host, strlen(request->target) + 2) : NULL;
   if (request->target && !request->path) return 500;

@@ -27,9 +27,8 @@
  * their order. So the sends of many connections are one system call. The loop's thread may wait that long; the worker
  * never waits for a turn meanwhile (vsi_h2_session_is_held).
  *
- * If the socket has no room, a record that is already encrypted waits inside GnuTLS (is_owed), and the frames that
- * nghttp2 has already produced wait in `unsent`. Until the socket has room, no more frames are taken from nghttp2, so a
- * peer that does not read costs at most one frame and one record. */
+ * If the socket has no room, the bytes of records that are already encrypted wait in `unsent`. Until the socket has
+ * room, no more frames are taken from nghttp2, so a peer that does not read costs at most two records. */
 #include "adapter/h2/adapter.h"
 
 #include <errno.h>
@@ -41,13 +40,15 @@
 
 #include "base/log.h"
 
-enum { PEEKED_BYTES = 16384 + 5, READS = 4, MOST_WASTE = 16 };
-enum { UNSENT_BYTES = 128 << 10 };
+enum { PEEKED_BYTES = 16384 + 5, READS = 4 };
+enum { UNSENT_BYTES = 128 << 10, MOST_UNSENT = 64 << 10 };
 
 /* Time for which the client of a response may take no bytes of it after a stop, and while its session waits to serve
  * requests. */
 #define STOPPED_NS UINT64_C(5000000000)
 #define HURRY_NS   UINT64_C(2000000000)
+/* Time for which a client that is sent GOAWAY may not answer. */
+#define LEAVE_NS UINT64_C(1000000000)
 
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
@@ -98,85 +99,78 @@ static void break_off(vsi_h2_session *session, int error) {
   shutdown(session->fd, SHUT_RDWR);
 }
 
-/* Pass bytes to the socket, or to GnuTLS. Returns the number that was taken. */
-static size_t put(vsi_h2_session *session, const char *data, size_t len) {
-  size_t at = 0;
-  while (at < len && !session->is_blocked && !session->is_broken) {
-    const size_t part = len - at < VSI_H2_RECORD_BYTES ? len - at : VSI_H2_RECORD_BYTES;
-    errno = 0;
-    const ssize_t sent = session->tls ? gnutls_record_send(session->tls, data + at, part)
-                                      : send(session->fd, data + at, part, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent >= 0) {
-      at += (size_t)sent;
-      session->blocked_ns = 0;
-    } else if (session->tls ? sent == GNUTLS_E_AGAIN : errno == EAGAIN) {
-      session->is_blocked = true;
-      session->is_owed = session->tls != NULL;
-      if (session->is_owed) at += part;
-    } else if (session->tls ? sent != GNUTLS_E_INTERRUPTED : errno != EINTR) {
-      break_off(session, errno);
-    }
+/* Keep bytes for which the socket has no room. A client that reads nothing, and makes GnuTLS answer it, cannot let them
+ * grow. */
+static bool keep(vsi_h2_session *session, const char *data, size_t len) {
+  char *grown = NULL;
+  if (session->unsent_len + len <= MOST_UNSENT)
+    grown = vsi_realloc(session->host, session->unsent, session->unsent_len + len);
+  if (!grown) {
+    errno = ENOMEM;
+    return false;
   }
-  return at;
+  memcpy(grown + session->unsent_len, data, len);
+  session->unsent = grown;
+  session->unsent_len += len;
+  return true;
 }
 
-/* Send bytes that are encrypted already. */
-static void send_sealed(vsi_h2_session *session) {
-  while (session->sealed && !session->is_blocked && !session->is_broken) {
-    const ssize_t sent = send(session->fd, session->sealed, session->sealed_len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0) {
-      session->is_blocked = errno == EAGAIN;
-      if (errno != EAGAIN && errno != EINTR) break_off(session, errno);
-      continue;
+/* Send bytes as they are: plain, or encrypted. Those that the socket does not take wait in `unsent`. Implements
+ * gnutls_push_func, which takes all bytes: otherwise GnuTLS would keep a record that blocks, and its bytes would be lost
+ * when the client updates its keys meanwhile. */
+static ssize_t push(gnutls_transport_ptr_t of, const void *data, size_t len) {
+  vsi_h2_session *session = of;
+  ssize_t sent = 0;
+  if (session->record) {
+    if (len > session->record_room - session->record_len) {
+      errno = EMSGSIZE;
+      return -1;
     }
-    session->sealed_len -= (size_t)sent;
-    session->blocked_ns = 0;
-    memmove(session->sealed, session->sealed + sent, session->sealed_len);
-    if (session->sealed_len) continue;
-    vsi_free(session->host, session->sealed);
-    session->sealed = NULL;
+    memcpy(session->record + session->record_len, data, len);
+    session->record_len += len;
+    return (ssize_t)len;
+  }
+  if (!session->unsent) {
+    sent = send(session->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) return -1;
+    if (sent > 0) session->blocked_ns = 0;
+    if (sent == (ssize_t)len) return sent;
+    session->is_blocked = true;
+    if (sent < 0) sent = 0;
+  }
+  return keep(session, (const char *)data + sent, len - (size_t)sent) ? (ssize_t)len : -1;
+}
+
+/* Send frames. GnuTLS takes one record at a time, whose size the client limits (RFC 8449; RFC 6066, 4). */
+static void put(vsi_h2_session *session, const void *data, size_t len) {
+  const char *at = data;
+  while (len && !session->is_broken) {
+    errno = 0;
+    const ssize_t taken = session->tls ? gnutls_record_send(session->tls, at, len) : push(session, at, len);
+    if (taken > 0)
+      at += taken, len -= (size_t)taken;
+    else if (taken != GNUTLS_E_INTERRUPTED)
+      break_off(session, errno);
   }
 }
 
 /* Send what waits from an earlier time. Returns whether nothing waits any more. */
 static bool send_rest(vsi_h2_session *session) {
-  send_sealed(session);
-  if (session->is_owed && !session->is_blocked) {
-    errno = 0;
-    const ssize_t sent = gnutls_record_send(session->tls, NULL, 0);
-    session->is_blocked = sent == GNUTLS_E_AGAIN || sent == GNUTLS_E_INTERRUPTED;
-    session->is_owed = session->is_blocked;
-    if (sent >= 0) session->blocked_ns = 0;
-    if (sent < 0 && !session->is_blocked) break_off(session, errno);
-  }
-  if (session->unsent && !session->is_blocked) {
-    const size_t taken = put(session, session->unsent, session->unsent_len);
-    session->unsent_len -= taken;
-    memmove(session->unsent, session->unsent + taken, session->unsent_len);
-    if (!session->unsent_len) {
-      vsi_free(session->host, session->unsent);
-      session->unsent = NULL;
+  while (session->unsent && !session->is_blocked && !session->is_broken) {
+    const ssize_t sent = send(session->fd, session->unsent, session->unsent_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+      session->is_blocked = errno == EAGAIN;
+      if (errno != EAGAIN && errno != EINTR) break_off(session, errno);
+      continue;
     }
+    session->unsent_len -= (size_t)sent;
+    session->blocked_ns = 0;
+    memmove(session->unsent, session->unsent + sent, session->unsent_len);
+    if (session->unsent_len) continue;
+    vsi_free(session->host, session->unsent);
+    session->unsent = NULL;
   }
   return !session->is_blocked && !session->is_broken;
-}
-
-/* Keep bytes that the socket did not take. */
-static void keep(vsi_h2_session *session, const char *data, size_t len) {
-  if (!len || session->is_broken) return;
-  char *grown = vsi_realloc(session->host, session->unsent, session->unsent_len + len);
-  if (!grown) {
-    break_off(session, ENOMEM);
-    return;
-  }
-  memcpy(grown + session->unsent_len, data, len);
-  session->unsent = grown;
-  session->unsent_len += len;
-}
-
-static void flush(vsi_h2_session *session, const char *data, size_t len) {
-  const size_t taken = put(session, data, len);
-  keep(session, data + taken, len - taken);
 }
 
 /* Frames that are sent in one record. */
@@ -186,7 +180,7 @@ typedef struct frames_batch {
 } frames_batch;
 
 static void send_batch(vsi_h2_session *session, frames_batch *batch) {
-  flush(session, batch->bytes, batch->used);
+  put(session, batch->bytes, batch->used);
   batch->used = 0;
 }
 
@@ -200,9 +194,10 @@ static void add_control(vsi_h2_session *session, frames_batch *batch) {
     if (vsi_h2_data_has_said(session, data)) continue;
     if (batch->used + (size_t)len > sizeof batch->bytes) send_batch(session, batch);
     if ((size_t)len > sizeof batch->bytes) {
-      flush(session, (const char *)data, (size_t)len);
+      put(session, data, (size_t)len);
     } else {
       memcpy(batch->bytes + batch->used, data, (size_t)len);
+      vsi_h2_frames_limit(session, (uint8_t *)batch->bytes + batch->used);
       batch->used += (size_t)len;
     }
   }
@@ -229,7 +224,7 @@ static void send_frames(vsi_h2_session *session) {
     is_done = !len && !batch.used && !session->has_control;
     if (!len) send_batch(session, &batch);
   }
-  if (batch.used) keep(session, batch.bytes, batch.used);
+  send_batch(session, &batch);
 }
 
 /* ------------------------------------------------------------------------------------------------------- turns ---- */
@@ -300,8 +295,8 @@ static bool is_dirty(vsi_h2_session *session) {
 
 static bool is_finished(const vsi_h2_session *session) {
   if (session->is_broken) return true;
-  return session->frames && !session->unsent && !session->sealed && !session->is_owed &&
-         !nghttp2_session_want_read(session->frames) && !nghttp2_session_want_write(session->frames);
+  return session->frames && !session->unsent && !nghttp2_session_want_read(session->frames) &&
+         !nghttp2_session_want_write(session->frames);
 }
 
 /* Watch the socket from now on for bytes, and for room. */
@@ -311,7 +306,7 @@ static void watch(vsi_h2_session *session, bool wants_room) {
 }
 
 static void watch_room(vsi_h2_session *session) {
-  if (session->is_blocked == session->is_watched || !session->frames) return;
+  if (session->is_blocked == session->is_watched) return;
   session->is_watched = session->is_blocked;
   watch(session, session->is_watched);
 }
@@ -337,26 +332,10 @@ static void pump(vsi_h2_session *session) {
 
 /* ----------------------------------------------------------------------------------------------------- batches ---- */
 
-/* Implements gnutls_push_func. */
-static ssize_t push(gnutls_transport_ptr_t of, const void *data, size_t len) {
-  vsi_h2_session *session = of;
-  if (!session->record) return send(session->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (len > session->record_room - session->record_len) {
-    errno = EMSGSIZE;
-    return -1;
-  }
-  memcpy(session->record + session->record_len, data, len);
-  session->record_len += len;
-  return (ssize_t)len;
-}
-
-/* Put a frame into the record. */
-static void seal(vsi_h2_session *session, const uint8_t *frame, size_t len) {
-  if (gnutls_record_send(session->tls, frame, len) != (ssize_t)len) break_off(session, EIO);
-}
-
 static size_t compose(vsi_h2_stream *stream, const vestry_slice *slices, size_t count, void *record, size_t room) {
-  enum { FRAME_BYTES = 2048, SEALED_MORE = 64 /* bytes of a record beside its content, at most */, FEW = 2 };
+  /* SEALED_MORE: what TLS adds to the frame, at most: 32 bytes to each record. A client limits records to 512 bytes or
+   * more, and its update of keys needs one, too. */
+  enum { FRAME_BYTES = 2048, SEALED_MORE = 6 * 32, FEW = 2 };
   vsi_h2_session *session = stream->session;
   uint8_t frame[FRAME_BYTES];
   /* The record is read again if the socket does not take all of it. Without TLS, it may equal that of another session:
@@ -365,15 +344,14 @@ static size_t compose(vsi_h2_stream *stream, const vestry_slice *slices, size_t 
   /* A session with more streams sends the frames of all of them in one record. relaxed: any number will do */
   if (atomic_load_explicit(&session->streams_count, memory_order_relaxed) > FEW) return 0;
   if (room <= SEALED_MORE || !vsi_semaphore_try(&session->turn)) return 0;
-  const bool is_quiet = session->frames && !session->is_broken && !session->is_blocked && !session->is_owed &&
-                        !session->unsent && !session->sealed && !nghttp2_session_want_write(session->frames) &&
-                        !has_terminated(session);
+  const bool is_quiet = session->frames && !session->is_broken && !session->is_blocked && !session->unsent &&
+                        !nghttp2_session_want_write(session->frames) && !has_terminated(session);
   const size_t most = room - SEALED_MORE < sizeof frame ? room - SEALED_MORE : sizeof frame;
   const size_t len = is_quiet ? vsi_h2_data_compose(stream, slices, count, frame, most) : 0;
   session->record = len ? record : NULL;
   session->record_room = room;
   session->record_len = 0;
-  if (len) seal(session, frame, len);
+  put(session, frame, len);
   if (len && !session->is_broken) {
     atomic_store_explicit(&session->holder, (uintptr_t)pthread_self(), memory_order_relaxed); /* see is_held */
     return session->record_len;
@@ -384,26 +362,14 @@ static size_t compose(vsi_h2_stream *stream, const vestry_slice *slices, size_t 
   return 0;
 }
 
-/* Keep the bytes of the record that the socket did not take. */
-static void keep_sealed(vsi_h2_session *session, size_t taken) {
-  const size_t len = session->record_len - taken;
-  session->sealed = vsi_alloc(session->host, len);
-  if (!session->sealed) {
-    break_off(session, ENOMEM);
-    return;
-  }
-  memcpy(session->sealed, session->record + taken, len);
-  session->sealed_len = len;
-  session->is_blocked = true;
-}
-
 static void take_result(vsi_h2_session *session, int result) {
   if (vsi_h2_session_is_held(session)) {
     const size_t taken = result > 0 ? (size_t)result : 0;
     if (result < 0 && result != -EAGAIN && result != -EINTR)
       break_off(session, -result);
-    else if (taken < session->record_len)
-      keep_sealed(session, taken);
+    else if ((session->is_blocked = taken < session->record_len) &&
+             !keep(session, session->record + taken, session->record_len - taken))
+      break_off(session, ENOMEM);
     session->record = NULL;
     watch_room(session);
     atomic_store_explicit(&session->holder, 0, memory_order_relaxed); /* see is_held */
@@ -423,7 +389,6 @@ static void read_frames(vsi_h2_session *session) {
     const ssize_t len = session->tls ? gnutls_record_recv(session->tls, bytes, sizeof bytes)
                                      : recv(session->fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (len > 0) {
-      session->since_ns = vsi_now_ns(session->host);
       if (!vsi_h2_input_take(session, bytes, (size_t)len)) {
         send_frames(session); /* perhaps a GOAWAY with the reason */
         break_off(session, 0);
@@ -456,6 +421,7 @@ static bool begin_frames(vsi_h2_session *session) {
   setsockopt(session->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
   if (lost_ms) setsockopt(session->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
   session->phase = VSI_H2_OPEN;
+  session->since_ns = vsi_now_ns(session->host);
   return !vsi_h2_frames_begin(session);
 }
 
@@ -491,8 +457,11 @@ static bool begin(vsi_h2_session *session) {
 
 static bool shake(vsi_h2_session *session) {
   int error;
+  session->is_blocked = false;
+  (void)send_rest(session);
   do error = gnutls_handshake(session->tls);
   while (error == GNUTLS_E_INTERRUPTED || error == GNUTLS_E_WARNING_ALERT_RECEIVED);
+  watch_room(session);
   if (error == GNUTLS_E_AGAIN) return true;
   if (!error) return begin_frames(session);
   (void)gnutls_alert_send_appropriate(session->tls, error); /* for the client's log */
@@ -626,8 +595,9 @@ bool vsi_h2_session_look(vsi_h2_session *session, uint64_t now_ns) {
   vsi_semaphore_enter(&session->turn);
   /* relaxed: only a flag */
   if (atomic_load_explicit(&adapter->is_stopping, memory_order_relaxed)) vsi_h2_frames_leave(session);
-  if (LIST_EMPTY(&session->streams) && is_over(session->since_ns, now_ns, adapter->idle_ns))
-    nghttp2_session_terminate_session(session->frames, NGHTTP2_NO_ERROR);
+  if (!LIST_EMPTY(&session->streams)) session->since_ns = now_ns;
+  if (is_over(session->since_ns, now_ns, adapter->idle_ns)) vsi_h2_frames_leave(session);
+  if (session->leaving_ns && is_over(session->leaving_ns, now_ns, LEAVE_NS)) vsi_h2_frames_left(session);
   look_at_blocked(session, now_ns);
   look_at_requests(session, now_ns);
   vsi_semaphore_leave(&session->turn);
@@ -639,17 +609,15 @@ bool vsi_h2_session_look(vsi_h2_session *session, uint64_t now_ns) {
 
 /* ----------------------------------------------------------------------------------------------------- its end ---- */
 
-/* Close the socket. If it were closed with unread bytes, the connection would be reset, and the last frames lost. */
 static void put_down(vsi_h2_session *session) {
-  char waste[4096];
   if (session->tls) {
     if (!session->is_broken) (void)gnutls_bye(session->tls, GNUTLS_SHUT_WR);
     gnutls_deinit(session->tls);
     session->tls = NULL;
   }
-  shutdown(session->fd, SHUT_WR);
-  for (int i = 0; i < MOST_WASTE && recv(session->fd, waste, sizeof waste, MSG_DONTWAIT) > 0; i++) continue;
-  close(session->fd);
+  vsi_free(session->host, session->unsent);
+  session->unsent = NULL;
+  vsi_microhttpd_sockets_linger(&session->adapter->inner->sockets, session->fd, session->address);
 }
 
 static socklen_t address_len(const vsi_h2_session *session) {
@@ -664,13 +632,14 @@ void vsi_h2_session_end(vsi_h2_session *session) {
   const bool is_given = session->phase == VSI_H2_GIVEN;
   vsi_semaphore_enter(&session->turn);
   const vestry_cause cause = session->error ? vsi_microhttpd_verdict(session->fd, session->error) : VESTRY_CAUSE_HANGUP;
+  if (session->frames && !session->is_broken) { /* the adapter ends: the client learns which requests were served */
+    vsi_h2_frames_left(session);
+    send_frames(session);
+  }
   (void)epoll_ctl(session->loop->epoll, EPOLL_CTL_DEL, session->fd, NULL);
   if (session->frames) nghttp2_session_del(session->frames);
   session->frames = NULL;
   vsi_h2_request_bytes_settle(session, false);
-  vsi_free(session->host, session->unsent);
-  vsi_free(session->host, session->sealed);
-  session->unsent = session->sealed = NULL;
   for (vsi_h2_stream *at; (at = LIST_FIRST(&session->streams)) != NULL;) vsi_h2_frames_close(at, cause);
   vsi_mutex_lock(&session->lock);
   session->is_dead = true;
@@ -682,7 +651,9 @@ void vsi_h2_session_end(vsi_h2_session *session) {
   }
   if (!is_given) put_down(session);
   vsi_semaphore_leave(&session->turn);
-  vsi_microhttpd_sockets_leave(&adapter->inner->sockets, session->address);
-  if (is_given) vsi_microhttpd_give(adapter->inner, session->fd, &session->from.any, address_len(session));
+  if (is_given) {
+    vsi_microhttpd_sockets_leave(&adapter->inner->sockets, session->address);
+    vsi_microhttpd_give(adapter->inner, session->fd, &session->from.any, address_len(session));
+  }
   vsi_h2_session_unref(session);
 }

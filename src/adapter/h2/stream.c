@@ -122,7 +122,7 @@ vsi_h2_stream *vsi_h2_stream_create(vsi_h2_session *session, int32_t id) {
     return NULL;
   }
   stream->is_counted = true;
-  stream->request->begun_ns = vsi_now_ns(session->host);
+  stream->request->begun_ns = session->since_ns = vsi_now_ns(session->host);
   stream->urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY;
   VSI_REFS_INIT(&stream->refs, 1);
   VSI_REFS_TAKE(&session->refs);

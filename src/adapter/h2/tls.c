@@ -51,20 +51,12 @@ static bool offers_h2(reader protocols) {
   return false;
 }
 
-/* A ClientHello (RFC 8446, 4.1.2; RFC 7301, 3.1) in one record:
- *
- *   record      22, version (2), length (2)
- *   handshake   1, length (3), version (2), random (32), session id <1>, ciphers <2>, compression <1>, extensions <2>
- *   extension   type (2), data <2>; ALPN: 16, names <2>, each <1> */
-static vsi_h2_hello read_client_hello(const uint8_t *bytes, size_t len) {
-  enum { HANDSHAKE = 22, CLIENT_HELLO = 1, FIXED = 34, ALPN = 16 };
-  reader all = {bytes, bytes + len, false};
-  if (take_number(&all, 1) != HANDSHAKE && len) return VSI_H2_HELLO_H1;
-  (void)take_number(&all, 2);
-  reader record = take_part(&all, 2);
-  if (record.is_short) return VSI_H2_HELLO_PART;
-  if (take_number(&record, 1) != CLIENT_HELLO) return VSI_H2_HELLO_H1;
-  reader hello = take_part(&record, 3);
+enum { HANDSHAKE = 22, CLIENT_HELLO = 1, MESSAGE_HEAD = 4, FIXED = 34, ALPN = 16 };
+
+/* Look for ALPN in the whole message. */
+static vsi_h2_hello find_protocols(reader message) {
+  (void)take_number(&message, 1);
+  reader hello = take_part(&message, 3);
   (void)take_number(&hello, FIXED);
   (void)take_part(&hello, 1);
   (void)take_part(&hello, 2);
@@ -78,7 +70,33 @@ static vsi_h2_hello read_client_hello(const uint8_t *bytes, size_t len) {
   return VSI_H2_HELLO_H1;
 }
 
-vsi_h2_hello vsi_h2_hello_read(const uint8_t *bytes, size_t len, bool is_tls) {
+/* A ClientHello (RFC 8446, 4.1.2; RFC 7301, 3.1), in one record or several (RFC 8446, 5.1), whose parts are joined at
+ * the beginning of the bytes:
+ *
+ *   record      22, version (2), length (2)
+ *   handshake   1, length (3), version (2), random (32), session id <1>, ciphers <2>, compression <1>, extensions <2>
+ *   extension   type (2), data <2>; ALPN: 16, names <2>, each <1> */
+static vsi_h2_hello read_client_hello(uint8_t *bytes, size_t len) {
+  reader all = {bytes, bytes + len, false};
+  size_t joined = 0, wanted = MESSAGE_HEAD;
+  while (joined < wanted) {
+    if (all.at == all.end) return VSI_H2_HELLO_PART;
+    if (take_number(&all, 1) != HANDSHAKE) return VSI_H2_HELLO_H1;
+    (void)take_number(&all, 2);
+    const size_t announced = take_number(&all, 2), left = (size_t)(all.end - all.at);
+    if (all.is_short) return VSI_H2_HELLO_PART;
+    if (!announced) return VSI_H2_HELLO_H1; /* not permitted */
+    const size_t part = announced < left ? announced : left;
+    memmove(bytes + joined, all.at, part);
+    all.at += part;
+    joined += part;
+    if (joined && *bytes != CLIENT_HELLO) return VSI_H2_HELLO_H1;
+    if (joined >= MESSAGE_HEAD) wanted = MESSAGE_HEAD + (vsi_h2_number_at(bytes) & 0xffffff);
+  }
+  return find_protocols((reader){bytes, bytes + wanted, false});
+}
+
+vsi_h2_hello vsi_h2_hello_read(uint8_t *bytes, size_t len, bool is_tls) {
   if (is_tls) return read_client_hello(bytes, len);
   const size_t part = len < NGHTTP2_CLIENT_MAGIC_LEN ? len : NGHTTP2_CLIENT_MAGIC_LEN;
   if (memcmp(bytes, NGHTTP2_CLIENT_MAGIC, part) != 0) return VSI_H2_HELLO_H1;

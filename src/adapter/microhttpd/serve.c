@@ -3,6 +3,7 @@
  * requests. cls is the adapter. */
 #include "adapter/microhttpd/adapter.h"
 
+#include <fcntl.h>
 #include <gnutls/abstract.h>
 #include <limits.h>
 #include <stdio.h>
@@ -89,6 +90,15 @@ static int refuse(gnutls_session_t session, const gnutls_datum_t *names, int nam
   return -1;
 }
 
+/* Take the socket of a connection that libmicrohttpd is about to close, unless its client has closed it. */
+static void linger(vsi_microhttpd *adapter, vsi_microhttpd_socket *socket) {
+  if (socket->is_handed_over || vsi_microhttpd_has_left(socket->fd)) return;
+  const int own = fcntl(socket->fd, F_DUPFD_CLOEXEC, 0);
+  if (own < 0) return;
+  socket->is_handed_over = true;
+  vsi_microhttpd_sockets_linger(&adapter->sockets, own, socket->address);
+}
+
 /* A connection was accepted, or will be closed. */
 static void connected(void *cls, struct MHD_Connection *conn, void **socket_context,
                       enum MHD_ConnectionNotificationCode code) {
@@ -100,6 +110,7 @@ static void connected(void *cls, struct MHD_Connection *conn, void **socket_cont
     if (socket) {
       vsi_microhttpd_socket_ends(socket);
       vsi_microhttpd_request_destroy(socket->request);
+      linger(adapter, socket);
     }
     vsi_microhttpd_socket_destroy(&adapter->sockets, socket);
     *socket_context = NULL;
@@ -160,6 +171,8 @@ static void log_line(void *cls, const char *format, va_list arguments) {
   if (vsi_microhttpd_stream_is_closing()) return;
   bool started = atomic_load_explicit(&adapter->daemon, memory_order_relaxed) != NULL; /* relaxed: only a check */
   if (started) vsi_microhttpd_refused_look(adapter, format, arguments);
+  if (strstr(format, "handshake message"))
+    vsi_tls_refuse(); /* a handshake has failed, and its session is closed next */
   char line[LINE_BYTES];
   size_t prefix =
       (size_t)snprintf(line, sizeof line, "%s%slibmicrohttpd: ", started ? "" : adapter->function, started ? "" : ": ");

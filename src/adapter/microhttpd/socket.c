@@ -31,10 +31,13 @@
  * cannot have been reused. */
 #include "adapter/microhttpd/socket.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/wait.h"
@@ -46,6 +49,7 @@ enum { LOOKED_AT = 256, LONGEST_LOOK_MS = 250, LEAST_LOOK_MS = 10, LOOKS = 8, SH
 /* libmicrohttpd's own timeout closes connections that are silent between requests. The grace lets this timeout come
  * first, so that this file closes only the connections that libmicrohttpd overlooks. */
 enum { IDLE_GRACE_MS = 1000 };
+enum { LINGER_MS = 5000, LINGER_MOST_MS = 30000, MOST_WASTE = 16 };
 #define ENDED_NS UINT64_C(20000000)
 
 /* ------------------------------------------------------------------------------------------------ the arrivals ---- */
@@ -192,10 +196,90 @@ static void judge_locked(vsi_microhttpd_socket *socket, short events, uint64_t n
   if (is_late || (has_ended && now - socket->ended_ns >= ENDED_NS)) cut_locked(socket);
 }
 
+/* --------------------------------------------------------------------------------------------------- lingering ---- */
+
+/* If a socket is closed while bytes of its client are unread, or such bytes arrive later, the kernel resets the
+ * connection, and the client may lose the end of the response. So only the sending side is shut at first, and the
+ * client's bytes are discarded until it has closed, too (RFC 9112, 9.6). A client has LINGER_MS, and as long as it
+ * acknowledges bytes, LINGER_MOST_MS. */
+
+bool vsi_microhttpd_has_left(int fd) {
+  char waste[WASTE_BYTES];
+  ssize_t len = 1;
+  for (int i = 0; i < MOST_WASTE && len > 0; i++) len = recv(fd, waste, sizeof waste, MSG_DONTWAIT);
+  return !len || (len < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+static int unacked_of(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQ, &bytes) ? 0 : bytes;
+}
+
+/* Return whether the time of a client is over. */
+static bool is_overdue(vsi_microhttpd_lingering *at, uint64_t now) {
+  const int unacked = unacked_of(at->fd);
+  if (unacked < at->unacked_bytes) at->until_ns = vsi_add_saturating(now, vsi_ms_to_ns(LINGER_MS));
+  at->unacked_bytes = unacked;
+  return now >= at->until_ns || now >= at->most_ns;
+}
+
+/* Remove the next connection to close, from *at on. */
+static bool take_out_locked(vsi_microhttpd_sockets *sockets, uint64_t now, size_t *at,
+                            vsi_microhttpd_lingering *ret_over) {
+  for (; *at < sockets->lingering_count; ++*at) {
+    vsi_microhttpd_lingering *found = &sockets->lingering[*at];
+    if (!vsi_microhttpd_has_left(found->fd) && !is_overdue(found, now)) continue;
+    *ret_over = *found;
+    *found = sockets->lingering[--sockets->lingering_count];
+    return true;
+  }
+  return false;
+}
+
+static void close_lingering(vsi_microhttpd_sockets *sockets, uint64_t now) {
+  vsi_microhttpd_lingering over;
+  size_t at = 0;
+  for (bool found = true; found;) {
+    vsi_mutex_lock(&sockets->lock);
+    found = take_out_locked(sockets, now, &at, &over);
+    vsi_mutex_unlock(&sockets->lock);
+    if (!found) return;
+    close(over.fd);
+    vsi_microhttpd_sockets_leave(sockets, over.address);
+  }
+}
+
+static bool add_lingering_locked(vsi_microhttpd_sockets *sockets, int fd, vsi_address address) {
+  const uint64_t now = vsi_now_ns(sockets->host);
+  const size_t count = sockets->lingering_count;
+  if (VSI_ARRAY_RESERVE(sockets->host, sockets->lingering, count, sockets->lingering_capacity, 1)) return false;
+  sockets->lingering[sockets->lingering_count++] =
+      (vsi_microhttpd_lingering){.fd = fd,
+                                 .unacked_bytes = unacked_of(fd),
+                                 .address = address,
+                                 .until_ns = vsi_add_saturating(now, vsi_ms_to_ns(LINGER_MS)),
+                                 .most_ns = vsi_add_saturating(now, vsi_ms_to_ns(LINGER_MOST_MS))};
+  return true;
+}
+
+void vsi_microhttpd_sockets_linger(vsi_microhttpd_sockets *sockets, int fd, vsi_address address) {
+  shutdown(fd, SHUT_WR);
+  bool lingers = !vsi_microhttpd_has_left(fd);
+  if (lingers) {
+    vsi_mutex_lock(&sockets->lock);
+    lingers = add_lingering_locked(sockets, fd, address);
+    vsi_mutex_unlock(&sockets->lock);
+  }
+  if (lingers) return;
+  close(fd);
+  vsi_microhttpd_sockets_leave(sockets, address);
+}
+
 void vsi_microhttpd_sockets_look(vsi_microhttpd_sockets *sockets) {
   struct pollfd polled[LOOKED_AT];
   vsi_microhttpd_socket *looked_at[LOOKED_AT];
   uint64_t now = vsi_now_ns(sockets->host);
+  close_lingering(sockets, now);
   vsi_mutex_lock(&sockets->lock);
   vsi_microhttpd_socket *at = TAILQ_FIRST(&sockets->waiting);
   while (at) {
@@ -274,6 +358,8 @@ vestry_err vsi_microhttpd_sockets_begin(vsi_microhttpd_sockets *sockets, vestry 
 void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
   if (!sockets->host) return;
   vestry_timer_destroy(sockets->timer);
+  close_lingering(sockets, UINT64_MAX);
+  vsi_free(sockets->host, sockets->lingering);
   vsi_web_addresses_finish(&sockets->addresses);
   vsi_microhttpd_arrivals_finish(&sockets->arrivals);
   pthread_cond_destroy(&sockets->fewer);

@@ -89,6 +89,14 @@ typedef struct vsi_microhttpd_limits {
   uint32_t per_address;
 } vsi_microhttpd_limits;
 
+/* A connection whose last bytes are sent, and whose client has not closed it yet (socket.c). */
+typedef struct vsi_microhttpd_lingering {
+  int fd;
+  int unacked_bytes; /* that its client had not acknowledged at the last look */
+  vsi_address address;
+  uint64_t until_ns, most_ns;
+} vsi_microhttpd_lingering;
+
 /* Zeroed at first. */
 typedef struct vsi_microhttpd_sockets {
   vestry *v;
@@ -98,9 +106,11 @@ typedef struct vsi_microhttpd_sockets {
   vsi_mutex lock;                              /* innermost; no descriptor of a socket is closed while it is held */
   TAILQ_HEAD(, vsi_microhttpd_socket) waiting; /* guarded by lock, as is the next member */
   vsi_loads loads;
-  pthread_cond_t fewer; /* signalled when one leaves `waiting` after is_shut */
-  bool is_shut;         /* guarded by lock */
-  uint64_t going;       /* guarded by lock: bytes of all that were cut and are not closed yet */
+  pthread_cond_t fewer;                /* signalled when one leaves `waiting` after is_shut */
+  bool is_shut;                        /* guarded by lock */
+  uint64_t going;                      /* guarded by lock: bytes of all that were cut and are not closed yet */
+  vsi_microhttpd_lingering *lingering; /* guarded by lock, as are the next members */
+  size_t lingering_count, lingering_capacity;
   vsi_web_addresses addresses;
   _Atomic(uint32_t) count; /* number of open connections, including refused ones; relaxed */
   vsi_microhttpd_arrivals arrivals;
@@ -147,6 +157,11 @@ void vsi_microhttpd_socket_serves(vsi_microhttpd_socket *socket);
 void vsi_microhttpd_socket_give_bytes(vsi_microhttpd_socket *socket);
 /* Stop counting a connection whose socket was handed over. address: that of its peer */
 VESTRY_API void vsi_microhttpd_sockets_leave(vsi_microhttpd_sockets *sockets, vsi_address address);
+/* Discard the bytes that a client has sent. Returns whether it has closed, or is gone. Threads any. */
+bool vsi_microhttpd_has_left(int fd);
+/* Close a descriptor, which is taken, when its client has got the last bytes and has closed, or some seconds are over.
+ * Until then its connection is counted. address: that of its peer. Threads any. */
+VESTRY_API void vsi_microhttpd_sockets_linger(vsi_microhttpd_sockets *sockets, int fd, vsi_address address);
 /* Note that its response is sent, and another request may come. */
 void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket);
 /* Return the socket of a connection; NULL: it was refused. */

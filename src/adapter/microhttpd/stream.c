@@ -42,7 +42,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { WASTE_BYTES = 4096, MOST_WASTE = 16, UNSENT_BYTES = 128 << 10 };
+enum { UNSENT_BYTES = 128 << 10 };
 
 /* ------------------------------------------------------------------------------------- the owner of the socket ---- */
 
@@ -150,13 +150,15 @@ static void give_place(vsi_microhttpd *adapter, vsi_microhttpd_key key) {
  * remains. */
 
 static void put_down(vsi_microhttpd_stream *stream) {
-  char waste[WASTE_BYTES];
   vsi_microhttpd *adapter = stream->adapter;
   int fd = stream->wire.fd;
-  shutdown(fd, SHUT_WR);
-  for (int i = 0; i < MOST_WASTE && recv(fd, waste, sizeof waste, MSG_DONTWAIT) > 0; i++) continue;
-  close(fd);
-  if (!vsi_microhttpd_is_attached(adapter)) vsi_microhttpd_sockets_leave(&adapter->sockets, stream->address);
+  if (vsi_microhttpd_is_attached(adapter)) { /* its connections are not counted, so they cannot be bounded */
+    shutdown(fd, SHUT_WR);
+    (void)vsi_microhttpd_has_left(fd);
+    close(fd);
+  } else {
+    vsi_microhttpd_sockets_linger(&adapter->sockets, fd, stream->address);
+  }
   give_place(adapter, stream->key);
 }
 

@@ -363,6 +363,41 @@ vestry_err vsi_tls_renew(vsi_tls *tls, const vestry_host *host, const char *func
   return error;
 }
 
+/* ------------------------------------------------------------------------------------------------------ alerts ---- */
+
+/* GnuTLS returns the error of a handshake to libmicrohttpd, which sends no alert, but logs a line at once. So each step
+ * notes the alert that its failure needs:
+ *
+ *   the ClientHello is read     protocol_version if it is older than TLS 1.2, else no_application_protocol
+ *   select_pair is called       handshake_failure: there is no common cipher, curve or signature
+ *   a message is sent           none */
+static _Thread_local struct {
+  gnutls_session_t session; /* whose ClientHello this thread has read last; NULL: it is accepted */
+  gnutls_alert_description_t why;
+} shaking;
+
+static void note(gnutls_session_t session, gnutls_alert_description_t why) {
+  shaking.session = session;
+  shaking.why = why;
+}
+
+/* Implements gnutls_handshake_hook_func. message: a ClientHello begins with the version (RFC 8446, 4.1.2). */
+static int follow(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                  const gnutls_datum_t *message) {
+  enum { TLS1_2 = 0x0303 };
+  (void)when;
+  if (!incoming) shaking.session = NULL;
+  if (type != GNUTLS_HANDSHAKE_CLIENT_HELLO) return 0;
+  const bool is_old = message->size > 1 && (message->data[0] << 8 | message->data[1]) < TLS1_2;
+  note(session, is_old ? GNUTLS_A_PROTOCOL_VERSION : GNUTLS_A_NO_APPLICATION_PROTOCOL);
+  return 0;
+}
+
+void vsi_tls_refuse(void) {
+  if (shaking.session) (void)gnutls_alert_send(shaking.session, GNUTLS_AL_FATAL, shaking.why);
+  shaking.session = NULL;
+}
+
 /* --------------------------------------------------------------------------------------------------- a session ---- */
 
 /* GnuTLS derives keys for tickets from this one, and changes them every few hours. It is replaced once a day, so that a
@@ -378,10 +413,13 @@ static void renew_ticket_key_locked(vsi_tls *tls) {
 }
 
 /* Select the certificate for the name that the client requests, which GnuTLS does not for names with wildcards. An
- * exact name is preferred. */
+ * exact name is preferred. GnuTLS calls it when the client's version and protocols are accepted, and its ciphers are
+ * not looked at yet. */
 static int select_pair(gnutls_session_t session) {
   static const unsigned flags[] = {GNUTLS_VERIFY_DO_NOT_ALLOW_WILDCARDS, 0};
   const certificates *of = gnutls_db_get_ptr(session);
+  note(session, GNUTLS_A_HANDSHAKE_FAILURE);
+  if (!of->named) return 0;
   char name[NAME_BYTES];
   size_t len = sizeof name;
   unsigned type;
@@ -406,7 +444,8 @@ bool vsi_tls_secure(vsi_tls *tls, gnutls_session_t session, const char *const *p
   const bool is_secure = !gnutls_session_ticket_enable_server(session, &tls->ticket_key) &&
                          !gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, tls->latest->credentials);
   gnutls_db_set_ptr(session, tls->latest); /* for select_pair; there is no such database */
-  if (is_secure && tls->latest->named) gnutls_handshake_set_post_client_hello_function(session, select_pair);
+  gnutls_handshake_set_post_client_hello_function(session, select_pair);
+  gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_PRE, follow);
   vsi_mutex_unlock(&tls->tls_lock);
   return is_secure;
 }

@@ -43,5 +43,7 @@ VESTRY_API vestry_err vsi_tls_renew(vsi_tls *tls, const vestry_host *host, const
  * protocols  that ALPN accepts, at most two, ended by NULL
  * false: no memory; the session has no certificates then. Threads any. */
 VESTRY_API bool vsi_tls_secure(vsi_tls *tls, gnutls_session_t session, const char *const *protocols);
+/* If the ClientHello that this thread has read last was refused, send the alert. libmicrohttpd sends none. */
+void vsi_tls_refuse(void);
 
 #endif
