@@ -195,7 +195,7 @@ static void refused_handshakes_end_with_an_alert(void **state) {
 
 /* ---- HTTP/1.1 ---------------------------------------------------------------------------------------------------- */
 
-static vestry_err answer_large(vestry_request *req, vestry_reply *reply) {
+static vestry_err answer_large(const vestry_request *req, vestry_reply *reply, void *app) {
   char *body = malloc(TLS_LARGE_BYTES);
   assert_non_null(body);
   memset(body, 'l', TLS_LARGE_BYTES);

@@ -632,7 +632,8 @@ void vsi_h2_session_end(vsi_h2_session *session) {
   const bool is_given = session->phase == VSI_H2_GIVEN;
   vsi_semaphore_enter(&session->turn);
   const vestry_cause cause = session->error ? vsi_microhttpd_verdict(session->fd, session->error) : VESTRY_CAUSE_HANGUP;
-  if (session->frames && !session->is_broken) { /* the adapter ends: the client learns which requests were served */
+  /* The adapter ends: the client learns which requests were served. */
+  if (session->frames && !session->is_broken && !has_terminated(session)) {
     vsi_h2_frames_left(session);
     send_frames(session);
   }
