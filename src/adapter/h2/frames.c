@@ -316,8 +316,8 @@ void vsi_h2_frames_apply(vsi_h2_session *session, vsi_h2_stream *stream) {
 }
 
 /* A session ends in two steps (RFC 9113, 6.8), so that requests are served which the client sent before it knew. The
- * first GOAWAY names no stream. When the client has answered the PING after it, or too much time is over, the second one
- * names the last request that is served. */
+ * first GOAWAY names no stream. When the client has answered the PING after it, or too much time is over, the second
+ * one names the last request that is served. */
 void vsi_h2_frames_leave(vsi_h2_session *session) {
   if (session->leaving_ns) return;
   session->leaving_ns = vsi_now_ns(session->host);

@@ -105,8 +105,8 @@ static const char *port_of(const char *authority) {
   return colon && !strchr(colon, ']') ? colon : authority + strlen(authority);
 }
 
-/* Return whether two authorities are the same one: their names in any case, and the default port given or not (RFC 9113,
- * 8.3.1; RFC 9110, 4.2.3). */
+/* Return whether two authorities are the same one: their names in any case, and the default port given or not
+ * (RFC 9113, 8.3.1; RFC 9110, 4.2.3). */
 static bool is_same(const char *a, const char *b, const char *scheme) {
   const char *usual = scheme && vsi_strcasecmp(scheme, "http") == 0 ? ":80" : ":443";
   const char *port_a = port_of(a), *port_b = port_of(b);

@@ -116,8 +116,8 @@ static bool keep(vsi_h2_session *session, const char *data, size_t len) {
 }
 
 /* Send bytes as they are: plain, or encrypted. Those that the socket does not take wait in `unsent`. Implements
- * gnutls_push_func, which takes all bytes: otherwise GnuTLS would keep a record that blocks, and its bytes would be lost
- * when the client updates its keys meanwhile. */
+ * gnutls_push_func, which takes all bytes: otherwise GnuTLS would keep a record that blocks, and its bytes would be
+ * lost when the client updates its keys meanwhile. */
 static ssize_t push(gnutls_transport_ptr_t of, const void *data, size_t len) {
   vsi_h2_session *session = of;
   ssize_t sent = 0;
@@ -333,8 +333,8 @@ static void pump(vsi_h2_session *session) {
 /* ----------------------------------------------------------------------------------------------------- batches ---- */
 
 static size_t compose(vsi_h2_stream *stream, const vestry_slice *slices, size_t count, void *record, size_t room) {
-  /* SEALED_MORE: what TLS adds to the frame, at most: 32 bytes to each record. A client limits records to 512 bytes or
-   * more, and its update of keys needs one, too. */
+  /* SEALED_MORE: maximum number of bytes that TLS adds to the frame, 32 to each record. A client may limit records to
+   * 512 bytes, and its update of keys needs a record, too. */
   enum { FRAME_BYTES = 2048, SEALED_MORE = 6 * 32, FEW = 2 };
   vsi_h2_session *session = stream->session;
   uint8_t frame[FRAME_BYTES];
