@@ -4,190 +4,184 @@
 #include "postgres/shop.h"
 #include "support/test.h"
 
-static void alter(const char *sql) {
-  char all[1024];
-  snprintf(all, sizeof all, "SET client_min_messages = error; %s", sql);
-  postgres_server_run(shop_server(), all);
-}
-
 static void read_text(const vestry_sql_row *row, void *ctx) {
   snprintf(ctx, 64, "%s", vestry_sql_text(row, 0));
 }
+
+/* All of a session that a transaction can leave behind, besides its setup. A setting that RESET ALL does not know has an
+ * empty value afterwards. */
+static const char session_sql[] =
+    "SELECT md5(concat_ws('|', session_user, current_user, (SELECT string_agg(name || '=' || setting, ',' ORDER BY name)"
+    " FROM pg_settings WHERE name NOT SIMILAR TO '(transaction|plpgsql)%' AND setting <> ''), (SELECT count(*) FROM pg_class"
+    " WHERE relnamespace = pg_my_temp_schema()), (SELECT count(*) FROM pg_listening_channels()), (SELECT count(*)"
+    " FROM pg_cursors WHERE is_holdable), (SELECT count(*) FROM pg_prepared_statements WHERE from_sql),"
+    " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())))";
+
+enum { ALONE, HANDLE = VESTRY_SQL_WRITE + 1, KINDS };
 
 static vestry_err run_in(vestry_sql_transaction *transaction, void *sql) {
   return vestry_sql_run(transaction, sql, NULL, NULL, NULL);
 }
 
-/* Run alone (kind 0), or in a transaction of a kind. */
+static vestry_err run_by_handle(vestry_sql_transaction *transaction, void *sql) {
+  PQclear(PQexec(vestry_postgres_handle(transaction), sql));
+  return VESTRY_OK;
+}
+
+static vestry_err run_inside(shop *s, int kind, vestry_sql_act_fn fn, void *ctx) {
+  vestry_sql_transaction *transaction;
+  vestry_err error =
+      vestry_sql_begin(s->pool, kind == HANDLE ? VESTRY_SQL_WRITE : (vestry_sql_kind)kind, &transaction);
+  return error ? error : vestry_sql_end(transaction, fn(transaction, ctx));
+}
+
+/* Run alone, in a transaction of a kind, or by libpq. */
 static vestry_err run_as(shop *s, int kind, const char *sql) {
-  return kind ? vestry_sql_act(s->pool, (vestry_sql_kind)kind, run_in, (void *)(uintptr_t)sql)
-              : vestry_sql_run_alone(s->pool, sql, NULL, NULL, NULL);
+  if (kind == ALONE) return vestry_sql_run_alone(s->pool, sql, NULL, NULL, NULL);
+  return run_inside(s, kind, kind == HANDLE ? run_by_handle : run_in, (void *)(uintptr_t)sql);
 }
 
-static const int kinds[] = {0, VESTRY_SQL_SERIALIZABLE, VESTRY_SQL_REPEATABLE_READ, VESTRY_SQL_WRITE};
-enum { KINDS = sizeof kinds / sizeof *kinds };
-
-/* Commands that change or undo the settings of the role, of the application's setup, and those that the library needs.
- * The next thread that gets the connection must not get them. */
-static void connection_with_changed_settings_is_replaced(void **state) {
-  static const struct {
-    const char *sql;
-    bool is_replaced, is_logged;
-  } rows[] = {{"DISCARD ALL", true, false},
-              {"RESET ALL", true, false},
-              {" reset /* each */\n all ; -- one", true, false},
-              {"RESET search_path", true, false},
-              {"SET search_path = other", true, true},
-              {"-- local\n set /* local */ session search_path TO other", true, true},
-              {"SET ROLE other", true, true},
-              {"SELECT set_config('search_path', '', false)", true, true},
-              {"SELECT pg_catalog.SET_CONFIG('vestry.true', 'true', false)", true, true},
-              {"set\nlocal search_path = other", false, false},
-              {"SET TRANSACTION ISOLATION LEVEL READ COMMITTED", false, false},
-              {"SELECT set_config('search_path', 'other', true)", false, false},
-              {"SET CONSTRAINTS ALL DEFERRED", false, false},
-              {"DISCARD PLANS", false, false}};
-  alter("DROP ROLE IF EXISTS other; CREATE ROLE other");
-  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
-    for (size_t i = 0; i < KINDS; i++) {
-      const bool is_alone = kinds[i] == 0;
-      if (!is_alone && r == 0) continue; /* it cannot run in a transaction */
-      if (!is_alone && kinds[i] != VESTRY_SQL_WRITE && strstr(rows[r].sql, "ISOLATION")) continue;
-      shop s;
-      char text[64] = "";
-      shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .setup = "SET search_path = shop, public"});
-      assert_int_equal(run_as(&s, kinds[i], rows[r].sql), VESTRY_OK);
-      assert_int_equal(s.th.log_lines, rows[r].is_logged);
-      assert_int_equal(run_as(&s, kinds[i], rows[r].sql), VESTRY_OK);
-      assert_int_equal(s.th.log_lines, rows[r].is_logged);
-      assert_int_equal(vestry_sql_run_alone(s.pool, "SHOW search_path", NULL, read_text, text), VESTRY_OK);
-      assert_string_equal(text, "shop, public");
-      assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT current_user", NULL, read_text, text), VESTRY_OK);
-      assert_string_equal(text, "postgres");
-      assert_int_equal(vestry_sql_run_alone(s.pool, "SHOW statement_timeout", NULL, read_text, text), VESTRY_OK);
-      assert_string_equal(text, "10s");
-      assert_int_equal(shop_stats(&s).connects_count, rows[r].is_replaced ? 3 : 1);
-      shop_end(&s);
-    }
-  alter("DROP ROLE other");
+static vestry_err read_session(vestry_sql_transaction *transaction, void *text) {
+  return vestry_sql_run(transaction, session_sql, NULL, read_text, text);
 }
 
-/* Things besides settings that outlive a transaction. */
-static void connection_on_which_something_is_left_is_replaced(void **state) {
-  static const struct {
-    const char *sql;
-    bool is_replaced;
-  } rows[] = {{"CREATE TEMP TABLE t(a int)", true},
-              {"CREATE TABLE pg_temp.t AS SELECT 1", true},
-              {"SELECT 1 AS a INTO TEMPORARY t", true},
-              {"LISTEN news", true},
-              {"PREPARE one AS SELECT 1", true},
-              {"DECLARE one CURSOR WITH HOLD FOR SELECT 1", true},
-              {"SELECT PG_ADVISORY_LOCK(1)", true},
-              {"DO $$BEGIN PERFORM pg_try_advisory_lock_shared(1); END$$", true},
-              {"SELECT pg_advisory_lock(1), pg_advisory_unlock(1)", false},
-              {"SELECT pg_advisory_xact_lock(1)", false},
-              {"CREATE TEMP TABLE t(a int) ON COMMIT DROP", false},
-              {"CREATE TABLE IF NOT EXISTS template(a int)", false}};
-  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
-    for (int kind = 0; kind <= VESTRY_SQL_WRITE; kind += VESTRY_SQL_WRITE) {
-      shop s;
-      shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
-      for (int i = 0; i < 2; i++) {
-        assert_int_equal(run_as(&s, kind, rows[r].sql), VESTRY_OK);
-        assert_int_equal(s.th.log_lines, rows[r].is_replaced);
-      }
-      assert_int_equal(shop_number(&s, "SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()"), 0);
-      assert_int_equal(shop_stats(&s).connects_count, rows[r].is_replaced ? 3 : 1);
-      shop_end(&s);
-    }
-  /* The lock stays although its statement fails. */
-  shop s;
-  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
-  assert_int_equal(run_as(&s, 0, "SELECT pg_advisory_lock(1), 1 / (random() * 0)::int"), VESTRY_IO);
-  assert_int_equal(shop_number(&s, "SELECT 1"), 1);
-  assert_int_equal(shop_stats(&s).connects_count, 2);
-  shop_end(&s);
+static void check_session(shop *s, int kind, const char *expected, const char *sql) {
+  char text[64] = "";
+  vestry_err error = kind == ALONE || kind == HANDLE
+                         ? vestry_sql_run_alone(s->pool, session_sql, NULL, read_text, text)
+                         : run_inside(s, kind, read_session, text);
+  if (error || strcmp(text, expected) != 0) fail_msg("%s, then kind %d: %s", sql, kind, s->th.last_log);
 }
 
-static vestry_err call_and_replace(vestry_sql_transaction *transaction, void *replaces) {
-  vestry_err error = vestry_sql_run(transaction, "SELECT leave()", NULL, NULL, NULL);
-  if (*(bool *)replaces) vestry_postgres_replace(transaction);
-  return error;
+/* Statements that leave something, in all forms: at the top, in a comment, by a query, in a function, in a table of the
+ * server, and as an error or the end of the transaction. */
+static const char *const leaving[] = {
+    "SET ROLE boss",
+    "/* LOCAL */ SET/**/ROLE -- LOCAL\n boss",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    "SET SESSION AUTHORIZATION boss",
+    "SET search_path = pg_catalog",
+    "SET DateStyle = German",
+    "SET vestry.tenant = 7",
+    "SET statement_timeout = '9s'",
+    "SET default_transaction_isolation = serializable",
+    "RESET ALL",
+    "RESET search_path",
+    "RESET ROLE",
+    "DISCARD ALL",
+    "DISCARD PLANS",
+    "SELECT set_config('role', 'boss', false), (true)",
+    "SELECT set_config('role', 'boss', false) -- true)",
+    "SELECT set_config('search_path', '', not true), set_config('vestry.other', '1', true)",
+    "WITH a AS (SELECT pg_catalog.\"set_config\"('role', 'boss', 'f')) SELECT true FROM a",
+    "UPDATE pg_settings SET setting = 'pg_catalog' WHERE name = 'search_path'",
+    "DO $$BEGIN SET search_path = pg_catalog; SET ROLE boss; END$$",
+    "SELECT kept.become('boss')",
+    "CREATE TEMP TABLE t(a int)",
+    "CREATE TABLE pg_temp.t AS SELECT 1",
+    "SELECT 1 AS a INTO TEMPORARY t",
+    "DO $$BEGIN CREATE TEMP TABLE t(a int); LISTEN news; END$$",
+    "LISTEN news",
+    "PREPARE one AS SELECT 1",
+    "DECLARE one CURSOR WITH HOLD FOR SELECT 1",
+    "SELECT PG_ADVISORY_LOCK(1)",
+    "SELECT kept.lock_shared()",
+    "SELECT pg_advisory_lock(1), 1 / (random() * 0)::int",
+    "SELECT kept.become('boss'), 1 / (random() * 0)::int",
+    "COMMIT",
+    "COMMIT AND CHAIN",
+    "ROLLBACK AND CHAIN"};
+
+/* Roles and functions for the statements. */
+static int open_server(void **state) {
+  (void)shop_open_server(state);
+  postgres_server_run(shop_server(),
+                      "CREATE SCHEMA kept; GRANT USAGE ON SCHEMA kept TO public; CREATE ROLE boss; CREATE ROLE worker; GRANT boss TO worker;"
+                      "CREATE FUNCTION kept.become(name text) RETURNS text LANGUAGE sql AS"
+                      " 'SELECT set_config(''role'', name, false)';"
+                      "CREATE FUNCTION kept.lock_shared() RETURNS void LANGUAGE plpgsql AS"
+                      " 'BEGIN PERFORM pg_try_advisory_lock_shared(1); END'; CREATE SEQUENCE kept.numbers");
+  return 0;
 }
 
-/* No statement shows what functions leave. The server reports changes of some settings; the application knows the
- * rest. */
-static void connection_on_which_a_function_leaves_something_is_replaced(void **state) {
-  static const struct {
-    const char *body, *query; /* query: the number of things that are left */
-    bool is_reported;
-  } rows[] = {
-      {"SET TimeZone = 'Asia/Tokyo'", "SELECT count(*) FROM pg_settings WHERE setting = 'Asia/Tokyo'", true},
-      {"PERFORM set_config('DateStyle', 'German', false)",
-       "SELECT count(*) FROM pg_settings WHERE setting LIKE 'German%'", true},
-      {"SET SESSION AUTHORIZATION other",
-       "SELECT count(*) FROM pg_roles WHERE rolname = 'other' AND rolname = "
-       "session_user",
-       true},
-      {"PERFORM set_config('vestry.tenant', '7', false)",
-       "SELECT count(*) FROM pg_settings WHERE name = 'vestry.tenant'", false},
-      {"PERFORM pg_advisory_lock(1)",
-       "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = "
-       "pg_backend_pid()",
-       false},
-      {"EXECUTE 'PREPARE one AS SELECT 1'", "SELECT count(*) FROM pg_prepared_statements WHERE from_sql", false},
-      {"CREATE TEMP TABLE t(a int)", "SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema()", false},
-      {"LISTEN news", "SELECT count(*) FROM pg_listening_channels()", false}};
-  alter("DROP ROLE IF EXISTS other; CREATE ROLE other");
-  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
-    for (int i = rows[r].is_reported ? 0 : 1; i < 2; i++) {
-      char sql[200];
-      bool replaces = i == 1;
-      shop s;
-      shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
-      snprintf(sql, sizeof sql, "CREATE FUNCTION leave() RETURNS int LANGUAGE plpgsql AS $$ BEGIN %s; RETURN 1; END $$",
-               rows[r].body);
-      alter(sql);
-      assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, call_and_replace, &replaces), VESTRY_OK);
-      assert_int_equal(s.th.log_lines, !replaces);
-      assert_int_equal(shop_number(&s, rows[r].query), 0);
-      assert_int_equal(shop_stats(&s).connects_count, 2);
-      if (!replaces) {
-        shop_do(&s, "SELECT leave()"); /* by itself */
-        assert_int_equal(shop_number(&s, rows[r].query), 0);
-        assert_int_equal(shop_stats(&s).connects_count, 3);
-      }
-      shop_end(&s);
-    }
-  alter("DROP ROLE other");
-  vestry_postgres_replace(NULL);
-}
-
-/* A setting that ends with its transaction, or that setup has made, is no reason. */
-static void connection_with_passing_settings_is_kept(void **state) {
-  shop s;
-  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1,
-                                                .setup = "SET TimeZone = 'Asia/Tokyo'; SET search_path = public"});
-  for (size_t i = 0; i < KINDS; i++) {
-    assert_int_equal(
-        run_as(&s, kinds[i],
-               "SELECT set_config('TimeZone', 'UTC', true), set_config('search_path', 'pg_catalog', true)"),
-        VESTRY_OK);
-    if (i) assert_int_equal(run_as(&s, kinds[i], "SET LOCAL DateStyle = German"), VESTRY_OK);
+/* Each statement runs in each kind of transaction, and then a transaction of each kind finds the session as the setup
+ * has left it. (What libpq prepares by SQL is for vestry_postgres_replace.) */
+static void transaction_begins_with_the_session_of_the_setup(void **state) {
+  static const char *const setups[] = {
+      NULL, "SET search_path = shop, public; SET TimeZone = 'Asia/Tokyo'; SET vestry.tenant = 'it''s \\ none'",
+      "SET search_path = public; SET ROLE worker", "SET SESSION AUTHORIZATION worker; SET DateStyle = SQL"};
+  for (size_t n = 0; n < sizeof setups / sizeof *setups; n++) {
+    shop s;
+    char expected[64] = "";
+    shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .setup = setups[n]});
+    assert_int_equal(vestry_sql_run_alone(s.pool, session_sql, NULL, read_text, expected), VESTRY_OK);
+    for (size_t r = 0; r < sizeof leaving / sizeof *leaving; r++)
+      for (int kind = ALONE; kind < KINDS; kind++)
+        for (int next = ALONE; next < KINDS && !(kind == HANDLE && strncmp(leaving[r], "PREPARE", 7) == 0); next++) {
+          (void)run_as(&s, kind, leaving[r]);
+          check_session(&s, next, expected, leaving[r]);
+        }
+    shop_end(&s);
   }
-  assert_int_equal(s.th.log_lines, 0);
+}
+
+static void read_number(const vestry_sql_row *row, void *ctx) {
+  *(int64_t *)ctx = vestry_sql_integer(row, 0);
+}
+
+/* Undoing takes no other connection, and lasts also if the transaction after it is rolled back. A sequence has no
+ * current value for the next transaction. */
+static void session_is_undone_on_its_connection(void **state) {
+  shop s;
+  int64_t value = 0;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  for (int kind = ALONE; kind <= VESTRY_SQL_WRITE; kind++) {
+    assert_int_equal(run_as(&s, ALONE, "SELECT nextval('kept.numbers'), kept.become('boss')"), VESTRY_OK);
+    assert_int_equal(run_as(&s, VESTRY_SQL_WRITE, "SELECT 1 / (random() * 0)::int"), VESTRY_IO);
+    assert_int_equal(
+        vestry_sql_run_alone(s.pool, "SELECT (current_user = 'postgres')::int", NULL, read_number, &value), VESTRY_OK);
+    assert_int_equal(value, 1);
+    assert_int_equal(run_as(&s, kind, "SELECT currval('kept.numbers')"), VESTRY_IO);
+  }
   assert_int_equal(shop_stats(&s).connects_count, 1);
   shop_end(&s);
 }
 
+/* A statement of SQL's PREPARE, and the loss of all prepared statements, replace the connection. So does a state that
+ * cannot be restored. */
+static void connection_that_cannot_be_undone_is_replaced(void **state) {
+  shop s;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .setup = "SET ROLE worker"});
+  assert_int_equal(run_as(&s, ALONE, "PREPARE one AS SELECT 1"), VESTRY_OK);
+  assert_int_equal(run_as(&s, ALONE, "PREPARE one AS SELECT 1"), VESTRY_OK);
+  assert_int_equal(shop_stats(&s).connects_count, 2);
+  assert_int_equal(run_as(&s, ALONE, "DISCARD ALL"), VESTRY_OK);
+  assert_int_equal(shop_number(&s, "SELECT (current_user = 'worker')::int"), 1);
+  shop_end(&s);
+}
+
+static vestry_err replace(vestry_sql_transaction *transaction, void *ctx) {
+  vestry_postgres_replace(transaction);
+  return VESTRY_OK;
+}
+
+static void connection_is_replaced_on_request(void **state) {
+  shop s;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
+  assert_int_equal(vestry_sql_act(s.pool, VESTRY_SQL_WRITE, replace, NULL), VESTRY_OK);
+  assert_int_equal(shop_number(&s, "SELECT 1"), 1);
+  assert_int_equal(shop_stats(&s).connects_count, 2);
+  shop_end(&s);
+  vestry_postgres_replace(NULL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(connection_with_changed_settings_is_replaced),
-      cmocka_unit_test(connection_on_which_something_is_left_is_replaced),
-      cmocka_unit_test(connection_on_which_a_function_leaves_something_is_replaced),
-      cmocka_unit_test(connection_with_passing_settings_is_kept),
+      cmocka_unit_test(transaction_begins_with_the_session_of_the_setup),
+      cmocka_unit_test(session_is_undone_on_its_connection),
+      cmocka_unit_test(connection_that_cannot_be_undone_is_replaced),
+      cmocka_unit_test(connection_is_replaced_on_request),
   };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
-  return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
+  return cmocka_run_group_tests(tests, open_server, shop_close_server);
 }

@@ -284,16 +284,16 @@ static void note_several(recording *is) {
   atomic_fetch_or_explicit(&is->database->several, bit_of(is->render), memory_order_relaxed);
 }
 
-static vestry_err begin_transaction(vsi_postgres_recorder *recorder, bool with_first) {
+static vestry_err begin_transaction(vsi_postgres_recorder *recorder) {
   recording *is = (recording *)recorder;
   if (is->has_shared) note_several(is);
-  return vsi_postgres_begin(is->database->pool, VESTRY_SQL_READ, choose_begin(is), with_first, &is->is.transaction);
+  return vsi_postgres_begin(is->database->pool, VESTRY_SQL_READ, choose_begin(is), &is->is.transaction);
 }
 
 /* Begin another transaction on the same connection, which the application may also have. */
 static vestry_err begin_again(recording *is) {
   vsi_postgres_conn *conn = (vsi_postgres_conn *)is->is.transaction;
-  conn->around.begin = NULL;
+  conn->around = (vsi_postgres_around){.begin = NULL};
   vestry_err error = vsi_postgres_command(conn, "vestry_sql_read", "ROLLBACK");
   if (!error) error = vsi_postgres_begin_in(conn, "vestry_sql_read", choose_begin(is));
   conn->is_conflict = conn->is_stale = false;

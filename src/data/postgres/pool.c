@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/hash.h"
 #include "base/options.h"
 
 /* ----------------------------------------------------------------------------------------------- connections ------ */
@@ -182,21 +181,29 @@ static void note_server(vsi_postgres_conn *conn, const char *started) {
   vsi_mutex_unlock(&pool->lock);
 }
 
-/* Settings whose changes the server reports without a query (ParameterStatus), depending on its version. */
-static const char *const reported[VSI_POSTGRES_REPORTED] = {
-    "client_encoding", "standard_conforming_strings",   "DateStyle",   "IntervalStyle",         "TimeZone",
-    "is_superuser",    "default_transaction_read_only", "search_path", "session_authorization", "application_name"};
+/* A query that makes the settings of this session again after RESET ALL, with its role. The path and the time limit are
+ * always among them, because a reload of the server's configuration can change the values that RESET ALL makes. */
+static const char restoring_sql[] =
+    "SELECT pg_catalog.format('SELECT pg_catalog.pg_advisory_unlock_all()%s%s%s', (SELECT pg_catalog.string_agg("
+    "pg_catalog.format(', pg_catalog.set_config(%L, %L, false)', name, setting), ''::text) FROM pg_catalog.pg_settings"
+    " WHERE source = 'session'::text AND (setting IS DISTINCT FROM reset_val OR name = 'search_path'::text OR name ="
+    " 'statement_timeout'::text)), CASE WHEN session_user::text <> $1::text THEN pg_catalog.format("
+    "', pg_catalog.set_config(''session_authorization'', %L, false)', session_user) END, CASE WHEN"
+    " pg_catalog.current_setting('role') <> 'none'::text THEN pg_catalog.format("
+    "', pg_catalog.set_config(''role'', %L, false)', pg_catalog.current_setting('role')) END)";
 
-static uint64_t hash_reported(const vsi_postgres_conn *conn, size_t i) {
-  const char *value = PQparameterStatus(conn->db, reported[i]);
-  return value ? vsi_hash_bytes(0, value, strlen(value)) : 0;
-}
-
-/* Return the name of a setting that has changed since the setup; NULL: none. */
-static const char *find_changed(const vsi_postgres_conn *conn) {
-  for (size_t i = 0; i < VSI_POSTGRES_REPORTED; i++)
-    if (hash_reported(conn, i) != conn->reported[i]) return reported[i];
-  return NULL;
+static vestry_err read_restoring(vsi_postgres_conn *conn, const char *function) {
+  const char *const user[] = {PQuser(conn->db)};
+  vsi_postgres_statements *of = &conn->statements;
+  PGresult *row = NULL;
+  if (PQsendQueryParams(conn->db, restoring_sql, 1, NULL, user, NULL, NULL, 0))
+    row = vsi_postgres_wait(conn->db, vsi_postgres_until_ns(conn));
+  if (!vsi_postgres_is_done(row)) return vsi_postgres_conn_fail(conn, function, row, restoring_sql);
+  vsi_free(of->host, of->restoring);
+  of->restoring = vsi_strdup(of->host, PQgetvalue(row, 0, 0), strlen(PQgetvalue(row, 0, 0)));
+  of->kept = VSI_POSTGRES_KEPT_NOTHING;
+  PQclear(row);
+  return of->restoring ? VESTRY_OK : VESTRY_NO_MEMORY;
 }
 
 static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
@@ -216,8 +223,7 @@ static vestry_err set_up(vsi_postgres_conn *conn, const char *function) {
   note_server(conn, PQgetvalue(row, 0, 3));
   error = pid == first ? keep_path(conn, function, PQgetvalue(row, 0, 1)) : refuse_backend(conn, function);
   PQclear(row);
-  for (size_t i = 0; i < VSI_POSTGRES_REPORTED && !error; i++) conn->reported[i] = hash_reported(conn, i);
-  return error;
+  return error ? error : read_restoring(conn, function);
 }
 
 static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is_logged) {
@@ -235,6 +241,7 @@ static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is
   vsi_mutex_lock(&pool->lock);
   conn->db = db;
   conn->started = 0;
+  conn->opened_ns = vsi_monotonic_ns();
   conn->is_stray = false;
   pool->stats.connected_count++;
   vsi_mutex_unlock(&pool->lock);
@@ -246,16 +253,45 @@ static vestry_err call_up(vsi_postgres_conn *conn, const char *function, bool is
 vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, const char *begin) {
   char sql[512];
   int pid;
+  if (!vsi_postgres_statements_undo(&conn->statements, conn->db, vsi_postgres_until_ns(conn))) {
+    conn->is_lost = true;
+    vsi_postgres_hang_up(conn);
+    return VESTRY_LIMIT;
+  }
   if (!conn->backend) return vsi_postgres_command(conn, function, begin);
   snprintf(sql, sizeof sql, "%s; SELECT " VSI_POSTGRES_BACKEND, begin);
   vestry_err error = query_backend(conn, function, sql, &pid);
+  if (error && strcmp(conn->sqlstate, "0A000") == 0) (void)vsi_postgres_leave(conn);
   if (error) return error;
   return pid == conn->backend ? VESTRY_OK : refuse_backend(conn, function);
 }
 
+bool vsi_postgres_leave(vsi_postgres_conn *conn) {
+  vsi_postgres_pool *pool = conn->pool;
+  const uint64_t now_ns = vsi_monotonic_ns();
+  vsi_mutex_lock(&pool->lock);
+  const bool leaves = now_ns - conn->opened_ns > (uint64_t)pool->options.retry_ms * 1000000;
+  const bool is_first = leaves && conn->opened_ns >= pool->left_ns;
+  if (is_first) pool->left_ns = now_ns;
+  vsi_mutex_unlock(&pool->lock);
+  if (is_first)
+    vsi_log(pool->is.host, VESTRY_LOG_WARN,
+            "vestry_sql, %s: the server has refused a write, as a standby does; the pool opens new connections",
+            pool->is.name);
+  return leaves;
+}
+
+/* Return whether a connection is of a server that the pool has given up. */
+static bool is_left(vsi_postgres_conn *conn) {
+  vsi_mutex_lock(&conn->pool->lock);
+  const bool is_left = conn->db && conn->opened_ns < conn->pool->left_ns;
+  vsi_mutex_unlock(&conn->pool->lock);
+  return is_left;
+}
+
 vestry_err vsi_postgres_reconnect(vsi_postgres_conn *conn, const char *function) {
   bool is_logged;
-  if (conn->db && !vsi_postgres_is_lost(conn->db)) return VESTRY_OK;
+  if (conn->db && !vsi_postgres_is_lost(conn->db) && !is_left(conn)) return VESTRY_OK;
   vsi_postgres_hang_up(conn);
   return may_connect(conn->pool, &is_logged) ? call_up(conn, function, is_logged) : VESTRY_LIMIT;
 }
@@ -400,54 +436,11 @@ vestry_sql_transaction *vsi_postgres_own(vestry_sql_pool *is) {
   return own ? &own->is : NULL;
 }
 
-static void log_left(vsi_postgres_pool *pool) {
-  if (atomic_exchange_explicit(&pool->has_logged_left, true, memory_order_relaxed)) return;
-  vsi_log(pool->is.host, VESTRY_LOG_WARN,
-          "vestry_sql_end, %s: a temporary object, a LISTEN, a PREPARE, a cursor WITH HOLD or an advisory lock of the "
-          "session would also apply to the next thread that gets the connection, so the connection is closed when it "
-          "is released; use ON COMMIT DROP and pg_advisory_xact_lock",
-          pool->is.name);
-}
-
-/* Return whether the server has reported a change of a setting. No statement shows it if a function, or libpq, has made
- * it. Nothing else that functions leave is reported, and a query at each release would cost a fifth of the server's
- * time for a small transaction. Therefore, vestry_postgres_replace is for the rest. */
-static bool has_changed(const vsi_postgres_conn *conn) {
-  vsi_postgres_pool *pool = conn->pool;
-  const char *name = find_changed(conn);
-  if (name && !atomic_exchange_explicit(&pool->has_logged_set, true, memory_order_relaxed))
-    vsi_log(pool->is.host, VESTRY_LOG_WARN,
-            "vestry_sql_end, %s: the setting %s of a session has changed, for example by a function, and would also "
-            "apply to the next thread that gets the connection, so the connection is closed when it is released; use "
-            "SET LOCAL in a transaction, or options.setup; nothing need be done if the server's configuration was "
-            "loaded again",
-            pool->is.name, name);
-  return name != NULL;
-}
-
-/* Return whether statements have left something on a connection besides settings, or this is unknown. from_sql: by
- * PREPARE, and not by this library. */
-static bool has_left(vsi_postgres_conn *conn) {
-  static const char sql[] =
-      "SELECT 1 WHERE EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema())"
-      " OR EXISTS (SELECT FROM pg_catalog.pg_listening_channels())"
-      " OR EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql)"
-      " OR EXISTS (SELECT FROM pg_catalog.pg_cursor())"
-      " OR EXISTS (SELECT FROM pg_catalog.pg_lock_status() WHERE pid = pg_catalog.pg_backend_pid()"
-      " AND locktype = 'advisory'::text)";
-  PGresult *row = vsi_postgres_ask(conn->db, sql, vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS));
-  const bool is_known = PQresultStatus(row) == PGRES_TUPLES_OK, is_found = PQntuples(row) > 0;
-  PQclear(row);
-  if (is_found) log_left(conn->pool);
-  return is_found || !is_known;
-}
-
 void vsi_postgres_release(vsi_postgres_conn *conn) {
   vsi_postgres_pool *pool = conn->pool;
-  if (conn->db && (conn->is_reset || has_changed(conn) || (conn->is_suspect && has_left(conn))))
-    vsi_postgres_hang_up(conn);
+  if (conn->is_reset || is_left(conn)) vsi_postgres_hang_up(conn);
   conn->is.kind = (vestry_sql_kind)0;
-  conn->is_lost = conn->is_conflict = conn->is_stale = conn->is_reset = conn->is_suspect = false;
+  conn->is_lost = conn->is_conflict = conn->is_stale = conn->is_reset = false;
   conn->begins_again = false;
   conn->around = (vsi_postgres_around){.begin = NULL};
   conn->has_met = NULL;
@@ -482,6 +475,7 @@ void vsi_postgres_release(vsi_postgres_conn *conn) {
  *
  *     stray, free, and lost                          closed
  *     stray, free, and another connection is same    closed; the next one may lead to the followed server
+ *     stray, free, and its server is a standby       closed: the followed server has become the primary
  *     stray, free, and none is same                  kept: it leads to the pool's server, and nothing is followed
  *     stray, checked out; followed as before         kept until it is free, and nothing is followed
  *     stray, checked out; another server than before closed when it is released, because the server before was probably
@@ -510,6 +504,13 @@ static bool compare_locked(vsi_postgres_pool *pool, uint64_t server, bool is_as_
   return may_follow;
 }
 
+static bool is_standby(PGconn *db) {
+  PGresult *row = vsi_postgres_ask(db, "SELECT pg_catalog.pg_is_in_recovery()", vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS));
+  const bool is_standby = PQntuples(row) == 1 && *PQgetvalue(row, 0, 0) == 't';
+  PQclear(row);
+  return is_standby;
+}
+
 bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, vsi_postgres_companion *companion, uint64_t started) {
   vsi_postgres_conn *conn;
   bool is_same;
@@ -523,7 +524,7 @@ bool vsi_postgres_pool_is_at(vsi_postgres_pool *pool, vsi_postgres_companion *co
   bool is_at = compare_locked(pool, started, is_as_before, &is_same);
   vsi_mutex_unlock(&pool->lock);
   while ((conn = (vsi_postgres_conn *)vsi_postgres_own(&pool->is)) != NULL) {
-    if (is_same || vsi_postgres_is_lost(conn->db))
+    if (is_same || vsi_postgres_is_lost(conn->db) || is_standby(conn->db))
       vsi_postgres_hang_up(conn);
     else
       is_at = false;

@@ -17,9 +17,6 @@
 
 typedef struct vsi_postgres_pool vsi_postgres_pool;
 
-/* The number of settings whose changes a server reports by itself (pool.c). */
-enum { VSI_POSTGRES_REPORTED = 10 };
-
 typedef struct vsi_postgres_conn {
   vestry_sql_transaction is;               /* the part that the caller sees; the first member */
   PGconn *db;                              /* NULL: the connection was lost, or does not exist yet */
@@ -28,17 +25,16 @@ typedef struct vsi_postgres_conn {
   vsi_postgres_statements statements;
   vsi_postgres_around around;               /* of its next statement */
   int backend;                              /* through a pooler: the server's process at its setup; otherwise 0 */
-  uint64_t reported[VSI_POSTGRES_REPORTED]; /* hashes of settings after the setup */
   uint32_t setup_ms;                        /* the server's time limit for a statement after the setup; 0: none */
   uint32_t limit_ms;                        /* the same now; reset when the connection is released */
+  uint64_t opened_ns; /* when the connection was opened; guarded by pool->lock */
   uint64_t started;  /* of the server (VSI_POSTGRES_STARTED); guarded by pool->lock; 0: not known yet */
   PGcancel *cancel;  /* of the last connection: another thread may use it after that is lost */
   bool is_lost;      /* the connection was lost since it was checked out */
   bool is_conflict;  /* the transaction may succeed if it is begun again */
   bool is_stale;     /* the same, because the definitions of a statement have changed */
-  bool is_reset;     /* its settings may have been changed, or its statements dropped, or the application wants it: it
-                        is closed when it is released */
-  bool is_suspect;   /* a statement may have left something else on it: the pool looks for it when it is released */
+  bool is_reset;     /* its statements may have been dropped, or the application wants it: it is closed when it is
+                        released */
   bool begins_again; /* the caller begins again by itself */
   bool *has_met;     /* whether it has begun again because a unique value existed (pool.c); NULL: it does not begin
                         again for this reason */
@@ -88,12 +84,12 @@ struct vsi_postgres_pool {
   vsi_thread_line line, aside_line; /* guarded by lock */
   uint64_t away_until_ns, away_ms;  /* guarded by lock: no attempt to connect before that time; away_ms: 0: the last
                                          attempt has succeeded */
+  uint64_t left_ns; /* guarded by lock: connections that were opened before are closed, because another server has the
+                       role of theirs */
   bool is_aside_refused;            /* guarded by lock: it was logged that the reserved connection is refused */
   vestry_postgres_pool_stats stats; /* guarded by lock */
   LIST_HEAD(, vsi_postgres_receiver) receivers;   /* guarded by lock: receivers of commits */
   unsigned followers_count;                       /* guarded by lock: followers that are GOING */
-  atomic_bool has_logged_set;                     /* a setting of a session was logged */
-  atomic_bool has_logged_left;                    /* it was logged that something else was left on a connection */
   LIST_HEAD(, vsi_postgres_companion) companions; /* guarded by lock */
   vsi_postgres_conn conns[];                      /* options.connections_count of them, and VSI_POSTGRES_ASIDE */
 };
@@ -144,6 +140,10 @@ static inline bool vsi_postgres_companion_has_strayed(const vsi_postgres_compani
 }
 /* Compare no more. */
 void vsi_postgres_companion_leave(vsi_postgres_companion *companion, vsi_postgres_pool *pool);
+/* Give up the server, because it cannot write: all connections opened so far are closed when they are free, so that the
+ * next ones lead to the primary. Returns whether this one is older than options.retry_ms; otherwise its server was just
+ * found, and is kept. */
+bool vsi_postgres_leave(vsi_postgres_conn *conn);
 /* Close the connection. */
 void vsi_postgres_hang_up(vsi_postgres_conn *conn);
 /* Run a statement without parameters. Failures are logged, and may close the connection. */
@@ -152,7 +152,7 @@ vestry_err vsi_postgres_command(vsi_postgres_conn *conn, const char *function, c
 void vsi_postgres_read_limit(vsi_postgres_conn *conn);
 /* End a transaction that is open, before the connection is released. If this fails, the connection is closed. */
 void vsi_postgres_roll_back(vsi_postgres_conn *conn, const char *function);
-/* Begin a transaction with this SQL. As vsi_postgres_command; UNSUPPORTED: a pooler has changed the server's end of the
+/* Undo what the connection has kept, and begin a transaction with this SQL. As vsi_postgres_command; UNSUPPORTED: a pooler has changed the server's end of the
  * connection. */
 vestry_err vsi_postgres_begin_in(vsi_postgres_conn *conn, const char *function, const char *begin);
 /* Note a failed result, and log it. result: cleared; NULL: the connection is lost */

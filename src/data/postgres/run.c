@@ -53,15 +53,15 @@ static const char *const begins[] = {[VESTRY_SQL_READ] = "BEGIN ISOLATION LEVEL 
                                      [VESTRY_SQL_REPEATABLE_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE",
                                      [VESTRY_SQL_WRITE] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"};
 
-/* Open a transaction on a connection that this thread has checked out for the first time. If the connection was lost
- * while it was idle, the first statement finds this, and is repeated on a new connection. */
-static vestry_err open(vsi_postgres_conn *conn, vestry_sql_kind kind, const char *begin, bool with_first) {
-  if (with_first && !conn->backend) { /* a pooler's backend is checked first */
-    conn->is.kind = kind;
-    conn->around.begin = begin;
-    return VESTRY_OK;
-  }
-  vestry_err error = vsi_postgres_begin_in(conn, "vestry_sql_begin", begin);
+/* Open a transaction on a connection that this thread has checked out for the first time. It begins with its first
+ * statement, in one round trip. Through a pooler it begins now, after a check of the backend; if the connection was lost
+ * while it was idle, it begins on a new one. */
+static vestry_err open(vsi_postgres_conn *conn, vestry_sql_kind kind, const char *begin) {
+  vestry_err error = VESTRY_OK;
+  if (conn->backend)
+    error = vsi_postgres_begin_in(conn, "vestry_sql_begin", begin);
+  else
+    conn->around = (vsi_postgres_around){.is_first = true, .begin = begin};
   if (conn->is_lost) {
     conn->is_lost = false;
     error = vsi_postgres_reconnect(conn, "vestry_sql_begin");
@@ -71,7 +71,7 @@ static vestry_err open(vsi_postgres_conn *conn, vestry_sql_kind kind, const char
   return error;
 }
 
-vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *begin, bool with_first,
+vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *begin,
                               vestry_sql_transaction **ret_transaction) {
   vsi_postgres_conn *conn;
   vestry_err error = vsi_postgres_check_out(pool, VSI_POSTGRES_ANY, "vestry_sql_begin", &conn);
@@ -84,7 +84,7 @@ vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, con
     return vsi_refuse(&call, VESTRY_INVALID,
                       "this thread already has a transaction; end it before beginning another one");
   }
-  if (!is_inside) error = open(conn, kind, begin, with_first);
+  if (!is_inside) error = open(conn, kind, begin);
   recorder_fail(pool, error);
   if (error && !is_inside) vsi_postgres_roll_back(conn, "vestry_sql_begin");
   if (error)
@@ -98,9 +98,9 @@ static vestry_err sql_begin(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sq
   vsi_postgres_pool *pool = (vsi_postgres_pool *)is;
   vsi_postgres_recorder *of = kind <= VESTRY_SQL_READ_ASIDE ? vsi_postgres_recorder_of(pool) : NULL;
   const bool is_first = of && of->is_followed && !of->transaction && !vsi_postgres_own(is);
-  vestry_err error = is_first ? of->begin(of, false) : VESTRY_OK;
+  vestry_err error = is_first ? of->begin(of) : VESTRY_OK;
   if (error) return error;
-  return vsi_postgres_begin(pool, kind, begins[kind], false, ret_transaction);
+  return vsi_postgres_begin(pool, kind, begins[kind], ret_transaction);
 }
 
 /* ---------------------------------------------------------------------------------------------------- end --------- */
@@ -121,6 +121,7 @@ static vestry_err commit(vsi_postgres_conn *conn) {
   if (conn->is_conflict) return VESTRY_BUSY; /* logged already */
   if (conn->is_lost)
     return vsi_refuse(&call, VESTRY_LIMIT, "the writes were rolled back, because the connection was lost");
+  if (conn->around.begin) return VESTRY_OK; /* no statement came */
   if (PQtransactionStatus(conn->db) != PQTRANS_INTRANS)
     return vsi_refuse(&call, VESTRY_IO,
                       "the writes were rolled back, because a statement has failed or has ended the transaction");
@@ -144,17 +145,15 @@ static vestry_err sql_end(vestry_sql_transaction *transaction, vestry_err error)
   return error;
 }
 
-/* Begin a transaction that would begin with its first statement, because that does not come by vsi_postgres_run. */
-static void begin_now(vsi_postgres_conn *conn) {
-  const char *begin = conn->around.begin;
-  conn->around.begin = NULL;
-  if (begin && conn->db) recorder_fail(conn->pool, vsi_postgres_begin_in(conn, "vestry_postgres_handle", begin));
-}
-
+/* The transaction begins now, because its first statement does not come by vsi_postgres_run. */
 PGconn *vestry_postgres_handle(vestry_sql_transaction *transaction) {
   vsi_postgres_conn *conn = vsi_postgres_conn_of(transaction);
-  if (conn) begin_now(conn);
-  return conn ? conn->db : NULL;
+  if (!conn) return NULL;
+  const char *begin = conn->around.begin;
+  conn->around = (vsi_postgres_around){.begin = NULL};
+  if (begin && conn->db) recorder_fail(conn->pool, vsi_postgres_begin_in(conn, "vestry_postgres_handle", begin));
+  conn->statements.kept = VSI_POSTGRES_KEPT_ANYTHING;
+  return conn->db;
 }
 
 const char *vestry_postgres_sqlstate(vestry_sql_transaction *transaction) {
@@ -370,98 +369,67 @@ static double real_of(const vestry_sql_row *row, size_t column) {
 
 static const char alone[] = "vestry_sql_run_alone";
 
-static bool is_word(const char *at, const char *word) {
-  const size_t len = strlen(word);
-  return vsi_strncasecmp(at, word, len) == 0 && !vsi_sql_is_word(at[len]);
-}
-
-/* Return whether a SET is for the session, and not for its transaction. */
-static bool is_set_of_session(const char *sql) {
-  char shown[SHOWN_BYTES];
-  vsi_sql_show(VSI_SQL_POSTGRES, sql, shown, sizeof shown); /* without comments */
-  const char *at = shown;
-  while (*at && !vsi_sql_is_word(*at)) at++;
-  while (vsi_sql_is_word(*at)) at++;
-  while (*at && !vsi_sql_is_word(*at)) at++;
-  return !is_word(at, "local") && !is_word(at, "transaction");
-}
-
-/* Return whether a statement sets a value for the session. The third argument of set_config is true for a value that
- * ends with the transaction. */
-static bool has_set(PGresult *result, const char *sql) {
-  if (strcmp(PQcmdStatus(result), "SET") == 0) return is_set_of_session(sql);
-  const char *call = vsi_strcasestr(sql, "set_config");
-  return call && !vsi_strcasestr(call, "true)");
-}
-
-static void log_set(vsi_postgres_conn *conn, const char *sql) {
-  vsi_postgres_pool *pool = conn->pool;
-  const vsi_call call = vsi_sql_call(&pool->is, "vestry_sql_run");
-  char shown[SHOWN_BYTES];
-  if (atomic_exchange_explicit(&pool->has_logged_set, true, memory_order_relaxed)) return;
-  vsi_sql_show(VSI_SQL_POSTGRES, sql, shown, sizeof shown);
-  vsi_log(pool->is.host, VESTRY_LOG_WARN,
-          "%s, %s: %s: a setting of the session would also apply to the next thread that gets the connection, so the "
-          "connection is closed when it is released; use SET LOCAL in a transaction, or options.setup",
-          call.function, call.name, shown);
-}
-
-/* Note whether a command has changed settings of the connection, which the next thread must not get. */
-static void note_settings(vsi_postgres_conn *conn, PGresult *result, const char *sql) {
+/* Note what a statement may have left on the connection. Whatever a transaction for reading does is undone when it is
+ * rolled back, except for advisory locks of the session, unless it was committed by SQL. A statement that PREPARE has
+ * named cannot be told from those of this library, so the connection is closed when it is released. */
+static void note_kept(vsi_postgres_conn *conn, PGresult *result, bool was_rolled_back) {
+  const PGTransactionStatusType status = PQtransactionStatus(conn->db);
+  const bool is_open = was_rolled_back || status == PQTRANS_INTRANS || status == PQTRANS_INERROR,
+             is_reading = conn->is.kind && conn->is.kind <= VESTRY_SQL_READ_ASIDE;
   const char *tag = PQcmdStatus(result);
-  const bool is_set = has_set(result, sql);
-  if (is_set) log_set(conn, sql);
-  if (is_set || strcmp(tag, "RESET") == 0 || strcmp(tag, "DISCARD ALL") == 0) conn->is_reset = true;
-  if (vsi_strcasestr(sql, "statement_timeout")) vsi_postgres_read_limit(conn);
-}
-
-/* Return whether a statement may leave something on the connection, besides settings, that outlives its transaction.
- * CREATE TABLE AS and SELECT INTO have the tag SELECT, and no columns. If a statement fails, its locks of the session
- * stay. */
-static bool may_leave(PGresult *result, const char *sql) {
-  const char *tag = PQcmdStatus(result);
-  const bool may_create =
-      !PQnfields(result) && (is_word(tag, "create") || is_word(tag, "select") || is_word(tag, "do"));
-  return is_word(tag, "listen") || is_word(tag, "prepare") || is_word(tag, "declare") ||
-         (may_create && vsi_strcasestr(sql, "temp")) || vsi_strcasestr(sql, "advisory_lock");
+  if (!is_open || !is_reading || strcmp(tag, "COMMIT") == 0)
+    conn->statements.kept = VSI_POSTGRES_KEPT_ANYTHING;
+  else if (!conn->statements.kept)
+    conn->statements.kept = VSI_POSTGRES_KEPT_LOCKS;
+  if (strcmp(tag, "PREPARE") == 0) conn->is_reset = true;
+  if (strcmp(tag, "SET") == 0 && is_open) vsi_postgres_read_limit(conn);
 }
 
 /* Run a statement, and what is around it. If the connection was lost while it was idle, a statement that begins its
- * transaction finds this, and is repeated on a new connection. */
+ * transaction finds this, and is repeated on a new connection, as it is if what the old one has kept was not undone. */
 static vestry_err run_around(vsi_postgres_conn *conn, const char *sql, const vsi_postgres_values *values,
                              vsi_postgres_ran *ret_ran) {
-  const char *begin = conn->around.begin;
+  const vsi_postgres_around around = conn->around;
   const uint64_t until_ns = vsi_postgres_until_ns(conn);
   vestry_err error =
       vsi_postgres_statements_run(&conn->statements, conn->db, sql, values, &conn->around, until_ns, ret_ran);
-  if (!begin || error || ret_ran->result || vsi_monotonic_ns() >= until_ns) return error;
+  const bool is_late = vsi_monotonic_ns() >= until_ns;
+  if (error || (!ret_ran->is_unclean && (!around.begin || ret_ran->result || is_late))) return error;
+  PQclear(ret_ran->result);
   vsi_postgres_hang_up(conn);
   error = vsi_postgres_reconnect(conn, "vestry_sql_begin");
-  conn->around.begin = begin;
+  conn->around = around;
   conn->is_lost = error;
   if (error) return error;
   return vsi_postgres_statements_run(&conn->statements, conn->db, sql, values, &conn->around,
                                      vsi_postgres_until_ns(conn), ret_ran);
 }
 
+/* Return whether a statement was refused because the server is a standby now, and may succeed on a new connection. A
+ * standby refuses to begin a transaction that can write (0A000), and a write outside of one (25006). */
+static bool is_elsewhere(vsi_postgres_conn *conn, const vsi_postgres_ran *ran) {
+  const char *state = ran->result ? PQresultErrorField(ran->result, PG_DIAG_SQLSTATE) : NULL;
+  const bool is_standby =
+      state && strcmp(state, ran->is_unbegun ? "0A000" : "25006") == 0 && (ran->is_unbegun || !conn->is.kind);
+  return is_standby && vsi_postgres_leave(conn);
+}
+
 /* Run a statement. again: the caller begins again after BUSY. */
 static vestry_err execute(vsi_postgres_conn *conn, const char *sql, const vsi_postgres_values *values, bool again,
                           PGresult **ret_result) {
+  const bool rolls_back = conn->around.rolls_back;
   vsi_postgres_ran ran;
   vestry_err error = run_around(conn, sql, values, &ran);
   if (error) return error;
   *ret_result = ran.result;
-  if (ran.result && may_leave(ran.result, sql)) conn->is_suspect = true;
   if (ran.is_new) {
     vsi_mutex_lock(&conn->pool->lock);
     conn->pool->stats.prepared_count++;
     vsi_mutex_unlock(&conn->pool->lock);
   }
-  if (vsi_postgres_is_done(ran.result)) {
-    note_settings(conn, ran.result, sql);
-    return VESTRY_OK;
-  }
-  conn->is_stale = ran.is_stale || (ran.is_doubted && again);
+  if (ran.result) note_kept(conn, ran.result, rolls_back);
+  if (vsi_postgres_is_done(ran.result)) return VESTRY_OK;
+  conn->is_stale = ran.is_stale || (ran.is_doubted && again) || is_elsewhere(conn, &ran);
   if (!conn->is_stale) return vsi_postgres_conn_fail(conn, "vestry_sql_run", ran.result, sql);
   snprintf(conn->sqlstate, sizeof conn->sqlstate, "%s", PQresultErrorField(ran.result, PG_DIAG_SQLSTATE));
   if (strcmp(conn->sqlstate, "26000") == 0) conn->is_reset = true;
@@ -474,7 +442,10 @@ static vestry_err execute(vsi_postgres_conn *conn, const char *sql, const vsi_po
  * that the statement is not run on one of another client. */
 static vestry_err execute_alone(vsi_postgres_conn *conn, const char *sql, const vsi_postgres_values *values, bool again,
                                 PGresult **ret_result) {
-  if (!conn->backend) return execute(conn, sql, values, again, ret_result);
+  if (!conn->backend) {
+    conn->around.is_first = true;
+    return execute(conn, sql, values, again, ret_result);
+  }
   vestry_err error = vsi_postgres_begin_in(conn, alone, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
   conn->is_stale = conn->is_lost; /* nothing was run, so it may be repeated */
   if (!error) error = execute(conn, sql, values, again, ret_result);
@@ -652,7 +623,7 @@ static vestry_err read_in_render(vestry_sql_pool *pool, const char *sql, const v
   if (!of || !of->is_followed || has_own) return run_alone(pool, sql, list, row, ctx);
   vestry_err error = VESTRY_OK;
   if (may_share && !of->transaction && of->share(of, sql, list, row, ctx, &error)) return error;
-  if (!of->transaction) error = of->begin(of, true);
+  if (!of->transaction) error = of->begin(of);
   return error ? error : sql_run(of->transaction, sql, list, row, ctx);
 }
 

@@ -7,9 +7,8 @@
 
 extern const vsi_sql_ops vsi_postgres_ops;
 
-/* Same as vestry_sql_begin, with this SQL.
- *  with_first  begin with the first statement, in the same round trip; the caller runs that by vsi_postgres_run */
-vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *begin, bool with_first,
+/* Same as vestry_sql_begin, with this SQL, a constant, in which semicolons separate statements. */
+vestry_err vsi_postgres_begin(vsi_postgres_pool *pool, vestry_sql_kind kind, const char *begin,
                               vestry_sql_transaction **ret_transaction);
 /* Same as vestry_sql_run for valid arguments, without recording for a render. */
 vestry_err vsi_postgres_run(vsi_postgres_conn *conn, const char *sql, const vestry_value *values, vestry_sql_row_fn row,
@@ -32,7 +31,7 @@ typedef struct vsi_postgres_recorder {
   bool is_unknown;                     /* a read has failed, or ran in another transaction: any commit may concern it */
   bool wants_again;                    /* the failure may be temporary */
   /* Begin its transaction. As vsi_postgres_begin. */
-  vestry_err (*begin)(struct vsi_postgres_recorder *recorder, bool with_first);
+  vestry_err (*begin)(struct vsi_postgres_recorder *recorder);
   /* Same as vestry_sql_run in its transaction, which is begun again if the server has aborted it. */
   vestry_err (*run)(struct vsi_postgres_recorder *recorder, const char *sql, const vestry_value *values,
                     vestry_sql_row_fn row, void *ctx);

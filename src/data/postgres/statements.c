@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 
-enum { PIPELINE_MOST = 16, PART_BYTES = 320 };
+enum { PIPELINE_MOST = 64, PART_BYTES = 320 };
 
 /* A row with the number of relations that the statement names, and the witness's text, which is NULL if there can be
  * none. The relations are those that this transaction has locked, as it has after parsing the statement, and whose
@@ -38,6 +38,7 @@ vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, con
 void vsi_postgres_statements_finish(vsi_postgres_statements *statements) {
   if (statements->all) vsi_postgres_statements_forget(statements);
   if (statements->all) vsi_free(statements->host, statements->all);
+  vsi_free(statements->host, statements->restoring);
   statements->all = NULL;
 }
 
@@ -63,6 +64,10 @@ static vsi_postgres_prepared *look(vsi_postgres_statements *statements, const ch
   for (size_t i = 0; i < statements->count; i++)
     if (strcmp(statements->all[i].sql, sql) == 0) return &statements->all[i];
   return NULL;
+}
+
+static bool is_ready(const vsi_postgres_statements *statements, const vsi_postgres_prepared *found) {
+  return found && !found->is_doubted && !statements->is_stale;
 }
 
 static bool is_state(const PGresult *result, const char *prefix) {
@@ -179,7 +184,7 @@ static vestry_err find(vsi_postgres_statements *statements, PGconn *db, const ch
                        uint64_t until_ns, vsi_postgres_prepared **ret_prepared, vsi_postgres_ran *ran) {
   vsi_postgres_prepared *found = look(statements, sql);
   *ret_prepared = found;
-  if (found && !found->is_doubted && !statements->is_stale) return VESTRY_OK;
+  if (is_ready(statements, found)) return VESTRY_OK;
   vsi_postgres_prepared made = {.sql = vsi_strdup(statements->host, sql, strlen(sql))};
   *ret_prepared = NULL;
   if (!made.sql) return VESTRY_NO_MEMORY;
@@ -220,10 +225,18 @@ typedef struct pipeline {
   int made_at[VSI_POSTGRES_PARTS], made_count;
 } pipeline;
 
+static bool send_text(pipeline *p, const char *name, const char *sql, size_t len) {
+  char text[PART_BYTES];
+  if (sql[len]) snprintf(text, sizeof text, "%.*s", (int)len, sql);
+  sql = sql[len] ? text : sql;
+  p->count++;
+  return name ? PQsendPrepare(p->db, name, sql, 0, NULL)
+              : PQsendQueryParams(p->db, sql, 0, NULL, NULL, NULL, NULL, 0);
+}
+
 /* Send a part. Parsing it takes the server longer than executing it, so it is prepared for the next time. Its address
  * identifies it. */
 static bool send_part(pipeline *p, const char *sql, size_t len) {
-  char text[PART_BYTES];
   const vsi_postgres_around_part *parts = p->statements->parts;
   size_t at = 0;
   while (at < VSI_POSTGRES_PARTS && parts[at].sql && parts[at].sql != sql) at++;
@@ -231,28 +244,34 @@ static bool send_part(pipeline *p, const char *sql, size_t len) {
     p->count++;
     return PQsendQueryPrepared(p->db, parts[at].name, 0, NULL, NULL, NULL, 0);
   }
-  snprintf(text, sizeof text, "%.*s", (int)len, sql);
-  if (at + (size_t)p->made_count >= VSI_POSTGRES_PARTS) { /* no room to keep it */
-    p->count++;
-    return PQsendQueryParams(p->db, text, 0, NULL, NULL, NULL, NULL, 0);
-  }
+  if (at + (size_t)p->made_count >= VSI_POSTGRES_PARTS) return send_text(p, NULL, sql, len); /* no room to keep it */
   vsi_postgres_around_part *made = &p->made[p->made_count];
   made->sql = sql;
   name_it("vestry_part", sql, len, made->name);
   p->made_at[p->made_count++] = p->count;
-  p->count += 2;
-  return PQsendPrepare(p->db, made->name, text, 0, NULL) &&
-         PQsendQueryPrepared(p->db, made->name, 0, NULL, NULL, NULL, 0);
+  if (!send_text(p, made->name, sql, len)) return false;
+  p->count++;
+  return PQsendQueryPrepared(p->db, made->name, 0, NULL, NULL, NULL, 0);
 }
 
-static bool send_begin(pipeline *p, const char *begin) {
+/* Send statements that semicolons separate. NULL: none */
+static bool send_parts(pipeline *p, const char *list) {
   bool is_sent = true;
-  while (is_sent && begin && *begin) {
-    const size_t len = strcspn(begin, ";");
-    is_sent = send_part(p, begin, len);
-    begin += len + (begin[len] == ';');
+  while (is_sent && list && *list) {
+    const size_t len = strcspn(list, ";");
+    is_sent = send_part(p, list, len);
+    list += len + (list[len] == ';');
   }
   return is_sent;
+}
+
+/* Undo everything that the session has kept. */
+static bool send_undoing(pipeline *p) {
+  static const char undo[] = "BEGIN;RESET SESSION AUTHORIZATION;RESET ALL;CLOSE ALL;UNLISTEN *;DISCARD TEMP;"
+                             "DISCARD SEQUENCES",
+                    end[] = "COMMIT";
+  const char *restoring = p->statements->restoring;
+  return send_parts(p, undo) && send_part(p, restoring, strlen(restoring)) && send_parts(p, end);
 }
 
 /* Keep the parts that the server has prepared. Those after a failed command were not. */
@@ -269,27 +288,49 @@ static int send_own(const vsi_postgres_prepared *is, PGconn *db, const vsi_postg
                      : PQsendQueryParams(db, is->sql, values->count, NULL, values->texts, NULL, NULL, 0);
 }
 
-/* Run a statement with its witness, and the beginning and end of its transaction. The result is that of the first one
- * that fails; otherwise, the statement's. */
+static int first_failed_of(PGresult *const *results, int from, int end) {
+  while (from < end && vsi_postgres_is_done(results[from])) from++;
+  return from;
+}
+
+bool vsi_postgres_statements_undo(vsi_postgres_statements *statements, PGconn *db, uint64_t until_ns) {
+  PGresult *results[PIPELINE_MOST];
+  pipeline p = {.statements = statements, .db = db};
+  if (!statements->kept) return true;
+  const bool is_sent = PQenterPipelineMode(db) && send_undoing(&p);
+  if (!gather(db, is_sent, p.count, results, until_ns)) return false;
+  keep_parts(&p, results);
+  const bool is_done = first_failed_of(results, 0, p.count) == p.count;
+  for (int i = 0; i < p.count; i++) PQclear(results[i]);
+  if (is_done) statements->kept = VSI_POSTGRES_KEPT_NOTHING;
+  return is_done;
+}
+
+/* Run a statement with its witness, the beginning and end of its transaction, and the undoing. Advisory locks are
+ * released inside the transaction. The result is that of the first one that fails; otherwise, the statement's. */
 static void run_in_pipeline(vsi_postgres_statements *statements, const vsi_postgres_prepared *is, PGconn *db,
                             const vsi_postgres_values *values, const vsi_postgres_around *around, uint64_t until_ns,
                             vsi_postgres_ran *ran) {
-  static const char roll_back[] = "ROLLBACK";
+  static const char roll_back[] = "ROLLBACK", unlock[] = "SELECT pg_catalog.pg_advisory_unlock_all()";
+  const vsi_postgres_kept kept = around->is_first ? statements->kept : VSI_POSTGRES_KEPT_NOTHING;
   PGresult *results[PIPELINE_MOST];
   char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
   pipeline p = {.statements = statements, .db = db};
-  int at = 0;
   name_witness(is, name);
-  bool is_sent = PQenterPipelineMode(db) && send_begin(&p, around->begin);
+  bool is_sent = PQenterPipelineMode(db) && (kept != VSI_POSTGRES_KEPT_ANYTHING || send_undoing(&p));
+  const int begin = p.count;
+  is_sent = is_sent && send_parts(&p, around->begin) && (kept != VSI_POSTGRES_KEPT_LOCKS || send_parts(&p, unlock));
   const int witness = p.count, own = witness + is->has_witness;
   if (is->has_witness) is_sent = is_sent && PQsendQueryPrepared(db, name, 0, NULL, NULL, NULL, 0);
   p.count = own + 1;
-  is_sent =
-      is_sent && send_own(is, db, values) && (!around->rolls_back || send_part(&p, roll_back, sizeof roll_back - 1));
+  is_sent = is_sent && send_own(is, db, values) && (!around->rolls_back || send_parts(&p, roll_back));
   if (!gather(db, is_sent, p.count, results, until_ns)) return;
   keep_parts(&p, results);
-  while (at < own && vsi_postgres_is_done(results[at])) at++;
+  const int at = first_failed_of(results, 0, own);
+  if (at >= witness && kept) statements->kept = VSI_POSTGRES_KEPT_NOTHING;
   ran->result = results[at];
+  ran->is_unclean = at < begin;
+  ran->is_unbegun = at >= begin && at < witness;
   ran->is_stale = at < own && (at < witness ? is_state(results[at], "26000") : is_of_definitions(results[at]));
   for (int i = 0; i < p.count; i++)
     if (i != at) PQclear(results[i]);
@@ -301,17 +342,22 @@ vestry_err vsi_postgres_statements_run(vsi_postgres_statements *statements, PGco
   const vsi_postgres_around sent = *around;
   vsi_postgres_prepared *is;
   *ret_ran = (vsi_postgres_ran){.result = NULL};
+  if (sent.is_first && !is_ready(statements, look(statements, sql)) &&
+      !vsi_postgres_statements_undo(statements, db, until_ns)) {
+    ret_ran->is_unclean = true;
+    return VESTRY_OK;
+  }
   vestry_err error = find(statements, db, sql, values->count > 0, until_ns, &is, ret_ran);
   if (error || !is) return error;
   is->used = ++statements->looks;
   ret_ran->result = NULL;
   *around = (vsi_postgres_around){.begin = NULL};
-  if (is->has_witness || sent.begin || sent.rolls_back)
+  if (is->has_witness || sent.begin || sent.rolls_back || (sent.is_first && statements->kept))
     run_in_pipeline(statements, is, db, values, &sent, until_ns, ret_ran);
   else if (send_own(is, db, values))
     ret_ran->result = vsi_postgres_wait(db, until_ns);
   const PGresult *result = ret_ran->result;
-  if (vsi_postgres_is_done(result)) return VESTRY_OK;
+  if (vsi_postgres_is_done(result) || ret_ran->is_unclean) return VESTRY_OK;
   const bool was_kept = is->is_kept && !ret_ran->is_new;
   if (was_kept && (is_state(result, "0A000") || is_state(result, "26000"))) ret_ran->is_stale = true;
   if (ret_ran->is_stale) statements->is_stale = true;

@@ -9,6 +9,12 @@
  * not executed. If a table has columns that this role may not read, there is no witness, and the statement is prepared
  * each time.
  *
+ * A transaction begins with a session in the state of its setup, whatever earlier ones did: in the round trip that begins
+ * it, the server first undoes what they may have kept. No text of a statement shows this, because any statement may call
+ * a function. RESET ROLE is not needed: the role ends with the session's user, and the query `restoring` sets another
+ * one. The transaction of the undoing is a separate one, because the one that follows may be rolled back, and may need
+ * its first snapshot.
+ *
  * Names are hashes of the text, so that a connection to another backend (through a pooler in transaction mode) finds
  * the same statement or none, but never a different one. */
 #ifndef VSI_POSTGRES_STATEMENTS_H
@@ -32,7 +38,13 @@ typedef struct vsi_postgres_around_part {
   const char *sql; /* a part of a constant, ended by a semicolon or NUL; NULL: none */
   char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
 } vsi_postgres_around_part;
-enum { VSI_POSTGRES_PARTS = 5 }; /* of the transactions of renders at both levels */
+enum { VSI_POSTGRES_PARTS = 24 }; /* of all transactions, and of the undoing */
+
+/* What a session may have kept of the transactions before. PREPARE is excluded: the caller closes its connection.
+ * NOTHING   nothing
+ * LOCKS     advisory locks of the session, because only transactions were rolled back that cannot write
+ * ANYTHING  also settings, a role, temporary objects, channels, cursors, values of sequences */
+typedef enum vsi_postgres_kept { VSI_POSTGRES_KEPT_NOTHING, VSI_POSTGRES_KEPT_LOCKS, VSI_POSTGRES_KEPT_ANYTHING } vsi_postgres_kept;
 
 typedef struct vsi_postgres_statements {
   const vestry_host *host;
@@ -41,6 +53,8 @@ typedef struct vsi_postgres_statements {
   vsi_postgres_around_part parts[VSI_POSTGRES_PARTS];
   bool is_stale; /* the definitions of a statement have changed: all are prepared again */
   uint64_t looks;
+  char *restoring; /* a query that makes the settings of the session's setup again, and releases its advisory locks */
+  vsi_postgres_kept kept;
 } vsi_postgres_statements;
 
 /* Values as text; a NULL text is a null. */
@@ -51,7 +65,8 @@ typedef struct vsi_postgres_values {
 
 /* What is run in the same round trip as a statement. Initialized with 0: nothing. */
 typedef struct vsi_postgres_around {
-  const char *begin; /* constant statements that begin the transaction, separated by semicolons; NULL: it has begun */
+  bool is_first;     /* what the session has kept is undone first */
+  const char *begin; /* constant statements that begin the transaction, separated by semicolons; NULL: none */
   bool rolls_back;   /* the transaction is rolled back after the statement, unless that fails */
 } vsi_postgres_around;
 
@@ -61,6 +76,8 @@ typedef struct vsi_postgres_ran {
   bool is_new;      /* the statement was prepared for this run */
   bool is_stale;    /* not run: its definitions have changed, or the server has lost it */
   bool is_doubted;  /* it failed, and may succeed in another run, because it is prepared again */
+  bool is_unbegun;  /* not run: its transaction could not begin */
+  bool is_unclean;  /* not run: the session still keeps something, so its connection must be closed */
 } vsi_postgres_ran;
 
 /* Initialize a zeroed struct. OK | NO_MEMORY */
@@ -68,6 +85,9 @@ vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, con
 void vsi_postgres_statements_finish(vsi_postgres_statements *statements);
 /* Forget all statements, because there is another connection. */
 void vsi_postgres_statements_forget(vsi_postgres_statements *statements);
+/* Undo what the session has kept, without a statement. Returns whether that succeeded; otherwise the connection must be
+ * closed. */
+bool vsi_postgres_statements_undo(vsi_postgres_statements *statements, PGconn *db, uint64_t until_ns);
 /* Run a statement, and prepare it if necessary, before the transaction begins. If there is no room, the least recently
  * used one is dropped.
  *  around   reset when it was sent
