@@ -111,7 +111,7 @@ static vestry_err add_kind(vestry_jobs *jobs, const char *function, const char *
   if (VSI_ARRAY_RESERVE(jobs->host, jobs->kinds, jobs->kinds_count, jobs->kinds_room, 1)) return VESTRY_NO_MEMORY;
   char *copy = vsi_strdup(jobs->host, name, strlen(name));
   if (!copy) return VESTRY_NO_MEMORY;
-  jobs->kinds[jobs->kinds_count++] = (vsi_jobs_kind){copy, fn, app, period};
+  jobs->kinds[jobs->kinds_count++] = (vsi_jobs_kind){.name = copy, .fn = fn, .app = app, .period = period};
   return VESTRY_OK;
 }
 

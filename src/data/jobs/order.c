@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Jobs in transactions of the application: they are enqueued there, and marked as done.
  *
- * If two transactions of PostgreSQL enqueue a job with the same key, the second one waits for the first. Each
- * increments a counter in one of 1,024 rows, selected by the key, before it looks for jobs that prevent its own. A
- * transaction whose snapshot is older than the last increment gets BUSY, as if it had read the job itself, and begins
- * again. The server computes the row for a key, so that all nodes agree.
+ * If two transactions of PostgreSQL enqueue a job with the same key, the second one waits for the first: each job with a
+ * key has a number, `nth`, which is unique among the jobs of its kind and key. An order inserts the number after the
+ * last one that its snapshot shows. If another transaction has inserted this number, the insert waits for its end, and
+ * then inserts nothing; the order looks again. A transaction whose snapshot is older than the other job gets BUSY, and
+ * begins again. Orders of other keys meet no lock. Nodes with an earlier version number no jobs: an order of theirs and
+ * one of this version with the same key, at the same time, can create two jobs while an application is replaced.
  *
  * If an order relies on a waiting job (EXISTS), the order's transaction locks that job until its own end. Otherwise
  * the job could begin, and end, before the data of the order are committed. The lock (KEY SHARE) only blocks
@@ -14,9 +16,6 @@
 #include "base/options.h"
 #include "data/jobs/state.h"
 
-/* The insert replaces a row that a script has deleted, for example by TRUNCATE of all tables. */
-static vsi_sql_texts slot_sql = {NULL, "INSERT INTO vestry_job_slot AS old(slot, orders) VALUES(hashtext($1) & 1023, 1)"
-                                       " ON CONFLICT(slot) DO UPDATE SET orders = old.orders + 1"};
 /* Find the newest job that prevents a new one of this kind and key, according to vestry_job_unique. An open job has a
  * time in `due`, which is in the index vestry_job_open. The order by an expression keeps the databases from an index
  * that also has all ended jobs of the key, in this order. */
@@ -28,13 +27,17 @@ static const char kept_sql[] = OF_THE_KEY THE_LAST;
 static const char open_sql[] = OPEN_OF_THE_KEY " AND state IN ('waiting', 'running')" THE_LAST_OPEN;
 static vsi_sql_texts waiting_sql = {OPEN_OF_THE_KEY " AND state = 'waiting'" THE_LAST_OPEN, OPEN_OF_THE_KEY
                                     " AND state = 'waiting' AND NOT is_closed" THE_LAST_OPEN " FOR KEY SHARE"};
-#define ENQUEUE(now, ms, greatest, unless)                                                                             \
-  "INSERT INTO vestry_job(kind, key, state, due, attempts_most, payload, created) VALUES($1, $2, 'waiting', " greatest \
-  "(" now " + $4" ms ", $5" ms "), $6, $7, " now ")" unless " RETURNING id"
+#define ENQUEUE(now, ms, greatest, nth, value, unless)                                                                 \
+  "INSERT INTO vestry_job(kind, key, state, due, attempts_most, payload, created" nth                                  \
+  ") VALUES($1, $2, 'waiting', " greatest "(" now " + $4" ms ", $5" ms "), $6, $7, " now value ")" unless              \
+  " RETURNING id"
 static vsi_sql_texts enqueue_sql = {
-    ENQUEUE(VSI_SQL_SQLITE_NOW("$3"), "", "max", ""),
-    ENQUEUE(VSI_SQL_POSTGRES_NOW("$3"), "::bigint", "greatest", " ON CONFLICT(id) DO NOTHING")};
-enum { IDS_TRIES = 3 };
+    ENQUEUE(VSI_SQL_SQLITE_NOW("$3"), "", "max", "", "", ""),
+    ENQUEUE(VSI_SQL_POSTGRES_NOW("$3"), "::bigint", "greatest", ", nth",
+            ", CASE WHEN $2::text IS NOT NULL THEN (SELECT coalesce(max(nth), 0) + 1 FROM vestry_job WHERE kind = $1 AND key"
+            " = $2) END",
+            " ON CONFLICT DO NOTHING")};
+enum { IDS_TRIES = 3, KEY_TRIES = 1000 };
 
 /* Return whether the transaction belongs to the jobs' pool and can write. */
 static bool may_write(const vestry_jobs *jobs, const vestry_sql_transaction *transaction) {
@@ -106,44 +109,37 @@ static const char *in_the_way_sql(const vestry_jobs *jobs, vestry_job_unique uni
 /* OK (no job prevents the order) | EXISTS */
 static vestry_err find_in_the_way(const vestry_jobs *jobs, vestry_sql_transaction *transaction,
                                   const vestry_job_order *order, int64_t *ret_id) {
-  const char *slot = vsi_sql_text_of(jobs->pool, slot_sql);
-  vestry_err error = slot ? vestry_sql_run(transaction, slot, VESTRY_LIST(order->key), NULL, NULL) : VESTRY_OK;
-  if (!error)
-    error = vestry_sql_run(transaction, in_the_way_sql(jobs, order->unique), VESTRY_LIST(order->kind, order->key),
-                           vestry_sql_row_integer, ret_id);
+  if (!order->key) return VESTRY_OK;
+  vestry_err error = vestry_sql_run(transaction, in_the_way_sql(jobs, order->unique),
+                                    VESTRY_LIST(order->kind, order->key), vestry_sql_row_integer, ret_id);
   if (error == VESTRY_NOT_FOUND) return VESTRY_OK;
   return error ? error : VESTRY_EXISTS;
 }
 
-/* Insert the row of an order. In PostgreSQL, an id that exists already must not end as EXISTS, because this would mean
- * another job of the key. Therefore, the ids are raised, and the row gets another one. */
-static vestry_err insert_row(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *order,
-                             int64_t *ret_id) {
+/* Insert the row of an order, unless a job prevents it. PostgreSQL inserts no row if the job's number exists, because
+ * another transaction has just enqueued the key; or if the id exists, which must not end as EXISTS, because this would
+ * mean another job of the key. Then the ids are raised, and the order looks again. */
+static vestry_err insert(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *order,
+                         int64_t *ret_id) {
   const vsi_call call = vsi_sql_call(jobs->pool, "vestry_jobs_enqueue");
-  for (int tries = 1;; tries++) {
-    vestry_err error =
-        vestry_sql_run(transaction, vsi_sql_text_of(jobs->pool, enqueue_sql),
-                       VESTRY_LIST(order->kind, vsi_sql_text_or_null(order->key), vsi_jobs_table_now_ms(jobs),
-                                   order->delay_ms, order->not_before_ms, order->max_attempts,
-                                   vestry_value_bytes(order->payload.data, order->payload.len)),
-                       vestry_sql_row_integer, ret_id);
+  vestry_err error = wake_after(jobs, &transaction->after);
+  for (int tries = order->key ? KEY_TRIES : IDS_TRIES; !error && tries; tries--) {
+    error = find_in_the_way(jobs, transaction, order, ret_id);
+    if (error) return error;
+    error = vestry_sql_run(transaction, vsi_sql_text_of(jobs->pool, enqueue_sql),
+                           VESTRY_LIST(order->kind, vsi_sql_text_or_null(order->key), vsi_jobs_table_now_ms(jobs),
+                                       order->delay_ms, order->not_before_ms, order->max_attempts,
+                                       vestry_value_bytes(order->payload.data, order->payload.len)),
+                           vestry_sql_row_integer, ret_id);
     if (jobs->pool->ops->dialect == VSI_SQL_OF_SQLITE)
       return vsi_sql_if_written(jobs->pool, call.function, "vestry_job", error);
     if (error != VESTRY_NOT_FOUND) return error;
-    if (tries == IDS_TRIES)
-      return vsi_refuse(&call, VESTRY_IO,
-                        "the database has inserted no row, and reported no error; look for a trigger of vestry_job, "
-                        "and compare the largest id with the sequence of vestry_job.id");
     error = vsi_jobs_table_raise_ids(jobs, transaction);
-    if (error) return error;
   }
-}
-
-static vestry_err insert(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *order,
-                         int64_t *ret_id) {
-  vestry_err error = wake_after(jobs, &transaction->after);
-  if (!error && order->key) error = find_in_the_way(jobs, transaction, order, ret_id);
-  return error ? error : insert_row(jobs, transaction, order, ret_id);
+  return error ? error
+               : vsi_refuse(&call, VESTRY_IO,
+                            "the database has inserted no row, and reported no error; look for a trigger of vestry_job, "
+                            "and compare the largest id with the sequence of vestry_job.id");
 }
 
 vestry_err vestry_jobs_enqueue(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *given,

@@ -32,6 +32,7 @@ typedef struct vsi_jobs_kind {
   vestry_job_fn fn;
   void *app;
   vsi_jobs_period period;
+  int64_t from_due_ms, from_id; /* guarded by jobs->lock: of the job that was found last, where brief looks begin */
 } vsi_jobs_kind;
 
 /* A run of a job: from the time when it was taken to its end. */
@@ -82,8 +83,9 @@ struct vestry_jobs {
   bool is_over, is_ended;   /* the workers must end; the polling thread must end, too */
   bool is_roused;           /* the polling thread has been woken */
   size_t idle_count;        /* number of workers that wait */
-  uint64_t paused_until_ns; /* end of the pause after a failure; on the monotonic clock, like the next three */
+  uint64_t paused_until_ns; /* end of the pause after a failure; on the monotonic clock, like the next four */
   uint64_t poll_at_ns;      /* time of the next query, if a worker waits then */
+  uint64_t full_at_ns;      /* time of the next look at all jobs; the looks before it are brief */
   uint64_t polled_ns;       /* time of the last query by the polling thread */
   uint64_t rests_until_ns;  /* until then the polling thread waits */
   bool is_left_out;         /* a query was due while no worker waited */

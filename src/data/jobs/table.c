@@ -39,13 +39,22 @@
  * there were any (PRAGMA data_version) takes the same locks as querying for jobs, so the table is queried every poll_ms
  * instead.
  *
+ * While another client of PostgreSQL holds a snapshot (pg_dump), the index keeps the entries of all jobs that have ended
+ * since, and a query from the beginning passes over each of them. Therefore, most looks are brief: they begin at the
+ * last job of their kind that was found. A brief look can miss a job that was locked, or whose order was committed late;
+ * a look at all jobs finds it. Such a full look comes after ten times the time that the last one took, and at least once
+ * a second.
+ *
  * The clock is the database's own, unless the options have one, because the leases of all nodes end by it. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/log.h"
 #include "base/options.h"
 #include "data/jobs/state.h"
 #include "json/write.h"
 
-enum { CLEANED_AT_ONCE = 64, CLOSED_AT_ONCE = 16 };
+enum { CLEANED_AT_ONCE = 64, CLOSED_AT_ONCE = 16, FULL_LOOK_MS = 1000, FULL_LOOK_PART = 10 };
 #define PROGRESS_SCALE 1073741824 /* 2^30: read as an integer, because a locale changes the format of fractions */
 
 static const char *const of_sqlite[] = {
@@ -82,12 +91,17 @@ static const char *const leases_of_postgres[] = {
  * together with this one. */
 static const char *const open_index[] = {
     "CREATE INDEX vestry_job_open ON vestry_job(kind, key, due) WHERE key IS NOT NULL AND due IS NOT NULL"};
-enum { PARTS = 3 };
+/* The numbers of jobs with a key (order.c). Nodes with an earlier version use vestry_job_slot instead. */
+static const char *const order_of_postgres[] = {
+    "ALTER TABLE vestry_job ADD COLUMN nth bigint;"
+    "CREATE UNIQUE INDEX vestry_job_nth ON vestry_job(kind, key, nth) WHERE nth IS NOT NULL"};
+enum { PARTS = 4 };
 static const vsi_sql_schema schemas[VSI_SQL_DIALECTS][PARTS] = {
     {{"job", of_sqlite, sizeof of_sqlite / sizeof *of_sqlite}, {"job_open", open_index, 1}},
     {{"job", of_postgres, sizeof of_postgres / sizeof *of_postgres},
      {"job_lease", leases_of_postgres, 1},
-     {"job_open", open_index, 1}}};
+     {"job_open", open_index, 1},
+     {"job_order", order_of_postgres, 1}}};
 
 #define SQLITE VSI_SQL_SQLITE_NOW
 #define NOW    VSI_SQL_POSTGRES_NOW
@@ -113,26 +127,33 @@ static const char has_scheduled_sql[] = "SELECT 1 FROM vestry_job WHERE kind = $
 #define IS_FREE(now) " AND (state <> 'running' OR NOT EXISTS (SELECT 1 " LEASE_OF_ROW " AND lease.ends > " now "))"
 /* Time until the next job of some kinds is due. For receivers also the table's oid and the number of its file.
  * PostgreSQL: or until the first renewed lease ends, of any kind. */
+#define FROM(due, id) " AND (due, id) >= (" due ", " id ")"
+#define SQLITE_FROM   FROM("json_extract(known.value, '$[1]')", "json_extract(known.value, '$[2]')")
+#define OF_EACH       "json_array_elements($1::json) WITH ORDINALITY AS known(one, number)"
+#define OF_KNOWN      "kind = known.one->>0"
+#define KNOWN_FROM    FROM("(known.one->>1)::bigint", "(known.one->>2)::bigint")
 static vsi_sql_texts next_sql = {
-    "SELECT min((SELECT due FROM vestry_job WHERE kind = known.value AND due IS NOT NULL ORDER BY due, id LIMIT 1)) "
-    "- " SQLITE("$2") " FROM json_each($1) AS known",
+    "SELECT min((SELECT due FROM vestry_job WHERE kind = json_extract(known.value, '$[0]') AND due IS NOT NULL" SQLITE_FROM
+    " ORDER BY due, id LIMIT 1)) - " SQLITE("$2") " FROM json_each($1) AS known",
     "SELECT least(min(first.due), (SELECT min(lease.ends) FROM vestry_job_lease AS lease JOIN vestry_job AS job"
     " USING (id, fence) WHERE job.state = 'running' AND lease.ends > " NOW("$2") ")) - " NOW(
-        "$2") ", 'vestry_job'::regclass::oid::bigint, pg_relation_filenode('vestry_job'::regclass)"
-              " FROM json_array_elements_text($1::json) AS known(kind), LATERAL (SELECT due FROM vestry_job"
-              " WHERE kind = known.kind AND due IS NOT NULL" IS_FREE(NOW("$2")) " ORDER BY due, id LIMIT 1) AS first"};
+        "$2") ", 'vestry_job'::regclass::oid::bigint, pg_relation_filenode('vestry_job'::regclass) FROM " OF_EACH
+              ", LATERAL (SELECT due FROM vestry_job WHERE " OF_KNOWN " AND due IS NOT NULL" KNOWN_FROM
+        IS_FREE(NOW("$2")) " ORDER BY due, id LIMIT 1) AS first"};
 /* The kinds that have a due job, first the kind whose job has been due for the longest time. */
 #define OLDEST(column)                                                                                                 \
-  "(SELECT " column " FROM vestry_job WHERE kind = known.value AND due <= " SQLITE("$2") " ORDER BY due, id LIMIT 1)"
+  "(SELECT " column " FROM vestry_job WHERE kind = json_extract(known.value, '$[0]') AND due <= " SQLITE(              \
+      "$2") SQLITE_FROM " ORDER BY due, id LIMIT 1)"
 static vsi_sql_texts due_sql = {
     "SELECT number, id FROM (SELECT known.key + 1 AS number, " OLDEST("id") " AS id, " OLDEST(
         "due") " AS due FROM json_each($1) AS known) WHERE id IS NOT NULL ORDER BY due",
-    "SELECT known.number, oldest.id FROM json_array_elements_text($1::json) WITH ORDINALITY AS known(kind, number),"
-    " LATERAL (SELECT due, id FROM vestry_job WHERE kind = known.kind AND due <= " NOW("$2")
-        IS_FREE(NOW("$2")) " ORDER BY due, id LIMIT 1) AS oldest ORDER BY oldest.due"};
+    "SELECT known.number, oldest.id FROM " OF_EACH ", LATERAL (SELECT due, id FROM vestry_job WHERE " OF_KNOWN
+    " AND due <= " NOW("$2") KNOWN_FROM IS_FREE(
+        NOW("$2")) " ORDER BY due, id LIMIT 1) AS oldest ORDER BY oldest.due"};
 #define FIND(now, is_free, locked)                                                                                     \
   "SELECT id, key, payload, state = 'running', attempts, attempts_most, fence, period, shift, period_at, " now         \
-  ", due FROM vestry_job WHERE kind = $1 AND due <= " now is_free " ORDER BY due, id LIMIT 1" locked
+  ", due FROM vestry_job WHERE kind = $1 AND due <= " now FROM("$3", "$4") is_free                                     \
+  " ORDER BY due, id LIMIT 1" locked
 static vsi_sql_texts find_sql = {FIND(SQLITE("$2"), "", ""),
                                  FIND(NOW("$2"), IS_FREE(NOW("$2")), " FOR UPDATE SKIP LOCKED")};
 #define TAKE(now, ms, more)                                                                                            \
@@ -294,15 +315,56 @@ vestry_err vsi_jobs_table_restore_scheduled(vestry_jobs *jobs) {
 
 /* -------------------------------------------------------------------------------------------------- looking ------- */
 
-/* Write the kinds as a JSON array. NULL: no memory. */
-static char *write_kinds(const vestry_jobs *jobs) {
+/* Begin a look at the table. Returns whether it is a full one. */
+static bool begin_look(vestry_jobs *jobs, uint64_t *ret_now_ns) {
+  vsi_mutex_lock(&jobs->lock);
+  *ret_now_ns = vsi_monotonic_ns();
+  const bool is_full = *ret_now_ns >= jobs->full_at_ns;
+  vsi_mutex_unlock(&jobs->lock);
+  return is_full;
+}
+
+static void end_full_look(vestry_jobs *jobs, uint64_t begun_ns) {
+  const uint64_t most_ns = (uint64_t)FULL_LOOK_MS * 1000000, now_ns = vsi_monotonic_ns(),
+                 apart_ns = FULL_LOOK_PART * (now_ns - begun_ns);
+  vsi_mutex_lock(&jobs->lock);
+  jobs->full_at_ns = now_ns + (apart_ns < most_ns ? apart_ns : most_ns);
+  vsi_mutex_unlock(&jobs->lock);
+}
+
+/* Return a time to wait that ends with the next full look. */
+static int64_t before_full_look(vestry_jobs *jobs, int64_t wait_ms) {
+  vsi_mutex_lock(&jobs->lock);
+  const int64_t left_ns = (int64_t)(jobs->full_at_ns - vsi_monotonic_ns()), left_ms = left_ns / 1000000 + 1;
+  vsi_mutex_unlock(&jobs->lock);
+  return wait_ms < left_ms || wait_ms == 0 ? wait_ms : left_ms > 0 ? left_ms : 1;
+}
+
+typedef struct place {
+  int64_t due_ms, id;
+} place;
+
+/* Return where a look at the jobs of a kind begins. */
+static place begin_of(vestry_jobs *jobs, const vsi_jobs_kind *kind, bool is_full) {
+  vsi_mutex_lock(&jobs->lock);
+  const place from = {kind->from_due_ms, kind->from_id};
+  vsi_mutex_unlock(&jobs->lock);
+  return is_full ? (place){INT64_MIN, 0} : from;
+}
+
+/* Write the kinds, and where the look at each begins, as a JSON array. NULL: no memory. */
+static char *write_kinds(vestry_jobs *jobs, bool is_full) {
   size_t len;
   vsi_buffer text;
   vsi_buffer_init(&text, jobs->host);
   vsi_buffer_append_char(&text, '[');
   for (size_t i = 0; i < jobs->kinds_count; i++) {
-    if (i) vsi_buffer_append_char(&text, ',');
+    char end[64];
+    const place from = begin_of(jobs, &jobs->kinds[i], is_full);
+    snprintf(end, sizeof end, ",%" PRId64 ",%" PRId64 "]", from.due_ms, from.id);
+    vsi_buffer_append(&text, i ? ",[" : "[", i ? 2 : 1);
     vsi_literal_append(&text, jobs->kinds[i].name, strlen(jobs->kinds[i].name));
+    vsi_buffer_append(&text, end, strlen(end));
   }
   vsi_buffer_append_char(&text, ']');
   char *kinds = vsi_buffer_take(&text, &len);
@@ -328,7 +390,9 @@ static void read_next(const vestry_sql_row *row, void *ctx) {
 vestry_err vsi_jobs_table_poll(vestry_jobs *jobs, bool is_aside, vsi_jobs_polled *ret_polled) {
   vestry_sql_pool *pool = jobs->pool;
   const vsi_sql_receiver_ops *receivers = pool->ops->receivers;
-  char *kinds = write_kinds(jobs);
+  uint64_t begun_ns;
+  const bool is_full = begin_look(jobs, &begun_ns);
+  char *kinds = write_kinds(jobs, is_full);
   if (!kinds) return VESTRY_NO_MEMORY;
   vestry_err error = VESTRY_OK;
   bool is_same = false;
@@ -341,6 +405,8 @@ vestry_err vsi_jobs_table_poll(vestry_jobs *jobs, bool is_aside, vsi_jobs_polled
     is_same = error || !receivers || receivers->know(pool, jobs->receiver, is.table, is.file);
   }
   ret_polled->is_notified = ret_polled->is_notified && is_same;
+  if (is_full && !error) end_full_look(jobs, begun_ns);
+  if (!is_full) ret_polled->wait_ms = before_full_look(jobs, ret_polled->wait_ms);
   vsi_free(jobs->host, kinds);
   return error;
 }
@@ -352,6 +418,7 @@ typedef struct taking {
   vestry_sql_transaction *transaction;
   vsi_jobs_run *run;
   const char *kinds;
+  bool is_full;     /* a full look */
   int64_t due_ms;   /* of the job that is taken */
   vestry_err error; /* NOT_FOUND: none is taken yet */
 } taking;
@@ -438,17 +505,30 @@ static bool is_own(vestry_jobs *jobs, const vsi_jobs_run *found) {
 static vestry_err find_of(taking *of, const vsi_jobs_kind *kind) {
   vsi_jobs_run *run = of->run;
   const int64_t given_ms = vsi_jobs_table_now_ms(of->jobs);
+  const place from = begin_of(of->jobs, kind, of->is_full);
   for (;;) {
     vsi_jobs_run_finish(run, of->jobs);
     run->jobs = of->jobs;
     run->kind = kind;
     vestry_err error = vestry_sql_run(of->transaction, text_of(of->jobs, find_sql),
-                                      VESTRY_LIST((const char *)kind->name, given_ms), read_job, of);
+                                      VESTRY_LIST((const char *)kind->name, given_ms, from.due_ms, from.id), read_job,
+                                      of);
     if (error || !is_own(of->jobs, run)) return error;
     error = vestry_sql_run(of->transaction, text_of(of->jobs, renew_sql),
                            VESTRY_LIST(run->job.id, run->job.fence, given_ms, of->jobs->options.lease_ms), NULL, NULL);
     if (error) return error;
   }
+}
+
+/* Let brief looks at the jobs of a kind begin at this job. */
+static void note_place(vestry_jobs *jobs, const char *kind, place at) {
+  vsi_mutex_lock(&jobs->lock);
+  for (size_t i = 0; i < jobs->kinds_count; i++) {
+    if (strcmp(jobs->kinds[i].name, kind) != 0) continue;
+    jobs->kinds[i].from_due_ms = at.due_ms;
+    jobs->kinds[i].from_id = at.id;
+  }
+  vsi_mutex_unlock(&jobs->lock);
 }
 
 /* Take the oldest due job of a kind. oldest_id: the oldest of all due jobs. */
@@ -462,6 +542,7 @@ static vestry_err take_of(taking *of, const vsi_jobs_kind *kind, int64_t oldest_
     if (closed) return closed;
   }
   if (error) return error;
+  note_place(of->jobs, kind->name, (place){of->due_ms, run->job.id});
   if (!run->payload) return VESTRY_NO_MEMORY; /* or no memory for the key, which is copied first */
   run->job.kind = kind->name;
   run->job.key = run->key;
@@ -490,10 +571,13 @@ static vestry_err take_first(vestry_sql_transaction *transaction, void *ctx) {
 }
 
 vestry_err vsi_jobs_table_take(vestry_jobs *jobs, vsi_jobs_run *ret_run) {
-  char *kinds = write_kinds(jobs);
+  uint64_t begun_ns;
+  const bool is_full = begin_look(jobs, &begun_ns);
+  char *kinds = write_kinds(jobs, is_full);
   if (!kinds) return VESTRY_NO_MEMORY;
-  taking of = {.jobs = jobs, .run = ret_run, .kinds = kinds};
+  taking of = {.jobs = jobs, .run = ret_run, .kinds = kinds, .is_full = is_full};
   vestry_err error = vestry_sql_act(jobs->pool, VESTRY_SQL_WRITE, take_first, &of);
+  if (is_full && !error) end_full_look(jobs, begun_ns);
   vsi_free(jobs->host, kinds);
   return error ? error : of.error;
 }

@@ -116,7 +116,7 @@ static void count(vsi_postgres_conn *conn, vestry_err error) {
   vsi_mutex_unlock(&pool->lock);
 }
 
-static vestry_err commit(vsi_postgres_conn *conn) {
+static vestry_err commit(vsi_postgres_conn *conn, vsi_after *after) {
   const vsi_call call = vsi_sql_call(&conn->pool->is, "vestry_sql_end");
   if (conn->is_conflict) return VESTRY_BUSY; /* logged already */
   if (conn->is_lost)
@@ -125,7 +125,11 @@ static vestry_err commit(vsi_postgres_conn *conn) {
   if (PQtransactionStatus(conn->db) != PQTRANS_INTRANS)
     return vsi_refuse(&call, VESTRY_IO,
                       "the writes were rolled back, because a statement has failed or has ended the transaction");
-  vestry_err error = vsi_postgres_command(conn, call.function, "COMMIT");
+  vestry_err error = VESTRY_OK;
+  for (vsi_after *at = after; at && !error; at = at->next)
+    if (at->before) error = at->before(at, &conn->is);
+  if (error) return error;
+  error = vsi_postgres_command(conn, call.function, "COMMIT");
   if (!conn->is_lost) return error;
   return vsi_refuse(&call, VESTRY_IO, "it is unknown whether the writes were committed");
 }
@@ -135,7 +139,7 @@ static vestry_err sql_end(vestry_sql_transaction *transaction, vestry_err error)
   if (!vsi_postgres_is_last(conn)) return error;
   vsi_after *after = vsi_after_take(&conn->is.after);
   if (!error && atomic_load_explicit(&conn->is_cancelled, memory_order_relaxed)) error = VESTRY_CLOSED;
-  if (!error && vsi_sql_is_writing(&conn->is)) error = commit(conn);
+  if (!error && vsi_sql_is_writing(&conn->is)) error = commit(conn, after);
   count(conn, error);
   /* A cancellation may arrive late, and would affect the next statement. */
   if (atomic_load_explicit(&conn->is_cancelled, memory_order_relaxed)) vsi_postgres_hang_up(conn);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Creating the tables of a part of this library, bringing them to the current version, or repairing them
  * (data/sql/schema.c). */
+#include <time.h>
+
 #include "base/assert.h"
+#include "base/held_log.h"
 #include "data/postgres/pool.h"
 
 #define LOCK INT64_C(0x766573747279) /* "vestry", for pg_advisory_xact_lock: one node at a time */
@@ -26,7 +29,7 @@ static const char objects_sql[] =
     " WHERE c.relname = ANY($1::text[]::name[]) AND pg_table_is_visible(c.oid)"
     " AND a.attname = ANY($1::text[]::name[]) AND NOT a.attisdropped";
 
-enum { NAMES_BYTES = 1024 };
+enum { NAMES_BYTES = 1024, STEPS_TRIES = 20 };
 
 typedef struct objects {
   const vsi_sql_schema *schema;
@@ -169,6 +172,8 @@ static vestry_err take_steps(vestry_sql_transaction *transaction, void *ctx) {
       vestry_sql_run(transaction, "SELECT pg_advisory_xact_lock($1::bigint)", VESTRY_LIST(LOCK), NULL, NULL);
   if (!error) error = look(transaction, of); /* another node may have been faster */
   if (error || !vsi_sql_is_behind(&of->found, of->schema)) return error;
+  error = vestry_sql_run(transaction, "SET LOCAL lock_timeout = 100", NULL, NULL, NULL);
+  if (error) return error;
   if (!of->has_versions || vsi_sql_has_due(&of->found, of->schema, false)) error = prepare(transaction, of);
   for (vsi_sql_statement at = {0}; !error && vsi_sql_next_statement(of->schema, &at);)
     if (vsi_sql_is_due(&of->found, &at)) error = run_one((vsi_postgres_conn *)transaction, of, &at);
@@ -179,12 +184,28 @@ static vestry_err take_steps(vestry_sql_transaction *transaction, void *ctx) {
                                 VESTRY_LIST(of->schema->part, of->schema->version), NULL, NULL);
 }
 
+/* Take the steps. A statement that waits for the lock of a table makes all later writers of the table wait, too.
+ * Therefore it waits briefly, and all steps are taken again after a pause. Only the last failure is logged. */
+static vestry_err take_steps_again(vestry_sql_pool *pool, bringing *of) {
+  const struct timespec pause = {.tv_nsec = 400 * 1000000};
+  for (int tries = STEPS_TRIES;; tries--) {
+    vsi_held_log held;
+    vsi_log_hold(&held);
+    vestry_err error = vestry_sql_act(pool, VESTRY_SQL_WRITE, take_steps, of);
+    vsi_log_release(&held);
+    const bool is_over = error != VESTRY_LIMIT || tries == 1;
+    if (is_over && *held.line) vsi_log(of->call.host, VESTRY_LOG_ERROR, "%s", held.line);
+    if (is_over) return error;
+    nanosleep(&pause, NULL);
+  }
+}
+
 vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema) {
   bringing of = {.call = vsi_sql_call(pool, function), .schema = schema};
   vestry_err error = look_alone(pool, &of);
   if (error) return error;
   if (vsi_sql_is_behind(&of.found, schema) && !of.may_not)
-    error = vestry_sql_act(pool, VESTRY_SQL_WRITE, take_steps, &of);
+    error = take_steps_again(pool, &of);
   if (error == VESTRY_NO_MEMORY) return error;
   if ((error || of.may_not) && vsi_sql_has_due(&of.found, schema, true)) {
     vsi_sql_log_missing_indexes(&of.call, schema, &of.found,

@@ -17,7 +17,10 @@
  * form's name. So a render can read the row before the form exists.
  * - PostgreSQL: vestry_form_cleared has all its 4,096 rows from the beginning, because an insert next to a row would
  *   refresh renders that have read the range around it. Two forms that share a row sometimes refresh pages of each
- *   other. A clearing inserts a row only if a script has deleted it, for example by TRUNCATE of all tables.
+ *   other. A clearing inserts a row only if a script has deleted it, for example by TRUNCATE of all tables. A
+ *   transaction of the application changes the rows of all forms that it has cleared just before its commit, in the
+ *   order of their numbers. So transactions that clear different forms wait for each other only while one of them
+ *   commits, and never in a circle.
  * - SQLite: the number, of 63 bits, is the key of both tables. If an application chooses two names of forms in one tab
  *   so that their numbers are equal, these two forms replace each other. A form of another tab cannot be replaced in
  *   this way, because a tab's id is random and sealed by the server.
@@ -38,6 +41,7 @@
 #include <string.h>
 
 #include "app/page/form_storage.h"
+#include "base/buffer.h"
 #include "base/hash.h"
 #include "base/hex.h"
 #include "base/options.h"
@@ -127,6 +131,13 @@ static vsi_sql_texts clear_sql = {
     "WITH followed AS (INSERT INTO vestry_form_cleared AS old(slot, changes) VALUES($4, 1) ON CONFLICT(slot)"
     " DO UPDATE SET changes = old.changes + 1) " CLEAR("", "$9, $10", POSTGRES_KEYS, POSTGRES("$5"), MOMENT("$5"), MS,
                                                        "greatest")};
+/* The same in a transaction of the application, which changes the rows of vestry_form_cleared at its end. */
+static const char clear_inside_sql[] =
+    CLEAR("", "$9 AND " KNOWN ", $10", POSTGRES_KEYS, POSTGRES("$5"), MOMENT("$5"), MS, "greatest");
+static const char follow_inside_sql[] =
+    "INSERT INTO vestry_form_cleared AS old(slot, changes) SELECT DISTINCT slot, 1 FROM"
+    " json_array_elements_text($1::json) AS one(text), CAST(one.text AS integer) AS slot ORDER BY slot"
+    " ON CONFLICT(slot) DO UPDATE SET changes = old.changes + 1";
 static vsi_sql_texts cleared_sql = {"INSERT INTO vestry_form_cleared(id, generation) VALUES($1, $2)"
                                     " ON CONFLICT DO UPDATE SET generation = excluded.generation",
                                     NULL};
@@ -196,10 +207,12 @@ typedef struct stored {
   atomic_uint_fast64_t evicted, expired; /* counters: nothing is ordered by them */
 } stored;
 
-/* The notification that a form was cleared, sent after its transaction. */
+/* The notification that a form was cleared, sent after its transaction. PostgreSQL: and the change of its row in
+ * vestry_form_cleared, before the commit. */
 typedef struct cleared {
   vsi_after after; /* first */
   stored *in;
+  bool notifies;
   char tab[VESTRY_TAB_ID_BYTES], name[VESTRY_FORM_NAME_MAX_BYTES + 1];
 } cleared;
 
@@ -483,21 +496,46 @@ static void notify(const stored *in, const char *tab, const char *name) {
 
 static void end_transaction(vsi_after *self, bool is_committed) {
   cleared *now = (cleared *)self;
-  if (is_committed) notify(now->in, now->tab, now->name);
+  if (is_committed && now->notifies) notify(now->in, now->tab, now->name);
   vsi_free(now->in->pool->host, now);
 }
 
+/* Change the rows of all forms that the transaction has cleared. */
+static vestry_err follow_all(vsi_after *first, vestry_sql_transaction *transaction) {
+  vsi_buffer slots;
+  vestry_err error = VESTRY_NO_MEMORY;
+  vsi_buffer_init(&slots, transaction->pool->host);
+  for (vsi_after *at = first; at; at = at->next) {
+    char text[24];
+    const cleared *one = (const cleared *)at;
+    if (at->before != follow_all) continue;
+    const int len =
+        snprintf(text, sizeof text, "%c%d", at == first ? '[' : ',', (int)number_of(one->in, one->tab, one->name));
+    vsi_buffer_append(&slots, text, (size_t)len);
+    at->before = NULL;
+  }
+  vsi_buffer_append(&slots, "]", 1);
+  size_t len;
+  char *list = vsi_buffer_take(&slots, &len);
+  if (list) error = vestry_sql_run(transaction, follow_inside_sql, VESTRY_LIST((const char *)list), NULL, NULL);
+  vsi_free(transaction->pool->host, list);
+  vsi_buffer_finish(&slots);
+  return error;
+}
+
 /* Send the notification. If this thread has a transaction, it is sent after its commit. */
-static vestry_err notify_after(stored *in, const vsi_form_key *key) {
+static vestry_err notify_after(stored *in, const vsi_form_key *key, bool notifies) {
   vestry_sql_transaction *own = in->pool->ops->own(in->pool);
   if (!own) {
-    notify(in, key->tab, key->name);
+    if (notifies) notify(in, key->tab, key->name);
     return VESTRY_OK;
   }
   cleared *now = vsi_calloc(in->pool->host, 1, sizeof *now);
   if (!now) return VESTRY_NO_MEMORY;
   now->after.fn = end_transaction;
+  if (!is_sqlite(in)) now->after.before = follow_all;
   now->in = in;
+  now->notifies = notifies;
   snprintf(now->tab, sizeof now->tab, "%s", key->tab);
   snprintf(now->name, sizeof now->name, "%s", key->name);
   vsi_after_add(&own->after, &now->after);
@@ -510,16 +548,17 @@ static vestry_err clear_row(vestry_sql_transaction *transaction, void *ctx) {
   stored *in = of->in;
   const int64_t room = room_of(of->key, 0);
   int64_t generation = 0;
+  vsi_sql_texts inside = {clear_sql[VSI_SQL_OF_SQLITE], clear_inside_sql};
   vestry_err error = remove_over(of);
   if (!error)
-    error = change(in, clear_sql,
+    error = change(in, in->pool->ops->own(in->pool) ? inside : clear_sql,
                    VESTRY_LIST(KEY_VALUES(in, of->key), now_ms(in), room, (int64_t)in->storage.bounds.ttl_ms,
                                vestry_value_bytes(NULL, 0), of->key->is_anonymous, (int64_t)of->key->person),
                    vestry_sql_row_integer, &generation);
   error = vsi_sql_if_written(in->pool, "vestry_forms_clear", "vestry_form", error);
   if (!error && text_of(in, cleared_sql))
     error = change(in, cleared_sql, VESTRY_LIST(number_of(in, of->key->tab, of->key->name), generation), NULL, NULL);
-  if (!error && of->notifies) error = notify_after(in, of->key);
+  if (!error) error = notify_after(in, of->key, of->notifies);
   if (error) return error;
   of->ret = (vsi_form_state){.generation = (uint64_t)generation};
   atomic_fetch_sub_explicit(&in->left_bytes, room, memory_order_relaxed);
