@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The choice among several hosts for a connection. */
+#include <stdlib.h>
+
 #include "base/wait.h"
 #include "data/postgres/link.h"
 #include "postgres/relay.h"
 #include "postgres/shop.h"
 #include "support/test.h"
+#include "support/until.h"
 
 static const struct {
   const char *url;
@@ -103,10 +106,49 @@ static void rejecting_hosts_are_skipped(void **state) {
   test_host_assert_clean(&th);
 }
 
+static vestry_err insert(vestry_sql_transaction *transaction, void *ctx) {
+  (void)ctx;
+  return vestry_sql_run(transaction, "INSERT INTO t VALUES(1)", NULL, NULL, NULL);
+}
+
+static vestry_err run_as(shop *s, int kind) {
+  return kind ? vestry_sql_act(s->pool, (vestry_sql_kind)kind, insert, NULL)
+              : vestry_sql_run_alone(s->pool, "INSERT INTO t VALUES(1)", NULL, NULL, NULL);
+}
+
+/* A planned change of roles: the host leads to the former primary, which is a standby now, and then to the new one. */
+static void write_that_a_standby_refuses_finds_the_primary(void **state) {
+  static const int kinds[] = {0, VESTRY_SQL_WRITE, VESTRY_SQL_SERIALIZABLE};
+  postgres_server standby;
+  char port[16];
+  postgres_server_run(shop_server(), SHOP_CLEAR "; CREATE TABLE t(a int)");
+  postgres_server_init_standby(&standby, shop_server());
+  postgres_server_start(&standby, NULL);
+  UNTIL(postgres_server_number(&standby, "SELECT count(*) FROM pg_class WHERE relname = 't'") == 1);
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    shop s;
+    memset(&s, 0, sizeof s);
+    test_host_init(&s.th);
+    snprintf(port, sizeof port, "%d", standby.port);
+    setenv("PGPORT", port, 1);
+    assert_int_equal(shop_open(&s, (vestry_postgres_pool_options){.url = "host=127.0.0.1 user=postgres dbname=postgres",
+                                                                  .retry_ms = 1}),
+                     VESTRY_OK);
+    assert_int_equal(shop_number(&s, "SELECT pg_is_in_recovery()"), 1);
+    snprintf(port, sizeof port, "%d", shop_server()->port);
+    setenv("PGPORT", port, 1);
+    UNTIL(run_as(&s, kinds[i]) == VESTRY_OK);
+    assert_int_equal(shop_number(&s, "SELECT pg_is_in_recovery()"), 0);
+    shop_end(&s);
+  }
+  unsetenv("PGPORT");
+  postgres_server_finish(&standby);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(hosts_are_found_in_urls),
-                                     cmocka_unit_test(silent_host_is_skipped),
-                                     cmocka_unit_test(rejecting_hosts_are_skipped)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(hosts_are_found_in_urls), cmocka_unit_test(silent_host_is_skipped),
+      cmocka_unit_test(rejecting_hosts_are_skipped), cmocka_unit_test(write_that_a_standby_refuses_finds_the_primary)};
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

@@ -682,6 +682,45 @@ static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
   crew_close(&c);
 }
 
+/* A transaction that stays open has ordered many keys. Orders of other keys wait for nothing, and an order of one of its
+ * keys waits. */
+static void orders_of_other_keys_meet_no_lock(void **state) {
+  vestry_sql_transaction *open;
+  crew c;
+  int64_t id;
+  make();
+  crew_open(&c, (vestry_jobs_options){0});
+  assert_int_equal(vestry_sql_begin(c.nodes[0].pool, VESTRY_SQL_WRITE, &open), VESTRY_OK);
+  for (int i = 0; i < 2000; i++) {
+    char key[16];
+    snprintf(key, sizeof key, "open %d", i);
+    assert_int_equal(vestry_jobs_enqueue(c.nodes[0].jobs, open, &(vestry_job_order){.kind = "work", .key = key}, &id),
+                     VESTRY_OK);
+  }
+  shop other;
+  memset(&other, 0, sizeof other);
+  test_host_init(&other.th);
+  assert_int_equal(shop_open(&other, (vestry_postgres_pool_options){.setup = "SET lock_timeout = 50"}), VESTRY_OK);
+  vestry_jobs *jobs;
+  vestry_sql_transaction *transaction;
+  assert_int_equal(vestry_jobs_create(other.pool, NULL, &jobs), VESTRY_OK);
+  for (int i = 0; i < 1000; i++) {
+    char key[16];
+    snprintf(key, sizeof key, "other %d", i);
+    assert_int_equal(vestry_sql_begin(other.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+    const vestry_job_order order = {.kind = "work", .key = key};
+    assert_int_equal(vestry_sql_end(transaction, vestry_jobs_enqueue(jobs, transaction, &order, &id)), VESTRY_OK);
+  }
+  assert_int_equal(vestry_sql_begin(other.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
+  const vestry_job_order order = {.kind = "work", .key = "open 7"};
+  assert_int_equal(vestry_jobs_enqueue(jobs, transaction, &order, &id), VESTRY_LIMIT);
+  assert_int_equal(vestry_sql_end(transaction, VESTRY_LIMIT), VESTRY_LIMIT);
+  vestry_jobs_destroy(jobs);
+  shop_end(&other);
+  assert_int_equal(vestry_sql_end(open, VESTRY_OK), VESTRY_OK);
+  crew_close(&c);
+}
+
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
@@ -707,6 +746,7 @@ int main(void) {
       cmocka_unit_test(publication_of_all_tables_blocks_no_job),
       cmocka_unit_test(jobs_continue_without_the_reserved_connection),
       cmocka_unit_test(order_does_not_read_the_done_jobs_of_its_key),
+      cmocka_unit_test(orders_of_other_keys_meet_no_lock),
   };
   shop_open_server(NULL);
   int failed = 0;

@@ -11,8 +11,10 @@ static void read_text(const vestry_sql_row *row, void *ctx) {
 /* All of a session that a transaction can leave behind, besides its setup. A setting that RESET ALL does not know has an
  * empty value afterwards. */
 static const char session_sql[] =
-    "SELECT md5(concat_ws('|', session_user, current_user, (SELECT string_agg(name || '=' || setting, ',' ORDER BY name)"
-    " FROM pg_settings WHERE name NOT SIMILAR TO '(transaction|plpgsql)%' AND setting <> ''), (SELECT count(*) FROM pg_class"
+    "SELECT md5(concat_ws('|', session_user, current_user, (SELECT string_agg(name || '=' || setting, ',' ORDER BY "
+    "name)"
+    " FROM pg_settings WHERE name NOT SIMILAR TO '(transaction|plpgsql)%' AND setting <> ''), (SELECT count(*) FROM "
+    "pg_class"
     " WHERE relnamespace = pg_my_temp_schema()), (SELECT count(*) FROM pg_listening_channels()), (SELECT count(*)"
     " FROM pg_cursors WHERE is_holdable), (SELECT count(*) FROM pg_prepared_statements WHERE from_sql),"
     " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())))";
@@ -30,8 +32,7 @@ static vestry_err run_by_handle(vestry_sql_transaction *transaction, void *sql) 
 
 static vestry_err run_inside(shop *s, int kind, vestry_sql_act_fn fn, void *ctx) {
   vestry_sql_transaction *transaction;
-  vestry_err error =
-      vestry_sql_begin(s->pool, kind == HANDLE ? VESTRY_SQL_WRITE : (vestry_sql_kind)kind, &transaction);
+  vestry_err error = vestry_sql_begin(s->pool, kind == HANDLE ? VESTRY_SQL_WRITE : (vestry_sql_kind)kind, &transaction);
   return error ? error : vestry_sql_end(transaction, fn(transaction, ctx));
 }
 
@@ -47,9 +48,8 @@ static vestry_err read_session(vestry_sql_transaction *transaction, void *text) 
 
 static void check_session(shop *s, int kind, const char *expected, const char *sql) {
   char text[64] = "";
-  vestry_err error = kind == ALONE || kind == HANDLE
-                         ? vestry_sql_run_alone(s->pool, session_sql, NULL, read_text, text)
-                         : run_inside(s, kind, read_session, text);
+  vestry_err error = kind == ALONE || kind == HANDLE ? vestry_sql_run_alone(s->pool, session_sql, NULL, read_text, text)
+                                                     : run_inside(s, kind, read_session, text);
   if (error || strcmp(text, expected) != 0) fail_msg("%s, then kind %d: %s", sql, kind, s->th.last_log);
 }
 
@@ -96,7 +96,8 @@ static const char *const leaving[] = {
 static int open_server(void **state) {
   (void)shop_open_server(state);
   postgres_server_run(shop_server(),
-                      "CREATE SCHEMA kept; GRANT USAGE ON SCHEMA kept TO public; CREATE ROLE boss; CREATE ROLE worker; GRANT boss TO worker;"
+                      "CREATE SCHEMA kept; GRANT USAGE ON SCHEMA kept TO public; CREATE ROLE boss; CREATE ROLE worker; "
+                      "GRANT boss TO worker;"
                       "CREATE FUNCTION kept.become(name text) RETURNS text LANGUAGE sql AS"
                       " 'SELECT set_config(''role'', name, false)';"
                       "CREATE FUNCTION kept.lock_shared() RETURNS void LANGUAGE plpgsql AS"
@@ -138,8 +139,8 @@ static void session_is_undone_on_its_connection(void **state) {
   for (int kind = ALONE; kind <= VESTRY_SQL_WRITE; kind++) {
     assert_int_equal(run_as(&s, ALONE, "SELECT nextval('kept.numbers'), kept.become('boss')"), VESTRY_OK);
     assert_int_equal(run_as(&s, VESTRY_SQL_WRITE, "SELECT 1 / (random() * 0)::int"), VESTRY_IO);
-    assert_int_equal(
-        vestry_sql_run_alone(s.pool, "SELECT (current_user = 'postgres')::int", NULL, read_number, &value), VESTRY_OK);
+    assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT (current_user = 'postgres')::int", NULL, read_number, &value),
+                     VESTRY_OK);
     assert_int_equal(value, 1);
     assert_int_equal(run_as(&s, kind, "SELECT currval('kept.numbers')"), VESTRY_IO);
   }

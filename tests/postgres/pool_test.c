@@ -219,8 +219,8 @@ static void statements_stay_prepared(void **state) {
   }
   assert_int_equal(shop_stats(&s).prepared_count, 23);
   assert_int_equal(vestry_sql_run(transaction,
-                                  "SELECT count(*) FROM pg_prepared_statements WHERE name NOT LIKE 'vestry_part%'", NULL,
-                                  vestry_sql_row_integer, &found),
+                                  "SELECT count(*) FROM pg_prepared_statements WHERE name NOT LIKE 'vestry_part%'",
+                                  NULL, vestry_sql_row_integer, &found),
                    VESTRY_OK);
   assert_int_equal(found, 4);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
@@ -399,6 +399,33 @@ static void allocation_failure_is_returned(void **state) {
   test_host_fail_each(create_and_use, NULL, false);
 }
 
+/* The server reports no change of a function. So the types of its parameters are found each time. */
+static void replaced_function_gets_the_whole_value(void **state) {
+  static const struct {
+    const char *before, *after, *sql;
+  } rows[] = {{"FUNCTION f(timestamp)", "FUNCTION f(timestamptz)", "SELECT f($1)"},
+              {"FUNCTION f(timestamp)", "FUNCTION f(timestamptz)", "SELECT \"f\" /* a */ ( $1)"},
+              {"FUNCTION F(real)", "FUNCTION F(float8)", "SELECT public . F\n($1)"},
+              {"PROCEDURE f(INOUT a real)", "PROCEDURE f(INOUT a float8)", "CALL f($1)"}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    const bool is_time = strstr(rows[i].before, "timestamp"), is_call = strstr(rows[i].before, "INOUT");
+    const char *value = is_time ? "2026-01-01 12:00:00+05" : "123456.789012", *first = is_time ? value : "1.5";
+    const char *body = is_call ? "LANGUAGE sql AS 'SELECT $1'" : "RETURNS text LANGUAGE sql AS 'SELECT $1::text'";
+    char sql[400], text[200] = "";
+    shop s;
+    shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1, .setup = "SET TimeZone = 'UTC'"});
+    snprintf(sql, sizeof sql, "CREATE %s %s", rows[i].before, body);
+    postgres_server_run(shop_server(), sql);
+    assert_int_equal(vestry_sql_run_alone(s.pool, rows[i].sql, VESTRY_LIST(first), append, text), VESTRY_OK);
+    snprintf(sql, sizeof sql, "DROP %.9s f; CREATE %s %s", rows[i].before, rows[i].after, body);
+    postgres_server_run(shop_server(), sql);
+    text[0] = '\0';
+    assert_int_equal(vestry_sql_run_alone(s.pool, rows[i].sql, VESTRY_LIST(value), append, text), VESTRY_OK);
+    assert_non_null(strstr(text, is_time ? "07:00:00+00" : "123456.789012"));
+    shop_end(&s);
+  }
+}
+
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
@@ -416,6 +443,7 @@ int main(void) {
       cmocka_unit_test(invalid_options_are_rejected_without_logging_secrets),
       cmocka_unit_test(setup_runs_on_each_connection),
       cmocka_unit_test(statement_over_statement_ms_times_out),
+      cmocka_unit_test(replaced_function_gets_the_whole_value),
       cmocka_unit_test(allocation_failure_is_returned),
   };
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);

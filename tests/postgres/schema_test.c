@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* vestry's tables: their versions, and objects that another client drops or may not create. */
+#include <pthread.h>
+
 #include "postgres/shop.h"
 #include "support/test.h"
 #include "vestry/data/jobs.h"
@@ -21,7 +23,7 @@ static void create_all(shop *s) {
 
 /* For example by a script that empties all tables. One table is older than the others. */
 static void versions_are_written_again_after_vestry_schema_was_emptied(void **state) {
-  enum { PARTS = 6 };
+  enum { PARTS = 7 };
   shop s;
   shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 1});
   create_all(&s);
@@ -33,7 +35,7 @@ static void versions_are_written_again_after_vestry_schema_was_emptied(void **st
   for (int i = 0; i < 2; i++) {
     create_all(&s);
     assert_int_equal(s.th.log_lines, PARTS);
-    assert_non_null(strstr(s.th.last_log, "vestry_schema had no version of vestry's tables (job_open)"));
+    assert_non_null(strstr(s.th.last_log, "vestry_schema had no version of vestry's tables (job_order)"));
     assert_int_equal(shop_number(&s, "SELECT sum(version)::bigint FROM vestry_schema"), versions);
   }
   assert_int_equal(shop_number(&s, "SELECT count(*) FROM vestry_session"), 1);
@@ -60,7 +62,7 @@ static void dropped_tables_are_created_again(void **state) {
     assert_true(shop_number(&s, columns) < columns_count);
     s.th.log_lines = 0;
     create_all(&s);
-    assert_in_range(s.th.log_lines, 1, 2); /* the index of open jobs is dropped with their table */
+    assert_in_range(s.th.log_lines, 1, 3); /* the index of open jobs is dropped with their table */
     assert_non_null(strstr(s.th.last_log, "although vestry_schema has its version"));
     assert_int_equal(shop_number(&s, columns), columns_count);
     s.th.log_lines = 0;
@@ -164,14 +166,14 @@ static void role_creates_only_the_dropped_table(void **state) {
 
 /* All tables exist, so nothing must be created. */
 static void role_without_create_writes_lost_versions(void **state) {
-  enum { PARTS = 6 };
+  enum { PARTS = 7 };
   shop s;
   begin_as_clerk(&s);
   const int64_t versions = shop_number(&s, "SELECT sum(version)::bigint FROM vestry_schema");
   as_owner("TRUNCATE vestry_schema");
   create_all(&s);
   assert_int_equal(s.th.log_lines, PARTS);
-  assert_non_null(strstr(s.th.last_log, "vestry_schema had no version of vestry's tables (job_open)"));
+  assert_non_null(strstr(s.th.last_log, "vestry_schema had no version of vestry's tables (job_order)"));
   assert_int_equal(shop_number(&s, "SELECT sum(version)::bigint FROM vestry_schema"), versions);
   end_as_clerk(&s);
 }
@@ -195,6 +197,53 @@ static void failure_to_create_an_index_is_logged(void **state) {
   shop_end(&s);
 }
 
+typedef struct create_jobs_thread {
+  shop *s;
+  vestry_err error;
+  atomic_bool is_over;
+} create_jobs_thread;
+
+static void *create_jobs(void *ctx) {
+  create_jobs_thread *of = ctx;
+  vestry_jobs *jobs = NULL;
+  of->error = vestry_jobs_create(of->s->pool, NULL, &jobs);
+  vestry_jobs_destroy(jobs);
+  atomic_store(&of->is_over, true);
+  return NULL;
+}
+
+/* Another client has written to the table, and its transaction is open: a start waits for the lock only briefly, so
+ * other writers pass. Without the index, the start succeeds. */
+static void start_does_not_stop_other_writers(void **state) {
+  shop s;
+  create_jobs_thread with = {.error = VESTRY_IO};
+  pthread_t thread;
+  shop_begin(&s, (vestry_postgres_pool_options){.connections_count = 2});
+  create_all(&s);
+  PGconn *holder = postgres_server_connect(shop_server()), *writer = postgres_server_connect(shop_server());
+  shop_do(&s, "DROP INDEX vestry_job_open");
+  PQclear(
+      PQexec(holder, "BEGIN; INSERT INTO vestry_job(kind, state, attempts_most, created) VALUES('k', 'done', 1, 1)"));
+  with.s = &s;
+  assert_int_equal(pthread_create(&thread, NULL, create_jobs, &with), 0);
+  PQclear(PQexec(writer, "SET lock_timeout = '5s'"));
+  for (bool is_over = false; !is_over; is_over = atomic_load(&with.is_over)) {
+    PGresult *result =
+        PQexec(writer, "INSERT INTO vestry_job(kind, state, attempts_most, created) VALUES('k', 'done', 1, 1)");
+    assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
+    PQclear(result);
+  }
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  assert_int_equal(with.error, VESTRY_OK);
+  assert_non_null(strstr(s.th.last_log, "vestry's index vestry_job_open is missing"));
+  PQclear(PQexec(holder, "ROLLBACK"));
+  create_all(&s);
+  assert_int_equal(shop_number(&s, "SELECT count(*) FROM pg_class WHERE relname = 'vestry_job_open'"), 1);
+  PQfinish(holder);
+  PQfinish(writer);
+  shop_end(&s);
+}
+
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
@@ -205,6 +254,7 @@ int main(void) {
       cmocka_unit_test(role_creates_only_the_dropped_table),
       cmocka_unit_test(role_without_create_writes_lost_versions),
       cmocka_unit_test(failure_to_create_an_index_is_logged),
+      cmocka_unit_test(start_does_not_stop_other_writers),
   };
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);
 }

@@ -167,7 +167,7 @@ typedef struct vestry_jobs_options {
 } vestry_jobs_options;
 
 /** Create jobs, and their tables if they do not exist: vestry_job and vestry_job_total; with PostgreSQL also
- *  vestry_job_slot and vestry_job_lease. A process that only enqueues needs no other call.
+ *  vestry_job_lease, and vestry_job_slot for nodes of 0.3.0. A process that only enqueues needs no other call.
  *  pool      borrowed; must not be destroyed before the jobs
  *  options   NULL: the defaults. Copied
  *  ret_jobs  owned by the caller. Untouched on failure

@@ -171,8 +171,9 @@ typedef struct vestry_postgres_pool_options {
   const vestry_host *host; /**< memory, randomness and the log. Borrowed; NULL: vestry_host_default() */
   const char *url;   /**< for libpq: "postgresql://user@host/database?sslmode=verify-full", or keywords and values.
                           libpq's defaults apply to the rest, including its environment and password file. Copied */
-  const char *setup; /**< SQL for each new connection, for example "SET search_path = shop" [none]. Copied. Settings on
-                          which vestry depends are set afterwards: see docs/guide/postgres.md */
+  const char *setup; /**< SQL that makes settings and the role of each new connection, for example "SET search_path =
+                          shop" [none]. Copied. Settings on which vestry depends are set afterwards: see
+                          docs/guide/postgres.md. Each transaction begins with these settings */
   uint32_t connections_count; /**< maximum number of connections [8]; at most 1,024. The first is opened at once, others
                                    when needed. Threads of vestry/data/jobs.h open one more connection to renew leases,
                                    because renewals must not wait for other transactions. If the server refuses some of
@@ -206,15 +207,12 @@ VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_opt
  *  - UNSUPPORTED: the connection leads through a pooler that gives each transaction another backend of the server */
 struct pg_conn; /* libpq's PGconn */
 /** Get a transaction's connection, for functions of libpq. NULL: it was lost, or the transaction is not one of
- *  PostgreSQL. Call vestry_postgres_replace if statements that libpq runs leave something on the connection. Threads as
- *  vestry_sql_run, also for the next function. */
+ *  PostgreSQL. Threads as vestry_sql_run, also for the next function. */
 VESTRY_API struct pg_conn *vestry_postgres_handle(vestry_sql_transaction *transaction);
 /** Let the pool replace a transaction's connection when it is released, so that the next thread gets another one.
- *  The pool does so by itself if a statement of vestry_sql_run changes settings of the session, or leaves a temporary
- *  object, LISTEN, PREPARE, a cursor WITH HOLD or an advisory lock. It does not notice what libpq leaves, or a function
- *  of the server that a statement calls, except for settings whose changes the server reports (TimeZone, DateStyle,
- *  session_authorization and others; search_path from PostgreSQL 18 on). Call this after such statements, or let
- *  functions undo their changes: pg_advisory_xact_lock, ON COMMIT DROP, set_config with true, CREATE FUNCTION … SET.
+ *  Each transaction begins with the session as options.setup has left it, whatever earlier ones have set, created or
+ *  locked, also by functions. Call this for what the pool does not know: a PREPARE by a function of the server or by
+ *  libpq, or what an extension keeps for the session.
  *  transaction  may be NULL, or one of another database: then nothing happens
  *  Threads      that of the transaction */
 VESTRY_API void vestry_postgres_replace(vestry_sql_transaction *transaction);

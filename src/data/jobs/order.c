@@ -2,9 +2,9 @@
 /* Jobs in transactions of the application: they are enqueued there, and marked as done.
  *
  * If two transactions of PostgreSQL enqueue a job with the same key, the second one waits for the first: each job with a
- * key has a number, `nth`, which is unique among the jobs of its kind and key. An order inserts the number after the
- * last one that its snapshot shows. If another transaction has inserted this number, the insert waits for its end, and
- * then inserts nothing; the order looks again. A transaction whose snapshot is older than the other job gets BUSY, and
+ * key has a number, `nth`, which is unique among the jobs of its kind and key. An order reads the last number, looks for
+ * a job that prevents it, and inserts the next number. If another transaction has inserted this number meanwhile, the
+ * insert waits for its end, and then inserts nothing; the order begins again. A transaction whose snapshot is older than the other job gets BUSY, and
  * begins again. Orders of other keys meet no lock. Nodes with an earlier version number no jobs: an order of theirs and
  * one of this version with the same key, at the same time, can create two jobs while an application is replaced.
  *
@@ -27,16 +27,14 @@ static const char kept_sql[] = OF_THE_KEY THE_LAST;
 static const char open_sql[] = OPEN_OF_THE_KEY " AND state IN ('waiting', 'running')" THE_LAST_OPEN;
 static vsi_sql_texts waiting_sql = {OPEN_OF_THE_KEY " AND state = 'waiting'" THE_LAST_OPEN, OPEN_OF_THE_KEY
                                     " AND state = 'waiting' AND NOT is_closed" THE_LAST_OPEN " FOR KEY SHARE"};
+static vsi_sql_texts nth_sql = {NULL, "SELECT coalesce(max(nth), 0) + 1 FROM vestry_job WHERE kind = $1 AND key = $2"};
 #define ENQUEUE(now, ms, greatest, nth, value, unless)                                                                 \
   "INSERT INTO vestry_job(kind, key, state, due, attempts_most, payload, created" nth                                  \
   ") VALUES($1, $2, 'waiting', " greatest "(" now " + $4" ms ", $5" ms "), $6, $7, " now value ")" unless              \
   " RETURNING id"
 static vsi_sql_texts enqueue_sql = {
     ENQUEUE(VSI_SQL_SQLITE_NOW("$3"), "", "max", "", "", ""),
-    ENQUEUE(VSI_SQL_POSTGRES_NOW("$3"), "::bigint", "greatest", ", nth",
-            ", CASE WHEN $2::text IS NOT NULL THEN (SELECT coalesce(max(nth), 0) + 1 FROM vestry_job WHERE kind = $1 AND key"
-            " = $2) END",
-            " ON CONFLICT DO NOTHING")};
+    ENQUEUE(VSI_SQL_POSTGRES_NOW("$3"), "::bigint", "greatest", ", nth", ", $8", " ON CONFLICT DO NOTHING")};
 enum { IDS_TRIES = 3, KEY_TRIES = 1000 };
 
 /* Return whether the transaction belongs to the jobs' pool and can write. */
@@ -106,12 +104,15 @@ static const char *in_the_way_sql(const vestry_jobs *jobs, vestry_job_unique uni
   return unique == VESTRY_JOB_UNIQUE_OPEN ? open_sql : vsi_sql_text_of(jobs->pool, waiting_sql);
 }
 
-/* OK (no job prevents the order) | EXISTS */
+/* Get the number of an order's job. OK (no job prevents the order) | EXISTS */
 static vestry_err find_in_the_way(const vestry_jobs *jobs, vestry_sql_transaction *transaction,
-                                  const vestry_job_order *order, int64_t *ret_id) {
+                                  const vestry_job_order *order, int64_t *ret_nth, int64_t *ret_id) {
+  const char *nth = vsi_sql_text_of(jobs->pool, nth_sql);
+  const vestry_value of_key = *VESTRY_LIST(order->kind, vsi_sql_text_or_null(order->key));
   if (!order->key) return VESTRY_OK;
-  vestry_err error = vestry_sql_run(transaction, in_the_way_sql(jobs, order->unique),
-                                    VESTRY_LIST(order->kind, order->key), vestry_sql_row_integer, ret_id);
+  vestry_err error = nth ? vestry_sql_run(transaction, nth, &of_key, vestry_sql_row_integer, ret_nth) : VESTRY_OK;
+  if (!error)
+    error = vestry_sql_run(transaction, in_the_way_sql(jobs, order->unique), &of_key, vestry_sql_row_integer, ret_id);
   if (error == VESTRY_NOT_FOUND) return VESTRY_OK;
   return error ? error : VESTRY_EXISTS;
 }
@@ -122,24 +123,28 @@ static vestry_err find_in_the_way(const vestry_jobs *jobs, vestry_sql_transactio
 static vestry_err insert(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *order,
                          int64_t *ret_id) {
   const vsi_call call = vsi_sql_call(jobs->pool, "vestry_jobs_enqueue");
+  const bool is_sqlite = jobs->pool->ops->dialect == VSI_SQL_OF_SQLITE;
   vestry_err error = wake_after(jobs, &transaction->after);
   for (int tries = order->key ? KEY_TRIES : IDS_TRIES; !error && tries; tries--) {
-    error = find_in_the_way(jobs, transaction, order, ret_id);
+    int64_t nth = 0;
+    error = find_in_the_way(jobs, transaction, order, &nth, ret_id);
     if (error) return error;
-    error = vestry_sql_run(transaction, vsi_sql_text_of(jobs->pool, enqueue_sql),
-                           VESTRY_LIST(order->kind, vsi_sql_text_or_null(order->key), vsi_jobs_table_now_ms(jobs),
+    vestry_value values = *VESTRY_LIST(order->kind, vsi_sql_text_or_null(order->key), vsi_jobs_table_now_ms(jobs),
                                        order->delay_ms, order->not_before_ms, order->max_attempts,
-                                       vestry_value_bytes(order->payload.data, order->payload.len)),
-                           vestry_sql_row_integer, ret_id);
-    if (jobs->pool->ops->dialect == VSI_SQL_OF_SQLITE)
-      return vsi_sql_if_written(jobs->pool, call.function, "vestry_job", error);
+                                       vestry_value_bytes(order->payload.data, order->payload.len),
+                                       nth ? vestry_value_integer(nth) : vestry_value_null());
+    if (is_sqlite) values.count--;
+    error =
+        vestry_sql_run(transaction, vsi_sql_text_of(jobs->pool, enqueue_sql), &values, vestry_sql_row_integer, ret_id);
+    if (is_sqlite) return vsi_sql_if_written(jobs->pool, call.function, "vestry_job", error);
     if (error != VESTRY_NOT_FOUND) return error;
     error = vsi_jobs_table_raise_ids(jobs, transaction);
   }
-  return error ? error
-               : vsi_refuse(&call, VESTRY_IO,
-                            "the database has inserted no row, and reported no error; look for a trigger of vestry_job, "
-                            "and compare the largest id with the sequence of vestry_job.id");
+  return error
+             ? error
+             : vsi_refuse(&call, VESTRY_IO,
+                          "the database has inserted no row, and reported no error; look for a trigger of vestry_job, "
+                          "and compare the largest id with the sequence of vestry_job.id");
 }
 
 vestry_err vestry_jobs_enqueue(vestry_jobs *jobs, vestry_sql_transaction *transaction, const vestry_job_order *given,

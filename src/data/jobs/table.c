@@ -133,27 +133,25 @@ static const char has_scheduled_sql[] = "SELECT 1 FROM vestry_job WHERE kind = $
 #define OF_KNOWN      "kind = known.one->>0"
 #define KNOWN_FROM    FROM("(known.one->>1)::bigint", "(known.one->>2)::bigint")
 static vsi_sql_texts next_sql = {
-    "SELECT min((SELECT due FROM vestry_job WHERE kind = json_extract(known.value, '$[0]') AND due IS NOT NULL" SQLITE_FROM
-    " ORDER BY due, id LIMIT 1)) - " SQLITE("$2") " FROM json_each($1) AS known",
+    "SELECT min((SELECT due FROM vestry_job WHERE kind = json_extract(known.value, '$[0]') AND due IS NOT "
+    "NULL" SQLITE_FROM " ORDER BY due, id LIMIT 1)) - " SQLITE("$2") " FROM json_each($1) AS known",
     "SELECT least(min(first.due), (SELECT min(lease.ends) FROM vestry_job_lease AS lease JOIN vestry_job AS job"
     " USING (id, fence) WHERE job.state = 'running' AND lease.ends > " NOW("$2") ")) - " NOW(
         "$2") ", 'vestry_job'::regclass::oid::bigint, pg_relation_filenode('vestry_job'::regclass) FROM " OF_EACH
-              ", LATERAL (SELECT due FROM vestry_job WHERE " OF_KNOWN " AND due IS NOT NULL" KNOWN_FROM
-        IS_FREE(NOW("$2")) " ORDER BY due, id LIMIT 1) AS first"};
+              ", LATERAL (SELECT due FROM vestry_job WHERE " OF_KNOWN
+              " AND due IS NOT NULL" KNOWN_FROM IS_FREE(NOW("$2")) " ORDER BY due, id LIMIT 1) AS first"};
 /* The kinds that have a due job, first the kind whose job has been due for the longest time. */
 #define OLDEST(column)                                                                                                 \
-  "(SELECT " column " FROM vestry_job WHERE kind = json_extract(known.value, '$[0]') AND due <= " SQLITE(              \
-      "$2") SQLITE_FROM " ORDER BY due, id LIMIT 1)"
+  "(SELECT " column " FROM vestry_job WHERE kind = json_extract(known.value, '$[0]') AND due <= " SQLITE("$2")         \
+      SQLITE_FROM " ORDER BY due, id LIMIT 1)"
 static vsi_sql_texts due_sql = {
     "SELECT number, id FROM (SELECT known.key + 1 AS number, " OLDEST("id") " AS id, " OLDEST(
         "due") " AS due FROM json_each($1) AS known) WHERE id IS NOT NULL ORDER BY due",
     "SELECT known.number, oldest.id FROM " OF_EACH ", LATERAL (SELECT due, id FROM vestry_job WHERE " OF_KNOWN
-    " AND due <= " NOW("$2") KNOWN_FROM IS_FREE(
-        NOW("$2")) " ORDER BY due, id LIMIT 1) AS oldest ORDER BY oldest.due"};
+    " AND due <= " NOW("$2") KNOWN_FROM IS_FREE(NOW("$2")) " ORDER BY due, id LIMIT 1) AS oldest ORDER BY oldest.due"};
 #define FIND(now, is_free, locked)                                                                                     \
   "SELECT id, key, payload, state = 'running', attempts, attempts_most, fence, period, shift, period_at, " now         \
-  ", due FROM vestry_job WHERE kind = $1 AND due <= " now FROM("$3", "$4") is_free                                     \
-  " ORDER BY due, id LIMIT 1" locked
+  ", due FROM vestry_job WHERE kind = $1 AND due <= " now FROM("$3", "$4") is_free " ORDER BY due, id LIMIT 1" locked
 static vsi_sql_texts find_sql = {FIND(SQLITE("$2"), "", ""),
                                  FIND(NOW("$2"), IS_FREE(NOW("$2")), " FOR UPDATE SKIP LOCKED")};
 #define TAKE(now, ms, more)                                                                                            \
@@ -510,9 +508,9 @@ static vestry_err find_of(taking *of, const vsi_jobs_kind *kind) {
     vsi_jobs_run_finish(run, of->jobs);
     run->jobs = of->jobs;
     run->kind = kind;
-    vestry_err error = vestry_sql_run(of->transaction, text_of(of->jobs, find_sql),
-                                      VESTRY_LIST((const char *)kind->name, given_ms, from.due_ms, from.id), read_job,
-                                      of);
+    vestry_err error =
+        vestry_sql_run(of->transaction, text_of(of->jobs, find_sql),
+                       VESTRY_LIST((const char *)kind->name, given_ms, from.due_ms, from.id), read_job, of);
     if (error || !is_own(of->jobs, run)) return error;
     error = vestry_sql_run(of->transaction, text_of(of->jobs, renew_sql),
                            VESTRY_LIST(run->job.id, run->job.fence, given_ms, of->jobs->options.lease_ms), NULL, NULL);

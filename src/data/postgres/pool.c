@@ -505,7 +505,8 @@ static bool compare_locked(vsi_postgres_pool *pool, uint64_t server, bool is_as_
 }
 
 static bool is_standby(PGconn *db) {
-  PGresult *row = vsi_postgres_ask(db, "SELECT pg_catalog.pg_is_in_recovery()", vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS));
+  PGresult *row =
+      vsi_postgres_ask(db, "SELECT pg_catalog.pg_is_in_recovery()", vsi_monotonic_in_ms(VSI_POSTGRES_ASK_MS));
   const bool is_standby = PQntuples(row) == 1 && *PQgetvalue(row, 0, 0) == 't';
   PQclear(row);
   return is_standby;

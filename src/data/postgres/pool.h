@@ -23,16 +23,16 @@ typedef struct vsi_postgres_conn {
   char sqlstate[VSI_POSTGRES_STATE_BYTES]; /* of the last statement that failed; "": none */
   vsi_postgres_pool *pool;
   vsi_postgres_statements statements;
-  vsi_postgres_around around;               /* of its next statement */
-  int backend;                              /* through a pooler: the server's process at its setup; otherwise 0 */
-  uint32_t setup_ms;                        /* the server's time limit for a statement after the setup; 0: none */
-  uint32_t limit_ms;                        /* the same now; reset when the connection is released */
-  uint64_t opened_ns; /* when the connection was opened; guarded by pool->lock */
-  uint64_t started;  /* of the server (VSI_POSTGRES_STARTED); guarded by pool->lock; 0: not known yet */
-  PGcancel *cancel;  /* of the last connection: another thread may use it after that is lost */
-  bool is_lost;      /* the connection was lost since it was checked out */
-  bool is_conflict;  /* the transaction may succeed if it is begun again */
-  bool is_stale;     /* the same, because the definitions of a statement have changed */
+  vsi_postgres_around around; /* of its next statement */
+  int backend;                /* through a pooler: the server's process at its setup; otherwise 0 */
+  uint32_t setup_ms;          /* the server's time limit for a statement after the setup; 0: none */
+  uint32_t limit_ms;          /* the same now; reset when the connection is released */
+  uint64_t opened_ns;         /* when the connection was opened; guarded by pool->lock */
+  uint64_t started;           /* of the server (VSI_POSTGRES_STARTED); guarded by pool->lock; 0: not known yet */
+  PGcancel *cancel;           /* of the last connection: another thread may use it after that is lost */
+  bool is_lost;               /* the connection was lost since it was checked out */
+  bool is_conflict;           /* the transaction may succeed if it is begun again */
+  bool is_stale;              /* the same, because the definitions of a statement have changed */
   bool is_reset;     /* its statements may have been dropped, or the application wants it: it is closed when it is
                         released */
   bool begins_again; /* the caller begins again by itself */

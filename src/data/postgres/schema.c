@@ -204,8 +204,7 @@ vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const
   bringing of = {.call = vsi_sql_call(pool, function), .schema = schema};
   vestry_err error = look_alone(pool, &of);
   if (error) return error;
-  if (vsi_sql_is_behind(&of.found, schema) && !of.may_not)
-    error = take_steps_again(pool, &of);
+  if (vsi_sql_is_behind(&of.found, schema) && !of.may_not) error = take_steps_again(pool, &of);
   if (error == VESTRY_NO_MEMORY) return error;
   if ((error || of.may_not) && vsi_sql_has_due(&of.found, schema, true)) {
     vsi_sql_log_missing_indexes(&of.call, schema, &of.found,

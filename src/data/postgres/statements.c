@@ -9,8 +9,9 @@
 
 enum { PIPELINE_MOST = 64, PART_BYTES = 320 };
 
-/* A row with the number of relations that the statement names, and the witness's text, which is NULL if there can be
- * none. The relations are those that this transaction has locked, as it has after parsing the statement, and whose
+/* A row with the number of relations that the statement names, the witness's text, which is NULL if there can be none,
+ * and whether the statement ($1) may call a function that is not the server's: a name of one is in it, before a
+ * parenthesis, or anywhere if the statement has comments. The relations are those that this transaction has locked, as it has after parsing the statement, and whose
  * names the text ($1) contains. Relations of a view are excluded, because their types cannot change while the view
  * exists. A select list has at most 1,664 columns. */
 static const char witness_sql[] =
@@ -26,7 +27,10 @@ static const char witness_sql[] =
     " pg_catalog.pg_class c WHERE c.oid = used.oid)), CASE WHEN is_readable AND NOT EXISTS (SELECT FROM used WHERE NOT"
     " EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = used.oid)) THEN 'SELECT ' || list || ' FROM ' ||"
     " (SELECT pg_catalog.string_agg(pg_catalog.format('ONLY %s AS r%s', oid::regclass, n), ', ') FROM named) ||"
-    " ' WHERE false' END FROM columns";
+    " ' WHERE false' END, EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid >= 16384::oid AND"
+    " position(lower(p.proname::text) || CASE WHEN position('--'::text IN $1::text) + position('/*'::text IN $1::text) "
+    "> 0"
+    " THEN ''::text ELSE '('::text END IN translate(lower($1::text), E' \\n\\r\\t\\f\"', ''::text)) > 0) FROM columns";
 
 vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, const vestry_host *host, size_t most) {
   statements->host = host;
@@ -169,9 +173,9 @@ static PGresult *make(vsi_postgres_prepared *made, PGconn *db, bool has_values, 
   if (!has_values) return prepare(made, db, until_ns);
   PGresult *row = ask_for_witness(made, db, until_ns), *result = row;
   if (PQresultStatus(row) != PGRES_TUPLES_OK) return row;
-  const bool names_any = strtol(PQgetvalue(row, 0, 0), NULL, 10) > 0;
-  made->has_witness = names_any && !PQgetisnull(row, 0, 1);
-  made->is_kept = made->has_witness || !names_any;
+  const bool names_any = strtol(PQgetvalue(row, 0, 0), NULL, 10) > 0, calls_any = *PQgetvalue(row, 0, 2) == 't';
+  made->has_witness = names_any && !calls_any && !PQgetisnull(row, 0, 1);
+  made->is_kept = !calls_any && (made->has_witness || !names_any);
   if (!made->is_kept) return row;
   result = made->has_witness ? prepare_both(made, db, PQgetvalue(row, 0, 1), until_ns) : prepare(made, db, until_ns);
   PQclear(row);
@@ -230,8 +234,7 @@ static bool send_text(pipeline *p, const char *name, const char *sql, size_t len
   if (sql[len]) snprintf(text, sizeof text, "%.*s", (int)len, sql);
   sql = sql[len] ? text : sql;
   p->count++;
-  return name ? PQsendPrepare(p->db, name, sql, 0, NULL)
-              : PQsendQueryParams(p->db, sql, 0, NULL, NULL, NULL, NULL, 0);
+  return name ? PQsendPrepare(p->db, name, sql, 0, NULL) : PQsendQueryParams(p->db, sql, 0, NULL, NULL, NULL, NULL, 0);
 }
 
 /* Send a part. Parsing it takes the server longer than executing it, so it is prepared for the next time. Its address

@@ -7,7 +7,8 @@
  * prepared query whose result has all columns of the tables that the statement names, and no row. The witness is
  * executed before the statement, in one round trip and one transaction; after an ALTER it fails, and the statement is
  * not executed. If a table has columns that this role may not read, there is no witness, and the statement is prepared
- * each time.
+ * each time. So is a statement that may call a function of the application, because the function can be replaced by one
+ * with other parameters, and the server does not report this.
  *
  * A transaction begins with a session in the state of its setup, whatever earlier ones did: in the round trip that begins
  * it, the server first undoes what they may have kept. No text of a statement shows this, because any statement may call
@@ -44,7 +45,11 @@ enum { VSI_POSTGRES_PARTS = 24 }; /* of all transactions, and of the undoing */
  * NOTHING   nothing
  * LOCKS     advisory locks of the session, because only transactions were rolled back that cannot write
  * ANYTHING  also settings, a role, temporary objects, channels, cursors, values of sequences */
-typedef enum vsi_postgres_kept { VSI_POSTGRES_KEPT_NOTHING, VSI_POSTGRES_KEPT_LOCKS, VSI_POSTGRES_KEPT_ANYTHING } vsi_postgres_kept;
+typedef enum vsi_postgres_kept {
+  VSI_POSTGRES_KEPT_NOTHING,
+  VSI_POSTGRES_KEPT_LOCKS,
+  VSI_POSTGRES_KEPT_ANYTHING
+} vsi_postgres_kept;
 
 typedef struct vsi_postgres_statements {
   const vestry_host *host;
