@@ -682,8 +682,8 @@ static void order_does_not_read_the_done_jobs_of_its_key(void **state) {
   crew_close(&c);
 }
 
-/* A transaction that stays open has ordered many keys. Orders of other keys wait for nothing, and an order of one of its
- * keys waits. */
+/* A transaction that stays open has ordered many keys. Orders of other keys wait for nothing, and an order of one of
+ * its keys waits. */
 static void orders_of_other_keys_meet_no_lock(void **state) {
   vestry_sql_transaction *open;
   crew c;

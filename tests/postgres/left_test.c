@@ -8,8 +8,8 @@ static void read_text(const vestry_sql_row *row, void *ctx) {
   snprintf(ctx, 64, "%s", vestry_sql_text(row, 0));
 }
 
-/* All of a session that a transaction can leave behind, besides its setup. A setting that RESET ALL does not know has an
- * empty value afterwards. */
+/* All of a session that a transaction can leave behind, besides its setup. A setting that RESET ALL does not know has
+ * an empty value afterwards. */
 static const char session_sql[] =
     "SELECT md5(concat_ws('|', session_user, current_user, (SELECT string_agg(name || '=' || setting, ',' ORDER BY "
     "name)"

@@ -313,11 +313,11 @@ vestry_err vsi_jobs_table_restore_scheduled(vestry_jobs *jobs) {
 
 /* -------------------------------------------------------------------------------------------------- looking ------- */
 
-/* Begin a look at the table. Returns whether it is a full one. */
+/* Begin a look at the table. Returns whether it is a full one, as with SQLite, and without threads (vestry_jobs_step). */
 static bool begin_look(vestry_jobs *jobs, uint64_t *ret_now_ns) {
   vsi_mutex_lock(&jobs->lock);
   *ret_now_ns = vsi_monotonic_ns();
-  const bool is_full = *ret_now_ns >= jobs->full_at_ns;
+  const bool is_full = *ret_now_ns >= jobs->full_at_ns || !jobs->threads || !jobs->pool->ops->has_snapshots;
   vsi_mutex_unlock(&jobs->lock);
   return is_full;
 }

@@ -54,8 +54,8 @@ static const char *const begins[] = {[VESTRY_SQL_READ] = "BEGIN ISOLATION LEVEL 
                                      [VESTRY_SQL_WRITE] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"};
 
 /* Open a transaction on a connection that this thread has checked out for the first time. It begins with its first
- * statement, in one round trip. Through a pooler it begins now, after a check of the backend; if the connection was lost
- * while it was idle, it begins on a new one. */
+ * statement, in one round trip. Through a pooler it begins now, after a check of the backend; if the connection was
+ * lost while it was idle, it begins on a new one. */
 static vestry_err open(vsi_postgres_conn *conn, vestry_sql_kind kind, const char *begin) {
   vestry_err error = VESTRY_OK;
   if (conn->backend)
@@ -373,7 +373,7 @@ static double real_of(const vestry_sql_row *row, size_t column) {
 
 static const char alone[] = "vestry_sql_run_alone";
 
-/* Note what a statement may have left on the connection. Whatever a transaction for reading does is undone when it is
+/* Note the things that a statement may have left on the connection. Whatever a transaction for reading does is undone when it is
  * rolled back, except for advisory locks of the session, unless it was committed by SQL. A statement that PREPARE has
  * named cannot be told from those of this library, so the connection is closed when it is released. */
 static void note_kept(vsi_postgres_conn *conn, PGresult *result, bool was_rolled_back) {

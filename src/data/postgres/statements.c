@@ -9,11 +9,11 @@
 
 enum { PIPELINE_MOST = 64, PART_BYTES = 320 };
 
-/* A row with the number of relations that the statement names, the witness's text, which is NULL if there can be none,
- * and whether the statement ($1) may call a function that is not the server's: a name of one is in it, before a
- * parenthesis, or anywhere if the statement has comments. The relations are those that this transaction has locked, as it has after parsing the statement, and whose
- * names the text ($1) contains. Relations of a view are excluded, because their types cannot change while the view
- * exists. A select list has at most 1,664 columns. */
+/* A row with the number of relations that the statement names, the witness's text, which is NULL if there can be
+ * none, and whether the statement ($1) may call a function that is not the server's: a name of one is in it, before
+ * a parenthesis, or anywhere if the statement has comments. The relations are those that this transaction has
+ * locked, as it has after parsing the statement, and whose names the text ($1) contains. Relations of a view are
+ * excluded, because their types cannot change while the view exists. A select list has at most 1,664 columns. */
 static const char witness_sql[] =
     "WITH used AS (SELECT DISTINCT l.relation AS oid FROM pg_catalog.pg_lock_status() l WHERE l.pid ="
     " pg_catalog.pg_backend_pid() AND l.relation >= 16384::oid AND l.mode <> 'SIReadLock'),"

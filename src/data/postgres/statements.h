@@ -10,11 +10,11 @@
  * each time. So is a statement that may call a function of the application, because the function can be replaced by one
  * with other parameters, and the server does not report this.
  *
- * A transaction begins with a session in the state of its setup, whatever earlier ones did: in the round trip that begins
- * it, the server first undoes what they may have kept. No text of a statement shows this, because any statement may call
- * a function. RESET ROLE is not needed: the role ends with the session's user, and the query `restoring` sets another
- * one. The transaction of the undoing is a separate one, because the one that follows may be rolled back, and may need
- * its first snapshot.
+ * A transaction begins with a session in the state of its setup, whatever earlier ones did: in the round trip that
+ * begins it, the server first undoes all that they may have kept. No text of a statement shows this, because any
+ * statement may call a function. RESET ROLE is not needed: the role ends with the session's user, and the query
+ * `restoring` sets another one. The undoing has its own transaction, because the next one may be rolled back, and may
+ * need its first snapshot.
  *
  * Names are hashes of the text, so that a connection to another backend (through a pooler in transaction mode) finds
  * the same statement or none, but never a different one. */
@@ -41,7 +41,7 @@ typedef struct vsi_postgres_around_part {
 } vsi_postgres_around_part;
 enum { VSI_POSTGRES_PARTS = 24 }; /* of all transactions, and of the undoing */
 
-/* What a session may have kept of the transactions before. PREPARE is excluded: the caller closes its connection.
+/* The things that a session may have kept of earlier transactions. PREPARE is excluded: the caller closes its connection.
  * NOTHING   nothing
  * LOCKS     advisory locks of the session, because only transactions were rolled back that cannot write
  * ANYTHING  also settings, a role, temporary objects, channels, cursors, values of sequences */
@@ -68,9 +68,9 @@ typedef struct vsi_postgres_values {
   const char *const *texts;
 } vsi_postgres_values;
 
-/* What is run in the same round trip as a statement. Initialized with 0: nothing. */
+/* Commands in the same round trip as a statement. Initialized with 0: nothing. */
 typedef struct vsi_postgres_around {
-  bool is_first;     /* what the session has kept is undone first */
+  bool is_first;     /* the server first undoes all that the session has kept */
   const char *begin; /* constant statements that begin the transaction, separated by semicolons; NULL: none */
   bool rolls_back;   /* the transaction is rolled back after the statement, unless that fails */
 } vsi_postgres_around;
@@ -90,7 +90,7 @@ vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, con
 void vsi_postgres_statements_finish(vsi_postgres_statements *statements);
 /* Forget all statements, because there is another connection. */
 void vsi_postgres_statements_forget(vsi_postgres_statements *statements);
-/* Undo what the session has kept, without a statement. Returns whether that succeeded; otherwise the connection must be
+/* Undo all that the session has kept, without a statement. Returns whether that succeeded; otherwise the connection must be
  * closed. */
 bool vsi_postgres_statements_undo(vsi_postgres_statements *statements, PGconn *db, uint64_t until_ns);
 /* Run a statement, and prepare it if necessary, before the transaction begins. If there is no room, the least recently
