@@ -52,7 +52,7 @@ static vestry_err respond(const vestry_request *req, int status, const vestry_he
 static bool answer_page(const vestry_request *req, int status, const vestry_header *more, vestry_err *ret_error) {
   void *app;
   vestry_handler_fn page = vsi_routes_page(req->v->routes, status, &app);
-  if (!page || req->is_datastar || req->error) return false;
+  if (!page || vsi_request_is_of_script(req) || req->error) return false;
   vestry_request *asks = (vestry_request *)(uintptr_t)req; /* cast: its owner has it without const */
   vestry_reply reply;
   vsi_reply_init(&reply, req->v->host);

@@ -111,6 +111,9 @@ VESTRY_API vestry_err vsi_request_set_values(const vestry_request *req, vestry_i
 bool vsi_request_has_too_many_fields(const vestry_request *req);
 /* Run the guards of the request's route, for a receiver, once. Returns the first error. */
 VESTRY_API vestry_err vsi_request_guard(const vestry_request *req, vestry_reply *reply);
+/* Return whether a script sent the request, which shows the text of a refusal: the Datastar client, or a script that
+ * sends files. It gets a line of text instead of the application's page for the status. */
+VESTRY_API bool vsi_request_is_of_script(const vestry_request *req);
 /* Return the announced length of the body; -1: unknown. */
 VESTRY_API int64_t vsi_request_length(const vestry_request *req);
 /* Get the scope from the application. OK | its error | FAILED (it reports a length beyond the buffer). */

@@ -388,12 +388,12 @@ static const char *find_request(const char *expression, const char *press, json_
   return NULL;
 }
 
-/* Run the statements `$a = $b;` and `$a = 'literal';` before the request of an expression. */
+/* Run the assignments `$a = $b` and `$a = 'literal'`, before a semicolon or comma, that precede the request of an
+ * expression. */
 static void assign(vestry_browser_page *page, const char *expression, const char *request) {
-  for (const char *at = expression; at < request; at = strchr(at, ';') ? strchr(at, ';') + 1 : request) {
+  for (const char *at = expression; (at = strchr(at, '$')) && at < request; at++) {
     char name[VSI_PAGE_NAME_BYTES], other[VSI_PAGE_NAME_BYTES];
     int len = 0;
-    at += strspn(at, " ");
     if (sscanf(at, "$%127[A-Za-z0-9_.] = %n", name, &len) != 1 || !len) continue;
     const char *value = at + len;
     json_t *is = NULL;
@@ -401,7 +401,7 @@ static void assign(vestry_browser_page *page, const char *expression, const char
       is = json_incref(vsi_page_signal(page, other)), value += len;
     else
       is = vsi_js_literal(&value);
-    if (is && *value == ';')
+    if (is && (*value == ';' || *value == ','))
       vsi_page_signal_set(page, name, is);
     else
       json_decref(is);

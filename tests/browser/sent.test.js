@@ -233,3 +233,42 @@ test('l18: one listener sends for many buttons, each once, in order, and with it
   await tab.until(() => !document.querySelector('[aria-busy]'));
   assert.equal(new URL(tab.page.url()).pathname, '/');
 });
+
+// capability: L18
+test('l18: a held key, and a double click whose first click replaces the button, press once', async (t) => {
+  const tab = await tabFor(t);
+  await tab.page.evaluate(() => {
+    const { now } = Date;
+    window.ahead = 0;
+    Date.now = () => now() + window.ahead;
+  });
+  await tab.page.focus('#one');
+  for (let i = 1; i <= 4; i++) {
+    await tab.page.keyboard.down('Enter'); // from the second time on it repeats
+    if (i === 1) await tab.answered('many', 1);
+    await tab.page.evaluate(() => (window.ahead += 1000)); // no repeat by its time
+  }
+  await tab.page.keyboard.up('Enter');
+  await tab.press('two');
+  await tab.answered('many', 2);
+  await tab.saving(0);
+  assert.equal(await tab.text('count'), '2');
+  await tab.page.evaluate(() => (window.ahead += 10000));
+  const box = await tab.page.locator('#one').boundingBox();
+  const { mouse } = tab.page;
+  await mouse.move(box.x + 5, box.y + 5);
+  await mouse.down({ clickCount: 1 });
+  await mouse.up({ clickCount: 1 });
+  await tab.answered('many', 3);
+  await tab.page.evaluate(() => {
+    const other = document.querySelector('#one').cloneNode(true);
+    other.dataset.press = '/add?other';
+    document.querySelector('#one').replaceWith(other);
+  });
+  await mouse.down({ clickCount: 2 });
+  await mouse.up({ clickCount: 2 });
+  await tab.press('two');
+  await tab.answered('many', 4);
+  await tab.saving(0);
+  assert.equal(await tab.text('count'), '4');
+});

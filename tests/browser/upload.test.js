@@ -167,6 +167,16 @@ test('l1: a rejection is shown with the text of the server, and the form can be 
 });
 
 // capability: L1
+test('l1: of a document that answers an upload, its text is shown without its scripts', async (t) => {
+  const tab = await tabFor(t);
+  const body = '<!doctype html><title>413</title><style>p {}</style><script>if (1 < 2) bad()</script><p>Too &amp; large</p>';
+  await tab.page.route('**/photos', (route) => route.fulfill({ status: 413, contentType: 'text/html', body }));
+  await tab.choose('photos', file(t, 'a.png', 10));
+  await tab.press('photos');
+  await tab.says('photos', 'Not sent: a.png. Too & large');
+});
+
+// capability: L1
 test('l1: a broken connection is reported once, and the received part is dropped', async (t) => {
   const tab = await tabFor(t);
   await tab.follow('photos');

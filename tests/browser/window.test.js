@@ -107,6 +107,21 @@ test('l2: rows inserted above keep position and focus', async (t) => {
 });
 
 // capability: L2
+test('l2: at its top a list shows new rows', async (t) => {
+  const tab = await tabFor(t, 'short');
+  await tab.filled('row 0');
+  for (const first of ['row -10', 'row -20']) {
+    await tab.upload('above');
+    await tab.filled(first);
+  }
+  await tab.scrollTo(40);
+  await tab.filled('row -19');
+  await tab.upload('above');
+  await tab.until(() => document.getElementById('list').dataset.window.split(' ')[2] === '530');
+  await tab.filled('row -19');
+});
+
+// capability: L2
 test('l2: a chat stays at its end, or at the reader\'s position', async (t) => {
   const tab = await tabFor(t, 'chat');
   const isAtEnd = (last) => tab.until((id) => {

@@ -13,7 +13,10 @@ static const char *made_with(vestry_html *html, vestry_method method, const vest
   return made.data;
 }
 
-#define BEGIN   "<ul data-on:click=\"(b => b && el.contains(b) && (evt.preventDefault(),"
+#define HELD                                                                                                           \
+  "data-on:keydown=\"evt.repeat && evt.key === 'Enter' && evt.target.closest('[data-press]') && "                      \
+  "evt.preventDefault()\" "
+#define BEGIN   "<ul " HELD "data-on:click=\"(b => b && el.contains(b) && (evt.preventDefault(),"
 #define END     "))(evt.target.closest('[data-press]:not([aria-disabled=true])'))\">"
 #define PAYLOAD "payload:b.dataset.payload?JSON.parse(b.dataset.payload):"
 

@@ -119,9 +119,10 @@ typedef struct vestry_entry {
 
 /* ------------------------------------------------------------------------------------------------ the call -------- */
 
-/** End a call with an error, for example NOT_FOUND for a page whose row does not exist. The first error counts; OK
- *  does nothing. The function still has to return. A transaction is rolled back, and the request is answered as for
- *  that error of a handler. Threads the call's, also for all following functions; does not block. */
+/** End a call with an error, for example NOT_FOUND for a page whose row does not exist, or FAILED for an act that its
+ *  user may not do. The first error counts; OK does nothing. The function still has to return. A transaction is rolled
+ *  back, and the request is answered as for that error of a handler, but FAILED is 403 except in a page (whose options
+ *  have `allow`), with the reply of the function if that has a body and the status of an error. Threads the call's, also for all following functions; does not block. */
 VESTRY_API void vestry_call_fail(vestry_call *call, vestry_err error);
 /** End a call with NOT_FOUND if the row or text that it needs is NULL. A helper can return its result:
  *      return vestry_call_need(call, vestry_call_row(call, &game_shape, …));
@@ -134,7 +135,7 @@ static inline const void *vestry_call_need(vestry_call *call, const void *row) {
 }
 /** Refuse a form or an act, with a sentence for its user by a printf format: the transaction is rolled back, and a
  *  vestry_call_go before or after has no effect. A form shows the sentence and keeps its text. For an act, the page's
- *  signal `_said.act` has the sentence. Threads the call's; does not block. */
+ *  signal `_said.act` has the sentence until the next press. Threads the call's; does not block. */
 VESTRY_API void vestry_call_refuse(vestry_call *call, const char *format, ...) VESTRY_PRINTF(2, 3);
 /** Lead the browser to a URL by a printf format: names and numbers of the program, no text of a client. In a
  *  transaction, after the commit. Not in a part or a job. In a page, return then, without a document. Threads the
@@ -225,7 +226,8 @@ typedef struct vestry_application_document {
   const vestry_clock *clock; /**< the server's clock for pages (vestry/app/clock.h) [none]. The application serves it at
                                   its url, unless the program has a route there */
   /** A button with data-press in a document sends a POST request with these options (vestry/app/press.h) [if the table
-   *  has a VESTRY_ACT: csrf and once, as far as the application has them; otherwise none]. A document with this has no
+   *  has a VESTRY_ACT: csrf, and once with deduplicate, as far as the application has them; otherwise none]. Each press
+   *  clears `_said.act`. A document with this has no
    *  other element with vestry_html_presses */
   const vestry_backend_action_options *presses;
   const char *begin, *end;  /**< HTML of the program after the start tag of the body, and before its end tag [none] */

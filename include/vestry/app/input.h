@@ -61,6 +61,9 @@ typedef struct vestry_input {
   bool is_hidden; /**< TEXT, INTEGER: a value of the page, such as the row that its path names: not shown, but sent, and
                        kept in the document of a refused form. It is that of `values`, and is not stored while text is
                        typed. A client can send another one: the handler checks that its user may change that row */
+  bool is_secret; /**< TEXT: a password or a code: its input is of type "password", and no document contains its value,
+                       also not that of a refused form or of `values`. It is not stored while it is typed, and white
+                       space at its ends counts. So is a text whose attributes contain "password" or "one-time-code" */
   const char *message;    /**< sentence for the user if a rule is broken [made from label and rules, in English] */
   const char *attributes; /**< HTML for the start tag of the input, such as "autocomplete=\"name\"" [none] */
 } vestry_input;
@@ -99,7 +102,7 @@ VESTRY_API bool vestry_text_has(const char *text, size_t min, size_t max);
 VESTRY_API vestry_err vestry_inputs_check(const vestry_host *host, const vestry_input *fields, size_t count);
 
 /** Read fields into a struct: from the form in the body of a request, or, if that does not contain the field, from its
- *  signals. White space at both ends of a text is removed, and a line ends with LF only. A field that is missing is
+ *  signals. White space at both ends of a text is removed (not of a secret), and a line ends with LF only. A field that is missing is
  *  empty, or a box that is not ticked.
  *  ret_values  undefined after an error
  *  message     receives a sentence for the user about the first field that breaks a rule; "" if none does

@@ -29,6 +29,7 @@ extern "C" {
  *    the one around the button. The signals of the request are those of the moment of the press.
  *  - With the attribute `data-payload` its JSON is sent instead of the signals, and of options.payload; the handler
  *    reads it with vestry_signals_get. With CONTENT_FORM it is ignored.
+ *  - A held key presses a button once.
  *  - A button with aria-disabled="true", or with disabled, sends nothing. A pressed button submits no form, and a
  *    pressed link leads nowhere.
  *  - The client reports the requests (the event datastar-fetch, indicators) for the element that has the listener.

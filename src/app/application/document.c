@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/guard/press.h"
 #include "base/buffer.h"
 #include "vestry/app/early.h"
 #include "vestry/app/tab.h"
@@ -29,9 +30,10 @@ static void add_identity(vestry_call *call, const vestry_request *req, vestry_re
 }
 
 static void add_presses(const vestry_call *call, const vestry_application_document *frame, vestry_html *html) {
-  const vestry_backend_action_options own = {.csrf = call->app->csrf != NULL, .once = call->app->once != NULL};
+  const vestry_backend_action_options own = {
+      .csrf = call->app->csrf != NULL, .once = call->app->once != NULL, .deduplicate = call->app->once != NULL};
   vestry_html_add(html, " data-signals=\"{_said: {act: ''}}\" ");
-  vestry_html_presses(html, VESTRY_METHOD_POST, frame->presses ? frame->presses : &own);
+  vsi_html_presses(html, VESTRY_METHOD_POST, frame->presses ? frame->presses : &own, "$_said.act = '',");
 }
 
 static void begin(vsi_entry_call *own, const char *title) {

@@ -66,6 +66,7 @@ static const char *fault_of(const vsi_application *a, const vestry_application_f
 
 vestry_err vsi_form_mount(vsi_application *a, vsi_mounted *entry, vestry_handler_fn handler) {
   const char *names[VESTRY_FORM_FIELDS_MAX];
+  size_t names_count = 0;
   vestry_application_form form;
   if (!entry->is.form || VSI_OPTIONS_TAKE(vestry_application_form, form, entry->is.form))
     return vsi_mistake(a->host, "VESTRY_FORM", "the form is NULL, or of a later version");
@@ -76,8 +77,9 @@ vestry_err vsi_form_mount(vsi_application *a, vsi_mounted *entry, vestry_handler
   if (!error && has_own_name(&form))
     error = vsi_mistake(a->host, "VESTRY_FORM",
                         "a field is called csrf, once or tabId, as fields of the form itself; rename it");
-  for (size_t i = 0; !error && form.is_kept && i < form.inputs_count; i++) names[i] = form.inputs[i].name;
-  if (!error && form.is_kept) error = vestry_forms_add(a->is.forms, form.name, names, form.inputs_count);
+  for (size_t i = 0; !error && form.is_kept && i < form.inputs_count; i++)
+    if (!vsi_input_is_secret(&form.inputs[i])) names[names_count++] = form.inputs[i].name;
+  if (!error && form.is_kept) error = vestry_forms_add(a->is.forms, form.name, names, names_count);
   return error ? error : vestry_route(a->is.instance, "POST", form.action, handler, entry);
 }
 

@@ -12,6 +12,7 @@
 #include "app/application/document.h"
 #include "app/application/form.h"
 #include "app/guard/once_mark.h"
+#include "app/guard/proof.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -75,6 +76,16 @@ static vestry_err render_part(vestry_render *render, vestry_html *html, void *ct
   return vsi_entry_call_end(&call);
 }
 
+/* End the call of a request. FAILED means that it is forbidden; a page has `allow` for this. */
+static vestry_err end(vsi_entry_call *call) {
+  vestry_reply *reply = call->reply;
+  const bool has_status = reply->status >= 400;
+  const bool is_answered = call->url || (has_status && reply->has_body);
+  if (call->is.error == VESTRY_FAILED && !is_answered && call->entry->is.kind != VESTRY_ENTRY_ERROR_DOCUMENT)
+    call->is.error = vsi_refuse_request(call->req, reply, has_status ? reply->status : 403, "You may not do this.");
+  return vsi_entry_call_end(call);
+}
+
 /* A document, also that of an error; or a handler, which may answer with a document. */
 static vestry_err serve_document(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const vsi_mounted *entry = ctx;
@@ -89,7 +100,7 @@ static vestry_err serve_document(const vestry_request *req, vestry_reply *reply,
   vsi_entry_call_document_end(&call);
   if (call.has_document && !call.url) vestry_call_fail(&call.is, vestry_reply_html(reply, &html));
   vestry_html_finish(&html);
-  return vsi_entry_call_end(&call);
+  return end(&call);
 }
 
 static void show_error(vestry_call *call) {
@@ -112,7 +123,7 @@ static vestry_err guard(const vestry_request *req, vestry_reply *reply, void *ct
   entry->is.fn(&call.is);
   if (call.url && req->is_datastar) vestry_call_fail(&call.is, vestry_reply_status(reply, 401));
   if (call.url) vestry_call_fail(&call.is, VESTRY_FAILED);
-  return vsi_entry_call_end(&call);
+  return end(&call);
 }
 
 /* -------------------------------------------------------------------------------------------- transactions -------- */
@@ -196,7 +207,7 @@ static vestry_err serve_act(const vestry_request *req, vestry_reply *reply, void
   if (entry->is.form) vsi_form_read(&call);
   act(&call);
   answer_act(&call);
-  return vsi_entry_call_end(&call);
+  return end(&call);
 }
 
 /* The response that a mark stores has no cookie, so a repetition gets the cookie of the guest here. A session always

@@ -213,5 +213,5 @@ vestry_err vestry_csrf_guard(const vestry_request *req, vestry_reply *reply, voi
     if (error != VESTRY_NOT_FOUND) return error;
   }
   log_refusal(csrf, req, why);
-  return vsi_refuse(req, reply, 403, sentences[why]);
+  return vsi_refuse_request(req, reply, 403, sentences[why]);
 }

@@ -181,13 +181,14 @@ static vestry_err answer_again(vsi_once_record *there, const unsigned char diges
   count(&there->once->repeated);
   if (memcmp(there->digest, digest, VSI_ONCE_DIGEST_BYTES) == 0)
     return vsi_once_response_repeat(&there->response, reply);
-  return vsi_refuse(req, reply, 409, "This form was already submitted. Reload the page to submit another one.");
+  return vsi_refuse_request(req, reply, 409, "This form was already submitted. Reload the page to submit another one.");
 }
 
 static vestry_err refuse_unknown(vestry_once *once, const vestry_request *req, vestry_reply *reply) {
   count(&once->unknown);
-  return vsi_refuse(req, reply, 409,
-                    "This request was started, but its result is unknown. Check the result before you send it again.");
+  return vsi_refuse_request(
+      req, reply, 409,
+      "This request was started, but its result is unknown. Check the result before you send it again.");
 }
 
 /* Query the storage, because another node may have the submission. The record is in the table.
@@ -261,8 +262,8 @@ vestry_err vestry_once_guard(const vestry_request *req, vestry_reply *reply, voi
   if (error == VESTRY_NOT_FOUND && !once->required) return VESTRY_OK;
   if (error && error != VESTRY_NOT_FOUND) return error;
   if (error || !vsi_nonce_is_good(vsi_seals_of(req->v), vsi_seal_scope(req), nonce))
-    return vsi_refuse(req, reply, 403,
-                      "This page is out of date, so its request was rejected. Reload it, and try again.");
+    return vsi_refuse_request(req, reply, 403,
+                              "This page is out of date, so its request was rejected. Reload it, and try again.");
   /* The cast is safe, because the server created the request, and it is not const. */
   return run_or_repeat(once, (vestry_request *)(uintptr_t)req, reply, nonce, place);
 }

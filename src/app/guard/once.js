@@ -21,12 +21,12 @@
 (() => {
   // line: a promise that resolves when the next submission may be sent. page: the element of the page's stream.
   // clicks: how often the button was pressed in the click that runs now. count: numbers of forms and submissions.
-  let line, page, clicks = 0, count = 0;
-  // pressed: submissions by their content. last: the last submission of each element. unseen: by number, the signal
-  // that counts a submission. sums: the values of these signals. failures: the status of the current request of an
-  // element. waiting: functions that send a waiting submission at once.
-  const pressed = new Map(), last = new WeakMap(), unseen = new Map(), sums = {}, failures = new WeakMap(),
-    waiting = new Set();
+  // last: the last submission of which repeats are dropped.
+  let line, page, clicks = 0, count = 0, last;
+  // pressed: submissions by their content. unseen: by number, the signal that counts a submission. sums: the values of
+  // these signals. failures: the status of the current request of an element. waiting: functions that send a waiting
+  // submission at once.
+  const pressed = new Map(), unseen = new Map(), sums = {}, failures = new WeakMap(), waiting = new Set();
   // how often events of the page's stream may shorten the client's wait for one submission
   const hurriesMost = 4;
 
@@ -51,6 +51,10 @@
   document.addEventListener('datastar-fetch', ({detail: {el, type}}) => {
     if (el === page && type.startsWith('datastar-')) for (const again of waiting) again() });
   addEventListener('click', (e) => { clicks = e.detail; setTimeout(() => clicks = 0) }, true);
+  // A key that is held presses a button once.
+  addEventListener('keydown', (e) => {
+    if (e.repeat && e.key === 'Enter' && !e.target.closest?.('textarea, [contenteditable]')) e.preventDefault() },
+  true);
 
   // Returns a hidden form with the content that another form had at its submission, and its id. Its fields come last,
   // and it is used by functions of other elements, because a field may have the name of a property of forms.
@@ -130,12 +134,12 @@
           [name, value.name ?? value, value.size, value.name && value.lastModified]) } }
     const submission = {said: run + url + JSON.stringify(said), nonce: o.headers['X-Once'], at: Date.now()};
     if (o.untilAnswered) {
-      const same = pressed.get(submission.said), former = last.get(by);
-      const it = clicks > 1 && submission.at - former?.at < 2000 ? former
+      const same = pressed.get(submission.said);
+      const it = clicks > 1 && submission.at - last?.at < 2000 ? last
         : same && !same.failed && !(same.over && submission.at - same.at > 500) ? same : 0;
       if (it) { it.at = submission.at; return it.sent }
       if (same?.failed) submission.nonce = o.headers['X-Once'] = same.nonce;
-      pressed.set(submission.said, submission); last.set(by, submission); by.setAttribute('aria-busy', 'true') }
+      pressed.set(submission.said, last = submission); by.setAttribute('aria-busy', 'true') }
     if (o.sent) {
       submission.number = ++count; unseen.set(count, {name: o.sent});
       o.headers['Vestry-Sent'] = own + '.' + count;

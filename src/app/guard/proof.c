@@ -40,7 +40,7 @@ vestry_err vsi_proof_find(const vestry_request *req, const char *header, const c
 /* Answer with the application's page for this status. false: it has none, or the page failed. */
 static bool fill_page(const vestry_request *req, vestry_reply *reply, int status) {
   void *app;
-  vestry_handler_fn page = req->is_datastar ? NULL : vsi_routes_page(req->v->routes, status, &app);
+  vestry_handler_fn page = vsi_request_is_of_script(req) ? NULL : vsi_routes_page(req->v->routes, status, &app);
   if (!page) return false;
   /* The cast is safe, because the server created the request, and it is not const. */
   vestry_request *request = (vestry_request *)(uintptr_t)req;
@@ -50,11 +50,11 @@ static bool fill_page(const vestry_request *req, vestry_reply *reply, int status
   return !error && !reply->refused && reply->has_body;
 }
 
-vestry_err vsi_refuse(const vestry_request *req, vestry_reply *reply, int status, const char *sentence) {
+vestry_err vsi_refuse_request(const vestry_request *req, vestry_reply *reply, int status, const char *sentence) {
   if (!req) return VESTRY_FAILED; /* the client is gone */
   vestry_err error = vestry_reply_status(reply, status);
   if (!error && fill_page(req, reply, status)) return VESTRY_FAILED;
-  if (!error && req->is_datastar)
+  if (!error && vsi_request_is_of_script(req))
     error = vestry_reply_body(reply, "text/plain; charset=utf-8", sentence, strlen(sentence));
   else if (!error)
     error = vestry_reply_bodyf(reply,

@@ -23,7 +23,7 @@ vestry_err vsi_proof_find(const vestry_request *req, const char *header, const c
 /* Refuse a request: answer with the application's page for this status, or with a page that contains the sentence; the
  * Datastar client gets the sentence as text. req NULL: the client is gone, and gets no response. Returns the result of
  * the guard. */
-vestry_err vsi_refuse(const vestry_request *req, vestry_reply *reply, int status, const char *sentence);
+vestry_err vsi_refuse_request(const vestry_request *req, vestry_reply *reply, int status, const char *sentence);
 
 /* ---- origins, as browsers write them: "https://example.org:8443" */
 

@@ -261,7 +261,7 @@ static vestry_err refuse(const vestry_request *req, vestry_reply *reply, uint64_
            wait_s == 1 ? "second" : "seconds");
   vestry_reject(req->v, VESTRY_REFUSAL_RATE);
   vestry_err error = vestry_reply_header(reply, "Retry-After", seconds);
-  if (!error) error = vsi_refuse(req, reply, 429, sentence);
+  if (!error) error = vsi_refuse_request(req, reply, 429, sentence);
   return error == VESTRY_FAILED ? VESTRY_LIMIT : error; /* LIMIT means "not now": vestry_once_guard permits a
                                                            repetition */
 }

@@ -28,6 +28,11 @@ static bool is_text(const vestry_input *field) {
   return field->kind == VESTRY_INPUT_TEXT || field->kind == VESTRY_INPUT_BORROWED;
 }
 
+bool vsi_input_is_secret(const vestry_input *field) {
+  const char *more = field->attributes ? field->attributes : "";
+  return field->is_secret || vsi_strcasestr(more, "password") || vsi_strcasestr(more, "one-time-code");
+}
+
 /* Return the number of characters that a text may have. */
 static int64_t most_of(const vestry_input *field) {
   if (field->kind == VESTRY_INPUT_BORROWED) return field->max;
@@ -80,6 +85,8 @@ static vestry_err check(const vestry_host *host, const vestry_input *field) {
     return vsi_mistake(host, "vestry_inputs_check", "a field was not made by VESTRY_INPUT");
   if (field->is_hidden && field->kind == VESTRY_INPUT_CHECK)
     return mistake(host, field, "a bool cannot be hidden; use an int64_t, or a text");
+  if (field->is_secret && (!is_text(field) || field->is_hidden || field->choices || field->has_lines))
+    return mistake(host, field, "a secret is one line of text, without choices, and not hidden");
   if (field->choices) return check_choices(host, field);
   if (field->kind == VESTRY_INPUT_BORROWED && field->max <= 0)
     return mistake(host, field, "a const char * needs a max, the number of characters");
@@ -159,7 +166,7 @@ static bool is_allowed(const vestry_input *field, unsigned char c, unsigned char
 /* Copy a text, whose lines end with LF then. ret_count: its characters. false: it breaks a rule that no number of
  * characters states, or has no room. */
 static bool take_text(const vestry_input *field, const char *text, char *to, int64_t *ret_count) {
-  const vestry_slice is = trimmed(text);
+  const vestry_slice is = vsi_input_is_secret(field) ? (vestry_slice){text, strlen(text)} : trimmed(text);
   const char *at = is.data;
   size_t len = 0;
   *ret_count = 0;
@@ -315,6 +322,7 @@ vestry_err vsi_inputs_read(const vestry_request *req, const vestry_input *fields
 /* Return what a field shows first. digits: room for an integer. */
 static const char *shown_text(const vestry_input *field, const vestry_inputs_shown *shown, char digits[DIGITS_BYTES]) {
   const char *text = "", *value = shown->values ? (const char *)shown->values + field->offset : NULL;
+  if (vsi_input_is_secret(field)) return text;
   if (shown->req) return sent_text(shown->req, field);
   if (value && field->kind == VESTRY_INPUT_TEXT) text = value;
   if (value && field->kind == VESTRY_INPUT_BORROWED) {
@@ -365,8 +373,9 @@ static void add_text(vestry_html *html, const vestry_input *field, const vestry_
                     field->min > 0 ? " required" : "");
   if (is_number && (field->min || field->max))
     vestry_html_add(html, " min=\"%lld\" max=\"%lld\"", (long long)field->min, (long long)field->max);
+  if (field->is_secret) vestry_html_add(html, " type=\"password\"");
   if (field->allowed && !field->has_lines) add_pattern(html, field->allowed);
-  if (shown->form) vestry_html_add(html, " " VESTRY_FORM_FIELD);
+  if (shown->form && !vsi_input_is_secret(field)) vestry_html_add(html, " " VESTRY_FORM_FIELD);
   if (field->has_lines)
     vestry_html_add(html, " %-s>\n%s</textarea>", more, text);
   else

@@ -11,6 +11,9 @@ typedef struct vsi_input_memory {
   void *ctx;
 } vsi_input_memory;
 
+/* Return whether the text of a field is secret: shown in no document, and not stored. */
+bool vsi_input_is_secret(const vestry_input *field);
+
 /* Read fields as vestry_inputs_read. memory: NULL: a BORROWED field is INVALID */
 vestry_err vsi_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count, void *ret_values,
                            char message[VESTRY_INPUT_MESSAGE_BYTES], const vsi_input_memory *memory);

@@ -568,7 +568,7 @@ bool vsi_page_is_refusal(const vestry_page *page, vestry_err error) {
 }
 
 vestry_err vsi_page_refuse(const vestry_request *req, vestry_reply *reply, vestry_err error) {
-  return error == VESTRY_FAILED ? vsi_refuse(req, reply, 403, "You may not see this page.") : error;
+  return error == VESTRY_FAILED ? vsi_refuse_request(req, reply, 403, "You may not see this page.") : error;
 }
 
 static vestry_err ask(const vestry_request *req, vestry_reply *reply, void *app) {

@@ -41,7 +41,8 @@ window.vestryWindow = (el) => {
       const moved = (by, is, most) => by === undefined || is >= most - 1 ? 0 : is - by;
       const further = moved(at.top, el.scrollTop, el.scrollHeight - el.clientHeight);
       const aside = moved(at.left, left(), el.scrollWidth - el.clientWidth);
-      if (!further && at.isLast && down.first + down.shown === down.count || at.row >= down.count)
+      if (!further && at.top <= 0 && at.row < 1) el.scrollTop = 0;
+      else if (!further && at.isLast && down.first + down.shown === down.count || at.row >= down.count)
         el.scrollTop = el.scrollHeight;
       else {
         const same = at.id && document.getElementById(at.id), index = Math.floor(at.row) - down.first;

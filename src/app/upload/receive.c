@@ -45,11 +45,12 @@ static vestry_err refuse_size(upload *u) {
   char sentence[128];
   snprintf(sentence, sizeof sentence, "This file is too large: at most %llu bytes are allowed. It was not stored.",
            (unsigned long long)u->of->options.max_file_bytes);
-  return vsi_refuse(u->req, u->reply, 413, sentence);
+  return vsi_refuse_request(u->req, u->reply, 413, sentence);
 }
 
 static vestry_err refuse_type(upload *u) {
-  return vsi_refuse(u->req, u->reply, 415, "Files of this type are not accepted here. The file was not stored.");
+  return vsi_refuse_request(u->req, u->reply, 415,
+                            "Files of this type are not accepted here. The file was not stored.");
 }
 
 static vestry_err refuse_text(upload *u) {
@@ -57,7 +58,7 @@ static vestry_err refuse_text(upload *u) {
   snprintf(sentence, sizeof sentence,
            "The text in this form is too long: at most %zu bytes are allowed. Nothing was stored.",
            u->of->options.max_fields_bytes);
-  vestry_err error = vsi_refuse(u->req, u->reply, 413, sentence);
+  vestry_err error = vsi_refuse_request(u->req, u->reply, 413, sentence);
   return error == VESTRY_FAILED ? VESTRY_TOO_LARGE : error;
 }
 
@@ -88,7 +89,7 @@ static vestry_err begin_file(upload *u, const vestry_incoming *file) {
   vestry_err error = guard(u);
   if (error) return error;
   if (u->files_count == o->max_files_count)
-    return vsi_refuse(u->req, u->reply, 413, "Too many files at once. None was stored.");
+    return vsi_refuse_request(u->req, u->reply, 413, "Too many files at once. None was stored.");
   if (o->types && !vsi_declared_type_is_in(o->types, file->type)) return refuse_type(u);
   error = open_file(u, file);
   if (error) return error;
@@ -292,7 +293,8 @@ static vestry_err make_resumable(upload *u) {
                               .max_per_person_count = o->max_per_person_count};
   if (!vsi_tus_number(vestry_request_header(u->req, "Upload-Length"), &plan.length) ||
       vsi_tus_metadata(plan.metadata, name, type))
-    return vsi_refuse(u->req, u->reply, 400, "Upload-Length or Upload-Metadata is missing, or not well formed.");
+    return vsi_refuse_request(u->req, u->reply, 400,
+                              "Upload-Length or Upload-Metadata is missing, or not well formed.");
   if (plan.length > o->max_file_bytes) return refuse_size(u);
   if (o->types && !vsi_declared_type_is_in(o->types, type)) return refuse_type(u);
   const vestry_incoming file = {.size = sizeof file, .field = "", .name = name, .type = type, .max_bytes = plan.length};
@@ -303,7 +305,7 @@ static vestry_err make_resumable(upload *u) {
 static vestry_err begin_resumable(upload *u, bool is_new) {
   const vestry_uploads_options *o = &u->of->options;
   vsi_stored *stored = NULL;
-  if (!o->folder) return vsi_refuse(u->req, u->reply, 501, "Uploads to this address cannot be resumed.");
+  if (!o->folder) return vsi_refuse_request(u->req, u->reply, 501, "Uploads to this address cannot be resumed.");
   vestry_err error = guard(u);
   if (!error) error = is_new ? make_resumable(u) : vsi_upload_resume_find(&u->resume, o->folder, u->req, u->reply);
   if (!error) error = vsi_upload_resume_hold(&u->resume, u, u->req, u->reply, &stored);
@@ -338,8 +340,9 @@ static vestry_err begin_upload(vestry_uploads *of, const vestry_request *req, ve
   vestry_err error = vsi_upload_place_take(&of->places, req, &u->place);
   if (error) {
     vsi_free(of->v->host, u);
-    return error == VESTRY_BUSY ? vsi_refuse(req, reply, 429, "You have reached the limit of simultaneous uploads.")
-                                : error;
+    return error == VESTRY_BUSY
+               ? vsi_refuse_request(req, reply, 429, "You have reached the limit of simultaneous uploads.")
+               : error;
   }
   vsi_buffer_init(&u->fields, of->v->host);
   *ret_upload = u;
@@ -379,7 +382,7 @@ static vestry_err begin_again(void *app, const vestry_request *req, vestry_reply
   const char *method = vestry_request_header(req, "X-HTTP-Method-Override");
   if (strcmp(req->method, "POST") == 0 && (!method || strcmp(method, "PATCH") != 0)) {
     vestry_err error = vsi_upload_resume_greet(req, reply);
-    return error ? error : vsi_refuse(req, reply, 405, "An upload is continued with PATCH.");
+    return error ? error : vsi_refuse_request(req, reply, 405, "An upload is continued with PATCH.");
   }
   return begin_tus(app, req, reply, false, ret_state);
 }

@@ -25,7 +25,7 @@ vestry_err vsi_upload_resume_greet(const vestry_request *req, vestry_reply *repl
   vestry_err error = vestry_reply_header(reply, "Tus-Resumable", VSI_TUS_VERSION);
   if (error || (version && strcmp(version, VSI_TUS_VERSION) == 0)) return error;
   error = vestry_reply_header(reply, "Tus-Version", VSI_TUS_VERSION);
-  return error ? error : vsi_refuse(req, reply, 412, "Unsupported version: resumable uploads use tus 1.0.0.");
+  return error ? error : vsi_refuse_request(req, reply, 412, "Unsupported version: resumable uploads use tus 1.0.0.");
 }
 
 /* Remove the application's Location: it is for browsers that submitted a form. */
@@ -47,11 +47,11 @@ vestry_err vsi_upload_resume_fill_error(const vestry_request *req, vestry_reply 
 }
 
 static vestry_err refuse_taken(const vestry_request *req, vestry_reply *reply) {
-  return vsi_refuse(req, reply, 423, "Another request continues this upload.");
+  return vsi_refuse_request(req, reply, 423, "Another request continues this upload.");
 }
 
 static vestry_err refuse_gone(const vestry_request *req, vestry_reply *reply) {
-  return vsi_refuse(req, reply, 404, "This upload does not exist, or has ended or expired.");
+  return vsi_refuse_request(req, reply, 404, "This upload does not exist, or has ended or expired.");
 }
 
 /* ---------------------------------------------------------------------------------------------------- begin ------- */
@@ -61,7 +61,7 @@ vestry_err vsi_upload_resume_make(vsi_upload_resume *r, vestry_upload_folder *fo
   vestry_err error = vsi_unfinished_create(folder, plan, r->secret, &r->of);
   r->is_made = !error;
   switch (error) {
-  case VESTRY_BUSY: return vsi_refuse(req, reply, 429, "You have reached the limit of unfinished uploads.");
+  case VESTRY_BUSY: return vsi_refuse_request(req, reply, 429, "You have reached the limit of unfinished uploads.");
   case VESTRY_IO: return errno ? vsi_upload_folder_failed(folder, "cannot create an upload", req, reply) : error;
   default: return error;
   }
@@ -96,15 +96,16 @@ vestry_err vsi_upload_resume_hold(vsi_upload_resume *r, const void *holder, cons
   const int64_t announced = vsi_request_length(req);
   uint64_t offset = 0;
   if (announced && !is_part(req))
-    return vsi_refuse(req, reply, 415, "The content type of a part of an upload must be " VSI_TUS_TYPE ".");
+    return vsi_refuse_request(req, reply, 415, "The content type of a part of an upload must be " VSI_TUS_TYPE ".");
   if (!r->is_made && !vsi_tus_number(vestry_request_header(req, "Upload-Offset"), &offset))
-    return vsi_refuse(req, reply, 400, "Upload-Offset is missing, or not a number.");
+    return vsi_refuse_request(req, reply, 400, "Upload-Offset is missing, or not a number.");
   if (offset > record->length || (announced > 0 && (uint64_t)announced > record->length - offset))
-    return vsi_refuse(req, reply, 413, "The part exceeds the length of the upload.");
+    return vsi_refuse_request(req, reply, 413, "The part exceeds the length of the upload.");
   switch (vsi_unfinished_hold(r->of, holder, offset)) {
   case VESTRY_OK: break;
   case VESTRY_BUSY: return refuse_taken(req, reply);
-  case VESTRY_EXISTS: return vsi_refuse(req, reply, 409, "Upload-Offset differs from the offset of the upload.");
+  case VESTRY_EXISTS:
+    return vsi_refuse_request(req, reply, 409, "Upload-Offset differs from the offset of the upload.");
   default: return refuse_gone(req, reply);
   }
   if (vsi_unfinished_is_done(r->of)) {

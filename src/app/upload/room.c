@@ -132,7 +132,7 @@ vestry_err vsi_upload_folder_full(vestry_upload_folder *folder, const vestry_req
   vsi_mutex_lock(&folder->lock);
   folder->stats.refused_count++;
   vsi_mutex_unlock(&folder->lock);
-  return vsi_refuse(req, reply, 507, "There is no space for this file. It was not stored.");
+  return vsi_refuse_request(req, reply, 507, "There is no space for this file. It was not stored.");
 }
 
 vestry_err vsi_upload_folder_failed(vestry_upload_folder *folder, const char *what, const vestry_request *req,
@@ -147,5 +147,5 @@ vestry_err vsi_upload_folder_failed(vestry_upload_folder *folder, const char *wh
   vsi_mutex_lock(&folder->lock);
   folder->stats.failed_count++;
   vsi_mutex_unlock(&folder->lock);
-  return vsi_refuse(req, reply, 500, "This file could not be written. It was not stored.");
+  return vsi_refuse_request(req, reply, 500, "This file could not be written. It was not stored.");
 }

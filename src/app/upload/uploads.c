@@ -44,7 +44,8 @@ static vestry_err answer_delete(const vestry_request *req, vestry_reply *reply, 
   if (error) return error;
   const bool is_dropped = vsi_unfinished_remove(r.of, VESTRY_CLOSED);
   vsi_unfinished_unref(r.of);
-  return is_dropped ? vestry_reply_status(reply, 204) : vsi_refuse(req, reply, 423, "A request continues this upload.");
+  return is_dropped ? vestry_reply_status(reply, 204)
+                    : vsi_refuse_request(req, reply, 423, "A request continues this upload.");
 }
 
 static vestry_err answer_options(const vestry_request *req, vestry_reply *reply, void *app) {

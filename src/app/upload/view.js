@@ -45,15 +45,14 @@
     of.percent = 100 * share;
     if (!of.timer) beat(of) };
 
-  // The reason of a failure: the text of the answer without its tags and title.
+  // The reason of a failure: the text of the answer. A proxy or a handler may answer with a document.
   const sentence = (of, xhr) => {
     if (!xhr.status) return of.view.dataset.broken;
-    const isText = (xhr.getResponseHeader('content-type') ?? '').startsWith('text');
-    const plain = (isText ? xhr.responseText : '').split('</title>').pop()
-      .split('<').map((part, i) => i ? part.slice(part.indexOf('>') + 1) : part).join(' ');
-    const signs = [['lt', 60], ['gt', 62], ['quot', 34], ['#39', 39], ['amp', 38]];
-    return signs.reduce((so, [name, code]) => so.split('&' + name + ';').join(String.fromCharCode(code)), plain)
-      .trim().slice(0, 300) || String(xhr.status) };
+    const type = xhr.getResponseHeader('content-type') ?? '', text = type.startsWith('text/') ? xhr.responseText : '';
+    const page = new DOMParser().parseFromString(text, 'text/html');
+    for (const el of page.querySelectorAll('script, style, title, template, noscript')) el.remove();
+    const said = type.startsWith('text/plain') ? text : page.documentElement.textContent;
+    return said.trim().slice(0, 300) || String(xhr.status) };
   const reason = (of, xhr, asked) => {
     of.to = xhr.status === 403 ? xhr.getResponseHeader('Location') : null;
     if (!of.to && xhr.status && xhr.responseURL !== asked.split('#')[0]) of.to = xhr.responseURL;

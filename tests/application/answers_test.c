@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* How an application answers what it refuses: forbidden calls, sentences of acts, secrets of forms. */
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/app/application.h"
+#include "vestry/app/upload.h"
+#include "vestry/testing/browser.h"
+
+/* A log-in: the secret is declared in both ways. */
+typedef struct login {
+  char name[41], password[41], code[9];
+} login;
+
+static const vestry_application_form form = {
+    .action = "/login",
+    .is_kept = true,
+    .button = "Log in",
+    VESTRY_INPUTS(VESTRY_INPUT(login, name, .max = 20), VESTRY_INPUT(login, password, .is_secret = true),
+                  VESTRY_INPUT(login, code, .attributes = "autocomplete=\"one-time-code\""))};
+
+static bool is_forbidden;
+static char password[41];
+
+static void home(vestry_call *call) {
+  const login first = {.name = "ada", .password = "first secret", .code = "first code"};
+  vestry_call_document(call, "Home");
+  vestry_call_form(call, &form, &first);
+  vestry_html_add(call->html, "<p role=\"alert\" data-text=\"$_said.act\"></p><button data-press=\"/no\">No</button>"
+                              "<button data-press=\"/yes\">Yes</button><button data-press=\"/forbidden\">Forbidden"
+                              "</button>");
+}
+
+static void take(vestry_call *call) {
+  if (is_forbidden) vestry_call_fail(call, VESTRY_FAILED);
+  snprintf(password, sizeof password, "%s", ((const login *)call->values)->password);
+  vestry_call_refuse(call, "Wrong.");
+}
+
+static void no(vestry_call *call) {
+  vestry_call_refuse(call, "Nobody is waiting.");
+}
+
+static void yes(vestry_call *call) {}
+
+static void forbidden(vestry_call *call) {
+  vestry_call_fail(call, VESTRY_FAILED);
+}
+
+static void forbidden_later(vestry_call *call) {
+  vestry_call_document(call, "Half a document");
+  forbidden(call);
+}
+
+static void gone(vestry_call *call) {
+  vestry_reply_status(call->reply, 410);
+  forbidden(call);
+}
+
+static void own_words(vestry_call *call) {
+  vestry_reply_status(call->reply, 451);
+  vestry_reply_bodyf(call->reply, "own words");
+  forbidden(call);
+}
+
+static const vestry_entry entries[] = {VESTRY_PAGE("/", home),
+                                       VESTRY_FORM(&form, take),
+                                       VESTRY_ACT("/no", no),
+                                       VESTRY_ACT("/yes", yes),
+                                       VESTRY_ACT("/forbidden", forbidden),
+                                       VESTRY_DOCUMENT("/document", forbidden),
+                                       VESTRY_DOCUMENT("/half", forbidden_later),
+                                       VESTRY_HANDLER("GET", "/handler", forbidden),
+                                       VESTRY_HANDLER("GET", "/gone", gone),
+                                       VESTRY_HANDLER("GET", "/own", own_words),
+                                       VESTRY_GUARD("/guarded", forbidden),
+                                       VESTRY_HANDLER("GET", "/guarded/by", yes),
+                                       {0}};
+
+typedef struct world {
+  test_host th;
+  vestry_application *app;
+  vestry_browser *ada;
+  vestry_browser_page *page;
+} world;
+
+static void open_world(world *w) {
+  test_host_init(&w->th);
+  const vestry_options instance = {.host = &w->th.host, .threads_count = VESTRY_THREADS_NONE};
+  const vestry_application_options options = {
+      .insecure = true,
+      .instance = &instance,
+      .forms = &(vestry_forms_options){0},
+      .entries = entries,
+      .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32}};
+  is_forbidden = false;
+  assert_int_equal(vestry_application_create(&options, &w->app), VESTRY_OK);
+  assert_int_equal(vestry_browser_create(w->app->instance, &w->ada), VESTRY_OK);
+  assert_int_equal(vestry_browser_open(w->ada, "/", &w->page), VESTRY_OK);
+}
+
+static void close_world(world *w) {
+  vestry_browser_close(w->page);
+  vestry_browser_destroy(w->ada);
+  assert_int_equal(vestry_application_destroy(w->app), VESTRY_OK);
+  test_host_assert_clean(&w->th);
+}
+
+/* capability: L23 */
+static void next_press_clears_the_sentence_of_a_refused_act(void **state) {
+  static const char *const next[] = {"Yes", "Forbidden"};
+  for (size_t i = 0; i < sizeof next / sizeof *next; i++) {
+    world w;
+    open_world(&w);
+    assert_int_equal(vestry_browser_press(w.page, "No"), VESTRY_OK);
+    assert_true(vestry_browser_shows(w.page, "Nobody is waiting."));
+    assert_int_equal(vestry_browser_press(w.page, next[i]), VESTRY_OK);
+    assert_false(vestry_browser_shows(w.page, "Nobody is waiting."));
+    close_world(&w);
+  }
+}
+
+/* capability: L23 */
+static void failed_of_each_kind_of_entry_is_forbidden(void **state) {
+  static const struct {
+    const char *url;
+    int status;
+    const char *body;
+  } cases[] = {{"/document", 403, "not for you"}, {"/half", 403, "not for you"}, {"/handler", 403, "not for you"},
+               {"/gone", 410, "did not work"},    {"/own", 451, "own words"},    {"/guarded/by", 403, "not for you"}};
+  world w;
+  open_world(&w);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    vestry_memory_exchange *answer;
+    assert_int_equal(vestry_browser_get(w.ada, cases[i].url, &answer), VESTRY_OK);
+    assert_int_equal(vestry_memory_look(answer).status, cases[i].status);
+    assert_non_null(strstr(vestry_memory_look(answer).received.data, cases[i].body));
+    vestry_memory_destroy(answer);
+  }
+  assert_int_equal(vestry_browser_press(w.page, "Forbidden"), VESTRY_OK);
+  assert_int_equal(vestry_browser_status(w.page), 403);
+  is_forbidden = true;
+  assert_int_equal(vestry_browser_press(w.page, "Log in"), VESTRY_OK);
+  assert_int_equal(vestry_browser_status(w.page), 403);
+  close_world(&w);
+}
+
+static void cut(const char *html, const char *before, char *ret_text, size_t capacity) {
+  const char *at = strstr(html, before);
+  assert_non_null(at);
+  at += strlen(before);
+  snprintf(ret_text, capacity, "%.*s", (int)strcspn(at, "\""), at);
+}
+
+/* capability: L22 */
+static void secret_is_in_no_document_and_not_stored(void **state) {
+  char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
+  vestry_memory_exchange *document, *refused;
+  world w;
+  open_world(&w);
+  assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
+  const char *html = vestry_memory_look(document).received.data;
+  assert_null(strstr(html, "value=\"first"));
+  assert_non_null(strstr(html, "name=\"password\" dir=\"auto\" maxlength=\"40\" type=\"password\" value=\"\""));
+  assert_non_null(strstr(html, "name=\"name\" dir=\"auto\" maxlength=\"20\" " VESTRY_FORM_FIELD));
+  assert_null(strstr(html, "type=\"password\" " VESTRY_FORM_FIELD));
+  cut(html, "name=\"csrf\" value=\"", token, sizeof token);
+  cut(html, "name=\"once\" value=\"", once, sizeof once);
+  assert_int_equal(vestry_browser_form(w.ada, "/login",
+                                       VESTRY_OBJECT("csrf", (const char *)token, "once", (const char *)once, "name",
+                                                     "ada", "password", " s3cret ", "code", "c0de"),
+                                       &refused),
+                   VESTRY_OK);
+  assert_int_equal(vestry_memory_look(refused).status, 422);
+  assert_non_null(strstr(vestry_memory_look(refused).received.data, "value=\"ada\""));
+  assert_null(strstr(vestry_memory_look(refused).received.data, "s3cret"));
+  assert_null(strstr(vestry_memory_look(refused).received.data, "c0de"));
+  assert_string_equal(password, " s3cret ");
+  vestry_memory_destroy(document);
+  vestry_memory_destroy(refused);
+  close_world(&w);
+}
+
+static void secret_that_cannot_be_one_is_refused_by_name(void **state) {
+  static const vestry_choice choices[] = {{"a", NULL}, {0}};
+  static const vestry_input wrong[] = {VESTRY_INPUT(login, name, .is_secret = true, .is_hidden = true),
+                                       VESTRY_INPUT(login, name, .is_secret = true, .has_lines = true),
+                                       VESTRY_INPUT(login, name, .is_secret = true, .choices = choices)};
+  test_host th;
+  test_host_init(&th);
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    assert_int_equal(vestry_inputs_check(&th.host, &wrong[i], 1), VESTRY_INVALID);
+    assert_non_null(strstr(th.last_log, "field \"name\": a secret is one line"));
+  }
+  test_host_assert_clean(&th);
+}
+
+/* A script that sends files shows the text of a refusal, and would show the source of a document. */
+static void refusal_for_a_script_that_sends_files_is_a_line(void **state) {
+  static const vestry_header header = {"Vestry-Upload", "1"};
+  static const char *const urls[] = {"/nowhere", "/handler", "/gone"};
+  world w;
+  open_world(&w);
+  for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+    const vestry_memory_call get = {.path = urls[i], .headers = &header, .headers_count = 1};
+    vestry_memory_exchange *answer;
+    assert_int_equal(vestry_memory_request(w.app->instance, &get, NULL, NULL, &answer), VESTRY_OK);
+    assert_true(vestry_memory_look(answer).status >= 403);
+    assert_string_equal(vestry_memory_header(answer, "Content-Type", 0), "text/plain; charset=utf-8");
+    assert_null(strchr(vestry_memory_look(answer).received.data, '<'));
+    vestry_memory_destroy(answer);
+  }
+  close_world(&w);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(next_press_clears_the_sentence_of_a_refused_act),
+                                     cmocka_unit_test(failed_of_each_kind_of_entry_is_forbidden),
+                                     cmocka_unit_test(secret_is_in_no_document_and_not_stored),
+                                     cmocka_unit_test(secret_that_cannot_be_one_is_refused_by_name),
+                                     cmocka_unit_test(refusal_for_a_script_that_sends_files_is_a_line)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
