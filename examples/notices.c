@@ -53,7 +53,7 @@ static void read_user(const vestry_request *req, char user[NAME_BYTES]) {
   "autocomplete=\"off\"></div><div class=\"field\"><label for=\"text\">Notice</label>"                                 \
   "<input id=\"text\" data-bind:text maxlength=\"%d\" autocomplete=\"off\"></div></div><button class=\"first\">Send"   \
   "</button><p class=\"soft\" id=\"message\" role=\"status\" data-text=\"$message\"></p></form>"                       \
-  "<ol id=\"notices\" role=\"log\" aria-label=\"Notices\"></ol></main>"
+  "<div role=\"log\" aria-label=\"Notices\"><ol id=\"notices\"></ol></div></main>"
 
 static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app) {
   /* The stream stays open while the tab is hidden, because a notice is sent only once. */
@@ -117,7 +117,7 @@ static vestry_err send_kept(vestry_dispatch_context *context, const json_t *args
   vestry_event *events[2] = {NULL, NULL};
   int unread = 0;
   vestry_html_init(&html, NULL);
-  vestry_html_add(&html, "<ol id=\"notices\" role=\"log\" aria-label=\"Notices\">");
+  vestry_html_add(&html, "<ol id=\"notices\">");
   pthread_mutex_lock(&app->lock);
   for (unsigned long long i = 0; i < KEPT_MAX && i < app->count; i++) {
     const struct notice *notice = &app->kept[(app->count - i) % KEPT_MAX];

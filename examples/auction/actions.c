@@ -5,15 +5,21 @@
 
 #include "auction.h"
 
-/* Parse a price such as "12", "12.5" or "12,50" as cents. false: not a price */
+/* Parse a price such as "12", "12.5" or "12,50" as cents. "1.234" may mean more than a thousand, so a separator is
+ * followed by two digits at most. false: not a price */
 static bool read_cents(const char *text, int64_t *ret_cents) {
-  char plain[16], *comma, *end;
-  if (!text || !*text || strlen(text) >= sizeof plain || strspn(text, "0123456789.,") != strlen(text)) return false;
-  strcpy(plain, text);
-  if ((comma = strchr(plain, ',')) != NULL) *comma = '.';
-  const double cents = strtod(plain, &end) * 100;
-  *ret_cents = (int64_t)(cents + .5);
-  return !*end && cents >= 1 && cents <= CENTS_MAX;
+  static const char digits[] = "0123456789";
+  const size_t len = text ? strlen(text) : 0, whole = text ? strspn(text, digits) : 0;
+  const size_t part = whole < len ? strspn(text + whole + 1, digits) : 0;
+  char cents[16];
+  if (!len || len > 12 || part > 2 || (whole < len && (!strchr(".,", text[whole]) || whole + 1 + part < len)))
+    return false;
+  snprintf(cents, sizeof cents, "%.*s%.*s%s", (int)whole, text, (int)part, text + whole + 1,
+           part == 2 ? ""
+           : part    ? "0"
+                     : "00");
+  *ret_cents = strtoll(cents, NULL, 10);
+  return *ret_cents >= 1 && *ret_cents <= CENTS_MAX;
 }
 
 VESTRY_STRUCT(person, (const char *, name));
@@ -50,7 +56,8 @@ void action_bid(vestry_call *call) {
   const int64_t lot = vestry_call_path(call, "lot");
   int64_t cents;
   if (!read_cents(program_text(call->req, "amount", 12), &cents)) {
-    vestry_call_signals(call, VESTRY_OBJECT("_message", "Enter an amount, such as 12.50."));
+    vestry_call_signals(call,
+                        VESTRY_OBJECT("_message", "Enter an amount, such as 12.50, without separators of thousands."));
     return;
   }
   const int64_t now_ms = vestry_clock_ms(NULL);

@@ -11,7 +11,7 @@
 #include "vestry/app/upload.h"
 #include "vestry/data/sqlite.h"
 
-enum { NAME_MAX = 40, TITLE_MAX = 80, ABOUT_MAX = 1000, MINUTES_MAX = 1380, CENTS_MAX = 100000000 };
+enum { NAME_MAX = 40, TITLE_MAX = 80, ABOUT_MAX = 1000, MINUTES_MAX = 1380, CENTS_MAX = 99999999 };
 enum { STEP_CENTS = 50, FIRST_LOTS = 3, ROOM = 64 };
 
 struct app {

@@ -6,9 +6,16 @@
 #include "vestry/app/upload_view.h"
 #include "vestry/app/window.h"
 
-enum { SHOWN_MAX = 60 };
-#define EURO           "€ %lld.%02lld"
-#define EURO_OF(cents) (long long)(cents) / 100, (long long)(cents) % 100
+enum { SHOWN_MAX = 60, EURO_BYTES = 32 };
+/* Write an amount, with a narrow space between thousands: digits and a point could be read as either separator. */
+static const char *euro(long long cents, char text[EURO_BYTES]) {
+  const long long whole = cents / 100;
+  if (whole < 1000)
+    snprintf(text, EURO_BYTES, "€ %lld.%02lld", whole, cents % 100);
+  else
+    snprintf(text, EURO_BYTES, "€ %lld\u202F%03lld.%02lld", whole / 1000, whole % 1000, cents % 100);
+  return text;
+}
 
 /* Begin the frame around the content of all pages; the document stays during navigation between them (data-navigate).
  * The page itself counts the remaining time, based on the server's clock. */
@@ -57,16 +64,30 @@ static const char *standing(const lot_row *lot, const char *who, const char **re
   return leads ? "You lead." : has_bid ? "You were outbid." : "";
 }
 
-static void put_lot(vestry_call *call, const lot_row *lot) {
-  const char *class, *says = standing(lot, call->user, &class);
-  vestry_html_add(call->html, "<article id=\"lot-%lld\"><a href=\"/lot/%lld\" data-navigate>", lot->id, lot->id);
+/* Return the length of the first character of a text, in bytes. */
+static int first_len(const char *text) {
+  int len = *text != 0;
+  while (((unsigned char)text[len] & 0xC0) == 0x80) len++;
+  return len;
+}
+
+/* Append a lot. is_alone: of its own page, whose heading is the title */
+static void put_lot(vestry_call *call, const lot_row *lot, bool is_alone) {
+  char amount[EURO_BYTES];
+  const char *class, *says = standing(lot, call->user, &class), *element = is_alone ? "div" : "a";
+  vestry_html_add(call->html, "<article id=\"lot-%lld\">", lot->id);
+  if (is_alone)
+    vestry_html_add(call->html, "<div>");
+  else
+    vestry_html_add(call->html, "<a href=\"/lot/%lld\" data-navigate>", lot->id);
   if (*lot->picture)
     vestry_html_add(call->html, "<img src=\"/picture/%s\" alt=\"\">", lot->picture);
   else
-    vestry_html_add(call->html, "<span class=\"none\" aria-hidden=\"true\">%.*s</span>", 1,
-                    lot->title + (strlen(lot->title) > 2 ? 2 : 0));
-  vestry_html_add(call->html, "<b dir=\"auto\">%s</b></a><p>" EURO ", %-s<bdi>%s</bdi></p>", lot->title,
-                  EURO_OF(lot->cents), *lot->leader ? "bid by " : "no bid yet", lot->leader);
+    vestry_html_add(call->html, "<span class=\"none\" aria-hidden=\"true\">%.*s</span>", first_len(lot->title),
+                    lot->title);
+  if (!is_alone) vestry_html_add(call->html, "<b dir=\"auto\">%s</b>", lot->title);
+  vestry_html_add(call->html, "</%-s><p>%s, %-s<bdi>%s</bdi></p>", element, euro(lot->cents, amount),
+                  *lot->leader ? "bid by " : "no bid yet", lot->leader);
   if (lot->is_over)
     vestry_html_add(call->html, "<p>%-s</p>", *lot->leader ? "Sold." : "Over.");
   else
@@ -92,7 +113,7 @@ void page_lots(vestry_call *call) {
       call, &lot_row_shape, LOTS "WHERE ?2 = '' OR instr(lower(title), lower(?2)) ORDER BY is_over, ends_ms LIMIT ?3",
       VESTRY_LIST(call->user, q, SHOWN_MAX));
   if (!lots.count) vestry_html_add(call->html, "<p role=\"status\">No lot is called “<bdi>%s</bdi>”.</p>", q);
-  for (const lot_row *at; (at = vestry_next(&lots));) put_lot(call, at);
+  for (const lot_row *at; (at = vestry_next(&lots));) put_lot(call, at, false);
   vestry_html_add(call->html, "</section>");
   end(call);
 }
@@ -106,6 +127,8 @@ static void put_bids(vestry_call *call, const lot_row *lot) {
                                          .is_at_end = true,
                                          .label = "Bids"};
   vestry_window window = {0};
+  char amount[EURO_BYTES];
+  vestry_html_add(call->html, "<div class=\"heads\"><span>Bid</span><span>Bidder</span><span>Amount</span></div>");
   vestry_call_fail(call, vestry_window_begin(call->render, call->html, &options, &window));
   const int64_t first = (int64_t)window.first_row;
   vestry_rows bids = vestry_call_rows(
@@ -113,33 +136,34 @@ static void put_bids(vestry_call *call, const lot_row *lot) {
       "SELECT number, person, cents FROM bid WHERE lot = ? AND number > ? AND number <= ? ORDER BY number",
       VESTRY_LIST(lot->id, first, first + (int64_t)window.rows_count));
   for (const bid *at; (at = vestry_next(&bids));)
-    vestry_html_add(call->html, "<div id=\"bid-%d\"><span>%d</span><b dir=\"auto\">%s</b><span>" EURO "</span></div>",
-                    at->number, at->number, at->person, EURO_OF(at->cents));
+    vestry_html_add(call->html, "<div id=\"bid-%d\"><span>%d</span><b dir=\"auto\">%s</b><span>%s</span></div>",
+                    at->number, at->number, at->person, euro(at->cents, amount));
   vestry_call_fail(call, vestry_window_end(call->html, &window));
 }
 
 static void put_form(vestry_html *html, const lot_row *lot) {
+  char amount[EURO_BYTES];
   const vestry_backend_action_options once = {
       .filter_include = "^amount$", .once = true, .deduplicate = true, .sent = "_bidding"};
   vestry_html_add(html, "<form class=\"bid\" data-on:submit=\"");
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &once, "/bid/%lld", lot->id);
   vestry_html_add(html,
-                  "\"><label for=\"amount\">Your bid, " EURO " or more</label><input id=\"amount\" data-bind:amount "
+                  "\"><label for=\"amount\">Your bid, %s or more</label><input id=\"amount\" data-bind:amount "
                   "inputmode=\"decimal\" autocomplete=\"off\" required><button class=\"first\">Bid</button>"
                   "<p role=\"alert\" class=\"alert\" data-text=\"$_biddingFailed ? 'Your bid did not arrive. Try "
                   "again.' : $_message\">"
                   "</p><p role=\"status\" data-text=\"$_bidding ? 'Sending…' : ''\"></p></form>",
-                  EURO_OF(lot->cents + (lot->bids ? STEP_CENTS : 0)));
+                  euro(lot->cents + (lot->bids ? STEP_CENTS : 0), amount));
 }
 
 /* GET /lot/{lot} */
 void page_lot(vestry_call *call) {
-  begin(call, "A lot");
   const lot_row *lot = vestry_call_row(call, &lot_row_shape, LOTS "WHERE lot.id = ?2",
                                        VESTRY_LIST(call->user, vestry_call_path(call, "lot")));
   if (!vestry_call_need(call, lot)) return;
+  begin(call, lot->title);
   vestry_html_add(call->html, "<h1 dir=\"auto\">%s</h1>", lot->title);
-  put_lot(call, lot);
+  put_lot(call, lot, true);
   vestry_html_add(call->html, "<p class=\"about\" dir=\"auto\">%s</p><p class=\"soft\">Offered by <bdi>%s</bdi></p>",
                   lot->about, lot->seller);
   if (!lot->is_over) put_form(call->html, lot);

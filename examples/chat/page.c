@@ -101,12 +101,13 @@ static vestry_err put_message(void *row, void *ctx) {
     return VESTRY_OK;
   }
   struct tm now;
-  char day[32], minute[8];
-  localtime_r(&sent, &now);
+  char day[32], minute[8], exact[24];
+  gmtime_r(&sent, &now); /* the page shows the times of its reader's zone */
   strftime(day, sizeof day, "%A, %e %B %Y", &now);
   strftime(minute, sizeof minute, "%H:%M", &now);
+  strftime(exact, sizeof exact, "%Y-%m-%dT%H:%M:%SZ", &now);
   bool is_today = now.tm_yday == list->sent.tm_yday && now.tm_year == list->sent.tm_year;
-  if (!is_today) vestry_html_add(html, "<h2>%s</h2>", day);
+  if (!is_today) vestry_html_add(html, "<h2><time datetime=\"%s\" data-local=\"day\">%s</time></h2>", exact, day);
   /* A message of the same author within GROUP_S needs no name and time. */
   bool goes_on = is_today && strcmp(author, list->author) == 0 && sent - list->began < GROUP_S;
   if (!goes_on) list->began = sent;
@@ -115,8 +116,8 @@ static vestry_err put_message(void *row, void *ctx) {
   vestry_html_add(html, "<article id=\"m%d-%d\" tabindex=\"-1\"%-s>", list->channel, id,
                   goes_on ? " class=\"on\"" : "");
   put_avatar(html, author);
-  vestry_html_add(html, "<header><b>%s</b> <time>%s</time>%-s</header><p>%s</p>", author, minute,
-                  message->edited ? " <small>edited</small>" : "", message->text);
+  vestry_html_add(html, "<header><b>%s</b> <time datetime=\"%s\" data-local=\"time\">%s</time>%-s</header><p>%s</p>",
+                  author, exact, minute, message->edited ? " <small>edited</small>" : "", message->text);
   return vestry_html_add(
       html,
       "<menu data-preserve-attr=\"style\" data-show=\"$_me == '%s'\"><button name=\"edit\" value=\"%d\">Edit</button>"
@@ -491,9 +492,12 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
   if (!err) err = vestry_once_attributes(req, once, sizeof once);
   if (err) return err;
   program_live_begin(&app->program, render, html, "Chat");
+  vestry_html_add(html, "<script src=\"/chat.js\" nonce=\"%s\"></script><div id=\"chat\" %-s %-s ",
+                  vestry_reply_nonce(reply), tab, once);
+  vestry_html_clock(html, NULL); /* for the times of messages */
   vestry_html_add(
       html,
-      "<script src=\"/chat.js\" nonce=\"%s\"></script><div id=\"chat\" %-s %-s data-signals:_csrf=\"'%s'\" "
+      " data-signals:_csrf=\"'%s'\" "
       "data-signals:_me=\"'%s'\" data-signals=\"{text: '', name: '', edit: 0, "
       "edited: '', error: '', shown: {}, _sending: 0, _last: {}, _seen: {}}\" "
       "data-on:vestry-navigated__window=\"$edit = 0; $error = ''\" "
@@ -501,7 +505,7 @@ static vestry_err put_frame(struct app *app, vestry_render *render, vestry_html 
       "evt.detail.el.closest('main') && (evt.detail.el.id != 'composer' || evt.detail.argsRaw.status != 503) "
       "&& ($error = evt.detail.argsRaw.status == 403 ? "
       "'You have logged in again elsewhere: reload this page.' : 'That did not work.')\">",
-      vestry_reply_nonce(reply), tab, once, token, view->user);
+      token, view->user);
   return vestry_tab_keep(req, html, "draft");
 }
 

@@ -118,7 +118,8 @@ static bool may_be_id(vestry_slice text) {
 static void look_at_data(html_look *look, vestry_slice rest) {
   static const char *const shows[] = {"text=", "show=", "attr:", "class:", "style:"};
   static const char *const waits[] = {"on:click", "on:input", "on:change", "on:submit", "on:keydown", "on:keyup"};
-  static const char *const read[] = {"press=", "payload=", "navigate", "countdown=", "elapsed=", "format=", "over="};
+  static const char *const read[] = {
+      "press=", "payload=", "navigate", "countdown=", "elapsed=", "format=", "over=", "local="};
   if (is_bind(rest) || VSI_STARTS_WITH_ANY(rest, shows))
     look->has_state = true;
   else if (!VSI_STARTS_WITH_ANY(rest, waits) && !VSI_STARTS_WITH_ANY(rest, read))

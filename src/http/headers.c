@@ -7,6 +7,7 @@
 #include "base/field.h"
 #include "base/memory.h"
 #include "base/options.h"
+#include "http/receiver.h"
 #include "http/request.h"
 
 /* ------------------------------------------------------------------------------------------------- one reading ---- */
@@ -189,4 +190,8 @@ const char *vestry_request_header(const vestry_request *req, const char *name) {
   const char *first = req->own->ops->header(req->own->server_request, name);
   const bool joins = first && VSI_OPS_HAVE(req->own->ops, vestry_request_ops, each_header);
   return joins && reports_client(name, is_user) ? joined(req->own, req->v->host, name, first) : first;
+}
+
+bool vsi_request_is_of_script(const vestry_request *req) {
+  return req->is_datastar || vestry_request_header(req, VSI_UPLOAD_HEADER);
 }

@@ -9,7 +9,6 @@
 #include "base/ascii.h"
 #include "base/buffer.h"
 #include "base/memory.h"
-#include "http/receiver.h"
 #include "http/routes/routes.h"
 #include "instance/instance.h"
 #include "vestry/routes.h"
@@ -198,10 +197,6 @@ vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why) {
 
 int64_t vsi_request_length(const vestry_request *req) {
   return req->own->ops->body_length(req->own->server_request);
-}
-
-bool vsi_request_is_of_script(const vestry_request *req) {
-  return req->is_datastar || vestry_request_header(req, VSI_UPLOAD_HEADER);
 }
 
 vestry_err vsi_request_guard(const vestry_request *req, vestry_reply *reply) {

@@ -22,7 +22,7 @@ static bool is_forbidden;
 static char password[41];
 
 static void home(vestry_call *call) {
-  const login first = {.name = "ada", .password = "first secret", .code = "first code"};
+  const login first = {.name = "ada", .password = "first secret", .code = "first"};
   vestry_call_document(call, "Home");
   vestry_call_form(call, &form, &first);
   vestry_html_add(call->html, "<p role=\"alert\" data-text=\"$_said.act\"></p><button data-press=\"/no\">No</button>"

@@ -42,7 +42,13 @@ typedef struct vestry_clock {
  *                       {h}:{mm}:{ss}
  *      data-over        the text of a countdown that is over; default: as for zero
  *
- *  - The text is written by the page: leave these elements empty. They need no data-ignore-morph.
+ *  and in each `time` element with these two, whose text it replaces:
+ *
+ *      datetime         a time with its zone, such as 2026-03-01T14:05:00Z
+ *      data-local       `time`: hour and minute in the zone of the reader; `day`: the date with its weekday there, in
+ *                       the language of the document
+ *
+ *  - The text is written by the page: leave elements of the first list empty. They need no data-ignore-morph.
  *  - The element with this attribute must be outside of patched content, because the attribute contains the present
  *    time, and so differs in each render.
  *  - Expressions of the page get the server's clock in milliseconds by `vestryClock()`.

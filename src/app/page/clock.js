@@ -43,6 +43,15 @@
     if (next < Infinity) timer = setTimeout(tick, next);
     changes.takeRecords() };
 
+  // Times in the zone of the reader, and in the language of the document.
+  const formats = {}, styles = {time: {hour: '2-digit', minute: '2-digit', hourCycle: 'h23'},
+    day: {weekday: 'long', day: 'numeric', month: 'long', year: 'numeric'}};
+  for (const name in styles)
+    formats[name] = new Intl.DateTimeFormat(document.documentElement.lang || undefined, styles[name]);
+  const place = (el) => {
+    const at = Date.parse(el.dateTime), text = at ? formats[el.dataset.local]?.format(at) : '';
+    if (text && el.textContent !== text) el.textContent = text };
+
   const eyes = new IntersectionObserver((list) => {
     for (const {target, isIntersecting} of list)
       if (isIntersecting) visible.add(target); else visible.delete(target);
@@ -52,6 +61,7 @@
     for (const el of document.querySelectorAll(all)) {
       show(el, at);
       if (!known.has(el)) known.add(el), eyes.observe(el) }
+    document.querySelectorAll('time[data-local]').forEach(place);
     tick();
     changes.takeRecords() };
   const changes = new MutationObserver(look);
@@ -60,7 +70,7 @@
   set(at, (sent + page.responseStart) / 2);
   if (url && (page.responseStart - sent > 100 || page.transferSize === 0)) measure().catch(() => {});
   changes.observe(document, {subtree: true, childList: true,
-    attributeFilter: ['data-countdown', 'data-elapsed', 'data-format', 'data-over']});
+    attributeFilter: ['data-countdown', 'data-elapsed', 'data-format', 'data-over', 'datetime', 'data-local']});
   document.addEventListener('visibilitychange', tick);
   addEventListener('pageshow', tick);
   look();
