@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "instance/instance.h"
 #include "support/locale.h"
 #include "support/test.h"
 #include "vestry/adapter.h"
@@ -52,6 +53,8 @@ static double share;
 static const char *word;
 static bool is_loud;
 
+static bool is_behind_proxy; /* of the instance */
+
 static void note(const char *step) {
   order[steps++ % 8] = step;
 }
@@ -59,6 +62,7 @@ static void note(const char *step) {
 static vestry_err begin(vestry_application *app, void *own) {
   assert_non_null(app->instance);
   assert_ptr_equal(own, &count);
+  is_behind_proxy = app->instance->is_behind_proxy;
   note("begin");
   return strcmp(word, "fail") == 0 ? VESTRY_FULL : VESTRY_OK;
 }
@@ -123,18 +127,34 @@ static void program_runs_from_begin_to_end(void **state) {
 
 /* capability: L24 */
 static void command_line_sets_options(void **state) {
-  char *all[] = {(char[]){"trial"},       (char[]){"--count"},   (char[]){"8"},
-                 (char[]){"--share=0.5"}, (char[]){"--loud"},    (char[]){"--word"},
-                 (char[]){"--x"},         (char[]){"--port=1"},  (char[]){"--port"},
-                 (char[]){"0"},           (char[]){"--listen"},  (char[]){"127.0.0.2"},
-                 (char[]){"--threads"},   (char[]){"3"},         (char[]){"--streams"},
-                 (char[]){"7"},           (char[]){"--adapter"}, (char[]){"secure"},
-                 (char[]){"--log"},       (char[]){"info"},      NULL};
+  char *all[] = {(char[]){"trial"},
+                 (char[]){"--count"},
+                 (char[]){"8"},
+                 (char[]){"--share=0.5"},
+                 (char[]){"--loud"},
+                 (char[]){"--word"},
+                 (char[]){"--x"},
+                 (char[]){"--port=1"},
+                 (char[]){"--port"},
+                 (char[]){"0"},
+                 (char[]){"--listen"},
+                 (char[]){"127.0.0.2"},
+                 (char[]){"--threads"},
+                 (char[]){"3"},
+                 (char[]){"--streams"},
+                 (char[]){"7"},
+                 (char[]){"--adapter"},
+                 (char[]){"secure"},
+                 (char[]){"--log"},
+                 (char[]){"info"},
+                 (char[]){"--behind-proxy"},
+                 NULL};
   assert_int_equal(run(all), 0);
   assert_int_equal(count, 8);
   assert_true(share == 0.5);
   assert_string_equal(word, "--x");
   assert_true(is_loud);
+  assert_true(is_behind_proxy);
   assert_int_equal(started.port, 0);
   assert_string_equal(started.address, "127.0.0.2");
   assert_int_equal(started.threads_count, 3);
@@ -146,6 +166,7 @@ static void command_line_sets_options(void **state) {
   char *proxied[] = {(char[]){"trial"}, (char[]){"--adapter=secure"}, (char[]){"--unix-socket=/tmp/x"}, NULL};
   assert_int_equal(run(proxied), 0);
   assert_null(started.tls_certificate);
+  assert_false(is_behind_proxy);
   assert_string_equal(started.unix_path, "/tmp/x");
 }
 

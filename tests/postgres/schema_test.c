@@ -244,9 +244,68 @@ static void start_does_not_stop_other_writers(void **state) {
   shop_end(&s);
 }
 
+/* Each kind of text and comment contains a semicolon, of which only those between statements end one. */
+static const char script[] =
+    "CREATE TABLE one(a text DEFAULT 'it''s; one'); -- a; comment\n"
+    "/* another; /* nested; */ one */ CREATE TABLE \"t;wo\"(b text DEFAULT E'\\';');\n"
+    "CREATE FUNCTION three() RETURNS integer LANGUAGE plpgsql AS $of$ BEGIN PERFORM $$;$$; RETURN 3; END $of$;\n"
+    "CREATE RULE four AS ON DELETE TO one DO ALSO (SELECT 1; SELECT 2);\n"
+    "INSERT INTO one DEFAULT VALUES;\n;  \n";
+
+static void *open_one(void *ctx) {
+  shop *s = ctx;
+  assert_int_equal(shop_open(s, (vestry_postgres_pool_options){.schema = script, .schema_version = 2}), VESTRY_OK);
+  return NULL;
+}
+
+static void nodes_that_start_at_once_create_the_tables_once(void **state) {
+  enum { NODES = 4 };
+  shop nodes[NODES] = {0};
+  pthread_t threads[NODES];
+  shop_clear();
+  for (int i = 0; i < NODES; i++) {
+    test_host_init(&nodes[i].th);
+    assert_int_equal(pthread_create(&threads[i], NULL, open_one, &nodes[i]), 0);
+  }
+  for (int i = 0; i < NODES; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+  assert_int_equal(shop_number(&nodes[0], "SELECT count(*) FROM one WHERE a = 'it''s; one'"), 1);
+  assert_int_equal(shop_number(&nodes[0], "SELECT count(*) + three() FROM \"t;wo\""), 3);
+  assert_int_equal(shop_number(&nodes[0], "SELECT version FROM vestry_schema WHERE part = 'application'"), 2);
+  for (int i = 0; i < NODES; i++) shop_end(&nodes[i]);
+}
+
+static void tables_are_brought_to_a_version_or_left_alone(void **state) {
+  static const struct {
+    const char *schema;
+    int version;
+    vestry_err error;
+    const char *says;
+  } rows[] = {{"CREATE TABLE a(x integer)", 1, VESTRY_OK, NULL},
+              {"CREATE TABLE wrong(", 1, VESTRY_OK, NULL}, /* it has this version */
+              {"ALTER TABLE a ADD y integer; ALTER TABLE nowhere ADD z integer", 2, VESTRY_IO, "ALTER TABLE nowhere"},
+              {"ALTER TABLE a ADD y integer", 2, VESTRY_OK, NULL}, /* the failed one has left nothing */
+              {"", 1, VESTRY_IO, "have version 2, but this program supports at most version 1"},
+              {"CREATE TABLE b()", 0, VESTRY_INVALID, "requires a schema_version"}};
+  shop_clear();
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    shop s = {0};
+    test_host_init(&s.th);
+    assert_int_equal(
+        shop_open(&s, (vestry_postgres_pool_options){.schema = rows[i].schema, .schema_version = rows[i].version}),
+        rows[i].error);
+    if (rows[i].says) assert_non_null(strstr(s.th.last_log, rows[i].says));
+    if (rows[i].error)
+      test_host_assert_clean(&s.th);
+    else
+      shop_end(&s);
+  }
+}
+
 int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(nodes_that_start_at_once_create_the_tables_once),
+      cmocka_unit_test(tables_are_brought_to_a_version_or_left_alone),
       cmocka_unit_test(versions_are_written_again_after_vestry_schema_was_emptied),
       cmocka_unit_test(dropped_tables_are_created_again),
       cmocka_unit_test(role_without_create_runs_without_an_index),

@@ -18,6 +18,7 @@
  *      --streams N           maximum number of open streams
  *      --certificate FILE    key and certificate in PEM, for TLS
  *      --no-tls              HTTP without TLS, where the server has it by default
+ *      --behind-proxy        clients reach the server only through a proxy (vestry_options.is_behind_proxy)
  *      --db PLACE            file or URL of the database, if there is one
  *      --log LEVEL           error, warn, info or debug
  *      --help

@@ -187,13 +187,21 @@ typedef struct vestry_postgres_pool_options {
                              ms and doubles [1,000]. Between attempts the functions return LIMIT at once; if the pool
                              has an open connection, they wait for it, at most wait_ms */
   uint32_t tries_count; /**< maximum number of attempts of vestry_sql_act, after which it returns BUSY [10] */
+  const char *schema;   /**< SQL that creates the tables of this version, from an empty database or from any earlier
+                           version. Its statements run in one transaction, under a lock against other nodes, if the
+                           database has an earlier version; each may take statement_ms. Bodies of functions are quoted
+                           ($$…$$). Borrowed for the call; NULL: the pool creates no tables */
+  int schema_version; /**< version of the database with these tables, the row "application" of the table vestry_schema;
+                           at least 1. A database of a later version is refused, and not changed */
 } vestry_postgres_pool_options;
 
 /** Create a pool, and open its first connection.
  *  ret_pool  owned by the caller (vestry_sql_pool_destroy); untouched on failure
- *  Returns  OK | INVALID (no url, or one that libpq cannot parse; too many connections) | NO_MEMORY | LIMIT (the server
+ *  Returns  OK | INVALID (no url, or one that libpq cannot parse; a schema without a version; too many
+ *           connections) | NO_MEMORY | LIMIT (the server
  *           cannot be reached, or rejects this user; a pooler is too busy to determine its mode) | UNSUPPORTED (a
- *           pooler in transaction mode) | IO (options.setup fails). The log has the reason
+ *           pooler in transaction mode) | IO (options.setup or a statement of options.schema fails, or the
+ *           tables have a later version). The log has the reason, and the statement
  *  Threads  any; blocks on the network */
 VESTRY_API vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *options,
                                                   vestry_sql_pool **ret_pool);
@@ -261,8 +269,19 @@ typedef struct vestry_postgres_database {
 } vestry_postgres_database;
 
 /** PostgreSQL, for vestry_application_options.database; database_options is a vestry_postgres_database.
- *  Calls vestry_postgres_pool_create and vestry_postgres_create. The program creates its own tables afterwards. */
+ *  VESTRY_POSTGRES sets both. Calls vestry_postgres_pool_create and vestry_postgres_create. */
 extern VESTRY_API const vestry_application_database vestry_postgres_application;
+
+#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+/* clang-format off */
+/** Set database and database_options of vestry_application_options by members of vestry_postgres_pool_options:
+ *  VESTRY_POSTGRES(.url = "postgresql:///shelf", .schema = schema, .schema_version = 1). */
+#define VESTRY_POSTGRES(...)                                                                                           \
+  .database = &vestry_postgres_application,                                                                            \
+  .database_options = &(const vestry_postgres_database){                                                               \
+      .pool = &(const vestry_postgres_pool_options){.size = sizeof(vestry_postgres_pool_options), __VA_ARGS__}}
+/* clang-format on */
+#endif
 
 #ifdef __cplusplus
 }

@@ -23,7 +23,7 @@ enum {
   PEM_BYTES = 16384,
   NAMES_BYTES = 160,
   HELP_COLUMN = 24,
-  STANDARD_MAX = 13,
+  STANDARD_MAX = 14,
   LINE_BYTES = 1200,
   STREAMS_MAX = 1000000
 };
@@ -32,7 +32,7 @@ enum {
 typedef struct values {
   int64_t port, threads_count, streams_count;
   const char *listen, *unix_path, *adapter, *certificate, *database, *log;
-  bool no_tls, help;
+  bool no_tls, is_behind_proxy, help;
 } values;
 
 typedef struct program {
@@ -44,7 +44,7 @@ typedef struct program {
   vestry_log_level level;
   char names[NAMES_BYTES]; /* of the adapters, for --help and messages */
   char pem[PEM_BYTES];     /* key and certificate; "": no TLS */
-  bool has_served;
+  bool is_behind_proxy, has_served;
 } program;
 
 static program *own_of(vestry_program *is) {
@@ -104,6 +104,10 @@ static void list_standard(program *p, values *to, vestry_program_option table[ST
                                          "HTTP without TLS, for a proxy on this machine [TLS with h2, by a\n"
                                          "certificate that is made at each start, of which browsers warn]",
                                          VESTRY_INTO(&to->no_tls)};
+  table[n++] = (vestry_program_option){"behind-proxy", NULL,
+                                       "clients reach the server only through a proxy, which sets\n"
+                                       "X-Forwarded-For to one address, that of its peer",
+                                       VESTRY_INTO(&to->is_behind_proxy)};
   if (p->options.application && p->options.application->database)
     table[n++] = (vestry_program_option){"db", "PLACE", "file or URL of the database [that of the program]",
                                          VESTRY_INTO(&to->database)};
@@ -276,6 +280,7 @@ static int read_all(program *p, int argc, char **argv) {
   if (status < 0) status = choose_tls(p, &from);
   if (status < 0) status = choose_level(p, from.log);
   p->is.database = from.database;
+  p->is_behind_proxy = from.is_behind_proxy;
   p->server.port = from.unix_path ? 0 : (uint16_t)from.port;
   p->server.address = from.listen;
   p->server.unix_path = from.unix_path;
@@ -336,6 +341,7 @@ vestry_err vestry_program_begin(vestry_program *is, const vestry_application_opt
   options.size = sizeof options;
   instance.size = sizeof instance;
   if (!instance.host) instance.host = host_of(p);
+  instance.is_behind_proxy |= p->is_behind_proxy;
   options.instance = &instance;
   if (!options.name) options.name = is->name;
   if (is->database) options.database_at = is->database;

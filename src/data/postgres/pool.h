@@ -182,4 +182,8 @@ vestry_sql_transaction *vsi_postgres_own(vestry_sql_pool *pool);
  *           changed) */
 vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const vsi_sql_schema *schema);
 
+/* Bring the application's tables to options.schema_version by options.schema, in the same way. OK | IO (a statement
+ * fails, or the tables are of a later version; nothing was changed) | as above */
+vestry_err vsi_postgres_bring_application(vsi_postgres_pool *pool);
+
 #endif

@@ -78,10 +78,13 @@ vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *given
   if (!name_it(options.url, name, sizeof name)) return refuse_options(host, "libpq cannot read options.url");
   if (options.connections_count > CONNECTIONS_MOST)
     return refuse_options(host, "options.connections_count is more than 1,024");
+  if (options.schema && options.schema_version < 1)
+    return refuse_options(host, "options.schema requires a schema_version of at least 1");
   vsi_postgres_pool *pool = allocate(host, &options);
   if (!pool) return VESTRY_NO_MEMORY;
   memcpy(pool->name, name, sizeof name);
   vestry_err error = vsi_postgres_reconnect(&pool->conns[0], "vestry_postgres_pool_create");
+  if (!error && options.schema) error = vsi_postgres_bring_application(pool);
   if (error)
     vsi_postgres_pool_destroy(&pool->is);
   else

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Creating the tables of a part of this library, bringing them to the current version, or repairing them
- * (data/sql/schema.c). */
+ * (data/sql/schema.c); and the application's own tables. */
 #include <time.h>
 
+#include "base/ascii.h"
 #include "base/assert.h"
 #include "base/held_log.h"
+#include "base/sql.h"
 #include "data/postgres/pool.h"
 
 #define LOCK INT64_C(0x766573747279) /* "vestry", for pg_advisory_xact_lock: one node at a time */
@@ -13,8 +15,9 @@ typedef struct bringing {
   vsi_call call;
   const vsi_sql_schema *schema;
   vsi_sql_found found;
-  bool has_versions; /* vestry_schema exists */
-  bool may_not;      /* only indexes are due, and this role may not create one of them */
+  bool has_versions;  /* vestry_schema exists */
+  const char *script; /* of the application; NULL: a part of vestry */
+  bool may_not;       /* only indexes are due, and this role may not create one of them */
 } bringing;
 
 /* ------------------------------------------------------------------------------------------------- looking -------- */
@@ -68,20 +71,29 @@ static vestry_err look_for_objects(vestry_sql_transaction *transaction, const vs
   return error;
 }
 
-/* Read the existing version, and find out whether its tables and indexes exist. */
-static vestry_err look(vestry_sql_transaction *transaction, bringing *of) {
-  vsi_sql_found found = {0};
+/* Read the existing version. */
+static vestry_err read_version(vestry_sql_transaction *transaction, bringing *of) {
   int64_t has_table = 0;
+  of->found = (vsi_sql_found){0};
   vestry_err error = vestry_sql_run(transaction, has_table_sql, NULL, vestry_sql_row_integer, &has_table);
   if (!error && has_table)
     error = vestry_sql_run(transaction, "SELECT version FROM vestry_schema WHERE part = $1",
-                           VESTRY_LIST(of->schema->part), vestry_sql_row_integer, &found.version);
-  error = vsi_sql_if_any(error);
-  if (!error) error = look_for_objects(transaction, of->schema, &found);
-  if (error) return error;
-  of->found = found;
+                           VESTRY_LIST(of->schema->part), vestry_sql_row_integer, &of->found.version);
   of->has_versions = has_table;
-  return VESTRY_OK;
+  return vsi_sql_if_any(error);
+}
+
+static vestry_err write_version(vestry_sql_transaction *transaction, const bringing *of) {
+  return vestry_sql_run(transaction,
+                        "INSERT INTO vestry_schema(part, version) VALUES($1, $2)"
+                        " ON CONFLICT(part) DO UPDATE SET version = excluded.version",
+                        VESTRY_LIST(of->schema->part, of->schema->version), NULL, NULL);
+}
+
+/* Read the existing version, and find out whether its tables and indexes exist. */
+static vestry_err look(vestry_sql_transaction *transaction, bringing *of) {
+  vestry_err error = read_version(transaction, of);
+  return error ? error : look_for_objects(transaction, of->schema, &of->found);
 }
 
 /* The owner of a table may create its indexes, if it may create objects in the schema. A standby creates nothing. */
@@ -158,8 +170,9 @@ static vestry_err prepare(vestry_sql_transaction *transaction, bringing *of) {
       "CREATE TABLE IF NOT EXISTS vestry_schema(part text PRIMARY KEY, version integer NOT NULL)");
 }
 
-static vestry_err run_one(vsi_postgres_conn *own, const bringing *of, const vsi_sql_statement *at) {
-  char *sql = vsi_strdup(of->call.host, at->sql, at->len);
+static vestry_err run_one(vestry_sql_transaction *transaction, const bringing *of, const char *text, size_t len) {
+  vsi_postgres_conn *own = (vsi_postgres_conn *)transaction;
+  char *sql = vsi_strdup(of->call.host, text, len);
   if (!sql) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_postgres_command(own, of->call.function, sql);
   vsi_free(of->call.host, sql);
@@ -176,12 +189,8 @@ static vestry_err take_steps(vestry_sql_transaction *transaction, void *ctx) {
   if (error) return error;
   if (!of->has_versions || vsi_sql_has_due(&of->found, of->schema, false)) error = prepare(transaction, of);
   for (vsi_sql_statement at = {0}; !error && vsi_sql_next_statement(of->schema, &at);)
-    if (vsi_sql_is_due(&of->found, &at)) error = run_one((vsi_postgres_conn *)transaction, of, &at);
-  return error ? error
-               : vestry_sql_run(transaction,
-                                "INSERT INTO vestry_schema(part, version) VALUES($1, $2)"
-                                " ON CONFLICT(part) DO UPDATE SET version = excluded.version",
-                                VESTRY_LIST(of->schema->part, of->schema->version), NULL, NULL);
+    if (vsi_sql_is_due(&of->found, &at)) error = run_one(transaction, of, at.sql, at.len);
+  return error ? error : write_version(transaction, of);
 }
 
 /* Take the steps. A statement that waits for the lock of a table makes all later writers of the table wait, too.
@@ -219,4 +228,93 @@ vestry_err vsi_postgres_bring(vestry_sql_pool *pool, const char *function, const
                     "vestry's tables (%s) have version %d, but this version of vestry supports at most version %d; "
                     "nothing was changed; use a later vestry",
                     schema->part, (int)of.found.version, schema->version);
+}
+
+/* -------------------------------------------------------------------------------------- the application's own ----- */
+
+static const char *or_end(const char *found, const char *at, size_t len) {
+  return found ? found + len : at + strlen(at);
+}
+
+static const char *skip_comment(const char *at) {
+  int depth = 0; /* they nest */
+  do {
+    const bool opens = strncmp(at, "/*", 2) == 0, closes = strncmp(at, "*/", 2) == 0;
+    depth += opens - closes;
+    at += opens || closes ? 2 : 1;
+  } while (*at && depth);
+  return at;
+}
+
+/* Return the end of a text or name in quotes. has_escapes: E'…' */
+static const char *skip_quoted(const char *at, bool has_escapes) {
+  const char quote = *at++;
+  for (; *at && *at != quote; at++)
+    if (has_escapes && *at == '\\' && at[1]) at++;
+  return *at ? at + 1 : at;
+}
+
+/* Return the end of $tag$…$tag$, or at + 1 if there is no tag. */
+static const char *skip_dollars(const char *at) {
+  const char *end = at + 1;
+  while (vsi_sql_is_word(*end)) end++;
+  if (*end != '$' || vsi_is_digit(at[1])) return at + 1;
+  const size_t len = (size_t)(end - at) + 1;
+  for (const char *next = end + 1; (next = strchr(next, '$')) != NULL; next++)
+    if (strncmp(next, at, len) == 0) return next + len;
+  return at + strlen(at);
+}
+
+/* Return the end of a statement: its semicolon, which is in no text, name or comment (PostgreSQL's manual, section
+ * 4.1), nor in parentheses, as in a rule; or the end of the script. */
+static const char *statement_end(const char *at) {
+  int depth = 0;
+  for (char last = 0, before = 0; *at && (*at != ';' || depth > 0);) {
+    const char is = *at;
+    if (is == '(' || is == ')') depth += is == '(' ? 1 : -1;
+    if (strncmp(at, "--", 2) == 0)
+      at = or_end(strchr(at, '\n'), at, 1);
+    else if (strncmp(at, "/*", 2) == 0)
+      at = skip_comment(at);
+    else if (is == '\'' || is == '"')
+      at = skip_quoted(at, is == '\'' && vsi_lower(last) == 'e' && !vsi_sql_is_word(before));
+    else if (is == '$' && !vsi_sql_is_word(last))
+      at = skip_dollars(at);
+    else
+      at++;
+    before = last;
+    last = is;
+  }
+  return at;
+}
+
+static vestry_err run_script(vestry_sql_transaction *transaction, void *ctx) {
+  bringing *of = ctx;
+  vestry_err error =
+      vestry_sql_run(transaction, "SELECT pg_advisory_xact_lock($1::bigint)", VESTRY_LIST(LOCK), NULL, NULL);
+  if (!error) error = read_version(transaction, of); /* another node may have been faster */
+  if (error || of->found.version >= of->schema->version) return error;
+  error = prepare(transaction, of);
+  for (const char *at = of->script; !error && *at;) {
+    const char *end = statement_end(at);
+    error = run_one(transaction, of, at, (size_t)(end - at));
+    at = *end ? end + 1 : end;
+  }
+  return error ? error : write_version(transaction, of);
+}
+
+vestry_err vsi_postgres_bring_application(vsi_postgres_pool *pool) {
+  const vsi_sql_schema schema = {.part = "application", .version = pool->options.schema_version};
+  bringing of = {.call = vsi_sql_call(&pool->is, "vestry_postgres_pool_create"),
+                 .schema = &schema,
+                 .script = pool->options.schema};
+  vestry_sql_transaction *transaction;
+  vestry_err error = vestry_sql_begin(&pool->is, VESTRY_SQL_READ, &transaction);
+  if (!error) error = vestry_sql_end(transaction, read_version(transaction, &of));
+  if (!error && of.found.version < schema.version) error = vestry_sql_act(&pool->is, VESTRY_SQL_WRITE, run_script, &of);
+  if (error || of.found.version <= schema.version) return error;
+  return vsi_refuse(&of.call, VESTRY_IO,
+                    "the tables have version %d, but this program supports at most version %d; nothing was changed; "
+                    "use the program that wrote them, or another database",
+                    (int)of.found.version, schema.version);
 }
