@@ -15,8 +15,9 @@ static const vestry_application_form form = {
     .action = "/login",
     .is_kept = true,
     .button = "Log in",
-    VESTRY_INPUTS(VESTRY_INPUT(login, name, .max = 20), VESTRY_INPUT(login, password, .is_secret = true),
-                  VESTRY_INPUT(login, code, .attributes = "autocomplete=\"one-time-code\""))};
+    VESTRY_INPUTS(VESTRY_INPUT(login, name, .label = "Name", .min = 2, .max = 20),
+                  VESTRY_INPUT(login, password, .is_secret = true),
+                  VESTRY_INPUT(login, code, .allowed = "0-9a-z", .attributes = "autocomplete=\"one-time-code\""))};
 
 static bool is_forbidden;
 static char password[41];
@@ -139,6 +140,7 @@ static void failed_of_each_kind_of_entry_is_forbidden(void **state) {
   assert_int_equal(vestry_browser_press(w.page, "Forbidden"), VESTRY_OK);
   assert_int_equal(vestry_browser_status(w.page), 403);
   is_forbidden = true;
+  assert_int_equal(vestry_browser_fill(w.page, "Name", "ada"), VESTRY_OK);
   assert_int_equal(vestry_browser_press(w.page, "Log in"), VESTRY_OK);
   assert_int_equal(vestry_browser_status(w.page), 403);
   close_world(&w);
@@ -160,8 +162,8 @@ static void secret_is_in_no_document_and_not_stored(void **state) {
   assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
   const char *html = vestry_memory_look(document).received.data;
   assert_null(strstr(html, "value=\"first"));
-  assert_non_null(strstr(html, "name=\"password\" dir=\"auto\" maxlength=\"40\" type=\"password\" value=\"\""));
-  assert_non_null(strstr(html, "name=\"name\" dir=\"auto\" maxlength=\"20\" " VESTRY_FORM_FIELD));
+  assert_non_null(strstr(html, "name=\"password\" dir=\"auto\" maxlength=\"40\" type=\"password\""));
+  assert_non_null(strstr(html, "name=\"name\" dir=\"auto\" maxlength=\"20\" required " VESTRY_FORM_FIELD));
   assert_null(strstr(html, "type=\"password\" " VESTRY_FORM_FIELD));
   cut(html, "name=\"csrf\" value=\"", token, sizeof token);
   cut(html, "name=\"once\" value=\"", once, sizeof once);
@@ -175,6 +177,43 @@ static void secret_is_in_no_document_and_not_stored(void **state) {
   assert_null(strstr(vestry_memory_look(refused).received.data, "s3cret"));
   assert_null(strstr(vestry_memory_look(refused).received.data, "c0de"));
   assert_string_equal(password, " s3cret ");
+  vestry_memory_destroy(document);
+  vestry_memory_destroy(refused);
+  close_world(&w);
+}
+
+/* capability: L22 */
+static void each_field_has_its_own_message(void **state) {
+  char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
+  vestry_memory_exchange *document, *refused;
+  world w;
+  open_world(&w);
+  assert_int_equal(vestry_browser_fill(w.page, "Name", "a"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w.page, "code", "C0DE"), VESTRY_OK);
+  assert_int_equal(vestry_browser_press(w.page, "Log in"), VESTRY_OK);
+  assert_string_equal(json_string_value(vestry_browser_signal(w.page, "_said.form")), "Name: at least 2 characters.");
+  assert_string_equal(json_string_value(vestry_browser_signal(w.page, "_wrong.form")),
+                      "{\"name\":\"Name: at least 2 characters.\",\"code\":\"code: only the characters 0-9a-z.\"}");
+  assert_int_equal(vestry_browser_fill(w.page, "Name", "ada"), VESTRY_OK);
+  assert_int_equal(vestry_browser_fill(w.page, "code", "1"), VESTRY_OK);
+  assert_int_equal(vestry_browser_press(w.page, "Log in"), VESTRY_OK); /* refused by its function */
+  assert_string_equal(json_string_value(vestry_browser_signal(w.page, "_said.form")), "Wrong.");
+  assert_string_equal(json_string_value(vestry_browser_signal(w.page, "_wrong.form")), "");
+  assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
+  cut(vestry_memory_look(document).received.data, "name=\"csrf\" value=\"", token, sizeof token);
+  cut(vestry_memory_look(document).received.data, "name=\"once\" value=\"", once, sizeof once);
+  assert_int_equal(vestry_browser_form(w.ada, "/login",
+                                       VESTRY_OBJECT("csrf", (const char *)token, "once", (const char *)once, "name",
+                                                     "a", "code", "C0DE"),
+                                       &refused),
+                   VESTRY_OK);
+  const char *html = vestry_memory_look(refused).received.data;
+  assert_int_equal(vestry_memory_look(refused).status, 422);
+  assert_non_null(strstr(html, " aria-describedby=\"form-name-wrong\" aria-invalid=\"true\""));
+  assert_non_null(
+      strstr(html, "<small id=\"form-name-wrong\" data-wrong=\"name\">Name: at least 2 characters.</small>"));
+  assert_non_null(strstr(html, "data-wrong=\"password\"></small>"));
+  assert_non_null(strstr(html, "data-wrong=\"code\">code: only the characters 0-9a-z.</small>"));
   vestry_memory_destroy(document);
   vestry_memory_destroy(refused);
   close_world(&w);
@@ -216,6 +255,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(next_press_clears_the_sentence_of_a_refused_act),
                                      cmocka_unit_test(failed_of_each_kind_of_entry_is_forbidden),
                                      cmocka_unit_test(secret_is_in_no_document_and_not_stored),
+                                     cmocka_unit_test(each_field_has_its_own_message),
                                      cmocka_unit_test(secret_that_cannot_be_one_is_refused_by_name),
                                      cmocka_unit_test(refusal_for_a_script_that_sends_files_is_a_line)};
   return cmocka_run_group_tests(tests, NULL, NULL);

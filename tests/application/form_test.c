@@ -371,7 +371,8 @@ static void repeated_refusal_is_said_again(void **state) {
     assert_said_twice(
         &w, i == 2 ? "/refuse" : "/note",
         VESTRY_OBJECT("csrf", csrf, "once", nonce, "text", i ? "Tea" : "x", "code", "a", "size", 4, "weight", -1),
-        i == 0   ? "{\"_said\":{\"note\":\"Note: at least 2 characters.\"}}"
+        i == 0   ? "{\"_said\":{\"note\":\"Note: at least 2 characters.\"},\"_wrong\":{\"note\":"
+                   "\"{\\\"text\\\":\\\"Note: at least 2 characters.\\\"}\"}}"
         : i == 1 ? "{\"_said\":{\"note\":\"No <room> is left.\"}}"
                  : "{\"_said\":{\"act\":\"Not now.\"}}");
     assert_int_equal(refusals, i == 2);
@@ -609,9 +610,10 @@ static void choice_is_one_of_its_list(void **state) {
   open_world(&w);
   assert_int_equal(vestry_browser_get(w.ada, "/", &document), VESTRY_OK);
   const char *html = vestry_memory_look(document).received.data;
-  assert_non_null(strstr(html, "<fieldset><legend>Colour</legend><label><input type=\"radio\" name=\"colour\" "
+  assert_non_null(strstr(html, "<fieldset aria-describedby=\"note-colour-wrong\"><legend>Colour</legend><label>"
+                               "<input type=\"radio\" name=\"colour\" "
                                "value=\"red\" data-ignore-morph > R&amp;d</label>"));
-  assert_non_null(strstr(html, "value=\"green\" data-ignore-morph checked > green</label></fieldset>"));
+  assert_non_null(strstr(html, "value=\"green\" data-ignore-morph checked > green</label><small "));
   assert_non_null(strstr(html, "<label>Weight <select name=\"weight\" required"));
   assert_non_null(strstr(html, "<option value=\"-1\">light</option><option value=\"20\" selected>heavy</option>"));
   vestry_memory_destroy(document);

@@ -122,7 +122,8 @@ typedef struct vestry_entry {
 /** End a call with an error, for example NOT_FOUND for a page whose row does not exist, or FAILED for an act that its
  *  user may not do. The first error counts; OK does nothing. The function still has to return. A transaction is rolled
  *  back, and the request is answered as for that error of a handler, but FAILED is 403 except in a page (whose options
- *  have `allow`), with the reply of the function if that has a body and the status of an error. Threads the call's, also for all following functions; does not block. */
+ *  have `allow`), with the reply of the function if that has a body and the status of an error. Threads the call's, also
+ *  for all following functions; does not block. */
 VESTRY_API void vestry_call_fail(vestry_call *call, vestry_err error);
 /** End a call with NOT_FOUND if the row or text that it needs is NULL. A helper can return its result:
  *      return vestry_call_need(call, vestry_call_row(call, &game_shape, …));
@@ -262,7 +263,8 @@ VESTRY_API void vestry_call_part(vestry_call *call, const char *name, int64_t ke
  *          .action = "/note", .button = "Add",
  *          VESTRY_INPUTS(VESTRY_INPUT(note, text, .label = "Note", .min = 1, .max = 200))};
  *
- *  With JavaScript, messages are shown in the form, and an accepted one is emptied. Without it, the response to a
+ *  With JavaScript, messages are shown in the form, and an accepted one is emptied. Each field that breaks a rule also
+ *  has its message behind its label, in a `small` that describes it, and `aria-invalid`. Without it, the response to a
  *  refused form is a document with the same form and the message (422), and that to an accepted one leads to `page`, or
  *  to the URL of vestry_call_go. Zero selects the default, which is given in [brackets]; texts are borrowed. */
 struct vestry_application_form {

@@ -102,8 +102,8 @@ VESTRY_API bool vestry_text_has(const char *text, size_t min, size_t max);
 VESTRY_API vestry_err vestry_inputs_check(const vestry_host *host, const vestry_input *fields, size_t count);
 
 /** Read fields into a struct: from the form in the body of a request, or, if that does not contain the field, from its
- *  signals. White space at both ends of a text is removed (not of a secret), and a line ends with LF only. A field that is missing is
- *  empty, or a box that is not ticked.
+ *  signals. White space at both ends of a text is removed, but not of a secret, and a line ends with LF only. A field
+ *  that is missing is empty, or a box that is not ticked.
  *  ret_values  undefined after an error
  *  message     receives a sentence for the user about the first field that breaks a rule; "" if none does
  *  Returns  OK | MALFORMED (a field breaks a rule: show the message) | INVALID (an argument is NULL; a field is

@@ -32,8 +32,9 @@ extern "C" {
  *    (vestry_page_options.layout), because scrolling is a navigation that replaces the entry in the browser's history.
  *  - Rows: a row is one element of any height; `rows.px` is its approximate height. Give each row an id that belongs to
  *    its content. Then the row at the upper edge keeps its position, and focus and selection stay in their elements,
- *    when the window moves or rows are inserted above. At the top of the list, new rows are shown there instead. With `columns` a row has cells of exactly `columns.px` width,
- *    and the window scrolls in both directions.
+ *    when the window moves or rows are inserted above. At the top of the list, new rows are
+ *    shown there instead. With `columns` a row has cells of exactly `columns.px` width, and the window scrolls in both
+ *    directions.
  *  - Long lists: browsers display no element above about 17 million pixels. A list above eight million pixels gets a
  *    spacer of eight million and a scaled scroll bar; its rows keep their height.
  *  - First frame: a script after the content sets the position before the client is loaded. The script has the nonce of

@@ -58,6 +58,7 @@ vestry_err vsi_entry_call_end(vsi_entry_call *call) {
     vsi_free(host_of(call), at);
   }
   json_decref(call->signals);
+  json_decref(call->wrong);
   return call->is.error;
 }
 
@@ -159,11 +160,11 @@ vestry_err vsi_entry_call_patch(vsi_entry_call *call) {
                                           : vestry_reply_json(call->reply, call->signals);
 }
 
-vestry_err vsi_entry_call_say(vsi_entry_call *call, const char *name) {
+vestry_err vsi_entry_call_say(vsi_entry_call *call) {
   json_decref(call->signals); /* they were for the success that did not come */
   call->signals = NULL;
   vestry_err error =
-      vestry_value_to_json(VESTRY_OBJECT("_said", VESTRY_OBJECT(name, (const char *)call->said)), &call->signals);
+      vestry_value_to_json(VESTRY_OBJECT("_said", VESTRY_OBJECT("act", (const char *)call->said)), &call->signals);
   return error ? error : vsi_entry_call_patch(call);
 }
 

@@ -47,6 +47,7 @@ typedef struct vsi_entry_call {
   vestry_reply *reply;       /* likewise, also during a transaction; NULL: none */
   struct vsi_entry_call_block *blocks;
   json_t *signals;      /* of vestry_call_signals, for after the commit */
+  json_t *wrong;        /* messages of refused fields of a form, by their names; NULL: none */
   const char *url;      /* of vestry_call_go; in blocks; NULL: none */
   const char *said;     /* of vestry_call_refuse; in blocks; NULL: not refused */
   uint64_t accepted_ns; /* of a form: sent to the client, so that the mark has it, too; 0: not yet */
@@ -79,8 +80,8 @@ char *vsi_entry_call_print(vsi_entry_call *call, const char *format, va_list arg
  * request that is repeated, for example after a restart of the server, is stored only if it is no stream
  * (vestry/app/once.h). */
 vestry_err vsi_entry_call_patch(vsi_entry_call *call);
-/* Send the sentence of a refused call as the signal `_said.NAME`, in the same way. */
-vestry_err vsi_entry_call_say(vsi_entry_call *call, const char *name);
+/* Send the sentence of a refused act as the signal `_said.act`, in the same way. */
+vestry_err vsi_entry_call_say(vsi_entry_call *call);
 /* Log a mistake of the program in a call, and end the call with INVALID. */
 void vsi_entry_call_mistake(vestry_call *call, const char *function, const char *why);
 

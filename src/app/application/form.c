@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/application/document.h"
@@ -19,6 +20,7 @@
 #include "http/routes/routes.h"
 #include "instance/instance.h"
 #include "vestry/app/tab.h"
+#include "json/load.h"
 
 enum { SIGNAL_BYTES = 80, NAME_MAX_BYTES = 40 };
 
@@ -105,11 +107,20 @@ static void add_action(vestry_application *app, vestry_html *html, const vestry_
                                                 .sent = app->once ? signal : NULL,
                                                 .cancellation = VESTRY_CANCEL_DISABLED};
   static const char text[] = "String(new URLSearchParams(new FormData(el)))";
-  vestry_html_add(html, " data-signals=\"{_said: {%-s: ''}, _done: {%-s: ''}}\"", form->name, form->name);
+  vestry_html_add(html, " data-signals=\"{_said: {%-s: ''}, _wrong: {%-s: ''}, _done: {%-s: ''}}\"", form->name,
+                  form->name, form->name);
+  vestry_html_add(
+      html,
+      " data-effect__wrong=\"(wrong => HTMLFormElement.prototype.querySelectorAll.call(el, '[data-wrong]')"
+      ".forEach(at => (at.textContent = wrong[at.dataset.wrong] ?? '', "
+      "HTMLFormElement.prototype.querySelectorAll.call(el, '[aria-describedby=' + at.id + ']')"
+      ".forEach(of => of.setAttribute('aria-invalid', !!at.textContent)))))(JSON.parse($_wrong.%-s || '{}'))\"",
+      form->name);
   vestry_html_add(html,
                   " data-effect=\"$_done.%-s && el.sentText === %-s && HTMLFormElement.prototype.reset.call(el)\"",
                   form->name, text);
-  vestry_html_add(html, " data-on:submit=\"$_said.%-s = ''; el.sentText = %-s; ", form->name, text);
+  vestry_html_add(html, " data-on:submit=\"$_said.%-s = ''; $_wrong.%-s = ''; el.sentText = %-s; ", form->name,
+                  form->name, text);
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &action, "%-s", form->action);
   vestry_html_add(html, "\" ");
 }
@@ -142,21 +153,21 @@ static vestry_err add(vestry_application *app, vestry_render *render, vestry_htm
   vestry_html_add(html, "><input type=\"hidden\" name=\"tabId\" data-attr:value=\"$tabId\">");
   if (!error) error = add_hidden(app, render->request, render->reply, html);
   const vestry_inputs_shown shown = {.form = kept, .values = values};
-  if (!error) error = vestry_inputs_add(html, form->inputs, form->inputs_count, &shown);
+  if (!error) error = vsi_inputs_add(html, form->inputs, form->inputs_count, &shown, form->name, NULL);
   vestry_form_close(kept);
   return error ? error : add_end(app, html, form, signal);
 }
 
 /* Append a form that the browser sends itself. The client, if the document has it, does nothing with it. */
 static vestry_err add_plain(vestry_application *app, const vestry_request *req, vestry_reply *reply, vestry_html *html,
-                            const vestry_application_form *form, const vestry_inputs_shown *shown,
-                            const char *message) {
+                            const vestry_application_form *form, const vestry_inputs_shown *shown, const char *message,
+                            const json_t *wrong) {
   const char *tab = shown->req ? vestry_request_value(req, VESTRY_IN_FORM, "tabId") : NULL;
   begin(html, form);
   vestry_html_add(html, ">");
   if (tab) vestry_html_add(html, "<input type=\"hidden\" name=\"tabId\" value=\"%s\">", tab);
   vestry_err error = add_hidden(app, req, reply, html);
-  if (!error) error = vestry_inputs_add(html, form->inputs, form->inputs_count, shown);
+  if (!error) error = vsi_inputs_add(html, form->inputs, form->inputs_count, shown, form->name, wrong);
   vestry_html_add(html, "%-s<p role=\"alert\">%s</p><button>%s</button></form>", form->more, message, form->button);
   return error;
 }
@@ -186,7 +197,7 @@ void vestry_call_form(vestry_call *call, const vestry_application_form *given, c
     return;
   }
   if (!call->render) {
-    vestry_call_fail(call, add_plain(call->app, own->req, own->reply, call->html, &form, &shown, ""));
+    vestry_call_fail(call, add_plain(call->app, own->req, own->reply, call->html, &form, &shown, "", NULL));
     return;
   }
   if (own->has_content) {
@@ -202,13 +213,20 @@ static void *take_memory(void *ctx, size_t bytes) {
   return vsi_entry_call_alloc(ctx, bytes);
 }
 
+static void note_wrong(void *ctx, const vestry_input *field, const char *message) {
+  vsi_entry_call *call = ctx;
+  if (!call->wrong) call->wrong = json_object();
+  if (json_object_set_new(call->wrong, field->name, json_string(message)))
+    vestry_call_fail(&call->is, VESTRY_NO_MEMORY);
+}
+
 void vsi_form_read(vsi_entry_call *call) {
   char message[VESTRY_INPUT_MESSAGE_BYTES];
   const vestry_application_form form = taken(call->entry->is.form);
   void *values = vsi_entry_call_alloc(call, form.inputs_count ? form.inputs[0].struct_bytes : 1);
   if (!values) return;
   call->is.values = values;
-  const vsi_input_memory memory = {take_memory, call};
+  const vsi_input_memory memory = {take_memory, note_wrong, call};
   vestry_err error = vsi_inputs_read(call->req, form.inputs, form.inputs_count, values, message, &memory);
   if (error == VESTRY_MALFORMED)
     vestry_call_refuse(&call->is, "%s", message);
@@ -233,7 +251,7 @@ static void show_refused(vsi_entry_call *call, const vestry_application_form *fo
   vestry_call_content(is);
   if (!is->error)
     vestry_call_fail(is, add_plain(is->app, call->req, call->reply, &html, form,
-                                   &(vestry_inputs_shown){.req = call->req}, call->said));
+                                   &(vestry_inputs_shown){.req = call->req}, call->said, call->wrong));
   vsi_entry_call_document_end(call);
   if (!is->error) vestry_call_fail(is, vestry_reply_html(call->reply, &html));
   if (!is->error) vestry_call_fail(is, vestry_reply_status(call->reply, 422));
@@ -241,11 +259,22 @@ static void show_refused(vsi_entry_call *call, const vestry_application_form *fo
   is->html = NULL;
 }
 
+/* Answer the client with the message, and the messages of fields as a text, so that an answer replaces all of them. */
+static vestry_err say(vsi_entry_call *call, const vestry_application_form *form) {
+  char *texts = call->wrong ? vsi_json_dump(call->wrong) : NULL;
+  json_decref(call->signals); /* they were for the success that did not come */
+  call->signals = json_pack("{s:{s:s}}", "_said", form->name, call->said);
+  const bool is_whole =
+      !call->wrong || (texts && !json_object_set_new(call->signals, "_wrong", json_pack("{s:s}", form->name, texts)));
+  free(texts);
+  return call->signals && is_whole ? vsi_entry_call_patch(call) : VESTRY_NO_MEMORY;
+}
+
 /* Answer the client: the message, or a value for which the form empties itself, and the signals of the program. */
 static vestry_err patch(vsi_entry_call *call, const vestry_application_form *form) {
   char done[24];
   const vestry_host *host = vsi_application_of(call->is.app)->host;
-  if (call->said) return vsi_entry_call_say(call, form->name);
+  if (call->said) return say(call, form);
   if (!call->accepted_ns) call->accepted_ns = host->now_ns(host->ctx);
   snprintf(done, sizeof done, "%" PRIu64, call->accepted_ns);
   json_t *own = json_pack("{s:{s:s},s:{s:s}}", "_said", form->name, "", "_done", form->name, done);

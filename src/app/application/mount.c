@@ -136,7 +136,7 @@ static void answer_act(vsi_entry_call *call) {
   }
   if (call->is.error == VESTRY_FAILED && call->said) {
     call->is.error =
-        call->req->is_datastar ? vsi_entry_call_say(call, "act") : vestry_reply_bodyf(reply, "<p>%s</p>", call->said);
+        call->req->is_datastar ? vsi_entry_call_say(call) : vestry_reply_bodyf(reply, "<p>%s</p>", call->said);
     if (!call->req->is_datastar) vestry_call_fail(&call->is, vestry_reply_status(reply, 422));
     return;
   }

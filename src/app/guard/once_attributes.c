@@ -26,8 +26,8 @@
  * - its content is identical, and the earlier one has not been answered;
  * - its content is identical, and it follows within half a second, because the response to the first click may have
  *   arrived before the second click;
- * - it is the second click of a double click, with any content and on any element, because the response may have emptied
- *   the field, or have put another button in the place of the first.
+ * - it is the second click of a double click, with any content and on any element, because the response may have
+ *   emptied the field, or have put another button in the place of the first.
  * A key that is held presses a button or submits a form once: browsers repeat the click of Enter.
  * If the client has given up, it does not know whether the action was performed. The next submission with this content
  * is sent with the nonce of the earlier one.

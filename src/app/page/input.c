@@ -286,6 +286,19 @@ static vestry_err read_choice(const vestry_request *req, const vestry_input *fie
   return refuse(field, "choose one of the options", message);
 }
 
+static vestry_err read_field(const vestry_request *req, const vestry_input *field, void *to,
+                             char message[VESTRY_INPUT_MESSAGE_BYTES], const vsi_input_memory *memory) {
+  if (field->kind == VESTRY_INPUT_BORROWED && !memory)
+    return mistake(req->v->host, field, "a const char * is for the forms of an application; use an array of char");
+  if (field->choices) return read_choice(req, field, to, message);
+  switch (field->kind) {
+  case VESTRY_INPUT_BORROWED: return read_borrowed(field, sent_text(req, field), to, message, memory);
+  case VESTRY_INPUT_TEXT: return read_text(field, sent_text(req, field), to, message);
+  case VESTRY_INPUT_INTEGER: return read_integer(req, field, to, message);
+  default: *(bool *)to = sent_check(req, field); return VESTRY_OK;
+  }
+}
+
 vestry_err vestry_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count, void *ret_values,
                               char message[VESTRY_INPUT_MESSAGE_BYTES]) {
   return vsi_inputs_read(req, fields, count, ret_values, message, NULL);
@@ -296,25 +309,19 @@ vestry_err vsi_inputs_read(const vestry_request *req, const vestry_input *fields
   if (!req) return VESTRY_INVALID;
   if ((!fields && count) || !ret_values || !message)
     return vsi_mistake(req->v->host, "vestry_inputs_read", "an argument is NULL");
-  vestry_err error = vestry_inputs_check(req->v->host, fields, count);
+  vestry_err error = vestry_inputs_check(req->v->host, fields, count), refusal = VESTRY_OK;
   *message = '\0';
   for (size_t i = 0; i < count && !error; i++) {
-    const vestry_input *field = &fields[i];
-    void *to = (char *)ret_values + field->offset;
-    if (field->kind == VESTRY_INPUT_BORROWED && !memory)
-      error = mistake(req->v->host, field, "a const char * is for the forms of an application; use an array of char");
-    else if (field->choices)
-      error = read_choice(req, field, to, message);
-    else if (field->kind == VESTRY_INPUT_BORROWED)
-      error = read_borrowed(field, sent_text(req, field), to, message, memory);
-    else if (field->kind == VESTRY_INPUT_TEXT)
-      error = read_text(field, sent_text(req, field), to, message);
-    else if (field->kind == VESTRY_INPUT_INTEGER)
-      error = read_integer(req, field, to, message);
-    else
-      *(bool *)to = sent_check(req, field);
+    char wrong[VESTRY_INPUT_MESSAGE_BYTES];
+    error = read_field(req, &fields[i], (char *)ret_values + fields[i].offset, wrong, memory);
+    if (error != VESTRY_MALFORMED) continue;
+    if (!refusal) memcpy(message, wrong, sizeof wrong);
+    if (!memory) return error;
+    memory->refuse(memory->ctx, &fields[i], wrong);
+    refusal = error;
+    error = VESTRY_OK;
   }
-  return error;
+  return error ? error : refusal;
 }
 
 /* ----------------------------------------------------------------------------------------------- showing --------- */
@@ -342,6 +349,26 @@ static bool shown_check(const vestry_input *field, const vestry_inputs_shown *sh
   return shown->form ? vestry_form_has(shown->form, field->name, "on", is_checked) : is_checked;
 }
 
+/* The place for messages of a form's fields. */
+typedef struct places {
+  const char *form; /* NULL: there are none */
+  const json_t *wrong;
+} places;
+
+/* Append the attributes by which the message describes the input. */
+static void add_described(vestry_html *html, const vestry_input *field, const places *in) {
+  if (!in->form) return;
+  vestry_html_add(html, " aria-describedby=\"%s-%s-wrong\"", in->form, field->name);
+  if (json_object_get(in->wrong, field->name)) vestry_html_add(html, " aria-invalid=\"true\"");
+}
+
+static void add_message(vestry_html *html, const vestry_input *field, const places *in) {
+  const char *text = json_string_value(json_object_get(in->wrong, field->name));
+  if (!in->form) return;
+  vestry_html_add(html, "<small id=\"%s-%s-wrong\" data-wrong=\"%s\">%s</small>", in->form, field->name, field->name,
+                  text ? text : "");
+}
+
 static void add_allowed(vestry_html *html, char c) {
   vestry_html_add(html, "%-s%.1s", strchr("()[]{}/-\\|^$.*+?&!#%,:;<=>@`~", c) ? "\\" : "", (char[]){c, '\0'});
 }
@@ -360,7 +387,7 @@ static void add_pattern(vestry_html *html, const char *allowed) {
   vestry_html_add(html, "]*\"");
 }
 
-static void add_text(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *shown) {
+static void add_text(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *shown, const places *in) {
   char digits[DIGITS_BYTES];
   const char *text = shown_text(field, shown, digits), *more = field->attributes ? field->attributes : "";
   const char *element = field->has_lines ? "textarea" : "input";
@@ -376,6 +403,7 @@ static void add_text(vestry_html *html, const vestry_input *field, const vestry_
   if (field->is_secret) vestry_html_add(html, " type=\"password\"");
   if (field->allowed && !field->has_lines) add_pattern(html, field->allowed);
   if (shown->form && !vsi_input_is_secret(field)) vestry_html_add(html, " " VESTRY_FORM_FIELD);
+  add_described(html, field, in);
   if (field->has_lines)
     vestry_html_add(html, " %-s>\n%s</textarea>", more, text);
   else
@@ -389,7 +417,8 @@ static bool is_chosen(const vestry_input *field, const vestry_inputs_shown *show
   return shown->form && !shown->req ? vestry_form_has(shown->form, field->name, value, is_first) : is_first;
 }
 
-static void add_choices(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *given) {
+static void add_choices(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *given,
+                        const places *in) {
   char digits[DIGITS_BYTES];
   vestry_inputs_shown shown = *given;
   shown.form = NULL;
@@ -397,10 +426,13 @@ static void add_choices(vestry_html *html, const vestry_input *field, const vest
   const char *kept = given->form ? " " VESTRY_FORM_FIELD : "";
   const char *required = field->kind == VESTRY_INPUT_INTEGER || field->min > 0 ? " required" : "";
   if (field->is_list)
-    vestry_html_add(html, "<label>%s <select name=\"%s\"%-s%-s %-s><option value=\"\"></option>", label_of(field),
-                    field->name, required, kept, more);
+    vestry_html_add(html, "<label>%s <select name=\"%s\"%-s%-s %-s", label_of(field), field->name, required, kept,
+                    more);
   else
-    vestry_html_add(html, "<fieldset><legend>%s</legend>", label_of(field));
+    vestry_html_add(html, "<fieldset");
+  add_described(html, field, in);
+  vestry_html_add(html, field->is_list ? "><option value=\"\"></option>" : "><legend>");
+  if (!field->is_list) vestry_html_add(html, "%s</legend>", label_of(field));
   for (const vestry_choice *at = field->choices; at->value; at++) {
     const char *label = at->label ? at->label : at->value;
     const bool is_set = is_chosen(field, given, at->value, text);
@@ -410,7 +442,9 @@ static void add_choices(vestry_html *html, const vestry_input *field, const vest
       vestry_html_add(html, "<label><input type=\"radio\" name=\"%s\" value=\"%s\"%-s%-s%-s %-s> %s</label>",
                       field->name, at->value, required, kept, is_set ? " checked" : "", more, label);
   }
-  vestry_html_add(html, field->is_list ? "</select></label>" : "</fieldset>");
+  if (field->is_list) vestry_html_add(html, "</select></label>");
+  add_message(html, field, in);
+  if (!field->is_list) vestry_html_add(html, "</fieldset>");
 }
 
 static void add_hidden(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *given) {
@@ -421,33 +455,44 @@ static void add_hidden(vestry_html *html, const vestry_input *field, const vestr
                   shown_text(field, &shown, digits), field->attributes ? field->attributes : "");
 }
 
-static void add_field(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *shown) {
+static void add_field(vestry_html *html, const vestry_input *field, const vestry_inputs_shown *shown,
+                      const places *in) {
   if (field->is_hidden) {
     add_hidden(html, field, shown);
     return;
   }
   if (field->choices) {
-    add_choices(html, field, shown);
+    add_choices(html, field, shown, in);
     return;
   }
   vestry_html_add(html, "<label>");
-  if (field->kind == VESTRY_INPUT_CHECK)
-    vestry_html_add(html, "<input type=\"checkbox\" name=\"%s\"%-s%-s %-s> %s", field->name,
+  if (field->kind == VESTRY_INPUT_CHECK) {
+    vestry_html_add(html, "<input type=\"checkbox\" name=\"%s\"%-s%-s %-s", field->name,
                     shown_check(field, shown) ? " checked" : "", shown->form ? " " VESTRY_FORM_FIELD : "",
-                    field->attributes ? field->attributes : "", label_of(field));
-  else
-    add_text(html, field, shown);
+                    field->attributes ? field->attributes : "");
+    add_described(html, field, in);
+    vestry_html_add(html, "> %s", label_of(field));
+  } else {
+    add_text(html, field, shown, in);
+  }
   vestry_html_add(html, "</label>");
+  add_message(html, field, in);
 }
 
 vestry_err vestry_inputs_add(vestry_html *html, const vestry_input *fields, size_t count,
-                             const vestry_inputs_shown *given) {
+                             const vestry_inputs_shown *shown) {
+  return vsi_inputs_add(html, fields, count, shown, NULL, NULL);
+}
+
+vestry_err vsi_inputs_add(vestry_html *html, const vestry_input *fields, size_t count, const vestry_inputs_shown *given,
+                          const char *form, const json_t *wrong) {
   vestry_inputs_shown shown;
+  const places in = {form, wrong};
   if (!html) return VESTRY_INVALID;
   if ((!fields && count) || VSI_OPTIONS_TAKE(vestry_inputs_shown, shown, given))
     return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, "the fields are NULL, or `shown` is of a later version");
   if (vestry_inputs_check(vsi_html_of(html)->host, fields, count))
     return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, "a field is declared wrongly; the log names it");
-  for (size_t i = 0; i < count; i++) add_field(html, &fields[i], &shown);
+  for (size_t i = 0; i < count; i++) add_field(html, &fields[i], &shown, &in);
   return vestry_html_error(html, NULL, NULL);
 }

@@ -3,19 +3,29 @@
 #ifndef VSI_PAGE_INPUT_H
 #define VSI_PAGE_INPUT_H
 
-#include "vestry/app/input.h"
+#include <jansson.h>
 
-/* Memory for BORROWED texts. */
-typedef struct vsi_input_memory {
-  void *(*take)(void *ctx, size_t bytes); /* NULL: no memory */
-  void *ctx;
-} vsi_input_memory;
+#include "vestry/app/input.h"
 
 /* Return whether the text of a field is secret: shown in no document, and not stored. */
 bool vsi_input_is_secret(const vestry_input *field);
 
-/* Read fields as vestry_inputs_read. memory: NULL: a BORROWED field is INVALID */
+/* Functions of the caller. */
+typedef struct vsi_input_memory {
+  void *(*take)(void *ctx, size_t bytes); /* memory for BORROWED texts; NULL: there is none */
+  /* Called for each field that breaks a rule */
+  void (*refuse)(void *ctx, const vestry_input *field, const char *message);
+  void *ctx;
+} vsi_input_memory;
+
+/* Read fields as vestry_inputs_read, all of them also if some break a rule. memory: NULL: a BORROWED field is INVALID,
+ * and reading ends at the first field that breaks a rule */
 vestry_err vsi_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count, void *ret_values,
                            char message[VESTRY_INPUT_MESSAGE_BYTES], const vsi_input_memory *memory);
+
+/* Append fields as vestry_inputs_add, each with a place for its message, `<small data-wrong="NAME">`, which describes
+ * its input. form: name of the form, for the ids. wrong: an object with messages by the names of fields; may be NULL */
+vestry_err vsi_inputs_add(vestry_html *html, const vestry_input *fields, size_t count, const vestry_inputs_shown *shown,
+                          const char *form, const json_t *wrong);
 
 #endif
