@@ -27,7 +27,14 @@ test('declared: the client sends the form; a refused one stays, an accepted one 
   await add('x');
   await until(() => document.querySelector('[role=alert]').textContent === 'Note: at least 2 characters.');
   assert.equal(await page.getByLabel('Note').inputValue(), 'x');
+  // Each field has its message, and is marked, until the next submission.
+  const wrong = () => page.$$eval('[data-wrong]', (all) => all.map((at) => {
+    const field = document.querySelector(`[aria-describedby=${at.id}]`);
+    return at.textContent && `${at.textContent} ${field.getAttribute('aria-invalid')}`;
+  }).filter(Boolean));
+  assert.deepEqual(await wrong(), ['Note: at least 2 characters. true', 'Colour: choose one of the options. true']);
   await add('no colour');
+  await until(() => document.querySelector('[name=text]').getAttribute('aria-invalid') === 'false');
   await until(() => document.querySelector('[role=alert]').textContent === 'Colour: choose one of the options.');
   await page.getByLabel('Green').check();
   await add('full');
@@ -38,6 +45,7 @@ test('declared: the client sends the form; a refused one stays, an accepted one 
   await until(() => document.querySelector('li')?.textContent === 'Tea <b>at</b> 4, green, 9!');
   await until(() => document.querySelector('[name=text]').value === '');
   assert.equal(await page.getByRole('alert').textContent(), '');
+  assert.deepEqual(await wrong(), []);
   assert.equal(await page.getByLabel('Size').inputValue(), '3');
   assert.equal(await page.getByLabel('Urgent').isChecked(), false);
   assert.equal(await page.getByLabel('Green').isChecked(), false);
