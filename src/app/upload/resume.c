@@ -82,7 +82,7 @@ vestry_err vsi_upload_resume_find(vsi_upload_resume *r, vestry_upload_folder *fo
       req->v->host, &folder->failures, 0, VESTRY_LOG_INFO,
       "uploads: a request for an upload of another node was answered 503, so that the proxy tries the next "
       "node; docs/guide/uploads.md, Several nodes, has the proxy's settings");
-  return vsi_refuse(req, reply, 503, "This upload is at another node. Send the request again.");
+  return vsi_refuse_request(req, reply, 503, "This upload is at another node. Send the request again.");
 }
 
 static bool is_part(const vestry_request *req) {
