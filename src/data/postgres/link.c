@@ -137,8 +137,8 @@ static const char settings_sql[] =
     " SET exit_on_error = off; SET default_transaction_isolation = 'read committed';"
     " SET default_transaction_read_only = off; SET default_transaction_deferrable = off";
 /* The same for the library's own connections: texts in no other style, names in no other schema, and no time limits
- * except those of this library. A stop of the server waits for a process that does not respond until wal_sender_timeout,
- * which is therefore a few seconds, or the server's own if that is less. */
+ * except those of this library. A stop of the server waits for a process that does not respond until
+ * wal_sender_timeout, which is therefore a few seconds, or the server's own if that is less. */
 static const char own_sql[] =
     "; SET search_path = pg_catalog; SET DateStyle = 'ISO, MDY'; SET TimeZone = 'UTC'; SET statement_timeout = 0;"
     " SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SELECT set_config(name, least(nullif("

@@ -373,9 +373,9 @@ static double real_of(const vestry_sql_row *row, size_t column) {
 
 static const char alone[] = "vestry_sql_run_alone";
 
-/* Note the things that a statement may have left on the connection. Whatever a transaction for reading does is undone when it is
- * rolled back, except for advisory locks of the session, unless it was committed by SQL. A statement that PREPARE has
- * named cannot be told from those of this library, so the connection is closed when it is released. */
+/* Note the things that a statement may have left on the connection. The rollback of a transaction for reading undoes
+ * all that it does, except for advisory locks of the session, unless SQL has committed it. A statement that PREPARE has
+ * named cannot be distinguished from those of this library, so the connection is closed when it is released. */
 static void note_kept(vsi_postgres_conn *conn, PGresult *result, bool was_rolled_back) {
   const PGTransactionStatusType status = PQtransactionStatus(conn->db);
   const bool is_open = was_rolled_back || status == PQTRANS_INTRANS || status == PQTRANS_INERROR,

@@ -41,7 +41,8 @@ typedef struct vsi_postgres_around_part {
 } vsi_postgres_around_part;
 enum { VSI_POSTGRES_PARTS = 24 }; /* of all transactions, and of the undoing */
 
-/* The things that a session may have kept of earlier transactions. PREPARE is excluded: the caller closes its connection.
+/* The things that a session may have kept of earlier transactions. PREPARE is excluded: the caller closes its
+ * connection.
  * NOTHING   nothing
  * LOCKS     advisory locks of the session, because only transactions were rolled back that cannot write
  * ANYTHING  also settings, a role, temporary objects, channels, cursors, values of sequences */
@@ -90,8 +91,8 @@ vestry_err vsi_postgres_statements_init(vsi_postgres_statements *statements, con
 void vsi_postgres_statements_finish(vsi_postgres_statements *statements);
 /* Forget all statements, because there is another connection. */
 void vsi_postgres_statements_forget(vsi_postgres_statements *statements);
-/* Undo all that the session has kept, without a statement. Returns whether that succeeded; otherwise the connection must be
- * closed. */
+/* Undo all that the session has kept, without a statement. Returns whether that succeeded; otherwise the connection
+ * must be closed. */
 bool vsi_postgres_statements_undo(vsi_postgres_statements *statements, PGconn *db, uint64_t until_ns);
 /* Run a statement, and prepare it if necessary, before the transaction begins. If there is no room, the least recently
  * used one is dropped.
