@@ -97,7 +97,7 @@ static void parts_serve_and_guard_a_page(void **state) {
   assert_non_null(strstr(html, "<title>Tea &amp; &lt;co&gt;</title>"));
   assert_non_null(strstr(html, "<meta name=\"x\">"));
   assert_non_null(strstr(html, VESTRY_DATASTAR_CDN_URL));
-  assert_non_null(strstr(html, "<script>{ let held = []")); /* vestry_html_early */
+  assert_non_null(strstr(html, "<script>{let held=[]")); /* vestry_html_early */
   assert_non_null(strstr(html, "data-init__once"));
   assert_non_null(strstr(html, "b.dataset.press"));
   assert_non_null(strstr(html, "/clock"));
