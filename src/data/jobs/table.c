@@ -41,9 +41,9 @@
  *
  * While another client of PostgreSQL holds a snapshot (pg_dump), the index keeps the entries of all jobs that have ended
  * since, and a query from the beginning passes over each of them. Therefore, most looks are brief: they begin at the
- * last job of their kind that was found. A brief look can miss a job that was locked, or whose order was committed late;
- * a look at all jobs finds it. Such a full look comes after ten times the time that the last one took, and at least once
- * a second.
+ * last job of their kind that was found. A brief look can miss a job that was locked, or whose order was committed
+ * late; a look at all jobs finds it. Such a full look comes after ten times the time that the last one took, and at
+ * least once a second.
  *
  * The clock is the database's own, unless the options have one, because the leases of all nodes end by it. */
 #include <inttypes.h>
@@ -313,7 +313,8 @@ vestry_err vsi_jobs_table_restore_scheduled(vestry_jobs *jobs) {
 
 /* -------------------------------------------------------------------------------------------------- looking ------- */
 
-/* Begin a look at the table. Returns whether it is a full one, as with SQLite, and without threads (vestry_jobs_step). */
+/* Begin a look at the table. Returns whether it is a full one, as with SQLite, and without threads
+ * (vestry_jobs_step). */
 static bool begin_look(vestry_jobs *jobs, uint64_t *ret_now_ns) {
   vsi_mutex_lock(&jobs->lock);
   *ret_now_ns = vsi_monotonic_ns();
