@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Jobs in transactions of the application: they are enqueued there, and marked as done.
  *
- * If two transactions of PostgreSQL enqueue a job with the same key, the second one waits for the first: each job with a
- * key has a number, `nth`, which is unique among the jobs of its kind and key. An order reads the last number, looks for
- * a job that prevents it, and inserts the next number. If another transaction has inserted this number meanwhile, the
- * insert waits for its end, and then inserts nothing; the order begins again. A transaction whose snapshot is older than the other job gets BUSY, and
- * begins again. Orders of other keys meet no lock. Nodes with an earlier version number no jobs: an order of theirs and
- * one of this version with the same key, at the same time, can create two jobs while an application is replaced.
+ * If two transactions of PostgreSQL enqueue a job with the same key, the second one waits for the first: each job
+ * with a key has a number, `nth`, which is unique among the jobs of its kind and key. An order reads the last
+ * number, looks for a job that prevents it, and inserts the next number. If another transaction has inserted this
+ * number meanwhile, the insert waits for its end, and then inserts nothing; the order begins again. A transaction
+ * whose snapshot is older than the other job gets BUSY, and begins again. Orders of other keys meet no lock. Nodes
+ * with an earlier version number no jobs: an order of theirs and one of this version with the same key, at the same
+ * time, can create two jobs while an application is replaced.
  *
  * If an order relies on a waiting job (EXISTS), the order's transaction locks that job until its own end. Otherwise
  * the job could begin, and end, before the data of the order are committed. The lock (KEY SHARE) only blocks

@@ -39,11 +39,11 @@
  * there were any (PRAGMA data_version) takes the same locks as querying for jobs, so the table is queried every poll_ms
  * instead.
  *
- * While another client of PostgreSQL holds a snapshot (pg_dump), the index keeps the entries of all jobs that have ended
- * since, and a query from the beginning passes over each of them. Therefore, most looks are brief: they begin at the
- * last job of their kind that was found. A brief look can miss a job that was locked, or whose order was committed
- * late; a look at all jobs finds it. Such a full look comes after ten times the time that the last one took, and at
- * least once a second.
+ * While another client of PostgreSQL holds a snapshot (pg_dump), the index keeps the entries of all jobs that have
+ * ended since, and a query from the beginning passes over each of them. Therefore, most looks are brief: they begin
+ * at the last job of their kind that was found. A brief look can miss a job that was locked, or whose order was
+ * committed late; a look at all jobs finds it. Such a full look comes after ten times the time that the last one
+ * took, and at least once a second.
  *
  * The clock is the database's own, unless the options have one, because the leases of all nodes end by it. */
 #include <inttypes.h>
