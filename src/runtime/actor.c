@@ -24,8 +24,8 @@
  * thread that enters makes the same transition from IDLE to RUNNING without a run. Notifies that arrive meanwhile get a
  * run afterwards. A run that has queued a send (sends.c) returns while the actor stays RUNNING; vsi_actor_sent, on the
  * same thread, is the end of that run. A thread that notifies many actors may queue those that become READY later, with
- * one lock for all (vsi_notices): no other thread queues them meanwhile. If there are many and their runs are short, as
- * in a broadcast, one job of the pool runs several of them (a bundle).
+ * one lock for all (vsi_notices): no other thread queues them meanwhile. If there are many, as in a broadcast, one job of
+ * the pool runs several of the streams among them (a bundle), because their runs are short.
  *
  * - Exclusion: only READY → RUNNING and IDLE → RUNNING admit a thread, by a compare-and-swap, which one thread wins.
  *   Exactly one transition at a time leads to READY, and its thread schedules the actor exactly once. So an actor is in
@@ -68,46 +68,46 @@ static void schedule(vsi_actor *actor, vsi_notices *notices) {
   notices->count++;
 }
 
-/* A job that runs several READY actors, one after the other. To take a job from a queue costs as much as a third of a
- * short run, and the queue's links would have to be fetched one by one. BUNDLES_FROM: fewer notices stay separate jobs,
- * so that all workers get some of them. */
+/* A job that runs several READY streams, one after the other. To take a job from a queue costs as much as a third of a
+ * short run, and the queue's links would have to be fetched one by one. The run of any other actor may take long, so it
+ * stays a job of its own. BUNDLES_FROM: fewer notices stay separate jobs, so that all workers get some of them. */
 enum { BUNDLE_SIZE = 16, BUNDLES_FROM = 2 * BUNDLE_SIZE, FETCHED_AHEAD = 3 };
 typedef struct bundle {
   vsi_actor actor; /* first: a job is an actor. Only `class` and `pool` are used */
+  uint32_t count;
   vsi_actor *all[BUNDLE_SIZE];
 } bundle;
 static const vsi_actor_class bundle_class;
 
-/* Put the actors of notices into bundles. Without memory they stay separate jobs. */
+/* Put the streams of notices into bundles. Without memory they stay separate jobs. */
 static void gather(vsi_notices *notices) {
-  vsi_jobs bundles;
-  size_t count = 0;
-  bundle *b;
-  STAILQ_INIT(&bundles);
-  while (notices->count >= BUNDLE_SIZE && (b = vsi_alloc(notices->pool->host, sizeof *b)) != NULL) {
-    vsi_actor_init(&b->actor, &bundle_class, notices->pool);
-    for (size_t i = 0; i < BUNDLE_SIZE; i++) {
-      b->all[i] = (vsi_actor *)STAILQ_FIRST(&notices->jobs);
-      VSI_ASSERT(b->all[i]->class->sent); /* only streams are noticed in such numbers */
-      STAILQ_REMOVE_HEAD(&notices->jobs, in);
+  vsi_jobs all;
+  bundle *open = NULL;
+  STAILQ_INIT(&all);
+  STAILQ_CONCAT(&all, &notices->jobs);
+  notices->count = 0;
+  for (vsi_actor *actor; (actor = (vsi_actor *)STAILQ_FIRST(&all)) != NULL;) {
+    STAILQ_REMOVE_HEAD(&all, in);
+    const bool is_stream = actor->class->sent;
+    if (is_stream && !open && (open = vsi_alloc(notices->pool->host, sizeof *open)) != NULL) {
+      vsi_actor_init(&open->actor, &bundle_class, notices->pool);
+      open->count = 0;
+      STAILQ_INSERT_TAIL(&notices->jobs, &open->actor.job, in);
+      notices->count++;
     }
-    STAILQ_INSERT_TAIL(&bundles, &b->actor.job, in);
-    notices->count -= BUNDLE_SIZE;
-    count++;
+    if (is_stream && open) {
+      open->all[open->count++] = actor;
+      if (open->count == BUNDLE_SIZE) open = NULL;
+    } else {
+      STAILQ_INSERT_TAIL(&notices->jobs, &actor->job, in);
+      notices->count++;
+    }
   }
-  STAILQ_CONCAT(&bundles, &notices->jobs);
-  notices->jobs = bundles;
-  notices->count += count;
-}
-
-/* A step of a stepped pool stays one run. */
-static bool are_gathered(const vsi_notices *notices) {
-  return notices->count >= BUNDLES_FROM && notices->pool->workers_count &&
-         ((vsi_actor *)STAILQ_FIRST(&notices->jobs))->class->sent;
 }
 
 void vsi_notices_send(vsi_notices *notices) {
-  if (are_gathered(notices)) gather(notices);
+  /* A step of a stepped pool stays one run. */
+  if (notices->count >= BUNDLES_FROM && notices->pool->workers_count) gather(notices);
   if (notices->count) vsi_pool_submit(notices->pool, &notices->jobs, notices->count);
   vsi_notices_init(notices);
 }
@@ -204,9 +204,9 @@ static bool run_ready(vsi_actor *actor, bool is_job) {
 }
 
 static void run_bundle(bundle *b) {
-  (void)vsi_pool_flush(b->actor.pool, BUNDLE_SIZE);
-  for (size_t i = 0; i < BUNDLE_SIZE + FETCHED_AHEAD; i++) {
-    if (i < BUNDLE_SIZE) vsi_job_fetch(&b->all[i]->job);
+  (void)vsi_pool_flush(b->actor.pool, b->count);
+  for (size_t i = 0; i < b->count + FETCHED_AHEAD; i++) {
+    if (i < b->count) vsi_job_fetch(&b->all[i]->job);
     if (i >= FETCHED_AHEAD) (void)run_ready(b->all[i - FETCHED_AHEAD], false);
   }
   vsi_free(b->actor.pool->host, b);

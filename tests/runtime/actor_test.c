@@ -333,6 +333,42 @@ static void closed_runtime_still_runs_notified_actors(void **state) {
   latch_finish(&l);
 }
 
+/* A run of an actor that is no stream may take long. Here it takes until all other actors of the same notices have run,
+ * whichever of them were noticed before it. */
+enum { NOTICED = 64 };
+static _Atomic(int) noticed_runs;
+
+static void count_run(probe *p) {
+  if (p->left) WAIT_WHILE(atomic_load(&noticed_runs) < NOTICED - 1);
+  atomic_fetch_add(&noticed_runs, 1);
+}
+
+static void no_send(const vsi_send *all, size_t count) {
+  fail();
+}
+
+static void run_that_blocks_delays_no_other_actor_of_its_notices(void **state) {
+  static const vsi_actor_class stream = {.run = probe_run, .ref = probe_ref, .unref = probe_unref, .sent = no_send};
+  for (int blocking = 0; blocking < NOTICED; blocking += 7) {
+    vestry_runtime *runtime = runtime_of(4);
+    static probe p[NOTICED];
+    vsi_notices notices;
+    vsi_notices_init(&notices);
+    atomic_store(&noticed_runs, 0);
+    memset(p, 0, sizeof p);
+    for (int i = 0; i < NOTICED; i++) {
+      p[i].in_run = count_run;
+      p[i].left = i == blocking;
+      vsi_actor_init(&p[i].actor, i == blocking || i % 5 == 4 ? &pooled : &stream, &runtime->pool);
+      vsi_notices_add(&notices, &p[i].actor);
+    }
+    vsi_notices_send(&notices);
+    WAIT_WHILE(atomic_load(&noticed_runs) < NOTICED);
+    vestry_runtime_destroy(runtime);
+    for (int i = 0; i < NOTICED; i++) assert_int_equal(p[i].runs, 1);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(several_notifies_cause_one_run),
@@ -345,6 +381,7 @@ int main(void) {
       cmocka_unit_test(runs_exclude_each_other_and_see_each_notify),
       cmocka_unit_test(owner_thread_misses_no_wake_up),
       cmocka_unit_test(closed_runtime_still_runs_notified_actors),
+      cmocka_unit_test(run_that_blocks_delays_no_other_actor_of_its_notices),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
