@@ -69,7 +69,7 @@ typedef enum vestry_namespace {
 /** Fields of every event. Zero is the default. */
 typedef struct vestry_event_options {
   const char *id;    /**< NULL: no id line; "": a line ("id:") that clears the browser's last id. No CR or LF */
-  uint32_t retry_ms; /**< the browser's reconnection delay; 0 or 1000 (the client's own default): no line */
+  uint32_t retry_ms; /**< the reconnection delay, at most 2^31-1 is sent; 0 or 1000 (the client's default): no line */
 } vestry_event_options;
 
 /** Options of patched elements. Zero is the default. */
@@ -80,7 +80,7 @@ typedef struct vestry_elements_options {
   vestry_patch_mode mode;
   bool use_view_transition;
   const char *view_transition_selector; /**< only with use_view_transition; NULL or "": none */
-  vestry_namespace ns;
+  vestry_namespace ns; /**< a builder (vestry/html.h) reads HTML: begin SVG with texts of clients at its own <svg> */
 } vestry_elements_options;
 
 /** The defaults. */

@@ -13,6 +13,7 @@
 #include "base/ascii.h"
 #include "base/field.h"
 #include "base/options.h"
+#include "event/layout.h"
 #include "html/escape.h"
 #include "html/format.h"
 
@@ -116,7 +117,7 @@ static void put_number(object *o, const char *name, const char *format, ...) {
 }
 
 static void put_ms(object *o, const char *name, uint32_t ms) {
-  if (ms) put_number(o, name, "%lu", (unsigned long)ms);
+  if (ms) put_number(o, name, "%lu", (unsigned long)vsi_browser_ms(ms));
 }
 
 static void put_headers(object *o, const vestry_backend_action_options *options) {

@@ -270,9 +270,8 @@ vestry_err vestry_event_comment(const vestry_host *host, const char *text, vestr
 
 static void retry_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
   (void)meaning;
-  vsi_put_str(writer, "retry: ");
-  vsi_put_uint(writer, *(const uint32_t *)ctx);
-  vsi_put_str(writer, "\n\n");
+  vsi_put_retry(writer, *(const uint32_t *)ctx);
+  vsi_put(writer, "\n", 1);
 }
 
 static void mark_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {

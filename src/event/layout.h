@@ -40,6 +40,15 @@ static inline void vsi_put_line(vsi_writer *writer, const char *key, const char 
   vsi_put(writer, "\n", 1);
 }
 
+/* The longest time of a browser's timers, which have 31 bits: a longer one ends at once. */
+static inline uint32_t vsi_browser_ms(uint64_t ms) {
+  return ms < INT32_MAX ? (uint32_t)ms : INT32_MAX;
+}
+static inline void vsi_put_retry(vsi_writer *writer, uint32_t retry_ms) {
+  vsi_put_str(writer, "retry: ");
+  vsi_put_uint(writer, vsi_browser_ms(retry_ms));
+  vsi_put(writer, "\n", 1);
+}
 /* Write the fields of an event except its data. name, id: NULL: none; retry_ms: 0: none */
 static inline void vsi_put_fields(vsi_writer *writer, vsi_event_meaning *meaning, const char *name, const char *id,
                                   uint32_t retry_ms) {
@@ -49,10 +58,7 @@ static inline void vsi_put_fields(vsi_writer *writer, vsi_event_meaning *meaning
    * Datastar client ignores a line without one, although a bare "id" has the same meaning in the specification. */
   if (id && !*id) vsi_put_str(writer, "id:\n");
   vsi_put_line(writer, "id: ", id);
-  if (!retry_ms) return;
-  vsi_put_str(writer, "retry: ");
-  vsi_put_uint(writer, retry_ms);
-  vsi_put(writer, "\n", 1);
+  if (retry_ms) vsi_put_retry(writer, retry_ms);
 }
 /* Write and record the first lines of an event for the page: its type, id and retry. */
 void vsi_put_head(vsi_writer *writer, vsi_event_meaning *meaning, vsi_event_kind kind,

@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "event/layout.h"
 #include "instance/elsewhere.h"
 #include "serve/inside.h"
 
@@ -56,8 +57,7 @@ static uint32_t next_retry_ms(void *ctx) {
   uint64_t spread_ms = drain->window_ms < SHORTEST_RETURN_MS ? SHORTEST_RETURN_MS : drain->window_ms;
   uint64_t place = drain->number++ * GOLDEN; /* modulo 2^32 */
   uint64_t retry_ms = drain->left_ms + pause_ms(drain) + ((spread_ms * place) >> 32);
-  /* The timers of browsers are limited to 31 bits. */
-  return retry_ms < INT32_MAX ? (uint32_t)retry_ms : INT32_MAX;
+  return vsi_browser_ms(retry_ms);
 }
 
 static void send_some_off(vestry_timer *timer, void *ctx) {

@@ -253,7 +253,10 @@ static void f6_retry_event_has_the_delay(void **state) {
   static const struct {
     uint32_t ms;
     const char *text;
-  } rows[] = {{0, "retry: 0\n\n"}, {1000, "retry: 1000\n\n"}, {UINT32_MAX, "retry: 4294967295\n\n"}};
+  } rows[] = {{0, "retry: 0\n\n"},
+              {1000, "retry: 1000\n\n"},
+              {INT32_MAX, "retry: 2147483647\n\n"},
+              {UINT32_MAX, "retry: 2147483647\n\n"}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     vestry_event *event = NULL;
     assert_int_equal(vestry_event_retry(NULL, rows[i].ms, &event), VESTRY_OK);
@@ -264,10 +267,28 @@ static void f6_retry_event_has_the_delay(void **state) {
   }
 }
 
+/* The timers of browsers have 31 bits. */
+static void no_time_for_a_browser_is_longer_than_its_timers(void **state) {
+  const vestry_event_options longest = {.retry_ms = UINT32_MAX};
+  vestry_event *events[4] = {0};
+  assert_int_equal(vestry_event_plain(NULL, "n", "x", 1, &(vestry_plain_options){.event = longest}, &events[0]), 0);
+  assert_int_equal(vestry_event_signals_text(NULL, "{}", 2, &(vestry_signals_options){.event = longest}, &events[1]),
+                   0);
+  assert_int_equal(vestry_event_elements(NULL, "<p id=a>", 8, &(vestry_elements_options){.event = longest}, &events[2]),
+                   0);
+  assert_int_equal(vestry_event_script(NULL, "1", 1, &(vestry_script_options){.event = longest}, &events[3]), 0);
+  for (size_t i = 0; i < 4; i++) {
+    vestry_slice bytes = vestry_event_bytes(events[i]);
+    assert_non_null(memmem(bytes.data, bytes.len, "\nretry: 2147483647\n", 19));
+    vestry_event_unref(events[i]);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(comment_is_written_and_line_breaks_are_refused),
       cmocka_unit_test(f6_retry_event_has_the_delay),
+      cmocka_unit_test(no_time_for_a_browser_is_longer_than_its_timers),
       cmocka_unit_test(last_unref_frees_the_event),
       cmocka_unit_test(concurrent_references_free_the_event_once),
       cmocka_unit_test(event_keeps_only_its_direct_predecessor),
