@@ -85,7 +85,7 @@ VESTRY_API void vestry_html_clear(vestry_html *html);
  *  any more and refuses every `%s`,
  *  - for the rest of the code of one attribute, at code that only a JavaScript parser can read: a template, a comment,
  *    a `/`, a character reference;
- *  - for good, at `<![CDATA[`, `<plaintext>`, `<!--` in a script, and elements inside `title`.
+ *  - for good, at `<![CDATA[`, `<plaintext>`, `<!--` in a script, tags in `title`, and in a `style` or script of `svg`.
  *
  *  The browser reads the texts unchanged, with two exceptions: a NUL, and each invalid UTF-8 sequence (as the decoders
  *  of browsers delimit them), become U+FFFD. So the result is valid UTF-8 if the formats and the raw HTML are valid

@@ -12,6 +12,7 @@
 typedef struct vsi_html_place {
   uint8_t state, content, facts, kind, result, js, js_last, matched, name_len, element_len;
   bool in_fragment, is_end_tag, in_noscript;
+  uint8_t foreign;    /* an element that is open and changes how the parser reads others (place.c) */
   bool drops_newline; /* the parser would drop a line feed that came next */
   char name[32], element[16];
 } vsi_html_place;

@@ -5,8 +5,9 @@
  * be inserted, so that it refuses rather than errs.
  *
  * Foreign content (svg, math) depends on the tree builder, which is not implemented here. In it, `title`, `style` and
- * `script` contain elements like any other, and CDATA sections are parsed. Therefore a tag inside `title` or
- * `textarea`, and every CDATA section, leads to LOST. `style` refuses all texts in both cases. In a `script` of svg,
+ * `script` contain elements like any other, and CDATA sections are parsed; in a `select` or a `frameset` the parser
+ * ignores these tags. Therefore markup inside such an element leads to LOST there, as does a tag inside `title` or
+ * `textarea` elsewhere, and every CDATA section. Text without markup has the same end for both. In a `script` of svg,
  * character references are decoded; vestry_html_js does not depend on that. `noscript` is read as ordinary elements, as
  * by a parser without scripting. A parser with scripting shows none of it, but takes the next "</noscript" for its end,
  * even in a value or a comment. Therefore no `<` is allowed in values and comments inside a noscript. */
@@ -51,6 +52,35 @@ void vsi_place_init(vsi_html_place *place) {
   *place = (vsi_html_place){.state = TEXT};
 }
 
+/* Values of `foreign`: the outermost of these elements that is open. Its end tag ends it, unless an element inside may
+ * be one in which the parser ignores that end tag (WHATWG HTML, 13.2.6.4.7 and 13.2.6.5): then it is never left. */
+enum { NOT_FOREIGN, IN_SELECT = 1, IN_SVG, IN_MATH, NEVER_LEFT };
+
+/* Return the index, from 1, of the current element in a list of names; 0: it is none of them. */
+static uint8_t index_of(const vsi_html_place *place, const char *const *names, size_t count) {
+  const size_t len = place->element_len;
+  for (size_t i = 0; i < count; i++)
+    if (len == strlen(names[i]) && memcmp(place->element, names[i], len) == 0) return (uint8_t)(i + 1);
+  return 0;
+}
+#define INDEX_OF(place, names) index_of(place, names, sizeof(names) / sizeof *(names))
+
+/* Track `foreign` at a tag. */
+static void note_foreign(vsi_html_place *place) {
+  static const char *const roots[] = {"select", "svg", "math"}; /* in the order of the values */
+  static const char *const inner[] = {"foreignobject", "desc", "annotation-xml", "mi",    "mo", "mn", "ms", "mtext",
+                                      "template",      "svg",  "math",           "select"};
+  static const char *const options[] = {"option", "optgroup", "hr"};
+  static const char *const frames[] = {"frameset"};
+  if (place->is_end_tag) {
+    if (place->foreign && place->foreign == INDEX_OF(place, roots)) place->foreign = NOT_FOREIGN;
+  } else if (!place->foreign) {
+    place->foreign = INDEX_OF(place, frames) ? NEVER_LEFT : INDEX_OF(place, roots);
+  } else if (place->foreign == IN_SELECT ? !INDEX_OF(place, options) : INDEX_OF(place, inner)) {
+    place->foreign = NEVER_LEFT;
+  }
+}
+
 static void tag_end(vsi_html_place *place) {
   static const struct {
     const char *name;
@@ -60,6 +90,7 @@ static void tag_end(vsi_html_place *place) {
   size_t len = place->element_len;
 #define ELEMENT_IS(text) (len == strlen(text) && memcmp(place->element, text, len) == 0)
   place->state = TEXT;
+  note_foreign(place);
   if (ELEMENT_IS("noscript")) place->in_noscript = !place->is_end_tag;
   if (place->is_end_tag) return;
   place->drops_newline = ELEMENT_IS("pre") || ELEMENT_IS("listing") || ELEMENT_IS("textarea");
@@ -93,11 +124,12 @@ static void text_until(vsi_html_place *place, char c) {
   } else if (matched == LESS && c == '/') {
     place->matched = SLASH;
     return;
+  } else if (matched == LESS && ((vsi_is_letter(c) && (place->foreign || place->content == ESCAPABLE)) ||
+                                 (place->foreign && (c == '!' || c == '?')))) {
+    place->state = LOST; /* a tag for a parser that does not read this element as text */
   } else if (matched == LESS && c == '!' && place->content == SCRIPT) {
     place->matched = LESS_BANG;
     return;
-  } else if (matched == LESS && vsi_is_letter(c) && place->content == ESCAPABLE) {
-    place->state = LOST; /* in svg this would be a tag */
   } else if (matched >= SLASH) {
     size_t at = matched - (size_t)SLASH;
     if (at < place->element_len && vsi_lower(c) == place->element[at]) {
@@ -110,7 +142,8 @@ static void text_until(vsi_html_place *place, char c) {
       if (c == '>') tag_end(place);
       return;
     }
-    if ((place->content == ESCAPABLE || place->in_noscript) && (at || vsi_is_letter(c))) place->state = LOST;
+    if (place->foreign || ((place->content == ESCAPABLE || place->in_noscript) && (at || vsi_is_letter(c))))
+      place->state = LOST;
   }
   if (c == '<') place->matched = LESS;
 }
@@ -264,7 +297,7 @@ bool vsi_place_insert(vsi_html_place *place, vsi_slot slot, const char *text, si
 }
 
 bool vsi_place_is_plain(const vsi_html_place *place) {
-  return place->state == TEXT && !place->in_noscript && !place->drops_newline;
+  return place->state == TEXT && !place->in_noscript && !place->foreign && !place->drops_newline;
 }
 
 bool vsi_place_is_settled(vsi_html_place *place, bool is_number, bool *ret_in_js) {
