@@ -136,7 +136,7 @@ VESTRY_API vestry_err vestry_request_get(const vestry_request *req, vestry_in in
 /** A file of a form, as slices of the body. All of it is under the client's control. */
 typedef struct vestry_upload {
   size_t size;        /**< sizeof(vestry_upload), or 0 */
-  vestry_slice name;  /**< file name on the user's machine; do not use it as a path on yours */
+  vestry_slice name;  /**< file name on the user's machine, as sent: a quote is %22; do not use it as a path on yours */
   vestry_slice type;  /**< len 0: none sent */
   vestry_slice bytes; /**< not terminated */
 } vestry_upload;

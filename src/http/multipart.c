@@ -135,26 +135,36 @@ vestry_err vsi_parts_next(vsi_parts *parts, vsi_part *ret_part) {
   return VESTRY_OK;
 }
 
-/* Browsers send these three escapes (WHATWG HTML, "multipart/form-data encoding algorithm"). */
-size_t vsi_part_decode(vestry_slice text, char *to) {
+/* Read a character of a text. Browsers send these three escapes (WHATWG HTML, "multipart/form-data encoding
+ * algorithm"). Returns where the next character begins. */
+static const char *decode_one(const char *at, const char *end, char *ret_c) {
   static const struct {
     const char *sent;
     char is;
-  } escapes[] = {{"%22", '"'}, {"%0D", '\r'}, {"%0A", '\n'}};
-  static const char quote[] = "\\\"";
+  } escapes[] = {{"\\\"", '"'}, {"%22", '"'}, {"%0D", '\r'}, {"%0A", '\n'}};
+  for (size_t i = 0; i < sizeof escapes / sizeof *escapes; i++) {
+    const size_t len = strlen(escapes[i].sent);
+    if ((size_t)(end - at) < len || memcmp(at, escapes[i].sent, len) != 0) continue;
+    *ret_c = escapes[i].is;
+    return at + len;
+  }
+  *ret_c = *at;
+  return at + 1;
+}
+
+size_t vsi_part_decode(vestry_slice text, char *to) {
   const char *at = text.data, *end = at + text.len;
   size_t len = 0;
-  while (at < end) {
-    char c = *at;
-    size_t taken = 1;
-    if (end - at >= 2 && memcmp(at, quote, 2) == 0) c = '"', taken = 2;
-    for (size_t i = 0; i < sizeof escapes / sizeof *escapes && end - at >= 3; i++) {
-      if (memcmp(at, escapes[i].sent, 3) != 0) continue;
-      c = escapes[i].is;
-      taken = 3;
-    }
-    to[len++] = c;
-    at += taken;
-  }
+  while (at < end) at = decode_one(at, end, &to[len++]);
   return len;
+}
+
+bool vsi_part_is_named(const vsi_part *part, const char *name) {
+  const char *at = part->name.data, *end = at + part->name.len;
+  char c;
+  for (; at < end; name++) {
+    at = decode_one(at, end, &c);
+    if (c != *name || !c) return false;
+  }
+  return !*name;
 }

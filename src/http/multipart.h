@@ -43,5 +43,7 @@ VESTRY_API vestry_err vsi_parts_next(vsi_parts *parts, vsi_part *ret_part);
 
 /* Decode a name into `to`, at most text.len bytes. Returns their number. */
 VESTRY_API size_t vsi_part_decode(vestry_slice text, char *to);
+/* Return whether the decoded name of a part is this one. */
+bool vsi_part_is_named(const vsi_part *part, const char *name);
 
 #endif

@@ -71,8 +71,8 @@ static vestry_err settle(char *text, size_t len, bool is_plain) {
 static vestry_err read_encoded(vsi_values *values, const vestry_request *req, const char *query, size_t len,
                                bool has_foreign) {
   if (!len) return VESTRY_OK;
-  size_t count = 1;
-  for (const char *at = query; (at = memchr(at, '&', (size_t)(query + len - at))) != NULL; at++) count++;
+  size_t count = 0;
+  for (size_t i = 0; i < len; i++) count += query[i] != '&' && (!i || query[i - 1] == '&');
   char *text;
   vestry_err error = make_room(req, values, count, len + 1, &text);
   if (error) return error;
@@ -330,8 +330,7 @@ vestry_err vestry_request_file(const vestry_request *req, const char *name, vest
   if (!type || !is_multipart(type)) return VESTRY_NOT_FOUND;
   vestry_err error = vsi_parts_init(&parts, type, req->body);
   while (!error && (error = vsi_parts_next(&parts, &part)) == VESTRY_OK) {
-    if (!vsi_part_is_file(&part) || part.name.len != strlen(name) || memcmp(part.name.data, name, part.name.len) != 0)
-      continue;
+    if (!vsi_part_is_file(&part) || !vsi_part_is_named(&part, name)) continue;
     const vestry_upload file = {
         .name = part.filename.data ? part.filename : part.encoded, .type = part.type, .bytes = part.value};
     VSI_RESULT_GIVE(vestry_upload, ret_file, file);

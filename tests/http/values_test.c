@@ -156,6 +156,8 @@ static void form_over_the_limit_gets_413(void **state) {
       {"application/x-www-form-urlencoded", "a=1&b=1&c=1", 2, 413},
       {"multipart/form-data; boundary=b", parts, 3, 204},
       {"multipart/form-data; boundary=b", parts, 2, 413},
+      {"application/x-www-form-urlencoded", "&&a=1&&&b=1&", 2, 204},
+      {"application/x-www-form-urlencoded", "&&&", 1, 204},
       {"text/plain", "a=1&b=1&c=1", 2, 204},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -288,6 +290,10 @@ static void uploaded_files_point_into_the_body(void **state) {
 static void see_quotes(const vestry_request *req) {
   static const char *const names[] = {"a\\\"b.png", "dir\\", "\\\"\\\"", "\\x\\"};
   vestry_upload file = {0};
+  assert_int_equal(vestry_request_file(req, "q\"\r\n\"", &file), VESTRY_OK);
+  assert_int_equal(vestry_request_file(req, "q\"\r\n", &file), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_request_file(req, "q\"\r\n\"\"", &file), VESTRY_NOT_FOUND);
+  assert_int_equal(vestry_request_file(req, "q%22%0D%0A\\\"", &file), VESTRY_NOT_FOUND);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const char field[] = {(char)('0' + i), '\0'};
     assert_int_equal(vestry_request_file(req, field, &file), VESTRY_OK);
@@ -306,7 +312,7 @@ static void quotes_in_multipart_names_may_be_escaped(void **state) {
             "name=\"0\"; filename=\"a\\\"b.png\"\r\n\r\n\r\n" PART_OF
             "name=\"1\"; filename=\"dir\\\"\r\n\r\n\r\n" PART_OF "filename=\"\\\"\\\"\"; name=\"2\"\r\n\r\n\r\n" PART_OF
             "filename=\"\\x\\\" ; name=\"3\"\r\n\r\n\r\n" PART_OF "name=\"a\\\"b\"\r\n\r\n1\r\n" PART_OF
-            "name=\"c\\\"\r\n\r\n2\r\n--x--"),
+            "name=\"q%22%0D%0A\\\"\"; filename=\"q\"\r\n\r\n\r\n" PART_OF "name=\"c\\\"\r\n\r\n2\r\n--x--"),
        see_quotes);
 #undef PART_OF
 }
