@@ -3,7 +3,8 @@
  *
  * A change of scope puts the stream under its keys in the new scope first, and removes it from the old ones last. So a
  * dispatch that finds it by either of them during the change reaches it, and if a put fails, the stream is still under
- * its old keys and the new entries are removed again. */
+ * its old keys and the new entries are removed again. The streams that it replaces end when nothing can fail any more.
+ * Until then their keys have one stream more. */
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -46,14 +47,18 @@ static vestry_err get_key(const vestry *v, vestry_handle handle, former_key *key
   return VESTRY_OK;
 }
 
+static vestry_err pack(const vestry *v, vestry_scope scope, const former_key *key, vsi_scoped_key *ret_key) {
+  return vsi_scoped_key_init_encoded(ret_key, &v->store->exit.hash, v->host, scope,
+                                     (vestry_slice){key->data, key->len});
+}
+
 static vestry_err put_in_scope(vestry_connection *connection, const vestry *v, vestry_scope scope,
-                               const former_key *key, size_t many_count, vestry_handle *ret_handle) {
+                               const former_key *key, vestry_handle *ret_handle) {
   vsi_scoped_key scoped;
   vestry_put_result result = {0};
-  vestry_err error =
-      vsi_scoped_key_init_encoded(&scoped, &v->store->exit.hash, v->host, scope, (vestry_slice){key->data, key->len});
+  vestry_err error = pack(v, scope, key, &scoped);
   if (error) return error;
-  error = vsi_store_put(v->store, &scoped.key, connection, VESTRY_KEEP_MANY, many_count, &result);
+  error = vsi_store_put(v->store, &scoped.key, connection, VESTRY_KEEP_MANY, SIZE_MAX, &result);
   vsi_scoped_key_finish(&scoped);
   *ret_handle = error || result.refreshed ? 0 : result.handle;
   return error;
@@ -61,8 +66,7 @@ static vestry_err put_in_scope(vestry_connection *connection, const vestry *v, v
 
 /* Put the stream under its keys of the old scope in the new one. */
 static vestry_err put_all(vestry_connection *connection, const vestry *v, const vsi_scope_change *change,
-                          vestry_scope scope, size_t many_count, const vsi_stream_entry *entries, size_t count,
-                          moved *moves) {
+                          vestry_scope scope, const vsi_stream_entry *entries, size_t count, moved *moves) {
   former_key key = {.scope = &change->from};
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < count && !error; i++) {
@@ -70,10 +74,41 @@ static vestry_err put_all(vestry_connection *connection, const vestry *v, const 
     error = get_key(v, entries[i].handle, &key);
     if (error || !key.is_of) continue;
     moves[i].from = entries[i].handle;
-    error = put_in_scope(connection, v, scope, &key, many_count, &moves[i].to);
+    error = put_in_scope(connection, v, scope, &key, &moves[i].to);
   }
   vsi_free(v->host, key.data);
   return error;
+}
+
+/* The streams under a key of the new scope, besides the one that was moved there. */
+typedef struct others {
+  const vestry_connection *moved;
+  size_t count, first; /* first: the number of the one that was put first; 0: not yet counted */
+  vestry_connection *goes;
+} others;
+
+static void count_other(void *value, void *ctx) {
+  others *o = ctx;
+  if (value == o->moved || !vestry_connection_is_open(value)) return;
+  if (++o->count == o->first) o->goes = vestry_connection_ref(value);
+}
+
+/* Close the streams that the moved one replaces: of each key, the first of more than many_count. */
+static void replace_all(const vestry_connection *connection, const vestry *v, vestry_scope scope, size_t many_count,
+                        const moved *moves, size_t count) {
+  former_key key = {.scope = &scope};
+  for (size_t i = 0; i < count; i++) {
+    vsi_scoped_key scoped;
+    if (get_key(v, moves[i].to, &key) || !key.is_of || pack(v, scope, &key, &scoped)) continue;
+    others counted = {.moved = connection}, o = {.moved = connection};
+    (void)vsi_store_with(v->store, &scoped.key, count_other, &counted);
+    o.first = counted.count;
+    if (counted.count >= many_count) (void)vsi_store_with(v->store, &scoped.key, count_other, &o);
+    vsi_scoped_key_finish(&scoped);
+    if (o.goes) vestry_connection_close(o.goes, VESTRY_CAUSE_REPLACED);
+    vestry_connection_unref(o.goes);
+  }
+  vsi_free(v->host, key.data);
 }
 
 /* Remove the stream from its entries in the old scope, or from the new ones if the change has failed. */
@@ -103,10 +138,11 @@ static vestry_err move(vestry_connection *connection, vestry *v, vsi_scope_chang
   vestry_err error = copy_entries(connection, v->host, &entries, &count);
   moved *moves = error ? NULL : vsi_calloc(v->host, count + 1, sizeof *moves);
   if (!moves) error = VESTRY_NO_MEMORY;
-  if (!error) error = put_all(connection, v, change, scope, many_count, entries, count, moves);
+  if (!error) error = put_all(connection, v, change, scope, entries, count, moves);
   if (!error) error = vsi_shares_move(v->shares, change->from, scope, connection);
   if (!error) error = vsi_scope_change_commit(change, connection);
   if (moves) detach_all(v, moves, count, !error);
+  if (!error) replace_all(connection, v, scope, many_count ? many_count : VSI_MANY_DEFAULT, moves, count);
   vsi_free(v->host, moves);
   vsi_free(v->host, entries);
   return error;

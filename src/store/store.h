@@ -33,6 +33,7 @@ static inline vestry_err vsi_key_refuse(const vestry_host *host, const char *fun
   if (error != VESTRY_INVALID) return error;
   return vsi_mistake(host, function, "the key is NULL or not well formed, or scope.data is NULL");
 }
+enum { VSI_MANY_DEFAULT = 8 }; /* many_count of 0 */
 /* Same as vestry_store_put and vestry_store_with, with a packed key. */
 vestry_err vsi_store_put(vestry_store *store, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                          size_t many_count, vestry_put_result *ret_result);

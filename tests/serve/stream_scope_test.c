@@ -247,6 +247,26 @@ static void failed_change_leaves_the_stream_as_it_was(void **state) {
   wires_end(&w, &ann, &r);
 }
 
+/* Whatever the store refuses, and at which of the keys, no stream of the new scope ends for a change that fails. */
+static void failed_change_ends_no_other_stream(void **state) {
+  static const plan one = {.key = "page", .keep = true, .policy = VESTRY_KEEP_MANY, .many_count = 100};
+  for (size_t most = 1; most <= 4; most++) {
+    site w;
+    site_begin(&w, (vestry_options){
+                       .store = *state, .scope = by_user, .bounds = &(vestry_bounds){.max_per_scope_count = most}});
+    wire ann, r;
+    open_as(&w, &ann, "ann", &one);
+    open_as(&w, &r, NULL, &page); /* the scope without an owner has no bound of its own */
+    const bool was_open = r.connection && is_open(&r);
+    vestry_err error = was_open ? vestry_connection_scope_set(r.connection, ANN, 1) : VESTRY_LIMIT;
+    site_settle(&w);
+    if (error) assert_true(is_open(&ann));
+    if (!error) assert_true(is_open(&r) && vsi_stream_is_of(r.connection, ANN) && !is_open(&ann));
+    assert_int_equal(error, most < 4 && (most < 3 || strcmp(*state, "hash") == 0) ? VESTRY_LIMIT : VESTRY_OK);
+    wires_end(&w, &ann, &r);
+  }
+}
+
 static vestry_err join_board(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_err error = vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0); /* without a key */
   return error ? error : vestry_reply_join(reply, req->scope, VESTRY_KEY("board", 7));
@@ -300,7 +320,7 @@ static struct {
 } again;
 
 static void change_again(const vestry_purged *purged, void *ctx) {
-  if (purged->cause == VESTRY_CAUSE_REPLACED) again.result = vestry_connection_scope_set(again.connection, NOWHERE, 0);
+  if (purged->cause == VESTRY_CAUSE_DETACHED) again.result = vestry_connection_scope_set(again.connection, NOWHERE, 0);
 }
 
 static void invalid_changes_are_refused(void **state) {
@@ -551,6 +571,7 @@ int main(void) {
       EACH(stream_with_the_maximum_of_keys_moves),
       EACH(limit_of_streams_counts_in_the_new_scope),
       cmocka_unit_test(failed_change_leaves_the_stream_as_it_was),
+      EACH(failed_change_ends_no_other_stream),
       EACH(channels_stay),
       EACH(effect_of_the_end_gets_the_new_scope),
       cmocka_unit_test(invalid_changes_are_refused),
