@@ -10,12 +10,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/callback.h"
 #include "base/held_log.h"
 #include "base/siphash.h"
 #include "base/wait.h"
 
 /* The innermost hold of this thread; NULL: none. */
 static _Thread_local vsi_held_log *holding;
+
+/* How many calls of a host's log this thread is in. */
+static _Thread_local unsigned logging;
 
 enum { LINE_BYTES = 1024, COUNT_BYTES = 40 };
 
@@ -52,8 +56,12 @@ static void put_line(const vestry_host *host, vestry_log_level level, char line[
     const size_t len = strnlen(line, sizeof holding->line - 1);
     memcpy(holding->line, line, len);
     holding->line[len] = '\0';
-  } else {
+  } else if (logging < 2) { /* otherwise a log whose own calls are logged would never return */
+    logging++;
+    vsi_callback_begin();
     host->log(host->ctx, level, line);
+    vsi_callback_end();
+    logging--;
   }
 }
 

@@ -6,6 +6,7 @@
  * Ids are not secret. */
 #include "base/trace.h"
 
+#include "base/callback.h"
 #include "base/hex.h"
 
 enum { VERSION_AT = 0, TRACE_AT = 3, SPAN_AT = 36, FLAGS_AT = 53, TEXT_LEN = 55, SAMPLED = 1 };
@@ -94,7 +95,9 @@ void vsi_trace_report(const vestry_host *host, vestry_span *span) {
   const vestry_tracer *tracer = vsi_tracer_of(host);
   if (!tracer || !span->trace.is_sampled) return; /* the tracer was removed meanwhile */
   span->ended_ns = vsi_now_ns(host);
+  vsi_callback_begin();
   tracer->on_span(span, tracer->ctx);
+  vsi_callback_end();
 }
 
 const vestry_trace *vsi_trace_carried(const vestry_host *host) {

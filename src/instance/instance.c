@@ -4,6 +4,7 @@
 
 #include <malloc.h>
 
+#include "base/callback.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "connection/group.h"
@@ -69,7 +70,7 @@ void vsi_inside_end_request(const vestry *v) {
 bool vsi_instance_is_inside(const vestry *v) {
   for (const vsi_inside *at = innermost; at; at = at->outer)
     if (at->v == v) return true;
-  return vsi_runtime_is_inside(v->runtime);
+  return vsi_is_in_callback() || vsi_runtime_is_inside(v->runtime);
 }
 
 /* ---------------------------------------------------------------------------------------------- extensions -------- */

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/callback.h"
 #include "base/log.h"
 #include "connection/connection.h"
 #include "instance/stream_entries.h"
@@ -92,7 +93,9 @@ static vestry_verdict on_error(vestry_connection *connection, vestry_err error, 
 
 static void on_free(const vestry_host *host, void *ctx) {
   vsi_stream_context *stream = ctx;
+  vsi_callback_begin();
   if (vsi_stream_context_data(stream)) vsi_data_destroy(vsi_stream_context_data(stream));
+  vsi_callback_end();
   for (vsi_stream_part *next, *part = vsi_stream_context_parts(stream); part; part = next) {
     next = vsi_stream_part_next(part);
     part->ops->free(part, host);

@@ -7,13 +7,14 @@
 #include "store/store.h"
 
 #include "base/array.h"
+#include "base/callback.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "base/processor.h"
 #include "runtime/runtime.h"
 #include "store/types.h"
 
-enum { MANY_DEFAULT = 8, PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
+enum { PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
 
 static const char bad_cause[] = "the cause is none of vestry_cause that a removal can have";
 
@@ -195,7 +196,7 @@ static inline __attribute__((always_inline)) vestry_err put(vestry_store *store,
                                                             vestry_put_result *ret_result) {
   if (!value || (unsigned)policy > VESTRY_KEEP_MANY)
     return vsi_mistake(store->host, "vestry_store_put", "the value is NULL, or policy is none of vestry_keep_policy");
-  if (!many_count) many_count = MANY_DEFAULT;
+  if (!many_count) many_count = VSI_MANY_DEFAULT;
   vestry_put_result result = {0};
   vestry_err error = __builtin_expect(store->exit.value.entering != NULL, 0)
                          ? put_recorded(store, key, value, policy, many_count, &result)
@@ -392,7 +393,10 @@ vestry_err vestry_store_list(vestry_store *store, const vestry_scope *only_scope
   if (cursor->done) return VESTRY_OK;
   if (page_count == 0) page_count = PAGE_DEFAULT;
   if (page_count > PAGE_MOST) page_count = PAGE_MOST;
-  return store->ops->list(store->self, only_scope, page_count, cursor, fn, ctx);
+  vsi_callback_begin();
+  vestry_err error = store->ops->list(store->self, only_scope, page_count, cursor, fn, ctx);
+  vsi_callback_end();
+  return error;
 }
 
 uint64_t vestry_store_tick(vestry_store *store) {

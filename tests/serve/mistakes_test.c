@@ -2,6 +2,7 @@
 /* An invalid argument of a function that applications call at their start is logged with the function and the
  * argument. */
 #include "support/site.h"
+#include "vestry/adapter.h"
 #include "vestry/app/bus.h"
 #include "vestry/app/csrf.h"
 #include "vestry/app/files.h"
@@ -221,6 +222,69 @@ static vestry_err end_in_handler(const vestry_request *req, vestry_reply *reply,
   return vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
 }
 
+/* The functions below know no instance. Each ends one at its first call. */
+static bool ends_in_log;
+static void end_in_log(void *ctx, vestry_log_level level, const char *line) {
+  ending.th.log_lines++;
+  snprintf(ending.th.last_log, sizeof ending.th.last_log, "%s", line);
+  if (ends_in_log) end_here();
+}
+static void end_in_list(const vestry_listed *listed, void *app) {
+  end_here();
+}
+static vestry_err end_in_mounts(void *app, const char *method, const char *pattern) {
+  end_here();
+  return VESTRY_OK;
+}
+static void end_in_unmounted(void *app, const char *method, const char *pattern) {
+  end_here();
+}
+static void end_in_span(const vestry_span *span, void *app) {
+  end_here();
+}
+static void end_in_destroy(void *data) {
+  end_here();
+}
+static vestry_err keep_data(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_reply_data(reply, app, end_in_destroy);
+  return keep(req, reply, app);
+}
+
+static void stop_and_destroy_in_callbacks_without_an_instance_are_refused(void **state) {
+  const vestry_tracer tracer = {.on_span = end_in_span};
+  const vestry_route_follower follower = {.mounts = end_in_mounts, .unmounted = end_in_unmounted};
+  site_begin(&ending, (vestry_options){0});
+  ending.th.host.log = end_in_log;
+  vestry *v = ending.v;
+  vestry_memory_exchange *stream = NULL;
+  const vestry_memory_call call = {.method = "GET", .path = "/", .datastar = true};
+  ended = 0;
+  ending.th.host.tracer = &tracer;
+  assert_int_equal(vestry_memory_request(v, &call, keep_data, &ending, &stream), VESTRY_OK);
+  vestry_memory_settle(v);
+  ending.th.host.tracer = NULL;
+  assert_true(ended > 0);
+  ended = 1;
+  vestry_list_cursor cursor = {0};
+  assert_int_equal(vestry_store_list(vestry_parts_of(v)->store, NULL, 0, &cursor, end_in_list, NULL), VESTRY_OK);
+  assert_int_equal(ended, 2);
+  assert_int_equal(vestry_route(v, "GET", "/", keep, NULL), VESTRY_OK);
+  assert_int_equal(vestry_routes_follow(v, &follower, &ended), VESTRY_OK);
+  assert_int_equal(vestry_unroute(v, "GET", "/"), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/a", keep, NULL), VESTRY_OK);
+  assert_int_equal(ended, 5);
+  assert_int_equal(vestry_routes_follow(v, NULL, &ended), VESTRY_OK);
+  ends_in_log = true;
+  assert_int_equal(vestry_close_scope(v, (vestry_scope){0}, VESTRY_CAUSE_CLOSED), VESTRY_INVALID); /* logs a mistake */
+  ends_in_log = false;
+  assert_true(ended > 5);
+  ended = 0;
+  vestry_memory_destroy(stream);
+  vestry_memory_settle(v);
+  assert_int_equal(ended, 1); /* the stream's data */
+  site_end(&ending);
+}
+
 static void stop_and_destroy_in_callbacks_are_refused(void **state) {
   const vestry_scope everybody = {0};
   const vestry_connection_hooks hooks = {.on_open = end_in_open, .on_close = end_in_close, .on_error = end_in_error};
@@ -273,6 +337,7 @@ int main(void) {
       cmocka_unit_test(invalid_start_arguments_are_logged),
       cmocka_unit_test(objects_of_another_instance_are_refused),
       cmocka_unit_test(stop_and_destroy_in_callbacks_are_refused),
+      cmocka_unit_test(stop_and_destroy_in_callbacks_without_an_instance_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 
 #include "app/presence/spread.h"
 #include "base/buffer.h"
+#include "base/callback.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -359,7 +360,9 @@ vestry_err vestry_presence_each(vestry_presence *presence, const vestry_key *key
     size_t streams_count;
     memcpy(&streams_count, next, sizeof streams_count);
     next += sizeof streams_count;
+    vsi_callback_begin();
     fn(next, streams_count, ctx);
+    vsi_callback_end();
     next += strlen(next) + 1;
   }
   vsi_buffer_finish(&all);

@@ -5,6 +5,7 @@
  * A listing covers one node after the other: this one first, then the others in the order of their ids. Each page is a
  * page of one node's store, so a key of several nodes is listed for each. A node that does not respond is skipped, and
  * the cursor is marked as partial. */
+#include "base/callback.h"
 #include "cluster/cluster/keys.h"
 
 #include <string.h>
@@ -142,7 +143,9 @@ typedef struct listing {
 static void hand_out(const listing *l, vestry_scope scope, const void *key, size_t key_len, size_t count) {
   const vestry_cluster_listed listed = {
       .size = sizeof listed, .node = l->node, .scope = scope, .key = key, .key_len = key_len, .streams_count = count};
+  vsi_callback_begin();
   l->fn(&listed, l->ctx);
+  vsi_callback_end();
 }
 
 static void hand_out_own(const vestry_listed *listed, void *ctx) {

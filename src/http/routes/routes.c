@@ -19,6 +19,7 @@
 #include <sys/queue.h>
 
 #include "base/assert.h"
+#include "base/callback.h"
 #include "base/field.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -301,16 +302,29 @@ static const char *fault_of(vestry_err error) {
          "occur only once; see vestry/routes.h";
 }
 
+static vestry_err mounts(const follower *at, const char *method, const char *pattern) {
+  vsi_callback_begin();
+  vestry_err error = at->ops->mounts(at->ctx, method, pattern);
+  vsi_callback_end();
+  return error;
+}
+
+static void unmounted(const follower *at, const char *method, const char *pattern) {
+  vsi_callback_begin();
+  at->ops->unmounted(at->ctx, method, pattern);
+  vsi_callback_end();
+}
+
 /* Report to the followers before `end` that a route is unmounted. */
 static void untell(vsi_routes *routes, const follower *end, const char *method, const char *pattern) {
-  for (const follower *at = routes->followers; at != end; at = at->next) at->ops->unmounted(at->ctx, method, pattern);
+  for (const follower *at = routes->followers; at != end; at = at->next) unmounted(at, method, pattern);
 }
 
 /* Report to all followers that a route will be mounted. Returns the first error; then unmounted was called for all
  * followers before it. */
 static vestry_err tell(vsi_routes *routes, const char *method, const char *pattern) {
   for (const follower *at = routes->followers; at; at = at->next) {
-    vestry_err error = at->ops->mounts(at->ctx, method, pattern);
+    vestry_err error = mounts(at, method, pattern);
     if (!error) continue;
     untell(routes, at, method, pattern);
     return error;
@@ -405,10 +419,10 @@ static follower **find_follower(vsi_routes *routes, const void *ctx) {
 /* Report all mounted routes to a new follower. */
 static vestry_err tell_all(vsi_routes *routes, const follower *new) {
   for (const vsi_route *route = LIST_FIRST(&routes->all); route; route = LIST_NEXT(route, in)) {
-    vestry_err error = new->ops->mounts(new->ctx, route->method, route->pattern);
+    vestry_err error = mounts(new, route->method, route->pattern);
     if (!error) continue;
     for (const vsi_route *done = LIST_FIRST(&routes->all); done != route; done = LIST_NEXT(done, in))
-      new->ops->unmounted(new->ctx, done->method, done->pattern);
+      unmounted(new, done->method, done->pattern);
     return error;
   }
   return VESTRY_OK;

@@ -19,6 +19,7 @@
  * that left first. */
 #include <string.h>
 
+#include "base/callback.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -244,7 +245,9 @@ vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_que
     const uint64_t now_ns = vsi_now_ns(observe->v->host);
     for (size_t i = 0; i < count; i++) {
       chunk[i].info.ago_ms = vsi_shown_ms(now_ns, chunk[i].at_ns);
+      vsi_callback_begin();
       fn(&chunk[i].info, ctx);
+      vsi_callback_end();
     }
     left_count -= count;
   }

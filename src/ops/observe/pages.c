@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/page/tally.h"
+#include "base/callback.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/utf8.h"
@@ -112,7 +113,9 @@ static void pass(row *at, vestry_page_info_fn fn, void *ctx) {
   write_reason(&at->of->unchanged_reason, unchanged_by);
   at->info.refreshed_by = refreshed_by;
   at->info.unchanged_by = unchanged_by;
+  vsi_callback_begin();
   fn(&at->info, ctx);
+  vsi_callback_end();
 }
 
 /* Return whether a row has content. The sum of all others is listed only if it has. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app/page/serve.h"
+#include "base/callback.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "channel/channels.h"
@@ -194,7 +195,9 @@ vestry_err vestry_observe_streams(vestry_observe *observe, const vestry_stream_q
     vestry_stream_info info;
     explain(observe, all.items[i].connection, &info);
     vestry_connection_unref(all.items[i].connection);
+    vsi_callback_begin();
     fn(&info, ctx);
+    vsi_callback_end();
   }
   return VESTRY_OK;
 }
@@ -246,7 +249,9 @@ static size_t pass(const vestry_observe *observe, vsi_channel *channel, const ve
   explain_channel(observe, channel, &info);
   vsi_channel_unref(channel);
   if (!vsi_shown_begins(info.key, query->prefix)) return 0;
+  vsi_callback_begin();
   fn(&info, ctx);
+  vsi_callback_end();
   return 1;
 }
 
