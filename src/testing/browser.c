@@ -102,20 +102,32 @@ static size_t place_of(const vestry_browser *browser, const char *name, size_t l
   return free_at;
 }
 
+/* Return the value of an attribute of a cookie, the last of that name; blanks around the name and the value do not
+ * count (RFC 6265, section 5.2). NULL: there is none */
+static const char *attribute(const char *set, const char *name) {
+  const char *found = NULL;
+  for (const char *at = set; (at = strchr(at, ';')) != NULL;) {
+    at += 1 + strspn(at + 1, " \t");
+    size_t len = strlen(name), blanks = vsi_strncasecmp(at, name, len) == 0 ? strspn(at + len, " \t") : 0;
+    if (vsi_strncasecmp(at, name, len) == 0 && at[len + blanks] == '=') found = at + len + blanks + 1;
+  }
+  return found ? found + strspn(found, " \t") : NULL;
+}
+
 /* Store a cookie. Of its attributes only Max-Age matters, because there is one host and every request counts as
  * secure. */
 static vestry_err keep_cookie(vestry_browser *browser, const char *set) {
   size_t name_len = strcspn(set, "=;"), value_len = set[name_len] == '=' ? strcspn(set + name_len + 1, ";") : 0;
-  const char *age = vsi_strcasestr(set, "; max-age=");
+  const char *age = attribute(set, "max-age");
   size_t at = place_of(browser, set, name_len);
   if (!name_len || set[name_len] != '=' || at == COOKIES_MAX) return VESTRY_OK;
   forget(browser, at);
-  uint64_t age_s = age ? strtoull(age + 10, NULL, 10) : 0;
-  if (age && !age_s) return VESTRY_OK;
+  const int64_t age_s = age ? strtoll(age, NULL, 10) : 0;
+  if (age && age_s <= 0) return VESTRY_OK;
   browser->cookies[at].name = vsi_strdup(browser->host, set, name_len);
   browser->cookies[at].value = vsi_strdup(browser->host, set + name_len + 1, value_len);
   browser->cookies[at].until_ns =
-      age ? vsi_add_saturating(vsi_now_ns(browser->host), vsi_ms_to_ns(age_s * 1000)) : UINT64_MAX;
+      age ? vsi_add_saturating(vsi_now_ns(browser->host), vsi_ms_to_ns((uint64_t)age_s * 1000)) : UINT64_MAX;
   if (browser->cookies[at].name && browser->cookies[at].value) return VESTRY_OK;
   forget(browser, at);
   return VESTRY_NO_MEMORY;

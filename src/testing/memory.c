@@ -56,6 +56,12 @@ static const char *request_header(void *server_request, const char *name) {
   return call->datastar && vsi_strcasecmp(name, "Datastar-Request") == 0 ? "true" : NULL;
 }
 
+static void request_each_header(void *server_request, void (*line)(void *ctx, const char *name, const char *value),
+                                void *ctx) {
+  const vestry_memory_call *call = call_of(server_request);
+  for (size_t i = 0; i < call->headers_count; i++) line(ctx, call->headers[i].name, call->headers[i].value);
+}
+
 static const char *request_peer(void *server_request) {
   const char *peer = call_of(server_request)->peer;
   return peer ? peer : "memory";
@@ -246,6 +252,7 @@ static const vestry_request_ops request_ops = {
     .path = request_path,
     .query = request_query,
     .header = request_header,
+    .each_header = request_each_header,
     .peer = request_peer,
     .body_length = request_body_length,
     .read = request_read,

@@ -156,8 +156,43 @@ static void cookie_expires_and_is_removed(void **state) {
   test_host_assert_clean(&th);
 }
 
+static vestry_err set_cookie(const vestry_request *req, vestry_reply *reply, void *app) {
+  vestry_err error = vestry_reply_header(reply, "Set-Cookie", vestry_request_value(req, VESTRY_IN_QUERY, "set"));
+  return error ? error : vestry_reply_status(reply, 204);
+}
+
+/* The attributes of a cookie, with the blanks that RFC 6265, section 5.2, permits. */
+static void browser_ends_cookies_by_their_age(void **state) {
+  static const struct {
+    const char *path;
+    bool stays;
+  } rows[] = {
+      {"/set?set=c%3d1", true},
+      {"/set?set=c%3d1;Max-Age%3d0", false},
+      {"/set?set=c%3d1;%20max-age%20%3d%200", false},
+      {"/set?set=c%3d1;Path%3d/;%20%20Max-Age%3d-1", false},
+      {"/set?set=c%3d1;Max-Age%3d0;Max-Age%3d60", true},
+      {"/set?set=c%3dmax-age;X-Max-Age%3d0;Max-Aged%3d0", true},
+      {"/set?set=c%3d1;MAX-AGE%3d60", true},
+  };
+  vestry *v;
+  vestry_browser *ada;
+  vestry_memory_exchange *answer;
+  assert_int_equal(vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v), VESTRY_OK);
+  assert_int_equal(vestry_route(v, "GET", "/set", set_cookie, NULL), VESTRY_OK);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    assert_int_equal(vestry_browser_create(v, &ada), VESTRY_OK);
+    assert_int_equal(vestry_browser_get(ada, rows[i].path, &answer), VESTRY_OK);
+    if ((vestry_browser_cookie(ada, "c") != NULL) != rows[i].stays) fail_msg("%s", rows[i].path);
+    vestry_memory_destroy(answer);
+    vestry_browser_destroy(ada);
+  }
+  vestry_destroy(v);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(browser_ends_cookies_by_their_age),
       cmocka_unit_test(browser_logs_in_and_receives_events),
       cmocka_unit_test(bad_urls_redirect_loops_and_forms_are_refused),
       cmocka_unit_test(cookie_expires_and_is_removed),

@@ -348,8 +348,26 @@ static void trickling_page_receives_the_last_state(void **state) {
   test_host_assert_clean(&d.th);
 }
 
+static vestry_err show_forwarded(const vestry_request *req, vestry_reply *reply, void *app) {
+  const char *value = vestry_request_header(req, "X-Forwarded-For");
+  return vestry_reply_bodyf(reply, "%s", value ? value : "");
+}
+
+static void lines_of_a_proxy_are_joined(void **state) {
+  static const vestry_header lines[] = {{"X-Forwarded-For", "192.0.2.1"}, {"x-forwarded-for", "198.51.100.7"}};
+  vestry *v;
+  vestry_memory_exchange *exchange;
+  assert_int_equal(vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v), VESTRY_OK);
+  const vestry_memory_call call = {.headers = lines, .headers_count = 2};
+  assert_int_equal(vestry_memory_request(v, &call, show_forwarded, NULL, &exchange), VESTRY_OK);
+  assert_string_equal(vestry_memory_look(exchange).received.data, "192.0.2.1, 198.51.100.7");
+  vestry_memory_destroy(exchange);
+  vestry_destroy(v);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(lines_of_a_proxy_are_joined),
       cmocka_unit_test(trickling_page_receives_the_last_state),
       cmocka_unit_test(head_is_written_when_the_runtime_runs),
       cmocka_unit_test(queued_events_are_one_write),
