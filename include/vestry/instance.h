@@ -305,7 +305,7 @@ VESTRY_API vestry_err vestry_close_scope(vestry *v, vestry_scope scope, vestry_c
  *  Returns  OK | CLOSED (the stream has ended) | BUSY (another thread, or a function further up on this one, changes
  *           the scope) | FULL, LIMIT (the store has no room for the new entries) | NO_MEMORY | INVALID (scope; a
  *           connection of no instance) | TOO_LARGE (scope) | UNSUPPORTED (the store's type has no key_of). On failure
- *           the stream is under its old keys
+ *           the stream is under its old keys, and no other stream was replaced
  *  Threads  any, hooks and effects included; takes locks briefly; runs purge hooks on this thread, no lock held. Keys
  *           of the old scope that another thread puts the stream under meanwhile may stay there */
 VESTRY_API vestry_err vestry_connection_scope_set(vestry_connection *connection, vestry_scope scope, size_t many_count);
@@ -325,9 +325,9 @@ VESTRY_API vestry_scope vestry_connection_scope_get(vestry_connection *connectio
  *  and the documents that they render, are the adapter's: to wait for them, stop the server first (vestry/server.h).
  *  Other nodes of a cluster may request effects until vestry_cluster_destroy.
  *  Returns  OK | TIMEOUT (a render runs, or some streams are stuck in their transport; call again, or destroy the
- *           server first) | CLOSED (vestry_is_forked) | BUSY (called in a callback of the instance, in a render, or on
- *           a thread of its runtime, which would wait for itself: nothing is done, and the log has the reason;
- *           vestry_close may be called there)
+ *           server first) | CLOSED (vestry_is_forked) | BUSY (called in a callback of the instance, a host's log or a
+ *           listing, in a render, or on a thread of its runtime, which would wait for itself: nothing is done, and the
+ *           log has the reason; vestry_close may be called there)
  *  Threads  not from a callback of the instance; blocks. A stepped runtime is stepped meanwhile, without waiting for
  *           time to pass */
 VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);
@@ -336,7 +336,7 @@ VESTRY_API vestry_err vestry_stop(vestry *v, uint64_t timeout_ms);
  *  function of the instance, or inside one that sends to or closes one of its connections. References to connections
  *  may be kept: later sends to them return CLOSED. NULL is accepted.
  *  Returns  OK (also for NULL) | BUSY (called where vestry_stop returns BUSY: the instance continues to work, and the
- *           log has the reason) | CLOSED (vestry_is_forked: nothing is freed)
+ *           log has the reason) | TIMEOUT (stepped: as BUSY) | CLOSED (vestry_is_forked: nothing is freed)
  *  Threads  as vestry_stop */
 VESTRY_API vestry_err vestry_destroy(vestry *v);
 

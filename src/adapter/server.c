@@ -2,7 +2,7 @@
 /* essay: ending a process by signals that arrive on any thread */
 /* A server with its adapter, and the process around it. A signal arrives on any thread at any time, and its handler may
  * do little more than write to a descriptor. Therefore vestry_server_run waits on a descriptor. */
-#include "vestry/server.h"
+#include "adapter/server.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/thread.h"
+#include "instance/instance.h"
 #include "serve/profiles.h"
 #include "vestry/adapter.h"
 #include "vestry/drain.h"
@@ -55,8 +56,17 @@ vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter,
   return VESTRY_OK;
 }
 
+vestry_err vsi_server_may_wait(vestry *v, const char *function) {
+  if (vestry_is_forked(v)) return VESTRY_CLOSED;
+  if (!vsi_instance_is_inside(v)) return VESTRY_OK;
+  vsi_log_mistake(v->host, function,
+                  "ignored, because it was called in a callback of the instance or on a thread of its runtime, which "
+                  "would wait for itself; call it on another thread");
+  return VESTRY_BUSY;
+}
+
 vestry_err vestry_server_stop(vestry_server *server, uint64_t timeout_ms) {
-  return server->adapter->stop(server, timeout_ms);
+  return server ? server->adapter->stop(server, timeout_ms) : VESTRY_INVALID;
 }
 
 void vestry_server_destroy(vestry_server *server) {

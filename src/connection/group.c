@@ -17,12 +17,14 @@
  * budget under pressure do not wait for the search. */
 #include "connection/group.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/queue.h>
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/memory.h"
 #include "base/options.h"
@@ -546,14 +548,23 @@ size_t vsi_group_send_off(vsi_group *group, vsi_group_walk *walk, size_t limit, 
 vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms) {
   bool stepped = vsi_runtime_is_stepped(group->environment.runtime);
   while (stepped && vestry_runtime_step(group->environment.runtime)) continue;
-  uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
-  vsi_mutex_lock(&group->lock);
-  bool waiting = !stepped;
-  while ((group->totals.open || group->holds_count) && waiting)
-    waiting = vsi_wait_until(&group->left, &group->lock, until_ns);
-  bool empty = group->totals.open == 0 && group->holds_count == 0;
-  vsi_mutex_unlock(&group->lock);
-  return empty ? VESTRY_OK : VESTRY_TIMEOUT;
+  const uint64_t until_ns = stepped ? 0 : vsi_monotonic_in_ms(timeout_ms);
+  for (uint64_t slow_ms = 2000, next_ns = vsi_monotonic_in_ms(slow_ms);; next_ns = vsi_monotonic_in_ms(slow_ms)) {
+    const bool is_last = next_ns >= until_ns;
+    vsi_mutex_lock(&group->lock);
+    for (bool waiting = true; (group->totals.open || group->holds_count) && waiting;)
+      waiting = vsi_wait_until(&group->left, &group->lock, is_last ? until_ns : next_ns);
+    const uint64_t open = group->totals.open, holds = group->holds_count;
+    vsi_mutex_unlock(&group->lock);
+    if (!open && !holds) return VESTRY_OK;
+    if (is_last) return VESTRY_TIMEOUT;
+    vsi_log(group->environment.host, VESTRY_LOG_WARN,
+            "vestry_stop: waits for %" PRIu64 " streams and %" PRIu64
+            " renders: a hook, a write or a render blocks, or "
+            "a server must be destroyed first",
+            open, holds);
+    slow_ms *= 2;
+  }
 }
 
 void vsi_group_observe(vsi_group *group, bool observes) {

@@ -298,6 +298,10 @@ vestry_err vestry_destroy(vestry *v) {
   if (vsi_instance_is_forked(v)) return VESTRY_CLOSED;
   vestry_err error = may_wait(v, "vestry_destroy");
   if (!error) error = vestry_stop(v, VESTRY_NEVER_MS);
+  if (error == VESTRY_TIMEOUT)
+    vsi_log_mistake(v->host, "vestry_destroy",
+                    "ignored, because some streams have not ended, and no thread of the runtime will end them; destroy "
+                    "their server first");
   if (error) return error;
   take_apart(v);
   return VESTRY_OK;

@@ -50,17 +50,18 @@ static vestry_err start(vsi_civetweb *adapter, const vestry_civetweb_options *op
 
 static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
   vsi_civetweb *adapter = (vsi_civetweb *)server;
-  if (vestry_is_forked(adapter->v)) return VESTRY_CLOSED;
+  vestry_err error = vsi_server_may_wait(adapter->v, "vestry_server_stop");
+  if (error) return error;
   uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_web_gate_shut(&adapter->gate);
   vsi_civetweb_mounts_shut(adapter);
   vsi_civetweb_watch_close_all(&adapter->watch, VESTRY_CAUSE_SHUTDOWN);
-  return vsi_web_gate_wait(&adapter->gate, until_ns);
+  return vsi_web_gate_wait(&adapter->gate, adapter->v, until_ns);
 }
 
 static void destroy(vestry_server *server) {
   vsi_civetweb *adapter = (vsi_civetweb *)server;
-  if (vestry_is_forked(adapter->v)) return;
+  if (vsi_server_may_wait(adapter->v, "vestry_server_destroy")) return;
   vsi_civetweb_mounts_finish(adapter);
   vsi_civetweb_watch_finish(&adapter->watch);
   vsi_civetweb_deadlines_finish(&adapter->deadlines);
@@ -123,5 +124,5 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const v
 }
 
 int vestry_civetweb_serve(vestry_server *server, struct mg_connection *conn) {
-  return server->adapter == &inside ? vsi_civetweb_serve_own((vsi_civetweb *)server, conn) : 0;
+  return server && server->adapter == &inside ? vsi_civetweb_serve_own((vsi_civetweb *)server, conn) : 0;
 }

@@ -145,7 +145,7 @@ static void add_vestry(const struct mg_context *context) {
 
 static void destroy(vestry_server *server) {
   own_server *own = (own_server *)server;
-  if (vestry_is_forked(own->v)) return; /* the threads belong to the parent */
+  if (vsi_server_may_wait(own->v, "vestry_server_destroy")) return; /* a parent's threads belong to the parent */
   if (own->inside) (void)vestry_server_stop(own->inside, STOP_MS);
   vestry_civetweb_stop_server(own->server);
   vestry_server_destroy(own->inside);

@@ -86,19 +86,20 @@ static void room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_cap
 
 static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
   vsi_h2 *adapter = (vsi_h2 *)server;
-  if (vestry_is_forked(adapter->v)) return VESTRY_CLOSED;
+  vestry_err error = vsi_server_may_wait(adapter->v, "vestry_server_stop");
+  if (error) return error;
   const uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_web_gate_shut(&adapter->inner->gate);
   atomic_store_explicit(&adapter->is_stopping, true, memory_order_relaxed); /* only a flag */
   vsi_h2_loops_close_streams(adapter, VESTRY_CAUSE_SHUTDOWN);
   vsi_h2_loops_wake(adapter);
   (void)vestry_server_stop(adapter->inner_server, 0);
-  return vsi_web_gate_wait(&adapter->inner->gate, until_ns);
+  return vsi_web_gate_wait(&adapter->inner->gate, adapter->v, until_ns);
 }
 
 static void destroy(vestry_server *server) {
   vsi_h2 *adapter = (vsi_h2 *)server;
-  if (vestry_is_forked(adapter->v)) return;
+  if (vsi_server_may_wait(adapter->v, "vestry_server_destroy")) return;
   if (adapter->inner) {
     vsi_microhttpd_acceptor_close(&adapter->inner->acceptor);
     while (stop(server, VESTRY_NEVER_MS)) continue;

@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapter/web/gate.h"
 
+#include <inttypes.h>
+
 #include "base/log.h"
 #include "base/wait.h"
+#include "instance/instance.h"
+
+/* STEP_NS: how soon a stepped runtime is stepped again, because the server's threads may have given it work. SLOW_NS:
+ * after this time the log has the reason of the wait; then after twice that, and so on. */
+#define STEP_NS UINT64_C(5000000)
+#define SLOW_NS UINT64_C(2000000000)
 
 void vsi_web_gate_init(vsi_web_gate *gate, uint32_t capacity) {
   *gate = (vsi_web_gate){.capacity = capacity};
@@ -77,11 +85,27 @@ void vsi_web_gate_shut(vsi_web_gate *gate) {
   vsi_mutex_unlock(&gate->lock);
 }
 
-vestry_err vsi_web_gate_wait(vsi_web_gate *gate, uint64_t until_ns) {
-  vsi_mutex_lock(&gate->lock);
-  bool waiting = true;
-  while ((gate->inside || gate->streams) && waiting) waiting = vsi_wait_until(&gate->left, &gate->lock, until_ns);
-  bool empty = !gate->inside && !gate->streams;
-  vsi_mutex_unlock(&gate->lock);
-  return empty ? VESTRY_OK : VESTRY_TIMEOUT;
+vestry_err vsi_web_gate_wait(vsi_web_gate *gate, vestry *v, uint64_t until_ns) {
+  const bool is_stepped = vsi_runtime_is_stepped(v->runtime);
+  const uint64_t begun_ns = vsi_monotonic_ns();
+  uint64_t slow_ns = begun_ns + SLOW_NS;
+  for (uint64_t now_ns = begun_ns;; now_ns = vsi_monotonic_ns()) {
+    while (is_stepped && vestry_runtime_step(v->runtime) && vsi_monotonic_ns() < until_ns) continue;
+    uint64_t next_ns = until_ns < slow_ns ? until_ns : slow_ns;
+    if (is_stepped && next_ns > now_ns + STEP_NS) next_ns = now_ns + STEP_NS;
+    vsi_mutex_lock(&gate->lock);
+    bool waiting = true;
+    while ((gate->inside || gate->streams) && waiting) waiting = vsi_wait_until(&gate->left, &gate->lock, next_ns);
+    const uint32_t inside = gate->inside, streams = gate->streams;
+    vsi_mutex_unlock(&gate->lock);
+    if (!inside && !streams) return VESTRY_OK;
+    now_ns = vsi_monotonic_ns();
+    if (now_ns >= until_ns) return VESTRY_TIMEOUT;
+    if (now_ns < slow_ns) continue;
+    vsi_log(v->host, VESTRY_LOG_WARN,
+            "server: its end waits for %" PRIu32 " requests and %" PRIu32 " streams since %" PRIu64
+            " s: a handler, a hook or a write blocks, or the program's own server does not run meanwhile",
+            inside, streams, (now_ns - begun_ns) / 1000000000);
+    slow_ns = now_ns + (now_ns - begun_ns);
+  }
 }

@@ -5,9 +5,10 @@
 
 #include <pthread.h>
 
+#include "adapter/server.h"
 #include "base/held_log.h"
 #include "base/mutex.h"
-#include "vestry/host.h"
+#include "vestry/instance.h"
 
 typedef struct vsi_web_gate {
   uint32_t capacity;     /* places for streams; constant */
@@ -38,7 +39,8 @@ void vsi_web_gate_room(vsi_web_gate *gate, uint32_t *ret_streams, uint32_t *ret_
 
 /* Shut the gate: no further request or stream enters. */
 void vsi_web_gate_shut(vsi_web_gate *gate);
-/* Wait until there are no requests and no taken places. until_ns: base/wait.h. OK | TIMEOUT */
-vestry_err vsi_web_gate_wait(vsi_web_gate *gate, uint64_t until_ns);
+/* Wait until there are no requests and no taken places; from time to time, log what it waits for. A stepped runtime is
+ * stepped meanwhile. until_ns: base/wait.h. OK | TIMEOUT */
+vestry_err vsi_web_gate_wait(vsi_web_gate *gate, vestry *v, uint64_t until_ns);
 
 #endif

@@ -260,6 +260,81 @@ static void stop_ends_streams_that_open_meanwhile(void) {
   vsi_server_stop(&s);
 }
 
+/* ---- orders of the end, in a program's own server ---------------------------------------------------------------- */
+
+static atomic_bool is_stepped_elsewhere;
+
+/* The program's loop: it steps the runtime until the program ends its server. */
+static void *step_runtime(void *runtime) {
+  for (unsigned looks = 0; atomic_load(&is_stepped_elsewhere); looks++) {
+    while (vestry_runtime_step(runtime)) looks = 0;
+    vsi_pause(looks);
+  }
+  return NULL;
+}
+
+static vestry_err end_server(const vestry_request *req, vestry_reply *reply, void *app) {
+  (void)req, (void)app;
+  CHECK_ERROR(vsi_adapter.stop(s.running, VESTRY_NEVER_MS), VESTRY_BUSY);
+  vsi_adapter.destroy(s.running);
+  CHECK_ERROR(vestry_stop(s.v, VESTRY_NEVER_MS), VESTRY_BUSY);
+  CHECK_ERROR(vestry_destroy(s.v), VESTRY_BUSY);
+  return vestry_reply_status(reply, 204);
+}
+
+enum { NOTHING, STOP, DESTROY, CLOSE_INSTANCE, STOP_INSTANCE };
+
+static void act(uint8_t step) {
+  switch (step) {
+  case STOP: vsi_server_stop_adapter(&s); break;
+  case DESTROY:
+    vsi_adapter.destroy(s.running);
+    s.running = NULL;
+    break;
+  case CLOSE_INSTANCE: vestry_close(s.v); break;
+  case STOP_INSTANCE: CHECK_ERROR(vestry_stop(s.v, vsi_patience_s * UINT64_C(1000)), VESTRY_OK); break;
+  default: break;
+  }
+}
+
+static void end_in_order(const uint8_t order[3], bool is_stepped) {
+  const vestry_options stepped = {.threads_count = VESTRY_THREADS_NONE};
+  vsi_server_start(&s, NULL, is_stepped ? &stepped : NULL);
+  CHECK_ERROR(vestry_route(s.v, "POST", "/end", end_server, NULL), VESTRY_OK);
+  pthread_t loop;
+  atomic_store(&is_stepped_elsewhere, is_stepped);
+  CHECK_EQUAL(pthread_create(&loop, NULL, step_runtime, vestry_parts_of(s.v)->runtime), 0);
+  vsi_client clients[2], ender;
+  for (int i = 0; i < 2; i++) vsi_server_open(&s, &clients[i]);
+  vsi_client_ask(&ender, s.port, "POST", "/end", "Content-Length: 0\r\n");
+  CHECK_EQUAL(vsi_client_status(&ender), 204);
+  vsi_client_close(&ender);
+  vsi_server_assert_serves(&s);
+  atomic_store(&is_stepped_elsewhere, false);
+  pthread_join(loop, NULL);
+  for (int i = 0; i < 3; i++) act(order[i]);
+  vsi_server_finish(&s);
+  for (int i = 0; i < 2; i++) vsi_client_close(&clients[i]);
+}
+
+static void server_ends_in_each_order(void) {
+  static const uint8_t orders[][3] = {
+      {NOTHING},
+      {STOP},
+      {STOP, STOP, DESTROY},
+      {DESTROY},
+      {CLOSE_INSTANCE},
+      {STOP_INSTANCE},
+      {CLOSE_INSTANCE, STOP, DESTROY},
+      {STOP_INSTANCE, STOP},
+      {STOP_INSTANCE, DESTROY, STOP_INSTANCE},
+      {DESTROY, CLOSE_INSTANCE, STOP_INSTANCE},
+  };
+  for (size_t i = 0; i < sizeof orders / sizeof *orders; i++)
+    for (int is_stepped = 0; is_stepped < 2 && !vsi_adapter.has_one_loop; is_stepped++)
+      end_in_order(orders[i], is_stepped);
+}
+
 /* A reference to a connection may be kept for a long time: its transport is released after the server was destroyed. */
 static void connection_outlives_the_server(void) {
   vsi_server_start(&s, NULL, NULL);
@@ -407,6 +482,7 @@ static const vsi_case cases[] = {
     VSI_CASE_TLS(stop_ends_all_streams_quickly, VSI_RULE_STOP, "waits_for_none"),
     VSI_CASE(stop_waits_for_running_handlers, VSI_RULE_STOP_WAITS, "always_keeps"),
     VSI_CASE(stop_ends_streams_that_open_meanwhile, VSI_RULE_STOP_WAITS, NULL),
+    VSI_CASE(server_ends_in_each_order, VSI_RULE_ORDERS, "has_one_loop"),
     VSI_CASE(connection_outlives_the_server, VSI_RULE_RELEASE, NULL),
     VSI_CASE(server_survives_clients_that_connect_and_leave, VSI_RULE_CROWD, NULL),
     VSI_CASE(serving_survives_allocation_failures, VSI_RULE_FAILURE, NULL),

@@ -106,6 +106,9 @@
 #define VSI_RULE_STOP_WAITS                                                                                            \
   "`stop` returns TIMEOUT while a handler or writer runs, also if no stream is open; a stream that opens meanwhile "   \
   "is aborted"
+#define VSI_RULE_ORDERS                                                                                                \
+  "`stop` and `destroy` end in each order, also on a stepped runtime, which they step; in a callback of the instance " \
+  "`stop` returns BUSY, and `destroy` does nothing"
 #define VSI_RULE_FORK "in a child of fork, `stop` returns CLOSED and `destroy` changes no socket of the parent"
 
 #endif
