@@ -124,7 +124,8 @@ extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
  *  TLS. The server accepts TLS 1.3, and 1.2 with the ciphers that HTTP/2 permits. A client whose ALPN offers neither
  *  http/1.1 nor http/1.0 is refused. Session tickets resume sessions for six hours; their keys change with time, and
  *  their secret each day. There are no client certificates, no OCSP stapling and no early data. The daemon uses poll
- *  instead of epoll, and a stream keeps its connection (above).
+ *  instead of epoll, and a stream keeps its connection (above). At each event libmicrohttpd looks at all connections of
+ *  the thread: 1,500 idle ones cost each request about 0.1 ms. vestry/h2.h does not.
  *
  *  Connections. With "Connection: close" in the head, the connection closes
  *  - after a stream, so that a browser closes it as soon as its tab is closed or shows another page;
@@ -223,6 +224,9 @@ typedef struct vestry_microhttpd_attach_options {
  *    slowly is otherwise unlimited, and with epoll libmicrohttpd notices a client that has gone in the middle of a head
  *    by _TIMEOUT only.
  *  - Heads are not counted in vestry_bounds.max_request_bytes; bodies are.
+ *  - Descriptors: if RLIMIT_NOFILE is lower than max_streams, attach reduces max_streams and logs that. An eighth of
+ *    the limit (16 to 256) is kept for the program: a stream whose descriptor would be one of these gets 503, and the
+ *    log has a line. Connections that are no streams are the daemon's: set MHD_OPTION_CONNECTION_LIMIT.
  *  - Streams of one address have no bound: limit them by scope or by the store.
  *  - With MHD_USE_ERROR_LOG the daemon logs a line for each stream that it has handed over.
  *  - Targets of the form "http://host/path", and "*", go to the application.

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside a daemon of the program: each contract that vestry's own daemon keeps, for each way to run a daemon. */
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "microhttpd/server.h"
 #include "microhttpd/tls.h"
@@ -262,6 +265,34 @@ static void attach_survives_every_allocation_failure(void **state) {
   test_host_fail_each(attach_again, NULL, false);
 }
 
+/* Streams leave descriptors to the program, whose limit is low, and are refused before a head is sent. */
+static void streams_leave_descriptors_to_the_program(void **state) {
+  enum { LIMIT = 128, KEPT = 24 };
+  struct rlimit before;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){LIMIT, before.rlim_max}), 0);
+  attached_start(&s, &(attached_settings){.threads = 2});
+  assert_non_null(strstr(s.th.last_log, "RLIMIT_NOFILE"));
+  static vsi_client clients[LIMIT];
+  unsigned count = 0, status;
+  do {
+    vsi_client_ask(&clients[count], s.port, "GET", "/stream", "Datastar-Request: true\r\n");
+    status = vsi_client_status(&clients[count]);
+  } while (status == 200 && ++count < LIMIT / 2);
+  assert_int_equal(status, 503);
+  assert_true(count > 10);
+  vsi_client_close(&clients[count]);
+  WAIT_WHILE(vsi_server_streams(&s) < count);
+  int own[KEPT / 2];
+  for (size_t i = 0; i < KEPT / 2; i++) assert_true((own[i] = open("/dev/null", O_RDONLY)) >= 0);
+  for (size_t i = 0; i < KEPT / 2; i++) close(own[i]);
+  vestry_stats stats = vsi_server_stats(&s);
+  assert_int_equal(stats.refused_by_reason[VESTRY_REFUSAL_DESCRIPTORS], 1);
+  for (unsigned i = 0; i < count; i++) vsi_client_close(&clients[i]);
+  vsi_server_stop(&s);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(requests_without_a_route_reach_the_program),
@@ -272,6 +303,7 @@ int main(void) {
       cmocka_unit_test(answers_are_sent_after_their_requests_end),
       cmocka_unit_test(answers_of_stalled_readers_are_cut),
       cmocka_unit_test(login_of_the_program_becomes_the_scope),
+      cmocka_unit_test(streams_leave_descriptors_to_the_program),
       cmocka_unit_test(attach_survives_every_allocation_failure),
   };
   return cmocka_run_group_tests_name("libmicrohttpd, attached", tests, NULL, NULL) + (int)run_contracts();

@@ -198,6 +198,13 @@ static inline vsi_option_range vsi_microhttpd_send_buffer_option(size_t bytes) {
   return (vsi_option_range){"send_buffer_bytes", bytes, 4096, 64 << 20};
 }
 
+/* Get RLIMIT_NOFILE, and how many descriptors connections must leave to the program and to an adapter with these
+ * threads. false: there are more than connections can use. */
+bool vsi_microhttpd_descriptors(uint32_t threads_count, uint32_t *ret_all, uint32_t *ret_reserve);
+/* Return whether a stream on this descriptor leaves enough of them to the program of an attached adapter; a refusal is
+ * logged and counted. */
+bool vsi_microhttpd_has_descriptors(vsi_microhttpd *adapter, int fd);
+
 /* Create an adapter that does nothing yet. NULL: no memory. vsi_microhttpd_lifecycle_destroy ends it. function: see
  * vsi_microhttpd */
 vsi_microhttpd *vsi_microhttpd_lifecycle_create(vestry *v, const char *function, uint32_t streams_count,

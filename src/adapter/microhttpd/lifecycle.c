@@ -97,15 +97,22 @@ static vestry_err resolve(const vestry *v, const char *function, vestry_microhtt
   return VESTRY_OK;
 }
 
+bool vsi_microhttpd_descriptors(uint32_t threads_count, uint32_t *ret_all, uint32_t *ret_reserve) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= 2 * (rlim_t)MAX_CONNECTIONS) return false;
+  uint32_t all = (uint32_t)limit.rlim_cur, reserve = all / 8;
+  if (reserve < LEAST_RESERVE) reserve = LEAST_RESERVE;
+  if (reserve > MOST_RESERVE) reserve = MOST_RESERVE;
+  *ret_all = all;
+  *ret_reserve = reserve + DESCRIPTORS + DESCRIPTORS_A_THREAD * threads_count;
+  return true;
+}
+
 /* Reduce connections and streams to the number of available descriptors; a reduction is logged. OK | IO (there are
  * hardly any) */
 static vestry_err fit(const vestry_host *host, const char *function, vestry_microhttpd_options *options, bool is_fed) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= 2 * (rlim_t)MAX_CONNECTIONS) return VESTRY_OK;
-  unsigned all = (unsigned)limit.rlim_cur, reserve = all / 8;
-  if (reserve < LEAST_RESERVE) reserve = LEAST_RESERVE;
-  if (reserve > MOST_RESERVE) reserve = MOST_RESERVE;
-  reserve += DESCRIPTORS + DESCRIPTORS_A_THREAD * options->threads_count;
+  uint32_t all, reserve;
+  if (!vsi_microhttpd_descriptors(options->threads_count, &all, &reserve)) return VESTRY_OK;
   if (all < reserve + options->threads_count + 1) {
     vsi_log(host, VESTRY_LOG_ERROR, "%s: RLIMIT_NOFILE is %u, but %u threads need %u descriptors; raise it (ulimit -n)",
             function, all, options->threads_count, reserve + options->threads_count + 1);
@@ -200,11 +207,12 @@ static void room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_cap
 
 static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
   vsi_microhttpd *adapter = (vsi_microhttpd *)server;
-  if (vestry_is_forked(adapter->v)) return VESTRY_CLOSED;
+  vestry_err error = vsi_server_may_wait(adapter->v, "vestry_server_stop");
+  if (error) return error;
   uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_web_gate_shut(&adapter->gate);
   vsi_microhttpd_watch_shut(&adapter->watch, VESTRY_CAUSE_SHUTDOWN);
-  return vsi_web_gate_wait(&adapter->gate, until_ns);
+  return vsi_web_gate_wait(&adapter->gate, adapter->v, until_ns);
 }
 
 /* Remove one of the running requests. NULL: there are none. */
@@ -225,7 +233,7 @@ static void end_attached(vsi_microhttpd_attached *attached, const vestry_host *h
 
 void vsi_microhttpd_lifecycle_destroy(vestry_server *server) {
   vsi_microhttpd *adapter = (vsi_microhttpd *)server;
-  if (vestry_is_forked(adapter->v)) return;
+  if (vsi_server_may_wait(adapter->v, "vestry_server_destroy")) return;
   struct MHD_Daemon *daemon = atomic_load_explicit(&adapter->daemon, memory_order_relaxed);
   const bool is_fed = adapter->acceptor.feeder.take != NULL;
   vsi_microhttpd_acceptor_close(&adapter->acceptor);

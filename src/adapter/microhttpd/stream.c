@@ -443,6 +443,8 @@ vestry_err vsi_microhttpd_stream_open(vsi_microhttpd_request *request, const ves
                                       const vestry_transport_ops **ret_ops, void **ret_transport) {
   vsi_microhttpd *adapter = request->adapter;
   if (request->is_head) return VESTRY_UNSUPPORTED;
+  if (vsi_microhttpd_is_attached(adapter) && !vsi_microhttpd_has_descriptors(adapter, request->socket->fd))
+    return VESTRY_LIMIT;
   vsi_microhttpd_key key;
   vestry_err error = take_place(adapter, &key);
   if (error) return error;
