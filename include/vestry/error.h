@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /** Error codes: one enum, 0 is success. Every function of vestry that can fail returns one.
- *
  *      vestry_err error = vestry_create(NULL, &v);
- *      if (error) fprintf(stderr, "vestry: %s\n", vestry_strerror(error));
- */
+ *      if (error) fprintf(stderr, "vestry: %s\n", vestry_strerror(error)); */
 #ifndef VESTRY_ERROR_H
 #define VESTRY_ERROR_H
 
 #ifdef __cplusplus
 extern "C" {
+#elif !defined(__STDC_VERSION__) || __STDC_VERSION__ < 201112L
+#error "vestry needs C11 or later: compile with -std=c11 or -std=gnu11"
 #endif
 
 /** Mark the symbols that the shared library exports. All others are hidden. */

@@ -116,7 +116,7 @@ VESTRY_API vestry_err vestry_key_decode(const void *encoded, size_t len, vestry_
 VESTRY_API vestry_err vestry_key_format(const void *encoded, size_t len, char *buffer, size_t capacity,
                                         size_t *ret_len);
 
-#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#ifndef __cplusplus
 /** Return a key as it is, for VESTRY_KEY. Threads any, also for the next function. */
 static inline vestry_key vestry_key_self(vestry_key key) {
   return key;

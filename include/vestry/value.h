@@ -171,7 +171,7 @@ static inline vestry_into vestry_into_object(json_t **variable) {
   return into;
 }
 
-#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#ifndef __cplusplus
 /** Return the value behind a pointer, for VESTRY_VALUE: a copy that borrows the same data. Threads any, also for the
  *  next function. */
 static inline vestry_value vestry_value_at(const vestry_value *value) {

@@ -23,6 +23,12 @@ by_pkg_config() { # MODULE
   case $1 in vestry | vestry-lean) source=$here/outside/core.c ;; esac
 
   step "pkg-config $1"
+  # shellcheck disable=SC2046
+  if "$compiler" -std=c99 $(pkg-config --cflags "$1") -fsyntax-only "$source" 2>"$folder/c99"; then
+    echo "C99 was accepted."
+    exit 1
+  fi
+  grep -q 'needs C11' "$folder/c99"
   # shellcheck disable=SC2046 # lists of words
   "$compiler" -std=c11 -Wall -Wextra -Werror $(pkg-config --cflags "$1") "$source" -o "$folder/$1" \
     $(pkg-config --libs "$1")
@@ -46,6 +52,12 @@ by_cmake() {
   for program in shared static app app_static cluster cluster_static observe observe_static \
     civetweb civetweb_static microhttpd microhttpd_static h2 h2_static sqlite sqlite_static postgres postgres_static nats nats_static testing testing_static; do
     run "$folder/outside/$program"
+  done
+  step "symbols of a program with plugins"
+  for program in plain_host:0 exporting_host:1; do
+    exported=$(nm -D --defined-only "$folder/outside/${program%:*}" | grep -c ' vestry_' || true)
+    echo "${program%:*}: $exported"
+    [ "$((exported > 0))" = "${program#*:}" ]
   done
 }
 

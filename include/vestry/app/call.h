@@ -101,7 +101,7 @@ typedef struct vestry_entry {
                          options.guests of the application */
 } vestry_entry;
 
-#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#ifndef __cplusplus
 /* clang-format off */
 #define VESTRY_PAGE(path, ...) {.kind = VESTRY_ENTRY_PAGE, .name = (path), .fn = __VA_ARGS__}
 #define VESTRY_DOCUMENT(path, ...) {.kind = VESTRY_ENTRY_DOCUMENT, .name = (path), .fn = __VA_ARGS__}

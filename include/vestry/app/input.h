@@ -68,7 +68,7 @@ typedef struct vestry_input {
   const char *attributes; /**< HTML for the start tag of the input, such as "autocomplete=\"name\"" [none] */
 } vestry_input;
 
-#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#ifndef __cplusplus
 /* clang-format off */
 /** Describe a field by a member of a struct, followed by further members of vestry_input. A member of another type than
  *  those of vestry_input_kind does not compile. */

@@ -57,8 +57,8 @@ typedef struct vestry_render {
 /** Options of pages. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_pages_options {
   size_t size;            /**< sizeof(vestry_pages_options), or 0 */
-  uint32_t threads_count; /**< number of render threads [2]; at most 256. A render that waits for data blocks one. From
-                               2 to 255, one more thread renders while a render takes longer than 10 ms */
+  uint32_t threads_count; /**< number of render threads [2]; at most 256. From 2 to 255, one more renders while a render
+                               takes longer than 10 ms. Threads that serve requests render, too, each one at a time */
   uint32_t interval_ms;   /**< minimum time between the starts of two renders of one page [15]; at most 60,000. After
                                a pause a change is rendered at once. All changes within the interval are rendered
                                together at its end, so the newest content is always sent */

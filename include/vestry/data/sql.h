@@ -245,7 +245,7 @@ typedef struct vestry_sql_rows {
   void *ctx;                     /**< passed to fn */
 } vestry_sql_rows;
 
-#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#ifndef __cplusplus
 /* clang-format off */
 /** The type of a member; another type than those listed above does not compile. */
 #define VESTRY_SQL_MEMBER(type, member)                                                                                \

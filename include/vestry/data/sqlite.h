@@ -323,7 +323,7 @@ typedef struct vestry_sqlite_database {
  *  and vestry_sqlite_pool_follow. */
 extern VESTRY_API const vestry_application_database vestry_sqlite_application;
 
-#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#ifndef __cplusplus
 /* clang-format off */
 /** Set database and database_options of vestry_application_options by members of vestry_sqlite_pool_options:
  *  VESTRY_SQLITE(.path = "shelf.db", .schema = schema, .schema_version = 1). */
