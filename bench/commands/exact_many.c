@@ -20,7 +20,16 @@
 #include "bench.h"
 #include "histogram.h"
 
-enum { PATH_MOST = 300, READERS = 2, PAUSE_US = 2000, LOOK_US = 20, PATIENCE_MS = 60000, UPDATED = 10000 };
+/* READERS: the threads that render: those of the pages, their spare one, and the main thread, which serves requests. */
+enum {
+  PATH_MOST = 300,
+  THREADS = 2,
+  READERS = THREADS + 2,
+  PAUSE_US = 2000,
+  LOOK_US = 20,
+  PATIENCE_MS = 60000,
+  UPDATED = 10000
+};
 
 typedef enum change { SHOWN, HIDDEN, ASIDE } change;
 
@@ -121,7 +130,8 @@ static vestry_err show(vestry_render *render, vestry_html *html, void *app) {
   static _Thread_local int reader = -1;
   bench *b = app;
   const int64_t page = strtoll(render->request->query, NULL, 10);
-  if (reader < 0) reader = atomic_fetch_add(&b->readers_taken, 1) % READERS;
+  if (reader < 0) reader = atomic_fetch_add(&b->readers_taken, 1);
+  if (!must(b, reader < READERS, "counting the threads that render")) return VESTRY_FAILED;
   sqlite3_stmt *read = b->reads[reader];
   uint64_t value = 0;
   vestry_render_begin(render, html);
@@ -174,7 +184,7 @@ static bool follow(bench *b, vestry_sqlite_level level) {
   const vestry_bounds bounds = {.max_count = (uint32_t)b->pages_count + 1000};
   const vestry_options instance = {.store = "hash", .bounds = &bounds};
   const vestry_pages_options pages = {
-      .threads_count = READERS, .interval_ms = 1, .max_requests_bytes = (size_t)4 << 30};
+      .threads_count = THREADS, .interval_ms = 1, .max_requests_bytes = (size_t)4 << 30};
   const vestry_sqlite_options options = {
       .path = b->followed.path, .level = level, .max_bytes = ((size_t)256 << 20) + b->pages_count * 600};
   vestry_page *page;
