@@ -24,8 +24,8 @@
  * thread that enters makes the same transition from IDLE to RUNNING without a run. Notifies that arrive meanwhile get a
  * run afterwards. A run that has queued a send (sends.c) returns while the actor stays RUNNING; vsi_actor_sent, on the
  * same thread, is the end of that run. A thread that notifies many actors may queue those that become READY later, with
- * one lock for all (vsi_notices): no other thread queues them meanwhile. If there are many, as in a broadcast, one job of
- * the pool runs several of the streams among them (a bundle), because their runs are short.
+ * one lock for all (vsi_notices): no other thread queues them meanwhile. If there are many, as in a broadcast, one job
+ * of the pool runs several of the streams among them (a bundle), because their runs are short.
  *
  * - Exclusion: only READY → RUNNING and IDLE → RUNNING admit a thread, by a compare-and-swap, which one thread wins.
  *   Exactly one transition at a time leads to READY, and its thread schedules the actor exactly once. So an actor is in
@@ -70,7 +70,7 @@ static void schedule(vsi_actor *actor, vsi_notices *notices) {
 
 /* A job that runs several READY streams, one after the other. To take a job from a queue costs as much as a third of a
  * short run, and the queue's links would have to be fetched one by one. The run of any other actor may take long, so it
- * stays a job of its own. BUNDLES_FROM: fewer notices stay separate jobs, so that all workers get some of them. */
+ * stays a separate job. BUNDLES_FROM: fewer notices stay separate jobs, so that all workers get some of them. */
 enum { BUNDLE_SIZE = 16, BUNDLES_FROM = 2 * BUNDLE_SIZE, FETCHED_AHEAD = 3 };
 typedef struct bundle {
   vsi_actor actor; /* first: a job is an actor. Only `class` and `pool` are used */

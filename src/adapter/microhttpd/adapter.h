@@ -187,7 +187,7 @@ static inline bool vsi_microhttpd_is_attached(const vsi_microhttpd *adapter) {
   return adapter->attached.requests_most != 0;
 }
 
-enum { VSI_MICROHTTPD_DEFAULT_STREAMS = 10000, VSI_MICROHTTPD_MAX_STREAMS = 1000000 };
+enum { VSI_MICROHTTPD_DEFAULT_STREAMS = 10000 };
 enum { VSI_MICROHTTPD_DEFAULT_REQUEST_MS = 30000, VSI_MICROHTTPD_DEFAULT_TIMEOUT_S = 30 };
 enum { VSI_MICROHTTPD_DEFAULT_HEAD_BYTES = 16384, VSI_MICROHTTPD_MAX_THREADS = 256 };
 
@@ -197,13 +197,6 @@ VESTRY_API unsigned vsi_microhttpd_lost_ms(const vestry *v, uint64_t lost_ms);
 static inline vsi_option_range vsi_microhttpd_send_buffer_option(size_t bytes) {
   return (vsi_option_range){"send_buffer_bytes", bytes, 4096, 64 << 20};
 }
-
-/* Get RLIMIT_NOFILE, and how many descriptors connections must leave to the program and to an adapter with these
- * threads. false: there are more than connections can use. */
-bool vsi_microhttpd_descriptors(uint32_t threads_count, uint32_t *ret_all, uint32_t *ret_reserve);
-/* Return whether a stream on this descriptor leaves enough of them to the program of an attached adapter; a refusal is
- * logged and counted. */
-bool vsi_microhttpd_has_descriptors(vsi_microhttpd *adapter, int fd);
 
 /* Create an adapter that does nothing yet. NULL: no memory. vsi_microhttpd_lifecycle_destroy ends it. function: see
  * vsi_microhttpd */

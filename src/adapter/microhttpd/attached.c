@@ -93,27 +93,6 @@ static bool daemon_fits(vsi_microhttpd *adapter, struct MHD_Connection *conn) {
 
 /* ---------------------------------------------------------------------------------------------------- requests ---- */
 
-/* Return the number of descriptors that connections may have, so that the program keeps some for its other clients and
- * files; 0: any. */
-static uint32_t descriptors_most(void) {
-  uint32_t all, reserve;
-  if (!vsi_microhttpd_descriptors(0, &all, &reserve)) return 0;
-  return all > reserve ? all - reserve : 1;
-}
-
-bool vsi_microhttpd_has_descriptors(vsi_microhttpd *adapter, int fd) {
-  const uint32_t most = descriptors_most();
-  /* The kernel gives a new connection the lowest number that is free. */
-  if (!most || fd < 0 || (uint32_t)fd < most) return true;
-  vestry_reject(adapter->v, VESTRY_REFUSAL_DESCRIPTORS);
-  vsi_log_repeated(
-      adapter->host, &adapter->gate.full, 1, VESTRY_LOG_WARN,
-      "libmicrohttpd: a stream got 503, because the process has used %d of its descriptors, and the others "
-      "are kept for the program; raise RLIMIT_NOFILE (ulimit -n)",
-      fd);
-  return false;
-}
-
 static enum MHD_Result proceed(vsi_microhttpd_request *request, vsi_microhttpd_turn turn, void **pointer) {
   if (turn == VSI_MICROHTTPD_ANSWERED || turn == VSI_MICROHTTPD_BREAKS) forget(request, pointer);
   return vsi_microhttpd_result_of(turn);
@@ -168,7 +147,7 @@ vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const 
   if (vsi_option_ranges_check(host, "vestry_microhttpd_attach", ranges, sizeof ranges / sizeof *ranges))
     return VESTRY_INVALID;
   uint32_t streams = own.max_streams ? own.max_streams : VSI_MICROHTTPD_DEFAULT_STREAMS;
-  const uint32_t most = descriptors_most();
+  const uint32_t most = vsi_microhttpd_descriptors_most();
   if (most && streams > most) {
     vsi_log(host, VESTRY_LOG_WARN,
             "vestry_microhttpd_attach: RLIMIT_NOFILE allows %u streams instead of %u, because the program keeps some "

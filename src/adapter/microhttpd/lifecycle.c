@@ -4,7 +4,6 @@
 #include "adapter/microhttpd/adapter.h"
 
 #include <limits.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -17,16 +16,11 @@
 
 enum {
   LEAST_MORE_CONNECTIONS = 64,
-  MAX_CONNECTIONS = 2 * VSI_MICROHTTPD_MAX_STREAMS,
   MEMORY_A_HEAD = 4, /* the head, a copy of its cookies, records of headers and cookies, and the head of the response */
   LEAST_MEMORY_BYTES = 1024,
   MAX_MEMORY_BYTES = 16 << 20,
   DEFAULT_UNIX_MODE = 0660,
-  MAX_UNIX_MODE = 0777,
-  DESCRIPTORS = 8, /* of the acceptor, the watch and the streams */
-  DESCRIPTORS_A_THREAD = 3,
-  LEAST_RESERVE = 16, /* for the application */
-  MOST_RESERVE = 256
+  MAX_UNIX_MODE = 0777
 };
 
 /* Return TCP_USER_TIMEOUT. The worst case is a connection that breaks just after a heartbeat: then one heartbeat passes
@@ -76,7 +70,7 @@ static vestry_err resolve(const vestry *v, const char *function, vestry_microhtt
   const vsi_option_range ranges[] = {
       {"max_streams", streams, 1, VSI_MICROHTTPD_MAX_STREAMS},
       {"threads_count", threads, 1, VSI_MICROHTTPD_MAX_THREADS},
-      {"max_connections", options->max_connections, least, MAX_CONNECTIONS},
+      {"max_connections", options->max_connections, least, VSI_MICROHTTPD_MAX_CONNECTIONS},
       {"memory_bytes", memory, LEAST_MEMORY_BYTES, MAX_MEMORY_BYTES},
       {"max_head_bytes", options->max_head_bytes, memory ? 1 : LEAST_MEMORY_BYTES / MEMORY_A_HEAD,
        (memory ? memory : MAX_MEMORY_BYTES) / MEMORY_A_HEAD},
@@ -95,17 +89,6 @@ static vestry_err resolve(const vestry *v, const char *function, vestry_microhtt
   if (!options->unix_mode) options->unix_mode = DEFAULT_UNIX_MODE;
   if (!options->address) options->address = "0.0.0.0";
   return VESTRY_OK;
-}
-
-bool vsi_microhttpd_descriptors(uint32_t threads_count, uint32_t *ret_all, uint32_t *ret_reserve) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= 2 * (rlim_t)MAX_CONNECTIONS) return false;
-  uint32_t all = (uint32_t)limit.rlim_cur, reserve = all / 8;
-  if (reserve < LEAST_RESERVE) reserve = LEAST_RESERVE;
-  if (reserve > MOST_RESERVE) reserve = MOST_RESERVE;
-  *ret_all = all;
-  *ret_reserve = reserve + DESCRIPTORS + DESCRIPTORS_A_THREAD * threads_count;
-  return true;
 }
 
 /* Reduce connections and streams to the number of available descriptors; a reduction is logged. OK | IO (there are

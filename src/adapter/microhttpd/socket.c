@@ -36,6 +36,7 @@
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -541,4 +542,24 @@ void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket) {
 vsi_microhttpd_socket *vsi_microhttpd_socket_of(struct MHD_Connection *conn) {
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
   return info ? info->socket_context : NULL;
+}
+
+/* DESCRIPTORS: of the acceptor, the watch and the streams. LEAST_RESERVE, MOST_RESERVE: for the application. */
+enum { DESCRIPTORS = 8, DESCRIPTORS_A_THREAD = 3, LEAST_RESERVE = 16, MOST_RESERVE = 256 };
+
+bool vsi_microhttpd_descriptors(uint32_t threads_count, uint32_t *ret_all, uint32_t *ret_reserve) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= 2 * (rlim_t)VSI_MICROHTTPD_MAX_CONNECTIONS) return false;
+  uint32_t all = (uint32_t)limit.rlim_cur, reserve = all / 8;
+  if (reserve < LEAST_RESERVE) reserve = LEAST_RESERVE;
+  if (reserve > MOST_RESERVE) reserve = MOST_RESERVE;
+  *ret_all = all;
+  *ret_reserve = reserve + DESCRIPTORS + DESCRIPTORS_A_THREAD * threads_count;
+  return true;
+}
+
+uint32_t vsi_microhttpd_descriptors_most(void) {
+  uint32_t all, reserve;
+  if (!vsi_microhttpd_descriptors(0, &all, &reserve)) return 0;
+  return all > reserve ? all - reserve : 1;
 }

@@ -167,4 +167,12 @@ void vsi_microhttpd_socket_rests(vsi_microhttpd_socket *socket);
 /* Return the socket of a connection; NULL: it was refused. */
 vsi_microhttpd_socket *vsi_microhttpd_socket_of(struct MHD_Connection *conn);
 
+enum { VSI_MICROHTTPD_MAX_STREAMS = 1000000, VSI_MICROHTTPD_MAX_CONNECTIONS = 2 * VSI_MICROHTTPD_MAX_STREAMS };
+/* Get RLIMIT_NOFILE, and how many descriptors connections must leave to the program and to an adapter with these
+ * threads. false: there are more than connections can use. */
+bool vsi_microhttpd_descriptors(uint32_t threads_count, uint32_t *ret_all, uint32_t *ret_reserve);
+/* Return how many of the lowest descriptors connections of an attached adapter may have, so that the program keeps some
+ * for its other clients and files; 0: any. */
+uint32_t vsi_microhttpd_descriptors_most(void);
+
 #endif

@@ -439,12 +439,25 @@ static vsi_microhttpd_stream *create(const vsi_microhttpd_request *request, cons
   return stream;
 }
 
+/* Return whether a stream on this descriptor leaves enough of them to the program of an attached adapter. */
+static bool has_descriptors(vsi_microhttpd *adapter, int fd) {
+  const uint32_t most = vsi_microhttpd_descriptors_most();
+  /* The kernel gives a new connection the lowest number that is free. */
+  if (!most || fd < 0 || (uint32_t)fd < most) return true;
+  vestry_reject(adapter->v, VESTRY_REFUSAL_DESCRIPTORS);
+  vsi_log_repeated(
+      adapter->host, &adapter->gate.full, 1, VESTRY_LOG_WARN,
+      "libmicrohttpd: a stream got 503, because the process has used %d of its descriptors, and the others "
+      "are kept for the program; raise RLIMIT_NOFILE (ulimit -n)",
+      fd);
+  return false;
+}
+
 vestry_err vsi_microhttpd_stream_open(vsi_microhttpd_request *request, const vestry_response *head,
                                       const vestry_transport_ops **ret_ops, void **ret_transport) {
   vsi_microhttpd *adapter = request->adapter;
   if (request->is_head) return VESTRY_UNSUPPORTED;
-  if (vsi_microhttpd_is_attached(adapter) && !vsi_microhttpd_has_descriptors(adapter, request->socket->fd))
-    return VESTRY_LIMIT;
+  if (vsi_microhttpd_is_attached(adapter) && !has_descriptors(adapter, request->socket->fd)) return VESTRY_LIMIT;
   vsi_microhttpd_key key;
   vestry_err error = take_place(adapter, &key);
   if (error) return error;
