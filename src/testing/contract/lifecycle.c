@@ -11,6 +11,7 @@
 
 #include "base/options.h"
 #include "connection/connection.h"
+#include "runtime/runtime.h"
 #include "testing/contract/check.h"
 #include "testing/contract/client.h"
 #include "testing/contract/rules.h"
@@ -276,7 +277,6 @@ static void *step_runtime(void *runtime) {
 static vestry_err end_server(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)req, (void)app;
   CHECK_ERROR(vsi_adapter.stop(s.running, VESTRY_NEVER_MS), VESTRY_BUSY);
-  vsi_adapter.destroy(s.running);
   CHECK_ERROR(vestry_stop(s.v, VESTRY_NEVER_MS), VESTRY_BUSY);
   CHECK_ERROR(vestry_destroy(s.v), VESTRY_BUSY);
   return vestry_reply_status(reply, 204);
@@ -292,7 +292,12 @@ static void act(uint8_t step) {
     s.running = NULL;
     break;
   case CLOSE_INSTANCE: vestry_close(s.v); break;
-  case STOP_INSTANCE: CHECK_ERROR(vestry_stop(s.v, vsi_patience_s * UINT64_C(1000)), VESTRY_OK); break;
+  case STOP_INSTANCE: { /* a stepped one does not wait for streams that threads of the server run */
+    const vestry_err error = vestry_stop(s.v, vsi_patience_s * UINT64_C(1000));
+    if (error != VESTRY_TIMEOUT || !vsi_runtime_is_stepped(vestry_parts_of(s.v)->runtime))
+      CHECK_ERROR(error, VESTRY_OK);
+    break;
+  }
   default: break;
   }
 }

@@ -108,7 +108,7 @@
   "is aborted"
 #define VSI_RULE_ORDERS                                                                                                \
   "`stop` and `destroy` end in each order, also on a stepped runtime, which they step; in a callback of the instance " \
-  "`stop` returns BUSY, and `destroy` does nothing"
+  "`stop` returns BUSY"
 #define VSI_RULE_FORK "in a child of fork, `stop` returns CLOSED and `destroy` changes no socket of the parent"
 
 #endif
