@@ -344,7 +344,7 @@ static bool template_places(const char *text) {
       "<b title=\"</xmp>\" ",
       "<!--</title>",
       "<![CDATA[</title>",
-      "<![CDATA[
+      "<![CDATA[",
       "]]>",
       "<pre>",
       "<listing>",
