@@ -225,7 +225,7 @@ typedef struct vestry_microhttpd_attach_options {
  *    by _TIMEOUT only.
  *  - Heads are not counted in vestry_bounds.max_request_bytes; bodies are.
  *  - Descriptors: if RLIMIT_NOFILE is lower than max_streams, attach reduces max_streams and logs that. An eighth of
- *    the limit (16 to 256) is kept for the program: a stream whose descriptor would be one of these gets 503, and the
+ *    the limit (16 to 256) is kept for the program: a stream that would use such a descriptor gets 503, and the
  *    log has a line. Connections that are no streams are the daemon's: set MHD_OPTION_CONNECTION_LIMIT.
  *  - Streams of one address have no bound: limit them by scope or by the store.
  *  - With MHD_USE_ERROR_LOG the daemon logs a line for each stream that it has handed over.

@@ -52,8 +52,8 @@ void vsi_place_init(vsi_html_place *place) {
   *place = (vsi_html_place){.state = TEXT};
 }
 
-/* Values of `foreign`: the outermost of these elements that is open. Its end tag ends it, unless an element inside may
- * be one in which the parser ignores that end tag (WHATWG HTML, 13.2.6.4.7 and 13.2.6.5): then it is never left. */
+/* Values of `foreign`: the outermost open element of svg, math, select. Its end tag ends it, unless the element
+ * contains another in which the parser may ignore that tag (WHATWG HTML, 13.2.6.4.7 and 13.2.6.5): NEVER_LEFT. */
 enum { NOT_FOREIGN, IN_SELECT = 1, IN_SVG, IN_MATH, NEVER_LEFT };
 
 /* Return the index, from 1, of the current element in a list of names; 0: it is none of them. */
