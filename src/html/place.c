@@ -6,8 +6,8 @@
  *
  * Foreign content (svg, math) depends on the tree builder, which is not implemented here. In it, `title`, `style` and
  * `script` contain elements like any other, and CDATA sections are parsed; in a `select` or a `frameset` the parser
- * ignores these tags. Therefore markup inside such an element leads to LOST there, as does a tag inside `title` or
- * `textarea` elsewhere, and every CDATA section. Text without markup has the same end for both. In a `script` of svg,
+ * ignores these tags. Therefore markup inside such an element leads to LOST there, and so does a tag in `title` or
+ * `textarea` elsewhere, and every CDATA section. Both read text without markup alike. In a `script` of svg,
  * character references are decoded; vestry_html_js does not depend on that. `noscript` is read as ordinary elements, as
  * by a parser without scripting. A parser with scripting shows none of it, but takes the next "</noscript" for its end,
  * even in a value or a comment. Therefore no `<` is allowed in values and comments inside a noscript. */
@@ -56,7 +56,7 @@ void vsi_place_init(vsi_html_place *place) {
  * contains another in which the parser may ignore that tag (WHATWG HTML, 13.2.6.4.7 and 13.2.6.5): NEVER_LEFT. */
 enum { NOT_FOREIGN, IN_SELECT = 1, IN_SVG, IN_MATH, NEVER_LEFT };
 
-/* Return the index, from 1, of the current element in a list of names; 0: it is none of them. */
+/* Return the index, from 1, of the current element in a list of names; 0: not in the list. */
 static uint8_t index_of(const vsi_html_place *place, const char *const *names, size_t count) {
   const size_t len = place->element_len;
   for (size_t i = 0; i < count; i++)
