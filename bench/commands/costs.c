@@ -136,7 +136,7 @@ static double bytes_an_event(uint64_t streams, vestry_full_policy full, bool is_
       right = vestry_dispatch(v, nowhere, key, VESTRY_LIST("patch-elements", html)) == VESTRY_OK;
     }
   }
-  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats stats = {0};
   vestry_stats_get(v, &stats);
   const double events = (double)streams * EVENTS;
   const double bytes = (double)(bench_counted_bytes() - before) / events;
@@ -217,7 +217,7 @@ static double time_sends(vestry *v, send_fn send, uint64_t rounds, double *ret_u
   double sends = 0;
   uint64_t spent_ns = 0;
   for (uint64_t i = 0; i < rounds; i++) {
-    vestry_stats stats = {.size = sizeof stats};
+    vestry_stats stats = {0};
     vestry_stats_get(v, &stats);
     if (!stats.open_count) return -1;
     const uint64_t from = bench_thread_cpu_ns();
@@ -241,7 +241,7 @@ static bool print_sends(uint64_t streams, bool by_channel) {
   double below_us = -1, above_us = -1;
   is_blocked = true;
   right = right && time_sends(v, send, BELOW_ROUNDS, &below_us) == (double)streams;
-  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats stats = {0};
   for (int i = 0; right && i < 1000; i++) { /* up to the mark: streams are closed from there on */
     vestry_stats_get(v, &stats);
     if (stats.closed_by_cause[VESTRY_CAUSE_BUDGET]) break;

@@ -219,7 +219,7 @@ static bool begin(work *w, const vestry_host *host, bool is_alone) {
   if (vestry_event_signals_text(host, signals, sizeof signals - 1, NULL, &w->event)) return false;
   return is_alone || vestry_registry_intercept(
                          vestry_parts_of(w->v)->registry,
-                         &(vestry_interceptor){0, "count", VESTRY_PHASE_EFFECT, count_one, count_one, w}) == VESTRY_OK;
+                         &(vestry_interceptor){"count", VESTRY_PHASE_EFFECT, count_one, count_one, w}) == VESTRY_OK;
 }
 
 int bench_dispatch(int argc, char **argv) {

@@ -45,7 +45,7 @@ static bool scrape(look *at) {
 }
 
 static bool explain(look *at) {
-  vestry_stream_info info = {.size = sizeof info};
+  vestry_stream_info info = {0};
   return !vestry_observe_stream(at->l->observe, at->id, &info) && info.id == at->id;
 }
 

@@ -60,7 +60,7 @@ static bool look(const looked_into *l, uint64_t number) {
   static char text[1 << 17];
   uint64_t count = 0;
   const vestry_stream_query query = {.order = (vestry_stream_order)(number % 4)};
-  vestry_stream_info info = {.size = sizeof info};
+  vestry_stream_info info = {0};
   const uint64_t last_id = vestry_connection_look(vestry_memory_look(l->streams[l->streams_count - 1]).connection).id;
   return !vestry_observe_streams(l->observe, &query, count_one, &count, NULL) &&
          !vestry_observe_stream(l->observe, last_id, &info) &&

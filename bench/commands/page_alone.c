@@ -82,7 +82,7 @@ static bool open_site(site *s, uint64_t bytes, bool is_stepped, const vestry_pro
                                   .profiles_count = profile != NULL};
   vestry_err error = s->text ? vestry_create(&options, &s->v) : VESTRY_NO_MEMORY;
   if (!error) error = vestry_pages_create(s->v, NULL, &s->pages);
-  const vestry_page_options page = {.size = sizeof page, .render = make, .app = s, .sends_whole = sends_whole};
+  const vestry_page_options page = {.render = make, .app = s, .sends_whole = sends_whole};
   if (!error) error = vestry_page_create(s->pages, &page, &s->page);
   if (!error) fill(s);
   if (error) fprintf(stderr, "vestry-bench: pages: %s\n", vestry_strerror(error));
@@ -410,7 +410,7 @@ static int changed(uint64_t rows, uint64_t rounds, uint64_t bytes) {
   }
   for (uint64_t round = 0; ok && round < rounds; round++)
     for (int i = 0; i < 2; i++) ok = ok && change_row(&costs[i], round, rows, first, apart);
-  vestry_pages_stats stats = {.size = sizeof stats};
+  vestry_pages_stats stats = {0};
   if (ok) vestry_pages_stats_get(costs[1].s.pages, &stats);
   ok = ok && stats.patched_count == rounds;
   if (ok)

@@ -149,7 +149,7 @@ vestry_err bench_pages_create(vestry *v, bench_pages **ret_pages) {
   pthread_mutex_init(&b->lock, NULL);
   vestry_err error = vestry_pages_create(v, NULL, &b->pages);
   /* the whole, as the peers send it, and so that the load program can check every byte */
-  const vestry_page_options options = {.size = sizeof options, .render = make, .app = b, .sends_whole = true};
+  const vestry_page_options options = {.render = make, .app = b, .sends_whole = true};
   if (!error) error = vestry_page_create(b->pages, &options, &b->page);
   if (!error) error = vestry_route(v, "GET", "/page", page, b);
   if (!error) error = vestry_route(v, "POST", "/state", post_state, b);

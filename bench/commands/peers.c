@@ -203,7 +203,7 @@ static counts wait_for(side *s, int to) {
 }
 
 static void say(const side *s, const char *what, uint64_t commits, counts of) {
-  vestry_sqlite_stats stats = {.size = sizeof stats};
+  vestry_sqlite_stats stats = {0};
   vestry_sqlite_stats_get(s->database, &stats);
   if (!s->now.failed)
     printf("peers commits=%s pages=%" PRIu64 " count=%" PRIu64 " renders=%" PRIu64 " for_nothing=%" PRIu64

@@ -215,7 +215,7 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
   const served *all_of = ctx;
   vestry *app = all_of->v;
   (void)req;
-  vestry_stats s = {.size = sizeof s};
+  vestry_stats s = {0};
   vestry_stats_get(app, &s);
   vestry_store_stats kept = {0};
   vestry_store_stats_get(vestry_parts_of(app)->store, &kept);
@@ -442,7 +442,6 @@ int bench_serve(int argc, char **argv) {
   bench_server_block_signals();
   bench_raise_descriptors();
   vestry_options instance = {
-      .size = sizeof instance,
       .store = "hash",
       .connection = &(vestry_connection_options){.heartbeat_ms = heartbeat_ms, .max_queued_bytes = queue_bytes},
       .bounds = &(vestry_bounds){.max_queued_bytes = budget_bytes,
@@ -452,7 +451,7 @@ int bench_serve(int argc, char **argv) {
       .profiles = &profile,
       .profiles_count = profile.ops != &vestry_profile_identity};
   if (counts_memory) instance.host = bench_counting_host();
-  vestry_runtime_options running = {.size = sizeof running, .host = instance.host, .threads_count = (uint32_t)workers};
+  vestry_runtime_options running = {.host = instance.host, .threads_count = (uint32_t)workers};
   if (!bench_io(io, &running.io)) return 2;
   const vestry_session_options sessions = bench_members_sessions(members_count);
   bench_members members = {0};

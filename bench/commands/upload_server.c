@@ -140,7 +140,7 @@ static void drop(void *file, vestry_err why) {
 
 static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const served *all = ctx;
-  vestry_uploads_stats s = {.size = sizeof s};
+  vestry_uploads_stats s = {0};
   (void)req;
   vestry_uploads_stats_get(all->uploads, &s);
   return vestry_reply_bodyf(reply,

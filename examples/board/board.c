@@ -252,7 +252,7 @@ static vestry_err effect_draw(vestry_dispatch_context *context, const json_t *ar
 /* Write the action of a form, which runs once; an identical submission before the answer is dropped. */
 static vestry_err sending(char *action, size_t size, const char *signals, const char *url) {
   const vestry_backend_action_options options = {
-      .size = sizeof options, .filter_include = signals, .csrf = true, .once = true, .deduplicate = true};
+      .filter_include = signals, .csrf = true, .once = true, .deduplicate = true};
   return vestry_backend_action_string(action, size, VESTRY_METHOD_POST, &options, "%-s", url);
 }
 

@@ -190,7 +190,7 @@ static struct MHD_Daemon *start_microhttpd(const char *port, unsigned *ret_port)
   const unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME;
   const struct sockaddr_in at = {
       .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  const vestry_microhttpd_attach_options strict = {.size = sizeof strict, .is_strict = true}; // as the daemon is
+  const vestry_microhttpd_attach_options strict = {.is_strict = true}; // as the daemon is
   if (vestry_microhttpd_attach(v, NULL, &strict, &attached)) return NULL;
   struct MHD_Daemon *daemon =
       MHD_start_daemon(flags, 0, NULL, NULL, serve, NULL, MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_NOTIFY_COMPLETED,
@@ -246,9 +246,8 @@ int main(int argc, char **argv) {
   if (given.trace && vestry_trace_file_create(&file, &spans)) return 1; // the log has the reason
   sigset_t ends;
   sigemptyset(&ends), sigaddset(&ends, SIGINT), sigaddset(&ends, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &ends, NULL); // in all threads; main waits for them
-  const vestry_options options = {.size = sizeof options,
-                                  .host = vestry_trace_file_host(spans), // NULL without --trace
+  pthread_sigmask(SIG_BLOCK, &ends, NULL);                               // in all threads; main waits for them
+  const vestry_options options = {.host = vestry_trace_file_host(spans), // NULL without --trace
                                   .scope = scope_of,
                                   .connection = &(vestry_connection_options){.heartbeat_ms = HEARTBEAT_MS},
                                   .bounds = &(vestry_bounds){.max_streams_per_scope_count = STREAMS_A_USER}};

@@ -171,8 +171,7 @@ static void stream_end(void *transport, bool clean, vestry_cause cause) {
   s->connection = vestry_connection_unref(s->connection);
 }
 
-static const vestry_transport_ops stream_ops = {.size = sizeof(vestry_transport_ops),
-                                                .open = stream_open,
+static const vestry_transport_ops stream_ops = {.open = stream_open,
                                                 .write = stream_write,
                                                 .end = stream_end,
                                                 .release = free, /* `end` has freed everything else */
@@ -191,8 +190,7 @@ static vestry_err request_open(void *server_request, const vestry_response *head
   return VESTRY_OK;
 }
 
-static const vestry_request_ops request_ops = {.size = sizeof(vestry_request_ops),
-                                               .method = request_method,
+static const vestry_request_ops request_ops = {.method = request_method,
                                                .path = request_path,
                                                .query = request_query,
                                                .header = request_header,

@@ -155,7 +155,7 @@ vestry_err database_lock(struct database *db, vestry_sql_transaction *transactio
 }
 
 void database_counters(struct database *db, struct database_counters *ret_counters) {
-  vestry_sqlite_stats followed = {.size = sizeof followed};
+  vestry_sqlite_stats followed = {0};
   vestry_sqlite_pool_stats pool = {0};
   if (database_is_postgres(db)) {
     count_server(db, ret_counters);

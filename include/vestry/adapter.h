@@ -78,7 +78,6 @@ VESTRY_API void vestry_response_cut(vestry *v);
 /** Functions on a server's request. Called on the serving thread only, while vestry_serve runs. All before respond_body
  *  are mandatory; respond_body and all after it may be NULL. */
 typedef struct vestry_request_ops {
-  size_t size; /**< sizeof(vestry_request_ops), or 0 */
   /** method: "GET"…; path: URL-decoded, without query; query: without '?', as sent, NULL: none. Valid while serving. */
   const char *(*method)(void *server_request);
   const char *(*path)(void *server_request);
@@ -246,7 +245,6 @@ VESTRY_API int vestry_route_status(vestry *v, const char *method, const char *pa
  *  lock of its routes: they must neither mount nor unmount a route (add or remove it: vestry/routes.h), nor wait for a
  *  thread that does. */
 typedef struct vestry_route_follower {
-  size_t size; /**< sizeof(vestry_route_follower), or 0 */
   /** Called before a route is mounted; method and pattern as passed to vestry_route, borrowed. OK | any other error:
    *  the route is not mounted, and vestry_route returns the error. */
   vestry_err (*mounts)(void *ctx, const char *method, const char *pattern);
@@ -267,7 +265,6 @@ VESTRY_API vestry_err vestry_routes_follow(vestry *v, const vestry_route_followe
 
 /** Functions of an adapter for vestry_server_create. All are mandatory. */
 struct vestry_server_adapter {
-  size_t size; /**< sizeof(vestry_server_adapter), or 0 */
   const char *name;
   /** Start a server. vestry_server_create calls this, with the same arguments and results. options: already complete
    *  and checked; either unix_path or address is set. ret_server: the first member of a struct of the adapter, owned by

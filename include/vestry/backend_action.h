@@ -75,7 +75,6 @@ typedef enum vestry_cancellation {
 
 /** Options of an action, as of client 1.0; pointers are borrowed. Zero: the default of the client, in brackets. */
 typedef struct vestry_backend_action_options {
-  size_t size; /**< sizeof(vestry_backend_action_options), or 0 */
   vestry_action_content content;
   const char *selector;            /**< CSS selector of the form; only with CONTENT_FORM. NULL: the form around the
                                         element */

@@ -29,7 +29,6 @@ extern "C" {
  *  standalone encoding, without reference to earlier events. docs/guide/channels.md#epochs has the rules, and the costs
  *  of a channel. */
 typedef struct vestry_channel_stats {
-  size_t size;               /**< sizeof(vestry_channel_stats), or 0 */
   size_t members_count;      /**< current members */
   uint64_t published_count;  /**< events published to this channel */
   uint64_t accepted_count;   /**< events accepted by the queues of members */
@@ -104,7 +103,6 @@ VESTRY_API vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, 
 
 /** Counters of all channels since the instance was created. made_count = live_count + ended_count. */
 typedef struct vestry_channels_stats {
-  size_t size; /**< sizeof(vestry_channels_stats), or 0 */
   uint64_t made_count, live_count, ended_count;
   uint64_t refused_count; /**< channels not made because of max_channels_count */
 } vestry_channels_stats;

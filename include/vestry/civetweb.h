@@ -27,7 +27,6 @@ extern "C" {
 
 /** Options of the adapter. Zero is the default. */
 typedef struct vestry_civetweb_options {
-  size_t size;              /**< sizeof(vestry_civetweb_options), or 0 */
   uint32_t reserve_threads; /**< workers kept free of streams; 0: a tenth of num_threads, at least 2, at most 32 */
   uint64_t watch_ms;        /**< interval between checks of the sockets for peers that have gone (see
                                  vestry_civetweb_create); 0: a sixteenth of the instance's heartbeat, at least 10, at

@@ -86,7 +86,6 @@ typedef vestry_verdict (*vestry_on_error_fn)(vestry_connection *connection, vest
 /** Hooks of a connection. If a connection and its instance have hooks, all are called, those of the connection first;
  *  the first verdict that is not DEFAULT counts. */
 typedef struct vestry_connection_hooks {
-  size_t size;                 /**< sizeof(vestry_connection_hooks), or 0 */
   vestry_on_open_fn on_open;   /**< NULL: none */
   vestry_on_close_fn on_close; /**< NULL: none */
   vestry_on_error_fn on_error; /**< NULL: none */
@@ -95,7 +94,6 @@ typedef struct vestry_connection_hooks {
 
 /** Bounds and behaviour of a connection. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_connection_options {
-  size_t size;               /**< sizeof(vestry_connection_options), or 0 */
   uint32_t max_queued_count; /**< maximum number of events accepted and not yet handed to the transport [1,024]; at most
                                   1,000,000 */
   size_t max_queued_bytes;   /**< maximum of their bytes [1 MiB, or half of vestry_bounds.max_queued_bytes if that is
@@ -108,7 +106,6 @@ typedef struct vestry_connection_options {
 
 /** Counters of one connection since it was created. */
 typedef struct vestry_connection_stats {
-  size_t size;                               /**< sizeof(vestry_connection_stats), or 0 */
   uint64_t accepted_count, accepted_bytes;   /**< events accepted from senders */
   uint64_t written_count, written_bytes;     /**< events handed to the transport as a whole; without heartbeats */
   uint64_t discarded_count, discarded_bytes; /**< accepted events that were not written, because the connection ended */

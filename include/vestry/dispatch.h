@@ -23,7 +23,6 @@ extern "C" {
 
 /** Options of a dispatch. Zero is the default: to no connection, without data. */
 typedef struct vestry_dispatch_options {
-  size_t size;                   /**< sizeof(vestry_dispatch_options), or 0 */
   vestry_scope scope;            /**< scope of the key */
   const vestry_key *key;         /**< dispatch to the open connections stored under this key; borrowed. NULL: see
                                       connection */

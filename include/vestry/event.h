@@ -74,7 +74,6 @@ typedef struct vestry_event_options {
 
 /** Options of patched elements. Zero is the default. */
 typedef struct vestry_elements_options {
-  size_t size; /**< sizeof(vestry_elements_options), or 0 */
   vestry_event_options event;
   const char *selector; /**< CSS; NULL or "": match by element id. Mandatory for every mode but OUTER and REPLACE */
   vestry_patch_mode mode;
@@ -83,20 +82,11 @@ typedef struct vestry_elements_options {
   vestry_namespace ns; /**< a builder (vestry/html.h) reads HTML: begin SVG with texts of clients at its own <svg> */
 } vestry_elements_options;
 
-/** The defaults. */
-#define VESTRY_ELEMENTS_OPTIONS_INIT                                                                                   \
-  { sizeof(vestry_elements_options), {NULL, 0}, NULL, VESTRY_PATCH_OUTER, false, NULL, VESTRY_NAMESPACE_HTML }
-
 /** Options of patched signals. Zero is the default. */
 typedef struct vestry_signals_options {
-  size_t size; /**< sizeof(vestry_signals_options), or 0 */
   vestry_event_options event;
   bool only_if_missing; /**< do not overwrite existing signals of the page */
 } vestry_signals_options;
-
-/** The defaults. */
-#define VESTRY_SIGNALS_OPTIONS_INIT                                                                                    \
-  { sizeof(vestry_signals_options), {NULL, 0}, false }
 
 /** One attribute of a script element. Name: ASCII letters, digits, '-', '_', ':', '.'; value: any UTF-8, escaped. A
  *  NULL value writes the bare name (async, defer). */
@@ -106,16 +96,11 @@ typedef struct vestry_attribute {
 
 /** Options of a script. Zero is the default. */
 typedef struct vestry_script_options {
-  size_t size; /**< sizeof(vestry_script_options), or 0 */
   vestry_event_options event;
   bool keep;                          /**< leave the element in the page; default: it removes itself after it has run */
   const vestry_attribute *attributes; /**< in this order, after the attribute that removes the element; copied */
   size_t attributes_count;            /**< at most 64 */
 } vestry_script_options;
-
-/** The defaults. */
-#define VESTRY_SCRIPT_OPTIONS_INIT                                                                                     \
-  { sizeof(vestry_script_options), {NULL, 0}, false, NULL, 0 }
 
 /** Maximum size of one event, which prevents runaway formatting. */
 #define VESTRY_EVENT_MAX_BYTES ((size_t)64 * 1024 * 1024)
@@ -146,7 +131,7 @@ VESTRY_API vestry_err vestry_event_elementsf(const vestry_host *host, const vest
  *  override those of the options. Otherwise as vestry_event_elements. */
 static inline vestry_err vestry_event_remove(const vestry_host *host, const char *selector,
                                              const vestry_elements_options *options, vestry_event **ret_event) {
-  vestry_elements_options own = VESTRY_ELEMENTS_OPTIONS_INIT;
+  vestry_elements_options own = {0};
   if (options) own = *options;
   own.selector = selector;
   own.mode = VESTRY_PATCH_REMOVE;
@@ -198,7 +183,6 @@ VESTRY_API vestry_err vestry_event_script(const vestry_host *host, const char *s
 
 /** Options of a plain event. Zero is the default. */
 typedef struct vestry_plain_options {
-  size_t size;                /**< sizeof(vestry_plain_options), or 0 */
   vestry_event_options event; /**< a retry_ms of 1000 is written, too, because an EventSource waits longer by default */
 } vestry_plain_options;
 

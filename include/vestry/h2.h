@@ -23,7 +23,6 @@ extern "C" {
 
 /** Options of a server. Zero is the default. */
 typedef struct vestry_h2_options {
-  size_t size;              /**< sizeof(vestry_h2_options), or 0 */
   const char *address;      /**< numeric address to listen on; NULL: 0.0.0.0, every IPv4 address */
   uint16_t port;            /**< 0: a free port, see vestry_server.port */
   const char *unix_path;    /**< UNIX socket to listen on, instead of address and port; NULL: none. As in

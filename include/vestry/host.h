@@ -41,7 +41,6 @@ typedef enum vestry_log_level {
 
 /** Functions for memory, time, randomness and the log. */
 typedef struct vestry_host {
-  size_t size; /**< sizeof(vestry_host), or 0 */
   /** Passed to every function below. */
   void *ctx;
   /** Allocate, resize or free memory, like realloc: allocate if memory is NULL; free and return NULL if size_bytes is

@@ -55,7 +55,6 @@ extern VESTRY_API const vestry_value_ops vestry_connection_values;
 
 /** Upper bounds of an instance. 0 selects the default, which each member states. */
 typedef struct vestry_bounds {
-  size_t size;      /**< sizeof(vestry_bounds), or 0 */
   size_t max_count; /**< maximum number of entries in the store: max_count of vestry_store_options. 0: for "lru" 10,000,
                          for "hash" no maximum */
   /** Maximum number of entries of one scope (vestry/key.h) in the store: max_per_scope_count of vestry_store_options.
@@ -116,8 +115,7 @@ typedef struct vestry_bounds {
  *  pointer, valid until the end of the enclosing block; to change a bound, copy the struct first. In C only.
  *      const vestry_options options = {.threads_count = VESTRY_THREADS_NONE, .bounds = VESTRY_BOUNDS_DEVICE}; */
 #define VESTRY_BOUNDS_DEVICE                                                                                           \
-  (&(const vestry_bounds){.size = sizeof(vestry_bounds),                                                               \
-                          .max_count = 1000,                                                                           \
+  (&(const vestry_bounds){.max_count = 1000,                                                                           \
                           .max_per_stream_count = 8,                                                                   \
                           .max_queued_bytes = 512 << 10,                                                               \
                           .max_body_bytes = 32 << 10,                                                                  \
@@ -154,7 +152,6 @@ typedef struct vestry_named_store {
 
 /** Options of an instance. Zero is the default. */
 typedef struct vestry_options {
-  size_t size;             /**< sizeof(vestry_options), or 0 */
   const vestry_host *host; /**< borrowed; NULL: the host of runtime if that is set, else the default. Another host than
                                 that of runtime is INVALID */
   vestry_runtime *runtime; /**< borrowed; NULL: the instance creates its own */
@@ -200,7 +197,6 @@ typedef struct vestry_options {
 /** Counters since creation. opened_count = open_count + closed_count. The store has its own counters
  *  (vestry_store_stats_get). */
 typedef struct vestry_stats {
-  size_t size; /**< sizeof(vestry_stats), or 0 */
   uint64_t opened_count, open_count, closed_count;
   uint64_t closed_by_cause[VESTRY_CAUSES_MAX];
   /** Sums over all connections, as in vestry_connection_stats. */

@@ -27,7 +27,6 @@ struct MHD_Daemon;
 
 /** Options of a server. Zero is the default. */
 typedef struct vestry_microhttpd_options {
-  size_t size;              /**< sizeof(vestry_microhttpd_options), or 0 */
   const char *address;      /**< numeric address to listen on; NULL: 0.0.0.0, every IPv4 address */
   uint16_t port;            /**< 0: a free port, see vestry_server.port */
   const char *unix_path;    /**< UNIX socket to listen on, instead of address and port; NULL: none. See
@@ -65,12 +64,10 @@ typedef struct vestry_microhttpd_options {
                                  4,096 to 64 MiB */
   const char *tls_key;      /**< text in PEM, not a file name; with key and certificate the server accepts HTTPS only.
                                  Borrowed for create */
-  const char *tls_certificate; /**< PEM, followed by its chain if there is one */
-  size_t max_head_bytes;       /**< of a request's head, with its target; a larger one gets 431, or 414 if its target
+  const char *tls_certificate;  /**< PEM, followed by its chain if there is one */
+  size_t max_head_bytes;        /**< of a request's head, with its target; a larger one gets 431, or 414 if its target
                                     exceeds half of the bound, and the connection closes. The signals of a GET are in
                                     its target. 0: 16,384, or a quarter of memory_bytes if that is set; at most 4 MiB */
-
-  /* The next members are newer than 0.3.0: they are ignored, and the server has no TLS, unless size is set. */
   const char *const *tls_pairs; /**< instead of tls_key and tls_certificate: keys and certificates alternate, ended by
                                      NULL. A client gets the first pair whose certificate is for the name that it
                                      requests (SNI), or else the first. NULL: none */
@@ -165,7 +162,6 @@ VESTRY_API vestry_err vestry_microhttpd_renew(vestry_server *server, const char 
 
 /** Options of an adapter in a daemon of the application. Zero is the default. */
 typedef struct vestry_microhttpd_attach_options {
-  size_t size;           /**< sizeof(vestry_microhttpd_attach_options), or 0 */
   uint32_t max_streams;  /**< maximum number of open streams; beyond it 503 with Retry-After. 0: 10,000; at most
                               1,000,000 */
   uint32_t max_requests; /**< maximum number of requests that are read or served; beyond it the connection is closed,

@@ -76,7 +76,6 @@ VESTRY_API vestry_err vestry_sink_put(vestry_sink *sink, const void *data, size_
  *  event stream, or nothing) and then to the encoded events in their order. Each part can be decoded when it has
  *  arrived, without the parts after it. */
 typedef struct vestry_profile_ops {
-  size_t size; /**< sizeof(vestry_profile_ops), or 0 */
   /** Name of the coding in Accept-Encoding and Content-Encoding: a token in lower case, at most 31 bytes. */
   const char *coding;
   /** Fill in defaults and check the settings: OK | INVALID. profile: a copy, to be changed in place. */

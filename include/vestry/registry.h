@@ -84,7 +84,6 @@ typedef vestry_err (*vestry_intercept_fn)(vestry_dispatch_context *context, cons
 
 /** An interceptor: functions called before and after a phase. */
 typedef struct vestry_interceptor {
-  size_t size;      /**< sizeof(vestry_interceptor), or 0 */
   const char *name; /**< for error records; mandatory; copied */
   vestry_phase phase;
   vestry_intercept_fn before; /**< called in order of registration; NULL: none, then `after` is mandatory */
@@ -171,7 +170,6 @@ typedef struct vestry_dispatch_error {
 
 /** Result of a dispatch. Failures beyond VESTRY_DISPATCH_ERRORS_MAX increase errors_count, but have no record. */
 typedef struct vestry_dispatch_result {
-  size_t size;                /**< sizeof(vestry_dispatch_result), or 0 */
   uint32_t effects_count;     /**< effects performed without an error */
   uint32_t errors_count;      /**< failures of effects, actions, placeholders and interceptors */
   uint32_t skipped_count;     /**< effects and actions skipped because of fail-fast, a limit or an interceptor */

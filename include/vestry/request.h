@@ -135,7 +135,6 @@ VESTRY_API vestry_err vestry_request_get(const vestry_request *req, vestry_in in
 
 /** A file of a form, as slices of the body. All of it is under the client's control. */
 typedef struct vestry_upload {
-  size_t size;        /**< sizeof(vestry_upload), or 0 */
   vestry_slice name;  /**< file name on the user's machine, as sent: a quote is %22; do not use it as a path on yours */
   vestry_slice type;  /**< len 0: none sent */
   vestry_slice bytes; /**< not terminated */
@@ -174,7 +173,6 @@ typedef enum vestry_same_site {
 
 /** A cookie for the browser (RFC 6265bis). Zero is the safe choice for each member. */
 typedef struct vestry_cookie {
-  size_t size;                /**< sizeof(vestry_cookie), or 0 */
   const char *name;           /**< a token */
   const char *value;          /**< visible ASCII, no quote, comma, semicolon or backslash; NULL: empty */
   const char *path;           /**< NULL: / */
@@ -306,7 +304,6 @@ VESTRY_API void vestry_reply_data(vestry_reply *reply, void *data, vestry_destro
 /** Options of the stream that this request opens. Unset members keep the value of an earlier call, or the instance's
  *  default. */
 typedef struct vestry_stream_options {
-  size_t size;                                 /**< sizeof(vestry_stream_options), or 0 */
   const vestry_connection_options *connection; /**< bounds and behaviour; non-zero members override the instance's */
   const vestry_connection_hooks *hooks;        /**< called before the instance's; see vestry_connection_hooks */
   const vestry_profile *profiles; /**< encodings offered, best first; they replace those of the instance. A client that

@@ -47,7 +47,6 @@ typedef enum vestry_runtime_io {
 
 /** Options of a runtime. Zero is the default. */
 typedef struct vestry_runtime_options {
-  size_t size;             /**< sizeof(vestry_runtime_options), or 0 */
   const vestry_host *host; /**< borrowed, must outlive the runtime; NULL: vestry_host_default(). Its clock decides when
                                 timers fire. A runtime with threads sleeps in real time for the duration that this clock
                                 gives, then reads the clock again. So a clock that is set by hand is for stepped
@@ -56,10 +55,6 @@ typedef struct vestry_runtime_options {
                                 VESTRY_THREADS_NONE */
   vestry_runtime_io io;    /**< how streams write; not read if size is 0 */
 } vestry_runtime_options;
-
-/** The defaults. */
-#define VESTRY_RUNTIME_OPTIONS_INIT                                                                                    \
-  { sizeof(vestry_runtime_options), NULL, 0, VESTRY_RUNTIME_IO_AUTOMATIC }
 
 /** Create a runtime and start its threads. They are named vestry-0, vestry-1 … and vestry-timer, and block all signals.
  *  options      NULL: the defaults
@@ -142,7 +137,6 @@ typedef void (*vestry_actor_done_fn)(void *ctx);
 
 /** Functions of an actor. */
 typedef struct vestry_actor_options {
-  size_t size;               /**< sizeof, or 0 */
   vestry_actor_run_fn run;   /**< mandatory */
   vestry_actor_drop_fn drop; /**< NULL: messages that were not received are dropped without a call */
   vestry_actor_done_fn done; /**< NULL: none */

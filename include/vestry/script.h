@@ -24,7 +24,6 @@ extern "C" {
 
 /** Options of a custom event. Zero is the default. */
 typedef struct vestry_custom_event_options {
-  size_t size;                         /**< sizeof(vestry_custom_event_options), or 0 */
   const vestry_script_options *script; /**< NULL: the defaults */
   const char *selector; /**< CSS selector: the event is dispatched to each matching element; NULL or "": to the
                              document */
@@ -32,10 +31,6 @@ typedef struct vestry_custom_event_options {
   bool not_cancelable;
   bool not_composed; /**< the event stays within a shadow tree */
 } vestry_custom_event_options;
-
-/** The defaults. */
-#define VESTRY_CUSTOM_EVENT_OPTIONS_INIT                                                                               \
-  { sizeof(vestry_custom_event_options), NULL, NULL, false, false, false }
 
 /** Make an event that writes a text to the browser's console, as a log entry.
  *  text       UTF-8, len bytes; copied

@@ -28,7 +28,6 @@ typedef struct vestry_server_adapter vestry_server_adapter;
 /** A server of an instance, made by vestry_server_create or by a function of an adapter, such as
  *  vestry_microhttpd_create. Its members are read-only and do not change. */
 typedef struct vestry_server {
-  size_t size;                          /**< sizeof(vestry_server) of the adapter's library */
   const vestry_server_adapter *adapter; /**< the adapter that made it */
   uint16_t port;                        /**< listening port; 0: a UNIX socket, or the application's server */
   char url[160]; /**< listening address, if vestry_server_create made the server: a URL, or "unix:/run/app.sock";
@@ -37,7 +36,6 @@ typedef struct vestry_server {
 
 /** Options of a server. Zero is the default. An option that an adapter does not support is UNSUPPORTED. */
 typedef struct vestry_server_options {
-  size_t size;              /**< sizeof(vestry_server_options), or 0 */
   const char *address;      /**< numeric address to listen on; NULL: 127.0.0.1, this machine only. "0.0.0.0": all IPv4
                                  interfaces */
   uint16_t port;            /**< 0: a free port */

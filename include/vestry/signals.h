@@ -20,7 +20,6 @@ extern "C" {
 
 /** Limits of signals from a client. Zero: the default in brackets. */
 typedef struct vestry_signals_limits {
-  size_t size;        /**< sizeof(vestry_signals_limits), or 0 */
   size_t max_bytes;   /**< of JSON text, after URL decoding [1 MiB] */
   uint32_t max_depth; /**< of nesting, the object itself counts 1 [32]; more than 256 counts as 256 */
   uint32_t max_count; /**< of values inside the object, all levels together [10,000] */

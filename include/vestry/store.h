@@ -34,7 +34,6 @@ typedef uint64_t vestry_handle;
 
 /** Functions by which a store reaches a value. They are called on any thread and must not block. */
 typedef struct vestry_value_ops {
-  size_t size; /**< sizeof(vestry_value_ops), or 0 */
   /** Take a reference. May run under a lock of the store, so it must do nothing but increment a counter. (The lock
    *  keeps vestry_store_get from returning a value that another thread is freeing.) */
   void (*ref)(void *value);
@@ -102,7 +101,6 @@ typedef struct vestry_store_type {
  *  A put counts as use of its value. A lookup (get, with) counts as use of all values of its key, in the order of their
  *  puts, so the newest becomes the most recently used. */
 typedef struct vestry_store_options {
-  size_t size;                   /**< sizeof(vestry_store_options), or 0 */
   const vestry_host *host;       /**< borrowed; NULL: default */
   const vestry_value_ops *value; /**< copied; ref, unref and close are mandatory */
   vestry_purge_fn purge;         /**< NULL: none */
@@ -121,10 +119,6 @@ typedef struct vestry_store_options {
   size_t types_count;             /**< number of types */
 } vestry_store_options;
 
-/** Initializer with the defaults. */
-#define VESTRY_STORE_OPTIONS_INIT                                                                                      \
-  { sizeof(vestry_store_options), NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0 }
-
 /** Behaviour of a put whose key has other values already. A put of a value that its key has already marks the value as
  *  used and returns OK, under every policy. The value keeps its position among the values of the key, its creation time
  *  and its handle; under REPLACE, the other values leave. */
@@ -140,7 +134,6 @@ typedef enum vestry_keep_policy {
 
 /** Result of a put. */
 typedef struct vestry_put_result {
-  size_t size;            /**< sizeof(vestry_put_result), or 0 */
   vestry_handle handle;   /**< of the stored entry */
   size_t displaced_count; /**< number of values that left because of this put, with cause REPLACED or SIZE */
   bool refreshed;         /**< the value was under the key already: it is marked as used, and keeps its creation time
@@ -166,7 +159,6 @@ typedef void (*vestry_list_fn)(const vestry_listed *listed, void *ctx);
 
 /** Counters: live = put - removed, and removed is the sum of removed_by_cause. Exact if no operation runs meanwhile. */
 typedef struct vestry_store_stats {
-  size_t size; /**< sizeof(vestry_store_stats), or 0 */
   uint64_t put_count, removed_count, live_count;
   uint64_t hits_count, misses_count; /**< of lookups by key */
   uint64_t removed_by_cause[VESTRY_CAUSES_MAX];
@@ -325,7 +317,6 @@ VESTRY_API void vestry_store_leave(vestry_store_exit *exit, const vestry_scoped_
 /** Functions of a store implementation, which keeps entries (key, value, handle). These may be NULL: `with`, `tick`,
  *  `next_deadline_ns`, `stats`, `key_of`, `remove_value`, `remove_scope`. Called on any thread, concurrently. */
 typedef struct vestry_store_ops {
-  size_t size;      /**< sizeof(vestry_store_ops), or 0 */
   const char *type; /**< name of the type; static */
   /** Create a store of this type.
    *  options  valid during the call; host is set. value is valid until destroy, and all its functions are set. The

@@ -56,7 +56,6 @@ typedef struct vestry_span {
 
 /** Receiver of spans. Borrowed by the host that has it. */
 typedef struct vestry_tracer {
-  size_t size; /**< sizeof(vestry_tracer), or 0 */
   /** Receives a span that has ended. Any thread, concurrently, no lock held; its cost is added to that thread's work.
    *  It may call no function of vestry except those of this header. Mandatory. */
   void (*on_span)(const vestry_span *span, void *ctx);

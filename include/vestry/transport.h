@@ -35,7 +35,6 @@ typedef enum vestry_wait {
 
 /** The connection of HTTP/2 that carries a stream, and others beside it. */
 typedef struct vestry_shared_connection {
-  size_t size;                     /**< sizeof(vestry_shared_connection), or 0 */
   uint64_t id;                     /**< the id (vestry_connection_now.id) of the first stream that it has carried */
   uint32_t streams_count;          /**< streams and requests that it carries now */
   uint32_t unsent_bytes;           /**< bytes of this stream that the transport has taken and not sent */
@@ -47,7 +46,6 @@ typedef struct vestry_shared_connection {
 /** Functions of a transport. They are called by the connection's runner only, one at a time, no lock held, unless
  *  stated otherwise. The first four are mandatory. */
 typedef struct vestry_transport_ops {
-  size_t size; /**< sizeof(vestry_transport_ops), or 0 */
   /** Write the head of the response and flush it. Called once, first, unless the connection ends before. May block only
    *  on a dedicated thread. WOULD_BLOCK counts as ERROR. */
   vestry_io (*open)(void *transport);
@@ -86,7 +84,7 @@ typedef struct vestry_transport_ops {
   vestry_io (*sent)(void *transport, int result, size_t *ret_written);
   /** Describe the connection that the stream shares with others, for display. Called on any thread, until release;
    *  may wait for a few writes of the connection. NULL: no connection of this adapter is shared.
-   *  ret_shared  fill in what its size has room for; untouched on failure
+   *  ret_shared  untouched on failure
    *  Returns  false: it is not known (any more) */
   bool (*shared)(void *transport, vestry_shared_connection *ret_shared);
 } vestry_transport_ops;

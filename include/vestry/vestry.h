@@ -17,20 +17,10 @@
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
-/* Structs grow from version to version, and programs compiled with an earlier version continue to work. The first
- * member is `size`, sizeof the struct; 0 stands for the struct of version 0.3.0. Set it to use a later member.
- * - Inputs (options, hooks, tables of functions): zero is the default, so name the members that you set. Members beyond
- *   the end of a shorter struct have the default; a longer struct must have zeroes there, otherwise INVALID. Targets of
- *   pointers are read during the call and copied, unless the member is documented as borrowed. (In C a compound literal
- *   exists until the end of the enclosing block: do not write it inside an `if` that ends before the call.)
- * - Outputs (stats, results): begin with = {0}, or set size. You get the members that fit.
- * Structs that the library passes to a callback may grow at their end; their `size`, if they have one, is set by the
- * library. These never change, because programs allocate them without a size, or get them by value: vestry_slice,
- * vestry_key, vestry_value, vestry_into, vestry_scope, vestry_header, vestry_attribute, vestry_event_options,
- * vestry_profile, vestry_field, vestry_message, vestry_mounted, vestry_file, vestry_store_type, vestry_list_cursor,
- * vestry_stream_cursor, vestry_scoped_key, vestry_connection_now, vestry_html, vestry_trace, vestry_broker,
- * vestry_window, vestry_window_axis, vestry_rows, vestry_sql_column, vestry_memory_seen, and the records of errors:
- * vestry_signals_error, vestry_field_error, vestry_dispatch_error. */
+/* A member of an input struct (options, hooks, tables of functions) that is zero has its default, so name the members that
+ * you set. Targets of pointers are read during the call and copied, unless the member is documented as borrowed. (In C a
+ * compound literal exists until the end of the enclosing block: do not write it inside an `if` that ends before the
+ * call.) An output struct is written whole. docs/abi.md has the versions that work together. */
 
 #include "vestry/backend_action.h"
 #include "vestry/batch.h"

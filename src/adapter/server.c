@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/options.h"
 #include "base/thread.h"
 #include "instance/instance.h"
 #include "serve/profiles.h"
@@ -27,13 +26,10 @@ enum { DRAIN_MORE_MS = 6000, LEAST_HEAD_BYTES = 1024, MOST_HEAD_BYTES = 4 << 20 
 
 vestry_err vestry_server_create(vestry *v, const vestry_server_adapter *adapter, const vestry_server_options *given,
                                 vestry_server **ret_server) {
-  vestry_server_options options;
   if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
-  if (!adapter || !VSI_OPS_ARE_KNOWN(vestry_server_adapter, adapter) || !ret_server ||
-      VSI_OPTIONS_TAKE(vestry_server_options, options, given))
-    return vsi_mistake(host, "vestry_server_create",
-                       "the adapter is missing, or the adapter or the options are of a later version");
+  vestry_server_options options = given ? *given : (vestry_server_options){0};
+  if (!adapter || !ret_server) return vsi_mistake(host, "vestry_server_create", "the adapter or ret_server is NULL");
   if (!options.tls_key != !options.tls_certificate)
     return vsi_mistake(host, "vestry_server_create", "tls_key and tls_certificate must be set together");
   if (options.unix_path && (options.address || options.port))
@@ -193,11 +189,10 @@ static vestry_err serve(vestry *v, const vestry_server_adapter *adapter, const v
 }
 
 vestry_err vestry_server_run(vestry *v, const vestry_server_adapter *adapter, const vestry_server_options *given) {
-  vestry_server_options options;
   if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
-  if (!adapter || VSI_OPTIONS_TAKE(vestry_server_options, options, given))
-    return vsi_mistake(host, "vestry_server_run", "the adapter is missing, or the options are of a later version");
+  vestry_server_options options = given ? *given : (vestry_server_options){0};
+  if (!adapter) return vsi_mistake(host, "vestry_server_run", "the adapter is missing");
   const vsi_option_range drain_ms = {"drain_ms", options.drain_ms, 1, VESTRY_DRAIN_MAX_MS};
   if (vsi_option_ranges_check(host, "vestry_server_run", &drain_ms, 1)) return VESTRY_INVALID;
   if (atomic_exchange(&runs, true)) {

@@ -53,13 +53,6 @@ static inline vestry_err vsi_mistake(const vestry_host *host, const char *functi
   vsi_log_mistake(host, function, why);
   return VESTRY_INVALID;
 }
-/* Log that the options of a function cannot be read (base/options.h). Returns INVALID. */
-static inline vestry_err vsi_mistake_in_options(const vestry_host *host, const char *function) {
-  return vsi_mistake(
-      host, function,
-      "options.size is neither 0 nor the size of the struct, or a member is set that only a later version has");
-}
-
 /* An option with its range. value: 0 stands for the default, and is valid. */
 typedef struct vsi_option_range {
   const char *name;

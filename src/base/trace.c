@@ -76,7 +76,7 @@ static uint64_t next_id(const vestry_host *host) {
 }
 
 void vsi_trace_make(const vestry_host *host, const vestry_trace *parent, vestry_span_kind kind, vestry_span *ret_span) {
-  const vestry_tracer *tracer = vsi_tracer_of(host);
+  const vestry_tracer *tracer = host->tracer;
   *ret_span = (vestry_span){.kind = kind, .begun_ns = vsi_now_ns(host), .name = ""};
   vestry_trace *trace = &ret_span->trace;
   if (parent) {
@@ -92,7 +92,7 @@ void vsi_trace_make(const vestry_host *host, const vestry_trace *parent, vestry_
 }
 
 void vsi_trace_report(const vestry_host *host, vestry_span *span) {
-  const vestry_tracer *tracer = vsi_tracer_of(host);
+  const vestry_tracer *tracer = host->tracer;
   if (!tracer || !span->trace.is_sampled) return; /* the tracer was removed meanwhile */
   span->ended_ns = vsi_now_ns(host);
   vsi_callback_begin();
@@ -101,7 +101,7 @@ void vsi_trace_report(const vestry_host *host, vestry_span *span) {
 }
 
 const vestry_trace *vsi_trace_carried(const vestry_host *host) {
-  return vsi_tracer_of(host) && here && here->is_sampled ? here : NULL;
+  return host->tracer && here && here->is_sampled ? here : NULL;
 }
 
 void vsi_span_begin_followed(vsi_span *span, const vestry_host *host, vestry_span_kind kind,

@@ -14,11 +14,6 @@ typedef struct vsi_span {
   vestry_span record;
 } vsi_span;
 
-/* Return the host's tracer; NULL: none. */
-static inline const vestry_tracer *vsi_tracer_of(const vestry_host *host) {
-  return !host->size || host->size >= offsetof(vestry_host, tracer) + sizeof host->tracer ? host->tracer : NULL;
-}
-
 /* Begin a span of a trace. parent NULL: begin a new trace. */
 VESTRY_API void vsi_trace_make(const vestry_host *host, const vestry_trace *parent, vestry_span_kind kind,
                                vestry_span *ret_span);
@@ -36,7 +31,7 @@ VESTRY_API void vsi_span_end_followed(vsi_span *span);
 static inline void vsi_span_begin(vsi_span *span, const vestry_host *host, vestry_span_kind kind,
                                   const vestry_trace *parent) {
   span->host = NULL;
-  if (vsi_tracer_of(host)) vsi_span_begin_followed(span, host, kind, parent);
+  if (host->tracer) vsi_span_begin_followed(span, host, kind, parent);
 }
 /* Leave the span before its end. vsi_span_come_back enters it again, on this or another thread. */
 static inline void vsi_span_leave(const vsi_span *span) {

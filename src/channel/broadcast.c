@@ -5,7 +5,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "channel/channels.h"
 #include "connection/refusal.h"
 #include "instance/elsewhere.h"
@@ -172,5 +171,5 @@ vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestr
 void vestry_channels_stats_get(vestry *v, vestry_channels_stats *ret_stats) {
   vestry_channels_stats stats;
   vsi_channels_stats_get(v->channels, &stats);
-  VSI_RESULT_GIVE(vestry_channels_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }

@@ -247,7 +247,6 @@ static vestry_err brotli_end(const vestry_profile *profile, uint64_t check, vest
 }
 
 const vestry_profile_ops vestry_profile_brotli = {
-    .size = sizeof(vestry_profile_ops),
     .coding = "br",
     .resolve = brotli_resolve,
     .create = brotli_create,

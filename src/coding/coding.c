@@ -6,7 +6,6 @@
 
 #include "base/memory.h"
 #include "base/mutex.h"
-#include "base/options.h"
 #include "coding/delivery.h"
 
 /* Codings: the write profiles in use, and the encoders that all streams of a coding share.
@@ -146,8 +145,8 @@ static bool is_coding_name(const char *name) {
 }
 
 static bool ops_are_whole(const vestry_profile_ops *ops) {
-  if (!ops || !VSI_OPS_ARE_KNOWN(vestry_profile_ops, ops) || !is_coding_name(ops->coding) || !ops->resolve ||
-      !ops->create || !ops->encode || !ops->finish || !ops->destroy)
+  if (!ops || !is_coding_name(ops->coding) || !ops->resolve || !ops->create || !ops->encode || !ops->finish ||
+      !ops->destroy)
     return false;
   bool shared = ops->primer != NULL;
   if ((ops->store != NULL) != shared || (ops->end != NULL) != shared) return false;

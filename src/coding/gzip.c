@@ -166,7 +166,6 @@ static vestry_err gzip_end(const vestry_profile *profile, uint64_t check, vestry
 }
 
 const vestry_profile_ops vestry_profile_gzip = {
-    .size = sizeof(vestry_profile_ops),
     .coding = "gzip",
     .resolve = gzip_resolve,
     .create = gzip_create,

@@ -47,7 +47,6 @@ static vestry_err identity_end(const vestry_profile *profile, uint64_t check, ve
 }
 
 const vestry_profile_ops vestry_profile_identity = {
-    .size = sizeof(vestry_profile_ops),
     .coding = "identity",
     .resolve = identity_resolve,
     .create = identity_create,

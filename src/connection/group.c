@@ -27,7 +27,6 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/refs.h"
 #include "base/wait.h"
 #include "connection/runner.h"
@@ -48,10 +47,9 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
                                           const vestry_connection_options *defaults,
                                           vestry_connection_options *ret_options) {
   static const vestry_connection_options none = {0};
-  vestry_connection_options own;
-  if (VSI_OPTIONS_TAKE(vestry_connection_options, own, options)) return VESTRY_INVALID;
+  vestry_connection_options own = options ? *options : (vestry_connection_options){0};
   if (!defaults) defaults = &none;
-  vestry_connection_options made = {.size = sizeof made};
+  vestry_connection_options made = {0};
 #define PICK(field, fallback) made.field = own.field ? own.field : defaults->field ? defaults->field : (fallback)
   PICK(max_queued_count, DEFAULT_QUEUED_COUNT);
   PICK(max_queued_bytes, VSI_DEFAULT_QUEUED_BYTES);
@@ -70,9 +68,7 @@ static vestry_err create(const vsi_environment *environment, const vestry_transp
                          const vestry_connection_options *options, const vsi_connection_hooks *hooks, void *given,
                          vestry_connection **ret_connection) {
   static const vsi_connection_hooks none = {.on_open = NULL};
-  if (!ops || !VSI_OPS_ARE_KNOWN_GROWN(ops, vestry_transport_ops, name) || !ops->open || !ops->write || !ops->end ||
-      !ops->release)
-    return VESTRY_INVALID;
+  if (!ops || !ops->open || !ops->write || !ops->end || !ops->release) return VESTRY_INVALID;
   const vestry_host *host = environment->host;
   if (!hooks) hooks = &none;
   vestry_connection *connection =

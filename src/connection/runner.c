@@ -46,7 +46,6 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/probe.h"
 #include "base/trace.h"
 #include "connection/backlog.h"
@@ -155,8 +154,7 @@ static void drop_first(vestry_connection *connection, bool written, vsi_settled 
   if (connection->has_bare) {
     vestry_event *event = vsi_queue_bare(&connection->queue);
     connection->has_bare = false;
-    if (written && vsi_tracer_of(host))
-      vsi_event_trace_written(host, vsi_event_extras(event), vestry_event_bytes(event).len);
+    if (written && host->tracer) vsi_event_trace_written(host, vsi_event_extras(event), vestry_event_bytes(event).len);
     settle_event(connection, event, NULL, written, settled, all);
     return;
   }
@@ -166,7 +164,7 @@ static void drop_first(vestry_connection *connection, bool written, vsi_settled 
     vsi_free(host, delivery);
     return;
   }
-  if (written && vsi_tracer_of(host))
+  if (written && host->tracer)
     vsi_event_trace_written(host, vsi_event_extras(delivery->event), vestry_event_bytes(delivery->event).len);
   if (written && delivery->times.stamp)
     vsi_group_tally_delivered(connection->environment->tally, host, &delivery->times);
@@ -410,7 +408,7 @@ static void settle_write(vestry_connection *connection, vestry_io io, size_t wri
 #ifndef VSI_WITHOUT_URING
 static bool can_batch(const vestry_connection *connection, size_t bytes) {
   const vestry_transport_ops *ops = connection->ops;
-  const bool has_compose = VSI_OPS_HAVE(ops, vestry_transport_ops, sent) && ops->compose;
+  const bool has_compose = ops->sent && ops->compose;
   return has_compose && connection->actor.class->sent && bytes <= VSI_SEND_ROOM;
 }
 #endif

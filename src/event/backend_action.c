@@ -12,7 +12,6 @@
 
 #include "base/ascii.h"
 #include "base/field.h"
-#include "base/options.h"
 #include "event/layout.h"
 #include "html/escape.h"
 #include "html/format.h"
@@ -273,8 +272,8 @@ static vestry_err begin_action(action *is, vestry_html *builder, vestry_method m
                                const vestry_backend_action_options *given) {
   vsi_html *html = vsi_html_of(builder);
   *is = (action){.html = html, .method = method};
-  if (VSI_OPTIONS_TAKE(vestry_backend_action_options, is->options, given) || (unsigned)method >= COUNT(actions) ||
-      !are_valid(&is->options))
+  is->options = given ? *given : (vestry_backend_action_options){0};
+  if ((unsigned)method >= COUNT(actions) || !are_valid(&is->options))
     return vsi_html_fail(html, VESTRY_INVALID, "an action's method or options are invalid");
   const bool is_safe = method == VESTRY_METHOD_GET || method == VESTRY_METHOD_QUERY;
   if (is->options.sent && is_safe)

@@ -6,7 +6,6 @@
 #include "base/field.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "event/extras.h"
 #include "event/layout.h"
 #include "event/mark.h"
@@ -133,8 +132,8 @@ vestry_err vestry_event_elements(const vestry_host *host, const char *html, size
                                  const vestry_elements_options *options, vestry_event **ret_event) {
   if (!html && len) return VESTRY_INVALID;
   patch p = {.html = html, .len = len};
-  vestry_err error = VSI_OPTIONS_TAKE(vestry_elements_options, p.options, options);
-  return error ? error : build(host, &p, ret_event);
+  if (options) p.options = *options;
+  return build(host, &p, ret_event);
 }
 
 vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, size_t len,

@@ -10,7 +10,6 @@
 
 #include "base/field.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/refs.h"
 #include "base/trace.h"
 #include "event/extras.h"
@@ -96,7 +95,7 @@ vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, co
   if (!event) return VESTRY_NO_MEMORY;
   event->host = host;
   VSI_REFS_INIT(&event->references, 1);
-  atomic_init(&event->extras, vsi_tracer_of(host) ? make_trace(host) : NULL);
+  atomic_init(&event->extras, host->tracer ? make_trace(host) : NULL);
   atomic_init(&event->previous, NULL);
   atomic_init(&event->number, 0);
   event->len = counter.len;
@@ -319,7 +318,8 @@ static bool is_datastars(const char *name) {
 vestry_err vestry_event_plain(const vestry_host *host, const char *name, const char *data, size_t len,
                               const vestry_plain_options *options, vestry_event **ret_event) {
   plain p = {.name = name, .data = data, .len = len};
-  if (VSI_OPTIONS_TAKE(vestry_plain_options, p.options, options) || (!data && len)) return VESTRY_INVALID;
+  p.options = options ? *options : (vestry_plain_options){0};
+  if ((!data && len)) return VESTRY_INVALID;
   if (!vsi_is_one_line(name) || !vsi_is_one_line(p.options.event.id) || (name && is_datastars(name)))
     return VESTRY_INVALID;
   if (!data) p.data = "";

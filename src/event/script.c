@@ -14,7 +14,6 @@
 
 #include "base/ascii.h"
 #include "base/field.h"
-#include "base/options.h"
 #include "event/layout.h"
 #include "html/escape.h"
 #include "html/tag.h"
@@ -139,8 +138,8 @@ vestry_err vestry_event_script(const vestry_host *host, const char *text, size_t
                                const vestry_script_options *options, vestry_event **ret_event) {
   if (!text && len) return VESTRY_INVALID;
   script s = {.text = text ? text : "", .len = len};
-  vestry_err error = VSI_OPTIONS_TAKE(vestry_script_options, s.options, options);
-  if (!error) error = check_options(&s.options, s.options.keep ? NULL : "data-effect");
+  if (options) s.options = *options;
+  vestry_err error = check_options(&s.options, s.options.keep ? NULL : "data-effect");
   return error ? error : vsi_event_build(host, script_layout, &s, ret_event);
 }
 
@@ -191,7 +190,7 @@ static void action_layout(vsi_writer *writer, vsi_event_meaning *meaning, const 
 static vestry_err send_off(vestry_html *code, const vestry_script_options *options, vestry_event **ret_event) {
   framed f = {.code = {NULL, 0}};
   vestry_err error = vestry_html_result(code, &f.code);
-  if (!error) error = VSI_OPTIONS_TAKE(vestry_script_options, f.options, options);
+  if (options) f.options = *options;
   if (!error) error = check_options(&f.options, "data-init");
   if (!error) error = vsi_event_build(vsi_html_of(code)->host, action_layout, &f, ret_event);
   vestry_html_finish(code);
@@ -283,9 +282,7 @@ vestry_err vestry_event_navigate_replace(const vestry_host *host, const char *ur
 /* The application's attributes follow the attribute that makes the script a speculation rule. */
 vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,
                                  const vestry_script_options *options, vestry_event **ret_event) {
-  vestry_script_options own = {0};
-  vestry_err error = VSI_OPTIONS_TAKE(vestry_script_options, own, options);
-  if (error) return error;
+  vestry_script_options own = options ? *options : (vestry_script_options){0};
   if (own.attributes_count >= MAX_ATTRIBUTES || (own.attributes_count && !own.attributes)) return VESTRY_INVALID;
   vestry_attribute attributes[MAX_ATTRIBUTES] = {{"type", "speculationrules"}};
   for (size_t i = 0; i < own.attributes_count; i++) {
@@ -297,6 +294,7 @@ vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *url
   own.attributes_count++;
   own.keep = true;
   if (!urls || !count) return VESTRY_INVALID;
+  vestry_err error = VESTRY_OK;
   vsi_buffer text;
   vsi_buffer_init(&text, host);
   vsi_buffer_append_str(&text, "{\"prefetch\":[{\"source\":\"list\",\"urls\":[");
@@ -323,9 +321,8 @@ vestry_err vestry_event_custom(const vestry_host *host, const char *name, const 
                                const vestry_custom_event_options *options, vestry_event **ret_event) {
   static const vsi_json_limits limits = {.max_depth = VSI_JSON_MAX_DEPTH, .max_count = UINT32_MAX};
   if (!name || !*name || (!detail && detail_len)) return VESTRY_INVALID;
-  vestry_custom_event_options own = {0};
-  vestry_err error = VSI_OPTIONS_TAKE(vestry_custom_event_options, own, options);
-  if (error) return error;
+  const vestry_custom_event_options own = options ? *options : (vestry_custom_event_options){0};
+  vestry_err error = VESTRY_OK;
   if (detail_len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   if (detail_len) error = vsi_json_check(detail, detail_len, &limits, VSI_JSON_ROOT_ANY, NULL);
   if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* an error of the program, not of a client */

@@ -9,7 +9,6 @@
 
 #include "base/ascii.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "event/query.h"
 #include "json/value.h"
 
@@ -17,7 +16,7 @@ enum { DEFAULT_MAX_BYTES = 1024 * 1024, DEFAULT_MAX_DEPTH = 32, DEFAULT_MAX_COUN
 
 /* Take the caller's limits, with defaults for unset members. OK | INVALID. */
 static vestry_err resolve(const vestry_signals_limits *given, vestry_signals_limits *ret_limits) {
-  if (VSI_OPTIONS_TAKE(vestry_signals_limits, *ret_limits, given)) return VESTRY_INVALID;
+  *ret_limits = given ? *given : (vestry_signals_limits){0};
   if (!ret_limits->max_bytes) ret_limits->max_bytes = DEFAULT_MAX_BYTES;
   if (!ret_limits->max_depth) ret_limits->max_depth = DEFAULT_MAX_DEPTH;
   if (!ret_limits->max_count) ret_limits->max_count = DEFAULT_MAX_COUNT;

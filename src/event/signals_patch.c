@@ -5,7 +5,6 @@
 
 #include "base/field.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "event/layout.h"
 #include "event/target.h"
 #include "json/json.h"
@@ -36,8 +35,8 @@ static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const v
 }
 
 static vestry_err take_options(patch *p, const vestry_signals_options *options) {
-  if (VSI_OPTIONS_TAKE(vestry_signals_options, p->options, options) || !vsi_is_one_line(p->options.event.id))
-    return VESTRY_INVALID;
+  p->options = options ? *options : (vestry_signals_options){0};
+  if (!vsi_is_one_line(p->options.event.id)) return VESTRY_INVALID;
   return VESTRY_OK;
 }
 
@@ -164,9 +163,8 @@ static void append_object(vsi_buffer *json, const char *const *paths, size_t cou
 
 vestry_err vestry_event_remove_signals(const vestry_host *host, const char *const *paths, size_t count,
                                        const vestry_signals_options *options, vestry_event **ret_event) {
-  vestry_signals_options own = {0};
-  vestry_err error = VSI_OPTIONS_TAKE(vestry_signals_options, own, options);
-  if (error) return error;
+  const vestry_signals_options own = options ? *options : (vestry_signals_options){0};
+  vestry_err error = VESTRY_OK;
   if (!paths || !count || own.only_if_missing) return VESTRY_INVALID;
   for (size_t i = 0; i < count && !error; i++) error = check_path(paths[i]);
   if (error) return error;

@@ -8,7 +8,6 @@
 #include "base/ascii.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "http/routes/routes.h"
 #include "instance/instance.h"
 
@@ -146,7 +145,7 @@ vestry_err vsi_answer_instead(const vestry_request *req, vestry_reply *reply, ve
 
 static vestry_err respond_with_body(const vestry_request *req, int status, const vestry_header *headers,
                                     size_t headers_count, vestry_reply *reply) {
-  const bool takes = VSI_OPS_HAVE(req->own->ops, vestry_request_ops, respond_body);
+  const bool takes = req->own->ops->respond_body;
   vestry_body *body = NULL;
   vestry_err error = req->own->watcher || (!takes && reply->rest.file) ? vsi_reply_load(reply) : VESTRY_OK;
   const char *bytes = reply->body ? reply->body : reply->rest.borrowed;

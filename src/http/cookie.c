@@ -9,7 +9,6 @@
 #include "base/ascii.h"
 #include "base/buffer.h"
 #include "base/field.h"
-#include "base/options.h"
 #include "http/reply.h"
 
 /* Return whether all bytes are cookie-octets: visible ASCII except quote, comma, semicolon and backslash. */
@@ -112,9 +111,8 @@ static const char *fault_of(const vestry_cookie *cookie) {
 
 vestry_err vestry_reply_cookie(vestry_reply *reply, const vestry_cookie *given) {
   static const char *const same_sites[] = {"Lax", "Strict", "None"};
-  vestry_cookie cookie;
-  if (!given || VSI_OPTIONS_TAKE(vestry_cookie, cookie, given))
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "the cookie is NULL, or has an unknown size");
+  vestry_cookie cookie = given ? *given : (vestry_cookie){0};
+  if (!given) return vsi_reply_refuse(reply, VESTRY_INVALID, "the cookie is NULL");
   const char *fault = fault_of(&cookie);
   if (fault) return vsi_reply_refuse(reply, VESTRY_INVALID, fault);
   vsi_buffer text;

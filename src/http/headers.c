@@ -6,7 +6,6 @@
 #include "base/ascii.h"
 #include "base/field.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "http/receiver.h"
 #include "http/request.h"
 
@@ -54,7 +53,7 @@ static bool is_clear(const framing *f, bool is_http11) {
 
 vestry_err vestry_head_check(const vestry_request_ops *ops, void *server_request, bool is_http11,
                              int64_t *ret_body_length) {
-  if (!ops || !ops->method || !VSI_OPS_HAVE(ops, vestry_request_ops, each_header)) return VESTRY_INVALID;
+  if (!ops || !ops->method || !ops->each_header) return VESTRY_INVALID;
   framing f = {.is_unclear = !vsi_is_token(ops->method(server_request))};
   ops->each_header(server_request, frame, &f);
   if (!is_clear(&f, is_http11)) return VESTRY_MALFORMED;
@@ -188,7 +187,7 @@ const char *vestry_request_header(const vestry_request *req, const char *name) {
   const bool is_user = vsi_user_header(name);
   if (is_user) vsi_request_mark_private(req);
   const char *first = req->own->ops->header(req->own->server_request, name);
-  const bool joins = first && VSI_OPS_HAVE(req->own->ops, vestry_request_ops, each_header);
+  const bool joins = first && req->own->ops->each_header;
   return joins && reports_client(name, is_user) ? joined(req->own, req->v->host, name, first) : first;
 }
 

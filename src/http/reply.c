@@ -16,7 +16,6 @@
 #include "base/field.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/utf8.h"
 #include "channel/broadcast.h"
 #include "channel/channel.h"
@@ -353,15 +352,13 @@ void vestry_reply_auto_close(vestry_reply *reply, bool auto_close) {
 
 /* All options are checked before the reply is changed, so that it is changed completely or not at all. */
 vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options *options) {
-  vestry_stream_options own;
   vestry_connection_options connection, resolved;
-  vestry_connection_hooks hooks;
   vestry_profile profiles[VESTRY_PROFILES_MAX];
-  if (!options || VSI_OPTIONS_TAKE(vestry_stream_options, own, options) ||
-      VSI_OPTIONS_TAKE(vestry_connection_options, connection, own.connection) ||
-      VSI_OPTIONS_TAKE(vestry_connection_hooks, hooks, own.hooks))
-    return vsi_reply_refuse(reply, VESTRY_INVALID,
-                            "vestry_reply_stream: the options are NULL, or have an unknown size or member");
+  vestry_stream_options own = options ? *options : (vestry_stream_options){0};
+  connection = own.connection ? *own.connection : (vestry_connection_options){0};
+  vestry_connection_hooks hooks = own.hooks ? *own.hooks : (vestry_connection_hooks){0};
+  if (!options)
+    return vsi_reply_refuse(reply, VESTRY_INVALID, "vestry_reply_stream: the options are NULL, or a member is unknown");
   if (vsi_connection_options_resolve(&connection, NULL, &resolved))
     return vsi_reply_refuse(reply, VESTRY_INVALID,
                             "vestry_reply_stream: options.connection: max_queued_count is at most 1,000,000, "

@@ -14,7 +14,6 @@
 #include "base/ascii.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/utf8.h"
 #include "event/query.h"
 #include "http/multipart.h"
@@ -333,7 +332,7 @@ vestry_err vestry_request_file(const vestry_request *req, const char *name, vest
     if (!vsi_part_is_file(&part) || !vsi_part_is_named(&part, name)) continue;
     const vestry_upload file = {
         .name = part.filename.data ? part.filename : part.encoded, .type = part.type, .bytes = part.value};
-    VSI_RESULT_GIVE(vestry_upload, ret_file, file);
+    if (ret_file) *ret_file = file;
     return VESTRY_OK;
   }
   return error;

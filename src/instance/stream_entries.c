@@ -238,8 +238,7 @@ static void value_left(void *value, vestry_store *store, vestry_handle handle) {
   vsi_connection_unlock(connection);
 }
 
-const vestry_value_ops vestry_connection_values = {.size = sizeof vestry_connection_values,
-                                                   .ref = value_ref,
+const vestry_value_ops vestry_connection_values = {.ref = value_ref,
                                                    .unref = value_unref,
                                                    .close = value_close,
                                                    .used_ns = value_used_ns,

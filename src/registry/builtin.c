@@ -136,7 +136,7 @@ static vestry_err send(vestry_dispatch_context *context, vestry_err error, vestr
 }
 
 static vestry_err send_elements(vestry_dispatch_context *context, const char *html, size_t len, const json_t *json) {
-  vestry_elements_options options = {.size = sizeof options};
+  vestry_elements_options options = {0};
   vestry_err error = read_options(context, json, elements_options, &options);
   if (error) return error;
   bool is_by_id = options.mode == VESTRY_PATCH_OUTER || options.mode == VESTRY_PATCH_REPLACE;
@@ -178,7 +178,7 @@ static vestry_err patch_elements_seq(vestry_dispatch_context *context, const jso
 
 /* [object or its JSON text, options?] */
 static vestry_err patch_signals(vestry_dispatch_context *context, const json_t *effect) {
-  vestry_signals_options options = {.size = sizeof options};
+  vestry_signals_options options = {0};
   const json_t *signals = json_array_get(effect, 1);
   vestry_err error = read_options(context, json_array_get(effect, 2), signals_options, &options);
   if (error) return error;
@@ -219,7 +219,7 @@ static vestry_err read_texts(vestry_dispatch_context *context, const json_t *val
 
 /* [selector, options?] */
 static vestry_err remove_elements(vestry_dispatch_context *context, const json_t *effect) {
-  vestry_elements_options options = {.size = sizeof options};
+  vestry_elements_options options = {0};
   vestry_err error = read_options(context, json_array_get(effect, 2), REMOVE_OPTIONS, &options);
   if (error) return error;
   const char *selector = vsi_json_c_text(json_array_get(effect, 1));
@@ -233,7 +233,7 @@ static vestry_err remove_elements(vestry_dispatch_context *context, const json_t
 static vestry_err remove_signals(vestry_dispatch_context *context, const json_t *effect) {
   const char **paths = NULL;
   size_t count = 0;
-  vestry_signals_options options = {.size = sizeof options};
+  vestry_signals_options options = {0};
   vestry_err error = read_options(context, json_array_get(effect, 2), signals_options, &options);
   if (!error) error = read_texts(context, json_array_get(effect, 1), "the paths", &paths, &count);
   if (error) return error;
@@ -283,7 +283,7 @@ static vestry_err send_named(vestry_dispatch_context *context, const json_t *eff
 
 /* [name, data?, options?]: an event for readers other than Datastar. The data is a text, or any value as JSON. */
 static vestry_err send_event(vestry_dispatch_context *context, const json_t *effect) {
-  vestry_plain_options options = {.size = sizeof options};
+  vestry_plain_options options = {0};
   vestry_err error = read_options(context, json_array_get(effect, 3), plain_options, &options);
   return error ? error : send_named(context, effect, NULL, &options);
 }
@@ -337,7 +337,7 @@ static const option custom_event_options[] = {
 
 static vestry_err read_script_options(vestry_dispatch_context *context, const json_t *json, const option *options,
                                       script_args *ret_args) {
-  ret_args->script = (vestry_script_options){.size = sizeof ret_args->script};
+  ret_args->script = (vestry_script_options){0};
   ret_args->event = (vestry_custom_event_options){.script = &ret_args->script};
   return read_options(context, json, options, ret_args);
 }

@@ -2,7 +2,6 @@
 /* The functions by which effects and interceptors use the dispatch that they run in. */
 #include "registry/context.h"
 #include "base/log.h"
-#include "base/options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -123,10 +122,11 @@ void vsi_context_record(vestry_dispatch_context *context, const vsi_failure *fai
 }
 
 void vsi_context_give(const vestry_dispatch_context *context, vestry_dispatch_result *ret_result) {
-  const vestry_dispatch_result *result = context->result;
+  if (!ret_result) return;
+  const vestry_dispatch_result *result = context->result; /* the errors beyond errors_count have no values */
   size_t kept = result->errors_count < VESTRY_DISPATCH_ERRORS_MAX ? result->errors_count : VESTRY_DISPATCH_ERRORS_MAX;
-  vsi_result_give(ret_result, result, offsetof(vestry_dispatch_result, errors) + kept * sizeof *result->errors,
-                  VSI_FROZEN_SIZE(vestry_dispatch_result));
+  memset(ret_result, 0, sizeof *ret_result);
+  memcpy(ret_result, result, offsetof(vestry_dispatch_result, errors) + kept * sizeof *result->errors);
 }
 
 vestry_err vestry_context_return(vestry_dispatch_context *context, json_t *value) {

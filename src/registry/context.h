@@ -60,7 +60,6 @@ struct vestry_dispatch_context {
 
 /* Reset the counts. */
 static inline void vsi_context_clear(vestry_dispatch_result *result) {
-  result->size = sizeof *result;
   result->effects_count = result->errors_count = result->skipped_count = result->connections_count = 0;
 }
 

@@ -21,7 +21,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/options.h"
 #include "base/probe.h"
 #include "base/trace.h"
 #include "base/utf8.h"
@@ -397,12 +396,6 @@ vestry_err vsi_dispatch_here(vestry *v, vestry_store *store, const vestry_scoped
   return dispatch_here(v, store, key, &(vsi_effects){.list = effects}, options, may_write, ret_result, ret_count);
 }
 
-/* Add to the count in a caller's result, whose struct may be shorter than the current one. */
-static void add_count(vestry_dispatch_result *result, uint32_t count) {
-  const size_t end = offsetof(vestry_dispatch_result, connections_count) + sizeof count;
-  if (result && (!result->size || result->size >= end)) result->connections_count += count;
-}
-
 /* Dispatch to the streams of other nodes, if they may have some. here: the number of streams on this node. error: the
  * result of the dispatch to these. */
 static vestry_err dispatch_elsewhere(vestry *v, const vestry_scoped_key *key, json_t *effects,
@@ -413,7 +406,7 @@ static vestry_err dispatch_elsewhere(vestry *v, const vestry_scoped_key *key, js
   if (!elsewhere) return error;
   if (here ? !elsewhere->is_shared(key, elsewhere->ctx) : error != VESTRY_NOT_FOUND) return error;
   vestry_err other = elsewhere->dispatch(key, effects, options, here > 0, &there, elsewhere->ctx);
-  add_count(ret_result, there);
+  if (ret_result) ret_result->connections_count += there;
   if (!here) return other;
   return error || other == VESTRY_NOT_FOUND ? error : other;
 }
@@ -421,7 +414,7 @@ static vestry_err dispatch_elsewhere(vestry *v, const vestry_scoped_key *key, js
 /* Return an error that came before the search for targets, with an empty result. */
 static vestry_err fail_early(vestry_err error, vestry_dispatch_result *ret_result) {
   const vestry_dispatch_result none = {0};
-  if (ret_result) VSI_RESULT_GIVE(vestry_dispatch_result, ret_result, none);
+  if (ret_result) *ret_result = none;
   return error;
 }
 
@@ -442,12 +435,12 @@ static vestry_err refuse_connection(const vestry *v) {
 
 vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatch_options *options,
                                 vestry_dispatch_result *ret_result) {
-  vestry_dispatch_options own;
   if (!v) return VESTRY_INVALID;
-  if (!json_is_array(effects) || VSI_OPTIONS_TAKE(vestry_dispatch_options, own, options) || !makes_sense(&own))
+  vestry_dispatch_options own = options ? *options : (vestry_dispatch_options){0};
+  if (!json_is_array(effects) || !makes_sense(&own))
     return vsi_mistake(v->host, "vestry_dispatch_with",
                        "effects or options.results is not an array, options.data is not an object, key and connection "
-                       "are both set, store is set without a key, or the options are of a later version");
+                       "are both set, or store is set without a key");
   if (own.connection && !vsi_group_has(v->group, own.connection)) return refuse_connection(v);
   if (!own.key) return vsi_dispatch_here(v, NULL, NULL, effects, &own, false, ret_result, NULL);
   if (vsi_instance_is_closing(v)) return fail_early(VESTRY_CLOSED, ret_result);
@@ -486,7 +479,7 @@ static vestry_event *make_event(const vestry *v, const vestry_value *effect, con
   if (!effect || effect->type != VESTRY_VALUE_LIST || effect->count != 2 || !effect->items) return NULL;
   const vestry_value *name = &effect->items[0], *argument = &effect->items[1];
   vestry_event *event = NULL;
-  if (!vsi_names_are_direct(v->registry) || vsi_instance_elsewhere(v) || vsi_tracer_of(v->host)) return NULL;
+  if (!vsi_names_are_direct(v->registry) || vsi_instance_elsewhere(v) || v->host->tracer) return NULL;
   if (name->type != VESTRY_VALUE_STRING || !name->text || !is_constant(argument, 0)) return NULL;
   if (argument->type == VESTRY_VALUE_OBJECT && strcmp(name->text, *ret_name = "patch-signals") == 0) {
     (void)vestry_event_signals(v->host, argument, NULL, &event);

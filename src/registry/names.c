@@ -9,7 +9,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 
 /* Free the names and interceptors. */
 static void finish(vestry_registry *registry) {
@@ -99,18 +98,15 @@ vestry_err vestry_registry_placeholder(vestry_registry *registry, const char *na
 /* ----------------------------------------------------------------------------------------------- interceptors ----- */
 
 vestry_err vestry_registry_intercept(vestry_registry *registry, const vestry_interceptor *interceptor) {
-  vestry_interceptor own;
   if (!registry) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(vestry_interceptor, own, interceptor) || !own.name || !*own.name ||
-      (unsigned)own.phase >= VSI_PHASES || (!own.before && !own.after))
+  vestry_interceptor own = interceptor ? *interceptor : (vestry_interceptor){0};
+  if (!own.name || !*own.name || (unsigned)own.phase >= VSI_PHASES || (!own.before && !own.after))
     return vsi_mistake(registry->host, "vestry_registry_intercept",
-                       "the interceptor lacks a name, or before and after, its phase is unknown, or it is of a later "
-                       "version");
+                       "the interceptor lacks a name, or before and after, or its phase is unknown");
   vsi_interceptors *phase = &registry->phases[own.phase];
   if (VSI_ARRAY_RESERVE(registry->host, phase->items, phase->count, phase->room, 1)) return VESTRY_NO_MEMORY;
   char *name = vsi_strdup(registry->host, own.name, strlen(own.name));
   if (!name) return VESTRY_NO_MEMORY;
-  own.size = sizeof own; /* a copy has no members of a later version, and vestry_registry_add takes it as options */
   phase->items[phase->count] = own;
   phase->items[phase->count++].name = name;
   return VESTRY_OK;

@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/refs.h"
 #include "registry/dispatch.h"
 
@@ -22,9 +21,9 @@ struct vestry_dispatch_handle {
 
 /* Read the options of a dispatch whose connections are chosen already. OK | INVALID. */
 static vestry_err take_options(const vestry_dispatch_options *options, vestry_dispatch_options *ret_options) {
-  vestry_err error = VSI_OPTIONS_TAKE(vestry_dispatch_options, *ret_options, options);
+  *ret_options = options ? *options : (vestry_dispatch_options){0};
   bool settled = !ret_options->key && !ret_options->connection && !ret_options->scope.len && !ret_options->store;
-  return error || settled ? error : VESTRY_INVALID;
+  return settled ? VESTRY_OK : VESTRY_INVALID;
 }
 
 vestry_err vestry_context_dispatch(vestry_dispatch_context *context, json_t *effects,

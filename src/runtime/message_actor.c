@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/refs.h"
 #include "runtime/actor.h"
 #include "runtime/mailbox.h"
@@ -53,11 +52,10 @@ static void class_run(vsi_actor *scheduled) {
 static const vsi_actor_class message_actor = {.run = class_run, .ref = class_ref, .unref = class_unref};
 
 vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_actor_options *options, vestry_actor **ret_actor) {
-  vestry_actor_options own;
   if (!runtime) return VESTRY_INVALID;
-  if (!ret_actor || VSI_OPTIONS_TAKE(vestry_actor_options, own, options) || !own.run)
-    return vsi_mistake(runtime->host, "vestry_actor_create",
-                       "ret_actor or options->run is NULL, or the options are of a later version");
+  vestry_actor_options own = options ? *options : (vestry_actor_options){0};
+  if (!ret_actor || !own.run)
+    return vsi_mistake(runtime->host, "vestry_actor_create", "ret_actor or options->run is NULL");
   if (vsi_runtime_is_closed(runtime)) return VESTRY_CLOSED;
   vestry_actor *actor = vsi_calloc(runtime->host, 1, sizeof *actor);
   if (!actor) return VESTRY_NO_MEMORY;

@@ -8,7 +8,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/thread.h"
 #include "runtime/actor.h"
 
@@ -32,9 +31,7 @@ static void destroy_home(vsi_home *home) {
 }
 
 vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime) {
-  vestry_runtime_options own;
-  if (VSI_OPTIONS_TAKE(vestry_runtime_options, own, options))
-    return vsi_mistake_in_options(vestry_host_default(), "vestry_runtime_create");
+  vestry_runtime_options own = options ? *options : (vestry_runtime_options){0};
   const vestry_host *host = vsi_host(own.host);
   bool threaded = own.threads_count != VESTRY_THREADS_NONE;
   if (!ret_runtime || !host->reallocate || !host->now_ns || !host->random ||

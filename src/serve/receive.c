@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/options.h"
 #include "serve/inside.h"
 
 /* A body that is being passed to its route's receiver. */
@@ -114,8 +113,7 @@ static void free_piece(vestry *v, char *piece) {
 static void read_all(vsi_serving *s, receipt *to, char *buffer) {
   const vestry_request_ops *ops = s->own_request.ops;
   int64_t announced = vsi_request_length(&s->request);
-  if (VSI_OPS_HAVE(ops, vestry_request_ops, receives))
-    ops->receives(s->own_request.server_request, VESTRY_RECEIVE_BYTES);
+  if (ops->receives) ops->receives(s->own_request.server_request, VESTRY_RECEIVE_BYTES);
   for (size_t len = 1; len && !to->error && (announced < 0 || to->len < (uint64_t)announced);) {
     vestry_err error = ops->read(s->own_request.server_request, buffer, VESTRY_RECEIVE_BYTES, &len);
     if (!error && (len > VESTRY_RECEIVE_BYTES || (!len && announced >= 0))) error = VESTRY_IO;

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "base/options.h"
 #include "http/answer.h"
 #include "serve/inside.h"
 
@@ -64,12 +63,10 @@ static int status_of_extension(const vestry_request *req) {
 vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_request, vestry_handler_fn handler,
                         void *app, vestry_connection **ret_connection) {
   if (!v) return VESTRY_INVALID;
-  if (!ret_connection || !ops || !VSI_OPS_ARE_KNOWN_GROWN(ops, vestry_request_ops, respond_body) || !ops->method ||
-      !ops->path || !ops->query || !ops->header || !ops->peer || !ops->body_length || !ops->read || !ops->respond ||
-      !ops->open)
+  if (!ret_connection || !ops || !ops->method || !ops->path || !ops->query || !ops->header || !ops->peer ||
+      !ops->body_length || !ops->read || !ops->respond || !ops->open)
     return vsi_mistake(v->host, "vestry_serve",
-                       "ops or ret_connection is NULL, or ops has an unknown size or lacks a function before "
-                       "respond_body");
+                       "ops or ret_connection is NULL, or ops lacks a function before respond_body");
   *ret_connection = NULL;
   if (vsi_instance_is_forked(v)) return VESTRY_CLOSED;              /* the routes' lock may be held for ever */
   atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* relaxed: a counter */

@@ -131,7 +131,7 @@ static vestry_connection *choose_locked(vsi_shares *shares, const vestry_scope *
 /* Put a stream into the list of a scope, and choose the stream to close. OK | NO_MEMORY */
 static vestry_err put_locked(vsi_shares *shares, const vestry_scope *scope, entered *one,
                              vestry_connection **ret_goes) {
-  vestry_put_result put = {.size = sizeof put};
+  vestry_put_result put = {0};
   vestry_err error = vestry_store_put(shares->streams, *scope, STREAM, one, VESTRY_KEEP_MANY, SIZE_MAX, &put);
   if (error) return error;
   one->handle = put.handle;

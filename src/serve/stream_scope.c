@@ -7,7 +7,6 @@
  * Until then their keys have one stream more. */
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "connection/connection.h"
 #include "instance/stream_entries.h"
 #include "serve/inside.h"
@@ -155,7 +154,7 @@ vestry_err vestry_connection_scope_set(vestry_connection *connection, vestry_sco
     return vsi_mistake(vsi_stream_context_v(stream)->host, "vestry_connection_scope_set", "scope.data is NULL");
   if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
   if (!vsi_connection_is_open(connection)) return VESTRY_CLOSED; /* the instance may be destroyed already */
-  if (!VSI_OPS_HAVE(vsi_stream_context_v(stream)->store->ops, vestry_store_ops, key_of)) return VESTRY_UNSUPPORTED;
+  if (!vsi_stream_context_v(stream)->store->ops->key_of) return VESTRY_UNSUPPORTED;
   vsi_scope_change change;
   vestry_err error = vsi_scope_change_begin(&change, connection, scope);
   if (error) return error;

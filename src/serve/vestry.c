@@ -4,7 +4,6 @@
  * profiles, the channels, the routes and the registry. */
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "channel/channel.h"
 #include "channel/channels.h"
 #include "coding/coding.h"
@@ -160,29 +159,14 @@ static void bound_queue(vestry_connection_options *connection, const vestry_boun
     connection->max_queued_bytes = most ? most : 1;
 }
 
-static vestry_err refuse_size(const vestry_host *host, const char *size, const char *expected) {
-  vsi_log(host, VESTRY_LOG_ERROR,
-          "vestry_create: %s is neither 0 nor %s, or a member is set that only a later version has: set size, and "
-          "compile with the header of this library",
-          size, expected);
-  return VESTRY_INVALID;
-}
-
 vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
-  vestry_options own;
-  vestry_bounds bounds;
-  vestry_connection_options connection;
+  vestry_options own = given ? *given : (vestry_options){0};
   const vestry_options *options = &own;
-  if (VSI_OPTIONS_TAKE(vestry_options, own, given))
-    return refuse_size(vestry_host_default(), "options.size", "sizeof(vestry_options)");
   const vestry_host *host = host_of(options);
   if (!ret_instance) return vsi_mistake(host, "vestry_create", "ret_instance is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_bounds, bounds, options->bounds))
-    return refuse_size(host, "options.bounds->size", "sizeof(vestry_bounds)");
-  if (VSI_OPTIONS_TAKE(vestry_connection_options, connection, options->connection))
-    return refuse_size(host, "options.connection->size", "sizeof(vestry_connection_options)");
+  vestry_bounds bounds = options->bounds ? *options->bounds : (vestry_bounds){0};
+  vestry_connection_options connection = options->connection ? *options->connection : (vestry_connection_options){0};
   own.bounds = &bounds;
-  connection.size = sizeof connection;
   own.connection = &connection;
   const char *mistake = find_mistake(options, host), *part = NULL;
   if (mistake) return vsi_mistake(host, "vestry_create", mistake);
@@ -190,12 +174,8 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   bound_queue(&connection, &bounds);
   vestry *v = vsi_calloc(host, 1, sizeof *v);
   if (!v) return VESTRY_NO_MEMORY;
-  const bool hooks_are_known = !VSI_OPTIONS_TAKE(vestry_connection_hooks, v->hooks, options->hooks);
-  if (!hooks_are_known || VSI_OPTIONS_TAKE(vestry_signals_limits, v->signals, options->signals)) {
-    vsi_free(host, v);
-    return hooks_are_known ? refuse_size(host, "options.signals->size", "sizeof(vestry_signals_limits)")
-                           : refuse_size(host, "options.hooks->size", "sizeof(vestry_connection_hooks)");
-  }
+  if (options->hooks) v->hooks = *options->hooks;
+  if (options->signals) v->signals = *options->signals;
   v->host = host;
   v->scope = options->scope;
   v->scope_ctx = options->scope_ctx;
@@ -258,7 +238,7 @@ void vestry_stats_get(vestry *v, vestry_stats *ret_stats) {
   vsi_group_stats group;
   vestry_stats stats;
   vsi_stats_get(v, &group, &stats);
-  VSI_RESULT_GIVE(vestry_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }
 
 /* ------------------------------------------------------------------------------------------- its end --------- */

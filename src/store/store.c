@@ -9,7 +9,6 @@
 #include "base/array.h"
 #include "base/callback.h"
 #include "base/log.h"
-#include "base/options.h"
 #include "base/processor.h"
 #include "runtime/runtime.h"
 #include "store/types.h"
@@ -31,17 +30,13 @@ static bool never_ended(void *value) {
 }
 
 vestry_err vestry_store_create(const char *type, const vestry_store_options *options, vestry_store **ret_store) {
-  vestry_store_options own;
-  vestry_value_ops value;
-  if (VSI_OPTIONS_TAKE(vestry_store_options, own, options))
-    return vsi_mistake_in_options(vestry_host_default(), "vestry_store_create");
+  vestry_store_options own = options ? *options : (vestry_store_options){0};
   own.host = vsi_host(own.host);
   if (!type || !ret_store) return vsi_mistake(own.host, "vestry_store_create", "type or ret_store is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_value_ops, value, own.value) || !value.ref || !value.unref || !value.close ||
-      !value.entering != !value.entered || !value.entering != !value.left)
+  vestry_value_ops value = own.value ? *own.value : (vestry_value_ops){0};
+  if (!value.ref || !value.unref || !value.close || !value.entering != !value.entered || !value.entering != !value.left)
     return vsi_mistake(own.host, "vestry_store_create",
-                       "options.value lacks ref, unref or close, has only some of entering, entered and left, or is of "
-                       "a later version");
+                       "options.value lacks ref, unref or close, or has only some of entering, entered and left");
   if (!value.used_ns) value.used_ns = never_used;
   if (!value.has_ended) value.has_ended = never_ended;
   vestry_store_type found;
@@ -49,7 +44,6 @@ vestry_err vestry_store_create(const char *type, const vestry_store_options *opt
   if (error == VESTRY_INVALID)
     return vsi_mistake(own.host, "vestry_store_create", "options.types is NULL, or a type in it lacks a function");
   if (error) return error;
-  own.size = sizeof own;
   vestry_store *store = vsi_calloc(own.host, 1, sizeof *store);
   if (!store) return VESTRY_NO_MEMORY;
   store->host = own.host;
@@ -201,7 +195,7 @@ static inline __attribute__((always_inline)) vestry_err put(vestry_store *store,
   vestry_err error = __builtin_expect(store->exit.value.entering != NULL, 0)
                          ? put_recorded(store, key, value, policy, many_count, &result)
                          : put_entering(store, key, value, policy, many_count, &result);
-  if (!error && ret_result) VSI_RESULT_GIVE(vestry_put_result, ret_result, result);
+  if (!error && ret_result) *ret_result = result;
   return error;
 }
 
@@ -329,7 +323,7 @@ vestry_err vestry_store_remove_value(vestry_store *store, vestry_scope scope, co
   vsi_scoped_key scoped;
   vestry_err error = vsi_store_pack(store, &scoped, scope, key);
   if (error) return vsi_key_refuse(store->host, "vestry_store_remove_value", error);
-  if (!VSI_OPS_HAVE(store->ops, vestry_store_ops, remove_value))
+  if (!store->ops->remove_value)
     error = remove_by_put(store, &scoped.key, value, cause);
   else if (!store->ops->remove_value(store->self, &scoped.key, value, cause))
     error = VESTRY_NOT_FOUND;
@@ -376,7 +370,7 @@ vestry_err vestry_store_remove_scope(vestry_store *store, vestry_scope scope, ve
   if (scope.len > VESTRY_SCOPE_MAX_BYTES) return VESTRY_TOO_LARGE;
   size_t count;
   vestry_err error = VESTRY_OK;
-  if (VSI_OPS_HAVE(store->ops, vestry_store_ops, remove_scope))
+  if (store->ops->remove_scope)
     count = store->ops->remove_scope(store->self, &scope, cause);
   else
     error = remove_by_list(store, &scope, cause, &count);
@@ -453,7 +447,7 @@ void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats) 
   vestry_store_stats stats = {0};
   if (store->ops->stats) {
     store->ops->stats(store->self, &stats);
-    VSI_RESULT_GIVE(vestry_store_stats, ret_stats, stats);
+    if (ret_stats) *ret_stats = stats;
     return;
   }
   for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
@@ -466,5 +460,5 @@ void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats) 
   stats.live_count = stats.put_count - stats.removed_count;
   stats.hits_count = atomic_load_explicit(&store->hits, memory_order_relaxed);
   stats.misses_count = atomic_load_explicit(&store->misses, memory_order_relaxed);
-  VSI_RESULT_GIVE(vestry_store_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }

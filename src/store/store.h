@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "base/mutex.h"
-#include "base/options.h"
 #include "store/exit.h"
 #include "vestry/runtime.h"
 
@@ -51,8 +50,7 @@ VESTRY_API void vsi_store_evictions(const vestry_store *store, vsi_histogram_cou
 /* Call a function with the key of the value that has this handle, possibly under a lock of the store. handle: of this
  * store, or 0. Returns whether the function was called. */
 static inline bool vsi_store_key_of(const vestry_store *store, vestry_handle handle, vestry_key_of_fn fn, void *ctx) {
-  return handle && VSI_OPS_HAVE(store->ops, vestry_store_ops, key_of) &&
-         store->ops->key_of(store->self, handle, fn, ctx);
+  return handle && store->ops->key_of && store->ops->key_of(store->self, handle, fn, ctx);
 }
 
 /* Set the watch that is called for all values that come and leave; NULL: none. The watch must outlive all running

@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include "base/options.h"
 #include "store/table.h"
 
 enum { MAX_COUNT_DEFAULT = 10000, IDLE_DEFAULT_MS = 10 * 60 * 1000 };
@@ -29,11 +28,11 @@ static vestry_err create_lru(const vestry_store_options *options, vestry_store_e
 
 #define OPS(name, create_fn)                                                                                           \
   {                                                                                                                    \
-    .size = sizeof(vestry_store_ops), .type = name, .create = create_fn, .destroy = vsi_table_destroy,                 \
-    .put = vsi_table_put, .get = vsi_table_get, .with = vsi_table_with, .remove = vsi_table_remove,                    \
-    .remove_if = vsi_table_remove_if, .clear = vsi_table_clear, .list = vsi_table_list, .tick = vsi_table_tick,        \
-    .next_deadline_ns = vsi_table_next_deadline_ns, .stats = vsi_table_stats, .key_of = vsi_table_key_of,              \
-    .remove_value = vsi_table_remove_value, .remove_scope = vsi_table_remove_scope                                     \
+    .type = name, .create = create_fn, .destroy = vsi_table_destroy, .put = vsi_table_put, .get = vsi_table_get,       \
+    .with = vsi_table_with, .remove = vsi_table_remove, .remove_if = vsi_table_remove_if, .clear = vsi_table_clear,    \
+    .list = vsi_table_list, .tick = vsi_table_tick, .next_deadline_ns = vsi_table_next_deadline_ns,                    \
+    .stats = vsi_table_stats, .key_of = vsi_table_key_of, .remove_value = vsi_table_remove_value,                      \
+    .remove_scope = vsi_table_remove_scope                                                                             \
   }
 const vestry_store_ops vsi_hash_store_ops = OPS("hash", create_hash);
 const vestry_store_ops vsi_lru_store_ops = OPS("lru", create_lru);
@@ -53,9 +52,8 @@ static const vestry_store_type *find_builtin(const char *name) {
 }
 
 static bool is_complete(const vestry_store_ops *ops) {
-  return ops && VSI_OPS_ARE_KNOWN_GROWN(ops, vestry_store_ops, key_of) && ops->type && *ops->type && ops->create &&
-         ops->destroy && ops->put && ops->get && ops->remove && ops->remove_if && ops->clear && ops->list &&
-         !ops->tick == !ops->next_deadline_ns;
+  return ops && ops->type && *ops->type && ops->create && ops->destroy && ops->put && ops->get && ops->remove &&
+         ops->remove_if && ops->clear && ops->list && !ops->tick == !ops->next_deadline_ns;
 }
 
 vestry_err vsi_store_type_find(const vestry_store_options *options, const char *name, vestry_store_type *ret_type) {

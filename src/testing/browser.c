@@ -11,7 +11,6 @@
 #include "base/buffer.h"
 #include "base/hex.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/real.h"
 #include "testing/browser_request.h"
 #include "testing/exchange.h"
@@ -43,9 +42,9 @@ vestry_err vestry_browser_create(vestry *v, vestry_browser **ret_browser) {
 }
 
 vestry_err vestry_browser_connect(const vestry_browser_server *server, vestry_browser **ret_browser) {
-  vestry_browser_server own;
   struct sockaddr_in address = {.sin_family = AF_INET};
-  if (!ret_browser || VSI_OPTIONS_TAKE(vestry_browser_server, own, server) || !own.port) return VESTRY_INVALID;
+  vestry_browser_server own = server ? *server : (vestry_browser_server){0};
+  if (!ret_browser || !own.port) return VESTRY_INVALID;
   if (inet_pton(AF_INET, own.address ? own.address : "127.0.0.1", &address.sin_addr) != 1) return VESTRY_INVALID;
   const vestry_host *host = own.host ? own.host : vestry_host_default();
   vestry_browser *browser = vsi_calloc(host, 1, sizeof *browser);

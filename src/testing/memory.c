@@ -12,7 +12,6 @@
 
 #include "base/ascii.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "testing/exchange.h"
 
 static vestry_memory_exchange *hold(vestry_memory_exchange *exchange) {
@@ -215,7 +214,6 @@ static void stream_release(void *transport) {
 }
 
 static const vestry_transport_ops stream_ops = {
-    .size = sizeof(vestry_transport_ops),
     .open = stream_open,
     .write = stream_write,
     .end = stream_end,
@@ -247,7 +245,6 @@ static void request_room(void *server_request, uint32_t *ret_streams, uint32_t *
 }
 
 static const vestry_request_ops request_ops = {
-    .size = sizeof(vestry_request_ops),
     .method = request_method,
     .path = request_path,
     .query = request_query,
@@ -276,8 +273,7 @@ vestry_memory_exchange *vsi_exchange_create(const vestry_host *host) {
 
 vestry_err vestry_memory_request(vestry *v, const vestry_memory_call *call, vestry_handler_fn handler, void *app,
                                  vestry_memory_exchange **ret_exchange) {
-  vestry_memory_call own;
-  if (VSI_OPTIONS_TAKE(vestry_memory_call, own, call)) return VESTRY_INVALID;
+  vestry_memory_call own = call ? *call : (vestry_memory_call){0};
   vestry_memory_exchange *exchange = vsi_exchange_create(vestry_parts_of(v)->host);
   if (!exchange) return VESTRY_NO_MEMORY;
   exchange->call = &own;

@@ -9,7 +9,6 @@
 
 #include "base/array.h"
 #include "base/memory.h"
-#include "base/options.h"
 
 enum { CHANCES = 10000, NODES_MAX = 65536, DEFAULT_DELAY_MS = 100, DEFAULT_PAYLOAD = 1 << 20 };
 
@@ -23,9 +22,8 @@ static uint64_t draw_number(uint64_t *stream) {
 }
 
 static vestry_err take_options(const vestry_memory_network_options *given, vestry_memory_network_options *ret_options) {
-  vestry_memory_network_options o;
-  if (VSI_OPTIONS_TAKE(vestry_memory_network_options, o, given) || o.drop > CHANCES || o.duplicate > CHANCES ||
-      o.delay > CHANCES || o.tell > CHANCES || o.full > CHANCES)
+  vestry_memory_network_options o = given ? *given : (vestry_memory_network_options){0};
+  if (o.drop > CHANCES || o.duplicate > CHANCES || o.delay > CHANCES || o.tell > CHANCES || o.full > CHANCES)
     return VESTRY_INVALID;
   if (!o.max_delay_ms) o.max_delay_ms = DEFAULT_DELAY_MS;
   if (!o.max_payload) o.max_payload = DEFAULT_PAYLOAD;
@@ -307,7 +305,7 @@ void vestry_memory_network_stats_get(vestry_memory_network *network, vestry_memo
     for (size_t j = 0; node && j < node->arrivals.count; j++) stats.waiting_count += !!node->arrivals.heap[j].parcel;
   }
   vsi_mutex_unlock(&network->lock);
-  VSI_RESULT_GIVE(vestry_memory_network_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }
 
 /* -------------------------------------------------------------------------------------- a node, as a broker ------ */
@@ -415,9 +413,8 @@ static char **copy_subjects(const vestry_host *host, const char *const *subjects
 
 static vestry_err start(void *broker, const char *const *subjects, size_t count, const vestry_broker_events *given) {
   vsi_memory_node *node = broker;
-  vestry_broker_events events;
-  if (!node || VSI_OPTIONS_TAKE(vestry_broker_events, events, given) || !vestry_subjects_are_valid(subjects, count))
-    return VESTRY_INVALID;
+  vestry_broker_events events = given ? *given : (vestry_broker_events){0};
+  if (!node || !vestry_subjects_are_valid(subjects, count)) return VESTRY_INVALID;
   char **own = copy_subjects(node->host, subjects, count);
   if (!own) return VESTRY_NO_MEMORY;
   vsi_mutex_lock(&node->network->lock);
@@ -541,7 +538,6 @@ static vestry_err reserve(void *broker, const char *name, uint64_t expected, con
 }
 
 const vestry_broker_ops vsi_memory_broker_ops = {
-    .size = sizeof(vestry_broker_ops),
     .start = start,
     .stop = stop,
     .publish = publish,

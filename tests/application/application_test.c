@@ -87,7 +87,6 @@ static void parts_serve_and_guard_a_page(void **state) {
   test_host_init(&th);
   presses = 0;
   assert_int_equal(begin(&th, 0, &app), VESTRY_OK);
-  assert_int_equal(app->size, sizeof *app);
   assert_null(app->pool);
   assert_null(app->jobs);
   assert_int_equal(vestry_browser_create(app->instance, &ada), VESTRY_OK);

@@ -135,20 +135,15 @@ static void one_in_four_new_traces_is_sampled(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* A host of a program that was built without tracers, and a host without one. */
 static void without_tracer_no_span_is_recorded(void **state) {
   test_host th;
   spans reported;
   vsi_span span;
   test_host_init(&th);
   spans_begin(&reported, &th.host);
-  th.host.size = offsetof(vestry_host, tracer);
-  vsi_span_begin(&span, &th.host, VESTRY_SPAN_REQUEST, NULL);
-  assert_null(vestry_trace_here());
-  vsi_span_end(&span, NULL, 0, VESTRY_OK);
-  th.host.size = sizeof th.host;
   th.host.tracer = NULL;
   vsi_span_begin(&span, &th.host, VESTRY_SPAN_REQUEST, NULL);
+  assert_null(vestry_trace_here());
   vsi_span_end(&span, NULL, 0, VESTRY_OK);
   th.host.tracer = &reported.tracer;
   vsi_span_begin(&span, &th.host, VESTRY_SPAN_REQUEST, NULL);

@@ -51,7 +51,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
         act, sizeof act, VESTRY_METHOD_POST,
         &(vestry_backend_action_options){.csrf = true, .once = true, .retry_interval_ms = 50}, "/act");
   const vestry_backend_action_options until = {
-      .size = sizeof until, .csrf = true, .once = true, .deduplicate = true, .retry_interval_ms = 50};
+      .csrf = true, .once = true, .deduplicate = true, .retry_interval_ms = 50};
   vestry_backend_action_options form = until;
   form.content = VESTRY_CONTENT_FORM;
   if (!err) err = vestry_once_attributes(req, once, sizeof once);

@@ -63,7 +63,7 @@ static void on_over(void *ctx) {
 }
 
 static void subscribe(listener *l, const char *topic, vestry_connection *connection) {
-  vestry_subscriber subscriber = {0, on_message, on_over, l, connection};
+  vestry_subscriber subscriber = {on_message, on_over, l, connection};
   assert_int_equal(topic_subscribe(l->bus, topic, strlen(topic), &subscriber, &l->handle), VESTRY_OK);
 }
 
@@ -300,7 +300,7 @@ static void e5_subscriptions_end_with_their_connection(void **state) {
     vsi_connection_start(c);
     bench_run(&b);
     subscribe(&l[0], "t", NULL);
-    vestry_subscriber bound = {0, on_message, on_over, &l[1], c};
+    vestry_subscriber bound = {on_message, on_over, &l[1], c};
     assert_int_equal(topic_subscribe(bus, "t", 1, &bound, with_handle ? &l[1].handle : NULL), VESTRY_OK);
     subscribe(&l[2], "t", NULL);
     assert_int_equal(publish(bus, "t", "1"), 3);
@@ -384,7 +384,7 @@ static void e6_callback_of_an_ended_connection_cannot_send(void **state) {
   probe_init(&p);
   vestry_connection *c = bench_connect(&b, &p, NULL);
   vsi_connection_start(c);
-  vestry_subscriber subscriber = {0, close_and_step, over_x, &b, c};
+  vestry_subscriber subscriber = {close_and_step, over_x, &b, c};
   vestry_subscription *handle;
   assert_int_equal(topic_subscribe(bus, "t", 1, &subscriber, &handle), VESTRY_OK);
   subscribe(&l[0], "t", NULL);
@@ -482,7 +482,7 @@ static void one_history(uint64_t seed) {
         m.stream[who] = (int)random_below(&seed, STREAMS + 1) - 1;
         vestry_connection *c = m.stream[who] < 0 ? NULL : streams[m.stream[who]];
         m.l[who].overs = 0;
-        vestry_subscriber subscriber = {0, on_message, on_over, &m.l[who], c};
+        vestry_subscriber subscriber = {on_message, on_over, &m.l[who], c};
         vestry_err error = topic_subscribe(bus, topics[topic], strlen(topics[topic]), &subscriber, &m.l[who].handle);
         assert_int_equal(error, c && closing[m.stream[who]] ? VESTRY_CLOSED : VESTRY_OK);
         m.in[who] = !error;
@@ -537,7 +537,7 @@ static vestry_err subscribe_many(test_host *th, void *ctx) {
   for (int i = 0; !error && i < 20; i++) { /* a topic each, so that the table grows */
     char topic[2] = {'a', (char)('a' + i)};
     l[i].name = topic[1];
-    vestry_subscriber subscriber = {0, on_message, on_over, &l[i], i % 2 ? c : NULL};
+    vestry_subscriber subscriber = {on_message, on_over, &l[i], i % 2 ? c : NULL};
     vestry_subscription *handle = NULL;
     error = topic_subscribe(bus, topic, 2, &subscriber, &handle);
     if (error) assert_null(handle);

@@ -279,7 +279,6 @@ static void invalid_subscription_is_refused(void **state) {
   } rows[] = {
       {{.key = JOBS, .subscriber = {.call = NULL}}, VESTRY_INVALID},
       {{.key = JOBS, .subscriber = {.call = note_message, .connection = open.connection}}, VESTRY_INVALID},
-      {{.key = JOBS, .subscriber = {.size = 3, .call = note_message}}, VESTRY_INVALID},
       {{.key = NULL, .subscriber = {.call = note_message}}, VESTRY_INVALID},
       {{.key = VESTRY_KEY((const char *)NULL), .subscriber = {.call = note_message}}, VESTRY_INVALID},
       {{.key = VESTRY_KEY((const char *)large), .subscriber = {.call = note_message}}, VESTRY_TOO_LARGE},

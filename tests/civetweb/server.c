@@ -128,7 +128,6 @@ static const vestry_contract_exception exceptions[] = {
 };
 
 const vestry_contract_adapter civetweb_contract = {
-    .size = sizeof civetweb_contract,
     .name = "civetweb",
     .start = start,
     .stop = stop,
@@ -143,7 +142,6 @@ const vestry_contract_adapter civetweb_contract = {
 };
 
 const vestry_contract_adapter civetweb_raw_contract = {
-    .size = sizeof civetweb_raw_contract,
     .name = "civetweb that leaves paths as they were sent",
     .start = start_raw,
     .stop = stop,

@@ -320,7 +320,7 @@ static void broker_is_down_until_it_is_started(void **state) {
   struct {
     vestry_broker_events known;
     void *more;
-  } longer = {.known = {.size = sizeof longer}, .more = e};
+  } longer = {.known = {0}, .more = e};
   assert_int_equal(e->broker.ops->start(e->broker.broker, NULL, 0, (vestry_broker_events *)&longer), VESTRY_INVALID);
   start_all();
   assert_int_equal(receiver_try_start(e), VESTRY_INVALID);

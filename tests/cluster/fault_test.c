@@ -128,7 +128,6 @@ static void invalid_options_and_arguments_are_refused(void **state) {
       {.node = "a", .secret = s, .secret_len = 32, .suspect_ms = 3000},
       {.node = "a", .secret = s, .secret_len = 32, .dead_ms = 60001},
       {.node = "a", .secret = s, .secret_len = 32, .answer_ms = 60001},
-      {.size = 1, .node = "a", .secret = s, .secret_len = 32},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
     assert_int_equal(node_try(&n, 0, "a", &wrong[i]), VESTRY_INVALID);

@@ -56,7 +56,7 @@ static vestry_lease_stats leases_of(const node *of) {
 }
 
 static vestry_stats stats_of(const node *of) {
-  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats stats = {0};
   vestry_stats_get(of->v, &stats);
   return stats;
 }

@@ -64,7 +64,6 @@ typedef struct seen {
 
 static void see(const vestry_cluster_listed *listed, void *ctx) {
   seen *s = ctx;
-  assert_int_equal(listed->size, sizeof *listed);
   for (size_t i = 0; i < s->in->count; i++) {
     if (strcmp(s->in->all[i].name, listed->node) != 0) continue;
     s->keys[i]++;

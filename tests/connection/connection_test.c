@@ -650,8 +650,6 @@ static void connect_refuses_bad_options_and_closed_groups(void **state) {
   assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
   options = (vestry_connection_options){.full = (vestry_full_policy)9};
   assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
-  options = (vestry_connection_options){.size = 1};
-  assert_int_equal(vsi_group_connect(b.group, &probe_pooled, &p, &options, NULL, NULL, &c), VESTRY_INVALID);
   vestry_transport_ops ops = probe_pooled;
   ops.end = NULL;
   assert_int_equal(vsi_group_connect(b.group, &ops, &p, NULL, NULL, NULL, &c), VESTRY_INVALID);

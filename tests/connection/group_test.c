@@ -21,7 +21,7 @@ static void end_quietly(void *transport, bool clean, vestry_cause cause) {}
 static void release_quietly(void *transport) {}
 
 static const vestry_transport_ops quiet = {
-    .size = sizeof quiet, .open = open_quietly, .write = write_quietly, .end = end_quietly, .release = release_quietly};
+    .open = open_quietly, .write = write_quietly, .end = end_quietly, .release = release_quietly};
 
 static vestry_connection *connect_one(bench *b) {
   vestry_connection *made;

@@ -85,7 +85,6 @@ static vestry_io probe_sent(void *transport, int result, size_t *ret_written) {
 }
 
 const vestry_transport_ops probe_pooled = {
-    .size = sizeof(vestry_transport_ops),
     .open = probe_open,
     .write = probe_write,
     .end = probe_end,
@@ -95,7 +94,6 @@ const vestry_transport_ops probe_pooled = {
     .sent = probe_sent,
 };
 const vestry_transport_ops probe_dedicated = {
-    .size = sizeof(vestry_transport_ops),
     .open = probe_open,
     .write = probe_write,
     .end = probe_end,

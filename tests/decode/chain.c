@@ -173,8 +173,8 @@ static uint64_t chain_combine(uint64_t stream, uint64_t event, size_t len) {
 }
 
 #define PRIVATE_MEMBERS                                                                                                \
-  .size = sizeof(vestry_profile_ops), .coding = "x-chain", .resolve = chain_resolve, .create = chain_create,           \
-  .encode = chain_encode, .finish = chain_finish, .destroy = chain_destroy
+  .coding = "x-chain", .resolve = chain_resolve, .create = chain_create, .encode = chain_encode,                       \
+  .finish = chain_finish, .destroy = chain_destroy
 #define SHARED_MEMBERS .primer = chain_primer, .store = chain_store, .end = chain_end
 
 const vestry_profile_ops test_chain = {PRIVATE_MEMBERS, SHARED_MEMBERS};

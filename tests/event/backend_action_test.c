@@ -73,7 +73,6 @@ static void each_option_is_written_in_the_action(void **state) {
   vestry_attribute headers[] = {{"X-A", "b'c"}, {"X-B", ""}};
   json_t *payload = json_pack("{s:s}", "a", "'");
   vestry_backend_action_options options = {
-      .size = sizeof options,
       .content = VESTRY_CONTENT_FORM,
       .selector = "#a > b",
       .headers = headers,
@@ -180,7 +179,6 @@ static void bad_options_are_refused(void **state) {
     assert_string_equal(made, "");
   }
   const vestry_backend_action_options wrong[] = {
-      {.size = 1},
       {.content = (vestry_action_content)2},
       {.when_hidden = (vestry_when_hidden)3},
       {.retry = (vestry_action_retry)4},

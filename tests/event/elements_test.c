@@ -19,14 +19,13 @@ static void refuse(const char *html, const vestry_elements_options *options) {
 static void default_options_write_no_lines(void **state) {
   expect("<b id=\"n\">4</b>", NULL, TYPE "data: elements <b id=\"n\">4</b>\n\n");
   expect("<b id=\"n\">4</b>", &(vestry_elements_options){0}, TYPE "data: elements <b id=\"n\">4</b>\n\n");
-  vestry_elements_options options = VESTRY_ELEMENTS_OPTIONS_INIT;
+  vestry_elements_options options = {0};
   expect("<b>", &options, TYPE "data: elements <b>\n\n");
 }
 
 /* capability: C1 */
 static void each_option_writes_its_line(void **state) {
   vestry_elements_options options = {
-      .size = sizeof options,
       .event = {.id = "event1", .retry_ms = 2000},
       .selector = "#feed > li",
       .mode = VESTRY_PATCH_APPEND,
@@ -167,25 +166,6 @@ static void bad_arguments_are_refused(void **state) {
   expect_error(vestry_event_elements(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
 }
 
-/* Programs that were compiled with other versions of the struct. */
-static void options_of_other_sizes_are_read_or_refused(void **state) {
-  vestry_elements_options options = {.selector = "#a", .ns = VESTRY_NAMESPACE_SVG};
-  options.size = offsetof(vestry_elements_options, mode);
-  expect("<p>", &options, TYPE "data: selector #a\ndata: elements <p>\n\n");
-  options.size = sizeof options;
-  expect("<p>", &options, TYPE "data: selector #a\ndata: namespace svg\ndata: elements <p>\n\n");
-  struct {
-    vestry_elements_options known;
-    uint64_t later;
-  } newer = {.known = options};
-  newer.known.size = sizeof newer;
-  expect("<p>", &newer.known, TYPE "data: selector #a\ndata: namespace svg\ndata: elements <p>\n\n");
-  newer.later = 1; /* a member that this library does not know */
-  refuse("<p>", &newer.known);
-  options.size = 1;
-  refuse("<p>", &options);
-}
-
 /* capability: C2 */
 static void remove_writes_selector_and_ignores_mode(void **state) {
   vestry_event *event = expect_untouched;
@@ -202,8 +182,6 @@ static void remove_writes_selector_and_ignores_mode(void **state) {
   event = expect_untouched;
   expect_error(vestry_event_remove(NULL, NULL, &options, &event), &event, VESTRY_INVALID);
   expect_error(vestry_event_remove(NULL, "", NULL, &event), &event, VESTRY_INVALID);
-  options.size = 1;
-  expect_error(vestry_event_remove(NULL, "#a", &options, &event), &event, VESTRY_INVALID);
   /* elements in mode REMOVE are not sent */
   expect("<p>", &(vestry_elements_options){.selector = "#a", .mode = VESTRY_PATCH_REMOVE},
          TYPE "data: selector #a\ndata: mode remove\n\n");
@@ -255,7 +233,6 @@ int main(void) {
       cmocka_unit_test(nul_and_invalid_utf8_are_written_unchanged),
       cmocka_unit_test(fields_with_line_breaks_are_refused),
       cmocka_unit_test(bad_arguments_are_refused),
-      cmocka_unit_test(options_of_other_sizes_are_read_or_refused),
       cmocka_unit_test(remove_writes_selector_and_ignores_mode),
       cmocka_unit_test(names_of_modes_and_namespaces_are_found),
   };

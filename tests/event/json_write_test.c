@@ -193,8 +193,9 @@ static void value_over_depth_or_length_limit_is_too_large(void **state) {
 
 static void signals_from_values_equal_those_from_text(void **state) {
   static const char *const texts[] = {"{}", "{\"a\":1}", "{\"a\":{\"b\":[1,null,\"x\\ny\"]},\"c\":1.5}"};
-  const vestry_signals_options options[] = {
-      {0}, {.only_if_missing = true}, {.event = {.id = "7", .retry_ms = 5}, .only_if_missing = true}};
+  const vestry_signals_options options[] = {{.only_if_missing = false},
+                                            {.only_if_missing = true},
+                                            {.event = {.id = "7", .retry_ms = 5}, .only_if_missing = true}};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     for (size_t o = 0; o < sizeof options / sizeof *options; o++) {
       json_t *signals = json_loads(texts[i], 0, NULL);
@@ -262,7 +263,7 @@ static void unsendable_signals_are_refused(void **state) {
   assert_int_equal(vsi_event_signals_value(NULL, array, NULL, &event), VESTRY_INVALID);
   assert_int_equal(vsi_event_signals_value(NULL, bad, NULL, &event), VESTRY_INVALID);
   assert_int_equal(vsi_event_signals_value(NULL, deep, NULL, &event), VESTRY_TOO_LARGE);
-  const vestry_signals_options wrong[] = {{.size = 1}, {.event = {.id = "a\nb"}}};
+  const vestry_signals_options wrong[] = {{.event = {.id = "a\nb"}}};
   for (size_t i = 0; i < 2; i++)
     assert_int_equal(vsi_event_signals_value(NULL, object, &wrong[i], &event), VESTRY_INVALID);
   assert_null(event);

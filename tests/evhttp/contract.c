@@ -87,7 +87,7 @@ static uint64_t now_ms(void) {
 }
 
 static uint64_t open_streams(const vestry *v) {
-  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats stats = {0};
   vestry_stats_get((vestry *)(uintptr_t)v, &stats);
   return stats.open_count;
 }
@@ -143,7 +143,6 @@ int main(int argc, char **argv) {
       {NULL, NULL},
   };
   const vestry_contract_adapter contract = {
-      .size = sizeof contract,
       .name = "evhttp",
       .start = start,
       .stop = stop,

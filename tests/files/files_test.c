@@ -530,7 +530,6 @@ static void invalid_options_are_rejected(void **state) {
   } rows[] = {
       {{0}, VESTRY_INVALID},
       {{.folder = "/tmp", .embedded = table}, VESTRY_INVALID},
-      {{.size = 3, .folder = "/tmp"}, VESTRY_INVALID},
       {{.folder = "/nowhere/at/all"}, VESTRY_NOT_FOUND},
       {{.folder = "/dev/null"}, VESTRY_NOT_FOUND},
       {{.embedded = nameless, .embedded_count = 1}, VESTRY_INVALID},

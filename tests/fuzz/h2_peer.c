@@ -164,7 +164,7 @@ void peer_frame(peer *p, uint8_t type, uint8_t flags, uint32_t id, const void *b
 }
 
 void peer_end(peer *p) {
-  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats stats = {0};
   if (p->session && !vsi_h2_session_look(p->session, vsi_now_ns(vestry_parts_of(v)->host))) end_session(p);
   receive(p);
   end_session(p);

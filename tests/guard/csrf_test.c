@@ -113,7 +113,7 @@ static const vestry_session_storage_ops storage = {.save = save, .load = load, .
 static void token_is_valid_only_in_its_session(void **state) {
   vestry_session_record row;
   const vestry_session_options ways[] = {
-      {.size = 0}, {.storage = &storage, .storage_ctx = &row}, {.secret = secret, .secret_len = sizeof secret - 1}};
+      {0}, {.storage = &storage, .storage_ctx = &row}, {.secret = secret, .secret_len = sizeof secret - 1}};
   for (size_t way = 0; way < 3; way++) {
     suite s;
     begin(&s, (vestry_options){0}, (site_has){.sessions = &ways[way]}, NULL);

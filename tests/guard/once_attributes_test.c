@@ -36,7 +36,7 @@ static void page_attributes_contain_a_valid_nonce(void **state) {
   site w;
   vestry_once *once;
   int acts = 0;
-  site_begin(&w, (vestry_options){.size = 0});
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_once_create(w.v, NULL, &once), VESTRY_OK);
   assert_int_equal(vestry_guard(w.v, "/", vestry_once_guard, once), VESTRY_OK);
   assert_int_equal(vestry_route(w.v, "GET", "/", page, NULL), VESTRY_OK);
@@ -70,7 +70,7 @@ static void nonce_belongs_to_one_query(void **state) {
   vestry_once *once;
   int acts = 0;
   char nonce[VESTRY_ONCE_NONCE_BYTES], body[128];
-  site_begin(&w, (vestry_options){.size = 0});
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_once_create(w.v, NULL, &once), VESTRY_OK);
   assert_int_equal(vestry_guard(w.v, "/", vestry_once_guard, once), VESTRY_OK);
   assert_int_equal(vestry_route(w.v, "GET", "/", nonce_page, nonce), VESTRY_OK);
@@ -111,7 +111,7 @@ static vestry_err run_script(const vestry_request *req, vestry_reply *reply, voi
 /* capability: D18 */
 static void script_sent_to_the_datastar_client_is_logged(void **state) {
   site w;
-  site_begin(&w, (vestry_options){.size = 0});
+  site_begin(&w, (vestry_options){0});
   assert_int_equal(vestry_route(w.v, "POST", "/script", run_script, NULL), VESTRY_OK);
   for (int is_datastar = 0; is_datastar < 2; is_datastar++) {
     wire r = {.method = "POST", .path = "/script", .datastar = is_datastar};

@@ -142,7 +142,7 @@ static bool waits_for_window(vestry_observe *observe, uint64_t id, vestry_stream
 static int64_t wait_for_window(size_t number) {
   const uint64_t id = vestry_connection_look(vsi_recorder_connection(&s.recorder, number)).id;
   vestry_observe *observe;
-  vestry_stream_info info = {.size = sizeof info};
+  vestry_stream_info info = {0};
   assert_int_equal(vestry_observe_create(s.v, NULL, &observe), VESTRY_OK);
   UNTIL(waits_for_window(observe, id, &info));
   vestry_observe_destroy(observe);

@@ -459,7 +459,7 @@ static unsigned read_siblings(frames_client *c) {
  * connection go on. */
 static void response_over_the_budget_ends_its_stream_alone(void **state) {
   enum { WINDOW = 1 << 30, OTHERS = 3 };
-  static const vestry_bounds bounds = {.size = sizeof bounds, .max_all_responses_bytes = RESPONSES_BUDGET};
+  static const vestry_bounds bounds = {.max_all_responses_bytes = RESPONSES_BUDGET};
   for (int is_full = 0; is_full < 2; is_full++) {
     frames_client c, others[OTHERS];
     server_start(&s, &(server_settings){.options.bounds = &bounds});
@@ -519,7 +519,7 @@ static void unread_connection_ends_without_streams(void **state) {
 
 enum { REQUESTS_BUDGET = 4 << 20, PART = FRAME_MOST_BYTES - 1 };
 
-static const vestry_bounds request_bounds = {.size = sizeof request_bounds, .max_request_bytes = REQUESTS_BUDGET};
+static const vestry_bounds request_bounds = {.max_request_bytes = REQUESTS_BUDGET};
 static const char part[FRAME_MOST_BYTES];
 
 /* One connection fills the memory for requests with bodies that do not end. They are reset, because it holds most; its

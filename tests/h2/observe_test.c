@@ -31,7 +31,7 @@ static void end(frames_client *c) {
 }
 
 static vestry_stream_info info_of(uint64_t id) {
-  vestry_stream_info info = {.size = sizeof info};
+  vestry_stream_info info = {0};
   assert_int_equal(vestry_observe_stream(observe, id, &info), VESTRY_OK);
   return info;
 }
@@ -61,7 +61,7 @@ static void count_stream(const vestry_stream_info *info, void *ctx) {
 /* Return the number of streams of a connection; 0: of all. */
 static size_t streams_of(uint64_t connection_id) {
   size_t count = 0;
-  const vestry_stream_query query = {.size = sizeof query, .connection_id = connection_id};
+  const vestry_stream_query query = {.connection_id = connection_id};
   assert_int_equal(vestry_observe_streams(observe, &query, count_stream, &count, NULL), VESTRY_OK);
   return count;
 }

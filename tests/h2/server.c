@@ -91,7 +91,6 @@ static void destroy(void *server) {
 
 vestry_contract_adapter h2_contract(void) {
   return (vestry_contract_adapter){
-      .size = sizeof(vestry_contract_adapter),
       .name = "h2",
       .start = start,
       .stop = stop,

@@ -12,7 +12,7 @@
 enum { LARGE = 1 << 20, BUDGET = 4 << 20, FIT = 3, REQUESTS = 30 };
 
 static vsi_server s;
-static const vestry_bounds bounds = {.size = sizeof bounds, .max_all_responses_bytes = BUDGET};
+static const vestry_bounds bounds = {.max_all_responses_bytes = BUDGET};
 
 /* ---- turns ------------------------------------------------------------------------------------------------------- */
 

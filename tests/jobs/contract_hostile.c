@@ -203,8 +203,7 @@ static void invalid_orders_are_rejected(void **state) {
                {{.key = x(VESTRY_JOB_KEY_MAX_BYTES)}, VESTRY_OK},
                {{.unique = (vestry_job_unique)3}, VESTRY_INVALID},
                {{.delay_ms = UINT64_MAX, .not_before_ms = INT64_MAX, .max_attempts = UINT32_MAX}, VESTRY_OK},
-               {{.not_before_ms = INT64_MIN}, VESTRY_OK},
-               {{.size = 3}, VESTRY_INVALID}};
+               {{.not_before_ms = INT64_MIN}, VESTRY_OK}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     assert_int_equal(crew_try(&c.nodes[0], cases[i].order, NULL), cases[i].error);
   while (crew_step(&c.nodes[0])) continue;
@@ -220,8 +219,7 @@ static void invalid_options_are_rejected(void **state) {
   static const vestry_jobs_options wrong[] = {{.threads_count = 257},
                                               {.lease_ms = 9},
                                               {.poll_ms = 60001},
-                                              {.max_payload_bytes = VESTRY_JOB_PAYLOAD_MAX_BYTES + 1},
-                                              {.size = 1}};
+                                              {.max_payload_bytes = VESTRY_JOB_PAYLOAD_MAX_BYTES + 1}};
   crew c;
   crew_node n = {0};
   crew_open(&c, (vestry_jobs_options){0});

@@ -173,7 +173,6 @@ static vestry_contract_adapter contract_of(const char *name, const attached_sett
       {"hostile/lost_clients_hold_no_place", "connections without a head are the daemon's, under its limits"},
       {NULL, NULL}};
   return (vestry_contract_adapter){
-      .size = sizeof(vestry_contract_adapter),
       .name = name,
       .start = start,
       .stop = stop,

@@ -143,7 +143,7 @@ static void answers_are_sent_after_their_requests_end(void **state) {
     assert_int_equal(vsi_client_status(&clients[i]), 200);
   }
   for (int i = 0; i < 8; i++) assert_int_equal(status_of("/echo"), 200);
-  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats stats = {0};
   vestry_stats_get(s.v, &stats);
   assert_int_equal(stats.responses_cut_count, 0);
   for (int i = 0; i < 2; i++) {
@@ -170,7 +170,7 @@ static void answers_of_stalled_readers_are_cut(void **state) {
     assert_int_equal(vestry_route(s.v, "GET", "/much", say_much, much), VESTRY_OK);
     for (int i = 0; i < READERS; i++) vsi_client_ask(&readers[i], s.port, "GET", "/much", NULL);
     UNTIL(status_of("/much") == 200); /* once the room of the cut ones is free */
-    vestry_stats stats = {.size = sizeof stats};
+    vestry_stats stats = {0};
     vestry_stats_get(s.v, &stats);
     assert_true(stats.responses_cut_count > 0);
     for (int i = 0; i < READERS; i++) vsi_client_close(&readers[i]);
@@ -208,8 +208,7 @@ static void options_out_of_range_are_named(void **state) {
   static const struct {
     vestry_microhttpd_attach_options options;
     const char *why;
-  } rows[] = {{{.size = 1}, "options.size"},
-              {{.max_streams = 1000001}, "max_streams is 1000001, but must be from 1 to 1000000"},
+  } rows[] = {{{.max_streams = 1000001}, "max_streams is 1000001, but must be from 1 to 1000000"},
               {{.max_requests = 1048577}, "max_requests is 1048577, but must be from 1 to 1048576"},
               {{.send_buffer_bytes = 1}, "send_buffer_bytes is 1, but must be from 4096 to 67108864"}};
   vsi_server_begin(&s, NULL);

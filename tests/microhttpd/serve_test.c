@@ -122,7 +122,6 @@ static void invalid_settings_are_refused(void **state) {
     vestry_microhttpd_options options;
     const char *why;
   } invalid[] = {
-      {{.size = 1}, "options.size"},
       {{.address = "localhost"}, "the address localhost is not numeric"},
       {{.address = "300.0.0.1"}, "the address 300.0.0.1 is not numeric"},
       {{.threads_count = 257}, "threads_count is 257, but must be from 1 to 256"},

@@ -137,7 +137,6 @@ static void destroy(void *server) {
 
 vestry_contract_adapter microhttpd_contract(void) {
   return (vestry_contract_adapter){
-      .size = sizeof(vestry_contract_adapter),
       .name = "libmicrohttpd",
       .start = start,
       .stop = stop,

@@ -53,8 +53,7 @@ static void certificates_of_a_daemon_of_the_application_are_not_renewed(void **s
 
 static vestry_err start(vestry *v, const tls_contract_options *given, vestry_server **ret_server) {
   return vestry_microhttpd_create(v,
-                                  &(vestry_microhttpd_options){.size = sizeof(vestry_microhttpd_options),
-                                                               .address = "127.0.0.1",
+                                  &(vestry_microhttpd_options){.address = "127.0.0.1",
                                                                .threads_count = 1,
                                                                .tls_key = given->key,
                                                                .tls_certificate = given->certificate,

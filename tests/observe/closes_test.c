@@ -399,7 +399,7 @@ static void *observe_counts(void *ctx) {
     assert_int_equal(
         vestry_observe_create(c->s.on.v, &(vestry_observe_options){.trusts_loopback = true, .closes_count = 3}, &brief),
         VESTRY_OK);
-    (void)vestry_observe_stream(brief, stats.opened_count, &(vestry_stream_info){.size = 0});
+    (void)vestry_observe_stream(brief, stats.opened_count, &(vestry_stream_info){0});
     assert_int_equal(vestry_observe_closes(brief, NULL, check_record, NULL, NULL), VESTRY_OK);
     vestry_observe_destroy(brief);
   }
@@ -424,7 +424,7 @@ static void counts_and_keys_are_consistent_during_churn(void **state) {
   pthread_join(looker, NULL);
   assert_int_equal(vestry_stop(c.s.on.v, VESTRY_NEVER_MS), VESTRY_OK);
   check_counts(&c.s);
-  vestry_close_query query = {.size = 0};
+  vestry_close_query query = {0};
   do assert_int_equal(vestry_observe_closes(c.s.observe, &query, has_key, NULL, &query.before), VESTRY_OK);
   while (query.before);
   vestry_observe_destroy(c.s.observe);

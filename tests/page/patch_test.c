@@ -48,7 +48,7 @@ static void begin(suite *s) {
   vestry_page *page, *whole;
   assert_int_equal(vestry_page_create(s->on.pages, &(vestry_page_options){.render = put_page, .app = s}, &page),
                    VESTRY_OK);
-  const vestry_page_options options = {.size = sizeof options, .render = put_page, .app = s, .sends_whole = true};
+  const vestry_page_options options = {.render = put_page, .app = s, .sends_whole = true};
   assert_int_equal(vestry_page_create(s->on.pages, &options, &whole), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/private", vestry_page_handler, page), VESTRY_OK);
   assert_int_equal(vestry_route(s->on.v, "GET", "/shared", serve_shared, page), VESTRY_OK);
@@ -74,7 +74,7 @@ static const char *since(vestry_memory_exchange *stream) {
 }
 
 static uint64_t patched_count(suite *s) {
-  vestry_pages_stats stats = {.size = sizeof stats};
+  vestry_pages_stats stats = {0};
   vestry_pages_stats_get(s->on.pages, &stats);
   return stats.patched_count;
 }
@@ -256,7 +256,7 @@ static uint64_t play_game(const char *path, vestry_pages_stats *ret_stats) {
   q = (quiz){.phase = "Lobby"};
   vestry_page *page, *whole;
   site_begin_pages(&q.on, (vestry_options){0}, NULL);
-  const vestry_page_options all = {.size = sizeof all, .render = put_quiz, .app = &q, .sends_whole = true};
+  const vestry_page_options all = {.render = put_quiz, .app = &q, .sends_whole = true};
   assert_int_equal(vestry_page_create(q.on.pages, &(vestry_page_options){.render = put_quiz, .app = &q}, &page),
                    VESTRY_OK);
   assert_int_equal(vestry_page_create(q.on.pages, &all, &whole), VESTRY_OK);
@@ -271,7 +271,7 @@ static uint64_t play_game(const char *path, vestry_pages_stats *ret_stats) {
     bytes += show_change(&q, host);
   }
   while (q.question < QUESTIONS) bytes += play_question(&q, host);
-  *ret_stats = (vestry_pages_stats){.size = sizeof *ret_stats};
+  *ret_stats = (vestry_pages_stats){0};
   vestry_pages_stats_get(q.on.pages, ret_stats);
   vestry_memory_destroy(host);
   site_end(&q.on);

@@ -161,7 +161,7 @@ static void part_is_rendered_once_for_all_pages(void **state) {
 
 static vestry_err make_with_attributes(vestry_render *render, vestry_html *html, void *app) {
   suite *s = app;
-  vestry_page_part part = {.size = sizeof part, .id = "list", .element = "ul", .share = "1", .render = list, .app = s};
+  vestry_page_part part = {.id = "list", .element = "ul", .share = "1", .render = list, .app = s};
   const bool is_second = vestry_request_value(render->request, VESTRY_IN_QUERY, "second");
   part.attributes = is_second ? "class=\"second\" data-on:click=\"$n > 1\"" : "class=\"first\"";
   vestry_render_topic(render, "who");

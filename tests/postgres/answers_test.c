@@ -383,8 +383,7 @@ static void count_shared(const char *sql, const vestry_postgres_options *options
 }
 
 static void results_of_chance_and_of_views_are_not_shared(void **state) {
-  const vestry_postgres_options alone = {.size = sizeof alone, .shares_no_reads = true},
-                                tables = {.level = VESTRY_POSTGRES_TABLES};
+  const vestry_postgres_options alone = {.shares_no_reads = true}, tables = {.level = VESTRY_POSTGRES_TABLES};
   count_shared(one_row, NULL, TABS - 1);
   count_shared(one_row, &tables, TABS - 1);
   count_shared(one_row, &alone, 0);

@@ -96,7 +96,7 @@ static void submission_of_a_dead_node_gets_409_after_its_lease(void **state) {
   clock_ms += 1;
   for (int i = 0; i < 3; i++) assert_string_equal(once_post(&living, nonce), "409 Th");
   assert_int_equal(once_contract_action.done, 1);
-  vestry_once_stats stats = {.size = sizeof stats};
+  vestry_once_stats stats = {0};
   vestry_once_stats_get(living.once, &stats);
   assert_int_equal(stats.unknown_count, 3);
   assert_int_equal(stats.begun_count, 0);
@@ -332,7 +332,7 @@ static void late_run_cannot_store_its_answer(void **state) {
   memset(first, 'b', 32);
   memset(next, 'c', 32);
   hash[64] = first[32] = next[32] = '\0';
-  const vestry_once_submission late = {sizeof late, hash, hash, first, 0}, own = {sizeof own, hash, hash, next, 0};
+  const vestry_once_submission late = {hash, hash, first, 0}, own = {hash, hash, next, 0};
   const vestry_once_storage_ops *ops = &vestry_sql_once_ops;
   once_clear();
   runs_again = true;
@@ -403,10 +403,7 @@ static void one_of_two_runs_is_committed(void **state) {
     size_t len;
     once_clear();
     once_open(&one, (vestry_once_options){0});
-    marking of = {.storage = one.ctx,
-                  .own = {sizeof of.own, hash, hash, first, 1},
-                  .next = {sizeof of.next, hash, hash, next, 1},
-                  .is_late = i / 2};
+    marking of = {.storage = one.ctx, .own = {hash, hash, first, 1}, .next = {hash, hash, next, 1}, .is_late = i / 2};
     assert_int_equal(vestry_sql_once_ops.begin(one.ctx, &of.own, &of.found, answer, sizeof answer, &len), VESTRY_OK);
     assert_int_equal(of.found, VESTRY_ONCE_NEW);
     clock_ms++;
@@ -602,7 +599,7 @@ static vestry_err create(test_host *th, void *ctx) {
   char digits[65];
   memset(digits, 'd', 64);
   digits[64] = '\0';
-  const vestry_once_submission press = {sizeof press, digits, digits, digits + 32, 0};
+  const vestry_once_submission press = {digits, digits, digits + 32, 0};
   vestry_once_found found;
   size_t len;
   vestry_err error = vestry_postgres_pool_create(

@@ -61,7 +61,6 @@ void shop_clear(void) {
 }
 
 vestry_err shop_open(shop *s, vestry_postgres_pool_options options) {
-  options.size = sizeof options;
   options.host = &s->th.host;
   if (!options.url) options.url = server.url;
   return vestry_postgres_pool_create(&options, &s->pool);

@@ -168,7 +168,7 @@ unsigned shown_renders(shown_site *s, size_t at) {
 }
 
 vestry_postgres_stats shown_stats(shown_site *s) {
-  vestry_postgres_stats stats = {.size = sizeof stats};
+  vestry_postgres_stats stats = {0};
   vestry_postgres_stats_get(s->database, &stats);
   return stats;
 }

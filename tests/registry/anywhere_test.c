@@ -49,7 +49,10 @@ static void invalid_dispatch_options_are_refused(void **state) {
   const vestry_key *key = ROOM("a"), none = vestry_key_string(NULL);
   json_t *array = json_array(), *object = json_object();
   const vestry_dispatch_options wrong[] = {
-      {.size = 1}, {.key = key, .connection = r.connection}, {.key = &none}, {.data = array}, {.results = object},
+      {.key = key, .connection = r.connection},
+      {.key = &none},
+      {.data = array},
+      {.results = object},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
     assert_int_equal(vestry_dispatch_with(w.v, array, &wrong[i], NULL), VESTRY_INVALID);
@@ -184,7 +187,7 @@ static void b11_b12_interceptors_see_results_and_errors(void **state) {
   notes n;
   begin(&w, &n);
   assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry,
-                                             &(vestry_interceptor){0, "l", VESTRY_PHASE_EFFECT, look, look, &n}),
+                                             &(vestry_interceptor){"l", VESTRY_PHASE_EFFECT, look, look, &n}),
                    VESTRY_OK);
   dispatch_text(&w, "[[\"give\",1],[\"give\",null],[\"give\",2]]", NULL, VESTRY_FAILED, NULL);
   assert_string_equal(n.text, "give:0,0  give:1,0 1 give:1,0  give:1,1  give:1,1  give:2,1 2 ");

@@ -166,7 +166,6 @@ static void dispatch_refuses_invalid_calls(void **state) {
   assert_int_equal(vestry_dispatch_with(w.v, object, &(vestry_dispatch_options){.connection = r.connection}, &result),
                    VESTRY_INVALID);
   memset(&result, 0xff, sizeof result);
-  result.size = sizeof result;
   assert_int_equal(vestry_dispatch_with(w.v, effects, &(vestry_dispatch_options){.key = ROOM("b")}, &result),
                    VESTRY_NOT_FOUND);
   assert_int_equal(result.connections_count, 0);
@@ -335,7 +334,7 @@ static void connect_with(site *w, connecting *c) {
   c->w = w;
   assert_int_equal(vestry_registry_intercept(
                        vestry_parts_of(w->v)->registry,
-                       &(vestry_interceptor){0, "connecting", VESTRY_PHASE_CONNECT, connect_before, connect_after, c}),
+                       &(vestry_interceptor){"connecting", VESTRY_PHASE_CONNECT, connect_before, connect_after, c}),
                    VESTRY_OK);
 }
 

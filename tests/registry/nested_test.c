@@ -320,8 +320,9 @@ static vestry_err misuse(vestry_dispatch_context *context, const json_t *args, v
   assert_int_equal(vestry_context_keep(context, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_context_keep(context, &handle), VESTRY_OK);
   const vestry_dispatch_options wrong[] = {
-      {.size = 1},         {.key = key},      {.connection = vestry_context_info(context)->connections[0]},
-      {.scope = {"x", 1}}, {.data = effects}, {.results = object},
+      {.key = key},        {.connection = vestry_context_info(context)->connections[0]},
+      {.scope = {"x", 1}}, {.data = effects},
+      {.results = object},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     assert_int_equal(vestry_context_dispatch(context, effects, &wrong[i], NULL), VESTRY_INVALID);
@@ -346,7 +347,7 @@ static void invalid_nested_and_late_calls_are_refused(void **state) {
   assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "misuse", misuse, &k), VESTRY_OK);
   assert_int_equal(vestry_registry_intercept(
                        vestry_parts_of(w.v)->registry,
-                       &(vestry_interceptor){0, "m", VESTRY_PHASE_CONNECT, misuse_connect, misuse_connect, &count}),
+                       &(vestry_interceptor){"m", VESTRY_PHASE_CONNECT, misuse_connect, misuse_connect, &count}),
                    VESTRY_OK);
   wire r = {0};
   wire_plan(&w, &r, &(plan){.effects = "[[\"misuse\"]]"});

@@ -62,7 +62,7 @@ vestry_err note_after(vestry_dispatch_context *context, const json_t *effect, vo
 
 void intercept(site *w, noter *o, vestry_phase phase) {
   assert_int_equal(vestry_registry_intercept(vestry_parts_of(w->v)->registry,
-                                             &(vestry_interceptor){0, o->name, phase, note_before, note_after, o}),
+                                             &(vestry_interceptor){o->name, phase, note_before, note_after, o}),
                    VESTRY_OK);
 }
 

@@ -33,7 +33,7 @@ static void b8_registry_adds_effects_actions_and_interceptors(void **state) {
   assert_int_equal(vestry_registry_effect(plugin, "e", noting_effect, &n), VESTRY_OK);
   assert_int_equal(vestry_registry_action(plugin, "do", listed_action, NULL), VESTRY_OK);
   assert_int_equal(vestry_registry_placeholder(plugin, "seven", seven, NULL), VESTRY_OK);
-  vestry_interceptor interceptor = {0, "a", VESTRY_PHASE_EFFECT, note_before, note_after, &a};
+  vestry_interceptor interceptor = {"a", VESTRY_PHASE_EFFECT, note_before, note_after, &a};
   assert_int_equal(vestry_registry_intercept(plugin, &interceptor), VESTRY_OK);
   assert_int_equal(vestry_registry_add(vestry_parts_of(w.v)->registry, plugin), VESTRY_OK);
   vestry_registry_destroy(plugin); /* the instance keeps the names that were added */
@@ -55,7 +55,7 @@ static void b8_later_names_win_and_interceptors_append(void **state) {
   assert_int_equal(vestry_registry_effect(second, "x", says_two, &n), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(second, "z", says_two, &n), VESTRY_OK); /* also over an action */
   assert_int_equal(vestry_registry_effect(second, "patch-signals", says_two, &n), VESTRY_OK);
-  vestry_interceptor of_a = {0, "a", VESTRY_PHASE_DISPATCH, note_before, note_after, &a}, of_b = of_a;
+  vestry_interceptor of_a = {"a", VESTRY_PHASE_DISPATCH, note_before, note_after, &a}, of_b = of_a;
   of_b.name = "b";
   of_b.ctx = &b;
   assert_int_equal(vestry_registry_intercept(first, &of_a), VESTRY_OK);
@@ -84,7 +84,7 @@ static void b8_registries_can_be_nested_and_shared(void **state) {
   site_begin(&two, (vestry_options){0});
   vestry_registry *part = registry_of(NULL), *whole = registry_of(NULL);
   assert_int_equal(vestry_registry_effect(part, "x", says_two, &n), VESTRY_OK);
-  vestry_interceptor interceptor = {0, "a", VESTRY_PHASE_DISPATCH, note_before, NULL, &a};
+  vestry_interceptor interceptor = {"a", VESTRY_PHASE_DISPATCH, note_before, NULL, &a};
   assert_int_equal(vestry_registry_intercept(part, &interceptor), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(whole, "x", says_one, &n), VESTRY_OK);
   assert_int_equal(vestry_registry_effect(whole, "y", says_one, &n), VESTRY_OK);
@@ -111,7 +111,7 @@ static void invalid_registrations_are_refused(void **state) {
   site w;
   site_begin(&w, (vestry_options){0});
   vestry_registry *registry = registry_of(NULL);
-  vestry_interceptor interceptor = {0, "", VESTRY_PHASE_EFFECT, note_before, NULL, NULL};
+  vestry_interceptor interceptor = {"", VESTRY_PHASE_EFFECT, note_before, NULL, NULL};
   assert_int_equal(vestry_registry_create(NULL, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_registry_effect(NULL, "a", noting_effect, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_registry_effect(registry, NULL, noting_effect, NULL), VESTRY_INVALID);
@@ -141,7 +141,7 @@ static void invalid_registrations_are_refused(void **state) {
 static vestry_err build(test_host *th, void *ctx) {
   notes n = {""};
   noter a = {&n, "a", false};
-  vestry_interceptor interceptor = {0, "a", VESTRY_PHASE_ACTION, note_before, NULL, &a};
+  vestry_interceptor interceptor = {"a", VESTRY_PHASE_ACTION, note_before, NULL, &a};
   vestry_registry *one = NULL, *two = NULL;
   vestry_err error = vestry_registry_create(&th->host, &one);
   if (!error) error = vestry_registry_create(&th->host, &two);

@@ -35,10 +35,9 @@ static vestry_err replace_after(vestry_dispatch_context *context, const json_t *
 }
 
 static void add(site *w, replacer *r, vestry_phase phase) {
-  assert_int_equal(
-      vestry_registry_intercept(vestry_parts_of(w->v)->registry,
-                                &(vestry_interceptor){0, r->name, phase, replace_before, replace_after, r}),
-      VESTRY_OK);
+  assert_int_equal(vestry_registry_intercept(vestry_parts_of(w->v)->registry,
+                                             &(vestry_interceptor){r->name, phase, replace_before, replace_after, r}),
+                   VESTRY_OK);
 }
 
 static void effect_is_replaced(void **state) {
@@ -197,7 +196,7 @@ static void last_replacement_of_a_function_counts(void **state) {
     register_all(&w, &n);
     assert_int_equal(
         vestry_registry_intercept(vestry_parts_of(w.v)->registry,
-                                  &(vestry_interceptor){0, "b", VESTRY_PHASE_EFFECT, replace_twice, NULL, &skips}),
+                                  &(vestry_interceptor){"b", VESTRY_PHASE_EFFECT, replace_twice, NULL, &skips}),
         VESTRY_OK);
     dispatch_text(&w, "[[\"e\", 1]]", NULL, VESTRY_OK, NULL);
     assert_string_equal(n.text, skips_last ? "" : "e[2] ");
@@ -229,7 +228,7 @@ static void replacing_in_a_phase_without_entries_is_invalid(void **state) {
   for (size_t i = 0; i < 3; i++)
     assert_int_equal(
         vestry_registry_intercept(vestry_parts_of(w.v)->registry,
-                                  &(vestry_interceptor){0, "b", phases[i], try_replace, try_replace, &calls[i]}),
+                                  &(vestry_interceptor){"b", phases[i], try_replace, try_replace, &calls[i]}),
         VESTRY_OK);
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a", .effects = "[[\"patch-signals\",{\"n\":1}]]"});
   wire_assert_text(&r, "event: datastar-patch-signals\ndata: signals {\"n\":1}\n\n");
@@ -245,7 +244,7 @@ static void replacing_outside_of_an_entry_is_invalid(void **state) {
   register_all(&w, &n);
   struct vestry_registry *registry = vestry_parts_of(w.v)->registry;
   assert_int_equal(vestry_registry_effect(registry, "replace", replacing_effect, NULL), VESTRY_OK);
-  const vestry_interceptor around = {0, "b", VESTRY_PHASE_DISPATCH, replace_dispatch, replace_dispatch, NULL};
+  const vestry_interceptor around = {"b", VESTRY_PHASE_DISPATCH, replace_dispatch, replace_dispatch, NULL};
   assert_int_equal(vestry_registry_intercept(registry, &around), VESTRY_OK);
   vestry_dispatch_result result = {0};
   dispatch_text(&w, "[[\"replace\"], [\"e\", 2]]", NULL, VESTRY_INVALID, &result);
@@ -364,8 +363,8 @@ static void pages_begin(pages *p) {
   *p = (pages){.expected = VESTRY_OK};
   site_begin(&p->w, (vestry_options){.scope = site_by_cookie});
   struct vestry_registry *registry = vestry_parts_of(p->w.v)->registry;
-  const vestry_interceptor users = {0, "users", VESTRY_PHASE_EFFECT, only_to_users, too_late, p},
-                           wrong = {0, "wrong", VESTRY_PHASE_DISPATCH, too_late, too_late, p};
+  const vestry_interceptor users = {"users", VESTRY_PHASE_EFFECT, only_to_users, too_late, p},
+                           wrong = {"wrong", VESTRY_PHASE_DISPATCH, too_late, too_late, p};
   assert_int_equal(vestry_registry_intercept(registry, &users), VESTRY_OK);
   assert_int_equal(vestry_registry_intercept(registry, &wrong), VESTRY_OK);
   static const vestry_header ann = {"Cookie", "ann"};

@@ -120,11 +120,8 @@ static void stream_release(void *transport) {
   free(transport);
 }
 
-static const vestry_transport_ops stream_ops = {.size = sizeof(vestry_transport_ops),
-                                                .open = stream_open,
-                                                .write = stream_write,
-                                                .end = stream_end,
-                                                .release = stream_release};
+static const vestry_transport_ops stream_ops = {
+    .open = stream_open, .write = stream_write, .end = stream_end, .release = stream_release};
 
 /* ------------------------------------------------------------------------------------------------- requests ------- */
 
@@ -172,8 +169,7 @@ static vestry_err request_open(void *request, const vestry_response *head, const
   return VESTRY_OK;
 }
 
-static const vestry_request_ops request_ops = {.size = sizeof(vestry_request_ops),
-                                               .method = request_method,
+static const vestry_request_ops request_ops = {.method = request_method,
                                                .path = request_path,
                                                .query = request_query,
                                                .header = request_header,

@@ -85,7 +85,7 @@ static void runtime_that_cannot_batch_says_so(void **state) {
   vestry_runtime *runtime;
   test_host_init(&th);
   const vestry_runtime_options options = {
-      .size = sizeof options, .host = &th.host, .threads_count = VESTRY_THREADS_NONE, .io = VESTRY_RUNTIME_IO_BATCHED};
+      .host = &th.host, .threads_count = VESTRY_THREADS_NONE, .io = VESTRY_RUNTIME_IO_BATCHED};
   assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_OK);
   if (!atomic_load(&runtime->pool.batches)) assert_non_null(strstr(th.last_log, "without liburing"));
   vestry_runtime_destroy(runtime);
@@ -102,9 +102,6 @@ static void options_are_checked(void **state) {
   options.threads_count = VESTRY_THREADS_NONE - 1;
   assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_INVALID);
   options.threads_count = 1;
-  options.size = 1;
-  assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_INVALID);
-  options.size = sizeof options;
   assert_int_equal(vestry_runtime_create(&options, NULL), VESTRY_INVALID);
   vestry_host lacking = th.host;
   lacking.now_ns = NULL;

@@ -87,7 +87,7 @@ static unsigned read_numbers(const stream *s, unsigned next) {
 static vestry_runtime *runtime_of(test_host *th, uint32_t threads_count) {
   vestry_runtime *runtime = NULL;
   const vestry_runtime_options options = {
-      .size = sizeof options, .host = &th->host, .threads_count = threads_count, .io = VESTRY_RUNTIME_IO_BATCHED};
+      .host = &th->host, .threads_count = threads_count, .io = VESTRY_RUNTIME_IO_BATCHED};
   assert_int_equal(vestry_runtime_create(&options, &runtime), VESTRY_OK);
   return runtime;
 }
@@ -148,8 +148,7 @@ static vestry_err run_noticed(test_host *th, void *ctx) {
   static stream streams[STREAMS];
   long *ret_allocations_count = ctx;
   vestry_runtime *runtime = NULL;
-  const vestry_runtime_options options = {
-      .size = sizeof options, .host = &th->host, .threads_count = 2, .io = VESTRY_RUNTIME_IO_PLAIN};
+  const vestry_runtime_options options = {.host = &th->host, .threads_count = 2, .io = VESTRY_RUNTIME_IO_PLAIN};
   vestry_err error = vestry_runtime_create(&options, &runtime);
   if (error) return error;
   for (unsigned i = 0; i < STREAMS; i++) stream_init(&streams[i], runtime, 1);

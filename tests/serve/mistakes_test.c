@@ -48,7 +48,6 @@ static void invalid_start_arguments_are_logged(void **state) {
            "vestry_page_create", "id");
   must_log(&w, vestry_once_create(w.v, &(vestry_once_options){.max_count = 1, .max_anonymous_count = 2}, &once),
            "vestry_once_create", "max_anonymous_count");
-  must_log(&w, vestry_once_create(w.v, &(vestry_once_options){.size = 1}, &once), "vestry_once_create", "later");
   static const char *const origins[] = {"shop.example/path"};
   must_log(&w, vestry_csrf_create(w.v, &(vestry_csrf_options){.trusted_origins_count = 1}, &csrf), "vestry_csrf_create",
            "trusted_origins");

@@ -7,7 +7,7 @@
 static vestry_server idle_server;
 
 static vestry_err start(vestry *v, const vestry_server_options *options, vestry_server **ret_server) {
-  idle_server = (vestry_server){.size = sizeof idle_server, .port = 1};
+  idle_server = (vestry_server){.port = 1};
   *ret_server = &idle_server;
   return VESTRY_OK;
 }
@@ -48,7 +48,7 @@ static void assert_coding(site *s, const char *wanted) {
 
 static void serve(site *s, bool is_uncompressed) {
   vestry_server *server;
-  const vestry_server_options options = {.size = sizeof options, .is_uncompressed = is_uncompressed};
+  const vestry_server_options options = {.is_uncompressed = is_uncompressed};
   assert_int_equal(vestry_server_create(s->v, &idle, &options, &server), VESTRY_OK);
   vestry_server_destroy(server);
 }

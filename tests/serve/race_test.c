@@ -158,7 +158,7 @@ static void stream_is_abandoned_while_its_error_hook_runs(void **state) {
   static site w;
   outsider o = {.result = VESTRY_OK};
   site_begin(&w, (vestry_options){.threads_count = 2});
-  const vestry_interceptor interceptor = {0, "shows", VESTRY_PHASE_CONNECT, NULL, show_and_refuse, &o};
+  const vestry_interceptor interceptor = {"shows", VESTRY_PHASE_CONNECT, NULL, show_and_refuse, &o};
   assert_int_equal(vestry_registry_intercept(vestry_parts_of(w.v)->registry, &interceptor), VESTRY_OK);
   wire r = {.datastar = true};
   const plan full = {.key = "a",

@@ -344,7 +344,7 @@ static vestry_err meddle(vestry_dispatch_context *context, const json_t *effect,
 
 static void meddle_with(site *w, meddler *m) {
   m->w = w;
-  const vestry_interceptor interceptor = {0, "meddler", VESTRY_PHASE_CONNECT, NULL, meddle, m};
+  const vestry_interceptor interceptor = {"meddler", VESTRY_PHASE_CONNECT, NULL, meddle, m};
   assert_int_equal(vestry_registry_intercept(vestry_parts_of(w->v)->registry, &interceptor), VESTRY_OK);
 }
 
@@ -445,7 +445,7 @@ static void stream_found_closing_is_replaced_by_a_new_one(void **state) {
   int closed = 0;
   assert_int_equal(
       vestry_registry_intercept(vestry_parts_of(w.v)->registry,
-                                &(vestry_interceptor){0, "close", VESTRY_PHASE_CONNECT, close_found, NULL, &closed}),
+                                &(vestry_interceptor){"close", VESTRY_PHASE_CONNECT, close_found, NULL, &closed}),
       VESTRY_OK);
   wire kept = {0}, r = {0};
   wire_plan(&w, &kept, &keep_reuse);

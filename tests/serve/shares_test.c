@@ -37,7 +37,7 @@ static bool is_open(const wire *r) {
 }
 
 static uint64_t outnumbered(site *w) {
-  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats stats = {0};
   vestry_stats_get(w->v, &stats);
   return stats.outnumbered_count;
 }

@@ -166,7 +166,7 @@ static void request_of_an_abandoned_stream_gets_204(void **state) {
   vestry_connection *preferred = NULL;
   assert_int_equal(
       vestry_registry_intercept(vestry_parts_of(h.v)->registry,
-                                &(vestry_interceptor){0, "prefer", VESTRY_PHASE_CONNECT, NULL, prefer, &preferred}),
+                                &(vestry_interceptor){"prefer", VESTRY_PHASE_CONNECT, NULL, prefer, &preferred}),
       VESTRY_OK);
   vestry_memory_exchange *first = ask(&h, (vestry_memory_call){.method = "PUT", .datastar = true}, start);
   preferred = vestry_memory_look(first).connection;

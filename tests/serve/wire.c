@@ -150,7 +150,6 @@ static void wire_each_header(void *server_request, void (*line)(void *ctx, const
 }
 
 const vestry_request_ops wire_ops = {
-    .size = sizeof(vestry_request_ops),
     .method = wire_method,
     .path = wire_path,
     .query = wire_query,

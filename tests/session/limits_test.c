@@ -36,7 +36,7 @@ static void logins_of_one_user_end_no_other_users_session(void **state) {
       members_assert_is(&w, &copy, i < 5 ? "nobody" : "bob");
     }
     if (way == STORED) assert_int_equal(shelf_count(&s), 6);
-    vestry_session_stats stats = {.size = sizeof stats};
+    vestry_session_stats stats = {0};
     vestry_session_stats_get(w.v, &stats);
     assert_int_equal(stats.live_count, 6);
     assert_int_equal(stats.logins_count, 201);
@@ -102,7 +102,7 @@ static void concurrent_logins_are_bounded_per_user(void **state) {
     assert_int_equal(pthread_create(&entrants[i].thread, NULL, log_in_often, &entrants[i]), 0);
   }
   for (int i = 0; i < 6; i++) pthread_join(entrants[i].thread, NULL);
-  vestry_session_stats stats = {.size = sizeof stats};
+  vestry_session_stats stats = {0};
   vestry_session_stats_get(w.v, &stats);
   assert_int_equal(stats.logins_count, 600);
   assert_int_equal(stats.live_count, 15);

@@ -254,7 +254,7 @@ static void invalid_options_and_user_names_are_rejected(void **state) {
 /* Sessions are rejected if an object that depends on them, or on their secret, was created before them. The log
  * states this. */
 static void sessions_after_their_dependents_are_rejected(void **state) {
-  const vestry_session_options is_signed = {.secret = members_secret, .secret_len = 34}, plain = {.size = 0};
+  const vestry_session_options is_signed = {.secret = members_secret, .secret_len = 34}, plain = {0};
   const vestry_secret own = {.secret = members_secret, .secret_len = 34};
   site w;
   vestry_once *once;

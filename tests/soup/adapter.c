@@ -277,12 +277,8 @@ static void stream_release(void *transport) {
   g_free(s);
 }
 
-static const vestry_transport_ops stream_ops = {.size = sizeof(vestry_transport_ops),
-                                                .open = stream_open,
-                                                .write = stream_write,
-                                                .end = stream_end,
-                                                .release = stream_release,
-                                                .name = "libsoup"};
+static const vestry_transport_ops stream_ops = {
+    .open = stream_open, .write = stream_write, .end = stream_end, .release = stream_release, .name = "libsoup"};
 
 static vestry_err request_open(void *server_request, const vestry_response *head, const vestry_transport_ops **ret_ops,
                                void **ret_transport) {
@@ -303,8 +299,7 @@ static vestry_err request_open(void *server_request, const vestry_response *head
 
 /* ---- the server -------------------------------------------------------------------------------------------------- */
 
-static const vestry_request_ops request_ops = {.size = sizeof(vestry_request_ops),
-                                               .method = request_method,
+static const vestry_request_ops request_ops = {.method = request_method,
                                                .path = request_path,
                                                .query = request_query,
                                                .header = request_header,

@@ -92,7 +92,7 @@ static void give(server *s, char order) {
 }
 
 static uint64_t open_streams(vestry *v) {
-  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats stats = {0};
   vestry_stats_get(v, &stats);
   return stats.open_count;
 }
@@ -162,7 +162,6 @@ int main(int argc, char **argv) {
       {NULL, NULL},
   };
   const vestry_contract_adapter contract = {
-      .size = sizeof contract,
       .name = "libsoup 3",
       .start = start,
       .stop = stop,

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 
-LINE = re.compile(r"^ (\w+)@VESTRY_\d+ (\S+)$", re.M)
+LINE = re.compile(r"^ (\w+)@VESTRY_[\d.]+ (\S+)$", re.M)
 
 
 def version(top):
@@ -41,7 +41,7 @@ def libraries(build):
             continue  # a helper of the tests
         names = subprocess.run(["nm", "-D", "--defined-only", path], check=True, capture_output=True, text=True).stdout
         package = re.sub(r"\.so\.", "", re.sub(r"(\d)\.so\.", r"\1-", soname[1]))
-        node = f"VESTRY_{soname[1].rpartition('.')[2]}"
+        node = f"VESTRY_{soname[1].partition('.so.')[2]}"
         public = [line.split()[2].partition("@")[0] for line in names.splitlines() if line.endswith(node)]
         found[package] = soname[1], node, sorted(public)
     return found
@@ -140,11 +140,11 @@ def check(top, built, files):
 
 
 PLANTED = [  # a file, its text, and the replacement; a word that the message must contain
-    ("debian/libvestry1.symbols", " vestry_create@VESTRY", " vestry_creates@VESTRY", "lacks vestry_create:"),
-    ("debian/libvestry-nats1.symbols", None, None, "no libvestry-nats1.symbols"),
-    ("debian/control", "Package: libvestry-sqlite1", "Package: libvestry-sqlite2", "no package libvestry-sqlite1"),
+    ("debian/libvestry0.4.symbols", " vestry_create@VESTRY", " vestry_creates@VESTRY", "lacks vestry_create:"),
+    ("debian/libvestry-nats0.4.symbols", None, None, "no libvestry-nats0.4.symbols"),
+    ("debian/control", "Package: libvestry-sqlite0.4", "Package: libvestry-sqlite2", "no package libvestry-sqlite0.4"),
     ("debian/libvestry-dev.install", "usr/include/vestry\n", "", "include/vestry/batch.h is installed"),
-    ("debian/libvestry1.install", "libvestry.so", "libvestry*.so", "and libvestry1.install"),
+    ("debian/libvestry0.4.install", "libvestry.so", "libvestry*.so", "and libvestry0.4.install"),
     ("debian/libvestry-dev.install", "cmake/vestry\n", "cmake/vestry\nusr/share/other\n", "nothing installs"),
     ("debian/vestry-tools.install", "obj-*/bin/poll usr/libexec/vestry\n", "", "differ in poll"),
     ("debian/changelog", "vestry (", "vestry (7", "debian/changelog begins with 7"),
@@ -184,7 +184,7 @@ def main():
     if task == ["--write"]:
         return write_symbols(top, build)
     built = libraries(build)
-    assert "libvestry1" in built, f"{build} has no library"
+    assert "libvestry0.4" in built, f"{build} has no library"
     with tempfile.TemporaryDirectory() as prefix:
         files = list(installed(build, pathlib.Path(prefix)))
     if task == ["--planted"]:

@@ -141,7 +141,7 @@ static void commits_jobs_sessions_and_secret_are_in_one_file(void **state) {
   folder_make(folder, "application");
   snprintf(path, sizeof path, "%s/notes.db", folder);
   begin(&th, &app);
-  vestry_sqlite_stats stats = {.size = sizeof stats};
+  vestry_sqlite_stats stats = {0};
   vestry_sqlite_stats_get(app->database, &stats);
   assert_int_equal(stats.level, VESTRY_SQLITE_FILE_PAGES);
   assert_metrics(app);

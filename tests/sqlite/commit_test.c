@@ -650,43 +650,6 @@ static void other_names_of_the_file_are_logged(void **state) {
   ledger_close(&s);
 }
 
-/* Structs of another size than this library's. */
-static void structs_of_other_versions_are_accepted(void **state) {
-  struct {
-    vestry_sqlite_options known;
-    unsigned char more[16];
-  } options;
-  struct {
-    vestry_sqlite_stats known;
-    unsigned char more[16];
-  } stats;
-  ledger s;
-  ledger_open(&s, "wal", NULL);
-  vestry_sqlite *database = NULL;
-  memset(&options, 0, sizeof options);
-  options.known = (vestry_sqlite_options){.size = sizeof options, .path = s.path, .level = VESTRY_SQLITE_TOPICS};
-  options.more[3] = 1;
-  assert_int_equal(vestry_sqlite_create(s.on.pages, &options.known, &database), VESTRY_INVALID);
-  options.more[3] = 0;
-  assert_int_equal(vestry_sqlite_create(s.on.pages, &options.known, &database), VESTRY_OK);
-  vestry_sqlite_destroy(database);
-  options.known.size = offsetof(vestry_sqlite_options, poll_ms);
-  options.known.poll_ms = 99999; /* ignored */
-  assert_int_equal(vestry_sqlite_create(s.on.pages, &options.known, &database), VESTRY_OK);
-  vestry_sqlite_destroy(database);
-  memset(&stats, 0xff, sizeof stats);
-  stats.known.size = sizeof stats;
-  vestry_sqlite_stats_get(s.database, &stats.known);
-  assert_int_equal(stats.known.connections_count, 1);
-  assert_int_equal(stats.more[0], 0);
-  memset(&stats, 0xff, sizeof stats);
-  stats.known.size = offsetof(vestry_sqlite_stats, other_commits_count);
-  vestry_sqlite_stats_get(s.database, &stats.known);
-  assert_int_equal(stats.known.commits_count, 0);
-  assert_int_equal(stats.known.other_commits_count, UINT64_MAX);
-  ledger_close(&s);
-}
-
 static void commit_of_a_detached_connection_refreshes_all(void **state) {
   ledger s;
   open_watched(&s, "wal");
@@ -730,7 +693,6 @@ int main(void) {
       cmocka_unit_test(connection_to_a_replaced_file_is_not_attached),
       cmocka_unit_test(connection_by_a_hard_link_is_not_attached),
       cmocka_unit_test(other_names_of_the_file_are_logged),
-      cmocka_unit_test(structs_of_other_versions_are_accepted),
       cmocka_unit_test(commit_of_a_detached_connection_refreshes_all),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -279,7 +279,7 @@ void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker, bool is_
 }
 
 uint64_t oracle_world_close(oracle_world *w) {
-  vestry_sqlite_stats stats = {.size = sizeof stats};
+  vestry_sqlite_stats stats = {0};
   atomic_store(&w->is_over, true);
   if (w->has_looker) assert_int_equal(pthread_join(w->looker, NULL), 0);
   vestry_sqlite_stats_get(w->database, &stats);

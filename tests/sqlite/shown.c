@@ -147,7 +147,7 @@ unsigned shown_renders(shown_site *s, size_t at) {
 }
 
 vestry_sqlite_stats shown_stats(shown_site *s) {
-  vestry_sqlite_stats stats = {.size = sizeof stats};
+  vestry_sqlite_stats stats = {0};
   vestry_sqlite_stats_get(s->database, &stats);
   return stats;
 }

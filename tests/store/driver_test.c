@@ -202,7 +202,6 @@ static void fake_close(void *v, vestry_cause cause) {}
 
 static void earlier_deadline_wakes_the_driver_earlier(void **state) {
   static const vestry_store_ops ops = {
-      .size = sizeof(vestry_store_ops),
       .type = "fake",
       .create = fake_create,
       .destroy = fake_destroy,

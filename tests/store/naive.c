@@ -375,11 +375,9 @@ static void naive_destroy(void *self) {
   .destroy = naive_destroy, .put = naive_put, .get = naive_get, .remove = naive_remove, .remove_if = naive_remove_if,  \
   .clear = naive_clear, .list = naive_list
 
-const vestry_store_ops naive_hash_ops = {
-    .size = sizeof(vestry_store_ops), .type = "naive-hash", .create = create_hash, OPERATIONS};
+const vestry_store_ops naive_hash_ops = {.type = "naive-hash", .create = create_hash, OPERATIONS};
 
-const vestry_store_ops naive_lru_ops = {.size = sizeof(vestry_store_ops),
-                                        .type = "naive-lru",
+const vestry_store_ops naive_lru_ops = {.type = "naive-lru",
                                         .create = create_lru,
                                         .tick = naive_tick,
                                         .next_deadline_ns = naive_next_deadline_ns,

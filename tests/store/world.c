@@ -63,7 +63,7 @@ vestry_err world_try_open(world *w, test_host *th, const store_kind *kind, const
   memset((char *)w + sizeof w->own_host, 0, sizeof *w - sizeof w->own_host);
   w->th = th;
   const vestry_store_options base = world_options(w);
-  vestry_store_options own = VESTRY_STORE_OPTIONS_INIT;
+  vestry_store_options own = {0};
   if (options) own = *options;
   own.host = base.host;
   own.types = base.types;

@@ -13,10 +13,9 @@ __attribute__((weak)) vestry_err __real_vestry_runtime_create(const vestry_runti
 
 vestry_err __wrap_vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime) {
   const char *io = getenv("TEST_IO");
-  if (!io || strcmp(io, "batched") != 0 || (options && options->size))
-    return __real_vestry_runtime_create(options, ret_runtime); /* a given size may be that of an older struct */
-  vestry_runtime_options own = {.size = sizeof own};
-  if (options) own = (vestry_runtime_options){sizeof own, options->host, options->threads_count, own.io};
+  if (!io || strcmp(io, "batched") != 0 || (options && options->io))
+    return __real_vestry_runtime_create(options, ret_runtime);
+  vestry_runtime_options own = options ? *options : (vestry_runtime_options){0};
   own.io = VESTRY_RUNTIME_IO_BATCHED;
   return __real_vestry_runtime_create(&own, ret_runtime);
 }

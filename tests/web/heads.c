@@ -66,12 +66,8 @@ static void targets_with_any_host_are_answered(void **state) {
 int heads_run(const vestry_server_adapter *of, const vestry_server_options *options) {
   adapter = of;
   defaults = *options;
-  const vestry_contract_adapter made = {.size = sizeof made,
-                                        .name = of->name,
-                                        .start = start,
-                                        .stop = stop,
-                                        .destroy = destroy,
-                                        .patience_s = PATIENCE_S};
+  const vestry_contract_adapter made = {
+      .name = of->name, .start = start, .stop = stop, .destroy = destroy, .patience_s = PATIENCE_S};
   const struct CMUnitTest tests[] = {cmocka_unit_test(invalid_max_head_bytes_is_refused),
                                      cmocka_unit_test(targets_with_any_host_are_answered)};
   return (int)vestry_contract_run(&made, "heads") + cmocka_run_group_tests_name("limits", tests, NULL, NULL);

@@ -43,7 +43,6 @@ struct vestry_metrics; /* vestry/ops/metrics.h */
  *  functions on their thread, and vestry_application_settle calls `sync`; all may block. All but `followed` and
  *  `metrics` are mandatory. */
 typedef struct vestry_application_database {
-  size_t size;      /**< sizeof(vestry_application_database), or 0 */
   const char *name; /**< for the log */
   /** Open the pool. options: vestry_application_options.database_options. place: a file or a URL, instead of that of
    *  the options; NULL: none. host: for the pool, if the options name none. OK | any error, after the reason was
@@ -69,7 +68,6 @@ typedef struct vestry_application_database {
 /** An application. Its members are read-only, and do not change as long as it exists; those of parts that it does not
  *  have are NULL. */
 typedef struct vestry_application {
-  size_t size;           /**< sizeof(vestry_application) of the library */
   vestry *instance;      /**< for routes, guards, dispatches and timers */
   vestry_sql_pool *pool; /**< NULL: no database */
   vestry_pages *pages;
@@ -95,7 +93,6 @@ typedef enum vestry_application_without {
  *  of its create function, which copies them; a pointer in them to another part of the application may be NULL,
  *  because the application sets it. */
 typedef struct vestry_application_options {
-  size_t size; /**< sizeof(vestry_application_options), or 0 */
   /** Name of the program, for the log ["application"]. Copied. If it consists of at most 40 letters, digits, '-' and
    *  '_', the cookie of the sessions is NAME-session. Browsers send cookies to all ports of a host, so applications on
    *  one host need different names. */

@@ -50,7 +50,6 @@ typedef void (*vestry_subscription_over_fn)(void *ctx);
 
 /** A subscriber. */
 typedef struct vestry_subscriber {
-  size_t size; /**< sizeof(vestry_subscriber), or 0 */
   vestry_bus_message_fn call;
   vestry_subscription_over_fn over; /**< NULL: none */
   void *ctx;                        /**< passed to both */
@@ -61,7 +60,6 @@ typedef struct vestry_subscriber {
 
 /** Options of an instance's bus. Zero is the default. */
 typedef struct vestry_bus_options {
-  size_t size;                    /**< sizeof(vestry_bus_options), or 0 */
   size_t max_subscriptions_count; /**< maximum number of concurrent subscriptions; 0: 100,000 */
 } vestry_bus_options;
 
@@ -73,7 +71,6 @@ VESTRY_API vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *opt
 
 /** Counters since the creation of the bus; zero before. subscribed_count = live_count + ended_count. */
 typedef struct vestry_bus_stats {
-  size_t size; /**< sizeof(vestry_bus_stats), or 0 */
   uint64_t subscribed_count, live_count, ended_count;
   uint64_t ended_by_connection_count;     /**< subscriptions that ended with their connection */
   uint64_t refused_count;                 /**< subscriptions refused with LIMIT */

@@ -41,7 +41,6 @@ struct vestry_application; /* vestry/app/application.h */
  *  is NULL. Its error sticks: after the first error, all functions of this header do nothing, and the call ends with
  *  this error. Therefore, the function checks no errors. It returns early where it would use a missing row. */
 typedef struct vestry_call {
-  size_t size; /**< sizeof(vestry_call) of the library */
   struct vestry_application *app;
   void *own;                 /**< vestry_application_options.own */
   const vestry_request *req; /**< all but jobs and parts */
@@ -219,7 +218,6 @@ VESTRY_API void vestry_call_enqueue(vestry_call *call, const char *kind, int64_t
 /** The frame of all documents of an application: pages, documents, refused forms and errors. Zero selects the default,
  *  which is given in [brackets]. All pointers are borrowed until vestry_application_destroy. */
 typedef struct vestry_application_document {
-  size_t size;               /**< sizeof(vestry_application_document), or 0 */
   const char *title;         /**< text of the title, where a document has none [the application's name] */
   const char *language;      /**< value of the attribute lang ["en"] */
   const char *client;        /**< URL of the Datastar client [VESTRY_DATASTAR_CDN_URL] */
@@ -268,7 +266,6 @@ VESTRY_API void vestry_call_part(vestry_call *call, const char *name, int64_t ke
  *  refused form is a document with the same form and the message (422), and that to an accepted one leads to `page`, or
  *  to the URL of vestry_call_go. Zero selects the default, which is given in [brackets]; texts are borrowed. */
 struct vestry_application_form {
-  size_t size;                /**< sizeof(vestry_application_form), or 0 */
   const char *action;         /**< path of its entry, without parameters: a field with is_hidden has the value */
   const char *name;           /**< of its signals: letters, digits and '_', unique in its page ["form"] */
   const vestry_input *inputs; /**< vestry/app/input.h; with its number made by VESTRY_INPUTS. No field is called csrf,

@@ -22,7 +22,6 @@ extern "C" {
 
 /** A clock that pages show. Zero is the clock of this machine, which pages read once. */
 typedef struct vestry_clock {
-  size_t size;                  /**< sizeof(vestry_clock), or 0 */
   int64_t (*now_ms)(void *ctx); /**< returns milliseconds since 1970; NULL: the system's clock. Use the clock that
                                      decides, for example that of the database. Called on the threads of renders and
                                      handlers, several at once, no lock held; may block */

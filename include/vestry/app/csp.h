@@ -47,7 +47,6 @@ extern "C" {
 
 /** A policy. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_csp {
-  size_t size;            /**< sizeof(vestry_csp), or 0 */
   const char *client;     /**< source of the client: an http or https URL; a path of this site, which permits every
                                script of this site; or VESTRY_CSP_NO_CLIENT [VESTRY_DATASTAR_CDN_URL] */
   bool client_needs_eval; /**< adds 'unsafe-eval' for a client before 1.0.3, which ignores `data-nonce` and compiles by

@@ -43,7 +43,6 @@ typedef struct vestry_csrf vestry_csrf;
 
 /** Options of the protection. Zero is the default. */
 typedef struct vestry_csrf_options {
-  size_t size;                        /**< sizeof(vestry_csrf_options), or 0 */
   const char *const *trusted_origins; /**< origins whose pages may also send requests, as browsers write them: with
                                            http or https, and without a path, as in "https://www.example.org:8443".
                                            These pages must obtain a token themselves. Behind a proxy that changes Host,

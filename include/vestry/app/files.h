@@ -39,7 +39,6 @@ typedef struct vestry_file {
 
 /** Options of files. Zero is the default. */
 typedef struct vestry_files_options {
-  size_t size;                 /**< sizeof(vestry_files_options), or 0 */
   const vestry_host *host;     /**< borrowed, must outlive the files; NULL: the default */
   const char *folder;          /**< path of the folder; the path may contain symbolic links. If the path leads to
                                     another folder later, the files of that one are served after at most a second. Set

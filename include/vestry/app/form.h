@@ -64,7 +64,6 @@ typedef struct vestry_forms_storage vestry_forms_storage;
 
 /** Options of forms. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_forms_options {
-  size_t size;                   /**< sizeof(vestry_forms_options), or 0 */
   vestry_pages *pages;           /**< pages that contain these forms; they render again when a form is cleared. Borrowed
                                       [none] */
   const char *path;              /**< path of vestry_forms_handler ["/kept"]. Copied */
@@ -151,7 +150,6 @@ VESTRY_API void vestry_forms_forget(vestry_forms *forms, const vestry_request *r
 
 /** Counters since vestry_forms_create, and current sizes. messages = kept + late + refused. */
 typedef struct vestry_forms_stats {
-  size_t size;             /**< sizeof(vestry_forms_stats), or 0 */
   uint64_t messages_count; /**< received messages */
   uint64_t kept_count;     /**< messages whose values were stored, or that cleared the form or requested its values */
   uint64_t late_count;     /**< messages that arrived after a later one, or after the form was cleared */

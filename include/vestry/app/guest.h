@@ -34,7 +34,6 @@ typedef vestry_err (*vestry_guest_moved_fn)(const vestry_request *req, const cha
 
 /** Options of an instance's guests. Zero is the default. */
 typedef struct vestry_guests_options {
-  size_t size;          /**< sizeof(vestry_guests_options), or 0 */
   uint64_t lifetime_ms; /**< a guest ends when the browser has not come for this time; 0: 180 days */
   const struct vestry_rate_options
       *rate;                   /**< rate of new guests, by default for each address (vestry/app/rate.h): 60 in a

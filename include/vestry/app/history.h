@@ -47,7 +47,6 @@ extern "C" {
 /** Limits of a history. Zero selects the default, which is given in [brackets]. Beyond a limit the oldest events are
  *  dropped. */
 typedef struct vestry_history_options {
-  size_t size;         /**< sizeof(vestry_history_options), or 0 */
   uint32_t max_count;  /**< maximum number of events [1,000] */
   size_t max_bytes;    /**< maximum size of events with their ids, and VESTRY_HISTORY_EVENT_COST for each [1 MiB]. A
                             larger event is sent but not stored, and leaves a gap. vestry_histories_create limits all
@@ -67,7 +66,6 @@ VESTRY_API vestry_err vestry_histories_create(vestry *v, size_t max_bytes);
 
 /** Counters of all histories of an instance. begun_count = live_count + ended_count. */
 typedef struct vestry_histories_stats {
-  size_t size; /**< sizeof(vestry_histories_stats), or 0 */
   uint64_t begun_count, live_count, ended_count;
   uint64_t bytes, peak_bytes; /**< current and highest size; never above the maximum */
 } vestry_histories_stats;
@@ -104,7 +102,6 @@ typedef enum vestry_resume_answer {
 
 /** The result of resuming. */
 typedef struct vestry_resumed {
-  size_t size; /**< sizeof(vestry_resumed) of this library */
   vestry_resume_answer answer;
   uint64_t replayed_count; /**< number of missed events; 0 unless REPLAYED */
 } vestry_resumed;
@@ -153,7 +150,6 @@ VESTRY_API vestry_err vestry_resume(vestry *v, vestry_scope scope, const vestry_
 
 /** Counters of one history, since it began. recorded_count = kept_count + dropped_count. */
 typedef struct vestry_history_stats {
-  size_t size; /**< sizeof(vestry_history_stats), or 0 */
   size_t kept_count, kept_bytes;
   uint64_t published_count; /**< events that got an id */
   uint64_t last_seq;        /**< seq of the last event or loss (a loss takes a seq, too); 0: none */

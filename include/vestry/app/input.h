@@ -114,7 +114,6 @@ VESTRY_API vestry_err vestry_inputs_read(const vestry_request *req, const vestry
 
 /** What fields contain first. Zero: they are empty. The first member that is set counts. */
 typedef struct vestry_inputs_shown {
-  size_t size;               /**< sizeof(vestry_inputs_shown), or 0 */
   const vestry_request *req; /**< what the user has sent, for a form with an error */
   const vestry_form *form;   /**< the stored text of the tab (vestry/app/form.h); then each field has
                                   VESTRY_FORM_FIELD. Where none is stored, that of values */

@@ -29,7 +29,6 @@ typedef struct vestry_once vestry_once;
  *  Answers are encrypted before they are stored. The storage can compute neither the nonce nor the encryption key from
  *  these members. */
 typedef struct vestry_once_submission {
-  size_t size;       /**< sizeof(vestry_once_submission) */
   const char *hash;  /**< identifies the submission: a hash of the nonce and of the user or scope; 64 hexadecimal
                           digits */
   const char *owner; /**< hash of the user or scope: 64 hexadecimal digits; "": the request has neither, and
@@ -56,7 +55,6 @@ typedef enum vestry_once_found {
  *  client with the most kept calls is dropped. The log has one warning when calls begin to fail, and their number when
  *  they succeed again. */
 typedef struct vestry_once_storage_ops {
-  size_t size; /**< sizeof(vestry_once_storage_ops), or 0 */
   /** Acquire the submission for this run, unless another run holds it or has finished it. A second call for the same
    *  run returns the same result; it follows if the response is longer than capacity. The storage limits the time of a
    *  run. If another run has not ended in this time, for example because its node has died, return UNKNOWN (the request
@@ -80,7 +78,6 @@ typedef struct vestry_once_storage_ops {
 
 /** Options of a vestry_once. Zero is the default. */
 typedef struct vestry_once_options {
-  size_t size;                /**< sizeof(vestry_once_options), or 0 */
   uint64_t lifetime_ms;       /**< a submission is evicted this time after the arrival of its first request; 0: 10
                                    minutes. The client repeats a request for four minutes */
   size_t max_count;           /**< maximum number of submissions in the table; 0: 100,000. Each takes 300 bytes plus its
@@ -115,7 +112,6 @@ typedef struct vestry_once_options {
 
 /** Counters of a vestry_once. */
 typedef struct vestry_once_stats {
-  size_t size;                                /**< sizeof(vestry_once_stats), or 0 */
   uint64_t begun_count, repeated_count;       /**< submissions that ran; repetitions that were answered from memory or
                                                    storage */
   uint64_t refused_count;                     /**< responses 503 because the table was full. A rise indicates an attack,

@@ -56,7 +56,6 @@ typedef struct vestry_render {
 
 /** Options of pages. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_pages_options {
-  size_t size;            /**< sizeof(vestry_pages_options), or 0 */
   uint32_t threads_count; /**< number of render threads [2]; at most 256. From 2 to 255, one more renders while a render
                                takes longer than 10 ms. Threads that serve requests render, too, each one at a time */
   uint32_t interval_ms;   /**< minimum time between the starts of two renders of one page [15]; at most 60,000. After
@@ -131,7 +130,6 @@ typedef vestry_err (*vestry_page_topics_fn)(vestry_render *render, void *app);
 
 /** Options of a page. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_page_options {
-  size_t size;                  /**< sizeof(vestry_page_options), or 0 */
   vestry_page_fn render;        /**< appends the document and marks its content */
   vestry_handler_fn handler;    /**< instead of render: an ordinary handler, which answers with a whole document. The
                                      page's content is the element of this document whose id is `id` */
@@ -253,7 +251,6 @@ VESTRY_API vestry_err vestry_render_end(vestry_render *render, vestry_html *html
  *  separate topics. When one is refreshed, the part is rendered and encoded once for all pages that contain it, and
  *  these pages are not rendered. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_page_part {
-  size_t size;         /**< sizeof(vestry_page_part), or 0 */
   const char *id;      /**< id of the part's element, unique in the page; the same characters as the id of a page.
                             Copied */
   const char *element; /**< name of the part's element ["div"]. Copied */
@@ -264,8 +261,7 @@ typedef struct vestry_page_part {
   void *app;             /**< passed to render; borrowed until vestry_pages_destroy */
   /** More attributes of the element, as HTML: inserted into its start tag as by %-s, for example "class=\"log\"
    *  role=\"log\"" [none]. They belong to the page, not to the part: two pages may give the same part different
-   *  ones. A tab keeps those with which the element came; another id brings others. Borrowed for the call. To set this
-   *  member, set size */
+   *  ones. A tab keeps those with which the element came; another id brings others. Borrowed for the call */
   const char *attributes;
 } vestry_page_part;
 
@@ -306,7 +302,6 @@ typedef enum vestry_refresh_kind {
 
 /** A change of data, for vestry_refresh_for. */
 typedef struct vestry_change {
-  size_t size;              /**< sizeof(vestry_change), or 0 */
   vestry_refresh_kind kind; /**< TABLE, DATABASE_PAGE or DATABASE */
   const char *name; /**< name of the table, or decimal number of the file page; must not contain text of users. The
                          first 63 bytes are copied. NULL: "" */
@@ -350,7 +345,6 @@ VESTRY_API size_t vestry_topic_fragments(vestry_pages *pages, const char *topic,
  *  render or handler of a page, and around the render of a part. They are not called for a document and its parts,
  *  because the document's stream begins with another render. */
 typedef struct vestry_render_observer {
-  size_t size;                                     /**< sizeof(vestry_render_observer), or 0 */
   void (*begin)(vestry_render *render, void *ctx); /**< may call every function that a render may call */
   void (*end)(vestry_render *render, void *ctx);   /**< called once for each begin, also after a failure; may call the
                                                         same functions */
@@ -386,7 +380,6 @@ VESTRY_API vestry_err vestry_pages_settle(vestry_pages *pages, uint64_t seq, uin
 /** Counters since vestry_pages_create, and current sizes. streams_opened_count = streams_count + streams_closed_count;
  *  renders_count = changed_count + unchanged_count + current_count + failed_count + dropped_count. */
 typedef struct vestry_pages_stats {
-  size_t size; /**< sizeof(vestry_pages_stats), or 0 */
   uint64_t streams_opened_count, streams_closed_count;
   size_t streams_count;
   size_t fragments_count;   /**< private pages (one for each stream), shared pages and parts that a stream shows */
@@ -410,8 +403,7 @@ typedef struct vestry_pages_stats {
   uint64_t long_polls_count;       /**< long polls among the opened streams (docs/guide/proxies.md) */
   uint64_t long_polls_brief_count; /**< long polls that ended early because 3/4 of the server's streams were in use
                                         (vestry_request_ops.room) */
-  uint64_t patched_count; /**< contents of which only the elements that changed were sent, among changed_count; only
-                               if size is set */
+  uint64_t patched_count; /**< contents of which only the elements that changed were sent, among changed_count */
 } vestry_pages_stats;
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */

@@ -52,7 +52,6 @@ typedef void (*vestry_presence_fn)(const vestry_presence_change *change, void *c
 
 /** Options of a presence. Zero is the default. */
 typedef struct vestry_presence_options {
-  size_t size;                  /**< sizeof(vestry_presence_options), or 0 */
   uint64_t grace_ms;            /**< time from the end of a member's last stream until it leaves; 0: 2,000; at most a
                                      day. While the last sixteenth of max_count is in use, each new member ends the
                                      oldest such time */
@@ -115,7 +114,6 @@ VESTRY_API vestry_err vestry_presence_each(vestry_presence *presence, const vest
 
 /** Number of members, and whether it is complete. */
 typedef struct vestry_presence_stats {
-  size_t size;            /**< sizeof(vestry_presence_stats), or 0 */
   size_t here_count;      /**< pairs of member and place, on all nodes */
   size_t own_count;       /**< pairs on this node */
   uint64_t refused_count; /**< times that a member of another node was left out because of max_count */

@@ -52,7 +52,6 @@ typedef struct vestry_program_option {
 
 /** Options of a program. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_program_options {
-  size_t size;                                   /**< sizeof(vestry_program_options), or 0 */
   const char *name;                              /**< for messages [that of the application] */
   const char *about;                             /**< first line of --help [""] */
   const vestry_program_adapter *adapters;        /**< mandatory; borrowed until vestry_program_end, as the next two */
@@ -73,7 +72,6 @@ typedef struct vestry_program_options {
 
 /** A program whose command line was read. Read only. */
 typedef struct vestry_program {
-  size_t size;                          /**< sizeof(vestry_program) of the library */
   const char *name;                     /**< for messages */
   vestry_application *app;              /**< NULL before vestry_program_begin */
   const vestry_server_adapter *adapter; /**< that of --adapter */

@@ -43,7 +43,6 @@ typedef vestry_err (*vestry_rate_key_fn)(const vestry_request *req, void *app, c
 
 /** Options of a rate. Zero is the default, except for count. */
 typedef struct vestry_rate_options {
-  size_t size;            /**< sizeof(vestry_rate_options), or 0 */
   uint64_t count;         /**< requests in each period, 1 to 1,000,000 */
   uint64_t period_ms;     /**< at most a day; 0: one second */
   uint64_t burst_count;   /**< tokens of a full bucket, which is the number of requests at once; 1 to 1,000,000; 0:
@@ -62,7 +61,6 @@ typedef struct vestry_rate_options {
 
 /** Counters of a rate. */
 typedef struct vestry_rate_stats {
-  size_t size;               /**< sizeof(vestry_rate_stats), or 0 */
   uint64_t passed_count;     /**< requests with a token */
   uint64_t refused_count;    /**< requests without a token, which got 429 */
   uint64_t reassigned_count; /**< buckets reassigned before they were full. A rise indicates an attack from many

@@ -18,7 +18,6 @@ extern "C" {
 
 /** A secret and its predecessor. */
 typedef struct vestry_secret {
-  size_t size;          /**< sizeof(vestry_secret), or 0 */
   const void *secret;   /**< at least 32 random bytes */
   size_t secret_len;    /**< length of the secret */
   const void *previous; /**< the previous secret, whose seals are still accepted after a change; NULL: none */

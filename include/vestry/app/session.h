@@ -39,7 +39,6 @@ extern "C" {
 
 /** The stored data of a session. */
 typedef struct vestry_session_record {
-  size_t size;       /**< sizeof(vestry_session_record), or 0 */
   int64_t created_s; /**< time of the log-in; seconds since 1970 */
   int64_t used_s;    /**< time of the last use, with a precision of a tenth of idle_ms */
   char user[VESTRY_SESSION_USER_MAX_BYTES + 1];
@@ -53,7 +52,6 @@ typedef struct vestry_session_record {
  *  on a thread of the instance's runtime, and in vestry_destroy. Therefore, the storage must be valid until
  *  vestry_destroy returns. hash: 32 hexadecimal digits, terminated. */
 typedef struct vestry_session_storage_ops {
-  size_t size; /**< sizeof(vestry_session_storage_ops), or 0 */
   /** Insert or update a session; used_s is the present time of the node's clock. OK | any error: a log-in fails with
    *  it; another request that updates the time of the last use continues. */
   vestry_err (*save)(void *ctx, const char *hash, const vestry_session_record *record);
@@ -73,7 +71,6 @@ typedef struct vestry_session_storage_ops {
 
 /** Options of an instance's sessions. Zero is the default. */
 typedef struct vestry_session_options {
-  size_t size;                               /**< sizeof(vestry_session_options), or 0 */
   const char *cookie;                        /**< name of the cookie; NULL: "__Host-session", or "session" if insecure
                                                   is set. Copied */
   bool insecure;                             /**< allow plain http, for example on a developer's machine */
@@ -110,7 +107,6 @@ VESTRY_API vestry_err vestry_sessions_create(struct vestry *v, const vestry_sess
 
 /** Counters of an instance's sessions, since vestry_sessions_create; all zero without sessions. */
 typedef struct vestry_session_stats {
-  size_t size;         /**< sizeof(vestry_session_stats), or 0 */
   uint64_t live_count; /**< sessions with a user, in memory */
   /** Calls of vestry_session_login: logins_count returned OK, and failed_count did not. repeated_count is the part of
    *  logins_count whose user already had a session in memory; a large number indicates a script, or a password that

@@ -66,7 +66,6 @@ VESTRY_API vestry_err vestry_leases_create(vestry *v, uint64_t lease_ms);
 /** Counters of leases. A lease counts from its first renewal. begun_count = live_count + ended_count;
  *  vestry_stats.closed_by_cause[LEASE_EXPIRED] counts those that expired. */
 typedef struct vestry_lease_stats {
-  size_t size; /**< sizeof(vestry_lease_stats), or 0 */
   uint64_t begun_count, live_count, ended_count;
   uint64_t renewals_count; /**< renewals of open streams */
   uint64_t unknown_count;  /**< refused renewals: late, forged, or for a node that this one cannot reach */

@@ -43,7 +43,6 @@ typedef struct vestry_upload_folder vestry_upload_folder;
 
 /** Description of an arriving file by its client, which may be forged. Valid during the call. */
 typedef struct vestry_incoming {
-  size_t size;        /**< sizeof(vestry_incoming), or 0 */
   const char *field;  /**< name of the form's field; "" if the body is the file */
   const char *name;   /**< name on the user's machine, without folders: UTF-8 without control characters (C1 and those
                             of text direction included) and line separators; at most 255 bytes, the ending of a
@@ -55,7 +54,6 @@ typedef struct vestry_incoming {
 /** A destination of files other than a folder. Calls for one file never overlap; they run on threads of the server, no
  *  lock held. Errors of begin and write are answered like errors of a guard (vestry_guard_fn). */
 typedef struct vestry_upload_writer {
-  size_t size; /**< sizeof(vestry_upload_writer), or 0 */
   /** Begin a file, and check whether the user may send it; the guards have accepted the request.
    *  ret_file  on OK: state of the writer, passed to the calls below
    *  Returns  OK | any error: the request is rejected with this error, and its other files are aborted. LIMIT is
@@ -78,7 +76,6 @@ typedef struct vestry_upload_writer {
 
 /** Options of uploads. Zero is the default, except for pattern, and for writer or folder. */
 typedef struct vestry_uploads_options {
-  size_t size;                        /**< sizeof(vestry_uploads_options), or 0 */
   const char *pattern;                /**< path, as in vestry_route. Copied */
   const vestry_upload_writer *writer; /**< borrowed until vestry_uploads_destroy. Set either this or folder */
   void *app;                          /**< passed to begin, allow and done */
@@ -110,7 +107,6 @@ typedef struct vestry_uploads_options {
 
 /** Counters of uploads. begun_count = done_count + failed_count + open_count. */
 typedef struct vestry_uploads_stats {
-  size_t size;            /**< sizeof(vestry_uploads_stats), or 0 */
   uint64_t begun_count;   /**< accepted requests */
   uint64_t done_count;    /**< requests whose files were all kept */
   uint64_t failed_count;  /**< requests whose files were not kept, or not all */
@@ -141,7 +137,6 @@ VESTRY_API void vestry_uploads_stats_get(vestry_uploads *uploads, vestry_uploads
 
 /** A file in a folder. */
 typedef struct vestry_kept_file {
-  size_t size;        /**< sizeof(vestry_kept_file), or 0 */
   const char *stored; /**< name in the folder, chosen by vestry */
   const char *path;   /**< the folder's path, as given, followed by '/' and stored */
   const char *field;  /**< field, name and type are as in vestry_incoming */
@@ -151,7 +146,6 @@ typedef struct vestry_kept_file {
 } vestry_kept_file;
 /** Options of a folder. Zero is the default, except for path. */
 typedef struct vestry_upload_folder_options {
-  size_t size;        /**< sizeof(vestry_upload_folder_options), or 0 */
   const char *path;   /**< path of an existing folder that only uploads use; may end in a symbolic link */
   uint64_t max_bytes; /**< maximum size of all its files, incomplete ones included; 0: 10 GiB */
   /** Called once for each file that had begun and was not kept, after all its bytes were removed. If an upload that can
@@ -191,7 +185,6 @@ VESTRY_API vestry_err vestry_upload_folder_remove(vestry_upload_folder *folder, 
 
 /** Contents of a folder. */
 typedef struct vestry_upload_folder_stats {
-  size_t size;            /**< sizeof(vestry_upload_folder_stats), or 0 */
   uint64_t used_bytes;    /**< size of all files; an incomplete file counts with the size reserved for it */
   uint64_t kept_count;    /**< complete files */
   uint64_t coming_count;  /**< incomplete files */

@@ -21,7 +21,6 @@ extern "C" {
 
 /** Name and texts of a display. Zero is the default. */
 typedef struct vestry_upload_view_options {
-  size_t size;           /**< sizeof(vestry_upload_view_options), or 0 */
   const char *signal;    /**< prefix of the signals' names: at most 64 letters and single underscores, unique for each
                               form of a page. NULL: "_upload" */
   bool resumes;          /**< resume uploads, which requires a folder (vestry_uploads_options.folder). Each file is then

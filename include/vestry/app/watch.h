@@ -44,7 +44,6 @@ typedef void (*vestry_watch_end_fn)(vestry_cause cause, void *ctx);
 
 /** A watch. Zero is the default. */
 typedef struct vestry_watch {
-  size_t size;               /**< sizeof(vestry_watch), or 0 */
   vestry_watch_step_fn step; /**< mandatory. The first step runs when the stream is open and the reply's events have
                                   been written */
   vestry_watch_end_fn end;   /**< NULL: none */
@@ -94,7 +93,6 @@ VESTRY_API void vestry_watch_wake(vestry_watcher *watcher);
 
 /** Counters of an instance's watches: begun_count = live_count + ended_count. */
 typedef struct vestry_watch_stats {
-  size_t size; /**< sizeof(vestry_watch_stats), or 0 */
   uint64_t begun_count, live_count, ended_count;
   uint64_t steps_count, errors_count; /**< errors_count: steps that ended their stream by an error */
 } vestry_watch_stats;

@@ -64,7 +64,6 @@ typedef enum vestry_window_role {
 
 /** Options of a window. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_window_options {
-  size_t size;    /**< sizeof(vestry_window_options), or 0 */
   const char *id; /**< id of the window's element, with the same characters as a page's id; also the name of the
                        parameter */
   vestry_window_axis rows;

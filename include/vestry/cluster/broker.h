@@ -33,7 +33,6 @@ typedef enum vestry_broker_state {
  *  broker chooses, no lock held. They may call publish, flush, state and max_payload. They must not block for long,
  *  because messages that arrive meanwhile wait in a bounded queue. */
 typedef struct vestry_broker_events {
-  size_t size; /**< sizeof(vestry_broker_events), or 0 */
   /** Receives a message. subject (terminated) and data are valid during the call. */
   void (*on_message)(const char *subject, const void *data, size_t len, void *ctx);
   /** Receives a change of state. A broker begins DOWN, which is not reported. UP and DOWN alternate, and every change
@@ -45,7 +44,6 @@ typedef struct vestry_broker_events {
 
 /** Functions of a broker. Any thread may call them, several at once, except start, stop and destroy. */
 typedef struct vestry_broker_ops {
-  size_t size; /**< sizeof(vestry_broker_ops), or 0 */
   /** Connect, and retry without end. Called once; does not wait for the connection. After each connect, messages to
    *  these subjects arrive: all that this node publishes afterwards, and those of other nodes from the time when the
    *  broker's server has received the subscription.

@@ -83,7 +83,6 @@ typedef enum vestry_member_state {
 
 /** A gap: messages to this node may have been lost. */
 typedef struct vestry_gap {
-  size_t size;         /**< sizeof(vestry_gap) of this library */
   const char *node;    /**< the sender; "": unknown. Valid during the call */
   uint64_t lost_count; /**< number of lost messages; 0: unknown. A refresh, an event or a dispatch is one message */
 } vestry_gap;
@@ -99,7 +98,6 @@ typedef void (*vestry_member_fn)(const char *node, vestry_member_state state, vo
 
 /** Options of a cluster. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_cluster_options {
-  size_t size;                /**< sizeof(vestry_cluster_options), or 0 */
   const char *node;           /**< this node's name, unique in the cluster: 1 to VESTRY_NODE_MAX_BYTES bytes. Mandatory;
                                    copied */
   const void *secret;         /**< the same on all nodes, at least 32 bytes. Mandatory; copied */
@@ -184,7 +182,6 @@ VESTRY_API vestry_err vestry_cluster_holders(vestry_cluster *cluster, vestry_sco
 
 /** Number of streams of a key on all nodes. */
 typedef struct vestry_cluster_count {
-  size_t size;          /**< sizeof(vestry_cluster_count), or 0 */
   size_t streams_count; /**< open streams */
   size_t nodes_count;   /**< nodes that hold the key, this one included, as last announced */
   bool is_partial;      /**< there may be more: a live node has not replied, or has not announced all of its keys yet,
@@ -200,7 +197,6 @@ VESTRY_API vestry_err vestry_cluster_count_get(vestry_cluster *cluster, vestry_s
 
 /** Position of a listing. Begin with zero. */
 typedef struct vestry_cluster_cursor {
-  size_t size;             /**< sizeof(vestry_cluster_cursor), or 0 */
   uint64_t node, epoch;    /**< opaque */
   vestry_list_cursor keys; /**< opaque */
   /** Keys may be missing: a node has not replied, or died during the listing; the set of live nodes is not known yet;
@@ -211,7 +207,6 @@ typedef struct vestry_cluster_cursor {
 
 /** One key of one node in a listing. Valid during the call. */
 typedef struct vestry_cluster_listed {
-  size_t size;      /**< sizeof(vestry_cluster_listed) of this library */
   const char *node; /**< the node that has it */
   vestry_scope scope;
   const void *key; /**< encoded; vestry_key_format shows it */
@@ -239,7 +234,6 @@ VESTRY_API vestry_err vestry_cluster_list(vestry_cluster *cluster, const vestry_
  *  remote_requests_count = ok_count + not_found_count + timeout_count + unsent_count + refused_count + waiting_count.
  *  received_count = taken_count + duplicates_count + malformed_count + stale_count. */
 typedef struct vestry_cluster_stats {
-  size_t size;                    /**< sizeof(vestry_cluster_stats), or 0 */
   size_t alive_count;             /**< other nodes that are ALIVE, DRAINING or SUSPECT now */
   size_t unsynced_count;          /**< nodes among them whose keys are not known in full now */
   uint64_t keys_count;            /**< keys and channels of this node that it has announced, now */

@@ -28,7 +28,6 @@ extern "C" {
  *  name. The TLS handshake of libnats 3.4 has no time limit. libnats ignores SIGPIPE for the process, from create
  *  on. */
 typedef struct vestry_nats_options {
-  size_t size;                /**< sizeof(vestry_nats_options), or 0 */
   const vestry_host *host;    /**< borrowed, must outlive the broker; NULL: vestry_host_default() */
   const char *const *servers; /**< "nats://host:port", or "tls://host:port" for TLS; tried in random order */
   size_t servers_count;       /**< at most 1,000; 0: "nats://127.0.0.1:4222" alone */
@@ -76,7 +75,6 @@ VESTRY_API vestry_err vestry_nats_create(const vestry_nats_options *options, ves
 
 /** Counters of a NATS broker. */
 typedef struct vestry_nats_stats {
-  size_t size;                /**< sizeof(vestry_nats_stats), or 0 */
   uint64_t published_count;   /**< accepted by publish = written_count + discarded_count + messages in the send queue */
   uint64_t written_count;     /**< written to the socket */
   uint64_t discarded_count;   /**< dropped because the connection ended */

@@ -143,7 +143,6 @@ typedef void (*vestry_job_end_fn)(const vestry_job *job, vestry_job_outcome outc
 
 /** Options of jobs. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_jobs_options {
-  size_t size;                  /**< sizeof(vestry_jobs_options), or 0 */
   uint32_t threads_count;       /**< number of jobs that run at once in this process [1]; at most 256. One more thread
                                      looks for jobs and renews leases */
   uint32_t lease_ms;            /**< a job whose process died is taken over after this time [30,000]; at least 10.
@@ -241,7 +240,6 @@ typedef enum vestry_job_unique {
 
 /** A job to enqueue. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_job_order {
-  size_t size;              /**< sizeof(vestry_job_order), or 0 */
   const char *kind;         /**< selects the function */
   vestry_slice payload;     /**< input of the function: any bytes [none] */
   const char *key;          /**< key within the kind; `unique` determines which jobs with the same key prevent this one
@@ -329,7 +327,6 @@ VESTRY_API vestry_err vestry_jobs_remove(vestry_jobs *jobs, int64_t id);
 
 /** Numbers of the table, and counters of this process since its jobs were created. */
 typedef struct vestry_jobs_stats {
-  size_t size;             /**< sizeof(vestry_jobs_stats), or 0 */
   uint64_t enqueued_count; /**< ever, by all processes, scheduled jobs included: the sum of the next five */
   uint64_t waiting_count;  /**< now; likewise the next three members */
   uint64_t running_count;

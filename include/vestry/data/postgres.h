@@ -56,7 +56,6 @@ typedef enum vestry_postgres_level {
 
 /** Options of a followed database. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_postgres_options {
-  size_t size;                   /**< sizeof(vestry_postgres_options), or 0 */
   vestry_postgres_level level;   /**< highest level to use [READS] */
   size_t max_bytes;              /**< maximum memory for the reads of renders [256 MiB]; beyond it renders are followed
                                       at level TABLES, and beyond twice this size every commit renders further pages. A
@@ -109,7 +108,6 @@ VESTRY_API vestry_err vestry_postgres_settle(vestry_postgres *database, uint64_t
 
 /** Counters since the database was created, and the current state. */
 typedef struct vestry_postgres_stats {
-  size_t size;                  /**< sizeof(vestry_postgres_stats), or 0 */
   vestry_postgres_level level;  /**< now */
   bool is_following;            /**< now */
   uint64_t starts_count;        /**< times that following began */
@@ -167,7 +165,6 @@ VESTRY_API vestry_err vestry_postgres_metrics(vestry_metrics *metrics, void *dat
 
 /** Options of a pool. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_postgres_pool_options {
-  size_t size;             /**< sizeof(vestry_postgres_pool_options), or 0 */
   const vestry_host *host; /**< memory, randomness and the log. Borrowed; NULL: vestry_host_default() */
   const char *url;   /**< for libpq: "postgresql://user@host/database?sslmode=verify-full", or keywords and values.
                           libpq's defaults apply to the rest, including its environment and password file. Copied */
@@ -235,7 +232,6 @@ VESTRY_API void vestry_postgres_cancel(vestry_sql_transaction *transaction);
 
 /** Counters since the pool was created, and the current state. */
 typedef struct vestry_postgres_pool_stats {
-  size_t size;                /**< sizeof(vestry_postgres_pool_stats), or 0 */
   uint64_t checkouts_count;   /**< transactions that were begun */
   uint64_t waits_count;       /**< of checkouts_count: after a wait for a connection */
   uint64_t refused_count;     /**< LIMIT: no connection was released in time */
@@ -263,7 +259,6 @@ VESTRY_API vestry_err vestry_postgres_pool_metrics(vestry_metrics *metrics, void
 
 /** Options of a PostgreSQL database of an application (vestry/app/application.h). */
 typedef struct vestry_postgres_database {
-  size_t size;                              /**< sizeof(vestry_postgres_database), or 0 */
   const vestry_postgres_pool_options *pool; /**< names the server; mandatory. Borrowed for the call */
   const vestry_postgres_options *follow;    /**< how pages follow it. Borrowed for the call [the defaults] */
 } vestry_postgres_database;
@@ -279,7 +274,7 @@ extern VESTRY_API const vestry_application_database vestry_postgres_application;
 #define VESTRY_POSTGRES(...)                                                                                           \
   .database = &vestry_postgres_application,                                                                            \
   .database_options = &(const vestry_postgres_database){                                                               \
-      .pool = &(const vestry_postgres_pool_options){.size = sizeof(vestry_postgres_pool_options), __VA_ARGS__}}
+      .pool = &(const vestry_postgres_pool_options){__VA_ARGS__}}
 /* clang-format on */
 #endif
 

@@ -33,7 +33,6 @@ typedef struct vestry_postgres_topics vestry_postgres_topics;
 
 /** Options of a receiver. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_postgres_topics_options {
-  size_t size;         /**< sizeof(vestry_postgres_topics_options), or 0 */
   uint32_t silence_ms; /**< if no topic comes for this time, the node sends itself a notification by a connection of the
                             pool. If this notification does not arrive within five seconds, for example because a
                             network is cut, or a pooler in transaction mode is between, the receiver connects again, and
@@ -73,7 +72,6 @@ VESTRY_API vestry_err vestry_postgres_topics_settle(vestry_postgres_topics *topi
 
 /** Counters since the receiver was created, and the current state. received_count = refreshed_count + refused_count. */
 typedef struct vestry_postgres_topics_stats {
-  size_t size;              /**< sizeof(vestry_postgres_topics_stats), or 0 */
   bool is_listening;        /**< now */
   uint64_t starts_count;    /**< times that receiving began; each refreshes every page */
   uint64_t received_count;  /**< topics that were received */

@@ -221,7 +221,6 @@ typedef struct vestry_sql_column {
 
 /** The description of a struct. Made by VESTRY_ROW. */
 typedef struct vestry_sql_shape {
-  size_t size;                      /**< sizeof(vestry_sql_shape), or 0 */
   const vestry_sql_column *columns; /**< borrowed */
   size_t columns_count;             /**< 1 to VESTRY_SQL_SHAPE_MAX */
   size_t bytes;                     /**< sizeof the struct */
@@ -234,7 +233,6 @@ typedef vestry_err (*vestry_sql_shaped_fn)(void *row, void *ctx);
 
 /** Where rows are stored, and how many there may be. Made by the next four macros. */
 typedef struct vestry_sql_rows {
-  size_t size;                   /**< sizeof(vestry_sql_rows), or 0 */
   const vestry_sql_shape *shape; /**< borrowed for the call, as all pointers */
   void *rows;                    /**< memory for max_count structs */
   size_t row_bytes;              /**< sizeof of one */
@@ -264,7 +262,7 @@ typedef struct vestry_sql_rows {
 #define VESTRY_ROW(type, ...)                                                                                          \
   VESTRY_SHAPE_(type, VESTRY_COLUMNS_(VESTRY_COLUMN_, type, __VA_ARGS__))
 #define VESTRY_SHAPE_(type, ...)                                                                                       \
-  {sizeof(vestry_sql_shape), (const vestry_sql_column[]){__VA_ARGS__},                                                 \
+  {(const vestry_sql_column[]){__VA_ARGS__},                                                 \
    sizeof((const vestry_sql_column[]){__VA_ARGS__}) / sizeof(vestry_sql_column), sizeof(type)}
 /** Declare a struct, outside of functions, and its description `NAME_shape`: VESTRY_STRUCT(message, (int64_t, id),
  *  (const char *, text), (int64_t, edited_ms, is_unedited)). Each member is a type and a name, in parentheses; a third
@@ -347,19 +345,19 @@ typedef struct vestry_sql_rows {
 #define VESTRY_COLUMNS_32(each, type, a, ...) each(type, a) VESTRY_COLUMNS_31(each, type, __VA_ARGS__)
 /** Exactly one row, into the struct to which `row` points. None: NOT_FOUND; several: INVALID. */
 #define VESTRY_ONE_ROW(shape, row)                                                                                     \
-  (&(const vestry_sql_rows){sizeof(vestry_sql_rows), (shape), (row), sizeof *(row), 1, NULL, false, NULL, NULL})
+  (&(const vestry_sql_rows){(shape), (row), sizeof *(row), 1, NULL, false, NULL, NULL})
 /** At most one row: *ret_count, a size_t, is 0 or 1. Several: INVALID. */
 #define VESTRY_ONE_ROW_OR_NONE(shape, row, ret_count)                                                                  \
-  (&(const vestry_sql_rows){sizeof(vestry_sql_rows), (shape), (row), sizeof *(row), 1, (ret_count), true, NULL, NULL})
+  (&(const vestry_sql_rows){(shape), (row), sizeof *(row), 1, (ret_count), true, NULL, NULL})
 /** All rows, into an array; *ret_count, a size_t, is their number, which may be 0. More than the array has elements:
  *  TOO_LARGE. */
 #define VESTRY_ALL_ROWS(shape, array, ret_count)                                                                       \
-  (&(const vestry_sql_rows){sizeof(vestry_sql_rows), (shape), (array), sizeof *(array),                                \
+  (&(const vestry_sql_rows){(shape), (array), sizeof *(array),                                \
                             sizeof(array) / sizeof *(array), (ret_count), true, NULL, NULL})
 /** All rows, one after the other into the struct to which `row` points, for which fn (vestry_sql_shaped_fn) is called.
  *  No row is OK. */
 #define VESTRY_EACH_ROW(shape, row, fn, ctx)                                                                           \
-  (&(const vestry_sql_rows){sizeof(vestry_sql_rows), (shape), (row), sizeof *(row), 0, NULL, true, (fn), (ctx)})
+  (&(const vestry_sql_rows){(shape), (row), sizeof *(row), 0, NULL, true, (fn), (ctx)})
 /* clang-format on */
 #endif
 
@@ -396,7 +394,6 @@ typedef struct vestry_sql_sessions vestry_sql_sessions;
 
 /** Options of stored sessions. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_sql_sessions_options {
-  size_t size;                 /**< sizeof(vestry_sql_sessions_options), or 0 */
   uint64_t idle_ms;            /**< as in vestry_session_options [7 days] */
   uint64_t lifetime_ms;        /**< as in vestry_session_options [30 days] */
   uint32_t max_per_user_count; /**< maximum number of sessions of one user; at another log-in the oldest session is
@@ -467,7 +464,6 @@ typedef struct vestry_sql_once vestry_sql_once;
 
 /** Options of stored submissions. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_sql_once_options {
-  size_t size;                  /**< sizeof(vestry_sql_once_options), or 0 */
   uint64_t lifetime_ms;         /**< a submission is deleted this long after it began [10 minutes] */
   uint64_t lease_ms;            /**< time for which the node that runs a submission holds it; at most lifetime_ms
                                      [1 minute, or lifetime_ms if that is shorter] */
@@ -530,7 +526,6 @@ VESTRY_API vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_
  *    page sends it again after about five seconds, then at growing intervals of up to half a minute. Values stored
  *    before stay. */
 typedef struct vestry_sql_forms_options {
-  size_t size;                  /**< sizeof(vestry_sql_forms_options), or 0 */
   int64_t (*now_ms)(void *ctx); /**< milliseconds since 1970; NULL: the database's clock, which is the same for all
                                      nodes. For tests */
   void *now_ctx;                /**< passed to now_ms */
@@ -567,7 +562,6 @@ typedef struct vestry_sql_tabs vestry_sql_tabs;
 
 /** Options of states of tabs. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_sql_tabs_options {
-  size_t size;              /**< sizeof(vestry_sql_tabs_options), or 0 */
   uint32_t ttl_s;           /**< a state is deleted this long after it was last written or read [30 days] */
   uint32_t anonymous_ttl_s; /**< same as ttl_s, for anonymous users (vestry_session_is_anonymous) [half of ttl_s] */
   uint32_t per_scope_count; /**< maximum number of states of one scope; beyond it the state that expires first is
@@ -611,7 +605,6 @@ VESTRY_API vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vestry_req
 
 /** Counters since the storage was created. */
 typedef struct vestry_sql_tabs_stats {
-  size_t size;            /**< sizeof(vestry_sql_tabs_stats), or 0 */
   uint64_t expired_count; /**< states that this process removed because they had expired */
   uint64_t evicted_count; /**< states that this process removed because of max_count or per_scope_count */
 } vestry_sql_tabs_stats;

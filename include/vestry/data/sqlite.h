@@ -84,7 +84,6 @@ VESTRY_API sqlite3_value *vestry_sqlite_change_value(const vestry_sqlite_change 
 
 /** Options of a followed database. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_sqlite_options {
-  size_t size;                    /**< sizeof(vestry_sqlite_options), or 0 */
   const char *path;               /**< the database's file; created if it does not exist. Copied */
   vestry_sqlite_level level;      /**< [FILE_PAGES if possible, else TABLES] */
   vestry_sqlite_topics_fn topics; /**< ["table/NAME"] */
@@ -155,7 +154,6 @@ VESTRY_API vestry_err vestry_sqlite_sync(vestry_sqlite *database, uint64_t *ret_
 
 /** Counters since the database was created, and current sizes. */
 typedef struct vestry_sqlite_stats {
-  size_t size;                   /**< sizeof(vestry_sqlite_stats), or 0 */
   uint64_t commits_count;        /**< commits of attached connections */
   uint64_t other_commits_count;  /**< commits of other connections, as far as they could be distinguished */
   uint64_t refreshed_count;      /**< renders requested because of data that they had read */
@@ -215,7 +213,6 @@ VESTRY_API vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *datab
 
 /** Options of a pool. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_sqlite_pool_options {
-  size_t size;             /**< sizeof(vestry_sqlite_pool_options), or 0 */
   const vestry_host *host; /**< memory, time and the log. Borrowed; NULL: vestry_host_default() */
   const char *path;        /**< the file; created in WAL mode if it does not exist. Copied */
   uint32_t file_mode;      /**< mode of a file that is created [0600, because it contains sessions and secrets of this
@@ -285,7 +282,6 @@ VESTRY_API vestry_err vestry_sqlite_prepare(vestry_sql_transaction *transaction,
 
 /** Counters since the pool was created, and the current state. */
 typedef struct vestry_sqlite_pool_stats {
-  size_t size;                /**< sizeof(vestry_sqlite_pool_stats), or 0 */
   uint64_t checkouts_count;   /**< times that a connection was checked out */
   uint64_t waits_count;       /**< of checkouts_count: after a wait */
   uint64_t refused_count;     /**< LIMIT: no connection was released in time */
@@ -312,7 +308,6 @@ VESTRY_API vestry_err vestry_sqlite_pool_metrics(vestry_metrics *metrics, void *
 
 /** Options of a SQLite database of an application (vestry/app/application.h). */
 typedef struct vestry_sqlite_database {
-  size_t size;                            /**< sizeof(vestry_sqlite_database), or 0 */
   const vestry_sqlite_pool_options *pool; /**< names the file; mandatory. Borrowed for the call */
   const vestry_sqlite_options *follow;    /**< how pages follow it; its path is that of the pool. Borrowed for the call
                                                [the defaults] */

@@ -49,7 +49,6 @@ typedef enum vestry_metric_kind {
 
 /** One series, with its current value. */
 typedef struct vestry_metric {
-  size_t size;             /**< sizeof(vestry_metric), or 0 */
   const char *name;        /**< letters, digits and underscores, no digit first, at most 100; without the suffixes
                                 "total", "bucket", "sum" and "count", which are added. Base units: seconds, bytes. Names
                                 that begin with "vestry" and an underscore are reserved for vestry */

@@ -36,7 +36,6 @@ typedef bool (*vestry_observe_may_fn)(const vestry_request *req, void *ctx);
 
 /** The beginning or the end of a tail. A tail is a request that shows the events sent to one stream. */
 typedef struct vestry_tail_info {
-  size_t size;               /**< sizeof(vestry_tail_info) of this library */
   uint64_t tail_id;          /**< unique number of the tail, from 1 */
   uint64_t stream_id;        /**< the stream */
   bool is_over;              /**< the tail has ended */
@@ -57,7 +56,6 @@ typedef size_t (*vestry_redact_fn)(char *event, size_t len, void *ctx);
 
 /** Options of an observer: its sources, and the requests with access. */
 typedef struct vestry_observe_options {
-  size_t size;             /**< sizeof(vestry_observe_options), or 0 */
   vestry_pages *pages;     /**< borrowed until vestry_observe_destroy, as is cluster; NULL: none */
   vestry_cluster *cluster; /**< NULL: none */
   vestry_metrics_fn more;  /**< adds metrics of the application; NULL: none */
@@ -158,7 +156,6 @@ VESTRY_API vestry_err vestry_observe_metrics(vestry_observe *observe, vestry_met
  *  pointers are borrowed and valid during the call. renders_count = changed_count + unchanged_count + current_count +
  *  failed_count + dropped_count; the sums over all infos are the counts of vestry_pages_stats (vestry/app/page.h). */
 typedef struct vestry_page_info {
-  size_t size;              /**< sizeof(vestry_page_info) of this library */
   const char *path;         /**< the pattern of its route, as "/room/{name}"; "": no route. NULL: the sum of all pages
                                  and parts beyond the 128 pages and 128 parts that are listed individually, or for which
                                  there was no memory */
@@ -219,7 +216,6 @@ VESTRY_API vestry_err vestry_observe_pages(vestry_observe *observe, vestry_pages
 /** State of one stream. All text is UTF-8 without control characters; escape it in HTML, because users choose some of
  *  it. */
 typedef struct vestry_stream_info {
-  size_t size;                      /**< sizeof(vestry_stream_info), or 0 */
   uint64_t id;                      /**< as vestry_connection_now.id */
   char scope[9];                    /**< pseudonym of its request's scope: eight digits, the same for one scope during
                                          the lifetime of the instance; they reveal nothing else about it. "": the scope
@@ -287,7 +283,6 @@ typedef struct vestry_stream_cursor {
 
 /** Selection of streams. Zero: the newest. */
 typedef struct vestry_stream_query {
-  size_t size;        /**< sizeof(vestry_stream_query), or 0 */
   const char *prefix; /**< prefix of the key's text, with or without the characters [ { and " at the beginning of the
                            text; NULL, "": any key */
   vestry_stream_order order;
@@ -313,7 +308,6 @@ VESTRY_API vestry_err vestry_observe_streams(vestry_observe *observe, const vest
 
 /** A stream that has ended. Text is as in vestry_stream_info. */
 typedef struct vestry_close_info {
-  size_t size;     /**< sizeof(vestry_close_info), or 0 */
   uint64_t number; /**< number of the close, from 1, in order of recording */
   uint64_t id;     /**< of the stream */
   char scope[9];
@@ -333,7 +327,6 @@ typedef struct vestry_close_info {
 
 /** Selection of closes. Zero: the last ones, of any cause. */
 typedef struct vestry_close_query {
-  size_t size;        /**< sizeof(vestry_close_query), or 0 */
   vestry_cause cause; /**< only this cause; NONE: any */
   uint64_t before;    /**< only numbers below this, to continue after the last call; 0: all */
   uint64_t after;     /**< only numbers above this: newer closes */
@@ -363,7 +356,6 @@ VESTRY_API vestry_err vestry_observe_close_counts(vestry_observe *observe, uint6
 
 /** State of a channel (vestry/channel.h). Text is as in vestry_stream_info. */
 typedef struct vestry_channel_info {
-  size_t size;     /**< sizeof(vestry_channel_info) of this library */
   uint64_t number; /**< number of the channel, from 1, in order of creation; a channel that is created again has
                         another */
   char scope[9];
@@ -385,7 +377,6 @@ typedef struct vestry_channel_info {
 
 /** Selection of channels. Zero: all, from the beginning. */
 typedef struct vestry_channel_query {
-  size_t size;               /**< sizeof(vestry_channel_query), or 0 */
   const char *prefix;        /**< as in vestry_stream_query */
   size_t limit;              /**< 0: VESTRY_STREAMS_MAX_COUNT, which is the maximum */
   vestry_stream_cursor from; /**< ret_next of the last page, for the same prefix */

@@ -23,7 +23,6 @@ typedef struct vestry_trace_file vestry_trace_file;
 
 /** Options of a file. Zero is the default. */
 typedef struct vestry_trace_file_options {
-  size_t size;             /**< sizeof(vestry_trace_file_options), or 0 */
   const char *path;        /**< mandatory; copied. The file is created if it is missing, readable by its owner only, and
                                 appended to. Several processes may write to the same file */
   const char *service;     /**< name of the program in each span, at most 64 letters, digits, '-', '_' and '.'; copied.

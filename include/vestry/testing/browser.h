@@ -35,7 +35,6 @@ typedef struct vestry_browser vestry_browser;
 VESTRY_API vestry_err vestry_browser_create(vestry *v, vestry_browser **ret_browser);
 /** A server that a browser uses through the network. Zero selects the default, which is given in [brackets]. */
 typedef struct vestry_browser_server {
-  size_t size;             /**< sizeof(vestry_browser_server), or 0 */
   const char *address;     /**< numeric IPv4 address ["127.0.0.1"] */
   uint16_t port;           /**< mandatory */
   uint64_t patience_ms;    /**< longest wait for a connection, and for the next bytes of a response [10,000] */

@@ -20,7 +20,6 @@ extern "C" {
 
 /** Settings of a server that a case starts. Zero is the server's default. */
 typedef struct vestry_contract_settings {
-  size_t size;          /**< sizeof(vestry_contract_settings) of the library */
   uint32_t max_streams; /**< maximum number of open streams: `open` of vestry_request_ops returns LIMIT beyond it; 0: at
                                 least 32 */
   uint64_t silent_ms;   /**< time for a head or body to arrive; 0: at least ten minutes */
@@ -44,7 +43,6 @@ typedef struct vestry_contract_exception {
 /** An adapter, its server, and what the server does differently from the strictest one. Zero is strict. The suite
  *  detects which optional members of vestry_request_ops and vestry_transport_ops are NULL. */
 typedef struct vestry_contract_adapter {
-  size_t size;      /**< sizeof(vestry_contract_adapter), or 0 */
   const char *name; /**< for the report */
   /** Start a server on a free port of 127.0.0.1 that serves v; its handlers are mounted already. *ret_server: passed to
    *  the functions below. OK | any error, which fails the case. */

@@ -22,7 +22,6 @@ typedef struct vestry_memory_exchange vestry_memory_exchange;
 
 /** A request. Zero is GET / without headers and body. */
 typedef struct vestry_memory_call {
-  size_t size;        /**< sizeof(vestry_memory_call), or 0 */
   const char *method; /**< NULL: "GET" */
   const char *path;   /**< NULL: "/" */
   const char *query;  /**< NULL: none */

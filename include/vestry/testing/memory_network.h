@@ -23,7 +23,6 @@ typedef struct vestry_memory_network vestry_memory_network;
 /** Faults of a network. Zero is a network without faults. A chance is a number of 10,000 messages. Each receiver has
  *  its own random sequence, so messages to one receiver do not change the faults of another. */
 typedef struct vestry_memory_network_options {
-  size_t size;           /**< sizeof(vestry_memory_network_options), or 0 */
   uint64_t seed;         /**< the same seed, calls and clock produce the same faults */
   uint32_t drop;         /**< chance that a message is lost */
   uint32_t duplicate;    /**< chance that it is delivered twice, the second time up to max_delay_ms after the first */
@@ -73,7 +72,6 @@ VESTRY_API vestry_err vestry_memory_network_divide(vestry_memory_network *networ
 /** Counters of messages, one for each receiver and each duplicate:
  *  sent_count = delivered_count + dropped_count + cut_count + waiting_count. */
 typedef struct vestry_memory_network_stats {
-  size_t size; /**< sizeof(vestry_memory_network_stats), or 0 */
   uint64_t sent_count;
   uint64_t delivered_count;  /**< on_message was called, or is about to be */
   uint64_t dropped_count;    /**< lost by a fault */

@@ -6,7 +6,6 @@
 #include "adapter/web/policy.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/wait.h"
 
 enum { WATCH_LEAST_MS = 10, WATCH_MOST_MS = 250, LINGER_MS = 2000 };
@@ -71,17 +70,14 @@ static void destroy(vestry_server *server) {
 }
 
 /* The adapter inside a server of the application. It is not started by vestry_server_create. */
-static const vestry_server_adapter inside = {
-    .size = sizeof(vestry_server_adapter), .name = "civetweb", .stop = stop, .destroy = destroy, .room = room};
+static const vestry_server_adapter inside = {.name = "civetweb", .stop = stop, .destroy = destroy, .room = room};
 
 vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const vestry_civetweb_options *given,
                                   vestry_server **ret_server) {
-  vestry_civetweb_options own;
   if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
   if (!context || !ret_server) return vsi_mistake(host, "vestry_civetweb_create", "the context or ret_server is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_civetweb_options, own, given))
-    return vsi_mistake_in_options(host, "vestry_civetweb_create");
+  vestry_civetweb_options own = given ? *given : (vestry_civetweb_options){0};
   const vestry_civetweb_options *options = &own;
   vsi_civetweb_settings settings;
   vsi_civetweb_settings_read(context, &settings);
@@ -103,7 +99,7 @@ vestry_err vestry_civetweb_create(vestry *v, struct mg_context *context, const v
     vsi_log(host, VESTRY_LOG_WARN, "civetweb: tcp_nodelay is not 1, so small patches may wait for 40 ms; set it");
   vsi_civetweb *adapter = vsi_calloc(host, 1, sizeof *adapter);
   if (!adapter) return VESTRY_NO_MEMORY;
-  adapter->base = (vestry_server){.size = sizeof adapter->base, .adapter = &inside};
+  adapter->base = (vestry_server){.adapter = &inside};
   adapter->v = v;
   adapter->host = host;
   adapter->server = context;

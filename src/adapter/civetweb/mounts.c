@@ -281,8 +281,7 @@ static void unmounted(void *ctx, const char *method, const char *pattern) {
   if (was_last) vestry_timer_set(adapter->sweeper, SWEEP_MS, 0);
 }
 
-static const vestry_route_follower follower = {
-    .size = sizeof(vestry_route_follower), .mounts = mounted, .unmounted = unmounted};
+static const vestry_route_follower follower = {.mounts = mounted, .unmounted = unmounted};
 
 /* --------------------------------------------------------------------------- mounts that no route has any more ---- */
 

@@ -49,7 +49,6 @@ static void request_room(void *server_request, uint32_t *ret_streams, uint32_t *
 
 /* The functions' server_request is a vsi_civetweb_request. */
 static const vestry_request_ops request_ops = {
-    .size = sizeof(vestry_request_ops),
     .method = request_method,
     .path = request_path,
     .query = request_query,

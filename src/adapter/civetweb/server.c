@@ -210,7 +210,7 @@ static vestry_err start(vestry *v, const vestry_server_options *options, vestry_
   if (vsi_option_ranges_check(host, "vestry_server_civetweb", &max_streams, 1)) return VESTRY_INVALID;
   own_server *own = vsi_calloc(host, 1, sizeof *own);
   if (!own) return VESTRY_NO_MEMORY;
-  own->base = (vestry_server){.size = sizeof own->base, .adapter = &vestry_server_civetweb};
+  own->base = (vestry_server){.adapter = &vestry_server_civetweb};
   own->v = v;
   own->host = host;
   own->options = (vestry_civetweb_options){.max_per_address = options->max_per_address, .answers_all = true};
@@ -231,7 +231,6 @@ static void room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_cap
 }
 
 const vestry_server_adapter vestry_server_civetweb = {
-    .size = sizeof(vestry_server_adapter),
     .name = "civetweb",
     .start = start,
     .stop = stop,

@@ -4,7 +4,6 @@
 #include "adapter/h2/adapter.h"
 
 #include "base/log.h"
-#include "base/options.h"
 #include "base/thread.h"
 #include "base/wait.h"
 
@@ -49,8 +48,7 @@ static void set_times(vsi_h2 *adapter, const vestry_h2_options *options) {
 /* Start the part for HTTP/1.1, which accepts all connections, and the threads. */
 static vestry_err begin_serving(vsi_h2 *adapter, const vestry_h2_options *options) {
   const vsi_microhttpd_feeder feeder = {"vestry_h2_create", vsi_h2_loop_take, adapter->tls, adapter};
-  const vestry_microhttpd_options inner = {.size = sizeof(vestry_microhttpd_options),
-                                           .address = options->address,
+  const vestry_microhttpd_options inner = {.address = options->address,
                                            .port = options->port,
                                            .unix_path = options->unix_path,
                                            .unix_mode = options->unix_mode,
@@ -114,16 +112,15 @@ static void destroy(vestry_server *server) {
 }
 
 vestry_err vestry_h2_create(vestry *v, const vestry_h2_options *given, vestry_server **ret_server) {
-  vestry_h2_options own;
   if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
   if (!ret_server) return vsi_mistake(host, "vestry_h2_create", "ret_server is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_h2_options, own, given)) return vsi_mistake_in_options(host, "vestry_h2_create");
+  vestry_h2_options own = given ? *given : (vestry_h2_options){0};
   vestry_err error = resolve(v, &own);
   if (error) return error;
   vsi_h2 *adapter = vsi_calloc(host, 1, sizeof *adapter);
   if (!adapter) return VESTRY_NO_MEMORY;
-  adapter->base = (vestry_server){.size = sizeof adapter->base, .adapter = &vestry_server_h2};
+  adapter->base = (vestry_server){.adapter = &vestry_server_h2};
   adapter->v = v;
   adapter->host = host;
   vsi_mutex_init(&adapter->loads_lock, VSI_LOCK_H2_LOADS);
@@ -159,7 +156,6 @@ static vestry_err start(vestry *v, const vestry_server_options *options, vestry_
 }
 
 const vestry_server_adapter vestry_server_h2 = {
-    .size = sizeof(vestry_server_adapter),
     .name = "h2",
     .start = start,
     .stop = stop,

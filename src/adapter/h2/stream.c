@@ -16,7 +16,6 @@
 #include <sys/socket.h>
 
 #include "base/ascii.h"
-#include "base/options.h"
 #include "http/body.h"
 
 enum { WRITE_BYTES = 16384, SHORT_BYTES = 2048, AMPLE_BYTES = 64 << 10 };
@@ -392,7 +391,7 @@ static vestry_wait wait_of(const vsi_h2_stream *stream) {
 static bool transport_shared(void *transport, vestry_shared_connection *ret_shared) {
   const vsi_h2_stream *stream = transport;
   vsi_h2_session *session = stream->session;
-  vestry_shared_connection found = {.size = sizeof found};
+  vestry_shared_connection found = {0};
   if (!enter(session)) return false;
   found.stream_window_bytes = stream->window > 0 ? stream->window : 0;
   found.connection_window_bytes = session->window;
@@ -404,7 +403,7 @@ static bool transport_shared(void *transport, vestry_shared_connection *ret_shar
   found.waits_for = found.unsent_bytes ? wait_of(stream) : VESTRY_WAIT_NONE;
   leave(session);
   if (!found.id) return false; /* the stream begins only now */
-  VSI_RESULT_GIVE(vestry_shared_connection, ret_shared, found);
+  if (ret_shared) *ret_shared = found;
   return true;
 }
 
@@ -413,7 +412,6 @@ static void transport_release(void *transport) {
 }
 
 static const vestry_transport_ops transport_ops = {
-    .size = sizeof(vestry_transport_ops),
     .open = transport_open,
     .write = transport_write,
     .end = transport_end,

@@ -15,7 +15,6 @@
 
 #include "base/hash.h"
 #include "base/log.h"
-#include "base/options.h"
 
 enum { DEFAULT_REQUESTS = 1024, MAX_REQUESTS = 1 << 20 };
 
@@ -135,12 +134,10 @@ bool vestry_microhttpd_completed(vestry_server *server, void **pointer) {
 
 vestry_err vestry_microhttpd_attach(vestry *v, struct MHD_Daemon *daemon, const vestry_microhttpd_attach_options *given,
                                     vestry_server **ret_server) {
-  vestry_microhttpd_attach_options own;
   if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
   if (!ret_server) return vsi_mistake(host, "vestry_microhttpd_attach", "ret_server is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_microhttpd_attach_options, own, given))
-    return vsi_mistake_in_options(host, "vestry_microhttpd_attach");
+  vestry_microhttpd_attach_options own = given ? *given : (vestry_microhttpd_attach_options){0};
   const vsi_option_range ranges[] = {{"max_streams", own.max_streams, 1, VSI_MICROHTTPD_MAX_STREAMS},
                                      {"max_requests", own.max_requests, 1, MAX_REQUESTS},
                                      vsi_microhttpd_send_buffer_option(own.send_buffer_bytes)};

@@ -63,8 +63,7 @@ static void each_header(void *server_request, void (*line)(void *ctx, const char
   vsi_microhttpd_each_header(((head *)server_request)->conn, line, ctx);
 }
 
-static const vestry_request_ops head_ops = {
-    .size = sizeof(vestry_request_ops), .method = method_of, .each_header = each_header};
+static const vestry_request_ops head_ops = {.method = method_of, .each_header = each_header};
 
 static enum MHD_Result look_at(void *cls, struct MHD_Connection *conn, const char *path, const char *method,
                                const char *version, const char *upload, size_t *upload_len, void **ctx) {

@@ -10,7 +10,6 @@
 
 #include "adapter/web/policy.h"
 #include "base/log.h"
-#include "base/options.h"
 #include "base/thread.h"
 #include "base/wait.h"
 
@@ -155,7 +154,7 @@ vsi_microhttpd *vsi_microhttpd_lifecycle_create(vestry *v, const char *function,
   const vestry_host *host = vestry_parts_of(v)->host;
   vsi_microhttpd *adapter = vsi_calloc(host, 1, sizeof *adapter);
   if (!adapter) return NULL;
-  adapter->base = (vestry_server){.size = sizeof adapter->base, .adapter = &vestry_server_microhttpd};
+  adapter->base = (vestry_server){.adapter = &vestry_server_microhttpd};
   adapter->v = v;
   adapter->host = host;
   adapter->function = function;
@@ -242,11 +241,10 @@ void vsi_microhttpd_lifecycle_destroy(vestry_server *server) {
 static vestry_err create(vestry *v, const vestry_microhttpd_options *given, const vsi_microhttpd_feeder *feeder,
                          vestry_server **ret_server) {
   const char *function = feeder ? feeder->function : "vestry_microhttpd_create";
-  vestry_microhttpd_options own;
   if (!v) return VESTRY_INVALID;
   const vestry_host *host = vestry_parts_of(v)->host;
   if (!ret_server) return vsi_mistake(host, function, "ret_server is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_microhttpd_options, own, given)) return vsi_mistake_in_options(host, function);
+  vestry_microhttpd_options own = given ? *given : (vestry_microhttpd_options){0};
   vestry_err error = resolve(v, function, &own, feeder != NULL);
   if (!error) error = fit(host, function, &own, feeder != NULL);
   if (error) return error;
@@ -310,7 +308,6 @@ static vestry_err start(vestry *v, const vestry_server_options *options, vestry_
 }
 
 const vestry_server_adapter vestry_server_microhttpd = {
-    .size = sizeof(vestry_server_adapter),
     .name = "microhttpd",
     .start = start,
     .stop = stop,

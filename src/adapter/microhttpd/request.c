@@ -196,7 +196,6 @@ static vestry_err request_read(void *server_request, void *buffer, size_t capaci
 }
 
 static const vestry_request_ops ops = {
-    .size = sizeof(vestry_request_ops),
     .method = request_method,
     .path = request_path,
     .query = request_query,

@@ -348,7 +348,6 @@ static int64_t stream_unacknowledged(void *transport) {
 }
 
 static const vestry_transport_ops stream_ops = {
-    .size = sizeof(vestry_transport_ops),
     .open = stream_open,
     .write = stream_write,
     .end = stream_end,

@@ -21,7 +21,6 @@
 #include "base/held_log.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "serve/profiles.h"
 
 enum {
@@ -59,10 +58,7 @@ static const char *name_cookie(const char *name, bool insecure, char cookie[COOK
 /* A part whose options point to a storage of the database, unless the program has set one. */
 static vestry_err create_sessions(vsi_application *a, const vestry_application_options *options) {
   char cookie[COOKIE_BYTES];
-  vestry_session_options own;
-  if (VSI_OPTIONS_TAKE(vestry_session_options, own, options->sessions))
-    return vsi_mistake_in_options(a->host, "vestry_application_create, sessions");
-  own.size = sizeof own;
+  vestry_session_options own = options->sessions ? *options->sessions : (vestry_session_options){0};
   own.insecure |= options->insecure;
   if (!own.cookie && options->name) own.cookie = name_cookie(options->name, own.insecure, cookie);
   const bool is_stored = a->is.pool && !own.storage && !own.secret;
@@ -74,20 +70,14 @@ static vestry_err create_sessions(vsi_application *a, const vestry_application_o
 }
 
 static vestry_err create_csrf(vsi_application *a, const vestry_application_options *options) {
-  vestry_csrf_options own;
-  if (VSI_OPTIONS_TAKE(vestry_csrf_options, own, options->csrf))
-    return vsi_mistake_in_options(a->host, "vestry_application_create, csrf");
-  own.size = sizeof own;
+  vestry_csrf_options own = options->csrf ? *options->csrf : (vestry_csrf_options){0};
   own.insecure |= options->insecure;
   vestry_err error = vestry_csrf_create(a->is.instance, &own, &a->is.csrf);
   return error ? error : vestry_guard(a->is.instance, "/", vestry_csrf_guard, a->is.csrf);
 }
 
 static vestry_err create_once(vsi_application *a, const vestry_application_options *options) {
-  vestry_once_options own;
-  if (VSI_OPTIONS_TAKE(vestry_once_options, own, options->once))
-    return vsi_mistake_in_options(a->host, "vestry_application_create, once");
-  own.size = sizeof own;
+  vestry_once_options own = options->once ? *options->once : (vestry_once_options){0};
   /* A repetition of a refused form without JavaScript gets the document with the form again, not only its status. */
   if (!own.max_response_bytes) own.max_response_bytes = ONCE_RESPONSE_BYTES;
   const bool is_stored = a->is.pool && !own.storage;
@@ -113,16 +103,13 @@ static vestry_err create_pages(vsi_application *a, const vestry_application_opti
   error = a->database->follow(options->database_options, options->database_at, a->is.pool, a->is.pages, &a->follower);
   a->is_following = !error;
   if (error) return error;
-  const bool has_followed = VSI_OPS_HAVE(a->database, vestry_application_database, followed);
+  const bool has_followed = a->database->followed;
   a->is.database = has_followed ? a->database->followed(a->follower) : a->follower;
   return VESTRY_OK;
 }
 
 static vestry_err create_forms(vsi_application *a, const vestry_application_options *options) {
-  vestry_forms_options own;
-  if (VSI_OPTIONS_TAKE(vestry_forms_options, own, options->forms))
-    return vsi_mistake_in_options(a->host, "vestry_application_create, forms");
-  own.size = sizeof own;
+  vestry_forms_options own = options->forms ? *options->forms : (vestry_forms_options){0};
   own.pages = a->is.pages;
   const bool is_stored = a->is.pool && !own.storage;
   vestry_err error = is_stored ? vestry_sql_forms_create(a->is.pool, NULL, &a->forms) : VESTRY_OK;
@@ -214,14 +201,10 @@ static const char *advice(vestry_err error) {
 }
 
 vestry_err vestry_application_create(const vestry_application_options *given, vestry_application **ret_app) {
-  vestry_application_options options;
   const vestry_host *host = vestry_host_default();
-  if (VSI_OPTIONS_TAKE(vestry_application_options, options, given))
-    return vsi_mistake_in_options(host, "vestry_application_create");
+  vestry_application_options options = given ? *given : (vestry_application_options){0};
   if (options.instance && options.instance->host) host = options.instance->host;
   if (!ret_app) return vsi_mistake(host, "vestry_application_create", "ret_app is NULL");
-  if (options.database && !VSI_OPS_ARE_KNOWN(vestry_application_database, options.database))
-    return vsi_mistake(host, "vestry_application_create", "options.database is incomplete, or of a later version");
   if (options.without > WITHOUT_MOST)
     return vsi_mistake(host, "vestry_application_create", "options.without has a bit that is no VESTRY_WITHOUT_…");
   if (options.isolation && (options.isolation < VESTRY_SQL_WRITE || options.isolation > VESTRY_SQL_SERIALIZABLE))
@@ -230,7 +213,6 @@ vestry_err vestry_application_create(const vestry_application_options *given, ve
   vsi_application *a = vsi_calloc(host, 1, sizeof *a);
   if (!a) return VESTRY_NO_MEMORY;
   const char *name = options.name ? options.name : "application", *part = "its name";
-  a->is.size = sizeof a->is;
   a->host = host;
   a->database = options.database;
   a->own = options.own;
@@ -238,8 +220,7 @@ vestry_err vestry_application_create(const vestry_application_options *given, ve
   a->isolation = options.isolation ? options.isolation : VESTRY_SQL_WRITE;
   a->name = vsi_strdup(host, name, strlen(name));
   vestry_err error = a->name ? VESTRY_OK : VESTRY_NO_MEMORY;
-  if (!error && VSI_OPTIONS_TAKE(vestry_application_document, a->document, options.document))
-    error = vsi_mistake_in_options(host, "vestry_application_create, document");
+  if (options.document) a->document = *options.document;
   if (!error) error = create_parts(a, &options, &part);
   if (!error) {
     *ret_app = &a->is;
@@ -291,12 +272,9 @@ vestry_err vestry_application_destroy(vestry_application *app) {
 
 vestry_err vestry_application_run(vestry_application *app, const vestry_server_adapter *adapter,
                                   const vestry_server_options *given) {
-  vestry_server_options options;
   if (!app) return VESTRY_INVALID;
   vsi_application *a = vsi_application_of(app);
-  if (VSI_OPTIONS_TAKE(vestry_server_options, options, given))
-    return vsi_mistake_in_options(a->host, "vestry_application_run");
-  options.size = sizeof options;
+  vestry_server_options options = given ? *given : (vestry_server_options){0};
   options.is_uncompressed |= a->is_uncompressed;
   vestry_err error = app->jobs && !a->has_started ? vestry_jobs_start(app->jobs) : VESTRY_OK;
   if (!error) a->has_started = app->jobs != NULL;
@@ -317,6 +295,6 @@ vestry_err vestry_application_settle(vestry_application *app, uint64_t timeout_m
 vestry_err vestry_application_metrics(struct vestry_metrics *to, void *app) {
   if (!app) return VESTRY_INVALID;
   vsi_application *a = app;
-  const bool has = a->is_following && VSI_OPS_HAVE(a->database, vestry_application_database, metrics);
+  const bool has = a->is_following && a->database->metrics;
   return has ? a->database->metrics(a->follower, a->is.pool, to) : VESTRY_OK;
 }

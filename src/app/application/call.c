@@ -32,8 +32,7 @@ static const vestry_host *host_of(const vsi_entry_call *call) {
 void vsi_entry_call_begin(vsi_entry_call *call, const vsi_mounted *entry, const vestry_request *req,
                           vestry_reply *reply) {
   *call = (vsi_entry_call){.entry = entry, .req = req, .reply = reply};
-  call->is = (vestry_call){.size = sizeof call->is,
-                           .app = entry->app,
+  call->is = (vestry_call){.app = entry->app,
                            .own = vsi_application_of(entry->app)->own,
                            .req = req,
                            .reply = reply,
@@ -304,13 +303,8 @@ vestry_rows vestry_call_rows(vestry_call *call, const vestry_sql_shape *shape, c
     return vsi_entry_call_mistake(call, "vestry_call_rows", "shape is NULL; make it by VESTRY_STRUCT"), of.rows;
   of.last = &of.rows.next;
   void *row = vsi_entry_call_alloc(of.call, shape->bytes);
-  const vestry_sql_rows into = {.size = sizeof into,
-                                .shape = shape,
-                                .rows = row,
-                                .row_bytes = shape->bytes,
-                                .is_optional = true,
-                                .fn = keep_row,
-                                .ctx = &of};
+  const vestry_sql_rows into = {
+      .shape = shape, .rows = row, .row_bytes = shape->bytes, .is_optional = true, .fn = keep_row, .ctx = &of};
   if (row)
     vestry_call_fail(call, call->transaction ? vestry_sql_run_rows(call->transaction, sql, values, &into)
                                              : vestry_sql_read_rows(call->app->pool, sql, values, &into));

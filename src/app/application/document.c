@@ -128,8 +128,7 @@ void vestry_call_part(vestry_call *call, const char *name, int64_t key) {
   memcpy(id, name, name_len);
   if (key) memcpy(id + name_len + 1, share, KEY_BYTES);
   id[name_len] = key ? '-' : '\0';
-  const vestry_page_part part = {.size = sizeof part,
-                                 .id = id,
+  const vestry_page_part part = {.id = id,
                                  .element = entry->is.element,
                                  .share = share,
                                  .render = entry->options.render,

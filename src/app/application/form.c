@@ -16,7 +16,6 @@
 #include "app/page/render.h"
 #include "base/ascii.h"
 #include "base/log.h"
-#include "base/options.h"
 #include "http/routes/routes.h"
 #include "instance/instance.h"
 #include "vestry/app/tab.h"
@@ -26,8 +25,7 @@ enum { SIGNAL_BYTES = 80, NAME_MAX_BYTES = 40 };
 
 /* Read the options of a form, with the defaults. They were checked when the form was mounted. */
 static vestry_application_form taken(const vestry_application_form *given) {
-  vestry_application_form own;
-  (void)VSI_OPTIONS_TAKE(vestry_application_form, own, given);
+  vestry_application_form own = *given;
   if (!own.name) own.name = "form";
   if (!own.button) own.button = "Send";
   if (!own.attributes) own.attributes = "";
@@ -70,8 +68,8 @@ vestry_err vsi_form_mount(vsi_application *a, vsi_mounted *entry, vestry_handler
   const char *names[VESTRY_FORM_FIELDS_MAX];
   size_t names_count = 0;
   vestry_application_form form;
-  if (!entry->is.form || VSI_OPTIONS_TAKE(vestry_application_form, form, entry->is.form))
-    return vsi_mistake(a->host, "VESTRY_FORM", "the form is NULL, or of a later version");
+  form = entry->is.form ? *entry->is.form : (vestry_application_form){0};
+  if (!entry->is.form) return vsi_mistake(a->host, "VESTRY_FORM", "the form is NULL");
   form = taken(entry->is.form);
   const char *fault = fault_of(a, &form);
   if (fault) return vsi_mistake(a->host, "VESTRY_FORM", fault);

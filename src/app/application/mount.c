@@ -15,7 +15,6 @@
 #include "app/guard/proof.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "data/sql/sql.h"
 #include "http/reply.h"
 #include "http/request.h"
@@ -237,12 +236,10 @@ static vestry_err run_job(vestry_job *job, void *ctx) {
 
 static vestry_err mount_page(vsi_application *a, vsi_mounted *entry) {
   vestry_page_options options;
-  if (VSI_OPTIONS_TAKE(vestry_page_options, entry->options, entry->is.page))
-    return vsi_mistake_in_options(a->host, "VESTRY_PAGE, page");
+  entry->options = entry->is.page ? *entry->is.page : (vestry_page_options){0};
   if (entry->options.render || entry->options.handler)
     return vsi_mistake(a->host, "VESTRY_PAGE", "page has a render or a handler; the entry has the function");
   options = entry->options;
-  options.size = sizeof options;
   options.render = render_page;
   options.topics = options.topics ? name_topics : NULL;
   options.allow = options.allow ? allow_page : NULL;

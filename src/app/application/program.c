@@ -12,7 +12,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/real.h"
 #include "vestry/adapter.h"
 
@@ -290,20 +289,18 @@ static int read_all(program *p, int argc, char **argv) {
 }
 
 int vestry_program_read(int argc, char **argv, const vestry_program_options *given, vestry_program **ret_program) {
-  vestry_program_options options;
   const vestry_host *host = vestry_host_default();
-  if (!given || !argv || !ret_program || VSI_OPTIONS_TAKE(vestry_program_options, options, given) ||
-      !options.adapters || !options.adapters->server)
+  vestry_program_options options = given ? *given : (vestry_program_options){0};
+  if (!given || !argv || !ret_program || !options.adapters || !options.adapters->server)
     return (void)vsi_mistake(host, "vestry_program_read", "an argument or options.adapters is missing"), 2;
   program *p = vsi_calloc(host, 1, sizeof *p);
   if (!p) return vsi_log(host, VESTRY_LOG_ERROR, "vestry_program_read: out of memory"), 1;
   p->options = options;
-  p->is = (vestry_program){.size = sizeof p->is, .server = &p->server};
+  p->is = (vestry_program){.server = &p->server};
   p->is.name = options.name                                       ? options.name
                : options.application && options.application->name ? options.application->name
                                                                   : "application";
-  p->server = (vestry_server_options){.size = sizeof p->server,
-                                      .port = options.port ? options.port : PORT,
+  p->server = (vestry_server_options){.port = options.port ? options.port : PORT,
                                       .max_head_bytes = options.max_head_bytes,
                                       .drain_ms = options.drain_ms,
                                       .stop_ms = options.stop_ms ? options.stop_ms : STOP_MS,
@@ -330,16 +327,12 @@ static const vestry_host *host_of(program *p) {
 }
 
 vestry_err vestry_program_begin(vestry_program *is, const vestry_application_options *given) {
-  vestry_application_options options;
-  vestry_options instance;
   if (!is || is->app)
     return vsi_mistake(vestry_host_default(), "vestry_program_begin", "program is NULL, or has begun before");
   program *p = own_of(is);
-  if (VSI_OPTIONS_TAKE(vestry_application_options, options, given ? given : p->options.application) ||
-      VSI_OPTIONS_TAKE(vestry_options, instance, options.instance))
-    return vsi_mistake_in_options(vestry_host_default(), "vestry_program_begin");
-  options.size = sizeof options;
-  instance.size = sizeof instance;
+  if (!given) given = p->options.application;
+  vestry_application_options options = given ? *given : (vestry_application_options){0};
+  vestry_options instance = options.instance ? *options.instance : (vestry_options){0};
   if (!instance.host) instance.host = host_of(p);
   instance.is_behind_proxy |= p->is_behind_proxy;
   options.instance = &instance;

@@ -45,7 +45,6 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "base/mutex.h"
-#include "base/options.h"
 #include "base/refs.h"
 #include "connection/connection.h"
 
@@ -159,7 +158,7 @@ void vsi_bus_stats_get(vsi_bus *bus, vestry_bus_stats *ret_stats) {
   vestry_bus_stats stats = bus->stats;
   stats.topics_count = bus->topics.map.count;
   vsi_mutex_unlock(&bus->lock);
-  VSI_RESULT_GIVE(vestry_bus_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }
 
 static void wait_locked(vsi_bus *bus) {
@@ -403,9 +402,9 @@ static vestry_err begin(vestry_subscription *s, vestry_connection *connection, v
 
 vestry_err vsi_bus_subscribe(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
                              vestry_subscription **ret_subscription) {
-  vestry_subscriber own;
   vestry_subscription *s;
-  if (VSI_OPTIONS_TAKE(vestry_subscriber, own, subscriber) || !own.call) return VESTRY_INVALID;
+  vestry_subscriber own = subscriber ? *subscriber : (vestry_subscriber){0};
+  if (!own.call) return VESTRY_INVALID;
   if (own.connection && !vestry_connection_is_open(own.connection)) return VESTRY_CLOSED;
   vestry_err error = prepare(bus, name, &own, &s);
   return error ? error : begin(s, own.connection, ret_subscription);
@@ -413,8 +412,8 @@ vestry_err vsi_bus_subscribe(vsi_bus *bus, vestry_slice name, const vestry_subsc
 
 vestry_err vsi_bus_prepare(vsi_bus *bus, vestry_slice name, const vestry_subscriber *subscriber,
                            vestry_subscription **ret_subscription) {
-  vestry_subscriber own;
-  if (VSI_OPTIONS_TAKE(vestry_subscriber, own, subscriber) || !own.call || own.connection) return VESTRY_INVALID;
+  vestry_subscriber own = subscriber ? *subscriber : (vestry_subscriber){0};
+  if (!own.call || own.connection) return VESTRY_INVALID;
   return prepare(bus, name, &own, ret_subscription);
 }
 

@@ -4,7 +4,6 @@
 #include "app/bus/bus.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "channel/broadcast.h"
 #include "http/reply.h"
 #include "instance/elsewhere.h"
@@ -37,10 +36,9 @@ vestry_err vsi_bus_use(vestry *v, vsi_bus **ret_bus) {
 }
 
 vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *given) {
-  vestry_bus_options options;
   vsi_bus *bus;
   if (!v) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(vestry_bus_options, options, given)) return vsi_mistake_in_options(v->host, "vestry_bus_create");
+  vestry_bus_options options = given ? *given : (vestry_bus_options){0};
   vestry_err error = vsi_bus_use(v, &bus);
   if (error) return error;
   return vsi_bus_bound(bus, options.max_subscriptions_count) ? VESTRY_OK : vsi_extension_repeated(v, &kind);
@@ -51,11 +49,9 @@ vestry_err vestry_bus_create(vestry *v, const vestry_bus_options *given) {
 vestry_err vestry_subscribe(vestry *v, vestry_scope scope, const vestry_key *key, const vestry_subscriber *subscriber,
                             vestry_subscription **ret_subscription) {
   vsi_scoped_key name;
-  vestry_subscriber own;
   if (!v) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(vestry_subscriber, own, subscriber) || !own.call)
-    return vsi_mistake(v->host, "vestry_subscribe", "the subscriber has no function, or is of a later version");
-  own.size = sizeof own;
+  vestry_subscriber own = subscriber ? *subscriber : (vestry_subscriber){0};
+  if (!own.call) return vsi_mistake(v->host, "vestry_subscribe", "the subscriber has no function");
   if (own.connection && !vsi_group_has(v->group, own.connection))
     return vsi_mistake(v->host, "vestry_subscribe", "subscriber->connection belongs to another instance");
   vestry_err error = vsi_name_pack(v, &name, scope, key);
@@ -105,11 +101,11 @@ vestry_err vsi_publish_here(vestry *v, const vestry_scoped_key *name, const void
 
 void vestry_bus_stats_get(vestry *v, vestry_bus_stats *ret_stats) {
   vsi_bus *bus = vsi_extension_find(v, &kind);
-  const vestry_bus_stats none = {.size = 0};
+  const vestry_bus_stats none = {0};
   if (bus)
     vsi_bus_stats_get(bus, ret_stats);
-  else
-    VSI_RESULT_GIVE(vestry_bus_stats, ret_stats, none);
+  else if (ret_stats)
+    *ret_stats = none;
 }
 
 /* ------------------------------------------------------------------------- subscriptions of a reply's stream ---- */

@@ -21,7 +21,6 @@
 #include "base/held_log.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "http/encoding.h"
 #include "http/reply.h"
 
@@ -97,9 +96,7 @@ static vestry_err open_folder(vestry_files *files) {
 }
 
 vestry_err vestry_files_create(const vestry_files_options *options, vestry_files **ret_files) {
-  vestry_files_options own;
-  if (VSI_OPTIONS_TAKE(vestry_files_options, own, options))
-    return vsi_mistake_in_options(vestry_host_default(), "vestry_files_create");
+  vestry_files_options own = options ? *options : (vestry_files_options){0};
   const vestry_host *host = vsi_host(own.host);
   if (!ret_files) return vsi_mistake(host, "vestry_files_create", "ret_files is NULL");
   if (!own.folder == !own.embedded)

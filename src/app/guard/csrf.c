@@ -14,7 +14,6 @@
 #include "base/held_log.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "http/cookie.h"
 #include "instance/instance.h"
 
@@ -33,11 +32,9 @@ struct vestry_csrf {
 };
 
 vestry_err vestry_csrf_create(vestry *v, const vestry_csrf_options *given, vestry_csrf **ret_csrf) {
-  vestry_csrf_options options;
   if (!v) return VESTRY_INVALID;
   if (!ret_csrf) return vsi_mistake(v->host, "vestry_csrf_create", "ret_csrf is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_csrf_options, options, given))
-    return vsi_mistake_in_options(v->host, "vestry_csrf_create");
+  vestry_csrf_options options = given ? *given : (vestry_csrf_options){0};
   const size_t count = options.trusted_origins_count;
   if (count > MAX_ORIGINS || (count && !options.trusted_origins))
     return vsi_mistake(v->host, "vestry_csrf_create",

@@ -7,7 +7,6 @@
 
 #include "app/session/session.h"
 #include "base/log.h"
-#include "base/options.h"
 #include "instance/instance.h"
 #include "vestry/app/rate.h"
 
@@ -24,12 +23,10 @@ static const vsi_extension kind = {.name = "vestry_guests_create", .destroy = de
 vestry_err vestry_guests_create(vestry *v, const vestry_guests_options *given) {
   static const vestry_rate_options usual = {
       .count = NEW_COUNT, .period_ms = NEW_PERIOD_MS, .burst_count = NEW_BURST_COUNT};
-  vestry_guests_options options;
   const vsi_seals *seals = NULL;
   vestry_rate *rate = NULL;
   if (!v) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(vestry_guests_options, options, given))
-    return vsi_mistake_in_options(v->host, "vestry_guests_create");
+  vestry_guests_options options = given ? *given : (vestry_guests_options){0};
   vsi_sessions *sessions = vsi_sessions_of(v);
   if (!sessions)
     return vsi_mistake(v->host, "vestry_guests_create", "the instance has no sessions; create sessions first");

@@ -13,7 +13,6 @@
 #include "base/ascii.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "http/multipart.h"
 #include "instance/instance.h"
 
@@ -275,7 +274,7 @@ vestry_err vestry_once_nonce(const vestry_request *req, char nonce[VESTRY_ONCE_N
 /* -------------------------------------------------------------------------------------- create and destroy ------- */
 
 static bool ops_are_whole(const vestry_once_storage_ops *ops) {
-  return VSI_OPS_ARE_KNOWN(vestry_once_storage_ops, ops) && ops->begin && ops->finish && ops->forget;
+  return ops->begin && ops->finish && ops->forget;
 }
 
 static void set_defaults(vestry_once_options *o, const vestry *v, bool has_sessions) {
@@ -291,11 +290,9 @@ static void set_defaults(vestry_once_options *o, const vestry *v, bool has_sessi
 }
 
 vestry_err vestry_once_create(vestry *v, const vestry_once_options *given, vestry_once **ret_once) {
-  vestry_once_options options;
   if (!v) return VESTRY_INVALID;
   if (!ret_once) return vsi_mistake(v->host, "vestry_once_create", "ret_once is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_once_options, options, given))
-    return vsi_mistake_in_options(v->host, "vestry_once_create");
+  vestry_once_options options = given ? *given : (vestry_once_options){0};
   if (options.storage && !ops_are_whole(options.storage))
     return vsi_mistake(v->host, "vestry_once_create", "a storage needs all three functions");
   bool has_sessions;
@@ -352,5 +349,5 @@ void vestry_once_stats_get(vestry_once *once, vestry_once_stats *ret_stats) {
   stats.anonymous_count = table->anonymous.count;
   stats.remembered_count = table->users.count + table->anonymous.count;
   vsi_mutex_unlock(&table->lock);
-  VSI_RESULT_GIVE(vestry_once_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }

@@ -49,8 +49,7 @@ vestry_err vsi_once_sealed_init(vsi_once_sealed *sealed, const vestry_host *host
 
 /* Return the submission as the storage receives it. Valid as long as sealed is. */
 static vestry_once_submission submission_of(const vsi_once_sealed *sealed) {
-  return (vestry_once_submission){sizeof(vestry_once_submission), sealed->hash, sealed->owner, sealed->run,
-                                  sealed->again_ms};
+  return (vestry_once_submission){sealed->hash, sealed->owner, sealed->run, sealed->again_ms};
 }
 
 static void start(struct chacha_poly1305_ctx *chacha, const vsi_once_sealed *sealed, const unsigned char *number) {

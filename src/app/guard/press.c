@@ -5,7 +5,6 @@
 #include "vestry/app/press.h"
 
 #include "app/guard/press.h"
-#include "base/options.h"
 #include "event/script.h"
 
 vestry_err vestry_html_presses(vestry_html *html, vestry_method method, const vestry_backend_action_options *options) {
@@ -14,9 +13,7 @@ vestry_err vestry_html_presses(vestry_html *html, vestry_method method, const ve
 
 vestry_err vsi_html_presses(vestry_html *html, vestry_method method, const vestry_backend_action_options *given,
                             const char *first) {
-  vestry_backend_action_options options = {.size = 0};
-  const vestry_err taken = VSI_OPTIONS_TAKE(vestry_backend_action_options, options, given);
-  options.size = sizeof options;
+  vestry_backend_action_options options = given ? *given : (vestry_backend_action_options){0};
   if (!options.cancellation) options.cancellation = VESTRY_CANCEL_DISABLED;
   /* a page with actions that run once has a listener for held keys */
   if (!options.once)
@@ -24,7 +21,7 @@ vestry_err vsi_html_presses(vestry_html *html, vestry_method method, const vestr
                     "data-on:keydown=\"evt.repeat && evt.key === 'Enter' && evt.target.closest('[data-press]') && "
                     "evt.preventDefault()\" ");
   vestry_html_add(html, "data-on:click=\"(b => b && el.contains(b) && (evt.preventDefault(),%-s", first);
-  vestry_err error = vsi_html_action_of_pressed(html, method, taken ? given : &options); /* it reports a mistake */
+  vestry_err error = vsi_html_action_of_pressed(html, method, &options); /* it reports a mistake */
   if (error) return error;
   return vestry_html_add(html, "))(evt.target.closest('[data-press]:not([aria-disabled=true])'))\"");
 }

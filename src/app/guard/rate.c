@@ -21,7 +21,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/mutex.h"
-#include "base/options.h"
 #include "base/siphash.h"
 #include "instance/instance.h"
 #include "vestry/app/rate.h"
@@ -167,11 +166,9 @@ static vestry_err fill(vestry_rate *rate) {
 }
 
 vestry_err vestry_rate_create(vestry *v, const vestry_rate_options *given, vestry_rate **ret_rate) {
-  vestry_rate_options options;
   if (!v) return VESTRY_INVALID;
   if (!ret_rate) return vsi_mistake(v->host, "vestry_rate_create", "ret_rate is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_rate_options, options, given))
-    return vsi_mistake_in_options(v->host, "vestry_rate_create");
+  vestry_rate_options options = given ? *given : (vestry_rate_options){0};
   if (!options.period_ms) options.period_ms = DEFAULT_MS;
   if (!options.burst_count) options.burst_count = options.count;
   if (!options.max_count) options.max_count = DEFAULT_COUNT;
@@ -205,7 +202,7 @@ void vestry_rate_stats_get(vestry_rate *rate, vestry_rate_stats *ret_stats) {
                              .refused_count = known.refused_count + unknown.refused_count,
                              .reassigned_count = known.reassigned_count,
                              .filling_count = known.filling_count + unknown.filling_count};
-  VSI_RESULT_GIVE(vestry_rate_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------ */

@@ -25,7 +25,6 @@
 #include "app/history/histories.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "channel/broadcast.h"
 #include "channel/channels.h"
 #include "channel/resume.h"
@@ -103,7 +102,7 @@ void vsi_histories_lose(vestry *v) {
 }
 
 void vestry_histories_stats_get(vestry *v, vestry_histories_stats *ret_stats) {
-  vestry_histories_stats stats = {.size = 0};
+  vestry_histories_stats stats = {0};
   vsi_histories *all = histories_of(v);
   if (all) {
     stats.bytes = atomic_load_explicit(&all->budget.used, memory_order_relaxed);
@@ -114,7 +113,7 @@ void vestry_histories_stats_get(vestry *v, vestry_histories_stats *ret_stats) {
     vsi_mutex_unlock(&all->lock);
     stats.live_count = stats.begun_count - stats.ended_count;
   }
-  VSI_RESULT_GIVE(vestry_histories_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }
 
 /* --------------------------------------------------------------------------------------------------- end ---------- */
@@ -326,12 +325,10 @@ static vestry_err begin(vestry *v, vsi_channel *channel, const vestry_history_op
 
 vestry_err vestry_history_begin(vestry *v, vestry_scope scope, const vestry_key *key,
                                 const vestry_history_options *given) {
-  vestry_history_options options;
   vsi_scoped_key name;
   vsi_channel *channel;
   if (!v) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(vestry_history_options, options, given))
-    return vsi_mistake_in_options(v->host, "vestry_history_begin");
+  vestry_history_options options = given ? *given : (vestry_history_options){0};
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
   if (error) return vsi_key_refuse(v->host, "vestry_history_begin", error);
@@ -382,10 +379,8 @@ vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, const vestry_
     kept_history *one = history_of(channel);
     vestry_history_stats stats = one ? stats_of(&one->history) : (vestry_history_stats){0};
     vsi_channel_come_out(channel);
-    if (one)
-      VSI_RESULT_GIVE(vestry_history_stats, ret_stats, stats);
-    else
-      error = VESTRY_NOT_FOUND;
+    if (!one) error = VESTRY_NOT_FOUND;
+    if (one && ret_stats) *ret_stats = stats;
   }
   vsi_channel_unref(channel);
   return error;
@@ -404,7 +399,7 @@ typedef struct resuming {
 
 static vestry_err call_on_resume(vestry_connection *connection, vsi_resume_answer answer, size_t count, void *ctx) {
   resuming *one = ctx;
-  const vestry_resumed resumed = {sizeof resumed, (vestry_resume_answer)answer, count};
+  const vestry_resumed resumed = {(vestry_resume_answer)answer, count};
   one->is_resumed = true;
   return one->on_resume(connection, &resumed, one->ctx);
 }

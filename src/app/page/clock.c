@@ -22,7 +22,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "base/options.h"
 #include "vestry/html.h"
 
 extern const char vsi_script_clock[]; /* clock.js */
@@ -35,9 +34,7 @@ int64_t vestry_clock_ms(const vestry_clock *clock) {
 }
 
 vestry_err vestry_html_clock(vestry_html *html, const vestry_clock *given) {
-  vestry_clock clock;
-  vestry_err error = VSI_OPTIONS_TAKE(vestry_clock, clock, given);
-  if (error) return error;
+  const vestry_clock clock = given ? *given : (vestry_clock){0};
   return vestry_html_add(html,
                          "data-init__clock=\"const at = %lld, url = '%s'; window.vestryClock = window.vestryClock || "
                          "%-s\"",

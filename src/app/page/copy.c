@@ -8,7 +8,6 @@
 #include "base/ascii.h"
 #include "base/buffer.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "event/query.h"
 #include "instance/instance.h"
 
@@ -83,7 +82,7 @@ static size_t put_headers(vsi_buffer *text, const vestry_request *req, const cha
 static size_t put_known_headers(vsi_buffer *text, const vestry_request *req) {
   const vestry_request_ops *ops = req->own->ops;
   present is = {.client = {false}};
-  if (VSI_OPS_HAVE(ops, vestry_request_ops, each_header))
+  if (ops->each_header)
     ops->each_header(req->own->server_request, note_header, &is);
   else
     memset(&is, true, sizeof is);

@@ -19,7 +19,6 @@
 #include "app/stream/lease.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/wait.h"
 #include "connection/connection.h"
 #include "http/reply.h"
@@ -132,11 +131,9 @@ static vestry_err check(const vestry_host *host, const vestry_pages_options *opt
 }
 
 vestry_err vestry_pages_create(struct vestry *v, const vestry_pages_options *given, vestry_pages **ret_pages) {
-  vestry_pages_options options;
   if (!v) return VESTRY_INVALID;
   if (!ret_pages) return vsi_mistake(v->host, "vestry_pages_create", "ret_pages is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_pages_options, options, given))
-    return vsi_mistake_in_options(v->host, "vestry_pages_create");
+  vestry_pages_options options = given ? *given : (vestry_pages_options){0};
   if (check(v->host, &options)) return VESTRY_INVALID;
   vestry_pages *pages = vsi_calloc(v->host, 1, sizeof *pages);
   if (!pages) return VESTRY_NO_MEMORY;
@@ -194,7 +191,7 @@ void vestry_pages_stats_get(vestry_pages *pages, vestry_pages_stats *ret_stats) 
   pages->stats.topics_count = pages->topics.count;
   const vestry_pages_stats stats = pages->stats;
   vsi_pages_unlock(pages);
-  VSI_RESULT_GIVE(vestry_pages_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }
 
 /* Wait until every refresh up to a number is rendered and written. For tests. */

@@ -14,7 +14,6 @@
 #include "base/array.h"
 #include "base/buffer.h"
 #include "base/log.h"
-#include "base/options.h"
 #include "html/builder.h"
 #include "html/tag.h"
 #include "http/request.h"
@@ -113,11 +112,9 @@ static vestry_err make_key(vestry_forms *forms) {
 }
 
 vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *given, vestry_forms **ret_forms) {
-  vestry_forms_options options;
   if (!v) return VESTRY_INVALID;
   if (!ret_forms) return vsi_mistake(v->host, "vestry_forms_create", "ret_forms is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_forms_options, options, given))
-    return vsi_mistake_in_options(v->host, "vestry_forms_create");
+  vestry_forms_options options = given ? *given : (vestry_forms_options){0};
   if (!options.path) options.path = "/kept";
   if (!options.ttl_ms) options.ttl_ms = DEFAULT_TTL_MS;
   if (!options.max_per_scope_count) options.max_per_scope_count = DEFAULT_FORMS;
@@ -579,5 +576,5 @@ void vestry_forms_stats_get(vestry_forms *forms, vestry_forms_stats *ret_stats) 
       .cleared_count = atomic_load_explicit(&forms->cleared, memory_order_relaxed),
   };
   forms->storage->ops->count(forms->storage, &stats);
-  VSI_RESULT_GIVE(vestry_forms_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }

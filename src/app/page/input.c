@@ -12,7 +12,6 @@
 
 #include "base/ascii.h"
 #include "base/log.h"
-#include "base/options.h"
 #include "base/utf8.h"
 #include "html/builder.h"
 #include "instance/instance.h"
@@ -489,7 +488,8 @@ vestry_err vsi_inputs_add(vestry_html *html, const vestry_input *fields, size_t 
   vestry_inputs_shown shown;
   const places in = {form, wrong};
   if (!html) return VESTRY_INVALID;
-  if ((!fields && count) || VSI_OPTIONS_TAKE(vestry_inputs_shown, shown, given))
+  shown = given ? *given : (vestry_inputs_shown){0};
+  if ((!fields && count))
     return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, "the fields are NULL, or `shown` is of a later version");
   if (vestry_inputs_check(vsi_html_of(html)->host, fields, count))
     return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, "a field is declared wrongly; the log names it");

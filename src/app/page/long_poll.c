@@ -39,7 +39,6 @@
  * request. */
 #include "app/page/page_script.h"
 
-#include "base/options.h"
 #include "http/request.h"
 #include "vestry/signals.h"
 
@@ -55,7 +54,7 @@ extern const char vsi_script_long_poll[]; /* long_poll.js */
 static bool has_little_room(const vestry_request *req) {
   const vestry_request_ops *ops = req->own->ops;
   uint32_t streams, capacity;
-  if (!VSI_OPS_HAVE(ops, vestry_request_ops, room) || !ops->room) return false;
+  if (!ops->room || !ops->room) return false;
   ops->room(req->own->server_request, &streams, &capacity);
   return streams >= capacity - capacity / 4;
 }

@@ -23,7 +23,6 @@
 #include "base/ascii.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "html/builder.h"
 #include "html/content.h"
 #include "http/answer.h"
@@ -127,11 +126,10 @@ static void remove_locked(vestry_pages *pages, vsi_observer *observer) {
 }
 
 vestry_err vestry_pages_observe(vestry_pages *pages, const vestry_render_observer *observer) {
-  vestry_render_observer own;
   if (!pages) return VESTRY_INVALID;
-  if (!observer || VSI_OPTIONS_TAKE(vestry_render_observer, own, observer) || !own.begin || !own.end)
-    return vsi_mistake(pages->host, "vestry_pages_observe",
-                       "the observer is NULL, lacks begin or end, or is of a later version");
+  vestry_render_observer own = observer ? *observer : (vestry_render_observer){0};
+  if (!observer || !own.begin || !own.end)
+    return vsi_mistake(pages->host, "vestry_pages_observe", "the observer is NULL, or lacks begin or end");
   vsi_pages_lock(pages);
   vestry_err error = add_locked(pages, &own);
   vsi_pages_unlock(pages);
@@ -415,10 +413,9 @@ bool vsi_is_element_id(const char *text) {
 /* Copy the options of a part. Returns OK | INVALID | LIMIT | NO_MEMORY. */
 static vestry_err take_part(vsi_render *render, const vestry_page_part *given, vsi_named_part **ret_named) {
   vsi_named_part *named = &render->parts[render->parts_count];
-  vestry_page_part part;
   if (render->parts_count == VESTRY_PAGE_PARTS_MAX) return VESTRY_LIMIT;
-  if (!given || VSI_OPTIONS_TAKE(vestry_page_part, part, given) || !part.render || !part.id || !part.share)
-    return VESTRY_INVALID;
+  vestry_page_part part = given ? *given : (vestry_page_part){0};
+  if (!given || !part.render || !part.id || !part.share) return VESTRY_INVALID;
   if (!part.element) part.element = "div";
   if (!vsi_is_element_id(part.id) || !is_element_name(part.element) || strlen(part.share) > 1024) return VESTRY_INVALID;
   for (size_t i = 0; i < render->parts_count; i++)
@@ -520,12 +517,11 @@ vestry_err vestry_render_part(vestry_render *is, vestry_html *html, const vestry
 /* A page: its functions, and the check of requests against allow. */
 
 vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_options *given, vestry_page **ret_page) {
-  vestry_page_options options;
   if (!pages) return VESTRY_INVALID;
   if (!ret_page) return vsi_mistake(pages->host, "vestry_page_create", "ret_page is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_page_options, options, given) || !options.render == !options.handler)
-    return vsi_mistake(pages->host, "vestry_page_create",
-                       "exactly one of render and handler must be set, or the options are of a later version");
+  vestry_page_options options = given ? *given : (vestry_page_options){0};
+  if (!options.render == !options.handler)
+    return vsi_mistake(pages->host, "vestry_page_create", "exactly one of render and handler must be set");
   const char *id = options.id ? options.id : "content", *element = options.element ? options.element : "main";
   const char *signals = options.signals ? options.signals : VSI_STREAM_SIGNALS;
   if (!vsi_is_element_id(id) || !is_element_name(element))

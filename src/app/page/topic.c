@@ -27,7 +27,6 @@
 #include "app/page/schedule.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "connection/group.h"
 
 enum { MARKED_AT_ONCE = 256 };
@@ -343,7 +342,7 @@ void vsi_topics_open_inbox(vestry_pages *pages) {
   vsi_inbox *inbox = vsi_pages_inbox(pages);
   inbox->pages = pages;
   inbox->host = pages->host;
-  if (vsi_tracer_of(pages->host)) return; /* a refresh belongs to the trace of its thread */
+  if (pages->host->tracer) return; /* a refresh belongs to the trace of its thread */
   inbox->bell.answer = answer;
   vsi_pool_set_bell(&pages->runtime->pool, &inbox->bell);
   vsi_pages_lock(pages);
@@ -416,7 +415,8 @@ vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vest
   vestry_change is;
   if (!pages) return VESTRY_INVALID;
   /* a change that is NULL has the kind NONE */
-  if (VSI_OPTIONS_TAKE(vestry_change, is, given) || is.kind < VESTRY_REFRESH_TABLE || is.kind > VESTRY_REFRESH_DATABASE)
+  is = given ? *given : (vestry_change){0};
+  if (is.kind < VESTRY_REFRESH_TABLE || is.kind > VESTRY_REFRESH_DATABASE)
     return vsi_mistake(pages->host, "vestry_refresh_for", "the change is NULL, or its kind is none of a database");
   const why of = {is.kind, is.name ? is.name : "", is.name ? strlen(is.name) : 0, is.at_ns};
   return refresh(pages, topic, topic ? strlen(topic) : 0, false, of, ret_seq);

@@ -52,7 +52,6 @@
 
 #include "app/page/render.h"
 #include "base/ascii.h"
-#include "base/options.h"
 #include "vestry/signals.h"
 
 enum {
@@ -169,8 +168,9 @@ static const char *fault_of(const vsi_render *render, const vestry_html *html, c
   if (render->is_part || !render->is_begun || render->is_ended || html != render->html)
     return "a window is allowed only in the content of a page, not in a part";
   if (!render->page->layout) return "a window needs a page with a layout (vestry_page_options.layout)";
-  if (!given || VSI_OPTIONS_TAKE(vestry_window_options, *ret, given) || !ret->id || !vsi_is_element_id(ret->id))
-    return "a window's options are missing or have an unknown size, or its id is missing or invalid";
+  *ret = given ? *given : (vestry_window_options){0};
+  if (!given || !ret->id || !vsi_is_element_id(ret->id))
+    return "a window's options or its id are missing, or the id is invalid";
   if (!is_axis(&ret->rows) || !is_axis(&ret->columns))
     return "a window's count, px or buffer_count is too large (vestry/app/window.h)";
   if ((unsigned)ret->role > VESTRY_WINDOW_TABLE) return "a window's role is unknown (vestry/app/window.h)";

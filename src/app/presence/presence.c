@@ -7,7 +7,6 @@
 #include "base/callback.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/utf8.h"
 #include "connection/connection.h"
 #include "http/reply.h"
@@ -239,11 +238,9 @@ static vestry_err fill(vestry_presence *presence, vestry_runtime *runtime) {
 
 vestry_err vestry_presence_create(struct vestry *v, const vestry_presence_options *given,
                                   vestry_presence **ret_presence) {
-  vestry_presence_options options;
   if (!v) return VESTRY_INVALID;
   if (!ret_presence) return vsi_mistake(v->host, "vestry_presence_create", "ret_presence is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_presence_options, options, given))
-    return vsi_mistake_in_options(v->host, "vestry_presence_create");
+  vestry_presence_options options = given ? *given : (vestry_presence_options){0};
   const vsi_option_range grace_ms = {"grace_ms", options.grace_ms, 1, GRACE_MAX_MS};
   if (vsi_option_ranges_check(v->host, "vestry_presence_create", &grace_ms, 1)) return VESTRY_INVALID;
   size_t name_len = options.name ? strnlen(options.name, VSI_PRESENCE_NAME_MAX + 1) : 0;
@@ -318,7 +315,7 @@ void vestry_presence_stats_get(vestry_presence *presence, vestry_presence_stats 
   const vsi_presence_watch *watch = presence->watch;
   vsi_mutex_unlock(&presence->lock);
   if (watch && !watch->knows_all(watch->ctx)) stats.is_partial = true;
-  VSI_RESULT_GIVE(vestry_presence_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }
 
 size_t vestry_presence_count(vestry_presence *presence, const vestry_key *key) {

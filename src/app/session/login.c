@@ -75,7 +75,7 @@ static vestry_err create_session(vsi_sessions *sessions, const char *id, const c
   if (!made) error = VESTRY_NO_MEMORY;
   if (!error && sessions->options.storage) error = vsi_session_settle_removals(sessions, user);
   if (!error && sessions->options.storage) {
-    vestry_session_record stored = {.size = sizeof stored, .created_s = made->created_s, .used_s = made->created_s};
+    vestry_session_record stored = {.created_s = made->created_s, .used_s = made->created_s};
     strcpy(stored.user, user);
     error = sessions->options.storage->save(sessions->options.storage_ctx, hash, &stored);
   }
@@ -205,7 +205,7 @@ typedef struct check {
  * ended. */
 static void check_one(check *c, vestry_scope scope) {
   const vestry_session_options *options = &c->sessions->options;
-  vestry_session_record stored = {.size = sizeof stored};
+  vestry_session_record stored = {0};
   record *session = vsi_session_look(c->sessions, scope);
   if (!session) return;
   vestry_err error = options->storage->load(options->storage_ctx, session->hash, &stored);

@@ -16,7 +16,6 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "http/request.h"
 #include "instance/instance.h"
 #include "vestry/app/secret.h"
@@ -128,7 +127,7 @@ static vestry_err make(vestry *v, const vestry_secret *secret, void **ret_state)
 }
 
 static vestry_err create(vestry *v, void **ret_state) {
-  return make(v, &(vestry_secret){.size = 0}, ret_state);
+  return make(v, &(vestry_secret){0}, ret_state);
 }
 
 static const vsi_extension kind = {
@@ -175,11 +174,8 @@ vestry_err vsi_seals_offer(vestry *v, const vestry_secret *secret) {
 }
 
 vestry_err vestry_secret_set(vestry *v, const vestry_secret *given) {
-  vestry_secret secret;
   if (!v) return VESTRY_INVALID;
-  vestry_err error = VSI_OPTIONS_TAKE(vestry_secret, secret, given); /* given NULL: no secret */
-  if (!error && !secret.secret) error = VESTRY_INVALID;
-  if (!error) error = give(v, &secret);
+  vestry_err error = given && given->secret ? give(v, given) : VESTRY_INVALID;
   if (error == VESTRY_INVALID)
     return vsi_mistake(v->host, "vestry_secret_set",
                        "a secret is required; it and a previous secret must have at least 32 bytes");

@@ -10,7 +10,6 @@
 #include "app/session/seal.h"
 #include "app/session/table.h"
 #include "base/log.h"
-#include "base/options.h"
 #include "http/cookie.h"
 #include "instance/instance.h"
 
@@ -56,7 +55,7 @@ static bool is_over(const vsi_sessions *sessions, int64_t created_s, int64_t use
  * that is over is not removed from the storage, which all nodes share and which removes it by its own clock, because
  * the clock of this node may be wrong. */
 static record *load(vsi_sessions *sessions, const char *hash, vestry_err *ret_error) {
-  vestry_session_record stored = {.size = sizeof stored};
+  vestry_session_record stored = {0};
   const vestry_session_storage_ops *ops = sessions->options.storage;
   vsi_owed_pay(&sessions->owed);
   vestry_err error = ops->load(sessions->options.storage_ctx, hash, &stored);
@@ -93,7 +92,7 @@ static bool note_use(vsi_sessions *sessions, record *session) {
   /* Of several concurrent requests only one continues. */
   if (!atomic_compare_exchange_strong(&session->saved_s, &saved, now)) return false;
   if (sessions->options.storage) {
-    vestry_session_record stored = {.size = sizeof stored, .created_s = session->created_s, .used_s = now};
+    vestry_session_record stored = {.created_s = session->created_s, .used_s = now};
     strcpy(stored.user, session->user);
     if (sessions->options.storage->save(sessions->options.storage_ctx, session->hash, &stored) && apart > AGAIN_S)
       atomic_store_explicit(&session->saved_s, now - apart + AGAIN_S, memory_order_relaxed);
@@ -306,10 +305,10 @@ vestry_err vestry_sessions_create(vestry *v, const vestry_session_options *optio
 }
 
 void vestry_session_stats_get(vestry *v, vestry_session_stats *ret_stats) {
-  vestry_session_stats stats = {.size = 0};
+  vestry_session_stats stats = {0};
   vsi_sessions *sessions = vsi_sessions_of(v);
   if (sessions) {
-    vestry_store_stats table = {.size = sizeof table};
+    vestry_store_stats table = {0};
     vestry_store_stats_get(sessions->table, &table);
     stats.live_count = table.live_count;
     stats.logins_count = atomic_load_explicit(&sessions->logins_ok, memory_order_relaxed);
@@ -317,7 +316,7 @@ void vestry_session_stats_get(vestry *v, vestry_session_stats *ret_stats) {
     stats.repeated_count = atomic_load_explicit(&sessions->repeated, memory_order_relaxed);
     stats.displaced_count = atomic_load_explicit(&sessions->displaced, memory_order_relaxed);
   }
-  VSI_RESULT_GIVE(vestry_session_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }
 
 const char *vestry_session_user(const vestry_request *req) {

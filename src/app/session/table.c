@@ -22,7 +22,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "instance/instance.h"
 
 enum { MAX_COUNT = 100000, MAX_PER_USER = 100, GRAVES_A_SESSION = 10, SECRET_LEAST_BYTES = 32 };
@@ -294,8 +293,7 @@ static vestry_err make_drivers(vsi_sessions *sessions) {
 }
 
 static bool ops_are_whole(const vestry_session_storage_ops *ops) {
-  return VSI_OPS_ARE_KNOWN(vestry_session_storage_ops, ops) && ops->save && ops->load && ops->remove &&
-         ops->remove_user;
+  return ops->save && ops->load && ops->remove && ops->remove_user;
 }
 
 void vsi_sessions_destroy(vsi_sessions *sessions) {
@@ -351,9 +349,7 @@ static vestry_err fill(vsi_sessions *sessions, const vestry_session_options *opt
 }
 
 vestry_err vsi_sessions_make(vestry *v, const vestry_session_options *given, vsi_sessions **ret_sessions) {
-  vestry_session_options options;
-  if (VSI_OPTIONS_TAKE(vestry_session_options, options, given))
-    return vsi_mistake_in_options(v->host, "vestry_sessions_create");
+  vestry_session_options options = given ? *given : (vestry_session_options){0};
   set_defaults(&options);
   const char *mistake = find_mistake(v, &options);
   if (mistake) return vsi_mistake(v->host, "vestry_sessions_create", mistake);

@@ -48,7 +48,6 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mutex.h"
-#include "base/options.h"
 #include "connection/connection.h"
 #include "event/layout.h"
 #include "instance/elsewhere.h"
@@ -394,7 +393,7 @@ uint64_t vsi_leases_pause_ms(const vestry *v) {
 }
 
 void vestry_lease_stats_get(vestry *v, vestry_lease_stats *ret_stats) {
-  vestry_lease_stats stats = {.size = 0};
+  vestry_lease_stats stats = {0};
   vsi_leases *leases = of(v);
   if (leases) {
     vsi_mutex_lock(&leases->lock);
@@ -402,5 +401,5 @@ void vestry_lease_stats_get(vestry *v, vestry_lease_stats *ret_stats) {
     vsi_mutex_unlock(&leases->lock);
     stats.live_count = stats.begun_count - stats.ended_count;
   }
-  VSI_RESULT_GIVE(vestry_lease_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }

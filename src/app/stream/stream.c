@@ -58,7 +58,6 @@
 #include <string.h>
 
 #include "app/stream/lease.h"
-#include "base/options.h"
 #include "event/script.h"
 #include "html/builder.h"
 #include "instance/instance.h"
@@ -117,10 +116,10 @@ static vestry_err put_request(vestry_html *html, const vestry_backend_action_opt
 
 vestry_err vestry_html_stream(vestry_html *html, const vestry_request *req, const char *text,
                               const vestry_backend_action_options *given, const char *url, ...) {
-  vestry_backend_action_options options = {.size = 0};
   if (!html) return VESTRY_INVALID;
-  if (!req || VSI_OPTIONS_TAKE(vestry_backend_action_options, options, given) || options.cancellation ||
-      options.headers_count > HEADERS_MOST || (options.headers_count && !options.headers))
+  vestry_backend_action_options options = given ? *given : (vestry_backend_action_options){0};
+  if (!req || options.cancellation || options.headers_count > HEADERS_MOST ||
+      (options.headers_count && !options.headers))
     return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID,
                          "vestry_html_stream: the request is NULL, or an option is invalid");
   const vsi_care care = {.is_over = "el.over",

@@ -20,7 +20,6 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/siphash.h"
 #include "instance/instance.h"
 
@@ -134,11 +133,9 @@ static const char *reason_of(vestry_err error) {
 
 vestry_err vestry_upload_folder_open(vestry *v, const vestry_upload_folder_options *given,
                                      vestry_upload_folder **ret_folder) {
-  vestry_upload_folder_options o;
   if (!v) return VESTRY_INVALID;
   if (!ret_folder) return vsi_mistake(v->host, "vestry_upload_folder_open", "ret_folder is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_upload_folder_options, o, given))
-    return vsi_mistake_in_options(v->host, "vestry_upload_folder_open");
+  vestry_upload_folder_options o = given ? *given : (vestry_upload_folder_options){0};
   if (!o.path || !*o.path) return vsi_mistake(v->host, "vestry_upload_folder_open", "options.path is missing");
   const size_t path_len = strlen(o.path) + 1;
   vestry_upload_folder *folder = vsi_calloc(v->host, 1, sizeof *folder + path_len);
@@ -186,5 +183,5 @@ void vestry_upload_folder_stats_get(vestry_upload_folder *folder, vestry_upload_
   vsi_mutex_lock(&folder->lock);
   const vestry_upload_folder_stats stats = folder->stats;
   vsi_mutex_unlock(&folder->lock);
-  VSI_RESULT_GIVE(vestry_upload_folder_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }

@@ -12,7 +12,6 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/utf8.h"
 #include "http/body.h"
 #include "http/request.h"
@@ -140,7 +139,7 @@ vestry_err vestry_uploads_kept(const vestry_request *req, size_t index, vestry_k
   const upload *u = req->own->lent;
   if (!u || index >= u->files_count) return VESTRY_NOT_FOUND;
   const vestry_kept_file file = vsi_stored_describe(u->files[index]);
-  VSI_RESULT_GIVE(vestry_kept_file, ret_file, file);
+  if (ret_file) *ret_file = file;
   return VESTRY_OK;
 }
 
@@ -216,11 +215,8 @@ static vestry_err part_begins(void *ctx, const vsi_part *part) {
   }
   vsi_declared_name((vestry_slice){decoded, vsi_part_decode(part->name, decoded)}, field);
   vsi_declared_type(part->type, type);
-  return begin_file(u, &(vestry_incoming){.size = sizeof(vestry_incoming),
-                                          .field = field,
-                                          .name = name,
-                                          .type = type,
-                                          .max_bytes = u->of->options.max_file_bytes});
+  return begin_file(
+      u, &(vestry_incoming){.field = field, .name = name, .type = type, .max_bytes = u->of->options.max_file_bytes});
 }
 
 static vestry_err part_goes_on(void *ctx, const char *bytes, size_t len) {
@@ -263,11 +259,9 @@ static vestry_err begin_body(upload *u, const char *declared_type) {
   if (announced > 0 && (uint64_t)announced > most) return refuse_size(u);
   vsi_declared_encoded_name(vestry_request_header(u->req, "Upload-Name"), name);
   vsi_declared_type((vestry_slice){declared_type, strlen(declared_type)}, type);
-  return begin_file(u, &(vestry_incoming){.size = sizeof(vestry_incoming),
-                                          .field = "",
-                                          .name = name,
-                                          .type = type,
-                                          .max_bytes = announced >= 0 ? (uint64_t)announced : most});
+  return begin_file(
+      u, &(vestry_incoming){
+             .field = "", .name = name, .type = type, .max_bytes = announced >= 0 ? (uint64_t)announced : most});
 }
 
 static void finish(upload *u, bool is_done) {
@@ -297,7 +291,7 @@ static vestry_err make_resumable(upload *u) {
                               "Upload-Length or Upload-Metadata is missing, or not well formed.");
   if (plan.length > o->max_file_bytes) return refuse_size(u);
   if (o->types && !vsi_declared_type_is_in(o->types, type)) return refuse_type(u);
-  const vestry_incoming file = {.size = sizeof file, .field = "", .name = name, .type = type, .max_bytes = plan.length};
+  const vestry_incoming file = {.field = "", .name = name, .type = type, .max_bytes = plan.length};
   vestry_err error = o->allow ? o->allow(o->app, u->req, u->reply, &file) : VESTRY_OK;
   return error ? error : vsi_upload_resume_make(&u->resume, o->folder, &plan, u->req, u->reply);
 }

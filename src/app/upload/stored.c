@@ -219,8 +219,7 @@ vestry_err vsi_stored_keep(vsi_stored *const *all, size_t count, const vestry_re
 }
 
 vestry_kept_file vsi_stored_describe(const vsi_stored *stored) {
-  return (vestry_kept_file){.size = sizeof(vestry_kept_file),
-                            .stored = stored->id,
+  return (vestry_kept_file){.stored = stored->id,
                             .path = stored->path,
                             .field = stored->field,
                             .name = stored->name,

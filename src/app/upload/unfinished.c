@@ -448,8 +448,7 @@ bool vsi_unfinished_remove(vsi_unfinished *u, vestry_err why) {
   if (is_kept) return true;
   vsi_upload_folder_over(folder, false, u->offset);
   if (!folder->dropped) return true;
-  const vestry_kept_file kept = {.size = sizeof kept,
-                                 .stored = u->id,
+  const vestry_kept_file kept = {.stored = u->id,
                                  .path = vsi_stored_name(u->id, VSI_STORED_PART, name), /* no file exists there */
                                  .field = "",
                                  .name = u->record.name,

@@ -8,7 +8,6 @@
 #include "app/upload/tus.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "http/routes/routes.h"
 #include "instance/instance.h"
 #include "vestry/app/upload.h"
@@ -72,8 +71,6 @@ static const char *mistake_of(const vestry_uploads_options *o) {
   if (!o->pattern) return "options.pattern is missing";
   if (!o->writer == !o->folder) return "exactly one of writer and folder must be set";
   if (o->allow && !o->folder) return "allow needs a folder; a writer checks requests in its begin";
-  if (o->writer && !VSI_OPS_ARE_KNOWN(vestry_upload_writer, o->writer))
-    return "the writer has an unknown size, or functions of a later version";
   if (o->writer && (!o->writer->begin || !o->writer->write || !o->writer->end || !o->writer->abort))
     return "the writer lacks a function";
   if (o->max_files_count > VESTRY_UPLOAD_FILES_MAX) return "max_files_count is above VESTRY_UPLOAD_FILES_MAX";
@@ -146,11 +143,9 @@ static vestry_err mount(vestry_uploads *uploads) {
 }
 
 vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *given, vestry_uploads **ret_uploads) {
-  vestry_uploads_options o;
   if (!v) return VESTRY_INVALID;
   if (!ret_uploads) return vsi_mistake(v->host, "vestry_uploads_create", "ret_uploads is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_uploads_options, o, given))
-    return vsi_mistake_in_options(v->host, "vestry_uploads_create");
+  vestry_uploads_options o = given ? *given : (vestry_uploads_options){0};
   const char *mistake = mistake_of(&o);
   if (mistake) return vsi_mistake(v->host, "vestry_uploads_create", mistake);
   if (!o.max_file_bytes) o.max_file_bytes = DEFAULT_FILE_BYTES;
@@ -188,5 +183,5 @@ void vestry_uploads_stats_get(vestry_uploads *uploads, vestry_uploads_stats *ret
   vsi_mutex_lock(&uploads->places.lock);
   const vestry_uploads_stats stats = uploads->places.stats;
   vsi_mutex_unlock(&uploads->places.lock);
-  VSI_RESULT_GIVE(vestry_uploads_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }

@@ -50,7 +50,6 @@
 #include <string.h>
 
 #include "app/upload/receive.h"
-#include "base/options.h"
 #include "html/builder.h"
 
 enum { SIGNAL_MOST = 64 };
@@ -68,9 +67,9 @@ static const char *or_else(const char *word, const char *other) {
 }
 
 vestry_err vestry_html_upload(vestry_html *html, const vestry_upload_view_options *given) {
-  vestry_upload_view_options o;
   if (!html) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(vestry_upload_view_options, o, given) || (o.signal && !is_signal(o.signal)))
+  vestry_upload_view_options o = given ? *given : (vestry_upload_view_options){0};
+  if ((o.signal && !is_signal(o.signal)))
     return vsi_html_fail(
         vsi_html_of(html), VESTRY_INVALID,
         "vestry_html_upload: an option is invalid; a signal consists of at most 64 letters and single underscores");

@@ -31,7 +31,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "connection/connection.h"
 #include "connection/refusal.h"
 #include "http/reply.h"
@@ -294,7 +293,7 @@ static void destroy(vestry *v, void *state) {
 static const vsi_extension kind = {.name = "watches", .create = create, .destroy = destroy};
 
 void vestry_watch_stats_get(vestry *v, vestry_watch_stats *ret_stats) {
-  vestry_watch_stats stats = {.size = 0};
+  vestry_watch_stats stats = {0};
   vsi_watches *of = vsi_extension_find(v, &kind);
   if (of) {
     /* acquire pairs with the end of a watch. The ends are read first, so that there are never more ends than
@@ -305,7 +304,7 @@ void vestry_watch_stats_get(vestry *v, vestry_watch_stats *ret_stats) {
     stats.steps_count = atomic_load_explicit(&of->steps, memory_order_relaxed);
     stats.errors_count = atomic_load_explicit(&of->errors, memory_order_relaxed);
   }
-  VSI_RESULT_GIVE(vestry_watch_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }
 
 static vestry_err add(vestry_reply *reply, const vestry_watch *watch) {
@@ -335,9 +334,8 @@ static vestry_err add(vestry_reply *reply, const vestry_watch *watch) {
 }
 
 vestry_err vestry_reply_watch(vestry_reply *reply, const vestry_watch *given) {
-  vestry_watch watch;
-  if (!reply->v || !given || VSI_OPTIONS_TAKE(vestry_watch, watch, given) || !watch.step)
-    return vsi_reply_refuse(reply, VESTRY_INVALID, "the watch has no step, or an unknown size");
+  vestry_watch watch = given ? *given : (vestry_watch){0};
+  if (!reply->v || !given || !watch.step) return vsi_reply_refuse(reply, VESTRY_INVALID, "the watch has no step");
   vestry_err error = add(reply, &watch);
   if (error && watch.end) watch.end(VESTRY_CAUSE_NONE, watch.ctx);
   return error;

@@ -9,7 +9,6 @@
 #include "app/presence/spread.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "cluster/cluster/announce.h"
 #include "cluster/cluster/digests.h"
 #include "cluster/cluster/heartbeat.h"
@@ -93,7 +92,7 @@ void vestry_cluster_stats_get(vestry_cluster *cluster, vestry_cluster_stats *ret
   stats.keys_bytes = vsi_keys_memory_bytes(&cluster->keys);
   stats.remote_bytes = atomic_load_explicit(&cluster->remote_bytes, memory_order_relaxed);
   vsi_cluster_unlock(cluster);
-  VSI_RESULT_GIVE(vestry_cluster_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }
 
 /* Hooks in the instance: functions that the instance calls for other nodes, and watches of its store, channels and
@@ -352,12 +351,10 @@ static bool make_sense(const vestry_cluster_options *options) {
 
 vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const vestry_cluster_options *given,
                                  vestry_cluster **ret_cluster) {
-  vestry_cluster_options options;
   if (!v) return VESTRY_INVALID;
   if (!broker || !broker->ops || !ret_cluster)
     return vsi_mistake(v->host, "vestry_cluster_create", "the broker, its functions or ret_cluster is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_cluster_options, options, given) || !VSI_OPS_ARE_KNOWN(vestry_broker_ops, broker->ops))
-    return vsi_mistake(v->host, "vestry_cluster_create", "the options or the broker are of a later version");
+  vestry_cluster_options options = given ? *given : (vestry_cluster_options){0};
   if (!make_sense(&options))
     return vsi_mistake(
         v->host, "vestry_cluster_create",

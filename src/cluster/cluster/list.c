@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/options.h"
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/remote_request.h"
@@ -124,7 +123,7 @@ vestry_err vestry_cluster_count_get(vestry_cluster *cluster, vestry_scope scope,
   if (error) return vsi_key_refuse(cluster->host, "vestry_cluster_count_get", error);
   error = count_streams(cluster, &name.key, &count);
   vsi_scoped_key_finish(&name);
-  if (!error) VSI_RESULT_GIVE(vestry_cluster_count, ret_count, count);
+  if (!error && ret_count) *ret_count = count;
   return error;
 }
 
@@ -142,7 +141,7 @@ typedef struct listing {
 
 static void hand_out(const listing *l, vestry_scope scope, const void *key, size_t key_len, size_t count) {
   const vestry_cluster_listed listed = {
-      .size = sizeof listed, .node = l->node, .scope = scope, .key = key, .key_len = key_len, .streams_count = count};
+      .node = l->node, .scope = scope, .key = key, .key_len = key_len, .streams_count = count};
   vsi_callback_begin();
   l->fn(&listed, l->ctx);
   vsi_callback_end();

@@ -164,7 +164,7 @@ static void report_changes(vestry_cluster *cluster, const changes *n) {
   if (n->has_state && cluster->on_member) cluster->on_member(n->node, n->state, cluster->ctx);
   if (!n->has_gap) return;
   vsi_histories_lose(cluster->v);
-  const vestry_gap gap = {.size = sizeof gap, .node = n->node, .lost_count = n->lost_count};
+  const vestry_gap gap = {.node = n->node, .lost_count = n->lost_count};
   if (cluster->on_gap) cluster->on_gap(&gap, cluster->ctx);
   if (cluster->pages) vsi_pages_refresh(cluster->pages, NULL, 0);
 }

@@ -39,7 +39,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "cluster/cluster/cluster.h"
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
@@ -565,11 +564,9 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
 
 vestry_err vestry_cluster_dispatch(vestry_cluster *cluster, json_t *effects, const vestry_dispatch_options *given,
                                    vestry_answer_fn on_answer, void *ctx) {
-  vestry_dispatch_options options;
   if (!cluster) return VESTRY_INVALID;
-  if (!json_is_array(effects) || VSI_OPTIONS_TAKE(vestry_dispatch_options, options, given))
-    return vsi_mistake(cluster->host, "vestry_cluster_dispatch",
-                       "effects is not an array, or the options are of a later version");
+  vestry_dispatch_options options = given ? *given : (vestry_dispatch_options){0};
+  if (!json_is_array(effects)) return vsi_mistake(cluster->host, "vestry_cluster_dispatch", "effects is not an array");
   if (!options.key || options.connection || (options.data && !json_is_object(options.data)))
     return vsi_mistake(
         cluster->host, "vestry_cluster_dispatch",

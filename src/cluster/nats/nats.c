@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/thread.h"
 #include "base/wait.h"
 #include "ops/observe/metric_rows.h"
@@ -60,10 +59,8 @@ static vestry_err start_threads(vsi_nats_broker *broker) {
 
 static vestry_err start(void *self, const char *const *subjects, size_t count, const vestry_broker_events *given) {
   vsi_nats_broker *broker = self;
-  vestry_broker_events events;
-  if (VSI_OPTIONS_TAKE(vestry_broker_events, events, given) || broker->started || broker->stopped ||
-      !vestry_subjects_are_valid(subjects, count))
-    return VESTRY_INVALID;
+  vestry_broker_events events = given ? *given : (vestry_broker_events){0};
+  if (broker->started || broker->stopped || !vestry_subjects_are_valid(subjects, count)) return VESTRY_INVALID;
   broker->events = events;
   vestry_err error = take_subjects(broker, subjects, count);
   if (!error) error = start_threads(broker);
@@ -159,8 +156,8 @@ static vestry_err reserve(void *self, const char *name, uint64_t expected, const
 /* ---- creation ---------------------------------------------------------------------------------------------------- */
 
 #define OPS                                                                                                            \
-  .size = sizeof(vestry_broker_ops), .start = start, .stop = stop, .publish = publish, .flush = flush, .state = state, \
-  .max_payload = max_payload, .destroy = destroy, .has_more = has_more
+  .start = start, .stop = stop, .publish = publish, .flush = flush, .state = state, .max_payload = max_payload,        \
+  .destroy = destroy, .has_more = has_more
 
 static const vestry_broker_ops ops = {OPS}, ops_with_reservations = {OPS, .reserve = reserve};
 
@@ -202,7 +199,7 @@ void vestry_nats_stats_get(const vestry_broker *from, vestry_nats_stats *ret_sta
   stats.send_queue_bytes = broker->send_queue.bytes;
   vsi_mutex_unlock(&broker->lock);
   stats.received_count = atomic_load(&broker->received_count);
-  VSI_RESULT_GIVE(vestry_nats_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }
 
 /* Metrics of a NATS broker. */

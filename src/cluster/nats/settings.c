@@ -8,7 +8,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "base/thread.h"
 
 enum { HOST_MAX = 256, MAX_MS = 600000 };
@@ -165,8 +164,7 @@ static vestry_err copy_texts(vsi_nats_settings *s) {
 
 vestry_err vsi_nats_settings_init(vsi_nats_settings *s, const vestry_nats_options *given) {
   memset(s, 0, sizeof *s);
-  if (VSI_OPTIONS_TAKE(vestry_nats_options, s->options, given))
-    return vsi_mistake_in_options(vestry_host_default(), "vestry_nats_create");
+  s->options = given ? *given : (vestry_nats_options){0};
   if (check(s->options.host ? s->options.host : vestry_host_default(), &s->options)) return VESTRY_INVALID;
   fill_in(&s->options);
   s->host = s->options.host;

@@ -2,7 +2,6 @@
 /* Creates jobs, and registers their functions. */
 #include "base/array.h"
 #include "base/log.h"
-#include "base/options.h"
 #include "data/jobs/state.h"
 
 enum {
@@ -53,11 +52,9 @@ static void free_all(vestry_jobs *jobs) {
 }
 
 vestry_err vestry_jobs_create(vestry_sql_pool *pool, const vestry_jobs_options *given, vestry_jobs **ret_jobs) {
-  vestry_jobs_options options;
   if (!pool) return VESTRY_INVALID;
   if (!ret_jobs) return vsi_mistake(pool->host, "vestry_jobs_create", "ret_jobs is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_jobs_options, options, given))
-    return vsi_mistake_in_options(pool->host, "vestry_jobs_create");
+  vestry_jobs_options options = given ? *given : (vestry_jobs_options){0};
   const uint32_t slow_poll_ms = options.poll_ms ? options.poll_ms : SLOW_POLL_MS;
   set_defaults(&options);
   const char *mistake = find_mistake(&options);

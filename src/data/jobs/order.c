@@ -14,7 +14,6 @@
  * transactions that take or remove the job. Orders that follow each other closely could keep a job locked forever.
  * Therefore, a worker that passes over such a job closes it, and orders do not rely on a closed job (table.c). SQLite
  * has one writer at a time, so none of this can happen there. */
-#include "base/options.h"
 #include "data/jobs/state.h"
 
 /* Find the newest job that prevents a new one of this kind and key, according to vestry_job_unique. An open job has a
@@ -61,9 +60,8 @@ vestry_err vestry_job_finish(vestry_job *job, vestry_sql_transaction *transactio
  * TOO_LARGE */
 static vestry_err take(const vestry_jobs *jobs, const vestry_job_order *given, vestry_job_order *ret_order) {
   const uint64_t most_ms = INT64_MAX / 4;
-  vestry_job_order order;
-  if (!given || VSI_OPTIONS_TAKE(vestry_job_order, order, given))
-    return vsi_mistake(jobs->host, "vestry_jobs_enqueue", "the order is NULL, or is of a later version");
+  vestry_job_order order = given ? *given : (vestry_job_order){0};
+  if (!given) return vsi_mistake(jobs->host, "vestry_jobs_enqueue", "the order is NULL");
   if (!vsi_jobs_is_name(order.kind, VESTRY_JOB_KIND_MAX_BYTES) || order.unique > VESTRY_JOB_UNIQUE_WAITING ||
       (order.key && !vsi_jobs_is_name(order.key, VESTRY_JOB_KEY_MAX_BYTES)) ||
       (order.payload.len && !order.payload.data))

@@ -50,7 +50,6 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "base/options.h"
 #include "data/jobs/state.h"
 #include "json/write.h"
 
@@ -732,6 +731,6 @@ vestry_err vestry_jobs_stats_get(vestry_jobs *jobs, vestry_jobs_stats *ret_stats
   vestry_jobs_stats stats = jobs->stats;
   vsi_mutex_unlock(&jobs->lock);
   vestry_err error = jobs->pool->ops->run_again(jobs->pool, stats_sql, NULL, read_stats, &stats);
-  if (!error) VSI_RESULT_GIVE(vestry_jobs_stats, ret_stats, stats);
+  if (!error && ret_stats) *ret_stats = stats;
   return error;
 }

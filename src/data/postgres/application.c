@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* PostgreSQL as the database of an application (vestry/app/application.h). */
-#include "base/options.h"
 #include "data/sql/sql.h"
 #include "vestry/data/postgres.h"
 
-static vestry_err read_options(const void *given, const vestry_host *host, vestry_postgres_database *ret_options) {
-  if (!VSI_OPTIONS_TAKE(vestry_postgres_database, *ret_options, given)) return VESTRY_OK;
-  return vsi_mistake_in_options(host, "vestry_postgres_application");
+static vestry_postgres_database options_of(const void *given) {
+  return given ? *(const vestry_postgres_database *)given : (vestry_postgres_database){0};
 }
 
 static vestry_err open_pool(const void *given, const char *place, const vestry_host *host, vestry_sql_pool **ret_pool) {
-  vestry_postgres_database own;
-  vestry_postgres_pool_options pool;
-  if (read_options(given, host, &own)) return VESTRY_INVALID;
-  if (VSI_OPTIONS_TAKE(vestry_postgres_pool_options, pool, own.pool))
-    return vsi_mistake_in_options(host, "vestry_postgres_application, pool");
-  pool.size = sizeof pool;
+  const vestry_postgres_database own = options_of(given);
+  vestry_postgres_pool_options pool = own.pool ? *own.pool : (vestry_postgres_pool_options){0};
   if (!pool.host) pool.host = host;
   if (place) pool.url = place;
   return vestry_postgres_pool_create(&pool, ret_pool);
@@ -23,11 +17,9 @@ static vestry_err open_pool(const void *given, const char *place, const vestry_h
 
 static vestry_err follow_pool(const void *given, const char *place, vestry_sql_pool *pool, vestry_pages *pages,
                               void **ret_follower) {
-  vestry_postgres_database own;
   vestry_postgres *made;
   (void)place; /* the pool has it */
-  if (read_options(given, pool->host, &own)) return VESTRY_INVALID;
-  vestry_err error = vestry_postgres_create(pages, pool, own.follow, &made);
+  vestry_err error = vestry_postgres_create(pages, pool, options_of(given).follow, &made);
   if (!error) *ret_follower = made;
   return error;
 }
@@ -52,7 +44,6 @@ static vestry_err add_metrics(void *database, vestry_sql_pool *pool, vestry_metr
 }
 
 const vestry_application_database vestry_postgres_application = {
-    .size = sizeof vestry_postgres_application,
     .name = "PostgreSQL",
     .open = open_pool,
     .follow = follow_pool,

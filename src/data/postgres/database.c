@@ -30,7 +30,6 @@
 #include "base/hash.h"
 #include "base/hex.h"
 #include "base/log.h"
-#include "base/options.h"
 #include "base/wait.h"
 #include "data/postgres/follower.h"
 #include "data/postgres/read_set.h"
@@ -669,14 +668,13 @@ static vestry_err start(vestry_postgres *database) {
 vestry_err vestry_postgres_create(vestry_pages *pages, vestry_sql_pool *of, const vestry_postgres_options *given,
                                   vestry_postgres **ret_database) {
   vsi_postgres_pool *pool = vsi_postgres_pool_of(of);
-  vestry_postgres_options options;
   if (!of) return VESTRY_INVALID;
   if (!pool || !pages || !ret_database)
     return vsi_mistake(of->host, "vestry_postgres_create",
                        "the pool is not of PostgreSQL, or pages or ret_database is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_postgres_options, options, given) || options.level > VESTRY_POSTGRES_READS)
-    return vsi_mistake(pool->is.host, "vestry_postgres_create",
-                       "options.level is unknown, or the options are of a later version");
+  vestry_postgres_options options = given ? *given : (vestry_postgres_options){0};
+  if (options.level > VESTRY_POSTGRES_READS)
+    return vsi_mistake(pool->is.host, "vestry_postgres_create", "options.level is unknown");
   set_defaults(&options);
   vestry_postgres *database = vsi_calloc(pool->is.host, 1, sizeof *database);
   if (!database) return VESTRY_NO_MEMORY;
@@ -726,5 +724,5 @@ void vestry_postgres_stats_get(vestry_postgres *database, vestry_postgres_stats 
   stats.fallbacks_count = load(&database->fallbacks);
   stats.over_bytes_count = load(&database->over_bytes);
   stats.over_render_keys_count = load(&database->over_keys);
-  VSI_RESULT_GIVE(vestry_postgres_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }

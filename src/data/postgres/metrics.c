@@ -67,7 +67,7 @@ static vestry_err add_renders(vestry_metrics *metrics, const vestry_postgres_sta
 }
 
 vestry_err vestry_postgres_metrics(vestry_metrics *metrics, void *database) {
-  vestry_postgres_stats stats = {.size = sizeof stats};
+  vestry_postgres_stats stats = {0};
   if (!metrics || !database) return VESTRY_INVALID;
   vestry_postgres_stats_get(database, &stats);
   vestry_err error = add_follower(metrics, &stats);

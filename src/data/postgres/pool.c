@@ -14,8 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/options.h"
-
 /* ----------------------------------------------------------------------------------------------- connections ------ */
 
 enum { AWAY_MS = 50 };
@@ -546,7 +544,7 @@ void vestry_postgres_pool_stats_get(vestry_sql_pool *of, vestry_postgres_pool_st
   vsi_mutex_lock(&pool->lock);
   vestry_postgres_pool_stats stats = pool->stats;
   vsi_mutex_unlock(&pool->lock);
-  VSI_RESULT_GIVE(vestry_postgres_pool_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }
 
 void vsi_postgres_pool_destroy(vestry_sql_pool *is) {

@@ -2,7 +2,6 @@
 /* Creating a pool, with its first connection. */
 #include <stdio.h>
 
-#include "base/options.h"
 #include "data/postgres/run.h"
 
 enum {
@@ -67,10 +66,8 @@ static vsi_postgres_pool *allocate(const vestry_host *host, const vestry_postgre
 }
 
 vestry_err vestry_postgres_pool_create(const vestry_postgres_pool_options *given, vestry_sql_pool **ret_pool) {
-  vestry_postgres_pool_options options;
   char name[sizeof((vsi_postgres_pool *)0)->name];
-  if (VSI_OPTIONS_TAKE(vestry_postgres_pool_options, options, given))
-    return vsi_mistake_in_options(vestry_host_default(), "vestry_postgres_pool_create");
+  vestry_postgres_pool_options options = given ? *given : (vestry_postgres_pool_options){0};
   const vestry_host *host = vsi_host(options.host);
   if (!ret_pool) return vsi_mistake(host, "vestry_postgres_pool_create", "ret_pool is NULL");
   set_defaults(&options);

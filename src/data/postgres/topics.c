@@ -16,7 +16,6 @@
 
 #include "base/hex.h"
 #include "base/log.h"
-#include "base/options.h"
 #include "base/wait.h"
 #include "data/postgres/pool.h"
 #include "vestry/data/postgres_topics.h"
@@ -281,14 +280,13 @@ static vestry_err start(topics *t) {
 vestry_err vestry_postgres_topics_create(vestry_pages *pages, vestry_sql_pool *of,
                                          const vestry_postgres_topics_options *given, topics **ret_topics) {
   vsi_postgres_pool *pool = vsi_postgres_pool_of(of);
-  vestry_postgres_topics_options options;
   if (!of) return VESTRY_INVALID;
   if (!pool || !pages || !ret_topics)
     return vsi_mistake(of->host, "vestry_postgres_topics_create",
                        "the pool is not of PostgreSQL, or pages or ret_topics is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_postgres_topics_options, options, given) || options.silence_ms > INT32_MAX)
-    return vsi_mistake(pool->is.host, "vestry_postgres_topics_create",
-                       "options.silence_ms is too large, or the options are of a later version");
+  vestry_postgres_topics_options options = given ? *given : (vestry_postgres_topics_options){0};
+  if (options.silence_ms > INT32_MAX)
+    return vsi_mistake(pool->is.host, "vestry_postgres_topics_create", "options.silence_ms is too large");
   topics *t = vsi_calloc(pool->is.host, 1, sizeof *t);
   if (!t) return VESTRY_NO_MEMORY;
   t->pages = pages;
@@ -321,5 +319,5 @@ void vestry_postgres_topics_stats_get(topics *t, vestry_postgres_topics_stats *r
   vsi_mutex_lock(&t->lock);
   const vestry_postgres_topics_stats stats = t->stats;
   vsi_mutex_unlock(&t->lock);
-  VSI_RESULT_GIVE(vestry_postgres_topics_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }

@@ -44,7 +44,6 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "base/hex.h"
-#include "base/options.h"
 #include "data/sql/sql.h"
 
 enum { STEP_BYTES = 512, ROW_BYTES = 256, GONE_AT_ONCE = 64, SLOTS = 4096, NODES = 8, MADE_FREE = 32 };
@@ -633,11 +632,9 @@ static const vsi_form_storage_ops ops = {find, put, clear, copy, forget, count};
 
 vestry_err vestry_sql_forms_create(vestry_sql_pool *pool, const vestry_sql_forms_options *given,
                                    vestry_forms_storage **ret_storage) {
-  vestry_sql_forms_options options;
   if (!pool) return VESTRY_INVALID;
   if (!ret_storage) return vsi_mistake(pool->host, "vestry_sql_forms_create", "ret_storage is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_sql_forms_options, options, given))
-    return vsi_mistake_in_options(pool->host, "vestry_sql_forms_create");
+  vestry_sql_forms_options options = given ? *given : (vestry_sql_forms_options){0};
   vestry_err error = pool->ops->bring(pool, "vestry_sql_forms_create", &schemas[pool->ops->dialect]);
   if (error) return error;
   stored *in = vsi_calloc(pool->host, 1, sizeof *in);

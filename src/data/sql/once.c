@@ -25,7 +25,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "base/options.h"
 #include "data/sql/sql.h"
 
 enum { LIFETIME_MS = 600000, LEASE_MS = 60000, PER_OWNER = 1000, EXPIRED_AT_ONCE = 64, BOUNDED_EACH = 64 };
@@ -156,8 +155,7 @@ static vestry_err forget(void *ctx, const vestry_once_submission *submission) {
   return run(ctx, forget_sql, VESTRY_LIST(submission->hash, submission->run), NULL, NULL);
 }
 
-const vestry_once_storage_ops vestry_sql_once_ops = {
-    .size = sizeof(vestry_once_storage_ops), .begin = begin, .finish = finish, .forget = forget};
+const vestry_once_storage_ops vestry_sql_once_ops = {.begin = begin, .finish = finish, .forget = forget};
 
 vestry_err vestry_sql_once_expire(vestry_sql_once *once, size_t *ret_count) {
   int64_t count = 0;
@@ -188,11 +186,9 @@ static vestry_err complete(const vsi_call *call, vestry_sql_once_options *option
 
 vestry_err vestry_sql_once_create(vestry_sql_pool *pool, const vestry_sql_once_options *given,
                                   vestry_sql_once **ret_once) {
-  vestry_sql_once_options options;
   if (!pool) return VESTRY_INVALID;
   if (!ret_once) return vsi_mistake(pool->host, "vestry_sql_once_create", "ret_once is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_sql_once_options, options, given))
-    return vsi_mistake_in_options(pool->host, "vestry_sql_once_create");
+  vestry_sql_once_options options = given ? *given : (vestry_sql_once_options){0};
   const bool bounds_all = options.per_owner_count != 0;
   if (!bounds_all) options.per_owner_count = PER_OWNER;
   const vsi_call call = vsi_sql_call(pool, "vestry_sql_once_create");

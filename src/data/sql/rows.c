@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/ascii.h"
-#include "base/options.h"
 #include "base/sql.h"
 #include "data/sql/sql.h"
 
@@ -221,10 +220,10 @@ static bool is_valid(const vestry_sql_column *column, const reading *of) {
 
 static vestry_err begin(reading *of, const vestry_sql_rows *given) {
   const vestry_host *host = of->pool->host;
-  if (!given || VSI_OPTIONS_TAKE(vestry_sql_rows, of->into, given) || !of->into.shape ||
-      VSI_OPTIONS_TAKE(vestry_sql_shape, of->shape, of->into.shape))
-    return vsi_mistake(host, of->function,
-                       "rows or its shape is NULL, or is of a later version; use the macros of sql.h");
+  of->into = given ? *given : (vestry_sql_rows){0};
+  of->shape = of->into.shape ? *of->into.shape : (vestry_sql_shape){0};
+  if (!given || !of->into.shape)
+    return vsi_mistake(host, of->function, "rows or its shape is NULL; use the macros of sql.h");
   if (of->into.ret_count) *of->into.ret_count = 0;
   if (!of->into.rows || of->into.row_bytes != of->shape.bytes || (!of->into.max_count && !of->into.fn))
     return vsi_mistake(host, of->function, "rows points to no struct of this shape; use the macros of sql.h");

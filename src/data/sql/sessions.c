@@ -9,7 +9,6 @@
  * server went away meanwhile, it runs again. */
 #include <string.h>
 
-#include "base/options.h"
 #include "data/sql/sql.h"
 
 enum { MAX_PER_USER = 100, EXPIRED_AT_ONCE = 64 };
@@ -138,10 +137,10 @@ static void read_row(const vestry_sql_row *row, void *ctx) {
 
 static vestry_err load(void *ctx, const char *hash, vestry_session_record *ret_record) {
   const vestry_sql_sessions *sessions = ctx;
-  vestry_session_record record = {.size = sizeof record};
+  vestry_session_record record = {0};
   vestry_err error =
       run(ctx, vsi_sql_text_of(sessions->pool, load_sql), VESTRY_LIST(hash, now_ms(sessions)), read_row, &record);
-  if (!error) VSI_RESULT_GIVE(vestry_session_record, ret_record, record);
+  if (!error && ret_record) *ret_record = record;
   return error;
 }
 
@@ -159,21 +158,16 @@ static vestry_err remove_user(void *ctx, const char *user) {
   return remove_by(ctx, remove_user_sql, user);
 }
 
-const vestry_session_storage_ops vestry_sql_sessions_ops = {.size = sizeof(vestry_session_storage_ops),
-                                                            .save = save,
-                                                            .load = load,
-                                                            .remove = remove_one,
-                                                            .remove_user = remove_user};
+const vestry_session_storage_ops vestry_sql_sessions_ops = {
+    .save = save, .load = load, .remove = remove_one, .remove_user = remove_user};
 
 /* --------------------------------------------------------------------------------------------------- making ------- */
 
 vestry_err vestry_sql_sessions_create(vestry_sql_pool *pool, const vestry_sql_sessions_options *given,
                                       vestry_sql_sessions **ret_sessions) {
-  vestry_sql_sessions_options options;
   if (!pool) return VESTRY_INVALID;
   if (!ret_sessions) return vsi_mistake(pool->host, "vestry_sql_sessions_create", "ret_sessions is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_sql_sessions_options, options, given))
-    return vsi_mistake_in_options(pool->host, "vestry_sql_sessions_create");
+  vestry_sql_sessions_options options = given ? *given : (vestry_sql_sessions_options){0};
   if (!options.idle_ms) options.idle_ms = 7 * DAY_MS;
   if (!options.lifetime_ms) options.lifetime_ms = 30 * DAY_MS;
   if (!options.max_per_user_count) options.max_per_user_count = MAX_PER_USER;

@@ -18,7 +18,6 @@
 #include <stdatomic.h>
 
 #include "app/guard/tab_owner.h"
-#include "base/options.h"
 #include "base/processor.h"
 #include "data/sql/tab_schema.h"
 
@@ -303,11 +302,9 @@ VSI_SIDE_BY_SIDE vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vest
 
 vestry_err vestry_sql_tabs_create(vestry_pages *pages, vestry_sql_pool *pool, const vestry_sql_tabs_options *given,
                                   vestry_sql_tabs **ret_tabs) {
-  vestry_sql_tabs_options options;
   if (!pool) return VESTRY_INVALID;
   if (!pages || !ret_tabs) return vsi_mistake(pool->host, "vestry_sql_tabs_create", "pages or ret_tabs is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_sql_tabs_options, options, given))
-    return vsi_mistake_in_options(pool->host, "vestry_sql_tabs_create");
+  vestry_sql_tabs_options options = given ? *given : (vestry_sql_tabs_options){0};
   if (!options.ttl_s) options.ttl_s = TTL_S;
   if (!options.anonymous_ttl_s) options.anonymous_ttl_s = options.ttl_s / 2;
   if (!options.per_scope_count) options.per_scope_count = PER_SCOPE;
@@ -335,5 +332,5 @@ void vestry_sql_tabs_destroy(vestry_sql_tabs *tabs) {
 void vestry_sql_tabs_stats_get(vestry_sql_tabs *tabs, vestry_sql_tabs_stats *ret_stats) {
   const vestry_sql_tabs_stats stats = {.expired_count = atomic_load_explicit(&tabs->expired, memory_order_relaxed),
                                        .evicted_count = atomic_load_explicit(&tabs->evicted, memory_order_relaxed)};
-  VSI_RESULT_GIVE(vestry_sql_tabs_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }

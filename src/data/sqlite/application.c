@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SQLite as the database of an application (vestry/app/application.h). */
 #include "base/memory.h"
-#include "base/options.h"
 #include "data/sql/sql.h"
 #include "vestry/data/sqlite.h"
 
@@ -10,27 +9,21 @@ typedef struct follower {
   vestry_sqlite *database;
 } follower;
 
-/* Read the options of the pool and of the followed database, which is the same file. OK | INVALID */
-static vestry_err read_options(const void *given, const char *place, const vestry_host *host,
-                               vestry_sqlite_pool_options *ret_pool, vestry_sqlite_options *ret_follow) {
-  vestry_sqlite_database own;
-  if (VSI_OPTIONS_TAKE(vestry_sqlite_database, own, given) ||
-      VSI_OPTIONS_TAKE(vestry_sqlite_pool_options, *ret_pool, own.pool) ||
-      VSI_OPTIONS_TAKE(vestry_sqlite_options, *ret_follow, own.follow))
-    return vsi_mistake_in_options(host, "vestry_sqlite_application");
-  ret_pool->size = sizeof *ret_pool;
-  ret_follow->size = sizeof *ret_follow;
+/* Read the options of the pool and of the followed database, which is the same file. */
+static void read_options(const void *given, const char *place, const vestry_host *host,
+                         vestry_sqlite_pool_options *ret_pool, vestry_sqlite_options *ret_follow) {
+  const vestry_sqlite_database own = given ? *(const vestry_sqlite_database *)given : (vestry_sqlite_database){0};
+  *ret_pool = own.pool ? *own.pool : (vestry_sqlite_pool_options){0};
+  *ret_follow = own.follow ? *own.follow : (vestry_sqlite_options){0};
   if (!ret_pool->host) ret_pool->host = host;
   if (place) ret_pool->path = place;
   ret_follow->path = ret_pool->path;
-  return VESTRY_OK;
 }
 
 static vestry_err open_pool(const void *given, const char *place, const vestry_host *host, vestry_sql_pool **ret_pool) {
   vestry_sqlite_pool_options pool;
   vestry_sqlite_options follow;
-  vestry_err error = read_options(given, place, host, &pool, &follow);
-  if (error) return error;
+  read_options(given, place, host, &pool, &follow);
   /* If it cannot be recorded, vestry_sqlite_create takes another level, or logs why it cannot. */
   if (follow.level == VESTRY_SQLITE_DEFAULT || follow.level == VESTRY_SQLITE_FILE_PAGES)
     (void)vestry_sqlite_record_pages();
@@ -41,12 +34,11 @@ static vestry_err follow_pool(const void *given, const char *place, vestry_sql_p
                               void **ret_follower) {
   vestry_sqlite_pool_options ignored;
   vestry_sqlite_options follow;
-  vestry_err error = read_options(given, place, pool->host, &ignored, &follow);
-  if (error) return error;
+  read_options(given, place, pool->host, &ignored, &follow);
   follower *made = vsi_calloc(pool->host, 1, sizeof *made);
   if (!made) return VESTRY_NO_MEMORY;
   made->pool = pool;
-  error = vestry_sqlite_create(pages, &follow, &made->database);
+  vestry_err error = vestry_sqlite_create(pages, &follow, &made->database);
   if (!error) error = vestry_sqlite_pool_follow(pool, made->database);
   if (!error) {
     *ret_follower = made;
@@ -84,7 +76,6 @@ static vestry_err add_metrics(void *ctx, vestry_sql_pool *pool, vestry_metrics *
 }
 
 const vestry_application_database vestry_sqlite_application = {
-    .size = sizeof vestry_sqlite_application,
     .name = "SQLite",
     .open = open_pool,
     .follow = follow_pool,

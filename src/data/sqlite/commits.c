@@ -373,7 +373,7 @@ VSI_SIDE_BY_SIDE void vsi_sqlite_publish(vestry_sqlite_connection *connection, v
   vsi_sqlite_topics *topics = &connection->topics;
   if (!connection->has_changes) topics->are_all = true; /* no hook was called for a row: it is the schema */
   if (topics->are_all || topics->are_many || connection->changes.are_many) note_unusual(connection);
-  const bool is_traced = vsi_tracer_of(database->host);
+  const bool is_traced = database->host->tracer;
   const vestry_trace *former = is_traced ? vestry_trace_enter(&connection->trace) : NULL;
   const bool is_lent =
       vsi_pages_lend(database->pages); /* first, because otherwise the refresh of a topic would wake a worker */

@@ -291,7 +291,7 @@ static VSI_SIDE_BY_SIDE int before_commit(void *ctx) {
     connection->written = count_written(connection);
     connection->is_mixed = is_mixed(connection->db);
   }
-  const vestry_trace *here = vsi_tracer_of(database->host) ? vestry_trace_here() : NULL;
+  const vestry_trace *here = database->host->tracer ? vestry_trace_here() : NULL;
   if (here) connection->trace = *here;
   connection->is_committing = true;
   vsi_sqlite_prepare_to_keep(database);

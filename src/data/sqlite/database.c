@@ -2,7 +2,6 @@
 /* Creation and end of a followed database. It has a thread and two connections: one for reading, and one for writes of
  * the library. */
 #include "base/log.h"
-#include "base/options.h"
 #include "base/thread.h"
 #include "data/sql/tab_schema.h"
 #include "data/sqlite/sqlite.h"
@@ -160,8 +159,7 @@ static vestry_err observe(vestry_sqlite *database) {
 /* Return what is wrong with the arguments; NULL: nothing. */
 static const char *find_mistake(const vestry_sqlite_options *given, vestry_sqlite_options *ret_options) {
   if (!given) return "the options are NULL";
-  if (VSI_OPTIONS_TAKE(vestry_sqlite_options, *ret_options, given))
-    return "the options are of a later version of vestry; do not set new members";
+  *ret_options = *given;
   if (!ret_options->path || !*ret_options->path) return "options.path must name a file";
   if (ret_options->level > VESTRY_SQLITE_FILE_PAGES) return "options.level is unknown";
   return ret_options->poll_ms > POLL_MOST_MS ? "options.poll_ms is more than 60,000" : NULL;
@@ -272,5 +270,5 @@ void vestry_sqlite_stats_get(vestry_sqlite *database, vestry_sqlite_stats *ret_s
   vsi_sqlite_peers_stats_get(database->peers, &stats);
   vsi_sqlite_unlock(database);
   vsi_sqlite_index_stats_get(database->index, &stats);
-  VSI_RESULT_GIVE(vestry_sqlite_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }

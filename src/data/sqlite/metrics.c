@@ -4,7 +4,7 @@
 #include "vestry/data/sqlite.h"
 
 vestry_err vestry_sqlite_metrics(vestry_metrics *metrics, void *database) {
-  vestry_sqlite_stats stats = {.size = sizeof stats};
+  vestry_sqlite_stats stats = {0};
   if (!metrics || !database) return VESTRY_INVALID;
   vestry_sqlite_stats_get(database, &stats);
   static const char commits[] = "vestry_sqlite_commits";

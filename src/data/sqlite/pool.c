@@ -19,7 +19,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "base/options.h"
 #include "data/sqlite/sqlite.h"
 
 enum {
@@ -760,5 +759,5 @@ void vestry_sqlite_pool_stats_get(vestry_sql_pool *of, vestry_sqlite_pool_stats 
   vsi_mutex_lock(&pool->lock);
   const vestry_sqlite_pool_stats stats = pool->stats;
   vsi_mutex_unlock(&pool->lock);
-  VSI_RESULT_GIVE(vestry_sqlite_pool_stats, ret_stats, stats);
+  if (ret_stats) *ret_stats = stats;
 }

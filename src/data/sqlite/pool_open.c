@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/options.h"
 #include "base/wait.h"
 #include "data/sqlite/pool.h"
 #include "data/sqlite/schema.h"
@@ -181,9 +180,7 @@ static vsi_sqlite_pool *allocate(const vestry_host *host, const vestry_sqlite_po
 }
 
 vestry_err vestry_sqlite_pool_create(const vestry_sqlite_pool_options *given, vestry_sql_pool **ret_pool) {
-  vestry_sqlite_pool_options options;
-  if (VSI_OPTIONS_TAKE(vestry_sqlite_pool_options, options, given))
-    return vsi_mistake_in_options(vestry_host_default(), "vestry_sqlite_pool_create");
+  vestry_sqlite_pool_options options = given ? *given : (vestry_sqlite_pool_options){0};
   const vestry_host *host = vsi_host(options.host);
   if (!ret_pool) return vsi_mistake(host, "vestry_sqlite_pool_create", "ret_pool is NULL");
   set_defaults(&options);

@@ -23,7 +23,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "base/options.h"
 #include "connection/connection.h"
 #include "connection/tail.h"
 #include "ops/observe/inside.h"
@@ -110,8 +109,7 @@ static void fill(record *to, const vsi_stream_context *stream, vestry_connection
   vsi_shown_key key;
   vestry_connection_stats_get(connection, &stats);
   to->at_ns = vsi_now_ns(vsi_stream_context_v(stream)->host);
-  to->info = (vestry_close_info){.size = sizeof to->info,
-                                 .id = vsi_connection_id(connection),
+  to->info = (vestry_close_info){.id = vsi_connection_id(connection),
                                  .is_console = vsi_tail_is_excluded(connection),
                                  .cause = cause,
                                  .age_ms = vsi_shown_ms(to->at_ns, stats.opened_ns),
@@ -230,12 +228,11 @@ vestry_err vsi_closes_find(vsi_closes *closes, uint64_t id, vestry_close_info *r
 
 vestry_err vestry_observe_closes(vestry_observe *observe, const vestry_close_query *given, vestry_close_info_fn fn,
                                  void *ctx, uint64_t *ret_next) {
-  vestry_close_query query;
   if (!observe) return VESTRY_INVALID;
-  if (!fn || VSI_OPTIONS_TAKE(vestry_close_query, query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT ||
-      (unsigned)query.cause >= VESTRY_CAUSE_COUNT)
+  vestry_close_query query = given ? *given : (vestry_close_query){0};
+  if (!fn || query.limit > VESTRY_STREAMS_MAX_COUNT || (unsigned)query.cause >= VESTRY_CAUSE_COUNT)
     return vsi_mistake(observe->v->host, "vestry_observe_closes",
-                       "fn is NULL, the query's limit is too large, its cause is unknown, or it is of a later version");
+                       "fn is NULL, the query's limit is too large, or its cause is unknown");
   size_t left_count = query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT;
   uint64_t number = query.before ? query.before - 1 : UINT64_MAX;
   while (number && left_count) {

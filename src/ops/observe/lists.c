@@ -135,7 +135,7 @@ vestry_err vsi_list_streams(const vestry_request *req, vestry_reply *reply, void
   vestry_observe *observe = app;
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   unsigned order;
-  vestry_stream_query query = {.size = sizeof query};
+  vestry_stream_query query = {0};
   if (!get_choice(req, "sort", orders, 4, &order))
     return vsi_show_text(reply, 400, "sort: newest, oldest, queued or bytes is expected\n");
   const char *wrong = get_page(req, &query.prefix, &query.limit, &query.from);
@@ -219,7 +219,7 @@ vestry_err vsi_list_stream(const vestry_request *req, vestry_reply *reply, void 
   if (!vsi_may_see(&observe->options, req)) return vestry_reply_status(reply, 403);
   if (vestry_request_get(req, VESTRY_IN_PATH, "id", vestry_into_between(&id, 1, INT64_MAX)))
     return vsi_show_text(reply, 400, "the number of a stream consists of digits\n");
-  vestry_stream_info info = {.size = sizeof info};
+  vestry_stream_info info = {0};
   vestry_close_info closed;
   vestry_err error = vestry_observe_stream(observe, (uint64_t)id, &info);
   vsi_json_writer json;

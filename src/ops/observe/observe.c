@@ -5,16 +5,13 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "ops/observe/text.h"
 #include "vestry/routes.h"
 
 vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *given, vestry_observe **ret_observe) {
-  vestry_observe_options options;
   if (!v) return VESTRY_INVALID;
   if (!ret_observe) return vsi_mistake(v->host, "vestry_observe_create", "ret_observe is NULL");
-  if (VSI_OPTIONS_TAKE(vestry_observe_options, options, given))
-    return vsi_mistake_in_options(v->host, "vestry_observe_create");
+  vestry_observe_options options = given ? *given : (vestry_observe_options){0};
   if (options.token && !vsi_may_token_is_valid(options.token)) {
     vsi_log(v->host, VESTRY_LOG_ERROR,
             "vestry_observe_create: options.token does not consist of 16 to 128 letters, digits and \"-._~\"");

@@ -85,8 +85,7 @@ static int compare(const void *a, const void *b) {
 
 static void fill(const vsi_tally *tally, uint64_t now_ns, row *ret_row) {
   *ret_row = (row){.of = tally,
-                   .info = {.size = sizeof ret_row->info,
-                            .path = tally->of ? tally->of->name : tally->name,
+                   .info = {.path = tally->of ? tally->of->name : tally->name,
                             .part = tally->of ? tally->name : NULL,
                             .streams_count = tally->streams_count,
                             .documents_count = tally->documents_count,

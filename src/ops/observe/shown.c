@@ -47,7 +47,7 @@ bool vsi_shown_key_of_stream(vestry_connection *connection, vsi_shown_key *key) 
 }
 
 const char *vsi_shown_adapter(const vestry_connection *connection) {
-  return VSI_OPS_HAVE(connection->ops, vestry_transport_ops, name) ? connection->ops->name : "";
+  return connection->ops->name ? connection->ops->name : "";
 }
 
 /* The coder is set when other threads can already find the connection, but before its start. acquire pairs with the

@@ -7,7 +7,6 @@
 #include "app/page/serve.h"
 #include "base/callback.h"
 #include "base/log.h"
-#include "base/options.h"
 #include "channel/channels.h"
 #include "connection/connection.h"
 #include "connection/tail.h"
@@ -17,13 +16,13 @@
 
 static int64_t unacknowledged_of(const vestry_connection *connection) {
   const vestry_transport_ops *ops = connection->ops;
-  return VSI_OPS_HAVE(ops, vestry_transport_ops, unacknowledged) ? ops->unacknowledged(connection->transport) : -1;
+  return ops->unacknowledged ? ops->unacknowledged(connection->transport) : -1;
 }
 
 static void put_connection(const vestry_connection *connection, vestry_stream_info *info) {
   const vestry_transport_ops *ops = connection->ops;
-  vestry_shared_connection shared = {.size = sizeof shared};
-  if (!VSI_OPS_HAVE(ops, vestry_transport_ops, shared) || !ops->shared(connection->transport, &shared)) return;
+  vestry_shared_connection shared = {0};
+  if (!ops->shared || !ops->shared(connection->transport, &shared)) return;
   info->connection_id = shared.id;
   info->connection_streams_count = shared.streams_count;
   info->unsent_bytes = shared.unsent_bytes;
@@ -76,7 +75,7 @@ static void put_counts(const vestry_connection *connection, vestry_stream_info *
 
 /* The caller holds a reference to the connection. */
 static void explain(const vestry_observe *observe, vestry_connection *connection, vestry_stream_info *info) {
-  *info = (vestry_stream_info){.size = sizeof *info, .id = connection->id};
+  *info = (vestry_stream_info){.id = connection->id};
   info->adapter = vsi_shown_adapter(connection);
   info->coding = vsi_shown_coding(connection);
   info->unacknowledged_bytes = unacknowledged_of(connection);
@@ -96,7 +95,7 @@ vestry_err vestry_observe_stream(vestry_observe *observe, uint64_t id, vestry_st
   vestry_stream_info info;
   explain(observe, connection, &info);
   vestry_connection_unref(connection);
-  VSI_RESULT_GIVE(vestry_stream_info, ret_info, info);
+  if (ret_info) *ret_info = info;
   return VESTRY_OK;
 }
 
@@ -180,12 +179,11 @@ static void find_best(vsi_group *group, const vestry_stream_query *query, best *
 
 vestry_err vestry_observe_streams(vestry_observe *observe, const vestry_stream_query *given, vestry_stream_info_fn fn,
                                   void *ctx, vestry_stream_cursor *ret_next) {
-  vestry_stream_query query;
   if (!observe) return VESTRY_INVALID;
-  if (!fn || VSI_OPTIONS_TAKE(vestry_stream_query, query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT ||
-      (unsigned)query.order > VESTRY_STREAMS_BYTES)
+  vestry_stream_query query = given ? *given : (vestry_stream_query){0};
+  if (!fn || query.limit > VESTRY_STREAMS_MAX_COUNT || (unsigned)query.order > VESTRY_STREAMS_BYTES)
     return vsi_mistake(observe->v->host, "vestry_observe_streams",
-                       "fn is NULL, the query's limit is too large, its order is unknown, or it is of a later version");
+                       "fn is NULL, the query's limit is too large, or its order is unknown");
   best all = {.limit = query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT};
   find_best(observe->v->group, &query, &all);
   const bool is_full = all.count == all.limit;
@@ -222,7 +220,6 @@ static void explain_channel(const vestry_observe *observe, vsi_channel *channel,
   vsi_channel_sums sums;
   vsi_channel_look(channel, &stats, &sums);
   *info = (vestry_channel_info){
-      .size = sizeof *info,
       .number = channel->name.number,
       .has_history = vsi_channel_keeps(channel),
       .members_count = stats.members_count,
@@ -257,11 +254,10 @@ static size_t pass(const vestry_observe *observe, vsi_channel *channel, const ve
 
 vestry_err vestry_observe_channels(vestry_observe *observe, const vestry_channel_query *given,
                                    vestry_channel_info_fn fn, void *ctx, vestry_stream_cursor *ret_next) {
-  vestry_channel_query query;
   if (!observe) return VESTRY_INVALID;
-  if (!fn || VSI_OPTIONS_TAKE(vestry_channel_query, query, given) || query.limit > VESTRY_STREAMS_MAX_COUNT)
-    return vsi_mistake(observe->v->host, "vestry_observe_channels",
-                       "fn is NULL, the query's limit is too large, or it is of a later version");
+  vestry_channel_query query = given ? *given : (vestry_channel_query){0};
+  if (!fn || query.limit > VESTRY_STREAMS_MAX_COUNT)
+    return vsi_mistake(observe->v->host, "vestry_observe_channels", "fn is NULL, or the query's limit is too large");
   vsi_channel *found[VESTRY_STREAMS_MAX_COUNT];
   vsi_channels_place place = {query.from.value, query.from.id};
   size_t left = query.limit ? query.limit : VESTRY_STREAMS_MAX_COUNT;

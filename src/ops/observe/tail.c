@@ -167,7 +167,7 @@ static vestry_err make(vestry_observe *observe, vestry_connection *connection, t
   vestry_err error = vsi_showing_create(observe, sizeof(tail_view), &showing);
   if (error) return error;
   tail_view *made = (tail_view *)showing;
-  made->info = (vestry_tail_info){.size = sizeof made->info, .stream_id = vsi_connection_id(connection)};
+  made->info = (vestry_tail_info){.stream_id = vsi_connection_id(connection)};
   made->info.tail_id = atomic_fetch_add_explicit(&observe->tails_count, 1, memory_order_relaxed) + 1;
   error = vsi_tail_begin(connection, &made->tail);
   if (error)

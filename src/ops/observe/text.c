@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/options.h"
 #include "base/real.h"
 #include "base/utf8.h"
 
@@ -201,9 +200,8 @@ static vestry_err refuse(const vsi_metrics *metrics, const char *name) {
 
 static vestry_err add(vestry_metrics *to, const vestry_metric *given) {
   vsi_metrics *metrics = (vsi_metrics *)to;
-  vestry_metric metric;
-  if (!given || VSI_OPTIONS_TAKE(vestry_metric, metric, given))
-    return vsi_mistake(metrics->host, "vestry_metrics_add", "the metric is NULL, or is of a later version");
+  vestry_metric metric = given ? *given : (vestry_metric){0};
+  if (!given) return vsi_mistake(metrics->host, "vestry_metrics_add", "the metric is NULL");
   if (metrics->text.error) return metrics->text.error;
   const bool is_more = is_of_last_family(metrics, metric.name ? metric.name : "");
   if (!metrics->is_own) {

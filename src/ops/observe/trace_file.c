@@ -16,7 +16,6 @@
 #include "base/ascii.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/options.h"
 #include "vestry/version.h"
 
 enum { LINE_BYTES = 4096, NAME_MAX_BYTES = 100, NAME_BYTES = 1024, SERVICE_MAX_BYTES = 64 };
@@ -139,10 +138,8 @@ static uint64_t unix_ns_of(const vestry_host *host) {
 }
 
 vestry_err vestry_trace_file_create(const vestry_trace_file_options *given, vestry_trace_file **ret_file) {
-  vestry_trace_file_options options;
   const vestry_host *host = vestry_host_default();
-  if (VSI_OPTIONS_TAKE(vestry_trace_file_options, options, given))
-    return vsi_mistake_in_options(host, "vestry_trace_file_create");
+  vestry_trace_file_options options = given ? *given : (vestry_trace_file_options){0};
   if (options.host) host = options.host;
   if (!options.service) options.service = "vestry";
   if (!options.path || !*options.path || !ret_file)

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/options.h"
 #include "testing/contract/client.h"
 #include "testing/contract/seam.h"
 #include "testing/contract/server.h"
@@ -66,8 +65,8 @@ static unsigned run_one(const char *name, vsi_runner runner) {
 }
 
 unsigned vestry_contract_run(const vestry_contract_adapter *adapter, const char *list) {
-  if (!adapter || VSI_OPTIONS_TAKE(vestry_contract_adapter, vsi_adapter, adapter) || !vsi_adapter.name ||
-      !vsi_adapter.start || !vsi_adapter.stop || !vsi_adapter.destroy) {
+  vsi_adapter = adapter ? *adapter : (vestry_contract_adapter){0};
+  if (!adapter || !vsi_adapter.name || !vsi_adapter.start || !vsi_adapter.stop || !vsi_adapter.destroy) {
     fprintf(stderr,
             "vestry_contract_run: an adapter needs a name, start, stop and destroy, and the size of its struct\n");
     return 1;

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/options.h"
 #include "connection/connection.h"
 #include "testing/contract/check.h"
 #include "testing/contract/client.h"
@@ -116,7 +115,7 @@ static int64_t unacknowledged(const vestry_connection *connection) {
 }
 
 static bool reports_unacknowledged(const vestry_connection *connection) {
-  return VSI_OPS_HAVE(connection->ops, vestry_transport_ops, unacknowledged);
+  return connection->ops->unacknowledged;
 }
 
 static const char no_report[] = "the transport has no function `unacknowledged`";

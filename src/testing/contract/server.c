@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/options.h"
 #include "http/request.h"
 #include "testing/contract/check.h"
 #include "testing/contract/client.h"
@@ -77,14 +76,14 @@ static _Atomic(bool) has_body_function; /* of the adapter of the last request fo
 
 vestry_err vsi_server_echo(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
-  atomic_store(&has_body_function, VSI_OPS_HAVE(req->own->ops, vestry_request_ops, respond_body));
+  atomic_store(&has_body_function, req->own->ops->respond_body);
   vestry_slice body = req->body;
   return body.len ? vestry_reply_body(reply, "text/plain", body.data, body.len)
                   : vestry_reply_body(reply, "text/plain", "nothing", 7);
 }
 
 void vsi_server_begin(vsi_server *s, const vestry_options *given) {
-  vestry_options options = {.size = sizeof options};
+  vestry_options options = {0};
   memset(s, 0, sizeof *s);
   begin_host(&s->th);
   vsi_recorder_init(&s->recorder);
@@ -102,9 +101,8 @@ void vsi_server_mount(vsi_server *s) {
 }
 
 void vsi_server_run(vsi_server *s, const vestry_contract_settings *given) {
-  vestry_contract_settings settings = {.size = 0};
+  vestry_contract_settings settings = {0};
   if (given) settings = *given;
-  settings.size = sizeof settings;
   CHECK_ERROR(vsi_adapter.start(s->v, &settings, &s->running, &s->port), VESTRY_OK);
 }
 
@@ -115,7 +113,7 @@ void vsi_server_start(vsi_server *s, const vestry_contract_settings *settings, c
 }
 
 vestry_stats vsi_server_stats(const vsi_server *s) {
-  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats stats = {0};
   vestry_stats_get(s->v, &stats);
   return stats;
 }

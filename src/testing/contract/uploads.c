@@ -247,7 +247,7 @@ static void slow_writer_applies_back_pressure(void) {
   atomic_store(&held_at, AT_WRITE);
   begin(&c, line);
   CHECK_UNTIL(begun == 1);
-  vestry_stats stats = {.size = sizeof stats};
+  vestry_stats stats = {0};
   const size_t sent = vsi_client_offer(&c, text, LARGE);
   vestry_stats_get(s.v, &stats);
   CHECK(stats.request_bytes < MB);

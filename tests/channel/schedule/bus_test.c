@@ -83,7 +83,7 @@ static void subscribe(uint64_t r) {
   g->stream = (int)(r % (STREAMS + 1)) - 1;
   g->random = r;
   g->subscribed = true; /* unless it is refused: then nothing is called */
-  vestry_subscriber subscriber = {0, on_call, on_over, g, g->stream < 0 ? NULL : h.streams[g->stream]};
+  vestry_subscriber subscriber = {on_call, on_over, g, g->stream < 0 ? NULL : h.streams[g->stream]};
   vestry_subscription *handle = NULL;
   vestry_err error = topic_subscribe(h.bus, topics[r / 8 % 4], 1, &subscriber, r & 64 ? &handle : NULL);
   if (error) {

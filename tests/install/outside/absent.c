@@ -8,7 +8,7 @@ int main(void) {
   if (vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE, .connection = &conflating}, &v) !=
       VESTRY_UNSUPPORTED)
     return 1;
-  static const vestry_profile_ops encoding = {.size = sizeof encoding, .coding = "br"};
+  static const vestry_profile_ops encoding = {.coding = "br"};
   if (vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE,
                                       .profiles = &(vestry_profile){.ops = &encoding},
                                       .profiles_count = 1},
@@ -16,7 +16,7 @@ int main(void) {
     return 4;
   if (vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v)) return 2;
   json_t *effects = json_pack("[[s,s],[s]]", "redirect", "/", "close-sse");
-  vestry_dispatch_result result = {.size = sizeof result};
+  vestry_dispatch_result result = {0};
   vestry_err error = vestry_dispatch_with(v, effects, NULL, &result);
   json_decref(effects);
   if (error != VESTRY_NOT_FOUND || result.errors_count != 1 || result.effects_count != 1) return 3;

@@ -176,7 +176,6 @@ int main(int argc, char **argv) {
   }
   printf("allocations a dispatch: %.2f\n", (double)allocations / streams);
   vestry_stats stats;
-  stats.size = sizeof stats;
   vestry_stats_get(v, &stats);
   printf("streams: %" PRIu64 ", writes %" PRIu64 ", bytes %" PRIu64 "\n", stats.open_count, events, bytes);
   printf(
