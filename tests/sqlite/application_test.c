@@ -214,7 +214,7 @@ static void act_is_committed_or_undone_as_a_whole(void **state) {
                [6] = {200, 1, "/elsewhere/6"},
                [7] = {204, 1, ""},
                [8] = {404, 0, ""},
-               [9] = {403, 0, "not for you"},
+               [9] = {403, 0, "You may not do this."},
                [10] = {500, 0, ""},
                [11] = {204, 1, ""},
                [12] = {404, 0, ""}};
