@@ -237,19 +237,26 @@ static bool send_text(pipeline *p, const char *name, const char *sql, size_t len
   return name ? PQsendPrepare(p->db, name, sql, 0, NULL) : PQsendQueryParams(p->db, sql, 0, NULL, NULL, NULL, NULL, 0);
 }
 
-/* Send a part. Parsing it takes the server longer than executing it, so it is prepared for the next time. Its address
- * identifies it. */
+/* Return the part that has this text, which several constants may contain; NULL: none. */
+static const vsi_postgres_around_part *find_part(const vsi_postgres_around_part *parts, size_t count, const char *sql,
+                                                 size_t len) {
+  for (size_t i = 0; i < count && parts[i].sql; i++)
+    if (parts[i].len == len && memcmp(parts[i].sql, sql, len) == 0) return &parts[i];
+  return NULL;
+}
+
+/* Send a part. Parsing it takes the server longer than executing it, so it is prepared for the next time. */
 static bool send_part(pipeline *p, const char *sql, size_t len) {
-  const vsi_postgres_around_part *parts = p->statements->parts;
-  size_t at = 0;
-  while (at < VSI_POSTGRES_PARTS && parts[at].sql && parts[at].sql != sql) at++;
-  if (at < VSI_POSTGRES_PARTS && parts[at].sql) {
+  const vsi_postgres_around_part *parts = p->statements->parts, *is = find_part(parts, VSI_POSTGRES_PARTS, sql, len);
+  if (!is) is = find_part(p->made, (size_t)p->made_count, sql, len);
+  if (is) {
     p->count++;
-    return PQsendQueryPrepared(p->db, parts[at].name, 0, NULL, NULL, NULL, 0);
+    return PQsendQueryPrepared(p->db, is->name, 0, NULL, NULL, NULL, 0);
   }
-  if (at + (size_t)p->made_count >= VSI_POSTGRES_PARTS) return send_text(p, NULL, sql, len); /* no room to keep it */
+  if (p->made_count == VSI_POSTGRES_PARTS || parts[VSI_POSTGRES_PARTS - 1 - p->made_count].sql)
+    return send_text(p, NULL, sql, len); /* no room to keep it */
   vsi_postgres_around_part *made = &p->made[p->made_count];
-  made->sql = sql;
+  *made = (vsi_postgres_around_part){.sql = sql, .len = len};
   name_it("vestry_part", sql, len, made->name);
   p->made_at[p->made_count++] = p->count;
   if (!send_text(p, made->name, sql, len)) return false;

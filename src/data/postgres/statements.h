@@ -36,7 +36,8 @@ typedef struct vsi_postgres_prepared {
 
 /* A prepared statement that begins or ends a transaction. */
 typedef struct vsi_postgres_around_part {
-  const char *sql; /* a part of a constant, ended by a semicolon or NUL; NULL: none */
+  const char *sql; /* a part of a constant; NULL: none */
+  size_t len;
   char name[VSI_POSTGRES_STATEMENT_NAME_BYTES];
 } vsi_postgres_around_part;
 enum { VSI_POSTGRES_PARTS = 24 }; /* of all transactions, and of the undoing */
