@@ -154,7 +154,10 @@ static bool checkpoint_by_pool(bool empties) {
 /* A program that knows nothing of vestry, such as the sqlite3 shell. */
 static bool checkpoint_by_stranger(const char *sql) {
   sqlite3 *db;
-  if (sqlite3_open(path, &db) || sqlite3_exec(db, "PRAGMA wal_autocheckpoint = 0; SELECT * FROM t", NULL, NULL, NULL))
+  /* The pool of the other process may have locked the file while it opens. */
+  if (sqlite3_open(path, &db) || sqlite3_busy_timeout(db, PATIENCE_S * 1000) ||
+      sqlite3_exec(db, "PRAGMA wal_autocheckpoint = 0; SELECT * FROM t", NULL, NULL, NULL) ||
+      sqlite3_busy_timeout(db, 0))
     return false;
   atomic_store(&shared->stage, ARMED);
   (void)sqlite3_exec(db, sql, NULL, NULL, NULL);
