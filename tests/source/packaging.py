@@ -64,6 +64,8 @@ def write_symbols(top, build):
 def check_symbols(top, built):
     control = (top / "debian/control").read_text()
     for package, (soname, node, names) in built.items():
+        if soname.partition(".so.")[2] != version(top).rpartition(".")[0]:
+            yield f"{soname}: the soname is not that of the minor version of {version(top)} (docs/abi.md)"
         path = top / "debian" / f"{package}.symbols"
         if f"\nPackage: {package}\n" not in control:
             yield f"debian/control has no package {package} for {soname}"

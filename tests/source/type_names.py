@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Check that no two structs, unions, enums or types of src/ and include/ that are visible across files have the same
-name, and that no function of a Python file replaces another one: type_names.py REPOSITORY"""
+name, that no function of a Python file replaces another one, and that no public struct begins with its size, by which
+options that a program sets could be passed over: type_names.py REPOSITORY"""
 import ast
 import collections
 import pathlib
@@ -10,6 +11,8 @@ import sys
 
 NOTHING = re.compile(r'"(?:\\.|[^"\\\n])*"|/\*.*?\*/|//[^\n]*', re.S)
 BODY = re.compile(r"\b(?:struct|union|enum) ((?:vsi|vestry)_\w+) \{|^\} ((?:vsi|vestry)_\w+);", re.M)
+
+SIZED = re.compile(r"\bstruct (vestry_\w+) \{\s*size_t size;")
 
 
 def replaced(top):
@@ -37,9 +40,11 @@ def main(top):
                 found[names[0] or names[1]].add(str(path.relative_to(top)))
     twice = [f"{name}: {', '.join(sorted(files))}" for name, files in sorted(found.items()) if len(files) > 1]
     twice += replaced(top)
+    twice += [f"{path.relative_to(top)}: {name} begins with its size" for path in (top / "include").rglob("*.h")
+              for name in SIZED.findall(NOTHING.sub("", path.read_text()))]
     if not found:
         twice.append("no type was found: the pattern is wrong")
-    print("\n".join(f"two things of one name: {line}" for line in twice) or f"{len(found)} types")
+    print("\n".join(f"wrong: {line}" for line in twice) or f"{len(found)} types")
     return 1 if twice else 0
 
 
