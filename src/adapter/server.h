@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What all servers check before they wait for the end of their work. */
+/* Check what is common to all servers before they wait for the end of their work. */
 #ifndef VSI_ADAPTER_SERVER_H
 #define VSI_ADAPTER_SERVER_H
 

@@ -27,8 +27,8 @@ typedef struct vsi_h2 vsi_h2;
 typedef struct vsi_h2_session vsi_h2_session;
 typedef struct vsi_h2_stream vsi_h2_stream;
 
-/* A session whose requests hold less than LEAST_CUT is not cut for others. FIELD: what a field of a head counts beside
- * its name and value. */
+/* A session whose requests hold less than LEAST_CUT is not cut for others. FIELD: the bytes that a field of a head
+ * counts beside its name and value. */
 enum {
   VSI_H2_RECORD_BYTES = 16384,
   VSI_H2_WINDOW_BYTES = 65535,

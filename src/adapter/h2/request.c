@@ -93,8 +93,8 @@ static void join_cookies(vsi_h2_session *session, vsi_h2_request *request) {
   request->head_len = (size_t)(to - 1 - request->head);
 }
 
-/* Return whether a text is http or https, whatever its case (RFC 3986, 3.1). A proxy may name the scheme of its own
- * client, which is not that of this connection (RFC 9113, 8.3.1). */
+/* Return whether a text is http or https, whatever its case (RFC 3986, 3.1). A proxy may send the scheme that its
+ * client has used, which is not that of this connection (RFC 9113, 8.3.1). */
 static bool is_web(const char *scheme) {
   return scheme && (vsi_strcasecmp(scheme, "https") == 0 || vsi_strcasecmp(scheme, "http") == 0);
 }
