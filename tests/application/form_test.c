@@ -418,6 +418,11 @@ static void characters_of_texts_are_counted(void **state) {
   assert_false(vestry_text_has(" \xF0\x9F\x8D\xB5 ", 2, 3));
   assert_false(vestry_text_has("\xC2\xA0\xE2\x80\x83\xE3\x80\x80\xEF\xBB\xBF\xE2\x81\x9F", 1, 9));
   assert_true(vestry_text_has("", 0, 0));
+  /* a form sends CR LF for a line break, which its field counts as one character (HTML, section 4.10.18.3) */
+  assert_true(vestry_text_has("a\r\nb\r\n\r\nc", 6, 6));
+  assert_false(vestry_text_has("a\r\nb\r\n\r\nc", 0, 5));
+  assert_true(vestry_text_has("a\rb\n\rc\r", 0, 7));
+  assert_false(vestry_text_has("a\rb\n\rc\r", 0, 6));
   assert_true(vestry_text_has("\xC3\x84\xC3\x84\xC3\x84", 0, 3));
   assert_false(vestry_text_has("\xC3\x84\xC3\x84\xC3\x84", 0, 2));
   assert_true(vestry_text_has("\xC2\xA1", 1, 1)); /* begins like a no-break space */

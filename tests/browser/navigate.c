@@ -150,7 +150,12 @@ static vestry_err state(vestry_render *render, vestry_html *html, void *ctx) {
     vestry_html_add(html, "<input type=\"radio\" name=\"choice\" id=\"choice%d\"%-s>", i,
                     is_odd == i ? " checked" : "");
   vestry_html_add(html, "<form id=\"draft\"><input id=\"word\" name=\"word\">"
-                        "<input id=\"own\" type=\"checkbox\"></form></section>");
+                        "<input id=\"own\" type=\"checkbox\"></form>");
+  vestry_html_add(html,
+                  "<input id=\"range\" type=\"range\" value=\"%d\"><input id=\"colour\" type=\"color\" "
+                  "value=\"#00000%d\"><form><input id=\"acts\" type=\"checkbox\" data-on:change=\"@post('/say')\"%-s>"
+                  "</form></section>",
+                  is_odd, is_odd, is_odd ? " checked" : "");
   vestry_render_end(render, html);
   return program_live_end(html);
 }

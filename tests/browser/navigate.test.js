@@ -564,15 +564,17 @@ test('l3: after Back, controls show the document, and drafts of forms are kept',
   await tab.change();
   await tab.page.fill('#word', 'draft');
   await tab.page.check('#own');
+  await tab.page.fill('#range', '70');
+  await tab.page.fill('#colour', '#ff0000');
   await tab.page.goto(`${tab.proxy.url}plain`);
   await tab.upload();
   await tab.page.goBack();
   await tab.heading('state 2');
   await tab.until(() => !document.querySelector('head i')); // the client runs
-  const shown = await tab.page.evaluate(() => ['box', 'choice0', 'choice1', 'own'].map((id) => document.getElementById(id).checked)
-    .concat(document.getElementById('pick').value, document.getElementById('word').value));
-  const drafts = sameInFirefox ? [shown[3], shown[5]] : [true, 'draft']; // Firefox restores none after Back
-  assert.deepEqual(shown, [false, true, false, drafts[0], '0', drafts[1]]);
+  const shown = await tab.page.evaluate(() => ['box', 'choice0', 'choice1', 'acts', 'own'].map((id) => document.getElementById(id).checked)
+    .concat(['pick', 'range', 'colour', 'word'].map((id) => document.getElementById(id).value)));
+  const drafts = sameInFirefox ? [shown[4], shown[8]] : [true, 'draft']; // Firefox restores none after Back
+  assert.deepEqual(shown, [false, true, false, false, drafts[0], '0', '0', '#000000', drafts[1]]);
 });
 
 for (const button of ['say', 'once']) {
