@@ -83,7 +83,7 @@ static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx
   if (!err) err = vestry_sql_read_rows(app->db.pool, audit_sql, NULL, VESTRY_ONE_ROW(&audit_row_shape, &audit));
   vestry_html_add(html,
                   "<dl class=\"%-s\"><div><dt>sold</dt><dd>%lld</dd></div><div><dt>paid</dt><dd>%lld</dd></div>"
-                  "<div><dt>twice</dt><dd>%lld</dd></div><div><dt>lost</dt><dd>%lld</dd></div></dl>",
+                  "<div><dt>sold twice</dt><dd>%lld</dd></div><div><dt>lost</dt><dd>%lld</dd></div></dl>",
                   audit.sold != audit.paid || audit.twice || audit.lost ? "wrong" : "right", (long long)audit.sold,
                   (long long)audit.paid, (long long)audit.twice, (long long)audit.lost);
   vestry_html_add(html, "<progress max=\"%d\" value=\"%lld\" aria-label=\"sold\"></progress><p>Evening %lld%-s</p>",
@@ -237,16 +237,13 @@ vestry_err hall_page(vestry_render *render, vestry_html *html, void *ctx) {
   const vestry_page_part house = {.id = "house", .share = "", .render = house_part, .app = &app->house};
   vestry_render_part(render, html, &ticker);
   err = put_basket(app, render, html, buyer);
-  vestry_html_add(html, "<section aria-label=\"The nodes\">");
+  vestry_html_add(html, "<section id=\"nodes\"><h2>Behind the scenes</h2>");
   vestry_render_part(render, html, &house);
   if (app->house.node.number)
     vestry_html_add(html,
                     "<button class=\"plug\" data-on:click=\"@post('/plug/%u', {filterSignals: {include: '^$'}})\">"
                     "Pull the plug of node %u</button>",
                     app->house.node.number, app->house.node.number);
-  else
-    vestry_html_add(html, "<p class=\"soft\">One node: there is no plug to pull. <code>--nodes 3</code> starts three."
-                          "</p>");
   vestry_html_add(html, "</section>");
   vestry_html_add(html,
                   "<section id=\"message\"><p role=\"alert\" class=\"error\" data-text=\"$_holdingFailed || "
@@ -254,18 +251,21 @@ vestry_err hall_page(vestry_render *render, vestry_html *html, void *ctx) {
                   "data-text=\"$_busy ? 'Sending…' : ''\"></p></section>");
   vestry_html_add(html, "</div><section aria-label=\"The hall\">");
   put_hall(app, render, html, buyer);
-  vestry_html_add(html, "</section><footer><div class=\"door\">");
+  vestry_html_add(html, "</section><footer>");
   if (app->has_door) {
+    vestry_html_add(html, "<div class=\"door\">");
     qr_put(html, app->door);
-    vestry_html_add(html, "<p>Compete with yourself: on your phone, open <code>%s</code></p>", app->door);
-  } else {
-    vestry_html_add(html, "<p>To compete with yourself on your phone, start with <code>--listen 0.0.0.0</code>: a code "
-                          "to scan then appears here. Until then only this machine can connect.</p>");
+    vestry_html_add(html, "<p>Compete with yourself: on your phone, open <code>%s</code></p></div>", app->door);
   }
+  vestry_html_add(html, "<details id=\"developers\"><summary>For developers</summary>");
+  if (!app->house.node.number)
+    vestry_html_add(html, "<p><code>--nodes 3</code> starts three nodes, each with a plug to pull.</p>");
+  if (!app->has_door)
+    vestry_html_add(html, "<p><code>--listen 0.0.0.0</code> admits your phone, too, and shows a code to scan.</p>");
   vestry_html_add(
       html,
-      "<p>Or in a terminal: <code>%-s%s &quot;UPDATE seat SET kept = 1 WHERE block = 'A' AND row "
-      "= 2&quot;</code> repaints block A; the small numbers of the other blocks do not change.</p></div></footer>",
+      "<p>In a terminal: <code>%-s%s &quot;UPDATE seat SET kept = 1 WHERE block = 'A' AND row "
+      "= 2&quot;</code> repaints block A; the small numbers of the other blocks do not change.</p></details></footer>",
       is_file ? "sqlite3 " : "psql -c", is_file ? app->db.file : "");
   vestry_render_end(render, html);
   vestry_html_add(html, "</div></div>");

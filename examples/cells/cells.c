@@ -21,6 +21,8 @@ struct app {
 /* Clicks and scrolls have short heads, and many browsers keep connections (docs/guide/deploying.md). */
 enum { MAX_HEAD_BYTES = 8192 };
 
+/* The page names the first visible box. */
+#define WHERE "$_row = Math.round(at.scrollTop / 40) + 1; $_column = Math.round(at.scrollLeft / 40) + 1"
 #define LABEL "A million check boxes: Enter leads in, arrows walk, Escape leads out"
 
 /* ------------------------------------------------------------------------------------------------ the pages ------- */
@@ -69,10 +71,13 @@ static void page(vestry_call *call) {
   for (size_t i = 0; i < sizeof places / sizeof *places; i++)
     vestry_html_add(html, "<a href=\"/?at=%s\" data-navigate>%s</a> ", places[i][0], places[i][1]);
   vestry_html_add(html,
-                  "</nav><p role=\"status\" data-text=\"$_savingFailed ? 'Some boxes could not be changed.' : "
+                  "</nav><p>Row <b data-text=\"$_row\">1</b>, column <b data-text=\"$_column\">1</b></p><p "
+                  "role=\"status\" data-text=\"$_savingFailed ? 'Some boxes could not be changed.' : "
                   "$_saving ? 'Saving…' : ''\" data-effect=\"$_savingFailed && document.querySelectorAll('#at input')"
                   ".forEach(box => box.checked = box.hasAttribute('checked'))\"></p></header>"
-                  "<div data-signals=\"{_box: 0, _to: 0}\" data-on:change=\"$_box = +evt.target.value; "
+                  "<div data-signals=\"{_box: 0, _to: 0, _row: 1, _column: 1}\" data-init=\"const at = "
+                  "document.getElementById('at'); " WHERE "\" data-on:scroll__capture=\"const at = evt.target; " WHERE
+                  "\" data-on:change=\"$_box = +evt.target.value; "
                   "$_to = +evt.target.checked; ");
   const vestry_backend_action_options press = {.filter_include = "^$", .once = true, .sent = "_saving"};
   vestry_html_backend_action(html, VESTRY_METHOD_POST, &press, "/box/{$_box}/{$_to}");

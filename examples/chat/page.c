@@ -85,6 +85,25 @@ static void put_older(struct list *list, int id) {
   vestry_html_add(html, "\">Show older</button>");
 }
 
+/* Append a text, whose web addresses are links. A sentence's last point is no part of an address, nor is a bracket that
+ * was opened before it. */
+static void put_text(vestry_html *html, const char *text) {
+  const char *rest = text, *at = text;
+  while ((at = strstr(at, "http"))) {
+    const int scheme = strncmp(at, "https://", 8) == 0 ? 8 : strncmp(at, "http://", 7) == 0 ? 7 : 0;
+    int len = scheme + (int)strcspn(at + scheme, " \t\r\n<>\"");
+    while (len > scheme && (strchr(".,:;!?'", at[len - 1]) || (at[len - 1] == ')' && !memchr(at, '(', (size_t)len))))
+      len--;
+    if (scheme && len > scheme) {
+      vestry_html_add(html, "%.*s<a href=\"%.*s\" target=\"_blank\" rel=\"noreferrer nofollow\">%.*s</a>",
+                      (int)(at - rest), rest, len, at, len, at);
+      rest = at + len;
+    }
+    at += scheme ? len : 4;
+  }
+  vestry_html_add(html, "%s", rest);
+}
+
 VESTRY_STRUCT(message_row, (int, id), (const char *, author), (const char *, text), (int64_t, sent), (bool, edited),
               (int64_t, total));
 
@@ -116,11 +135,13 @@ static vestry_err put_message(void *row, void *ctx) {
   vestry_html_add(html, "<article id=\"m%d-%d\" tabindex=\"-1\"%-s>", list->channel, id,
                   goes_on ? " class=\"on\"" : "");
   put_avatar(html, author);
-  vestry_html_add(html, "<header><b>%s</b> <time datetime=\"%s\" data-local=\"time\">%s</time>%-s</header><p>%s</p>",
-                  author, exact, minute, message->edited ? " <small>edited</small>" : "", message->text);
+  vestry_html_add(html, "<header><b>%s</b> <time datetime=\"%s\" data-local=\"time\">%s</time>%-s</header><p>", author,
+                  exact, minute, message->edited ? " <small>edited</small>" : "");
+  put_text(html, message->text);
   return vestry_html_add(
       html,
-      "<menu data-preserve-attr=\"style\" data-show=\"$_me == '%s'\"><button name=\"edit\" value=\"%d\">Edit</button>"
+      "</p><menu data-preserve-attr=\"style\" data-show=\"$_me == '%s'\"><button name=\"edit\" "
+      "value=\"%d\">Edit</button>"
       "<button data-press=\"/channel/%d/message\" data-payload='{\"drop\":%d}'>Delete</button></menu></article>",
       author, id, list->channel, id);
 }

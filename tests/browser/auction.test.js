@@ -65,6 +65,22 @@ test('auction: all users see a bid at once, and the outbid user is notified', as
   assert.deepEqual([...ada.problems, ...bob.problems, ...list.problems], []);
 });
 
+test('auction: an amount with a separator of thousands is no bid', async (t) => {
+  const auction = await auctionFor(t);
+  const ada = await auction.person('Ada', 'lot/2');
+  await ada.shows('Your bid, € 45.00 or more');
+  for (const amount of ['1.234', '46.000', '46,000', '1.234,50', '1,234.50', '46.', '4 6']) {
+    await ada.bid(amount);
+    await ada.shows('Enter an amount');
+    await ada.bid('1'); // another message, so that the next one is seen
+    await ada.shows('Too low by now.');
+  }
+  assert.equal(await ada.page.locator('#bids-rows > div').count(), 0);
+  await ada.bid('46.5');
+  await ada.shows('€ 46.50, bid by Ada');
+  assert.deepEqual(ada.problems, []);
+});
+
 test('auction: a hundred thousand bids are a window that stays at the last one', async (t) => {
   const auction = await auctionFor(t);
   const [ada, bob] = [await auction.person('Ada', 'lot/1'), await auction.person('Bob', 'lot/1')];

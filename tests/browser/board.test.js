@@ -510,6 +510,6 @@ for (const [device, viewport] of Object.entries({ phone: { width: 360, height: 7
         small: [...document.querySelectorAll('button')].filter((el) => el.checkVisibility() && el.getBoundingClientRect().height < 44).length,
         columns: getComputedStyle(document.querySelector('#cards')).gridTemplateColumns.split(' ').length,
       }));
-      assert.deepEqual(seen, { overflow: 0, small: 0, columns: device === 'desk' ? 3 : 1 });
+      assert.deepEqual(seen, { overflow: 0, small: 0, columns: 3 }); // a phone scrolls them sideways
       assert.deepEqual(ada.problems, []);
     });

@@ -192,6 +192,8 @@ test('boxoffice: with robots, layout on phone and desktop, light and dark; a pho
     for (const colorScheme of ['light', 'dark']) {
       const one = await tabWithSeat(office, { viewport, colorScheme });
       assert.ok(await one.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), name);
+      const hall = await one.page.evaluate(() => document.querySelector('.hall .seats').getBoundingClientRect().top / innerHeight);
+      assert.ok(name === 'small' || hall < 0.8, `${name}: the seats begin at ${hall} of the screen`);
       await picture(one.page, `boxoffice-${name}-${colorScheme}`);
       assert.deepEqual(one.problems, []);
       await one.page.close();

@@ -173,6 +173,10 @@ test('cells: layout on phone and desktop, light and dark', { skip: sameInFirefox
     for (const colorScheme of ['light', 'dark']) {
       const tab = await cells.tab('?at=50.50', { viewport, colorScheme });
       assert.ok(await tab.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), name);
+      const isAt = (text) => tab.until((is) => document.querySelector('header p').textContent === is, text);
+      await isAt('Row 501, column 501');
+      await tab.page.evaluate(() => document.getElementById('at').scrollBy(80, 120));
+      await isAt('Row 504, column 503');
       await picture(tab.page, `cells-${name}-${colorScheme}`);
     }
   }

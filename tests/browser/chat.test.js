@@ -201,6 +201,35 @@ test('chat: requests without valid tokens are rejected', async (t) => {
   assert.deepEqual(await textsOf(ada), ['x', 'x', 'good']);
 });
 
+test('chat: times and days are those of the reader\'s zone', async (t) => {
+  const chat = await chatFor(t);
+  const zones = ['Pacific/Kiritimati', 'Pacific/Niue']; // 25 hours apart
+  const users = await Promise.all(zones.map((timezoneId, i) => personFor(t, chat, `User ${i}`, { timezoneId })));
+  await say(users[0], 'Now');
+  for (const [i, user] of users.entries()) {
+    await shows(user, 'Now');
+    const seen = await user.page.evaluate(() => [...document.querySelectorAll('#messages time')].map((el) => [el.dateTime, el.textContent]));
+    const sent = new Date(seen[0][0]);
+    assert.ok(Math.abs(Date.now() - sent) < 600_000, seen[0][0]);
+    const says = (options) => new Intl.DateTimeFormat('en', { timeZone: zones[i], ...options }).format(sent);
+    assert.deepEqual(seen.map(([, text]) => text), [says({ weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' }),
+      says({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })]);
+  }
+  assert.deepEqual(faults(users.flatMap(({ problems }) => problems)), []);
+});
+
+test('chat: web addresses in a text are links, and no other text is', async (t) => {
+  const chat = await chatFor(t);
+  const ada = await personFor(t, chat, 'Ada');
+  const text = 'See https://example.org/a_(b)?x=1&y="2, or (http://[::1]:80/a).\nhttps:// javascript:alert(1) http <http://b.test>';
+  await say(ada, text);
+  await shows(ada, text);
+  const links = await ada.page.locator('#messages article p a').evaluateAll((all) => all.map((el) => [el.getAttribute('href'), el.textContent, el.rel]));
+  const wanted = ['https://example.org/a_(b)?x=1&y=', 'http://[::1]:80/a', 'http://b.test'];
+  assert.deepEqual(links, wanted.map((url) => [url, url, 'noreferrer nofollow']));
+  assert.deepEqual(faults(ada.problems), []);
+});
+
 test('chat: users edit and delete their own messages only', async (t) => {
   const chat = await chatFor(t);
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
