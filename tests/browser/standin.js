@@ -440,8 +440,8 @@ const attributes = {
       if (wait) waiting = setTimeout(run, wait, evt);
       else run(evt);
     };
-    target.addEventListener(key, heard);
-    making.ends.push(() => target.removeEventListener(key, heard));
+    target.addEventListener(key, heard, modifiers === 'capture');
+    making.ends.push(() => target.removeEventListener(key, heard, modifiers === 'capture'));
   },
   'on-interval': (el, source, key, modifiers) => {
     const [, count, unit] = /^duration\.(\d+)(m?s)$/.exec(modifiers ?? 'duration.1s');
