@@ -17,10 +17,10 @@
 #ifndef VESTRY_VESTRY_H
 #define VESTRY_VESTRY_H
 
-/* A member of an input struct (options, hooks, tables of functions) that is zero has its default, so name the members that
- * you set. Targets of pointers are read during the call and copied, unless the member is documented as borrowed. (In C a
- * compound literal exists until the end of the enclosing block: do not write it inside an `if` that ends before the
- * call.) An output struct is written whole. docs/abi.md has the versions that work together. */
+/* A member of an input struct (options, hooks, tables of functions) that is zero has its default, so name the members
+ * that you set. Targets of pointers are read during the call and copied, unless the member is documented as borrowed.
+ * (In C a compound literal exists until the end of the enclosing block: do not write it inside an `if` that ends before
+ * the call.) An output struct is written whole. docs/abi.md has the versions that work together. */
 
 #include "vestry/backend_action.h"
 #include "vestry/batch.h"

@@ -121,8 +121,8 @@ typedef struct vestry_entry {
 /** End a call with an error, for example NOT_FOUND for a page whose row does not exist, or FAILED for an act that its
  *  user may not do. The first error counts; OK does nothing. The function still has to return. A transaction is rolled
  *  back, and the request is answered as for that error of a handler, but FAILED is 403 except in a page (whose options
- *  have `allow`), with the reply of the function if that has a body and the status of an error. Threads the call's, also
- *  for all following functions; does not block. */
+ *  have `allow`), with the reply of the function if that has a body and the status of an error. Threads the call's,
+ *  also for all following functions; does not block. */
 VESTRY_API void vestry_call_fail(vestry_call *call, vestry_err error);
 /** End a call with NOT_FOUND if the row or text that it needs is NULL. A helper can return its result:
  *      return vestry_call_need(call, vestry_call_row(call, &game_shape, …));

@@ -14,12 +14,12 @@
  * A click is dispatched again with all its properties, because the second click of a double click is recognised by them
  * (app/guard/once.js). A form is submitted once, with the content that it has then: a person who sees no effect presses
  * again. Input is restored before, because the client sets a bound field to the initial value of its signal. The state
- * of the fields is read when the client starts, because only the sequence of all events would lead to the same state: of
- * the radio buttons red, green, red, the last one counts.
+ * of the fields is read when the client starts, because only the sequence of all events would lead to the same state:
+ * of the radio buttons red, green, red, the last one counts.
  *
  * Browsers restore the state of controls: Chromium after Back, in a separate task that may come after the client, and
- * Firefox also after a reload, while it reads the document. A check box that acts at once would show a state that others
- * have changed since, and a click would do the opposite. Therefore such controls are set to the document's
+ * Firefox also after a reload, while it reads the document. A check box that acts at once would show a state that
+ * others have changed since, and a click would do the opposite. Therefore such controls are set to the document's
  * state before the client binds them to signals, and their autocompletion is turned off, which prevents the task of
  * Chromium. Typed text is a draft, which stays. */
 #include "vestry/app/early.h"

@@ -489,8 +489,7 @@ vestry_err vsi_inputs_add(vestry_html *html, const vestry_input *fields, size_t 
   const places in = {form, wrong};
   if (!html) return VESTRY_INVALID;
   shown = given ? *given : (vestry_inputs_shown){0};
-  if ((!fields && count))
-    return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, "the fields are NULL");
+  if (!fields && count) return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, "the fields are NULL");
   if (vestry_inputs_check(vsi_html_of(html)->host, fields, count))
     return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, "a field is declared wrongly; the log names it");
   for (size_t i = 0; i < count; i++) add_field(html, &fields[i], &shown, &in);

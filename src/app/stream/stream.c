@@ -41,8 +41,8 @@
  * field, are changed by the user, and no render knows. A morph would set them to the document's values, and a modal
  * dialog that loses `open` stays modal: the whole page would be dead. An observer therefore keeps, of each such
  * attribute, the document's value before the first change and the browser's value. The morph calls isEqualNode of each
- * element that it changes, with the new element. This function restores the browser's value in both elements, unless the
- * document's value has changed. Likewise it protects text that is edited in place. After a navigation the new page
+ * element that it changes, with the new element. This function restores the browser's value in both elements, unless
+ * the document's value has changed. Likewise it protects text that is edited in place. After a navigation the new page
  * applies, and a modal dialog is closed.
  *
  * Leases (lease.c). Events are answered by a POST to the address of the document, so that it passes through the same
