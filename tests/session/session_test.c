@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions: the user of a request, from its cookie. */
+#include "app/session/session.h"
+#include "app/session/table.h"
 #include "session/members.h"
 #include "vestry/app/once.h"
 #include "vestry/app/page.h"
@@ -65,6 +67,35 @@ static void session_ends_after_idle_ms_and_lifetime_ms(void **state) {
     atomic_fetch_add(&members_clock_s, 1);
     site_pass_ms(&w, 1000);
     members_assert_is(&w, &b, "nobody");
+    site_end(&w);
+  }
+}
+
+/* The system's clock is set, as on a device without a clock that asks the network for the time. */
+static void set_clock_ends_no_session(void **state) {
+  for (enum way way = IN_MEMORY; way <= SIGNED; way++) {
+    site w;
+    shelf s;
+    vestry_session_options options = members_way(way, &s);
+    atomic_store(&members_clock_s, 40);
+    members_begin(&w, &options);
+    browser early = {.cookie = ""}, late = {.cookie = ""};
+    members_log_in(&w, &early, "user=early");
+    atomic_store(&members_clock_s, 1796003600);
+    members_assert_is(&w, &early, "early");
+    /* All sessions of a user end while the clock is an hour ahead. The log-in after that is valid, and is loaded. */
+    assert_int_equal(vestry_session_end_user(w.v, "late"), VESTRY_OK);
+    atomic_store(&members_clock_s, 1796000000);
+    members_assert_is(&w, &early, "early");
+    members_log_in(&w, &late, "user=late");
+    if (way != IN_MEMORY) {
+      vsi_sessions *sessions = vsi_sessions_of(w.v);
+      vsi_session_user *session = vsi_session_look_of(sessions, "late");
+      assert_non_null(session);
+      vsi_session_remove_this(sessions, session, VESTRY_CAUSE_SIZE);
+      vsi_session_record_unref(session);
+    }
+    members_assert_is(&w, &late, "late");
     site_end(&w);
   }
 }
@@ -328,6 +359,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(login_and_logout_replace_the_session_id),
       cmocka_unit_test(session_ends_after_idle_ms_and_lifetime_ms),
+      cmocka_unit_test(set_clock_ends_no_session),
       cmocka_unit_test(stored_and_signed_sessions_survive_a_restart),
       cmocka_unit_test(storage_holds_only_hashes_of_ids),
       cmocka_unit_test(forged_cookies_have_no_user),

@@ -76,7 +76,8 @@ typedef struct vestry_session_options {
   bool insecure;                             /**< allow plain http, for example on a developer's machine */
   vestry_same_site same_site;                /**< default LAX */
   uint64_t idle_ms;                          /**< a session ends when it was not used for this time; 0: 7 days */
-  uint64_t lifetime_ms;                      /**< a session ends this time after its log-in; 0: 30 days */
+  uint64_t lifetime_ms;                      /**< a session ends this time after its log-in; 0: 30 days. In memory, the
+                                                  host's clock counts */
   size_t max_count;                          /**< maximum number of sessions in memory; 0: 100,000. Beyond it the least
                                                   recently used session is evicted, and its streams are aborted. A
                                                   stored or signed session is loaded again by its next request */

@@ -71,7 +71,7 @@ static vestry_err create_session(vsi_sessions *sessions, const char *id, const c
   under_way login = {.user = user};
   vsi_token_hash(id, hash);
   set_out(sessions, &sessions->logins, &login);
-  record *made = vsi_session_record_create(sessions->host, hash, user, vsi_session_now_s(sessions));
+  record *made = vsi_session_record_create(sessions->host, hash, user, vsi_session_created_s(sessions, user));
   if (!made) error = VESTRY_NO_MEMORY;
   if (!error && sessions->options.storage) error = vsi_session_settle_removals(sessions, user);
   if (!error && sessions->options.storage) {

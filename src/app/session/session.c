@@ -131,12 +131,6 @@ static vestry_err find(vsi_sessions *sessions, vsi_session *own, const vsi_token
   vestry_err error = VESTRY_OK;
   vsi_token_hash(token->id, hash);
   record *session = token->is_anonymous ? NULL : vsi_session_look(sessions, vsi_session_scope_of(hash));
-  if (session &&
-      vsi_session_now_s(sessions) - session->created_s >= vsi_session_seconds(sessions->options.lifetime_ms)) {
-    vsi_session_record_unref(session);
-    session = NULL;
-    vsi_session_remove(sessions, hash, VESTRY_CAUSE_EXPIRED);
-  }
   if (!session && token->is_signed) session = believe(sessions, token, hash, &error);
   if (!session && !token->is_anonymous && sessions->options.storage) session = load(sessions, hash, &error);
   if (error) return error;

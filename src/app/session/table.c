@@ -10,6 +10,9 @@
  * A session that ended by logout must not return, neither through a signed cookie that is still valid nor through a
  * request that has just loaded it from the storage. Therefore a tombstone in `ended` keeps its hash until the cookie
  * expires. A request that loads a session puts the record into the table first, and looks for a tombstone afterwards.
+ * A session in memory ends by the host's clock, which no one sets. Times in cookies and in the storage are those of the
+ * system's clock, which counts when a session is loaded.
+ *
  * The number of tombstones is bounded for each user, so that a user who logs in and out all day cannot evict the
  * tombstones of others.
  *
@@ -162,6 +165,14 @@ bool vsi_session_is_buried(const vsi_sessions *sessions, const record *session) 
   vsi_session_record_unref(by_hash);
   vsi_session_record_unref(by_user);
   return is_buried;
+}
+
+int64_t vsi_session_created_s(const vsi_sessions *sessions, const char *user) {
+  record *by_user = look(sessions->ended_users, all_users(), VESTRY_KEY(user));
+  const int64_t now = vsi_session_now_s(sessions);
+  const int64_t created = by_user && by_user->created_s >= now ? by_user->created_s + 1 : now;
+  vsi_session_record_unref(by_user);
+  return created;
 }
 
 static vestry_err bury(vsi_sessions *sessions, vestry_store *tombstones, vestry_scope scope, const vestry_key *key) {

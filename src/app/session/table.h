@@ -64,6 +64,9 @@ void vsi_session_remove(vsi_sessions *sessions, const char *hash, vestry_cause c
 /* Return whether a session has ended and must not return: it has a tombstone, or its user has a tombstone that is not
  * older than the session. */
 bool vsi_session_is_buried(const vsi_sessions *sessions, const vsi_session_user *record);
+/* Return the time of a log-in that begins now: the present time, or later than the tombstone that ends all earlier
+ * sessions of the user, because the system's clock may have been set back since. */
+int64_t vsi_session_created_s(const vsi_sessions *sessions, const char *user);
 /* Make a tombstone that ends all present sessions of a user, so that none returns. OK | NO_MEMORY | CLOSED */
 vestry_err vsi_session_bury_user(vsi_sessions *sessions, const char *user);
 /* End a session in memory. Returns as vsi_session_bury_user. */
