@@ -66,8 +66,8 @@ struct vestry_page {
 };
 
 /* Receives each refresh that this process makes, for another layer such as the cluster. len 0: a refresh of every page.
- * Called on any thread, without a lock. */
-typedef void (*vsi_refreshed_fn)(const char *topic, size_t len, void *ctx);
+ * is_report: the bytes are no topic but report a submission (sent.h). Called on any thread, without a lock. */
+typedef void (*vsi_refreshed_fn)(bool is_report, const char *topic, size_t len, void *ctx);
 
 /* A refresh that belongs to a trace. A later refresh overwrites an earlier one in the same slot; then the render of the
  * earlier refresh has no parent span. */

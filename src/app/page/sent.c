@@ -344,13 +344,11 @@ static bool add_to(vestry_pages *pages, const report *what, bool is_here) {
 
 void vsi_sent_done(const vestry_bus_message *message, void *ctx) {
   vestry_pages *pages = ctx;
-  char topic[1 + 16 + 1 + DIGITS + 1] = {VSI_SENT_MARK};
   report what;
-  if (message->len > sizeof topic - 2 || !read_report(message->data, message->len, &what)) return;
-  memcpy(topic + 1, message->data, message->len);
+  if (!read_report(message->data, message->len, &what)) return;
   vsi_pages_lock(pages);
   const bool is_here = add_to(pages, &what, true);
-  vsi_pages_forward(pages, topic, message->len + 1, !is_here); /* after the refreshes of the handler */
+  vsi_pages_forward(pages, true, message->data, message->len, !is_here); /* after the refreshes of the handler */
 }
 
 void vsi_sent_done_elsewhere(vestry_pages *pages, const char *text, size_t len) {

@@ -6,9 +6,6 @@
 
 #include "app/page/render_run.h"
 
-/* First byte of a topic that reports a submission to other nodes instead of a refresh. */
-enum { VSI_SENT_MARK = 1 };
-
 /* Create the submissions of the stream that this request opens. *ret_sent is NULL if its page has no such actions.
  * Returns OK | NO_MEMORY. */
 vestry_err vsi_sent_create(vestry_pages *pages, const vestry_request *req, vsi_sent **ret_sent);

@@ -364,7 +364,7 @@ static vestry_err refresh(vestry_pages *pages, const char *topic, size_t len, bo
   const target is = topic ? find_target(pages, hash, topic, len) : (target){.is_all = true};
   const uint64_t seq = vsi_topics_number(pages);
   refresh_locked(pages, 1, is, of, trace);
-  vsi_pages_forward(pages, topic, len, is_forwarded);
+  vsi_pages_forward(pages, false, topic, len, is_forwarded);
   if (ret_seq) *ret_seq = seq;
   return VESTRY_OK;
 }
@@ -479,13 +479,13 @@ void vsi_pages_set_refreshed(vestry_pages *pages, vsi_refreshed_fn refreshed, vo
   while (!refreshed && atomic_load_explicit(&pages->forwarding_count, memory_order_acquire)) sched_yield();
 }
 
-void vsi_pages_forward(vestry_pages *pages, const char *topic, size_t len, bool is_forwarded) {
+void vsi_pages_forward(vestry_pages *pages, bool is_report, const char *topic, size_t len, bool is_forwarded) {
   const vsi_refreshed_fn refreshed = is_forwarded ? pages->refreshed : NULL;
   void *ctx = pages->refreshed_ctx;
   if (refreshed) atomic_fetch_add_explicit(&pages->forwarding_count, 1, memory_order_relaxed); /* under the lock */
   vsi_pages_unlock(pages);
   if (!refreshed) return;
-  refreshed(topic, len, ctx);
+  refreshed(is_report, topic, len, ctx);
   atomic_fetch_sub_explicit(&pages->forwarding_count, 1, memory_order_release); /* pairs with vsi_pages_set_refreshed */
 }
 

@@ -68,6 +68,6 @@ VESTRY_API vestry_err vsi_pages_refresh_known(vestry_pages *pages, const vsi_kno
  * the lock. */
 VESTRY_API void vsi_pages_set_refreshed(vestry_pages *pages, vsi_refreshed_fn refreshed, void *ctx);
 /* Release the lock, which the caller holds, and call that function if is_forwarded. */
-void vsi_pages_forward(vestry_pages *pages, const char *topic, size_t len, bool is_forwarded);
+void vsi_pages_forward(vestry_pages *pages, bool is_report, const char *topic, size_t len, bool is_forwarded);
 
 #endif

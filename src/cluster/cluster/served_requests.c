@@ -292,13 +292,14 @@ static vestry_err do_refresh(vestry_cluster *cluster, vsi_wire_reader *reader) {
   if (!cluster->pages) return VESTRY_OK;
   if (!reader->left) vsi_pages_refresh(cluster->pages, NULL, 0);
   while (reader->left) {
-    size_t len = vsi_wire_number(reader, 2);
-    const unsigned char *topic = vsi_wire_bytes(reader, len);
+    const uint64_t len_and_kind = vsi_wire_number(reader, 2);
+    const size_t len = len_and_kind & ~(uint64_t)VSI_WIRE_REPORT;
+    const char *topic = (const char *)vsi_wire_bytes(reader, len);
     if (!topic || !len || len > VESTRY_PAGE_TOPIC_MAX_BYTES) return VESTRY_MALFORMED;
-    if (*topic == VSI_SENT_MARK)
-      vsi_sent_done_elsewhere(cluster->pages, (const char *)topic + 1, len - 1);
+    if (len_and_kind & VSI_WIRE_REPORT)
+      vsi_sent_done_elsewhere(cluster->pages, topic, len);
     else
-      vsi_pages_refresh(cluster->pages, (const char *)topic, len);
+      vsi_pages_refresh(cluster->pages, topic, len);
   }
   return VESTRY_OK;
 }
