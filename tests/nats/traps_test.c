@@ -9,6 +9,7 @@
 #include "cluster/receiver.h"
 #include "nats/server.h"
 #include "support/port.h"
+#include "support/relay.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "support/until.h"
@@ -187,6 +188,31 @@ static void stopped_server_is_detected_by_pings(void **state) {
   nats_server_freeze(&the.server, false);
   UNTIL(receiver_states(&e, VESTRY_BROKER_UP) == 2);
   receiver_finish(&e);
+}
+
+/* A network can lose all data to the server, although data of the server arrives all the time. */
+/* capability: G1 */
+static void server_that_only_sends_is_detected_by_pings(void **state) {
+  receiver sender, e;
+  start_broker(&sender, (vestry_nats_options){0});
+  relay *network = relay_open(the.server.port);
+  char url[sizeof the.server.url];
+  strcpy(url, the.server.url);
+  snprintf(the.server.url, sizeof the.server.url, "nats://127.0.0.1:%d", relay_port(network));
+  make(&e, (vestry_nats_options){.ping_ms = 20});
+  strcpy(the.server.url, url);
+  receiver_subscribe(&e, "s.down");
+  start(&e);
+  relay_hold_requests(network, true);
+  for (size_t count = 0; !receiver_states(&e, VESTRY_BROKER_DOWN); count = receiver_messages(&e, "s.down")) {
+    assert_int_equal(receiver_publish(&sender, "s.down", "x"), VESTRY_OK);
+    UNTIL(receiver_messages(&e, "s.down") > count || receiver_states(&e, VESTRY_BROKER_DOWN));
+  }
+  relay_hold_requests(network, false);
+  UNTIL(receiver_states(&e, VESTRY_BROKER_UP) >= 2);
+  receiver_finish(&e);
+  receiver_finish(&sender);
+  relay_close(network);
 }
 
 /* capability: G1 */
@@ -505,17 +531,12 @@ static void messages_are_returned_to_libnats_in_batches(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
   const struct CMUnitTest tests[] = {
-      TEST(broker_has_two_threads_for_any_number_of_subjects),
-      TEST(default_times_are_as_documented),
-      TEST(queued_messages_are_discarded_on_disconnect),
-      TEST(stopped_server_is_detected_by_pings),
-      TEST(full_socket_does_not_block_publishers),
-      TEST(slow_receiver_buffers_only_what_it_has_read),
-      TEST(blocked_libnats_thread_does_not_delay_the_broker),
-      TEST(events_do_not_overlap_with_a_delivery_pool),
-      TEST(queued_messages_are_joined),
-      TEST(changed_max_payload_loses_no_later_message),
-      TEST(messages_are_returned_to_libnats_in_batches),
+      TEST(broker_has_two_threads_for_any_number_of_subjects), TEST(default_times_are_as_documented),
+      TEST(queued_messages_are_discarded_on_disconnect),       TEST(stopped_server_is_detected_by_pings),
+      TEST(server_that_only_sends_is_detected_by_pings),       TEST(full_socket_does_not_block_publishers),
+      TEST(slow_receiver_buffers_only_what_it_has_read),       TEST(blocked_libnats_thread_does_not_delay_the_broker),
+      TEST(events_do_not_overlap_with_a_delivery_pool),        TEST(queued_messages_are_joined),
+      TEST(changed_max_payload_loses_no_later_message),        TEST(messages_are_returned_to_libnats_in_batches),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,9 +7,9 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "postgres/relay.h"
 #include "postgres/shown.h"
 #include "support/folder.h"
+#include "support/relay.h"
 #include "support/until.h"
 
 static const char channels[] =

@@ -4,8 +4,8 @@
 
 #include "base/wait.h"
 #include "data/postgres/link.h"
-#include "postgres/relay.h"
 #include "postgres/shop.h"
+#include "support/relay.h"
 #include "support/test.h"
 #include "support/until.h"
 

@@ -4,9 +4,9 @@
 
 #include "data/sql/sql.h"
 #include "postgres/pooler.h"
-#include "postgres/relay.h"
 #include "postgres/shop.h"
 #include "support/folder.h"
+#include "support/relay.h"
 #include "support/site.h"
 #include "support/until.h"
 

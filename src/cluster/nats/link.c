@@ -25,7 +25,7 @@
 #include "base/wait.h"
 #include "cluster/nats/broker.h"
 
-enum { LAST_MESSAGES_MS = 1000, ANSWER_MS = 250, DOWN = 1, UNREACHABLE };
+enum { LAST_MESSAGES_MS = 1000, ANSWER_MS = 250, PONGLESS_PINGS = 10, DOWN = 1, UNREACHABLE };
 
 /* Argument of the callbacks of one connection. */
 typedef struct wire {
@@ -353,15 +353,18 @@ static void write_last_messages(linking *l) {
   if (are_written) (void)natsConnection_FlushTimeout(l->connection, LAST_MESSAGES_MS);
 }
 
-/* Return whether the server is alive, by a ping. Data that the server sent before can delay its response, so the server
- * also counts as alive if anything was read. While a function of the events runs, nothing is read, and the server
- * counts as alive, too. */
-static bool is_there(linking *l) {
+/* Ping the server. Data that the server sent before can delay its response, so the server also counts as alive if
+ * anything was read. While a function of the events runs, nothing is read, and the server counts as alive. Returns
+ * whether it does. *ponged_ns: time of the last response; the longer ago it was, the longer this waits for another. */
+static bool is_there(linking *l, uint64_t *ponged_ns) {
   vsi_nats_broker *broker = l->broker;
   atomic_fetch_add(&broker->checks_count, 1);
-  uint64_t ping_ms = broker->settings.options.ping_ms, reads = atomic_load(&broker->reads_count);
-  return !natsConnection_FlushTimeout(l->connection, (int64_t)(ping_ms < ANSWER_MS ? ping_ms : ANSWER_MS)) ||
-         atomic_load(&broker->reads_count) != reads || atomic_load(&broker->is_reporting);
+  const uint64_t ping_ms = broker->settings.options.ping_ms, reads = atomic_load(&broker->reads_count);
+  uint64_t wait_ms = (vsi_monotonic_ns() - *ponged_ns) / VSI_NS_PER_MS / 2;
+  if (wait_ms < ANSWER_MS || wait_ms <= 2 * ping_ms) wait_ms = ping_ms < ANSWER_MS ? ping_ms : ANSWER_MS;
+  const bool has_ponged = !natsConnection_FlushTimeout(l->connection, (int64_t)wait_ms);
+  if (has_ponged || atomic_load(&broker->is_reporting)) *ponged_ns = vsi_monotonic_ns();
+  return has_ponged || atomic_load(&broker->reads_count) != reads || atomic_load(&broker->is_reporting);
 }
 
 /* Watch the connection until it ends, the server refuses something, or the broker stops. */
@@ -369,7 +372,7 @@ static void serve(linking *l) {
   vsi_nats_broker *broker = l->broker;
   const vestry_nats_options *options = &broker->settings.options;
   const uint64_t ping_ns = options->ping_ms * VSI_NS_PER_MS;
-  uint64_t answered_ns = vsi_monotonic_ns();
+  uint64_t answered_ns = vsi_monotonic_ns(), ponged_ns = answered_ns;
   for (;;) {
     vsi_mutex_lock(&broker->lock);
     while (!atomic_load(&broker->is_over) && !l->wire->is_refused && !broker->stops &&
@@ -380,9 +383,16 @@ static void serve(linking *l) {
     vsi_mutex_unlock(&broker->lock);
     if (stops && !is_over) write_last_messages(l);
     if (stops || is_over) return;
-    if (is_there(l)) answered_ns = vsi_monotonic_ns();
+    if (is_there(l, &ponged_ns)) answered_ns = vsi_monotonic_ns();
     if (is_refused(l)) return; /* on_error may come late: an application can block its thread */
     if (vsi_monotonic_ns() - answered_ns > ping_ns * (options->pings_out + 1)) return;
+    /* A network may transport the server's data, and nothing to the server. */
+    if (vsi_monotonic_ns() - ponged_ns > ping_ns * PONGLESS_PINGS) {
+      vsi_log_repeated(broker->host, &broker->complaints, vsi_log_reason("pings"), VESTRY_LOG_WARN,
+                       "nats: the server sends data, but has responded to no ping for %d ms; connecting again",
+                       (int)(PONGLESS_PINGS * options->ping_ms));
+      return;
+    }
   }
 }
 

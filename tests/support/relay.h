@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A network between a program and a server: a loopback port that forwards to another port. It can be held, as if a
  * cable was pulled, or cut. */
-#ifndef TESTS_POSTGRES_RELAY_H
-#define TESTS_POSTGRES_RELAY_H
+#ifndef TESTS_SUPPORT_RELAY_H
+#define TESTS_SUPPORT_RELAY_H
 
 #include <stdbool.h>
 
@@ -15,6 +15,8 @@ void relay_close(relay *r);
 int relay_port(const relay *r);
 /* Hold the relay: connections stay open, and no byte passes in either direction. Released, the waiting bytes pass. */
 void relay_hold(relay *r, bool is_held);
+/* The same for the bytes to the server only. */
+void relay_hold_requests(relay *r, bool are_held);
 /* End all connections; they have ended when this returns. */
 void relay_cut(relay *r);
 

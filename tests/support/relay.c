@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "postgres/relay.h"
+#include "support/relay.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -22,7 +22,7 @@ typedef struct pair {
 struct relay {
   int listener, port, to, wake;
   pthread_t thread;
-  atomic_bool is_held, is_over;
+  atomic_bool is_held, holds_requests, is_over;
   atomic_uint cuts_asked, cuts_done;
   pair pairs[PAIRS_MAX]; /* used by the thread only */
 };
@@ -72,7 +72,8 @@ static void pass_all(relay *r) {
   at[1] = (struct pollfd){.fd = events ? r->listener : -1, .events = events};
   for (size_t i = 0; i < 2 * PAIRS_MAX; i++) {
     const pair *p = &r->pairs[i / 2];
-    at[2 + i] = (struct pollfd){.fd = p->ends[0] && events ? p->ends[i % 2] : -1, .events = events};
+    const bool passes = p->ends[0] && events && !(r->holds_requests && i % 2 == 0);
+    at[2 + i] = (struct pollfd){.fd = passes ? p->ends[i % 2] : -1, .events = events};
   }
   (void)poll(at, sizeof at / sizeof *at, -1);
   uint64_t count;
@@ -132,6 +133,11 @@ int relay_port(const relay *r) {
 
 void relay_hold(relay *r, bool is_held) {
   r->is_held = is_held;
+  wake(r);
+}
+
+void relay_hold_requests(relay *r, bool are_held) {
+  r->holds_requests = are_held;
   wake(r);
 }
 
