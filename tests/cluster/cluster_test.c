@@ -372,6 +372,33 @@ static uint64_t refreshes_of(const node *of) {
   return stats.refreshes_count;
 }
 
+/* A topic, a key and a channel can begin with any byte. */
+static void names_of_any_bytes_reach_other_nodes(void **state) {
+  nodes n;
+  nodes_begin(&n, 2, NULL);
+  node *a = &n.all[0], *b = &n.all[1];
+  node_show(b);
+  for (int byte = 1; byte < 256; byte++) {
+    const char name[] = {(char)byte, 'x', '\0'};
+    strcpy(n.topic, name);
+    assert_int_equal(vestry_refresh(b->pages, NULL, NULL), VESTRY_OK);
+    vestry_memory_exchange *kept = node_open(b, name, VESTRY_KEEP_MANY), *joined = node_join(b, name);
+    nodes_pass_ms(&n, 60);
+    const size_t renders = b->renders;
+    uint32_t count;
+    assert_int_equal(vestry_refresh(a->pages, name, NULL), VESTRY_OK);
+    assert_int_equal(node_dispatch(a, name, "seen", &count), VESTRY_OK);
+    assert_int_equal(node_broadcast(a, name, "told"), VESTRY_OK);
+    nodes_pass_ms(&n, 60);
+    assert_int_equal(b->renders, renders + 1);
+    assert_int_equal(count_in(kept, "seen"), 1);
+    assert_int_equal(count_in(joined, "told"), 1);
+    node_close(b, kept);
+    node_close(b, joined);
+  }
+  nodes_end(&n);
+}
+
 /* capability: G3 */
 static void g3_refreshes_reach_other_nodes_coalesced(void **state) {
   nodes n;
@@ -607,6 +634,7 @@ int main(void) {
       cmocka_unit_test(g3_event_is_sent_to_nodes_with_members),
       cmocka_unit_test(full_queue_of_a_member_is_no_gap),
       cmocka_unit_test(event_before_join_is_announced_is_a_gap),
+      cmocka_unit_test(names_of_any_bytes_reach_other_nodes),
       cmocka_unit_test(g3_refreshes_reach_other_nodes_coalesced),
       cmocka_unit_test(publish_reaches_subscribers_of_all_nodes),
       cmocka_unit_test(only_here_sends_no_remote_request),

@@ -58,7 +58,7 @@ static vestry_err relay(vestry_dispatch_context *context, const json_t *args, vo
 static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
   node *of = app;
   of->renders++;
-  vestry_render_topic(render, "room");
+  vestry_render_topic(render, of->in->topic);
   vestry_html_add(html, "<!doctype html><title>x</title>");
   vestry_render_begin(render, html);
   vestry_html_add(html, "<p>%zu</p>", of->renders);
@@ -69,8 +69,22 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *app) {
 
 static nodes *world;
 
+static void hold(node *of, const char *subject, const void *data, size_t len, vestry_broker_state state) {
+  held *one = calloc(1, sizeof *one + len);
+  assert_non_null(one);
+  one->state = state;
+  one->subject = subject ? strdup(subject) : NULL;
+  one->len = len;
+  if (len) memcpy(one->data, data, len);
+  STAILQ_INSERT_TAIL(&of->held, one, at);
+}
+
 static void on_message(const char *subject, const void *data, size_t len, void *ctx) {
   node *of = ctx;
+  if (of->is_paused) {
+    hold(of, subject, data, len, VESTRY_BROKER_UP);
+    return;
+  }
   of->in->on_broker++;
   of->events.on_message(subject, data, len, of->events.ctx);
   of->in->on_broker--;
@@ -78,6 +92,10 @@ static void on_message(const char *subject, const void *data, size_t len, void *
 
 static void on_state(vestry_broker_state state, void *ctx) {
   node *of = ctx;
+  if (of->is_paused) {
+    hold(of, NULL, NULL, 0, state);
+    return;
+  }
   of->in->on_broker++;
   of->events.on_state(state, of->events.ctx);
   of->in->on_broker--;
@@ -94,8 +112,80 @@ static vestry_err start_watched(void *broker, const char *const *subjects, size_
 
 /* ------------------------------------------------------------------------------------------ starts and ends ------- */
 
+static uint64_t node_now_ns(void *ctx) {
+  const node *of = ctx;
+  return (of->has_stopped_clock ? of->paused_ns : atomic_load(&of->in->th.now_ns)) - of->behind_ns;
+}
+
+static void *node_reallocate(void *ctx, void *memory, size_t size_bytes) {
+  test_host *th = &((node *)ctx)->in->th;
+  return th->host.reallocate(th, memory, size_bytes);
+}
+
+static vestry_err node_random(void *ctx, void *buffer, size_t len) {
+  test_host *th = &((node *)ctx)->in->th;
+  return th->host.random(th, buffer, len);
+}
+
+static void node_log(void *ctx, vestry_log_level level, const char *line) {
+  test_host *th = &((node *)ctx)->in->th;
+  th->host.log(th, level, line);
+}
+
+static bool has_own_runtime(const node *of) {
+  return of->runtime && of->runtime != of->in->runtime;
+}
+
+static bool steps_itself(const node *of) {
+  return has_own_runtime(of) && !of->is_paused;
+}
+
 void nodes_settle(nodes *n) {
-  while (vestry_runtime_step(n->runtime)) continue;
+  for (bool has_worked = true; has_worked;) {
+    has_worked = vestry_runtime_step(n->runtime);
+    for (size_t i = 0; i < NODES_MOST; i++)
+      if (n->all[i].in && steps_itself(&n->all[i])) has_worked |= vestry_runtime_step(n->all[i].runtime);
+  }
+}
+
+void nodes_skip_ms(nodes *n, uint64_t ms) {
+  for (uint64_t end_ns = n->th.now_ns + ms * 1000000; n->th.now_ns < end_ns;) {
+    uint64_t next_ns = vestry_runtime_next_deadline_ns(n->runtime);
+    for (size_t i = 0; i < NODES_MOST; i++) {
+      const node *of = &n->all[i];
+      if (!of->in || !steps_itself(of)) continue;
+      uint64_t its_ns = vestry_runtime_next_deadline_ns(of->runtime);
+      if (its_ns < UINT64_MAX - of->behind_ns && its_ns + of->behind_ns < next_ns) next_ns = its_ns + of->behind_ns;
+    }
+    uint64_t wait_ms = next_ns <= n->th.now_ns ? 1 : (next_ns - n->th.now_ns + 999999) / 1000000;
+    uint64_t left_ms = (end_ns - n->th.now_ns + 999999) / 1000000;
+    test_host_advance_ms(&n->th, wait_ms < left_ms ? wait_ms : left_ms);
+    nodes_settle(n);
+  }
+}
+
+void node_pause(node *of, bool stops_clock) {
+  assert_true(has_own_runtime(of) && !of->is_paused);
+  of->is_paused = true;
+  of->has_stopped_clock = stops_clock;
+  of->paused_ns = of->in->th.now_ns;
+}
+
+void node_wake(node *of, bool timers_first) {
+  of->is_paused = false;
+  if (of->has_stopped_clock) of->behind_ns += of->in->th.now_ns - of->paused_ns;
+  of->has_stopped_clock = false;
+  while (timers_first && vestry_runtime_step(of->runtime)) continue;
+  for (held *one; (one = STAILQ_FIRST(&of->held)) != NULL;) {
+    STAILQ_REMOVE_HEAD(&of->held, at);
+    if (one->subject)
+      on_message(one->subject, one->data, one->len, of);
+    else
+      on_state(one->state, of);
+    free(one->subject);
+    free(one);
+  }
+  nodes_settle(of->in);
 }
 
 void nodes_pass_ms(nodes *n, uint64_t ms) {
@@ -107,10 +197,22 @@ void nodes_pass_ms(nodes *n, uint64_t ms) {
 
 vestry_err node_try(nodes *n, size_t place, const char *name, const vestry_cluster_options *given) {
   node *of = &n->all[place];
-  *of = (node){.in = n, .index = n->joined, .name = name};
+  *of = (node){.in = n, .index = n->joined, .name = name, .runtime = n->runtime};
+  STAILQ_INIT(&of->held);
+  of->host = n->th.host;
+  of->host.ctx = of;
+  of->host.reallocate = node_reallocate;
+  of->host.now_ns = node_now_ns;
+  of->host.random = node_random;
+  of->host.log = node_log;
+  const vestry_runtime_options own_runtime = {.host = &of->host, .threads_count = VESTRY_THREADS_NONE};
+  if (n->can_pause) assert_int_equal(vestry_runtime_create(&own_runtime, &of->runtime), VESTRY_OK);
   const vestry_connection_options dropping = {.full = VESTRY_FULL_DROP};
-  const vestry_options options = {
-      .host = &n->th.host, .runtime = n->runtime, .connection = &dropping, .purge = on_purge, .purge_ctx = of};
+  const vestry_options options = {.host = vestry_runtime_host(of->runtime),
+                                  .runtime = of->runtime,
+                                  .connection = &dropping,
+                                  .purge = on_purge,
+                                  .purge_ctx = of};
   static const char *const allow[] = {"patch-signals", "note", "relay", NULL};
   vestry_cluster_options own = {.node = name, .secret = nodes_secret, .secret_len = sizeof nodes_secret};
   if (given) own = *given;
@@ -139,6 +241,7 @@ vestry_err node_try(nodes *n, size_t place, const char *name, const vestry_clust
   if (of->broker.ops) of->broker.ops->destroy(of->broker.broker);
   vestry_pages_destroy(of->pages);
   vestry_destroy(of->v);
+  if (has_own_runtime(of)) vestry_runtime_destroy(of->runtime);
   *of = (node){.name = NULL};
   return error;
 }
@@ -166,6 +269,8 @@ static void end(node *of) {
   for (size_t i = 0; i < of->streams_count; i++) vestry_memory_destroy(of->streams[i]);
   of->streams_count = 0;
   of->cluster = NULL;
+  if (has_own_runtime(of)) vestry_runtime_destroy(of->runtime);
+  of->runtime = NULL;
 }
 
 void node_kill(node *of) {
@@ -179,6 +284,7 @@ void node_stop(node *of) {
 
 void nodes_prepare(nodes *n, const vestry_memory_network_options *options) {
   memset(n, 0, sizeof *n);
+  strcpy(n->topic, "room");
   world = n;
   test_host_init(&n->th);
   const vestry_runtime_options runtime = {.host = &n->th.host, .threads_count = VESTRY_THREADS_NONE};

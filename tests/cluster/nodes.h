@@ -4,6 +4,8 @@
 #ifndef TESTS_CLUSTER_NODES_H
 #define TESTS_CLUSTER_NODES_H
 
+#include <sys/queue.h>
+
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/app/page.h"
@@ -15,11 +17,26 @@
 
 enum { NODES_MOST = 4, STREAMS_MOST = 64, PLACES_MOST = 3, PEOPLE_MOST = 6, GRACE_MS = 200 };
 
+/* An event of the broker for a node that stands still. */
+typedef struct held {
+  STAILQ_ENTRY(held) at;
+  vestry_broker_state state; /* of on_state */
+  char *subject;             /* of on_message; NULL: on_state */
+  size_t len;
+  unsigned char data[];
+} held;
+
 typedef struct node {
   struct nodes *in;
   size_t index; /* order of joining the network, by which partitions are numbered */
   const char *name;
   vestry *v;
+  vestry_host host;        /* that of all nodes; its clock is behind by behind_ns */
+  vestry_runtime *runtime; /* of all nodes; its own if nodes can stand still */
+  bool is_paused;          /* it stands still */
+  bool has_stopped_clock;  /* its clock, too */
+  uint64_t paused_ns, behind_ns;
+  STAILQ_HEAD(, held) held;
   vestry_broker broker;
   vestry_broker_ops ops;       /* the network's operations, some of them replaced */
   vestry_broker_events events; /* functions that the cluster passed to the broker */
@@ -41,6 +58,8 @@ typedef struct nodes {
   vestry_memory_network *network;
   size_t joined;
   unsigned on_broker; /* inside of an event of a broker, where no hook of the application may be called */
+  char topic[8];      /* that pages depend on */
+  bool can_pause;     /* nodes that start can stand still */
   bool have_presence; /* nodes have a presence when they start */
   size_t max_present;
   vestry_err (*reserve)(void *broker, const char *name, uint64_t expected, const void *data, size_t len,
@@ -66,6 +85,12 @@ void nodes_end(nodes *n);
 
 void nodes_settle(nodes *n);
 void nodes_pass_ms(nodes *n, uint64_t ms);
+/* Let time pass without stepping through each millisecond. */
+void nodes_skip_ms(nodes *n, uint64_t ms);
+/* Let a node stand still, as a stopped process does, or, if stops_clock, as a machine that was suspended. Let it go on:
+ * events of the broker have waited. timers_first: it handles its timers before them. */
+void node_pause(node *of, bool stops_clock);
+void node_wake(node *of, bool timers_first);
 /* Divide the network by index, "aab": nodes with the same letter are connected; '-': disconnected from the broker;
  * NULL: whole again. */
 void nodes_divide(nodes *n, const char *parts);
@@ -73,7 +98,7 @@ void nodes_divide(nodes *n, const char *parts);
 /* Open a stream. kept: stored under ("room", key); joined: it joins the channel ("board", key). */
 vestry_memory_exchange *node_open(node *of, const char *key, vestry_keep_policy policy);
 vestry_memory_exchange *node_join(node *of, const char *key);
-/* Open a page that depends on the topic "room". */
+/* Open a page that depends on nodes.topic, which is "room" at first. */
 vestry_memory_exchange *node_show(node *of);
 /* Open a stream that adds the member "p0" and so on to ("place", place) while it is open. */
 vestry_memory_exchange *node_present(node *of, int place, int user);

@@ -103,13 +103,7 @@ static void replay(size_t count) {
 
 static void pass(uint64_t ms) {
   nodes_settle(&r.n);
-  for (uint64_t end_ns = r.n.th.now_ns + ms * 1000000; r.n.th.now_ns < end_ns;) {
-    uint64_t next_ns = vestry_runtime_next_deadline_ns(r.n.runtime);
-    uint64_t wait_ms = next_ns <= r.n.th.now_ns ? 1 : (next_ns - r.n.th.now_ns + 999999) / 1000000;
-    uint64_t left_ms = (end_ns - r.n.th.now_ns + 999999) / 1000000;
-    test_host_advance_ms(&r.n.th, wait_ms < left_ms ? wait_ms : left_ms);
-    nodes_settle(&r.n);
-  }
+  nodes_skip_ms(&r.n, ms);
 }
 
 static void pass_under_play(uint64_t ms) {

@@ -244,15 +244,8 @@ static void faults(void) {
   assert_int_equal(vestry_memory_network_set(r.n.network, &options), VESTRY_OK);
 }
 
-/* Let time pass without stepping through each millisecond. */
 static void pass(uint64_t ms) {
-  for (uint64_t end_ns = r.n.th.now_ns + ms * 1000000; r.n.th.now_ns < end_ns;) {
-    uint64_t next_ns = vestry_runtime_next_deadline_ns(r.n.runtime);
-    uint64_t wait_ms = next_ns <= r.n.th.now_ns ? 1 : (next_ns - r.n.th.now_ns + 999999) / 1000000;
-    uint64_t left_ms = (end_ns - r.n.th.now_ns + 999999) / 1000000;
-    test_host_advance_ms(&r.n.th, wait_ms < left_ms ? wait_ms : left_ms);
-    nodes_settle(&r.n);
-  }
+  nodes_skip_ms(&r.n, ms);
   forget_ended();
 }
 
@@ -405,7 +398,61 @@ static void no_loss_is_unreported_in_random_schedules(void **state) {
   }
 }
 
+/* ------------------------------------------------------------------------- which of two runs of a node stays ------- */
+
+/* Return whether dispatches of the other nodes reach the stream under a key. */
+static bool all_reach(size_t others, const char *key) {
+  answer is[PLACES];
+  bool reach = true;
+  for (size_t i = 0; i < others; i++) node_ask(&r.n.all[1 + i], key, "[[\"patch-signals\", {\"s\": 1}]]", &is[i]);
+  nodes_skip_ms(&r.n, 1000);
+  for (size_t i = 0; i < others; i++) reach &= is[i].times == 1 && !is[i].error && is[i].count == 1;
+  return reach;
+}
+
+/* A node, one of up to three, stands still, or is cut off from the broker, or both. Meanwhile another process starts
+ * under its name. Then the first one goes on. In the end exactly one of the two is left, and all other nodes reach its
+ * streams. If they reached those of the second one before, it is the second one. */
+static void one_run_is_left(uint64_t seed) {
+  enum { OLD, NEW = PLACES, DEAD_MS = 3000 };
+  memset(&r, 0, sizeof r);
+  r.state = r.seed = seed;
+  nodes *n = &r.n;
+  nodes_prepare(n, &(vestry_memory_network_options){.seed = seed, .delay = (uint32_t)chance(9000), .max_delay_ms = 10});
+  n->can_pause = true;
+  const size_t others = chance(PLACES);
+  n->th.seed = seed * 7919; /* the seed of epochs */
+  for (size_t i = 0; i < 1 + others; i++) node_start(n, i, names[i], NULL);
+  nodes_skip_ms(n, chance(4) ? 1000 + chance(6000) : chance(1000));
+  node *old = &n->all[OLD], *new = &n->all[NEW];
+  node_open(old, "old", VESTRY_KEEP_MANY);
+  nodes_skip_ms(n, chance(100));
+  const bool stands_still = chance(4), is_cut = !stands_still || chance(3) == 0, stops_clock = chance(2);
+  if (stands_still) node_pause(old, stops_clock);
+  if (is_cut) nodes_divide(n, "-");
+  nodes_skip_ms(n, chance(2) ? chance(2 * DEAD_MS) : chance(300));
+  node_start(n, NEW, names[OLD], NULL);
+  node_open(new, "new", VESTRY_KEEP_MANY);
+  nodes_skip_ms(n, chance(2) ? chance(3 * DEAD_MS) : chance(500));
+  const bool was_taken = others && all_reach(others, "new");
+  if (is_cut) nodes_divide(n, NULL);
+  if (stands_still) node_wake(old, chance(2));
+  nodes_skip_ms(n, 3 * DEAD_MS);
+  const bool old_ended = vestry_cluster_member(old->cluster, "a") == VESTRY_MEMBER_REFUSED;
+  const bool new_ended = vestry_cluster_member(new->cluster, "a") == VESTRY_MEMBER_REFUSED;
+  if (old_ended == new_ended) fail_at(old_ended ? "none is left" : "both are left", (long)others);
+  if (was_taken && new_ended) fail_at("the run that the others had taken is refused", (long)others);
+  if (!all_reach(others, old_ended ? "new" : "old")) fail_at("the run that is left is not known", (long)others);
+  nodes_end(n);
+}
+
+static void run_that_others_have_taken_stays_after_a_pause(void **state) {
+  uint64_t seed = random_setting("CLUSTER_SEED", 1), count = random_setting("CLUSTER_SEEDS", 300);
+  for (uint64_t i = 0; i < count; i++) one_run_is_left(seed + i);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(no_loss_is_unreported_in_random_schedules)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(no_loss_is_unreported_in_random_schedules),
+                                     cmocka_unit_test(run_that_others_have_taken_stays_after_a_pause)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

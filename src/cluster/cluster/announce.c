@@ -68,9 +68,10 @@ static void send_some(const vsi_key_change *changes, size_t count, bool is_last,
   vsi_buffer_finish(&buffer);
 }
 
-/* Return the number of changes in a message, as limited by the broker. */
-static size_t changes_a_message(const vestry_cluster *cluster) {
+/* Return the number of changes in a message of at most these bytes, as limited by the broker. */
+static size_t changes_a_message(const vestry_cluster *cluster, size_t bytes) {
   size_t most = cluster->broker.ops->max_payload(cluster->broker.broker), head = VSI_WIRE_HEAD + 8 + VSI_WIRE_SEAL;
+  if (most > bytes) most = bytes;
   size_t count = most > head + VSI_WIRE_CHANGE ? (most - head) / VSI_WIRE_CHANGE : 1;
   return count < CHANGES_A_MESSAGE ? count : CHANGES_A_MESSAGE;
 }
@@ -78,14 +79,14 @@ static size_t changes_a_message(const vestry_cluster *cluster) {
 /* Send a full announcement. It includes the announcements that were still waiting for this node. After a failure it is
  * repeated with the next announcement. */
 static void send_all(vestry_cluster *cluster, vsi_peer *peer) {
-  vsi_digests_drop(cluster, peer);
+  vsi_digests_begin_all(cluster, peer);
   peer->announced_ns = vsi_now_ns(cluster->host);
   peer->wants_all = false;
   peer->digests_most = 0;
   peer->is_announcing_all = true;
   vsi_presences_announce_all(cluster, peer);
   announcing_all all = {.cluster = cluster, .peer = peer, .has_failed = peer->wants_all};
-  vsi_keys_list(&cluster->keys, cluster->changes, changes_a_message(cluster), send_some, &all);
+  vsi_keys_list(&cluster->keys, cluster->changes, changes_a_message(cluster, peer->run_bytes), send_some, &all);
   peer->is_announcing_all = false;
 }
 
@@ -101,7 +102,7 @@ static void announce_keys(vestry_cluster *cluster) {
     if (vsi_peer_lives(peer) && !peer->wants_all) mask |= UINT64_C(1) << i;
   }
   vsi_presences_announce(cluster, mask);
-  size_t most = mask && count ? changes_a_message(cluster) : count;
+  size_t most = mask && count ? changes_a_message(cluster, SIZE_MAX) : count;
   for (size_t at = 0; mask && at < count; at += most)
     send_changes(cluster, mask, clock_ms, cluster->changes + at, count - at < most ? count - at : most);
   for (size_t i = 0; i < cluster->peers_count; i++)
@@ -112,27 +113,28 @@ static void announce_keys(vestry_cluster *cluster) {
 /* -------------------------------------------------------------------------------------------------- refreshes ----- */
 
 /* Return whether a topic is already waiting. The search is linear, because waiting topics are bounded. */
-static bool is_waiting(const vsi_buffer *topics, const char *topic, size_t len) {
+static bool is_waiting(const vsi_buffer *topics, size_t len_and_kind, const char *topic, size_t len) {
   for (size_t at = 0; at < topics->len;) {
     const unsigned char *head = (const unsigned char *)topics->data + at;
-    size_t its_len = head[0] | (size_t)head[1] << 8;
-    if (its_len == len && memcmp(head + 2, topic, len) == 0) return true;
-    at += 2 + its_len;
+    size_t its = head[0] | (size_t)head[1] << 8;
+    if (its == len_and_kind && memcmp(head + 2, topic, len) == 0) return true;
+    at += 2 + (its & ~(size_t)VSI_WIRE_REPORT);
   }
   return false;
 }
 
-void vsi_announce_refresh(const char *topic, size_t len, void *ctx) {
+void vsi_announce_refresh(bool is_report, const char *topic, size_t len, void *ctx) {
   vestry_cluster *cluster = ctx;
   vsi_buffer *waiting = &cluster->refreshes;
   const vestry_trace *trace = vsi_trace_carried(cluster->host);
+  const size_t len_and_kind = len | (is_report ? VSI_WIRE_REPORT : 0);
   vsi_cluster_lock(cluster);
   bool is_first = !waiting->len && !cluster->refreshes_all;
   if (trace && !cluster->refreshes_trace.is_sampled) cluster->refreshes_trace = *trace;
   if (!len || cluster->refreshes_all || waiting->len + 2 + len > VSI_REFRESH_BYTES) {
     cluster->refreshes_all = true;
-  } else if (!is_waiting(waiting, topic, len)) {
-    vsi_wire_put(waiting, len, 2);
+  } else if (!is_waiting(waiting, len_and_kind, topic, len)) {
+    vsi_wire_put(waiting, len_and_kind, 2);
     vsi_buffer_append(waiting, topic, len);
     cluster->refreshes_all = waiting->error != VESTRY_OK;
   }

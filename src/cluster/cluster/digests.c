@@ -6,6 +6,10 @@
  * accept wait here, and a few are sent every 5 ms, which leaves room in the broker for other messages. Later changes
  * wait behind them, because they refer to the announcements before them.
  *
+ * A server can end the connection of a receiver for which too many bytes wait (max_pending of nats-server). Then the
+ * receiver requests a full announcement again, which would end its connection again. Therefore each full announcement
+ * that follows another one within AGAIN_NS is sent in runs and in messages of half the size, down to RUN_LEAST_BYTES.
+ *
  * The waiting announcements of a node are bounded by twice the size of a full announcement, plus WAITING_BYTES. A node
  * that exceeds this bound, or to which nothing can be sent, gets a new full announcement. */
 #include "cluster/cluster/digests.h"
@@ -18,8 +22,10 @@
 #include "cluster/cluster/keys.h"
 #include "cluster/cluster/message.h"
 
-/* Messages sent in one run, for all nodes; and bytes that may wait besides a full announcement. */
-enum { RUN_MOST = 32, WAITING_BYTES = 1 << 20 };
+/* Bytes sent in one run, for all nodes; their minimum for one node; and bytes that may wait besides a full
+ * announcement. */
+enum { RUN_MOST_BYTES = 1 << 20, RUN_LEAST_BYTES = 4096, WAITING_BYTES = 1 << 20 };
+#define AGAIN_NS (UINT64_C(10000000000))
 
 typedef struct vsi_digest {
   struct vsi_digest *next;
@@ -82,8 +88,19 @@ bool vsi_digest_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer
   return false;
 }
 
+void vsi_digests_begin_all(vestry_cluster *cluster, vsi_peer *peer) {
+  const uint64_t now_ns = vsi_now_ns(cluster->host);
+  const bool is_again = peer->run_bytes && now_ns - peer->all_ns < AGAIN_NS;
+  peer->run_bytes = is_again ? peer->run_bytes / 2 : RUN_MOST_BYTES;
+  if (peer->run_bytes < RUN_LEAST_BYTES) peer->run_bytes = RUN_LEAST_BYTES;
+  peer->all_ns = now_ns;
+  vsi_digests_drop(cluster, peer);
+}
+
 static void go_on(vestry_cluster *cluster, vsi_peer *peer, size_t most) {
-  for (vsi_digest *d; most > 0 && (d = peer->digests) != NULL; most--) {
+  size_t sent = 0;
+  for (vsi_digest *d; sent < most && (d = peer->digests) != NULL;) {
+    sent += d->message.len;
     vestry_err error = vsi_message_send(cluster, peer, &d->message, d->kind, d->flags, false);
     if (error == VESTRY_FULL) return;
     if (error) {
@@ -108,7 +125,8 @@ void vsi_digests_go_on(vestry_cluster *cluster) {
   bool is_over = true;
   for (size_t i = 0; waiting && i < cluster->peers_count; i++) {
     vsi_peer *peer = &cluster->peers[i];
-    if (peer->digests) go_on(cluster, peer, RUN_MOST / waiting + 1);
+    const size_t share = RUN_MOST_BYTES / waiting;
+    if (peer->digests) go_on(cluster, peer, share < peer->run_bytes ? share : peer->run_bytes);
     is_over &= !peer->digests;
   }
   if (!is_over) vsi_cluster_announce_soon(cluster);
@@ -171,20 +189,20 @@ static void put_update(const vsi_presence_update *update, void *ctx) {
 }
 
 /* Return the maximum size of a message that has several members. */
-static size_t bytes_a_message(const vestry_cluster *cluster) {
+static size_t bytes_a_message(const vestry_cluster *cluster, size_t bytes) {
   size_t most = cluster->broker.ops->max_payload(cluster->broker.broker);
-  return most < MESSAGE_BYTES ? most : MESSAGE_BYTES;
+  return most < bytes ? most : bytes;
 }
 
 void vsi_presences_announce(vestry_cluster *cluster, uint64_t mask) {
-  announcing t = {.cluster = cluster, .mask = mask, .most = bytes_a_message(cluster)};
+  announcing t = {.cluster = cluster, .mask = mask, .most = bytes_a_message(cluster, MESSAGE_BYTES)};
   vsi_presences_take(cluster->presences, put_update, &t);
   if (t.name[0]) send(&t);
 }
 
 void vsi_presences_announce_all(vestry_cluster *cluster, vsi_peer *peer) {
-  announcing t = {
-      .cluster = cluster, .mask = vsi_peer_bit(cluster, peer), .begins_all = true, .most = bytes_a_message(cluster)};
+  const size_t most = bytes_a_message(cluster, peer->run_bytes < MESSAGE_BYTES ? peer->run_bytes : MESSAGE_BYTES);
+  announcing t = {.cluster = cluster, .mask = vsi_peer_bit(cluster, peer), .begins_all = true, .most = most};
   vsi_presences_list(cluster->presences, put_update, &t);
   if (!t.name[0] && t.begins_all) begin(&t, ""); /* an empty full announcement must be sent, too */
   if (t.name[0] || t.begins_all) send(&t);

@@ -16,6 +16,8 @@
 bool vsi_digest_send(vestry_cluster *cluster, vsi_peer *peer, vsi_buffer *buffer, vsi_wire_kind kind, uint8_t flags);
 /* Send some of the announcements that wait, for all nodes; and drop all that wait for one node. */
 void vsi_digests_go_on(vestry_cluster *cluster);
+/* Begin a full announcement to a node: drop those that wait, and set the size of its runs. */
+void vsi_digests_begin_all(vestry_cluster *cluster, vsi_peer *peer);
 void vsi_digests_drop(vestry_cluster *cluster, vsi_peer *peer);
 
 /* Members of presences. The caller holds the cluster's lock. */

@@ -111,9 +111,11 @@ void vsi_heartbeat_due(vestry_timer *timer, void *ctx) {
  * above the last one is a repetition. After a silence of dead_ms the run must prove itself again.
  *
  * Two nodes of one name. Each proves to the other that it is alive. The two cannot compare their ages exactly, because
- * messages take time. So only the node with the lower epoch judges, once, by the age of the other. Either it gives up
- * itself, or its next HANDSHAKE has the flag YIELD and the other node gives up. All other nodes keep the run that they
- * know, as long as it is well.
+ * messages take time. So only the node with the lower epoch judges, once. If one of the two is accepted by the other
+ * nodes (members.c) and the other one is not, the accepted one stays: the other one stood still or was cut off, and may
+ * have been replaced meanwhile. Otherwise the older one stays. The node that judges gives up itself, or its next
+ * HANDSHAKE has the flag YIELD and the other node gives up. All other nodes keep the run that they know, as long as it
+ * is well.
  *
  * One node too many. A node that receives a proof and has no free slot determines the youngest of all nodes that it
  * knows, itself and the new one included. The youngest gives up, at once or when it receives FULL under the seal of
@@ -175,8 +177,8 @@ static void send(vestry_cluster *cluster, const vsi_wire_message *to, bool reque
   vsi_wire_put(&buffer, vsi_keys_clock(&cluster->keys), 8);
   vsi_buffer_append(&buffer, cluster->name, strlen(cluster->name));
   vsi_wire_end(&buffer);
-  const vsi_wire_message message = {
-      .kind = VSI_WIRE_HANDSHAKE, .flags = (uint8_t)(flags | vsi_members_own_flags(cluster)), .to = to->epoch};
+  flags |= vsi_members_own_flags(cluster) | (vsi_members_is_accepted(cluster) ? VSI_WIRE_ACCEPTED : 0);
+  const vsi_wire_message message = {.kind = VSI_WIRE_HANDSHAKE, .flags = flags, .to = to->epoch};
   (void)vsi_message_post(cluster, subject, &buffer, message); /* a lost one is repeated at the next heartbeat */
   vsi_buffer_finish(&buffer);
 }
@@ -256,7 +258,8 @@ bool vsi_handshake_take(vestry_cluster *cluster, const vsi_wire_message *message
 static bool judge(vestry_cluster *cluster, const vsi_wire_message *message, const meeting *m) {
   if (cluster->epoch > message->epoch) return message->flags & VSI_WIRE_YIELD;
   if (cluster->twin_epoch == message->epoch) return false; /* already judged */
-  if (m->begun_ns <= cluster->begun_ns) return true;
+  const bool is_accepted = vsi_members_is_accepted(cluster), other_is_accepted = message->flags & VSI_WIRE_ACCEPTED;
+  if (is_accepted != other_is_accepted ? other_is_accepted : m->begun_ns <= cluster->begun_ns) return true;
   cluster->twin_epoch = message->epoch;
   return false;
 }

@@ -83,13 +83,31 @@ bool vsi_peers_are_sure(const vestry_cluster *cluster) {
   return all_have_places(cluster) && has_listened(cluster, cluster->dead_ns);
 }
 
+bool vsi_members_is_accepted(const vestry_cluster *cluster) {
+  bool has_peers = false;
+  for (size_t i = 0; i < cluster->peers_count; i++) {
+    const vsi_peer *peer = &cluster->peers[i];
+    if (!vsi_peer_lives(peer)) continue;
+    has_peers = true;
+    if (!peer->accepted_ns || peer->accepted_ns < cluster->up_ns) return false;
+  }
+  return has_listened(cluster, has_peers ? 0 : cluster->dead_ns);
+}
+
+void vsi_members_note_receiver(vestry_cluster *cluster, const vsi_wire_message *message) {
+  vsi_peer *peer = vsi_peers_find(cluster, message->from);
+  if (!peer || peer->epoch != message->epoch || message->turn <= peer->in_turn || message->kind <= VSI_WIRE_HANDSHAKE)
+    return;
+  peer->accepted_ns = message->to == cluster->epoch ? vsi_now_ns(cluster->host) : 0;
+}
+
 /* Reports of members and gaps. They need no allocation: each peer stores what must be reported about it, and later
  * changes are merged with a report that is still waiting. */
 
 /* Changes to report to the application, copied under the lock, so that they can be reported without it. */
 typedef struct changes {
   char node[VESTRY_NODE_MAX_BYTES + 1];
-  bool has_gap, has_state;
+  bool has_gap, has_state, has_joined;
   uint64_t lost_count;
   vestry_member_state state;
   uint8_t other_version; /* version of the format that another node uses; 0: none */
@@ -122,11 +140,12 @@ static bool take_changes(vestry_cluster *cluster, changes *n) {
     vsi_peer *peer = &cluster->peers[i];
     n->has_gap = peer->has_gap;
     n->has_state = peer->has_change;
+    n->has_joined = peer->has_joined;
     if (!n->has_gap && !n->has_state) continue;
     memcpy(n->node, peer->name, sizeof n->node);
     n->lost_count = peer->lost_count;
     n->state = peer->state;
-    peer->has_gap = false;
+    peer->has_gap = peer->has_joined = false;
     peer->lost_count = 0;
     gaps = &peer->gaps;
     if (n->has_state) peer->has_change = false;
@@ -159,6 +178,11 @@ static void report_changes(vestry_cluster *cluster, const changes *n) {
   else if (n->has_state && n->state == VESTRY_MEMBER_REFUSED)
     vsi_log(cluster->host, VESTRY_LOG_ERROR,
             "cluster: this node was refused, because another node has its name, %s; choose another name", n->node);
+  if (n->has_joined)
+    vsi_log(
+        cluster->host, VESTRY_LOG_INFO,
+        "cluster: node %s has joined the cluster of node %s; all nodes with one secret at one broker are one cluster",
+        n->node, cluster->name);
   if (n->has_gap || (n->has_state && (n->state == VESTRY_MEMBER_SUSPECT || n->state == VESTRY_MEMBER_DEAD)))
     vsi_leases_restart(cluster->v); /* renewals of tabs may be among the lost messages */
   if (n->has_state && cluster->on_member) cluster->on_member(n->node, n->state, cluster->ctx);
@@ -237,11 +261,15 @@ static vsi_peer *find_place(vestry_cluster *cluster) {
 /* Begin another run of a node, or the first one. */
 static void begin_run(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message) {
   bool is_same = peer->id == message->from && peer->epoch;
-  if (is_same) vsi_peer_lose(peer, 0); /* messages of the former run may be lost */
+  const bool has_joined = !is_same || peer->has_joined;
   if (!is_same && peer->epoch && peer->proofs >= cluster->proofs_before) cluster->proofs_before = peer->proofs + 1;
   forget(cluster, peer);
   vsi_digests_drop(cluster, peer);
-  vsi_peer fresh = {.id = message->from, .epoch = message->epoch, .wants_all = true, .proofs = cluster->proofs_before};
+  vsi_peer fresh = {.id = message->from,
+                    .epoch = message->epoch,
+                    .wants_all = true,
+                    .proofs = cluster->proofs_before,
+                    .has_joined = has_joined};
   /* Numbers begin at the clock, above all numbers assigned before to any node. If this run was abandoned for another
    * one by mistake, its node does not mistake a new message for a repetition. */
   fresh.out_seq = vsi_now_ns(cluster->host);

@@ -40,6 +40,12 @@ bool vsi_members_count(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_m
 /* Check a node's last assigned number for a gap at the end. false: the message is older than others that have
  * arrived. */
 bool vsi_members_catch_up(vestry_cluster *cluster, vsi_peer *peer, uint64_t seq);
+/* Note to which run of this node another node has sent a message. */
+void vsi_members_note_receiver(vestry_cluster *cluster, const vsi_wire_message *message);
+/* Return whether all live nodes accept this run as the node of its name: since this node was last connected or stood
+ * still, each has sent a message to it, and none to another run since. Without other nodes: whether this node has
+ * listened for dead_ms. */
+bool vsi_members_is_accepted(const vestry_cluster *cluster);
 /* Handle a GOODBYE. */
 void vsi_members_leave(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message);
 /* Make nodes suspect or dead that have been silent for long enough. Called at each heartbeat. The time in which this

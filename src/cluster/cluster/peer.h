@@ -20,11 +20,13 @@ typedef struct vsi_peer {
   char subject[VESTRY_SUBJECT_MAX_BYTES + 1];
   vestry_member_state state;
   uint64_t received_ns;
-  uint64_t proofs;  /* number of proofs of all runs of the node. It is part of a challenge, so that each is accepted
+  uint64_t accepted_ns; /* time of its last message to this run of this node. 0: there was none, or a later message was
+                           to another run */
+  uint64_t proofs;      /* number of proofs of all runs of the node. It is part of a challenge, so that each is accepted
                            once */
-  uint64_t out_seq; /* last number assigned to a message to it */
-  uint64_t in_seq;  /* last number that arrived from it, or is known to be lost */
-  uint64_t in_turn; /* turn of the last message that arrived from it */
+  uint64_t out_seq;     /* last number assigned to a message to it */
+  uint64_t in_seq;      /* last number that arrived from it, or is known to be lost */
+  uint64_t in_turn;     /* turn of the last message that arrived from it */
   uint64_t announced_ns;  /* time of the last announcement of keys to it */
   uint64_t verified_ns;   /* time when the copy of its keys was last known to be complete */
   bool drains;            /* it has announced that it drains; never reset */
@@ -35,10 +37,12 @@ typedef struct vsi_peer {
   bool wants_all;         /* it must get a full announcement */
   bool is_announcing_all; /* messages now being made are part of a full announcement */
   struct vsi_digest *digests, *last_digest; /* announcements that wait to be sent to it */
+  uint64_t all_ns;                          /* time of the last full announcement to it */
+  size_t run_bytes;                         /* maximum size of a run of announcements to it; 0: none was sent yet */
   size_t digests_bytes, digests_most;       /* their size, and its maximum beside WAITING_BYTES */
   uint64_t present_count, present_sum;      /* members of presences there, as announced, and the sum of their hashes */
   /* Changes that must be reported to the application. */
-  bool has_gap, has_change;
+  bool has_gap, has_change, has_joined; /* has_joined: it got this slot */
   uint64_t lost_count;
   vsi_gaps gaps; /* also of former runs, while it has this slot */
 } vsi_peer;

@@ -117,7 +117,7 @@ typedef struct receiving {
 /* Handle a message of a run that counts. Under the lock. */
 static void take(vestry_cluster *cluster, vsi_peer *peer, const vsi_wire_message *message, receiving *ret) {
   if (!peer->has_met) {
-    peer->has_met = true; /* earlier messages of it were not addressed to this run */
+    peer->has_met = true; /* earlier messages of it were not addressed to this run, or were of its former run */
     vsi_members_lose(cluster, peer, 0);
     peer->in_seq = message->seq - vsi_wire_is_numbered(message->kind);
   }
@@ -203,6 +203,7 @@ void vsi_cluster_received(const char *subject, const void *data, size_t len, voi
     if (takes && message.epoch != cluster->epoch) vsi_handshake_twin(cluster, &message);
   } else if (takes) {
     cluster->stats.received_count++;
+    if (message.to) vsi_members_note_receiver(cluster, &message);
     if (message.to && message.to != cluster->epoch)
       cluster->stats.stale_count++;
     else

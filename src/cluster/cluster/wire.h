@@ -39,12 +39,15 @@ enum { VSI_WIRE_FIRST = 1, VSI_WIRE_LAST = 2 };
 /* Flags of HANDSHAKE and HEARTBEAT:
  * - DRAINS: the sender drains
  * - YIELD (HANDSHAKE): the receiver is the later of two nodes of one name and must give up
- * - FULL (HANDSHAKE): the cluster is full and the receiver is its youngest node: it must give up */
-enum { VSI_WIRE_DRAINS = 1, VSI_WIRE_YIELD = 2, VSI_WIRE_FULL = 4 };
+ * - FULL (HANDSHAKE): the cluster is full and the receiver is its youngest node: it must give up
+ * - ACCEPTED (HANDSHAKE): the other nodes accept the sender's run as the node of its name */
+enum { VSI_WIRE_DRAINS = 1, VSI_WIRE_YIELD = 2, VSI_WIRE_FULL = 4, VSI_WIRE_ACCEPTED = 8 };
 /* Flag of HEARTBEAT: some announcements that its digest includes have not been sent yet. */
 enum { VSI_WIRE_MORE = 2 };
 /* Flag of REQUEST: the first effect that fails is the last one performed. */
 enum { VSI_WIRE_FAIL_FAST = 1 };
+/* Bit of a topic's length in REFRESH: the bytes are no topic but report a submission (app/page/sent.h). */
+enum { VSI_WIRE_REPORT = 0x8000 };
 /* Flag of any kind: the trace that the message belongs to follows the body. */
 enum { VSI_WIRE_TRACED = 128, VSI_WIRE_TRACE = 24 };
 
