@@ -110,8 +110,10 @@ static void retry_is_written_unless_it_is_the_default(void **state) {
   expect("<p>", &(vestry_elements_options){.event.retry_ms = 0}, TYPE "data: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.event.retry_ms = 1}, TYPE "retry: 1\ndata: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.event.retry_ms = 1000}, TYPE "data: elements <p>\n\n");
+  expect("<p>", &(vestry_elements_options){.event.retry_ms = INT32_MAX},
+         TYPE "retry: 2147483647\ndata: elements <p>\n\n");
   expect("<p>", &(vestry_elements_options){.event.retry_ms = UINT32_MAX},
-         TYPE "retry: 4294967295\ndata: elements <p>\n\n");
+         TYPE "retry: 2147483647\ndata: elements <p>\n\n"); /* the longest timer of a browser */
 }
 
 static void each_line_break_begins_a_data_line(void **state) {
