@@ -83,12 +83,14 @@ VESTRY_API vestry_err vestry_server_create(vestry *v, const vestry_server_adapte
                                            const vestry_server_options *options, vestry_server **ret_server);
 /** Stop a server: answer new requests with 503, abort its streams with cause SHUTDOWN (browsers reconnect), and wait
  *  until the streams have ended and no handler runs.
- *  Returns  OK | TIMEOUT (a handler or hook takes longer; call again) | CLOSED (vestry_is_forked) | BUSY (threads)
- *  Threads  not in a callback of the instance: BUSY, logged; blocks for timeout_ms at most; steps a stepped runtime */
+ *  Returns  OK | TIMEOUT (a handler or hook takes longer; call again) | CLOSED (vestry_is_forked) | BUSY (called in a
+ *           callback of the instance, or on a thread of its runtime; logged) | INVALID (server is NULL)
+ *  Threads  any other, for a stepped runtime the one that steps it, which this call does; blocks for timeout_ms at most
+ */
 VESTRY_API vestry_err vestry_server_stop(vestry_server *server, uint64_t timeout_ms);
 /** Stop a server without a time limit, close it and all its connections, and free it. A server that the application
  *  owns (vestry_microhttpd_attach, vestry_civetweb_create) remains; the adapter's header lists what must have ended
- *  before this call. NULL is accepted. Threads: as vestry_server_stop (where that is BUSY, nothing is done); blocks. */
+ *  before this call. NULL is accepted. Threads: as vestry_server_stop; where that is BUSY, nothing is done; blocks. */
 VESTRY_API void vestry_server_destroy(vestry_server *server);
 /** Get the number of open streams, and their maximum. Either pointer may be NULL. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_server_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity);
