@@ -52,9 +52,8 @@ typedef struct vestry_host {
   /** Fill a buffer with random bytes fit for keys and session ids. VESTRY_OK or VESTRY_IO. Any thread. Mandatory. */
   vestry_err (*random)(void *ctx, void *buffer, size_t len);
   /** Log one line (no newline, at most 1,023 bytes). Any thread, no lock held. NULL: no log. Clients can cause about
-   *  one line for each request, so this function must limit the number of lines. Limit each source separately: many
-   *  lines are logged only once, and must not be lost because another source logs too much. The first word of a line
-   *  names its source, such as request or nats. */
+   *  one line for each request, so this function must limit the number of lines: vestry_log_is_due does so. The first
+   *  word of a line names its source, such as request or nats. */
   void (*log)(void *ctx, vestry_log_level level, const char *line);
   /** Return the time of now_ns at a lower cost and late by up to 10 ms; vestry records times of use with it. NULL:
    *  now_ns is called. Any thread, concurrently. */
@@ -63,9 +62,15 @@ typedef struct vestry_host {
   const struct vestry_tracer *tracer;
 } vestry_host;
 
-/** Get the default host: malloc, CLOCK_MONOTONIC, getrandom. Errors and warnings go to stderr. Lines with the same
- *  first word, which names their source, are limited for the whole process: 20 at once, and then one every ten seconds.
- *  The next line of any source has the number of omitted lines. To turn the log off, copy the host and set log to NULL.
+/** Return whether a line may be logged now, for the log of a host of the program. Each source, the first word of the
+ *  lines, has its own limit for the whole process, so it displaces no line of another source: 20 lines at once, and
+ *  then one every ten seconds.
+ *  ret_omitted_count  lines of all sources that were omitted since the last true; 0 if the result is false
+ *  Threads            any; does not block */
+VESTRY_API bool vestry_log_is_due(const char *line, uint64_t *ret_omitted_count);
+
+/** Get the default host: malloc, CLOCK_MONOTONIC, getrandom. Errors and warnings go to stderr, if vestry_log_is_due;
+ *  the next line has the number of omitted lines. To turn the log off, copy the host and set log to NULL.
  *  The first call opens /dev/null for those of the descriptors 0, 1 and 2 that are closed, so that no socket or file
  *  gets the number to which the log, or printf, writes.
  *  Returns  a static constant

@@ -87,15 +87,19 @@ static bool take_turn(const char *line, uint64_t now_ns) {
   return true;
 }
 
+bool vestry_log_is_due(const char *line, uint64_t *ret_omitted_count) {
+  static _Atomic(uint64_t) omitted_count; /* relaxed: a counter */
+  const bool is_due = take_turn(line, default_now_ns(NULL));
+  *ret_omitted_count = is_due ? atomic_exchange_explicit(&omitted_count, 0, memory_order_relaxed) : 0;
+  if (!is_due) atomic_fetch_add_explicit(&omitted_count, 1, memory_order_relaxed);
+  return is_due;
+}
+
 static void default_log(void *ctx, vestry_log_level level, const char *line) {
-  static _Atomic(uint64_t) left_out;
-  if (level > VESTRY_LOG_WARN) return;
-  if (!take_turn(line, default_now_ns(ctx))) {
-    atomic_fetch_add_explicit(&left_out, 1, memory_order_relaxed); /* relaxed: a counter, also below */
-    return;
-  }
+  (void)ctx;
   char text[PREFIX_BYTES + LINE_BYTES], before[PREFIX_BYTES] = "";
-  uint64_t missing = atomic_exchange_explicit(&left_out, 0, memory_order_relaxed);
+  uint64_t missing;
+  if (level > VESTRY_LOG_WARN || !vestry_log_is_due(line, &missing)) return;
   if (missing) snprintf(before, sizeof before, " (%" PRIu64 " earlier lines omitted)", missing);
   int len = snprintf(text, sizeof text, "vestry: %s%s: %.*s\n", level == VESTRY_LOG_ERROR ? "error" : "warning", before,
                      LINE_BYTES - 1, line);

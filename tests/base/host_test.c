@@ -129,12 +129,32 @@ static void each_source_has_its_own_rate(void **state) {
   end(&c);
 }
 
+/* A log of the program has the same limit. */
+static void log_of_the_program_is_limited_too(void **state) {
+  uint64_t omitted, omitted_before;
+  unsigned lines = 0, omitted_lines = 0;
+  (void)vestry_log_is_due("first: ends the count of other tests", &omitted_before);
+  for (unsigned i = 0; i < 100; i++) {
+    if (vestry_log_is_due(i % 2 ? "broker: a line" : "broker: another line", &omitted))
+      lines++;
+    else
+      omitted_lines++;
+    assert_int_equal(omitted, 0);
+  }
+  assert_int_equal(lines, 20);
+  assert_true(vestry_log_is_due("once: said", &omitted));
+  assert_int_equal(omitted, omitted_lines);
+  assert_true(vestry_log_is_due("once: said", &omitted));
+  assert_int_equal(omitted, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(warnings_and_errors_go_to_stderr),
       cmocka_unit_test(log_survives_a_closed_stderr),
       cmocka_unit_test(log_rate_is_limited),
       cmocka_unit_test(each_source_has_its_own_rate),
+      cmocka_unit_test(log_of_the_program_is_limited_too),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
