@@ -3,6 +3,7 @@
 #include "app/session/seal.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "vestry/app/secret.h"
 
 static const char secret[] = "a secret of more than thirty-two bytes",
                   other[] = "another one, of as many or more bytes";
@@ -94,6 +95,20 @@ static void scope_tags_differ_by_scope(void **state) {
   assert_string_not_equal(a, b);
 }
 
+static void text_equals_a_secret_only_as_a_whole(void **state) {
+  assert_true(vestry_secret_is(secret, secret));
+  assert_true(vestry_secret_is("", ""));
+  static const char *const others[] = {NULL,
+                                       "",
+                                       other,
+                                       "a secret of more than thirty-two byte",
+                                       "a secret of more than thirty-two bytes.",
+                                       "A secret of more than thirty-two bytes"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) assert_false(vestry_secret_is(others[i], secret));
+  assert_false(vestry_secret_is(secret, NULL));
+  assert_false(vestry_secret_is(NULL, NULL));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(seal_is_valid_only_for_its_purpose_scope_and_data),
@@ -101,6 +116,7 @@ int main(void) {
       cmocka_unit_test(previous_secret_verifies_old_seals),
       cmocka_unit_test(short_secrets_and_missing_randomness_are_rejected),
       cmocka_unit_test(scope_tags_differ_by_scope),
+      cmocka_unit_test(text_equals_a_secret_only_as_a_whole),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,10 @@ typedef struct vestry_secret {
  *           NO_MEMORY
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_secret_set(vestry *v, const vestry_secret *secret);
+/** Return whether a text of a client, for example the header Authorization, equals a secret. The time of the comparison
+ *  depends on the lengths only, so it does not reveal how many bytes are right. Both are terminated; NULL equals
+ *  nothing. Threads any; does not block. */
+VESTRY_API bool vestry_secret_is(const char *text, const char *secret);
 
 #ifdef __cplusplus
 }

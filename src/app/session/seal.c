@@ -181,3 +181,8 @@ vestry_err vestry_secret_set(vestry *v, const vestry_secret *given) {
                        "a secret is required; it and a previous secret must have at least 32 bytes");
   return error == VESTRY_EXISTS ? vsi_extension_repeated(v, &kind) : error;
 }
+
+bool vestry_secret_is(const char *text, const char *secret) {
+  const size_t len = text ? strlen(text) : 0;
+  return text && secret && len == strlen(secret) && memeql_sec(text, secret, len);
+}

@@ -3,13 +3,13 @@
 #include "ops/observe/inside.h"
 
 #include <arpa/inet.h>
-#include <nettle/memops.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "app/guard/person.h"
 #include "base/ascii.h"
 #include "http/address.h"
+#include "vestry/app/secret.h"
 #include "vestry/signals.h"
 
 #define COOKIE "vestry-observe"
@@ -46,20 +46,14 @@ static bool is_from_here(const vestry_request *req) {
   return is_loopback(peer, strlen(peer)) && names_this_machine(vestry_request_header(req, "Host"));
 }
 
-static bool is_token(const vestry_observe_options *options, const char *text, size_t len) {
-  return len == strlen(options->token) && memeql_sec(text, options->token, len);
-}
-
 static bool has_token(const vestry_observe_options *options, const vestry_request *req) {
   static const char scheme[] = "Bearer ";
   char cookie[VSI_MAY_TOKEN_MOST + 1];
   if (!options->token) return false;
   const char *header = vestry_request_header(req, "Authorization");
-  if (header && vsi_strncasecmp(header, scheme, sizeof scheme - 1) == 0) {
-    header += sizeof scheme - 1;
-    return is_token(options, header, strlen(header));
-  }
-  return !vestry_request_cookie(req, COOKIE, cookie, sizeof cookie) && is_token(options, cookie, strlen(cookie));
+  if (header && vsi_strncasecmp(header, scheme, sizeof scheme - 1) == 0)
+    return vestry_secret_is(header + sizeof scheme - 1, options->token);
+  return !vestry_request_cookie(req, COOKIE, cookie, sizeof cookie) && vestry_secret_is(cookie, options->token);
 }
 
 static bool may_by_default(const vestry_observe_options *options, const vestry_request *req) {
@@ -77,7 +71,7 @@ bool vsi_may_query_has_token(const vestry_observe_options *options, const vestry
   size_t len;
   return options->token && !options->may &&
          !vestry_query_value(req->query, strlen(req->query), "token", text, sizeof text, &len) &&
-         is_token(options, text, len);
+         vestry_secret_is(text, options->token);
 }
 
 /* Without a Path, so that the browser takes the folder of the requested address. The prefix could be a pattern, and a
