@@ -154,13 +154,23 @@ static void room(void *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
   vestry_server_room(((program *)server)->web, ret_streams, ret_capacity);
 }
 
+static void stop_daemon(program *p) {
+  if (!p->daemon) return;
+  atomic_store(&p->stops, true);
+  if (p->external) pthread_join(p->loop, NULL);
+  MHD_stop_daemon(p->daemon);
+  p->daemon = NULL;
+}
+
+void attached_stop_daemon(vsi_server *s) {
+  stop_daemon(s->running);
+}
+
 static void destroy(void *server) {
   program *p = server;
   if (!vestry_is_forked(p->v)) { /* in a child, the daemon is the parent's */
     assert_int_equal(vestry_server_stop(p->web, 20000), VESTRY_OK);
-    atomic_store(&p->stops, true);
-    if (p->external) pthread_join(p->loop, NULL);
-    MHD_stop_daemon(p->daemon);
+    stop_daemon(p);
   }
   vestry_server_destroy(p->web);
   free(p);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside a daemon of the program: each contract that vestry's own daemon keeps, for each way to run a daemon. */
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -9,6 +11,7 @@
 #include "microhttpd/tls.h"
 #include "support/test.h"
 #include "support/test_host.h"
+#include "support/tries.h"
 #include "support/until.h"
 #include "testing/contract/client.h"
 
@@ -292,6 +295,56 @@ static void streams_leave_descriptors_to_the_program(void **state) {
   assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+/* ---- the program stops its daemon first -------------------------------------------------------------------------- */
+
+static _Atomic(bool) is_stepped_elsewhere;
+
+static void *step_runtime(void *runtime) {
+  for (unsigned looks = 0; atomic_load(&is_stepped_elsewhere); looks++) {
+    while (vestry_runtime_step(runtime)) looks = 0;
+    vsi_pause(looks);
+  }
+  return NULL;
+}
+
+/* There are open streams, one whose client reads nothing, and requests that are not complete. */
+static double seconds_to_end(const struct way *way, bool is_stepped, bool ends_instance_first) {
+  static const vestry_connection_options large_events = {.max_queued_bytes = VSI_STALLING_QUEUE_BYTES};
+  attached_settings settings = way->settings;
+  settings.options.connection = &large_events;
+  if (is_stepped) settings.options.threads_count = VESTRY_THREADS_NONE;
+  settings.silent_s = 0;
+  attached_start(&s, &settings);
+  pthread_t loop;
+  atomic_store(&is_stepped_elsewhere, is_stepped);
+  if (is_stepped) assert_int_equal(pthread_create(&loop, NULL, step_runtime, vestry_parts_of(s.v)->runtime), 0);
+  static vsi_client streams[3], stalled, posts[2];
+  for (int i = 0; i < 3; i++) vsi_server_open(&s, &streams[i]);
+  vsi_server_open_stalled(&s, &stalled);
+  for (int i = 0; i < 2; i++) {
+    vsi_client_connect(&posts[i], s.port, false);
+    vsi_client_sendf(&posts[i], "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nnot all of it");
+  }
+  double since = vsi_seconds_now();
+  attached_stop_daemon(&s);
+  atomic_store(&is_stepped_elsewhere, false);
+  if (is_stepped) pthread_join(loop, NULL);
+  if (ends_instance_first) assert_int_equal(vestry_stop(s.v, PATIENCE_S * UINT64_C(1000)), VESTRY_OK);
+  vsi_server_finish(&s);
+  const double took = vsi_seconds_now() - since;
+  for (int i = 0; i < 3; i++) vsi_client_close(&streams[i]);
+  vsi_client_close(&stalled);
+  for (int i = 0; i < 2; i++) vsi_client_close(&posts[i]);
+  return took;
+}
+
+/* Streams over TLS are the exception: the library ends the process (docs/guide/embedding.md). */
+static void daemon_may_stop_before_vestry(void **state) {
+  for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+    for (unsigned kind = 0; kind < 4 && !ways[i].settings.tls; kind++)
+      BELOW_S(5, seconds_to_end(&ways[i], kind & 1, kind & 2));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(requests_without_a_route_reach_the_program),
@@ -303,6 +356,7 @@ int main(void) {
       cmocka_unit_test(answers_of_stalled_readers_are_cut),
       cmocka_unit_test(login_of_the_program_becomes_the_scope),
       cmocka_unit_test(streams_leave_descriptors_to_the_program),
+      cmocka_unit_test(daemon_may_stop_before_vestry),
       cmocka_unit_test(attach_survives_every_allocation_failure),
   };
   return cmocka_run_group_tests_name("libmicrohttpd, attached", tests, NULL, NULL) + (int)run_contracts();

@@ -52,6 +52,8 @@ typedef struct attached_settings {
 } attached_settings;
 
 void attached_start(vsi_server *s, const attached_settings *settings);
+/* Stop the program's daemon, which is the order that the guide does not recommend. */
+void attached_stop_daemon(vsi_server *s);
 /* The program's own requests: all that began, and those whose end was reported. */
 extern _Atomic(unsigned) attached_own_count, attached_own_ended;
 
