@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* The replacement of an invalid sequence by a decoder: U+FFFD. */
 #define VSI_UTF8_REPLACEMENT "\xEF\xBF\xBD"
@@ -39,6 +40,17 @@ static inline bool vsi_is_utf8(const char *text, size_t len) {
   bool valid = true;
   for (size_t at = 0; valid && at < len;) at += vsi_utf8_next(text + at, text + len, &valid);
   return valid;
+}
+
+/* Return the code point at *at, which is valid, and move behind it. */
+static inline uint32_t vsi_utf8_take(const char **at) {
+  const unsigned char *bytes = (const unsigned char *)*at;
+  unsigned char low, high;
+  const size_t more = vsi_utf8_followers(bytes[0], &low, &high);
+  uint32_t code = more ? bytes[0] & (0x3Fu >> more) : bytes[0];
+  for (size_t i = 1; i <= more; i++) code = code << 6 | (bytes[i] & 0x3F);
+  *at += more + 1;
+  return code;
 }
 
 /* Return the length without an incomplete sequence at the end, for texts that were cut. */

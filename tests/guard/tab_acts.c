@@ -27,6 +27,7 @@ void tab_ask(tab_act *a, const char *cookie, const char *token) {
   snprintf(body, sizeof body, "{\"tabId\":\"%s\"}", token);
   const vestry_memory_call call = {.method = *token ? "POST" : "GET",
                                    .datastar = *token,
+                                   .peer = a->node->peer,
                                    .headers = headers,
                                    .headers_count = 1,
                                    .body = *token ? body : NULL,

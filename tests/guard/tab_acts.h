@@ -16,6 +16,7 @@ typedef struct tab_node {
   vestry_err (*get)(void *ctx, const vestry_request *req, vestry_render *render, void *buffer, size_t capacity,
                     size_t *ret_len);
   vestry_err (*set)(void *ctx, const vestry_request *req, const void *data, size_t len);
+  const char *peer; /* the address of its clients; NULL: none */
 } tab_node;
 
 /* One request of a tab's handler. */

@@ -202,13 +202,42 @@ static void nameless_scope_evicts_no_state(void **state) {
   world->close(0);
 }
 
+/* An address without a user that writes many states removes none of another address or of a user. */
+static void full_table_evicts_states_of_the_address_with_most(void **state) {
+  enum { MOST = 8 };
+  tab_node s;
+  char own[TAB_TOKEN_BYTES], user[TAB_TOKEN_BYTES], other[TAB_TOKEN_BYTES];
+  open_first(&s, (tab_bounds){.max_count = MOST});
+  tab_begin(&s, "u", user);
+  assert_int_equal(tab_write(&s, "u", user, "draft", 5), VESTRY_OK);
+  s.peer = "192.0.2.1";
+  tab_begin(&s, "", own);
+  assert_int_equal(tab_write(&s, "", own, "mine", 4), VESTRY_OK);
+  s.peer = "192.0.2.2";
+  for (int i = 1; i < 5 * MOST; i++) {
+    world->clock(NOW_S + i);
+    tab_begin(&s, "", other);
+    assert_int_equal(tab_write(&s, "", other, "x", 1), VESTRY_OK);
+  }
+  assert_string_equal(tab_read(&s, "", own), "mine");
+  assert_string_equal(tab_read(&s, "u", user), "draft");
+  assert_string_equal(tab_read(&s, "", other), "x");
+  assert_int_equal(world->count(), MOST);
+  world->close(0);
+}
+
 int tab_contract_run(const char *name, const tab_world *given) {
   world = given;
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(state_is_read_as_written_at_each_node), cmocka_unit_test(state_is_bound_to_scope_and_tab),
-      cmocka_unit_test(state_over_max_bytes_is_rejected),      cmocka_unit_test(write_refreshes_only_its_tab),
-      cmocka_unit_test(shared_page_cannot_read_a_tab_state),   cmocka_unit_test(unused_state_expires_after_ttl_s),
-      cmocka_unit_test(full_scope_evicts_its_oldest_state),    cmocka_unit_test(nameless_scope_evicts_no_state),
+      cmocka_unit_test(state_is_read_as_written_at_each_node),
+      cmocka_unit_test(state_is_bound_to_scope_and_tab),
+      cmocka_unit_test(state_over_max_bytes_is_rejected),
+      cmocka_unit_test(write_refreshes_only_its_tab),
+      cmocka_unit_test(shared_page_cannot_read_a_tab_state),
+      cmocka_unit_test(unused_state_expires_after_ttl_s),
+      cmocka_unit_test(full_scope_evicts_its_oldest_state),
+      cmocka_unit_test(nameless_scope_evicts_no_state),
+      cmocka_unit_test(full_table_evicts_states_of_the_address_with_most),
   };
   return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }

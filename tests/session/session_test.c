@@ -268,10 +268,26 @@ static void invalid_options_and_user_names_are_rejected(void **state) {
   site w;
   members_begin(&w, &(vestry_session_options){.insecure = true});
   browser b = {.cookie = ""};
-  static const char *const users[] = {
-      "", "user=", "user=%0a", "user=%7f", "user=a%c2%85", "user=%e2%80%aea", "user=a%e2%80%a8b"};
+  static const char *const users[] = {"",
+                                      "user=",
+                                      "user=%0a",
+                                      "user=%7f",
+                                      "user=a%c2%85",
+                                      "user=%e2%80%aea",
+                                      "user=a%e2%80%a8b",
+                                      "user=%ef%bb%bfa",
+                                      "user=a%e2%80%8b",
+                                      "user=a%c2%adb",
+                                      "user=a%e2%81%a0",
+                                      "user=a%ef%b8%8f",
+                                      "user=a%e3%85%a4",
+                                      "user=a%f3%a0%80%a1",
+                                      "user=a%e2%80%8d",
+                                      "user=%d9%85%e2%80%8c",
+                                      "user=%e2%80%8c%d9%85"};
   for (size_t i = 0; i < sizeof users / sizeof *users; i++)
     assert_int_equal(members_status(&w, &b, "POST", "/login", users[i]), 500);
+  members_log_in(&w, &b, "user=%d9%85%db%8c%e2%80%8c%d8%ae"); /* a joiner inside a word */
   char query[300] = "user=";
   memset(query + 5, 'a', 255);
   members_log_in(&w, &b, query);

@@ -232,6 +232,25 @@ static void login_over_the_limit_ends_the_users_oldest(void **state) {
   storage_end(&s);
 }
 
+/* More log-ins in a second than a user may have sessions: each is valid at once, and a later one removes the surplus. */
+static void login_over_the_limit_ends_no_session_of_the_same_second(void **state) {
+  enum { LOGINS = 20 };
+  storage_suite s;
+  storage_cookie all[LOGINS];
+  storage_begin(&s, (storage_bounds){.max_per_user_count = 5});
+  for (int i = 0; i < LOGINS; i++) {
+    clock_s += i == LOGINS / 2;
+    storage_let_in(&s, "user=bob", all[i]);
+  }
+  storage_close(&s);
+  assert_int_equal(storage_open(&s, (storage_bounds){.max_per_user_count = 5}), VESTRY_OK);
+  for (int i = 0; i < LOGINS; i++) assert_string_equal(storage_ask(&s, "/", NULL, all[i]), "200 bob");
+  clock_s += 2;
+  storage_let_in(&s, "user=bob", all[0]);
+  assert_int_equal(storage_rows(&s), 5);
+  storage_end(&s);
+}
+
 /* If another process has ended the session, a use does not restore its row. */
 static void use_does_not_restore_a_deleted_row(void **state) {
   storage_suite s;
@@ -276,6 +295,7 @@ int storage_contract_run(const char *name) {
       cmocka_unit_test(expired_sessions_are_deleted_without_being_loaded),
       cmocka_unit_test(clock_of_the_database_counts),
       cmocka_unit_test(login_over_the_limit_ends_the_users_oldest),
+      cmocka_unit_test(login_over_the_limit_ends_no_session_of_the_same_second),
       cmocka_unit_test(use_does_not_restore_a_deleted_row),
       cmocka_unit_test(storage_errors_are_returned_and_logged),
       cmocka_unit_test(table_of_a_later_version_is_rejected),

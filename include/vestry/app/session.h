@@ -132,8 +132,9 @@ VESTRY_API bool vestry_session_is_anonymous(const vestry_request *req);
 /** Log in: begin a session of this user. Its id is new, because an attacker may know the previous one (session
  *  fixation). If the previous session of the request had a user, it ends, with its streams. The request's scope is then
  *  that of the new session, so call this before you set keys.
- *  user  UTF-8, 1 to 255 bytes, without line separators and control characters, including C1 and those of text
- *        direction
+ *  user  UTF-8, 1 to 255 bytes, without line separators, control characters, including C1 and those of text direction,
+ *        and characters that are not shown, such as U+200B and U+FEFF (RFC 8264, section 9.13). The joiners U+200C and
+ *        U+200D are allowed between two characters beyond ASCII
  *  Returns  OK | INVALID (the user; the instance has no sessions; the reply has a key already) | NO_MEMORY | IO (no
  *           randomness) | CLOSED (vestry_session_end_user ran meanwhile) | an error of the storage. After a failure no
  *           session of this user has begun, but the previous session may have ended. The request then continues as

@@ -397,7 +397,7 @@ typedef struct vestry_sql_sessions_options {
   uint64_t idle_ms;            /**< as in vestry_session_options [7 days] */
   uint64_t lifetime_ms;        /**< as in vestry_session_options [30 days] */
   uint32_t max_per_user_count; /**< maximum number of sessions of one user; at another log-in the oldest session is
-                                    removed [100] */
+                                    removed, unless it is younger than a second [100] */
   uint32_t expired_at_once;    /**< maximum number of expired sessions that one call deletes [64] */
   int64_t (*now_s)(void *ctx); /**< seconds since 1970; NULL: the database's clock, which is the same for all nodes. For
                                     tests */
@@ -569,8 +569,9 @@ typedef struct vestry_sql_tabs_options {
                                  share */
   size_t max_bytes;         /**< maximum size of one state [64 KiB]; at most 64 MiB */
   uint32_t max_count; /**< maximum number of states of all scopes; beyond it those that expire first are removed, those
-                           of anonymous users before those of users. A node counts the states of other nodes once in
-                           1,024 new states, so each node can exceed it by 1,024 [100,000] */
+                           without a user before those of users, and first of addresses that have more than a quarter
+                           of this number. A node counts the states of other nodes once in 1,024 new states, so each
+                           node can exceed it by 1,024 [100,000] */
   int64_t (*now_s)(void *ctx); /**< seconds since 1970; NULL: the database's clock. For tests */
   void *now_ctx;               /**< passed to now_s */
 } vestry_sql_tabs_options;

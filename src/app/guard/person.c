@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "app/session/seal.h"
 #include "app/session/session.h"
 #include "instance/instance.h"
 
@@ -39,6 +40,13 @@ vestry_scope vsi_person_scope(const vestry_request *req) {
 
 bool vsi_person_is_anonymous(const vestry_request *req) {
   return vestry_session_is_anonymous(req) || (req->v->scope && !req->scope.len);
+}
+
+vestry_err vsi_person_key_make(const vestry *v, vsi_siphash_key *ret_key) {
+  unsigned char derived[32];
+  if (!vsi_seals_derive(v, "vestry form addresses", derived)) return vsi_siphash_key_random(v->host, ret_key);
+  memcpy(ret_key, derived, sizeof *ret_key);
+  return VESTRY_OK;
 }
 
 uint64_t vsi_person_hash(const vsi_siphash_key key, const vsi_person *person) {

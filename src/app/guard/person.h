@@ -33,6 +33,9 @@ vestry_scope vsi_person_scope(const vestry_request *req);
 /* Return whether the instance has sessions or scopes, but the request has no user or scope. Such requests have limits
  * of their group. */
 bool vsi_person_is_anonymous(const vestry_request *req);
+/* Make the key of hashes that a database stores: of the instance's secret, so that all nodes have the same, or else
+ * random. OK | IO (no randomness) */
+vestry_err vsi_person_key_make(const vestry *v, vsi_siphash_key *ret_key);
 /* Return a hash of the person; 0: unknown; otherwise odd. */
 uint64_t vsi_person_hash(const vsi_siphash_key key, const vsi_person *person);
 

@@ -103,14 +103,6 @@ static const char *mistake_of(const vestry_forms_options *o) {
   return NULL;
 }
 
-static vestry_err make_key(vestry_forms *forms) {
-  unsigned char derived[32];
-  if (!vsi_seals_derive(forms->v, "vestry form addresses", derived))
-    return vsi_siphash_key_random(forms->v->host, &forms->key);
-  memcpy(&forms->key, derived, sizeof forms->key);
-  return VESTRY_OK;
-}
-
 vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *given, vestry_forms **ret_forms) {
   if (!v) return VESTRY_INVALID;
   if (!ret_forms) return vsi_mistake(v->host, "vestry_forms_create", "ret_forms is NULL");
@@ -128,7 +120,7 @@ vestry_err vestry_forms_create(vestry *v, const vestry_forms_options *given, ves
   forms->options = options;
   forms->path = vsi_strdup(v->host, options.path, strlen(options.path));
   forms->storage = options.storage;
-  vestry_err error = forms->path ? make_key(forms) : VESTRY_NO_MEMORY;
+  vestry_err error = forms->path ? vsi_person_key_make(v, &forms->key) : VESTRY_NO_MEMORY;
   if (!error && !forms->storage) error = vsi_form_kept_create(v->host, &options, &forms->storage);
   if (error) {
     vestry_forms_destroy(forms);

@@ -49,9 +49,30 @@ static bool arrive(vsi_sessions *sessions, under_way **list, const under_way *on
   return has_met;
 }
 
+/* Return whether a text has a character that is not shown, so that two names would look alike (RFC 8264, section 9.13:
+ * the default ignorable code points of Unicode). The joiners U+200C and U+200D are part of words in some scripts, so
+ * they are allowed between two characters beyond ASCII. text: valid UTF-8 */
+static bool has_hidden(const char *text) {
+  static const uint32_t ranges[][2] = {
+      {0xAD, 0xAD},     {0x34F, 0x34F},   {0x61C, 0x61C},   {0x115F, 0x1160},   {0x17B4, 0x17B5},   {0x180B, 0x180F},
+      {0x200B, 0x200B}, {0x200E, 0x200F}, {0x202A, 0x202E}, {0x2060, 0x206F},   {0x3164, 0x3164},   {0xFE00, 0xFE0F},
+      {0xFEFF, 0xFEFF}, {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFFB}, {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF}};
+  uint32_t before = 0;
+  for (const char *at = text; *at;) {
+    const uint32_t code = vsi_utf8_take(&at);
+    const bool is_joiner = code == 0x200C || code == 0x200D;
+    if (is_joiner && (before < 0x80 || (unsigned char)*at < 0x80)) return true;
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+      if (code >= ranges[i][0] && code <= ranges[i][1]) return true;
+    before = is_joiner ? 0 : code;
+  }
+  return false;
+}
+
 static bool is_user(const char *user) {
   size_t len = user ? strlen(user) : 0;
-  return len && len <= VESTRY_SESSION_USER_MAX_BYTES && vsi_is_utf8(user, len) && !vsi_has_control(user, len);
+  return len && len <= VESTRY_SESSION_USER_MAX_BYTES && vsi_is_utf8(user, len) && !vsi_has_control(user, len) &&
+         !has_hidden(user);
 }
 
 /* Return why the session cannot be changed now; NULL: it can be. */
@@ -136,7 +157,8 @@ vestry_err vestry_session_login(const vestry_request *given, vestry_reply *reply
   vsi_sessions *sessions = vsi_sessions_of(req->v);
   const char *why = why_closed(req, reply);
   if (!why && !is_user(user))
-    why = "cannot log in: the user is NULL, empty, longer than 255 bytes, or not a text without control characters";
+    why = "cannot log in: the user is NULL, empty, longer than 255 bytes, or not a text without control and hidden "
+          "characters";
   record *other = why ? NULL : vsi_session_look_of(sessions, user);
   vestry_err error = why ? vsi_reply_refuse(reply, VESTRY_INVALID, why) : log_in(req, reply, user);
   if (sessions) {

@@ -37,9 +37,10 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"session", &steps[0], 
   ") ON CONFLICT(hash) DO UPDATE SET " user " = excluded." user ", created = excluded.created, used = excluded.used"   \
   " RETURNING 1"
 #define USE(now) "UPDATE vestry_session SET used = " now " WHERE hash = $1"
-#define BOUND(user, rest)                                                                                              \
-  "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM vestry_session WHERE " user " = $1 AND hash <> $2"       \
-  " ORDER BY created DESC, hash " rest ")"
+/* A session of this second, or of the one before, stays: its order among others of the same second is unknown. */
+#define BOUND(user, now, rest)                                                                                         \
+  "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM (SELECT hash, created FROM vestry_session WHERE " user   \
+  " = $1 AND hash <> $2 ORDER BY created DESC, hash " rest ") AS surplus WHERE created < " now " - 1)"
 #define REMOVE(column) "DELETE FROM vestry_session WHERE " column " = $1 RETURNING "
 #define EXPIRE_SQLITE(now)                                                                                             \
   "DELETE FROM vestry_session WHERE hash IN (SELECT hash FROM (SELECT hash FROM vestry_session WHERE used <= " now     \
@@ -51,8 +52,8 @@ static const vsi_sql_schema schemas[VSI_SQL_DIALECTS] = {{"session", &steps[0], 
 static vsi_sql_texts load_sql = {LOAD("user", SQLITE("$2")), LOAD("name", POSTGRES("$2"))};
 static vsi_sql_texts insert_sql = {INSERT("user", SQLITE("$3")), INSERT("name", POSTGRES("$3"))};
 static vsi_sql_texts use_sql = {USE(SQLITE("$2")), USE(POSTGRES("$2"))};
-static vsi_sql_texts bound_sql = {BOUND("user", "LIMIT -1 OFFSET $3"),
-                                  BOUND("name", "OFFSET $3 FOR UPDATE SKIP LOCKED")};
+static vsi_sql_texts bound_sql = {BOUND("user", SQLITE("$4"), "LIMIT -1 OFFSET $3"),
+                                  BOUND("name", POSTGRES("$4"), "OFFSET $3 FOR UPDATE SKIP LOCKED")};
 static vsi_sql_texts remove_sql = {REMOVE("hash") "1", REMOVE("hash") VSI_SQL_POSTGRES_FLUSHED};
 static vsi_sql_texts remove_user_sql = {REMOVE("user") "1", REMOVE("name") VSI_SQL_POSTGRES_FLUSHED};
 static vsi_sql_texts expire_sql = {EXPIRE_SQLITE(SQLITE("$1")), EXPIRE_POSTGRES(POSTGRES("$1"))};
@@ -106,8 +107,9 @@ static vestry_err add(vestry_sql_transaction *transaction, void *ctx) {
                                     VESTRY_LIST(of->hash, user, now_ms(of->sessions)), NULL, NULL);
   error = vsi_sql_if_written(pool, "vestry_session_login", "vestry_session", error);
   if (!error)
-    error = vestry_sql_run(transaction, vsi_sql_text_of(pool, bound_sql),
-                           VESTRY_LIST(user, of->hash, of->sessions->options.max_per_user_count - 1), NULL, NULL);
+    error = vestry_sql_run(
+        transaction, vsi_sql_text_of(pool, bound_sql),
+        VESTRY_LIST(user, of->hash, of->sessions->options.max_per_user_count - 1, now_ms(of->sessions)), NULL, NULL);
   return error ? error : expire(transaction, of);
 }
 

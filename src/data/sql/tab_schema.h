@@ -17,12 +17,16 @@ enum { VSI_SQL_TAB_PARTS = 2 };
 #define VSI_SQL_TAB_VISITOR_STEP(bytes, end)                                                                           \
   "CREATE TABLE vestry_tab_visitor(scope " bytes " NOT NULL, tab " bytes " NOT NULL, PRIMARY KEY(scope, tab))" end
 
-static const char *const vsi_sql_tab_steps[VSI_SQL_DIALECTS][VSI_SQL_TAB_PARTS] = {
+#define VSI_SQL_TAB_PERSON_STEP(integer)                                                                               \
+  "ALTER TABLE vestry_tab_visitor ADD COLUMN person " integer " NOT NULL DEFAULT 0"
+
+static const char *const vsi_sql_tab_steps[VSI_SQL_DIALECTS][3] = {
     {VSI_SQL_TAB_STEP("BLOB", "INTEGER", " STRICT, WITHOUT ROWID"),
-     VSI_SQL_TAB_VISITOR_STEP("BLOB", " STRICT, WITHOUT ROWID")},
-    {VSI_SQL_TAB_STEP("bytea", "bigint", ""), VSI_SQL_TAB_VISITOR_STEP("bytea", "")}};
+     VSI_SQL_TAB_VISITOR_STEP("BLOB", " STRICT, WITHOUT ROWID"), VSI_SQL_TAB_PERSON_STEP("INTEGER")},
+    {VSI_SQL_TAB_STEP("bytea", "bigint", ""), VSI_SQL_TAB_VISITOR_STEP("bytea", ""),
+     VSI_SQL_TAB_PERSON_STEP("bigint")}};
 static const vsi_sql_schema vsi_sql_tab_schemas[VSI_SQL_DIALECTS][VSI_SQL_TAB_PARTS] = {
-    {{"tab", &vsi_sql_tab_steps[0][0], 1}, {"tab_visitor", &vsi_sql_tab_steps[0][1], 1}},
-    {{"tab", &vsi_sql_tab_steps[1][0], 1}, {"tab_visitor", &vsi_sql_tab_steps[1][1], 1}}};
+    {{"tab", &vsi_sql_tab_steps[0][0], 1}, {"tab_visitor", &vsi_sql_tab_steps[0][1], 2}},
+    {{"tab", &vsi_sql_tab_steps[1][0], 1}, {"tab_visitor", &vsi_sql_tab_steps[1][1], 2}}};
 
 #endif

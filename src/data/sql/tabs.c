@@ -7,7 +7,8 @@
  * 1. It inserts or updates the row.
  * 2. It removes surplus states of the same scope, unless it is the empty scope, which all users share.
  * 3. It removes some expired states.
- * 4. It removes surplus states of all scopes, first those of anonymous users, which the table vestry_tab_visitor names.
+ * 4. It removes surplus states of all scopes, first those without a user, which the table vestry_tab_visitor names
+ *    with a hash of their address. Of these, all but the latest quarter of max_count of an address are removed first.
  *    The rows are counted only when the states written since the last count could exceed the bound, or after
  *    COUNTED_EACH of them, because other nodes write states, too. A few more than necessary are removed, so that counts
  *    stay rare.
@@ -17,7 +18,9 @@
  * (data/sqlite/tab.c). With PostgreSQL a render inside its transaction does it after the end of that transaction. */
 #include <stdatomic.h>
 
+#include "app/guard/person.h"
 #include "app/guard/tab_owner.h"
+#include "app/page/pages.h"
 #include "base/processor.h"
 #include "data/sql/tab_schema.h"
 
@@ -36,6 +39,7 @@ struct vestry_sql_tabs {
   vestry_pages *pages;
   vestry_sql_pool *pool;
   vestry_sql_tabs_options options;
+  vsi_siphash_key key;                   /* of hashes of addresses */
   _Atomic(int64_t) room;                 /* new states before the next count; relaxed: a mere counter */
   atomic_uint_fast64_t expired, evicted; /* counters: nothing is ordered by them */
 };
@@ -68,13 +72,16 @@ static vsi_sql_texts evict_sql = {EVICT("LIMIT -1 OFFSET $3"), EVICT("OFFSET $3"
   " ORDER BY expires LIMIT $2" locked ") RETURNING 1"
 static vsi_sql_texts expire_sql = {EXPIRE(SQLITE("$1"), ""), EXPIRE(POSTGRES("$1"), LOCKED)};
 static const char count_sql[] = "SELECT count(*) FROM vestry_tab";
-static const char name_anonymous_sql[] =
-    "INSERT INTO vestry_tab_visitor(scope, tab) VALUES($1, $2) ON CONFLICT DO NOTHING";
-#define BOUND_ANONYMOUS(locked)                                                                                        \
-  "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT t.scope, t.tab FROM vestry_tab AS t"                           \
-  " JOIN vestry_tab_visitor AS v ON v.scope = t.scope AND v.tab = t.tab ORDER BY t.expires LIMIT $1" locked            \
-  ") RETURNING 1"
-static vsi_sql_texts bound_anonymous_sql = {BOUND_ANONYMOUS(""), BOUND_ANONYMOUS(" FOR UPDATE OF t SKIP LOCKED")};
+static const char name_visitor_sql[] =
+    "INSERT INTO vestry_tab_visitor(scope, tab, person) VALUES($1, $2, $3) ON CONFLICT(scope, tab)"
+    " DO UPDATE SET person = excluded.person";
+#define BOUND_VISITORS(bigint, locked)                                                                                 \
+  "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT t.scope, t.tab FROM vestry_tab AS t JOIN (SELECT scope, tab,"  \
+  " person <> 0" bigint " AND row_number() OVER (PARTITION BY person ORDER BY expires DESC, scope, tab) > $2" bigint   \
+  " AS is_beyond FROM vestry_tab_visitor JOIN vestry_tab USING (scope, tab)) AS v ON v.scope = t.scope AND"            \
+  " v.tab = t.tab ORDER BY v.is_beyond DESC, t.expires LIMIT $1" locked ") RETURNING 1"
+static vsi_sql_texts bound_visitors_sql = {BOUND_VISITORS("", ""),
+                                           BOUND_VISITORS("::bigint", " FOR UPDATE OF t SKIP LOCKED")};
 #define BOUND(locked)                                                                                                  \
   "DELETE FROM vestry_tab WHERE (scope, tab) IN (SELECT scope, tab FROM vestry_tab ORDER BY expires LIMIT $1" locked   \
   ") RETURNING 1"
@@ -98,6 +105,7 @@ typedef struct state {
   vsi_tab_owner whose;
   const void *data;
   size_t len;
+  int64_t person; /* hash of the address, of all nodes; 0: it has a user or scope, or no known address */
   int64_t expired, evicted;
 } state;
 
@@ -224,7 +232,8 @@ static vestry_err bound_all(state *of, vestry_sql_transaction *transaction) {
   vestry_err error = vestry_sql_run(transaction, count_sql, NULL, vestry_sql_row_integer, &count);
   int64_t surplus = count > most ? count - most + most / 64 : 0;
   if (surplus > EVICTED_AT_ONCE) surplus = EVICTED_AT_ONCE;
-  if (!error && surplus) error = remove_some(of, transaction, bound_anonymous_sql, VESTRY_LIST(surplus), &gone);
+  if (!error && surplus)
+    error = remove_some(of, transaction, bound_visitors_sql, VESTRY_LIST(surplus, most / 4), &gone);
   if (!error && gone < surplus) error = remove_some(of, transaction, bound_sql, VESTRY_LIST(surplus - gone), &gone);
   if (!error) error = vestry_sql_run(transaction, text_of(tabs, clear_sql), NULL, NULL, NULL);
   of->evicted += gone;
@@ -241,8 +250,8 @@ static vestry_err put(vestry_sql_transaction *transaction, void *ctx) {
       transaction, text_of(tabs, put_sql),
       VESTRY_LIST(OF(of), now_ms(tabs), vestry_value_bytes(of->data, of->len), of->whose.ttl_s), NULL, NULL);
   error = vsi_sql_if_written(tabs->pool, "vestry_sql_tab_set", "vestry_tab", error);
-  if (!error && of->whose.is_anonymous)
-    error = vestry_sql_run(transaction, name_anonymous_sql, VESTRY_LIST(OF(of)), NULL, NULL);
+  if (!error && (of->whose.is_anonymous || of->person))
+    error = vestry_sql_run(transaction, name_visitor_sql, VESTRY_LIST(OF(of), of->person), NULL, NULL);
   if (!error && of->whose.scope.len) /* the empty scope is shared by all users */
     error =
         remove_some(of, transaction, evict_sql, VESTRY_LIST(OF(of), tabs->options.per_scope_count - 1), &of->evicted);
@@ -289,6 +298,8 @@ VSI_SIDE_BY_SIDE vestry_err vestry_sql_tab_set(vestry_sql_tabs *tabs, const vest
   if (len > tabs->options.max_bytes) return VESTRY_TOO_LARGE;
   vestry_err error = find(tabs, "vestry_sql_tab_set", req, NULL, &of);
   if (error) return error;
+  const vsi_person person = vsi_person_of(req);
+  if (person.kind == VSI_PERSON_ADDRESS) of.person = (int64_t)vsi_person_hash(tabs->key, &person);
   of.data = data;
   of.len = len;
   error = write_state(&of);
@@ -321,8 +332,12 @@ vestry_err vestry_sql_tabs_create(vestry_pages *pages, vestry_sql_pool *pool, co
   tabs->pages = pages;
   tabs->pool = pool;
   tabs->options = options;
-  *ret_tabs = tabs;
-  return VESTRY_OK;
+  error = vsi_person_key_make(pages->v, &tabs->key);
+  if (error)
+    vestry_sql_tabs_destroy(tabs);
+  else
+    *ret_tabs = tabs;
+  return error;
 }
 
 void vestry_sql_tabs_destroy(vestry_sql_tabs *tabs) {
