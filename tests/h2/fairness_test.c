@@ -27,9 +27,17 @@ typedef struct page {
 static page pages[STREAMS];
 /* The connection's and a stream's windows, and how many bytes their pages read before they acknowledge them. */
 static uint32_t connection_window, stream_window, connection_unread, connection_step, stream_step;
+static uint32_t withheld; /* bytes that it never acknowledges on the connection, whose window becomes smaller so */
 
 static uint32_t id_of(size_t number) {
   return 2 * (uint32_t)number + 1;
+}
+
+/* Count bytes that were read on the connection. */
+static void count_read(uint32_t bytes) {
+  const uint32_t kept = bytes < withheld ? bytes : withheld;
+  withheld -= kept;
+  connection_unread += bytes - kept;
 }
 
 static void acknowledge(uint32_t id, uint32_t *unread, uint32_t step) {
@@ -42,7 +50,7 @@ static void acknowledge(uint32_t id, uint32_t *unread, uint32_t step) {
 static void let_read(size_t number) {
   page *at = &pages[number];
   at->is_read = true;
-  connection_unread += at->unread;
+  count_read(at->unread);
   acknowledge(id_of(number), &at->unread, 1);
   acknowledge(0, &connection_unread, 1);
 }
@@ -57,7 +65,7 @@ static void take(const frame *f) {
   memmove(at->last, at->last + part, sizeof at->last - 1 - part);
   memcpy(at->last + sizeof at->last - 1 - part, f->bytes + f->len - part, part);
   if (!at->is_read) return;
-  connection_unread += f->len;
+  count_read(f->len);
   acknowledge(f->stream, &at->unread, stream_step);
   acknowledge(0, &connection_unread, connection_step);
 }
@@ -83,13 +91,13 @@ static void connect_with(uint32_t connection, uint32_t stream) {
   connection_window = connection;
   stream_window = stream;
   connection_step = stream_step = 1;
-  connection_unread = 0;
+  connection_unread = withheld = 0;
   frames_connect(&c, s.port, stream);
   if (connection > FIRST_WINDOW) frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, connection - FIRST_WINDOW);
 }
 
-static void open_streams(size_t unread_count) {
-  for (size_t i = 0; i < STREAMS; i++) {
+static void open_streams(size_t count, size_t unread_count) {
+  for (size_t i = 0; i < count; i++) {
     pages[i].is_read = i >= unread_count;
     frames_open_stream(&c, id_of(i));
     assert_int_equal(frames_status(&c, id_of(i)), 200);
@@ -107,17 +115,17 @@ static void send_much(size_t number) {
   free(large);
 }
 
-static void send_each(size_t from, unsigned round) {
+static void send_each(size_t from, size_t to, unsigned round) {
   char json[64];
-  for (size_t i = from; i < STREAMS; i++) {
+  for (size_t i = from; i < to; i++) {
     snprintf(json, sizeof json, "{\"a\":\"%u of %zu.\"}", round, i);
     vsi_server_patch(vsi_recorder_connection(&s.recorder, i), json);
   }
 }
 
-static void read_each(size_t from, unsigned round) {
+static void read_each(size_t from, size_t to, unsigned round) {
   char text[64];
-  for (size_t i = from; i < STREAMS; i++) {
+  for (size_t i = from; i < to; i++) {
     snprintf(text, sizeof text, "%u of %zu.", round, i);
     read_until(i, text);
   }
@@ -151,7 +159,7 @@ static int64_t wait_for_window(size_t number) {
 
 static void check_unread(uint32_t connection, uint32_t stream, size_t unread_count) {
   connect_with(connection, stream);
-  open_streams(unread_count);
+  open_streams(STREAMS, unread_count);
   int64_t left = 0;
   for (size_t i = 0; i < unread_count; i++) {
     send_much(i);
@@ -161,16 +169,16 @@ static void check_unread(uint32_t connection, uint32_t stream, size_t unread_cou
   if (unread_count == 3) assert_true(left * 7 >= connection);
   assert_true(left * 4 * (int64_t)unread_count >= connection);
   for (unsigned round = 0; round < ROUNDS; round++) {
-    send_each(unread_count, round);
-    read_each(unread_count, round);
+    send_each(unread_count, STREAMS, round);
+    read_each(unread_count, STREAMS, round);
   }
   for (size_t i = 0; i < unread_count; i++) {
     assert_true(pages[i].received > 0 && pages[i].received < MUCH);
     let_read(i);
   }
   for (size_t i = 0; i < unread_count; i++) read_until(i, "xxxy");
-  send_each(0, ROUNDS);
-  read_each(0, ROUNDS);
+  send_each(0, STREAMS, ROUNDS);
+  read_each(0, STREAMS, ROUNDS);
   end();
 }
 
@@ -184,18 +192,31 @@ static void unread_streams_stop_no_sibling(void **state) {
 }
 
 /* Most clients acknowledge a half of a window at a time. The share must not wait for an acknowledgement that does not
- * come, also beside one and two unread streams, as in browsers. */
+ * come, also beside one and two unread streams, as in browsers; and also if the client withholds acknowledgements of
+ * the first bytes, because its window is smaller than the first one of RFC 9113, 6.9.2. */
 static void client_that_acknowledges_halves_is_not_stopped(void **state) {
   /* A stream's window may be larger than the connection's. */
   static const struct {
-    uint32_t connection, stream;
-    size_t unread_count;
-  } rows[] = {{1, 1, 0}, {3, 1, 0}, {1, 10, 0}, {10, 4, 0}, {10, 4, 1}, {10, 4, 2}};
+    uint32_t connection, stream, withheld;
+    size_t unread_count, count;
+  } rows[] = {
+      {FIRST_WINDOW, FIRST_WINDOW, 0, 0, 10},
+      {3 * FIRST_WINDOW, FIRST_WINDOW, 0, 0, 10},
+      {FIRST_WINDOW, 10 * FIRST_WINDOW, 0, 0, 10},
+      {10 * FIRST_WINDOW, 4 * FIRST_WINDOW, 0, 0, 10},
+      {10 * FIRST_WINDOW, 4 * FIRST_WINDOW, 0, 1, 11},
+      {10 * FIRST_WINDOW, 4 * FIRST_WINDOW, 0, 2, 12},
+      {FIRST_WINDOW, FIRST_WINDOW, FIRST_WINDOW / 2, 0, 1},
+      {FIRST_WINDOW, FIRST_WINDOW, FIRST_WINDOW / 8 * 7, 0, 1},
+      {FIRST_WINDOW, FIRST_WINDOW / 32, FIRST_WINDOW / 32 * 31, 0, 1},
+      {FIRST_WINDOW, 10 * FIRST_WINDOW, FIRST_WINDOW / 4 * 3, 0, 1},
+  };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    const size_t first = rows[i].unread_count, count = first + 10;
-    connect_with(rows[i].connection * FIRST_WINDOW, rows[i].stream * FIRST_WINDOW);
-    open_streams(first);
-    connection_step = connection_window / 2 + 1;
+    const size_t first = rows[i].unread_count, count = rows[i].count;
+    connect_with(rows[i].connection, rows[i].stream);
+    withheld = rows[i].withheld;
+    open_streams(count, first);
+    connection_step = (connection_window - withheld) / 2 + 1;
     stream_step = stream_window / 2 + 1;
     for (size_t j = 0; j < first; j++) {
       send_much(j);
@@ -204,8 +225,8 @@ static void client_that_acknowledges_halves_is_not_stopped(void **state) {
     for (unsigned round = 0; round < 3; round++) {
       for (size_t j = first; j < count; j++) send_much(j);
       for (size_t j = first; j < count; j++) read_until(j, "xxxy");
-      send_each(first, round);
-      read_each(first, round);
+      send_each(first, count, round);
+      read_each(first, count, round);
     }
     end();
   }
@@ -318,7 +339,7 @@ static void post_is_answered_while_all_streams_are_written(void **state) {
   size_t received = 0;
   connect_with(INT32_MAX, INT32_MAX);
   assert_int_equal(vestry_route(s.v, "POST", "/say", say, NULL), VESTRY_OK);
-  open_streams(0);
+  open_streams(STREAMS, 0);
   for (size_t i = 0; i < STREAMS; i++) send_much(i);
   frames_post(&c, id_of(STREAMS), "/say");
   frames_send(&c, FRAME_DATA, FLAG_END_STREAM, id_of(STREAMS), NULL, 0);

@@ -243,6 +243,11 @@ static void close_lingering(vsi_microhttpd_sockets *sockets, uint64_t now) {
   for (bool found = true; found;) {
     vsi_mutex_lock(&sockets->lock);
     found = take_out_locked(sockets, now, &at, &over);
+    if (!sockets->lingering_count) {
+      vsi_free(sockets->host, sockets->lingering);
+      sockets->lingering = NULL;
+      sockets->lingering_capacity = 0;
+    }
     vsi_mutex_unlock(&sockets->lock);
     if (!found) return;
     close(over.fd);
@@ -360,7 +365,6 @@ void vsi_microhttpd_sockets_finish(vsi_microhttpd_sockets *sockets) {
   if (!sockets->host) return;
   vestry_timer_destroy(sockets->timer);
   close_lingering(sockets, UINT64_MAX);
-  vsi_free(sockets->host, sockets->lingering);
   vsi_web_addresses_finish(&sockets->addresses);
   vsi_microhttpd_arrivals_finish(&sockets->arrivals);
   pthread_cond_destroy(&sockets->fewer);
