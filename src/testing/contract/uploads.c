@@ -494,7 +494,7 @@ static void timeout_of_an_upload_restarts_with_each_piece(void) {
   vsi_client c;
   char line[64];
   start();
-  snprintf(line, sizeof line, "Content-Length: %d", LARGE);
+  snprintf(line, sizeof line, "Content-Length: %d\r\nConnection: close", LARGE);
   begin(&c, line);
   vsi_server_hold_clock(true);
   for (uint64_t sent = PIECE; sent <= 6 * PIECE; sent += PIECE) {
