@@ -9,7 +9,7 @@
 #include "base/trace.h"
 #include "event/layout.h"
 
-enum { VSI_WIRE_VERSION = 6, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
+enum { VSI_WIRE_VERSION = 7, VSI_WIRE_HEAD = 48, VSI_WIRE_SEAL = 16 };
 
 typedef enum vsi_wire_kind {
   VSI_WIRE_HELLO = 1, /* to all nodes: the sender exists. Proves nothing */
