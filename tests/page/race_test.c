@@ -576,7 +576,7 @@ typedef struct forwarded {
   _Atomic(bool) is_inside, is_removed, was_removed;
 } forwarded;
 
-static void forward_slowly(const char *topic, size_t len, void *ctx) {
+static void forward_slowly(bool is_report, const char *topic, size_t len, void *ctx) {
   forwarded *f = ctx;
   atomic_store(&f->is_inside, true);
   LINGER(atomic_load(&f->is_removed));
