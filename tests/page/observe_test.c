@@ -246,7 +246,7 @@ static void observer_over_limit_or_invalid_is_refused(void **state) {
   assert_int_equal(vestry_pages_observe(s.on.pages, &more), VESTRY_LIMIT);
   assert_int_equal(vestry_pages_observe(s.on.pages, &again), VESTRY_EXISTS);
   assert_int_equal(vestry_pages_observe(s.on.pages, &half), VESTRY_INVALID);
-  assert_non_null(strstr(s.on.th.last_log, "vestry_pages_observe: the observer is NULL, lacks begin or end"));
+  assert_non_null(strstr(s.on.th.last_log, "vestry_pages_observe: the observer is NULL, or lacks begin or end"));
   assert_int_equal(vestry_pages_observe(s.on.pages, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_pages_observe(NULL, &more), VESTRY_INVALID);
   assert_int_equal(vestry_pages_unobserve(s.on.pages, more.ctx), VESTRY_NOT_FOUND);
