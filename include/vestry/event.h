@@ -13,6 +13,8 @@
 #ifndef VESTRY_EVENT_H
 #define VESTRY_EVENT_H
 
+#include <string.h>
+
 #include "vestry/value.h"
 
 #ifdef __cplusplus
@@ -131,8 +133,11 @@ VESTRY_API vestry_err vestry_event_elementsf(const vestry_host *host, const vest
  *  override those of the options. Otherwise as vestry_event_elements. */
 static inline vestry_err vestry_event_remove(const vestry_host *host, const char *selector,
                                              const vestry_elements_options *options, vestry_event **ret_event) {
-  vestry_elements_options own = {0};
-  if (options) own = *options;
+  vestry_elements_options own;
+  if (options)
+    own = *options;
+  else
+    memset(&own, 0, sizeof own);
   own.selector = selector;
   own.mode = VESTRY_PATCH_REMOVE;
   return vestry_event_elements(host, NULL, 0, &own, ret_event);

@@ -398,7 +398,7 @@ static void no_loss_is_unreported_in_random_schedules(void **state) {
   }
 }
 
-/* ------------------------------------------------------------------------- which of two runs of a node stays ------- */
+/* ------------------------------------------------------------------------ which of two runs of a node stays ------- */
 
 /* Return whether dispatches of the other nodes reach the stream under a key. */
 static bool all_reach(size_t others, const char *key) {

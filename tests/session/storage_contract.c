@@ -232,7 +232,7 @@ static void login_over_the_limit_ends_the_users_oldest(void **state) {
   storage_end(&s);
 }
 
-/* More log-ins in a second than a user may have sessions: each is valid at once, and a later one removes the surplus. */
+/* More log-ins in a second than a user may have sessions: each is valid, and a later one removes the surplus. */
 static void login_over_the_limit_ends_no_session_of_the_same_second(void **state) {
   enum { LOGINS = 20 };
   storage_suite s;

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 
-LINE = re.compile(r"^ (\w+)@VESTRY_[\d.]+ (\S+)$", re.M)
+LINE = re.compile(r"^ ([\w.]+)@VESTRY_[\d.]+ (\S+)$", re.M)
 
 
 def version(top):
