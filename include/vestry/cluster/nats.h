@@ -10,8 +10,8 @@
  *  message because its user may not publish it. While it is disconnected, publish fails; messages still in the send
  *  queue are dropped. A dead server is detected after ping_ms * (pings_out + 1), 3 s by default, and a network that
  *  transports data of the server only, after 10 to 15 * ping_ms; until then publish returns OK, and the end of the
- *  broker can take 5 * ping_ms. The state is never MAYBE_LOST: if a function of the events is slow, messages wait in the
- *  server, which disconnects beyond its bounds (max_pending, write_deadline), and the state is DOWN.
+ *  broker can take 5 * ping_ms. The state is never MAYBE_LOST: if a function of the events is slow, messages wait in
+ *  the server, which disconnects beyond its bounds (max_pending, write_deadline), and the state is DOWN.
  *  docs/guide/cluster.md describes the threads. */
 #ifndef VESTRY_NATS_H
 #define VESTRY_NATS_H
