@@ -33,13 +33,19 @@ cat >"$scratch/scripts/packages" <<'EOS'
 echo "words of packages"
 exit "$PACKAGES"
 EOS
+cat >"$scratch/scripts/walks" <<'EOS'
+#!/bin/sh
+[ "$*" = --check ] || exit 3
+echo "words of walks"
+exit "$WALKS"
+EOS
 chmod +x "$scratch"/scripts/*
 
 failed=0
 said=$scratch/said
 wrong() {
   cat "$said"
-  echo "$command: here $HERE, with sanitizers $SANITIZED, there $THERE, packages $PACKAGES: $*"
+  echo "$command: here $HERE, with sanitizers $SANITIZED, there $THERE, packages $PACKAGES, walks $WALKS: $*"
   failed=1
 }
 says() { # PATTERN WORDS: a line of the end, which is the text after all output of the last run
@@ -74,7 +80,7 @@ run() { # HERE SANITIZED THERE CI ALL: exit statuses of the three runs, and the 
   ends "$4" "$scratch/.ci/run"
   case $THERE in 7[67]) tail -n 1 "$said" | grep -q 'NOT TESTED' || wrong 'that Debian 13 is not tested is not last' ;; esac
 }
-export PACKAGES=0
+export PACKAGES=0 WALKS=0
 run 0 0 0 0 0
 run 8 0 0 1 1
 run 0 8 0 1 0
@@ -89,4 +95,6 @@ run 0 0 0 0 1
 PACKAGES=77
 run 0 0 0 0 0
 run 0 0 76 0 0
+WALKS=8
+run 0 0 0 1 0
 exit $failed
