@@ -173,12 +173,38 @@ static void unread_responses_end_early_for_waiting_requests(void **state) {
   atomic_store(&vsi_server_clock_ahead_ns, 0);
 }
 
+/* A client gives its streams no window. They are reset when their time is over, and the session ends with them: while
+ * the clock stands still, no further time passes. */
+static void session_without_a_window_ends_with_its_streams(void **state) {
+  enum { TIMEOUT_S = 1000, STREAMS = 3, ROUNDING_S = 2 };
+  frames_client c;
+  unsigned resets = 0;
+  start(TIMEOUT_S);
+  vsi_server_hold_clock(true);
+  frames_connect(&c, s.port, 0);
+  frames_send(&c, FRAME_SETTINGS, 0, 0, "\0\4\0\0\0\0", 6);
+  for (uint32_t id = 1; id < 2 * STREAMS; id += 2) {
+    frames_get(&c, id, "/echo");
+    assert_int_equal(frames_status(&c, id), 200);
+  }
+  atomic_store(&vsi_server_clock_ahead_ns, (TIMEOUT_S + ROUNDING_S) * UINT64_C(1000000000));
+  while (frames_read(&c) && c.last.type != FRAME_GOAWAY) resets += c.last.type == FRAME_RST_STREAM;
+  assert_int_equal(c.last.type, FRAME_GOAWAY);
+  assert_int_equal(frames_number(c.last.bytes + 4), 0); /* NO_ERROR */
+  assert_int_equal(resets, STREAMS);
+  vsi_server_hold_clock(false);
+  atomic_store(&vsi_server_clock_ahead_ns, 0);
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(single_request_does_not_wait_for_many),
       cmocka_unit_test(handlers_do_not_run_for_a_client_that_reads_nothing),
       cmocka_unit_test(posts_with_large_responses_wait_after_a_cut),
       cmocka_unit_test(unread_responses_end_early_for_waiting_requests),
+      cmocka_unit_test(session_without_a_window_ends_with_its_streams),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -355,7 +355,8 @@ struct vsi_h2_session {
   bool is_crowded;               /* requests wait, because its responses hold their share of the memory */
   bool is_dead;                  /* it has ended */
   bool sheds;                    /* the thread with the turn is to end its incomplete requests */
-  _Atomic(size_t) answers_bytes; /* memory of its responses; relaxed */
+  _Atomic(size_t) answers_bytes; /* memory of its responses; relaxed, as is the next member */
+  _Atomic(bool) has_stalled;     /* its client took no bytes of a stream until the time of the stream was over */
 };
 
 /* Return whether this thread keeps the turn. */

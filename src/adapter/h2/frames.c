@@ -60,11 +60,10 @@ static int on_begin_headers(nghttp2_session *frames, const nghttp2_frame *frame,
   const bool fits = streams_of(session) < session->adapter->most_streams;
   if (!fits) spend(session, TOKENS_A_FAULT);
   vsi_h2_stream *stream = fits ? vsi_h2_stream_create(session, frame->hd.stream_id) : NULL;
-  if (!stream) { /* the client may repeat it (RFC 9113, 8.7) */
+  if (stream)
+    nghttp2_session_set_stream_user_data(frames, stream->id, stream);
+  else /* the client may repeat it (RFC 9113, 8.7) */
     nghttp2_submit_rst_stream(frames, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
-    return 0;
-  }
-  nghttp2_session_set_stream_user_data(frames, stream->id, stream);
   return 0;
 }
 

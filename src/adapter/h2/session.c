@@ -62,6 +62,13 @@ static uint32_t seconds_of(uint64_t now_ns) {
   return seconds ? seconds : 1;
 }
 
+static socklen_t address_len(const vsi_h2_session *session) {
+  const int family = session->from.any.sa_family;
+  return family == AF_INET    ? sizeof session->from.in
+         : family == AF_INET6 ? sizeof session->from.in6
+                              : sizeof(sa_family_t);
+}
+
 vsi_h2_session *vsi_h2_session_create(vsi_h2 *adapter, int fd, const struct sockaddr *address) {
   vsi_h2_session *session = vsi_calloc(adapter->host, 1, sizeof *session);
   if (!session) return NULL;
@@ -73,13 +80,11 @@ vsi_h2_session *vsi_h2_session_create(vsi_h2 *adapter, int fd, const struct sock
   session->since_ns = vsi_now_ns(adapter->host);
   session->address = vsi_address_of(address);
   session->from.any.sa_family = address->sa_family;
-  if (address->sa_family == AF_INET) {
-    memcpy(&session->from.in, address, sizeof session->from.in);
+  memcpy(&session->from, address, address_len(session));
+  if (address->sa_family == AF_INET)
     (void)inet_ntop(AF_INET, &session->from.in.sin_addr, session->peer, sizeof session->peer);
-  } else if (address->sa_family == AF_INET6) {
-    memcpy(&session->from.in6, address, sizeof session->from.in6);
+  else if (address->sa_family == AF_INET6)
     (void)inet_ntop(AF_INET6, &session->from.in6.sin6_addr, session->peer, sizeof session->peer);
-  }
   vsi_semaphore_init(&session->turn);
   STAILQ_INIT(&session->ready);
   vsi_mutex_init(&session->lock, VSI_LOCK_H2_SESSION);
@@ -294,9 +299,8 @@ static bool is_dirty(vsi_h2_session *session) {
 }
 
 static bool is_finished(const vsi_h2_session *session) {
-  if (session->is_broken) return true;
-  return session->frames && !session->unsent && !nghttp2_session_want_read(session->frames) &&
-         !nghttp2_session_want_write(session->frames);
+  return session->is_broken || (session->frames && !session->unsent && !nghttp2_session_want_read(session->frames) &&
+                                !nghttp2_session_want_write(session->frames));
 }
 
 /* Watch the socket from now on for bytes, and for room. */
@@ -497,6 +501,7 @@ static vestry_connection *judge_waiting_locked(vsi_h2_stream *stream, uint64_t n
   const bool runs = stream->connection != NULL;
   if (!stream->since_s || !is_over(stream->since_s * 1000 * VSI_NS_PER_MS, now_ns, patience_ns(stream))) return NULL;
   vsi_h2_stream_wait_locked(stream, false);
+  atomic_store_explicit(&stream->session->has_stalled, true, memory_order_relaxed); /* only a flag */
   if (runs) return vestry_connection_ref(stream->connection);
   vsi_h2_stream_reset_locked(stream, NGHTTP2_CANCEL);
   return NULL;
@@ -595,8 +600,12 @@ bool vsi_h2_session_look(vsi_h2_session *session, uint64_t now_ns) {
   vsi_semaphore_enter(&session->turn);
   /* relaxed: only a flag */
   if (atomic_load_explicit(&adapter->is_stopping, memory_order_relaxed)) vsi_h2_frames_leave(session);
-  if (!LIST_EMPTY(&session->streams)) session->since_ns = now_ns;
-  if (is_over(session->since_ns, now_ns, adapter->idle_ns)) vsi_h2_frames_leave(session);
+  /* A client that let a stream's time pass has no further time without streams. */
+  const bool has_stalled = atomic_load_explicit(&session->has_stalled, memory_order_relaxed);
+  if (!LIST_EMPTY(&session->streams))
+    session->since_ns = now_ns;
+  else if (has_stalled || is_over(session->since_ns, now_ns, adapter->idle_ns))
+    vsi_h2_frames_leave(session);
   if (session->leaving_ns && is_over(session->leaving_ns, now_ns, LEAVE_NS)) vsi_h2_frames_left(session);
   look_at_blocked(session, now_ns);
   look_at_requests(session, now_ns);
@@ -618,13 +627,6 @@ static void put_down(vsi_h2_session *session) {
   vsi_free(session->host, session->unsent);
   session->unsent = NULL;
   vsi_microhttpd_sockets_linger(&session->adapter->inner->sockets, session->fd, session->address);
-}
-
-static socklen_t address_len(const vsi_h2_session *session) {
-  const int family = session->from.any.sa_family;
-  return family == AF_INET    ? sizeof session->from.in
-         : family == AF_INET6 ? sizeof session->from.in6
-                              : sizeof(sa_family_t);
 }
 
 void vsi_h2_session_end(vsi_h2_session *session) {
