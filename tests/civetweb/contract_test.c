@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract of adapters for civetweb, over real sockets. */
-#include "civetweb/server.h"
+/* The contract of adapters for civetweb, over real sockets: contract [SUITE]. Other suites run the rest of it. */
+#include <string.h>
 
-int main(void) {
-  return (int)vestry_contract_run(&civetweb_contract, "requests");
+#include "civetweb/server.h"
+#include "web/heads.h"
+
+int main(int argc, char **argv) {
+  const char *const suites = argc > 1 ? argv[1] : "requests,readings,answers,uploads,resumed";
+  if (strcmp(suites, "heads") == 0)
+    return heads_run(&vestry_server_civetweb, &(vestry_server_options){.threads_count = 16});
+  unsigned failed = vestry_contract_run(&civetweb_contract, suites);
+  if (strstr(suites, "readings")) failed += vestry_contract_run(&civetweb_raw_contract, "readings");
+  return (int)failed;
 }

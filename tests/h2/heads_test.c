@@ -288,6 +288,23 @@ static void head_in_pieces_is_served(void **state) {
   vsi_server_stop(&s);
 }
 
+/* HAProxy 2.6 confirms the SETTINGS, and then sends heads without the size of a table. */
+static void head_without_table_size_is_served(void **state) {
+  static const char *const fields[] = {":method",   "GET",   ":scheme", "http", ":authority",
+                                       "localhost", ":path", "/echo",   NULL};
+  frames_client c;
+  server_start(&s, NULL);
+  frames_connect(&c, s.port, 0);
+  assert_true(frames_wait(&c, FRAME_SETTINGS, 0)); /* which confirms them */
+  for (uint32_t stream = 1; stream < 5; stream += 2) {
+    const size_t len = frames_encode(encoded, sizeof encoded, fields);
+    assert_true(frames_send(&c, FRAME_HEADERS, FLAG_END_STREAM | FLAG_END_HEADERS, stream, encoded, len));
+    assert_int_equal(frames_status(&c, stream), 200);
+  }
+  frames_close(&c);
+  vsi_server_stop(&s);
+}
+
 /* ---- heads without an end ---------------------------------------------------------------------------------------- */
 
 static void unfinished_head_ends_its_session_in_time(void **state) {
@@ -353,6 +370,7 @@ int main(void) {
       cmocka_unit_test(head_that_grows_in_the_table_ends_its_session),
       cmocka_unit_test(invalid_head_in_several_frames_ends_its_session),
       cmocka_unit_test(head_in_pieces_is_served),
+      cmocka_unit_test(head_without_table_size_is_served),
       cmocka_unit_test(unfinished_head_ends_its_session_in_time),
       cmocka_unit_test(head_without_end_or_with_other_frames_ends_its_session),
   };

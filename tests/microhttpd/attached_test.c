@@ -35,14 +35,25 @@ static const struct way {
     {"attached, with TLS", WAY(.flags = MHD_USE_POLL_INTERNAL_THREAD, .threads = 2, .tls = true)},
 };
 
-static unsigned run_contracts(void) {
-  static const attached_settings strict = {.flags = 0}, lenient = {.lenient = true};
+static unsigned run_in_all_ways(void) {
   unsigned failed = 0;
   for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
     failed += attached_contract_run(ways[i].name, &ways[i].settings, "requests");
+  return failed;
+}
+
+/* Run a suite of the contract. */
+static unsigned run_contract(const char *suite) {
+  static const attached_settings strict = {.flags = 0}, lenient = {.lenient = true};
+  static const attached_settings looped = {.flags = MHD_USE_ITC, .external = true};
+  unsigned failed = 0;
+  if (strcmp(suite, "requests") == 0) return run_in_all_ways();
   vsi_client_tls_ops_offered = &tls_client_ops;
-  return failed + attached_contract_run("attached to a daemon that is not strict", &lenient, "hostile") +
-         attached_contract_run("attached", &strict, "hostile,wire,lifecycle,watches,peers");
+  if (strcmp(suite, "hostile") == 0)
+    failed += attached_contract_run("attached to a daemon that is not strict", &lenient, suite);
+  if (strcmp(suite, "uploads") == 0)
+    failed += attached_contract_run("attached to a loop of the program's", &looped, suite);
+  return failed + attached_contract_run("attached", &strict, suite);
 }
 
 /* ---- the program's requests -------------------------------------------------------------------------------------- */
@@ -345,7 +356,8 @@ static void daemon_may_stop_before_vestry(void **state) {
       BELOW_S(5, seconds_to_end(&ways[i], kind & 1, kind & 2));
 }
 
-int main(void) {
+/* attached [own | SUITE]: the program's requests; a suite of the contract */
+int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(requests_without_a_route_reach_the_program),
       cmocka_unit_test(queries_are_passed_with_their_meaning),
@@ -359,5 +371,6 @@ int main(void) {
       cmocka_unit_test(daemon_may_stop_before_vestry),
       cmocka_unit_test(attach_survives_every_allocation_failure),
   };
-  return cmocka_run_group_tests_name("libmicrohttpd, attached", tests, NULL, NULL) + (int)run_contracts();
+  if (argc > 1 && strcmp(argv[1], "own") != 0) return (int)run_contract(argv[1]);
+  return cmocka_run_group_tests_name("libmicrohttpd, attached", tests, NULL, NULL);
 }
