@@ -65,6 +65,7 @@ def field(name, value, first=b"\0"):
 LITERAL = field(b"a", b"v" * 120)
 FIELD = field(b"a", b"v" * 4000, b"\x40")  # enters the table
 POST = head(1, "POST", "/pub?key=x", ends=False)
+CLOSED = POST + frame(RST_STREAM, 0, 1, frames.CANCEL)
 
 KINDS = {
     "unknown frames": ("unknown frames", ACK, after(b"", frame(UNKNOWN, 0, 0))),
@@ -81,6 +82,8 @@ KINDS = {
     "WINDOW_UPDATE of a closed stream": ("unknown frames", ACK, after(head(1), frame(WINDOW_UPDATE, 0, 1, b"\0\0\0\1"))),
     "empty DATA": ("unknown frames", ACK, after(POST, frame(DATA, 0, 1))),
     "DATA of a byte": ("unknown frames", ACK, after(POST, frame(DATA, 0, 1, b"1"))),
+    "DATA of a closed stream": ("unknown frames", ACK, after(CLOSED, frame(DATA, 0, 1, b"1"))),
+    "a head of a closed stream": ("unknown frames", ACK, after(CLOSED, frame(HEADERS, 5, 1, ASK))),
     "padded DATA": ("unknown frames", ACK, after(POST, frame(DATA, 8, 1, b"\3\0\0\0"))),
     "RST_STREAM": ("unknown frames", ACK, after(head(1), frame(RST_STREAM, 0, 1, frames.CANCEL))),
     "CONTINUATION": ("unknown frames", ACK, after(frame(HEADERS, 0, 1, ASK), frame(CONTINUATION, 0, 1, b"\x04\1a\1b"))),
