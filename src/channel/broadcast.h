@@ -21,7 +21,7 @@ VESTRY_API vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const v
 /* Reserve a member in the channel of a name, which is created if there is none. Takes the name.
  * OK | LIMIT (channels) | CLOSED | NO_MEMORY */
 vestry_err vsi_name_reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_member);
-/* Reserve a member in the channel of a name if the channel exists and has a history. OK | NOT_FOUND (otherwise) |
+/* Reserve a member in the channel of a name if the channel exists and has a recording. OK | NOT_FOUND (otherwise) |
  * NO_MEMORY */
 VESTRY_API vestry_err vsi_name_reserve_kept(vestry *v, vsi_scoped_key *name, vsi_member **ret_member);
 

@@ -44,7 +44,6 @@
 
 #include "base/memory.h"
 #include "base/refs.h"
-#include "channel/history.h"
 #include "connection/connection.h"
 #include "connection/refusal.h"
 #include "connection/send.h"
@@ -129,12 +128,12 @@ static vsi_lane *find_idle_locked(vsi_channel *channel) {
   return NULL;
 }
 
-/* Copy the sums of the history, which changes only while the semaphore is held, so that vsi_channel_look needs only the
+/* Copy the sums of the recording, which changes only while the semaphore is held, so that vsi_channel_look needs only the
  * lock. */
 static void note_kept_locked(vsi_channel *channel) {
-  const vsi_history *history = atomic_load_explicit(&channel->history, memory_order_relaxed);
-  channel->sums.kept_count = history ? history->stats.kept_count : 0;
-  channel->sums.kept_bytes = history ? history->stats.kept_bytes : 0;
+  const vsi_recording *recording = atomic_load_explicit(&channel->recording, memory_order_relaxed);
+  channel->sums.kept_count = recording ? recording->kept_count : 0;
+  channel->sums.kept_bytes = recording ? recording->kept_bytes : 0;
 }
 
 static void leave_semaphore(vsi_channel *channel) {
@@ -536,12 +535,12 @@ static void rouse_chunk(const vsi_channel *channel, publishing *p, size_t count)
   }
 }
 
-/* Give the event its id if the channel has a history. Returns a reference to the event with the id, or NULL. */
+/* Give the event its id if the channel has a recording. Returns a reference to the event with the id, or NULL. */
 static vestry_event *take_id(vsi_channel *channel, publishing *p) {
-  vsi_history *history = atomic_load_explicit(&channel->history, memory_order_relaxed); /* the semaphore is held */
-  p->is_kept = history;
-  if (!history) return NULL;
-  vestry_event *own = vsi_history_take(history, p->event, vsi_now_ns(channel->host));
+  vsi_recording *recording = atomic_load_explicit(&channel->recording, memory_order_relaxed); /* the semaphore is held */
+  p->is_kept = recording;
+  if (!recording) return NULL;
+  vestry_event *own = recording->take(recording, p->event, vsi_now_ns(channel->host));
   if (own) p->event = own;
   return own;
 }

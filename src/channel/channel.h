@@ -55,13 +55,19 @@ typedef struct vsi_channel_name {
   size_t len;
 } vsi_channel_name;
 
-struct vsi_history;
+/* Gives the events of a channel ids, and keeps them (app/history). Used while the channel's semaphore is held. */
+typedef struct vsi_recording {
+  /* Give the next event its id, and keep it. Returns a reference to the event that is sent to members; NULL: the event
+   * is sent without an id. */
+  vestry_event *(*take)(struct vsi_recording *recording, vestry_event *event, uint64_t now_ns);
+  size_t kept_count, kept_bytes;
+} vsi_recording;
 
 /* Values of a channel in addition to its counters. */
 typedef struct vsi_channel_sums {
   uint64_t encodes_count;              /* for members in sync, one for each coding */
   uint64_t encoded_bytes, plain_bytes; /* size of the encoded events, encoded and plain */
-  size_t kept_count, kept_bytes;       /* of its history, as of the last release of the semaphore */
+  size_t kept_count, kept_bytes;       /* of its recording, as of the last release of the semaphore */
 } vsi_channel_sums;
 
 struct vsi_channel {
@@ -78,7 +84,7 @@ struct vsi_channel {
   vsi_channel_sums sums;           /* guarded by lock */
   vsi_lane lanes[VSI_CODINGS_MAX]; /* by the coding's index; used while the semaphore is held */
   /* NULL: none. Set and used while the semaphore is held; other threads only compare it with NULL. */
-  _Atomic(struct vsi_history *) history;
+  _Atomic(vsi_recording *) recording;
 };
 /* With its name, about the size that vestry/channel.h states. */
 _Static_assert(sizeof(struct vsi_channel) <= 1176, "what a channel costs: vestry/channel.h");
@@ -128,20 +134,20 @@ VESTRY_API void vsi_channel_unref(vsi_channel *channel);
  * channel. OK | NO_MEMORY */
 vestry_err vsi_channel_reserve(vsi_channel *channel, vsi_member **ret_member);
 /* Add a reserved member for a connection; takes the member in any case. As vsi_channel_join, but never NO_MEMORY. */
-vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection);
+VESTRY_API vestry_err vsi_channel_admit(vsi_member *member, vestry_connection *connection);
 /* Free a reserved member that will not join. */
 VESTRY_API void vsi_channel_discard(vsi_member *member);
 
-/* Return whether a channel has a history. Any thread. */
+/* Return whether a channel has a recording. Any thread. */
 static inline bool vsi_channel_keeps(vsi_channel *channel) {
-  return atomic_load_explicit(&channel->history, memory_order_relaxed) != NULL;
+  return atomic_load_explicit(&channel->recording, memory_order_relaxed) != NULL;
 }
 
 /* Return whether a connection is a member. */
-bool vsi_channel_has(vsi_channel *channel, vestry_connection *connection);
+VESTRY_API bool vsi_channel_has(vsi_channel *channel, vestry_connection *connection);
 
 /* Send events with their ids to a connection from now on, because it has received the state. */
-void vsi_channel_let_claim(vsi_channel *channel, vestry_connection *connection);
+VESTRY_API void vsi_channel_let_claim(vsi_channel *channel, vestry_connection *connection);
 
 /* Take the channel's semaphore, and release it. BUSY: another thread holds it, and this thread must not wait, because
  * it already holds a semaphore. */

@@ -34,7 +34,7 @@ static inline uint64_t vsi_budget_cost(size_t count, size_t bytes) {
 }
 
 /* Take this cost, or return false and take nothing. Any thread, lock-free. */
-bool vsi_budget_take(vsi_budget *budget, uint64_t cost);
+VESTRY_API bool vsi_budget_take(vsi_budget *budget, uint64_t cost);
 
 /* Release a cost. Any thread, wait-free. Relaxed, because readers need the sum only. */
 static inline void vsi_budget_give_back(vsi_budget *budget, uint64_t cost) {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "app/page/state_tag.h"
-#include "channel/history.h"
+#include "app/history/history.h"
 
 static void require(bool condition) {
   if (!condition) abort();

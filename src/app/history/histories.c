@@ -27,19 +27,15 @@
 #include "base/memory.h"
 #include "channel/broadcast.h"
 #include "channel/channels.h"
-#include "channel/resume.h"
+#include "app/history/resume.h"
 #include "http/reply.h"
 
 enum { AGAIN_MS = 10, LOOKS_COUNT = 16 };
 #define DEFAULT_HISTORY_BYTES ((size_t)64 << 20)
-_Static_assert(VSI_HISTORY_EVENT_COST == VESTRY_HISTORY_EVENT_COST, "two names of one number");
-_Static_assert((int)VSI_RESUME_FRESH == VESTRY_RESUME_FRESH && (int)VSI_RESUME_CURRENT == VESTRY_RESUME_CURRENT &&
-                   (int)VSI_RESUME_REPLAYED == VESTRY_RESUME_REPLAYED && (int)VSI_RESUME_GAP == VESTRY_RESUME_GAP,
-               "two names of one answer");
 
 /* The history of a channel. */
 typedef struct kept_history {
-  vsi_history history; /* first, because vsi_channel.history points to it */
+  vsi_history history; /* first, because vsi_channel.recording points to it */
   struct vsi_histories *all;
   vsi_channel *channel;         /* a reference */
   vestry_timer *timer;          /* NULL: the history never expires */
@@ -120,7 +116,7 @@ void vestry_histories_stats_get(vestry *v, vestry_histories_stats *ret_stats) {
 
 /* Remove a history from its channel; the caller then frees it. The semaphore is held. */
 static void take_out(kept_history *one) {
-  atomic_store_explicit(&one->channel->history, NULL, memory_order_relaxed);
+  atomic_store_explicit(&one->channel->recording, NULL, memory_order_relaxed);
   vsi_mutex_lock(&one->all->lock);
   TAILQ_REMOVE(&one->all->list, one, in);
   vsi_mutex_unlock(&one->all->lock);
@@ -144,7 +140,7 @@ static void finish(kept_history *one) {
 }
 
 static kept_history *history_of(const vsi_channel *channel) {
-  return (kept_history *)atomic_load_explicit(&channel->history, memory_order_relaxed); /* the semaphore is held */
+  return (kept_history *)atomic_load_explicit(&channel->recording, memory_order_relaxed); /* the semaphore is held */
 }
 
 /* End the history of a channel. Returns OK | NOT_FOUND | BUSY. */
@@ -272,7 +268,6 @@ static void is_due(vestry_timer *timer, void *ctx) {
 
 /* Create a history of a channel. Takes the reference to the channel, also on failure. */
 static vestry_err keep(vestry *v, vsi_channel *channel, const vestry_history_options *options, kept_history **ret_one) {
-  const vsi_history_bounds bounds = {options->max_count, options->max_bytes, options->max_age_ms};
   void *all;
   vestry_err error = vsi_extension_use(v, &kind, &all);
   kept_history *one = error ? NULL : vsi_calloc(v->host, 1, sizeof *one);
@@ -282,7 +277,7 @@ static vestry_err keep(vestry *v, vsi_channel *channel, const vestry_history_opt
   }
   one->all = all;
   one->channel = channel;
-  error = vsi_history_init(&one->history, v->host, &one->all->budget, bounds);
+  error = vsi_history_init(&one->history, v->host, &one->all->budget, options);
   one->history.make_others_shrink = make_others_shrink;
   if (!error && options->max_age_ms != VESTRY_NEVER_MS)
     error = vestry_timer_create(v->runtime, is_due, one, &one->timer);
@@ -296,7 +291,7 @@ static vestry_err keep(vestry *v, vsi_channel *channel, const vestry_history_opt
 /* Put a history into its channel. The semaphore is held. */
 static void put_in(kept_history *one) {
   vsi_histories *all = one->all;
-  atomic_store_explicit(&one->channel->history, &one->history, memory_order_relaxed);
+  atomic_store_explicit(&one->channel->recording, &one->history.recording, memory_order_relaxed);
   vsi_mutex_lock(&all->lock);
   TAILQ_INSERT_HEAD(&all->list, one, in);
   all->begun++;
@@ -349,22 +344,11 @@ vestry_err vestry_history_end(vestry *v, vestry_scope scope, const vestry_key *k
 
 static vestry_history_stats stats_of(vsi_history *history) {
   vsi_history_settle(history);
-  const vsi_history_stats *own = &history->stats;
-  return (vestry_history_stats){
-      .kept_count = own->kept_count,
-      .kept_bytes = own->kept_bytes,
-      .published_count = own->published,
-      .last_seq = history->next - 1,
-      .recorded_count = own->recorded,
-      .dropped_count = own->dropped,
-      .losses_count = own->losses,
-      .fresh_count = own->answers[VSI_RESUME_FRESH],
-      .current_count = own->answers[VSI_RESUME_CURRENT],
-      .replayed_count = own->answers[VSI_RESUME_REPLAYED],
-      .gap_count = own->answers[VSI_RESUME_GAP],
-      .replayed_events_count = own->replayed_events,
-      .replayed_bytes = own->replayed_bytes,
-  };
+  vestry_history_stats stats = history->stats;
+  stats.kept_count = history->recording.kept_count;
+  stats.kept_bytes = history->recording.kept_bytes;
+  stats.last_seq = history->next - 1;
+  return stats;
 }
 
 vestry_err vestry_history_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
@@ -394,37 +378,19 @@ typedef struct resuming {
   vsi_history_last last;
   vestry_resume_fn on_resume; /* NULL: there is no function */
   void *ctx;
-  bool is_resumed; /* on_resume was called */
 } resuming;
-
-static vestry_err call_on_resume(vestry_connection *connection, vsi_resume_answer answer, size_t count, void *ctx) {
-  resuming *one = ctx;
-  const vestry_resumed resumed = {(vestry_resume_answer)answer, count};
-  one->is_resumed = true;
-  return one->on_resume(connection, &resumed, one->ctx);
-}
-
-/* Join and resume; takes the member. Returns as vestry_resume. If on_resume fails, the stream is closed, because it
- * must not continue without the current state. */
-static vestry_err resume(resuming *one, vestry_connection *connection) {
-  one->is_resumed = false;
-  vestry_err error =
-      vsi_channel_resume(one->member, connection, &one->last, one->on_resume ? call_on_resume : NULL, one);
-  if (error && one->is_resumed) vestry_connection_close(connection, VESTRY_CAUSE_ERROR); /* its client reconnects */
-  return error;
-}
 
 vestry_err vestry_resume(vestry *v, vestry_scope scope, const vestry_key *key, vestry_connection *connection,
                          const char *last_event_id, vestry_resume_fn on_resume, void *ctx) {
   vsi_scoped_key name;
-  resuming one = {.last = vsi_history_last_of(last_event_id), .on_resume = on_resume, .ctx = ctx};
+  resuming one = {.last = vsi_history_last_of(last_event_id)};
   if (!v) return VESTRY_INVALID;
   if (!connection || !vsi_group_has(v->group, connection))
     return vsi_mistake(v->host, "vestry_resume", "the connection is NULL, or belongs to another instance");
   vestry_err error = vsi_name_pack(v, &name, scope, key);
   if (error) return vsi_key_refuse(v->host, "vestry_resume", error);
   error = vsi_name_reserve_kept(v, &name, &one.member);
-  return error ? error : resume(&one, connection);
+  return error ? error : vsi_channel_resume(one.member, connection, &one.last, on_resume, ctx);
 }
 
 typedef struct attached {
@@ -435,7 +401,8 @@ typedef struct attached {
 
 static void begin_resuming(vsi_attachment *attachment, vestry_connection *connection) {
   attached *one = (attached *)attachment;
-  vestry_err error = resume(&one->is, connection);
+  const resuming *is = &one->is;
+  vestry_err error = vsi_channel_resume(is->member, connection, &is->last, is->on_resume, is->ctx);
   /* its client reconnects */
   if (error && error != VESTRY_EXISTS) vestry_connection_close(connection, VESTRY_CAUSE_ERROR);
   vsi_free(one->host, one);
@@ -450,7 +417,7 @@ static void drop_resuming(vsi_attachment *attachment) {
 vestry_err vestry_reply_resume(vestry_reply *reply, vestry_scope scope, const vestry_key *key,
                                vestry_resume_fn on_resume, void *ctx) {
   vsi_scoped_key name;
-  resuming is = {NULL, vsi_history_last_of(reply->last_event_id), on_resume, ctx, false};
+  resuming is = {NULL, vsi_history_last_of(reply->last_event_id), on_resume, ctx};
   vestry_err error = vsi_reply_pack(reply, &name, scope, key);
   if (error) return error;
   error = vsi_name_reserve_kept(reply->v, &name, &is.member);

@@ -6,12 +6,12 @@
  *
  *     test_schedule_history         the usual seeds
  *     test_schedule_history SEED    one of them */
-#include "channel/history.h"
+#include "app/history/history.h"
 
 #include <unistd.h>
 
 #include "channel/channel.h"
-#include "channel/resume.h"
+#include "app/history/resume.h"
 #include "connection/probe.h"
 #include "runtime/random.h"
 #include "store/schedule/scheduler.h"
@@ -69,9 +69,9 @@ static void write_line(void) {
   unlock();
 }
 
-static vestry_err show(vestry_connection *connection, vsi_resume_answer answer, size_t count, void *ctx) {
+static vestry_err show(vestry_connection *connection, const vestry_resumed *resumed, void *ctx) {
   size_t stream = *(const size_t *)ctx;
-  h.is_fresh[stream] = answer == VSI_RESUME_FRESH || answer == VSI_RESUME_GAP;
+  h.is_fresh[stream] = resumed->answer == VESTRY_RESUME_FRESH || resumed->answer == VESTRY_RESUME_GAP;
   if (!h.is_fresh[stream]) return VESTRY_OK;
   lock();
   vestry_event *event = event_of("state", h.lines);
@@ -134,10 +134,10 @@ static void one_run(uint64_t seed) {
   uint64_t random = seed;
   bench_init(&h.b, VESTRY_THREADS_NONE, NULL);
   vsi_budget_init(&h.budget, 0);
-  const vsi_history_bounds bounds = {.max_count = 1 + random_below(&random, KEPT_MOST)};
-  require(vsi_history_init(&h.history, &h.b.th.host, &h.budget, bounds) == VESTRY_OK);
+  const vestry_history_options bounds = {.max_count = 1 + random_below(&random, KEPT_MOST)};
+  require(vsi_history_init(&h.history, &h.b.th.host, &h.budget, &bounds) == VESTRY_OK);
   require(vsi_channel_create(h.b.group, 0, &h.channel) == VESTRY_OK);
-  atomic_store(&h.channel->history, &h.history);
+  atomic_store(&h.channel->recording, &h.history.recording);
   for (int i = 0; i < STREAMS; i++) {
     probe_init(&h.probes[i]);
     h.streams[i] = bench_connect(&h.b, &h.probes[i], NULL);
@@ -155,7 +155,7 @@ static void one_run(uint64_t seed) {
   for (int i = 0; i < STREAMS; i++) vestry_connection_close(h.streams[i], VESTRY_CAUSE_CLOSED);
   bench_run(&h.b);
   for (int i = 0; i < STREAMS; i++) vestry_connection_unref(h.streams[i]);
-  atomic_store(&h.channel->history, NULL);
+  atomic_store(&h.channel->recording, NULL);
   vsi_history_finish(&h.history);
   vsi_channel_destroy(h.channel);
   bench_finish(&h.b);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* G12: the events that a history keeps, and its answers to clients that resume. */
-#include "channel/history.h"
+#include "app/history/history.h"
 
 #include "support/test.h"
 #include "support/test_host.h"
@@ -11,7 +11,7 @@ typedef struct kept {
   vsi_history history;
 } kept;
 
-static void begin(kept *k, size_t all_bytes, vsi_history_bounds bounds) {
+static void begin(kept *k, size_t all_bytes, const vestry_history_options *bounds) {
   memset(k, 0, sizeof *k);
   test_host_init(&k->th);
   vsi_budget_init(&k->budget, all_bytes);
@@ -19,9 +19,9 @@ static void begin(kept *k, size_t all_bytes, vsi_history_bounds bounds) {
 }
 
 static void end(kept *k) {
-  const vsi_history_stats *stats = &k->history.stats;
-  assert_int_equal(stats->recorded, stats->kept_count + stats->dropped);
-  assert_int_equal(k->budget.used, stats->kept_bytes);
+  const vestry_history_stats *stats = &k->history.stats;
+  assert_int_equal(stats->recorded_count, k->history.recording.kept_count + stats->dropped_count);
+  assert_int_equal(k->budget.used, k->history.recording.kept_bytes);
   vsi_history_finish(&k->history);
   assert_int_equal(k->budget.used, 0);
   test_host_assert_clean(&k->th);
@@ -35,7 +35,7 @@ static uint64_t now(kept *k) {
 static vestry_event *take(kept *k, const char *text) {
   vestry_event *event = NULL;
   assert_int_equal(vestry_event_comment(NULL, text, &event), VESTRY_OK);
-  vestry_event *made = vsi_history_take(&k->history, event, now(k));
+  vestry_event *made = vsi_history_take(&k->history.recording, event, now(k));
   vestry_event_unref(event);
   return made;
 }
@@ -44,7 +44,7 @@ static void put(kept *k, const char *text) {
   vestry_event_unref(take(k, text));
 }
 
-static vsi_resume_answer ask(kept *k, uint64_t seq, size_t *ret_count) {
+static vestry_resume_answer ask(kept *k, uint64_t seq, size_t *ret_count) {
   char text[VSI_HISTORY_ID_BYTES];
   vsi_history_id_write((vsi_history_id){k->history.epoch, seq}, text);
   const vsi_history_last last = vsi_history_last_of(text);
@@ -55,13 +55,13 @@ static vsi_resume_answer ask(kept *k, uint64_t seq, size_t *ret_count) {
 /* Compare the events that a client receives after it has seen seq; "": none, "gap". */
 static void assert_missed(kept *k, uint64_t seq, const char *expected) {
   size_t count;
-  vsi_resume_answer answer = ask(k, seq, &count);
-  if (answer == VSI_RESUME_GAP) {
+  vestry_resume_answer answer = ask(k, seq, &count);
+  if (answer == VESTRY_RESUME_GAP) {
     assert_string_equal(expected, "gap");
     return;
   }
   char got[1000] = "";
-  if (answer == VSI_RESUME_REPLAYED) {
+  if (answer == VESTRY_RESUME_REPLAYED) {
     vestry_event *event = NULL;
     assert_int_equal(vsi_history_missed(&k->history, count, &event), VESTRY_OK);
     size_t len = vestry_event_bytes(event).len;
@@ -75,14 +75,14 @@ static void assert_missed(kept *k, uint64_t seq, const char *expected) {
         strcat(strncat(got, data + i + 1, strcspn(data + i + 1, "\n")), " ");
     vestry_event_unref(event);
   } else {
-    assert_int_equal(answer, VSI_RESUME_CURRENT);
+    assert_int_equal(answer, VESTRY_RESUME_CURRENT);
   }
   assert_string_equal(got, expected);
 }
 
 static void event_is_followed_by_its_id(void **state) {
   kept k;
-  begin(&k, 0, (vsi_history_bounds){0});
+  begin(&k, 0, &(vestry_history_options){0});
   char expected[100];
   vestry_event *event = take(&k, "a");
   snprintf(expected, sizeof expected, ": a\n\nid: %016llx.1\n\n", (unsigned long long)k.history.epoch);
@@ -97,7 +97,7 @@ static void event_is_followed_by_its_id(void **state) {
 static void g12_resume_returns_all_later_events(void **state) {
   kept k;
   size_t count;
-  begin(&k, 0, (vsi_history_bounds){0});
+  begin(&k, 0, &(vestry_history_options){0});
   assert_missed(&k, 0, "");
   put(&k, "a");
   put(&k, "b");
@@ -109,31 +109,31 @@ static void g12_resume_returns_all_later_events(void **state) {
   assert_missed(&k, 4, "gap"); /* a number that was never assigned */
   assert_missed(&k, UINT64_MAX, "gap");
   const vsi_history_last none = vsi_history_last_of(NULL), empty = vsi_history_last_of("");
-  assert_int_equal(vsi_history_answer(&k.history, &none, &count), VSI_RESUME_FRESH);
-  assert_int_equal(vsi_history_answer(&k.history, &empty, &count), VSI_RESUME_FRESH);
+  assert_int_equal(vsi_history_answer(&k.history, &none, &count), VESTRY_RESUME_FRESH);
+  assert_int_equal(vsi_history_answer(&k.history, &empty, &count), VESTRY_RESUME_FRESH);
   const vsi_history_last other = {true, true, {k.history.epoch ^ 1, 2}};
-  assert_int_equal(vsi_history_answer(&k.history, &other, &count), VSI_RESUME_GAP);
+  assert_int_equal(vsi_history_answer(&k.history, &other, &count), VESTRY_RESUME_GAP);
   end(&k);
 }
 
 /* capability: G12 */
 static void g12_history_is_bounded_by_count_bytes_and_age(void **state) {
   kept k;
-  begin(&k, 0, (vsi_history_bounds){.max_count = 2});
+  begin(&k, 0, &(vestry_history_options){.max_count = 2});
   for (const char *at = "abc"; *at; at++) put(&k, (char[]){*at, '\0'});
   assert_missed(&k, 0, "gap");
   assert_missed(&k, 1, "b2 c3 ");
   end(&k);
   /* ": a\n\nid: epoch.1\n\n" is 29 bytes. */
-  begin(&k, 0, (vsi_history_bounds){.max_bytes = 2 * (29 + VSI_HISTORY_EVENT_COST)});
+  begin(&k, 0, &(vestry_history_options){.max_bytes = 2 * (29 + VESTRY_HISTORY_EVENT_COST)});
   for (const char *at = "abc"; *at; at++) put(&k, (char[]){*at, '\0'});
   assert_missed(&k, 0, "gap");
   assert_missed(&k, 1, "b2 c3 ");
-  assert_int_equal(k.history.stats.kept_bytes, 2 * (29 + VSI_HISTORY_EVENT_COST));
+  assert_int_equal(k.history.recording.kept_bytes, 2 * (29 + VESTRY_HISTORY_EVENT_COST));
   put(&k, "01234567890123456789012345678901234567890123456789");
-  assert_int_equal(k.history.stats.kept_count, 1); /* it needs the room of two events */
+  assert_int_equal(k.history.recording.kept_count, 1); /* it needs the room of two events */
   end(&k);
-  begin(&k, 0, (vsi_history_bounds){.max_age_ms = 1000});
+  begin(&k, 0, &(vestry_history_options){.max_age_ms = 1000});
   put(&k, "a");
   test_host_advance_ms(&k.th, 600);
   put(&k, "b");
@@ -150,7 +150,7 @@ static void g12_history_is_bounded_by_count_bytes_and_age(void **state) {
   assert_missed(&k, 1, "gap");
   assert_missed(&k, 2, ""); /* a client that has seen every event misses nothing, however old they are */
   end(&k);
-  begin(&k, 0, (vsi_history_bounds){.max_age_ms = VESTRY_NEVER_MS});
+  begin(&k, 0, &(vestry_history_options){.max_age_ms = VESTRY_NEVER_MS});
   put(&k, "a");
   test_host_advance_ms(&k.th, UINT64_C(1) << 40);
   vsi_history_expire(&k.history, now(&k));
@@ -162,17 +162,17 @@ static void g12_history_is_bounded_by_count_bytes_and_age(void **state) {
 static void g12_all_histories_share_a_byte_limit(void **state) {
   kept k;
   vsi_history other;
-  begin(&k, 3 * (29 + VSI_HISTORY_EVENT_COST), (vsi_history_bounds){0});
-  assert_int_equal(vsi_history_init(&other, &k.th.host, &k.budget, (vsi_history_bounds){0}), VESTRY_OK);
+  begin(&k, 3 * (29 + VESTRY_HISTORY_EVENT_COST), &(vestry_history_options){0});
+  assert_int_equal(vsi_history_init(&other, &k.th.host, &k.budget, &(vestry_history_options){0}), VESTRY_OK);
   put(&k, "a");
   put(&k, "b");
   vestry_event *event = NULL;
   assert_int_equal(vestry_event_comment(NULL, "x", &event), VESTRY_OK);
-  vestry_event_unref(vsi_history_take(&other, event, now(&k)));
+  vestry_event_unref(vsi_history_take(&other.recording, event, now(&k)));
   put(&k, "c"); /* no room for another event: the history drops its own oldest */
   assert_missed(&k, 0, "gap");
   assert_missed(&k, 1, "b2 c3 ");
-  assert_int_equal(other.stats.kept_count, 1);
+  assert_int_equal(other.recording.kept_count, 1);
   vestry_event_unref(event);
   vsi_history_finish(&other);
   end(&k);
@@ -182,11 +182,11 @@ static void g12_all_histories_share_a_byte_limit(void **state) {
 /* capability: G12 */
 static void g12_halved_history_keeps_its_newer_events(void **state) {
   kept k;
-  begin(&k, 0, (vsi_history_bounds){0});
+  begin(&k, 0, &(vestry_history_options){0});
   for (int i = 0; i < 5; i++) put(&k, "a");
-  assert_int_equal(vsi_history_size(&k.history), 5 * (29 + VSI_HISTORY_EVENT_COST));
+  assert_int_equal(vsi_history_size(&k.history), 5 * (29 + VESTRY_HISTORY_EVENT_COST));
   vsi_history_halve(&k.history);
-  assert_int_equal(vsi_history_size(&k.history), 2 * (29 + VSI_HISTORY_EVENT_COST));
+  assert_int_equal(vsi_history_size(&k.history), 2 * (29 + VESTRY_HISTORY_EVENT_COST));
   assert_missed(&k, 2, "gap");
   assert_missed(&k, 3, "a4 a5 ");
   vsi_history_halve(&k.history);
@@ -201,7 +201,7 @@ static void g12_halved_history_keeps_its_newer_events(void **state) {
 /* capability: G12 */
 static void g12_lost_event_is_a_gap(void **state) {
   kept k;
-  begin(&k, 0, (vsi_history_bounds){.max_bytes = 1000});
+  begin(&k, 0, &(vestry_history_options){.max_bytes = 1000});
   put(&k, "a");
   put(&k, "b");
   char large[1001];
@@ -222,7 +222,7 @@ static void g12_lost_event_is_a_gap(void **state) {
   put(&k, "e");
   assert_missed(&k, 4, "gap");
   assert_missed(&k, 5, "e6 ");
-  assert_int_equal(k.history.stats.losses, 2);
+  assert_int_equal(k.history.stats.losses_count, 2);
   end(&k);
 }
 
@@ -231,12 +231,12 @@ static void g12_lost_event_is_a_gap(void **state) {
 static void g12_failed_allocation_is_a_gap(void **state) {
   for (long fail = 0;; fail++) {
     kept k;
-    begin(&k, 0, (vsi_history_bounds){0});
+    begin(&k, 0, &(vestry_history_options){0});
     put(&k, "a");
     vestry_event *event = NULL;
     assert_int_equal(vestry_event_comment(NULL, "b", &event), VESTRY_OK);
     test_host_fail_in(&k.th, fail);
-    vestry_event *made = vsi_history_take(&k.history, event, now(&k));
+    vestry_event *made = vsi_history_take(&k.history.recording, event, now(&k));
     bool has_failed = test_host_has_failed(&k.th);
     assert_int_equal(made == NULL, fail == 0);
     vestry_event_unref(made);

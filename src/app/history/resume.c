@@ -12,7 +12,7 @@
  * id of the last event is put into the queue while the semaphore is held, so that all events up to it precede the id. A
  * stream that breaks before it has seen this id must not return with its old id, as if no part of the state had
  * arrived. Therefore, the first event in its queue is an id that always results in a gap. */
-#include "channel/resume.h"
+#include "app/history/resume.h"
 
 #include "base/memory.h"
 #include "connection/connection.h"
@@ -20,14 +20,14 @@
 
 /* The progress of a resume. */
 typedef struct resuming {
-  vsi_resume_answer answer;
+  vestry_resume_answer answer;
   size_t count;  /* number of replayed events */
   bool is_sent;  /* an event is in its queue */
   bool is_fresh; /* the application sends the state; then the stream gets an id */
 } resuming;
 
 static vsi_history *history_of(const vsi_channel *channel) {
-  return atomic_load_explicit(&channel->history, memory_order_relaxed); /* the semaphore is held */
+  return (vsi_history *)atomic_load_explicit(&channel->recording, memory_order_relaxed); /* the semaphore is held */
 }
 
 static bool has_room(const vestry_connection *connection, size_t len) {
@@ -69,12 +69,12 @@ static vestry_err catch_up(vsi_history *history, vestry_connection *connection, 
   history->used_ns = now_ns;
   r->answer = vsi_history_answer(history, last, &r->count);
   if (r->count && !(r->is_sent = replay(history, r->count, connection, &bytes))) {
-    r->answer = VSI_RESUME_GAP;
+    r->answer = VESTRY_RESUME_GAP;
     r->count = bytes = 0;
   }
-  bool is_over = r->answer == VSI_RESUME_FRESH || r->answer == VSI_RESUME_GAP;
+  bool is_over = r->answer == VESTRY_RESUME_FRESH || r->answer == VESTRY_RESUME_GAP;
   r->is_fresh = is_over && has_state;
-  if (is_over && (r->answer == VSI_RESUME_GAP || !has_state)) {
+  if (is_over && (r->answer == VESTRY_RESUME_GAP || !has_state)) {
     r->is_sent = put_mark(history, !has_state, connection);
     if (!r->is_sent) return VESTRY_FULL;
   }
@@ -111,8 +111,8 @@ static vestry_err let_in(vsi_member *member, vestry_connection *connection, cons
 }
 
 vestry_err vsi_channel_resume(vsi_member *member, vestry_connection *connection, const vsi_history_last *last,
-                              vsi_resume_fn on_resume, void *ctx) {
-  resuming r = {.answer = VSI_RESUME_GAP};
+                              vestry_resume_fn on_resume, void *ctx) {
+  resuming r = {.answer = VESTRY_RESUME_GAP};
   vsi_channel *channel = vsi_channel_ref(member->channel);
   vestry_err error = vsi_channel_go_in(channel);
   if (error) {
@@ -122,7 +122,11 @@ vestry_err vsi_channel_resume(vsi_member *member, vestry_connection *connection,
     vsi_channel_come_out(channel);
   }
   if (r.is_sent) vsi_connection_posted(connection, VESTRY_OK);
-  if (!error && on_resume) error = on_resume(connection, r.answer, r.count, ctx);
+  if (!error && on_resume) {
+    error = on_resume(connection, &(vestry_resumed){r.answer, r.count}, ctx);
+    /* The stream must not continue without the current state: its client reconnects. */
+    if (error) vestry_connection_close(connection, VESTRY_CAUSE_ERROR);
+  }
   if (!error && r.is_fresh) give_id(channel, connection);
   vsi_channel_unref(channel);
   return error;

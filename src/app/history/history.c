@@ -17,7 +17,7 @@
  * and the queue accepts all of it or nothing. Each missed event in it is followed by its id, so a stream that breaks in
  * the middle continues from there. The entries are copies, because a published event keeps its encoded forms as long as
  * it lives, and no bound counts the encoded forms. A copy has only its bytes, which the bounds count. */
-#include "channel/history.h"
+#include "app/history/history.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +29,7 @@
 #include "event/layout.h"
 #include "event/mark.h"
 
-_Static_assert(sizeof(vsi_history_entry) + 16 <= VSI_HISTORY_EVENT_COST, "and the allocator's own");
+_Static_assert(sizeof(vsi_history_entry) + 16 <= VESTRY_HISTORY_EVENT_COST, "and the allocator's own");
 
 enum { DEFAULT_COUNT = 1000, DIGITS = 16, SEQ_DIGITS = 20 };
 #define DEFAULT_BYTES  ((size_t)1 << 20)
@@ -72,14 +72,15 @@ vsi_history_last vsi_history_last_of(const char *text) {
 /* --------------------------------------------------------------------------------------------------- its life ----- */
 
 vestry_err vsi_history_init(vsi_history *history, const vestry_host *host, vsi_budget *budget,
-                            vsi_history_bounds bounds) {
-  uint64_t age_ms = bounds.max_age_ms ? bounds.max_age_ms : DEFAULT_AGE_MS;
+                            const vestry_history_options *options) {
+  uint64_t age_ms = options->max_age_ms ? options->max_age_ms : DEFAULT_AGE_MS;
   *history = (vsi_history){
+      .recording = {.take = vsi_history_take},
       .host = host,
       .budget = budget,
       .next = 1,
-      .max_count = bounds.max_count ? bounds.max_count : DEFAULT_COUNT,
-      .max_bytes = bounds.max_bytes ? bounds.max_bytes : DEFAULT_BYTES,
+      .max_count = options->max_count ? options->max_count : DEFAULT_COUNT,
+      .max_bytes = options->max_bytes ? options->max_bytes : DEFAULT_BYTES,
       .max_age_ns = vsi_ms_to_ns(age_ms), /* VESTRY_NEVER_MS: UINT64_MAX */
       .used_ns = vsi_now_ns(host),
   };
@@ -90,21 +91,21 @@ vestry_err vsi_history_init(vsi_history *history, const vestry_host *host, vsi_b
 }
 
 static size_t cost_of(size_t len) {
-  return len + VSI_HISTORY_EVENT_COST;
+  return len + VESTRY_HISTORY_EVENT_COST;
 }
 
 static void show_size(vsi_history *history) {
-  atomic_store_explicit(&history->size, history->stats.kept_bytes, memory_order_relaxed);
+  atomic_store_explicit(&history->size, history->recording.kept_bytes, memory_order_relaxed);
 }
 
 static void drop_first(vsi_history *history) {
   vsi_history_entry *entry = STAILQ_FIRST(&history->kept);
   STAILQ_REMOVE_HEAD(&history->kept, in);
-  VSI_ASSERT(history->stats.kept_count > 0);
-  history->stats.kept_count--;
-  history->stats.kept_bytes -= cost_of(entry->len);
+  VSI_ASSERT(history->recording.kept_count > 0);
+  history->recording.kept_count--;
+  history->recording.kept_bytes -= cost_of(entry->len);
   show_size(history);
-  history->stats.dropped++;
+  history->stats.dropped_count++;
   vsi_budget_give_back(history->budget, cost_of(entry->len));
   vsi_free(history->host, entry);
 }
@@ -114,8 +115,8 @@ void vsi_history_finish(vsi_history *history) {
 }
 
 void vsi_history_halve(vsi_history *history) {
-  const size_t half = history->stats.kept_bytes / 2;
-  while (history->stats.kept_bytes > half) drop_first(history);
+  const size_t half = history->recording.kept_bytes / 2;
+  while (history->recording.kept_bytes > half) drop_first(history);
 }
 
 void vsi_history_expire(vsi_history *history, uint64_t now_ns) {
@@ -135,7 +136,7 @@ void vsi_history_lose(vsi_history *history) {
 
 static void lose(vsi_history *history) {
   vsi_history_finish(history); /* nothing before it is kept */
-  history->stats.losses++;
+  history->stats.losses_count++;
 }
 
 void vsi_history_settle(vsi_history *history) {
@@ -180,8 +181,8 @@ static bool take_room(vsi_history *history, size_t cost) {
  * an empty history. */
 static bool make_room(vsi_history *history, size_t cost) {
   while (!STAILQ_EMPTY(&history->kept) &&
-         (history->stats.kept_count == history->max_count || cost > history->max_bytes ||
-          history->stats.kept_bytes > history->max_bytes - cost))
+         (history->recording.kept_count == history->max_count || cost > history->max_bytes ||
+          history->recording.kept_bytes > history->max_bytes - cost))
     drop_first(history);
   return cost <= history->max_bytes && take_room(history, cost);
 }
@@ -197,14 +198,15 @@ static bool keep(vsi_history *history, vestry_slice bytes, uint64_t now_ns) {
   entry->len = bytes.len;
   memcpy(entry->bytes, bytes.data, bytes.len);
   STAILQ_INSERT_TAIL(&history->kept, entry, in);
-  history->stats.kept_count++;
-  history->stats.kept_bytes += cost_of(bytes.len);
+  history->recording.kept_count++;
+  history->recording.kept_bytes += cost_of(bytes.len);
   show_size(history);
-  history->stats.recorded++;
+  history->stats.recorded_count++;
   return true;
 }
 
-vestry_event *vsi_history_take(vsi_history *history, vestry_event *event, uint64_t now_ns) {
+vestry_event *vsi_history_take(vsi_recording *recording, vestry_event *event, uint64_t now_ns) {
+  vsi_history *history = (vsi_history *)recording;
   vsi_history_settle(history);
   vsi_history_expire(history, now_ns);
   history->used_ns = now_ns;
@@ -213,7 +215,7 @@ vestry_event *vsi_history_take(vsi_history *history, vestry_event *event, uint64
   const marked m = {vestry_event_bytes(event), id, vsi_event_meaning_of(event)};
   vestry_event *made = NULL;
   bool is_made = !vsi_event_build(history->host, layout_marked, &m, &made);
-  if (is_made) history->stats.published++;
+  if (is_made) history->stats.published_count++;
   if (!is_made || !keep(history, vestry_event_bytes(made), now_ns)) lose(history);
   history->next++;
   return made;
@@ -221,15 +223,15 @@ vestry_event *vsi_history_take(vsi_history *history, vestry_event *event, uint64
 
 /* ------------------------------------------------------------------------------------------------- answering ------ */
 
-vsi_resume_answer vsi_history_answer(const vsi_history *history, const vsi_history_last *last, size_t *ret_count) {
+vestry_resume_answer vsi_history_answer(const vsi_history *history, const vsi_history_last *last, size_t *ret_count) {
   *ret_count = 0;
-  if (!last->is_given) return VSI_RESUME_FRESH;
-  if (!last->is_read || last->id.epoch != history->epoch || last->id.seq >= history->next) return VSI_RESUME_GAP;
+  if (!last->is_given) return VESTRY_RESUME_FRESH;
+  if (!last->is_read || last->id.epoch != history->epoch || last->id.seq >= history->next) return VESTRY_RESUME_GAP;
   uint64_t missed = history->next - 1 - last->id.seq;
-  if (!missed) return VSI_RESUME_CURRENT;
-  if (missed > history->stats.kept_count) return VSI_RESUME_GAP;
+  if (!missed) return VESTRY_RESUME_CURRENT;
+  if (missed > history->recording.kept_count) return VESTRY_RESUME_GAP;
   *ret_count = (size_t)missed;
-  return VSI_RESUME_REPLAYED;
+  return VESTRY_RESUME_REPLAYED;
 }
 
 /* Make this event a fence of conflation, which is never dropped. */
@@ -245,7 +247,7 @@ static void layout_missed(vsi_writer *writer, vsi_event_meaning *meaning, const 
 
 vestry_err vsi_history_missed(const vsi_history *history, size_t count, vestry_event **ret_event) {
   const vsi_history_entry *first = STAILQ_FIRST(&history->kept);
-  for (size_t i = history->stats.kept_count; i > count; i--) first = STAILQ_NEXT(first, in);
+  for (size_t i = history->recording.kept_count; i > count; i--) first = STAILQ_NEXT(first, in);
   return vsi_event_build(history->host, layout_missed, first, ret_event);
 }
 
@@ -261,8 +263,10 @@ vestry_err vsi_history_mark(const vsi_history *history, bool is_current, vestry_
   return vsi_event_build(history->host, layout_id, is_current ? id : "gap", ret_event);
 }
 
-void vsi_history_count(vsi_history *history, vsi_resume_answer answer, size_t events_count, size_t bytes) {
-  history->stats.answers[answer]++;
-  history->stats.replayed_events += events_count;
-  history->stats.replayed_bytes += bytes;
+void vsi_history_count(vsi_history *history, vestry_resume_answer answer, size_t events_count, size_t bytes) {
+  vestry_history_stats *stats = &history->stats;
+  uint64_t *const counts[] = {&stats->fresh_count, &stats->current_count, &stats->replayed_count, &stats->gap_count};
+  ++*counts[answer];
+  stats->replayed_events_count += events_count;
+  stats->replayed_bytes += bytes;
 }

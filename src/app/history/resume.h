@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* A stream that joins a channel where it left off. */
+#ifndef VSI_HISTORY_RESUME_H
+#define VSI_HISTORY_RESUME_H
+
+#include "channel/channel.h"
+#include "app/history/history.h"
+
+/* Put the events that the connection has missed into its queue, make it the reserved member, and call on_resume. Takes
+ * the member in any case. OK | EXISTS | CLOSED | INVALID | FULL (also: no memory) | BUSY (see vsi_channel_go_in) |
+ * result of on_resume */
+vestry_err vsi_channel_resume(vsi_member *member, vestry_connection *connection, const vsi_history_last *last,
+                              vestry_resume_fn on_resume, void *ctx);
+
+#endif
