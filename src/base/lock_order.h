@@ -78,7 +78,7 @@
   INNERMOST(H2_SESSION, "vsi_h2_session.lock", "adapter/h2/adapter.h: lock")                                           \
   INNERMOST(JOBS, "vestry_jobs.lock", "data/jobs/state.h: lock")                                                       \
   INNERMOST(LEASES, "vsi_leases.lock", "app/stream/lease.c: lock")                                                     \
-  INNERMOST(TAILS, "vsi_tails.lock", "connection/tail.h: lock")                                                        \
+  INNERMOST(TAILS, "the tails' lock", "ops/observe/stream_tail.c: lock")                                               \
   INNERMOST(SHOWINGS, "vsi_showings.lock", "ops/observe/inside.h: lock")                                               \
   INNERMOST(EXTENSIONS, "vsi_extensions.lock", "instance/extension.h: lock")                                           \
   INNERMOST(CLOSE_LISTENERS, "vsi_close_listeners.lock", "instance/close_listener.h: lock")                            \

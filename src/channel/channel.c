@@ -537,7 +537,8 @@ static void rouse_chunk(const vsi_channel *channel, publishing *p, size_t count)
 
 /* Give the event its id if the channel has a recording. Returns a reference to the event with the id, or NULL. */
 static vestry_event *take_id(vsi_channel *channel, publishing *p) {
-  vsi_recording *recording = atomic_load_explicit(&channel->recording, memory_order_relaxed); /* the semaphore is held */
+  vsi_recording *recording =
+      atomic_load_explicit(&channel->recording, memory_order_relaxed); /* the semaphore is held */
   p->is_kept = recording;
   if (!recording) return NULL;
   vestry_event *own = recording->take(recording, p->event, vsi_now_ns(channel->host));

@@ -30,7 +30,6 @@ struct vsi_environment {
   vestry_event *heartbeat; /* a comment */
   vestry_event *sign;      /* the heartbeat of connections whose page checks that the stream is alive */
   vsi_budget *budget;      /* bounds what all queues hold together */
-  struct vsi_tails *tails; /* of its connections (tail.h) */
   vsi_group_tally *tally;
   _Atomic(uint32_t) observers_count; /* changes at any time; soon after it is not 0, events are timed; relaxed */
   /* The connection's queue holds more than its rank stands for. Any thread; called before these bytes can be
@@ -68,7 +67,7 @@ typedef struct vsi_connection_hooks {
  * LINGER_NS; NOW: not at all. */
 enum { VSI_HURRY_NONE, VSI_HURRY_SOON, VSI_HURRY_NOW };
 
-/* Whether the stream has a tail (tail.h), or must have none. */
+/* Whether each settled event of the stream is reported (vsi_connection_report_to), or never may be. */
 enum { VSI_TAILED_NOT, VSI_TAILED_NOW, VSI_TAILED_NEVER };
 
 /* There are many connections, and most are idle. Their cost is the size of this struct. So it has no holes, and data
@@ -89,7 +88,7 @@ struct vestry_connection {
   _Atomic(uint8_t) hurry; /* VSI_HURRY_…; only grows */
   _Atomic(bool) timer_fired;
   _Atomic(bool) is_awaited; /* on_written has to be called */
-  _Atomic(uint8_t) tailed;  /* VSI_TAILED_…; relaxed: see tail.c */
+  _Atomic(uint8_t) tailed;  /* VSI_TAILED_…; relaxed */
   uint8_t full : 4;         /* vestry_full_policy */
   uint8_t signs : 1;        /* its heartbeats are signs; set before the start, like the next two
                                members */

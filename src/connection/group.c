@@ -31,7 +31,6 @@
 #include "base/wait.h"
 #include "connection/runner.h"
 #include "connection/send.h"
-#include "connection/tail.h"
 #include "runtime/runtime.h"
 
 enum { SOUGHT = 16, STEPS_A_LOCK = 256 };
@@ -133,7 +132,6 @@ struct vsi_group {
   _Atomic(uint32_t) waiting_count;      /* threads that wait to change the list; relaxed */
   _Atomic(bool) relieving;              /* a thread closes connections: a try-lock */
   vsi_budget budget;
-  vsi_tails tails;
   vsi_group_tally tally;
 };
 
@@ -152,7 +150,6 @@ void vsi_group_unref(vsi_group *group) {
   vestry_event_unref(group->environment.sign);
   if (VSI_ENCODES) vsi_codings_destroy(group->codings);
   pthread_cond_destroy(&group->left);
-  vsi_tails_finish(&group->tails);
   vsi_mutex_finish(&group->lock);
   vsi_map_free_all(&group->blocks, group->environment.host, offsetof(block, in));
   vsi_free(group->environment.host, group);
@@ -462,7 +459,6 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   group->environment = (vsi_environment){.host = host,
                                          .runtime = runtime,
                                          .budget = &group->budget,
-                                         .tails = &group->tails,
                                          .tally = &group->tally,
                                          .grew = grew,
                                          .relieve = relieve,
@@ -474,7 +470,6 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   vsi_loads_init(&group->loads);
   vsi_budget_init(&group->budget, 0);
   vsi_mutex_init(&group->lock, VSI_LOCK_GROUP);
-  vsi_tails_init(&group->tails);
   pthread_cond_init(&group->left, NULL);
   error = vestry_event_comment(host, NULL, &group->environment.heartbeat);
   if (!error) error = vestry_event_signals_text(host, sign, sizeof sign - 1, NULL, &group->environment.sign);

@@ -37,7 +37,7 @@
  *   communicate room in any way that uses atomics, a lock or the kernel.
  *
  * Words. The primer is the first bytes of an encoded stream (coding/coding.h). A tail is a copy of a stream's events
- * for an observer (tail.h). A sign is a heartbeat that the page can see (connection.h). A response is the stream of a
+ * for an observer (runner.h). A sign is a heartbeat that the page can see (connection.h). A response is the stream of a
  * long poll, and hurry shortens the end of a stream (connection.h). `times` are the times of a delivery that are
  * measured (tally.h). A watch makes a stream's events by a step function (app/watch/watch.c). */
 #include "connection/runner.h"
@@ -50,7 +50,6 @@
 #include "base/trace.h"
 #include "connection/backlog.h"
 #include "connection/refusal.h"
-#include "connection/tail.h"
 #include "event/extras.h"
 #include "runtime/runtime.h"
 #include "runtime/sends.h"
@@ -136,11 +135,22 @@ static void append_coded(vestry_connection *connection, const vsi_segment *segme
   break_off(connection);
 }
 
+static _Atomic(vsi_report_fn) report;
+
+void vsi_connection_report_to(vsi_report_fn fn) {
+  atomic_store_explicit(&report, fn, memory_order_relaxed);
+}
+
+static void report_event(vestry_connection *connection, vestry_event *event, bool was_written) {
+  const vsi_report_fn fn = atomic_load_explicit(&report, memory_order_relaxed);
+  if (fn) fn(connection, event, was_written); /* NULL: this thread does not see the function yet */
+}
+
 /* Settle a taken event. delivery: NULL: it is bare. */
 static void settle_event(vestry_connection *connection, vestry_event *event, vsi_delivery *delivery, bool written,
                          vsi_settled *settled, vsi_settlement *all) {
   if (atomic_load_explicit(&connection->tailed, memory_order_relaxed) == VSI_TAILED_NOW)
-    vsi_tail_report(connection, event, written);
+    report_event(connection, event, written);
   vsi_connection_settle(connection, delivery, vestry_event_bytes(event).len,
                         written ? &connection->written_count : &connection->discarded_count,
                         written ? &connection->written_bytes : &connection->discarded_bytes, settled, all);

@@ -18,6 +18,11 @@ void vsi_connection_visit(vestry_connection *connection, vsi_pool *here);
  * runtime of the connection batch. */
 VESTRY_API bool vsi_connection_may_batch(const vestry_connection *connection, size_t bytes);
 
+/* Set the function that is called on the runner for each settled event of a stream whose member `tailed` is NOW. It must
+ * not block. All instances have the same function. Any thread. */
+typedef void (*vsi_report_fn)(vestry_connection *connection, vestry_event *event, bool was_written);
+VESTRY_API void vsi_connection_report_to(vsi_report_fn fn);
+
 /* Drop a connection that was created but must not be opened; called instead of start. The connection counts as opened
  * and closed. Its hooks run on this thread, and its transport is ended without being opened. */
 void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause);

@@ -23,11 +23,11 @@
 #include <sys/queue.h>
 
 #include "app/history/histories.h"
+#include "app/history/resume.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "channel/broadcast.h"
 #include "channel/channels.h"
-#include "app/history/resume.h"
 #include "http/reply.h"
 
 enum { AGAIN_MS = 10, LOOKS_COUNT = 16 };

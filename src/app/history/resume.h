@@ -3,8 +3,8 @@
 #ifndef VSI_HISTORY_RESUME_H
 #define VSI_HISTORY_RESUME_H
 
-#include "channel/channel.h"
 #include "app/history/history.h"
+#include "channel/channel.h"
 
 /* Put the events that the connection has missed into its queue, make it the reserved member, and call on_resume. Takes
  * the member in any case. OK | EXISTS | CLOSED | INVALID | FULL (also: no memory) | BUSY (see vsi_channel_go_in) |

@@ -24,7 +24,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "connection/connection.h"
-#include "connection/tail.h"
+#include "ops/observe/stream_tail.h"
 #include "ops/observe/inside.h"
 
 enum { DEFAULT_COUNT = 10000, SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16, MINUTES = 60 };

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "connection/tail.h"
+#include "ops/observe/stream_tail.h"
 #include "ops/observe/inside.h"
 #include "vestry/app/csp.h"
 #include "vestry/app/watch.h"

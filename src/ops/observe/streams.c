@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "channel/channels.h"
 #include "connection/connection.h"
-#include "connection/tail.h"
+#include "ops/observe/stream_tail.h"
 #include "ops/observe/inside.h"
 
 /* ----------------------------------------------------------------------------------------------- one stream ------- */

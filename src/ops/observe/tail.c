@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "connection/connection.h"
-#include "connection/tail.h"
+#include "ops/observe/stream_tail.h"
 #include "ops/observe/inside.h"
 #include "vestry/app/watch.h"
 

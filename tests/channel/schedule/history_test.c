@@ -10,8 +10,8 @@
 
 #include <unistd.h>
 
-#include "channel/channel.h"
 #include "app/history/resume.h"
+#include "channel/channel.h"
 #include "connection/probe.h"
 #include "runtime/random.h"
 #include "store/schedule/scheduler.h"

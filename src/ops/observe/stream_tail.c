@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a stream that is observed and never waits for its observer */
 /* A tail connects two threads: the runner of the stream, which reports each event that it has settled, and the taker.
- * Both use the lock of all tails of the group, which is held for a few instructions: a reference to the event changes
+ * Both use the lock of all tails, which is held for a few instructions: a reference to the event changes
  * hands, and no byte is copied.
  *
  * - Cheap without a tail: a stream has a byte that shows whether it has a tail (VSI_TAILED_…), and the runner does no
@@ -12,11 +12,13 @@
  * - End: the list holds a reference to a tail until the tail is ended. The stream's close list holds a reference until
  *   it has called the node or the node is cancelled. A runner that wakes the taker holds a reference meanwhile. The
  *   last holder frees the tail. So while a wake runs, the tail exists, and so does the stream that is woken. */
-#include "connection/tail.h"
+#include "ops/observe/stream_tail.h"
 
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/mutex.h"
+#include "connection/runner.h"
 
 struct vsi_tail {
   vsi_close_node at_close; /* first member; it holds a reference */
@@ -31,18 +33,8 @@ struct vsi_tail {
   vestry_cause cause;
 };
 
-void vsi_tails_init(vsi_tails *tails) {
-  memset(tails->list, 0, sizeof tails->list);
-  vsi_mutex_init(&tails->lock, VSI_LOCK_TAILS);
-}
-
-void vsi_tails_finish(vsi_tails *tails) {
-  vsi_mutex_finish(&tails->lock);
-}
-
-static vsi_tails *tails_of(const vestry_connection *connection) {
-  return connection->environment->tails;
-}
+static vsi_mutex lock = VSI_MUTEX_INITIALIZER(VSI_LOCK_TAILS); /* no function is called while it is held */
+static vsi_tail *list[VSI_TAILS_MAX];                          /* guarded by lock; references; NULL: free */
 
 static void unref(vsi_tail *tail) {
   if (!VSI_REFS_DROP(&tail->refs)) return;
@@ -58,8 +50,8 @@ static void unref(vsi_tail *tail) {
 
 /* Return the index of a stream's tail, searching from an index on; connection NULL: a free index. VSI_TAILS_MAX:
  * none. */
-static size_t find_locked(const vsi_tails *tails, const vestry_connection *connection, size_t from) {
-  while (from < VSI_TAILS_MAX && (tails->list[from] ? tails->list[from]->connection : NULL) != connection) from++;
+static size_t find_locked(const vestry_connection *connection, size_t from) {
+  while (from < VSI_TAILS_MAX && (list[from] ? list[from]->connection : NULL) != connection) from++;
   return from;
 }
 
@@ -68,42 +60,6 @@ static void set_tailed(vestry_connection *connection, uint8_t tailed) {
 }
 static uint8_t tailed(const vestry_connection *connection) {
   return atomic_load_explicit(&connection->tailed, memory_order_relaxed);
-}
-
-static vestry_err enter(vsi_tail *tail) {
-  vsi_tails *tails = tails_of(tail->connection);
-  vsi_mutex_lock(&tails->lock);
-  const size_t at = find_locked(tails, NULL, 0);
-  vestry_err error = at < VSI_TAILS_MAX ? VESTRY_OK : VESTRY_LIMIT;
-  if (tailed(tail->connection) == VSI_TAILED_NEVER) error = VESTRY_INVALID;
-  if (!error) {
-    tails->list[at] = tail;
-    set_tailed(tail->connection, VSI_TAILED_NOW);
-  }
-  vsi_mutex_unlock(&tails->lock);
-  return error;
-}
-
-static void leave(vsi_tail *tail) {
-  vsi_tails *tails = tails_of(tail->connection);
-  vsi_mutex_lock(&tails->lock);
-  size_t at = 0;
-  while (tails->list[at] != tail) at++;
-  tails->list[at] = NULL;
-  if (find_locked(tails, tail->connection, 0) == VSI_TAILS_MAX && tailed(tail->connection) == VSI_TAILED_NOW)
-    set_tailed(tail->connection, VSI_TAILED_NOT);
-  vsi_mutex_unlock(&tails->lock);
-}
-
-void vsi_tail_exclude(vestry_connection *connection) {
-  vsi_tails *tails = tails_of(connection);
-  vsi_mutex_lock(&tails->lock);
-  set_tailed(connection, VSI_TAILED_NEVER);
-  vsi_mutex_unlock(&tails->lock);
-}
-
-bool vsi_tail_is_excluded(const vestry_connection *connection) {
-  return tailed(connection) == VSI_TAILED_NEVER;
 }
 
 /* ---------------------------------------------------------------------------------------------- the runner ------ */
@@ -123,38 +79,72 @@ static void keep_locked(vsi_tail *tail, vestry_event *event, bool was_written) {
   tail->bytes += len;
 }
 
-void vsi_tail_report(vestry_connection *connection, vestry_event *event, bool was_written) {
-  vsi_tails *tails = tails_of(connection);
+/* Keep a settled event in the stream's tails. */
+static void report(vestry_connection *connection, vestry_event *event, bool was_written) {
   for (size_t at = 0;; at++) {
     void (*fn)(vestry_connection * to) = NULL;
     vsi_tail *tail = NULL;
-    vsi_mutex_lock(&tails->lock);
-    at = find_locked(tails, connection, at);
+    vsi_mutex_lock(&lock);
+    at = find_locked(connection, at);
     if (at < VSI_TAILS_MAX) {
-      tail = tails->list[at];
+      tail = list[at];
       VSI_REFS_TAKE(&tail->refs);
       if (!tail->count) fn = tail->rouse;
       keep_locked(tail, event, was_written);
     }
-    vsi_mutex_unlock(&tails->lock);
+    vsi_mutex_unlock(&lock);
     if (!tail) return;
     rouse(tail, fn);
     unref(tail);
   }
 }
 
+/* ----------------------------------------------------------------------------------------------- the taker ------ */
+
+static vestry_err enter(vsi_tail *tail) {
+  vsi_connection_report_to(report);
+  vsi_mutex_lock(&lock);
+  const size_t at = find_locked(NULL, 0);
+  vestry_err error = at < VSI_TAILS_MAX ? VESTRY_OK : VESTRY_LIMIT;
+  if (tailed(tail->connection) == VSI_TAILED_NEVER) error = VESTRY_INVALID;
+  if (!error) {
+    list[at] = tail;
+    set_tailed(tail->connection, VSI_TAILED_NOW);
+  }
+  vsi_mutex_unlock(&lock);
+  return error;
+}
+
+static void leave(vsi_tail *tail) {
+  vsi_mutex_lock(&lock);
+  size_t at = 0;
+  while (list[at] != tail) at++;
+  list[at] = NULL;
+  if (find_locked(tail->connection, 0) == VSI_TAILS_MAX && tailed(tail->connection) == VSI_TAILED_NOW)
+    set_tailed(tail->connection, VSI_TAILED_NOT);
+  vsi_mutex_unlock(&lock);
+}
+
+void vsi_tail_exclude(vestry_connection *connection) {
+  vsi_mutex_lock(&lock);
+  set_tailed(connection, VSI_TAILED_NEVER);
+  vsi_mutex_unlock(&lock);
+}
+
+bool vsi_tail_is_excluded(const vestry_connection *connection) {
+  return tailed(connection) == VSI_TAILED_NEVER;
+}
+
 static void stream_ended(vsi_close_node *node, vestry_connection *connection, vestry_cause cause) {
+  (void)connection;
   vsi_tail *tail = (vsi_tail *)node;
-  vsi_tails *tails = tails_of(connection);
-  vsi_mutex_lock(&tails->lock);
+  vsi_mutex_lock(&lock);
   tail->cause = cause;
   void (*fn)(vestry_connection * to) = tail->rouse;
-  vsi_mutex_unlock(&tails->lock);
+  vsi_mutex_unlock(&lock);
   rouse(tail, fn);
   unref(tail);
 }
-
-/* ----------------------------------------------------------------------------------------------- the taker ------ */
 
 vestry_err vsi_tail_begin(vestry_connection *connection, vsi_tail **ret_tail) {
   vsi_tail *tail = vsi_calloc(vsi_connection_host(connection), 1, sizeof *tail);
@@ -184,17 +174,15 @@ void vsi_tail_end(vsi_tail *tail) {
 }
 
 void vsi_tail_rouse(vsi_tail *tail, void (*fn)(vestry_connection *to), vestry_connection *to) {
-  vsi_tails *tails = tails_of(tail->connection);
   vestry_connection_ref(to);
-  vsi_mutex_lock(&tails->lock);
+  vsi_mutex_lock(&lock);
   tail->to = to;
   tail->rouse = fn;
-  vsi_mutex_unlock(&tails->lock);
+  vsi_mutex_unlock(&lock);
 }
 
 bool vsi_tail_take(vsi_tail *tail, vsi_tail_event *ret_event) {
-  vsi_tails *tails = tails_of(tail->connection);
-  vsi_mutex_lock(&tails->lock);
+  vsi_mutex_lock(&lock);
   const bool has_one = tail->count > 0;
   if (has_one) {
     *ret_event = tail->events[tail->first];
@@ -202,23 +190,21 @@ bool vsi_tail_take(vsi_tail *tail, vsi_tail_event *ret_event) {
     tail->count--;
     tail->bytes -= vestry_event_bytes(ret_event->event).len;
   }
-  vsi_mutex_unlock(&tails->lock);
+  vsi_mutex_unlock(&lock);
   return has_one;
 }
 
 uint64_t vsi_tail_take_left_out(vsi_tail *tail) {
-  vsi_tails *tails = tails_of(tail->connection);
-  vsi_mutex_lock(&tails->lock);
+  vsi_mutex_lock(&lock);
   const uint64_t count = tail->left_out_count;
   tail->left_out_count = 0;
-  vsi_mutex_unlock(&tails->lock);
+  vsi_mutex_unlock(&lock);
   return count;
 }
 
 vestry_cause vsi_tail_cause(vsi_tail *tail) {
-  vsi_tails *tails = tails_of(tail->connection);
-  vsi_mutex_lock(&tails->lock);
+  vsi_mutex_lock(&lock);
   const vestry_cause cause = tail->cause;
-  vsi_mutex_unlock(&tails->lock);
+  vsi_mutex_unlock(&lock);
   return cause;
 }

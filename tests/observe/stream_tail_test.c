@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The tail of a stream returns the written events in order; limits; the end; the stream never waits for its tails. */
-#include "connection/tail.h"
+#include "ops/observe/stream_tail.h"
 
 #include <pthread.h>
 #include <stdio.h>

@@ -1,39 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* The tail of a stream: a copy of the references to the events that it was sent, for an observer. For a stream without
  * a tail, the cost is one load of a byte for each event. */
-#ifndef VSI_CONNECTION_TAIL_H
-#define VSI_CONNECTION_TAIL_H
+#ifndef VSI_OBSERVE_STREAM_TAIL_H
+#define VSI_OBSERVE_STREAM_TAIL_H
 
-#include "base/mutex.h"
 #include "connection/connection.h"
 
-/* Maximum number of tails of one group, and of events and bytes that wait in one tail. */
+/* Maximum number of tails of all instances, and of events and bytes that wait in one tail. */
 enum { VSI_TAILS_MAX = 16, VSI_TAIL_EVENTS_MAX = 256, VSI_TAIL_BYTES_MAX = 1 << 20 };
 
 typedef struct vsi_tail vsi_tail;
-
-/* The tails of a group. */
-typedef struct vsi_tails {
-  vsi_mutex lock;                /* no function is called while it is held */
-  vsi_tail *list[VSI_TAILS_MAX]; /* guarded by lock; references; NULL: free */
-} vsi_tails;
-
-void vsi_tails_init(vsi_tails *tails);
-void vsi_tails_finish(vsi_tails *tails);
 
 /* Begin a tail: keep the events that the stream is sent from now on for the taker. The stream is not delayed: events
  * without room in the tail are counted and omitted here.
  * ret_tail  owned by the caller, who must end it
  * Returns   OK | CLOSED (the stream has ended) | INVALID (it shows tails of others) | LIMIT (VSI_TAILS_MAX) | NO_MEMORY
  * Threads   any that holds a reference */
-VESTRY_API vestry_err vsi_tail_begin(vestry_connection *connection, vsi_tail **ret_tail);
+vestry_err vsi_tail_begin(vestry_connection *connection, vsi_tail **ret_tail);
 /* End a tail; it is freed soon, because a wake may still be running. NULL is accepted. Any thread. */
-VESTRY_API void vsi_tail_end(vsi_tail *tail);
+void vsi_tail_end(vsi_tail *tail);
 
 /* Set a function that is called for each event that arrives in an empty tail, and when the stream has ended. It is
  * called on the stream's runner, no lock held, and must not block. to: a reference is held until the last call.
  * Once. */
-VESTRY_API void vsi_tail_rouse(vsi_tail *tail, void (*rouse)(vestry_connection *to), vestry_connection *to);
+void vsi_tail_rouse(vsi_tail *tail, void (*rouse)(vestry_connection *to), vestry_connection *to);
 
 /* An event of a tail. */
 typedef struct vsi_tail_event {
@@ -42,19 +32,16 @@ typedef struct vsi_tail_event {
 } vsi_tail_event;
 
 /* Take the oldest event. Returns false if there is none now. One thread at a time. */
-VESTRY_API bool vsi_tail_take(vsi_tail *tail, vsi_tail_event *ret_event);
+bool vsi_tail_take(vsi_tail *tail, vsi_tail_event *ret_event);
 /* Return the number of events omitted since the last call. Any thread. */
-VESTRY_API uint64_t vsi_tail_take_left_out(vsi_tail *tail);
+uint64_t vsi_tail_take_left_out(vsi_tail *tail);
 /* Return the cause for which the stream has ended; NONE: it has not. Read it before taking the last event. Any
  * thread. */
-VESTRY_API vestry_cause vsi_tail_cause(vsi_tail *tail);
+vestry_cause vsi_tail_cause(vsi_tail *tail);
 
 /* Prevent this stream from having a tail, because it shows the tails of others and would show its own without end. Any
  * thread. */
-VESTRY_API void vsi_tail_exclude(vestry_connection *connection);
-VESTRY_API bool vsi_tail_is_excluded(const vestry_connection *connection);
-
-/* Report a settled event to the stream's tails. */
-void vsi_tail_report(vestry_connection *connection, vestry_event *event, bool was_written);
+void vsi_tail_exclude(vestry_connection *connection);
+bool vsi_tail_is_excluded(const vestry_connection *connection);
 
 #endif
