@@ -242,14 +242,13 @@ VESTRY_API int vestry_route_status(vestry *v, const char *method, const char *pa
 
 /** Observer of an instance's routes. An adapter needs it inside a server that also has other handlers, because it must
  *  claim exactly the paths of vestry's routes there. The functions are called one at a time for each instance, under a
- *  lock of its routes: they must neither mount nor unmount a route (add or remove it: vestry/routes.h), nor wait for a
- *  thread that does. */
+ *  lock of its routes: they must neither mount a route (vestry/routes.h), nor wait for a thread that does. */
 typedef struct vestry_route_follower {
   /** Called before a route is mounted; method and pattern as passed to vestry_route, borrowed. OK | any other error:
    *  the route is not mounted, and vestry_route returns the error. */
   vestry_err (*mounts)(void *ctx, const char *method, const char *pattern);
-  /** Called when a route is unmounted, or when vestry refuses a route that `mounts` has accepted; requests may still be
-   *  inside it. */
+  /** Called when a route is removed by its owner (uploads, an observer), or when vestry refuses a route that `mounts`
+   *  has accepted; requests may still be inside it. */
   void (*unmounted)(void *ctx, const char *method, const char *pattern);
 } vestry_route_follower;
 

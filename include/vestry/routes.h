@@ -29,8 +29,8 @@ extern "C" {
  *  pattern  see above; copied. It begins with '/', is UTF-8, and has no empty segment except possibly the last, no
  *           segment that ends with a dot, no control byte and no backslash, because no request could match these. A
  *           literal segment has no '{' or '}'. Names of parameters are letters, digits and '_', each used once
- *  app      passed to the handler; must live until the route is unmounted, and as long as objects to which the handler
- *           passes it (above all hooks of streams)
+ *  app      passed to the handler; must live as long as the instance: routes stay until it is destroyed. A handler that
+ *           is to end answers 404 (return VESTRY_NOT_FOUND) from then on
  *  Returns  OK | EXISTS (the same method and pattern, whatever the parameters' names; also of another instance in the
  *           same civetweb server) | INVALID (method or pattern, see above; no handler) | LIMIT (too many parameters) |
  *           UNSUPPORTED (QUERY on a civetweb server: vestry/civetweb.h) | NO_MEMORY. The host's log has the reason
@@ -45,13 +45,6 @@ extern "C" {
 VESTRY_API vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler,
                                    void *app);
 
-/** Unmount a route, and wait until its handler is not running anywhere. Streams that the handler has opened stay.
- *  Returns  OK | NOT_FOUND | INVALID (an argument; or called in the route's own handler, which would wait for itself,
- *           or in any handler if the route receives bodies in pieces: the route stays mounted). The host's log has the
- *           reason for INVALID
- *  Threads  any; blocks until the handler has returned */
-VESTRY_API vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern);
-
 /** A row of a table of routes. */
 typedef struct vestry_mounted {
   const char *method, *pattern;
@@ -65,9 +58,6 @@ typedef struct vestry_mounted {
  *  Returns  OK | INVALID (an argument is NULL) | the error of vestry_route for the first row that is refused
  *  Threads  as vestry_route */
 VESTRY_API vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *rows, size_t count, void *app);
-/** Unmount all mounted rows of a table, as vestry_unroute. OK | INVALID (called in a handler of the table; all others
- *  are unmounted) | NO_MEMORY. */
-VESTRY_API vestry_err vestry_unmount(vestry *v, const char *prefix, const vestry_mounted *rows, size_t count);
 
 /** Maximum number of guards of an instance. */
 #define VESTRY_GUARDS_MAX 32
@@ -89,9 +79,6 @@ typedef vestry_err (*vestry_guard_fn)(const vestry_request *req, vestry_reply *r
  *           reason
  *  Threads  as vestry_route */
 VESTRY_API vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn guard, void *app);
-/** Remove the guard that was added with these arguments. As vestry_unroute; INVALID if called in the guard itself, or
- *  in a handler that it guards. */
-VESTRY_API vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn guard, void *app);
 
 /** Maximum number of bytes of a body limit. */
 #define VESTRY_BODY_BYTES_MAX (SIZE_MAX / 4)

@@ -13,7 +13,6 @@
 #define VSI_LOCKS(OUTER, INNERMOST)                                                                                    \
   OUTER(PRESENCE_NOTIFYING, "vestry_presence.notifying", "app/presence/presences.h: notifying")                        \
   OUTER(ROUTES_CHANGES, "vsi_routes.changes", "http/routes/routes.c: changes")                                         \
-  OUTER(CIVETWEB_SWEEPING, "vsi_civetweb.sweeping", "adapter/civetweb/adapter.h: sweeping")                            \
   OUTER(CIVETWEB_NEIGHBOURS, "the neighbours' lock", "adapter/civetweb/mounts.c: lock")                                \
   OUTER(ROUTES, "vsi_routes.lock", "http/routes/routes.c: lock")                                                       \
   OUTER(SQLITE_WRITER, "vestry_sqlite.writer_lock", "data/sqlite/sqlite.h: writer_lock")                               \
@@ -52,7 +51,6 @@
   INNERMOST(UPLOAD_PLACES, "vsi_upload_places.lock", "app/upload/place.h: lock")                                       \
   INNERMOST(UPLOAD_FOLDER, "vestry_upload_folder.lock", "app/upload/room.h: lock")                                     \
   INNERMOST(FORMS, "vsi_form_kept.lock", "app/page/form_kept.c: lock")                                                 \
-  INNERMOST(ROUTES_LEFT, "vsi_routes.left_lock", "http/routes/routes.c: left_lock")                                    \
   INNERMOST(KNOWN, "vsi_known.lock", "app/files/known.c: lock")                                                        \
   INNERMOST(SQLITE_TABLES, "vsi_sqlite_tables.lock", "data/sqlite/tables.h: lock")                                     \
   INNERMOST(SQLITE_POOL, "vsi_sqlite_pool.lock", "data/sqlite/pool.h: lock")                                           \

@@ -9,7 +9,7 @@
 /* The calls for one request are made one after the other, on the thread of its connection. Errors returned by begin,
  * write and end are answered like errors of a guard: if the reply has a status, the reply is the response. */
 typedef struct vsi_receiver {
-  /* The head and the scope are known; no guard has run yet (vsi_request_guard runs them). OK | an error: no other
+  /* The head and the scope are known; no guard has run yet (vsi_routes_guard runs them). OK | an error: no other
    * function is called, and the body is discarded. */
   vestry_err (*begin)(void *app, const vestry_request *req, vestry_reply *reply, void **ret_state);
   /* OK | an error: abort is called with it at once. */

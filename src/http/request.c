@@ -199,10 +199,6 @@ int64_t vsi_request_length(const vestry_request *req) {
   return req->own->ops->body_length(req->own->server_request);
 }
 
-vestry_err vsi_request_guard(const vestry_request *req, vestry_reply *reply) {
-  return vsi_visit_guard(req->v->routes, req->own->visit, req, reply);
-}
-
 vestry_err vsi_request_scope(vestry_request *req, vestry_reply *reply) {
   if (!req->v->scope) return VESTRY_OK;
   size_t len = 0;

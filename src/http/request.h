@@ -109,8 +109,6 @@ vestry_err vsi_request_read(vestry_request *req, vestry_signals_error *why);
 VESTRY_API vestry_err vsi_request_set_values(const vestry_request *req, vestry_in in, vestry_slice texts, size_t count);
 /* Return whether the body is a form with more values than vestry_bounds allows. Reads a long form. */
 bool vsi_request_has_too_many_fields(const vestry_request *req);
-/* Run the guards of the request's route, for a receiver, once. Returns the first error. */
-VESTRY_API vestry_err vsi_request_guard(const vestry_request *req, vestry_reply *reply);
 /* Return whether a script sent the request, which shows the text of a refusal: the Datastar client, or a script that
  * sends files. It gets a line of text instead of the application's page for the status. */
 VESTRY_API bool vsi_request_is_of_script(const vestry_request *req);

@@ -149,12 +149,10 @@ vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection) {
  * end. After leave, the thread serves other requests until the next piece arrives. */
 static void leave(vsi_serving *s, const vsi_inside *inside) {
   vsi_span_leave(&s->span);
-  vsi_visit_pause(&s->visit);
   vsi_inside_end(inside);
 }
 static void come_back(vsi_serving *s, vsi_inside *inside) {
   vsi_inside_begin(inside, s->v);
-  vsi_visit_go_on(&s->visit);
   vsi_span_come_back(&s->span);
 }
 
@@ -176,18 +174,16 @@ static vestry_receiving *make(vestry *v, const vestry_request_ops *ops, void *se
 vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *server_request,
                                 vestry_receiving **ret_receiving) {
   /* Nearly every body is of another route, so look before anything is allocated. */
-  if (!vsi_routes_receive(v->routes, ops->method(server_request), ops->path(server_request))) return VESTRY_NOT_FOUND;
+  vsi_visit first;
+  char allow[VSI_ALLOW_BYTES];
+  const bool is_routed =
+      vsi_routes_find(v->routes, ops->method(server_request), ops->path(server_request), &first, allow);
+  if (!is_routed || !first.route->receiver) return VESTRY_NOT_FOUND;
   vestry_receiving *receiving = make(v, ops, server_request);
   if (!receiving) return VESTRY_NO_MEMORY;
   vsi_serving *s = &receiving->s;
-  char allow[VSI_ALLOW_BYTES];
-  const bool is_routed = vsi_routes_enter(v->routes, s->request.method, s->request.path, &s->visit, allow);
-  if (!is_routed || !s->visit.route->receiver) { /* it was unmounted meanwhile */
-    if (is_routed) vsi_routes_leave(v->routes, &s->visit);
-    vsi_serving_finish(s);
-    vsi_free(v->host, receiving);
-    return VESTRY_NOT_FOUND;
-  }
+  (void)vsi_routes_find(v->routes, s->request.method, s->request.path, &s->visit, allow); /* in the copy of the path */
+  s->visit.route = first.route;
   atomic_fetch_add_explicit(&v->requests, 1, memory_order_relaxed); /* relaxed: a counter */
   s->own_request.visit = &s->visit;
   vsi_inside inside;
@@ -248,7 +244,6 @@ static void end(vestry_receiving *receiving, const vsi_inside *inside, vestry_er
   vsi_serving *s = &receiving->s;
   vestry *v = s->v;
   vsi_serving_end_span(s, error);
-  vsi_routes_leave(v->routes, &s->visit);
   vsi_serving_finish(s);
   free_piece(v, receiving->piece);
   vsi_free(v->host, receiving);

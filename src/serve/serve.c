@@ -29,7 +29,7 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
     done = refuse_fields(s);
   } else {
     error = vsi_serving_find_scope(s);
-    if (!error && s->own_request.visit) error = vsi_request_guard(&s->request, &s->reply);
+    if (!error && s->own_request.visit) error = vsi_routes_guard(s->v->routes, &s->request, &s->reply);
     const bool is_guarded = error != VESTRY_OK;
     if (!error) error = handler(&s->request, &s->reply, app);
     done = vsi_serving_conclude(s, error, is_guarded, ret_connection);
@@ -42,11 +42,10 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
 static vestry_err serve_route(serving *s, vestry_connection **ret_connection) {
   vestry_request *req = &s->request;
   char allow[VSI_ALLOW_BYTES];
-  if (!vsi_routes_enter(s->v->routes, req->method, req->path, &s->visit, allow)) return vsi_answer_unrouted(req, allow);
+  if (!vsi_routes_find(s->v->routes, req->method, req->path, &s->visit, allow)) return vsi_answer_unrouted(req, allow);
   req->own->visit = &s->visit;
   vestry_err error = s->visit.route->receiver ? vsi_receive(s, ret_connection)
                                               : serve(s, s->visit.route->handler, s->visit.route->app, ret_connection);
-  vsi_routes_leave(s->v->routes, &s->visit);
   req->own->visit = NULL;
   return error;
 }

@@ -79,7 +79,6 @@ static void *use_it(void *ctx) {
     vestry_dispatch(a->w->v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1)));
     vestry_timer_set(a->timer, 1, 1);
     vestry_route(a->w->v, "GET", "/a", planned, NULL);
-    vestry_unroute(a->w->v, "GET", "/a");
     vestry_stats stats = {0};
     vestry_stats_get(a->w->v, &stats);
     vestry_actor_notify(a->actor);

@@ -597,26 +597,6 @@ static void upload_over_max_count_gets_503(void **state) {
   end_suite(&s);
 }
 
-/* A body in progress on this thread can end only after the thread's handler has returned. */
-static vestry_err unroute(const vestry_request *req, vestry_reply *reply, void *app) {
-  assert_int_equal(vestry_unroute(req->v, "POST", "/files"), VESTRY_INVALID);
-  return vestry_reply_status(reply, 204);
-}
-
-static void handler_cannot_unroute_during_an_upload(void **state) {
-  suite s;
-  begin_with(&s, (vestry_uploads_options){.max_count = 1});
-  assert_int_equal(vestry_route(s.on.v, "POST", "/unroute", unroute, &s), VESTRY_OK);
-  wire one = {.announced = 6};
-  vestry_receiving *first = push_begin(&s, &one);
-  assert_int_equal(post(&s, &(wire){.path = "/unroute"}, NULL), 204);
-  /* The guard has returned, so unguard does not wait. */
-  assert_int_equal(vestry_unguard(s.on.v, "/", look, &s), VESTRY_OK);
-  vestry_receive_abandon(first, VESTRY_IO);
-  wire_finish(&one);
-  end_suite(&s);
-}
-
 /* ---- invalid options, memory ------------------------------------------------------------------------------------- */
 
 static void invalid_options_are_rejected_and_logged(void **state) {
@@ -731,7 +711,6 @@ int main(void) {
       cmocka_unit_test(pushed_uploads_are_limited_per_person),
       cmocka_unit_test(broken_form_calls_neither_guard_nor_writer),
       cmocka_unit_test(upload_over_max_count_gets_503),
-      cmocka_unit_test(handler_cannot_unroute_during_an_upload),
       cmocka_unit_test(invalid_options_are_rejected_and_logged),
       cmocka_unit_test(allocation_failure_ends_each_file_once),
   };

@@ -58,7 +58,7 @@ typedef struct vestry_files_options {
  *           LIMIT (no descriptor is free) | IO | NO_MEMORY
  *  Threads  any; blocks on the file system */
 VESTRY_API vestry_err vestry_files_create(const vestry_files_options *options, vestry_files **ret_files);
-/** Destroy a set of files, after the last request that uses it (after vestry_unroute, or vestry_destroy). The files on
+/** Destroy a set of files, after the last request that uses it (after vestry_destroy). The files on
  *  the disk stay. NULL is accepted. Threads any. */
 VESTRY_API void vestry_files_destroy(vestry_files *files);
 

@@ -124,12 +124,10 @@ typedef struct vestry_uploads_stats {
  *  Threads  any */
 VESTRY_API vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *options,
                                             vestry_uploads **ret_uploads);
-/** Remove the routes, wait for running uploads, and free the uploads. An upload whose client has gone silent runs until
- *  the server ends it: in vestry_server_destroy, or when the time for the client's next bytes is over (the adapter's
- *  request_timeout_ms, or body_ms). vestry_server_stop does not end it. Therefore, a call after vestry_server_destroy
- *  has nothing to wait for, and a call before it may wait for the time above. Call this function before
- *  vestry_destroy. NULL is accepted.
- *  Threads  any that handles no request; blocks */
+/** Remove the routes, and free the uploads, when no upload is running: after vestry_server_destroy of all servers of the
+ *  instance, and before vestry_destroy. vestry_server_stop does not end an upload whose client has gone silent. NULL is
+ *  accepted.
+ *  Threads  any that handles no request; does not block */
 VESTRY_API void vestry_uploads_destroy(vestry_uploads *uploads);
 
 /** Get a snapshot of the counters. Threads any; takes a lock briefly. */

@@ -94,9 +94,11 @@ typedef struct vestry_observe_options {
 VESTRY_API vestry_err vestry_observe_create(vestry *v, const vestry_observe_options *options,
                                             vestry_observe **ret_observe);
 
-/** Unmount the paths, end the streams that they opened, and free. No other call may run or follow. NULL is accepted.
- *  Threads  not in a handler, nor on a thread of the runtime; blocks until the handlers of the paths have returned and
- *           their streams have ended. A stepped runtime is stepped */
+/** Unmount the paths, end the streams that they opened, and free. No handler of the paths may be running: call it after
+ *  vestry_server_destroy of all servers of the instance, and before vestry_destroy. No other call may run or follow.
+ *  NULL is accepted.
+ *  Threads  not in a handler, nor on a thread of the runtime; blocks until the streams have ended. A stepped runtime is
+ *           stepped */
 VESTRY_API void vestry_observe_destroy(vestry_observe *observe);
 
 /** Mount the paths of an observer. Call it once.

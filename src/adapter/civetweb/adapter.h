@@ -29,7 +29,7 @@ typedef struct vsi_civetweb_settings {
 } vsi_civetweb_settings;
 
 /* Serves a request: vsi_civetweb_serve_routed. */
-typedef int (*vsi_civetweb_serve_fn)(struct vsi_civetweb *by, struct mg_connection *conn, bool refuses);
+typedef int (*vsi_civetweb_serve_fn)(struct vsi_civetweb *by, struct mg_connection *conn);
 
 typedef struct vsi_civetweb {
   /* Constant. */
@@ -54,15 +54,12 @@ typedef struct vsi_civetweb {
 
   _Atomic(bool) is_open;          /* it serves requests: its creation is complete */
   _Atomic(bool) has_logged_query; /* a request with that method was refused and logged by this adapter */
-  vestry_timer *sweeper;          /* removes mounts without a route; NULL: not begun */
-  vsi_mutex sweeping;             /* held while the server removes handlers; taken before the neighbours' lock */
 } vsi_civetweb;
 
 /* Serve a request on civetweb's worker. Returns the status; 0: no adapter has a route for it, or, for
  * vsi_civetweb_serve_own, this adapter has none.
- * by       the adapter whose handler got the request
- * refuses  answer 503, because this handler is being removed */
-int vsi_civetweb_serve_routed(vsi_civetweb *by, struct mg_connection *conn, bool refuses);
+ * by  the adapter whose handler got the request */
+int vsi_civetweb_serve_routed(vsi_civetweb *by, struct mg_connection *conn);
 int vsi_civetweb_serve_own(vsi_civetweb *adapter, struct mg_connection *conn);
 
 /* ---- the routes: mounts.c ---------------------------------------------------------------------------------------- */
@@ -74,7 +71,7 @@ int vsi_civetweb_serve_own(vsi_civetweb *adapter, struct mg_connection *conn);
 vestry_err vsi_civetweb_mounts_begin(vsi_civetweb *adapter);
 /* Wait until no thread is inside a call of the server for its handlers. The gate must be shut, so that no further call
  * begins. */
-void vsi_civetweb_mounts_shut(vsi_civetweb *adapter);
+void vsi_civetweb_mounts_shut(void);
 /* Remove all mounts after a failed begin, while the server runs. */
 void vsi_civetweb_mounts_undo(vsi_civetweb *adapter);
 /* Free all, after the server has ended. An adapter that was not begun is accepted. */

@@ -53,7 +53,7 @@ static vestry_err stop(vestry_server *server, uint64_t timeout_ms) {
   if (error) return error;
   uint64_t until_ns = vsi_monotonic_in_ms(timeout_ms);
   vsi_web_gate_shut(&adapter->gate);
-  vsi_civetweb_mounts_shut(adapter);
+  vsi_civetweb_mounts_shut();
   vsi_civetweb_watch_close_all(&adapter->watch, VESTRY_CAUSE_SHUTDOWN);
   return vsi_web_gate_wait(&adapter->gate, adapter->v, until_ns);
 }

@@ -23,10 +23,8 @@
  * mount's address. So it never equals a pattern of the program or of another mount. Setting an equal pattern again
  * would wait until all streams of the first one have ended.
  *
- * To remove a handler, civetweb waits until no request is inside it, streams included. Therefore a timer, the sweeper,
- * removes handlers later, and only those without requests. A request first counts itself in and then checks whether the
- * mount is being removed; the sweeper first marks the mount and then checks whether a request is inside. Both are
- * sequentially consistent, so at least one of them sees the other. */
+ * To remove a handler, civetweb waits until no request is inside it, streams included. Therefore handlers are removed
+ * only with their server. A request for a route that was removed, or refused by another follower, gets a file. */
 #include <civetweb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,15 +34,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-enum { SWEEP_MS = 100, SUFFIX_BYTES = 32 };
+enum { SUFFIX_BYTES = 32 };
 static const char all_paths[] = "/{all...}";
 
 typedef struct vsi_civetweb_mount {
   struct vsi_civetweb_mount *next; /* guarded by the neighbours' lock, as is the next member */
-  uint32_t count; /* 1; 2 while a duplicate route is checked, before it is refused; 0: the route was unmounted */
-  _Atomic(uint32_t) running; /* number of requests inside; a request writes it and then reads is_going, and the sweeper
-                                writes is_going and then reads it */
-  _Atomic(bool) is_going;
+  uint32_t count; /* 1; 2 while a duplicate route is checked, before it is refused; 0: the route was removed */
 
   /* Constant. */
   vsi_civetweb *adapter;
@@ -217,14 +212,9 @@ static bool is_taken_locked(const vsi_civetweb *adapter, const char *method, con
   return false;
 }
 
-/* Handle a request of civetweb. A mount that is being removed has no route, and its requests get 503. If its route is
- * mounted again, a new mount serves the route a moment later. */
 static int serve(struct mg_connection *conn, void *data) {
-  mount *of = data;
-  atomic_fetch_add(&of->running, 1);
-  int status = of->adapter->serve(of->adapter, conn, atomic_load(&of->is_going));
-  atomic_fetch_sub(&of->running, 1);
-  return status;
+  const mount *of = data;
+  return of->adapter->serve(of->adapter, conn);
 }
 
 static vestry_err add(vsi_civetweb *adapter, const char *method, const char *pattern, bool has_handler) {
@@ -275,108 +265,39 @@ static void unmounted(void *ctx, const char *method, const char *pattern) {
   vsi_civetweb *adapter = ctx;
   vsi_mutex_lock(&lock);
   mount *at = *find_locked(adapter, method, pattern);
-  const bool was_last = at && at->count == 1;
   if (at && at->count) at->count--;
   vsi_mutex_unlock(&lock);
-  if (was_last) vestry_timer_set(adapter->sweeper, SWEEP_MS, 0);
 }
 
 static const vestry_route_follower follower = {.mounts = mounted, .unmounted = unmounted};
-
-/* --------------------------------------------------------------------------- mounts that no route has any more ---- */
-
-/* Return whether a route has the pattern of a mount: its own, or one for another method, which its handler may
- * serve. */
-static bool is_needed_locked(const vsi_civetweb *adapter, const mount *of) {
-  if (of->count) return true;
-  for (const mount *at = adapter->mounts; at; at = at->next)
-    if (at->count && is_same(at->pattern, of->pattern)) return true;
-  return false;
-}
-
-/* Mark a mount as going if no request is inside; a later request then leaves at once. Returns whether it is marked. */
-static bool goes(mount *of) {
-  atomic_store(&of->is_going, true);
-  if (!atomic_load(&of->running)) return true;
-  atomic_store(&of->is_going, false);
-  return false;
-}
-
-/* Remove the mounts that no route needs from the list. *ret_left: whether some stay because of their requests. */
-static mount *take_idle(vsi_civetweb *adapter, bool *ret_left) {
-  mount *idle = NULL;
-  *ret_left = false;
-  vsi_mutex_lock(&lock);
-  bool is_shut = vsi_web_gate_is_shut(&adapter->gate);
-  for (mount **at = &adapter->mounts, *one; !is_shut && (one = *at);) {
-    const bool is_needed = is_needed_locked(adapter, one);
-    if (is_needed || !goes(one)) {
-      *ret_left |= !is_needed;
-      at = &one->next;
-      continue;
-    }
-    *at = one->next;
-    one->next = idle;
-    idle = one;
-  }
-  vsi_mutex_unlock(&lock);
-  return idle;
-}
-
-/* Remove the handlers and free the mounts. This waits for requests on their way to such a handler, which stay only for
- * a moment. */
-static void free_idle(const vsi_civetweb *adapter, mount *idle) {
-  for (mount *at = idle; at; at = at->next)
-    if (at->uri) mg_set_request_handler(adapter->server, at->uri, NULL, NULL);
-  VSI_LIST_FREE(adapter->host, idle);
-}
-
-/* Remove the mounts that no route needs. If some of them still have requests, set the timer again. */
-static void sweep(vestry_timer *timer, void *ctx) {
-  vsi_civetweb *adapter = ctx;
-  bool is_left;
-  vsi_mutex_lock(&adapter->sweeping);
-  free_idle(adapter, take_idle(adapter, &is_left));
-  vsi_mutex_unlock(&adapter->sweeping);
-  if (is_left) vestry_timer_set(timer, SWEEP_MS, 0);
-}
 
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
 vestry_err vsi_civetweb_mounts_begin(vsi_civetweb *adapter) {
   vestry_err error = enter(adapter);
-  if (!error) error = vestry_timer_create(vestry_parts_of(adapter->v)->runtime, sweep, adapter, &adapter->sweeper);
-  if (error) return error;
-  vsi_mutex_init(&adapter->sweeping, VSI_LOCK_CIVETWEB_SWEEPING);
-  error = vestry_routes_follow(adapter->v, &follower, adapter);
+  if (!error) error = vestry_routes_follow(adapter->v, &follower, adapter);
   return !error && adapter->answers_all ? add(adapter, "any", all_paths, true) : error;
 }
 
-void vsi_civetweb_mounts_shut(vsi_civetweb *adapter) {
+void vsi_civetweb_mounts_shut(void) {
   vsi_mutex_lock(&lock); /* wait for a route that is being mounted, before the server can end */
   vsi_mutex_unlock(&lock);
-  vsi_mutex_lock(&adapter->sweeping);
-  vsi_mutex_unlock(&adapter->sweeping);
 }
 
+/* Removing a handler waits for requests on their way to it, which stay only for a moment. */
 void vsi_civetweb_mounts_undo(vsi_civetweb *adapter) {
-  if (!adapter->sweeper) return;
   (void)vestry_routes_follow(adapter->v, NULL, adapter);
-  vsi_mutex_lock(&adapter->sweeping);
   vsi_mutex_lock(&lock);
   mount *all = adapter->mounts;
   adapter->mounts = NULL;
   vsi_mutex_unlock(&lock);
-  free_idle(adapter, all);
-  vsi_mutex_unlock(&adapter->sweeping);
+  for (mount *at = all; at; at = at->next)
+    if (at->uri) mg_set_request_handler(adapter->server, at->uri, NULL, NULL);
+  VSI_LIST_FREE(adapter->host, all);
 }
 
 void vsi_civetweb_mounts_finish(vsi_civetweb *adapter) {
-  if (adapter->sweeper) {
-    (void)vestry_routes_follow(adapter->v, NULL, adapter);
-    vestry_timer_destroy(adapter->sweeper);
-    vsi_mutex_finish(&adapter->sweeping);
-  }
+  (void)vestry_routes_follow(adapter->v, NULL, adapter);
   vsi_mutex_lock(&lock); /* other adapters read the mounts */
   vsi_civetweb **at = &first;
   while (*at && *at != adapter) at = &(*at)->next;

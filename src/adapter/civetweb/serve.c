@@ -107,11 +107,11 @@ static void serve(vsi_civetweb_request *request) {
   vestry_connection_unref(connection);
 }
 
-static int serve_by(vsi_civetweb *adapter, struct mg_connection *conn, const char *path, bool refuses) {
+static int serve_by(vsi_civetweb *adapter, struct mg_connection *conn, const char *path) {
   vsi_civetweb_request request;
   vsi_civetweb_request_init(&request, adapter, conn, path);
   bool is_open = atomic_load_explicit(&adapter->is_open, memory_order_acquire); /* pairs with create */
-  bool entered = is_open && !refuses && vsi_web_gate_enter(&adapter->gate);
+  bool entered = is_open && vsi_web_gate_enter(&adapter->gate);
   vsi_address address = vsi_address_parse(request.info->remote_addr);
   vestry_err crowded = entered ? vsi_web_addresses_enter(adapter->addresses, address) : VESTRY_CLOSED;
   if (crowded == VESTRY_LIMIT) vestry_reject(adapter->v, VESTRY_REFUSAL_ADDRESS);
@@ -138,13 +138,13 @@ static int serve_at(vsi_civetweb *adapter, struct mg_connection *conn, bool is_r
   vsi_civetweb *by = is_routed ? vsi_civetweb_find(adapter, method, path) : NULL;
   const bool is_own = adapter->answers_all || (!is_routed && vestry_route_status(adapter->v, method, path) != 404);
   if (!by && is_own) by = adapter;
-  int status = by ? serve_by(by, conn, sent, false) : 0;
+  int status = by ? serve_by(by, conn, sent) : 0;
   vsi_free(adapter->host, owned);
   return status;
 }
 
-int vsi_civetweb_serve_routed(vsi_civetweb *by, struct mg_connection *conn, bool refuses) {
-  return refuses ? serve_by(by, conn, NULL, true) : serve_at(by, conn, true);
+int vsi_civetweb_serve_routed(vsi_civetweb *by, struct mg_connection *conn) {
+  return serve_at(by, conn, true);
 }
 
 int vsi_civetweb_serve_own(vsi_civetweb *adapter, struct mg_connection *conn) {

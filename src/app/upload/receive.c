@@ -15,6 +15,7 @@
 #include "base/utf8.h"
 #include "http/body.h"
 #include "http/request.h"
+#include "http/routes/routes.h"
 #include "instance/instance.h"
 
 /* A request. Its files go to the application's writer or to a folder. */
@@ -68,7 +69,7 @@ static vestry_err guard(upload *u) {
   u->is_guarded = true;
   vestry_err error =
       vsi_request_set_values(u->req, VESTRY_IN_FORM, (vestry_slice){u->fields.data, u->fields.len}, u->fields_count);
-  return error ? error : vsi_request_guard(u->req, u->reply);
+  return error ? error : vsi_routes_guard(u->req->v->routes, u->req, u->reply);
 }
 
 static vestry_err open_file(upload *u, const vestry_incoming *file) {

@@ -11,7 +11,6 @@ struct vestry_uploads {
   vestry_uploads_options options; /* with the defaults filled in */
   vsi_upload_places places;
   char *resume_pattern; /* owned; NULL: uploads cannot be resumed */
-  size_t resume_count;  /* number of its routes that are mounted */
   char text[];          /* the texts of pattern and types */
 };
 

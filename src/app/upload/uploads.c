@@ -102,15 +102,6 @@ static const struct {
     {"OPTIONS", NULL, answer_options, true},
 };
 
-static void unmount_resume(vestry_uploads *uploads) {
-  while (uploads->resume_count) {
-    const size_t i = --uploads->resume_count;
-    (void)vestry_unroute(uploads->v, resume_routes[i].method,
-                         resume_routes[i].is_of_all ? uploads->options.pattern : uploads->resume_pattern);
-  }
-  vsi_free(uploads->v->host, uploads->resume_pattern);
-}
-
 static vestry_err mount_resume(vestry_uploads *uploads) {
   vestry_err error = VESTRY_OK;
   uploads->resume_pattern = resume_pattern(uploads);
@@ -120,14 +111,13 @@ static vestry_err mount_resume(vestry_uploads *uploads) {
     error = resume_routes[i].receiver
                 ? vsi_route_receiver(uploads->v, resume_routes[i].method, path, resume_routes[i].receiver, uploads)
                 : vestry_route(uploads->v, resume_routes[i].method, path, resume_routes[i].handler, uploads);
-    if (!error) uploads->resume_count++;
   }
   return error;
 }
 
 static void unmount(vestry_uploads *uploads) {
-  unmount_resume(uploads);
-  (void)vestry_unroute(uploads->v, "POST", uploads->options.pattern);
+  vsi_routes_end(uploads->v, uploads);
+  vsi_free(uploads->v->host, uploads->resume_pattern);
   (void)vsi_body_limit(uploads->v, uploads->options.pattern, 0);
 }
 

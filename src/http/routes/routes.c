@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: unmounting a route while requests are inside it */
-/* Mounts and unmounts run one at a time (`changes`), so that all followers receive the changes in the same order. A
- * follower mirrors the routes elsewhere; for example, the civetweb adapter registers the path of each route with
- * civetweb, which passes all other paths to the program's own handlers. `lock` is held for reading while a path is
- * looked up, and for writing while the tree of routes is changed, but never while code of the application runs. A
- * request that enters a route increments the `running` counts of the route and of its guards, under the lock, and
- * decrements them when it leaves. A thread that removes a route or a guard unlinks it under the lock, so that no
- * further request enters it, and then waits until the count is zero.
- *
- * After a request has lowered the count, it must not touch the route, because the waiting thread may free it. Therefore
- * the number of waiting threads is in the table. Each side first changes one of the two, count and waiters, and then
- * reads the other, in sequentially consistent order. So either the leaving request sees that a thread waits, or the
- * waiting thread sees the lowered count. */
+/* Changes run one at a time (`changes`), so that all followers receive them in the same order. A follower mirrors the
+ * routes elsewhere; for example, the civetweb adapter registers the path of each route with civetweb, which passes all
+ * other paths to the program's own handlers. `lock` is held for reading while a path is looked up, and for writing while
+ * the tree of routes is changed, but never while code of the application runs. Routes and guards are freed with the
+ * table, so a request needs no reference to those that it has found. */
 #include "http/routes/routes.h"
 
 #include <pthread.h>
@@ -34,14 +26,13 @@ typedef struct part {
   char *pattern; /* in the text of the struct that contains the part */
 } part;
 
-struct vsi_guard {
-  vsi_guard *next; /* sorted: fewer segments first, then in the order of registration */
-  _Atomic(uint32_t) running;
-  vestry_guard_fn guard;
+typedef struct guard {
+  struct guard *next; /* sorted: fewer segments first, then in the order of registration */
+  vestry_guard_fn check;
   void *app;
   part part;
   char text[];
-};
+} guard;
 
 /* The maximum body size for the paths of a part. */
 typedef struct limit {
@@ -67,25 +58,19 @@ typedef struct follower {
 
 struct vsi_routes {
   const vestry_host *host;
-  vsi_mutex changes;          /* taken before lock: serializes changes, and reports them to followers in this order */
-  LIST_HEAD(, vsi_route) all; /* guarded by changes, as is the next member: all mounted routes */
+  vsi_mutex changes; /* taken before lock: serializes changes, and reports them to followers in this order */
+  LIST_HEAD(vsi_route_list, vsi_route) all, removed; /* guarded by changes, as is the next member; `all` are mounted */
   follower *followers;
   vsi_rw_lock lock;
   /* guarded by lock */
   vsi_trie_node *root;
-  vsi_guard *guards;
+  guard *guards;
   size_t guards_count;
   limit *limits;
   page *pages;
 
   _Atomic(size_t) limits_count; /* 0 in most instances, whose lookups then skip the lock; relaxed */
-
-  _Atomic(uint32_t) waiters;
-  vsi_mutex left_lock;
-  pthread_cond_t left; /* signalled when a request leaves while a thread waits */
 };
-
-static _Thread_local vsi_visit *visits; /* the innermost visit of this thread */
 
 vestry_err vsi_routes_create(const vestry_host *host, vsi_routes **ret_routes) {
   vsi_routes *routes = vsi_calloc(host, 1, sizeof *routes);
@@ -98,8 +83,6 @@ vestry_err vsi_routes_create(const vestry_host *host, vsi_routes **ret_routes) {
   routes->host = host;
   vsi_mutex_init(&routes->changes, VSI_LOCK_ROUTES_CHANGES);
   vsi_rw_lock_init(&routes->lock);
-  vsi_mutex_init(&routes->left_lock, VSI_LOCK_ROUTES_LEFT);
-  pthread_cond_init(&routes->left, NULL);
   *ret_routes = routes;
   return VESTRY_OK;
 }
@@ -107,6 +90,10 @@ vestry_err vsi_routes_create(const vestry_host *host, vsi_routes **ret_routes) {
 void vsi_routes_destroy(vsi_routes *routes) {
   if (!routes) return;
   vsi_trie_finish(routes->root, routes->host);
+  for (vsi_route *route; (route = LIST_FIRST(&routes->removed)) != NULL;) {
+    LIST_REMOVE(route, in);
+    vsi_free(routes->host, route);
+  }
   vsi_free(routes->host, routes->root);
   VSI_LIST_FREE(routes->host, routes->guards);
   VSI_LIST_FREE(routes->host, routes->limits);
@@ -114,8 +101,6 @@ void vsi_routes_destroy(vsi_routes *routes) {
   VSI_LIST_FREE(routes->host, routes->followers);
   vsi_mutex_finish(&routes->changes);
   vsi_rw_lock_finish(&routes->lock);
-  vsi_mutex_finish(&routes->left_lock);
-  pthread_cond_destroy(&routes->left);
   vsi_free(routes->host, routes);
 }
 
@@ -175,115 +160,36 @@ static vsi_route *find_locked(vsi_routes *routes, const char *method, const char
   return NULL;
 }
 
-static void enter_guards_locked(vsi_routes *routes, const char *path, vsi_visit *visit) {
-  for (vsi_guard *guard = routes->guards; guard; guard = guard->next) {
-    if (!fits(&guard->part, path)) continue;
-    atomic_fetch_add(&guard->running, 1);
-    visit->guards[visit->guards_count++] = guard;
-  }
-}
-
-bool vsi_routes_enter(vsi_routes *routes, const char *method, const char *path, vsi_visit *ret_visit,
-                      char allow[VSI_ALLOW_BYTES]) {
-  ret_visit->guards_count = 0;
+bool vsi_routes_find(vsi_routes *routes, const char *method, const char *path, vsi_visit *ret_visit,
+                     char allow[VSI_ALLOW_BYTES]) {
   vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
   ret_visit->route = find_locked(routes, method, path, &ret_visit->captures, allow);
-  if (ret_visit->route && !ret_visit->route->receiver) enter_guards_locked(routes, path, ret_visit);
-  if (ret_visit->route) atomic_fetch_add(&ret_visit->route->running, 1);
   vsi_rw_lock_give(&routes->lock);
-  if (!ret_visit->route) return false;
-  ret_visit->outer = visits;
-  visits = ret_visit;
-  return true;
+  return ret_visit->route;
 }
 
-bool vsi_routes_receive(vsi_routes *routes, const char *method, const char *path) {
-  vsi_captures captures;
-  vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
-  const vsi_route *route = vsi_trie_find(routes->root, method, path, &captures);
-  const bool receives = route && route->receiver;
-  vsi_rw_lock_give(&routes->lock);
-  return receives;
-}
-
-static void leave_guards(vsi_visit *visit) {
-  for (size_t i = 0; i < visit->guards_count; i++) atomic_fetch_sub(&visit->guards[i]->running, 1);
-  visit->guards_count = 0;
-}
-
-static void tell_waiters(vsi_routes *routes) {
-  if (!atomic_load(&routes->waiters)) return;
-  vsi_mutex_lock(&routes->left_lock);
-  pthread_cond_broadcast(&routes->left);
-  vsi_mutex_unlock(&routes->left_lock);
-}
-
-void vsi_routes_leave(vsi_routes *routes, vsi_visit *visit) {
-  VSI_ASSERT(visits == visit); /* the innermost one of this thread */
-  visits = visit->outer;
-  leave_guards(visit);
-  atomic_fetch_sub(&visit->route->running, 1);
-  tell_waiters(routes);
-}
-
-vestry_err vsi_visit_guard(vsi_routes *routes, vsi_visit *visit, const vestry_request *req, vestry_reply *reply) {
+vestry_err vsi_routes_guard(vsi_routes *routes, const vestry_request *req, vestry_reply *reply) {
+  const guard *guards[VESTRY_GUARDS_MAX];
+  size_t count = 0;
   vestry_err error = VESTRY_OK;
-  const bool is_received = visit->route->receiver != NULL;
-  if (is_received) {
-    vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
-    enter_guards_locked(routes, req->path, visit);
-    vsi_rw_lock_give(&routes->lock);
-  }
-  for (size_t i = 0; i < visit->guards_count && !error; i++)
-    error = visit->guards[i]->guard(req, reply, visit->guards[i]->app);
-  if (is_received) {
-    leave_guards(visit);
-    tell_waiters(routes);
-  }
+  vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
+  for (const guard *at = routes->guards; at; at = at->next)
+    if (fits(&at->part, req->path)) guards[count++] = at;
+  vsi_rw_lock_give(&routes->lock);
+  for (size_t i = 0; i < count && !error; i++) error = guards[i]->check(req, reply, guards[i]->app);
   return error;
 }
 
-void vsi_visit_pause(vsi_visit *visit) {
-  visits = visit->outer;
-}
-
-void vsi_visit_go_on(vsi_visit *visit) {
-  visit->outer = visits;
-  visits = visit;
-}
-
 int vestry_route_status(vestry *v, const char *method, const char *path) {
-  vsi_captures captures;
+  vsi_visit visit;
   char allow[VSI_ALLOW_BYTES];
-  vsi_rw_lock_read(&v->routes->lock, VSI_LOCK_ROUTES);
-  bool found = find_locked(v->routes, method, path, &captures, allow) != NULL;
-  vsi_rw_lock_give(&v->routes->lock);
-  if (found) return 200;
+  if (vsi_routes_find(v->routes, method, path, &visit, allow)) return 200;
   bool asks_only = strcmp(method, "OPTIONS") == 0;
   if (!*allow) return asks_only && strcmp(path, "*") == 0 ? 204 : 404;
   return asks_only ? 204 : 405;
 }
 
-/* ---------------------------------------------------------------------------------------- mounting, unmounting ---- */
-
-/* Wait until all requests have left a route or guard that was unlinked. */
-static void wait_for(vsi_routes *routes, _Atomic(uint32_t) *running) {
-  atomic_fetch_add(&routes->waiters, 1);
-  vsi_mutex_lock(&routes->left_lock);
-  while (atomic_load(running)) vsi_mutex_wait(&routes->left_lock, &routes->left);
-  vsi_mutex_unlock(&routes->left_lock);
-  atomic_fetch_sub(&routes->waiters, 1);
-}
-
-/* Return whether this thread is inside a request of the route or guard with this count. */
-static bool is_inside(const _Atomic(uint32_t) *running) {
-  for (const vsi_visit *visit = visits; visit; visit = visit->outer) {
-    if (&visit->route->running == running) return true;
-    for (size_t i = 0; i < visit->guards_count; i++)
-      if (&visit->guards[i]->running == running) return true;
-  }
-  return false;
-}
+/* -------------------------------------------------------------------------------------------------- mounting ----- */
 
 /* Log a refusal, because a program often combines the results of many calls, and the combined error does not name the
  * route. Returns the error. */
@@ -315,7 +221,7 @@ static void unmounted(const follower *at, const char *method, const char *patter
   vsi_callback_end();
 }
 
-/* Report to the followers before `end` that a route is unmounted. */
+/* Report to the followers before `end` that a route is removed. */
 static void untell(vsi_routes *routes, const follower *end, const char *method, const char *pattern) {
   for (const follower *at = routes->followers; at != end; at = at->next) unmounted(at, method, pattern);
 }
@@ -378,33 +284,24 @@ vestry_err vsi_route_receiver(vestry *v, const char *method, const char *pattern
   return mount(v, method, pattern, NULL, receiver, app);
 }
 
-vestry_err vestry_unroute(vestry *v, const char *method, const char *pattern) {
-  if (!v) return VESTRY_INVALID;
-  if (!method) return refuse(v, "to unmount", pattern, VESTRY_INVALID, "method is NULL");
-  vestry_err error = vsi_pattern_check(pattern, true);
-  if (error) return refuse(v, "to unmount", pattern, VESTRY_INVALID, fault_of(error));
+/* Remove a route, under `changes`. A request may still use it, so it is freed with the table. */
+static void take_away(vsi_routes *routes, vsi_route *route) {
+  vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
+  vsi_trie_remove(routes->root, routes->host, route->pattern, route->method);
+  vsi_rw_lock_give(&routes->lock);
+  LIST_REMOVE(route, in);
+  LIST_INSERT_HEAD(&routes->removed, route, in);
+  untell(routes, NULL, route->method, route->pattern);
+}
+
+void vsi_routes_end(vestry *v, const void *app) {
   vsi_routes *routes = v->routes;
   vsi_mutex_lock(&routes->changes);
-  vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
-  vsi_route *route = vsi_trie_get(routes->root, pattern, method);
-  /* This thread may also be receiving a body in pieces for this route. Such a body continues only after the thread's
-   * current handler has returned, so the handler must not wait for it. */
-  bool inside = route && (is_inside(&route->running) || (route->receiver && visits));
-  if (route && !inside) vsi_trie_remove(routes->root, routes->host, pattern, method);
-  vsi_rw_lock_give(&routes->lock);
-  if (route && !inside) {
-    LIST_REMOVE(route, in);
-    untell(routes, NULL, route->method, route->pattern);
+  for (vsi_route *next, *route = LIST_FIRST(&routes->all); route; route = next) {
+    next = LIST_NEXT(route, in);
+    if (route->app == app) take_away(routes, route);
   }
   vsi_mutex_unlock(&routes->changes);
-  if (!route) return VESTRY_NOT_FOUND;
-  if (inside)
-    return refuse(v, "to unmount", pattern, VESTRY_INVALID,
-                  "vestry_unroute was called in the route's own handler, or in a handler although the route receives "
-                  "bodies in pieces; call it on another thread");
-  wait_for(routes, &route->running);
-  vsi_free(routes->host, route);
-  return VESTRY_OK;
 }
 
 /* --------------------------------------------------------------------------------------------------- followers ---- */
@@ -474,25 +371,18 @@ static char *join(const vestry_host *host, const char *prefix, const char *patte
   return joined;
 }
 
-/* Mount or unmount one row. */
-static vestry_err change(vestry *v, const char *prefix, const vestry_mounted *row, void *app, bool mounts) {
+static bool is_row(const vsi_route *route, const char *prefix, const vestry_mounted *row, const void *app) {
+  const size_t len = strlen(prefix);
+  return route->app == app && route->handler == row->handler && strcmp(route->method, row->method) == 0 &&
+         strncmp(route->pattern, prefix, len) == 0 && strcmp(route->pattern + len, row->pattern) == 0;
+}
+
+static vestry_err mount_row(vestry *v, const char *prefix, const vestry_mounted *row, void *app) {
   if (!row->pattern) return refuse(v, "row below", prefix, VESTRY_INVALID, "its pattern is NULL");
   char *pattern = join(v->host, prefix, row->pattern);
   if (!pattern) return VESTRY_NO_MEMORY;
-  vestry_err error =
-      mounts ? vestry_route(v, row->method, pattern, row->handler, app) : vestry_unroute(v, row->method, pattern);
+  vestry_err error = vestry_route(v, row->method, pattern, row->handler, app);
   vsi_free(v->host, pattern);
-  return error;
-}
-
-vestry_err vestry_unmount(vestry *v, const char *prefix, const vestry_mounted *rows, size_t count) {
-  if (!v) return VESTRY_INVALID;
-  if (!prefix || (!rows && count)) return vsi_mistake(v->host, "vestry_unmount", "prefix or rows is NULL");
-  vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < count; i++) {
-    vestry_err of_row = change(v, prefix, &rows[i], NULL, false);
-    if (of_row && of_row != VESTRY_NOT_FOUND) error = of_row;
-  }
   return error;
 }
 
@@ -501,22 +391,31 @@ vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *row
   if (!prefix || (!rows && count)) return vsi_mistake(v->host, "vestry_mount", "prefix or rows is NULL");
   vestry_err error = VESTRY_OK;
   size_t done = 0;
-  for (; done < count && !error; done += !error) error = change(v, prefix, &rows[done], app, true);
-  if (error) (void)vestry_unmount(v, prefix, rows, done);
+  for (; done < count && !error; done += !error) error = mount_row(v, prefix, &rows[done], app);
+  if (!error) return VESTRY_OK;
+  /* The routes that were mounted last are the first of the list, unless other threads mount, too. */
+  vsi_mutex_lock(&v->routes->changes);
+  for (vsi_route *next, *route = LIST_FIRST(&v->routes->all); route && done; route = next) {
+    next = LIST_NEXT(route, in);
+    if (!is_row(route, prefix, &rows[done - 1], app)) continue;
+    take_away(v->routes, route);
+    done--;
+  }
+  vsi_mutex_unlock(&v->routes->changes);
   return error;
 }
 
 /* ------------------------------------------------------------------------------------------------------ guards ---- */
 
 /* Insert a guard, sorted by its number of segments. OK | LIMIT */
-static vestry_err add_guard(vsi_routes *routes, vsi_guard *guard) {
+static vestry_err add_guard(vsi_routes *routes, guard *made) {
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   bool has_room = routes->guards_count < VESTRY_GUARDS_MAX;
   if (has_room) {
-    vsi_guard **at = &routes->guards;
-    while (*at && depth_of((*at)->part.pattern) <= depth_of(guard->part.pattern)) at = &(*at)->next;
-    guard->next = *at;
-    *at = guard;
+    guard **at = &routes->guards;
+    while (*at && depth_of((*at)->part.pattern) <= depth_of(made->part.pattern)) at = &(*at)->next;
+    made->next = *at;
+    *at = made;
     routes->guards_count++;
   }
   vsi_rw_lock_give(&routes->lock);
@@ -528,48 +427,19 @@ vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void 
   if (!fn) return refuse(v, "guard of", prefix, VESTRY_INVALID, "guard is NULL");
   if (!prefix) return refuse(v, "guard of", prefix, VESTRY_INVALID, fault_of(VESTRY_INVALID));
   vsi_routes *routes = v->routes;
-  vsi_guard *guard = vsi_calloc(routes->host, 1, sizeof *guard + strlen(prefix) + 1);
-  if (!guard) return VESTRY_NO_MEMORY;
-  guard->guard = fn;
-  guard->app = app;
-  vestry_err error = read_part(prefix, guard->text, &guard->part);
+  guard *made = vsi_calloc(routes->host, 1, sizeof *made + strlen(prefix) + 1);
+  if (!made) return VESTRY_NO_MEMORY;
+  made->check = fn;
+  made->app = app;
+  vestry_err error = read_part(prefix, made->text, &made->part);
   const char *why = fault_of(error);
   if (!error) {
-    error = add_guard(routes, guard);
+    error = add_guard(routes, made);
     why = "the instance already has VESTRY_GUARDS_MAX guards; check several paths in one guard";
   }
   if (!error) return VESTRY_OK;
-  vsi_free(routes->host, guard);
+  vsi_free(routes->host, made);
   return refuse(v, "guard of", prefix, error, why);
-}
-
-vestry_err vestry_unguard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
-  if (!v) return VESTRY_INVALID;
-  if (!fn || !prefix) return vsi_mistake(v->host, "vestry_unguard", "prefix or guard is NULL");
-  vsi_routes *routes = v->routes;
-  part wanted;
-  char *text = vsi_alloc(routes->host, strlen(prefix) + 1);
-  if (!text) return VESTRY_NO_MEMORY;
-  vestry_err error = read_part(prefix, text, &wanted);
-  vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
-  vsi_guard **at = &routes->guards;
-  while (*at && !((*at)->guard == fn && (*at)->app == app && are_alike(&(*at)->part, &wanted))) at = &(*at)->next;
-  vsi_guard *guard = *at;
-  bool inside = guard && is_inside(&guard->running);
-  if (guard && !inside) {
-    *at = guard->next;
-    routes->guards_count--;
-  }
-  vsi_rw_lock_give(&routes->lock);
-  vsi_free(routes->host, text);
-  if (error) return refuse(v, "to remove the guard of", prefix, VESTRY_INVALID, fault_of(error));
-  if (!guard) return VESTRY_NOT_FOUND;
-  if (inside)
-    return refuse(v, "to remove the guard of", prefix, VESTRY_INVALID,
-                  "vestry_unguard was called in the guard, or in a handler that it guards; call it on another thread");
-  wait_for(routes, &guard->running);
-  vsi_free(routes->host, guard);
-  return VESTRY_OK;
 }
 
 /* --------------------------------------------------------------------------------------------- sizes of bodies ---- */

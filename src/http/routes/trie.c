@@ -217,11 +217,6 @@ static vsi_trie_node *node_of(vsi_trie_node *node, const char *pattern) {
   return node;
 }
 
-vsi_route *vsi_trie_get(vsi_trie_node *root, const char *pattern, const char *method) {
-  vsi_trie_node *node = node_of(root, pattern);
-  return node ? *place_of(&node->routes, method) : NULL;
-}
-
 void vsi_trie_remove(vsi_trie_node *root, const vestry_host *host, const char *pattern, const char *method) {
   vsi_trie_node *node = node_of(root, pattern);
   vsi_route **place = place_of(&node->routes, method);

@@ -3,7 +3,6 @@
 #ifndef VSI_HTTP_TRIE_H
 #define VSI_HTTP_TRIE_H
 
-#include <stdatomic.h>
 #include <sys/queue.h>
 
 #include "http/receiver.h"
@@ -11,7 +10,6 @@
 
 typedef struct vsi_route {
   struct vsi_route *next; /* with another method, at the same pattern */
-  _Atomic(uint32_t) running;
   vestry_handler_fn handler;
   const vsi_receiver *receiver; /* receives bodies in pieces, instead of the handler. NULL: none */
   void *app;
@@ -50,8 +48,6 @@ vsi_route *vsi_route_create(const vestry_host *host, const char *method, const c
 
 /* Add a route. root: zeroed, without a segment. OK (takes the route) | EXISTS | NO_MEMORY */
 vestry_err vsi_trie_add(vsi_trie_node *root, const vestry_host *host, const char *pattern, vsi_route *route);
-/* Return the route with the same pattern, except for names; NULL: none. */
-vsi_route *vsi_trie_get(vsi_trie_node *root, const char *pattern, const char *method);
 /* Remove a route, which must be there. */
 void vsi_trie_remove(vsi_trie_node *root, const vestry_host *host, const char *pattern, const char *method);
 /* Find the route for a method; HEAD falls back to GET. NULL: none. */

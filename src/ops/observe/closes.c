@@ -24,8 +24,8 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "connection/connection.h"
-#include "ops/observe/stream_tail.h"
 #include "ops/observe/inside.h"
+#include "ops/observe/stream_tail.h"
 
 enum { DEFAULT_COUNT = 10000, SCANNED_A_LOCK = 512, COPIED_A_LOCK = 16, MINUTES = 60 };
 #define MINUTE_NS (UINT64_C(60000) * VSI_NS_PER_MS)

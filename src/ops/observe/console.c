@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "ops/observe/stream_tail.h"
 #include "ops/observe/inside.h"
+#include "ops/observe/stream_tail.h"
 #include "vestry/app/csp.h"
 #include "vestry/app/watch.h"
 

@@ -125,8 +125,7 @@ struct vestry_observe {
   _Atomic(uint64_t) tails_count; /* relaxed: ids of tails */
   _Atomic(bool) was_full;        /* relaxed: the program had too many series, and the log has a line about it */
   vsi_closes *closes;
-  char *path; /* prefix where it is mounted, with room for the pattern of a row; NULL: not mounted */
-  size_t prefix_len;
+  bool is_mounted;
 };
 
 /* Check that a text can be a token. */

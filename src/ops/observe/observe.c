@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "http/routes/routes.h"
 #include "ops/observe/text.h"
 #include "vestry/routes.h"
 
@@ -116,41 +117,22 @@ static const vestry_mounted rows[] = {{"GET", "/metrics", show_metrics},
                                       {"GET", "/cluster", vsi_list_cluster},
                                       {"GET", "/console", vsi_console_page},
                                       {"GET", "/console/events", vsi_console_events}};
-enum { ROWS_COUNT = sizeof rows / sizeof *rows, PATTERN_BYTES = 32 };
 
 vestry_err vestry_observe_mount(vestry_observe *observe, const char *prefix) {
   if (!observe) return VESTRY_INVALID;
   if (!prefix) return vsi_mistake(observe->v->host, "vestry_observe_mount", "the prefix is NULL");
-  if (observe->path) {
+  if (observe->is_mounted) {
     vsi_log_mistake(observe->v->host, "vestry_observe_mount", "the observer is mounted already; create another one");
     return VESTRY_EXISTS;
   }
-  const size_t len = strlen(prefix);
-  char *path = vsi_alloc(observe->v->host, len + PATTERN_BYTES);
-  if (!path) return VESTRY_NO_MEMORY;
-  memcpy(path, prefix, len + 1);
-  vestry_err error = vestry_mount(observe->v, prefix, rows, ROWS_COUNT, observe);
-  if (error) {
-    vsi_free(observe->v->host, path);
-    return error;
-  }
-  observe->path = path;
-  observe->prefix_len = len;
-  return VESTRY_OK;
-}
-
-/* Remove row by row, because vestry_unmount allocates memory and could fail. */
-static void unmount(vestry_observe *observe) {
-  for (size_t i = 0; i < ROWS_COUNT; i++) {
-    strcpy(observe->path + observe->prefix_len, rows[i].pattern);
-    (void)vestry_unroute(observe->v, rows[i].method, observe->path);
-  }
-  vsi_free(observe->v->host, observe->path);
+  vestry_err error = vestry_mount(observe->v, prefix, rows, sizeof rows / sizeof *rows, observe);
+  observe->is_mounted = !error;
+  return error;
 }
 
 void vestry_observe_destroy(vestry_observe *observe) {
   if (!observe) return;
-  if (observe->path) unmount(observe);
+  vsi_routes_end(observe->v, observe);
   vsi_group_observe(observe->v->group, false);
   vsi_pool_observe(&observe->v->runtime->pool, false);
   vsi_showings_finish(&observe->showings, observe->v->runtime);

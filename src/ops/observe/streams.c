@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "channel/channels.h"
 #include "connection/connection.h"
-#include "ops/observe/stream_tail.h"
 #include "ops/observe/inside.h"
+#include "ops/observe/stream_tail.h"
 
 /* ----------------------------------------------------------------------------------------------- one stream ------- */
 

@@ -8,8 +8,8 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "connection/connection.h"
-#include "ops/observe/stream_tail.h"
 #include "ops/observe/inside.h"
+#include "ops/observe/stream_tail.h"
 #include "vestry/app/watch.h"
 
 enum { EVENTS_A_STEP = 32, LOOK_MS = 1000, ROOM_MS = 100 /* after which a half-full queue is looked at again */ };
