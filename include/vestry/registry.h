@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** Registries map the names of effects to functions; a dispatch runs effects for connections.
+/** A registry maps the names of effects to functions; a dispatch runs effects for connections.
  *
  *  An effect is data, a JSON array whose first item is its name: ["patch-signals", {"counter": 4}]. A registry gives
  *  each name a meaning:
@@ -91,29 +91,18 @@ typedef struct vestry_interceptor {
   void *ctx;
 } vestry_interceptor;
 
-/** The functions of effects, actions and placeholders by name, and the interceptors; independent of an instance. A
- *  library can offer a registry, and an application can use several. */
+/** The functions of effects, actions and placeholders by name, and the interceptors, of an instance
+ *  (vestry_parts.registry). A library offers a function that registers its names. */
 typedef struct vestry_registry vestry_registry;
-
-/** Create an empty registry, for effects that several instances share. Each instance has a registry already
- *  (vestry_parts.registry), to which vestry_registry_add adds this one.
- *  host          borrowed; NULL: the default
- *  ret_registry  owned by the caller; untouched on failure
- *  Returns  OK | INVALID | NO_MEMORY
- *  Threads  any; one thread at a time for all vestry_registry_… functions of one registry. They must not run while an
- *           instance that has this registry (vestry_parts.registry) dispatches, because names are looked up without a
- *           lock */
-VESTRY_API vestry_err vestry_registry_create(const vestry_host *host, vestry_registry **ret_registry);
-/** Free a registry. Instances that use it keep its entries. NULL is accepted. Threads as vestry_registry_create. */
-VESTRY_API void vestry_registry_destroy(vestry_registry *registry);
 
 /** Register the meaning of a name. A name can mean a placeholder and, independently, one effect or action. A later
  *  placeholder of a name replaces the earlier one; likewise, a later effect or action replaces the earlier effect or
  *  action of this name.
  *  name     copied; not empty, at most 255 bytes
- *  ctx      passed to the function; must live as long as the instances that use the registry
+ *  ctx      passed to the function; must live as long as the instance
  *  Returns  OK | INVALID | NO_MEMORY (registry unchanged)
- *  Threads  as vestry_registry_create
+ *  Threads  one at a time for all vestry_registry_… functions of an instance, and not while it dispatches, because
+ *           names are looked up without a lock
  *
  *  vestry dispatches "connection" [id] when a stream has opened and "sse-closed" [id, cause name] when it has ended, if
  *  the application has registered effects with these names. Built-in effects, which a registry may replace:
@@ -133,12 +122,8 @@ VESTRY_API vestry_err vestry_registry_action(vestry_registry *registry, const ch
                                              void *ctx);
 VESTRY_API vestry_err vestry_registry_placeholder(vestry_registry *registry, const char *name,
                                                   vestry_placeholder_fn placeholder, void *ctx);
-/** Append an interceptor. OK | INVALID | NO_MEMORY (registry unchanged). Threads as vestry_registry_create. */
+/** Append an interceptor. OK | INVALID | NO_MEMORY (registry unchanged). Threads as vestry_registry_effect. */
 VESTRY_API vestry_err vestry_registry_intercept(vestry_registry *registry, const vestry_interceptor *interceptor);
-/** Add all entries of another registry: its names win over existing ones, its interceptors come after. The other
- *  registry is copied, and may be destroyed. OK | INVALID | NO_MEMORY (registry unchanged). Threads as
- *  vestry_registry_create. */
-VESTRY_API vestry_err vestry_registry_add(vestry_registry *registry, const vestry_registry *more);
 
 /* --------------------------------------------------------------------------------------------- dispatch ----------- */
 

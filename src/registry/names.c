@@ -10,18 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-/* Free the names and interceptors. */
-static void finish(vestry_registry *registry) {
-  for (vsi_interceptors *phase = registry->phases; phase < registry->phases + VSI_PHASES; phase++) {
-    while (phase->count) vsi_free(registry->host, (void *)phase->items[--phase->count].name);
-    vsi_free(registry->host, phase->items);
-  }
-  vsi_map_free_all(&registry->map, registry->host, 0);
-}
-
-vestry_err vestry_registry_create(const vestry_host *host, vestry_registry **ret_registry) {
-  host = vsi_host(host);
-  if (!ret_registry) return vsi_mistake(host, "vestry_registry_create", "ret_registry is NULL");
+vestry_err vsi_registry_create(const vestry_host *host, vestry_registry **ret_registry) {
   vestry_registry *registry = vsi_alloc(host, sizeof *registry);
   if (!registry) return VESTRY_NO_MEMORY;
   *registry = (vestry_registry){.host = host};
@@ -29,9 +18,13 @@ vestry_err vestry_registry_create(const vestry_host *host, vestry_registry **ret
   return VESTRY_OK;
 }
 
-void vestry_registry_destroy(vestry_registry *registry) {
+void vsi_registry_destroy(vestry_registry *registry) {
   if (!registry) return;
-  finish(registry);
+  for (vsi_interceptors *phase = registry->phases; phase < registry->phases + VSI_PHASES; phase++) {
+    while (phase->count) vsi_free(registry->host, (void *)phase->items[--phase->count].name);
+    vsi_free(registry->host, phase->items);
+  }
+  vsi_map_free_all(&registry->map, registry->host, 0);
   vsi_free(registry->host, registry);
 }
 
@@ -109,37 +102,5 @@ vestry_err vestry_registry_intercept(vestry_registry *registry, const vestry_int
   if (!name) return VESTRY_NO_MEMORY;
   phase->items[phase->count] = own;
   phase->items[phase->count++].name = name;
-  return VESTRY_OK;
-}
-
-/* ------------------------------------------------------------------------------------------------ composition ----- */
-
-static vestry_err copy_all(vestry_registry *to, const vestry_registry *from) {
-  vestry_err error = VESTRY_OK;
-  for (vsi_map_link *at = vsi_map_after(&from->map, NULL); !error && at; at = vsi_map_after(&from->map, at)) {
-    const vsi_name *name = (const vsi_name *)at;
-    if (name->is_performed) error = set(to, name->text, name->len, &name->performed);
-    if (!error && name->is_replaced) error = set(to, name->text, name->len, &name->replaced);
-  }
-  for (size_t i = 0; i < VSI_PHASES; i++)
-    for (size_t at = 0; !error && at < from->phases[i].count; at++)
-      error = vestry_registry_intercept(to, &from->phases[i].items[at]);
-  return error;
-}
-
-/* Add to a copy, which then replaces the registry, because a half-filled registry would be worse than none. */
-vestry_err vestry_registry_add(vestry_registry *registry, const vestry_registry *more) {
-  if (!registry) return VESTRY_INVALID;
-  if (!more) return vsi_mistake(registry->host, "vestry_registry_add", "the registry to add is NULL");
-  vestry_registry sum = {.host = registry->host, .find_built_in = registry->find_built_in};
-  vestry_err error = copy_all(&sum, registry);
-  if (!error) error = copy_all(&sum, more);
-  if (error) {
-    finish(&sum);
-    return error;
-  }
-  sum.has_overridden |= registry->has_overridden;
-  finish(registry);
-  *registry = sum;
   return VESTRY_OK;
 }

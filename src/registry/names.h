@@ -58,6 +58,10 @@ struct vestry_registry {
   vsi_interceptors phases[VSI_PHASES];
 };
 
+/* Create an empty registry, without built-in names; NULL is accepted for destroy. OK | NO_MEMORY */
+vestry_err vsi_registry_create(const vestry_host *host, vestry_registry **ret_registry);
+void vsi_registry_destroy(vestry_registry *registry);
+
 /* Return whether a built-in effect can be made into an event as soon as it is named: its name has its original meaning,
  * and no interceptor must see it. */
 static inline bool vsi_names_are_direct(const vestry_registry *names) {

@@ -67,7 +67,7 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   v->nothing = json_object();
   if (!v->nothing) return VESTRY_NO_MEMORY;
   v->nothing->refcount = UNCOUNTED; /* all threads dispatch with it */
-  vestry_err error = vestry_registry_create(v->host, &v->registry);
+  vestry_err error = vsi_registry_create(v->host, &v->registry);
   if (!error) error = create_runtime(v, options);
   if (!error) error = vsi_trim_init(&v->trim, v->runtime);
   if (!error) error = vsi_routes_create(v->host, &v->routes);
@@ -97,7 +97,7 @@ static void take_apart(vestry *v) {
   vsi_group_destroy(v->group);
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
   vsi_routes_destroy(v->routes);
-  vestry_registry_destroy(v->registry);
+  vsi_registry_destroy(v->registry);
   vsi_close_listeners_finish(&v->close_listeners);
   if (v->nothing) v->nothing->refcount = 1;
   json_decref(v->nothing);

@@ -30,7 +30,7 @@ static vestry_err set(vestry_registry *names, const char *name, vestry_effect_fn
 
 static vestry_registry *create(void) {
   vestry_registry *names = NULL;
-  assert_int_equal(vestry_registry_create(NULL, &names), VESTRY_OK);
+  assert_int_equal(vsi_registry_create(vestry_host_default(), &names), VESTRY_OK);
   return names;
 }
 
@@ -57,7 +57,7 @@ static void last_registration_of_a_name_wins(void **state) {
   assert_true(performed(names, "a")->fn.effect == two);
   assert_null(performed(names, "b"));
   assert_int_equal(names->map.count, 1);
-  vestry_registry_destroy(names);
+  vsi_registry_destroy(names);
 }
 
 /* The name of an entry is either an effect or an action; a placeholder may have the same name. */
@@ -76,7 +76,7 @@ static void action_replaces_effect_of_the_same_name(void **state) {
   assert_int_equal(vestry_registry_placeholder(names, "b", stand_in, NULL), VESTRY_OK);
   assert_null(performed(names, "b"));
   assert_int_equal(names->map.count, 2);
-  vestry_registry_destroy(names);
+  vsi_registry_destroy(names);
 }
 
 /* Names of all lengths around the word size that differ in one byte only: each is found with its own function. */
@@ -111,12 +111,12 @@ static void similar_names_are_distinct(void **state) {
   name[VSI_NAME_MAX_BYTES] = '\0';
   assert_int_equal(set(names, name, one), VESTRY_OK);
   assert_non_null(vsi_names_performed(names, name, VSI_NAME_MAX_BYTES));
-  vestry_registry_destroy(names);
+  vsi_registry_destroy(names);
 }
 
 static vestry_err fill(test_host *th, void *ctx) {
   vestry_registry *names;
-  vestry_err error = vestry_registry_create(&th->host, &names);
+  vestry_err error = vsi_registry_create(&th->host, &names);
   int count = 0;
   if (error) return error;
   for (; !error && count < 300; count++) {
@@ -133,35 +133,8 @@ static vestry_err fill(test_host *th, void *ctx) {
     if (found) assert_true(found->fn.effect == (i % 2 ? one : two));
   }
   for (int i = 0; !error && i < 10; i++) error = intercept(names, "x");
-  vestry_registry_destroy(names);
+  vsi_registry_destroy(names);
   return error;
-}
-
-/* Adding a registry to existing names adds all of its names, or none. */
-static vestry_err add(test_host *th, void *ctx) {
-  vestry_registry *more = create(), *names = NULL;
-  assert_int_equal(set(more, "a", two), VESTRY_OK);
-  assert_int_equal(set(more, "b", two), VESTRY_OK);
-  assert_int_equal(intercept(more, "y"), VESTRY_OK);
-  vestry_err error = vestry_registry_create(&th->host, &names);
-  if (!error) error = set(names, "a", one);
-  if (!error) error = intercept(names, "x");
-  if (!error) {
-    error = vestry_registry_add(names, more);
-    vsi_interceptors *phase = &names->phases[VESTRY_PHASE_EFFECT];
-    assert_int_equal(names->map.count, error ? 1 : 2);
-    assert_true(performed(names, "a")->fn.effect == (error ? one : two));
-    assert_int_equal(phase->count, error ? 1 : 2);
-    assert_string_equal(phase->items[0].name, "x");
-    if (!error) assert_string_equal(phase->items[1].name, "y");
-  }
-  vestry_registry_destroy(more);
-  vestry_registry_destroy(names);
-  return error;
-}
-
-static void adding_survives_every_allocation_failure(void **state) {
-  test_host_fail_each(add, NULL, false);
 }
 
 static void growing_survives_every_allocation_failure(void **state) {
@@ -181,7 +154,7 @@ static void invalid_registrations_are_refused(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     assert_int_equal(vestry_registry_intercept(names, &cases[i]), VESTRY_INVALID);
   for (size_t i = 0; i < VSI_PHASES; i++) assert_int_equal(names->phases[i].count, 0);
-  vestry_registry_destroy(names);
+  vsi_registry_destroy(names);
 }
 
 int main(void) {
@@ -189,7 +162,6 @@ int main(void) {
       cmocka_unit_test(last_registration_of_a_name_wins),
       cmocka_unit_test(action_replaces_effect_of_the_same_name),
       cmocka_unit_test(similar_names_are_distinct),
-      cmocka_unit_test(adding_survives_every_allocation_failure),
       cmocka_unit_test(growing_survives_every_allocation_failure),
       cmocka_unit_test(invalid_registrations_are_refused),
   };
