@@ -29,7 +29,6 @@
 #include "vestry/connection.h"
 #include "vestry/dispatch.h"
 #include "vestry/drain.h"
-#include "vestry/effects.h"
 #include "vestry/error.h"
 #include "vestry/event.h"
 #include "vestry/host.h"

@@ -28,9 +28,6 @@
 #include "instance/stores.h"
 #include "registry/names.h"
 #include "store/store.h"
-#include "vestry/effects.h"
-#include "json/value.h"
-#include "json/write.h"
 
 /* Number of running dispatches and actions of this thread. An effect may dispatch by its context, or by a key: both are
  * nested in it, on one stack. */
@@ -66,12 +63,10 @@ void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase,
 
 /* --------------------------------------------------------------------------------------------------- performing --- */
 
-/* Return whether a value is a list of effects: an array of arrays that begin with a name. effects: NULL is accepted.
- * ret_wrong: index of the first element that is no effect; may be NULL. */
-static bool is_effect_list(const json_t *effects, size_t *ret_wrong) {
+/* Return whether a value is a list of effects: an array of arrays that begin with a name. */
+static bool is_effect_list(const json_t *effects) {
   size_t count = json_array_size(effects), at = 0;
   while (at < count && json_string_length(json_array_get(json_array_get(effects, at), 0))) at++;
-  if (ret_wrong) *ret_wrong = at;
   return json_is_array(effects) && at == count;
 }
 
@@ -134,7 +129,7 @@ static vestry_err ask(vestry_dispatch_context *context, const vsi_meaning *meani
   if (!args) return VESTRY_NO_MEMORY;
   json_t *list = NULL;
   vestry_err error = meaning->fn.action(context->state, args, &list, meaning->ctx);
-  if (!error && list && !is_effect_list(list, NULL))
+  if (!error && list && !is_effect_list(list))
     error = vestry_context_fail(context, VESTRY_INVALID, "the action did not return a list of effects and actions");
   if (error) {
     json_decref(list);
@@ -538,36 +533,4 @@ void vsi_dispatch_log(vestry *v, const vestry_dispatch_result *result, const cha
   if (result->errors_count > room)
     vsi_log_repeated(v->host, &v->repeated, vsi_log_reason("more"), VESTRY_LOG_WARN,
                      "dispatch for %s: and %zu more failures", whose, result->errors_count - room);
-}
-
-/* --------------------------------------------------------------------------------------------- lists as JSON ---- */
-
-vestry_err vestry_effects_print(const json_t *effects, char *buffer, size_t capacity, size_t *ret_len) {
-  if ((!buffer && capacity) || !is_effect_list(effects, NULL)) return VESTRY_INVALID;
-  vsi_writer counter = {.to = NULL};
-  vestry_err error = vsi_json_put(&counter, effects);
-  if (!error && counter.len > VSI_JSON_MAX_BYTES) error = VESTRY_TOO_LARGE;
-  if (error) return error;
-  if (ret_len) *ret_len = counter.len;
-  if (counter.len >= capacity) return VESTRY_TOO_LARGE;
-  vsi_writer writer = {.to = buffer};
-  (void)vsi_json_put(&writer, effects); /* same result as the first time */
-  buffer[writer.len] = '\0';
-  return VESTRY_OK;
-}
-
-vestry_err vestry_effects_parse(const char *json, size_t len, const vestry_signals_limits *limits, json_t **ret_effects,
-                                vestry_signals_error *ret_error) {
-  if (!ret_effects || (!json && len)) return VESTRY_INVALID;
-  json_t *effects = NULL;
-  vestry_err error = vsi_json_parse(json, len, limits, VSI_JSON_ROOT_ARRAY, &effects, ret_error);
-  if (error) return error;
-  size_t wrong;
-  if (!is_effect_list(effects, &wrong)) {
-    json_decref(effects);
-    return vsi_json_fail(VESTRY_MALFORMED, vsi_json_element_offset(json, len, wrong),
-                         "an effect must be an array that begins with its name", ret_error);
-  }
-  *ret_effects = effects;
-  return VESTRY_OK;
 }
