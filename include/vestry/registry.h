@@ -222,17 +222,6 @@ VESTRY_API vestry_err vestry_context_refuse(vestry_dispatch_context *context, ve
  *  The interceptors registered later get the replacement. If the effect is skipped, they are not called for it. The
  *  functions `after` of this interceptor and of the earlier ones are called in both cases. */
 VESTRY_API vestry_err vestry_context_replace(vestry_dispatch_context *context, json_t *effect);
-/** Returns whether a connection stays a target of the effect. On the dispatching thread, no lock held; must not
- *  block. */
-typedef bool (*vestry_target_fn)(vestry_connection *connection, void *ctx);
-/** Leave connections out of the effect that the interceptor is called around: in a function `before` of PHASE_EFFECT.
- *  keep is called once for each connection of the dispatch. The effect, everything that it dispatches by its context,
- *  and later interceptors see only the connections for which it returned true; the next effect has all again. If
- *  connections were left out, a reply opens no other stream for the effect. If none is left, the effect is skipped. For
- *  example, a key is shared by streams of users and of anonymous clients:
- *      return is_for_users(effect) ? vestry_context_filter(context, is_of_user, NULL) : VESTRY_OK;
- *  Returns  OK | INVALID (another phase or moment, keep NULL) | NO_MEMORY (the effect is skipped) */
-VESTRY_API vestry_err vestry_context_filter(vestry_dispatch_context *context, vestry_target_fn keep, void *ctx);
 /** Describe a failure: the text goes into the error record of the running effect or interceptor, if it returns an
  *  error. The format is printf's, and nothing is escaped. Truncated to fit; the last call counts.
  *  Returns  error, so that an effect can end with: return vestry_context_fail(context, VESTRY_INVALID, "no %s", x); */

@@ -180,7 +180,6 @@ vestry_err vestry_context_fail(vestry_dispatch_context *context, vestry_err erro
 static bool reconnect(vestry_dispatch_context *context, int tries) {
   vestry_dispatch_context *root = context->root;
   if (root->accepted || !root->reconnect || tries == RECONNECTS_MAX) return false;
-  if (root->targets.view) return false; /* an interceptor has chosen the connections */
   if (root->reconnect(root, root->reconnect_ctx)) {
     root->reconnect = NULL;
     return false;

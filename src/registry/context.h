@@ -30,7 +30,6 @@ struct vestry_dispatch_context {
   bool in_effect;      /* an effect is running, so value may be set */
   bool in_before;      /* a function `before` of an effect or action is running, so that may be replaced */
   bool is_skipped;     /* an interceptor prevents the current effect or action */
-  bool has_no_target;  /* an interceptor has left no connection to the current effect, or failed to: it stays skipped */
   json_t *replacement; /* of the current effect or action; owned; NULL: none */
   json_t *args;        /* vsi_context_args; owned; NULL: none yet */
   const char *within;  /* the action that returned the current entry; NULL: none */

@@ -212,22 +212,21 @@ static bool read_head(vestry_dispatch_context *context, const json_t *entry, hea
   return false;
 }
 
-static const char outside_before[] = "call it in the function `before` of an interceptor of this phase";
-
 /* A call that fails leaves the effect or action skipped. An interceptor that removes secrets from effects may not be
  * able to make the replacement, and the original must not be sent then. */
 vestry_err vestry_context_replace(vestry_dispatch_context *context, json_t *effect) {
   head of;
   if (!context->in_before) {
     json_decref(effect);
-    return vsi_mistake(context->v->host, "vestry_context_replace", outside_before);
+    return vsi_mistake(context->v->host, "vestry_context_replace",
+                       "call it in the function `before` of an interceptor of this phase");
   }
   json_decref(context->replacement);
   context->replacement = NULL;
   context->is_skipped = true;
   if (!effect) return VESTRY_NO_MEMORY;
   if (find_head(context, effect, &of) && of.phase == context->phase) {
-    context->is_skipped = context->has_no_target;
+    context->is_skipped = false;
     context->replacement = effect;
     return VESTRY_OK;
   }
@@ -238,23 +237,13 @@ vestry_err vestry_context_replace(vestry_dispatch_context *context, json_t *effe
                                "pass an array that begins with a name, of the same phase, or an empty array");
 }
 
-vestry_err vestry_context_filter(vestry_dispatch_context *context, vestry_target_fn keep, void *ctx) {
-  vsi_targets *targets = &context->root->targets;
-  if (!context->in_before || context->phase != VESTRY_PHASE_EFFECT || !keep)
-    return vsi_mistake(context->v->host, "vestry_context_filter", keep ? outside_before : "keep is NULL");
-  if (!targets->count) return VESTRY_OK;
-  vestry_err error = vsi_targets_filter(targets, keep, ctx);
-  if (error || !targets->count) context->is_skipped = context->has_no_target = true;
-  return error;
-}
-
 /* Call the functions `before` around an entry, up to one that skips it. *entry, of: replaced if the entry is. Returns
  * the number of interceptors that were reached: the others do not know of the entry. */
 static size_t intercept_before(vestry_dispatch_context *context, head *of, json_t **entry) {
   const vsi_interceptors *all = &context->v->registry->phases[of->phase];
   size_t reached = 0;
   context->phase = of->phase;
-  context->is_after = context->is_skipped = context->has_no_target = false;
+  context->is_after = context->is_skipped = false;
   while (reached < all->count && !context->is_skipped) {
     context->in_before = true;
     intercept_one(context, &all->items[reached++], false, *entry);
@@ -278,7 +267,6 @@ static void perform(vestry_dispatch_context *context, json_t *entry, bool is_pla
   else if (!vsi_placeholders_replace(context, of.phase, entry, &current))
     return;
   if (current == entry || read_head(context, current, &of)) {
-    const vsi_targets_view *all = context->root->targets.view;
     const size_t reached = intercept_before(context, &of, &current);
     if (is_over(context) || context->is_skipped)
       context->result->skipped_count++;
@@ -287,7 +275,6 @@ static void perform(vestry_dispatch_context *context, json_t *entry, bool is_pla
     else
       perform_effect(context, &of, current);
     intercept(context, of.phase, true, current, reached);
-    vsi_targets_unfilter(&context->root->targets, all);
     if (context->value) drop_value(context);
   }
   json_decref(current);

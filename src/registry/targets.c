@@ -33,38 +33,6 @@ vestry_err vsi_targets_add_all(vsi_targets *targets, const vsi_targets *more) {
   return VESTRY_OK;
 }
 
-vestry_err vsi_targets_filter(vsi_targets *targets, bool (*keep)(vestry_connection *connection, void *ctx), void *ctx) {
-  vsi_targets_view *view = vsi_alloc(
-      targets->host, sizeof *view + targets->count * sizeof *view->kept); /* no overflow: vsi_targets_reserve */
-  if (!view) return VESTRY_NO_MEMORY;
-  size_t kept = 0;
-  for (size_t i = 0; i < targets->count; i++)
-    if (keep(targets->items[i], ctx)) view->kept[kept++] = targets->items[i];
-  if (kept == targets->count) {
-    vsi_free(targets->host, view);
-    return VESTRY_OK;
-  }
-  view->items = targets->items;
-  view->count = targets->count;
-  view->capacity = targets->capacity;
-  view->outer = targets->view;
-  targets->view = view;
-  targets->items = view->kept;
-  targets->count = targets->capacity = kept;
-  return VESTRY_OK;
-}
-
-void vsi_targets_unfilter(vsi_targets *targets, const vsi_targets_view *outer) {
-  while (targets->view != outer) {
-    vsi_targets_view *view = targets->view;
-    targets->items = view->items;
-    targets->count = view->count;
-    targets->capacity = view->capacity;
-    targets->view = view->outer;
-    vsi_free(targets->host, view);
-  }
-}
-
 void vsi_targets_prune(vsi_targets *targets) {
   size_t kept = 0;
   for (size_t i = 0; i < targets->count; i++) {

@@ -18,21 +18,11 @@ typedef struct vsi_targets_block {
   vestry_connection *items[];
 } vsi_targets_block;
 
-/* The connections of a list that an effect is for (vestry_context_filter), in a separate array, because a callback
- * may be reading the list. */
-typedef struct vsi_targets_view {
-  vestry_connection **items; /* of the list before the view was taken */
-  size_t count, capacity;
-  struct vsi_targets_view *outer;
-  vestry_connection *kept[];
-} vsi_targets_view;
-
 typedef struct vsi_targets {
   const vestry_host *host;
   vestry_connection **items; /* few, or those of block */
   size_t count, capacity;
   vsi_targets_block *block;                   /* NULL: none */
-  vsi_targets_view *view;                     /* the innermost; NULL: none. While there is one, nothing is added */
   vestry_connection *few[VSI_TARGETS_INLINE]; /* the list must stay at its address */
 } vsi_targets;
 
@@ -42,7 +32,6 @@ static inline void vsi_targets_init(vsi_targets *targets, const vestry_host *hos
   targets->count = 0;
   targets->capacity = VSI_TARGETS_INLINE;
   targets->block = NULL;
-  targets->view = NULL;
 }
 /* Drop the references; after clear, the list can be used again. */
 static inline void vsi_targets_clear(vsi_targets *targets) {
@@ -67,10 +56,6 @@ vestry_err vsi_targets_reserve(vsi_targets *targets, size_t more);
 vestry_err vsi_targets_add(vsi_targets *targets, vestry_connection *connection);
 /* Append all of another list. OK | NO_MEMORY (list unchanged). */
 vestry_err vsi_targets_add_all(vsi_targets *targets, const vsi_targets *more);
-/* Take a view of the connections for which keep returns true, if it is not all of them. OK | NO_MEMORY (no view). */
-vestry_err vsi_targets_filter(vsi_targets *targets, bool (*keep)(vestry_connection *connection, void *ctx), void *ctx);
-/* Drop the views within an outer one; NULL: all. */
-void vsi_targets_unfilter(vsi_targets *targets, const vsi_targets_view *outer);
 /* Drop connections that are not open. */
 void vsi_targets_prune(vsi_targets *targets);
 
