@@ -228,9 +228,8 @@ VESTRY_API vestry_err vestry_context_replace(vestry_dispatch_context *context, j
 VESTRY_API vestry_err vestry_context_fail(vestry_dispatch_context *context, vestry_err error, const char *format, ...)
     VESTRY_PRINTF(3, 4);
 /** Send an event to every connection of the dispatch. All built-in effects send by this function. If all connections
- *  that were found for a reply close before one of them accepts an event, vestry chooses again, or opens a stream for
- *  the request, and sends the event there; a connection that the reply names is never replaced
- *  (vestry_reply_connection). So this race neither loses effects nor runs them twice.
+ *  of a reply have closed before one of them accepts an event, its request gets 503, or 410 if the reply names the
+ *  connection (vestry_reply_connection).
  *  Returns  OK: at least one connection accepted the event, and those that did not were closed | CLOSED: none is open |
  *           FULL, TOO_LARGE, NO_MEMORY: at least one open connection could not accept it; the others have accepted
  *           it */

@@ -9,10 +9,6 @@
 #include "connection/send.h"
 #include "json/value.h"
 
-/* Connections that a renewed search finds can close before the event is sent, too. After this number of attempts, the
- * cause is not a race. */
-enum { RECONNECTS_MAX = 4 };
-
 /* Larger events are left to the pool, so that a request does not copy them into the kernel. */
 enum { WRITTEN_HERE_BYTES = 16 << 10 };
 
@@ -174,20 +170,6 @@ vestry_err vestry_context_fail(vestry_dispatch_context *context, vestry_err erro
   return error;
 }
 
-/* Find other connections if all were closed before any accepted an event. The closed ones stay in the list, and a list
- * that grows keeps its former array, because an effect may still use the list from vestry_context_info. Returns false
- * if there are none. */
-static bool reconnect(vestry_dispatch_context *context, int tries) {
-  vestry_dispatch_context *root = context->root;
-  if (root->accepted || !root->reconnect || tries == RECONNECTS_MAX) return false;
-  if (root->reconnect(root, root->reconnect_ctx)) {
-    root->reconnect = NULL;
-    return false;
-  }
-  root->result->connections_count = context->result->connections_count = (uint32_t)root->targets.count;
-  return true;
-}
-
 /* Return whether this thread writes an event to `count` streams itself, instead of waking a thread of the pool, which
  * takes longer than a write. A request does so for the event of an effect that it dispatches alone, if the event is
  * small. All its dispatches write to a few streams only: a handler that sends to many keys leaves them to the pool,
@@ -217,25 +199,21 @@ static void send_to(vestry_connection *const *targets, size_t count, vestry_even
 
 vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *event) {
   vestry_dispatch_context *root = context->root;
+  const vsi_targets *targets = &root->targets;
+  const bool writes = writes_here(context, targets->count, event);
   vestry_err failure = VESTRY_OK;
   bool accepted = false;
-  size_t at = 0;
-  int tries = 0;
-  do {
-    const bool writes = writes_here(context, root->targets.count - at, event);
-    while (at < root->targets.count) {
-      vestry_err errors[VSI_BURST_MOST];
-      const size_t left = root->targets.count - at, count = left < VSI_BURST_MOST ? left : VSI_BURST_MOST;
-      send_to(root->targets.items + at, count, event, writes, errors);
-      for (size_t i = 0; i < count; i++) {
-        accepted |= !errors[i];
-        if (errors[i] && errors[i] != VESTRY_CLOSED && !failure) failure = errors[i];
-      }
-      at += count;
+  for (size_t at = 0, count; at < targets->count; at += count) {
+    vestry_err errors[VSI_BURST_MOST];
+    count = targets->count - at < VSI_BURST_MOST ? targets->count - at : VSI_BURST_MOST;
+    send_to(targets->items + at, count, event, writes, errors);
+    for (size_t i = 0; i < count; i++) {
+      accepted |= !errors[i];
+      if (errors[i] && errors[i] != VESTRY_CLOSED && !failure) failure = errors[i];
     }
-  } while (!accepted && !failure && reconnect(context, tries++));
+  }
   root->accepted |= accepted;
   if (failure || accepted) return failure;
-  if (!root->accepted) root->lost = true;
+  root->lost |= !root->accepted;
   return VESTRY_CLOSED;
 }

@@ -8,9 +8,6 @@
 #include "registry/targets.h"
 #include "vestry/dispatch.h"
 
-/* Find connections again, after all that were found have closed; adds to context->targets. OK: try again. */
-typedef vestry_err (*vsi_reconnect_fn)(vestry_dispatch_context *context, void *ctx);
-
 struct vestry_dispatch_context {
   vestry *v;
   const vestry_request *request; /* NULL: none */
@@ -51,8 +48,6 @@ struct vestry_dispatch_context {
   /* The outcome of the events sent by vestry_context_send. */
   bool accepted; /* at least one connection accepted one */
   bool lost;     /* for one event all connections were closed, and none had accepted any before */
-  vsi_reconnect_fn reconnect;
-  void *reconnect_ctx;
 
   vestry_dispatch_info info; /* filled in by vestry_context_info */
 };

@@ -5,12 +5,10 @@
 
 #include "store/store.h"
 
-vestry_err vsi_targets_reserve(vsi_targets *targets, size_t more) {
-  const size_t most = (SIZE_MAX / 2 - sizeof(vsi_targets_block)) / sizeof *targets->items;
-  if (more <= targets->capacity - targets->count) return VESTRY_OK;
-  if (more > most - targets->count) return VESTRY_NO_MEMORY;
-  size_t larger = targets->capacity * 2; /* no overflow: that many pointers are in memory already */
-  if (larger < targets->count + more) larger = targets->count + more;
+/* Make room for one more. */
+static vestry_err reserve_target(vsi_targets *targets) {
+  if (targets->count < targets->capacity) return VESTRY_OK;
+  const size_t larger = targets->capacity * 2; /* no overflow: that many pointers are in memory already */
   vsi_targets_block *block = vsi_alloc(targets->host, sizeof *block + larger * sizeof *block->items);
   if (!block) return VESTRY_NO_MEMORY;
   block->former = targets->block;
@@ -22,14 +20,8 @@ vestry_err vsi_targets_reserve(vsi_targets *targets, size_t more) {
 }
 
 vestry_err vsi_targets_add(vsi_targets *targets, vestry_connection *connection) {
-  if (vsi_targets_reserve(targets, 1)) return VESTRY_NO_MEMORY;
+  if (reserve_target(targets)) return VESTRY_NO_MEMORY;
   targets->items[targets->count++] = vsi_connection_hold(connection);
-  return VESTRY_OK;
-}
-
-vestry_err vsi_targets_add_all(vsi_targets *targets, const vsi_targets *more) {
-  if (vsi_targets_reserve(targets, more->count)) return VESTRY_NO_MEMORY;
-  for (size_t i = 0; i < more->count; i++) targets->items[targets->count++] = vsi_connection_hold(more->items[i]);
   return VESTRY_OK;
 }
 

@@ -33,7 +33,7 @@ static inline void vsi_targets_init(vsi_targets *targets, const vestry_host *hos
   targets->capacity = VSI_TARGETS_INLINE;
   targets->block = NULL;
 }
-/* Drop the references; after clear, the list can be used again. */
+/* Drop the references. */
 static inline void vsi_targets_clear(vsi_targets *targets) {
   enum { FETCHED_AHEAD = 8 };
   while (targets->count) {
@@ -50,12 +50,8 @@ static inline void vsi_targets_finish(vsi_targets *targets) {
   }
 }
 
-/* Make room for this number of additional connections, so that the next appends need no memory. OK | NO_MEMORY. */
-vestry_err vsi_targets_reserve(vsi_targets *targets, size_t more);
 /* Append; takes a reference. OK | NO_MEMORY (list unchanged). */
 vestry_err vsi_targets_add(vsi_targets *targets, vestry_connection *connection);
-/* Append all of another list. OK | NO_MEMORY (list unchanged). */
-vestry_err vsi_targets_add_all(vsi_targets *targets, const vsi_targets *more);
 /* Drop connections that are not open. */
 void vsi_targets_prune(vsi_targets *targets);
 

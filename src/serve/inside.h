@@ -25,8 +25,6 @@ typedef struct vsi_serving {
   struct vsi_stream_context *stream; /* context of `opened` */
   bool has_sign;                     /* the stream begins with an event that its element counts as a sign of life */
   bool not_acceptable;               /* the client accepts none of the stream's encodings */
-  bool asked_to_open;                /* the adapter's open was called: at most once for each request */
-  vestry_err refusal;                /* reason why there is no connection to dispatch to */
   vsi_span span;                     /* of the request */
 } vsi_serving;
 

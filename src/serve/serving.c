@@ -21,7 +21,6 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   const vestry_request *req = &s->request;
   const vestry_transport_ops *ops = NULL;
   void *transport = NULL;
-  s->asked_to_open = true;
   vestry_err error = req->own->ops->open(req->own->server_request, head, &ops, &transport);
   if (error) return error;
   vsi_stream_given given = {req->scope, &s->reply.hooks, &s->reply.data, s->reply.parts_count > 0};
@@ -44,7 +43,6 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
 
 static vestry_err open_stream(serving *s) {
   if (s->reply.connection) return VESTRY_CLOSED; /* effects for one page must not reach another */
-  if (s->asked_to_open) return VESTRY_LIMIT;     /* the stream that was opened first was given up */
   if (vsi_instance_is_closing(s->v)) return VESTRY_CLOSED;
   if (vsi_instance_is_draining(s->v)) return VESTRY_LIMIT;
   vsi_encoding encoding = {.coder = NULL};
@@ -109,24 +107,7 @@ static vestry_err find_connections(serving *s, vestry_dispatch_context *context)
   else if (s->opened)
     vsi_attachments_settle(&s->reply.attachments, s->opened);
   vsi_dispatch_log(s->v, context->result, "the connections of a reply");
-  return s->refusal = context->refusal;
-}
-
-/* Find connections again, from the beginning, and add them, because all that were found have closed before they
- * accepted an event. */
-static vestry_err find_again(vestry_dispatch_context *context, void *ctx) {
-  serving *s = ctx;
-  if (s->opened) return VESTRY_CLOSED;
-  vestry_dispatch_context finding;
-  vestry_dispatch_result found;
-  s->refusal = vsi_targets_reserve(&context->targets, 1); /* for a new stream, so that adding it cannot fail after it
-                                                             was stored */
-  if (s->refusal) return s->refusal;
-  vsi_context_init(&finding, s->v, &s->request, s->request.signals, context->scope, &found);
-  vestry_err error = find_connections(s, &finding);
-  if (!error) error = s->refusal = vsi_targets_add_all(&context->targets, &finding.targets);
-  vsi_context_finish(&finding);
-  return error;
+  return context->refusal;
 }
 
 /* -------------------------------------------------------------------------------------- performing the reply ------ */
@@ -156,12 +137,10 @@ static vestry_err perform(serving *s, vestry_connection **ret_connection) {
   vestry_err error = find_connections(s, &context);
   if (!error) {
     vsi_context_connected(&context);
-    context.reconnect = reply->connection ? NULL : find_again;
-    context.reconnect_ctx = s;
     context.fail_fast = reply->fail_fast;
     vsi_dispatch(&context, &(vsi_effects){.items = reply->effects, .count = reply->effects_count});
     vsi_dispatch_log(s->v, &s->result, "a reply");
-    if (context.lost && !s->opened) error = s->refusal ? s->refusal : reply->connection ? VESTRY_CLOSED : VESTRY_LIMIT;
+    if (context.lost && !s->opened) error = reply->connection ? VESTRY_CLOSED : VESTRY_LIMIT;
   }
   vsi_context_finish(&context);
   if (error) return answer_refusal(s, error);
@@ -271,10 +250,8 @@ void vsi_serving_init(serving *s, vestry *v, const vestry_request_ops *ops, void
   s->v = v;
   s->opened = NULL;
   s->stream = NULL;
-  s->asked_to_open = false;
   s->has_sign = false;
   s->not_acceptable = false;
-  s->refusal = VESTRY_OK;
   vsi_request_init(&s->request, &s->own_request, v, ops, server_request);
   vsi_reply_init(&s->reply, v->host);
 }
