@@ -34,13 +34,6 @@ void vsi_context_init_nested(vestry_dispatch_context *context, vestry_dispatch_c
   context->nesting = parent->nesting + 1;
 }
 
-void vsi_context_connected(vestry_dispatch_context *context) {
-  vsi_context_clear(context->result);
-  context->phase = VESTRY_PHASE_DISPATCH;
-  context->opened = NULL;
-  context->stream = NULL;
-}
-
 void vsi_context_finish(vestry_dispatch_context *context) {
   json_decref(context->args);
   if (context->data_is_own) json_decref(context->data);
@@ -50,7 +43,8 @@ void vsi_context_finish(vestry_dispatch_context *context) {
 const vestry_dispatch_info *vestry_context_info(const vestry_dispatch_context *context) {
   vestry_dispatch_info *info =
       (vestry_dispatch_info *)(uintptr_t)&context->info; /* used by one thread; filled in on request */
-  const bool connects = context->phase == VESTRY_PHASE_CONNECT, after = context->is_after;
+  const vsi_connecting *connecting = context->connecting;
+  const bool after = context->is_after;
   *info = (vestry_dispatch_info){.v = context->v,
                                  .request = context->request,
                                  .scope = context->scope,
@@ -60,8 +54,8 @@ const vestry_dispatch_info *vestry_context_info(const vestry_dispatch_context *c
                                  .state = context->state,
                                  .result = context->result,
                                  .value = context->phase == VESTRY_PHASE_EFFECT && after ? context->value : NULL,
-                                 .reply = connects ? context->reply : NULL,
-                                 .opened = connects && after && !context->refusal ? context->opened : NULL};
+                                 .reply = connecting ? connecting->reply : NULL,
+                                 .opened = connecting && after && !connecting->refusal ? connecting->opened : NULL};
   return info;
 }
 
@@ -137,28 +131,29 @@ vestry_err vestry_context_return(vestry_dispatch_context *context, json_t *value
 }
 
 vestry_err vestry_context_target(vestry_dispatch_context *context, vestry_connection *connection) {
-  if (context->phase != VESTRY_PHASE_CONNECT || !connection || !vsi_group_has(context->v->group, connection))
+  if (!context->connecting || !connection || !vsi_group_has(context->v->group, connection))
     return vsi_mistake(context->v->host, "vestry_context_target",
                        "call it in phase CONNECT, with a connection of the same instance");
   if (!vsi_connection_is_open(connection)) return VESTRY_CLOSED;
   vestry_err error = vsi_targets_add(&context->targets, connection);
-  if (!error && context->opened) vsi_context_give_up(context);
+  if (!error && context->connecting->opened) vsi_connecting_give_up(context->connecting);
   return error;
 }
 
-/* Give up the opened stream; the server holds another reference to it (serve.c). */
-void vsi_context_give_up(vestry_dispatch_context *context) {
-  vsi_connection_let_go(context->targets.items[0]);
-  context->targets.count--;
-  memmove(context->targets.items, context->targets.items + 1, context->targets.count * sizeof *context->targets.items);
-  context->opened = NULL;
+/* The server holds another reference to the stream (serve/serving.c). */
+void vsi_connecting_give_up(vsi_connecting *connecting) {
+  vsi_targets *targets = connecting->targets;
+  vsi_connection_let_go(targets->items[0]);
+  targets->count--;
+  memmove(targets->items, targets->items + 1, targets->count * sizeof *targets->items);
+  connecting->opened = NULL;
 }
 
 vestry_err vestry_context_refuse(vestry_dispatch_context *context, vestry_err error) {
-  if (context->phase != VESTRY_PHASE_CONNECT || error == VESTRY_OK)
+  if (!context->connecting || error == VESTRY_OK)
     return vsi_mistake(context->v->host, "vestry_context_refuse",
                        "call it in phase CONNECT, with another error than OK");
-  vsi_context_refuse(context, error);
+  vsi_connecting_refuse(context->connecting, error);
   return VESTRY_OK;
 }
 

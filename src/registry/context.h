@@ -8,6 +8,15 @@
 #include "registry/targets.h"
 #include "vestry/dispatch.h"
 
+/* The choice of the connections of a reply (PHASE_CONNECT), which become the targets of its dispatch. */
+typedef struct vsi_connecting {
+  vestry *v;
+  vsi_targets *targets;
+  const vestry_reply *reply;
+  vestry_connection *opened; /* the stream that was opened for the reply, the first target; NULL: none, or given up */
+  vestry_err refusal;        /* OK: not refused */
+} vsi_connecting;
+
 struct vestry_dispatch_context {
   vestry *v;
   const vestry_request *request; /* NULL: none */
@@ -39,11 +48,7 @@ struct vestry_dispatch_context {
   uint32_t expanded_count; /* number of effects and actions that came from actions and nested dispatches */
   bool exhausted;          /* expanded_count has reached its bound */
 
-  /* PHASE_CONNECT */
-  const vestry_reply *reply;
-  vestry_connection *opened;  /* borrowed from targets; NULL: none, or given up */
-  vsi_stream_context *stream; /* of the opened stream; in PHASE_CLOSE, of the ended one; otherwise NULL */
-  vestry_err refusal;         /* OK: not refused */
+  vsi_connecting *connecting; /* in PHASE_CONNECT; otherwise NULL */
 
   /* The outcome of the events sent by vestry_context_send. */
   bool accepted; /* at least one connection accepted one */
@@ -65,10 +70,12 @@ void vsi_context_init(vestry_dispatch_context *context, vestry *v, const vestry_
 void vsi_context_init_nested(vestry_dispatch_context *context, vestry_dispatch_context *parent,
                              vestry_dispatch_result *result);
 void vsi_context_finish(vestry_dispatch_context *context);
-/* Begin the dispatch after its connections were found: drop the records of the search. */
-void vsi_context_connected(vestry_dispatch_context *context);
 /* Remove the opened stream, which is the first target, because the dispatch has another target. */
-void vsi_context_give_up(vestry_dispatch_context *context);
+void vsi_connecting_give_up(vsi_connecting *connecting);
+/* Refuse the reply. error: not OK; the first one counts. */
+static inline void vsi_connecting_refuse(vsi_connecting *connecting, vestry_err error) {
+  if (!connecting->refusal) connecting->refusal = error;
+}
 /* Copy the result to the caller; ret_result may be NULL. */
 void vsi_context_give(const vestry_dispatch_context *context, vestry_dispatch_result *ret_result);
 
@@ -88,11 +95,6 @@ typedef struct vsi_failure {
   vestry_err error;
 } vsi_failure;
 void vsi_context_record(vestry_dispatch_context *context, const vsi_failure *failure);
-
-/* Do the same as vestry_context_refuse, for vestry itself and in any phase. error: not OK. */
-static inline void vsi_context_refuse(vestry_dispatch_context *context, vestry_err error) {
-  if (!context->refusal) context->refusal = error; /* the first one counts */
-}
 
 /* Replace the placeholders in an effect or action, and the entry itself if it is one. A failure is recorded with this
  * phase.

@@ -29,7 +29,7 @@ static vestry_err take_options(const vestry_dispatch_options *options, vestry_di
 vestry_err vestry_context_dispatch(vestry_dispatch_context *context, json_t *effects,
                                    const vestry_dispatch_options *options, vestry_dispatch_result *ret_result) {
   vestry_dispatch_options own_options;
-  if (!json_is_array(effects) || context->phase == VESTRY_PHASE_CONNECT || take_options(options, &own_options))
+  if (!json_is_array(effects) || context->connecting || take_options(options, &own_options))
     return vsi_mistake(context->v->host, "vestry_context_dispatch",
                        "effects is not an array, the phase is CONNECT, or the options choose connections");
   if (context->nesting >= VESTRY_DISPATCH_MAX_NESTING)
@@ -64,7 +64,7 @@ static vestry_err copy_both(const json_t *data, const json_t *state, json_t **re
 }
 
 vestry_err vestry_context_keep(vestry_dispatch_context *context, vestry_dispatch_handle **ret_handle) {
-  if (context->phase == VESTRY_PHASE_CONNECT || !ret_handle)
+  if (context->connecting || !ret_handle)
     return vsi_mistake(context->v->host, "vestry_context_keep", "the phase is CONNECT, or ret_handle is NULL");
   const vsi_targets *targets = &context->root->targets;
   const vestry_host *host = context->v->host;

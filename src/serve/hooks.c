@@ -65,7 +65,6 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
   vestry_dispatch_context context;
   vestry_dispatch_result result;
   vsi_context_init(&context, v, NULL, NULL, vsi_stream_last_scope(stream), &result);
-  context.stream = stream;
   (void)vsi_targets_add(&context.targets, connection); /* the first target needs no memory */
   vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, false);
   const vestry_connection_hooks *own = hooks_of(stream);

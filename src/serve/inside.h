@@ -49,14 +49,14 @@ vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection);
 /* ------------------------------------------------------------------------------------- streams of replies --------- */
 
 /* Apply the policy of a reply to the connections that are stored under its key, before a stream is opened for it:
- * - if the policy reuses them, they become the targets of the context;
+ * - if the policy reuses them, they become the targets;
  * - if it forbids a second stream, the reply is refused;
  * - otherwise nothing changes, and a stream can be opened. */
-void vsi_registration_find(vestry_dispatch_context *context);
+void vsi_registration_find(vsi_connecting *connecting);
 
-/* Store an opened stream (context->opened) under the keys of its reply, if it stays open. If another stream was faster
- * and the policy is REUSE, the opened stream is given up for that one. */
-void vsi_registration_keep(vestry_dispatch_context *context);
+/* Store an opened stream, which stays open, under the keys of its reply, and count it for its scope. If another stream was
+ * faster and the policy is REUSE, the opened stream is given up for that one. */
+void vsi_registration_keep(vsi_connecting *connecting, vestry_scope scope);
 
 /* The limit on the number of streams of each scope, under any keys. The empty scope is not limited, because all users
  * share it. */

@@ -23,32 +23,32 @@
 #define JOIN_COUNT ((size_t)1 << 20)
 
 /* Return the store of the reply. */
-static vestry_store *store_of(const vestry_dispatch_context *context) {
-  return vsi_reply_store(context->reply);
+static vestry_store *store_of(const vsi_connecting *c) {
+  return vsi_reply_store(c->reply);
 }
 
 /* Return the other nodes; NULL: there are none, or they do not know the keys of this store. */
-static const vsi_elsewhere *elsewhere_of(const vestry_dispatch_context *context) {
-  return store_of(context) == context->v->store ? vsi_instance_elsewhere(context->v) : NULL;
+static const vsi_elsewhere *elsewhere_of(const vsi_connecting *c) {
+  return store_of(c) == c->v->store ? vsi_instance_elsewhere(c->v) : NULL;
 }
 
 /* Set the targets, which are the connections that receive the reply's effects, to the open connections under the key.
  * If a stream was opened for this reply, give it up: it is not used. OK | NOT_FOUND (none is open) | errors of the
  * lookup. */
-static vestry_err target_stored(vestry_dispatch_context *context) {
-  vestry_err error = vsi_targets_find(&context->targets, store_of(context), context->reply->key);
-  if (!error && context->opened) vsi_context_give_up(context);
+static vestry_err target_stored(vsi_connecting *c) {
+  vestry_err error = vsi_targets_find(c->targets, store_of(c), c->reply->key);
+  if (!error && c->opened) vsi_connecting_give_up(c);
   return error;
 }
 
 /* Check that no open connection is under the key. OK | EXISTS | errors of the lookup. */
-static vestry_err check_free(vestry_dispatch_context *context) {
+static vestry_err check_free(vsi_connecting *c) {
   size_t closed_count;
-  vestry_err error = vsi_targets_count(store_of(context), context->reply->key, &closed_count);
+  vestry_err error = vsi_targets_count(store_of(c), c->reply->key, &closed_count);
   if (error != VESTRY_NOT_FOUND) return error ? error : VESTRY_EXISTS;
-  const vsi_elsewhere *elsewhere = elsewhere_of(context);
+  const vsi_elsewhere *elsewhere = elsewhere_of(c);
   if (!elsewhere || elsewhere->reserve) return VESTRY_OK; /* the key is reserved when the stream is stored */
-  return elsewhere->is_held(context->reply->key, elsewhere->ctx) ? VESTRY_EXISTS : VESTRY_OK;
+  return elsewhere->is_held(c->reply->key, elsewhere->ctx) ? VESTRY_EXISTS : VESTRY_OK;
 }
 
 /* Return the i-th key, the first being 0. NULL: there is no first one. */
@@ -56,8 +56,8 @@ static const vestry_scoped_key *key_at(const vestry_reply *reply, size_t i) {
   return i ? reply->more_keys[i - 1].key : reply->key;
 }
 
-static bool refuse_keys(const vestry_dispatch_context *context, const char *option, size_t most) {
-  vsi_log_repeated(context->v->host, &context->v->repeated, 0, VESTRY_LOG_ERROR,
+static bool refuse_keys(const vsi_connecting *c, const char *option, size_t most) {
+  vsi_log_repeated(c->v->host, &c->v->repeated, 0, VESTRY_LOG_ERROR,
                    "reply: its stream has more keys than %s of the store, %zu, which limits entries; each key "
                    "is an entry. To limit the streams of a user, use max_streams_per_scope_count",
                    option, most);
@@ -66,118 +66,116 @@ static bool refuse_keys(const vestry_dispatch_context *context, const char *opti
 
 /* Return whether a stream's entries fit into the store, in all and for each scope. A stream with more entries than the
  * maximum is never stored: it would evict others, and then itself. */
-static bool fits_the_store(const vestry_dispatch_context *context) {
-  const vestry_reply *reply = context->reply;
-  const vestry_store *store = store_of(context);
-  if (!vsi_reply_stays_open(reply, context->v)) return true;
+static bool fits_the_store(const vsi_connecting *c) {
+  const vestry_reply *reply = c->reply;
+  const vestry_store *store = store_of(c);
+  if (!vsi_reply_stays_open(reply, c->v)) return true;
   if (store->max_count && reply->more_keys_count + (reply->key != NULL) > store->max_count)
-    return refuse_keys(context, "max_count", store->max_count);
+    return refuse_keys(c, "max_count", store->max_count);
   size_t most = store->max_per_scope_count;
   if (!most || reply->more_keys_count < most) return true;
   for (size_t i = 0; i <= reply->more_keys_count; i++) {
     size_t count = 0;
     for (size_t k = i; k <= reply->more_keys_count && count <= most; k++)
       count += key_at(reply, i) && key_at(reply, k) && vsi_scoped_key_is_of(key_at(reply, k), &key_at(reply, i)->scope);
-    if (count > most) return refuse_keys(context, "max_per_scope_count", most);
+    if (count > most) return refuse_keys(c, "max_per_scope_count", most);
   }
   return true;
 }
 
-void vsi_registration_find(vestry_dispatch_context *context) {
-  const vestry_reply *reply = context->reply;
-  if (!context->targets.count && !context->refusal && !fits_the_store(context))
-    vsi_context_refuse(context, VESTRY_INVALID);
-  if (!reply->key || context->targets.count || context->refusal) return;
+void vsi_registration_find(vsi_connecting *c) {
+  const vestry_reply *reply = c->reply;
+  if (!c->targets->count && !c->refusal && !fits_the_store(c)) vsi_connecting_refuse(c, VESTRY_INVALID);
+  if (!reply->key || c->targets->count || c->refusal) return;
   vestry_err error = VESTRY_OK;
   switch (vsi_reply_policy(reply)) {
   case VESTRY_KEEP_REPLACE:
   case VESTRY_KEEP_MANY: return; /* always a new stream */
   case VESTRY_KEEP_REUSE:
-    error = target_stored(context);
+    error = target_stored(c);
     if (error == VESTRY_NOT_FOUND) error = VESTRY_OK;
     break;
-  case VESTRY_KEEP_REJECT: error = check_free(context); break;
+  case VESTRY_KEEP_REJECT: error = check_free(c); break;
   }
-  if (error) vsi_context_refuse(context, error);
+  if (error) vsi_connecting_refuse(c, error);
 }
 
 /* Add this stream to the closed streams under the key, then determine which stream holds the key now. OK | EXISTS:
  * another stream does, and this one was removed and closed. */
-static vestry_err join(vestry_dispatch_context *context, const vestry_scoped_key *key) {
+static vestry_err join(vsi_connecting *c, const vestry_scoped_key *key) {
   vestry_put_result result = {0};
-  vestry_err error = vsi_store_put(store_of(context), key, context->opened, VESTRY_KEEP_MANY, JOIN_COUNT, &result);
+  vestry_err error = vsi_store_put(store_of(c), key, c->opened, VESTRY_KEEP_MANY, JOIN_COUNT, &result);
   if (error) return error;
   vsi_targets found;
-  vsi_targets_init(&found, context->v->host);
-  error = vsi_targets_find(&found, store_of(context), key);
+  vsi_targets_init(&found, c->v->host);
+  error = vsi_targets_find(&found, store_of(c), key);
   if (error == VESTRY_NOT_FOUND)
     error = VESTRY_OK; /* this stream has ended already; its close hook removes the entry */
-  else if (!error && found.items[0] != context->opened)
+  else if (!error && found.items[0] != c->opened)
     error = VESTRY_EXISTS;
   vsi_targets_finish(&found);
   if (!error) return VESTRY_OK;
-  vestry_store_remove_if(store_of(context), result.handle, VESTRY_CAUSE_CLOSED);
+  vestry_store_remove_if(store_of(c), result.handle, VESTRY_CAUSE_CLOSED);
   return error;
 }
 
 /* Store the stream if no open stream holds the key. Otherwise REJECT refuses, and REUSE gives this stream up for the
  * stream that holds the key. */
-static vestry_err keep_alone_here(vestry_dispatch_context *context) {
-  bool reuse = vsi_reply_policy(context->reply) == VESTRY_KEEP_REUSE;
-  const vestry_scoped_key *key = context->reply->key;
-  vestry_err error = vsi_store_put(store_of(context), key, context->opened, VESTRY_KEEP_REUSE, 0, NULL);
+static vestry_err keep_alone_here(vsi_connecting *c) {
+  bool reuse = vsi_reply_policy(c->reply) == VESTRY_KEEP_REUSE;
+  const vestry_scoped_key *key = c->reply->key;
+  vestry_err error = vsi_store_put(store_of(c), key, c->opened, VESTRY_KEEP_REUSE, 0, NULL);
   if (error != VESTRY_EXISTS) return error;
-  error = reuse ? target_stored(context) : check_free(context);
+  error = reuse ? target_stored(c) : check_free(c);
   if (error != (reuse ? VESTRY_NOT_FOUND : VESTRY_OK)) return error;
-  error = join(context, key); /* the streams there are closing */
+  error = join(c, key); /* the streams there are closing */
   if (error != VESTRY_EXISTS || !reuse) return error;
-  error = target_stored(context);
+  error = target_stored(c);
   return error == VESTRY_NOT_FOUND ? VESTRY_LIMIT : error; /* the stream that holds the key has ended already: 503 */
 }
 
 /* Do the same where other nodes may hold the key. */
-static vestry_err keep_alone(vestry_dispatch_context *context) {
-  const vsi_elsewhere *elsewhere = elsewhere_of(context);
-  if (!elsewhere || !elsewhere->reserve) return keep_alone_here(context);
-  vestry_err error = elsewhere->reserve(context->reply->key, elsewhere->ctx);
+static vestry_err keep_alone(vsi_connecting *c) {
+  const vsi_elsewhere *elsewhere = elsewhere_of(c);
+  if (!elsewhere || !elsewhere->reserve) return keep_alone_here(c);
+  vestry_err error = elsewhere->reserve(c->reply->key, elsewhere->ctx);
   if (error) return error;
-  error = keep_alone_here(context);
-  elsewhere->reserved(context->reply->key, elsewhere->ctx);
+  error = keep_alone_here(c);
+  elsewhere->reserved(c->reply->key, elsewhere->ctx);
   return error;
 }
 
 /* Store the stream beside others. Closed streams that are still stored are evicted before open ones. */
-static vestry_err keep_many(vestry_dispatch_context *context, const vestry_scoped_key *key, size_t many_count) {
-  return vsi_store_put(store_of(context), key, context->opened, VESTRY_KEEP_MANY,
-                       many_count < JOIN_COUNT ? many_count : JOIN_COUNT, NULL);
+static vestry_err keep_many(vsi_connecting *c, const vestry_scoped_key *key, size_t many_count) {
+  return vsi_store_put(store_of(c), key, c->opened, VESTRY_KEEP_MANY, many_count < JOIN_COUNT ? many_count : JOIN_COUNT,
+                       NULL);
 }
 
 /* Store the stream under the key of vestry_reply_key, by the reply's policy. */
-static vestry_err keep_first(vestry_dispatch_context *context) {
-  const vestry_reply *reply = context->reply;
+static vestry_err keep_first(vsi_connecting *c) {
+  const vestry_reply *reply = c->reply;
   if (!reply->key) return VESTRY_OK;
   switch (vsi_reply_policy(reply)) {
-  case VESTRY_KEEP_REPLACE:
-    return vsi_store_put(store_of(context), reply->key, context->opened, VESTRY_KEEP_REPLACE, 0, NULL);
-  case VESTRY_KEEP_MANY: return keep_many(context, reply->key, reply->many_count);
+  case VESTRY_KEEP_REPLACE: return vsi_store_put(store_of(c), reply->key, c->opened, VESTRY_KEEP_REPLACE, 0, NULL);
+  case VESTRY_KEEP_MANY: return keep_many(c, reply->key, reply->many_count);
   case VESTRY_KEEP_REUSE:
   case VESTRY_KEEP_REJECT: break;
   }
-  return keep_alone(context);
+  return keep_alone(c);
 }
 
-static vestry_err keep_more(vestry_dispatch_context *context) {
-  const vestry_reply *reply = context->reply;
+static vestry_err keep_more(vsi_connecting *c) {
+  const vestry_reply *reply = c->reply;
   if (!reply->more_keys_count) return VESTRY_OK;
-  vestry_err error = vsi_stream_entries_reserve(context->opened, reply->more_keys_count + (reply->key != NULL));
+  vestry_err error = vsi_stream_entries_reserve(c->opened, reply->more_keys_count + (reply->key != NULL));
   for (size_t i = 0; i < reply->more_keys_count && !error; i++)
-    error = keep_many(context, reply->more_keys[i].key, reply->more_keys[i].many_count);
+    error = keep_many(c, reply->more_keys[i].key, reply->more_keys[i].many_count);
   return error;
 }
 
-void vsi_registration_keep(vestry_dispatch_context *context) {
-  if (context->refusal || !vsi_reply_stays_open(context->reply, context->v)) return;
-  vestry_err error = keep_first(context);
-  if (!error && context->opened) error = keep_more(context); /* otherwise it was given up for another stream */
-  if (error) vsi_context_refuse(context, error);
+void vsi_registration_keep(vsi_connecting *c, vestry_scope scope) {
+  vestry_err error = keep_first(c);
+  if (!error && c->opened) error = keep_more(c); /* otherwise it was given up for another stream */
+  if (!error && c->opened) error = vsi_shares_enter(c->v->shares, scope, c->opened);
+  if (error) vsi_connecting_refuse(c, error);
 }

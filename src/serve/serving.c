@@ -85,29 +85,30 @@ static vestry_cause cause_of_refusal(vestry_err refusal) {
 /* PHASE_CONNECT: determine the context's targets. These are the connection that the reply names, the connections stored
  * under its key or found by interceptors, or else a new stream. OK | the refusal, which is also recorded. */
 static vestry_err find_connections(serving *s, vestry_dispatch_context *context) {
-  context->reply = &s->reply;
-  if (s->reply.connection) (void)vsi_targets_add(&context->targets, s->reply.connection); /* needs no memory */
-  vsi_registration_find(context);
+  vsi_connecting c = {.v = s->v, .targets = &context->targets, .reply = &s->reply};
+  context->connecting = &c;
+  if (s->reply.connection) (void)vsi_targets_add(c.targets, s->reply.connection); /* needs no memory */
+  vsi_registration_find(&c);
   vsi_context_intercept(context, VESTRY_PHASE_CONNECT, false);
-  vsi_targets_prune(&context->targets);
-  if (!context->refusal && !context->targets.count) context->refusal = open_stream(s);
-  if (s->opened && !context->refusal) {
-    (void)vsi_targets_add(&context->targets, s->opened);
-    context->opened = s->opened;
-    context->stream = s->stream;
+  vsi_targets_prune(c.targets);
+  if (!c.refusal && !c.targets->count) c.refusal = open_stream(s);
+  if (s->opened && !c.refusal) {
+    (void)vsi_targets_add(c.targets, s->opened);
+    c.opened = s->opened;
   }
   vsi_context_intercept(context, VESTRY_PHASE_CONNECT, true);
-  if (context->opened) vsi_registration_keep(context);
-  if (context->opened && !context->refusal && vsi_reply_stays_open(&s->reply, s->v))
-    context->refusal = vsi_shares_enter(s->v->shares, s->request.scope, context->opened);
-  if (s->opened && context->refusal)
-    give_up(s, cause_of_refusal(context->refusal));
-  else if (s->opened && !context->opened)
+  if (c.opened && !c.refusal && vsi_reply_stays_open(&s->reply, s->v)) vsi_registration_keep(&c, s->request.scope);
+  if (s->opened && c.refusal)
+    give_up(s, cause_of_refusal(c.refusal));
+  else if (s->opened && !c.opened)
     give_up(s, VESTRY_CAUSE_CLOSED); /* for another stream */
   else if (s->opened)
     vsi_attachments_settle(&s->reply.attachments, s->opened);
   vsi_dispatch_log(s->v, context->result, "the connections of a reply");
-  return context->refusal;
+  context->connecting = NULL;
+  context->phase = VESTRY_PHASE_DISPATCH;
+  vsi_context_clear(context->result); /* drop the records of the search */
+  return c.refusal;
 }
 
 /* -------------------------------------------------------------------------------------- performing the reply ------ */
@@ -136,7 +137,6 @@ static vestry_err perform(serving *s, vestry_connection **ret_connection) {
   vsi_context_init(&context, s->v, &s->request, s->request.signals, s->request.scope, &s->result);
   vestry_err error = find_connections(s, &context);
   if (!error) {
-    vsi_context_connected(&context);
     context.fail_fast = reply->fail_fast;
     vsi_dispatch(&context, &(vsi_effects){.items = reply->effects, .count = reply->effects_count});
     vsi_dispatch_log(s->v, &s->result, "a reply");

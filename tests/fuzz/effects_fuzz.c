@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json/value.h"
 #include "vestry/testing/memory.h"
 #include "vestry/vestry.h"
+#include "json/value.h"
 
 enum { INPUTS_AN_INSTANCE = 500 };
 

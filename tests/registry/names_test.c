@@ -159,10 +159,8 @@ static void invalid_registrations_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(last_registration_of_a_name_wins),
-      cmocka_unit_test(action_replaces_effect_of_the_same_name),
-      cmocka_unit_test(similar_names_are_distinct),
-      cmocka_unit_test(growing_survives_every_allocation_failure),
+      cmocka_unit_test(last_registration_of_a_name_wins),  cmocka_unit_test(action_replaces_effect_of_the_same_name),
+      cmocka_unit_test(similar_names_are_distinct),        cmocka_unit_test(growing_survives_every_allocation_failure),
       cmocka_unit_test(invalid_registrations_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
