@@ -16,7 +16,6 @@
 #include "base/field.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/utf8.h"
 #include "channel/broadcast.h"
 #include "channel/channel.h"
 #include "coding/coding.h"
@@ -406,20 +405,11 @@ static vestry_err refuse_value(vestry_reply *reply, vestry_err error) {
                           "infinite number), or signals are not an object");
 }
 
-/* Return whether a built-in effect can be added as a finished event. If interceptors must see the effect, or the
- * application has replaced the effect of that name, the effect is added as a list instead. */
-static bool is_direct(const vestry_reply *reply) {
-  return !reply->v || vsi_names_are_direct(reply->v->registry);
-}
-
-static vestry_err add_list(vestry_reply *reply, const char *name, const vestry_value *argument, json_type type) {
-  json_t *list;
-  vestry_err error = argument ? vestry_value_to_json(VESTRY_LIST(name, *argument), &list) : VESTRY_INVALID;
-  if (error) return refuse_value(reply, error);
-  if (json_typeof(json_array_get(list, 1)) == type)
-    return add_effect(reply, &(vsi_effect_item){.list = list, .is_plain = true});
-  json_decref(list);
-  return refuse_value(reply, VESTRY_INVALID);
+static vestry_err add_patch(vestry_reply *reply, bool is_elements, const vestry_value *argument) {
+  vsi_effect_item item;
+  vestry_err error =
+      vsi_effect_item_make(reply->v ? reply->v->registry : NULL, reply->host, is_elements, argument, &item);
+  return error ? refuse_value(reply, error) : add_effect(reply, &item);
 }
 
 vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect) {
@@ -432,22 +422,12 @@ vestry_err vestry_reply_effect(vestry_reply *reply, const vestry_value *effect) 
 }
 
 vestry_err vestry_reply_patch_signals(vestry_reply *reply, const vestry_value *signals) {
-  vestry_event *event;
-  if (!is_direct(reply)) return add_list(reply, "patch-signals", signals, JSON_OBJECT);
-  vestry_err error = vestry_event_signals(reply->host, signals, NULL, &event);
-  return error ? refuse_value(reply, error)
-               : add_effect(reply, &(vsi_effect_item){.name = "patch-signals", .event = event});
+  return add_patch(reply, false, signals);
 }
 
 vestry_err vestry_reply_patch_elements(vestry_reply *reply, const char *html) {
-  vestry_event *event;
   if (!html) return vsi_reply_refuse(reply, VESTRY_INVALID, "vestry_reply_patch_elements: the HTML is NULL");
-  if (!is_direct(reply)) return add_list(reply, "patch-elements", VESTRY_VALUES(html), JSON_STRING);
-  const size_t len = strlen(html);
-  vestry_err error =
-      vsi_is_utf8(html, len) ? vestry_event_elements(reply->host, html, len, NULL, &event) : VESTRY_INVALID;
-  return error ? refuse_value(reply, error)
-               : add_effect(reply, &(vsi_effect_item){.name = "patch-elements", .event = event});
+  return add_patch(reply, true, VESTRY_VALUES(html));
 }
 
 void *vestry_connection_data(const vestry_connection *connection) {

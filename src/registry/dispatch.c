@@ -454,23 +454,37 @@ static bool is_constant(const vestry_value *value, unsigned depth) {
   return true;
 }
 
-/* Make the event of one frequent effect without making JSON of it. NULL: dispatch it as JSON; also after a failure,
- * which is then described, and for a tracer. The writes of an event are children of the span in which it was made, and
- * the span of the dispatch begins later. */
-static vestry_event *make_event(const vestry *v, const vestry_value *effect, const char **ret_name) {
-  if (!effect || effect->type != VESTRY_VALUE_LIST || effect->count != 2 || !effect->items) return NULL;
+static vestry_err make_item_event(const vestry_host *host, bool is_elements, const vestry_value *argument,
+                                  vestry_event **ret_event) {
+  if (!is_elements) return vestry_event_signals(host, argument, NULL, ret_event);
+  const size_t len = argument->text ? strlen(argument->text) : 0;
+  if (!argument->text || !vsi_is_utf8(argument->text, len)) return VESTRY_INVALID;
+  return vestry_event_elements(host, argument->text, len, NULL, ret_event);
+}
+
+vestry_err vsi_effect_item_make(const vestry_registry *names, const vestry_host *host, bool is_elements,
+                                const vestry_value *argument, vsi_effect_item *ret_item) {
+  *ret_item = (vsi_effect_item){.name = is_elements ? "patch-elements" : "patch-signals", .is_plain = true};
+  if (!argument) return VESTRY_INVALID;
+  if (!names || vsi_names_are_direct(names)) return make_item_event(host, is_elements, argument, &ret_item->event);
+  vestry_err error = vestry_value_to_json(VESTRY_LIST(ret_item->name, *argument), &ret_item->list);
+  if (error || json_typeof(json_array_get(ret_item->list, 1)) == (is_elements ? JSON_STRING : JSON_OBJECT))
+    return error;
+  json_decref(ret_item->list);
+  return VESTRY_INVALID;
+}
+
+/* Make the event of one frequent effect without making JSON of it. Returns false if it must be dispatched as JSON; also
+ * after a failure, which is then described, and for a tracer. The writes of an event are children of the span in which
+ * it was made, and the span of the dispatch begins later. */
+static bool make_event(const vestry *v, const vestry_value *effect, vsi_effect_item *ret_item) {
+  if (!effect || effect->type != VESTRY_VALUE_LIST || effect->count != 2 || !effect->items) return false;
   const vestry_value *name = &effect->items[0], *argument = &effect->items[1];
-  vestry_event *event = NULL;
-  if (!vsi_names_are_direct(v->registry) || vsi_instance_elsewhere(v) || v->host->tracer) return NULL;
-  if (name->type != VESTRY_VALUE_STRING || !name->text || !is_constant(argument, 0)) return NULL;
-  if (argument->type == VESTRY_VALUE_OBJECT && strcmp(name->text, *ret_name = "patch-signals") == 0) {
-    (void)vestry_event_signals(v->host, argument, NULL, &event);
-  } else if (argument->type == VESTRY_VALUE_STRING && strcmp(name->text, *ret_name = "patch-elements") == 0) {
-    const size_t len = argument->text ? strlen(argument->text) : 0;
-    if (argument->text && vsi_is_utf8(argument->text, len))
-      (void)vestry_event_elements(v->host, argument->text, len, NULL, &event);
-  }
-  return event;
+  if (!vsi_names_are_direct(v->registry) || vsi_instance_elsewhere(v) || v->host->tracer) return false;
+  if (name->type != VESTRY_VALUE_STRING || !name->text || !is_constant(argument, 0)) return false;
+  const bool is_signals = argument->type == VESTRY_VALUE_OBJECT && strcmp(name->text, "patch-signals") == 0;
+  const bool is_elements = argument->type == VESTRY_VALUE_STRING && strcmp(name->text, "patch-elements") == 0;
+  return (is_signals || is_elements) && !vsi_effect_item_make(NULL, v->host, is_elements, argument, ret_item);
 }
 
 static vestry_err dispatch_made(vestry *v, vestry_scope scope, const vestry_key *key, const vsi_effect_item *made) {
@@ -487,9 +501,8 @@ static vestry_err dispatch_made(vestry *v, vestry_scope scope, const vestry_key 
 vestry_err vestry_dispatch(vestry *v, vestry_scope scope, const vestry_key *key, const vestry_value *effects) {
   if (!v) return VESTRY_INVALID;
   if (!key) return vsi_mistake(v->host, "vestry_dispatch", "the key is NULL");
-  vsi_effect_item made = {.list = NULL};
-  made.event = make_event(v, effects, &made.name);
-  if (made.event) {
+  vsi_effect_item made;
+  if (make_event(v, effects, &made)) {
     vestry_err sent = dispatch_made(v, scope, key, &made);
     vestry_event_unref(made.event);
     return sent;
