@@ -57,7 +57,6 @@ vestry_err vsi_room_resize(vsi_room *room, size_t len) {
 void vsi_room_give_back(vsi_room *room) {
   if (!room->bytes) return;
   vsi_budget_give_back(&room->v->response_bytes, room->bytes);
-  vsi_trim_note(&room->v->trim, room->bytes);
   room->bytes = 0;
 }
 
@@ -163,7 +162,6 @@ uint64_t vestry_request_bytes_excess(const vestry *v) {
 
 void vestry_request_bytes_give(vestry *v, size_t bytes) {
   vsi_budget_give_back(&v->request_bytes, bytes);
-  vsi_trim_note(&v->trim, bytes);
 }
 
 void vsi_intake_stats(vestry *v, vestry_stats *stats) {

@@ -69,7 +69,6 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
   v->nothing->refcount = UNCOUNTED; /* all threads dispatch with it */
   vestry_err error = vsi_registry_create(v->host, &v->registry);
   if (!error) error = create_runtime(v, options);
-  if (!error) error = vsi_trim_init(&v->trim, v->runtime);
   if (!error) error = vsi_routes_create(v->host, &v->routes);
   if (!error) *ret_part = NULL, error = vsi_stores_create(v, options);
   if (!error) *ret_part = part_of_policy, error = vsi_group_create(v->runtime, options->connection, &v->group);
@@ -89,7 +88,6 @@ static vestry_err fill(vestry *v, const vestry_options *options, const char **re
 /* Free all parts that were created. */
 static void take_apart(vestry *v) {
   vsi_drain_destroy(v);
-  vsi_trim_finish(&v->trim);
   vsi_extensions_finish(&v->extensions, v);
   vsi_shares_destroy(v->shares);
   vsi_stores_destroy(v);
