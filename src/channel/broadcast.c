@@ -9,7 +9,7 @@
 #include "connection/refusal.h"
 #include "instance/elsewhere.h"
 
-static vsi_channel *find(const vestry *v, const vestry_scoped_key *name) {
+static vsi_channel *find_channel(const vestry *v, const vestry_scoped_key *name) {
   return vsi_channels_find(v->channels, name->data, name->len, name->hash);
 }
 
@@ -17,7 +17,7 @@ vestry_err vsi_name_find(const vestry *v, vestry_scope scope, const vestry_key *
   vsi_scoped_key name;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
   if (error) return error;
-  vsi_channel *found = find(v, &name.key);
+  vsi_channel *found = find_channel(v, &name.key);
   vsi_scoped_key_finish(&name);
   if (!found) return VESTRY_NOT_FOUND;
   *ret_channel = found;
@@ -35,7 +35,7 @@ vestry_err vsi_name_reserve(vestry *v, vsi_scoped_key *name, vsi_member **ret_me
 }
 
 vestry_err vsi_name_reserve_kept(vestry *v, vsi_scoped_key *name, vsi_member **ret_member) {
-  vsi_channel *channel = find(v, &name->key);
+  vsi_channel *channel = find_channel(v, &name->key);
   vsi_scoped_key_finish(name);
   if (!channel) return VESTRY_NOT_FOUND;
   vestry_err error = vsi_channel_keeps(channel) ? vsi_channel_reserve(channel, ret_member) : VESTRY_NOT_FOUND;
@@ -88,7 +88,7 @@ typedef struct making {
   const vestry_signals_options *signals; /* with values */
 } making;
 
-static vestry_err make(const vestry *v, const making *m, vestry_event **ret_event) {
+static vestry_err make_channel(const vestry *v, const making *m, vestry_event **ret_event) {
   if (m->event) {
     *ret_event = vestry_event_ref(m->event);
     return VESTRY_OK;
@@ -100,10 +100,10 @@ static vestry_err make(const vestry *v, const making *m, vestry_event **ret_even
 /* Publish on this node, then on other nodes. An error of this node takes precedence. */
 static vestry_err broadcast(vestry *v, const vestry_scoped_key *name, const making *m, size_t *ret_sent_count) {
   const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
-  vsi_channel *channel = find(v, name);
+  vsi_channel *channel = find_channel(v, name);
   if (!channel && !elsewhere) return VESTRY_NOT_FOUND;
   vestry_event *event = NULL;
-  vestry_err error = make(v, m, &event);
+  vestry_err error = make_channel(v, m, &event);
   if (error) {
     if (channel) vsi_channel_unref(channel);
     return error == VESTRY_INVALID ? vsi_event_refuse(v->host, m->function) : error;
@@ -152,7 +152,7 @@ vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope scope, const v
 
 vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event) {
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
-  vsi_channel *channel = find(v, name);
+  vsi_channel *channel = find_channel(v, name);
   return channel ? publish(channel, event, NULL) : VESTRY_NOT_FOUND;
 }
 

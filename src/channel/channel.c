@@ -115,7 +115,7 @@ vestry_err vsi_channel_make(vsi_group *group, uint64_t epoch_max_bytes, const vs
 static _Thread_local unsigned publishes_inside;
 
 /* Take the semaphore. Returns false if it is taken and this thread must not wait, because it holds another one. */
-static bool enter(vsi_channel *channel) {
+static bool enter_semaphore(vsi_channel *channel) {
   if (publishes_inside) return vsi_semaphore_try(&channel->semaphore);
   vsi_semaphore_enter(&channel->semaphore);
   return true;
@@ -155,7 +155,7 @@ static void leave_semaphore(vsi_channel *channel) {
 }
 
 vestry_err vsi_channel_go_in(vsi_channel *channel) {
-  if (!enter(channel)) return VESTRY_BUSY;
+  if (!enter_semaphore(channel)) return VESTRY_BUSY;
   publishes_inside++;
   return VESTRY_OK;
 }
@@ -192,7 +192,7 @@ static bool is_in(const vsi_close_node *node, const void *channel) {
  * connection has joined, and of a few other objects. A map for each channel would take 29 bytes more for each member.
  * The found member exists while the lock is held: connection_closed waits for it, and any other thread must first take
  * the member out. */
-static vsi_member *find_locked(const vsi_channel *channel, vestry_connection *connection) {
+static vsi_member *find_member_locked(const vsi_channel *channel, vestry_connection *connection) {
   return (vsi_member *)vsi_connection_find_at_close(connection, connection_closed, is_in, channel);
 }
 
@@ -225,7 +225,7 @@ static void remove_from_row(vsi_member_row *row, vsi_member *member) {
  * CLOSED */
 static vestry_err add_locked(vsi_channel *channel, vsi_member *member) {
   vsi_members *members = &channel->members;
-  if (find_locked(channel, member->connection)) return VESTRY_EXISTS;
+  if (find_member_locked(channel, member->connection)) return VESTRY_EXISTS;
   vestry_err error = vsi_connection_at_close(member->connection, &member->at_close);
   if (error) return error;
   member->number = ++members->last_number;
@@ -278,14 +278,14 @@ void vsi_channel_discard(vsi_member *member) {
 
 bool vsi_channel_has(vsi_channel *channel, vestry_connection *connection) {
   vsi_mutex_lock(&channel->lock);
-  bool has = find_locked(channel, connection);
+  bool has = find_member_locked(channel, connection);
   vsi_mutex_unlock(&channel->lock);
   return has;
 }
 
 void vsi_channel_let_claim(vsi_channel *channel, vestry_connection *connection) {
   vsi_mutex_lock(&channel->lock);
-  vsi_member *member = find_locked(channel, connection);
+  vsi_member *member = find_member_locked(channel, connection);
   if (member) member->is_fresh = false;
   vsi_mutex_unlock(&channel->lock);
 }
@@ -330,7 +330,7 @@ static vsi_member *any_locked(const vsi_channel *channel) {
 static bool take_out(vsi_channel *channel, vestry_connection *connection) {
   bool entered = false;
   vsi_mutex_lock(&channel->lock);
-  vsi_member *member = connection ? find_locked(channel, connection) : any_locked(channel);
+  vsi_member *member = connection ? find_member_locked(channel, connection) : any_locked(channel);
   if (member) {
     VSI_REFS_TAKE(&member->refs); /* the close node may drop its reference after the unlock */
     entered = take_out_locked(channel, member);
@@ -603,7 +603,7 @@ void vsi_channel_look(vsi_channel *channel, vestry_channel_stats *ret_stats, vsi
 }
 
 void vsi_channel_stats_get(vsi_channel *channel, vestry_channel_stats *ret_stats) {
-  bool entered = enter(channel);
+  bool entered = enter_semaphore(channel);
   vestry_channel_stats stats;
   vsi_channel_sums sums;
   vsi_channel_look(channel, &stats, &sums);

@@ -65,7 +65,7 @@ void vsi_channels_destroy(vsi_channels *channels) {
 }
 
 /* Return the channel with a reference; NULL: none. */
-static vsi_channel *find_locked(const vsi_channels *channels, const vsi_channel_name *name) {
+static vsi_channel *find_channel_locked(const vsi_channels *channels, const vsi_channel_name *name) {
   for (vsi_map_link *at = vsi_map_first(&channels->map, name->in.hash); at; at = vsi_map_further(at)) {
     vsi_channel *channel = VSI_MAP_OWNER(at, vsi_channel, name.in);
     if (channel->name.len == name->len && memcmp(channel->name.bytes, name->bytes, name->len) == 0)
@@ -77,7 +77,7 @@ static vsi_channel *find_locked(const vsi_channels *channels, const vsi_channel_
 vsi_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash) {
   const vsi_channel_name name = {.in = {.hash = hash}, .bytes = bytes, .len = len};
   vsi_mutex_lock(&channels->lock);
-  vsi_channel *found = find_locked(channels, &name);
+  vsi_channel *found = find_channel_locked(channels, &name);
   vsi_mutex_unlock(&channels->lock);
   return found;
 }
@@ -193,7 +193,7 @@ static vestry_err find_or_add(vsi_channels *channels, const vsi_channel_name *na
                               vsi_channel **ret_channel) {
   vestry_err error = VESTRY_OK;
   vsi_mutex_lock(&channels->lock);
-  vsi_channel *found = find_locked(channels, name);
+  vsi_channel *found = find_channel_locked(channels, name);
   if (!found) error = room_locked(channels);
   if (!found && !error) {
     vsi_map_room_take(&channels->map, &have->room);
@@ -212,7 +212,7 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
       .unref = unref, .channels = channels, .in = {.hash = hash}, .bytes = bytes, .len = len};
   spare have = {NULL, {NULL, 0}};
   vsi_mutex_lock(&channels->lock);
-  vsi_channel *found = find_locked(channels, &name);
+  vsi_channel *found = find_channel_locked(channels, &name);
   vestry_err error = found ? VESTRY_OK : room_locked(channels);
   unsigned bits = vsi_map_wanted(&channels->map, channels->map.count + 1);
   vsi_mutex_unlock(&channels->lock);

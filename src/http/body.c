@@ -31,7 +31,7 @@ typedef struct vsi_body {
 /* Take room for a body. If a body is rejected but would fit if others held less, its size is noted in response_wanted,
  * and until another body gets room, vestry_response_bytes_excess reports that much excess, so that the largest
  * responses are cut. The accesses are relaxed because only the budget must be exact. */
-static bool take(vestry *v, size_t held, size_t whole) {
+static bool take_response_bytes(vestry *v, size_t held, size_t whole) {
   vsi_budget *budget = &v->response_bytes;
   uint64_t most = whole > budget->max / SMALL_PART ? budget->max - budget->max / RESERVED_PART : budget->max;
   uint64_t cost = whole - held;
@@ -48,7 +48,7 @@ static bool take(vestry *v, size_t held, size_t whole) {
 
 vestry_err vsi_room_resize(vsi_room *room, size_t len) {
   const size_t counted = len < UNCOUNTED_BYTES || !room->v ? 0 : len;
-  if (counted > room->bytes && !take(room->v, room->bytes, counted)) return VESTRY_LIMIT;
+  if (counted > room->bytes && !take_response_bytes(room->v, room->bytes, counted)) return VESTRY_LIMIT;
   if (counted < room->bytes) vsi_budget_give_back(&room->v->response_bytes, room->bytes - counted);
   room->bytes = counted;
   return VESTRY_OK;

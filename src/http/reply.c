@@ -462,13 +462,13 @@ typedef struct joining {
   vsi_member *member;
 } joining;
 
-static void begin(vsi_attachment *attachment, vestry_connection *connection) {
+static void begin_joining(vsi_attachment *attachment, vestry_connection *connection) {
   joining *one = (joining *)attachment;
   (void)vsi_channel_admit(one->member, connection); /* EXISTS: the stream is a member already; CLOSED: it has ended */
   vsi_free(one->host, one);
 }
 
-static void drop(vsi_attachment *attachment) {
+static void drop_joining(vsi_attachment *attachment) {
   joining *one = (joining *)attachment;
   vsi_channel_discard(one->member);
   vsi_free(one->host, one);
@@ -485,6 +485,6 @@ vestry_err vestry_reply_join(vestry_reply *reply, vestry_scope scope, const vest
     vsi_channel_discard(member);
     error = VESTRY_NO_MEMORY;
   }
-  if (one) *one = (joining){{.begin = begin, .drop = drop}, reply->host, member};
+  if (one) *one = (joining){{.begin = begin_joining, .drop = drop_joining}, reply->host, member};
   return vsi_reply_attach(reply, error, one ? &one->attachment : NULL);
 }

@@ -54,8 +54,8 @@ vestry_err vestry_reply_json(vestry_reply *reply, const json_t *json) {
 /* ------------------------------------------------------------------------------------------------- formats -------- */
 
 /* Pass the built HTML to `put`. */
-static vestry_err take(vestry_reply *reply, vestry_err (*put)(vestry_reply *reply, vestry_slice html),
-                       vestry_html *html) {
+static vestry_err take_content(vestry_reply *reply, vestry_err (*put)(vestry_reply *reply, vestry_slice html),
+                               vestry_html *html) {
   vestry_slice made;
   vestry_err error = vsi_reply_remember(reply, vsi_html_settle(html, &made));
   if (!error) return put(reply, made);
@@ -70,7 +70,7 @@ static vestry_err build(vestry_reply *reply, vestry_err (*put)(vestry_reply *rep
   vestry_html html;
   vestry_html_init(&html, reply->host);
   vestry_html_vadd(&html, format, arguments);
-  vestry_err error = take(reply, put, &html);
+  vestry_err error = take_content(reply, put, &html);
   vestry_html_finish(&html);
   return error;
 }
@@ -100,5 +100,5 @@ vestry_err vestry_reply_bodyf(vestry_reply *reply, const char *format, ...) {
 }
 
 vestry_err vestry_reply_html(vestry_reply *reply, vestry_html *html) {
-  return html ? take(reply, put_body, html) : vsi_reply_refuse(reply, VESTRY_INVALID, "the HTML is NULL");
+  return html ? take_content(reply, put_body, html) : vsi_reply_refuse(reply, VESTRY_INVALID, "the HTML is NULL");
 }

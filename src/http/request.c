@@ -91,7 +91,7 @@ void vsi_request_detach(vestry_request *req) {
 
 /* Make room for more of the body, and count the buffer's growth against the bytes of all requests. The buffer doubles,
  * but is never larger than `most`, which vsi_body_bytes_most relies on. OK | LIMIT | NO_MEMORY */
-static vestry_err make_room(vestry_request *req, vsi_buffer *body, size_t more, size_t most) {
+static vestry_err make_body_room(vestry_request *req, vsi_buffer *body, size_t more, size_t most) {
   const size_t least = body->len + more;
   if (least <= body->capacity) return VESTRY_OK;
   size_t capacity = least > 2 * body->capacity ? least : 2 * body->capacity;
@@ -115,7 +115,7 @@ static vestry_err read_pieces(vestry_request *req, int64_t announced, size_t mos
   size_t limit = announced >= 0 ? (size_t)announced : most + 1;
   while (body->len < limit) {
     size_t room = limit - body->len < READ_BYTES ? limit - body->len : READ_BYTES, len = 0;
-    vestry_err error = make_room(req, body, room + 1, limit + 1); /* plus one byte for the final NUL */
+    vestry_err error = make_body_room(req, body, room + 1, limit + 1); /* plus one byte for the final NUL */
     if (!error) error = req->own->ops->read(req->own->server_request, body->data + body->len, room, &len);
     if (error) return error;
     if (len > room) return VESTRY_IO;

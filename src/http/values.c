@@ -23,8 +23,8 @@
 #include "json/value.h"
 
 /* Allocate `count` pairs and their order, followed by text_len bytes of text. */
-static vestry_err make_room(const vestry_request *req, vsi_values *values, size_t count, size_t text_len,
-                            char **ret_text) {
+static vestry_err make_value_room(const vestry_request *req, vsi_values *values, size_t count, size_t text_len,
+                                  char **ret_text) {
   if (count > req->v->max_values_count) return VESTRY_TOO_LARGE;
   values->pairs = vsi_alloc(req->v->host, count * (2 * sizeof *values->pairs + sizeof *values->order) + text_len);
   if (!values->pairs) return VESTRY_NO_MEMORY;
@@ -73,7 +73,7 @@ static vestry_err read_encoded(vsi_values *values, const vestry_request *req, co
   size_t count = 0;
   for (size_t i = 0; i < len; i++) count += query[i] != '&' && (!i || query[i - 1] == '&');
   char *text;
-  vestry_err error = make_room(req, values, count, len + 1, &text);
+  vestry_err error = make_value_room(req, values, count, len + 1, &text);
   if (error) return error;
   memcpy(text, query, len);
   const bool plain = is_plain(query, len); /* usually */
@@ -111,7 +111,7 @@ static vestry_err read_parts(vsi_values *values, const vestry_request *req, cons
     len += part.name.len + part.value.len + 2;
   }
   char *text;
-  if (error == VESTRY_NOT_FOUND) error = make_room(req, values, count, len + 1, &text);
+  if (error == VESTRY_NOT_FOUND) error = make_value_room(req, values, count, len + 1, &text);
   while (!error && vsi_parts_next(&again, &part) == VESTRY_OK) {
     if (vsi_part_is_file(&part)) continue;
     const char **pair = values->pairs + 2 * values->count++;
@@ -146,7 +146,7 @@ static vestry_err read_path(vsi_values *values, const vestry_request *req) {
   size_t len = 0;
   for (size_t i = 0; i < captures->count; i++) len += captures->values[i].len + 1;
   char *text;
-  vestry_err error = make_room(req, values, captures->count, len, &text);
+  vestry_err error = make_value_room(req, values, captures->count, len, &text);
   for (size_t i = 0; i < captures->count && !error; i++) {
     const vestry_slice value = captures->values[i];
     values->pairs[2 * i] = visit->route->names[i];
@@ -201,7 +201,7 @@ vestry_err vsi_request_set_values(const vestry_request *asked, vestry_in in, ves
   *values = (vsi_values){.is_read = true};
   if (!count) return VESTRY_OK;
   char *text;
-  values->error = make_room(asked, values, count, texts.len, &text);
+  values->error = make_value_room(asked, values, count, texts.len, &text);
   if (values->error) return values->error;
   memcpy(text, texts.data, texts.len);
   for (size_t i = 0; i < 2 * count; i++) {
@@ -252,8 +252,8 @@ static const char *const *find_pair(const vsi_values *values, const char *name, 
 }
 
 /* OK | NOT_FOUND | MALFORMED | the error of the place */
-static vestry_err find(const vestry_request *req, vestry_in in, const char *name, size_t index,
-                       const char **ret_value) {
+static vestry_err find_value(const vestry_request *req, vestry_in in, const char *name, size_t index,
+                             const char **ret_value) {
   if (!name || (unsigned)in >= VSI_IN_COUNT)
     return vsi_mistake(req->v->host, "vestry_request_get or vestry_request_value",
                        "name is NULL, or in is none of vestry_in");
@@ -267,7 +267,7 @@ static vestry_err find(const vestry_request *req, vestry_in in, const char *name
 
 const char *vestry_request_value_at(const vestry_request *req, vestry_in in, const char *name, size_t index) {
   const char *value = NULL;
-  return find(req, in, name, index, &value) ? NULL : value;
+  return find_value(req, in, name, index, &value) ? NULL : value;
 }
 
 static vestry_err read_integer(const char *text, vestry_into into) {
@@ -310,7 +310,7 @@ static vestry_err read_boolean(const char *text, vestry_into into) {
 vestry_err vestry_request_get(const vestry_request *req, vestry_in in, const char *name, vestry_into into) {
   const char *text;
   if (!into.variable) return vsi_mistake(req->v->host, "vestry_request_get", "into has no variable");
-  vestry_err error = find(req, in, name, 0, &text);
+  vestry_err error = find_value(req, in, name, 0, &text);
   if (error) return error;
   switch (into.type) {
   case VESTRY_VALUE_INTEGER: return read_integer(text, into);

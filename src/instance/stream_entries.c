@@ -86,7 +86,7 @@ static void drop_locked(vsi_stream_context *stream, size_t i) {
 }
 
 /* Return the index of the first record that equals this one; count_locked: there is none. */
-static size_t find_locked(const vsi_stream_context *stream, uintptr_t store, vestry_handle handle) {
+static size_t find_record_locked(const vsi_stream_context *stream, uintptr_t store, vestry_handle handle) {
   size_t i = 0;
   for (size_t count = count_locked(stream); i < count; i++) {
     const record at = record_locked(stream, i);
@@ -146,7 +146,7 @@ static bool value_has_ended(void *value) {
 }
 
 /* Make room for this number of records. OK | NO_MEMORY */
-static vestry_err make_room(vestry_connection *connection, vsi_stream_context *stream, size_t room) {
+static vestry_err make_record_room(vestry_connection *connection, vsi_stream_context *stream, size_t room) {
   vsi_stream_list *list = vsi_alloc(vsi_stream_context_v(stream)->host, bytes_for(room));
   if (!list) return VESTRY_NO_MEMORY;
   list->room = (uint32_t)room;
@@ -188,19 +188,19 @@ static vestry_err value_entering(void *value, vestry_store *store) {
     if (is_reserved) return VESTRY_OK;
     if (has_ended) return VESTRY_CLOSED;
     if (!has_room) return refuse_entry(vsi_stream_context_v(stream));
-    vestry_err error = make_room(connection, stream, count < FIRST_ROOM ? FIRST_ROOM : 2 * count);
+    vestry_err error = make_record_room(connection, stream, count < FIRST_ROOM ? FIRST_ROOM : 2 * count);
     if (error) return error;
   }
 }
 
 /* Give a reserved record its handle, or drop it. Returns whether the entry stays stored, as far as the records show. */
 static bool settle_locked(vsi_stream_context *stream, uintptr_t store, vestry_handle handle) {
-  size_t left = handle ? find_locked(stream, store | 1, handle) : count_locked(stream);
+  size_t left = handle ? find_record_locked(stream, store | 1, handle) : count_locked(stream);
   if (left < count_locked(stream)) {
     drop_locked(stream, left);
     return false;
   }
-  size_t reserved = find_locked(stream, store, 0);
+  size_t reserved = find_record_locked(stream, store, 0);
   VSI_ASSERT(reserved < count_locked(stream));
   if (handle)
     set_locked(stream, reserved, (record){store, handle});
@@ -228,10 +228,10 @@ static void value_left(void *value, vestry_store *store, vestry_handle handle) {
   if (!stream) return;
   vsi_connection_lock(connection);
   if (!atomic_load_explicit(&stream->ended, memory_order_relaxed)) {
-    size_t at = find_locked(stream, (uintptr_t)store, handle);
+    size_t at = find_record_locked(stream, (uintptr_t)store, handle);
     if (at < count_locked(stream)) {
       drop_locked(stream, at);
-    } else if ((at = find_locked(stream, (uintptr_t)store, 0)) < count_locked(stream)) {
+    } else if ((at = find_record_locked(stream, (uintptr_t)store, 0)) < count_locked(stream)) {
       set_locked(stream, at, (record){(uintptr_t)store | 1, handle});
     }
   }
@@ -250,7 +250,7 @@ const vestry_value_ops vestry_connection_values = {.ref = value_ref,
 /* -------------------------------------------------------------------------------------------- for the instance ---- */
 
 vestry_err vsi_stream_entries_reserve(vestry_connection *connection, size_t count) {
-  return make_room(connection, vsi_stream_context_of(connection), count);
+  return make_record_room(connection, vsi_stream_context_of(connection), count);
 }
 
 void vsi_stream_entries_end(vestry_connection *connection, vsi_stream_context *stream, vestry_cause cause) {
@@ -334,7 +334,7 @@ vestry_err vsi_scope_change_begin(vsi_scope_change *change, vestry_connection *c
   }
   change->from = vestry_connection_scope_get(connection, change->from_bytes); /* only this thread changes it */
   /* The new scope is in the list. A stream that has ended gets no list, and then no scope. */
-  if (!has_list) error = make_room(connection, stream, FIRST_ROOM);
+  if (!has_list) error = make_record_room(connection, stream, FIRST_ROOM);
   if (error) vsi_scope_change_end(change, connection);
   return error;
 }

@@ -83,7 +83,7 @@ static const option plain_options[] = {
     {NULL, NULL, 0},
 };
 
-static const option *find(const option *options, const char *name) {
+static const option *find_option(const option *options, const char *name) {
   for (; options->name; options++)
     if (strcmp(options->name, name) == 0) return options;
   return NULL;
@@ -99,7 +99,7 @@ static vestry_err read_options(vestry_dispatch_context *context, const json_t *j
   const char *name;
   json_t *value;
   json_object_foreach((json_t *)json, name, value) { /* iteration does not modify it */
-    const option *known = find(options, name);
+    const option *known = find_option(options, name);
     if (!known) return vestry_context_fail(context, VESTRY_INVALID, "unknown option %.40s", name);
     vestry_err error = known->read(context, name, value, (char *)ret_options + known->offset);
     if (error) return error;

@@ -31,7 +31,7 @@ void vsi_registry_destroy(vestry_registry *registry) {
 /* ------------------------------------------------------------------------------------------------------ names ----- */
 
 /* Create an entry for a name; NULL: no memory. */
-static vsi_name *make(vestry_registry *registry, const char *name, size_t len) {
+static vsi_name *make_name(vestry_registry *registry, const char *name, size_t len) {
   vsi_map_room room = {NULL, 0}; /* without memory for more buckets, the entry is not made either */
   if (vsi_map_room_make(&room, registry->host, vsi_map_wanted(&registry->map, registry->map.count + 1))) return NULL;
   vsi_map_room_take(&registry->map, &room);
@@ -47,7 +47,7 @@ static vsi_name *make(vestry_registry *registry, const char *name, size_t len) {
 /* Set the meaning of a name. OK | NO_MEMORY (registry unchanged) */
 static vestry_err set(vestry_registry *registry, const char *name, size_t len, const vsi_meaning *meaning) {
   vsi_name *at = vsi_names_find(registry, name, len);
-  if (!at) at = make(registry, name, len);
+  if (!at) at = make_name(registry, name, len);
   if (!at) return VESTRY_NO_MEMORY;
   registry->has_overridden |= registry->find_built_in && registry->find_built_in(name, len);
   if (meaning->kind == VSI_KIND_PLACEHOLDER) {

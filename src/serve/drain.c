@@ -86,7 +86,7 @@ static void free_drain(vsi_drain *drain) {
   vsi_free(drain->v->host, drain);
 }
 
-static vestry_err create(vestry *v, uint64_t window_ms, vsi_drain **ret_drain) {
+static vestry_err create_drain(vestry *v, uint64_t window_ms, vsi_drain **ret_drain) {
   vsi_drain *drain = vsi_calloc(v->host, 1, sizeof *drain);
   if (!drain) return VESTRY_NO_MEMORY;
   drain->v = v;
@@ -109,7 +109,7 @@ vestry_err vestry_drain(vestry *v, uint64_t window_ms) {
   if (vsi_option_ranges_check(v->host, "vestry_drain", &window, 1)) return VESTRY_INVALID;
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vsi_drain *drain, *none = NULL;
-  vestry_err error = create(v, window_ms, &drain);
+  vestry_err error = create_drain(v, window_ms, &drain);
   if (error) return error;
   /* release pairs with drain_of, and with vsi_instance_is_draining */
   if (!atomic_compare_exchange_strong_explicit(&v->drain, &none, drain, memory_order_release, memory_order_relaxed)) {

@@ -45,7 +45,7 @@ static void fail(vsi_serving *s, receipt *to, vestry_err error, bool is_guarded)
   receiver_of(s)->abort(to->state, error);
 }
 
-static vestry_err begin(vsi_serving *s, receipt *to) {
+static vestry_err begin_receiver(vsi_serving *s, receipt *to) {
   vestry_request *req = &s->request;
   if (req->is_datastar && !(req->signals = json_object())) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_serving_find_scope(s);
@@ -61,11 +61,11 @@ static void begin_receipt(vsi_serving *s, receipt *to) {
     fail(s, to, VESTRY_CLOSED, false);
   else if (announced > 0 && (uint64_t)announced > to->most)
     fail(s, to, VESTRY_TOO_LARGE, false);
-  vestry_err error = to->error ? VESTRY_OK : begin(s, to);
+  vestry_err error = to->error ? VESTRY_OK : begin_receiver(s, to);
   if (error) fail(s, to, error, true);
 }
 
-static void take(vsi_serving *s, receipt *to, const void *bytes, size_t len) {
+static void take_piece(vsi_serving *s, receipt *to, const void *bytes, size_t len) {
   if (to->error || !len) return;
   to->len += len;
   if (to->len > to->most) {
@@ -120,7 +120,7 @@ static void read_all(vsi_serving *s, receipt *to, char *buffer) {
     if (error)
       fail(s, to, error, false);
     else
-      take(s, to, buffer, len);
+      take_piece(s, to, buffer, len);
   }
 }
 
@@ -147,7 +147,7 @@ vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection) {
 
 /* Every function below that calls the application begins with come_back, and ends with leave, or with the request's
  * end. After leave, the thread serves other requests until the next piece arrives. */
-static void leave(vsi_serving *s, const vsi_inside *inside) {
+static void leave_request(vsi_serving *s, const vsi_inside *inside) {
   vsi_span_leave(&s->span);
   vsi_inside_end(inside);
 }
@@ -156,7 +156,7 @@ static void come_back(vsi_serving *s, vsi_inside *inside) {
   vsi_span_come_back(&s->span);
 }
 
-static vestry_receiving *make(vestry *v, const vestry_request_ops *ops, void *server_request) {
+static vestry_receiving *make_receiving(vestry *v, const vestry_request_ops *ops, void *server_request) {
   const char *method = ops->method(server_request), *path = ops->path(server_request);
   const size_t method_room = strlen(method) + 1, path_room = strlen(path) + 1;
   vestry_receiving *receiving = vsi_alloc(v->host, sizeof *receiving + method_room + path_room);
@@ -179,7 +179,7 @@ vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *
   const bool is_routed =
       vsi_routes_find(v->routes, ops->method(server_request), ops->path(server_request), &first, allow);
   if (!is_routed || !first.route->receiver) return VESTRY_NOT_FOUND;
-  vestry_receiving *receiving = make(v, ops, server_request);
+  vestry_receiving *receiving = make_receiving(v, ops, server_request);
   if (!receiving) return VESTRY_NO_MEMORY;
   vsi_serving *s = &receiving->s;
   (void)vsi_routes_find(v->routes, s->request.method, s->request.path, &s->visit, allow); /* in the copy of the path */
@@ -189,7 +189,7 @@ vestry_err vestry_receive_begin(vestry *v, const vestry_request_ops *ops, void *
   vsi_inside inside;
   vsi_inside_begin(&inside, v);
   vsi_serving_begin_span(s);
-  leave(s, &inside);
+  leave_request(s, &inside);
   *ret_receiving = receiving;
   return VESTRY_OK;
 }
@@ -199,7 +199,7 @@ void vestry_receive_open(vestry_receiving *receiving) {
   vsi_inside inside;
   come_back(s, &inside);
   begin_receipt(s, &receiving->receipt);
-  leave(s, &inside);
+  leave_request(s, &inside);
 }
 
 bool vestry_receive_wants(const vestry_receiving *receiving) {
@@ -226,9 +226,9 @@ static void write_piece(vestry_receiving *receiving, bool is_last) {
   come_back(s, &inside);
   receiving->piece_len = 0;
   if (receiving->lacks) fail(s, &receiving->receipt, receiving->lacks, false);
-  take(s, &receiving->receipt, receiving->piece, len);
+  take_piece(s, &receiving->receipt, receiving->piece, len);
   if (is_last) close_receipt(s, &receiving->receipt);
-  leave(s, &inside);
+  leave_request(s, &inside);
 }
 
 void vestry_receive_write(vestry_receiving *receiving) {
@@ -240,7 +240,7 @@ void vestry_receive_close(vestry_receiving *receiving) {
 }
 
 /* End the request instead of leaving it. */
-static void end(vestry_receiving *receiving, const vsi_inside *inside, vestry_err error) {
+static void end_receiving(vestry_receiving *receiving, const vsi_inside *inside, vestry_err error) {
   vsi_serving *s = &receiving->s;
   vestry *v = s->v;
   vsi_serving_end_span(s, error);
@@ -256,7 +256,7 @@ vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **r
   *ret_connection = NULL;
   come_back(s, &inside);
   vestry_err error = conclude(s, &receiving->receipt, ret_connection);
-  end(receiving, &inside, error);
+  end_receiving(receiving, &inside, error);
   return error;
 }
 
@@ -279,5 +279,5 @@ void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why) {
   vsi_request_detach(&receiving->s.request);
   keep_piece(receiving);
   fail(&receiving->s, &receiving->receipt, why, false);
-  end(receiving, &inside, why);
+  end_receiving(receiving, &inside, why);
 }

@@ -114,7 +114,7 @@ static vestry_err find_connections(serving *s, vestry_dispatch_context *context)
 /* -------------------------------------------------------------------------------------- performing the reply ------ */
 
 /* Start the stream after the effects were performed. The caller becomes its owner. */
-static vestry_connection *start(serving *s) {
+static vestry_connection *start_stream(serving *s) {
   vestry_connection *connection = s->opened;
   if (!vsi_reply_stays_open(&s->reply, s->v)) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
   vsi_connection_start(connection);
@@ -145,7 +145,7 @@ static vestry_err perform(serving *s, vestry_connection **ret_connection) {
   vsi_context_finish(&context);
   if (error) return answer_refusal(s, error);
   if (!s->opened) return vsi_answer_nothing(&s->request);
-  *ret_connection = start(s);
+  *ret_connection = start_stream(s);
   return VESTRY_OK;
 }
 

@@ -62,7 +62,7 @@ static const char *missing_of(const char *part, vestry_err error) {
 
 /* Create the parts. ret_part: the faulty option on failure; NULL: the log has it already. options: its connection is
  * not NULL. */
-static vestry_err fill(vestry *v, const vestry_options *options, const char **ret_part) {
+static vestry_err fill_instance(vestry *v, const vestry_options *options, const char **ret_part) {
   *ret_part = options->runtime ? "options.runtime" : "options.threads_count";
   v->nothing = json_object();
   if (!v->nothing) return VESTRY_NO_MEMORY;
@@ -188,7 +188,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vsi_budget_init(&v->response_bytes,
                   bounds.max_all_responses_bytes ? bounds.max_all_responses_bytes : DEFAULT_ANSWER_BYTES);
   v->retry_after_s = bounds.retry_after_s ? bounds.retry_after_s : DEFAULT_RETRY_AFTER_S;
-  vestry_err error = fill(v, options, &part);
+  vestry_err error = fill_instance(v, options, &part);
   if (error) {
     if (part)
       vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s%s", part, vestry_strerror(error), missing_of(part, error));

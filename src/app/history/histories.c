@@ -55,7 +55,7 @@ typedef struct vsi_histories {
 
 /* ----------------------------------------------------------------------------------------- all histories ---------- */
 
-static vestry_err make(vestry *v, size_t max_bytes, void **ret_state) {
+static vestry_err make_histories(vestry *v, size_t max_bytes, void **ret_state) {
   vsi_histories *all = *ret_state = vsi_calloc(v->host, 1, sizeof *all);
   if (!all) return VESTRY_NO_MEMORY;
   all->host = v->host;
@@ -67,12 +67,13 @@ static vestry_err make(vestry *v, size_t max_bytes, void **ret_state) {
   return VESTRY_OK;
 }
 
-static vestry_err create(vestry *v, void **ret_state) {
-  return make(v, 0, ret_state);
+static vestry_err create_histories(vestry *v, void **ret_state) {
+  return make_histories(v, 0, ret_state);
 }
 
-static void destroy(vestry *v, void *state);
-static const vsi_extension kind = {.name = "vestry_histories_create", .create = create, .destroy = destroy};
+static void destroy_histories(vestry *v, void *state);
+static const vsi_extension kind = {
+    .name = "vestry_histories_create", .create = create_histories, .destroy = destroy_histories};
 
 /* Return the histories of an instance; NULL: it never had one. */
 static vsi_histories *histories_of(const vestry *v) {
@@ -82,10 +83,10 @@ static vsi_histories *histories_of(const vestry *v) {
 vestry_err vestry_histories_create(vestry *v, size_t max_bytes) {
   void *all;
   if (!v) return VESTRY_INVALID;
-  vestry_err error = make(v, max_bytes, &all);
+  vestry_err error = make_histories(v, max_bytes, &all);
   if (error) return error;
   error = vsi_extension_add(v, &kind, all);
-  if (error) destroy(v, all);
+  if (error) destroy_histories(v, all);
   return error == VESTRY_EXISTS ? vsi_extension_repeated(v, &kind) : error;
 }
 
@@ -144,7 +145,7 @@ static kept_history *history_of(const vsi_channel *channel) {
 }
 
 /* End the history of a channel. Returns OK | NOT_FOUND | BUSY. */
-static vestry_err end(vsi_channel *channel) {
+static vestry_err end_history(vsi_channel *channel) {
   vestry_err error = vsi_channel_go_in(channel);
   if (error) return error;
   kept_history *one = history_of(channel);
@@ -164,11 +165,11 @@ static vsi_channel *find_any(vsi_histories *all) {
 }
 
 /* End all histories. No thread calls a function of a history; timers may be running. */
-static void destroy(vestry *v, void *state) {
+static void destroy_histories(vestry *v, void *state) {
   vsi_histories *all = state;
   (void)v;
   for (vsi_channel *channel; (channel = find_any(all)) != NULL;) {
-    (void)end(channel); /* NOT_FOUND: the timer has ended it */
+    (void)end_history(channel); /* NOT_FOUND: the timer has ended it */
     vsi_channel_unref(channel);
   }
   vsi_mutex_lock(&all->lock);
@@ -239,7 +240,7 @@ static void set_timer(kept_history *one, uint64_t now_ns) {
 
 /* Expire events. Returns whether the history has been idle for long enough to end; otherwise the timer is set. The
  * semaphore is held. */
-static bool look(kept_history *one) {
+static bool look_at_history(kept_history *one) {
   uint64_t now_ns = vsi_now_ns(one->all->host);
   vsi_history_expire(&one->history, now_ns);
   if (has_members(one->channel)) one->history.used_ns = now_ns;
@@ -258,10 +259,10 @@ static void is_due(vestry_timer *timer, void *ctx) {
     (void)vestry_timer_set(timer, AGAIN_MS, 0);
     return;
   }
-  bool is_mine = history_of(channel) == one, is_idle = is_mine && look(one);
+  bool is_mine = history_of(channel) == one, is_idle = is_mine && look_at_history(one);
   if (is_idle) take_out(one);
   vsi_channel_come_out(channel);
-  if (is_idle) finish(one); /* last, because destroy() waits for it, and the channels are freed next */
+  if (is_idle) finish(one); /* last, because destroy_histories() waits for it, and the channels are freed next */
 }
 
 /* --------------------------------------------------------------------------------------------- beginning ---------- */
@@ -300,7 +301,7 @@ static void put_in(kept_history *one) {
 }
 
 /* Begin a history. Takes the reference to the channel. */
-static vestry_err begin(vestry *v, vsi_channel *channel, const vestry_history_options *options) {
+static vestry_err begin_history(vestry *v, vsi_channel *channel, const vestry_history_options *options) {
   kept_history *one = NULL;
   vestry_err error = keep(v, channel, options, &one);
   if (error) return error;
@@ -329,7 +330,7 @@ vestry_err vestry_history_begin(vestry *v, vestry_scope scope, const vestry_key 
   if (error) return vsi_key_refuse(v->host, "vestry_history_begin", error);
   error = vsi_channels_hold(v->channels, name.key.data, name.key.len, name.key.hash, &channel);
   vsi_scoped_key_finish(&name);
-  return error ? error : begin(v, channel, &options);
+  return error ? error : begin_history(v, channel, &options);
 }
 
 vestry_err vestry_history_end(vestry *v, vestry_scope scope, const vestry_key *key) {
@@ -337,7 +338,7 @@ vestry_err vestry_history_end(vestry *v, vestry_scope scope, const vestry_key *k
   if (!v) return VESTRY_INVALID;
   vestry_err error = vsi_name_find(v, scope, key, &channel);
   if (error) return vsi_key_refuse(v->host, "vestry_history_end", error);
-  error = end(channel);
+  error = end_history(channel);
   vsi_channel_unref(channel);
   return error;
 }

@@ -179,7 +179,7 @@ static bool take_room(vsi_history *history, size_t cost) {
 
 /* Drop the oldest events until there is room for one more, in count and bytes. Returns false if there is none even in
  * an empty history. */
-static bool make_room(vsi_history *history, size_t cost) {
+static bool make_history_room(vsi_history *history, size_t cost) {
   while (!STAILQ_EMPTY(&history->kept) &&
          (history->recording.kept_count == history->max_count || cost > history->max_bytes ||
           history->recording.kept_bytes > history->max_bytes - cost))
@@ -188,7 +188,7 @@ static bool make_room(vsi_history *history, size_t cost) {
 }
 
 static bool keep(vsi_history *history, vestry_slice bytes, uint64_t now_ns) {
-  if (!make_room(history, cost_of(bytes.len))) return false;
+  if (!make_history_room(history, cost_of(bytes.len))) return false;
   vsi_history_entry *entry = vsi_alloc(history->host, sizeof *entry + bytes.len);
   if (!entry) {
     vsi_budget_give_back(history->budget, cost_of(bytes.len));

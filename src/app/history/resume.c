@@ -40,7 +40,7 @@ static bool has_room(const vestry_connection *connection, size_t len) {
 
 /* Put an event, and drop the reference to it. Checks for room first, because a full queue would count the event as a
  * refused send. */
-static bool put(vestry_connection *connection, vestry_event *event) {
+static bool put_event(vestry_connection *connection, vestry_event *event) {
   bool is_put = has_room(connection, vestry_event_bytes(event).len) && !vsi_connection_put(connection, &event, 1, 0);
   vestry_event_unref(event);
   return is_put;
@@ -48,7 +48,7 @@ static bool put(vestry_connection *connection, vestry_event *event) {
 
 static bool put_mark(const vsi_history *history, bool is_current, vestry_connection *connection) {
   vestry_event *mark;
-  return !vsi_history_mark(history, is_current, &mark) && put(connection, mark);
+  return !vsi_history_mark(history, is_current, &mark) && put_event(connection, mark);
 }
 
 /* Put the last count events into the stream's queue. Returns whether the queue has accepted them. */
@@ -56,7 +56,7 @@ static bool replay(const vsi_history *history, size_t count, vestry_connection *
   vestry_event *event;
   if (vsi_history_missed(history, count, &event)) return false;
   *ret_bytes = vestry_event_bytes(event).len;
-  return put(connection, event);
+  return put_event(connection, event);
 }
 
 /* Put the missed events into the stream's queue. OK | FULL: not even the gap could be sent */

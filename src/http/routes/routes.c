@@ -150,8 +150,8 @@ static void add_method(const char *method, void *allow) {
   if (strcmp(method, "GET") == 0) add_name(allow, "HEAD");
 }
 
-static vsi_route *find_locked(vsi_routes *routes, const char *method, const char *path, vsi_captures *captures,
-                              char allow[VSI_ALLOW_BYTES]) {
+static vsi_route *find_route_locked(vsi_routes *routes, const char *method, const char *path, vsi_captures *captures,
+                                    char allow[VSI_ALLOW_BYTES]) {
   vsi_route *route = vsi_trie_find(routes->root, method, path, captures);
   *allow = '\0';
   if (route) return route;
@@ -163,7 +163,7 @@ static vsi_route *find_locked(vsi_routes *routes, const char *method, const char
 bool vsi_routes_find(vsi_routes *routes, const char *method, const char *path, vsi_visit *ret_visit,
                      char allow[VSI_ALLOW_BYTES]) {
   vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
-  ret_visit->route = find_locked(routes, method, path, &ret_visit->captures, allow);
+  ret_visit->route = find_route_locked(routes, method, path, &ret_visit->captures, allow);
   vsi_rw_lock_give(&routes->lock);
   return ret_visit->route;
 }
@@ -193,7 +193,7 @@ int vestry_route_status(vestry *v, const char *method, const char *path) {
 
 /* Log a refusal, because a program often combines the results of many calls, and the combined error does not name the
  * route. Returns the error. */
-static vestry_err refuse(vestry *v, const char *what, const char *pattern, vestry_err error, const char *why) {
+static vestry_err refuse_route(vestry *v, const char *what, const char *pattern, vestry_err error, const char *why) {
   if (error != VESTRY_NO_MEMORY)
     vsi_log(v->host, VESTRY_LOG_ERROR, "routes: refused %s %s: %s", what, pattern ? pattern : "", why);
   return error;
@@ -239,7 +239,7 @@ static vestry_err tell(vsi_routes *routes, const char *method, const char *patte
 }
 
 /* Add a route, under `changes`. *ret_refused: a follower refused it, and has logged why. */
-static vestry_err add(vsi_routes *routes, vsi_route *route, bool *ret_refused) {
+static vestry_err add_route(vsi_routes *routes, vsi_route *route, bool *ret_refused) {
   vestry_err error = tell(routes, route->method, route->pattern);
   *ret_refused = error != VESTRY_OK;
   if (error) return error;
@@ -257,22 +257,22 @@ static vestry_err mount(vestry *v, const char *method, const char *pattern, vest
                         const vsi_receiver *receiver, void *app) {
   if (!v) return VESTRY_INVALID;
   if (!method || !vsi_is_token(method) || (!handler && !receiver))
-    return refuse(v, "route", pattern, VESTRY_INVALID, "a method and a handler are required");
+    return refuse_route(v, "route", pattern, VESTRY_INVALID, "a method and a handler are required");
   vestry_err error = vsi_pattern_check(pattern, true);
-  if (error) return refuse(v, method, pattern, error, fault_of(error));
+  if (error) return refuse_route(v, method, pattern, error, fault_of(error));
   vsi_routes *routes = v->routes;
   vsi_route *route = vsi_route_create(routes->host, method, pattern, handler, app);
   if (!route) return VESTRY_NO_MEMORY;
   route->receiver = receiver;
   bool refused;
   vsi_mutex_lock(&routes->changes);
-  error = add(routes, route, &refused);
+  error = add_route(routes, route, &refused);
   vsi_mutex_unlock(&routes->changes);
   if (!error) return VESTRY_OK;
   vsi_free(routes->host, route);
-  return refuse(v, method, pattern, error,
-                refused ? "a server refused the route, see the previous line"
-                        : "this method and path already have a handler");
+  return refuse_route(v, method, pattern, error,
+                      refused ? "a server refused the route, see the previous line"
+                              : "this method and path already have a handler");
 }
 
 vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler, void *app) {
@@ -378,7 +378,7 @@ static bool is_row(const vsi_route *route, const char *prefix, const vestry_moun
 }
 
 static vestry_err mount_row(vestry *v, const char *prefix, const vestry_mounted *row, void *app) {
-  if (!row->pattern) return refuse(v, "row below", prefix, VESTRY_INVALID, "its pattern is NULL");
+  if (!row->pattern) return refuse_route(v, "row below", prefix, VESTRY_INVALID, "its pattern is NULL");
   char *pattern = join(v->host, prefix, row->pattern);
   if (!pattern) return VESTRY_NO_MEMORY;
   vestry_err error = vestry_route(v, row->method, pattern, row->handler, app);
@@ -424,8 +424,8 @@ static vestry_err add_guard(vsi_routes *routes, guard *made) {
 
 vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void *app) {
   if (!v) return VESTRY_INVALID;
-  if (!fn) return refuse(v, "guard of", prefix, VESTRY_INVALID, "guard is NULL");
-  if (!prefix) return refuse(v, "guard of", prefix, VESTRY_INVALID, fault_of(VESTRY_INVALID));
+  if (!fn) return refuse_route(v, "guard of", prefix, VESTRY_INVALID, "guard is NULL");
+  if (!prefix) return refuse_route(v, "guard of", prefix, VESTRY_INVALID, fault_of(VESTRY_INVALID));
   vsi_routes *routes = v->routes;
   guard *made = vsi_calloc(routes->host, 1, sizeof *made + strlen(prefix) + 1);
   if (!made) return VESTRY_NO_MEMORY;
@@ -439,7 +439,7 @@ vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void 
   }
   if (!error) return VESTRY_OK;
   vsi_free(routes->host, made);
-  return refuse(v, "guard of", prefix, error, why);
+  return refuse_route(v, "guard of", prefix, error, why);
 }
 
 /* --------------------------------------------------------------------------------------------- sizes of bodies ---- */
@@ -453,12 +453,13 @@ static bool is_closer(const part *one, const part *other) {
 vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_bytes) {
   if (!v) return VESTRY_INVALID;
   if (!prefix || max_body_bytes > VESTRY_BODY_BYTES_MAX)
-    return refuse(v, "body limit of", prefix, VESTRY_INVALID,
-                  prefix ? "the limit exceeds VESTRY_BODY_BYTES_MAX" : fault_of(VESTRY_INVALID));
+    return refuse_route(v, "body limit of", prefix, VESTRY_INVALID,
+                        prefix ? "the limit exceeds VESTRY_BODY_BYTES_MAX" : fault_of(VESTRY_INVALID));
   if (max_body_bytes > vsi_body_bytes_most(v->request_bytes.max))
-    return refuse(v, "body limit of", prefix, VESTRY_INVALID,
-                  "the limit exceeds 7/16 of max_request_bytes; raise vestry_bounds.max_request_bytes, or accept files "
-                  "with vestry_uploads_create");
+    return refuse_route(
+        v, "body limit of", prefix, VESTRY_INVALID,
+        "the limit exceeds 7/16 of max_request_bytes; raise vestry_bounds.max_request_bytes, or accept files "
+        "with vestry_uploads_create");
   return vsi_body_limit(v, prefix, max_body_bytes);
 }
 
@@ -470,7 +471,7 @@ vestry_err vsi_body_limit(vestry *v, const char *prefix, size_t max_body_bytes) 
   vestry_err error = read_part(prefix, made->text, &made->part);
   if (error) {
     vsi_free(routes->host, made);
-    return refuse(v, "body limit of", prefix, error, fault_of(error));
+    return refuse_route(v, "body limit of", prefix, error, fault_of(error));
   }
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   limit **at = &routes->limits;

@@ -50,7 +50,7 @@ static void unref(vsi_tail *tail) {
 
 /* Return the index of a stream's tail, searching from an index on; connection NULL: a free index. VSI_TAILS_MAX:
  * none. */
-static size_t find_locked(const vestry_connection *connection, size_t from) {
+static size_t find_tail_locked(const vestry_connection *connection, size_t from) {
   while (from < VSI_TAILS_MAX && (list[from] ? list[from]->connection : NULL) != connection) from++;
   return from;
 }
@@ -85,7 +85,7 @@ static void report(vestry_connection *connection, vestry_event *event, bool was_
     void (*fn)(vestry_connection * to) = NULL;
     vsi_tail *tail = NULL;
     vsi_mutex_lock(&lock);
-    at = find_locked(connection, at);
+    at = find_tail_locked(connection, at);
     if (at < VSI_TAILS_MAX) {
       tail = list[at];
       VSI_REFS_TAKE(&tail->refs);
@@ -101,10 +101,10 @@ static void report(vestry_connection *connection, vestry_event *event, bool was_
 
 /* ----------------------------------------------------------------------------------------------- the taker ------ */
 
-static vestry_err enter(vsi_tail *tail) {
+static vestry_err enter_tail(vsi_tail *tail) {
   vsi_connection_report_to(report);
   vsi_mutex_lock(&lock);
-  const size_t at = find_locked(NULL, 0);
+  const size_t at = find_tail_locked(NULL, 0);
   vestry_err error = at < VSI_TAILS_MAX ? VESTRY_OK : VESTRY_LIMIT;
   if (tailed(tail->connection) == VSI_TAILED_NEVER) error = VESTRY_INVALID;
   if (!error) {
@@ -115,12 +115,12 @@ static vestry_err enter(vsi_tail *tail) {
   return error;
 }
 
-static void leave(vsi_tail *tail) {
+static void leave_tail(vsi_tail *tail) {
   vsi_mutex_lock(&lock);
   size_t at = 0;
   while (list[at] != tail) at++;
   list[at] = NULL;
-  if (find_locked(tail->connection, 0) == VSI_TAILS_MAX && tailed(tail->connection) == VSI_TAILED_NOW)
+  if (find_tail_locked(tail->connection, 0) == VSI_TAILS_MAX && tailed(tail->connection) == VSI_TAILED_NOW)
     set_tailed(tail->connection, VSI_TAILED_NOT);
   vsi_mutex_unlock(&lock);
 }
@@ -152,11 +152,11 @@ vestry_err vsi_tail_begin(vestry_connection *connection, vsi_tail **ret_tail) {
   VSI_REFS_INIT(&tail->refs, 2); /* for the list, and for the close list */
   vsi_close_node_init(&tail->at_close, stream_ended);
   tail->connection = vestry_connection_ref(connection);
-  vestry_err error = enter(tail);
+  vestry_err error = enter_tail(tail);
   if (error) {
     unref(tail);
   } else if ((error = vsi_connection_at_close(connection, &tail->at_close)) != VESTRY_OK) {
-    leave(tail);
+    leave_tail(tail);
     unref(tail);
   }
   if (error)
@@ -168,7 +168,7 @@ vestry_err vsi_tail_begin(vestry_connection *connection, vsi_tail **ret_tail) {
 
 void vsi_tail_end(vsi_tail *tail) {
   if (!tail) return;
-  leave(tail);
+  leave_tail(tail);
   if (vsi_connection_cancel_at_close(tail->connection, &tail->at_close)) unref(tail);
   unref(tail);
 }
