@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Routes: the handler of a path, its guards, the answers without a route, and removing routes while they are used. */
+#include "http/routes/routes.h"
 #include "serve/wire.h"
 #include "vestry/routes.h"
 

@@ -181,7 +181,7 @@ static void b13_effect_limit_includes_nested_dispatches(void **state) {
   site_end(&w);
 }
 
-/* A nested dispatch sends to the connections of the reply or, if all have closed, to the stream that is opened. */
+/* A nested dispatch sends to the connections of the reply; if all have closed, the request gets 503. */
 static vestry_err close_then_nest(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   vestry_connection *const *connections = vestry_context_info(context)->connections;
   size_t count = vestry_context_info(context)->connections_count;
@@ -190,7 +190,7 @@ static vestry_err close_then_nest(vestry_dispatch_context *context, const json_t
   return vestry_context_dispatch(context, json_array_get(args, 0), NULL, NULL);
 }
 
-static void b13_nested_dispatch_sends_to_the_new_stream(void **state) {
+static void b13_nested_dispatch_opens_no_stream(void **state) {
   site w;
   notes n;
   begin(&w, &n);
@@ -198,8 +198,8 @@ static void b13_nested_dispatch_sends_to_the_new_stream(void **state) {
   wire stored = {0}, fresh = {0};
   wire_plan(&w, &stored, &(plan){.keep = true, .key = "a"});
   wire_plan(&w, &fresh, &(plan){.key = "a", .effects = "[[\"close\",[[\"patch-signals\",{\"n\":1}]]]]"});
-  assert_int_equal(fresh.status, 200);
-  assert_int_equal(wire_count(&fresh, "{\"n\":1}"), 1);
+  assert_int_equal(fresh.status, 503);
+  assert_int_equal(fresh.opens, 0);
   wires_end(&w, &stored, &fresh);
 }
 
@@ -575,7 +575,7 @@ int main(void) {
       cmocka_unit_test(b13_nesting_depth_is_limited),
       cmocka_unit_test(recursive_dispatch_by_key_reaches_the_limit),
       cmocka_unit_test(b13_effect_limit_includes_nested_dispatches),
-      cmocka_unit_test(b13_nested_dispatch_sends_to_the_new_stream),
+      cmocka_unit_test(b13_nested_dispatch_opens_no_stream),
       cmocka_unit_test(b13_late_dispatch_has_scope_data_and_state),
       cmocka_unit_test(b13_late_dispatch_keeps_nested_data),
       cmocka_unit_test(invalid_nested_and_late_calls_are_refused),

@@ -306,7 +306,7 @@ static vestry_err count_it(vestry_dispatch_context *context, const json_t *args,
 }
 
 /* capability: C12 */
-static void effects_move_to_a_new_stream_if_the_stored_one_closes(void **state) {
+static void effects_of_a_reply_whose_stream_closes_get_503(void **state) {
   site w;
   site_begin(&w, (vestry_options){0});
   wire kept = {0}, later = {0};
@@ -320,51 +320,10 @@ static void effects_move_to_a_new_stream_if_the_stored_one_closes(void **state) 
                     .policy = VESTRY_KEEP_REUSE,
                     .effects = "[[\"count\"],[\"close\"]," TICK "," TICK "]"});
   assert_int_equal(counted, 1); /* no effect runs twice */
-  assert_int_equal(later.responds, 0);
-  assert_int_equal(wire_count(&later, tick), 2);
+  assert_int_equal(later.status, 503);
+  assert_int_equal(later.opens, 0);
   assert_int_equal(wire_count(&kept, tick), 0);
-  assert_true(vestry_connection_is_open(later.connection));
-  assert_int_equal(vestry_dispatch(w.v, NOWHERE, ROOM("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1))),
-                   VESTRY_OK);
-  site_settle(&w);
-  assert_int_equal(wire_count(&later, tick), 3); /* and the new stream is stored */
   wires_end(&w, &kept, &later);
-}
-
-enum { CROWD = 16 }; /* a list of so many has no room for another one */
-
-/* Close all connections of the dispatch, and send an event for each. */
-static vestry_err send_for_each(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  const wire *kept = ctx;
-  vestry_event *event = NULL;
-  assert_int_equal(vestry_event_comment(NULL, "for one", &event), VESTRY_OK);
-  const vestry_dispatch_info *info = vestry_context_info(context);
-  assert_int_equal(info->connections_count, CROWD);
-  for (size_t i = 0; i < CROWD; i++) vestry_connection_close(kept[i].connection, VESTRY_CAUSE_HANGUP);
-  for (size_t i = 0; i < info->connections_count; i++) {
-    assert_ptr_equal(info->connections[i], kept[i].connection);
-    assert_int_equal(vestry_context_send(context, event), VESTRY_OK);
-  }
-  for (size_t i = 0; i < CROWD; i++) assert_ptr_equal(info->connections[i], kept[i].connection);
-  vestry_event_unref(event);
-  assert_int_equal(vestry_context_info(context)->connections_count, CROWD + 1);
-  return VESTRY_OK;
-}
-
-/* capability: C12 */
-static void list_of_connections_stays_while_an_effect_reads_it(void **state) {
-  site w;
-  site_begin(&w, (vestry_options){0});
-  wire kept[CROWD] = {{0}}, later = {0};
-  assert_int_equal(vestry_registry_effect(vestry_parts_of(w.v)->registry, "each", send_for_each, kept), VESTRY_OK);
-  for (size_t i = 0; i < CROWD; i++)
-    wire_plan(&w, &kept[i], &(plan){.key = "a", .keep = true, .policy = VESTRY_KEEP_MANY, .many_count = CROWD});
-  wire_plan(&w, &later, &(plan){.key = "a", .keep = true, .policy = VESTRY_KEEP_REUSE, .effects = "[[\"each\"]]"});
-  assert_int_equal(wire_count(&later, "for one"), CROWD);
-  site_close(&w);
-  for (size_t i = 0; i < CROWD; i++) wire_finish(&kept[i]);
-  wire_finish(&later);
-  test_host_assert_clean(&w.th);
 }
 
 static void accepted_events_are_not_repeated_on_a_new_stream(void **state) {
@@ -432,8 +391,7 @@ int main(void) {
       cmocka_unit_test(connection_of_the_reply_overrides_its_key),
       cmocka_unit_test(closed_connection_of_the_reply_gets_410),
       cmocka_unit_test(closing_stored_stream_is_skipped),
-      cmocka_unit_test(effects_move_to_a_new_stream_if_the_stored_one_closes),
-      cmocka_unit_test(list_of_connections_stays_while_an_effect_reads_it),
+      cmocka_unit_test(effects_of_a_reply_whose_stream_closes_get_503),
       cmocka_unit_test(accepted_events_are_not_repeated_on_a_new_stream),
       cmocka_unit_test(close_sse_opens_no_new_stream),
       cmocka_unit_test(stored_stream_closed_and_no_new_stream_gets_503),
