@@ -128,8 +128,8 @@ static vsi_lane *find_idle_locked(vsi_channel *channel) {
   return NULL;
 }
 
-/* Copy the sums of the recording, which changes only while the semaphore is held, so that vsi_channel_look needs only the
- * lock. */
+/* Copy the sums of the recording, which changes only while the semaphore is held, so that vsi_channel_look needs only
+ * the lock. */
 static void note_kept_locked(vsi_channel *channel) {
   const vsi_recording *recording = atomic_load_explicit(&channel->recording, memory_order_relaxed);
   channel->sums.kept_count = recording ? recording->kept_count : 0;

@@ -18,8 +18,8 @@ void vsi_connection_visit(vestry_connection *connection, vsi_pool *here);
  * runtime of the connection batch. */
 VESTRY_API bool vsi_connection_may_batch(const vestry_connection *connection, size_t bytes);
 
-/* Set the function that is called on the runner for each settled event of a stream whose member `tailed` is NOW. It must
- * not block. All instances have the same function. Any thread. */
+/* Set the function that is called on the runner for each settled event of a stream whose member `tailed` is NOW. It
+ * must not block. All instances have the same function. Any thread. */
 typedef void (*vsi_report_fn)(vestry_connection *connection, vestry_event *event, bool was_written);
 VESTRY_API void vsi_connection_report_to(vsi_report_fn fn);
 

@@ -23,8 +23,8 @@ typedef struct vsi_effect_item {
   bool is_plain;       /* the list is not searched for placeholders */
 } vsi_effect_item;
 
-/* Make an item of patch-elements (the argument is a text) or patch-signals (an object): its event, if no interceptor must
- * see the effect and no function replaces it, otherwise a list. names NULL: an event.
+/* Make an item of patch-elements (the argument is a text) or patch-signals (an object): its event, if no interceptor
+ * must see the effect and no function replaces it, otherwise a list. names NULL: an event.
  * OK | INVALID (the argument) | TOO_LARGE | NO_MEMORY */
 vestry_err vsi_effect_item_make(const vestry_registry *names, const vestry_host *host, bool is_elements,
                                 const vestry_value *argument, vsi_effect_item *ret_item);

@@ -54,8 +54,8 @@ vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection);
  * - otherwise nothing changes, and a stream can be opened. */
 void vsi_registration_find(vsi_connecting *connecting);
 
-/* Store an opened stream, which stays open, under the keys of its reply, and count it for its scope. If another stream was
- * faster and the policy is REUSE, the opened stream is given up for that one. */
+/* Store an opened stream, which stays open, under the keys of its reply, and count it for its scope. If another stream
+ * was faster and the policy is REUSE, the opened stream is given up for that one. */
 void vsi_registration_keep(vsi_connecting *connecting, vestry_scope scope);
 
 /* The limit on the number of streams of each scope, under any keys. The empty scope is not limited, because all users

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/page/state_tag.h"
 #include "app/history/history.h"
+#include "app/page/state_tag.h"
 
 static void require(bool condition) {
   if (!condition) abort();

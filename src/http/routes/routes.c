@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Changes run one at a time (`changes`), so that all followers receive them in the same order. A follower mirrors the
  * routes elsewhere; for example, the civetweb adapter registers the path of each route with civetweb, which passes all
- * other paths to the program's own handlers. `lock` is held for reading while a path is looked up, and for writing while
- * the tree of routes is changed, but never while code of the application runs. Routes and guards are freed with the
- * table, so a request needs no reference to those that it has found. */
+ * other paths to the program's own handlers. `lock` is held for reading while a path is looked up, and for writing
+ * while the tree of routes is changed, but never while code of the application runs. Routes and guards are freed with
+ * the table, so a request needs no reference to those that it has found. */
 #include "http/routes/routes.h"
 
 #include <pthread.h>

@@ -25,7 +25,7 @@ VESTRY_API bool vsi_routes_find(vsi_routes *routes, const char *method, const ch
                                 char allow[VSI_ALLOW_BYTES]);
 /* Run the guards of a request's path, the outermost first. Returns the first error. */
 VESTRY_API vestry_err vsi_routes_guard(vsi_routes *routes, const vestry_request *req, vestry_reply *reply);
-/* Remove the routes with this app, before the app is freed. No request of these routes may be running. */
+/* Remove the routes with this app, before the app is freed. No request of such a route may be running. */
 VESTRY_API void vsi_routes_end(vestry *v, const void *app);
 
 /* Same as vestry_route, for bodies that are received in pieces. receiver: static, borrowed. */

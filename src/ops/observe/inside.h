@@ -75,7 +75,7 @@ void vsi_showings_finish(vsi_showings *showings, vestry_runtime *runtime);
 /* Create a zeroed struct of this size, whose first member is a showing, and admit it. OK | CLOSED | LIMIT | NO_MEMORY.
  * Any thread. */
 vestry_err vsi_showing_create(vestry_observe *observe, size_t bytes, vsi_showing **ret_showing);
-/* Set the stream of a showing when it begins, and exclude it from tails (ops/observe/stream_tail.h). Once, on any thread. */
+/* Set the stream of a showing when it begins, and exclude it from tails (stream_tail.h). Once, on any thread. */
 void vsi_showing_begin(vsi_showing *showing, vestry_connection *connection);
 /* Remove and free a showing. The observer may be freed as soon as its last one has left. */
 void vsi_showing_destroy(vsi_showing *showing);
