@@ -125,8 +125,8 @@ typedef struct vestry_uploads_stats {
 VESTRY_API vestry_err vestry_uploads_create(vestry *v, const vestry_uploads_options *options,
                                             vestry_uploads **ret_uploads);
 /** Remove the routes, and free the uploads, when no upload is running: after vestry_server_destroy of all servers of
- *  the instance, and before vestry_destroy. vestry_server_stop does not end an upload whose client has gone silent. NULL
- *  is accepted.
+ *  the instance, and before vestry_destroy. vestry_server_stop does not end an upload whose client has gone silent.
+ *  NULL is accepted.
  *  Threads  any that handles no request; does not block */
 VESTRY_API void vestry_uploads_destroy(vestry_uploads *uploads);
 
