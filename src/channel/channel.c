@@ -136,6 +136,7 @@ static void note_kept_locked(vsi_channel *channel) {
   channel->sums.kept_bytes = recording ? recording->kept_bytes : 0;
 }
 
+/* End the encoders that have no members, and release the semaphore. */
 static void leave_semaphore(vsi_channel *channel) {
   vsi_mutex_lock(&channel->lock);
   note_kept_locked(channel);
@@ -511,6 +512,7 @@ static size_t post_chunk(vsi_channel *channel, publishing *p) {
   return next.count;
 }
 
+/* Notify the runners of the members that have taken the event, and report those that could not. */
 static void rouse_chunk(const vsi_channel *channel, publishing *p, size_t count) {
   for (size_t i = 0; i < count && !p->few; i++)
     if (!p->results[i]) vsi_notices_add_held(&p->burst.notices, &p->roused[i]->actor);

@@ -57,6 +57,7 @@ static void set_once(int *weight, int to) {
   if (*weight == UNLISTED) *weight = to;
 }
 
+/* Read the weights of an Accept-Encoding (RFC 9110, section 12.5.3). Returns false if it is not well formed. */
 static bool read_header(const char *header, const char *const *codings, size_t count, weights *ret_weights) {
   for (const char *at = header; *(at = skip_space(at));) {
     if (*at == ',') { /* skip empty elements (section 5.6.1.2) */

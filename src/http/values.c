@@ -99,6 +99,7 @@ static vestry_err read_encoded(vsi_values *values, const vestry_request *req, co
   return error;
 }
 
+/* Read the fields and files of a form with parts (RFC 7578). */
 static vestry_err read_parts(vsi_values *values, const vestry_request *req, const char *type) {
   vsi_parts parts, again;
   vsi_part part;
@@ -139,6 +140,7 @@ static vestry_err read_form(vsi_values *values, const vestry_request *req) {
 
 /* ---------------------------------------------------------------------------------------------------- the path ---- */
 
+/* Copy the values that the parameters of the route's pattern have in the path, with their names. */
 static vestry_err read_path(vsi_values *values, const vestry_request *req) {
   const vsi_visit *visit = req->own->visit;
   if (!visit) return VESTRY_OK;

@@ -34,6 +34,7 @@ static void purged(const vestry_purged *gone, void *ctx) {
   vsi_inside_end(&inside);
 }
 
+/* Create the store of an instance that is given none. A failure is logged. */
 static vestry_err create_own(vestry *v, const vestry_options *options, vsi_instance_store *own) {
   const vestry_store_options store = {
       .host = v->host,

@@ -172,6 +172,7 @@ static vestry_err refuse_stranger(const vestry_store *store) {
                      "or into one that no instance has");
 }
 
+/* Reserve a record for a put that begins. OK | CLOSED (the stream has ended) | LIMIT | INVALID | NO_MEMORY */
 static vestry_err value_entering(void *value, vestry_store *store) {
   vestry_connection *connection = value;
   vsi_stream_context *stream = vsi_stream_context_of(connection);

@@ -168,6 +168,7 @@ static void drop_value(vestry_dispatch_context *context) {
   context->value = NULL;
 }
 
+/* Call the function of an effect, and record its failure or its result. */
 static void perform_effect(vestry_dispatch_context *context, const head *of, json_t *effect) {
   vestry_err error = VESTRY_NO_MEMORY;
   context->detail[0] = '\0';

@@ -60,6 +60,7 @@ static uint32_t next_retry_ms(void *ctx) {
   return vsi_browser_ms(retry_ms);
 }
 
+/* The function of the timer: close the streams that must be gone by now. The last tick is at the end of the window. */
 static void send_some_off(vestry_timer *timer, void *ctx) {
   vsi_drain *drain = ctx;
   uint64_t elapsed = elapsed_ms(drain), window = drain->window_ms;

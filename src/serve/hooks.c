@@ -34,6 +34,7 @@ static void announce(vestry_dispatch_context *context, const char *name, vestry_
   json_decref(effects);
 }
 
+/* The hooks of the reply and of the instance, then the effect "connection", then the parts of extensions. */
 static void on_open(vestry_connection *connection, void *ctx) {
   vsi_stream_context *stream = ctx;
   vestry *v = vsi_stream_context_v(stream);
@@ -54,6 +55,8 @@ static void on_open(vestry_connection *connection, void *ctx) {
   vsi_inside_end(&inside);
 }
 
+/* The listeners, the stores, the hooks with the interceptors of PHASE_CLOSE around them, and the effect
+ * "sse-closed". */
 static void on_close(vestry_connection *connection, vestry_cause cause, void *ctx) {
   vsi_stream_context *stream = ctx;
   vestry *v = vsi_stream_context_v(stream);

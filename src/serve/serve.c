@@ -18,6 +18,7 @@ static vestry_err refuse_fields(serving *s) {
   return vsi_answer_status(&s->request, 413, text);
 }
 
+/* Serve a request whose body is read before its handler runs. */
 static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry_connection **ret_connection) {
   vestry_signals_error why;
   vsi_serving_begin_span(s);

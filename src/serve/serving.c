@@ -41,6 +41,7 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
   return error;
 }
 
+/* Open the stream of the reply: the extensions add to it, its coding is chosen, and the adapter gives a transport. */
 static vestry_err open_stream(serving *s) {
   if (s->reply.connection) return VESTRY_CLOSED; /* effects for one page must not reach another */
   if (vsi_instance_is_closing(s->v)) return VESTRY_CLOSED;

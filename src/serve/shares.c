@@ -37,7 +37,8 @@ typedef struct entered {
   vsi_close_node node; /* first member */
   vsi_shares *shares;
   vestry_connection *connection; /* borrowed: the entry leaves the store before the connection is freed */
-  vestry_handle handle;          /* guarded by the shares' lock, like the next members */
+  /* guarded by the lock of the shares */
+  vestry_handle handle;
   uint64_t opened_ns;
   bool is_sent_away;
 } entered;

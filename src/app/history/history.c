@@ -187,6 +187,7 @@ static bool make_history_room(vsi_history *history, size_t cost) {
   return cost <= history->max_bytes && take_room(history, cost);
 }
 
+/* Copy an event to the end of the history. Returns false if it cannot be kept. */
 static bool keep(vsi_history *history, vestry_slice bytes, uint64_t now_ns) {
   if (!make_history_room(history, cost_of(bytes.len))) return false;
   vsi_history_entry *entry = vsi_alloc(history->host, sizeof *entry + bytes.len);

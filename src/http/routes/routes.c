@@ -253,6 +253,7 @@ static vestry_err add_route(vsi_routes *routes, vsi_route *route, bool *ret_refu
   return error;
 }
 
+/* Check and add a route for a handler, or for a receiver of bodies in pieces. Either is NULL. */
 static vestry_err mount(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler,
                         const vsi_receiver *receiver, void *app) {
   if (!v) return VESTRY_INVALID;
