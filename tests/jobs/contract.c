@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Jobs run after their commit, when they are due, and again after a failure. */
 #include "jobs/contract.h"
-#include "runtime/random.h"
 
 /* ------------------------------------------------------------------------------------------------ running -------- */
 
@@ -183,54 +182,6 @@ static void job_that_gives_up_is_not_retried(void **state) {
   crew_close(&c);
 }
 
-/* ------------------------------------------------------------------------------------------------- counters ------ */
-
-static uint32_t chance(uint64_t *seed, uint32_t below) {
-  *seed = *seed * UINT64_C(6364136223846793005) + 1442695040888963407;
-  return (uint32_t)(*seed >> 33) % below;
-}
-
-/* The lease ends, and the other node runs a job that is due then. */
-static void outlast_the_lease(crew *c, crew_node *n, vestry_job *job) {
-  c->meanwhile = NULL;
-  crew_pass(CREW_LEASE_MS);
-  (void)crew_step(&c->nodes[n == &c->nodes[0]]);
-}
-
-static void act_by_chance(crew *c, crew_node *n, uint64_t *seed, uint64_t *committed) {
-  char key[8];
-  snprintf(key, sizeof key, "%u", chance(seed, 10));
-  for (int j = 0; j < 32; j++) c->answers[j] = chance(seed, 3) ? VESTRY_OK : VESTRY_FAILED;
-  c->meanwhile = chance(seed, 8) == 0 ? outlast_the_lease : NULL;
-  switch (chance(seed, 6)) {
-  case 0:
-  case 1: *committed += crew_try(n, (vestry_job_order){.key = chance(seed, 2) ? key : NULL}, NULL) == VESTRY_OK; break;
-  case 2: (void)vestry_jobs_remove(n->jobs, 1 + chance(seed, (uint32_t)*committed + 1)); break;
-  case 3: (void)vestry_jobs_retry(n->jobs, 1 + chance(seed, (uint32_t)*committed + 1)); break;
-  default: (void)crew_step(n);
-  }
-  crew_pass(chance(seed, 60));
-}
-
-/* capability: L7, M3 */
-static void counters_add_up_after_random_actions(void **state) {
-  uint64_t lost = 0;
-  /* Fewer rounds suffice for the settings of a server (tests/postgres/settings.py). */
-  const uint64_t rounds = random_setting("JOBS_ROUNDS", 6);
-  for (uint64_t round = 0; round < rounds; round++) {
-    crew c;
-    uint64_t seed = round * 7919 + 1, committed = 0;
-    crew_open(&c, (vestry_jobs_options){.max_attempts = 2, .backoff_ms = 40, .keep_ms = 400});
-    for (int i = 0; i < 150; i++) {
-      act_by_chance(&c, &c.nodes[chance(&seed, CREW_NODES)], &seed, &committed);
-      for (int j = 0; j < CREW_NODES; j++) assert_int_equal(crew_stats(&c.nodes[j]).enqueued_count, committed);
-    }
-    for (int j = 0; j < CREW_NODES; j++) lost += crew_stats(&c.nodes[j]).lost_count;
-    crew_close(&c);
-  }
-  assert_true(lost > 0 || rounds < 6); /* some leases ended, too */
-}
-
 int jobs_contract_run(const crew_database *database) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(committed_job_runs_on_any_node_and_rolled_back_job_never),
@@ -240,7 +191,6 @@ int jobs_contract_run(const crew_database *database) {
       cmocka_unit_test(failed_job_backs_off_and_is_dead_after_max_attempts),
       cmocka_unit_test(counters_add_up_after_others_deleted_the_total),
       cmocka_unit_test(job_that_gives_up_is_not_retried),
-      cmocka_unit_test(counters_add_up_after_random_actions),
   };
   crew_use(database);
   return cmocka_run_group_tests_name("jobs_contract", tests, NULL, NULL) + jobs_contract_run_keys() +

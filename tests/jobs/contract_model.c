@@ -512,7 +512,7 @@ static void check_end(void) {
         count_of(VESTRY_JOB_DEAD));
   HOLDS(crew_number(n, "SELECT count(*) FROM t WHERE x >= 1000000") == m.effects);
   HOLDS(crew_number(n, "SELECT count(DISTINCT x) FROM t WHERE x >= 1000000") == m.effects);
-  (void)crew_stats(n);
+  for (int i = 0; i < NODES; i++) (void)crew_stats(&m.nodes[i].as); /* the counters add up */
 }
 
 static void run_history(uint64_t seed) {

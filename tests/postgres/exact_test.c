@@ -232,27 +232,6 @@ static void tables_over_twice_max_bytes_are_counted_and_logged(void **state) {
   shown_close(&s);
 }
 
-/* Pages stay while the server is down. After its return all pages render, and commits are followed. */
-static void killed_server_is_followed_again(void **state) {
-  shown_site s;
-  shown_open(&s, channels, NULL);
-  size_t eight = shown_watch(&s, eighth, NULL), one = shown_watch(&s, first, NULL);
-  postgres_server_kill(shop_server());
-  postgres_server_start(shop_server(), NULL);
-  PQreset(s.writer);
-  shown_run(&s, "INSERT INTO message VALUES(8, 1001, 'x', 0)");
-  while (vestry_postgres_settle(s.database, SHOWN_WAIT_MS, NULL) == VESTRY_LIMIT) {
-  }
-  while (shown_renders(&s, eight) == 0) site_pass_ms(&s.on, 1000); /* a failed render is tried again */
-  assert_string_equal(s.all[eight].text, "1001 0 399 0 ");
-  assert_int_equal(shown_stats(&s).starts_count, 2);
-  (void)shown_renders(&s, one);
-  shown_run(&s, "INSERT INTO message VALUES(8, 1002, 'x', 0)");
-  assert_int_equal(shown_renders(&s, eight), 1);
-  assert_int_equal(shown_renders(&s, one), 0);
-  shown_close(&s);
-}
-
 /* The transaction's writes before the start are unknown, so it counts for all pages. */
 static void transaction_open_at_the_start_is_not_missed(void **state) {
   shown_site s;
@@ -415,7 +394,6 @@ int main(void) {
       TEST(names_privileges_and_types_are_followed),
       TEST(temporary_tables_render_nothing),
       TEST(level_is_topics_without_replication_privilege),
-      TEST(killed_server_is_followed_again),
   };
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   return cmocka_run_group_tests(tests, shop_open_server, shop_close_server);

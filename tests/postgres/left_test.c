@@ -105,8 +105,8 @@ static int open_server(void **state) {
   return 0;
 }
 
-/* Each statement runs in each kind of transaction, and then a transaction of each kind finds the session as the setup
- * has left it. (What libpq prepares by SQL is for vestry_postgres_replace.) */
+/* Each statement runs in each kind of transaction, and then a transaction of each kind (without a setup; with one, of a
+ * kind) finds the session as the setup has left it. (What libpq prepares by SQL is for vestry_postgres_replace.) */
 static void transaction_begins_with_the_session_of_the_setup(void **state) {
   static const char *const setups[] = {
       NULL, "SET search_path = shop, public; SET TimeZone = 'Asia/Tokyo'; SET vestry.tenant = 'it''s \\ none'",
@@ -118,7 +118,8 @@ static void transaction_begins_with_the_session_of_the_setup(void **state) {
     assert_int_equal(vestry_sql_run_alone(s.pool, session_sql, NULL, read_text, expected), VESTRY_OK);
     for (size_t r = 0; r < sizeof leaving / sizeof *leaving; r++)
       for (int kind = ALONE; kind < KINDS; kind++)
-        for (int next = ALONE; next < KINDS && !(kind == HANDLE && strncmp(leaving[r], "PREPARE", 7) == 0); next++) {
+        for (int next = n ? (int)(n + r + (size_t)kind) % KINDS : ALONE;
+             next < KINDS && !(kind == HANDLE && strncmp(leaving[r], "PREPARE", 7) == 0); next += n ? KINDS : 1) {
           (void)run_as(&s, kind, leaving[r]);
           check_session(&s, next, expected, leaving[r]);
         }

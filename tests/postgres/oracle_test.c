@@ -2,7 +2,7 @@
 /* The oracle of exact refresh over PostgreSQL: random pages, and random transactions of several clients. oracle.h
  * defines commits and checks. A page that does not show the true result is a miss. Needless renders are counted.
  *
- * VESTRY_SEED=1 VESTRY_COMMITS=100000 VESTRY_LEVEL=reads test_postgres_oracle does a long run.
+ * VESTRY_SEED=1 VESTRY_COMMITS=100000 VESTRY_LEVEL=reads test_postgres_oracle does a long run, otherwise a short one.
  *
  * Each 1,600 steps form a world with its own seed. `scripts/oracle postgres` continues from run to run. */
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 
 #include "postgres/oracle.h"
 
-enum { STEPS_A_WORLD = 1600, STEPS_AN_APPLICATION = 400, PACES = 4, COMMITS_SHORT = 600 };
+enum { STEPS_A_WORLD = 1600, STEPS_AN_APPLICATION = 400, PACES = 4 };
 
 /* Why renders ran: a key that a commit wrote; a start of following (all); a commit during the render (overtaken); a
  * conflict; none of these, such as a topic or a failure (other); the page reads in a transaction of its own that may
@@ -126,11 +126,11 @@ static bool run_application(oracle_world *w, tally *t, uint64_t seed, int step) 
   return false;
 }
 
-static bool run_world(uint64_t seed, vestry_postgres_level level, bool is_bounded, tally *t) {
+static bool run_world(uint64_t seed, vestry_postgres_level level, bool is_bounded, int steps, tally *t) {
   static oracle_world w;
   oracle_world_open(&w, seed, level, is_bounded);
   bool is_true = run_application(&w, t, seed, 0);
-  for (int step = STEPS_AN_APPLICATION; step < STEPS_A_WORLD && is_true; step += STEPS_AN_APPLICATION) {
+  for (int step = STEPS_AN_APPLICATION; step < steps && is_true; step += STEPS_AN_APPLICATION) {
     oracle_world_restart(&w);
     is_true = run_application(&w, t, seed, step);
   }
@@ -148,9 +148,11 @@ static void run_level(vestry_postgres_level level, bool is_bounded, const char *
   const char *only = getenv("VESTRY_LEVEL");
   if (only && strcmp(only, name) != 0) return;
   tally t = {0};
-  uint64_t seed = number_of("VESTRY_SEED", 1), commits = number_of("VESTRY_COMMITS", COMMITS_SHORT);
+  uint64_t seed = number_of("VESTRY_SEED", 1), commits = number_of("VESTRY_COMMITS", 1);
   bool is_true = true;
-  while (t.commits < commits && is_true) is_true = run_world(seed++, level, is_bounded, &t);
+  const int short_steps = STEPS_AN_APPLICATION * (level == VESTRY_POSTGRES_READS && !is_bounded ? 2 : 1);
+  const int steps = getenv("VESTRY_COMMITS") ? STEPS_A_WORLD : short_steps;
+  while (t.commits < commits && is_true) is_true = run_world(seed++, level, is_bounded, steps, &t);
   print_message("%s: %" PRIu64 " commits, %" PRIu64 " results changed, %" PRIu64 " renders, of these %" PRIu64
                 " for nothing; whole 0; missed %" PRIu64 "; next seed %" PRIu64 "\n",
                 name, t.commits, t.changed, t.rendered, t.too_many, t.missed, seed);

@@ -96,7 +96,7 @@ def settings_of(server):
 def fails(program, suite, settings):
     options = " ".join(f"-c {name}={value}".replace("=read ", "=read\\ ") for name, value in settings.items())
     hostile = {"VESTRY_HOSTILE": "1"} if settings is HOSTILE_PATH else {}
-    env = {**os.environ, "PGOPTIONS": options, "VESTRY_CASES_NOT": WITHOUT, "JOBS_ROUNDS": "1", **hostile}
+    env = {**os.environ, "PGOPTIONS": options, "VESTRY_CASES_NOT": WITHOUT, **hostile}
     done = subprocess.run([program, suite], env=env,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
     return done.stdout if done.returncode not in (0, SKIPPED) else None

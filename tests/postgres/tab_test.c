@@ -128,6 +128,24 @@ static void anonymous_states_are_evicted_first(void **state) {
   close_node(0);
 }
 
+static void visitors_of_an_earlier_version_get_the_column_of_persons(void **state) {
+  tab_node on;
+  char token[TAB_TOKEN_BYTES];
+  node *n = begin((tab_bounds){0}, &on);
+  tab_begin(&on, "u", token);
+  assert_int_equal(tab_write(&on, "u", token, "kept", 4), VESTRY_OK);
+  shop_do(&n->shop, "INSERT INTO vestry_tab_visitor SELECT scope, tab FROM vestry_tab ON CONFLICT DO NOTHING");
+  shop_do(&n->shop, "ALTER TABLE vestry_tab_visitor DROP COLUMN person");
+  shop_do(&n->shop, "UPDATE vestry_schema SET version = 1 WHERE part = 'tab_visitor'");
+  close_node(0);
+  open_node(0, &(tab_bounds){0}, &on);
+  assert_int_equal(shop_number(&n->shop, "SELECT version FROM vestry_schema WHERE part = 'tab_visitor'"), 2);
+  assert_int_equal(shop_number(&n->shop, "SELECT count(*) FROM vestry_tab_visitor WHERE person = 0"), 1);
+  assert_string_equal(tab_read(&on, "u", token), "kept");
+  assert_int_equal(tab_write(&on, "u", token, "new", 3), VESTRY_OK);
+  close_node(0);
+}
+
 static vestry_err inside(const vestry_request *req, vestry_reply *reply, void *app) {
   node *n = app;
   vestry_sql_transaction *transaction;
@@ -235,6 +253,7 @@ int main(void) {
       cmocka_unit_test(invalid_options_are_rejected),
       cmocka_unit_test(states_of_all_scopes_are_bounded),
       cmocka_unit_test(anonymous_states_are_evicted_first),
+      cmocka_unit_test(visitors_of_an_earlier_version_get_the_column_of_persons),
       cmocka_unit_test(state_access_within_a_read_transaction_is_invalid),
       cmocka_unit_test(state_read_after_other_data_is_followed),
       cmocka_unit_test(allocation_failure_is_returned),

@@ -432,6 +432,27 @@ static void tables_are_created_once_and_have_a_version(void **state) {
   ledger_close(&s);
 }
 
+static void visitors_of_an_earlier_version_get_the_column_of_persons(void **state) {
+  ledger s;
+  vestry_sqlite *again = NULL;
+  char one[TAB_TOKEN_BYTES];
+  ledger_open(&s, "wal", NULL);
+  tabs_open(&s, NULL);
+  const vestry_sqlite_options options = {.path = s.path, .level = VESTRY_SQLITE_TOPICS, .poll_ms = 60000};
+  tabs_begin(&s, "u", one);
+  assert_int_equal(tabs_set(&s, "u", one, "kept", 4), VESTRY_OK);
+  ledger_run(s.db, "INSERT INTO vestry_tab_visitor(scope, tab) SELECT scope, tab FROM vestry_tab WHERE true"
+                   " ON CONFLICT DO NOTHING; ALTER TABLE vestry_tab_visitor DROP COLUMN person;"
+                   "UPDATE vestry_schema SET version = 1 WHERE part = 'tab_visitor'");
+  assert_int_equal(vestry_sqlite_create(s.on.pages, &options, &again), VESTRY_OK);
+  vestry_sqlite_destroy(again);
+  assert_int_equal(ledger_number(s.reader, "SELECT version FROM vestry_schema WHERE part = 'tab_visitor'"), 2);
+  assert_int_equal(ledger_number(s.reader, "SELECT count(*) FROM vestry_tab_visitor WHERE person = 0"), 1);
+  assert_string_equal(tabs_get(&s, "u", one), "kept");
+  assert_int_equal(tabs_set(&s, "u", one, "new", 3), VESTRY_OK);
+  ledger_close(&s);
+}
+
 int main(void) {
   level_begin();         /* without file pages, commits of others refresh all tabs */
   ledger_clock(1000000); /* before any database is opened */
@@ -449,6 +470,7 @@ int main(void) {
       cmocka_unit_test(anonymous_states_are_evicted_before_users_states),
       cmocka_unit_test(anonymous_states_evict_no_user_state_that_expires_sooner),
       cmocka_unit_test(tables_are_created_once_and_have_a_version),
+      cmocka_unit_test(visitors_of_an_earlier_version_get_the_column_of_persons),
   };
   const tab_world world = {.nodes_count = 1,
                            .clear = clear,
