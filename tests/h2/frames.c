@@ -231,6 +231,11 @@ int frames_status(frames_client *c, uint32_t stream) {
   return -1;
 }
 
+void frames_open(frames_client *c, uint32_t stream) {
+  assert_true(frames_open_stream(c, stream));
+  assert_int_equal(frames_status(c, stream), 200);
+}
+
 int64_t frames_end(frames_client *c) {
   int64_t code = -1;
   while (frames_read(c))

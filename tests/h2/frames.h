@@ -68,8 +68,9 @@ size_t frames_encode(uint8_t *to, size_t capacity, const char *const *fields);
 /* GET or POST of a path. */
 bool frames_get(frames_client *c, uint32_t stream, const char *path);
 bool frames_post(frames_client *c, uint32_t stream, const char *path);
-/* Open a stream of events. */
+/* Request a stream of events; and wait for its head. */
 bool frames_open_stream(frames_client *c, uint32_t stream);
+void frames_open(frames_client *c, uint32_t stream);
 
 /* Read a frame into c->last; SETTINGS and PING are acknowledged. false: the server has closed. */
 bool frames_read(frames_client *c);

@@ -115,8 +115,7 @@ static void check_far_above(size_t max_head_bytes, bool is_tls) {
   uint32_t id = 3;
   server_start(&s, &(server_settings){.adapter.max_head_bytes = max_head_bytes, .is_tls = is_tls});
   connect_to(&c, is_tls);
-  frames_open_stream(&c, 1);
-  assert_int_equal(frames_status(&c, 1), 200);
+  frames_open(&c, 1);
   assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
   for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
     for (filler by = 0; by < FILLERS; by++, id += 2) {
@@ -312,8 +311,7 @@ static void unfinished_head_ends_its_session_in_time(void **state) {
   frames_client c;
   server_start(&s, &(server_settings){.adapter.request_timeout_ms = DEADLINE_MS, .is_tls = true});
   frames_connect_tls(&c, s.port, NULL);
-  frames_open_stream(&c, 1); /* so that the connection is not closed because it is idle */
-  assert_int_equal(frames_status(&c, 1), 200);
+  frames_open(&c, 1); /* so that the connection is not closed because it is idle */
   const size_t len = make_head(&c, FIELD, 300);
   assert_true(frames_send(&c, FRAME_HEADERS, FLAG_END_STREAM, 3, encoded, len));
   server_wait_late(c.fd, DEADLINE_MS);

@@ -196,10 +196,8 @@ static void unread_stream_delays_no_sibling(void **state) {
   server_start(&s, NULL);
   frames_connect(&c, s.port, 0);
   assert_true(frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, 1 << 24));
-  frames_open_stream(&c, 1);
-  assert_int_equal(frames_status(&c, 1), 200);
-  frames_open_stream(&c, 3);
-  assert_int_equal(frames_status(&c, 3), 200);
+  frames_open(&c, 1);
+  frames_open(&c, 3);
   assert_true(vsi_recorder_wait_opened(&s.recorder, 2));
   char *large = malloc(BYTES);
   memset(large, 'x', BYTES);
@@ -224,8 +222,7 @@ static void unread_stream_ends_as_stalled(void **state) {
   frames_client c;
   server_start(&s, &(server_settings){.adapter.lost_ms = 100});
   frames_connect(&c, s.port, 1);
-  frames_open_stream(&c, 1);
-  assert_int_equal(frames_status(&c, 1), 200);
+  frames_open(&c, 1);
   assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
   vsi_server_patch(vsi_recorder_connection(&s.recorder, 0), "{\"a\":1}");
   assert_int_equal(vsi_server_cause(&s, vsi_recorder_connection(&s.recorder, 0)), VESTRY_CAUSE_STALLED);
@@ -374,8 +371,7 @@ static void invalid_windows_end_streams_or_sessions(void **state) {
   frames_client c;
   server_start(&s, NULL);
   frames_connect(&c, s.port, 0);
-  frames_open_stream(&c, 1);
-  assert_int_equal(frames_status(&c, 1), 200);
+  frames_open(&c, 1);
   frames_send_number(&c, FRAME_WINDOW_UPDATE, 1, INT32_MAX); /* more than 2^31 − 1 */
   assert_true(frames_wait(&c, FRAME_RST_STREAM, 1));
   frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, INT32_MAX);
@@ -392,8 +388,7 @@ static void stream_with_the_largest_id_ends_at_a_stop(void **state) {
   frames_client c;
   server_start(&s, NULL);
   frames_connect(&c, s.port, 0);
-  frames_open_stream(&c, INT32_MAX);
-  assert_int_equal(frames_status(&c, INT32_MAX), 200);
+  frames_open(&c, INT32_MAX);
   assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
   vsi_server_stop(&s);
   frames_close(&c);
@@ -466,8 +461,7 @@ static void response_over_the_budget_ends_its_stream_alone(void **state) {
     assert_int_equal(vestry_route(s.v, "GET", "/large", respond_large, NULL), VESTRY_OK);
     frames_connect(&c, s.port, is_full ? WINDOW : 0);
     if (is_full) assert_true(frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, WINDOW));
-    frames_open_stream(&c, 1);
-    assert_int_equal(frames_status(&c, 1), 200);
+    frames_open(&c, 1);
     assert_true(vsi_recorder_wait_opened(&s.recorder, 1));
     frames_post(&c, 3, "/echo");
     for (uint32_t i = 0; i < RESPONSES; i++) assert_true(frames_get(&c, 5 + 2 * i, "/large"));
@@ -537,8 +531,7 @@ static void requests_over_the_budget_end_without_their_connection(void **state) 
     frames_client c;
     uint32_t id = 3;
     frames_connect(&c, s.port, 0);
-    frames_open_stream(&c, 1);
-    assert_int_equal(frames_status(&c, 1), 200);
+    frames_open(&c, 1);
     assert_true(vsi_recorder_wait_opened(&s.recorder, round + 1));
     for (; id < 2 * MANY_STREAMS; id += 2) {
       assert_true(frames_post(&c, id, "/echo"));
@@ -737,8 +730,7 @@ static void connections_cut_without_a_farewell_end(void **state) {
   }
   for (int i = 0; i < CLIENTS; i++) {
     frames_connect_tls(&c, s.port, NULL);
-    frames_open_stream(&c, 1);
-    assert_int_equal(frames_status(&c, 1), 200);
+    frames_open(&c, 1);
     frames_close(&c);
     assert_true(vsi_recorder_wait_opened(&s.recorder, (size_t)i + 1));
     assert_int_equal(vsi_server_cause(&s, vsi_recorder_connection(&s.recorder, (size_t)i)), VESTRY_CAUSE_HANGUP);
