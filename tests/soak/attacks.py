@@ -195,6 +195,15 @@ def slow_answers(field):
     field.hold(150, lambda i: ask, receive_bytes=4096)
 
 
+@attack("pipeline", sources=("one", "many"), denies=("civetweb",))
+def pipeline(field):
+    """Send requests without end, and read their responses at some kilobytes per second: nothing may pile up."""
+    kinds = [memoryview(request * 5000) for request in (
+        head(), head("GET", "/none"), head("HEAD"), head("OPTIONS", "/none"),
+        *(head("POST", "/pub?key=x", f"Expect: {expected}", "Content-Length: 1") + b"1" for expected in ("100-continue", "1")))]
+    field.hold(150, lambda i: kinds[i % len(kinds)], lambda i: kinds[i % len(kinds)], receive_bytes=4096)
+
+
 # ---- streams ---------------------------------------------------------------------------------------------------------
 
 
