@@ -29,7 +29,7 @@ static size_t live_count(const listing *l, vsi_entry *newest) {
   size_t count = 0;
   vsi_entry *entry = newest;
   do {
-    count += !l->table->rules.evicts || !vsi_visit_end(l->table, l->shard, entry, l->now);
+    count += !l->table->evicts || !vsi_visit_end(l->table, l->shard, entry, l->now);
     entry = entry->older;
   } while (entry != newest);
   return count;

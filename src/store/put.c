@@ -76,12 +76,12 @@ typedef enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED } step;
 /* ------------------------------------------------------------------------------------------------- the bound ---- */
 
 static inline bool is_full(vsi_table *table) {
-  return atomic_load_explicit(&table->count, memory_order_relaxed) >= table->rules.max_count;
+  return atomic_load_explicit(&table->count, memory_order_relaxed) >= table->max_count;
 }
 
 static bool take_place(vsi_table *table) {
   size_t count = atomic_load_explicit(&table->count, memory_order_relaxed);
-  while (count < table->rules.max_count)
+  while (count < table->max_count)
     if (atomic_compare_exchange_weak_explicit(&table->count, &count, count + 1, memory_order_relaxed,
                                               memory_order_relaxed))
       return true;
@@ -148,7 +148,7 @@ static step get_place(putting *p, vestry_err *ret_error) {
     return STEP_DONE;
   }
   *ret_error = VESTRY_FULL;
-  if (!p->table->rules.evicts) return STEP_FAILED;
+  if (!p->table->evicts) return STEP_FAILED;
   vsi_shard *from = oldest_shard(p->table, p->shard, p->now);
   vsi_entry *oldest = from == p->shard ? vsi_visit_oldest(from, p->now) : NULL;
   if (!oldest) return evict_elsewhere(p, from);
@@ -200,7 +200,7 @@ VSI_SELDOM static step get_share(putting *p, bool grows, vestry_err *ret_error) 
   if (!p->share)
     p->share = vsi_scopes_enter(&p->shard->scopes, table->host, table->placing.hash->siphash, &p->key->scope);
   if (!p->share) return STEP_FAILED;
-  if (!grows || !table->rules.evicts || p->share->count < table->rules.max_per_scope) return STEP_DONE;
+  if (!grows || !table->evicts || p->share->count < table->max_per_scope) return STEP_DONE;
   vsi_entry *victim = vsi_scopes_first(p->share, table->exit, p->value);
   if (!victim) {
     *ret_error = VESTRY_LIMIT; /* all entries of the scope hold the value that is being put, under other keys */
@@ -219,10 +219,10 @@ static inline step get_room(putting *p, bool is_new, bool grows, vestry_err *ret
   *ret_error = VESTRY_NO_MEMORY;
   if (is_new && vsi_index_grow(&p->shard->index, p->shard->live)) return STEP_FAILED;
   if (__builtin_expect(!p->entry, 0)) return make_entry(p);
-  bool capped = p->table->rules.max_per_scope != 0;
+  bool capped = p->table->max_per_scope != 0;
   step got = __builtin_expect(capped, 0) ? get_share(p, grows, ret_error) : STEP_DONE;
-  if (got == STEP_DONE && grows && !p->has_place && p->table->rules.max_count) got = get_place(p, ret_error);
-  if (__builtin_expect(capped && got == STEP_DONE && grows, 0) && p->share->count >= p->table->rules.max_per_scope) {
+  if (got == STEP_DONE && grows && !p->has_place && p->table->max_count) got = get_place(p, ret_error);
+  if (__builtin_expect(capped && got == STEP_DONE && grows, 0) && p->share->count >= p->table->max_per_scope) {
     *ret_error = VESTRY_LIMIT;
     return STEP_FAILED;
   }
@@ -362,7 +362,7 @@ static inline void fetch_ahead(const vsi_shard *shard) {
 static inline void end_put(putting *p) {
   if (__builtin_expect(p->share != NULL, 0)) vsi_scopes_leave(&p->shard->scopes, p->table->host, p->share);
   vsi_table_release(p->table, p->shard, &p->leaving);
-  if (__builtin_expect(p->has_place && p->table->rules.max_count, 0))
+  if (__builtin_expect(p->has_place && p->table->max_count, 0))
     atomic_fetch_sub_explicit(&p->table->count, 1, memory_order_relaxed);
   if (__builtin_expect(p->entry != NULL, 0)) vsi_entry_destroy(p->table->host, p->table->extra_bytes, p->entry);
   if (__builtin_expect(p->room.node || p->room.multivalue, 0)) vsi_multivalue_room_free(&p->room, p->table->host);
@@ -382,7 +382,7 @@ vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, 
   p.policy = policy;
   p.many_count = many_count;
   p.has_place = false;
-  p.may_reuse = table->rules.evicts && !table->extra_bytes && is_full(table) &&
+  p.may_reuse = table->evicts && !table->extra_bytes && is_full(table) &&
                 vsi_scoped_key_bytes(key) <= VSI_PARTED_WORDS * sizeof(uint64_t);
   p.entry = NULL;
   p.share = NULL;

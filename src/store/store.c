@@ -6,16 +6,64 @@
  * implementation calls: it counts the removal, calls the purge hook, and then closes and unreferences the value. */
 #include "store/store.h"
 
+#include <string.h>
+
 #include "base/array.h"
 #include "base/callback.h"
 #include "base/log.h"
 #include "base/processor.h"
 #include "runtime/runtime.h"
-#include "store/types.h"
+#include "store/table.h"
 
 enum { PAGE_DEFAULT = 256, PAGE_MOST = 4096 };
 
 static const char bad_cause[] = "the cause is none of vestry_cause that a removal can have";
+
+/* ---------------------------------------------------------------------------------------------------- types ---- */
+
+#define OPS(name)                                                                                                      \
+  {                                                                                                                    \
+    .type = name, .create = vsi_table_create, .destroy = vsi_table_destroy, .put = vsi_table_put,                      \
+    .get = vsi_table_get, .with = vsi_table_with, .remove = vsi_table_remove, .remove_if = vsi_table_remove_if,        \
+    .clear = vsi_table_clear, .list = vsi_table_list, .tick = vsi_table_tick,                                          \
+    .next_deadline_ns = vsi_table_next_deadline_ns, .stats = vsi_table_stats, .key_of = vsi_table_key_of,              \
+    .remove_value = vsi_table_remove_value, .remove_scope = vsi_table_remove_scope                                     \
+  }
+const vestry_store_ops vsi_hash_store_ops = OPS("hash"), vsi_lru_store_ops = OPS("lru");
+
+/* The context of the built-in types: NULL, or, if they evict, not NULL. */
+static char does_evict;
+static const vestry_store_type builtin[] = {{&vsi_hash_store_ops, NULL}, {&vsi_lru_store_ops, &does_evict}};
+
+static const vestry_store_type *find_named(const vestry_store_type *types, size_t count, const char *name) {
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(types[i].ops->type, name) == 0) return &types[i];
+  return NULL;
+}
+
+static const vestry_store_type *find_builtin(const char *name) {
+  return find_named(builtin, sizeof builtin / sizeof *builtin, name);
+}
+
+static bool is_complete(const vestry_store_ops *ops) {
+  return ops && ops->type && *ops->type && ops->create && ops->destroy && ops->put && ops->get && ops->remove &&
+         ops->remove_if && ops->clear && ops->list && !ops->tick == !ops->next_deadline_ns;
+}
+
+/* Find a built-in type, or one of the options. OK | NOT_FOUND | INVALID, EXISTS (types of the options) */
+static vestry_err find_type(const vestry_store_options *options, const char *name, vestry_store_type *ret_type) {
+  const vestry_store_type *own = options->types;
+  if (options->types_count && !own) return VESTRY_INVALID;
+  for (size_t i = 0; i < options->types_count; i++) {
+    if (!is_complete(own[i].ops)) return VESTRY_INVALID;
+    if (find_builtin(own[i].ops->type) || find_named(own, i, own[i].ops->type)) return VESTRY_EXISTS;
+  }
+  const vestry_store_type *found = find_builtin(name);
+  if (!found) found = find_named(own, options->types_count, name);
+  if (!found) return VESTRY_NOT_FOUND;
+  *ret_type = *found;
+  return VESTRY_OK;
+}
 
 /* ------------------------------------------------------------------------------------------ create and destroy ---- */
 
@@ -40,7 +88,7 @@ vestry_err vestry_store_create(const char *type, const vestry_store_options *opt
   if (!value.used_ns) value.used_ns = never_used;
   if (!value.has_ended) value.has_ended = never_ended;
   vestry_store_type found;
-  vestry_err error = vsi_store_type_find(&own, type, &found);
+  vestry_err error = find_type(&own, type, &found);
   if (error == VESTRY_INVALID)
     return vsi_mistake(own.host, "vestry_store_create", "options.types is NULL, or a type in it lacks a function");
   if (error) return error;
@@ -447,18 +495,17 @@ void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats) 
   vestry_store_stats stats = {0};
   if (store->ops->stats) {
     store->ops->stats(store->self, &stats);
-    if (ret_stats) *ret_stats = stats;
-    return;
+  } else {
+    for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
+      /* acquire: pairs with vestry_store_leave. Read before `put`, so that each counted removal has its put counted,
+       * too */
+      stats.removed_by_cause[cause] = atomic_load_explicit(&store->exit.removed_by_cause[cause], memory_order_acquire);
+      stats.removed_count += stats.removed_by_cause[cause];
+    }
+    stats.put_count = atomic_load_explicit(&store->put, memory_order_relaxed);
+    stats.live_count = stats.put_count - stats.removed_count;
+    stats.hits_count = atomic_load_explicit(&store->hits, memory_order_relaxed);
+    stats.misses_count = atomic_load_explicit(&store->misses, memory_order_relaxed);
   }
-  for (size_t cause = 0; cause < VESTRY_CAUSE_COUNT; cause++) {
-    /* acquire: pairs with vestry_store_leave. Read before `put`, so that each counted removal has its put counted,
-     * too */
-    stats.removed_by_cause[cause] = atomic_load_explicit(&store->exit.removed_by_cause[cause], memory_order_acquire);
-    stats.removed_count += stats.removed_by_cause[cause];
-  }
-  stats.put_count = atomic_load_explicit(&store->put, memory_order_relaxed);
-  stats.live_count = stats.put_count - stats.removed_count;
-  stats.hits_count = atomic_load_explicit(&store->hits, memory_order_relaxed);
-  stats.misses_count = atomic_load_explicit(&store->misses, memory_order_relaxed);
   if (ret_stats) *ret_stats = stats;
 }

@@ -22,6 +22,10 @@ struct vestry_store {
   const void *owner;                     /* the instance that has it; NULL: none */
 };
 
+/* The built-in types. "hash" never evicts: a put beyond a bound fails. "lru" is bounded: a put into a full store evicts
+ * the least recently used entry; idle and old entries expire on time. */
+extern const vestry_store_ops vsi_hash_store_ops, vsi_lru_store_ops;
+
 /* Pack a scope and a key for this store, once for several calls. OK (call finish) | INVALID | TOO_LARGE | NO_MEMORY. */
 static inline vestry_err vsi_store_pack(const vestry_store *store, vsi_scoped_key *scoped, vestry_scope scope,
                                         const vestry_key *key) {

@@ -27,7 +27,7 @@ VSI_SELDOM void vsi_visit_add_extra(vsi_table *table, vsi_shard *shard, vsi_entr
 VSI_SELDOM void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, vsi_entry *entry) {
   vsi_ring_remove(&vsi_entry_extra(entry)->born_in);
   publish_born(table, shard);
-  if (table->rules.max_per_scope) vsi_scopes_remove(&shard->scopes, table->host, entry);
+  if (table->max_per_scope) vsi_scopes_remove(&shard->scopes, table->host, entry);
 }
 
 /* Count a use of all values of a key. Values of one key are evicted in the order of their uses, even if all uses fall
@@ -37,7 +37,7 @@ VSI_SELDOM void vsi_visit_take_extra(vsi_table *table, vsi_shard *shard, vsi_ent
  * and that they stand in the right order in the list. */
 static VSI_SELDOM void use_all(vsi_table *table, vsi_shard *shard, vsi_entry *newest, uint32_t now) {
   bool in_order = newest->touched == (now << 1 | 1);
-  bool capped = table->rules.max_per_scope != 0;
+  bool capped = table->max_per_scope != 0;
   if (in_order && !capped) return;
   vsi_entry *entry = newest;
   do {
@@ -50,7 +50,7 @@ static VSI_SELDOM void use_all(vsi_table *table, vsi_shard *shard, vsi_entry *ne
 
 VSI_SELDOM void vsi_visit_use_one(vsi_table *table, vsi_shard *shard, vsi_entry *newest, vsi_entry *used,
                                   uint32_t now) {
-  if (table->rules.max_per_scope) vsi_scopes_use(used);
+  if (table->max_per_scope) vsi_scopes_use(used);
   newest->touched &= ~1u;
   vsi_visit_file_again(table, shard, used, now);
 }
@@ -82,7 +82,7 @@ static void file_at(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32
   entry->touched = used << 1;
   vsi_uses_add(&shard->used, next, entry);
   vsi_visit_publish(table, shard);
-  if (table->rules.max_per_scope) vsi_scopes_use(entry);
+  if (table->max_per_scope) vsi_scopes_use(entry);
 }
 
 VSI_SELDOM vestry_cause vsi_visit_end(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
@@ -158,13 +158,14 @@ void vsi_leaving_run(vsi_leaving *leaving, const vestry_host *host, size_t extra
 
 /* ---------------------------------------------------------------------------------------- create and destroy ---- */
 
+enum { MAX_COUNT_DEFAULT = 10000, IDLE_DEFAULT_MS = 10 * 60 * 1000 };
 enum { SHARDS_A_PROCESSOR = 32, ENTRIES_A_SHARD = 64, CLEAR_BATCH = 64, HOMES_AHEAD = 4 };
 
 /* Return the number of bits that select a shard. There are enough shards that threads seldom contend, but a shard of a
  * bounded store has several entries, so that a put finds a victim in its own shard. */
-static uint32_t bits_for(const vsi_table_rules *rules) {
+static uint32_t bits_for(size_t max_count) {
   uint64_t wanted = vsi_processors(1, VSI_SHARDS_MOST / SHARDS_A_PROCESSOR) * (uint64_t)SHARDS_A_PROCESSOR;
-  if (rules->max_count && wanted > rules->max_count / ENTRIES_A_SHARD) wanted = rules->max_count / ENTRIES_A_SHARD;
+  if (max_count && wanted > max_count / ENTRIES_A_SHARD) wanted = max_count / ENTRIES_A_SHARD;
   uint32_t bits = 0;
   while (UINT64_C(1) << bits < wanted) bits++;
   return bits;
@@ -191,29 +192,6 @@ static vestry_err make_shards(vsi_table *table) {
   return VESTRY_OK;
 }
 
-vestry_err vsi_table_create(const vestry_host *host, const vsi_table_rules *rules, vestry_store_exit *exit,
-                            void **ret_self) {
-  void *memory = vsi_calloc(host, 1, sizeof(vsi_table) + VSI_CACHE_LINE);
-  if (!memory) return VESTRY_NO_MEMORY;
-  vsi_table *table = vsi_cache_line_up(memory);
-  table->memory = memory;
-  table->host = host;
-  table->exit = exit;
-  table->rules = *rules;
-  if (rules->evicts) vsi_clock_init(&table->clock, host, rules->idle_ns, rules->lifetime_ns);
-  atomic_init(&table->deadline_ns, UINT64_MAX);
-  table->placing = (vsi_placing){.hash = &exit->hash, .shard_bits = bits_for(rules)};
-  if (rules->max_per_scope) table->placing.scope_bits = table->placing.shard_bits;
-  table->extra_bytes = table->clock.lifetime_ticks || rules->max_per_scope ? sizeof(vsi_extra) : 0;
-  vestry_err error = make_shards(table);
-  if (error) {
-    vsi_table_destroy(table);
-    return error;
-  }
-  *ret_self = table;
-  return VESTRY_OK;
-}
-
 void vsi_table_destroy(void *self) {
   vsi_table *table = self;
   for (uint32_t i = 0; i < table->shards_count; i++) {
@@ -224,6 +202,33 @@ void vsi_table_destroy(void *self) {
   }
   vsi_free(table->host, table->shards_memory);
   vsi_free(table->host, table->memory);
+}
+
+vestry_err vsi_table_create(const vestry_store_options *options, vestry_store_exit *exit, void *evicts,
+                            void **ret_self) {
+  void *memory = vsi_calloc(options->host, 1, sizeof(vsi_table) + VSI_CACHE_LINE);
+  if (!memory) return VESTRY_NO_MEMORY;
+  vsi_table *table = vsi_cache_line_up(memory);
+  table->memory = memory;
+  table->host = options->host;
+  table->exit = exit;
+  table->evicts = evicts;
+  table->max_count = options->max_count || !evicts ? options->max_count : MAX_COUNT_DEFAULT;
+  table->max_per_scope = options->max_per_scope_count;
+  uint64_t idle_ns = vsi_ms_to_ns(options->idle_ms ? options->idle_ms : IDLE_DEFAULT_MS);
+  uint64_t lifetime_ns = options->lifetime_ms ? vsi_ms_to_ns(options->lifetime_ms) : UINT64_MAX;
+  if (evicts) vsi_clock_init(&table->clock, options->host, idle_ns, lifetime_ns);
+  atomic_init(&table->deadline_ns, UINT64_MAX);
+  const unsigned bits = bits_for(table->max_count);
+  table->placing =
+      (vsi_placing){.hash = &exit->hash, .shard_bits = bits, .scope_bits = table->max_per_scope ? bits : 0};
+  table->extra_bytes = table->clock.lifetime_ticks || table->max_per_scope ? sizeof(vsi_extra) : 0;
+  vestry_err error = make_shards(table);
+  if (error)
+    vsi_table_destroy(table);
+  else
+    *ret_self = table;
+  return error;
 }
 
 static void add_stats(vsi_table *table, vsi_shard *shard, vestry_store_stats *stats) {
@@ -378,7 +383,7 @@ bool vsi_table_remove_if(void *self, vestry_handle handle, vestry_cause cause) {
   vsi_leaving_init(&leaving);
   uint32_t now = vsi_shard_enter(shard, vsi_clock_now(&table->clock));
   vsi_entry *entry = find_handle(shard, handle);
-  if (entry && table->rules.evicts) due = vsi_visit_end(table, shard, entry, now);
+  if (entry && table->evicts) due = vsi_visit_end(table, shard, entry, now);
   if (entry) vsi_visit_take(table, shard, entry, due ? due : cause, false, &leaving);
   vsi_table_release(table, shard, &leaving);
   return entry && !due;
@@ -423,7 +428,7 @@ static size_t remove_some_of_scope(vsi_table *table, const vestry_scope *scope, 
     for (vsi_entry *newest; (newest = first_in_home(&shard->index, *position, scope)) != NULL;) {
       for (vsi_entry *entry = newest->newer, *next; entry; entry = next) { /* the oldest first */
         next = entry == newest ? NULL : entry->newer;
-        vestry_cause due = table->rules.evicts ? vsi_visit_end(table, shard, entry, now) : VESTRY_CAUSE_NONE;
+        vestry_cause due = table->evicts ? vsi_visit_end(table, shard, entry, now) : VESTRY_CAUSE_NONE;
         vsi_visit_take(table, shard, entry, due ? due : cause, false, &leaving);
         count += !due;
       }

@@ -125,17 +125,11 @@ static inline uint32_t vsi_shard_enter(vsi_shard *shard, uint32_t read) {
 /* Maximum number of shards; number of homes that a walk through a shard examines in one visit. */
 enum { VSI_SHARDS_MOST = 256, VSI_HOMES_A_LOCK = 256 };
 
-/* The rules of a store type, derived from its options. */
-typedef struct vsi_table_rules {
-  bool evicts;                     /* a put into a full store evicts the least recently used; else it fails */
-  size_t max_count, max_per_scope; /* 0: no limit */
-  uint64_t idle_ns, lifetime_ns;   /* of a store that evicts; UINT64_MAX: unlimited */
-} vsi_table_rules;
-
 typedef struct vsi_table {
   const vestry_host *host;
   vestry_store_exit *exit;
-  vsi_table_rules rules;
+  bool evicts;                     /* a put into a full store evicts the least recently used; else it fails */
+  size_t max_count, max_per_scope; /* 0: no limit */
   vsi_clock clock;
   vsi_placing placing;
   size_t extra_bytes; /* before each entry */
@@ -231,7 +225,7 @@ static inline void vsi_visit_publish_tick(_Atomic(uint32_t) *to, uint32_t tick) 
 }
 /* Publish the tick of the first entry in the list of uses, after it has changed. */
 static inline void vsi_visit_publish(vsi_table *table, const vsi_shard *shard) {
-  if (!table->rules.evicts) return;
+  if (!table->evicts) return;
   uint32_t tick = VSI_TICK_NONE;
   if (shard->used.first) tick = vsi_entry_tick(shard->used.first);
   vsi_visit_publish_tick(&table->oldest[shard->number], tick);
@@ -264,7 +258,7 @@ static inline void vsi_visit_file_again(vsi_table *table, vsi_shard *shard, vsi_
 
 /* Count a use of an entry that is the only one of its key. */
 static inline void vsi_visit_use(vsi_table *table, vsi_shard *shard, vsi_entry *entry, uint32_t now) {
-  if (__builtin_expect(table->rules.max_per_scope != 0, 0)) vsi_scopes_use(entry);
+  if (__builtin_expect(table->max_per_scope != 0, 0)) vsi_scopes_use(entry);
   if (__builtin_expect(entry->touched == (now << 1 | 1), 1)) return;
   if (vsi_entry_tick(entry) == now) { /* used in this tick already */
     entry->touched |= 1;
@@ -329,7 +323,7 @@ static inline void vsi_visit_take(vsi_table *table, vsi_shard *shard, vsi_entry 
   if (cause != VESTRY_CAUSE_SIZE) shard->removed_by_cause[cause]++;
   vsi_leaving_add(leaving, entry, cause);
   if (keeps_place) return;
-  if (table->rules.max_count) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
+  if (table->max_count) atomic_fetch_sub_explicit(&table->count, 1, memory_order_relaxed);
   if (__builtin_expect(shard->live <= vsi_index_mask(&shard->index), 0)) vsi_index_shrink(&shard->index, shard->live);
 }
 
@@ -352,10 +346,10 @@ static inline vsi_entry *vsi_visit_find(vsi_table *table, vsi_shard *shard, cons
 
 /* ------------------------------------------------------------------------------------------------ operations ---- */
 
-vestry_err vsi_table_create(const vestry_host *host, const vsi_table_rules *rules, vestry_store_exit *exit,
+/* The members of vestry_store_ops (store.c). put.c, listing.c and expiry.c contain one subject each. evicts: the
+ * context of the type; NULL: a put into a full store fails. */
+vestry_err vsi_table_create(const vestry_store_options *options, vestry_store_exit *exit, void *evicts,
                             void **ret_self);
-
-/* The members of vestry_store_ops (types.c). put.c, listing.c and expiry.c contain one subject each. */
 void vsi_table_destroy(void *self);
 vestry_err vsi_table_put(void *self, const vestry_scoped_key *key, void *value, vestry_keep_policy policy,
                          size_t many_count, vestry_put_result *ret_result);

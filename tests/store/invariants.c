@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "store/table.h"
-#include "store/types.h"
 #include "support/test.h"
 
 typedef struct check {
@@ -122,7 +121,7 @@ static void check_used(const check *c) {
     before = tick;
   }
   assert_int_equal(count, c->live_count);
-  if (c->table->rules.evicts) assert_int_equal(atomic_load(&c->table->oldest[c->shard->number]), first);
+  if (c->table->evicts) assert_int_equal(atomic_load(&c->table->oldest[c->shard->number]), first);
 }
 
 static void check_born(const check *c) {
@@ -157,7 +156,7 @@ static size_t check_share(const check *c, vsi_scope_share *share) {
   }
   assert_int_equal(share->puts_count, 0);
   assert_int_equal(share->count, count);
-  assert_in_range(count, 1, c->table->rules.max_per_scope);
+  assert_in_range(count, 1, c->table->max_per_scope);
   return count;
 }
 
@@ -187,11 +186,11 @@ void invariants_check(vestry_store *store) {
     check_index(&c);
     check_used(&c);
     if (table->extra_bytes) check_born(&c);
-    if (table->rules.max_per_scope) check_scopes(&c);
+    if (table->max_per_scope) check_scopes(&c);
     vsi_spin_lock_give(&c.shard->lock);
     live_count += c.live_count;
   }
-  if (!table->rules.max_count) return;
+  if (!table->max_count) return;
   assert_int_equal(atomic_load(&table->count), live_count);
-  assert_in_range(live_count, 0, table->rules.max_count);
+  assert_in_range(live_count, 0, table->max_count);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The front end: creating stores by name, and the checks of their types and options. */
 #include "store/store.h"
-#include "store/types.h"
 
 #include "store/naive.h"
 #include "store/world.h"
