@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
-# Converts files to C: cmake -DOUT=file.c -DPREFIX=vsi_console_ "-DFILES=a/console.html;…" "-DSCRIPTS=a/form.js;…" -P embed.cmake
+# Converts files to C: cmake -DOUT=file.c -DPREFIX=vsi_console_ "-DFILES=a/console.html;…" "-DSCRIPTS=a/form.js;…"
+#   "-DBUNDLE=a/form.js;…" -P embed.cmake
 # Each of FILES becomes a terminated array whose name ends with the extension.
 # Each of SCRIPTS becomes a terminated array whose name ends with the file's name: its lines, joined by spaces, without
 # those that are comments. A comment behind code would hide the lines that are joined to it, so it is an error. C code
 # inserts the array into an HTML attribute as it is, so a quotation mark and a character reference are errors, too.
 # Spaces beside operators are left out, except within texts, because every document contains the scripts. Texts stand
 # between single quotation marks within a line, so any other such mark and a backquote are errors.
+# A script with a line "// parameters: NAME, …" (none: no names) is also a function in BUNDLE: the text of one file, whose
+# hash is another array. The array called_NAME calls this function. The other variables of such a script are el and $. A
+# script that begins with a parenthesis is the value of its function.
 set(text "/* made by scripts/embed.cmake */\n")
 function(append name bytes)
   string(REGEX REPLACE "(..)" "'\\\\x\\1'," bytes "${bytes}")
@@ -17,9 +21,14 @@ foreach(file IN LISTS FILES)
   file(READ ${file} bytes HEX)
   append(${name} "${bytes}")
 endforeach()
-foreach(file IN LISTS SCRIPTS)
-  get_filename_component(name ${file} NAME_WE)
+function(read_script file) # sets code, and arguments, "" for a script that is no function
   file(READ ${file} code)
+  set(arguments "")
+  if(code MATCHES "\n// parameters: ([^\n]*)")
+    set(arguments "el,$,{${CMAKE_MATCH_1}}")
+    string(REPLACE ",{none}" "" arguments "${arguments}")
+    string(REPLACE ", " "," arguments "${arguments}")
+  endif()
   string(REGEX MATCH "^(.*)\n *([^ /\n]|/[^/\n])[^\n]*//" found "\n${code}")
   if(found)
     string(REGEX MATCHALL "\n" lines_before "${CMAKE_MATCH_1}")
@@ -56,7 +65,41 @@ foreach(file IN LISTS SCRIPTS)
       string(SUBSTRING "${rest}" ${length} -1 rest)
     endif()
   endwhile()
+  set(code "${code}" PARENT_SCOPE)
+  set(arguments "${arguments}" PARENT_SCOPE)
+endfunction()
+foreach(file IN LISTS SCRIPTS)
+  get_filename_component(name ${file} NAME_WE)
+  read_script(${file})
   string(HEX "${code}" bytes)
-  append(${name} "${bytes}")
+  append(script_${name} "${bytes}")
+  if(arguments)
+    set(separator ";")
+    if(code MATCHES "^\\(")
+      set(separator "")
+    endif()
+    string(HEX "${separator}vestry.${name}(${arguments})" bytes)
+    append(called_${name} "${bytes}")
+  endif()
 endforeach()
+if(BUNDLE)
+  set(bundle "window.vestry={")
+  foreach(file IN LISTS BUNDLE)
+    get_filename_component(name ${file} NAME_WE)
+    read_script(${file})
+    if(NOT code MATCHES "^\\(")
+      set(code "{${code}}")
+    endif()
+    if(arguments)
+      string(APPEND bundle "${name}:(${arguments})=>${code},\n")
+    endif()
+  endforeach()
+  string(APPEND bundle "}\n")
+  string(SHA256 hash "${bundle}")
+  string(SUBSTRING "${hash}" 0 16 hash)
+  string(HEX "${bundle}" bytes)
+  append(bundle "${bytes}")
+  string(HEX "${hash}" bytes)
+  append(bundle_hash "${bytes}")
+endif()
 file(WRITE ${OUT} "${text}")

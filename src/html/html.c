@@ -28,7 +28,7 @@ void vestry_html_clear(vestry_html *builder) {
   html->len = html->at = 0;
   html->error = VESTRY_OK;
   html->why = NULL;
-  html->is_at_format = false;
+  html->is_at_format = html->has_file = false;
   vsi_place_init(&html->place);
 }
 

@@ -8,6 +8,7 @@
 #include "base/ascii.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "http/encoding.h"
 #include "http/routes/routes.h"
 #include "instance/instance.h"
 
@@ -190,6 +191,7 @@ vestry_err vsi_answer_reply(const vestry_request *req, vestry_reply *reply) {
   bool has_body = reply->has_body && status != 204 && status != 205 && status != 304;
   bool says_len = reply->knows_len && status == 304;
   vestry_err error = reply->document.apply ? reply->document.apply(req, reply, status, has_body) : VESTRY_OK;
+  if (!error && has_body && reply->encodes) error = vsi_encoding_apply(req, reply);
   if (error) return vsi_answer_instead(req, reply, error);
   vestry_header few[FEW_HEADERS], *headers = few;
   if (reply->headers_count + OWN_HEADERS > FEW_HEADERS)

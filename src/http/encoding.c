@@ -144,3 +144,51 @@ vestry_err vsi_encoding_choose(const vestry_request *req, const vestry_reply *re
     names[index] = NULL; /* not available now: try the next best coding */
   }
 }
+
+/* ------------------------------------------------------------------------------------------------ documents ------- */
+
+static vestry_err encode(const vestry_reply *reply, const vestry_profile *profile, vsi_segment **ret_segment) {
+  const vestry_profile_ops *ops = profile->ops;
+  vestry_sink sink;
+  void *encoder;
+  vestry_err error = ops->create(profile, reply->host, VESTRY_ENCODER_STREAM, &encoder);
+  if (error) return error;
+  vsi_sink_init(&sink, reply->host);
+  error = ops->encode(encoder, reply->body, reply->body_len, &sink);
+  if (!error) error = ops->finish(encoder, &sink);
+  ops->destroy(encoder);
+  return vsi_sink_settle(&sink, error, ret_segment);
+}
+
+/* Replace the body by an encoded one. OK, also if it stays as it is | LIMIT | NO_MEMORY */
+static vestry_err put_encoded(vestry_reply *reply, const vestry_profile *profile, vsi_codings *codings) {
+  vsi_segment *segment;
+  if (!vsi_codings_reserve(codings, VESTRY_PROFILE_PRIVATE)) return VESTRY_OK;
+  vestry_err error = encode(reply, profile, &segment);
+  vsi_codings_unreserve(codings, VESTRY_PROFILE_PRIVATE);
+  if (error) return VESTRY_OK;
+  vsi_buffer text;
+  vsi_buffer_init(&text, reply->host);
+  vsi_buffer_append(&text, segment->bytes, segment->len);
+  vsi_segment_destroy(segment);
+  error = vsi_reply_change_body(reply, &text);
+  return error ? error : vestry_reply_header(reply, "Content-Encoding", profile->ops->coding);
+}
+
+vestry_err vsi_encoding_apply(const vestry_request *req, vestry_reply *reply) {
+  const vestry *v = req->v;
+  const char *names[VESTRY_PROFILES_MAX];
+  size_t index;
+  /* acquire: with vsi_profiles_offer */
+  const size_t count = VSI_ENCODES ? atomic_load_explicit(&v->profiles_count, memory_order_acquire) : 0;
+  const bool is_whole = reply->body_len && !req->own->watcher && !vsi_reply_header_find(reply, "ETag") &&
+                        !vsi_reply_header_find(reply, "Content-Encoding");
+  if (!count || !is_whole) return VESTRY_OK;
+  for (size_t i = 0; i < count; i++) names[i] = v->profiles[i].ops->coding;
+  vestry_err error = vsi_reply_load(reply);
+  if (!error) error = vestry_reply_header(reply, "Vary", "Accept-Encoding");
+  /* A client that accepts no coding at all gets the document as it is (RFC 9110, section 12.5.3 permits it). */
+  if (error || vsi_accept_choose(vestry_request_header(req, "Accept-Encoding"), names, count, &index)) return error;
+  if (index == count || v->profiles[index].ops == &vestry_profile_identity) return VESTRY_OK;
+  return put_encoded(reply, &v->profiles[index], vsi_group_codings(v->group));
+}

@@ -34,6 +34,7 @@ struct vestry_reply {
     vestry_err error; /* why the requested policy could not be set: then there is no document */
   } document;
   bool has_nonce; /* the body belongs to one document */
+  bool encodes;   /* the body is encoded as a stream would be (vsi_encoding_apply) */
   bool knows_len; /* 304: a 200 would have had len bytes */
   size_t len;
 

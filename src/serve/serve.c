@@ -30,7 +30,8 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
     done = refuse_fields(s);
   } else {
     error = vsi_serving_find_scope(s);
-    if (!error && s->own_request.visit) error = vsi_routes_guard(s->v->routes, &s->request, &s->reply);
+    const vsi_visit *visit = s->own_request.visit;
+    if (!error && visit && !visit->route->is_open) error = vsi_routes_guard(s->v->routes, &s->request, &s->reply);
     const bool is_guarded = error != VESTRY_OK;
     if (!error) error = handler(&s->request, &s->reply, app);
     done = vsi_serving_conclude(s, error, is_guarded, ret_connection);

@@ -24,7 +24,7 @@ const text = ['&, =', '', 'b'] && a (1 );
 EOF
 embed good.js || fail 'a script with comments between its lines was refused.'
 # The bytes of the array, without the NUL at its end.
-got=$(sed -n "s/^const char p_good\\[\\] = {\\(.*\\)0};/\\1/p" out.c | sed "s/'\\\\x\\(..\\)',/\\1/g")
+got=$(sed -n "s/^const char p_script_good\\[\\] = {\\(.*\\)0};/\\1/p" out.c | sed "s/'\\\\x\\(..\\)',/\\1/g")
 wanted=$(printf '%s' "const half=6 / 2;const text=['&, =','','b']&& a(1);" | od -An -v -tx1 | tr -d ' \n')
 [ "$got" = "$wanted" ] || fail "the embedded script is $got, and not $wanted."
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "app/application/mount.h"
+#include "app/application/scripts.h"
 #include "app/guard/once_mark.h"
 #include "app/session/session.h"
 #include "base/ascii.h"
@@ -185,6 +186,7 @@ static vestry_err create_parts(vsi_application *a, const vestry_application_opti
   if (!error && options->forms) *ret_part = "its forms", error = create_forms(a, options);
   if (!error && options->jobs) *ret_part = "its jobs", error = create_jobs(a, options);
   if (!error && options->files) *ret_part = "its files", error = create_files(a, options);
+  if (!error) *ret_part = "the file of its scripts", error = vsi_scripts_mount(a->is.instance, &a->scripts);
   if (!error && options->entries) *ret_part = "its entries", error = vsi_entries_mount(a, options->entries);
   if (error) return error;
   *ret_part = "the parts of the program (options.begin)";
@@ -247,6 +249,7 @@ static void destroy_parts(vsi_application *a) {
   vestry_rate_destroy(a->is.rate);
   vestry_jobs_destroy(a->is.jobs);
   vestry_files_destroy(a->is.files);
+  vsi_scripts_destroy(a->scripts);
 }
 
 vestry_err vestry_application_destroy(vestry_application *app) {

@@ -33,6 +33,7 @@ typedef struct vsi_application {
   vestry_sql_once *once;
   vestry_forms_storage *forms;
   char *name;
+  struct vsi_scripts *scripts; /* the file of the library's scripts */
 } vsi_application;
 
 static inline vsi_application *vsi_application_of(vestry_application *app) {

@@ -5,8 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/application/scripts.h"
+#include "app/guard/attributes.h"
 #include "app/guard/press.h"
 #include "base/buffer.h"
+#include "html/builder.h"
+#include "http/reply.h"
 #include "vestry/app/early.h"
 #include "vestry/app/tab.h"
 
@@ -20,8 +24,8 @@ static bool is_personal(const vestry_call *call, const vsi_entry_call *own) {
 /* Append the attributes of the body that identify its user and its tab. */
 static void add_identity(vestry_call *call, const vestry_request *req, vestry_reply *reply, vestry_html *html) {
   char token[VESTRY_CSRF_TOKEN_BYTES], tab[VESTRY_TAB_ATTRIBUTES_BYTES], once[VESTRY_ONCE_ATTRIBUTES_BYTES] = "";
-  vestry_err error = vestry_tab_attributes(req, reply, tab, sizeof tab);
-  if (!error && call->app->once) error = vestry_once_attributes(req, once, sizeof once);
+  vestry_err error = vsi_tab_attributes(req, reply, true, tab, sizeof tab);
+  if (!error && call->app->once) error = vsi_once_attributes(req, true, once, sizeof once);
   if (!error && call->app->csrf) error = vestry_csrf_token(call->app->csrf, req, reply, token);
   vestry_call_fail(call, error);
   if (error) return;
@@ -40,6 +44,7 @@ static void begin(vsi_entry_call *own, const char *title) {
   vestry_call *call = &own->is;
   const vestry_application_document *frame = &vsi_application_of(call->app)->document;
   vestry_html *html = call->html;
+  own->reply->encodes = true;
   if (frame->policy) vestry_call_fail(call, vestry_reply_csp(own->reply, frame->policy));
   vestry_html_add(html, "<!doctype html><html lang=\"%s\"><head><meta charset=\"utf-8\">",
                   frame->language ? frame->language : "en");
@@ -49,6 +54,7 @@ static void begin(vsi_entry_call *own, const char *title) {
                   "interactive-widget=resizes-content\"><title>%s</title>",
                   title);
   vestry_html_early(html, vestry_reply_nonce(own->reply));
+  vsi_scripts_put(html, vestry_reply_nonce(own->reply));
   vestry_html_add(html, "<script type=\"module\" src=\"%-s\"></script>",
                   frame->client ? frame->client : VESTRY_DATASTAR_CDN_URL);
   if (call->render) vestry_render_head(call->render, html);
@@ -69,6 +75,7 @@ void vestry_call_document(vestry_call *call, const char *title) {
     return;
   }
   own->has_document = true;
+  vsi_html_of(call->html)->has_file = true;
   if (!title) title = a->document.title ? a->document.title : a->name;
   if (call->render && call->render->is_stream)
     vestry_html_add(call->html, "<title>%s</title>", title);

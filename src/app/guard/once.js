@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The submissions of a page: their order, their content, repeats, and whether the page has shown their results.
 // once_attributes.c explains it.
+// parameters: none
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 //
 // window.vestryOnce is the function `submission`, which the expression of an action calls. Its members are called by

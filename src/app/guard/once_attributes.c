@@ -45,14 +45,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/guard/attributes.h"
 #include "app/guard/proof.h"
 #include "base/log.h"
+#include "html/script.h"
 #include "instance/instance.h"
 #include "vestry/app/once.h"
 
-extern const char vsi_script_once[]; /* once.js */
+VSI_SCRIPTS(once); /* once.js */
 
-vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_t capacity) {
+vestry_err vsi_once_attributes(const vestry_request *req, bool has_file, char *buffer, size_t capacity) {
   char text[VESTRY_ONCE_ATTRIBUTES_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES];
   if (!req) return VESTRY_INVALID;
   if (!buffer && capacity) return vsi_mistake(req->v->host, "vestry_once_attributes", "the buffer is NULL");
@@ -60,8 +62,12 @@ vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_
   if (error) return error;
   int len = snprintf(text, sizeof text,
                      "data-signals:_once=\"'%s'\" data-init__once=\"window.vestryOnce = window.vestryOnce || %s\"",
-                     nonce, vsi_script_once);
+                     nonce, has_file ? vsi_called_once : vsi_script_once);
   if (len < 0 || (size_t)len >= sizeof text || (size_t)len >= capacity) return VESTRY_TOO_LARGE;
   memcpy(buffer, text, (size_t)len + 1);
   return VESTRY_OK;
+}
+
+vestry_err vestry_once_attributes(const vestry_request *req, char *buffer, size_t capacity) {
+  return vsi_once_attributes(req, false, buffer, capacity);
 }

@@ -17,9 +17,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/guard/attributes.h"
 #include "app/session/session.h"
 #include "base/ascii.h"
-#include "html/builder.h"
+#include "html/script.h"
 #include "http/cookie.h"
 #include "http/request.h"
 #include "instance/instance.h"
@@ -95,7 +96,7 @@ bool vestry_tab_is_known(const vestry_request *req) {
   return !know(req, &own) && own->tab_is_sent;
 }
 
-extern const char vsi_script_tab[]; /* tab.js */
+VSI_SCRIPTS(tab); /* tab.js */
 
 /* The page stores its text when the user leaves it, and removes the text when the user comes back. */
 #define EVENTS                                                                                                         \
@@ -107,7 +108,8 @@ static const char attributes[] =
     "'%s'\"" EVENTS " data-on:beforeunload__window=\"document.cookie = '" COOKIE
     "=' + $tabId + ';path=/;max-age=5;samesite=lax' + (location.protocol === 'https:' ? ';secure' : '')\"";
 
-vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply, char *buffer, size_t capacity) {
+vestry_err vsi_tab_attributes(const vestry_request *req, vestry_reply *reply, bool has_file, char *buffer,
+                              size_t capacity) {
   const vsi_seals *seals = vsi_seals_of(req->v);
   const vestry_scope scope = vsi_seal_scope(req);
   char text[VESTRY_TAB_ATTRIBUTES_BYTES], own[VSI_SEAL_LEN + 1], tag[VSI_SEAL_TAG_LEN + 1];
@@ -122,7 +124,7 @@ vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply,
     error = vsi_seal_make(seals, req->v->host, VSI_SEAL_TAB, scope, NULL, own);
   if (error) return error;
   vsi_seal_tag(seals, scope, tag);
-  int len = snprintf(text, sizeof text, attributes, vsi_script_tab, tag, own);
+  int len = snprintf(text, sizeof text, attributes, has_file ? vsi_called_tab : vsi_script_tab, tag, own);
   if (len < 0 || (size_t)len >= sizeof text || (size_t)len >= capacity) return VESTRY_TOO_LARGE;
   const char *header = vestry_request_header(req, "Cookie");
   vestry_slice value;
@@ -132,6 +134,10 @@ vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply,
   if (error) return error;
   memcpy(buffer, text, (size_t)len + 1);
   return VESTRY_OK;
+}
+
+vestry_err vestry_tab_attributes(const vestry_request *req, vestry_reply *reply, char *buffer, size_t capacity) {
+  return vsi_tab_attributes(req, reply, false, buffer, capacity);
 }
 
 /* -------------------------------------------------------------------------------------------- restored text ------ */
@@ -158,5 +164,5 @@ vestry_err vestry_tab_keep(const vestry_request *req, vestry_html *html, const c
       "Object.fromEntries(Object.entries($).filter(([name]) => name.startsWith('%-s')))))\""
       " data-signals=\"((values) => values ? (setTimeout(() => dispatchEvent(new Event('vestry-kept'))"
       ", 1000), values) : {})(el.stash.take(JSON.parse))\"" EVENTS "></i>",
-      vsi_script_tab, tag, prefix);
+      VSI_SCRIPT(html, tab), tag, prefix);
 }

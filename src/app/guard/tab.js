@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A text that a page leaves for the next page of its tab and scope. tab.c explains it.
+// parameters: none
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 //
 //     take(parse)  removes the text from the storage and returns it, or null if there is none of this scope

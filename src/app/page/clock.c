@@ -22,9 +22,9 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "vestry/html.h"
+#include "html/script.h"
 
-extern const char vsi_script_clock[]; /* clock.js */
+VSI_SCRIPTS(clock); /* clock.js */
 
 int64_t vestry_clock_ms(const vestry_clock *clock) {
   struct timespec now;
@@ -38,7 +38,7 @@ vestry_err vestry_html_clock(vestry_html *html, const vestry_clock *given) {
   return vestry_html_add(html,
                          "data-init__clock=\"const at = %lld, url = '%s'; window.vestryClock = window.vestryClock || "
                          "%-s\"",
-                         (long long)vestry_clock_ms(&clock), clock.url ? clock.url : "", vsi_script_clock);
+                         (long long)vestry_clock_ms(&clock), clock.url ? clock.url : "", VSI_SCRIPT(html, clock));
 }
 
 vestry_err vestry_clock_handler(const vestry_request *req, vestry_reply *reply, void *app) {

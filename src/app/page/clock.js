@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The server's clock in a page, and the elements that show times by it. clock.c explains it, and declares `at` and
-// `url`.
+// The server's clock in a page, and the elements that show times by it. clock.c explains it.
+// parameters: at, url
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 
 (() => {

@@ -14,7 +14,7 @@
 #include "base/array.h"
 #include "base/buffer.h"
 #include "base/log.h"
-#include "html/builder.h"
+#include "html/script.h"
 #include "html/tag.h"
 #include "http/request.h"
 #include "instance/instance.h"
@@ -22,7 +22,7 @@
 enum { MOST_DIGITS = 15, DEFAULT_FORMS = 64 };
 #define DEFAULT_TTL_MS (UINT64_C(7) * 86400000)
 #define MOST_TTL_MS    (UINT64_C(400) * 86400000)
-extern const char vsi_script_form[]; /* form.js */
+VSI_SCRIPTS(form); /* form.js */
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
 
 /* A declared form. */
@@ -348,7 +348,7 @@ static void check_form(vsi_render *render) {
 static vestry_err put_script(const vestry_forms *forms, const declared *form, const char *name, const char *tag,
                              vestry_html *html) {
   return vestry_html_add(html, " data-init=\"%-s('%-s', %-s, '%-s', '%-s', '" VESTRY_FORM_REJECTED "')\"",
-                         vsi_script_form, name, form->script, forms->path, tag);
+                         VSI_SCRIPT(html, form), name, form->script, forms->path, tag);
 }
 
 /* Without a tab, the form has an id only and its values are not stored. */

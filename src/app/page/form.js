@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The script of a form whose typed text is stored. form.c explains it.
+// parameters: none
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 
 ((name, fields, path, tag, sign) => {
@@ -52,7 +53,7 @@
     isSending = false, isTyped = false, isQuiet = false, isClearing = false, isBack = false,
     rejected = '';
   const send = async (more) => {
-    const body = new URLSearchParams([['tabId', $tabId], ['csrf', $_csrf || ''], ['form', name],
+    const body = new URLSearchParams([['tabId', $.tabId], ['csrf', $._csrf || ''], ['form', name],
         ['generation', generation], ['number', number = Math.max(number + 1, Date.now())], ...more]);
     const answer = await fetch(path, {method: 'POST', body, redirect: 'manual',
         keepalive: String(body).length < 60000});
@@ -108,8 +109,8 @@
     stashed = 'vestry-form-' + name, former = all[name];
   if (former?.el === el) return;
   former?.end.abort();
-  if (forms.from === undefined) forms.from = look('vestry-forms') ?? '', store('vestry-forms', $tabId);
-  const from = forms.from === $tabId ? '' : forms.from;
+  if (forms.from === undefined) forms.from = look('vestry-forms') ?? '', store('vestry-forms', $.tabId);
+  const from = forms.from === $.tabId ? '' : forms.from;
   const touch = ({target}) => {
     if (isQuiet || !target.name) return;
     isKept(target); touched.add(target.name); me.isSent = false; isTyped = true; if (isKnown) later(500) };

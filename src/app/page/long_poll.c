@@ -39,6 +39,7 @@
  * request. */
 #include "app/page/page_script.h"
 
+#include "html/script.h"
 #include "http/request.h"
 #include "vestry/signals.h"
 
@@ -49,7 +50,7 @@ enum {
   AGAIN_WHOLE_MS = 1000, /* minimum wait after the whole content, or after a long poll that was not held */
 };
 
-extern const char vsi_script_long_poll[]; /* long_poll.js */
+VSI_SCRIPTS(long_poll); /* long_poll.js */
 
 static bool has_little_room(const vestry_request *req) {
   const vestry_request_ops *ops = req->own->ops;
@@ -75,5 +76,5 @@ uint32_t vsi_long_poll_again_ms(const vestry_pages *pages, bool has_tag, vsi_lon
 }
 
 void vsi_long_poll_put(vestry_html *html) {
-  vestry_html_add(html, " const heldMs = %d, againMs = %d; %-s", HELD_MOST_MS, AGAIN_MS, vsi_script_long_poll);
+  vestry_html_add(html, " const heldMs = %d, againMs = %d; %-s", HELD_MOST_MS, AGAIN_MS, VSI_SCRIPT(html, long_poll));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Decides whether el.request is a long poll or opens a stream. long_poll.c explains it, and declares heldMs and
-// againMs.
+// Decides whether el.request is a long poll or opens a stream. long_poll.c explains it.
+// parameters: heldMs, againMs
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 //
 //     el.begins(headers, include)  called when a request begins; returns the filter of signals for its URL
@@ -31,7 +31,7 @@ el.patience = () => el.poll ? el.poll + downMs : el.count ? 0 : el.slow + downMs
 el.begins = (headers, include) => {
   el.count = el.rest = 0; el.asked = Date.now(); wait(el.poll ? el.poll + slowMs : el.slow);
   el.tells = () => (headers['vestry-sent'] ?? '').includes('.') || window.vestryOnce?.look(el).includes('.');
-  $_vestry.poll = el.poll;
+  $._vestry.poll = el.poll;
   return el.poll ? '(?:' + include.replace(new RegExp('^/|/$', 'g'), '') + ')|^_vestry.poll$' : include };
 el.counts = () => { if (!el.count++) el.first = Date.now(), el.slow = slowMs, el.mute = 0 };
 el.silent = () => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Navigation between pages of the same layout. script.c explains it, and declares layout and contentId.
+// Navigation between pages of the same layout. script.c explains it.
+// parameters: layout, contentId
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 
 el.tag = el.had;

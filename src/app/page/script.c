@@ -20,11 +20,14 @@
 #include "app/stream/stream.h"
 #include "base/ascii.h"
 #include "base/buffer.h"
-#include "html/builder.h"
+#include "html/script.h"
 #include "instance/instance.h"
 
 /* navigate.js, stream.js, … */
-extern const char vsi_script_navigate[], vsi_script_stream[], vsi_script_window[], vsi_script_window_first[];
+extern const char vsi_script_window_first[];
+VSI_SCRIPTS(navigate);
+VSI_SCRIPTS(stream);
+VSI_SCRIPTS(window);
 
 /* Append a decoded path as it appears in a URL (RFC 3986, section 3.3). */
 static void put_path(vsi_buffer *url, const char *path) {
@@ -87,7 +90,7 @@ static void put_leave(vestry_html *html, const char *reload) {
 static void put_navigation(vestry_html *html, const vestry_page *page) {
   if (!page->layout) return;
   vestry_html_add(html, " if (!el.told) { const layout = '%s', contentId = '%s'; %-s %-s }", page->layout, page->id,
-                  vsi_script_navigate, vsi_script_window);
+                  VSI_SCRIPT(html, navigate), VSI_SCRIPT(html, window));
 }
 
 static vestry_err put_element(vestry_html *html, const vestry_page *page, const char *url, const char *had,
@@ -115,7 +118,7 @@ static vestry_err put_element(vestry_html *html, const vestry_page *page, const 
   put_navigation(html, page);
   vsi_long_poll_put(html);
   vestry_html_add(html, " %-s",
-                  vsi_script_stream); /* last, because the builder cannot know the place after a division */
+                  VSI_SCRIPT(html, stream)); /* last, because the builder cannot know the place after a division */
   vsi_care_end(html, &care);
   return vestry_html_add(html, "></div>");
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The request of a page's stream, and the functions for its events and its end. script.c explains them, and declares
-// ofDocument, signs, signals and retryMs; app/stream/stream.c declares isOpenHidden and retryMostMs.
+// The request of a page's stream, and the functions for its events and its end. script.c and app/stream/stream.c explain
+// them, and declare the parameters.
+// parameters: ofDocument, signs, signals, retryMs, isOpenHidden, retryMostMs
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 
 el.wait = 500; el.hidden = false;
 el.isUp = () => el.run && el.got === 2 && !el.isOffline() && !document.hidden && !el.rests();
 // returns the options of the request
 el.asks = () => {
-  $_vestry.go = ''; $_vestry.reload = 0;
+  $._vestry.go = ''; $._vestry.reload = 0;
   const headers = el.had ? {'last-event-id': el.had, ...ofDocument} : {};
   el.had = '';
   const sent = window.vestryOnce?.look?.(el);

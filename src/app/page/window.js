@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The function of windows, which each window calls. window.c explains it.
+// parameters: none
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 
 window.vestryWindow = (el) => {

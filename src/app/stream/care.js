@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Supervises the stream of an element. stream.c explains it, and declares showRefusal, reload, isOpenHidden,
-// leaseHeader, released, retryMostMs, heartbeatMs, pauseMs, and el.isOver, el.isOffline and el.setOffline. This is the
-// end of the element's data-init; the scripts before it define el.request and other functions.
+// Supervises the stream of an element. stream.c explains it, and defines el.isOver, el.isOffline and el.setOffline. This
+// is the end of the element's data-init; the scripts before it define el.request and other functions.
+// parameters: showRefusal, reload, isOpenHidden, leaseHeader, released, retryMostMs, heartbeatMs, pauseMs
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 //
 // The element's kind of stream defines

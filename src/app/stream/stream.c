@@ -59,10 +59,10 @@
 
 #include "app/stream/lease.h"
 #include "event/script.h"
-#include "html/builder.h"
+#include "html/script.h"
 #include "instance/instance.h"
 
-extern const char vsi_script_care[]; /* care.js */
+VSI_SCRIPTS(care); /* care.js */
 
 void vsi_care_begin(vestry_html *html, const vsi_care *care) {
   vestry_html_add(html,
@@ -83,7 +83,7 @@ vestry_err vsi_care_end(vestry_html *html, const vsi_care *care) {
                   " %-s\" data-on:online__window=\"el.isAway() || (el.again?.(), el.open())\""
                   " data-on:visibilitychange__document=\"el.shows()\""
                   " data-on:pageshow__window=\"evt.persisted && el.returns()\"",
-                  vsi_script_care);
+                  VSI_SCRIPT(html, care));
   if (care->heartbeat_ms <= UINT32_MAX / 3) /* otherwise there are no heartbeats */
     vestry_html_add(html, " data-on-interval__duration.%ums=\"el.checks()\"", (unsigned)(care->heartbeat_ms / 2 + 1));
   if (care->pause_ms)

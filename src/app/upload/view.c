@@ -50,11 +50,11 @@
 #include <string.h>
 
 #include "app/upload/receive.h"
-#include "html/builder.h"
+#include "html/script.h"
 
 enum { SIGNAL_MOST = 64 };
 
-extern const char vsi_script_view[]; /* view.js */
+VSI_SCRIPTS(view); /* view.js */
 
 static bool is_signal(const char *name) {
   static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
@@ -90,7 +90,7 @@ vestry_err vestry_html_upload(vestry_html *html, const vestry_upload_view_option
   vestry_html_add(html,
                   " data-init=\"window.vestryUpload = window.vestryUpload || %-s('" VSI_UPLOAD_HEADER
                   "', '" VSI_KEPT_HEADER "')\"",
-                  vsi_script_view);
+                  VSI_SCRIPT(html, view));
   vestry_html_add(html,
                   "><progress max=\"100\" value=\"0\" hidden aria-label=\"%s\" data-attr:value=\"$%-sPercent\""
                   " data-attr:hidden=\"!['sending', 'waiting'].includes($%-sState)\"></progress>",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Sends the forms of a document that contain files, and shows their progress. view.c explains it, and calls the
 // function with the names of two headers.
+// parameters: none
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 //
 // The value, window.vestryUpload, is a map from each form that is being sent to its upload. Members of an upload:

@@ -255,7 +255,7 @@ static vestry_err add_route(vsi_routes *routes, vsi_route *route, bool *ret_refu
 
 /* Check and add a route for a handler, or for a receiver of bodies in pieces. Either is NULL. */
 static vestry_err mount(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler,
-                        const vsi_receiver *receiver, void *app) {
+                        const vsi_receiver *receiver, bool is_open, void *app) {
   if (!v) return VESTRY_INVALID;
   if (!method || !vsi_is_token(method) || (!handler && !receiver))
     return refuse_route(v, "route", pattern, VESTRY_INVALID, "a method and a handler are required");
@@ -265,6 +265,7 @@ static vestry_err mount(vestry *v, const char *method, const char *pattern, vest
   vsi_route *route = vsi_route_create(routes->host, method, pattern, handler, app);
   if (!route) return VESTRY_NO_MEMORY;
   route->receiver = receiver;
+  route->is_open = is_open;
   bool refused;
   vsi_mutex_lock(&routes->changes);
   error = add_route(routes, route, &refused);
@@ -277,12 +278,16 @@ static vestry_err mount(vestry *v, const char *method, const char *pattern, vest
 }
 
 vestry_err vestry_route(vestry *v, const char *method, const char *pattern, vestry_handler_fn handler, void *app) {
-  return mount(v, method, pattern, handler, NULL, app);
+  return mount(v, method, pattern, handler, NULL, false, app);
+}
+
+vestry_err vsi_route_open(vestry *v, const char *pattern, vestry_handler_fn handler, void *app) {
+  return mount(v, "GET", pattern, handler, NULL, true, app);
 }
 
 vestry_err vsi_route_receiver(vestry *v, const char *method, const char *pattern, const vsi_receiver *receiver,
                               void *app) {
-  return mount(v, method, pattern, NULL, receiver, app);
+  return mount(v, method, pattern, NULL, receiver, false, app);
 }
 
 /* Remove a route, under `changes`. A request may still use it, so it is freed with the table. */

@@ -32,6 +32,9 @@ VESTRY_API void vsi_routes_end(vestry *v, const void *app);
 VESTRY_API vestry_err vsi_route_receiver(vestry *v, const char *method, const char *pattern,
                                          const vsi_receiver *receiver, void *app);
 
+/* Same as vestry_route, for a GET of content that has no guards, because each page needs it, also that of a log-in. */
+VESTRY_API vestry_err vsi_route_open(vestry *v, const char *pattern, vestry_handler_fn handler, void *app);
+
 /* Same as vestry_body_limit, for bodies that are received in pieces: they may exceed max_request_bytes. */
 VESTRY_API vestry_err vsi_body_limit(vestry *v, const char *prefix, size_t max_body_bytes);
 

@@ -13,6 +13,7 @@ typedef struct vsi_route {
   vestry_handler_fn handler;
   const vsi_receiver *receiver; /* receives bodies in pieces, instead of the handler. NULL: none */
   void *app;
+  bool is_open; /* it has no guards */
   size_t names_count;
   const char *names[VESTRY_ROUTE_PARAMETERS_MAX]; /* of its parameters; in text */
   const char *method, *pattern;                   /* in text */

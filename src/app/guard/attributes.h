@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* The attributes of a document's body. has_file: the document loads the file of the library's scripts (html/script.h).
+ * Otherwise as vestry_once_attributes and vestry_tab_attributes. */
+#ifndef VSI_GUARD_ATTRIBUTES_H
+#define VSI_GUARD_ATTRIBUTES_H
+
+#include "vestry/request.h"
+
+vestry_err vsi_once_attributes(const vestry_request *req, bool has_file, char *buffer, size_t capacity);
+vestry_err vsi_tab_attributes(const vestry_request *req, vestry_reply *reply, bool has_file, char *buffer,
+                              size_t capacity);
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* The file of the library's scripts, and the size of the documents that load it. */
+#include <stdio.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "support/test.h"
+#include "support/test_host.h"
+#include "vestry/app/application.h"
+#include "vestry/app/tab.h"
+#include "vestry/app/upload_view.h"
+#include "vestry/testing/browser.h"
+
+/* As sent, with brotli or gzip. */
+enum { DOCUMENT_BYTES = 3000 };
+
+typedef struct note {
+  char text[81];
+} note;
+
+static const vestry_application_form form = {
+    .action = "/note", .name = "note", .is_kept = true, VESTRY_INPUTS(VESTRY_INPUT(note, text, .max = 20))};
+
+static void take(vestry_call *call) {
+  assert_non_null(call->values);
+}
+
+static void leave(vestry_call *call) {
+  vestry_call_go(call, "/log-in");
+}
+
+/* A document with all scripts: a clock, a form that is kept, an upload, text that the next page gets, and a stream. */
+static void show(vestry_call *call) {
+  vestry_call_document(call, NULL);
+  vestry_tab_keep(call->req, call->html, "draft");
+  vestry_call_form(call, &form, NULL);
+  vestry_html_upload(call->html, NULL);
+  vestry_call_content(call);
+  vestry_html_add(call->html, "<p>Hello</p>");
+}
+
+static const vestry_entry entries[] = {
+    VESTRY_GUARD("/", leave), VESTRY_FORM(&form, take), VESTRY_PAGE("/", show), {0}};
+static const vestry_entry open_entries[] = {VESTRY_FORM(&form, take), VESTRY_PAGE("/", show), {0}};
+
+typedef struct world {
+  test_host th;
+  vestry_application *app;
+  vestry_browser *ada;
+} world;
+
+static void open_world(world *w, const vestry_entry *table) {
+  test_host_init(&w->th);
+  const vestry_options instance = {.host = &w->th.host, .threads_count = VESTRY_THREADS_NONE};
+  static const vestry_clock clock = {.url = "/clock"};
+  const vestry_application_options options = {.insecure = true,
+                                              .instance = &instance,
+                                              .forms = &(vestry_forms_options){0},
+                                              .document = &(vestry_application_document){.clock = &clock},
+                                              .pages = &(vestry_pages_options){0},
+                                              .entries = table};
+  assert_int_equal(vestry_application_create(&options, &w->app), VESTRY_OK);
+  assert_int_equal(vestry_browser_create(w->app->instance, &w->ada), VESTRY_OK);
+}
+
+static void close_world(world *w) {
+  vestry_browser_destroy(w->ada);
+  assert_int_equal(vestry_application_destroy(w->app), VESTRY_OK);
+  test_host_assert_clean(&w->th);
+}
+
+/* Request an address with one header. */
+static vestry_memory_exchange *ask(world *w, const char *url, const char *name, const char *value) {
+  vestry_memory_exchange *exchange;
+  const vestry_header header = {name, value};
+  const vestry_memory_call call = {.method = "GET", .path = url, .headers = &header, .headers_count = 1};
+  assert_int_equal(vestry_memory_request(w->app->instance, &call, NULL, NULL, &exchange), VESTRY_OK);
+  return exchange;
+}
+
+static void assert_header(vestry_memory_exchange *exchange, const char *name, const char *wanted) {
+  const char *is = vestry_memory_header(exchange, name, 0);
+  if (!is != !wanted || (is && strcmp(is, wanted) != 0))
+    fail_msg("%s: %s, and not %s", name, is ? is : "(none)", wanted ? wanted : "(none)");
+}
+
+/* Copy the address of the file from a document. */
+static void find_file(const char *document, char url[64]) {
+  const char *at = strstr(document, "src=\"/vestry.js/");
+  assert_non_null(at);
+  assert_int_equal(sscanf(at, "src=\"%63[^\"]", url), 1);
+}
+
+static const char *const functions[] = {"once", "tab", "form", "view", "clock", "care", "stream", "long_poll"};
+
+static void document_calls_functions_of_one_file_by_name(void **state) {
+  world w;
+  char url[64], called[32], defined[32];
+  open_world(&w, open_entries);
+  vestry_memory_exchange *page = ask(&w, "/", "Accept", "text/html");
+  const vestry_memory_seen is = vestry_memory_look(page);
+  assert_int_equal(is.status, 200);
+  const char *document = is.received.data;
+  find_file(document, url);
+  vestry_memory_exchange *file = ask(&w, url, "Accept", "*/*");
+  const vestry_memory_seen its = vestry_memory_look(file);
+  assert_int_equal(its.status, 200);
+  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+    snprintf(called, sizeof called, "vestry.%s(el,$", functions[i]);
+    snprintf(defined, sizeof defined, "%s:(el,$", functions[i]);
+    if (!strstr(document, called)) fail_msg("the document does not call %s", called);
+    if (!strstr(its.received.data, defined)) fail_msg("the file does not define %s", defined);
+  }
+  assert_true(strstr(document, "/vestry.js/") < strstr(document, "type=\"module\""));
+  assert_header(file, "Cache-Control", "public, max-age=31536000, immutable");
+  vestry_memory_destroy(file);
+  vestry_memory_destroy(page);
+  close_world(&w);
+}
+
+/* A document of a log-in needs the functions, too. */
+static void guard_does_not_lead_away_from_the_file(void **state) {
+  world w;
+  char url[64];
+  open_world(&w, entries);
+  vestry_memory_exchange *page = ask(&w, "/", "Accept", "*/*");
+  assert_int_equal(vestry_memory_look(page).status, 303);
+  vestry_memory_destroy(page);
+  page = ask(&w, "/nowhere", "Accept", "*/*");
+  find_file(vestry_memory_look(page).received.data, url);
+  vestry_memory_destroy(page);
+  page = ask(&w, url, "Accept", "*/*");
+  assert_int_equal(vestry_memory_look(page).status, 200);
+  vestry_memory_destroy(page);
+  close_world(&w);
+}
+
+/* The process of another version has made the document. */
+static void file_of_another_hash_is_answered_and_not_cached(void **state) {
+  world w;
+  open_world(&w, open_entries);
+  vestry_memory_exchange *file = ask(&w, "/vestry.js/0000000000000000", "Accept", "*/*");
+  assert_int_equal(vestry_memory_look(file).status, 200);
+  assert_header(file, "Cache-Control", "no-store");
+  vestry_memory_destroy(file);
+  close_world(&w);
+}
+
+/* Decode gzip into a terminated text. */
+static char *decode(vestry_slice from) {
+  enum { DECODED_BYTES = 262144 };
+  char *text = test_calloc(1, DECODED_BYTES);
+  z_stream z = {.next_in = (Bytef *)(uintptr_t)from.data,
+                .avail_in = (uInt)from.len,
+                .next_out = (Bytef *)text,
+                .avail_out = DECODED_BYTES - 1};
+  assert_int_equal(inflateInit2(&z, 16 + MAX_WBITS), Z_OK);
+  assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
+  assert_int_equal(z.avail_in, 0);
+  assert_int_equal(inflateEnd(&z), Z_OK);
+  return text;
+}
+
+static void documents_and_the_file_have_the_coding_of_streams(void **state) {
+  static const char *const accepted[] = {"br", "gzip", "identity", "gzip;q=0", "br;q=0, gzip, identity;q=0.5"};
+  static const char *const codings[] = {"br", "gzip", NULL, NULL, "gzip"};
+  world w;
+  char url[64];
+  open_world(&w, open_entries);
+  vestry_memory_exchange *plain = ask(&w, "/", "Accept", "*/*");
+  assert_header(plain, "Content-Encoding", NULL);
+  find_file(vestry_memory_look(plain).received.data, url);
+  vestry_memory_destroy(plain);
+  const char *const urls[] = {"/", url};
+  for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++) {
+    for (size_t k = 0; k < 2; k++) {
+      vestry_memory_exchange *answer = ask(&w, urls[k], "Accept-Encoding", accepted[i]);
+      const vestry_memory_seen seen = vestry_memory_look(answer);
+      assert_int_equal(seen.status, 200);
+      assert_header(answer, "Content-Encoding", codings[i]);
+      assert_header(answer, "Vary", "Accept-Encoding");
+      if (codings[i] && strcmp(codings[i], "gzip") == 0) {
+        char *text = decode(seen.received);
+        assert_non_null(strstr(text, k ? "window.vestry={" : "</body></html>"));
+        test_free(text);
+      }
+      print_message("%s: %zu bytes, %s\n", k ? "file" : "document", seen.received.len, accepted[i]);
+      if (codings[i] && k == 0) assert_true(seen.received.len <= DOCUMENT_BYTES);
+      vestry_memory_destroy(answer);
+    }
+  }
+  close_world(&w);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(document_calls_functions_of_one_file_by_name),
+      cmocka_unit_test(guard_does_not_lead_away_from_the_file),
+      cmocka_unit_test(file_of_another_hash_is_answered_and_not_cached),
+      cmocka_unit_test(documents_and_the_file_have_the_coding_of_streams),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
