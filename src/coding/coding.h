@@ -29,11 +29,11 @@ struct vestry_sink {
 /* Collect the output of a profile. vsi_sink_settle returns it as a segment, to be freed with vsi_segment_destroy, whose
  * check and plain_len the caller sets. It frees the sink in any case. error: the result of the profile's function; if
  * it is not OK, vsi_sink_settle returns it, and there is no segment. OK | error | NO_MEMORY */
-void vsi_sink_init(vestry_sink *sink, const vestry_host *host);
-vestry_err vsi_sink_settle(vestry_sink *sink, vestry_err error, vsi_segment **ret_segment);
+VESTRY_API void vsi_sink_init(vestry_sink *sink, const vestry_host *host);
+VESTRY_API vestry_err vsi_sink_settle(vestry_sink *sink, vestry_err error, vsi_segment **ret_segment);
 
 /* Free a segment. NULL is accepted. */
-void vsi_segment_destroy(vsi_segment *segment);
+VESTRY_API void vsi_segment_destroy(vsi_segment *segment);
 
 /* Maximum numbers of heartbeats and of codings in one group; number of scratch encoders of one coding. */
 enum { VSI_HEARTBEATS_MOST = 240 }; /* between an event and the one that follows it; an hour by default */
