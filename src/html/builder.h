@@ -22,7 +22,7 @@ typedef struct __attribute__((may_alias)) vsi_html {
   const char *why;
   size_t at;
   bool is_fixed;
-  bool has_file; /* the document loads the file of the library's scripts (html/script.h) */
+  bool has_file;      /* the document loads the file of the library's scripts (html/script.h) */
   uint8_t adds_count; /* formats that were added; stops at the number where learning begins (learned.c) */
   vsi_html_place place;
   vsi_html_learned *learned; /* NULL: nothing was learned */

@@ -7,7 +7,7 @@
 
 #include "html/builder.h"
 
-#define VSI_SCRIPTS(name) extern const char vsi_script_##name[], vsi_called_##name[]
+#define VSI_SCRIPTS(name)      extern const char vsi_script_##name[], vsi_called_##name[]
 #define VSI_SCRIPT(html, name) (vsi_html_of(html)->has_file ? vsi_called_##name : vsi_script_##name)
 
 #endif

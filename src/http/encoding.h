@@ -30,8 +30,8 @@ typedef struct vsi_encoding {
  * client accepts none of the codings) | NO_MEMORY | LIMIT | errors of a profile */
 vestry_err vsi_encoding_choose(const vestry_request *req, const vestry_reply *reply, vsi_encoding *ret_encoding);
 
-/* Encode the body of a reply with the coding that a stream of this request would get, and set its headers. The body stays
- * as it is if the client accepts no coding, memory is short, or the bytes belong to a validator or to a watcher, which
+/* Encode the body of a reply with the coding that a stream of this request would get, and set its headers. The body
+ * stays as it is if the client accepts no coding, memory is short, or the bytes belong to a validator or to a watcher, which
  * keeps a response for other requests. OK | LIMIT | NO_MEMORY: there is no response */
 vestry_err vsi_encoding_apply(const vestry_request *req, vestry_reply *reply);
 

@@ -39,8 +39,7 @@ static void show(vestry_call *call) {
   vestry_html_add(call->html, "<p>Hello</p>");
 }
 
-static const vestry_entry entries[] = {
-    VESTRY_GUARD("/", leave), VESTRY_FORM(&form, take), VESTRY_PAGE("/", show), {0}};
+static const vestry_entry entries[] = {VESTRY_GUARD("/", leave), VESTRY_FORM(&form, take), VESTRY_PAGE("/", show), {0}};
 static const vestry_entry open_entries[] = {VESTRY_FORM(&form, take), VESTRY_PAGE("/", show), {0}};
 
 typedef struct world {

@@ -86,7 +86,7 @@ typedef enum vestry_application_without {
   VESTRY_WITHOUT_SESSIONS = 1,
   VESTRY_WITHOUT_CSRF = 2,
   VESTRY_WITHOUT_ONCE = 4,
-  VESTRY_WITHOUT_COMPRESSION = 8 /**< streams are not compressed */
+  VESTRY_WITHOUT_COMPRESSION = 8 /**< streams and documents are not compressed */
 } vestry_application_without;
 
 /** Options of an application. Zero selects the default, which is given in [brackets]. The options of a part are those
