@@ -29,8 +29,13 @@ struct vestry_sink {
 /* Collect the output of a profile. vsi_sink_settle returns it as a segment, to be freed with vsi_segment_destroy, whose
  * check and plain_len the caller sets. It frees the sink in any case. error: the result of the profile's function; if
  * it is not OK, vsi_sink_settle returns it, and there is no segment. OK | error | NO_MEMORY */
-VESTRY_API void vsi_sink_init(vestry_sink *sink, const vestry_host *host);
-VESTRY_API vestry_err vsi_sink_settle(vestry_sink *sink, vestry_err error, vsi_segment **ret_segment);
+void vsi_sink_init(vestry_sink *sink, const vestry_host *host);
+vestry_err vsi_sink_settle(vestry_sink *sink, vestry_err error, vsi_segment **ret_segment);
+
+/* Encode a whole text, that is no stream of events, as a segment without check and plain_len. OK | NO_MEMORY | errors of
+ * the profile */
+VESTRY_API vestry_err vsi_encode_whole(const vestry_profile *profile, const vestry_host *host, vestry_slice text,
+                                       vsi_segment **ret_segment);
 
 /* Free a segment. NULL is accepted. */
 VESTRY_API void vsi_segment_destroy(vsi_segment *segment);

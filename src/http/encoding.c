@@ -147,24 +147,11 @@ vestry_err vsi_encoding_choose(const vestry_request *req, const vestry_reply *re
 
 /* ------------------------------------------------------------------------------------------------ documents ------- */
 
-static vestry_err encode(const vestry_reply *reply, const vestry_profile *profile, vsi_segment **ret_segment) {
-  const vestry_profile_ops *ops = profile->ops;
-  vestry_sink sink;
-  void *encoder;
-  vestry_err error = ops->create(profile, reply->host, VESTRY_ENCODER_STREAM, &encoder);
-  if (error) return error;
-  vsi_sink_init(&sink, reply->host);
-  error = ops->encode(encoder, reply->body, reply->body_len, &sink);
-  if (!error) error = ops->finish(encoder, &sink);
-  ops->destroy(encoder);
-  return vsi_sink_settle(&sink, error, ret_segment);
-}
-
 /* Replace the body by an encoded one. OK, also if it stays as it is | LIMIT | NO_MEMORY */
 static vestry_err put_encoded(vestry_reply *reply, const vestry_profile *profile, vsi_codings *codings) {
   vsi_segment *segment;
   if (!vsi_codings_reserve(codings, VESTRY_PROFILE_PRIVATE)) return VESTRY_OK;
-  vestry_err error = encode(reply, profile, &segment);
+  vestry_err error = vsi_encode_whole(profile, reply->host, (vestry_slice){reply->body, reply->body_len}, &segment);
   vsi_codings_unreserve(codings, VESTRY_PROFILE_PRIVATE);
   if (error) return VESTRY_OK;
   vsi_buffer text;

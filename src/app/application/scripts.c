@@ -29,19 +29,6 @@ struct vsi_scripts {
   vsi_segment *encoded[VESTRY_PROFILES_MAX];
 };
 
-/* Encode the file once. Without this encoding, clients get another one, or the text. */
-static void encode(vsi_scripts *scripts, const vestry_profile *profile, vsi_segment **ret_segment) {
-  const vestry_profile_ops *ops = profile->ops;
-  vestry_sink sink;
-  void *encoder;
-  if (ops->create(profile, scripts->host, VESTRY_ENCODER_STREAM, &encoder)) return;
-  vsi_sink_init(&sink, scripts->host);
-  vestry_err error = ops->encode(encoder, vsi_bundle, strlen(vsi_bundle), &sink);
-  if (!error) error = ops->finish(encoder, &sink);
-  ops->destroy(encoder);
-  (void)vsi_sink_settle(&sink, error, ret_segment);
-}
-
 static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *app) {
   const char *hash = vestry_request_value(req, VESTRY_IN_PATH, "hash");
   const bool is_own = hash && strcmp(hash, vsi_bundle_hash) == 0;
@@ -62,8 +49,9 @@ vestry_err vsi_scripts_mount(vestry *v, vsi_scripts **ret_scripts) {
     const bool is_brotli = strcmp(coding, "br") == 0;
     vsi_segment **segment = &scripts->encoded[i];
     if (!is_brotli && strcmp(coding, "gzip") != 0) continue;
-    encode(scripts, &v->profiles[i], segment);
-    if (!*segment) continue;
+    /* without this coding, clients get another one, or the text */
+    if (vsi_encode_whole(&v->profiles[i], scripts->host, (vestry_slice){vsi_bundle, strlen(vsi_bundle)}, segment))
+      continue;
     *(is_brotli ? &scripts->file.br : &scripts->file.gzip) = (*segment)->bytes;
     *(is_brotli ? &scripts->file.br_len : &scripts->file.gzip_len) = (*segment)->len;
   }
