@@ -24,10 +24,13 @@
  * Chromium. Typed text is a draft, which stays. */
 #include "vestry/app/early.h"
 
+#include "html/script.h"
+
 extern const char vsi_script_early[]; /* early.js */
+VSI_SCRIPTS(early_begin);
 
 vestry_err vestry_html_early(vestry_html *html, const char *nonce) {
   vestry_html_add(html, "<script");
   if (nonce && *nonce) vestry_html_add(html, " nonce=\"%s\"", nonce);
-  return vestry_html_add(html, ">%-s</script>", vsi_script_early);
+  return vestry_html_add(html, ">%-s el.begin = () => {%-s}}</script>", vsi_script_early, VSI_SCRIPT(html, early_begin));
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Clicks, submits and input before the client runs. early.c explains it.
+// Clicks, submits and input before the client runs. early.c explains it, and adds el.begin (early_begin.js) and the last
+// bracket.
 // scripts/embed.cmake joins the lines by spaces and drops lines that are comments.
 
 {
@@ -22,43 +23,20 @@
   for (const type of ['click', 'submit', 'change']) addEventListener(type, hold, true);
   addEventListener('input', ({target}) => typed?.add(target), true);
 
-  // What a field shows, and the function that shows it again.
-  const show = (el) => {
-    const {value, checked, selectionStart: from, selectionEnd: to} = el, picked = [...el.selectedOptions ?? []];
-    return () => {
-      for (const one of el.options ?? []) one.selected = picked.includes(one);
-      if (el.checked !== checked) el.checked = checked;
-      if (el.options || el.value === value) return;
-      el.value = value;
-      if (from != null) el.setSelectionRange(from, to) } };
-  const perform = (fields) => {
+  // Ends holding, and returns the held events.
+  const release = () => {
     const events = held;
-    held = typed = null; sign.remove();
-    for (const [el, again] of fields) {
-      if (!el.isConnected || typeof el.value !== 'string' || el.type === 'file') continue;
-      again();
-      // the client changes a signal by the first event, and that of a list by the second
-      if (el.type !== 'radio' || el.checked) el.dispatchEvent(new Event('input', {bubbles: true}));
-      if (el.options && !events.some(({target}) => target === el)) el.dispatchEvent(new Event('change', {bubbles: true})) }
+    held = typed = null; el.remove();
     for (const {busy} of events) busy.removeAttribute('aria-busy');
+    return events };
+  const perform = (events) => {
     for (const {event, target, submitter} of events) {
       if (!target.isConnected || event.type === 'change' && target.type === 'radio' && !target.checked) continue;
       if (event.type === 'submit') target.requestSubmit(submitter?.form === target ? submitter : null);
       else target.dispatchEvent(new event.constructor(event.type, event)) } };
-  const begin = () => {
-    const fields = [...typed].map((el) => [el, show(el)]);
-    // Chromium after Back, and Firefox after a reload, show the former state of a control.
-    for (const el of document.querySelectorAll('select, [type=checkbox], [type=radio], [type=range], [type=color]')) {
-      if (el.form && !['change', 'input', 'click'].some((type) => listens(el, 'data-on:' + type))) continue;
-      el.setAttribute('autocomplete', 'off');
-      for (const one of el.options ?? []) one.selected = one.defaultSelected;
-      if (el.checked !== el.defaultChecked) el.checked = el.defaultChecked;
-      if (!el.options && /^(range|color)$/.test(el.type)) el.value = el.defaultValue }
-    return fields };
-  const sign = document.createElement('i');
-  sign.hidden = true; sign.setAttribute('data-init', 'el.begin()');
-  sign.begin = () => { const fields = begin(); setTimeout(() => perform(fields)) };
-  document.head.append(sign);
-  // The client, the first module, cannot be loaded: the browser performs what it can.
-  addEventListener('error', ({target}) => target === document.querySelector('[type=module]') && perform([]), true)
-}
+  const el = document.createElement('i'), $ = null;
+  el.hidden = true; el.setAttribute('data-init', 'el.begin()');
+  document.head.append(el);
+  // The client, the first module, or the file of scripts cannot be loaded: the browser performs what it can.
+  addEventListener('error', ({target}) => held && (target === document.querySelector('[type=module]')
+    || target.src?.includes('/vestry.js/')) && perform(release()), true);
