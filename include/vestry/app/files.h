@@ -76,15 +76,6 @@ VESTRY_API vestry_err vestry_reply_file(const vestry_request *req, vestry_reply 
 /** Answer with the file that the route's parameter "path" names: a vestry_handler_fn whose app is the vestry_files. */
 VESTRY_API vestry_err vestry_files_handler(const vestry_request *req, vestry_reply *reply, void *app);
 
-/** Size of an integrity value. */
-#define VESTRY_FILES_INTEGRITY_BYTES 72
-
-/** Get the hash of a file's present bytes, "sha384-…", for the attribute `integrity` of a script or link.
- *  buffer  receives VESTRY_FILES_INTEGRITY_BYTES, terminated; untouched on failure
- *  Returns  OK | INVALID (capacity) | NOT_FOUND | TOO_LARGE | LIMIT | IO | NO_MEMORY
- *  Threads  any; blocks on the file system */
-VESTRY_API vestry_err vestry_files_integrity(vestry_files *files, const char *path, char *buffer, size_t capacity);
-
 #ifdef __cplusplus
 }
 #endif

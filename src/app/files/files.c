@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Static files. A representation is a file's bytes in one content coding. Its ETag is a hash of the bytes. Therefore
- * the ETag is strong (RFC 9110, section 8.8.1), differs between codings (8.8.3.3), and is the same on all machines that
- * have the file. */
+/* Static files. A representation is a file's bytes in one content coding. Its ETag is a hash of the file's identity
+ * (known.c), or of the bytes of an embedded file. Therefore the ETag is strong (RFC 9110, section 8.8.1), and differs
+ * between codings (8.8.3.3), which are separate files. */
 #include "vestry/app/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <nettle/base64.h>
-#include <nettle/sha2.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +35,7 @@ struct vestry_files {
   char *place; /* the folder's absolute path, which a later chdir does not change */
   _Atomic(uint64_t) checked_ns;
   vsi_repeated_log changes; /* of the folder */
-  vsi_known *known;         /* ETags and open descriptors of the folder's files */
+  vsi_known *known;         /* open descriptors of the folder's files */
   char (*etags)[CODINGS][VSI_ETAG_BYTES];
 };
 
@@ -191,7 +189,8 @@ static vestry_err represent(const vestry_files *files, const found *f, int codin
   }
   if ((uint64_t)f->stat.st_size > files->options.max_file_bytes) return VESTRY_TOO_LARGE;
   ret->len = (size_t)f->stat.st_size;
-  return vsi_known_etag(files->known, f->fd, &f->stat, ret->etag);
+  vsi_known_etag(&f->stat, ret->etag);
+  return VESTRY_OK;
 }
 
 /* Replace a file by the encoded form that the client prefers, if there is one. Returns the coding. */
@@ -341,37 +340,4 @@ vestry_err vestry_reply_file(const vestry_request *req, vestry_reply *reply, ves
 
 vestry_err vestry_files_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   return vestry_reply_file(req, reply, app, vestry_request_value(req, VESTRY_IN_PATH, "path"));
-}
-
-vestry_err vestry_files_integrity(vestry_files *files, const char *path, char *buffer, size_t capacity) {
-  static const char method[] = "sha384-";
-  if (!files) return VESTRY_INVALID;
-  if (!buffer || capacity < VESTRY_FILES_INTEGRITY_BYTES)
-    return vsi_mistake(files->host, "vestry_files_integrity",
-                       "the buffer is NULL, or smaller than VESTRY_FILES_INTEGRITY_BYTES");
-  found f;
-  vestry_err error = find(files, path, &f);
-  if (error) return error;
-  const void *bytes;
-  char *read = NULL;
-  size_t len = (size_t)f.stat.st_size;
-  const vsi_open_file file = {.fd = f.fd};
-  if (f.row)
-    bytes_of(f.row, PLAIN, &bytes, &len);
-  else if ((uint64_t)f.stat.st_size > files->options.max_file_bytes)
-    error = VESTRY_TOO_LARGE;
-  else if (!(error = vsi_open_file_load(files->host, &file, 0, len, &read)))
-    bytes = read;
-  lose(&f);
-  if (error) return error;
-  struct sha384_ctx sha;
-  unsigned char digest[SHA384_DIGEST_SIZE];
-  sha384_init(&sha);
-  sha384_update(&sha, len, len ? bytes : "");
-  sha384_digest(&sha, sizeof digest, digest);
-  vsi_free(files->host, read);
-  memcpy(buffer, method, sizeof method - 1);
-  base64_encode_raw(buffer + sizeof method - 1, sizeof digest, digest);
-  buffer[VESTRY_FILES_INTEGRITY_BYTES - 1] = '\0';
-  return VESTRY_OK;
 }

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* ETags. The table maps the identity of a file to its ETag. A file counts as unchanged if five values are the same:
- * device, inode number, length, time of the last write, and time of the last status change (ctime), which programs
- * cannot set. The file system's clock moves in steps, so two writes within one step leave the same times, and the cache
- * would miss the second. Therefore a file that changed within the last 100 ms (YOUNG_NS) is hashed for each
- * request, and its ETag is stored only later.
- *
- * The table consists of sets with four places each. In a full set, the least recently used place is overwritten. If a
- * folder has more files than the table has places, files are read more often, and nothing else changes.
+/* ETags and descriptors. The ETag of a file is a hash of its identity: device, inode number, length, time of the last
+ * write, and time of the last status change (ctime), which programs cannot set. The file system's clock moves in steps,
+ * so two writes within one step leave the same times. Therefore a file that changed within the last 100 ms (YOUNG_NS) has
+ * another ETag for each request, and no cache takes it for a later state of the file (RFC 9110, section 8.8.1).
  *
  * Descriptors that responses have checked out are in a list, which is short, because at most MOST_CHECKED_OUT files are
  * open at a time. */
@@ -22,7 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "base/hex.h"
 #include "base/memory.h"
 #include "base/mutex.h"
@@ -123,19 +118,13 @@ bool vsi_folder_is_at(int folder, const char *path) {
          named.st_ino == opened.st_ino;
 }
 
-enum { SETS = 256, WAYS = 4, READ_BYTES = 65536, MOST_CHECKED_OUT = 64 };
+enum { MOST_CHECKED_OUT = 64 };
 #define YOUNG_NS INT64_C(100000000)
 
 typedef struct identity {
   uint64_t device, number, len;
   int64_t written_ns, changed_ns;
 } identity;
-
-typedef struct place {
-  identity of;
-  uint64_t used; /* 0: free */
-  char etag[VSI_ETAG_BYTES];
-} place;
 
 typedef struct checked_out {
   vsi_open_file file; /* first */
@@ -152,8 +141,6 @@ struct vsi_known {
   bool is_destroyed;
   checked_out *first;
   size_t checked_out_count;
-  uint64_t uses;
-  place places[SETS][WAYS];
 };
 
 static int64_t ns_of(const struct timespec *at) {
@@ -167,11 +154,6 @@ static identity identity_of(const struct stat *stat) {
 
 static bool is_same(const identity *a, const identity *b) {
   return memcmp(a, b, sizeof *a) == 0;
-}
-
-/* The hash has no key, because the file system assigns inode numbers and no client can choose them. */
-static place *set_of(vsi_known *known, const identity *of) {
-  return known->places[vsi_hash_number(of->number ^ of->device << 32) >> 56];
 }
 
 vestry_err vsi_known_create(const vestry_host *host, vsi_known **ret_known) {
@@ -199,78 +181,26 @@ void vsi_known_destroy(vsi_known *known) {
 
 /* ---------------------------------------------------------------------------------------------- ETags ------------- */
 
-static void etag_of(struct sha256_ctx *sha, char etag[VSI_ETAG_BYTES]) {
+void vsi_etag_write(const void *bytes, size_t len, char etag[VSI_ETAG_BYTES]) {
+  struct sha256_ctx sha;
   unsigned char digest[16];
-  sha256_digest(sha, sizeof digest, digest);
+  sha256_init(&sha);
+  sha256_update(&sha, len, bytes);
+  sha256_digest(&sha, sizeof digest, digest);
   etag[0] = '"';
   vsi_hex_write(etag + 1, digest, sizeof digest);
   memcpy(etag + VSI_ETAG_BYTES - 2, "\"", 2);
 }
 
-void vsi_etag_write(const void *bytes, size_t len, char etag[VSI_ETAG_BYTES]) {
-  struct sha256_ctx sha;
-  sha256_init(&sha);
-  sha256_update(&sha, len, bytes);
-  etag_of(&sha, etag);
-}
-
-static vestry_err hash_file(const vestry_host *host, int fd, size_t len, char etag[VSI_ETAG_BYTES]) {
-  struct sha256_ctx sha;
-  size_t room = len < READ_BYTES ? len + 1 : READ_BYTES, at = 0;
-  unsigned char *buffer = vsi_alloc(host, room);
-  if (!buffer) return VESTRY_NO_MEMORY;
-  sha256_init(&sha);
-  vestry_err error = VESTRY_OK;
-  for (size_t got = 0; at < len && !error; at += got) {
-    error = vsi_file_read(fd, at, buffer, len - at < room ? len - at : room, &got);
-    if (!error) sha256_update(&sha, got, buffer);
-  }
-  vsi_free(host, buffer);
-  if (!error) etag_of(&sha, etag);
-  return error;
-}
-
-static bool find(vsi_known *known, const identity *of, char etag[VSI_ETAG_BYTES]) {
-  bool found = false;
-  vsi_mutex_lock(&known->lock);
-  place *set = set_of(known, of);
-  for (size_t i = 0; i < WAYS && !found; i++) {
-    found = set[i].used && is_same(&set[i].of, of);
-    if (!found) continue;
-    set[i].used = ++known->uses;
-    memcpy(etag, set[i].etag, VSI_ETAG_BYTES);
-  }
-  vsi_mutex_unlock(&known->lock);
-  return found;
-}
-
-static void remember(vsi_known *known, const identity *of, const char etag[VSI_ETAG_BYTES]) {
-  vsi_mutex_lock(&known->lock);
-  place *set = set_of(known, of), *oldest = set;
-  for (size_t i = 1; i < WAYS; i++)
-    if (set[i].used < oldest->used) oldest = &set[i];
-  oldest->of = *of;
-  oldest->used = ++known->uses;
-  memcpy(oldest->etag, etag, VSI_ETAG_BYTES);
-  vsi_mutex_unlock(&known->lock);
-}
-
-static bool is_young(const identity *of) {
-  struct timespec now;
-  if (clock_gettime(CLOCK_REALTIME, &now)) return true;
-  return ns_of(&now) - of->changed_ns < YOUNG_NS;
-}
-
-vestry_err vsi_known_etag(vsi_known *known, int fd, const struct stat *stat, char etag[VSI_ETAG_BYTES]) {
-  identity of = identity_of(stat), after;
-  struct stat again;
-  if (find(known, &of, etag)) return VESTRY_OK;
-  const bool was_young = is_young(&of);
-  vestry_err error = hash_file(known->host, fd, (size_t)of.len, etag);
-  if (error || was_young || fstat(fd, &again)) return error;
-  after = identity_of(&again);
-  if (is_same(&of, &after)) remember(known, &of, etag);
-  return VESTRY_OK;
+void vsi_known_etag(const struct stat *stat, char etag[VSI_ETAG_BYTES]) {
+  struct timespec now = {.tv_sec = 0};
+  struct {
+    identity of;
+    int64_t young_ns; /* 0: the file is not young */
+  } hashed = {.of = identity_of(stat)};
+  const bool has_time = !clock_gettime(CLOCK_REALTIME, &now);
+  if (!has_time || ns_of(&now) - hashed.of.changed_ns < YOUNG_NS) hashed.young_ns = ns_of(&now);
+  vsi_etag_write(&hashed, sizeof hashed, etag);
 }
 
 /* ---------------------------------------------------------------------------------------------- descriptors ------- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A cache about the files of a folder: their ETags, so that a file is hashed once instead of for each request; and the
- * open descriptors of files that are being sent, so that all responses with one file share one descriptor. */
+/* The files of a folder: opening them, their ETags, and the open descriptors of those that are being sent, so that all
+ * responses with one file share one descriptor. */
 #ifndef VSI_FILES_KNOWN_H
 #define VSI_FILES_KNOWN_H
 
@@ -32,17 +32,15 @@ typedef struct vsi_known vsi_known;
 
 /* OK | NO_MEMORY */
 vestry_err vsi_known_create(const vestry_host *host, vsi_known **ret_known);
-/* Destroy the cache. Its memory is freed when the last checked-out file has been released. NULL is accepted. */
+/* Destroy the list of descriptors. Its memory is freed when the last checked-out file has been released. NULL is accepted. */
 void vsi_known_destroy(vsi_known *known);
 
-/* Get the ETag of an open file: a hash of its content. Reads the file, unless the cache has the ETag and the file has
- * not changed since.
- * OK | IO (it could not be read, or is shorter than before) | NO_MEMORY */
-vestry_err vsi_known_etag(vsi_known *known, int fd, const struct stat *stat, char etag[VSI_ETAG_BYTES]);
+/* Write the ETag of an open file. It changes whenever the file does, and differs between machines. */
+void vsi_known_etag(const struct stat *stat, char etag[VSI_ETAG_BYTES]);
 
 /* Check out a descriptor for sending, shared by all responses with the same file. The caller releases it with
  * give_back.
- * fd       on OK it belongs to the cache, which closes it if it has a descriptor of this file already
+ * fd       on OK it belongs to the list, which closes it if it has a descriptor of this file already
  * Returns  OK | LIMIT (64 files are open: read the file instead) | NO_MEMORY */
 vestry_err vsi_known_check_out(vsi_known *known, int fd, const struct stat *stat, vsi_open_file **ret_file);
 
