@@ -236,67 +236,6 @@ static void failed_allocation_in_form_request_gets_an_error(void **state) {
   form_end(&s);
 }
 
-typedef struct warned {
-  site on;
-  vestry_forms *forms;
-} warned;
-
-static char heard[400]; /* of the warnings about fields: each field with its autocomplete */
-
-static void hear(void *ctx, vestry_log_level level, const char *line) {
-  static const char begin[] = "the form report does not keep the text of its field ";
-  if (strncmp(line, begin, sizeof begin - 1) != 0) return;
-  assert_int_equal(level, VESTRY_LOG_WARN);
-  const char *of = line + sizeof begin - 1;
-  const size_t len = strlen(heard);
-  snprintf(heard + len, sizeof heard - len, "%.*s|", (int)strcspn(of, ";"), of);
-}
-
-static vestry_err render_fields(vestry_render *render, vestry_html *html, void *app) {
-  warned *s = app;
-  vestry_form *form;
-  vestry_render_begin(render, html);
-  vestry_html_add(html, "<input name=\"title\" autocomplete=\"off\"><form class=\"a>b\" autocomplete=\"OFF\" ");
-  vestry_err error = vestry_form_open(s->forms, render->request, render, html, "report", &form);
-  if (error) return error;
-  vestry_html_add(html,
-                  "><!-- a < b --><input name=title autocomplete=on><input autocomplete=\"cc-number\" name=\"card\">"
-                  "<textarea name=\"text\"></textarea><input name=\"mail\" autocomplete=\"work email\">"
-                  "<input name=\"other\"></form><input name=\"mail\" autocomplete=\"off\">");
-  vestry_form_close(form);
-  return vestry_render_end(render, html);
-}
-
-static vestry_err get_fields(warned *s) {
-  vestry_memory_exchange *document = site_request(&s->on, &(vestry_memory_call){.path = "/"});
-  const int status = vestry_memory_look(document).status;
-  vestry_memory_destroy(document);
-  return status == 200 ? VESTRY_OK : VESTRY_FAILED;
-}
-
-/* capability: L4 */
-static void field_that_is_not_kept_is_logged_once(void **state) {
-  static const char *const declared[] = {"title", "card", "text", "mail"};
-  warned s = {.forms = NULL};
-  vestry_page *page;
-  site_begin(&s.on, (vestry_options){0});
-  site_add_pages(&s.on, NULL);
-  assert_int_equal(vestry_forms_create(s.on.v, &(vestry_forms_options){.pages = s.on.pages}, &s.forms), VESTRY_OK);
-  assert_int_equal(vestry_forms_add(s.forms, "report", declared, 4), VESTRY_OK);
-  assert_int_equal(vestry_page_create(s.on.pages, &(vestry_page_options){.render = render_fields, .app = &s}, &page),
-                   VESTRY_OK);
-  assert_int_equal(vestry_route(s.on.v, "GET", "/", vestry_page_handler, page), VESTRY_OK);
-  s.on.th.host.log = hear;
-  assert_int_equal(get_fields(&s), VESTRY_OK);
-  assert_string_equal(heard, "card, because its autocomplete is \"cc-number\"|"
-                             "text, because its autocomplete is \"OFF\"|");
-  *heard = '\0';
-  assert_int_equal(get_fields(&s), VESTRY_OK);
-  assert_string_equal(heard, "");
-  vestry_forms_destroy(s.forms);
-  site_end(&s.on);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(anonymous_forms_are_evicted_before_user_forms),
@@ -306,7 +245,6 @@ int main(void) {
       cmocka_unit_test(invalid_forms_and_options_are_refused),
       cmocka_unit_test(failed_allocation_loses_no_form),
       cmocka_unit_test(failed_allocation_in_form_request_gets_an_error),
-      cmocka_unit_test(field_that_is_not_kept_is_logged_once),
   };
   return form_contract_run("forms in memory") + cmocka_run_group_tests(tests, NULL, NULL);
 }

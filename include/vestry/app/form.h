@@ -39,9 +39,8 @@ extern "C" {
  *  - A tab that the user duplicates or restores begins with a copy of the form.
  *  - Never stored, even if declared: passwords, files, hidden and disabled fields, a password shown as text, fields
  *    with autocomplete "off", "one-time-code", "current-password", "new-password" or "cc-…", and those in an element
- *    with VESTRY_FORM_NEVER. The browser decides this and warns in its console. If a render opens the form, the log
- *    also has a warning for each declared field that its autocomplete excludes in the first page that shows the form.
- *    The server accepts declared fields only. contenteditable is not supported. */
+ *    with VESTRY_FORM_NEVER. The browser decides this and warns in its console. The server accepts declared fields
+ *    only. contenteditable is not supported. */
 typedef struct vestry_forms vestry_forms;
 /** The stored values of one form, in one render. Use it on the render's thread, or the handler's. */
 typedef struct vestry_form vestry_form;

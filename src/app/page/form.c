@@ -15,7 +15,6 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "html/script.h"
-#include "html/tag.h"
 #include "http/request.h"
 #include "instance/instance.h"
 
@@ -30,7 +29,6 @@ typedef struct vsi_declared_form {
   char *name;   /* then the fields, one after the other, each terminated */
   char *script; /* the fields as a JavaScript array */
   size_t fields_count;
-  atomic_bool is_checked; /* the first page with it was checked: check_form; no memory order is needed */
 } declared;
 
 struct vestry_forms {
@@ -230,73 +228,6 @@ static vestry_err find_place(vestry_forms *forms, const vestry_request *req, con
   return error;
 }
 
-/* ------------------------------------------------------------------------------------------ its autocomplete ------ */
-
-static bool is_word(vestry_slice text, const char *word) {
-  return text.len == strlen(word) && vsi_strncasecmp(text.data, word, text.len) == 0;
-}
-
-/* Return whether form.js excludes a field with this autocomplete, which is a list of words. */
-static bool is_off(vestry_slice autocomplete) {
-  static const char *const words[] = {"off", "one-time-code", "current-password", "new-password"};
-  const char *at = autocomplete.data, *end = at + autocomplete.len;
-  while (at < end) {
-    const char *from = at;
-    while (at < end && !vsi_is_space(*at)) at++;
-    const vestry_slice word = {from, (size_t)(at - from)};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-      if (is_word(word, words[i])) return true;
-    if (word.len >= 3 && vsi_strncasecmp(from, "cc-", 3) == 0) return true;
-    at++;
-  }
-  return false;
-}
-
-static bool is_declared(const declared *form, vestry_slice name) {
-  const char *field = form->name;
-  for (size_t i = 0; i < form->fields_count; i++) {
-    field += strlen(field) + 1;
-    if (strlen(field) == name.len && memcmp(field, name.data, name.len) == 0) return true;
-  }
-  return false;
-}
-
-/* Read the attributes of a start tag. ret_autocomplete: unchanged if the tag has none */
-static void read_tag(vsi_tag *tag, vestry_slice *ret_name, vestry_slice *ret_autocomplete) {
-  vsi_tag_attribute attribute;
-  while (vsi_tag_next(tag, &attribute)) {
-    if (is_word(attribute.name, "name")) *ret_name = attribute.value;
-    if (is_word(attribute.name, "autocomplete")) *ret_autocomplete = attribute.value;
-  }
-}
-
-/* The browser decides which fields it stores, and warns in its console. The log reports it, too, because an application
- * seldom expects that autocomplete="off" concerns this. Each form is checked once, in the first page that shows it. */
-static void check_form(vsi_render *render) {
-  const vsi_html *html = vsi_html_of(render->html);
-  const char *at = memrchr(html->data, '<', render->form_at), *end = html->data + html->len;
-  vestry_slice of_form = {"", 0}, name = {"", 0};
-  vsi_tag tag;
-  if (!at || !vsi_tag_begin(&tag, at, end, false)) return;
-  read_tag(&tag, &name, &of_form);
-  while (tag.at && (at = memchr(tag.at, '<', (size_t)(end - tag.at))) != NULL) {
-    if (!vsi_tag_begin(&tag, at, end, false)) {
-      tag.at = at + 1;
-      continue;
-    }
-    if (tag.is_end && is_word(tag.name, "form")) return;
-    vestry_slice autocomplete = of_form;
-    name.len = 0;
-    read_tag(&tag, &name, &autocomplete);
-    if (name.len && is_off(autocomplete) && is_declared(render->form, name))
-      vsi_log(render->pages->host, VESTRY_LOG_WARN,
-              "the form %s does not keep the text of its field %.*s, because its autocomplete is \"%.*s\"; remove "
-              "that attribute, or do not declare the field (vestry_forms_add)",
-              render->form->name, (int)name.len, (const char *)name.data, (int)autocomplete.len,
-              (const char *)autocomplete.data);
-  }
-}
-
 /* --------------------------------------------------------------------------------------------- rendering ---------- */
 
 /* essay: the messages of a form while text is typed into it */
@@ -375,12 +306,6 @@ vestry_err vestry_form_open(vestry_forms *forms, const vestry_request *req, vest
   const bool is_known = !error && *at.tab && vestry_tab_is_known(whose);
   if (render) render->own->has_form = true;
   if (render && !forms->options.storage) render->own->has_memory_form = true;
-  if (render && at.form && render->own->html == html && !render->own->form &&
-      !atomic_exchange_explicit(&at.form->is_checked, true, memory_order_relaxed)) {
-    render->own->check_form = check_form;
-    render->own->form = at.form;
-    render->own->form_at = vsi_html_of(html)->len;
-  }
   if (is_known && render) {
     char topic[TOPIC_BYTES];
     write_topic(at.tab, name, topic);

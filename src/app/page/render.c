@@ -377,7 +377,6 @@ vestry_err vestry_render_end(vestry_render *is, vestry_html *html) {
   if (error) return error;
   render->is_ended = true;
   render->end = vsi_html_of(html)->len;
-  if (render->form) render->check_form(render);
   if ((error = check_nonce(render))) return error;
   keep_token(render);
   hash_content(render);

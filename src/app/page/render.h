@@ -41,10 +41,6 @@ typedef struct vsi_render {
   vsi_state_tag tag;        /* tag of this render; version and parts are added as they are named, the hash at the end */
   char token[VSI_SEAL_LEN + 1];         /* CSRF token of the render's request; "": none was made */
   char token_name[VSI_SEAL_ID_LEN + 1]; /* what the hash has in its place */
-  /* A form whose fields were not checked yet (form.c), and an offset in its start tag; NULL: none. */
-  void (*check_form)(struct vsi_render *render);
-  struct vsi_declared_form *form;
-  size_t form_at;
   size_t parts_count;
   vsi_named_part parts[VESTRY_PAGE_PARTS_MAX];
 } vsi_render;
