@@ -31,8 +31,8 @@ typedef struct vsi_encoding {
 vestry_err vsi_encoding_choose(const vestry_request *req, const vestry_reply *reply, vsi_encoding *ret_encoding);
 
 /* Encode the body of a reply with the coding that a stream of this request would get, and set its headers. The body
- * stays as it is if the client accepts no coding, memory is short, or the bytes belong to a validator or to a watcher, which
- * keeps a response for other requests. OK | LIMIT | NO_MEMORY: there is no response */
+ * stays as it is if the client accepts no coding, memory is short, or the bytes belong to a validator or to a watcher,
+ * which keeps a response for other requests. OK | LIMIT | NO_MEMORY: there is no response */
 vestry_err vsi_encoding_apply(const vestry_request *req, vestry_reply *reply);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The file of the library's scripts. Its address contains a hash of its text, so caches keep it for good, and only the
  * first document of a browser costs its bytes. It is a script with `defer`, and the client is a module: browsers run
- * both after the document was read, in the order of their elements, so its functions exist when the client evaluates the
- * first attribute.
+ * both after the document was read, in the order of their elements. So its functions exist when the client evaluates
+ * the first attribute.
  *
- * While processes of two versions serve one site, a document of one may ask the other for its file. That one answers
- * with its own file, which no cache keeps, because a page without these functions would be dead. */
+ * While processes of two versions serve one site, a browser may request the file of one from the other. That one
+ * answers with its own file, which no cache keeps, because a page without these functions would be dead. */
 #include "app/application/scripts.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* ETags and descriptors. The ETag of a file is a hash of its identity: device, inode number, length, time of the last
  * write, and time of the last status change (ctime), which programs cannot set. The file system's clock moves in steps,
- * so two writes within one step leave the same times. Therefore a file that changed within the last 100 ms (YOUNG_NS) has
- * another ETag for each request, and no cache takes it for a later state of the file (RFC 9110, section 8.8.1).
+ * so two writes within one step leave the same times. Therefore a file that changed within the last 100 ms (YOUNG_NS)
+ * has another ETag for each request, and no cache takes it for a later state of the file (RFC 9110, section 8.8.1).
  *
  * Descriptors that responses have checked out are in a list, which is short, because at most MOST_CHECKED_OUT files are
  * open at a time. */

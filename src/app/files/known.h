@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The files of a folder: opening them, their ETags, and the open descriptors of those that are being sent, so that all
+/* The files of a folder: opening them, their ETags, and the open descriptors of files that are being sent, so that all
  * responses with one file share one descriptor. */
 #ifndef VSI_FILES_KNOWN_H
 #define VSI_FILES_KNOWN_H
@@ -32,7 +32,7 @@ typedef struct vsi_known vsi_known;
 
 /* OK | NO_MEMORY */
 vestry_err vsi_known_create(const vestry_host *host, vsi_known **ret_known);
-/* Destroy the list of descriptors. Its memory is freed when the last checked-out file has been released. NULL is accepted. */
+/* Destroy the list of descriptors, when the last checked-out file has been released. NULL is accepted. */
 void vsi_known_destroy(vsi_known *known);
 
 /* Write the ETag of an open file. It changes whenever the file does, and differs between machines. */

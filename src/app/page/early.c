@@ -32,5 +32,6 @@ VSI_SCRIPTS(early_begin);
 vestry_err vestry_html_early(vestry_html *html, const char *nonce) {
   vestry_html_add(html, "<script");
   if (nonce && *nonce) vestry_html_add(html, " nonce=\"%s\"", nonce);
-  return vestry_html_add(html, ">%-s el.begin = () => {%-s}}</script>", vsi_script_early, VSI_SCRIPT(html, early_begin));
+  return vestry_html_add(html, ">%-s el.begin = () => {%-s}}</script>", vsi_script_early,
+                         VSI_SCRIPT(html, early_begin));
 }
