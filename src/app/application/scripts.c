@@ -8,7 +8,6 @@
  * answers with its own file, which no cache keeps, because a page without these functions would be dead. */
 #include "app/application/scripts.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -19,7 +18,6 @@
 
 extern const char vsi_bundle[], vsi_bundle_hash[]; /* scripts/embed.cmake */
 
-#define PATTERN "/vestry.js/{hash}"
 static const char name[] = "vestry.js", kept[] = "public, max-age=31536000, immutable";
 
 struct vsi_scripts {
@@ -57,7 +55,7 @@ vestry_err vsi_scripts_mount(vestry *v, vsi_scripts **ret_scripts) {
   }
   const vestry_files_options options = {.host = v->host, .embedded = &scripts->file, .embedded_count = 1};
   vestry_err error = vestry_files_create(&options, &scripts->files);
-  return error ? error : vsi_route_open(v, PATTERN, serve, scripts);
+  return error ? error : vsi_route_open(v, "/vestry.js/{hash}", serve, scripts);
 }
 
 void vsi_scripts_destroy(vsi_scripts *scripts) {
