@@ -46,13 +46,17 @@
     of.percent = 100 * share;
     if (!of.timer) beat(of) };
 
-  // The reason of a failure: the text of the answer. A proxy or a handler may answer with a document.
+  // The reason of a failure: the text of the answer. A proxy or a handler may answer with a document. Expressions
+  // remove its tags, because a policy with trusted types forbids parsers.
+  const marks = {amp: '&', lt: '<', gt: '>', quot: '\u0022', apos: '\u0027', nbsp: ' '};
+  const decode = (all, hex, code, name) =>
+    code ? String.fromCharCode(parseInt(code, hex ? 16 : 10)) : marks[name] ?? all;
   const sentence = (of, xhr) => {
     if (!xhr.status) return of.view.dataset.broken;
     const type = xhr.getResponseHeader('content-type') ?? '', text = type.startsWith('text/') ? xhr.responseText : '';
-    const page = new DOMParser().parseFromString(text, 'text/html');
-    for (const el of page.querySelectorAll('script, style, title, template, noscript')) el.remove();
-    const said = type.startsWith('text/plain') ? text : page.documentElement.textContent;
+    const said = type.startsWith('text/plain') ? text
+      : text.replace(/<(script|style|title|template|noscript)\b[^]*?<\/\1>|<[^>]*>/gi, '')
+        .replace(/&(?:#(x?)([\da-f]+)|(\w+));/gi, decode);
     return said.trim().slice(0, 300) || String(xhr.status) };
   const reason = (of, xhr, asked) => {
     of.to = xhr.status === 403 ? xhr.getResponseHeader('Location') : null;
