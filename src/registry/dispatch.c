@@ -455,19 +455,17 @@ static bool is_constant(const vestry_value *value, unsigned depth) {
   return true;
 }
 
-static vestry_err make_item_event(const vestry_host *host, bool is_elements, const vestry_value *argument,
-                                  vestry_event **ret_event) {
-  if (!is_elements) return vestry_event_signals(host, argument, NULL, ret_event);
-  const size_t len = argument->text ? strlen(argument->text) : 0;
-  if (!argument->text || !vsi_is_utf8(argument->text, len)) return VESTRY_INVALID;
-  return vestry_event_elements(host, argument->text, len, NULL, ret_event);
-}
-
 vestry_err vsi_effect_item_make(const vestry_registry *names, const vestry_host *host, bool is_elements,
                                 const vestry_value *argument, vsi_effect_item *ret_item) {
   *ret_item = (vsi_effect_item){.name = is_elements ? "patch-elements" : "patch-signals", .is_plain = true};
   if (!argument) return VESTRY_INVALID;
-  if (!names || vsi_names_are_direct(names)) return make_item_event(host, is_elements, argument, &ret_item->event);
+  const bool is_direct = !names || vsi_names_are_direct(names);
+  if (is_direct && is_elements) {
+    const size_t len = argument->text ? strlen(argument->text) : 0;
+    if (!argument->text || !vsi_is_utf8(argument->text, len)) return VESTRY_INVALID;
+    return vestry_event_elements(host, argument->text, len, NULL, &ret_item->event);
+  }
+  if (is_direct) return vestry_event_signals(host, argument, NULL, &ret_item->event);
   vestry_err error = vestry_value_to_json(VESTRY_LIST(ret_item->name, *argument), &ret_item->list);
   if (error || json_typeof(json_array_get(ret_item->list, 1)) == (is_elements ? JSON_STRING : JSON_OBJECT))
     return error;
