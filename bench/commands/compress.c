@@ -233,7 +233,7 @@ static bool measure(const settings *s, size_t len, const vestry_profile *profile
                             .profiles_count = profile != NULL};
   bool ok = !vestry_create(&options, &v);
   struct mallinfo2 before = mallinfo2();
-  ok = ok && open_streams(v, listener, s, profile ? profile->ops->coding : NULL);
+  ok = ok && open_streams(v, listener, s, profile ? s->encoding : NULL);
   struct mallinfo2 after = mallinfo2();
   ret->idle_bytes = (double)(after.uordblks - before.uordblks) / (double)s->streams;
   ok = ok && publish_rounds(v, s, len, WARM_ROUNDS);

@@ -39,7 +39,6 @@
 
 #include "bench.h"
 #include "cluster.h"
-#include "encodes.h"
 #include "members.h"
 #include "memory.h"
 #include "pages.h"
@@ -234,8 +233,8 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
       (json_int_t)s.queued_bytes, "refused", (json_int_t)s.refused_count, "heartbeats", (json_int_t)s.heartbeats_count,
       "requests", (json_int_t)s.requests_count, "rejected", (json_int_t)s.rejected_count, "turned_away", turned_away,
       "request_bytes", (json_int_t)s.request_bytes, "request_peak_bytes", (json_int_t)s.request_peak_bytes, "memory",
-      (json_int_t)bench_counted_bytes(), "encodes", (json_int_t)bench_encodes_count(), "pages", pages_stats(all_of),
-      "store", "put", (json_int_t)kept.put_count, "removed", (json_int_t)kept.removed_count, "live",
+      (json_int_t)bench_counted_bytes(), "encodes", (json_int_t)s.encodes_count, "pages", pages_stats(all_of), "store",
+      "put", (json_int_t)kept.put_count, "removed", (json_int_t)kept.removed_count, "live",
       (json_int_t)kept.live_count);
   if (all) {
     json_object_set_new(all, "observed", json_integer(atomic_load(&all_of->is_observed)));
@@ -381,11 +380,10 @@ static int serve(served *all, const bench_server_options *options) {
 }
 
 const vestry_profile_ops *bench_profile(const char *encoding) {
-  static const vestry_profile_ops *const all[] = {&vestry_profile_identity, &vestry_profile_gzip,
-                                                  &vestry_profile_brotli};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-    if (!strcmp(all[i]->coding, encoding)) return all[i];
-  return NULL;
+  return !strcmp(encoding, "identity") ? &vestry_profile_identity
+         : !strcmp(encoding, "gzip")   ? &vestry_profile_gzip
+         : !strcmp(encoding, "br")     ? &vestry_profile_brotli
+                                       : NULL;
 }
 
 /* Read how streams write. Prints a message and returns false if the name is unknown. */
@@ -437,8 +435,6 @@ int bench_serve(int argc, char **argv) {
     fprintf(stderr, "vestry-bench: --encoding: '%s' is not identity, gzip or br\n", encoding);
     return 2;
   }
-  if ((pages_too || cluster_url) && profile.ops != &vestry_profile_identity)
-    profile.ops = bench_counting_profile(profile.ops);
   bench_server_block_signals();
   bench_raise_descriptors();
   vestry_options instance = {

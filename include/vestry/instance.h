@@ -98,8 +98,6 @@ typedef struct vestry_bounds {
                                             10,000 */
   uint64_t max_epoch_bytes;            /**< maximum number of bytes published in one epoch of a channel by key
                                             (vestry/channel.h); 0: 64 MiB; at most 1 GiB */
-  uint32_t max_private_encoders_count; /**< maximum number of encoders of streams that are VESTRY_PROFILE_PRIVATE
-                                            (vestry/profile.h); 0: 64 */
   uint32_t max_channel_encoders_count; /**< maximum number of encoders of channels; a channel uses one for each of its
                                             encodings; 0: 64 */
   uint32_t retry_after_s;              /**< Retry-After of a 503, in seconds; 0: 2 */
@@ -123,7 +121,6 @@ typedef struct vestry_bounds {
                           .max_all_responses_bytes = 256 << 10,                                                        \
                           .max_channels_count = 64,                                                                    \
                           .max_epoch_bytes = 1 << 20,                                                                  \
-                          .max_private_encoders_count = 1,                                                             \
                           .max_channel_encoders_count = 1,                                                             \
                           .max_values_count = 100})
 #endif
@@ -203,6 +200,7 @@ typedef struct vestry_stats {
   uint64_t accepted_count, written_count, discarded_count, conflated_count, refused_count;
   uint64_t fences_count, kept_count, displaced_count; /**< of streams that conflate: why events were not dropped */
   uint64_t heartbeats_count;
+  uint64_t encodes_count; /**< runs of an encoder over an event: one for all streams of an encoding, as a rule */
   uint64_t written_bytes, wire_bytes; /**< bytes of events, and bytes on the wire: see vestry_connection_stats */
   /** Current and highest memory of the queues of all streams: the bytes of events, counted in each queue that holds the
    *  event, and 160 bytes for each event. A stream that conflates also counts its index, some 650 bytes for each event

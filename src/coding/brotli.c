@@ -66,9 +66,9 @@ static vestry_err brotli_resolve(vestry_profile *profile) {
 typedef struct brotli_encoder {
   vsi_spare memory; /* all memory of the library comes from here */
   bool is_again;    /* it was reset: each output is a single event, and memory that it frees is kept for the next one.
-                       The encoder of a stream or an epoch is never reset */
+                       The encoder of an epoch is never reset */
   vestry_profile profile;
-  vestry_encoder_kind kind;
+  bool is_first;             /* it writes the beginning of a stream */
   BrotliEncoderState *state; /* NULL: it is new or was reset, and is created when it is needed */
   jmp_buf refused;           /* jump target when there is no memory; set while the library runs */
 } brotli_encoder;
@@ -129,28 +129,22 @@ static vestry_err begin(brotli_encoder *encoder) {
   if (make_state(encoder)) return VESTRY_NO_MEMORY;
   bool set = BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_QUALITY, profile->level) &&
              BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_LGWIN, profile->window_bits);
-  if (set && encoder->kind == VESTRY_ENCODER_SEGMENT)
+  if (set && !encoder->is_first)
     set = BrotliEncoderSetParameter(encoder->state, BROTLI_PARAM_STREAM_OFFSET, UINT32_C(1) << profile->window_bits);
   return set ? VESTRY_OK : VESTRY_UNSUPPORTED;
 }
 
-static vestry_err brotli_create(const vestry_profile *profile, const vestry_host *host, vestry_encoder_kind kind,
-                                void **ret_encoder) {
+static vestry_err brotli_create(const vestry_profile *profile, const vestry_host *host, void **ret_encoder) {
   brotli_encoder *encoder = vsi_calloc(host, 1, sizeof *encoder);
   if (!encoder) return VESTRY_NO_MEMORY;
   vsi_spare_init(&encoder->memory, host);
   encoder->profile = *profile;
-  encoder->kind = kind;
-  vestry_err error = kind == VESTRY_ENCODER_STREAM ? begin(encoder) : VESTRY_OK; /* otherwise when it is needed */
-  if (error)
-    brotli_destroy(encoder);
-  else
-    *ret_encoder = encoder;
-  return error;
+  *ret_encoder = encoder;
+  return VESTRY_OK;
 }
 
 static vestry_err run(brotli_encoder *encoder, const void *data, size_t len, BrotliEncoderOperation operation,
-                      vestry_sink *sink) {
+                      vsi_sink *sink) {
   const uint8_t *next = data;
   size_t ready;
   do { /* until there is no more output, because input that the library has taken may still wait for room in the
@@ -159,7 +153,7 @@ static vestry_err run(brotli_encoder *encoder, const void *data, size_t len, Bro
     if (error) return error;
     ready = 0;
     const uint8_t *output = BrotliEncoderTakeOutput(encoder->state, &ready);
-    error = vestry_sink_put(sink, output, ready);
+    error = vsi_sink_put(sink, output, ready);
     if (error) return error;
   } while (len || ready);
   return VESTRY_OK;
@@ -167,15 +161,15 @@ static vestry_err run(brotli_encoder *encoder, const void *data, size_t len, Bro
 
 /* Write an uncompressed meta-block (section 9.2). Its header is ISLAST 0, MNIBBLES, MLEN - 1, ISUNCOMPRESSED 1, and
  * zeros up to the byte boundary. */
-static vestry_err put_uncompressed(const void *data, size_t len, vestry_sink *sink) {
+static vestry_err put_uncompressed(const void *data, size_t len, vsi_sink *sink) {
   unsigned nibbles = len <= 1u << 16 ? 4 : len <= 1u << 20 ? 5 : 6; /* the minimum: the last nibble must not be zero */
   uint32_t bits = (nibbles - 4) << 1 | (uint32_t)(len - 1) << 3 | UINT32_C(1) << (3 + 4 * nibbles);
   const unsigned char head[] = {bits & 0xff, bits >> 8 & 0xff, bits >> 16 & 0xff, bits >> 24 & 0xff};
-  vestry_err error = vestry_sink_put(sink, head, nibbles == 6 ? 4 : 3);
-  return error ? error : vestry_sink_put(sink, data, len);
+  vestry_err error = vsi_sink_put(sink, head, nibbles == 6 ? 4 : 3);
+  return error ? error : vsi_sink_put(sink, data, len);
 }
 
-static vestry_err brotli_store(const vestry_profile *profile, const void *data, size_t len, vestry_sink *sink) {
+static vestry_err brotli_store(const vestry_profile *profile, const void *data, size_t len, vsi_sink *sink) {
   (void)profile;
   vestry_err error = VESTRY_OK;
   for (const unsigned char *at = data; len && !error;) {
@@ -188,7 +182,7 @@ static vestry_err brotli_store(const vestry_profile *profile, const void *data, 
 }
 
 /* Encode a single event, by the default's quality. If it cannot be compressed, it is framed. */
-static vestry_err encode_single(brotli_encoder *encoder, const void *data, size_t len, vestry_sink *sink) {
+static vestry_err encode_single(brotli_encoder *encoder, const void *data, size_t len, vsi_sink *sink) {
   const size_t before = sink->buffer.len;
   vestry_err error = vsi_brotli_follow(&encoder->memory.host, encoder->profile.window_bits, NULL, 0, data, len, sink);
   if (error || sink->buffer.len - before <= len) return error;
@@ -196,7 +190,7 @@ static vestry_err encode_single(brotli_encoder *encoder, const void *data, size_
   return brotli_store(&encoder->profile, data, len, sink);
 }
 
-static vestry_err brotli_encode(void *ctx, const void *data, size_t len, vestry_sink *sink) {
+static vestry_err brotli_encode(void *ctx, const void *data, size_t len, vsi_sink *sink) {
   brotli_encoder *encoder = ctx;
   if (encoder->is_again && encoder->profile.level <= OWN_LEVEL_MAX && len <= OWN_MAX_BYTES)
     return encode_single(encoder, data, len, sink);
@@ -206,17 +200,13 @@ static vestry_err brotli_encode(void *ctx, const void *data, size_t len, vestry_
 
 /* Encode the difference. The library's encoder is not used, but its memory is. */
 static vestry_err brotli_follow(void *ctx, const void *previous, size_t previous_len, const void *data, size_t len,
-                                vestry_sink *sink) {
+                                vsi_sink *sink) {
   brotli_encoder *encoder = ctx;
   return vsi_brotli_follow(&encoder->memory.host, encoder->profile.window_bits, previous, previous_len, data, len,
                            sink);
 }
 
-static vestry_err brotli_finish(void *encoder, vestry_sink *sink) {
-  return run(encoder, "", 0, BROTLI_OPERATION_FINISH, sink);
-}
-
-static vestry_err brotli_primer(const vestry_profile *profile, const vestry_host *host, vestry_sink *sink) {
+static vestry_err brotli_primer(const vestry_profile *profile, const vestry_host *host, vsi_sink *sink) {
   static const char end[] = "\n\n";
   size_t window = (size_t)1 << profile->window_bits, len = window + sizeof end;
   char *comment = vsi_alloc(host, len);
@@ -225,8 +215,9 @@ static vestry_err brotli_primer(const vestry_profile *profile, const vestry_host
   comment[0] = ':';
   memcpy(comment + len - (sizeof end - 1), end, sizeof end - 1);
   void *encoder = NULL;
-  vestry_err error = brotli_create(profile, host, VESTRY_ENCODER_STREAM, &encoder);
+  vestry_err error = brotli_create(profile, host, &encoder);
   if (!error) {
+    ((brotli_encoder *)encoder)->is_first = true;
     error = brotli_encode(encoder, comment, len, sink);
     brotli_destroy(encoder);
   }
@@ -234,16 +225,16 @@ static vestry_err brotli_primer(const vestry_profile *profile, const vestry_host
   return error;
 }
 
-static vestry_err brotli_idle(const vestry_profile *profile, vestry_sink *sink) {
+static vestry_err brotli_idle(const vestry_profile *profile, vsi_sink *sink) {
   static const unsigned char empty_metadata = 0x06; /* not last, no nibbles of length, reserved bit, no bytes to skip */
   (void)profile;
-  return vestry_sink_put(sink, &empty_metadata, 1);
+  return vsi_sink_put(sink, &empty_metadata, 1);
 }
 
-static vestry_err brotli_end(const vestry_profile *profile, uint64_t check, vestry_sink *sink) {
+static vestry_err brotli_end(const vestry_profile *profile, uint64_t check, vsi_sink *sink) {
   static const unsigned char last_and_empty = 0x03;
   (void)profile, (void)check;
-  return vestry_sink_put(sink, &last_and_empty, 1);
+  return vsi_sink_put(sink, &last_and_empty, 1);
 }
 
 const vestry_profile_ops vestry_profile_brotli = {
@@ -251,7 +242,6 @@ const vestry_profile_ops vestry_profile_brotli = {
     .resolve = brotli_resolve,
     .create = brotli_create,
     .encode = brotli_encode,
-    .finish = brotli_finish,
     .destroy = brotli_destroy,
     .reset = brotli_reset,
     .primer = brotli_primer,

@@ -259,7 +259,7 @@ static void find_commands(finder *f, uint32_t from) {
 /* -------------------------------------------------------------------------------------------------- bits ---------- */
 
 typedef struct bits {
-  vestry_sink *sink;
+  vsi_sink *sink;
   vestry_err error;
   uint64_t held;
   unsigned held_count; /* below 8 between two calls of put_bits */
@@ -268,7 +268,7 @@ typedef struct bits {
 } bits;
 
 static void flush_bytes(bits *b) {
-  vestry_err error = vestry_sink_put(b->sink, b->bytes, b->len);
+  vestry_err error = vsi_sink_put(b->sink, b->bytes, b->len);
   if (!b->error) b->error = error;
   b->len = 0;
 }
@@ -453,7 +453,7 @@ static void put_commands(bits *b, const finder *f, uint32_t from, const codes *c
   }
 }
 
-static vestry_err put_block(const finder *f, uint32_t from, vestry_sink *sink) {
+static vestry_err put_block(const finder *f, uint32_t from, vsi_sink *sink) {
   bits b = {.sink = sink};
   uint32_t len = f->end - from;
   unsigned nibbles = len <= 1u << 16 ? 4 : 5;
@@ -475,7 +475,7 @@ static vestry_err put_block(const finder *f, uint32_t from, vestry_sink *sink) {
 }
 
 /* Encode the end of f->text, from `from` on. */
-static vestry_err encode(finder *f, uint32_t from, vestry_sink *sink) {
+static vestry_err encode(finder *f, uint32_t from, vsi_sink *sink) {
   memset(f->codes->literals.counts, 0, LITERALS * sizeof *f->codes->literals.counts);
   memset(f->codes->lengths.counts, 0, LENGTHS * sizeof *f->codes->lengths.counts);
   memset(f->codes->distances.counts, 0, DISTANCES * sizeof *f->codes->distances.counts);
@@ -484,7 +484,7 @@ static vestry_err encode(finder *f, uint32_t from, vestry_sink *sink) {
 }
 
 vestry_err vsi_brotli_follow(const vestry_host *host, unsigned window_bits, const void *previous, size_t previous_len,
-                             const void *data, size_t len, vestry_sink *sink) {
+                             const void *data, size_t len, vsi_sink *sink) {
   if (len > VSI_BROTLI_FOLLOW_MAX_BYTES) return VESTRY_UNSUPPORTED;
   finder f = {.farthest = (UINT32_C(1) << window_bits) - 16}; /* section 9.1 */
   const uint32_t from = previous_len < f.farthest ? (uint32_t)previous_len : f.farthest;

@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 
-/* The bytes of an event. A shared stream is a primer followed by segments, and each segment has one of four types:
+/* The bytes of an event. A stream is a primer followed by segments, and each segment has one of four types:
  *
  * aligned    In sync: number n of an epoch. It refers back to segments 0 … n - 1 of the epoch, at distances that are
  *            valid only if exactly these came last. A stream can take it if its position is n in this epoch; then its
@@ -35,26 +35,12 @@ enum { WORTH = 4 };
 
 _Static_assert(sizeof(vsi_coder) + sizeof(void *) <= 64, "an idle encoded stream costs 64 bytes more than a plain one");
 
-vestry_err vsi_coder_create(vsi_coding *coding, vestry_profile_mode mode, vsi_coder **ret_coder) {
-  const vestry_host *host = vsi_codings_host(coding->all);
-  vsi_coder *coder = vsi_calloc(host, 1, sizeof *coder);
+vestry_err vsi_coder_create(vsi_coding *coding, vsi_coder **ret_coder) {
+  vsi_coder *coder = vsi_calloc(vsi_codings_host(coding->all), 1, sizeof *coder);
   if (!coder) return VESTRY_NO_MEMORY;
   coder->coding = coding;
-  if (mode == VESTRY_PROFILE_PRIVATE) {
-    vestry_err error = coding->profile.ops->create(&coding->profile, host, VESTRY_ENCODER_STREAM, &coder->encoder);
-    if (error) {
-      vsi_free(host, coder);
-      return error;
-    }
-  }
   *ret_coder = coder;
   return VESTRY_OK;
-}
-
-void vsi_coder_finish(vsi_coder *coder) {
-  if (!coder || !coder->encoder) return;
-  coder->coding->profile.ops->destroy(coder->encoder);
-  vsi_codings_unreserve(coder->coding->all, VESTRY_PROFILE_PRIVATE);
 }
 
 void vsi_coder_free(vsi_coder *coder) {
@@ -62,7 +48,6 @@ void vsi_coder_free(vsi_coder *coder) {
 }
 
 vestry_slice vsi_coder_primer(const vsi_coder *coder) {
-  if (coder->encoder) return (vestry_slice){NULL, 0};
   return (vestry_slice){coder->coding->primer->bytes, coder->coding->primer->len};
 }
 
@@ -116,7 +101,11 @@ static vestry_err encode_by_itself(vsi_coder *coder, vsi_delivery *delivery, con
   return VESTRY_OK;
 }
 
-static vestry_err encode_shared(vsi_coder *coder, vsi_delivery *delivery, const vestry_event *heartbeat) {
+vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, const vestry_event *heartbeat) {
+  if (delivery->is_heartbeat && !delivery->is_sign && coder->coding->idle) {
+    delivery->wire = coder->coding->idle;
+    return VESTRY_OK;
+  }
   const vsi_segment *segment = take_aligned(coder, delivery->broadcast);
   if (!segment) {
     vestry_err error = encode_by_itself(coder, delivery, heartbeat, &segment);
@@ -134,26 +123,9 @@ static vestry_err encode_shared(vsi_coder *coder, vsi_delivery *delivery, const 
   return VESTRY_OK;
 }
 
-vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, const vestry_event *heartbeat) {
-  if (coder->encoder) {
-    vsi_segment *segment = NULL;
-    vestry_err error = vsi_coding_encode(coder->coding, vsi_codings_host(coder->coding->all), VSI_ENCODE_PRIVATE,
-                                         coder->encoder, delivery->event, &segment);
-    delivery->wire = segment;
-    delivery->owns_wire = true;
-    return error;
-  }
-  if (!delivery->is_heartbeat || delivery->is_sign || !coder->coding->idle)
-    return encode_shared(coder, delivery, heartbeat);
-  delivery->wire = coder->coding->idle;
-  return VESTRY_OK;
-}
-
 vestry_err vsi_coder_end(vsi_coder *coder, vsi_segment **ret_segment) {
-  const vestry_profile_ops *ops = coder->coding->profile.ops;
-  vestry_sink sink;
+  vsi_sink sink;
   vsi_sink_init(&sink, vsi_codings_host(coder->coding->all));
-  vestry_err error =
-      coder->encoder ? ops->finish(coder->encoder, &sink) : ops->end(&coder->coding->profile, coder->check, &sink);
-  return vsi_sink_settle(&sink, error, ret_segment);
+  return vsi_sink_settle(&sink, coder->coding->profile.ops->end(&coder->coding->profile, coder->check, &sink),
+                         ret_segment);
 }

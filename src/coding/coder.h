@@ -9,34 +9,25 @@
 /* At most 64 bytes (coder.c). Used by the runner only, except constant members. */
 typedef struct vsi_coder {
   vsi_coding *coding; /* constant */
-  void *encoder;      /* constant: encoder of a private stream, invalid after finish; NULL: shared */
   uint64_t check;     /* of all encoded data (vestry_profile_ops.combine) */
   uint64_t epoch;     /* the epoch in which the stream is in sync: since this epoch began, the stream has received all
                          of its events and nothing else; 0: none */
   uint64_t sequence;  /* of the next event in the epoch */
-  uint64_t last;      /* number of the last event that was no heartbeat (vsi_codings_number); 0: none, or private */
+  uint64_t last;      /* number of the last event that was no heartbeat (vsi_codings_number); 0: none */
   uint32_t beats;     /* number of heartbeats since then, if heartbeats are encoded like events */
   _Atomic(uint32_t) followed_count; /* events written as a difference; read by any thread */
 } vsi_coder;
 
-/* Create a coder. mode PRIVATE: a place among the encoders must be reserved, and belongs to the coder on success. OK |
- * NO_MEMORY | error of the profile */
-vestry_err vsi_coder_create(vsi_coding *coding, vestry_profile_mode mode, vsi_coder **ret_coder);
-/* Destroy the encoder, which is large, because nothing is encoded any more. NULL is accepted. */
-void vsi_coder_finish(vsi_coder *coder);
-/* Free a coder after finish. NULL is accepted. */
+/* Create a coder. OK | NO_MEMORY */
+vestry_err vsi_coder_create(vsi_coding *coding, vsi_coder **ret_coder);
+/* Free a coder. NULL is accepted. */
 void vsi_coder_free(vsi_coder *coder);
-
-/* Return the coding of a shared stream; NULL: it is private. Any thread. */
-static inline vsi_coding *vsi_coder_shared(const vsi_coder *coder) {
-  return coder->encoder ? NULL : coder->coding;
-}
 
 /* Return the bytes with which the stream begins; len 0: none. */
 vestry_slice vsi_coder_primer(const vsi_coder *coder);
 
 /* Choose the bytes for an event, and set delivery->wire. They must be written next, completely and once, or the stream
- * must end. heartbeat: the event that all heartbeats of the stream are. OK | NO_MEMORY | error of the profile: the
+ * must end. heartbeat: the event that all heartbeats of the stream are. OK | NO_MEMORY | error of the coding: the
  * stream cannot continue. */
 vestry_err vsi_coder_encode(vsi_coder *coder, vsi_delivery *delivery, const vestry_event *heartbeat);
 

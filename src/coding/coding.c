@@ -11,7 +11,6 @@
 /* Codings: the write profiles in use, and the encoders that all streams of a coding share.
  *
  * The maximum number of encoders, which bounds their memory:
- * - one for each private stream (reserved);
  * - one for each epoch (reserved);
  * - VSI_SCRATCH_COUNT in each coding, because a thread that encodes an event standalone, or its difference, holds the
  *   semaphore (vsi_semaphore) of one of the coding's scratch encoders.
@@ -22,7 +21,7 @@
 
 struct vsi_codings {
   const vestry_host *host;
-  _Atomic(uint32_t) free[2]; /* number of free places, by vestry_profile_mode; SHARED: of channels */
+  _Atomic(uint32_t) free; /* number of free places for encoders of channels */
   _Atomic(uint64_t) last_epoch, next_number;
   _Atomic(uint64_t) encodes[VSI_ENCODE_KINDS_COUNT]; /* relaxed: counters; their cost is small beside microseconds of
                                                         encoding */
@@ -33,22 +32,17 @@ struct vsi_codings {
 
 /* ----------------------------------------------------------------------------------------------- segments ---- */
 
-void vsi_sink_init(vestry_sink *sink, const vestry_host *host) {
+void vsi_sink_init(vsi_sink *sink, const vestry_host *host) {
   static const vsi_segment nothing = {.len = 0};
   vsi_buffer_init(&sink->buffer, host);
   vsi_buffer_append(&sink->buffer, &nothing, sizeof nothing); /* an error is kept in the buffer */
-}
-
-vestry_err vestry_sink_put(vestry_sink *sink, const void *data, size_t len) {
-  if (len) vsi_buffer_append(&sink->buffer, data, len);
-  return sink->buffer.error;
 }
 
 static void release(vsi_event_extra *extra) {
   vsi_segment_destroy((vsi_segment *)extra);
 }
 
-vestry_err vsi_sink_settle(vestry_sink *sink, vestry_err error, vsi_segment **ret_segment) {
+vestry_err vsi_sink_settle(vsi_sink *sink, vestry_err error, vsi_segment **ret_segment) {
   size_t len = 0;
   if (!error) error = sink->buffer.error;
   vsi_segment *segment = error ? NULL : (vsi_segment *)(void *)vsi_buffer_take_trimmed(&sink->buffer, &len);
@@ -88,8 +82,7 @@ vestry_err vsi_codings_create(const vestry_host *host, vsi_codings **ret_codings
   vsi_codings *codings = vsi_calloc(host, 1, sizeof *codings);
   if (!codings) return VESTRY_NO_MEMORY;
   codings->host = host;
-  atomic_init(&codings->free[VESTRY_PROFILE_PRIVATE], VSI_DEFAULT_PRIVATE_ENCODERS);
-  atomic_init(&codings->free[VESTRY_PROFILE_SHARED], VSI_DEFAULT_CHANNEL_ENCODERS);
+  atomic_init(&codings->free, VSI_DEFAULT_CHANNEL_ENCODERS);
   uint64_t number = 0;
   if (host->random(host->ctx, &number, sizeof number)) number = vsi_now_ns(host);
   atomic_init(&codings->next_number, number);
@@ -98,12 +91,9 @@ vestry_err vsi_codings_create(const vestry_host *host, vsi_codings **ret_codings
   return VESTRY_OK;
 }
 
-void vsi_codings_limit(vsi_codings *codings, uint32_t max_private_count, uint32_t max_channel_count) {
+void vsi_codings_limit(vsi_codings *codings, uint32_t max_channel_count) {
   /* relaxed: nothing is reserved yet */
-  if (max_private_count)
-    atomic_store_explicit(&codings->free[VESTRY_PROFILE_PRIVATE], max_private_count, memory_order_relaxed);
-  if (max_channel_count)
-    atomic_store_explicit(&codings->free[VESTRY_PROFILE_SHARED], max_channel_count, memory_order_relaxed);
+  if (max_channel_count) atomic_store_explicit(&codings->free, max_channel_count, memory_order_relaxed);
 }
 
 static void coding_destroy(vsi_coding *coding) {
@@ -136,65 +126,43 @@ uint64_t vsi_codings_number(vsi_codings *codings, vestry_event *event) {
   return vsi_event_number(event, &codings->next_number);
 }
 
-bool vsi_codings_reserve(vsi_codings *codings, vestry_profile_mode mode) {
+bool vsi_codings_reserve(vsi_codings *codings) {
   /* relaxed: a count of places; other operations publish the encoder in a place */
-  uint32_t left = atomic_load_explicit(&codings->free[mode], memory_order_relaxed);
+  uint32_t left = atomic_load_explicit(&codings->free, memory_order_relaxed);
   do
     if (!left) return false;
-  while (!atomic_compare_exchange_weak_explicit(&codings->free[mode], &left, left - 1, memory_order_relaxed,
+  while (!atomic_compare_exchange_weak_explicit(&codings->free, &left, left - 1, memory_order_relaxed,
                                                 memory_order_relaxed));
   return true;
 }
 
-void vsi_codings_unreserve(vsi_codings *codings, vestry_profile_mode mode) {
-  atomic_fetch_add_explicit(&codings->free[mode], 1, memory_order_relaxed);
+void vsi_codings_unreserve(vsi_codings *codings) {
+  atomic_fetch_add_explicit(&codings->free, 1, memory_order_relaxed);
 }
 
 /* ------------------------------------------------------------------------------------------ making codings -------- */
 
-static bool is_coding_name(const char *name) {
-  if (!name || !*name) return false;
-  size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789!#$%&'+-.^_`|~"); /* a token, except "*" */
-  return !name[len] && len <= VSI_CODING_NAME_BYTES;
-}
-
-static bool ops_are_whole(const vestry_profile_ops *ops) {
-  if (!ops || !is_coding_name(ops->coding) || !ops->resolve || !ops->create || !ops->encode || !ops->finish ||
-      !ops->destroy)
-    return false;
-  bool shared = ops->primer != NULL;
-  if ((ops->store != NULL) != shared || (ops->end != NULL) != shared) return false;
-  if (!shared && (ops->idle || ops->check || ops->reset || ops->follow)) return false;
-  return !ops->check == !ops->combine;
-}
-
 vestry_err vsi_profile_resolve(const vestry_profile *profile, vestry_profile *ret_profile) {
-  if (!profile) return VESTRY_INVALID;
-  if (!VSI_ENCODES) { /* compared by name: a program that does not use the profile does not contain it either */
-    if (!profile->ops || !profile->ops->coding || strcmp(profile->ops->coding, "identity") != 0)
-      return VESTRY_UNSUPPORTED;
-    *ret_profile = *profile;
-    return VESTRY_OK;
-  }
-  if (!ops_are_whole(profile->ops)) return VESTRY_INVALID;
-  if (profile->mode != VESTRY_PROFILE_SHARED && profile->mode != VESTRY_PROFILE_PRIVATE) return VESTRY_INVALID;
-  if (profile->mode == VESTRY_PROFILE_SHARED && !profile->ops->primer) return VESTRY_INVALID;
+  if (!profile || !profile->ops) return VESTRY_INVALID;
   vestry_profile made = *profile;
-  vestry_err error = made.ops->resolve(&made);
+  vestry_err error = VESTRY_OK;
+  if (!VSI_ENCODES || profile->ops == &vestry_profile_identity)
+    error = made.level || made.window_bits || made.memory_level ? VESTRY_INVALID : VESTRY_OK;
+  else
+    error = made.ops->resolve(&made);
   if (!error) *ret_profile = made;
   return error;
 }
 
 /* Return whether segments of one profile can be sent to streams of the other. */
 static bool is_same(const vestry_profile *a, const vestry_profile *b) {
-  return a->ops == b->ops && a->ctx == b->ctx && a->level == b->level && a->window_bits == b->window_bits &&
+  return a->ops == b->ops && a->level == b->level && a->window_bits == b->window_bits &&
          a->memory_level == b->memory_level && a->stored_bytes == b->stored_bytes;
 }
 
 static vestry_err make_parts(vsi_coding *coding, const vestry_host *host) {
   const vestry_profile *profile = &coding->profile;
-  if (!profile->ops->primer) return VESTRY_OK;
-  vestry_sink sink;
+  vsi_sink sink;
   vsi_sink_init(&sink, host);
   vestry_err error = vsi_sink_settle(&sink, profile->ops->primer(profile, host, &sink), &coding->primer);
   if (error || !profile->ops->idle) return error;
@@ -206,13 +174,6 @@ static vsi_coding *find_locked(vsi_codings *codings, const vestry_profile *profi
   for (uint32_t i = 0; i < codings->count; i++)
     if (is_same(&codings->codings[i]->profile, profile)) return codings->codings[i];
   return NULL;
-}
-
-static vsi_coding_kind kind_of(const vestry_profile *profile) {
-  static const char *const names[] = {"identity", "br", "gzip"}; /* indexed by vsi_coding_kind */
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (strcmp(profile->ops->coding, names[i]) == 0) return (vsi_coding_kind)i;
-  return VSI_CODING_OTHER;
 }
 
 vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, vsi_coding **ret_coding) {
@@ -229,10 +190,9 @@ vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, 
     if (!made) return VESTRY_NO_MEMORY;
     made->all = codings;
     made->profile = resolved;
-    made->profile.mode = VESTRY_PROFILE_SHARED;
-    made->kind = kind_of(&resolved);
+    made->kind = strcmp(resolved.ops->coding, "gzip") == 0 ? VSI_CODING_GZIP : VSI_CODING_BROTLI;
     for (int i = 0; i < VSI_SCRATCH_COUNT; i++) vsi_semaphore_init(&made->scratch[i].semaphore);
-    error = make_parts(made, codings->host); /* not under the lock, because it calls the profile */
+    error = make_parts(made, codings->host); /* not under the lock, because it may take long */
     if (!error) {
       vsi_mutex_lock(&codings->lock);
       found = find_locked(codings, &resolved); /* another thread may have made it meanwhile */
@@ -253,7 +213,7 @@ vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, 
 /* ---------------------------------------------------------------------------------------- encoding events --------- */
 
 /* Make the segment of an event from its encoded bytes. error: the result of the encoding. */
-static vestry_err take(const vsi_coding *coding, const vestry_event *event, vestry_sink *sink, vestry_err error,
+static vestry_err take(const vsi_coding *coding, const vestry_event *event, vsi_sink *sink, vestry_err error,
                        vsi_segment **ret_segment) {
   vestry_slice plain = vestry_event_bytes(event);
   error = vsi_sink_settle(sink, error, ret_segment);
@@ -270,7 +230,7 @@ static vestry_err encode(const vsi_coding *coding, const vestry_host *host, void
                          const vestry_slice *before, vsi_segment **ret_segment) {
   const vestry_profile_ops *ops = coding->profile.ops;
   vestry_slice plain = vestry_event_bytes(event);
-  vestry_sink sink;
+  vsi_sink sink;
   vsi_sink_init(&sink, host);
   vestry_err error = before ? ops->follow(encoder, before->data, before->len, plain.data, plain.len, &sink)
                             : ops->encode(encoder, plain.data, plain.len, &sink);
@@ -285,15 +245,15 @@ uint64_t vsi_codings_encodes(const vsi_codings *codings, vsi_encode_kind kind) {
   return atomic_load_explicit(&codings->encodes[kind], memory_order_relaxed);
 }
 
-vestry_err vsi_coding_encode(const vsi_coding *coding, const vestry_host *host, vsi_encode_kind kind, void *encoder,
-                             const vestry_event *event, vsi_segment **ret_segment) {
-  count_encode(coding->all, kind);
-  return encode(coding, host, encoder, event, NULL, ret_segment);
+vestry_err vsi_coding_encode(const vsi_coding *coding, void *encoder, const vestry_event *event,
+                             vsi_segment **ret_segment) {
+  count_encode(coding->all, VSI_ENCODE_ALIGNED);
+  return encode(coding, coding->all->host, encoder, event, NULL, ret_segment);
 }
 
 static vestry_err frame(const vsi_coding *coding, const vestry_event *event, vsi_segment **ret_segment) {
   vestry_slice plain = vestry_event_bytes(event);
-  vestry_sink sink;
+  vsi_sink sink;
   vsi_sink_init(&sink, vsi_event_host(event));
   vestry_err error = coding->profile.ops->store(&coding->profile, plain.data, plain.len, &sink);
   return take(coding, event, &sink, error, ret_segment);
@@ -310,8 +270,8 @@ static const vsi_segment *find_made(const vsi_coding *coding, const vestry_event
 /* Create an encoder whose outputs are single ones: it is reset before each, also before the first. */
 static vestry_err create_scratch(const vsi_coding *coding, void **ret_encoder) {
   const vestry_profile_ops *ops = coding->profile.ops;
-  vestry_err error = ops->create(&coding->profile, coding->all->host, VESTRY_ENCODER_SEGMENT, ret_encoder);
-  if (error || !ops->reset || ops->reset(*ret_encoder)) return error;
+  vestry_err error = ops->create(&coding->profile, coding->all->host, ret_encoder);
+  if (error || ops->reset(*ret_encoder)) return error;
   ops->destroy(*ret_encoder);
   return VESTRY_FAILED;
 }
@@ -326,7 +286,7 @@ static vsi_segment *compress(vsi_coding *coding, vsi_scratch *scratch, const ves
   scratch->encoder = NULL;
   if (!encoder && create_scratch(coding, &encoder)) return NULL;
   vestry_err error = encode(coding, host, encoder, event, before, &segment);
-  if (!error && ops->reset && ops->reset(encoder))
+  if (!error && ops->reset(encoder))
     scratch->encoder = encoder;
   else
     ops->destroy(encoder);

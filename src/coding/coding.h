@@ -6,10 +6,9 @@
 
 #include <stdatomic.h>
 
-#include "base/buffer.h"
 #include "base/mutex.h"
+#include "coding/ops.h"
 #include "event/extras.h"
-#include "vestry/profile.h"
 
 /* Encoded bytes with the data that a stream needs to use them. */
 typedef struct vsi_segment {
@@ -22,15 +21,11 @@ typedef struct vsi_segment {
   char bytes[];
 } vsi_segment;
 
-struct vestry_sink {
-  vsi_buffer buffer; /* room for a segment's head, then bytes */
-};
-
 /* Collect the output of a profile. vsi_sink_settle returns it as a segment, to be freed with vsi_segment_destroy, whose
  * check and plain_len the caller sets. It frees the sink in any case. error: the result of the profile's function; if
  * it is not OK, vsi_sink_settle returns it, and there is no segment. OK | error | NO_MEMORY */
-void vsi_sink_init(vestry_sink *sink, const vestry_host *host);
-vestry_err vsi_sink_settle(vestry_sink *sink, vestry_err error, vsi_segment **ret_segment);
+void vsi_sink_init(vsi_sink *sink, const vestry_host *host);
+vestry_err vsi_sink_settle(vsi_sink *sink, vestry_err error, vsi_segment **ret_segment);
 
 /* Encode a whole text, which is no stream of events, as a segment without check and plain_len. OK | NO_MEMORY | errors
  * of the profile */
@@ -42,14 +37,13 @@ VESTRY_API void vsi_segment_destroy(vsi_segment *segment);
 
 /* Maximum numbers of heartbeats and of codings in one group; number of scratch encoders of one coding. */
 enum { VSI_HEARTBEATS_MOST = 240 }; /* between an event and the one that follows it; an hour by default */
-enum { VSI_CODINGS_MAX = 16, VSI_SCRATCH_COUNT = 4, VSI_CODING_NAME_BYTES = 31 };
+enum { VSI_CODINGS_MAX = 16, VSI_SCRATCH_COUNT = 4 };
 
-/* Kinds of codings that metrics distinguish, for any profiles. */
+/* Kinds of codings that metrics distinguish. */
 typedef enum vsi_coding_kind {
   VSI_CODING_IDENTITY, /* includes plain streams */
   VSI_CODING_BROTLI,
   VSI_CODING_GZIP,
-  VSI_CODING_OTHER,
   VSI_CODING_KINDS_COUNT
 } vsi_coding_kind;
 
@@ -58,11 +52,10 @@ typedef enum vsi_encode_kind {
   VSI_ENCODE_ALONE,    /* standalone: once for all streams */
   VSI_ENCODE_ALIGNED,  /* in sync: for a channel's members, referring to earlier events of the epoch */
   VSI_ENCODE_FOLLOWED, /* the difference from the last event, for one stream */
-  VSI_ENCODE_PRIVATE,  /* for one stream, with its private encoder */
   VSI_ENCODE_KINDS_COUNT
 } vsi_encode_kind;
 
-/* Makes standalone segments and differences. The encoder is kept if it can be reset. */
+/* Makes standalone segments and differences. */
 typedef struct vsi_scratch {
   vsi_semaphore semaphore;
   void *encoder; /* used while the semaphore is held; NULL: none is kept */
@@ -72,33 +65,31 @@ typedef struct vsi_codings vsi_codings;
 
 typedef struct vsi_coding {
   vsi_codings *all;
-  vestry_profile profile; /* resolved; its mode is always SHARED, for streams of both modes */
+  vestry_profile profile; /* resolved */
   uint32_t index;         /* below VSI_CODINGS_MAX */
   vsi_coding_kind kind;
-  vsi_segment *primer; /* NULL: no shared streams are possible */
-  vsi_segment *idle;   /* NULL: heartbeats are encoded like events */
+  vsi_segment *primer, *idle; /* NULL idle, in tests only: heartbeats are encoded like events */
   vsi_scratch scratch[VSI_SCRATCH_COUNT];
 } vsi_coding;
 
 vestry_err vsi_codings_create(const vestry_host *host, vsi_codings **ret_codings);
-/* Set limits other than the defaults, before anything is reserved; zero: the default. */
-void vsi_codings_limit(vsi_codings *codings, uint32_t max_private_count, uint32_t max_channel_count);
+/* Set another maximum number of encoders than the default, before one is reserved; zero: the default. */
+void vsi_codings_limit(vsi_codings *codings, uint32_t max_channel_count);
 /* Destroy all codings, after all threads have stopped using them. NULL is accepted. */
 void vsi_codings_destroy(vsi_codings *codings);
 
-/* 64 brotli encoders take 36 MB. */
-enum { VSI_DEFAULT_PRIVATE_ENCODERS = 64, VSI_DEFAULT_CHANNEL_ENCODERS = 64 };
+enum { VSI_DEFAULT_CHANNEL_ENCODERS = 64 }; /* 64 brotli encoders take 36 MB */
 
-/* Check and complete a profile: OK | INVALID | UNSUPPORTED (an encoding, and this build has none: VSI_ENCODES). */
+/* Check and complete a profile: OK | INVALID. */
 vestry_err vsi_profile_resolve(const vestry_profile *profile, vestry_profile *ret_profile);
 
 /* Get the coding of a profile, which is created at the first request and lives as long as the group. Any thread. OK |
- * INVALID | LIMIT (too many different ones) | NO_MEMORY | error of a function of the profile */
+ * INVALID | LIMIT (too many different ones) | NO_MEMORY | error of a function of the coding */
 vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, vsi_coding **ret_coding);
 
-/* Reserve a place among the encoders of channels or of private streams. Returns false if none is free. Any thread. */
-bool vsi_codings_reserve(vsi_codings *codings, vestry_profile_mode mode);
-void vsi_codings_unreserve(vsi_codings *codings, vestry_profile_mode mode);
+/* Reserve a place among the encoders of channels. Returns false if none is free. Any thread. */
+bool vsi_codings_reserve(vsi_codings *codings);
+void vsi_codings_unreserve(vsi_codings *codings);
 
 /* Encode an event standalone, once; the segment is kept with the event for its lifetime. Any thread that holds a
  * reference to the event; may wait for other threads that encode the same or another event. OK | NO_MEMORY | error of a
@@ -112,9 +103,9 @@ vestry_err vsi_coding_alone(vsi_coding *coding, vestry_event *event, const vsi_s
 vsi_segment *vsi_coding_follow(vsi_coding *coding, const vestry_event *event, const vestry_event *previous,
                                const vestry_event *heartbeat, uint32_t beats);
 
-/* Run an encoder over an event. kind: ALIGNED or PRIVATE. ret_segment: owned by the caller. */
-vestry_err vsi_coding_encode(const vsi_coding *coding, const vestry_host *host, vsi_encode_kind kind, void *encoder,
-                             const vestry_event *event, vsi_segment **ret_segment);
+/* Run the encoder of an epoch over an event. ret_segment: owned by the caller. */
+vestry_err vsi_coding_encode(const vsi_coding *coding, void *encoder, const vestry_event *event,
+                             vsi_segment **ret_segment);
 
 /* Return the number of encodings so far. Any thread. */
 VESTRY_API uint64_t vsi_codings_encodes(const vsi_codings *codings, vsi_encode_kind kind);

@@ -6,7 +6,7 @@
 #include "runtime/mailbox.h"
 #include "vestry/event.h"
 
-/* Whether streams can be encoded. Small programs leave that out (VESTRY_ENCODINGS in docs/building.md): no stream then
+/* Whether streams can be encoded. Small programs leave that out (Small programs in docs/building.md): no stream then
  * has a coder, no delivery has a broadcast or encoded bytes, and the linker drops all functions of codings. */
 #ifdef VSI_WITHOUT_ENCODINGS
 enum { VSI_ENCODES = false };

@@ -41,7 +41,7 @@ uint64_t vsi_lane_end(vsi_lane *lane) {
   if (!lane->encoder) return 0;
   lane->coding->profile.ops->destroy(lane->encoder);
   lane->encoder = NULL;
-  vsi_codings_unreserve(lane->coding->all, VESTRY_PROFILE_SHARED);
+  vsi_codings_unreserve(lane->coding->all);
   /* relaxed: counts that runners add from now on are lost */
   uint64_t alone = atomic_load_explicit(&lane->epoch->alone, memory_order_relaxed);
   epoch_unref(lane->epoch);
@@ -53,12 +53,12 @@ static bool begin(vsi_lane *lane) {
   vsi_codings *codings = lane->coding->all;
   const vestry_profile *profile = &lane->coding->profile;
   const vestry_host *host = vsi_codings_host(codings);
-  if (!vsi_codings_reserve(codings, VESTRY_PROFILE_SHARED)) return false;
+  if (!vsi_codings_reserve(codings)) return false;
   lane->epoch = epoch_create(host, vsi_codings_epoch(codings));
-  if (!lane->epoch || profile->ops->create(profile, host, VESTRY_ENCODER_SEGMENT, &lane->encoder)) {
+  if (!lane->epoch || profile->ops->create(profile, host, &lane->encoder)) {
     epoch_unref(lane->epoch);
     lane->epoch = NULL;
-    vsi_codings_unreserve(codings, VESTRY_PROFILE_SHARED);
+    vsi_codings_unreserve(codings);
     return false;
   }
   lane->sequence = 0;
@@ -93,8 +93,7 @@ bool vsi_lane_encode(vsi_lane *lane, vestry_event *event, size_t members_count, 
     *ret_begun = true;
   }
   vsi_segment *segment = NULL;
-  if (vsi_coding_encode(lane->coding, vsi_codings_host(lane->coding->all), VSI_ENCODE_ALIGNED, lane->encoder, event,
-                        &segment)) {
+  if (vsi_coding_encode(lane->coding, lane->encoder, event, &segment)) {
     /* the encoder has seen an event that no stream receives */
     *ret_ended_alone += vsi_lane_end(lane);
     return false;

@@ -20,11 +20,11 @@
 #include <zlib.h>
 
 #include "base/memory.h"
-#include "vestry/profile.h"
+#include "coding/ops.h"
 
 enum { CHUNK_BYTES = 4096, STORED_MAX_BYTES = 65535, DEFAULT_LEVEL = 6, DEFAULT_STORED_BYTES = 128 };
 enum { WINDOW_BITS_MIN = 9, WINDOW_BITS_MAX = 15, WINDOW_MAX_BYTES = 1 << WINDOW_BITS_MAX };
-enum { MEMORY_LEVEL_MAX = 9, MEMORY_LEVEL = 8, GZIP_WRAPPER = 16 };
+enum { MEMORY_LEVEL_MAX = 9, MEMORY_LEVEL = 8 };
 
 typedef struct gzip_encoder {
   z_stream z;
@@ -49,19 +49,15 @@ static void release(voidpf host, voidpf memory) {
   vsi_free(host, memory);
 }
 
-static vestry_err gzip_create(const vestry_profile *profile, const vestry_host *host, vestry_encoder_kind kind,
-                              void **ret_encoder) {
+static vestry_err gzip_create(const vestry_profile *profile, const vestry_host *host, void **ret_encoder) {
   gzip_encoder *encoder = vsi_calloc(host, 1, sizeof *encoder);
   if (!encoder) return VESTRY_NO_MEMORY;
   encoder->host = host;
   encoder->z.zalloc = allocate;
   encoder->z.zfree = release;
   encoder->z.opaque = (voidpf)host;
-  int bits = (int)profile->window_bits;
-  /* negative: raw deflate; plus 16: zlib itself writes the header and trailer of gzip */
-  int made = deflateInit2(&encoder->z, (int)profile->level, Z_DEFLATED,
-                          kind == VESTRY_ENCODER_STREAM ? bits + GZIP_WRAPPER : -bits, (int)profile->memory_level,
-                          Z_DEFAULT_STRATEGY);
+  int made = deflateInit2(&encoder->z, (int)profile->level, Z_DEFLATED, -(int)profile->window_bits /* raw deflate */,
+                          (int)profile->memory_level, Z_DEFAULT_STRATEGY);
   if (made != Z_OK) {
     vsi_free(host, encoder);
     return made == Z_MEM_ERROR ? VESTRY_NO_MEMORY : VESTRY_FAILED;
@@ -71,7 +67,9 @@ static vestry_err gzip_create(const vestry_profile *profile, const vestry_host *
 }
 
 /* Compress the input, and take all output of zlib. */
-static vestry_err run(gzip_encoder *encoder, const unsigned char *data, size_t len, int flush, vestry_sink *sink) {
+static vestry_err gzip_encode(void *ctx, const void *text, size_t len, vsi_sink *sink) {
+  gzip_encoder *encoder = ctx;
+  const unsigned char *data = text;
   unsigned char chunk[CHUNK_BYTES];
   z_stream *z = &encoder->z;
   do {
@@ -83,29 +81,21 @@ static vestry_err run(gzip_encoder *encoder, const unsigned char *data, size_t l
     do {
       z->next_out = chunk;
       z->avail_out = sizeof chunk;
-      if (deflate(z, len ? Z_NO_FLUSH : flush) == Z_STREAM_ERROR) return VESTRY_FAILED;
-      vestry_err error = vestry_sink_put(sink, chunk, sizeof chunk - z->avail_out);
+      if (deflate(z, len ? Z_NO_FLUSH : Z_SYNC_FLUSH) == Z_STREAM_ERROR) return VESTRY_FAILED;
+      vestry_err error = vsi_sink_put(sink, chunk, sizeof chunk - z->avail_out);
       if (error) return error;
     } while (!z->avail_out);
   } while (len);
   return VESTRY_OK;
 }
 
-static vestry_err gzip_encode(void *encoder, const void *data, size_t len, vestry_sink *sink) {
-  return run(encoder, data, len, Z_SYNC_FLUSH, sink);
-}
-
 static vestry_err gzip_follow(void *ctx, const void *previous, size_t previous_len, const void *data, size_t len,
-                              vestry_sink *sink) {
+                              vsi_sink *sink) {
   gzip_encoder *encoder = ctx;
   size_t known = previous_len < WINDOW_MAX_BYTES ? previous_len : WINDOW_MAX_BYTES;
   const Bytef *end = (const Bytef *)previous + previous_len;
   if (deflateSetDictionary(&encoder->z, end - known, (uInt)known) != Z_OK) return VESTRY_FAILED;
   return gzip_encode(encoder, data, len, sink);
-}
-
-static vestry_err gzip_finish(void *encoder, vestry_sink *sink) {
-  return run(encoder, (const unsigned char *)"", 0, Z_FINISH, sink);
 }
 
 static void gzip_destroy(void *ctx) {
@@ -118,26 +108,26 @@ static bool gzip_reset(void *encoder) {
   return deflateReset(&((gzip_encoder *)encoder)->z) == Z_OK;
 }
 
-static vestry_err gzip_primer(const vestry_profile *profile, const vestry_host *host, vestry_sink *sink) {
+static vestry_err gzip_primer(const vestry_profile *profile, const vestry_host *host, vsi_sink *sink) {
   /* magic, deflate, no flags, no time, no level, system unknown */
   static const unsigned char header[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff};
   (void)profile, (void)host;
-  return vestry_sink_put(sink, header, sizeof header);
+  return vsi_sink_put(sink, header, sizeof header);
 }
 
-static vestry_err gzip_idle(const vestry_profile *profile, vestry_sink *sink) {
+static vestry_err gzip_idle(const vestry_profile *profile, vsi_sink *sink) {
   static const unsigned char empty_block[] = {0, 0, 0, 0xff, 0xff};
   (void)profile;
-  return vestry_sink_put(sink, empty_block, sizeof empty_block);
+  return vsi_sink_put(sink, empty_block, sizeof empty_block);
 }
 
-static vestry_err gzip_store(const vestry_profile *profile, const void *data, size_t len, vestry_sink *sink) {
+static vestry_err gzip_store(const vestry_profile *profile, const void *data, size_t len, vsi_sink *sink) {
   (void)profile;
   for (const unsigned char *at = data; len;) {
     unsigned piece = len > STORED_MAX_BYTES ? STORED_MAX_BYTES : (unsigned)len, inverse = ~piece;
     const unsigned char head[] = {0, piece & 0xff, piece >> 8 & 0xff, inverse & 0xff, inverse >> 8 & 0xff};
-    vestry_err error = vestry_sink_put(sink, head, sizeof head);
-    if (!error) error = vestry_sink_put(sink, at, piece);
+    vestry_err error = vsi_sink_put(sink, head, sizeof head);
+    if (!error) error = vsi_sink_put(sink, at, piece);
     if (error) return error;
     at += piece;
     len -= piece;
@@ -157,12 +147,12 @@ static uint64_t gzip_combine(uint64_t stream, uint64_t event, size_t len) {
   return (uint64_t)((uint32_t)(stream >> 32) + (uint32_t)len) << 32 | crc;
 }
 
-static vestry_err gzip_end(const vestry_profile *profile, uint64_t check, vestry_sink *sink) {
+static vestry_err gzip_end(const vestry_profile *profile, uint64_t check, vsi_sink *sink) {
   unsigned char trailer[10] = {3, 0}; /* the last block: empty, with the fixed codes */
   (void)profile;
   /* CRC, then length, both little-endian */
   for (int i = 0; i < 8; i++) trailer[2 + i] = (unsigned char)(check >> (8 * i));
-  return vestry_sink_put(sink, trailer, sizeof trailer);
+  return vsi_sink_put(sink, trailer, sizeof trailer);
 }
 
 const vestry_profile_ops vestry_profile_gzip = {
@@ -170,7 +160,6 @@ const vestry_profile_ops vestry_profile_gzip = {
     .resolve = gzip_resolve,
     .create = gzip_create,
     .encode = gzip_encode,
-    .finish = gzip_finish,
     .destroy = gzip_destroy,
     .reset = gzip_reset,
     .primer = gzip_primer,

@@ -283,11 +283,10 @@ bool vsi_connection_is_forked(const vestry_connection *connection);
  * Any thread. */
 void vsi_connection_hurry(vestry_connection *connection);
 
-/* Return the coding of a stream that shares its encoder; NULL: a plain stream, or one with its own encoder. Any thread,
- * from the start on. */
+/* Return the coding of a stream; NULL: a plain stream. Any thread, from the start on. */
 static inline vsi_coding *vsi_connection_coding(const vestry_connection *connection) {
   const vsi_coder *coder = vsi_connection_coder(connection);
-  return coder ? vsi_coder_shared(coder) : NULL;
+  return coder ? coder->coding : NULL;
 }
 
 /* Return the kind of the connection's coding. Any thread; identity before the start. */

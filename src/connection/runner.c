@@ -275,8 +275,6 @@ static void finish(vestry_connection *connection, bool clean) {
   if (vsi_ticker_cancel(&connection->environment->runtime->ticker, &connection->timer))
     vestry_connection_unref(connection);
   connection->ops->end(connection->transport, clean, cause);
-  if (vsi_connection_coder(connection))
-    vsi_coder_finish(connection->coder); /* now rather than with the last reference, because an encoder is large */
   /* release pairs with vsi_connection_state */
   atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
   vsi_close_list_notify(&connection->at_close, &connection->lock, connection, cause);

@@ -59,7 +59,6 @@ static vestry_err open_stream(serving *s) {
   if (!error) error = open_connection(s, &(vestry_response){200, headers, headers_count, NULL, 0}, &encoding);
   vsi_free(s->v->host, headers);
   if (VSI_ENCODES) { /* unless the connection owns it */
-    vsi_coder_finish(encoding.coder);
     vsi_coder_free(encoding.coder);
   }
   return error;

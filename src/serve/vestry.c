@@ -33,14 +33,12 @@ static vestry_err create_runtime(vestry *v, const vestry_options *options) {
 }
 
 /* Options that a small build may not support. */
-static const char part_of_policy[] = "options.connection->full", part_of_profiles[] = "options.profiles";
+static const char part_of_policy[] = "options.connection->full";
 
 /* Create the codings of the offered profiles, so that errors in them show now instead of in a request. */
 static vestry_err create_profiles(vestry *v, const vestry_options *options) {
   vsi_codings *codings = vsi_group_codings(v->group);
-  if (VSI_ENCODES)
-    vsi_codings_limit(codings, options->bounds->max_private_encoders_count,
-                      options->bounds->max_channel_encoders_count);
+  if (VSI_ENCODES) vsi_codings_limit(codings, options->bounds->max_channel_encoders_count);
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < options->profiles_count && !error; i++) {
     vsi_coding *coding;
@@ -55,7 +53,6 @@ static vestry_err create_profiles(vestry *v, const vestry_options *options) {
 /* Return which option of the build a faulty option of the instance needs, for the log. */
 static const char *missing_of(const char *part, vestry_err error) {
   if (error != VESTRY_UNSUPPORTED) return "";
-  if (!VSI_ENCODES && part == part_of_profiles) return "; build with -DVESTRY_ENCODINGS=ON";
   if (!VSI_CONFLATES && part == part_of_policy) return "; build with -DVESTRY_CONFLATION=ON";
   return "";
 }
@@ -75,7 +72,7 @@ static vestry_err fill_instance(vestry *v, const vestry_options *options, const 
   if (!error) vsi_group_own(v->group, v);
   if (!error) v->heartbeat_ms = vsi_group_heartbeat_ms(v->group);
   if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
-  if (!error) *ret_part = part_of_profiles, error = create_profiles(v, options);
+  if (!error) *ret_part = "options.profiles", error = create_profiles(v, options);
   if (!error)
     *ret_part = "options.bounds", error = vsi_channels_create(v->group, options->bounds->max_channels_count,
                                                               options->bounds->max_epoch_bytes, &v->channels);
@@ -226,6 +223,8 @@ void vsi_stats_get(vestry *v, vsi_group_stats *ret_group, vestry_stats *ret_stat
       .outnumbered_count = vsi_shares_outnumbered(v->shares),
   };
   for (size_t i = 0; i < VESTRY_CAUSE_COUNT; i++) stats.closed_by_cause[i] = group.closed_by_cause[i];
+  for (int kind = 0; VSI_ENCODES && kind < VSI_ENCODE_KINDS_COUNT; kind++)
+    stats.encodes_count += vsi_codings_encodes(vsi_group_codings(v->group), (vsi_encode_kind)kind);
   vsi_intake_stats(v, &stats);
   vsi_drain_stats(v, &stats);
   *ret_group = group;

@@ -42,7 +42,7 @@ static void open_stream(race *r, stream *s, const vestry_profile *profile) {
   s->profile = profile;
   probe_init(&s->p);
   assert_int_equal(vsi_coding_find(vsi_group_codings(r->b.group), profile, &coding), VESTRY_OK);
-  assert_int_equal(vsi_coder_create(coding, VESTRY_PROFILE_SHARED, &coder), VESTRY_OK);
+  assert_int_equal(vsi_coder_create(coding, &coder), VESTRY_OK);
   assert_int_equal(vsi_group_connect(r->b.group, &probe_pooled, &s->p, NULL, &probe_hooks, &s->p, &s->connection),
                    VESTRY_OK);
   s->connection->coder = coder;

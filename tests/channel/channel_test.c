@@ -569,11 +569,11 @@ static void encoders_are_limited_and_released(void **state) {
   uint64_t wire[LISTENERS];
   room_begin(&r, &brotli, 0, 2);
   vsi_codings *codings = vsi_group_codings(r.b.group);
-  vsi_codings_limit(codings, 0, 1);
+  vsi_codings_limit(codings, 1);
   vsi_channel *second = NULL;
   assert_int_equal(vsi_channel_create(r.b.group, 0, &second), VESTRY_OK);
   publish(&r, wire);
-  assert_false(vsi_codings_reserve(codings, VESTRY_PROFILE_SHARED)); /* the channel holds the only one */
+  assert_false(vsi_codings_reserve(codings)); /* the channel holds the only one */
   listener l;
   assert_int_equal(listener_open(&l, &r.b, &brotli, NULL), VESTRY_OK);
   assert_int_equal(vsi_channel_join(second, l.connection), VESTRY_OK);
@@ -598,8 +598,8 @@ static void encoders_are_limited_and_released(void **state) {
   vestry_connection_close(l.connection, VESTRY_CAUSE_CLOSED);
   bench_run(&r.b);
   listener_finish(&l, true);
-  assert_true(vsi_codings_reserve(codings, VESTRY_PROFILE_SHARED)); /* and with the last member that ends */
-  vsi_codings_unreserve(codings, VESTRY_PROFILE_SHARED);
+  assert_true(vsi_codings_reserve(codings)); /* and with the last member that ends */
+  vsi_codings_unreserve(codings);
   vsi_channel_destroy(second);
   room_end(&r);
 }

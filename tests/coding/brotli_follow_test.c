@@ -16,7 +16,7 @@ enum { WINDOW_LEAST = 10, WINDOW_MOST = 18 };
 /* How the stream's previous event was encoded. */
 typedef enum manner { FRAMED, BY_LIBRARY, FOLLOWING, MANNERS } manner;
 
-static void feed(decoder *d, vestry_sink *sink) {
+static void feed(decoder *d, vsi_sink *sink) {
   const char *bytes = sink->buffer.data + sizeof(vsi_segment);
   size_t len = sink->buffer.len - sizeof(vsi_segment);
   assert_int_equal(sink->buffer.error, VESTRY_OK);
@@ -32,7 +32,7 @@ static size_t check_how(unsigned window_bits, manner how, const char *previous, 
   const vestry_host *host = vestry_host_default();
   vestry_profile profile = {.ops = &vestry_profile_brotli, .window_bits = window_bits};
   assert_int_equal(profile.ops->resolve(&profile), VESTRY_OK);
-  vestry_sink sink;
+  vsi_sink sink;
   decoder d;
   vsi_sink_init(&sink, NULL);
   decoder_init(&d, "br");
@@ -43,7 +43,7 @@ static size_t check_how(unsigned window_bits, manner how, const char *previous, 
     assert_int_equal(profile.ops->store(&profile, previous, previous_len, &sink), VESTRY_OK);
   } else if (how == BY_LIBRARY) {
     void *encoder = NULL;
-    assert_int_equal(profile.ops->create(&profile, host, VESTRY_ENCODER_SEGMENT, &encoder), VESTRY_OK);
+    assert_int_equal(profile.ops->create(&profile, host, &encoder), VESTRY_OK);
     assert_int_equal(profile.ops->encode(encoder, previous, previous_len, &sink), VESTRY_OK);
     profile.ops->destroy(encoder);
   } else { /* what the primer ends with */
@@ -198,7 +198,7 @@ static void large_differences_decode_up_to_the_limit(void **state) {
   check_how(10, FRAMED, text, most, text, most, true);
   check_how(18, BY_LIBRARY, text, most, text, 65536, true);
   check(16, FRAMED, text, 1, text, 65537);
-  vestry_sink sink;
+  vsi_sink sink;
   vsi_sink_init(&sink, NULL);
   assert_int_equal(vsi_brotli_follow(vestry_host_default(), 16, text, 1, text, most + 1, &sink), VESTRY_UNSUPPORTED);
   sink.buffer.error = VESTRY_NO_MEMORY;
@@ -208,7 +208,7 @@ static void large_differences_decode_up_to_the_limit(void **state) {
 }
 
 static vestry_err follow(test_host *th, void *ctx) {
-  vestry_sink sink;
+  vsi_sink sink;
   vsi_sink_init(&sink, vestry_host_default());
   vestry_err error = vsi_brotli_follow(&th->host, 16, ctx, 2500, ctx, 5000, &sink);
   vsi_buffer_finish(&sink.buffer);

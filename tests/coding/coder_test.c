@@ -11,8 +11,7 @@
 #include "support/until.h"
 
 static const vestry_profile brotli = {.ops = &vestry_profile_brotli}, gzip = {.ops = &vestry_profile_gzip},
-                            own = {.ops = &test_chain},
-                            private_gzip = {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE};
+                            own = {.ops = &test_chain};
 
 static size_t forms_of(const vestry_event *event) {
   size_t count = 0;
@@ -96,8 +95,8 @@ static void queued_encoded_events_are_one_write(void **state) {
 }
 
 static void empty_stream_decodes_completely(void **state) {
-  const vestry_profile *const profiles[] = {&brotli, &gzip, &own, &private_gzip};
-  for (int i = 0; i < 4; i++) {
+  const vestry_profile *const profiles[] = {&brotli, &gzip, &own};
+  for (int i = 0; i < 3; i++) {
     bench b;
     listener l;
     bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -143,8 +142,8 @@ static void heartbeats_are_encoded(void **state) {
   static const struct {
     const vestry_profile *profile;
     size_t len;
-  } cases[] = {{&brotli, 1}, {&gzip, 5}, {&own, 8}, {&private_gzip, 0}};
-  for (int i = 0; i < 4; i++) {
+  } cases[] = {{&brotli, 1}, {&gzip, 5}, {&own, 8}};
+  for (int i = 0; i < 3; i++) {
     bench b;
     listener l;
     bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -155,7 +154,7 @@ static void heartbeats_are_encoded(void **state) {
       test_host_advance_ms(&b.th, 15001);
       bench_run(&b);
       assert_true(l.p.got.len > before);
-      if (cases[i].len) assert_int_equal(l.p.got.len - before, cases[i].len);
+      assert_int_equal(l.p.got.len - before, cases[i].len);
       listener_check(&l, true);
       vestry_connection_stats stats = {0};
       vestry_connection_stats_get(l.connection, &stats);
@@ -169,36 +168,12 @@ static void heartbeats_are_encoded(void **state) {
 }
 
 /* capability: F2 */
-static void private_encoders_are_limited_and_released(void **state) {
-  bench b;
-  listener l[3];
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  vsi_codings *codings = vsi_group_codings(b.group);
-  vsi_codings_limit(codings, 2, 0);
-  for (int i = 0; i < 2; i++) assert_int_equal(listener_open(&l[i], &b, &private_gzip, NULL), VESTRY_OK);
-  assert_int_equal(listener_open(&l[2], &b, &private_gzip, NULL), VESTRY_LIMIT);
-  bench_run(&b);
-  vestry_connection_close(l[0].connection, VESTRY_CAUSE_CLOSED);
-  bench_run(&b);
-  /* at the end, although the reference is still held */
-  assert_int_equal(listener_open(&l[2], &b, &private_gzip, NULL), VESTRY_OK);
-  listener_finish(&l[0], true);
-  close_all(&b, &l[1], 2);
-  assert_true(vsi_codings_reserve(codings, VESTRY_PROFILE_PRIVATE));
-  assert_true(vsi_codings_reserve(codings, VESTRY_PROFILE_PRIVATE));
-  assert_false(vsi_codings_reserve(codings, VESTRY_PROFILE_PRIVATE));
-  bench_finish(&b);
-}
-
-/* capability: F2 */
 static void codings_are_shared_and_limited(void **state) {
   bench b;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
   vsi_codings *codings = vsi_group_codings(b.group);
   vsi_coding *first = NULL, *again = NULL, *other = NULL;
   assert_int_equal(vsi_coding_find(codings, &gzip, &first), VESTRY_OK);
-  assert_int_equal(vsi_coding_find(codings, &private_gzip, &again), VESTRY_OK);
-  assert_ptr_equal(first, again); /* the mode of the encoder does not affect sharing */
   assert_int_equal(vsi_coding_find(codings, &(vestry_profile){.ops = &vestry_profile_gzip, .level = 6}, &again),
                    VESTRY_OK);
   assert_ptr_equal(first, again); /* the default, given explicitly */
@@ -216,44 +191,42 @@ static void codings_are_shared_and_limited(void **state) {
 
 /* A profile that fails at its third event: then the stream is aborted with cause ERROR, and not before. */
 static int encodes;
-static vestry_err fail_at_third(void *encoder, const void *data, size_t len, vestry_sink *sink) {
+static vestry_err fail_at_third(void *encoder, const void *data, size_t len, vsi_sink *sink) {
   return ++encodes == 3 ? VESTRY_FAILED : test_chain.encode(encoder, data, len, sink);
 }
-static vestry_err no_store(const vestry_profile *profile, const void *data, size_t len, vestry_sink *sink) {
+static vestry_err no_store(const vestry_profile *profile, const void *data, size_t len, vsi_sink *sink) {
   return VESTRY_FAILED;
 }
 
 static void failing_profile_aborts_the_stream(void **state) {
-  for (int private = 0; private < 2; private ++) {
-    vestry_profile_ops ops = test_chain;
-    ops.encode = fail_at_third;
-    ops.store = no_store;
-    vestry_profile failing = {.ops = &ops, .mode = private ? VESTRY_PROFILE_PRIVATE : VESTRY_PROFILE_SHARED};
-    bench b;
-    listener l;
-    encodes = 0;
-    bench_init(&b, VESTRY_THREADS_NONE, NULL);
-    assert_int_equal(listener_open(&l, &b, &failing, NULL), VESTRY_OK);
-    for (int i = 0; i < 4; i++) {
-      vestry_event *event = page(&b, 200);
-      assert_int_equal(vestry_connection_send(l.connection, event), VESTRY_OK);
-      listener_expect(&l, event);
-      vestry_event_unref(event);
-      if (i < 2) bench_run(&b);
-    }
-    bench_run(&b);
-    assert_int_equal(vestry_connection_look(l.connection).cause, VESTRY_CAUSE_ERROR);
-    vestry_connection_stats stats = {0};
-    vestry_connection_stats_get(l.connection, &stats);
-    assert_int_equal(stats.written_count, 2);
-    assert_int_equal(stats.discarded_count, 2);
-    listener_finish(&l, false);
-    bench_finish(&b);
+  vestry_profile_ops ops = test_chain;
+  ops.encode = fail_at_third;
+  ops.store = no_store;
+  vestry_profile failing = {.ops = &ops};
+  bench b;
+  listener l;
+  encodes = 0;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  assert_int_equal(listener_open(&l, &b, &failing, NULL), VESTRY_OK);
+  for (int i = 0; i < 4; i++) {
+    vestry_event *event = page(&b, 200);
+    assert_int_equal(vestry_connection_send(l.connection, event), VESTRY_OK);
+    listener_expect(&l, event);
+    vestry_event_unref(event);
+    if (i < 2) bench_run(&b);
   }
+  bench_run(&b);
+  assert_int_equal(vestry_connection_look(l.connection).cause, VESTRY_CAUSE_ERROR);
+  vestry_connection_stats stats = {0};
+  vestry_connection_stats_get(l.connection, &stats);
+  assert_int_equal(stats.written_count, 2);
+  assert_int_equal(stats.discarded_count, 2);
+  listener_finish(&l, false);
+  bench_finish(&b);
 }
 
 /* A profile whose output is sometimes empty writes nothing then, because an empty chunk would end a stream. */
-static vestry_err put_nothing(void *encoder, const void *data, size_t len, vestry_sink *sink) {
+static vestry_err put_nothing(void *encoder, const void *data, size_t len, vsi_sink *sink) {
   return VESTRY_OK;
 }
 
@@ -284,7 +257,7 @@ static void empty_output_is_not_written(void **state) {
 /* Threads that need the same event at the same time: one encodes it, and the others wait for the result. */
 enum { WANTING = 4 };
 static _Atomic(int) wanting, encoded;
-static vestry_err encode_when_all_want(void *encoder, const void *data, size_t len, vestry_sink *sink) {
+static vestry_err encode_when_all_want(void *encoder, const void *data, size_t len, vsi_sink *sink) {
   WAIT_WHILE(atomic_load(&wanting) < WANTING);
   atomic_fetch_add(&encoded, 1);
   return test_chain.encode(encoder, data, len, sink);
@@ -473,10 +446,10 @@ static void difference_needs_the_previous_event_written_last(void **state) {
   }
 }
 
-/* A plain stream, and one with a private encoder, do not use the previous event, and do not hold it. */
-static void plain_and_private_streams_release_the_previous_event(void **state) {
-  const vestry_profile *const profiles[] = {NULL, &private_gzip, &own, &brotli};
-  for (int i = 0; i < 4; i++) {
+/* A plain stream, and one whose coding makes no differences, do not use the previous event, and do not hold it. */
+static void streams_without_differences_release_the_previous_event(void **state) {
+  const vestry_profile *const profiles[] = {NULL, &own, &brotli};
+  for (int i = 0; i < 3; i++) {
     bench b;
     listener l;
     bench_init(&b, VESTRY_THREADS_NONE, NULL);
@@ -484,7 +457,7 @@ static void plain_and_private_streams_release_the_previous_event(void **state) {
     vestry_event *first = messages(&b, 20), *second = messages(&b, 21);
     send_next(&b, &l, first, NULL);
     send_next(&b, &l, second, first);
-    assert_int_equal(followed_by(&l), i == 3);
+    assert_int_equal(followed_by(&l), i == 2);
     assert_null(vsi_event_take_previous(second));
     long live = atomic_load(&b.th.live);
     vestry_event_unref(first); /* the last reference */
@@ -497,15 +470,15 @@ static void plain_and_private_streams_release_the_previous_event(void **state) {
 
 static int follows;
 static vestry_err follow_at_length(void *encoder, const void *previous, size_t previous_len, const void *data,
-                                   size_t len, vestry_sink *sink) {
+                                   size_t len, vsi_sink *sink) {
   follows++;
   vestry_err error = test_chain_checked.idle(NULL, sink);
   return error ? error : test_chain_checked.follow(encoder, previous, previous_len, data, len, sink);
 }
 static vestry_err follow_not(void *encoder, const void *previous, size_t previous_len, const void *data, size_t len,
-                             vestry_sink *sink) {
+                             vsi_sink *sink) {
   follows++;
-  vestry_err error = vestry_sink_put(sink, "?", 1); /* the output of a failed member is discarded */
+  vestry_err error = vsi_sink_put(sink, "?", 1); /* the output of a failed member is discarded */
   return error ? error : VESTRY_UNSUPPORTED;
 }
 
@@ -622,7 +595,6 @@ int main(void) {
       cmocka_unit_test(empty_stream_decodes_completely),
       cmocka_unit_test(encoded_end_waits_for_room),
       cmocka_unit_test(heartbeats_are_encoded),
-      cmocka_unit_test(private_encoders_are_limited_and_released),
       cmocka_unit_test(codings_are_shared_and_limited),
       cmocka_unit_test(failing_profile_aborts_the_stream),
       cmocka_unit_test(empty_output_is_not_written),
@@ -630,7 +602,7 @@ int main(void) {
       cmocka_unit_test(changed_page_is_written_as_difference),
       cmocka_unit_test(difference_refers_across_heartbeats),
       cmocka_unit_test(difference_needs_the_previous_event_written_last),
-      cmocka_unit_test(plain_and_private_streams_release_the_previous_event),
+      cmocka_unit_test(streams_without_differences_release_the_previous_event),
       cmocka_unit_test(shorter_form_is_written),
       cmocka_unit_test(conflated_event_is_not_followed),
       cmocka_unit_test(allocation_failure_loses_no_following_page),

@@ -16,7 +16,6 @@
 #include "support/test_host.h"
 
 static const vestry_profile profiles[] = {
-    {.ops = &vestry_profile_identity},
     {.ops = &vestry_profile_gzip},
     {.ops = &vestry_profile_gzip, .level = 1, .window_bits = 9, .memory_level = 1},
     {.ops = &vestry_profile_gzip, .level = 9, .window_bits = 12, .memory_level = 9},
@@ -31,7 +30,6 @@ static const vestry_profile profiles[] = {
     {.ops = &vestry_profile_brotli, .level = 9, .window_bits = 15},
     {.ops = &test_chain},
     {.ops = &test_chain_checked},
-    {.ops = &test_chain_private, .mode = VESTRY_PROFILE_PRIVATE},
 };
 enum { PROFILES = sizeof profiles / sizeof *profiles, EVENT_MOST = 40000, VARIED_BYTES = 8000 };
 
@@ -72,7 +70,7 @@ static void far_finish(far_end *f) {
 }
 
 /* Decode the sink's bytes, and check that all of the text so far was read. */
-static void far_take(far_end *f, vestry_sink *sink, const char *plain, size_t len) {
+static void far_take(far_end *f, vsi_sink *sink, const char *plain, size_t len) {
   decoder_feed(&f->d, sink->buffer.data + sizeof(vsi_segment), sink->buffer.len - sizeof(vsi_segment));
   vsi_buffer_append(&f->expected, plain, len);
   assert_false(f->d.broken);
@@ -80,40 +78,9 @@ static void far_take(far_end *f, vestry_sink *sink, const char *plain, size_t le
   if (f->expected.len) assert_memory_equal(f->d.text.data + f->primed, f->expected.data, f->expected.len);
 }
 
-static void new_sink(vestry_sink *sink) {
+static void new_sink(vsi_sink *sink) {
   vsi_buffer_finish(&sink->buffer);
   vsi_sink_init(sink, NULL);
-}
-
-/* capability: C13 */
-static void private_encoder_streams_decode(void **state) {
-  static char text[EVENT_MOST + 64];
-  for (int i = 0; i < PROFILES; i++)
-    for (uint64_t seed = 1; seed < 6; seed++) {
-      uint64_t random = seed;
-      vestry_profile p;
-      assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
-      void *encoder = NULL;
-      assert_int_equal(p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_STREAM, &encoder), VESTRY_OK);
-      far_end f;
-      far_begin(&f, &p);
-      vestry_sink sink;
-      vsi_sink_init(&sink, NULL);
-      for (uint64_t events = random_below(&random, 30); events; events--) {
-        size_t len = make_event(&random, text);
-        new_sink(&sink);
-        assert_int_equal(p.ops->encode(encoder, text, len, &sink), VESTRY_OK);
-        far_take(&f, &sink, text, len);
-        assert_false(f.d.ended);
-      }
-      new_sink(&sink);
-      assert_int_equal(p.ops->finish(encoder, &sink), VESTRY_OK);
-      far_take(&f, &sink, NULL, 0);
-      assert_true(f.d.ended || p.ops == &vestry_profile_identity);
-      p.ops->destroy(encoder);
-      vsi_buffer_finish(&sink.buffer);
-      far_finish(&f);
-    }
 }
 
 static void far_add(far_end *f, const vestry_profile *p, const char *text, size_t len) {
@@ -127,7 +94,7 @@ static void splice_pieces(const vestry_profile *p, uint64_t seed) {
   const vestry_profile_ops *ops = p->ops;
   far_end f;
   far_begin(&f, p);
-  vestry_sink sink;
+  vsi_sink sink;
   vsi_sink_init(&sink, NULL);
   assert_int_equal(ops->primer(p, vestry_host_default(), &sink), VESTRY_OK);
   decoder_feed(&f.d, sink.buffer.data + sizeof(vsi_segment), sink.buffer.len - sizeof(vsi_segment));
@@ -149,14 +116,9 @@ static void splice_pieces(const vestry_profile *p, uint64_t seed) {
       in_row = false;
     } else {
       if (encoder && (!in_row || what == 2)) {
-        bool was_reset = ops->reset && ops->reset(encoder);
-        if (!was_reset) {
-          ops->destroy(encoder);
-          encoder = NULL;
-        }
+        assert_true(ops->reset(encoder));
       }
-      if (!encoder)
-        assert_int_equal(ops->create(p, vestry_host_default(), VESTRY_ENCODER_SEGMENT, &encoder), VESTRY_OK);
+      if (!encoder) assert_int_equal(ops->create(p, vestry_host_default(), &encoder), VESTRY_OK);
       assert_int_equal(ops->encode(encoder, text, len, &sink), VESTRY_OK);
       in_row = true;
     }
@@ -168,7 +130,7 @@ static void splice_pieces(const vestry_profile *p, uint64_t seed) {
   new_sink(&sink);
   assert_int_equal(ops->end(p, f.check, &sink), VESTRY_OK);
   far_take(&f, &sink, NULL, 0);
-  assert_true(f.d.ended || ops == &vestry_profile_identity);
+  assert_true(f.d.ended);
   vsi_buffer_finish(&sink.buffer);
   far_finish(&f);
 }
@@ -178,7 +140,7 @@ static void spliced_streams_decode(void **state) {
   for (int i = 0; i < PROFILES; i++) {
     vestry_profile p;
     assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
-    for (uint64_t seed = 0; seed < 30 && p.ops->primer; seed++) splice_pieces(&p, seed * 1000003 + (uint64_t)i);
+    for (uint64_t seed = 0; seed < 30; seed++) splice_pieces(&p, seed * 1000003 + (uint64_t)i);
   }
 }
 
@@ -194,11 +156,11 @@ static void framed_bytes_of_any_length_decode(void **state) {
   for (int i = 0; i < PROFILES; i++) {
     vestry_profile p;
     assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
-    if (!p.ops->primer || (i && p.ops == profiles[i - 1].ops)) continue; /* framing has no settings */
+    if (i && p.ops == profiles[i - 1].ops) continue; /* framing has no settings */
     for (size_t n = 0; n < count; n++) {
       far_end f;
       far_begin(&f, &p);
-      vestry_sink sink;
+      vsi_sink sink;
       vsi_sink_init(&sink, NULL);
       assert_int_equal(p.ops->primer(&p, vestry_host_default(), &sink), VESTRY_OK);
       decoder_feed(&f.d, sink.buffer.data + sizeof(vsi_segment), sink.buffer.len - sizeof(vsi_segment));
@@ -227,9 +189,9 @@ static void repeated_events_are_compressed(void **state) {
     vestry_profile p;
     void *encoder = NULL;
     assert_int_equal(vsi_profile_resolve(&(vestry_profile){.ops = compressing[i]}, &p), VESTRY_OK);
-    assert_int_equal(p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_SEGMENT, &encoder), VESTRY_OK);
+    assert_int_equal(p.ops->create(&p, vestry_host_default(), &encoder), VESTRY_OK);
     for (int round = 0; round < 20; round++) {
-      vestry_sink sink;
+      vsi_sink sink;
       vsi_sink_init(&sink, NULL);
       assert_int_equal(p.ops->encode(encoder, page, sizeof page, &sink), VESTRY_OK);
       size_t len = sink.buffer.len - sizeof(vsi_segment);
@@ -250,7 +212,7 @@ static void event_that_cannot_be_compressed_is_framed(void **state) {
     const vestry_profile wanted = {.ops = &vestry_profile_brotli, .level = level};
     vestry_profile p;
     far_end f;
-    vestry_sink sink;
+    vsi_sink sink;
     void *encoder = NULL;
     assert_int_equal(vsi_profile_resolve(&wanted, &p), VESTRY_OK);
     far_begin(&f, &p);
@@ -259,7 +221,7 @@ static void event_that_cannot_be_compressed_is_framed(void **state) {
     decoder_feed(&f.d, sink.buffer.data + sizeof(vsi_segment), sink.buffer.len - sizeof(vsi_segment));
     f.primed = f.d.text.len;
     new_sink(&sink);
-    assert_int_equal(p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_SEGMENT, &encoder), VESTRY_OK);
+    assert_int_equal(p.ops->create(&p, vestry_host_default(), &encoder), VESTRY_OK);
     for (size_t len = 1; len <= sizeof noise; len = len < 40 ? len + 1 : len * 2) {
       assert_true(p.ops->reset(encoder));
       assert_int_equal(p.ops->encode(encoder, noise, len, &sink), VESTRY_OK);
@@ -291,35 +253,11 @@ static void profile_settings_are_checked(void **state) {
       {.ops = &vestry_profile_brotli, .window_bits = 9},
       {.ops = &vestry_profile_brotli, .window_bits = 19},
       {.ops = &vestry_profile_brotli, .memory_level = 1},
-      {.ops = &vestry_profile_brotli, .mode = (vestry_profile_mode)2},
-      {.ops = &test_chain, .level = 1},
-      {.ops = &test_chain_private}, /* it has no segments */
   };
   vestry_profile p = {.level = 77};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     assert_int_equal(vsi_profile_resolve(&bad[i], &p), VESTRY_INVALID);
   assert_int_equal(p.level, 77);
-  static const char *const names[] = {NULL, "", "Br", "a b", "*", "x\n", "a,b", "0123456789012345678901234567890123"};
-  vestry_profile_ops ops = test_chain_checked;
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    ops.coding = names[i];
-    assert_int_equal(vsi_profile_resolve(&(vestry_profile){.ops = &ops}, &p), VESTRY_INVALID);
-  }
-#define WITHOUT(member)                                                                                                \
-  ops = test_chain_checked;                                                                                            \
-  ops.member = 0;                                                                                                      \
-  assert_int_equal(vsi_profile_resolve(&(vestry_profile){.ops = &ops}, &p), VESTRY_INVALID)
-  WITHOUT(resolve);
-  WITHOUT(create);
-  WITHOUT(encode);
-  WITHOUT(finish);
-  WITHOUT(destroy);
-  WITHOUT(primer);
-  WITHOUT(store);
-  WITHOUT(end);
-  WITHOUT(check);
-  WITHOUT(combine);
-#undef WITHOUT
 }
 
 /* Each function with output reports a sink that is out of memory. */
@@ -327,25 +265,19 @@ static void failed_sink_is_reported(void **state) {
   for (int i = 0; i < PROFILES; i++) {
     vestry_profile p;
     assert_int_equal(vsi_profile_resolve(&profiles[i], &p), VESTRY_OK);
-    if (p.ops == &vestry_profile_identity) continue; /* most of its functions have no output */
-    vestry_sink sink;
+    vsi_sink sink;
     vsi_sink_init(&sink, NULL);
     sink.buffer.error = VESTRY_NO_MEMORY;
     void *encoder = NULL;
-    assert_int_equal(p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_STREAM, &encoder), VESTRY_OK);
+    assert_int_equal(p.ops->create(&p, vestry_host_default(), &encoder), VESTRY_OK);
     assert_int_equal(p.ops->encode(encoder, "event", 5, &sink), VESTRY_NO_MEMORY);
     p.ops->destroy(encoder);
-    assert_int_equal(p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_STREAM, &encoder), VESTRY_OK);
-    assert_int_equal(p.ops->finish(encoder, &sink), VESTRY_NO_MEMORY);
-    p.ops->destroy(encoder);
-    if (p.ops->primer) {
-      assert_int_equal(p.ops->primer(&p, vestry_host_default(), &sink), VESTRY_NO_MEMORY);
-      assert_int_equal(p.ops->store(&p, "event", 5, &sink), VESTRY_NO_MEMORY);
-      assert_int_equal(p.ops->end(&p, 0, &sink), VESTRY_NO_MEMORY);
-    }
+    assert_int_equal(p.ops->primer(&p, vestry_host_default(), &sink), VESTRY_NO_MEMORY);
+    assert_int_equal(p.ops->store(&p, "event", 5, &sink), VESTRY_NO_MEMORY);
+    assert_int_equal(p.ops->end(&p, 0, &sink), VESTRY_NO_MEMORY);
     if (p.ops->idle) assert_int_equal(p.ops->idle(&p, &sink), VESTRY_NO_MEMORY);
     if (p.ops->follow) {
-      assert_int_equal(p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_SEGMENT, &encoder), VESTRY_OK);
+      assert_int_equal(p.ops->create(&p, vestry_host_default(), &encoder), VESTRY_OK);
       assert_int_equal(p.ops->follow(encoder, "event", 5, "another", 7, &sink), VESTRY_NO_MEMORY);
       p.ops->destroy(encoder);
     }
@@ -370,11 +302,11 @@ static vestry_err encode_something(test_host *th, void *ctx) {
   vestry_profile p;
   assert_int_equal(vsi_profile_resolve(ctx, &p), VESTRY_OK);
   void *encoder = NULL;
-  vestry_err error = p.ops->create(&p, &th->host, VESTRY_ENCODER_SEGMENT, &encoder);
+  vestry_err error = p.ops->create(&p, &th->host, &encoder);
   if (error) return error;
-  vestry_sink sink;
+  vsi_sink sink;
   vsi_sink_init(&sink, &th->host);
-  if (p.ops->primer) error = p.ops->primer(&p, &th->host, &sink);
+  error = p.ops->primer(&p, &th->host, &sink);
   if (!error) error = p.ops->encode(encoder, "an event", 8, &sink);
   if (!error) error = p.ops->encode(encoder, varied, len, &sink);
   vsi_segment *segment = NULL;
@@ -415,9 +347,9 @@ static int fill_memory(const vestry_profile *profile, size_t more_bytes) {
   if (setrlimit(RLIMIT_AS, &(struct rlimit){bytes, bytes})) return 1;
   vestry_err error = VESTRY_OK;
   while (!error && count < sizeof encoders / sizeof *encoders) {
-    error = p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_STREAM, &encoders[count]);
+    error = p.ops->create(&p, vestry_host_default(), &encoders[count]);
     if (error) break;
-    vestry_sink sink;
+    vsi_sink sink;
     vsi_sink_init(&sink, NULL);
     error = p.ops->encode(encoders[count++], varied, len, &sink);
     vsi_buffer_finish(&sink.buffer);
@@ -426,7 +358,7 @@ static int fill_memory(const vestry_profile *profile, size_t more_bytes) {
   if (error != VESTRY_NO_MEMORY) return DONE_WITHOUT;
   /* Memory is available again. */
   void *encoder = NULL;
-  if (p.ops->create(&p, vestry_host_default(), VESTRY_ENCODER_STREAM, &encoder)) return 1;
+  if (p.ops->create(&p, vestry_host_default(), &encoder)) return 1;
   p.ops->destroy(encoder);
   return SAID_NO_MEMORY;
 }
@@ -450,7 +382,6 @@ static void encoders_survive_a_full_address_space(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(private_encoder_streams_decode),
       cmocka_unit_test(spliced_streams_decode),
       cmocka_unit_test(framed_bytes_of_any_length_decode),
       cmocka_unit_test(repeated_events_are_compressed),

@@ -46,7 +46,7 @@ static void meter_init(meter *m) {
 /* Encode a page, or its change, from `bytes`, as the runner of a stream does. */
 static void encode(void *encoder, const vestry_profile *p, bool follows, char *bytes, size_t len) {
   static char previous[PAGE_BYTES];
-  vestry_sink sink;
+  vsi_sink sink;
   vsi_sink_init(&sink, NULL);
   if (follows) {
     memcpy(previous, bytes, sizeof previous);
@@ -71,7 +71,7 @@ static char *make_text(size_t len) {
 static void create(meter *m, vestry_profile *p, void **ret_encoder) {
   meter_init(m);
   assert_int_equal(vsi_profile_resolve(&(vestry_profile){.ops = &vestry_profile_brotli}, p), VESTRY_OK);
-  assert_int_equal(p->ops->create(p, &m->host, VESTRY_ENCODER_SEGMENT, ret_encoder), VESTRY_OK);
+  assert_int_equal(p->ops->create(p, &m->host, ret_encoder), VESTRY_OK);
 }
 
 /* A heap whose top is released and requested with each page costs more than the page. */
@@ -103,7 +103,7 @@ static void single_event_needs_little_memory(void **state) {
     meter_init(&m);
     assert_int_equal(vsi_profile_resolve(&(vestry_profile){.ops = &vestry_profile_brotli, .level = level}, &p),
                      VESTRY_OK);
-    assert_int_equal(p.ops->create(&p, &m.host, VESTRY_ENCODER_SEGMENT, &encoder), VESTRY_OK);
+    assert_int_equal(p.ops->create(&p, &m.host, &encoder), VESTRY_OK);
     assert_true(p.ops->reset(encoder));
     for (int round = 0; round < 3; round++) encode(encoder, &p, false, page, PAGE_BYTES);
     assert_int_equal(m.most_bytes < 20 * PAGE_BYTES, level <= 3);
@@ -177,9 +177,9 @@ static vestry_err encode_again(test_host *th, void *ctx) {
   vestry_profile p;
   void *encoder;
   vestry_err error = vsi_profile_resolve(&(vestry_profile){.ops = &vestry_profile_brotli}, &p);
-  if (!error) error = p.ops->create(&p, &th->host, VESTRY_ENCODER_SEGMENT, &encoder);
+  if (!error) error = p.ops->create(&p, &th->host, &encoder);
   if (error) return error;
-  vestry_sink sink;
+  vsi_sink sink;
   vsi_sink_init(&sink, NULL);
   for (int round = 0; round < 2 && !error; round++) {
     error = p.ops->encode(encoder, text, PAGE_BYTES, &sink);

@@ -18,16 +18,13 @@ static const vestry_profile profiles[] = {
     {.ops = &vestry_profile_identity},
     {.ops = &vestry_profile_gzip},
     {.ops = &vestry_profile_gzip, .level = 1, .window_bits = 9, .memory_level = 1, .stored_bytes = 1},
-    {.ops = &vestry_profile_gzip, .level = 9, .mode = VESTRY_PROFILE_PRIVATE},
     {.ops = &vestry_profile_brotli, .window_bits = 10},
     {.ops = &vestry_profile_brotli, .level = 2, .window_bits = 12, .stored_bytes = 1},
     {.ops = &vestry_profile_brotli, .level = 5, .window_bits = 11},
     {.ops = &vestry_profile_brotli, .level = 9, .window_bits = 13, .stored_bytes = 1000},
     {.ops = &vestry_profile_brotli, .level = 4, .window_bits = 16},
-    {.ops = &vestry_profile_brotli, .mode = VESTRY_PROFILE_PRIVATE, .level = 4, .window_bits = 14},
     {.ops = &test_chain},
     {.ops = &test_chain_checked, .stored_bytes = 40},
-    {.ops = &test_chain_private, .mode = VESTRY_PROFILE_PRIVATE},
     {.ops = &beating_gzip, .window_bits = 11},
     {.ops = &beating_brotli, .window_bits = 12},
 };
@@ -219,7 +216,7 @@ static void live(splice_world *w, uint64_t seed) {
   memset(w, 0, sizeof *w);
   w->random = seed;
   bench_init(&w->b, VESTRY_THREADS_NONE, NULL);
-  vsi_codings_limit(vsi_group_codings(w->b.group), 1 + (uint32_t)below(w, 4), 1 + (uint32_t)below(w, 8));
+  vsi_codings_limit(vsi_group_codings(w->b.group), 1 + (uint32_t)below(w, 8));
   w->shared_profiles = below(w, PROFILES);
   for (int c = 0; c < CHANNELS; c++) {
     uint64_t epoch_max_bytes = below(w, 2) ? 0 : 20000;
@@ -253,8 +250,7 @@ static void decoders_read_exactly_the_accepted_events(void **state) {
     live(&w, at);
   }
   for (int i = 0; i < PROFILES; i++) {
-    bool follows = profiles[i].ops->follow && profiles[i].mode == VESTRY_PROFILE_SHARED;
-    if (follows)
+    if (profiles[i].ops->follow)
       assert_in_range(followed_counts[i], WORLDS / 15, UINT64_MAX);
     else
       assert_int_equal(followed_counts[i], 0);

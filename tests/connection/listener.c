@@ -12,17 +12,13 @@ vestry_err listener_open(listener *l, bench *b, const vestry_profile *profile,
   l->profile = profile ? *profile : identity;
   vestry_err error = VESTRY_OK;
   if (l->profile.ops != &vestry_profile_identity) {
-    bool private = l->profile.mode == VESTRY_PROFILE_PRIVATE;
-    if (private && !vsi_codings_reserve(codings, VESTRY_PROFILE_PRIVATE)) return VESTRY_LIMIT;
     error = vsi_coding_find(codings, &l->profile, &coding);
-    if (!error) error = vsi_coder_create(coding, l->profile.mode, &coder);
-    if (error && private) vsi_codings_unreserve(codings, VESTRY_PROFILE_PRIVATE);
+    if (!error) error = vsi_coder_create(coding, &coder);
   }
   if (error) return error;
   probe_init(&l->p);
   error = vsi_group_connect(b->group, &probe_pooled, &l->p, options, &probe_hooks, &l->p, &l->connection);
   if (error) {
-    vsi_coder_finish(coder);
     vsi_coder_free(coder);
     vsi_buffer_finish(&l->p.got);
     return error;

@@ -17,7 +17,7 @@ typedef struct listener {
   vestry_profile profile;
 } listener;
 
-/* Connect. Returns OK, or the error if memory or places are exhausted. profile: NULL or identity: a plain stream. */
+/* Connect. Returns OK, or the error if memory is exhausted. profile: NULL or identity: a plain stream. */
 vestry_err listener_open(listener *l, bench *b, const vestry_profile *profile,
                          const vestry_connection_options *options);
 /* Expect an event that the queue has accepted. */

@@ -84,20 +84,19 @@ void chain_decoder_feed(void *ctx, const void *bytes, size_t len, vsi_buffer *te
 
 typedef struct chain_encoder {
   const vestry_host *host;
-  vestry_encoder_kind kind;
   bool begun;
   uint64_t key;
 } chain_encoder;
 
-static vestry_err put_record(unsigned char kind, const void *data, size_t len, uint64_t key, vestry_sink *sink) {
+static vestry_err put_record(unsigned char kind, const void *data, size_t len, uint64_t key, vsi_sink *sink) {
   unsigned char head[HEAD_BYTES] = {kind, len & 0xff, len >> 8 & 0xff, len >> 16 & 0xff, len >> 24 & 0xff};
-  vestry_err error = vestry_sink_put(sink, head, sizeof head);
+  vestry_err error = vsi_sink_put(sink, head, sizeof head);
   for (size_t at = 0; at < len && !error; at += 64) { /* a multiple of the key's length */
     unsigned char piece[64];
     size_t piece_len = len - at < sizeof piece ? len - at : sizeof piece;
     memcpy(piece, (const unsigned char *)data + at, piece_len);
     scramble(piece, piece_len, key);
-    error = vestry_sink_put(sink, piece, piece_len);
+    error = vsi_sink_put(sink, piece, piece_len);
   }
   return error;
 }
@@ -106,44 +105,34 @@ static vestry_err chain_resolve(vestry_profile *profile) {
   return profile->level ? VESTRY_INVALID : VESTRY_OK;
 }
 
-static vestry_err chain_create(const vestry_profile *profile, const vestry_host *host, vestry_encoder_kind kind,
-                               void **ret_encoder) {
+static vestry_err chain_create(const vestry_profile *profile, const vestry_host *host, void **ret_encoder) {
   chain_encoder *encoder = vsi_calloc(host, 1, sizeof *encoder);
   if (!encoder) return VESTRY_NO_MEMORY;
   encoder->host = host;
-  encoder->kind = kind;
   *ret_encoder = encoder;
   return VESTRY_OK;
 }
 
-static vestry_err chain_encode(void *ctx, const void *data, size_t len, vestry_sink *sink) {
+static vestry_err chain_encode(void *ctx, const void *data, size_t len, vsi_sink *sink) {
   chain_encoder *encoder = ctx;
-  vestry_err error = VESTRY_OK;
-  if (!encoder->begun && encoder->kind == VESTRY_ENCODER_STREAM) error = vestry_sink_put(sink, "C", 1);
-  if (!error) error = put_record(encoder->begun ? CHAINED : FRESH, data, len, encoder->begun ? encoder->key : 0, sink);
+  vestry_err error = put_record(encoder->begun ? CHAINED : FRESH, data, len, encoder->begun ? encoder->key : 0, sink);
   encoder->begun = true;
   encoder->key = key_of(data, len);
   return error;
 }
 
 static vestry_err chain_follow(void *ctx, const void *previous, size_t previous_len, const void *data, size_t len,
-                               vestry_sink *sink) {
+                               vsi_sink *sink) {
   return put_record(CHAINED, data, len, key_of(previous, previous_len), sink);
 }
 
-static vestry_err chain_end(const vestry_profile *profile, uint64_t check, vestry_sink *sink) {
+static vestry_err chain_end(const vestry_profile *profile, uint64_t check, vsi_sink *sink) {
   uint64_t sum = check ? check + 1 : 0;
   return put_record(END, &sum, sizeof sum, 0, sink);
 }
 
-static vestry_err chain_primer(const vestry_profile *profile, const vestry_host *host, vestry_sink *sink) {
-  return vestry_sink_put(sink, "C", 1);
-}
-
-static vestry_err chain_finish(void *ctx, vestry_sink *sink) {
-  chain_encoder *encoder = ctx;
-  vestry_err error = encoder->begun ? VESTRY_OK : vestry_sink_put(sink, "C", 1);
-  return error ? error : chain_end(NULL, 0, sink);
+static vestry_err chain_primer(const vestry_profile *profile, const vestry_host *host, vsi_sink *sink) {
+  return vsi_sink_put(sink, "C", 1);
 }
 
 static void chain_destroy(void *ctx) {
@@ -156,11 +145,11 @@ static bool chain_reset(void *ctx) {
   return true;
 }
 
-static vestry_err chain_idle(const vestry_profile *profile, vestry_sink *sink) {
+static vestry_err chain_idle(const vestry_profile *profile, vsi_sink *sink) {
   return put_record(PLAIN, "", 0, 0, sink);
 }
 
-static vestry_err chain_store(const vestry_profile *profile, const void *data, size_t len, vestry_sink *sink) {
+static vestry_err chain_store(const vestry_profile *profile, const void *data, size_t len, vsi_sink *sink) {
   return put_record(PLAIN, data, len, 0, sink);
 }
 
@@ -172,13 +161,10 @@ static uint64_t chain_combine(uint64_t stream, uint64_t event, size_t len) {
   return stream * 3 + event;
 }
 
-#define PRIVATE_MEMBERS                                                                                                \
+#define MEMBERS                                                                                                        \
   .coding = "x-chain", .resolve = chain_resolve, .create = chain_create, .encode = chain_encode,                       \
-  .finish = chain_finish, .destroy = chain_destroy
-#define SHARED_MEMBERS .primer = chain_primer, .store = chain_store, .end = chain_end
+  .destroy = chain_destroy, .reset = chain_reset, .primer = chain_primer, .store = chain_store, .end = chain_end
 
-const vestry_profile_ops test_chain = {PRIVATE_MEMBERS, SHARED_MEMBERS};
-const vestry_profile_ops test_chain_private = {PRIVATE_MEMBERS};
-const vestry_profile_ops test_chain_checked = {PRIVATE_MEMBERS,       SHARED_MEMBERS,       .idle = chain_idle,
-                                               .reset = chain_reset,  .check = chain_check, .combine = chain_combine,
-                                               .follow = chain_follow};
+const vestry_profile_ops test_chain = {MEMBERS};
+const vestry_profile_ops test_chain_checked = {MEMBERS, .idle = chain_idle, .check = chain_check,
+                                               .combine = chain_combine, .follow = chain_follow};

@@ -4,7 +4,7 @@
 #define TESTS_DECODE_DECODE_H
 
 #include "base/buffer.h"
-#include "vestry/profile.h"
+#include "coding/ops.h"
 
 typedef struct decoder {
   const char *coding;
@@ -21,7 +21,7 @@ void decoder_feed(decoder *d, const void *bytes, size_t len);
 
 /* "x-chain", a profile of an application. Each record is scrambled by a key that is derived from the previous record,
  * so a record in the wrong place cannot be decoded. ctx: unused. test_chain has no idle, no reset and no check;
- * test_chain_checked has all of them; test_chain_private is only for private streams. */
-extern const vestry_profile_ops test_chain, test_chain_checked, test_chain_private;
+ * test_chain_checked has all of them. */
+extern const vestry_profile_ops test_chain, test_chain_checked;
 
 #endif

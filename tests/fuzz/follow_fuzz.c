@@ -12,7 +12,7 @@ static void require(bool condition) {
   if (!condition) abort();
 }
 
-static void pass(decoder *d, vestry_sink *sink) {
+static void pass(decoder *d, vsi_sink *sink) {
   require(!sink->buffer.error);
   decoder_feed(d, sink->buffer.data + sizeof(vsi_segment), sink->buffer.len - sizeof(vsi_segment));
   vsi_buffer_finish(&sink->buffer);
@@ -33,14 +33,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const char *text = (const char *)data + 4;
   size_t len = size - 4, first_len = 1 + data[3] * (len - 2) / 255;
   decoder d;
-  vestry_sink sink;
+  vsi_sink sink;
   void *encoder = NULL;
   decoder_init(&d, p.ops->coding);
   vsi_sink_init(&sink, NULL);
   require(p.ops->primer(&p, host, &sink) == VESTRY_OK);
   pass(&d, &sink);
   size_t primer_len = d.text.len;
-  require(p.ops->create(&p, host, VESTRY_ENCODER_SEGMENT, &encoder) == VESTRY_OK);
+  require(p.ops->create(&p, host, &encoder) == VESTRY_OK);
   if (data[2] % 3 == 0)
     require(p.ops->store(&p, text, first_len, &sink) == VESTRY_OK);
   else if (data[2] % 3 == 1)
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     require(p.ops->store(&p, text, first_len, &sink) == VESTRY_OK);
   pass(&d, &sink);
   p.ops->destroy(encoder);
-  require(p.ops->create(&p, host, VESTRY_ENCODER_SEGMENT, &encoder) == VESTRY_OK);
+  require(p.ops->create(&p, host, &encoder) == VESTRY_OK);
   require(p.ops->follow(encoder, text, first_len, text + first_len, len - first_len, &sink) == VESTRY_OK);
   p.ops->destroy(encoder);
   pass(&d, &sink);

@@ -138,35 +138,6 @@ static void invalid_profiles_are_refused(void **state) {
                    VESTRY_INVALID);
 }
 
-/* Above the limit, a private stream becomes shared, or gets the next coding if its profile has no segments. */
-static void private_encoders_are_limited(void **state) {
-  static const vestry_profile privately[] = {{.ops = &test_chain_private, .mode = VESTRY_PROFILE_PRIVATE},
-                                             {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE}};
-  site w;
-  site_begin(&w, (vestry_options){.profiles = privately,
-                                  .profiles_count = 2,
-                                  .bounds = &(vestry_bounds){.max_private_encoders_count = 2}});
-  wire r[5];
-  static const char *const codings[] = {"x-chain", "gzip", "gzip", "identity", "x-chain"};
-  static const char *const accepts[] = {"x-chain, gzip", "gzip", "x-chain, gzip", "x-chain", "x-chain"};
-  for (int i = 0; i < 5; i++) {
-    if (i == 4) wire_hang_up(&w, &r[0]); /* a place is free again */
-    r[i] = (wire){.datastar = true, .headers = {{"Accept-Encoding", accepts[i]}}};
-    wire_plan(&w, &r[i], &nothing);
-    char line[64];
-    snprintf(line, sizeof line, "Content-Encoding: %s", codings[i]);
-    assert_int_equal(wire_has_header(&r[i], line), strcmp(codings[i], "identity") != 0);
-  }
-  static const char html[] = "<p>hello</p>";
-  for (int i = 1; i < 5; i++) {
-    assert_int_equal(vestry_connection_patch_elements(r[i].connection, html, sizeof html - 1, NULL), VESTRY_OK);
-    vestry_connection_close(r[i].connection, VESTRY_CAUSE_CLOSED);
-    site_settle(&w);
-    assert_reads(&r[i], codings[i], HELLO);
-  }
-  wires_end_array(&w, r, 5);
-}
-
 /* Return the number of epochs that three events begin; 0: the default limit. */
 static uint64_t epochs_of(uint64_t max_epoch_bytes) {
   site w;
@@ -293,15 +264,11 @@ static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
 
 /* capability: F2 */
 static void f2_idle_stream_holds_no_encoder(void **state) {
-  static const vestry_profile own = {.ops = &vestry_profile_gzip, .mode = VESTRY_PROFILE_PRIVATE},
-                              own_brotli = {.ops = &vestry_profile_brotli, .mode = VESTRY_PROFILE_PRIVATE};
   size_t plain = idle_bytes(&offered[0], "identity");
   size_t brotli = idle_bytes(&offered[0], "br"), gzip = idle_bytes(&offered[1], "gzip");
   assert_in_range(plain, 1, 4096);
   assert_in_range(gzip, plain, plain + 64);
   assert_in_range(brotli, plain, plain + 64);
-  assert_true(idle_bytes(&own, "gzip") > plain + 100000); /* the cost of an encoder */
-  assert_true(idle_bytes(&own_brotli, "br") > plain + 100000);
 }
 
 int main(void) {
@@ -311,7 +278,6 @@ int main(void) {
       cmocka_unit_test(no_acceptable_coding_gets_406),
       cmocka_unit_test(reply_overrides_the_profiles),
       cmocka_unit_test(invalid_profiles_are_refused),
-      cmocka_unit_test(private_encoders_are_limited),
       cmocka_unit_test(max_epoch_bytes_limits_epochs),
       cmocka_unit_test(channel_events_reach_streams_of_each_coding),
       cmocka_unit_test(encoded_streams_survive_every_allocation_failure),

@@ -58,7 +58,7 @@ static void put_times(vestry_metrics *m, const char *name, const char *help, con
 }
 
 static void count_codings(vestry_metrics *m, const char *name, const char *help, const uint64_t *counts) {
-  static const char *const codings[] = {"identity", "br", "gzip", "other"}; /* by vsi_coding_kind */
+  static const char *const codings[] = {"identity", "br", "gzip"}; /* by vsi_coding_kind */
   for (int kind = 0; kind < VSI_CODING_KINDS_COUNT; kind++)
     count_of(m, name, help, "coding", codings[kind], counts[kind]);
 }
@@ -86,7 +86,7 @@ static void put_streams(vestry_metrics *m, vestry *v, const vsi_group_stats *gro
   count_codings(m, "vestry_event_bytes", "Bytes of written events before encoding, by coding.", group->event_bytes_by);
   count_codings(m, "vestry_wire_bytes", "Bytes accepted by transports after encoding, with heartbeats, by coding.",
                 group->wire_bytes_by);
-  static const char *const encodes[] = {"standalone", "in_sync", "followed", "private"}; /* by vsi_encode_kind */
+  static const char *const encodes[] = {"standalone", "in_sync", "followed"}; /* by vsi_encode_kind */
   const vsi_codings *codings = vsi_group_codings(v->group);
   for (int kind = 0; VSI_ENCODES && kind < VSI_ENCODE_KINDS_COUNT; kind++)
     count_of(m, "vestry_channel_encodes", "Runs of an encoder over an event, by kind.", "kind", encodes[kind],

@@ -8,12 +8,6 @@ int main(void) {
   if (vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE, .connection = &conflating}, &v) !=
       VESTRY_UNSUPPORTED)
     return 1;
-  static const vestry_profile_ops encoding = {.coding = "br"};
-  if (vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE,
-                                      .profiles = &(vestry_profile){.ops = &encoding},
-                                      .profiles_count = 1},
-                    &v) != VESTRY_UNSUPPORTED)
-    return 4;
   if (vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v)) return 2;
   json_t *effects = json_pack("[[s,s],[s]]", "redirect", "/", "close-sse");
   vestry_dispatch_result result = {0};
