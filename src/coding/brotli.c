@@ -29,7 +29,7 @@
  * reasons:
  * - longjmp out of a callback to a function that has not returned is defined (C11, 7.13.2.1), needs no unwind tables,
  *   and skips only frames of C, in which no code runs at their end.
- * - The encoder holds nothing but memory, and every piece of it is in our list (spare.c): no lock, file or thread, and
+ * - The encoder holds nothing but memory, and every piece of it is in our list: no lock, file or thread, and
  *   no static data that it writes to. Unfinished work is in its own memory, of which no byte is read again.
  *
  * The alternative, a reserve as large as a call can need, would have to be proven again for each release: 1.0.9, 1.1
@@ -39,13 +39,15 @@
  * For the maximum number of encoders, see coding.c. */
 #include <brotli/encode.h>
 #include <setjmp.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "base/memory.h"
 #include "coding/brotli_follow.h"
 #include "coding/coding.h"
-#include "coding/spare.h"
 
 /* OWN_LEVEL_MAX, OWN_MAX_BYTES: single events up to this level and length are encoded by brotli_follow.c. */
 enum { LEVEL_MIN = 2, LEVEL_MAX = 9, DEFAULT_LEVEL = 3, DEFAULT_STORED_BYTES = 128 };
@@ -63,46 +65,54 @@ static vestry_err brotli_resolve(vestry_profile *profile) {
 
 /* ------------------------------------------------------------------------------------------------ memory --------- */
 
+/* Stands in front of each piece of the library's memory. */
+typedef struct piece {
+  alignas(max_align_t) LIST_ENTRY(piece) in;
+} piece;
+
 typedef struct brotli_encoder {
-  vsi_spare memory; /* all memory of the library comes from here */
-  bool is_again;    /* it was reset: each output is a single event, and memory that it frees is kept for the next one.
-                       The encoder of an epoch is never reset */
-  vestry_profile profile;
+  const vestry_host *host;
+  LIST_HEAD(, piece) pieces; /* all memory of the library */
+  vsi_brotli_room room;      /* of single events, and of differences */
+  bool is_again;             /* it was reset: each output is a single event. The encoder of an epoch is never reset */
   bool is_first;             /* it writes the beginning of a stream */
+  vestry_profile profile;
   BrotliEncoderState *state; /* NULL: it is new or was reset, and is created when it is needed */
   jmp_buf refused;           /* jump target when there is no memory; set while the library runs */
 } brotli_encoder;
 
 static void *allocate(void *ctx, size_t size) {
   brotli_encoder *encoder = ctx;
-  void *made = vsi_alloc(&encoder->memory.host, size);
+  piece *made = size > SIZE_MAX - sizeof *made ? NULL : vsi_alloc(encoder->host, sizeof *made + size);
   if (!made) longjmp(encoder->refused, 1);
-  return made;
+  LIST_INSERT_HEAD(&encoder->pieces, made, in);
+  return made + 1;
 }
 
 static void release(void *ctx, void *memory) {
-  brotli_encoder *encoder = ctx;
-  if (encoder->is_again)
-    vsi_free(&encoder->memory.host, memory);
-  else
-    vsi_spare_free(&encoder->memory, memory);
+  piece *it = (piece *)memory - 1;
+  if (!memory) return;
+  LIST_REMOVE(it, in);
+  vsi_free(((brotli_encoder *)ctx)->host, it);
 }
 
-/* Free the encoder. BrotliEncoderDestroyInstance is not called, because it would read an encoder that may have been
- * interrupted. */
+/* Free the memory of the library. BrotliEncoderDestroyInstance is not called, because it would read an encoder that may
+ * have been interrupted. */
+static void release_all(brotli_encoder *encoder) {
+  while (!LIST_EMPTY(&encoder->pieces)) release(encoder, LIST_FIRST(&encoder->pieces) + 1);
+  encoder->state = NULL;
+}
+
 static void brotli_destroy(void *ctx) {
   brotli_encoder *encoder = ctx;
-  const vestry_host *host = encoder->memory.from;
-  vsi_spare_finish(&encoder->memory);
-  vsi_free(host, encoder);
+  release_all(encoder);
+  vsi_brotli_room_finish(&encoder->room);
+  vsi_free(encoder->host, encoder);
 }
 
-/* Reset by creating a new library encoder in the memory of the old one, because libbrotlienc cannot reset one. */
 static bool brotli_reset(void *ctx) {
-  brotli_encoder *encoder = ctx;
-  vsi_spare_keep_all(&encoder->memory);
-  encoder->state = NULL;
-  encoder->is_again = true;
+  release_all(ctx); /* libbrotlienc cannot reset an encoder */
+  ((brotli_encoder *)ctx)->is_again = true;
   return true;
 }
 
@@ -137,7 +147,9 @@ static vestry_err begin(brotli_encoder *encoder) {
 static vestry_err brotli_create(const vestry_profile *profile, const vestry_host *host, void **ret_encoder) {
   brotli_encoder *encoder = vsi_calloc(host, 1, sizeof *encoder);
   if (!encoder) return VESTRY_NO_MEMORY;
-  vsi_spare_init(&encoder->memory, host);
+  encoder->host = host;
+  LIST_INIT(&encoder->pieces);
+  vsi_brotli_room_init(&encoder->room, host);
   encoder->profile = *profile;
   *ret_encoder = encoder;
   return VESTRY_OK;
@@ -184,7 +196,7 @@ static vestry_err brotli_store(const vestry_profile *profile, const void *data, 
 /* Encode a single event, by the default's quality. If it cannot be compressed, it is framed. */
 static vestry_err encode_single(brotli_encoder *encoder, const void *data, size_t len, vsi_sink *sink) {
   const size_t before = sink->buffer.len;
-  vestry_err error = vsi_brotli_follow(&encoder->memory.host, encoder->profile.window_bits, NULL, 0, data, len, sink);
+  vestry_err error = vsi_brotli_follow(&encoder->room, encoder->profile.window_bits, NULL, 0, data, len, sink);
   if (error || sink->buffer.len - before <= len) return error;
   sink->buffer.len = before;
   return brotli_store(&encoder->profile, data, len, sink);
@@ -198,12 +210,10 @@ static vestry_err brotli_encode(void *ctx, const void *data, size_t len, vsi_sin
   return error ? error : run(encoder, data, len, BROTLI_OPERATION_FLUSH, sink);
 }
 
-/* Encode the difference. The library's encoder is not used, but its memory is. */
 static vestry_err brotli_follow(void *ctx, const void *previous, size_t previous_len, const void *data, size_t len,
                                 vsi_sink *sink) {
   brotli_encoder *encoder = ctx;
-  return vsi_brotli_follow(&encoder->memory.host, encoder->profile.window_bits, previous, previous_len, data, len,
-                           sink);
+  return vsi_brotli_follow(&encoder->room, encoder->profile.window_bits, previous, previous_len, data, len, sink);
 }
 
 static vestry_err brotli_primer(const vestry_profile *profile, const vestry_host *host, vsi_sink *sink) {

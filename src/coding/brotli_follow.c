@@ -88,7 +88,7 @@ typedef struct finder {
   unsigned hash_bits;
   int depth;
   codes *codes; /* only the counts of the symbols */
-  vsi_buffer commands;
+  vsi_buffer *commands;
 } finder;
 
 /* ---------------------------------------------------------------------------------------------- commands ---------- */
@@ -154,7 +154,7 @@ static void add_command(finder *f, const unsigned char *literals, uint32_t inser
   f->codes->lengths.counts[now.lengths]++;
   if (copy) f->codes->distances.counts[now.distance]++;
   for (const unsigned char *end = literals + insert; literals < end; literals++) f->codes->literals.counts[*literals]++;
-  vsi_buffer_append(&f->commands, &now, sizeof now);
+  vsi_buffer_append(f->commands, &now, sizeof now);
 }
 
 /* ----------------------------------------------------------------------------------------------- matches ---------- */
@@ -440,7 +440,7 @@ static void put_code(bits *b, code *c, unsigned size) {
 }
 
 static void put_commands(bits *b, const finder *f, uint32_t from, const codes *c) {
-  const command *now = (const command *)(const void *)f->commands.data, *end = now + f->commands.len / sizeof *now;
+  const command *now = (const command *)(const void *)f->commands->data, *end = now + f->commands->len / sizeof *now;
   const unsigned char *at = f->text + from;
   for (; now < end; now++) {
     put_symbol(b, &c->lengths, now->lengths);
@@ -480,33 +480,34 @@ static vestry_err encode(finder *f, uint32_t from, vsi_sink *sink) {
   memset(f->codes->lengths.counts, 0, LENGTHS * sizeof *f->codes->lengths.counts);
   memset(f->codes->distances.counts, 0, DISTANCES * sizeof *f->codes->distances.counts);
   find_commands(f, from);
-  return f->commands.error ? f->commands.error : put_block(f, from, sink);
+  return f->commands->error ? f->commands->error : put_block(f, from, sink);
 }
 
-vestry_err vsi_brotli_follow(const vestry_host *host, unsigned window_bits, const void *previous, size_t previous_len,
+vestry_err vsi_brotli_follow(vsi_brotli_room *room, unsigned window_bits, const void *previous, size_t previous_len,
                              const void *data, size_t len, vsi_sink *sink) {
   if (len > VSI_BROTLI_FOLLOW_MAX_BYTES) return VESTRY_UNSUPPORTED;
-  finder f = {.farthest = (UINT32_C(1) << window_bits) - 16}; /* section 9.1 */
+  finder f = {.farthest = (UINT32_C(1) << window_bits) - 16, .commands = &room->commands}; /* section 9.1 */
   const uint32_t from = previous_len < f.farthest ? (uint32_t)previous_len : f.farthest;
   f.end = from + (uint32_t)len;
   f.hash_bits = hash_bits_of(f.end);
   f.depth = from ? DEPTH_MOST : DEPTH_ALONE;
-  f.heads = vsi_calloc(host, (size_t)1 << f.hash_bits, sizeof *f.heads);
-  f.before = vsi_alloc(host, f.end * sizeof *f.before);
-  f.codes = vsi_alloc(host, sizeof *f.codes);
-  unsigned char *text = from ? vsi_alloc(host, f.end) : NULL;
-  vsi_buffer_init(&f.commands, host);
-  vestry_err error = VESTRY_NO_MEMORY;
-  if (f.heads && f.before && f.codes && (text || !from)) {
-    if (from) memcpy(text, (const unsigned char *)previous + (previous_len - from), from);
-    if (from) memcpy(text + from, data, len);
-    f.text = from ? text : data;
-    error = encode(&f, from, sink);
+  const size_t heads_bytes = sizeof *f.heads << f.hash_bits, before_bytes = f.end * sizeof *f.before;
+  vsi_buffer_clear(&room->commands);
+  vsi_buffer_clear(&room->tables);
+  char *tables = vsi_buffer_reserve(&room->tables, sizeof *f.codes + heads_bytes + before_bytes + (from ? f.end : 0));
+  if (!tables) return VESTRY_NO_MEMORY;
+  f.codes = (codes *)(void *)tables;
+  f.heads = (uint32_t *)(void *)(tables + sizeof *f.codes);
+  f.before = f.heads + ((size_t)1 << f.hash_bits);
+  memset(f.heads, 0, heads_bytes);
+  f.text = data;
+  if (from) {
+    unsigned char *text = (unsigned char *)f.before + before_bytes;
+    memcpy(text, (const unsigned char *)previous + (previous_len - from), from);
+    memcpy(text + from, data, len);
+    f.text = text;
   }
-  vsi_buffer_finish(&f.commands);
-  vsi_free(host, text);
-  vsi_free(host, f.codes);
-  vsi_free(host, f.before);
-  vsi_free(host, f.heads);
+  const vestry_err error = encode(&f, from, sink);
+  if (room->tables.capacity + room->commands.capacity > VSI_BROTLI_KEPT_BYTES) vsi_brotli_room_finish(room);
   return error;
 }

@@ -17,7 +17,7 @@
  *
  * Threads that need the same event wait for the same semaphore, so that the event is encoded once; a thread that comes
  * later finds the result. The memory that a scratch encoder keeps while nothing is encoded is bounded, too: gzip's
- * encoder, or brotli's memory (spare.c). */
+ * encoder, or the memory of brotli's (brotli_follow.h). */
 
 struct vsi_codings {
   const vestry_host *host;

@@ -39,6 +39,8 @@ static size_t check_how(unsigned window_bits, manner how, const char *previous, 
   assert_int_equal(profile.ops->primer(&profile, host, &sink), VESTRY_OK);
   feed(&d, &sink);
   size_t primer_len = d.text.len;
+  vsi_brotli_room room;
+  vsi_brotli_room_init(&room, host);
   if (how == FRAMED) {
     assert_int_equal(profile.ops->store(&profile, previous, previous_len, &sink), VESTRY_OK);
   } else if (how == BY_LIBRARY) {
@@ -47,12 +49,12 @@ static size_t check_how(unsigned window_bits, manner how, const char *previous, 
     assert_int_equal(profile.ops->encode(encoder, previous, previous_len, &sink), VESTRY_OK);
     profile.ops->destroy(encoder);
   } else { /* what the primer ends with */
-    assert_int_equal(vsi_brotli_follow(host, window_bits, "  \n\n", 4, previous, previous_len, &sink), VESTRY_OK);
+    assert_int_equal(vsi_brotli_follow(&room, window_bits, "  \n\n", 4, previous, previous_len, &sink), VESTRY_OK);
   }
   feed(&d, &sink);
   assert_int_equal(d.text.len, primer_len + previous_len);
   assert_int_equal(
-      vsi_brotli_follow(host, window_bits, is_alone ? NULL : previous, is_alone ? 0 : previous_len, text, len, &sink),
+      vsi_brotli_follow(&room, window_bits, is_alone ? NULL : previous, is_alone ? 0 : previous_len, text, len, &sink),
       VESTRY_OK);
   size_t wire_len = sink.buffer.len - sizeof(vsi_segment);
   feed(&d, &sink);
@@ -63,6 +65,7 @@ static size_t check_how(unsigned window_bits, manner how, const char *previous, 
   feed(&d, &sink);
   assert_true(d.ended);
   decoder_finish(&d);
+  vsi_brotli_room_finish(&room);
   vsi_buffer_finish(&sink.buffer);
   return wire_len;
 }
@@ -199,18 +202,24 @@ static void large_differences_decode_up_to_the_limit(void **state) {
   check_how(18, BY_LIBRARY, text, most, text, 65536, true);
   check(16, FRAMED, text, 1, text, 65537);
   vsi_sink sink;
+  vsi_brotli_room room;
   vsi_sink_init(&sink, NULL);
-  assert_int_equal(vsi_brotli_follow(vestry_host_default(), 16, text, 1, text, most + 1, &sink), VESTRY_UNSUPPORTED);
+  vsi_brotli_room_init(&room, vestry_host_default());
+  assert_int_equal(vsi_brotli_follow(&room, 16, text, 1, text, most + 1, &sink), VESTRY_UNSUPPORTED);
   sink.buffer.error = VESTRY_NO_MEMORY;
-  assert_int_equal(vsi_brotli_follow(vestry_host_default(), 16, text, 1, text, 5000, &sink), VESTRY_NO_MEMORY);
+  assert_int_equal(vsi_brotli_follow(&room, 16, text, 1, text, 5000, &sink), VESTRY_NO_MEMORY);
+  vsi_brotli_room_finish(&room);
   vsi_buffer_finish(&sink.buffer);
   free(text);
 }
 
 static vestry_err follow(test_host *th, void *ctx) {
   vsi_sink sink;
+  vsi_brotli_room room;
   vsi_sink_init(&sink, vestry_host_default());
-  vestry_err error = vsi_brotli_follow(&th->host, 16, ctx, 2500, ctx, 5000, &sink);
+  vsi_brotli_room_init(&room, &th->host);
+  vestry_err error = vsi_brotli_follow(&room, 16, ctx, 2500, ctx, 5000, &sink);
+  vsi_brotli_room_finish(&room);
   vsi_buffer_finish(&sink.buffer);
   return error;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that an encoder freed: the next encoder reuses it without the host, up to a limit. */
-#include "coding/spare.h"
+/* The memory of brotli's encoders: the next encoding reuses it without the host, up to a limit. */
+#include "coding/brotli_follow.h"
 
 #include <stdalign.h>
 #include <stdint.h>
@@ -124,54 +124,14 @@ static void kept_memory_is_bounded(void **state) {
     encode(encoder, &p, false, text, large);
     encode(encoder, &p, true, text, PAGE_BYTES);
     encode(encoder, &p, false, text, PAGE_BYTES);
-    /* plus the encoder, and the header of each piece */
-    assert_in_range(m.used_bytes, 1, VSI_SPARE_MOST_BYTES + 4096);
+    assert_in_range(m.used_bytes, 1, VSI_BROTLI_KEPT_BYTES + 4096); /* and the encoder */
   }
   p.ops->destroy(encoder);
   assert_int_equal(m.used_bytes, 0);
   free(text);
 }
 
-/* An encoder of one stream or of an epoch keeps no memory beyond that of its library. */
-static void unreset_encoder_keeps_no_memory(void **state) {
-  meter m;
-  meter_init(&m);
-  vsi_spare spare;
-  vsi_spare_init(&spare, &m.host);
-  void *one = vsi_alloc(&spare.host, LARGE_BYTES), *other = vsi_alloc(&spare.host, 1);
-  assert_true(one && other);
-  vsi_spare_free(&spare, one);
-  assert_in_range(m.used_bytes, 1, 100);
-  vsi_spare_free(&spare, NULL);
-  vsi_spare_finish(&spare); /* also pieces in use */
-  assert_int_equal(m.used_bytes, 0);
-}
-
-static void piece_is_reused_if_it_fits(void **state) {
-  meter m;
-  meter_init(&m);
-  vsi_spare spare;
-  vsi_spare_init(&spare, &m.host);
-  void *first = vsi_alloc(&spare.host, 100000);
-  assert_int_equal((uintptr_t)first % alignof(max_align_t), 0);
-  vsi_free(&spare.host, first);
-  assert_true(spare.kept_bytes >= 100000);
-  void *small = vsi_alloc(&spare.host, 1000), *fitting = vsi_alloc(&spare.host, 90000);
-  assert_ptr_not_equal(small, first);
-  assert_ptr_equal(fitting, first);
-  memset(fitting, 7, 90000);
-  char *grown = vsi_realloc(&spare.host, fitting, 200000);
-  assert_non_null(grown);
-  for (int i = 0; i < 90000; i++) assert_int_equal(grown[i], 7);
-  assert_ptr_equal(vsi_realloc(&spare.host, grown, 200001), grown); /* there was some room */
-  assert_null(vsi_alloc(&spare.host, SIZE_MAX - 10));
-  vsi_free(&spare.host, small);
-  vsi_free(&spare.host, grown);
-  vsi_spare_finish(&spare);
-  assert_int_equal(m.used_bytes, 0);
-}
-
-/* When memory runs out, used and kept pieces are freed nevertheless, and what was encoded before is complete. */
+/* When memory runs out, all pieces are freed nevertheless, and what was encoded before is complete. */
 static vestry_err encode_again(test_host *th, void *ctx) {
   const char *text = ctx;
   vestry_profile p;
@@ -205,8 +165,6 @@ int main(void) {
       cmocka_unit_test(next_page_needs_no_large_allocation),
       cmocka_unit_test(single_event_needs_little_memory),
       cmocka_unit_test(kept_memory_is_bounded),
-      cmocka_unit_test(unreset_encoder_keeps_no_memory),
-      cmocka_unit_test(piece_is_reused_if_it_fits),
       cmocka_unit_test(allocation_failure_frees_all_pieces),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
