@@ -174,90 +174,11 @@ static void hash_depends_on_each_byte(void **state) {
   assert_true(vsi_hash_bytes(1, "a", 1) != vsi_hash_bytes(2, "a", 1));
 }
 
-enum { SAME = 3 }; /* numbers with the same key */
-
-typedef struct shared {
-  vsi_stepped_link in; /* first */
-  uint64_t is;
-} shared;
-
-static uint64_t hash_shared(const void *ctx, const vsi_stepped_link *of) {
-  return ((hash_fn *)(uintptr_t)ctx)(((const shared *)of)->is / SAME);
-}
-
-/* Find the first number with the key of a number. */
-static vsi_stepped_link *find_key(const vsi_stepped_map *map, uint64_t is, hash_fn *hash) {
-  vsi_stepped_link *at = vsi_stepped_map_keys(map, hash(is / SAME));
-  while (at && ((shared *)at)->is / SAME != is / SAME) at = at->next;
-  return at;
-}
-
-/* While it grows to NUMBERS / SAME keys, of which each has no member at times. */
-static void stepped_map_agrees_with_a_set_of_numbers(void **state) {
-  enum { NUMBERS = 3000, STEPS = 60000 };
-  hash_fn *const hashes[] = {vsi_hash_number, few};
-  for (size_t h = 0; h < sizeof hashes / sizeof *hashes; h++) {
-    const void *hash = (const void *)(uintptr_t)hashes[h];
-    test_host th;
-    test_host_init(&th);
-    vsi_stepped_map map = {.moved = 0};
-    static bool in[NUMBERS];
-    uint64_t random = 1, part = 0;
-    size_t count = 0, met = 0, keys = 0, growing = 0;
-    memset(in, 0, sizeof in);
-    for (int step = 0; step < STEPS / (h ? 10 : 1); step++) {
-      const uint64_t is = random_below(&random, NUMBERS);
-      vsi_stepped_link *first = find_key(&map, is, hashes[h]), *found = first;
-      while (found && ((shared *)found)->is != is) found = vsi_stepped_further(found);
-      assert_int_equal(found != NULL, in[is]);
-      if (found) {
-        vsi_stepped_map_remove(&map, found, hash_shared, hash);
-        vsi_free(&th.host, found);
-      } else {
-        shared *made = vsi_alloc(&th.host, sizeof *made);
-        made->is = is;
-        assert_int_equal(vsi_stepped_map_reserve(&map, &th.host, hash_shared, hash), VESTRY_OK);
-        if (first)
-          vsi_stepped_map_add_behind(&map, &made->in, first);
-        else
-          vsi_stepped_map_add(&map, &made->in, hashes[h](is / SAME));
-      }
-      in[is] = !in[is];
-      count = in[is] ? count + 1 : count - 1;
-      assert_int_equal(map.count, count);
-      growing += map.former != NULL;
-    }
-    if (!h) assert_true((size_t)1 << map.bits >= NUMBERS / SAME / 2 && growing > 0 && growing < STEPS / 2);
-    do {
-      for (vsi_stepped_link *other, *at = vsi_stepped_map_part(&map, &part); at; at = other) {
-        other = at->next;
-        keys++;
-        for (vsi_stepped_link *next, *one = at; one; one = next, met++) {
-          const uint64_t is = ((shared *)one)->is;
-          next = vsi_stepped_further(one);
-          assert_true(in[is] && is / SAME == ((shared *)at)->is / SAME && (!next || next->other == (uintptr_t)one));
-          in[is] = false;
-          if (one != at) vsi_free(&th.host, one);
-        }
-        vsi_free(&th.host, at);
-      }
-    } while (part);
-    assert_int_equal(met, count);
-    assert_int_equal(keys, map.keys_count);
-    vsi_stepped_map_finish(&map, &th.host);
-    test_host_assert_clean(&th);
-  }
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(map_agrees_with_a_set_of_numbers),
-      cmocka_unit_test(lookups_stay_short),
-      cmocka_unit_test(failed_growth_loses_no_entry),
-      cmocka_unit_test(buckets_can_be_allocated_outside_the_lock),
-      cmocka_unit_test(empty_map_has_no_entries),
-      cmocka_unit_test(hash_depends_on_each_byte),
-      cmocka_unit_test(stepped_map_agrees_with_a_set_of_numbers),
+      cmocka_unit_test(map_agrees_with_a_set_of_numbers), cmocka_unit_test(lookups_stay_short),
+      cmocka_unit_test(failed_growth_loses_no_entry),     cmocka_unit_test(buckets_can_be_allocated_outside_the_lock),
+      cmocka_unit_test(empty_map_has_no_entries),         cmocka_unit_test(hash_depends_on_each_byte),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

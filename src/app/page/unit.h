@@ -20,9 +20,9 @@
 #ifndef VSI_PAGE_UNIT_H
 #define VSI_PAGE_UNIT_H
 
+#include "app/page/text_hash.h"
 #include "app/page/unit_list.h"
 #include "base/buffer.h"
-#include "base/text_hash.h"
 #include "event/mark.h"
 
 enum { VSI_UNIT_PATCHES_MAX = 256 }; /* patches of an event; the client performs each of them separately */

@@ -5,8 +5,8 @@
 
 #include "base/ascii.h"
 #include "base/hash.h"
-#include "base/sql.h"
 #include "base/wait.h"
+#include "data/sql/syntax.h"
 
 enum { COUNT_MOST = 256, BYTES_MOST = 4 << 20, WORD_BYTES = 32 };
 

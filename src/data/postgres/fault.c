@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/ascii.h"
-#include "base/sql.h"
+#include "data/sql/syntax.h"
 
 static bool is(const char *state, const char *prefix) {
   return strncmp(state, prefix, strlen(prefix)) == 0;

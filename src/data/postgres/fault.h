@@ -8,7 +8,7 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
-#include "base/call.h"
+#include "data/sql/call.h"
 #include "base/memory.h"
 #include "vestry/error.h"
 

@@ -8,11 +8,11 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-#include "base/wait.h"
 #include "data/postgres/keys.h"
 #include "data/postgres/link.h"
 #include "data/postgres/statements.h"
 #include "data/sql/sql.h"
+#include "data/sql/thread_line.h"
 #include "vestry/data/postgres.h"
 
 typedef struct vsi_postgres_pool vsi_postgres_pool;

@@ -12,8 +12,8 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/real.h"
-#include "base/sql.h"
 #include "data/postgres/receivers.h"
+#include "data/sql/syntax.h"
 
 /* ------------------------------------------------------------------------------------------------- recorders ------ */
 

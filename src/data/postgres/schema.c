@@ -6,8 +6,8 @@
 #include "base/ascii.h"
 #include "base/assert.h"
 #include "base/held_log.h"
-#include "base/sql.h"
 #include "data/postgres/pool.h"
+#include "data/sql/syntax.h"
 
 #define LOCK INT64_C(0x766573747279) /* "vestry", for pg_advisory_xact_lock: one node at a time */
 

@@ -20,6 +20,7 @@
 
 #include "base/map.h"
 #include "data/postgres/keys.h"
+#include "data/sql/stepped_map.h"
 
 typedef struct vsi_postgres_set vsi_postgres_set;
 typedef struct vsi_postgres_group vsi_postgres_group;

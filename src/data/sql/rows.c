@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "base/ascii.h"
-#include "base/sql.h"
 #include "data/sql/sql.h"
+#include "data/sql/syntax.h"
 
 enum { SHOWN_BYTES = 160 };
 

@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "app/guard/tab_owner.h"
-#include "base/call.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/sql/call.h"
 #include "vestry/data/sql.h"
 
 /* Selects the text of a statement that differs between the databases. */

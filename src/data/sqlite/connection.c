@@ -43,8 +43,8 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "base/sql.h"
 #include "base/trace.h"
+#include "data/sql/syntax.h"
 #include "data/sqlite/sqlite.h"
 
 #pragma weak sqlite3_preupdate_hook

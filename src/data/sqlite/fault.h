@@ -7,7 +7,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
-#include "base/call.h"
+#include "data/sql/call.h"
 #include "base/memory.h"
 #include "vestry/error.h"
 

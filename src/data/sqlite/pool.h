@@ -7,8 +7,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "base/wait.h"
 #include "data/sql/sql.h"
+#include "data/sql/thread_line.h"
 #include "data/sqlite/copier.h"
 #include "data/sqlite/fault.h"
 #include "data/sqlite/files.h"

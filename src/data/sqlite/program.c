@@ -18,7 +18,7 @@
 #include <stdlib.h>
 
 #include "base/array.h"
-#include "base/sql.h"
+#include "data/sql/syntax.h"
 
 /* The registers that an operation writes, by its operands. */
 typedef enum writes {

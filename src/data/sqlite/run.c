@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs one statement on a checked-out connection: values in, rows out; and the table of functions of a pool. */
-#include "base/sql.h"
+#include "data/sql/syntax.h"
 #include "data/sqlite/pool.h"
 #include "data/sqlite/sqlite.h"
 

@@ -7,8 +7,8 @@
 
 #include <sys/queue.h>
 
-#include "base/map.h"
 #include "base/siphash.h"
+#include "data/sql/stepped_map.h"
 #include "data/sqlite/tables.h"
 #include "vestry/app/page.h"
 

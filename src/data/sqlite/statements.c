@@ -7,7 +7,7 @@
 
 #include "base/array.h"
 #include "base/ascii.h"
-#include "base/sql.h"
+#include "data/sql/syntax.h"
 
 const char *vsi_sqlite_text_rest(const char *sql) {
   for (;;) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The text of an application's SQL statements, parsed as far as quotes and values require. Header only, like
- * base/memory.h, because the libraries of several databases use it. */
-#ifndef VSI_BASE_SQL_H
-#define VSI_BASE_SQL_H
+/* The text of an application's SQL statements, parsed as far as quotes and values require. Header only, because
+ * the libraries of both databases use it. */
+#ifndef VSI_SQL_SYNTAX_H
+#define VSI_SQL_SYNTAX_H
 
 #include <stdbool.h>
 #include <stddef.h>

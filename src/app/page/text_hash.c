@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a fast hash of content that clients may choose and whose value they see */
-#include "base/text_hash.h"
+#include "app/page/text_hash.h"
 
 #include "base/hash.h"
 #include "base/keyed_hash.h"

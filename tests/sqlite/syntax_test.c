@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The log shows a statement's words and names, but no values. */
-#include "base/sql.h"
+#include "data/sql/syntax.h"
 
 #include <stdlib.h>
 

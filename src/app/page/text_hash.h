@@ -3,8 +3,8 @@
  *
  * A text may be hashed in pieces. Equal pieces in equal order have equal hashes; another division of the same text has
  * another hash. The reasons are in text_hash.c. */
-#ifndef VSI_BASE_TEXT_HASH_H
-#define VSI_BASE_TEXT_HASH_H
+#ifndef VSI_PAGE_TEXT_HASH_H
+#define VSI_PAGE_TEXT_HASH_H
 
 #include "base/siphash.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A call of a library function by the application, for messages in the log. A message is one line, which names the
- * function, the database, the error, and a remedy. Header only, like base/memory.h. */
-#ifndef VSI_BASE_CALL_H
-#define VSI_BASE_CALL_H
+ * function, the database, the error, and a remedy. Header only, because the libraries
+ * of both databases use it. */
+#ifndef VSI_SQL_CALL_H
+#define VSI_SQL_CALL_H
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/text_hash.h"
+#include "app/page/text_hash.h"
 
 #include <stdlib.h>
 #include <string.h>
