@@ -13,7 +13,6 @@
 #include "base/callback.h"
 #include "base/held_log.h"
 #include "base/siphash.h"
-#include "base/wait.h"
 
 /* The innermost hold of this thread; NULL: none. */
 static _Thread_local vsi_held_log *holding;
@@ -75,26 +74,8 @@ void vsi_log(const vestry_host *host, vestry_log_level level, const char *format
   put_line(host, level, line);
 }
 
-/* Count a line about a mistake. Returns its number in this minute, from 1. Mistakes whose hashes agree are counted
- * together. Relaxed: the words order nothing. */
-static uint32_t count_mistake(uint32_t hash) {
-  enum { SLOTS = 128 };
-  static _Atomic(uint64_t) counts[SLOTS]; /* high half: the minute; low half: lines in it */
-  _Atomic(uint64_t) *at = &counts[hash % SLOTS];
-  const uint64_t minute = vsi_monotonic_ns() / UINT64_C(60000000000) << 32;
-  uint64_t was = atomic_load_explicit(at, memory_order_relaxed), now;
-  do now = was >> 32 == minute >> 32 ? was + ((uint32_t)was < UINT32_MAX) : minute + 1;
-  while (!atomic_compare_exchange_weak_explicit(at, &was, now, memory_order_relaxed, memory_order_relaxed));
-  return (uint32_t)now;
-}
-
 void vsi_log_mistake(const vestry_host *host, const char *function, const char *why) {
-  enum { LINES_A_MINUTE = 20 };
-  const uint32_t hash = vsi_log_reason(function) ^ vsi_log_reason(why);
-  const uint32_t number = host->log && !is_held(VESTRY_LOG_ERROR) ? count_mistake(hash) : 1;
-  if (number <= LINES_A_MINUTE)
-    vsi_log(host, VESTRY_LOG_ERROR, "%s: %s%s", function, why,
-            number == LINES_A_MINUTE ? " (further such lines are left out for a minute)" : "");
+  vsi_log(host, VESTRY_LOG_ERROR, "%s: %s", function, why);
 }
 
 vestry_err vsi_option_ranges_check(const vestry_host *host, const char *function, const vsi_option_range *options,

@@ -45,8 +45,8 @@ VESTRY_API void vsi_log(const vestry_host *host, vestry_log_level level, const c
  * would end the process. */
 VESTRY_API ssize_t vsi_write_quietly(int fd, const void *bytes, size_t len);
 
-/* Log that a function was called with invalid arguments. An argument may come from a client, so at most 20 lines with
- * this reason are logged in a minute; the last one announces the gap. */
+/* Log that a function was called with invalid arguments. An argument may come from a client; the host's log bounds the
+ * number of lines that begin with the name of the function (vestry_log_is_due). */
 VESTRY_API void vsi_log_mistake(const vestry_host *host, const char *function, const char *why);
 /* Do the same, and return INVALID. */
 static inline vestry_err vsi_mistake(const vestry_host *host, const char *function, const char *why) {

@@ -11,10 +11,6 @@
 #include "base/hex.h"
 #include "base/utf8.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 /* A reader over the text. The scan_ functions move `at` past the text that they accept and return NULL. On a fault they
  * leave `at` at the place of the fault, and return a sentence that describes the fault. */
 typedef struct reader {
@@ -114,24 +110,10 @@ static const char *scan_escape(reader *r) {
 
 /* Skip plain bytes, which are ASCII from space on, except `"` and `\`.
  *
- * With vectors, sixteen bytes are tested at once. One signed comparison finds all bytes below space and all bytes from
- * 0x80 on, which are negative; two more find the quote and the backslash. Without vectors, eight bytes are tested at
- * once. If the top bits of all bytes are clear, a byte that is zero after XOR borrows into its top bit when 1 is
+ * Eight bytes are tested at once. If the top bits of all bytes are clear, a byte that is zero after XOR borrows into its top bit when 1 is
  * subtracted. A byte below 0x20 does the same when 0x20 is subtracted. A borrow can mark the bytes above it wrongly,
  * but only above a byte that must stop the scan. Therefore the lowest marked byte is always marked correctly. */
 static inline void skip_plain(reader *r) {
-#ifdef __SSE2__
-  for (; r->end - r->at >= 16; r->at += 16) {
-    __m128i sixteen = _mm_loadu_si128((const __m128i *)(const void *)r->at);
-    __m128i low = _mm_cmplt_epi8(sixteen, _mm_set1_epi8(0x20)), quote = _mm_cmpeq_epi8(sixteen, _mm_set1_epi8('"'));
-    __m128i stop = _mm_or_si128(_mm_or_si128(low, quote), _mm_cmpeq_epi8(sixteen, _mm_set1_epi8('\\')));
-    int marks = _mm_movemask_epi8(stop);
-    if (marks) {
-      r->at += __builtin_ctz((unsigned)marks);
-      return;
-    }
-  }
-#endif
   for (; r->end - r->at >= 8; r->at += 8) {
     uint64_t eight;
     memcpy(&eight, r->at, sizeof eight);

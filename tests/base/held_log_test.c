@@ -128,18 +128,6 @@ static void line_that_is_held_back_is_always_due(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* Arguments may come from a client. */
-static void mistakes_of_a_function_are_bounded(void **state) {
-  enum { CALLS = 100, A_MINUTE = 20 };
-  test_host th;
-  test_host_init(&th);
-  for (int i = 0; i < CALLS; i++) assert_int_equal(vsi_mistake(&th.host, "a_function", "an argument"), VESTRY_INVALID);
-  assert_in_range(th.log_lines, A_MINUTE, 2 * A_MINUTE); /* a minute may have ended meanwhile */
-  assert_int_equal(vsi_mistake(&th.host, "another", "its argument"), VESTRY_INVALID);
-  assert_string_equal(th.last_log, "another: its argument");
-  test_host_assert_clean(&th);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_reason_is_due_once_a_minute),
@@ -148,7 +136,6 @@ int main(void) {
       cmocka_unit_test(line_has_the_number_of_those_that_were_left_out),
       cmocka_unit_test(lines_at_debug_use_up_no_reasons),
       cmocka_unit_test(line_that_is_held_back_is_always_due),
-      cmocka_unit_test(mistakes_of_a_function_are_bounded),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
