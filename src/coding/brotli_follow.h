@@ -7,7 +7,7 @@
 #include "coding/ops.h"
 
 /* MAX_BYTES: longer events are UNSUPPORTED, which bounds the memory: about eleven times the size of the two texts.
- * KEPT_BYTES: what is kept of it at most; a page needs less. */
+ * KEPT_BYTES: the most that is kept of it; a page needs less. */
 enum { VSI_BROTLI_FOLLOW_MAX_BYTES = 1 << 20, VSI_BROTLI_KEPT_BYTES = 640 << 10 };
 
 /* The memory of an encoding, which is kept for the next one: an encoding that takes memory from the top of the heap
