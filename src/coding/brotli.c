@@ -66,16 +66,16 @@ static vestry_err brotli_resolve(vestry_profile *profile) {
 /* ------------------------------------------------------------------------------------------------ memory --------- */
 
 /* Stands in front of each piece of the library's memory. */
-typedef struct piece {
-  alignas(max_align_t) LIST_ENTRY(piece) in;
-} piece;
+typedef struct held {
+  alignas(max_align_t) LIST_ENTRY(held) in;
+} held;
 
 typedef struct brotli_encoder {
   const vestry_host *host;
-  LIST_HEAD(, piece) pieces; /* all memory of the library */
-  vsi_brotli_room room;      /* of single events, and of differences */
-  bool is_again;             /* it was reset: each output is a single event. The encoder of an epoch is never reset */
-  bool is_first;             /* it writes the beginning of a stream */
+  LIST_HEAD(, held) pieces; /* all memory of the library */
+  vsi_brotli_room room;     /* of single events, and of differences */
+  bool is_again;            /* it was reset: each output is a single event. The encoder of an epoch is never reset */
+  bool is_first;            /* it writes the beginning of a stream */
   vestry_profile profile;
   BrotliEncoderState *state; /* NULL: it is new or was reset, and is created when it is needed */
   jmp_buf refused;           /* jump target when there is no memory; set while the library runs */
@@ -83,14 +83,14 @@ typedef struct brotli_encoder {
 
 static void *allocate(void *ctx, size_t size) {
   brotli_encoder *encoder = ctx;
-  piece *made = size > SIZE_MAX - sizeof *made ? NULL : vsi_alloc(encoder->host, sizeof *made + size);
+  held *made = size > SIZE_MAX - sizeof *made ? NULL : vsi_alloc(encoder->host, sizeof *made + size);
   if (!made) longjmp(encoder->refused, 1);
   LIST_INSERT_HEAD(&encoder->pieces, made, in);
   return made + 1;
 }
 
 static void release(void *ctx, void *memory) {
-  piece *it = (piece *)memory - 1;
+  held *it = (held *)memory - 1;
   if (!memory) return;
   LIST_REMOVE(it, in);
   vsi_free(((brotli_encoder *)ctx)->host, it);
