@@ -16,21 +16,21 @@ typedef struct vsi_text_key {
 } vsi_text_key;
 
 /* Derive a key from a secret, which is used for nothing else. */
-VESTRY_API void vsi_text_key_derive(vsi_text_key *key, vsi_siphash_key secret);
+void vsi_text_key_derive(vsi_text_key *key, vsi_siphash_key secret);
 
 typedef struct vsi_text_hash {
   const vsi_text_key *key; /* borrowed */
   vsi_siphash_128 sums;
 } vsi_text_hash;
 
-VESTRY_API void vsi_text_hash_init(vsi_text_hash *hash, const vsi_text_key *key);
+void vsi_text_hash_init(vsi_text_hash *hash, const vsi_text_key *key);
 /* Add a piece; one without bytes changes nothing. data may be NULL if len is 0. */
-VESTRY_API void vsi_text_hash_update(vsi_text_hash *hash, const void *data, size_t len);
+void vsi_text_hash_update(vsi_text_hash *hash, const void *data, size_t len);
 /* Return the hash of all pieces so far; more can be added afterwards. */
-VESTRY_API vsi_hash_128 vsi_text_hash_final(const vsi_text_hash *hash);
+vsi_hash_128 vsi_text_hash_final(const vsi_text_hash *hash);
 
 /* Return a hash of a text and a word that no client sees: it has 64 bits, and takes half the time for short texts. */
-VESTRY_API uint64_t vsi_text_hash_hidden(const vsi_text_key *key, uint64_t with, const void *data, size_t len);
+uint64_t vsi_text_hash_hidden(const vsi_text_key *key, uint64_t with, const void *data, size_t len);
 
 /* Return the hash of a text in one piece. */
 static inline vsi_hash_128 vsi_text_hash_of(const vsi_text_key *key, const void *data, size_t len) {
