@@ -8,8 +8,8 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
-#include "data/sql/call.h"
 #include "base/memory.h"
+#include "data/sql/call.h"
 #include "vestry/error.h"
 
 enum { VSI_POSTGRES_STATE_BYTES = 6 }; /* an SQLSTATE: five letters and digits, and a NUL */

@@ -7,8 +7,8 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
-#include "data/sql/call.h"
 #include "base/memory.h"
+#include "data/sql/call.h"
 #include "vestry/error.h"
 
 /* Return the error for a result of SQLite. Nothing is logged.
