@@ -247,6 +247,19 @@ static vestry_err brotli_end(const vestry_profile *profile, uint64_t check, vsi_
   return vsi_sink_put(sink, &last_and_empty, 1);
 }
 
+static vestry_err brotli_whole(const vestry_profile *profile, const vestry_host *host, const void *data, size_t len,
+                               vsi_sink *sink) {
+  void *made = NULL;
+  vestry_err error = brotli_create(profile, host, &made);
+  if (error) return error;
+  brotli_encoder *encoder = made;
+  encoder->is_first = true;
+  error = begin(encoder);
+  if (!error) error = run(encoder, data, len, BROTLI_OPERATION_FINISH, sink);
+  brotli_destroy(encoder);
+  return error;
+}
+
 const vestry_profile_ops vestry_profile_brotli = {
     .coding = "br",
     .resolve = brotli_resolve,
@@ -258,5 +271,6 @@ const vestry_profile_ops vestry_profile_brotli = {
     .idle = brotli_idle,
     .store = brotli_store,
     .end = brotli_end,
+    .whole = brotli_whole,
     .follow = brotli_follow,
 };

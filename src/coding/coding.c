@@ -60,16 +60,9 @@ vestry_err vsi_sink_settle(vsi_sink *sink, vestry_err error, vsi_segment **ret_s
 
 vestry_err vsi_encode_whole(const vestry_profile *profile, const vestry_host *host, vestry_slice text,
                             vsi_segment **ret_segment) {
-  const vestry_profile_ops *ops = profile->ops;
-  vestry_sink sink;
-  void *encoder;
-  vestry_err error = ops->create(profile, host, VESTRY_ENCODER_STREAM, &encoder);
-  if (error) return error;
+  vsi_sink sink;
   vsi_sink_init(&sink, host);
-  error = ops->encode(encoder, text.data, text.len, &sink);
-  if (!error) error = ops->finish(encoder, &sink);
-  ops->destroy(encoder);
-  return vsi_sink_settle(&sink, error, ret_segment);
+  return vsi_sink_settle(&sink, profile->ops->whole(profile, host, text.data, text.len, &sink), ret_segment);
 }
 
 void vsi_segment_destroy(vsi_segment *segment) {

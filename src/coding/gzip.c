@@ -155,6 +155,17 @@ static vestry_err gzip_end(const vestry_profile *profile, uint64_t check, vsi_si
   return vsi_sink_put(sink, trailer, sizeof trailer);
 }
 
+static vestry_err gzip_whole(const vestry_profile *profile, const vestry_host *host, const void *data, size_t len,
+                             vsi_sink *sink) {
+  void *encoder = NULL;
+  vestry_err error = gzip_create(profile, host, &encoder);
+  if (error) return error;
+  error = gzip_primer(profile, host, sink);
+  if (!error) error = gzip_encode(encoder, data, len, sink);
+  gzip_destroy(encoder);
+  return error ? error : gzip_end(profile, gzip_combine(0, gzip_check(data, len), len), sink);
+}
+
 const vestry_profile_ops vestry_profile_gzip = {
     .coding = "gzip",
     .resolve = gzip_resolve,
@@ -168,5 +179,6 @@ const vestry_profile_ops vestry_profile_gzip = {
     .check = gzip_check,
     .combine = gzip_combine,
     .end = gzip_end,
+    .whole = gzip_whole,
     .follow = gzip_follow,
 };

@@ -52,6 +52,9 @@ struct vestry_profile_ops {
   uint64_t (*combine)(uint64_t stream, uint64_t event, size_t len);
   /* Write the end of a stream. check: checksum of the whole stream; 0 without the functions above. */
   vestry_err (*end)(const vestry_profile *profile, uint64_t check, vsi_sink *sink);
+  /* Encode a text that is no stream, with the beginning and the end of the format. len > 0. */
+  vestry_err (*whole)(const vestry_profile *profile, const vestry_host *host, const void *data, size_t len,
+                      vsi_sink *sink);
   /* Encode data for a stream whose decoded text ends with previous, however that was encoded (vestry_event_follow). The
    * output may refer back to previous, and to nothing before it. encoder: new or reset; it is reset or destroyed
    * afterwards. Both len > 0. NULL, or an error: the event is encoded without reference to earlier ones. */
