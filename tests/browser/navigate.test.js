@@ -253,17 +253,25 @@ test('l3: a letter typed during a render is kept', async (t) => {
   const tab = await tabFor(t);
   await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.page.focus('#q');
-  // Each time new content arrives, the field has one letter more than the content.
-  await tab.page.evaluate(() => document.addEventListener('datastar-fetch', ({ detail }) => {
-    const field = document.querySelector('#q');
-    if (detail.type === 'started' && field.value.length < 6) {
-      field.value = 'line 12'.slice(0, field.value.length + 1);
-      field.dispatchEvent(new Event('input', { bubbles: true }));
-    }
-  }));
+  // Each time new content arrives, the field has one letter more than the content. Nothing but this assigns its value,
+  // because an assignment ends the composition of an input method.
+  await tab.page.evaluate(() => {
+    const { get, set } = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value');
+    window.assigned = [];
+    Object.defineProperty(HTMLInputElement.prototype, 'value', {
+      get, set(text) { if (this.id === 'q') window.assigned.push(text); set.call(this, text); } });
+    document.addEventListener('datastar-fetch', ({ detail }) => {
+      const field = document.querySelector('#q');
+      if (detail.type === 'started' && field.value.length < 6) {
+        set.call(field, 'line 12'.slice(0, field.value.length + 1));
+        field.dispatchEvent(new Event('input', { bubbles: true }));
+      }
+    });
+  });
   await tab.page.keyboard.type('l');
   await tab.until(() => location.search === '?q=line+1&page=1' && document.querySelectorAll('li').length === 32);
   assert.equal(await tab.page.inputValue('#q'), 'line 1');
+  assert.deepEqual(await tab.page.evaluate(() => window.assigned), []);
 });
 
 // quick: microhttpd

@@ -118,11 +118,15 @@ const type = (form) => {
 const heard = (e) => {
   if (!el.isConnected || !e.target.matches?.('[data-navigate]') || !isOurs(e.target.form)) return;
   clearTimeout(timer); timer = setTimeout(type, 150, e.target.form) };
+// The field that has the focus keeps its text during a patch. The client's assignment is not performed, because an
+// assignment ends the composition of an input method.
 const protect = () => {
   const field = document.activeElement;
   if (!field?.matches('[data-navigate]') || !field.form || navigation && !isQuiet(navigation.how)) return;
   const {value, selectionStart, selectionEnd} = field;
+  Object.defineProperty(field, 'value', {get: () => value, set: () => {}, configurable: true});
   queueMicrotask(() => {
+    delete field.value;
     if (!field.isConnected || field.value === value) return;
     field.value = value;
     if (selectionStart != null) field.setSelectionRange(selectionStart, selectionEnd) }) };
