@@ -9,6 +9,7 @@ const { startProxy } = require('./proxy.js');
 
 after(closeChrome);
 
+// A tab whose page has its stream, if scripts run.
 async function tabFor(t, options = {}, where = 'list') {
   const server = await startExample('test_browser_navigate');
   t.after(() => server.stop());
@@ -22,6 +23,7 @@ async function tabFor(t, options = {}, where = 'list') {
     document.addEventListener('datastar-fetch', ({ detail }) => window.told.push(detail.type));
   });
   const tab = await session.tab(`${proxy.url}${where}`);
+  if (options.javaScriptEnabled !== false) await tab.until(() => window.told.includes('datastar-patch-signals'));
   return { ...tab, ...handle(tab, proxy, session), server, proxy, session };
 }
 
@@ -130,7 +132,6 @@ test('l3: without a script, they are ordinary links', async (t) => {
 // capability: L3
 test('l3: unchanged content is not sent again, at any address', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.upload();
   await tab.heading('1 1');
   const count = () => tab.proxy.streams.reduce((sum, stream) => sum + stream.contents(), 0);
@@ -149,7 +150,6 @@ test('l3: unchanged content is not sent again, at any address', async (t) => {
 // capability: L3
 test('l3: links to other targets are left to the browser', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   const isLeft = (id, how) => tab.page.evaluate(([of, init]) => {
     let is = null;
     const hear = (evt) => {
@@ -174,7 +174,6 @@ test('l3: links to other targets are left to the browser', async (t) => {
 // capability: L3
 test('l3: links within the page are left to the browser, with their scroll positions', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.done(() => tab.press('second'));
   await tab.scrollTo(300);
   const streams = tab.session.streams.length;
@@ -196,7 +195,6 @@ test('l3: links within the page are left to the browser, with their scroll posit
 // capability: L3
 test('l3: continuous typing makes one history entry, and no typed text is lost', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   const before = await tab.length();
   await tab.page.focus('#q');
   await tab.page.keyboard.type('line', { delay: 5 });
@@ -228,7 +226,6 @@ test('l3: continuous typing makes one history entry, and no typed text is lost',
 // capability: L3
 test('l3: check boxes and selections set the address, and follow it', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   const shows = async () => tab.page.evaluate(() =>
     [document.querySelector('#odd').checked, document.querySelector('#page').value]);
   await tab.done(() => tab.page.check('#odd'));
@@ -251,7 +248,6 @@ test('l3: check boxes and selections set the address, and follow it', async (t) 
 // capability: L3
 test('l3: a letter typed during a render is kept', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.page.focus('#q');
   // Each time new content arrives, the field has one letter more than the content. Nothing but this assigns its value,
   // because an assignment ends the composition of an input method.
@@ -278,7 +274,6 @@ test('l3: a letter typed during a render is kept', async (t) => {
 // capability: L3
 test('l3: the last of several navigations takes effect, and no older content follows', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.page.evaluate(() => {
     window.headings = [];
     new MutationObserver(() => window.headings.push(document.querySelector('#heading').textContent))
@@ -306,7 +301,6 @@ test('l3: the last of several navigations takes effect, and no older content fol
 // capability: L3
 test('l3: another layout, a document, an error and a redirect are loaded by the browser; Back returns', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.done(() => tab.press('second'));
   await tab.scrollTo(400);
   for (const [id, heading, url] of [['about', 'about', '/about'], ['document', 'plain', '/plain'],
@@ -336,7 +330,6 @@ test('l3: another layout, a document, an error and a redirect are loaded by the 
 // capability: L3
 test('l3: after a download the page is still live', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   const first = await tab.documentIs();
   const [download] = await Promise.all([tab.page.waitForEvent('download'), tab.press('file')]);
   assert.equal(download.suggestedFilename(), 'a.csv');
@@ -351,7 +344,6 @@ test('l3: after a download the page is still live', async (t) => {
 // capability: L3
 test('l3: while the server is away the page waits, also for another address', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.done(() => tab.press('second'));
   tab.proxy.fail = 1000;
   tab.proxy.cut();
@@ -374,7 +366,6 @@ test('l3: while the server is away the page waits, also for another address', as
 // capability: L3
 test('l3: a reload in the middle of the history, and a duplicate tab', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.scrollTo(200);
   await tab.done(() => tab.press('second'));
   await tab.scrollTo(500);
@@ -406,7 +397,6 @@ test('l3: a reload in the middle of the history, and a duplicate tab', async (t)
 // capability: L3
 test('l3: focus and announcements for screen readers', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   const focus = () => tab.page.evaluate(() => document.activeElement.id);
   await tab.page.focus('#second');
   await tab.done(() => tab.page.keyboard.press('Enter'));
@@ -425,7 +415,6 @@ test('l3: focus and announcements for screen readers', async (t) => {
 // capability: L3
 test('l3: an address whose fragment is not a valid escape is navigated to normally', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.done(() => tab.page.evaluate(() => { window.vestryNavigate('/item/7#100%', 'push'); }));
   await isAt(tab, { url: '/item/7#100%', heading: 'item 7', title: 'Item' });
   await tab.until(() => document.querySelector('p[role=status]').textContent === 'Item');
@@ -434,7 +423,6 @@ test('l3: an address whose fragment is not a valid escape is navigated to normal
 // capability: L3
 test('l3: the response to an action can navigate to another address', async (t) => {
   const tab = await tabFor(t, {}, 'item/7');
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   const first = await tab.documentIs();
   const length = await tab.length();
   await tab.done(() => tab.press('back'));
@@ -452,7 +440,6 @@ test('l3: the response to an action can navigate to another address', async (t) 
 // capability: L3
 test('l3: a page restored from the browser cache shows the content of its address', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.done(() => tab.press('second'));
   await tab.done(() => tab.press('third'));
   // Like a browser that restores a page: the document is unchanged, but the history entry may be another one.
@@ -500,7 +487,6 @@ const STATES = {
 
 async function stateTab(t) {
   const tab = await tabFor(t, {}, 'state');
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   const open = (id, is) => tab.page.evaluate(([of, value]) => { document.getElementById(of).open = value; }, [id, is]);
   const isOpen = (id) => tab.page.evaluate((of) => document.getElementById(of).open, id);
   let changes = 0;
@@ -589,7 +575,6 @@ for (const button of ['say', 'once']) {
   // capability: L3
   test(`l3: the response to an action of a page that was left is ignored: ${button}`, async (t) => {
     const tab = await tabFor(t, {}, 'item/7');
-    await tab.until(() => window.told.includes('datastar-patch-signals'));
     let letGo = null;
     const held = new Promise((done) => (letGo = done));
     await tab.page.route('**/say', async (route) => {
@@ -616,7 +601,6 @@ for (const button of ['say', 'once']) {
 // capability: L3
 test('l3: after a link with a fragment, :target is its element, and Tab continues there', async (t) => {
   const tab = await tabFor(t);
-  await tab.until(() => window.told.includes('datastar-patch-signals'));
   await tab.done(() => tab.page.evaluate(() => { window.vestryNavigate('/list?page=2#line-120', 'push'); }));
   assert.equal(await tab.page.evaluate(() => document.querySelector(':target')?.id), 'line-120');
   const length = await tab.length();
