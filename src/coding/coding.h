@@ -87,7 +87,7 @@ vestry_err vsi_profile_resolve(const vestry_profile *profile, vestry_profile *re
  * INVALID | LIMIT (too many different ones) | NO_MEMORY | error of a function of the coding */
 vestry_err vsi_coding_find(vsi_codings *codings, const vestry_profile *profile, vsi_coding **ret_coding);
 
-/* Reserve a place among the encoders of channels. Returns false if none is free. Any thread. */
+/* Reserve a place among the encoders of channels and documents. Returns false if none is free. Any thread. */
 bool vsi_codings_reserve(vsi_codings *codings);
 void vsi_codings_unreserve(vsi_codings *codings);
 

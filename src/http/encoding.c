@@ -126,9 +126,9 @@ vestry_err vsi_encoding_choose(const vestry_request *req, const vestry_reply *re
 /* Replace the body by an encoded one. OK, also if it stays as it is | LIMIT | NO_MEMORY */
 static vestry_err put_encoded(vestry_reply *reply, const vestry_profile *profile, vsi_codings *codings) {
   vsi_segment *segment;
-  if (!vsi_codings_reserve(codings, VESTRY_PROFILE_PRIVATE)) return VESTRY_OK;
+  if (!vsi_codings_reserve(codings)) return VESTRY_OK;
   vestry_err error = vsi_encode_whole(profile, reply->host, (vestry_slice){reply->body, reply->body_len}, &segment);
-  vsi_codings_unreserve(codings, VESTRY_PROFILE_PRIVATE);
+  vsi_codings_unreserve(codings);
   if (error) return VESTRY_OK;
   vsi_buffer text;
   vsi_buffer_init(&text, reply->host);
