@@ -23,9 +23,10 @@ extern "C" {
 typedef struct vestry_profile_ops vestry_profile_ops;
 
 /** A coding and its settings. Plain data: streams with equal profiles share the encodings of an event. Each event is
- *  encoded once, as a segment that can follow any earlier output of a stream, and the segment is kept with the event for
- *  all streams. In a channel (vestry/channel.h) later events refer back to earlier ones; an event for one stream can
- *  refer back to the event before it (vestry_event_follow). An idle stream takes 64 bytes more than an unencoded one. */
+ *  encoded once, as a segment that can follow any earlier output of a stream, and the segment is kept with the event
+ *  for all streams. In a channel (vestry/channel.h) later events refer back to earlier ones; an event for one stream
+ *  can refer back to the event before it (vestry_event_follow). An idle stream takes 64 bytes more than an unencoded
+ *  one. */
 typedef struct vestry_profile {
   const vestry_profile_ops *ops; /**< one of the codings below; mandatory */
   uint32_t level;        /**< brotli: 2 to 9 [3]; gzip: 1 to 9 [6]; zero is the default in brackets. Up to 3, vestry

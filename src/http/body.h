@@ -36,9 +36,6 @@ typedef struct vsi_body_source {
  * copy of borrowed bytes, or for a piece of the file) | NO_MEMORY */
 vestry_err vsi_body_create(vsi_room *room, const vsi_body_source *source, size_t len, vestry_body **ret_body);
 
-/* Read a part of a file with one read; it may return fewer bytes. OK | IO (the file is shorter) */
-VESTRY_API vestry_err vsi_file_read(int fd, uint64_t at, void *buffer, size_t capacity, size_t *ret_len);
-
 /* Read a part of a file into memory of the host, followed by a NUL. OK | IO (the file is shorter) | NO_MEMORY */
 VESTRY_API vestry_err vsi_open_file_load(const vestry_host *host, const vsi_open_file *file, uint64_t at, size_t len,
                                          char **ret_bytes);

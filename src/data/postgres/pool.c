@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A pool: a few connections, each used by one thread at a time. A thread that has a connection gets the same one again.
  * Otherwise it could wait for itself, when a part of a page reads inside the page's render, and it would not see its
- * own writes. Waiting threads form a queue (data/sql/thread_line.h). One connection is reserved for the renewal of leases, which
- * would otherwise wait for the functions of jobs, because these may hold all others.
+ * own writes. Waiting threads form a queue (data/sql/thread_line.h). One connection is reserved for the renewal of
+ * leases, which would otherwise wait for the functions of jobs, because these may hold all others.
  *
  * Connections are opened when they are needed, given up when the server has ended them, and opened again. The server
  * may refuse some of the connections, for example because its own limit or that of the role is reached. Then the pool

@@ -6,8 +6,8 @@
  * connection. A thread that has a connection gets the same one again. Otherwise it could wait for itself, when a part
  * of a page reads inside the page's render, and it would not see its own writes.
  *
- * Waiting threads form queues (data/sql/thread_line.h), one for each kind: connections, READ_ASIDE connections, and the turn to
- * write.
+ * Waiting threads form queues (data/sql/thread_line.h), one for each kind: connections, READ_ASIDE connections, and
+ * the turn to write.
  *
  * An administrator may remove, replace or cut the file, or the files of its WAL, while a program has them open
  * (files.h). Therefore, each transaction for writing first checks whether the file still has its name, because its rows
