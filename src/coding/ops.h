@@ -23,8 +23,8 @@ static inline vestry_err vsi_sink_put(vsi_sink *sink, const void *data, size_t l
  * A stream consists of the primer, then any sequence of outputs of encoders, `store`, `idle` and `follow`, then the
  * end. An output of an encoder that refers back comes after all earlier outputs of this encoder, beginning with its
  * first, and only outputs of `idle` may stand between them. An output of `follow` may stand wherever the decoded text
- * ends with `previous`. The stream decodes to the text of the primer (comments of an event stream, or nothing) and then to the
- * encoded events in their order. Each part can be decoded when it has arrived, without the parts after it. */
+ * ends with `previous`. The stream decodes to the text of the primer (comments of an event stream, or nothing) and then
+ * to the encoded events in their order. Each part can be decoded when it has arrived, without the parts after it. */
 struct vestry_profile_ops {
   /* Name in Accept-Encoding and Content-Encoding. */
   const char *coding;

@@ -111,8 +111,9 @@ static const char *scan_escape(reader *r) {
 /* Skip plain bytes, which are ASCII from space on, except `"` and `\`.
  *
  * Eight bytes are tested at once. If the top bits of all bytes are clear, a byte that is zero after XOR borrows into
- * its top bit when 1 is subtracted. A byte below 0x20 does the same when 0x20 is subtracted. A borrow can mark the bytes above it wrongly,
- * but only above a byte that must stop the scan. Therefore the lowest marked byte is always marked correctly. */
+ * its top bit when 1 is subtracted. A byte below 0x20 does the same when 0x20 is subtracted. A borrow can mark the
+ * bytes above it wrongly, but only above a byte that must stop the scan. Therefore the lowest marked byte is always
+ * marked correctly. */
 static inline void skip_plain(reader *r) {
   for (; r->end - r->at >= 8; r->at += 8) {
     uint64_t eight;
