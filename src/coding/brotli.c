@@ -90,8 +90,8 @@ static void *allocate(void *ctx, size_t size) {
 }
 
 static void release(void *ctx, void *memory) {
-  held *it = (held *)memory - 1;
   if (!memory) return;
+  held *it = (held *)memory - 1;
   LIST_REMOVE(it, in);
   vsi_free(((brotli_encoder *)ctx)->host, it);
 }
