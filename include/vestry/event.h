@@ -221,8 +221,8 @@ VESTRY_API vestry_err vestry_event_comment(const vestry_host *host, const char *
 VESTRY_API vestry_err vestry_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event);
 
 /** Name the event that is sent to the same connection directly before this one, usually the previous render of the
- *  page. If that event was the last one written, and the stream has an encoding (vestry/profile.h), the
- *  stream gets only the difference; otherwise it gets the whole event.
+ *  page. If that event was the last one written, and the stream has an encoding (vestry/profile.h), the stream gets
+ *  only the difference; otherwise it gets the whole event.
  *  event     not sent yet; send it to one connection only. If it is sent to more, the first that handles it gets the
  *            difference. NULL is accepted
  *  previous  the event holds a reference to it until the event is written, is freed, or becomes the previous event of

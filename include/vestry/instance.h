@@ -98,8 +98,9 @@ typedef struct vestry_bounds {
                                             10,000 */
   uint64_t max_epoch_bytes;            /**< maximum number of bytes published in one epoch of a channel by key
                                             (vestry/channel.h); 0: 64 MiB; at most 1 GiB */
-  uint32_t max_channel_encoders_count; /**< maximum number of encoders of channels; a channel uses one for each of its
-                                            encodings; 0: 64 */
+  uint32_t max_channel_encoders_count; /**< maximum number of encoders of channels and documents; a channel uses one for
+                                            each of its encodings, and a document one while it is encoded; beyond it,
+                                            a document is sent unencoded; 0: 64 */
   uint32_t retry_after_s;              /**< Retry-After of a 503, in seconds; 0: 2 */
   /** Maximum number of values of a query, or of a form (vestry_request_value). A form with more values gets 413 before
    *  its guards and its handler; all values of a query with more count as absent. 0: 10,000; at most 1,000,000. */

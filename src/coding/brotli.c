@@ -29,8 +29,8 @@
  * reasons:
  * - longjmp out of a callback to a function that has not returned is defined (C11, 7.13.2.1), needs no unwind tables,
  *   and skips only frames of C, in which no code runs at their end.
- * - The encoder holds nothing but memory, and every piece of it is in our list: no lock, file or thread, and
- *   no static data that it writes to. Unfinished work is in its own memory, of which no byte is read again.
+ * - The encoder holds nothing but memory, and every piece of it is in our list: no lock, file or thread, and no static
+ *   data that it writes to. Unfinished work is in its own memory, of which no byte is read again.
  *
  * The alternative, a reserve as large as a call can need, would have to be proven again for each release: 1.0.9, 1.1
  * and 1.2 allocate differently, and the library can be replaced without us. A build of it that can report missing

@@ -11,7 +11,7 @@
 /* Codings: the write profiles in use, and the encoders that all streams of a coding share.
  *
  * The maximum number of encoders, which bounds their memory:
- * - one for each epoch (reserved);
+ * - one for each epoch, and one for each document that is encoded as a whole (reserved);
  * - VSI_SCRATCH_COUNT in each coding, because a thread that encodes an event standalone, or its difference, holds the
  *   semaphore (vsi_semaphore) of one of the coding's scratch encoders.
  *
@@ -21,7 +21,7 @@
 
 struct vsi_codings {
   const vestry_host *host;
-  _Atomic(uint32_t) free; /* number of free places for encoders of channels */
+  _Atomic(uint32_t) free; /* number of free places for encoders of epochs and documents */
   _Atomic(uint64_t) last_epoch, next_number;
   _Atomic(uint64_t) encodes[VSI_ENCODE_KINDS_COUNT]; /* relaxed: counters; their cost is small beside microseconds of
                                                         encoding */

@@ -27,8 +27,8 @@ typedef struct vsi_segment {
 void vsi_sink_init(vsi_sink *sink, const vestry_host *host);
 vestry_err vsi_sink_settle(vsi_sink *sink, vestry_err error, vsi_segment **ret_segment);
 
-/* Encode a whole text, which is no stream of events, as a segment without check and plain_len. OK | NO_MEMORY | errors
- * of the profile */
+/* Encode a whole text, which is no stream of events, as a segment without check and plain_len. profile: resolved, not
+ * identity. OK | NO_MEMORY | errors of the profile */
 VESTRY_API vestry_err vsi_encode_whole(const vestry_profile *profile, const vestry_host *host, vestry_slice text,
                                        vsi_segment **ret_segment);
 

@@ -393,7 +393,6 @@ static vestry_err close_sse(vestry_dispatch_context *context, const json_t *effe
   (void)effect;
   const vsi_targets *targets = &context->root->targets;
   for (size_t i = 0; i < targets->count; i++) vestry_connection_close(targets->items[i], VESTRY_CAUSE_CLOSED);
-  /* The streams were closed on purpose, so effects after this one must not look for other streams. */
   return VESTRY_OK;
 }
 

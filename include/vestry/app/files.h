@@ -5,11 +5,12 @@
  *      vestry_files_create(&(vestry_files_options){.folder = "static", .max_age_s = 3600}, &files);
  *      vestry_route(v, "GET", "/static/{path...}", vestry_files_handler, files);
  *
- *  The extension determines the Content-Type, and the ETag is a hash of the file. Responses support conditions (304 for
- *  an unchanged file; 412 for a changed one, by If-Match or If-Unmodified-Since) and one range of bytes. If a
- *  compressed `name.br` or `name.gz` exists beside `name` and is not older, clients that accept this encoding receive
- *  it. Requests cannot leave the folder: a symbolic link, a path segment that begins with a dot, or a file that is not
- *  regular gets 404. docs/guide/files.md has the rules. */
+ *  The extension determines the Content-Type. The ETag of a file in a folder is a hash of its device, inode, length and
+ *  times; that of an embedded file is a hash of its bytes. Responses support conditions (304 for an unchanged file; 412
+ *  for a changed one, by If-Match or If-Unmodified-Since) and one range of bytes. If a compressed `name.br` or
+ *  `name.gz` exists beside `name` and is not older, clients that accept this encoding receive it. Requests cannot leave
+ *  the folder: a symbolic link, a path segment that begins with a dot, or a file that is not regular gets 404.
+ *  docs/guide/files.md has the rules. */
 #ifndef VESTRY_FILES_H
 #define VESTRY_FILES_H
 
@@ -19,12 +20,12 @@
 extern "C" {
 #endif
 
-/** A set of files to serve; any number of threads may use it at once. The serving thread reads a whole file once, to
- *  hash it; the ETags of a thousand files are cached until the files change. A file that changed in the last 100 ms is
- *  hashed for each request. A response reads the bytes that it sends in pieces, and holds at most one piece. Exception:
- *  while 64 other files of this set are being sent, a response holds all its bytes. To replace a file, write a new one
- *  and rename it. If a file is overwritten while it is sent, the client receives a mixture of old and new bytes; if it
- *  becomes shorter, the connection breaks. Serve many large files by a proxy. */
+/** A set of files to serve; any number of threads may use it at once. The ETag of a file in a folder differs between
+ *  machines, and a file that changed in the last 100 ms has another one in each response. A response reads the bytes
+ *  that it sends in pieces, and holds at most one piece. Exception: while 64 other files of this set are being sent, a
+ *  response holds all its bytes. To replace a file, write a new one and rename it. If a file is overwritten while it is
+ *  sent, the client receives a mixture of old and new bytes; if it becomes shorter, the connection breaks. Serve many
+ *  large files by a proxy. */
 typedef struct vestry_files vestry_files;
 
 /** A file in the program's memory: a row of vestry_files_options.embedded. Borrowed until vestry_files_destroy. */
@@ -58,8 +59,8 @@ typedef struct vestry_files_options {
  *           LIMIT (no descriptor is free) | IO | NO_MEMORY
  *  Threads  any; blocks on the file system */
 VESTRY_API vestry_err vestry_files_create(const vestry_files_options *options, vestry_files **ret_files);
-/** Destroy a set of files, after the last request that uses it (after vestry_destroy). The files on
- *  the disk stay. NULL is accepted. Threads any. */
+/** Destroy a set of files, after the last request that uses it (after vestry_destroy). The files on the disk stay. NULL
+ *  is accepted. Threads any. */
 VESTRY_API void vestry_files_destroy(vestry_files *files);
 
 /** Answer with a file: set status, headers and body, depending on the request's headers. A Cache-Control that the reply

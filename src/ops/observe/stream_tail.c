@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a stream that is observed and never waits for its observer */
 /* A tail connects two threads: the runner of the stream, which reports each event that it has settled, and the taker.
- * Both use the lock of all tails, which is held for a few instructions: a reference to the event changes
- * hands, and no byte is copied.
+ * Both use the lock of all tails, which is held for a few instructions: a reference to the event changes hands, and no
+ * byte is copied.
  *
  * - Cheap without a tail: a stream has a byte that shows whether it has a tail (VSI_TAILED_…), and the runner does no
  *   more if there is none. The byte changes under the lock; the runner reads it without the lock. So an event at the
