@@ -296,26 +296,3 @@ size_t vsi_json_plain_len(const char *text, size_t len) {
     if (r.at == r.end || *r.at < 0x80 || scan_utf8(&r)) return (size_t)(r.at - from);
   }
 }
-
-/* In well-formed text, a bracket outside of strings opens or closes a level, and a comma at level 1 separates
- * elements. */
-size_t vsi_json_element_offset(const char *json, size_t len, size_t index) {
-  const unsigned char *text = (const unsigned char *)json;
-  reader r = {.at = text, .end = text + len};
-  size_t depth = 0;
-  while (r.at < r.end) {
-    unsigned char c = *r.at;
-    if (c == '"') {
-      (void)scan_string(&r); /* cannot fail in well-formed text */
-      continue;
-    }
-    r.at++;
-    if (c == '[' || c == '{') depth++;
-    if (c == ']' || c == '}') depth--;
-    bool begins = depth == 1 && ((c == '[' && !index) || (c == ',' && index && !--index));
-    if (!begins) continue;
-    skip_space(&r);
-    break;
-  }
-  return (size_t)(r.at - text);
-}

@@ -33,8 +33,4 @@ vestry_err vsi_json_check(const char *json, size_t len, const vsi_json_limits *l
  * backslashes, control characters and malformed UTF-8 cannot. */
 size_t vsi_json_plain_len(const char *text, size_t len);
 
-/* Return the offset of an element in the text of an array that passed vsi_json_check; len if the array has too few
- * elements. */
-size_t vsi_json_element_offset(const char *json, size_t len, size_t index);
-
 #endif
