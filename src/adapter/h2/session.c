@@ -62,11 +62,10 @@ static uint32_t seconds_of(uint64_t now_ns) {
   return seconds ? seconds : 1;
 }
 
-static socklen_t address_len(const vsi_h2_session *session) {
-  const int family = session->from.any.sa_family;
-  return family == AF_INET    ? sizeof session->from.in
-         : family == AF_INET6 ? sizeof session->from.in6
-                              : sizeof(sa_family_t);
+static socklen_t address_len(const struct sockaddr *address) {
+  return address->sa_family == AF_INET    ? sizeof(struct sockaddr_in)
+         : address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                          : sizeof(sa_family_t);
 }
 
 vsi_h2_session *vsi_h2_session_create(vsi_h2 *adapter, int fd, const struct sockaddr *address) {
@@ -79,8 +78,7 @@ vsi_h2_session *vsi_h2_session_create(vsi_h2 *adapter, int fd, const struct sock
   session->fd = fd;
   session->since_ns = vsi_now_ns(adapter->host);
   session->address = vsi_address_of(address);
-  session->from.any.sa_family = address->sa_family;
-  memcpy(&session->from, address, address_len(session));
+  memcpy(&session->from, address, address_len(address));
   if (address->sa_family == AF_INET)
     (void)inet_ntop(AF_INET, &session->from.in.sin_addr, session->peer, sizeof session->peer);
   else if (address->sa_family == AF_INET6)
@@ -656,7 +654,7 @@ void vsi_h2_session_end(vsi_h2_session *session) {
   vsi_semaphore_leave(&session->turn);
   if (is_given) {
     vsi_microhttpd_sockets_leave(&adapter->inner->sockets, session->address);
-    vsi_microhttpd_give(adapter->inner, session->fd, &session->from.any, address_len(session));
+    vsi_microhttpd_give(adapter->inner, session->fd, &session->from.any, address_len(&session->from.any));
   }
   vsi_h2_session_unref(session);
 }
