@@ -200,7 +200,8 @@ static size_t most_of(const vsi_h2_stream *stream, uint64_t left) {
 /* Count sent bytes. */
 static void count_sent(vsi_h2_stream *stream, size_t len) {
   vsi_h2_session *session = stream->session;
-  atomic_fetch_add_explicit(&session->sent, len, memory_order_relaxed); /* a counter */
+  const uint64_t sent = atomic_load_explicit(&session->sent, memory_order_relaxed); /* changed with the turn only */
+  atomic_store_explicit(&session->sent, sent + len, memory_order_relaxed);
   stream->window -= (int32_t)len;
   stream->unread += (uint32_t)len;
   session->streams_unread += (uint32_t)len;
