@@ -174,8 +174,7 @@ static bool has_route(const vestry_call *call, const char *action) {
   vsi_visit visit;
   char allow[VSI_ALLOW_BYTES];
   vsi_routes *routes = call->app->instance->routes;
-  if (!action || !vsi_routes_find(routes, "POST", action, &visit, allow)) return false;
-  return true;
+  return action && vsi_routes_find(routes, "POST", action, &visit, allow);
 }
 
 void vestry_call_form(vestry_call *call, const vestry_application_form *given, const void *values) {
