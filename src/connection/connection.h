@@ -104,6 +104,7 @@ struct vestry_connection {
   bool ended : 1;       /* the end of the encoded stream is among the taken deliveries, or written */
   bool has_bare : 1;    /* the queue's bare event was taken, before the deliveries of taken_last */
   bool is_in_batch : 1; /* the delivery that was taken last is followed by others of its batch */
+  bool greets : 1;      /* a heartbeat follows its head at once, if no event does; set before the start */
   vsi_load_place place; /* rank of `load` */
   uint8_t taken_count;  /* of taken_last: up to SLICES_A_WRITE (runner.c), plus some of the coder */
   uint32_t offset;      /* encoded bytes of the oldest taken event that are written */

@@ -315,9 +315,8 @@ static bool survived(vestry_connection *connection, vestry_io io) {
 }
 
 static void open_stream(vestry_connection *connection) {
-  vestry_io io = connection->ops->open(connection->transport);
-  if (io == VESTRY_IO_WOULD_BLOCK) io = VESTRY_IO_ERROR; /* the transport must queue the head itself */
-  if (!survived(connection, io)) return;
+  const vestry_io io = connection->ops->open(connection->transport); /* which must queue the head itself */
+  if (!survived(connection, io == VESTRY_IO_WOULD_BLOCK ? VESTRY_IO_ERROR : io)) return;
   /* release pairs with vsi_connection_state */
   atomic_store_explicit(&connection->state, VESTRY_STATE_OPEN, memory_order_release);
   atomic_store_explicit(&connection->last_write_ns, vsi_now_ns(connection->environment->host), memory_order_relaxed);
@@ -490,10 +489,11 @@ static void take_heartbeat(vestry_connection *connection) {
   encode(connection, delivery);
 }
 
-/* Append a heartbeat if no event was written during the last heartbeat_ms, or, if the timer fires for a group of
- * streams (ticker.h), during nearly this time. The response of a long poll is closed instead, because nothing was
- * written for its whole hold time. A write does not move the timer: when the timer fires, this function computes the
- * time since the last write. */
+/* Append a heartbeat to the head of a stream that greets, unless an event follows the head: Firefox passes the head to
+ * EventSource, and some proxies pass it on, only with the first byte after it. Later, append one if no event was
+ * written during the last heartbeat_ms, or, if the timer fires for a group of streams (ticker.h), during nearly this
+ * time. The response of a long poll is closed instead, because nothing was written for its whole hold time. A write
+ * does not move the timer: when the timer fires, this function computes the time since the last write. */
 static void keep_heartbeat(vestry_connection *connection) {
   /* acquire pairs with vsi_connection_timer_fired. The load is cheaper, and a notify follows the store that it may
    * miss. */
@@ -501,10 +501,11 @@ static void keep_heartbeat(vestry_connection *connection) {
                atomic_exchange_explicit(&connection->timer_fired, false, memory_order_acquire);
   if ((connection->timer_armed && !fired) || connection->heartbeat_ms == UINT32_MAX) return;
   uint64_t now = vsi_now_ns(connection->environment->host);
-  uint64_t last = atomic_load_explicit(&connection->last_write_ns, memory_order_relaxed);
-  uint64_t period = vsi_ms_to_ns(connection->heartbeat_ms), due = vsi_add_saturating(last, period);
+  uint64_t period = vsi_ms_to_ns(connection->heartbeat_ms);
+  uint64_t due = vsi_add_saturating(vsi_connection_last_write_ns(connection), period);
+  const bool greets = connection->greets && !connection->timer_armed && !vsi_queue_count(&connection->queue);
   const uint64_t slack = connection->is_response ? 0 : period / HEARTBEAT_SLACK;
-  if (vsi_add_saturating(now, slack) >= due) {
+  if ((greets && !connection->is_response) || vsi_add_saturating(now, slack) >= due) {
     if (connection->is_response) {
       vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
       return;
@@ -595,8 +596,8 @@ static void run(vsi_actor *actor) {
   if (clean && !is_over(connection)) write_end(connection);
   if (connection->actor.is_sending) return;
   bool complete = !is_over(connection);
-  bool has_rest = has_taken(connection) || vsi_queue_count(&connection->queue);
-  if (complete && connection->blocked && has_rest) { /* without a rest, the last write took everything */
+  if (complete && connection->blocked && (has_taken(connection) || vsi_queue_count(&connection->queue))) {
+    /* without a rest, the last write took everything */
     uint64_t now = vsi_now_ns(connection->environment->host);
     if (!connection->closing_ns) connection->closing_ns = now;
     uint64_t due = patience_ends_ns(connection, clean);

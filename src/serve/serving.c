@@ -32,8 +32,9 @@ static vestry_err open_connection(serving *s, const vestry_response *head, vsi_e
     s->reply.data = (vsi_data){0}; /* the connection owns it now */
     s->opened->coder = encoding->coder;
     encoding->coder = NULL;
-    bool has_signs = req->is_datastar && vestry_request_header(req, VSI_SIGNS_HEADER);
-    if (has_signs) (s->has_sign ? vsi_connection_give_signs : vsi_connection_begin_signs)(s->opened);
+    s->opened->greets = !req->is_datastar;
+    if (req->is_datastar && vestry_request_header(req, VSI_SIGNS_HEADER))
+      (s->has_sign ? vsi_connection_give_signs : vsi_connection_begin_signs)(s->opened);
     return VESTRY_OK;
   }
   ops->end(transport, false, VESTRY_CAUSE_ERROR);
@@ -250,8 +251,7 @@ void vsi_serving_init(serving *s, vestry *v, const vestry_request_ops *ops, void
   s->v = v;
   s->opened = NULL;
   s->stream = NULL;
-  s->has_sign = false;
-  s->not_acceptable = false;
+  s->has_sign = s->not_acceptable = false;
   vsi_request_init(&s->request, &s->own_request, v, ops, server_request);
   vsi_reply_init(&s->reply, v->host);
 }
