@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Uploads and responses over a distance of 100 ms, at 50 Mbit/s, by HTTP/2 beside HTTP/1.1 on the same
-port, and on the other servers. A relay delays the bytes of each direction, and passes as many a second as the path has."""
+"""Uploads, responses and streams of events over a distance of 100 ms, at 50 Mbit/s, by HTTP/2 beside HTTP/1.1 on the
+same port, and on the other servers. A relay delays bytes in each direction, and passes as many a second as the path."""
 import argparse
 import asyncio
+import contextlib
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 from target import Target, make_certificate
 
@@ -16,6 +18,7 @@ ROUNDS = 3
 ONE_WAY_S = 0.05
 BYTES_A_S = 50e6 / 8
 UPLOAD_BYTES = 1_000_000
+EVENTS, EVENT_BYTES = 40, 20_000
 MOST = 2  # times as long as HTTP/1.1 on the same port
 WAYS = (("civetweb", "--http1.1"), ("microhttpd", "--http1.1"), ("h2", "--http1.1"), ("h2", "--http2"))
 
@@ -37,28 +40,24 @@ class Relay:
         """Carry bytes in one direction. The path holds those of 0.2 s at most, so that the sender notices its rate."""
         path, free = asyncio.Queue(), 0.0
         arriving = asyncio.ensure_future(self.arrive(path, writer))
-        try:
+        with contextlib.suppress(OSError):
             while data := await reader.read(1 << 14):
                 now = self.loop.time()
                 free = max(free, now) + len(data) / BYTES_A_S
                 await asyncio.sleep(max(0, free - now - 0.2))
                 path.put_nowait((free + ONE_WAY_S, data))
-        except OSError:
-            pass
         path.put_nowait((self.loop.time() + ONE_WAY_S, b""))
         await arriving
 
     async def arrive(self, path, writer):
-        while True:
-            due, data = await path.get()
-            await asyncio.sleep(max(0, due - self.loop.time()))
-            if not data:
-                break
-            writer.write(data)
-            try:
+        with contextlib.suppress(OSError):
+            while True:
+                due, data = await path.get()
+                await asyncio.sleep(max(0, due - self.loop.time()))
+                if not data:
+                    break
+                writer.write(data)
                 await writer.drain()
-            except OSError:
-                break
         writer.close()
 
 
@@ -83,6 +82,19 @@ def response(target, version, url, folder):
     return ask(version, url + "/large/html")
 
 
+def stream(target, version, url, folder):
+    """Return the seconds from the first event that is sent, near the server, until the last one has arrived."""
+    reader = subprocess.Popen(["curl", "-skN", "-m", "60", version, f"{url}/sub?key=far"], stdout=subprocess.PIPE)
+    reader.stdout.readline()  # a comment: the stream is open
+    begun, near = time.monotonic(), f"{url.split(':')[0]}://127.0.0.1:{target.port}/pub?key=far"
+    for i in range(EVENTS):
+        ask(version, near, "--data-binary", f'"{"e" * EVENT_BYTES}{i}."')
+    if not any(f"e{EVENTS - 1}.".encode() in line for line in reader.stdout):
+        raise RuntimeError(f"{url}: the stream has ended early")
+    reader.terminate()
+    return time.monotonic() - begun
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program", help="vestry-bench")
@@ -92,7 +104,7 @@ def main():
         tls = make_certificate(folder)
         targets = {adapter: Target(options.program, adapter, tls=tls if adapter == "h2" else None) for adapter, _ in WAYS}
         urls = {adapter: f"http{'s' if adapter == 'h2' else ''}://127.0.0.1:{Relay(at.port).port}" for adapter, at in targets.items()}
-        for job in (upload, response):
+        for job in (upload, response, stream):
             took = {way: [] for way in WAYS}
             for _ in range(ROUNDS):
                 for adapter, version in WAYS:
