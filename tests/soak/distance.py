@@ -102,7 +102,7 @@ def main():
     faults = []
     with tempfile.TemporaryDirectory() as folder:
         tls = make_certificate(folder)
-        targets = {adapter: Target(options.program, adapter, tls=tls if adapter == "h2" else None) for adapter, _ in WAYS}
+        targets = {adapter: Target(options.program, adapter, tls=tls if adapter == "h2" else None) for adapter in dict(WAYS)}
         urls = {adapter: f"http{'s' if adapter == 'h2' else ''}://127.0.0.1:{Relay(at.port).port}" for adapter, at in targets.items()}
         for job in (upload, response, stream):
             took = {way: [] for way in WAYS}
