@@ -68,8 +68,11 @@ const refuses = (status) => {
   else if (++el.refused >= refusedMost || [401, 403, 410].includes(status)) el.expelled() };
 
 // Leases. post() resolves to the status, or 0. `wait` is the minimum time since the last renewal.
-const post = (text) => fetch(location.origin + location.pathname, {method: 'POST', headers: {[leaseHeader]: text}})
-  .then((answer) => answer.status, () => 0);
+let asks = new AbortController();
+const post = (text) => fetch(location.origin + location.pathname, {method: 'POST', headers: {[leaseHeader]: text},
+  signal: asks.signal}).then((answer) => answer.status, () => 0);
+// The stream is over: its lease is neither renewed nor released. The client reports no end if it hides the tab.
+const forget = () => { el.lease = ''; asks.abort(); asks = new AbortController() };
 // a release goes on until the process of the stream has received it; renewals begin again after ten heartbeats
 const release = async (of) => {
   let status = 404;
@@ -95,11 +98,13 @@ el.renews = () => { if (!document.hidden) renew('', el.isLate ? 0 : heartbeatMs)
 el.reports = ({type, argsRaw}) => {
   if (type.startsWith('datastar-'))
     el.seen = Date.now(), el.refused = 0, el.hears(type, argsRaw), renew(argsRaw.lease, pauseMs);
-  if (type === 'started') el.got = 0, el.live++, el.lease = '';
+  if (type === 'started') el.got = 0, el.live++, forget();
   if (type === 'error') refuses(Number(argsRaw.status));
-  if (type === 'retrying') el.lease = '';
+  if (type === 'retrying') forget();
   if (type === 'retrying' && !el.isGivenUp && !el.tried?.()) el.seen = Date.now() + retryMostMs, el.setOffline(true);
-  if (type === 'finished' && !--el.live && el.run && !el.isOver()) el.ended() };
+  if (type !== 'finished' || --el.live) return;
+  forget();
+  if (el.run && !el.isOver()) el.ended() };
 
 // Silence. An element without heartbeats is not checked.
 el.checks = () => {
@@ -111,6 +116,7 @@ el.checks = () => {
 // The tab is hidden or shown, or the browser shows a page again that it kept.
 el.shows = () => {
   if (document.hidden) {
+    if (!isOpenHidden) forget();
     if (!isOpenHidden && (el.poll || el.isOffline())) el.run?.abort(), el.run = null }
   else {
     el.seen = el.shown = Date.now();
