@@ -24,6 +24,7 @@ enum {
   SHOWN = 100, /* messages of a channel, and additional ones for each request for older messages */
   SHOWN_MAX = 500,
   GROUP_S = 300,             /* messages of a person within this time share one name and time */
+  ZONE_S = 900,              /* in each zone, days begin at a multiple of this time */
   GONE_MAX = 500,            /* maximum number of deleted messages that are excluded from the unread count */
   PEOPLE_MAX = 20,           /* people shown by name */
   DRAFTS_MAX = 16,           /* for each tab */

@@ -35,6 +35,12 @@ function follow(room) {
     const list = room.querySelector('#messages');
     if (come !== room.dataset.channel) come = room.dataset.channel, from = Number(room.dataset.from);
     if (!list?.firstElementChild.firstElementChild) return; // the messages arrive after their surroundings
+    let day; // of the reader's zone
+    for (const heading of list.querySelectorAll('h2')) {
+      const own = new Date(heading.firstChild.dateTime).toDateString();
+      if (heading.hidden !== (own === day)) heading.hidden = own === day;
+      day = own;
+    }
     const at = list.scrollTop;
     const isElsewhere = channel !== room.dataset.channel;
     const articles = [...list.querySelectorAll('article')];

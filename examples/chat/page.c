@@ -125,10 +125,13 @@ static vestry_err put_message(void *row, void *ctx) {
   strftime(day, sizeof day, "%A, %e %B %Y", &now);
   strftime(minute, sizeof minute, "%H:%M", &now);
   strftime(exact, sizeof exact, "%Y-%m-%dT%H:%M:%SZ", &now);
-  bool is_today = now.tm_yday == list->sent.tm_yday && now.tm_year == list->sent.tm_year;
-  if (!is_today) vestry_html_add(html, "<h2><time datetime=\"%s\" data-local=\"day\">%s</time></h2>", exact, day);
+  const bool is_today = now.tm_yday == list->sent.tm_yday && now.tm_year == list->sent.tm_year;
   /* A message of the same author within GROUP_S needs no name and time. */
-  bool goes_on = is_today && strcmp(author, list->author) == 0 && sent - list->began < GROUP_S;
+  const bool goes_on =
+      strcmp(author, list->author) == 0 && sent - list->began < GROUP_S && sent / ZONE_S == list->began / ZONE_S;
+  if (!goes_on) /* chat.js shows the headings that begin a day of the reader's zone */
+    vestry_html_add(html, "<h2 id=\"d%d-%d\"%-s><time datetime=\"%s\" data-local=\"day\">%s</time></h2>", list->channel,
+                    id, is_today ? " hidden" : "", exact, day);
   if (!goes_on) list->began = sent;
   snprintf(list->author, sizeof list->author, "%s", author);
   list->sent = now;
