@@ -136,23 +136,4 @@ describe('lease', { concurrency: 4 }, () => {
     await until(({ leases }) => leases === 2);
     assert.deepEqual(problems, []);
   });
-
-  // capability: L9
-  test('l9: the release of a lease ends with its stream', async (t) => {
-    const { until, page } = await start(t, patient, canBeHidden);
-    await until(({ leases }) => leases === 2);
-    let asked = 0;
-    const held = [];
-    await page.route(({ search }) => !search, (route) => (asked++, held.push(route)));
-    const answer = () => held.shift().fulfill({ status: 404 }); // as a node that does not have the stream
-    const heard = async () => { while (!held.length) await new Promise((done) => setTimeout(done, 20)); };
-    const isRelease = () => / released$/.test(held[0].request().headers()['vestry-lease'] ?? '');
-    for (await heard(); !isRelease(); await heard()) answer();
-    await page.evaluate(() => window.setHidden(true));
-    await until(({ open }) => open === 0);
-    while (held.length) await answer();
-    const before = asked;
-    await page.evaluate(() => fetch('/seen?after')); // after the scripts that follow the answers
-    assert.equal(asked, before);
-  });
 });
