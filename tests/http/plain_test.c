@@ -43,8 +43,8 @@ static void plain_events_reach_any_client(void **state) {
       VESTRY_OK);
   broadcast(&w, NULL, "all");
   site_settle(&w);
-  wire_assert_text(&r, "event: reading\ndata: 21\ndata: 22\n\nevent: reading\ndata: {\"t\":23}\n\ndata: all\n\n");
-  wire_assert_text(&other, "event: reading\ndata: {\"t\":23}\n\ndata: all\n\n");
+  wire_assert_text(&r, ":\n\nevent: reading\ndata: 21\ndata: 22\n\nevent: reading\ndata: {\"t\":23}\n\ndata: all\n\n");
+  wire_assert_text(&other, ":\n\nevent: reading\ndata: {\"t\":23}\n\ndata: all\n\n");
   assert_true(vestry_connection_close(r.connection, VESTRY_CAUSE_CLOSED));
   assert_int_equal(vestry_connection_event(r.connection, "reading", "24", 2, NULL), VESTRY_CLOSED);
   wires_end(&w, &r, &other);
