@@ -1,4 +1,5 @@
-/* Test APPNAME like a user, without a network: two browsers, and a restart with the stored data. */
+/* Test APPNAME like a user, without a network: two browsers, and a restart with the stored data.
+ * app_test [DATABASE]: default: a file of its own */
 #undef NDEBUG /* the test needs assertions */
 #include <assert.h>
 #include <stdio.h>
@@ -9,13 +10,13 @@
 
 #include "app.h"
 
-static char file[] = "/tmp/APPNAME-XXXXXX";
+static const char *place;
 
 static vestry_application *begin(void) {
   vestry_application *app;
   vestry_application_options options = app_options;
   const vestry_options instance = {.threads_count = VESTRY_THREADS_NONE}; /* this thread does all work */
-  options.database_at = file;
+  options.database_at = place;
   options.instance = &instance;
   assert(!vestry_application_create(&options, &app));
   return app;
@@ -52,13 +53,15 @@ static void a_note_shows_in_open_pages_and_outlives_the_program(void) {
   vestry_browser_destroy(bob);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   static const char *const ends[] = {"", "-wal", "-shm", "-vestry"};
-  int descriptor = mkstemp(file);
-  assert(descriptor >= 0);
-  close(descriptor);
+  char file[] = "/tmp/APPNAME-XXXXXX";
+  place = argc > 1 ? argv[1] : file;
+  int descriptor = argc > 1 ? -1 : mkstemp(file);
+  assert(argc > 1 || descriptor >= 0);
+  if (descriptor >= 0) close(descriptor);
   a_note_shows_in_open_pages_and_outlives_the_program();
-  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+  for (size_t i = 0; argc == 1 && i < sizeof ends / sizeof *ends; i++) {
     char path[64];
     snprintf(path, sizeof path, "%s%s", file, ends[i]);
     remove(path);

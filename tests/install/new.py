@@ -4,16 +4,23 @@
 
 It is built without a warning, and its test passes. It is started, used, stopped by Ctrl-C, and started again on the
 same data. Then it is changed by the exercises of docs/guide/first-hour.md. If scripts/new rejects a name, it writes no
-file."""
+file. With --nodes, two processes on one PostgreSQL are nodes of one cluster, if PostgreSQL and nats-server are
+installed."""
 import contextlib
+import json
 import os
+import pathlib
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import urllib.request
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../postgres"))
+import server as postgres  # noqa: E402
 
 NEW, PREFIX, COMPILER, GENERATOR = os.path.abspath(sys.argv[1]), *sys.argv[2:5]
 GUIDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/guide/first-hour.md")
@@ -35,10 +42,13 @@ def refused():
 
 
 class Use:
-    """The program, started like a reader does, on this database."""
+    """The program, started like a reader does, with these arguments."""
+
+    def __init__(self, *arguments):
+        self.arguments = arguments or ("--db", "trial.db")
 
     def __enter__(self):
-        self.process = subprocess.Popen(["trial/build/trial", "--port", "0", "--db", "trial.db"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        self.process = subprocess.Popen(["trial/build/trial", "--port", "0", *self.arguments], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
         self.url = self.process.stdout.readline().split(": ", 1)[1].strip().rstrip("/")
         return self
 
@@ -129,11 +139,11 @@ def exercises():
     use("of before <small>0 words</small><time")
 
 
-def main():
-    refused()
-    run(NEW, "trial")
+def create(*options):
+    """Write the application, configure and build it, and run its test."""
+    run(NEW, *options, "trial")
     before = sorted(os.listdir("trial"))
-    assert "exists already" in run(NEW, "trial", wanted=2)
+    assert "exists already" in run(NEW, *options, "trial", wanted=2)
     assert sorted(os.listdir("trial")) == before
     for name in before:
         with open(os.path.join("trial", name), encoding="utf-8") as file:
@@ -142,6 +152,10 @@ def main():
         "-DCMAKE_C_FLAGS=-Wall -Wextra -Werror")
     run("cmake", "--build", "trial/build")
     print(run("ctest", "--test-dir", "trial/build", "--output-on-failure", "--no-tests=error"))
+
+
+def over_sqlite():
+    create()
     use()
     use()
     with Use() as first: # whose port is in use: the second program names the port, and a remedy
@@ -149,6 +163,52 @@ def main():
         assert "Address already in use" in said and "--port N" in said, said
     exercises()
     assert "trial --help" in run("trial/build/trial", "x", wanted=2)
+
+
+@contextlib.contextmanager
+def broker(program):
+    """Run nats-server on free ports. Yields its URL, and that of its monitoring."""
+    folder = pathlib.Path("broker")
+    folder.mkdir()
+    process = subprocess.Popen([program, "-a", "127.0.0.1", "-p", "-1", "-m", "-1", "--ports_file_dir", folder], stderr=subprocess.DEVNULL)
+    try:
+        while not (found := list(folder.glob("*.ports"))) or not found[0].stat().st_size:
+            assert process.poll() is None
+        ports = json.loads(found[0].read_text(encoding="utf-8"))
+        yield ports["nats"][0], ports["monitoring"][0]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def nodes(programs, nats_server):
+    """Two processes with one database and one broker: both show a note, and the broker knows their names."""
+    with postgres.Server(programs) as server, broker(nats_server) as (url, monitoring):
+        ENVIRONMENT.update(PGHOST=str(server.folder), PGUSER="postgres")
+        server.run("CREATE DATABASE trial", "CREATE DATABASE trial_test")
+        create("--nodes")
+        with Use("--node", "one", "--cluster", url) as one, Use("--node", "two", "--cluster", url) as two:
+            with one.stream() as of_one, two.stream() as of_two:
+                server.call("psql", "-h", server.folder, "-U", "postgres", "-q", "-c", "INSERT INTO note(text) VALUES('from the shell')", "trial")
+                until(of_one, "from the shell")
+                until(of_two, "from the shell")
+            names = set()
+            while not {"one", "two"} <= names:
+                with urllib.request.urlopen(monitoring + "/connz", timeout=20) as page:
+                    names = {client.get("name") for client in json.load(page)["connections"]}
+            one.end()
+            two.end()
+
+
+def main():
+    refused()
+    over_sqlite()
+    shutil.rmtree("trial")
+    programs, nats_server = list(postgres.installed().values()), shutil.which("nats-server", path="/usr/sbin:" + os.environ["PATH"])
+    if programs and nats_server:
+        nodes(programs[-1], nats_server)
+    else:
+        print("Without --nodes, which needs postgresql and nats-server.")
 
 
 with tempfile.TemporaryDirectory() as scratch:

@@ -31,9 +31,9 @@ static int end(void **state) {
   return 0;
 }
 
-static vestry_nats_stats stats_of(receiver *e) {
-  vestry_nats_stats stats = {0};
-  vestry_nats_stats_get(&e->broker, &stats);
+static vsi_nats_stats stats_of(receiver *e) {
+  vsi_nats_stats stats = {0};
+  vsi_nats_stats_get(&e->broker, &stats);
   return stats;
 }
 
@@ -527,8 +527,8 @@ static void invalid_settings_are_refused_and_logged(void **state) {
     assert_non_null(strstr(the.th.last_log, "TLS"));
   }
   assert_null(broker.ops);
-  vestry_nats_stats untouched = {.attempts_count = 7};
-  vestry_nats_stats_get(&broker, &untouched); /* not a NATS broker */
+  vsi_nats_stats untouched = {.attempts_count = 7};
+  vsi_nats_stats_get(&broker, &untouched); /* not a NATS broker */
   assert_int_equal(untouched.attempts_count, 7);
 }
 

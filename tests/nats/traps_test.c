@@ -70,9 +70,9 @@ static void start_and_receive(receiver *e, const char *subject, vestry_nats_opti
   UNTIL(receiver_messages(e, subject) == 1);
 }
 
-static vestry_nats_stats stats_of(receiver *e) {
-  vestry_nats_stats stats = {0};
-  vestry_nats_stats_get(&e->broker, &stats);
+static vsi_nats_stats stats_of(receiver *e) {
+  vsi_nats_stats stats = {0};
+  vsi_nats_stats_get(&e->broker, &stats);
   return stats;
 }
 
@@ -169,7 +169,7 @@ static void queued_messages_are_discarded_on_disconnect(void **state) {
   while (++before < hearer.count)
     assert_true(hearer.all[before].is_state || strcmp(hearer.all[before].data, "now") == 0);
   UNTIL(stats_of(&sender).send_queue_bytes == 0);
-  vestry_nats_stats stats = stats_of(&sender);
+  vsi_nats_stats stats = stats_of(&sender);
   assert_true(stats.discarded_count > 0);
   assert_int_equal(stats.written_count, written + 1);
   assert_int_equal(stats.published_count, stats.written_count + stats.discarded_count);
@@ -234,7 +234,7 @@ static void full_socket_does_not_block_publishers(void **state) {
   assert_int_equal(e.broker.ops->state(e.broker.broker), VESTRY_BROKER_UP);
   assert_true(e.broker.ops->max_payload(e.broker.broker) > 0);
   assert_true(seconds_now() - since < 60); /* write_ms, if a publisher had waited */
-  vestry_nats_stats stats = stats_of(&e);
+  vsi_nats_stats stats = stats_of(&e);
   assert_true(stats.send_queue_bytes <= 1 << 20);
   nats_server_freeze(&the.server, false);
   UNTIL(stats_of(&e).send_queue_bytes == 0);

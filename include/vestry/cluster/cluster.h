@@ -100,7 +100,8 @@ typedef void (*vestry_member_fn)(const char *node, vestry_member_state state, vo
 typedef struct vestry_cluster_options {
   const char *node;           /**< this node's name, unique in the cluster: 1 to VESTRY_NODE_MAX_BYTES bytes. Mandatory;
                                    copied */
-  const void *secret;         /**< the same on all nodes, at least 32 bytes. Mandatory; copied */
+  const void *secret;         /**< the same on all nodes, at least 32 bytes. Copied [derived from the secret of the
+                                   instance (vestry/app/secret.h); mandatory if it has none] */
   size_t secret_len;          /**< length of the secret */
   struct vestry_pages *pages; /**< the pages whose refreshes reach all nodes. If vestry_pages_options.secret is
                                    not set, the secret of the pages is derived from this secret. Borrowed, must outlive

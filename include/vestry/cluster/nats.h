@@ -16,7 +16,8 @@
 #ifndef VESTRY_NATS_H
 #define VESTRY_NATS_H
 
-#include "vestry/cluster/broker.h"
+#include "vestry/app/application.h"
+#include "vestry/cluster/cluster.h"
 #include "vestry/ops/metrics.h"
 
 #ifdef __cplusplus
@@ -74,27 +75,36 @@ typedef struct vestry_nats_options {
  *  Threads  any; reads files */
 VESTRY_API vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker *ret_broker);
 
-/** Counters of a NATS broker. */
-typedef struct vestry_nats_stats {
-  uint64_t published_count;   /**< accepted by publish = written_count + discarded_count + messages in the send queue */
-  uint64_t written_count;     /**< written to the socket */
-  uint64_t discarded_count;   /**< dropped because the connection ended */
-  uint64_t received_count;    /**< received from the server, for on_message */
-  uint64_t connections_count; /**< successful connections */
-  uint64_t attempts_count;    /**< attempts to connect */
-  size_t send_queue_bytes;    /**< current size of the send queue, as limited by max_send_queue_bytes */
-} vestry_nats_stats;
-
-/** Get a snapshot of the counters of a broker that vestry_nats_create made.
- *  Threads  any; takes locks briefly */
-VESTRY_API void vestry_nats_stats_get(const vestry_broker *broker, vestry_nats_stats *ret_stats);
-
 /** Add the counters of one broker to metrics, as vestry_nats_…. This is a vestry_metrics_fn; a function of yours can
  *  also call it (vestry/ops/observe.h).
  *  broker  a vestry_broker that vestry_nats_create made
  *  Returns  OK | INVALID | the errors of vestry_metrics_add
- *  Threads  as vestry_nats_stats_get */
+ *  Threads  any; takes locks briefly */
 VESTRY_API vestry_err vestry_nats_metrics(vestry_metrics *metrics, void *broker);
+
+/** A process of an application that runs on several machines: its name, and its membership in the cluster. */
+typedef struct vestry_nats_node {
+  const char *name;                    /**< vestry_cluster_options.node; NULL: the process is alone */
+  const char *url;                     /**< the address of the broker; NULL: that of nats, or the default */
+  const vestry_nats_options *nats;     /**< further options; NULL: the defaults */
+  const vestry_cluster_options *other; /**< further options of the cluster; NULL: the defaults */
+  vestry_broker broker;                /**< set by vestry_nats_join */
+  vestry_cluster *cluster;             /**< set by vestry_nats_join; NULL: none */
+} vestry_nats_node;
+
+/** Join the cluster of an application: vestry_nats_create and vestry_cluster_create, with the pages of the application,
+ *  and by default with a secret that is derived from that of its instance, which nodes with one PostgreSQL share.
+ *
+ *      static vestry_nats_node node;
+ *      … .begin = vestry_nats_join, .end = vestry_nats_leave, .own = &node   // of vestry_application_options
+ *
+ *  node     a vestry_nats_node, which must outlive the application
+ *  Returns  OK, also without a name and while the broker is down | the errors of both functions
+ *  Threads  as vestry_cluster_create */
+VESTRY_API vestry_err vestry_nats_join(vestry_application *app, void *node);
+/** Leave the cluster, as vestry_cluster_destroy, and destroy the broker. A node that has not joined is accepted.
+ *  Threads  as vestry_cluster_destroy */
+VESTRY_API void vestry_nats_leave(vestry_application *app, void *node);
 
 #ifdef __cplusplus
 }

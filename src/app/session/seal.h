@@ -46,7 +46,7 @@ vestry_err vsi_seals_use(vestry *v, const vsi_seals **ret_seals);
 /* Return the keys of an instance; NULL: an error. */
 const vsi_seals *vsi_seals_of(vestry *v);
 /* Derive a key for another purpose from the secret of an instance. false: it has none. */
-bool vsi_seals_derive(const vestry *v, const char *purpose, unsigned char key[32]);
+VESTRY_API bool vsi_seals_derive(const vestry *v, const char *purpose, unsigned char key[32]);
 /* Set the secret of signed sessions for an instance that has no secret yet; if it has one, keep that. Returns as
  * vestry_secret_set; EXISTS: seals were already made with a random key. */
 vestry_err vsi_seals_offer(vestry *v, const vestry_secret *secret);

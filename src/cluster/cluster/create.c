@@ -355,10 +355,13 @@ vestry_err vestry_cluster_create(vestry *v, const vestry_broker *broker, const v
   if (!broker || !broker->ops || !ret_cluster)
     return vsi_mistake(v->host, "vestry_cluster_create", "the broker, its functions or ret_cluster is NULL");
   vestry_cluster_options options = given ? *given : (vestry_cluster_options){0};
+  unsigned char derived[SECRET_LEAST];
+  if (!options.secret && !options.secret_len && vsi_seals_derive(v, "vestry cluster", derived))
+    options.secret = derived, options.secret_len = sizeof derived;
   if (!make_sense(&options))
-    return vsi_mistake(
-        v->host, "vestry_cluster_create",
-        "a node's name, a secret of at least 32 bytes, and heartbeat_ms < suspect_ms < dead_ms are required");
+    return vsi_mistake(v->host, "vestry_cluster_create",
+                       "a node's name, a secret of at least 32 bytes (here or by vestry_secret_set), and heartbeat_ms "
+                       "< suspect_ms < dead_ms are required");
   if (options.strict && !broker->ops->reserve) return VESTRY_UNSUPPORTED;
   vestry_cluster *cluster = vsi_calloc(v->host, 1, sizeof *cluster);
   if (!cluster) return VESTRY_NO_MEMORY;

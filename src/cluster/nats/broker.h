@@ -14,6 +14,20 @@
 
 enum { VSI_NATS_PASSED_MOST = 64 };
 
+/* Counters of a broker. */
+typedef struct vsi_nats_stats {
+  uint64_t published_count;   /* accepted by publish = written_count + discarded_count + messages in the send queue */
+  uint64_t written_count;     /* written to the socket */
+  uint64_t discarded_count;   /* dropped because the connection ended */
+  uint64_t received_count;    /* received from the server, for on_message */
+  uint64_t connections_count; /* successful connections */
+  uint64_t attempts_count;    /* attempts to connect */
+  size_t send_queue_bytes;    /* current size of the send queue, as limited by max_send_queue_bytes */
+} vsi_nats_stats;
+
+/* Get a snapshot of the counters. A broker of another kind leaves ret_stats unchanged. */
+void vsi_nats_stats_get(const vestry_broker *broker, vsi_nats_stats *ret_stats);
+
 typedef struct vsi_nats_broker {
   const vestry_host *host;
   vsi_nats_settings settings; /* used by the link's thread; other threads read constant members only */

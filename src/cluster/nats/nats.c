@@ -186,10 +186,10 @@ vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker 
   return VESTRY_OK;
 }
 
-void vestry_nats_stats_get(const vestry_broker *from, vestry_nats_stats *ret_stats) {
+void vsi_nats_stats_get(const vestry_broker *from, vsi_nats_stats *ret_stats) {
   if (!from || (from->ops != &ops && from->ops != &ops_with_reservations)) return;
   vsi_nats_broker *broker = from->broker;
-  vestry_nats_stats stats = {0};
+  vsi_nats_stats stats = {0};
   vsi_mutex_lock(&broker->lock);
   stats.published_count = broker->published_count;
   stats.written_count = broker->written_count;
@@ -205,9 +205,9 @@ void vestry_nats_stats_get(const vestry_broker *from, vestry_nats_stats *ret_sta
 /* Metrics of a NATS broker. */
 
 vestry_err vestry_nats_metrics(vestry_metrics *metrics, void *broker) {
-  vestry_nats_stats stats = {0};
+  vsi_nats_stats stats = {0};
   if (!metrics || !broker) return VESTRY_INVALID;
-  vestry_nats_stats_get(broker, &stats);
+  vsi_nats_stats_get(broker, &stats);
   const vsi_metric_row rows[] = {
       {"vestry_nats_published", "Messages accepted by the send queue.", NULL, NULL, 0, stats.published_count},
       {"vestry_nats_written", "Messages written to the socket.", NULL, NULL, 0, stats.written_count},
