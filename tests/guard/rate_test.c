@@ -300,35 +300,6 @@ static void rate_by_scope_without_any_scope_is_rejected(void **state) {
   end(&s);
 }
 
-static vestry_err name_it(const vestry_request *req, void *app, char *buffer, size_t *ret_len) {
-  const char *room = vestry_request_value(req, VESTRY_IN_QUERY, "room");
-  if (!room) return VESTRY_NOT_FOUND;
-  if (strcmp(room, "too long") == 0) {
-    *ret_len = VESTRY_SCOPE_MAX_BYTES + 1;
-    return VESTRY_OK;
-  }
-  if (strcmp(room, "broken") == 0) return VESTRY_MALFORMED;
-  *ret_len = strlen(room);
-  memcpy(buffer, room, *ret_len);
-  return VESTRY_OK;
-}
-
-/* capability: L6 */
-static void key_function_names_the_bucket(void **state) {
-  suite s;
-  begin(&s, (vestry_options){0}, (site_has){.secret = NULL},
-        &(vestry_rate_options){.count = 1, .period_ms = 60000, .key = name_it});
-  assert_int_equal(ask(&s, &(wire){.query = "room=a", .peer = "192.0.2.1"}), 204);
-  assert_int_equal(ask(&s, &(wire){.query = "room=a", .peer = "192.0.2.2"}), 429);
-  assert_int_equal(ask(&s, &(wire){.query = "room=b"}), 204);
-  assert_int_equal(ask(&s, &(wire){.query = "room="}), 204); /* an empty key is a key */
-  assert_int_equal(ask(&s, &(wire){.query = "room="}), 429);
-  for (int i = 0; i < 3; i++) assert_int_equal(ask(&s, &(wire){.query = NULL}), 204);
-  assert_int_equal(ask(&s, &(wire){.query = "room=broken"}), 400);
-  assert_int_equal(ask(&s, &(wire){.query = "room=too%20long"}), 500);
-  end(&s);
-}
-
 /* capability: L6 */
 static void take_counts_tokens_and_returns_the_wait(void **state) {
   suite s;
@@ -473,7 +444,6 @@ int main(void) {
       cmocka_unit_test(unknown_clients_have_the_rate_of_a_hundred),
       cmocka_unit_test(rate_by_scope_falls_back_to_the_address),
       cmocka_unit_test(rate_by_scope_without_any_scope_is_rejected),
-      cmocka_unit_test(key_function_names_the_bucket),
       cmocka_unit_test(take_counts_tokens_and_returns_the_wait),
       cmocka_unit_test(flood_of_keys_keeps_the_busiest_bucket),
       cmocka_unit_test(buckets_within_capacity_are_kept),

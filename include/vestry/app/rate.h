@@ -34,23 +34,14 @@ typedef enum vestry_rate_by {
                             because any client can create a session without a user */
 } vestry_rate_by;
 
-/** Writes the name of the bucket that a request uses, for example of a room, a tenant, or a kind of work, instead of
- *  its address or scope. Called like a guard.
- *  buffer   receives the name, at most VESTRY_SCOPE_MAX_BYTES bytes
- *  ret_len  its length
- *  Returns  OK | NOT_FOUND: the request passes uncounted | any other error, which is answered as a guard's */
-typedef vestry_err (*vestry_rate_key_fn)(const vestry_request *req, void *app, char *buffer, size_t *ret_len);
-
 /** Options of a rate. Zero is the default, except for count. */
 typedef struct vestry_rate_options {
   uint64_t count;         /**< requests in each period, 1 to 1,000,000 */
   uint64_t period_ms;     /**< at most a day; 0: one second */
   uint64_t burst_count;   /**< tokens of a full bucket, which is the number of requests at once; 1 to 1,000,000; 0:
                                count. An empty bucket must be full again within 400 days, otherwise INVALID */
-  vestry_rate_by by;      /**< the requests that share a bucket, if key is NULL. SCOPE is INVALID for an instance
-                               without sessions and without vestry_options.scope */
-  vestry_rate_key_fn key; /**< NULL: by address or scope */
-  void *key_app;          /**< passed to key */
+  vestry_rate_by by;      /**< the requests that share a bucket. SCOPE is INVALID for an instance without sessions and
+                               without vestry_options.scope */
   size_t max_count;       /**< number of buckets, rounded up to a power of two and to at least 256; at most 16,777,216.
                                0: 65,536 (1 MiB) */
   bool is_behind_proxy;   /**< as vestry_options.is_behind_proxy, for this rate: the client's address is taken from

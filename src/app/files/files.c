@@ -146,7 +146,7 @@ static void follow_folder(vestry_files *files) {
 static vestry_err find(vestry_files *files, const char *path, found *ret_found) {
   *ret_found = (found){.fd = -1};
   if (files->folder >= 0) follow_folder(files);
-  if (files->folder >= 0) return vsi_folder_open(files->folder, path, false, &ret_found->fd, &ret_found->stat);
+  if (files->folder >= 0) return vsi_folder_open(files->folder, path, &ret_found->fd, &ret_found->stat);
   for (size_t i = 0; path && i < files->options.embedded_count; i++) {
     if (strcmp(files->options.embedded[i].path, path) != 0) continue;
     ret_found->row = &files->options.embedded[i];
@@ -169,7 +169,7 @@ static vestry_err find_encoded(const vestry_files *files, const char *path, int 
   if (plain->row) return (coding == BR ? plain->row->br : plain->row->gzip) ? VESTRY_OK : VESTRY_NOT_FOUND;
   char name[NAME_BYTES];
   snprintf(name, sizeof name, "%s%s", path, endings[coding]);
-  vestry_err error = vsi_folder_open(files->folder, name, false, &ret_found->fd, &ret_found->stat);
+  vestry_err error = vsi_folder_open(files->folder, name, &ret_found->fd, &ret_found->stat);
   if (error) return error;
   const struct timespec *made = &ret_found->stat.st_mtim, *changed = &plain->stat.st_mtim;
   bool is_old = made->tv_sec < changed->tv_sec || (made->tv_sec == changed->tv_sec && made->tv_nsec < changed->tv_nsec);

@@ -14,7 +14,6 @@
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,12 +22,8 @@
 #include "base/mutex.h"
 
 /* essay: opening a path that cannot leave its folder */
-/* First the path is checked: no segment may be empty or begin with a dot. Then openat2 resolves it below the folder, or
- * it is opened segment by segment. Neither follows a symbolic link, so no path leaves the folder. */
-
-#ifdef SYS_openat2 /* headers of Linux 5.6 */
-#include <linux/openat2.h>
-#endif
+/* First the path is checked: no segment may be empty or begin with a dot. Then it is opened segment by segment, without
+ * following a symbolic link, so no path leaves the folder. */
 
 #include "base/field.h"
 
@@ -57,20 +52,8 @@ vestry_err vsi_folder_error(void) {
   }
 }
 
-static int open_at_once(int folder, const char *path) {
-#ifdef SYS_openat2
-  const struct open_how how = {.flags = FLAGS,
-                               .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS};
-  return (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
-#else
-  (void)folder, (void)path;
-  errno = ENOSYS;
-  return -1;
-#endif
-}
-
-/* Open a path segment by segment, for kernels without openat2. Folders are opened with O_PATH, only as the start of the
- * next step. With O_NOFOLLOW, a symbolic link is not followed. */
+/* Folders are opened with O_PATH, only as the start of the next step. With O_NOFOLLOW, a symbolic link is not
+ * followed. */
 static int open_by_walk(int folder, const char *path) {
   int at = folder;
   for (;;) {
@@ -88,11 +71,9 @@ static int open_by_walk(int folder, const char *path) {
   }
 }
 
-vestry_err vsi_folder_open(int folder, const char *path, bool by_walk, int *ret_fd, struct stat *ret_stat) {
+vestry_err vsi_folder_open(int folder, const char *path, int *ret_fd, struct stat *ret_stat) {
   if (!is_path(path)) return VESTRY_NOT_FOUND;
-  int fd = by_walk ? -1 : open_at_once(folder, path);
-  /* EPERM: sandboxes return it for system calls that they do not know */
-  if (by_walk || (fd < 0 && (errno == ENOSYS || errno == EPERM))) fd = open_by_walk(folder, path);
+  const int fd = open_by_walk(folder, path);
   if (fd < 0) return vsi_folder_error();
   vestry_err error = fstat(fd, ret_stat) ? VESTRY_IO : S_ISREG(ret_stat->st_mode) ? VESTRY_OK : VESTRY_NOT_FOUND;
   if (error)
@@ -152,10 +133,6 @@ static identity identity_of(const struct stat *stat) {
                     ns_of(&stat->st_ctim)};
 }
 
-static bool is_same(const identity *a, const identity *b) {
-  return memcmp(a, b, sizeof *a) == 0;
-}
-
 vestry_err vsi_known_create(const vestry_host *host, vsi_known **ret_known) {
   vsi_known *known = vsi_calloc(host, 1, sizeof *known);
   if (!known) return VESTRY_NO_MEMORY;
@@ -198,8 +175,8 @@ void vsi_known_etag(const struct stat *stat, char etag[VSI_ETAG_BYTES]) {
     identity of;
     int64_t young_ns; /* 0: the file is not young */
   } hashed = {.of = identity_of(stat)};
-  const bool has_time = !clock_gettime(CLOCK_REALTIME, &now);
-  if (!has_time || ns_of(&now) - hashed.of.changed_ns < YOUNG_NS) hashed.young_ns = ns_of(&now);
+  (void)clock_gettime(CLOCK_REALTIME, &now); /* it cannot fail: every kernel has this clock */
+  if (ns_of(&now) - hashed.of.changed_ns < YOUNG_NS) hashed.young_ns = ns_of(&now);
   vsi_etag_write(&hashed, sizeof hashed, etag);
 }
 
@@ -230,7 +207,7 @@ vestry_err vsi_known_check_out(vsi_known *known, int fd, const struct stat *stat
   if (!made) return VESTRY_NO_MEMORY;
   *made = (checked_out){.file = {fd, give_back}, .known = known, .of = of, .count = 1};
   vsi_mutex_lock(&known->lock);
-  for (found = known->first; found && !is_same(&found->of, &of);) found = found->next;
+  for (found = known->first; found && memcmp(&found->of, &of, sizeof of) != 0;) found = found->next;
   if (found) {
     found->count++;
   } else if (known->checked_out_count < MOST_CHECKED_OUT) {

@@ -11,10 +11,9 @@
 #include "vestry/host.h"
 
 /* Open a regular file below a folder. Does not block, even if the path names a FIFO or a device.
- * by_walk  open it segment by segment, as on kernels without openat2
  * OK | NOT_FOUND (no such file, or a path that is not served) | LIMIT (no free descriptor) | IO | NO_MEMORY (in the
  * kernel) */
-vestry_err vsi_folder_open(int folder, const char *path, bool by_walk, int *ret_fd, struct stat *ret_stat);
+vestry_err vsi_folder_open(int folder, const char *path, int *ret_fd, struct stat *ret_stat);
 
 /* Convert errno, as open has set it, to an error of vsi_folder_open. */
 vestry_err vsi_folder_error(void);

@@ -126,7 +126,7 @@ enum { MOST_TOKENS = 1000000, DEFAULT_COUNT = 65536, MOST_COUNT = 1 << 24, DEFAU
 static const uint64_t MOST_FULL_NS = UINT64_C(400) * 86400 * 1000000000;
 
 /* Kinds of names. Each kind has its own hash key, so that names of different kinds never share a bucket. */
-typedef enum kind { OF_ADDRESS, OF_SCOPE, OF_FUNCTION, OF_HANDLER, KINDS } kind;
+typedef enum kind { OF_ADDRESS, OF_SCOPE, OF_HANDLER, KINDS } kind;
 
 struct vestry_rate {
   vestry *v;
@@ -146,7 +146,7 @@ static const char *mistake_of(const vestry *v, const vestry_rate_options *o) {
   if (o->max_count > MOST_COUNT) return "max_count is above 16,777,216";
   if (o->by != VESTRY_RATE_ADDRESS && o->by != VESTRY_RATE_SCOPE)
     return "by is neither VESTRY_RATE_ADDRESS nor VESTRY_RATE_SCOPE";
-  if (o->by == VESTRY_RATE_SCOPE && !o->key && !vsi_sessions_of(v) && !v->scope)
+  if (o->by == VESTRY_RATE_SCOPE && !vsi_sessions_of(v) && !v->scope)
     return "by is VESTRY_RATE_SCOPE, but the instance has neither sessions nor scopes; create them first, because "
            "otherwise all clients share one scope";
   if (o->period_ms * 1000000 / o->count > MOST_FULL_NS / o->burst_count)
@@ -265,20 +265,9 @@ static vestry_err refuse(const vestry_request *req, vestry_reply *reply, uint64_
 
 vestry_err vestry_rate_guard(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_rate *rate = app;
-  uint64_t wait_ns;
-  if (rate->options.key) {
-    char name[VESTRY_SCOPE_MAX_BYTES];
-    size_t len = 0;
-    vestry_err error = rate->options.key(req, rate->options.key_app, name, &len);
-    if (error) return error == VESTRY_NOT_FOUND ? VESTRY_OK : error;
-    if (len > sizeof name)
-      return vsi_mistake(rate->v->host, "vestry_rate_guard", "the key is longer than VESTRY_SCOPE_MAX_BYTES");
-    wait_ns = take(rate, OF_FUNCTION, name, len);
-  } else {
-    const vsi_person person = vsi_person_of(req);
-    wait_ns = rate->options.by == VESTRY_RATE_SCOPE && person.name.len
-                  ? take(rate, OF_SCOPE, person.name.data, person.name.len)
-                  : take_of_address(rate, req);
-  }
+  const vsi_person person = vsi_person_of(req);
+  const uint64_t wait_ns = rate->options.by == VESTRY_RATE_SCOPE && person.name.len
+                               ? take(rate, OF_SCOPE, person.name.data, person.name.len)
+                               : take_of_address(rate, req);
   return wait_ns ? refuse(req, reply, wait_ns) : VESTRY_OK;
 }

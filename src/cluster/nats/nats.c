@@ -189,17 +189,15 @@ vestry_err vestry_nats_create(const vestry_nats_options *options, vestry_broker 
 void vsi_nats_stats_get(const vestry_broker *from, vsi_nats_stats *ret_stats) {
   if (!from || (from->ops != &ops && from->ops != &ops_with_reservations)) return;
   vsi_nats_broker *broker = from->broker;
-  vsi_nats_stats stats = {0};
   vsi_mutex_lock(&broker->lock);
-  stats.published_count = broker->published_count;
-  stats.written_count = broker->written_count;
-  stats.discarded_count = broker->discarded_count;
-  stats.connections_count = broker->connections_count;
-  stats.attempts_count = broker->attempts_count;
-  stats.send_queue_bytes = broker->send_queue.bytes;
+  *ret_stats = (vsi_nats_stats){.published_count = broker->published_count,
+                                .written_count = broker->written_count,
+                                .discarded_count = broker->discarded_count,
+                                .connections_count = broker->connections_count,
+                                .attempts_count = broker->attempts_count,
+                                .send_queue_bytes = broker->send_queue.bytes};
   vsi_mutex_unlock(&broker->lock);
-  stats.received_count = atomic_load(&broker->received_count);
-  if (ret_stats) *ret_stats = stats;
+  ret_stats->received_count = atomic_load(&broker->received_count);
 }
 
 /* Metrics of a NATS broker. */

@@ -4,7 +4,6 @@
 
 vestry_err vestry_nats_join(vestry_application *app, void *ctx) {
   vestry_nats_node *node = ctx;
-  if (!app || !node) return VESTRY_INVALID;
   if (!node->name) return VESTRY_OK;
   vestry_nats_options nats = node->nats ? *node->nats : (vestry_nats_options){0};
   vestry_cluster_options options = node->other ? *node->other : (vestry_cluster_options){0};
@@ -21,6 +20,4 @@ void vestry_nats_leave(vestry_application *app, void *ctx) {
   (void)app;
   vestry_cluster_destroy(node->cluster);
   if (node->broker.ops) node->broker.ops->destroy(node->broker.broker);
-  node->cluster = NULL;
-  node->broker = (vestry_broker){.ops = NULL};
 }
