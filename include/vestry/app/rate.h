@@ -36,15 +36,15 @@ typedef enum vestry_rate_by {
 
 /** Options of a rate. Zero is the default, except for count. */
 typedef struct vestry_rate_options {
-  uint64_t count;         /**< requests in each period, 1 to 1,000,000 */
-  uint64_t period_ms;     /**< at most a day; 0: one second */
-  uint64_t burst_count;   /**< tokens of a full bucket, which is the number of requests at once; 1 to 1,000,000; 0:
+  uint64_t count;       /**< requests in each period, 1 to 1,000,000 */
+  uint64_t period_ms;   /**< at most a day; 0: one second */
+  uint64_t burst_count; /**< tokens of a full bucket, which is the number of requests at once; 1 to 1,000,000; 0:
                                count. An empty bucket must be full again within 400 days, otherwise INVALID */
-  vestry_rate_by by;      /**< the requests that share a bucket. SCOPE is INVALID for an instance without sessions and
+  vestry_rate_by by;    /**< the requests that share a bucket. SCOPE is INVALID for an instance without sessions and
                                without vestry_options.scope */
-  size_t max_count;       /**< number of buckets, rounded up to a power of two and to at least 256; at most 16,777,216.
+  size_t max_count;     /**< number of buckets, rounded up to a power of two and to at least 256; at most 16,777,216.
                                0: 65,536 (1 MiB) */
-  bool is_behind_proxy;   /**< as vestry_options.is_behind_proxy, for this rate: the client's address is taken from
+  bool is_behind_proxy; /**< as vestry_options.is_behind_proxy, for this rate: the client's address is taken from
                                X-Forwarded-For. The proxy must set this header to the address of its peer, not append to
                                it (docs/guide/proxies.md). If the header does not contain exactly one address, the
                                client is unknown */

@@ -7,6 +7,7 @@
 
 #include "app/page/topic.h"
 #include "app/presence/spread.h"
+#include "app/session/seal.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "cluster/cluster/announce.h"
