@@ -29,7 +29,7 @@ if [ -n "$newer" ]; then
 fi
 # System calls by number have no symbol: those that an older kernel lacks need a fallback.
 cd "$(dirname "$0")/../../src"
-calls=$(grep -rnoE '\bsyscall\([^;]*' . --include='*.[ch]' | grep -v 'SYS_openat2\|SYS_futex\|syscall(long number' || true) # app/files/known.c has a fallback; every kernel has futex
+calls=$(grep -rnoE '\bsyscall\([^;]*' . --include='*.[ch]' | grep -v 'SYS_futex\|syscall(long number' || true) # every kernel has futex
 if [ -n "$calls" ]; then
   echo "$calls"
   echo "A system call by number needs another way where the kernel has none, and a line here."

@@ -20,4 +20,6 @@ void vestry_nats_leave(vestry_application *app, void *ctx) {
   (void)app;
   vestry_cluster_destroy(node->cluster);
   if (node->broker.ops) node->broker.ops->destroy(node->broker.broker);
+  node->cluster = NULL;
+  node->broker = (vestry_broker){0};
 }
