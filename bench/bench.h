@@ -21,7 +21,6 @@ int bench_load(int argc, char **argv);
 int bench_users(int argc, char **argv);
 int bench_churn(int argc, char **argv);
 int bench_store(int argc, char **argv);
-int bench_compress(int argc, char **argv);
 int bench_follow(int argc, char **argv);
 int bench_format(int argc, char **argv);
 int bench_dispatch(int argc, char **argv);

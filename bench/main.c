@@ -19,10 +19,6 @@ static const struct {
      "      [--tls-key FILE --tls-certificate FILE]\n"
      "      a server for measurements: GET /sub[?key=K], POST /pub[?key=K], POST /html, POST /drain?ms=N,\n"
      "      POST /close?key=K, GET /stats; with --pages GET /page?topic=T&bytes=N[&private=1], POST /state?topic=T"},
-    {"compress", bench_compress,
-     "compress [--streams 1000] [--rounds 300] [--encoding br] [--page-bytes 10000] [--change-bytes 100]\n"
-     "      [--small-bytes 100] [--level 0] [--window-bits 0]\n"
-     "      a slightly changed page to encoded streams, compared to a small event to plain streams"},
     {"follow", bench_follow,
      "follow [--encoding br] [--rounds 1000] [--page-bytes 11600] [--level 0] [--window-bits 0]\n"
      "      one more message in a private page, in full and as a difference: bytes and microseconds"},
