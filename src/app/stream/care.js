@@ -71,7 +71,7 @@ const refuses = (status) => {
 let asks = new AbortController();
 const post = (text) => fetch(location.origin + location.pathname, {method: 'POST', headers: {[leaseHeader]: text},
   signal: asks.signal}).then((answer) => answer.status, () => 0);
-// The stream is over: its lease is neither renewed nor released. The client reports no end if it hides the tab.
+// The stream is over, so its lease is neither renewed nor released. For a hidden tab the client sends no `finished`.
 const forget = () => { el.lease = ''; asks.abort(); asks = new AbortController() };
 // a release goes on until the process of the stream has received it; renewals begin again after ten heartbeats
 const release = async (of) => {
@@ -116,8 +116,9 @@ el.checks = () => {
 // The tab is hidden or shown, or the browser shows a page again that it kept.
 el.shows = () => {
   if (document.hidden) {
-    if (!isOpenHidden) forget();
-    if (!isOpenHidden && (el.poll || el.isOffline())) el.run?.abort(), el.run = null }
+    if (isOpenHidden) return;
+    forget();
+    if (el.poll || el.isOffline()) el.run?.abort(), el.run = null }
   else {
     el.seen = el.shown = Date.now();
     if (!el.run && !el.isOver()) el.open() } };
