@@ -48,9 +48,9 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
   vestry_html html;
   vestry_err err = vestry_tab_attributes(req, reply, tab, sizeof tab);
   if (err) return err;
-  program_page_begin(&app->program, reply, &html, "Click to edit");
+  program_page_begin(&app->program, reply, &html, "Contact");
   pthread_mutex_lock(&app->lock);
-  vestry_html_add(&html, "<main %-s><h1>Click to edit</h1>" VIEW "<div id=\"form\"></div></main>", tab, app->name,
+  vestry_html_add(&html, "<main %-s><h1>Contact</h1>" VIEW "<div id=\"form\"></div></main>", tab, app->name,
                   app->email);
   pthread_mutex_unlock(&app->lock);
   vestry_html_stream(&html, req, NULL, NULL, "/stream");

@@ -95,10 +95,10 @@ static void add_results(vestry_html *html, const char *query) {
 static void page(vestry_call *call) {
   char query[QUERY_BYTES];
   read_query(call->req, query);
-  vestry_call_document(call, "Active search");
+  vestry_call_document(call, "Birds");
   vestry_call_content(call);
   vestry_html_add(call->html,
-                  "<h1>Active search</h1><form role=\"search\" action=\"/\" data-navigate><div class=\"field\">"
+                  "<h1>Birds</h1><form role=\"search\" action=\"/\" data-navigate><div class=\"field\">"
                   "<label for=\"query\">A bird’s name, English or Latin</label>"
                   "<input id=\"query\" name=\"query\" type=\"search\" value=\"%s\" maxlength=\"%d\" "
                   "autocomplete=\"off\" autofocus data-navigate></div></form>",

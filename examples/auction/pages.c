@@ -92,8 +92,8 @@ static void put_lot(vestry_call *call, const lot_row *lot, bool is_alone) {
     vestry_html_add(call->html, "<p>%-s</p>", *lot->leader ? "Sold." : "Over.");
   else
     vestry_html_add(call->html,
-                    "<time id=\"ends-%lld\" data-countdown=\"%lld\" data-format=\"{hh}:{mm}:{ss}\" "
-                    "data-over=\"over\"></time>",
+                    "<time id=\"ends-%lld\" data-countdown=\"%lld\" data-format=\"Ends in {hh}:{mm}:{ss}\" "
+                    "data-over=\"Over\"></time>",
                     lot->id, lot->ends_ms);
   vestry_html_add(call->html, "<p class=\"%-s\" role=\"status\">%-s</p></article>", class, says);
 }

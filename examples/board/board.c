@@ -74,8 +74,8 @@ struct app {
   "data-on:click=\"$text = $draft; $edit = 0\">Make it a new card</button>"                                            \
   "<button type=\"button\" data-on:click=\"$edit = 0\">Cancel</button></form></dialog>"                                \
   "<form class=\"line to\" data-on:submit=\"%-s\">"                                                                    \
-  "<input data-bind:to aria-label=\"To\" placeholder=\"To\" maxlength=\"%d\" autocomplete=\"off\">"                    \
-  "<input data-bind:notice aria-label=\"Notice\" placeholder=\"Notice\" maxlength=\"%d\" autocomplete=\"off\">"        \
+  "<input data-bind:to aria-label=\"To\" placeholder=\"To (a name)\" maxlength=\"%d\" autocomplete=\"off\">"           \
+  "<input data-bind:notice aria-label=\"Notice\" placeholder=\"A notice\" maxlength=\"%d\" autocomplete=\"off\">"      \
   "<button>Send</button></form></main>"
 /* Each button sends the card and the version that the user saw, so that an action never changes another version. */
 #define CARD                                                                                                           \

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vestry/app/stream.h"
+
 /* Check what the command line says. */
 static void read_options(struct app *app) {
   if (app->receipts_file && !(app->receipts = fopen(app->receipts_file, "a")))
@@ -47,6 +49,8 @@ static vestry_err begin(struct app *app) {
   if (!err) err = vestry_runtime_create(&(vestry_runtime_options){.threads_count = 1}, &app->clerk);
   if (!err) err = vestry_timer_create(app->clerk, sales_sweep, app, &app->sweeper);
   if (!err) err = vestry_timer_set(app->sweeper, SWEEP_MS, SWEEP_MS);
+  /* The nodes are no cluster: a renewal may reach another one than that of the stream. */
+  if (!err && app->house.node.number) err = vestry_leases_create(parts->instance, VESTRY_NEVER_MS);
   app->house.v = parts->instance, app->house.pages = parts->pages, app->house.db = &app->db;
   return err ? err : house_begin(&app->house, app->clerk);
 }

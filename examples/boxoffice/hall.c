@@ -45,11 +45,8 @@ static vestry_err put_block(vestry_render *render, vestry_html *html, void *ctx)
         "SELECT row, place, kept, payment, until_ms, at_ms FROM seat WHERE id BETWEEN $1 AND $2 ORDER BY id",
         VESTRY_LIST(block.letter * 1000, block.letter * 1000 + ROWS * PLACES - 1),
         VESTRY_EACH_ROW(&seat_row_shape, &(seat_row){0}, put_seat, &block));
-  vestry_html_add(
-      html,
-      "</div><p><span><b>%d</b> free</span><span class=\"renders\" title=\"renders of this block, by this node\">"
-      "%u</span></p>",
-      block.free_count, renders);
+  vestry_html_add(html, "</div><p><span><b>%d</b> free</span><span class=\"renders inside\">%u</span></p>",
+                  block.free_count, renders);
   if (block.newest_ms) /* otherwise no write is shown yet */
     vestry_html_add(html, "<i data-signals=\"{_at: %lld}\"></i>", (long long)block.newest_ms);
   return err;
@@ -81,11 +78,13 @@ static vestry_err put_ticker(vestry_render *render, vestry_html *html, void *ctx
   audit_row audit = {0};
   vestry_err err = database_follow(&app->db, render);
   if (!err) err = vestry_sql_read_rows(app->db.pool, audit_sql, NULL, VESTRY_ONE_ROW(&audit_row_shape, &audit));
-  vestry_html_add(html,
-                  "<dl class=\"%-s\"><div><dt>sold</dt><dd>%lld</dd></div><div><dt>paid</dt><dd>%lld</dd></div>"
-                  "<div><dt>sold twice</dt><dd>%lld</dd></div><div><dt>lost</dt><dd>%lld</dd></div></dl>",
-                  audit.sold != audit.paid || audit.twice || audit.lost ? "wrong" : "right", (long long)audit.sold,
-                  (long long)audit.paid, (long long)audit.twice, (long long)audit.lost);
+  vestry_html_add(
+      html,
+      "<dl class=\"%-s\"><div><dt>sold</dt><dd>%lld</dd></div><div class=\"inside\"><dt>paid</dt><dd>%lld</dd></div>"
+      "<div class=\"inside\"><dt>sold twice</dt><dd>%lld</dd></div><div class=\"inside\"><dt>lost</dt>"
+      "<dd>%lld</dd></div></dl>",
+      audit.sold != audit.paid || audit.twice || audit.lost ? "wrong" : "right", (long long)audit.sold,
+      (long long)audit.paid, (long long)audit.twice, (long long)audit.lost);
   vestry_html_add(html, "<progress max=\"%d\" value=\"%lld\" aria-label=\"sold\"></progress><p>Evening %lld%-s</p>",
                   BLOCKS * ROWS * PLACES, (long long)audit.sold, (long long)audit.show,
                   audit.next_ms ? ": sold out. The next one is on sale in a moment." : "");
@@ -237,12 +236,13 @@ vestry_err hall_page(vestry_render *render, vestry_html *html, void *ctx) {
   const vestry_page_part house = {.id = "house", .share = "", .render = house_part, .app = &app->house};
   vestry_render_part(render, html, &ticker);
   err = put_basket(app, render, html, buyer);
-  vestry_html_add(html, "<section id=\"nodes\"><h2>Behind the scenes</h2>");
+  vestry_html_add(html, "<section id=\"nodes\"%-s><h2>Behind the scenes</h2>",
+                  app->house.node.number ? "" : " class=\"inside\"");
   vestry_render_part(render, html, &house);
   if (app->house.node.number)
     vestry_html_add(html,
                     "<button class=\"plug\" data-on:click=\"@post('/plug/%u', {filterSignals: {include: '^$'}})\">"
-                    "Pull the plug of node %u</button>",
+                    "Pull the plug of server %u</button>",
                     app->house.node.number, app->house.node.number);
   vestry_html_add(html, "</section>");
   vestry_html_add(html,
@@ -259,13 +259,14 @@ vestry_err hall_page(vestry_render *render, vestry_html *html, void *ctx) {
   }
   vestry_html_add(html, "<details id=\"developers\"><summary>For developers</summary>");
   if (!app->house.node.number)
-    vestry_html_add(html, "<p><code>--nodes 3</code> starts three nodes, each with a plug to pull.</p>");
+    vestry_html_add(html, "<p><code>--nodes 3</code> starts three processes, each with a plug to pull.</p>");
   if (!app->has_door)
     vestry_html_add(html, "<p><code>--listen 0.0.0.0</code> admits your phone, too, and shows a code to scan.</p>");
   vestry_html_add(
       html,
       "<p>In a terminal: <code>%-s%s &quot;UPDATE seat SET kept = 1 WHERE block = 'A' AND row "
-      "= 2&quot;</code> repaints block A; the small numbers of the other blocks do not change.</p></details></footer>",
+      "= 2&quot;</code> repaints block A. While this is open, the small number below a block counts its renders by the "
+      "process that serves this page; those of the other blocks do not change.</p></details></footer>",
       is_file ? "sqlite3 " : "psql -c", is_file ? app->db.file : "");
   vestry_render_end(render, html);
   vestry_html_add(html, "</div></div>");

@@ -86,7 +86,7 @@ static vestry_err put_node(void *row, void *ctx) {
   const bool is_alive = shown->now - of->beat_ms < SILENT_MS, is_own = of->number == shown->own->number;
   if (of->number > shown->own->count || !of->number != !shown->own->number) return VESTRY_OK; /* of an earlier start */
   if (of->number)
-    vestry_html_add(shown->html, "<li class=\"%-s\"%-s>Node %u%-s</li>", is_alive ? "up" : "down",
+    vestry_html_add(shown->html, "<li class=\"%-s\"%-s>Server %u%-s</li>", is_alive ? "up" : "down",
                     is_own ? " aria-current=\"true\"" : "", of->number,
                     !is_alive ? ": unplugged"
                     : is_own  ? ": you are here"
@@ -111,7 +111,8 @@ vestry_err house_part(vestry_render *render, vestry_html *html, void *ctx) {
                                VESTRY_EACH_ROW(&beat_row_shape, &(beat_row){0}, put_node, &shown));
   const int64_t commits = shown.commits ? shown.commits : 1, tabs = shown.tabs ? shown.tabs : 1;
   vestry_html_add(html,
-                  "</ul><dl><div><dt>tabs</dt><dd>%lld</dd></div><div><dt>renders per commit</dt><dd>%lld.%lld</dd>"
+                  "</ul><dl class=\"inside\"><div><dt>tabs</dt><dd>%lld</dd></div><div><dt>renders per "
+                  "commit</dt><dd>%lld.%lld</dd>"
                   "</div><div><dt>bytes per second to a tab</dt><dd>%lld</dd></div>",
                   (long long)shown.tabs, (long long)(shown.renders / commits),
                   (long long)(shown.renders * 10 / commits % 10), (long long)(shown.bytes / tabs));

@@ -37,8 +37,8 @@ static void count(vestry_timer *timer, void *ctx) {
 static vestry_err welcome(vestry_sql_transaction *transaction, void *ctx) {
   static const char *const said[] = {
       "Welcome! Open this page in a second window, and log in with another name: each message appears in both at once.",
-      ("Then end the server with Ctrl-C, and continue writing. Your messages appear below in grey, and are sent once, "
-       "in this order, when the server is back."),
+      ("Then cut the connection, and continue writing. Your messages appear below in grey, and are sent once, in this "
+       "order, when it is back."),
       "Each channel has an address. Send the address of #random to someone; Back returns here."};
   (void)ctx;
   vestry_err err = vestry_sql_run(transaction, "SELECT 1 FROM message LIMIT 1", NULL, NULL, NULL);

@@ -192,10 +192,11 @@ static vestry_err render(vestry_render *render, vestry_html *html, void *ctx) {
                   amount(value_at(app, SENT, count - 1), "/s", text[1]), SENT);
   add_chart(app, html, RECEIVED, SENT, count, top, "Incoming and outgoing traffic", amount(top, "/s", text[2]),
             amount(top / 2, "/s", text[3]));
-  vestry_html_add(html,
-                  "</section></div><p id=\"cost\">Open tabs: <b>%zu</b>. Renders so far: <b>%llu</b>, one per second "
-                  "for all tabs together, and none without tabs.</p>",
-                  stats.streams_count, (unsigned long long)stats.renders_count);
+  vestry_html_add(
+      html,
+      "</section></div><p id=\"cost\">Open tabs: <b>%zu</b>. Updates so far: <b>%llu</b>, one a second, for "
+      "all tabs together.</p>",
+      stats.streams_count, (unsigned long long)stats.renders_count);
   vestry_render_end(render, html);
   return program_live_end(html);
 }

@@ -98,9 +98,9 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
       PAGE_VIEWPORT PAGE_HEAD, client_url());
   for (int i = 0; i < DEVICES; i++)
     vestry_html_add(&html,
-                    "<p class=\"row\"><span><b id=\"device%d\">…</b> °C</span> <button "
+                    "<p class=\"row\"><span>Device %d: <b id=\"device%d\">…</b> °C</span> <button "
                     "data-on:click=\"@post('/cool/%d')\">Cool %d</button></p>",
-                    i, i, i);
+                    i, i, i, i);
   vestry_html_stream(&html, req, NULL, NULL, "/live"); // opens the stream of the page, and supervises it
   vestry_err error = vestry_reply_html(reply, &html);
   vestry_html_finish(&html);

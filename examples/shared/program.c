@@ -42,8 +42,8 @@ enum { HEARTBEAT_MS = 3000, STOP_MS = 1200 };
 #define STYLES "<link rel=\"stylesheet\" href=\"/style.css\"><link rel=\"stylesheet\" href=\"/own.css\">"
 /* The first element of a body is shown until the client is loaded and hides it. */
 #define LATE                                                                                                           \
-  "<p class=\"late\" data-show=\"false\">The page's script has not loaded. Check the Internet connection, or set the " \
-  "client's file with <code>--datastar-file</code>.</p><noscript><p>This page needs JavaScript.</p></noscript>"
+  "<p class=\"late\" data-show=\"false\">The page's script has not loaded. Check the Internet connection, and reload " \
+  "the page.</p><noscript><p>This page needs JavaScript.</p></noscript>"
 
 /* Set the frame of all documents. Datastar's attributes are code, and escaping prevents texts of users from becoming
  * code. The client compiles the attributes with the document's nonce. A client before 1.0.3 needs unsafe-eval instead,

@@ -212,7 +212,7 @@ test('auction: layout on phone and desktop, light and dark', { skip: sameInFiref
       for (const where of ['', 'lot/1', 'offer']) {
         const tab = await auction.person('Ada', where, { viewport, colorScheme });
         assert.ok(await tab.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} ${where}`);
-        if (where !== 'offer') await tab.until(() => /^\d\d:\d\d:\d\d$/.test(document.querySelector('time').textContent));
+        if (where !== 'offer') await tab.until(() => /^Ends in \d\d:\d\d:\d\d$/.test(document.querySelector('time').textContent));
         await picture(tab.page, `auction-${where.replace('/', '') || 'lots'}-${name}-${colorScheme}`);
       }
     }

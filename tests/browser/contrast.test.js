@@ -3,7 +3,8 @@
 // contrast of 4.5 : 1, edges of fields 3 : 1 (WCAG 2), light, dark and printed; before and after the login, after the
 // main action of the example, and while its server is away. At 320 px, and with text of double size at 640 px, no page
 // scrolls sideways; buttons have at least 24 px in each direction; no element moves for users who prefer reduced
-// motion. Texts of users have their own direction wherever they are shown.
+// motion. Texts of users have their own direction wherever they are shown. No text is for developers, except below the
+// summary that says so.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -14,7 +15,7 @@ const { PURPOSES, enter } = require('./purposes.js');
 after(closeChrome);
 
 // Runs in the page. Transparent backgrounds are blended with those below, and so are elements with an opacity.
-function measure() {
+function measure(isForUsers) {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const known = new Map();
   const rgba = (colour) => {
@@ -54,6 +55,9 @@ function measure() {
     const says = text.trim();
     if ((/\bAda\b|\bby keys\b/i.test(text) || el.matches('input[type=text], input:not([type]), textarea')) && !el.closest('svg, button') &&
       !['plaintext', 'isolate'].includes(style.unicodeBidi)) bad.push(`direction ${style.unicodeBidi}: ${el.outerHTML.slice(0, 120)}`);
+    const jargon = /--\w|Ctrl-C|\b(bytes?|commit\w*|dispatch\w*|GET|nodes?|process(es)?|render\w*|sessions?|sold twice|streams?|topics?)\b/i;
+    for (const of of [says, el.title, el.ariaLabel, el.placeholder])
+      if (jargon.test(of ?? '') && isForUsers && !el.closest('#developers')) bad.push(`for developers: ${el.outerHTML.slice(0, 120)}`);
     if (says && !el.closest('svg, script, style, noscript')) check('text', el, style.color, groundOf(el), 4.5);
     if (el.matches('input:not([type=checkbox], [type=radio], [type=hidden]), textarea, select')) {
       check('value', el, style.color, groundOf(el), 4.5);
@@ -77,7 +81,10 @@ function measure() {
     const { width, height } = el.getBoundingClientRect();
     if (width && Math.min(width, height) < 24) bad.push(`small ${width} x ${height}: ${el.outerHTML.slice(0, 120)}`);
   }
+  const closed = [...document.querySelectorAll('details:not([open])')];
+  for (const one of closed) one.open = true;
   const wide = document.documentElement.scrollWidth;
+  for (const one of closed) one.open = false;
   if (wide > innerWidth) bad.push(`sideways: ${wide} in ${innerWidth}`);
   return bad;
 }
@@ -117,7 +124,7 @@ for (const name of EXAMPLES) {
     const all = async (state) => {
       for (const [colorScheme, media] of [['light', 'screen'], ['dark', 'screen'], ['dark', 'print']]) {
         await page.emulateMedia({ colorScheme, media, reducedMotion: 'reduce' });
-        assert.deepEqual(await page.evaluate(measure), [], `${state}, ${colorScheme}, ${media}`);
+        assert.deepEqual(await page.evaluate(measure, true), [], `${state}, ${colorScheme}, ${media}`);
         await picture(page, `${name}-${state}-${colorScheme}-${media}`);
       }
       assert.equal(await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor), 'rgb(255, 255, 255)', 'paper');

@@ -11,36 +11,12 @@ after(closeChrome);
 const asDatastar = { headers: { 'Datastar-Request': 'true' } };
 const SIZES = { phone: { width: 360, height: 740 }, desk: { width: 1280, height: 800 } };
 
-// Runs in the page: colours as displayed, and the contrast of the text on them (WCAG 2, relative luminance).
+// Runs in the page. contrast.test.js measures the contrast of its texts.
 function measure() {
-  const channel = (value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
-  const rgb = (colour) => {
-    const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-    canvas.fillStyle = colour;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const luminance = (colour) => {
-    const [r, g, b] = rgb(colour).map((value) => channel(value / 255));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ground = (el) => {
-    for (; el; el = el.parentElement) {
-      const colour = getComputedStyle(el).backgroundColor;
-      if (rgb(colour)[3] === 255) return colour;
-    }
-    return 'white';
-  };
-  const contrast = (selector) => {
-    const el = document.querySelector(selector);
-    const [a, b] = [luminance(getComputedStyle(el).color), luminance(ground(el))].sort((x, y) => y - x);
-    return (a + 0.05) / (b + 0.05);
-  };
   const shown = getComputedStyle(document.querySelector('#counter'));
   const box = (selector) => document.querySelector(selector).getBoundingClientRect();
   return {
-    ground: luminance(getComputedStyle(document.documentElement).backgroundColor),
-    contrasts: ['h1', '#state', '#counter', '#add', '#stop', 'footer'].map((selector) => [selector, contrast(selector)]),
+    red: Number(/\d+/.exec(getComputedStyle(document.documentElement).backgroundColor)[0]),
     overflow: document.documentElement.scrollWidth - innerWidth,
     buttons: ['#start', '#add', '#stop'].map((selector) => ({ height: box(selector).height, right: box(selector).right })),
     counterHeight: box('#counter').height,
@@ -66,8 +42,7 @@ for (const [device, viewport] of Object.entries(SIZES)) {
       await tab.atLeast(11);
       await picture('running');
       const seen = await tab.page.evaluate(measure);
-      assert.ok(colorScheme === 'light' ? seen.ground > 0.7 : seen.ground < 0.05, `ground ${seen.ground}`);
-      for (const [selector, contrast] of seen.contrasts) assert.ok(contrast >= 4.5, `${selector}: contrast ${contrast}`);
+      assert.ok(colorScheme === 'light' ? seen.red > 220 : seen.red < 50, `red of the ground: ${seen.red}`);
       assert.ok(seen.overflow <= 0, 'the page scrolls sideways');
       for (const { height, right } of seen.buttons) {
         assert.ok(height >= 44, `a button of ${height} px is hard to hit`);
