@@ -23,9 +23,7 @@
 #include <sys/queue.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/memory.h"
 #include "base/refs.h"
 #include "base/wait.h"
@@ -104,15 +102,6 @@ static vestry_err create(const vsi_environment *environment, const vestry_transp
 
 /* -------------------------------------------------------------------------------------------------- the group ---- */
 
-/* A block: the connections whose ids are equal except for the last six bits. A lookup by id finds the block in a map,
- * and then searches the list from the block's first connection. */
-enum { BLOCK = 64 };
-typedef struct block {
-  vsi_map_link in;          /* first member */
-  uint64_t number;          /* common to the ids of its connections: id / BLOCK */
-  vestry_connection *first; /* the connection with the lowest id that has not left */
-} block;
-
 struct vsi_group {
   vsi_environment environment; /* first member: an environment is its group */
   vestry_connection_options defaults;
@@ -125,7 +114,6 @@ struct vsi_group {
   bool closed;                          /* guarded by lock: no connection is accepted */
   bool is_ending;                       /* guarded by lock: vsi_group_close was called */
   size_t holds_count;                   /* guarded by lock: threads between vsi_group_hold and vsi_group_release */
-  vsi_map blocks;                       /* guarded by lock */
   vsi_loads loads;                      /* guarded by lock: connections whose queues hold something, or held something
                                            when they were last checked */
   vsi_group_stats totals;               /* guarded by lock; events: of connections that have left */
@@ -151,7 +139,6 @@ void vsi_group_unref(vsi_group *group) {
   if (VSI_ENCODES) vsi_codings_destroy(group->codings);
   pthread_cond_destroy(&group->left);
   vsi_mutex_finish(&group->lock);
-  vsi_map_free_all(&group->blocks, group->environment.host, offsetof(block, in));
   vsi_free(group->environment.host, group);
 }
 
@@ -221,75 +208,18 @@ static void let_changes_in(vsi_group *group) {
   for (int i = 0; i < PATIENCE && atomic_load_explicit(&group->waiting_count, memory_order_relaxed); i++) sched_yield();
 }
 
-static block *find_block_locked(const vsi_group *group, uint64_t number) {
-  vsi_map_link *at = vsi_map_first(&group->blocks, vsi_hash_number(number));
-  while (at && ((block *)at)->number != number) at = vsi_map_further(at);
-  return (block *)at;
-}
-
-/* Memory for a block and for its place in the map, allocated before the lock is taken, because no function is called
- * under it. */
-typedef struct block_room {
-  block *made;
-  vsi_map_room room;
-} block_room;
-
-/* Return whether a block for the next id exists, or memory for it is in `from`. If not, *ret_bits is the size that the
- * map needs (log2 of the number of buckets); 0: the map is large enough. */
-static bool has_block_locked(vsi_group *group, block_room *from, unsigned *ret_bits) {
-  if (find_block_locked(group, (group->totals.opened + 1) / BLOCK)) return true;
-  *ret_bits = vsi_map_wanted(&group->blocks, group->blocks.count + 1);
-  return from->made && (!*ret_bits || (from->room.buckets && from->room.bits >= *ret_bits));
-}
-
-static void enter_locked(vsi_group *group, vestry_connection *connection, block_room *from) {
-  connection->id = ++group->totals.opened;
-  group->totals.open++;
-  const uint64_t number = connection->id / BLOCK;
-  if (!find_block_locked(group, number)) {
-    vsi_map_room_take(&group->blocks, &from->room);
-    *from->made = (block){.number = number, .first = connection};
-    vsi_map_add(&group->blocks, &from->made->in, vsi_hash_number(number));
-    from->made = NULL;
+/* Give a connection its id and append it. Returns false if the group is closed. */
+static bool enter(vsi_group *group, vestry_connection *connection) {
+  lock_to_change(group);
+  const bool enters = !group->closed;
+  if (enters) {
+    connection->id = ++group->totals.opened;
+    group->totals.open++;
+    TAILQ_INSERT_TAIL(&group->list, connection, in_group);
+    move_walks_locked(group, NULL, connection); /* walks at the end of the list continue here */
   }
-  TAILQ_INSERT_TAIL(&group->list, connection, in_group);
-  move_walks_locked(group, NULL, connection); /* walks at the end of the list continue here */
-}
-
-/* Give a connection its id and append it: OK | CLOSED | NO_MEMORY. */
-static vestry_err enter(vsi_group *group, vestry_connection *connection) {
-  const vestry_host *host = group->environment.host;
-  block_room from = {NULL, {NULL, 0}};
-  vestry_err error = VESTRY_OK;
-  for (bool is_in = false; !is_in && !error;) {
-    unsigned bits = 0;
-    lock_to_change(group);
-    if (group->closed)
-      error = VESTRY_CLOSED;
-    else if ((is_in = has_block_locked(group, &from, &bits)))
-      enter_locked(group, connection, &from);
-    vsi_mutex_unlock(&group->lock);
-    if (is_in || error) break;
-    if (!from.made) from.made = vsi_calloc(host, 1, sizeof *from.made);
-    if (!from.made || vsi_map_room_make(&from.room, host, bits)) error = VESTRY_NO_MEMORY;
-  }
-  vsi_free(host, from.made);
-  vsi_map_room_free(&from.room, host);
-  return error;
-}
-
-/* Update the block of a connection that leaves; before it is removed from the list. Returns the block if it is empty
- * now, so that the caller frees it. */
-static block *leave_block_locked(vsi_group *group, const vestry_connection *connection) {
-  block *in = find_block_locked(group, connection->id / BLOCK);
-  if (in->first != connection) return NULL;
-  vestry_connection *next = TAILQ_NEXT(connection, in_group);
-  if (next && next->id / BLOCK == in->number) {
-    in->first = next;
-    return NULL;
-  }
-  vsi_map_remove(&group->blocks, &in->in);
-  return in;
+  vsi_mutex_unlock(&group->lock);
+  return enters;
 }
 
 vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, void *transport,
@@ -303,12 +233,12 @@ vestry_err vsi_group_connect(vsi_group *group, const vestry_transport_ops *ops, 
   error = create(&group->environment, ops, transport, &made, hooks, given, &connection);
   if (error) return error;
   vsi_group_ref(group); /* held by the connection */
-  error = enter(group, connection);
-  if (error)
+  if (!enter(group, connection)) {
     vsi_connection_discard(connection);
-  else
-    *ret_connection = connection;
-  return error;
+    return VESTRY_CLOSED;
+  }
+  *ret_connection = connection;
+  return VESTRY_OK;
 }
 
 static void add_events_locked(vsi_group_stats *sum, const vestry_connection *connection) {
@@ -348,7 +278,6 @@ static void ended(const vsi_environment *environment, vestry_connection *connect
   meet_locked(group, connection);
   vsi_histogram_add(&group->tally.ages, &vsi_ages, age_ms);
   move_walks_locked(group, connection, TAILQ_NEXT(connection, in_group));
-  block *empty = leave_block_locked(group, connection);
   TAILQ_REMOVE(&group->list, connection, in_group);
   vsi_loads_file(&group->loads, &connection->load, &connection->place, 0);
   VSI_ASSERT(group->totals.open > 0);
@@ -358,7 +287,6 @@ static void ended(const vsi_environment *environment, vestry_connection *connect
   add_events_locked(&group->totals, connection);
   pthread_cond_broadcast(&group->left);
   vsi_mutex_unlock(&group->lock);
-  vsi_free(environment->host, empty);
 }
 
 size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, size_t limit,
@@ -373,11 +301,18 @@ size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, size_t limit,
 }
 
 vestry_connection *vsi_group_find(vsi_group *group, uint64_t id) {
+  vsi_group_walk walk;
   vsi_mutex_lock(&group->lock);
-  const block *in = find_block_locked(group, id / BLOCK);
-  vestry_connection *found = in ? in->first : NULL;
-  while (found && found->id < id) found = TAILQ_NEXT(found, in_group);
-  found = found && found->id == id ? vestry_connection_ref(found) : NULL;
+  begin_walk_locked(group, &walk, NULL);
+  for (int steps = 1; walk.next && walk.next->id < id; steps++) {
+    walk.next = TAILQ_NEXT(walk.next, in_group);
+    if (steps % VSI_GROUP_CHUNK) continue;
+    vsi_mutex_unlock(&group->lock);
+    let_changes_in(group);
+    vsi_mutex_lock(&group->lock);
+  }
+  vestry_connection *found = walk.next && walk.next->id == id ? vestry_connection_ref(walk.next) : NULL;
+  end_walk_locked(group, &walk);
   vsi_mutex_unlock(&group->lock);
   return found;
 }

@@ -158,7 +158,7 @@ static void ended_connections_are_counted_by_age(void **state) {
   bench_finish(&b);
 }
 
-/* A connection is found by its number after others have ended; without memory for the index it is not accepted. */
+/* A connection is found by its number after others have ended. */
 static void connections_are_found_by_number(void **state) {
   enum { NUMBERED = 200 };
   bench b;
