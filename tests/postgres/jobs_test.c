@@ -4,6 +4,7 @@
 #include "jobs/contract.h"
 #include "postgres/host_clock.h"
 #include "postgres/shop.h"
+#include "postgres/strangers.h"
 #include "vestry/data/jobs.h"
 #include "vestry/data/postgres.h"
 #include "vestry/vestry.h"
@@ -12,11 +13,18 @@
 
 enum { CONNECTIONS = 4 /* in a node's pool */, HISTORIES = 10 };
 
+static uint64_t disturbances_count; /* of the current database */
+
 static void make(void) {
+  disturbances_count = 0;
+  strangers_rest();
   postgres_server_run(shop_server(), SHOP_CLEAR "; CREATE TABLE t(x integer)");
 }
 
-static void remove_all(void) {} /* the next make clears it */
+/* The next make clears the database. */
+static void remove_all(void) {
+  strangers_rest();
+}
 
 static vestry_err open_node_at(crew_node *n, const vestry_host *host, const char *url, uint32_t connections_count,
                                const vestry_jobs_options *options) {
@@ -54,10 +62,16 @@ static void unfollow(crew_node *n, void *database) {
   vestry_postgres_destroy(database);
 }
 
-/* Terminate all other connections, and wait for their end. */
+/* Terminate the nodes' connections, and wait for their end; or let another client act. */
 static void disturb(crew_node *n) {
-  postgres_server_run(shop_server(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-                                     " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()");
+  const uint64_t at = (uint64_t)atomic_load(&crew_clock_ms) * 64 + ++disturbances_count % 64;
+  const uint64_t chance = at * UINT64_C(0x9E3779B97F4A7C15) >> 20;
+  if (chance % 3 == 0)
+    strangers_cut();
+  else if (chance % 3 == 1)
+    strangers_act(chance / 3);
+  else
+    strangers_lock();
 }
 
 static bool calm(crew_node *n) {

@@ -175,9 +175,10 @@ static bool is_ready(const postgres_server *server) {
 void postgres_server_start(postgres_server *server, const char *const *settings) {
   char port[16];
   snprintf(port, sizeof port, "%d", server->port);
-  const char *arguments[ARGUMENTS_MAX] = {"postgres", "-D",        "data", "-k", server->folder,
-                                          "-h",       "127.0.0.1", "-p",   port, "-F"};
-  size_t count = 10;
+  const char *arguments[ARGUMENTS_MAX] = {"postgres",     "-D", "data",      "-k",
+                                          server->folder, "-h", "127.0.0.1", "-p",
+                                          port,           "-F", "-c",        "max_prepared_transactions=10"};
+  size_t count = 12;
   for (; settings && *settings; settings++) {
     assert_true(count + 3 < ARGUMENTS_MAX);
     arguments[count++] = "-c";
