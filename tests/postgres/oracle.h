@@ -17,7 +17,8 @@
  *
  * Other events: pages read in transactions of each kind, and some catch failures and show them. A page's connection
  * is cut during its render. The follower's connection is cut, or its process is stopped. The server crashes, or
- * returns and cannot be followed. The pages' clock steps. A page that shows a failure must recover by itself. */
+ * returns and cannot be followed. The pages' clock steps. Other clients hold snapshots and locks, change definitions,
+ * settings and rights, and end vestry's sessions. A page that shows a failure must recover by itself. */
 #ifndef TESTS_POSTGRES_ORACLE_H
 #define TESTS_POSTGRES_ORACLE_H
 
@@ -29,6 +30,7 @@ enum {
   ORACLE_PAGES = 40,
   ORACLE_PAGES_BY_TABLES = 8,
   ORACLE_WRITERS = 4,
+  ORACLE_STRANGERS = 2,
   ORACLE_SQL_BYTES = 256,
   ORACLE_HISTORY_BYTES = 32000
 };
@@ -49,6 +51,7 @@ typedef struct oracle_writer {
   bool is_open, is_late; /* late: its commit is in the WAL, but not visible */
   bool has_written;      /* in this transaction */
   unsigned savepoints;
+  const struct oracle_strange *holds; /* a stranger only */
 } oracle_writer;
 
 typedef struct oracle_world {
@@ -59,7 +62,7 @@ typedef struct oracle_world {
   size_t pages_count;
   vestry_postgres_level level;
   bool is_bounded; /* each application has small bounds, which are reached */
-  oracle_writer writers[ORACLE_WRITERS];
+  oracle_writer writers[ORACLE_WRITERS + ORACLE_STRANGERS]; /* the strangers last */
   PGconn *truth;
   uint64_t random, names;
   uint64_t steps, commits;            /* of clients */
@@ -82,6 +85,26 @@ void oracle_write(oracle_world *w);
 /* After a server crash: reconnect the clients, and end prepared transactions. */
 void oracle_writers_again(oracle_world *w);
 void oracle_writers_close(oracle_world *w);
+/* End the clients' transactions. */
+void oracle_writers_rest(oracle_world *w);
+/* Run a statement of a client; return whether it succeeded. */
+bool oracle_run(oracle_world *w, oracle_writer *by, const char *sql);
+/* The client has committed. */
+void oracle_count(oracle_world *w, oracle_writer *by);
+
+/* oracle_strangers.c: what other clients of the server hold and change. */
+void oracle_strangers_open(oracle_world *w);
+/* Let one of the strangers begin something, or end it. */
+void oracle_strangers_step(oracle_world *w);
+/* End everything during which reads of pages may fail. */
+void oracle_strangers_rest(oracle_world *w);
+/* After a server crash: reconnect, and end everything. */
+void oracle_strangers_again(oracle_world *w);
+void oracle_strangers_close(oracle_world *w);
+/* Print how often each has begun, in all worlds. */
+void oracle_strangers_print(void);
+/* End all sessions of vestry. */
+void oracle_end_sessions(oracle_world *w);
 
 /* oracle_world.c. Some clients' transactions begin before the follower starts. */
 void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level level, bool is_bounded);

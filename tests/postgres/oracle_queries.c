@@ -42,6 +42,7 @@ const char oracle_schema[] =
     "CREATE FUNCTION caught_view(g int) RETURNS bigint LANGUAGE plpgsql AS $$DECLARE n bigint; BEGIN BEGIN SELECT "
     "count(*) INTO n FROM va WHERE grp = g; PERFORM 1 / (n % 2); RETURN n; EXCEPTION WHEN division_by_zero THEN RETURN "
     "-1; END; END$$;"
+    "GRANT USAGE ON SCHEMA public TO site; GRANT SELECT ON ALL TABLES IN SCHEMA public TO site; CREATE SCHEMA aside;"
     "ANALYZE";
 
 static const char *const queries[] = {

@@ -91,6 +91,10 @@ static void run_step(oracle_world *w) {
     site_pass_ms(&w->on, (uint64_t)1 << oracle_random(w, 28)); /* three days at most */
   else if (how == 8)
     oracle_world_crash(w);
+  else if (how == 9)
+    oracle_end_sessions(w);
+  else if (how < 34)
+    oracle_strangers_step(w);
   else
     oracle_write(w);
   w->is_inside = oracle_random(w, 4) == 0;
@@ -159,6 +163,7 @@ static void run_level(vestry_postgres_level level, bool is_bounded, const char *
   print_message("  for nothing, by reason");
   for (size_t i = 0; i < REASONS; i++) print_message("%s %s: %.0f", i ? "," : "", reasons[i], t.for_nothing[i]);
   print_message("\n");
+  oracle_strangers_print();
   assert_true(is_true && t.changed > 0);
 }
 
@@ -180,6 +185,7 @@ static void random_commits_beyond_the_bounds_leave_all_pages_current(void **stat
 static int open_server(void **state) {
   postgres_server_init(shop_server(), 0);
   postgres_server_start(shop_server(), oracle_settings);
+  postgres_server_run(shop_server(), "CREATE ROLE site LOGIN REPLICATION; ALTER ROLE site SET lock_timeout = 1");
   return 0;
 }
 

@@ -14,8 +14,8 @@ enum { WAIT_MS = 20000, PASSES_MOST = 200 };
  * frequent. */
 #define SETTINGS                                                                                                       \
   "jit=off", "synchronous_standby_names=nobody", "synchronous_commit=local", "autovacuum_naptime=1",                   \
-      "autovacuum_vacuum_threshold=20", "autovacuum_vacuum_scale_factor=0", "max_prepared_transactions=10",            \
-      "deadlock_timeout=20ms", "wal_writer_delay=10ms", "max_connections=24", "max_pred_locks_per_transaction=128"
+      "autovacuum_vacuum_threshold=20", "autovacuum_vacuum_scale_factor=0", "deadlock_timeout=20ms",                   \
+      "wal_writer_delay=10ms", "max_connections=24", "max_pred_locks_per_transaction=128"
 const char *const oracle_settings[] = {SETTINGS, NULL};
 const char *const oracle_settings_refusing[] = {SETTINGS, "max_wal_senders=0", NULL};
 
@@ -127,6 +127,7 @@ static bool has_failed(const oracle_world *w) {
 
 /* Failed renders are tried again after a delay. The loop also waits for a client's step within a render. */
 bool oracle_world_settle(oracle_world *w) {
+  oracle_strangers_rest(w);
   for (int i = 0; i < PASSES_MOST; i++) {
     uint64_t before = w->steps;
     vestry_err error = vestry_postgres_settle(w->database, WAIT_MS, NULL);
@@ -156,6 +157,7 @@ void oracle_world_cut(oracle_world *w) {
 
 void oracle_world_pause(oracle_world *w) {
   char topic[16];
+  oracle_strangers_rest(w);
   const int pid = follower_process(w);
   if (!pid) return;
   kill(pid, SIGSTOP);
@@ -170,8 +172,10 @@ void oracle_world_pause(oracle_world *w) {
 static void open_truth(oracle_world *w) {
   w->truth = postgres_server_connect(shop_server());
   assert_int_equal(PQstatus(w->truth), CONNECTION_OK);
-  run_for_truth(w, "SET default_transaction_isolation = 'repeatable read'; SET enable_seqscan = on;"
-                   "SET enable_bitmapscan = on; SET enable_indexonlyscan = on; SET enable_hashjoin = on");
+  run_for_truth(
+      w,
+      "SET client_min_messages = error; SET default_transaction_isolation = 'repeatable read'; SET enable_seqscan = on;"
+      "SET enable_bitmapscan = on; SET enable_indexonlyscan = on; SET enable_hashjoin = on");
   run_for_truth(w, "PREPARE waits AS SELECT 1 FROM pg_stat_get_activity($1) WHERE wait_event = 'SyncRep'");
 }
 
@@ -180,8 +184,9 @@ static void start_again(oracle_world *w, const char *const *settings) {
   postgres_server_kill(shop_server());
   postgres_server_start(shop_server(), settings);
   open_truth(w);
-  prepare_truth(w);
   oracle_writers_again(w);
+  oracle_strangers_again(w);
+  prepare_truth(w);
 }
 
 void oracle_world_crash(oracle_world *w) {
@@ -221,7 +226,7 @@ static void choose_plans(oracle_world *w) {
   bool is_by_index = oracle_random(w, 2);
   for (size_t i = 0; i < sizeof switches / sizeof *switches; i++) {
     bool is_on = !(is_by_index && i < 2) && oracle_random(w, 3);
-    snprintf(sql, sizeof sql, "ALTER ROLE postgres SET %s = %s", switches[i], is_on ? "on" : "off");
+    snprintf(sql, sizeof sql, "ALTER ROLE site SET %s = %s", switches[i], is_on ? "on" : "off");
     run_for_truth(w, sql);
   }
   bool is_fine = oracle_random(w, 8);
@@ -240,7 +245,9 @@ static void choose_bounds(oracle_world *w, vestry_postgres_options *options) {
 }
 
 static void follow(oracle_world *w) {
-  const vestry_postgres_pool_options of_pool = {.host = &w->on.th.host, .url = shop_server()->url};
+  char url[192];
+  snprintf(url, sizeof url, "host=%s port=%d user=site dbname=postgres", shop_server()->folder, shop_server()->port);
+  const vestry_postgres_pool_options of_pool = {.host = &w->on.th.host, .url = url};
   vestry_postgres_options options = {.level = w->level, .connect_ms = WAIT_MS};
   if (w->is_bounded) choose_bounds(w, &options);
   assert_int_equal(vestry_postgres_pool_create(&of_pool, &w->pool), VESTRY_OK);
@@ -303,6 +310,7 @@ static void close_application(oracle_world *w) {
 }
 
 void oracle_world_restart(oracle_world *w) {
+  oracle_strangers_rest(w);
   close_application(w);
   open_application(w);
 }
@@ -316,15 +324,18 @@ void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level lev
   w->level = level;
   w->pages_count = level == VESTRY_POSTGRES_READS ? ORACLE_PAGES : ORACLE_PAGES_BY_TABLES;
   shop_clear();
+  postgres_server_run(shop_server(), "SET client_min_messages = error; DROP SCHEMA IF EXISTS aside CASCADE");
   postgres_server_run(shop_server(), oracle_schema);
   open_truth(w);
   oracle_writers_open(w);
+  oracle_strangers_open(w);
   for (int i = 0; i < 20; i++) oracle_write(w); /* some stay open during the start */
   open_application(w);
 }
 
 void oracle_world_close(oracle_world *w) {
   oracle_writers_close(w);
+  oracle_strangers_close(w);
   close_application(w);
   PQfinish(w->truth);
 }

@@ -88,13 +88,12 @@ static bool has_written(PGresult *result) {
   return !*count || strcmp(count, "0") != 0;
 }
 
-static void count_commit(oracle_world *w, oracle_writer *by) {
+void oracle_count(oracle_world *w, oracle_writer *by) {
   w->commits += by->has_written;
   by->has_written = false;
 }
 
-/* Return whether the statement succeeded. */
-static bool run_statement(oracle_world *w, oracle_writer *by, const char *sql) {
+bool oracle_run(oracle_world *w, oracle_writer *by, const char *sql) {
   note(w, by, sql);
   PGresult *result = PQexec(by->db, sql);
   ExecStatusType status = PQresultStatus(result);
@@ -108,7 +107,7 @@ static bool run_statement(oracle_world *w, oracle_writer *by, const char *sql) {
 static bool run_random(oracle_world *w, oracle_writer *by, const char *const *forms, size_t count) {
   char sql[ORACLE_SQL_BYTES];
   oracle_write_sql(w, forms[oracle_random(w, (uint32_t)count)], sql);
-  return run_statement(w, by, sql);
+  return oracle_run(w, by, sql);
 }
 
 static bool change(oracle_world *w, oracle_writer *by) {
@@ -126,15 +125,15 @@ static void end_late(oracle_world *w, oracle_writer *by) {
   PQclear(PQexec(w->truth, sql));
   drain(by->db);
   by->is_late = false;
-  count_commit(w, by);
+  oracle_count(w, by);
 }
 
 /* The commit waits for a standby that does not exist: it is in the WAL, but not visible. */
 static void commit_late(oracle_world *w, oracle_writer *by) {
   char sql[ORACLE_SQL_BYTES];
   by->is_open = false;
-  if (!run_statement(w, by, "SET LOCAL synchronous_commit = on")) {
-    run_statement(w, by, "ROLLBACK");
+  if (!oracle_run(w, by, "SET LOCAL synchronous_commit = on")) {
+    oracle_run(w, by, "ROLLBACK");
     return;
   }
   note(w, by, "COMMIT -- is not visible yet");
@@ -149,7 +148,7 @@ static void commit_late(oracle_world *w, oracle_writer *by) {
   }
   if (by->is_late) return;
   drain(by->db);
-  count_commit(w, by);
+  oracle_count(w, by);
 }
 
 static void commit_prepared(oracle_world *w, oracle_writer *by) {
@@ -157,20 +156,20 @@ static void commit_prepared(oracle_world *w, oracle_writer *by) {
   unsigned name = (unsigned)++w->names;
   by->is_open = false;
   snprintf(sql, sizeof sql, "PREPARE TRANSACTION 'oracle%u'", name);
-  if (!run_statement(w, by, sql)) {
-    run_statement(w, by, "ROLLBACK");
+  if (!oracle_run(w, by, sql)) {
+    oracle_run(w, by, "ROLLBACK");
     return;
   }
   bool is_commit = oracle_random(w, 4);
   snprintf(sql, sizeof sql, "%s PREPARED 'oracle%u'", is_commit ? "COMMIT" : "ROLLBACK", name);
-  run_statement(w, by, sql);
-  if (is_commit) count_commit(w, by);
+  oracle_run(w, by, sql);
+  if (is_commit) oracle_count(w, by);
 }
 
 static void savepoint(oracle_world *w, oracle_writer *by, const char *what) {
   char sql[64];
   snprintf(sql, sizeof sql, "%s s%u", what, *what == 'S' ? by->savepoints++ : --by->savepoints);
-  run_statement(w, by, sql);
+  oracle_run(w, by, sql);
 }
 
 /* Run the next step of a transaction. */
@@ -182,21 +181,21 @@ static void continue_transaction(oracle_world *w, oracle_writer *by) {
     if (by->is_open)
       savepoint(w, by, "ROLLBACK TO");
     else
-      run_statement(w, by, "ROLLBACK");
+      oracle_run(w, by, "ROLLBACK");
   } else if (how < 12) {
     savepoint(w, by, "SAVEPOINT");
   } else if (how < 14) {
     if (by->savepoints) savepoint(w, by, how == 12 ? "ROLLBACK TO" : "RELEASE");
   } else if (how == 14) {
     by->is_open = false;
-    run_statement(w, by, "ROLLBACK");
+    oracle_run(w, by, "ROLLBACK");
   } else if (how == 15) {
     commit_late(w, by);
   } else if (how == 16) {
     commit_prepared(w, by);
   } else {
     by->is_open = false;
-    if (run_statement(w, by, "COMMIT")) count_commit(w, by);
+    if (oracle_run(w, by, "COMMIT")) oracle_count(w, by);
   }
 }
 
@@ -212,12 +211,12 @@ void oracle_write(oracle_world *w) {
   } else if (oracle_random(w, 5) == 0) {
     by->savepoints = 0;
     by->has_written = false;
-    by->is_open = run_statement(w, by, begins[oracle_random(w, 4)]);
+    by->is_open = oracle_run(w, by, begins[oracle_random(w, 4)]);
   } else {
     bool is_command = oracle_random(w, 40) == 0, is_done;
     by->has_written = false;
     is_done = is_command ? run_random(w, by, commands, sizeof commands / sizeof *commands) : change(w, by);
-    if (is_done) count_commit(w, by);
+    if (is_done) oracle_count(w, by);
   }
 }
 
@@ -248,9 +247,16 @@ void oracle_writers_again(oracle_world *w) {
   oracle_writers_open(w);
 }
 
-void oracle_writers_close(oracle_world *w) {
+void oracle_writers_rest(oracle_world *w) {
   for (size_t i = 0; i < ORACLE_WRITERS; i++) {
-    if (w->writers[i].is_late) end_late(w, &w->writers[i]);
-    PQfinish(w->writers[i].db);
+    oracle_writer *by = &w->writers[i];
+    if (by->is_late) end_late(w, by);
+    if (by->is_open) (void)oracle_run(w, by, "ROLLBACK");
+    by->is_open = false;
   }
+}
+
+void oracle_writers_close(oracle_world *w) {
+  oracle_writers_rest(w);
+  for (size_t i = 0; i < ORACLE_WRITERS; i++) PQfinish(w->writers[i].db);
 }

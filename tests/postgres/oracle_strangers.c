@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* Other clients of the server: a row of the table begins in one step, and another step ends it. Meanwhile pages render,
+ * clients commit, the application restarts, and the server crashes. */
+#include "postgres/oracle.h"
+
+#include "support/until.h"
+
+enum {
+  LOUD = 1,     /* reads of pages may fail until its end */
+  SESSIONS = 2, /* only new sessions have it */
+  ALONE = 4,    /* one at a time */
+};
+
+typedef struct oracle_strange {
+  const char *name, *begin, *end; /* begin NULL: a setting of the role, of the list below */
+  unsigned is;
+} oracle_strange;
+
+static const oracle_strange rows[] = {
+    {"snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM a", "COMMIT", 0},
+    {"serializable reads",
+     "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT sum(n) FROM a; UPDATE c SET v = v + 1 WHERE k = @g", "COMMIT", 0},
+    {"idle writer", "BEGIN; INSERT INTO c VALUES(@x + 1000, 1)", "ROLLBACK", 0},
+    {"advisory lock", "SELECT pg_advisory_lock(130178100785785), pg_advisory_lock(@n)",
+     "SELECT pg_advisory_unlock_all()", 0},
+    {"row locks", "BEGIN; SELECT 1 FROM a WHERE grp = @g FOR UPDATE; SELECT 1 FROM c FOR KEY SHARE", "COMMIT", 0},
+    {"table lock", "BEGIN; LOCK TABLE a, c IN SHARE ROW EXCLUSIVE MODE", "COMMIT", 0},
+    {"exclusive lock", "BEGIN; LOCK TABLE c IN ACCESS EXCLUSIVE MODE", "COMMIT", LOUD},
+    {"lock of the catalog", "BEGIN; LOCK TABLE pg_class, pg_attribute IN SHARE ROW EXCLUSIVE MODE", "ROLLBACK", 0},
+    {"prepared", "BEGIN; UPDATE c SET v = v + 1 WHERE k = @g; PREPARE TRANSACTION 'held'", "COMMIT PREPARED 'held'", 0},
+    {"prepared in vain", "BEGIN; DELETE FROM p WHERE k < @n; PREPARE TRANSACTION 'vain'", "ROLLBACK PREPARED 'vain'",
+     0},
+    {"column added", "BEGIN; ALTER TABLE a ADD COLUMN y@x int DEFAULT 3", "COMMIT", LOUD},
+    {"column renamed", "ALTER TABLE c RENAME COLUMN v TO w", "ALTER TABLE c RENAME COLUMN w TO v", LOUD | ALONE},
+    {"rename undone", "BEGIN; ALTER TABLE b RENAME COLUMN v TO w; UPDATE b SET w = w + 1", "ROLLBACK", LOUD},
+    {"other schema", "ALTER TABLE c SET SCHEMA aside", "ALTER TABLE aside.c SET SCHEMA public", LOUD | ALONE},
+    {"partition detached", "ALTER TABLE p DETACH PARTITION p0; UPDATE p0 SET v = v + 1",
+     "ALTER TABLE p ATTACH PARTITION p0 FOR VALUES FROM (0) TO (100)", 0},
+    {"table replaced",
+     "ALTER TABLE c SET SCHEMA aside; CREATE TABLE c (LIKE aside.c INCLUDING ALL); INSERT INTO c SELECT k, v + 1 FROM "
+     "aside.c; GRANT SELECT ON c TO site",
+     "DROP TABLE c; ALTER TABLE aside.c SET SCHEMA public", ALONE},
+    {"rights", "REVOKE SELECT ON a, c FROM site", "GRANT SELECT ON a, c TO site", LOUD | ALONE},
+    {"right of the schema", "REVOKE USAGE ON SCHEMA public FROM site", "GRANT USAGE ON SCHEMA public TO site",
+     LOUD | SESSIONS},
+    {"login", "ALTER ROLE site NOLOGIN", "ALTER ROLE site LOGIN", LOUD | SESSIONS},
+    {"replication", "ALTER ROLE site NOREPLICATION", "ALTER ROLE site REPLICATION", LOUD | SESSIONS},
+    {"setting", NULL, "ALTER ROLE site IN DATABASE postgres RESET ALL", SESSIONS},
+    {"setting", NULL, "ALTER ROLE site IN DATABASE postgres RESET ALL", SESSIONS},
+    {"setting", NULL, "ALTER ROLE site IN DATABASE postgres RESET ALL", SESSIONS}};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+/* None changes the result of a query. */
+static const char *const settings[] = {"default_transaction_isolation = serializable",
+                                       "default_transaction_read_only = on",
+                                       "default_transaction_deferrable = on",
+                                       "client_encoding = LATIN1",
+                                       "standard_conforming_strings = off",
+                                       "bytea_output = escape",
+                                       "exit_on_error = on",
+                                       "idle_session_timeout = 1",
+                                       "search_path = \"$user\", public, pg_catalog",
+                                       "quote_all_identifiers = on",
+                                       "transform_null_equals = on",
+                                       "array_nulls = off",
+                                       "extra_float_digits = -15",
+                                       "DateStyle = 'SQL, DMY'",
+                                       "TimeZone = 'Asia/Tokyo'",
+                                       "row_security = off",
+                                       "client_min_messages = debug1",
+                                       "plan_cache_mode = force_generic_plan",
+                                       "plan_cache_mode = force_custom_plan",
+                                       "work_mem = 64",
+                                       "min_parallel_table_scan_size = 0",
+                                       "statement_timeout = 2000",
+                                       "wal_sender_timeout = 0",
+                                       "jit_above_cost = 0"};
+
+static unsigned begun_count[ROWS];
+
+void oracle_end_sessions(oracle_world *w) {
+  PQclear(PQexec(w->truth, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'site'"));
+}
+
+static void connect_stranger(oracle_writer *by) {
+  by->db = postgres_server_connect(shop_server());
+  assert_int_equal(PQstatus(by->db), CONNECTION_OK);
+  PQclear(PQexec(by->db, "SET client_min_messages = error; SET lock_timeout = '50ms'"));
+}
+
+void oracle_strangers_open(oracle_world *w) {
+  for (size_t i = ORACLE_WRITERS; i < ORACLE_WRITERS + ORACLE_STRANGERS; i++) {
+    w->writers[i] = (oracle_writer){.db = NULL};
+    connect_stranger(&w->writers[i]);
+  }
+}
+
+/* Pages read while the row lasts. Those that fail would run again and again until the pages are settled. */
+static void render_some(oracle_world *w) {
+  char topic[16];
+  uint64_t seq;
+  for (int i = 0; i < 3; i++) {
+    snprintf(topic, sizeof topic, "page%u", oracle_random(w, (uint32_t)w->pages_count));
+    assert_int_equal(vestry_refresh(w->on.pages, topic, &seq), VESTRY_OK);
+    site_pass_ms(&w->on, 1);
+  }
+}
+
+static bool is_held(const oracle_world *w, unsigned is) {
+  for (size_t i = ORACLE_WRITERS; i < ORACLE_WRITERS + ORACLE_STRANGERS; i++)
+    if (w->writers[i].holds && w->writers[i].holds->is & is) return true;
+  return false;
+}
+
+static void begin(oracle_world *w, oracle_writer *by) {
+  char sql[ORACLE_SQL_BYTES];
+  const uint32_t at = oracle_random(w, ROWS);
+  const oracle_strange *row = &rows[at];
+  if (is_held(w, row->is & ALONE)) return;
+  if (row->begin)
+    oracle_write_sql(w, row->begin, sql);
+  else
+    snprintf(sql, sizeof sql, "ALTER ROLE site IN DATABASE postgres SET %s",
+             settings[oracle_random(w, sizeof settings / sizeof *settings)]);
+  by->has_written = false;
+  bool has_begun = oracle_run(w, by, sql);
+  if (!has_begun) { /* it has met a lock, of a writer or of the other stranger */
+    (void)oracle_run(w, by, "ROLLBACK");
+    oracle_writers_rest(w);
+    has_begun = oracle_run(w, by, sql);
+  }
+  if (!has_begun) {
+    (void)oracle_run(w, by, "ROLLBACK");
+    return;
+  }
+  by->holds = row;
+  begun_count[at]++;
+  if (strncmp(sql, "BEGIN", 5) != 0) oracle_count(w, by);
+  if (row->is & SESSIONS) oracle_end_sessions(w);
+  if (row->is & LOUD) render_some(w);
+}
+
+static void end(oracle_world *w, oracle_writer *by) {
+  enum { TRIES = 5 };
+  const oracle_strange *row = by->holds;
+  by->holds = NULL;
+  for (int i = 0; !oracle_run(w, by, row->end); i++) {
+    assert_true(i < TRIES);
+    oracle_writers_rest(w); /* their locks are in the way */
+    PQclear(PQexec(by->db, "SET lock_timeout = '5s'"));
+    for (size_t k = ORACLE_WRITERS; k < ORACLE_WRITERS + ORACLE_STRANGERS; k++)
+      if (w->writers[k].holds) end(w, &w->writers[k]);
+  }
+  PQclear(PQexec(by->db, "SET lock_timeout = '50ms'"));
+  if (strncmp(row->end, "ROLLBACK", 8) != 0) oracle_count(w, by);
+  by->has_written = false;
+  if (row->is & SESSIONS) oracle_end_sessions(w);
+  if (row->is & SESSIONS) UNTIL(vestry_postgres_level_get(w->database) == w->level);
+}
+
+void oracle_strangers_step(oracle_world *w) {
+  oracle_writer *by = &w->writers[ORACLE_WRITERS + oracle_random(w, ORACLE_STRANGERS)];
+  w->steps++;
+  if (by->holds)
+    end(w, by);
+  else
+    begin(w, by);
+}
+
+void oracle_strangers_rest(oracle_world *w) {
+  for (size_t i = ORACLE_WRITERS; i < ORACLE_WRITERS + ORACLE_STRANGERS; i++)
+    if (w->writers[i].holds && w->writers[i].holds->is & LOUD) end(w, &w->writers[i]);
+}
+
+/* Transactions have ended with the server, and the writers have ended those that were prepared. */
+void oracle_strangers_again(oracle_world *w) {
+  for (size_t i = ORACLE_WRITERS; i < ORACLE_WRITERS + ORACLE_STRANGERS; i++) {
+    oracle_writer *by = &w->writers[i];
+    const oracle_strange *row = by->holds;
+    PQfinish(by->db);
+    *by = (oracle_writer){.db = NULL};
+    connect_stranger(by);
+    if (row && row->begin && strncmp(row->begin, "BEGIN", 5) == 0) row = NULL;
+    if (row) assert_true(oracle_run(w, by, row->end));
+  }
+  oracle_end_sessions(w);
+}
+
+void oracle_strangers_close(oracle_world *w) {
+  for (size_t i = ORACLE_WRITERS; i < ORACLE_WRITERS + ORACLE_STRANGERS; i++) {
+    if (w->writers[i].holds) end(w, &w->writers[i]);
+    PQfinish(w->writers[i].db);
+  }
+}
+
+void oracle_strangers_print(void) {
+  print_message("  begun by other clients");
+  for (size_t i = 0; i < ROWS; i++) print_message("%s %s: %u", i ? "," : "", rows[i].name, begun_count[i]);
+  print_message("\n");
+}
