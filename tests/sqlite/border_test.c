@@ -3,10 +3,12 @@
  * file, are stopped within a checkpoint or in the queue, and are killed. No
  * committed row is lost, no write is refused, and the WAL stays bounded. */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,7 +18,7 @@
 #include "support/until.h"
 #include "vestry/data/sqlite.h"
 
-enum { MAX_WAL_BYTES = 1 << 20, ROW_BYTES = 64 << 10, NEXT_AT = (1 << 30) + 1 };
+enum { PROCESSES_MOST = 12, MAX_WAL_BYTES = 1 << 20, ROW_BYTES = 64 << 10, NEXT_AT = (1 << 30) + 1 };
 
 /* Where a process pauses. */
 typedef enum stage { RUNNING, ARMED, BEFORE_LOCK, PASSED, WITHIN, OVER } stage;
@@ -26,9 +28,13 @@ static struct shared {
   _Atomic(int) stage;
   _Atomic(bool) is_ready, is_over;
   _Atomic(long) told, refused, begun;
+  struct {
+    _Atomic(long) written, full;
+  } of[PROCESSES_MOST];
 } * shared;
 
 static char folder[FOLDER_BYTES], path[96];
+static bool is_mounted;
 
 static const char schema[] = "CREATE TABLE t(id INTEGER PRIMARY KEY, who INTEGER, pad BLOB); INSERT "
                              "INTO t VALUES(1, 0, 'one')";
@@ -58,6 +64,8 @@ static void end(void) {
   assert_int_equal(read_number("SELECT integrity_check = 'ok' FROM pragma_integrity_check LIMIT 1"), 1);
   assert_int_equal(read_number("SELECT count(*) FROM t NOT INDEXED"), atomic_load(&shared->told) + 1);
   munmap(shared, sizeof *shared);
+  if (is_mounted) assert_int_equal(umount(folder), 0);
+  is_mounted = false;
   folder_remove(folder);
 }
 
@@ -419,12 +427,77 @@ static void log_names_the_writer_that_keeps_the_wal(void **state) {
   test_host_assert_clean(&th);
 }
 
+/* --------------------------------------------------------------------------------------------- a full disk ------- */
+
+/* Each write succeeds, or there is no room. The process closes the file and opens it again, also without room. */
+static void write_without_room(int self) {
+  vestry_sql_pool *pool = NULL;
+  for (int i = self; !atomic_load(&shared->is_over); i++) {
+    if (!pool) pool = open_pool(NULL, (vestry_sqlite_pool_options){.max_wal_bytes = MAX_WAL_BYTES});
+    const vestry_err error = pool ? put(pool, 1, ROW_BYTES / 4) : VESTRY_LIMIT;
+    if (error && error != VESTRY_LIMIT) _exit(1 + (int)error);
+    atomic_fetch_add(error ? &shared->of[self].full : &shared->of[self].written, 1);
+    if (i % 8) continue;
+    vestry_sql_pool_destroy(pool);
+    pool = NULL;
+  }
+  vestry_sql_pool_destroy(pool);
+  _exit(0);
+}
+
+static bool have_all(int count, long full, const long *written) {
+  for (int i = 0; i < count; i++)
+    if (atomic_load(&shared->of[i].full) < full || (written && atomic_load(&shared->of[i].written) < written[i] + 3))
+      return false;
+  return true;
+}
+
+static void processes_fill_the_disk(int count) {
+  char ballast[120], wal[120];
+  pid_t children[PROCESSES_MOST];
+  long written[PROCESSES_MOST];
+  struct stat is;
+  begin();
+  is_mounted = !unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+               !mount("none", folder, "tmpfs", 0, "size=32m");
+  if (!is_mounted) {
+    folder_remove(folder);
+    print_message("skipped: this process may not mount a file system\n");
+    skip();
+  }
+  snprintf(ballast, sizeof ballast, "%s/ballast", folder);
+  snprintf(wal, sizeof wal, "%s-wal", path);
+  vestry_sql_pool_destroy(open_pool(NULL, (vestry_sqlite_pool_options){0}));
+  const int fd = open(ballast, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  assert_int_equal(posix_fallocate(fd, 0, 28 << 20), 0);
+  close(fd);
+  for (int i = 0; i < count; i++)
+    if ((children[i] = fork()) == 0) write_without_room(i);
+  UNTIL(have_all(count, 10, NULL));
+  for (int i = 0; i < count; i++) written[i] = atomic_load(&shared->of[i].written);
+  assert_int_equal(unlink(ballast), 0);
+  UNTIL(have_all(count, 10, written));
+  assert_int_equal(stat(wal, &is), 0);
+  assert_in_range(is.st_size, 0, 4 * MAX_WAL_BYTES);
+  atomic_store(&shared->is_over, true);
+  for (int i = 0; i < count; i++) join(children[i]);
+  end();
+}
+
+/* No row is lost or there twice, each process writes again when there is room, and the WAL stays bounded. */
+static void processes_recover_from_a_full_disk(void **state) {
+  processes_fill_the_disk(2);
+  processes_fill_the_disk(3);
+  processes_fill_the_disk(PROCESSES_MOST);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(checkpoint_that_pauses_loses_no_commit),
                                      cmocka_unit_test(process_writes_beside_one_that_imports),
                                      cmocka_unit_test(no_write_of_several_processes_is_refused),
                                      cmocka_unit_test(process_that_halts_in_the_queue_stops_nobody),
                                      cmocka_unit_test(readers_of_other_processes_do_not_make_the_wal_grow),
-                                     cmocka_unit_test(log_names_the_writer_that_keeps_the_wal)};
+                                     cmocka_unit_test(log_names_the_writer_that_keeps_the_wal),
+                                     cmocka_unit_test(processes_recover_from_a_full_disk)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
