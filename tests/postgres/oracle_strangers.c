@@ -58,7 +58,7 @@ static const char *const settings[] = {"default_transaction_isolation = serializ
                                        "standard_conforming_strings = off",
                                        "bytea_output = escape",
                                        "exit_on_error = on",
-                                       "idle_session_timeout = 1",
+                                       "idle_session_timeout = 1000",
                                        "search_path = \"$user\", public, pg_catalog",
                                        "quote_all_identifiers = on",
                                        "transform_null_equals = on",

@@ -26,7 +26,7 @@ static const char *const settings[] = {"default_transaction_isolation = serializ
                                        "default_transaction_read_only = on",
                                        "default_transaction_deferrable = on",
                                        "search_path = \"$user\", public, pg_catalog",
-                                       "idle_session_timeout = 1",
+                                       "idle_session_timeout = 1000",
                                        "client_encoding = LATIN1",
                                        "standard_conforming_strings = off",
                                        "bytea_output = escape",
