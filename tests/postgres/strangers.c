@@ -36,9 +36,6 @@ static const char *const settings[] = {"default_transaction_isolation = serializ
                                        "plan_cache_mode = force_generic_plan",
                                        "enable_seqscan = off",
                                        "synchronous_commit = off"};
-/* It locks for a while. */
-static const char locking[] = "BEGIN; LOCK TABLE vestry_job, t IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(0.01); COMMIT";
-
 static struct {
   PGconn *db; /* NULL: none */
   const char *end;
@@ -82,8 +79,9 @@ void strangers_act(uint64_t chance) {
   if (!begin) strangers_cut();
 }
 
+/* The lock is there before the nodes go on: else an open transaction of this thread could be in its way. */
 void strangers_lock(void) {
   stranger_end();
-  stranger_run("SELECT 1"); /* the last such lock has ended */
-  assert_int_equal(PQsendQuery(stranger.db, locking), 1);
+  stranger_run("BEGIN; LOCK TABLE vestry_job, t IN ACCESS EXCLUSIVE MODE");
+  assert_int_equal(PQsendQuery(stranger.db, "SELECT pg_sleep(0.01); COMMIT"), 1);
 }
