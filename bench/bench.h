@@ -22,13 +22,10 @@ int bench_users(int argc, char **argv);
 int bench_churn(int argc, char **argv);
 int bench_store(int argc, char **argv);
 int bench_follow(int argc, char **argv);
-int bench_format(int argc, char **argv);
 int bench_dispatch(int argc, char **argv);
 int bench_costs(int argc, char **argv);
 int bench_observe(int argc, char **argv);
-int bench_rate(int argc, char **argv);
 int bench_lease(int argc, char **argv);
-int bench_routes(int argc, char **argv);
 int bench_upload(int argc, char **argv);
 int bench_broker(int argc, char **argv);       /* if BENCH_NATS is defined */
 int bench_cluster_load(int argc, char **argv); /* if BENCH_NATS is defined */

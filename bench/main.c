@@ -107,9 +107,6 @@ static const struct {
      "      jobs enqueued in transactions and completed by 1 and 8 workers; the delay until an idle node begins a "
      "job;\n"
      "      over SQLite, or in new tables of that PostgreSQL database; fails if a job is lost"},
-    {"format", bench_format,
-     "format [--bytes 10000] [--lines 100] [--round-ms 200]\n"
-     "      formatting events of elements and of signals, on one thread: GB/s of text; fails if an event is wrong"},
     {"dispatch", bench_dispatch,
      "dispatch [--way direct|dispatch|format|broadcast|post|empty] [--rounds 100] [--count 5000]\n"
      "      one effect to one memory transport: nanoseconds and allocations; fails on wrong bytes"},
@@ -125,12 +122,6 @@ static const struct {
      "observe [--streams 10000] [--turns 50] [--count 6400] [--only memory|looks|writers|events|tails]\n"
      "      observing many streams: a scrape, one stream, a page of a listing; the delay of writers meanwhile, the\n"
      "      additional cost of events, and the additional memory of streams"},
-    {"rate", bench_rate,
-     "rate [--clients 10000] [--count 200000] [--turns 9]\n"
-     "      the cost of a rate guard per request: without and with it, alternating"},
-    {"routes", bench_routes,
-     "routes [--count 1000] [--rounds 200]\n"
-     "      finding the route of a path among count routes: nanoseconds; fails if a route is not found"},
     {"upload", bench_upload,
      "upload [--way cpu] [--bytes 268435456] [--turns 9] [--form] [--folder /tmp] [--bare-bytes 65536]\n"
      "upload --way memory --adapter civetweb|microhttpd [--uploads 1000] [--held-bytes 262144] [--form]\n"
