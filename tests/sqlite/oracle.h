@@ -35,7 +35,7 @@ typedef enum oracle_who {
   ORACLE_OTHER,  /* not attached */
   ORACLE_TRUTH,  /* not attached; never writes */
   ORACLE_CONNECTIONS,
-  ORACLE_PROCESS = ORACLE_CONNECTIONS /* another process, or one of two */
+  ORACLE_PROCESS = ORACLE_CONNECTIONS /* another process, or one of several */
 } oracle_who;
 
 /* The way in which the database is followed. */
@@ -92,7 +92,7 @@ typedef struct oracle_world {
   bool has_temporary; /* TEMP tables and views, and an attached file */
   bool has_virtual;
   bool has_process;
-  bool has_peers;    /* two processes, which follow the database, are killed, and whose side file is harmed */
+  bool has_peers;    /* 2, 3 or 12 processes, which follow the database, are killed, and whose side file is harmed */
   bool has_failures; /* reads fail at random, and the pages' clock steps; with a separate generator */
   bool is_bounded;   /* the bounds of the memory for reads and changes are so small that they are reached */
   bool without_rowid[ORACLE_TABLES];
@@ -144,7 +144,7 @@ void oracle_note(oracle_world *w, const char *sql);
 
 void oracle_process_start(void); /* first of all, before SQLite is used */
 void oracle_process_stop(void);
-/* is_peer: two processes, each of which follows the file, and may be killed by any later call. seed: of such choices */
+/* is_peer: 2, 3 or 12 processes, each of which follows the file, and may be killed by any later call. */
 void oracle_process_open(const char *path, bool is_peer, uint64_t seed);
 void oracle_process_close(void);
 bool oracle_process_run(const char *sql);

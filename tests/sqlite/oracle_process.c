@@ -17,7 +17,7 @@
 #include "sqlite/oracle.h"
 
 enum operation { OPEN, OPEN_ATTACHED, OPEN_POOL, CLOSE, RUN, STEP, NAME, IMPORT, HOLD, CHECKPOINT, SHELL, REOPEN };
-enum { PROCESSES = 2, READY = 2, IMPORTED = 20 };
+enum { PROCESSES = 12, READY = 2, IMPORTED = 20 };
 
 typedef struct process {
   int socket_fd;
@@ -29,7 +29,8 @@ static unsigned open_count; /* processes of this world */
 static bool are_peers;      /* they follow the database themselves, and are killed */
 static uint64_t state;      /* of random choices */
 static char path_now[96];
-static const enum operation openings[PROCESSES] = {OPEN_ATTACHED, OPEN_POOL}; /* of peers */
+static const enum operation openings[] = {OPEN_ATTACHED, OPEN_POOL}; /* of peers, in turn */
+static const unsigned counts[] = {2, 2, 2, 3, 3, PROCESSES};
 
 /* ------------------------------------------------------------------------------------------- in the processes ----- */
 
@@ -227,7 +228,7 @@ static void open_file(process *p) {
   ask(p, NAME, "");
   assert_true(read_all(p->socket_fd, &p->server, sizeof p->server));
   assert_int_equal(answer_of(p), 0);
-  ask(p, are_peers ? openings[p - all] : OPEN, path_now);
+  ask(p, are_peers ? openings[(p - all) % 2] : OPEN, path_now);
   assert_int_equal(answer_of(p), 1);
 }
 
@@ -235,7 +236,7 @@ void oracle_process_open(const char *path, bool is_peer, uint64_t seed) {
   snprintf(path_now, sizeof path_now, "%s", path);
   state = seed;
   are_peers = is_peer;
-  open_count = is_peer ? PROCESSES : 1;
+  open_count = is_peer ? counts[random_below(&state, sizeof counts / sizeof *counts)] : 1;
   for (unsigned i = 0; i < open_count; i++) open_file(&all[i]);
 }
 

@@ -2,7 +2,6 @@
 /* Commits of other connections and processes are seen, beside those of attached connections and in any race with
  * them. */
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -247,29 +246,6 @@ static void writers_beside_another_process_lose_no_refresh(void **state) {
   race("wal", 300, "500", 500);
 }
 
-/* A process killed while it writes leaves its commits, and a usable file. */
-/* capability: D22 */
-static void commits_of_a_killed_process_are_seen(void **state) {
-  ledger s;
-  ledger_open(&s, "wal", &(vestry_sqlite_options){.poll_ms = 1});
-  ledger_watch(&s, "table/log");
-  for (int round = 0; round < 10; round++) {
-    int status, before = ledger_number(s.reader, "SELECT count(*) FROM log");
-    pid_t pid = start_other(&s, "0");
-    UNTIL(ledger_number(s.reader, "SELECT count(*) FROM log") >= before + 20 + round);
-    kill(pid, SIGKILL);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    ledger_run(s.db, "INSERT INTO t(x) VALUES(NULL)");
-    ledger_sync(&s);
-    assert_true(ledger_seen(&s, "table/log") > 0);
-    ledger_run(s.reader, "INSERT INTO t(x) VALUES(NULL)");
-    ledger_sync(&s);
-    assert_true(ledger_seen(&s, "table/log") > 0);
-    assert_int_equal(s.counted[0], 2 * (round + 1));
-  }
-  ledger_close(&s);
-}
-
 int main(int count, char **arguments) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(commits_of_others_send_no_cluster_messages),
@@ -278,7 +254,6 @@ int main(int count, char **arguments) {
       cmocka_unit_test(commit_of_another_process_is_polled),
       cmocka_unit_test(concurrent_writers_lose_no_refresh),
       cmocka_unit_test(writers_beside_another_process_lose_no_refresh),
-      cmocka_unit_test(commits_of_a_killed_process_are_seen),
   };
   if (count == 3) return write_as_second_process(arguments[1], strtol(arguments[2], NULL, 10));
   return cmocka_run_group_tests(tests, NULL, NULL);

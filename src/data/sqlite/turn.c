@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a queue of processes that write */
 /* SQLite's lock for writing is not fair: a process that writes continuously takes it again while others sleep. Pools
- * therefore queue before they try it. The queue consists of locks on bytes of the WAL's file, far behind its usual
+ * therefore queue before they try it. The queue consists of locks on ranges of the WAL's file, far behind its usual
  * end, where SQLite itself locks nothing. The system releases them when a process ends, however it ends. They belong to
- * the open file description (F_OFD_SETLK), so two pools of one process queue, too.
+ * the open file description (F_OFD_SETLK), so two pools of one process queue, too. The length of a range differs from
+ * lock to lock, so that others see whether it is still the same one.
  *
  *     PRESENT  each pool has it for reading, so that a pool can be the only one
  *     NEXT     the pool that has it gets the turn next, and then releases it
@@ -17,8 +18,8 @@
  * chance, as all try it equally often.
  *
  * The turn is an order, and no condition: a pool that does not get it in time tries SQLite's lock. If the process that
- * has NEXT was stopped, it does not take the turn although this is free. Others notice this, and pass it by until it
- * goes on. */
+ * has NEXT was stopped, it does not take the turn although this is free. Others notice this, and pass it by until its
+ * lock is gone. On a busy machine the process may only have been suspended; then the queue goes on with it. */
 #include "data/sqlite/turn.h"
 
 #include <errno.h>
@@ -34,23 +35,25 @@ enum {
   NEXT,
   TURN,
   LOCKS_AT = 1 << 30,
-  YIELDS = 16,       /* tries before the first sleep: a short transaction of another process ends meanwhile */
-  SHORT_SLEEPS = 64, /* of a tenth of a millisecond; then five times as long */
+  RANGE = 1 << 20, /* the longest */
+  YIELDS = 16,     /* tries before the first sleep: a short transaction of another process ends meanwhile */
   LOOKS = 100,
-  STOPPED_MS = 30, /* after which a process that does not take the free turn counts as stopped */
-  SLEEP_NS = 100000
+  STOPPED_NS = 30000000 /* after which a process that does not take the free turn counts as stopped */
 };
 
-static bool lock(const vsi_sqlite_turn *turn, int which, short type) {
-  struct flock range = {.l_type = type, .l_whence = SEEK_SET, .l_start = LOCKS_AT + which, .l_len = 1};
-  return !fcntl(turn->fd, F_OFD_SETLK, &range);
+static struct flock range_of(int which, short type, off_t len) {
+  return (struct flock){.l_type = type, .l_start = LOCKS_AT + which * (off_t)RANGE, .l_len = len};
 }
 
-/* Return whether other processes have one of the locks from the first to the last. */
-static bool is_locked(const vsi_sqlite_turn *turn, int first, int last) {
-  struct flock range = {
-      .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCKS_AT + first, .l_len = last - first + 1};
-  return !fcntl(turn->fd, F_OFD_GETLK, &range) && range.l_type != F_UNLCK;
+static bool lock(const vsi_sqlite_turn *turn, int which, short type) {
+  const off_t len = type == F_WRLCK ? 1 + (off_t)(vsi_monotonic_ns() % RANGE) : RANGE;
+  return !fcntl(turn->fd, F_OFD_SETLK, &(struct flock[]){range_of(which, type, len)});
+}
+
+/* Return the length of a lock that another process has, of this one or the following ones; 0: none has. */
+static off_t lock_of_others(const vsi_sqlite_turn *turn, int which, int count) {
+  struct flock range = range_of(which, F_WRLCK, count * (off_t)RANGE);
+  return !fcntl(turn->fd, F_OFD_GETLK, &range) && range.l_type != F_UNLCK ? range.l_len : 0;
 }
 
 static bool is_contended(void) {
@@ -74,39 +77,36 @@ void vsi_sqlite_turn_close(vsi_sqlite_turn *turn) {
 
 void vsi_sqlite_turn_look(vsi_sqlite_turn *turn) {
   const int crowded = atomic_load_explicit(&turn->crowded, memory_order_relaxed);
-  const bool is_crowded = turn->is_open && is_locked(turn, NEXT, TURN);
+  const bool is_crowded = turn->is_open && lock_of_others(turn, NEXT, 2);
   if (is_crowded || crowded)
     atomic_store_explicit(&turn->crowded, is_crowded ? LOOKS : crowded - 1, memory_order_relaxed);
 }
 
-static void sleep_briefly(unsigned tries) {
-  const struct timespec pause = {.tv_nsec = tries < YIELDS + SHORT_SLEEPS ? SLEEP_NS : 5 * SLEEP_NS};
-  if (tries < YIELDS)
-    (void)sched_yield();
-  else
-    (void)nanosleep(&pause, NULL);
-}
-
-/* Wait for a lock; false: not in time, or its process has stopped. */
-static bool wait_for(const vsi_sqlite_turn *turn, int which, uint64_t until_ns) {
-  uint64_t free_from_ns = 0; /* since when no process has the turn */
+/* Wait for a lock; false: not in time, or its process has stopped. All that wait for NEXT try it equally often, also
+ * the pool that has just written. */
+static bool wait_for(vsi_sqlite_turn *turn, int which, uint64_t until_ns) {
+  uint64_t free_from_ns = 0; /* since when this lock of another process is there, and no process has the turn */
+  off_t before = -1;
   for (unsigned tries = 0; !lock(turn, which, F_WRLCK) && is_contended(); tries++) {
     const uint64_t now_ns = vsi_monotonic_ns();
-    const bool is_free = which == NEXT && !is_locked(turn, TURN, TURN);
-    if (!is_free || !free_from_ns) free_from_ns = now_ns;
-    if (now_ns >= until_ns || (is_free && now_ns - free_from_ns > STOPPED_MS * UINT64_C(1000000))) return false;
-    sleep_briefly(tries);
+    const off_t is = lock_of_others(turn, which, 1);
+    if (is != before || which == TURN || lock_of_others(turn, TURN, 1)) free_from_ns = now_ns;
+    before = is;
+    if ((is && is == turn->passed[which]) || now_ns >= until_ns || now_ns - free_from_ns > STOPPED_NS) {
+      turn->passed[which] = is;
+      return false;
+    }
+    if (which == NEXT || tries >= YIELDS || sched_yield()) (void)nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
   }
   return true;
 }
 
 void vsi_sqlite_turn_take(vsi_sqlite_turn *turn, uint32_t wait_ms) {
   if (!turn->is_open) return;
-  const uint64_t until_ns = turn->is_passed_by ? 0 : vsi_monotonic_in_ms(wait_ms);
+  const uint64_t until_ns = vsi_monotonic_in_ms(wait_ms);
   const bool is_next = wait_for(turn, NEXT, until_ns);
   turn->is_taken = wait_for(turn, TURN, until_ns);
   if (is_next) (void)lock(turn, NEXT, F_UNLCK);
-  turn->is_passed_by = !is_next || !turn->is_taken;
 }
 
 void vsi_sqlite_turn_begin(vsi_sqlite_turn *turn) {

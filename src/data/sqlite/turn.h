@@ -8,14 +8,15 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Initialized with 0: there is no queue. Used by one thread at a time, except for _look. */
 typedef struct vsi_sqlite_turn {
   int fd; /* of the WAL, for locks only */
   bool is_open;
   bool is_taken;
-  bool is_passed_by; /* a process in the queue has stopped, so this one does not wait for it */
-  uint32_t most_ms;  /* for which it waits for locks of SQLite; in the queue half of this time */
+  off_t passed[3];  /* locks whose processes have stopped, so this one does not wait for them */
+  uint32_t most_ms; /* for which it waits for locks of SQLite; in the queue half of this time */
   _Atomic(int)
       crowded; /* looks after which it no longer queues; relaxed: a late value costs one wait for SQLite's lock */
   _Atomic(pthread_t) writer; /* the thread between _begin and _end; 0: none. Relaxed: a thread looks for itself */
