@@ -5,11 +5,13 @@
 
 #include "page/form_database_contract.h"
 #include "postgres/shop.h"
+#include "postgres/strangers.h"
 #include "vestry/data/postgres.h"
 #include "vestry/data/sql.h"
 
 static _Atomic(int64_t) clock_ms = 1700000000000;
-static bool is_made; /* several suites share the database */
+static bool is_made;          /* several suites share the database */
+static uint64_t opened_count; /* another client holds something else beside each */
 
 static int64_t now_ms(void *ctx) {
   return clock_ms;
@@ -52,11 +54,13 @@ static vestry_forms_storage *open_node(form_suite *s) {
   }
   assert_int_equal(open_pool(&s->on.th.host, &n->pool), VESTRY_OK);
   assert_int_equal(open_forms(n->pool, &n->stored), VESTRY_OK);
+  strangers_act("vestry_form", ++opened_count);
   return n->stored;
 }
 
 static void close_node(form_suite *s) {
   node *n = s->world;
+  strangers_rest();
   vestry_sql_forms_destroy(n->stored);
   vestry_sql_pool_destroy(n->pool);
   free(n);
@@ -199,6 +203,7 @@ static const form_database in_postgres = {.world = {open_node, close_node, pass_
 /* ------------------------------------------------------------------------------------------------- faults --------- */
 
 static void kill_server(void) {
+  strangers_rest();
   postgres_server_kill(shop_server());
 }
 

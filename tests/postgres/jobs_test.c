@@ -18,7 +18,8 @@ static uint64_t disturbances_count; /* of the current database */
 static void make(void) {
   disturbances_count = 0;
   strangers_rest();
-  postgres_server_run(shop_server(), SHOP_CLEAR "; CREATE TABLE t(x integer)");
+  postgres_server_run(shop_server(), SHOP_CLEAR "; CREATE TABLE t(x integer); GRANT ALL ON SCHEMA public TO site;"
+                                                " GRANT ALL ON t TO site");
 }
 
 /* The next make clears the database. */
@@ -40,10 +41,12 @@ static vestry_err open_node_at(crew_node *n, const vestry_host *host, const char
 }
 
 static const char *narrow_url; /* of a role for the first node, which has one connection; NULL: none */
+static const char *model_url;  /* of a role whose rights change; NULL: none */
 
 static vestry_err open_node(crew_node *n, const vestry_host *host, const vestry_jobs_options *options) {
   const bool is_narrow = narrow_url && n == n->of->nodes;
-  return open_node_at(n, host, is_narrow ? narrow_url : shop_server()->url, is_narrow ? 1 : CONNECTIONS, options);
+  const char *url = is_narrow ? narrow_url : model_url ? model_url : shop_server()->url;
+  return open_node_at(n, host, url, is_narrow ? 1 : CONNECTIONS, options);
 }
 
 static void *follow(crew_node *n, vestry_pages *pages) {
@@ -62,20 +65,28 @@ static void unfollow(crew_node *n, void *database) {
   vestry_postgres_destroy(database);
 }
 
-/* Terminate the nodes' connections, and wait for their end; or let another client act. */
+static bool is_revoked;
+
+/* Terminate the nodes' connections, and wait for their end; revoke their rights; or let another client act. */
 static void disturb(crew_node *n) {
   const uint64_t at = (uint64_t)atomic_load(&crew_clock_ms) * 64 + ++disturbances_count % 64;
   const uint64_t chance = at * UINT64_C(0x9E3779B97F4A7C15) >> 20;
-  if (chance % 3 == 0)
+  if (chance % 4 > 1)
+    strangers_act("vestry_job", chance / 4);
+  else if (chance % 4)
     strangers_cut();
-  else if (chance % 3 == 1)
-    strangers_act(chance / 3);
   else
-    strangers_lock();
+    postgres_server_run(shop_server(), "BEGIN READ WRITE; REVOKE INSERT, UPDATE ON vestry_job FROM site; COMMIT");
+  is_revoked = chance % 4 == 0;
 }
 
+/* Connections are made again, and no write is lost with them. */
 static bool calm(crew_node *n) {
-  return false; /* connections are made again, and no write is lost with them */
+  const bool was_revoked = is_revoked;
+  if (was_revoked)
+    postgres_server_run(shop_server(), "BEGIN READ WRITE; GRANT INSERT, UPDATE ON vestry_job TO site; COMMIT");
+  is_revoked = false;
+  return was_revoked;
 }
 
 static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE, VESTRY_SQL_REPEATABLE_READ, VESTRY_SQL_SERIALIZABLE};
@@ -763,9 +774,13 @@ int main(void) {
       cmocka_unit_test(orders_of_other_keys_meet_no_lock),
   };
   shop_open_server(NULL);
+  postgres_server_run(shop_server(), "CREATE ROLE site LOGIN");
+  char url[256];
   int failed = 0;
   if (!jobs_contract_is_model_alone())
     failed = jobs_contract_run(&database) + cmocka_run_group_tests(tests, NULL, NULL);
+  snprintf(url, sizeof url, "host=%s port=%d user=site dbname=postgres", shop_server()->folder, shop_server()->port);
+  model_url = url;
   failed += jobs_contract_run_model(&database, HISTORIES);
   shop_close_server(NULL);
   return failed;

@@ -61,7 +61,7 @@ typedef struct oracle_world {
   oracle_page all[ORACLE_PAGES];
   size_t pages_count;
   vestry_postgres_level level;
-  bool is_bounded; /* each application has small bounds, which are reached */
+  bool is_bounded;                                          /* each application has small bounds, which are reached */
   oracle_writer writers[ORACLE_WRITERS + ORACLE_STRANGERS]; /* the strangers last */
   PGconn *truth;
   uint64_t random, names;
@@ -101,8 +101,6 @@ void oracle_strangers_rest(oracle_world *w);
 /* After a server crash: reconnect, and end everything. */
 void oracle_strangers_again(oracle_world *w);
 void oracle_strangers_close(oracle_world *w);
-/* Print how often each has begun, in all worlds. */
-void oracle_strangers_print(void);
 /* End all sessions of vestry. */
 void oracle_end_sessions(oracle_world *w);
 

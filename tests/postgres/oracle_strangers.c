@@ -2,7 +2,7 @@
 /* Other clients of the server: a row of the table begins in one step, and another step ends it. Meanwhile pages render,
  * clients commit, the application restarts, and the server crashes. */
 #include "postgres/oracle.h"
-
+#include "postgres/strangers.h"
 #include "support/until.h"
 
 enum {
@@ -12,71 +12,37 @@ enum {
 };
 
 typedef struct oracle_strange {
-  const char *name, *begin, *end; /* begin NULL: a setting of the role, of the list below */
+  const char *begin, *end; /* begin NULL: a setting of the role */
   unsigned is;
 } oracle_strange;
 
 static const oracle_strange rows[] = {
-    {"snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM a", "COMMIT", 0},
-    {"serializable reads",
-     "BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT sum(n) FROM a; UPDATE c SET v = v + 1 WHERE k = @g", "COMMIT", 0},
-    {"idle writer", "BEGIN; INSERT INTO c VALUES(@x + 1000, 1)", "ROLLBACK", 0},
-    {"advisory lock", "SELECT pg_advisory_lock(130178100785785), pg_advisory_lock(@n)",
-     "SELECT pg_advisory_unlock_all()", 0},
-    {"row locks", "BEGIN; SELECT 1 FROM a WHERE grp = @g FOR UPDATE; SELECT 1 FROM c FOR KEY SHARE", "COMMIT", 0},
-    {"table lock", "BEGIN; LOCK TABLE a, c IN SHARE ROW EXCLUSIVE MODE", "COMMIT", 0},
-    {"exclusive lock", "BEGIN; LOCK TABLE c IN ACCESS EXCLUSIVE MODE", "COMMIT", LOUD},
-    {"lock of the catalog", "BEGIN; LOCK TABLE pg_class, pg_attribute IN SHARE ROW EXCLUSIVE MODE", "ROLLBACK", 0},
-    {"prepared", "BEGIN; UPDATE c SET v = v + 1 WHERE k = @g; PREPARE TRANSACTION 'held'", "COMMIT PREPARED 'held'", 0},
-    {"prepared in vain", "BEGIN; DELETE FROM p WHERE k < @n; PREPARE TRANSACTION 'vain'", "ROLLBACK PREPARED 'vain'",
-     0},
-    {"column added", "BEGIN; ALTER TABLE a ADD COLUMN y@x int DEFAULT 3", "COMMIT", LOUD},
-    {"column renamed", "ALTER TABLE c RENAME COLUMN v TO w", "ALTER TABLE c RENAME COLUMN w TO v", LOUD | ALONE},
-    {"rename undone", "BEGIN; ALTER TABLE b RENAME COLUMN v TO w; UPDATE b SET w = w + 1", "ROLLBACK", LOUD},
-    {"other schema", "ALTER TABLE c SET SCHEMA aside", "ALTER TABLE aside.c SET SCHEMA public", LOUD | ALONE},
-    {"partition detached", "ALTER TABLE p DETACH PARTITION p0; UPDATE p0 SET v = v + 1",
+    {"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM a", "COMMIT", 0},
+    {"BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT sum(n) FROM a; UPDATE c SET v = v + 1 WHERE k = @g", "COMMIT", 0},
+    {"BEGIN; INSERT INTO c VALUES(@x + 1000, 1)", "ROLLBACK", 0},
+    {"SELECT pg_advisory_lock(130178100785785), pg_advisory_lock(@n)", "SELECT pg_advisory_unlock_all()", 0},
+    {"BEGIN; SELECT 1 FROM a WHERE grp = @g FOR UPDATE; SELECT 1 FROM c FOR KEY SHARE", "COMMIT", 0},
+    {"BEGIN; LOCK TABLE a, c IN SHARE ROW EXCLUSIVE MODE", "COMMIT", 0},
+    {"BEGIN; LOCK TABLE c IN ACCESS EXCLUSIVE MODE", "COMMIT", LOUD},
+    {"BEGIN; LOCK TABLE pg_class, pg_attribute IN SHARE ROW EXCLUSIVE MODE", "ROLLBACK", 0},
+    {"BEGIN; UPDATE c SET v = v + 1 WHERE k = @g; PREPARE TRANSACTION 'held'", "COMMIT PREPARED 'held'", 0},
+    {"BEGIN; DELETE FROM p WHERE k < @n; PREPARE TRANSACTION 'vain'", "ROLLBACK PREPARED 'vain'", 0},
+    {"BEGIN; ALTER TABLE a ADD COLUMN y@x int DEFAULT 3", "COMMIT", LOUD},
+    {"ALTER TABLE c RENAME COLUMN v TO w", "ALTER TABLE c RENAME COLUMN w TO v", LOUD | ALONE},
+    {"BEGIN; ALTER TABLE b RENAME COLUMN v TO w; UPDATE b SET w = w + 1", "ROLLBACK", LOUD},
+    {"ALTER TABLE c SET SCHEMA aside", "ALTER TABLE aside.c SET SCHEMA public", LOUD | ALONE},
+    {"ALTER TABLE p DETACH PARTITION p0; UPDATE p0 SET v = v + 1",
      "ALTER TABLE p ATTACH PARTITION p0 FOR VALUES FROM (0) TO (100)", 0},
-    {"table replaced",
-     "ALTER TABLE c SET SCHEMA aside; CREATE TABLE c (LIKE aside.c INCLUDING ALL); INSERT INTO c SELECT k, v + 1 FROM "
+    {"ALTER TABLE c SET SCHEMA aside; CREATE TABLE c (LIKE aside.c INCLUDING ALL); INSERT INTO c SELECT k, v + 1 FROM "
      "aside.c; GRANT SELECT ON c TO site",
      "DROP TABLE c; ALTER TABLE aside.c SET SCHEMA public", ALONE},
-    {"rights", "REVOKE SELECT ON a, c FROM site", "GRANT SELECT ON a, c TO site", LOUD | ALONE},
-    {"right of the schema", "REVOKE USAGE ON SCHEMA public FROM site", "GRANT USAGE ON SCHEMA public TO site",
-     LOUD | SESSIONS},
-    {"login", "ALTER ROLE site NOLOGIN", "ALTER ROLE site LOGIN", LOUD | SESSIONS},
-    {"replication", "ALTER ROLE site NOREPLICATION", "ALTER ROLE site REPLICATION", LOUD | SESSIONS},
-    {"setting", NULL, "ALTER ROLE site IN DATABASE postgres RESET ALL", SESSIONS},
-    {"setting", NULL, "ALTER ROLE site IN DATABASE postgres RESET ALL", SESSIONS},
-    {"setting", NULL, "ALTER ROLE site IN DATABASE postgres RESET ALL", SESSIONS}};
+    {"REVOKE SELECT ON a, c FROM site", "GRANT SELECT ON a, c TO site", LOUD | ALONE},
+    {"REVOKE USAGE ON SCHEMA public FROM site", "GRANT USAGE ON SCHEMA public TO site", LOUD | SESSIONS},
+    {"ALTER ROLE site NOLOGIN", "ALTER ROLE site LOGIN", LOUD | SESSIONS},
+    {"ALTER ROLE site NOREPLICATION", "ALTER ROLE site REPLICATION", LOUD | SESSIONS},
+    {NULL, "ALTER ROLE site IN DATABASE postgres RESET ALL", SESSIONS},
+    {NULL, "ALTER ROLE site IN DATABASE postgres RESET ALL", SESSIONS}};
 enum { ROWS = sizeof rows / sizeof *rows };
-
-/* None changes the result of a query. */
-static const char *const settings[] = {"default_transaction_isolation = serializable",
-                                       "default_transaction_read_only = on",
-                                       "default_transaction_deferrable = on",
-                                       "client_encoding = LATIN1",
-                                       "standard_conforming_strings = off",
-                                       "bytea_output = escape",
-                                       "exit_on_error = on",
-                                       "idle_session_timeout = 1000",
-                                       "search_path = \"$user\", public, pg_catalog",
-                                       "quote_all_identifiers = on",
-                                       "transform_null_equals = on",
-                                       "array_nulls = off",
-                                       "extra_float_digits = -15",
-                                       "DateStyle = 'SQL, DMY'",
-                                       "TimeZone = 'Asia/Tokyo'",
-                                       "row_security = off",
-                                       "client_min_messages = debug1",
-                                       "plan_cache_mode = force_generic_plan",
-                                       "plan_cache_mode = force_custom_plan",
-                                       "work_mem = 64",
-                                       "min_parallel_table_scan_size = 0",
-                                       "statement_timeout = 2000",
-                                       "wal_sender_timeout = 0",
-                                       "jit_above_cost = 0"};
-
-static unsigned begun_count[ROWS];
 
 void oracle_end_sessions(oracle_world *w) {
   PQclear(PQexec(w->truth, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'site'"));
@@ -114,14 +80,12 @@ static bool is_held(const oracle_world *w, unsigned is) {
 
 static void begin(oracle_world *w, oracle_writer *by) {
   char sql[ORACLE_SQL_BYTES];
-  const uint32_t at = oracle_random(w, ROWS);
-  const oracle_strange *row = &rows[at];
+  const oracle_strange *row = &rows[oracle_random(w, ROWS)];
   if (is_held(w, row->is & ALONE)) return;
   if (row->begin)
     oracle_write_sql(w, row->begin, sql);
   else
-    snprintf(sql, sizeof sql, "ALTER ROLE site IN DATABASE postgres SET %s",
-             settings[oracle_random(w, sizeof settings / sizeof *settings)]);
+    snprintf(sql, sizeof sql, "ALTER ROLE site IN DATABASE postgres SET %s", strangers_setting(oracle_random(w, 1000)));
   by->has_written = false;
   bool has_begun = oracle_run(w, by, sql);
   if (!has_begun) { /* it has met a lock, of a writer or of the other stranger */
@@ -134,7 +98,6 @@ static void begin(oracle_world *w, oracle_writer *by) {
     return;
   }
   by->holds = row;
-  begun_count[at]++;
   if (strncmp(sql, "BEGIN", 5) != 0) oracle_count(w, by);
   if (row->is & SESSIONS) oracle_end_sessions(w);
   if (row->is & LOUD) render_some(w);
@@ -191,10 +154,4 @@ void oracle_strangers_close(oracle_world *w) {
     if (w->writers[i].holds) end(w, &w->writers[i]);
     PQfinish(w->writers[i].db);
   }
-}
-
-void oracle_strangers_print(void) {
-  print_message("  begun by other clients");
-  for (size_t i = 0; i < ROWS; i++) print_message("%s %s: %u", i ? "," : "", rows[i].name, begun_count[i]);
-  print_message("\n");
 }

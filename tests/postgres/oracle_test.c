@@ -163,7 +163,6 @@ static void run_level(vestry_postgres_level level, bool is_bounded, const char *
   print_message("  for nothing, by reason");
   for (size_t i = 0; i < REASONS; i++) print_message("%s %s: %.0f", i ? "," : "", reasons[i], t.for_nothing[i]);
   print_message("\n");
-  oracle_strangers_print();
   assert_true(is_true && t.changed > 0);
 }
 

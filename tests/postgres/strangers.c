@@ -4,46 +4,69 @@
 #include "postgres/shop.h"
 #include "support/test.h"
 
-/* What another client holds until it begins something else, or does in passing. Begin NULL: a setting of new sessions,
- * and the end of those that exist. */
+/* What another client begins with the table @, does meanwhile, and ends. The nodes go on when it has begun. Begin NULL:
+ * a setting of new sessions, and the end of those that exist. */
 static const struct {
-  const char *begin, *end;
-} strange[] = {{"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM vestry_job", "COMMIT"},
-               {"BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM vestry_job", "COMMIT"},
-               {"BEGIN; INSERT INTO t VALUES(7)", "ROLLBACK"},
-               {"BEGIN; INSERT INTO t VALUES(7); PREPARE TRANSACTION 'held'", "ROLLBACK PREPARED 'held'"},
-               {"SELECT pg_advisory_lock(130178100785785), pg_advisory_lock(1)", "SELECT pg_advisory_unlock_all()"},
-               {"ALTER TABLE vestry_job ADD COLUMN theirs int DEFAULT 3", "ALTER TABLE vestry_job DROP COLUMN theirs"},
-               {"CREATE INDEX theirs ON vestry_job(ended)", "DROP INDEX theirs"},
-               {"CREATE VIEW theirs AS SELECT id, state FROM vestry_job", "DROP VIEW theirs"},
-               {"VACUUM FULL vestry_job", "ANALYZE vestry_job"},
-               {"REINDEX TABLE vestry_job", "VACUUM vestry_job"},
-               {NULL, "ALTER ROLE postgres IN DATABASE postgres RESET ALL"},
-               {NULL, "ALTER ROLE postgres IN DATABASE postgres RESET ALL"},
-               {NULL, "ALTER ROLE postgres IN DATABASE postgres RESET ALL"}};
+  const char *begin, *meanwhile, *end;
+} strange[] = {
+    {"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM @", NULL, "COMMIT"},
+    {"BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM @", NULL, "COMMIT"},
+    {"BEGIN; LOCK TABLE @ IN ROW EXCLUSIVE MODE; SELECT txid_current()", NULL, "ROLLBACK"},
+    {"BEGIN; LOCK TABLE @ IN ROW EXCLUSIVE MODE; SELECT txid_current(); PREPARE TRANSACTION 'held'", NULL,
+     "ROLLBACK PREPARED 'held'"},
+    {"SELECT pg_advisory_lock(130178100785785), pg_advisory_lock(1)", NULL, "SELECT pg_advisory_unlock_all()"},
+    {"BEGIN; LOCK TABLE @ IN ACCESS EXCLUSIVE MODE", "SELECT pg_sleep(0.01); COMMIT", "SELECT 1"},
+    {"ALTER TABLE @ ADD COLUMN theirs int DEFAULT 3", NULL, "ALTER TABLE @ DROP COLUMN theirs"},
+    {"CREATE INDEX theirs ON @((1))", NULL, "DROP INDEX theirs"},
+    {"CREATE VIEW theirs AS SELECT * FROM @", NULL, "DROP VIEW theirs"},
+    {"VACUUM FULL @", NULL, "ANALYZE @"},
+    {"REINDEX TABLE @", NULL, "VACUUM @"},
+    {NULL, NULL, "ALTER DATABASE postgres RESET ALL"},
+    {NULL, NULL, "ALTER DATABASE postgres RESET ALL"}};
 enum { STRANGE = sizeof strange / sizeof *strange };
 static const char *const settings[] = {"default_transaction_isolation = serializable",
                                        "default_transaction_read_only = on",
                                        "default_transaction_deferrable = on",
-                                       "search_path = \"$user\", public, pg_catalog",
-                                       "idle_session_timeout = 1000",
                                        "client_encoding = LATIN1",
                                        "standard_conforming_strings = off",
                                        "bytea_output = escape",
+                                       "exit_on_error = on",
+                                       "idle_session_timeout = 1000",
+                                       "search_path = \"$user\", public, pg_catalog",
+                                       "quote_all_identifiers = on",
+                                       "transform_null_equals = on",
+                                       "array_nulls = off",
+                                       "extra_float_digits = -15",
                                        "DateStyle = 'SQL, DMY'",
                                        "TimeZone = 'Asia/Tokyo'",
-                                       "extra_float_digits = -15",
+                                       "row_security = off",
                                        "plan_cache_mode = force_generic_plan",
-                                       "enable_seqscan = off",
-                                       "synchronous_commit = off"};
+                                       "client_min_messages = debug1",
+                                       "synchronous_commit = off",
+                                       "work_mem = 64",
+                                       "min_parallel_table_scan_size = 0",
+                                       "statement_timeout = 2000",
+                                       "wal_sender_timeout = 0",
+                                       "jit_above_cost = 0"};
 static struct {
   PGconn *db; /* NULL: none */
   const char *end;
+  char table[32];
 } stranger;
 
-static void stranger_run(const char *sql) {
+const char *strangers_setting(uint64_t chance) {
+  return settings[chance % (sizeof settings / sizeof *settings)];
+}
+
+/* Run a statement with the table for @. */
+static void stranger_run(const char *form) {
+  char sql[200];
+  size_t len = 0;
   PGresult *result;
-  while ((result = PQgetResult(stranger.db))) PQclear(result); /* of locking */
+  for (; *form; form++)
+    len += (size_t)snprintf(sql + len, sizeof sql - len, *form == '@' ? "%s" : "%.1s",
+                            *form == '@' ? stranger.table : form);
+  while ((result = PQgetResult(stranger.db))) PQclear(result); /* of what it did meanwhile */
   result = PQexec(stranger.db, sql);
   if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
     fail_msg("%s: %s", sql, PQerrorMessage(stranger.db));
@@ -51,7 +74,7 @@ static void stranger_run(const char *sql) {
 }
 
 void strangers_rest(void) {
-  if (stranger.db && stranger.end) stranger_run(stranger.end);
+  if (stranger.end) stranger_run(stranger.end);
   PQfinish(stranger.db);
   stranger.db = NULL;
   stranger.end = NULL;
@@ -62,26 +85,15 @@ void strangers_cut(void) {
                                      " application_name = 'vestry'");
 }
 
-static void stranger_end(void) {
+void strangers_act(const char *table, uint64_t chance) {
+  char sql[128];
+  const size_t at = chance % STRANGE;
   if (!stranger.db) stranger.db = postgres_server_connect(shop_server());
   if (stranger.end) stranger_run(stranger.end);
-  stranger.end = NULL;
-}
-
-void strangers_act(uint64_t chance) {
-  char sql[128];
-  stranger_end();
-  const char *begin = strange[chance % STRANGE].begin;
-  stranger.end = strange[chance % STRANGE].end;
-  snprintf(sql, sizeof sql, "ALTER ROLE postgres IN DATABASE postgres SET %s",
-           settings[chance / STRANGE % (sizeof settings / sizeof *settings)]);
-  stranger_run(begin ? begin : sql);
-  if (!begin) strangers_cut();
-}
-
-/* The lock is there before the nodes go on: else an open transaction of this thread could be in its way. */
-void strangers_lock(void) {
-  stranger_end();
-  stranger_run("BEGIN; LOCK TABLE vestry_job, t IN ACCESS EXCLUSIVE MODE");
-  assert_int_equal(PQsendQuery(stranger.db, "SELECT pg_sleep(0.01); COMMIT"), 1);
+  snprintf(stranger.table, sizeof stranger.table, "%s", table);
+  snprintf(sql, sizeof sql, "ALTER DATABASE postgres SET %s", strangers_setting(chance / STRANGE));
+  stranger_run(strange[at].begin ? strange[at].begin : sql);
+  stranger.end = strange[at].end;
+  if (!strange[at].begin) strangers_cut();
+  if (strange[at].meanwhile) assert_int_equal(PQsendQuery(stranger.db, strange[at].meanwhile), 1);
 }
