@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How an application answers what it refuses: forbidden calls, sentences of acts, secrets of forms. */
+#include "app/page/input.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/app/application.h"
@@ -210,8 +211,9 @@ static void each_field_has_its_own_message(void **state) {
   const char *html = vestry_memory_look(refused).received.data;
   assert_int_equal(vestry_memory_look(refused).status, 422);
   assert_non_null(strstr(html, " aria-describedby=\"form-name-wrong\" aria-invalid=\"true\""));
-  assert_non_null(
-      strstr(html, "<small id=\"form-name-wrong\" data-wrong=\"name\">Name: at least 2 characters.</small>"));
+  assert_non_null(strstr(
+      html,
+      "<small id=\"form-name-wrong\" data-ignore-morph data-wrong=\"name\">Name: at least 2 characters.</small>"));
   assert_non_null(strstr(html, "data-wrong=\"password\"></small>"));
   assert_non_null(strstr(html, "data-wrong=\"code\">code: only the characters 0-9a-z.</small>"));
   vestry_memory_destroy(document);
@@ -227,7 +229,7 @@ static void secret_that_cannot_be_one_is_refused_by_name(void **state) {
   test_host th;
   test_host_init(&th);
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-    assert_int_equal(vestry_inputs_check(&th.host, &wrong[i], 1), VESTRY_INVALID);
+    assert_int_equal(vsi_inputs_check(&th.host, &wrong[i], 1), VESTRY_INVALID);
     assert_non_null(strstr(th.last_log, "field \"name\": a secret is one line"));
   }
   test_host_assert_clean(&th);

@@ -36,8 +36,11 @@ static vestry_err become_guest(const vestry_request *req, vestry_reply *reply, v
 static const char *const origin = "http://other.example";
 static const vestry_entry entries[] = {VESTRY_PAGE("/", home), VESTRY_ACT("/press", press), {0}};
 static const vestry_clock clock_of_pages = {.url = "/clock"};
+static const char *german(vestry_call *call) {
+  return "de";
+}
 static const vestry_application_document frame = {
-    .language = "de", .head = "<meta name=\"x\">", .clock = &clock_of_pages, .begin = "<nav></nav>", .end = "<hr>"};
+    .language = german, .head = "<meta name=\"x\">", .clock = &clock_of_pages, .begin = "<nav></nav>", .end = "<hr>"};
 static const vestry_file table[] = {{.path = "a.css", .bytes = "p{}", .len = 3}};
 
 static vestry_err begin(test_host *th, unsigned without, vestry_application **ret_app) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Documents of pages without a content, and of forms that cannot be sent. */
+/* Documents of pages without a content, of forms that cannot be sent, and of forms in the content, whose language and
+ * choices are those of the request. */
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/app/application.h"
@@ -36,7 +37,44 @@ static void lost(vestry_call *call) {
   vestry_call_form(call, strstr(call->req->path, "aimless") ? &aimless_form : &lost_form, NULL);
 }
 
+VESTRY_STRUCT(seat, (const char *, row));
+static bool is_german, is_closed;
+static size_t free_row;
+static char seated[9];
+
+static const char *language_of(vestry_call *call) {
+  return is_german ? "de" : NULL;
+}
+
+static void adapt_seat(vestry_call *call, vestry_application_form *to, vestry_input *inputs) {
+  static const vestry_choice of[] = {{"a", "Row a"}, {0}, {"b", "Row b"}, {0}};
+  inputs->choices = &of[2 * free_row];
+  if (!language_of(call)) return;
+  to->button = "Setzen";
+  inputs->message = "Diese Reihe ist voll.";
+}
+
+static const vestry_application_form seat_form = {
+    .action = "/seat",
+    .name = "seat",
+    .button = "Sit down",
+    .adapt = adapt_seat,
+    VESTRY_INPUTS(VESTRY_INPUT(seat, row, .label = "Row", .min = 1, .max = 1, .is_list = true))};
+
+static void hall(vestry_call *call) {
+  vestry_render_topic(call->render, "notes");
+  vestry_call_document(call, NULL);
+  vestry_call_content(call);
+  if (!is_closed) vestry_call_form(call, &seat_form, NULL);
+}
+
+static void take_seat(vestry_call *call) {
+  snprintf(seated, sizeof seated, "%s", ((const seat *)call->values)->row);
+}
+
 static const vestry_entry entries[] = {VESTRY_FORM(&form, take),
+                                       VESTRY_FORM(&seat_form, take_seat),
+                                       VESTRY_PAGE("/hall", hall),
                                        VESTRY_PAGE("/only", form_only),
                                        VESTRY_PAGE("/forgotten", forgotten),
                                        VESTRY_PAGE("/nothing", nothing),
@@ -44,6 +82,8 @@ static const vestry_entry entries[] = {VESTRY_FORM(&form, take),
                                        VESTRY_DOCUMENT("/lost-document", lost),
                                        VESTRY_PAGE("/aimless-page", lost),
                                        {0}};
+
+static const vestry_application_document frame = {.language = language_of};
 
 typedef struct world {
   test_host th;
@@ -59,6 +99,7 @@ static void open_world(world *w) {
       .instance = &instance,
       .forms = &(vestry_forms_options){0},
       .entries = entries,
+      .document = &frame,
       .secret = &(vestry_secret){.secret = "0123456789abcdef0123456789abcdef", .secret_len = 32}};
   assert_int_equal(vestry_application_create(&options, &w->app), VESTRY_OK);
   assert_int_equal(vestry_browser_create(w->app->instance, &w->ada), VESTRY_OK);
@@ -105,8 +146,79 @@ static void form_whose_action_has_no_route_is_reported(void **state) {
   }
 }
 
+static uint64_t changed_after_refresh(world *w) {
+  vestry_pages_stats stats;
+  assert_int_equal(vestry_refresh(w->app->pages, "notes", NULL), VESTRY_OK);
+  assert_int_equal(vestry_application_settle(w->app, 1000), VESTRY_OK);
+  vestry_pages_stats_get(w->app->pages, &stats);
+  return stats.changed_count;
+}
+
+/* capability: L22 */
+static void form_in_the_content_comes_and_goes(void **state) {
+  world w;
+  vestry_browser_page *page;
+  free_row = 0;
+  open_world(&w);
+  assert_int_equal(vestry_browser_open(w.ada, "/hall", &page), VESTRY_OK);
+  const uint64_t before = changed_after_refresh(&w);
+  assert_int_equal(changed_after_refresh(&w), before); /* it has no nonce, which each render would change */
+  for (; free_row < 2; free_row++) {
+    changed_after_refresh(&w);
+    assert_int_equal(vestry_browser_fill(page, "Row", free_row ? "Row b" : "Row a"), VESTRY_OK);
+    assert_int_equal(vestry_browser_press(page, "Sit down"), VESTRY_OK);
+    assert_string_equal(seated, free_row ? "b" : "a");
+    is_closed = true;
+    changed_after_refresh(&w);
+    assert_int_equal(vestry_browser_press(page, "Sit down"), VESTRY_NOT_FOUND);
+    is_closed = false;
+  }
+  vestry_browser_close(page);
+  close_world(&w);
+}
+
+/* Copy the value of a hidden field of the form, which follows the content. */
+static void cut(const char *html, const char *name, char *ret_value, size_t capacity) {
+  char before[80];
+  snprintf(before, sizeof before, " form=\"form-seat\" name=\"%s\" value=\"", name);
+  const char *at = strstr(strstr(html, "</main>"), before);
+  assert_non_null(at);
+  snprintf(ret_value, capacity, "%.*s", (int)capacity - 1, at + strlen(before));
+}
+
+/* capability: L22 */
+static void form_without_javascript_has_the_language_and_the_choices_of_its_request(void **state) {
+  for (int i = 0; i < 2; i++) {
+    world w;
+    vestry_memory_exchange *document, *refused;
+    char token[VESTRY_CSRF_TOKEN_BYTES], once[VESTRY_ONCE_NONCE_BYTES];
+    const char *csrf = token, *nonce = once;
+    free_row = 0;
+    is_german = i == 1;
+    open_world(&w);
+    assert_int_equal(vestry_browser_get(w.ada, "/hall", &document), VESTRY_OK);
+    const char *html = vestry_memory_look(document).received.data;
+    assert_non_null(strstr(html, i ? "<html lang=\"de\">" : "<html lang=\"en\">"));
+    cut(html, "csrf", token, sizeof token);
+    cut(html, "once", once, sizeof once);
+    assert_int_equal(
+        vestry_browser_form(w.ada, "/seat", VESTRY_OBJECT("csrf", csrf, "once", nonce, "row", "b"), &refused),
+        VESTRY_OK);
+    assert_int_equal(vestry_memory_look(refused).status, 422);
+    html = vestry_memory_look(refused).received.data;
+    assert_non_null(strstr(html, i ? "Diese Reihe ist voll." : "Row: choose one of the options."));
+    assert_non_null(strstr(html, i ? "<button>Setzen</button>" : "<button>Sit down</button>"));
+    assert_non_null(strstr(html, ">Row a</option></select>"));
+    vestry_memory_destroy(document);
+    vestry_memory_destroy(refused);
+    close_world(&w);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(form_in_the_content_comes_and_goes),
+      cmocka_unit_test(form_without_javascript_has_the_language_and_the_choices_of_its_request),
       cmocka_unit_test(page_without_a_content_is_reported_unless_it_is_a_form),
       cmocka_unit_test(form_whose_action_has_no_route_is_reported),
   };

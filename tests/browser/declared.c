@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for declared.test.js: a page with a form that is declared once, and the notes that it has accepted. The text
- * of the form is kept. POST /note refuses the word "full". */
+ * of the form is kept. The form of /inner is in the content. POST /note refuses the word "full". */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,16 +18,13 @@ typedef struct note {
 
 static const vestry_choice colours[] = {{"red", "Red"}, {"green", "Green"}, {0}};
 static const vestry_choice sizes[] = {{"1", "small"}, {"3", "middle"}, {"9", "large"}, {0}};
-static const vestry_application_form form = {
-    .action = "/note",
-    .name = "note",
-    .button = "Add",
-    .attributes = "novalidate",
-    .is_kept = true,
-    VESTRY_INPUTS(VESTRY_INPUT(note, text, .label = "Note", .min = 2, .max = TEXT_MAX),
-                  VESTRY_INPUT(note, colour, .label = "Colour", .min = 1, .choices = colours),
-                  VESTRY_INPUT(note, size, .label = "Size", .choices = sizes, .is_list = true),
-                  VESTRY_INPUT(note, is_urgent, .label = "Urgent"))};
+static const vestry_input of_note[] = {VESTRY_INPUT(note, text, .label = "Note", .min = 2, .max = TEXT_MAX),
+                                       VESTRY_INPUT(note, colour, .label = "Colour", .min = 1, .choices = colours),
+                                       VESTRY_INPUT(note, size, .label = "Size", .choices = sizes, .is_list = true),
+                                       VESTRY_INPUT(note, is_urgent, .label = "Urgent")};
+#define OF_NOTE .name = "note", .button = "Add", .attributes = "novalidate", .inputs = of_note, .inputs_count = 4
+static const vestry_application_form form = {.action = "/note", .is_kept = true, OF_NOTE};
+static const vestry_application_form inner_form = {.action = "/inner/note", .page = "/inner", OF_NOTE};
 
 /* Its fields have the names of properties of forms. */
 typedef struct card {
@@ -51,10 +48,12 @@ static note notes[NOTES_MAX]; /* guarded by lock, also the next */
 static size_t notes_count;
 
 static void home(vestry_call *call) {
+  const bool is_inner = strcmp(call->req->path, "/inner") == 0;
   vestry_render_topic(call->render, "notes");
   vestry_call_document(call, "Notes");
-  vestry_call_form(call, &form, &(note){.size = 3});
+  if (!is_inner) vestry_call_form(call, &form, &(note){.size = 3});
   vestry_call_content(call);
+  if (is_inner) vestry_call_form(call, &inner_form, &(note){.size = 3});
   vestry_html_add(call->html, "<ul>");
   pthread_mutex_lock(&lock);
   for (size_t i = 0; i < notes_count; i++)
@@ -84,6 +83,8 @@ static void add(vestry_call *call) {
 
 static const vestry_entry entries[] = {VESTRY_PAGE("/", home),
                                        VESTRY_FORM(&form, add),
+                                       VESTRY_PAGE("/inner", home),
+                                       VESTRY_FORM(&inner_form, add),
                                        VESTRY_PAGE("/card", card_page),
                                        VESTRY_FORM(&card_form, add_card),
                                        {0}};

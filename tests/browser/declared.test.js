@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A form that is declared once, sent by the client and by a browser without JavaScript.
+// A form that is declared once, before the content of a page and in it, sent by the client and by a browser without
+// JavaScript.
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -7,23 +8,28 @@ const { startExample, newSession, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
-async function start(t, options) {
+async function start(t, options, where = '') {
   const server = await startExample('test_browser_declared');
   t.after(() => server.stop());
   const session = await newSession(t, options);
-  const tab = await session.tab(server.url);
+  const url = server.url + where, tab = await session.tab(url);
   const { page } = tab;
   const add = async (text) => {
     await page.getByLabel('Note').fill(text);
     await page.getByRole('button', { name: 'Add' }).click();
   };
   const notes = () => page.locator('li').allTextContents();
-  return { ...tab, ...session, server, add, notes };
+  return { ...tab, ...session, server, url, add, notes };
 }
 
+// On a page with the form before its content, and in it.
+const testBoth = (title, run) => {
+  for (const where of ['', 'inner']) test(`${title} (/${where})`, (t) => run(t, where));
+};
+
 // capability: L22
-test('declared: the client sends the form; a refused one stays, an accepted one is emptied', async (t) => {
-  const { page, until, add, notes, problems, tab, server } = await start(t);
+testBoth('declared: the client sends the form; a refused one stays, an accepted one is emptied', async (t, where) => {
+  const { page, until, add, notes, problems, tab, url } = await start(t, {}, where);
   await add('x');
   await until(() => document.querySelector('[role=alert]').textContent === 'Note: at least 2 characters.');
   assert.equal(await page.getByLabel('Note').inputValue(), 'x');
@@ -55,21 +61,25 @@ test('declared: the client sends the form; a refused one stays, an accepted one 
   await page.getByLabel('Note').fill('twice');
   await page.getByRole('button', { name: 'Add' }).dblclick();
   await until(() => document.querySelectorAll('li').length === 2 && document.querySelector('[name=text]').value === '');
-  // Typed text is not lost by an event of the page.
-  await page.getByLabel('Note').fill('half a no');
-  const other = await tab(server.url);
+  // Typed text and messages are not lost by an event of the page.
+  const both = ['Note: at least 2 characters. true', 'Colour: choose one of the options. true'];
+  await add('h');
+  await until(() => document.querySelector('[role=alert]').textContent);
+  const other = await tab(url);
   await other.page.getByLabel('Note').fill('of another tab');
   await other.page.getByLabel('Green').check();
   await other.page.getByRole('button', { name: 'Add' }).click();
   await until(() => document.querySelectorAll('li').length === 3);
-  assert.equal(await page.getByLabel('Note').inputValue(), 'half a no');
+  assert.equal(await page.getByLabel('Note').inputValue(), 'h');
+  assert.deepEqual(await wrong(), both);
+  assert.equal(await page.getByRole('alert').textContent(), 'Note: at least 2 characters.');
   assert.deepEqual(await notes(), ['Tea <b>at</b> 4, green, 9!', 'twice, red, 3', 'of another tab, green, 3']);
   assert.deepEqual(problems, []);
 });
 
 // capability: L22
-test('declared: a form whose first response is lost is accepted once, and emptied', async (t) => {
-  const { page, until, add, notes } = await start(t);
+testBoth('declared: a form whose first response is lost is accepted once, and emptied', async (t, where) => {
+  const { page, until, add, notes } = await start(t, {}, where);
   let lost = 0;
   await page.route('**/note', async (route) => {
     if (lost++) return route.continue();
@@ -84,8 +94,8 @@ test('declared: a form whose first response is lost is accepted once, and emptie
 });
 
 // capability: L22
-test('declared: text that is typed while the form is sent stays when it is accepted', async (t) => {
-  const { page, until, notes, problems } = await start(t);
+testBoth('declared: text that is typed while the form is sent stays when it is accepted', async (t, where) => {
+  const { page, until, notes, problems } = await start(t, {}, where);
   let go;
   const may = new Promise((done) => (go = done));
   await page.route('**/note', async (route) => (await may, route.continue()));
@@ -125,8 +135,8 @@ test('declared: its text returns after a reload, until it is accepted', async (t
 });
 
 // capability: L22
-test('declared: without JavaScript the response has the message and the text, or leads back', async (t) => {
-  const { page, add, notes } = await start(t, { javaScriptEnabled: false });
+testBoth('declared: without JavaScript the response has the message and the text, or leads back', async (t, where) => {
+  const { page, add, notes } = await start(t, { javaScriptEnabled: false }, where);
   await add('x');
   assert.equal(await page.getByRole('alert').textContent(), 'Note: at least 2 characters.');
   assert.equal(await page.getByLabel('Note').inputValue(), 'x');
@@ -139,18 +149,18 @@ test('declared: without JavaScript the response has the message and the text, or
   assert.equal(await page.getByLabel('Red').isChecked(), true); // also in the document of the refused form
   assert.equal(await page.getByLabel('Size').inputValue(), '9');
   await add('Tea');
-  assert.equal(new URL(page.url()).pathname, '/');
+  assert.equal(new URL(page.url()).pathname, `/${where}`);
   assert.deepEqual(await notes(), ['Tea, red, 9!']);
   assert.equal(await page.getByLabel('Note').inputValue(), '');
 });
 
 // capability: L20
-test('declared: if the client cannot be loaded, the browser sends the form', async (t) => {
-  const { context, tab, server } = await start(t);
+testBoth('declared: if the client cannot be loaded, the browser sends the form', async (t, where) => {
+  const { context, tab, url } = await start(t, {}, where);
   let fail;
   const may = new Promise((done) => (fail = done));
   await context.route('**/datastar.js', async (route) => (await may, route.abort()));
-  const { page } = await tab(server.url, { waitUntil: 'commit' });
+  const { page } = await tab(url, { waitUntil: 'commit' });
   await page.getByLabel('Green').check();
   await page.getByLabel('Note').fill('early');
   await page.getByRole('button', { name: 'Add' }).click({ noWaitAfter: true });

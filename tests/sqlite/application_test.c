@@ -76,6 +76,8 @@ static void act(vestry_call *call) {
 static void show_first(vestry_call *call) {
   const char *first = vestry_call_text(call, "SELECT text FROM note ORDER BY id", NULL);
   assert_true(call->error ? !first : strcmp(first, "first") == 0);
+  const vestry_choice *all = vestry_call_choices(call, "SELECT text AS value, id || '' AS label FROM note", NULL);
+  assert_true(call->error ? !all : strcmp(all[0].value, "first") == 0 && strcmp(all[0].label, "1") == 0);
   vestry_call_document(call, first);
 }
 

@@ -196,6 +196,9 @@ VESTRY_API void *vestry_call_row(vestry_call *call, const vestry_sql_shape *shap
  *  some thousands of rows use vestry_sql_read_rows with VESTRY_EACH_ROW. */
 VESTRY_API vestry_rows vestry_call_rows(vestry_call *call, const vestry_sql_shape *shape, const char *sql,
                                         const vestry_value *values);
+/** Run a statement as vestry_call_run, and return its rows, with the columns `value` and `label`, both text, as choices
+ *  of a field, for `adapt` of a form. Valid during the call; NULL: the call has failed. */
+VESTRY_API const vestry_choice *vestry_call_choices(vestry_call *call, const char *sql, const vestry_value *values);
 /** Return the next row, as vestry_call_row; NULL: there is no further one. Does not block. */
 static inline void *vestry_next(vestry_rows *rows) {
   void **is = (void **)rows->next;
@@ -218,8 +221,10 @@ VESTRY_API void vestry_call_enqueue(vestry_call *call, const char *kind, int64_t
 /** The frame of all documents of an application: pages, documents, refused forms and errors. Zero selects the default,
  *  which is given in [brackets]. All pointers are borrowed until vestry_application_destroy. */
 typedef struct vestry_application_document {
-  const char *title;         /**< text of the title, where a document has none [the application's name] */
-  const char *language;      /**< value of the attribute lang ["en"] */
+  const char *title; /**< text of the title, where a document has none [the application's name] */
+  /** Return the language of a document, the value of its attribute lang, by the request, for example its cookie
+   *  or Accept-Language. NULL: "en". Threads the call's; may block ["en"] */
+  const char *(*language)(vestry_call *call);
   const char *client;        /**< URL of the Datastar client [VESTRY_DATASTAR_CDN_URL] */
   const char *head;          /**< HTML of the program for the head, for example links to style sheets [none] */
   const vestry_clock *clock; /**< the server's clock for pages (vestry/app/clock.h) [none]. The application serves it at
@@ -252,6 +257,18 @@ VESTRY_API void vestry_call_part(vestry_call *call, const char *name, int64_t ke
 
 /* ------------------------------------------------------------------------------------------------ forms ----------- */
 
+/** Set texts and choices in a copy of a form and of its inputs, before it is shown, read, or shown again as refused:
+ *
+ *      static void adapt(vestry_call *call, vestry_application_form *form, vestry_input *inputs) {
+ *        if (is_german(call->req)) form->button = "Hinzufügen", inputs[0].label = "Notiz";
+ *        inputs[1].choices = vestry_call_choices(call, "SELECT id AS value, name AS label FROM room", NULL);
+ *      }
+ *
+ *  What it sets lives as long as the call. It changes no names, kinds, action or is_kept. An entry of the form reads
+ *  outside of its transaction.
+ *  Threads  the call's; may block */
+typedef void (*vestry_adapt_fn)(vestry_call *call, vestry_application_form *form, vestry_input *inputs);
+
 /** A form that works with and without JavaScript, declared once: its page shows it with the token, a nonce, the id of
  *  the tab, a place for messages, and its fields; its entry reads the fields by the same rules, and calls its function
  *  only if all are kept.
@@ -272,8 +289,7 @@ struct vestry_application_form {
                                    once or tabId */
   size_t inputs_count;
   const char *button;     /**< text of its button ["Send"] */
-  const char *attributes; /**< HTML for the start tag of the form, such as "class=\"line\"" [none] */
-  const char *more;       /**< HTML behind the fields [none] */
+  const char *attributes; /**< HTML for the start tag of the form, such as "class=\"line\"", without an id [none] */
   bool is_kept;           /**< store its text while it is typed (vestry/app/form.h); the transaction of its entry clears
                                it. Needs options.forms of the application */
   const char *sending;    /**< shown until the page has its result ["Sending…"] */
@@ -281,11 +297,14 @@ struct vestry_application_form {
                                again."] */
   const char *page;       /**< path to which an accepted form leads a browser without JavaScript ["/"] */
   const char *title;      /**< of the document of a refused form [that of the frame] */
+  vestry_adapt_fn adapt;  /**< sets its texts by the language of the user, or its choices by the rows of a database
+                               [none] */
 };
 
 /** Append a form. In a page it is in the document, before vestry_call_content or after vestry_call_content_end, so that
- *  no event changes typed text; in a render for a stream nothing is appended. In an ordinary document the browser sends
- *  it itself, with and without JavaScript, and its text is not stored.
+ *  no event changes typed text; in a render for a stream nothing is appended there. In the content it can come and go
+ *  with a state of the page, or change its choices; it is not kept, and typed text stays unless `values` change. In an
+ *  ordinary document the browser sends it itself, with and without JavaScript, and its text is not stored.
  *  values   what it contains first, a struct of its fields; NULL: nothing
  *  Threads  the call's; does not block, but as vestry_form_open if the form is kept */
 VESTRY_API void vestry_call_form(vestry_call *call, const vestry_application_form *form, const void *values);

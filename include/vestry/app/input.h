@@ -94,20 +94,14 @@ VESTRY_API bool vestry_text_has(const char *text, size_t min, size_t max);
 /** Sufficient size of a buffer for the message of vestry_inputs_read. */
 #define VESTRY_INPUT_MESSAGE_BYTES 256
 
-/** Check the declarations of fields: a text's max and its choices fit into its member, a BORROWED text has one of them,
- *  the choices of an integer are integers, and min is at most max. vestry_inputs_read and vestry_inputs_add check this,
- *  too.
- *  Returns  OK | INVALID (the host's log names the field, the reason and the remedy)
- *  Threads  any; does not block */
-VESTRY_API vestry_err vestry_inputs_check(const vestry_host *host, const vestry_input *fields, size_t count);
-
 /** Read fields into a struct: from the form in the body of a request, or, if that does not contain the field, from its
  *  signals. White space at both ends of a text is removed, but not of a secret, and a line ends with LF only. A field
  *  that is missing is empty, or a box that is not ticked.
  *  ret_values  undefined after an error
  *  message     receives a sentence for the user about the first field that breaks a rule; "" if none does
  *  Returns  OK | MALFORMED (a field breaks a rule: show the message) | INVALID (an argument is NULL; a field is
- *           BORROWED; as vestry_inputs_check) | NO_MEMORY
+ *           BORROWED, or its declaration cannot work: a text's max and choices fit into its member, choices of an
+ *           integer are integers, min is at most max. The host's log names the field and the remedy) | NO_MEMORY
  *  Threads  the handler's; does not block */
 VESTRY_API vestry_err vestry_inputs_read(const vestry_request *req, const vestry_input *fields, size_t count,
                                          void *ret_values, char message[VESTRY_INPUT_MESSAGE_BYTES]);
@@ -123,7 +117,7 @@ typedef struct vestry_inputs_shown {
 /** Append fields to a form: each is an input in its label, with attributes by which the browser checks its rules. Radio
  *  buttons are in a `fieldset`, whose `legend` is the label.
  *  shown  NULL: empty fields
- *  Returns  as vestry_html_add; INVALID also as vestry_inputs_check */
+ *  Returns  as vestry_html_add; INVALID also as vestry_inputs_read */
 VESTRY_API vestry_err vestry_inputs_add(vestry_html *html, const vestry_input *fields, size_t count,
                                         const vestry_inputs_shown *shown);
 

@@ -320,6 +320,15 @@ void *vestry_call_row(vestry_call *call, const vestry_sql_shape *shape, const ch
   return NULL;
 }
 
+static const vestry_sql_shape choice_shape = VESTRY_ROW(vestry_choice, value, label);
+
+const vestry_choice *vestry_call_choices(vestry_call *call, const char *sql, const vestry_value *values) {
+  vestry_rows rows = vestry_call_rows(call, &choice_shape, sql, values);
+  vestry_choice *made = vsi_entry_call_alloc(vsi_entry_call_of(call), (rows.count + 1) * sizeof *made), *to = made;
+  for (const vestry_choice *at; made && (at = vestry_next(&rows));) *to++ = *at;
+  return call->error ? NULL : made;
+}
+
 void vestry_call_enqueue(vestry_call *call, const char *kind, int64_t key, int64_t at_ms) {
   char payload[KEY_BYTES], unique[KEY_BYTES], why[WHY_BYTES];
   if (call->error) return;

@@ -40,6 +40,12 @@ static inline vsi_application *vsi_application_of(vestry_application *app) {
   return (vsi_application *)app;
 }
 
+/* A form in the content of a document. */
+typedef struct vsi_content_form {
+  struct vsi_content_form *next;
+  const char *name;
+} vsi_content_form;
+
 /* A call. Its memory is freed when it ends. */
 typedef struct vsi_entry_call {
   vestry_call is; /* the first member */
@@ -47,14 +53,15 @@ typedef struct vsi_entry_call {
   const vestry_request *req; /* as in `is`, but also outside of the function */
   vestry_reply *reply;       /* likewise, also during a transaction; NULL: none */
   struct vsi_entry_call_block *blocks;
-  json_t *signals;      /* of vestry_call_signals, for after the commit */
-  json_t *wrong;        /* messages of refused fields of a form, by their names; NULL: none */
-  const char *url;      /* of vestry_call_go; in blocks; NULL: none */
-  const char *said;     /* of vestry_call_refuse; in blocks; NULL: not refused */
-  uint64_t accepted_ns; /* of a form: sent to the client, so that the mark has it, too; 0: not yet */
-  bool has_document;    /* it has begun */
-  bool has_content;     /* its content has begun, and not ended */
-  bool has_mark;        /* its transaction has marked its submission as done */
+  vsi_content_form *forms; /* in the content, whose hidden fields follow behind it; in blocks */
+  json_t *signals;         /* of vestry_call_signals, for after the commit */
+  json_t *wrong;           /* messages of refused fields of a form, by their names; NULL: none */
+  const char *url;         /* of vestry_call_go; in blocks; NULL: none */
+  const char *said;        /* of vestry_call_refuse; in blocks; NULL: not refused */
+  uint64_t accepted_ns;    /* of a form: sent to the client, so that the mark has it, too; 0: not yet */
+  bool has_document;       /* it has begun */
+  bool has_content;        /* its content has begun, and not ended */
+  bool has_mark;           /* its transaction has marked its submission as done */
 } vsi_entry_call;
 
 /* Run a transaction as vestry_application_act. has_mark: whether fn has marked its submission, so that it is safe to

@@ -44,10 +44,10 @@ static void begin(vsi_entry_call *own, const char *title) {
   vestry_call *call = &own->is;
   const vestry_application_document *frame = &vsi_application_of(call->app)->document;
   vestry_html *html = call->html;
+  const char *language = frame->language ? frame->language(call) : NULL;
   own->reply->encodes = true;
   if (frame->policy) vestry_call_fail(call, vestry_reply_csp(own->reply, frame->policy));
-  vestry_html_add(html, "<!doctype html><html lang=\"%s\"><head><meta charset=\"utf-8\">",
-                  frame->language ? frame->language : "en");
+  vestry_html_add(html, "<!doctype html><html lang=\"%s\"><head><meta charset=\"utf-8\">", language ? language : "en");
   /* The keyboard of a phone makes the page smaller, instead of covering it. */
   vestry_html_add(html,
                   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1, "
@@ -97,6 +97,17 @@ void vestry_call_content(vestry_call *call) {
     vestry_html_add(call->html, "<main id=\"content\">");
 }
 
+void vsi_entry_call_hidden(vsi_entry_call *own, const char *name) {
+  static const char hidden[] = "<input type=\"hidden\" form=\"form-%s\" name=\"%-s\" value=\"%s\">";
+  char token[VESTRY_CSRF_TOKEN_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES];
+  const vestry_application *app = own->is.app;
+  vestry_err error = app->csrf ? vestry_csrf_token(app->csrf, own->req, own->reply, token) : VESTRY_OK;
+  if (!error && app->csrf) vestry_html_add(own->is.html, hidden, name, "csrf", token);
+  if (!error && app->once) error = vestry_once_nonce(own->req, nonce);
+  if (!error && app->once) vestry_html_add(own->is.html, hidden, name, "once", nonce);
+  vestry_call_fail(&own->is, error);
+}
+
 void vestry_call_content_end(vestry_call *call) {
   vsi_entry_call *own = vsi_entry_call_of(call);
   if (call->error || !own->has_content) return;
@@ -105,6 +116,7 @@ void vestry_call_content_end(vestry_call *call) {
     vestry_call_fail(call, vestry_render_end(call->render, call->html));
   else
     vestry_html_add(call->html, "</main>");
+  for (; own->forms; own->forms = own->forms->next) vsi_entry_call_hidden(own, own->forms->name);
 }
 
 void vsi_entry_call_document_end(vsi_entry_call *own) {

@@ -6,7 +6,6 @@
  * went back instead would get 409. */
 #include "app/application/form.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,11 +28,19 @@ static vestry_application_form taken(const vestry_application_form *given) {
   if (!own.name) own.name = "form";
   if (!own.button) own.button = "Send";
   if (!own.attributes) own.attributes = "";
-  if (!own.more) own.more = "";
   if (!own.sending) own.sending = "Sending…";
   if (!own.failed) own.failed = "This was not sent. Try again.";
   if (!own.page) own.page = "/";
   return own;
+}
+
+/* Return a form with its defaults, after its function has adapted it to a call. */
+static vestry_application_form adapted(vsi_entry_call *call, const vestry_application_form *given) {
+  vestry_application_form own = *given;
+  vestry_input *inputs = own.adapt ? vsi_entry_call_alloc(call, own.inputs_count * sizeof *inputs) : NULL;
+  for (size_t i = 0; inputs && i < own.inputs_count; i++) inputs[i] = own.inputs[i];
+  if (inputs) own.inputs = inputs, own.adapt(&call->is, &own, inputs);
+  return taken(&own);
 }
 
 static bool is_form_name(const char *name) {
@@ -48,7 +55,7 @@ static bool has_own_name(const vestry_application_form *form) {
   static const char *const names[] = {"csrf", "once", "tabId"};
   for (size_t i = 0; i < form->inputs_count; i++)
     for (size_t j = 0; j < sizeof names / sizeof *names; j++)
-      if (strcmp(form->inputs[i].name, names[j]) == 0) return true;
+      if (form->inputs[i].name && strcmp(form->inputs[i].name, names[j]) == 0) return true;
   return false;
 }
 
@@ -59,6 +66,8 @@ static const char *fault_of(const vsi_application *a, const vestry_application_f
   if (!form->action || *form->action != '/') return "the form's action is no path";
   if (strchr(form->action, '{'))
     return "the form's action has a parameter; give the value as a field with is_hidden instead";
+  if (!form->inputs && form->inputs_count) return "inputs is NULL; set inputs and their number by VESTRY_INPUTS";
+  if (has_own_name(form)) return "a field is called csrf, once or tabId, as fields of the form itself; rename it";
   if (form->is_kept && !a->is.forms) return "the form is kept; set options.forms of the application";
   if (form->is_kept && form->inputs_count > VESTRY_FORM_FIELDS_MAX) return "a kept form has more than 64 fields";
   return NULL;
@@ -67,32 +76,23 @@ static const char *fault_of(const vsi_application *a, const vestry_application_f
 vestry_err vsi_form_mount(vsi_application *a, vsi_mounted *entry, vestry_handler_fn handler) {
   const char *names[VESTRY_FORM_FIELDS_MAX];
   size_t names_count = 0;
-  vestry_application_form form;
-  form = entry->is.form ? *entry->is.form : (vestry_application_form){0};
   if (!entry->is.form) return vsi_mistake(a->host, "VESTRY_FORM", "the form is NULL");
-  form = taken(entry->is.form);
+  const vestry_application_form form = taken(entry->is.form);
   const char *fault = fault_of(a, &form);
   if (fault) return vsi_mistake(a->host, "VESTRY_FORM", fault);
-  vestry_err error = vestry_inputs_check(a->host, form.inputs, form.inputs_count);
-  if (!error && has_own_name(&form))
-    error = vsi_mistake(a->host, "VESTRY_FORM",
-                        "a field is called csrf, once or tabId, as fields of the form itself; rename it");
+  vestry_err error = vsi_inputs_check(a->host, form.inputs, form.inputs_count);
   for (size_t i = 0; !error && form.is_kept && i < form.inputs_count; i++)
     if (!vsi_input_is_secret(&form.inputs[i])) names[names_count++] = form.inputs[i].name;
   if (!error && form.is_kept) error = vestry_forms_add(a->is.forms, form.name, names, names_count);
   return error ? error : vestry_route(a->is.instance, "POST", form.action, handler, entry);
 }
 
-/* Append what a browser without JavaScript sends, instead of headers and signals. */
-static vestry_err add_hidden(vestry_application *app, const vestry_request *req, vestry_reply *reply,
-                             vestry_html *html) {
-  static const char hidden[] = "<input type=\"hidden\" name=\"%-s\" value=\"%s\">";
-  char token[VESTRY_CSRF_TOKEN_BYTES], nonce[VESTRY_ONCE_NONCE_BYTES];
-  vestry_err error = app->csrf ? vestry_csrf_token(app->csrf, req, reply, token) : VESTRY_OK;
-  if (!error && app->csrf) vestry_html_add(html, hidden, "csrf", token);
-  if (!error && app->once) error = vestry_once_nonce(req, nonce);
-  if (!error && app->once) vestry_html_add(html, hidden, "once", nonce);
-  return error;
+/* A nonce in the content would change it with each render, so these fields follow behind the content of a document. */
+static void add_hidden_later(vsi_entry_call *own, const char *name) {
+  vsi_content_form *form = own->is.render->is_stream ? NULL : vsi_entry_call_alloc(own, sizeof *form);
+  if (!form) return;
+  *form = (vsi_content_form){own->forms, name};
+  own->forms = form;
 }
 
 /* Text that was typed after the submission is not that of the accepted form, and stays. */
@@ -123,51 +123,34 @@ static void add_action(vestry_application *app, vestry_html *html, const vestry_
   vestry_html_add(html, "\" ");
 }
 
-/* Append the part of the form behind its fields: messages, and the button. */
-static vestry_err add_end(vestry_application *app, vestry_html *html, const vestry_application_form *form,
-                          const char *signal) {
-  vestry_html_add(html, "%-s<p role=\"alert\" data-text=\"$_said.%-s\"></p><button>%s</button>", form->more, form->name,
-                  form->button);
-  if (!app->once) return vestry_html_add(html, "</form>");
-  return vestry_html_add(html, "<p role=\"status\" data-text=\"$%-s ? '%s' : $%-sFailed ? '%s' : ''\"></p></form>",
-                         signal, form->sending, signal, form->failed);
-}
-
-static vestry_err begin(vestry_html *html, const vestry_application_form *form) {
-  return vestry_html_add(html, "<form method=\"post\" action=\"%s\" %-s", form->action, form->attributes);
-}
-
-/* Append a form that the client sends. */
-static vestry_err add(vestry_application *app, vestry_render *render, vestry_html *html,
-                      const vestry_application_form *form, const void *values) {
+/* Append a form that the client sends; outside of a page, one that the browser sends itself. */
+static void add(vsi_entry_call *own, const vestry_application_form *form, vestry_inputs_shown shown,
+                const char *message) {
   char signal[SIGNAL_BYTES];
+  vestry_call *call = &own->is;
+  vestry_html *html = call->html;
   vestry_form *kept = NULL;
+  const char *tab = shown.req ? vestry_request_value(shown.req, VESTRY_IN_FORM, "tabId") : NULL;
   snprintf(signal, sizeof signal, "_sending_%s", form->name);
-  begin(html, form);
-  add_action(app, html, form, signal);
-  vestry_err error = VESTRY_OK;
-  render->own->has_form = true;
-  if (form->is_kept) error = vestry_form_open(app->forms, render->request, render, html, form->name, &kept);
-  vestry_html_add(html, "><input type=\"hidden\" name=\"tabId\" data-attr:value=\"$tabId\">");
-  if (!error) error = add_hidden(app, render->request, render->reply, html);
-  const vestry_inputs_shown shown = {.form = kept, .values = values};
-  if (!error) error = vsi_inputs_add(html, form->inputs, form->inputs_count, &shown, form->name, NULL);
-  vestry_form_close(kept);
-  return error ? error : add_end(app, html, form, signal);
-}
-
-/* Append a form that the browser sends itself. The client, if the document has it, does nothing with it. */
-static vestry_err add_plain(vestry_application *app, const vestry_request *req, vestry_reply *reply, vestry_html *html,
-                            const vestry_application_form *form, const vestry_inputs_shown *shown, const char *message,
-                            const json_t *wrong) {
-  const char *tab = shown->req ? vestry_request_value(req, VESTRY_IN_FORM, "tabId") : NULL;
-  begin(html, form);
+  vestry_html_add(html, "<form id=\"form-%s\" method=\"post\" action=\"%s\" %-s", form->name, form->action,
+                  form->attributes);
+  if (call->render) add_action(call->app, html, form, signal);
+  if (call->render && form->is_kept)
+    vestry_call_fail(call, vestry_form_open(call->app->forms, own->req, call->render, html, form->name, &kept));
+  shown.form = kept;
   vestry_html_add(html, ">");
+  if (call->render) vestry_html_add(html, "<input type=\"hidden\" name=\"tabId\" data-attr:value=\"$tabId\">");
   if (tab) vestry_html_add(html, "<input type=\"hidden\" name=\"tabId\" value=\"%s\">", tab);
-  vestry_err error = add_hidden(app, req, reply, html);
-  if (!error) error = vsi_inputs_add(html, form->inputs, form->inputs_count, shown, form->name, wrong);
-  vestry_html_add(html, "%-s<p role=\"alert\">%s</p><button>%s</button></form>", form->more, message, form->button);
-  return error;
+  call->render && own->has_content ? add_hidden_later(own, form->name) : vsi_entry_call_hidden(own, form->name);
+  vestry_call_fail(call, vsi_inputs_add(html, form->inputs, form->inputs_count, &shown, form->name, own->wrong));
+  vestry_form_close(kept);
+  vestry_html_add(html, "<p role=\"alert\"");
+  if (call->render) vestry_html_add(html, " data-text=\"$_said.%-s\"", form->name);
+  vestry_html_add(html, ">%s</p><button>%s</button>", message, form->button);
+  if (call->render && call->app->once)
+    vestry_html_add(html, "<p role=\"status\" data-text=\"$%-s ? '%s' : $%-sFailed ? '%s' : ''\"></p>", signal,
+                    form->sending, signal, form->failed);
+  vestry_html_add(html, "</form>");
 }
 
 static bool has_route(const vestry_call *call, const char *action) {
@@ -179,30 +162,21 @@ static bool has_route(const vestry_call *call, const char *action) {
 
 void vestry_call_form(vestry_call *call, const vestry_application_form *given, const void *values) {
   vsi_entry_call *own = vsi_entry_call_of(call);
-  const vestry_inputs_shown shown = {.values = values};
+  const char *why = NULL;
   if (call->error) return;
-  if (!given || !own->has_document) {
-    vsi_entry_call_mistake(call, "vestry_call_form",
-                           "the form is NULL, or no document has begun; call vestry_call_document first");
-    return;
+  if (!given || !own->has_document)
+    why = "the form is NULL, or no document has begun; call vestry_call_document first";
+  else if (!has_route(call, given->action))
+    why = "the form's action has no route; add VESTRY_FORM with the form to the table";
+  else if (call->render && own->has_content && given->is_kept)
+    why = "a form that keeps its text is in the content; put it before vestry_call_content, or behind "
+          "vestry_call_content_end";
+  if (why) {
+    vsi_entry_call_mistake(call, "vestry_call_form", why);
+  } else if (own->has_content || !call->render || !call->render->is_stream) {
+    const vestry_application_form form = adapted(own, given);
+    add(own, &form, (vestry_inputs_shown){.values = values}, "");
   }
-  const vestry_application_form form = taken(given);
-  if (!has_route(call, form.action)) {
-    vsi_entry_call_mistake(call, "vestry_call_form",
-                           "the form's action has no route; add VESTRY_FORM with the form to the table");
-    return;
-  }
-  if (!call->render) {
-    vestry_call_fail(call, add_plain(call->app, own->req, own->reply, call->html, &form, &shown, "", NULL));
-    return;
-  }
-  if (own->has_content) {
-    vsi_entry_call_mistake(
-        call, "vestry_call_form",
-        "the form is in the content; put it before vestry_call_content, or behind vestry_call_content_end");
-    return;
-  }
-  if (!call->render->is_stream) vestry_call_fail(call, add(call->app, call->render, call->html, &form, values));
 }
 
 static void *take_memory(void *ctx, size_t bytes) {
@@ -218,7 +192,7 @@ static void note_wrong(void *ctx, const vestry_input *field, const char *message
 
 void vsi_form_read(vsi_entry_call *call) {
   char message[VESTRY_INPUT_MESSAGE_BYTES];
-  const vestry_application_form form = taken(call->entry->is.form);
+  const vestry_application_form form = adapted(call, call->entry->is.form);
   void *values = vsi_entry_call_alloc(call, form.inputs_count ? form.inputs[0].struct_bytes : 1);
   if (!values) return;
   call->is.values = values;
@@ -238,16 +212,15 @@ void vsi_form_clear(vsi_entry_call *call) {
 }
 
 /* Answer a browser without JavaScript with the form and the message. */
-static void show_refused(vsi_entry_call *call, const vestry_application_form *form) {
+static void show_refused(vsi_entry_call *call) {
   vestry_html html;
   vestry_call *is = &call->is;
+  const vestry_application_form form = adapted(call, call->entry->is.form);
   vestry_html_init(&html, vsi_application_of(is->app)->host);
   is->html = &html;
-  vestry_call_document(is, form->title);
+  vestry_call_document(is, form.title);
   vestry_call_content(is);
-  if (!is->error)
-    vestry_call_fail(is, add_plain(is->app, call->req, call->reply, &html, form,
-                                   &(vestry_inputs_shown){.req = call->req}, call->said, call->wrong));
+  if (!is->error) add(call, &form, (vestry_inputs_shown){.req = call->req}, call->said);
   vsi_entry_call_document_end(call);
   if (!is->error) vestry_call_fail(is, vestry_reply_html(call->reply, &html));
   if (!is->error) vestry_call_fail(is, vestry_reply_status(call->reply, 422));
@@ -268,12 +241,11 @@ static vestry_err say(vsi_entry_call *call, const vestry_application_form *form)
 
 /* Answer the client: the message, or a value for which the form empties itself, and the signals of the program. */
 static vestry_err patch(vsi_entry_call *call, const vestry_application_form *form) {
-  char done[24];
   const vestry_host *host = vsi_application_of(call->is.app)->host;
   if (call->said) return say(call, form);
   if (!call->accepted_ns) call->accepted_ns = host->now_ns(host->ctx);
-  snprintf(done, sizeof done, "%" PRIu64, call->accepted_ns);
-  json_t *own = json_pack("{s:{s:s},s:{s:s}}", "_said", form->name, "", "_done", form->name, done);
+  json_t *own =
+      json_pack("{s:{s:s},s:{s:I}}", "_said", form->name, "", "_done", form->name, (json_int_t)call->accepted_ns);
   if (!call->signals) call->signals = json_object();
   const bool has_failed = json_object_update_recursive(call->signals, own);
   json_decref(own);
@@ -287,7 +259,7 @@ void vsi_form_answer(vsi_entry_call *call) {
   if (call->req->is_datastar && !call->url)
     vestry_call_fail(&call->is, patch(call, &form));
   else if (call->said)
-    show_refused(call, &form);
+    show_refused(call);
   else
     vestry_call_fail(&call->is, vestry_reply_redirect(call->reply, 303, call->url ? call->url : form.page));
 }

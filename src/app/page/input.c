@@ -59,14 +59,13 @@ static vestry_err mistake(const vestry_host *host, const vestry_input *field, co
   vsnprintf(why, sizeof why, format, arguments);
   va_end(arguments);
   snprintf(line, sizeof line, "field \"%.80s\": %s", field->name, why);
-  return vsi_mistake(host, "vestry_inputs_check", line);
+  return vsi_mistake(host, "VESTRY_INPUT", line);
 }
 
 static vestry_err check_choices(const vestry_host *host, const vestry_input *field) {
   int64_t ignored;
   if (field->kind == VESTRY_INPUT_CHECK)
     return mistake(host, field, "a bool has no choices; use a text, or an int64_t");
-  if (!field->choices->value) return mistake(host, field, "it has no choice before the one that ends them");
   for (const vestry_choice *at = field->choices; at->value; at++) {
     if (field->kind == VESTRY_INPUT_INTEGER && !read_choice_integer(at->value, &ignored))
       return mistake(host, field, "the choice \"%.40s\" is no integer", at->value);
@@ -81,7 +80,7 @@ static vestry_err check_choices(const vestry_host *host, const vestry_input *fie
 
 static vestry_err check(const vestry_host *host, const vestry_input *field) {
   if (!field->name || field->kind < VESTRY_INPUT_TEXT || field->kind > VESTRY_INPUT_BORROWED || !field->bytes)
-    return vsi_mistake(host, "vestry_inputs_check", "a field was not made by VESTRY_INPUT");
+    return vsi_mistake(host, "VESTRY_INPUT", "a field was not made by VESTRY_INPUT");
   if (field->is_hidden && field->kind == VESTRY_INPUT_CHECK)
     return mistake(host, field, "a bool cannot be hidden; use an int64_t, or a text");
   if (field->is_secret && (!is_text(field) || field->is_hidden || field->choices || field->has_lines))
@@ -99,9 +98,7 @@ static vestry_err check(const vestry_host *host, const vestry_input *field) {
   return VESTRY_OK;
 }
 
-vestry_err vestry_inputs_check(const vestry_host *host, const vestry_input *fields, size_t count) {
-  if (!host) host = vestry_host_default();
-  if (!fields && count) return vsi_mistake(host, "vestry_inputs_check", "fields is NULL");
+vestry_err vsi_inputs_check(const vestry_host *host, const vestry_input *fields, size_t count) {
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < count && !error; i++) error = check(host, &fields[i]);
   return error;
@@ -308,7 +305,7 @@ vestry_err vsi_inputs_read(const vestry_request *req, const vestry_input *fields
   if (!req) return VESTRY_INVALID;
   if ((!fields && count) || !ret_values || !message)
     return vsi_mistake(req->v->host, "vestry_inputs_read", "an argument is NULL");
-  vestry_err error = vestry_inputs_check(req->v->host, fields, count), refusal = VESTRY_OK;
+  vestry_err error = vsi_inputs_check(req->v->host, fields, count), refusal = VESTRY_OK;
   *message = '\0';
   for (size_t i = 0; i < count && !error; i++) {
     char wrong[VESTRY_INPUT_MESSAGE_BYTES];
@@ -357,15 +354,15 @@ typedef struct places {
 /* Append the attributes by which the message describes the input. */
 static void add_described(vestry_html *html, const vestry_input *field, const places *in) {
   if (!in->form) return;
-  vestry_html_add(html, " aria-describedby=\"%s-%s-wrong\"", in->form, field->name);
+  vestry_html_add(html, " data-preserve-attr=\"aria-invalid\" aria-describedby=\"%s-%s-wrong\"", in->form, field->name);
   if (json_object_get(in->wrong, field->name)) vestry_html_add(html, " aria-invalid=\"true\"");
 }
 
 static void add_message(vestry_html *html, const vestry_input *field, const places *in) {
   const char *text = json_string_value(json_object_get(in->wrong, field->name));
   if (!in->form) return;
-  vestry_html_add(html, "<small id=\"%s-%s-wrong\" data-wrong=\"%s\">%s</small>", in->form, field->name, field->name,
-                  text ? text : "");
+  vestry_html_add(html, "<small id=\"%s-%s-wrong\" data-ignore-morph data-wrong=\"%s\">%s</small>", in->form,
+                  field->name, field->name, text ? text : "");
 }
 
 static void add_allowed(vestry_html *html, char c) {
@@ -485,12 +482,11 @@ vestry_err vestry_inputs_add(vestry_html *html, const vestry_input *fields, size
 
 vestry_err vsi_inputs_add(vestry_html *html, const vestry_input *fields, size_t count, const vestry_inputs_shown *given,
                           const char *form, const json_t *wrong) {
-  vestry_inputs_shown shown;
   const places in = {form, wrong};
+  const vestry_inputs_shown shown = given ? *given : (vestry_inputs_shown){0};
   if (!html) return VESTRY_INVALID;
-  shown = given ? *given : (vestry_inputs_shown){0};
   if (!fields && count) return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, "the fields are NULL");
-  if (vestry_inputs_check(vsi_html_of(html)->host, fields, count))
+  if (vsi_inputs_check(vsi_html_of(html)->host, fields, count))
     return vsi_html_fail(vsi_html_of(html), VESTRY_INVALID, "a field is declared wrongly; the log names it");
   for (size_t i = 0; i < count; i++) add_field(html, &fields[i], &shown, &in);
   return vestry_html_error(html, NULL, NULL);

@@ -10,6 +10,11 @@
 /* Return whether the text of a field is secret: shown in no document, and not stored. */
 bool vsi_input_is_secret(const vestry_input *field);
 
+/* Check the declarations of fields: a text's max and its choices fit into its member, a BORROWED text has one of them,
+ * the choices of an integer are integers, and min is at most max. INVALID: the log names the field, the reason and the
+ * remedy */
+vestry_err vsi_inputs_check(const vestry_host *host, const vestry_input *fields, size_t count);
+
 /* Functions of the caller. */
 typedef struct vsi_input_memory {
   void *(*take)(void *ctx, size_t bytes); /* memory for BORROWED texts; NULL: there is none */

@@ -412,10 +412,9 @@ VSI_SIDE_BY_SIDE vestry_err vsi_pages_refresh_known(vestry_pages *pages, const v
 }
 
 vestry_err vestry_refresh_for(vestry_pages *pages, const char *topic, const vestry_change *given, uint64_t *ret_seq) {
-  vestry_change is;
-  if (!pages) return VESTRY_INVALID;
   /* a change that is NULL has the kind NONE */
-  is = given ? *given : (vestry_change){0};
+  const vestry_change is = given ? *given : (vestry_change){0};
+  if (!pages) return VESTRY_INVALID;
   if (is.kind < VESTRY_REFRESH_TABLE || is.kind > VESTRY_REFRESH_DATABASE)
     return vsi_mistake(pages->host, "vestry_refresh_for", "the change is NULL, or its kind is none of a database");
   const why of = {is.kind, is.name ? is.name : "", is.name ? strlen(is.name) : 0, is.at_ns};
