@@ -65,7 +65,7 @@ test('chat: a channel opens at the first unread message, counts those below, and
   const [ada, bob] = [await personFor(t, chat, 'Ada'), await personFor(t, chat, 'Bob')];
   const many = (from, to, values) => chat.sql(`WITH RECURSIVE n(i) AS (SELECT ${from} UNION ALL SELECT i + 1 FROM n WHERE i < ${to})
     INSERT INTO message(channel, id, author, text, sent) SELECT 2, i, 'Bob', 'number ' || i, ${values} FROM n`);
-  many(1, 4, 'unixepoch() - 3600 + CASE i WHEN 1 THEN 0 WHEN 2 THEN 299 WHEN 3 THEN 300 ELSE 599 END');
+  many(1, 4, 'unixepoch() / 900 * 900 - 3600 + CASE i WHEN 1 THEN 0 WHEN 2 THEN 299 WHEN 3 THEN 300 ELSE 599 END');
   await go(ada, 'random');
   await shows(ada, 'number 4');
   const isOn = await ada.page.locator('article').evaluateAll((all) => all.map((article) => article.className === 'on'));
