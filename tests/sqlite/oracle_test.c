@@ -3,7 +3,8 @@
  * the true result of every page is computed anew and compared with the page; a difference is a miss. Needless
  * renders are counted by the kind of commit.
  *
- * VESTRY_SEED=1 VESTRY_COMMITS=100000 test_sqlite oracle does a long run, and prints its counts.
+ * VESTRY_SEED=1 VESTRY_COMMITS=100000 test_sqlite oracle does a long run, and prints its counts. With VESTRY_PEERS,
+ * several processes follow the file in each world with a WAL.
  *
  * Each 400 steps (VESTRY_STEPS_A_WORLD) form a world with its own seed. Worlds with a thread that follows the
  * database all the time (VESTRY_LOOKED_COMMITS), and worlds whose bounds are so small that they are reached

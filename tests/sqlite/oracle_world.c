@@ -263,8 +263,8 @@ void oracle_world_open(oracle_world *w, uint64_t seed, bool has_looker, bool is_
   w->is_long = seed % 3 == 2;
   w->has_failures = seed % 3 == 1;
   w->is_bounded = is_bounded;
-  w->has_process = chance(2) && !w->is_alone;
-  w->has_peers = w->has_process && w->is_wal && seed % 4 < 2;
+  w->has_process = (chance(2) || getenv("VESTRY_PEERS")) && !w->is_alone;
+  w->has_peers = w->has_process && w->is_wal && (seed % 4 < 2 || getenv("VESTRY_PEERS"));
   open_files(w);
   follow(w);
   attach(w);
