@@ -50,6 +50,7 @@ typedef struct model {
   bool has_slot;         /* an open transaction has ordered by a key */
   const model_job *held; /* the open order relies on this job */
   bool is_draining;
+  bool is_disturbed; /* by another client, in this world */
   int64_t events, clock_most_ms, effects;
 } model;
 static model m;
@@ -82,6 +83,17 @@ static model_job *find(int64_t id) {
 
 static bool is_open(const model_job *job) {
   return !job->is_removed && (job->state == VESTRY_JOB_WAITING || job->state == VESTRY_JOB_RUNNING);
+}
+
+/* A transaction with one snapshot meets rows that were changed since. Any transaction meets definitions that another
+ * client has changed since a statement was prepared. */
+static bool may_conflict(int kind, vestry_err error) {
+  return error == VESTRY_BUSY && !is_one_writer() && (kind || m.is_disturbed);
+}
+
+static void disturb(model_node *n) {
+  m.is_disturbed = true;
+  crew_of()->disturb(&n->as);
 }
 
 static void act(void);
@@ -161,10 +173,10 @@ static void finish(model_node *n, vestry_job *job) {
   if (!transaction) return;
   snprintf(sql, sizeof sql, "INSERT INTO t VALUES(%" PRId64 ")", EFFECT + job->id);
   vestry_err error = crew_run(transaction, sql);
-  HOLDS(!error || (kind && error == VESTRY_BUSY));
+  HOLDS(!error || may_conflict(kind, error));
   if (chance(3) == 0) act_inside();
   if (!error) error = vestry_job_finish(job, transaction);
-  const bool may_meet = kind && error == VESTRY_BUSY; /* the row was changed after its snapshot */
+  const bool may_meet = may_conflict(kind, error); /* the row was changed after its snapshot */
   HOLDS(may_meet || error == (has_lease(job) ? VESTRY_OK : VESTRY_CLOSED));
   is->is_finishing = !error;
   n->has_tried = n->has_tried || !error;
@@ -172,7 +184,7 @@ static void finish(model_node *n, vestry_job *job) {
   is->is_finishing = false;
   if (!error && chance(4) == 0) error = VESTRY_FAILED;
   error = end(transaction, error);
-  HOLDS(error == VESTRY_OK || error == VESTRY_FAILED || error == VESTRY_CLOSED || (kind && error == VESTRY_BUSY));
+  HOLDS(error == VESTRY_OK || error == VESTRY_FAILED || error == VESTRY_CLOSED || may_conflict(kind, error));
   if (error) return;
   n->has_finished = true;
   is->state = VESTRY_JOB_DONE;
@@ -203,7 +215,7 @@ static vestry_err work(vestry_job *job, void *app) {
   if (chance(4) == 0) report(job);
   if (!job->period_at_ms && chance(3) == 0) finish(n, job);
   if (chance(4) == 0) act_inside();
-  if (chance(8) == 0 && !m.open_count) crew_of()->disturb(&n->as); /* the end of the job meets the disturbance */
+  if (chance(8) == 0 && !m.open_count) disturb(n); /* the end of the job meets the disturbance */
   n->gives_up = chance(12) == 0;
   if (n->gives_up) vestry_job_give_up(job);
   return chance(3) ? VESTRY_OK : VESTRY_IO;
@@ -355,7 +367,7 @@ static void order_in(model_node *n, vestry_sql_transaction *transaction, int kin
   vestry_job_order order = {.kind = "work", .key = key < 0 ? NULL : keys[key], .unique = unique};
   order.delay_ms = chance(3) ? 0 : chance(100);
   vestry_err error = crew_run(transaction, "INSERT INTO t VALUES(1)"); /* takes a snapshot */
-  HOLDS(!error || (kind && error == VESTRY_BUSY));
+  HOLDS(!error || may_conflict(kind, error));
   if (!error && chance(3) == 0) act_inside();
   if (error || (m.has_slot && key >= 0)) { /* it would wait for another one */
     (void)end(transaction, VESTRY_FAILED);
@@ -367,7 +379,7 @@ static void order_in(model_node *n, vestry_sql_transaction *transaction, int kin
   model_job *there = NULL;
   if (error == VESTRY_EXISTS) check_exists(there = find(id), key, unique, kind > 0);
   if (!error) check_new(key, unique, kind > 0);
-  HOLDS(!error || there || (kind && error == VESTRY_BUSY));
+  HOLDS(!error || there || may_conflict(kind, error));
   if (error != VESTRY_BUSY) {
     const model_job *held = m.held;
     const bool had_slot = m.has_slot;
@@ -379,7 +391,7 @@ static void order_in(model_node *n, vestry_sql_transaction *transaction, int kin
     error = chance(5) ? VESTRY_OK : VESTRY_FAILED;
   }
   error = end(transaction, error);
-  HOLDS(!error || error == VESTRY_FAILED || (kind && error == VESTRY_BUSY));
+  HOLDS(!error || error == VESTRY_FAILED || may_conflict(kind, error));
   if (!error) commit_order(there, id, key, unique, due_ms);
 }
 
@@ -455,7 +467,7 @@ static void manage(model_node *n) {
 /* The connections of an idle node are lost. */
 static void cut(model_node *n) {
   if (m.open_count || n->is_busy || chance(4)) return;
-  crew_of()->disturb(&n->as);
+  disturb(n);
   bool has_run;
   (void)vestry_jobs_step(n->as.jobs, &has_run);
   (void)crew_of()->calm(&n->as);
