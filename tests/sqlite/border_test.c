@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The border of the process: several processes write, read and checkpoint one
- * file, are stopped within a checkpoint or in the queue, and are killed. No
- * committed row is lost, no write is refused, and the WAL stays bounded. */
+/* The border of the process: several processes write, read and checkpoint one file, are stopped within a checkpoint or
+ * in the queue, and are killed. No committed row is lost, no write is refused, and the WAL stays bounded. */
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -65,8 +64,7 @@ static int64_t read_number(const char *sql) {
   return number;
 }
 
-/* All rows that were told are in a file that is whole; the first row belongs to
- * the schema. */
+/* All rows that were told are in a file that is whole; the first row belongs to the schema. */
 static void end(void) {
   assert_int_equal(read_number("SELECT integrity_check = 'ok' FROM pragma_integrity_check LIMIT 1"), 1);
   assert_int_equal(read_number("SELECT count(*) FROM t NOT INDEXED"), atomic_load(&shared->told) + 1);
@@ -120,8 +118,7 @@ static void join(pid_t child) {
   assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* --------------------------------------------------------------- a process
- * that stops within its checkpoint ------- */
+/* ---- a process that stops within its checkpoint ---- */
 
 static const sqlite3_io_methods *whole;
 static sqlite3_io_methods pausing;
@@ -140,8 +137,7 @@ static int lock_shared_memory(sqlite3_file *file, int at, int count, int flags) 
   return whole->xShmLock(file, at, count, flags);
 }
 
-/* SQLite calls this without a page when a checkpoint has read the header of the
- * index, and this has changed. */
+/* SQLite calls this without a page when a checkpoint has read the header of the index, and this has changed. */
 static int unfetch(sqlite3_file *file, sqlite3_int64 at, void *page) {
   if (!page && atomic_load(&shared->stage) == PASSED) pause_at(WITHIN, RUNNING);
   return whole->xUnfetch(file, at, page);
@@ -168,8 +164,7 @@ static void use_pausing_vfs(void) {
   sqlite3_vfs_register(&pausing_vfs, 1);
 }
 
-/* A process with a pool, whose commit makes a checkpoint: of 50 frames, or of a
- * WAL beyond its bound. */
+/* A process with a pool, whose commit makes a checkpoint: of 50 frames, or of a WAL beyond its bound. */
 static bool checkpoint_by_pool(bool empties) {
   vestry_sql_pool *pool = open_pool(NULL, (vestry_sqlite_pool_options){.setup = "PRAGMA wal_autocheckpoint = 50",
                                                                        .max_wal_bytes = empties ? 100000 : 0});
@@ -255,7 +250,7 @@ static void checkpoint_that_pauses_loses_no_commit(void **state) {
   for_counts(processes_checkpoint);
 }
 
-/* -------------------------------------------------------------------------------------------- many that write ----- */
+/* ---- many that write ---- */
 
 static int compare(const void *one, const void *other) {
   const long a = *(const long *)one, b = *(const long *)other;
@@ -317,8 +312,7 @@ static void no_write_of_several_processes_is_refused(void **state) {
   for_counts(processes_write_at_the_same_time);
 }
 
-/* -------------------------------------------------------------------------------
- * stopped and killed in the queue -- */
+/* ---- stopped and killed in the queue ---- */
 
 /* Another process has NEXT or TURN of src/data/sqlite/turn.c. */
 static bool is_somebody_next(void) {
@@ -373,8 +367,7 @@ static void process_that_halts_in_the_queue_stops_nobody(void **state) {
   halt_the_next(SIGKILL);
 }
 
-/* ------------------------------------------------------------------------------------------
- * the size of the WAL --- */
+/* ---- the size of the WAL ---- */
 
 /* Processes relay reads, so that one of them always reads. */
 static void run_reader(void) {
@@ -429,7 +422,7 @@ static void readers_of_other_processes_do_not_make_the_wal_grow(void **state) {
   others_read(PROCESSES_MOST);
 }
 
-/* --------------------------------------------------------------------------------------------- a full disk ------- */
+/* ---- a full disk ---- */
 
 /* Each write succeeds, or there is no room. The process closes the file and opens it again, also without room. */
 static void write_without_room(int self) {
