@@ -95,12 +95,12 @@ static void quiet(void *ctx, vestry_log_level level, const char *text) {
   (void)ctx, (void)level, (void)text;
 }
 
-static vestry *create(vestry_host *host, uint32_t threads, size_t queued_bytes, vestry_full_policy full) {
+static vestry *create(vestry_host *host, uint32_t threads, size_t queued_bytes) {
   vestry *v = NULL;
   *host = *bench_counting_host();
   host->log = quiet; /* streams are closed on purpose */
   const vestry_bounds bounds = {.max_count = 1000000, .max_queued_bytes = queued_bytes};
-  const vestry_connection_options connection = {.full = full};
+  const vestry_connection_options connection = {.full = VESTRY_FULL_DROP};
   const vestry_options options = {.host = host, .threads_count = threads, .bounds = &bounds, .connection = &connection};
   return vestry_create(&options, &v) ? NULL : v;
 }
@@ -110,7 +110,7 @@ static vestry *create(vestry_host *host, uint32_t threads, size_t queued_bytes, 
 /* Return the bytes that a stream takes. */
 static double bytes_a_stream(uint64_t streams, opening o) {
   vestry_host host;
-  vestry *v = create(&host, VESTRY_THREADS_NONE, SIZE_MAX, VESTRY_FULL_DROP);
+  vestry *v = create(&host, VESTRY_THREADS_NONE, SIZE_MAX);
   if (!v) return -1;
   const int64_t before = bench_counted_bytes();
   const bool right = open_streams(v, streams, o);
@@ -121,10 +121,10 @@ static double bytes_a_stream(uint64_t streams, opening o) {
 
 /* Return the bytes that a waiting event takes, and by ret_text_bytes the length of its text. is_shared: one event for
  * all streams, so that its text counts little. */
-static double bytes_an_event(uint64_t streams, vestry_full_policy full, bool is_shared, double *ret_text_bytes) {
+static double bytes_an_event(uint64_t streams, bool is_shared, double *ret_text_bytes) {
   enum { EVENTS = 50 };
   vestry_host host;
-  vestry *v = create(&host, VESTRY_THREADS_NONE, SIZE_MAX, full);
+  vestry *v = create(&host, VESTRY_THREADS_NONE, SIZE_MAX);
   if (!v) return -1;
   bool right = open_streams(v, streams, (opening){.is_shared = is_shared});
   const int64_t before = bench_counted_bytes();
@@ -155,20 +155,12 @@ static bool print_memory(uint64_t streams) {
   const double joined = bytes_a_stream(streams, (opening){.joins = true});
   printf("vestry costs streams=%" PRIu64 " bytes_per_stream=%.0f bytes_per_further_key=%.0f bytes_per_channel=%.0f\n",
          streams, one, more - one, joined - one);
-  static const struct {
-    const char *name;
-    vestry_full_policy full;
-  } policies[] = {{"close", VESTRY_FULL_CLOSE}, {"drop", VESTRY_FULL_DROP}, {"conflate", VESTRY_FULL_CONFLATE}};
-  bool right = one > 0 && more > one && joined > one;
-  for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
-    double text_bytes = 0;
-    const double own = bytes_an_event(streams, policies[i].full, false, &text_bytes);
-    const double shared = bytes_an_event(streams, policies[i].full, true, &text_bytes);
-    printf("vestry costs policy=%s text_bytes=%.0f bytes_per_own_event=%.0f bytes_per_shared_event=%.0f\n",
-           policies[i].name, text_bytes, own, shared);
-    right &= own > 0 && shared > 0;
-  }
-  return right;
+  double text_bytes = 0;
+  const double own = bytes_an_event(streams, false, &text_bytes);
+  const double shared = bytes_an_event(streams, true, &text_bytes);
+  printf("vestry costs text_bytes=%.0f bytes_per_own_event=%.0f bytes_per_shared_event=%.0f\n", text_bytes, own,
+         shared);
+  return one > 0 && more > one && joined > one && own > 0 && shared > 0;
 }
 
 /* ---- Allocations ------------------------------------------------------------------------------------------------- */
@@ -234,7 +226,7 @@ enum { QUEUED_BYTES_A_STREAM = 1000, BELOW_ROUNDS = 2, ABOVE_ROUNDS = 10 };
 static bool print_sends(uint64_t streams, bool by_channel) {
   const send_fn send = by_channel ? send_by_channel : send_by_key;
   vestry_host host;
-  vestry *v = create(&host, 1, (size_t)streams * QUEUED_BYTES_A_STREAM, VESTRY_FULL_DROP);
+  vestry *v = create(&host, 1, (size_t)streams * QUEUED_BYTES_A_STREAM);
   if (!v) return false;
   is_blocked = false;
   bool right = open_streams(v, streams, (opening){.is_shared = !by_channel, .joins = by_channel});

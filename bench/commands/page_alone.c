@@ -56,7 +56,7 @@ static vestry_err serve(const vestry_request *req, vestry_reply *reply, void *ap
   return error ? error : vestry_page_serve(req, reply, s->page, NULL);
 }
 
-/* Open a stream without a page, which conflates like the stream of a page. */
+/* Open a stream without a page. */
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
   site *s = app;
   (void)req;

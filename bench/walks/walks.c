@@ -88,19 +88,17 @@ QUIET static uint64_t now_ns(void *ctx) {
   return vestry_host_default()->now_ns(NULL) + turned_ns;
 }
 
-static bool conflates; /* the streams conflate, and receive elements */
+static bool has_state; /* the events show a state, and are elements */
 
 static vestry_err keep(const vestry_request *req, vestry_reply *reply, void *app) {
-  static const vestry_connection_options conflating = {.full = VESTRY_FULL_CONFLATE};
   (void)req, (void)app;
-  if (conflates) vestry_reply_stream(reply, &(vestry_stream_options){.connection = &conflating});
   MUST(vestry_reply_key(reply, KEY));
   vestry_reply_any_client(reply);
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
 QUIET static json_t *effects(void) {
-  if (conflates) return json_pack("[[s,s]]", "patch-elements", "<b id=\"n\">1</b>");
+  if (has_state) return json_pack("[[s,s,{s:s}]]", "patch-elements", "<b id=\"n\">1</b>", "state", "n");
   return json_pack("[[s,{s:i}]]", "patch-signals", "n", 1);
 }
 
@@ -299,8 +297,8 @@ int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : "";
   if (!strcmp(name, "key")) walk_key();
   if (!strcmp(name, "post")) walk_post();
-  conflates = !strcmp(name, "queue");
-  if (!strcmp(name, "dispatch") || conflates) walk_dispatch();
+  has_state = !strcmp(name, "queue");
+  if (!strcmp(name, "dispatch") || has_state) walk_dispatch();
   if (!strcmp(name, "idle")) walk_idle();
   if (!strcmp(name, "commit")) walk_commit();
   if (!strcmp(name, "far") && argc > 2) walk_far(argv[2]);

@@ -197,12 +197,12 @@ static vestry_err add_card(void *row, void *html) {
   return vestry_html_add(html, DELETE, card->board, card->id, card->version);
 }
 
-/* Send to all pages of a board. Each event sets one element, so a slow page receives the last state of both
- * elements. */
-static void show(struct app *app, int64_t board, vestry_html *html) {
+/* Send an element to all pages of a board. Each event sets all of it, so a slow page receives its last state. */
+static void show(struct app *app, int64_t board, const char *element, vestry_html *html) {
+  const vestry_elements_options options = {.state = element};
   vestry_slice text;
   if (!vestry_html_result(html, &text))
-    vestry_broadcast_patch_elements(app->v, NO_SCOPE, VESTRY_KEY("board", board), text.data, text.len, NULL);
+    vestry_broadcast_patch_elements(app->v, NO_SCOPE, VESTRY_KEY("board", board), text.data, text.len, &options);
   vestry_html_clear(html);
 }
 
@@ -213,7 +213,7 @@ static void draw_board(struct app *app, int64_t board) {
   vestry_html_add(&html, "<ul id=\"who\" class=\"here\" aria-label=\"Here now\">");
   vestry_presence_each(app->presence, VESTRY_KEY("board", board), add_person, &html);
   vestry_html_add(&html, "</ul>");
-  show(app, board, &html);
+  show(app, board, "who", &html);
   vestry_html_add(&html, "<div id=\"cards\">");
   for (int stage = 0; stage < STAGES; stage++) {
     vestry_html_add(&html, "<section><h2>%s</h2>", stages[stage]);
@@ -223,7 +223,7 @@ static void draw_board(struct app *app, int64_t board) {
     vestry_html_add(&html, "</section>");
   }
   vestry_html_add(&html, "</div>");
-  show(app, board, &html);
+  show(app, board, "cards", &html);
   vestry_html_finish(&html);
 }
 
@@ -281,9 +281,7 @@ static void stream(vestry_call *call) {
   struct app *app = call->own;
   const int64_t board = vestry_call_path(call, "board");
   const vestry_key *place = VESTRY_KEY("board", board);
-  const vestry_connection_options conflating = {.full = VESTRY_FULL_CONFLATE};
   vestry_reply_keep(call->reply, VESTRY_KEEP_MANY, 0);
-  vestry_call_fail(call, vestry_reply_stream(call->reply, &(vestry_stream_options){.connection = &conflating}));
   vestry_call_fail(call, vestry_reply_join(call->reply, NO_SCOPE, place));
   vestry_call_fail(call, vestry_reply_add_key(call->reply, NO_SCOPE, VESTRY_KEY("user", call->user), PAGES_MAX));
   vestry_call_fail(call, vestry_reply_present(call->reply, app->presence, place, call->user));

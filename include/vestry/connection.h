@@ -11,7 +11,7 @@
  *
  *  Order: the client receives two events in the order of their sends, if one thread sent both or one send happened
  *  before the other. Delivery: an accepted event (VESTRY_OK) is written exactly once, unless the connection ends first
- *  or conflation drops the event (VESTRY_FULL_CONFLATE). */
+ *  or a later event of the same state takes its place (`state` in vestry_elements_options). */
 #ifndef VESTRY_CONNECTION_H
 #define VESTRY_CONNECTION_H
 
@@ -34,29 +34,15 @@ typedef enum vestry_connection_state {
   VESTRY_STATE_CLOSED   /**< the transport is gone and the close hook has run or is running */
 } vestry_connection_state;
 
-/** Behaviour of a send to a full queue, if no on_error hook decides. The sender gets VESTRY_FULL, unless CONFLATE has
- *  made enough room. A sender never waits for the client. */
+/** Behaviour of a send to a full queue, if no on_error hook decides. The sender gets VESTRY_FULL. A sender never
+ *  waits for the client. */
 typedef enum vestry_full_policy {
   VESTRY_FULL_DEFAULT = 0, /**< the instance's policy, which is CLOSE unless it was set */
   VESTRY_FULL_CLOSE,       /**< the connection ends with cause FULL: the browser reconnects and starts from fresh
                                 state */
   VESTRY_FULL_DROP,        /**< the event is dropped and counted; the connection stays */
-  /** Conflate, then CLOSE: before it closes, the connection drops queued events that later ones make superfluous, so
-   *  that a slow page gets the latest state instead of every step. It drops
-   *  - a morph (an elements event with mode outer, inner or replace) of one element, if a later morph has the same
-   *    mode, namespace and id. The selector is "#id", or is absent and the HTML is one element with an id.
-   *  - a signals patch, if it can be merged into the next one (RFC 7386; both on one line, with at most 4,096 bytes of
-   *    JSON). The result has the place of the later one.
-   *  All other events stay, and the remaining events keep their order. No event is dropped in favour of one behind a
-   *  fence, such as a script or a batch. Conflation never loses typed input or signals: it drops a morph that has
-   *  fields or data-bind, or shows signals, only if the page has the same state and the same typed text in the end. Ids
-   *  must be unique in the page, and the target of an event must exist. docs/guide/connections.md has all rules;
-   *  vestry_connection_stats counts the fences, and the morphs that stay.
-   *
-   *  A sender that finds the queue full conflates it, even while the runner is inside a blocking write. The sender may
-   *  have to wait for another thread that conflates the same queue; this wait is short, because conflation does no
-   *  I/O. */
-  VESTRY_FULL_CONFLATE
+  VESTRY_FULL_CONFLATE = VESTRY_FULL_CLOSE /**< former name: events with a `state` are conflated under each policy
+                                                (vestry_elements_options) */
 } vestry_full_policy;
 
 /** Called when the stream is open and its head is written. On the connection's runner, no lock held; must not block. */
@@ -109,17 +95,10 @@ typedef struct vestry_connection_stats {
   uint64_t accepted_count, accepted_bytes;   /**< events accepted from senders */
   uint64_t written_count, written_bytes;     /**< events handed to the transport as a whole; without heartbeats */
   uint64_t discarded_count, discarded_bytes; /**< accepted events that were not written, because the connection ended */
-  uint64_t conflated_count, conflated_bytes; /**< accepted events that were dropped in favour of a later one
-                                                  (VESTRY_FULL_CONFLATE) */
-  /** With VESTRY_FULL_CONFLATE: why events were not dropped. If one of the next three counters grows with every event,
-   *  it shows the reason. */
-  uint64_t fences_count;    /**< fences: events across which nothing is conflated */
-  uint64_t kept_count;      /**< morphs that stayed despite a later one of the same target, because dropping them would
-                                lose content, or change the effect of an event in between (a fence, for example) */
-  uint64_t displaced_count; /**< morphs that stayed because the entry of their target in conflation's index, which has
-                                 64 entries, was reused for another target */
-  uint64_t refused_count;   /**< events of sends that returned FULL */
-  uint32_t queued_count;    /**< accepted = written + discarded + conflated + queued; bytes likewise */
+  uint64_t conflated_count, conflated_bytes; /**< accepted events that were dropped in favour of a later one of the
+                                                  same state */
+  uint64_t refused_count;                    /**< events of sends that returned FULL */
+  uint32_t queued_count;                     /**< accepted = written + discarded + conflated + queued; bytes likewise */
   size_t queued_bytes;
   uint64_t heartbeats_count;
   uint64_t writes_count;  /**< calls of the transport's write */
@@ -161,7 +140,7 @@ VESTRY_API void *vestry_connection_data(const vestry_connection *connection);
  *  Returns  OK (accepted) | CLOSED | FULL (see vestry_full_policy; also if all queues together are full) | TOO_LARGE
  *           (they do not fit into this connection's queue, or into vestry_bounds.max_queued_bytes, even if all queues
  *           are empty) | NO_MEMORY | INVALID (count 0)
- *  Threads  any; lock-free, except to wake the runner and for a full queue of VESTRY_FULL_CONFLATE; does not block */
+ *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_event *const *events,
                                                  size_t count);
 /** Send one event, as vestry_connection_send_all. */

@@ -82,12 +82,20 @@ typedef struct vestry_elements_options {
   bool use_view_transition;
   const char *view_transition_selector; /**< only with use_view_transition; NULL or "": none */
   vestry_namespace ns; /**< a builder (vestry/html.h) reads HTML: begin SVG with texts of clients at its own <svg> */
+  /** Name of the state that the event shows completely, for example "score" [none: NULL or ""]. A stream that reads
+   *  slowly gets the latest state instead of each step: an event that waits in its queue is dropped when a later one of
+   *  the same state is sent, unless an event without a state is between them. At most 64 waiting events are compared.
+   *  Use one name for one element, or for one set of signals. One line of at most 255 bytes; with mode OUTER, INNER or
+   *  REPLACE, and without id and retry_ms. docs/guide/connections.md */
+  const char *state;
 } vestry_elements_options;
 
 /** Options of patched signals. Zero is the default. */
 typedef struct vestry_signals_options {
   vestry_event_options event;
   bool only_if_missing; /**< do not overwrite existing signals of the page */
+  const char *state;    /**< as in vestry_elements_options; each event of a state must set the same signals. Not with
+                             only_if_missing */
 } vestry_signals_options;
 
 /** One attribute of a script element. Name: ASCII letters, digits, '-', '_', ':', '.'; value: any UTF-8, escaped. A
@@ -192,8 +200,8 @@ typedef struct vestry_plain_options {
 } vestry_plain_options;
 
 /** Make an event with a name and data of your own, for readers other than Datastar: `new EventSource(url)` with
- *  addEventListener(name, …), curl, another program. The Datastar client ignores it. It is never conflated
- *  (VESTRY_FULL_CONFLATE, vestry/connection.h).
+ *  addEventListener(name, …), curl, another program. The Datastar client ignores it. It shows no state
+ *  (vestry_elements_options), so it is never dropped for a later one.
  *  name       one line; NULL or "": none, which an EventSource calls "message". It must not begin with "datastar",
  *             because such a name could patch a page
  *  data       UTF-8, not checked (vestry_event), len bytes; copied; CR, LF and CRLF each end a line, and are read as

@@ -199,14 +199,12 @@ typedef struct vestry_stats {
   uint64_t closed_by_cause[VESTRY_CAUSES_MAX];
   /** Sums over all connections, as in vestry_connection_stats. */
   uint64_t accepted_count, written_count, discarded_count, conflated_count, refused_count;
-  uint64_t fences_count, kept_count, displaced_count; /**< of streams that conflate: why events were not dropped */
   uint64_t heartbeats_count;
   uint64_t encodes_count; /**< runs of an encoder over an event: one for all streams of an encoding, as a rule */
   uint64_t written_bytes, wire_bytes; /**< bytes of events, and bytes on the wire: see vestry_connection_stats */
   /** Current and highest memory of the queues of all streams: the bytes of events, counted in each queue that holds the
-   *  event, and 160 bytes for each event. A stream that conflates also counts its index, some 650 bytes for each event
-   *  and 8 for each id in it. This number never exceeds max_queued_bytes. The encoded forms of events are not counted;
-   *  a stream holds them for at most 64 events.
+   *  event, and 160 bytes and the name of its state for each event. This number never exceeds max_queued_bytes. The
+   *  encoded forms of events are not counted; a stream holds them for at most 64 events.
    *
    *  If the queues hold more than 7/8 of max_queued_bytes, streams end with cause BUDGET until the queues of the
    *  remaining streams hold less than 7/8. The streams whose queues hold most end first; among streams with about the

@@ -115,7 +115,8 @@ typedef struct vestry_registry vestry_registry;
  *    or any value as JSON)
  *  - close-sse [], wake [] (vestry/app/watch.h)
  *  Options are objects with the names of the Datastar SDKs: selector, mode, useViewTransition, viewTransitionSelector,
- *  namespace, eventId, retryDuration, onlyIfMissing, autoRemove, attributes, bubbles, cancelable, composed. */
+ *  namespace, eventId, retryDuration, onlyIfMissing, autoRemove, attributes, bubbles, cancelable, composed; and state
+ *  (vestry_elements_options). */
 VESTRY_API vestry_err vestry_registry_effect(vestry_registry *registry, const char *name, vestry_effect_fn effect,
                                              void *ctx);
 VESTRY_API vestry_err vestry_registry_action(vestry_registry *registry, const char *name, vestry_action_fn action,

@@ -36,8 +36,7 @@
   OUTER(GROUP, "vsi_group.lock", "connection/group.c: lock")                                                           \
   OUTER(SHARD, "vsi_shard.lock", "store/table.h: lock")                                                                \
   INNERMOST(SESSION, "a session's lock", "app/session/record.h: lock")                                                 \
-  INNERMOST(CONFLATION, "vsi_conflation.lock", "connection/conflation.h: lock")                                        \
-  INNERMOST(CLOSE_LIST, "vestry_connection.lock", "connection/connection.h: lock")                                     \
+  INNERMOST(CONNECTION, "a connection's lock", "connection/queue.h: lock")                                             \
   INNERMOST(JOB_QUEUE, "a pool queue's lock", "runtime/pool.h: lock")                                                  \
   INNERMOST(PARK, "park_lock", "runtime/pool.h: park_lock")                                                            \
   INNERMOST(STAGE, "stage_lock", "runtime/runtime.h: stage_lock")                                                      \

@@ -7,7 +7,7 @@
  * a publish has returned, its event is in all queues, before anything that the caller sends next. No mutex is held
  * while events are encoded (which calls profiles) or runners are woken (which calls transports). The channel's lock is
  * held only to go through the members, at most CHUNK at a time. For each member, the event is put into its queue, which
- * is lock-free and calls no callback, and a reference is taken so that its runner can be woken after the unlock. The
+ * calls no callback, and a reference is taken so that its runner can be woken after the unlock. The
  * memory for this is allocated before the lock is taken.
  *
  *   semaphore taken ──> id, encode ──┬─> post to at most CHUNK members ──> wake their runners ──┬─> semaphore released
@@ -438,7 +438,7 @@ static vestry_err post_plain_locked(publishing *p, const vsi_member *member) {
   if (!p->spares) return VESTRY_NO_MEMORY;
   vsi_delivery *delivery = p->spare[p->spares - 1];
   *delivery = (vsi_delivery){.event = vestry_event_ref(p->plain), .times = times_of(p, member)};
-  vestry_err error = vsi_connection_post(member->connection, delivery, &p->burst);
+  vestry_err error = vsi_connection_post_one(member->connection, delivery, &p->burst);
   if (error)
     vestry_event_unref(p->plain); /* not the last one: the caller holds one */
   else
@@ -451,15 +451,11 @@ static vestry_err post_locked(publishing *p, const vsi_member *member) {
   if (member->is_fresh && p->plain != p->event) return post_plain_locked(p, member);
   const vsi_delivery_times times = times_of(p, member);
   hold_events(p);
-  if (!times.stamp && vsi_connection_post_bare(member->connection, p->event, &p->burst)) {
-    p->held_events--;
-    return VESTRY_OK;
-  }
   if (!p->spares) return VESTRY_NO_MEMORY;
   vsi_delivery *delivery = p->spare[p->spares - 1];
   *delivery = (vsi_delivery){.event = p->event, .broadcast = p->broadcast, .times = times};
   if (p->broadcast) hold_broadcasts(p);
-  vestry_err error = vsi_connection_post(member->connection, delivery, &p->burst);
+  vestry_err error = vsi_connection_post_one(member->connection, delivery, &p->burst);
   if (error) return error;
   p->spares--;
   *(p->broadcast ? &p->held_broadcasts : &p->held_events) -= 1;

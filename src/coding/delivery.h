@@ -3,7 +3,10 @@
 #ifndef VSI_CODING_DELIVERY_H
 #define VSI_CODING_DELIVERY_H
 
-#include "runtime/mailbox.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
 #include "vestry/event.h"
 
 /* Whether streams can be encoded. Small programs leave that out (Small programs in docs/building.md): no stream then
@@ -23,27 +26,17 @@ typedef struct vsi_delivery_times {
 } vsi_delivery_times;
 
 typedef struct vsi_delivery {
-  vsi_mail mail;       /* first member: a mail is its delivery */
-  vestry_event *event; /* a reference, unless the broadcast holds it. NULL: encoded bytes that are no event */
+  TAILQ_ENTRY(vsi_delivery) in; /* of the queue, or of another list that has the delivery */
+  vestry_event *event;          /* a reference, unless the broadcast holds it. NULL: encoded bytes that are no event */
   struct vsi_broadcast *broadcast; /* a reference; NULL: it was sent to this connection only */
   const struct vsi_segment *wire;  /* the bytes to write (coder.h); NULL: those of the event */
-  struct vsi_delivery *before;     /* while it waits to be conflated (conflation.h) */
-  uint64_t run : 58;               /* likewise */
-  uint64_t counts_target : 1;      /* its cost in the budget includes the event's target (send.c) */
-  uint64_t is_of_batch : 1;        /* sent together with others, with no other event in between */
-  uint64_t is_followed : 1;        /* of a batch, and not its last one */
-  uint64_t is_sign : 1;            /* a heartbeat that the page can see */
-  uint64_t is_heartbeat : 1;       /* made by the runner: no queue has accepted or counted it */
-  uint64_t owns_wire : 1;          /* the bytes were encoded for this delivery only */
+  bool is_of_batch;                /* sent together with others, with no other event in between */
+  bool is_sign;                    /* a heartbeat that the page can see */
+  bool is_heartbeat;               /* made by the runner: no queue has accepted or counted it */
+  bool owns_wire;                  /* the bytes were encoded for this delivery only */
   vsi_delivery_times times;        /* zero if the delivery is not timed */
 } vsi_delivery;
 
-/* The next delivery in a list outside a mailbox; used by the list's holder only. */
-static inline vsi_delivery *vsi_delivery_next(const vsi_delivery *delivery) {
-  return (vsi_delivery *)atomic_load_explicit(&delivery->mail.next, memory_order_relaxed);
-}
-static inline void vsi_delivery_link(vsi_delivery *delivery, vsi_delivery *next) {
-  atomic_store_explicit(&delivery->mail.next, next ? &next->mail : NULL, memory_order_relaxed);
-}
+typedef TAILQ_HEAD(vsi_deliveries, vsi_delivery) vsi_deliveries;
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The events that wait in a connection's queue, and their conflation. */
+/* Deliveries that leave a connection's queue: their bytes, and the room that they release. */
 #ifndef VSI_CONNECTION_BACKLOG_H
 #define VSI_CONNECTION_BACKLOG_H
 
 #include "connection/connection.h"
+#include "event/layout.h"
 
 /* Return the bytes that are written for a delivery. */
 static inline vestry_slice vsi_delivery_wire(const vsi_delivery *delivery) {
@@ -17,6 +18,11 @@ static inline void vsi_delivery_drop_event(vsi_delivery *delivery) {
     vsi_broadcast_unref(delivery->broadcast, 1);
   else
     vestry_event_unref(delivery->event);
+}
+
+/* Return the part of the budget that an event in one queue takes. */
+static inline uint64_t vsi_event_cost(const vestry_event *event) {
+  return vsi_budget_cost(1, vestry_event_bytes(event).len + vsi_event_state(event).len);
 }
 
 /* Room of settled events that a connection's queue still counts. */
@@ -37,10 +43,9 @@ typedef struct vsi_settlement {
   uint64_t now_ns;
 } vsi_settlement;
 
-/* Settle a delivery: free it, and add its room to `settled`. delivery: NULL: the bare event of the queue. len: number
- * of bytes of this room. count, bytes: counters of the outcome. */
-void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery, size_t len, _Atomic(uint64_t) *count,
-                           _Atomic(uint64_t) *bytes, vsi_settled *settled, vsi_settlement *all);
+/* Settle a taken delivery, which was written or discarded: free it, and add its room to `settled`. */
+void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery, bool written, vsi_settled *settled,
+                           vsi_settlement *all);
 /* Free a delivery with an event. */
 void vsi_connection_free_delivery(const vestry_connection *connection, vsi_delivery *delivery, vsi_settlement *all);
 /* Release what a settlement contains. */
@@ -48,14 +53,5 @@ void vsi_settlement_finish(vsi_settlement *all);
 /* Release the room of settled events in the queue, after the end of their settlement: a thread that finds an event
  * settled (vsi_connection_settled) also finds its bytes free in the budget. */
 void vsi_connection_release(vestry_connection *connection, const vsi_settled *settled);
-/* Move the queued deliveries of a conflating connection into its list, where they are conflated. Any thread; waits for
- * another thread that does the same, which takes a bounded number of steps. */
-void vsi_connection_conflate_list(vestry_connection *connection);
-static inline void vsi_connection_conflate(vestry_connection *connection) {
-  if (vsi_connection_conflation(connection)) vsi_connection_conflate_list(connection);
-}
-/* Take the oldest waiting delivery; NULL: none. also_new: take from the queue, too, if the list is empty. Runner
- * only. */
-vsi_delivery *vsi_connection_take(vestry_connection *connection, bool also_new);
 
 #endif

@@ -60,7 +60,7 @@ vestry_err vestry_batch_add_made(vestry_batch *seen, vestry_err made, vestry_eve
   return batch->error;
 }
 
-/* A mailbox accepts a chain by a single exchange (runtime/mailbox.c), so no event of another sender comes in
+/* A queue accepts all events of a batch under its lock (connection/send.c), so no event of another sender comes in
  * between. */
 static vestry_err send_to(const vsi_batch *batch, vestry_connection *connection) {
   if (!batch->seen.count) return vestry_connection_is_open(connection) ? VESTRY_OK : VESTRY_CLOSED;

@@ -41,7 +41,7 @@ static void set_first_locked(vsi_close_list *list, vsi_ring *first) {
 }
 
 vestry_err vsi_close_list_add(vsi_close_list *list, vsi_spin_lock *lock, vsi_close_node *node) {
-  vsi_spin_lock_take(lock, VSI_LOCK_CLOSE_LIST);
+  vsi_spin_lock_take(lock, VSI_LOCK_CONNECTION);
   bool is_notified = list->first & NOTIFIED;
   if (!is_notified) {
     vsi_ring *first = first_locked(list);
@@ -62,7 +62,7 @@ static void take_out_locked(vsi_close_list *list, vsi_close_node *node) {
 }
 
 bool vsi_close_list_remove(vsi_close_list *list, vsi_spin_lock *lock, vsi_close_node *node) {
-  vsi_spin_lock_take(lock, VSI_LOCK_CLOSE_LIST);
+  vsi_spin_lock_take(lock, VSI_LOCK_CONNECTION);
   bool in = node->in.next != NULL;
   if (in) take_out_locked(list, node);
   vsi_spin_lock_give(lock);
@@ -71,7 +71,7 @@ bool vsi_close_list_remove(vsi_close_list *list, vsi_spin_lock *lock, vsi_close_
 
 vsi_close_node *vsi_close_list_find(const vsi_close_list *list, vsi_spin_lock *lock, vsi_close_fn fn,
                                     vsi_close_is_fn is, const void *ctx) {
-  vsi_spin_lock_take(lock, VSI_LOCK_CLOSE_LIST);
+  vsi_spin_lock_take(lock, VSI_LOCK_CONNECTION);
   vsi_ring *first = first_locked(list), *at = first;
   while (at && (node_of(at)->fn != fn || (is && !is(node_of(at), ctx)))) at = at->next == first ? NULL : at->next;
   vsi_spin_lock_give(lock);
@@ -81,7 +81,7 @@ vsi_close_node *vsi_close_list_find(const vsi_close_list *list, vsi_spin_lock *l
 void vsi_close_list_notify(vsi_close_list *list, vsi_spin_lock *lock, vestry_connection *connection,
                            vestry_cause cause) {
   for (;;) {
-    vsi_spin_lock_take(lock, VSI_LOCK_CLOSE_LIST);
+    vsi_spin_lock_take(lock, VSI_LOCK_CONNECTION);
     list->first |= NOTIFIED;
     vsi_close_node *node = first_locked(list) ? node_of(first_locked(list)) : NULL;
     if (node) take_out_locked(list, node);

@@ -8,7 +8,8 @@
  * request that waits for the next event of a page. It may begin with up to three events that do not count
  * (begins_with), and ends after the next event. To hurry is to shorten the end of a stream (VSI_HURRY_…). A cause
  * flushes if the events accepted before the close are still written (vsi_cause_flushes). An event is settled when it
- * has left the queue: it was written, discarded or conflated. */
+ * has left the queue: it was written or discarded, or a later
+ * event has superseded it. */
 #include "connection/connection.h"
 
 #include "base/memory.h"
@@ -18,7 +19,6 @@
 void vsi_connection_discard(vestry_connection *connection) {
   const vsi_environment *environment = connection->environment;
   if (vsi_connection_coder(connection)) vsi_coder_free(connection->coder);
-  if (vsi_connection_conflation(connection)) vsi_conflation_destroy(environment->host, connection->conflation);
   vsi_free(environment->host, connection);
   environment->let_go(environment);
 }
@@ -99,20 +99,16 @@ const vestry_host *vsi_connection_host(const vestry_connection *connection) {
   return connection->environment->host;
 }
 
-uint64_t vsi_connection_cost(const vestry_connection *connection, uint32_t count, size_t bytes) {
-  return vsi_budget_cost(count, bytes) + (connection->conflation ? (uint64_t)count * sizeof(vsi_target) : 0);
-}
-
 /* Count all that the queue holds as going, because the connection releases it soon. Idempotent. Shuts the queue.
  *
- * vsi_queue_goes marks the queue as going and reads its count in one atomic operation. An event that is settled before
- * this operation is not in the count, so its cost is not added to budget->going. The settlement of an event after this
- * operation sees the mark, and subtracts the event's cost from budget->going. */
+ * vsi_queue_goes marks the queue as going and reads its count under the lock. An event that is settled before is not
+ * in the count, so its cost is not added to budget->going. The settlement of a later event sees the mark, and subtracts
+ * the event's cost from budget->going. */
 static void count_as_going(vestry_connection *connection) {
   uint32_t count;
   size_t bytes;
   if (vsi_queue_goes(&connection->queue, &count, &bytes) && count)
-    atomic_fetch_add_explicit(&connection->environment->budget->going, vsi_connection_cost(connection, count, bytes),
+    atomic_fetch_add_explicit(&connection->environment->budget->going, vsi_budget_cost(count, bytes),
                               memory_order_relaxed);
 }
 
@@ -161,10 +157,9 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
 /* Return the number of accepted events that have left the queue, computed from the queue's own count. When an event
  * counts as settled here, its room in the queue is free again. So is its room in the budget, which is released first.
  *
- * A sender first reserves room in the queue, which counts the event there, and then increments accepted_count.
- * Therefore accepted_count is read first (acquire, so that the queue's count is read after it). Concurrent sends can
- * then make the result too small, never too large. Each such send notifies the runner afterwards, which computes the
- * result again. */
+ * A sender first counts the event in the queue, and then increments accepted_count. Therefore accepted_count is read
+ * first (acquire, so that the queue's count is read after it). Concurrent sends can then make the result too small,
+ * never too large. Each such send notifies the runner afterwards, which computes the result again. */
 uint64_t vsi_connection_settled(const vestry_connection *connection) {
   uint64_t accepted = atomic_load_explicit(&connection->accepted_count, memory_order_acquire);
   uint32_t queued = vsi_queue_count(&connection->queue);
@@ -178,16 +173,16 @@ void vsi_connection_await_written(vestry_connection *connection) {
 }
 
 vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node) {
-  return vsi_close_list_add(&connection->at_close, &connection->lock, node);
+  return vsi_close_list_add(&connection->at_close, &connection->queue.lock, node);
 }
 
 bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node) {
-  return vsi_close_list_remove(&connection->at_close, &connection->lock, node);
+  return vsi_close_list_remove(&connection->at_close, &connection->queue.lock, node);
 }
 
 vsi_close_node *vsi_connection_find_at_close(vestry_connection *connection, vsi_close_fn fn, vsi_close_is_fn is,
                                              const void *ctx) {
-  return vsi_close_list_find(&connection->at_close, &connection->lock, fn, is, ctx);
+  return vsi_close_list_find(&connection->at_close, &connection->queue.lock, fn, is, ctx);
 }
 
 /* Return the coder; NULL: there is none, or the connection is still OPENING. While it is OPENING, other threads may
@@ -207,6 +202,8 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
 #define READ(field) atomic_load_explicit(&connection->field, memory_order_relaxed)
   vestry_connection_stats stats = {
       .accepted_count = READ(accepted_count),
+      .conflated_count = READ(conflated_count),
+      .conflated_bytes = READ(conflated_bytes),
       .written_count = READ(written_count),
       .written_bytes = READ(written_bytes),
       .discarded_count = READ(discarded_count),
@@ -221,13 +218,6 @@ void vestry_connection_stats_get(const vestry_connection *connection, vestry_con
       .cause = vsi_connection_cause(connection),
   };
   if (coder_of(connection)) stats.followed_count = READ(coder->followed_count);
-  if (vsi_connection_conflation(connection)) {
-    stats.conflated_count = READ(conflation->conflated_count);
-    stats.fences_count = READ(conflation->fences_count);
-    stats.kept_count = READ(conflation->kept_count);
-    stats.displaced_count = READ(conflation->displaced_count);
-    stats.conflated_bytes = READ(conflation->conflated_bytes);
-  }
 #undef READ
   vsi_queue_load(&connection->queue, &stats.queued_count, &stats.queued_bytes, NULL);
   stats.accepted_bytes = stats.written_bytes + stats.discarded_bytes + stats.conflated_bytes + stats.queued_bytes;

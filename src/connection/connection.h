@@ -10,7 +10,6 @@
 #include "coding/coder.h"
 #include "connection/budget.h"
 #include "connection/close_list.h"
-#include "connection/conflation.h"
 #include "connection/queue.h"
 #include "connection/tally.h"
 #include "runtime/actor.h"
@@ -32,8 +31,7 @@ struct vsi_environment {
   vsi_budget *budget;      /* bounds what all queues hold together */
   vsi_group_tally *tally;
   _Atomic(uint32_t) observers_count; /* changes at any time; soon after it is not 0, events are timed; relaxed */
-  /* The connection's queue holds more than its rank stands for. Any thread; called before these bytes can be
-   * released. */
+  /* The connection's queue holds more than its rank stands for, or held more a moment ago. Any thread. */
   void (*grew)(const vsi_environment *environment, vestry_connection *connection);
   /* The budget is under pressure: close connections. Any thread; does not block. */
   void (*relieve)(const vsi_environment *environment);
@@ -71,8 +69,7 @@ enum { VSI_HURRY_NONE, VSI_HURRY_SOON, VSI_HURRY_NOW };
 enum { VSI_TAILED_NOT, VSI_TAILED_NOW, VSI_TAILED_NEVER };
 
 /* There are many connections, and most are idle. Their cost is the size of this struct. So it has no holes, and data
- * that few connections need is stored elsewhere: counters of conflated events (conflation.h) and the state of an
- * encoded stream.
+ * that few connections need is stored elsewhere: the state of an encoded stream.
  *
  * A delivery waits for each cache line that it uses, because a broadcast visits more connections than the caches hold.
  * So the members that every send uses stand together at the beginning, and those that only a write uses follow them. A
@@ -102,32 +99,27 @@ struct vestry_connection {
   bool blocked : 1;     /* the transport has no room; the runner waits for writable */
   bool broken : 1;      /* the transport or the coder failed: a clean end is impossible */
   bool ended : 1;       /* the end of the encoded stream is among the taken deliveries, or written */
-  bool has_bare : 1;    /* the queue's bare event was taken, before the deliveries of taken_last */
-  bool is_in_batch : 1; /* the delivery that was taken last is followed by others of its batch */
   bool greets : 1;      /* a heartbeat follows its head at once, if no event does; set before the start */
   vsi_load_place place; /* rank of `load` */
-  uint8_t taken_count;  /* of taken_last: up to SLICES_A_WRITE (runner.c), plus some of the coder */
+  uint8_t taken_count;  /* of `taken`: up to SLICES_A_WRITE (runner.c), plus some of the coder */
   uint32_t offset;      /* encoded bytes of the oldest taken event that are written */
   uint32_t max_queued_bytes;
   const vsi_environment *environment;
-  vsi_coder *coder;           /* owned; NULL: a plain stream; set before the start. Only the runner uses its content,
-                                 except constants */
-  vsi_conflation *conflation; /* of a conflating connection: where events wait before they are taken; NULL: none */
-  /* Counters, here and below: updated by senders (fetch_add) and by the runner (store), and read by any thread.
-   * Relaxed. */
-  _Atomic(uint64_t) accepted_count;
+  vsi_coder *coder; /* owned; NULL: a plain stream; set before the start. Only the runner uses its content, except
+                       constants */
+  /* Counters, here and below: updated by senders (under the queue's lock, or by fetch_add) and by the runner (store),
+   * and read by any thread. Relaxed. */
+  _Atomic(uint64_t) accepted_count, conflated_count, conflated_bytes; /* under the lock */
 
   /* From here on, members that a send of an event does not use. */
   const vestry_transport_ops *ops;
   void *transport;
-  vsi_delivery *taken_last; /* used by the runner only: deliveries taken from the queue, encoded, and not yet completely
-                                 written: a ring, whose last member links to the oldest; NULL: none */
+  vsi_deliveries taken; /* used by the runner only: deliveries taken from the queue, encoded, and not yet completely
+                           written */
   _Atomic(uint64_t) written_count, written_bytes, writes_count, wire_bytes, last_write_ns;
 
   /* From here on, members that a delivery seldom uses. */
-  uint32_t heartbeat_ms; /* UINT32_MAX: none */
-  uint32_t max_queued_count;
-  vsi_spin_lock lock;          /* see vsi_connection_lock */
+  uint32_t heartbeat_ms;       /* UINT32_MAX: none */
   _Atomic(uint32_t) reporting; /* number of threads inside an on_error hook or the step of a watch, and whether more may
                                 enter (refusal.c) */
   _Atomic(uint64_t) refused_count, discarded_count, discarded_bytes, heartbeats_count;
@@ -150,7 +142,7 @@ _Static_assert(sizeof(struct vestry_connection) <= 344, "an idle stream's own me
 /* Begin to fetch the cache lines of a connection that a send uses, and those that a write uses in addition. */
 static inline void vsi_connection_fetch(const vestry_connection *connection) {
   vsi_prefetch_to_write(&connection->actor);
-  vsi_prefetch_to_write(&connection->queue.bare);
+  vsi_prefetch_to_write(&connection->queue);
   vsi_prefetch_to_write(&connection->accepted_count);
 }
 static inline void vsi_connection_fetch_written(const vestry_connection *connection) {
@@ -160,13 +152,13 @@ static inline void vsi_connection_fetch_written(const vestry_connection *connect
 /* Return the context that the hooks get. Any thread. */
 void *vsi_connection_context(vestry_connection *connection);
 
-/* Take and release the lock of a connection, for a few instructions. It guards the close listeners, and the entries and
- * the scope of a stream (instance/stream_entries.h). */
+/* Take and release the lock of a connection, for a few instructions. It guards the queue, the close listeners, and the
+ * entries and the scope of a stream (instance/stream_entries.h). */
 static inline void vsi_connection_lock(vestry_connection *connection) {
-  vsi_spin_lock_take(&connection->lock, VSI_LOCK_CLOSE_LIST);
+  vsi_queue_lock(&connection->queue);
 }
 static inline void vsi_connection_unlock(vestry_connection *connection) {
-  vsi_spin_lock_give(&connection->lock);
+  vsi_queue_unlock(&connection->queue);
 }
 
 /* Take a reference, and drop one. */
@@ -179,18 +171,6 @@ static inline void vsi_connection_let_go(vestry_connection *connection) {
   if (VSI_REFS_DROP(&connection->refs)) vsi_connection_free(connection);
 }
 
-/* Whether streams can conflate. Small programs leave that out (VESTRY_CONFLATION in docs/building.md): the accessor
- * then returns a constant, and the linker drops all functions of conflation. */
-#ifdef VSI_WITHOUT_CONFLATION
-enum { VSI_CONFLATES = false };
-#else
-enum { VSI_CONFLATES = true };
-#endif
-/* Return where the events of a conflating connection wait; NULL: it does not conflate. */
-static inline vsi_conflation *vsi_connection_conflation(const vestry_connection *connection) {
-  return VSI_CONFLATES ? connection->conflation : NULL;
-}
-
 /* Return the coder; NULL: a plain stream. The runner, or any thread from the start on. */
 static inline vsi_coder *vsi_connection_coder(const vestry_connection *connection) {
   return VSI_ENCODES ? connection->coder : NULL;
@@ -201,14 +181,8 @@ static inline uint64_t vsi_connection_held(const vestry_connection *connection) 
   uint32_t count;
   size_t bytes;
   vsi_queue_load(&connection->queue, &count, &bytes, NULL);
-  uint64_t held = vsi_budget_cost(count, bytes);
-  if (vsi_connection_conflation(connection))
-    held += atomic_load_explicit(&connection->conflation->targets_bytes, memory_order_relaxed); /* relaxed */
-  return held;
+  return vsi_budget_cost(count, bytes);
 }
-/* Return the cost of count events with this number of bytes, which is counted as going and subtracted again as the
- * events are settled. */
-uint64_t vsi_connection_cost(const vestry_connection *connection, uint32_t count, size_t bytes);
 
 /* Undo a create while no other thread knows the connection. Its transport is untouched and belongs to the caller
  * again. */

@@ -54,8 +54,7 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
   PICK(heartbeat_ms, DEFAULT_HEARTBEAT_MS);
 #undef PICK
   if (made.max_queued_count > VSI_QUEUE_MAX_COUNT || made.max_queued_bytes > VSI_QUEUE_MAX_BYTES) return VESTRY_INVALID;
-  if (made.full < VESTRY_FULL_CLOSE || made.full > VESTRY_FULL_CONFLATE) return VESTRY_INVALID;
-  if (made.full == VESTRY_FULL_CONFLATE && !VSI_CONFLATES) return VESTRY_UNSUPPORTED;
+  if (made.full < VESTRY_FULL_CLOSE || made.full > VESTRY_FULL_DROP) return VESTRY_INVALID;
   *ret_options = made;
   return VESTRY_OK;
 }
@@ -74,11 +73,12 @@ static vestry_err create(const vsi_environment *environment, const vestry_transp
   vsi_actor_init_held(&connection->actor, ops->wake ? &vsi_connection_dedicated : &vsi_connection_pooled,
                       &environment->runtime->pool);
   vsi_queue_init(&connection->queue);
+  TAILQ_INIT(&connection->taken);
   /* Three references: of the caller; of the connection itself, which finish in runner.c drops; of the held actor. */
   VSI_REFS_INIT(&connection->refs, 3);
   atomic_init(&connection->state, VESTRY_STATE_OPENING);
   connection->full = (uint8_t)options->full;
-  connection->max_queued_count = options->max_queued_count;
+  connection->queue.max_count = options->max_queued_count;
   connection->max_queued_bytes = (uint32_t)options->max_queued_bytes;
   connection->heartbeat_ms = options->heartbeat_ms < UINT32_MAX ? (uint32_t)options->heartbeat_ms : UINT32_MAX;
   connection->ops = ops;
@@ -87,11 +87,6 @@ static vestry_err create(const vsi_environment *environment, const vestry_transp
   connection->opened_ns = vsi_now_ns(host);
   vsi_timer_init(&connection->timer, vsi_connection_timer_fired);
   connection->environment = environment;
-  if (VSI_CONFLATES && connection->full == VESTRY_FULL_CONFLATE &&
-      vsi_conflation_create(host, &connection->conflation)) {
-    vsi_free(host, connection);
-    return VESTRY_NO_MEMORY;
-  }
   if (hooks->make)
     hooks->make(connection->context, given);
   else
@@ -246,15 +241,10 @@ static void add_events_locked(vsi_group_stats *sum, const vestry_connection *con
   const uint64_t written_bytes = READ(written_bytes), wire_bytes = READ(wire_bytes);
   sum->accepted += READ(accepted_count);
   sum->written += READ(written_count);
+  sum->conflated += READ(conflated_count);
   sum->discarded += READ(discarded_count);
   sum->refused += READ(refused_count);
   sum->heartbeats += READ(heartbeats_count);
-  if (vsi_connection_conflation(connection)) {
-    sum->conflated += READ(conflation->conflated_count);
-    sum->fences += READ(conflation->fences_count);
-    sum->kept += READ(conflation->kept_count);
-    sum->displaced += READ(conflation->displaced_count);
-  }
 #undef READ
   sum->written_bytes += written_bytes;
   sum->wire_bytes += wire_bytes;
@@ -317,6 +307,7 @@ vestry_connection *vsi_group_find(vsi_group *group, uint64_t id) {
   return found;
 }
 
+/* A connection that has ended holds nothing, so it is not filed again. */
 static void grew(const vsi_environment *environment, vestry_connection *connection) {
   vsi_group *group = group_of(environment);
   vsi_mutex_lock(&group->lock);

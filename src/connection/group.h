@@ -15,7 +15,7 @@ vestry_err vsi_connection_options_resolve(const vestry_connection_options *optio
 typedef struct vsi_group_stats {
   uint64_t opened, open, closed; /* opened = open + closed */
   uint64_t closed_by_cause[VESTRY_CAUSE_COUNT];
-  uint64_t accepted, written, discarded, conflated, fences, kept, displaced, refused, heartbeats;
+  uint64_t accepted, written, discarded, conflated, refused, heartbeats;
   uint64_t written_bytes, wire_bytes;
   uint64_t event_bytes_by[VSI_CODING_KINDS_COUNT], wire_bytes_by[VSI_CODING_KINDS_COUNT]; /* parts of the two above */
   uint64_t queued_bytes, queued_peak_bytes;                                               /* of the budget's use */

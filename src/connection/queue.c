@@ -1,58 +1,83 @@
 /* SPDX-License-Identifier: MIT */
-/* essay: a queue that can be shut and is then empty for ever */
+/* essay: which waiting event a later event supersedes */
 #include "connection/queue.h"
 
-/* The queue of a connection (queue.h has the invariant).
+#include <string.h>
+
+#include "event/layout.h"
+
+/* A stream that reads slowly gets the latest state of its page instead of each step. The author of an event names
+ * the state that it shows: all of it, so that none of the former events of the same name is needed. When such an event
+ * is put, the waiting delivery of the same name leaves the queue.
  *
- * Reservation and settlement are single read-modify-writes of one word, whose modification order decides about room.
- * The deliveries themselves go through the mailbox: its push (release) and pop (acquire) publish them to the runner.
+ * The order of all other events stays, and the page ends as if it had received each event, for these reasons:
+ * - An event without a name is a fence: nothing is known about its effect, which may depend on the events before it.
+ *   The search begins at the youngest delivery and stops at the first fence. So no event is dropped across a fence.
+ *   Each event of a batch is a fence, because the batch must arrive whole.
+ * - Between an event and the one that supersedes it are only events of other names, which show other states.
+ * - A delivery that the runner has taken is never dropped: a part of its bytes may be written.
  *
- * A shut queue with count 0 is empty for ever, for these reasons. SHUT is set and never cleared. A reservation is a
- * compare-and-swap that fails on a shut word, so after the shut no count is added. Each earlier reservation is counted
- * in the same word, and is subtracted only when its event was taken and settled. The runner reads the word with
- * acquire, which pairs with the release of the last settlement (its own) and of the shut.
+ * Behind the last fence, at most one waiting delivery has a given name. So a slow page holds one event for each of its
+ * parts, and the search takes as many steps. It stops after VSI_STATES_MOST steps in any case, because it is made under
+ * the lock.
  *
- * The bare event. Most events find an empty queue. Such an event needs no delivery and no mailbox: the queue has a
- * place for a pointer to it, `bare`.
- * - Exclusion: only a reservation that moves the word from 0 to one event allows a thread to write the place. From then
- *   until this event is settled, the word is not 0. The runner clears the place before it settles the event (release),
- *   so the next such reservation (acquire) finds the place free.
- * - Order: a bare event is older than every delivery that was sent after its put. The runner takes the oldest delivery
- *   from the mailbox first, and reads the place afterwards. If that delivery was sent after the put, the runner now
- *   finds the bare event, and writes it before the delivery.
- * - Batches: another sender may reserve and send a batch between the reservation of a bare event and its put. Then the
- *   runner may find the place empty at the first event of the batch, and full later. It reads the place only between
- *   batches (is_in_batch), so the bare event comes after this one. */
+ * A shut queue with count 0 is empty for ever: SHUT is set and never cleared, and deliveries are added under the lock,
+ * together with their count, only if it is not set. */
 
 void vsi_queue_init(vsi_queue *queue) {
+  TAILQ_INIT(&queue->waiting);
   atomic_init(&queue->load, 0);
-  vsi_mailbox_init(&queue->mailbox);
-  atomic_init(&queue->bare, NULL);
 }
 
-vestry_err vsi_queue_reserve(vsi_queue *queue, uint32_t count, size_t bytes, uint32_t max_count, size_t max_bytes) {
-  /* relaxed: a stale value only costs another iteration */
-  uint64_t load = atomic_load_explicit(&queue->load, memory_order_relaxed);
-  uint64_t more;
-  do {
-    if (load & VSI_QUEUE_SHUT) return VESTRY_CLOSED;
-    if (count > max_count || vsi_queue_count_of(load) > max_count - count) return VESTRY_FULL;
-    if (bytes > max_bytes || (load & VSI_QUEUE_BYTES_MASK) > max_bytes - bytes) return VESTRY_FULL;
-    more = load + count * VSI_QUEUE_ONE_EVENT + bytes;
-    /* acq_rel: pairs with vsi_queue_settle and vsi_queue_shut */
-  } while (
-      !atomic_compare_exchange_weak_explicit(&queue->load, &load, more, memory_order_acq_rel, memory_order_relaxed));
-  return VESTRY_OK;
+static bool is_fence(const vsi_delivery *delivery) {
+  return delivery->is_of_batch || !vsi_event_state(delivery->event).len;
+}
+
+vsi_delivery *vsi_queue_superseded_locked(const vsi_queue *queue, const vestry_event *event) {
+  const vestry_slice state = vsi_event_state(event);
+  if (!state.len) return NULL;
+  vsi_delivery *at = TAILQ_LAST(&queue->waiting, vsi_deliveries);
+  for (int i = 0; i < VSI_STATES_MOST && at && !is_fence(at); i++, at = TAILQ_PREV(at, vsi_deliveries, in)) {
+    const vestry_slice other = vsi_event_state(at->event);
+    if (other.len == state.len && memcmp(other.data, state.data, state.len) == 0) return at;
+  }
+  return NULL;
+}
+
+uint32_t vsi_queue_take(vsi_queue *queue, vsi_deliveries *to, uint32_t most, bool only_fences) {
+  uint32_t count = 0;
+  vsi_queue_lock(queue);
+  for (vsi_delivery *at; count < most && (at = TAILQ_FIRST(&queue->waiting)); count++) {
+    if (only_fences && !is_fence(at)) break;
+    TAILQ_REMOVE(&queue->waiting, at, in);
+    TAILQ_INSERT_TAIL(to, at, in);
+  }
+  vsi_queue_unlock(queue);
+  return count;
+}
+
+/* Change the word. Returns its former value. */
+static uint64_t change(vsi_queue *queue, uint64_t set, uint64_t subtract) {
+  vsi_queue_lock(queue);
+  const uint64_t load = atomic_load_explicit(&queue->load, memory_order_relaxed);
+  atomic_store_explicit(&queue->load, (load | set) - subtract, memory_order_release); /* pairs with vsi_queue_load */
+  vsi_queue_unlock(queue);
+  return load;
+}
+
+bool vsi_queue_settle(vsi_queue *queue, uint32_t count, size_t bytes) {
+  const uint64_t load = change(queue, 0, count * VSI_QUEUE_ONE_EVENT + bytes);
+  VSI_ASSERT(vsi_queue_count_of(load) >= count && (load & VSI_QUEUE_BYTES_MASK) >= bytes); /* they were put */
+  return load & VSI_QUEUE_GOING;
 }
 
 bool vsi_queue_goes(vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes) {
-  uint64_t load =
-      atomic_fetch_or_explicit(&queue->load, VSI_QUEUE_SHUT | VSI_QUEUE_GOING, memory_order_acq_rel); /* as in shut */
+  const uint64_t load = change(queue, VSI_QUEUE_SHUT | VSI_QUEUE_GOING, 0);
   *ret_count = vsi_queue_count_of(load);
   *ret_bytes = (size_t)(load & VSI_QUEUE_BYTES_MASK);
   return !(load & VSI_QUEUE_GOING);
 }
 
 void vsi_queue_shut(vsi_queue *queue) {
-  atomic_fetch_or_explicit(&queue->load, VSI_QUEUE_SHUT, memory_order_acq_rel); /* pairs with reserve */
+  (void)change(queue, VSI_QUEUE_SHUT, 0);
 }

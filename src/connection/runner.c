@@ -4,25 +4,19 @@
  * events, sends heartbeats, and ends the stream. A pooled connection runs on a thread of the runtime's pool; a
  * dedicated one has its own thread.
  *
- * An event that was sent waits in the queue or, on a conflating connection, in the list of conflation.c. The runner
- * takes it from there and encodes it (coding/coder.h); `wire` is the result. When its bytes are written, or when it is
- * discarded, it is settled: its room is released.
+ * An event that was sent waits in the queue. The runner takes it from there and encodes it (coding/coder.h); `wire` is
+ * the result. When its bytes are written, or when it is discarded, it is settled: its room is released.
  *
- *   sender ──> queue ──┬───────────────────────> taken deliveries ──> transport ──> settled
- *                      └─> conflation.c ───────^ (encoded, in this order)
- *   coder: primer, heartbeat, end ─────────────^
- *
- * A bare event (queue.c) waits without a delivery, and is written and settled without one. It is the first of the taken
- * events, unless the rest of a heartbeat must be written before it: then it gets a delivery.
+ *   sender ──> queue ──────────────> taken deliveries ──> transport ──> settled
+ *   coder: primer, heartbeat, end ──^ (encoded, in this order)
  *
  * A run checks everything again, so it does not depend on the reason for which it was woken: a send, a close, the
  * timer, or room in the transport. But a runner must not sleep while there is work for which no notify will come:
  * - A send puts its events and then notifies. A close sets the cause, shuts the queue and then notifies. The adapter
  *   sets `writable` and then notifies. The timer sets timer_fired and then notifies. A whole run follows each notify
  *   (actor.c), so no change is missed.
- * - After a shut, the runner ends only if the queue's count is 0. While a sender is between its reservation and its
- *   put, the count is not 0, and the sender's notify brings the runner back. (A notify that comes still later, for
- *   events that the runner has taken already, finds the connection CLOSED.)
+ * - After a shut, the runner ends only if the queue's count is 0: then no event waits, and none ever will. (A notify
+ *   that comes later, for events that the runner has taken already, finds the connection CLOSED.)
  * - The runner does not end while a thread is inside an on_error hook, or inside the step function of a watch: the last
  *   thread that leaves notifies (refusal.c).
  * - A worker that waits until its events are written sets is_awaited, then notifies. One whole run checks it, and so
@@ -77,26 +71,12 @@ static vestry_connection *connection_of(vsi_actor *actor) {
 }
 
 static void append_taken(vestry_connection *connection, vsi_delivery *delivery) {
-  vsi_delivery *last = connection->taken_last;
-  vsi_delivery_link(delivery, last ? vsi_delivery_next(last) : delivery);
-  if (last) vsi_delivery_link(last, delivery);
-  connection->taken_last = delivery;
+  TAILQ_INSERT_TAIL(&connection->taken, delivery, in);
   connection->taken_count++;
 }
 
 static bool has_taken(const vestry_connection *connection) {
-  return connection->taken_last || connection->has_bare;
-}
-
-static vsi_delivery *take_out_first(vestry_connection *connection) {
-  vsi_delivery *last = connection->taken_last, *first = vsi_delivery_next(last);
-  if (first == last)
-    connection->taken_last = NULL;
-  else
-    vsi_delivery_link(last, vsi_delivery_next(first));
-  VSI_ASSERT(connection->taken_count > 0);
-  connection->taken_count--;
-  return first;
+  return connection->taken_count;
 }
 
 /* Close the stream because the coder failed or memory is exhausted. */
@@ -146,29 +126,15 @@ static void report_event(vestry_connection *connection, vestry_event *event, boo
   if (fn) fn(connection, event, was_written); /* NULL: this thread does not see the function yet */
 }
 
-/* Settle a taken event. delivery: NULL: it is bare. */
-static void settle_event(vestry_connection *connection, vestry_event *event, vsi_delivery *delivery, bool written,
-                         vsi_settled *settled, vsi_settlement *all) {
-  if (atomic_load_explicit(&connection->tailed, memory_order_relaxed) == VSI_TAILED_NOW)
-    report_event(connection, event, written);
-  vsi_connection_settle(connection, delivery, vestry_event_bytes(event).len,
-                        written ? &connection->written_count : &connection->discarded_count,
-                        written ? &connection->written_bytes : &connection->discarded_bytes, settled, all);
-}
-
-/* Free the oldest taken delivery, or the bare event before it, which is written completely or discarded, and add what
- * it has held to the other arguments. */
+/* Free the oldest taken delivery, which is written completely or discarded, and add what it has held to the other
+ * arguments. */
 static void drop_first(vestry_connection *connection, bool written, vsi_settled *settled, vsi_settlement *all) {
   const vestry_host *host = connection->environment->host;
+  vsi_delivery *delivery = TAILQ_FIRST(&connection->taken);
   connection->offset = 0;
-  if (connection->has_bare) {
-    vestry_event *event = vsi_queue_bare(&connection->queue);
-    connection->has_bare = false;
-    if (written && host->tracer) vsi_event_trace_written(host, vsi_event_extras(event), vestry_event_bytes(event).len);
-    settle_event(connection, event, NULL, written, settled, all);
-    return;
-  }
-  vsi_delivery *delivery = take_out_first(connection);
+  VSI_ASSERT(connection->taken_count > 0);
+  connection->taken_count--;
+  TAILQ_REMOVE(&connection->taken, delivery, in);
   if (VSI_ENCODES && !delivery->event) {
     if (delivery->wire != connection->coder->coding->primer) vsi_segment_destroy((vsi_segment *)delivery->wire);
     vsi_free(host, delivery);
@@ -184,7 +150,9 @@ static void drop_first(vestry_connection *connection, bool written, vsi_settled 
     vsi_connection_free_delivery(connection, delivery, all);
     return;
   }
-  settle_event(connection, delivery->event, delivery, written, settled, all);
+  if (atomic_load_explicit(&connection->tailed, memory_order_relaxed) == VSI_TAILED_NOW)
+    report_event(connection, delivery->event, written);
+  vsi_connection_settle(connection, delivery, written, settled, all);
 }
 
 /* Return whether nothing more may be written, because the transport or the coder failed or because the cause
@@ -195,57 +163,27 @@ static inline bool is_over(const vestry_connection *connection) {
          (cause && !vsi_cause_flushes(cause));
 }
 
-/* Take the bare event if there is one. Called when the oldest delivery was taken from the mailbox, and is not among the
- * taken ones yet, or when the place was found to have an event, which is then the oldest (queue.c). */
-static void take_bare(vestry_connection *connection) {
-  vestry_event *event = vsi_queue_bare(&connection->queue);
-  if (!event || connection->has_bare) return;
-  drop_previous(event);
-  if (!connection->taken_last) {
-    connection->has_bare = true;
-    return;
-  }
-  vsi_delivery *delivery = vsi_alloc(connection->environment->host, sizeof *delivery);
-  if (!delivery) {
-    break_off(connection); /* discard_waiting settles it */
-    return;
-  }
-  *delivery = (vsi_delivery){.event = event};
-  vsi_queue_clear_bare(&connection->queue);
-  append_taken(connection, delivery);
-}
-
-/* Take waiting events and encode them. A taken event is not conflated any more and still counts in the queue. So if
- * events are conflated, no more are taken until the taken ones are written. Otherwise the queue of a client that reads
- * a little at a time would fill with taken events. */
+/* Take waiting events and encode them, in the order of writing, because the encoding depends on what went before. An
+ * event that is taken is not superseded any more. So while taken events are not written, none is taken that could be:
+ * a client that reads a little at a time would otherwise get old states. */
 static void take_waiting(vestry_connection *connection) {
-  vsi_delivery *delivery;
-  if (!has_taken(connection) && vsi_queue_bare(&connection->queue) && vsi_queue_count(&connection->queue) == 1) {
-    take_bare(connection); /* the only event, as in most runs */
-    return;
-  }
-  vsi_connection_conflate(connection);
-  if (vsi_connection_conflation(connection) && connection->taken_last) return;
-  while (connection->taken_count < SLICES_A_WRITE && !connection->broken) {
-    delivery = vsi_connection_take(connection, false);
-    if (!connection->is_in_batch) take_bare(connection);
-    if (!delivery) return;
-    connection->is_in_batch = delivery->is_followed;
-    append_taken(connection, delivery);
-    encode(connection, delivery); /* in the order of writing, because the encoding depends on what went before */
-  }
+  if (connection->taken_count >= SLICES_A_WRITE || !vsi_queue_count(&connection->queue)) return;
+  vsi_delivery *delivery = TAILQ_LAST(&connection->taken, vsi_deliveries);
+  const uint8_t count = (uint8_t)vsi_queue_take(&connection->queue, &connection->taken,
+                                                SLICES_A_WRITE - connection->taken_count, has_taken(connection));
+  connection->taken_count += count;
+  if (!count) return;
+  delivery = delivery ? TAILQ_NEXT(delivery, in) : TAILQ_FIRST(&connection->taken);
+  for (; delivery && !connection->broken; delivery = TAILQ_NEXT(delivery, in)) encode(connection, delivery);
 }
 
 static void discard_waiting(vestry_connection *connection) {
   vsi_settled settled = {0};
   vsi_settlement all = {0};
-  while (has_taken(connection)) drop_first(connection, false, &settled, &all);
-  connection->has_bare = vsi_queue_bare(&connection->queue) != NULL;
-  if (connection->has_bare) drop_first(connection, false, &settled, &all);
-  for (vsi_delivery *delivery; (delivery = vsi_connection_take(connection, true));) {
-    append_taken(connection, delivery);
-    drop_first(connection, false, &settled, &all);
-  }
+  do {
+    while (has_taken(connection)) drop_first(connection, false, &settled, &all);
+    connection->taken_count = (uint8_t)vsi_queue_take(&connection->queue, &connection->taken, SLICES_A_WRITE, false);
+  } while (has_taken(connection));
   vsi_settlement_finish(&all);
   vsi_connection_release(connection, &settled);
 }
@@ -277,24 +215,19 @@ static void finish(vestry_connection *connection, bool clean) {
   connection->ops->end(connection->transport, clean, cause);
   /* release pairs with vsi_connection_state */
   atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
-  vsi_close_list_notify(&connection->at_close, &connection->lock, connection, cause);
+  vsi_close_list_notify(&connection->at_close, &connection->queue.lock, connection, cause);
   if (connection->hooks->on_close) connection->hooks->on_close(connection, cause, vsi_connection_context(connection));
   connection->environment->ended(connection->environment, connection);
   vestry_connection_unref(connection); /* the reference that the connection held since its creation */
 }
 
 /* The connection was never started, so no runner is or will be inside it: this thread acts as the runner. But other
- * threads may know the connection and be in the middle of a send, and their notify brings no runner. So this thread
- * waits for them: a sender with a reservation puts its events within a few instructions, and an on_error hook does not
- * block. */
+ * threads may know the connection and be inside an on_error hook, and their notify brings no runner. So this thread
+ * waits for them: the hook does not block. */
 void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
   vestry_connection_close(connection, cause);
   vsi_queue_shut(&connection->queue); /* another thread that closed it may not have reached this step */
-  for (;;) {
-    discard_waiting(connection);
-    if (!vsi_queue_count(&connection->queue) && vsi_connection_bar_senders(connection)) break;
-    sched_yield();
-  }
+  while (!vsi_connection_bar_senders(connection)) sched_yield();
   finish(connection, false);
   vsi_actor_release(&connection->actor);
 }
@@ -333,19 +266,13 @@ typedef struct write_offer {
 } write_offer;
 
 static size_t offered_count(const vestry_connection *connection) {
-  const size_t count = (size_t)connection->has_bare + connection->taken_count;
-  return count < SLICES_A_WRITE ? count : SLICES_A_WRITE;
+  return connection->taken_count < SLICES_A_WRITE ? connection->taken_count : SLICES_A_WRITE;
 }
 
 static void get_offer(const vestry_connection *connection, write_offer *ret_offer) {
   size_t count = 0, wanted = 0;
-  if (connection->has_bare) {
-    ret_offer->slices[count] = vestry_event_bytes(vsi_queue_bare(&connection->queue));
-    wanted += ret_offer->slices[count++].len;
-  }
-  const vsi_delivery *at = connection->taken_last;
-  for (const size_t offered = offered_count(connection); count < offered;) {
-    at = vsi_delivery_next(at);
+  const vsi_delivery *at = TAILQ_FIRST(&connection->taken);
+  for (const size_t offered = offered_count(connection); count < offered; at = TAILQ_NEXT(at, in)) {
     ret_offer->slices[count] = vsi_delivery_wire(at);
     wanted += ret_offer->slices[count++].len;
   }
@@ -371,13 +298,11 @@ static void fetch_transport(const vestry_connection *connection) {
 
 /* Return the number of bytes of the oldest taken event, or of the coder, that are not written. */
 static size_t first_bytes(const vestry_connection *connection) {
-  const vestry_slice slice = connection->has_bare ? vestry_event_bytes(vsi_queue_bare(&connection->queue))
-                                                  : vsi_delivery_wire(vsi_delivery_next(connection->taken_last));
-  return slice.len - connection->offset;
+  return vsi_delivery_wire(TAILQ_FIRST(&connection->taken)).len - connection->offset;
 }
 static bool is_event_first(const vestry_connection *connection) {
-  const vsi_delivery *first = connection->has_bare ? NULL : vsi_delivery_next(connection->taken_last);
-  return !first || (first->event && !first->is_heartbeat);
+  const vsi_delivery *first = TAILQ_FIRST(&connection->taken);
+  return first->event && !first->is_heartbeat;
 }
 
 static VSI_SELDOM void report_stall(const vestry_connection *connection, size_t taken) {
@@ -520,7 +445,6 @@ static void keep_heartbeat(vestry_connection *connection) {
  * visit makes one, and a run further ones: a request that sends an event does not write those that other threads send
  * meanwhile. here: as for write_taken. */
 static void write_waiting(vestry_connection *connection, int most, vsi_pool *here) {
-  vsi_connection_conflate(connection); /* also if the transport has no room, because events pile up then */
   for (int writes = 0;; writes++) {
     if (connection->blocked) {
       /* acquire pairs with the release in vestry_connection_writable */
@@ -608,8 +532,7 @@ static void run(vsi_actor *actor) {
     complete = false; /* the peer does not take the rest, so the end is not clean */
   }
   if (!complete) discard_waiting(connection);
-  /* A sender is putting events and will notify; or this run has used up its writes and has notified. */
-  if (vsi_queue_count(&connection->queue) || has_taken(connection)) return;
+  if (vsi_queue_count(&connection->queue) || has_taken(connection)) return; /* it has used up its writes and notified */
   if (!vsi_connection_bar_senders(connection)) return; /* a thread is inside a hook and will notify */
   finish(connection, clean && complete);
 }
@@ -629,7 +552,7 @@ static void sent(const vsi_send *all, size_t count) {
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = connection_of(all[i].actor);
     fetch_transport(connection);
-    vsi_prefetch_lines_to_write(connection->taken_last, 0, 0);
+    vsi_prefetch_lines_to_write(TAILQ_FIRST(&connection->taken), 0, 0);
   }
   for (size_t i = 0; i < count; i++) take_result(connection_of(all[i].actor), all[i].result, &settled[i], &together);
   vsi_settlement_finish(&together);

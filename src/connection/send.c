@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sending: reserving room for events, putting them into the queue, and waking the runner. */
+/* Sending: putting events into the queue, if there is room, and waking the runner. */
 #include "connection/send.h"
 
 #include "base/log.h"
@@ -10,18 +10,16 @@
 #include "connection/runner.h"
 #include "event/extras.h"
 #include "event/mark.h"
-#include "event/target.h"
 
-/* The event's head has 72 bytes. For both allocations the allocator adds 8 bytes and rounds up to 16. */
-_Static_assert(sizeof(vsi_delivery) + 8 + 72 + 8 + 16 <= VSI_DELIVERY_COST,
+/* The event's head has 48 bytes. For both allocations the allocator adds 8 bytes and rounds up to 16. */
+_Static_assert(sizeof(vsi_delivery) + 8 + 48 + 8 + 16 <= VSI_DELIVERY_COST,
                "a delivery and its event cost more than VSI_DELIVERY_COST, without the event's bytes");
 
-static void free_chain(const vestry_host *host, vsi_delivery *delivery) {
-  while (delivery) {
-    vsi_delivery *next = vsi_delivery_next(delivery);
+static void free_all(const vestry_host *host, vsi_deliveries *list) {
+  for (vsi_delivery *delivery; (delivery = TAILQ_FIRST(list));) {
+    TAILQ_REMOVE(list, delivery, in);
     vestry_event_unref(delivery->event);
     vsi_free(host, delivery);
-    delivery = next;
   }
 }
 
@@ -50,41 +48,6 @@ void vsi_burst_end(vsi_burst *burst, const vsi_environment *environment) {
   relieve(environment);
 }
 
-/* Reserve room in the budget, then in the queue. If there is none, conflate the waiting events and try again. */
-static vestry_err reserve(vestry_connection *connection, size_t count, size_t bytes, size_t target_bytes,
-                          vsi_burst *burst) {
-  enum { TRIES = 3 }; /* other senders may take the room first */
-  vsi_budget *budget = connection->environment->budget;
-  uint64_t cost = vsi_budget_cost(count, bytes) + target_bytes;
-  if (cost > budget->max) return VESTRY_TOO_LARGE;
-  vestry_err error = VESTRY_FULL;
-  for (int i = vsi_connection_conflation(connection) ? TRIES : 0; error == VESTRY_FULL && i >= 0; i--) {
-    if (take_room(budget, cost, burst)) {
-      error = vsi_queue_reserve(&connection->queue, (uint32_t)count, bytes, connection->max_queued_count,
-                                connection->max_queued_bytes);
-      if (error) vsi_budget_give_back(budget, cost);
-    }
-    if (error == VESTRY_FULL && i) vsi_connection_conflate(connection);
-  }
-  if (error == VESTRY_FULL) atomic_fetch_add_explicit(&connection->refused_count, count, memory_order_relaxed);
-  return error;
-}
-
-/* Return the event to send for a delivery. Patches need all content before them, so they cannot be conflated. If other
- * events wait, the whole content is sent instead. */
-static vestry_event *event_of(const vestry_connection *connection, const vsi_delivery *delivery) {
-  if (!vsi_connection_conflation(connection) || !vsi_queue_count(&connection->queue)) return delivery->event;
-  vestry_event *whole = vsi_event_whole(delivery->event);
-  return whole ? whole : delivery->event;
-}
-
-/* File a connection whose queue has grown, and count accepted events. Returns the number of events accepted before. */
-static uint64_t count_accepted(vestry_connection *connection, size_t count) {
-  if (vsi_load_rank(vsi_connection_held(connection)) > vsi_load_rank_of(&connection->place))
-    connection->environment->grew(connection->environment, connection);
-  return atomic_fetch_add_explicit(&connection->accepted_count, count, memory_order_relaxed);
-}
-
 /* Return whether one of the next events is timed. before: number of events accepted so far. */
 static bool is_timed(const vestry_connection *connection, uint64_t before, size_t count) {
   return __builtin_expect(atomic_load_explicit(&connection->environment->observers_count, memory_order_relaxed) != 0,
@@ -92,64 +55,89 @@ static bool is_timed(const vestry_connection *connection, uint64_t before, size_
          vsi_group_tally_wants(connection->id, before, count);
 }
 
-bool vsi_connection_post_bare(vestry_connection *connection, vestry_event *event, vsi_burst *burst) {
-  /* relaxed: a check; the reservation decides. acquire pairs with the runner's release of the state, which follows the
-   * setting of the coder */
-  if (atomic_load_explicit(&connection->queue.load, memory_order_relaxed) ||
-      atomic_load_explicit(&connection->state, memory_order_acquire) != VESTRY_STATE_OPEN ||
-      vsi_connection_coder(connection) || vsi_connection_conflation(connection) ||
-      !vsi_connection_is_open(connection) || vsi_connection_is_forked(connection) ||
-      is_timed(connection, vsi_connection_accepted(connection), 1))
-    return false;
-  vsi_budget *budget = connection->environment->budget;
-  const size_t len = vestry_event_bytes(event).len;
-  const uint64_t cost = vsi_budget_cost(1, len);
-  if (len > connection->max_queued_bytes || cost > budget->max || !take_room(budget, cost, burst)) return false;
-  if (!vsi_queue_reserve_bare(&connection->queue, len)) { /* another sender was faster */
-    vsi_budget_give_back(budget, cost);
-    return false;
-  }
-  (void)count_accepted(connection, 1);
-  VSI_PROBE3(accept, connection->id, 1, len); /* before another thread can end the event */
-  vsi_queue_put_bare(&connection->queue, event);
-  return true;
+static size_t len_of(const vestry_event *event) {
+  return vestry_event_bytes(event).len;
 }
 
-vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first, vsi_burst *burst) {
+/* Return the event to send in place of one that supersedes a waiting event: patches need the content of that event, so
+ * the whole content is sent instead. */
+static vestry_event *whole_of(vestry_event *event) {
+  vestry_event *whole = vsi_event_whole(event);
+  return whole ? whole : event;
+}
+
+/* Put deliveries, whose number, bytes and cost are given, in place of `old`; NULL: none. */
+static vestry_err put_locked(vestry_connection *connection, vsi_deliveries *list, uint32_t count, size_t bytes,
+                             uint64_t cost, vsi_delivery *old, vsi_burst *burst) {
+  vsi_queue *queue = &connection->queue;
+  vsi_budget *budget = connection->environment->budget;
+  vsi_delivery *const first = TAILQ_FIRST(list);
+  const size_t freed = old ? len_of(old->event) : 0;
+  const uint64_t load = atomic_load_explicit(&queue->load, memory_order_relaxed);
+  const uint32_t queued_count = vsi_queue_count_of(load) - (old != NULL);
+  const size_t queued_bytes = (size_t)(load & VSI_QUEUE_BYTES_MASK) - freed;
+  if (load & VSI_QUEUE_SHUT) return VESTRY_CLOSED;
+  if (bytes > connection->max_queued_bytes || cost > budget->max) return VESTRY_TOO_LARGE;
+  if (queued_count > connection->queue.max_count - count || queued_bytes > connection->max_queued_bytes - bytes)
+    return VESTRY_FULL;
+  const uint64_t back = old ? vsi_event_cost(old->event) : 0;
+  if (cost > back && !take_room(budget, cost - back, burst)) return VESTRY_FULL;
+  if (cost < back) vsi_budget_give_back(budget, back - cost);
+  if (old) {
+    TAILQ_REMOVE(&queue->waiting, old, in);
+    vsi_group_tally_fold(&old->times, &first->times);
+    vsi_connection_count(&connection->conflated_count, 1);
+    vsi_connection_count(&connection->conflated_bytes, freed);
+    if (first->event != whole_of(first->event)) {
+      vestry_event *whole = vestry_event_ref(whole_of(first->event)); /* before the patches, which hold it */
+      vsi_delivery_drop_event(first);
+      first->broadcast = NULL;
+      first->event = whole;
+    }
+  }
+  VSI_PROBE3(accept, connection->id, count, bytes); /* before another thread can end the event */
+  TAILQ_CONCAT(&queue->waiting, list, in);
+  atomic_store_explicit(&queue->load,
+                        (load & (VSI_QUEUE_SHUT | VSI_QUEUE_GOING)) + (queued_count + count) * VSI_QUEUE_ONE_EVENT +
+                            queued_bytes + bytes,
+                        memory_order_release); /* pairs with vsi_queue_load */
+  /* release: as vsi_connection_settled needs it */
+  atomic_store_explicit(&connection->accepted_count, vsi_connection_accepted(connection) + count, memory_order_release);
+  return VESTRY_OK;
+}
+
+vestry_err vsi_connection_post(vestry_connection *connection, vsi_deliveries *list, vsi_burst *burst) {
   if (!vsi_connection_is_open(connection) || vsi_connection_is_forked(connection)) return VESTRY_CLOSED;
-  size_t count = 0, bytes = 0;
-  vsi_delivery *last = NULL;
-  vestry_event *const event = vsi_delivery_next(first) ? first->event : event_of(connection, first);
-  for (vsi_delivery *at = first; at; at = vsi_delivery_next(at)) {
-    size_t len = vestry_event_bytes(at == first ? event : at->event).len;
-    if (len > connection->max_queued_bytes - bytes || count == connection->max_queued_count) return VESTRY_TOO_LARGE;
+  uint32_t count = 0;
+  size_t bytes = 0;
+  uint64_t cost = 0;
+  vsi_delivery *at, *old = NULL, *const first = TAILQ_FIRST(list);
+  TAILQ_FOREACH(at, list, in) {
+    size_t len = len_of(at->event);
+    if (len > connection->max_queued_bytes - bytes || count == connection->queue.max_count) return VESTRY_TOO_LARGE;
     bytes += len;
+    cost += vsi_event_cost(at->event);
     count++;
-    at->is_followed = vsi_delivery_next(at) != NULL;
-    last = at;
   }
-  size_t target_bytes = 0;
-  if (vsi_connection_conflation(connection) && count == 1) {
-    (void)vsi_event_target(event); /* computed once for all streams, here instead of on the runner */
-    target_bytes = vsi_event_target_cost(event);
-  }
-  vestry_err error = reserve(connection, count, bytes, target_bytes, burst);
-  if (error) return error;
-  if (event != first->event) {
-    vestry_event_ref(event); /* before the patches, which hold it */
-    vsi_delivery_drop_event(first);
-    first->broadcast = NULL;
-    first->event = event;
-  }
-  first->counts_target = target_bytes != 0;
-  if (target_bytes)
-    atomic_fetch_add_explicit(&connection->conflation->targets_bytes, target_bytes, memory_order_relaxed);
-  if (is_timed(connection, count_accepted(connection, count), count)) {
+  if (is_timed(connection, vsi_connection_accepted(connection), count)) {
     if (!first->times.stamp) first->times.stamp = vsi_group_tally_stamp_at(vsi_now_ns(connection->environment->host));
     first->times.is_counted = 1;
   }
-  VSI_PROBE3(accept, connection->id, count, bytes);     /* before another thread can end the event */
-  vsi_queue_put_chain(&connection->queue, first, last); /* release: the runner that takes the events sees the counts */
+  vsi_queue_lock(&connection->queue);
+  if (!first->is_of_batch) old = vsi_queue_superseded_locked(&connection->queue, first->event);
+  if (old) {
+    bytes = len_of(whole_of(first->event));
+    cost = vsi_event_cost(whole_of(first->event));
+  }
+  const vestry_err error = put_locked(connection, list, count, bytes, cost, old, burst);
+  vsi_queue_unlock(&connection->queue);
+  if (error == VESTRY_FULL) atomic_fetch_add_explicit(&connection->refused_count, count, memory_order_relaxed);
+  if (!error && vsi_load_rank(vsi_connection_held(connection)) > vsi_load_rank_of(&connection->place))
+    connection->environment->grew(connection->environment, connection);
+  if (error || !old) return error;
+  VSI_PROBE2(conflate, connection->id, len_of(old->event));
+  vsi_delivery_drop_event(old);
+  vsi_free(connection->environment->host, old);
   return VESTRY_OK;
 }
 
@@ -163,10 +151,9 @@ void vsi_connection_posted(vestry_connection *connection, vestry_err error) {
 
 bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
   const vestry_host *host = connection->environment->host;
-  vsi_delivery *delivery = vsi_calloc(host, 1, sizeof *delivery);
-  if (delivery &&
-      (vestry_event_retry(host, retry_ms, &delivery->event) || vsi_connection_post(connection, delivery, NULL)))
-    free_chain(host, delivery);
+  vestry_event *event = NULL;
+  if (!vestry_event_retry(host, retry_ms, &event)) (void)vsi_connection_put(connection, &event, 1, 0);
+  vestry_event_unref(event);
   bool decided = vestry_connection_close(connection, VESTRY_CAUSE_DRAIN);
   if (!decided) vsi_actor_notify(&connection->actor); /* another thread may have notified before the post */
   return decided;
@@ -176,32 +163,22 @@ vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const
                               uint64_t changed_ns) {
   if (!vsi_connection_is_open(connection)) return VESTRY_CLOSED;
   const vestry_host *host = connection->environment->host;
-  const vsi_delivery_times times = vsi_group_tally_change(host, changed_ns);
-  if (count == 1 && !times.stamp) {
-    vestry_event_ref(events[0]);
-    if (vsi_connection_post_bare(connection, events[0], NULL)) return VESTRY_OK;
-    vestry_event_unref(events[0]); /* not the last reference: the caller holds one */
-  }
-  vsi_delivery *first = NULL, *last = NULL;
+  vsi_deliveries list = TAILQ_HEAD_INITIALIZER(list);
   vestry_err error = VESTRY_OK;
-  for (size_t i = 0; i < count && !error; i++) { /* allocate first, because reserved room must be filled */
+  for (size_t i = 0; i < count && !error; i++) {
     vsi_delivery *delivery = vsi_alloc(host, sizeof *delivery);
     if (!delivery) {
       error = VESTRY_NO_MEMORY;
       break;
     }
     *delivery = (vsi_delivery){.event = vestry_event_ref(events[i]), .is_of_batch = count > 1};
-    if (last)
-      vsi_delivery_link(last, delivery);
-    else
-      first = delivery;
-    last = delivery;
+    TAILQ_INSERT_TAIL(&list, delivery, in);
   }
   if (!error) {
-    first->times = times;
-    error = vsi_connection_post(connection, first, NULL);
+    TAILQ_FIRST(&list)->times = vsi_group_tally_change(host, changed_ns);
+    error = vsi_connection_post(connection, &list, NULL);
   }
-  if (error) free_chain(host, first);
+  free_all(host, &list);
   return error;
 }
 
@@ -237,12 +214,11 @@ vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event 
 
 /* Post one event; takes the reference to it on success. */
 static vestry_err post_event(vestry_connection *connection, vestry_event *event, vsi_burst *burst) {
-  if (vsi_connection_post_bare(connection, event, burst)) return VESTRY_OK;
   const vestry_host *host = connection->environment->host;
   vsi_delivery *delivery = vsi_alloc(host, sizeof *delivery);
   if (!delivery) return VESTRY_NO_MEMORY;
   *delivery = (vsi_delivery){.event = event};
-  vestry_err error = vsi_connection_post(connection, delivery, burst);
+  vestry_err error = vsi_connection_post_one(connection, delivery, burst);
   if (error) vsi_free(host, delivery);
   return error;
 }

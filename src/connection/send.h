@@ -21,19 +21,22 @@ static inline void vsi_burst_begin(vsi_burst *burst, size_t count) {
  * connections. No lock held. */
 void vsi_burst_end(vsi_burst *burst, const vsi_environment *environment);
 
-/* Put a chain of deliveries into the queue, all or none, with nothing in between. This is the first of two steps, so
- * that a sender that holds a lock can take the second one without it. The deliveries are counted, but the runner is not
- * woken.
- * first    linked by vsi_delivery_link; the last one links to NULL
+/* Put deliveries into the queue, all or none, with nothing in between. This is the first of two steps, so that a sender
+ * that holds a lock can take the second one without it. The deliveries are counted, but the runner is not woken. An
+ * event that names a state supersedes a waiting one (queue.c).
+ * list     at least one; several: each is_of_batch
  * burst    of which this send is one; NULL: none
- * Returns  OK: the queue has taken them | CLOSED | FULL (counted) | TOO_LARGE: they still belong to the caller. In each
- *          case vsi_connection_posted must follow
- * Threads  any; lock-free; calls no callback */
-vestry_err vsi_connection_post(vestry_connection *connection, vsi_delivery *first, vsi_burst *burst);
-/* Do the first step with a single event that needs no delivery, because the stream is open and plain, nothing waits in
- * its queue, and nothing measures the event (queue.c). Takes the reference to the event if it returns true. false:
- * nothing was done, and the event needs a delivery. */
-bool vsi_connection_post_bare(vestry_connection *connection, vestry_event *event, vsi_burst *burst);
+ * Returns  OK: the queue has taken them, and the list is empty | CLOSED | FULL (counted) | TOO_LARGE: they still belong
+ *          to the caller. In each case vsi_connection_posted must follow
+ * Threads  any; does not block; calls no callback */
+vestry_err vsi_connection_post(vestry_connection *connection, vsi_deliveries *list, vsi_burst *burst);
+/* Do the same with one delivery. */
+static inline vestry_err vsi_connection_post_one(vestry_connection *connection, vsi_delivery *delivery,
+                                                 vsi_burst *burst) {
+  vsi_deliveries list = TAILQ_HEAD_INITIALIZER(list);
+  TAILQ_INSERT_TAIL(&list, delivery, in);
+  return vsi_connection_post(connection, &list, burst);
+}
 /* Do the first step with one or more events, and take a reference to each. changed_ns: time of the change that the
  * events result from (connection/tally.h); 0: none. Also returns NO_MEMORY */
 VESTRY_API vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const *events, size_t count,

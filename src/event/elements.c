@@ -83,15 +83,8 @@ typedef struct patch {
 } patch;
 
 /* Write the data of a patch, and the empty line that ends it. */
-static void put_patch(vsi_writer *writer, vsi_event_meaning *meaning, const patch *p) {
-  meaning->mode = (uint8_t)p->options.mode;
-  meaning->ns = (uint8_t)p->options.ns;
-  if (is_given(p->options.selector)) {
-    vsi_put_str(writer, "data: selector ");
-    meaning->selector = (uint32_t)writer->len;
-    meaning->selector_len = (uint32_t)strlen(p->options.selector);
-    vsi_put_line(writer, "", p->options.selector);
-  }
+static void put_patch(vsi_writer *writer, const patch *p) {
+  vsi_put_line(writer, "data: selector ", p->options.selector);
   if (p->options.mode != VESTRY_PATCH_OUTER) vsi_put_line(writer, "data: mode ", mode_names[p->options.mode]);
   if (p->options.use_view_transition) vsi_put_str(writer, "data: useViewTransition true\n");
   vsi_put_line(writer, "data: viewTransitionSelector ", p->options.view_transition_selector);
@@ -99,7 +92,7 @@ static void put_patch(vsi_writer *writer, vsi_event_meaning *meaning, const patc
   if (p->is_in_data) vsi_put_line(writer, "data: has ", p->mark);
   if (p->has_elements) {
     /* The client splits a data line at its first space, so an empty line keeps the space after the key. */
-    vsi_put_content_key(writer, meaning, "data: elements ");
+    vsi_put_str(writer, "data: elements ");
     vsi_put_lines(writer, p->html, p->len, "data: elements ");
     vsi_put(writer, "\n", 1);
   }
@@ -111,21 +104,19 @@ static void put_mark(vsi_writer *writer, const char *mark) {
   vsi_put(writer, "\n", 1);
 }
 
-static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+static void patch_layout(vsi_writer *writer, const void *ctx) {
   const patch *p = ctx;
-  vsi_put_head(writer, meaning, VSI_EVENT_ELEMENTS, &p->options.event);
+  vsi_put_head(writer, VSI_ELEMENTS_EVENT, &p->options.event);
   if (p->mark) vsi_put_str(writer, "id:\n");
-  put_patch(writer, meaning, p);
-  if (!p->mark) return;
-  meaning->content_end = (uint32_t)writer->len;
-  put_mark(writer, p->mark);
+  put_patch(writer, p);
+  if (p->mark) put_mark(writer, p->mark);
 }
 
 static vestry_err build(const vestry_host *host, patch *p, vestry_event **ret_event) {
   vestry_err error = check(&p->options);
   if (error) return error;
   p->has_elements = p->options.mode != VESTRY_PATCH_REMOVE && !is_blank(p->html, p->len);
-  return vsi_event_build(host, patch_layout, p, ret_event);
+  return vsi_event_build_state(host, vsi_state_slice(p->options.state), patch_layout, p, ret_event);
 }
 
 vestry_err vestry_event_elements(const vestry_host *host, const char *html, size_t len,
@@ -133,7 +124,12 @@ vestry_err vestry_event_elements(const vestry_host *host, const char *html, size
   if (!html && len) return VESTRY_INVALID;
   patch p = {.html = html, .len = len};
   if (options) p.options = *options;
-  return build(host, &p, ret_event);
+  /* An event of another mode shows no state: its effect depends on the events before it. */
+  if (is_given(p.options.state) && p.options.mode != VESTRY_PATCH_OUTER && p.options.mode != VESTRY_PATCH_INNER &&
+      p.options.mode != VESTRY_PATCH_REPLACE)
+    return VESTRY_INVALID;
+  vestry_err error = vsi_state_check(p.options.state, &p.options.event);
+  return error ? error : build(host, &p, ret_event);
 }
 
 vestry_err vsi_event_marked_elements(const vestry_host *host, const char *html, size_t len,
@@ -152,7 +148,7 @@ typedef struct patch_list {
   bool is_in_data;
 } patch_list;
 
-static void patches_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+static void patches_layout(vsi_writer *writer, const void *ctx) {
   static const vestry_event_options none = {.id = NULL};
   const patch_list *p = ctx;
   for (size_t i = 0; i < p->count; i++) {
@@ -163,18 +159,17 @@ static void patches_layout(vsi_writer *writer, vsi_event_meaning *meaning, const
                        .mark = p->mark,
                        .is_in_data = p->is_in_data && i + 1 == p->count,
                        .has_elements = from->html.len != 0};
-    vsi_put_head(writer, meaning, VSI_EVENT_ELEMENTS, &none);
+    vsi_put_head(writer, VSI_ELEMENTS_EVENT, &none);
     if (!i) vsi_put_str(writer, "id:\n");
-    put_patch(writer, meaning, &one);
+    put_patch(writer, &one);
   }
   put_mark(writer, p->mark);
-  *meaning = (vsi_event_meaning){.kind = VSI_EVENT_SCRIPT}; /* a fence for conflation: it needs the content before it */
 }
 
-vestry_err vsi_event_marked_patches(const vestry_host *host, const vsi_patch *all, size_t count, const char *mark,
-                                    bool is_in_data, vestry_event **ret_event) {
+vestry_err vsi_event_marked_patches(const vestry_host *host, const vsi_patch *all, size_t count, const char *state,
+                                    const char *mark, bool is_in_data, vestry_event **ret_event) {
   const patch_list p = {.all = all, .count = count, .mark = mark, .is_in_data = is_in_data};
-  return vsi_event_build(host, patches_layout, &p, ret_event);
+  return vsi_event_build_state(host, vsi_state_slice(state), patches_layout, &p, ret_event);
 }
 
 typedef struct kept_whole {

@@ -17,10 +17,10 @@
 #include "event/mark.h"
 #include "json/write.h"
 
-/* An event is one allocation: this struct, directly followed by the bytes. A layout function writes the bytes, and also
- * the event's meaning, which is its effect on the page (layout.h). After vsi_event_build only four members change: the
- * count of references; the list of extras, which are data that other layers attach; the number, by which the encoders
- * recognize an event (extras.h); and the previous event.
+/* An event is one allocation: this struct, directly followed by the bytes and the name of the state that the event
+ * shows. A layout function writes the bytes. After vsi_event_build only four members change: the count of references;
+ * the list of extras, which are data that other layers attach; the number, by which the encoders recognize an event
+ * (extras.h); and the previous event.
  *
  * An event may follow a previous event, for example the last render of the same page. It is then encoded as the
  * difference from that one (coding/coder.c). The reference to the previous event can be taken once: the thread that
@@ -32,8 +32,8 @@ struct vestry_event {
   _Atomic(vsi_event_extra *) extras; /* a stack that only grows */
   _Atomic(vestry_event *) previous;  /* a reference; NULL: none */
   _Atomic(uint64_t) number;          /* 0: none yet */
-  size_t len;
-  vsi_event_meaning meaning;
+  uint32_t len;
+  uint32_t state_len; /* 0: it shows no state */
   char bytes[];
 };
 
@@ -83,33 +83,37 @@ void vsi_event_trace_written(const vestry_host *host, const vsi_event_extra *ext
 enum { DRAFT_BYTES = 512 };
 
 /* A small event is complete after the first pass, which writes a draft while it counts. */
-vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, const void *ctx,
-                           vestry_event **ret_event) {
+vestry_err vsi_event_build_state(const vestry_host *host, vestry_slice state, vsi_event_layout *layout, const void *ctx,
+                                 vestry_event **ret_event) {
   host = vsi_host(host);
   char draft[DRAFT_BYTES];
   vsi_writer counter = {.to = draft, .draft = sizeof draft};
-  vsi_event_meaning meaning = {.kind = VSI_EVENT_NOTHING};
-  layout(&counter, &meaning, ctx);
+  layout(&counter, ctx);
   if (counter.len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
-  vestry_event *event = vsi_alloc(host, sizeof *event + counter.len);
+  vestry_event *event = vsi_alloc(host, sizeof *event + counter.len + state.len);
   if (!event) return VESTRY_NO_MEMORY;
   event->host = host;
   VSI_REFS_INIT(&event->references, 1);
   atomic_init(&event->extras, host->tracer ? make_trace(host) : NULL);
   atomic_init(&event->previous, NULL);
   atomic_init(&event->number, 0);
-  event->len = counter.len;
+  event->len = (uint32_t)counter.len;
+  event->state_len = (uint32_t)state.len;
+  if (state.len) memcpy(event->bytes + counter.len, state.data, state.len);
   if (counter.len <= sizeof draft && !counter.has_breaks) {
-    event->meaning = meaning;
     memcpy(event->bytes, draft, counter.len);
   } else {
-    event->meaning = (vsi_event_meaning){.kind = VSI_EVENT_NOTHING};
     vsi_writer writer = {.to = event->bytes, .has_breaks = counter.has_breaks};
-    layout(&writer, &event->meaning, ctx);
+    layout(&writer, ctx);
     assert(writer.len == counter.len);
   }
   *ret_event = event;
   return VESTRY_OK;
+}
+
+vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, const void *ctx,
+                           vestry_event **ret_event) {
+  return vsi_event_build_state(host, (vestry_slice){NULL, 0}, layout, ctx, ret_event);
 }
 
 void vsi_event_ref_many(vestry_event *event, size_t count) {
@@ -201,8 +205,16 @@ const vestry_host *vsi_event_host(const vestry_event *event) {
   return event->host;
 }
 
-const vsi_event_meaning *vsi_event_meaning_of(const vestry_event *event) {
-  return &event->meaning;
+vestry_slice vsi_event_state(const vestry_event *event) {
+  return (vestry_slice){.data = event->bytes + event->len, .len = event->state_len};
+}
+
+vestry_err vsi_state_check(const char *state, const vestry_event_options *options) {
+  const vestry_slice name = vsi_state_slice(state);
+  if (!name.len) return VESTRY_OK;
+  /* a later event of the state would take the id and the delay with it */
+  const bool is_alone = !options->id && !options->retry_ms;
+  return is_alone && name.len <= VSI_STATE_MAX_BYTES && vsi_is_one_line(state) ? VESTRY_OK : VESTRY_INVALID;
 }
 
 vestry_slice vestry_event_bytes(const vestry_event *event) {
@@ -222,10 +234,10 @@ void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char 
   }
   if (!counts) {
     char *from = writer->to + writer->len;
-    writer->len += (size_t)(vsi_lines_copy(from, text, len, prefix, prefix_len, false) - from);
+    writer->len += (size_t)(vsi_lines_copy(from, text, len, prefix, prefix_len) - from);
     return;
   }
-  vsi_line_breaks breaks = vsi_lines_count(text, len, false);
+  vsi_line_breaks breaks = vsi_lines_count(text, len);
   if (!breaks.bytes) {
     vsi_put(writer, text, len);
     return;
@@ -239,23 +251,13 @@ void vsi_put_lines(vsi_writer *writer, const char *text, size_t len, const char 
 /* The reconnection delay that the client uses by default. */
 enum { CLIENT_RETRY_MS = 1000 };
 
-void vsi_put_head(vsi_writer *writer, vsi_event_meaning *meaning, vsi_event_kind kind,
-                  const vestry_event_options *options) {
-  bool is_signals = kind == VSI_EVENT_SIGNALS || kind == VSI_EVENT_MISSING_SIGNALS;
-  meaning->kind = (uint8_t)kind;
-  vsi_put_fields(writer, meaning, is_signals ? "datastar-patch-signals" : "datastar-patch-elements", options->id,
-                 options->retry_ms != CLIENT_RETRY_MS ? options->retry_ms : 0);
-}
-
-void vsi_put_content_key(vsi_writer *writer, vsi_event_meaning *meaning, const char *key) {
-  vsi_put_str(writer, key);
-  meaning->content = (uint32_t)writer->len; /* fits: an event is shorter than 4 GiB, and a longer one is not made */
+void vsi_put_head(vsi_writer *writer, const char *name, const vestry_event_options *options) {
+  vsi_put_fields(writer, name, options->id, options->retry_ms != CLIENT_RETRY_MS ? options->retry_ms : 0);
 }
 
 /* ---------------------------------------------------------------------- events without effect on the page ---- */
 
-static void comment_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
-  (void)meaning;
+static void comment_layout(vsi_writer *writer, const void *ctx) {
   const char *text = ctx;
   vsi_put_str(writer, text && *text ? ": " : ":");
   vsi_put_str(writer, text ? text : "");
@@ -267,14 +269,12 @@ vestry_err vestry_event_comment(const vestry_host *host, const char *text, vestr
   return vsi_event_build(host, comment_layout, text, ret_event);
 }
 
-static void retry_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
-  (void)meaning;
+static void retry_layout(vsi_writer *writer, const void *ctx) {
   vsi_put_retry(writer, *(const uint32_t *)ctx);
   vsi_put(writer, "\n", 1);
 }
 
-static void mark_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
-  (void)meaning;
+static void mark_layout(vsi_writer *writer, const void *ctx) {
   vsi_put_line(writer, "id: ", ctx);
   vsi_put(writer, "\n", 1);
 }
@@ -297,12 +297,11 @@ typedef struct plain {
   size_t len;
 } plain;
 
-static void plain_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+static void plain_layout(vsi_writer *writer, const void *ctx) {
   const plain *p = ctx;
   const vestry_event_options *event = &p->options.event;
-  meaning->kind = VSI_EVENT_NOTHING;
   /* A retry of 1000 is written, too, because it is not the default of every reader. */
-  vsi_put_fields(writer, meaning, p->name, event->id, event->retry_ms);
+  vsi_put_fields(writer, p->name, event->id, event->retry_ms);
   /* Write a data line even if it is empty, because without one no event is dispatched. */
   vsi_put_str(writer, "data: ");
   vsi_put_lines(writer, p->data, p->len, "data: ");

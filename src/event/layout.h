@@ -6,28 +6,11 @@
 
 #include <jansson.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include "base/buffer.h"
 #include "vestry/event.h"
 #include "vestry/html.h"
-
-/* Kind of an event's effect on the page. The layout records it, so that it need not be parsed from the event's text. */
-typedef enum vsi_event_kind {
-  VSI_EVENT_NOTHING, /* a comment, a retry */
-  VSI_EVENT_ELEMENTS,
-  VSI_EVENT_SCRIPT,
-  VSI_EVENT_SIGNALS,
-  VSI_EVENT_MISSING_SIGNALS /* merged only where the signal does not exist yet */
-} vsi_event_kind;
-typedef struct vsi_event_meaning {
-  uint8_t kind;     /* vsi_event_kind */
-  uint8_t mode, ns; /* ELEMENTS: vestry_patch_mode, vestry_namespace */
-  bool of_stream;   /* the event has an id or a retry value */
-  /* Offsets in the event's bytes. */
-  uint32_t selector, selector_len; /* len 0: none */
-  uint32_t content;                /* of the first line of HTML or JSON; 0: there is none */
-  uint32_t content_end;            /* after the empty line that ends it; 0: the end of the event */
-} vsi_event_meaning;
 
 /* Write text of any length, with the prefix in front of each line but the first; in layouts only, whose first pass
  * finds whether there are further lines at all. */
@@ -50,9 +33,7 @@ static inline void vsi_put_retry(vsi_writer *writer, uint32_t retry_ms) {
   vsi_put(writer, "\n", 1);
 }
 /* Write the fields of an event except its data. name, id: NULL: none; retry_ms: 0: none */
-static inline void vsi_put_fields(vsi_writer *writer, vsi_event_meaning *meaning, const char *name, const char *id,
-                                  uint32_t retry_ms) {
-  meaning->of_stream = id || retry_ms;
+static inline void vsi_put_fields(vsi_writer *writer, const char *name, const char *id, uint32_t retry_ms) {
   vsi_put_line(writer, "event: ", name);
   /* An id field without a value sets the last event id to the empty string. The colon is necessary, because the
    * Datastar client ignores a line without one, although a bare "id" has the same meaning in the specification. */
@@ -60,20 +41,32 @@ static inline void vsi_put_fields(vsi_writer *writer, vsi_event_meaning *meaning
   vsi_put_line(writer, "id: ", id);
   if (retry_ms) vsi_put_retry(writer, retry_ms);
 }
-/* Write and record the first lines of an event for the page: its type, id and retry. */
-void vsi_put_head(vsi_writer *writer, vsi_event_meaning *meaning, vsi_event_kind kind,
-                  const vestry_event_options *options);
-/* Write the key of the first line of HTML or JSON ("data: elements "), and record where the content begins. */
-void vsi_put_content_key(vsi_writer *writer, vsi_event_meaning *meaning, const char *key);
+#define VSI_ELEMENTS_EVENT "datastar-patch-elements"
+#define VSI_SIGNALS_EVENT  "datastar-patch-signals"
+/* Write the first lines of an event for the page: its type, id and retry. */
+void vsi_put_head(vsi_writer *writer, const char *name, const vestry_event_options *options);
 
-/* A function that writes an event. meaning: zero before each pass; the values of the second pass are kept. */
-typedef void vsi_event_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx);
-/* Make an event by both passes of its layout. OK | TOO_LARGE | NO_MEMORY; ret_event is untouched on failure. */
+/* A function that writes an event. */
+typedef void vsi_event_layout(vsi_writer *writer, const void *ctx);
+/* Make an event by both passes of its layout. state: the name of the state that the event shows, copied; len 0: none.
+ * OK | TOO_LARGE | NO_MEMORY; ret_event is untouched on failure. */
+VESTRY_API vestry_err vsi_event_build_state(const vestry_host *host, vestry_slice state, vsi_event_layout *layout,
+                                            const void *ctx, vestry_event **ret_event);
+/* Make an event without a state. */
 VESTRY_API vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout *layout, const void *ctx,
                                       vestry_event **ret_event);
 
-/* Get an event's meaning. Any thread; valid as long as the event. */
-VESTRY_API const vsi_event_meaning *vsi_event_meaning_of(const vestry_event *event);
+/* The longest name of a state. The names of an application have no line break, so those of a page begin with one: the
+ * content of a shared page has this name, and a part's name is followed by its selector. */
+enum { VSI_STATE_MAX_BYTES = 255 };
+#define VSI_STATE_OF_PAGE "\n"
+/* Get the name of the state that an event shows, valid as long as the event; len 0: none. Any thread. */
+VESTRY_API vestry_slice vsi_event_state(const vestry_event *event);
+/* Check the name of a state in the options of an event. OK | INVALID */
+vestry_err vsi_state_check(const char *state, const vestry_event_options *options);
+static inline vestry_slice vsi_state_slice(const char *state) {
+  return (vestry_slice){state, state ? strlen(state) : 0};
+}
 
 /* -------------------------------------------------------------------------------------------------- lines ---- */
 
@@ -85,13 +78,11 @@ typedef struct vsi_line_breaks {
   size_t count, bytes;
 } vsi_line_breaks;
 
-/* words: process words of eight bytes, as on a processor without SSE2. It is a parameter so that tests cover this way
- * on every processor. */
-vsi_line_breaks vsi_lines_count(const char *text, size_t len, bool words);
+vsi_line_breaks vsi_lines_count(const char *text, size_t len);
 
 /* Copy text to `to`, and write each line break as LF followed by the prefix. Writes exactly len - breaks.bytes +
  * breaks.count * (1 + prefix_len) bytes and returns the position after them. The memory must not overlap. */
-char *vsi_lines_copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len, bool words);
+char *vsi_lines_copy(char *to, const char *text, size_t len, const char *prefix, size_t prefix_len);
 
 /* ---------------------------------------------------------------------------------------- kinds of events ---- */
 

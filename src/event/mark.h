@@ -5,7 +5,7 @@
  * The client stores an id as soon as its line has arrived, before it has read the rest of the event. If the stream
  * breaks in between, the client reconnects and claims content that it never received. So the id of such content stands
  * in a separate block after the event. A block without data has no effect except its id (WHATWG HTML, section 9.2.6).
- * Both blocks form one event of vestry, so neither is conflated or sent without the other. The stream may also break
+ * Both blocks form one event of vestry, so neither is dropped or sent without the other. The stream may also break
  * between the two. Then the former id would claim the content that the event has just replaced. So the event itself
  * resets the former id by an empty one.
  *
@@ -29,11 +29,13 @@ typedef struct vsi_patch {
 } vsi_patch;
 
 /* Make one event of several patches, followed by a block with the id. The client performs the patches in their order,
- * with no other event in between. The other arguments are as for vsi_event_marked_elements. */
+ * with no other event in between. state: the name of the state that they show; NULL: none. The other arguments are as
+ * for vsi_event_marked_elements. */
 VESTRY_API vestry_err vsi_event_marked_patches(const vestry_host *host, const vsi_patch *all, size_t count,
-                                               const char *mark, bool is_in_data, vestry_event **ret_event);
-/* Keep with such an event the event of the whole content, of which a reference is taken. A conflating connection with
- * waiting events sends the whole instead, because it can be conflated. OK | NO_MEMORY */
+                                               const char *state, const char *mark, bool is_in_data,
+                                               vestry_event **ret_event);
+/* Keep with such an event the event of the whole content, of which a reference is taken. It is sent instead if the
+ * event before it, whose content the patches change, has left a queue in favour of it. OK | NO_MEMORY */
 VESTRY_API vestry_err vsi_event_set_whole(vestry_event *patches, vestry_event *whole);
 /* Return the event of the whole content, borrowed; NULL: none was set. */
 vestry_event *vsi_event_whole(const vestry_event *patches);

@@ -89,8 +89,8 @@ typedef struct script {
 } script;
 
 /* Write the event's head, and the lines up to the elements, which append the element to the body. */
-static void put_head(vsi_writer *writer, vsi_event_meaning *meaning, const vestry_script_options *options) {
-  vsi_put_head(writer, meaning, VSI_EVENT_SCRIPT, &options->event);
+static void put_head(vsi_writer *writer, const vestry_script_options *options) {
+  vsi_put_head(writer, VSI_ELEMENTS_EVENT, &options->event);
   vsi_put_str(writer, "data: selector body\ndata: mode append\ndata: elements ");
 }
 
@@ -108,9 +108,9 @@ static void put_attributes(vsi_writer *writer, const vestry_script_options *opti
   }
 }
 
-static void script_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+static void script_layout(vsi_writer *writer, const void *ctx) {
   const script *s = ctx;
-  put_head(writer, meaning, &s->options);
+  put_head(writer, &s->options);
   vsi_put_str(writer, "<script");
   put_attributes(writer, &s->options);
   if (!s->options.keep) vsi_put_str(writer, " data-effect=\"el.remove()\"");
@@ -175,9 +175,9 @@ typedef struct framed {
   vestry_slice code;
 } framed;
 
-static void action_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+static void action_layout(vsi_writer *writer, const void *ctx) {
   const framed *f = ctx;
-  put_head(writer, meaning, &f->options);
+  put_head(writer, &f->options);
   vsi_put_str(writer, OPENING);
   put_attributes(writer, &f->options);
   vsi_put_str(writer, ATTRIBUTE);

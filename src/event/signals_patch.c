@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals patches: from text and from values, removals, and two patches merged into one. */
+/* Signals patches: from text and from values, and removals. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/field.h"
 #include "base/memory.h"
 #include "event/layout.h"
-#include "event/target.h"
 #include "json/json.h"
-#include "json/load.h"
 #include "json/write.h"
 
 /* A patch is given as text, or as a value. A value is written directly, because it needs no check and has no line
@@ -21,12 +19,11 @@ typedef struct patch {
   vestry_err *error; /* receives the error of writing the value, which is the same in both passes */
 } patch;
 
-static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+static void patch_layout(vsi_writer *writer, const void *ctx) {
   const patch *p = ctx;
-  vsi_put_head(writer, meaning, p->options.only_if_missing ? VSI_EVENT_MISSING_SIGNALS : VSI_EVENT_SIGNALS,
-               &p->options.event);
+  vsi_put_head(writer, VSI_SIGNALS_EVENT, &p->options.event);
   if (p->options.only_if_missing) vsi_put_str(writer, "data: onlyIfMissing true\n");
-  vsi_put_content_key(writer, meaning, "data: signals ");
+  vsi_put_str(writer, "data: signals ");
   if (p->signals)
     *p->error = vsi_json_put_value(writer, p->signals);
   else
@@ -37,7 +34,13 @@ static void patch_layout(vsi_writer *writer, vsi_event_meaning *meaning, const v
 static vestry_err take_options(patch *p, const vestry_signals_options *options) {
   p->options = options ? *options : (vestry_signals_options){0};
   if (!vsi_is_one_line(p->options.event.id)) return VESTRY_INVALID;
-  return VESTRY_OK;
+  /* of several patches that are merged only if a signal is missing, the first one has an effect */
+  if (p->options.state && p->options.only_if_missing) return VESTRY_INVALID;
+  return vsi_state_check(p->options.state, &p->options.event);
+}
+
+static vestry_err build(const vestry_host *host, const patch *p, vestry_event **ret_event) {
+  return vsi_event_build_state(host, vsi_state_slice(p->options.state), patch_layout, p, ret_event);
 }
 
 /* The browser parses the text, so the accepted grammar is exactly that of JSON.parse. Only the nesting is bounded,
@@ -54,7 +57,7 @@ vestry_err vestry_event_signals_text(const vestry_host *host, const char *json, 
   vsi_json_fault fault;
   error = vsi_json_check(json, len, &limits, VSI_JSON_ROOT_OBJECT, &fault);
   if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* an error of the program, not of a client */
-  return error ? error : vsi_event_build(host, patch_layout, &p, ret_event);
+  return error ? error : build(host, &p, ret_event);
 }
 
 vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *signals,
@@ -66,7 +69,7 @@ vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *sig
   patch p = {.signals = signals, .error = &written};
   vestry_event *event = NULL;
   vestry_err error = take_options(&p, options);
-  if (!error) error = vsi_event_build(host, patch_layout, &p, &event);
+  if (!error) error = build(host, &p, &event);
   if (!error && !written) {
     *ret_event = event;
     return VESTRY_OK;
@@ -181,70 +184,5 @@ vestry_err vestry_event_remove_signals(const vestry_host *host, const char *cons
   if (!error) error = vestry_event_signals_text(host, json.data, json.len, &own, ret_event);
   vsi_buffer_finish(&json);
   vsi_free(host, sorted);
-  return error;
-}
-
-/* ------------------------------------------------------------------------------------------------ merging ---- */
-
-/* A merge patch (RFC 7386) is a function from objects to objects. A single patch has the effect of a followed by b if
- * it has, for each name with a value in b:
- * - the value of b, if that is not an object or if a has no value;
- * - the composition of both, if both are objects.
- *
- * If a has a value that is not an object and b has an object, no single patch has this effect: a deletes the old value,
- * which an object cannot express. Nulls are kept, because they delete in the page, not here. */
-
-enum { MERGED_MAX_BYTES = 4096, MERGED_MAX_DEPTH = 16 };
-
-/* Compose b onto a, which is modified: OK | UNSUPPORTED | NO_MEMORY */
-static vestry_err compose(json_t *a, json_t *b, int depth) {
-  const char *name;
-  json_t *value;
-  if (depth == MERGED_MAX_DEPTH) return VESTRY_UNSUPPORTED;
-  json_object_foreach(b, name, value) {
-    json_t *before = json_object_get(a, name);
-    if (before && json_is_object(value)) {
-      if (!json_is_object(before)) return VESTRY_UNSUPPORTED;
-      vestry_err error = compose(before, value, depth + 1);
-      if (error) return error;
-    } else if (json_object_set(a, name, value)) {
-      return VESTRY_NO_MEMORY;
-    }
-  }
-  return VESTRY_OK;
-}
-
-static json_t *load(vestry_slice json) {
-  /* jansson writes reals as other text than it read, and integers may not fit. Such patches are not merged. */
-  return json.len && json.len <= MERGED_MAX_BYTES ? vsi_json_load(json.data, json.len, JSON_REJECT_DUPLICATES, NULL)
-                                                  : NULL;
-}
-
-static bool has_real(const json_t *value) {
-  const char *name;
-  json_t *part;
-  size_t i;
-  if (json_is_real(value)) return true;
-  json_object_foreach((json_t *)value, name, part) if (has_real(part)) return true;
-  json_array_foreach(value, i, part) if (has_real(part)) return true;
-  return false;
-}
-
-vestry_err vsi_signals_merge(const vestry_host *host, const vsi_target *a, const vsi_target *b,
-                             vestry_event **ret_event) {
-  json_t *first = load(a->json), *second = load(b->json);
-  vestry_err error = first && second ? compose(first, second, 0) : VESTRY_UNSUPPORTED;
-  vestry_event *made = NULL;
-  if (!error && !json_equal(first, second)) {
-    error = has_real(first) ? VESTRY_UNSUPPORTED : vsi_event_signals_value(host, first, NULL, &made);
-  }
-  json_decref(first);
-  json_decref(second);
-  if (made && vestry_event_bytes(made).len > a->bytes + b->bytes) { /* it must fit into the room that both have
-                                                                       reserved */
-    made = vestry_event_unref(made);
-    error = VESTRY_UNSUPPORTED;
-  }
-  if (!error) *ret_event = made;
   return error;
 }

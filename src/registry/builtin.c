@@ -65,6 +65,7 @@ static const option elements_options[] = {
 #define REMOVE_OPTIONS (&elements_options[3]) /* for an effect that sets the options above itself */
     {"useViewTransition", read_flag, offsetof(vestry_elements_options, use_view_transition)},
     {"viewTransitionSelector", read_text, offsetof(vestry_elements_options, view_transition_selector)},
+    {"state", read_text, offsetof(vestry_elements_options, state)},
     {"eventId", read_text, offsetof(vestry_elements_options, event.id)},
     {"retryDuration", read_ms, offsetof(vestry_elements_options, event.retry_ms)},
     {NULL, NULL, 0},
@@ -72,6 +73,7 @@ static const option elements_options[] = {
 
 static const option signals_options[] = {
     {"onlyIfMissing", read_flag, offsetof(vestry_signals_options, only_if_missing)},
+    {"state", read_text, offsetof(vestry_signals_options, state)},
     {"eventId", read_text, offsetof(vestry_signals_options, event.id)},
     {"retryDuration", read_ms, offsetof(vestry_signals_options, event.retry_ms)},
     {NULL, NULL, 0},

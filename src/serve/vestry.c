@@ -32,9 +32,6 @@ static vestry_err create_runtime(vestry *v, const vestry_options *options) {
                                &v->runtime);
 }
 
-/* Options that a small build may not support. */
-static const char part_of_policy[] = "options.connection->full";
-
 /* Create the codings of the offered profiles, so that errors in them show now instead of in a request. */
 static vestry_err create_profiles(vestry *v, const vestry_options *options) {
   vsi_codings *codings = vsi_group_codings(v->group);
@@ -50,13 +47,6 @@ static vestry_err create_profiles(vestry *v, const vestry_options *options) {
   return error;
 }
 
-/* Return which option of the build a faulty option of the instance needs, for the log. */
-static const char *missing_of(const char *part, vestry_err error) {
-  if (error != VESTRY_UNSUPPORTED) return "";
-  if (!VSI_CONFLATES && part == part_of_policy) return "; build with -DVESTRY_CONFLATION=ON";
-  return "";
-}
-
 /* Create the parts. ret_part: the faulty option on failure; NULL: the log has it already. options: its connection is
  * not NULL. */
 static vestry_err fill_instance(vestry *v, const vestry_options *options, const char **ret_part) {
@@ -68,7 +58,7 @@ static vestry_err fill_instance(vestry *v, const vestry_options *options, const 
   if (!error) error = create_runtime(v, options);
   if (!error) error = vsi_routes_create(v->host, &v->routes);
   if (!error) *ret_part = NULL, error = vsi_stores_create(v, options);
-  if (!error) *ret_part = part_of_policy, error = vsi_group_create(v->runtime, options->connection, &v->group);
+  if (!error) *ret_part = "options.connection->full", error = vsi_group_create(v->runtime, options->connection, &v->group);
   if (!error) vsi_group_own(v->group, v);
   if (!error) v->heartbeat_ms = vsi_group_heartbeat_ms(v->group);
   if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
@@ -140,7 +130,7 @@ static vestry_err check_ranges(const vestry_options *options, const vestry_host 
       {"options.bounds->max_values_count", bounds->max_values_count, 1, VALUES_MOST},
       {"options.connection->max_queued_count", connection->max_queued_count, 1, VSI_QUEUE_MAX_COUNT},
       {"options.connection->max_queued_bytes", connection->max_queued_bytes, 1, VSI_QUEUE_MAX_BYTES},
-      {"options.connection->full", (uint64_t)connection->full, VESTRY_FULL_CLOSE, VESTRY_FULL_CONFLATE},
+      {"options.connection->full", (uint64_t)connection->full, VESTRY_FULL_CLOSE, VESTRY_FULL_DROP},
       {"options.profiles_count", options->profiles_count, 1, VESTRY_PROFILES_MAX},
   };
   return vsi_option_ranges_check(host, "vestry_create", ranges, sizeof ranges / sizeof *ranges);
@@ -188,7 +178,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   vestry_err error = fill_instance(v, options, &part);
   if (error) {
     if (part)
-      vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s%s", part, vestry_strerror(error), missing_of(part, error));
+      vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s", part, vestry_strerror(error));
     take_apart(v);
     return error;
   }
@@ -209,9 +199,6 @@ void vsi_stats_get(vestry *v, vsi_group_stats *ret_group, vestry_stats *ret_stat
       .written_count = group.written,
       .discarded_count = group.discarded,
       .conflated_count = group.conflated,
-      .fences_count = group.fences,
-      .kept_count = group.kept,
-      .displaced_count = group.displaced,
       .refused_count = group.refused,
       .heartbeats_count = group.heartbeats,
       .written_bytes = group.written_bytes,

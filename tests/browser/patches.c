@@ -110,7 +110,7 @@ static vestry_err find_patches(const vsi_buffer *had, const vsi_buffer *now, ves
   error = vsi_units_divide(&after, host, &of_now, key, units);
   if (!error) error = vsi_unit_patches_find(&after, &patches);
   if (!error) {
-    error = vsi_event_marked_patches(host, patches.patches, patches.count, "mark", false, ret_event);
+    error = vsi_event_marked_patches(host, patches.patches, patches.count, NULL, "mark", false, ret_event);
     vsi_unit_patches_finish(&patches);
   }
   vsi_units_finish(&after);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A server for tests of streams: conflate.test.js, drain.test.js, gone.test.js. Its one page keeps a stream open and
  * shows the received events.
- *   GET /?stream=conflating&tab=NAME  the page; its stream has the policy VESTRY_FULL_CONFLATE, or else the default
- *   POST /burst  sends events of all kinds, conflatable or not, faster than any page reads them
+ *   GET /?stream=conflating&tab=NAME  the page; the events of its stream name their states, or else none does
+ *   POST /burst  sends events of all kinds, with and without a state, faster than any page reads them
  *   POST /drain  {"window_ms": …}: drains all streams
  *   GET /seen    as JSON: counters, and the tab and time (milliseconds since 1970) of each request for a stream */
 #include <pthread.h>
@@ -14,7 +14,8 @@
 
 #include "../../examples/shared/program.h"
 
-#define PAGES VESTRY_KEY("pages")
+#define PAGES  VESTRY_KEY("pages")
+#define STATES VESTRY_KEY("states")
 
 enum { EVENTS = 400, LARGE = 40000, SEEN_MAX = 256, RETRY_AFTER_S = 1 };
 
@@ -61,18 +62,20 @@ static vestry_err stream(const vestry_request *req, vestry_reply *reply, void *c
   pthread_mutex_lock(&app->lock);
   if (json_array_size(app->seen) < SEEN_MAX) json_array_append_new(app->seen, json_pack("[s,I]", tab, now_ms()));
   pthread_mutex_unlock(&app->lock);
-  vestry_reply_key(reply, PAGES);
+  vestry_reply_key(reply, strcmp(req->path, "/conflating") == 0 ? STATES : PAGES);
   vestry_reply_keep(reply, VESTRY_KEEP_MANY, PAGES_MAX);
   /* Room for a whole burst, so that a full queue closes no stream. */
   vestry_connection_options options = {.max_queued_count = 4 * EVENTS, .max_queued_bytes = (size_t)4 * EVENTS * LARGE};
-  if (strcmp(req->path, "/conflating") == 0) options.full = VESTRY_FULL_CONFLATE;
   vestry_reply_stream(reply, &(vestry_stream_options){.connection = &options});
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("server", (int)getpid()));
 }
 
-/* Make one event of each kind, in turn. A later one supersedes the number, the status, and most signals. */
-static vestry_err make(struct app *app, int i, vestry_event **ret_event) {
-  static const vestry_elements_options inner = {.selector = "#status", .mode = VESTRY_PATCH_INNER};
+/* Make one event of each kind, in turn. With states, a later one supersedes the number, the status and the signal n. */
+static vestry_err make(struct app *app, int i, bool has_states, vestry_event **ret_event) {
+  const vestry_elements_options number = {.state = has_states ? "number" : NULL};
+  const vestry_elements_options inner = {
+      .selector = "#status", .mode = VESTRY_PATCH_INNER, .state = has_states ? "status" : NULL};
+  const vestry_signals_options n = {.state = has_states ? "n" : NULL};
   static const vestry_elements_options append = {.selector = "#list", .mode = VESTRY_PATCH_APPEND};
   static const char script[] = "document.getElementById('log').append("
                                "document.querySelector('#number b').textContent + ' ' +"
@@ -80,28 +83,31 @@ static vestry_err make(struct app *app, int i, vestry_event **ret_event) {
   char key[8], gone[8];
   if (i % 100 == 50) return vestry_event_script(NULL, script, strlen(script), NULL, ret_event);
   switch (i % 5) {
-  case 0:
-  case 1:
-    return vestry_event_elementsf(
-        NULL, NULL, ret_event, "<div id=\"number\" title=\"%d\"><b>%d</b>\n<i hidden>%s</i></div>", i, i, app->filler);
   case 2: return vestry_event_elementsf(NULL, &inner, ret_event, "<b>%d</b> of %d", i, EVENTS);
   case 3:
+    if (i % 2) return vestry_event_signals(NULL, VESTRY_OBJECT("n", i), &n, ret_event);
     snprintf(key, sizeof key, "k%d", i % 7);
     snprintf(gone, sizeof gone, "k%d", i % 3);
-    return vestry_event_signals(NULL, VESTRY_OBJECT("n", i, "part", VESTRY_OBJECT(gone, vestry_value_null(), key, i)),
-                                NULL, ret_event);
-  default: return vestry_event_elementsf(NULL, &append, ret_event, "<li>%d</li>", i);
+    return vestry_event_signals(NULL, VESTRY_OBJECT("part", VESTRY_OBJECT(gone, vestry_value_null(), key, i)), NULL,
+                                ret_event);
+  case 4:
+    if (i % 20 == 4) return vestry_event_elementsf(NULL, &append, ret_event, "<li>%d</li>", i);
+    break;
+  default: break;
   }
+  return vestry_event_elementsf(NULL, &number, ret_event,
+                                "<div id=\"number\" title=\"%d\"><b>%d</b>\n<i hidden>%s</i></div>", i, i, app->filler);
 }
 
-/* ["burst"]: send a burst to all pages. */
+/* ["burst", with states or not]: send a burst to all pages of a key. */
 static vestry_err effect_burst(vestry_dispatch_context *context, const json_t *args, void *ctx) {
   struct app *app = ctx;
+  const bool has_states = json_is_true(json_array_get(args, 1));
   vestry_err err = VESTRY_OK;
   for (int i = 0; !err && i <= EVENTS; i++) {
     vestry_event *event = NULL;
-    err =
-        i < EVENTS ? make(app, i, &event) : vestry_event_signals(NULL, VESTRY_OBJECT("done", app->round), NULL, &event);
+    err = i < EVENTS ? make(app, i, has_states, &event)
+                     : vestry_event_signals(NULL, VESTRY_OBJECT("done", app->round), NULL, &event);
     if (!err) err = vestry_context_send(context, event);
     vestry_event_unref(event);
   }
@@ -112,7 +118,8 @@ static vestry_err burst(const vestry_request *req, vestry_reply *reply, void *ct
   struct app *app = ctx;
   pthread_mutex_lock(&app->lock);
   app->round++;
-  vestry_err err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, VESTRY_LIST("burst"));
+  vestry_err err = vestry_dispatch(app->program.v, NO_SCOPE, PAGES, VESTRY_LIST("burst", false));
+  if (!err) err = vestry_dispatch(app->program.v, NO_SCOPE, STATES, VESTRY_LIST("burst", true));
   pthread_mutex_unlock(&app->lock);
   return err ? err : vestry_reply_status(reply, 204);
 }

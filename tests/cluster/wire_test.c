@@ -2,6 +2,7 @@
 /* Messages: each written message is read back, and no other is accepted. */
 #include "cluster/cluster/wire.h"
 
+#include "event/layout.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -78,52 +79,30 @@ static void names_beyond_the_body_are_malformed(void **state) {
   assert_int_equal(vsi_wire_number(&reader, 8), 0);
 }
 
-static vestry_err read_meaning(const vsi_event_meaning *meaning, size_t bytes) {
+static void state_of_an_event_is_read_back(void **state) {
   test_host th;
   vsi_buffer buffer;
-  vsi_event_meaning read = {.kind = 0};
   test_host_init(&th);
-  vsi_buffer_init(&buffer, &th.host);
-  vsi_wire_put_meaning(&buffer, meaning);
-  for (size_t i = 0; i < bytes; i++) vsi_buffer_append_char(&buffer, 'x');
-  vsi_wire_reader reader = vsi_wire_read(buffer.data, buffer.len);
-  vestry_err error = vsi_wire_read_meaning(&reader, &read);
-  if (!error) {
-    assert_int_equal(reader.left, bytes);
-    assert_int_equal(read.kind, meaning->kind);
-    assert_int_equal(read.mode, meaning->mode);
-    assert_int_equal(read.ns, meaning->ns);
-    assert_int_equal(read.of_stream, meaning->of_stream);
-    assert_int_equal(read.selector, meaning->selector);
-    assert_int_equal(read.selector_len, meaning->selector_len);
-    assert_int_equal(read.content, meaning->content);
-    assert_int_equal(read.content_end, meaning->content_end);
+  for (size_t len = 0; len <= VSI_STATE_MAX_BYTES; len += 51) {
+    char name[VSI_STATE_MAX_BYTES];
+    memset(name, 'n', sizeof name);
+    vsi_buffer_init(&buffer, &th.host);
+    vsi_wire_put_state(&buffer, (vestry_slice){name, len});
+    vsi_buffer_append_str(&buffer, "event");
+    vsi_wire_reader reader = vsi_wire_read(buffer.data, buffer.len);
+    const vestry_slice read = vsi_wire_read_state(&reader);
+    assert_int_equal(read.len, len);
+    assert_memory_equal(read.data, name, len);
+    assert_int_equal(reader.left, 5);
+    assert_false(reader.has_failed);
+    for (size_t cut = 0; cut < len; cut++) {
+      reader = vsi_wire_read(buffer.data, cut);
+      (void)vsi_wire_read_state(&reader);
+      assert_true(reader.has_failed);
+    }
+    vsi_buffer_finish(&buffer);
   }
-  vsi_buffer_finish(&buffer);
-  return error;
-}
-
-/* Positions in an event must lie within its bytes. */
-static void event_positions_beyond_its_bytes_are_malformed(void **state) {
-  const vsi_event_meaning good = {VSI_EVENT_ELEMENTS, 3, 2, true, 10, 20, 30, 40};
-  assert_int_equal(read_meaning(&good, 40), VESTRY_OK);
-  assert_int_equal(read_meaning(&(vsi_event_meaning){.kind = VSI_EVENT_SIGNALS, .content = 38}, 40), VESTRY_OK);
-  const vsi_event_meaning bad[] = {
-      {.kind = VSI_EVENT_MISSING_SIGNALS + 1},
-      {.kind = VSI_EVENT_ELEMENTS, .selector = 41},
-      {.kind = VSI_EVENT_ELEMENTS, .selector = 10, .selector_len = 31},
-      {.kind = VSI_EVENT_ELEMENTS, .selector = 10, .selector_len = UINT32_MAX},
-      {.kind = VSI_EVENT_ELEMENTS, .content = 41},
-      {.kind = VSI_EVENT_ELEMENTS, .content = 10, .content_end = 41},
-      {.kind = VSI_EVENT_ELEMENTS, .content = 10, .content_end = 9},
-      {.kind = VSI_EVENT_SIGNALS, .content = 39},
-      {.kind = VSI_EVENT_MISSING_SIGNALS, .content = 40},
-  };
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(read_meaning(&bad[i], 40), VESTRY_MALFORMED);
-  assert_int_equal(read_meaning(&(vsi_event_meaning){.kind = VSI_EVENT_SIGNALS}, 1), VESTRY_MALFORMED);
-  vsi_wire_reader reader = vsi_wire_read("\1\2", 2);
-  vsi_event_meaning read;
-  assert_int_equal(vsi_wire_read_meaning(&reader, &read), VESTRY_MALFORMED);
+  test_host_assert_clean(&th);
 }
 
 int main(void) {
@@ -131,7 +110,7 @@ int main(void) {
       cmocka_unit_test(written_message_is_read_back),
       cmocka_unit_test(changed_or_truncated_message_is_malformed),
       cmocka_unit_test(names_beyond_the_body_are_malformed),
-      cmocka_unit_test(event_positions_beyond_its_bytes_are_malformed),
+      cmocka_unit_test(state_of_an_event_is_read_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -316,7 +316,8 @@ static vestry_event *messages(bench *b, int count) {
     len += (size_t)snprintf(text + len, sizeof text - len, "<li id=\"m%d\"><b>%x</b> says %x</li>", i,
                             (unsigned)i * 2654435761u, (unsigned)i * 40503u + 77777u);
   len += (size_t)snprintf(text + len, sizeof text - len, "</ul>");
-  assert_int_equal(vestry_event_elements(&b->th.host, text, len, NULL, &event), VESTRY_OK);
+  const vestry_elements_options options = {.state = "list"};
+  assert_int_equal(vestry_event_elements(&b->th.host, text, len, &options, &event), VESTRY_OK);
   return event;
 }
 
@@ -512,13 +513,12 @@ static void shorter_form_is_written(void **state) {
   }
 }
 
-/* A conflated event was never written: the event that follows it is sent standalone, and the next one follows that. */
-static void conflated_event_is_not_followed(void **state) {
+/* A superseded event was never written: the event that follows it is sent standalone, and the next one follows that. */
+static void superseded_event_is_not_followed(void **state) {
   bench b;
   listener l;
-  vestry_connection_options options = {.full = VESTRY_FULL_CONFLATE};
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  assert_int_equal(listener_open(&l, &b, &brotli, &options), VESTRY_OK);
+  assert_int_equal(listener_open(&l, &b, &brotli, NULL), VESTRY_OK);
   vestry_event *pages[4];
   for (int j = 0; j < 4; j++) pages[j] = messages(&b, 30 + j);
   send_next(&b, &l, pages[0], NULL);
@@ -604,7 +604,7 @@ int main(void) {
       cmocka_unit_test(difference_needs_the_previous_event_written_last),
       cmocka_unit_test(streams_without_differences_release_the_previous_event),
       cmocka_unit_test(shorter_form_is_written),
-      cmocka_unit_test(conflated_event_is_not_followed),
+      cmocka_unit_test(superseded_event_is_not_followed),
       cmocka_unit_test(allocation_failure_loses_no_following_page),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,47 +166,30 @@ static void f4_only_stalled_streams_are_closed(void **state) {
   free(c);
 }
 
-static vestry_event *signals_event(crowd *c, int n) {
-  vestry_event *event = NULL;
-  char text[32];
-  snprintf(text, sizeof text, "{\"n%d\":%d}", n % 7, n);
-  assert_int_equal(vestry_event_signals_text(&c->host, text, strlen(text), NULL, &event), VESTRY_OK);
-  return event;
-}
-
-static vestry_event *elements_event(crowd *c, int n) {
-  vestry_event *event = NULL;
-  char text[512] = "";
-  size_t len = (size_t)snprintf(text, sizeof text, "<p id=\"p%d\">", n % 90);
-  for (int i = 0; i < n % 20; i++) len += (size_t)snprintf(text + len, sizeof text - len, "<i id=a%d>x</i>", i);
-  snprintf(text + len, sizeof text - len, "</p>");
-  assert_int_equal(vestry_event_elements(&c->host, text, strlen(text), NULL, &event), VESTRY_OK);
-  return event;
-}
-
-/* The memory that conflation uses to index events counts against the budget, so that the budget limits the actual
- * memory. */
-static void f4_conflation_index_counts_against_the_budget(void **state) {
+/* The name of a state takes memory with its event, so it counts. */
+static void f4_names_of_states_count_against_the_budget(void **state) {
   enum { ROUNDS = 1200 };
-  vestry_event *(*const make[])(crowd * c, int n) = {signals_event, elements_event};
-  for (size_t kind = 0; kind < 2; kind++) {
-    crowd *c = malloc(sizeof *c);
-    crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CONFLATE);
-    crowd_write_once(c);
-    size_t idle = atomic_load(&c->meter.now);
-    for (int round = 0; round < ROUNDS; round++) {
-      for (int i = READERS; i < STREAMS; i++) {
-        vestry_event *event = make[kind](c, round * STREAMS + i);
-        (void)vestry_connection_send(c->connections[i], event);
-        vestry_event_unref(event);
-        assert_true(atomic_load(&c->meter.now) <= idle + crowd_stats(c).queued_bytes);
-      }
-      if (round % 16 == 0) crowd_run(c);
+  crowd *c = malloc(sizeof *c);
+  char name[256];
+  crowd_begin(c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
+  crowd_write_once(c);
+  size_t idle = atomic_load(&c->meter.now);
+  for (int round = 0; round < ROUNDS; round++) {
+    for (int i = READERS; i < STREAMS; i++) {
+      vestry_event *event = NULL;
+      snprintf(name, sizeof name, "%0*d", 1 + (round + i) % 255, round % 90);
+      assert_int_equal(
+          vestry_event_signals_text(&c->host, "{\"n\":1}", 7, &(vestry_signals_options){.state = name}, &event),
+          VESTRY_OK);
+      (void)vestry_connection_send(c->connections[i], event);
+      vestry_event_unref(event);
+      assert_true(atomic_load(&c->meter.now) <= idle + crowd_stats(c).queued_bytes);
     }
-    assert_true(atomic_load(&c->meter.most) <= idle + BUDGET + 8 * TEXT);
-    crowd_end(c);
-    free(c);
+    if (round % 16 == 0) crowd_run(c);
   }
+  assert_true(atomic_load(&c->meter.most) <= idle + BUDGET + 8 * TEXT);
+  crowd_end(c);
+  free(c);
 }
 
 /* A stream that held many bytes and was read holds few again, and is not closed for the bytes that it held before. */
@@ -362,7 +345,7 @@ static void burst_holds_only_the_room_of_accepted_events(void **state) {
   crowd_begin(&c, VESTRY_THREADS_NONE, VESTRY_FULL_CLOSE);
   vsi_group_limit(c.group, LARGE);
   crowd_run(&c);
-  c.connections[1]->max_queued_count = 1;
+  c.connections[1]->queue.max_count = 1;
   assert_int_equal(send_text(&c, c.connections[1], TEXT), VESTRY_OK);
   assert_true(vestry_connection_close(c.connections[0], VESTRY_CAUSE_CLOSED));
   const vsi_group_stats before = crowd_stats(&c);
@@ -389,7 +372,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(f4_only_stalled_streams_are_closed),
       cmocka_unit_test(f4_largest_queue_is_closed_first),
-      cmocka_unit_test(f4_conflation_index_counts_against_the_budget),
+      cmocka_unit_test(f4_names_of_states_count_against_the_budget),
       cmocka_unit_test(f4_written_events_free_their_bytes),
       cmocka_unit_test(f4_last_eighth_is_refused_if_no_queue_is_freed),
       cmocka_unit_test(f4_event_over_budget_is_too_large),

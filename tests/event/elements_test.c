@@ -95,6 +95,40 @@ static void view_transition_selector_needs_use_view_transition(void **state) {
   refuse("<p>", &(vestry_elements_options){.view_transition_selector = "#a"});
 }
 
+/* The name of a state is no part of the bytes. An event that shows no state completely, or that would take an id or a
+ * delay with it, names none. */
+static void state_is_kept_beside_the_bytes(void **state) {
+  char longest[VSI_STATE_MAX_BYTES + 2];
+  memset(longest, 'n', sizeof longest);
+  longest[VSI_STATE_MAX_BYTES] = '\0';
+  vestry_event *event = NULL;
+  const vestry_elements_options options = {.state = longest, .mode = VESTRY_PATCH_INNER, .selector = "#a"};
+  assert_int_equal(vestry_event_elements(NULL, "<p>", 3, &options, &event), VESTRY_OK);
+  assert_int_equal(vsi_event_state(event).len, VSI_STATE_MAX_BYTES);
+  assert_memory_equal(vsi_event_state(event).data, longest, VSI_STATE_MAX_BYTES);
+  assert_int_equal(vestry_event_bytes(event).len,
+                   strlen(TYPE "data: selector #a\ndata: mode inner\ndata: elements <p>\n\n"));
+  vestry_event_unref(event);
+  expect("<p>", &(vestry_elements_options){.state = "", .event = {.id = "1"}}, TYPE "id: 1\ndata: elements <p>\n\n");
+  expect("<p>", &(vestry_elements_options){.state = "a", .mode = VESTRY_PATCH_REPLACE},
+         TYPE "data: mode replace\ndata: elements <p>\n\n");
+  longest[VSI_STATE_MAX_BYTES] = 'n';
+  longest[VSI_STATE_MAX_BYTES + 1] = '\0';
+  const vestry_elements_options refused[] = {
+      {.state = longest},
+      {.state = "a\nb"},
+      {.state = "a", .event = {.id = "1"}},
+      {.state = "a", .event = {.retry_ms = 5}},
+      {.state = "a", .selector = "#a", .mode = VESTRY_PATCH_APPEND},
+      {.state = "a", .selector = "#a", .mode = VESTRY_PATCH_BEFORE},
+      {.state = "a", .selector = "#a", .mode = VESTRY_PATCH_REMOVE},
+  };
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) refuse("<p>", &refused[i]);
+  const vestry_signals_options missing = {.state = "a", .only_if_missing = true};
+  event = expect_untouched;
+  expect_error(vestry_event_signals_text(NULL, "{}", 2, &missing, &event), &event, VESTRY_INVALID);
+}
+
 /* "The last event ID buffer is set to the field's value" (9.2.6): an id field without a value clears the id, and an
  * event without the field keeps it. */
 /* capability: C1 */
@@ -228,6 +262,7 @@ int main(void) {
       cmocka_unit_test(mode_is_written_and_needs_its_selector),
       cmocka_unit_test(namespace_is_written_unless_html),
       cmocka_unit_test(view_transition_selector_needs_use_view_transition),
+      cmocka_unit_test(state_is_kept_beside_the_bytes),
       cmocka_unit_test(empty_id_is_written_and_null_is_not),
       cmocka_unit_test(retry_is_written_unless_it_is_the_default),
       cmocka_unit_test(each_line_break_begins_a_data_line),

@@ -184,7 +184,7 @@ static void event_over_size_limit_is_too_large(void **state) {
 }
 
 /* Sizes beyond any memory must not overflow before the limit is checked. The layout only counts. */
-static void endless(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+static void endless(vsi_writer *writer, const void *ctx) {
   static const volatile size_t half = SIZE_MAX / 2; /* volatile: otherwise the compiler warns of the short text */
   vsi_put(writer, "", half);
   vsi_put(writer, "", half);
@@ -193,7 +193,7 @@ static void endless(vsi_writer *writer, vsi_event_meaning *meaning, const void *
 
 static void overflowing_sizes_saturate_and_are_too_large(void **state) {
   vsi_writer writer = {.to = NULL};
-  endless(&writer, NULL, NULL);
+  endless(&writer, NULL);
   assert_int_equal(writer.len, SIZE_MAX);
   vestry_event *event = expect_untouched;
   expect_error(vsi_event_build(NULL, endless, NULL, &event), &event, VESTRY_TOO_LARGE);

@@ -8,7 +8,7 @@
 #include "event/sse_parser.h"
 #include "support/test.h"
 
-/* The expected result, computed byte by byte. lines.c uses vectors or, on other processors, words of eight bytes. */
+/* The expected result, computed byte by byte. */
 static sse_text copied(const char *text, size_t len, const char *prefix) {
   sse_text lines = sse_normalised(text, len), out = {NULL, 0};
   sse_text_append(&out, "", 0);
@@ -20,33 +20,26 @@ static sse_text copied(const char *text, size_t len, const char *prefix) {
   return out;
 }
 
-/* Both implementations, whichever this processor uses. */
-enum { VECTORS, WORDS, WAYS };
-
 /* Input and output each end at an unreadable page. */
 static void check(const char *text, size_t len, const char *prefix) {
   char *input = guarded_copy(text, len);
   sse_text expected = copied(text, len, prefix);
-  for (int way = VECTORS; way < WAYS; way++) {
-    vsi_line_breaks breaks = vsi_lines_count(input, len, way == WORDS);
-    size_t size = len - breaks.bytes + breaks.count * (1 + strlen(prefix));
-    assert_int_equal(size, expected.len);
-    char *output = guarded_copy(expected.data, size);
-    memset(output, '?', size);
-    assert_ptr_equal(vsi_lines_copy(output, input, len, prefix, strlen(prefix), way == WORDS), output + size);
-    assert_memory_equal(output, expected.data, size);
-    guarded_free(output, size);
-  }
+  vsi_line_breaks breaks = vsi_lines_count(input, len);
+  size_t size = len - breaks.bytes + breaks.count * (1 + strlen(prefix));
+  assert_int_equal(size, expected.len);
+  char *output = guarded_copy(expected.data, size);
+  memset(output, '?', size);
+  assert_ptr_equal(vsi_lines_copy(output, input, len, prefix, strlen(prefix)), output + size);
+  assert_memory_equal(output, expected.data, size);
+  guarded_free(output, size);
   guarded_free(input, len);
   sse_text_finish(&expected);
 }
 
 static void expect_breaks(const char *text, size_t len, size_t count, size_t bytes) {
-  for (int way = VECTORS; way < WAYS; way++) {
-    vsi_line_breaks breaks = vsi_lines_count(text, len, way == WORDS);
-    assert_int_equal(breaks.count, count);
-    assert_int_equal(breaks.bytes, bytes);
-  }
+  vsi_line_breaks breaks = vsi_lines_count(text, len);
+  assert_int_equal(breaks.count, count);
+  assert_int_equal(breaks.bytes, bytes);
 }
 
 /* Every text of up to 7 characters of a, CR and LF: all possible neighbourhoods of line breaks. */
@@ -63,8 +56,8 @@ static void every_short_text_is_split_at_line_breaks(void **state) {
   }
 }
 
-/* Around the ends of blocks of 64 bytes, with a CRLF or its bytes in the other order at each position. */
-static void line_breaks_across_blocks_are_found(void **state) {
+/* A CRLF, or its bytes in the other order, at each position. */
+static void line_breaks_are_found_at_each_position(void **state) {
   static const char *const breaks[] = {"\r\n", "\n\r", "\r\r", "\n\n", "\rx", "x\n"};
   for (size_t len = 62; len <= 131; len += len == 66 ? 60 : 1) {
     for (size_t at = 0; at + 2 <= len; at++) {
@@ -78,7 +71,6 @@ static void line_breaks_across_blocks_are_found(void **state) {
   }
 }
 
-/* Lines and prefixes of all lengths that are copied by different code. */
 static void lines_and_prefixes_of_each_length_are_copied(void **state) {
   char line[100], prefix[100];
   for (size_t i = 0; i < sizeof line; i++) line[i] = (char)(i % 26 + 'a'), prefix[i] = (char)(i % 26 + 'A');
@@ -94,7 +86,7 @@ static void lines_and_prefixes_of_each_length_are_copied(void **state) {
   }
 }
 
-/* All 256 byte values, at each position of a word and of a vector: only two of them are line ends. */
+/* All 256 byte values, at several positions: only two of them are line ends. */
 static void only_cr_and_lf_are_line_breaks(void **state) {
   for (size_t shift = 0; shift < 64; shift++) {
     char text[320];
@@ -142,7 +134,7 @@ static void unicode_separators_are_text(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_short_text_is_split_at_line_breaks),
-      cmocka_unit_test(line_breaks_across_blocks_are_found),
+      cmocka_unit_test(line_breaks_are_found_at_each_position),
       cmocka_unit_test(lines_and_prefixes_of_each_length_are_copied),
       cmocka_unit_test(only_cr_and_lf_are_line_breaks),
       cmocka_unit_test(texts_of_line_breaks_are_counted),

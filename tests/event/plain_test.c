@@ -80,22 +80,12 @@ static void bytes_of_texts_pass_unchanged(void **state) {
   }
 }
 
-static void plain_event_has_no_meaning_for_conflation(void **state) {
-  for (size_t of_stream = 0; of_stream < 3; of_stream++) {
-    vestry_event *event;
-    vestry_plain_options options = {.event = {.id = of_stream == 1 ? "7" : NULL, .retry_ms = of_stream == 2 ? 9 : 0}};
-    assert_int_equal(vestry_event_plain(NULL, "n", "a", 1, &options, &event), VESTRY_OK);
-    assert_int_equal(vsi_event_meaning_of(event)->kind, VSI_EVENT_NOTHING);
-    assert_int_equal(vsi_event_meaning_of(event)->of_stream, of_stream > 0);
-    vestry_event_unref(event);
-  }
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(name_and_each_data_line_are_written),        cmocka_unit_test(id_and_retry_are_written),
-      cmocka_unit_test(line_breaks_and_datastar_names_are_refused), cmocka_unit_test(bytes_of_texts_pass_unchanged),
-      cmocka_unit_test(plain_event_has_no_meaning_for_conflation),
+      cmocka_unit_test(name_and_each_data_line_are_written),
+      cmocka_unit_test(id_and_retry_are_written),
+      cmocka_unit_test(line_breaks_and_datastar_names_are_refused),
+      cmocka_unit_test(bytes_of_texts_pass_unchanged),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,8 +41,6 @@ static vestry_err perform(vestry_dispatch_context *context, const json_t *args, 
 
 static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_reply_key(reply, VESTRY_KEY(1));
-  vestry_reply_stream(
-      reply, &(vestry_stream_options){.connection = &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE}});
   if (vestry_reply_present(reply, app, VESTRY_KEY(1), "w")) return VESTRY_NO_MEMORY;
   vestry_reply_join(reply, req->scope, VESTRY_KEY(1));
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
@@ -134,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   require(!vestry_presence_create(v, &(vestry_presence_options){.name = "p", .max_count = 4}, &presence));
   require(!vestry_memory_request(v, &(vestry_memory_call){.datastar = true}, come, presence, &stream));
   settle(runtime);
-  vestry_memory_mode_set(stream, VESTRY_MEMORY_BLOCKS); /* events wait and are conflated */
+  vestry_memory_mode_set(stream, VESTRY_MEMORY_BLOCKS); /* events wait and supersede each other */
   listen(cluster, runtime, data, size);
   settle(runtime);
   clock_ns += UINT64_C(1000000000);

@@ -350,7 +350,7 @@ static void g12_no_line_is_lost_in_random_schedules(void **state) {
 /* A stream that cannot take an event must not stay and cover it by the id of the next one. */
 /* capability: G12 */
 static void g12_full_stream_ends_and_resumes(void **state) {
-  static const vestry_full_policy policies[] = {VESTRY_FULL_CLOSE, VESTRY_FULL_DROP, VESTRY_FULL_CONFLATE};
+  static const vestry_full_policy policies[] = {VESTRY_FULL_CLOSE, VESTRY_FULL_DROP};
   for (size_t i = 0; i < 3; i++) {
     suite s;
     log_tab t = {0};
@@ -504,24 +504,25 @@ static void g12_gap_remains_until_its_id_arrives(void **state) {
 
 /* If a later event of another sender replaced it, it would come after an id that covers it. */
 /* capability: G12 */
-static void g12_kept_events_are_not_conflated(void **state) {
+static void g12_kept_events_are_not_superseded(void **state) {
   suite s;
   log_tab t = {0};
   begin(&s, NULL);
-  s.stream = (vestry_connection_options){.max_queued_count = 4, .full = VESTRY_FULL_CONFLATE};
+  s.stream = (vestry_connection_options){.max_queued_count = 4};
   connect(&s, &t);
   assert_whole(&s, &t);
   vestry_memory_mode_set(t.stream, VESTRY_MEMORY_BLOCKS);
   vestry_connection *connection = vestry_memory_look(t.stream).connection;
   static const char html[] = "<div id=\"x\">1</div>";
-  write_line(&s); /* it is being written, so conflation no longer reads it */
+  static const vestry_elements_options shows = {.state = "x"};
+  write_line(&s); /* it is being written, so it stays */
   site_settle(&s.on);
-  assert_int_equal(vestry_broadcast_patch_elements(s.on.v, NOWHERE, LOG, html, sizeof html - 1, NULL), VESTRY_OK);
-  for (int i = 0; i < 3; i++) /* the third replaces one of the first two */
-    assert_int_equal(vestry_connection_patch_elements(connection, html, sizeof html - 1, NULL), VESTRY_OK);
+  assert_int_equal(vestry_broadcast_patch_elements(s.on.v, NOWHERE, LOG, html, sizeof html - 1, &shows), VESTRY_OK);
+  for (int i = 0; i < 3; i++) /* the second and third replace one, the first none */
+    assert_int_equal(vestry_connection_patch_elements(connection, html, sizeof html - 1, &shows), VESTRY_OK);
   vestry_connection_stats stats = {0};
   vestry_connection_stats_get(connection, &stats);
-  assert_int_equal(stats.conflated_count, 1);
+  assert_int_equal(stats.conflated_count, 2);
   vestry_memory_mode_set(t.stream, VESTRY_MEMORY_READS);
   site_settle(&s.on);
   assert_non_null(strstr(vestry_memory_look(t.stream).received.data, ".2\n\n"));
@@ -641,7 +642,7 @@ int main(void) {
       cmocka_unit_test(g12_full_history_leaves_room_for_others),
       cmocka_unit_test(g12_event_takes_the_room_of_several_histories),
       cmocka_unit_test(g12_gap_remains_until_its_id_arrives),
-      cmocka_unit_test(g12_kept_events_are_not_conflated),
+      cmocka_unit_test(g12_kept_events_are_not_superseded),
       cmocka_unit_test(g12_failed_allocation_loses_no_line),
       cmocka_unit_test(g12_resume_works_without_a_reply),
       cmocka_unit_test(g12_history_without_state_resumes),

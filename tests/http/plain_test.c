@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* capability: K14 */
 /* Plain events to readers that are not Datastar: opened by any client, sent through the queue, channels and effects,
- * with conflation. */
+ * with states. */
 #include "serve/wire.h"
 #include "vestry/app/history.h"
 #include "vestry/channel.h"
@@ -80,12 +80,12 @@ static void reconnecting_client_resumes_plain_events(void **state) {
   wires_end(&w, &first, &again);
 }
 
-/* A slow reader receives each plain event, in order, even if the queue conflates events of pages. */
-static void plain_events_are_never_conflated(void **state) {
+/* A slow reader receives each plain event, in order; of the events between them that show a state, the latest. */
+static void plain_events_are_never_dropped(void **state) {
   site w;
   site_begin(&w, (vestry_options){0});
-  vestry_connection_options slow = {
-      .max_queued_count = 40, .full = VESTRY_FULL_CONFLATE, .heartbeat_ms = VESTRY_NEVER_MS};
+  vestry_connection_options slow = {.max_queued_count = 40, .heartbeat_ms = VESTRY_NEVER_MS};
+  static const vestry_elements_options shows = {.state = "d"};
   wire r;
   read_from(&w, &r, &slow);
   r.write_io = VESTRY_IO_WOULD_BLOCK; /* so nothing is taken from the queue until all is sent */
@@ -97,7 +97,7 @@ static void plain_events_are_never_conflated(void **state) {
       assert_int_equal(vestry_connection_event(r.connection, "n", text, (size_t)len, NULL), VESTRY_OK);
       snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "event: n\ndata: %d\n\n", i);
     } else {
-      assert_int_equal(vestry_connection_patch_elementsf(r.connection, NULL, "<div id=\"d\">%d</div>", i), VESTRY_OK);
+      assert_int_equal(vestry_connection_patch_elementsf(r.connection, &shows, "<div id=\"d\">%d</div>", i), VESTRY_OK);
     }
   }
   r.write_io = VESTRY_IO_OK;
@@ -118,7 +118,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(plain_events_reach_any_client),
       cmocka_unit_test(reconnecting_client_resumes_plain_events),
-      cmocka_unit_test(plain_events_are_never_conflated),
+      cmocka_unit_test(plain_events_are_never_dropped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -202,7 +202,7 @@ static vestry_err make_event(const vsi_units *units, vestry_event **ret_event) {
   static vsi_unit_patches patches;
   vestry_err error = vsi_unit_patches_find(units, &patches);
   if (error) return error;
-  error = vsi_event_marked_patches(NULL, patches.patches, patches.count, "mark", false, ret_event);
+  error = vsi_event_marked_patches(NULL, patches.patches, patches.count, NULL, "mark", false, ret_event);
   vsi_unit_patches_finish(&patches);
   return error;
 }

@@ -102,18 +102,10 @@ static void blocked_exchange_receives_events_when_it_reads(void **state) {
   desk_close(&d);
 }
 
-static vestry_err open_conflating(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_reply_stream(
-      reply, &(vestry_stream_options){.connection = &(vestry_connection_options){.full = VESTRY_FULL_CONFLATE}});
-  return open_stream(req, reply, app);
-}
-
-/* The counts of conflation, of two streams and in the sums of the instance, also after one stream has ended. */
+/* The counts of superseded events, of two streams and in the sums of the instance, also after one stream has ended. */
 /* capability: F3 */
-static void f3_instance_counts_conflated_and_kept_events(void **state) {
-  static const char *const morphs[] = {"<div id=\"a\"><input data-bind:b></div>", "<div id=\"a\">1</div>",
-                                       "<div id=\"a\">2</div>", "<div id=\"a\"></div><div id=\"b\"></div>",
-                                       "<div id=\"a\">3</div>"};
+static void f3_instance_counts_superseded_events(void **state) {
+  static const char *const states[] = {"a", "b", "a", NULL, "a"};
   test_host th;
   vsi_recorder w;
   vestry *v = NULL;
@@ -124,17 +116,16 @@ static void f3_instance_counts_conflated_and_kept_events(void **state) {
                    VESTRY_OK);
   for (int i = 0; i < 2; i++) {
     vestry_memory_call call = {.datastar = true};
-    assert_int_equal(vestry_memory_request(v, &call, open_conflating, &w, &exchanges[i]), VESTRY_OK);
+    assert_int_equal(vestry_memory_request(v, &call, open_stream, &w, &exchanges[i]), VESTRY_OK);
     vestry_connection *connection = vestry_memory_look(exchanges[i]).connection;
-    for (size_t k = 0; k < sizeof morphs / sizeof *morphs; k++)
-      assert_int_equal(vestry_connection_patch_elements(connection, morphs[k], strlen(morphs[k]), NULL), VESTRY_OK);
+    for (size_t k = 0; k < sizeof states / sizeof *states; k++) {
+      const vestry_elements_options shows = {.state = states[k]};
+      assert_int_equal(vestry_connection_patch_elementsf(connection, &shows, "<div id=\"a\">%zu</div>", k), VESTRY_OK);
+    }
     vestry_memory_settle(v);
     vestry_connection_stats stats = {0};
     vestry_connection_stats_get(connection, &stats);
-    assert_int_equal(stats.conflated_count, 1); /* the second */
-    assert_int_equal(stats.kept_count, 2);      /* the first, for its field; the third, for the fence after it */
-    assert_int_equal(stats.fences_count, 1);
-    assert_int_equal(stats.displaced_count, 0);
+    assert_int_equal(stats.conflated_count, 1); /* the first; the third stays for the fence after it */
   }
   vestry_memory_mode_set(exchanges[0], VESTRY_MEMORY_HANGS_UP);
   vestry_memory_settle(v);
@@ -142,9 +133,6 @@ static void f3_instance_counts_conflated_and_kept_events(void **state) {
   vestry_stats_get(v, &all);
   assert_int_equal(all.open_count, 1);
   assert_int_equal(all.conflated_count, 2);
-  assert_int_equal(all.kept_count, 4);
-  assert_int_equal(all.fences_count, 2);
-  assert_int_equal(all.displaced_count, 0);
   for (int i = 0; i < 2; i++) vestry_memory_destroy(exchanges[i]);
   vestry_destroy(v);
   vsi_recorder_finish(&w);
@@ -315,8 +303,8 @@ static void exchange_is_destroyed_while_the_pool_runs(void **state) {
 }
 
 static vestry_err open_narrow(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_reply_stream(reply, &(vestry_stream_options){.connection = &(vestry_connection_options){
-                                                          .full = VESTRY_FULL_CONFLATE, .max_queued_bytes = 4 * 1000}});
+  vestry_reply_stream(
+      reply, &(vestry_stream_options){.connection = &(vestry_connection_options){.max_queued_bytes = 4 * 1000}});
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }
 
@@ -336,7 +324,8 @@ static void trickling_page_receives_the_last_state(void **state) {
   for (int i = 1; i <= MORPHS; i++) {
     int len = snprintf(html, sizeof html, "<div id=\"a\">%d</div>", i);
     memset(html + len, ' ', (size_t)(LEN - len));
-    assert_int_equal(vestry_connection_patch_elements(d.connection, html, LEN, NULL), VESTRY_OK);
+    const vestry_elements_options shows = {.state = "a"};
+    assert_int_equal(vestry_connection_patch_elements(d.connection, html, LEN, &shows), VESTRY_OK);
     for (int step = 0; step < i % 7; step++) (void)vestry_runtime_step(vestry_parts_of(d.v)->runtime);
   }
   vestry_memory_mode_set(d.exchange, VESTRY_MEMORY_READS);
@@ -373,7 +362,7 @@ int main(void) {
       cmocka_unit_test(queued_events_are_one_write),
       cmocka_unit_test(blocked_exchange_receives_events_when_it_reads),
       cmocka_unit_test(trickling_exchange_receives_one_byte_per_write),
-      cmocka_unit_test(f3_instance_counts_conflated_and_kept_events),
+      cmocka_unit_test(f3_instance_counts_superseded_events),
       cmocka_unit_test(stall_and_failure_end_the_stream),
       cmocka_unit_test(hangup_ends_the_stream_before_or_after_open),
       cmocka_unit_test(exchange_is_destroyed_before_or_after_the_instance),

@@ -14,7 +14,8 @@ vestry_err feed_step(vestry_watcher *watcher, vestry_connection *connection, voi
   vestry_err error = VESTRY_OK;
   if (f->listens && f->steps == 1) error = vestry_watch_subscribe(watcher, NOWHERE, VESTRY_KEY("t"));
   for (int i = 0; i < f->sends && !error; i++)
-    error = vestry_connection_patch_signals(connection, VESTRY_OBJECT("n", f->steps), NULL);
+    error = vestry_connection_patch_signals(connection, VESTRY_OBJECT("n", f->steps),
+                                            &(vestry_signals_options){.state = f->state});
   if (f->tries) error = VESTRY_OK;
   if (f->wakes_itself && f->steps == 1) vestry_watch_wake(watcher), vestry_watch_wake(watcher);
   if (f->closes) vestry_connection_close(connection, VESTRY_CAUSE_REMOVED);

@@ -18,8 +18,9 @@ typedef struct feed {
   /* choices of the steps in turn: SAYS_…, or milliseconds. The last one applies to all later steps */
   int says[SAYS_MOST];
   int says_count;
-  int sends;        /* events per step */
-  vestry_err fails; /* result of the steps */
+  int sends;         /* events per step */
+  const char *state; /* that they show; NULL: none */
+  vestry_err fails;  /* result of the steps */
   bool wakes_itself, closes, tries;
   bool listens; /* the first step subscribes to the topic "t" */
 

@@ -399,7 +399,7 @@ static void stream_freed(void *cls) {
  * pauses. The acceptor's connections have NODELAY and SNDBUF already. On a UNIX socket only SNDBUF has an effect.
  *
  * For a client that reads slowly, the kernel would take events until its buffer, which grows to megabytes, is full:
- * they are then too old when they arrive, and cannot be conflated any more. With NOTSENT_LOWAT, sendmsg takes no more
+ * they are then too old when they arrive, and cannot be superseded any more. With NOTSENT_LOWAT, sendmsg takes no more
  * bytes while UNSENT_BYTES wait to be sent, and epoll reports room when half of them are sent. Bytes in flight do not
  * count, so it does not slow distant clients. */
 static void tune(const vsi_microhttpd *adapter, int fd) {

@@ -148,14 +148,11 @@ void vsi_history_settle(vsi_history *history) {
 typedef struct marked {
   vestry_slice bytes;
   const char *id;
-  const vsi_event_meaning *meaning;
 } marked;
 
-static void layout_marked(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
+/* The event shows no state, even if `event` does, because none of a history may be dropped. */
+static void layout_marked(vsi_writer *writer, const void *ctx) {
   const marked *m = ctx;
-  *meaning = *m->meaning;
-  meaning->of_stream = true; /* prevents conflation */
-  if (!meaning->content_end) meaning->content_end = (uint32_t)m->bytes.len;
   vsi_put(writer, m->bytes.data, m->bytes.len);
   vsi_put_line(writer, "id: ", m->id);
   vsi_put(writer, "\n", 1);
@@ -213,7 +210,7 @@ vestry_event *vsi_history_take(vsi_recording *recording, vestry_event *event, ui
   history->used_ns = now_ns;
   char id[VSI_HISTORY_ID_BYTES];
   vsi_history_id_write((vsi_history_id){history->epoch, history->next}, id);
-  const marked m = {vestry_event_bytes(event), id, vsi_event_meaning_of(event)};
+  const marked m = {vestry_event_bytes(event), id};
   vestry_event *made = NULL;
   bool is_made = !vsi_event_build(history->host, layout_marked, &m, &made);
   if (is_made) history->stats.published_count++;
@@ -235,14 +232,7 @@ vestry_resume_answer vsi_history_answer(const vsi_history *history, const vsi_hi
   return VESTRY_RESUME_REPLAYED;
 }
 
-/* Make this event a fence of conflation, which is never dropped. */
-static void be_fence(vsi_event_meaning *meaning) {
-  meaning->kind = VSI_EVENT_SCRIPT;
-  meaning->of_stream = true;
-}
-
-static void layout_missed(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
-  be_fence(meaning);
+static void layout_missed(vsi_writer *writer, const void *ctx) {
   for (const vsi_history_entry *at = ctx; at; at = STAILQ_NEXT(at, in)) vsi_put(writer, at->bytes, at->len);
 }
 
@@ -252,8 +242,7 @@ vestry_err vsi_history_missed(const vsi_history *history, size_t count, vestry_e
   return vsi_event_build(history->host, layout_missed, first, ret_event);
 }
 
-static void layout_id(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
-  be_fence(meaning);
+static void layout_id(vsi_writer *writer, const void *ctx) {
   vsi_put_line(writer, "id: ", ctx);
   vsi_put(writer, "\n", 1);
 }

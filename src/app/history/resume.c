@@ -34,7 +34,7 @@ static bool has_room(const vestry_connection *connection, size_t len) {
   uint32_t count;
   size_t bytes;
   vsi_queue_load(&connection->queue, &count, &bytes, NULL);
-  return count < connection->max_queued_count && len <= connection->max_queued_bytes &&
+  return count < connection->queue.max_count && len <= connection->max_queued_bytes &&
          bytes <= connection->max_queued_bytes - len;
 }
 

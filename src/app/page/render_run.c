@@ -30,6 +30,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "connection/connection.h"
+#include "event/layout.h"
 #include "event/mark.h"
 #include "event/script.h"
 #include "html/builder.h"
@@ -196,19 +197,23 @@ void vsi_run_set_version(vsi_run *r, bool has_version) {
 
 vestry_err vsi_run_format_part(vestry_pages *pages, const char *id, const char *share, vestry_slice inside,
                                uint64_t hash, vestry_event **ret_event) {
-  char selector[132], text[VSI_STATE_TAG_BYTES];
+  char state[134], text[VSI_STATE_TAG_BYTES];
   const vsi_state_tag tag = {
       .build = pages->build, .parts_count = 1, .parts = {vsi_secret_claim(pages, id, share, hash)}};
-  const vestry_elements_options options = {.selector = selector, .mode = VESTRY_PATCH_INNER};
-  snprintf(selector, sizeof selector, "#%s", id);
+  const vestry_elements_options options = {.selector = state + 1, .mode = VESTRY_PATCH_INNER, .state = state};
+  snprintf(state, sizeof state, VSI_STATE_OF_PAGE "#%s", id); /* followed by the selector */
   (void)vsi_state_tag_write(&tag, text);
   return vsi_event_marked_elements(pages->host, inside.data, inside.len, &options, text,
                                    atomic_load_explicit(&pages->has_layouts, memory_order_relaxed), ret_event);
 }
 
+/* The content of a shared page shows a state. That of a private page has none, because parts are inside it: their
+ * events need the content before them. The next content is not rendered until it is written. */
+#define STATE_OF(r) ((r)->shared ? VSI_STATE_OF_PAGE : NULL)
+
 vestry_err vsi_run_format(vsi_run *r, const char *tag) {
   const vsi_shared *shared = r->shared;
-  const vestry_elements_options options = {.mode = VESTRY_PATCH_OUTER};
+  const vestry_elements_options options = {.mode = VESTRY_PATCH_OUTER, .state = STATE_OF(r)};
   if (vsi_fragment_is_part(r->fragment))
     return vsi_run_format_part(r->pages, shared->id, shared->key + shared->share_at, r->content, r->hash.high,
                                &r->event);
@@ -225,7 +230,7 @@ static vestry_err format_patches(vsi_run *r, const vsi_units *units, const char 
   if (!patches) return VESTRY_NO_MEMORY;
   vestry_err error = vsi_unit_patches_find(units, patches);
   if (!error) {
-    error = vsi_event_marked_patches(pages->host, patches->patches, patches->count, tag,
+    error = vsi_event_marked_patches(pages->host, patches->patches, patches->count, STATE_OF(r), tag,
                                      r->fragment->page->layout != NULL, &r->patches);
     vsi_unit_patches_finish(patches);
   }

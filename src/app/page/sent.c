@@ -200,8 +200,8 @@ static void drop(vsi_sent *sent, size_t count) {
   memmove(sent->seqs, sent->seqs + count, of->count * sizeof *sent->seqs);
 }
 
-/* Signals that report shown submissions. Each submission has a separate signal, so that conflation drops none. The
- * value is null, so that the page keeps no signal. */
+/* Signals that report shown submissions. Each submission has a separate signal, whose value is null, so that the
+ * page keeps no signal. */
 typedef struct seen_text {
   char json[32 + SUBMISSIONS * (DIGITS + 8)];
 } seen_text;

@@ -386,9 +386,6 @@ static vestry_err serve_stream(const vestry_request *req, vestry_reply *reply, v
                 : attach_private(req, reply, page, document, has_tag ? &tag : NULL);
   if (error) return error;
   if (!reply->keep) (void)vestry_reply_keep(reply, VESTRY_KEEP_MANY, 0);
-  /* The queue of a private page contains at most one event, so conflation would only cost time. A long poll ends after
-   * one event, and its first events are counted, so conflation must not drop one. */
-  if (share && !reply->stream.full && !vsi_long_poll_read(req).hold_ms) reply->stream.full = VESTRY_FULL_CONFLATE;
   return VESTRY_OK;
 }
 

@@ -198,8 +198,7 @@ static void drop(vsi_attachment *attachment) {
 
 /* Write the first event: the id of the lease, and the address of the node that has the stream. Only the element reads
  * this line; the client ignores it. */
-static void first_layout(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
-  meaning->kind = VSI_EVENT_NOTHING;
+static void first_layout(vsi_writer *writer, const void *ctx) {
   vsi_put_str(writer, "event: datastar-patch-signals\ndata: signals {}\ndata: lease ");
   vsi_put_str(writer, ctx);
   vsi_put_str(writer, "\n\n");

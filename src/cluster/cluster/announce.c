@@ -169,7 +169,7 @@ static vestry_err send_event(vestry_cluster *cluster, uint64_t mask, uint64_t ha
   vsi_buffer buffer;
   vsi_wire_begin(&buffer, cluster->host);
   vsi_wire_put_name(&buffer, vsi_cluster_name_of(name));
-  vsi_wire_put_meaning(&buffer, vsi_event_meaning_of(event));
+  vsi_wire_put_state(&buffer, vsi_event_state(event));
   const vestry_trace *trace = vsi_trace_carried(cluster->host);
   size_t len = buffer.len + bytes.len + (trace ? VSI_WIRE_TRACE : 0) + VSI_WIRE_SEAL;
   vestry_err error = VESTRY_TOO_LARGE;

@@ -262,26 +262,19 @@ static void do_list(vestry_cluster *cluster, const vsi_wire_message *message, bo
   vsi_buffer_finish(&page);
 }
 
-/* An event that was made on another node. */
-typedef struct made_elsewhere {
-  vsi_event_meaning meaning;
-  vestry_slice bytes;
-} made_elsewhere;
-
-static void layout_bytes(vsi_writer *writer, vsi_event_meaning *meaning, const void *ctx) {
-  const made_elsewhere *made = ctx;
-  *meaning = made->meaning;
-  vsi_put(writer, made->bytes.data, made->bytes.len);
+/* Write an event that was made on another node. */
+static void layout_bytes(vsi_writer *writer, const void *ctx) {
+  const vestry_slice *bytes = ctx;
+  vsi_put(writer, bytes->data, bytes->len);
 }
 
 static vestry_err do_event(vestry_cluster *cluster, const vestry_scoped_key *channel, vsi_wire_reader *reader) {
   vestry_event *event;
-  made_elsewhere made;
-  if (vsi_wire_read_meaning(reader, &made.meaning)) return VESTRY_MALFORMED;
-  vestry_slice bytes = made.bytes = (vestry_slice){reader->at, reader->left};
+  const vestry_slice state = vsi_wire_read_state(reader), bytes = {reader->at, reader->left};
   const char *text = bytes.data;
-  if (bytes.len < 3 || text[bytes.len - 1] != '\n' || text[bytes.len - 2] != '\n') return VESTRY_MALFORMED;
-  vestry_err error = vsi_event_build(cluster->host, layout_bytes, &made, &event);
+  if (reader->has_failed || bytes.len < 3 || text[bytes.len - 1] != '\n' || text[bytes.len - 2] != '\n')
+    return VESTRY_MALFORMED;
+  vestry_err error = vsi_event_build_state(cluster->host, state, layout_bytes, &bytes, &event);
   if (error) return error;
   error = vsi_broadcast_here(cluster->v, channel, event);
   vestry_event_unref(event);

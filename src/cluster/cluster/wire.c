@@ -143,40 +143,13 @@ vsi_wire_name vsi_wire_read_name(vsi_wire_reader *reader) {
   return name;
 }
 
-void vsi_wire_put_meaning(vsi_buffer *buffer, const vsi_event_meaning *meaning) {
-  vsi_wire_put(buffer, meaning->kind, 1);
-  vsi_wire_put(buffer, meaning->mode, 1);
-  vsi_wire_put(buffer, meaning->ns, 1);
-  vsi_wire_put(buffer, meaning->of_stream, 1);
-  vsi_wire_put(buffer, meaning->selector, 4);
-  vsi_wire_put(buffer, meaning->selector_len, 4);
-  vsi_wire_put(buffer, meaning->content, 4);
-  vsi_wire_put(buffer, meaning->content_end, 4);
+void vsi_wire_put_state(vsi_buffer *buffer, vestry_slice state) {
+  vsi_wire_put(buffer, state.len, 1); /* at most VSI_STATE_MAX_BYTES */
+  vsi_buffer_append(buffer, state.data, state.len);
 }
 
-/* Check that all offsets are inside the event's bytes. The content of a signals event ends before the empty line. */
-static bool are_places(const vsi_event_meaning *meaning, size_t len) {
-  size_t end = meaning->content_end ? meaning->content_end : len;
-  bool is_signals = meaning->kind == VSI_EVENT_SIGNALS || meaning->kind == VSI_EVENT_MISSING_SIGNALS;
-  return meaning->selector <= len && meaning->selector_len <= len - meaning->selector && end <= len &&
-         meaning->content <= end && (!is_signals || (len >= 2 && meaning->content <= len - 2));
-}
-
-vestry_err vsi_wire_read_meaning(vsi_wire_reader *reader, vsi_event_meaning *ret_meaning) {
-  const vsi_event_meaning meaning = {
-      .kind = (uint8_t)vsi_wire_number(reader, 1),
-      .mode = (uint8_t)vsi_wire_number(reader, 1),
-      .ns = (uint8_t)vsi_wire_number(reader, 1),
-      .of_stream = vsi_wire_number(reader, 1) != 0,
-      .selector = (uint32_t)vsi_wire_number(reader, 4),
-      .selector_len = (uint32_t)vsi_wire_number(reader, 4),
-      .content = (uint32_t)vsi_wire_number(reader, 4),
-      .content_end = (uint32_t)vsi_wire_number(reader, 4),
-  };
-  if (reader->has_failed || meaning.kind > VSI_EVENT_MISSING_SIGNALS || !are_places(&meaning, reader->left))
-    return VESTRY_MALFORMED;
-  *ret_meaning = meaning;
-  return VESTRY_OK;
+vestry_slice vsi_wire_read_state(vsi_wire_reader *reader) {
+  return read_slice(reader, vsi_wire_number(reader, 1));
 }
 
 void vsi_wire_put_request(vsi_buffer *buffer, const vsi_wire_request *request) {

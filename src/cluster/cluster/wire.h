@@ -110,11 +110,10 @@ typedef struct vsi_wire_name {
 void vsi_wire_put_name(vsi_buffer *buffer, vsi_wire_name name);
 vsi_wire_name vsi_wire_read_name(vsi_wire_reader *reader);
 
-/* Write the meaning of an EVENT in front of its bytes, so that the receiver conflates it like a local event. */
-void vsi_wire_put_meaning(vsi_buffer *buffer, const vsi_event_meaning *meaning);
-/* Read the meaning of an EVENT. The event's bytes must follow, because the offsets in the meaning are checked against
- * them. */
-vestry_err vsi_wire_read_meaning(vsi_wire_reader *reader, vsi_event_meaning *ret_meaning);
+/* Write and read the name of the state that an EVENT shows, in front of its bytes, so that it supersedes waiting events
+ * like a local one. len 0: none. */
+void vsi_wire_put_state(vsi_buffer *buffer, vestry_slice state);
+vestry_slice vsi_wire_read_state(vsi_wire_reader *reader);
 
 /* Contents of a REQUEST. */
 typedef struct vsi_wire_request {

@@ -4,10 +4,6 @@
 
 int main(void) {
   vestry *v = NULL;
-  const vestry_connection_options conflating = {.full = VESTRY_FULL_CONFLATE};
-  if (vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE, .connection = &conflating}, &v) !=
-      VESTRY_UNSUPPORTED)
-    return 1;
   if (vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v)) return 2;
   json_t *effects = json_pack("[[s,s],[s]]", "redirect", "/", "close-sse");
   vestry_dispatch_result result = {0};
