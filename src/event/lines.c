@@ -25,7 +25,7 @@ static const char *next(walk *w, const char **ret_behind) {
   const char *at = w->lf < w->cr ? w->lf : w->cr;
   if (at == w->end) return at;
   const char *behind = at + 1;
-  if (*at == '\r' && behind == w->lf) behind++; /* a CRLF is one break */
+  if (*at == '\r' && behind < w->end && behind == w->lf) behind++; /* a CRLF is one break */
   if (w->lf < behind) w->lf = find(behind, w->end, '\n');
   if (w->cr < behind) w->cr = find(behind, w->end, '\r');
   *ret_behind = behind;

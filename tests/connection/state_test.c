@@ -17,7 +17,7 @@ static const vestry_profile profiles[] = {
     {.ops = &vestry_profile_identity},
     {.ops = &vestry_profile_gzip},
     {.ops = &vestry_profile_brotli, .level = 5, .window_bits = 11},
-    {.ops = &vestry_profile_brotli, .mode = VESTRY_PROFILE_PRIVATE, .level = 4, .window_bits = 14},
+    {.ops = &vestry_profile_brotli, .level = 4, .window_bits = 14},
 };
 enum { PROFILES = sizeof profiles / sizeof *profiles };
 
