@@ -203,7 +203,7 @@ typedef struct vestry_stats {
   uint64_t encodes_count; /**< runs of an encoder over an event: one for all streams of an encoding, as a rule */
   uint64_t written_bytes, wire_bytes; /**< bytes of events, and bytes on the wire: see vestry_connection_stats */
   /** Current and highest memory of the queues of all streams: the bytes of events, counted in each queue that holds the
-   *  event, and 160 bytes and the name of its state for each event. This number never exceeds max_queued_bytes. The
+   *  event, and 192 bytes and the name of its state for each event. This number never exceeds max_queued_bytes. The
    *  encoded forms of events are not counted; a stream holds them for at most 64 events.
    *
    *  If the queues hold more than 7/8 of max_queued_bytes, streams end with cause BUDGET until the queues of the

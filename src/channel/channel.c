@@ -7,8 +7,8 @@
  * a publish has returned, its event is in all queues, before anything that the caller sends next. No mutex is held
  * while events are encoded (which calls profiles) or runners are woken (which calls transports). The channel's lock is
  * held only to go through the members, at most CHUNK at a time. For each member, the event is put into its queue, which
- * calls no callback, and a reference is taken so that its runner can be woken after the unlock. The
- * memory for this is allocated before the lock is taken.
+ * calls no callback, and a reference is taken so that its runner can be woken after the unlock. The memory for this is
+ * allocated before the lock is taken.
  *
  *   semaphore taken ──> id, encode ──┬─> post to at most CHUNK members ──> wake their runners ──┬─> semaphore released
  *                       (profiles)   │   (lock held, no callback)          (no lock)            │

@@ -17,9 +17,9 @@
  *
  * The type is chosen when the runner takes the event out of the queue. The runner writes the taken events in this
  * order, or ends the stream without another byte, so "taken" implies "written". An event that never entered the queue
- * (because it was full) or has left it (because a later one superseded it) was never taken. The next event of the epoch then
- * finds the stream one position behind and is written standalone; no notification is needed. In the same way, an event
- * that should follow one that was never taken is written standalone.
+ * (because it was full) or has left it (because a later one superseded it) was never taken. The next event of the epoch
+ * then finds the stream one position behind and is written standalone; no notification is needed. In the same way, an
+ * event that should follow one that was never taken is written standalone.
  *
  * Heartbeats that decode to text may have come between the two events. All heartbeats of a stream are the same event,
  * so the text is known from their number.

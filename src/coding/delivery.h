@@ -34,6 +34,7 @@ typedef struct vsi_delivery {
   bool is_sign;                    /* a heartbeat that the page can see */
   bool is_heartbeat;               /* made by the runner: no queue has accepted or counted it */
   bool owns_wire;                  /* the bytes were encoded for this delivery only */
+  bool is_in_event;                /* it is in the room of its event (event/extras.h); otherwise allocated */
   vsi_delivery_times times;        /* zero if the delivery is not timed */
 } vsi_delivery;
 

@@ -5,8 +5,15 @@
  * of a channel (coding/epoch.h). */
 #include "connection/backlog.h"
 
-#include "base/memory.h"
-#include "event/extras.h"
+_Static_assert(sizeof(vsi_delivery) <= VSI_EVENT_ROOM_BYTES, "a delivery has room in its event");
+
+vsi_delivery *vsi_delivery_make(const vestry_host *host, vestry_event *event) {
+  vsi_delivery *delivery = vsi_event_take_room(event);
+  const bool is_in_event = delivery != NULL;
+  if (!is_in_event) delivery = vsi_alloc(host, sizeof *delivery);
+  if (delivery) *delivery = (vsi_delivery){.event = event, .is_in_event = is_in_event};
+  return delivery;
+}
 
 static void give_back(vsi_settlement *all) {
   if (all->cost) vsi_budget_give_back(all->budget, all->cost);
@@ -29,13 +36,13 @@ void vsi_connection_free_delivery(const vestry_connection *connection, vsi_deliv
   all->event = event;
   all->broadcast = delivery->broadcast;
   all->references_count++;
-  vsi_free(connection->environment->host, delivery);
+  vsi_delivery_free(connection->environment->host, delivery);
 }
 
 void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery, bool written, vsi_settled *settled,
                            vsi_settlement *all) {
   vsi_budget *budget = connection->environment->budget;
-  const size_t len = vestry_event_bytes(delivery->event).len;
+  const size_t len = delivery->event->len;
   const uint64_t cost = vsi_event_cost(delivery->event);
   vsi_connection_count(written ? &connection->written_count : &connection->discarded_count, 1);
   vsi_connection_count(written ? &connection->written_bytes : &connection->discarded_bytes, len);

@@ -3,8 +3,9 @@
 #ifndef VSI_CONNECTION_BACKLOG_H
 #define VSI_CONNECTION_BACKLOG_H
 
+#include "base/memory.h"
 #include "connection/connection.h"
-#include "event/layout.h"
+#include "event/extras.h"
 
 /* Return the bytes that are written for a delivery. */
 static inline vestry_slice vsi_delivery_wire(const vsi_delivery *delivery) {
@@ -20,9 +21,19 @@ static inline void vsi_delivery_drop_event(vsi_delivery *delivery) {
     vestry_event_unref(delivery->event);
 }
 
+/* Make a delivery of an event, whose reference it takes; NULL: no memory. */
+vsi_delivery *vsi_delivery_make(const vestry_host *host, vestry_event *event);
+/* Free a delivery. It still holds the event's reference, and the caller drops it afterwards. */
+static inline void vsi_delivery_free(const vestry_host *host, vsi_delivery *delivery) {
+  if (delivery->is_in_event)
+    vsi_event_give_room(delivery->event);
+  else
+    vsi_free(host, delivery);
+}
+
 /* Return the part of the budget that an event in one queue takes. */
 static inline uint64_t vsi_event_cost(const vestry_event *event) {
-  return vsi_budget_cost(1, vestry_event_bytes(event).len + vsi_event_state(event).len);
+  return vsi_budget_cost(1, (size_t)event->len + event->state_len);
 }
 
 /* Room of settled events that a connection's queue still counts. */

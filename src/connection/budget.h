@@ -14,7 +14,7 @@
 #include "base/assert.h"
 
 /* Cost of a delivery in addition to its event's bytes: the delivery, the event's head, and the allocator's overhead. */
-enum { VSI_DELIVERY_COST = 160 };
+enum { VSI_DELIVERY_COST = 192 };
 #define VSI_BUDGET_DEFAULT_BYTES ((size_t)1 << 30)
 
 typedef struct vsi_budget {

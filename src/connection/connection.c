@@ -8,8 +8,7 @@
  * request that waits for the next event of a page. It may begin with up to three events that do not count
  * (begins_with), and ends after the next event. To hurry is to shorten the end of a stream (VSI_HURRY_…). A cause
  * flushes if the events accepted before the close are still written (vsi_cause_flushes). An event is settled when it
- * has left the queue: it was written or discarded, or a later
- * event has superseded it. */
+ * has left the queue: it was written or discarded, or a later event has superseded it. */
 #include "connection/connection.h"
 
 #include "base/memory.h"

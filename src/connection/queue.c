@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "event/layout.h"
+#include "event/extras.h"
 
 /* A stream that reads slowly gets the latest state of its page instead of each step. The author of an event names
  * the state that it shows: all of it, so that none of the former events of the same name is needed. When such an event

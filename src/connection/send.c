@@ -11,15 +11,16 @@
 #include "event/extras.h"
 #include "event/mark.h"
 
-/* The event's head has 48 bytes. For both allocations the allocator adds 8 bytes and rounds up to 16. */
-_Static_assert(sizeof(vsi_delivery) + 8 + 48 + 8 + 16 <= VSI_DELIVERY_COST,
+/* For both allocations the allocator adds 8 bytes and rounds up to 16. The event's room may be unused. */
+_Static_assert(sizeof(vsi_delivery) + 8 + sizeof(vestry_event) + VSI_EVENT_ROOM_BYTES + 8 + 16 <= VSI_DELIVERY_COST,
                "a delivery and its event cost more than VSI_DELIVERY_COST, without the event's bytes");
 
 static void free_all(const vestry_host *host, vsi_deliveries *list) {
   for (vsi_delivery *delivery; (delivery = TAILQ_FIRST(list));) {
     TAILQ_REMOVE(list, delivery, in);
-    vestry_event_unref(delivery->event);
-    vsi_free(host, delivery);
+    vestry_event *event = delivery->event;
+    vsi_delivery_free(host, delivery);
+    vestry_event_unref(event);
   }
 }
 
@@ -56,7 +57,7 @@ static bool is_timed(const vestry_connection *connection, uint64_t before, size_
 }
 
 static size_t len_of(const vestry_event *event) {
-  return vestry_event_bytes(event).len;
+  return event->len;
 }
 
 /* Return the event to send in place of one that supersedes a waiting event: patches need the content of that event, so
@@ -124,7 +125,8 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_deliveries *li
     first->times.is_counted = 1;
   }
   vsi_queue_lock(&connection->queue);
-  if (!first->is_of_batch) old = vsi_queue_superseded_locked(&connection->queue, first->event);
+  if (first->event->state_len && !first->is_of_batch)
+    old = vsi_queue_superseded_locked(&connection->queue, first->event);
   if (old) {
     bytes = len_of(whole_of(first->event));
     cost = vsi_event_cost(whole_of(first->event));
@@ -166,12 +168,13 @@ vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const
   vsi_deliveries list = TAILQ_HEAD_INITIALIZER(list);
   vestry_err error = VESTRY_OK;
   for (size_t i = 0; i < count && !error; i++) {
-    vsi_delivery *delivery = vsi_alloc(host, sizeof *delivery);
+    vsi_delivery *delivery = vsi_delivery_make(host, events[i]);
     if (!delivery) {
       error = VESTRY_NO_MEMORY;
       break;
     }
-    *delivery = (vsi_delivery){.event = vestry_event_ref(events[i]), .is_of_batch = count > 1};
+    vestry_event_ref(events[i]);
+    delivery->is_of_batch = count > 1;
     TAILQ_INSERT_TAIL(&list, delivery, in);
   }
   if (!error) {
@@ -215,11 +218,10 @@ vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event 
 /* Post one event; takes the reference to it on success. */
 static vestry_err post_event(vestry_connection *connection, vestry_event *event, vsi_burst *burst) {
   const vestry_host *host = connection->environment->host;
-  vsi_delivery *delivery = vsi_alloc(host, sizeof *delivery);
+  vsi_delivery *delivery = vsi_delivery_make(host, event);
   if (!delivery) return VESTRY_NO_MEMORY;
-  *delivery = (vsi_delivery){.event = event};
   vestry_err error = vsi_connection_post_one(connection, delivery, burst);
-  if (error) vsi_free(host, delivery);
+  if (error) vsi_delivery_free(host, delivery);
   return error;
 }
 

@@ -17,26 +17,6 @@
 #include "event/mark.h"
 #include "json/write.h"
 
-/* An event is one allocation: this struct, directly followed by the bytes and the name of the state that the event
- * shows. A layout function writes the bytes. After vsi_event_build only four members change: the count of references;
- * the list of extras, which are data that other layers attach; the number, by which the encoders recognize an event
- * (extras.h); and the previous event.
- *
- * An event may follow a previous event, for example the last render of the same page. It is then encoded as the
- * difference from that one (coding/coder.c). The reference to the previous event can be taken once: the thread that
- * swaps it for NULL owns it. So no lock is needed between two threads that drop this reference: a runner that has
- * encoded this event, and a thread that calls vestry_event_follow(next, this). */
-struct vestry_event {
-  const vestry_host *host;
-  _Atomic(size_t) references;
-  _Atomic(vsi_event_extra *) extras; /* a stack that only grows */
-  _Atomic(vestry_event *) previous;  /* a reference; NULL: none */
-  _Atomic(uint64_t) number;          /* 0: none yet */
-  uint32_t len;
-  uint32_t state_len; /* 0: it shows no state */
-  char bytes[];
-};
-
 /* ---------------------------------------------------------------------------------- the trace of an event ---- */
 
 typedef struct traced {
@@ -90,7 +70,8 @@ vestry_err vsi_event_build_state(const vestry_host *host, vestry_slice state, vs
   vsi_writer counter = {.to = draft, .draft = sizeof draft};
   layout(&counter, ctx);
   if (counter.len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
-  vestry_event *event = vsi_alloc(host, sizeof *event + counter.len + state.len);
+  const size_t behind = state.len ? state.len : vsi_event_room_place(counter.len) - counter.len + VSI_EVENT_ROOM_BYTES;
+  vestry_event *event = vsi_alloc(host, sizeof *event + counter.len + behind);
   if (!event) return VESTRY_NO_MEMORY;
   event->host = host;
   VSI_REFS_INIT(&event->references, 1);
@@ -98,7 +79,8 @@ vestry_err vsi_event_build_state(const vestry_host *host, vestry_slice state, vs
   atomic_init(&event->previous, NULL);
   atomic_init(&event->number, 0);
   event->len = (uint32_t)counter.len;
-  event->state_len = (uint32_t)state.len;
+  event->state_len = (uint8_t)state.len;
+  atomic_init(&event->has_room, !state.len);
   if (state.len) memcpy(event->bytes + counter.len, state.data, state.len);
   if (counter.len <= sizeof draft && !counter.has_breaks) {
     memcpy(event->bytes, draft, counter.len);
@@ -203,10 +185,6 @@ vsi_event_extra *vsi_event_extra_add_once(vestry_event *event, vsi_event_extra *
 
 const vestry_host *vsi_event_host(const vestry_event *event) {
   return event->host;
-}
-
-vestry_slice vsi_event_state(const vestry_event *event) {
-  return (vestry_slice){.data = event->bytes + event->len, .len = event->state_len};
 }
 
 vestry_err vsi_state_check(const char *state, const vestry_event_options *options) {

@@ -60,8 +60,6 @@ VESTRY_API vestry_err vsi_event_build(const vestry_host *host, vsi_event_layout 
  * content of a shared page has this name, and a part's name is followed by its selector. */
 enum { VSI_STATE_MAX_BYTES = 255 };
 #define VSI_STATE_OF_PAGE "\n"
-/* Get the name of the state that an event shows, valid as long as the event; len 0: none. Any thread. */
-VESTRY_API vestry_slice vsi_event_state(const vestry_event *event);
 /* Check the name of a state in the options of an event. OK | INVALID */
 vestry_err vsi_state_check(const char *state, const vestry_event_options *options);
 static inline vestry_slice vsi_state_slice(const char *state) {

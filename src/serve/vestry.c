@@ -58,7 +58,8 @@ static vestry_err fill_instance(vestry *v, const vestry_options *options, const 
   if (!error) error = create_runtime(v, options);
   if (!error) error = vsi_routes_create(v->host, &v->routes);
   if (!error) *ret_part = NULL, error = vsi_stores_create(v, options);
-  if (!error) *ret_part = "options.connection->full", error = vsi_group_create(v->runtime, options->connection, &v->group);
+  if (!error)
+    *ret_part = "options.connection->full", error = vsi_group_create(v->runtime, options->connection, &v->group);
   if (!error) vsi_group_own(v->group, v);
   if (!error) v->heartbeat_ms = vsi_group_heartbeat_ms(v->group);
   if (!error) vsi_group_limit(v->group, options->bounds->max_queued_bytes);
@@ -177,8 +178,7 @@ vestry_err vestry_create(const vestry_options *given, vestry **ret_instance) {
   v->retry_after_s = bounds.retry_after_s ? bounds.retry_after_s : DEFAULT_RETRY_AFTER_S;
   vestry_err error = fill_instance(v, options, &part);
   if (error) {
-    if (part)
-      vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s", part, vestry_strerror(error));
+    if (part) vsi_log(host, VESTRY_LOG_ERROR, "vestry_create: %s: %s", part, vestry_strerror(error));
     take_apart(v);
     return error;
   }

@@ -90,11 +90,55 @@ static void event_of_an_aborted_stream_is_discarded(void **state) {
   }
 }
 
+static long allocations_of_a_send(bench *b, vestry_connection *c, vestry_event *event) {
+  const long before = b->th.allocations;
+  assert_int_equal(vestry_connection_send(c, event), VESTRY_OK);
+  return b->th.allocations - before;
+}
+
+/* An event contains the delivery of one stream at a time; an event with a state contains none, because a later event
+ * may replace it in its delivery. */
+static void event_has_room_for_one_delivery(void **state) {
+  bench b;
+  probe p[2];
+  vestry_connection *c[2];
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  for (int i = 0; i < 2; i++) {
+    probe_init(&p[i]);
+    c[i] = bench_connect(&b, &p[i], NULL);
+    vsi_connection_start(c[i]);
+  }
+  bench_run(&b);
+  vestry_event *event = bench_event(&b, "a"), *shows = NULL;
+  const vestry_elements_options options = {.state = "s"};
+  assert_int_equal(vestry_event_elements(&b.th.host, "<b id=\"b\"></b>", 14, &options, &shows), VESTRY_OK);
+  assert_int_equal(allocations_of_a_send(&b, c[0], event), 0);
+  assert_int_equal(allocations_of_a_send(&b, c[0], event), 1);
+  assert_int_equal(allocations_of_a_send(&b, c[1], event), 1);
+  assert_int_equal(allocations_of_a_send(&b, c[1], shows), 1);
+  bench_run(&b);
+  assert_int_equal(allocations_of_a_send(&b, c[1], event), 0);
+  bench_run(&b);
+  probe_assert_got(&p[0], ": a\n\n: a\n\n");
+  /* refused: the room is free again */
+  vestry_connection_close(c[1], VESTRY_CAUSE_CLOSED);
+  assert_int_equal(vestry_connection_send(c[1], event), VESTRY_CLOSED);
+  assert_int_equal(allocations_of_a_send(&b, c[0], event), 0);
+  vestry_event_unref(event); /* the queue has the last reference of the delivery's memory */
+  vestry_event_unref(shows);
+  bench_run(&b);
+  probe_assert_got(&p[0], ": a\n\n: a\n\n: a\n\n");
+  vestry_connection_unref(c[1]);
+  probe_finish(&p[1]);
+  end(&b, &p[0], c[0]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(event_is_written_in_parts_before_later_events),
       cmocka_unit_test(event_waits_for_the_rest_of_a_heartbeat),
       cmocka_unit_test(event_of_an_aborted_stream_is_discarded),
+      cmocka_unit_test(event_has_room_for_one_delivery),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include "channel/channel.h"
 #include "connection/connection.h"
 #include "connection/listener.h"
+#include "event/extras.h"
 #include "event/layout.h"
 #include "event/mark.h"
 #include "runtime/random.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "event/expect.h"
+#include "event/extras.h"
 #include "event/layout.h"
 #include "support/test.h"
 

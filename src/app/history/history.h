@@ -83,8 +83,8 @@ void vsi_history_settle(vsi_history *history);
 vestry_resume_answer vsi_history_answer(const vsi_history *history, const vsi_history_last *last, size_t *ret_count);
 /* Make one event of the last count events. OK | TOO_LARGE | NO_MEMORY */
 vestry_err vsi_history_missed(const vsi_history *history, size_t count, vestry_event **ret_event);
-/* Make an event that consists of an id: the id of the last event (is_current), or an id
- * that always results in a gap. */
+/* Make an event that consists of an id: the id of the last event (is_current), or an id that always results in a
+ * gap. */
 vestry_err vsi_history_mark(const vsi_history *history, bool is_current, vestry_event **ret_event);
 /* Count an answer. */
 void vsi_history_count(vsi_history *history, vestry_resume_answer answer, size_t events_count, size_t bytes);

@@ -10,7 +10,7 @@
 #include "cluster/cluster/keys.h"
 #include "cluster/cluster/members.h"
 #include "cluster/cluster/message.h"
-#include "event/layout.h"
+#include "event/extras.h"
 
 /* Announcements to all nodes: keys and members of presences that came or left, refreshes of pages, and events of
  * channels.
