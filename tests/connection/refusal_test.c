@@ -135,7 +135,7 @@ static void c9_on_error_decides_on_other_errors(void **state) {
       case 0: error = vestry_connection_patch_elements(s.c, "longer than 12 bytes", 20, NULL); break;
       case 1: error = vestry_connection_send_all(s.c, three, 3); break;
       case 2: error = vestry_connection_patch_elements(s.c, too_large, sizeof too_large, NULL); break;
-      case 3: error = vestry_connection_send(s.c, event); break;
+      case 3: error = vestry_connection_send_all(s.c, three, 2); break; /* no memory for the second delivery */
       case 4: error = vestry_connection_patch_signals_text(s.c, "{}", 2, NULL); break; /* no memory for the event */
       }
       assert_int_equal(error, expected);
