@@ -44,8 +44,8 @@ static inline vestry_slice vsi_event_state(const vestry_event *event) {
   return (vestry_slice){.data = event->bytes + event->len, .len = event->state_len};
 }
 
-/* The room: most events are sent to one stream, so the delivery (coding/delivery.h) needs no allocation of its own. It
- * is aligned as pointers are. */
+/* The room: most events are sent to one stream, so the delivery (coding/delivery.h) needs no separate allocation. It is
+ * aligned as pointers are. */
 enum { VSI_EVENT_ROOM_BYTES = 56 };
 /* Return the offset of the room in the bytes of an event of len bytes. */
 static inline size_t vsi_event_room_place(size_t len) {
