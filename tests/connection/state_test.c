@@ -51,19 +51,20 @@ static void apply(page *to, const char *text, size_t len) {
     const char *line_end = memchr(at, '\n', (size_t)(end - at));
     assert_non_null(line_end);
     next = line_end + 1;
+    char line[128]; /* the text has no final zero */
+    snprintf(line, sizeof line, "%.*s", (int)(line_end - at), at);
     int element, value, before;
-    if (strncmp(at, set, sizeof set - 1) == 0) {
-      assert_int_equal(sscanf(at + sizeof set - 1, "%d\">%d</i>", &element, &value), 2);
+    if (strncmp(line, set, sizeof set - 1) == 0) {
+      assert_int_equal(sscanf(line + sizeof set - 1, "%d\">%d</i>", &element, &value), 2);
       to->values[element] = value;
-    } else if (strncmp(at, change, sizeof change - 1) == 0) {
-      assert_int_equal(sscanf(at + sizeof change - 1, "%d to %d</u>", &before, &value), 2);
+    } else if (strncmp(line, change, sizeof change - 1) == 0) {
+      assert_int_equal(sscanf(line + sizeof change - 1, "%d to %d</u>", &before, &value), 2);
       assert_int_equal(to->values[STATES - 1], before);
       to->values[STATES - 1] = value;
-    } else if (strncmp(at, append, sizeof append - 1) == 0) {
+    } else if (strncmp(line, append, sizeof append - 1) == 0) {
       /* A fence sees what is before it: the values at this time are part of the log. */
       size_t used = strlen(to->log);
-      used += (size_t)snprintf(to->log + used, LOG - used, "%.*s:", (int)(line_end - at - sizeof append + 1),
-                               at + sizeof append - 1);
+      used += (size_t)snprintf(to->log + used, LOG - used, "%s:", line + sizeof append - 1);
       for (int i = 0; i < STATES; i++) used += (size_t)snprintf(to->log + used, LOG - used, " %d", to->values[i]);
       assert_true(used < LOG - 1);
     }
