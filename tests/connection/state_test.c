@@ -47,10 +47,9 @@ static void apply(page *to, const char *text, size_t len) {
   static const char set[] = "data: elements <i id=\"s", change[] = "data: elements <u>",
                     append[] = "data: elements <li>";
   const char *end = text + len;
-  for (const char *at = text, *next; at < end; at = next) {
-    const char *line_end = memchr(at, '\n', (size_t)(end - at));
+  for (const char *at = text, *line_end; at < end; at = line_end + 1) {
+    line_end = memchr(at, '\n', (size_t)(end - at));
     assert_non_null(line_end);
-    next = line_end + 1;
     char line[128]; /* the text has no final zero */
     snprintf(line, sizeof line, "%.*s", (int)(line_end - at), at);
     int element, value, before;
