@@ -87,7 +87,7 @@ at_most held_bytes 250
 pages 0 --alone row --pages 200 --bytes 171000 --rounds 20
 at_most sent_bytes 1200
 at_most kept_bytes_a_row 24
-pages 0 --alone idle --pages 500 --bytes 1000
+pages 0 --alone idle --pages 2000 --bytes 1000
 at_most beyond_bytes 200
 wants kept_dropped 0
 pages 0 --alone refresh --pages 50 --rounds 5
