@@ -60,16 +60,10 @@ static size_t len_of(const vestry_event *event) {
   return event->len;
 }
 
-/* Return the event to send in place of one that supersedes a waiting event: patches need the content of that event, so
- * the whole content is sent instead. */
-static vestry_event *whole_of(vestry_event *event) {
-  vestry_event *whole = vsi_event_whole(event);
-  return whole ? whole : event;
-}
-
-/* Put deliveries, whose number, bytes and cost are given, in place of `old`; NULL: none. */
+/* Put deliveries, whose number, bytes and cost are given, in place of `old`; NULL: none. whole: the event to send
+ * instead of the first one; NULL: that one. */
 static vestry_err put_locked(vestry_connection *connection, vsi_deliveries *list, uint32_t count, size_t bytes,
-                             uint64_t cost, vsi_delivery *old, vsi_burst *burst) {
+                             uint64_t cost, vsi_delivery *old, vestry_event *whole, vsi_burst *burst) {
   vsi_queue *queue = &connection->queue;
   vsi_budget *budget = connection->environment->budget;
   vsi_delivery *const first = TAILQ_FIRST(list);
@@ -89,8 +83,8 @@ static vestry_err put_locked(vestry_connection *connection, vsi_deliveries *list
     vsi_group_tally_fold(&old->times, &first->times);
     vsi_connection_count(&connection->conflated_count, 1);
     vsi_connection_count(&connection->conflated_bytes, freed);
-    if (first->event != whole_of(first->event)) {
-      vestry_event *whole = vestry_event_ref(whole_of(first->event)); /* before the patches, which hold it */
+    if (whole) {
+      vestry_event_ref(whole); /* before the patches, which hold it, are dropped */
       vsi_delivery_drop_event(first);
       first->broadcast = NULL;
       first->event = whole;
@@ -127,11 +121,13 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_deliveries *li
   vsi_queue_lock(&connection->queue);
   if (first->event->state_len && !first->is_of_batch)
     old = vsi_queue_superseded_locked(&connection->queue, first->event);
-  if (old) {
-    bytes = len_of(whole_of(first->event));
-    cost = vsi_event_cost(whole_of(first->event));
+  /* Patches need the content of the event that they supersede, so the whole content is sent instead. */
+  vestry_event *const whole = old ? vsi_event_whole(first->event) : NULL;
+  if (whole) {
+    bytes = len_of(whole);
+    cost = vsi_event_cost(whole);
   }
-  const vestry_err error = put_locked(connection, list, count, bytes, cost, old, burst);
+  const vestry_err error = put_locked(connection, list, count, bytes, cost, old, whole, burst);
   vsi_queue_unlock(&connection->queue);
   if (error == VESTRY_FULL) atomic_fetch_add_explicit(&connection->refused_count, count, memory_order_relaxed);
   if (!error && vsi_load_rank(vsi_connection_held(connection)) > vsi_load_rank_of(&connection->place))
