@@ -63,8 +63,8 @@ enum { VSI_GROUP_CHUNK = 64 };
 VESTRY_API size_t vsi_group_walk_next(vsi_group *group, vsi_group_walk *walk, size_t limit,
                                       vestry_connection *chunk[VSI_GROUP_CHUNK]);
 
-/* Get a reference to the connection with this id, by a walk (10,000 connections: a millisecond at the most). NULL: it
- * has left or never existed. Any thread. */
+/* Get a reference to the connection with this id. NULL: it has left or never existed. Any thread. A walk finds it, so
+ * the time grows with the number of connections; a thread that creates or ends one waits for 64 of them at most. */
 VESTRY_API vestry_connection *vsi_group_find(vsi_group *group, uint64_t id);
 
 /* Send off the next connections of a walk, at most limit. Each receives the reconnect delay that retry_ms returns for
