@@ -260,8 +260,8 @@ VESTRY_API void vestry_call_part(vestry_call *call, const char *name, int64_t ke
 /** Set texts and choices in a copy of a form and of its inputs, before it is shown, read, or shown again as refused:
  *
  *      static void adapt(vestry_call *call, vestry_application_form *form, vestry_input *inputs) {
- *        if (is_german(call->req)) form->button = "Hinzufügen", inputs[0].label = "Notiz";
- *        inputs[1].choices = vestry_call_choices(call, "SELECT id AS value, name AS label FROM room", NULL);
+ *        if (is_german(call->req)) inputs[0].label = "Notiz";
+ *        inputs[1].choices = vestry_call_choices(call, "SELECT id || '' AS value, name AS label FROM room", NULL);
  *      }
  *
  *  What it sets lives as long as the call. It changes no names, kinds, action or is_kept. An entry of the form reads
