@@ -19,14 +19,8 @@ bool vsi_starts_with_any(vestry_slice text, const char *const *prefixes, size_t 
   return false;
 }
 
-const char *vsi_tag_skip_space(const char *at, const char *end, bool in_event) {
-  static const char prefix[] = "data: elements ";
-  while (at < end && vsi_is_space(*at)) {
-    bool is_break = *at == '\n';
-    at++;
-    if (is_break && in_event && (size_t)(end - at) >= sizeof prefix - 1 && memcmp(at, prefix, sizeof prefix - 1) == 0)
-      at += sizeof prefix - 1;
-  }
+static const char *skip_space(const char *at, const char *end) {
+  while (at < end && vsi_is_space(*at)) at++;
   return at;
 }
 
@@ -39,14 +33,14 @@ static inline bool is_name_end(char c) {
   return (unsigned char)c <= '>' && (vsi_is_space(c) || c == '/' || c == '>');
 }
 
-bool vsi_tag_begin(vsi_tag *tag, const char *at, const char *end, bool in_event) {
+bool vsi_tag_begin(vsi_tag *tag, const char *at, const char *end) {
   at++;
   bool is_end = at < end && *at == '/';
   if (is_end) at++;
   if (at == end || !vsi_is_letter(*at)) return false;
   const char *name = at;
   while (at < end && !is_name_end(*at)) at++;
-  *tag = (vsi_tag){.name = {name, length(name, at)}, .is_end = is_end, .in_event = in_event, .at = at, .end = end};
+  *tag = (vsi_tag){.name = {name, length(name, at)}, .is_end = is_end, .at = at, .end = end};
   return true;
 }
 
@@ -71,7 +65,7 @@ bool vsi_tag_next(vsi_tag *tag, vsi_tag_attribute *ret_attribute) {
   bool behind_slash = false;
   while (at < end && (vsi_is_space(*at) || *at == '/')) {
     behind_slash = *at == '/';
-    at = behind_slash ? at + 1 : vsi_tag_skip_space(at, end, tag->in_event);
+    at++;
   }
   if (at == end) return false;
   if (*at == '>') {
@@ -82,11 +76,11 @@ bool vsi_tag_next(vsi_tag *tag, vsi_tag_attribute *ret_attribute) {
   const char *name = at++;
   while (at < end && !is_name_end(*at) && *at != '=') at++;
   ret_attribute->name = (vestry_slice){name, length(name, at)};
-  at = vsi_tag_skip_space(at, end, tag->in_event);
+  at = skip_space(at, end);
   if (at == end) return false;
   ret_attribute->value = (vestry_slice){at, 0};
   if (*at == '=') {
-    at = vsi_tag_skip_space(at + 1, end, tag->in_event);
+    at = skip_space(at + 1, end);
     if (at == end || !(at = read_value(at, end, &ret_attribute->value))) return false;
   }
   tag->at = at;
@@ -167,13 +161,13 @@ size_t vsi_html_root_tag(vestry_slice html, bool *ret_has_tag) {
   *ret_has_tag = false;
   if (html.len >= sizeof mark - 1 && memcmp(at, mark, sizeof mark - 1) == 0) at += sizeof mark - 1;
   for (;;) {
-    while (at < end && vsi_is_space(*at)) at++;
+    at = skip_space(at, end);
     bool is_markup = end - at > 1 && *at == '<' && (at[1] == '!' || at[1] == '?');
     if (!is_markup) break;
     at = vsi_tag_skip_markup(at, end, false);
   }
   vsi_tag tag;
-  if (at < end && *at == '<' && vsi_tag_begin(&tag, at, end, false) && !tag.is_end && vsi_is_word(tag.name, "html")) {
+  if (at < end && *at == '<' && vsi_tag_begin(&tag, at, end) && !tag.is_end && vsi_is_word(tag.name, "html")) {
     *ret_has_tag = true;
     at = (const char *)tag.name.data + tag.name.len;
   }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tags of HTML in memory, and the markup between them: WHATWG HTML, section 13.2.5. This is the tokenizer for whole
- * HTML (state.c, content.c); place.c reads HTML in pieces. */
+ * HTML; place.c reads HTML in pieces. */
 #ifndef VSI_HTML_TAG_H
 #define VSI_HTML_TAG_H
 
@@ -22,14 +22,10 @@ static inline vestry_slice vsi_slice_behind(vestry_slice text, size_t len) {
   return (vestry_slice){(const char *)text.data + len, text.len - len};
 }
 
-/* Skip the white space at `at`. In an event, also skip the keys of its lines: each line except the first is preceded by
- * "data: elements ", which the client removes. */
-const char *vsi_tag_skip_space(const char *at, const char *end, bool in_event);
-
 /* A tag that is being read. */
 typedef struct vsi_tag {
   vestry_slice name; /* as it is written */
-  bool is_end, in_event;
+  bool is_end;
   bool is_self_closing; /* valid at the end of the tag: it ends with "/>" */
   const char *at, *end;
 } vsi_tag;
@@ -40,7 +36,7 @@ typedef struct vsi_tag_attribute {
 } vsi_tag_attribute;
 
 /* Begin to read the tag whose '<' is at `at`. false: no tag begins there. */
-VESTRY_API bool vsi_tag_begin(vsi_tag *tag, const char *at, const char *end, bool in_event);
+VESTRY_API bool vsi_tag_begin(vsi_tag *tag, const char *at, const char *end);
 /* Read the next attribute. false: there is none; tag->at is after the '>', or NULL if the text ends inside the tag. */
 VESTRY_API bool vsi_tag_next(vsi_tag *tag, vsi_tag_attribute *ret_attribute);
 

@@ -72,7 +72,7 @@ static const char *read_tag(reading *r, const char *at, vestry_err *ret_error) {
   vsi_tag tag;
   vsi_tag_attribute attribute;
   char name[16];
-  if (!vsi_tag_begin(&tag, at, end, false)) return NULL;
+  if (!vsi_tag_begin(&tag, at, end)) return NULL;
   copy_name(tag.name, name);
   while (vsi_tag_next(&tag, &attribute)) continue;
   if (!tag.at) return NULL;
@@ -233,7 +233,7 @@ bool vsi_markup_attribute(const vsi_markup *markup, size_t element, const char *
   vsi_tag tag;
   vsi_tag_attribute found;
   vsi_buffer_clear(value);
-  if (!vsi_tag_begin(&tag, markup->html + of->begin, markup->html + markup->len, false)) return false;
+  if (!vsi_tag_begin(&tag, markup->html + of->begin, markup->html + markup->len)) return false;
   while (vsi_tag_next(&tag, &found)) {
     const vestry_slice rest = vsi_slice_behind(found.name, found.name.len < len ? found.name.len : len);
     if (!vsi_starts_with(found.name.data, found.name.len, name) || (rest.len && !is_prefix)) continue;

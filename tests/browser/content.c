@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* The content of pages: content SEED COUNT prints COUNT documents, complete and broken ones, assembled at random
- * from the SEED, and the result of vsi_content_find for each. A line contains, in this order and separated by tabs:
- * "plain" or "odd" (a plain document has the usual structure, with end tags left out where that is allowed), the
- * fault's number, the offsets begin, end and head_end, the position of a fault, its reason, and the document in
- * hexadecimal. The content's id is always "content". "content asked" reads documents, one on a line in hexadecimal, and
- * calls them odd. content.test.js compares the results with Chromium's. */
-#include "html/content.h"
+/* The content of pages, and its units: content SEED COUNT prints COUNT documents assembled at random from the SEED.
+ * Half of them are documents of the usual structure, with end tags left out where that is allowed, and the result of
+ * vsi_content_find for the id "content": "plain", the fault's number, the offsets begin, end and head_end, the position
+ * of a fault and its reason. The others are contents of any elements in each other, and the result of vsi_units_divide:
+ * "nested", the error, the offsets of the units, and the reason. Each line ends with the document in hexadecimal; tabs
+ * separate its parts. content.test.js compares the results with Chromium's. */
+#include "app/page/content.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "app/page/unit.h"
+#include "base/memory.h"
 
 enum { ROOM = 1 << 16 };
 
@@ -292,8 +295,6 @@ static void plain_document(void) {
                                     " id=content",
                                     " ID = content",
                                     " class=a id=content data-b",
-                                    " id=\"c&#111;ntent\"",
-                                    " id=&#x63;ontent",
                                     "/id='content'",
                                     " id=content id=other",
                                     " title=\">\" id='content' ",
@@ -344,273 +345,193 @@ static void plain_document(void) {
   if (one_in(2)) put("</html>\n");
 }
 
-/* ---- unusual documents ------------------------------------------------------------------------------------------- */
+/* ---- nested elements --------------------------------------------------------------------------------------------- */
 
-static const char *const odd_parts[] = {"<p>",
-                                        "</p>",
-                                        "<div>",
-                                        "</div>",
-                                        "<main>",
-                                        "</main>",
-                                        "<section>",
-                                        "</section>",
-                                        "<b>",
-                                        "</b>",
-                                        "<i>",
-                                        "</i>",
-                                        "<a>",
-                                        "</a>",
-                                        "<font>",
-                                        "</font>",
-                                        "<span>",
-                                        "</span>",
-                                        "<li>",
-                                        "</li>",
-                                        "<ul>",
-                                        "</ul>",
-                                        "<ol>",
-                                        "</ol>",
-                                        "<dd>",
-                                        "<dt>",
-                                        "</dd>",
-                                        "<dl>",
-                                        "</dl>",
-                                        "<table>",
-                                        "</table>",
-                                        "<tr>",
-                                        "</tr>",
-                                        "<td>",
-                                        "</td>",
-                                        "<th>",
-                                        "<tbody>",
-                                        "</tbody>",
-                                        "<thead>",
-                                        "<caption>",
-                                        "</caption>",
-                                        "<colgroup>",
-                                        "<col>",
-                                        "</colgroup>",
-                                        "<form>",
-                                        "</form>",
-                                        "<button>",
-                                        "</button>",
-                                        "<select>",
-                                        "</select>",
-                                        "<option>",
-                                        "</option>",
-                                        "<optgroup>",
-                                        "<h1>",
-                                        "</h1>",
-                                        "</h2>",
-                                        "<svg>",
-                                        "</svg>",
-                                        "<math>",
-                                        "</math>",
-                                        "<desc>",
-                                        "</desc>",
-                                        "<foreignObject>",
-                                        "</foreignObject>",
-                                        "<mi>",
-                                        "</mi>",
-                                        "<title>",
-                                        "</title>",
-                                        "<textarea>",
-                                        "</textarea>",
-                                        "<script>",
-                                        "</script>",
-                                        "<style>",
-                                        "</style>",
-                                        "<template>",
-                                        "</template>",
-                                        "<noscript>",
-                                        "</noscript>",
-                                        "<object>",
-                                        "</object>",
-                                        "<ruby>",
-                                        "</ruby>",
-                                        "<rt>",
-                                        "<rp>",
-                                        "<rtc>",
-                                        "<rb>",
-                                        "<nobr>",
-                                        "</nobr>",
-                                        "<br>",
-                                        "</br>",
-                                        "<hr>",
-                                        "<img>",
-                                        "<image>",
-                                        "<input>",
-                                        "<pre>",
-                                        "</pre>",
-                                        "<dialog>",
-                                        "</dialog>",
-                                        "<search>",
-                                        "</search>",
-                                        "<address>",
-                                        "</address>",
-                                        "<x-y>",
-                                        "</x-y>",
-                                        "<body>",
-                                        "</body>",
-                                        "<html>",
-                                        "</html>",
-                                        "<head>",
-                                        "</head>",
-                                        "<frameset>",
-                                        "<plaintext>",
-                                        "<!--",
-                                        "-->",
-                                        "--!>",
-                                        "<![CDATA[",
-                                        "]]>",
-                                        "text",
-                                        " ",
-                                        "<",
-                                        "<main id=content>",
-                                        "<div id=content>",
-                                        "<span id=content>",
-                                        "<p id=content>",
-                                        "<svg id=content>",
-                                        "<td id=content>",
-                                        "\"",
-                                        "'",
-                                        ">",
-                                        "<p title=\"",
-                                        "<p title='",
-                                        "<marquee>",
-                                        "</marquee>",
-                                        "<applet>",
-                                        "<xmp>",
-                                        "</xmp>",
-                                        "<iframe>",
-                                        "</iframe>",
-                                        "<keygen>",
-                                        "<svg/>",
-                                        "<path/>",
-                                        "<summary>",
-                                        "<details>",
-                                        "</details>",
-                                        "<menu>",
-                                        "<center>",
-                                        "<annotation-xml>",
-                                        "<mglyph>",
-                                        "<meta>",
-                                        "<link>",
-                                        "<noframes>",
-                                        "</noframes>",
-                                        "<embed>",
-                                        "<frame>",
-                                        "<blockquote>",
-                                        "</blockquote>",
-                                        "<small>",
-                                        "</small>",
-                                        "<article>",
-                                        "</article>",
-                                        "<datalist>",
-                                        "</datalist>",
-                                        "<legend>",
-                                        "<label>",
-                                        "<fieldset>",
-                                        "</fieldset>",
-                                        "<mtext>",
-                                        "</mtext>",
-                                        "<b class=a>",
-                                        "<template shadowrootmode=open>",
-                                        "<div ",
-                                        "</div ",
-                                        "&amp;",
-                                        "\r"};
-
-static void odd_parts_some(size_t most) {
-  for (size_t count = below(most + 1); count; count--) put(PICK(odd_parts));
+/* Elements in any other ones, almost all with end tags; half of them have an id. */
+static void nested(int depth) {
+  static const char *const names[] = {"a",
+                                      "address",
+                                      "annotation-xml",
+                                      "applet",
+                                      "area",
+                                      "article",
+                                      "aside",
+                                      "b",
+                                      "base",
+                                      "big",
+                                      "blockquote",
+                                      "body",
+                                      "br",
+                                      "button",
+                                      "caption",
+                                      "center",
+                                      "code",
+                                      "col",
+                                      "colgroup",
+                                      "dd",
+                                      "desc",
+                                      "details",
+                                      "dialog",
+                                      "dir",
+                                      "div",
+                                      "dl",
+                                      "dt",
+                                      "em",
+                                      "embed",
+                                      "fieldset",
+                                      "figure",
+                                      "font",
+                                      "footer",
+                                      "foreignObject",
+                                      "form",
+                                      "frame",
+                                      "frameset",
+                                      "g",
+                                      "h1",
+                                      "h2",
+                                      "head",
+                                      "header",
+                                      "hgroup",
+                                      "hr",
+                                      "html",
+                                      "i",
+                                      "iframe",
+                                      "image",
+                                      "img",
+                                      "input",
+                                      "keygen",
+                                      "label",
+                                      "legend",
+                                      "li",
+                                      "link",
+                                      "listing",
+                                      "main",
+                                      "malignmark",
+                                      "marquee",
+                                      "math",
+                                      "menu",
+                                      "meta",
+                                      "mglyph",
+                                      "mi",
+                                      "mn",
+                                      "mtext",
+                                      "nav",
+                                      "nobr",
+                                      "noembed",
+                                      "noframes",
+                                      "noscript",
+                                      "object",
+                                      "ol",
+                                      "optgroup",
+                                      "option",
+                                      "p",
+                                      "param",
+                                      "path",
+                                      "plaintext",
+                                      "pre",
+                                      "q",
+                                      "rb",
+                                      "rp",
+                                      "rt",
+                                      "rtc",
+                                      "ruby",
+                                      "s",
+                                      "script",
+                                      "search",
+                                      "section",
+                                      "select",
+                                      "small",
+                                      "source",
+                                      "span",
+                                      "strike",
+                                      "strong",
+                                      "style",
+                                      "sub",
+                                      "summary",
+                                      "sup",
+                                      "svg",
+                                      "table",
+                                      "tbody",
+                                      "td",
+                                      "template",
+                                      "textarea",
+                                      "tfoot",
+                                      "th",
+                                      "thead",
+                                      "title",
+                                      "tr",
+                                      "track",
+                                      "tt",
+                                      "u",
+                                      "ul",
+                                      "var",
+                                      "wbr",
+                                      "x-y",
+                                      "xmp"};
+  static const char *const frequent[] = {"p", "li", "ul", "table", "tr", "td", "tbody", "svg", "math", "select", "div"};
+  static unsigned number;
+  char id[24];
+  const char *name = one_in(2) ? PICK(names) : PICK(frequent);
+  snprintf(id, sizeof id, " id=u%u", ++number);
+  put("<");
+  put(name);
+  if (one_in(2)) put(id);
+  put(one_in(10) ? "/>" : ">");
+  if (one_in(8)) return;
+  while (depth > 0 && one_in(2)) nested(depth - 1);
+  if (one_in(4)) words();
+  stop(name);
 }
 
-/* Make a plain document, and insert, omit or repeat something in it. */
-static void spoil(void) {
-  static char plain[ROOM];
-  size_t len = document_len;
-  memcpy(plain, document, len);
-  document_len = 0;
-  size_t changes = 1 + below(3);
-  size_t places[4];
-  for (size_t i = 0; i < changes; i++) places[i] = below(len + 1);
-  for (size_t i = 0; i < len; i++) {
-    bool is_here = false;
-    for (size_t k = 0; k < changes; k++) is_here |= places[k] == i;
-    if (is_here) { /* at the next tag */
-      while (i < len && plain[i] != '<') document[document_len++] = plain[i++];
-      size_t from = i;
-      while (i < len && plain[i] != '>') i++;
-      size_t kind = below(4);
-      if (kind == 0) put(PICK(odd_parts));
-      if (kind != 1 && document_len + 2 * (i - from) + 64 < ROOM)
-        for (size_t times = kind == 2 ? 2 : 1; times && i < len; times--) {
-          memcpy(document + document_len, plain + from, i - from + 1);
-          document_len += i - from + 1;
-        }
-      continue;
-    }
-    if (document_len + 1 < ROOM) document[document_len++] = plain[i];
-  }
-}
-
-static void odd_document(void) {
-  if (one_in(2)) {
-    plain_document();
-    spoil();
-    return;
-  }
-  if (one_in(2)) put("<!doctype html>");
-  odd_parts_some(5);
-  put(one_in(2) ? "<main id=content>" : one_in(2) ? "<div id=content>" : "<section id=content>");
-  odd_parts_some(7);
-  static const char *const ends[] = {"</main>", "</div>", "</section>"};
-  put(PICK(ends));
-  odd_parts_some(3);
+static void nested_document(void) {
+  put("<main id=content>");
+  do nested(4);
+  while (one_in(2));
+  put("</main>");
 }
 
 /* ---- printing ---------------------------------------------------------------------------------------------------- */
 
-static void show(const char *kind) {
-  vsi_content found;
-  vsi_content_fault fault = vsi_content_find(document, document_len, "content", &found);
-  printf("%s\t%d\t%zu\t%zu\t%zu\t%zu\t%s\t", kind, (int)fault, found.begin, found.end, found.head_end, found.at,
-         found.why);
+static void show_document(void) {
   for (size_t i = 0; i < document_len; i++) printf("%02x", (unsigned char)document[i]);
   putchar('\n');
 }
 
-static int answer(void) {
-  char *line = NULL;
-  size_t size = 0;
-  for (ssize_t len; (len = getline(&line, &size, stdin)) > 0;) {
-    document_len = 0;
-    for (ssize_t i = 0; i + 1 < len && document_len < ROOM; i += 2) {
-      unsigned byte = 0;
-      if (sscanf(line + i, "%2x", &byte) != 1) break;
-      document[document_len++] = (char)byte;
-    }
-    show("odd");
-  }
-  free(line);
-  return 0;
+static void show_content(void) {
+  vsi_content found;
+  vsi_content_fault fault = vsi_content_find(document, document_len, "content", &found);
+  printf("plain\t%d\t%zu\t%zu\t%zu\t%zu\t%s\t", (int)fault, found.begin, found.end, found.head_end, found.at,
+         found.why);
+  show_document();
+}
+
+static void show_units(void) {
+  static vsi_text_key key;
+  vsi_units units;
+  const vsi_unit_text text = {.content = {document, document_len}, .key = &key};
+  const vestry_err error = vsi_units_divide(&units, vsi_host(NULL), &text, (vsi_siphash_key){1, 2}, NULL);
+  printf("nested\t%d\t", error);
+  for (uint32_t i = 0; i < units.count && !error; i++) printf("%u %u ", units.all[i].begin, units.all[i].end);
+  printf("\t%s\t", units.why ? units.why : "");
+  show_document();
+  vsi_units_finish(&units);
 }
 
 int main(int argc, char **argv) {
-  if (argc == 2 && strcmp(argv[1], "asked") == 0) return answer();
   if (argc != 3) {
-    fprintf(stderr, "usage: content SEED COUNT, or content asked\n");
+    fprintf(stderr, "usage: content SEED COUNT\n");
     return 2;
   }
   state = strtoull(argv[1], NULL, 10);
   for (long count = strtol(argv[2], NULL, 10); count > 0; count--) {
     document_len = 0;
-    bool is_plain = count % 2;
-    if (is_plain)
+    if (count % 2) {
       plain_document();
-    else
-      odd_document();
-    show(is_plain ? "plain" : "odd");
+      show_content();
+    } else {
+      nested_document();
+      show_units();
+    }
   }
   return 0;
 }

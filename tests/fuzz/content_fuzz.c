@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The content of a document (src/html/content.h). Input: an id, a NUL, the document.
+/* The content of a document (src/app/page/content.h). Input: an id, a NUL, the document.
  *
  * The found content lies in the document, and begins and ends with tags. It is found again if it is the whole
  * document, and between other elements. According to the builder's HTML parser (src/html/place.h), unless that gives
  * up, it begins and ends in text. */
-#include "html/content.h"
+#include "app/page/content.h"
 
 #include <stdint.h>
 #include <stdlib.h>

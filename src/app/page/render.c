@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "app/guard/proof.h"
+#include "app/page/content.h"
 #include "app/page/page_script.h"
 #include "app/page/topic.h"
 #include "app/stream/stream.h"
@@ -24,7 +25,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "html/builder.h"
-#include "html/content.h"
 #include "http/answer.h"
 #include "http/request.h"
 #include "instance/instance.h"

@@ -2,9 +2,9 @@
 /* Dividing a content into units (unit.h).
  *
  * Units that are the same as in the list of the content before are skipped, because reading tags takes most of the
- * time. The rest is read once, tag by tag, while html/open.c tracks the open elements. Each start tag must have an
- * end tag, and the parser must not repair anything: then the bytes of an element, parsed alone by the client, make the
- * same element as in the content. All other contents are unsuitable.
+ * time. The rest is read once, tag by tag. Each start tag must have an end tag, and must not close or move anything
+ * (element.h): then the bytes of an element, parsed alone by the client, make the same element as in the content. All
+ * other contents are unsuitable.
  *
  * The bytes inside of some elements are never divided: the client does not patch inside of an element with
  * data-ignore-morph, and elements of svg, math and select have a meaning only in their context. Their ids are noted,
@@ -13,11 +13,11 @@
 
 #include <string.h>
 
+#include "app/page/content.h"
+#include "app/page/element.h"
 #include "base/array.h"
 #include "base/ascii.h"
 #include "base/memory.h"
-#include "html/content.h"
-#include "html/open.h"
 
 enum {
   INDEX_BITS = 24,
@@ -25,6 +25,7 @@ enum {
   SLOTS_FEWEST = 64,
   TRIES_TIMES = 4,    /* the bytes that are compared with the list, in relation to those of the content */
   SUBUNITS_MOST = 64, /* units of the list that are compared in one step */
+  LEVELS_MOST = 256,
 };
 
 static const char why_repaired[] = "a tag is missing, or a parser repairs the nesting of elements";
@@ -113,7 +114,9 @@ void vsi_units_finish(vsi_units *units) {
 /* An open element. */
 typedef struct level {
   uint32_t unit; /* NONE: it is not a unit */
-  uint16_t own;  /* its index among the open elements of html/open.c */
+  uint32_t in;   /* what is open inside of it (element.h) */
+  bool has_body; /* a table in which the parser has opened a tbody without a tag */
+  vestry_slice name;
 } level;
 
 /* An open unit. */
@@ -138,8 +141,7 @@ typedef struct division {
   const char *token_at; /* the next token that is not hashed yet; NULL: there is none */
   size_t insert;        /* number of inserts that are hashed */
   size_t tries_bytes;   /* that may still be hashed in vain */
-  vsi_open open;
-  level levels[VSI_OPEN_MAX];
+  level levels[LEVELS_MOST];
   size_t levels_count;
   size_t closed;     /* number of levels from which on nothing is divided; SIZE_MAX: everything is divided */
   vsi_buffer single; /* the own bytes of a unit that is a single part */
@@ -147,6 +149,11 @@ typedef struct division {
   size_t owns_count;
   vestry_err error;
 } division;
+
+/* Return what is open at this place. */
+static uint32_t in_of(const division *d) {
+  return d->levels_count ? d->levels[d->levels_count - 1].in : 0;
+}
 
 static const char *run_out(division *d, vestry_err error) {
   d->error = error;
@@ -354,7 +361,7 @@ static uint32_t skip_same(division *d, uint32_t begin) {
   vsi_unit *parent = &units->all[around->unit];
   const uint32_t i = around->next, index = (uint32_t)units->count;
   /* directly in a table, the parser may open a tbody before it */
-  if (i >= around->next_end || vsi_open_top(&d->open) == VSI_EL_TABLE) return 0;
+  if (i >= around->next_end || in_of(d) & VSI_IN_TABLE) return 0;
   const vsi_unit *had = &units->had[i];
   const bool is_first = i == had->parent + 1;
   if (is_first ? begin - parent->begin != units->had[had->parent].len : begin - around->edge != had->gap) return 0;
@@ -525,12 +532,10 @@ static bool read_tag(start *s) {
   return s->tag.at;
 }
 
-/* Return whether an element without an end tag is complete after its start tag. */
-static bool is_complete(const division *d, const start *s, vsi_element element) {
-  const vsi_element_act act = (vsi_element_act)vsi_elements[element].act;
-  if (vsi_open_reads_foreign(&d->open)) return s->tag.is_self_closing;
-  return act == VSI_ACT_EMPTY || act == VSI_ACT_RULE || act == VSI_ACT_TEXT || element == VSI_EL_COL ||
-         (act == VSI_ACT_FOREIGN && s->tag.is_self_closing);
+/* Return whether an element is complete after its start tag, and the text inside of it. */
+static bool is_complete(const start *s, const vsi_element *element, bool reads_foreign) {
+  if (reads_foreign || element->is & VSI_READS_FOREIGN) return s->tag.is_self_closing;
+  return element->traits & (VSI_IS_VOID | VSI_IS_TEXT);
 }
 
 /* Skip the text of an element with its end tag. Returns NULL if it does not end. */
@@ -539,63 +544,62 @@ static const char *skip_text(const division *d, const start *s, const char **ret
   vsi_tag_attribute attribute;
   *ret_inside_end = vsi_tag_text_end(s->tag.at, d->end, s->tag.name);
   if (*ret_inside_end == d->end) return NULL;
-  vsi_tag_begin(&tag, *ret_inside_end, d->end, false);
+  vsi_tag_begin(&tag, *ret_inside_end, d->end);
   while (vsi_tag_next(&tag, &attribute)) continue;
   return tag.at;
 }
 
+/* Open an element, whose start tag was read. is_unit: its unit has begun */
+static const char *open_level(division *d, const start *s, const vsi_element *element, bool is_unit) {
+  const uint32_t around = d->levels_count ? in_of(d) : VSI_IN_ITEM; /* around the root there may be an item */
+  if (d->levels_count == LEVELS_MOST) return why_repaired;
+  const bool is_whole = s->is_ignored || element->is & (VSI_IN_SELECT | VSI_READS_FOREIGN);
+  if (!is_closed(d) && is_whole) d->closed = d->levels_count;
+  d->levels[d->levels_count++] = (level){.unit = is_unit ? d->owns[d->owns_count - 1].unit : VSI_UNIT_NONE,
+                                         .in = vsi_element_inside(element, around),
+                                         .name = s->tag.name};
+  return NULL;
+}
+
 static const char *start_tag(division *d, start *s, const char **at) {
-  const uint32_t begin = (uint32_t)(*at - d->html);
-  const vsi_element element = vsi_element_of(s->tag.name);
-  const vsi_element_act act = (vsi_element_act)vsi_elements[element].act;
-  const bool reads_foreign = vsi_open_reads_foreign(&d->open), was_closed = is_closed(d);
-  const size_t depth = d->open.depth;
-  const uint32_t top = depth ? d->open.entries[depth - 1] : 0;
-  if (!reads_foreign && (act == VSI_ACT_TEMPLATE || act == VSI_ACT_NOSCRIPT)) return "it has a template or a noscript";
+  const uint32_t begin = (uint32_t)(*at - d->html), around = in_of(d);
+  const vsi_element *element = vsi_element_of(s->tag.name);
+  const bool reads_foreign = around & VSI_READS_FOREIGN, is_unit = s->id.len && !is_closed(d);
+  if (!reads_foreign && (vsi_is_word(s->tag.name, "template") || vsi_is_word(s->tag.name, "noscript")))
+    return "it has a template or a noscript";
   if (s->id.len && !is_plain_id(s->id)) return "an id has other characters than letters, digits and - _ . :";
-  const bool is_alone = is_complete(d, s, element);
-  const char *why = vsi_open_start(&d->open, &s->tag, element);
-  if (why) return why;
-  /* The start tag must neither close an element nor be ignored. It may open a tbody that has no tag. */
-  if (depth && (d->open.depth < depth || d->open.entries[depth - 1] != top)) return why_repaired;
-  if ((d->open.depth == depth) != is_alone) return why_repaired;
-  const bool opens_body = d->open.depth == depth + 2 && element == VSI_EL_TR;
-  if (d->open.depth > depth + 1 && !opens_body) return why_repaired;
-  if (!depth) d->open.in_content = true; /* the root, whose surroundings are not known */
-  if (s->id.len) why = was_closed ? note_other(d, s->id) : begin_unit(d, begin, s, opens_body);
-  if (why) return why;
-  const bool is_unit = s->id.len && !was_closed;
-  *at = s->tag.at;
-  if (!is_alone) {
-    if (d->levels_count == VSI_OPEN_MAX) return why_repaired;
-    if (!was_closed && (s->is_ignored || act == VSI_ACT_SELECT || act == VSI_ACT_FOREIGN)) d->closed = d->levels_count;
-    d->levels[d->levels_count++] = (level){.unit = is_unit ? d->owns[d->owns_count - 1].unit : VSI_UNIT_NONE,
-                                           .own = (uint16_t)(d->open.depth - 1)};
-    return NULL;
+  if (!vsi_element_fits(element, around)) return why_repaired;
+  const bool opens_body = !reads_foreign && element->is & VSI_IN_ROW && around & VSI_IN_TABLE;
+  if (opens_body) {
+    level *table = &d->levels[d->levels_count - 1];
+    table->in ^= VSI_IN_TABLE | VSI_IN_BODY;
+    table->has_body = true;
   }
-  const char *inside_end = *at;
-  if (act == VSI_ACT_TEXT && !reads_foreign && !(*at = skip_text(d, s, &inside_end))) return why_repaired;
+  const char *why = NULL, *inside_end = s->tag.at;
+  if (s->id.len) why = is_unit ? begin_unit(d, begin, s, opens_body) : note_other(d, s->id);
+  if (why) return why;
+  *at = s->tag.at;
+  if (!is_complete(s, element, reads_foreign)) return open_level(d, s, element, is_unit);
+  if (!reads_foreign && element->traits & VSI_IS_TEXT && !(*at = skip_text(d, s, &inside_end))) return why_repaired;
   return is_unit ? end_unit(d, (uint32_t)(inside_end - d->html), (uint32_t)(*at - d->html), false) : NULL;
 }
 
 static const char *end_tag(division *d, const start *s, const char **at) {
   const uint32_t begin = (uint32_t)(*at - d->html);
   if (!d->levels_count) return why_repaired;
-  const level *top = &d->levels[d->levels_count - 1];
-  const bool closes_body = d->open.depth > top->own + 1u;
-  const char *why = vsi_open_end(&d->open, &s->tag, vsi_element_of(s->tag.name));
-  if (why) return why;
-  if (d->open.depth != top->own) return why_repaired;
-  d->levels_count--;
+  const level *top = &d->levels[--d->levels_count];
+  const vestry_slice name = s->tag.name;
+  if (name.len != top->name.len || !vsi_is_same_text(name.data, top->name.data, name.len)) return why_repaired;
   if (d->levels_count <= d->closed) d->closed = SIZE_MAX;
   *at = s->tag.at;
-  return top->unit == VSI_UNIT_NONE ? NULL : end_unit(d, begin, (uint32_t)(*at - d->html), closes_body);
+  return top->unit == VSI_UNIT_NONE ? NULL : end_unit(d, begin, (uint32_t)(*at - d->html), top->has_body);
 }
 
-static const char *text_of(division *d, const char *from, const char *to) {
-  if (!(vsi_elements[vsi_open_top(&d->open)].facts & VSI_TABLE_CONTEXT)) return NULL;
+/* Check a text: between the parts of a table, only white space stays where it is. */
+static const char *text_of(const division *d, const char *from, const char *to) {
+  if (!(in_of(d) & VSI_IN_PARTS)) return NULL;
   while (from < to && vsi_is_space(*from)) from++;
-  return from < to ? vsi_open_text(&d->open) : NULL;
+  return from < to ? why_repaired : NULL;
 }
 
 /* Read the markup that begins at '<'. */
@@ -610,9 +614,9 @@ static const char *markup(division *d, const char **at) {
       return NULL;
     }
   }
-  if (!vsi_tag_begin(&s.tag, from, d->end, false)) {
+  if (!vsi_tag_begin(&s.tag, from, d->end)) {
     const bool is_markup = next < d->end && (*next == '!' || *next == '?' || *next == '/');
-    *at = is_markup ? vsi_tag_skip_markup(from, d->end, vsi_open_is_foreign(&d->open)) : next;
+    *at = is_markup ? vsi_tag_skip_markup(from, d->end, in_of(d) & VSI_READS_CDATA) : next;
     return is_markup ? NULL : text_of(d, from, next);
   }
   if (!read_tag(&s)) return why_repaired;
@@ -622,7 +626,6 @@ static const char *markup(division *d, const char **at) {
 static const char *divide(division *d) {
   const char *at = d->html, *why = NULL;
   if (d->text->content.len > VSI_CONTENT_MAX_BYTES) return "it has more than 16 MiB";
-  vsi_open_init(&d->open, d->html);
   find_token(d, at);
   do {
     const char *less = memchr(at, '<', (size_t)(d->end - at));
