@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Uploads, responses and streams of events over a distance of 100 ms, at 50 Mbit/s, by HTTP/2 beside HTTP/1.1 on the
+"""Uploads, responses, streams of events and pages over a distance of 100 ms, at 50 Mbit/s, by HTTP/2 beside HTTP/1.1 on the
 same port, and on the other servers. A relay delays bytes in each direction, and passes as many a second as the path."""
 import argparse
 import asyncio
@@ -82,17 +82,25 @@ def response(target, version, url, folder):
     return ask(version, url + "/large/html")
 
 
-def stream(target, version, url, folder):
-    """Return the seconds from the first event that is sent, near the server, until the last one has arrived."""
-    reader = subprocess.Popen(["curl", "-skN", "-m", "60", version, f"{url}/sub?key=far"], stdout=subprocess.PIPE)
-    reader.stdout.readline()  # a comment: the stream is open
-    begun, near = time.monotonic(), f"{url.split(':')[0]}://127.0.0.1:{target.port}/pub?key=far"
+def follow(target, version, url, path, post, *more):
+    """Return the seconds from the first change that is posted, near the server, until the last one has arrived."""
+    reader = subprocess.Popen(["curl", "-skN", "-m", "60", version, *more, url + path], stdout=subprocess.PIPE)
+    reader.stdout.readline()  # the stream is open
+    begun, near = time.monotonic(), f"{url.split(':')[0]}://127.0.0.1:{target.port}{post}"
     for i in range(EVENTS):
         ask(version, near, "--data-binary", f'"{"e" * EVENT_BYTES}{i}."')
     if not any(f"e{EVENTS - 1}.".encode() in line for line in reader.stdout):
         raise RuntimeError(f"{url}: the stream has ended early")
     reader.terminate()
     return time.monotonic() - begun
+
+
+def stream(target, version, url, folder):
+    return follow(target, version, url, "/sub?key=far", "/pub?key=far")
+
+
+def page(target, version, url, folder):
+    return follow(target, version, url, f"/page?topic=far&bytes={EVENT_BYTES}", "/state?topic=far", "-H", "Datastar-Request: true")
 
 
 def main():
@@ -102,9 +110,9 @@ def main():
     faults = []
     with tempfile.TemporaryDirectory() as folder:
         tls = make_certificate(folder)
-        targets = {adapter: Target(options.program, adapter, tls=tls if adapter == "h2" else None) for adapter in dict(WAYS)}
+        targets = {adapter: Target(options.program, adapter, ["--pages"], tls=tls if adapter == "h2" else None) for adapter in dict(WAYS)}
         urls = {adapter: f"http{'s' if adapter == 'h2' else ''}://127.0.0.1:{Relay(at.port).port}" for adapter, at in targets.items()}
-        for job in (upload, response, stream):
+        for job in (upload, response, stream, page):
             took = {way: [] for way in WAYS}
             for _ in range(ROUNDS):
                 for adapter, version in WAYS:
