@@ -189,35 +189,6 @@ static void what_an_unread_client_causes_is_bounded(void **state) {
 
 /* ---- windows ----------------------------------------------------------------------------------------------------- */
 
-/* One stream is not read, and its window is used up; the client gives the connection all the window that it needs. */
-static void unread_stream_delays_no_sibling(void **state) {
-  enum { BYTES = 300000 };
-  frames_client c;
-  server_start(&s, NULL);
-  frames_connect(&c, s.port, 0);
-  assert_true(frames_send_number(&c, FRAME_WINDOW_UPDATE, 0, 1 << 24));
-  frames_open(&c, 1);
-  frames_open(&c, 3);
-  assert_true(vsi_recorder_wait_opened(&s.recorder, 2));
-  char *large = malloc(BYTES);
-  memset(large, 'x', BYTES);
-  assert_int_equal(vestry_connection_patch_elements(vsi_recorder_connection(&s.recorder, 0), large, BYTES, NULL),
-                   VESTRY_OK);
-  free(large);
-  while (c.first_bytes < STREAM_WINDOW) assert_true(frames_wait(&c, FRAME_DATA, 1));
-  vsi_server_patch(vsi_recorder_connection(&s.recorder, 1), "{\"a\":1}");
-  assert_true(frames_wait(&c, FRAME_DATA, 3));
-  assert_true(memmem(c.last.bytes, c.last.len, "{\"a\":1}", 7));
-  frames_get(&c, 5, "/echo");
-  assert_int_equal(frames_status(&c, 5), 200);
-  /* With a window, the rest comes. */
-  assert_true(frames_send_number(&c, FRAME_WINDOW_UPDATE, 1, BYTES));
-  while (c.first_bytes < BYTES) assert_true(frames_wait(&c, FRAME_DATA, 1));
-  frames_close(&c);
-  assert_int_equal(vsi_server_cause(&s, vsi_recorder_connection(&s.recorder, 0)), VESTRY_CAUSE_HANGUP);
-  vsi_server_stop(&s);
-}
-
 static void unread_stream_ends_as_stalled(void **state) {
   frames_client c;
   server_start(&s, &(server_settings){.adapter.lost_ms = 100});
@@ -745,7 +716,6 @@ int main(void) {
       cmocka_unit_test(floods_end_their_sessions),
       cmocka_unit_test(resets_of_many_clients_end_no_session),
       cmocka_unit_test(what_an_unread_client_causes_is_bounded),
-      cmocka_unit_test(unread_stream_delays_no_sibling),
       cmocka_unit_test(unread_stream_ends_as_stalled),
       cmocka_unit_test(held_writer_stops_its_own_stream),
       cmocka_unit_test(bodies_of_one_session_do_not_delay_those_of_others),

@@ -6,11 +6,13 @@
 #include "microhttpd/server.h"
 #include "microhttpd/tls.h"
 #include "testing/contract/client.h"
+#include "web/far.h"
 #include "web/heads.h"
 
 int main(int argc, char **argv) {
   const vestry_contract_adapter contract = microhttpd_contract();
   vsi_client_tls_ops_offered = &tls_client_ops;
+  if (argc > 1 && strcmp(argv[1], "far") == 0) return far_run(&contract);
   if (argc > 1 && strcmp(argv[1], "heads") == 0) {
     const char *key, *certificate;
     tls_key_pair(&key, &certificate);

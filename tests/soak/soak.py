@@ -10,7 +10,7 @@ after it, the time until a page and a stream are served again and all descriptor
 second attack, after which the server must not be larger than during the first; the counters; the end.
 
 --short leaves out all checks that depend on the speed of the machine: it checks that honest clients lose nothing, that
-attackers leave nothing behind, that the counters are consistent, and that single requests get the correct responses."""
+attackers leave nothing behind, and that the counters are consistent."""
 import argparse
 import collections
 import os
@@ -26,7 +26,6 @@ import examples  # noqa: E402
 import field  # noqa: E402
 import honest  # noqa: E402
 import observe  # noqa: E402
-import probes  # noqa: E402
 import replay  # noqa: E402
 import target  # noqa: E402
 
@@ -287,21 +286,6 @@ def settle(server):
         time.sleep(0.05)
 
 
-def probe(options, server_name, tls):
-    """Run the single requests; return rows."""
-    adapter, arguments, secure = SERVERS[server_name]
-    for name, function in probes.PROBES.items():
-        server = target.Target(options.bench, adapter, arguments + probes.DEADLINE + probes.ARGUMENTS.get(name, []), None,
-                               tls if secure else None)
-        wrong = function(server)
-        if server.alive() and server.stats() is None:
-            wrong.append("no answer afterwards")
-        ended = server.stop()
-        if ended:
-            wrong.append(ended)
-        yield Row(server_name, "probe: " + name, "", 0, None, None, None, None, 0, 0, 0, 0, 0, wrong)
-
-
 COLUMNS = ("server", "attack", "from", "attacks", "page p99 ms", "event p99 ms", "post p99 ms", "CPU %", "peak MB", "grew MB", "served s", "clear s")
 
 
@@ -318,7 +302,7 @@ def show(row, failed="**FAILS**"):
 
 
 def wanted(options, name):
-    return not options.only or any(name == one or name == "probe: " + one for one in options.only)
+    return not options.only or name in options.only
 
 
 def assault_again(*arguments):
@@ -334,9 +318,6 @@ def assault_again(*arguments):
 
 def rows(options, server_name, tls):
     adapter, _, secure = SERVERS[server_name]
-    for row in probe(options, server_name, tls) if not options.no_probes and adapter != "h2" else ():
-        if wanted(options, row.attack):
-            yield row
     fitting = [one for one in attacks.TABLE
                if (secure or not one.tls_only) and (adapter in one.adapters if one.adapters else adapter != "h2")]
     for one in fitting:
@@ -376,12 +357,11 @@ def main():
     parser.add_argument("--seconds", type=float, default=4.0, help="of an attack; each comes twice")
     parser.add_argument("--mixed", type=float, default=20.0, help="seconds of all attacks at once; each comes twice; 0: none")
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--no-probes", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--examples", type=float, metavar="MINUTES", help="only the chat and the auction behind proxies (examples.py)")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
-    known = {one.name for one in attacks.TABLE} | set(probes.PROBES) | {"mixed", REPLAY, OBSERVE}
+    known = {one.name for one in attacks.TABLE} | {"mixed", REPLAY, OBSERVE}
     for name in options.only or ():
         if name not in known:
             parser.error(f"--only {name}: one of {', '.join(sorted(known))}")

@@ -5,11 +5,15 @@
 #define TESTS_SUPPORT_RELAY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct relay relay;
 
 /* to: a loopback port. */
 relay *relay_open(int to);
+/* The same over a distance: each byte arrives way_ms later, and each direction of a connection passes so many bytes a
+ * second, in pieces of any length. */
+relay *relay_open_far(int to, unsigned way_ms, uint64_t bytes_a_second);
 void relay_close(relay *r);
 /* The port to connect to. */
 int relay_port(const relay *r);
