@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "data/sql/thread_line.h"
 #include "sqlite/ledger.h"
 #include "support/until.h"
 
@@ -14,6 +15,7 @@ typedef struct lender {
   vestry_sql_pool *pool;
   int calls;
   int64_t rows_at_call;
+  vestry_sql_kind tried;
 } lender;
 
 static const char schema[] = "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x, y, z)";
@@ -429,26 +431,19 @@ static void commit_callback_runs_after_each_commit(void **state) {
   end(&l);
 }
 
-static void *try_to_read(void *ctx) {
+static void *try_to_begin(void *ctx) {
   lender *l = ctx;
   vestry_sql_transaction *transaction;
-  vestry_err error = vestry_sql_begin(l->pool, VESTRY_SQL_READ, &transaction);
+  vestry_err error = vestry_sql_begin(l->pool, l->tried, &transaction);
   if (!error) vestry_sql_end(transaction, VESTRY_OK);
   return (void *)(uintptr_t)error;
 }
 
-static void *try_to_write(void *ctx) {
-  lender *l = ctx;
-  vestry_sql_transaction *transaction;
-  vestry_err error = vestry_sql_begin(l->pool, VESTRY_SQL_WRITE, &transaction);
-  if (!error) vestry_sql_end(transaction, VESTRY_OK);
-  return (void *)(uintptr_t)error;
-}
-
-static vestry_err in_a_thread(void *(*fn)(void *), lender *l) {
+static vestry_err in_a_thread(lender *l, vestry_sql_kind kind) {
   pthread_t thread;
   void *error;
-  assert_int_equal(pthread_create(&thread, NULL, fn, l), 0);
+  l->tried = kind;
+  assert_int_equal(pthread_create(&thread, NULL, try_to_begin, l), 0);
   assert_int_equal(pthread_join(thread, &error), 0);
   return (vestry_err)(uintptr_t)error;
 }
@@ -458,14 +453,14 @@ static void waits_for_a_connection_are_bounded(void **state) {
   begin(&l, (vestry_sqlite_pool_options){.connections_count = 1, .wait_ms = 20, .busy_ms = 5});
   vestry_sql_transaction *transaction, *aside;
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
-  assert_int_equal(in_a_thread(try_to_read, &l), VESTRY_LIMIT);
+  assert_int_equal(in_a_thread(&l, VESTRY_SQL_READ), VESTRY_LIMIT);
   assert_logged(&l, "vestry_sql_begin (READ)", "connections_count is 1; raise it");
-  assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_LIMIT);
+  assert_int_equal(in_a_thread(&l, VESTRY_SQL_WRITE), VESTRY_LIMIT);
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_READ_ASIDE, &aside), VESTRY_OK); /* one checkout of each kind */
   assert_ptr_not_equal(aside, transaction);
   assert_int_equal(vestry_sql_end(aside, VESTRY_OK), VESTRY_OK);
   assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
-  assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_OK); /* the write lock was released */
+  assert_int_equal(in_a_thread(&l, VESTRY_SQL_WRITE), VESTRY_OK); /* the write lock was released */
   assert_int_equal(stats_of(&l).refused_count, 2);
   sqlite3 *other; /* nor for another process */
   assert_int_equal(sqlite3_open(l.path, &other), SQLITE_OK);
@@ -473,8 +468,27 @@ static void waits_for_a_connection_are_bounded(void **state) {
   assert_int_equal(vestry_sql_begin(l.pool, VESTRY_SQL_WRITE, &transaction), VESTRY_LIMIT);
   assert_logged(&l, "vestry_sql_begin (WRITE)", "another program is writing to the database");
   sqlite3_close(other);
-  assert_int_equal(in_a_thread(try_to_write, &l), VESTRY_OK);
+  assert_int_equal(in_a_thread(&l, VESTRY_SQL_WRITE), VESTRY_OK);
   end(&l);
+}
+
+static uint64_t look_ns;
+static int looks_count;
+
+static bool is_there_at_the_third_look(const void *ctx) {
+  look_ns = vsi_monotonic_ns() + 1;
+  return ++looks_count > 2;
+}
+
+/* Like a thread of a process that was stopped (SIGSTOP) beyond the time: it wakes up late, and so does the thread that
+ * has the connection. */
+static void thread_that_wakes_up_late_waits_once_more(void **state) {
+  vsi_thread_line line = {0};
+  vsi_mutex lock = VSI_MUTEX_INITIALIZER(VSI_LOCK_SQLITE_POOL);
+  const uint64_t until_ns = vsi_monotonic_ns() - VSI_LINE_LATE_NS;
+  vsi_mutex_lock(&lock);
+  assert_true(vsi_line_wait_locked(&line, &lock, until_ns, &look_ns, is_there_at_the_third_look, NULL));
+  vsi_mutex_unlock(&lock);
 }
 
 typedef struct worker {
@@ -488,19 +502,16 @@ static void *work(void *ctx) {
   for (int i = 0; i < 100; i++) {
     vestry_sql_transaction *transaction;
     int64_t found;
-    if ((w->seed + (unsigned)i) % 3) {
-      assert_int_equal(vestry_sql_begin(w->l->pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
-      assert_int_equal(
-          vestry_sql_run(transaction, "SELECT x FROM t WHERE id = 0", NULL, vestry_sql_row_integer, &found), VESTRY_OK);
+    const bool writes = (w->seed + (unsigned)i) % 3;
+    assert_int_equal(vestry_sql_begin(w->l->pool, writes ? VESTRY_SQL_WRITE : VESTRY_SQL_READ, &transaction),
+                     VESTRY_OK);
+    assert_int_equal(vestry_sql_run(transaction, "SELECT x FROM t WHERE id = 0", NULL, vestry_sql_row_integer, &found),
+                     VESTRY_OK);
+    if (writes)
       assert_int_equal(
           vestry_sql_run(transaction, "UPDATE t SET x = ? WHERE id = 0", VESTRY_LIST(found + 1), NULL, NULL),
           VESTRY_OK);
-      if (i % 10 == 0) sched_yield();
-    } else {
-      assert_int_equal(vestry_sql_begin(w->l->pool, VESTRY_SQL_READ, &transaction), VESTRY_OK);
-      assert_int_equal(
-          vestry_sql_run(transaction, "SELECT x FROM t WHERE id = 0", NULL, vestry_sql_row_integer, &found), VESTRY_OK);
-    }
+    if (i % 10 == 0) sched_yield();
     assert_int_equal(vestry_sql_end(transaction, VESTRY_OK), VESTRY_OK);
   }
   return NULL;
@@ -765,6 +776,7 @@ int main(void) {
       cmocka_unit_test(read_checkout_is_no_snapshot),
       cmocka_unit_test(commit_callback_runs_after_each_commit),
       cmocka_unit_test(waits_for_a_connection_are_bounded),
+      cmocka_unit_test(thread_that_wakes_up_late_waits_once_more),
       cmocka_unit_test(many_threads_share_two_connections),
       cmocka_unit_test(schema_is_upgraded_and_later_version_rejected),
       cmocka_unit_test(created_files_have_file_mode),

@@ -145,15 +145,6 @@ bool vsi_sqlite_pool_has_free(vsi_sqlite_pool *pool) {
   return has_free;
 }
 
-static bool is_there_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, bool takes_stuck) {
-  return what == VSI_SQLITE_GIVEN_TURN ? !pool->is_written
-                                       : free_locked(pool, what == VSI_SQLITE_GIVEN_ASIDE, takes_stuck) != NULL;
-}
-
-static void wake_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what) {
-  vsi_line_wake_locked(&pool->lines[what]);
-}
-
 typedef struct wish {
   vsi_sqlite_pool *pool;
   vsi_sqlite_given what;
@@ -162,7 +153,9 @@ typedef struct wish {
 
 static bool is_granted(const void *ctx) {
   const wish *of = ctx;
-  return is_there_locked(of->pool, of->what, of->takes_stuck);
+  return of->what == VSI_SQLITE_GIVEN_TURN
+             ? !of->pool->is_written
+             : free_locked(of->pool, of->what == VSI_SQLITE_GIVEN_ASIDE, of->takes_stuck) != NULL;
 }
 
 /* Wait until it is available; false: the time is over.
@@ -178,7 +171,7 @@ static bool wait_locked(vsi_sqlite_pool *pool, vsi_sqlite_given what, bool takes
 
 static void give_turn_locked(vsi_sqlite_pool *pool) {
   pool->is_written = false;
-  wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
+  vsi_line_wake_locked(&pool->lines[VSI_SQLITE_GIVEN_TURN]);
 }
 
 static int control(const vsi_sqlite_conn *conn, vsi_sqlite_control which) {
@@ -208,7 +201,7 @@ static void give_back_locked(vsi_sqlite_conn *conn) {
   pool->has_stuck |= conn->is_stuck;
   pool->stats.checked_out_count--;
   if (was_writing) give_turn_locked(pool);
-  wake_locked(pool, conn->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION);
+  vsi_line_wake_locked(&pool->lines[conn->is_aside ? VSI_SQLITE_GIVEN_ASIDE : VSI_SQLITE_GIVEN_CONNECTION]);
 }
 
 /* Release a connection: this thread no longer has it. */
@@ -255,7 +248,7 @@ static vsi_sqlite_conn *take_locked(vsi_sqlite_pool *pool, bool is_aside, bool t
     check_out_locked(conn);
     pool->stats.checkouts_count++;
   }
-  if (pool->lines[what].first && is_there_locked(pool, what, false)) wake_locked(pool, what);
+  if (pool->lines[what].first && is_granted(&(wish){pool, what, false})) vsi_line_wake_locked(&pool->lines[what]);
   return conn;
 }
 
@@ -343,7 +336,7 @@ static vestry_err take_turn(vsi_sqlite_pool *pool, bool is_aside, vsi_sqlite_con
     if (!conn) conn = take_locked(pool, is_aside, false, &until_ns);
     if (!conn) give_turn_locked(pool);
   } else if (!pool->is_written) {
-    wake_locked(pool, VSI_SQLITE_GIVEN_TURN);
+    vsi_line_wake_locked(&pool->lines[VSI_SQLITE_GIVEN_TURN]);
   }
   if (!has_one && !conn) pool->stats.refused_count++;
   vsi_mutex_unlock(&pool->lock);
