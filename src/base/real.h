@@ -3,6 +3,7 @@
 #ifndef VSI_BASE_REAL_H
 #define VSI_BASE_REAL_H
 
+#include <locale.h>
 #include <stddef.h>
 
 #include "vestry/host.h"
@@ -15,8 +16,13 @@ VESTRY_API size_t vsi_real_write(double number, char text[VSI_REAL_BYTES]);
 /* Read a number as strtod does in the C locale, whose decimal point is '.'. */
 VESTRY_API double vsi_real_read(const char *text, char **ret_end);
 
-/* Replace the decimal point of the locale by '.' in a number that printf has written. The decimal point, of one byte or
- * several, is the part that is neither digit, letter nor sign. Returns the new length. */
-VESTRY_API size_t vsi_real_set_point(char *text, size_t len);
+/* Write a number with this number of digits. Returns its length. */
+VESTRY_API size_t vsi_real_digits(double number, int digits, char text[VSI_REAL_BYTES]);
+
+/* Enter the C locale on this thread, in which printf and strtod have the decimal point '.'; uselocale of the result
+ * leaves it. */
+static inline locale_t vsi_c_locale_enter(void) {
+  return uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0)); /* a constant of the C library */
+}
 
 #endif

@@ -1,56 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* The formats of vestry/html.h. The compiler checks them like printf's, so they have the same meaning. But integers are
- * written here, and the decimal point of other numbers is replaced, because printf's numbers follow the locale. */
+/* The formats of vestry/html.h. The compiler checks them like printf's, so they have the same meaning. printf writes
+ * the numbers, in the C locale. */
 #include "html/format.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/ascii.h"
+#include "base/buffer.h"
 #include "base/real.h"
 #include "base/utf8.h"
 
 enum { MAX_WIDTH = 1000 };
 
 /* Bytes of the longest number: the largest double has 309 digits before its point. */
-enum { MAX_DIGITS = 320 + MAX_WIDTH };
+enum { MAX_DIGITS = 320 + MAX_WIDTH, NUMBER_BYTES = 24 };
 
 typedef vsi_conversion conversion;
 typedef vsi_format_reader reader;
 
 /* ---------------------------------------------------------------------------------------------------- numbers ----- */
-
-/* Write a number with the width and flags of its conversion. prefix: sign or 0x. */
-static void put_number(reader *r, const conversion *c, const char *prefix, const char *body, size_t body_len,
-                       bool zero_fill) {
-  size_t len = strlen(prefix) + body_len, fill = (size_t)c->width > len ? (size_t)c->width - len : 0;
-  char filling[MAX_WIDTH];
-  memset(filling, zero_fill && !c->minus ? '0' : ' ', fill);
-  if (!c->minus && !zero_fill) r->sink->literal(r->html, filling, fill);
-  r->sink->literal(r->html, prefix, len - body_len);
-  if (!c->minus && zero_fill) r->sink->literal(r->html, filling, fill);
-  r->sink->literal(r->html, body, body_len);
-  if (c->minus) r->sink->literal(r->html, filling, fill);
-}
-
-static const char *sign_of(const conversion *c, bool negative) {
-  return negative ? "-" : c->plus ? "+" : c->space ? " " : "";
-}
-
-static void put_integer(reader *r, const conversion *c, uintmax_t number, bool negative) {
-  static const char lower[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
-  const char *digits = c->letter == 'X' ? upper : lower, *prefix = sign_of(c, negative);
-  unsigned base = c->letter == 'x' || c->letter == 'X' ? 16 : 10;
-  if (base == 16) prefix = c->alternate && number ? (c->letter == 'X' ? "0X" : "0x") : "";
-  char body[MAX_DIGITS], *end = body + sizeof body, *first = end;
-  if (base == 10)
-    for (; number; number /= 10) *--first = (char)('0' + number % 10); /* division by a constant is fast */
-  else
-    for (; number; number /= 16) *--first = digits[number % 16];
-  int least = c->precision == VSI_NO_PRECISION ? 1 : c->precision;
-  while (end - first < least) *--first = '0';
-  put_number(r, c, prefix, first, (size_t)(end - first), c->zero && c->precision == VSI_NO_PRECISION);
-}
 
 intmax_t vsi_format_next_signed(reader *r, vsi_length len) {
   switch (len) {
@@ -79,22 +48,36 @@ uintmax_t vsi_format_next_unsigned(reader *r, vsi_length len) {
   }
 }
 
-static void put_double(reader *r, const conversion *c, double number) {
-  bool is_finite = number - number == 0, negative = __builtin_signbit(number) != 0;
-  if (negative) number = -number;
-  char body[MAX_DIGITS];
-  int precision = c->precision == VSI_NO_PRECISION ? 6 : c->precision, len;
-  if (c->letter == 'f')
-    len = c->alternate ? snprintf(body, sizeof body, "%#.*f", precision, number)
-                       : snprintf(body, sizeof body, "%.*f", precision, number);
-  else
-    len = c->alternate ? snprintf(body, sizeof body, "%#.*g", precision, number)
-                       : snprintf(body, sizeof body, "%.*g", precision, number);
-  if (len < 0 || (size_t)len >= sizeof body) {
+/* The arguments of a conversion of a number are checked, so printf can write it. It gets them in the widest type. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+static void put_number(reader *r, const conversion *c) {
+  const bool is_signed = c->letter == 'd' || c->letter == 'i', is_real = c->letter == 'f' || c->letter == 'g';
+  char spec[24], text[MAX_DIGITS];
+  snprintf(spec, sizeof spec, "%%%s%s%s%s%s*.*%s%c", c->minus ? "-" : "", c->plus ? "+" : "", c->space ? " " : "",
+           c->zero ? "0" : "", c->alternate ? "#" : "", is_real ? "" : "j", c->letter);
+  const locale_t before = vsi_c_locale_enter();
+  const int len = is_real ? snprintf(text, sizeof text, spec, c->width, c->precision, va_arg(r->arguments, double))
+                  : is_signed
+                      ? snprintf(text, sizeof text, spec, c->width, c->precision, vsi_format_next_signed(r, c->len))
+                      : snprintf(text, sizeof text, spec, c->width, c->precision, vsi_format_next_unsigned(r, c->len));
+  uselocale(before);
+  if (len < 0 || (size_t)len >= sizeof text)
     vsi_html_fail(r->html, VESTRY_NO_MEMORY, "out of memory for a number");
-    return;
-  }
-  put_number(r, c, sign_of(c, negative), body, vsi_real_set_point(body, (size_t)len), c->zero && is_finite);
+  else
+    r->sink->literal(r->html, text, (size_t)len);
+}
+#pragma GCC diagnostic pop
+
+/* Write an integer without flags, as most are. */
+static void put_count(reader *r, const conversion *c) {
+  char text[NUMBER_BYTES];
+  vsi_writer writer = {.to = text};
+  if (c->letter == 'u')
+    vsi_put_uint(&writer, vsi_format_next_unsigned(r, c->len));
+  else
+    vsi_put_int(&writer, vsi_format_next_signed(r, c->len));
+  r->sink->literal(r->html, text, writer.len);
 }
 
 /* ------------------------------------------------------------------------------------------------------ texts ----- */
@@ -202,20 +185,15 @@ const char *vsi_format_read(reader *r, conversion *c) {
 }
 
 void vsi_format_put(reader *r, const conversion *c) {
-  intmax_t number;
+  const bool is_plain = !c->width && c->precision == VSI_NO_PRECISION && !c->plus && !c->space;
   switch (c->letter) {
-  case 'd':
-  case 'i':
-    number = vsi_format_next_signed(r, c->len);
-    put_integer(r, c, number < 0 ? 0 - (uintmax_t)number : (uintmax_t)number, number < 0);
-    break;
-  case 'u':
-  case 'x':
-  case 'X': put_integer(r, c, vsi_format_next_unsigned(r, c->len), false); break;
-  case 'f':
-  case 'g': put_double(r, c, va_arg(r->arguments, double)); break;
   case 'c': put_char(r, c, va_arg(r->arguments, int)); break;
-  default: put_text(r, c, va_arg(r->arguments, const char *)); break;
+  case 's': put_text(r, c, va_arg(r->arguments, const char *)); break;
+  default:
+    if (is_plain && (c->letter == 'd' || c->letter == 'u'))
+      put_count(r, c);
+    else
+      put_number(r, c);
   }
 }
 

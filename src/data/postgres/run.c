@@ -220,15 +220,14 @@ static vestry_err sql_act(vestry_sql_pool *is, vestry_sql_kind kind, vestry_sql_
 
 /* -------------------------------------------------------------------------------------------------- values -------- */
 
-enum { FEW_BYTES = 1024, NUMBER_BYTES = 32, SHOWN_BYTES = 400, BYTEA = 17 /* the type's oid, BYTEAOID */ };
+enum { FEW_BYTES = 1024, NUMBER_BYTES = VSI_REAL_BYTES, SHOWN_BYTES = 400, BYTEA = 17 /* the type's oid, BYTEAOID */ };
 
 static void write_number(double number, char text[NUMBER_BYTES]) {
   if (number - number != 0) {
     snprintf(text, NUMBER_BYTES, "%s", number > 0 ? "Infinity" : number < 0 ? "-Infinity" : "NaN");
     return;
   }
-  const int len = snprintf(text, NUMBER_BYTES, "%.17g", number);
-  text[vsi_real_set_point(text, (size_t)len)] = '\0';
+  (void)vsi_real_digits(number, 17, text);
 }
 
 /* Return the memory that a value needs: its pointer and its text. A text is not copied. Bytes have the format \x and
