@@ -11,7 +11,7 @@
 
 /* ----------------------------------------------------------------------------- the contract ---------------------- */
 
-enum { CONNECTIONS = 4 /* in a node's pool */, HISTORIES = 10 };
+enum { CONNECTIONS = 4 /* in a node's pool */, HISTORIES = 4 };
 
 static uint64_t disturbances_count; /* of the current database */
 

@@ -154,8 +154,7 @@ static void run_level(vestry_postgres_level level, bool is_bounded, const char *
   tally t = {0};
   uint64_t seed = number_of("VESTRY_SEED", 1), commits = number_of("VESTRY_COMMITS", 1);
   bool is_true = true;
-  const int short_steps = STEPS_AN_APPLICATION * (level == VESTRY_POSTGRES_READS && !is_bounded ? 2 : 1);
-  const int steps = getenv("VESTRY_COMMITS") ? STEPS_A_WORLD : short_steps;
+  const int steps = getenv("VESTRY_COMMITS") ? STEPS_A_WORLD : STEPS_AN_APPLICATION;
   while (t.commits < commits && is_true) is_true = run_world(seed++, level, is_bounded, steps, &t);
   print_message("%s: %" PRIu64 " commits, %" PRIu64 " results changed, %" PRIu64 " renders, of these %" PRIu64
                 " for nothing; whole 0; missed %" PRIu64 "; next seed %" PRIu64 "\n",

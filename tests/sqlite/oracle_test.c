@@ -15,7 +15,7 @@
 #include "sqlite/level.h"
 #include "sqlite/oracle.h"
 
-enum { STEPS_A_WORLD = 400, COMMITS_SHORT = 6000, COMMITS_LOOKED = 1000, COMMITS_BOUNDED = 3000 };
+enum { STEPS_A_WORLD = 400, COMMITS_SHORT = 2000, COMMITS_LOOKED = 800, COMMITS_BOUNDED = 1200 };
 
 typedef enum circumstances { USUAL, LOOKED, BOUNDED } circumstances;
 
