@@ -9,7 +9,7 @@
 
 #include "html/tag.h"
 
-/* What is open around a tag. */
+/* The elements that are open around a tag. */
 enum {
   /* the innermost element */
   VSI_IN_TABLE = 1,
@@ -63,7 +63,7 @@ typedef struct vsi_element {
 /* Return the element of this name, ignoring case; without a name: any that has no special rules. */
 const vsi_element *vsi_element_of(vestry_slice name);
 
-/* Return whether the parser opens the element where its start tag is, and closes no other. around: what is open */
+/* Return whether the parser opens the element where its start tag is, and closes no other. around: the open elements */
 static inline bool vsi_element_fits(const vsi_element *element, uint32_t around) {
   if (around & (VSI_IN_MATH | VSI_IN_MATH_POINT) && element->traits & VSI_IS_MATH_ODD) return false;
   if (around & VSI_READS_FOREIGN) return !(element->traits & VSI_BREAKS_OUT);

@@ -24,7 +24,7 @@ static inline void vsi_line_wake_locked(const vsi_thread_line *line) {
   if (line->first) pthread_cond_signal(&line->first->condition);
 }
 
-/* A thread that wakes up so much later than its time was in a process, or on a machine, that stood still. */
+/* A thread that wakes up later than its time by this was in a process, or on a machine, that stood still. */
 #define VSI_LINE_LATE_NS UINT64_C(100000000)
 
 /* Wait until this thread is the first of the queue and is_there returns true. A thread that wakes up late waits for a
