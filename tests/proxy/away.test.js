@@ -130,11 +130,14 @@ async function measure(t, make, fault) {
 
 for (const kind of Object.keys(OURS))
   for (const fault of FAULTS) {
-    if (kind === 'lighttpd' && fault === FAULTS[2]) continue; // it sends requests to the node further on, for minutes
-    test(`${kind}: ${fault}, and each tab receives events again`, async (t) => {
-      const { late } = await measure(t, OURS[kind], fault);
-      assert.ok(Math.max(...late) <= 3, `requests of a tab that failed although a node listens: ${Math.max(...late)}`);
-    });
+    if (kind === 'lighttpd' && fault === FAULTS[2]) { // it does not detect this (docs/guide/proxies.md)
+      if (process.env.AWAY) test(`${kind}: ${fault}`, (t) => measure(t, OURS[kind], fault));
+    } else {
+      test(`${kind}: ${fault}, and each tab receives events again`, async (t) => {
+        const { late } = await measure(t, OURS[kind], fault);
+        assert.ok(Math.max(...late) <= 3, `requests of a tab that failed although a node listens: ${Math.max(...late)}`);
+      });
+    }
     if (process.env.AWAY === 'shortest')
       test(`${kind}, the shortest configuration: ${fault}`, (t) => measure(t, SHORTEST[kind], fault));
   }
