@@ -554,8 +554,11 @@ vestry_err vestry_browser_poll(vestry_browser_page *const *pages, size_t count, 
   size_t used = 0, at = 0;
   const uint64_t now_ns = vsi_now_ns(host);
   for (size_t i = 0; i < count; i++) {
-    for (size_t j = 0; j < pages[i]->streams_count; j++)
-      polled[used++] = (struct pollfd){.fd = vsi_remote_socket(pages[i]->streams[j].exchange), .events = POLLIN};
+    for (size_t j = 0; j < pages[i]->streams_count; j++) {
+      const int socket = vsi_remote_socket(pages[i]->streams[j].exchange);
+      polled[used++] = (struct pollfd){.fd = socket, .events = POLLIN};
+      if (socket < 0) timeout_ms = 0; /* its end was read behind the last look of take_streams */
+    }
     if (!pages[i]->again_ns) continue;
     const uint64_t left_ms = pages[i]->again_ns > now_ns ? (pages[i]->again_ns - now_ns) / 1000000 + 1 : 0;
     if (left_ms < timeout_ms) timeout_ms = left_ms;
@@ -563,7 +566,8 @@ vestry_err vestry_browser_poll(vestry_browser_page *const *pages, size_t count, 
   (void)poll(polled, used, timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms);
   for (size_t i = 0; i < count; i++) {
     ret_arrived[i] = pages[i]->again_ns && pages[i]->again_ns <= vsi_now_ns(host);
-    for (size_t j = 0; j < pages[i]->streams_count; j++) ret_arrived[i] |= polled[at++].revents != 0;
+    for (size_t j = 0; j < pages[i]->streams_count; j++, at++)
+      ret_arrived[i] |= polled[at].fd < 0 || polled[at].revents;
   }
   vsi_free(host, polled);
   return VESTRY_OK;

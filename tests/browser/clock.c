@@ -6,7 +6,6 @@
  *   POST /ends/{ms}     the live countdown ends at this time
  *   POST /ahead/{ms}    the server's clock is ahead by this time from now on
  *   GET /early          buttons and forms; POST /say/{word} and POST /say append what they got to GET /said */
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>

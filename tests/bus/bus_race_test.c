@@ -4,7 +4,6 @@
  * argument of a subscriber is freed at its end, so sanitizers detect late calls. */
 #include "app/bus/bus.h"
 
-#include <sched.h>
 #include <stdlib.h>
 
 #include "connection/probe.h"

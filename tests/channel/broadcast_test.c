@@ -2,8 +2,6 @@
 /* K12: channels by key: their members, from joining to leaving, and the end of a channel. */
 #include "vestry/channel.h"
 
-#include <stdlib.h>
-
 #include "channel/channel.h"
 #include "serve/wire.h"
 #include "vestry/dispatch.h"

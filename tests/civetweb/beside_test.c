@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* vestry beside others in one server: the program's own handlers, registered in any order, and other instances. */
 #include <civetweb.h>
-#include <sched.h>
 #include <stdlib.h>
 
 #include "adapter/civetweb/adapter.h"

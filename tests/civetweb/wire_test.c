@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The wire format: the contract, and the specifics of civetweb: its own paths, kept connections, requests that are too
- * large or too slow. */
+ * large. */
 #include <civetweb.h>
 #include <sys/resource.h>
 #include <sys/socket.h>

@@ -3,7 +3,6 @@
 #include "coding/coder.h"
 
 #include <pthread.h>
-#include <sched.h>
 
 #include "base/memory.h"
 #include "connection/connection.h"

@@ -2,12 +2,8 @@
 /* The wire format: the contract, and the specifics of libmicrohttpd: QUERY, settings, and allocation failures. */
 #include "adapter/microhttpd/adapter.h"
 
-#include <netinet/in.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "microhttpd/server.h"
 #include "microhttpd/tls.h"

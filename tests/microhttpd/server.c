@@ -2,7 +2,6 @@
 #include "microhttpd/server.h"
 
 #include <dirent.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -2,7 +2,6 @@
 /* Live pages under failures: no memory, blocked streams, renders that fail or hang, streams that end at any moment.
  * After the failure, each page shows the current content. */
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 

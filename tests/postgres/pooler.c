@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "postgres/pooler.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>

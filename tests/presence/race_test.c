@@ -2,7 +2,6 @@
 /* Presence with threads: whatever the order, the reported changes are consistent, and the counts are exact in the
  * end. */
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 

@@ -2,7 +2,6 @@
 #include "runtime/actor.h"
 
 #include <pthread.h>
-#include <sched.h>
 
 #include "runtime/latch.h"
 #include "runtime/runtime.h"

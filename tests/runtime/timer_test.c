@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* vestry_timer: callbacks, periods, and the end of a timer. */
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 

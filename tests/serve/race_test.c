@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads serve, dispatch, close and stop at the same time. In every order the counters add up, and each keep policy
  * holds. */
-#include <sched.h>
 #include <stdlib.h>
 
 #include "instance/instance.h"

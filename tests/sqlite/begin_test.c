@@ -2,7 +2,6 @@
 /* Start-up on a database again and again: in whatever state the database was left, a program that opens it can
  * follow it. */
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mount.h>

@@ -2,7 +2,6 @@
 /* The border of the process: several processes write, read and checkpoint one file, are stopped within a checkpoint or
  * in the queue, and are killed. No committed row is lost, no write is refused, and the WAL stays bounded. */
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "vestry/testing/memory.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "support/test.h"

@@ -2,8 +2,6 @@
 #include "adapter/web/gate.h"
 #include "base/wait.h"
 
-#include <time.h>
-
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/instance.h"

@@ -12,12 +12,8 @@ typedef struct exchange {
 
 /* ---- the server -------------------------------------------------------------------------------------------------- */
 
-enum {
-  SILENT_MS = 10000,
-  STALLED_MS = 300000,
-  BODY_BYTES = 4 << 20
-}; /* libmicrohttpd may miss the end of a body that
-                                                                         breaks off */
+/* libmicrohttpd may miss the end of a body that breaks off. */
+enum { SILENT_MS = 10000, STALLED_MS = 300000, BODY_BYTES = 4 << 20 };
 
 static void *start(const vestry_options *options, unsigned room) {
   vsi_server *s = calloc(1, sizeof *s);
