@@ -331,25 +331,22 @@ static void exhausted_pool_returns_limit(void **state) {
 
 static void limit_narrow(int limit) {
   char sql[64];
-  snprintf(sql, sizeof sql, "ALTER ROLE narrow CONNECTION LIMIT %d", limit);
+  snprintf(sql, sizeof sql, "ALTER ROLE site CONNECTION LIMIT %d", limit);
   postgres_server_run(shop_server(), sql);
 }
 
 /* Open a pool whose role may have no more than that many connections. */
 static void begin_narrow(shop *s, int limit, vestry_postgres_pool_options options) {
-  char url[256];
   memset(s, 0, sizeof *s);
   test_host_init(&s->th);
-  postgres_server_run(shop_server(), "DROP ROLE IF EXISTS narrow; CREATE ROLE narrow LOGIN");
   limit_narrow(limit);
-  snprintf(url, sizeof url, "host=%s port=%d user=narrow dbname=postgres", shop_server()->folder, shop_server()->port);
-  options.url = url;
+  options.url = shop_site_url();
   assert_int_equal(shop_open(s, options), VESTRY_OK);
 }
 
 static void end_narrow(shop *s) {
   shop_end(s);
-  postgres_server_run(shop_server(), "DROP ROLE narrow");
+  limit_narrow(-1);
 }
 
 static vestry_err sleep_shortly(vestry_sql_transaction *transaction, void *ctx) {

@@ -19,7 +19,7 @@ static int64_t now_ms(void *ctx) {
 
 static void make(void) {
   shop_clear();
-  postgres_server_run(shop_server(), "CREATE TABLE report(title text)");
+  postgres_server_run(shop_server(), "CREATE TABLE report(title text); GRANT ALL ON report TO site");
   is_made = true;
 }
 
@@ -36,7 +36,7 @@ typedef struct node {
 static vestry_err open_pool(const vestry_host *host, vestry_sql_pool **ret_pool) {
   return vestry_postgres_pool_create(
       &(vestry_postgres_pool_options){
-          .host = host, .url = shop_server()->url, .connections_count = 4, .wait_ms = 60000, .retry_ms = 1},
+          .host = host, .url = shop_site_url(), .connections_count = 4, .wait_ms = 60000, .retry_ms = 1},
       ret_pool);
 }
 
@@ -54,7 +54,7 @@ static vestry_forms_storage *open_node(form_suite *s) {
   }
   assert_int_equal(open_pool(&s->on.th.host, &n->pool), VESTRY_OK);
   assert_int_equal(open_forms(n->pool, &n->stored), VESTRY_OK);
-  strangers_act("vestry_form", ++opened_count);
+  (void)strangers_act("vestry_form", ++opened_count, STRANGER_READS | STRANGER_WRITES);
   return n->stored;
 }
 

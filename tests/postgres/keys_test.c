@@ -34,20 +34,6 @@ static void key_is_stored_once(void **state) {
   test_host_assert_clean(&th);
 }
 
-/* Each member of a key counts. */
-static void keys_differ_by_each_part(void **state) {
-  const vsi_postgres_key is = {16400, 3, 5, VSI_POSTGRES_ROW};
-  vsi_postgres_keys set = {.count = 0};
-  test_host_init(&th);
-  assert_int_equal(vsi_postgres_keys_add(&set, &th.host, is), VESTRY_OK);
-  assert_false(vsi_postgres_keys_have(&set, (vsi_postgres_key){16401, 3, 5, VSI_POSTGRES_ROW}));
-  assert_false(vsi_postgres_keys_have(&set, (vsi_postgres_key){16400, 4, 5, VSI_POSTGRES_ROW}));
-  assert_false(vsi_postgres_keys_have(&set, (vsi_postgres_key){16400, 3, 6, VSI_POSTGRES_ROW}));
-  assert_false(vsi_postgres_keys_have(&set, (vsi_postgres_key){16400, 3, 5, VSI_POSTGRES_ROWS}));
-  vsi_postgres_keys_clear(&set, &th.host);
-  test_host_assert_clean(&th);
-}
-
 /* A commit has one key for each sixteen rows of a block. */
 static void written_rows_share_keys(void **state) {
   enum { ROWS = 300 };
@@ -97,7 +83,6 @@ static void allocation_failure_leaves_the_set_unchanged(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(key_is_stored_once),
-      cmocka_unit_test(keys_differ_by_each_part),
       cmocka_unit_test(written_rows_share_keys),
       cmocka_unit_test(allocation_failure_leaves_the_set_unchanged),
   };

@@ -26,8 +26,8 @@ MUTATIONS = {
     "ring": ("index.c", "if (!vsi_postgres_snapshot_sees(snapshot, c->xid) && matches(c, of)) return true;",
              "(void)of;\n    (void)snapshot;"),
     "written": ("keys.c", "has->offset | key.offset", "has->offset"),
-    "over": ("transactions.c", "key = (vsi_postgres_key){.relation = key.relation, .kind = VSI_POSTGRES_FILE};\n    error",
-             "continue;\n    error"),
+    "over": ("transactions.c", "error = add(all, &files, key.kind == VSI_POSTGRES_DEFINITION ? key : file_of(key));",
+             "(void)key;"),
     "whole": ("database.c", "if (entry == VSI_POSTGRES_WHOLE) depend(database, render, VSI_POSTGRES_EVERYTHING);", ";"),
     "images": ("wal.c", "if (!take_block(&bytes, wal->is.format, before, &record->blocks[id], &rest)) return false;",
                "bool has_image = *bytes.at & BLOCK_HAS_IMAGE;\n"

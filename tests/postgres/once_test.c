@@ -473,22 +473,6 @@ static void corrupt_row_gets_500_and_runs_nothing(void **state) {
   once_close(&one);
 }
 
-static void restart_keeps_the_answer(void **state) {
-  once_node one;
-  once_nonce nonce;
-  once_clear();
-  once_open(&one, (vestry_once_options){0});
-  once_nonce_of(&one, nonce);
-  assert_string_equal(once_post(&one, nonce), "201 made 1 ");
-  once_close(&one);
-  postgres_server_kill(shop_server());
-  postgres_server_start(shop_server(), NULL);
-  once_open(&one, (vestry_once_options){0});
-  assert_string_equal(once_post(&one, nonce), "201 made 1 ");
-  assert_int_equal(once_contract_action.done, 1);
-  once_close(&one);
-}
-
 /* The application commits asynchronously, so a crash may lose its commits, but not the owner of a submission. */
 static void submission_survives_a_crash_with_asynchronous_commit(void **state) {
   static const char *const settings[] = {"synchronous_commit=off", "wal_writer_delay=10s", NULL};
@@ -507,20 +491,6 @@ static void submission_survives_a_crash_with_asynchronous_commit(void **state) {
   while (strcmp(reply = once_post(&living, nonce), "409 Th") != 0) assert_string_equal(reply, "503 no");
   assert_int_equal(once_contract_action.done, 1);
   close_dead_and_running(&dead, &living);
-}
-
-static void unreachable_server_gets_503(void **state) {
-  once_node one;
-  once_nonce nonce;
-  once_clear();
-  once_open(&one, (vestry_once_options){0});
-  once_nonce_of(&one, nonce);
-  postgres_server_kill(shop_server());
-  assert_string_equal(once_post(&one, nonce), "503 no");
-  assert_int_equal(once_contract_action.done, 0);
-  postgres_server_start(shop_server(), NULL);
-  while (strcmp(once_post(&one, nonce), "201 made 1 ") != 0) assert_int_equal(once_contract_action.done, 0);
-  once_close(&one);
 }
 
 /* A reader of the database learns neither the nonce nor the answer; a changed answer is rejected. */
@@ -637,9 +607,7 @@ int main(void) {
       cmocka_unit_test(answer_after_the_lease_is_stored),
       cmocka_unit_test(corrupt_row_gets_500_and_runs_nothing),
       cmocka_unit_test(late_run_cannot_store_its_answer),
-      cmocka_unit_test(restart_keeps_the_answer),
       cmocka_unit_test(submission_survives_a_crash_with_asynchronous_commit),
-      cmocka_unit_test(unreachable_server_gets_503),
       cmocka_unit_test(rows_contain_neither_nonce_nor_answer),
       cmocka_unit_test(nameless_scope_evicts_no_submission),
       cmocka_unit_test(expired_and_excess_submissions_are_deleted),

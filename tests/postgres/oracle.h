@@ -51,7 +51,7 @@ typedef struct oracle_writer {
   bool is_open, is_late; /* late: its commit is in the WAL, but not visible */
   bool has_written;      /* in this transaction */
   unsigned savepoints;
-  const struct oracle_strange *holds; /* a stranger only */
+  const struct stranger *holds; /* a stranger only */
 } oracle_writer;
 
 typedef struct oracle_world {

@@ -42,7 +42,7 @@ const char oracle_schema[] =
     "CREATE FUNCTION caught_view(g int) RETURNS bigint LANGUAGE plpgsql AS $$DECLARE n bigint; BEGIN BEGIN SELECT "
     "count(*) INTO n FROM va WHERE grp = g; PERFORM 1 / (n % 2); RETURN n; EXCEPTION WHEN division_by_zero THEN RETURN "
     "-1; END; END$$;"
-    "GRANT USAGE ON SCHEMA public TO site; GRANT SELECT ON ALL TABLES IN SCHEMA public TO site; CREATE SCHEMA aside;"
+    "GRANT USAGE ON SCHEMA public TO site; GRANT SELECT ON ALL TABLES IN SCHEMA public TO site;"
     "ANALYZE";
 
 static const char *const queries[] = {
@@ -97,6 +97,8 @@ void oracle_write_sql(oracle_world *w, const char *form, char sql[ORACLE_SQL_BYT
   for (; *form && len < ORACLE_SQL_BYTES - 12; form++) {
     if (*form != '@')
       sql[len++] = *form;
+    else if (form[1] == 't')
+      sql[len++] = 'c', form++;
     else
       len += (size_t)snprintf(sql + len, ORACLE_SQL_BYTES - len, "%u", all.of[*++form & 127]);
   }

@@ -5,45 +5,6 @@
 #include "postgres/strangers.h"
 #include "support/until.h"
 
-enum {
-  LOUD = 1,     /* reads of pages may fail until its end */
-  SESSIONS = 2, /* only new sessions have it */
-  ALONE = 4,    /* one at a time */
-};
-
-typedef struct oracle_strange {
-  const char *begin, *end; /* begin NULL: a setting of the role */
-  unsigned is;
-} oracle_strange;
-
-static const oracle_strange rows[] = {
-    {"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM a", "COMMIT", 0},
-    {"BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT sum(n) FROM a; UPDATE c SET v = v + 1 WHERE k = @g", "COMMIT", 0},
-    {"BEGIN; INSERT INTO c VALUES(@x + 1000, 1)", "ROLLBACK", 0},
-    {"SELECT pg_advisory_lock(130178100785785), pg_advisory_lock(@n)", "SELECT pg_advisory_unlock_all()", 0},
-    {"BEGIN; SELECT 1 FROM a WHERE grp = @g FOR UPDATE; SELECT 1 FROM c FOR KEY SHARE", "COMMIT", 0},
-    {"BEGIN; LOCK TABLE a, c IN SHARE ROW EXCLUSIVE MODE", "COMMIT", 0},
-    {"BEGIN; LOCK TABLE c IN ACCESS EXCLUSIVE MODE", "COMMIT", LOUD},
-    {"BEGIN; LOCK TABLE pg_class, pg_attribute IN SHARE ROW EXCLUSIVE MODE", "ROLLBACK", 0},
-    {"BEGIN; UPDATE c SET v = v + 1 WHERE k = @g; PREPARE TRANSACTION 'held'", "COMMIT PREPARED 'held'", 0},
-    {"BEGIN; DELETE FROM p WHERE k < @n; PREPARE TRANSACTION 'vain'", "ROLLBACK PREPARED 'vain'", 0},
-    {"BEGIN; ALTER TABLE a ADD COLUMN y@x int DEFAULT 3", "COMMIT", LOUD},
-    {"ALTER TABLE c RENAME COLUMN v TO w", "ALTER TABLE c RENAME COLUMN w TO v", LOUD | ALONE},
-    {"BEGIN; ALTER TABLE b RENAME COLUMN v TO w; UPDATE b SET w = w + 1", "ROLLBACK", LOUD},
-    {"ALTER TABLE c SET SCHEMA aside", "ALTER TABLE aside.c SET SCHEMA public", LOUD | ALONE},
-    {"ALTER TABLE p DETACH PARTITION p0; UPDATE p0 SET v = v + 1",
-     "ALTER TABLE p ATTACH PARTITION p0 FOR VALUES FROM (0) TO (100)", 0},
-    {"ALTER TABLE c SET SCHEMA aside; CREATE TABLE c (LIKE aside.c INCLUDING ALL); INSERT INTO c SELECT k, v + 1 FROM "
-     "aside.c; GRANT SELECT ON c TO site",
-     "DROP TABLE c; ALTER TABLE aside.c SET SCHEMA public", ALONE},
-    {"REVOKE SELECT ON a, c FROM site", "GRANT SELECT ON a, c TO site", LOUD | ALONE},
-    {"REVOKE USAGE ON SCHEMA public FROM site", "GRANT USAGE ON SCHEMA public TO site", LOUD | SESSIONS},
-    {"ALTER ROLE site NOLOGIN", "ALTER ROLE site LOGIN", LOUD | SESSIONS},
-    {"ALTER ROLE site NOREPLICATION", "ALTER ROLE site REPLICATION", LOUD | SESSIONS},
-    {NULL, "ALTER ROLE site IN DATABASE postgres RESET ALL", SESSIONS},
-    {NULL, "ALTER ROLE site IN DATABASE postgres RESET ALL", SESSIONS}};
-enum { ROWS = sizeof rows / sizeof *rows };
-
 void oracle_end_sessions(oracle_world *w) {
   PQclear(PQexec(w->truth, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'site'"));
 }
@@ -80,8 +41,8 @@ static bool is_held(const oracle_world *w, unsigned is) {
 
 static void begin(oracle_world *w, oracle_writer *by) {
   char sql[ORACLE_SQL_BYTES];
-  const oracle_strange *row = &rows[oracle_random(w, ROWS)];
-  if (is_held(w, row->is & ALONE)) return;
+  const stranger *row = &strangers[oracle_random(w, (uint32_t)strangers_count)];
+  if (row->is & STRANGER_BRIEF || is_held(w, row->is & STRANGER_ALONE)) return;
   if (row->begin)
     oracle_write_sql(w, row->begin, sql);
   else
@@ -99,15 +60,17 @@ static void begin(oracle_world *w, oracle_writer *by) {
   }
   by->holds = row;
   if (strncmp(sql, "BEGIN", 5) != 0) oracle_count(w, by);
-  if (row->is & SESSIONS) oracle_end_sessions(w);
-  if (row->is & LOUD) render_some(w);
+  if (row->is & STRANGER_SESSIONS) oracle_end_sessions(w);
+  if (row->is & STRANGER_READS) render_some(w);
 }
 
 static void end(oracle_world *w, oracle_writer *by) {
   enum { TRIES = 5 };
-  const oracle_strange *row = by->holds;
+  const stranger *row = by->holds;
+  char sql[ORACLE_SQL_BYTES];
   by->holds = NULL;
-  for (int i = 0; !oracle_run(w, by, row->end); i++) {
+  oracle_write_sql(w, row->end, sql);
+  for (int i = 0; !oracle_run(w, by, sql); i++) {
     assert_true(i < TRIES);
     oracle_writers_rest(w); /* their locks are in the way */
     PQclear(PQexec(by->db, "SET lock_timeout = '5s'"));
@@ -117,8 +80,8 @@ static void end(oracle_world *w, oracle_writer *by) {
   PQclear(PQexec(by->db, "SET lock_timeout = '50ms'"));
   if (strncmp(row->end, "ROLLBACK", 8) != 0) oracle_count(w, by);
   by->has_written = false;
-  if (row->is & SESSIONS) oracle_end_sessions(w);
-  if (row->is & SESSIONS) UNTIL(vestry_postgres_level_get(w->database) == w->level);
+  if (row->is & STRANGER_SESSIONS) oracle_end_sessions(w);
+  if (row->is & STRANGER_SESSIONS) UNTIL(vestry_postgres_level_get(w->database) == w->level);
 }
 
 void oracle_strangers_step(oracle_world *w) {
@@ -132,19 +95,21 @@ void oracle_strangers_step(oracle_world *w) {
 
 void oracle_strangers_rest(oracle_world *w) {
   for (size_t i = ORACLE_WRITERS; i < ORACLE_WRITERS + ORACLE_STRANGERS; i++)
-    if (w->writers[i].holds && w->writers[i].holds->is & LOUD) end(w, &w->writers[i]);
+    if (w->writers[i].holds && w->writers[i].holds->is & STRANGER_READS) end(w, &w->writers[i]);
 }
 
 /* Transactions have ended with the server, and the writers have ended those that were prepared. */
 void oracle_strangers_again(oracle_world *w) {
   for (size_t i = ORACLE_WRITERS; i < ORACLE_WRITERS + ORACLE_STRANGERS; i++) {
     oracle_writer *by = &w->writers[i];
-    const oracle_strange *row = by->holds;
+    const stranger *row = by->holds;
+    char sql[ORACLE_SQL_BYTES];
     PQfinish(by->db);
     *by = (oracle_writer){.db = NULL};
     connect_stranger(by);
     if (row && row->begin && strncmp(row->begin, "BEGIN", 5) == 0) row = NULL;
-    if (row) assert_true(oracle_run(w, by, row->end));
+    if (row) oracle_write_sql(w, row->end, sql);
+    if (row) assert_true(oracle_run(w, by, sql));
   }
   oracle_end_sessions(w);
 }

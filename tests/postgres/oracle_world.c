@@ -245,9 +245,7 @@ static void choose_bounds(oracle_world *w, vestry_postgres_options *options) {
 }
 
 static void follow(oracle_world *w) {
-  char url[192];
-  snprintf(url, sizeof url, "host=%s port=%d user=site dbname=postgres", shop_server()->folder, shop_server()->port);
-  const vestry_postgres_pool_options of_pool = {.host = &w->on.th.host, .url = url};
+  const vestry_postgres_pool_options of_pool = {.host = &w->on.th.host, .url = shop_site_url()};
   vestry_postgres_options options = {.level = w->level, .connect_ms = WAIT_MS};
   if (w->is_bounded) choose_bounds(w, &options);
   assert_int_equal(vestry_postgres_pool_create(&of_pool, &w->pool), VESTRY_OK);
@@ -324,7 +322,6 @@ void oracle_world_open(oracle_world *w, uint64_t seed, vestry_postgres_level lev
   w->level = level;
   w->pages_count = level == VESTRY_POSTGRES_READS ? ORACLE_PAGES : ORACLE_PAGES_BY_TABLES;
   shop_clear();
-  postgres_server_run(shop_server(), "SET client_min_messages = error; DROP SCHEMA IF EXISTS aside CASCADE");
   postgres_server_run(shop_server(), oracle_schema);
   open_truth(w);
   oracle_writers_open(w);

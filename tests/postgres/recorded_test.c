@@ -297,28 +297,6 @@ static void server_that_rejects_followers_is_read_once(void **state) {
   }
 }
 
-/* The role has a connection limit, and the pool uses it up when the server is back. */
-static void follower_without_a_connection_misses_no_commit(void **state) {
-  shown_site s;
-  char url[256], sql[160];
-  int64_t own = 0;
-  postgres_server_run(shop_server(), "DROP ROLE IF EXISTS narrow; CREATE ROLE narrow LOGIN REPLICATION");
-  snprintf(url, sizeof url, "host=%s port=%d user=narrow dbname=postgres", shop_server()->folder, shop_server()->port);
-  shown_open_with(&s, ROWS "GRANT SELECT ON t TO narrow; GRANT USAGE ON SCHEMA public TO narrow",
-                  (vestry_postgres_pool_options){.url = url, .connections_count = 1, .retry_ms = 1}, NULL, NULL);
-  const size_t at = shown_watch(&s, "SELECT v FROM t WHERE id = 7", NULL);
-  shown_run(&s, "ALTER ROLE narrow CONNECTION LIMIT 1");
-  assert_int_equal(vestry_sql_run_alone(s.pool, "SELECT pg_backend_pid()", NULL, vestry_sql_row_integer, &own),
-                   VESTRY_OK);
-  snprintf(sql, sizeof sql,
-           "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'narrow' AND pid <> %d", (int)own);
-  shown_run(&s, sql);
-  shown_run(&s, "UPDATE t SET v = 71 WHERE id = 7");
-  UNTIL((site_pass_ms(&s.on, 1), strcmp(s.all[at].text, "71 ") == 0));
-  shown_close(&s);
-  postgres_server_run(shop_server(), "DROP OWNED BY narrow; DROP ROLE narrow");
-}
-
 /* Another database rewrites a table that all databases share. */
 static void shared_table_rewritten_by_another_database_is_followed(void **state) {
   shown_site s;
@@ -379,7 +357,6 @@ int main(void) {
       cmocka_unit_test(page_without_a_free_connection_renders_again),
       cmocka_unit_test(page_with_a_failed_statement_depends_on_all_commits),
       cmocka_unit_test(server_that_rejects_followers_is_read_once),
-      cmocka_unit_test(follower_without_a_connection_misses_no_commit),
       cmocka_unit_test(shared_table_rewritten_by_another_database_is_followed),
       cmocka_unit_test(log_names_each_uncovered_relation_once),
   };

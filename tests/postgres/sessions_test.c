@@ -35,36 +35,6 @@ static void session_is_shared_by_all_nodes(void **state) {
   storage_end(&one);
 }
 
-/* While the server is away, requests that need it get 503; afterwards the session is valid again. */
-static void requests_get_503_until_the_server_is_back(void **state) {
-  storage_suite s;
-  storage_cookie ann;
-  storage_begin(&s, (storage_bounds){0});
-  storage_let_in(&s, "user=ann", ann);
-  storage_close(&s);
-  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK); /* memory has none */
-  postgres_server_kill(shop_server());
-  assert_int_equal(strncmp(storage_ask(&s, "/", NULL, ann), "503", 3), 0);
-  postgres_server_start(shop_server(), NULL);
-  while (strncmp(storage_ask(&s, "/", NULL, ann), "503", 3) == 0) continue; /* not reconnected yet */
-  assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann");
-  storage_end(&s);
-}
-
-/* The server restarts between two requests, and no request fails. */
-static void server_restart_between_requests_is_not_noticed(void **state) {
-  storage_suite s;
-  storage_cookie ann;
-  storage_begin(&s, (storage_bounds){0});
-  storage_let_in(&s, "user=ann", ann);
-  storage_close(&s);
-  assert_int_equal(storage_open(&s, (storage_bounds){0}), VESTRY_OK);
-  postgres_server_kill(shop_server());
-  postgres_server_start(shop_server(), NULL);
-  assert_string_equal(storage_ask(&s, "/", NULL, ann), "200 ann");
-  storage_end(&s);
-}
-
 /* The application commits asynchronously, so a crash may lose its commits, but not the end of a session. */
 static void ended_session_stays_ended_after_a_crash(void **state) {
   static const char *const settings[] = {"synchronous_commit=off", "wal_writer_delay=10s", NULL};
@@ -138,8 +108,6 @@ int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(session_is_shared_by_all_nodes),
-      cmocka_unit_test(requests_get_503_until_the_server_is_back),
-      cmocka_unit_test(server_restart_between_requests_is_not_noticed),
       cmocka_unit_test(ended_session_stays_ended_after_a_crash),
       cmocka_unit_test(concurrent_nodes_create_the_tables_once),
       cmocka_unit_test(allocation_failure_is_returned),

@@ -47,6 +47,7 @@ static const char hostile_sql[] =
 int shop_open_server(void **state) {
   postgres_server_init(&server, 0);
   postgres_server_start(&server, NULL);
+  postgres_server_run(&server, "CREATE ROLE site LOGIN REPLICATION");
   if (getenv("VESTRY_HOSTILE")) postgres_server_run(&server, hostile_sql);
   return 0;
 }
@@ -58,6 +59,12 @@ int shop_close_server(void **state) {
 
 void shop_clear(void) {
   postgres_server_run(&server, SHOP_CLEAR);
+}
+
+const char *shop_site_url(void) {
+  static char url[sizeof server.url];
+  snprintf(url, sizeof url, "host=%s port=%d user=site dbname=postgres", server.folder, server.port);
+  return url;
 }
 
 vestry_err shop_open(shop *s, vestry_postgres_pool_options options) {

@@ -20,9 +20,14 @@ postgres_server *shop_server(void);
 int shop_open_server(void **state);
 int shop_close_server(void **state);
 
-/* Drop everything in the schema public; other statements may follow in the same request. */
-#define SHOP_CLEAR "SET client_min_messages = error; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+/* Drop everything in the schemas public and aside; the role `site` may create tables in the former. Other statements
+ * may follow in the same request. */
+#define SHOP_CLEAR                                                                                                     \
+  "SET client_min_messages = error; DROP SCHEMA IF EXISTS public, aside CASCADE; CREATE SCHEMA public;"                \
+  " CREATE SCHEMA aside; GRANT ALL ON SCHEMA public TO site"
 void shop_clear(void);
+/* Return the URL of the role `site`, whose rights a stranger may change. */
+const char *shop_site_url(void);
 /* Open a pool. host is set; url is set unless given. */
 vestry_err shop_open(shop *s, vestry_postgres_pool_options options);
 /* Clear the database, and open a pool. */

@@ -6,20 +6,6 @@
 
 static test_host th;
 
-static void snapshot_sees_ended_transactions(void **state) {
-  vsi_postgres_snapshot snapshot;
-  test_host_init(&th);
-  assert_int_equal(vsi_postgres_snapshot_read(&snapshot, &th.host, "10:14:10,12"), VESTRY_OK);
-  static const bool sees[] = {true, true, false, true, false, true, false, false};
-  for (size_t i = 0; i < sizeof sees; i++) assert_int_equal(vsi_postgres_snapshot_sees(&snapshot, 8 + i), sees[i]);
-  vsi_postgres_snapshot_finish(&snapshot, &th.host);
-  assert_int_equal(vsi_postgres_snapshot_read(&snapshot, &th.host, "4294967300:4294967300:"), VESTRY_OK);
-  assert_true(vsi_postgres_snapshot_sees(&snapshot, UINT64_C(4294967299)));
-  assert_false(vsi_postgres_snapshot_sees(&snapshot, UINT64_C(4294967300)));
-  vsi_postgres_snapshot_finish(&snapshot, &th.host);
-  test_host_assert_clean(&th);
-}
-
 static vsi_postgres_snapshot snapshot_of(const char *text) {
   vsi_postgres_snapshot snapshot;
   assert_int_equal(vsi_postgres_snapshot_read(&snapshot, &th.host, text), VESTRY_OK);
@@ -87,7 +73,6 @@ static void allocation_failure_is_returned(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(snapshot_sees_ended_transactions),
       cmocka_unit_test(snapshots_differ_by_transactions_ended_between),
       cmocka_unit_test(malformed_snapshot_is_rejected),
       cmocka_unit_test(full_xid_continues_over_a_wraparound),

@@ -3,7 +3,6 @@
  * result. The oracle found all of them by seed, or finds them now. */
 #include <stdlib.h>
 
-#include "data/sqlite/sqlite.h"
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
 
@@ -30,36 +29,6 @@ static void step_once(sqlite3 *db, const char *sql) {
   if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL)) fail_msg("%s", sqlite3_errmsg(db));
   assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
   assert_int_equal(sqlite3_finalize(statement), SQLITE_OK);
-}
-
-/* Mapped pages are read past the cache. */
-static void commit_to_a_mapped_file_is_seen(void **state) {
-  for (int when = 0; when < 3; when++) {
-    shown_site s;
-    shown_open(&s, notes, VESTRY_SQLITE_FILE_PAGES);
-    shown_run(s.writer, "PRAGMA wal_checkpoint(TRUNCATE)");
-    if (when == 0) { /* before the attach */
-      vestry_sqlite_detach(s.attached[1]);
-      shown_run(s.reader, "PRAGMA mmap_size = 268435456");
-      assert_int_equal(vestry_sqlite_attach(s.database, s.reader, &s.attached[1]), VESTRY_OK);
-    }
-    if (when == 1) shown_run(s.reader, "PRAGMA mmap_size = 268435456");
-    if (when == 2) { /* the application has replaced the authorizer */
-      sqlite3_set_authorizer(s.reader, NULL, NULL);
-      shown_run(s.reader, "PRAGMA mmap_size = 268435456");
-    }
-    char text[SHOWN_TEXT_BYTES];
-    shown_text(s.reader, "SELECT id FROM note WHERE id = 1", text);
-    size_t at = shown_watch(&s, "SELECT likes FROM note WHERE id = 1000");
-    /* If the file is watched, reads of mapped pages are recorded. */
-    assert_int_equal(shown_stats(&s).table_level_count, when == 2 && !vsi_sqlite_file_is_read_past_cache());
-    shown_run(s.other, "UPDATE note SET likes = 7 WHERE id = 1000");
-    assert_all_shown(&s);
-    shown_run(s.writer, "UPDATE note SET likes = 8 WHERE id = 1000");
-    assert_all_shown(&s);
-    assert_string_equal(s.all[at].text, "8 ");
-    shown_close(&s);
-  }
 }
 
 /* A commit that changes no byte has announced a number, and the next commit, of another connection, gets that
@@ -98,45 +67,6 @@ static void commit_after_one_that_changes_nothing_is_seen(void **state) {
         shown_close(&s);
       }
     }
-  }
-}
-
-/* The same after a transaction that writes only to another file. */
-static void commit_after_a_write_to_another_file_is_seen(void **state) {
-  shown_site s;
-  char sql[200];
-  shown_open(&s, notes, VESTRY_SQLITE_FILE_PAGES);
-  snprintf(sql, sizeof sql, "ATTACH '%s/side.db' AS side; CREATE TABLE side.log(x)", s.folder);
-  shown_run(s.writer, sql);
-  shown_settle(&s);
-  size_t at = shown_watch(&s, "SELECT likes FROM note WHERE id = 1000");
-  /* Written pages decide whether a commit counts, and here they belong to another file. */
-  shown_run(s.writer, "CREATE TEMP TRIGGER there AFTER UPDATE ON main.other BEGIN INSERT INTO log VALUES(new.x); END");
-  step_once(s.writer, "UPDATE other SET x = 'same' RETURNING x");
-  shown_run(s.other, "UPDATE note SET likes = 7 WHERE id = 1000");
-  shown_run(s.writer, "SELECT 1"); /* the writer goes first, before the database's thread has read the counter */
-  assert_all_shown(&s);
-  assert_string_equal(s.all[at].text, "7 ");
-  shown_run(s.writer, "DROP TRIGGER there; DETACH side");
-  shown_close(&s);
-}
-
-/* The old value of a row that predates its column is the column's default, but SQLite 3.40 reports NULL. */
-static void change_of_an_added_column_is_seen(void **state) {
-  for (int level = VESTRY_SQLITE_TABLES; level <= VESTRY_SQLITE_FILE_PAGES; level++) {
-    shown_site s;
-    shown_open(&s, notes, (vestry_sqlite_level)level);
-    shown_run(s.writer, "ALTER TABLE note ADD COLUMN state DEFAULT 'open'");
-    shown_run(s.writer, "ALTER TABLE note ADD COLUMN empty");
-    shown_settle(&s);
-    (void)shown_watch(&s, "SELECT count(state) FROM note");
-    size_t at = shown_watch(&s, "SELECT state FROM note WHERE id = 5");
-    size_t empty = shown_watch(&s, "SELECT count(empty) FROM note");
-    shown_run(s.writer, "UPDATE note SET state = NULL WHERE id = 5");
-    assert_all_shown(&s);
-    assert_string_equal(s.all[at].text, "(null) ");
-    assert_int_equal(s.all[empty].renders, 0); /* without a default the old value is NULL */
-    shown_close(&s);
   }
 }
 
@@ -332,10 +262,7 @@ static void allocation_failure_in_the_first_render_hides_nothing(void **state) {
 int main(void) {
   level_begin();
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(commit_to_a_mapped_file_is_seen),
       cmocka_unit_test(commit_after_one_that_changes_nothing_is_seen),
-      cmocka_unit_test(commit_after_a_write_to_another_file_is_seen),
-      cmocka_unit_test(change_of_an_added_column_is_seen),
       cmocka_unit_test(change_cached_by_a_virtual_table_is_seen),
       cmocka_unit_test(commit_behind_a_temp_view_is_seen),
       cmocka_unit_test(commit_under_exclusive_locking_is_seen),

@@ -34,7 +34,9 @@ static const char *advice(const char *state) {
   if (is(state, "53200")) return "raise max_pred_locks_per_transaction, or the server's memory";
   if (is(state, "53100")) return "free space on the server's disk";
   if (is(state, "57014")) return "raise options.statement_ms, or make the statement faster";
-  if (is(state, "42501")) return "grant the privilege to the pool's user";
+  if (is(state, "42501")) return "grant the privilege to the pool's user, or change the policies of the table";
+  if (is(state, "42P01")) return "create the table, or name its schema in the search_path";
+  if (is(state, "55P03")) return "another transaction holds a lock: end it, or raise lock_timeout";
   if (is(state, "42P05") || is(state, "26000"))
     return "another client shares the connection; connect to the server itself, or to a pooler in session mode";
   if (is(state, "25006")) return "renders cannot write: use vestry_sql_act; or the server is a standby";

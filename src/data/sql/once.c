@@ -113,27 +113,28 @@ static void clear_up(vestry_sql_once *once, const vestry_once_submission *submis
 static vestry_err begin(void *ctx, const vestry_once_submission *submission, vestry_once_found *ret_found,
                         void *response, size_t capacity, size_t *ret_len) {
   vestry_sql_once *once = ctx;
-  looking at = {.response = response, .capacity = capacity};
+  looking at = {.is_own = true, .response = response, .capacity = capacity};
   const vsi_call call = vsi_sql_call(once->pool, "vestry_once_guard");
   const bool runs_again = submission->again_ms || once->options.runs_again;
   uint64_t lease_ms = submission->again_ms ? submission->again_ms : once->options.lease_ms;
   if (lease_ms > once->options.lifetime_ms) lease_ms = once->options.lifetime_ms;
   if (once->pool->ops->own(once->pool))
     return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; call the guard outside of transactions");
-  /* The row that assigns a submission to its run must survive a crash, or else a repetition would run again. */
-  vestry_err error =
-      once->pool->ops->run_flushed(once->pool, vsi_sql_text_of(once->pool, begin_sql),
-                                   VESTRY_LIST(submission->hash, submission->owner, submission->run, now_ms(once),
-                                               lease_ms, once->options.lifetime_ms, runs_again),
-                                   NULL, NULL);
-  if (!error) clear_up(once, submission);
-  *ret_found = VESTRY_ONCE_NEW;
-  if (error != VESTRY_NOT_FOUND) return error;
-  error = run(once, vsi_sql_text_of(once->pool, look_sql),
-              VESTRY_LIST(submission->hash, submission->run, now_ms(once), runs_again), read_row, &at);
+  vestry_err error = VESTRY_NOT_FOUND;
+  for (int tries = 2; tries && error == VESTRY_NOT_FOUND; tries--) { /* again if the row was deleted meanwhile */
+    /* The row that assigns a submission to its run must survive a crash, or else a repetition would run again. */
+    error = once->pool->ops->run_flushed(once->pool, vsi_sql_text_of(once->pool, begin_sql),
+                                         VESTRY_LIST(submission->hash, submission->owner, submission->run, now_ms(once),
+                                                     lease_ms, once->options.lifetime_ms, runs_again),
+                                         NULL, NULL);
+    if (!error) clear_up(once, submission);
+    if (error == VESTRY_NOT_FOUND)
+      error = run(once, vsi_sql_text_of(once->pool, look_sql),
+                  VESTRY_LIST(submission->hash, submission->run, now_ms(once), runs_again), read_row, &at);
+  }
   *ret_found = found_by(&at);
   *ret_len = at.len;
-  return vsi_sql_if_any(error); /* NOT_FOUND: it was deleted meanwhile; the guard begins again */
+  return vsi_sql_if_written(once->pool, call.function, "vestry_once", error);
 }
 
 /* ---------------------------------------------------------------------------------------------------- ending ------ */

@@ -66,10 +66,6 @@ static int64_t now_ms(const vestry_sql_sessions *sessions) {
                         sessions->options.now_s ? sessions->options.now_s(sessions->options.now_ctx) * 1000 : 0);
 }
 
-static int64_t seconds(uint64_t ms) {
-  return (int64_t)(ms / 1000 < INT64_MAX / 2 ? ms / 1000 : INT64_MAX / 2);
-}
-
 typedef struct wanted {
   vestry_sql_sessions *sessions;
   const char *hash;
@@ -84,8 +80,8 @@ static vestry_err expire(vestry_sql_transaction *transaction, void *ctx) {
   /* The last use is stored with a precision of a tenth of idle_ms, so a session expires a tenth later. */
   return vsi_sql_if_any(
       vestry_sql_run(transaction, vsi_sql_text_of(of->sessions->pool, expire_sql),
-                     VESTRY_LIST(now_ms(of->sessions), seconds(options->idle_ms + options->idle_ms / 10),
-                                 seconds(options->lifetime_ms), options->expired_at_once),
+                     VESTRY_LIST(now_ms(of->sessions), (options->idle_ms + options->idle_ms / 10) / 1000,
+                                 options->lifetime_ms / 1000, options->expired_at_once),
                      vsi_sql_count_row, &of->expired_count));
 }
 
