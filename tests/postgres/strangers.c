@@ -132,8 +132,8 @@ void strangers_rest(void) {
 }
 
 void strangers_cut(void) {
-  UNTIL(!postgres_server_number(shop_server(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'vestry'"
-                                               " AND NOT pg_terminate_backend(pid, 10000)"));
+  UNTIL(postgres_server_number(shop_server(), "SELECT coalesce(bool_and(pg_terminate_backend(pid, 10000)), true)::int"
+                                              " FROM pg_stat_activity WHERE application_name = 'vestry'"));
 }
 
 unsigned strangers_act(const char *table, uint64_t chance, unsigned except) {
