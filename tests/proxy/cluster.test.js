@@ -31,8 +31,8 @@ async function demoFor(t, balancer) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vestry-demo-')); // contains the folder of the demo
   const demo = run(port, balancer, folder);
   let stopped = null;
-  demo.stop = () => (stopped ??= (child => (child.kill('SIGTERM'), demo.exited))(demo.child));
-  t.after(demo.stop);
+  demo.stop = (by = 'SIGTERM') => (stopped ??= (child => (child.kill(by), demo.exited))(demo.child));
+  t.after(() => demo.stop());
   t.after(() => fs.rmSync(folder, { recursive: true }));
   await until('it has said what to try', () => {
     assert.equal(demo.child.exitCode, null, demo.complaints);
@@ -83,7 +83,7 @@ const isGone = (pid) => {
 };
 
 for (const kind of [...KINDS, 'none'])
-  test(`the demo: three nodes behind ${kind}; one is killed, and Ctrl-C ends all`, async (t) => {
+  test(`the demo: three nodes behind ${kind}; one is killed, and Ctrl-C or a kill of the demo ends all`, async (t) => {
     const demo = await demoFor(t, kind);
     assert.deepEqual(Object.keys(demo.processes).sort(), ['nats-server', ...NODES]);
     const from = kind === 'none' ? demo.port + 1 : demo.port;
@@ -118,7 +118,9 @@ for (const kind of [...KINDS, 'none'])
     const second = run(demo.port, kind);
     assert.deepEqual(await second.exited, [1, null]);
     assert.match(second.complaints, new RegExp(`^demo: port ${demo.port + (kind === 'none' ? 1 : 0)} is in use`));
-    assert.deepEqual(await demo.stop(), [0, null]);
+    const isKilled = kind === 'none';
+    assert.deepEqual(await demo.stop(isKilled ? 'SIGKILL' : 'SIGTERM'), isKilled ? [null, 'SIGKILL'] : [0, null]);
+    if (isKilled) await until('the others have ended', () => Object.values(demo.processes).every(isGone));
     for (const pid of Object.values(demo.processes)) assert.ok(isGone(pid));
     for (let i = 0; i < 5; i++) assert.equal((await ask(demo.at('/', demo.port + i))).status, 0);
   });
