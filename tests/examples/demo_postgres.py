@@ -65,7 +65,7 @@ def sell(folder):
     demo = Demo(folder, BOXOFFICE, '--nodes', '2', '--robots', '20', '--pace', '200')
     until = time.monotonic() + chat.PATIENCE_S
     shown = ''
-    while not re.search(r'<dd>[1-9]\d*</dd></div><div><dt>paid</dt>', shown) or shown.count('class="up"') != 2:
+    while not re.search(r'<dt>paid</dt><dd>[1-9]', shown) or shown.count('class="up"') != 2:
         assert time.monotonic() < until, shown
         with urllib.request.urlopen(f'http://127.0.0.1:{demo.port}/', timeout=chat.PATIENCE_S) as answer:
             shown = answer.read().decode()

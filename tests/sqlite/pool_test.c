@@ -480,8 +480,7 @@ static bool is_there_at_the_third_look(const void *ctx) {
   return ++looks_count > 2;
 }
 
-/* Like a thread of a process that was stopped (SIGSTOP) beyond the time: it wakes up late, and so does the thread that
- * has the connection. */
+/* A process was stopped (SIGSTOP) beyond the time, with the thread that has the connection. */
 static void thread_that_wakes_up_late_waits_once_more(void **state) {
   vsi_thread_line line = {0};
   vsi_mutex lock = VSI_MUTEX_INITIALIZER(VSI_LOCK_SQLITE_POOL);
