@@ -240,28 +240,6 @@ VESTRY_API void vestry_receive_abandon(vestry_receiving *receiving, vestry_err w
  *  Threads  any; does not block */
 VESTRY_API int vestry_route_status(vestry *v, const char *method, const char *path);
 
-/** Observer of an instance's routes. An adapter needs it inside a server that also has other handlers, because it must
- *  claim exactly the paths of vestry's routes there. The functions are called one at a time for each instance, under a
- *  lock of its routes: they must neither mount a route (vestry/routes.h), nor wait for a thread that does. */
-typedef struct vestry_route_follower {
-  /** Called before a route is mounted; method and pattern as passed to vestry_route, borrowed. OK | any other error:
-   *  the route is not mounted, and vestry_route returns the error. */
-  vestry_err (*mounts)(void *ctx, const char *method, const char *pattern);
-  /** Called when a route is removed by its owner (uploads, an observer), or when vestry refuses a route that `mounts`
-   *  has accepted; requests may still be inside it. */
-  void (*unmounted)(void *ctx, const char *method, const char *pattern);
-} vestry_route_follower;
-
-/** Follow the routes of an instance: those mounted now, and each later change.
- *  follower, ctx  borrowed until you stop following: call this again with follower NULL and the same ctx. When that
- *                 call returns, none of the follower's functions runs. An instance can have several followers; ctx
- *                 identifies each, so the same ctx cannot follow an instance twice
- *  Returns  OK (for NULL also if ctx does not follow) | INVALID (an argument; ctx follows already) | NO_MEMORY | the
- *           error of `mounts` for an existing route: vestry has called `unmounted` for the routes before it, and ctx
- *           does not follow
- *  Threads  any, but not from inside a follower; blocks while another thread mounts */
-VESTRY_API vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *follower, void *ctx);
-
 /** Functions of an adapter for vestry_server_create. All are mandatory. */
 struct vestry_server_adapter {
   const char *name;

@@ -40,7 +40,7 @@ VESTRY_API void vestry_batch_destroy(vestry_batch *batch);
 /** Append an event to the batch.
  *  event    borrowed; a reference is taken on OK only
  *  Returns  OK | INVALID (NULL) | TOO_LARGE (a million events) | NO_MEMORY | the first failure of an earlier addition,
- *           which sticks until vestry_batch_clear: nothing is added
+ *           which sticks: nothing is added
  *  Threads  one at a time; does not block */
 VESTRY_API vestry_err vestry_batch_add(vestry_batch *batch, vestry_event *event);
 /** Append a new event and drop the reference to it. An error in making it counts as a failed addition.
@@ -73,25 +73,11 @@ static inline vestry_err vestry_batch_execute_script(vestry_batch *batch, const 
   return vestry_batch_add_made(batch, made, event);
 }
 
-/** Drop the events of a batch and its first failure, so that it can be filled anew. Sent events are not affected.
- *  Threads one at a time. */
-VESTRY_API void vestry_batch_clear(vestry_batch *batch);
-
-/** Send a batch to several connections: each accepts all events or none. The batch is unchanged, and may be sent again.
- *  connections  count of them, borrowed
- *  ret_count    number of connections that accepted it; may be NULL
- *  Returns  OK: at least one accepted it, and those that did not were closed | CLOSED: none is open | FULL, TOO_LARGE,
- *           NO_MEMORY: an open connection could not accept it (the first such failure); the others have it | the
- *           first failure of an addition: nothing was sent, ret_count is 0
- *  Threads  any, while no thread fills it; does not block */
-VESTRY_API vestry_err vestry_batch_send_each(const vestry_batch *batch, vestry_connection *const *connections,
-                                             size_t count, size_t *ret_count);
-/** Send a batch to one connection, as vestry_batch_send_each.
+/** Send a batch to one connection. The batch is unchanged, and may be sent again, also to others.
  *  Returns  as vestry_connection_send_all | OK for an empty batch, if the connection is open | the first failure of an
- *           addition: nothing was sent */
-static inline vestry_err vestry_batch_send(const vestry_batch *batch, vestry_connection *connection) {
-  return vestry_batch_send_each(batch, &connection, 1, NULL);
-}
+ *           addition: nothing was sent
+ *  Threads  any, while no thread fills it; does not block */
+VESTRY_API vestry_err vestry_batch_send(const vestry_batch *batch, vestry_connection *connection);
 
 #ifdef __cplusplus
 }

@@ -48,8 +48,6 @@ typedef enum vestry_cause {
 
 /** Get the lower-case name of a cause; "unknown" for another number. Static. Threads any. */
 VESTRY_API const char *vestry_cause_name(vestry_cause cause);
-/** Return whether a stream that ends with this cause ends cleanly. Threads any. */
-VESTRY_API bool vestry_cause_is_clean(vestry_cause cause);
 
 #ifdef __cplusplus
 }

@@ -197,13 +197,6 @@ static inline vestry_err vestry_connection_patch_signals_text(vestry_connection 
   vestry_err made = vestry_event_signals_text(vestry_connection_look(connection).host, json, len, options, &event);
   return vestry_connection_send_made(connection, made, event);
 }
-/** Run a script in the page: vestry_event_script. */
-static inline vestry_err vestry_connection_execute_script(vestry_connection *connection, const char *script, size_t len,
-                                                          const vestry_script_options *options) {
-  vestry_event *event = NULL;
-  vestry_err made = vestry_event_script(vestry_connection_look(connection).host, script, len, options, &event);
-  return vestry_connection_send_made(connection, made, event);
-}
 /** Redirect the page: vestry_event_redirect. */
 static inline vestry_err vestry_connection_redirect(vestry_connection *connection, const char *url,
                                                     const vestry_script_options *options) {
@@ -230,7 +223,7 @@ static inline vestry_err vestry_connection_event(vestry_connection *connection, 
 /* ---- end --------------------------------------------------------------------------------------------------------- */
 
 /** End a connection with a cause. Only the first cause counts.
- *  - A clean cause (vestry_cause_is_clean): events accepted before are written, and the stream ends so that the browser
+ *  - A clean cause (vestry/cause.h): events accepted before are written, and the stream ends so that the browser
  *    does not reconnect. If the peer takes no bytes for five seconds, or has not taken all of them after a minute, the
  *    remaining events are discarded, and the end is an abort.
  *  - DRAIN: the events accepted before are written, for at most five seconds if the peer is slow. Then the stream is

@@ -78,18 +78,16 @@ VESTRY_API vestry_err vestry_context_dispatch(vestry_dispatch_context *context, 
                                               const vestry_dispatch_options *options,
                                               vestry_dispatch_result *ret_result);
 
-/** A kept dispatch: its connections, scope, data and state, but not its request. Reference-counted. */
+/** A kept dispatch: its connections, scope, data and state, but not its request. */
 typedef struct vestry_dispatch_handle vestry_dispatch_handle;
 
 /** Keep the current dispatch for later dispatches; data and state are copied.
- *  ret_handle  one reference, owned by the caller; untouched on failure
+ *  ret_handle  owned by the caller; untouched on failure
  *  Returns  OK | INVALID (in PHASE_CONNECT) | NO_MEMORY */
 VESTRY_API vestry_err vestry_context_keep(vestry_dispatch_context *context, vestry_dispatch_handle **ret_handle);
 
-/** Take a reference. Returns its argument. Threads any. */
-VESTRY_API vestry_dispatch_handle *vestry_dispatch_handle_ref(vestry_dispatch_handle *handle);
-/** Drop a reference (NULL accepted); the last one frees the handle. Returns NULL. Threads any; also after the instance
- *  was destroyed. */
+/** Give up the reference to a kept dispatch (NULL accepted), after its last vestry_dispatch_later. Returns NULL. Threads
+ *  any; also after the instance was destroyed. */
 VESTRY_API vestry_dispatch_handle *vestry_dispatch_handle_unref(vestry_dispatch_handle *handle);
 
 /** Dispatch more effects later: as vestry_context_dispatch, but on any thread, any number of times, until the instance

@@ -63,17 +63,13 @@ typedef struct vestry_runtime_options {
  *  Threads  any */
 VESTRY_API vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_runtime **ret_runtime);
 
-/* In a process forked from the one that created it, a runtime is closed, and close, stop, destroy and step do nothing:
+/* In a process forked from the one that created it, a runtime is closed, and stop, destroy and step do nothing:
  * see vestry_is_forked (instance.h). */
 
-/** Refuse new work: from now on posts and new timers return CLOSED, armed timers are disarmed, and messages in
- *  mailboxes are still received by their actors. Idempotent.
- *  Threads  any; does not block */
-VESTRY_API void vestry_runtime_close(vestry_runtime *runtime);
-
-/** Close, then wait until every ready actor has emptied its mailbox and all threads have ended. A stepped runtime runs
- *  the ready actors on the caller's thread. Idempotent. While an actor keeps notifying itself, this does not return. An
- *  actor that is notified after the return runs in vestry_runtime_destroy.
+/** Refuse new work (posts and new timers return CLOSED, and armed timers are disarmed). Then wait until every ready
+ *  actor has emptied its mailbox and all threads have ended. A stepped runtime runs the ready actors on the caller's
+ *  thread. Idempotent. While an actor keeps notifying itself, this does not return. An actor that is notified after the
+ *  return runs in vestry_runtime_destroy.
  *  Threads  not from an actor or timer of this runtime; blocks while callbacks run */
 VESTRY_API void vestry_runtime_stop(vestry_runtime *runtime);
 
@@ -113,10 +109,6 @@ VESTRY_API bool vestry_runtime_step(vestry_runtime *runtime);
  *  Returns  OK | INVALID (the runtime owns threads) | IO (no descriptors)
  *  Threads  the thread that steps, or any thread before the first step; does not block */
 VESTRY_API vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descriptor);
-
-/** Get the time of the next timer on the host's clock; UINT64_MAX: none is armed. At most one tick (1 ms) late.
- *  Threads  any; takes the timer lock briefly */
-VESTRY_API uint64_t vestry_runtime_next_deadline_ns(vestry_runtime *runtime);
 
 /** Header of a message: the first member of a struct of your own. Owned by the mailbox between post and receive. */
 typedef struct vestry_message {

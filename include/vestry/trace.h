@@ -86,12 +86,6 @@ VESTRY_API const vestry_trace *vestry_trace_enter(const vestry_trace *trace);
  *  Threads  any */
 VESTRY_API void vestry_trace_write(const vestry_trace *trace, char *text);
 
-/** Read a trace from the value of a header traceparent, of any version that begins as version 00 does.
- *  text, len  need no terminator; may be untrusted; NULL has no trace
- *  Returns    OK | MALFORMED, *ret_trace untouched
- *  Threads    any */
-VESTRY_API vestry_err vestry_trace_read(const char *text, size_t len, vestry_trace *ret_trace);
-
 #ifdef __cplusplus
 }
 #endif

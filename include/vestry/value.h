@@ -155,22 +155,11 @@ static inline vestry_into vestry_into_string(const char **variable) {
   vestry_into into = {VESTRY_VALUE_STRING, variable, 0, 0};
   return into;
 }
-/** Read JSON of any type, also null; borrowed from the source that it is read from, also for the next two functions. */
+/** Read JSON of any type, also null; borrowed from the source that it is read from. */
 static inline vestry_into vestry_into_json(json_t **variable) {
   vestry_into into = {VESTRY_VALUE_JSON, variable, 0, 0};
   return into;
 }
-/** Read JSON that is an array. Borrowed likewise. Threads any. */
-static inline vestry_into vestry_into_list(json_t **variable) {
-  vestry_into into = {VESTRY_VALUE_LIST, variable, 0, 0};
-  return into;
-}
-/** Read JSON that is an object. Borrowed likewise. Threads any. */
-static inline vestry_into vestry_into_object(json_t **variable) {
-  vestry_into into = {VESTRY_VALUE_OBJECT, variable, 0, 0};
-  return into;
-}
-
 #ifndef __cplusplus
 /** Return the value behind a pointer, for VESTRY_VALUE: a copy that borrows the same data. Threads any, also for the
  *  next function. */

@@ -32,11 +32,8 @@ const char *vestry_err_name(vestry_err error) {
   return (size_t)error < COUNT(errors) ? errors[error].name : "UNKNOWN";
 }
 
-static const struct {
-  char name[NAME_BYTES];
-  bool clean;
-} causes[] = {
-#define ROW(name, text, clean) {text, clean},
+static const char causes[][NAME_BYTES] = {
+#define ROW(name, text, clean) text,
     VESTRY_CAUSES(ROW)
 #undef ROW
 };
@@ -45,11 +42,7 @@ VESTRY_CAUSES(ROW)
 #undef ROW
 
 const char *vestry_cause_name(vestry_cause cause) {
-  return (size_t)cause < COUNT(causes) ? causes[cause].name : "unknown";
-}
-
-bool vestry_cause_is_clean(vestry_cause cause) {
-  return (size_t)cause < COUNT(causes) && causes[cause].clean;
+  return (size_t)cause < COUNT(causes) ? causes[cause] : "unknown";
 }
 
 static const char *const refusals[] = {

@@ -38,7 +38,7 @@ void vestry_trace_write(const vestry_trace *trace, char *text) {
 /* An id of zeroes is invalid. */
 static const unsigned char no_id[sizeof((vestry_trace *)0)->trace_id];
 
-vestry_err vestry_trace_read(const char *text, size_t len, vestry_trace *ret_trace) {
+vestry_err vsi_trace_read(const char *text, size_t len, vestry_trace *ret_trace) {
   if (!text || len < TEXT_LEN || text[TRACE_AT - 1] != '-' || text[SPAN_AT - 1] != '-' || text[FLAGS_AT - 1] != '-')
     return VESTRY_MALFORMED;
   /* Digits must be lower-case (section 3.2.2). */

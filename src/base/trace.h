@@ -14,6 +14,10 @@ typedef struct vsi_span {
   vestry_span record;
 } vsi_span;
 
+/* Read a trace from the value of a header traceparent, of any version that begins as version 00 does. text needs no
+ * terminator, and may be untrusted; NULL has no trace. OK | MALFORMED */
+vestry_err vsi_trace_read(const char *text, size_t len, vestry_trace *ret_trace);
+
 /* Begin a span of a trace. parent NULL: begin a new trace. */
 VESTRY_API void vsi_trace_make(const vestry_host *host, const vestry_trace *parent, vestry_span_kind kind,
                                vestry_span *ret_span);

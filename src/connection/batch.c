@@ -24,17 +24,12 @@ vestry_err vestry_batch_create(const vestry_host *host, vestry_batch **ret_batch
   return VESTRY_OK;
 }
 
-void vestry_batch_clear(vestry_batch *seen) {
-  vsi_batch *batch = (vsi_batch *)seen;
-  while (seen->count) vestry_event_unref(batch->events[--seen->count]);
-  batch->error = VESTRY_OK;
-}
-
 void vestry_batch_destroy(vestry_batch *seen) {
   if (!seen) return;
-  vestry_batch_clear(seen);
-  vsi_free(seen->host, ((vsi_batch *)seen)->events);
-  vsi_free(seen->host, seen);
+  vsi_batch *batch = (vsi_batch *)seen;
+  while (seen->count) vestry_event_unref(batch->events[--seen->count]);
+  vsi_free(seen->host, batch->events);
+  vsi_free(seen->host, batch);
 }
 
 static vestry_err make_room(vsi_batch *batch) {
@@ -62,24 +57,9 @@ vestry_err vestry_batch_add_made(vestry_batch *seen, vestry_err made, vestry_eve
 
 /* A queue accepts all events of a batch under its lock (connection/send.c), so no event of another sender comes in
  * between. */
-static vestry_err send_to(const vsi_batch *batch, vestry_connection *connection) {
-  if (!batch->seen.count) return vestry_connection_is_open(connection) ? VESTRY_OK : VESTRY_CLOSED;
-  return vestry_connection_send_all(connection, batch->events, batch->seen.count);
-}
-
-vestry_err vestry_batch_send_each(const vestry_batch *seen, vestry_connection *const *connections, size_t count,
-                                  size_t *ret_count) {
+vestry_err vestry_batch_send(const vestry_batch *seen, vestry_connection *connection) {
   const vsi_batch *batch = (const vsi_batch *)seen;
-  vestry_err failure = batch->error;
-  size_t accepted = 0;
-  for (size_t i = 0; i < count && !batch->error; i++) {
-    vestry_err error = send_to(batch, connections[i]);
-    if (!error)
-      accepted++;
-    else if (error != VESTRY_CLOSED && !failure)
-      failure = error;
-  }
-  if (ret_count) *ret_count = accepted;
-  if (failure) return failure;
-  return accepted ? VESTRY_OK : VESTRY_CLOSED;
+  if (batch->error) return batch->error;
+  if (!seen->count) return vestry_connection_is_open(connection) ? VESTRY_OK : VESTRY_CLOSED;
+  return vestry_connection_send_all(connection, batch->events, seen->count);
 }

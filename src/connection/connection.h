@@ -278,9 +278,17 @@ VESTRY_API uint64_t vsi_connection_settled(const vestry_connection *connection);
 /* Request a call of on_written. Any thread that holds a reference; does not block. */
 VESTRY_API void vsi_connection_await_written(vestry_connection *connection);
 
+/* Return whether a stream that ends with this cause ends cleanly. */
+static inline bool vsi_cause_is_clean(vestry_cause cause) {
+#define VSI_CLEAN_OF(name, text, clean) clean,
+  static const bool is_clean[] = {VESTRY_CAUSES(VSI_CLEAN_OF)};
+#undef VSI_CLEAN_OF
+  return is_clean[cause];
+}
+
 /* Return whether events accepted before a close with this cause are written. */
 static inline bool vsi_cause_flushes(vestry_cause cause) {
-  return cause == VESTRY_CAUSE_DRAIN || vestry_cause_is_clean(cause);
+  return cause == VESTRY_CAUSE_DRAIN || vsi_cause_is_clean(cause);
 }
 
 /* Return whether the cause means that the peer is gone, so that no written byte arrives. */

@@ -43,6 +43,7 @@
 #include "base/probe.h"
 #include "base/trace.h"
 #include "connection/backlog.h"
+#include "connection/connection.h"
 #include "connection/refusal.h"
 #include "event/extras.h"
 #include "runtime/runtime.h"
@@ -516,7 +517,7 @@ static void run(vsi_actor *actor) {
   }
 
   vsi_queue_shut(&connection->queue); /* a close sets the cause first, so this run may come before its shut */
-  bool clean = vestry_cause_is_clean(vsi_connection_cause(connection)); /* the cause no longer changes */
+  bool clean = vsi_cause_is_clean(vsi_connection_cause(connection)); /* the cause no longer changes */
   if (clean && !is_over(connection)) write_end(connection);
   if (connection->actor.is_sending) return;
   bool complete = !is_over(connection);

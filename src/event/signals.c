@@ -186,8 +186,6 @@ static const char *wanted_by(vestry_into into, const json_t *value, char text[64
   case VESTRY_VALUE_STRING: return json_is_string(value) ? "a string without NUL" : "a string";
   case VESTRY_VALUE_NUMBER: return "a number";
   case VESTRY_VALUE_BOOLEAN: return "true or false";
-  case VESTRY_VALUE_LIST: return "an array";
-  case VESTRY_VALUE_OBJECT: return "an object";
   default: break;
   }
   if (into.min == INT64_MIN && into.max == INT64_MAX) return "an integer";

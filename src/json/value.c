@@ -297,12 +297,6 @@ json_t *vsi_json_copy(json_t *value) {
   return NULL;
 }
 
-static vestry_err take_json(vestry_into into, const json_t *value, bool is_wanted) {
-  if (!is_wanted) return VESTRY_MALFORMED;
-  *(json_t **)into.variable = (json_t *)(uintptr_t)value; /* cast: the owner of the whole value may change it */
-  return VESTRY_OK;
-}
-
 vestry_err vsi_into_take(vestry_into into, const json_t *value) {
   const json_int_t integer = json_integer_value(value);
   if (!into.variable) return VESTRY_INVALID;
@@ -323,9 +317,11 @@ vestry_err vsi_into_take(vestry_into into, const json_t *value) {
     if (!vsi_json_c_text(value)) return VESTRY_MALFORMED;
     *(const char **)into.variable = json_string_value(value);
     return VESTRY_OK;
-  case VESTRY_VALUE_JSON: return take_json(into, value, true);
-  case VESTRY_VALUE_LIST: return take_json(into, value, json_is_array(value));
-  case VESTRY_VALUE_OBJECT: return take_json(into, value, json_is_object(value));
+  case VESTRY_VALUE_JSON:
+    *(json_t **)into.variable = (json_t *)(uintptr_t)value; /* cast: the owner of the whole value may change it */
+    return VESTRY_OK;
+  case VESTRY_VALUE_LIST:
+  case VESTRY_VALUE_OBJECT:
   case VESTRY_VALUE_NULL:
   case VESTRY_VALUE_BYTES: break;
   }

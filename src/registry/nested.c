@@ -4,15 +4,13 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/refs.h"
 #include "registry/dispatch.h"
 
-/* Only the reference count changes, so any thread may read the handle. Data and state are separate copies, which are
- * copied again for each dispatch, because jansson's values are not safe for several threads. */
+/* Nothing changes, so any thread may read the handle. Data and state are separate copies, which are copied again for
+ * each dispatch, because jansson's values are not safe for several threads. */
 struct vestry_dispatch_handle {
   const vestry_host *host;
   vestry *v;
-  vsi_refs refs;
   json_t *data, *state;            /* often the same object */
   vestry_connection **connections; /* after this struct, in the same allocation */
   size_t connections_count, scope_len;
@@ -85,20 +83,14 @@ vestry_err vestry_context_keep(vestry_dispatch_context *context, vestry_dispatch
                                      .connections_count = targets->count,
                                      .scope_len = context->scope.len,
                                      .scope = scope};
-  VSI_REFS_INIT(&handle->refs, 1);
   for (size_t i = 0; i < targets->count; i++) handle->connections[i] = vestry_connection_ref(targets->items[i]);
   if (context->scope.len) memcpy(scope, context->scope.data, context->scope.len);
   *ret_handle = handle;
   return VESTRY_OK;
 }
 
-vestry_dispatch_handle *vestry_dispatch_handle_ref(vestry_dispatch_handle *handle) {
-  VSI_REFS_TAKE(&handle->refs);
-  return handle;
-}
-
 vestry_dispatch_handle *vestry_dispatch_handle_unref(vestry_dispatch_handle *handle) {
-  if (!handle || !VSI_REFS_DROP(&handle->refs)) return NULL;
+  if (!handle) return NULL;
   for (size_t i = 0; i < handle->connections_count; i++) vestry_connection_unref(handle->connections[i]);
   json_decref(handle->data);
   json_decref(handle->state);

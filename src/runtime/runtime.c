@@ -65,7 +65,7 @@ vestry_err vestry_runtime_create(const vestry_runtime_options *options, vestry_r
   return VESTRY_OK;
 }
 
-void vestry_runtime_close(vestry_runtime *runtime) {
+void vsi_runtime_close(vestry_runtime *runtime) {
   if (vsi_runtime_is_forked(runtime)) return;
   /* release pairs with vsi_runtime_is_closed: a thread that is refused sees the writes before the close */
   if (!atomic_exchange_explicit(&runtime->closed, true, memory_order_release)) vsi_ticker_close(&runtime->ticker);
@@ -73,7 +73,7 @@ void vestry_runtime_close(vestry_runtime *runtime) {
 
 void vestry_runtime_stop(vestry_runtime *runtime) {
   if (vsi_runtime_is_forked(runtime)) return;
-  vestry_runtime_close(runtime);
+  vsi_runtime_close(runtime);
   vsi_mutex_lock(&runtime->stage_lock);
   bool first = runtime->stage == VSI_RUNTIME_LIVE;
   if (first) runtime->stage = VSI_RUNTIME_STOPPING;
@@ -159,9 +159,4 @@ vestry_err vestry_runtime_descriptor(vestry_runtime *runtime, int *ret_descripto
   vsi_ticker_wake_by(&runtime->ticker, &runtime->wake);
   *ret_descriptor = runtime->wake.descriptor;
   return VESTRY_OK;
-}
-
-uint64_t vestry_runtime_next_deadline_ns(vestry_runtime *runtime) {
-  if (vsi_runtime_is_forked(runtime)) return UINT64_MAX;
-  return vsi_ticker_next_deadline_ns(&runtime->ticker);
 }

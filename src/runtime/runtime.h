@@ -33,7 +33,7 @@ static inline bool vsi_runtime_is_forked(const vestry_runtime *runtime) {
 /* Return whether new work is refused. After false, a close may still come first: work that the caller then starts is
  * run by the stop, or at the latest by the destroy. */
 static inline bool vsi_runtime_is_closed(vestry_runtime *runtime) {
-  /* acquire pairs with the exchange in vestry_runtime_close */
+  /* acquire pairs with the exchange in vsi_runtime_close */
   return atomic_load_explicit(&runtime->closed, memory_order_acquire) || vsi_runtime_is_forked(runtime);
 }
 
@@ -56,5 +56,9 @@ VESTRY_API void vsi_message_actor_release(vestry_actor *actor);
 
 /* Set a timer to a time on the host's clock, once. Otherwise as vestry_timer_set. */
 VESTRY_API vestry_err vsi_timer_set_at(vestry_timer *timer, uint64_t due_ns);
+
+/* Refuse new work, as vestry_runtime_stop does, and do not wait: messages in mailboxes are still received. Idempotent.
+ * Any thread; does not block. */
+void vsi_runtime_close(vestry_runtime *runtime);
 
 #endif

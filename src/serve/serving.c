@@ -237,7 +237,7 @@ vestry_err vsi_serving_conclude(serving *s, vestry_err error, bool is_guarded, v
 void vsi_serving_begin_span(vsi_serving *s) {
   vestry_trace said;
   const char *text = s->v->host->tracer ? vestry_request_header(&s->request, "traceparent") : NULL;
-  bool goes_on = text && !vestry_trace_read(text, strlen(text), &said);
+  bool goes_on = text && !vsi_trace_read(text, strlen(text), &said);
   vsi_span_begin(&s->span, s->v->host, VESTRY_SPAN_REQUEST, goes_on ? &said : NULL);
 }
 

@@ -16,7 +16,7 @@ static vestry_err read_text(const char *text, vestry_trace *ret_trace) {
   char *exact = malloc(len ? len : 1); /* a sanitizer detects a byte that is read after it */
   assert_non_null(exact);
   memcpy(exact, text, len);
-  vestry_err error = vestry_trace_read(exact, len, ret_trace);
+  vestry_err error = vsi_trace_read(exact, len, ret_trace);
   free(exact);
   return error;
 }
@@ -66,7 +66,7 @@ static void malformed_traces_are_refused(void **state) {
   memset(&trace, 7, sizeof trace);
   memcpy(&untouched, &trace, sizeof trace);
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(read_text(bad[i], &trace), VESTRY_MALFORMED);
-  assert_int_equal(vestry_trace_read(NULL, 0, &trace), VESTRY_MALFORMED);
+  assert_int_equal(vsi_trace_read(NULL, 0, &trace), VESTRY_MALFORMED);
   assert_memory_equal(&trace, &untouched, sizeof trace);
   for (size_t len = 0; len < strlen(TEXT); len++) {
     char text[] = TEXT;

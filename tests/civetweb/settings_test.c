@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "civetweb/server.h"
+#include "runtime/runtime.h"
 #include "support/folder.h"
 #include "support/test.h"
 #include "support/test_host.h"
@@ -235,7 +236,7 @@ static void creation_survives_every_allocation_failure(void **state) {
   atomic_store(&th.fail_random, true);
   assert_int_equal(vestry_civetweb_create(v, civetweb, &(vestry_civetweb_options){.max_per_address = 1}, &adapter),
                    VESTRY_IO);
-  vestry_runtime_close(vestry_parts_of(v)->runtime);
+  vsi_runtime_close(vestry_parts_of(v)->runtime);
   atomic_store(&th.fail_random, false);
   assert_int_equal(vestry_civetweb_create(v, civetweb, NULL, &adapter), VESTRY_CLOSED);
   assert_null(adapter);

@@ -2,6 +2,7 @@
 #include "testing/memory_network.h"
 
 #include "cluster/nodes.h"
+#include "runtime/runtime.h"
 #include "vestry/testing/memory_network.h"
 
 #include <stdlib.h>
@@ -150,11 +151,11 @@ void nodes_settle(nodes *n) {
 
 void nodes_skip_ms(nodes *n, uint64_t ms) {
   for (uint64_t end_ns = n->th.now_ns + ms * 1000000; n->th.now_ns < end_ns;) {
-    uint64_t next_ns = vestry_runtime_next_deadline_ns(n->runtime);
+    uint64_t next_ns = vsi_ticker_next_deadline_ns(&n->runtime->ticker);
     for (size_t i = 0; i < NODES_MOST; i++) {
       const node *of = &n->all[i];
       if (!of->in || !steps_itself(of)) continue;
-      uint64_t its_ns = vestry_runtime_next_deadline_ns(of->runtime);
+      uint64_t its_ns = vsi_ticker_next_deadline_ns(&of->runtime->ticker);
       if (its_ns < UINT64_MAX - of->behind_ns && its_ns + of->behind_ns < next_ns) next_ns = its_ns + of->behind_ns;
     }
     uint64_t wait_ms = next_ns <= n->th.now_ns ? 1 : (next_ns - n->th.now_ns + 999999) / 1000000;

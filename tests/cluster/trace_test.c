@@ -3,6 +3,7 @@
 #include "cluster/cluster/cluster.h" /* first, because its names differ */
 #include "support/spans.h"
 
+#include "base/trace.h"
 #include "cluster/nodes.h"
 
 #define TEXT "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -14,7 +15,7 @@ static void begin(nodes *n, vestry_trace *ret_said) {
   nodes_begin(n, 2, NULL);
   nodes_pass_ms(n, 2000);
   spans_begin(&reported, &n->th.host);
-  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), ret_said), VESTRY_OK);
+  assert_int_equal(vsi_trace_read(TEXT, strlen(TEXT), ret_said), VESTRY_OK);
 }
 
 /* capability: L12 */

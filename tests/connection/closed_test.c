@@ -22,7 +22,9 @@ static vestry_err patch_signals(vestry_connection *c, vestry_event *event) {
 }
 
 static vestry_err execute_script(vestry_connection *c, vestry_event *event) {
-  return vestry_connection_execute_script(c, "a()", 3, NULL);
+  vestry_event *made = NULL;
+  vestry_err error = vestry_event_script(vestry_connection_look(c).host, "a()", 3, NULL, &made);
+  return vestry_connection_send_made(c, error, made);
 }
 
 static vestry_err (*const forms[])(vestry_connection *c, vestry_event *event) = {send_one, send_all, patch_elements,

@@ -2,7 +2,9 @@
 /* The states of a connection, step by step on a stepped runtime. */
 #include "vestry/connection.h"
 
+#include "connection/connection.h"
 #include "connection/probe.h"
+#include "runtime/runtime.h"
 
 static void queued_events_are_one_write_after_open(void **state) {
   bench b;
@@ -168,7 +170,7 @@ static void closing_stream_ends_when_its_peer_is_lost(void **state) {
       vestry_connection_writable(c);
       bench_run(&b);
       assert_int_equal(p.close_cause, ends[i]);
-      assert_int_equal(p.clean, !later[k].is_gone && vestry_cause_is_clean(ends[i]));
+      assert_int_equal(p.clean, !later[k].is_gone && vsi_cause_is_clean(ends[i]));
       probe_assert_got(&p, later[k].is_gone ? "" : ": a\n\n");
       vestry_connection_unref(c);
       probe_finish(&p);
@@ -530,7 +532,7 @@ static void heartbeat_interval_of_weeks_works(void **state) {
     vestry_connection *c = bench_connect(&b, &p, NULL);
     vsi_connection_start(c);
     bench_run(&b);
-    assert_int_equal(vestry_runtime_next_deadline_ns(b.runtime) == UINT64_MAX, i > 0);
+    assert_int_equal(vsi_ticker_next_deadline_ns(&b.runtime->ticker) == UINT64_MAX, i > 0);
     test_host_advance_ms(&b.th, intervals_ms[0] - 1);
     bench_run(&b);
     probe_assert_got(&p, "");
@@ -554,7 +556,7 @@ static void never_disables_heartbeats(void **state) {
   vestry_connection *c = bench_connect(&b, &p, NULL);
   vsi_connection_start(c);
   bench_run(&b);
-  assert_true(vestry_runtime_next_deadline_ns(b.runtime) == UINT64_MAX);
+  assert_true(vsi_ticker_next_deadline_ns(&b.runtime->ticker) == UINT64_MAX);
   test_host_advance_ms(&b.th, 1000000);
   bench_run(&b);
   probe_assert_got(&p, "");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* C11: streams are closed on every path. */
+#include "connection/connection.h"
 #include "connection/probe.h"
 
 typedef struct stage {
@@ -20,7 +21,7 @@ static void stage_end(stage *s, vestry_cause cause, const char *text) {
   assert_int_equal(vestry_connection_look(s->c).cause, cause);
   bench_run(&s->b);
   assert_int_equal(vestry_connection_look(s->c).state, VESTRY_STATE_CLOSED);
-  assert_int_equal(s->p.clean, vestry_cause_is_clean(cause));
+  assert_int_equal(s->p.clean, vsi_cause_is_clean(cause));
   probe_assert_got(&s->p, text);
   vestry_connection_unref(s->c);
   assert_int_equal(s->p.releases, 1);

@@ -54,9 +54,9 @@ static void c5_values_of_each_type_are_read(void **state) {
   assert_true(boolean);
   assert_int_equal(vestry_signals_get(signals, "user.left", VESTRY_INTO(&boolean), NULL), VESTRY_OK);
   assert_false(boolean);
-  assert_int_equal(vestry_signals_get(signals, "user", vestry_into_object(&value), NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "user", VESTRY_INTO(&value), NULL), VESTRY_OK);
   assert_int_equal(json_object_size(value), 7);
-  assert_int_equal(vestry_signals_get(signals, "user.tags", vestry_into_list(&value), NULL), VESTRY_OK);
+  assert_int_equal(vestry_signals_get(signals, "user.tags", VESTRY_INTO(&value), NULL), VESTRY_OK);
   assert_int_equal(json_array_size(value), 3);
   assert_int_equal(vestry_signals_get(signals, "user.gone", VESTRY_INTO(&value), NULL), VESTRY_OK);
   assert_true(json_is_null(value));
@@ -141,10 +141,6 @@ static void c5_value_of_wrong_type_is_reported(void **state) {
   EXPECT(vestry_signals_get(signals, "text", VESTRY_INTO(&number), &why), 0, "text: expected a number, found a string");
   EXPECT(vestry_signals_get(signals, "user.age", VESTRY_INTO(&boolean), &why), 5,
          "user.age: expected true or false, found an integer");
-  EXPECT(vestry_signals_get(signals, "user.tags", vestry_into_object(&value), &why), 5,
-         "user.tags: expected an object, found an array");
-  EXPECT(vestry_signals_get(signals, "user.left", vestry_into_list(&value), &why), 5,
-         "user.left: expected an array, found false");
 #undef EXPECT
   assert_null(text);
   assert_int_equal(integer, 5);

@@ -13,6 +13,7 @@
 #include <strings.h>
 
 #include "app/guard/proof.h"
+#include "base/trace.h"
 #include "vestry/trace.h"
 
 static void require(bool condition) {
@@ -72,10 +73,10 @@ static void check_origins(const char *a, const char *b) {
 static void check_trace(const char *text, size_t len) {
   vestry_trace trace, again;
   char written[VESTRY_TRACE_TEXT_BYTES];
-  if (vestry_trace_read(text, len, &trace)) return;
+  if (vsi_trace_read(text, len, &trace)) return;
   vestry_trace_write(&trace, written);
   require(strlen(written) == VESTRY_TRACE_TEXT_BYTES - 1);
-  require(!vestry_trace_read(written, strlen(written), &again));
+  require(!vsi_trace_read(written, strlen(written), &again));
   require(!memcmp(trace.trace_id, again.trace_id, 16) && !memcmp(trace.span_id, again.span_id, 8));
   require(trace.is_sampled == again.is_sampled && !memcmp(written + 3, text + 3, 49));
 }

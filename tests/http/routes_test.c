@@ -602,26 +602,21 @@ static void assert_reported(reported *t, const char *text) {
 }
 
 static void followers_are_notified_of_routes(void **state) {
-  static const vestry_route_follower follower = {.mounts = is_mounted, .unmounted = is_unmounted},
-                                     half = {.mounts = is_mounted};
+  static const vsi_route_follower follower = {.mounts = is_mounted, .unmounted = is_unmounted};
   site w;
   reported first = {.refused = NULL}, second = {.refused = NULL};
   site_begin(&w, (vestry_options){0});
   static char app[] = "a";
   assert_int_equal(vestry_route(w.v, "GET", "/a/{id}", tell, app), VESTRY_OK);
-  assert_int_equal(vestry_routes_follow(w.v, &half, &first), VESTRY_INVALID);
-  assert_logged(&w, "vestry_routes_follow: follower->mounts and follower->unmounted must be set");
-  assert_int_equal(vestry_routes_follow(w.v, &follower, &first), VESTRY_OK);
-  assert_int_equal(vestry_routes_follow(w.v, &follower, &first), VESTRY_INVALID);
-  assert_logged(&w, "vestry_routes_follow: this ctx follows the routes already");
+  assert_int_equal(vsi_routes_follow(w.v, &follower, &first), VESTRY_OK);
   assert_reported(&first, "+GET /a/{id};");
   mount(&w, "PUT", "/b", "b");
   assert_reported(&first, "+PUT /b;");
   second.refused = "/a/{id}"; /* the older one */
-  assert_int_equal(vestry_routes_follow(w.v, &follower, &second), VESTRY_LIMIT);
+  assert_int_equal(vsi_routes_follow(w.v, &follower, &second), VESTRY_LIMIT);
   assert_reported(&second, "+PUT /b;-PUT /b;");
   second.refused = "/no";
-  assert_int_equal(vestry_routes_follow(w.v, &follower, &second), VESTRY_OK);
+  assert_int_equal(vsi_routes_follow(w.v, &follower, &second), VESTRY_OK);
   assert_reported(&second, "+PUT /b;+GET /a/{id};");
   /* a follower that was notified before another one refused is notified of the removal */
   assert_int_equal(vestry_route(w.v, "GET", "/no", tell, NULL), VESTRY_LIMIT);
@@ -637,15 +632,15 @@ static void followers_are_notified_of_routes(void **state) {
   fail_from(&w.th, -1);
   assert_reported(&first, "+GET /c/d;-GET /c/d;");
   assert_reported(&second, "+GET /c/d;-GET /c/d;");
-  (void)vestry_routes_follow(w.v, NULL, &second);
-  (void)vestry_routes_follow(w.v, NULL, &second);
+  (void)vsi_routes_follow(w.v, NULL, &second);
+  (void)vsi_routes_follow(w.v, NULL, &second);
   assert_served(&w, "GET", "/a/7", 200, "a id=[7]");
   vsi_routes_end(w.v, app);
   assert_served(&w, "GET", "/a/7", 404, NULL);
   assert_reported(&first, "-GET /a/{id};");
   assert_reported(&second, "");
   fail_from(&w.th, 0);
-  assert_int_equal(vestry_routes_follow(w.v, &follower, &second), VESTRY_NO_MEMORY);
+  assert_int_equal(vsi_routes_follow(w.v, &follower, &second), VESTRY_NO_MEMORY);
   fail_from(&w.th, -1);
   assert_reported(&second, "");
   site_close(&w); /* one that still follows */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One trace covers a client action, from its request through the render of the page that it refreshes to the write; a
  * dispatch likewise. */
+#include "base/trace.h"
 #include "page/tabs.h"
 #include "support/spans.h"
 
@@ -60,7 +61,7 @@ static void trace_covers_action_render_and_write(void **state) {
   follow(&s);
   test_host_advance_ms(&s.on.th, 1000);
   post(&s, "/act", TEXT);
-  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
+  assert_int_equal(vsi_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
   const vestry_span *request = spans_one(&reported, VESTRY_SPAN_REQUEST),
                     *render = spans_one(&reported, VESTRY_SPAN_RENDER),
                     *written = spans_one(&reported, VESTRY_SPAN_WRITE);
@@ -104,7 +105,7 @@ static void thread_continues_the_trace_that_it_enters(void **state) {
   tabs_open(&s, &ada, "/private", NULL);
   follow(&s);
   vestry_trace parent;
-  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
+  assert_int_equal(vsi_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
   test_host_advance_ms(&s.on.th, 1000);
   s.heading++;
   const vestry_trace *former = vestry_trace_enter(&parent);
@@ -137,7 +138,7 @@ static void write_spans_of_one_event_are_limited(void **state) {
   for (int i = 0; i < MANY; i++) streams[i] = site_request(&s.on, &call);
   follow(&s);
   vestry_trace parent;
-  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
+  assert_int_equal(vsi_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
   vestry_event *event;
   (void)vestry_trace_enter(&parent);
   assert_int_equal(vestry_event_comment(&s.on.th.host, "to all", &event), VESTRY_OK);
@@ -156,7 +157,7 @@ static vestry_err act_once(test_host *th, void *ctx) {
   test_host_advance_ms(&s->on.th, 1000);
   s->heading++;
   vestry_trace parent;
-  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
+  assert_int_equal(vsi_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
   vestry_event *event;
   (void)vestry_trace_enter(&parent);
   vestry_err error = vestry_event_comment(&s->on.th.host, "once", &event);

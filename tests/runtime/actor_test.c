@@ -320,7 +320,7 @@ static void closed_runtime_still_runs_notified_actors(void **state) {
   latch_init(&l);
   probe p = {.in_run = wake_the_owner, .latch = &l};
   vsi_actor_init(&p.actor, &pooled, &runtime->pool);
-  vestry_runtime_close(runtime);
+  vsi_runtime_close(runtime);
   vsi_actor_notify(&p.actor);
   latch_wait(&l, 1);
   vestry_runtime_stop(runtime);

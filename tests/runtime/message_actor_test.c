@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "runtime/latch.h"
+#include "runtime/runtime.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/runtime.h"
@@ -94,7 +95,7 @@ static void options_are_checked(void **state) {
   options.run = run;
   assert_int_equal(vestry_actor_create(NULL, &options, &actor), VESTRY_INVALID);
   assert_int_equal(vestry_actor_create(runtime, &options, NULL), VESTRY_INVALID);
-  vestry_runtime_close(runtime);
+  vsi_runtime_close(runtime);
   assert_int_equal(vestry_actor_create(runtime, &options, &actor), VESTRY_CLOSED);
   assert_ptr_equal(actor, untouched);
   assert_null(vestry_actor_unref(NULL));
@@ -246,8 +247,8 @@ static void closed_runtime_refuses_posts_and_delivers_accepted(void **state) {
     vestry_actor *actor = actor_of(runtime, &r);
     parcel parcels[6];
     post_each(actor, parcels, 5);
-    vestry_runtime_close(runtime);
-    vestry_runtime_close(runtime);
+    vsi_runtime_close(runtime);
+    vsi_runtime_close(runtime);
     assert_int_equal(vestry_actor_post(actor, &parcels[5].message), VESTRY_CLOSED);
     vestry_runtime_stop(runtime);
     assert_int_equal(r.received, 5);

@@ -508,7 +508,7 @@ static void perform(play *p, uint64_t seed) {
   }
   while (p->written < JOURNAL) {
     if (vestry_runtime_step(p->runtime)) continue;
-    uint64_t next = vestry_runtime_next_deadline_ns(p->runtime);
+    uint64_t next = vsi_ticker_next_deadline_ns(&p->runtime->ticker);
     if (next == UINT64_MAX)
       vsi_actor_notify(&p->players[random_below(&p->seed, PLAYERS)].task.actor);
     else

@@ -50,7 +50,7 @@ static void ring(vsi_timer *timer, vsi_notices *notices) {
   if (a->rearm_ns)
     assert_int_equal(vsi_ticker_arm(&a->clock->runtime->ticker, timer, a->fired_at_ns + a->rearm_ns - 1, NULL),
                      VESTRY_OK);
-  if (a->closes) vestry_runtime_close(a->clock->runtime);
+  if (a->closes) vsi_runtime_close(a->clock->runtime);
   if (a->victim) assert_true(vsi_ticker_cancel(&a->clock->runtime->ticker, &a->victim->timer));
 }
 
@@ -69,7 +69,7 @@ static void timer_fires_at_most_a_tick_late(void **state) {
     uint64_t due_ns = c.th.now_ns + random_below(&seed, 5 * MS);
     if (round % 5 == 0) due_ns += random_below(&seed, UINT64_C(1) << 45);
     assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &a.timer, due_ns, NULL), VESTRY_OK);
-    uint64_t deadline_ns = vestry_runtime_next_deadline_ns(c.runtime);
+    uint64_t deadline_ns = vsi_ticker_next_deadline_ns(&c.runtime->ticker);
     assert_true(deadline_ns >= due_ns || deadline_ns <= c.th.now_ns);
     assert_true(deadline_ns < due_ns + MS);
     if (due_ns > c.th.now_ns) {
@@ -85,7 +85,7 @@ static void timer_fires_at_most_a_tick_late(void **state) {
     assert_true(vestry_runtime_step(c.runtime));
     assert_int_equal(a.fired, round);
     assert_false(vestry_runtime_step(c.runtime));
-    assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
+    assert_true(vsi_ticker_next_deadline_ns(&c.runtime->ticker) == UINT64_MAX);
   }
   clockwork_finish(&c);
 }
@@ -108,7 +108,7 @@ static void timers_with_slack_fire_together(void **state) {
   }
   long fires = 0, wakes = 0;
   while (fires < ROUNDS * BELLS) {
-    atomic_store(&c.th.now_ns, vestry_runtime_next_deadline_ns(c.runtime));
+    atomic_store(&c.th.now_ns, vsi_ticker_next_deadline_ns(&c.runtime->ticker));
     assert_true(vestry_runtime_step(c.runtime));
     wakes++;
     for (int i = 0, together = 0; i < BELLS; i++) {
@@ -143,7 +143,7 @@ static void timers_of_different_times_fire_in_few_groups(void **state) {
   }
   unsigned wakes = 0;
   for (; c.th.now_ns < begun_ns + ROUNDS * period_ns; wakes++) {
-    atomic_store(&c.th.now_ns, vestry_runtime_next_deadline_ns(c.runtime));
+    atomic_store(&c.th.now_ns, vsi_ticker_next_deadline_ns(&c.runtime->ticker));
     assert_true(vestry_runtime_step(c.runtime));
     for (int i = 0; i < BELLS; i++) {
       if (bells[i].fired_at_ns != c.th.now_ns) continue;
@@ -170,7 +170,7 @@ static void timer_with_slack_and_no_neighbour_keeps_its_time(void **state) {
     const uint64_t due_ns = c.th.now_ns + 1000 * MS;
     vsi_ticker_arm_loosely(ticker, &a.timer, due_ns, 100 * MS, NULL);
     if (round == 1) assert_true(vsi_ticker_cancel(ticker, &b.timer));
-    assert_true(vestry_runtime_next_deadline_ns(c.runtime) == due_ns);
+    assert_true(vsi_ticker_next_deadline_ns(&c.runtime->ticker) == due_ns);
     atomic_store(&c.th.now_ns, due_ns);
     assert_true(vestry_runtime_step(c.runtime));
     assert_int_equal(a.fired, round);
@@ -212,7 +212,7 @@ static void cancel_returns_whether_it_was_in_time(void **state) {
   vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + 5 * MS, NULL);
   assert_true(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
   assert_false(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
-  assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
+  assert_true(vsi_ticker_next_deadline_ns(&c.runtime->ticker) == UINT64_MAX);
   /* Both are due at once: the fire of the first can still cancel the second. */
   a.victim = &b;
   vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns + 5 * MS, NULL);
@@ -235,7 +235,7 @@ static void timer_rearmed_in_its_fire_waits_for_the_next_step(void **state) {
   for (int i = 1; i <= 5; i++) {
     assert_true(vestry_runtime_step(c.runtime));
     assert_int_equal(a.fired, i);
-    assert_true(vestry_runtime_next_deadline_ns(c.runtime) <= c.th.now_ns);
+    assert_true(vsi_ticker_next_deadline_ns(&c.runtime->ticker) <= c.th.now_ns);
   }
   assert_true(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
   clockwork_finish(&c);
@@ -270,7 +270,7 @@ static void timer_at_the_maximum_never_fires(void **state) {
   bell a;
   bell_init(&a, &c);
   vsi_ticker_arm(&c.runtime->ticker, &a.timer, UINT64_MAX, NULL);
-  assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
+  assert_true(vsi_ticker_next_deadline_ns(&c.runtime->ticker) == UINT64_MAX);
   atomic_store(&c.th.now_ns, UINT64_MAX);
   assert_false(vestry_runtime_step(c.runtime));
   assert_true(vsi_ticker_cancel(&c.runtime->ticker, &a.timer));
@@ -284,8 +284,8 @@ static void close_fires_no_timer_and_refuses_arming(void **state) {
   bell_init(&a, &c);
   bell_init(&b, &c);
   vsi_ticker_arm(&c.runtime->ticker, &a.timer, c.th.now_ns, NULL);
-  vestry_runtime_close(c.runtime);
-  assert_true(vestry_runtime_next_deadline_ns(c.runtime) == UINT64_MAX);
+  vsi_runtime_close(c.runtime);
+  assert_true(vsi_ticker_next_deadline_ns(&c.runtime->ticker) == UINT64_MAX);
   assert_false(vestry_runtime_step(c.runtime));
   bool untouched = true;
   assert_int_equal(vsi_ticker_arm(&c.runtime->ticker, &b.timer, 0, &untouched), VESTRY_CLOSED);

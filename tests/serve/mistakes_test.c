@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* An invalid argument of a function that applications call at their start is logged with the function and the
  * argument. */
+#include "http/routes/routes.h"
 #include "support/site.h"
 #include "vestry/adapter.h"
 #include "vestry/app/bus.h"
@@ -253,7 +254,7 @@ static vestry_err keep_data(const vestry_request *req, vestry_reply *reply, void
 
 static void stop_and_destroy_in_callbacks_without_an_instance_are_refused(void **state) {
   const vestry_tracer tracer = {.on_span = end_in_span};
-  const vestry_route_follower follower = {.mounts = end_in_mounts, .unmounted = end_in_unmounted};
+  const vsi_route_follower follower = {.mounts = end_in_mounts, .unmounted = end_in_unmounted};
   site_begin(&ending, (vestry_options){0});
   ending.th.host.log = end_in_log;
   vestry *v = ending.v;
@@ -270,10 +271,10 @@ static void stop_and_destroy_in_callbacks_without_an_instance_are_refused(void *
   assert_int_equal(vestry_store_list(vestry_parts_of(v)->store, NULL, 0, &cursor, end_in_list, NULL), VESTRY_OK);
   assert_int_equal(ended, 2);
   assert_int_equal(vestry_route(v, "GET", "/", keep, NULL), VESTRY_OK);
-  assert_int_equal(vestry_routes_follow(v, &follower, &ended), VESTRY_OK);
+  assert_int_equal(vsi_routes_follow(v, &follower, &ended), VESTRY_OK);
   assert_int_equal(vestry_route(v, "GET", "/", keep, NULL), VESTRY_EXISTS); /* both functions are called */
   assert_int_equal(ended, 5);
-  assert_int_equal(vestry_routes_follow(v, NULL, &ended), VESTRY_OK);
+  assert_int_equal(vsi_routes_follow(v, NULL, &ended), VESTRY_OK);
   ends_in_log = true;
   assert_int_equal(vestry_close_scope(v, (vestry_scope){0}, VESTRY_CAUSE_CLOSED), VESTRY_INVALID); /* logs a mistake */
   assert_true(ended > 5);

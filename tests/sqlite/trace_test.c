@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A render caused by a request's commit has the request as its parent span, regardless of the following thread and
  * of that thread's own trace. */
+#include "base/trace.h"
 #include "sqlite/level.h"
 #include "sqlite/shown.h"
 #include "support/spans.h"
@@ -32,8 +33,8 @@ static void follow(const char *mode, vestry_sqlite_level level) {
   assert_int_equal(vestry_route(s.on.v, "POST", "/act", act, &s), VESTRY_OK);
   size_t page = shown_watch(&s, "SELECT name FROM bird");
   spans_begin(&recorded, &s.on.th.host);
-  assert_int_equal(vestry_trace_read(TEXT, strlen(TEXT), &given), VESTRY_OK);
-  assert_int_equal(vestry_trace_read(OTHER_TEXT, strlen(OTHER_TEXT), &other), VESTRY_OK);
+  assert_int_equal(vsi_trace_read(TEXT, strlen(TEXT), &given), VESTRY_OK);
+  assert_int_equal(vsi_trace_read(OTHER_TEXT, strlen(OTHER_TEXT), &other), VESTRY_OK);
 
   post(&s, TEXT);
   assert_null(vestry_trace_enter(&other)); /* the trace of the following thread */

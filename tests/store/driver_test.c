@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "runtime/runtime.h"
 #include "store/world.h"
 #include "support/litmus.h"
 
@@ -43,7 +44,7 @@ static void advance_ms(uint64_t ms) {
 
 /* The driver sleeps until this deadline, rounded up to the runtime's tick. */
 static void assert_sleeps_until(uint64_t deadline_ns) {
-  uint64_t armed_ns = vestry_runtime_next_deadline_ns(runtime);
+  uint64_t armed_ns = vsi_ticker_next_deadline_ns(&runtime->ticker);
   if (deadline_ns == UINT64_MAX)
     assert_true(armed_ns == UINT64_MAX);
   else
@@ -132,11 +133,11 @@ static void closed_runtime_expires_nothing(void **state) {
   world_open(&w, &world_lru, &(vestry_store_options){.idle_ms = 100});
   runtime = stepped(w.th);
   world_new(&w, VESTRY_KEY(1), NULL);
-  vestry_runtime_close(runtime);
+  vsi_runtime_close(runtime);
   assert_int_equal(vestry_store_drive(w.store, runtime), VESTRY_CLOSED);
   end_driven();
   open_driven(&world_lru, &(vestry_store_options){.idle_ms = 100});
-  vestry_runtime_close(runtime);
+  vsi_runtime_close(runtime);
   world_new(&w, VESTRY_KEY(1), NULL); /* the driver cannot be woken, but the put succeeds */
   advance_ms(500);
   assert_int_equal(world_left(&w), 0);
@@ -363,7 +364,8 @@ static void put_during_creation_of_the_driver_expires(void **state) {
     litmus_dally(round % DRIVER_JITTER);
     assert_int_equal(vestry_store_drive(a.store, runtime), VESTRY_OK);
     litmus_wait(&a.put, round);
-    assert_true(vestry_runtime_next_deadline_ns(runtime) != UINT64_MAX); /* the driver will check it when it is idle */
+    assert_true(vsi_ticker_next_deadline_ns(&runtime->ticker) !=
+                UINT64_MAX); /* the driver will check it when it is idle */
     assert_int_equal(vestry_store_drive(a.store, NULL), VESTRY_OK);
     assert_int_equal(vestry_store_remove(a.store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, NULL), VESTRY_OK);
     assert_true(vestry_store_tick(a.store) == UINT64_MAX); /* so that the next put has a new deadline */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "app/upload/form.h"
+#include "base/trace.h"
 #include "serve/wire.h"
 #include "support/spans.h"
 #include "vestry/app/once.h"
@@ -683,7 +684,7 @@ static void upload_is_a_request_span(void **state) {
   static const char text[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
   begin_with(&s, (vestry_uploads_options){.max_file_bytes = 0});
   spans_begin(&reported, &s.on.th.host);
-  assert_int_equal(vestry_trace_read(text, strlen(text), &given), VESTRY_OK);
+  assert_int_equal(vsi_trace_read(text, strlen(text), &given), VESTRY_OK);
   wire r = {.headers = {{"Content-Type", "image/png"}, {"traceparent", text}}, .body = "file", .body_len = 4};
   assert_int_equal(post(&s, &r, NULL), 201);
   spans_assert_child(spans_one(&reported, VESTRY_SPAN_REQUEST), &given);

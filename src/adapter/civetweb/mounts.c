@@ -32,7 +32,7 @@
 
 #include "adapter/civetweb/adapter.h"
 #include "base/log.h"
-#include "base/memory.h"
+#include "http/routes/routes.h"
 
 enum { SUFFIX_BYTES = 32 };
 static const char all_paths[] = "/{all...}";
@@ -269,13 +269,13 @@ static void unmounted(void *ctx, const char *method, const char *pattern) {
   vsi_mutex_unlock(&lock);
 }
 
-static const vestry_route_follower follower = {.mounts = mounted, .unmounted = unmounted};
+static const vsi_route_follower follower = {.mounts = mounted, .unmounted = unmounted};
 
 /* -------------------------------------------------------------------------------------------------------- life ---- */
 
 vestry_err vsi_civetweb_mounts_begin(vsi_civetweb *adapter) {
   vestry_err error = enter(adapter);
-  if (!error) error = vestry_routes_follow(adapter->v, &follower, adapter);
+  if (!error) error = vsi_routes_follow(adapter->v, &follower, adapter);
   return !error && adapter->answers_all ? add(adapter, "any", all_paths, true) : error;
 }
 
@@ -286,7 +286,7 @@ void vsi_civetweb_mounts_shut(void) {
 
 /* Removing a handler waits for requests on their way to it, which stay only for a moment. */
 void vsi_civetweb_mounts_undo(vsi_civetweb *adapter) {
-  (void)vestry_routes_follow(adapter->v, NULL, adapter);
+  (void)vsi_routes_follow(adapter->v, NULL, adapter);
   vsi_mutex_lock(&lock);
   mount *all = adapter->mounts;
   adapter->mounts = NULL;
@@ -297,7 +297,7 @@ void vsi_civetweb_mounts_undo(vsi_civetweb *adapter) {
 }
 
 void vsi_civetweb_mounts_finish(vsi_civetweb *adapter) {
-  (void)vestry_routes_follow(adapter->v, NULL, adapter);
+  (void)vsi_routes_follow(adapter->v, NULL, adapter);
   vsi_mutex_lock(&lock); /* other adapters read the mounts */
   vsi_civetweb **at = &first;
   while (*at && *at != adapter) at = &(*at)->next;

@@ -52,7 +52,7 @@ typedef struct page {
 /* An observer of changes to the routes. */
 typedef struct follower {
   struct follower *next;
-  const vestry_route_follower *ops;
+  const vsi_route_follower *ops;
   void *ctx;
 } follower;
 
@@ -339,10 +339,7 @@ static void unfollow(vsi_routes *routes, const void *ctx) {
   vsi_free(routes->host, found);
 }
 
-vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *ops, void *ctx) {
-  if (!v) return VESTRY_INVALID;
-  if (ops && (!ops->mounts || !ops->unmounted))
-    return vsi_mistake(v->host, "vestry_routes_follow", "follower->mounts and follower->unmounted must be set");
+vestry_err vsi_routes_follow(vestry *v, const vsi_route_follower *ops, void *ctx) {
   vsi_routes *routes = v->routes;
   if (!ops) {
     unfollow(routes, ctx);
@@ -353,15 +350,10 @@ vestry_err vestry_routes_follow(vestry *v, const vestry_route_follower *ops, voi
   made->ops = ops;
   made->ctx = ctx;
   vsi_mutex_lock(&routes->changes);
-  follower **place = find_follower(routes, ctx);
-  const bool is_there = *place != NULL;
-  vestry_err error = is_there ? VESTRY_OK : tell_all(routes, made);
-  if (!error && !is_there) *place = made;
+  vestry_err error = tell_all(routes, made);
+  if (!error) *find_follower(routes, ctx) = made;
   vsi_mutex_unlock(&routes->changes);
-  if (error || is_there) vsi_free(routes->host, made);
-  if (is_there)
-    return vsi_mistake(v->host, "vestry_routes_follow",
-                       "this ctx follows the routes already; first end that with follower NULL");
+  if (error) vsi_free(routes->host, made);
   return error;
 }
 

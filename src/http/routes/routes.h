@@ -41,4 +41,26 @@ VESTRY_API vestry_err vsi_body_limit(vestry *v, const char *prefix, size_t max_b
 /* Return the page for an error; NULL: none. */
 VESTRY_API vestry_handler_fn vsi_routes_page(vsi_routes *routes, int status, void **ret_app);
 
+/* Observer of an instance's routes. The adapter for civetweb needs it inside a server that also has other handlers,
+ * because it must claim exactly the paths of vestry's routes there. The functions are called one at a time for each
+ * instance, under a lock of its routes: they must neither mount a route (vestry/routes.h), nor wait for a thread that
+ * does. */
+typedef struct vsi_route_follower {
+  /* Called before a route is mounted; method and pattern as passed to vestry_route, borrowed. OK | any other error:
+   *  the route is not mounted, and vestry_route returns the error. */
+  vestry_err (*mounts)(void *ctx, const char *method, const char *pattern);
+  /* Called when a route is removed by its owner (uploads, an observer), or when vestry refuses a route that `mounts`
+   *  has accepted; requests may still be inside it. */
+  void (*unmounted)(void *ctx, const char *method, const char *pattern);
+} vsi_route_follower;
+
+/* Follow the routes of an instance: those mounted now, and each later change.
+ *  follower, ctx  borrowed until you stop following: call this again with follower NULL and the same ctx. When that
+ *                 call returns, none of the follower's functions runs. An instance can have several followers; ctx
+ *                 identifies each
+ *  Returns  OK (for NULL also if ctx does not follow) | NO_MEMORY | the error of `mounts` for an existing route: vestry
+ *           has called `unmounted` for the routes before it, and ctx does not follow
+ *  Threads  any, but not from inside a follower; blocks while another thread mounts */
+VESTRY_API vestry_err vsi_routes_follow(vestry *v, const vsi_route_follower *follower, void *ctx);
+
 #endif
