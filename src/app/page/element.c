@@ -7,7 +7,7 @@
  * searched: an element adds its bits, and hides others, from all that is inside of it. */
 #include "app/page/element.h"
 
-#include <stdlib.h>
+#include <endian.h>
 #include <string.h>
 
 #include "base/ascii.h"
@@ -159,17 +159,27 @@ static const vsi_element elements[] = {
 };
 static const vsi_element ordinary = {"", 0, PHRASE};
 
-static int compare_names(const void *name, const void *element) {
-  return memcmp(name, element, sizeof ordinary.name);
+/* Return the first eight bytes of a name, whose order as a number is that of the names. No two names share them. */
+static inline uint64_t head_of(const char *name) {
+  uint64_t head;
+  memcpy(&head, name, sizeof head);
+  return be64toh(head);
 }
 
 const vsi_element *vsi_element_of(vestry_slice name) {
   char lower[sizeof ordinary.name] = {0};
   if (name.len >= sizeof lower) return &ordinary;
   for (size_t i = 0; i < name.len; i++) lower[i] = vsi_lower(((const char *)name.data)[i]);
-  const vsi_element *found =
-      bsearch(lower, elements, sizeof elements / sizeof *elements, sizeof *elements, compare_names);
-  return found ? found : &ordinary;
+  const uint64_t head = head_of(lower);
+  size_t from = 0, to = sizeof elements / sizeof *elements - 1;
+  while (from < to) {
+    const size_t middle = (from + to) / 2;
+    if (head_of(elements[middle].name) < head)
+      from = middle + 1;
+    else
+      to = middle;
+  }
+  return memcmp(elements[from].name, lower, sizeof lower) == 0 ? &elements[from] : &ordinary;
 }
 
 uint32_t vsi_element_inside(const vsi_element *element, uint32_t around) {

@@ -115,8 +115,9 @@ void vsi_units_finish(vsi_units *units) {
 typedef struct level {
   uint32_t unit; /* NONE: it is not a unit */
   uint32_t in;   /* what is open inside of it (element.h) */
-  bool has_body; /* a table in which the parser has opened a tbody without a tag */
-  vestry_slice name;
+  uint32_t name_at;
+  uint32_t name_len : 31;
+  uint32_t has_body : 1; /* a table in which the parser has opened a tbody without a tag */
 } level;
 
 /* An open unit. */
@@ -557,7 +558,8 @@ static const char *open_level(division *d, const start *s, const vsi_element *el
   if (!is_closed(d) && is_whole) d->closed = d->levels_count;
   d->levels[d->levels_count++] = (level){.unit = is_unit ? d->owns[d->owns_count - 1].unit : VSI_UNIT_NONE,
                                          .in = vsi_element_inside(element, around),
-                                         .name = s->tag.name};
+                                         .name_at = (uint32_t)((const char *)s->tag.name.data - d->html),
+                                         .name_len = (uint32_t)s->tag.name.len & INT32_MAX};
   return NULL;
 }
 
@@ -589,7 +591,7 @@ static const char *end_tag(division *d, const start *s, const char **at) {
   if (!d->levels_count) return why_repaired;
   const level *top = &d->levels[--d->levels_count];
   const vestry_slice name = s->tag.name;
-  if (name.len != top->name.len || !vsi_is_same_text(name.data, top->name.data, name.len)) return why_repaired;
+  if (name.len != top->name_len || !vsi_is_same_text(name.data, d->html + top->name_at, name.len)) return why_repaired;
   if (d->levels_count <= d->closed) d->closed = SIZE_MAX;
   *at = s->tag.at;
   return top->unit == VSI_UNIT_NONE ? NULL : end_unit(d, begin, (uint32_t)(*at - d->html), top->has_body);
