@@ -86,8 +86,8 @@ typedef struct vestry_dispatch_handle vestry_dispatch_handle;
  *  Returns  OK | INVALID (in PHASE_CONNECT) | NO_MEMORY */
 VESTRY_API vestry_err vestry_context_keep(vestry_dispatch_context *context, vestry_dispatch_handle **ret_handle);
 
-/** Give up the reference to a kept dispatch (NULL accepted), after its last vestry_dispatch_later. Returns NULL. Threads
- *  any; also after the instance was destroyed. */
+/** Give up the reference to a kept dispatch (NULL accepted), after its last vestry_dispatch_later. Returns NULL.
+ *  Threads any; also after the instance was destroyed. */
 VESTRY_API vestry_dispatch_handle *vestry_dispatch_handle_unref(vestry_dispatch_handle *handle);
 
 /** Dispatch more effects later: as vestry_context_dispatch, but on any thread, any number of times, until the instance
