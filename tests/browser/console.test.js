@@ -34,7 +34,6 @@ async function open(t, server, options) {
   return { ...tab, problems: session.problems };
 }
 
-// quick: microhttpd
 // capability: H4, H5
 test('one stream of ten thousand can be found, watched, and seen to end with its cause', async (t) => {
   const server = await start(t);

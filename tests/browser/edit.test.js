@@ -71,7 +71,6 @@ test('edit: cancel changes nothing', async (t) => {
   await ada.until(() => document.querySelector('#name').value === 'Ada Lovelace');
 });
 
-// quick: microhttpd
 // capability: L4
 test('edit: half-typed text is restored after a reload, until it is saved or cancelled', async (t) => {
   const { tab } = await exampleFor(t, 'edit');

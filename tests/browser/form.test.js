@@ -310,7 +310,6 @@ test('l4: a form whose text is rejected shows this, also after a render, until i
   await has(tab, { text: 'in again' });
 });
 
-// quick: microhttpd
 // capability: L4
 test('l4: an open page loses nothing when its server is killed', async (t) => {
   const { tab, server } = await begin(t);

@@ -271,7 +271,6 @@ test('l3: a letter typed during a render is kept', async (t) => {
   assert.deepEqual(await tab.page.evaluate(() => window.assigned), []);
 });
 
-// quick: microhttpd
 // capability: L3
 test('l3: the last of several navigations takes effect, and no older content follows', async (t) => {
   const tab = await tabFor(t);

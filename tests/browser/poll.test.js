@@ -134,7 +134,6 @@ test('poll: a question that waits for the server is marked', async (t) => {
   await one.until(() => document.querySelector('h1')?.textContent === 'While it stands still?');
 });
 
-// quick: civetweb
 test('poll: hostile texts are shown as text', async (t) => {
   const poll = await pollFor(t);
   const ada = await poll.person();

@@ -91,11 +91,11 @@ static vestry_err start_and_remove(test_host *th, void *ctx) {
 /* capability: L7, M3 */
 static void allocation_failure_is_returned_and_loses_no_job(void **state) {
   static crew c;
-  test_host_fail_each(make_tables, &c, crew_of()->does_without);
+  test_host_fail_every(crew_of()->fail_step, make_tables, &c, true);
   crew_begin(&c);
   assert_int_equal(crew_open_node(&c, &c.nodes[1], &c.th.host, (vestry_jobs_options){0}, false), VESTRY_OK);
-  test_host_fail_each(use_node_and_recover, &c, crew_of()->does_without);
-  test_host_fail_each(start_and_remove, &c, crew_of()->does_without);
+  test_host_fail_every(crew_of()->fail_step, use_node_and_recover, &c, true);
+  test_host_fail_every(crew_of()->fail_step, start_and_remove, &c, true);
   crew_close_node(&c.nodes[1]);
   test_host_assert_clean(&c.th);
   crew_of()->remove();

@@ -25,7 +25,7 @@ typedef struct crew_node {
 typedef struct crew_database {
   const vestry_sql_kind *kinds; /* of writing transactions */
   int kinds_count;
-  bool does_without;  /* after an allocation failure the database may retry, and succeed */
+  unsigned fail_step; /* each allocation of this distance fails; 1: each */
   void (*make)(void); /* make an empty database with a table t(x), for all nodes until it is removed */
   void (*remove)(void);
   vestry_err (*open)(crew_node *n, const vestry_host *host, const vestry_jobs_options *options); /* a pool and jobs */

@@ -46,8 +46,7 @@ static int open_server(void **state) {
   static const uint64_t steps[] = {UINT64_C(2000000000), UINT64_C(4000000000), (UINT64_C(1) << 32) - NEAR};
   static const char *const settings[] = {"autovacuum=off", NULL};
   postgres_server *server = shop_server();
-  postgres_server_init(server, 0);
-  postgres_server_start(server, settings);
+  shop_start_server(settings);
   postgres_server_run(server, "UPDATE pg_database SET datallowconn = true");
   for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
     freeze(server);

@@ -84,7 +84,7 @@ static bool calm(crew_node *n) {
 static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE, VESTRY_SQL_REPEATABLE_READ, VESTRY_SQL_SERIALIZABLE};
 static const crew_database database = {.kinds = kinds,
                                        .kinds_count = 3,
-                                       .does_without = true,
+                                       .fail_step = 7, /* SQLite: each one */
                                        .make = make,
                                        .remove = remove_all,
                                        .open = open_node,

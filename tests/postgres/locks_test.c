@@ -170,8 +170,7 @@ static void lasting_conflict_makes_its_renders_follow_tables(void **state) {
 }
 
 static int open_server(void **state) {
-  postgres_server_init(shop_server(), 0);
-  postgres_server_start(shop_server(), few_locks);
+  shop_start_server(few_locks);
   return 0;
 }
 

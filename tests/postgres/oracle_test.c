@@ -181,9 +181,8 @@ static void random_commits_beyond_the_bounds_leave_all_pages_current(void **stat
 }
 
 static int open_server(void **state) {
-  postgres_server_init(shop_server(), 0);
-  postgres_server_start(shop_server(), oracle_settings);
-  postgres_server_run(shop_server(), "CREATE ROLE site LOGIN REPLICATION; ALTER ROLE site SET lock_timeout = 1");
+  shop_start_server(oracle_settings);
+  postgres_server_run(shop_server(), "ALTER ROLE site SET lock_timeout = 1");
   return 0;
 }
 

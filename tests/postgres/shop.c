@@ -44,10 +44,14 @@ static const char hostile_sql[] =
     "  END LOOP;"
     " END LOOP; END $do$";
 
-int shop_open_server(void **state) {
+void shop_start_server(const char *const *settings) {
   postgres_server_init(&server, 0);
-  postgres_server_start(&server, NULL);
+  postgres_server_start(&server, settings);
   postgres_server_run(&server, "CREATE ROLE site LOGIN REPLICATION");
+}
+
+int shop_open_server(void **state) {
+  shop_start_server(NULL);
   if (getenv("VESTRY_HOSTILE")) postgres_server_run(&server, hostile_sql);
   return 0;
 }

@@ -18,6 +18,8 @@ postgres_server *shop_server(void);
  * operators and functions that fail. They have the names of those in vestry's statements, and each combination of types
  * for which pg_catalog has none. A program without PostgreSQL exits with 77 itself. */
 int shop_open_server(void **state);
+/* The same without that schema; settings: as for postgres_server_start. */
+void shop_start_server(const char *const *settings);
 int shop_close_server(void **state);
 
 /* Drop everything in the schemas public and aside; the role `site` may create tables in the former. Other statements

@@ -72,7 +72,7 @@ static bool calm(crew_node *n) {
 static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE};
 static const crew_database database = {.kinds = kinds,
                                        .kinds_count = 1,
-                                       .does_without = true,
+                                       .fail_step = 1,
                                        .make = make,
                                        .remove = remove_all,
                                        .open = open_node,

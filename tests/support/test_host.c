@@ -90,10 +90,14 @@ void test_host_fail_no_more(test_host *th) {
 }
 
 void test_host_fail_each(vestry_err (*body)(test_host *th, void *ctx), void *ctx, bool tolerate) {
+  test_host_fail_every(1, body, ctx, tolerate);
+}
+
+void test_host_fail_every(unsigned step, vestry_err (*body)(test_host *th, void *ctx), void *ctx, bool tolerate) {
 #ifdef VSI_NO_SLACK
   tolerate = true; /* arrays and maps with enough capacity move nevertheless, and stay where they are without memory */
 #endif
-  for (long number = 0;; number++) {
+  for (long number = 0;; number += step) {
     test_host th;
     test_host_init(&th);
     test_host_fail_in(&th, number);

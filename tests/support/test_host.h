@@ -42,5 +42,7 @@ void test_host_fail_no_more(test_host *th);
  * OK (or also OK if tolerate is set, because the code may do without the memory). After each run, no allocation may be
  * live. */
 void test_host_fail_each(vestry_err (*body)(test_host *th, void *ctx), void *ctx, bool tolerate);
+/* The same for each step-th allocation only. */
+void test_host_fail_every(unsigned step, vestry_err (*body)(test_host *th, void *ctx), void *ctx, bool tolerate);
 
 #endif
