@@ -3,9 +3,9 @@
 # for two tests that compute and four that wait, or for ten that wait. After ctest's own summary it prints a line "NOT
 # RUN: TEST: REASON" for each test, and for each case of a suite, that did not run; the reason is the line that the test
 # printed about it.
-# --again: if at most five tests fail, they run once more, each alone, by name: ctest may number them otherwise. A test that fails again has failed. A test that
-# fails only beside others has a fault as well, in the test or in the library under load, so its name is printed at the
-# end.
+# --again: if at most five tests fail, they run once more, each alone, by name: ctest may number them otherwise. A test
+# that fails again has failed. A test that fails only beside others has a fault as well, in the test or in the library
+# under load, so its name is printed at the end.
 # SPDX-License-Identifier: MIT
 set -eu
 most=5
