@@ -43,7 +43,6 @@
 #include "base/probe.h"
 #include "base/trace.h"
 #include "connection/backlog.h"
-#include "connection/connection.h"
 #include "connection/refusal.h"
 #include "event/extras.h"
 #include "runtime/runtime.h"

@@ -66,17 +66,6 @@ static vsi_content_fault begin_content(walk *w, size_t at, const vsi_tag *tag, c
   return VSI_CONTENT_FOUND;
 }
 
-/* Skip the text of an element and its end tag. */
-static const char *skip_text(const walk *w, const char *at, vestry_slice name) {
-  vsi_tag tag;
-  vsi_tag_attribute attribute;
-  at = vsi_tag_text_end(at, w->end, name);
-  if (at == w->end) return at;
-  vsi_tag_begin(&tag, at, w->end);
-  while (vsi_tag_next(&tag, &attribute)) continue;
-  return tag.at ? tag.at : w->end;
-}
-
 static vsi_content_fault start_tag(walk *w, const vsi_tag *tag, bool has_id, const char **at) {
   const size_t begin = (size_t)(*at - w->html);
   const vsi_element *element = vsi_element_of(tag->name);
@@ -96,7 +85,10 @@ static vsi_content_fault start_tag(walk *w, const vsi_tag *tag, bool has_id, con
   } else if (w->zone == INSIDE && is_same_name(tag->name, w->name)) {
     w->depth++;
   }
-  if (element->traits & VSI_IS_TEXT && !(w->apart_depth && tag->is_self_closing)) *at = skip_text(w, *at, tag->name);
+  const char *text_end;
+  if (element->traits & VSI_IS_TEXT && !(w->apart_depth && tag->is_self_closing) &&
+      !(*at = vsi_element_skip_text(tag, w->end, &text_end)))
+    *at = w->end;
   return VSI_CONTENT_FOUND;
 }
 

@@ -182,6 +182,16 @@ const vsi_element *vsi_element_of(vestry_slice name) {
   return memcmp(elements[from].name, lower, sizeof lower) == 0 ? &elements[from] : &ordinary;
 }
 
+const char *vsi_element_skip_text(const vsi_tag *tag, const char *end, const char **ret_text_end) {
+  vsi_tag end_tag;
+  vsi_tag_attribute attribute;
+  *ret_text_end = vsi_tag_text_end(tag->at, end, tag->name);
+  if (*ret_text_end == end) return NULL;
+  vsi_tag_begin(&end_tag, *ret_text_end, end);
+  while (vsi_tag_next(&end_tag, &attribute)) continue;
+  return end_tag.at;
+}
+
 uint32_t vsi_element_inside(const vsi_element *element, uint32_t around) {
   const uint32_t distant = around & ~(uint32_t)INNERMOST;
   if (around & VSI_IN_SVG && element->traits & VSI_IS_SVG_POINT)

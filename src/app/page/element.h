@@ -70,6 +70,10 @@ static inline bool vsi_element_fits(const vsi_element *element, uint32_t around)
   return !(element->not_in & around) && (!element->only_in || element->only_in & around);
 }
 
+/* Return the place behind the text of an element, such as a script, and its end tag; NULL: the document ends before.
+ * tag: its start tag, which was read. ret_text_end: the end of the text */
+const char *vsi_element_skip_text(const vsi_tag *tag, const char *end, const char **ret_text_end);
+
 /* Return what is open inside of the element. */
 uint32_t vsi_element_inside(const vsi_element *element, uint32_t around);
 

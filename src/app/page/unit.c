@@ -539,17 +539,6 @@ static bool is_complete(const start *s, const vsi_element *element, bool reads_f
   return element->traits & (VSI_IS_VOID | VSI_IS_TEXT);
 }
 
-/* Skip the text of an element with its end tag. Returns NULL if it does not end. */
-static const char *skip_text(const division *d, const start *s, const char **ret_inside_end) {
-  vsi_tag tag;
-  vsi_tag_attribute attribute;
-  *ret_inside_end = vsi_tag_text_end(s->tag.at, d->end, s->tag.name);
-  if (*ret_inside_end == d->end) return NULL;
-  vsi_tag_begin(&tag, *ret_inside_end, d->end);
-  while (vsi_tag_next(&tag, &attribute)) continue;
-  return tag.at;
-}
-
 /* Open an element, whose start tag was read. is_unit: its unit has begun */
 static const char *open_level(division *d, const start *s, const vsi_element *element, bool is_unit) {
   const uint32_t around = d->levels_count ? in_of(d) : VSI_IN_ITEM; /* around the root there may be an item */
@@ -582,7 +571,8 @@ static const char *start_tag(division *d, start *s, const char **at) {
   if (why) return why;
   *at = s->tag.at;
   if (!is_complete(s, element, reads_foreign)) return open_level(d, s, element, is_unit);
-  if (!reads_foreign && element->traits & VSI_IS_TEXT && !(*at = skip_text(d, s, &inside_end))) return why_repaired;
+  if (!reads_foreign && element->traits & VSI_IS_TEXT && !(*at = vsi_element_skip_text(&s->tag, d->end, &inside_end)))
+    return why_repaired;
   return is_unit ? end_unit(d, (uint32_t)(inside_end - d->html), (uint32_t)(*at - d->html), false) : NULL;
 }
 
