@@ -12,8 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "../shared/client.h"
 #include "../shared/head.h"
+#include "../shared/program.h"
 #include "monitor.h"
 #include "vestry/app/csp.h"
 #include "vestry/app/files.h"
@@ -32,7 +32,7 @@ static vestry *v;
 static vestry_server *inside_civetweb;
 static vestry_server *attached;
 static _Atomic(bool) is_over;
-static const char *client_version;
+static struct client client;
 static vestry_files *files;
 static struct {
   const char *port, *server, *trace; /* trace: file for all spans; NULL: none */
@@ -57,12 +57,6 @@ static vestry_err scope_of(const vestry_request *req, vestry_reply *reply, char 
   return VESTRY_FAILED;
 }
 
-/* Return the URL of the client: the file of the build, if there is one and the options name no version; otherwise the
- * CDN. */
-static const char *client_url(void) {
-  return client_js_len && !client_version ? "/datastar.js" : VESTRY_DATASTAR_CDN_URL;
-}
-
 static vestry_err file(const vestry_request *req, vestry_reply *reply, void *ctx) {
   (void)ctx;
   return vestry_reply_file(req, reply, files, req->path + 1);
@@ -70,8 +64,8 @@ static vestry_err file(const vestry_request *req, vestry_reply *reply, void *ctx
 
 /* Set a policy that allows only the client; a client before 1.0.3 needs a weaker policy. */
 static void set_policy(vestry_reply *reply) {
-  bool is_old = client_version ? strcmp(client_version, "1.0.3") < 0 : client_needs_eval(client_js, client_js_len);
-  vestry_reply_csp(reply, &(vestry_csp){.client = client_url(), .client_needs_eval = is_old, .trusted_types = !is_old});
+  const bool is_old = client.needs_eval;
+  vestry_reply_csp(reply, &(vestry_csp){.client = client.url, .client_needs_eval = is_old, .trusted_types = !is_old});
 }
 
 /* GET /welcome: vestry serves the form, so that it has a policy. The monitor handles the login. */
@@ -95,7 +89,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *ctx
       "<!doctype html><html lang=\"en\"><title>Devices</title>%-s" STYLE
       "<script type=\"module\" src=\"%-s\"></script><p class=\"late\" data-show=\"false\">Loading the page's "
       "script. If this fails, check the Internet connection.</p><main><h1>Devices</h1>",
-      PAGE_VIEWPORT PAGE_HEAD, client_url());
+      PAGE_VIEWPORT PAGE_HEAD, client.url);
   for (int i = 0; i < DEVICES; i++)
     vestry_html_add(&html,
                     "<p class=\"row\"><span>Device %d: <b id=\"device%d\">…</b> °C</span> <button "
@@ -201,13 +195,13 @@ static struct MHD_Daemon *start_microhttpd(const char *port, unsigned *ret_port)
 
 static vestry_err mount(void) {
   static vestry_file table[3]; // the files borrow it
-  table[0] = (vestry_file){.path = "datastar.js", .bytes = client_js, .len = client_js_len};
+  table[0] = (vestry_file){.path = "datastar.js", .bytes = client.bytes, .len = client.len};
   table[1] = (vestry_file){.path = "style.css", .bytes = style_css, .len = style_css_len};
   table[2] = (vestry_file){.path = "own.css", .bytes = small_css, .len = small_css_len};
   vestry_err error = vestry_files_create(&(vestry_files_options){.embedded = table, .embedded_count = 3}, &files);
   if (error) return error;
   vestry_registry_effect(vestry_parts_of(v)->registry, "show", show, NULL);
-  if (client_js_len) vestry_route(v, "GET", "/datastar.js", file, NULL);
+  if (client.bytes) vestry_route(v, "GET", "/datastar.js", file, NULL);
   vestry_route(v, "GET", "/style.css", file, NULL);
   vestry_route(v, "GET", "/own.css", file, NULL);
   vestry_route(v, "GET", "/", page, NULL);
@@ -219,8 +213,9 @@ static vestry_err mount(void) {
   return error ? error : vestry_observe_mount(console, "/observe");
 }
 
-static const char usage[] = "Usage: embedded [--port N] [--server civetweb|microhttpd] [--datastar-version V] "
-                            "[--trace FILE] [--console]\n";
+#define PORT_REMEDY "; choose another port: --port N, or end the program that listens there\n"
+static const char usage[] = "Usage: embedded [--port N] [--server civetweb|microhttpd] [--datastar-file FILE] "
+                            "[--datastar-version V] [--trace FILE] [--console]\n";
 
 /* Read the command line. Returns whether it is understood. */
 static bool read_words(char **words) {
@@ -229,7 +224,8 @@ static bool read_words(char **words) {
     const char **value = strcmp(*words, "--port") == 0               ? &given.port
                          : strcmp(*words, "--server") == 0           ? &given.server
                          : strcmp(*words, "--adapter") == 0          ? &given.server // its name in other examples
-                         : strcmp(*words, "--datastar-version") == 0 ? &client_version
+                         : strcmp(*words, "--datastar-file") == 0    ? &client.path
+                         : strcmp(*words, "--datastar-version") == 0 ? &client.version
                          : strcmp(*words, "--trace") == 0            ? &given.trace
                                                                      : NULL;
     given.has_console |= strcmp(*words, "--console") == 0;
@@ -242,6 +238,7 @@ static bool read_words(char **words) {
 int main(int argc, char **argv) {
   if (argc > 1 && strcmp(argv[1], "--help") == 0) return fputs(usage, stdout), 0;
   if (!read_words(argv + 1)) return fputs(usage, stderr), 2;
+  client_choose(&client, "embedded");
   const vestry_trace_file_options file = {.path = given.trace, .service = "embedded"};
   if (given.trace && vestry_trace_file_create(&file, &spans)) return 1; // the log has the reason
   sigset_t ends;
@@ -258,7 +255,7 @@ int main(int argc, char **argv) {
   struct MHD_Daemon *other = is_civetweb ? NULL : start_microhttpd(given.port, &bound);
   pthread_t meter;
   if (!inside_civetweb && !other)
-    fprintf(stderr, "embedded: cannot listen on 127.0.0.1, port %s; the port may be in use\n", given.port), bound = 0;
+    fprintf(stderr, "embedded: cannot listen on 127.0.0.1:%s" PORT_REMEDY, given.port), bound = 0;
   else if (pthread_create(&meter, NULL, measure, NULL))
     bound = 0;
   if (bound) {
@@ -278,5 +275,6 @@ int main(int argc, char **argv) {
   vestry_destroy(v);
   vestry_files_destroy(files);
   vestry_trace_file_destroy(spans);
+  free(client.file);
   return bound ? 0 : 1;
 }

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* A program with a loop and a server of its own: all open pages show one number. evhttp [PORT] */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "adapter.h"
 #include "vestry/vestry.h"
+
+#define PORT_REMEDY "; choose another port: evhttp PORT, or end the program that listens there\n"
 
 static vestry *v;
 
@@ -38,6 +42,8 @@ static void on_signal(evutil_socket_t number, short what, void *base) {
 }
 
 int main(int argc, char **argv) {
+  const int port = argc > 1 ? atoi(argv[1]) : 8080;
+  if (argc > 2 || port < 1 || port > UINT16_MAX) return fputs("Usage: evhttp [PORT]\n", stderr), 2;
   static int n;                /* the handlers run in one thread */
   (void)vestry_host_default(); /* before libevent opens descriptors: none of them gets the number of a closed stderr */
   adapter *a;
@@ -47,9 +53,11 @@ int main(int argc, char **argv) {
   struct event *breaks = evsignal_new(base, SIGINT, on_signal, base);
   if (vestry_create(&(vestry_options){.threads_count = VESTRY_THREADS_NONE}, &v) || event_add(ends, NULL) ||
       event_add(breaks, NULL) || vestry_route(v, "GET", "/", page, NULL) || vestry_route(v, "GET", "/live", live, &n) ||
-      vestry_route(v, "POST", "/more", more, &n) || adapter_create(v, base, http, 10000, 30000, &a) ||
-      evhttp_bind_socket(http, "127.0.0.1", (ev_uint16_t)atoi(argc > 1 ? argv[1] : "8080")))
-    return fprintf(stderr, "evhttp: cannot start; another program may use the port\n"), 1;
+      vestry_route(v, "POST", "/more", more, &n) || adapter_create(v, base, http, 10000, 30000, &a))
+    return fprintf(stderr, "evhttp: cannot start\n"), 1;
+  if (evhttp_bind_socket(http, "127.0.0.1", (ev_uint16_t)port))
+    return fprintf(stderr, "evhttp: cannot listen on 127.0.0.1:%d: %s" PORT_REMEDY, port, strerror(errno)), 1;
+  printf("evhttp: http://127.0.0.1:%d\n", port), fflush(stdout);
   signal(SIGPIPE, SIG_IGN);
   evhttp_set_max_headers_size(http, 16384);
   evhttp_set_max_body_size(http, 1 << 20);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "client.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "program.h"
 #include "vestry/script.h"
 #include "vestry/vestry.h"
 
@@ -15,7 +14,8 @@ static bool is_before_nonces(unsigned major, unsigned minor, unsigned patch) {
   return major == 1 && minor == 0 && patch < 3;
 }
 
-bool client_needs_eval(const void *client, size_t len) {
+/* Return whether the first line of a client names a version before 1.0.3, which can compile only with eval. */
+static bool client_needs_eval(const void *client, size_t len) {
   static const char name[] = "Datastar v";
   char head[128] = "";
   unsigned major = 0, minor = 0, patch = 0;
@@ -53,13 +53,14 @@ static const char *read_version(struct client *client) {
   return NULL;
 }
 
-const char *client_choose(struct client *client) {
+void client_choose(struct client *client, const char *program) {
   strcpy(client->url, VESTRY_DATASTAR_CDN_URL);
   const char *wrong = client->path ? read_file(client) : NULL;
-  if (!wrong && client->version) wrong = read_version(client);
+  if (wrong) program_refuse(program, "datastar-file", client->path, wrong);
+  if (client->version) wrong = read_version(client);
+  if (wrong) program_refuse(program, "datastar-version", client->version, wrong);
   if (!client->bytes && !client->version && client_js_len) client->bytes = client_js, client->len = client_js_len;
-  if (wrong || !client->bytes) return wrong;
+  if (!client->bytes) return;
   strcpy(client->url, "/datastar.js");
   if (!client->version) client->needs_eval = client_needs_eval(client->bytes, client->len);
-  return NULL;
 }

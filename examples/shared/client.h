@@ -20,9 +20,7 @@ struct client {
 };
 
 /* Choose the client: the first of a file named at the start, a version named at the start, the file of the build, and
- * the CDN. Returns NULL, or what is wrong with the path or the version. */
-const char *client_choose(struct client *client);
-/* Return whether the first line of a client names a version before 1.0.3, which can compile only with eval. */
-bool client_needs_eval(const void *client, size_t len);
+ * the CDN. If the path or the version is wrong, the program ends with a message. */
+void client_choose(struct client *client, const char *program);
 
 #endif

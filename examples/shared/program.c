@@ -211,11 +211,7 @@ void program_read(struct program *program, int argc, char **argv, const char *na
   const int status = vestry_program_read(argc, argv, &options, &program->is);
   if (status >= 0) exit(status);
   check_server(program);
-  const char *wrong = client_choose(&program->client);
-  if (wrong)
-    program_refuse(name, program->client.path && !program->client.len ? "datastar-file" : "datastar-version",
-                   program->client.path && !program->client.len ? program->client.path : program->client.version,
-                   wrong);
+  client_choose(&program->client, name);
   if (program->has_console && !program_allows_console(program, false)) exit(2);
   const vestry_trace_file_options file = {.path = program->trace, .service = name};
   if (program->trace && vestry_trace_file_create(&file, &program->spans)) exit(2); /* the log has the reason */

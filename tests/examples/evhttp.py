@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 from port import reserve_port  # noqa: E402
@@ -20,30 +19,18 @@ DATASTAR = {"Datastar-Request": "true"}
 
 
 def request(port, method, path, body=None):
-    """Send a request; return its connection and response."""
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
-        try:
-            connection.request(method, path, body, DATASTAR)
-            return connection, connection.getresponse()
-        except ConnectionRefusedError:  # it has not started yet
-            assert time.monotonic() < end, "it does not listen"
-            time.sleep(0.01)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    connection.request(method, path, body, DATASTAR)
+    return connection, connection.getresponse()
 
 
 def ask(port, method, path, body=None):
-    connection, answer = request(port, method, path, body)
-    text = answer.read().decode()
-    connection.close()
-    return answer.status, text
+    _, answer = request(port, method, path, body)
+    return answer.status, answer.read().decode()
 
 
 def expect(stream, text):
-    for line in stream:
-        if text in line.decode():
-            return
-    raise AssertionError(f"the stream has ended before {text}")
+    assert any(text in line.decode() for line in stream), f"the stream has ended before {text}"
 
 
 def uses(port):
@@ -61,12 +48,16 @@ def uses(port):
 
 
 def main():
+    for words in (["--help"], ["0"], ["65536"], ["8080", "8081"]):
+        said = subprocess.run([PROGRAM, *words], stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S, check=False)
+        assert (said.returncode, said.stderr) == (2, "Usage: evhttp [PORT]\n"), said
     port = reserve_port()
     for _ in range(2):
-        program = subprocess.Popen([PROGRAM, str(port)], stderr=subprocess.PIPE, text=True)
+        program = subprocess.Popen([PROGRAM, str(port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert program.stdout.readline() == f"evhttp: http://127.0.0.1:{port}\n"
         tabs = uses(port)
         second = subprocess.run([PROGRAM, str(port)], stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S, check=False)
-        assert second.returncode == 1 and "cannot start" in second.stderr, second
+        assert second.returncode == 1 and f"127.0.0.1:{port}: Address already in use; choose another port" in second.stderr, second
         program.send_signal(signal.SIGTERM)
         for connection, stream in tabs:
             try:
