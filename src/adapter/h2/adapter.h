@@ -175,7 +175,7 @@ struct vsi_h2_stream {
   char *out;                     /* guarded by lock, as are the next members: bytes to send; owned */
   uint16_t out_len, out_at;
   uint32_t consumed;     /* bytes of the body that were taken: the client may send as many */
-  uint32_t since_s;      /* when its unsent bytes began to wait, or moved last; 0: none wait */
+  uint32_t since_s;      /* when its unsent bytes began to wait, or moved last, rounded up; 0: none wait */
   uint8_t reset_code;    /* of NGHTTP2_… */
   uint8_t lingers;       /* number of looks before it is reset, so that its client has read its last bytes; 0: none */
   bool is_dirty : 1;     /* in session->dirty */
@@ -345,7 +345,6 @@ struct vsi_h2_session {
   LIST_HEAD(, vsi_h2_stream) streams; /* guarded by lock, as are the next members */
   struct vsi_h2_dirty dirty;          /* streams with something for the turn's thread */
   _Atomic(uint32_t) streams_count;    /* written under lock; relaxed */
-  uint32_t looked_s;                  /* time of the last look at the deadlines, at least 1 */
   uint32_t waiting_count;             /* streams with unsent bytes */
   uint32_t answers_count;             /* …of a response */
   uint32_t lingering_count;
@@ -377,7 +376,7 @@ static inline void vsi_h2_session_mark_locked(vsi_h2_stream *stream) {
 static inline void vsi_h2_stream_wait_locked(vsi_h2_stream *stream, bool waits) {
   vsi_h2_session *session = stream->session;
   if (waits == (stream->since_s != 0)) return;
-  stream->since_s = waits ? session->looked_s : 0;
+  stream->since_s = waits ? (uint32_t)(vsi_now_ns(session->host) / (1000 * VSI_NS_PER_MS)) + 1 : 0;
   session->waiting_count += waits ? 1 : UINT32_MAX;
   if (!stream->is_stream) session->answers_count += waits ? 1 : UINT32_MAX;
 }

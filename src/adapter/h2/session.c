@@ -57,11 +57,6 @@ static size_t compose(vsi_h2_stream *stream, const vestry_slice *slices, size_t 
 static void take_result(vsi_h2_session *session, int result);
 static const vsi_h2_session_ops ops = {pump, compose, take_result};
 
-static uint32_t seconds_of(uint64_t now_ns) {
-  const uint32_t seconds = (uint32_t)(now_ns / (1000 * VSI_NS_PER_MS));
-  return seconds ? seconds : 1;
-}
-
 static socklen_t address_len(const struct sockaddr *address) {
   return address->sa_family == AF_INET    ? sizeof(struct sockaddr_in)
          : address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
@@ -86,7 +81,6 @@ vsi_h2_session *vsi_h2_session_create(vsi_h2 *adapter, int fd, const struct sock
   vsi_semaphore_init(&session->turn);
   STAILQ_INIT(&session->ready);
   vsi_mutex_init(&session->lock, VSI_LOCK_H2_SESSION);
-  session->looked_s = seconds_of(session->since_ns);
   LIST_INIT(&session->streams);
   STAILQ_INIT(&session->dirty);
   return session;
@@ -510,7 +504,6 @@ void vsi_h2_session_look_at_waiting(vsi_h2_session *session, uint64_t now_ns) {
   vestry_connection *stalled[AT_ONCE];
   size_t count = 0;
   vsi_mutex_lock(&session->lock);
-  session->looked_s = seconds_of(now_ns);
   if (session->waiting_count)
     for (vsi_h2_stream *at = LIST_FIRST(&session->streams); at && count < AT_ONCE; at = LIST_NEXT(at, in_all)) {
       stalled[count] = judge_waiting_locked(at, now_ns);
