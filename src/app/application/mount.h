@@ -4,7 +4,7 @@
 #define VSI_APPLICATION_MOUNT_H
 
 #include "app/application/call.h"
-#include "http/routes/trie.h"
+#include "http/routes/routes.h"
 
 /* Mount the entries of a table. */
 vestry_err vsi_entries_mount(vsi_application *a, const vestry_entry *table);

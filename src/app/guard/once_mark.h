@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "http/routes/trie.h"
+#include "http/routes/routes.h"
 #include "vestry/adapter.h"
 #include "vestry/app/once.h"
 

@@ -2,8 +2,11 @@
 /* Changes run one at a time (`changes`), so that all followers receive them in the same order. A follower mirrors the
  * routes elsewhere; for example, the civetweb adapter registers the path of each route with civetweb, which passes all
  * other paths to the program's own handlers. `lock` is held for reading while a path is looked up, and for writing
- * while the tree of routes is changed, but never while code of the application runs. Routes and guards are freed with
- * the table, so a request needs no reference to those that it has found. */
+ * while the list of routes is changed, but never while code of the application runs. Routes and guards are freed with
+ * the table, so a request needs no reference to those that it has found.
+ *
+ * The routes are sorted by precedence, so the first one that fits a path is the route of the path. Most of them differ
+ * from the path in their first bytes, and cost a lookup a comparison each. */
 #include "http/routes/routes.h"
 
 #include <pthread.h>
@@ -58,12 +61,12 @@ typedef struct follower {
 
 struct vsi_routes {
   const vestry_host *host;
-  vsi_mutex changes; /* taken before lock: serializes changes, and reports them to followers in this order */
-  LIST_HEAD(vsi_route_list, vsi_route) all, removed; /* guarded by changes, as is the next member; `all` are mounted */
-  follower *followers;
+  vsi_mutex changes;   /* taken before lock: serializes changes, and reports them to followers in this order */
+  follower *followers; /* guarded by changes */
+  LIST_HEAD(vsi_route_list, vsi_route) removed; /* likewise */
   vsi_rw_lock lock;
-  /* guarded by lock */
-  vsi_trie_node *root;
+  /* guarded by lock, and changed under both locks */
+  struct vsi_route_list mounted; /* sorted: vsi_pattern_compare; of one pattern, HEAD before GET */
   guard *guards;
   size_t guards_count;
   limit *limits;
@@ -75,11 +78,6 @@ struct vsi_routes {
 vestry_err vsi_routes_create(const vestry_host *host, vsi_routes **ret_routes) {
   vsi_routes *routes = vsi_calloc(host, 1, sizeof *routes);
   if (!routes) return VESTRY_NO_MEMORY;
-  routes->root = vsi_calloc(host, 1, sizeof *routes->root);
-  if (!routes->root) {
-    vsi_free(host, routes);
-    return VESTRY_NO_MEMORY;
-  }
   routes->host = host;
   vsi_mutex_init(&routes->changes, VSI_LOCK_ROUTES_CHANGES);
   vsi_rw_lock_init(&routes->lock);
@@ -87,14 +85,17 @@ vestry_err vsi_routes_create(const vestry_host *host, vsi_routes **ret_routes) {
   return VESTRY_OK;
 }
 
-void vsi_routes_destroy(vsi_routes *routes) {
-  if (!routes) return;
-  vsi_trie_finish(routes->root, routes->host);
-  for (vsi_route *route; (route = LIST_FIRST(&routes->removed)) != NULL;) {
+static void free_routes(vsi_routes *routes, struct vsi_route_list *list) {
+  for (vsi_route *route; (route = LIST_FIRST(list)) != NULL;) {
     LIST_REMOVE(route, in);
     vsi_free(routes->host, route);
   }
-  vsi_free(routes->host, routes->root);
+}
+
+void vsi_routes_destroy(vsi_routes *routes) {
+  if (!routes) return;
+  free_routes(routes, &routes->mounted);
+  free_routes(routes, &routes->removed);
   VSI_LIST_FREE(routes->host, routes->guards);
   VSI_LIST_FREE(routes->host, routes->limits);
   VSI_LIST_FREE(routes->host, routes->pages);
@@ -120,7 +121,7 @@ static vestry_err read_part(const char *prefix, char *text, part *ret_part) {
 }
 
 static bool fits(const part *of, const char *path) {
-  return vsi_pattern_fits(of->pattern, path, of->is_exact);
+  return vsi_pattern_fits(of->pattern, path, of->is_exact, NULL);
 }
 
 static bool are_alike(const part *one, const part *other) {
@@ -145,17 +146,21 @@ static void add_name(char *allow, const char *name) {
   strcat(allow, name);
 }
 
-static void add_method(const char *method, void *allow) {
-  add_name(allow, method);
-  if (strcmp(method, "GET") == 0) add_name(allow, "HEAD");
+static bool has_method(const vsi_route *route, const char *method) {
+  return strcmp(route->method, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
 static vsi_route *find_route_locked(vsi_routes *routes, const char *method, const char *path, vsi_captures *captures,
                                     char allow[VSI_ALLOW_BYTES]) {
-  vsi_route *route = vsi_trie_find(routes->root, method, path, captures);
+  vsi_route *route;
   *allow = '\0';
-  if (route) return route;
-  vsi_trie_methods(routes->root, path, add_method, allow);
+  LIST_FOREACH(route, &routes->mounted, in) {
+    if (strncmp(route->pattern, path, route->plain_len) != 0) continue;
+    if (!vsi_pattern_fits(route->pattern, path, true, captures)) continue;
+    if (has_method(route, method)) return route;
+    add_name(allow, route->method);
+    if (strcmp(route->method, "GET") == 0) add_name(allow, "HEAD");
+  }
   if (*allow) add_name(allow, "OPTIONS");
   return NULL;
 }
@@ -238,18 +243,45 @@ static vestry_err tell(vsi_routes *routes, const char *method, const char *patte
   return VESTRY_OK;
 }
 
+static vsi_route *create_route(const vestry_host *host, const char *method, const char *pattern,
+                               vestry_handler_fn handler, void *app) {
+  const size_t method_len = strlen(method) + 1, pattern_len = strlen(pattern) + 1;
+  vsi_route *route = vsi_calloc(host, 1, sizeof *route + method_len + 2 * pattern_len);
+  if (!route) return NULL;
+  route->handler = handler;
+  route->app = app;
+  route->method = memcpy(route->text, method, method_len);
+  route->pattern = memcpy(route->text + method_len, pattern, pattern_len);
+  route->plain_len = strcspn(pattern, "{");
+  route->names_count = vsi_pattern_names(pattern, route->text + method_len + pattern_len, route->names);
+  return route;
+}
+
+/* Insert a route. OK | EXISTS */
+static vestry_err insert_locked(vsi_routes *routes, vsi_route *route) {
+  const bool is_first = strcmp(route->method, "HEAD") == 0;
+  vsi_route *at, *before = NULL;
+  LIST_FOREACH(at, &routes->mounted, in) {
+    const int order = vsi_pattern_compare(at->pattern, route->pattern);
+    if (!order && strcmp(at->method, route->method) == 0) return VESTRY_EXISTS;
+    if (order < 0 || (!order && !is_first)) before = at;
+  }
+  if (before)
+    LIST_INSERT_AFTER(before, route, in);
+  else
+    LIST_INSERT_HEAD(&routes->mounted, route, in);
+  return VESTRY_OK;
+}
+
 /* Add a route, under `changes`. *ret_refused: a follower refused it, and has logged why. */
 static vestry_err add_route(vsi_routes *routes, vsi_route *route, bool *ret_refused) {
   vestry_err error = tell(routes, route->method, route->pattern);
   *ret_refused = error != VESTRY_OK;
   if (error) return error;
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
-  error = vsi_trie_add(routes->root, routes->host, route->pattern, route);
+  error = insert_locked(routes, route);
   vsi_rw_lock_give(&routes->lock);
-  if (error)
-    untell(routes, NULL, route->method, route->pattern);
-  else
-    LIST_INSERT_HEAD(&routes->all, route, in);
+  if (error) untell(routes, NULL, route->method, route->pattern);
   return error;
 }
 
@@ -262,7 +294,7 @@ static vestry_err mount(vestry *v, const char *method, const char *pattern, vest
   vestry_err error = vsi_pattern_check(pattern, true);
   if (error) return refuse_route(v, method, pattern, error, fault_of(error));
   vsi_routes *routes = v->routes;
-  vsi_route *route = vsi_route_create(routes->host, method, pattern, handler, app);
+  vsi_route *route = create_route(routes->host, method, pattern, handler, app);
   if (!route) return VESTRY_NO_MEMORY;
   route->receiver = receiver;
   route->is_open = is_open;
@@ -293,9 +325,8 @@ vestry_err vsi_route_receiver(vestry *v, const char *method, const char *pattern
 /* Remove a route, under `changes`. A request may still use it, so it is freed with the table. */
 static void take_away(vsi_routes *routes, vsi_route *route) {
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
-  vsi_trie_remove(routes->root, routes->host, route->pattern, route->method);
-  vsi_rw_lock_give(&routes->lock);
   LIST_REMOVE(route, in);
+  vsi_rw_lock_give(&routes->lock);
   LIST_INSERT_HEAD(&routes->removed, route, in);
   untell(routes, NULL, route->method, route->pattern);
 }
@@ -303,7 +334,7 @@ static void take_away(vsi_routes *routes, vsi_route *route) {
 void vsi_routes_end(vestry *v, const void *app) {
   vsi_routes *routes = v->routes;
   vsi_mutex_lock(&routes->changes);
-  for (vsi_route *next, *route = LIST_FIRST(&routes->all); route; route = next) {
+  for (vsi_route *next, *route = LIST_FIRST(&routes->mounted); route; route = next) {
     next = LIST_NEXT(route, in);
     if (route->app == app) take_away(routes, route);
   }
@@ -321,10 +352,10 @@ static follower **find_follower(vsi_routes *routes, const void *ctx) {
 
 /* Report all mounted routes to a new follower. */
 static vestry_err tell_all(vsi_routes *routes, const follower *new) {
-  for (const vsi_route *route = LIST_FIRST(&routes->all); route; route = LIST_NEXT(route, in)) {
+  for (const vsi_route *route = LIST_FIRST(&routes->mounted); route; route = LIST_NEXT(route, in)) {
     vestry_err error = mounts(new, route->method, route->pattern);
     if (!error) continue;
-    for (const vsi_route *done = LIST_FIRST(&routes->all); done != route; done = LIST_NEXT(done, in))
+    for (const vsi_route *done = LIST_FIRST(&routes->mounted); done != route; done = LIST_NEXT(done, in))
       unmounted(new, done->method, done->pattern);
     return error;
   }
@@ -369,10 +400,14 @@ static char *join(const vestry_host *host, const char *prefix, const char *patte
   return joined;
 }
 
-static bool is_row(const vsi_route *route, const char *prefix, const vestry_mounted *row, const void *app) {
+/* Remove the route of a row, under `changes`: no other one has its method and pattern. */
+static void take_row_away(vsi_routes *routes, const char *prefix, const vestry_mounted *row) {
   const size_t len = strlen(prefix);
-  return route->app == app && route->handler == row->handler && strcmp(route->method, row->method) == 0 &&
-         strncmp(route->pattern, prefix, len) == 0 && strcmp(route->pattern + len, row->pattern) == 0;
+  vsi_route *route = LIST_FIRST(&routes->mounted);
+  while (strcmp(route->method, row->method) != 0 || strncmp(route->pattern, prefix, len) != 0 ||
+         strcmp(route->pattern + len, row->pattern) != 0)
+    route = LIST_NEXT(route, in);
+  take_away(routes, route);
 }
 
 static vestry_err mount_row(vestry *v, const char *prefix, const vestry_mounted *row, void *app) {
@@ -391,14 +426,8 @@ vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *row
   size_t done = 0;
   for (; done < count && !error; done += !error) error = mount_row(v, prefix, &rows[done], app);
   if (!error) return VESTRY_OK;
-  /* The routes that were mounted last are the first of the list, unless other threads mount, too. */
   vsi_mutex_lock(&v->routes->changes);
-  for (vsi_route *next, *route = LIST_FIRST(&v->routes->all); route && done; route = next) {
-    next = LIST_NEXT(route, in);
-    if (!is_row(route, prefix, &rows[done - 1], app)) continue;
-    take_away(v->routes, route);
-    done--;
-  }
+  while (done) take_row_away(v->routes, prefix, &rows[--done]);
   vsi_mutex_unlock(&v->routes->changes);
   return error;
 }

@@ -3,9 +3,25 @@
 #ifndef VSI_HTTP_ROUTES_H
 #define VSI_HTTP_ROUTES_H
 
-#include "http/routes/trie.h"
+#include <sys/queue.h>
+
+#include "http/receiver.h"
+#include "http/routes/pattern.h"
 
 typedef struct vsi_routes vsi_routes;
+
+typedef struct vsi_route {
+  LIST_ENTRY(vsi_route) in; /* of vsi_routes: mounted, or removed */
+  vestry_handler_fn handler;
+  const vsi_receiver *receiver; /* receives bodies in pieces, instead of the handler. NULL: none */
+  void *app;
+  bool is_open;     /* it has no guards */
+  size_t plain_len; /* of the pattern up to its first parameter */
+  size_t names_count;
+  const char *names[VESTRY_ROUTE_PARAMETERS_MAX]; /* of its parameters; in text */
+  const char *method, *pattern;                   /* in text */
+  char text[];
+} vsi_route;
 
 vestry_err vsi_routes_create(const vestry_host *host, vsi_routes **ret_routes);
 /* No request may be running. NULL is accepted. */
