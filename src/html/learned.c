@@ -24,6 +24,7 @@
 
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "html/escape.h"
@@ -31,9 +32,8 @@
 
 /* SLOTS: formats that a builder caches, 2.2 kB each at most. WAYS: slots that are searched for a format. PLACES:
  * places at which the same format is learned. FIRST_ADDS: calls before a builder begins to learn. MAX_STEPS: pieces
- * of a format. MAX_FORMAT: its length with the NUL. NUMBER_BYTES: room for an integer. MAX_FILL: maximum width of an
- * integer. BLOCK: bytes that are copied at once. MAX_FIXED, FIXED_BYTES: number and length of the fixed texts of a
- * format. */
+ * of a format. MAX_FORMAT: its length with the NUL. NUMBER_BYTES: room for an integer. BLOCK: bytes that are copied at
+ * once. MAX_FIXED, FIXED_BYTES: number and length of the fixed texts of a format. */
 enum {
   SLOTS = 64,
   WAYS = 4,
@@ -42,19 +42,14 @@ enum {
   MAX_STEPS = 12,
   MAX_FORMAT = 1024,
   NUMBER_BYTES = 24,
-  MAX_FILL = 32,
   BLOCK = 32,
   MAX_FIXED = 3,
   FIXED_BYTES = 128
 };
 
-#define TENS(t) t "0" t "1" t "2" t "3" t "4" t "5" t "6" t "7" t "8" t "9"
-static const char pairs[] =
-    TENS("0") TENS("1") TENS("2") TENS("3") TENS("4") TENS("5") TENS("6") TENS("7") TENS("8") TENS("9");
-
 typedef enum act {
   END,     /* no conversion */
-  DECIMAL, /* an integer with only a width, at most MAX_FILL */
+  DECIMAL, /* an integer without flags and width */
   TEXT,    /* a whole text */
   RAW,     /* in plain text */
   FIXED,   /* raw, elsewhere */
@@ -105,9 +100,9 @@ static bool is_number(const vsi_conversion *c) {
 
 static act act_of(const vsi_conversion *c) {
   bool is_decimal = c->letter == 'd' || c->letter == 'i' || c->letter == 'u';
-  bool has_more = c->minus || c->has_star || c->precision != VSI_NO_PRECISION;
-  if (c->letter == 's') return c->minus ? RAW : has_more || c->width ? OTHER : TEXT;
-  return is_decimal && !has_more && !c->plus && !c->space && c->width <= MAX_FILL ? DECIMAL : OTHER;
+  bool has_more = c->minus || c->has_star || c->width || c->precision != VSI_NO_PRECISION;
+  if (c->letter == 's') return c->minus ? RAW : has_more ? OTHER : TEXT;
+  return is_decimal && !has_more && !c->plus && !c->space ? DECIMAL : OTHER;
 }
 
 /* Learn literal text, up to the next conversion or the end of the next doubled %. false: it cannot be learned. */
@@ -301,38 +296,14 @@ static inline void put_blocks(char *to, const char *from, size_t len) {
   for (size_t at = 0; at < len; at += BLOCK) memcpy(to + at, from + at, BLOCK);
 }
 
-static size_t count_digits(uintmax_t number) {
-  size_t count = 1;
-  for (; number >= 10000; number /= 10000) count += 4;
-  return count + (number >= 10) + (number >= 100) + (number >= 1000);
-}
-
-/* Append an integer. The caller has reserved NUMBER_BYTES + MAX_FILL. */
-static void put_decimal(vsi_html *html, const vsi_conversion *c, uintmax_t number, bool is_negative) {
-  size_t len = count_digits(number), whole = len + is_negative;
-  char *to = html->data + html->len;
-  if (is_negative && c->zero) *to++ = '-';
-  if ((size_t)c->width > whole) {
-    memset(to, c->zero ? '0' : ' ', MAX_FILL);
-    to += (size_t)c->width - whole;
-  }
-  if (is_negative && !c->zero) *to++ = '-';
-  char *at = to + len; /* from the end */
-  for (; number >= 100; number /= 100) memcpy(at -= 2, pairs + number % 100 * 2, 2);
-  if (number >= 10)
-    memcpy(at - 2, pairs + number * 2, 2);
-  else
-    at[-1] = (char)('0' + number);
-  html->len = (size_t)(to + len - html->data);
-}
-
+/* Append an integer without flags. The caller has reserved NUMBER_BYTES. */
 static inline void do_decimal(vsi_format_reader *r, const vsi_conversion *c) {
-  if (c->letter == 'u') {
-    put_decimal(r->html, c, vsi_format_next_unsigned(r, c->len), false);
-    return;
-  }
-  const intmax_t number = c->len == VSI_LEN_NONE ? va_arg(r->arguments, int) : vsi_format_next_signed(r, c->len);
-  put_decimal(r->html, c, number < 0 ? 0 - (uintmax_t)number : (uintmax_t)number, number < 0);
+  vsi_writer writer = {.to = r->html->data + r->html->len};
+  if (c->letter == 'u')
+    vsi_put_uint(&writer, vsi_format_next_unsigned(r, c->len));
+  else
+    vsi_put_int(&writer, vsi_format_next_signed(r, c->len));
+  r->html->len += writer.len;
 }
 
 static void do_other(vsi_format_reader *r, const step *s) {
@@ -395,7 +366,7 @@ static bool do_conversion(vsi_format_reader *r, const vsi_format_sink *sink, con
 static void run(vsi_format_reader *r, const vsi_format_sink *sink, const program *p) {
   vsi_html *html = r->html;
   for (const step *s = p->steps, *end = s + p->steps_count; s < end; s++) {
-    if (!vsi_html_reserve(html, s->len + (size_t)BLOCK + NUMBER_BYTES + MAX_FILL)) return;
+    if (!vsi_html_reserve(html, s->len + (size_t)BLOCK + NUMBER_BYTES)) return;
     put_blocks(html->data + html->len, p->format + s->at, s->len);
     html->len += s->len;
     if (s->act == DECIMAL) { /* the most frequent one, which cannot fail */
