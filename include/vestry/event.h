@@ -168,7 +168,7 @@ VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const vestry
                                            const vestry_signals_options *options, vestry_event **ret_event);
 
 /** Make an event that removes signals by patching them with null. `user.name` becomes {"user":{"name":null}}; several
- *  paths become one object, with its names in ascending order.
+ *  paths become one object, with its names in the order of the paths.
  *  paths      count ≥ 1 paths, terminated, copied: names with dots between them. If one path has the first names of
  *             another, as a.b has those of a.b.c, the longer path has no effect. At most 256 names deep
  *  options    as for vestry_event_signals_text (only_if_missing is INVALID, because it would remove nothing); NULL: the
