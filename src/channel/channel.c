@@ -14,7 +14,7 @@
  *                       (profiles)   │   (lock held, no callback)          (no lock)            │
  *                                    └───────────────────── more members <──────────────────────┘
  *
- * Iteration while a row changes. `cursor` is the row's next member. If the member at the cursor is removed, the cursor
+ * Iteration while the list changes. `cursor` is the next member. If the member at the cursor is removed, the cursor
  * moves to the next. A new member is appended, and its number is above the last number of the running publish. So a
  * publish meets each member that was there at its beginning and stays exactly once, and each other member at most once.
  *
@@ -59,7 +59,6 @@ typedef struct publishing {
   vestry_event *plain;      /* without the id; sent to fresh members, which have yet to receive the state */
   vsi_broadcast *broadcast; /* NULL: no member is in sync */
   uint64_t last_number;     /* members above this number do not receive the event */
-  unsigned row;             /* that is visited next, modulo VSI_MEMBER_ROWS */
   size_t left;              /* maximum number of members that are left */
   vsi_few_streams *few;     /* the members are few, and the caller writes their streams; NULL: no */
   size_t sent;
@@ -98,6 +97,7 @@ vestry_err vsi_channel_make(vsi_group *group, uint64_t epoch_max_bytes, const vs
     channel->name = *name;
     channel->name.bytes = memcpy(channel + 1, name->bytes, name->len);
   }
+  TAILQ_INIT(&channel->members.list);
   channel->group = vsi_group_ref(group);
   channel->host = host;
   channel->epoch_max_bytes = epoch_max_bytes ? epoch_max_bytes : VSI_EPOCH_MAX_BYTES_DEFAULT;
@@ -197,31 +197,6 @@ static vsi_member *find_member_locked(const vsi_channel *channel, vestry_connect
   return (vsi_member *)vsi_connection_find_at_close(connection, connection_closed, is_in, channel);
 }
 
-static vsi_member_row *row_of(vsi_channel *channel, const vsi_member *member) {
-  return &channel->members.rows[member->number % VSI_MEMBER_ROWS];
-}
-
-/* Return the member after another one of its row; NULL: none. */
-static vsi_member *next_in(const vsi_member_row *row, const vsi_member *member) {
-  vsi_member *next = VSI_RING_OWNER(member->in_row.next, vsi_member, in_row);
-  return next == row->first ? NULL : next;
-}
-
-static void append_to_row(vsi_member_row *row, vsi_member *member) {
-  vsi_ring_init(&member->in_row);
-  if (row->first)
-    vsi_ring_add_last(&row->first->in_row, &member->in_row);
-  else
-    row->first = member;
-}
-
-static void remove_from_row(vsi_member_row *row, vsi_member *member) {
-  vsi_member *next = next_in(row, member);
-  if (row->cursor == member) row->cursor = next;
-  if (row->first == member) row->first = next;
-  vsi_ring_remove(&member->in_row);
-}
-
 /* Number a member and append it. Its close listener may be called at once, and waits for the lock. OK | EXISTS |
  * CLOSED */
 static vestry_err add_locked(vsi_channel *channel, vsi_member *member) {
@@ -232,7 +207,7 @@ static vestry_err add_locked(vsi_channel *channel, vsi_member *member) {
   member->number = ++members->last_number;
   member->in = true;
   members->count++;
-  append_to_row(row_of(channel, member), member);
+  TAILQ_INSERT_TAIL(&members->list, member, in_list);
   return VESTRY_OK;
 }
 
@@ -245,8 +220,10 @@ static vsi_lane *lane_of(vsi_channel *channel, const vestry_connection *connecti
 /* Remove a member. Returns true if an encoder has become idle and the caller now holds the semaphore in order to end
  * it. */
 static bool take_out_locked(vsi_channel *channel, vsi_member *member) {
-  channel->members.count--;
-  remove_from_row(row_of(channel, member), member);
+  vsi_members *members = &channel->members;
+  members->count--;
+  if (members->cursor == member) members->cursor = TAILQ_NEXT(member, in_list);
+  TAILQ_REMOVE(&members->list, member, in_list);
   member->in = false;
   vsi_lane *lane = lane_of(channel, member->connection);
   return lane && --lane->members_count == 0 && vsi_semaphore_try(&channel->semaphore);
@@ -320,18 +297,11 @@ vestry_err vsi_channel_join(vsi_channel *channel, vestry_connection *connection)
   return error ? error : vsi_channel_admit(member, connection);
 }
 
-/* Return any member; NULL: there is none. */
-static vsi_member *any_locked(const vsi_channel *channel) {
-  vsi_member *member = NULL;
-  for (int i = 0; i < VSI_MEMBER_ROWS && !member; i++) member = channel->members.rows[i].first;
-  return member;
-}
-
 /* Remove the member of a connection; NULL: any member. Returns false if there is none. */
 static bool take_out(vsi_channel *channel, vestry_connection *connection) {
   bool entered = false;
   vsi_mutex_lock(&channel->lock);
-  vsi_member *member = connection ? find_member_locked(channel, connection) : any_locked(channel);
+  vsi_member *member = connection ? find_member_locked(channel, connection) : TAILQ_FIRST(&channel->members.list);
   if (member) {
     VSI_REFS_TAKE(&member->refs); /* the close node may drop its reference after the unlock */
     entered = take_out_locked(channel, member);
@@ -462,50 +432,23 @@ static vestry_err post_locked(publishing *p, const vsi_member *member) {
   return VESTRY_OK;
 }
 
-/* The members of a chunk. */
-typedef struct chunk {
-  const vsi_member *members[CHUNK];
-  size_t count;
-} chunk;
-
-/* Take the next member, and begin to fetch the memory of its connection, and of the next member of its row. */
-static void add_next_locked(vsi_channel *channel, publishing *p, chunk *to) {
-  if (to->count == CHUNK) return;
-  for (int i = 0; i < VSI_MEMBER_ROWS; i++) {
-    vsi_member_row *row = &channel->members.rows[p->row++ % VSI_MEMBER_ROWS];
-    const vsi_member *member = row->cursor;
-    if (!member || member->number > p->last_number) continue;
-    vsi_connection_fetch(member->connection);
-    to->members[to->count++] = member;
-    row->cursor = next_in(row, member);
-    if (row->cursor) {
-      __builtin_prefetch(&row->cursor->is_fresh);
-      __builtin_prefetch(&row->cursor->in_row);
-    }
-    return;
-  }
-}
-
-/* Post to the next members, at most CHUNK. Returns their number. The members are taken some steps before the post,
- * because neither they nor their connections are in a cache if there are many. */
+/* Post to the next members, at most CHUNK. Returns their number. */
 static size_t post_chunk(vsi_channel *channel, publishing *p) {
-  enum { AHEAD = 4 };
-  chunk next;
-  next.count = 0;
+  size_t count = 0;
   vsi_burst_begin(&p->burst, p->left < CHUNK ? p->left : CHUNK);
   vsi_mutex_lock(&channel->lock);
-  for (size_t i = 0; i < AHEAD; i++) add_next_locked(channel, p, &next);
-  for (size_t i = 0; i < next.count; i++) {
-    add_next_locked(channel, p, &next);
-    vestry_err error = post_locked(p, next.members[i]);
+  for (vsi_member *member; count < CHUNK && (member = channel->members.cursor) != NULL; count++) {
+    if (member->number > p->last_number) break;
+    channel->members.cursor = TAILQ_NEXT(member, in_list);
+    vestry_err error = post_locked(p, member);
     channel->stats.accepted_count += !error;
     channel->stats.refused_count += error && error != VESTRY_CLOSED;
-    p->results[i] = error;
-    p->roused[i] = vsi_connection_hold(next.members[i]->connection);
+    p->results[count] = error;
+    p->roused[count] = vsi_connection_hold(member->connection);
   }
-  p->left -= next.count;
+  p->left -= count;
   vsi_mutex_unlock(&channel->lock);
-  return next.count;
+  return count;
 }
 
 /* Notify the runners of the members that have taken the event, and report those that could not. */
@@ -568,8 +511,7 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
   vestry_event *own = take_id(channel, &p);
   vsi_mutex_lock(&channel->lock);
   channel->stats.published_count++;
-  for (int i = 0; i < VSI_MEMBER_ROWS; i++) channel->members.rows[i].cursor = channel->members.rows[i].first;
-  p.row = 1; /* that of the first member that joined */
+  channel->members.cursor = TAILQ_FIRST(&channel->members.list);
   p.last_number = channel->members.last_number;
   p.left = channel->members.count;
   p.turn = p.left > VSI_GROUP_TALLY_ONE_IN ? channel->stats.published_count : 0;

@@ -3,10 +3,11 @@
 #ifndef VSI_CHANNEL_CHANNEL_H
 #define VSI_CHANNEL_CHANNEL_H
 
+#include <sys/queue.h>
+
 #include "base/map.h"
 #include "base/mutex.h"
 #include "base/refs.h"
-#include "base/ring.h"
 #include "coding/epoch.h"
 #include "connection/close_list.h"
 #include "connection/group.h"
@@ -22,22 +23,15 @@ typedef struct vsi_member {
   bool in;              /* guarded by the channel's lock: in the list */
   bool is_fresh;        /* likewise: it has yet to receive the state; until then it gets events without their ids */
   vsi_channel *channel; /* a reference */
-  vestry_connection *connection; /* a reference */
-  uint64_t number;               /* ascending in the order of joining */
-  /* guarded by the channel's lock */
-  vsi_ring in_row;
+  vestry_connection *connection;   /* a reference */
+  uint64_t number;                 /* ascending in the order of joining */
+  TAILQ_ENTRY(vsi_member) in_list; /* guarded by the channel's lock */
 } vsi_member;
 
-/* All guarded by the channel's lock. The members are in several rows, each in the order of joining: a member's row is
- * its number modulo VSI_MEMBER_ROWS. A publish visits the rows in turn, and meanwhile fetches the next member of each,
- * because in one list it would wait for every member's memory, which has the address of the next. */
-enum { VSI_MEMBER_ROWS = 4 };
-typedef struct vsi_member_row {
-  vsi_member *first;  /* NULL: the row is empty */
-  vsi_member *cursor; /* the next member of the running publish; NULL: none is left */
-} vsi_member_row;
+/* All guarded by the channel's lock. */
 typedef struct vsi_members {
-  vsi_member_row rows[VSI_MEMBER_ROWS];
+  TAILQ_HEAD(, vsi_member) list; /* in the order of joining */
+  vsi_member *cursor;            /* the next member of the running publish; NULL: none is left */
   uint64_t last_number;
   size_t count;
 } vsi_members;
