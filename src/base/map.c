@@ -26,8 +26,7 @@ vestry_err vsi_map_room_make(vsi_map_room *room, const vestry_host *host, unsign
 }
 
 void vsi_map_room_take(vsi_map *map, vsi_map_room *room) {
-  if (!room->buckets || (map->buckets && room->bits <= map->bits && room->bits > VSI_MAP_MOVES_BITS)) return;
-  if (map->buckets && room->bits < map->bits) return;
+  if (!room->buckets || (map->buckets && room->bits <= map->bits)) return;
   vsi_map former = *map;
   *map = (vsi_map){.buckets = room->buckets, .bits = room->bits};
   for (vsi_map_link *next, *at = vsi_map_after(&former, NULL); at; at = next) {

@@ -8,9 +8,7 @@
  * context, so they cannot use the host's memory. They move the whole table under their user's lock when it grows. Their
  * members have no links, so adding one may need memory. A lookup takes 5 ns here and 30 ns in ck_ht; removing a member
  * and adding it again takes 6 ns here and 53 ns in ck_ht (bench-containers: 10,000 numbers, two processors). The store
- * and the cluster's keys have separate tables that are made for their lookups.
- *
- * With VSI_NO_SLACK (base/array.h) the buckets of a small map move at each reservation. */
+ * and the cluster's keys have separate tables that are made for their lookups. */
 #ifndef VSI_BASE_MAP_H
 #define VSI_BASE_MAP_H
 
@@ -31,14 +29,7 @@ typedef struct vsi_map {
   unsigned bits;          /* 2^bits buckets */
 } vsi_map;
 
-enum {
-  VSI_MAP_FIRST_BITS = 4,
-#ifdef VSI_NO_SLACK
-  VSI_MAP_MOVES_BITS = 10 /* up to this number of buckets */
-#else
-  VSI_MAP_MOVES_BITS = 0
-#endif
-};
+enum { VSI_MAP_FIRST_BITS = 4 };
 
 /* Return the object that embeds a link, or NULL for NULL. `type` and `member`: as for offsetof. */
 #define VSI_MAP_OWNER(link, type, member) ((type *)vsi_map_owner(link, offsetof(type, member)))
@@ -114,7 +105,7 @@ typedef struct vsi_map_room {
 static inline unsigned vsi_map_wanted(const vsi_map *map, size_t count) {
   unsigned bits = map->buckets ? map->bits : VSI_MAP_FIRST_BITS;
   while (bits < 48 && count > (size_t)1 << bits) bits++;
-  return map->buckets && bits == map->bits && bits > VSI_MAP_MOVES_BITS ? 0 : bits;
+  return map->buckets && bits == map->bits ? 0 : bits;
 }
 /* Allocate buckets. OK, also if bits is 0 or room has them already | NO_MEMORY: room has none */
 VESTRY_API vestry_err vsi_map_room_make(vsi_map_room *room, const vestry_host *host, unsigned bits);

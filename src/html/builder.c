@@ -8,11 +8,7 @@
 #include "base/array.h"
 #include "html/place.h"
 
-#ifdef VSI_NO_SLACK
-enum { FIRST_CAPACITY = 1, HAS_SLACK = 0 };
-#else
-enum { FIRST_CAPACITY = 256, HAS_SLACK = 1 };
-#endif
+enum { FIRST_CAPACITY = 256 };
 
 void vsi_html_init_fixed(vsi_html *html, char *buffer, size_t capacity) {
   *html = (vsi_html){.data = buffer, .capacity = capacity, .is_fixed = true};
@@ -46,8 +42,7 @@ const char *vsi_html_explain(const vestry_html *builder, vestry_err error, char 
 bool vsi_html_make_room(vsi_html *html, size_t more) {
   if (html->error) return false;
   const size_t wanted = html->data || more >= FIRST_CAPACITY ? more : FIRST_CAPACITY - 1;
-  const bool fits = html->data && more < html->capacity - html->len;
-  if (fits && (HAS_SLACK || html->is_fixed)) return true;
+  if (html->data && more < html->capacity - html->len) return true;
   if (html->is_fixed) return vsi_html_fail(html, VESTRY_TOO_LARGE, "the HTML does not fit the buffer"), false;
   if (more < SIZE_MAX && !VSI_ARRAY_RESERVE(html->host, html->data, html->len, html->capacity, wanted + 1)) return true;
   return vsi_html_fail(html, VESTRY_NO_MEMORY, "out of memory"), false;

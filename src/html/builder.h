@@ -42,11 +42,7 @@ void vsi_html_init_fixed(vsi_html *html, char *buffer, size_t capacity);
 /* Make room for `more` bytes and a NUL. false: an error, which sticks. */
 bool vsi_html_make_room(vsi_html *html, size_t more);
 static inline bool vsi_html_reserve(vsi_html *html, size_t more) {
-#ifdef VSI_NO_SLACK /* each reservation moves the content: base/array.h */
-  return vsi_html_make_room(html, more);
-#else
   return (!html->error && html->data && more < html->capacity - html->len) || vsi_html_make_room(html, more);
-#endif
 }
 /* Append bytes that do not change the place; does nothing after an error. */
 void vsi_html_put(vsi_html *html, const char *bytes, size_t len);

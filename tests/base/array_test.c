@@ -30,30 +30,6 @@ static void growing_keeps_existing_items(void **state) {
   test_host_fail_each(fill, NULL, false);
 }
 
-#ifdef VSI_NO_SLACK
-/* Each append moves the array, so that a sanitizer finds a pointer kept across it. Reserved room is available, and has
- * the exact size. */
-static void array_moves_at_each_reservation(void **state) {
-  test_host th;
-  test_host_init(&th);
-  numbers all = {NULL, 0, 0};
-  for (uint32_t i = 0; i < 100; i++) {
-    const uintptr_t before = (uintptr_t)all.items;
-    assert_int_equal(add(&th.host, &all, i), VESTRY_OK);
-    assert_int_not_equal((uintptr_t)all.items, before);
-    assert_int_equal(all.room, i + 1);
-  }
-  assert_int_equal(VSI_ARRAY_RESERVE(&th.host, all.items, all.count, all.room, 10), VESTRY_OK);
-  atomic_store(&th.fail_after, true);
-  test_host_fail_in(&th, 0);
-  for (uint32_t i = 100; i < 110; i++) assert_int_equal(add(&th.host, &all, i), VESTRY_OK);
-  assert_int_equal(add(&th.host, &all, 110), VESTRY_NO_MEMORY);
-  test_host_fail_no_more(&th);
-  for (uint32_t i = 0; i < 110; i++) assert_int_equal(all.items[i], i);
-  vsi_free(&th.host, all.items);
-  test_host_assert_clean(&th);
-}
-#else
 static void array_capacity_doubles(void **state) {
   test_host th;
   test_host_init(&th);
@@ -70,7 +46,6 @@ static void array_capacity_doubles(void **state) {
   vsi_free(&th.host, all.items);
   test_host_assert_clean(&th);
 }
-#endif
 
 /* The first items are stored inside their holder, and are moved with the others when there are more. */
 static vestry_err fill_from_few(test_host *th, void *ctx) {
@@ -113,11 +88,7 @@ static void sizes_that_overflow_return_no_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(growing_keeps_existing_items),
-#ifdef VSI_NO_SLACK
-      cmocka_unit_test(array_moves_at_each_reservation),
-#else
       cmocka_unit_test(array_capacity_doubles),
-#endif
       cmocka_unit_test(few_items_need_no_allocation),
       cmocka_unit_test(sizes_that_overflow_return_no_memory),
   };

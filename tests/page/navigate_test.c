@@ -183,8 +183,7 @@ static void content_has_the_escaped_title(void **state) {
   end(&s);
 }
 
-/* The title is in the builder's array, which is moved as it grows: at lengths near powers of two, and at each append in
- * the build without slack. */
+/* The title is in the builder's array, which is moved as it grows: at lengths near powers of two. */
 /* capability: L3 */
 static void title_of_any_length_survives_buffer_growth(void **state) {
   static char title[70000];

@@ -54,14 +54,10 @@
 
 enum {
   STEP = 256,
-  STEP_MS = 100,  /* maximum time for which a walk waits until one of the renders that want the lock has had it */
-  SWEPT_EACH = 2, /* sets that are looked at for each one that is entered */
-  FREED_EACH = 2, /* sets that are freed with each render that ends */
-#ifdef VSI_NO_SLACK
-  ENDED_MOST = 1,
-#else
+  STEP_MS = 100,     /* maximum time for which a walk waits until one of the renders that want the lock has had it */
+  SWEPT_EACH = 2,    /* sets that are looked at for each one that is entered */
+  FREED_EACH = 2,    /* sets that are freed with each render that ends */
   ENDED_MOST = 1024, /* sets that a commit has matched and that are not freed yet; each costs a kilobyte or so */
-#endif
   REPORTED_MOST = 32,
   FETCHED_MOST = 32, /* commits that are looked up together, and the keys of each */
   FETCHED_KEYS = 16,

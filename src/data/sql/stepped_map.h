@@ -28,15 +28,7 @@ typedef struct vsi_stepped_map {
 
 typedef uint64_t vsi_stepped_hash(const void *ctx, const vsi_stepped_link *of);
 
-enum {
-#ifdef VSI_NO_SLACK
-  VSI_STEPPED_FIRST_BITS = 1,
-  VSI_STEPPED_MOVED = 1,
-#else
-  VSI_STEPPED_FIRST_BITS = 4,
-  VSI_STEPPED_MOVED = 8, /* buckets with each reservation */
-#endif
-};
+enum { VSI_STEPPED_FIRST_BITS = 4, VSI_STEPPED_MOVED = 8 }; /* MOVED: buckets with each reservation */
 
 static inline vsi_stepped_link **vsi_stepped_bucket(const vsi_stepped_map *map, uint64_t hash) {
   const size_t at = (size_t)(hash >> (64 - map->bits));

@@ -83,11 +83,7 @@ enum {
   RECENT_MAX = 1024,
   RECENT_BYTES = 4 << 20,
   PATIENCE = 64,
-#ifdef VSI_NO_SLACK
-  AT_ONCE = 1
-#else
   AT_ONCE = 256
-#endif
 };
 
 typedef vsi_stepped_link member;
