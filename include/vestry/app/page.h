@@ -71,7 +71,7 @@ typedef struct vestry_pages_options {
                                page once, within reload_ms. NULL: tabs do not reload. Copied */
   uint32_t reload_ms;     /**< time over which the reloads for a new build are spread [5,000]; at most 3,600,000 */
   uint32_t retry_ms;      /**< a broken stream is reopened after a random time between this and twice this [1,000]; at
-                               most 3,600,000 */
+                               most 3,600,000. Each failed attempt doubles the time, up to 10 s */
   const void *secret; /**< key of the state tags. A state tag is an event id that contains a keyed hash of the content
                            that the tab shows. A tab that reconnects sends its tag, and receives content only if it has
                            changed. Use the same secret on all machines and after a restart; under another secret the
