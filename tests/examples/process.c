@@ -77,7 +77,9 @@ static int finish(struct process *process, char *out, char *err) {
 void process_start(struct process *process, const char *const *arguments) {
   char line[PRINTED_MAX], err[PRINTED_MAX];
   process->warning = NULL;
-  spawn(process, (const char *const[]){"--port", "0", "--adapter", process_adapter, NULL}, arguments);
+  /* Civetweb's threads, up to 1024, take most of the time of a start and a stop. The last of two options counts. */
+  const char *threads = strcmp(process_adapter, "civetweb") == 0 ? "--threads" : NULL;
+  spawn(process, (const char *const[]){"--port", "0", "--adapter", process_adapter, threads, "32", NULL}, arguments);
   read_text(process->out, line, "\n");
   if (sscanf(line, "counter: http://127.0.0.1:%u\n", &process->port) != 1) {
     read_text(process->err, err, NULL);
