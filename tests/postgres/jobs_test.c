@@ -11,7 +11,7 @@
 
 /* ----------------------------------------------------------------------------- the contract ---------------------- */
 
-enum { CONNECTIONS = 4 /* in a node's pool */, HISTORIES = 4 };
+enum { CONNECTIONS = 4 /* in a node's pool */, HISTORIES = 2 };
 
 static uint64_t disturbances_count; /* of the current database */
 
@@ -84,7 +84,7 @@ static bool calm(crew_node *n) {
 static const vestry_sql_kind kinds[] = {VESTRY_SQL_WRITE, VESTRY_SQL_REPEATABLE_READ, VESTRY_SQL_SERIALIZABLE};
 static const crew_database database = {.kinds = kinds,
                                        .kinds_count = 3,
-                                       .fail_step = 7, /* SQLite: each one */
+                                       .fail_step = 29, /* SQLite: each one */
                                        .make = make,
                                        .remove = remove_all,
                                        .open = open_node,

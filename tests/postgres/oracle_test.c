@@ -10,7 +10,7 @@
 
 #include "postgres/oracle.h"
 
-enum { STEPS_A_WORLD = 1600, STEPS_AN_APPLICATION = 400, PACES = 4 };
+enum { STEPS_A_WORLD = 1600, STEPS_AN_APPLICATION = 400, STEPS_OF_A_SHORT_RUN = 150, PACES = 4 };
 
 /* Why renders ran: a key that a commit wrote; a start of following (all); a commit during the render (overtaken); a
  * conflict; none of these, such as a topic or a failure (other); the page reads in a transaction of its own that may
@@ -108,13 +108,13 @@ static uint32_t choose_pace(oracle_world *w) {
   return w->level == VESTRY_POSTGRES_READS ? by_reads[at] : by_tables[at];
 }
 
-static bool run_application(oracle_world *w, tally *t, uint64_t seed, int step) {
+static bool run_application(oracle_world *w, tally *t, uint64_t seed, int step, int last) {
   const uint32_t pace = choose_pace(w);
   memset(t->counted, 0, sizeof t->counted);
   note_reasons(w, t, 0, 0);
   bool is_true = compare_pages(w, t, seed, step);
   uint64_t judged = w->commits;
-  for (const int last = step + STEPS_AN_APPLICATION; step < last && is_true; step++) {
+  for (; step < last && is_true; step++) {
     run_step(w);
     if (w->commits == judged || oracle_random(w, pace)) continue;
     judged = w->commits;
@@ -133,10 +133,11 @@ static bool run_application(oracle_world *w, tally *t, uint64_t seed, int step) 
 static bool run_world(uint64_t seed, vestry_postgres_level level, bool is_bounded, int steps, tally *t) {
   static oracle_world w;
   oracle_world_open(&w, seed, level, is_bounded);
-  bool is_true = run_application(&w, t, seed, 0);
-  for (int step = STEPS_AN_APPLICATION; step < steps && is_true; step += STEPS_AN_APPLICATION) {
-    oracle_world_restart(&w);
-    is_true = run_application(&w, t, seed, step);
+  bool is_true = true;
+  for (int step = 0; step < steps && is_true; step += STEPS_AN_APPLICATION) {
+    if (step > 0) oracle_world_restart(&w);
+    const int last = step + STEPS_AN_APPLICATION;
+    is_true = run_application(&w, t, seed, step, last < steps ? last : steps);
   }
   t->commits += w.commits;
   oracle_world_close(&w);
@@ -154,7 +155,7 @@ static void run_level(vestry_postgres_level level, bool is_bounded, const char *
   tally t = {0};
   uint64_t seed = number_of("VESTRY_SEED", 1), commits = number_of("VESTRY_COMMITS", 1);
   bool is_true = true;
-  const int steps = getenv("VESTRY_COMMITS") ? STEPS_A_WORLD : STEPS_AN_APPLICATION;
+  const int steps = getenv("VESTRY_COMMITS") ? STEPS_A_WORLD : STEPS_OF_A_SHORT_RUN;
   while (t.commits < commits && is_true) is_true = run_world(seed++, level, is_bounded, steps, &t);
   print_message("%s: %" PRIu64 " commits, %" PRIu64 " results changed, %" PRIu64 " renders, of these %" PRIu64
                 " for nothing; whole 0; missed %" PRIu64 "; next seed %" PRIu64 "\n",
