@@ -44,8 +44,8 @@ static int perform(const char *method, const char *path, const char *session) {
   return call_status(counter.port, &(struct call){.method = method, .path = path, .session = session});
 }
 
-/* Send a request for each of `count` sessions, whose numbers begin with `first` and differ by `step`; each answer is 204.
- * One connection transfers them, 100 at a time, if the adapter does not end it with each answer. */
+/* Send a request for each of `count` sessions, whose numbers begin with `first` and differ by `step`; each answer is
+ * 204. One connection transfers them, 100 at a time, if the adapter does not end it with each answer. */
 static void perform_each(const char *method, const char *path, int first, int step, int count) {
   const bool ends = strcmp(process_adapter, "civetweb") == 0;
   struct client client;
