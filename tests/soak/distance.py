@@ -63,7 +63,7 @@ class Relay:
 
 def ask(version, url, *more):
     """Return the seconds of a request after its handshake."""
-    run = subprocess.run(["curl", "-sk", "-m", "60", version, "-H", "Expect:", "-o", "/dev/null", "-w",
+    run = subprocess.run(["curl", "-sk", "-m", "240", version, "-H", "Expect:", "-o", "/dev/null", "-w",
                           "%{http_code} %{time_total} %{time_appconnect} %{time_connect}", *more, url], capture_output=True, text=True, check=True)
     status, total, shaken, connected = run.stdout.split()
     if status[0] != "2":
@@ -84,13 +84,13 @@ def response(target, version, url, folder):
 
 def follow(target, version, url, path, post, *more):
     """Return the seconds from the first change that is posted, near the server, until the last one has arrived."""
-    reader = subprocess.Popen(["curl", "-skN", "-m", "60", version, *more, url + path], stdout=subprocess.PIPE)
+    reader = subprocess.Popen(["curl", "-skN", "-m", "240", version, *more, url + path], stdout=subprocess.PIPE)
     reader.stdout.readline()  # the stream is open
     begun, near = time.monotonic(), f"{url.split(':')[0]}://127.0.0.1:{target.port}{post}"
     for i in range(EVENTS):
         ask(version, near, "--data-binary", f'"{"e" * EVENT_BYTES}{i}."')
     if not any(f"e{EVENTS - 1}.".encode() in line for line in reader.stdout):
-        raise RuntimeError(f"{url}: the stream has ended early")
+        raise RuntimeError(f"{url}: the stream has ended early, curl's status is {reader.wait()}")
     reader.terminate()
     return time.monotonic() - begun
 
