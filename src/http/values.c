@@ -168,25 +168,11 @@ static int compare(const void *left, const void *right, void *pairs) {
   return by_name ? by_name : a < b ? -1 : a > b;
 }
 
-/* Sort a few values by insertion, which needs no function of the library. */
-enum { FEW = 8 };
-static void sort_few(vsi_values *values) {
-  for (uint32_t i = 1; i < values->count; i++) {
-    uint32_t at = i;
-    for (; at && compare(&values->order[at - 1], &i, (void *)values->pairs) > 0; at--)
-      values->order[at] = values->order[at - 1];
-    values->order[at] = i;
-  }
-}
-
 /* Sort the values. If one of a name is malformed, so are all of that name, because a handler reads them as a list. */
 static void sort(vsi_values *values) {
   const char **pairs = values->pairs;
   for (uint32_t i = 0; i < values->count; i++) values->order[i] = i;
-  if (values->count <= FEW)
-    sort_few(values);
-  else
-    qsort_r(values->order, values->count, sizeof *values->order, compare, (void *)pairs);
+  if (values->count > 1) qsort_r(values->order, values->count, sizeof *values->order, compare, (void *)pairs);
   for (size_t i = 0, next; i < values->count; i = next) {
     const char *name = pairs[2 * values->order[i]];
     bool is_malformed = false;
