@@ -29,21 +29,15 @@ typedef struct part {
   char *pattern; /* in the text of the struct that contains the part */
 } part;
 
-typedef struct guard {
-  struct guard *next; /* sorted: fewer segments first, then in the order of registration */
-  vestry_guard_fn check;
+/* A guard, or a maximum body size, for the paths of a part. */
+typedef struct rule {
+  struct rule *next;
+  vestry_guard_fn check; /* of a guard */
   void *app;
+  size_t max_body_bytes; /* of a limit */
   part part;
   char text[];
-} guard;
-
-/* The maximum body size for the paths of a part. */
-typedef struct limit {
-  struct limit *next; /* sorted: more segments first, then exact ones */
-  size_t max_body_bytes;
-  part part;
-  char text[];
-} limit;
+} rule;
 
 typedef struct page {
   struct page *next;
@@ -67,9 +61,9 @@ struct vsi_routes {
   vsi_rw_lock lock;
   /* guarded by lock, and changed under both locks */
   struct vsi_route_list mounted; /* sorted: vsi_pattern_compare; of one pattern, HEAD before GET */
-  guard *guards;
+  rule *guards;                  /* sorted: fewer segments first, then in the order of registration */
   size_t guards_count;
-  limit *limits;
+  rule *limits; /* sorted: more segments first, then exact ones */
   page *pages;
 
   _Atomic(size_t) limits_count; /* 0 in most instances, whose lookups then skip the lock; relaxed */
@@ -174,11 +168,11 @@ bool vsi_routes_find(vsi_routes *routes, const char *method, const char *path, v
 }
 
 vestry_err vsi_routes_guard(vsi_routes *routes, const vestry_request *req, vestry_reply *reply) {
-  const guard *guards[VESTRY_GUARDS_MAX];
+  const rule *guards[VESTRY_GUARDS_MAX];
   size_t count = 0;
   vestry_err error = VESTRY_OK;
   vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
-  for (const guard *at = routes->guards; at; at = at->next)
+  for (const rule *at = routes->guards; at; at = at->next)
     if (fits(&at->part, req->path)) guards[count++] = at;
   vsi_rw_lock_give(&routes->lock);
   for (size_t i = 0; i < count && !error; i++) error = guards[i]->check(req, reply, guards[i]->app);
@@ -434,12 +428,23 @@ vestry_err vestry_mount(vestry *v, const char *prefix, const vestry_mounted *row
 
 /* ------------------------------------------------------------------------------------------------------ guards ---- */
 
+/* Create a rule for a prefix. A refusal is logged. what: for the log. OK | INVALID | LIMIT | NO_MEMORY */
+static vestry_err make_rule(vestry *v, const char *what, const char *prefix, rule **ret_rule) {
+  rule *made = vsi_calloc(v->host, 1, sizeof *made + strlen(prefix) + 1);
+  if (!made) return VESTRY_NO_MEMORY;
+  vestry_err error = read_part(prefix, made->text, &made->part);
+  *ret_rule = made;
+  if (!error) return VESTRY_OK;
+  vsi_free(v->host, made);
+  return refuse_route(v, what, prefix, error, fault_of(error));
+}
+
 /* Insert a guard, sorted by its number of segments. OK | LIMIT */
-static vestry_err add_guard(vsi_routes *routes, guard *made) {
+static vestry_err add_guard(vsi_routes *routes, rule *made) {
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
   bool has_room = routes->guards_count < VESTRY_GUARDS_MAX;
   if (has_room) {
-    guard **at = &routes->guards;
+    rule **at = &routes->guards;
     while (*at && depth_of((*at)->part.pattern) <= depth_of(made->part.pattern)) at = &(*at)->next;
     made->next = *at;
     *at = made;
@@ -453,20 +458,16 @@ vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_fn fn, void 
   if (!v) return VESTRY_INVALID;
   if (!fn) return refuse_route(v, "guard of", prefix, VESTRY_INVALID, "guard is NULL");
   if (!prefix) return refuse_route(v, "guard of", prefix, VESTRY_INVALID, fault_of(VESTRY_INVALID));
-  vsi_routes *routes = v->routes;
-  guard *made = vsi_calloc(routes->host, 1, sizeof *made + strlen(prefix) + 1);
-  if (!made) return VESTRY_NO_MEMORY;
+  rule *made;
+  vestry_err error = make_rule(v, "guard of", prefix, &made);
+  if (error) return error;
   made->check = fn;
   made->app = app;
-  vestry_err error = read_part(prefix, made->text, &made->part);
-  const char *why = fault_of(error);
-  if (!error) {
-    error = add_guard(routes, made);
-    why = "the instance already has VESTRY_GUARDS_MAX guards; check several paths in one guard";
-  }
+  error = add_guard(v->routes, made);
   if (!error) return VESTRY_OK;
-  vsi_free(routes->host, made);
-  return refuse_route(v, "guard of", prefix, error, why);
+  vsi_free(v->host, made);
+  return refuse_route(v, "guard of", prefix, error,
+                      "the instance already has VESTRY_GUARDS_MAX guards; check several paths in one guard");
 }
 
 /* --------------------------------------------------------------------------------------------- sizes of bodies ---- */
@@ -492,16 +493,12 @@ vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_byte
 
 vestry_err vsi_body_limit(vestry *v, const char *prefix, size_t max_body_bytes) {
   vsi_routes *routes = v->routes;
-  limit *made = vsi_calloc(routes->host, 1, sizeof *made + strlen(prefix) + 1);
-  if (!made) return VESTRY_NO_MEMORY;
+  rule *made;
+  vestry_err error = make_rule(v, "body limit of", prefix, &made);
+  if (error) return error;
   made->max_body_bytes = max_body_bytes;
-  vestry_err error = read_part(prefix, made->text, &made->part);
-  if (error) {
-    vsi_free(routes->host, made);
-    return refuse_route(v, "body limit of", prefix, error, fault_of(error));
-  }
   vsi_rw_lock_write(&routes->lock, VSI_LOCK_ROUTES);
-  limit **at = &routes->limits;
+  rule **at = &routes->limits;
   while (*at && !are_alike(&(*at)->part, &made->part) && !is_closer(&made->part, &(*at)->part)) at = &(*at)->next;
   bool is_there = *at && are_alike(&(*at)->part, &made->part);
   if (is_there) {
@@ -521,7 +518,7 @@ size_t vestry_max_body_bytes_at(vestry *v, const char *path) {
   size_t bytes = v->max_body_bytes;
   if (!atomic_load_explicit(&routes->limits_count, memory_order_relaxed)) return bytes;
   vsi_rw_lock_read(&routes->lock, VSI_LOCK_ROUTES);
-  const limit *at = routes->limits;
+  const rule *at = routes->limits;
   while (at && !fits(&at->part, path)) at = at->next;
   if (at && at->max_body_bytes) bytes = at->max_body_bytes;
   vsi_rw_lock_give(&routes->lock);
