@@ -435,7 +435,7 @@ static vestry_err post_locked(publishing *p, const vsi_member *member) {
 /* Post to the next members, at most CHUNK. Returns their number. */
 static size_t post_chunk(vsi_channel *channel, publishing *p) {
   size_t count = 0;
-  vsi_burst_begin(&p->burst, p->left < CHUNK ? p->left : CHUNK);
+  vsi_burst_begin(&p->burst, vsi_group_environment(channel->group), p->event, p->left < CHUNK ? p->left : CHUNK);
   vsi_mutex_lock(&channel->lock);
   for (vsi_member *member; count < CHUNK && (member = channel->members.cursor) != NULL; count++) {
     if (member->number > p->last_number) break;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Deliveries that leave a connection's queue: their bytes, and the room that they release. */
+/* The deliveries of a connection: making and freeing them, their bytes, and their cost. */
 #ifndef VSI_CONNECTION_BACKLOG_H
 #define VSI_CONNECTION_BACKLOG_H
 
@@ -9,7 +9,7 @@
 
 /* Return the bytes that are written for a delivery. */
 static inline vestry_slice vsi_delivery_wire(const vsi_delivery *delivery) {
-  if (!VSI_ENCODES || !delivery->wire) return vestry_event_bytes(delivery->event);
+  if (!VSI_ENCODES || !delivery->wire) return (vestry_slice){delivery->event->bytes, delivery->event->len};
   return (vestry_slice){delivery->wire->bytes, delivery->wire->len};
 }
 
@@ -35,34 +35,5 @@ static inline void vsi_delivery_free(const vestry_host *host, vsi_delivery *deli
 static inline uint64_t vsi_event_cost(const vestry_event *event) {
   return vsi_budget_cost(1, (size_t)event->len + event->state_len);
 }
-
-/* Room of settled events that a connection's queue still counts. */
-typedef struct vsi_settled {
-  uint32_t count;
-  size_t bytes;
-} vsi_settled;
-
-/* Room in a budget, and references to events, that settled deliveries of one or several connections have held. They are
- * released together, because all threads write their counters. Zero: nothing yet. */
-typedef struct vsi_settlement {
-  vsi_budget *budget; /* of cost */
-  uint64_t cost;
-  vestry_event *event; /* held by references_count deliveries, unless `broadcast` is */
-  vsi_broadcast *broadcast;
-  uint32_t references_count;
-  const vestry_host *clock; /* of now_ns, the time of the writes; NULL: not read yet */
-  uint64_t now_ns;
-} vsi_settlement;
-
-/* Settle a taken delivery, which was written or discarded: free it, and add its room to `settled`. */
-void vsi_connection_settle(vestry_connection *connection, vsi_delivery *delivery, bool written, vsi_settled *settled,
-                           vsi_settlement *all);
-/* Free a delivery with an event. */
-void vsi_connection_free_delivery(const vestry_connection *connection, vsi_delivery *delivery, vsi_settlement *all);
-/* Release what a settlement contains. */
-void vsi_settlement_finish(vsi_settlement *all);
-/* Release the room of settled events in the queue, after the end of their settlement: a thread that finds an event
- * settled (vsi_connection_settled) also finds its bytes free in the budget. */
-void vsi_connection_release(vestry_connection *connection, const vsi_settled *settled);
 
 #endif

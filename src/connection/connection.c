@@ -98,19 +98,6 @@ const vestry_host *vsi_connection_host(const vestry_connection *connection) {
   return connection->environment->host;
 }
 
-/* Count all that the queue holds as going, because the connection releases it soon. Idempotent. Shuts the queue.
- *
- * vsi_queue_goes marks the queue as going and reads its count under the lock. An event that is settled before is not
- * in the count, so its cost is not added to budget->going. The settlement of a later event sees the mark, and subtracts
- * the event's cost from budget->going. */
-static void count_as_going(vestry_connection *connection) {
-  uint32_t count;
-  size_t bytes;
-  if (vsi_queue_goes(&connection->queue, &count, &bytes) && count)
-    atomic_fetch_add_explicit(&connection->environment->budget->going, vsi_budget_cost(count, bytes),
-                              memory_order_relaxed);
-}
-
 static void hurry(vestry_connection *connection, uint8_t how) {
   /* A closed connection has no runner. relaxed: if it closes after this load, one notify has no effect. */
   if (atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_CLOSED) return;
@@ -119,7 +106,7 @@ static void hurry(vestry_connection *connection, uint8_t how) {
     if (atomic_compare_exchange_weak_explicit(&connection->hurry, &before, how, memory_order_relaxed,
                                               memory_order_relaxed)) {
       /* The connection has a cause, and its queue is shut or will be at once, so the queue no longer grows. */
-      if (how == VSI_HURRY_NOW) count_as_going(connection);
+      if (how == VSI_HURRY_NOW) vsi_queue_shut(&connection->queue, connection->environment->budget);
       break;
     }
   vsi_actor_notify(&connection->actor);
@@ -147,8 +134,7 @@ bool vestry_connection_close(vestry_connection *connection, vestry_cause cause) 
     if (cause == VESTRY_CAUSE_SHUTDOWN) hurry(connection, VSI_HURRY_SOON);
     return false;
   }
-  vsi_queue_shut(&connection->queue);
-  if (!vsi_cause_flushes(cause)) count_as_going(connection);
+  vsi_queue_shut(&connection->queue, vsi_cause_flushes(cause) ? NULL : connection->environment->budget);
   vsi_actor_notify(&connection->actor);
   return true;
 }

@@ -139,6 +139,11 @@ struct vestry_connection {
 };
 _Static_assert(sizeof(struct vestry_connection) <= 344, "an idle stream's own memory: docs/guide/costs.md");
 
+/* Close connections if the budget is under pressure. No lock held. */
+static inline void vsi_environment_relieve(const vsi_environment *environment) {
+  if (vsi_budget_is_pressed(environment->budget)) environment->relieve(environment);
+}
+
 /* Begin to fetch the cache lines of a connection that a send uses, and those that a write uses in addition. */
 static inline void vsi_connection_fetch(const vestry_connection *connection) {
   vsi_prefetch_to_write(&connection->actor);

@@ -56,28 +56,26 @@ uint32_t vsi_queue_take(vsi_queue *queue, vsi_deliveries *to, uint32_t most, boo
   return count;
 }
 
-/* Change the word. Returns its former value. */
-static uint64_t change(vsi_queue *queue, uint64_t set, uint64_t subtract) {
+void vsi_queue_settle(vsi_queue *queue, uint32_t count, size_t bytes, vsi_budget *budget) {
+  if (!count) return;
   vsi_queue_lock(queue);
   const uint64_t load = atomic_load_explicit(&queue->load, memory_order_relaxed);
-  atomic_store_explicit(&queue->load, (load | set) - subtract, memory_order_release); /* pairs with vsi_queue_load */
-  vsi_queue_unlock(queue);
-  return load;
-}
-
-bool vsi_queue_settle(vsi_queue *queue, uint32_t count, size_t bytes) {
-  const uint64_t load = change(queue, 0, count * VSI_QUEUE_ONE_EVENT + bytes);
   VSI_ASSERT(vsi_queue_count_of(load) >= count && (load & VSI_QUEUE_BYTES_MASK) >= bytes); /* they were put */
-  return load & VSI_QUEUE_GOING;
+  /* release pairs with vsi_queue_load */
+  atomic_store_explicit(&queue->load, load - count * VSI_QUEUE_ONE_EVENT - bytes, memory_order_release);
+  vsi_queue_unlock(queue);
+  if (load & VSI_QUEUE_GOING)
+    atomic_fetch_sub_explicit(&budget->going, vsi_budget_cost(count, bytes), memory_order_relaxed);
 }
 
-bool vsi_queue_goes(vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes) {
-  const uint64_t load = change(queue, VSI_QUEUE_SHUT | VSI_QUEUE_GOING, 0);
-  *ret_count = vsi_queue_count_of(load);
-  *ret_bytes = (size_t)(load & VSI_QUEUE_BYTES_MASK);
-  return !(load & VSI_QUEUE_GOING);
-}
-
-void vsi_queue_shut(vsi_queue *queue) {
-  (void)change(queue, VSI_QUEUE_SHUT, 0);
+/* The mark and the count are set and read under the lock. An event that is settled before is not in the count, so its
+ * cost is not added to budget->going. The settlement of a later event sees the mark, and subtracts the event's cost. */
+void vsi_queue_shut(vsi_queue *queue, vsi_budget *budget) {
+  vsi_queue_lock(queue);
+  const uint64_t load = atomic_load_explicit(&queue->load, memory_order_relaxed);
+  atomic_store_explicit(&queue->load, load | VSI_QUEUE_SHUT | (budget ? VSI_QUEUE_GOING : 0), memory_order_release);
+  vsi_queue_unlock(queue);
+  if (budget && !(load & VSI_QUEUE_GOING))
+    atomic_fetch_add_explicit(&budget->going, vsi_budget_cost(vsi_queue_count_of(load), load & VSI_QUEUE_BYTES_MASK),
+                              memory_order_relaxed);
 }

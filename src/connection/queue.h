@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/spin_lock.h"
 #include "coding/delivery.h"
+#include "connection/budget.h"
 
 /* The word of a queue: bit 63: shut; bit 62: going; 22 bits: count; 40 bits: bytes. */
 #define VSI_QUEUE_SHUT       (UINT64_C(1) << 63)
@@ -51,15 +52,12 @@ static inline uint32_t vsi_queue_count_of(uint64_t load) {
   return (uint32_t)((load & ~(VSI_QUEUE_SHUT | VSI_QUEUE_GOING)) / VSI_QUEUE_ONE_EVENT);
 }
 
-/* Settle events that were taken. Runner only. Returns whether the queue is marked as going. */
-bool vsi_queue_settle(vsi_queue *queue, uint32_t count, size_t bytes);
-/* Shut the queue, and mark all that it holds as going: each later settlement returns true. Returns true if it was not
- * marked before; then count and bytes are what it holds, which the same number of settlements will release. Any
- * thread. */
-bool vsi_queue_goes(vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes);
-
-/* No event is put after this. Idempotent, any thread. */
-void vsi_queue_shut(vsi_queue *queue);
+/* Release the room of events that were taken, and are written or discarded. If the queue is marked as going, their cost
+ * leaves budget->going. Runner only. */
+void vsi_queue_settle(vsi_queue *queue, uint32_t count, size_t bytes, vsi_budget *budget);
+/* Shut the queue: no event is put after this. budget: mark all that it holds as going, and add it to budget->going,
+ * because the runner will release it soon; NULL: do not. Idempotent, any thread. */
+void vsi_queue_shut(vsi_queue *queue, vsi_budget *budget);
 
 /* Get the count and bytes of queued and taken events that are not settled. Any thread. */
 static inline void vsi_queue_load(const vsi_queue *queue, uint32_t *ret_count, size_t *ret_bytes, bool *ret_shut) {

@@ -44,6 +44,7 @@
 #include "base/trace.h"
 #include "connection/backlog.h"
 #include "connection/refusal.h"
+#include "connection/send.h"
 #include "event/extras.h"
 #include "runtime/runtime.h"
 #include "runtime/sends.h"
@@ -90,17 +91,13 @@ static vestry_event *heartbeat_of(const vestry_connection *connection) {
   return connection->signs ? environment->sign : environment->heartbeat;
 }
 
-/* An event is about to be written, so the one that it follows is needed no more: a stream that has yet to write that
- * one has its own reference. */
-static void drop_previous(vestry_event *event) {
-  vestry_event *previous = vsi_event_take_previous(event);
-  if (previous) vestry_event_unref(previous);
-}
-
+/* An event that is about to be written no longer needs the one that it follows: a stream that has yet to write that one
+ * has its own reference. */
 static void encode(vestry_connection *connection, vsi_delivery *delivery) {
   vsi_coder *coder = vsi_connection_coder(connection);
   if (coder && vsi_coder_encode(coder, delivery, heartbeat_of(connection))) break_off(connection);
-  drop_previous(delivery->event);
+  vestry_event *previous = vsi_event_take_previous(delivery->event);
+  if (previous) vestry_event_unref(previous);
 }
 
 /* Append bytes of the coder that belong to no event: the primer, or the end of the coding. */
@@ -126,9 +123,65 @@ static void report_event(vestry_connection *connection, vestry_event *event, boo
   if (fn) fn(connection, event, was_written); /* NULL: this thread does not see the function yet */
 }
 
+/* Room of settled events that the queue still counts. */
+typedef struct settled {
+  uint32_t count;
+  size_t bytes;
+} settled;
+
+/* What settled deliveries of one or several connections have held: room in a budget, and references to an event. They
+ * are released together, because all threads write their counters. Zero: nothing yet. */
+typedef struct settlement {
+  vsi_budget *budget;
+  uint64_t cost;
+  vestry_event *event; /* NULL: the references are to `broadcast` */
+  vsi_broadcast *broadcast;
+  uint32_t references_count;
+  const vestry_host *clock; /* of now_ns, the time of the writes; NULL: not read yet */
+  uint64_t now_ns;
+} settlement;
+
+static void finish_settlement(settlement *all) {
+  if (!all->references_count) return;
+  if (all->cost) vsi_budget_give_back(all->budget, all->cost);
+  if (VSI_ENCODES && all->broadcast)
+    vsi_broadcast_unref(all->broadcast, all->references_count);
+  else
+    vsi_event_unref_many(all->event, all->references_count);
+  all->cost = all->references_count = 0;
+}
+
+/* Settle an event, or a heartbeat, which no queue has counted. Its references move to the settlement. */
+static void settle(vestry_connection *connection, vsi_delivery *delivery, bool written, settled *one, settlement *all) {
+  vsi_budget *budget = connection->environment->budget;
+  vestry_event *event = delivery->broadcast ? NULL : delivery->event;
+  const size_t len = delivery->event->len;
+  if (all->event != event || all->broadcast != delivery->broadcast || all->budget != budget) finish_settlement(all);
+  all->event = event;
+  all->broadcast = delivery->broadcast;
+  all->budget = budget;
+  all->references_count++;
+  if (!delivery->is_heartbeat) {
+    vsi_connection_count(written ? &connection->written_count : &connection->discarded_count, 1);
+    vsi_connection_count(written ? &connection->written_bytes : &connection->discarded_bytes, len);
+    all->cost += vsi_event_cost(delivery->event);
+    one->count++;
+    one->bytes += len;
+  } else if (written) {
+    vsi_connection_count(&connection->heartbeats_count, 1);
+  }
+  vsi_delivery_free(connection->environment->host, delivery);
+}
+
+/* Release the room of settled events in the queue, after the end of their settlement: a thread that finds an event
+ * settled (vsi_connection_settled) also finds its bytes free in the budget. */
+static void release(vestry_connection *connection, const settled *one) {
+  vsi_queue_settle(&connection->queue, one->count, one->bytes, connection->environment->budget);
+}
+
 /* Free the oldest taken delivery, which is written completely or discarded, and add what it has held to the other
  * arguments. */
-static void drop_first(vestry_connection *connection, bool written, vsi_settled *settled, vsi_settlement *all) {
+static void drop_first(vestry_connection *connection, bool written, settled *one, settlement *all) {
   const vestry_host *host = connection->environment->host;
   vsi_delivery *delivery = TAILQ_FIRST(&connection->taken);
   connection->offset = 0;
@@ -140,19 +193,13 @@ static void drop_first(vestry_connection *connection, bool written, vsi_settled 
     vsi_free(host, delivery);
     return;
   }
-  if (written && host->tracer)
-    vsi_event_trace_written(host, vsi_event_extras(delivery->event), vestry_event_bytes(delivery->event).len);
+  if (written && host->tracer) vsi_event_trace_written(host, vsi_event_extras(delivery->event), delivery->event->len);
   if (written && delivery->times.stamp)
     vsi_group_tally_delivered(connection->environment->tally, host, &delivery->times);
   vsi_coder_settle(delivery);
-  if (delivery->is_heartbeat) {
-    if (written) vsi_connection_count(&connection->heartbeats_count, 1);
-    vsi_connection_free_delivery(connection, delivery, all);
-    return;
-  }
-  if (atomic_load_explicit(&connection->tailed, memory_order_relaxed) == VSI_TAILED_NOW)
+  if (!delivery->is_heartbeat && atomic_load_explicit(&connection->tailed, memory_order_relaxed) == VSI_TAILED_NOW)
     report_event(connection, delivery->event, written);
-  vsi_connection_settle(connection, delivery, written, settled, all);
+  settle(connection, delivery, written, one, all);
 }
 
 /* Return whether nothing more may be written, because the transport or the coder failed or because the cause
@@ -178,14 +225,14 @@ static void take_waiting(vestry_connection *connection) {
 }
 
 static void discard_waiting(vestry_connection *connection) {
-  vsi_settled settled = {0};
-  vsi_settlement all = {0};
+  settled one = {0};
+  settlement all = {0};
   do {
-    while (has_taken(connection)) drop_first(connection, false, &settled, &all);
+    while (has_taken(connection)) drop_first(connection, false, &one, &all);
     connection->taken_count = (uint8_t)vsi_queue_take(&connection->queue, &connection->taken, SLICES_A_WRITE, false);
   } while (has_taken(connection));
-  vsi_settlement_finish(&all);
-  vsi_connection_release(connection, &settled);
+  finish_settlement(&all);
+  release(connection, &one);
 }
 
 static void arm(vestry_connection *connection, uint64_t due_ns, uint64_t slack_ns) {
@@ -226,7 +273,7 @@ static void finish(vestry_connection *connection, bool clean) {
  * waits for them: the hook does not block. */
 void vsi_connection_abandon(vestry_connection *connection, vestry_cause cause) {
   vestry_connection_close(connection, cause);
-  vsi_queue_shut(&connection->queue); /* another thread that closed it may not have reached this step */
+  vsi_queue_shut(&connection->queue, NULL); /* another thread that closed it may not have reached this step */
   while (!vsi_connection_bar_senders(connection)) sched_yield();
   finish(connection, false);
   vsi_actor_release(&connection->actor);
@@ -265,14 +312,10 @@ typedef struct write_offer {
   vestry_slice slices[SLICES_A_WRITE];
 } write_offer;
 
-static size_t offered_count(const vestry_connection *connection) {
-  return connection->taken_count < SLICES_A_WRITE ? connection->taken_count : SLICES_A_WRITE;
-}
-
 static void get_offer(const vestry_connection *connection, write_offer *ret_offer) {
   size_t count = 0, wanted = 0;
   const vsi_delivery *at = TAILQ_FIRST(&connection->taken);
-  for (const size_t offered = offered_count(connection); count < offered; at = TAILQ_NEXT(at, in)) {
+  for (; at && count < SLICES_A_WRITE; at = TAILQ_NEXT(at, in)) {
     ret_offer->slices[count] = vsi_delivery_wire(at);
     wanted += ret_offer->slices[count++].len;
   }
@@ -284,7 +327,7 @@ static void get_offer(const vestry_connection *connection, write_offer *ret_offe
 }
 
 /* Return the time; read once for all writes that are settled together. */
-static uint64_t now_of(vsi_settlement *all, const vestry_host *host) {
+static uint64_t now_of(settlement *all, const vestry_host *host) {
   if (all->clock != host) all->now_ns = vsi_now_ns(host);
   all->clock = host;
   return all->now_ns;
@@ -296,15 +339,6 @@ static void fetch_transport(const vestry_connection *connection) {
   vsi_prefetch_lines_to_write(connection->coder, 0, 0);
 }
 
-/* Return the number of bytes of the oldest taken event, or of the coder, that are not written. */
-static size_t first_bytes(const vestry_connection *connection) {
-  return vsi_delivery_wire(TAILQ_FIRST(&connection->taken)).len - connection->offset;
-}
-static bool is_event_first(const vestry_connection *connection) {
-  const vsi_delivery *first = TAILQ_FIRST(&connection->taken);
-  return first->event && !first->is_heartbeat;
-}
-
 static VSI_SELDOM void report_stall(const vestry_connection *connection, size_t taken) {
   write_offer rest;
   get_offer(connection, &rest);
@@ -312,23 +346,27 @@ static VSI_SELDOM void report_stall(const vestry_connection *connection, size_t 
 }
 
 /* Settle a write of the taken events. written: as the transport has set it, unless io is OK. The caller finishes `all`,
- * and then releases `ret_settled`. */
-static void settle_write(vestry_connection *connection, vestry_io io, size_t written, vsi_settled *ret_settled,
-                         vsi_settlement *all) {
-  *ret_settled = (vsi_settled){0};
+ * and then releases `ret_one`. */
+static void settle_write(vestry_connection *connection, vestry_io io, size_t written, settled *ret_one,
+                         settlement *all) {
+  *ret_one = (settled){0};
   vsi_connection_count(&connection->writes_count, 1);
   if (!survived(connection, io)) return;
-  size_t taken = 0, left = offered_count(connection);
-  for (size_t len; left && (len = first_bytes(connection), io == VESTRY_IO_OK || written - taken >= len); left--) {
+  size_t taken = 0;
+  bool has_event = false;
+  for (int left = SLICES_A_WRITE; left && has_taken(connection); left--) {
+    const vsi_delivery *first = TAILQ_FIRST(&connection->taken);
+    const size_t len = vsi_delivery_wire(first).len - connection->offset;
+    if (io != VESTRY_IO_OK && written - taken < len) { /* at most a part of it is written */
+      has_event = written > taken && first->event && !first->is_heartbeat;
+      connection->offset += (uint32_t)(written - taken); /* an event has at most 1 GiB (VSI_QUEUE_MAX_BYTES) */
+      taken = written;
+      break;
+    }
     taken += len;
-    drop_first(connection, true, ret_settled, all);
+    drop_first(connection, true, ret_one, all);
   }
-  bool has_event = ret_settled->count;
-  if (left && written > taken) {
-    has_event |= is_event_first(connection);
-    connection->offset += (uint32_t)(written - taken); /* of an event, which has at most 1 GiB (VSI_QUEUE_MAX_BYTES) */
-    taken = written;
-  }
+  has_event |= ret_one->count > 0;
   vsi_connection_count(&connection->wire_bytes, taken);
   VSI_PROBE2(write, connection->id, taken);
   if (has_event)
@@ -379,27 +417,25 @@ static bool queue_write(vestry_connection *connection, const write_offer *offer,
  * actor.is_sending is set. NULL: it may not. */
 static void write_taken(vestry_connection *connection, vsi_pool *here) {
   write_offer offer;
-  vsi_settled settled = {0};
-  vsi_settlement all = {0};
+  settled one = {0};
+  settlement all = {0};
   get_offer(connection, &offer);
   if (!offer.wanted) { /* do not call the transport without bytes: an empty chunk ends a stream */
-    while (offer.count--) drop_first(connection, true, &settled, &all);
-    vsi_settlement_finish(&all);
-    vsi_connection_release(connection, &settled);
-    return;
+    while (offer.count--) drop_first(connection, true, &one, &all);
+  } else {
+    /* Cleared before the write, so that room that comes during the write is not lost. If it is clear, nothing is
+     * written that could overwrite the value of the adapter. */
+    if (atomic_load_explicit(&connection->writable, memory_order_relaxed)) {
+      atomic_store_explicit(&connection->writable, false, memory_order_relaxed);
+      atomic_thread_fence(memory_order_seq_cst); /* [C] */
+    }
+    if (queue_write(connection, &offer, here)) return;
+    size_t written = 0;
+    vestry_io io = connection->ops->write(connection->transport, offer.slices, offer.count, &written);
+    settle_write(connection, io, written, &one, &all);
   }
-  /* Cleared before the write, so that room that comes during the write is not lost. If it is clear, nothing is written
-   * that could overwrite the value of the adapter. */
-  if (atomic_load_explicit(&connection->writable, memory_order_relaxed)) {
-    atomic_store_explicit(&connection->writable, false, memory_order_relaxed);
-    atomic_thread_fence(memory_order_seq_cst); /* [C] */
-  }
-  if (queue_write(connection, &offer, here)) return;
-  size_t written = 0;
-  vestry_io io = connection->ops->write(connection->transport, offer.slices, offer.count, &written);
-  settle_write(connection, io, written, &settled, &all);
-  vsi_settlement_finish(&all);
-  vsi_connection_release(connection, &settled);
+  finish_settlement(&all);
+  release(connection, &one);
 }
 
 /* Append a heartbeat to the taken deliveries. No event waits to be written, so the heartbeat takes no event's place.
@@ -515,7 +551,7 @@ static void run(vsi_actor *actor) {
     return;
   }
 
-  vsi_queue_shut(&connection->queue); /* a close sets the cause first, so this run may come before its shut */
+  vsi_queue_shut(&connection->queue, NULL); /* a close sets the cause first, so this run may come before its shut */
   bool clean = vsi_cause_is_clean(vsi_connection_cause(connection)); /* the cause no longer changes */
   if (clean && !is_over(connection)) write_end(connection);
   if (connection->actor.is_sending) return;
@@ -538,27 +574,26 @@ static void run(vsi_actor *actor) {
 }
 
 #ifndef VSI_WITHOUT_URING
-/* Settle a queued write. */
-static void take_result(vestry_connection *connection, int result, vsi_settled *ret_settled, vsi_settlement *all) {
-  size_t written = 0;
-  vestry_io io = connection->ops->sent(connection->transport, result, &written);
-  settle_write(connection, io, written, ret_settled, all);
-}
-
-/* Continue runs whose writes were queued. Their other parts are left to other runs, if they have something to do. */
+/* Settle queued writes, and continue their runs. Other parts of the runs are left to other runs, if they have something
+ * to do. */
 static void sent(const vsi_send *all, size_t count) {
-  vsi_settled settled[VSI_SENDS_TOGETHER];
-  vsi_settlement together = {0};
+  settled ones[VSI_SENDS_TOGETHER];
+  settlement together = {0};
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = connection_of(all[i].actor);
     fetch_transport(connection);
     vsi_prefetch_lines_to_write(TAILQ_FIRST(&connection->taken), 0, 0);
   }
-  for (size_t i = 0; i < count; i++) take_result(connection_of(all[i].actor), all[i].result, &settled[i], &together);
-  vsi_settlement_finish(&together);
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = connection_of(all[i].actor);
-    vsi_connection_release(connection, &settled[i]);
+    size_t written = 0;
+    vestry_io io = connection->ops->sent(connection->transport, all[i].result, &written);
+    settle_write(connection, io, written, &ones[i], &together);
+  }
+  finish_settlement(&together);
+  for (size_t i = 0; i < count; i++) {
+    vestry_connection *connection = connection_of(all[i].actor);
+    release(connection, &ones[i]);
     const bool has_more = has_taken(connection) || vsi_queue_count(&connection->queue);
     /* relaxed: as in tell_written. A blocked stream waits for a notify of its adapter. */
     if ((has_more && !connection->blocked) || is_over(connection) || !vsi_connection_is_open(connection) ||
@@ -568,26 +603,28 @@ static void sent(const vsi_send *all, size_t count) {
 }
 #endif
 
-/* Write waiting events once, but do nothing else that a run does. A thread that needs more, such as one that closes the
- * connection, also notifies, and then a run follows. But if a worker waits until the events are written (is_awaited), a
- * run is needed after each visit, because only a run calls on_written. */
-void vsi_connection_visit(vestry_connection *connection, vsi_pool *here) {
+/* If no thread is inside, enter and write waiting events once, but do nothing else that a run does. A thread that needs
+ * more, such as one that closes the connection, also notifies, and then a run follows. But if a worker waits until the
+ * events are written (is_awaited), a run is needed after each write, because only a run calls on_written. */
+void vsi_connection_posted_here(vestry_connection *connection, vsi_pool *here) {
+  const bool is_inside = vsi_actor_try_enter(&connection->actor);
   /* relaxed: only the runner writes the state */
-  bool has_begun = atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN;
-  bool is_well = has_begun && vsi_connection_is_open(connection) && !is_over(connection);
+  const bool is_well = is_inside && !is_over(connection) && vsi_connection_is_open(connection) &&
+                       atomic_load_explicit(&connection->state, memory_order_relaxed) == VESTRY_STATE_OPEN;
   if (is_well) write_waiting(connection, 1, here);
-  if (connection->actor.is_sending) return; /* `sent` does the rest */
-  if (!is_well || atomic_load_explicit(&connection->is_awaited, memory_order_relaxed))
+  const bool is_sending = is_well && connection->actor.is_sending; /* `sent` does the rest */
+  if (!is_well || (!is_sending && atomic_load_explicit(&connection->is_awaited, memory_order_relaxed)))
     vsi_actor_notify(&connection->actor);
-  vsi_actor_release(&connection->actor);
+  if (is_inside && !is_sending) vsi_actor_release(&connection->actor);
+  vsi_environment_relieve(connection->environment);
 }
 
 static void hold(vsi_actor *actor) {
-  vsi_connection_hold(connection_of(actor));
+  VSI_REFS_TAKE(&((vestry_connection *)actor)->refs);
 }
 
 static void let_go(vsi_actor *actor) {
-  vsi_connection_let_go(connection_of(actor));
+  vsi_connection_let_go((vestry_connection *)actor);
 }
 
 /* Wake the thread of a dedicated connection, because the actor was notified. This thread leaves when the

@@ -9,12 +9,7 @@
 extern const vsi_actor_class vsi_connection_pooled, vsi_connection_dedicated;
 /* The timer's callback. */
 void vsi_connection_timer_fired(vsi_timer *timer, vsi_notices *notices);
-/* Write waiting events once, on a thread that has entered the actor, and release the actor. Further ones are left to
- * a run.
- * here: the pool of this thread, in whose batch a small write may be queued (runtime/sends.h); the caller flushes it
- * soon, by vsi_pool_flush. NULL: write directly */
-void vsi_connection_visit(vestry_connection *connection, vsi_pool *here);
-/* Return whether a visit may queue the write of this number of bytes, without encoding them: the transport and the
+/* Return whether vsi_connection_posted_here may queue the write of this number of bytes, without encoding them: the transport and the
  * runtime of the connection batch. */
 VESTRY_API bool vsi_connection_may_batch(const vestry_connection *connection, size_t bytes);
 

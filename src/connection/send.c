@@ -15,6 +15,16 @@
 _Static_assert(sizeof(vsi_delivery) + 8 + sizeof(vestry_event) + VSI_EVENT_ROOM_BYTES + 8 + 16 <= VSI_DELIVERY_COST,
                "a delivery and its event cost more than VSI_DELIVERY_COST, without the event's bytes");
 
+_Static_assert(sizeof(vsi_delivery) <= VSI_EVENT_ROOM_BYTES, "a delivery has room in its event");
+
+vsi_delivery *vsi_delivery_make(const vestry_host *host, vestry_event *event) {
+  vsi_delivery *delivery = vsi_event_take_room(event);
+  const bool is_in_event = delivery != NULL;
+  if (!is_in_event) delivery = vsi_alloc(host, sizeof *delivery);
+  if (delivery) *delivery = (vsi_delivery){.event = event, .is_in_event = is_in_event};
+  return delivery;
+}
+
 static void free_all(const vestry_host *host, vsi_deliveries *list) {
   for (vsi_delivery *delivery; (delivery = TAILQ_FIRST(list));) {
     TAILQ_REMOVE(list, delivery, in);
@@ -24,29 +34,21 @@ static void free_all(const vestry_host *host, vsi_deliveries *list) {
   }
 }
 
-static void relieve(const vsi_environment *environment) {
-  if (vsi_budget_is_pressed(environment->budget)) environment->relieve(environment);
-}
-
-/* Take room in the budget for one send of a burst. The first send takes the room of all sends that are still to come,
- * if this is a small part of the budget, because room that is not used in the end must not make the budget seem
- * full. */
-static bool take_room(vsi_budget *budget, uint64_t cost, vsi_burst *burst) {
+/* Take the room of all sends at once if it is a small part of the budget, because room that is not used in the end must
+ * not make the budget seem full. */
+void vsi_burst_begin(vsi_burst *burst, const vsi_environment *environment, const vestry_event *event, size_t count) {
   enum { SMALL_PART = 256 };
-  if (!burst) return vsi_budget_take(budget, cost);
-  if (burst->room < cost && burst->left > 1 && cost <= budget->max / SMALL_PART / burst->left &&
-      vsi_budget_take(budget, cost * burst->left))
-    burst->room += cost * burst->left;
-  if (burst->left) burst->left--;
-  if (burst->room < cost) return vsi_budget_take(budget, cost);
-  burst->room -= cost;
-  return true;
+  vsi_budget *budget = environment->budget;
+  const uint64_t cost = vsi_event_cost(event) * count;
+  const bool has_room = count > 1 && cost <= budget->max / SMALL_PART && vsi_budget_take(budget, cost);
+  burst->room = has_room ? cost : 0;
+  vsi_notices_init(&burst->notices);
 }
 
 void vsi_burst_end(vsi_burst *burst, const vsi_environment *environment) {
   vsi_notices_send(&burst->notices);
   if (burst->room) vsi_budget_give_back(environment->budget, burst->room);
-  relieve(environment);
+  vsi_environment_relieve(environment);
 }
 
 /* Return whether one of the next events is timed. before: number of events accepted so far. */
@@ -56,10 +58,6 @@ static bool is_timed(const vestry_connection *connection, uint64_t before, size_
          vsi_group_tally_wants(connection->id, before, count);
 }
 
-static size_t len_of(const vestry_event *event) {
-  return event->len;
-}
-
 /* Put deliveries, whose number, bytes and cost are given, in place of `old`; NULL: none. whole: the event to send
  * instead of the first one; NULL: that one. */
 static vestry_err put_locked(vestry_connection *connection, vsi_deliveries *list, uint32_t count, size_t bytes,
@@ -67,7 +65,7 @@ static vestry_err put_locked(vestry_connection *connection, vsi_deliveries *list
   vsi_queue *queue = &connection->queue;
   vsi_budget *budget = connection->environment->budget;
   vsi_delivery *const first = TAILQ_FIRST(list);
-  const size_t freed = old ? len_of(old->event) : 0;
+  const size_t freed = old ? old->event->len : 0;
   const uint64_t load = atomic_load_explicit(&queue->load, memory_order_relaxed);
   const uint32_t queued_count = vsi_queue_count_of(load) - (old != NULL);
   const size_t queued_bytes = (size_t)(load & VSI_QUEUE_BYTES_MASK) - freed;
@@ -76,8 +74,12 @@ static vestry_err put_locked(vestry_connection *connection, vsi_deliveries *list
   if (queued_count > connection->queue.max_count - count || queued_bytes > connection->max_queued_bytes - bytes)
     return VESTRY_FULL;
   const uint64_t back = old ? vsi_event_cost(old->event) : 0;
-  if (cost > back && !take_room(budget, cost - back, burst)) return VESTRY_FULL;
-  if (cost < back) vsi_budget_give_back(budget, back - cost);
+  if (cost < back)
+    vsi_budget_give_back(budget, back - cost);
+  else if (burst && burst->room >= cost - back)
+    burst->room -= cost - back;
+  else if (cost > back && !vsi_budget_take(budget, cost - back))
+    return VESTRY_FULL;
   if (old) {
     TAILQ_REMOVE(&queue->waiting, old, in);
     vsi_group_tally_fold(&old->times, &first->times);
@@ -108,7 +110,7 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_deliveries *li
   uint64_t cost = 0;
   vsi_delivery *at, *old = NULL, *const first = TAILQ_FIRST(list);
   TAILQ_FOREACH(at, list, in) {
-    size_t len = len_of(at->event);
+    size_t len = at->event->len;
     if (len > connection->max_queued_bytes - bytes || count == connection->queue.max_count) return VESTRY_TOO_LARGE;
     bytes += len;
     cost += vsi_event_cost(at->event);
@@ -124,7 +126,7 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_deliveries *li
   /* Patches need the content of the event that they supersede, so the whole content is sent instead. */
   vestry_event *const whole = old ? vsi_event_whole(first->event) : NULL;
   if (whole) {
-    bytes = len_of(whole);
+    bytes = whole->len;
     cost = vsi_event_cost(whole);
   }
   const vestry_err error = put_locked(connection, list, count, bytes, cost, old, whole, burst);
@@ -133,7 +135,7 @@ vestry_err vsi_connection_post(vestry_connection *connection, vsi_deliveries *li
   if (!error && vsi_load_rank(vsi_connection_held(connection)) > vsi_load_rank_of(&connection->place))
     connection->environment->grew(connection->environment, connection);
   if (error || !old) return error;
-  VSI_PROBE2(conflate, connection->id, len_of(old->event));
+  VSI_PROBE2(conflate, connection->id, old->event->len);
   vsi_delivery_drop_event(old);
   vsi_free(connection->environment->host, old);
   return VESTRY_OK;
@@ -144,7 +146,7 @@ void vsi_connection_posted(vestry_connection *connection, vestry_err error) {
     vsi_actor_notify(&connection->actor);
   else
     (void)vsi_connection_refused(connection, error);
-  relieve(connection->environment);
+  vsi_environment_relieve(connection->environment);
 }
 
 bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
@@ -169,7 +171,7 @@ vestry_err vsi_connection_put(vestry_connection *connection, vestry_event *const
       error = VESTRY_NO_MEMORY;
       break;
     }
-    vestry_event_ref(events[i]);
+    vsi_event_ref_many(events[i], 1);
     delivery->is_of_batch = count > 1;
     TAILQ_INSERT_TAIL(&list, delivery, in);
   }
@@ -190,11 +192,6 @@ vestry_err vestry_connection_send_all(vestry_connection *connection, vestry_even
   return error;
 }
 
-void vsi_connection_posted_here(vestry_connection *connection, vsi_pool *here) {
-  if (vsi_actor_enter(&connection->actor)) vsi_connection_visit(connection, here);
-  relieve(connection->environment);
-}
-
 void vsi_connections_posted_here(vestry_connection *const *connections, size_t count, vsi_pool *here) {
   vsi_pool *together = count > 1 ? here : NULL;
   for (size_t i = 0; i < count; i++) vsi_connection_posted_here(connections[i], together);
@@ -204,20 +201,10 @@ void vsi_connections_posted_here(vestry_connection *const *connections, size_t c
 
 vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *event) {
   vestry_err error = vsi_connection_put(connection, &event, 1, 0);
-  if (error)
+  if (error || vsi_connection_coder(connection))
     vsi_connection_posted(connection, error);
   else
     vsi_connection_posted_here(connection, NULL);
-  return error;
-}
-
-/* Post one event; takes the reference to it on success. */
-static vestry_err post_event(vestry_connection *connection, vestry_event *event, vsi_burst *burst) {
-  const vestry_host *host = connection->environment->host;
-  vsi_delivery *delivery = vsi_delivery_make(host, event);
-  if (!delivery) return VESTRY_NO_MEMORY;
-  vestry_err error = vsi_connection_post_one(connection, delivery, burst);
-  if (error) vsi_delivery_free(host, delivery);
   return error;
 }
 
@@ -229,12 +216,14 @@ void vsi_connection_send_each(vestry_connection *const *connections, size_t coun
   const vsi_environment *environment = connections[0]->environment;
   size_t accepted_count = 0;
   vsi_burst burst;
-  vsi_burst_begin(&burst, count);
+  vsi_burst_begin(&burst, environment, event, count);
   vsi_event_ref_many(event, count);
   for (size_t i = 0; i < count && i < FETCHED_AHEAD; i++) vsi_connection_fetch(connections[i]);
   for (size_t i = 0; i < count; i++) {
     if (i + FETCHED_AHEAD < count) vsi_connection_fetch(connections[i + FETCHED_AHEAD]);
-    ret_errors[i] = post_event(connections[i], event, &burst);
+    vsi_delivery *delivery = vsi_delivery_make(environment->host, event);
+    ret_errors[i] = delivery ? vsi_connection_post_one(connections[i], delivery, &burst) : VESTRY_NO_MEMORY;
+    if (delivery && ret_errors[i]) vsi_delivery_free(environment->host, delivery);
     accepted_count += !ret_errors[i];
   }
   for (size_t i = 0; i < count; i++)

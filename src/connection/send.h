@@ -9,14 +9,11 @@
  * many at once, because all threads write these counters and queues. */
 enum { VSI_BURST_MOST = 64 };
 typedef struct vsi_burst {
-  size_t left;   /* number of sends that are still to come, at most VSI_BURST_MOST */
   uint64_t room; /* taken from the budget, and not used yet */
   vsi_notices notices;
 } vsi_burst;
-static inline void vsi_burst_begin(vsi_burst *burst, size_t count) {
-  *burst = (vsi_burst){.left = count};
-  vsi_notices_init(&burst->notices);
-}
+/* Begin at most `count` sends of an event. */
+void vsi_burst_begin(vsi_burst *burst, const vsi_environment *environment, const vestry_event *event, size_t count);
 /* Wake the runners of the connections that were added, and release the room that is left over. environment: of the
  * connections. No lock held. */
 void vsi_burst_end(vsi_burst *burst, const vsi_environment *environment);
@@ -45,11 +42,13 @@ VESTRY_API vestry_err vsi_connection_put(vestry_connection *connection, vestry_e
 VESTRY_API void vsi_connection_posted(vestry_connection *connection, vestry_err error);
 /* Do the second step after OK, on a thread that may write in the runner's place. If no thread is inside the connection
  * and the transport does not block, the events are encoded and written when this returns, as far as there is room.
- * here: as for vsi_connection_visit. No lock held; the hooks of an end still run on the runner's threads. */
+ * here: the pool of this thread, in whose batch a small write may be queued (runtime/sends.h); the caller flushes it
+ * soon, by vsi_pool_flush. NULL: write directly. No lock held; the hooks of an end still run on the runner's threads. */
 VESTRY_API void vsi_connection_posted_here(vestry_connection *connection, vsi_pool *here);
 /* The same for several connections, whose references it drops. here: the pool of the calling worker. */
 VESTRY_API void vsi_connections_posted_here(vestry_connection *const *connections, size_t count, vsi_pool *here);
-/* Send one event as vestry_connection_send, with vsi_connection_posted_here as the second step. */
+/* Send one event as vestry_connection_send, with vsi_connection_posted_here as the second step; an encoded stream is
+ * left to the runner's threads. */
 vestry_err vsi_connection_send_here(vestry_connection *connection, vestry_event *event);
 /* Send one event to several connections of a group, at most VSI_BURST_MOST, as vestry_connection_send does.
  * ret_errors: the result of each. */

@@ -187,12 +187,6 @@ bool vsi_actor_try_enter(vsi_actor *actor) {
   return false;
 }
 
-bool vsi_actor_enter(vsi_actor *actor) {
-  if (vsi_actor_try_enter(actor)) return true;
-  vsi_actor_notify(actor);
-  return false;
-}
-
 /* Run a READY actor. is_job: as for end_run. */
 static bool run_ready(vsi_actor *actor, bool is_job) {
   uint32_t state = READY;

@@ -50,7 +50,7 @@ VESTRY_API void vsi_actor_init(vsi_actor *actor, const vsi_actor_class *class, v
 /* Initialize as held: no run begins before vsi_actor_release. A notify meanwhile is recorded, and wakes no worker. The
  * caller has taken a reference by the class for this, which vsi_actor_release drops. */
 void vsi_actor_init_held(vsi_actor *actor, const vsi_actor_class *class, vsi_pool *pool);
-/* End the held state, or a vsi_actor_enter, once. If the actor was notified meanwhile, it runs soon. */
+/* End the held state, or a vsi_actor_try_enter, once. If the actor was notified meanwhile, it runs soon. */
 void vsi_actor_release(vsi_actor *actor);
 
 /* Notify an actor: it will run at least once after this call, and that run sees everything that the caller wrote
@@ -75,12 +75,10 @@ void vsi_notices_add(vsi_notices *notices, vsi_actor *actor);
 void vsi_notices_add_held(vsi_notices *notices, vsi_actor *actor);
 void vsi_notices_send(vsi_notices *notices);
 
-/* Enter an actor to do the work on this thread, or else notify it.
+/* Enter an actor, to do the work on this thread.
  * Returns  true: the actor was IDLE and is RUNNING, and the caller is inside until it calls vsi_actor_release; notifies
- *          that arrive meanwhile get a run after that. false: the actor will run, as after a notify, because it is
- *          busy, does not belong to the pool, or the pool has no threads */
-bool vsi_actor_enter(vsi_actor *actor);
-/* Enter an actor if this is possible; does nothing if it returns false. */
+ *          that arrive meanwhile get a run after that. false: it is busy, does not belong to the pool, or the pool has
+ *          no threads */
 bool vsi_actor_try_enter(vsi_actor *actor);
 
 /* Continue and end runs that have queued sends; called by sends.c. */
