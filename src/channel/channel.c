@@ -73,7 +73,7 @@ typedef struct publishing {
   uint32_t held_events, held_broadcasts; /* references to the event and to the broadcast that are not used yet */
   size_t members[VSI_CODINGS_MAX];       /* by the coding's index: how many share an encoder */
   vsi_burst burst;
-  vestry_connection *roused[CHUNK]; /* references, and the results of their sends; a notice takes its reference */
+  vestry_connection *roused[CHUNK]; /* references, and the results of their sends */
   vestry_err results[CHUNK];
 } publishing;
 
@@ -454,7 +454,8 @@ static size_t post_chunk(vsi_channel *channel, publishing *p) {
 /* Notify the runners of the members that have taken the event, and report those that could not. */
 static void rouse_chunk(const vsi_channel *channel, publishing *p, size_t count) {
   for (size_t i = 0; i < count && !p->few; i++)
-    if (!p->results[i]) vsi_notices_add_held(&p->burst.notices, &p->roused[i]->actor);
+    if (!p->results[i]) vsi_notices_add(&p->burst.notices, &p->roused[i]->actor);
+  vsi_notices_send(&p->burst.notices);
   vsi_burst_end(&p->burst, vsi_group_environment(channel->group));
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = p->roused[i];
@@ -471,7 +472,7 @@ static void rouse_chunk(const vsi_channel *channel, publishing *p, size_t count)
       p->error = error;
     if (!error && p->few)
       p->few->streams[p->few->count++] = connection;
-    else if (error)
+    else
       vsi_connection_let_go(connection);
   }
 }

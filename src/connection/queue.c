@@ -56,7 +56,9 @@ uint32_t vsi_queue_take(vsi_queue *queue, vsi_deliveries *to, uint32_t most, boo
   return count;
 }
 
-void vsi_queue_settle(vsi_queue *queue, uint32_t count, size_t bytes, vsi_budget *budget) {
+void vsi_queue_settle(vsi_queue *queue, const vsi_settled *settled, vsi_budget *budget) {
+  const uint32_t count = settled->count;
+  const size_t bytes = settled->bytes;
   if (!count) return;
   vsi_queue_lock(queue);
   const uint64_t load = atomic_load_explicit(&queue->load, memory_order_relaxed);

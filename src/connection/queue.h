@@ -52,9 +52,13 @@ static inline uint32_t vsi_queue_count_of(uint64_t load) {
   return (uint32_t)((load & ~(VSI_QUEUE_SHUT | VSI_QUEUE_GOING)) / VSI_QUEUE_ONE_EVENT);
 }
 
-/* Release the room of events that were taken, and are written or discarded. If the queue is marked as going, their cost
- * leaves budget->going. Runner only. */
-void vsi_queue_settle(vsi_queue *queue, uint32_t count, size_t bytes, vsi_budget *budget);
+/* Events that were taken, and are written or discarded, but still counted. */
+typedef struct vsi_settled {
+  uint32_t count;
+  size_t bytes;
+} vsi_settled;
+/* Release their room. If the queue is marked as going, their cost leaves budget->going. Runner only. */
+void vsi_queue_settle(vsi_queue *queue, const vsi_settled *settled, vsi_budget *budget);
 /* Shut the queue: no event is put after this. budget: mark all that it holds as going, and add it to budget->going,
  * because the runner will release it soon; NULL: do not. Idempotent, any thread. */
 void vsi_queue_shut(vsi_queue *queue, vsi_budget *budget);

@@ -123,12 +123,6 @@ static void report_event(vestry_connection *connection, vestry_event *event, boo
   if (fn) fn(connection, event, was_written); /* NULL: this thread does not see the function yet */
 }
 
-/* Room of settled events that the queue still counts. */
-typedef struct settled {
-  uint32_t count;
-  size_t bytes;
-} settled;
-
 /* What settled deliveries of one or several connections have held: room in a budget, and references to an event. They
  * are released together, because all threads write their counters. Zero: nothing yet. */
 typedef struct settlement {
@@ -141,6 +135,8 @@ typedef struct settlement {
   uint64_t now_ns;
 } settlement;
 
+/* To be called before the room in the queues is released: a thread that finds an event settled (vsi_connection_settled)
+ * also finds its bytes free in the budget. */
 static void finish_settlement(settlement *all) {
   if (!all->references_count) return;
   if (all->cost) vsi_budget_give_back(all->budget, all->cost);
@@ -152,7 +148,8 @@ static void finish_settlement(settlement *all) {
 }
 
 /* Settle an event, or a heartbeat, which no queue has counted. Its references move to the settlement. */
-static void settle(vestry_connection *connection, vsi_delivery *delivery, bool written, settled *one, settlement *all) {
+static void settle(vestry_connection *connection, vsi_delivery *delivery, bool written, vsi_settled *one,
+                   settlement *all) {
   vsi_budget *budget = connection->environment->budget;
   vestry_event *event = delivery->broadcast ? NULL : delivery->event;
   const size_t len = delivery->event->len;
@@ -173,15 +170,9 @@ static void settle(vestry_connection *connection, vsi_delivery *delivery, bool w
   vsi_delivery_free(connection->environment->host, delivery);
 }
 
-/* Release the room of settled events in the queue, after the end of their settlement: a thread that finds an event
- * settled (vsi_connection_settled) also finds its bytes free in the budget. */
-static void release(vestry_connection *connection, const settled *one) {
-  vsi_queue_settle(&connection->queue, one->count, one->bytes, connection->environment->budget);
-}
-
 /* Free the oldest taken delivery, which is written completely or discarded, and add what it has held to the other
  * arguments. */
-static void drop_first(vestry_connection *connection, bool written, settled *one, settlement *all) {
+static void drop_first(vestry_connection *connection, bool written, vsi_settled *one, settlement *all) {
   const vestry_host *host = connection->environment->host;
   vsi_delivery *delivery = TAILQ_FIRST(&connection->taken);
   connection->offset = 0;
@@ -225,14 +216,14 @@ static void take_waiting(vestry_connection *connection) {
 }
 
 static void discard_waiting(vestry_connection *connection) {
-  settled one = {0};
+  vsi_settled one = {0};
   settlement all = {0};
   do {
     while (has_taken(connection)) drop_first(connection, false, &one, &all);
     connection->taken_count = (uint8_t)vsi_queue_take(&connection->queue, &connection->taken, SLICES_A_WRITE, false);
   } while (has_taken(connection));
   finish_settlement(&all);
-  release(connection, &one);
+  vsi_queue_settle(&connection->queue, &one, connection->environment->budget);
 }
 
 static void arm(vestry_connection *connection, uint64_t due_ns, uint64_t slack_ns) {
@@ -347,9 +338,9 @@ static VSI_SELDOM void report_stall(const vestry_connection *connection, size_t 
 
 /* Settle a write of the taken events. written: as the transport has set it, unless io is OK. The caller finishes `all`,
  * and then releases `ret_one`. */
-static void settle_write(vestry_connection *connection, vestry_io io, size_t written, settled *ret_one,
+static void settle_write(vestry_connection *connection, vestry_io io, size_t written, vsi_settled *ret_one,
                          settlement *all) {
-  *ret_one = (settled){0};
+  *ret_one = (vsi_settled){0};
   vsi_connection_count(&connection->writes_count, 1);
   if (!survived(connection, io)) return;
   size_t taken = 0;
@@ -417,7 +408,7 @@ static bool queue_write(vestry_connection *connection, const write_offer *offer,
  * actor.is_sending is set. NULL: it may not. */
 static void write_taken(vestry_connection *connection, vsi_pool *here) {
   write_offer offer;
-  settled one = {0};
+  vsi_settled one = {0};
   settlement all = {0};
   get_offer(connection, &offer);
   if (!offer.wanted) { /* do not call the transport without bytes: an empty chunk ends a stream */
@@ -435,7 +426,7 @@ static void write_taken(vestry_connection *connection, vsi_pool *here) {
     settle_write(connection, io, written, &one, &all);
   }
   finish_settlement(&all);
-  release(connection, &one);
+  vsi_queue_settle(&connection->queue, &one, connection->environment->budget);
 }
 
 /* Append a heartbeat to the taken deliveries. No event waits to be written, so the heartbeat takes no event's place.
@@ -577,7 +568,7 @@ static void run(vsi_actor *actor) {
 /* Settle queued writes, and continue their runs. Other parts of the runs are left to other runs, if they have something
  * to do. */
 static void sent(const vsi_send *all, size_t count) {
-  settled ones[VSI_SENDS_TOGETHER];
+  vsi_settled ones[VSI_SENDS_TOGETHER];
   settlement together = {0};
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = connection_of(all[i].actor);
@@ -593,7 +584,7 @@ static void sent(const vsi_send *all, size_t count) {
   finish_settlement(&together);
   for (size_t i = 0; i < count; i++) {
     vestry_connection *connection = connection_of(all[i].actor);
-    release(connection, &ones[i]);
+    vsi_queue_settle(&connection->queue, &ones[i], connection->environment->budget);
     const bool has_more = has_taken(connection) || vsi_queue_count(&connection->queue);
     /* relaxed: as in tell_written. A blocked stream waits for a notify of its adapter. */
     if ((has_more && !connection->blocked) || is_over(connection) || !vsi_connection_is_open(connection) ||

@@ -46,7 +46,6 @@ void vsi_burst_begin(vsi_burst *burst, const vsi_environment *environment, const
 }
 
 void vsi_burst_end(vsi_burst *burst, const vsi_environment *environment) {
-  vsi_notices_send(&burst->notices);
   if (burst->room) vsi_budget_give_back(environment->budget, burst->room);
   vsi_environment_relieve(environment);
 }
@@ -228,6 +227,7 @@ void vsi_connection_send_each(vestry_connection *const *connections, size_t coun
   }
   for (size_t i = 0; i < count; i++)
     if (!ret_errors[i]) vsi_notices_add(&burst.notices, &connections[i]->actor);
+  vsi_notices_send(&burst.notices);
   vsi_burst_end(&burst, environment);
   if (accepted_count < count) vsi_event_unref_many(event, count - accepted_count);
   for (size_t i = 0; i < count; i++)

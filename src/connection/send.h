@@ -14,8 +14,7 @@ typedef struct vsi_burst {
 } vsi_burst;
 /* Begin at most `count` sends of an event. */
 void vsi_burst_begin(vsi_burst *burst, const vsi_environment *environment, const vestry_event *event, size_t count);
-/* Wake the runners of the connections that were added, and release the room that is left over. environment: of the
- * connections. No lock held. */
+/* Release the room that is left over, after the notices were sent. No lock held. */
 void vsi_burst_end(vsi_burst *burst, const vsi_environment *environment);
 
 /* Put deliveries into the queue, all or none, with nothing in between. This is the first of two steps, so that a sender

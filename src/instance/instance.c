@@ -56,13 +56,11 @@ VSI_SIDE_BY_SIDE bool vsi_inside_call_last(const vestry *v, void (*fn)(void *ctx
   return true;
 }
 
-void vsi_inside_end_request(const vestry *v) {
-  vsi_inside *request = request_of(v);
-  if (!request) return;
+void vsi_inside_end_request(vsi_inside *request) {
   request->is_request = false;
   if (!request->last) return;
   request->last(request->last_ctx);
-  vsi_group_release(v->group);
+  vsi_group_release(request->v->group);
 }
 
 bool vsi_instance_is_inside(const vestry *v) {

@@ -117,8 +117,8 @@ VESTRY_API void vsi_inside_set_ending(const vestry *v, bool is_ending);
 /* Let this thread call a function when its request was answered, so that no other thread need be woken. Returns false
  * if the thread serves no request that is ending, or will call another function. */
 VESTRY_API bool vsi_inside_call_last(const vestry *v, void (*fn)(void *ctx), void *ctx);
-/* Call that function. */
-void vsi_inside_end_request(const vestry *v);
+/* Call that function. request: that of this thread. */
+void vsi_inside_end_request(vsi_inside *request);
 /* Return whether this thread is inside a callback, or in a function that the instance's runtime runs. */
 bool vsi_instance_is_inside(const vestry *v);
 

@@ -100,7 +100,8 @@ static bool reserve_locked(vsi_stream_context *stream, uintptr_t store) {
   if (!stream->has_list) {
     if (stream->has_one || store != (uintptr_t)vsi_stream_context_v(stream)->store) return false;
     stream->has_one = true;
-    set_locked(stream, 0, (record){store, 0});
+    stream->one_has_left = false;
+    stream->entries.handle = 0;
     return true;
   }
   vsi_stream_list *list = stream->entries.list;
@@ -126,7 +127,7 @@ static vsi_stream_list *move_locked(vsi_stream_context *stream, vsi_stream_list 
 /* ------------------------------------------------------------------------------- values of stores: connections ---- */
 
 static void value_ref(void *value) {
-  vestry_connection_ref(value);
+  (void)vsi_connection_hold(value);
 }
 
 static void value_unref(void *value) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "connection/send.h"
+#include "event/extras.h"
 #include "json/value.h"
 
 /* Larger events are left to the pool, so that a request does not copy them into the kernel. */
@@ -174,22 +175,9 @@ static bool writes_here(const vestry_dispatch_context *context, size_t count, co
   vsi_inside *request = context->writer; /* NULL in a nested dispatch */
   if (root->may_write) return count <= VSI_TARGETS_INLINE;
   if (!request || context->within || count > request->writes_left) return false;
-  if (vestry_event_bytes(event).len > WRITTEN_HERE_BYTES) return false;
+  if (event->len > WRITTEN_HERE_BYTES) return false;
   request->writes_left -= (unsigned)count;
   return true;
-}
-
-/* Send an event to some of the targets, at most VSI_BURST_MOST. writes: this thread writes it itself, if the stream is
- * not compressed: that is left to the runner's threads. */
-static void send_to(vestry_connection *const *targets, size_t count, vestry_event *event, bool writes,
-                    vestry_err *ret_errors) {
-  if (!writes) {
-    vsi_connection_send_each(targets, count, event, ret_errors);
-    return;
-  }
-  for (size_t i = 0; i < count; i++)
-    ret_errors[i] = vsi_connection_coder(targets[i]) ? vestry_connection_send(targets[i], event)
-                                                     : vsi_connection_send_here(targets[i], event);
 }
 
 vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *event) {
@@ -201,8 +189,9 @@ vestry_err vestry_context_send(vestry_dispatch_context *context, vestry_event *e
   for (size_t at = 0, count; at < targets->count; at += count) {
     vestry_err errors[VSI_BURST_MOST];
     count = targets->count - at < VSI_BURST_MOST ? targets->count - at : VSI_BURST_MOST;
-    send_to(targets->items + at, count, event, writes, errors);
+    if (!writes) vsi_connection_send_each(targets->items + at, count, event, errors);
     for (size_t i = 0; i < count; i++) {
+      if (writes) errors[i] = vsi_connection_send_here(targets->items[at + i], event);
       accepted |= !errors[i];
       if (errors[i] && errors[i] != VESTRY_CLOSED && !failure) failure = errors[i];
     }

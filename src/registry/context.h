@@ -13,6 +13,7 @@ typedef struct vsi_connecting {
   vestry *v;
   vsi_targets *targets;
   const vestry_reply *reply;
+  vestry_store *store;       /* of the reply's keys */
   vestry_connection *opened; /* the stream that was opened for the reply, the first target; NULL: none, or given up */
   vestry_err refusal;        /* OK: not refused */
 } vsi_connecting;

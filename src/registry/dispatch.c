@@ -48,17 +48,14 @@ static void intercept_one(vestry_dispatch_context *context, const vestry_interce
   vsi_context_record(context, &(vsi_failure){interceptor->phase, is_after, interceptor->name, what, error});
 }
 
-/* Call one side of the first count interceptors of a phase. */
-static void intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after, const json_t *effect,
-                      size_t count) {
-  const vestry_interceptor *items = context->v->registry->phases[phase].items;
+void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after, const json_t *effect,
+                           size_t most) {
+  const vsi_interceptors *all = &context->v->registry->phases[phase];
+  const size_t count = all->count < most ? all->count : most;
   context->phase = phase;
   context->is_after = is_after;
-  for (size_t i = 0; i < count; i++) intercept_one(context, &items[is_after ? count - 1 - i : i], is_after, effect);
-}
-
-void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after) {
-  intercept(context, phase, is_after, NULL, context->v->registry->phases[phase].count);
+  for (size_t i = 0; i < count; i++)
+    intercept_one(context, &all->items[is_after ? count - 1 - i : i], is_after, effect);
 }
 
 /* --------------------------------------------------------------------------------------------------- performing --- */
@@ -101,19 +98,16 @@ static void record_exhausted(vestry_dispatch_context *context, const json_t *ent
   fail(context, VESTRY_PHASE_ACTION, name, fail_exhausted(context));
 }
 
-/* Return whether an entry may be performed. The entries of the dispatched list itself may always be performed, because
- * their number is finite. */
-static bool may_perform(vestry_dispatch_context *context, const json_t *entry, unsigned depth) {
+/* Count an entry that came from an action or a nested dispatch. Returns false, and records it, if the bound is
+ * reached. */
+static bool count_expanded(vestry_dispatch_context *context, const json_t *entry) {
   vestry_dispatch_context *root = context->root;
-  if (is_over(context)) return false;
-  if (!depth && !context->nesting) return true;
   if (root->expanded_count == VESTRY_DISPATCH_MAX_COUNT) root->exhausted = true;
-  if (root->exhausted) {
+  if (root->exhausted)
     record_exhausted(context, entry);
-    return false;
-  }
-  root->expanded_count++;
-  return true;
+  else
+    root->expanded_count++;
+  return !root->exhausted;
 }
 
 static void go_through(vestry_dispatch_context *context, const json_t *list, unsigned depth);
@@ -205,12 +199,9 @@ static bool find_head(const vestry_dispatch_context *context, const json_t *entr
   return true;
 }
 
-/* The same; an entry that is no effect or action is recorded as a failure. */
-static bool read_head(vestry_dispatch_context *context, const json_t *entry, head *ret_head) {
-  if (find_head(context, entry, ret_head)) return true;
+static void refuse_headless(vestry_dispatch_context *context) {
   vestry_context_fail(context, VESTRY_INVALID, "an effect must be an array that begins with its name");
   fail(context, VESTRY_PHASE_EFFECT, "", VESTRY_INVALID);
-  return false;
 }
 
 /* A call that fails leaves the effect or action skipped. An interceptor that removes secrets from effects may not be
@@ -262,12 +253,17 @@ static size_t intercept_before(vestry_dispatch_context *context, head *of, json_
 static void perform(vestry_dispatch_context *context, json_t *entry, bool is_plain, unsigned depth) {
   head of;
   json_t *current = entry;
-  if (!read_head(context, entry, &of)) return;
+  if (!find_head(context, entry, &of)) {
+    refuse_headless(context);
+    return;
+  }
   if (is_plain)
     json_incref(entry);
   else if (!vsi_placeholders_replace(context, of.phase, entry, &current))
     return;
-  if (current == entry || read_head(context, current, &of)) {
+  if (current != entry && !find_head(context, current, &of)) {
+    refuse_headless(context);
+  } else {
     const size_t reached = intercept_before(context, &of, &current);
     if (is_over(context) || context->is_skipped)
       context->result->skipped_count++;
@@ -275,7 +271,7 @@ static void perform(vestry_dispatch_context *context, json_t *entry, bool is_pla
       perform_action(context, &of, current, depth);
     else
       perform_effect(context, &of, current);
-    intercept(context, of.phase, true, current, reached);
+    vsi_context_intercept(context, of.phase, true, current, reached);
     if (context->value) drop_value(context);
   }
   json_decref(current);
@@ -293,11 +289,13 @@ static void send_made(vestry_dispatch_context *context, const vsi_effect_item *e
     context->result->effects_count++;
 }
 
-/* Process a list. depth: 0 for the list that was dispatched. */
+/* Process a list. depth: 0 for the list that was dispatched. The entries of the dispatched list itself are not counted,
+ * because their number is finite. */
 static void go_through(vestry_dispatch_context *context, const json_t *list, unsigned depth) {
+  const bool are_counted = depth || context->nesting;
   for (size_t i = 0; i < json_array_size(list); i++) {
     json_t *entry = json_array_get(list, i);
-    if (!may_perform(context, entry, depth)) {
+    if (is_over(context) || (are_counted && !count_expanded(context, entry))) {
       context->result->skipped_count += (uint32_t)(json_array_size(list) - i);
       return;
     }
@@ -329,7 +327,7 @@ vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *eff
   vsi_inside_begin(&inside, context->v);
   dispatches++;
   result->connections_count = (uint32_t)context->root->targets.count;
-  vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, false);
+  vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, false, NULL, SIZE_MAX);
   go_through(context, effects->list, 0);
   for (size_t i = 0; i < effects->count; i++) {
     const vsi_effect_item *at = &effects->items[i];
@@ -340,7 +338,7 @@ vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *eff
     else
       perform(context, at->list, at->is_plain, 0);
   }
-  vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, true);
+  vsi_context_intercept(context, VESTRY_PHASE_DISPATCH, true, NULL, SIZE_MAX);
   dispatches--;
   vsi_inside_end(&inside);
   vestry_err error = result->errors_count ? result->errors[0].error : VESTRY_OK;
@@ -352,10 +350,9 @@ vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *eff
 
 /* ---------------------------------------------------------------------------------------------- from anywhere ---- */
 
-/* Do the same as vsi_dispatch_here for effects of either kind. */
-static vestry_err dispatch_here(vestry *v, vestry_store *store, const vestry_scoped_key *key,
-                                const vsi_effects *effects, const vestry_dispatch_options *options, bool may_write,
-                                vestry_dispatch_result *ret_result, uint32_t *ret_count) {
+vestry_err vsi_dispatch_here(vestry *v, vestry_store *store, const vestry_scoped_key *key, const vsi_effects *effects,
+                             const vestry_dispatch_options *options, bool may_write, vestry_dispatch_result *ret_result,
+                             uint32_t *ret_count) {
   vestry_dispatch_result result;
   vestry_dispatch_context context;
   vestry_connection *one = key ? NULL : options->connection;
@@ -364,19 +361,13 @@ static vestry_err dispatch_here(vestry *v, vestry_store *store, const vestry_sco
   context.state = context.data; /* without a request, the given data is the state */
   context.may_write = may_write;
   if (!error && vsi_instance_is_closing(v)) error = VESTRY_CLOSED;
-  if (!error && key) error = vsi_targets_find(&context.targets, store, key);
+  if (!error && key) error = vsi_targets_find(&context.targets, store ? store : v->store, key);
   if (!error && one) error = vestry_connection_is_open(one) ? vsi_targets_add(&context.targets, one) : VESTRY_NOT_FOUND;
   if (!error) error = vsi_dispatch(&context, effects);
   vsi_context_give(&context, ret_result);
   vsi_context_finish(&context);
   if (ret_count) *ret_count = result.connections_count;
   return error;
-}
-
-vestry_err vsi_dispatch_here(vestry *v, vestry_store *store, const vestry_scoped_key *key, json_t *effects,
-                             const vestry_dispatch_options *options, bool may_write, vestry_dispatch_result *ret_result,
-                             uint32_t *ret_count) {
-  return dispatch_here(v, store, key, &(vsi_effects){.list = effects}, options, may_write, ret_result, ret_count);
 }
 
 /* Dispatch to the streams of other nodes, if they may have some. here: the number of streams on this node. error: the
@@ -425,7 +416,8 @@ vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatc
                        "effects or options.results is not an array, options.data is not an object, key and connection "
                        "are both set, or store is set without a key");
   if (own.connection && !vsi_group_has(v->group, own.connection)) return refuse_connection(v);
-  if (!own.key) return vsi_dispatch_here(v, NULL, NULL, effects, &own, false, ret_result, NULL);
+  const vsi_effects list = {.list = effects};
+  if (!own.key) return vsi_dispatch_here(v, NULL, NULL, &list, &own, false, ret_result, NULL);
   if (vsi_instance_is_closing(v)) return fail_early(VESTRY_CLOSED, ret_result);
   const vsi_instance_store *in = vsi_stores_find(v, own.store);
   if (!in) return refuse_store_name(v, own.store);
@@ -433,7 +425,7 @@ vestry_err vestry_dispatch_with(vestry *v, json_t *effects, const vestry_dispatc
   vestry_err error = vsi_store_pack(in->store, &key, own.scope, own.key);
   if (error) return fail_early(vsi_key_refuse(v->host, "vestry_dispatch_with", error), ret_result);
   uint32_t here;
-  error = vsi_dispatch_here(v, in->store, &key.key, effects, &own, false, ret_result, &here);
+  error = vsi_dispatch_here(v, in->store, &key.key, &list, &own, false, ret_result, &here);
   if (!own.only_here && !own.store) error = dispatch_elsewhere(v, &key.key, effects, &own, here, error, ret_result);
   vsi_scoped_key_finish(&key);
   return error;
@@ -491,8 +483,8 @@ static vestry_err dispatch_made(vestry *v, vestry_scope scope, const vestry_key 
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vestry_err error = vsi_store_pack(v->store, &packed, scope, key);
   if (error) return vsi_key_refuse(v->host, "vestry_dispatch", error);
-  error = dispatch_here(v, v->store, &packed.key, &(vsi_effects){.items = made, .count = 1},
-                        &(vestry_dispatch_options){0}, false, NULL, NULL);
+  error = vsi_dispatch_here(v, NULL, &packed.key, &(vsi_effects){.items = made, .count = 1},
+                            &(vestry_dispatch_options){0}, false, NULL, NULL);
   vsi_scoped_key_finish(&packed);
   return error;
 }

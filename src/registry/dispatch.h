@@ -6,15 +6,6 @@
 #include "registry/context.h"
 #include "store/scoped_key.h"
 
-/* Dispatch to the connections of this node only, as vestry_dispatch_with does.
- * key         in the instance's store; NULL: to the options' connection, or to none
- * options     their key is ignored
- * may_write   this thread may write to the sockets of a few streams itself
- * ret_count   number of connections; NULL: not wanted */
-VESTRY_API vestry_err vsi_dispatch_here(vestry *v, vestry_store *store, const vestry_scoped_key *key, json_t *effects,
-                                        const vestry_dispatch_options *options, bool may_write,
-                                        vestry_dispatch_result *ret_result, uint32_t *ret_count);
-
 /* One effect of a reply: the event of a built-in one, or a list with a name as its head. */
 typedef struct vsi_effect_item {
   const char *name;    /* constant; name of the event's effect */
@@ -37,12 +28,24 @@ typedef struct vsi_effects {
   size_t count;
 } vsi_effects;
 
+/* Dispatch to the connections of this node only, as vestry_dispatch_with does.
+ * store       NULL: the instance's own
+ * key         in this store; NULL: to the options' connection, or to none
+ * options     their key is ignored
+ * may_write   this thread may write to the sockets of a few streams itself
+ * ret_count   number of connections; NULL: not wanted */
+VESTRY_API vestry_err vsi_dispatch_here(vestry *v, vestry_store *store, const vestry_scoped_key *key,
+                                        const vsi_effects *effects, const vestry_dispatch_options *options,
+                                        bool may_write, vestry_dispatch_result *ret_result, uint32_t *ret_count);
+
 /* Perform effects and actions for the context's targets, with interceptors. An entry that is neither is a failure like
  * any other. OK | the first failure. */
 vestry_err vsi_dispatch(vestry_dispatch_context *context, const vsi_effects *effects);
 
-/* Run one side of all interceptors of a phase other than ACTION and EFFECT. */
-void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after);
+/* Call one side of the first interceptors of a phase, at most `most`. effect: NULL in phases other than ACTION and
+ * EFFECT. */
+void vsi_context_intercept(vestry_dispatch_context *context, vestry_phase phase, bool is_after, const json_t *effect,
+                           size_t most);
 
 /* Log the failures of a dispatch that has no caller to report them to. whose: for example "a reply". */
 void vsi_dispatch_log(vestry *v, const vestry_dispatch_result *result, const char *whose);

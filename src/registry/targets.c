@@ -5,22 +5,17 @@
 
 #include "store/store.h"
 
-/* Make room for one more. */
-static vestry_err reserve_target(vsi_targets *targets) {
-  if (targets->count < targets->capacity) return VESTRY_OK;
-  const size_t larger = targets->capacity * 2; /* no overflow: that many pointers are in memory already */
-  vsi_targets_block *block = vsi_alloc(targets->host, sizeof *block + larger * sizeof *block->items);
-  if (!block) return VESTRY_NO_MEMORY;
-  block->former = targets->block;
-  memcpy(block->items, targets->items, targets->count * sizeof *targets->items);
-  targets->block = block;
-  targets->items = block->items;
-  targets->capacity = larger;
-  return VESTRY_OK;
-}
-
 vestry_err vsi_targets_add(vsi_targets *targets, vestry_connection *connection) {
-  if (reserve_target(targets)) return VESTRY_NO_MEMORY;
+  if (targets->count == targets->capacity) {
+    const size_t larger = targets->capacity * 2; /* no overflow: that many pointers are in memory already */
+    vsi_targets_block *block = vsi_alloc(targets->host, sizeof *block + larger * sizeof *block->items);
+    if (!block) return VESTRY_NO_MEMORY;
+    block->former = targets->block;
+    memcpy(block->items, targets->items, targets->count * sizeof *targets->items);
+    targets->block = block;
+    targets->items = block->items;
+    targets->capacity = larger;
+  }
   targets->items[targets->count++] = vsi_connection_hold(connection);
   return VESTRY_OK;
 }

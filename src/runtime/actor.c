@@ -138,11 +138,10 @@ void vsi_actor_release(vsi_actor *actor) {
   (void)end_run(actor, false);
 }
 
-/* Set NOTIFIED. Returns whether the actor was IDLE, so that the caller must schedule it. held: take this reference of
- * the caller, instead of another one. */
-static bool is_now_ready(vsi_actor *actor, bool held) {
+void vsi_notices_add(vsi_notices *notices, vsi_actor *actor) {
   const vsi_actor_class *class = actor->class;
   uint32_t state = atomic_load_explicit(&actor->state, memory_order_relaxed);
+  bool held = false;
   do {
     if (state == IDLE && !held) {
       class->ref(actor);
@@ -151,26 +150,17 @@ static bool is_now_ready(vsi_actor *actor, bool held) {
   } while (!atomic_compare_exchange_weak_explicit(&actor->state, &state, state | NOTIFIED,
                                                   memory_order_acq_rel, /* [N] */
                                                   memory_order_relaxed));
-  if (state != IDLE) {
-    if (held) class->unref(actor);
-    return false;
-  }
-  return true;
+  if (state == IDLE)
+    schedule(actor, notices);
+  else if (held)
+    class->unref(actor);
 }
 
 void vsi_actor_notify(vsi_actor *actor) {
-  if (is_now_ready(actor, false)) schedule_one(actor);
-}
-
-void vsi_notices_add(vsi_notices *notices, vsi_actor *actor) {
-  if (is_now_ready(actor, false)) schedule(actor, notices);
-}
-
-/* An actor with a wake may run, and drop the reference, while this thread still wakes it. */
-void vsi_notices_add_held(vsi_notices *notices, vsi_actor *actor) {
-  const vsi_actor_class *class = actor->class;
-  if (is_now_ready(actor, !class->wake)) schedule(actor, notices);
-  if (class->wake) class->unref(actor);
+  vsi_notices notices;
+  vsi_notices_init(&notices);
+  vsi_notices_add(&notices, actor);
+  vsi_notices_send(&notices);
 }
 
 bool vsi_actor_try_enter(vsi_actor *actor) {

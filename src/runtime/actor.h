@@ -71,8 +71,6 @@ static inline void vsi_notices_init(vsi_notices *notices) {
 /* Notify an actor, as vsi_actor_notify, at the latest when the notices are sent. Nothing may wait for its run before
  * that. */
 void vsi_notices_add(vsi_notices *notices, vsi_actor *actor);
-/* Do the same, and take a reference of the caller, by the class, which may be the last one. */
-void vsi_notices_add_held(vsi_notices *notices, vsi_actor *actor);
 void vsi_notices_send(vsi_notices *notices);
 
 /* Enter an actor, to do the work on this thread.

@@ -55,13 +55,15 @@ enum { FAIR_TURNS = 16 };
  * calling thread. */
 static _Thread_local vsi_pool_worker *this_worker;
 
-static bool is_rung(vsi_bell *bell) {
-  return bell && atomic_load_explicit(&bell->state, memory_order_seq_cst) == VSI_BELL_RUNG; /* [P2] */
+/* Return the worker of the pool that this thread is; NULL: it is none. */
+static vsi_pool_worker *worker_here(const vsi_pool *pool) {
+  return this_worker && this_worker->pool == pool ? this_worker : NULL;
 }
 
 static bool anything_queued(vsi_pool *pool) {
-  if (is_rung(atomic_load_explicit(&pool->bell, memory_order_relaxed))) return true;  /* written under park_lock */
-  if (atomic_load_explicit(&pool->outside.length, memory_order_seq_cst)) return true; /* [P2] */
+  vsi_bell *bell = atomic_load_explicit(&pool->bell, memory_order_relaxed); /* written under park_lock */
+  if (bell && atomic_load_explicit(&bell->state, memory_order_seq_cst) == VSI_BELL_RUNG) return true; /* [P2] */
+  if (atomic_load_explicit(&pool->outside.length, memory_order_seq_cst)) return true;                 /* [P2] */
   for (uint32_t i = 0; i < pool->workers_count; i++)
     if (atomic_load_explicit(&pool->workers[i].queue.length, memory_order_seq_cst)) return true; /* [P2] */
   return false;
@@ -78,7 +80,9 @@ static bool unpark_this_locked(vsi_pool_worker *worker) {
   SLIST_REMOVE(&pool->parked_workers, worker, vsi_pool_worker, in_parked);
   worker->is_parked = false;
   atomic_fetch_sub_explicit(&pool->parked, 1, memory_order_relaxed);
-  return move_bell(worker->sleeps_on, VSI_BELL_WATCHED, VSI_BELL_QUIET);
+  uint32_t watched = VSI_BELL_WATCHED;
+  return atomic_compare_exchange_strong_explicit(&worker->sleeps_on->state, &watched, VSI_BELL_QUIET,
+                                                 memory_order_seq_cst, memory_order_relaxed);
 }
 
 /* Wake the worker that parked last, if one is parked. */
@@ -164,21 +168,19 @@ void vsi_pool_observe(vsi_pool *pool, bool observes) {
 static void mark(vsi_pool *pool, vsi_job *job) {
   static _Thread_local unsigned submits;
   vsi_job *none = NULL;
-  /* acquire pairs with the release store in run_one: the time of the job that was marked before has been read, so
+  /* acquire pairs with the release store in note_lag: the time of the job that was marked before has been read, so
    * marked_ns may be overwritten */
   if (submits++ % 64 == 0 &&
       atomic_compare_exchange_strong_explicit(&pool->marked, &none, job, memory_order_acquire, memory_order_relaxed))
     pool->marked_ns = vsi_now_ns(pool->host);
 }
 
-/* Run a job, and record its delay if it is marked. The job was marked before it was queued, so the thread that takes it
- * out of the queue sees the mark and the time. */
-static void run_one(vsi_pool *pool, vsi_job *job) {
-  if (__builtin_expect(atomic_load_explicit(&pool->marked, memory_order_relaxed) == job, 0)) {
-    vsi_histogram_add(&pool->lag, &vsi_moments, vsi_now_ns(pool->host) - pool->marked_ns);
-    atomic_store_explicit(&pool->marked, NULL, memory_order_release);
-  }
-  pool->run(job);
+/* Record the delay of a job that is about to run, if it is marked. The job was marked before it was queued, so the thread
+ * that takes it out of the queue sees the mark and the time. */
+static void note_lag(vsi_pool *pool, const vsi_job *job) {
+  if (__builtin_expect(atomic_load_explicit(&pool->marked, memory_order_relaxed) != job, 1)) return;
+  vsi_histogram_add(&pool->lag, &vsi_moments, vsi_now_ns(pool->host) - pool->marked_ns);
+  atomic_store_explicit(&pool->marked, NULL, memory_order_release);
 }
 
 /* ------------------------------------------------------------------------------------ running and submitting ------ */
@@ -188,8 +190,11 @@ static void *work(void *argument) {
   this_worker = worker;
   do {
     vsi_job *job;
-    while ((job = take(worker)) != NULL || vsi_pool_flush(worker->pool, 0))
-      if (job) run_one(worker->pool, job);
+    while ((job = take(worker)) != NULL || vsi_pool_flush(worker->pool, 0)) {
+      if (!job) continue;
+      note_lag(worker->pool, job);
+      worker->pool->run(job);
+    }
   } while (park(worker));
   if (worker->deferred) worker->deferred->destroy(worker->deferred);
   this_worker = NULL;
@@ -197,12 +202,12 @@ static void *work(void *argument) {
 }
 
 bool vsi_pool_is_mine(const vsi_pool *pool) {
-  return this_worker && this_worker->pool == pool;
+  return worker_here(pool);
 }
 
 vsi_deferred **vsi_pool_deferred(vsi_pool *pool) {
   if (!pool->workers_count) return &pool->deferred;
-  return vsi_pool_is_mine(pool) ? &this_worker->deferred : NULL;
+  return this_worker && this_worker->pool == pool ? &this_worker->deferred : NULL;
 }
 
 bool vsi_pool_flush(vsi_pool *pool, uint32_t runs_count) {
@@ -222,29 +227,27 @@ void vsi_pool_batch(vsi_pool *pool, bool is_wanted) {
 #endif
 }
 
-static void queue(vsi_pool *pool, vsi_jobs *jobs, size_t count) {
-  vsi_job_queue_push(vsi_pool_is_mine(pool) ? &this_worker->queue : &pool->outside, jobs, count);
-}
-
 void vsi_pool_submit(vsi_pool *pool, vsi_jobs *jobs, size_t count) {
   /* A forked process (vsi_home) has no workers, and another thread of the parent may have held the queue's lock at the
    * fork. */
   if (!vsi_is_at_home(pool->home)) return;
   if (__builtin_expect(atomic_load_explicit(&pool->observers_count, memory_order_relaxed) != 0, 0))
     mark(pool, STAILQ_FIRST(jobs));
-  queue(pool, jobs, count);
-  if (vsi_pool_is_mine(pool) && this_worker->is_answering) { /* as for a resubmit */
-    this_worker->is_answering = false;
+  vsi_pool_worker *worker = worker_here(pool);
+  vsi_job_queue_push(worker ? &worker->queue : &pool->outside, jobs, count);
+  if (worker && worker->is_answering) { /* as for a resubmit */
+    worker->is_answering = false;
     count--;
   }
   for (; count && atomic_load_explicit(&pool->parked, memory_order_seq_cst) > 0; count--) wake_one(pool); /* [S2] */
 }
 
 void vsi_pool_resubmit(vsi_pool *pool, vsi_job *job) {
+  vsi_pool_worker *worker = worker_here(pool);
   vsi_jobs jobs;
   STAILQ_INIT(&jobs);
   STAILQ_INSERT_TAIL(&jobs, job, in);
-  queue(pool, &jobs, 1);
+  vsi_job_queue_push(worker ? &worker->queue : &pool->outside, &jobs, 1);
 }
 
 void vsi_pool_rung(vsi_pool *pool) {
@@ -262,7 +265,8 @@ void vsi_pool_set_bell(vsi_pool *pool, vsi_bell *bell) {
 static bool run_first(vsi_pool *pool) {
   vsi_job *job = vsi_job_queue_pop(&pool->outside);
   if (!job) return vsi_pool_flush(pool, 0);
-  run_one(pool, job);
+  note_lag(pool, job);
+  pool->run(job);
   return true;
 }
 

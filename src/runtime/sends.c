@@ -189,13 +189,6 @@ static void destroy(vsi_deferred *batch) {
   vsi_free(sends->host, sends);
 }
 
-static void send_directly(vsi_send *at, const char *bytes) {
-  ssize_t sent;
-  do sent = send(at->descriptor, bytes + at->at, at->len, MSG_NOSIGNAL | MSG_DONTWAIT);
-  while (sent < 0 && errno == EINTR);
-  at->result = sent < 0 ? -errno : (int)sent;
-}
-
 /* Perform a send that the kernel has not performed: the ring failed, the send was interrupted, there was no memory for
  * the operation, or the kernel has no such operation. These errors do not concern the socket, unless send(2) returns
  * them too. */
@@ -204,7 +197,10 @@ static void send_rest(vsi_sends *sends, vsi_send *at) {
   const bool lacks_operation = refusal == -EINVAL || refusal == -EOPNOTSUPP || refusal == -ENOSYS;
   if (!lacks_operation && refusal != NOT_SENT && refusal != -EINTR && refusal != -ECANCELED && refusal != -ENOMEM)
     return;
-  send_directly(at, sends->bytes);
+  ssize_t sent;
+  do sent = send(at->descriptor, sends->bytes + at->at, at->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (sent < 0 && errno == EINTR);
+  at->result = sent < 0 ? -errno : (int)sent;
   if (!lacks_operation || at->result == refusal) return;
   lose_ring(sends, "io_uring has no send", -refusal);
 }

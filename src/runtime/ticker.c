@@ -21,12 +21,13 @@ static uint64_t tick_of_now(const vsi_ticker *ticker) {
   return vsi_now_ns(ticker->host) / VSI_NS_PER_MS; /* rounded down, while deadlines are rounded up: never early */
 }
 
-/* Fire all due timers. Called and returns with the lock held, which is released for each fire. The actors that the
- * timers notify are queued together at the end, so that the pool's workers find all of them, and batch their writes. */
-static bool fire_due_locked(vsi_ticker *ticker) {
+/* The lock is released for each fire. The actors that the timers notify are queued together at the end, so that the
+ * pool's workers find all of them, and batch their writes. */
+bool vsi_ticker_fire_due(vsi_ticker *ticker) {
   bool any = false;
   vsi_notices notices;
   vsi_notices_init(&notices);
+  vsi_mutex_lock(&ticker->lock);
   if (!ticker->closed) vsi_wheel_advance(&ticker->wheel, tick_of_now(ticker));
   for (vsi_timer *timer; !ticker->closed && (timer = vsi_wheel_pop_expired(&ticker->wheel)) != NULL;) {
     void (*fire)(vsi_timer *, vsi_notices *) = timer->fire;
@@ -35,38 +36,42 @@ static bool fire_due_locked(vsi_ticker *ticker) {
     any = true;
     vsi_mutex_lock(&ticker->lock);
   }
-  if (notices.count) {
-    vsi_mutex_unlock(&ticker->lock);
-    vsi_notices_send(&notices);
-    vsi_mutex_lock(&ticker->lock);
-  }
+  vsi_mutex_unlock(&ticker->lock);
+  vsi_notices_send(&notices);
   return any;
+}
+
+/* Sleep until the next stop, or until a timer is armed for an earlier tick. slept_for_tick: the stop of the last sleep
+ * whose full time has passed. Returns that of this sleep. */
+static uint64_t sleep_locked(vsi_ticker *ticker, uint64_t slept_for_tick) {
+  const uint64_t stop = ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_stop(&ticker->wheel);
+  bool is_woken = true;
+  if (stop == VSI_WHEEL_NONE) {
+    ticker->asleep_until_tick = stop;
+    vsi_mutex_wait(&ticker->lock, &ticker->changed);
+  } else {
+    const uint64_t now_ns = vsi_now_ns(ticker->host), stop_ns = vsi_ms_to_ns(stop);
+    if (stop_ns <= now_ns) return slept_for_tick;
+    uint64_t duration_ns = stop_ns - now_ns;
+    /* A host clock that is slow or stands still must not cause a busy loop. */
+    if (stop == slept_for_tick && duration_ns < VSI_NS_PER_MS) duration_ns = VSI_NS_PER_MS;
+    ticker->asleep_until_tick = stop;
+    is_woken = vsi_wait_until(&ticker->changed, &ticker->lock, vsi_monotonic_in_ns(duration_ns));
+  }
+  ticker->asleep_until_tick = 0;
+  return is_woken ? 0 : stop;
 }
 
 static void *run_ticker(void *argument) {
   vsi_ticker *ticker = argument;
-  uint64_t slept_for_tick = 0; /* the stop of the last sleep whose full time has passed */
-  vsi_mutex_lock(&ticker->lock);
-  while (!ticker->stopping) {
-    fire_due_locked(ticker);
-    if (ticker->stopping) break;
-    uint64_t stop = ticker->closed ? VSI_WHEEL_NONE : vsi_wheel_next_stop(&ticker->wheel);
-    if (stop == VSI_WHEEL_NONE) {
-      ticker->asleep_until_tick = stop;
-      vsi_mutex_wait(&ticker->lock, &ticker->changed);
-    } else {
-      uint64_t now_ns = vsi_now_ns(ticker->host), stop_ns = vsi_ms_to_ns(stop);
-      if (stop_ns <= now_ns) continue;
-      uint64_t duration_ns = stop_ns - now_ns;
-      /* A host clock that is slow or stands still must not cause a busy loop. */
-      if (stop == slept_for_tick && duration_ns < VSI_NS_PER_MS) duration_ns = VSI_NS_PER_MS;
-      ticker->asleep_until_tick = stop;
-      bool is_woken = vsi_wait_until(&ticker->changed, &ticker->lock, vsi_monotonic_in_ns(duration_ns));
-      slept_for_tick = is_woken ? 0 : stop;
-    }
-    ticker->asleep_until_tick = 0;
+  uint64_t slept_for_tick = 0;
+  for (bool is_stopping = false; !is_stopping;) {
+    (void)vsi_ticker_fire_due(ticker);
+    vsi_mutex_lock(&ticker->lock);
+    if (!ticker->stopping) slept_for_tick = sleep_locked(ticker, slept_for_tick);
+    is_stopping = ticker->stopping;
+    vsi_mutex_unlock(&ticker->lock);
   }
-  vsi_mutex_unlock(&ticker->lock);
   return NULL;
 }
 
@@ -105,13 +110,6 @@ void vsi_ticker_finish(vsi_ticker *ticker) {
   vsi_mutex_finish(&ticker->lock);
 }
 
-bool vsi_ticker_fire_due(vsi_ticker *ticker) {
-  vsi_mutex_lock(&ticker->lock);
-  bool any = fire_due_locked(ticker);
-  vsi_mutex_unlock(&ticker->lock);
-  return any;
-}
-
 /* Make the wake readable at a tick. A host clock that is slow or stands still must not cause a busy loop: a second
  * sleep for the same tick takes at least a millisecond. */
 static void rest_locked(vsi_ticker *ticker, uint64_t tick) {
@@ -145,31 +143,6 @@ uint64_t vsi_ticker_next_deadline_ns(vsi_ticker *ticker) {
   return vsi_ms_to_ns(tick);
 }
 
-/* Return the tick at which a timer fires that may be slack_ticks early: that of a group of such timers, or its own, at
- * which it begins a group. The last groups are stored by their tick, divided by the slack, so a group within the slack
- * is in the place of this timer's tick or in the one before. A group has at most as many timers as share a batch of
- * writes, because a larger one would only delay other work. A timer that is due before its place's group begins a
- * second one at the start of the place, so that all further timers of the place find a group: streams that were written
- * at different times would otherwise begin many. */
-static uint64_t group_locked(vsi_ticker *ticker, uint64_t due_tick, uint32_t slack_ticks) {
-  enum { GROUP_MOST = 256 };
-  const uint64_t place = due_tick / slack_ticks;
-  for (unsigned back = 0; back < 2; back++) {
-    vsi_ticker_group *group = &ticker->groups[(place - back) % VSI_TICKER_GROUPS];
-    if (group->tick > ticker->wheel.now_tick && group->tick <= due_tick && due_tick - group->tick <= slack_ticks &&
-        group->slack_ticks == slack_ticks && group->count < GROUP_MOST) {
-      group->count++;
-      return group->tick;
-    }
-  }
-  vsi_ticker_group *group = &ticker->groups[place % VSI_TICKER_GROUPS];
-  const uint64_t first_tick = place * slack_ticks;
-  const bool is_second =
-      group->slack_ticks == slack_ticks && group->tick > due_tick && group->tick / slack_ticks == place;
-  *group = (vsi_ticker_group){is_second && first_tick > ticker->wheel.now_tick ? first_tick : due_tick, slack_ticks, 1};
-  return group->tick;
-}
-
 vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed) {
   return vsi_ticker_arm_loosely(ticker, timer, due_ns, 0, ret_was_armed);
 }
@@ -185,7 +158,7 @@ vestry_err vsi_ticker_arm_loosely(vsi_ticker *ticker, vsi_timer *timer, uint64_t
   bool was_armed = VSI_TIMER_IS_ARMED(timer);
   if (was_armed) vsi_wheel_remove(&ticker->wheel, timer);
   const uint64_t slack_ticks = slack_ns / VSI_NS_PER_MS;
-  if (slack_ticks && slack_ticks <= UINT32_MAX) due_tick = group_locked(ticker, due_tick, (uint32_t)slack_ticks);
+  if (slack_ticks) due_tick -= due_tick % slack_ticks; /* a tick that many such timers share */
   vsi_wheel_add(&ticker->wheel, timer, due_tick);
   bool wake = timer->due_tick < ticker->asleep_until_tick;
   if (wake && ticker->wake)

@@ -10,20 +10,12 @@
 #include "runtime/wake.h"
 #include "runtime/wheel.h"
 
-/* Timers that fire together (vsi_ticker_arm_loosely). */
-typedef struct vsi_ticker_group {
-  uint64_t tick;
-  uint32_t slack_ticks, count;
-} vsi_ticker_group;
-enum { VSI_TICKER_GROUPS = 32 };
-
 typedef struct vsi_ticker {
   const vestry_host *host;
-  vsi_mutex lock;         /* inside the lock of a vestry_timer; no function is called while it is held, except the
+  vsi_mutex lock;             /* inside the lock of a vestry_timer; no function is called while it is held, except the
                                  clock */
-  pthread_cond_t changed; /* stopping, or a timer is due before asleep_until_tick */
-  vsi_wheel wheel;        /* guarded by lock */
-  vsi_ticker_group groups[VSI_TICKER_GROUPS]; /* guarded by lock: by their tick, see group_locked */
+  pthread_cond_t changed;     /* stopping, or a timer is due before asleep_until_tick */
+  vsi_wheel wheel;            /* guarded by lock */
   uint64_t asleep_until_tick; /* guarded by lock; 0: the thread is awake and will check the wheel itself */
   bool closed;                /* guarded by lock: no timer is armed or fired any more */
   bool stopping;              /* guarded by lock */
@@ -55,8 +47,8 @@ void vsi_ticker_rest(vsi_ticker *ticker);
  * Returns  OK: *ret_was_armed (may be NULL) is set | CLOSED: not armed
  * Threads  any */
 VESTRY_API vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed);
-/* Arm a timer that may fire up to slack_ns early, together with another one, so that many timers take one wake-up. A
- * timer without such a neighbour fires at due_ns. Otherwise as vsi_ticker_arm. */
+/* Arm a timer that may fire up to slack_ns early, at a time that is a multiple of slack_ns, so that many timers take one
+ * wake-up. Otherwise as vsi_ticker_arm. */
 vestry_err vsi_ticker_arm_loosely(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, uint64_t slack_ns,
                                   bool *ret_was_armed);
 /* Cancel a timer. Returns true if it was armed and will not fire, false if it was not armed or fires now. Any

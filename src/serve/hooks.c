@@ -69,13 +69,13 @@ static void on_close(vestry_connection *connection, vestry_cause cause, void *ct
   vestry_dispatch_result result;
   vsi_context_init(&context, v, NULL, NULL, vsi_stream_last_scope(stream), &result);
   (void)vsi_targets_add(&context.targets, connection); /* the first target needs no memory */
-  vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, false);
+  vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, false, NULL, SIZE_MAX);
   const vestry_connection_hooks *own = hooks_of(stream);
   if (own->on_close) own->on_close(connection, cause, own->ctx);
   if (v->hooks.on_close) v->hooks.on_close(connection, cause, v->hooks.ctx);
   /* A stream that was given up for another was never announced: nothing was dispatched to it. */
   if (!stream->given_up) announce(&context, "sse-closed", connection, vestry_cause_name(cause));
-  vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, true);
+  vsi_context_intercept(&context, VESTRY_PHASE_CLOSE, true, NULL, SIZE_MAX);
   vsi_dispatch_log(v, &result, "an ended stream");
   vsi_context_finish(&context);
   vsi_inside_end(&inside);

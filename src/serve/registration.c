@@ -22,21 +22,16 @@
 /* More values than any key ever has, so that an added stream displaces none. */
 #define JOIN_COUNT ((size_t)1 << 20)
 
-/* Return the store of the reply. */
-static vestry_store *store_of(const vsi_connecting *c) {
-  return vsi_reply_store(c->reply);
-}
-
 /* Return the other nodes; NULL: there are none, or they do not know the keys of this store. */
 static const vsi_elsewhere *elsewhere_of(const vsi_connecting *c) {
-  return store_of(c) == c->v->store ? vsi_instance_elsewhere(c->v) : NULL;
+  return c->store == c->v->store ? vsi_instance_elsewhere(c->v) : NULL;
 }
 
 /* Set the targets, which are the connections that receive the reply's effects, to the open connections under the key.
  * If a stream was opened for this reply, give it up: it is not used. OK | NOT_FOUND (none is open) | errors of the
  * lookup. */
 static vestry_err target_stored(vsi_connecting *c) {
-  vestry_err error = vsi_targets_find(c->targets, store_of(c), c->reply->key);
+  vestry_err error = vsi_targets_find(c->targets, c->store, c->reply->key);
   if (!error && c->opened) vsi_connecting_give_up(c);
   return error;
 }
@@ -44,7 +39,7 @@ static vestry_err target_stored(vsi_connecting *c) {
 /* Check that no open connection is under the key. OK | EXISTS | errors of the lookup. */
 static vestry_err check_free(vsi_connecting *c) {
   size_t closed_count;
-  vestry_err error = vsi_targets_count(store_of(c), c->reply->key, &closed_count);
+  vestry_err error = vsi_targets_count(c->store, c->reply->key, &closed_count);
   if (error != VESTRY_NOT_FOUND) return error ? error : VESTRY_EXISTS;
   const vsi_elsewhere *elsewhere = elsewhere_of(c);
   if (!elsewhere || elsewhere->reserve) return VESTRY_OK; /* the key is reserved when the stream is stored */
@@ -68,7 +63,7 @@ static bool refuse_keys(const vsi_connecting *c, const char *option, size_t most
  * maximum is never stored: it would evict others, and then itself. */
 static bool fits_the_store(const vsi_connecting *c) {
   const vestry_reply *reply = c->reply;
-  const vestry_store *store = store_of(c);
+  const vestry_store *store = c->store;
   if (!vsi_reply_stays_open(reply, c->v)) return true;
   if (store->max_count && reply->more_keys_count + (reply->key != NULL) > store->max_count)
     return refuse_keys(c, "max_count", store->max_count);
@@ -92,7 +87,7 @@ void vsi_registration_find(vsi_connecting *c) {
   case VESTRY_KEEP_REPLACE:
   case VESTRY_KEEP_MANY: return; /* always a new stream */
   case VESTRY_KEEP_REUSE:
-    error = target_stored(c);
+    error = vsi_targets_find(c->targets, c->store, reply->key);
     if (error == VESTRY_NOT_FOUND) error = VESTRY_OK;
     break;
   case VESTRY_KEEP_REJECT: error = check_free(c); break;
@@ -104,18 +99,18 @@ void vsi_registration_find(vsi_connecting *c) {
  * another stream does, and this one was removed and closed. */
 static vestry_err join(vsi_connecting *c, const vestry_scoped_key *key) {
   vestry_put_result result = {0};
-  vestry_err error = vsi_store_put(store_of(c), key, c->opened, VESTRY_KEEP_MANY, JOIN_COUNT, &result);
+  vestry_err error = vsi_store_put(c->store, key, c->opened, VESTRY_KEEP_MANY, JOIN_COUNT, &result);
   if (error) return error;
   vsi_targets found;
   vsi_targets_init(&found, c->v->host);
-  error = vsi_targets_find(&found, store_of(c), key);
+  error = vsi_targets_find(&found, c->store, key);
   if (error == VESTRY_NOT_FOUND)
     error = VESTRY_OK; /* this stream has ended already; its close hook removes the entry */
   else if (!error && found.items[0] != c->opened)
     error = VESTRY_EXISTS;
   vsi_targets_finish(&found);
   if (!error) return VESTRY_OK;
-  vestry_store_remove_if(store_of(c), result.handle, VESTRY_CAUSE_CLOSED);
+  vestry_store_remove_if(c->store, result.handle, VESTRY_CAUSE_CLOSED);
   return error;
 }
 
@@ -124,7 +119,7 @@ static vestry_err join(vsi_connecting *c, const vestry_scoped_key *key) {
 static vestry_err keep_alone_here(vsi_connecting *c) {
   bool reuse = vsi_reply_policy(c->reply) == VESTRY_KEEP_REUSE;
   const vestry_scoped_key *key = c->reply->key;
-  vestry_err error = vsi_store_put(store_of(c), key, c->opened, VESTRY_KEEP_REUSE, 0, NULL);
+  vestry_err error = vsi_store_put(c->store, key, c->opened, VESTRY_KEEP_REUSE, 0, NULL);
   if (error != VESTRY_EXISTS) return error;
   error = reuse ? target_stored(c) : check_free(c);
   if (error != (reuse ? VESTRY_NOT_FOUND : VESTRY_OK)) return error;
@@ -147,21 +142,8 @@ static vestry_err keep_alone(vsi_connecting *c) {
 
 /* Store the stream beside others. Closed streams that are still stored are evicted before open ones. */
 static vestry_err keep_many(vsi_connecting *c, const vestry_scoped_key *key, size_t many_count) {
-  return vsi_store_put(store_of(c), key, c->opened, VESTRY_KEEP_MANY, many_count < JOIN_COUNT ? many_count : JOIN_COUNT,
+  return vsi_store_put(c->store, key, c->opened, VESTRY_KEEP_MANY, many_count < JOIN_COUNT ? many_count : JOIN_COUNT,
                        NULL);
-}
-
-/* Store the stream under the key of vestry_reply_key, by the reply's policy. */
-static vestry_err keep_first(vsi_connecting *c) {
-  const vestry_reply *reply = c->reply;
-  if (!reply->key) return VESTRY_OK;
-  switch (vsi_reply_policy(reply)) {
-  case VESTRY_KEEP_REPLACE: return vsi_store_put(store_of(c), reply->key, c->opened, VESTRY_KEEP_REPLACE, 0, NULL);
-  case VESTRY_KEEP_MANY: return keep_many(c, reply->key, reply->many_count);
-  case VESTRY_KEEP_REUSE:
-  case VESTRY_KEEP_REJECT: break;
-  }
-  return keep_alone(c);
 }
 
 static vestry_err keep_more(vsi_connecting *c) {
@@ -174,7 +156,15 @@ static vestry_err keep_more(vsi_connecting *c) {
 }
 
 void vsi_registration_keep(vsi_connecting *c, vestry_scope scope) {
-  vestry_err error = keep_first(c);
+  const vestry_scoped_key *key = c->reply->key;
+  const vestry_keep_policy policy = vsi_reply_policy(c->reply);
+  vestry_err error = VESTRY_OK;
+  if (key && policy == VESTRY_KEEP_REPLACE)
+    error = vsi_store_put(c->store, key, c->opened, policy, 0, NULL);
+  else if (key && policy == VESTRY_KEEP_MANY)
+    error = keep_many(c, key, c->reply->many_count);
+  else if (key)
+    error = keep_alone(c);
   if (!error && c->opened) error = keep_more(c); /* otherwise it was given up for another stream */
   if (!error && c->opened) error = vsi_shares_enter(c->v->shares, scope, c->opened);
   if (error) vsi_connecting_refuse(c, error);

@@ -37,7 +37,6 @@ static vestry_err serve(serving *s, vestry_handler_fn handler, void *app, vestry
     done = vsi_serving_conclude(s, error, is_guarded, ret_connection);
   }
   vsi_serving_end_span(s, done);
-  vsi_inside_end_request(s->v);
   return done;
 }
 
@@ -83,8 +82,8 @@ vestry_err vestry_serve(vestry *v, const vestry_request_ops *ops, void *server_r
     error = status == 204 ? vsi_answer_nothing(&s.request) : vsi_answer_status(&s.request, status, NULL);
   else
     error = handler ? serve(&s, handler, app, ret_connection) : serve_route(&s, ret_connection);
+  vsi_inside_end_request(&inside);
   vsi_serving_finish(&s);
-  vsi_inside_end_request(v); /* of a route with a receiver; else it has ended */
   vsi_inside_end(&inside);
   return error;
 }

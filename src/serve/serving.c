@@ -86,18 +86,18 @@ static vestry_cause cause_of_refusal(vestry_err refusal) {
 /* PHASE_CONNECT: determine the context's targets. These are the connection that the reply names, the connections stored
  * under its key or found by interceptors, or else a new stream. OK | the refusal, which is also recorded. */
 static vestry_err find_connections(serving *s, vestry_dispatch_context *context) {
-  vsi_connecting c = {.v = s->v, .targets = &context->targets, .reply = &s->reply};
+  vsi_connecting c = {.v = s->v, .targets = &context->targets, .reply = &s->reply, .store = vsi_reply_store(&s->reply)};
   context->connecting = &c;
   if (s->reply.connection) (void)vsi_targets_add(c.targets, s->reply.connection); /* needs no memory */
   vsi_registration_find(&c);
-  vsi_context_intercept(context, VESTRY_PHASE_CONNECT, false);
+  vsi_context_intercept(context, VESTRY_PHASE_CONNECT, false, NULL, SIZE_MAX);
   vsi_targets_prune(c.targets);
   if (!c.refusal && !c.targets->count) c.refusal = open_stream(s);
   if (s->opened && !c.refusal) {
     (void)vsi_targets_add(c.targets, s->opened);
     c.opened = s->opened;
   }
-  vsi_context_intercept(context, VESTRY_PHASE_CONNECT, true);
+  vsi_context_intercept(context, VESTRY_PHASE_CONNECT, true, NULL, SIZE_MAX);
   if (c.opened && !c.refusal && vsi_reply_stays_open(&s->reply, s->v)) vsi_registration_keep(&c, s->request.scope);
   if (s->opened && c.refusal)
     give_up(s, cause_of_refusal(c.refusal));
@@ -133,7 +133,12 @@ static vestry_err answer_refusal(serving *s, vestry_err refusal) {
 
 /* Perform the reply's effects in one dispatch, for the connections that are found or for a new stream. */
 static vestry_err perform(serving *s, vestry_connection **ret_connection) {
-  const vestry_reply *reply = &s->reply;
+  vestry_reply *reply = &s->reply;
+  if (reply->has_body) vsi_reply_drop_body(reply);
+  /* INVALID even if the key is too large, because the program has chosen the key. After an error of the store, the keys
+   * are in a store or scope that the handler did not mean. */
+  if (reply->key_error || reply->more_key_error || reply->store_error)
+    return vsi_answer_error(&s->request, VESTRY_INVALID);
   vestry_dispatch_context context;
   vsi_context_init(&context, s->v, &s->request, s->request.signals, s->request.scope, &s->result);
   vestry_err error = find_connections(s, &context);
@@ -148,20 +153,6 @@ static vestry_err perform(serving *s, vestry_connection **ret_connection) {
   if (!s->opened) return vsi_answer_nothing(&s->request);
   *ret_connection = start_stream(s);
   return VESTRY_OK;
-}
-
-static vestry_err carry_out(serving *s, vestry_connection **ret_connection) {
-  vestry_reply *reply = &s->reply;
-  if (reply->no_memory) return vsi_answer_instead(&s->request, reply, VESTRY_NO_MEMORY);
-  bool is_client = s->request.is_datastar || (reply->any_client && !s->own_request.is_head);
-  if (!is_client || !vsi_reply_is_stream(reply))
-    return reply->no_room ? vsi_answer_instead(&s->request, reply, VESTRY_LIMIT) : vsi_answer_reply(&s->request, reply);
-  if (reply->has_body) vsi_reply_drop_body(reply);
-  /* INVALID even if the key is too large, because the program has chosen the key. After an error of the store, the keys
-   * are in a store or scope that the handler did not mean. */
-  if (reply->key_error || reply->more_key_error || reply->store_error)
-    return vsi_answer_error(&s->request, VESTRY_INVALID);
-  return perform(s, ret_connection);
 }
 
 /* ------------------------------------------------------------------------------------------------- the reply ----- */
@@ -223,15 +214,20 @@ static void show_redirect(serving *s) {
 }
 
 vestry_err vsi_serving_conclude(serving *s, vestry_err error, bool is_guarded, vestry_connection **ret_connection) {
-  bool is_response = error && is_whole(&s->reply, is_guarded, error);
-  if (error && error == s->reply.refused) error = VESTRY_INVALID; /* an error of the program, not of the client */
+  vestry_reply *reply = &s->reply;
+  bool is_response = error && is_whole(reply, is_guarded, error);
+  if (error && error == reply->refused) error = VESTRY_INVALID; /* an error of the program, not of the client */
   /* If only the response has no room, the request was performed, and must not be repeated. */
-  s->own_request.handled = error == VESTRY_LIMIT && s->reply.no_room ? VESTRY_OK : error;
+  s->own_request.handled = error == VESTRY_LIMIT && reply->no_room ? VESTRY_OK : error;
   VSI_EXTENSIONS_EACH(at, &s->v->extensions, conclude)
-  at->kind->conclude(at->state, &s->request, &s->reply, is_response || !error);
+  at->kind->conclude(at->state, &s->request, reply, is_response || !error);
   if (is_response && is_guarded) show_redirect(s);
-  if (is_response) return vsi_answer_reply(&s->request, &s->reply);
-  return error ? vsi_answer_instead(&s->request, &s->reply, error) : carry_out(s, ret_connection);
+  if (is_response) return vsi_answer_reply(&s->request, reply);
+  if (!error && reply->no_memory) error = VESTRY_NO_MEMORY;
+  if (error) return vsi_answer_instead(&s->request, reply, error);
+  const bool is_client = s->request.is_datastar || (reply->any_client && !s->own_request.is_head);
+  if (is_client && vsi_reply_is_stream(reply)) return perform(s, ret_connection);
+  return reply->no_room ? vsi_answer_instead(&s->request, reply, VESTRY_LIMIT) : vsi_answer_reply(&s->request, reply);
 }
 
 void vsi_serving_begin_span(vsi_serving *s) {

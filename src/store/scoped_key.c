@@ -48,11 +48,6 @@ static inline packer pack(packer to, uint64_t bytes, unsigned len) {
   return to;
 }
 
-static inline packer pack_bytes(packer to, const unsigned char *at, size_t len) {
-  for (; len >= 8; at += 8, len -= 8) to = pack(to, load_bytes(at, 8), 8);
-  return len ? pack(to, load_bytes(at, len), (unsigned)len) : to;
-}
-
 /* ------------------------------------------------------------------------------------------------- common keys ---- */
 
 enum { LEAF_MOST = 127, LEAF_WORDS = 18, SCOPE_MOST = 64 };
@@ -85,7 +80,11 @@ static inline bool pack_flat(packer *in_out, const uint64_t *last, const vestry_
     }
     bool has_bytes = leaf->type == VESTRY_KEY_STRING || leaf->type == VESTRY_KEY_BYTES;
     if (!has_bytes || !leaf->data || leaf->len > LEAF_MOST) return false;
-    to = pack_bytes(pack(to, leaf->type | leaf->len << 8, 2), leaf->data, leaf->len);
+    to = pack(to, leaf->type | leaf->len << 8, 2);
+    const unsigned char *at = leaf->data;
+    size_t len = leaf->len;
+    for (; len >= 8; at += 8, len -= 8) to = pack(to, load_bytes(at, 8), 8);
+    if (len) to = pack(to, load_bytes(at, len), (unsigned)len);
   }
   *in_out = to;
   return true;

@@ -93,7 +93,7 @@ static void timer_fires_at_most_a_tick_late(void **state) {
 /* Timers of one period that are armed at different times come to fire together, none after its time, and none earlier
  * than its slack. */
 static void timers_with_slack_fire_together(void **state) {
-  enum { BELLS = 600, PERIOD_MS = 3000, ROUNDS = 5, MOST_TOGETHER = 256 };
+  enum { BELLS = 600, PERIOD_MS = 3000, ROUNDS = 5 };
   const uint64_t period_ns = PERIOD_MS * (uint64_t)MS, slack_ns = period_ns / 16;
   uint64_t seed = 7;
   clockwork c;
@@ -111,10 +111,9 @@ static void timers_with_slack_fire_together(void **state) {
     atomic_store(&c.th.now_ns, vsi_ticker_next_deadline_ns(&c.runtime->ticker));
     assert_true(vestry_runtime_step(c.runtime));
     wakes++;
-    for (int i = 0, together = 0; i < BELLS; i++) {
+    for (int i = 0; i < BELLS; i++) {
       if (bells[i].fired_at_ns != c.th.now_ns) continue;
       assert_true(c.th.now_ns <= due_ns[i] && due_ns[i] - c.th.now_ns <= slack_ns);
-      assert_true(++together <= MOST_TOGETHER);
       fires++;
       due_ns[i] = c.th.now_ns + period_ns;
       assert_int_equal(vsi_ticker_arm_loosely(ticker, &bells[i].timer, due_ns[i], slack_ns, NULL), VESTRY_OK);
@@ -154,27 +153,6 @@ static void timers_of_different_times_fire_in_few_groups(void **state) {
   }
   assert_true(wakes <= ROUNDS * SLACKS * 2);
   for (int i = 0; i < BELLS; i++) assert_true(vsi_ticker_cancel(ticker, &bells[i].timer));
-  clockwork_finish(&c);
-}
-
-static void timer_with_slack_and_no_neighbour_keeps_its_time(void **state) {
-  clockwork c;
-  clockwork_init(&c, VESTRY_THREADS_NONE);
-  vsi_ticker *ticker = &c.runtime->ticker;
-  bell a, b;
-  bell_init(&a, &c);
-  bell_init(&b, &c);
-  const uint64_t now_ns = c.th.now_ns;
-  vsi_ticker_arm_loosely(ticker, &b.timer, now_ns + 900 * MS, 50 * MS, NULL); /* of another slack: no neighbour */
-  for (uint64_t round = 1; round <= 100; round++) {
-    const uint64_t due_ns = c.th.now_ns + 1000 * MS;
-    vsi_ticker_arm_loosely(ticker, &a.timer, due_ns, 100 * MS, NULL);
-    if (round == 1) assert_true(vsi_ticker_cancel(ticker, &b.timer));
-    assert_true(vsi_ticker_next_deadline_ns(&c.runtime->ticker) == due_ns);
-    atomic_store(&c.th.now_ns, due_ns);
-    assert_true(vestry_runtime_step(c.runtime));
-    assert_int_equal(a.fired, round);
-  }
   clockwork_finish(&c);
 }
 
@@ -447,7 +425,6 @@ int main(void) {
       cmocka_unit_test(timer_at_the_maximum_never_fires),
       cmocka_unit_test(timers_with_slack_fire_together),
       cmocka_unit_test(timers_of_different_times_fire_in_few_groups),
-      cmocka_unit_test(timer_with_slack_and_no_neighbour_keeps_its_time),
       cmocka_unit_test(close_fires_no_timer_and_refuses_arming),
       cmocka_unit_test(close_in_a_fire_leaves_other_timers_unfired),
       cmocka_unit_test(thread_fires_timers_in_time_order),

@@ -541,10 +541,10 @@ vestry_err vsi_dispatch_to_others(const vestry_scoped_key *key, json_t *effects,
 static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key, json_t *effects,
                            const vestry_dispatch_options *options, vestry_answer_fn on_answer, void *ctx) {
   uint32_t here;
-  vestry_err error = vsi_dispatch_here(cluster->v, cluster->v->store, key, effects, options, false, NULL, &here);
-  bool is_found = here > 0;
-  if (error == VESTRY_CLOSED && !is_found) return error;
-  if (options->only_here || (is_found ? !vsi_dispatch_is_shared(key, cluster) : error != VESTRY_NOT_FOUND)) {
+  vestry_err error =
+      vsi_dispatch_here(cluster->v, NULL, key, &(vsi_effects){.list = effects}, options, false, NULL, &here);
+  if (error == VESTRY_CLOSED && !here) return error;
+  if (options->only_here || (here ? !vsi_dispatch_is_shared(key, cluster) : error != VESTRY_NOT_FOUND)) {
     request_answer(on_answer, error, here, ctx);
     return VESTRY_OK;
   }
@@ -552,10 +552,10 @@ static vestry_err dispatch(vestry_cluster *cluster, const vestry_scoped_key *key
       .key = key,
       .effects = effects,
       .data = options->data,
-      .is_found = is_found,
+      .is_found = here > 0,
       .is_fail_fast = options->fail_fast,
       .count = here,
-      .error = is_found ? error : VESTRY_OK,
+      .error = here ? error : VESTRY_OK,
       .on_answer = on_answer,
       .ctx = ctx,
   };

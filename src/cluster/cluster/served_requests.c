@@ -201,18 +201,18 @@ static vestry_err read_effects(const vestry_cluster *cluster, vestry_slice text,
 static vestry_err dispatch(vestry_cluster *cluster, const vsi_wire_request *request, bool is_fail_fast,
                            uint32_t *ret_count) {
   vsi_scoped_key key;
-  json_t *effects = NULL;
+  json_t *effects = NULL, *data = NULL;
   vestry_err error = vsi_cluster_pack(cluster, request->name, &key);
   if (error) return error;
   size_t closed_count;
   error = vsi_targets_count(vestry_parts_of(cluster->v)->store, &key.key, &closed_count);
   if (!error) error = read_effects(cluster, request->effects, &effects);
-  json_t *data =
-      !error && request->data.len ? vsi_json_load(request->data.data, request->data.len, JSON_ALLOW_NUL, NULL) : NULL;
+  if (!error && request->data.len) data = vsi_json_load(request->data.data, request->data.len, JSON_ALLOW_NUL, NULL);
   if (!error && request->data.len && !json_is_object(data)) error = VESTRY_INVALID;
   const vestry_dispatch_options options = {.data = data, .fail_fast = is_fail_fast};
   if (!error)
-    error = vsi_dispatch_here(cluster->v, cluster->v->store, &key.key, effects, &options, true, NULL, ret_count);
+    error =
+        vsi_dispatch_here(cluster->v, NULL, &key.key, &(vsi_effects){.list = effects}, &options, true, NULL, ret_count);
   vsi_scoped_key_finish(&key);
   json_decref(effects);
   json_decref(data);
