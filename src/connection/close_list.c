@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: close listeners, which are called at most once and never missed */
-#include "connection/close_list.h"
+#include "connection/connection.h"
 
 /* The close listeners of a connection. A node is the entry of one listener in the list.
  *
@@ -40,8 +40,9 @@ static void set_first_locked(vsi_close_list *list, vsi_ring *first) {
   list->first = (uintptr_t)first | (list->first & NOTIFIED);
 }
 
-vestry_err vsi_close_list_add(vsi_close_list *list, vsi_spin_lock *lock, vsi_close_node *node) {
-  vsi_spin_lock_take(lock, VSI_LOCK_CONNECTION);
+vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node) {
+  vsi_close_list *list = &connection->at_close;
+  vsi_connection_lock(connection);
   bool is_notified = list->first & NOTIFIED;
   if (!is_notified) {
     vsi_ring *first = first_locked(list);
@@ -51,7 +52,7 @@ vestry_err vsi_close_list_add(vsi_close_list *list, vsi_spin_lock *lock, vsi_clo
     else
       set_first_locked(list, &node->in);
   }
-  vsi_spin_lock_give(lock);
+  vsi_connection_unlock(connection);
   return is_notified ? VESTRY_CLOSED : VESTRY_OK;
 }
 
@@ -61,31 +62,31 @@ static void take_out_locked(vsi_close_list *list, vsi_close_node *node) {
   node->in.next = NULL;
 }
 
-bool vsi_close_list_remove(vsi_close_list *list, vsi_spin_lock *lock, vsi_close_node *node) {
-  vsi_spin_lock_take(lock, VSI_LOCK_CONNECTION);
+bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node) {
+  vsi_connection_lock(connection);
   bool in = node->in.next != NULL;
-  if (in) take_out_locked(list, node);
-  vsi_spin_lock_give(lock);
+  if (in) take_out_locked(&connection->at_close, node);
+  vsi_connection_unlock(connection);
   return in;
 }
 
-vsi_close_node *vsi_close_list_find(const vsi_close_list *list, vsi_spin_lock *lock, vsi_close_fn fn,
-                                    vsi_close_is_fn is, const void *ctx) {
-  vsi_spin_lock_take(lock, VSI_LOCK_CONNECTION);
-  vsi_ring *first = first_locked(list), *at = first;
+vsi_close_node *vsi_connection_find_at_close(vestry_connection *connection, vsi_close_fn fn, vsi_close_is_fn is,
+                                             const void *ctx) {
+  vsi_connection_lock(connection);
+  vsi_ring *first = first_locked(&connection->at_close), *at = first;
   while (at && (node_of(at)->fn != fn || (is && !is(node_of(at), ctx)))) at = at->next == first ? NULL : at->next;
-  vsi_spin_lock_give(lock);
+  vsi_connection_unlock(connection);
   return at ? node_of(at) : NULL;
 }
 
-void vsi_close_list_notify(vsi_close_list *list, vsi_spin_lock *lock, vestry_connection *connection,
-                           vestry_cause cause) {
+void vsi_connection_call_close_nodes(vestry_connection *connection, vestry_cause cause) {
+  vsi_close_list *list = &connection->at_close;
   for (;;) {
-    vsi_spin_lock_take(lock, VSI_LOCK_CONNECTION);
+    vsi_connection_lock(connection);
     list->first |= NOTIFIED;
     vsi_close_node *node = first_locked(list) ? node_of(first_locked(list)) : NULL;
     if (node) take_out_locked(list, node);
-    vsi_spin_lock_give(lock);
+    vsi_connection_unlock(connection);
     if (!node) return;
     node->fn(node, connection, cause);
   }

@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 
 #include "base/ring.h"
-#include "base/spin_lock.h"
 #include "vestry/connection.h"
 
 typedef struct vsi_close_node vsi_close_node;
@@ -23,22 +22,15 @@ struct vsi_close_node {
   vsi_ring in; /* guarded by the list's lock; next NULL: in no list */
 };
 
-/* Zero: an empty list. The lock of the connection guards it: each function below takes it for a few instructions. */
+/* Zero: an empty list. The lock of the connection guards it. */
 typedef struct vsi_close_list {
   /* Address of the first node's `in`, in order of registration, circular; 0: none. Lowest bit: the runner has begun to
    * call nodes, and no more are accepted. */
   uintptr_t first;
 } vsi_close_list;
 
-/* Call all nodes in order of registration. Once. */
-void vsi_close_list_notify(vsi_close_list *list, vsi_spin_lock *lock, vestry_connection *connection,
-                           vestry_cause cause);
-vestry_err vsi_close_list_add(vsi_close_list *list, vsi_spin_lock *lock, vsi_close_node *node);
-bool vsi_close_list_remove(vsi_close_list *list, vsi_spin_lock *lock, vsi_close_node *node);
 /* See vsi_connection_find_at_close. */
 typedef bool (*vsi_close_is_fn)(const vsi_close_node *node, const void *ctx);
-vsi_close_node *vsi_close_list_find(const vsi_close_list *list, vsi_spin_lock *lock, vsi_close_fn fn,
-                                    vsi_close_is_fn is, const void *ctx);
 
 static inline void vsi_close_node_init(vsi_close_node *node, vsi_close_fn fn) {
   *node = (vsi_close_node){.fn = fn};

@@ -157,19 +157,6 @@ void vsi_connection_await_written(vestry_connection *connection) {
   vsi_actor_notify(&connection->actor);
 }
 
-vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node) {
-  return vsi_close_list_add(&connection->at_close, &connection->queue.lock, node);
-}
-
-bool vsi_connection_cancel_at_close(vestry_connection *connection, vsi_close_node *node) {
-  return vsi_close_list_remove(&connection->at_close, &connection->queue.lock, node);
-}
-
-vsi_close_node *vsi_connection_find_at_close(vestry_connection *connection, vsi_close_fn fn, vsi_close_is_fn is,
-                                             const void *ctx) {
-  return vsi_close_list_find(&connection->at_close, &connection->queue.lock, fn, is, ctx);
-}
-
 /* Return the coder; NULL: there is none, or the connection is still OPENING. While it is OPENING, other threads may
  * find it before its coder is set. */
 static const vsi_coder *coder_of(const vestry_connection *connection) {

@@ -254,6 +254,9 @@ VESTRY_API bool vsi_connection_cancel_at_close(vestry_connection *connection, vs
 VESTRY_API vsi_close_node *vsi_connection_find_at_close(vestry_connection *connection, vsi_close_fn fn,
                                                         vsi_close_is_fn is, const void *ctx);
 
+/* Call all nodes in order of registration. Once, on the runner. */
+void vsi_connection_call_close_nodes(vestry_connection *connection, vestry_cause cause);
+
 /* Return whether this process is a child of the process that has the stream's socket and its runner. A closed
  * connection may outlive its runtime, so its runtime is not read. (relaxed: a holder that outlives the runtime saw the
  * connection end.) */

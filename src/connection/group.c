@@ -11,7 +11,7 @@
  * the lock only if the queue outgrows its rank, and a search does not walk past all other connections.
  *
  * A closed connection releases its memory a little later. Until then its bytes count as `going`, that is, as free
- * (connection.c), because otherwise one burst would close more connections than necessary. (A connection inside
+ * (queue.c), because otherwise one burst would close more connections than necessary. (A connection inside
  * a blocking write keeps its bytes until the write returns. Meanwhile the other connections have less room, but no
  * other connection is closed to make up for these bytes.) One thread searches at a time. Other threads that find the
  * budget under pressure do not wait for the search. */
@@ -135,10 +135,6 @@ void vsi_group_unref(vsi_group *group) {
   pthread_cond_destroy(&group->left);
   vsi_mutex_finish(&group->lock);
   vsi_free(group->environment.host, group);
-}
-
-void vsi_group_destroy(vsi_group *group) {
-  vsi_group_unref(group);
 }
 
 const vsi_environment *vsi_group_environment(const vsi_group *group) {

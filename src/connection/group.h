@@ -77,10 +77,6 @@ size_t vsi_group_send_off(vsi_group *group, vsi_group_walk *walk, size_t limit, 
  * stepped runtime itself. */
 VESTRY_API vestry_err vsi_group_wait(vsi_group *group, uint64_t timeout_ms);
 
-/* Drop the creator's reference. Connections hold references, too, so the group may outlive this call. NULL is
- * accepted. */
-VESTRY_API void vsi_group_destroy(vsi_group *group);
-
 #define VSI_DEFAULT_QUEUED_BYTES ((size_t)1 << 20) /* of one connection's queue */
 
 /* Get the environment that all connections of the group share. Any thread. */
@@ -89,8 +85,9 @@ VESTRY_API const vsi_environment *vsi_group_environment(const vsi_group *group);
 VESTRY_API bool vsi_group_has(const vsi_group *group, const vestry_connection *connection);
 /* Get the codings of its connections. */
 VESTRY_API vsi_codings *vsi_group_codings(const vsi_group *group);
+/* Take a reference, and drop one. The creator has one, and each connection holds one. NULL is accepted for the drop. */
 vsi_group *vsi_group_ref(vsi_group *group);
-void vsi_group_unref(vsi_group *group);
+VESTRY_API void vsi_group_unref(vsi_group *group);
 
 /* Return the heartbeat interval of connections that are created without options. */
 VESTRY_API uint64_t vsi_group_heartbeat_ms(const vsi_group *group);

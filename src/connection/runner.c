@@ -253,7 +253,7 @@ static void finish(vestry_connection *connection, bool clean) {
   connection->ops->end(connection->transport, clean, cause);
   /* release pairs with vsi_connection_state */
   atomic_store_explicit(&connection->state, VESTRY_STATE_CLOSED, memory_order_release);
-  vsi_close_list_notify(&connection->at_close, &connection->queue.lock, connection, cause);
+  vsi_connection_call_close_nodes(connection, cause);
   if (connection->hooks->on_close) connection->hooks->on_close(connection, cause, vsi_connection_context(connection));
   connection->environment->ended(connection->environment, connection);
   vestry_connection_unref(connection); /* the reference that the connection held since its creation */
@@ -443,9 +443,9 @@ static void take_heartbeat(vestry_connection *connection) {
 
 /* Append a heartbeat to the head of a stream that greets, unless an event follows the head: Firefox passes the head to
  * EventSource, and some proxies pass it on, only with the first byte after it. Later, append one if no event was
- * written during the last heartbeat_ms, or, if the timer fires for a group of streams (ticker.h), during nearly this
- * time. The response of a long poll is closed instead, because nothing was written for its whole hold time. A write
- * does not move the timer: when the timer fires, this function computes the time since the last write. */
+ * written during the last heartbeat_ms, or nearly so long, because the timer fires together with those of other streams
+ * (ticker.h). The response of a long poll is closed instead, because nothing was written for its whole hold time. A
+ * write does not move the timer: when the timer fires, this function computes the time since the last write. */
 static void keep_heartbeat(vestry_connection *connection) {
   /* acquire pairs with vsi_connection_timer_fired. The load is cheaper, and a notify follows the store that it may
    * miss. */

@@ -9,8 +9,8 @@
 extern const vsi_actor_class vsi_connection_pooled, vsi_connection_dedicated;
 /* The timer's callback. */
 void vsi_connection_timer_fired(vsi_timer *timer, vsi_notices *notices);
-/* Return whether vsi_connection_posted_here may queue the write of this number of bytes, without encoding them: the transport and the
- * runtime of the connection batch. */
+/* Return whether vsi_connection_posted_here may queue the write of this number of bytes, without encoding them: the
+ * transport and the runtime of the connection batch. */
 VESTRY_API bool vsi_connection_may_batch(const vestry_connection *connection, size_t bytes);
 
 /* Set the function that is called on the runner for each settled event of a stream whose member `tailed` is NOW. It

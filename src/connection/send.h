@@ -42,7 +42,8 @@ VESTRY_API void vsi_connection_posted(vestry_connection *connection, vestry_err 
 /* Do the second step after OK, on a thread that may write in the runner's place. If no thread is inside the connection
  * and the transport does not block, the events are encoded and written when this returns, as far as there is room.
  * here: the pool of this thread, in whose batch a small write may be queued (runtime/sends.h); the caller flushes it
- * soon, by vsi_pool_flush. NULL: write directly. No lock held; the hooks of an end still run on the runner's threads. */
+ * soon, by vsi_pool_flush. NULL: write directly. No lock held; the hooks of an end still run on the runner's
+ * threads. */
 VESTRY_API void vsi_connection_posted_here(vestry_connection *connection, vsi_pool *here);
 /* The same for several connections, whose references it drops. here: the pool of the calling worker. */
 VESTRY_API void vsi_connections_posted_here(vestry_connection *const *connections, size_t count, vsi_pool *here);

@@ -175,8 +175,8 @@ static void mark(vsi_pool *pool, vsi_job *job) {
     pool->marked_ns = vsi_now_ns(pool->host);
 }
 
-/* Record the delay of a job that is about to run, if it is marked. The job was marked before it was queued, so the thread
- * that takes it out of the queue sees the mark and the time. */
+/* Record the delay of a job that is about to run, if it is marked. The job was marked before it was queued, so the
+ * thread that takes it out of the queue sees the mark and the time. */
 static void note_lag(vsi_pool *pool, const vsi_job *job) {
   if (__builtin_expect(atomic_load_explicit(&pool->marked, memory_order_relaxed) != job, 1)) return;
   vsi_histogram_add(&pool->lag, &vsi_moments, vsi_now_ns(pool->host) - pool->marked_ns);

@@ -47,8 +47,8 @@ void vsi_ticker_rest(vsi_ticker *ticker);
  * Returns  OK: *ret_was_armed (may be NULL) is set | CLOSED: not armed
  * Threads  any */
 VESTRY_API vestry_err vsi_ticker_arm(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, bool *ret_was_armed);
-/* Arm a timer that may fire up to slack_ns early, at a time that is a multiple of slack_ns, so that many timers take one
- * wake-up. Otherwise as vsi_ticker_arm. */
+/* Arm a timer that may fire up to slack_ns early, at a time that is a multiple of slack_ns, so that many timers take
+ * one wake-up. Otherwise as vsi_ticker_arm. */
 vestry_err vsi_ticker_arm_loosely(vsi_ticker *ticker, vsi_timer *timer, uint64_t due_ns, uint64_t slack_ns,
                                   bool *ret_was_armed);
 /* Cancel a timer. Returns true if it was armed and will not fire, false if it was not armed or fires now. Any

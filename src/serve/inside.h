@@ -46,6 +46,9 @@ vestry_err vsi_serving_refuse_reading(vsi_serving *s, vestry_err error, const ve
 /* Serve a request whose route has a receiver, after its visit has begun: read the body to its end. OK | IO */
 vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection);
 
+/* The table with which the connections of all streams are created (hooks.c); their context is a vsi_stream_context. */
+extern const vsi_connection_hooks vsi_stream_context_hooks;
+
 /* ------------------------------------------------------------------------------------- streams of replies --------- */
 
 /* Apply the policy of a reply to the connections that are stored under its key, before a stream is opened for it:
@@ -71,9 +74,9 @@ void vsi_shares_destroy(vsi_shares *shares);
  * closed with cause REPLACED. shares NULL: there is no limit. OK (the stream may have ended already) | NO_MEMORY. */
 vestry_err vsi_shares_enter(vsi_shares *shares, vestry_scope scope, vestry_connection *connection);
 
-/* Count a stream for the scope `to` instead of `from`, likewise. OK (the stream may have ended already) | NO_MEMORY: it
- * counts for the old scope. */
-vestry_err vsi_shares_move(vsi_shares *shares, vestry_scope from, vestry_scope to, vestry_connection *connection);
+/* Count a stream for the scope `to` instead of its former one, likewise. OK (the stream may have ended already) |
+ * NO_MEMORY: it counts for the old scope. */
+vestry_err vsi_shares_move(vsi_shares *shares, vestry_scope to, vestry_connection *connection);
 
 /* Return the number of streams closed. NULL: 0. */
 uint64_t vsi_shares_outnumbered(const vsi_shares *shares);

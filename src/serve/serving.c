@@ -9,7 +9,6 @@
 #include "http/encoding.h"
 #include "http/receiver.h"
 #include "registry/dispatch.h"
-#include "serve/hooks.h"
 #include "serve/inside.h"
 
 typedef vsi_serving serving;

@@ -169,17 +169,6 @@ vestry_err vsi_shares_enter(vsi_shares *shares, vestry_scope scope, vestry_conne
   return VESTRY_OK;
 }
 
-typedef struct sought {
-  const vestry_connection *connection;
-  entered *one; /* NULL: not found */
-} sought;
-
-static void find_one(void *value, void *ctx) {
-  entered *one = value;
-  sought *s = ctx;
-  if (one->connection == s->connection) s->one = one;
-}
-
 /* Take a stream out of its list. Returns the memory to free; NULL: the stream is ending, and its end frees it. */
 static entered *leave_locked(vsi_shares *shares, vestry_connection *connection, entered *one) {
   vestry_store_remove_if(shares->streams, one->handle, VESTRY_CAUSE_REMOVED);
@@ -187,26 +176,25 @@ static entered *leave_locked(vsi_shares *shares, vestry_connection *connection, 
   return vsi_connection_cancel_at_close(connection, &one->node) ? one : NULL;
 }
 
-vestry_err vsi_shares_move(vsi_shares *shares, vestry_scope from, vestry_scope to, vestry_connection *connection) {
+vestry_err vsi_shares_move(vsi_shares *shares, vestry_scope to, vestry_connection *connection) {
   if (!shares) return VESTRY_OK;
-  sought s = {.connection = connection};
   entered *unused = NULL;
   vestry_connection *goes = NULL;
   vestry_err error = VESTRY_OK;
-  vsi_mutex_lock(&shares->lock);
-  if (from.len) (void)vestry_store_with(shares->streams, from, STREAM, find_one, &s);
-  if (s.one && !to.len) {
-    unused = leave_locked(shares, connection, s.one);
-  } else if (s.one) {
-    vestry_handle handle = s.one->handle;
-    s.one->opened_ns = vsi_now_ns(shares->host);
-    error = put_locked(shares, &to, s.one, &goes);
+  vsi_mutex_lock(&shares->lock); /* for which on_end waits, so the node exists */
+  entered *one = (entered *)(void *)vsi_connection_find_at_close(connection, on_end, NULL, NULL);
+  if (one && !to.len) {
+    unused = leave_locked(shares, connection, one);
+  } else if (one) {
+    vestry_handle handle = one->handle;
+    one->opened_ns = vsi_now_ns(shares->host);
+    error = put_locked(shares, &to, one, &goes);
     if (!error) vestry_store_remove_if(shares->streams, handle, VESTRY_CAUSE_REMOVED);
   }
   vsi_mutex_unlock(&shares->lock);
   vsi_free(shares->host, unused);
   send_away(shares, goes);
-  return s.one ? error : vsi_shares_enter(shares, to, connection);
+  return one ? error : vsi_shares_enter(shares, to, connection);
 }
 
 uint64_t vsi_shares_outnumbered(const vsi_shares *shares) {

@@ -138,7 +138,7 @@ static vestry_err move(vestry_connection *connection, vestry *v, vsi_scope_chang
   moved *moves = error ? NULL : vsi_calloc(v->host, count + 1, sizeof *moves);
   if (!moves) error = VESTRY_NO_MEMORY;
   if (!error) error = put_all(connection, v, change, scope, entries, count, moves);
-  if (!error) error = vsi_shares_move(v->shares, change->from, scope, connection);
+  if (!error) error = vsi_shares_move(v->shares, scope, connection);
   if (!error) error = vsi_scope_change_commit(change, connection);
   if (moves) detach_all(v, moves, count, !error);
   if (!error) replace_all(connection, v, scope, many_count ? many_count : VSI_MANY_DEFAULT, moves, count);

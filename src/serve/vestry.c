@@ -80,7 +80,7 @@ static void take_apart(vestry *v) {
   vsi_shares_destroy(v->shares);
   vsi_stores_destroy(v);
   vsi_channels_destroy(v->channels);
-  vsi_group_destroy(v->group);
+  vsi_group_unref(v->group);
   if (v->runtime_is_own) vestry_runtime_destroy(v->runtime);
   vsi_routes_destroy(v->routes);
   vsi_registry_destroy(v->registry);

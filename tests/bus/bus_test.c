@@ -562,7 +562,7 @@ static vestry_err subscribe_many(test_host *th, void *ctx) {
   }
   if (group) {
     vsi_group_close(group);
-    vsi_group_destroy(group);
+    vsi_group_unref(group);
   }
   vestry_runtime_destroy(runtime);
   vsi_buffer_finish(&p.got);

@@ -163,7 +163,7 @@ static vestry_err one_channel(test_host *th, void *ctx) {
   if (member) vsi_channel_discard(member);
   if (channel) vsi_channel_unref(channel);
   vsi_channels_destroy(channels);
-  vsi_group_destroy(group);
+  vsi_group_unref(group);
   vestry_runtime_destroy(runtime);
   return error;
 }

@@ -104,7 +104,7 @@ static void crowd_end(crowd *c) {
   for (int i = 0; i < STREAMS; i++) vestry_connection_unref(c->connections[i]);
   vestry_runtime_stop(c->runtime);
   for (int i = 0; i < STREAMS; i++) probe_finish(&c->probes[i]);
-  vsi_group_destroy(c->group);
+  vsi_group_unref(c->group);
   vestry_runtime_destroy(c->runtime);
   test_host_assert_clean(&c->th);
 }

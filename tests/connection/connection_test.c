@@ -689,7 +689,7 @@ static vestry_err live(test_host *th, void *ctx) {
       assert_int_equal(p.releases, 1);
     }
     vsi_group_close(group);
-    vsi_group_destroy(group);
+    vsi_group_unref(group);
   }
   vsi_buffer_finish(&p.got);
   vestry_runtime_destroy(runtime);

@@ -156,7 +156,7 @@ void bench_finish(bench *b) {
   assert_int_equal(causes, stats.closed);
   assert_int_equal(stats.closed_by_cause[VESTRY_CAUSE_NONE], 0);
   vestry_runtime_stop(b->runtime);
-  vsi_group_destroy(b->group);
+  vsi_group_unref(b->group);
   vestry_runtime_destroy(b->runtime);
   test_host_assert_clean(&b->th);
 }

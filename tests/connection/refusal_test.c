@@ -78,7 +78,7 @@ static void stage_end(stage *s, vestry_cause cause) {
   assert_int_equal(ends, 1);
   assert_int_equal(releases, 1);
   vsi_group_close(s->group);
-  vsi_group_destroy(s->group);
+  vsi_group_unref(s->group);
   bench_finish(&s->b);
 }
 

@@ -63,7 +63,7 @@ void vsi_probe_destroy(vsi_probe *probe) {
   if (!probe) return;
   vestry_connection_unref(atomic_load_explicit(&probe->late, memory_order_relaxed));
   if (probe->group) vsi_group_close(probe->group); /* its streams end when the runtime runs them, and then free it */
-  vsi_group_destroy(probe->group);
+  vsi_group_unref(probe->group);
   vestry_event_unref(probe->event);
   vsi_free(probe->v->host, probe);
 }
