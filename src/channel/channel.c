@@ -409,10 +409,8 @@ static vestry_err post_plain_locked(publishing *p, const vsi_member *member) {
   vsi_delivery *delivery = p->spare[p->spares - 1];
   *delivery = (vsi_delivery){.event = vestry_event_ref(p->plain), .times = times_of(p, member)};
   vestry_err error = vsi_connection_post_one(member->connection, delivery, &p->burst);
-  if (error)
-    vestry_event_unref(p->plain); /* not the last one: the caller holds one */
-  else
-    p->spares--;
+  if (error) vestry_event_unref(p->plain); /* not the last one: the caller holds one */
+  p->spares -= !error;
   return error;
 }
 

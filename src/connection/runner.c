@@ -153,7 +153,8 @@ static void settle(vestry_connection *connection, vsi_delivery *delivery, bool w
   vsi_budget *budget = connection->environment->budget;
   vestry_event *event = delivery->broadcast ? NULL : delivery->event;
   const size_t len = delivery->event->len;
-  if (all->event != event || all->broadcast != delivery->broadcast || all->budget != budget) finish_settlement(all);
+  const bool is_same = all->event == event && all->broadcast == delivery->broadcast && all->budget == budget;
+  if (all->references_count && !is_same) finish_settlement(all);
   all->event = event;
   all->broadcast = delivery->broadcast;
   all->budget = budget;

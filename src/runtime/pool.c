@@ -128,13 +128,8 @@ static bool park(vsi_pool_worker *worker) {
   return true;
 }
 
-/* Answer the bell if it was rung. */
-static void answer(vsi_pool_worker *worker) {
-  vsi_bell *bell = atomic_load_explicit(&worker->pool->bell, memory_order_acquire);
-  /* relaxed: [P2] corrects a miss before a worker sleeps */
-  if (!bell || atomic_load_explicit(&bell->state, memory_order_relaxed) != VSI_BELL_RUNG ||
-      !move_bell(bell, VSI_BELL_RUNG, VSI_BELL_QUIET))
-    return;
+static void answer(vsi_pool_worker *worker, vsi_bell *bell) {
+  if (!move_bell(bell, VSI_BELL_RUNG, VSI_BELL_QUIET)) return; /* another worker was faster */
   worker->is_answering = true;
   bell->answer(bell);
   worker->is_answering = false;
@@ -143,7 +138,9 @@ static void answer(vsi_pool_worker *worker) {
 static vsi_job *take(vsi_pool_worker *worker) {
   vsi_pool *pool = worker->pool;
   vsi_job *job = NULL;
-  answer(worker);
+  vsi_bell *bell = atomic_load_explicit(&pool->bell, memory_order_acquire);
+  /* relaxed: [P2] corrects a miss before a worker sleeps */
+  if (bell && atomic_load_explicit(&bell->state, memory_order_relaxed) == VSI_BELL_RUNG) answer(worker, bell);
   uint32_t turn = worker->turn++;
   if (turn % FAIR_TURNS == 0) {
     job = vsi_job_queue_pop(&pool->outside);
@@ -256,7 +253,7 @@ void vsi_pool_rung(vsi_pool *pool) {
 
 void vsi_pool_set_bell(vsi_pool *pool, vsi_bell *bell) {
   vsi_mutex_lock(&pool->park_lock);
-  atomic_store_explicit(&pool->bell, bell, memory_order_release); /* pairs with `answer` */
+  atomic_store_explicit(&pool->bell, bell, memory_order_release); /* pairs with `take` */
   vsi_mutex_unlock(&pool->park_lock);
   wake_one(pool); /* it parks again, on the bell */
 }
