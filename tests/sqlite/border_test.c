@@ -2,6 +2,7 @@
 /* The border of the process: several processes write, read and checkpoint one file, are stopped within a checkpoint or
  * in the queue, and are killed. No committed row is lost, no write is refused, and the WAL stays bounded. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -63,9 +64,19 @@ static int64_t read_number(const char *sql) {
   return number;
 }
 
+static int find_damage(void *count, int columns, char **values, char **names) {
+  if (strcmp(values[0], "ok") != 0) print_message("%s: %s\n", path, values[0]), ++*(int *)count;
+  return 0;
+}
+
 /* All rows that were told are in a file that is whole; the first row belongs to the schema. */
 static void end(void) {
-  assert_int_equal(read_number("SELECT integrity_check = 'ok' FROM pragma_integrity_check LIMIT 1"), 1);
+  int damages = 0;
+  sqlite3 *db;
+  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(db, "PRAGMA integrity_check(9)", find_damage, &damages, NULL), SQLITE_OK);
+  sqlite3_close(db);
+  assert_int_equal(damages, 0);
   assert_int_equal(read_number("SELECT count(*) FROM t NOT INDEXED"), atomic_load(&shared->told) + 1);
   munmap(shared, sizeof *shared);
   if (is_mounted) assert_int_equal(umount(folder), 0);
@@ -117,6 +128,17 @@ static void join(pid_t child) {
   assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* Another process has NEXT or TURN of src/data/sqlite/turn.c. */
+static bool is_somebody_next(void) {
+  char wal[120];
+  snprintf(wal, sizeof wal, "%s-wal", path);
+  const int fd = open(wal, O_RDWR | O_CLOEXEC);
+  struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = NEXT_AT, .l_len = 2 << 20};
+  const bool is_next = fd >= 0 && !fcntl(fd, F_OFD_GETLK, &range) && range.l_type != F_UNLCK;
+  close(fd);
+  return is_next;
+}
+
 /* ---- a process that stops within its checkpoint ---- */
 
 static const sqlite3_io_methods *whole;
@@ -143,7 +165,6 @@ static int unfetch(sqlite3_file *file, sqlite3_int64 at, void *page) {
 }
 
 static int open_pausing(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags) {
-  (void)vfs;
   const int result = usual_vfs->xOpen(usual_vfs, name, file, flags, ret_flags);
   if (result || !(flags & SQLITE_OPEN_MAIN_DB) || file->pMethods->iVersion < 3) return result;
   whole = file->pMethods;
@@ -218,13 +239,13 @@ static void try_checkpoint(size_t which, int count) {
   pid_t others[PROCESSES_MOST];
   begin();
   test_host_init(&th);
-  vestry_sql_pool *pool = open_pool(&th.host, (vestry_sqlite_pool_options){0}); /* makes the tables */
-  vestry_sql_pool_destroy(pool);
+  vestry_sql_pool_destroy(open_pool(&th.host, (vestry_sqlite_pool_options){0})); /* makes the tables */
   const pid_t child = fork();
   if (child == 0) run_checkpoint(which);
   for (int i = 2; i < count; i++)
     if ((others[i] = fork()) == 0) run_writer((load){40, 1 + i});
-  pool = open_pool(&th.host, (vestry_sqlite_pool_options){.busy_ms = 20, .setup = "PRAGMA wal_autocheckpoint = 50"});
+  vestry_sql_pool *pool =
+      open_pool(&th.host, (vestry_sqlite_pool_options){.busy_ms = 20, .setup = "PRAGMA wal_autocheckpoint = 50"});
   assert_non_null(pool);
   write_while_paused(pool, BEFORE_LOCK, PASSED, 100); /* makes a checkpoint of everything */
   write_while_paused(pool, WITHIN, RUNNING, 1);       /* would restart the WAL */
@@ -247,6 +268,38 @@ static void processes_checkpoint(int count) {
 
 static void checkpoint_that_pauses_loses_no_commit(void **state) {
   for_counts(processes_checkpoint);
+}
+
+static void late_transaction_beside_a_checkpoint_loses_no_commit(void **state) {
+  sqlite3 *db[2];
+  int frames, copied;
+  begin();
+  vestry_sql_pool_destroy(open_pool(NULL, (vestry_sqlite_pool_options){0})); /* makes the tables */
+  const pid_t checkpoint = fork();
+  if (checkpoint == 0) run_checkpoint(2);
+  UNTIL(atomic_load(&shared->stage) == BEFORE_LOCK);
+  const pid_t writer = fork();
+  if (writer == 0) run_writer((load){1 << 30, 1});
+  UNTIL(atomic_load(&shared->begun) > 100);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(sqlite3_open(path, &db[i]), SQLITE_OK);
+    sqlite3_busy_timeout(db[i], PATIENCE_S * 1000);
+    assert_int_equal(sqlite3_exec(db[i], i ? "SELECT * FROM t" : "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+  }
+  UNTIL(is_somebody_next());
+  assert_int_equal(sqlite3_wal_checkpoint_v2(db[1], NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied), SQLITE_OK);
+  assert_true(frames > 0 && frames == copied);
+  atomic_store(&shared->stage, PASSED);
+  UNTIL(atomic_load(&shared->stage) == WITHIN);
+  for (int i = 0; i < 2; i++) assert_int_equal(sqlite3_close(db[i]), SQLITE_OK); /* rolls back */
+  const long before = atomic_load(&shared->begun);
+  UNTIL(atomic_load(&shared->begun) > before + 2);
+  atomic_store(&shared->stage, RUNNING);
+  UNTIL(atomic_load(&shared->stage) == OVER && atomic_load(&shared->begun) > before + 400);
+  atomic_store(&shared->is_over, true);
+  join(checkpoint);
+  join(writer);
+  end();
 }
 
 /* ---- many that write ---- */
@@ -343,24 +396,12 @@ static void other_programs_and_kills_stop_nobody(void **state) {
 
 /* ---- stopped and killed in the queue ---- */
 
-/* Another process has NEXT or TURN of src/data/sqlite/turn.c. */
-static bool is_somebody_next(void) {
-  char wal[120];
-  snprintf(wal, sizeof wal, "%s-wal", path);
-  const int fd = open(wal, O_RDWR | O_CLOEXEC);
-  struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = NEXT_AT, .l_len = 2 << 20};
-  const bool is_next = fd >= 0 && !fcntl(fd, F_OFD_GETLK, &range) && range.l_type != F_UNLCK;
-  close(fd);
-  return is_next;
-}
-
 /* A process that waits for its turn is stopped. The others go on. */
 static void process_that_stops_in_the_queue_stops_nobody(void **state) {
   test_host th;
   begin();
   test_host_init(&th);
-  vestry_sql_pool *pool = open_pool(&th.host, (vestry_sqlite_pool_options){0}); /* makes the tables */
-  vestry_sql_pool_destroy(pool);
+  vestry_sql_pool_destroy(open_pool(&th.host, (vestry_sqlite_pool_options){0})); /* makes the tables */
   const pid_t child = fork();
   if (child == 0) {
     vestry_sql_pool *own = open_pool(NULL, (vestry_sqlite_pool_options){.busy_ms = PATIENCE_S * 1000});
@@ -371,7 +412,7 @@ static void process_that_stops_in_the_queue_stops_nobody(void **state) {
     _exit(!is_put);
   }
   UNTIL(atomic_load(&shared->is_ready));
-  pool = open_pool(&th.host, (vestry_sqlite_pool_options){0});
+  vestry_sql_pool *pool = open_pool(&th.host, (vestry_sqlite_pool_options){0});
   assert_non_null(pool);
   vestry_sql_transaction *transaction;
   assert_int_equal(vestry_sql_begin(pool, VESTRY_SQL_WRITE, &transaction), VESTRY_OK);
@@ -391,20 +432,24 @@ static void process_that_stops_in_the_queue_stops_nobody(void **state) {
 
 /* ---- the size of the WAL ---- */
 
-/* Processes relay reads, so that one of them always reads. */
-static void run_reader(void) {
-  vestry_sql_pool *pool = open_pool(NULL, (vestry_sqlite_pool_options){.connections_count = 2});
-  if (!pool) _exit(1);
+/* Processes, and a thread of the one that writes, relay reads, so that one of them always reads. */
+static void *relay_reads(void *pool) {
   while (!atomic_load(&shared->is_over)) {
     vestry_sql_transaction *transaction;
     sqlite3_stmt *statement;
     if (vestry_sql_begin(pool, VESTRY_SQL_READ, &transaction) ||
         vestry_sqlite_prepare(transaction, "SELECT id FROM t", &statement) || sqlite3_step(statement) != SQLITE_ROW)
-      _exit(2);
+      return pool;
     const long begun = atomic_fetch_add(&shared->begun, 1) + 1;
     WAIT_WHILE(atomic_load(&shared->begun) == begun && !atomic_load(&shared->is_over));
-    if (vestry_sql_end(transaction, VESTRY_OK)) _exit(3);
+    if (vestry_sql_end(transaction, VESTRY_OK)) return pool;
   }
+  return NULL;
+}
+
+static void run_reader(void) {
+  vestry_sql_pool *pool = open_pool(NULL, (vestry_sqlite_pool_options){.connections_count = 2});
+  if (!pool || relay_reads(pool)) _exit(1);
   vestry_sql_pool_destroy(pool);
   _exit(0);
 }
@@ -412,17 +457,20 @@ static void run_reader(void) {
 static void others_read(int count) {
   test_host th;
   pid_t readers[PROCESSES_MOST];
+  pthread_t own;
+  void *failed;
   char wal[120];
   struct stat is;
   off_t most = 0;
   begin();
   test_host_init(&th);
-  vestry_sql_pool *pool = open_pool(&th.host, (vestry_sqlite_pool_options){0}); /* makes the tables */
-  vestry_sql_pool_destroy(pool);
+  vestry_sql_pool_destroy(open_pool(&th.host, (vestry_sqlite_pool_options){0})); /* makes the tables */
   for (int i = 1; i < count; i++)
     if ((readers[i] = fork()) == 0) run_reader();
-  pool = open_pool(&th.host, (vestry_sqlite_pool_options){.max_wal_bytes = MAX_WAL_BYTES, .wait_ms = 240000});
+  vestry_sql_pool *pool =
+      open_pool(&th.host, (vestry_sqlite_pool_options){.max_wal_bytes = MAX_WAL_BYTES, .wait_ms = 240000});
   assert_non_null(pool);
+  assert_int_equal(pthread_create(&own, NULL, relay_reads, pool), 0);
   UNTIL(atomic_load(&shared->begun) > 2);
   snprintf(wal, sizeof wal, "%s-wal", path);
   for (int i = 0; i < 256; i++) { /* sixteen times the limit */
@@ -433,13 +481,15 @@ static void others_read(int count) {
   }
   atomic_store(&shared->is_over, true);
   for (int i = 1; i < count; i++) join(readers[i]);
+  pthread_join(own, &failed);
+  assert_null(failed);
   assert_in_range(most, 0, 4 * MAX_WAL_BYTES);
   vestry_sql_pool_destroy(pool);
   end();
   test_host_assert_clean(&th);
 }
 
-static void readers_of_other_processes_do_not_make_the_wal_grow(void **state) {
+static void readers_that_overlap_do_not_make_the_wal_grow(void **state) {
   others_read(3);
   others_read(PROCESSES_MOST);
 }
@@ -588,10 +638,11 @@ static void processes_and_pages_recover_from_a_full_disk(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(checkpoint_that_pauses_loses_no_commit),
+                                     cmocka_unit_test(late_transaction_beside_a_checkpoint_loses_no_commit),
                                      cmocka_unit_test(process_writes_beside_those_that_import),
                                      cmocka_unit_test(other_programs_and_kills_stop_nobody),
                                      cmocka_unit_test(process_that_stops_in_the_queue_stops_nobody),
-                                     cmocka_unit_test(readers_of_other_processes_do_not_make_the_wal_grow),
+                                     cmocka_unit_test(readers_that_overlap_do_not_make_the_wal_grow),
                                      cmocka_unit_test(processes_and_pages_recover_from_a_full_disk)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

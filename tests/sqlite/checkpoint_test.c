@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The size of the WAL: bounded while readers overlap, unbounded during a reader that does not end, and reset without
+/* The size of the WAL: unbounded during a reader that does not end, and reset without
  * lost refreshes. */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "support/folder.h"
@@ -26,12 +24,8 @@ static void open_scene(scene *s) {
   folder_make(s->folder, "wal");
   snprintf(s->path, sizeof s->path, "%s/x.db", s->folder);
   site_begin_pages(&s->on, (vestry_options){0}, NULL);
-  const vestry_sqlite_pool_options options = {.host = &s->on.th.host,
-                                              .path = s->path,
-                                              .schema = schema,
-                                              .schema_version = 1,
-                                              .max_wal_bytes = MAX_BYTES,
-                                              .wait_ms = 240000};
+  const vestry_sqlite_pool_options options = {
+      .host = &s->on.th.host, .path = s->path, .schema = schema, .schema_version = 1, .max_wal_bytes = MAX_BYTES};
   assert_int_equal(vestry_sqlite_pool_create(&options, &s->pool), VESTRY_OK);
 }
 
@@ -61,55 +55,6 @@ static void write_row(scene *s) {
   assert_int_equal(
       vestry_sql_run_alone(s->pool, "INSERT INTO t(v) VALUES(zeroblob(?))", VESTRY_LIST(ROW_BYTES), NULL, NULL),
       VESTRY_OK);
-}
-
-/* Two alternating readers: each ends after the other has begun, or must wait, so that there is always one. */
-typedef struct relay {
-  scene *s;
-  _Atomic(unsigned) begun; /* readers so far */
-  _Atomic(bool) is_over;
-} relay;
-
-static void *read_by_turns(void *ctx) {
-  relay *r = ctx;
-  while (!atomic_load(&r->is_over)) {
-    vestry_sql_transaction *transaction;
-    sqlite3_stmt *statement;
-    if (vestry_sql_begin(r->s->pool, VESTRY_SQL_READ, &transaction)) return r;
-    if (vestry_sqlite_prepare(transaction, "SELECT id FROM t", &statement)) return r;
-    if (sqlite3_step(statement) != SQLITE_ROW) return r;
-    const unsigned begun = atomic_fetch_add(&r->begun, 1) + 1;
-    const uint64_t waits = stats_of(r->s).waits_count;
-    WAIT_WHILE(atomic_load(&r->begun) == begun && stats_of(r->s).waits_count == waits && !atomic_load(&r->is_over));
-    if (vestry_sql_end(transaction, VESTRY_OK)) return r;
-  }
-  return NULL;
-}
-
-static void overlapping_readers_do_not_make_the_wal_grow(void **state) {
-  scene s;
-  open_scene(&s);
-  relay r = {.s = &s};
-  pthread_t readers[2];
-  uint64_t most = 0;
-  for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&readers[i], NULL, read_by_turns, &r), 0);
-  UNTIL(atomic_load(&r.begun) > 2);
-  for (int i = 0; i < 256; i++) { /* sixteen times the limit */
-    const unsigned begun = atomic_load(&r.begun);
-    write_row(&s);
-    if (wal_bytes(&s) > most) most = wal_bytes(&s);
-    UNTIL(atomic_load(&r.begun) != begun);
-  }
-  atomic_store(&r.is_over, true);
-  for (int i = 0; i < 2; i++) {
-    void *failed;
-    pthread_join(readers[i], &failed);
-    assert_null(failed);
-  }
-  assert_in_range(most, 0, 4 * MAX_BYTES);
-  assert_true(stats_of(&s).wal_holds_count > 0);
-  assert_true(stats_of(&s).wal_bytes <= 4 * MAX_BYTES);
-  close_scene(&s);
 }
 
 /* With a reader of another program, commits continue and one line is logged. After the reader's end the WAL is
@@ -173,8 +118,7 @@ static void commits_before_a_wal_reset_are_followed(void **state) {
 
 int main(void) {
   (void)vestry_sqlite_record_pages();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(overlapping_readers_do_not_make_the_wal_grow),
-                                     cmocka_unit_test(reader_that_blocks_the_checkpoint_is_logged_once),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(reader_that_blocks_the_checkpoint_is_logged_once),
                                      cmocka_unit_test(commits_before_a_wal_reset_are_followed)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,31 +12,27 @@ static _Atomic(int64_t) scripted_s;
 static _Atomic(bool) disk_is_lost;
 static _Atomic(unsigned) syncs_count;
 
-/* The methods of one kind of file, and the original methods. */
-typedef struct kind {
-  sqlite3_io_methods methods; /* the first member */
+/* The methods of one kind of file, and the original ones. Those that are replaced are the same for all kinds. */
+static struct kind {
+  sqlite3_io_methods methods;
   const sqlite3_io_methods *real;
-} kind;
-static kind kinds[8];
+} kinds[8];
 
-static const sqlite3_io_methods *real_of(sqlite3_file *file) {
-  return ((const kind *)(const void *)file->pMethods)->real;
-}
 static int read_file(sqlite3_file *file, void *buffer, int len, sqlite3_int64 at) {
-  return disk_is_lost ? SQLITE_IOERR_READ : real_of(file)->xRead(file, buffer, len, at);
+  return disk_is_lost ? SQLITE_IOERR_READ : kinds->real->xRead(file, buffer, len, at);
 }
 static int write_file(sqlite3_file *file, const void *data, int len, sqlite3_int64 at) {
-  return disk_is_lost ? SQLITE_IOERR_WRITE : real_of(file)->xWrite(file, data, len, at);
+  return disk_is_lost ? SQLITE_IOERR_WRITE : kinds->real->xWrite(file, data, len, at);
 }
 static int sync_file(sqlite3_file *file, int flags) {
   syncs_count++;
-  return disk_is_lost ? SQLITE_IOERR_FSYNC : real_of(file)->xSync(file, flags);
+  return disk_is_lost ? SQLITE_IOERR_FSYNC : kinds->real->xSync(file, flags);
 }
 
 static int open_scripted(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags) {
   int result = open_file(vfs, name, file, flags, ret_flags);
   if (result || !file->pMethods) return result;
-  kind *of = kinds;
+  struct kind *of = kinds;
   while (of->real && of->real != file->pMethods) of++;
   assert_true(of < kinds + sizeof kinds / sizeof *kinds);
   if (!of->real) {

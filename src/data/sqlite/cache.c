@@ -214,12 +214,17 @@ void vsi_sqlite_cache_forget(vsi_sqlite_cache *cache) {
  * nothing past its cache as long as no file is mapped.
  *
  * A copy stays with its file until the file is closed, watched or not, because another connection that shares the file
- * (a shared cache) may be inside one of its functions. */
+ * (a shared cache) may be inside one of its functions. The same copy guards the restarts of the WAL (copier.c). */
+
+/* Locks of the WAL's index. SQLite takes those of the WAL's readers together to restart the WAL, and otherwise appends
+ * to it. */
+enum { LOCK_OF_CHECKPOINTS = 1, LOCKS_OF_READERS = 4, READERS = 4 };
 
 typedef struct file_shim {
   sqlite3_io_methods methods; /* those of the file, which gets this address */
   const sqlite3_io_methods *inner;
-  vsi_sqlite_watch *watch; /* NULL: none */
+  vsi_sqlite_watch *watch;          /* NULL: none */
+  bool is_guarded, has_checkpoints; /* the connection has the lock for checkpoints */
 } file_shim;
 
 static file_shim *file_shim_of(const sqlite3_file *file) {
@@ -243,6 +248,19 @@ static int map_part(sqlite3_file *file, sqlite3_int64 offset, int bytes, void **
   const file_shim *at = file_shim_of(file);
   report_read(at, offset, bytes);
   return at->inner->xFetch(file, offset, bytes, ret_mapped);
+}
+
+static int lock_index(sqlite3_file *file, int at, int count, int flags) {
+  file_shim *own = file_shim_of(file);
+  const sqlite3_io_methods *former = own->inner;
+  const bool is_lock = flags & SQLITE_SHM_LOCK;
+  const bool is_restart = at == LOCKS_OF_READERS && count == READERS && own->is_guarded && !own->has_checkpoints;
+  if (is_restart && is_lock && former->xShmLock(file, LOCK_OF_CHECKPOINTS, 1, flags)) return SQLITE_BUSY;
+  const int result = former->xShmLock(file, at, count, flags);
+  if (is_restart && (!is_lock || result))
+    (void)former->xShmLock(file, LOCK_OF_CHECKPOINTS, 1, SQLITE_SHM_UNLOCK | SQLITE_SHM_EXCLUSIVE);
+  if (at == LOCK_OF_CHECKPOINTS) own->has_checkpoints = is_lock && !result;
+  return result;
 }
 
 static int close_file(sqlite3_file *file) {
@@ -274,6 +292,7 @@ static file_shim *put_in(sqlite3_file *file) {
   made->methods.xRead = read_part;
   made->methods.xClose = close_file;
   if (made->methods.xFetch) made->methods.xFetch = map_part;
+  if (made->methods.xShmLock) made->methods.xShmLock = lock_index;
   file->pMethods = &made->methods;
   return made;
 }
@@ -285,9 +304,22 @@ bool vsi_sqlite_file_is_read_past_cache(void) {
          sqlite3_compileoption_used("DIRECT_OVERFLOW_READ");
 }
 
+static file_shim *have_in(sqlite3_file *file) {
+  return file->pMethods->xRead == read_part ? file_shim_of(file) : put_in(file);
+}
+
+int vsi_sqlite_file_guard(sqlite3 *db) {
+  sqlite3_file *file = NULL;
+  const int result = sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  if (result || !file || !file->pMethods) return result; /* in memory */
+  file_shim *at = have_in(file);
+  if (at) at->is_guarded = true;
+  return at ? SQLITE_OK : SQLITE_NOMEM;
+}
+
 bool vsi_sqlite_file_watch(vsi_sqlite_watch *watch, sqlite3_file *file, const vsi_sqlite_cache *cache) {
   vsi_sqlite_file_forget(watch);
-  file_shim *at = file->pMethods->xRead == read_part ? file_shim_of(file) : put_in(file);
+  file_shim *at = have_in(file);
   if (!at || at->watch) return false;
   *watch = (vsi_sqlite_watch){at, file, cache};
   at->watch = watch;

@@ -50,4 +50,8 @@ bool vsi_sqlite_file_is_watched(const vsi_sqlite_watch *watch);
 /* Stop watching a file. A file that is not watched is accepted. */
 void vsi_sqlite_file_forget(vsi_sqlite_watch *watch);
 
+/* Let a new connection restart the WAL only while no program is within a checkpoint (copier.c), until it is closed.
+ * Returns a result of SQLite */
+int vsi_sqlite_file_guard(sqlite3 *db);
+
 #endif

@@ -11,8 +11,9 @@
  *    - copy: this connection has it in a transaction, and another connection does a PASSIVE checkpoint;
  *    - empty: a TRUNCATE checkpoint takes it. SQLite turns one that does not get it into a PASSIVE one, which would not
  *      be safe. So the handler that gives up interrupts it, which SQLite notices before it copies the first frame.
- * 2. Its writers restart the WAL only while they have the lock for checkpoints (a byte of the index, documented in
- *    sqlite.org/walformat.html), so that no other program is within a checkpoint.
+ * 2. Its connections restart the WAL only while they have the lock for checkpoints (a byte of the index, documented in
+ *    sqlite.org/walformat.html). Their files take it at that moment (vsi_sqlite_file_guard): a checkpoint may end after
+ *    any earlier look. If another program has the lock, it is within a checkpoint, and the WAL grows instead.
  *
  * SQLite's automatic checkpoints, which follow neither rule, are off. The checkpoint when the last connection is closed
  * has the file for itself.
@@ -27,8 +28,6 @@
 
 #include "base/wait.h"
 #include "data/sqlite/schema.h"
-
-enum { LOCK_OF_CHECKPOINTS = 1 };
 
 static void wait_a_moment(void) {
   (void)nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
@@ -53,31 +52,11 @@ int vsi_sqlite_copier_open(vsi_sqlite_copier *copier, const char *path) {
   if (!result) result = sqlite3_busy_handler(copier->db, wait_or_interrupt, copier);
   copier->until_ns = UINT64_MAX; /* a read opens the WAL and its index */
   if (!result) result = vsi_sqlite_exec(copier->db, "SELECT 1 FROM sqlite_schema LIMIT 1");
-  return result ? result : sqlite3_file_control(copier->db, "main", SQLITE_FCNTL_FILE_POINTER, &copier->file);
+  return result;
 }
 
 void vsi_sqlite_copier_close(vsi_sqlite_copier *copier) {
   sqlite3_close(copier->db);
-}
-
-static int lock_checkpoints(const vsi_sqlite_copier *copier, int what) {
-  return copier->file->pMethods->xShmLock(copier->file, LOCK_OF_CHECKPOINTS, 1, what | SQLITE_SHM_EXCLUSIVE);
-}
-
-bool vsi_sqlite_copier_exclude(vsi_sqlite_copier *copier, const _Atomic(uint32_t) *index, uint32_t wait_ms) {
-  if (!vsi_sqlite_frames_are_copied(index)) return true;
-  const uint64_t until_ns = vsi_monotonic_in_ms(wait_ms);
-  while ((copier->excludes = !lock_checkpoints(copier, SQLITE_SHM_LOCK)) == false) {
-    if (vsi_monotonic_ns() >= until_ns) return false;
-    wait_a_moment();
-    if (!vsi_sqlite_frames_are_copied(index)) return true;
-  }
-  return true;
-}
-
-void vsi_sqlite_copier_admit(vsi_sqlite_copier *copier) {
-  if (copier->excludes) (void)lock_checkpoints(copier, SQLITE_SHM_UNLOCK);
-  copier->excludes = false;
 }
 
 bool vsi_sqlite_copier_copy(vsi_sqlite_copier *copier, sqlite3 *db, uint64_t until_ns) {

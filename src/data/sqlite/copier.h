@@ -8,18 +8,12 @@
 /* Initialized with 0. Used by the pool's writer only. */
 typedef struct vsi_sqlite_copier {
   sqlite3 *db;
-  sqlite3_file *file;
   uint64_t until_ns; /* for which it waits for locks */
-  bool excludes;     /* it has the lock for checkpoints */
 } vsi_sqlite_copier;
 
 /* Open the connection to a file in WAL mode. Its address must not change. Returns a result of SQLite. */
 int vsi_sqlite_copier_open(vsi_sqlite_copier *copier, const char *path);
 void vsi_sqlite_copier_close(vsi_sqlite_copier *copier);
-/* Before a transaction for writing: if it will restart the WAL, keep the checkpoints of all programs out until
- * vsi_sqlite_copier_admit. Returns false if another program's checkpoint did not end in time. */
-bool vsi_sqlite_copier_exclude(vsi_sqlite_copier *copier, const _Atomic(uint32_t) *index, uint32_t wait_ms);
-void vsi_sqlite_copier_admit(vsi_sqlite_copier *copier);
 /* Copy as much of the WAL into the database as readers permit. Blocks on the disk.
  *  db  another connection, without a transaction
  *  Returns false if another program was writing until then, or was copying */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "data/sql/tab_schema.h"
+#include "data/sqlite/cache.h"
 #include "data/sqlite/sqlite.h"
 #include "data/sqlite/turn.h"
 
@@ -32,6 +33,7 @@ static vestry_err open_one(vestry_sqlite *database, sqlite3 **ret_db) {
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_PRIVATECACHE;
   const vsi_call call = call_of(database);
   int result = sqlite3_open_v2(database->path, ret_db, flags, NULL);
+  if (!result) result = vsi_sqlite_file_guard(*ret_db);
   if (!result) result = vsi_sqlite_turn_retry(*ret_db, &opening);
   if (!result) result = sqlite3_wal_autocheckpoint(*ret_db, 0); /* the pools do it (copier.c) */
   return vsi_sqlite_fail(&call, *ret_db, result, "cannot open the database");

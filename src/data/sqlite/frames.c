@@ -113,11 +113,6 @@ uint32_t vsi_sqlite_frames_uncopied(const _Atomic(uint32_t) *index) {
   return last > copied ? last - copied : 0;
 }
 
-bool vsi_sqlite_frames_are_copied(const _Atomic(uint32_t) *index) {
-  const uint32_t copied = atomic_load_explicit(&index[WORD_COPIED], memory_order_acquire);
-  return copied && copied == atomic_load_explicit(&index[WORD_LAST_FRAME], memory_order_acquire);
-}
-
 static bool has_salts(const vsi_sqlite_frames *frames, const head *h) {
   return memcmp(frames->salts, &h->words[WORD_SALTS], sizeof frames->salts) == 0;
 }

@@ -60,8 +60,6 @@ typedef struct vsi_sqlite_extent {
 vsi_sqlite_extent vsi_sqlite_frames_extent(const _Atomic(uint32_t) *index);
 /* Return the number of frames that no checkpoint has copied into the database. */
 uint32_t vsi_sqlite_frames_uncopied(const _Atomic(uint32_t) *index);
-/* Return whether there are frames, and all are copied, so that the next writer restarts the WAL if it has no reader. */
-bool vsi_sqlite_frames_are_copied(const _Atomic(uint32_t) *index);
 
 /* Begin after the last commit. OK | BUSY (it is being written all the time) | IO */
 vestry_err vsi_sqlite_frames_init(vsi_sqlite_frames *frames, const vestry_host *host, sqlite3 *db,

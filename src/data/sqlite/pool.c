@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "data/sqlite/cache.h"
 #include "data/sqlite/sqlite.h"
 
 enum {
@@ -38,6 +39,7 @@ vestry_err vsi_sqlite_conn_open(vsi_sqlite_conn *conn, const vsi_call *call, boo
   if (vsi_sqlite_statements_init(&conn->statements, pool->is.host, pool->options.statements_count))
     return VESTRY_NO_MEMORY;
   int result = sqlite3_open_v2(pool->path, &conn->db, creates ? flags | SQLITE_OPEN_CREATE : flags, NULL);
+  if (!result) result = vsi_sqlite_file_guard(conn->db);
   if (!result) result = vsi_sqlite_turn_retry(conn->db, &conn->pool->turn);
   if (!result) result = sqlite3_wal_autocheckpoint(conn->db, 0);
   return vsi_sqlite_fail(call, conn->db, result, "cannot open the database");
@@ -375,22 +377,6 @@ static void flush_no_more(vsi_sqlite_conn *conn) {
   conn->was_normal = false;
 }
 
-/* Wait for other processes that write, and keep checkpoints out if the transaction will restart the WAL. */
-static vestry_err enter(vsi_sqlite_conn *conn, const vsi_call *call) {
-  vsi_sqlite_pool *pool = conn->pool;
-  vsi_sqlite_turn_begin(&pool->turn);
-  if (!conn->wal.bytes || vsi_sqlite_copier_exclude(&pool->copier, conn->wal.index, pool->options.busy_ms))
-    return VESTRY_OK;
-  return vsi_refuse(call, VESTRY_LIMIT,
-                    "cannot begin a transaction, because another program does not end its checkpoint (PRAGMA "
-                    "wal_checkpoint), and a write beside it can damage the file; look for a program that has stopped");
-}
-
-static void leave(vsi_sqlite_pool *pool) {
-  vsi_sqlite_copier_admit(&pool->copier);
-  vsi_sqlite_turn_end(&pool->turn);
-}
-
 /* Check out a connection with the turn to write, and begin a transaction, unless its statement is one by itself. */
 static VSI_SIDE_BY_SIDE vestry_err check_out_to_write(vsi_sqlite_pool *pool, vestry_sql_kind kind, bool is_flushed,
                                                       bool is_alone, vestry_sql_transaction **ret_transaction) {
@@ -404,7 +390,7 @@ static VSI_SIDE_BY_SIDE vestry_err check_out_to_write(vsi_sqlite_pool *pool, ves
   conn->is_alone = is_alone;
   error = vsi_sqlite_pool_check_file(conn, call.function);
   if (!error && is_flushed) error = flush_next(conn, &call);
-  if (!error) error = enter(conn, &call);
+  if (!error) vsi_sqlite_turn_begin(&pool->turn);
   if (!error && !is_alone)
     error = vsi_sqlite_fail_passing(&call, conn->db, control(conn, VSI_SQLITE_BEGIN), "cannot begin a transaction");
   vsi_sqlite_pool_note(pool, is_aside, error);
@@ -412,7 +398,7 @@ static VSI_SIDE_BY_SIDE vestry_err check_out_to_write(vsi_sqlite_pool *pool, ves
     *ret_transaction = &conn->is;
     return VESTRY_OK;
   }
-  leave(pool);
+  vsi_sqlite_turn_end(&pool->turn);
   flush_no_more(conn);
   tidy(conn);
   give_back(conn);
@@ -674,7 +660,6 @@ VSI_SIDE_BY_SIDE vestry_err vsi_sqlite_end(vestry_sql_transaction *transaction, 
     is_due = count_locked(pool, error, bytes, &on_commit, &on_commit_ctx);
     vsi_mutex_unlock(&pool->lock);
   }
-  if (was_writing) vsi_sqlite_copier_admit(&pool->copier);
   if (is_due)
     limit_wal(conn);
   else if (bytes)
