@@ -47,14 +47,14 @@ static json_t *effect_of(const struct kind *kind, json_t *event) {
 /* Read the case; a new reference. vestry reads signals only for Datastar's client, so those of other clients are read
  * here. */
 static vestry_err read_case(const vestry_request *req, json_t **ret_case) {
-  const char *method = req->method, *query = req->query;
+  const char *method = req->method, *json = vestry_request_value(req, VESTRY_IN_QUERY, "datastar");
   vestry_slice body = req->body;
   if (req->is_datastar) {
     *ret_case = json_incref(req->signals);
     return VESTRY_OK;
   }
   if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "DELETE") == 0)
-    return vestry_signals_parse_query(NULL, query, strlen(query), NULL, ret_case, NULL);
+    return vestry_signals_parse(json, json ? strlen(json) : 0, NULL, ret_case, NULL);
   return vestry_signals_parse(body.data, body.len, NULL, ret_case, NULL);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Notices: each page subscribes to the topic of its user while its stream is open; publishers do not know the
- * subscribers. A notice consists of elements and two scripts, which are made once and sent as one batch. The last
+ * subscribers. A notice consists of elements and two scripts, which are made once and sent together. The last
  * notices are kept for pages that open or reconnect later, until they are dismissed or the program ends. */
 #include <pthread.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "vestry/app/stream.h"
 
 enum { NAME_MAX = 30, NAME_BYTES = VESTRY_TEXT_BYTES(NAME_MAX), TEXT_MAX = 140 };
-enum { KEPT_MAX = 100, DISMISSED_MAX = 1000 };
+enum { KEPT_MAX = 100, DISMISSED_MAX = 1000, EVENTS = 3 };
 
 struct notice {
   unsigned long long number; /* from 1 */
@@ -36,9 +36,8 @@ struct app {
 
 /* Read the user from the query, GET /?user=…. An application with a login would use the session. */
 static void read_user(const vestry_request *req, char user[NAME_BYTES]) {
-  const char *query = req->query;
-  vestry_err err = vestry_query_value(query, strlen(query), "user", user, NAME_BYTES, &(size_t){0});
-  if (err || !vestry_text_has(user, 1, NAME_MAX)) strcpy(user, "guest");
+  const char *given = vestry_request_value(req, VESTRY_IN_QUERY, "user");
+  snprintf(user, NAME_BYTES, "%s", vestry_text_has(given, 1, NAME_MAX) ? given : "guest");
 }
 
 #define PAGE                                                                                                           \
@@ -70,7 +69,7 @@ static vestry_err page(const vestry_request *req, vestry_reply *reply, void *app
 /* Runs on the thread of the publisher. */
 static void on_notice(const vestry_bus_message *message, void *ctx) {
   (void)ctx;
-  vestry_batch_send(message->data, message->connection);
+  vestry_connection_send_all(message->connection, message->data, EVENTS);
 }
 
 /* GET /stream?user=…: a stream that receives the notices of this user, and notices without a user, which are for all.
@@ -135,20 +134,17 @@ static vestry_err send_kept(vestry_dispatch_context *context, const json_t *args
   return err;
 }
 
-/* Add the events of a notice to a batch. A page receives all of them without other events in between, or none. */
-static vestry_err add_notice(vestry_batch *batch, const struct notice *notice) {
+/* Make the events of a notice. A page receives all of them without other events in between, or none. */
+static vestry_err make_notice(const struct notice *notice, vestry_event *ret_events[EVENTS]) {
   vestry_elements_options first = {.selector = "#notices", .mode = VESTRY_PATCH_PREPEND};
-  vestry_event *events[2] = {NULL, NULL};
+  static const char script[] = "document.title = '● ' + document.title.replace('● ', '')";
   vestry_html html;
   vestry_html_init(&html, NULL);
   add_item(&html, notice);
-  vestry_err err = make_elements(&html, &first, &events[0]);
-  if (!err) err = vestry_batch_add(batch, events[0]);
-  if (!err) err = vestry_event_custom(NULL, "notice", NULL, 0, NULL, &events[1]); /* for data-on:notice */
-  if (!err) err = vestry_batch_add(batch, events[1]);
-  static const char script[] = "document.title = '● ' + document.title.replace('● ', '')";
-  if (!err) err = vestry_batch_execute_script(batch, script, sizeof script - 1, NULL);
-  for (int i = 0; i < 2; i++) vestry_event_unref(events[i]);
+  vestry_err err = make_elements(&html, &first, &ret_events[0]);
+  if (!err)
+    err = vestry_event_effect(NULL, VESTRY_LIST("dispatch-event", "notice"), &ret_events[1]); /* data-on:notice */
+  if (!err) err = vestry_event_effect(NULL, VESTRY_LIST("execute-script", script), &ret_events[2]);
   return err;
 }
 
@@ -166,18 +162,17 @@ static vestry_err send_notice(const vestry_request *req, vestry_reply *reply, vo
   strcpy(notice.from, user);
   strcpy(notice.to, to);
   strcpy(notice.text, text);
-  vestry_batch *batch = NULL;
+  vestry_event *events[EVENTS] = {NULL};
   size_t count = 0;
-  vestry_err err = vestry_batch_create(NULL, &batch);
   pthread_mutex_lock(&app->lock);
   notice.number = app->count + 1;
-  if (!err) err = add_notice(batch, &notice);
+  vestry_err err = make_notice(&notice, events);
   if (!err) {
     app->kept[++app->count % KEPT_MAX] = notice;
-    err = vestry_publish(app->program.v, NO_SCOPE, VESTRY_KEY("to", to), batch, sizeof batch, &count);
+    err = vestry_publish(app->program.v, NO_SCOPE, VESTRY_KEY("to", to), events, sizeof events, &count);
   }
   pthread_mutex_unlock(&app->lock);
-  vestry_batch_destroy(batch);
+  for (int i = 0; i < EVENTS; i++) vestry_event_unref(events[i]);
   if (err && err != VESTRY_NOT_FOUND) return err;
   char message[64 + NAME_BYTES];
   if (count)

@@ -2,7 +2,7 @@
 /* vestry-bench dispatch: the cost of one effect, from the call to the bytes in a memory transport.
  *
  * Ways of sending the same {"counter":N} to one connection:
- *   direct    vestry_connection_patch_signals_text on a connection that the caller holds
+ *   direct    vestry_connection_patch_signals on a connection that the caller holds
  *   dispatch  vestry_dispatch_with by key, of a list made beforehand, with one interceptor around each effect
  *   format    vestry_dispatch by key, which also makes the list, with the same interceptor
  *   broadcast vestry_broadcast of an event made beforehand to a channel of the connection
@@ -54,7 +54,7 @@ static const vestry_scope nowhere = {NULL, 0};
 static const char signals[] = "{\"counter\":1234}";
 
 static vestry_err send_direct(work *w) {
-  return vestry_connection_patch_signals_text(w->connection, signals, sizeof signals - 1, NULL);
+  return vestry_connection_patch_signals(w->connection, VESTRY_VALUES(signals), NULL);
 }
 
 static vestry_err send_dispatch(work *w) {
@@ -216,7 +216,7 @@ static bool begin(work *w, const vestry_host *host, bool is_alone) {
   *w = (work){.effects = json_pack("[[s,{s:i}]]", "patch-signals", "counter", 1234)};
   vestry_options options = {.host = host, .threads_count = VESTRY_THREADS_NONE};
   if (!w->effects || vestry_create(&options, &w->v)) return false;
-  if (vestry_event_signals_text(host, signals, sizeof signals - 1, NULL, &w->event)) return false;
+  if (vestry_event_signals(host, VESTRY_VALUES(signals), NULL, &w->event)) return false;
   return is_alone || vestry_registry_intercept(
                          vestry_parts_of(w->v)->registry,
                          &(vestry_interceptor){"count", VESTRY_PHASE_EFFECT, count_one, count_one, w}) == VESTRY_OK;

@@ -44,18 +44,14 @@
 #include "pages.h"
 #include "server.h"
 
-enum { MAX_KEY_BYTES = 256, BROADCAST_MAX = 1000000, MAX_BODY_BYTES = 8 << 20 };
+enum { BROADCAST_MAX = 1000000, MAX_BODY_BYTES = 8 << 20 };
 
-/* Get the key that a request names, or that of the broadcast. buffer contains the data that the key borrows. */
-static vestry_err key_of(const vestry_request *req, char buffer[MAX_KEY_BYTES], vestry_key parts[2], vestry_key *ret) {
-  const char *query = req->query;
-  size_t len = 0;
-  vestry_err error = vestry_query_value(query, strlen(query), "key", buffer, MAX_KEY_BYTES, &len);
-  if (error && error != VESTRY_NOT_FOUND) return error;
-  parts[0] = vestry_key_string(error ? "broadcast" : "key");
-  parts[1] = vestry_key_bytes(buffer, len);
-  *ret = vestry_key_tuple(parts, error ? 1 : 2);
-  return VESTRY_OK;
+/* Get the key that a request names, or that of the broadcast. It borrows from the request and from parts. */
+static vestry_key key_of(const vestry_request *req, vestry_key parts[2]) {
+  const char *name = vestry_request_value(req, VESTRY_IN_QUERY, "key");
+  parts[0] = vestry_key_string(name ? "key" : "broadcast");
+  if (name) parts[1] = vestry_key_bytes(name, strlen(name));
+  return vestry_key_tuple(parts, name ? 2 : 1);
 }
 
 /* Scope of a channel by key, which all nodes of a cluster share. */
@@ -87,10 +83,8 @@ static vestry_err broadcast_event(vestry *v, const vestry_request *req, vestry_e
 static vestry_err sub(const vestry_request *req, vestry_reply *reply, void *app) {
   (void)app;
   if (is_of_channel(req)) return sub_channel(reply);
-  char buffer[MAX_KEY_BYTES];
-  vestry_key parts[2], key;
-  vestry_err error = key_of(req, buffer, parts, &key);
-  if (!error) error = vestry_reply_key(reply, &key);
+  vestry_key parts[2], key = key_of(req, parts);
+  vestry_err error = vestry_reply_key(reply, &key);
   if (!error) error = vestry_reply_keep(reply, VESTRY_KEEP_MANY, BROADCAST_MAX);
   if (!error) vestry_reply_any_client(reply);
   if (!error && key.len == 1) error = vestry_reply_join(reply, everybody, &key);
@@ -130,12 +124,9 @@ static vestry_err body_value(const vestry_request *req, json_t **ret_value) {
 }
 
 static vestry_err pub(const vestry_request *req, vestry_reply *reply, void *app) {
-  char buffer[MAX_KEY_BYTES];
-  vestry_key parts[2], key;
-  vestry_err error = key_of(req, buffer, parts, &key);
-  if (error) return error;
+  vestry_key parts[2], key = key_of(req, parts);
   json_t *value;
-  error = body_value(req, &value);
+  vestry_err error = body_value(req, &value);
   if (error) return error;
   const served *all = app;
   if (is_of_channel(req) || (key.len == 1 && !all->cluster)) {
@@ -161,20 +152,15 @@ static vestry_err html(const vestry_request *req, vestry_reply *reply, void *app
 }
 
 static vestry_err drain(const vestry_request *req, vestry_reply *reply, void *app) {
-  const char *query = req->query;
-  char ms[32] = "";
-  size_t len = 0;
-  vestry_err error = vestry_query_value(query, strlen(query), "ms", ms, sizeof ms - 1, &len);
-  if (!error) error = vestry_drain(app, strtoull(ms, NULL, 10));
+  const char *ms = vestry_request_value(req, VESTRY_IN_QUERY, "ms");
+  vestry_err error = ms ? vestry_drain(app, strtoull(ms, NULL, 10)) : VESTRY_NOT_FOUND;
   return error ? error : vestry_reply_status(reply, 204);
 }
 
 static vestry_err close_key(const vestry_request *req, vestry_reply *reply, void *app) {
-  char buffer[MAX_KEY_BYTES];
-  vestry_key parts[2], key;
-  vestry_err error = key_of(req, buffer, parts, &key);
-  if (!error)
-    error = vestry_store_remove(vestry_parts_of(app)->store, (vestry_scope){0}, &key, VESTRY_CAUSE_CLOSED, NULL);
+  vestry_key parts[2], key = key_of(req, parts);
+  vestry_err error =
+      vestry_store_remove(vestry_parts_of(app)->store, (vestry_scope){0}, &key, VESTRY_CAUSE_CLOSED, NULL);
   return error ? error : vestry_reply_status(reply, 204);
 }
 
@@ -242,13 +228,11 @@ static vestry_err stats(const vestry_request *req, vestry_reply *reply, void *ct
     json_object_set_new(all, "answer_peak_bytes", json_integer((json_int_t)s.response_peak_bytes));
     json_object_set_new(all, "answers_cut", json_integer((json_int_t)s.responses_cut_count));
   }
-  vestry_channels_stats channels = {0};
-  vestry_channels_stats_get(app, &channels);
   if (all)
     json_object_set_new(all, "channels",
-                        json_pack("{s:I,s:I,s:I,s:I}", "live", (json_int_t)channels.live_count, "made",
-                                  (json_int_t)channels.made_count, "ended", (json_int_t)channels.ended_count, "refused",
-                                  (json_int_t)channels.refused_count));
+                        json_pack("{s:I,s:I,s:I,s:I}", "live", (json_int_t)s.channels_live_count, "made",
+                                  (json_int_t)s.channels_made_count, "ended", (json_int_t)s.channels_ended_count,
+                                  "refused", (json_int_t)s.channels_refused_count));
   if (all && all_of->cluster) json_object_set_new(all, "cluster", bench_cluster_stats(all_of->cluster));
   char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
   json_decref(all);

@@ -63,7 +63,6 @@ static void count(void *self, contest_counts *counts) {
 
 static bool destroy(void *self) {
   vestry_store *store = store_of(self);
-  vestry_store_close(store);
   vestry_store_stats stats = {0};
   vestry_store_stats_get(store, &stats);
   vestry_store_destroy(store);

@@ -199,10 +199,8 @@ static vestry_err add_card(void *row, void *html) {
 
 /* Send an element to all pages of a board. Each event sets all of it, so a slow page receives its last state. */
 static void show(struct app *app, int64_t board, const char *element, vestry_html *html) {
-  const vestry_elements_options options = {.state = element};
-  vestry_slice text;
-  if (!vestry_html_result(html, &text))
-    vestry_broadcast_patch_elements(app->v, NO_SCOPE, VESTRY_KEY("board", board), text.data, text.len, &options);
+  vestry_broadcast_effect(app->v, NO_SCOPE, VESTRY_KEY("board", board),
+                          VESTRY_LIST("patch-elements", html, VESTRY_OBJECT("state", element)));
   vestry_html_clear(html);
 }
 

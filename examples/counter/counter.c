@@ -110,11 +110,12 @@ static void tick(vestry_timer *timer, void *ctx) {
 /* Send to all connections of the current dispatch. */
 static vestry_err patch(vestry_dispatch_context *context, const struct session *session, const char *handled) {
   char json[128];
-  int len = handled
-                ? snprintf(json, sizeof json, "{\"counter\":%" PRId64 ",\"handled\":\"%s\"}", session->value, handled)
-                : snprintf(json, sizeof json, "{\"counter\":%" PRId64 ",\"running\":true}", session->value);
+  if (handled)
+    snprintf(json, sizeof json, "{\"counter\":%" PRId64 ",\"handled\":\"%s\"}", session->value, handled);
+  else
+    snprintf(json, sizeof json, "{\"counter\":%" PRId64 ",\"running\":true}", session->value);
   vestry_event *event;
-  vestry_err err = vestry_event_signals_text(NULL, json, (size_t)len, NULL, &event);
+  vestry_err err = vestry_event_signals(NULL, VESTRY_VALUES(json), NULL, &event);
   if (err != VESTRY_OK) return err;
   err = vestry_context_send(context, event);
   vestry_event_unref(event);

@@ -119,7 +119,7 @@ void session_start_locked(struct session *session) {
 
 void session_stop_locked(struct session *session) {
   session->running = false;
-  vestry_timer_cancel(session->timer);
+  vestry_timer_set(session->timer, VESTRY_NEVER_MS, 0);
 }
 
 void session_used(struct session *session) {

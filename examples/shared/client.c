@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "program.h"
-#include "vestry/script.h"
 #include "vestry/vestry.h"
 
 enum { CLIENT_MAX_BYTES = 4 * 1024 * 1024 };

@@ -65,13 +65,6 @@ VESTRY_API void vestry_body_destroy(vestry_body *body);
  *  at least the result. For each response that it aborts in this way, it calls vestry_response_cut. Threads any; does
  *  not block. */
 VESTRY_API uint64_t vestry_response_bytes_excess(const vestry *v);
-/** Return whether bodies of one connection hold their share of the memory: 1/32 of the bytes from which bodies are
- *  aborted (vestry_response_bytes_excess), while all bodies together hold more than a half. An adapter whose
- *  connections have several responses at a time then serves no further GET on this connection until its client has
- *  read some of them. Otherwise a client that reads nothing makes handlers run for responses that are only aborted.
- *  held_bytes  of the bodies that wait to be sent on the connection
- *  Threads     any; does not block */
-VESTRY_API bool vestry_response_share_is_used(const vestry *v, uint64_t held_bytes);
 /** Count an aborted response in vestry_stats.responses_cut_count. Threads any; does not block. */
 VESTRY_API void vestry_response_cut(vestry *v);
 
@@ -194,13 +187,13 @@ VESTRY_API void *vestry_request_server(const vestry_request *req, const vestry_r
 /** A body that arrives piece by piece, for adapters that receive bytes by callback and cannot block for them. Other
  *  adapters let vestry_serve read all bodies through `read`.
  *
- *  vestry_receive_open, _write, _close and _abandon call the application, and block as it does. They may run on another
+ *  vestry_receive_open, _write, _close and _end call the application, and block as it does. They may run on another
  *  thread than the connection's, one after the other, so that the connection's thread can serve others meanwhile. */
 typedef struct vestry_receiving vestry_receiving;
 
 /** Begin a request that has a body, when its head has arrived.
- *  ops, server_request  borrowed until vestry_receive_end or _abandon; `read` is not called
- *  ret_receiving        owned by the caller, which must end or abandon it once, before the instance is destroyed
+ *  ops, server_request  borrowed until vestry_receive_end; `read` is not called
+ *  ret_receiving        owned by the caller, which must end it once, before the instance is destroyed
  *  Returns  OK | NOT_FOUND (its route does not take bodies in pieces: collect the body, then call vestry_serve) |
  *           NO_MEMORY
  *  Threads  the connection's; does not block */
@@ -224,23 +217,26 @@ VESTRY_API void vestry_receive_write(vestry_receiving *receiving);
 /** End the body, because it is complete or no more of it is wanted: write the buffered bytes, and end the writer.
  *  Blocks as the application does. */
 VESTRY_API void vestry_receive_close(vestry_receiving *receiving);
-/** Answer the request after vestry_receive_close, as vestry_serve does. Frees receiving.
- *  Returns  as vestry_serve
- *  Threads  the connection's */
-VESTRY_API vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **ret_connection);
-/** Abandon a request without a response, because the peer broke off (IO) or was too slow (TIMEOUT). Frees receiving;
- *  NULL is accepted. Calls no function of ops, because the server may have freed the request. Therefore buffered bytes
- *  are dropped, and no guard sees them; an upload that can be resumed keeps them. Blocks as the application does. */
-VESTRY_API void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why);
+/** End the request, and free receiving.
+ *  why             OK: answer it after vestry_receive_close, as vestry_serve does. IO, TIMEOUT: abandon it without a
+ *                  response, because the peer broke off or was too slow. This calls no function of ops, because the
+ *                  server may have freed the request. Therefore buffered bytes are dropped, and no guard sees them; an
+ *                  upload that can be resumed keeps them. Blocks as the application does
+ *  ret_connection  as in vestry_serve; NULL unless why is OK
+ *  Returns  as vestry_serve | why
+ *  Threads  that of the connection, to answer */
+VESTRY_API vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_err why,
+                                         vestry_connection **ret_connection);
 
 /** Return the status of a request's head by the routes: 200, there is a route; 204, the method alone decides the
  *  response (OPTIONS); 404 or 405. For adapters that read a body before they call vestry_serve: with another status
  *  than 200, vestry_serve does not read the body.
- *  path      URL-decoded, without query
- *  Threads  any; does not block */
-VESTRY_API int vestry_route_status(vestry *v, const char *method, const char *path);
+ *  path                URL-decoded, without query
+ *  ret_max_body_bytes  maximum size of a body for the path; a larger one gets 413. NULL: not wanted
+ *  Threads  any; takes a lock briefly */
+VESTRY_API int vestry_route_status(vestry *v, const char *method, const char *path, size_t *ret_max_body_bytes);
 
-/** Functions of an adapter for vestry_server_create. All are mandatory. */
+/** Functions of an adapter for vestry_server_create. All but the last are mandatory. */
 struct vestry_server_adapter {
   const char *name;
   /** Start a server. vestry_server_create calls this, with the same arguments and results. options: already complete
@@ -250,6 +246,7 @@ struct vestry_server_adapter {
   vestry_err (*stop)(struct vestry_server *server, uint64_t timeout_ms); /**< vestry_server_stop */
   void (*destroy)(struct vestry_server *server);                         /**< vestry_server_destroy */
   void (*room)(struct vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity); /**< vestry_server_room */
+  vestry_err (*renew)(struct vestry_server *server, const char *const *pairs);               /**< vestry_server_renew */
 };
 
 /** Count a connection or request that the adapter refuses. vestry_serve counts the requests that it refuses itself.

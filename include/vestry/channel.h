@@ -23,20 +23,6 @@
 extern "C" {
 #endif
 
-/** Counters of a channel since the first join. For each shared encoding of its members (vestry/profile.h), a channel
- *  has one encoder, whose output refers back to earlier events of the current epoch. A member that has received every
- *  event of the epoch, and nothing else, is in sync, and receives this output. All other members receive an event in a
- *  standalone encoding, without reference to earlier events. docs/guide/channels.md#epochs has the rules, and the costs
- *  of a channel. */
-typedef struct vestry_channel_stats {
-  size_t members_count;      /**< current members */
-  uint64_t published_count;  /**< events published to this channel */
-  uint64_t accepted_count;   /**< events accepted by the queues of members */
-  uint64_t refused_count;    /**< events that members could not accept: full, too large, out of memory */
-  uint64_t epochs_count;     /**< epochs begun, of all encodings */
-  uint64_t standalone_count; /**< standalone events written to shared streams that were out of sync with an epoch */
-} vestry_channel_stats;
-
 /** Join the stream that this reply opens to a channel until the stream ends. Without effect if the reply opens no
  *  stream, or gives the stream up for a stored one. Call it once for each channel; a second call for the same one is
  *  harmless.
@@ -85,30 +71,11 @@ VESTRY_API vestry_err vestry_leave(vestry *v, vestry_scope scope, const vestry_k
 VESTRY_API vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
                                        size_t *ret_sent_count);
 
-/** Make an event if the channel has members, as vestry_connection_patch_elements and vestry_connection_patch_signals
- *  do, and publish it. Returns as vestry_broadcast, or the error of making the event. */
-VESTRY_API vestry_err vestry_broadcast_patch_elements(vestry *v, vestry_scope scope, const vestry_key *key,
-                                                      const char *html, size_t len,
-                                                      const vestry_elements_options *options);
-VESTRY_API vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope scope, const vestry_key *key,
-                                                     const vestry_value *signals,
-                                                     const vestry_signals_options *options);
-
-/** Get a snapshot of the counters of an existing channel.
- *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (scope, key) | NO_MEMORY
- *  Threads  any; waits for publishes as vestry_broadcast does. Where vestry_broadcast would return BUSY, this does not
- *           wait, and standalone_count excludes the epochs that have not ended */
-VESTRY_API vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
-                                                 vestry_channel_stats *ret_stats);
-
-/** Counters of all channels since the instance was created. made_count = live_count + ended_count. */
-typedef struct vestry_channels_stats {
-  uint64_t made_count, live_count, ended_count;
-  uint64_t refused_count; /**< channels not made because of max_channels_count */
-} vestry_channels_stats;
-
-/** Get a snapshot of the counters. Threads any; takes a lock briefly. */
-VESTRY_API void vestry_channels_stats_get(vestry *v, vestry_channels_stats *ret_stats);
+/** Make the event of a built-in effect if the channel has members, and publish it.
+ *      vestry_broadcast_effect(v, scope, VESTRY_KEY("board", 7), VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 4)));
+ *  Returns  as vestry_broadcast, or the error of vestry_event_effect; threads: as vestry_broadcast */
+VESTRY_API vestry_err vestry_broadcast_effect(vestry *v, vestry_scope scope, const vestry_key *key,
+                                              const vestry_value *effect);
 
 #ifdef __cplusplus
 }

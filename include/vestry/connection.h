@@ -16,7 +16,7 @@
 #define VESTRY_CONNECTION_H
 
 #include "vestry/cause.h"
-#include "vestry/script.h"
+#include "vestry/event.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -130,9 +130,9 @@ VESTRY_API vestry_connection_now vestry_connection_look(const vestry_connection 
 VESTRY_API bool vestry_connection_is_open(const vestry_connection *connection);
 /** Frees the data that was passed to vestry together with this function. */
 typedef void (*vestry_destroy_fn)(void *data);
-/** Get the data of the reply that opened the stream (vestry_reply_data); NULL: none. The pointer is set before the
- *  first hook and does not change. The data lives as long as the caller's reference, also after the end of the stream.
- *  If several threads use the data at once, the application must synchronize them. Threads any; lock-free. */
+/** Get the data of the reply that opened the stream (vestry_stream_options.data); NULL: none. The pointer is set before
+ *  the first hook and does not change. The data lives as long as the caller's reference, also after the end of the
+ *  stream. If several threads use the data at once, the application must synchronize them. Threads any; lock-free. */
 VESTRY_API void *vestry_connection_data(const vestry_connection *connection);
 
 /** Send several events with nothing in between: all are accepted or none.
@@ -147,78 +147,30 @@ VESTRY_API vestry_err vestry_connection_send_all(vestry_connection *connection, 
 static inline vestry_err vestry_connection_send(vestry_connection *connection, vestry_event *event) {
   return vestry_connection_send_all(connection, &event, 1);
 }
-/** Send a new event and drop the reference to it. An error in making it counts as an error in sending: see
- *  vestry_on_error_fn.
- *  made     result of the function of event.h or script.h that made the event
- *  event    a reference, taken in any case; ignored if made is an error
- *  Returns  made, if it is an error | as vestry_connection_send_all
- *  Threads  as vestry_connection_send_all */
-VESTRY_API vestry_err vestry_connection_send_made(vestry_connection *connection, vestry_err made, vestry_event *event);
-
 /* ---- make and send ----------------------------------------------------------------------------------------------- */
 
+/** Send the events of one or several built-in effects, with nothing in between: all are accepted or none.
+ *      vestry_connection_effects(connection, VESTRY_LIST("redirect", "/people"));
+ *      vestry_connection_effects(connection, VESTRY_LIST(VESTRY_LIST("patch-elements", "<ol id=\"list\"></ol>"),
+ *                                                        VESTRY_LIST("patch-signals", VESTRY_OBJECT("count", 0))));
+ *  effects  an effect of vestry_event_effect, or a list of at least one
+ *  Returns  as vestry_event_effect, also for an empty list (INVALID), and as vestry_connection_send_all
+ *  Threads  any; does not block
+ *
+ *  An error in making an event counts as an error in sending, also for the next functions: see vestry_on_error_fn. */
+VESTRY_API vestry_err vestry_connection_effects(vestry_connection *connection, const vestry_value *effects);
+/** Send elements: vestry_event_elements, then vestry_connection_send. Threads any; does not block. */
+VESTRY_API vestry_err vestry_connection_patch_elements(vestry_connection *connection, const char *html, size_t len,
+                                                       const vestry_elements_options *options);
 /** Send elements by a format, which escapes each %s for its context: vestry_event_elementsf, then
- *  vestry_connection_send_made.
- *      vestry_connection_patch_elementsf(connection, NULL, "<li id=\"m%d\">%s</li>", 7, "a message");
- *  Returns  the error of either function
- *  Threads  any; does not block */
+ *  vestry_connection_send. Threads any; does not block.
+ *      vestry_connection_patch_elementsf(connection, NULL, "<li id=\"m%d\">%s</li>", 7, "a message"); */
 VESTRY_API vestry_err vestry_connection_patch_elementsf(vestry_connection *connection,
                                                         const vestry_elements_options *options, const char *format, ...)
     VESTRY_PRINTF(3, 4);
-
-/* Each function below makes an event, sends it by vestry_connection_send_made, and returns the error of either step.
- * Threads any; does not block. Events of other kinds are made by their own functions (event.h, script.h). */
-
-/** Send elements: vestry_event_elements. */
-static inline vestry_err vestry_connection_patch_elements(vestry_connection *connection, const char *html, size_t len,
-                                                          const vestry_elements_options *options) {
-  vestry_event *event = NULL;
-  vestry_err made = vestry_event_elements(vestry_connection_look(connection).host, html, len, options, &event);
-  return vestry_connection_send_made(connection, made, event);
-}
-/** Remove elements: vestry_event_remove. */
-static inline vestry_err vestry_connection_remove_elements(vestry_connection *connection, const char *selector,
-                                                           const vestry_elements_options *options) {
-  vestry_event *event = NULL;
-  vestry_err made = vestry_event_remove(vestry_connection_look(connection).host, selector, options, &event);
-  return vestry_connection_send_made(connection, made, event);
-}
-/** Send signals of C values, such as VESTRY_OBJECT("counter", 4): vestry_event_signals. */
-static inline vestry_err vestry_connection_patch_signals(vestry_connection *connection, const vestry_value *signals,
-                                                         const vestry_signals_options *options) {
-  vestry_event *event = NULL;
-  vestry_err made = vestry_event_signals(vestry_connection_look(connection).host, signals, options, &event);
-  return vestry_connection_send_made(connection, made, event);
-}
-/** Send signals of JSON text: vestry_event_signals_text. */
-static inline vestry_err vestry_connection_patch_signals_text(vestry_connection *connection, const char *json,
-                                                              size_t len, const vestry_signals_options *options) {
-  vestry_event *event = NULL;
-  vestry_err made = vestry_event_signals_text(vestry_connection_look(connection).host, json, len, options, &event);
-  return vestry_connection_send_made(connection, made, event);
-}
-/** Redirect the page: vestry_event_redirect. */
-static inline vestry_err vestry_connection_redirect(vestry_connection *connection, const char *url,
-                                                    const vestry_script_options *options) {
-  vestry_event *event = NULL;
-  vestry_err made = vestry_event_redirect(vestry_connection_look(connection).host, url, options, &event);
-  return vestry_connection_send_made(connection, made, event);
-}
-/** Navigate the page: vestry_event_navigate. */
-static inline vestry_err vestry_connection_navigate(vestry_connection *connection, const char *url,
-                                                    const vestry_script_options *options) {
-  vestry_event *event = NULL;
-  vestry_err made = vestry_event_navigate(vestry_connection_look(connection).host, url, options, &event);
-  return vestry_connection_send_made(connection, made, event);
-}
-/** Send an event with a name and data of your own, for pages without Datastar and for other programs:
- *  vestry_event_plain. vestry_reply_any_client admits such clients. */
-static inline vestry_err vestry_connection_event(vestry_connection *connection, const char *name, const char *data,
-                                                 size_t len, const vestry_plain_options *options) {
-  vestry_event *event = NULL;
-  vestry_err made = vestry_event_plain(vestry_connection_look(connection).host, name, data, len, options, &event);
-  return vestry_connection_send_made(connection, made, event);
-}
+/** Send signals: vestry_event_signals, then vestry_connection_send. Threads any; does not block. */
+VESTRY_API vestry_err vestry_connection_patch_signals(vestry_connection *connection, const vestry_value *signals,
+                                                      const vestry_signals_options *options);
 
 /* ---- end --------------------------------------------------------------------------------------------------------- */
 
@@ -249,22 +201,6 @@ static inline void vestry_connection_leave(vestry_connection **connection) {
   if (!*connection) return;
   vestry_connection_close(*connection, VESTRY_CAUSE_CLOSED);
   *connection = vestry_connection_unref(*connection);
-}
-
-/** Uses a stream before it is closed. Called on the caller's thread; its error is returned to the caller. */
-typedef vestry_err (*vestry_connection_fn)(vestry_connection *connection, void *ctx);
-
-/** Use a stream and close it, whatever fn returns: call fn, then vestry_connection_leave. If fn closes the stream with
- *  another cause, that cause counts, because it is the first.
- *  connection  borrowed; a reference is held meanwhile
- *  Returns  the result of fn | CLOSED: the stream was not open, and fn was not called
- *  Threads  any; blocks as fn does */
-static inline vestry_err vestry_connection_with(vestry_connection *connection, vestry_connection_fn fn, void *ctx) {
-  if (!vestry_connection_is_open(connection)) return VESTRY_CLOSED;
-  vestry_connection *held = vestry_connection_ref(connection); /* fn may drop the caller's reference */
-  vestry_err error = fn(held, ctx);
-  vestry_connection_leave(&held);
-  return error;
 }
 
 #if defined(__GNUC__)

@@ -33,7 +33,8 @@ extern "C" {
  *  browsers reconnect after the window and the time of a 503's Retry-After (vestry_bounds.retry_after_s), spread evenly
  *  over the length of the window: the next server has that time to start. They must not reconnect earlier, because a
  *  client that retries on network errors only (Datastar's default) gives up for good at a 503. The browser keeps this
- *  delay for later reconnections; to shorten it, the next server sends vestry_event_retry in on_open. */
+ *  delay for later reconnections; to shorten it, the next server sends the effect send-event
+ *  with the option retryDuration in on_open. */
 VESTRY_API vestry_err vestry_drain(vestry *v, uint64_t window_ms);
 
 /** Wait until every stream has ended and its hooks have run.

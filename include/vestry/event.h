@@ -25,12 +25,11 @@ extern "C" {
  *
  *  Wire format: the Datastar SDK specification of client 1.0 over Server-Sent Events (WHATWG HTML, section 9.2).
  *
- *  Texts are UTF-8. One rule holds for all events, plain ones too: html, scripts and data are not checked, and invalid
- *  UTF-8 and NUL pass unchanged. The browser replaces invalid UTF-8 by U+FFFD; this neither swallows nor adds a line
- *  end, so such bytes can spoil the text, but cannot forge an event. A NUL reaches an EventSource and a script as it
- *  is; the parser of HTML drops it or replaces it by U+FFFD. Only signals are checked, because the client runs text
- *  that is no JSON as JavaScript: they are a JSON object in valid UTF-8 without NUL bytes. Effects (vestry/registry.h)
- *  are JSON, so their texts must be valid UTF-8. */
+ *  Texts are UTF-8. HTML is not checked, and invalid UTF-8 and NUL pass unchanged. The browser replaces invalid UTF-8
+ *  by U+FFFD; this neither swallows nor adds a line end, so such bytes can spoil the text, but cannot forge an event.
+ *  The parser of HTML drops a NUL or replaces it by U+FFFD. Signals are checked, because the client runs text that is
+ *  no JSON as JavaScript: they are a JSON object in valid UTF-8 without NUL bytes. Effects (vestry/registry.h) are
+ *  JSON, so their texts must be valid UTF-8. */
 typedef struct vestry_event vestry_event;
 
 /** Version of the Datastar client that this version was written for. Clients from 1.0.2 on work; functions that need a
@@ -98,19 +97,10 @@ typedef struct vestry_signals_options {
                              only_if_missing */
 } vestry_signals_options;
 
-/** One attribute of a script element. Name: ASCII letters, digits, '-', '_', ':', '.'; value: any UTF-8, escaped. A
- *  NULL value writes the bare name (async, defer). */
+/** A header of a request (vestry/backend_action.h): a name and its value. */
 typedef struct vestry_attribute {
   const char *name, *value;
 } vestry_attribute;
-
-/** Options of a script. Zero is the default. */
-typedef struct vestry_script_options {
-  vestry_event_options event;
-  bool keep;                          /**< leave the element in the page; default: it removes itself after it has run */
-  const vestry_attribute *attributes; /**< in this order, after the attribute that removes the element; copied */
-  size_t attributes_count;            /**< at most 64 */
-} vestry_script_options;
 
 /** Maximum size of one event, which prevents runaway formatting. */
 #define VESTRY_EVENT_MAX_BYTES ((size_t)64 * 1024 * 1024)
@@ -137,96 +127,49 @@ VESTRY_API vestry_err vestry_event_elements(const vestry_host *host, const char 
 VESTRY_API vestry_err vestry_event_elementsf(const vestry_host *host, const vestry_elements_options *options,
                                              vestry_event **ret_event, const char *format, ...) VESTRY_PRINTF(4, 5);
 
-/** Make an event that removes the elements that match a selector: mode REMOVE without elements. selector and the mode
- *  override those of the options. Otherwise as vestry_event_elements. */
-static inline vestry_err vestry_event_remove(const vestry_host *host, const char *selector,
-                                             const vestry_elements_options *options, vestry_event **ret_event) {
-  vestry_elements_options own;
-  if (options)
-    own = *options;
-  else
-    memset(&own, 0, sizeof own);
-  own.selector = selector;
-  own.mode = VESTRY_PATCH_REMOVE;
-  return vestry_event_elements(host, NULL, 0, &own, ret_event);
-}
-
-/** Make an event that patches signals of JSON text: an object, merged into the page's signals (RFC 7386; null deletes).
- *  The text is sent verbatim, line by line. It must be a well-formed JSON object in valid UTF-8, because the client
- *  runs other text as JavaScript. The grammar is that of JSON: numbers of any size, and every escape.
+/** Make an event that patches signals of C values, VESTRY_OBJECT("counter", 4); of a json_t, VESTRY_VALUES(json), which
+ *  is borrowed; or of JSON text, VESTRY_VALUES("{\"counter\":4}"). The object is merged into the page's signals (RFC
+ *  7386; null deletes). A text is sent verbatim, line by line. It must be a well-formed JSON object in valid UTF-8,
+ *  because the client runs other text as JavaScript. The grammar is that of JSON: numbers of any size, and every
+ *  escape.
  *  ret_event  one reference, owned by the caller; untouched on failure
- *  Returns  OK | INVALID (fields, json NULL with len > 0, no JSON object) | TOO_LARGE (also: nested deeper than 256) |
- *           NO_MEMORY
+ *  Returns  OK | INVALID (fields, no JSON object; refused by vestry_value_to_json) | TOO_LARGE (also: nested deeper
+ *           than 256) | NO_MEMORY
  *  Threads  any; does not block */
-VESTRY_API vestry_err vestry_event_signals_text(const vestry_host *host, const char *json, size_t len,
-                                                const vestry_signals_options *options, vestry_event **ret_event);
-
-/** Make an event that patches signals of C values, VESTRY_OBJECT("counter", 4), or of a json_t, VESTRY_VALUES(json),
- *  which is borrowed.
- *  Returns  as vestry_event_signals_text; INVALID also if vestry_value_to_json refuses the value, or it is no object */
 VESTRY_API vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *signals,
                                            const vestry_signals_options *options, vestry_event **ret_event);
 
-/** Make an event that removes signals by patching them with null. `user.name` becomes {"user":{"name":null}}; several
- *  paths become one object, with its names in the order of the paths.
- *  paths      count ≥ 1 paths, terminated, copied: names with dots between them. If one path has the first names of
- *             another, as a.b has those of a.b.c, the longer path has no effect. At most 256 names deep
- *  options    as for vestry_event_signals_text (only_if_missing is INVALID, because it would remove nothing); NULL: the
- *             defaults
+/** Make the event of a built-in effect, as a dispatch sends it; vestry/registry.h lists the effects and arguments.
+ *      vestry_event_effect(NULL, VESTRY_LIST("redirect", "/people"), &event);
+ *      vestry_event_effect(NULL, VESTRY_LIST("remove-elements", "#note"), &event);
  *  ret_event  one reference, owned by the caller; untouched on failure
- *  Returns  OK | INVALID (no path, an empty name, a name that is not UTF-8, options) | TOO_LARGE (also: too deep) |
- *           NO_MEMORY
- *  Threads  any; does not block */
-VESTRY_API vestry_err vestry_event_remove_signals(const vestry_host *host, const char *const *paths, size_t count,
-                                                  const vestry_signals_options *options, vestry_event **ret_event);
-
-/** Make an event that runs JavaScript in the page, as a script element appended to the body.
- *  script     UTF-8, not checked (vestry_event), len bytes; copied; CR, LF and CRLF each end a line. vestry writes the
- *             `<` of `</script`, `<!--`, `</html`, `</head` and `</body`, in upper or lower case, as `\u003C`. The
- *             first two would end or change the script element; because of the others, the client would treat the
- *             element as a whole document. Working code contains these texts only in strings, regular expressions,
- *             templates and JSON, and there the escape means the same (except in String.raw). Code that uses `<!--` as
- *             a comment is not supported
- *  ret_event  one reference, owned by the caller; untouched on failure
- *  Returns  OK | INVALID (fields, an attribute's name, data-effect as an attribute without keep, too many attributes,
- *           script NULL with len > 0) | TOO_LARGE | NO_MEMORY
- *  Threads  any; does not block */
-VESTRY_API vestry_err vestry_event_script(const vestry_host *host, const char *script, size_t len,
-                                          const vestry_script_options *options, vestry_event **ret_event);
-
-/** Options of a plain event. Zero is the default. */
-typedef struct vestry_plain_options {
-  vestry_event_options event; /**< a retry_ms of 1000 is written, too, because an EventSource waits longer by default */
-} vestry_plain_options;
-
-/** Make an event with a name and data of your own, for readers other than Datastar: `new EventSource(url)` with
- *  addEventListener(name, …), curl, another program. The Datastar client ignores it. It shows no state
- *  (vestry_elements_options), so it is never dropped for a later one.
- *  name       one line; NULL or "": none, which an EventSource calls "message". It must not begin with "datastar",
- *             because such a name could patch a page
- *  data       UTF-8, not checked (vestry_event), len bytes; copied; CR, LF and CRLF each end a line, and are read as
- *             LF. It may be empty
- *  options    NULL: the defaults
- *  ret_event  one reference, owned by the caller; untouched on failure
- *  Returns  OK | INVALID (a line break in name or id, a name that begins with "datastar", data NULL with len > 0, a
- *           member of options that this version does not know) | TOO_LARGE | NO_MEMORY
- *  Threads  any; does not block */
-VESTRY_API vestry_err vestry_event_plain(const vestry_host *host, const char *name, const char *data, size_t len,
-                                         const vestry_plain_options *options, vestry_event **ret_event);
-
-/** Make a comment, which the page ignores; it keeps the stream alive. text NULL or "": the heartbeat (":" and an empty
- *  line).
- *  ret_event  a reference, owned by the caller; untouched on failure
- *  Returns  OK | INVALID (a line break in the text) | TOO_LARGE | NO_MEMORY
- *  Threads  any; does not block */
-VESTRY_API vestry_err vestry_event_comment(const vestry_host *host, const char *text, vestry_event **ret_event);
-
-/** Make an event that sets the browser's reconnection delay, without another effect in the page. The delay applies to
- *  all later breaks until it is set again, for example to 1000 when the stream has reconnected.
- *  ret_event  a reference, owned by the caller; untouched on failure
- *  Returns  OK | NO_MEMORY
- *  Threads  any; does not block */
-VESTRY_API vestry_err vestry_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event);
+ *  Returns  OK | NOT_FOUND (no built-in effect of this name makes an event) | INVALID (arguments or options of the
+ *           effect; refused by vestry_value_to_json); the host's log has the reason of both | TOO_LARGE | NO_MEMORY
+ *  Threads  any; does not block
+ *
+ *  - execute-script adds a script element to the body, which removes itself after it has run. The `<` of `</script`,
+ *    `<!--`, `</html`, `</head` and `</body`, in upper or lower case, is written as `\u003C`. The first two would end
+ *    or change the script element; because of the others, the client would treat the element as a whole document.
+ *    Working code contains these texts only in strings, regular expressions, templates and JSON, and there the escape
+ *    means the same (except in String.raw). Code that uses `<!--` as a comment is not supported.
+ *  - The other effects that run code add a hidden element with an expression in `data-init`. The client runs the
+ *    expression after it has applied the events that arrived together with this one, and the element removes itself.
+ *    Arguments become string literals and cannot end the literal, the line or the element, so they may come from any
+ *    source. prefetch adds a speculation rule, which stays in the page.
+ *  - URLs are relative, or absolute with the scheme http or https. All others are INVALID, such as `javascript:` in
+ *    upper or lower case, also after spaces, and so are control characters. For another scheme, for example `mailto:`,
+ *    write a script. But check a URL that a client sent, because it may lead to another site.
+ *  - redirect adds an entry to the browser's history. navigate stays within the document, like a link marked
+ *    data-navigate, if the document has a layout (vestry/app/page.h) and the URL has the document's origin.
+ *    replace-url only changes the URL that the browser shows. navigate-replace replaces the entry of the history.
+ *  - send-event is for readers other than Datastar: `new EventSource(url)` with addEventListener(name, …), curl,
+ *    another program. A line break of the data is read as LF. The name must not begin with "datastar", because such a
+ *    name could patch a page.
+ *  A Content-Security-Policy must permit the client's expressions: by the document's nonce (vestry/app/csp.h), or,
+ *  before client 1.0.3, by 'unsafe-eval'. Script elements get the document's nonce from the client, too; before 1.0.3 a
+ *  policy without 'unsafe-inline' blocks them (prefetch needs at least 'inline-speculation-rules'). */
+VESTRY_API vestry_err vestry_event_effect(const vestry_host *host, const vestry_value *effect,
+                                          vestry_event **ret_event);
 
 /** Name the event that is sent to the same connection directly before this one, usually the previous render of the
  *  page. If that event was the last one written, and the stream has an encoding (vestry/profile.h), the stream gets
@@ -237,6 +180,18 @@ VESTRY_API vestry_err vestry_event_retry(const vestry_host *host, uint32_t retry
  *            another one. So no chain of references grows. NULL: none
  *  Threads   any; does not block */
 VESTRY_API void vestry_event_follow(vestry_event *event, vestry_event *previous);
+
+/** Size of a buffer that is sufficient for the selector of an id of id_len bytes. */
+#define VESTRY_SELECTOR_BYTES(id_len) (4 * (size_t)(id_len) + 2)
+
+/** Write the selector "#…" of the element with an id, escaped as CSSOM serializes identifiers (section 2.1). It has no
+ *  line breaks, so it can be a selector of vestry_elements_options. Invalid UTF-8 becomes U+FFFD, as in vestry/html.h,
+ *  so that the selector finds an element whose id was written by vestry/html.h.
+ *  id       terminated, not empty
+ *  buffer   receives at most capacity - 1 bytes and a NUL; untouched on failure
+ *  Returns  OK | INVALID (id or buffer NULL, id empty) | TOO_LARGE (capacity; see VESTRY_SELECTOR_BYTES)
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vestry_select_id(const char *id, char *buffer, size_t capacity);
 
 /** Take a reference. Returns its argument. Threads any. */
 VESTRY_API vestry_event *vestry_event_ref(vestry_event *event);

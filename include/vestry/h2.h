@@ -57,7 +57,7 @@ typedef struct vestry_h2_options {
                                      NULL. A client gets the first pair whose certificate is for the name that it
                                      requests (SNI), or else the first. NULL: none */
   const char *const *tls_files; /**< instead of the members above: names of files in PEM, of keys and certificates in
-                                     the order of tls_pairs, which vestry_h2_renew reads again. NULL: none */
+                                     the order of tls_pairs, which vestry_server_renew reads again. NULL: none */
   const char *const *names; /**< names that the server serves, such as "example.org", ended by NULL, in lower case and
                                     without a port. A request of HTTP/2 for another one gets 421: browsers send requests
                                     for each name of a certificate over one connection, also if another server serves
@@ -117,17 +117,6 @@ VESTRY_API vestry_err vestry_h2_create(vestry *v, const vestry_h2_options *optio
  *  Returns  OK | INVALID (pem is NULL) | NO_MEMORY | IO (GnuTLS)
  *  Threads  any; takes some milliseconds */
 VESTRY_API vestry_err vestry_h2_certificate(const char *address, char pem[VESTRY_H2_CERTIFICATE_BYTES]);
-
-/** Replace the certificates of a running server, for example after their renewal. Connections that exist keep theirs.
- *  Former certificates stay in memory, some kilobytes, until the server is destroyed. If one pair cannot be used, all
- *  former pairs stay. A certificate that has expired, or is not valid yet, cannot be used if the former one of its
- *  place is valid; otherwise the log has a warning.
- *  server    of vestry_h2_create, or vestry_server_create with vestry_server_h2
- *  pairs     as vestry_h2_options.tls_pairs; borrowed for the call. NULL: read vestry_h2_options.tls_files again
- *  Returns   OK | INVALID (another server, one without TLS, no pair; NULL without tls_files) | NO_MEMORY | IO (a file
- *            cannot be read, or a pair cannot be used: the host's log names it and the reason)
- *  Threads   any, not after vestry_server_destroy has begun; reads files, and blocks for some milliseconds */
-VESTRY_API vestry_err vestry_h2_renew(vestry_server *server, const char *const *pairs);
 
 #ifdef __cplusplus
 }

@@ -173,8 +173,8 @@ typedef struct vestry_options {
   const vestry_connection_options *connection; /**< for every stream, unless a reply overrides it. Copied; NULL: the
                                                     defaults */
   const vestry_connection_hooks *hooks;        /**< for every stream. Copied; NULL: none */
-  bool keep_open;                              /**< new streams stay open after their effects, unless a reply calls
-                                                    vestry_reply_auto_close with true */
+  bool keep_open;                              /**< new streams stay open after their effects, unless a reply sets
+                                                    auto_close (vestry_stream_options) */
   const vestry_signals_limits *signals;        /**< limits of signals in requests. Copied; NULL: the defaults */
 
   const vestry_profile *profiles; /**< encodings offered to every stream, best first; copied. NULL: identity only */
@@ -226,6 +226,8 @@ typedef struct vestry_stats {
    *  responses_cut_count counts the responses that were aborted because all responses together held too much memory;
    *  those that hold most memory are aborted first. */
   uint64_t response_bytes, response_peak_bytes, responses_cut_count;
+  /** Channels by key (vestry/channel.h). made = live + ended; refused: not made because of max_channels_count. */
+  uint64_t channels_made_count, channels_live_count, channels_ended_count, channels_refused_count;
   /** State of a drain (vestry/drain.h): whether it has begun, and the time since it began. drain_streams_count: streams
    *  that were open when it began. drain_sent_count: streams that the drain has begun to close so far.
    *  closed_by_cause[DRAIN] counts a stream only when its remaining events are written and its end is complete. The

@@ -72,7 +72,7 @@ typedef struct vestry_microhttpd_options {
                                      NULL. A client gets the first pair whose certificate is for the name that it
                                      requests (SNI), or else the first. NULL: none */
   const char *const *tls_files; /**< instead of the members above: names of files in PEM, of keys and certificates in
-                                     the order of tls_pairs, which vestry_microhttpd_renew reads again. NULL: none */
+                                     the order of tls_pairs, which vestry_server_renew reads again. NULL: none */
 } vestry_microhttpd_options;
 
 /** A libmicrohttpd server by vestry/server.h. */
@@ -147,18 +147,6 @@ extern VESTRY_API const vestry_server_adapter vestry_server_microhttpd;
  *  instance may have several adapters. */
 VESTRY_API vestry_err vestry_microhttpd_create(vestry *v, const vestry_microhttpd_options *options,
                                                vestry_server **ret_server);
-
-/** Replace the certificates of a running server, for example after their renewal. Connections that exist keep theirs.
- *  Former certificates stay in memory, some kilobytes, until the server is destroyed. If one pair cannot be used, all
- *  former pairs stay. A certificate that has expired, or is not valid yet, cannot be used if the former one of its
- *  place is valid; otherwise the log has a warning.
- *  server    of vestry_microhttpd_create, or vestry_server_create with vestry_server_microhttpd
- *  pairs     as vestry_microhttpd_options.tls_pairs; borrowed for the call. NULL: read tls_files again
- *  Returns   OK | INVALID (another server, one without TLS, one of vestry_microhttpd_attach, whose daemon has the
- *            certificates; no pair; NULL without tls_files) | NO_MEMORY | IO (a file cannot be read, or a pair cannot
- *            be used: the host's log names it and the reason)
- *  Threads   any, not after vestry_server_destroy has begun; reads files, and blocks for some milliseconds */
-VESTRY_API vestry_err vestry_microhttpd_renew(vestry_server *server, const char *const *pairs);
 
 /** Options of an adapter in a daemon of the application. Zero is the default. */
 typedef struct vestry_microhttpd_attach_options {

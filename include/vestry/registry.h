@@ -105,14 +105,15 @@ typedef struct vestry_registry vestry_registry;
  *           names are looked up without a lock
  *
  *  vestry dispatches "connection" [id] when a stream has opened and "sse-closed" [id, cause name] when it has ended, if
- *  the application has registered effects with these names. Built-in effects, which a registry may replace:
+ *  the application has registered effects with these names. Built-in effects, which a registry may replace
+ *  (vestry_event_effect has more about them):
  *  - patch-elements [html, options?], patch-elements-seq [[html…], options?], remove-elements [selector, options?]
  *  - patch-signals [object or JSON text, options?], remove-signals [path or [path…], options?]
  *  - execute-script [text, options?], console-log [text, options?], console-error [text, options?]
  *  - redirect [url, options?], replace-url [url, options?], navigate [url, options?], navigate-replace [url, options?],
  *    prefetch [url or [url…], options?]
- *  - dispatch-event [name, detail?, options?]; send-event [name, data?, options?] (vestry_event_plain; data is a text,
- *    or any value as JSON)
+ *  - dispatch-event [name, detail?, options?]; send-event [name, data?, options?] (data is a text, or any value as
+ *    JSON)
  *  - close-sse [], wake [] (vestry/app/watch.h)
  *  Options are objects with the names of the Datastar SDKs: selector, mode, useViewTransition, viewTransitionSelector,
  *  namespace, eventId, retryDuration, onlyIfMissing, autoRemove, attributes, bubbles, cancelable, composed; and state

@@ -49,7 +49,7 @@ struct vestry_request {
   vestry *v;          /**< the instance that serves the request */
   const char *method; /**< "GET", "POST", … as sent */
   const char *path;   /**< URL-decoded, without query */
-  const char *query;  /**< as sent, without '?'; "" if there is none. See vestry_query_value */
+  const char *query;  /**< as sent, without '?'; "" if there is none. See vestry_request_value */
   vestry_slice body;  /**< the whole body; len 0 if there is none. Bounded by max_body_bytes (vestry/instance.h) */
   json_t *signals;    /**< the page's signals, an object; NULL for an ordinary request. json_incref keeps them on this
                            thread; use json_deep_copy for another thread. A form sent by the client (contentType 'form')
@@ -264,10 +264,9 @@ VESTRY_API vestry_err vestry_reply_add_key(vestry_reply *reply, vestry_scope sco
  *  page of this request.
  *  OK | INVALID (NULL; a connection of another instance). */
 VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connection *connection);
-/** Keep the stream that this request opens: it stays open after the effects, as after vestry_reply_auto_close with
- *  false, and is stored under the reply's key, if one is named. Without this call, a new stream closes after its
- *  effects. If it stays open for another reason (vestry_reply_auto_close, vestry_options.keep_open), it is stored as
- *  with REUSE.
+/** Keep the stream that this request opens: it stays open after the effects, and is stored under the reply's key, if
+ *  one is named. Without this call, a new stream closes after its effects. If it stays open for another reason (a
+ *  watch, vestry_options.keep_open), it is stored as with REUSE.
  *  policy      if open connections are stored under the key:
  *              REPLACE  a new stream replaces them; they end with cause REPLACED. The effects go to the new one
  *              MANY     a new stream joins them. The effects go to the new one, because they are the initial content of
@@ -282,25 +281,11 @@ VESTRY_API vestry_err vestry_reply_connection(vestry_reply *reply, vestry_connec
  *  If the store is full or closed, the response is 503, and 500 if there is no memory; no effect is dispatched.
  *  OK | INVALID. */
 VESTRY_API vestry_err vestry_reply_keep(vestry_reply *reply, vestry_keep_policy policy, size_t many_count);
-/** Set whether the new stream closes after its effects. true: it closes, even if effects failed. false: it stays open.
- *  The default is false after vestry_reply_keep, with a watch, and with vestry_options.keep_open; otherwise true. A
- *  stream with auto-close is never stored. */
-VESTRY_API void vestry_reply_auto_close(vestry_reply *reply, bool auto_close);
-/** Skip the remaining effects after the first failure of an effect or an interceptor. Default: continue. */
-VESTRY_API void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast);
 /** Treat the request like one of the Datastar client although it has no Datastar-Request header, for example because it
- *  comes from an EventSource, curl or another program. Its signals are not read. Send events of vestry_event_plain to
+ *  comes from an EventSource, curl or another program. Its signals are not read. Send the effect send-event to
  *  such clients. An EventSource reconnects after every end, also a clean one, with the id of its last event in
  *  Last-Event-ID; a response of 204 stops it. */
 VESTRY_API void vestry_reply_any_client(vestry_reply *reply);
-/** Attach data to the stream that this request opens, for vestry_connection_data.
- *  data     taken in any case; data of an earlier call is destroyed
- *  destroy  called exactly once, no lock held, must not block. If a stream is opened: with the last reference to it, on
- *           the thread that drops it, possibly after vestry_destroy. If none is opened (the effects go to a stored one,
- *           any response, an error, no memory): on this thread, after the response. NULL: none
- *  If a stream was opened and then given up for a stored one (vestry_reply_keep), its hooks still see the data, which
- *  is destroyed with its last reference. */
-VESTRY_API void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destroy);
 /** Options of the stream that this request opens. Unset members keep the value of an earlier call, or the instance's
  *  default. */
 typedef struct vestry_stream_options {
@@ -310,6 +295,16 @@ typedef struct vestry_stream_options {
                                        accepts none of them, nor identity, gets 406 */
   size_t profiles_count;          /**< number of profiles, at most VESTRY_PROFILES_MAX; 0 with profiles: identity
                                        only */
+  bool auto_close;                /**< the stream closes after its effects, even if some have failed, and is never
+                                       stored. Default: only without vestry_reply_keep, a watch and
+                                       vestry_options.keep_open */
+  bool fail_fast; /**< skip the remaining effects after the first failure of an effect or an interceptor */
+  void *data;     /**< for vestry_connection_data; taken in any case. Data of an earlier call is destroyed */
+  /** Called exactly once for data, no lock held, must not block. If a stream is opened: with the last reference to it,
+   *  on the thread that drops it, possibly after vestry_destroy. If none is opened (the effects go to a stored one, any
+   *  response, an error, no memory): on this thread, after the response. NULL: none. If a stream was opened and then
+   *  given up for a stored one (vestry_reply_keep), its hooks still see the data. */
+  vestry_destroy_fn destroy;
 } vestry_stream_options;
 
 /** Set options of the stream that this request opens.

@@ -95,10 +95,6 @@ VESTRY_API vestry_err vestry_guard(vestry *v, const char *prefix, vestry_guard_f
  *           | LIMIT (parameters) | NO_MEMORY. The host's log has the reason
  *  Threads  as vestry_route */
 VESTRY_API vestry_err vestry_body_limit(vestry *v, const char *prefix, size_t max_body_bytes);
-/** Get the maximum size of a body for a URL-decoded path, for adapters that read a body before they call vestry_serve.
- *  Threads any; takes a lock briefly. */
-VESTRY_API size_t vestry_max_body_bytes_at(vestry *v, const char *path);
-
 /** Set a page of the application for a status of ordinary requests that fail, also on paths without a route. The
  *  handler sets the page; the reply has the status already. It may use only the head of its request: scope and body are
  *  missing if the request failed before they were known. Without a page, for a Datastar request, and if the handler

@@ -25,7 +25,7 @@ extern "C" {
 
 /** Runs actors and timers. */
 typedef struct vestry_runtime vestry_runtime;
-/** A function with a mailbox; reference-counted. */
+/** A function with a mailbox. */
 typedef struct vestry_actor vestry_actor;
 /** A callback after a time, once or periodically. */
 typedef struct vestry_timer vestry_timer;
@@ -76,9 +76,6 @@ VESTRY_API void vestry_runtime_stop(vestry_runtime *runtime);
 /** Stop, then free. Actors and timers must have been destroyed. NULL is accepted.
  *  Threads  as vestry_runtime_stop */
 VESTRY_API void vestry_runtime_destroy(vestry_runtime *runtime);
-
-/** Get the host that the runtime was created with, borrowed. Threads any; does not block. */
-VESTRY_API const vestry_host *vestry_runtime_host(const vestry_runtime *runtime);
 
 /** Step a runtime without threads: fire the timers that are due on the host's clock, then run one ready actor once.
  *
@@ -141,10 +138,9 @@ typedef struct vestry_actor_options {
  *  Threads  any; does not block */
 VESTRY_API vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_actor_options *options,
                                           vestry_actor **ret_actor);
-/** Take a reference. Returns its argument. Threads any. */
-VESTRY_API vestry_actor *vestry_actor_ref(vestry_actor *actor);
-/** Drop a reference (NULL accepted). After the last reference is dropped, the actor still runs for posted messages as
- *  long as each run receives one. Then the remaining messages are dropped, and the actor is freed. Returns NULL.
+/** Drop the reference to an actor (NULL accepted), after the last call with it. The actor still runs for posted
+ *  messages as long as each run receives one. Then the remaining messages are dropped, and the actor is freed. Returns
+ *  NULL.
  *  Threads  any, its own run included; does not block */
 VESTRY_API vestry_actor *vestry_actor_unref(vestry_actor *actor);
 
@@ -178,13 +174,11 @@ VESTRY_API vestry_err vestry_timer_create(vestry_runtime *runtime, vestry_timer_
 /** Arm or re-arm a timer: it fires after delay_ms, then every period_ms (0: once). Periods are relative to the clock
  *  and do not drift; if several periods are missed, the timer fires once for them. It never fires early, and late by at
  *  most 1 ms plus scheduling.
- *  Returns  OK | CLOSED (the runtime)
+ *  delay_ms  VESTRY_NEVER_MS: disarm the timer. A callback that has not begun will not begin; this does not wait for a
+ *            running one
+ *  Returns   OK | CLOSED (the runtime)
  *  Threads  any, its own callback included; does not block */
 VESTRY_API vestry_err vestry_timer_set(vestry_timer *timer, uint64_t delay_ms, uint64_t period_ms);
-
-/** Disarm a timer. A callback that has not begun will not begin; this does not wait for a running one.
- *  Threads  any; does not block */
-VESTRY_API void vestry_timer_cancel(vestry_timer *timer);
 
 /** Disarm and free a timer. After the return, the callback does not run, and never runs again. Exception: if the
  *  callback itself calls this function, its current run is the last one. NULL is accepted.

@@ -95,6 +95,18 @@ VESTRY_API void vestry_server_destroy(vestry_server *server);
 /** Get the number of open streams, and their maximum. Either pointer may be NULL. Threads any; takes a lock briefly. */
 VESTRY_API void vestry_server_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity);
 
+/** Replace the certificates of a running server, for example after their renewal. Connections that exist keep theirs.
+ *  Former certificates stay in memory, some kilobytes, until the server is destroyed. If one pair cannot be used, all
+ *  former pairs stay. A certificate that has expired, or is not valid yet, cannot be used if the former one of its
+ *  place is valid; otherwise the log has a warning.
+ *  server    of vestry_server_h2 or vestry_server_microhttpd
+ *  pairs     as vestry_h2_options.tls_pairs; borrowed for the call. NULL: read tls_files again
+ *  Returns   OK | INVALID (NULL; a server without TLS, one of vestry_microhttpd_attach, whose daemon has the
+ *            certificates; no pair; NULL without tls_files) | UNSUPPORTED (civetweb) | NO_MEMORY | IO (a file cannot be
+ *            read, or a pair cannot be used: the host's log names it and the reason)
+ *  Threads   any, not after vestry_server_destroy has begun; reads files, and blocks for some milliseconds */
+VESTRY_API vestry_err vestry_server_renew(vestry_server *server, const char *const *pairs);
+
 /** Run a server: start it, serve until SIGINT or SIGTERM, drain, stop, destroy. The first signal restores the former
  *  handling of both signals, so by default a second signal ends the process at once. Meanwhile SIGPIPE is ignored,
  *  unless it has a handler; its former handling is restored on return.

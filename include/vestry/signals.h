@@ -46,15 +46,6 @@ typedef struct vestry_signals_error {
 VESTRY_API vestry_err vestry_signals_parse(const char *json, size_t len, const vestry_signals_limits *limits,
                                            json_t **ret_signals, vestry_signals_error *ret_error);
 
-/** Parse the signals of a query string: its parameter `datastar`, URL-decoded. Without the parameter: an empty object.
- *  host   its memory functions are used during the call; NULL: the default
- *  query  as on the request line, without '?', len bytes; NULL with 0: no query. If there are several parameters, the
- *         first counts
- *  Otherwise as vestry_signals_parse; a broken % escape is MALFORMED (offset: into the query). */
-VESTRY_API vestry_err vestry_signals_parse_query(const vestry_host *host, const char *query, size_t len,
-                                                 const vestry_signals_limits *limits, json_t **ret_signals,
-                                                 vestry_signals_error *ret_error);
-
 /** Maximum number of names in a path. */
 #define VESTRY_SIGNALS_PATH_MAX_DEPTH 256
 
@@ -74,14 +65,6 @@ VESTRY_API vestry_err vestry_signals_parse_query(const vestry_host *host, const 
  *  Threads  any, while no thread changes signals; does not block */
 VESTRY_API vestry_err vestry_signals_get(const json_t *signals, const char *path, vestry_into into,
                                          vestry_signals_error *ret_error);
-
-/** Get the URL-decoded value of the first parameter of a name in a query string or form body ('+' is a space).
- *  buffer   receives at most capacity - 1 bytes and a NUL; the value may itself contain NUL bytes
- *  ret_len  bytes without the NUL; untouched on failure
- *  Returns  OK | NOT_FOUND | MALFORMED (a broken % escape) | TOO_LARGE (capacity; buffer untouched)
- *  Threads  any; does not block */
-VESTRY_API vestry_err vestry_query_value(const char *query, size_t query_len, const char *name, char *buffer,
-                                         size_t capacity, size_t *ret_len);
 
 #ifdef __cplusplus
 }

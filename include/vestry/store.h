@@ -176,10 +176,6 @@ typedef struct vestry_store_stats {
 VESTRY_API vestry_err vestry_store_create(const char *type, const vestry_store_options *options,
                                           vestry_store **ret_store);
 
-/** Remove all values with cause SHUTDOWN. Later puts return CLOSED. Idempotent.
- *  Threads  any; runs callbacks on this thread */
-VESTRY_API void vestry_store_close(vestry_store *store);
-
 /** Close and free a store. No other call may run or follow, and no runtime may drive the store. NULL is accepted.
  *  Threads  one; runs callbacks on this thread */
 VESTRY_API void vestry_store_destroy(vestry_store *store);
@@ -205,7 +201,7 @@ VESTRY_API vestry_err vestry_store_put(vestry_store *store, vestry_scope scope, 
  *             written
  *  Returns  OK | NOT_FOUND | INVALID, TOO_LARGE (key) | NO_MEMORY (never if scope and key encode to at most 250 bytes).
  *           count is 0 unless OK
- *  Threads  any; no I/O; runs ref. Expired values of this key that vestry_store_tick has not removed yet are removed
+ *  Threads  any; no I/O; runs ref. Expired values of this key that are still in the store are removed
  *           first, with their callbacks and no lock held, and are not returned */
 VESTRY_API vestry_err vestry_store_get(vestry_store *store, vestry_scope scope, const vestry_key *key, void **values,
                                        size_t *count);
@@ -268,16 +264,10 @@ VESTRY_API bool vestry_store_remove_if(vestry_store *store, vestry_handle handle
 VESTRY_API vestry_err vestry_store_list(vestry_store *store, const vestry_scope *only_scope, size_t page_count,
                                         vestry_list_cursor *cursor, vestry_list_fn fn, void *ctx);
 
-/** Remove the values that have expired by the host's clock.
- *  Returns  the latest time, on that clock, at which to call this again; UINT64_MAX: no call is necessary before the
- *           next put
- *  Threads  any; runs callbacks on this thread, no lock held */
-VESTRY_API uint64_t vestry_store_tick(vestry_store *store);
-
 /** Get a snapshot of the counters. Threads any; takes locks briefly. */
 VESTRY_API void vestry_store_stats_get(vestry_store *store, vestry_store_stats *ret_stats);
 
-/** Drive a store: call vestry_store_tick from a timer of a runtime, so that values expire on time even if no thread
+/** Drive a store: remove expired values on a timer of a runtime, so that they leave on time even if no thread
  *  calls the store.
  *  runtime  must have the same host as the store, because both use its clock; borrowed. NULL stops the driving and
  *           waits for a running tick, so a callback of the store must not pass NULL

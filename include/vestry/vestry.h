@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /** The core of vestry: keyed connections, and the events that are sent to them. Headers in reading order:
  *  - instance.h: an instance has a store of connections by key (store.h, key.h). A connection is an open stream
- *    (connection.h), to which a thread sends events (event.h, script.h, selector.h), alone or in a batch (batch.h).
+ *    (connection.h), to which a thread sends events (event.h).
  *  - routes.h, request.h: handlers of requests, and their replies. server.h: servers, and adapter.h, transport.h to
  *    write one.
  *  - html.h: HTML; backend_action.h: requests that a page sends; signals.h: their signals; value.h: values of C.
- *  - registry.h, effects.h, dispatch.h: effects by name. channel.h, profile.h: one event to many streams; compression.
+ *  - registry.h, dispatch.h: effects by name. channel.h, profile.h: one event to many streams; compression.
  *  - drain.h: closing all streams. runtime.h, host.h: threads, memory and time. trace.h: traces. error.h, cause.h,
  *    refusal.h: failures. version.h: the version.
  *
@@ -23,7 +23,6 @@
  * the call.) An output struct is written whole. docs/abi.md has the versions that work together. */
 
 #include "vestry/backend_action.h"
-#include "vestry/batch.h"
 #include "vestry/cause.h"
 #include "vestry/channel.h"
 #include "vestry/connection.h"
@@ -41,8 +40,6 @@
 #include "vestry/request.h"
 #include "vestry/routes.h"
 #include "vestry/runtime.h"
-#include "vestry/script.h"
-#include "vestry/selector.h"
 #include "vestry/server.h"
 #include "vestry/signals.h"
 #include "vestry/store.h"

@@ -69,6 +69,11 @@ void vestry_server_destroy(vestry_server *server) {
   if (server) server->adapter->destroy(server);
 }
 
+vestry_err vestry_server_renew(vestry_server *server, const char *const *pairs) {
+  if (!server) return vsi_mistake(vestry_host_default(), "vestry_server_renew", "the server is NULL");
+  return server->adapter->renew ? server->adapter->renew(server, pairs) : VESTRY_UNSUPPORTED;
+}
+
 void vestry_server_room(vestry_server *server, uint32_t *ret_streams, uint32_t *ret_capacity) {
   server->adapter->room(server, ret_streams, ret_capacity);
 }

@@ -77,36 +77,21 @@ static vestry_err publish(vsi_channel *channel, vestry_event *event, size_t *ret
                                                                  are ending */
 }
 
-/* The content of a broadcast. */
-typedef struct making {
-  const char *function; /* the public one, for the log */
-  vestry_event *event;  /* an existing event; NULL: one is made if the channel exists */
-  const char *html;
-  size_t len;
-  const vestry_elements_options *elements; /* with html */
-  const vestry_value *values;
-  const vestry_signals_options *signals; /* with values */
-} making;
-
-static vestry_err make_channel(const vestry *v, const making *m, vestry_event **ret_event) {
-  if (m->event) {
-    *ret_event = vestry_event_ref(m->event);
-    return VESTRY_OK;
-  }
-  return m->values ? vestry_event_signals(v->host, m->values, m->signals, ret_event)
-                   : vestry_event_elements(v->host, m->html, m->len, m->elements, ret_event);
-}
-
-/* Publish on this node, then on other nodes. An error of this node takes precedence. */
-static vestry_err broadcast(vestry *v, const vestry_scoped_key *name, const making *m, size_t *ret_sent_count) {
+/* Publish on this node, then on other nodes. An error of this node takes precedence. event: NULL: it is made of the
+ * effect if the channel exists. */
+static vestry_err broadcast(vestry *v, const vestry_scoped_key *name, vestry_event *event, const vestry_value *effect,
+                            size_t *ret_sent_count) {
   const vsi_elsewhere *elsewhere = vsi_instance_elsewhere(v);
   vsi_channel *channel = find_channel(v, name);
   if (!channel && !elsewhere) return VESTRY_NOT_FOUND;
-  vestry_event *event = NULL;
-  vestry_err error = make_channel(v, m, &event);
+  vestry_err error = VESTRY_OK;
+  if (event)
+    vestry_event_ref(event);
+  else
+    error = vestry_event_effect(v->host, effect, &event);
   if (error) {
     if (channel) vsi_channel_unref(channel);
-    return error == VESTRY_INVALID ? vsi_event_refuse(v->host, m->function) : error;
+    return error;
   }
   error = channel ? publish(channel, event, ret_sent_count) : VESTRY_NOT_FOUND;
   vestry_err there = elsewhere ? elsewhere->broadcast(name, event, elsewhere->ctx) : VESTRY_NOT_FOUND;
@@ -115,61 +100,31 @@ static vestry_err broadcast(vestry *v, const vestry_scoped_key *name, const maki
   return error || there == VESTRY_NOT_FOUND ? error : there;
 }
 
-static vestry_err broadcast_by_key(vestry *v, vestry_scope scope, const vestry_key *key, const making *m,
-                                   size_t *ret_sent_count) {
+static vestry_err broadcast_by_key(vestry *v, const char *function, vestry_scope scope, const vestry_key *key,
+                                   vestry_event *event, const vestry_value *effect, size_t *ret_sent_count) {
   vsi_scoped_key name;
+  if (ret_sent_count) *ret_sent_count = 0;
   if (!v) return VESTRY_INVALID;
+  if (!event && !effect) return vsi_mistake(v->host, function, "the event or effect is NULL");
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vestry_err error = vsi_name_pack(v, &name, scope, key);
-  if (error) return vsi_key_refuse(v->host, m->function, error);
-  error = broadcast(v, &name.key, m, ret_sent_count);
+  if (error) return vsi_key_refuse(v->host, function, error);
+  error = broadcast(v, &name.key, event, effect, ret_sent_count);
   vsi_scoped_key_finish(&name);
   return error;
 }
 
 vestry_err vestry_broadcast(vestry *v, vestry_scope scope, const vestry_key *key, vestry_event *event,
                             size_t *ret_sent_count) {
-  const making m = {.function = "vestry_broadcast", .event = event};
-  if (ret_sent_count) *ret_sent_count = 0;
-  if (!v) return VESTRY_INVALID;
-  if (!event) return vsi_mistake(v->host, m.function, "the event is NULL");
-  return broadcast_by_key(v, scope, key, &m, ret_sent_count);
+  return broadcast_by_key(v, "vestry_broadcast", scope, key, event, NULL, ret_sent_count);
 }
 
-vestry_err vestry_broadcast_patch_elements(vestry *v, vestry_scope scope, const vestry_key *key, const char *html,
-                                           size_t len, const vestry_elements_options *options) {
-  const making m = {.function = "vestry_broadcast_patch_elements", .html = html, .len = len, .elements = options};
-  return broadcast_by_key(v, scope, key, &m, NULL);
-}
-
-vestry_err vestry_broadcast_patch_signals(vestry *v, vestry_scope scope, const vestry_key *key,
-                                          const vestry_value *signals, const vestry_signals_options *options) {
-  static const vestry_value none = {0};
-  const making m = {
-      .function = "vestry_broadcast_patch_signals", .values = signals ? signals : &none, .signals = options};
-  return broadcast_by_key(v, scope, key, &m, NULL);
+vestry_err vestry_broadcast_effect(vestry *v, vestry_scope scope, const vestry_key *key, const vestry_value *effect) {
+  return broadcast_by_key(v, "vestry_broadcast_effect", scope, key, NULL, effect, NULL);
 }
 
 vestry_err vsi_broadcast_here(vestry *v, const vestry_scoped_key *name, vestry_event *event) {
   if (vsi_instance_is_closing(v)) return VESTRY_CLOSED;
   vsi_channel *channel = find_channel(v, name);
   return channel ? publish(channel, event, NULL) : VESTRY_NOT_FOUND;
-}
-
-vestry_err vestry_broadcast_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
-                                      vestry_channel_stats *ret_stats) {
-  vsi_channel *channel;
-  if (!v) return VESTRY_INVALID;
-  if (!ret_stats) return vsi_mistake(v->host, "vestry_broadcast_stats_get", "ret_stats is NULL");
-  vestry_err error = vsi_name_find(v, scope, key, &channel);
-  if (error) return vsi_key_refuse(v->host, "vestry_broadcast_stats_get", error);
-  vsi_channel_stats_get(channel, ret_stats);
-  vsi_channel_unref(channel);
-  return VESTRY_OK;
-}
-
-void vestry_channels_stats_get(vestry *v, vestry_channels_stats *ret_stats) {
-  vestry_channels_stats stats;
-  vsi_channels_stats_get(v->channels, &stats);
-  if (ret_stats) *ret_stats = stats;
 }

@@ -533,7 +533,7 @@ vestry_err vsi_channel_publish_reporting(vsi_channel *channel, vestry_event *eve
   return p.error;
 }
 
-void vsi_channel_look(vsi_channel *channel, vestry_channel_stats *ret_stats, vsi_channel_sums *ret_sums) {
+void vsi_channel_look(vsi_channel *channel, vsi_channel_stats *ret_stats, vsi_channel_sums *ret_sums) {
   vsi_mutex_lock(&channel->lock);
   *ret_stats = channel->stats;
   ret_stats->members_count = channel->members.count;
@@ -541,9 +541,9 @@ void vsi_channel_look(vsi_channel *channel, vestry_channel_stats *ret_stats, vsi
   vsi_mutex_unlock(&channel->lock);
 }
 
-void vsi_channel_stats_get(vsi_channel *channel, vestry_channel_stats *ret_stats) {
+void vsi_channel_stats_get(vsi_channel *channel, vsi_channel_stats *ret_stats) {
   bool entered = enter_semaphore(channel);
-  vestry_channel_stats stats;
+  vsi_channel_stats stats;
   vsi_channel_sums sums;
   vsi_channel_look(channel, &stats, &sums);
   if (entered) { /* otherwise another thread uses the lanes */

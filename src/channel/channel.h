@@ -57,6 +57,20 @@ typedef struct vsi_recording {
   size_t kept_count, kept_bytes;
 } vsi_recording;
 
+/* Counters of a channel since the first join. For each shared encoding of its members (vestry/profile.h), a channel
+ *  has one encoder, whose output refers back to earlier events of the current epoch. A member that has received every
+ *  event of the epoch, and nothing else, is in sync, and receives this output. All other members receive an event in a
+ *  standalone encoding, without reference to earlier events. docs/guide/channels.md#epochs has the rules, and the costs
+ *  of a channel. */
+typedef struct vsi_channel_stats {
+  size_t members_count;      /* current members */
+  uint64_t published_count;  /* events published to this channel */
+  uint64_t accepted_count;   /* events accepted by the queues of members */
+  uint64_t refused_count;    /* events that members could not accept: full, too large, out of memory */
+  uint64_t epochs_count;     /* epochs begun, of all encodings */
+  uint64_t standalone_count; /* standalone events written to shared streams that were out of sync with an epoch */
+} vsi_channel_stats;
+
 /* Values of a channel in addition to its counters. */
 typedef struct vsi_channel_sums {
   uint64_t encodes_count;              /* for members in sync, one for each coding */
@@ -74,7 +88,7 @@ struct vsi_channel {
   vsi_mutex lock;                  /* see docs/locking.md; no callback is called while it is held */
   vsi_semaphore semaphore;         /* the semaphore of publishes; released under the lock */
   vsi_members members;             /* guarded by lock */
-  vestry_channel_stats stats;      /* guarded by lock; members_count is computed */
+  vsi_channel_stats stats;         /* guarded by lock; members_count is computed */
   vsi_channel_sums sums;           /* guarded by lock */
   vsi_lane lanes[VSI_CODINGS_MAX]; /* by the coding's index; used while the semaphore is held */
   /* NULL: none. Set and used while the semaphore is held; other threads only compare it with NULL. */
@@ -112,11 +126,11 @@ VESTRY_API vestry_err vsi_channel_leave(vsi_channel *channel, vestry_connection 
 VESTRY_API vestry_err vsi_channel_publish(vsi_channel *channel, vestry_event *event, size_t *ret_sent_count);
 /* Get the counters. Waits for publishes, as publish does. Where publish would return BUSY, standalone_count lacks the
  * epochs that have not ended. */
-void vsi_channel_stats_get(vsi_channel *channel, vestry_channel_stats *ret_stats);
+void vsi_channel_stats_get(vsi_channel *channel, vsi_channel_stats *ret_stats);
 
 /* Get the counters and sums without waiting: standalone_count lacks the epochs that have not ended. Any thread; takes
  * the channel's lock briefly. */
-VESTRY_API void vsi_channel_look(vsi_channel *channel, vestry_channel_stats *ret_stats, vsi_channel_sums *ret_sums);
+VESTRY_API void vsi_channel_look(vsi_channel *channel, vsi_channel_stats *ret_stats, vsi_channel_sums *ret_sums);
 
 static inline vsi_channel *vsi_channel_ref(vsi_channel *channel) {
   VSI_REFS_TAKE(&channel->refs);

@@ -35,7 +35,7 @@ struct vsi_channels {
   vsi_mutex lock;                            /* see docs/locking.md */
   /* guarded by lock */
   vsi_map map;
-  vestry_channels_stats stats;
+  vsi_channels_stats stats;
 };
 
 vestry_err vsi_channels_create(vsi_group *group, size_t max_count, uint64_t epoch_max_bytes,
@@ -236,7 +236,7 @@ vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t l
   return error;
 }
 
-void vsi_channels_stats_get(vsi_channels *channels, vestry_channels_stats *ret_stats) {
+void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats) {
   vsi_mutex_lock(&channels->lock);
   *ret_stats = channels->stats;
   vsi_mutex_unlock(&channels->lock);

@@ -31,8 +31,14 @@ vsi_channel *vsi_channels_find(vsi_channels *channels, const void *bytes, size_t
 VESTRY_API vestry_err vsi_channels_hold(vsi_channels *channels, const void *bytes, size_t len, uint64_t hash,
                                         vsi_channel **ret_channel);
 
-/* Get the counters: made_count = live_count + ended_count. */
-VESTRY_API void vsi_channels_stats_get(vsi_channels *channels, vestry_channels_stats *ret_stats);
+/* Counters since the table was created. made_count = live_count + ended_count. */
+typedef struct vsi_channels_stats {
+  uint64_t made_count, live_count, ended_count;
+  uint64_t refused_count; /* channels not made because of max_channels_count */
+} vsi_channels_stats;
+
+/* Get the counters. */
+VESTRY_API void vsi_channels_stats_get(vsi_channels *channels, vsi_channels_stats *ret_stats);
 
 /* A position among the channels, which are ordered by hash, and within a hash by creation. Zero: the beginning, and the
  * end. */

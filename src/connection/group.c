@@ -29,6 +29,7 @@
 #include "base/wait.h"
 #include "connection/runner.h"
 #include "connection/send.h"
+#include "event/layout.h"
 #include "runtime/runtime.h"
 
 enum { SOUGHT = 16, STEPS_A_LOCK = 256 };
@@ -375,7 +376,7 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   vestry_connection_options made;
   vestry_err error = vsi_connection_options_resolve(defaults, NULL, &made);
   if (error) return error;
-  const vestry_host *host = vestry_runtime_host(runtime);
+  const vestry_host *host = vsi_runtime_host(runtime);
   vsi_group *group = vsi_calloc(host, 1, sizeof *group);
   if (!group) return VESTRY_NO_MEMORY;
   group->environment = (vsi_environment){.host = host,
@@ -393,8 +394,8 @@ vestry_err vsi_group_create(vestry_runtime *runtime, const vestry_connection_opt
   vsi_budget_init(&group->budget, 0);
   vsi_mutex_init(&group->lock, VSI_LOCK_GROUP);
   pthread_cond_init(&group->left, NULL);
-  error = vestry_event_comment(host, NULL, &group->environment.heartbeat);
-  if (!error) error = vestry_event_signals_text(host, sign, sizeof sign - 1, NULL, &group->environment.sign);
+  error = vsi_event_comment(host, NULL, &group->environment.heartbeat);
+  if (!error) error = vsi_event_signals_text(host, sign, sizeof sign - 1, NULL, &group->environment.sign);
   if (!error && VSI_ENCODES) error = vsi_codings_create(host, &group->codings);
   if (error)
     vsi_group_unref(group);

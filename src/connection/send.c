@@ -9,6 +9,7 @@
 #include "connection/refusal.h"
 #include "connection/runner.h"
 #include "event/extras.h"
+#include "event/layout.h"
 #include "event/mark.h"
 
 /* For both allocations the allocator adds 8 bytes and rounds up to 16. The event's room may be unused. */
@@ -151,7 +152,7 @@ void vsi_connection_posted(vestry_connection *connection, vestry_err error) {
 bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms) {
   const vestry_host *host = connection->environment->host;
   vestry_event *event = NULL;
-  if (!vestry_event_retry(host, retry_ms, &event)) (void)vsi_connection_put(connection, &event, 1, 0);
+  if (!vsi_event_retry(host, retry_ms, &event)) (void)vsi_connection_put(connection, &event, 1, 0);
   vestry_event_unref(event);
   bool decided = vestry_connection_close(connection, VESTRY_CAUSE_DRAIN);
   if (!decided) vsi_actor_notify(&connection->actor); /* another thread may have notified before the post */
@@ -232,12 +233,4 @@ void vsi_connection_send_each(vestry_connection *const *connections, size_t coun
   if (accepted_count < count) vsi_event_unref_many(event, count - accepted_count);
   for (size_t i = 0; i < count; i++)
     if (ret_errors[i]) (void)vsi_connection_refused(connections[i], ret_errors[i]);
-}
-
-vestry_err vestry_connection_send_made(vestry_connection *connection, vestry_err made, vestry_event *event) {
-  if (made == VESTRY_INVALID) return vsi_event_refuse(connection->environment->host, "vestry_connection_send_made");
-  if (made) return vsi_connection_refused(connection, made);
-  vestry_err error = vestry_connection_send(connection, event);
-  vestry_event_unref(event);
-  return error;
 }

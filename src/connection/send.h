@@ -60,4 +60,9 @@ void vsi_connection_send_each(vestry_connection *const *connections, size_t coun
  * thread. */
 bool vsi_connection_send_off(vestry_connection *connection, uint32_t retry_ms);
 
+/* Send a new event and drop the reference to it. An error in making it counts as an error in sending. made: the result
+ * of the function that made the event. event: a reference, taken in any case; ignored if made is an error.
+ * Returns made, if it is an error | as vestry_connection_send_all. Any thread. */
+VESTRY_API vestry_err vsi_connection_send_made(vestry_connection *connection, vestry_err made, vestry_event *event);
+
 #endif

@@ -242,7 +242,7 @@ static void comment_layout(vsi_writer *writer, const void *ctx) {
   vsi_put_str(writer, "\n\n");
 }
 
-vestry_err vestry_event_comment(const vestry_host *host, const char *text, vestry_event **ret_event) {
+vestry_err vsi_event_comment(const vestry_host *host, const char *text, vestry_event **ret_event) {
   if (!vsi_is_one_line(text)) return VESTRY_INVALID;
   return vsi_event_build(host, comment_layout, text, ret_event);
 }
@@ -263,23 +263,22 @@ vestry_err vsi_event_mark(const vestry_host *host, const char *mark, vestry_even
 
 /* A block without data dispatches no event, but its retry field takes effect (WHATWG HTML, section 9.2.6); the Datastar
  * client also reads it. */
-vestry_err vestry_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event) {
+vestry_err vsi_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event) {
   return vsi_event_build(host, retry_layout, &retry_ms, ret_event);
 }
 
 /* Events with names of the application, as specified for event streams (WHATWG HTML, section 9.2): for EventSource and
  * other readers. The Datastar client ignores them. */
 typedef struct plain {
-  vestry_plain_options options;
+  vestry_event_options options;
   const char *name, *data;
   size_t len;
 } plain;
 
 static void plain_layout(vsi_writer *writer, const void *ctx) {
   const plain *p = ctx;
-  const vestry_event_options *event = &p->options.event;
   /* A retry of 1000 is written, too, because it is not the default of every reader. */
-  vsi_put_fields(writer, p->name, event->id, event->retry_ms);
+  vsi_put_fields(writer, p->name, p->options.id, p->options.retry_ms);
   /* Write a data line even if it is empty, because without one no event is dispatched. */
   vsi_put_str(writer, "data: ");
   vsi_put_lines(writer, p->data, p->len, "data: ");
@@ -292,13 +291,10 @@ static bool is_datastars(const char *name) {
   return strncmp(name, prefix, sizeof prefix - 1) == 0;
 }
 
-vestry_err vestry_event_plain(const vestry_host *host, const char *name, const char *data, size_t len,
-                              const vestry_plain_options *options, vestry_event **ret_event) {
-  plain p = {.name = name, .data = data, .len = len};
-  p.options = options ? *options : (vestry_plain_options){0};
-  if ((!data && len)) return VESTRY_INVALID;
-  if (!vsi_is_one_line(name) || !vsi_is_one_line(p.options.event.id) || (name && is_datastars(name)))
-    return VESTRY_INVALID;
-  if (!data) p.data = "";
+vestry_err vsi_event_plain(const vestry_host *host, const char *name, const char *data, size_t len,
+                           const vestry_event_options *options, vestry_event **ret_event) {
+  const plain p = {
+      .options = options ? *options : (vestry_event_options){0}, .name = name, .data = data ? data : "", .len = len};
+  if (!vsi_is_one_line(name) || !vsi_is_one_line(p.options.id) || (name && is_datastars(name))) return VESTRY_INVALID;
   return vsi_event_build(host, plain_layout, &p, ret_event);
 }

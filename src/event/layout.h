@@ -98,7 +98,40 @@ vestry_err vsi_html_settle(vestry_html *html, vestry_slice *ret_html);
 vestry_err vsi_event_velements(const vestry_host *host, const vestry_elements_options *options,
                                vestry_event **ret_event, const char *format, va_list arguments) VESTRY_PRINTF(4, 0);
 
-/* Make an event as vestry_event_signals_text, from an object, without first making and checking its text. Nesting
+/* Make a comment, which the page ignores; it keeps the stream alive. text NULL or "": the heartbeat (":" and an empty
+ *  line).
+ *  ret_event  a reference, owned by the caller; untouched on failure
+ *  Returns  OK | INVALID (a line break in the text) | TOO_LARGE | NO_MEMORY
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vsi_event_comment(const vestry_host *host, const char *text, vestry_event **ret_event);
+
+/* Make an event that sets the browser's reconnection delay, without another effect in the page. The delay applies to
+ *  all later breaks until it is set again, for example to 1000 when the stream has reconnected.
+ *  ret_event  a reference, owned by the caller; untouched on failure
+ *  Returns  OK | NO_MEMORY
+ *  Threads  any; does not block */
+VESTRY_API vestry_err vsi_event_retry(const vestry_host *host, uint32_t retry_ms, vestry_event **ret_event);
+
+/* Make an event with a name and data of the application, for readers other than Datastar. name: NULL or "": none, which
+ * an EventSource calls "message". data: len bytes. options: NULL: the defaults; a retry_ms of 1000 is written, too,
+ * because an EventSource waits longer by default.
+ * OK | INVALID (a line break in name or id, a name that begins with "datastar") | TOO_LARGE | NO_MEMORY */
+VESTRY_API vestry_err vsi_event_plain(const vestry_host *host, const char *name, const char *data, size_t len,
+                                      const vestry_event_options *options, vestry_event **ret_event);
+
+/* Make an event that removes signals by patching them with null. Several paths become one object, with its names in
+ * the order of the paths. If one path has the first names of another, the longer path has no effect.
+ * OK | INVALID (no path, an empty name, a name that is not UTF-8, options, only_if_missing) | TOO_LARGE (also: more
+ * than 256 names deep) | NO_MEMORY */
+vestry_err vsi_event_remove_signals(const vestry_host *host, const char *const *paths, size_t count,
+                                    const vestry_signals_options *options, vestry_event **ret_event);
+
+/* Make an event that patches signals of JSON text of len bytes, as vestry_event_signals does of a text. INVALID also if
+ * json is NULL and len is not 0. */
+VESTRY_API vestry_err vsi_event_signals_text(const vestry_host *host, const char *json, size_t len,
+                                             const vestry_signals_options *options, vestry_event **ret_event);
+
+/* Make an event as vsi_event_signals_text, from an object, without first making and checking its text. Nesting
  * counts as in text. OK | INVALID (also: it contains text that is not UTF-8) | TOO_LARGE | NO_MEMORY */
 VESTRY_API vestry_err vsi_event_signals_value(const vestry_host *host, const json_t *signals,
                                               const vestry_signals_options *options, vestry_event **ret_event);

@@ -64,8 +64,8 @@ void vsi_query_decode(vestry_slice encoded, char *to) {
   for (size_t bytes; at < end; at += bytes) *to++ = (char)decode_one(at, end, &bytes);
 }
 
-vestry_err vestry_query_value(const char *query, size_t query_len, const char *name, char *buffer, size_t capacity,
-                              size_t *ret_len) {
+vestry_err vsi_query_value(const char *query, size_t query_len, const char *name, char *buffer, size_t capacity,
+                           size_t *ret_len) {
   vestry_slice encoded;
   size_t len, offset;
   vestry_err error = vsi_query_find(query, query_len, name, &encoded);

@@ -17,8 +17,6 @@
 #include "event/layout.h"
 #include "html/escape.h"
 #include "html/tag.h"
-#include "vestry/script.h"
-#include "json/json.h"
 #include "json/write.h"
 
 /* ------------------------------------------------------------------------------------------------ escapes ---- */
@@ -83,19 +81,19 @@ static bool is_attribute_name(const char *name) {
 enum { MAX_ATTRIBUTES = 64 };
 
 typedef struct script {
-  vestry_script_options options;
+  vsi_script_options options;
   const char *text;
   size_t len;
 } script;
 
 /* Write the event's head, and the lines up to the elements, which append the element to the body. */
-static void put_head(vsi_writer *writer, const vestry_script_options *options) {
+static void put_head(vsi_writer *writer, const vsi_script_options *options) {
   vsi_put_head(writer, VSI_ELEMENTS_EVENT, &options->event);
   vsi_put_str(writer, "data: selector body\ndata: mode append\ndata: elements ");
 }
 
 /* Write the application's attributes. */
-static void put_attributes(vsi_writer *writer, const vestry_script_options *options) {
+static void put_attributes(vsi_writer *writer, const vsi_script_options *options) {
   for (size_t i = 0; i < options->attributes_count; i++) {
     const vestry_attribute *attribute = &options->attributes[i];
     vsi_put_str(writer, " ");
@@ -120,7 +118,7 @@ static void script_layout(vsi_writer *writer, const void *ctx) {
 }
 
 /* Check the options. reserved: an attribute that the element has already; NULL: none. OK | INVALID */
-static vestry_err check_options(const vestry_script_options *options, const char *reserved) {
+static vestry_err check_options(const vsi_script_options *options, const char *reserved) {
   if (!vsi_is_one_line(options->event.id)) return VESTRY_INVALID;
   if (options->attributes_count > MAX_ATTRIBUTES) return VESTRY_INVALID;
   if (options->attributes_count && !options->attributes) return VESTRY_INVALID;
@@ -134,8 +132,8 @@ static vestry_err check_options(const vestry_script_options *options, const char
   return VESTRY_OK;
 }
 
-vestry_err vestry_event_script(const vestry_host *host, const char *text, size_t len,
-                               const vestry_script_options *options, vestry_event **ret_event) {
+vestry_err vsi_event_script(const vestry_host *host, const char *text, size_t len, const vsi_script_options *options,
+                            vestry_event **ret_event) {
   if (!text && len) return VESTRY_INVALID;
   script s = {.text = text ? text : "", .len = len};
   if (options) s.options = *options;
@@ -159,11 +157,6 @@ static void put_string(vsi_html *code, const char *text, size_t len) {
   vsi_html_put_str(code, "'");
 }
 
-/* A timer delays a navigation for three reasons. A browser that is redirected while it loads a page would replace this
- * page's entry in its history by the new address. The rest of the batch is applied first. And a navigation ends the
- * page's stream, of which some events may have arrived without being applied. */
-#define LEAVING "setTimeout(() => window.location.href = "
-
 /* The element: its start, up to the application's attributes; the attribute with the code; its removal; its end. */
 #define OPENING   "<i hidden"
 #define ATTRIBUTE " data-init=\""
@@ -171,7 +164,7 @@ static void put_string(vsi_html *code, const char *text, size_t len) {
 #define CLOSING   "\"></i>"
 
 typedef struct framed {
-  vestry_script_options options;
+  vsi_script_options options;
   vestry_slice code;
 } framed;
 
@@ -187,7 +180,7 @@ static void action_layout(vsi_writer *writer, const void *ctx) {
 
 /* Make an event of JavaScript code, and finish the code's builder. The code is on one line, and has no double quotes
  * and ampersands. OK | INVALID | TOO_LARGE | NO_MEMORY */
-static vestry_err send_off(vestry_html *code, const vestry_script_options *options, vestry_event **ret_event) {
+static vestry_err send_off(vestry_html *code, const vsi_script_options *options, vestry_event **ret_event) {
   framed f = {.code = {NULL, 0}};
   vestry_err error = vestry_html_result(code, &f.code);
   if (options) f.options = *options;
@@ -199,34 +192,22 @@ static vestry_err send_off(vestry_html *code, const vestry_script_options *optio
 
 vestry_err vsi_html_leave(vestry_html *html, const char *url) {
   vsi_html *to = vsi_html_of(html);
-  vsi_html_put_str(to, OPENING ATTRIBUTE LEAVING);
+  vsi_html_put_str(to, OPENING ATTRIBUTE VSI_LEAVING);
   put_string(to, url, strlen(url));
   vsi_html_put_str(to, ")" REMOVAL CLOSING);
   return to->error;
 }
 
-/* Make an event of one call whose last argument is a string. */
-static vestry_err call(const vestry_host *host, const char *before, const char *string, size_t len,
-                       const vestry_script_options *options, vestry_event **ret_event) {
-  if (!string && len) return VESTRY_INVALID;
+vestry_err vsi_event_call(const vestry_host *host, const char *before, const char *string, size_t len,
+                          const vsi_script_options *options, vestry_event **ret_event) {
   if (len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
   vestry_html builder;
   vestry_html_init(&builder, host);
   vsi_html *code = vsi_html_of(&builder);
   vsi_html_put_str(code, before);
-  put_string(code, string ? string : "", len);
+  put_string(code, string, len);
   vsi_html_put_str(code, ")");
   return send_off(&builder, options, ret_event);
-}
-
-vestry_err vestry_event_console_log(const vestry_host *host, const char *text, size_t len,
-                                    const vestry_script_options *options, vestry_event **ret_event) {
-  return call(host, "console.log(", text, len, options, ret_event);
-}
-
-vestry_err vestry_event_console_error(const vestry_host *host, const char *text, size_t len,
-                                      const vestry_script_options *options, vestry_event **ret_event) {
-  return call(host, "console.error(", text, len, options, ret_event);
 }
 
 /* -------------------------------------------------------------------------------------- addresses ---- */
@@ -249,40 +230,10 @@ bool vsi_is_web_address(const char *url) {
   return vsi_starts_with(url, len, "http:") || vsi_starts_with(url, len, "https:");
 }
 
-static vestry_err call_with_address(const vestry_host *host, const char *before, const char *url,
-                                    const vestry_script_options *options, vestry_event **ret_event) {
-  return vsi_is_web_address(url) ? call(host, before, url, strlen(url), options, ret_event) : VESTRY_INVALID;
-}
-
-vestry_err vestry_event_redirect(const vestry_host *host, const char *url, const vestry_script_options *options,
-                                 vestry_event **ret_event) {
-  return call_with_address(host, LEAVING, url, options, ret_event);
-}
-
-vestry_err vestry_event_replace_url(const vestry_host *host, const char *url, const vestry_script_options *options,
-                                    vestry_event **ret_event) {
-  static const char before[] = "window.history.replaceState(window.history.state, '', ";
-  return call_with_address(host, before, url, options, ret_event);
-}
-
-vestry_err vestry_event_navigate(const vestry_host *host, const char *url, const vestry_script_options *options,
-                                 vestry_event **ret_event) {
-  static const char before[] =
-      "setTimeout((url) => window.vestryNavigate?.(url, 'push') || window.location.assign(url), 0, ";
-  return call_with_address(host, before, url, options, ret_event);
-}
-
-vestry_err vestry_event_navigate_replace(const vestry_host *host, const char *url, const vestry_script_options *options,
-                                         vestry_event **ret_event) {
-  static const char before[] =
-      "setTimeout((url) => window.vestryNavigate?.(url, 'replace') || window.location.replace(url), 0, ";
-  return call_with_address(host, before, url, options, ret_event);
-}
-
 /* The application's attributes follow the attribute that makes the script a speculation rule. */
-vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,
-                                 const vestry_script_options *options, vestry_event **ret_event) {
-  vestry_script_options own = options ? *options : (vestry_script_options){0};
+vestry_err vsi_event_prefetch(const vestry_host *host, const char *const *urls, size_t count,
+                              const vsi_script_options *options, vestry_event **ret_event) {
+  vsi_script_options own = options ? *options : (vsi_script_options){0};
   if (own.attributes_count >= MAX_ATTRIBUTES || (own.attributes_count && !own.attributes)) return VESTRY_INVALID;
   vestry_attribute attributes[MAX_ATTRIBUTES] = {{"type", "speculationrules"}};
   for (size_t i = 0; i < own.attributes_count; i++) {
@@ -308,7 +259,7 @@ vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *url
   }
   vsi_buffer_append_str(&text, "]}]}");
   if (!error) error = text.error;
-  if (!error) error = vestry_event_script(host, text.data, text.len, &own, ret_event);
+  if (!error) error = vsi_event_script(host, text.data, text.len, &own, ret_event);
   vsi_buffer_finish(&text);
   return error;
 }
@@ -317,36 +268,30 @@ vestry_err vestry_event_prefetch(const vestry_host *host, const char *const *url
 
 /* The detail is passed through JSON.parse instead of being written as an expression, although all JSON is a valid
  * expression: there, a member named __proto__ would set the object's prototype. */
-vestry_err vestry_event_custom(const vestry_host *host, const char *name, const char *detail, size_t detail_len,
-                               const vestry_custom_event_options *options, vestry_event **ret_event) {
-  static const vsi_json_limits limits = {.max_depth = VSI_JSON_MAX_DEPTH, .max_count = UINT32_MAX};
-  if (!name || !*name || (!detail && detail_len)) return VESTRY_INVALID;
-  const vestry_custom_event_options own = options ? *options : (vestry_custom_event_options){0};
-  vestry_err error = VESTRY_OK;
+vestry_err vsi_event_custom(const vestry_host *host, const char *name, const char *detail, size_t detail_len,
+                            const vsi_custom_event_options *options, vestry_event **ret_event) {
+  if (!*name) return VESTRY_INVALID;
   if (detail_len > VESTRY_EVENT_MAX_BYTES) return VESTRY_TOO_LARGE;
-  if (detail_len) error = vsi_json_check(detail, detail_len, &limits, VSI_JSON_ROOT_ANY, NULL);
-  if (error == VESTRY_MALFORMED) error = VESTRY_INVALID; /* an error of the program, not of a client */
-  if (error) return error;
   vestry_html builder;
   vestry_html_init(&builder, host);
   vsi_html *code = vsi_html_of(&builder);
-  if (own.selector && *own.selector) {
+  if (options->selector && *options->selector) {
     vsi_html_put_str(code, "for (const to of document.querySelectorAll(");
-    put_string(code, own.selector, strlen(own.selector));
+    put_string(code, options->selector, strlen(options->selector));
     vsi_html_put_str(code, ")) to");
   } else {
     vsi_html_put_str(code, "document");
   }
   vsi_html_put_str(code, ".dispatchEvent(new CustomEvent(");
   put_string(code, name, strlen(name));
-  vsi_html_put_str(code, own.no_bubbles ? ", {bubbles: false" : ", {bubbles: true");
-  vsi_html_put_str(code, own.not_cancelable ? ", cancelable: false" : ", cancelable: true");
-  vsi_html_put_str(code, own.not_composed ? ", composed: false" : ", composed: true");
+  vsi_html_put_str(code, options->no_bubbles ? ", {bubbles: false" : ", {bubbles: true");
+  vsi_html_put_str(code, options->not_cancelable ? ", cancelable: false" : ", cancelable: true");
+  vsi_html_put_str(code, options->not_composed ? ", composed: false" : ", composed: true");
   if (detail_len) {
     vsi_html_put_str(code, ", detail: JSON.parse(");
     put_string(code, detail, detail_len);
     vsi_html_put_str(code, ")");
   }
   vsi_html_put_str(code, "}))");
-  return send_off(&builder, own.script, ret_event);
+  return send_off(&builder, options->script, ret_event);
 }

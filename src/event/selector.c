@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* CSS selectors for an element with a given id, escaped as the CSS Object Model prescribes for identifiers. */
-#include "vestry/selector.h"
+#include "vestry/event.h"
 
 #include <stdio.h>
 #include <string.h>

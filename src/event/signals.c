@@ -72,9 +72,9 @@ vestry_err vestry_signals_parse(const char *json, size_t len, const vestry_signa
   return len ? vsi_json_parse(json, len, limits, VSI_JSON_ROOT_OBJECT, ret_signals, ret_error) : empty(ret_signals);
 }
 
-vestry_err vestry_signals_parse_query(const vestry_host *host, const char *query, size_t len,
-                                      const vestry_signals_limits *given, json_t **ret_signals,
-                                      vestry_signals_error *ret_error) {
+vestry_err vsi_signals_parse_query(const vestry_host *host, const char *query, size_t len,
+                                   const vestry_signals_limits *given, json_t **ret_signals,
+                                   vestry_signals_error *ret_error) {
   vestry_signals_limits limits;
   if ((!query && len) || resolve(given, &limits)) return VESTRY_INVALID;
   host = vsi_host(host);

@@ -45,8 +45,8 @@ static vestry_err build(const vestry_host *host, const patch *p, vestry_event **
  * because the client merges recursively. */
 static const vsi_json_limits limits = {.max_depth = VSI_JSON_MAX_DEPTH, .max_count = UINT32_MAX};
 
-vestry_err vestry_event_signals_text(const vestry_host *host, const char *json, size_t len,
-                                     const vestry_signals_options *options, vestry_event **ret_event) {
+vestry_err vsi_event_signals_text(const vestry_host *host, const char *json, size_t len,
+                                  const vestry_signals_options *options, vestry_event **ret_event) {
   if (!json && len) return VESTRY_INVALID;
   patch p = {.json = json, .len = len};
   vestry_err error = take_options(&p, options);
@@ -60,6 +60,8 @@ vestry_err vestry_event_signals_text(const vestry_host *host, const char *json, 
 
 vestry_err vestry_event_signals(const vestry_host *host, const vestry_value *signals,
                                 const vestry_signals_options *options, vestry_event **ret_event) {
+  if (signals && signals->type == VESTRY_VALUE_STRING && signals->text)
+    return vsi_event_signals_text(host, signals->text, strlen(signals->text), options, ret_event);
   if (!signals ||
       (signals->type == VESTRY_VALUE_JSON ? !json_is_object(signals->json) : signals->type != VESTRY_VALUE_OBJECT))
     return VESTRY_INVALID;
@@ -104,8 +106,8 @@ static vestry_err add_path(json_t *object, const char *path) {
   }
 }
 
-vestry_err vestry_event_remove_signals(const vestry_host *host, const char *const *paths, size_t count,
-                                       const vestry_signals_options *options, vestry_event **ret_event) {
+vestry_err vsi_event_remove_signals(const vestry_host *host, const char *const *paths, size_t count,
+                                    const vestry_signals_options *options, vestry_event **ret_event) {
   if (!paths || !count || (options && options->only_if_missing)) return VESTRY_INVALID;
   json_t *signals = json_object();
   vestry_err error = signals ? VESTRY_OK : VESTRY_NO_MEMORY;

@@ -130,7 +130,7 @@ uint64_t vestry_response_bytes_excess(const vestry *v) {
   return held > most ? held - most : 0;
 }
 
-bool vestry_response_share_is_used(const vestry *v, uint64_t held_bytes) {
+bool vsi_response_share_is_used(const vestry *v, uint64_t held_bytes) {
   const vsi_budget *budget = &v->response_bytes;
   const uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed); /* relaxed: an estimate */
   return used > budget->mark / 2 && held_bytes >= budget->mark / SHARE_PART;

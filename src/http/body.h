@@ -53,4 +53,12 @@ VESTRY_API bool vsi_request_bytes_take_within(vestry *v, size_t bytes, unsigned 
 /* Write the counters of requests and responses into stats. */
 void vsi_intake_stats(vestry *v, vestry_stats *stats);
 
+/* Return whether bodies of one connection hold their share of the memory: 1/32 of the bytes from which bodies are
+ *  aborted (vestry_response_bytes_excess), while all bodies together hold more than a half. An adapter whose
+ *  connections have several responses at a time then serves no further GET on this connection until its client has
+ *  read some of them. Otherwise a client that reads nothing makes handlers run for responses that are only aborted.
+ *  held_bytes  of the bodies that wait to be sent on the connection
+ *  Threads     any; does not block */
+VESTRY_API bool vsi_response_share_is_used(const vestry *v, uint64_t held_bytes);
+
 #endif

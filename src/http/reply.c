@@ -337,19 +337,12 @@ vestry_err vestry_reply_keep(vestry_reply *reply, vestry_keep_policy policy, siz
   return VESTRY_OK;
 }
 
-void vestry_reply_fail_fast(vestry_reply *reply, bool fail_fast) {
-  reply->fail_fast = fail_fast;
-}
-
 void vestry_reply_any_client(vestry_reply *reply) {
   reply->any_client = true;
 }
 
-void vestry_reply_auto_close(vestry_reply *reply, bool auto_close) {
-  reply->auto_close = auto_close ? VSI_AUTO_CLOSE_ON : VSI_AUTO_CLOSE_OFF;
-}
-
-/* All options are checked before the reply is changed, so that it is changed completely or not at all. */
+/* The data is taken in any case. All other options are checked before the reply is changed, so that it is changed
+ * completely or not at all. */
 vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options *options) {
   vestry_connection_options connection, resolved;
   vestry_profile profiles[VESTRY_PROFILES_MAX];
@@ -358,6 +351,11 @@ vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options 
   vestry_connection_hooks hooks = own.hooks ? *own.hooks : (vestry_connection_hooks){0};
   if (!options)
     return vsi_reply_refuse(reply, VESTRY_INVALID, "vestry_reply_stream: the options are NULL, or a member is unknown");
+  if (own.data) {
+    vsi_data before = reply->data;
+    reply->data = (vsi_data){own.data, own.destroy};
+    vsi_data_destroy(&before);
+  }
   if (vsi_connection_options_resolve(&connection, NULL, &resolved))
     return vsi_reply_refuse(reply, VESTRY_INVALID,
                             "vestry_reply_stream: options.connection: max_queued_count is at most 1,000,000, "
@@ -371,17 +369,13 @@ vestry_err vestry_reply_stream(vestry_reply *reply, const vestry_stream_options 
         "vestry_reply_stream: options.profiles are missing, too many, invalid or not of this build");
   if (own.connection) reply->stream = connection;
   if (own.hooks) reply->hooks = hooks;
+  reply->auto_close |= own.auto_close;
+  reply->fail_fast |= own.fail_fast;
   if (!own.profiles) return VESTRY_OK;
   for (size_t i = 0; i < own.profiles_count; i++) reply->profiles[i] = profiles[i];
   reply->profiles_count = own.profiles_count;
   reply->has_profiles = true;
   return VESTRY_OK;
-}
-
-void vestry_reply_data(vestry_reply *reply, void *data, vestry_destroy_fn destroy) {
-  vsi_data before = reply->data;
-  reply->data = (vsi_data){data, destroy};
-  vsi_data_destroy(&before);
 }
 
 /* ----------------------------------------------------------------------------------------------------- effects ---- */

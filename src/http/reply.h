@@ -59,7 +59,7 @@ struct vestry_reply {
   bool keep;
   vestry_keep_policy policy; /* REUSE unless vestry_reply_keep has set another */
   size_t many_count;
-  enum { VSI_AUTO_CLOSE_UNSET, VSI_AUTO_CLOSE_OFF, VSI_AUTO_CLOSE_ON } auto_close;
+  bool auto_close;
   vestry_connection_hooks hooks;
   vsi_data data; /* owned */
   vsi_attachments attachments;
@@ -125,8 +125,7 @@ static inline bool vsi_reply_is_stream(const vestry_reply *reply) {
 }
 /* Return whether a stream that the reply opens stays open after its effects. */
 static inline bool vsi_reply_stays_open(const vestry_reply *reply, const vestry *v) {
-  if (reply->auto_close != VSI_AUTO_CLOSE_UNSET) return reply->auto_close == VSI_AUTO_CLOSE_OFF;
-  return reply->keep || reply->parts_count || v->keep_open;
+  return !reply->auto_close && (reply->keep || reply->parts_count || v->keep_open);
 }
 
 /* Return the policy for streams that are stored under the key already. */

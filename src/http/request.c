@@ -9,6 +9,7 @@
 #include "base/ascii.h"
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "event/query.h"
 #include "http/routes/routes.h"
 #include "instance/instance.h"
 #include "vestry/routes.h"
@@ -157,7 +158,7 @@ static vestry_err read_short(vestry_request *req, size_t announced) {
 static vestry_err read_body(vestry_request *req) {
   int64_t announced = req->own->ops->body_length(req->own->server_request);
   if (announced == 0) return VESTRY_OK;
-  const size_t most = vestry_max_body_bytes_at(req->v, req->path);
+  const size_t most = vsi_max_body_bytes_at(req->v, req->path);
   if (announced > 0 && (uint64_t)announced > most) return VESTRY_TOO_LARGE;
   if (announced > 0 && announced < VSI_SHORT_BODY_BYTES) return read_short(req, (size_t)announced);
   return read_long(req, announced, most);
@@ -180,7 +181,7 @@ static bool has_signals_in_query(const vestry_request *req) {
 static vestry_err read_signals(vestry_request *req, vestry_signals_error *why) {
   const vestry_signals_limits *limits = &req->v->signals;
   if (has_signals_in_query(req))
-    return vestry_signals_parse_query(req->v->host, req->query, strlen(req->query), limits, &req->signals, why);
+    return vsi_signals_parse_query(req->v->host, req->query, strlen(req->query), limits, &req->signals, why);
   const bool is_empty = !req->body.len || (req->body.len == 2 && memcmp(req->body.data, "{}", 2) == 0);
   if (!is_empty && !vsi_request_is_form(req))
     return vestry_signals_parse(req->body.data, req->body.len, limits, &req->signals, why);

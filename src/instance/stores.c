@@ -132,7 +132,7 @@ vestry_err vsi_stores_create(vestry *v, const vestry_options *options) {
 }
 
 void vsi_stores_close(vestry *v) {
-  for (size_t i = 0; i < v->stores_count; i++) vestry_store_close(v->stores[i].store);
+  for (size_t i = 0; i < v->stores_count; i++) vsi_store_close(v->stores[i].store);
 }
 
 void vsi_stores_rest(vestry *v) {

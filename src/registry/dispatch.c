@@ -24,6 +24,7 @@
 #include "base/probe.h"
 #include "base/trace.h"
 #include "base/utf8.h"
+#include "event/effect.h"
 #include "instance/elsewhere.h"
 #include "instance/stores.h"
 #include "registry/names.h"
@@ -146,6 +147,47 @@ static void perform_action(vestry_dispatch_context *context, const head *of, con
   json_decref(list);
 }
 
+static const vsi_meaning event_effect = {.kind = VSI_KIND_BUILT_IN}, closing = {.kind = VSI_KIND_BUILT_IN},
+                         waking = {.kind = VSI_KIND_BUILT_IN}, quote = {.kind = VSI_KIND_QUOTE};
+
+static bool is_name(const char *name, size_t len, const char *expected) {
+  return len == strlen(expected) && memcmp(name, expected, len) == 0;
+}
+
+/* The names stand in a constant table, because each name in a registry takes an allocation. */
+static const vsi_meaning *find_built_in(const char *name, size_t len) {
+  return vsi_effect_find(name, len)         ? &event_effect
+         : is_name(name, len, VESTRY_QUOTE) ? &quote
+         : is_name(name, len, "close-sse")  ? &closing
+         : is_name(name, len, "wake")       ? &waking
+                                            : NULL;
+}
+
+void vsi_effects_register(vestry_registry *names) {
+  names->find_built_in = find_built_in;
+}
+
+/* Perform a built-in effect: unlike a function of the application, it gets the whole effect, so that no array of its
+ * arguments has to be made. */
+static vestry_err perform_built_in(vestry_dispatch_context *context, const json_t *effect, const vsi_meaning *meaning) {
+  if (meaning != &event_effect) {
+    if (json_array_size(effect) > 1)
+      return vestry_context_fail(context, VESTRY_INVALID, "expected at most 0 arguments");
+    for (size_t i = 0; i < context->root->targets.count; i++)
+      if (meaning == &waking)
+        vestry_connection_wake(context->root->targets.items[i]);
+      else /* after the events that were sent before */
+        vestry_connection_close(context->root->targets.items[i], VESTRY_CAUSE_CLOSED);
+    return VESTRY_OK;
+  }
+  vsi_effect made = {.host = context->v->host};
+  vestry_err error = vsi_effect_make(&made, effect);
+  if (error) return vestry_context_fail(context, error, "%s", made.why);
+  error = vestry_context_send(context, made.event);
+  vestry_event_unref(made.event);
+  return error;
+}
+
 /* Append an effect's result. Without memory the effect was performed all the same: record that its result is
  * missing. */
 static void keep_result(vestry_dispatch_context *context, json_t *effect, const char *name) {
@@ -173,7 +215,7 @@ static void perform_effect(vestry_dispatch_context *context, const head *of, jso
     const json_t *args = is_built_in ? NULL : vsi_context_args(context, effect);
     context->in_effect = true;
     if (is_built_in)
-      error = vsi_effects_perform(context, effect, of->meaning);
+      error = perform_built_in(context, effect, of->meaning);
     else if (args)
       error = of->meaning->fn.effect(context, args, of->meaning->ctx);
     context->in_effect = false;

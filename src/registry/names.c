@@ -104,3 +104,13 @@ vestry_err vestry_registry_intercept(vestry_registry *registry, const vestry_int
   phase->items[phase->count++].name = name;
   return VESTRY_OK;
 }
+
+bool vsi_builtin_is(const vestry_registry *names, const char *name) {
+  const vsi_meaning *meaning = vsi_names_performed(names, name, strlen(name));
+  return meaning && meaning->kind == VSI_KIND_BUILT_IN;
+}
+
+bool vsi_builtin_is_alone(const vestry_registry *names) {
+  return !names->has_placeholders && !names->phases[VESTRY_PHASE_DISPATCH].count &&
+         !names->phases[VESTRY_PHASE_ACTION].count && !names->phases[VESTRY_PHASE_EFFECT].count;
+}

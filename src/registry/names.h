@@ -96,9 +96,6 @@ static inline const vsi_meaning *vsi_names_replaced(const vestry_registry *names
 
 /* Give a registry the built-in effects. A name that is registered takes precedence over them. */
 void vsi_effects_register(vestry_registry *names);
-/* Perform a built-in effect: unlike a function of the application, it gets the whole effect, so that no array of its
- * arguments has to be made. */
-vestry_err vsi_effects_perform(vestry_dispatch_context *context, const json_t *effect, const vsi_meaning *meaning);
 
 /* vsi_builtin_is returns whether a name is a built-in effect. vsi_builtin_is_alone returns whether no function of the
  * application is called around such effects, so that performing one takes some µs. */

@@ -29,7 +29,8 @@ struct vestry_actor {
 };
 
 static void class_ref(vsi_actor *scheduled) {
-  vestry_actor_ref((vestry_actor *)scheduled);
+  /* relaxed: the caller has a reference already, so no ordering is needed. */
+  VSI_REFS_TAKE(&((vestry_actor *)scheduled)->references);
 }
 
 static void class_unref(vsi_actor *scheduled) {
@@ -67,12 +68,6 @@ vestry_err vestry_actor_create(vestry_runtime *runtime, const vestry_actor_optio
   actor->options = own;
   *ret_actor = actor;
   return VESTRY_OK;
-}
-
-vestry_actor *vestry_actor_ref(vestry_actor *actor) {
-  /* relaxed: the caller has a reference already, so no ordering is needed. */
-  VSI_REFS_TAKE(&actor->references);
-  return actor;
 }
 
 vestry_actor *vestry_actor_unref(vestry_actor *actor) {

@@ -104,7 +104,7 @@ void vestry_runtime_destroy(vestry_runtime *runtime) {
   vsi_free(runtime->host, runtime);
 }
 
-const vestry_host *vestry_runtime_host(const vestry_runtime *runtime) {
+const vestry_host *vsi_runtime_host(const vestry_runtime *runtime) {
   return runtime->host;
 }
 

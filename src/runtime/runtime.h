@@ -61,4 +61,7 @@ VESTRY_API vestry_err vsi_timer_set_at(vestry_timer *timer, uint64_t due_ns);
  * Any thread; does not block. */
 void vsi_runtime_close(vestry_runtime *runtime);
 
+/* Get the host that the runtime was created with, borrowed. Threads any; does not block. */
+VESTRY_API const vestry_host *vsi_runtime_host(const vestry_runtime *runtime);
+
 #endif

@@ -153,18 +153,16 @@ static vestry_err set(vestry_timer *timer, bool from_now, uint64_t wait_ns, uint
 }
 
 vestry_err vestry_timer_set(vestry_timer *timer, uint64_t delay_ms, uint64_t period_ms) {
-  return set(timer, true, vsi_ms_to_ns(delay_ms), vsi_ms_to_ns(period_ms));
+  if (delay_ms != VESTRY_NEVER_MS) return set(timer, true, vsi_ms_to_ns(delay_ms), vsi_ms_to_ns(period_ms));
+  if (vsi_runtime_is_forked(timer->runtime)) return VESTRY_CLOSED;
+  vsi_mutex_lock(&timer->lock);
+  disarm_locked(timer);
+  vsi_mutex_unlock(&timer->lock);
+  return VESTRY_OK;
 }
 
 vestry_err vsi_timer_set_at(vestry_timer *timer, uint64_t due_ns) {
   return set(timer, false, due_ns, 0);
-}
-
-void vestry_timer_cancel(vestry_timer *timer) {
-  if (vsi_runtime_is_forked(timer->runtime)) return;
-  vsi_mutex_lock(&timer->lock);
-  disarm_locked(timer);
-  vsi_mutex_unlock(&timer->lock);
 }
 
 void vestry_timer_destroy(vestry_timer *timer) {

@@ -75,7 +75,7 @@ static void send_some_off(vestry_timer *timer, void *ctx) {
     if (met < limit) drain->met_count = total; /* the others have ended by themselves */
   }
   if (drain->met_count >= total)
-    vestry_timer_cancel(timer);
+    (void)vestry_timer_set(timer, VESTRY_NEVER_MS, 0);
   else if (drain->left_ms && drain->left_ms < drain->tick_ms)
     (void)vestry_timer_set(timer, drain->left_ms, drain->tick_ms); /* so that the last tick is at the end of the
                                                                       window */

@@ -6,7 +6,7 @@
  * and at most one piece waits in memory.
  *
  * A server that reports bytes does so on a thread that other requests need. Therefore the functions that call the
- * application (open, write, close, end, abandon) are separate from the others, and may be called on another thread. */
+ * application (open, write, close, end) are separate from the others, and may be called on another thread. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -56,7 +56,7 @@ static vestry_err begin_receiver(vsi_serving *s, receipt *to) {
 
 static void begin_receipt(vsi_serving *s, receipt *to) {
   int64_t announced = vsi_request_length(&s->request);
-  to->most = vestry_max_body_bytes_at(s->v, s->request.path);
+  to->most = vsi_max_body_bytes_at(s->v, s->request.path);
   if (vsi_instance_is_closing(s->v))
     fail(s, to, VESTRY_CLOSED, false);
   else if (announced > 0 && (uint64_t)announced > to->most)
@@ -250,16 +250,6 @@ static void end_receiving(vestry_receiving *receiving, const vsi_inside *inside,
   vsi_inside_end(inside);
 }
 
-vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_connection **ret_connection) {
-  vsi_serving *s = &receiving->s;
-  vsi_inside inside;
-  *ret_connection = NULL;
-  come_back(s, &inside);
-  vestry_err error = conclude(s, &receiving->receipt, ret_connection);
-  end_receiving(receiving, &inside, error);
-  return error;
-}
-
 /* Pass the buffered bytes to a receiver that keeps them without its request: an upload that can be resumed continues
  * after them. Nothing else may see them, because the parser of a form could find a file in them and call the guards,
  * which read headers that the server has freed. */
@@ -272,12 +262,18 @@ static void keep_piece(vestry_receiving *receiving) {
   receiver->keep(to->state, receiving->piece, len);
 }
 
-void vestry_receive_abandon(vestry_receiving *receiving, vestry_err why) {
-  if (!receiving) return;
+vestry_err vestry_receive_end(vestry_receiving *receiving, vestry_err why, vestry_connection **ret_connection) {
+  vsi_serving *s = &receiving->s;
   vsi_inside inside;
-  come_back(&receiving->s, &inside);
-  vsi_request_detach(&receiving->s.request);
-  keep_piece(receiving);
-  fail(&receiving->s, &receiving->receipt, why, false);
+  come_back(s, &inside);
+  if (why) {
+    vsi_request_detach(&s->request);
+    keep_piece(receiving);
+    fail(s, &receiving->receipt, why, false);
+  } else {
+    *ret_connection = NULL;
+    why = conclude(s, &receiving->receipt, ret_connection);
+  }
   end_receiving(receiving, &inside, why);
+  return why;
 }

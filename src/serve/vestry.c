@@ -12,6 +12,7 @@
 #include "http/body.h"
 #include "instance/stores.h"
 #include "registry/names.h"
+#include "runtime/runtime.h"
 #include "serve/inside.h"
 
 enum { DEFAULT_RETRY_AFTER_S = 2, DEFAULT_VALUES = 10000, VALUES_MOST = 1000000, THREADS_MOST = 256 };
@@ -93,7 +94,7 @@ static void take_apart(vestry *v) {
 
 static const vestry_host *host_of(const vestry_options *options) {
   if (options->host) return options->host;
-  return options->runtime ? vestry_runtime_host(options->runtime) : vestry_host_default();
+  return options->runtime ? vsi_runtime_host(options->runtime) : vestry_host_default();
 }
 
 static size_t request_bytes_of(const vestry_bounds *bounds) {
@@ -110,7 +111,7 @@ static size_t body_bytes_of(const vestry_bounds *bounds) {
 static const char *find_mistake(const vestry_options *options, const vestry_host *host) {
   if (!host->reallocate || !host->now_ns || !host->random)
     return "options.host: reallocate, now_ns and random must be set; copy vestry_host_default() and change the copy";
-  if (options->runtime && host != vestry_runtime_host(options->runtime))
+  if (options->runtime && host != vsi_runtime_host(options->runtime))
     return "options.host is not the host of options.runtime; leave it NULL";
   if (options->bounds->max_body_bytes > vsi_body_bytes_most(request_bytes_of(options->bounds)))
     return "options.bounds->max_body_bytes exceeds 7/16 of max_request_bytes; raise max_request_bytes";
@@ -212,6 +213,12 @@ void vsi_stats_get(vestry *v, vsi_group_stats *ret_group, vestry_stats *ret_stat
   for (size_t i = 0; i < VESTRY_CAUSE_COUNT; i++) stats.closed_by_cause[i] = group.closed_by_cause[i];
   for (int kind = 0; VSI_ENCODES && kind < VSI_ENCODE_KINDS_COUNT; kind++)
     stats.encodes_count += vsi_codings_encodes(vsi_group_codings(v->group), (vsi_encode_kind)kind);
+  vsi_channels_stats channels;
+  vsi_channels_stats_get(v->channels, &channels);
+  stats.channels_made_count = channels.made_count;
+  stats.channels_live_count = channels.live_count;
+  stats.channels_ended_count = channels.ended_count;
+  stats.channels_refused_count = channels.refused_count;
   vsi_intake_stats(v, &stats);
   vsi_drain_stats(v, &stats);
   *ret_group = group;

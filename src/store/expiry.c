@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* essay: a deadline that is read with one load */
 /* Expiry: removes the entries of a table that are due, and computes the time of the next tick. A tick in this file is a
- * call of vestry_store_tick, which removes the due entries. (In clock.h a tick is a unit of time.)
+ * call of vsi_store_tick, which removes the due entries. (In clock.h a tick is a unit of time.)
  *
  * deadline_ns is never later than the first due time, so the store's driver can sleep until then; reading it takes one
  * load. It changes as follows:

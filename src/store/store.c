@@ -131,13 +131,13 @@ void vsi_store_give_back(vestry_store *store, vestry_purge_fn purge, void *ctx) 
   store->owner = NULL;
 }
 
-void vestry_store_close(vestry_store *store) {
+void vsi_store_close(vestry_store *store) {
   store->ops->clear(store->self, VESTRY_CAUSE_SHUTDOWN);
 }
 
 void vestry_store_destroy(vestry_store *store) {
   if (!store) return;
-  vestry_store_close(store);
+  vsi_store_close(store);
   store->ops->destroy(store->self);
   vsi_mutex_finish(&store->driver_lock);
   vsi_free(store->host, store);
@@ -145,7 +145,7 @@ void vestry_store_destroy(vestry_store *store) {
 
 /* ------------------------------------------------------------------------------------------------ the driver ---- */
 
-/* The driver of a store: a timer that calls vestry_store_tick at the store's next deadline.
+/* The driver of a store: a timer that calls vsi_store_tick at the store's next deadline.
  *
  * A put can create an earlier deadline; in most stores this happens only when they were empty. armed_ns is the time
  * until which the driver sleeps. A put or a tick that finds an earlier deadline re-arms the timer. The driver never
@@ -441,7 +441,7 @@ vestry_err vestry_store_list(vestry_store *store, const vestry_scope *only_scope
   return error;
 }
 
-uint64_t vestry_store_tick(vestry_store *store) {
+uint64_t vsi_store_tick(vestry_store *store) {
   if (!store->ops->tick) return UINT64_MAX;
   store->ops->tick(store->self);
   wake_driver(store); /* a concurrent tick may have read the deadline while it was reset */
@@ -468,13 +468,13 @@ static void fire(vestry_timer *timer, void *ctx) {
   /* A timer that is being destroyed is detached already, and its destruction waits for this call to end. */
   if (store->timer) atomic_store_explicit(&store->armed_ns, UINT64_MAX, memory_order_seq_cst);
   vsi_mutex_unlock(&store->driver_lock);
-  (void)vestry_store_tick(store); /* re-arms the timer */
+  (void)vsi_store_tick(store); /* re-arms the timer */
 }
 
 vestry_err vestry_store_drive(vestry_store *store, vestry_runtime *runtime) {
   vestry_timer *timer = NULL;
   if (!store) return VESTRY_INVALID;
-  if (runtime && vestry_runtime_host(runtime) != store->host)
+  if (runtime && vsi_runtime_host(runtime) != store->host)
     return vsi_mistake(store->host, "vestry_store_drive", "the runtime has another host than the store");
   vestry_err error = runtime ? vestry_timer_create(runtime, fire, store, &timer) : VESTRY_OK;
   if (error) return error;

@@ -64,4 +64,14 @@ static inline void vsi_store_watch_set(vestry_store *store, const vsi_store_watc
   atomic_store_explicit(&store->exit.watch, watch, memory_order_release);
 }
 
+/* Remove the values that have expired by the host's clock.
+ *  Returns  the latest time, on that clock, at which to call this again; UINT64_MAX: no call is necessary before the
+ *           next put
+ *  Threads  any; runs callbacks on this thread, no lock held */
+uint64_t vsi_store_tick(vestry_store *store);
+
+/* Remove all values with cause SHUTDOWN. Later puts return CLOSED. Idempotent.
+ *  Threads  any; runs callbacks on this thread */
+VESTRY_API void vsi_store_close(vestry_store *store);
+
 #endif

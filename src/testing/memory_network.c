@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "base/memory.h"
+#include "runtime/runtime.h"
 
 enum { CHANCES = 10000, NODES_MAX = 65536, DEFAULT_DELAY_MS = 100, DEFAULT_PAYLOAD = 1 << 20 };
 
@@ -35,7 +36,7 @@ vestry_err vestry_memory_network_create(vestry_runtime *runtime, const vestry_me
                                         vestry_memory_network **ret_network) {
   vestry_memory_network_options options;
   if (!runtime || !ret_network || take_options(given, &options)) return VESTRY_INVALID;
-  const vestry_host *host = vestry_runtime_host(runtime);
+  const vestry_host *host = vsi_runtime_host(runtime);
   vestry_memory_network *network = vsi_calloc(host, 1, sizeof *network);
   if (!network) return VESTRY_NO_MEMORY;
   network->runtime = runtime;

@@ -60,7 +60,7 @@ static vestry_err hostile(const vestry_request *req, vestry_reply *reply, void *
 }
 
 static vestry_err say_one(vestry_connection *connection, const char *text) {
-  return vestry_connection_event(connection, "news", text, strlen(text), NULL);
+  return vestry_connection_effects(connection, VESTRY_LIST("send-event", "news", text));
 }
 
 static vestry_err find(const struct app *app, const vestry_request *req, vestry_connection **ret_connection) {
@@ -120,11 +120,12 @@ static vestry_err join(const vestry_request *req, vestry_reply *reply, void *ctx
 static vestry_err publish(const vestry_request *req, vestry_reply *reply, void *ctx) {
   const struct app *app = ctx;
   const char *key = vestry_request_value(req, VESTRY_IN_QUERY, "key");
-  char html[4096];
-  memset(html, 'x', sizeof html);
+  char html[4097] = "";
+  memset(html, 'x', sizeof html - 1);
   memcpy(html, "<p id=\"a\">", 10);
-  memcpy(html + sizeof html - 4, "</p>", 4);
-  vestry_err err = vestry_broadcast_patch_elements(app->program.v, NO_SCOPE, VESTRY_KEY(key), html, sizeof html, NULL);
+  memcpy(html + sizeof html - 5, "</p>", 4);
+  vestry_err err =
+      vestry_broadcast_effect(app->program.v, NO_SCOPE, VESTRY_KEY(key), VESTRY_LIST("patch-elements", html));
   return err ? err : vestry_reply_status(reply, 204);
 }
 

@@ -260,10 +260,12 @@ static void selector_places(const char *text) {
 }
 
 static void script_event_places(const char *text) {
-  vestry_attribute attributes[] = {{"data-x", text}, {"type", "text/plain"}, {"title", text}};
-  vestry_script_options options = {.attributes = attributes, .attributes_count = 3};
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_script(NULL, "1 < 2", 5, &options, &event);
+  vestry_err error = vestry_event_effect(
+      NULL,
+      VESTRY_LIST("execute-script", "1 < 2",
+                  VESTRY_OBJECT("attributes", VESTRY_OBJECT("data-x", text, "type", "text/plain", "title", text))),
+      &event);
   show_event("script event", text, error, event);
 }
 

@@ -50,13 +50,12 @@ static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app
 
 static vestry_err write_line(struct app *app) {
   vestry_html html;
-  vestry_slice text;
-  const vestry_elements_options append = {.selector = "#log", .mode = VESTRY_PATCH_APPEND};
   vestry_html_init(&html, NULL);
   pthread_mutex_lock(&app->lock);
   add_line(&html, ++app->lines);
-  vestry_err err = vestry_html_result(&html, &text);
-  if (!err) err = vestry_broadcast_patch_elements(app->program.v, NO_SCOPE, LOG, text.data, text.len, &append);
+  vestry_err err = vestry_broadcast_effect(
+      app->program.v, NO_SCOPE, LOG,
+      VESTRY_LIST("patch-elements", &html, VESTRY_OBJECT("selector", "#log", "mode", "append")));
   pthread_mutex_unlock(&app->lock);
   vestry_html_finish(&html);
   return err;

@@ -71,11 +71,11 @@ static void begin(struct app *app, vestry_render *render, vestry_html *html, con
 
 static vestry_err list(vestry_render *render, vestry_html *html, void *ctx) {
   struct app *app = ctx;
-  const char *query = render->request->query;
-  char q[64] = "", page[8] = "1", title[128];
-  size_t len;
-  vestry_query_value(query, strlen(query), "q", q, sizeof q, &len);
-  vestry_query_value(query, strlen(query), "page", page, sizeof page, &len);
+  const char *q = vestry_request_value(render->request, VESTRY_IN_QUERY, "q");
+  const char *page = vestry_request_value(render->request, VESTRY_IN_QUERY, "page");
+  char title[128];
+  q = q ? q : "";
+  page = page ? page : "1";
   vestry_render_topic(render, "list");
   pthread_mutex_lock(&app->lock);
   int extra = app->extra;
@@ -196,11 +196,8 @@ static vestry_err add(const vestry_request *req, vestry_reply *reply, void *ctx)
 }
 
 static vestry_err go(const vestry_request *req, vestry_reply *reply, void *ctx) {
-  char how[32] = "", url[128] = "";
-  size_t len;
-  vestry_query_value(req->query, strlen(req->query), "how", how, sizeof how, &len);
-  vestry_query_value(req->query, strlen(req->query), "url", url, sizeof url, &len);
-  return vestry_reply_effect(reply, VESTRY_LIST((const char *)how, (const char *)url));
+  const char *how = vestry_request_value(req, VESTRY_IN_QUERY, "how");
+  return vestry_reply_effect(reply, VESTRY_LIST(how, vestry_request_value(req, VESTRY_IN_QUERY, "url")));
 }
 
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx) {

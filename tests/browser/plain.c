@@ -36,16 +36,12 @@ static vestry_err readings(const vestry_request *req, vestry_reply *reply, void 
 
 static vestry_err say(const vestry_request *req, vestry_reply *reply, void *ctx) {
   struct program *program = ctx;
-  char name[64] = "";
-  const char *query = req->query;
-  size_t len;
-  vestry_err err = vestry_query_value(query, strlen(query), "name", name, sizeof name, &len);
-  if (err) return err;
-  vestry_slice body = req->body;
-  vestry_event *event = NULL;
-  err = vestry_event_plain(NULL, name, body.data, body.len, &(vestry_plain_options){.event.retry_ms = 50}, &event);
-  if (!err) err = vestry_broadcast(program->v, everybody, READINGS, event, NULL);
-  vestry_event_unref(event);
+  const char *name = vestry_request_value(req, VESTRY_IN_QUERY, "name");
+  if (!name) return VESTRY_NOT_FOUND;
+  json_t *body = json_stringn(req->body.data, req->body.len);
+  vestry_err err = vestry_broadcast_effect(program->v, everybody, READINGS,
+                                           VESTRY_LIST("send-event", name, body, VESTRY_OBJECT("retryDuration", 50)));
+  json_decref(body);
   return err ? err : vestry_reply_status(reply, 204);
 }
 

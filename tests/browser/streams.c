@@ -81,7 +81,7 @@ static vestry_err make(struct app *app, int i, bool has_states, vestry_event **r
                                "document.querySelector('#number b').textContent + ' ' +"
                                "document.getElementById('status').textContent + '; ')";
   char key[8], gone[8];
-  if (i % 100 == 50) return vestry_event_script(NULL, script, strlen(script), NULL, ret_event);
+  if (i % 100 == 50) return vestry_event_effect(NULL, VESTRY_LIST("execute-script", script), ret_event);
   switch (i % 5) {
   case 2: return vestry_event_elementsf(NULL, &inner, ret_event, "<b>%d</b> of %d", i, EVENTS);
   case 3:

@@ -42,7 +42,7 @@ static void on_call(const vestry_bus_message *message, void *ctx) {
   assert_true(!g->parted || !*g->parted);
   atomic_fetch_add(&g->h->called, 1);
   uint64_t number = *(const uint64_t *)message->data;
-  if (message->connection) (void)vestry_connection_patch_signals_text(message->connection, "{\"a\":1}", 7, NULL);
+  if (message->connection) (void)vestry_connection_patch_signals(message->connection, VESTRY_VALUES("{\"a\":1}"), NULL);
   if (number % 64 == 1 && message->connection) vestry_connection_close(message->connection, VESTRY_CAUSE_CLOSED);
   if (number % 32 == 2) {
     uint64_t quiet = 0;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "connection/probe.h"
+#include "event/layout.h"
 #include "runtime/random.h"
 #include "support/topic.h"
 
@@ -364,9 +365,9 @@ static void close_and_step(const vestry_bus_message *message, void *ctx) {
   assert_int_equal(vestry_connection_look(c).state, VESTRY_STATE_CLOSED);
   note('x', message->data, message->len);
   vestry_event *event = NULL;
-  assert_int_equal(vestry_event_comment(NULL, "late", &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(NULL, "late", &event), VESTRY_OK);
   assert_int_equal(vestry_connection_send(c, event), VESTRY_CLOSED); /* E6: refused without effect */
-  assert_int_equal(vestry_connection_patch_signals_text(c, "{}", 2, NULL), VESTRY_CLOSED);
+  assert_int_equal(vestry_connection_patch_signals(c, VESTRY_VALUES("{}"), NULL), VESTRY_CLOSED);
   vestry_event_unref(event);
 }
 

@@ -88,11 +88,8 @@ static vestry_err subscribe_and_keep(const vestry_request *req, vestry_reply *re
   if (v->has_hook)
     vestry_reply_stream(reply, &(vestry_stream_options){
                                    .hooks = &(vestry_connection_hooks){.on_close = closed, .ctx = v->receivers[0]}});
-  if (v->kept) {
-    vestry_reply_key(reply, ROOM(v->kept));
-    vestry_reply_keep(reply, v->policy, 0);
-  }
-  vestry_reply_auto_close(reply, false);
+  if (v->kept) vestry_reply_key(reply, ROOM(v->kept));
+  vestry_reply_keep(reply, v->kept ? v->policy : VESTRY_KEEP_REUSE, 0);
   return vestry_reply_effect(reply, VESTRY_LIST("tell", "an effect"));
 }
 

@@ -2,22 +2,23 @@
 /* K12: channels by key: their members, from joining to leaving, and the end of a channel. */
 #include "vestry/channel.h"
 
-#include "channel/channel.h"
+#include "channel/channels.h"
+#include "event/layout.h"
 #include "serve/wire.h"
 #include "vestry/dispatch.h"
 
 #define BOARD VESTRY_KEY("board", 7)
 
-static vestry_channels_stats channels_of(vestry *v) {
-  vestry_channels_stats stats = {0};
-  vestry_channels_stats_get(v, &stats);
+static vsi_channels_stats channels_of(vestry *v) {
+  vsi_channels_stats stats = {0};
+  vsi_channels_stats_get(v->channels, &stats);
   assert_int_equal(stats.made_count, stats.live_count + stats.ended_count);
   return stats;
 }
 
 static vestry_event *event_of(const char *text) {
   vestry_event *event = NULL;
-  assert_int_equal(vestry_event_comment(NULL, text, &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(NULL, text, &event), VESTRY_OK);
   return event;
 }
 
@@ -61,11 +62,8 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   if (v->tells) assert_int_equal(tell(v->w->v, NOWHERE, v->keys[0], "from the handler"), 0);
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
   vestry_reply_stream(reply, &(vestry_stream_options){.hooks = &v->hooks});
-  if (v->kept) {
-    vestry_reply_key(reply, ROOM(v->kept));
-    vestry_reply_keep(reply, v->policy, 0);
-  }
-  vestry_reply_auto_close(reply, false);
+  if (v->kept) vestry_reply_key(reply, ROOM(v->kept));
+  vestry_reply_keep(reply, v->kept ? v->policy : VESTRY_KEEP_REUSE, 0);
   if (!v->effects) return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
   json_t *effects = json_loads(v->effects, 0, NULL);
   for (size_t i = 0; i < json_array_size(effects); i++)
@@ -102,8 +100,8 @@ static void channel_exists_while_it_has_members(void **state) {
   assert_int_equal(tell(w.v, NOWHERE, BOARD, "both"), 2);
   assert_int_equal(tell(w.v, (vestry_scope){"ann", 3}, BOARD, "somebody else's"), 0);
   site_settle(&w);
-  vestry_channel_stats stats = {0};
-  assert_int_equal(vestry_broadcast_stats_get(w.v, NOWHERE, BOARD, &stats), VESTRY_OK);
+  vsi_channel_stats stats = {0};
+  assert_int_equal(channel_stats_get(w.v, NOWHERE, BOARD, &stats), VESTRY_OK);
   assert_int_equal(stats.members_count, 2);
   assert_int_equal(stats.published_count, 1);
   assert_int_equal(stats.accepted_count, 2);
@@ -113,10 +111,10 @@ static void channel_exists_while_it_has_members(void **state) {
   wire_hang_up(&w, &b);
   assert_int_equal(channels_of(w.v).live_count, 1);
   assert_int_equal(tell(w.v, NOWHERE, BOARD, "too late"), 0);
-  assert_int_equal(vestry_broadcast_stats_get(w.v, NOWHERE, BOARD, &stats), VESTRY_NOT_FOUND);
+  assert_int_equal(channel_stats_get(w.v, NOWHERE, BOARD, &stats), VESTRY_NOT_FOUND);
   wire_finish(&a);
   open_in(&w, &a, BOARD); /* another channel with the same key */
-  assert_int_equal(vestry_broadcast_stats_get(w.v, NOWHERE, BOARD, &stats), VESTRY_OK);
+  assert_int_equal(channel_stats_get(w.v, NOWHERE, BOARD, &stats), VESTRY_OK);
   assert_int_equal(stats.published_count, 0);
   assert_int_equal(channels_of(w.v).made_count, 3);
   assert_int_equal(wire_count(&b, ": both\n\n: one is left\n\n"), 1);
@@ -154,7 +152,6 @@ static void join_and_leave_check_membership(void **state) {
   assert_int_equal(vestry_leave(NULL, ann, BOARD, a.connection), VESTRY_INVALID);
   assert_int_equal(vestry_broadcast(NULL, ann, BOARD, event, NULL), VESTRY_INVALID);
   assert_int_equal(vestry_broadcast(w.v, ann, BOARD, NULL, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_broadcast_stats_get(w.v, ann, BOARD, NULL), VESTRY_INVALID);
   wire_hang_up(&w, &a);
   assert_int_equal(vestry_join(w.v, ann, BOARD, a.connection), VESTRY_CLOSED);
   assert_int_equal(channels_of(w.v).live_count, 1); /* the failed calls leave nothing */
@@ -352,9 +349,9 @@ static void thousands_of_channels_are_distinct(void **state) {
   }
   size_t live = 0;
   for (int i = 0; i < COUNT; i++) {
-    vestry_channel_stats stats = {0};
+    vsi_channel_stats stats = {0};
     size_t expected = (size_t)(i % 3 == 0) + (size_t)(i % 2 != 0);
-    vestry_err error = vestry_broadcast_stats_get(w.v, NOWHERE, VESTRY_KEY("doc", i), &stats);
+    vestry_err error = channel_stats_get(w.v, NOWHERE, VESTRY_KEY("doc", i), &stats);
     assert_int_equal(error, expected ? VESTRY_OK : VESTRY_NOT_FOUND);
     assert_int_equal(stats.members_count, expected);
     live += expected != 0;
@@ -413,11 +410,11 @@ static void hostile_keys_are_distinct_or_refused(void **state) {
   size_t good = 0;
   vestry_event *event = event_of("x");
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    vestry_channel_stats stats = {0};
+    vsi_channel_stats stats = {0};
     vestry_err error = vestry_join(w.v, rows[i].scope, rows[i].key, r.connection);
     if (error != rows[i].error) fail_msg("row %zu: %s", i, vestry_strerror(error));
     assert_int_equal(vestry_broadcast(w.v, rows[i].scope, rows[i].key, event, NULL), error);
-    assert_int_equal(vestry_broadcast_stats_get(w.v, rows[i].scope, rows[i].key, &stats), error);
+    assert_int_equal(channel_stats_get(w.v, rows[i].scope, rows[i].key, &stats), error);
     assert_int_equal(vestry_join(w.v, rows[i].scope, rows[i].key, r.connection), error ? error : VESTRY_EXISTS);
     if (error) assert_int_equal(vestry_leave(w.v, rows[i].scope, rows[i].key, r.connection), error);
     if (!error) assert_int_equal(stats.published_count, 1);
@@ -474,7 +471,7 @@ static vestry_err one_life(test_host *th, void *ctx) {
   (void)wire_serve(&w, &r, come, &come_in);
   error = come_in.error;
   if (!error && !r.connection) error = VESTRY_NO_MEMORY;
-  if (!error) error = vestry_event_comment(&th->host, "x", &event);
+  if (!error) error = vsi_event_comment(&th->host, "x", &event);
   if (!error) error = vestry_broadcast(v, NOWHERE, BOARD, event, NULL);
   if (!error) error = vestry_join(v, NOWHERE, VESTRY_KEY((const char *)text), r.connection);
   if (!error) error = vestry_broadcast(v, NOWHERE, VESTRY_KEY((const char *)text), event, NULL);

@@ -5,6 +5,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "channel/channels.h"
+#include "event/layout.h"
+#include "serve/wire.h"
 #include "support/test.h"
 #include "support/test_host.h"
 #include "vestry/app/bus.h"
@@ -68,7 +71,7 @@ static vestry_err come(const vestry_request *req, vestry_reply *reply, void *app
   assert_int_equal(error, VESTRY_OK);
   atomic_fetch_add(&v->r->begun, 1);
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
-  vestry_reply_auto_close(reply, false);
+  vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
@@ -88,7 +91,7 @@ static void speak(runner *t, int round) {
   char text[40];
   vestry_event *event = NULL;
   snprintf(text, sizeof text, "%d/%d", t->number, round);
-  assert_int_equal(vestry_event_comment(&t->r->th.host, text, &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(&t->r->th.host, text, &event), VESTRY_OK);
   size_t sent;
   assert_int_equal(vestry_broadcast(t->r->v, nowhere, VESTRY_KEY("stay"), event, &sent), VESTRY_OK);
   assert_int_equal(sent, STAYING);
@@ -105,8 +108,8 @@ static void move(runner *t, vestry_memory_exchange *exchange) {
   vestry_err error = some(t, 2) ? vestry_leave(t->r->v, nowhere, VESTRY_KEY("p", place), connection)
                                 : vestry_join(t->r->v, nowhere, VESTRY_KEY("p", place), connection);
   assert_true(error == VESTRY_OK || error == VESTRY_NOT_FOUND || error == VESTRY_EXISTS);
-  vestry_channel_stats stats = {0};
-  error = vestry_broadcast_stats_get(t->r->v, nowhere, VESTRY_KEY("p", place), &stats);
+  vsi_channel_stats stats = {0};
+  error = channel_stats_get(t->r->v, nowhere, VESTRY_KEY("p", place), &stats);
   assert_true(error == VESTRY_OK || error == VESTRY_NOT_FOUND);
 }
 
@@ -171,8 +174,8 @@ static void members_that_stay_receive_every_event(void **state) {
       check(staying[i]);
       vestry_memory_destroy(staying[i]);
     }
-    vestry_channels_stats channels = {0};
-    vestry_channels_stats_get(r->v, &channels);
+    vsi_channels_stats channels = {0};
+    vsi_channels_stats_get(r->v->channels, &channels);
     assert_int_equal(channels.live_count, 0);
     assert_int_equal(channels.made_count, channels.ended_count);
     assert_true(channels.made_count > PLACES); /* other streams have come and gone */

@@ -72,7 +72,7 @@ static void *publish(void *argument) {
       assert_int_equal(vestry_connection_send(p->r->staying[i % STAYING].connection, event), VESTRY_OK);
       vestry_event_unref(event);
     }
-    vestry_channel_stats stats = {0};
+    vsi_channel_stats stats = {0};
     if (i % 16 == 0) vsi_channel_stats_get(p->r->channel, &stats);
   }
   return NULL;
@@ -149,7 +149,7 @@ static void members_that_stay_receive_one_order(void **state) {
   for (int i = 0; i < COMING; i++) vestry_connection_close(r.coming[i].connection, VESTRY_CAUSE_CLOSED);
   vsi_channel_destroy(r.second); /* while its members end */
   assert_int_equal(vsi_group_wait(r.b.group, 60000), VESTRY_OK);
-  vestry_channel_stats stats = {0};
+  vsi_channel_stats stats = {0};
   vsi_channel_stats_get(r.channel, &stats);
   assert_int_equal(stats.members_count, 0);
   assert_int_equal(stats.published_count, PUBLISHERS * EVENTS);

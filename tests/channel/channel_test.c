@@ -89,8 +89,8 @@ static void send_alone(room *r, int i, const char *text) {
   vestry_event_unref(event);
 }
 
-static vestry_channel_stats stats_of(room *r) {
-  vestry_channel_stats stats = {0};
+static vsi_channel_stats stats_of(room *r) {
+  vsi_channel_stats stats = {0};
   vsi_channel_stats_get(r->channel, &stats);
   return stats;
 }
@@ -113,7 +113,7 @@ static void members_join_publish_and_leave(void **state) {
   vestry_event_unref(event);
   assert_int_equal(vsi_channel_join(r.channel, first), VESTRY_OK);
   publish(&r, wire);
-  vestry_channel_stats stats = stats_of(&r);
+  vsi_channel_stats stats = stats_of(&r);
   assert_int_equal(stats.members_count, 2);
   assert_int_equal(stats.published_count, 3);
   assert_int_equal(stats.accepted_count, 5);
@@ -284,7 +284,7 @@ static vestry_verdict complain(vestry_connection *connection, vestry_err error, 
     c->result = vsi_channel_publish(c->other, c->event, &sent);
     assert_int_equal(sent, 0);
   }
-  vestry_channel_stats stats = {0};
+  vsi_channel_stats stats = {0};
   vsi_channel_stats_get(c->other, &stats);
   assert_int_equal(stats.members_count, 1);
   return VESTRY_VERDICT_GO_ON;
@@ -322,7 +322,7 @@ static void publish_inside_a_publish_returns_busy(void **state) {
   assert_int_equal(vsi_channel_publish(here.mine, here.event, NULL), VESTRY_FULL);
   assert_int_equal(here.result, VESTRY_BUSY);
   assert_int_equal(here.asked, 1);
-  vestry_channel_stats stats = {0};
+  vsi_channel_stats stats = {0};
   vsi_channel_stats_get(here.mine, &stats);
   assert_int_equal(stats.published_count, 2); /* a refused publish reaches no member */
   /* A publish to an idle channel succeeds; from there, the first channel is busy. */
@@ -359,7 +359,7 @@ static void crossing_publishes_do_not_deadlock(void **state) {
   assert_int_equal(pthread_create(&thread, NULL, publish_often, &there), 0);
   publish_often(&here);
   pthread_join(thread, NULL);
-  vestry_channel_stats stats = {0};
+  vsi_channel_stats stats = {0};
   vsi_channel_stats_get(here.mine, &stats);
   assert_true(stats.published_count >= CROSSINGS + 1);
   assert_int_equal(stats.accepted_count, 1);
@@ -497,7 +497,7 @@ static void members_that_are_never_in_sync_cost_one_encoding(void **state) {
     room r;
     uint64_t wire[LISTENERS];
     vsi_channel *other = NULL;
-    vestry_channel_stats stats = {0};
+    vsi_channel_stats stats = {0};
     vsi_channel_sums sums = {0};
     room_begin(&r, spliced[p], 0, 3);
     const vsi_codings *codings = vsi_group_codings(r.b.group);
@@ -577,7 +577,7 @@ static void encoders_are_limited_and_released(void **state) {
   listener l;
   assert_int_equal(listener_open(&l, &r.b, &brotli, NULL), VESTRY_OK);
   assert_int_equal(vsi_channel_join(second, l.connection), VESTRY_OK);
-  vestry_channel_stats stats = {0};
+  vsi_channel_stats stats = {0};
   for (int turn = 0; turn < 3; turn++) { /* the other channel works without an encoder */
     vestry_event *event = next_page(&r);
     assert_int_equal(vsi_channel_publish(second, event, NULL), VESTRY_OK);

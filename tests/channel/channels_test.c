@@ -17,7 +17,7 @@ static vsi_channels *begin(bench *b, size_t max_count) {
 }
 
 static void end(bench *b, vsi_channels *channels) {
-  vestry_channels_stats stats;
+  vsi_channels_stats stats;
   vsi_channels_stats_get(channels, &stats);
   assert_int_equal(stats.live_count, 0);
   assert_int_equal(stats.made_count, stats.ended_count);
@@ -74,7 +74,7 @@ static void members_reference_their_channel(void **state) {
   assert_int_equal(vsi_channel_admit(members[3], other), VESTRY_OK);
   test_host_fail_no_more(&b.th);
   b.th.fail_after = false;
-  vestry_channel_stats stats = {0};
+  vsi_channel_stats stats = {0};
   vsi_channel_stats_get(channel, &stats);
   assert_int_equal(stats.members_count, 2);
   assert_int_equal(vsi_channel_leave(channel, one), VESTRY_OK);

@@ -8,6 +8,7 @@
 #include "adapter/civetweb/adapter.h"
 #include "adapter/civetweb/request.h"
 #include "civetweb/server.h"
+#include "event/layout.h"
 #include "support/test.h"
 #include "testing/contract/client.h"
 
@@ -180,7 +181,7 @@ static void batch_is_written_as_one_chunk(void **state) {
   assert_string_equal(vsi_client_header(&c, "Connection"), "close");
   vestry_event *events[50];
   for (int i = 0; i < 50; i++)
-    assert_int_equal(vestry_event_signals_text(&s.th.host, "{\"a\":1}", 7, NULL, &events[i]), VESTRY_OK);
+    assert_int_equal(vsi_event_signals_text(&s.th.host, "{\"a\":1}", 7, NULL, &events[i]), VESTRY_OK);
   assert_int_equal(vestry_connection_send_all(connection, events, 50), VESTRY_OK);
   vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
   vsi_client_read_all(&c);

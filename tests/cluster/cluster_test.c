@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* G2 to G10: nodes that reach each other's streams, on the stepped runtime, over a network that the test controls. */
 #include "cluster/nodes.h"
+#include "event/layout.h"
 #include "vestry/app/bus.h"
 #include "vestry/testing/memory_network.h"
 
@@ -513,7 +514,7 @@ static vestry_err join_slowly(const vestry_request *req, vestry_reply *reply, vo
   vestry_reply_join(reply, req->scope, VESTRY_KEY("board", "x"));
   vestry_reply_stream(reply,
                       &(vestry_stream_options){.connection = &(vestry_connection_options){.max_queued_count = 8}});
-  vestry_reply_auto_close(reply, false);
+  vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
 }
 
@@ -550,7 +551,7 @@ static void remote_events_supersede_like_local_ones(void **state) {
     case 0: made = vestry_event_elementsf(NULL, &a, &event, "<div id=\"a\">%d</div>", i); break;
     case 1: made = vestry_event_signals(NULL, VESTRY_OBJECT("n", i), &n_state, &event); break;
     case 2: made = vestry_event_elementsf(NULL, &b, &event, "<div id=\"b\" title=\"t\">%d</div>", i); break;
-    default: made = vestry_event_comment(NULL, i % 8 == 3 ? "x" : "y", &event); break;
+    default: made = vsi_event_comment(NULL, i % 8 == 3 ? "x" : "y", &event); break;
     }
     if (i % 4 != 3 || i < 5) {
       broadcast_event(&n.all[0], made, event);

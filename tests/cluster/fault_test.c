@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A cluster under faults: lost, repeated and forged messages, excess load, and failed allocations. */
 #include "cluster/nodes.h"
+#include "event/layout.h"
 #include "vestry/testing/memory_network.h"
 
 #include <stdlib.h>
@@ -187,7 +188,7 @@ static void failed_allocation_is_reported_as_error_or_gap(void **state) {
     is.error = vestry_dispatch_with(a->v, effects, &(vestry_dispatch_options){.key = room}, &result);
     json_decref(effects);
     vestry_event *event = NULL;
-    vestry_err sent = vestry_event_comment(&n.th.host, "sent", &event);
+    vestry_err sent = vsi_event_comment(&n.th.host, "sent", &event);
     if (event) sent = vestry_broadcast(a->v, (vestry_scope){NULL, 0}, VESTRY_KEY("board", "x"), event, NULL);
     vestry_event_unref(event);
     nodes_pass_ms(&n, 1000);

@@ -95,7 +95,7 @@ typedef struct visit {
 static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   const visit *of = app;
   vestry_reply_add_key(reply, of->scope, of->key, 0);
-  vestry_reply_auto_close(reply, false);
+  vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
 }
 

@@ -2,6 +2,7 @@
 #include "testing/memory_network.h"
 
 #include "cluster/nodes.h"
+#include "event/layout.h"
 #include "runtime/runtime.h"
 #include "vestry/testing/memory_network.h"
 
@@ -209,7 +210,7 @@ vestry_err node_try(nodes *n, size_t place, const char *name, const vestry_clust
   const vestry_runtime_options own_runtime = {.host = &of->host, .threads_count = VESTRY_THREADS_NONE};
   if (n->can_pause) assert_int_equal(vestry_runtime_create(&own_runtime, &of->runtime), VESTRY_OK);
   const vestry_connection_options dropping = {.full = VESTRY_FULL_DROP};
-  const vestry_options options = {.host = vestry_runtime_host(of->runtime),
+  const vestry_options options = {.host = vsi_runtime_host(of->runtime),
                                   .runtime = of->runtime,
                                   .connection = &dropping,
                                   .purge = on_purge,
@@ -329,13 +330,12 @@ typedef struct visit {
 static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   const visit *of = app;
   if (of->kept) vestry_reply_key(reply, VESTRY_KEY("room", of->kept));
-  if (of->kept) vestry_reply_keep(reply, of->policy, 0);
+  vestry_reply_keep(reply, of->kept ? of->policy : VESTRY_KEEP_REUSE, 0);
   if (of->joined) vestry_reply_join(reply, req->scope, VESTRY_KEY("board", of->joined));
   char user[8];
   snprintf(user, sizeof user, "p%d", of->user);
   vestry_err error = of->presence ? vestry_reply_present(reply, of->presence, VESTRY_KEY("place", of->place), user) : 0;
   if (error) return error;
-  vestry_reply_auto_close(reply, false);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
 }
 
@@ -424,7 +424,7 @@ vestry_err node_dispatch(node *from, const char *key, const char *text, uint32_t
 
 vestry_err node_broadcast(node *from, const char *key, const char *text) {
   vestry_event *event = NULL;
-  assert_int_equal(vestry_event_comment(NULL, text, &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(NULL, text, &event), VESTRY_OK);
   vestry_err error = vestry_broadcast(from->v, (vestry_scope){NULL, 0}, VESTRY_KEY("board", key), event, NULL);
   vestry_event_unref(event);
   return error;

@@ -227,7 +227,7 @@ typedef struct at {
 
 static vestry_err be_present_at(const vestry_request *req, vestry_reply *reply, void *app) {
   const at *a = app;
-  vestry_reply_auto_close(reply, false);
+  vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
   vestry_err error = vestry_reply_present(reply, a->presence, a->place, a->user);
   return error ? error : vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "event/layout.h"
 #include "support/test.h"
 #include "support/until.h"
 #include "vestry/app/presence.h"
@@ -114,7 +115,7 @@ static void *dispatch_and_broadcast(void *ctx) {
       (void)vestry_presence_count(of->presence, key);
     }
     vestry_event *event = NULL;
-    (void)vestry_event_comment(NULL, "x", &event);
+    (void)vsi_event_comment(NULL, "x", &event);
     (void)vestry_broadcast(of->v, (vestry_scope){NULL, 0}, VESTRY_KEY("all"), event, NULL);
     vestry_event_unref(event);
   }

@@ -224,7 +224,7 @@ static void live(splice_world *w, uint64_t seed) {
   }
   for (int i = 0; i < STEPS; i++) step(w);
   for (int c = 0; c < CHANNELS; c++) {
-    vestry_channel_stats stats = {0};
+    vsi_channel_stats stats = {0};
     vsi_channel_stats_get(w->channels[c], &stats);
     size_t members = 0;
     for (int i = 0; i < SLOTS; i++) members += w->member[c][i];

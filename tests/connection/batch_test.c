@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* C10: a batch is written complete, in order and without other events in between, or not at all. */
-#include "vestry/batch.h"
-
+/* C10: events that are sent together are written complete, in order and without other events in between, or not at
+ * all. */
 #include <pthread.h>
 
 #include "connection/probe.h"
 
-static void add(bench *b, vestry_batch *batch, const char *text) {
-  vestry_event *event = bench_event(b, text);
-  assert_int_equal(vestry_batch_add(batch, event), VESTRY_OK);
-  vestry_event_unref(event);
+enum { MOST = 20 };
+
+/* Send comments, from the number `from` on. */
+static vestry_err send_numbers(bench *b, vestry_connection *c, const char *before, int from, size_t count) {
+  vestry_event *events[MOST];
+  for (size_t i = 0; i < count; i++) {
+    char text[32];
+    snprintf(text, sizeof text, "%s%d", before, from + (int)i);
+    events[i] = bench_event(b, text);
+  }
+  vestry_err error = vestry_connection_send_all(c, events, count);
+  for (size_t i = 0; i < count; i++) vestry_event_unref(events[i]);
+  return error;
 }
 
 static void end(bench *b, probe *p, vestry_connection *c) {
@@ -20,40 +28,23 @@ static void end(bench *b, probe *p, vestry_connection *c) {
 }
 
 /* capability: C10 */
-static void c10_a_batch_is_one_write(void **state) {
+static void c10_effects_are_one_write(void **state) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
   probe_init(&p);
   vestry_connection *c = bench_connect(&b, &p, NULL);
   vsi_connection_start(c);
-  vestry_batch *batch = NULL;
-  assert_int_equal(vestry_batch_create(&b.th.host, &batch), VESTRY_OK);
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_OK); /* nothing to send */
-  add(&b, batch, "a");
-  assert_int_equal(vestry_batch_patch_elements(batch, "<p>", 3, NULL), VESTRY_OK);
-  assert_int_equal(vestry_batch_patch_signals_text(batch, "{}", 2, NULL), VESTRY_OK);
-  assert_int_equal(vestry_batch_execute_script(batch, "f()", 3, &(vestry_script_options){.keep = true}), VESTRY_OK);
-  for (int i = 0; i < 9; i++) add(&b, batch, "more");
-  assert_int_equal(batch->count, 13);
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_OK);
+  assert_int_equal(vestry_connection_effects(
+                       c, VESTRY_LIST(VESTRY_LIST("patch-elements", "<p>"), VESTRY_LIST("patch-signals", "{}"),
+                                      VESTRY_LIST("execute-script", "f()"), VESTRY_LIST("send-event", "n", "more"))),
+                   VESTRY_OK);
   bench_run(&b);
   assert_int_equal(p.writes, 1);
-  static const char head[] = ": a\n\nevent: datastar-patch-elements\ndata: elements <p>\n\n"
-                             "event: datastar-patch-signals\ndata: signals {}\n\n"
-                             "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"
-                             "data: elements <script>f()</script>\n\n: more\n\n: more\n\n";
-  assert_memory_equal(p.got.data, head, sizeof head - 1);
-  size_t len = p.got.len;
-  vestry_batch_destroy(batch);
-  assert_int_equal(vestry_batch_create(&b.th.host, &batch), VESTRY_OK);
-  add(&b, batch, "again");
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_OK);
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_OK); /* a batch can be sent any number of times */
-  vestry_batch_destroy(batch);                              /* the events sent before are queued */
-  bench_run(&b);
-  assert_int_equal(p.got.len, len + 2 * strlen(": again\n\n"));
-  vestry_batch_destroy(NULL);
+  probe_assert_got(&p, "event: datastar-patch-elements\ndata: elements <p>\n\n"
+                       "event: datastar-patch-signals\ndata: signals {}\n\n"
+                       "event: datastar-patch-elements\ndata: selector body\ndata: mode append\n"
+                       "data: elements <script data-effect=\"el.remove()\">f()</script>\n\nevent: n\ndata: more\n\n");
   end(&b, &p, c);
   bench_finish(&b);
 }
@@ -67,101 +58,76 @@ static void c10_batch_over_limit_is_refused_whole(void **state) {
   vestry_connection_options options = {.max_queued_count = 3, .full = VESTRY_FULL_DROP};
   vestry_connection *c = bench_connect(&b, &p, &options);
   vsi_connection_start(c);
-  vestry_batch *batch = NULL;
-  assert_int_equal(vestry_batch_create(&b.th.host, &batch), VESTRY_OK);
-  add(&b, batch, "1");
-  add(&b, batch, "2");
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_OK);
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_FULL); /* one place is left, two are needed */
-  add(&b, batch, "3");
-  add(&b, batch, "4");
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_TOO_LARGE); /* never fits */
+  assert_int_equal(send_numbers(&b, c, "", 1, 2), VESTRY_OK);
+  assert_int_equal(send_numbers(&b, c, "", 1, 2), VESTRY_FULL);      /* one place is left, two are needed */
+  assert_int_equal(send_numbers(&b, c, "", 1, 4), VESTRY_TOO_LARGE); /* never fits */
   bench_run(&b);
   probe_assert_got(&p, ": 1\n\n: 2\n\n");
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_CLOSED);
-  vestry_batch_destroy(batch);
-  assert_int_equal(vestry_batch_create(&b.th.host, &batch), VESTRY_OK);
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_CLOSED);
-  vestry_batch_destroy(batch);
+  assert_int_equal(send_numbers(&b, c, "", 1, 4), VESTRY_CLOSED);
   end(&b, &p, c);
   bench_finish(&b);
 }
 
-static void c10_batch_is_sent_to_each_connection(void **state) {
-  bench b;
-  probe p[3];
-  vestry_connection *c[3];
-  bench_init(&b, VESTRY_THREADS_NONE, NULL);
-  vestry_connection_options small = {.max_queued_count = 1, .full = VESTRY_FULL_DROP};
-  for (int i = 0; i < 3; i++) {
-    probe_init(&p[i]);
-    c[i] = bench_connect(&b, &p[i], i == 1 ? &small : NULL);
-    vsi_connection_start(c[i]);
-  }
-  vestry_batch *batch = NULL;
-  assert_int_equal(vestry_batch_create(&b.th.host, &batch), VESTRY_OK);
-  add(&b, batch, "x");
-  for (int i = 0; i < 3; i++) assert_int_equal(vestry_batch_send(batch, c[i]), VESTRY_OK);
-  add(&b, batch, "y");
-  for (int i = 0; i < 3; i++) assert_int_equal(vestry_batch_send(batch, c[i]), i == 1 ? VESTRY_TOO_LARGE : VESTRY_OK);
-  bench_run(&b);
-  probe_assert_got(&p[0], ": x\n\n: x\n\n: y\n\n");
-  probe_assert_got(&p[1], ": x\n\n");
-  probe_assert_got(&p[2], ": x\n\n: x\n\n: y\n\n");
-  vestry_batch_destroy(batch);
-  bench_run(&b);
-  for (int i = 0; i < 3; i++) end(&b, &p[i], c[i]);
-  bench_finish(&b);
-}
-
 /* capability: C10 */
-static void c10_failed_add_fails_the_batch(void **state) {
+static void c10_one_refused_effect_refuses_all(void **state) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
   probe_init(&p);
   vestry_connection *c = bench_connect(&b, &p, NULL);
   vsi_connection_start(c);
-  vestry_batch *batch = NULL;
-  assert_int_equal(vestry_batch_create(&b.th.host, &batch), VESTRY_OK);
-  add(&b, batch, "1");
-  assert_int_equal(vestry_batch_patch_signals_text(batch, "alert(1)", 8, NULL), VESTRY_INVALID);
-  vestry_event *event = bench_event(&b, "2");
-  assert_int_equal(vestry_batch_add(batch, event), VESTRY_INVALID);
-  assert_int_equal(vestry_batch_patch_elements(batch, "<p>", 3, NULL), VESTRY_INVALID);
-  assert_int_equal(batch->count, 1);
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_INVALID);
-  vestry_batch_destroy(batch);
-  assert_int_equal(vestry_batch_create(&b.th.host, &batch), VESTRY_OK);
-  assert_int_equal(vestry_batch_add(batch, NULL), VESTRY_INVALID);
-  vestry_batch_destroy(batch);
-  assert_int_equal(vestry_batch_create(&b.th.host, &batch), VESTRY_OK);
-  assert_int_equal(vestry_batch_add(batch, event), VESTRY_OK);
-  assert_int_equal(vestry_batch_send(batch, c), VESTRY_OK);
-  vestry_event_unref(event);
-  vestry_batch_destroy(batch);
+  const struct {
+    const vestry_value *effects;
+    vestry_err error;
+  } rows[] = {
+      {VESTRY_LIST(VESTRY_LIST("patch-elements", "<p>"), VESTRY_LIST("patch-signals", "alert(1)")), VESTRY_INVALID},
+      {VESTRY_LIST(VESTRY_LIST("patch-elements", "<p>"), VESTRY_LIST("close-sse")), VESTRY_NOT_FOUND},
+      {VESTRY_LIST(VESTRY_LIST("patch-elements", "<p>"), 7), VESTRY_NOT_FOUND},
+      {VESTRY_LIST("patch-elements", "\xff"), VESTRY_INVALID},
+      {VESTRY_LIST("my-effect"), VESTRY_NOT_FOUND},
+      {VESTRY_OBJECT("a", 1), VESTRY_INVALID},
+      {VESTRY_VALUES("patch-elements"), VESTRY_INVALID},
+      {NULL, VESTRY_INVALID},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    const size_t lines = b.th.log_lines;
+    assert_int_equal(vestry_connection_effects(c, rows[i].effects), rows[i].error);
+    assert_int_equal(b.th.log_lines, lines + 1);
+  }
   bench_run(&b);
-  probe_assert_got(&p, ": 2\n\n");
+  probe_assert_got(&p, "");
   end(&b, &p, c);
   bench_finish(&b);
 }
 
-static vestry_err fill(test_host *th, void *ctx) {
-  vestry_batch *batch = NULL;
-  vestry_err error = vestry_batch_create(&th->host, &batch);
-  for (int i = 0; i < 20 && !error; i++) error = vestry_batch_patch_elements(batch, "<p>", 3, NULL);
-  vestry_batch_destroy(batch);
-  return error;
-}
-
-static void c10_out_of_memory_is_reported(void **state) {
-  test_host_fail_each(fill, NULL, false);
+static void c10_failed_allocation_sends_nothing(void **state) {
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  bench_run(&b);
+  vestry_err error = VESTRY_NO_MEMORY;
+  for (long number = 0; error; number++) {
+    const long live = b.th.live;
+    test_host_fail_in(&b.th, number);
+    error = vestry_connection_effects(
+        c, VESTRY_LIST(VESTRY_LIST("patch-elements", "<p>"), VESTRY_LIST("patch-signals", "{}")));
+    test_host_fail_no_more(&b.th);
+    assert_true(!error || (error == VESTRY_NO_MEMORY && b.th.live == live));
+  }
+  bench_run(&b);
+  probe_assert_got(&p, "event: datastar-patch-elements\ndata: elements <p>\n\n"
+                       "event: datastar-patch-signals\ndata: signals {}\n\n");
+  end(&b, &p, c);
+  bench_finish(&b);
 }
 
 /* -------------------------------------------------------------------------------------------- under threads ---- */
 
-enum { SENDERS = 4, CONNECTIONS = 3, BATCHES = 500, SIZE = 20 };
+enum { SENDERS = 4, CONNECTIONS = 3, BATCHES = 500, SIZE = MOST };
 
 typedef struct sender {
   pthread_barrier_t *start;
@@ -176,16 +142,10 @@ static void *send_batches(void *argument) {
   pthread_barrier_wait(s->start);
   for (int n = 0; n < BATCHES; n++) {
     char text[32];
-    vestry_batch *batch = NULL;
-    assert_int_equal(vestry_batch_create(&s->b->th.host, &batch), VESTRY_OK);
-    for (int i = 0; i < SIZE; i++) {
-      snprintf(text, sizeof text, "%d/%d/%d", s->number, n, i);
-      add(s->b, batch, text);
-    }
-    for (int c = 0; c < CONNECTIONS; c++) vestry_batch_send(batch, s->connections[c]);
+    snprintf(text, sizeof text, "%d/%d/", s->number, n);
+    for (int c = 0; c < CONNECTIONS; c++) send_numbers(s->b, s->connections[c], text, 0, SIZE);
     snprintf(text, sizeof text, "%d/%d/-1", s->number, n);
     for (int c = 0; c < CONNECTIONS; c++) bench_send(s->b, s->connections[c], text);
-    vestry_batch_destroy(batch);
   }
   return NULL;
 }
@@ -285,13 +245,9 @@ static void c10_refused_batches_leave_no_events(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c10_a_batch_is_one_write),
-      cmocka_unit_test(c10_batch_over_limit_is_refused_whole),
-      cmocka_unit_test(c10_batch_is_sent_to_each_connection),
-      cmocka_unit_test(c10_failed_add_fails_the_batch),
-      cmocka_unit_test(c10_out_of_memory_is_reported),
-      cmocka_unit_test(c10_no_event_interrupts_a_batch),
-      cmocka_unit_test(c10_refused_batches_leave_no_events),
+      cmocka_unit_test(c10_effects_are_one_write),          cmocka_unit_test(c10_batch_over_limit_is_refused_whole),
+      cmocka_unit_test(c10_one_refused_effect_refuses_all), cmocka_unit_test(c10_failed_allocation_sends_nothing),
+      cmocka_unit_test(c10_no_event_interrupts_a_batch),    cmocka_unit_test(c10_refused_batches_leave_no_events),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

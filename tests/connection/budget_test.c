@@ -9,6 +9,7 @@
 #include "connection/connection.h"
 #include "connection/probe.h"
 #include "connection/send.h"
+#include "event/layout.h"
 
 enum { READERS = 4, STALLED = 6, STREAMS = READERS + STALLED, BUDGET = 256 * 1024, TEXT = 1000 };
 
@@ -114,7 +115,7 @@ static vestry_err send_text(crowd *c, vestry_connection *connection, size_t len)
   memset(text, 'x', len);
   text[len] = '\0';
   vestry_event *event = NULL;
-  assert_int_equal(vestry_event_comment(&c->host, text, &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(&c->host, text, &event), VESTRY_OK);
   vestry_err error = vestry_connection_send(connection, event);
   vestry_event_unref(event);
   free(text);
@@ -179,7 +180,7 @@ static void f4_names_of_states_count_against_the_budget(void **state) {
       vestry_event *event = NULL;
       snprintf(name, sizeof name, "%0*d", 1 + (round + i) % 255, round % 90);
       assert_int_equal(
-          vestry_event_signals_text(&c->host, "{\"n\":1}", 7, &(vestry_signals_options){.state = name}, &event),
+          vsi_event_signals_text(&c->host, "{\"n\":1}", 7, &(vestry_signals_options){.state = name}, &event),
           VESTRY_OK);
       (void)vestry_connection_send(c->connections[i], event);
       vestry_event_unref(event);
@@ -317,7 +318,7 @@ static void f4_concurrent_senders_never_exceed_the_budget(void **state) {
     memset(text, 'y', TEXT);
     text[TEXT] = '\0';
     vestry_event *event = NULL;
-    assert_int_equal(vestry_event_comment(&c->host, text, &event), VESTRY_OK);
+    assert_int_equal(vsi_event_comment(&c->host, text, &event), VESTRY_OK);
     sender senders[SENDERS];
     pthread_t threads[SENDERS];
     for (int i = 0; i < SENDERS; i++) {
@@ -350,7 +351,7 @@ static void burst_holds_only_the_room_of_accepted_events(void **state) {
   assert_true(vestry_connection_close(c.connections[0], VESTRY_CAUSE_CLOSED));
   const vsi_group_stats before = crowd_stats(&c);
   vestry_event *event = NULL;
-  assert_int_equal(vestry_event_comment(&c.host, "x", &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(&c.host, "x", &event), VESTRY_OK);
   const size_t cost = vsi_budget_cost(1, vestry_event_bytes(event).len);
   vestry_err errors[STREAMS];
   vsi_connection_send_each(c.connections, STREAMS, event, errors);

@@ -18,13 +18,11 @@ static vestry_err patch_elements(vestry_connection *c, vestry_event *event) {
 }
 
 static vestry_err patch_signals(vestry_connection *c, vestry_event *event) {
-  return vestry_connection_patch_signals_text(c, "{\"a\":1}", 7, NULL);
+  return vestry_connection_patch_signals(c, VESTRY_VALUES("{\"a\":1}"), NULL);
 }
 
 static vestry_err execute_script(vestry_connection *c, vestry_event *event) {
-  vestry_event *made = NULL;
-  vestry_err error = vestry_event_script(vestry_connection_look(c).host, "a()", 3, NULL, &made);
-  return vestry_connection_send_made(c, error, made);
+  return vestry_connection_effects(c, VESTRY_LIST("execute-script", "a()"));
 }
 
 static vestry_err (*const forms[])(vestry_connection *c, vestry_event *event) = {send_one, send_all, patch_elements,

@@ -678,7 +678,7 @@ static vestry_err live(test_host *th, void *ctx) {
     error = vsi_group_connect(group, &probe_pooled, &p, NULL, &probe_hooks, &p, &c);
     if (!error) {
       vsi_connection_start(c);
-      error = vestry_connection_patch_signals_text(c, "{}", 2, NULL);
+      error = vestry_connection_patch_signals(c, VESTRY_VALUES("{}"), NULL);
       vestry_err later = vestry_connection_patch_elements(c, "<p>", 3, NULL);
       if (!error) error = later;
       while (vestry_runtime_step(runtime)) continue;

@@ -2,6 +2,7 @@
 #include "connection/probe.h"
 
 #include "base/memory.h"
+#include "event/layout.h"
 
 void probe_init(probe *p) {
   memset(p, 0, sizeof *p);
@@ -169,7 +170,7 @@ vestry_connection *bench_connect(bench *b, probe *p, const vestry_connection_opt
 
 vestry_event *bench_event(bench *b, const char *text) {
   vestry_event *event = NULL;
-  assert_int_equal(vestry_event_comment(&b->th.host, text, &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(&b->th.host, text, &event), VESTRY_OK);
   return event;
 }
 

@@ -136,7 +136,9 @@ static void c9_on_error_decides_on_other_errors(void **state) {
       case 1: error = vestry_connection_send_all(s.c, three, 3); break;
       case 2: error = vestry_connection_patch_elements(s.c, too_large, sizeof too_large, NULL); break;
       case 3: error = vestry_connection_send_all(s.c, three, 2); break; /* no memory for the second delivery */
-      case 4: error = vestry_connection_patch_signals_text(s.c, "{}", 2, NULL); break; /* no memory for the event */
+      case 4:
+        error = vestry_connection_patch_signals(s.c, VESTRY_VALUES("{}"), NULL);
+        break; /* no memory for the event */
       }
       assert_int_equal(error, expected);
       assert_int_equal(s.l.reported, 1);
@@ -152,8 +154,8 @@ static void c9_invalid_calls_do_not_run_on_error(void **state) {
   stage s;
   stage_begin(&s, VESTRY_FULL_CLOSE);
   s.l.verdict = VESTRY_VERDICT_CLOSE;
-  assert_int_equal(vestry_connection_patch_signals_text(s.c, "alert(1)", 8, NULL), VESTRY_INVALID);
-  assert_int_equal(vestry_connection_redirect(s.c, "javascript:x", NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_connection_patch_signals(s.c, VESTRY_VALUES("alert(1)"), NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_connection_effects(s.c, VESTRY_LIST("redirect", "javascript:x")), VESTRY_INVALID);
   assert_int_equal(vestry_connection_send_all(s.c, NULL, 0), VESTRY_INVALID);
   assert_int_equal(s.l.reported, 0);
   stage_end(&s, VESTRY_CAUSE_NONE);

@@ -29,64 +29,6 @@ static void stage_end(stage *s, vestry_cause cause, const char *text) {
   bench_finish(&s->b);
 }
 
-static vestry_err send_two(vestry_connection *connection, void *ctx) {
-  stage *s = ctx;
-  assert_int_equal(bench_send(&s->b, connection, "1"), VESTRY_OK);
-  return bench_send(&s->b, connection, "2");
-}
-
-static vestry_err send_one_and_fail(vestry_connection *connection, void *ctx) {
-  stage *s = ctx;
-  assert_int_equal(bench_send(&s->b, connection, "1"), VESTRY_OK);
-  return VESTRY_FAILED;
-}
-
-static vestry_err close_early(vestry_connection *connection, void *ctx) {
-  vestry_connection_close(connection, VESTRY_CAUSE_EXPIRED);
-  return VESTRY_OK;
-}
-
-static vestry_err never(vestry_connection *connection, void *ctx) {
-  fail_msg("called with a stream that is not open");
-  return VESTRY_OK;
-}
-
-/* capability: C11 */
-static void c11_with_closes_after_success_and_error(void **state) {
-  static const struct {
-    vestry_connection_fn fn;
-    vestry_err error;
-    vestry_cause cause;
-    const char *text;
-  } rows[] = {
-      {send_two, VESTRY_OK, VESTRY_CAUSE_CLOSED, ": 1\n\n: 2\n\n"},
-      {send_one_and_fail, VESTRY_FAILED, VESTRY_CAUSE_CLOSED, ": 1\n\n"},
-      {close_early, VESTRY_OK, VESTRY_CAUSE_EXPIRED, ""},
-  };
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    stage s;
-    stage_begin(&s);
-    assert_int_equal(vestry_connection_with(s.c, rows[i].fn, &s), rows[i].error);
-    assert_int_equal(vestry_connection_with(s.c, never, &s), VESTRY_CLOSED);
-    stage_end(&s, rows[i].cause, rows[i].text);
-  }
-}
-
-static vestry_err drop(vestry_connection *connection, void *ctx) {
-  stage *s = ctx;
-  s->c = vestry_connection_unref(s->c); /* the caller's only reference */
-  return bench_send(&s->b, connection, "1");
-}
-
-static void c11_with_holds_a_reference(void **state) {
-  stage s;
-  stage_begin(&s);
-  vestry_connection *last = vestry_connection_ref(s.c);
-  assert_int_equal(vestry_connection_with(s.c, drop, &s), VESTRY_OK);
-  s.c = last;
-  stage_end(&s, VESTRY_CAUSE_CLOSED, ": 1\n\n");
-}
-
 /* capability: C11 */
 static void c11_leave_closes_and_clears_the_pointer(void **state) {
   stage s;
@@ -125,8 +67,6 @@ static void c11_scoped_variable_closes_on_every_path(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(c11_with_closes_after_success_and_error),
-      cmocka_unit_test(c11_with_holds_a_reference),
       cmocka_unit_test(c11_leave_closes_and_clears_the_pointer),
 #ifdef VESTRY_CLOSED_AT_END
       cmocka_unit_test(c11_scoped_variable_closes_on_every_path),

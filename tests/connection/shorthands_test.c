@@ -1,58 +1,80 @@
 /* SPDX-License-Identifier: MIT */
-/* C2, C3: each function that formats and sends writes exactly the bytes of its event. */
+/* Functions that make an event and send it. */
 #include "connection/probe.h"
+#include "vestry/connection.h"
 
-static vestry_connection *c;
-static vestry_event *event;
-
-static vestry_err send_remove(void) {
-  return vestry_connection_remove_elements(c, "#a", NULL);
-}
-static vestry_err make_remove(void) {
-  return vestry_event_remove(NULL, "#a", NULL, &event);
-}
-static vestry_err send_signals(void) {
-  return vestry_connection_patch_signals(c, VESTRY_OBJECT("n", INT64_MAX, "t", "x"), NULL);
-}
-static vestry_err make_signals(void) {
-  return vestry_event_signals_text(NULL, "{\"n\":9223372036854775807,\"t\":\"x\"}", 33, NULL, &event);
-}
-static const vestry_script_options script = {.keep = true};
-static vestry_err send_redirect(void) {
-  return vestry_connection_redirect(c, "/there", &script);
-}
-static vestry_err make_redirect(void) {
-  return vestry_event_redirect(NULL, "/there", &script, &event);
-}
-static void c2_c3_forms_send_their_events(void **state) {
-  static const struct {
-    vestry_err (*send)(void), (*make)(void);
-  } forms[] = {{send_remove, make_remove}, {send_signals, make_signals}, {send_redirect, make_redirect}};
+/* capability: C4 */
+static void formatted_events_are_sent(void **state) {
   bench b;
   probe p;
   bench_init(&b, VESTRY_THREADS_NONE, NULL);
   probe_init(&p);
-  c = bench_connect(&b, &p, NULL);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
   vsi_connection_start(c);
-  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-    assert_int_equal(forms[i].send(), VESTRY_OK);
-    bench_run(&b);
-    assert_int_equal(forms[i].make(), VESTRY_OK);
-    vestry_slice bytes = vestry_event_bytes(event);
-    assert_int_equal(p.got.len, bytes.len);
-    assert_memory_equal(p.got.data, bytes.data, bytes.len);
-    vestry_event_unref(event);
-    vsi_buffer_clear(&p.got);
+  bench_run(&b);
+  vestry_elements_options elements = {.selector = "#a", .mode = VESTRY_PATCH_APPEND};
+  vestry_signals_options signals = {.only_if_missing = true};
+  assert_int_equal(vestry_connection_patch_elementsf(c, &elements, "<p title='%s'>%d</p>", "'", 4), VESTRY_OK);
+  assert_int_equal(vestry_connection_patch_signals(c, VESTRY_OBJECT("a", "b\n"), &signals), VESTRY_OK);
+  assert_int_equal(vestry_connection_effects(c, VESTRY_LIST("remove-elements", "#a")), VESTRY_OK);
+  assert_int_equal(vestry_connection_patch_signals(c, VESTRY_VALUES("{\"n\":1e999}"), NULL), VESTRY_OK);
+  assert_int_equal(vestry_connection_patch_elementsf(c, NULL, "<p title=%s>", "a"), VESTRY_INVALID);
+  assert_int_equal(vestry_connection_patch_signals(c, VESTRY_LIST(1), NULL), VESTRY_INVALID);
+  bench_run(&b);
+  probe_assert_got(&p, "event: datastar-patch-elements\ndata: selector #a\ndata: mode append\n"
+                       "data: elements <p title='&#39;'>4</p>\n\n"
+                       "event: datastar-patch-signals\ndata: onlyIfMissing true\ndata: signals {\"a\":\"b\\n\"}\n\n"
+                       "event: datastar-patch-elements\ndata: selector #a\ndata: mode remove\n\n"
+                       "event: datastar-patch-signals\ndata: signals {\"n\":1e999}\n\n");
+  assert_int_equal(b.th.log_lines, 3); /* of the refused format, and of each of the two calls */
+  vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
+  assert_int_equal(vestry_connection_patch_elementsf(c, NULL, "<p>"), VESTRY_CLOSED);
+  assert_int_equal(vestry_connection_patch_signals(c, &(const vestry_value){.type = VESTRY_VALUE_OBJECT}, NULL),
+                   VESTRY_CLOSED);
+  bench_run(&b);
+  vestry_connection_unref(c);
+  probe_finish(&p);
+  bench_finish(&b);
+}
+
+/* Whichever allocation fails, a failed send leaves nothing in memory. */
+static void failed_formatted_send_leaks_nothing(void **state) {
+  bench b;
+  probe p;
+  bench_init(&b, VESTRY_THREADS_NONE, NULL);
+  probe_init(&p);
+  vestry_connection *c = bench_connect(&b, &p, NULL);
+  vsi_connection_start(c);
+  bench_run(&b);
+  for (int kind = 0; kind < 2; kind++) {
+    long number = 0;
+    for (vestry_err error = VESTRY_NO_MEMORY; error; number++) {
+      long live = b.th.live;
+      test_host_fail_in(&b.th, number);
+      error = kind ? vestry_connection_patch_signals(c, VESTRY_OBJECT("a", 1), NULL)
+                   : vestry_connection_patch_elementsf(c, NULL, "<p>%s</p>", "a");
+      test_host_fail_no_more(&b.th);
+      if (!error) break;
+      assert_int_equal(error, VESTRY_NO_MEMORY);
+      assert_int_equal(b.th.live, live);
+    }
+    /* The builder (not for signals), which grows once more under AddressSanitizer, and the event. */
+    assert_int_equal(number, kind ? 1 : TEST_UNDER_ASAN ? 3 : 2);
   }
+  bench_run(&b);
+  probe_assert_got(&p, "event: datastar-patch-elements\ndata: elements <p>a</p>\n\n"
+                       "event: datastar-patch-signals\ndata: signals {\"a\":1}\n\n");
   vestry_connection_close(c, VESTRY_CAUSE_CLOSED);
   bench_run(&b);
-  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) assert_int_equal(forms[i].send(), VESTRY_CLOSED);
   vestry_connection_unref(c);
   probe_finish(&p);
   bench_finish(&b);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(c2_c3_forms_send_their_events)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(formatted_events_are_sent),
+      cmocka_unit_test(failed_formatted_send_leaks_nothing),
+  };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -300,7 +300,7 @@ static void taken_and_distant_events_stay(void **state) {
   for (int i = 0; i < VSI_STATES_MOST; i++) {
     vestry_event *event = NULL;
     snprintf(name, sizeof name, "n%d", i);
-    assert_int_equal(vestry_event_signals_text(&w.b.th.host, "{}", 2, &(vestry_signals_options){.state = name}, &event),
+    assert_int_equal(vsi_event_signals_text(&w.b.th.host, "{}", 2, &(vestry_signals_options){.state = name}, &event),
                      VESTRY_OK);
     assert_int_equal(vestry_connection_send(w.l.connection, event), VESTRY_OK);
     vestry_event_unref(event);

@@ -3,6 +3,7 @@
  * VESTRY_CONFORMANCE_DIR is their directory. If it is unset, this test is skipped. */
 #include "event/conformance_rule.h"
 #include "event/layout.h"
+#include "event/script.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -50,7 +51,6 @@ static vestry_err patch_elements(json_t *input, vestry_event **ret_event) {
              *html = string_of(input, "elements");
   if (mode) assert_int_equal(vsi_patch_mode_from_name(mode, &options.mode), VESTRY_OK);
   if (ns) assert_int_equal(vsi_namespace_from_name(ns, &options.ns), VESTRY_OK);
-  if (options.mode == VESTRY_PATCH_REMOVE) return vestry_event_remove(NULL, options.selector, &options, ret_event);
   return vestry_event_elements(NULL, html, html ? strlen(html) : 0, &options, ret_event);
 }
 
@@ -61,10 +61,10 @@ static vestry_err patch_signals(json_t *input, vestry_event **ret_event) {
   vestry_signals_options options = {.event = common_options(input),
                                     .only_if_missing = json_is_true(json_object_get(input, "onlyIfMissing"))};
   const char *raw = string_of(input, "signals-raw");
-  if (raw) return vestry_event_signals_text(NULL, raw, strlen(raw), &options, ret_event);
+  if (raw) return vsi_event_signals_text(NULL, raw, strlen(raw), &options, ret_event);
   char *json = json_dumps(json_object_get(input, "signals"), JSON_COMPACT);
   assert_non_null(json);
-  vestry_err error = vestry_event_signals_text(NULL, json, strlen(json), &options, ret_event);
+  vestry_err error = vsi_event_signals_text(NULL, json, strlen(json), &options, ret_event);
   free(json);
   return error;
 }
@@ -73,16 +73,16 @@ static vestry_err execute_script(json_t *input, vestry_event **ret_event) {
   static const char *const names[] = {"type", "script", "eventId", "retryDuration", "attributes", "autoRemove", NULL};
   check_members(input, names);
   vestry_attribute attributes[64];
-  vestry_script_options options = {.event = common_options(input),
-                                   .keep = json_is_false(json_object_get(input, "autoRemove")),
-                                   .attributes = attributes};
+  vsi_script_options options = {.event = common_options(input),
+                                .keep = json_is_false(json_object_get(input, "autoRemove")),
+                                .attributes = attributes};
   const char *name, *script = string_of(input, "script");
   json_t *value;
   json_object_foreach(json_object_get(input, "attributes"), name, value) {
     assert_in_range(options.attributes_count, 0, 63);
     attributes[options.attributes_count++] = (vestry_attribute){name, json_string_value(value)};
   }
-  return vestry_event_script(NULL, script, strlen(script), &options, ret_event);
+  return vsi_event_script(NULL, script, strlen(script), &options, ret_event);
 }
 
 static sse_text answer(json_t *input) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "event/script.h"
 #include "vestry/event.h"
 
 #include <pthread.h>
@@ -11,12 +12,12 @@
 
 static void comment_is_written_and_line_breaks_are_refused(void **state) {
   vestry_event *event = expect_untouched;
-  expect_event(vestry_event_comment(NULL, NULL, &event), &event, ":\n\n");
-  expect_event(vestry_event_comment(NULL, "", &event), &event, ":\n\n");
-  expect_event(vestry_event_comment(NULL, "still here: yes", &event), &event, ": still here: yes\n\n");
+  expect_event(vsi_event_comment(NULL, NULL, &event), &event, ":\n\n");
+  expect_event(vsi_event_comment(NULL, "", &event), &event, ":\n\n");
+  expect_event(vsi_event_comment(NULL, "still here: yes", &event), &event, ": still here: yes\n\n");
   event = expect_untouched;
-  expect_error(vestry_event_comment(NULL, "a\nb", &event), &event, VESTRY_INVALID);
-  expect_error(vestry_event_comment(NULL, "a\rdata: b", &event), &event, VESTRY_INVALID);
+  expect_error(vsi_event_comment(NULL, "a\nb", &event), &event, VESTRY_INVALID);
+  expect_error(vsi_event_comment(NULL, "a\rdata: b", &event), &event, VESTRY_INVALID);
 }
 
 static void last_unref_frees_the_event(void **state) {
@@ -42,7 +43,7 @@ static void event_keeps_only_its_direct_predecessor(void **state) {
   vestry_event *last = NULL;
   for (int i = 0; i < 100; i++) {
     vestry_event *next = NULL;
-    assert_int_equal(vestry_event_comment(&th.host, "next", &next), VESTRY_OK);
+    assert_int_equal(vsi_event_comment(&th.host, "next", &next), VESTRY_OK);
     vestry_event_follow(next, last);
     vestry_event_unref(last);
     last = next;
@@ -67,7 +68,7 @@ static void event_keeps_only_its_direct_predecessor(void **state) {
   enum { LONG = 300000 };
   for (int i = 0; i < LONG; i++) {
     vestry_event *next = NULL;
-    assert_int_equal(vestry_event_comment(&th.host, NULL, &next), VESTRY_OK);
+    assert_int_equal(vsi_event_comment(&th.host, NULL, &next), VESTRY_OK);
     if (i)
       vestry_event_follow(previous, next);
     else
@@ -84,8 +85,8 @@ static void event_keeps_only_its_direct_predecessor(void **state) {
 static void event_gets_its_number_once(void **state) {
   vestry_event *a = NULL, *b = NULL;
   _Atomic(uint64_t) counter = UINT64_MAX, another = 5;
-  assert_int_equal(vestry_event_comment(NULL, NULL, &a), VESTRY_OK);
-  assert_int_equal(vestry_event_comment(NULL, NULL, &b), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(NULL, NULL, &a), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(NULL, NULL, &b), VESTRY_OK);
   assert_true(vsi_event_number(a, &counter) == UINT64_MAX);
   assert_true(vsi_event_number(b, &counter) == 1); /* never 0 */
   assert_true(vsi_event_number(a, &another) == UINT64_MAX);
@@ -111,7 +112,7 @@ static void concurrent_follow_and_take_drop_each_reference(void **state) {
   test_host_init(&th);
   vestry_event *events[3];
   pthread_t threads[THREADS];
-  for (int i = 0; i < 3; i++) assert_int_equal(vestry_event_comment(&th.host, NULL, &events[i]), VESTRY_OK);
+  for (int i = 0; i < 3; i++) assert_int_equal(vsi_event_comment(&th.host, NULL, &events[i]), VESTRY_OK);
   for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, follow_and_take, events), 0);
   for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
   for (int i = 0; i < 3; i++) vestry_event_follow(events[i], NULL); /* the threads may have built a cycle */
@@ -152,10 +153,10 @@ static void concurrent_references_free_the_event_once(void **state) {
 static vestry_err make_one_of_each(test_host *th, void *ctx) {
   vestry_event *events[5] = {NULL};
   vestry_err error = vestry_event_elements(&th->host, "<p>\n", 4, NULL, &events[0]);
-  if (!error) error = vestry_event_remove(&th->host, "#p", NULL, &events[1]);
-  if (!error) error = vestry_event_signals_text(&th->host, "{}", 2, NULL, &events[2]);
-  if (!error) error = vestry_event_script(&th->host, "f()", 3, NULL, &events[3]);
-  if (!error) error = vestry_event_comment(&th->host, NULL, &events[4]);
+  if (!error) error = vestry_event_effect(&th->host, VESTRY_LIST("remove-elements", "#p"), &events[1]);
+  if (!error) error = vsi_event_signals_text(&th->host, "{}", 2, NULL, &events[2]);
+  if (!error) error = vsi_event_script(&th->host, "f()", 3, NULL, &events[3]);
+  if (!error) error = vsi_event_comment(&th->host, NULL, &events[4]);
   if (error) assert_null(events[4]);
   for (int i = 0; i < 5; i++) vestry_event_unref(events[i]);
   return error;
@@ -259,7 +260,7 @@ static void f6_retry_event_has_the_delay(void **state) {
               {UINT32_MAX, "retry: 2147483647\n\n"}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     vestry_event *event = NULL;
-    assert_int_equal(vestry_event_retry(NULL, rows[i].ms, &event), VESTRY_OK);
+    assert_int_equal(vsi_event_retry(NULL, rows[i].ms, &event), VESTRY_OK);
     vestry_slice bytes = vestry_event_bytes(event);
     assert_int_equal(bytes.len, strlen(rows[i].text));
     assert_memory_equal(bytes.data, rows[i].text, bytes.len);
@@ -271,12 +272,11 @@ static void f6_retry_event_has_the_delay(void **state) {
 static void no_time_for_a_browser_is_longer_than_its_timers(void **state) {
   const vestry_event_options longest = {.retry_ms = UINT32_MAX};
   vestry_event *events[4] = {0};
-  assert_int_equal(vestry_event_plain(NULL, "n", "x", 1, &(vestry_plain_options){.event = longest}, &events[0]), 0);
-  assert_int_equal(vestry_event_signals_text(NULL, "{}", 2, &(vestry_signals_options){.event = longest}, &events[1]),
-                   0);
+  assert_int_equal(vsi_event_plain(NULL, "n", "x", 1, &longest, &events[0]), 0);
+  assert_int_equal(vsi_event_signals_text(NULL, "{}", 2, &(vestry_signals_options){.event = longest}, &events[1]), 0);
   assert_int_equal(vestry_event_elements(NULL, "<p id=a>", 8, &(vestry_elements_options){.event = longest}, &events[2]),
                    0);
-  assert_int_equal(vestry_event_script(NULL, "1", 1, &(vestry_script_options){.event = longest}, &events[3]), 0);
+  assert_int_equal(vsi_event_script(NULL, "1", 1, &(vsi_script_options){.event = longest}, &events[3]), 0);
   for (size_t i = 0; i < 4; i++) {
     vestry_slice bytes = vestry_event_bytes(events[i]);
     assert_non_null(memmem(bytes.data, bytes.len, "\nretry: 2147483647\n", 19));

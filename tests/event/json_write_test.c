@@ -200,7 +200,7 @@ static void signals_from_values_equal_those_from_text(void **state) {
     for (size_t o = 0; o < sizeof options / sizeof *options; o++) {
       json_t *signals = json_loads(texts[i], 0, NULL);
       vestry_event *from_text, *from_value;
-      assert_int_equal(vestry_event_signals_text(NULL, texts[i], strlen(texts[i]), &options[o], &from_text), VESTRY_OK);
+      assert_int_equal(vsi_event_signals_text(NULL, texts[i], strlen(texts[i]), &options[o], &from_text), VESTRY_OK);
       assert_int_equal(vsi_event_signals_value(NULL, signals, &options[o], &from_value), VESTRY_OK);
       vestry_slice a = vestry_event_bytes(from_text), b = vestry_event_bytes(from_value);
       assert_int_equal(a.len, b.len);

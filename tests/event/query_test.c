@@ -31,7 +31,7 @@ static void value_is_found_by_name_and_decoded(void **state) {
     char *query = guarded_copy(rows[i].query, query_len);
     char buffer[64];
     memset(buffer, '?', sizeof buffer);
-    assert_int_equal(vestry_query_value(query, query_len, rows[i].name, buffer, sizeof buffer, &len), VESTRY_OK);
+    assert_int_equal(vsi_query_value(query, query_len, rows[i].name, buffer, sizeof buffer, &len), VESTRY_OK);
     assert_int_equal(len, strlen(rows[i].value));
     assert_string_equal(buffer, rows[i].value);
     assert_int_equal(buffer[len + 1], '?');
@@ -43,7 +43,7 @@ static void refuse(const char *query, const char *name, size_t capacity, vestry_
   size_t query_len = query ? strlen(query) : 0, len = 99;
   char *copy = guarded_copy(query, query_len);
   char buffer[64] = "untouched";
-  assert_int_equal(vestry_query_value(copy, query_len, name, buffer, capacity, &len), expected);
+  assert_int_equal(vsi_query_value(copy, query_len, name, buffer, capacity, &len), expected);
   assert_int_equal(len, 99);
   assert_string_equal(buffer, "untouched");
   guarded_free(copy, query_len);
@@ -58,7 +58,7 @@ static void other_names_are_not_found(void **state) {
   refuse("a%00=1", "a", 64, VESTRY_NOT_FOUND);
   refuse("a", "ab", 64, VESTRY_NOT_FOUND);
   refuse("&&", "", 64, VESTRY_NOT_FOUND);
-  assert_int_equal(vestry_query_value(NULL, 0, "a", NULL, 0, NULL), VESTRY_NOT_FOUND);
+  assert_int_equal(vsi_query_value(NULL, 0, "a", NULL, 0, NULL), VESTRY_NOT_FOUND);
 }
 
 static void broken_escapes_are_malformed(void **state) {
@@ -79,7 +79,7 @@ static void broken_escapes_are_malformed(void **state) {
 static void value_over_buffer_size_is_too_large(void **state) {
   char buffer[5] = {'.', '.', '.', '.', '.'};
   size_t len;
-  assert_int_equal(vestry_query_value("a=%41bc", 7, "a", buffer, 4, &len), VESTRY_OK);
+  assert_int_equal(vsi_query_value("a=%41bc", 7, "a", buffer, 4, &len), VESTRY_OK);
   assert_int_equal(len, 3);
   assert_memory_equal(buffer, "Abc\0.", 5);
   refuse("a=abc", "a", 3, VESTRY_TOO_LARGE);
@@ -90,7 +90,7 @@ static void value_over_buffer_size_is_too_large(void **state) {
 static void value_may_contain_nul(void **state) {
   char buffer[8];
   size_t len;
-  assert_int_equal(vestry_query_value("a=x%00y", 7, "a", buffer, sizeof buffer, &len), VESTRY_OK);
+  assert_int_equal(vsi_query_value("a=x%00y", 7, "a", buffer, sizeof buffer, &len), VESTRY_OK);
   assert_int_equal(len, 3);
   assert_memory_equal(buffer, "x\0y", 4);
 }
@@ -102,14 +102,14 @@ static void each_byte_is_decoded_escaped_and_unescaped(void **state) {
     size_t len;
     for (int upper = 0; upper < 2; upper++) {
       snprintf(query, sizeof query, upper ? "a=%%%02X" : "a=%%%02x", (unsigned)c);
-      assert_int_equal(vestry_query_value(query, 5, "a", buffer, sizeof buffer, &len), VESTRY_OK);
+      assert_int_equal(vsi_query_value(query, 5, "a", buffer, sizeof buffer, &len), VESTRY_OK);
       assert_int_equal(len, 1);
       assert_int_equal((unsigned char)buffer[0], c);
     }
     if (c == '%' || c == '&' || c == '+') continue;
     memcpy(query, "a=", 2);
     query[2] = (char)c;
-    assert_int_equal(vestry_query_value(query, 3, "a", buffer, sizeof buffer, &len), VESTRY_OK);
+    assert_int_equal(vsi_query_value(query, 3, "a", buffer, sizeof buffer, &len), VESTRY_OK);
     assert_int_equal(len, 1);
     assert_int_equal((unsigned char)buffer[0], c);
   }

@@ -115,7 +115,7 @@ static const char *check_is_json(const char *json, size_t len) {
 
 const char *roundtrip_signals(const char *json, size_t len, const vestry_signals_options *options) {
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_signals_text(NULL, json, len, options, &event);
+  vestry_err error = vsi_event_signals_text(NULL, json, len, options, &event);
   if (error == VESTRY_INVALID && has_break(options->event.id)) return NULL;
   if (error) {
     json_t *value = json_loadb(json, len, 0, NULL);
@@ -217,14 +217,14 @@ static const char *check_script(const sse_event *got, const char *text, size_t l
   return why;
 }
 
-const char *roundtrip_script(const char *text, size_t len, const vestry_script_options *options,
+const char *roundtrip_script(const char *text, size_t len, const vsi_script_options *options,
                              const char *attribute_value) {
-  vestry_script_options own = *options;
+  vsi_script_options own = *options;
   vestry_attribute attribute = {"data-x", attribute_value};
   own.attributes = &attribute;
   own.attributes_count = attribute_value ? 1 : 0;
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_script(NULL, text, len, &own, &event);
+  vestry_err error = vsi_event_script(NULL, text, len, &own, &event);
   if (error == VESTRY_TOO_LARGE && len > VESTRY_EVENT_MAX_BYTES / 16) return NULL;
   if (has_break(own.event.id)) return error == VESTRY_INVALID ? NULL : "bad options were not refused";
   if (error) return "it was refused";
@@ -237,7 +237,7 @@ const char *roundtrip_script(const char *text, size_t len, const vestry_script_o
 
 const char *roundtrip_comment(const char *text) {
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_comment(NULL, text, &event);
+  vestry_err error = vsi_event_comment(NULL, text, &event);
   if (has_break(text)) return error == VESTRY_INVALID ? NULL : "a line break was not refused";
   if (error) return "it was refused";
   vestry_slice bytes = vestry_event_bytes(event);
@@ -250,23 +250,23 @@ const char *roundtrip_comment(const char *text) {
   return why;
 }
 
-const char *roundtrip_plain(const char *name, const char *data, size_t len, const vestry_plain_options *options) {
+const char *roundtrip_plain(const char *name, const char *data, size_t len, const vestry_event_options *options) {
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_plain(NULL, name, data, len, options, &event);
+  vestry_err error = vsi_event_plain(NULL, name, data, len, options, &event);
   if (error == VESTRY_TOO_LARGE && len > VESTRY_EVENT_MAX_BYTES / 16) return NULL;
   bool is_datastars = name && strncmp(name, "datastar", 8) == 0;
-  if (has_break(name) || has_break(options->event.id) || is_datastars)
+  if (has_break(name) || has_break(options->id) || is_datastars)
     return error == VESTRY_INVALID ? NULL : "a bad name or id was not refused";
   if (error) return "it was refused";
   sse_stream stream;
   const char *why;
-  if (options->event.retry_ms == 1000) {
+  if (options->retry_ms == 1000) {
     vestry_slice bytes = vestry_event_bytes(event); /* events of other types omit the default */
     sse_parse(bytes.data, bytes.len, &stream);
     why = stream.events_count == 1 && is_text(stream.events[0].retry, "1000") ? NULL : "another retry";
     vestry_event_unref(event);
   } else {
-    why = read_one(event, is_empty(name) ? NULL : name, &options->event, &stream);
+    why = read_one(event, is_empty(name) ? NULL : name, options, &stream);
   }
   sse_text expected = sse_normalised(data ? data : "", len);
   if (!why && (!stream.events[0].data.data || !sse_text_equal(stream.events[0].data, expected))) why = "other data";

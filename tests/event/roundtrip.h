@@ -7,15 +7,16 @@
 #ifndef TESTS_EVENT_ROUNDTRIP_H
 #define TESTS_EVENT_ROUNDTRIP_H
 
+#include "event/script.h"
 #include "vestry/event.h"
 
 const char *roundtrip_elements(const char *html, size_t len, const vestry_elements_options *options);
 const char *roundtrip_signals(const char *json, size_t len, const vestry_signals_options *options);
 /* options without attributes; attribute_value, if any, becomes the value of one. */
-const char *roundtrip_script(const char *text, size_t len, const vestry_script_options *options,
+const char *roundtrip_script(const char *text, size_t len, const vsi_script_options *options,
                              const char *attribute_value);
 /* name NULL: none. */
-const char *roundtrip_plain(const char *name, const char *data, size_t len, const vestry_plain_options *options);
+const char *roundtrip_plain(const char *name, const char *data, size_t len, const vestry_event_options *options);
 const char *roundtrip_comment(const char *text);
 
 #endif

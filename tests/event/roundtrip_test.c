@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "event/layout.h"
 #include "event/sse_parser.h"
 #include "support/test.h"
 
@@ -94,7 +95,7 @@ static void scripts_read_back_as_their_text(void **state) {
   generator g = {2};
   for (int round = 0; round < ROUNDS; round++) {
     sse_text text = hostile(&g, 20), id = field(&g), value = field(&g);
-    vestry_script_options options = {.event = {.id = id.data}, .keep = next(&g, 2)};
+    vsi_script_options options = {.event = {.id = id.data}, .keep = next(&g, 2)};
     CHECK(roundtrip_script(text.data, text.len, &options, value.data), round);
     sse_text_finish(&text);
     sse_text_finish(&id);
@@ -140,7 +141,7 @@ static void signals_read_back_as_their_json(void **state) {
     CHECK(roundtrip_signals(json.data, json.len, &options), round);
     options.event.id = NULL;
     vestry_event *event = NULL;
-    assert_int_equal(vestry_event_signals_text(NULL, json.data, json.len, &options, &event), VESTRY_OK);
+    assert_int_equal(vsi_event_signals_text(NULL, json.data, json.len, &options, &event), VESTRY_OK);
     vestry_event_unref(event);
     CHECK(roundtrip_signals(text.data, text.len, &options), round);
     sse_text_finish(&json);
@@ -177,7 +178,7 @@ static void plain_events_read_back_as_their_data(void **state) {
   generator g = {5};
   for (int round = 0; round < ROUNDS; round++) {
     sse_text data = hostile(&g, 20), id = field(&g), name = field(&g);
-    vestry_plain_options options = {.event = {.id = id.data, .retry_ms = next(&g, 3) * next(&g, 3) * 500}};
+    vestry_event_options options = {.id = id.data, .retry_ms = next(&g, 3) * next(&g, 3) * 500};
     CHECK(roundtrip_plain(name.data, data.data, data.len, &options), round);
     sse_text_finish(&data);
     sse_text_finish(&id);

@@ -9,37 +9,37 @@
 #define OPEN   TYPE TARGET "data: elements <script data-effect=\"el.remove()\">"
 #define CLOSE  "</script>\n\n"
 
-static void expect(const char *text, const vestry_script_options *options, const char *bytes) {
+static void expect(const char *text, const vsi_script_options *options, const char *bytes) {
   vestry_event *event = expect_untouched;
-  expect_event(vestry_event_script(NULL, text, strlen(text), options, &event), &event, bytes);
+  expect_event(vsi_event_script(NULL, text, strlen(text), options, &event), &event, bytes);
 }
 
-static void refuse(const vestry_script_options *options) {
+static void refuse(const vsi_script_options *options) {
   vestry_event *event = expect_untouched;
-  expect_error(vestry_event_script(NULL, "f()", 3, options, &event), &event, VESTRY_INVALID);
+  expect_error(vsi_event_script(NULL, "f()", 3, options, &event), &event, VESTRY_INVALID);
 }
 
 /* capability: C3 */
 static void script_removes_itself_by_default(void **state) {
   expect("console.log('hello');", NULL, OPEN "console.log('hello');" CLOSE);
-  vestry_script_options options = {0};
+  vsi_script_options options = {0};
   expect("", &options, OPEN CLOSE);
   vestry_event *event;
-  expect_event(vestry_event_script(NULL, NULL, 0, NULL, &event), &event, OPEN CLOSE);
+  expect_event(vsi_event_script(NULL, NULL, 0, NULL, &event), &event, OPEN CLOSE);
 }
 
 /* capability: C3 */
 static void each_option_is_written(void **state) {
   vestry_attribute attributes[] = {{"type", "module"}, {"async", NULL}, {"data-x:y.z_1", ""}};
-  vestry_script_options options = {
+  vsi_script_options options = {
       .event = {.id = "event1", .retry_ms = 2000}, .keep = true, .attributes = attributes, .attributes_count = 3};
   expect("f()", &options,
          TYPE "id: event1\nretry: 2000\n" TARGET
               "data: elements <script type=\"module\" async data-x:y.z_1=\"\">f()" CLOSE);
-  options = (vestry_script_options){.attributes = attributes, .attributes_count = 2};
+  options = (vsi_script_options){.attributes = attributes, .attributes_count = 2};
   expect("f()", &options,
          TYPE TARGET "data: elements <script type=\"module\" async data-effect=\"el.remove()\">f()" CLOSE);
-  expect("f()", &(vestry_script_options){.keep = true}, TYPE TARGET "data: elements <script>f()" CLOSE);
+  expect("f()", &(vsi_script_options){.keep = true}, TYPE TARGET "data: elements <script>f()" CLOSE);
 }
 
 static void each_line_break_begins_a_data_line(void **state) {
@@ -88,13 +88,13 @@ static void script_text_cannot_end_its_element(void **state) {
 
 static void script_text_may_contain_nul_and_invalid_utf8(void **state) {
   vestry_event *event;
-  assert_int_equal(vestry_event_script(NULL, "\0</s\0cript>\xFF</script", 20, NULL, &event), VESTRY_OK);
+  assert_int_equal(vsi_event_script(NULL, "\0</s\0cript>\xFF</script", 20, NULL, &event), VESTRY_OK);
   static const char bytes[] = OPEN "\0</s\0cript>\xFF\\u003C/script" CLOSE;
   assert_int_equal(vestry_event_bytes(event).len, sizeof bytes - 1);
   assert_memory_equal(vestry_event_bytes(event).data, bytes, sizeof bytes - 1);
   vestry_event_unref(event);
   event = expect_untouched;
-  expect_error(vestry_event_script(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vsi_event_script(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
 }
 
 /* Only ASCII letters are folded, because in a Turkish locale tolower('I') is not 'i'. */
@@ -113,7 +113,7 @@ static void letters_are_folded_as_in_ascii(void **state) {
 /* capability: C3 */
 static void attribute_values_are_escaped(void **state) {
   vestry_attribute attribute = {"data-x", "a\"b'c&d<e>f\ng\rh\r\n\xC3\xBC\"><script>"};
-  vestry_script_options options = {.keep = true, .attributes = &attribute, .attributes_count = 1};
+  vsi_script_options options = {.keep = true, .attributes = &attribute, .attributes_count = 1};
   expect("f()", &options,
          TYPE TARGET "data: elements <script data-x=\"a&quot;b'c&amp;d&lt;e&gt;f&#10;g&#13;h&#13;&#10;\xC3\xBC&quot;"
                      "&gt;&lt;script&gt;\">f()" CLOSE);
@@ -123,19 +123,19 @@ static void bad_options_are_refused(void **state) {
   static const char *const names[] = {"", "a b", "a=", "a\"", "a>", "a/", "a\n", "\xC3\xBC", "on click", NULL};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     vestry_attribute attribute = {names[i], "x"};
-    refuse(&(vestry_script_options){.attributes = &attribute, .attributes_count = 1});
+    refuse(&(vsi_script_options){.attributes = &attribute, .attributes_count = 1});
   }
-  refuse(&(vestry_script_options){.event.id = "a\nb"});
-  refuse(&(vestry_script_options){.attributes = NULL, .attributes_count = 1});
+  refuse(&(vsi_script_options){.event.id = "a\nb"});
+  refuse(&(vsi_script_options){.attributes = NULL, .attributes_count = 1});
 }
 
 static void data_effect_attribute_needs_keep(void **state) {
   vestry_attribute attribute = {"Data-Effect", "f()"}, longer = {"data-effects", "f()"};
-  vestry_script_options options = {.attributes = &attribute, .attributes_count = 1};
+  vsi_script_options options = {.attributes = &attribute, .attributes_count = 1};
   refuse(&options);
   options.keep = true;
   expect("g()", &options, TYPE TARGET "data: elements <script Data-Effect=\"f()\">g()" CLOSE);
-  options = (vestry_script_options){.attributes = &longer, .attributes_count = 1};
+  options = (vsi_script_options){.attributes = &longer, .attributes_count = 1};
   expect("g()", &options,
          TYPE TARGET "data: elements <script data-effects=\"f()\" data-effect=\"el.remove()\">g()" CLOSE);
 }
@@ -143,11 +143,11 @@ static void data_effect_attribute_needs_keep(void **state) {
 static void more_than_64_attributes_are_refused(void **state) {
   vestry_attribute attributes[65];
   for (size_t i = 0; i < 65; i++) attributes[i] = (vestry_attribute){"a", NULL};
-  vestry_script_options options = {.attributes = attributes, .attributes_count = 65};
+  vsi_script_options options = {.attributes = attributes, .attributes_count = 65};
   refuse(&options);
   options.attributes_count = 64;
   vestry_event *event;
-  assert_int_equal(vestry_event_script(NULL, "", 0, &options, &event), VESTRY_OK);
+  assert_int_equal(vsi_event_script(NULL, "", 0, &options, &event), VESTRY_OK);
   assert_int_equal(vestry_event_bytes(event).len, strlen(OPEN CLOSE) + 64 * 2);
   vestry_event_unref(event);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "vestry/selector.h"
+#include "vestry/event.h"
 
 #include "support/test.h"
 

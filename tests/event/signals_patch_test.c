@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "event/expect.h"
+#include "event/layout.h"
 #include "support/test.h"
 
 #define TYPE "event: datastar-patch-signals\n"
 
 static void expect(const char *json, const vestry_signals_options *options, const char *bytes) {
   vestry_event *event = expect_untouched;
-  expect_event(vestry_event_signals_text(NULL, json, strlen(json), options, &event), &event, bytes);
+  expect_event(vsi_event_signals_text(NULL, json, strlen(json), options, &event), &event, bytes);
 }
 
 static void refuse(const char *json, const vestry_signals_options *options, vestry_err expected) {
   vestry_event *event = expect_untouched;
-  expect_error(vestry_event_signals_text(NULL, json, json ? strlen(json) : 0, options, &event), &event, expected);
+  expect_error(vsi_event_signals_text(NULL, json, json ? strlen(json) : 0, options, &event), &event, expected);
 }
 
 /* capability: C2 */
@@ -54,8 +55,8 @@ static void text_that_is_no_json_object_is_refused(void **state) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) refuse(bad[i], NULL, VESTRY_INVALID);
   refuse(NULL, NULL, VESTRY_INVALID);
   vestry_event *event = expect_untouched;
-  expect_error(vestry_event_signals_text(NULL, "{}\0", 3, NULL, &event), &event, VESTRY_INVALID);
-  expect_error(vestry_event_signals_text(NULL, NULL, 3, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vsi_event_signals_text(NULL, "{}\0", 3, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vsi_event_signals_text(NULL, NULL, 3, NULL, &event), &event, VESTRY_INVALID);
 }
 
 static void nesting_over_256_levels_is_too_large(void **state) {
@@ -65,7 +66,7 @@ static void nesting_over_256_levels_is_too_large(void **state) {
   memset(json + 5 + DEPTH - 1, ']', DEPTH - 1);
   strcpy(json + 5 + 2 * (DEPTH - 1), "}");
   vestry_event *event = expect_untouched;
-  assert_int_equal(vestry_event_signals_text(NULL, json, strlen(json), NULL, &event), VESTRY_OK);
+  assert_int_equal(vsi_event_signals_text(NULL, json, strlen(json), NULL, &event), VESTRY_OK);
   vestry_event_unref(event);
   memset(json + 5, '[', DEPTH);
   memset(json + 5 + DEPTH, ']', DEPTH);
@@ -85,8 +86,8 @@ static void event_over_size_limit_is_too_large(void **state) {
   json[0] = '{';
   json[len - 1] = '}';
   vestry_event *event = expect_untouched;
-  expect_error(vestry_event_signals_text(NULL, json, len, NULL, &event), &event, VESTRY_TOO_LARGE);
-  expect_error(vestry_event_signals_text(NULL, json, len + 1, NULL, &event), &event, VESTRY_TOO_LARGE);
+  expect_error(vsi_event_signals_text(NULL, json, len, NULL, &event), &event, VESTRY_TOO_LARGE);
+  expect_error(vsi_event_signals_text(NULL, json, len + 1, NULL, &event), &event, VESTRY_TOO_LARGE);
   test_free(json);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* C2: removing signals by path. */
 #include "event/expect.h"
+#include "event/layout.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -41,8 +42,7 @@ static void c2_paths_become_nulls(void **state) {
     char bytes[512];
     snprintf(bytes, sizeof bytes, TYPE "data: signals %s\n\n", rows[i].json);
     vestry_event *event = expect_untouched;
-    expect_event(vestry_event_remove_signals(NULL, rows[i].paths, count_of(rows[i].paths), NULL, &event), &event,
-                 bytes);
+    expect_event(vsi_event_remove_signals(NULL, rows[i].paths, count_of(rows[i].paths), NULL, &event), &event, bytes);
   }
 }
 
@@ -50,13 +50,13 @@ static void c2_options_are_written_or_refused(void **state) {
   static const char *const path = "a";
   vestry_event *event = expect_untouched;
   vestry_signals_options options = {.event = {.id = "7", .retry_ms = 5}};
-  expect_event(vestry_event_remove_signals(NULL, &path, 1, &options, &event), &event,
+  expect_event(vsi_event_remove_signals(NULL, &path, 1, &options, &event), &event,
                TYPE "id: 7\nretry: 5\ndata: signals {\"a\":null}\n\n");
   event = expect_untouched;
   options.only_if_missing = true;
-  expect_error(vestry_event_remove_signals(NULL, &path, 1, &options, &event), &event, VESTRY_INVALID);
+  expect_error(vsi_event_remove_signals(NULL, &path, 1, &options, &event), &event, VESTRY_INVALID);
   options = (vestry_signals_options){.event.id = "\r"};
-  expect_error(vestry_event_remove_signals(NULL, &path, 1, &options, &event), &event, VESTRY_INVALID);
+  expect_error(vsi_event_remove_signals(NULL, &path, 1, &options, &event), &event, VESTRY_INVALID);
 }
 
 /* capability: C2 */
@@ -65,10 +65,10 @@ static void c2_bad_paths_are_refused(void **state) {
   vestry_event *event = expect_untouched;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     const char *two[] = {"fine", bad[i]};
-    expect_error(vestry_event_remove_signals(NULL, two, 2, NULL, &event), &event, VESTRY_INVALID);
+    expect_error(vsi_event_remove_signals(NULL, two, 2, NULL, &event), &event, VESTRY_INVALID);
   }
-  expect_error(vestry_event_remove_signals(NULL, bad, 0, NULL, &event), &event, VESTRY_INVALID);
-  expect_error(vestry_event_remove_signals(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vsi_event_remove_signals(NULL, bad, 0, NULL, &event), &event, VESTRY_INVALID);
+  expect_error(vsi_event_remove_signals(NULL, NULL, 1, NULL, &event), &event, VESTRY_INVALID);
 }
 
 static void c2_path_over_256_names_is_too_large(void **state) {
@@ -76,11 +76,11 @@ static void c2_path_over_256_names_is_too_large(void **state) {
   for (int i = 0; i < 256; i++) strcat(path, i ? ".a" : "a");
   const char *given = path;
   vestry_event *event = expect_untouched;
-  assert_int_equal(vestry_event_remove_signals(NULL, &given, 1, NULL, &event), VESTRY_OK);
+  assert_int_equal(vsi_event_remove_signals(NULL, &given, 1, NULL, &event), VESTRY_OK);
   vestry_event_unref(event);
   strcat(path, ".a");
   event = expect_untouched;
-  expect_error(vestry_event_remove_signals(NULL, &given, 1, NULL, &event), &event, VESTRY_TOO_LARGE);
+  expect_error(vsi_event_remove_signals(NULL, &given, 1, NULL, &event), &event, VESTRY_TOO_LARGE);
 }
 
 static void c2_event_over_size_limit_is_too_large(void **state) {
@@ -90,14 +90,14 @@ static void c2_event_over_size_limit_is_too_large(void **state) {
   text[len] = '\0';
   const char *two[] = {text, "\n"}; /* twice as long when escaped */
   vestry_event *event = expect_untouched;
-  expect_error(vestry_event_remove_signals(NULL, two, 2, NULL, &event), &event, VESTRY_TOO_LARGE);
-  expect_error(vestry_event_remove_signals(NULL, two, 1, NULL, &event), &event, VESTRY_TOO_LARGE);
+  expect_error(vsi_event_remove_signals(NULL, two, 2, NULL, &event), &event, VESTRY_TOO_LARGE);
+  expect_error(vsi_event_remove_signals(NULL, two, 1, NULL, &event), &event, VESTRY_TOO_LARGE);
   test_free(text);
 }
 
 static vestry_err make(test_host *th, void *ctx) {
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_remove_signals(&th->host, ctx, 2, NULL, &event);
+  vestry_err error = vsi_event_remove_signals(&th->host, ctx, 2, NULL, &event);
   vestry_event_unref(event);
   return error;
 }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "event/query.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -277,7 +278,7 @@ static void signals_are_read_from_the_query(void **state) {
     test_host th;
     test_host_init(&th);
     json_t *signals;
-    assert_int_equal(vestry_signals_parse_query(&th.host, rows[i].query, strlen(rows[i].query), NULL, &signals, NULL),
+    assert_int_equal(vsi_signals_parse_query(&th.host, rows[i].query, strlen(rows[i].query), NULL, &signals, NULL),
                      VESTRY_OK);
     char *dump = json_dumps(signals, JSON_COMPACT | JSON_SORT_KEYS);
     assert_string_equal(dump, rows[i].json);
@@ -286,9 +287,9 @@ static void signals_are_read_from_the_query(void **state) {
     test_host_assert_clean(&th);
   }
   json_t *signals;
-  assert_int_equal(vestry_signals_parse_query(NULL, NULL, 0, NULL, &signals, NULL), VESTRY_OK);
+  assert_int_equal(vsi_signals_parse_query(NULL, NULL, 0, NULL, &signals, NULL), VESTRY_OK);
   json_decref(signals);
-  assert_int_equal(vestry_signals_parse_query(NULL, NULL, 1, NULL, &signals, NULL), VESTRY_INVALID);
+  assert_int_equal(vsi_signals_parse_query(NULL, NULL, 1, NULL, &signals, NULL), VESTRY_INVALID);
 }
 
 static void broken_queries_are_refused(void **state) {
@@ -313,9 +314,8 @@ static void broken_queries_are_refused(void **state) {
     test_host_init(&th);
     json_t *signals = &nowhere;
     vestry_signals_error error;
-    assert_int_equal(
-        vestry_signals_parse_query(&th.host, rows[i].query, strlen(rows[i].query), &limits, &signals, &error),
-        rows[i].error);
+    assert_int_equal(vsi_signals_parse_query(&th.host, rows[i].query, strlen(rows[i].query), &limits, &signals, &error),
+                     rows[i].error);
     assert_int_equal(error.offset, rows[i].offset);
     assert_ptr_equal(signals, &nowhere);
     test_host_assert_clean(&th);
@@ -324,7 +324,7 @@ static void broken_queries_are_refused(void **state) {
 
 static vestry_err parse_query(test_host *th, void *ctx) {
   json_t *signals = NULL;
-  vestry_err error = vestry_signals_parse_query(&th->host, ctx, strlen(ctx), NULL, &signals, NULL);
+  vestry_err error = vsi_signals_parse_query(&th->host, ctx, strlen(ctx), NULL, &signals, NULL);
   json_decref(signals);
   return error;
 }

@@ -56,7 +56,7 @@ static vestry_err handle(const vestry_request *req, vestry_reply *reply, void *a
     json_t *expected = NULL;
     vestry_err wanted = VESTRY_OK;
     if (kind == VSI_COPY_PRIVATE && has_signals(req->query))
-      wanted = vestry_signals_parse_query(NULL, req->query, strlen(req->query), NULL, &expected, NULL);
+      wanted = vsi_signals_parse_query(NULL, req->query, strlen(req->query), NULL, &expected, NULL);
     require(!error == !wanted);
     json_decref(expected);
     vsi_reply_finish(&own);

@@ -38,11 +38,11 @@ static const char *round_trip(const uint8_t *head, const char *const *fields, co
     return roundtrip_signals(text, len, &options);
   }
   case 2: {
-    vestry_script_options options = {.event = common, .keep = on};
+    vsi_script_options options = {.event = common, .keep = on};
     return roundtrip_script(text, len, &options, third);
   }
   case 3: {
-    vestry_plain_options options = {.event = common};
+    const vestry_event_options options = common;
     return roundtrip_plain(flags & HAS_SELECTOR ? fields[1] : NULL, text, len, &options);
   }
   default: return roundtrip_comment(flags & HAS_ID ? fields[0] : NULL);

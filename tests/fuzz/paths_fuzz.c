@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/layout.h"
 #include "vestry/event.h"
 #include "vestry/signals.h"
 
@@ -35,7 +36,7 @@ static void check_removed(const json_t *object, const char *path) {
 
 static void try_remove(const char *const *paths, size_t count) {
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_remove_signals(NULL, paths, count, NULL, &event);
+  vestry_err error = vsi_event_remove_signals(NULL, paths, count, NULL, &event);
   require(error == VESTRY_OK || error == VESTRY_INVALID || error == VESTRY_TOO_LARGE);
   if (error) return;
   static const char head[] = "event: datastar-patch-signals\ndata: signals ";

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/query.h"
 #include "vestry/signals.h"
 
 static void require(bool condition) {
@@ -14,16 +15,16 @@ static void check_value(const char *query, size_t len, const char *name) {
   char *buffer = malloc(len + 1);
   require(buffer != NULL);
   size_t value_len = SIZE_MAX;
-  vestry_err error = vestry_query_value(query, len, name, buffer, len + 1, &value_len);
+  vestry_err error = vsi_query_value(query, len, name, buffer, len + 1, &value_len);
   require(error == VESTRY_OK || error == VESTRY_NOT_FOUND || error == VESTRY_MALFORMED);
   if (!error) {
     require(value_len <= len && buffer[value_len] == '\0');
     char *exact = malloc(value_len + 1);
     require(exact != NULL);
     size_t again_len = 0;
-    require(vestry_query_value(query, len, name, exact, value_len + 1, &again_len) == VESTRY_OK);
+    require(vsi_query_value(query, len, name, exact, value_len + 1, &again_len) == VESTRY_OK);
     require(again_len == value_len && memcmp(buffer, exact, value_len + 1) == 0);
-    require(vestry_query_value(query, len, name, exact, value_len, &again_len) == VESTRY_TOO_LARGE);
+    require(vsi_query_value(query, len, name, exact, value_len, &again_len) == VESTRY_TOO_LARGE);
     free(exact);
   }
   free(buffer);
@@ -34,10 +35,10 @@ static void check_signals(const char *query, size_t len) {
   char *buffer = malloc(len + 1);
   require(buffer != NULL);
   size_t value_len = 0;
-  vestry_err found = vestry_query_value(query, len, "datastar", buffer, len + 1, &value_len);
+  vestry_err found = vsi_query_value(query, len, "datastar", buffer, len + 1, &value_len);
   json_t *signals = NULL, *expected = NULL;
   vestry_signals_error why = {.offset = SIZE_MAX};
-  vestry_err error = vestry_signals_parse_query(NULL, query, len, NULL, &signals, &why);
+  vestry_err error = vsi_signals_parse_query(NULL, query, len, NULL, &signals, &why);
   if (found == VESTRY_MALFORMED) {
     require(error == VESTRY_MALFORMED && why.offset < len && query[why.offset] == '%');
   } else {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vestry/script.h"
+#include "vestry/event.h"
 
 static void require(bool condition) {
   if (!condition) abort();
@@ -109,45 +109,37 @@ static void check_address(vestry_err error, const vestry_event *event, const cha
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static vestry_host quiet; /* without a log */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!size) return 0;
+  if (!quiet.reallocate) quiet = *vestry_host_default();
+  quiet.log = NULL;
   size_t len = size - 1;
   char *text = malloc(len + 1);
   require(text != NULL);
   memcpy(text, data + 1, len);
   text[len] = '\0';
-  const char *const urls = text;
+  static const struct {
+    const char *name, *before;
+  } addresses[] = {{"redirect", "window.location.href = "},
+                   {"replace-url", "window.history.state, '', "},
+                   {"prefetch", "\"urls\":["},
+                   {"navigate", "window.location.assign(url), 0, "}};
+  const unsigned kind = data[0] % 6;
   vestry_event *event = NULL;
-  vestry_err error;
-  switch (data[0] % 6) {
-  case 0:
-    require(vestry_event_console_log(NULL, text, len, NULL, &event) == VESTRY_OK);
-    check_frame(vestry_event_bytes(event), "</i>\n\n");
-    check_string(vestry_event_bytes(event), "console.log(", ")", text, len);
-    break;
-  case 1:
-    error = vestry_event_redirect(NULL, text, NULL, &event);
-    check_address(error, event, text, "window.location.href = ");
-    break;
-  case 2:
-    error = vestry_event_replace_url(NULL, text, NULL, &event);
-    check_address(error, event, text, "window.history.state, '', ");
-    break;
-  case 3:
-    error = vestry_event_prefetch(NULL, &urls, 1, NULL, &event);
-    check_address(error, event, text, "\"urls\":[");
-    break;
-  case 4:
-    error = vestry_event_navigate(NULL, text, NULL, &event);
-    check_address(error, event, text, "window.location.assign(url), 0, ");
-    break;
-  default:
-    error = vestry_event_custom(NULL, "x", text, len, NULL, &event);
-    require(error == VESTRY_OK || error == VESTRY_INVALID || error == VESTRY_TOO_LARGE);
-    if (error || !len) break;
-    check_frame(vestry_event_bytes(event), "</i>\n\n");
-    check_string(vestry_event_bytes(event), "JSON.parse(", ")}))", text, len);
+  json_t *given = json_stringn(text, len); /* NULL: it is not UTF-8, and refused */
+  if (kind < 4) {
+    vestry_err error = vestry_event_effect(&quiet, VESTRY_LIST(addresses[kind].name, text), &event);
+    check_address(error, event, text, addresses[kind].before);
+  } else if (given) {
+    const vestry_value *effect = kind == 4 ? VESTRY_LIST("console-log", given) : VESTRY_LIST("dispatch-event", given);
+    vestry_err error = vestry_event_effect(&quiet, effect, &event);
+    require(error == VESTRY_OK || kind == 5); /* a name is not empty and has no NUL */
+    if (!error) check_frame(vestry_event_bytes(event), "</i>\n\n");
+    if (!error && kind == 4) check_string(vestry_event_bytes(event), "console.log(", ")", text, len);
   }
+  json_decref(given);
   vestry_event_unref(event);
   free(text);
   return 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/layout.h"
 #include "http/reply.h"
 #include "signals/merge.h"
 #include "support/reply_effects.h"
@@ -70,7 +71,7 @@ static json_t *save(vestry_signal_state *r, json_t *page, bool all) {
   if (saved) {
     char *text = json_dumps(signals, JSON_COMPACT);
     vestry_event *event = NULL;
-    require(text && vestry_event_signals_text(NULL, text, strlen(text), NULL, &event) == VESTRY_OK);
+    require(text && vsi_event_signals_text(NULL, text, strlen(text), NULL, &event) == VESTRY_OK);
     vestry_event_unref(event);
     free(text);
     page = merge_patch(page, signals);

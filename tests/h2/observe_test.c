@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/layout.h"
 #include "h2/frames.h"
 #include "h2/server.h"
 #include "support/test.h"
@@ -228,7 +229,7 @@ static void a_full_socket_keeps_its_own_bytes_beside_equal_ones(void **state) {
       for (bool is_full = false; !is_full; sent++) {
         snprintf(json, sizeof json, "{\"a\":\"%u.%01800d\"}", sent, 0);
         vestry_event *event = NULL;
-        assert_int_equal(vestry_event_signals_text(&s.th.host, json, strlen(json), NULL, &event), VESTRY_OK);
+        assert_int_equal(vsi_event_signals_text(&s.th.host, json, strlen(json), NULL, &event), VESTRY_OK);
         assert_int_equal(vestry_broadcast(s.v, (vestry_scope){0}, VESTRY_KEY("all"), event, NULL), VESTRY_OK);
         vestry_event_unref(event);
         for (size_t i = 0; i < READERS; i++)

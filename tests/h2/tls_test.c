@@ -245,7 +245,7 @@ static vestry_err start(vestry *v, const tls_contract_options *given, vestry_ser
 int main(void) {
   static const char *const h2[] = {"h2", NULL}, *const http1[] = {"http/1.1", NULL},
                            *const *const all[] = {h2, http1, NULL};
-  static const tls_contract_adapter adapter = {"vestry_h2_create", h2_contract, start, vestry_h2_renew,
+  static const tls_contract_adapter adapter = {"vestry_h2_create", h2_contract, start, vestry_server_renew,
                                                &h2_tls_ops,        all,         true};
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_port_serves_both_versions),

@@ -9,6 +9,7 @@
 
 #include "app/history/histories.h"
 #include "channel/log_tab.h"
+#include "event/layout.h"
 #include "support/litmus.h"
 #include "support/test.h"
 #include "support/test_host.h"
@@ -174,7 +175,7 @@ static void *write_anywhere(void *ctx) {
     vestry_event *event = NULL;
     size_t len = (size_t)rand_r(&random) % sizeof text;
     text[len] = '\0';
-    assert_int_equal(vestry_event_comment(NULL, text, &event), VESTRY_OK);
+    assert_int_equal(vsi_event_comment(NULL, text, &event), VESTRY_OK);
     text[len] = 'x';
     vestry_err error = vestry_broadcast(r->v, NOWHERE, key, event, NULL);
     assert_true(error == VESTRY_OK || error == VESTRY_NOT_FOUND);

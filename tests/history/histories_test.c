@@ -6,7 +6,10 @@
 #include <stdlib.h>
 
 #include "app/history/histories.h"
+#include "channel/channels.h"
 #include "channel/log_tab.h"
+#include "event/layout.h"
+#include "instance/instance.h"
 #include "support/site.h"
 
 typedef struct suite {
@@ -216,7 +219,7 @@ static void g12_unused_history_ends(void **state) {
   suite s;
   log_tab t = {0};
   vestry_histories_stats all = {0};
-  vestry_channels_stats channels = {0};
+  vsi_channels_stats channels = {0};
   begin(&s, &(vestry_history_options){.max_age_ms = 1000});
   assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, VESTRY_KEY("for ever"),
                                         &(vestry_history_options){.max_age_ms = VESTRY_NEVER_MS}),
@@ -230,7 +233,7 @@ static void g12_unused_history_ends(void **state) {
   vestry_histories_stats_get(s.on.v, &all);
   assert_int_equal(all.live_count, 1);
   assert_int_equal(all.begun_count, 2);
-  vestry_channels_stats_get(s.on.v, &channels);
+  vsi_channels_stats_get(s.on.v->channels, &channels);
   assert_int_equal(channels.live_count, 1);
   assert_int_equal(write_line(&s), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_resume(s.on.v, NOWHERE, LOG, NULL, NULL, NULL, NULL), VESTRY_INVALID);
@@ -402,7 +405,7 @@ static void write_others(suite *s, const vestry_key *key, int count) {
   vestry_event *event = NULL;
   memset(text, 'x', sizeof text - 1);
   text[sizeof text - 1] = '\0';
-  assert_int_equal(vestry_event_comment(NULL, text, &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(NULL, text, &event), VESTRY_OK);
   for (int i = 0; i < count; i++) assert_int_equal(vestry_broadcast(s->on.v, NOWHERE, key, event, NULL), VESTRY_OK);
   vestry_event_unref(event);
 }
@@ -467,7 +470,7 @@ static void g12_event_takes_the_room_of_several_histories(void **state) {
   char *text = calloc(1, 10001);
   vestry_event *event = NULL;
   memset(text, 'x', 10000);
-  assert_int_equal(vestry_event_comment(NULL, text, &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(NULL, text, &event), VESTRY_OK);
   assert_int_equal(vestry_history_begin(s.on.v, NOWHERE, LOG, NULL), VESTRY_OK);
   assert_int_equal(vestry_broadcast(s.on.v, NOWHERE, LOG, event, NULL), VESTRY_OK);
   assert_int_equal(stats_of(&s).kept_count, 1);
@@ -517,7 +520,9 @@ static void g12_kept_events_are_not_superseded(void **state) {
   static const vestry_elements_options shows = {.state = "x"};
   write_line(&s); /* it is being written, so it stays */
   site_settle(&s.on);
-  assert_int_equal(vestry_broadcast_patch_elements(s.on.v, NOWHERE, LOG, html, sizeof html - 1, &shows), VESTRY_OK);
+  assert_int_equal(
+      vestry_broadcast_effect(s.on.v, NOWHERE, LOG, VESTRY_LIST("patch-elements", html, VESTRY_OBJECT("state", "x"))),
+      VESTRY_OK);
   for (int i = 0; i < 3; i++) /* the second and third replace one, the first none */
     assert_int_equal(vestry_connection_patch_elements(connection, html, sizeof html - 1, &shows), VESTRY_OK);
   vestry_connection_stats stats = {0};

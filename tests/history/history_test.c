@@ -2,6 +2,7 @@
 /* G12: the events that a history keeps, and its answers to clients that resume. */
 #include "app/history/history.h"
 
+#include "event/layout.h"
 #include "support/test.h"
 #include "support/test_host.h"
 
@@ -34,7 +35,7 @@ static uint64_t now(kept *k) {
 /* Returns the event that members receive. */
 static vestry_event *take(kept *k, const char *text) {
   vestry_event *event = NULL;
-  assert_int_equal(vestry_event_comment(NULL, text, &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(NULL, text, &event), VESTRY_OK);
   vestry_event *made = vsi_history_take(&k->history.recording, event, now(k));
   vestry_event_unref(event);
   return made;
@@ -167,7 +168,7 @@ static void g12_all_histories_share_a_byte_limit(void **state) {
   put(&k, "a");
   put(&k, "b");
   vestry_event *event = NULL;
-  assert_int_equal(vestry_event_comment(NULL, "x", &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(NULL, "x", &event), VESTRY_OK);
   vestry_event_unref(vsi_history_take(&other.recording, event, now(&k)));
   put(&k, "c"); /* no room for another event: the history drops its own oldest */
   assert_missed(&k, 0, "gap");
@@ -234,7 +235,7 @@ static void g12_failed_allocation_is_a_gap(void **state) {
     begin(&k, 0, &(vestry_history_options){0});
     put(&k, "a");
     vestry_event *event = NULL;
-    assert_int_equal(vestry_event_comment(NULL, "b", &event), VESTRY_OK);
+    assert_int_equal(vsi_event_comment(NULL, "b", &event), VESTRY_OK);
     test_host_fail_in(&k.th, fail);
     vestry_event *made = vsi_history_take(&k.history.recording, event, now(&k));
     bool has_failed = test_host_has_failed(&k.th);

@@ -453,14 +453,14 @@ static void share_is_used_while_memory_is_short(void **state) {
   suite s;
   begin(&s, true);
   holds = true;
-  assert_false(vestry_response_share_is_used(s.on.v, MOST));
+  assert_false(vsi_response_share_is_used(s.on.v, MOST));
   assert_int_equal(ask_for(&s, left), 200);
-  assert_false(vestry_response_share_is_used(s.on.v, LEFT));
+  assert_false(vsi_response_share_is_used(s.on.v, LEFT));
   vestry_body_destroy(taken);
   taken = NULL;
   assert_int_equal(ask_for(&s, large), 200);
-  assert_true(vestry_response_share_is_used(s.on.v, SHARE));
-  assert_false(vestry_response_share_is_used(s.on.v, SHARE - 1));
+  assert_true(vsi_response_share_is_used(s.on.v, SHARE));
+  assert_false(vsi_response_share_is_used(s.on.v, SHARE - 1));
   end(&s);
 }
 

@@ -150,11 +150,12 @@ static uint64_t epochs_of(uint64_t max_epoch_bytes) {
   wire_plan(&w, &r, &nothing);
   assert_int_equal(vestry_join(w.v, scope, key, r.connection), VESTRY_OK);
   for (int i = 0; i < 3; i++) {
-    assert_int_equal(vestry_broadcast_patch_elements(w.v, scope, key, "<p>hello</p>", 12, NULL), VESTRY_OK);
+    assert_int_equal(vestry_broadcast_effect(w.v, scope, key, VESTRY_LIST("patch-elements", "<p>hello</p>")),
+                     VESTRY_OK);
     site_settle(&w);
   }
-  vestry_channel_stats stats = {0};
-  assert_int_equal(vestry_broadcast_stats_get(w.v, scope, key, &stats), VESTRY_OK);
+  vsi_channel_stats stats = {0};
+  assert_int_equal(channel_stats_get(w.v, scope, key, &stats), VESTRY_OK);
   site_close(&w);
   wire_finish(&r);
   return stats.epochs_count;
@@ -250,7 +251,7 @@ static size_t idle_bytes(const vestry_profile *profile, const char *accept) {
   for (size_t i = 0; i <= COUNT; i++) {
     streams[i] = (wire){.datastar = true, .headers = {{"Accept-Encoding", accept}}};
     wire_plan(&w, &streams[i], &nothing);
-    assert_int_equal(vestry_connection_patch_signals_text(streams[i].connection, "{}", 2, NULL), VESTRY_OK);
+    assert_int_equal(vestry_connection_patch_signals(streams[i].connection, VESTRY_VALUES("{}"), NULL), VESTRY_OK);
     site_settle(&w);
     assert_int_equal(streams[i].opens, 1);
     if (i == 0) before = bytes_held; /* the first stream has allocated the shared state */

@@ -24,10 +24,8 @@ static void read_from(site *w, wire *r, void *stream) {
 }
 
 static void broadcast(site *w, const char *name, const char *data) {
-  vestry_event *event;
-  assert_int_equal(vestry_event_plain(NULL, name, data, strlen(data), NULL, &event), VESTRY_OK);
-  assert_int_equal(vestry_broadcast(w->v, NOWHERE, ROOM("channel"), event, NULL), VESTRY_OK);
-  vestry_event_unref(event);
+  assert_int_equal(vestry_broadcast_effect(w->v, NOWHERE, ROOM("channel"), VESTRY_LIST("send-event", name, data)),
+                   VESTRY_OK);
 }
 
 static void plain_events_reach_any_client(void **state) {
@@ -36,17 +34,17 @@ static void plain_events_reach_any_client(void **state) {
   wire r, other;
   read_from(&w, &r, NULL);
   read_from(&w, &other, NULL);
-  assert_int_equal(vestry_connection_event(r.connection, "reading", "21\n22", 5, NULL), VESTRY_OK);
-  assert_int_equal(vestry_connection_event(r.connection, "a\nb", "", 0, NULL), VESTRY_INVALID);
+  assert_int_equal(vestry_connection_effects(r.connection, VESTRY_LIST("send-event", "reading", "21\n22")), VESTRY_OK);
+  assert_int_equal(vestry_connection_effects(r.connection, VESTRY_LIST("send-event", "a\nb", "")), VESTRY_INVALID);
   assert_int_equal(
       vestry_dispatch(w.v, NOWHERE, ROOM("readings"), VESTRY_LIST("send-event", "reading", VESTRY_OBJECT("t", 23))),
       VESTRY_OK);
-  broadcast(&w, NULL, "all");
+  broadcast(&w, "", "all");
   site_settle(&w);
   wire_assert_text(&r, ":\n\nevent: reading\ndata: 21\ndata: 22\n\nevent: reading\ndata: {\"t\":23}\n\ndata: all\n\n");
   wire_assert_text(&other, ":\n\nevent: reading\ndata: {\"t\":23}\n\ndata: all\n\n");
   assert_true(vestry_connection_close(r.connection, VESTRY_CAUSE_CLOSED));
-  assert_int_equal(vestry_connection_event(r.connection, "reading", "24", 2, NULL), VESTRY_CLOSED);
+  assert_int_equal(vestry_connection_effects(r.connection, VESTRY_LIST("send-event", "reading", "24")), VESTRY_CLOSED);
   wires_end(&w, &r, &other);
 }
 
@@ -93,8 +91,8 @@ static void plain_events_are_never_dropped(void **state) {
   for (int i = 0; i < 60; i++) {
     char text[64];
     if (i % 3 == 0) {
-      int len = snprintf(text, sizeof text, "%d", i);
-      assert_int_equal(vestry_connection_event(r.connection, "n", text, (size_t)len, NULL), VESTRY_OK);
+      snprintf(text, sizeof text, "%d", i);
+      assert_int_equal(vestry_connection_effects(r.connection, VESTRY_LIST("send-event", "n", text)), VESTRY_OK);
       snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "event: n\ndata: %d\n\n", i);
     } else {
       assert_int_equal(vestry_connection_patch_elementsf(r.connection, &shows, "<div id=\"d\">%d</div>", i), VESTRY_OK);

@@ -77,7 +77,7 @@ step "a device"
 "$compiler" -std=c11 -D_GNU_SOURCE -Os -Wall -Wextra -Werror -fno-asynchronous-unwind-tables "$here/outside/device.c" \
   -o "$scratch/device" $(pkg-config --static --cflags --libs vestry)
 functions "$scratch/device" >"$scratch/has"
-for name in $unused vestry_event_script vestry_event_custom vestry_event_redirect \
+for name in $unused vsi_event_script vsi_event_custom vsi_event_call \
   vsi_codings_create vsi_coding_alone vsi_coder_encode vsi_accept_choose; do
   grep -q "^$name" "$scratch/all" || { echo "The whole library has no $name either."; exit 1; }
   grep "^$name" "$scratch/has" | refuse "This was to be left out of $scratch/device."

@@ -45,8 +45,8 @@ static void certificates_of_a_daemon_of_the_application_are_not_renewed(void **s
   vestry_server *attached;
   vsi_server_begin(&s, NULL);
   assert_int_equal(vestry_microhttpd_attach(s.v, NULL, NULL, &attached), VESTRY_OK);
-  assert_int_equal(vestry_microhttpd_renew(attached, pairs), VESTRY_INVALID);
-  assert_non_null(strstr(s.th.last_log, "vestry_microhttpd_renew: "));
+  assert_int_equal(vestry_server_renew(attached, pairs), VESTRY_INVALID);
+  assert_non_null(strstr(s.th.last_log, "vestry_server_renew: "));
   vestry_server_destroy(attached);
   vsi_server_finish(&s);
 }
@@ -65,7 +65,7 @@ static vestry_err start(vestry *v, const tls_contract_options *given, vestry_ser
 int main(void) {
   static const char *const http1[] = {"http/1.1", NULL}, *const *const all[] = {http1, NULL};
   static const tls_contract_adapter adapter = {
-      "vestry_microhttpd_create", microhttpd_contract, start, vestry_microhttpd_renew, &tls_client_ops, all, false};
+      "vestry_microhttpd_create", microhttpd_contract, start, vestry_server_renew, &tls_client_ops, all, false};
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(alpn_selects_http1_or_refuses),
       cmocka_unit_test(certificates_of_a_daemon_of_the_application_are_not_renewed),

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "event/layout.h"
 #include "nats/server.h"
 #include "runtime/random.h"
 #include "support/test.h"
@@ -217,7 +218,7 @@ static void dispatch(size_t from, size_t to) {
 
 static void broadcast(size_t from) {
   vestry_event *event = NULL;
-  assert_int_equal(vestry_event_comment(NULL, "event", &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(NULL, "event", &event), VESTRY_OK);
   assert_int_equal(vestry_broadcast(w.at[from].v, (vestry_scope){0}, VESTRY_KEY("board"), event, NULL), VESTRY_OK);
   vestry_event_unref(event);
   w.events++;

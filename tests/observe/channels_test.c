@@ -45,11 +45,11 @@ static void join(suite *s, vestry_memory_exchange *stream, vestry_scope scope, c
 }
 
 static void publish(suite *s, vestry_scope scope, const vestry_key *key) {
-  char html[2000];
-  memset(html, 'x', sizeof html);
+  char html[2001] = "";
+  memset(html, 'x', sizeof html - 1);
   memcpy(html, "<p id=\"a\">", 10);
-  memcpy(html + sizeof html - 4, "</p>", 4);
-  assert_int_equal(vestry_broadcast_patch_elements(s->on.v, scope, key, html, sizeof html, NULL), VESTRY_OK);
+  memcpy(html + sizeof html - 5, "</p>", 4);
+  assert_int_equal(vestry_broadcast_effect(s->on.v, scope, key, VESTRY_LIST("patch-elements", html)), VESTRY_OK);
   site_settle(&s->on);
 }
 

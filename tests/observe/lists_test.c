@@ -128,8 +128,9 @@ static void channels_are_listed_in_pages(void **state) {
                      VESTRY_OK);
   assert_int_equal(vestry_join(s.on.v, NOWHERE, VESTRY_KEY("a"), vestry_memory_look(s.streams[1]).connection),
                    VESTRY_OK);
-  assert_int_equal(vestry_broadcast_patch_signals(s.on.v, NOWHERE, VESTRY_KEY("a"), VESTRY_OBJECT("x", 2), NULL),
-                   VESTRY_OK);
+  assert_int_equal(
+      vestry_broadcast_effect(s.on.v, NOWHERE, VESTRY_KEY("a"), VESTRY_LIST("patch-signals", VESTRY_OBJECT("x", 2))),
+      VESTRY_OK);
   site_settle(&s.on);
   char query[128] = "limit=2";
   size_t count = 0, members = 0, published = 0, accepted = 0;

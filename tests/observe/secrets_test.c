@@ -128,7 +128,7 @@ static void redacted_tail_contains_no_secret(void **state) {
   wire tail = {.path = "/observe/streams/1/tail", .peer = "127.0.0.1", .headers = {{"Host", "localhost"}}};
   wire_request(&s.on, &tail, NULL, NULL);
   static const char text[] = "{\"secret\":\"" MARK "later\"}";
-  assert_int_equal(vestry_connection_patch_signals_text(s.stream.connection, text, sizeof text - 1, NULL), VESTRY_OK);
+  assert_int_equal(vestry_connection_patch_signals(s.stream.connection, VESTRY_VALUES(text), NULL), VESTRY_OK);
   site_settle(&s.on);
   assert_int_equal(wire_count(&tail, "*****later"), 1);
   assert_int_equal(wire_count(&tail, MARK), 0);

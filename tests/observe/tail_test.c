@@ -2,6 +2,7 @@
 /* The tail of a stream over HTTP: its content, permission, duration, and the reports about it. */
 #include <stdio.h>
 
+#include "event/layout.h"
 #include "serve/wire.h"
 #include "vestry/ops/observe.h"
 
@@ -22,7 +23,7 @@ static void note(const vestry_tail_info *info, void *ctx) {
 }
 
 static vestry_err live(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_reply_auto_close(reply, false);
+  vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("first", 1));
 }
 
@@ -62,7 +63,10 @@ static int request_tail(suite *s, uint64_t id, const char *peer, wire *ret) {
 }
 
 static void send_event(suite *s, const char *name, const char *text) {
-  assert_int_equal(vestry_connection_event(s->watched.connection, name, text, strlen(text), NULL), VESTRY_OK);
+  vestry_event *event; /* the text may be no UTF-8 */
+  assert_int_equal(vsi_event_plain(NULL, name, text, strlen(text), NULL, &event), VESTRY_OK);
+  assert_int_equal(vestry_connection_send(s->watched.connection, event), VESTRY_OK);
+  vestry_event_unref(event);
   site_settle(&s->on);
 }
 

@@ -2,6 +2,7 @@
 /* One trace covers a client action, from its request through the render of the page that it refreshes to the write; a
  * dispatch likewise. */
 #include "base/trace.h"
+#include "event/layout.h"
 #include "page/tabs.h"
 #include "support/spans.h"
 
@@ -141,7 +142,7 @@ static void write_spans_of_one_event_are_limited(void **state) {
   assert_int_equal(vsi_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
   vestry_event *event;
   (void)vestry_trace_enter(&parent);
-  assert_int_equal(vestry_event_comment(&s.on.th.host, "to all", &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(&s.on.th.host, "to all", &event), VESTRY_OK);
   (void)vestry_trace_enter(NULL);
   assert_int_equal(vestry_broadcast(s.on.v, (vestry_scope){NULL, 0}, VESTRY_KEY("all"), event, NULL), VESTRY_OK);
   vestry_event_unref(event);
@@ -160,7 +161,7 @@ static vestry_err act_once(test_host *th, void *ctx) {
   assert_int_equal(vsi_trace_read(TEXT, strlen(TEXT), &parent), VESTRY_OK);
   vestry_event *event;
   (void)vestry_trace_enter(&parent);
-  vestry_err error = vestry_event_comment(&s->on.th.host, "once", &event);
+  vestry_err error = vsi_event_comment(&s->on.th.host, "once", &event);
   (void)vestry_trace_enter(NULL);
   if (!error) vestry_event_unref(event);
   return error;

@@ -40,7 +40,7 @@ static vestry_err be_present(const vestry_request *req, vestry_reply *reply, voi
   if (v->other) (void)vestry_reply_present(reply, v->presence, v->place, v->other);
   if (v->error && !v->ignores) return v->error;
   if (v->answers) return vestry_reply_body(reply, NULL, "x", 1);
-  vestry_reply_auto_close(reply, false);
+  vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 
@@ -55,7 +55,7 @@ static vestry_err be_present_everywhere(const vestry_request *req, vestry_reply 
   for (int i = 0; i < 16; i++)
     assert_int_equal(vestry_reply_present(reply, v->presence, VESTRY_KEY("p", i), v->user), VESTRY_OK);
   v->error = vestry_reply_present(reply, v->presence, VESTRY_KEY("p", 16), v->user);
-  vestry_reply_auto_close(reply, false);
+  vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 

@@ -20,7 +20,7 @@ static vestry_err be_present(const vestry_request *req, vestry_reply *reply, voi
   const visit *v = app;
   vestry_err error = vestry_reply_present(reply, v->presence, v->place, v->user);
   if (error) return error;
-  vestry_reply_auto_close(reply, false);
+  vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 

@@ -83,7 +83,9 @@ static vestry_err be_present(const vestry_request *req, vestry_reply *reply, voi
   vestry_err error = h.presence ? vestry_reply_present(reply, h.presence, PLACE(v->place), people[v->user]) : VESTRY_OK;
   if (error) return error;
   switch (v->choice % 4) {
-  case 0: /* a stream that ends at once */ vestry_reply_auto_close(reply, true); break;
+  case 0: /* a stream that ends at once */
+    vestry_reply_stream(reply, &(vestry_stream_options){.auto_close = true});
+    break;
   case 1: /* a stream that replaces another */
     vestry_reply_key(reply, VESTRY_KEY(people[v->user]));
     vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
@@ -92,7 +94,7 @@ static vestry_err be_present(const vestry_request *req, vestry_reply *reply, voi
     vestry_reply_key(reply, VESTRY_KEY(people[v->user]));
     vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
     break;
-  default: vestry_reply_auto_close(reply, false);
+  default: vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
   }
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }

@@ -153,7 +153,7 @@ static void b11_b12_failing_interceptor_stops_a_fail_fast_dispatch(void **state)
 static vestry_err fast_handler(const vestry_request *req, vestry_reply *reply, void *app) {
   vestry_err error = vestry_reply_effect(reply, VESTRY_LIST("fail"));
   if (!error) error = vestry_reply_effect(reply, VESTRY_LIST("e", 1));
-  vestry_reply_fail_fast(reply, app != NULL);
+  vestry_reply_stream(reply, &(vestry_stream_options){.fail_fast = app != NULL});
   return error;
 }
 

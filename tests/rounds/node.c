@@ -183,11 +183,10 @@ static vestry_err open_handler(const vestry_request *req, vestry_reply *reply, v
   const visit *of = app;
   if (of->kind == 'K') {
     vestry_reply_key(reply, VESTRY_KEY("room", of->name));
-    vestry_reply_keep(reply, of->policy, 0);
   } else {
     vestry_reply_join(reply, req->scope, VESTRY_KEY("board", of->name));
   }
-  vestry_reply_auto_close(reply, false);
+  vestry_reply_keep(reply, of->kind == 'K' ? of->policy : VESTRY_KEEP_REUSE, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("opened", 1));
 }
 
@@ -315,7 +314,7 @@ static void cast(long number, const char *channel) {
   char text[64];
   vestry_event *event = NULL;
   snprintf(text, sizeof text, "@B%d.%d.%ld;", me.place, me.life, number);
-  if (vestry_event_comment(NULL, text, &event)) abort();
+  if (vestry_event_effect(NULL, VESTRY_LIST("send-event", "", text), &event)) abort();
   print_line("sent %ld %llu", number, at());
   vestry_err error = vestry_broadcast(me.v, (vestry_scope){NULL, 0}, VESTRY_KEY("board", channel), event, NULL);
   print_line("answer %ld %s 0 %llu", number, vestry_err_name(error), at());

@@ -170,11 +170,11 @@ static void set_replaces_the_earlier_setting(void **state) {
 static void cancel_stops_the_timer(void **state) {
   bell b;
   bell_init(&b);
-  vestry_timer_cancel(b.timer);
+  vestry_timer_set(b.timer, VESTRY_NEVER_MS, 0);
   vestry_timer_set(b.timer, 10, 10);
   advance(&b, 10);
-  vestry_timer_cancel(b.timer);
-  vestry_timer_cancel(b.timer);
+  vestry_timer_set(b.timer, VESTRY_NEVER_MS, 0);
+  vestry_timer_set(b.timer, VESTRY_NEVER_MS, 0);
   assert_true(vsi_ticker_next_deadline_ns(&b.runtime->ticker) == UINT64_MAX);
   advance(&b, 100);
   assert_int_equal(b.rung, 1);
@@ -194,7 +194,7 @@ typedef struct meddler {
 static void meddle(vestry_actor *self, void *ctx) {
   meddler *m = ctx;
   switch (m->action) {
-  case 0: vestry_timer_cancel(m->bell->timer); break;
+  case 0: vestry_timer_set(m->bell->timer, VESTRY_NEVER_MS, 0); break;
   case 1: assert_int_equal(vestry_timer_set(m->bell->timer, 50, 0), VESTRY_OK); break;
   default: vestry_timer_destroy(m->bell->timer); m->bell->timer = NULL;
   }
@@ -232,7 +232,7 @@ static void set_again_inside(bell *b) {
 }
 
 static void cancel_inside(bell *b) {
-  if (b->rung == 3) vestry_timer_cancel(b->timer);
+  if (b->rung == 3) vestry_timer_set(b->timer, VESTRY_NEVER_MS, 0);
 }
 
 static void destroy_inside(bell *b) {
@@ -283,7 +283,7 @@ static void closed_runtime_runs_no_timer(void **state) {
   advance(&b, 100);
   vestry_runtime_stop(b.runtime);
   assert_int_equal(b.rung, 0);
-  vestry_timer_cancel(b.timer);
+  vestry_timer_set(b.timer, VESTRY_NEVER_MS, 0);
   bell_finish(&b);
 }
 
@@ -476,7 +476,7 @@ static void *race(void *argument) {
   racer *r = argument;
   for (int i = 0; i < RACES; i++) {
     switch (random_below(&r->seed, 3)) {
-    case 0: vestry_timer_cancel(r->timer); break;
+    case 0: vestry_timer_set(r->timer, VESTRY_NEVER_MS, 0); break;
     case 1: vestry_timer_set(r->timer, 0, 0); break;
     default: vestry_timer_set(r->timer, random_below(&r->seed, 2), 1);
     }

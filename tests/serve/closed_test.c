@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* E6: an effect for a closed connection does no harm: it returns CLOSED, is recorded as an error, and writes
  * nothing. */
+#include "event/layout.h"
 #include "serve/wire.h"
 #include "vestry/dispatch.h"
 
@@ -52,7 +53,7 @@ static vestry_err close_and_send(vestry_dispatch_context *context, const json_t 
   size_t count = vestry_context_info(context)->connections_count;
   for (size_t i = 0; i < count; i++) vestry_connection_close(connections[i], VESTRY_CAUSE_IDLE);
   vestry_event *event = NULL;
-  assert_int_equal(vestry_event_comment(NULL, "late", &event), VESTRY_OK);
+  assert_int_equal(vsi_event_comment(NULL, "late", &event), VESTRY_OK);
   vestry_err error = vestry_context_send(context, event);
   vestry_event_unref(event);
   *(vestry_err *)ctx = error;

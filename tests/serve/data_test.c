@@ -103,8 +103,8 @@ static void data_without_a_stream_is_destroyed_with_the_answer(void **state) {
 
 static vestry_err two_data(const vestry_request *req, vestry_reply *reply, void *app) {
   datum *data = app;
-  vestry_reply_data(reply, &data[0], datum_destroy);
-  vestry_reply_data(reply, &data[1], datum_destroy);
+  vestry_reply_stream(reply, &(vestry_stream_options){.data = &data[0], .destroy = datum_destroy});
+  vestry_reply_stream(reply, &(vestry_stream_options){.data = &data[1], .destroy = datum_destroy});
   assert_int_equal(atomic_load(&data[0].destroyed), 1);
   return vestry_reply_keep(reply, VESTRY_KEEP_REPLACE, 0);
 }

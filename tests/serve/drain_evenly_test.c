@@ -34,7 +34,7 @@ static void note_end(vestry_connection *connection, vestry_cause cause, void *ct
 }
 
 static vestry_err open_page(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_reply_auto_close(reply, false);
+  vestry_reply_keep(reply, VESTRY_KEEP_REUSE, 0);
   return vestry_reply_patch_signals(reply, VESTRY_OBJECT("n", 1));
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The status and the log line of a request that fails. */
+#include "event/layout.h"
 #include "serve/wire.h"
 #include "vestry/registry.h"
 
@@ -32,8 +33,8 @@ static vestry_err err_itself(const vestry_request *req, vestry_reply *reply, voi
   case 5: return vestry_reply_header(reply, "X-Name", "a\nb");
   case 6: return vestry_reply_status(reply, 99);
   case 7: return vestry_reply_key(reply, (const vestry_key[]){vestry_key_string(too_large_key())});
-  case 8: return vestry_event_signals_text(NULL, "{no JSON}", 9, NULL, &none);
-  case 9: return vestry_event_custom(NULL, "name", "no JSON", 7, NULL, &none);
+  case 8: return vsi_event_signals_text(NULL, "{no JSON}", 9, NULL, &none);
+  case 9: return vestry_event_effect(NULL, VESTRY_LIST("dispatch-event", ""), &none);
   default: return vestry_reply_bodyf(reply, "<p>%s</p>", "\xff");
   }
 }

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "event/layout.h"
 #include "serve/wire.h"
 #include "vestry/app/once.h"
 #include "vestry/app/presence.h"
@@ -48,7 +49,7 @@ static int in_the_child(all *a) {
   MUST(vestry_connection_send(a->stream->connection, a->event) == VESTRY_CLOSED);
   MUST(!vestry_connection_close(a->stream->connection, VESTRY_CAUSE_CLOSED));
   MUST(vestry_timer_set(a->timer, 1, 1) == VESTRY_CLOSED);
-  vestry_timer_cancel(a->timer);
+  vestry_timer_set(a->timer, VESTRY_NEVER_MS, 0);
   vestry_message message;
   MUST(vestry_actor_post(a->actor, &message) == VESTRY_CLOSED);
   vestry_actor_notify(a->actor);
@@ -97,7 +98,7 @@ static void fork_some(uint32_t threads_count, bool is_busy) {
   assert_int_equal(vestry_actor_create(a.runtime, &(vestry_actor_options){.run = run}, &a.actor), VESTRY_OK);
   assert_int_equal(vestry_presence_create(w.v, NULL, &a.presence), VESTRY_OK);
   assert_int_equal(vestry_once_create(w.v, NULL, &a.once), VESTRY_OK);
-  assert_int_equal(vestry_event_signals_text(NULL, "{}", 2, NULL, &a.event), VESTRY_OK);
+  assert_int_equal(vsi_event_signals_text(NULL, "{}", 2, NULL, &a.event), VESTRY_OK);
   wire r = {.datastar = true};
   plan p = {.key = "a", .keep = true, .stream = {.max_queued_count = 4, .full = VESTRY_FULL_DROP}};
   assert_int_equal(wire_serve(&w, &r, planned, &p), VESTRY_OK);

@@ -441,7 +441,7 @@ static void references_outlive_the_instance(void **state) {
   wire_plan(&w, &r, &(plan){.keep = true, .key = "a"});
   site_close(&w);
   assert_int_equal(vestry_connection_look(r.connection).cause, VESTRY_CAUSE_SHUTDOWN);
-  assert_int_equal(vestry_connection_patch_signals_text(r.connection, "{}", 2, NULL), VESTRY_CLOSED);
+  assert_int_equal(vestry_connection_patch_signals(r.connection, VESTRY_VALUES("{}"), NULL), VESTRY_CLOSED);
   assert_int_equal(r.releases, 0);
   wire_finish(&r);
   test_host_assert_clean(&w.th);
@@ -505,9 +505,9 @@ static void queue_of_a_stream_is_bounded_by_half_of_all(void **state) {
                                     .connection = &(vestry_connection_options){.max_queued_bytes = rows[i].own,
                                                                                .full = VESTRY_FULL_DROP}});
     wire_plan(&w, &r, &(plan){.key = "a", .keep = true});
-    assert_int_equal(vestry_connection_event(r.connection, "n", text, 19000, NULL), rows[i].at_half);
+    assert_int_equal(vestry_connection_patch_elements(r.connection, text, 19000, NULL), rows[i].at_half);
     site_settle(&w);
-    assert_int_equal(vestry_connection_event(r.connection, "n", text, 25000, NULL), rows[i].beyond);
+    assert_int_equal(vestry_connection_patch_elements(r.connection, text, 25000, NULL), rows[i].beyond);
     site_settle(&w);
     wires_end(&w, &r);
   }
@@ -516,7 +516,7 @@ static void queue_of_a_stream_is_bounded_by_half_of_all(void **state) {
 /* A handler that steps runs other streams, and its own opens after vestry_serve. */
 static vestry_err step_here(const vestry_request *req, vestry_reply *reply, void *app) {
   wire *const *two = app;
-  vestry_connection_event(two[0]->connection, "n", "x", 1, NULL);
+  vestry_connection_effects(two[0]->connection, VESTRY_LIST("send-event", "n", "x"));
   while (vestry_runtime_step(vestry_parts_of(req->v)->runtime)) continue;
   assert_int_equal(wire_count(two[0], "data: x"), 1);
   assert_false(two[1]->head_written);

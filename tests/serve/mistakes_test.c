@@ -248,7 +248,7 @@ static void end_in_destroy(void *data) {
   end_here();
 }
 static vestry_err keep_data(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_reply_data(reply, app, end_in_destroy);
+  vestry_reply_stream(reply, &(vestry_stream_options){.data = app, .destroy = end_in_destroy});
   return keep(req, reply, app);
 }
 

@@ -139,7 +139,7 @@ static vestry_verdict count_error(vestry_connection *connection, vestry_err erro
 
 static void *fill(void *ctx) {
   outsider *o = ctx;
-  do o->result = vestry_connection_patch_signals_text(o->connection, "{}", 2, NULL);
+  do o->result = vestry_connection_patch_signals(o->connection, VESTRY_VALUES("{}"), NULL);
   while (!o->result);
   atomic_store_explicit(&o->reported, true, memory_order_relaxed);
   return NULL;
@@ -247,7 +247,7 @@ static void *run_ticker(void *ctx) {
   storm *s = ctx;
   while (!atomic_load(&s->done)) {
     test_host_advance_ms(&s->w.th, 7);
-    (void)vestry_store_tick(vestry_parts_of(s->w.v)->store);
+    (void)vsi_store_tick(vestry_parts_of(s->w.v)->store);
     vestry_stats stats = {0};
     vestry_stats_get(s->w.v, &stats);
     if (stats.opened_count != stats.open_count + stats.closed_count) abort();

@@ -203,7 +203,7 @@ static void a_stream_that_gets_events_is_not_idle(void **state) {
   for (size_t i = 0; i < 50; i++) {
     test_host_advance_ms(&w.th, 100);
     if (i % 8 == 0)
-      assert_int_equal(vestry_connection_patch_signals_text(busy.connection, "{\"n\":1}", 7, NULL), VESTRY_OK);
+      assert_int_equal(vestry_connection_patch_signals(busy.connection, VESTRY_VALUES("{\"n\":1}"), NULL), VESTRY_OK);
     site_settle(&w);
     assert_true(vestry_connection_is_open(busy.connection));
   }

@@ -280,12 +280,12 @@ static void channels_stay(void **state) {
   wire_request(&w, &r, join_board, NULL);
   assert_int_equal(vestry_connection_scope_set(r.connection, ANN, 0), VESTRY_OK);
   const vestry_key *board = VESTRY_KEY("board", 7);
-  const vestry_value *signals = VESTRY_OBJECT("n", 1);
-  assert_int_equal(vestry_broadcast_patch_signals(w.v, ANON, board, signals, NULL), VESTRY_OK);
-  assert_int_equal(vestry_broadcast_patch_signals(w.v, ANN, board, signals, NULL), VESTRY_NOT_FOUND);
+  const vestry_value *signals = VESTRY_LIST("patch-signals", VESTRY_OBJECT("n", 1));
+  assert_int_equal(vestry_broadcast_effect(w.v, ANON, board, signals), VESTRY_OK);
+  assert_int_equal(vestry_broadcast_effect(w.v, ANN, board, signals), VESTRY_NOT_FOUND);
   assert_int_equal(vestry_leave(w.v, ANON, board, r.connection), VESTRY_OK);
   assert_int_equal(vestry_join(w.v, ANN, board, r.connection), VESTRY_OK);
-  assert_int_equal(vestry_broadcast_patch_signals(w.v, ANN, board, signals, NULL), VESTRY_OK);
+  assert_int_equal(vestry_broadcast_effect(w.v, ANN, board, signals), VESTRY_OK);
   site_settle(&w);
   assert_int_equal(wire_count(&r, "{\"n\":1}"), 2);
   wires_end(&w, &r);

@@ -38,7 +38,7 @@ static vestry_err start_timer(vestry_dispatch_context *context, const json_t *ar
 }
 
 static vestry_err stop_timer(vestry_dispatch_context *context, const json_t *args, void *ctx) {
-  vestry_timer_cancel(((counter *)ctx)->timer);
+  vestry_timer_set(((counter *)ctx)->timer, VESTRY_NEVER_MS, 0);
   return VESTRY_OK;
 }
 

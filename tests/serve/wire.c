@@ -249,20 +249,23 @@ bool wire_keep_cookie(const wire *r, char *cookie, size_t room) {
 vestry_err planned(const vestry_request *req, vestry_reply *reply, void *app) {
   const plan *p = app;
   vestry_err error = VESTRY_OK;
-  if (p->data) vestry_reply_data(reply, p->data, p->destroy);
   if (p->key) error = vestry_reply_key(reply, ROOM(p->key));
   for (size_t i = 0; !error && i < VESTRY_REPLY_KEYS_MAX + 1 && p->more[i].key; i++) {
     const char *in = p->more[i].scope;
     const vestry_scope scope = {in, in ? strlen(in) : 0};
     error = vestry_reply_add_key(reply, in ? scope : req->scope, ROOM(p->more[i].key), p->more[i].many_count);
   }
-  if (!error && p->keep) error = vestry_reply_keep(reply, p->policy, p->many_count);
-  if (p->auto_close) vestry_reply_auto_close(reply, p->auto_close > 0);
+  if (!error && (p->keep || p->auto_close < 0))
+    error = vestry_reply_keep(reply, p->keep ? p->policy : VESTRY_KEEP_REUSE, p->many_count);
   if (!error && p->status) error = vestry_reply_status(reply, p->status);
   if (!error && p->header.name) error = vestry_reply_header(reply, p->header.name, p->header.value);
   if (!error && p->body) error = vestry_reply_body(reply, NULL, p->body, strlen(p->body));
   if (!error && p->connection) error = vestry_reply_connection(reply, p->connection);
-  const vestry_stream_options stream = {.connection = error ? NULL : &p->stream, .hooks = &p->hooks};
+  const vestry_stream_options stream = {.connection = error ? NULL : &p->stream,
+                                        .hooks = &p->hooks,
+                                        .auto_close = p->auto_close > 0,
+                                        .data = p->data,
+                                        .destroy = p->destroy};
   vestry_err refused = vestry_reply_stream(reply, &stream);
   if (!error) error = refused;
   if (p->effects) {

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "channel/broadcast.h"
 #include "support/site.h"
 
 /* One request and its result. Zero is GET / without a user. */
@@ -95,5 +96,16 @@ vestry_err planned(const vestry_request *req, vestry_reply *reply, void *app);
 
 /* Serve and settle a Datastar GET with this plan. */
 void wire_plan(site *w, wire *r, const plan *p);
+
+/* Get the counters of the channel of a key. */
+static inline vestry_err channel_stats_get(vestry *v, vestry_scope scope, const vestry_key *key,
+                                           vsi_channel_stats *ret_stats) {
+  vsi_channel *channel;
+  vestry_err error = vsi_name_find(v, scope, key, &channel);
+  if (error) return error;
+  vsi_channel_stats_get(channel, ret_stats);
+  vsi_channel_unref(channel);
+  return VESTRY_OK;
+}
 
 #endif

@@ -351,7 +351,9 @@ static void on_head(SoupServer *server, SoupServerMessage *of, const char *path,
   adapter *a = ctx;
   request r;
   (void)server, (void)path, (void)query;
-  if (begin(&r, a, of) && r.body_length > (int64_t)vestry_max_body_bytes_at(a->v, r.path)) serve(&r);
+  size_t most;
+  if (begin(&r, a, of) && vestry_route_status(a->v, r.method, r.path, &most) == 200 && r.body_length > (int64_t)most)
+    serve(&r);
   end(&r);
 }
 

@@ -145,7 +145,7 @@ PLANTED = [  # a file, its text, and the replacement; a word that the message mu
     ("debian/libvestry0.4.symbols", " vestry_create@VESTRY", " vestry_creates@VESTRY", "lacks vestry_create:"),
     ("debian/libvestry-nats0.4.symbols", None, None, "no libvestry-nats0.4.symbols"),
     ("debian/control", "Package: libvestry-sqlite0.4", "Package: libvestry-sqlite2", "no package libvestry-sqlite0.4"),
-    ("debian/libvestry-dev.install", "usr/include/vestry\n", "", "include/vestry/batch.h is installed"),
+    ("debian/libvestry-dev.install", "usr/include/vestry\n", "", "include/vestry/drain.h is installed"),
     ("debian/libvestry0.4.install", "libvestry.so", "libvestry*.so", "and libvestry0.4.install"),
     ("debian/libvestry-dev.install", "cmake/vestry\n", "cmake/vestry\nusr/share/other\n", "nothing installs"),
     ("debian/vestry-tools.install", "obj-*/bin/poll usr/libexec/vestry\n", "", "differ in poll"),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/contract.h"
 #include "runtime/random.h"
+#include "store/store.h"
 
 #define KEY VESTRY_KEY("counter", 1)
 
@@ -443,7 +444,7 @@ static void store_holds_thousands_of_keys(void **state) {
 static void close_removes_all_and_refuses_puts(void **state) {
   world_open(&w, *state, NULL);
   for (size_t i = 0; i < 600; i++) world_new(&w, VESTRY_KEY("k", i), NULL);
-  vestry_store_close(w.store);
+  vsi_store_close(w.store);
   assert_int_equal(world_left(&w), 600);
   vestry_store_stats stats = world_stats(&w);
   assert_int_equal(stats.live_count, 0);
@@ -451,11 +452,11 @@ static void close_removes_all_and_refuses_puts(void **state) {
   value *late = world_value(&w);
   assert_int_equal(world_put(&w, "s", KEY, late, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_CLOSED);
   assert_int_equal(atomic_load(&late->refs), 1);
-  vestry_store_close(w.store);
+  vsi_store_close(w.store);
   assert_int_equal(world_left(&w), 0);
   assert_null(world_one(&w, VESTRY_KEY("k", 1)));
   assert_int_equal(world_listed(&w, NULL), 0);
-  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  assert_int_equal(vsi_store_tick(w.store), UINT64_MAX);
   world_end(&w);
 }
 
@@ -470,7 +471,7 @@ static void meddle(world *at, const vestry_purged *purged) {
   world_get(at, "s", KEY, NULL, 4);
   const vestry_key *key = VESTRY_KEY("hook", depth - 1);
   vestry_store_remove(at->store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL);
-  vestry_store_tick(at->store);
+  vsi_store_tick(at->store);
   depth--;
 }
 

@@ -5,6 +5,7 @@
 
 #include "runtime/random.h"
 #include "store/contract.h"
+#include "store/store.h"
 
 #define KEY VESTRY_KEY("counter", 1)
 
@@ -120,7 +121,7 @@ static void one_step(uint64_t r) {
   case 0: vestry_store_remove(w.store, world_scope(scope), key, VESTRY_CAUSE_REMOVED, NULL); return;
   case 1:
   case 2: vestry_store_remove_if(w.store, atomic_load(handle), VESTRY_CAUSE_HANGUP); return;
-  case 3: vestry_store_tick(w.store); return;
+  case 3: vsi_store_tick(w.store); return;
   case 4: test_host_advance_ms(w.th, 1); return;
   case 5: world_listed(&w, NULL); return;
   case 6:

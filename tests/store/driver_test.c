@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "runtime/runtime.h"
+#include "store/store.h"
 #include "store/world.h"
 #include "support/litmus.h"
 
@@ -368,7 +369,7 @@ static void put_during_creation_of_the_driver_expires(void **state) {
                 UINT64_MAX); /* the driver will check it when it is idle */
     assert_int_equal(vestry_store_drive(a.store, NULL), VESTRY_OK);
     assert_int_equal(vestry_store_remove(a.store, world_scope("s"), key, VESTRY_CAUSE_CLOSED, NULL), VESTRY_OK);
-    assert_true(vestry_store_tick(a.store) == UINT64_MAX); /* so that the next put has a new deadline */
+    assert_true(vsi_store_tick(a.store) == UINT64_MAX); /* so that the next put has a new deadline */
   }
   atomic_store_explicit(&a.asked, LITMUS_OVER, memory_order_release);
   pthread_join(thread, NULL);

@@ -4,6 +4,7 @@
  * The LRU store counts time in ticks of 1 ms for all times that are used here. The exception is the default of ten
  * minutes, where a tick is 150 ms. A due entry never leaves early, and at most two ticks late. (The naive store is on
  * time.) */
+#include "store/store.h"
 #include "store/world.h"
 
 static world w;
@@ -35,17 +36,17 @@ static void assert_deadline(uint64_t deadline_ns, uint64_t due_ns) {
 static void idle_entries_leave_on_time(void **state) {
   for (uint64_t part_ns = 0; part_ns < MS; part_ns += MS / 7) { /* put at different times within a tick */
     world_open(&w, *state, &(vestry_store_options){.idle_ms = 100});
-    assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+    assert_int_equal(vsi_store_tick(w.store), UINT64_MAX);
     atomic_fetch_add(&w.th->now_ns, part_ns);
     uint64_t start = now_ns();
     value *v = world_new(&w, VESTRY_KEY(1), NULL);
-    uint64_t deadline = vestry_store_tick(w.store);
+    uint64_t deadline = vsi_store_tick(w.store);
     assert_deadline(deadline, start + 100 * MS);
     atomic_store(&w.th->now_ns, deadline - 1);
-    assert_int_equal(vestry_store_tick(w.store), deadline);
+    assert_int_equal(vsi_store_tick(w.store), deadline);
     assert_int_equal(world_left(&w), 0);
     atomic_store(&w.th->now_ns, deadline);
-    assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+    assert_int_equal(vsi_store_tick(w.store), UINT64_MAX);
     world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
     world_end(&w);
   }
@@ -62,7 +63,7 @@ static void get_and_put_count_as_use(void **state) {
     vestry_put_result result = {0};
     assert_int_equal(world_put(&w, "s", VESTRY_KEY("put"), put, VESTRY_KEEP_REPLACE, 0, &result), VESTRY_OK);
     assert_true(result.refreshed);
-    vestry_store_tick(w.store);
+    vsi_store_tick(w.store);
     if (i == 1) world_assert_left(&w, left, VESTRY_CAUSE_IDLE);
   }
   assert_int_equal(world_left(&w), 0);
@@ -77,7 +78,7 @@ static void used_ns_of_a_value_counts_as_use(void **state) {
   for (size_t i = 0; i < 10; i++) {
     advance_ms(60);
     atomic_store(&v->used_ns, now_ns());
-    if (i % 2) vestry_store_tick(w.store);
+    if (i % 2) vsi_store_tick(w.store);
   }
   outlast_ms(60); /* would be due without the use */
   assert_int_equal(world_listed(&w, NULL), 1);
@@ -91,13 +92,13 @@ static void used_ns_of_a_value_counts_as_use(void **state) {
   atomic_store(&v->used_ns, now_ns());
   for (size_t i = 0; i < 9; i++) { /* with no other call than the tick */
     advance_ms(10);
-    vestry_store_tick(w.store);
+    vsi_store_tick(w.store);
     assert_int_equal(world_left(&w), 0);
   }
   advance_ms(9);
   assert_int_equal(world_left(&w), 0);
   advance_ms(1 + LATE_MS);
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   world_end(&w);
 }
@@ -107,11 +108,11 @@ static void use_does_not_extend_the_lifetime(void **state) {
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
   outlast_ms(100);
   atomic_store(&v->used_ns, now_ns());
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   assert_int_equal(world_left(&w), 0);
   outlast_ms(50);
   atomic_store(&v->used_ns, now_ns());
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   world_assert_left(&w, v, VESTRY_CAUSE_EXPIRED);
   world_end(&w);
 }
@@ -123,10 +124,10 @@ static void one_tick_checks_all_entries_used_outside(void **state) {
   outlast_ms(100);
   for (int i = 0; i < 300; i++)
     if (i % 3) atomic_store(&values[i]->used_ns, now_ns());
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   assert_int_equal(world_left(&w), 100);
   outlast_ms(100);
-  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  assert_int_equal(vsi_store_tick(w.store), UINT64_MAX);
   assert_int_equal(world_left(&w), 200);
   world_end(&w);
 }
@@ -137,7 +138,7 @@ static void refused_put_does_not_count_as_use(void **state) {
   advance_ms(60);
   assert_int_equal(world_put(&w, "s", VESTRY_KEY(1), world_value(&w), VESTRY_KEEP_REUSE, 0, NULL), VESTRY_EXISTS);
   outlast_ms(40);
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   world_end(&w);
 }
@@ -162,7 +163,7 @@ static void expired_entries_are_not_found_without_a_tick(void **state) {
   v = world_new(&w, VESTRY_KEY(1), NULL);
   outlast_ms(100);
   assert_int_equal(world_listed(&w, NULL), 0); /* A6: no expired keys */
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   v = world_new(&w, VESTRY_KEY(1), NULL);
   outlast_ms(100);
@@ -182,13 +183,13 @@ static void expired_entries_are_not_found_without_a_tick(void **state) {
 static void idle_time_defaults_to_ten_minutes(void **state) {
   world_open(&w, *state, NULL);
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
-  uint64_t deadline = vestry_store_tick(w.store);
+  uint64_t deadline = vsi_store_tick(w.store);
   assert_in_range(deadline, now_ns() + 600000 * MS, now_ns() + (600000 + 2 * DEFAULT_TICK_MS) * MS);
   advance_ms(599999);
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   assert_int_equal(world_left(&w), 0);
   atomic_store(&w.th->now_ns, deadline);
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   world_end(&w);
 }
@@ -198,9 +199,9 @@ static void never_disables_expiry(void **state) {
   world_open(&w, *state,
              &(vestry_store_options){.idle_ms = VESTRY_NEVER_MS, .lifetime_ms = VESTRY_NEVER_MS, .max_count = 2});
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
-  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  assert_int_equal(vsi_store_tick(w.store), UINT64_MAX);
   atomic_store(&w.th->now_ns, UINT64_MAX); /* the end of the clock */
-  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  assert_int_equal(vsi_store_tick(w.store), UINT64_MAX);
   assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
   assert_int_equal(world_left(&w), 0);
   world_end(&w);
@@ -210,7 +211,7 @@ static void deadlines_do_not_wrap_at_the_end_of_the_clock(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 100, .lifetime_ms = 1000});
   atomic_store(&w.th->now_ns, UINT64_MAX - 50 * MS);
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
-  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  assert_int_equal(vsi_store_tick(w.store), UINT64_MAX);
   assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
   assert_int_equal(world_left(&w), 0);
   world_end(&w);
@@ -243,10 +244,10 @@ static void new_value_gets_a_new_lifetime(void **state) {
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
   assert_int_equal(world_left(&w), 1);
   advance_ms(60);
-  assert_deadline(vestry_store_tick(w.store), now_ns() + 40 * MS);
+  assert_deadline(vsi_store_tick(w.store), now_ns() + 40 * MS);
   assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
   outlast_ms(40);
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   world_assert_left(&w, v, VESTRY_CAUSE_EXPIRED);
   world_end(&w);
 }
@@ -259,7 +260,7 @@ static void earlier_deadline_determines_the_cause(void **state) {
   advance_ms(30);
   world_one(&w, VESTRY_KEY("used"));
   advance_ms(1000); /* both are long due: each leaves for the cause that came first */
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   assert_int_equal(world_left(&w), 2);
   assert_ptr_equal(w.exits[0].value, idle);
   assert_int_equal(w.exits[0].cause, VESTRY_CAUSE_IDLE);
@@ -271,7 +272,7 @@ static void earlier_deadline_determines_the_cause(void **state) {
   advance_ms(40);
   world_one(&w, VESTRY_KEY("used"));
   outlast_ms(20);
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   world_assert_left(&w, used, VESTRY_CAUSE_EXPIRED);
   value *both = world_new(&w, VESTRY_KEY("both"), NULL);
   advance_ms(49);
@@ -311,7 +312,7 @@ static void full_store_removes_expired_entries_first(void **state) {
   advance_ms(30);
   world_one(&w, VESTRY_KEY("old")); /* the most recently used one, but its lifetime ends in 10 ms */
   outlast_ms(10);
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   world_assert_left(&w, old, VESTRY_CAUSE_EXPIRED);
   vestry_put_result result = {0};
   value *new = world_value(&w);
@@ -332,7 +333,7 @@ static void one_tick_removes_a_long_backlog(void **state) {
   for (size_t i = 0; i < 900; i++) world_new(&w, VESTRY_KEY(i), NULL);
   advance_ms(200);
   value *late = world_new(&w, VESTRY_KEY("late"), NULL);
-  assert_deadline(vestry_store_tick(w.store), now_ns() + 100 * MS);
+  assert_deadline(vsi_store_tick(w.store), now_ns() + 100 * MS);
   assert_int_equal(world_left(&w), 900);
   for (size_t i = 0; i < 900; i++) assert_int_equal(atomic_load(&w.values[i].cause), VESTRY_CAUSE_IDLE);
   assert_ptr_equal(world_one(&w, VESTRY_KEY("late")), late);
@@ -347,7 +348,7 @@ static void clock_that_jumps_back_loses_no_entry(void **state) {
   static const uint64_t jumps_ms[] = {1, 50, 4000, 5000, 100000, 3600000};
   for (size_t j = 0; j < sizeof jumps_ms / sizeof *jumps_ms; j++) {
     world_open(&w, &world_lru, &(vestry_store_options){.max_count = 3, .idle_ms = 100, .lifetime_ms = 1000});
-    vestry_store_tick(w.store);
+    vsi_store_tick(w.store);
     uint64_t start = now_ns();
     advance_ms(jumps_ms[j]);
     value *before = world_new(&w, VESTRY_KEY(1), NULL);
@@ -360,11 +361,11 @@ static void clock_that_jumps_back_loses_no_entry(void **state) {
       value *new = world_new(&w, VESTRY_KEY(4 + i % 3), NULL);
       assert_in_range(world_stats(&w).live_count, 1, 3);
       advance_ms(40);
-      vestry_store_tick(w.store); /* the tick ends, even if entries seem to be from the future */
+      vsi_store_tick(w.store); /* the tick ends, even if entries seem to be from the future */
       assert_ptr_equal(world_one(&w, VESTRY_KEY(4 + i % 3)), new);
     }
     atomic_store(&w.th->now_ns, start + (jumps_ms[j] + 400 + 1000 + LATE_MS) * MS);
-    assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+    assert_int_equal(vsi_store_tick(w.store), UINT64_MAX);
     assert_int_equal(world_stats(&w).live_count, 0);
     world_end(&w);
   }
@@ -389,10 +390,10 @@ static void late_record_does_not_overwrite_a_later_use(void **state) {
   assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
   late_reader_ns = 0;
   advance_ms(90);
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
   outlast_ms(100);
-  vestry_store_tick(w.store);
+  vsi_store_tick(w.store);
   world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
   world_end(&w);
 }
@@ -415,15 +416,15 @@ static void coarse_clock_removes_no_entry_early(void **state) {
     lag_ns = part % 2 ? 10 * MS : 0;
     uint64_t start = now_ns();
     value *v = world_new(&w, VESTRY_KEY(1), NULL);
-    uint64_t deadline = vestry_store_tick(w.store);
+    uint64_t deadline = vsi_store_tick(w.store);
     lag_ns = part % 3 ? 0 : 10 * MS;
     assert_in_range(deadline, start + idle_ms * MS, start + idle_ms * MS + 2 * tick_ns);
     atomic_store(&w.th->now_ns, start + idle_ms * MS - 1);
-    vestry_store_tick(w.store);
+    vsi_store_tick(w.store);
     assert_int_equal(world_listed(&w, NULL), 1);
     assert_int_equal(world_left(&w), 0);
     atomic_store(&w.th->now_ns, deadline);
-    assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+    assert_int_equal(vsi_store_tick(w.store), UINT64_MAX);
     world_assert_left(&w, v, VESTRY_CAUSE_IDLE);
     world_end(&w);
   }

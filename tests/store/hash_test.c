@@ -2,6 +2,7 @@
 /* The hash store beyond the contract: it refuses puts over its limits. */
 #include <pthread.h>
 
+#include "store/store.h"
 #include "store/world.h"
 
 static world w;
@@ -72,7 +73,7 @@ static void hash_store_expires_nothing(void **state) {
   world_open(&w, *state, &(vestry_store_options){.idle_ms = 1, .lifetime_ms = 1});
   value *v = world_new(&w, VESTRY_KEY(1), NULL);
   test_host_advance_ms(w.th, 1000000);
-  assert_int_equal(vestry_store_tick(w.store), UINT64_MAX);
+  assert_int_equal(vsi_store_tick(w.store), UINT64_MAX);
   assert_ptr_equal(world_one(&w, VESTRY_KEY(1)), v);
   world_end(&w);
 }

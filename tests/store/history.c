@@ -256,7 +256,7 @@ void linear_remove_if(linear *l, size_t thread, size_t key, size_t back) {
 
 void linear_tick(linear *l, size_t thread) {
   recorded *r = begin(l, thread, LINEAR_KEYS, LINEAR_GET); /* of no key: only evictions and expiry are of interest */
-  vestry_store_tick(l->store);
+  vsi_store_tick(l->store);
   end(l, r);
 }
 
@@ -300,7 +300,7 @@ static void on_listed(const vestry_listed *listed, void *ctx) {
 
 void linear_close(linear *l, size_t thread) {
   recorded *r = begin(l, thread, LINEAR_KEYS, LINEAR_GET);
-  vestry_store_close(l->store);
+  vsi_store_close(l->store);
   end(l, r);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/model.h"
+#include "store/store.h"
 
 #include <stdlib.h>
 
@@ -214,7 +215,7 @@ static stay *first_of_scope(model *m, size_t scope, const value *newcomer) {
 
 /* Take an exit for SIZE because the store was full: no other stay may have been used last in an earlier tick, and no
  * stay of its own key before it. Beyond the window of ages, the order is kept only among stays that were not used
- * again. With a coarse clock, uses may be recorded a tick late: after vestry_store_tick, which reads the exact clock,
+ * again. With a coarse clock, uses may be recorded a tick late: after vsi_store_tick, which reads the exact clock,
  * the store's time does not go back. */
 static void take_victim(model *m, size_t *at) {
   CHECK(*at < m->gone_count);
@@ -464,7 +465,7 @@ static void remove_one(model *m, model_source *source) {
 }
 
 static void tick(model *m) {
-  uint64_t deadline = vestry_store_tick(m->world.store), now = now_ns(m);
+  uint64_t deadline = vsi_store_tick(m->world.store), now = now_ns(m);
   take_due(m);
   CHECK(m->gone_count == 0);
   CHECK(deadline > now);
@@ -655,7 +656,7 @@ model *model_open(const model_setting *setting) {
 
 void model_end(model *m) {
   m->gone_count = 0;
-  vestry_store_close(m->world.store);
+  vsi_store_close(m->world.store);
   CHECK(m->gone_count == m->live_count); /* the order in which a closing store removes entries is not specified */
   for (size_t i = 0; i < m->gone_count; i++) {
     stay *s = by_handle(m, m->gone[i].handle);

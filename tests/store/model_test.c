@@ -5,6 +5,7 @@
 
 #include "runtime/random.h"
 #include "store/model.h"
+#include "store/store.h"
 
 enum { ROUNDS = 200, STEPS = 600, KEYS = 12, VALUES = 40, STAYS = 4096 };
 
@@ -133,8 +134,8 @@ static void both_remove_if(void) {
 }
 
 static void both_tick(void) {
-  uint64_t deadline = vestry_store_tick(worlds[0].store);
-  CHECK(deadline == vestry_store_tick(worlds[1].store));
+  uint64_t deadline = vsi_store_tick(worlds[0].store);
+  CHECK(deadline == vsi_store_tick(worlds[1].store));
   CHECK(deadline > atomic_load(&worlds[1].th->now_ns));
 }
 
@@ -192,7 +193,7 @@ static void one_round(const store_kind *kind, const store_kind *truth) {
   for (step = 0; step < STEPS; step++) one_step(options.idle_ms == VESTRY_NEVER_MS ? 100 : options.idle_ms);
   for (size_t i = 0; i < 2; i++) {
     worlds[i].on_purge = NULL;
-    vestry_store_close(worlds[i].store);
+    vsi_store_close(worlds[i].store);
   }
   compare_stats(); /* the order in which a closing store removes entries is not specified */
   for (size_t i = 0; i < VESTRY_CAUSE_COUNT; i++) tally[i] += world_stats(&worlds[0]).removed_by_cause[i];

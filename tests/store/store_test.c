@@ -172,7 +172,7 @@ static void store_without_purge_hook_closes_values(void **state) {
   const vestry_key *key = VESTRY_KEY("k");
   int something;
   assert_int_equal(vestry_store_put(store, world_scope("s"), key, &something, VESTRY_KEEP_REPLACE, 0, NULL), VESTRY_OK);
-  assert_int_equal(vestry_store_tick(store), UINT64_MAX);
+  assert_int_equal(vsi_store_tick(store), UINT64_MAX);
   vestry_store_destroy(store);
   test_host_assert_clean(&th);
 }

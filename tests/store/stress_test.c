@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "runtime/random.h"
+#include "store/store.h"
 #include "store/world.h"
 
 enum { THREADS = 8, ROUNDS = 3, STEPS = 900, KEYS = 60, VALUES = 200, HANDLES = 64, LATE_STEPS = 3000 };
@@ -62,7 +63,7 @@ static void one_step(uint64_t r) {
     return;
   case 1:
   case 2: vestry_store_remove_if(w.store, atomic_load(handle), VESTRY_CAUSE_HANGUP); return;
-  case 3: vestry_store_tick(w.store); return;
+  case 3: vsi_store_tick(w.store); return;
   case 4: test_host_advance_ms(w.th, (r >> 40) % 64 ? 1 : 5000); return;
   case 5: list_some(r >> 40); return;
   case 6: fail_soon(r >> 40); return;

@@ -209,7 +209,7 @@ static void *look_for_the_key(void *ctx) {
       vestry_keep_policy policy = i % 5 == 0 ? VESTRY_KEEP_MANY : VESTRY_KEEP_REPLACE;
       world_put(&w, "s", KEY, &w.values[i % 7], policy, 3, NULL);
       test_host_advance_ms(w.th, 12); /* the previous entry in its slot was born longer ago than a lifetime */
-      if (i % 97 == 0) vestry_store_tick(w.store);
+      if (i % 97 == 0) vsi_store_tick(w.store);
     }
     atomic_store(&stop, true);
     return NULL;
@@ -239,7 +239,7 @@ static void *put_until_closed(void *ctx) {
   size_t number = *(size_t *)ctx;
   pthread_barrier_wait(&barrier);
   for (size_t i = 0;; i++) {
-    if (number == 0 && i == 300) vestry_store_close(w.store);
+    if (number == 0 && i == 300) vsi_store_close(w.store);
     vestry_err error = world_put(&w, "s", VESTRY_KEY(number, i % 900), &w.values[number], VESTRY_KEEP_REPLACE, 0, NULL);
     if (error != VESTRY_CLOSED) continue;
     atomic_fetch_add(&refused, 1);
@@ -286,7 +286,7 @@ static void *use_concurrently(void *ctx) {
     sched_yield(); /* so that many threads are here at once */
     if (i % 4 == 0) vestry_store_remove(w.store, world_scope("s"), key, VESTRY_CAUSE_REMOVED, NULL);
     world_put(&w, "s", key, &w.values[number % 50], VESTRY_KEEP_REUSE, 0, NULL);
-    if (i == 6) vestry_store_tick(w.store);
+    if (i == 6) vsi_store_tick(w.store);
   }
   return NULL;
 }

@@ -96,7 +96,7 @@ void world_check(world *w) {
 void world_finish(world *w) {
   if (w->store) {
     world_check(w);
-    vestry_store_close(w->store);
+    vsi_store_close(w->store);
     world_check(w);
     vestry_store_stats stats = world_stats(w);
     uint64_t removed = 0;

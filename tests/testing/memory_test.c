@@ -44,7 +44,7 @@ static void desk_close(desk *d) {
 }
 
 static void send(desk *d, const char *json) {
-  assert_int_equal(vestry_connection_patch_signals_text(d->connection, json, strlen(json), NULL), VESTRY_OK);
+  assert_int_equal(vestry_connection_patch_signals(d->connection, VESTRY_VALUES(json), NULL), VESTRY_OK);
 }
 
 static void assert_received(desk *d, const char *text) {
@@ -248,7 +248,7 @@ static vestry_err live(test_host *th, void *ctx) {
     vestry_memory_settle(v);
     vestry_connection *connection = vestry_memory_look(exchange).connection;
     if (connection) {
-      error = vestry_connection_patch_signals_text(connection, "{\"a\":1}", 7, NULL);
+      error = vestry_connection_patch_signals(connection, VESTRY_VALUES("{\"a\":1}"), NULL);
       vestry_memory_settle(v);
       if (!error && vestry_connection_look(connection).cause == VESTRY_CAUSE_ERROR) error = VESTRY_NO_MEMORY;
       if (!error) assert_string_equal(vestry_memory_look(exchange).received.data, EVENT("{\"a\":1}"));
@@ -284,7 +284,7 @@ static void exchange_is_destroyed_while_the_pool_runs(void **state) {
                      VESTRY_OK);
     vestry_connection *connection = vestry_memory_look(exchange).connection;
     if (i % 3 == 1) vestry_memory_mode_set(exchange, VESTRY_MEMORY_TRICKLES);
-    for (int n = 0; n < 5; n++) vestry_connection_patch_signals_text(connection, "{\"a\":1}", 7, NULL);
+    for (int n = 0; n < 5; n++) vestry_connection_patch_signals(connection, VESTRY_VALUES("{\"a\":1}"), NULL);
     if (i % 3 == 2) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
     (void)vestry_memory_look(exchange).status;
     vestry_memory_destroy(exchange);

@@ -249,7 +249,7 @@ static void last_bytes_of_a_broken_request_are_kept(void **state) {
   memcpy(vestry_receive_room(receiving, &room), text_of(11), 11);
   vestry_receive_put(receiving, 11);
   r.freed = true;
-  vestry_receive_abandon(receiving, VESTRY_IO);
+  (void)vestry_receive_end(receiving, VESTRY_IO, NULL);
   assert_int_equal(stats_of(&s).used_bytes, 11);
   assert_int_equal(s.dropped, 0);
   wire_finish(&r);
@@ -276,9 +276,9 @@ static void upload_over_max_bytes_gets_507(void **state) {
   assert_true(vestry_receive_wants(first));
   assert_false(vestry_receive_wants(second));
   vestry_receive_close(second);
-  assert_int_equal(vestry_receive_end(second, &none), VESTRY_OK);
+  assert_int_equal(vestry_receive_end(second, VESTRY_OK, &none), VESTRY_OK);
   assert_int_equal(b.status, 507);
-  vestry_receive_abandon(first, VESTRY_TIMEOUT);
+  (void)vestry_receive_end(first, VESTRY_TIMEOUT, NULL);
   assert_int_equal(s.why, VESTRY_TIMEOUT);
   wire_finish(&a);
   wire_finish(&b);

@@ -525,7 +525,7 @@ static void push_some(vestry_receiving *receiving, const char *bytes, size_t len
 static int push_end(vestry_receiving *receiving, wire *r) {
   vestry_connection *connection;
   vestry_receive_close(receiving);
-  assert_int_equal(vestry_receive_end(receiving, &connection), VESTRY_OK);
+  assert_int_equal(vestry_receive_end(receiving, VESTRY_OK, &connection), VESTRY_OK);
   assert_null(connection);
   int status = r->status;
   wire_finish(r);
@@ -548,8 +548,8 @@ static void pushed_uploads_are_limited_per_person(void **state) {
   push_some(first, "def", 3);
   assert_int_equal(push_end(first, &one), 201);
   assert_int_equal(push_end(third, &three), 429);
-  vestry_receive_abandon(second, VESTRY_TIMEOUT);
-  vestry_receive_abandon(fourth, VESTRY_IO);
+  (void)vestry_receive_end(second, VESTRY_TIMEOUT, NULL);
+  (void)vestry_receive_end(fourth, VESTRY_IO, NULL);
   assert_memory_equal(s.files[0].bytes, "abcdef", 7);
   assert_int_equal(s.files[1].why, VESTRY_TIMEOUT);
   assert_int_equal(s.files[2].why, VESTRY_IO);
@@ -575,8 +575,8 @@ static void broken_form_calls_neither_guard_nor_writer(void **state) {
   push_bytes(first, file, sizeof file - 1);
   push_bytes(second, "abc", 3);
   form.freed = body.freed = true;
-  vestry_receive_abandon(first, VESTRY_IO);
-  vestry_receive_abandon(second, VESTRY_TIMEOUT);
+  (void)vestry_receive_end(first, VESTRY_IO, NULL);
+  (void)vestry_receive_end(second, VESTRY_TIMEOUT, NULL);
   assert_int_equal(s.guarded, 1); /* that of the body, when it began */
   assert_int_equal(s.count, 1);
   assert_int_equal(s.files[0].len, 0);
@@ -591,7 +591,7 @@ static void upload_over_max_count_gets_503(void **state) {
   wire one = {.announced = 6}, two = {.peer = "192.0.2.2", .announced = 6};
   vestry_receiving *first = push_begin(&s, &one), *second = push_begin(&s, &two);
   assert_int_equal(push_end(second, &two), 503);
-  vestry_receive_abandon(first, VESTRY_IO);
+  (void)vestry_receive_end(first, VESTRY_IO, NULL);
   wire_finish(&one);
   assert_int_equal(stats_of(&s).refused_count, 1);
   assert_int_equal(post(&s, &(wire){.body = "x", .body_len = 1}, NULL), 201);

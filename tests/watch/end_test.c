@@ -15,7 +15,7 @@ static vestry_err with_body(const vestry_request *req, vestry_reply *reply, void
 }
 
 static vestry_err auto_closed(const vestry_request *req, vestry_reply *reply, void *app) {
-  vestry_reply_auto_close(reply, true);
+  vestry_reply_stream(reply, &(vestry_stream_options){.auto_close = true});
   return feed_handler(req, reply, app);
 }
 

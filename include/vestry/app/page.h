@@ -165,7 +165,7 @@ VESTRY_API vestry_err vestry_page_create(vestry_pages *pages, const vestry_page_
  *         1,024 bytes; copied. NULL: a private page
  *  The status that a render for a stream sets, or the status of the error that it returns, has these effects:
  *    204  the stream ends; the tab stays as it is
- *    3xx  the tab goes to Location, if it is an http address (vestry_event_redirect)
+ *    3xx  the tab goes to Location, if it is an http address (vestry_event_effect)
  *    4xx  the content is shown; without content, or if the status comes from an error, the tab reloads the page
  *    5xx  the tab keeps its content, the signal _vestry.failing is true, and the render is repeated after 1, 2, 4, … 30
  *         seconds

@@ -146,7 +146,7 @@ typedef enum vestry_save {
  *  is sent for each removed member, because the page merges the patch (RFC 7386).
  *  ret_saved  may be NULL; whether a field was sent; untouched on failure
  *  Returns  OK, also on a closed connection if no field is to be sent | an error of
- *           vestry_connection_patch_signals_text, for example CLOSED or FULL: nothing was sent, and a later save sends
+ *           vestry_connection_patch_signals, for example CLOSED or FULL: nothing was sent, and a later save sends
  *           the fields
  *  Threads  one at a time for a state; does not block */
 VESTRY_API vestry_err vestry_signal_state_save(vestry_signal_state *state, vestry_save what,

@@ -365,8 +365,9 @@ typedef struct vestry_channel_info {
   bool is_key_cut;
   bool has_history;                                        /**< vestry/app/history.h */
   size_t members_count;                                    /**< now */
-  uint64_t published_count, accepted_count, refused_count; /**< as in vestry_channel_stats */
-  uint64_t epochs_count;                                   /**< as in vestry_channel_stats */
+  uint64_t published_count, accepted_count, refused_count; /**< events published, and those that the queues of
+                                                                members accepted, or did not */
+  uint64_t epochs_count;     /**< epochs begun, of all encodings: docs/guide/channels.md */
   uint64_t standalone_count; /**< standalone events written to members that were out of sync, in epochs that have
                                   ended */
   uint64_t encodes_count;    /**< times that an event was encoded for all members in sync */

@@ -143,13 +143,13 @@ vsi_civetweb *vsi_civetweb_find(vsi_civetweb *by, const char *method, const char
   vsi_mutex_lock(&lock);
   for (vsi_civetweb *at = next_locked(by->server, first); at && status != 200; at = next_locked(by->server, at->next)) {
     if (!atomic_load_explicit(&at->is_open, memory_order_acquire)) continue; /* pairs with create */
-    int of_this = vestry_route_status(at->v, method, path);
+    int of_this = vestry_route_status(at->v, method, path, NULL);
     if (of_this != 200 && (of_this == 404 || found)) continue;
     found = at;
     status = of_this;
   }
   vsi_mutex_unlock(&lock);
-  if (!found && vestry_route_status(by->v, method, path) != 404) found = by;
+  if (!found && vestry_route_status(by->v, method, path, NULL) != 404) found = by;
   return found;
 }
 

@@ -136,7 +136,8 @@ static int serve_at(vsi_civetweb *adapter, struct mg_connection *conn, bool is_r
   /* A refused path is answered at the place where it would be mounted. */
   const char *method = info->request_method, *path = sent ? sent : info->local_uri;
   vsi_civetweb *by = is_routed ? vsi_civetweb_find(adapter, method, path) : NULL;
-  const bool is_own = adapter->answers_all || (!is_routed && vestry_route_status(adapter->v, method, path) != 404);
+  const bool is_own =
+      adapter->answers_all || (!is_routed && vestry_route_status(adapter->v, method, path, NULL) != 404);
   if (!by && is_own) by = adapter;
   int status = by ? serve_by(by, conn, sent) : 0;
   vsi_free(adapter->host, owned);

@@ -104,7 +104,7 @@ static void finish(vsi_h2_stream *stream) {
 
 /* Give a body up. status: of the response; 0: none is possible. */
 static void abandon(vsi_h2_stream *stream, vestry_err why, int status) {
-  vestry_receive_abandon(stream->request->receiving, why);
+  (void)vestry_receive_end(stream->request->receiving, why, NULL);
   if (status) (void)vsi_h2_refuse(stream, status);
   finish(stream);
 }
@@ -112,7 +112,7 @@ static void abandon(vsi_h2_stream *stream, vestry_err why, int status) {
 static void answer(vsi_h2_stream *stream) {
   vestry_connection *connection = NULL;
   vestry_receive_close(stream->request->receiving);
-  (void)vestry_receive_end(stream->request->receiving, &connection);
+  (void)vestry_receive_end(stream->request->receiving, VESTRY_OK, &connection);
   vsi_h2_request_served(stream, connection);
   finish(stream);
 }

@@ -155,17 +155,16 @@ static vestry_err start(vestry *v, const vestry_server_options *options, vestry_
                           ret_server);
 }
 
+static vestry_err renew(vestry_server *server, const char *const *pairs) {
+  const vsi_h2 *adapter = (const vsi_h2 *)server;
+  return vsi_tls_renew(adapter->tls, adapter->host, pairs);
+}
+
 const vestry_server_adapter vestry_server_h2 = {
     .name = "h2",
     .start = start,
     .stop = stop,
     .destroy = destroy,
     .room = room,
+    .renew = renew,
 };
-
-vestry_err vestry_h2_renew(vestry_server *server, const char *const *pairs) {
-  vsi_h2 *adapter = (vsi_h2 *)server;
-  if (!server || server->adapter != &vestry_server_h2)
-    return vsi_mistake(vestry_host_default(), "vestry_h2_renew", "the server is not one of vestry_server_h2");
-  return vsi_tls_renew(adapter->tls, adapter->host, "vestry_h2_renew", pairs);
-}

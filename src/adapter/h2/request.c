@@ -8,6 +8,7 @@
 
 #include "base/ascii.h"
 #include "base/wait.h"
+#include "http/body.h"
 
 enum { LEAST_HEAD_BYTES = 512, LEAST_BODY_BYTES = 1024, PROOF_BYTES = 64 << 10 };
 
@@ -174,8 +175,8 @@ bool vsi_h2_request_begin(vsi_h2_stream *stream, bool has_body) {
   vsi_h2_request *request = stream->request;
   request->refused = check(stream, has_body);
   if (request->refused || !has_body) return true;
-  request->is_routed = vestry_route_status(adapter->v, request->method, request->path) == 200;
-  request->max_body_bytes = vestry_max_body_bytes_at(adapter->v, request->path);
+  const char *method = request->method;
+  request->is_routed = vestry_route_status(adapter->v, method, request->path, &request->max_body_bytes) == 200;
   if (!request->is_routed) return true;
   const vestry_err error = vsi_h2_body_begin(stream);
   if (error == VESTRY_NO_MEMORY) request->no_memory = true;
@@ -369,7 +370,7 @@ static vsi_h2_stream *choose_ready(vsi_h2_session *session) {
   const size_t held = atomic_load_explicit(&session->answers_bytes, memory_order_relaxed);
   const bool is_stopping = atomic_load_explicit(&adapter->is_stopping, memory_order_relaxed);
   vsi_mutex_lock(&session->lock);
-  session->is_crowded = at && held && !is_stopping && vestry_response_share_is_used(adapter->v, held);
+  session->is_crowded = at && held && !is_stopping && vsi_response_share_is_used(adapter->v, held);
   const bool waits = session->is_crowded || rests_locked(session, false), actions_wait = rests_locked(session, true);
   while (at && !is_stopping && !at->is_gone && (at->is_action ? actions_wait : waits)) at = STAILQ_NEXT(at, in_ready);
   vsi_mutex_unlock(&session->lock);

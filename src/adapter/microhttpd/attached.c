@@ -117,7 +117,7 @@ int vestry_microhttpd_serve(vestry_server *server, struct MHD_Connection *conn, 
   vsi_microhttpd *adapter = (vsi_microhttpd *)server;
   vsi_microhttpd_request *request = request_at(adapter, *pointer);
   if (!request) {
-    bool is_mine = !*pointer && !*upload_len && vestry_route_status(adapter->v, method, path) != 404;
+    bool is_mine = !*pointer && !*upload_len && vestry_route_status(adapter->v, method, path, NULL) != 404;
     return is_mine ? (int)begin(adapter, conn, path, method, version, pointer) : VESTRY_MICROHTTPD_NOT_MINE;
   }
   return (int)proceed(request, vsi_microhttpd_continue(request, upload, upload_len), pointer);

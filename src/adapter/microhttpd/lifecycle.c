@@ -282,12 +282,9 @@ vestry_err vsi_microhttpd_create_fed(vestry *v, const vestry_microhttpd_options 
   return create(v, options, feeder, ret_server);
 }
 
-vestry_err vestry_microhttpd_renew(vestry_server *server, const char *const *pairs) {
-  static const char function[] = "vestry_microhttpd_renew";
+static vestry_err renew(vestry_server *server, const char *const *pairs) {
   const vsi_microhttpd *adapter = (const vsi_microhttpd *)server;
-  if (!server || server->adapter != &vestry_server_microhttpd)
-    return vsi_mistake(vestry_host_default(), function, "the server is not one of vestry_server_microhttpd");
-  return vsi_tls_renew(adapter->tls, adapter->host, function, pairs);
+  return vsi_tls_renew(adapter->tls, adapter->host, pairs);
 }
 
 /* Implements vestry_server_adapter.start. */
@@ -313,4 +310,5 @@ const vestry_server_adapter vestry_server_microhttpd = {
     .stop = stop,
     .destroy = vsi_microhttpd_lifecycle_destroy,
     .room = room,
+    .renew = renew,
 };

@@ -240,8 +240,8 @@ static int refusal_of(vsi_microhttpd_request *request, const vsi_microhttpd_line
     return too_large;
   }
   if (!request->is_chunked) request->body_length = (uint64_t)body_length;
-  request->is_routed = vestry_route_status(request->adapter->v, request->method, request->path) == 200;
-  request->max_body_bytes = vestry_max_body_bytes_at(request->adapter->v, request->path);
+  request->is_routed =
+      vestry_route_status(request->adapter->v, request->method, request->path, &request->max_body_bytes) == 200;
   return 0;
 }
 

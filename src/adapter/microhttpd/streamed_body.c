@@ -51,7 +51,7 @@ static void make_answer(vsi_microhttpd_request *request) {
   request->body_passed = 0;
   if (receiving) {
     vestry_receive_close(receiving);
-    (void)vestry_receive_end(receiving, &none);
+    (void)vestry_receive_end(receiving, VESTRY_OK, &none);
   } else if (request->refused) {
     (void)vsi_microhttpd_refuse(request, request->refused);
   } else {
@@ -186,7 +186,7 @@ vsi_microhttpd_turn vsi_microhttpd_streamed_body_close(vsi_microhttpd_request *r
 vestry_err vsi_microhttpd_streamed_body_end(vsi_microhttpd_request *request, vestry_connection **ret_connection) {
   vestry_receiving *receiving = request->receiving;
   request->receiving = NULL;
-  vestry_err error = vestry_receive_end(receiving, ret_connection);
+  vestry_err error = vestry_receive_end(receiving, VESTRY_OK, ret_connection);
   vsi_microhttpd_socket_holds(request->socket, 0);
   return error;
 }
@@ -197,7 +197,7 @@ static void abandon(vsi_microhttpd_errand *errand) {
   vsi_microhttpd_request *request = request_of(errand);
   vsi_microhttpd *adapter = request->adapter;
   const bool is_inside = request->is_inside;
-  vestry_receive_abandon(request->receiving, request->why);
+  (void)vestry_receive_end(request->receiving, request->why, NULL);
   vsi_free(adapter->host, request);
   if (is_inside) vsi_web_gate_leave(&adapter->gate);
 }

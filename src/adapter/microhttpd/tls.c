@@ -352,7 +352,8 @@ static vestry_err replace(vsi_tls *tls, const char *function, const char *const 
   return VESTRY_OK;
 }
 
-vestry_err vsi_tls_renew(vsi_tls *tls, const vestry_host *host, const char *function, const char *const *pairs) {
+vestry_err vsi_tls_renew(vsi_tls *tls, const vestry_host *host, const char *const *pairs) {
+  static const char function[] = "vestry_server_renew";
   char **read = NULL;
   if (!tls || (!pairs && !tls->files) || (pairs && !*pairs) || count_of(pairs) % 2)
     return vsi_mistake(host, function, "the server has no TLS, or there is no pair, or a key without a certificate");

@@ -34,10 +34,8 @@ VESTRY_API vestry_err vsi_tls_create(const vestry_host *host, const char *functi
                                      vsi_tls **ret_tls);
 /* Free it after the last session. NULL is accepted. */
 VESTRY_API void vsi_tls_destroy(vsi_tls *tls);
-/* Implement the functions of the API that renew certificates, such as vestry_h2_renew. tls NULL: the server has no TLS.
- * Threads any. */
-VESTRY_API vestry_err vsi_tls_renew(vsi_tls *tls, const vestry_host *host, const char *function,
-                                    const char *const *pairs);
+/* Implement vestry_server_renew. tls NULL: the server has no TLS. Threads any. */
+VESTRY_API vestry_err vsi_tls_renew(vsi_tls *tls, const vestry_host *host, const char *const *pairs);
 /* Give a session of a server the latest certificates and a key for tickets, before its handshake. A client that offers
  * other protocols only is refused (RFC 7301, 3.2), so that no other server's bytes are taken for a request.
  * protocols  that ALPN accepts, at most two, ended by NULL

@@ -195,8 +195,8 @@ static const vestry_request_ops copy_ops = {
 static vestry_err give_signals(const vsi_request_copy *copy, vestry_request *req) {
   vestry_signals_error why;
   if (!*copy->signals) return VESTRY_OK;
-  return vestry_signals_parse_query(copy->v->host, copy->signals, strlen(copy->signals), &copy->v->signals,
-                                    &req->signals, &why);
+  return vsi_signals_parse_query(copy->v->host, copy->signals, strlen(copy->signals), &copy->v->signals, &req->signals,
+                                 &why);
 }
 
 vestry_err vsi_request_copy_handle(vsi_request_copy *copy, vestry_reply *reply, vestry_handler_fn handler, void *app) {

@@ -54,7 +54,7 @@ static vestry_err copy_texts(vestry_pages *pages, const vestry_pages_options *op
 
 static vestry_err make_well(vestry_pages *pages) {
   static const char well[] = "{\"_vestry\":{\"offline\":false,\"failing\":false}}";
-  return vestry_event_signals_text(pages->host, well, sizeof well - 1, NULL, &pages->well);
+  return vestry_event_signals(pages->host, VESTRY_VALUES(well), NULL, &pages->well);
 }
 
 /* ------------------------------------------------------------------------------ extension of an instance ---------- */

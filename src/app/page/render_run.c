@@ -257,7 +257,7 @@ vestry_err vsi_run_format_patches(vsi_run *r, const char *tag) {
   return error == VESTRY_UNSUPPORTED ? VESTRY_OK : error;
 }
 
-/* The rules of vestry_event_redirect apply: a URL that would run code is rejected. */
+/* The rules of the effect redirect apply: a URL that would run code is rejected. */
 void vsi_run_lead_away(vsi_run *r, vsi_outcome made, vestry_connection *connection) {
   const vestry_header *location = made == VSI_MADE_REDIRECT ? vsi_reply_header_find(&r->reply, "Location") : NULL;
   VSI_ASSERT(made == VSI_MADE_END || made == VSI_MADE_REDIRECT || made == VSI_MADE_RELOAD);

@@ -216,7 +216,7 @@ static void write_seen(const vsi_sent *sent, size_t count, seen_text *ret) {
 
 static vestry_event *make_event(const vestry_pages *pages, const seen_text *text) {
   vestry_event *event = NULL;
-  (void)vestry_event_signals_text(pages->host, text->json, strlen(text->json), NULL, &event);
+  (void)vestry_event_signals(pages->host, VESTRY_VALUES(text->json), NULL, &event);
   return event;
 }
 

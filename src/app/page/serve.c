@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "connection/connection.h"
+#include "connection/send.h"
+#include "event/layout.h"
 #include "html/builder.h"
 #include "http/answer.h"
 
@@ -184,8 +186,8 @@ static vsi_viewer *find_viewer(vestry_pages *pages, vestry_connection *connectio
 /* Send a random retry time, so that streams that break together do not reconnect together. */
 static vestry_err send_retry(vestry_pages *pages, vestry_connection *connection, uint32_t retry_ms) {
   vestry_event *event = NULL;
-  vestry_err error = vestry_event_retry(pages->host, retry_ms + vsi_pages_chance(pages, retry_ms), &event);
-  return vestry_connection_send_made(connection, error, event);
+  vestry_err error = vsi_event_retry(pages->host, retry_ms + vsi_pages_chance(pages, retry_ms), &event);
+  return vsi_connection_send_made(connection, error, event);
 }
 
 /* Turn the attachment into the viewer, in the same memory: send the first events of the stream, set the members of the

@@ -52,6 +52,7 @@
 
 #include "app/page/render.h"
 #include "base/ascii.h"
+#include "event/query.h"
 #include "vestry/signals.h"
 
 enum {
@@ -85,7 +86,7 @@ static bool read_place(const char *query, const char *id, uint64_t *ret_row, uin
   char text[2 * DIGITS_MOST + 2];
   uint64_t row, column = 0;
   size_t len;
-  if (vestry_query_value(query, strlen(query), id, text, sizeof text, &len)) return false;
+  if (vsi_query_value(query, strlen(query), id, text, sizeof text, &len)) return false;
   const char *at = read_number(text, &row);
   if (at && *at == '.') at = read_number(at + 1, &column);
   if (!at || at != text + len) return false;

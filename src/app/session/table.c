@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "instance/instance.h"
+#include "store/store.h"
 
 enum { MAX_COUNT = 100000, MAX_PER_USER = 100, GRAVES_A_SESSION = 10, SECRET_LEAST_BYTES = 32 };
 #define IDLE_MS     (UINT64_C(7) * 86400000)
@@ -313,7 +314,7 @@ void vsi_sessions_destroy(vsi_sessions *sessions) {
   if (sessions->options.storage) vsi_owed_finish(&sessions->owed);
   /* Before the others are closed or freed, because a session that expires leaves of_users and the lifetimes, too. */
   for (size_t i = 0; i < stores_count; i++) (void)vestry_store_drive(stores[i], NULL);
-  if (sessions->table) vestry_store_close(sessions->table); /* this also empties of_users and the lifetimes */
+  if (sessions->table) vsi_store_close(sessions->table); /* this also empties of_users and the lifetimes */
   vsi_session_lifetimes_finish(&sessions->lifetimes);
   for (size_t i = 0; i < stores_count; i++) vestry_store_destroy(stores[i]);
   vsi_free(sessions->host, sessions);

@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "connection/connection.h"
-#include "event/layout.h"
 #include "http/reply.h"
 #include "vestry/registry.h"
 #include "json/value.h"
@@ -231,19 +230,14 @@ static void keep(vestry_signal_state *state, bool all) {
   }
 }
 
-static vestry_err send(vestry_connection *connection, const json_t *signals) {
-  vestry_event *event = NULL;
-  vestry_err error = vsi_event_signals_value(vsi_connection_host(connection), signals, NULL, &event);
-  return vestry_connection_send_made(connection, error, event);
-}
-
 /* Send to the connection, or add to the reply if it is NULL. */
 static vestry_err save(vestry_signal_state *state, vestry_connection *connection, vestry_reply *reply, bool all,
                        bool *ret_saved) {
   json_t *signals = NULL;
   vestry_err error = make_signals(state, all, &signals);
   if (!error && signals)
-    error = connection ? send(connection, signals) : vestry_reply_patch_signals(reply, VESTRY_VALUES(signals));
+    error = connection ? vestry_connection_patch_signals(connection, VESTRY_VALUES(signals), NULL)
+                       : vestry_reply_patch_signals(reply, VESTRY_VALUES(signals));
   bool saved = signals != NULL;
   json_decref(signals);
   if (error) return error;

@@ -183,7 +183,7 @@ static bool presence_fits(size_t bytes, void *cluster) {
 static vestry_err hooks_add(vestry_cluster *cluster) {
   vestry *v = cluster->v;
   vestry_store_stats stored = {0};
-  vestry_channels_stats joined;
+  vsi_channels_stats joined;
   vestry_store_stats_get(v->store, &stored);
   vsi_channels_stats_get(v->channels, &joined);
   if (stored.live_count || joined.live_count)

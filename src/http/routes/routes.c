@@ -179,8 +179,9 @@ vestry_err vsi_routes_guard(vsi_routes *routes, const vestry_request *req, vestr
   return error;
 }
 
-int vestry_route_status(vestry *v, const char *method, const char *path) {
+int vestry_route_status(vestry *v, const char *method, const char *path, size_t *ret_max_body_bytes) {
   vsi_visit visit;
+  if (ret_max_body_bytes) *ret_max_body_bytes = vsi_max_body_bytes_at(v, path);
   char allow[VSI_ALLOW_BYTES];
   if (vsi_routes_find(v->routes, method, path, &visit, allow)) return 200;
   bool asks_only = strcmp(method, "OPTIONS") == 0;
@@ -513,7 +514,7 @@ vestry_err vsi_body_limit(vestry *v, const char *prefix, size_t max_body_bytes) 
   return VESTRY_OK;
 }
 
-size_t vestry_max_body_bytes_at(vestry *v, const char *path) {
+size_t vsi_max_body_bytes_at(vestry *v, const char *path) {
   vsi_routes *routes = v->routes;
   size_t bytes = v->max_body_bytes;
   if (!atomic_load_explicit(&routes->limits_count, memory_order_relaxed)) return bytes;

@@ -79,4 +79,8 @@ typedef struct vsi_route_follower {
  *  Threads  any, but not from inside a follower; blocks while another thread mounts */
 VESTRY_API vestry_err vsi_routes_follow(vestry *v, const vsi_route_follower *follower, void *ctx);
 
+/* Get the maximum size of a body for a URL-decoded path.
+ *  Threads any; takes a lock briefly. */
+size_t vsi_max_body_bytes_at(vestry *v, const char *path);
+
 #endif

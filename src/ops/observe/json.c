@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "connection/send.h"
+#include "event/layout.h"
 #include "vestry/cause.h"
 #include "json/write.h"
 
@@ -162,7 +164,10 @@ void vsi_json_members(vsi_json_writer *json, const vsi_json_member *members, siz
 vestry_err vsi_json_send(vsi_json_writer *json, vestry_connection *connection, const char *name) {
   vsi_json_close(json, '}');
   vestry_err error = json->text.error;
-  if (!error) error = vestry_connection_event(connection, name, json->text.data, json->text.len, NULL);
+  vestry_event *event = NULL;
+  if (!error)
+    error = vsi_event_plain(vsi_connection_host(connection), name, json->text.data, json->text.len, NULL, &event);
+  error = vsi_connection_send_made(connection, error, event);
   vsi_json_finish(json);
   return error;
 }

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "channel/channels.h"
 #include "cluster/cluster/cluster.h"
 #include "ops/observe/inside.h"
 #include "store/store.h"
 #include "vestry/app/history.h"
-#include "vestry/channel.h"
 
 /* A member of a vestry_…_info, and of a vestry_…_stats. */
 #define COUNT(of, member)          VSI_JSON_MEMBER(COUNT, vestry_##of##_info, member)
@@ -254,11 +254,13 @@ vestry_err vsi_list_channels(const vestry_request *req, vestry_reply *reply, voi
   if (wrong) return vsi_show_text(reply, 400, wrong);
   vsi_json_writer json;
   vestry_stream_cursor next = {0, 0};
-  vestry_channels_stats stats = {0};
-  vestry_channels_stats_get(observe->v, &stats);
+  vsi_channels_stats stats = {0};
+  vsi_channels_stats_get(observe->v->channels, &stats);
   vsi_json_begin_object(&json, observe->v->host);
-  VSI_JSON_PUT(&json, &stats, STAT(channels, live_count), STAT(channels, made_count), STAT(channels, ended_count),
-               STAT(channels, refused_count));
+  VSI_JSON_PUT(&json, &stats, VSI_JSON_MEMBER(COUNT, vsi_channels_stats, live_count),
+               VSI_JSON_MEMBER(COUNT, vsi_channels_stats, made_count),
+               VSI_JSON_MEMBER(COUNT, vsi_channels_stats, ended_count),
+               VSI_JSON_MEMBER(COUNT, vsi_channels_stats, refused_count));
   vsi_json_open(&json, "channels", '[');
   vestry_err error = vestry_observe_channels(observe, &query, put_channel, &json, &next);
   vsi_json_close(&json, ']');

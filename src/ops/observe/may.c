@@ -67,11 +67,8 @@ bool vsi_may_token_is_valid(const char *token) {
 }
 
 bool vsi_may_query_has_token(const vestry_observe_options *options, const vestry_request *req) {
-  char text[VSI_MAY_TOKEN_MOST + 1];
-  size_t len;
-  return options->token && !options->may &&
-         !vestry_query_value(req->query, strlen(req->query), "token", text, sizeof text, &len) &&
-         vestry_secret_is(text, options->token);
+  const char *given = vestry_request_value(req, VESTRY_IN_QUERY, "token");
+  return options->token && !options->may && given && vestry_secret_is(given, options->token);
 }
 
 /* Without a Path, so that the browser takes the folder of the requested address. The prefix could be a pattern, and a

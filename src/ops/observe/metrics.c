@@ -11,7 +11,6 @@
 #include "vestry/app/stream.h"
 #include "vestry/app/watch.h"
 #include "vestry/cause.h"
-#include "vestry/channel.h"
 #include "vestry/version.h"
 
 /* ---------------------------------------------------------------------------------------------- one series -------- */
@@ -111,14 +110,12 @@ static void put_parts(vestry_metrics *m, vestry *v) {
   count(m, "vestry_watch_errors", "Streams ended by an error of a watch's step.", watches.errors_count);
 }
 
-static void put_channels(vestry_metrics *m, vestry *v) {
-  vestry_channels_stats channels = {0};
+static void put_channels(vestry_metrics *m, vestry *v, const vestry_stats *stats) {
   vestry_histories_stats histories = {0};
-  vestry_channels_stats_get(v, &channels);
-  gauge(m, "vestry_channels_live", "Channels by key now.", channels.live_count);
-  count(m, "vestry_channels_made", "Channels by key created.", channels.made_count);
+  gauge(m, "vestry_channels_live", "Channels by key now.", stats->channels_live_count);
+  count(m, "vestry_channels_made", "Channels by key created.", stats->channels_made_count);
   count(m, "vestry_channels_refused", "Channels by key refused because max_channels_count existed.",
-        channels.refused_count);
+        stats->channels_refused_count);
   vestry_histories_stats_get(v, &histories);
   gauge(m, "vestry_histories_live", "Histories of channels now.", histories.live_count);
   gauge(m, "vestry_history_bytes", "Bytes stored by histories of channels.", histories.bytes);
@@ -240,7 +237,7 @@ void vsi_metrics_put_all(vestry_metrics *metrics, vestry *v, vestry_pages *pages
   put_parts(metrics, v);
   put_requests(metrics, &stats);
   put_sessions(metrics, v);
-  put_channels(metrics, v);
+  put_channels(metrics, v, &stats);
   put_runtime(metrics, v);
   put_store(metrics, v);
   if (pages) put_pages(metrics, pages, &group.changes);

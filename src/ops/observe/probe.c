@@ -43,13 +43,12 @@ static const vestry_transport_ops sink = {
 /* ------------------------------------------------------------------------------------------------- probe ---------- */
 
 vestry_err vsi_probe_create(vestry *v, uint32_t wait_ms, vsi_probe **ret_probe) {
-  static const char text[] = "probe";
   vsi_probe *probe = vsi_calloc(v->host, 1, sizeof *probe);
   if (!probe) return VESTRY_NO_MEMORY;
   probe->v = v;
   probe->wait_ms = wait_ms ? wait_ms : DEFAULT_WAIT_MS;
   atomic_init(&probe->late, NULL);
-  vestry_err error = vestry_event_comment(v->host, text, &probe->event);
+  vestry_err error = vestry_event_effect(v->host, VESTRY_LIST("send-event", "probe"), &probe->event);
   const vestry_connection_options quiet = {.heartbeat_ms = VESTRY_NEVER_MS};
   if (!error) error = vsi_group_create(v->runtime, &quiet, &probe->group);
   if (error)

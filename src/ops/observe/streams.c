@@ -216,7 +216,7 @@ static void put_channel_name(const vestry_observe *observe, const vsi_channel *c
 }
 
 static void explain_channel(const vestry_observe *observe, vsi_channel *channel, vestry_channel_info *info) {
-  vestry_channel_stats stats;
+  vsi_channel_stats stats;
   vsi_channel_sums sums;
   vsi_channel_look(channel, &stats, &sums);
   *info = (vestry_channel_info){

@@ -349,7 +349,7 @@ static void connection_outlives_the_server(void) {
   vsi_adapter.destroy(s.running); /* without a stop */
   s.running = NULL;
   CHECK_CAUSE(vestry_connection_look(kept).cause, VESTRY_CAUSE_SHUTDOWN);
-  CHECK_ERROR(vestry_connection_patch_signals_text(kept, "{}", 2, NULL), VESTRY_CLOSED);
+  CHECK_ERROR(vestry_connection_patch_signals(kept, VESTRY_VALUES("{}"), NULL), VESTRY_CLOSED);
   CHECK_NOT(vestry_connection_close(kept, VESTRY_CAUSE_CLOSED));
   vestry_connection_writable(kept); /* wakes a transport that has ended */
   if (kept->ops->wake) CHECK_EQUAL(vestry_connection_run(kept), VESTRY_STATE_CLOSED);
@@ -390,7 +390,7 @@ static void server_survives_clients_that_connect_and_leave(void) {
   for (unsigned n = 0; n < 1000; n++) {
     CHECK(vsi_recorder_wait_opened(&s.recorder, n + 1));
     vestry_connection *connection = vsi_recorder_connection(&s.recorder, n);
-    vestry_connection_patch_signals_text(connection, "{\"a\":1}", 7, NULL);
+    vestry_connection_patch_signals(connection, VESTRY_VALUES("{\"a\":1}"), NULL);
     if (n % 7 == 0) vestry_connection_close(connection, VESTRY_CAUSE_CLOSED);
     if (n % 7 == 1) vestry_connection_close(connection, VESTRY_CAUSE_IDLE);
   }
@@ -437,7 +437,7 @@ static int call_all_functions(vestry_connection *connection) {
   alarm(30); /* a wait for a thread that does not exist would never end */
   if (!vestry_is_forked(s.v)) return 1;
   if (vsi_adapter.stop(s.running, VESTRY_NEVER_MS) != VESTRY_CLOSED) return 2;
-  if (vestry_connection_patch_signals_text(connection, "{\"child\":1}", 11, NULL) != VESTRY_CLOSED) return 3;
+  if (vestry_connection_patch_signals(connection, VESTRY_VALUES("{\"child\":1}"), NULL) != VESTRY_CLOSED) return 3;
   if (vestry_connection_close(connection, VESTRY_CAUSE_CLOSED)) return 4;
   vsi_adapter.destroy(s.running);
   vestry_destroy(s.v);

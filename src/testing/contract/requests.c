@@ -169,7 +169,7 @@ static vestry_cause cause_of(vestry_connection *connection) {
 }
 
 static void patch(vestry_connection *connection, const char *json) {
-  CHECK_ERROR(vestry_connection_patch_signals_text(connection, json, strlen(json), NULL), VESTRY_OK);
+  CHECK_ERROR(vestry_connection_patch_signals(connection, VESTRY_VALUES(json), NULL), VESTRY_OK);
 }
 
 static void assert_body(void *exchange, const char *text) {
@@ -416,7 +416,7 @@ static void batch_of_events_is_one_write(void) {
     char json[32];
     snprintf(json, sizeof json, "{\"n\":%d}", i);
     const vestry_host *host = vestry_parts_of(vsi_seam->instance(the.server))->host;
-    CHECK_ERROR(vestry_event_signals_text(host, json, strlen(json), NULL, &events[i]), VESTRY_OK);
+    CHECK_ERROR(vestry_event_signals(host, VESTRY_VALUES(json), NULL, &events[i]), VESTRY_OK);
   }
   vestry_connection_stats before = {0}, after = {0};
   /* The client may read a write before the runner has counted it, so wait for the count before the next write. */
@@ -490,7 +490,7 @@ static void *send_many(void *argument) {
   for (int i = 0; i < 200; i++) {
     char json[64];
     snprintf(json, sizeof json, "{\"%c\":%d}", s->name, i);
-    vestry_connection_patch_signals_text(s->connection, json, strlen(json), NULL);
+    vestry_connection_patch_signals(s->connection, VESTRY_VALUES(json), NULL);
   }
   return NULL;
 }
@@ -585,7 +585,7 @@ static void client_that_hangs_up_ends_only_its_stream(void) {
   CHECK(vestry_connection_is_open(stays));
   patch(stays, "{\"still\":1}");
   vsi_seam->expect(second, "still");
-  CHECK_ERROR(vestry_connection_patch_signals_text(gone, "{}", 2, NULL), VESTRY_CLOSED);
+  CHECK_ERROR(vestry_connection_patch_signals(gone, VESTRY_VALUES("{}"), NULL), VESTRY_CLOSED);
   vsi_seam->forget(first);
   vsi_seam->forget(second);
   finish();

@@ -98,7 +98,7 @@ static void one_history(uint64_t seed) {
     if (!h.abandoned[i]) vsi_connection_abandon(h.streams[i], VESTRY_CAUSE_CLOSED);
     vestry_connection_unref(h.streams[i]);
   }
-  vestry_channels_stats stats;
+  vsi_channels_stats stats;
   vsi_channels_stats_get(h.channels, &stats);
   require(stats.live_count == 0 && stats.made_count == stats.ended_count && stats.refused_count == 0);
   vsi_channels_destroy(h.channels);

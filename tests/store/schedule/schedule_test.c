@@ -15,6 +15,7 @@
 
 #include "runtime/random.h"
 #include "store/history.h"
+#include "store/store.h"
 #include "support/test.h"
 
 enum { STORES = 250, WINDOWS = 8, FILLERS_MOST = 40 };
@@ -203,7 +204,7 @@ static void use_during_refiling_is_not_lost(void **state) {
     test_host_advance_ms(linear_host(l), 7); /* filed at 0, used at 5, now 12 */
     if (!schedule_run(seed, SCHEDULE_RANDOM, 2 + seed % 8, 1, 2, tick_or_use, l)) fail();
     test_host_advance_ms(linear_host(l), 9); /* 21: used 9 ago */
-    vestry_store_tick(linear_store(l));
+    vsi_store_tick(linear_store(l));
     vestry_store_stats stats = {0};
     vestry_store_stats_get(linear_store(l), &stats);
     if (stats.live_count != 1) fail_msg("seed %llu: the use was lost", (unsigned long long)seed);
