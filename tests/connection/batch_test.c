@@ -9,7 +9,7 @@ enum { MOST = 20 };
 
 /* Send comments, from the number `from` on. */
 static vestry_err send_numbers(bench *b, vestry_connection *c, const char *before, int from, size_t count) {
-  vestry_event *events[MOST];
+  vestry_event *events[MOST] = {NULL};
   for (size_t i = 0; i < count; i++) {
     char text[32];
     snprintf(text, sizeof text, "%s%d", before, from + (int)i);
