@@ -2,6 +2,7 @@
 /* Actions that run once, in SQLite: the contract, for all processes of a file, and after a restart. */
 #include <pthread.h>
 
+#include "data/sql/sql.h"
 #include "guard/once_contract.h"
 #include "support/folder.h"
 #include "vestry/data/sqlite.h"
@@ -58,6 +59,40 @@ static int64_t count(once_node *of) {
 }
 
 static const once_world in_a_file = {2, clear, open_node, close_node, count};
+
+static const vsi_sql_ops *usual_ops;
+static int deletions;
+
+/* The row of another run is deleted before this run looks at it, and is there again before the next try. */
+static vestry_err run_beside_deletions(vestry_sql_pool *pool, const char *sql, const vestry_value *values,
+                                       vestry_sql_row_fn row, void *ctx) {
+  const bool is_deleted = strstr(sql, "leased <= ") && deletions-- > 0;
+  if (is_deleted) (void)usual_ops->run_again(pool, "UPDATE vestry_once SET hash = 'x' || hash", NULL, NULL, NULL);
+  const vestry_err error = usual_ops->run_again(pool, sql, values, row, ctx);
+  if (is_deleted) (void)usual_ops->run_again(pool, "UPDATE vestry_once SET hash = substr(hash, 2)", NULL, NULL, NULL);
+  return error;
+}
+
+static void submission_that_others_delete_and_begin_again_is_found(void **state) {
+  once_node one, other;
+  once_nonce nonce;
+  once_clear();
+  once_open(&one, (vestry_once_options){0});
+  once_open(&other, (vestry_once_options){0});
+  vestry_sql_pool *pool = ((node *)other.world)->pool;
+  once_nonce_of(&one, nonce);
+  assert_string_equal(once_post(&one, nonce), "201 made 1 ");
+  usual_ops = pool->ops;
+  vsi_sql_ops ops = *usual_ops;
+  ops.run_again = run_beside_deletions;
+  pool->ops = &ops;
+  deletions = 3;
+  assert_string_equal(once_post(&other, nonce), "201 made 1 ");
+  assert_true(deletions <= 0);
+  pool->ops = usual_ops;
+  once_close(&other);
+  once_close(&one);
+}
 
 /* capability: L7 */
 static void restart_keeps_the_answer(void **state) {
@@ -194,6 +229,7 @@ static void run_whose_submission_was_deleted_is_logged_once(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(submission_that_others_delete_and_begin_again_is_found),
       cmocka_unit_test(restart_keeps_the_answer),
       cmocka_unit_test(lease_longer_than_the_lifetime_is_rejected),
       cmocka_unit_test(end_of_a_run_that_was_taken_over_is_not_found),

@@ -27,7 +27,7 @@
 
 #include "data/sql/sql.h"
 
-enum { LIFETIME_MS = 600000, LEASE_MS = 60000, PER_OWNER = 1000, EXPIRED_AT_ONCE = 64, BOUNDED_EACH = 64 };
+enum { LIFETIME_MS = 600000, LEASE_MS = 60000, PER_OWNER = 1000, EXPIRED_AT_ONCE = 64, BOUNDED_EACH = 64, TRIES = 16 };
 
 struct vestry_sql_once {
   vestry_sql_pool *pool;
@@ -121,7 +121,8 @@ static vestry_err begin(void *ctx, const vestry_once_submission *submission, ves
   if (once->pool->ops->own(once->pool))
     return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; call the guard outside of transactions");
   vestry_err error = VESTRY_NOT_FOUND;
-  for (int tries = 2; tries && error == VESTRY_NOT_FOUND; tries--) { /* again if the row was deleted meanwhile */
+  /* Again if the row of another run was deleted meanwhile. If it never is there, the database drops it. */
+  for (int tries = TRIES; tries && error == VESTRY_NOT_FOUND; tries--) {
     /* The row that assigns a submission to its run must survive a crash, or else a repetition would run again. */
     error = once->pool->ops->run_flushed(once->pool, vsi_sql_text_of(once->pool, begin_sql),
                                          VESTRY_LIST(submission->hash, submission->owner, submission->run, now_ms(once),
