@@ -8,6 +8,12 @@
 enum { READS = STRANGER_READS, WRITES = STRANGER_WRITES, FAILS = READS | WRITES, SESSIONS = STRANGER_SESSIONS };
 enum { ALONE = STRANGER_ALONE, HIDES = STRANGER_HIDES, BRIEF = STRANGER_BRIEF, ORACLE = STRANGER_ORACLE };
 
+/* How the role `site` logs in. */
+#define LOGIN_BY(method)                                                                                               \
+  "DO $$ BEGIN EXECUTE format('COPY (VALUES (''local all site " method "''), (''local replication site " method        \
+  "''), (''local all all trust''), (''local replication all trust''), (''host all all all trust''), "                  \
+  "(''host replication all all trust'')) TO %L', current_setting('hba_file')); END $$; SELECT pg_reload_conf()"
+
 const stranger strangers[] = {
     {"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM @t", "COMMIT", 0},
     {"BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM @t", "COMMIT", 0},
@@ -44,12 +50,20 @@ const stranger strangers[] = {
     {"REVOKE USAGE ON SCHEMA public FROM site", "GRANT USAGE ON SCHEMA public TO site", FAILS | SESSIONS},
     {"ALTER TABLE @t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
      "ALTER TABLE @t DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY", FAILS | HIDES},
+    {"ALTER ROLE site SET row_security = off; ALTER TABLE @t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+     "ALTER ROLE site RESET row_security; ALTER TABLE @t DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY",
+     FAILS | SESSIONS},
     /* logins */
     {"ALTER ROLE site NOLOGIN", "ALTER ROLE site LOGIN", FAILS | SESSIONS},
     {"ALTER ROLE site CONNECTION LIMIT 0", "ALTER ROLE site CONNECTION LIMIT -1", FAILS | SESSIONS},
     {"ALTER DATABASE postgres CONNECTION LIMIT 0", "ALTER DATABASE postgres CONNECTION LIMIT -1", FAILS | SESSIONS},
     {"REVOKE CONNECT ON DATABASE postgres FROM public", "GRANT CONNECT ON DATABASE postgres TO public",
      FAILS | SESSIONS},
+    {"ALTER ROLE site PASSWORD 'another'; " LOGIN_BY("scram-sha-256"),
+     "ALTER ROLE site PASSWORD '" STRANGERS_PASSWORD "'; " LOGIN_BY("trust"), FAILS | SESSIONS},
+    {"ALTER ROLE site VALID UNTIL '2001-01-01'; " LOGIN_BY("scram-sha-256"),
+     "ALTER ROLE site VALID UNTIL 'infinity'; " LOGIN_BY("trust"), FAILS | SESSIONS},
+    {LOGIN_BY("reject"), LOGIN_BY("trust"), FAILS | SESSIONS},
     {"ALTER ROLE site NOREPLICATION", "ALTER ROLE site REPLICATION", READS | SESSIONS | ORACLE},
     /* of the oracle */
     {"BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT sum(n) FROM a; UPDATE c SET v = v + 1 WHERE k = @g", "COMMIT", ORACLE},
@@ -101,9 +115,16 @@ const char *strangers_setting(uint64_t chance) {
   return settings[chance % (sizeof settings / sizeof *settings)];
 }
 
+/* A new connection has what the server has loaded. */
+static int64_t loaded(void) {
+  return postgres_server_number(shop_server(), "SELECT (extract(epoch FROM pg_conf_load_time()) * 1000000)::bigint");
+}
+
 /* Run a statement with the table for @t. */
 static void run(const char *form) {
-  char sql[320];
+  char sql[640];
+  const bool reloads = strstr(form, "pg_reload_conf");
+  const int64_t before = reloads ? loaded() : 0;
   size_t len = 0;
   PGresult *result;
   for (; *form; form++) {
@@ -116,6 +137,7 @@ static void run(const char *form) {
   if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
     fail_msg("%s: %s", sql, PQerrorMessage(holder.db));
   PQclear(result);
+  if (reloads) UNTIL(loaded() != before);
 }
 
 static void end(void) {

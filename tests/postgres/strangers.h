@@ -16,6 +16,9 @@ enum {
   STRANGER_ORACLE = 64   /* needs the oracle's tables and random numbers */
 };
 
+/* Of the role `site`, where it logs in with a password. */
+#define STRANGERS_PASSWORD "that of site"
+
 /* A client begins with the table @t, and ends. The nodes go on when it has begun. begin NULL: a setting of the role. */
 typedef struct stranger {
   const char *begin, *end;

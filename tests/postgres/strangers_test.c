@@ -3,6 +3,8 @@
  * there once, what was refused is not there, each refusal is in the log, and the storage works again afterwards. */
 #include "postgres/strangers.h"
 
+#include <stdlib.h>
+
 #include "app/page/form_storage.h"
 #include "base/memory.h"
 #include "guard/tab_acts.h"
@@ -178,7 +180,9 @@ int main(void) {
   if (!postgres_server_newest()) return POSTGRES_SKIPPED;
   const struct CMUnitTest tests[] = {cmocka_unit_test(storages_lose_nothing_to_other_clients)};
   shop_open_server(NULL);
-  postgres_server_run(shop_server(), "ALTER ROLE site SET lock_timeout = 1000");
+  postgres_server_run(shop_server(), "ALTER ROLE site SET lock_timeout = 1000; ALTER ROLE site PASSWORD '" //
+                      STRANGERS_PASSWORD "'");
+  setenv("PGPASSWORD", STRANGERS_PASSWORD, 1);
   const int failed = cmocka_run_group_tests(tests, NULL, NULL);
   shop_close_server(NULL);
   return failed;
