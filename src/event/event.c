@@ -172,17 +172,6 @@ void vsi_event_extra_add(vestry_event *event, vsi_event_extra *extra) {
     continue;
 }
 
-vsi_event_extra *vsi_event_extra_add_once(vestry_event *event, vsi_event_extra *extra) {
-  extra->next = vsi_event_extras(event);
-  do {
-    for (vsi_event_extra *at = extra->next; at; at = at->next)
-      if (at->release == extra->release) return at;
-    /* as in vsi_event_extra_add; acquire: extras that other threads have pushed meanwhile are read */
-  } while (!atomic_compare_exchange_weak_explicit(&event->extras, &extra->next, extra, memory_order_acq_rel,
-                                                  memory_order_acquire));
-  return extra;
-}
-
 const vestry_host *vsi_event_host(const vestry_event *event) {
   return event->host;
 }

@@ -74,9 +74,6 @@ vsi_event_extra *vsi_event_extras(const vestry_event *event);
 
 /* Add an extra to an event. Any thread, lock-free. */
 void vsi_event_extra_add(vestry_event *event, vsi_event_extra *extra);
-/* Add an extra unless the event has an extra with the same release function. Returns the extra that the event has
- * afterwards. */
-vsi_event_extra *vsi_event_extra_add_once(vestry_event *event, vsi_event_extra *extra);
 
 /* Return the event's number; give it one at the first call. Numbers of one counter are unique among events. Any thread,
  * lock-free. */

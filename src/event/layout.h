@@ -103,7 +103,7 @@ vestry_err vsi_event_velements(const vestry_host *host, const vestry_elements_op
  *  ret_event  a reference, owned by the caller; untouched on failure
  *  Returns  OK | INVALID (a line break in the text) | TOO_LARGE | NO_MEMORY
  *  Threads  any; does not block */
-VESTRY_API vestry_err vsi_event_comment(const vestry_host *host, const char *text, vestry_event **ret_event);
+vestry_err vsi_event_comment(const vestry_host *host, const char *text, vestry_event **ret_event);
 
 /* Make an event that sets the browser's reconnection delay, without another effect in the page. The delay applies to
  *  all later breaks until it is set again, for example to 1000 when the stream has reconnected.
@@ -128,12 +128,12 @@ vestry_err vsi_event_remove_signals(const vestry_host *host, const char *const *
 
 /* Make an event that patches signals of JSON text of len bytes, as vestry_event_signals does of a text. INVALID also if
  * json is NULL and len is not 0. */
-VESTRY_API vestry_err vsi_event_signals_text(const vestry_host *host, const char *json, size_t len,
-                                             const vestry_signals_options *options, vestry_event **ret_event);
+vestry_err vsi_event_signals_text(const vestry_host *host, const char *json, size_t len,
+                                  const vestry_signals_options *options, vestry_event **ret_event);
 
 /* Make an event as vsi_event_signals_text, from an object, without first making and checking its text. Nesting
  * counts as in text. OK | INVALID (also: it contains text that is not UTF-8) | TOO_LARGE | NO_MEMORY */
-VESTRY_API vestry_err vsi_event_signals_value(const vestry_host *host, const json_t *signals,
-                                              const vestry_signals_options *options, vestry_event **ret_event);
+vestry_err vsi_event_signals_value(const vestry_host *host, const json_t *signals,
+                                   const vestry_signals_options *options, vestry_event **ret_event);
 
 #endif

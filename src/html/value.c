@@ -147,10 +147,6 @@ vsi_value vsi_html_value(vestry_slice element, vestry_slice attribute, vsi_value
   return VSI_VALUE_CODE;
 }
 
-bool vsi_html_is_active(vestry_slice element) {
-  return is_among(element, "script meta base " DOCUMENTS);
-}
-
 bool vsi_html_is_plain_link(vestry_slice rel) {
   static const char list[] =
       "canonical alternate author bookmark help icon shortcuticon apple-touch-icon apple-touch-icon-precomposed "

@@ -29,10 +29,6 @@ typedef enum vsi_value {
  *             that attribute is unknown */
 vsi_value vsi_html_value(vestry_slice element, vestry_slice attribute, vsi_value *ret_result);
 
-/* Return whether an element runs code by being there, includes a document that can, or changes the meaning of others;
- * ignoring case. */
-bool vsi_html_is_active(vestry_slice element);
-
 /* Return whether a link with this rel is only information or a picture. rel: in lower case, without white space */
 bool vsi_html_is_plain_link(vestry_slice rel);
 /* Return whether the text of a script with this type is neither code nor data, but determines navigation, or from where
