@@ -20,7 +20,7 @@
  *
  * Leaving. A thread removes a member from the list under the lock when the connection ends, when the member leaves, or
  * when the channel is destroyed. A thread that finds `in` cleared has nothing to do. The close node, by which the
- * member learns of the connection's end (connection/close_list.h), holds a reference to its member. This reference is
+ * member learns of the connection's end (connection/close_node.h), holds a reference to its member. This reference is
  * dropped when the connection calls the node, or when the node is cancelled. Each thread that works on the member
  * without the lock holds another reference.
  *

@@ -9,7 +9,7 @@
 #include "base/mutex.h"
 #include "base/refs.h"
 #include "coding/epoch.h"
-#include "connection/close_list.h"
+#include "connection/close_node.h"
 #include "connection/group.h"
 #include "vestry/channel.h"
 

@@ -56,6 +56,11 @@ vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node
   return is_notified ? VESTRY_CLOSED : VESTRY_OK;
 }
 
+void vsi_connection_call_at_close(vestry_connection *connection, vsi_close_node *node, vsi_close_fn fn) {
+  vsi_close_node_init(node, fn);
+  if (vsi_connection_at_close(connection, node)) fn(node, connection, vsi_connection_cause(connection));
+}
+
 static void take_out_locked(vsi_close_list *list, vsi_close_node *node) {
   if (first_locked(list) == &node->in) set_first_locked(list, vsi_ring_is_empty(&node->in) ? NULL : node->in.next);
   vsi_ring_remove(&node->in);

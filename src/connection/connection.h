@@ -9,7 +9,7 @@
 #include "base/refs.h"
 #include "coding/coder.h"
 #include "connection/budget.h"
-#include "connection/close_list.h"
+#include "connection/close_node.h"
 #include "connection/queue.h"
 #include "connection/tally.h"
 #include "runtime/actor.h"
@@ -237,10 +237,7 @@ VESTRY_API vestry_connection_state vsi_connection_state(const vestry_connection 
  * Threads  any that holds a reference */
 VESTRY_API vestry_err vsi_connection_at_close(vestry_connection *connection, vsi_close_node *node);
 /* Call a function with the node when the connection ends, or now if it has ended already. */
-static inline void vsi_connection_call_at_close(vestry_connection *connection, vsi_close_node *node, vsi_close_fn fn) {
-  vsi_close_node_init(node, fn);
-  if (vsi_connection_at_close(connection, node)) fn(node, connection, vsi_connection_cause(connection));
-}
+VESTRY_API void vsi_connection_call_at_close(vestry_connection *connection, vsi_close_node *node, vsi_close_fn fn);
 /* Cancel a node.
  * Returns  true: the node was in the list and will not be called; false: its call will come at any moment, is running
  *          or is over, or the node was never accepted or was cancelled before. This does not wait, so the owner of the

@@ -44,7 +44,6 @@
 #include "base/trace.h"
 #include "connection/backlog.h"
 #include "connection/refusal.h"
-#include "connection/send.h"
 #include "event/extras.h"
 #include "runtime/runtime.h"
 #include "runtime/sends.h"
@@ -444,7 +443,7 @@ static void take_heartbeat(vestry_connection *connection) {
 
 /* Append a heartbeat to the head of a stream that greets, unless an event follows the head: Firefox passes the head to
  * EventSource, and some proxies pass it on, only with the first byte after it. Later, append one if no event was
- * written during the last heartbeat_ms, or nearly so long, because the timer fires together with those of other streams
+ * written during the last heartbeat_ms, less a sixteenth, because timers of other streams fire at the same time
  * (ticker.h). The response of a long poll is closed instead, because nothing was written for its whole hold time. A
  * write does not move the timer: when the timer fires, this function computes the time since the last write. */
 static void keep_heartbeat(vestry_connection *connection) {

@@ -9,6 +9,13 @@
 extern const vsi_actor_class vsi_connection_pooled, vsi_connection_dedicated;
 /* The timer's callback. */
 void vsi_connection_timer_fired(vsi_timer *timer, vsi_notices *notices);
+/* Do the second step of a send (send.h) after OK, on a thread that may write in the runner's place. If no thread is
+ * inside the connection and the transport does not block, the events are encoded and written when this returns, as far
+ * as there is room.
+ * here: the pool of this thread, in whose batch a small write may be queued (runtime/sends.h); the caller flushes it
+ * soon, by vsi_pool_flush. NULL: write directly. No lock held; the hooks of an end still run on the runner's
+ * threads. */
+VESTRY_API void vsi_connection_posted_here(vestry_connection *connection, vsi_pool *here);
 /* Return whether vsi_connection_posted_here may queue the write of this number of bytes, without encoding them: the
  * transport and the runtime of the connection batch. */
 VESTRY_API bool vsi_connection_may_batch(const vestry_connection *connection, size_t bytes);

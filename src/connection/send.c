@@ -7,7 +7,6 @@
 #include "base/probe.h"
 #include "connection/backlog.h"
 #include "connection/refusal.h"
-#include "connection/runner.h"
 #include "event/extras.h"
 #include "event/layout.h"
 #include "event/mark.h"

@@ -3,7 +3,7 @@
 #ifndef VSI_CONNECTION_SEND_H
 #define VSI_CONNECTION_SEND_H
 
-#include "connection/connection.h"
+#include "connection/runner.h"
 
 /* The sends of one event to many connections of a group take room in the budget, and notify the runners, for up to this
  * many at once, because all threads write these counters and queues. */
@@ -39,13 +39,8 @@ VESTRY_API vestry_err vsi_connection_put(vestry_connection *connection, vestry_e
                                          uint64_t changed_ns);
 /* Do the second step: wake the runner, or report the refusal to the hooks and apply the policy. No lock held. */
 VESTRY_API void vsi_connection_posted(vestry_connection *connection, vestry_err error);
-/* Do the second step after OK, on a thread that may write in the runner's place. If no thread is inside the connection
- * and the transport does not block, the events are encoded and written when this returns, as far as there is room.
- * here: the pool of this thread, in whose batch a small write may be queued (runtime/sends.h); the caller flushes it
- * soon, by vsi_pool_flush. NULL: write directly. No lock held; the hooks of an end still run on the runner's
- * threads. */
-VESTRY_API void vsi_connection_posted_here(vestry_connection *connection, vsi_pool *here);
-/* The same for several connections, whose references it drops. here: the pool of the calling worker. */
+/* Call vsi_connection_posted_here for several connections, and drop the references to them. here: the pool of the
+ * calling worker. */
 VESTRY_API void vsi_connections_posted_here(vestry_connection *const *connections, size_t count, vsi_pool *here);
 /* Send one event as vestry_connection_send, with vsi_connection_posted_here as the second step; an encoded stream is
  * left to the runner's threads. */

@@ -3,7 +3,7 @@
 #ifndef VSI_HTTP_ATTACHMENT_H
 #define VSI_HTTP_ATTACHMENT_H
 
-#include "connection/close_list.h"
+#include "connection/close_node.h"
 
 typedef struct vsi_attachment {
   vsi_close_node node; /* first member: an attachment that begins may register as close listener of the stream */

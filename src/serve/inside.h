@@ -46,9 +46,6 @@ vestry_err vsi_serving_refuse_reading(vsi_serving *s, vestry_err error, const ve
 /* Serve a request whose route has a receiver, after its visit has begun: read the body to its end. OK | IO */
 vestry_err vsi_receive(vsi_serving *s, vestry_connection **ret_connection);
 
-/* The table with which the connections of all streams are created (hooks.c); their context is a vsi_stream_context. */
-extern const vsi_connection_hooks vsi_stream_context_hooks;
-
 /* ------------------------------------------------------------------------------------- streams of replies --------- */
 
 /* Apply the policy of a reply to the connections that are stored under its key, before a stream is opened for it:

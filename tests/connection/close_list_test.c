@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Close nodes: each is called once, in order, when its connection has ended; a cancelled node is never called. */
-#include "connection/close_list.h"
+#include "connection/close_node.h"
 
 #include <stdlib.h>
 

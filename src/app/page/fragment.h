@@ -23,7 +23,7 @@
 #include "app/page/state_tag.h"
 #include "app/page/unit.h"
 #include "base/buffer.h"
-#include "connection/close_list.h"
+#include "connection/close_node.h"
 #include "http/attachment.h"
 
 typedef struct vsi_viewer vsi_viewer;

@@ -2,8 +2,8 @@
 /* Close listeners: functions of other modules that are called when a connection has ended. A node is embedded in the
  * listener's own data for the connection, so nothing is allocated. (Applications use the close hook.) See close_list.c
  * for the essay. */
-#ifndef VSI_CONNECTION_CLOSE_LIST_H
-#define VSI_CONNECTION_CLOSE_LIST_H
+#ifndef VSI_CONNECTION_CLOSE_NODE_H
+#define VSI_CONNECTION_CLOSE_NODE_H
 
 #include <stdatomic.h>
 
