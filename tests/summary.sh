@@ -11,7 +11,7 @@ logged() { # NAME COMMAND…: show its output, and store it and the exit status 
   shift
   { { "$@" 2>&1 && status=0 || status=$?; echo "$status" >"$logs/$name.status"; } | tee "$logs/$name"; }
 }
-# Exit status 76 or 77 of scripts/on and scripts/packages is not a failure: this machine cannot do it.
+# Exit status 76 or 77 of scripts/on, scripts/packages and .ci/run is not a failure: this machine cannot do it.
 not_tested() { # NAME
   case $1$(cat "$logs/$1.status") in trixie7[67] | packages7[67]) ;; *) return 1 ;; esac
 }
@@ -33,5 +33,5 @@ not_run() { # NAME TITLE: print a line for each skipped test, with the reason fr
     warned && /^  / { print title ": " substr($0, 3) }
     /^[^ ]/ { warned = 0 }
     sub(/^NOT RUN: /, "") { print title ": " $0 }' "$logs/$1" | sort -u
-  ! not_tested "$1" || echo "$2 was NOT TESTED: it cannot be done on this machine, for want of a chroot or a clone; see above."
+  ! not_tested "$1" || echo "$2 was NOT TESTED: it cannot be done on this machine, for want of a chroot, a clone or time; see above."
 }
