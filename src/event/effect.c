@@ -107,8 +107,7 @@ static const option *find_option(const option *options, const char *name) {
 }
 
 /* Read an object of options. NULL and a JSON null: the defaults, which ret_options contains already. An unknown name or
- * a wrong type is INVALID, and the reason names the option. The options borrow from the
- * object. */
+ * a wrong type is INVALID, and the reason names the option. The options borrow from the object. */
 static vestry_err read_options(vsi_effect *made, const json_t *json, const option *options, void *ret_options) {
   if (!json || json_is_null(json)) return VESTRY_OK;
   if (!json_is_object(json)) return fail(made, VESTRY_INVALID, "the options must be an object");

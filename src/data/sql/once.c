@@ -121,7 +121,8 @@ static vestry_err begin(void *ctx, const vestry_once_submission *submission, ves
   if (once->pool->ops->own(once->pool))
     return vsi_refuse(&call, VESTRY_INVALID, "this thread has a transaction; call the guard outside of transactions");
   vestry_err error = VESTRY_NOT_FOUND;
-  /* Again if the row of another run was deleted meanwhile. If it never is there, the database drops it. */
+  /* The row is missing if another client deletes it between the statements, so they run again. A row that is missing
+   * after each try is dropped by a trigger, a rule or a policy. */
   for (int tries = TRIES; tries && error == VESTRY_NOT_FOUND; tries--) {
     /* The row that assigns a submission to its run must survive a crash, or else a repetition would run again. */
     error = once->pool->ops->run_flushed(once->pool, vsi_sql_text_of(once->pool, begin_sql),

@@ -223,8 +223,9 @@ enum { LOCK_OF_CHECKPOINTS = 1, LOCKS_OF_READERS = 4, READERS = 4 };
 typedef struct file_shim {
   sqlite3_io_methods methods; /* those of the file, which gets this address */
   const sqlite3_io_methods *inner;
-  vsi_sqlite_watch *watch;          /* NULL: none */
-  bool is_guarded, has_checkpoints; /* the connection has the lock for checkpoints */
+  vsi_sqlite_watch *watch; /* NULL: none */
+  /* guarded: restarts of the WAL need the lock for checkpoints; the connection is in a checkpoint, and has this lock */
+  bool is_guarded, has_checkpoints;
 } file_shim;
 
 static file_shim *file_shim_of(const sqlite3_file *file) {
@@ -250,6 +251,8 @@ static int map_part(sqlite3_file *file, sqlite3_int64 offset, int bytes, void **
   return at->inner->xFetch(file, offset, bytes, ret_mapped);
 }
 
+/* The file's xShmLock. For a restart of the WAL, also takes the lock for checkpoints, and releases it with the locks of
+ * the readers. If another program has it, the result is BUSY, and SQLite appends to the WAL instead. */
 static int lock_index(sqlite3_file *file, int at, int count, int flags) {
   file_shim *own = file_shim_of(file);
   const sqlite3_io_methods *former = own->inner;
